@@ -1,0 +1,659 @@
+#include "audit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "clock.h"
+#include "db.h"
+#include "err.h"
+#include "log.h"
+#include "sql.h"
+
+enum {
+	WRITE_BUSY_MS = 2000,
+	LINGER_MS = 50,		/* group rows that nobody waits for */
+	GROUP_ROWS = 4096,	/* but start at this many */
+	PRUNE_EVERY_S = 60,
+	PRUNE_ROWS = 10000
+};
+
+enum { TEXTS = 11 };	/* strings of a row, in the order of row_text() */
+
+struct audit_row {
+	struct audit_row *next, *last;	/* last: only in the first of a chain */
+	size_t n;			/* rows of the chain, likewise */
+	int64_t at_ms;
+	struct decision decision;
+	bool local;
+	enum audit_channel channel;
+	char queue_id[32];
+	uint16_t offset[TEXTS];		/* into text */
+	char text[];
+};
+
+enum text {
+	T_SESSION, T_CLIENT, T_CLIENT_NAME, T_HELO, T_SENDER, T_RECIPIENT,
+	T_AUTH_USER, T_LOGIN_USER, T_REPLY, T_MTA, T_NONE
+};
+
+struct audit {
+	struct audit_options opt;
+	sqlite3 *db;
+	sqlite3_stmt *begin, *commit, *insert, *tally, *prune;
+	pthread_t thread;
+	pthread_mutex_t mtx;
+	pthread_cond_t work, done;
+	/* guarded by mtx */
+	struct audit_row *head, **tail;
+	size_t queued;
+	uint64_t submitted;	/* newest ticket given */
+	uint64_t taken;		/* newest ticket in the writer's hands */
+	uint64_t durable;	/* all tickets up to this are settled */
+	/* Tickets that may be lost: all failures of the last minute and what
+	 * lies between. Nobody waits longer than that, and to call a good one
+	 * lost is safe (the message is tried again). */
+	uint64_t lost_from, lost_to;
+	int64_t lost_at_ms;
+	bool urgent, stop, healthy;
+	uint64_t rows, transactions, lost;
+	uint64_t local[3][REASONS];
+	uint64_t lost_unsaid;
+	/* the writer's own */
+	int64_t lost_said_at, pruned_at;
+	dev_t dev;
+	ino_t ino;
+};
+
+static const char *const channel_names[] = {
+	[CHANNEL_MILTER] = "milter",
+	[CHANNEL_POLICY] = "policy",
+	[CHANNEL_SOCKETMAP] = "socketmap"
+};
+
+struct audit_row *
+audit_row_new(const struct audit_facts *f)
+{
+	const char *texts[TEXTS] = {
+		[T_SESSION] = f->session, [T_CLIENT] = f->client,
+		[T_CLIENT_NAME] = f->client_name, [T_HELO] = f->helo,
+		[T_SENDER] = f->sender, [T_RECIPIENT] = f->recipient,
+		[T_AUTH_USER] = f->auth_user, [T_LOGIN_USER] = f->login_user,
+		[T_REPLY] = f->reply, [T_MTA] = f->mta, [T_NONE] = ""
+	};
+	size_t len[TEXTS], total = 0;
+
+	for (int i = 0; i < TEXTS; i++) {
+		len[i] = texts[i] == NULL ? 0 : strnlen(texts[i], 2048);
+		total += len[i] + 1;
+	}
+	struct audit_row *row = malloc(sizeof(*row) + total);
+
+	if (row == NULL)
+		return NULL;
+	row->next = NULL;
+	row->last = row;
+	row->n = 1;
+	row->at_ms = f->at_ms;
+	row->decision = f->decision;
+	row->local = f->local;
+	row->channel = f->channel;
+	(void)snprintf(row->queue_id, sizeof(row->queue_id), "%s",
+	    f->queue_id == NULL ? "" : f->queue_id);
+	size_t at = 0;
+
+	for (int i = 0; i < TEXTS; i++) {
+		row->offset[i] = (uint16_t)at;
+		if (len[i] > 0)
+			memcpy(row->text + at, texts[i], len[i]);
+		row->text[at + len[i]] = '\0';
+		at += len[i] + 1;
+	}
+	return row;
+}
+
+static const char *
+row_text(const struct audit_row *row, enum text t)
+{
+	return row->text + row->offset[t];
+}
+
+void
+audit_row_free(struct audit_row *row)
+{
+	while (row != NULL) {
+		struct audit_row *next = row->next;
+
+		free(row);
+		row = next;
+	}
+}
+
+struct audit_row *
+audit_row_chain(struct audit_row *list, struct audit_row *row)
+{
+	if (list == NULL || row == NULL)
+		return list == NULL ? row : list;
+	list->last->next = row;
+	list->last = row->last;
+	list->n += row->n;
+	return list;
+}
+
+void
+audit_row_queue_id(struct audit_row *list, const char *queue_id)
+{
+	for (; list != NULL; list = list->next)
+		if (list->queue_id[0] == '\0')
+			(void)snprintf(list->queue_id, sizeof(list->queue_id),
+			    "%s", queue_id);
+}
+
+/* key="value" when value is not a plain word, nothing when it is empty */
+static size_t
+put(char *line, size_t at, size_t size, const char *key, const char *value)
+{
+	char buf[700];
+	bool plain = true;
+
+	if (*value == '\0')
+		return at;
+	for (const char *p = value; *p != '\0'; p++)
+		plain &= *p > 0x20 && *p < 0x7f && *p != '"' && *p != '\\';
+	(void)log_escape(value, true, buf, sizeof(buf));
+	int n = snprintf(line + at, size - at, plain ? " %s=%s" :
+	    " %s=\"%s\"", key, buf);
+
+	return n < 0 || (size_t)n >= size - at ? at : at + (size_t)n;
+}
+
+static void
+log_row(const struct audit *a, const struct audit_row *row)
+{
+	char line[3000], age[24];
+	size_t at, size = sizeof(line);
+	int n = snprintf(line, size, "verdict=%s reason=%s",
+	    verdict_name(row->decision.verdict),
+	    reason_name(row->decision.reason));
+
+	at = n < 0 ? 0 : (size_t)n;
+	at = put(line, at, size, "client", row_text(row, T_CLIENT));
+	at = put(line, at, size, "client_name", row_text(row, T_CLIENT_NAME));
+	at = put(line, at, size, "helo", row_text(row, T_HELO));
+	at = put(line, at, size, "queue_id", row->queue_id);
+	at = put(line, at, size, "sender", *row_text(row, T_SENDER) == '\0' ?
+	    "<>" : row_text(row, T_SENDER));
+	at = put(line, at, size, "recipient", row_text(row, T_RECIPIENT));
+	at = put(line, at, size, "auth_user", row_text(row, T_AUTH_USER));
+	at = put(line, at, size, "login_user", row_text(row, T_LOGIN_USER));
+	if (row->decision.login_at != 0) {
+		(void)snprintf(age, sizeof(age), "%" PRId64, row->at_ms / 1000
+		    - row->decision.login_at);
+		at = put(line, at, size, "login_age", age);
+	}
+	at = put(line, at, size, "session", row_text(row, T_SESSION));
+	at = put(line, at, size, "channel", channel_names[row->channel]);
+	at = put(line, at, size, "reply", row_text(row, T_REPLY));
+	a->opt.log_line(line);
+}
+
+static void
+bind(sqlite3_stmt *stmt, int i, const char *text, bool null_if_empty)
+{
+	if (null_if_empty && *text == '\0')
+		(void)sqlite3_bind_null(stmt, i);
+	else
+		(void)sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
+}
+
+static int
+insert_row(struct audit *a, const struct audit_row *row, struct err *err)
+{
+	sqlite3_stmt *s = a->insert;
+
+	(void)sqlite3_bind_int64(s, 1, row->at_ms);
+	bind(s, 2, row_text(row, T_SESSION), false);
+	bind(s, 3, row->queue_id, true);
+	bind(s, 4, row_text(row, T_CLIENT), false);
+	bind(s, 5, row_text(row, T_CLIENT_NAME), false);
+	bind(s, 6, row_text(row, T_HELO), false);
+	bind(s, 7, row_text(row, T_SENDER), false);
+	bind(s, 8, row_text(row, T_RECIPIENT), false);
+	bind(s, 9, row->local ? "local" : "relay", false);
+	bind(s, 10, verdict_name(row->decision.verdict), false);
+	bind(s, 11, reason_name(row->decision.reason), false);
+	bind(s, 12, row_text(row, T_AUTH_USER), true);
+	bind(s, 13, row_text(row, T_LOGIN_USER), true);
+	if (row->decision.login_at == 0)
+		(void)sqlite3_bind_null(s, 14);
+	else
+		(void)sqlite3_bind_int64(s, 14, row->decision.login_at);
+	(void)sqlite3_bind_int(s, 15, row->decision.rule);
+	bind(s, 16, row_text(row, T_REPLY), true);
+	bind(s, 17, channel_names[row->channel], false);
+	bind(s, 18, row_text(row, T_MTA), false);
+	return db_run(a->db, s, "decision", err);
+}
+
+static int
+write_tallies(struct audit *a, uint64_t tallies[3][REASONS], bool probe,
+    struct err *err)
+{
+	int64_t now = clock_now();
+
+	for (int c = 0; c < 3; c++)
+		for (int r = 0; r < REASONS; r++) {
+			if (tallies[c][r] == 0 && !(probe && c == 0 &&
+			    r == REASON_AUDIT_UNAVAILABLE))
+				continue;
+			(void)sqlite3_bind_int64(a->tally, 1,
+			    now - now % 3600);
+			bind(a->tally, 2, channel_names[c], false);
+			bind(a->tally, 3, reason_name((enum reason)r), false);
+			(void)sqlite3_bind_int64(a->tally, 4,
+			    (sqlite3_int64)tallies[c][r]);
+			if (db_run(a->db, a->tally, "tally", err) == -1)
+				return -1;
+		}
+	return 0;
+}
+
+static int
+prune(struct audit *a, struct err *err)
+{
+	int64_t now = clock_now();
+
+	if (now - a->pruned_at < PRUNE_EVERY_S && now >= a->pruned_at)
+		return 0;
+	(void)sqlite3_bind_int64(a->prune, 1,
+	    (now - a->opt.keep_s) * 1000);
+	(void)sqlite3_bind_int(a->prune, 2, PRUNE_ROWS);
+	if (db_run(a->db, a->prune, "prune", err) == -1)
+		return -1;
+	/* a long backlog goes on with the next transaction */
+	if (sqlite3_changes(a->db) < PRUNE_ROWS)
+		a->pruned_at = now;
+	return 0;
+}
+
+/* probe: write something even if there is nothing to write, since an empty
+ * transaction works on a full disk too. */
+static int
+write_group(struct audit *a, const struct audit_row *list,
+    uint64_t tallies[3][REASONS], bool probe, struct err *err)
+{
+	if (a->db == NULL)
+		return -1;
+	if (db_run(a->db, a->begin, "begin", err) == -1)
+		return -1;
+	for (; list != NULL; list = list->next)
+		if (insert_row(a, list, err) == -1)
+			goto fail;
+	if (write_tallies(a, tallies, probe, err) == -1 || prune(a, err) == -1 ||
+	    db_run(a->db, a->commit, "commit", err) == -1)
+		goto fail;
+	return 0;
+fail:
+	if (!sqlite3_get_autocommit(a->db))
+		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+/* Wait for rows, a little longer for company, and take them all. Returns
+ * false when there is nothing left and the end has come. */
+static bool
+take_group(struct audit *a, struct audit_row **list,
+    uint64_t tallies[3][REASONS], uint64_t *first, uint64_t *ticket)
+{
+	struct timespec until;
+	bool counted = false;
+
+	(void)pthread_mutex_lock(&a->mtx);
+	while (a->head == NULL && !a->stop)
+		if (clock_deadline(1000, &until), pthread_cond_timedwait(
+		    &a->work, &a->mtx, &until) == ETIMEDOUT)
+			break;	/* tallies want to be written now and then */
+	clock_deadline(LINGER_MS, &until);
+	while (a->head != NULL && !a->urgent && !a->stop &&
+	    a->queued < GROUP_ROWS && a->queued * 2 <
+	    (uint64_t)a->opt.queue)
+		if (pthread_cond_timedwait(&a->work, &a->mtx, &until) ==
+		    ETIMEDOUT)
+			break;
+	*list = a->head;
+	a->head = NULL;
+	a->tail = &a->head;
+	*first = a->taken + 1;
+	*ticket = a->taken = a->submitted;
+	a->urgent = false;
+	for (int c = 0; c < 3; c++)
+		for (int r = 0; r < REASONS; r++) {
+			tallies[c][r] = a->local[c][r];
+			counted |= tallies[c][r] != 0;
+			a->local[c][r] = 0;
+		}
+	bool more = *list != NULL || counted || !a->stop;
+
+	(void)pthread_mutex_unlock(&a->mtx);
+	return more;
+}
+
+static void
+settle(struct audit *a, uint64_t first, uint64_t ticket, size_t n,
+    uint64_t tallies[3][REASONS], bool good)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	for (int c = 0; !good && c < 3; c++)
+		for (int r = 0; r < REASONS; r++)
+			a->local[c][r] += tallies[c][r];
+	a->queued -= n;
+	a->durable = ticket;
+	if (good) {
+		a->rows += n;
+		a->transactions++;
+	} else if (n > 0) {
+		a->lost += n;
+		a->lost_unsaid += n;
+		if (a->lost_to == 0 ||
+		    clock_monotonic_ms() - a->lost_at_ms > 60000)
+			a->lost_from = first;
+		a->lost_to = ticket;
+		a->lost_at_ms = clock_monotonic_ms();
+	}
+	a->healthy = good;
+	(void)pthread_cond_broadcast(&a->done);
+	(void)pthread_mutex_unlock(&a->mtx);
+	if (a->opt.committed != NULL)
+		a->opt.committed(a->opt.committed_arg);
+}
+
+/* Say what is lost: at once, then at most every ten seconds. */
+static void
+say_state(struct audit *a, bool good, bool was_good, const struct err *err)
+{
+	int64_t now = clock_now();
+	char text[ERR_TEXT_MAX + 100];
+
+	(void)pthread_mutex_lock(&a->mtx);
+	uint64_t lost = a->lost_unsaid;
+	bool quiet = good == was_good &&
+	    ((good && lost == 0) || now - a->lost_said_at < 10);
+
+	if (!quiet)
+		a->lost_unsaid = 0;
+	(void)pthread_mutex_unlock(&a->mtx);
+	if (quiet)
+		return;
+	a->lost_said_at = now;
+	if (good)
+		(void)snprintf(text, sizeof(text), "audit: %s; %" PRIu64
+		    " rows were lost", was_good ? "the queue was full" :
+		    "writing again", lost);
+	else
+		(void)snprintf(text, sizeof(text), "audit: %s; %" PRIu64
+		    " rows lost; relays get a temporary failure", err->text,
+		    lost);
+	a->opt.log_state(good, text);
+}
+
+static void close_db(struct audit *a);
+static int open_db(struct audit *a, struct err *err);
+
+/* Was the file removed or replaced under us? Rows would go nowhere. */
+static bool
+file_replaced(const struct audit *a)
+{
+	struct stat st;
+
+	return a->db != NULL && (stat(a->opt.path, &st) == -1 ||
+	    st.st_dev != a->dev || st.st_ino != a->ino);
+}
+
+static void *
+writer(void *arg)
+{
+	struct audit *a = arg;
+	struct audit_row *list;
+	uint64_t tallies[3][REASONS], first, ticket;
+	bool was_good = true;
+
+	while (take_group(a, &list, tallies, &first, &ticket)) {
+		struct err err = { .text = "" };
+		size_t n = 0;
+		bool idle = list == NULL;
+
+		for (const struct audit_row *r = list; r != NULL; r = r->next)
+			n++;
+		/* a failure may have been a file that was since replaced */
+		if (!was_good || file_replaced(a)) {
+			close_db(a);
+			(void)open_db(a, &err);
+		}
+		bool good = write_group(a, list, tallies, !was_good, &err) ==
+		    0;
+
+		/* idle rounds prune, count and probe, and say nothing */
+		if (!idle || !good || !was_good) {
+			settle(a, first, ticket, n, tallies, good);
+			say_state(a, good, was_good, &err);
+		}
+		was_good = good;
+		if (good)
+			for (const struct audit_row *r = list; r != NULL;
+			    r = r->next)
+				if (!r->local)
+					log_row(a, r);
+		audit_row_free(list);
+	}
+	return NULL;
+}
+
+static int
+open_db(struct audit *a, struct err *err)
+{
+	struct stat st;
+
+	if (db_open(a->opt.path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
+	    SQL_AUDIT_STEPS, &a->db, err) == -1)
+		return -1;
+	if (stat(a->opt.path, &st) == 0) {
+		a->dev = st.st_dev;
+		a->ino = st.st_ino;
+	}
+	if (db_exec(a->db, "PRAGMA wal_autocheckpoint = 4000", err) == 0 &&
+	    db_exec(a->db, "PRAGMA cache_size = -8000", err) == 0 &&
+	    db_prepare(a->db, "BEGIN IMMEDIATE", &a->begin, err) == 0 &&
+	    db_prepare(a->db, "COMMIT", &a->commit, err) == 0 &&
+	    db_prepare(a->db, "INSERT INTO decision (at, session, queue_id, "
+	    "client, client_name, helo, sender, recipient, class, verdict, "
+	    "reason, auth_user, login_user, login_at, rule, reply, channel, "
+	    "mta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+	    "?13, ?14, ?15, ?16, ?17, ?18)", &a->insert, err) == 0 &&
+	    db_prepare(a->db, "INSERT INTO tally (hour, channel, reason, "
+	    "recipients) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
+	    "recipients = recipients + excluded.recipients", &a->tally, err)
+	    == 0 &&
+	    db_prepare(a->db, "DELETE FROM decision WHERE id IN (SELECT id "
+	    "FROM decision ORDER BY id LIMIT ?2) AND at < ?1", &a->prune,
+	    err) == 0)
+		return 0;
+	close_db(a);
+	return -1;
+}
+
+static void
+close_db(struct audit *a)
+{
+	(void)sqlite3_finalize(a->begin);
+	(void)sqlite3_finalize(a->commit);
+	(void)sqlite3_finalize(a->insert);
+	(void)sqlite3_finalize(a->tally);
+	(void)sqlite3_finalize(a->prune);
+	a->begin = a->commit = a->insert = a->tally = a->prune = NULL;
+	(void)sqlite3_close(a->db);
+	a->db = NULL;
+}
+
+int
+audit_start(const struct audit_options *options, struct audit **a_r,
+    struct err *err)
+{
+	struct audit *a = calloc(1, sizeof(*a));
+	pthread_condattr_t attr;
+
+	*a_r = NULL;
+	if (a == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	a->opt = *options;
+	a->tail = &a->head;
+	a->healthy = true;
+	if (open_db(a, err) == -1) {
+		free(a);
+		return -1;
+	}
+	(void)pthread_mutex_init(&a->mtx, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&a->work, &attr);
+	(void)pthread_cond_init(&a->done, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	int rc = pthread_create(&a->thread, NULL, writer, a);
+
+	if (rc != 0) {
+		err_set(err, ERR_IO, "thread: %s", strerror(rc));
+		close_db(a);
+		free(a);
+		return -1;
+	}
+	*a_r = a;
+	return 0;
+}
+
+void
+audit_drain(struct audit *a)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	a->stop = true;
+	(void)pthread_cond_signal(&a->work);
+	(void)pthread_mutex_unlock(&a->mtx);
+	(void)pthread_join(a->thread, NULL);
+	close_db(a);
+}
+
+void
+audit_stop(struct audit **ap)
+{
+	struct audit *a = *ap;
+
+	if (a == NULL)
+		return;
+	audit_drain(a);
+	(void)pthread_cond_destroy(&a->work);
+	(void)pthread_cond_destroy(&a->done);
+	(void)pthread_mutex_destroy(&a->mtx);
+	free(a);
+	*ap = NULL;
+}
+
+uint64_t
+audit_submit(struct audit *a, struct audit_row *list, bool urgent)
+{
+	uint64_t ticket = 0;
+
+	if (list == NULL)
+		return 0;
+	(void)pthread_mutex_lock(&a->mtx);
+	if (!a->stop && a->queued + list->n <= (uint64_t)a->opt.queue) {
+		struct audit_row *last = list->last;
+		bool wake = a->head == NULL || (urgent && !a->urgent) ||
+		    (a->queued < GROUP_ROWS &&
+		    a->queued + list->n >= GROUP_ROWS);
+
+		a->queued += list->n;
+		*a->tail = list;
+		a->tail = &last->next;
+		a->urgent |= urgent;
+		ticket = ++a->submitted;
+		list = NULL;
+		if (wake)
+			(void)pthread_cond_signal(&a->work);
+	} else {
+		a->lost += list->n;
+		a->lost_unsaid += list->n;
+	}
+	(void)pthread_mutex_unlock(&a->mtx);
+	audit_row_free(list);
+	return ticket;
+}
+
+/* with mtx held */
+static enum audit_state
+state_of(const struct audit *a, uint64_t ticket)
+{
+	if (ticket > a->durable)
+		return AUDIT_PENDING;
+	return ticket == 0 || (ticket >= a->lost_from &&
+	    ticket <= a->lost_to) ? AUDIT_LOST : AUDIT_DURABLE;
+}
+
+enum audit_state
+audit_state(struct audit *a, uint64_t ticket)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	enum audit_state state = state_of(a, ticket);
+
+	(void)pthread_mutex_unlock(&a->mtx);
+	return state;
+}
+
+bool
+audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_deadline(timeout_ms, &until);
+	(void)pthread_mutex_lock(&a->mtx);
+	while (state_of(a, ticket) == AUDIT_PENDING && rc == 0)
+		rc = pthread_cond_timedwait(&a->done, &a->mtx, &until);
+	bool durable = state_of(a, ticket) == AUDIT_DURABLE;
+
+	(void)pthread_mutex_unlock(&a->mtx);
+	return durable;
+}
+
+bool
+audit_healthy(struct audit *a)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	bool healthy = a->healthy && a->queued < (uint64_t)a->opt.queue;
+
+	(void)pthread_mutex_unlock(&a->mtx);
+	return healthy;
+}
+
+void
+audit_count_local(struct audit *a, enum audit_channel channel,
+    enum reason reason)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	a->local[channel][reason]++;
+	(void)pthread_mutex_unlock(&a->mtx);
+}
+
+void
+audit_stats(struct audit *a, struct audit_stats *stats)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	*stats = (struct audit_stats){
+		.rows = a->rows, .transactions = a->transactions,
+		.lost = a->lost, .queued = a->queued
+	};
+	(void)pthread_mutex_unlock(&a->mtx);
+}

@@ -1,0 +1,121 @@
+/* audit - the decisions on disk, and one log line for each that matters.
+ * A bounded queue, one writer thread, grouped transactions. Readers of the
+ * file (popgatectl) use audit_open_reader() and the walks below. */
+#ifndef POPGATE_AUDIT_H
+#define POPGATE_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "decision.h"
+
+struct err;
+struct audit;		/* the writer; any number of threads submit */
+struct audit_row;	/* one decision on its way to the disk */
+
+enum audit_channel { CHANNEL_MILTER, CHANNEL_POLICY, CHANNEL_SOCKETMAP };
+
+/* What a row is made from; strings are copied, NULL means "" or none. */
+struct audit_facts {
+	int64_t at_ms;
+	const char *session, *queue_id, *client, *client_name, *helo;
+	const char *sender, *recipient, *auth_user, *login_user;
+	const char *reply, *mta;
+	bool local;
+	enum audit_channel channel;
+	struct decision decision;
+};
+
+struct audit_options {
+	const char *path;	/* audit.database */
+	int64_t queue;		/* rows that may wait */
+	int64_t keep_s;		/* older rows are deleted */
+	/* one decision's log line; called by the writer thread */
+	void (*log_line)(const char *line);
+	/* what went wrong or right again; called by the writer thread */
+	void (*log_state)(bool good, const char *text);
+	/* called by the writer thread after each commit or failure; may be
+	 * NULL; for those who can't block in audit_wait() */
+	void (*committed)(void *arg);
+	void *committed_arg;
+};
+
+/* Open or create the file and start the writer. 0, or -1 with err. */
+int audit_start(const struct audit_options *options, struct audit **a_r,
+    struct err *err);
+
+/* Write what is queued, end the thread, close. Nobody may submit any more. */
+void audit_stop(struct audit **a);
+
+/* The same without freeing anything, for a process that ends while others may
+ * still submit: what they submit from now on is refused (ticket 0). */
+void audit_drain(struct audit *a);
+
+/* Make a row; free it unless it is submitted. NULL when memory is short. */
+struct audit_row *audit_row_new(const struct audit_facts *facts);
+void audit_row_free(struct audit_row *row);
+
+/* Chain row behind list (both may be NULL); returns the list. */
+struct audit_row *audit_row_chain(struct audit_row *list,
+    struct audit_row *row);
+/* Set the queue id on a whole chain, where it has none yet. */
+void audit_row_queue_id(struct audit_row *list, const char *queue_id);
+
+/* Hand a chain over (also when it fails).
+ *   urgent  somebody waits for the disk: don't linger to make groups
+ * Returns a ticket for audit_wait() and audit_state(), or 0 when the queue is
+ * full: the rows are lost and counted. Doesn't block on the disk. */
+uint64_t audit_submit(struct audit *a, struct audit_row *list, bool urgent);
+
+enum audit_state { AUDIT_PENDING, AUDIT_DURABLE, AUDIT_LOST };
+
+/* How it stands with the rows of a ticket. Never blocks. */
+enum audit_state audit_state(struct audit *a, uint64_t ticket);
+
+/* Block until the rows of ticket are on disk. Returns true, or false when
+ * they were lost or timeout_ms has passed. Ticket 0 gives false. */
+bool audit_wait(struct audit *a, uint64_t ticket, int timeout_ms);
+
+/* false while the last transaction failed or the queue is full: a relay
+ * that needs durable rows is then better refused at RCPT. */
+bool audit_healthy(struct audit *a);
+
+/* Count a local recipient without storing it. */
+void audit_count_local(struct audit *a, enum audit_channel channel,
+    enum reason reason);
+
+struct audit_stats {
+	uint64_t rows, transactions, lost, queued;
+};
+void audit_stats(struct audit *a, struct audit_stats *stats);
+
+/* --- reading --- */
+
+struct audit_reader;
+
+struct audit_record {
+	int64_t id, at_ms, login_at, rule;
+	const char *session, *queue_id, *client, *client_name, *helo;
+	const char *sender, *recipient, *class, *verdict, *reason;
+	const char *auth_user, *login_user, *reply, *channel, *mta;
+};
+
+/* NULL and 0 mean: any. */
+struct audit_filter {
+	const char *client, *user, *sender, *recipient, *verdict, *reason;
+	const char *queue_id;
+	int64_t since_ms, until_ms, after_id;
+	bool newest_first;
+	int64_t limit;
+};
+
+int audit_open_reader(const char *path, struct audit_reader **r,
+    struct err *err);
+void audit_close_reader(struct audit_reader **r);
+/* Call fn for each record until it returns false. 0, or -1 with err. */
+int audit_each(struct audit_reader *r, const struct audit_filter *filter,
+    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
+    struct err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* clock - the time of day, and deadlines. Any thread. */
+#ifndef POPGATE_CLOCK_H
+#define POPGATE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Unix time in seconds, milliseconds. */
+int64_t clock_now(void);
+int64_t clock_now_ms(void);
+
+/* Milliseconds that only go forward. */
+int64_t clock_monotonic_ms(void);
+
+/* CLOCK_MONOTONIC plus ms, for pthread_cond_timedwait(). */
+void clock_deadline(int ms, struct timespec *until);
+
+#endif

@@ -1,0 +1,729 @@
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <libconfig.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "err.h"
+#include "listen.h"
+#include "reply.h"
+
+enum kind {
+	K_PATH,		/* absolute path */
+	K_TEXT,		/* any text, see check */
+	K_SECONDS,	/* duration */
+	K_INT,
+	K_MODE,		/* "0660" */
+	K_CHOICE,	/* one of two words: false, true */
+	K_STRINGS,	/* array or list of strings */
+	K_NETWORKS	/* the same, of addresses and networks */
+};
+
+struct key {
+	const char *path;
+	enum kind kind;
+	size_t offset;		/* in struct config */
+	const char *def;	/* as written; lists: separated by spaces */
+	const char *choice[2];
+	int64_t min, max;
+	/* Returns NULL when value is good, else what was expected. */
+	const char *(*check)(const char *value);
+};
+
+static const char *
+check_listen(const char *value)
+{
+	struct listen_spec spec;
+	struct err err;
+
+	if (*value == '\0' || listen_parse(value, &spec, &err) == 0)
+		return NULL;
+	return LISTEN_EXPECTED;
+}
+
+static const char *
+check_user(const char *value)
+{
+	return *value == '\0' || getpwnam(value) != NULL ? NULL :
+	    "a user of this system";
+}
+
+static const char *
+check_group(const char *value)
+{
+	return *value == '\0' || getgrnam(value) != NULL ? NULL :
+	    "a group of this system";
+}
+
+static const char *
+check_off(const char *value)
+{
+	return strcmp(value, "off") == 0 ? NULL :
+	    "\"off\" (binding is not in this version)";
+}
+
+static const char *
+check_allow(const char *value)
+{
+	return strcmp(value, "allow") == 0 ? NULL :
+	    "\"allow\" (\"reject\" is not in this version)";
+}
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct key keys[] = {
+	{ .path = "logins.database", .kind = K_PATH,
+	  .offset = AT(logins.database), .def = "/var/lib/popgate/logins.db" },
+	{ .path = "logins.window", .kind = K_SECONDS,
+	  .offset = AT(logins.window_s), .def = "30m", .min = 1,
+	  .max = 366 * 86400 },
+	{ .path = "logins.keep", .kind = K_SECONDS,
+	  .offset = AT(logins.keep_s), .def = "14d", .min = 60,
+	  .max = INT64_C(3660) * 86400 },
+	{ .path = "audit.database", .kind = K_PATH,
+	  .offset = AT(audit.database), .def = "/var/lib/popgate/audit.db" },
+	{ .path = "audit.record", .kind = K_CHOICE,
+	  .offset = AT(audit.record_all), .def = "relay",
+	  .choice = { "relay", "all" } },
+	{ .path = "audit.durability", .kind = K_CHOICE,
+	  .offset = AT(audit.durable), .def = "message",
+	  .choice = { "none", "message" } },
+	{ .path = "audit.keep", .kind = K_SECONDS,
+	  .offset = AT(audit.keep_s), .def = "90d", .min = 60,
+	  .max = INT64_C(3660) * 86400 },
+	{ .path = "audit.queue", .kind = K_INT, .offset = AT(audit.queue),
+	  .def = "65536", .min = 16, .max = 10000000 },
+	{ .path = "milter.listen", .kind = K_TEXT,
+	  .offset = AT(milter.listen), .def = "unix:/run/popgate/milter.sock",
+	  .check = check_listen },
+	{ .path = "milter.user", .kind = K_TEXT, .offset = AT(milter.user),
+	  .def = "", .check = check_user },
+	{ .path = "milter.group", .kind = K_TEXT, .offset = AT(milter.group),
+	  .def = "", .check = check_group },
+	{ .path = "milter.mode", .kind = K_MODE, .offset = AT(milter.mode),
+	  .def = "0660" },
+	{ .path = "permit.policy", .kind = K_TEXT,
+	  .offset = AT(permit.policy), .def = "", .check = check_listen },
+	{ .path = "permit.socketmap", .kind = K_TEXT,
+	  .offset = AT(permit.socketmap), .def = "", .check = check_listen },
+	{ .path = "relay.mode", .kind = K_CHOICE, .offset = AT(relay.mode),
+	  .def = "enforce", .choice = { "enforce", "monitor" } },
+	{ .path = "relay.local_domains", .kind = K_STRINGS,
+	  .offset = AT(relay.local_domains), .def = "" },
+	{ .path = "relay.local_mailers", .kind = K_STRINGS,
+	  .offset = AT(relay.local_mailers),
+	  .def = "local virtual lmtp cyrus cyrusv2 procmail prog *file*" },
+	{ .path = "relay.trusted_networks", .kind = K_NETWORKS,
+	  .offset = AT(relay.trusted_networks), .def = "" },
+	{ .path = "relay.never_authorize", .kind = K_NETWORKS,
+	  .offset = AT(relay.never_authorize),
+	  .def = "own 0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4 "
+	    "255.255.255.255 :: ::1 fe80::/10 ff00::/8" },
+	{ .path = "relay.proxy_networks", .kind = K_NETWORKS,
+	  .offset = AT(relay.proxy_networks), .def = "" },
+	{ .path = "relay.ipv6_prefix", .kind = K_INT,
+	  .offset = AT(relay.ipv6_prefix), .def = "128", .min = 32,
+	  .max = 128 },
+	{ .path = "relay.sender_binding", .kind = K_TEXT, .offset = SIZE_MAX,
+	  .def = "off", .check = check_off },
+	{ .path = "relay.null_sender", .kind = K_TEXT, .offset = SIZE_MAX,
+	  .def = "allow", .check = check_allow },
+	{ .path = "relay.collector_grace", .kind = K_SECONDS,
+	  .offset = AT(relay.collector_grace_s), .def = "2m", .min = 0,
+	  .max = 7 * 86400 },
+	{ .path = "reply.no_login", .kind = K_TEXT,
+	  .offset = AT(reply.no_login), .def = REPLY_NO_LOGIN,
+	  .check = reply_check },
+	{ .path = "reply.login_expired", .kind = K_TEXT,
+	  .offset = AT(reply.login_expired), .def = REPLY_LOGIN_EXPIRED,
+	  .check = reply_check },
+	{ .path = "reply.no_client_identity", .kind = K_TEXT,
+	  .offset = AT(reply.no_client_identity),
+	  .def = REPLY_NO_CLIENT_IDENTITY, .check = reply_check },
+	{ .path = "reply.unavailable", .kind = K_TEXT,
+	  .offset = AT(reply.unavailable), .def = REPLY_UNAVAILABLE,
+	  .check = reply_check },
+	{ .path = "reply.collector_behind", .kind = K_TEXT,
+	  .offset = AT(reply.collector_behind), .def = REPLY_COLLECTOR_BEHIND,
+	  .check = reply_check },
+	{ .path = "collector.user", .kind = K_TEXT,
+	  .offset = AT(collector.user), .def = "", .check = check_user },
+	{ .path = "collector.servers", .kind = K_STRINGS,
+	  .offset = AT(collector.servers), .def = "" },
+};
+
+enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
+
+/* What mailer names can't mean "delivered here" (FACTS: they carry mail
+ * away), so nobody can open the relay by listing them. */
+static const char *const remote_mailers[] = {
+	"relay", "smtp", "esmtp", "smtp8", "dsmtp"
+};
+
+bool
+duration_parse(const char *text, int64_t *seconds_r)
+{
+	static const struct { char unit; int64_t s; } units[] = {
+		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 },
+		{ 'w', 604800 }, { '\0', 1 }
+	};
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 10)
+		return false;
+	int64_t n = strtoll(text, NULL, 10);
+
+	if (text[digits] != '\0' && text[digits + 1] != '\0')
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (units[i].unit != text[digits])
+			continue;
+		if (n > INT64_C(100) * 366 * 86400 / units[i].s)
+			return false;
+		*seconds_r = n * units[i].s;
+		return true;
+	}
+	return false;
+}
+
+const char *
+duration_format(int64_t seconds, char *buf)
+{
+	static const struct { char unit; int64_t s; } units[] = {
+		{ 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 }
+	};
+	size_t i = 0;
+
+	while (seconds % units[i].s != 0)
+		i++;
+	(void)snprintf(buf, 24, "%" PRId64 "%c", seconds / units[i].s,
+	    units[i].unit);
+	return buf;
+}
+
+/* Errors name file, line and key. s may be NULL for a default. */
+static int
+key_error(const struct config *cfg, const config_setting_t *s,
+    const char *path, const char *expected, struct err *err)
+{
+	const char *file = s == NULL ? NULL : config_setting_source_file(s);
+
+	err_set(err, ERR_INVALID, "%s:%u: %s: expected %s",
+	    file == NULL ? cfg->path : file,
+	    s == NULL ? 0 : config_setting_source_line(s), path, expected);
+	return -1;
+}
+
+static bool
+list_add(struct string_list *list, const char *text, size_t len)
+{
+	char **v = reallocarray(list->v, list->n + 1, sizeof(*v));
+
+	if (v == NULL)
+		return false;
+	list->v = v;
+	v[list->n] = strndup(text, len);
+	return v[list->n] != NULL && ++list->n > 0;
+}
+
+static void
+list_release(struct string_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->v[i]);
+	free(list->v);
+	*list = (struct string_list){ 0 };
+}
+
+/* The strings of a setting (or of the default) as a list. */
+static int
+strings_of(struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct string_list *list, struct err *err)
+{
+	if (s == NULL) {
+		for (const char *p = key->def; *p != '\0';) {
+			size_t len = strcspn(p, " ");
+
+			if (!list_add(list, p, len))
+				goto nomem;
+			p += len + (p[len] == ' ');
+		}
+		return 0;
+	}
+	if (!config_setting_is_array(s) && !config_setting_is_list(s))
+		return key_error(cfg, s, key->path,
+		    "a list of strings: [ \"...\", \"...\" ]", err);
+	for (int i = 0; i < config_setting_length(s); i++) {
+		config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
+		const char *text = config_setting_get_string(e);
+
+		if (text == NULL || *text == '\0')
+			return key_error(cfg, e, key->path,
+			    "strings that are not empty", err);
+		if (!list_add(list, text, strlen(text)))
+			goto nomem;
+	}
+	return 0;
+nomem:
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static int
+set_networks(struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct network_set *set, struct err *err)
+{
+	struct string_list list = { 0 };
+	int ret = strings_of(cfg, key, s, &list, err);
+
+	for (size_t i = 0; ret == 0 && i < list.n; i++) {
+		struct network net;
+		char expected[200];
+
+		if (set == &cfg->relay.never_authorize &&
+		    strcmp(list.v[i], "own") == 0) {
+			cfg->relay.never_authorize_own = true;
+			continue;
+		}
+		if (network_parse(list.v[i], &net)) {
+			if (!network_set_add(set, &net)) {
+				err_set(err, ERR_NOMEM, "out of memory");
+				ret = -1;
+			}
+			continue;
+		}
+		(void)snprintf(expected, sizeof(expected), "an address or "
+		    "network like \"192.0.2.0/24\" without host bits, "
+		    "not \"%.100s\"", list.v[i]);
+		ret = key_error(cfg, s == NULL ? NULL :
+		    config_setting_get_elem(s, (unsigned)i), key->path,
+		    expected, err);
+	}
+	list_release(&list);
+	return ret;
+}
+
+static int
+set_text(struct config *cfg, const struct key *key,
+    const config_setting_t *s, const char *value, char **member,
+    struct err *err)
+{
+	const char *expected = NULL;
+
+	if (key->kind == K_PATH && *value != '/')
+		expected = "an absolute path";
+	else if (key->kind == K_PATH && strlen(value) > PATH_MAX - 64)
+		expected = "a shorter path";
+	else if (key->check != NULL)
+		expected = key->check(value);
+	if (expected != NULL)
+		return key_error(cfg, s, key->path, expected, err);
+	if (member == NULL)
+		return 0;
+	*member = strdup(value);
+	if (*member != NULL)
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static int
+set_number(struct config *cfg, const struct key *key,
+    const config_setting_t *s, int64_t value, int64_t *member,
+    struct err *err)
+{
+	char expected[120], low[24], high[24];
+
+	if (value >= key->min && value <= key->max) {
+		*member = value;
+		return 0;
+	}
+	if (key->kind == K_SECONDS)
+		(void)snprintf(expected, sizeof(expected),
+		    "a duration from %s to %s", duration_format(key->min, low),
+		    duration_format(key->max, high));
+	else
+		(void)snprintf(expected, sizeof(expected), "a number from %"
+		    PRId64 " to %" PRId64, key->min, key->max);
+	return key_error(cfg, s, key->path, expected, err);
+}
+
+/* Octal digits; a mode that lets everybody write is an open door. */
+static bool
+mode_parse(const char *text, mode_t *mode)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 8);
+
+	if (*text < '0' || *text > '7' || *end != '\0' || v > 0777 ||
+	    (v & 0600) != 0600)
+		return false;
+	*mode = (mode_t)v;
+	return true;
+}
+
+static int
+set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
+    struct err *err)
+{
+	void *member = key->offset == SIZE_MAX ? NULL :
+	    (char *)cfg + key->offset;
+	const char *text = s == NULL ? key->def :
+	    config_setting_get_string(s);
+	char expected[100];
+	int64_t n;
+
+	switch (key->kind) {
+	case K_STRINGS:
+		return strings_of(cfg, key, s, member, err);
+	case K_NETWORKS:
+		return set_networks(cfg, key, s, member, err);
+	case K_PATH:
+	case K_TEXT:
+		if (text == NULL)
+			return key_error(cfg, s, key->path, "a string", err);
+		return set_text(cfg, key, s, text, member, err);
+	case K_SECONDS:
+		if (text == NULL && config_setting_is_number(s) &&
+		    config_setting_type(s) != CONFIG_TYPE_FLOAT)
+			n = config_setting_get_int64(s);
+		else if (text == NULL || !duration_parse(text, &n))
+			return key_error(cfg, s, key->path,
+			    "a duration like \"90s\", \"30m\", \"2h\" or "
+			    "\"7d\"", err);
+		return set_number(cfg, key, s, n, member, err);
+	case K_INT:
+		if (s != NULL && config_setting_type(s) != CONFIG_TYPE_INT &&
+		    config_setting_type(s) != CONFIG_TYPE_INT64)
+			return key_error(cfg, s, key->path,
+			    "a whole number", err);
+		n = s == NULL ? strtoll(key->def, NULL, 10) :
+		    config_setting_get_int64(s);
+		return set_number(cfg, key, s, n, member, err);
+	case K_MODE:
+		if (text == NULL || !mode_parse(text, member))
+			return key_error(cfg, s, key->path, "octal digits in "
+			    "quotes like \"0660\"", err);
+		return 0;
+	case K_CHOICE:
+		for (int i = 0; text != NULL && i < 2; i++) {
+			if (strcmp(text, key->choice[i]) != 0)
+				continue;
+			if (member == &cfg->relay.mode)
+				cfg->relay.mode = i == 0 ? RELAY_ENFORCE :
+				    RELAY_MONITOR;
+			else
+				*(bool *)member = i == 1;
+			return 0;
+		}
+		(void)snprintf(expected, sizeof(expected), "\"%s\" or \"%s\"",
+		    key->choice[0], key->choice[1]);
+		return key_error(cfg, s, key->path, expected, err);
+	}
+	return -1;
+}
+
+/* One string member of a group in a list; *value_r is NULL when absent. */
+static int
+member_text(struct config *cfg, config_setting_t *group, const char *name,
+    const char *path, const char **value_r, struct err *err)
+{
+	config_setting_t *s = config_setting_get_member(group, name);
+
+	*value_r = s == NULL ? NULL : config_setting_get_string(s);
+	if (s != NULL && (*value_r == NULL || **value_r == '\0'))
+		return key_error(cfg, s, path, "a string that is not empty",
+		    err);
+	return 0;
+}
+
+static int
+set_source(struct config *cfg, config_setting_t *e, struct err *err)
+{
+	static const char expected[] = "{ file = \"/path\"; }, { journal = "
+	    "\"system\"; }, { stdin = true; } or { socket = \"/path\"; }";
+	struct config_source *src = &cfg->collector.sources[
+	    cfg->collector.n_sources];
+	const char *path = "collector.sources", *value = NULL;
+	const char *name;
+
+	if (!config_setting_is_group(e) || config_setting_length(e) != 1)
+		return key_error(cfg, e, path, expected, err);
+	config_setting_t *s = config_setting_get_elem(e, 0);
+
+	name = config_setting_name(s);
+	value = config_setting_get_string(s);
+	if (strcmp(name, "stdin") == 0 &&
+	    config_setting_type(s) == CONFIG_TYPE_BOOL &&
+	    config_setting_get_bool(s)) {
+		src->kind = SOURCE_STDIN;
+		value = "";
+	} else if (strcmp(name, "file") == 0 && value != NULL &&
+	    *value == '/') {
+		src->kind = SOURCE_FILE;
+	} else if (strcmp(name, "socket") == 0 && value != NULL &&
+	    *value == '/' && strlen(value) < LISTEN_PATH_MAX) {
+		src->kind = SOURCE_SOCKET;
+	} else if (strcmp(name, "journal") == 0 && value != NULL &&
+	    strcmp(value, "system") == 0) {
+		src->kind = SOURCE_JOURNAL;
+	} else {
+		return key_error(cfg, s, path, expected, err);
+	}
+	if (strlen(value) > 480)
+		return key_error(cfg, s, path, "a shorter path", err);
+	char buf[512];
+
+	(void)snprintf(buf, sizeof(buf), "%s%s%s", name,
+	    src->kind == SOURCE_STDIN ? "" : ":", value);
+	src->where = strdup(value);
+	src->name = strdup(buf);
+	cfg->collector.n_sources++;
+	if (src->where == NULL || src->name == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i + 1 < cfg->collector.n_sources; i++)
+		if (strcmp(cfg->collector.sources[i].name, src->name) == 0)
+			return key_error(cfg, s, path,
+			    "each source once", err);
+	return 0;
+}
+
+static int
+set_custom(struct config *cfg, config_setting_t *e, struct err *err)
+{
+	struct config_custom *rule = &cfg->collector.custom[
+	    cfg->collector.n_custom];
+	const char *path = "collector.custom", *program, *pattern;
+
+	if (!config_setting_is_group(e))
+		return key_error(cfg, e, path, "{ program = \"...\"; "
+		    "pattern = \"...\"; }", err);
+	if (member_text(cfg, e, "program", path, &program, err) == -1 ||
+	    member_text(cfg, e, "pattern", path, &pattern, err) == -1)
+		return -1;
+	if (program == NULL || pattern == NULL ||
+	    config_setting_length(e) != 2)
+		return key_error(cfg, e, path, "{ program = \"...\"; "
+		    "pattern = \"...\"; }", err);
+	rule->line = config_setting_source_line(e);
+	rule->program = strdup(program);
+	rule->pattern = strdup(pattern);
+	cfg->collector.n_custom++;
+	if (rule->program == NULL || rule->pattern == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	return 0;
+}
+
+static int
+set_groups(struct config *cfg, const config_t *file, struct err *err)
+{
+	config_setting_t *sources = config_lookup(file, "collector.sources");
+	config_setting_t *custom = config_lookup(file, "collector.custom");
+
+	if ((sources != NULL && !config_setting_is_list(sources)) ||
+	    (custom != NULL && !config_setting_is_list(custom)))
+		return key_error(cfg, sources != NULL &&
+		    !config_setting_is_list(sources) ? sources : custom,
+		    sources != NULL && !config_setting_is_list(sources) ?
+		    "collector.sources" : "collector.custom",
+		    "a list of groups: ( { ... }, { ... } )", err);
+	int n_sources = sources == NULL ? 0 : config_setting_length(sources);
+	int n_custom = custom == NULL ? 0 : config_setting_length(custom);
+
+	cfg->collector.sources = calloc((size_t)n_sources + 1,
+	    sizeof(struct config_source));
+	cfg->collector.custom = calloc((size_t)n_custom + 1,
+	    sizeof(struct config_custom));
+	if (cfg->collector.sources == NULL || cfg->collector.custom == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (int i = 0; i < n_sources; i++)
+		if (set_source(cfg, config_setting_get_elem(sources,
+		    (unsigned)i), err) == -1)
+			return -1;
+	for (int i = 0; i < n_custom; i++)
+		if (set_custom(cfg, config_setting_get_elem(custom,
+		    (unsigned)i), err) == -1)
+			return -1;
+	return 0;
+}
+
+static bool
+key_known(const char *path)
+{
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(keys[i].path, path) == 0)
+			return true;
+	return strcmp(path, "collector.sources") == 0 ||
+	    strcmp(path, "collector.custom") == 0;
+}
+
+static bool
+section_known(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < KEYS; i++)
+		if (strncmp(keys[i].path, name, len) == 0 &&
+		    keys[i].path[len] == '.')
+			return true;
+	return false;
+}
+
+/* A key that we don't know is a slip of the pen that would otherwise pass
+ * for a setting. */
+static int
+refuse_unknown(const struct config *cfg, const config_t *file,
+    struct err *err)
+{
+	config_setting_t *root = config_root_setting(file);
+
+	for (int i = 0; i < config_setting_length(root); i++) {
+		config_setting_t *sec = config_setting_get_elem(root,
+		    (unsigned)i);
+		const char *name = config_setting_name(sec);
+
+		if (!section_known(name))
+			return key_error(cfg, sec, name, "one of the sections "
+			    "logins, audit, milter, permit, relay, reply, "
+			    "collector", err);
+		if (!config_setting_is_group(sec))
+			return key_error(cfg, sec, name, "a group: { ... }",
+			    err);
+		for (int j = 0; j < config_setting_length(sec); j++) {
+			config_setting_t *s = config_setting_get_elem(sec,
+			    (unsigned)j);
+			char path[160];
+
+			(void)snprintf(path, sizeof(path), "%.70s.%.70s",
+			    name, config_setting_name(s));
+			if (!key_known(path))
+				return key_error(cfg, s, path, "a key that "
+				    "popgate.conf(5) knows: this is none",
+				    err);
+		}
+	}
+	return 0;
+}
+
+static int
+check_local_mailers(const struct config *cfg, const config_t *file,
+    struct err *err)
+{
+	const struct string_list *list = &cfg->relay.local_mailers;
+
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t j = 0; j < sizeof(remote_mailers) /
+		    sizeof(remote_mailers[0]); j++)
+			if (strcasecmp(list->v[i], remote_mailers[j]) == 0)
+				return key_error(cfg, config_lookup(file,
+				    "relay.local_mailers"),
+				    "relay.local_mailers", "mailers that "
+				    "deliver on this machine: relay, smtp, "
+				    "esmtp, smtp8 and dsmtp carry mail away, "
+				    "and listing one would open the relay",
+				    err);
+	return 0;
+}
+
+int
+config_load(const char *path, struct config **cfg_r, struct err *err)
+{
+	struct config *cfg = calloc(1, sizeof(*cfg));
+	config_t file;
+	int ret = -1;
+
+	*cfg_r = NULL;
+	config_init(&file);
+	if (cfg == NULL || (cfg->path = strdup(path)) == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto out;
+	}
+	FILE *in = fopen(path, "re");
+
+	if (in == NULL) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		goto out;
+	}
+	int ok = config_read(&file, in);
+
+	(void)fclose(in);
+	if (!ok) {
+		const char *where = config_error_file(&file);
+
+		err_set(err, ERR_INVALID, "%s:%d: %s",
+		    where == NULL ? path : where, config_error_line(&file),
+		    config_error_text(&file));
+		goto out;
+	}
+	if (refuse_unknown(cfg, &file, err) == -1)
+		goto out;
+	for (size_t i = 0; i < KEYS; i++)
+		if (set_key(cfg, &keys[i], config_lookup(&file, keys[i].path),
+		    err) == -1)
+			goto out;
+	if (set_groups(cfg, &file, err) == -1 ||
+	    check_local_mailers(cfg, &file, err) == -1)
+		goto out;
+	*cfg_r = cfg;
+	cfg = NULL;
+	ret = 0;
+out:
+	config_destroy(&file);
+	config_free(cfg);
+	return ret;
+}
+
+void
+config_free(struct config *cfg)
+{
+	if (cfg == NULL)
+		return;
+	for (size_t i = 0; i < KEYS; i++) {
+		void *member = (char *)cfg + keys[i].offset;
+
+		if (keys[i].offset == SIZE_MAX)
+			continue;
+		switch (keys[i].kind) {
+		case K_PATH:
+		case K_TEXT:
+			free(*(char **)member);
+			break;
+		case K_STRINGS:
+			list_release(member);
+			break;
+		case K_NETWORKS:
+			network_set_release(member);
+			break;
+		case K_SECONDS:
+		case K_INT:
+		case K_MODE:
+		case K_CHOICE:
+			break;
+		}
+	}
+	for (size_t i = 0; i < cfg->collector.n_sources; i++) {
+		free(cfg->collector.sources[i].name);
+		free(cfg->collector.sources[i].where);
+	}
+	for (size_t i = 0; i < cfg->collector.n_custom; i++) {
+		free(cfg->collector.custom[i].program);
+		free(cfg->collector.custom[i].pattern);
+	}
+	free(cfg->collector.sources);
+	free(cfg->collector.custom);
+	free(cfg->path);
+	free(cfg);
+}

@@ -1,0 +1,106 @@
+/* config - popgate.conf, read by libconfig, checked once, constant after.
+ * Every key is in popgate.conf(5). */
+#ifndef POPGATE_CONFIG_H
+#define POPGATE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "addr.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/popgate/popgate.conf"
+
+struct err;
+
+struct string_list {
+	char **v;
+	size_t n;
+};
+
+enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
+
+enum source_kind { SOURCE_FILE, SOURCE_JOURNAL, SOURCE_STDIN, SOURCE_SOCKET };
+
+struct config_source {
+	enum source_kind kind;
+	char *name;	/* "file:/var/log/mail.log": the key in the table */
+	char *where;	/* path, or journal: "system"; stdin: "" */
+};
+
+struct config_custom {
+	char *program;
+	char *pattern;
+	unsigned line;	/* in the configuration file, for errors */
+};
+
+/* A whole configuration: all memory is owned by it. */
+struct config {
+	char *path;
+	struct {
+		char *database;
+		int64_t window_s;	/* how long a login counts */
+		int64_t keep_s;		/* how long history is kept */
+	} logins;
+	struct {
+		char *database;
+		bool record_all;	/* local recipients too */
+		bool durable;		/* DATA waits for the disk */
+		int64_t keep_s;
+		int64_t queue;		/* rows that may wait */
+	} audit;
+	struct {
+		char *listen;		/* "" none */
+		char *user;		/* "" stay who we are */
+		char *group;		/* of the Unix sockets; "" ours */
+		mode_t mode;
+	} milter;
+	struct {
+		char *policy;		/* "" none */
+		char *socketmap;	/* "" none */
+	} permit;
+	struct {
+		enum relay_mode mode;
+		struct string_list local_domains;
+		struct string_list local_mailers;
+		struct network_set trusted_networks;
+		struct network_set never_authorize;
+		bool never_authorize_own;	/* "own" is in the list */
+		struct network_set proxy_networks;
+		int64_t ipv6_prefix;
+		int64_t collector_grace_s;	/* 0: not asked */
+	} relay;
+	struct {
+		/* templates; {client} is replaced; see reply.h */
+		char *no_login;
+		char *login_expired;
+		char *no_client_identity;
+		char *unavailable;
+		char *collector_behind;
+	} reply;
+	struct {
+		char *user;		/* "" stay who we are */
+		struct config_source *sources;
+		size_t n_sources;
+		struct string_list servers;	/* empty: all built in */
+		struct config_custom *custom;
+		size_t n_custom;
+	} collector;
+};
+
+/* Read and check path. Returns 0 and a new configuration, or -1 with err:
+ * "file:line: key: what was expected". Caller frees with config_free().
+ * Relative paths inside the file are refused. */
+int config_load(const char *path, struct config **cfg_r, struct err *err);
+void config_free(struct config *cfg);	/* NULL-safe */
+
+/* "90s", "30m", "2h", "14d", "1w" or plain seconds into seconds.
+ * Returns false when text is none of these or above 100 years. */
+bool duration_parse(const char *text, int64_t *seconds_r);
+
+/* 5400 -> "90m", 7200 -> "2h". buf of at least 24. Returns buf. */
+const char *duration_format(int64_t seconds, char *buf);
+
+#endif

@@ -1,0 +1,165 @@
+#include "daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "err.h"
+#include "log.h"
+#include "store.h"
+
+static int ready_fd = -1;
+
+static void
+print_version(const struct daemon_options *opt)
+{
+	printf("%s %s (%s, SQLite %s)\n", opt->ident, POPGATE_VERSION,
+	    opt->library, store_sqlite_version());
+}
+
+int
+daemon_options(struct daemon_options *opt, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "test", no_argument, NULL, 't' },
+		{ "detach", no_argument, NULL, 'd' },
+		{ "log", required_argument, NULL, 'l' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *target = NULL;
+	enum log_target log_to = LOG_TO_STDERR;
+	int c;
+
+	opt->config = CONFIG_DEFAULT_PATH;
+	while ((c = getopt_long(argc, argv, "c:tdl:Vh", longs, NULL)) != -1)
+		switch (c) {
+		case 'c':
+			opt->config = optarg;
+			break;
+		case 't':
+			opt->test = true;
+			break;
+		case 'd':
+			opt->detach = true;
+			break;
+		case 'l':
+			target = optarg;
+			break;
+		case 'V':
+			print_version(opt);
+			return EX_OK;
+		case 'h':
+			(void)fputs(opt->usage, stdout);
+			return EX_OK;
+		default:
+			(void)fputs(opt->usage, stderr);
+			return EX_USAGE;
+		}
+	if (optind < argc) {
+		(void)fprintf(stderr, "%s: '%s': no argument was expected\n",
+		    opt->ident, argv[optind]);
+		return EX_USAGE;
+	}
+	if (opt->detach && !opt->test)
+		log_to = LOG_TO_SYSLOG;
+	if (target != NULL && !log_target_parse(target, &log_to)) {
+		(void)fprintf(stderr, "%s: -l '%s': expected syslog, stderr "
+		    "or journal\n", opt->ident, target);
+		return EX_USAGE;
+	}
+	/* Descriptors 0-2 must be open, or a socket becomes "stderr". */
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= 2)
+		continue;
+	if (fd > 2)
+		(void)close(fd);
+	log_open(opt->ident, log_to);
+	return -1;
+}
+
+int
+daemon_detach(struct err *err)
+{
+	int fds[2], status;
+	char byte;
+
+	if (pipe2(fds, O_CLOEXEC) == -1) {
+		err_set(err, ERR_IO, "pipe: %s", strerror(errno));
+		return -1;
+	}
+	pid_t pid = fork();
+
+	if (pid == -1) {
+		err_set(err, ERR_IO, "fork: %s", strerror(errno));
+		return -1;
+	}
+	if (pid > 0) {
+		(void)close(fds[1]);
+		ssize_t n;
+
+		while ((n = read(fds[0], &byte, 1)) == -1 && errno == EINTR)
+			continue;
+		if (n == 1)
+			_exit(EX_OK);
+		/* end of file: it ended without becoming ready */
+		if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+			_exit(EX_SOFTWARE);
+		_exit(WEXITSTATUS(status));
+	}
+	(void)close(fds[0]);
+	ready_fd = fds[1];
+	(void)setsid();
+	if (chdir("/") == -1) {
+		err_set(err, ERR_IO, "/: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+void
+daemon_ready(void)
+{
+	if (ready_fd != -1) {
+		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+		for (int fd = 0; null != -1 && fd <= 2; fd++)
+			(void)dup2(null, fd);
+		if (null != -1)
+			(void)close(null);
+		(void)!write(ready_fd, "r", 1);
+		(void)close(ready_fd);
+		ready_fd = -1;
+	}
+	(void)sd_notify(0, "READY=1");
+}
+
+int
+daemon_drop(const char *user, struct err *err)
+{
+	if (*user == '\0' || geteuid() != 0)
+		return 0;
+	const struct passwd *pw = getpwnam(user);
+
+	if (pw == NULL || initgroups(user, pw->pw_gid) == -1 ||
+	    setgid(pw->pw_gid) == -1 || setuid(pw->pw_uid) == -1 ||
+	    (pw->pw_uid != 0 && setuid(0) == 0)) {
+		err_set(err, ERR_IO, "can't become user %s: %s", user,
+		    pw == NULL ? "no such user" : strerror(errno));
+		return -1;
+	}
+	return 0;
+}

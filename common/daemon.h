@@ -1,0 +1,35 @@
+/* daemon - what both daemons do alike: options, detaching, dropping
+ * privileges, telling systemd. */
+#ifndef POPGATE_DAEMON_H
+#define POPGATE_DAEMON_H
+
+#include <stdbool.h>
+
+struct err;
+
+struct daemon_options {
+	const char *ident;	/* program name */
+	const char *usage;
+	const char *library;	/* "libmilter 1.0.1", for --version */
+	/* filled: */
+	const char *config;
+	bool test, detach;
+};
+
+/* Parse -c -t -d -l --version --help and open the log. Returns -1 to go on,
+ * else the exit status (--help, --version, EX_USAGE). */
+int daemon_options(struct daemon_options *opt, int argc, char **argv);
+
+/* Fork to the background. The parent stays until daemon_ready() and exits 0,
+ * or with the child's status when that ends before. Before any thread is
+ * made. 0 in the child, or -1 with err. */
+int daemon_detach(struct err *err);
+
+/* Ready to serve: lets a waiting parent go, tells systemd. */
+void daemon_ready(void);
+
+/* As root become user with all its groups; "" or not root: nothing.
+ * 0, or -1 with err. */
+int daemon_drop(const char *user, struct err *err);
+
+#endif

@@ -1,0 +1,214 @@
+#include "db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "err.h"
+
+void
+db_err(sqlite3 *db, const char *what, struct err *err)
+{
+	int rc = sqlite3_errcode(db);
+	enum err_code code = ERR_IO;
+
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		code = ERR_BUSY;
+		break;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		code = ERR_CORRUPT;
+		break;
+	case SQLITE_NOMEM:
+		code = ERR_NOMEM;
+		break;
+	default:
+		break;
+	}
+	const char *path = sqlite3_db_filename(db, "main");
+	int sys = sqlite3_system_errno(db);
+
+	err_set(err, code, "%s: %s: %s%s%s", path == NULL ? "" : path, what,
+	    sqlite3_errmsg(db), code == ERR_IO && sys != 0 ? ": " : "",
+	    code == ERR_IO && sys != 0 ? strerror(sys) : "");
+}
+
+int
+db_exec(sqlite3 *db, const char *sql, struct err *err)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "%.48s", sql);
+	what[strcspn(what, "\n")] = '\0';
+	db_err(db, what, err);
+	return -1;
+}
+
+int
+db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r,
+    struct err *err)
+{
+	if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt_r,
+	    NULL) == SQLITE_OK)
+		return 0;
+	db_err(db, "prepare", err);
+	return -1;
+}
+
+int
+db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(db, what, err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+const char *
+db_text(sqlite3_stmt *stmt, int col)
+{
+	const unsigned char *text = sqlite3_column_text(stmt, col);
+
+	return text == NULL ? "" : (const char *)text;
+}
+
+/* Returns the version, or -1 with err. */
+static int
+user_version(sqlite3 *db, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int version = -1;
+
+	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL) !=
+	    SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
+		db_err(db, "PRAGMA user_version", err);
+	else
+		version = sqlite3_column_int(stmt, 0);
+	(void)sqlite3_finalize(stmt);
+	return version;
+}
+
+static int
+migrate(sqlite3 *db, const struct db_migration *steps, int n,
+    struct err *err)
+{
+	if (db_exec(db, "BEGIN IMMEDIATE", err) == -1)
+		return -1;
+	/* asked again under the lock: two programs may start together */
+	int version = user_version(db, err);
+	char pragma[40];
+
+	if (version == -1)
+		goto fail;
+	for (; version < n; version++) {
+		if (db_exec(db, steps[version].sql, err) == -1)
+			goto fail;
+		(void)snprintf(pragma, sizeof(pragma),
+		    "PRAGMA user_version = %d", version + 1);
+		if (db_exec(db, pragma, err) == -1)
+			goto fail;
+	}
+	return db_exec(db, "COMMIT", err);
+fail:
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return -1;
+}
+
+/* Make an empty file with the right owner, so that SQLite's -wal and -shm,
+ * which copy owner and mode from it, are right from the first moment. */
+static int
+create_file(const char *path, struct err *err)
+{
+	int fd = open(path, O_CREAT | O_RDWR | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd == -1 && errno == EEXIST)
+		return 0;
+	if (fd == -1) {
+		err_set(err, ERR_IO, "%s: %s (uid %u)", path, strerror(errno),
+		    (unsigned)geteuid());
+		return -1;
+	}
+	char copy[4096];
+	struct stat st;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	if (fchmod(fd, 0640) == -1 || (geteuid() == 0 &&
+	    stat(dirname(copy), &st) == 0 &&
+	    fchown(fd, st.st_uid, st.st_gid) == -1)) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		(void)close(fd);
+		return -1;
+	}
+	(void)close(fd);
+	return 0;
+}
+
+int
+db_open(const char *path, enum db_mode mode, int busy_ms,
+    const struct db_migration *steps, int n, sqlite3 **db_r, struct err *err)
+{
+	int flags = mode == DB_READ ? SQLITE_OPEN_READONLY :
+	    SQLITE_OPEN_READWRITE;
+	sqlite3 *db = NULL;
+	int version;
+
+	*db_r = NULL;
+	if (mode == DB_CREATE && create_file(path, err) == -1)
+		return -1;
+	if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK) {
+		if (db == NULL)
+			err_set(err, ERR_NOMEM, "%s: out of memory", path);
+		else
+			err_set(err, ERR_IO, "%s: %s: %s", path,
+			    sqlite3_errmsg(db),
+			    strerror(sqlite3_system_errno(db)));
+		goto fail;
+	}
+	(void)sqlite3_extended_result_codes(db, 1);
+	(void)sqlite3_busy_timeout(db, busy_ms);
+	/* a schema that somebody else wrote can't make us run its functions */
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	version = user_version(db, err);
+	if (version == -1)
+		goto fail;
+	if (version > n) {
+		err_set(err, ERR_VERSION, "%s: version %d of the database is "
+		    "newer than this program, which knows %d", path, version,
+		    n);
+		goto fail;
+	}
+	if (mode == DB_READ) {
+		if (version < n) {
+			err_set(err, ERR_VERSION, "%s: version %d of the "
+			    "database is older than %d: start its writer once "
+			    "to upgrade it", path, version, n);
+			goto fail;
+		}
+		*db_r = db;
+		return 0;
+	}
+	int one = 1;
+
+	if (db_exec(db, "PRAGMA journal_mode = WAL", err) == -1 ||
+	    db_exec(db, "PRAGMA synchronous = FULL", err) == -1 ||
+	    (version < n && migrate(db, steps, n, err) == -1))
+		goto fail;
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &one);
+	*db_r = db;
+	return 0;
+fail:
+	(void)sqlite3_close(db);
+	return -1;
+}

@@ -1,0 +1,258 @@
+#include "listen.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "err.h"
+
+static int
+refuse(const char *text, struct err *err)
+{
+	err_set(err, ERR_INVALID, "'%.100s': expected %s", text,
+	    LISTEN_EXPECTED);
+	return -1;
+}
+
+static bool
+port_parse(const char *text, size_t len, unsigned *port)
+{
+	if (len == 0 || len > 5 || strspn(text, "0123456789") < len)
+		return false;
+	*port = (unsigned)strtoul(text, NULL, 10);
+	return *port >= 1 && *port <= 65535;
+}
+
+int
+listen_parse(const char *text, struct listen_spec *spec, struct err *err)
+{
+	memset(spec, 0, sizeof(*spec));
+	if (strncmp(text, "unix:", 5) == 0 || strncmp(text, "local:", 6) == 0) {
+		const char *path = strchr(text, ':') + 1;
+
+		if (*path != '/' || strlen(path) >= sizeof(spec->path))
+			return refuse(text, err);
+		spec->is_unix = true;
+		memcpy(spec->path, path, strlen(path) + 1);
+		return 0;
+	}
+	if (strncmp(text, "inet:", 5) != 0 && strncmp(text, "inet6:", 6) != 0)
+		return refuse(text, err);
+	const char *rest = strchr(text, ':') + 1;
+	const char *at = strchr(rest, '@'), *colon = strrchr(rest, ':');
+	const char *host, *end;
+
+	spec->ipv6 = text[4] == '6';
+	if (at != NULL) {
+		if (!port_parse(rest, (size_t)(at - rest), &spec->port))
+			return refuse(text, err);
+		host = at + 1;
+		end = host + strlen(host);
+	} else {
+		if (colon == NULL || !port_parse(colon + 1, strlen(colon + 1),
+		    &spec->port))
+			return refuse(text, err);
+		host = rest;
+		end = colon;
+	}
+	if (end - host >= 2 && *host == '[' && end[-1] == ']') {
+		host++;
+		end--;
+	}
+	if (end == host || (size_t)(end - host) >= sizeof(spec->host))
+		return refuse(text, err);
+	memcpy(spec->host, host, (size_t)(end - host));
+	spec->ipv6 |= strchr(spec->host, ':') != NULL;
+	return 0;
+}
+
+void
+listen_for_libmilter(const struct listen_spec *spec, char *buf)
+{
+	if (spec->is_unix)
+		(void)snprintf(buf, 400, "unix:%s", spec->path);
+	else
+		(void)snprintf(buf, 400, "%s:%u@%s",
+		    spec->ipv6 ? "inet6" : "inet", spec->port, spec->host);
+}
+
+static struct sockaddr_un
+unix_address(const struct listen_spec *spec)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+
+	memcpy(sun.sun_path, spec->path, sizeof(sun.sun_path));
+	return sun;
+}
+
+/* The first-hour failure of all milters: say which directory is missing. */
+static int
+path_error(const char *path, const char *what, int error, struct err *err)
+{
+	char copy[LISTEN_PATH_MAX];
+	struct stat st;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	const char *dir = dirname(copy);
+
+	if (stat(dir, &st) == -1)
+		err_set(err, ERR_IO, "%s: directory %s: %s", path, dir,
+		    strerror(errno));
+	else
+		err_set(err, ERR_IO, "%s: %s: %s (directory %s has mode %04o, "
+		    "owner %u:%u; we are %u:%u)", path, what, strerror(error),
+		    dir, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
+		    (unsigned)st.st_gid, (unsigned)geteuid(),
+		    (unsigned)getegid());
+	return -1;
+}
+
+int
+listen_connect(const struct listen_spec *spec)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
+	struct sockaddr_un sun = unix_address(spec);
+	struct sockaddr *sa = (struct sockaddr *)&sun;
+	socklen_t len = sizeof(sun);
+	char port[8];
+
+	if (!spec->is_unix) {
+		(void)snprintf(port, sizeof(port), "%u", spec->port);
+		if (getaddrinfo(spec->host, port, &hints, &res) != 0) {
+			errno = ENOENT;
+			return -1;
+		}
+		sa = res->ai_addr;
+		len = res->ai_addrlen;
+	}
+	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc = fd == -1 ? -1 : connect(fd, sa, len), error = errno;
+
+	if (!spec->is_unix)
+		freeaddrinfo(res);
+	if (rc == 0)
+		return fd;
+	if (fd != -1)
+		(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+listen_prepare(const struct listen_spec *spec, struct err *err)
+{
+	struct stat st;
+
+	if (!spec->is_unix)
+		return 0;
+	if (lstat(spec->path, &st) == -1) {
+		if (errno == ENOENT) {
+			char copy[LISTEN_PATH_MAX];
+
+			memcpy(copy, spec->path, sizeof(copy));
+			if (access(dirname(copy), W_OK | X_OK) == 0)
+				return 0;
+		}
+		return path_error(spec->path, "bind", errno, err);
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		err_set(err, ERR_IO, "%s: exists and is no socket",
+		    spec->path);
+		return -1;
+	}
+	int fd = listen_connect(spec), error = errno;
+
+	if (fd != -1)
+		(void)close(fd);
+	if (fd != -1 || error != ECONNREFUSED) {
+		err_set(err, ERR_IO, "%s: %s", spec->path, fd != -1 ?
+		    "another process listens there" : strerror(error));
+		return -1;
+	}
+	if (unlink(spec->path) == -1 && errno != ENOENT)
+		return path_error(spec->path, "unlink", errno, err);
+	return 0;
+}
+
+static int
+open_unix(const struct listen_spec *spec, mode_t mode, gid_t gid,
+    struct err *err)
+{
+	struct sockaddr_un sun = unix_address(spec);
+
+	if (listen_prepare(spec, err) == -1)
+		return -1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0);
+
+	if (fd == -1) {
+		err_set(err, ERR_IO, "socket: %s", strerror(errno));
+		return -1;
+	}
+	/* nobody can connect before listen(2), so mode and group are set in
+	 * the gap between bind and listen */
+	if (bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		(void)path_error(spec->path, "bind", errno, err);
+		(void)close(fd);
+		return -1;
+	}
+	if ((gid != (gid_t)-1 && chown(spec->path, (uid_t)-1, gid) == -1) ||
+	    chmod(spec->path, mode) == -1 || listen(fd, SOMAXCONN) == -1) {
+		err_set(err, ERR_IO, "%s: %s", spec->path, strerror(errno));
+		(void)unlink(spec->path);
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int
+open_inet(const struct listen_spec *spec, struct err *err)
+{
+	struct addrinfo hints = {
+		.ai_family = spec->ipv6 ? AF_INET6 : AF_INET,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV
+	};
+	struct addrinfo *res;
+	char port[8];
+	int one = 1;
+
+	(void)snprintf(port, sizeof(port), "%u", spec->port);
+	int rc = getaddrinfo(spec->host, port, &hints, &res);
+
+	if (rc != 0) {
+		err_set(err, ERR_IO, "%s: %s", spec->host, gai_strerror(rc));
+		return -1;
+	}
+	int fd = socket(res->ai_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+
+	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
+	    sizeof(one)) == -1 || bind(fd, res->ai_addr, res->ai_addrlen) ==
+	    -1 || listen(fd, SOMAXCONN) == -1) {
+		err_set(err, ERR_IO, "inet:%s:%u: %s", spec->host, spec->port,
+		    strerror(errno));
+		if (fd != -1)
+			(void)close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(res);
+	return fd;
+}
+
+int
+listen_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
+    struct err *err)
+{
+	return spec->is_unix ? open_unix(spec, mode, gid, err) :
+	    open_inet(spec, err);
+}

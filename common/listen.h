@@ -1,0 +1,47 @@
+/* listen - where a service listens: "unix:/path", "inet:host:port" or
+ * libmilter's "inet:port@host" ("inet6:" the same). A port without a host
+ * would listen to the whole network and is refused. */
+#ifndef POPGATE_LISTEN_H
+#define POPGATE_LISTEN_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct err;
+
+enum { LISTEN_PATH_MAX = 108, LISTEN_HOST_MAX = 256 };
+
+#define LISTEN_EXPECTED "\"unix:/path\" (at most 107 bytes), " \
+	"\"inet:host:port\" or \"inet:port@host\""
+
+struct listen_spec {
+	bool is_unix;
+	bool ipv6;
+	char path[LISTEN_PATH_MAX];	/* when is_unix */
+	char host[LISTEN_HOST_MAX];
+	unsigned port;
+};
+
+/* Returns 0, or -1 with ERR_INVALID. */
+int listen_parse(const char *text, struct listen_spec *spec, struct err *err);
+
+/* As libmilter's smfi_setconn() wants it, into buf of at least 400. */
+void listen_for_libmilter(const struct listen_spec *spec, char *buf);
+
+/* A Unix socket's path before somebody binds it: no living owner (probed by
+ * connect(2)), no other kind of file in its place; a dead socket is removed.
+ * Nothing to do for inet. Returns 0, or -1 with ERR_IO naming path, and the
+ * missing directory if that is why. */
+int listen_prepare(const struct listen_spec *spec, struct err *err);
+
+/* Connect as a client. Returns a blocking, close-on-exec socket, or -1 with
+ * errno (ENOENT for a host that has no address). */
+int listen_connect(const struct listen_spec *spec);
+
+/* Bind and listen; mode is in force before anyone can connect.
+ *   gid  group of a Unix socket, (gid_t)-1 for the process's own
+ * Returns a non-blocking, close-on-exec socket, or -1 with err. */
+int listen_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
+    struct err *err);
+
+#endif

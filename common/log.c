@@ -1,0 +1,96 @@
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+static const char *log_ident = "popgate";
+static enum log_target log_target = LOG_TO_STDERR;
+
+bool
+log_target_parse(const char *name, enum log_target *target)
+{
+	static const char *const names[] = {
+		[LOG_TO_STDERR] = "stderr",
+		[LOG_TO_SYSLOG] = "syslog",
+		[LOG_TO_JOURNAL] = "journal"
+	};
+
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(names[i], name) != 0)
+			continue;
+		*target = (enum log_target)i;
+		return true;
+	}
+	return false;
+}
+
+void
+log_open(const char *ident, enum log_target target)
+{
+	log_ident = ident;
+	log_target = target;
+	/* also when stderr is ours: libmilter calls syslog(3) itself */
+	openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+}
+
+const char *
+log_escape(const char *text, bool quote, char *buf, size_t size)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *p = buf, *end = buf + size - 1;
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f) {
+			if (end - p < 4)
+				break;
+			*p++ = '\\';
+			*p++ = 'x';
+			*p++ = hex[c >> 4];
+			*p++ = hex[c & 15];
+		} else if (quote && (c == '"' || c == '\\')) {
+			if (end - p < 2)
+				break;
+			*p++ = '\\';
+			*p++ = (char)c;
+		} else {
+			if (p == end)
+				break;
+			*p++ = (char)c;
+		}
+	}
+	*p = '\0';
+	return buf;
+}
+
+void
+log_msg(int priority, const char *fmt, ...)
+{
+	char text[3072], line[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (log_target == LOG_TO_SYSLOG) {
+		(void)log_escape(text, false, line, sizeof(line));
+		syslog(priority, "%s", line);
+		return;
+	}
+	/* one write(2), so that lines of threads don't mix */
+	int n = log_target == LOG_TO_JOURNAL ?
+	    snprintf(line, sizeof(line), "<%d>", priority) :
+	    snprintf(line, sizeof(line), "%s[%ld]: ", log_ident,
+	    (long)getpid());
+	size_t at = n < 0 ? 0 : (size_t)n;
+
+	(void)log_escape(text, false, line + at, sizeof(line) - at - 1);
+	at = strlen(line);
+	line[at++] = '\n';
+	if (write(STDERR_FILENO, line, at) == -1)
+		return;
+}

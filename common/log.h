@@ -1,0 +1,31 @@
+/* log - where a program's messages go. Called by the programs, not by the
+ * modules below them (those return struct err). Any thread. */
+#ifndef POPGATE_LOG_H
+#define POPGATE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_target {
+	LOG_TO_STDERR,
+	LOG_TO_SYSLOG,	/* facility mail */
+	LOG_TO_JOURNAL	/* stderr with sd-daemon(3) priority prefixes */
+};
+
+/* Returns false when name is none of stderr, syslog, journal. */
+bool log_target_parse(const char *name, enum log_target *target);
+
+/* ident must live as long as the program. */
+void log_open(const char *ident, enum log_target target);
+
+/* priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO of syslog(3).
+ * Control characters in what is printed are written as \xNN, so that no
+ * client can forge a line. */
+void log_msg(int priority, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Copy text into buf with control characters, backslash and (when quote) the
+ * double quote escaped, and cut to size - 1 bytes. Returns buf. */
+const char *log_escape(const char *text, bool quote, char *buf, size_t size);
+
+#endif

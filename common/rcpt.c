@@ -1,0 +1,59 @@
+#include "rcpt.h"
+
+#include <string.h>
+
+/* What an MTA may take as routing (FACTS: %-hack, bang paths, source routes,
+ * quoted forms), and white space. Any control byte counts too. */
+static bool
+has_routing(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c <= 0x20 || c == 0x7f ||
+		    strchr("%!@:\"\\<>()[],;", c) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static bool
+mailer_is_local(const char *mailer, const struct string_list *mailers)
+{
+	for (size_t i = 0; i < mailers->n; i++)
+		if (strcmp(mailers->v[i], mailer) == 0)
+			return true;
+	return false;
+}
+
+bool
+rcpt_is_local(const char *arg, const char *mailer,
+    const struct string_list *mailers, const struct domain_set *domains)
+{
+	size_t len = strlen(arg);
+	char folded[DOMAIN_TEXT_MAX];
+
+	if (len >= 2 && arg[0] == '<' && arg[len - 1] == '>') {
+		arg++;
+		len -= 2;
+	}
+	if (len == 0)
+		return false;
+	const char *at = memrchr(arg, '@', len);
+	size_t local_len = at == NULL ? len : (size_t)(at - arg);
+	bool plain = local_len > 0 && !has_routing(arg, local_len);
+
+	/* (a) The MTA delivers it here. "local" saw through all routing; of
+	 * other mailers the next hop may not have (both closed MTAs refuse
+	 * user%elsewhere at a relay domain, so do we). */
+	if (mailer != NULL && *mailer != '\0' &&
+	    mailer_is_local(mailer, mailers) &&
+	    (plain || strcmp(mailer, "local") == 0))
+		return true;
+	if (!plain)
+		return false;
+	/* (c) no domain; (b) one of our domains */
+	return at == NULL ||
+	    (domain_fold(at + 1, len - local_len - 1, folded) &&
+	    domains_contain(domains, folded));
+}

@@ -1,0 +1,586 @@
+#include "store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "db.h"
+#include "err.h"
+#include "sql.h"
+
+enum {
+	READ_BUSY_MS = 250,	/* a RCPT waits no longer for a lock */
+	WRITE_BUSY_MS = 10000
+};
+
+enum query {
+	Q_LOOKUP, Q_LOOKUP_LEASE, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
+	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
+	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
+	Q_SOURCES, QUERIES
+};
+
+#define OR_NETWORKS \
+	"UNION ALL SELECT client, user, last_at, expires_at FROM login " \
+	"INDEXED BY login_network " \
+	"WHERE server = 'popgatectl' AND instr(client, '/') > 0"
+
+static const char *const query_sql[QUERIES] = {
+	[Q_LOOKUP] =
+	    "SELECT client, user, last_at, expires_at FROM login "
+	    "WHERE client = ?1 " OR_NETWORKS,
+	[Q_LOOKUP_LEASE] =
+	    "SELECT client, user, last_at, expires_at FROM login "
+	    "WHERE client IN (?1, ?2) " OR_NETWORKS,
+	[Q_SOURCES_READ_AT] = "SELECT coalesce(min(read_at), 0) FROM source",
+	/* The newest login names server and service; expiry never goes back,
+	 * so a line that is read late or twice can't shorten or stretch it. */
+	[Q_LOGIN] =
+	    "INSERT INTO login (client, user, service, server, first_at, "
+	    "last_at, expires_at, count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 1) "
+	    "ON CONFLICT (client, user) DO UPDATE SET "
+	    "service = CASE WHEN excluded.expires_at >= expires_at "
+	    "THEN excluded.service ELSE service END, "
+	    "server = CASE WHEN excluded.expires_at >= expires_at "
+	    "THEN excluded.server ELSE server END, "
+	    "first_at = min(first_at, excluded.first_at), "
+	    "last_at = max(last_at, excluded.last_at), "
+	    "expires_at = max(expires_at, excluded.expires_at), "
+	    "count = count + 1",
+	[Q_EVENT] =
+	    "INSERT INTO login_event (at, client, user, service, server, "
+	    "source, position, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[Q_SET] =
+	    "INSERT OR REPLACE INTO login (client, user, service, server, "
+	    "first_at, last_at, expires_at, count) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[Q_DELETE] = "DELETE FROM login WHERE client = ?1",
+	/* a slice of the primary key at a time: short locks, no full scan */
+	[Q_EXPIRE_END] =
+	    "SELECT client FROM login WHERE client > ?1 "
+	    "ORDER BY client LIMIT 1 OFFSET ?2",
+	[Q_EXPIRE] =
+	    "DELETE FROM login WHERE client > ?1 "
+	    "AND (?2 = '' OR client <= ?2) AND expires_at < ?3",
+	/* ids grow with time, so the oldest are at the front */
+	[Q_PRUNE] =
+	    "DELETE FROM login_event WHERE id IN "
+	    "(SELECT id FROM login_event ORDER BY id LIMIT ?2) AND at < ?1",
+	[Q_SOURCE_SAVE] =
+	    "INSERT OR REPLACE INTO source (name, inode, position, "
+	    "fingerprint, read_at, line_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_SOURCE_FIND] =
+	    "SELECT name, inode, position, fingerprint, read_at, line_at "
+	    "FROM source WHERE name = ?1",
+	[Q_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
+	[Q_ROWS] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login WHERE expires_at > ?2 "
+	    "ORDER BY client, user",
+	[Q_ROWS_OF_CLIENT] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login WHERE client = ?1 "
+	    "AND expires_at > ?2 ORDER BY user",
+	[Q_ROWS_OF_USER] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login WHERE user = ?1 AND user <> '' "
+	    "AND expires_at > ?2 ORDER BY client",
+	[Q_EVENTS] =
+	    "SELECT id, at, client, user, service, server, source, position, "
+	    "line FROM login_event WHERE client = ?1 ORDER BY id DESC LIMIT ?2",
+	[Q_SOURCES] =
+	    "SELECT name, inode, position, fingerprint, read_at, line_at "
+	    "FROM source ORDER BY name",
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *begin, *commit;
+	sqlite3_stmt *stmt[QUERIES];	/* made at first use */
+};
+
+int
+store_open(const char *path, enum store_mode mode, struct store **st_r,
+    struct err *err)
+{
+	static const enum db_mode db_mode[] = {
+		[STORE_READ] = DB_READ,
+		[STORE_WRITE] = DB_CREATE,
+		[STORE_MODIFY] = DB_WRITE
+	};
+	struct store *st = calloc(1, sizeof(*st));
+
+	*st_r = NULL;
+	if (st == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	if (db_open(path, db_mode[mode],
+	    mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS,
+	    sql_logins, SQL_LOGINS_STEPS, &st->db, err) == -1)
+		goto fail;
+	/* The look-up must not be what notices a foreign schema at RCPT. */
+	sqlite3_stmt *stmt = NULL;
+
+	if (db_prepare(st->db, query_sql[Q_LOOKUP], &stmt, err) == -1)
+		goto fail;
+	st->stmt[Q_LOOKUP] = stmt;
+	if (mode != STORE_READ &&
+	    (db_exec(st->db, "PRAGMA wal_autocheckpoint = 2000", err) == -1 ||
+	    db_exec(st->db, "PRAGMA journal_size_limit = 67108864", err) ==
+	    -1))
+		goto fail;
+	*st_r = st;
+	return 0;
+fail:
+	store_close(&st);
+	return -1;
+}
+
+void
+store_close(struct store **st)
+{
+	if (*st == NULL)
+		return;
+	for (int i = 0; i < QUERIES; i++)
+		(void)sqlite3_finalize((*st)->stmt[i]);
+	(void)sqlite3_finalize((*st)->begin);
+	(void)sqlite3_finalize((*st)->commit);
+	(void)sqlite3_close((*st)->db);
+	free(*st);
+	*st = NULL;
+}
+
+static sqlite3_stmt *
+store_stmt(struct store *st, enum query q, struct err *err)
+{
+	if (st->stmt[q] == NULL &&
+	    db_prepare(st->db, query_sql[q], &st->stmt[q], err) == -1)
+		return NULL;
+	return st->stmt[q];
+}
+
+static void
+bind_text(sqlite3_stmt *stmt, int i, const char *text)
+{
+	(void)sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
+}
+
+/* A row of the look-up counts when it is the client's own, or a network that
+ * holds the client. */
+static bool
+row_holds(sqlite3_stmt *stmt, const char *own, const char *lease,
+    const struct addr *client)
+{
+	const char *text = db_text(stmt, 0);
+	struct network net;
+
+	return strcmp(text, own) == 0 || strcmp(text, lease) == 0 ||
+	    (network_parse(text, &net) && network_contains(&net, client));
+}
+
+int
+store_lookup(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
+    struct err *err)
+{
+	bool leased = client->family == ADDR_IPV6 && ipv6_prefix < 128;
+	sqlite3_stmt *stmt = store_stmt(st, leased ? Q_LOOKUP_LEASE :
+	    Q_LOOKUP, err);
+	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
+	int rc;
+
+	out->active = false;
+	out->users = 0;
+	out->user[0] = '\0';
+	out->last_at = out->expires_at = 0;
+	if (stmt == NULL)
+		return -1;
+	addr_format(client, own);
+	memcpy(lease, own, sizeof(own));
+	bind_text(stmt, 1, own);
+	if (leased) {
+		struct network net = network_of(client, ipv6_prefix);
+
+		bind_text(stmt, 2, network_format(&net, lease));
+	}
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (!row_holds(stmt, own, lease, client))
+			continue;
+		int64_t last_at = sqlite3_column_int64(stmt, 2);
+		int64_t expires_at = sqlite3_column_int64(stmt, 3);
+		bool active = expires_at > now;
+
+		if (active && out->users < 2)
+			out->users++;
+		if (out->active && !active)
+			continue;
+		/* the first active row drives out what expired ones said */
+		if ((active && !out->active) || last_at >= out->last_at) {
+			out->last_at = last_at;
+			(void)snprintf(out->user, sizeof(out->user), "%s",
+			    db_text(stmt, 1));
+		}
+		if ((active && !out->active) || expires_at > out->expires_at)
+			out->expires_at = expires_at;
+		out->active |= active;
+	}
+	if (rc != SQLITE_DONE)
+		db_err(st->db, "look-up", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
+store_sources_read_at(struct store *st, int64_t *oldest_r, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCES_READ_AT, err);
+
+	if (stmt == NULL)
+		return -1;
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		*oldest_r = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(st->db, "sources", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+store_begin(struct store *st, struct err *err)
+{
+	if (st->begin == NULL &&
+	    db_prepare(st->db, "BEGIN IMMEDIATE", &st->begin, err) == -1)
+		return -1;
+	return db_run(st->db, st->begin, "begin", err);
+}
+
+int
+store_commit(struct store *st, struct err *err)
+{
+	if (st->commit == NULL &&
+	    db_prepare(st->db, "COMMIT", &st->commit, err) == -1)
+		return -1;
+	return db_run(st->db, st->commit, "commit", err);
+}
+
+void
+store_rollback(struct store *st)
+{
+	if (!sqlite3_get_autocommit(st->db))
+		(void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* Evidence is text for an admin's terminal: what isn't printable ASCII or
+ * well-formed enough is written as \xNN. Returns malloced text or NULL. */
+static char *
+escape_line(const char *line, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *out = malloc(len * 4 + 1), *p = out;
+
+	if (out == NULL)
+		return NULL;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if (c >= 0x20 && c < 0x7f) {
+			*p++ = (char)c;
+			continue;
+		}
+		*p++ = '\\';
+		*p++ = 'x';
+		*p++ = hex[c >> 4];
+		*p++ = hex[c & 15];
+	}
+	*p = '\0';
+	return out;
+}
+
+static int
+record_event(struct store *st, const struct login *login, const char *client,
+    const struct store_evidence *ev, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_EVENT, err);
+
+	if (stmt == NULL)
+		return -1;
+	char *line = escape_line(ev->line, ev->line_len);
+
+	if (line == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	(void)sqlite3_bind_int64(stmt, 1, login->at);
+	bind_text(stmt, 2, client);
+	bind_text(stmt, 3, login->user);
+	bind_text(stmt, 4, login->service);
+	bind_text(stmt, 5, login->server);
+	bind_text(stmt, 6, ev->source);
+	(void)sqlite3_bind_int64(stmt, 7, ev->position);
+	bind_text(stmt, 8, line);
+	int ret = db_run(st->db, stmt, "login event", err);
+
+	free(line);
+	return ret;
+}
+
+int
+store_login(struct store *st, const struct login *login,
+    const struct network *net, int64_t expires_at,
+    const struct store_evidence *ev, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_LOGIN, err);
+	char client[NETWORK_TEXT_MAX];
+
+	if (stmt == NULL)
+		return -1;
+	network_format(net, client);
+	bind_text(stmt, 1, client);
+	bind_text(stmt, 2, login->user);
+	bind_text(stmt, 3, login->service);
+	bind_text(stmt, 4, login->server);
+	(void)sqlite3_bind_int64(stmt, 5, login->at);
+	(void)sqlite3_bind_int64(stmt, 6, expires_at);
+	if (db_run(st->db, stmt, "login", err) == -1)
+		return -1;
+	return ev == NULL ? 0 : record_event(st, login, client, ev, err);
+}
+
+int
+store_set(struct store *st, const struct store_row *row, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SET, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, row->client);
+	bind_text(stmt, 2, row->user);
+	bind_text(stmt, 3, row->service);
+	bind_text(stmt, 4, row->server);
+	(void)sqlite3_bind_int64(stmt, 5, row->first_at);
+	(void)sqlite3_bind_int64(stmt, 6, row->last_at);
+	(void)sqlite3_bind_int64(stmt, 7, row->expires_at);
+	(void)sqlite3_bind_int64(stmt, 8, row->count);
+	return db_run(st->db, stmt, "entry", err);
+}
+
+int
+store_delete(struct store *st, const char *client, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETE, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	if (db_run(st->db, stmt, "delete", err) == -1)
+		return -1;
+	return sqlite3_changes(st->db);
+}
+
+int
+store_expire(struct store *st, int64_t cutoff, int limit,
+    char cursor[NETWORK_TEXT_MAX], struct err *err)
+{
+	sqlite3_stmt *end = store_stmt(st, Q_EXPIRE_END, err);
+	sqlite3_stmt *del = store_stmt(st, Q_EXPIRE, err);
+	char last[NETWORK_TEXT_MAX] = "";
+
+	if (end == NULL || del == NULL)
+		return -1;
+	bind_text(end, 1, cursor);
+	(void)sqlite3_bind_int(end, 2, limit);
+	int rc = sqlite3_step(end);
+
+	if (rc == SQLITE_ROW)
+		(void)snprintf(last, sizeof(last), "%s", db_text(end, 0));
+	else if (rc != SQLITE_DONE)
+		db_err(st->db, "expire", err);
+	(void)sqlite3_reset(end);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return -1;
+	bind_text(del, 1, cursor);
+	bind_text(del, 2, last);
+	(void)sqlite3_bind_int64(del, 3, cutoff);
+	if (db_run(st->db, del, "expire", err) == -1)
+		return -1;
+	memcpy(cursor, last, sizeof(last));
+	return sqlite3_changes(st->db);
+}
+
+int
+store_prune_events(struct store *st, int64_t cutoff, int limit,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_PRUNE, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, cutoff);
+	(void)sqlite3_bind_int(stmt, 2, limit);
+	if (db_run(st->db, stmt, "prune", err) == -1)
+		return -1;
+	return sqlite3_changes(st->db);
+}
+
+int
+store_source_save(struct store *st, const struct store_source *src,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCE_SAVE, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, src->name);
+	(void)sqlite3_bind_int64(stmt, 2, (sqlite3_int64)src->inode);
+	(void)sqlite3_bind_int64(stmt, 3, src->position);
+	bind_text(stmt, 4, src->fingerprint);
+	(void)sqlite3_bind_int64(stmt, 5, src->read_at);
+	(void)sqlite3_bind_int64(stmt, 6, src->line_at);
+	return db_run(st->db, stmt, "source", err);
+}
+
+static void
+source_column(sqlite3_stmt *stmt, struct store_source *src)
+{
+	(void)snprintf(src->name, sizeof(src->name), "%s", db_text(stmt, 0));
+	src->inode = (uint64_t)sqlite3_column_int64(stmt, 1);
+	src->position = sqlite3_column_int64(stmt, 2);
+	(void)snprintf(src->fingerprint, sizeof(src->fingerprint), "%s",
+	    db_text(stmt, 3));
+	src->read_at = sqlite3_column_int64(stmt, 4);
+	src->line_at = sqlite3_column_int64(stmt, 5);
+}
+
+int
+store_source_find(struct store *st, const char *name,
+    struct store_source *src, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCE_FIND, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, name);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		source_column(stmt, src);
+	else if (rc != SQLITE_DONE)
+		db_err(st->db, "source", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
+store_source_delete(struct store *st, const char *name, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCE_DELETE, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, name);
+	return db_run(st->db, stmt, "source", err);
+}
+
+int
+store_each_row(struct store *st, const char *client, const char *user,
+    int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err)
+{
+	enum query q = client != NULL ? Q_ROWS_OF_CLIENT :
+	    user != NULL ? Q_ROWS_OF_USER : Q_ROWS;
+	sqlite3_stmt *stmt = store_stmt(st, q, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	assert(client == NULL || user == NULL);
+	if (stmt == NULL)
+		return -1;
+	if (q != Q_ROWS)
+		bind_text(stmt, 1, client != NULL ? client : user);
+	(void)sqlite3_bind_int64(stmt, 2, active_at);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_row row = {
+			.client = db_text(stmt, 0),
+			.user = db_text(stmt, 1),
+			.service = db_text(stmt, 2),
+			.server = db_text(stmt, 3),
+			.first_at = sqlite3_column_int64(stmt, 4),
+			.last_at = sqlite3_column_int64(stmt, 5),
+			.expires_at = sqlite3_column_int64(stmt, 6),
+			.count = sqlite3_column_int64(stmt, 7)
+		};
+
+		more = fn(arg, &row);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "list", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+store_each_event(struct store *st, const char *client, int limit,
+    bool (*fn)(void *arg, const struct store_event *event), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_EVENTS, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	(void)sqlite3_bind_int(stmt, 2, limit);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_event event = {
+			.id = sqlite3_column_int64(stmt, 0),
+			.at = sqlite3_column_int64(stmt, 1),
+			.client = db_text(stmt, 2),
+			.user = db_text(stmt, 3),
+			.service = db_text(stmt, 4),
+			.server = db_text(stmt, 5),
+			.source = db_text(stmt, 6),
+			.position = sqlite3_column_int64(stmt, 7),
+			.line = db_text(stmt, 8)
+		};
+
+		more = fn(arg, &event);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "history", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+store_each_source(struct store *st,
+    bool (*fn)(void *arg, const struct store_source *src), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCES, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_source src;
+
+		source_column(stmt, &src);
+		more = fn(arg, &src);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "sources", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+const char *
+store_sqlite_version(void)
+{
+	return sqlite3_libversion();
+}

@@ -1,0 +1,140 @@
+/* store - the login table on disk: who logged in from where, and until when
+ * that counts. Decides nothing (see policy.h) and logs nothing. */
+#ifndef POPGATE_STORE_H
+#define POPGATE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "login.h"
+
+struct err;
+struct store;	/* opaque; used by one thread at a time */
+
+enum store_mode {
+	STORE_READ,	/* the file must exist and be of this version */
+	STORE_WRITE,	/* creates and upgrades it */
+	STORE_MODIFY	/* must exist; upgrades it */
+};
+
+/* "for ever": the last second that every date routine can print */
+#define STORE_FOREVER INT64_C(253402300799)
+
+/* What the table says of one client at one moment. */
+struct store_lookup {
+	bool active;		/* a row has expires_at > now */
+	unsigned users;		/* rows with that: 0, 1, or 2 for "several" */
+	char user[LOGIN_USER_MAX];	/* of the newest active row, else of
+				 * the newest expired one */
+	int64_t last_at;	/* its newest login; 0: never seen */
+	int64_t expires_at;	/* the latest expiry found; 0: never seen */
+};
+
+/* How far a source is read. */
+struct store_source {
+	char name[512];
+	uint64_t inode;
+	int64_t position;
+	char fingerprint[256];
+	int64_t read_at;	/* Unix seconds: last read to its end */
+	int64_t line_at;	/* newest line's own time; 0: none */
+};
+
+/* Where a login was read: the evidence. */
+struct store_evidence {
+	const char *source;	/* store_source.name */
+	int64_t position;
+	const char *line;	/* need not end in NUL */
+	size_t line_len;
+};
+
+struct store_row {
+	const char *client, *user, *service, *server;
+	int64_t first_at, last_at, expires_at, count;
+};
+
+struct store_event {
+	int64_t id, at, position;
+	const char *client, *user, *service, *server, *source, *line;
+};
+
+/* Open path. Returns 0, or -1 with ERR_IO, ERR_BUSY, ERR_CORRUPT or
+ * ERR_VERSION. Caller closes. */
+int store_open(const char *path, enum store_mode mode, struct store **st_r,
+    struct err *err);
+void store_close(struct store **st);	/* NULL-safe; sets *st to NULL */
+
+/* Look up client, exactly and in every network that holds it.
+ *   ipv6_prefix  leases of IPv6 clients cover this many bits (128: one)
+ *   now          Unix seconds; a row counts while expires_at > now
+ * Returns 0 with *out filled (found or not), or -1 with err: the caller then
+ * knows nothing and must answer a temporary failure. */
+int store_lookup(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
+    struct err *err);
+
+/* When every source was last read to its end: *oldest_r is the smallest
+ * read_at, 0 when no source is known. Returns 0 or -1 with err. */
+int store_sources_read_at(struct store *st, int64_t *oldest_r,
+    struct err *err);
+
+/* Transactions of the writer (BEGIN IMMEDIATE). 0 or -1 with err. */
+int store_begin(struct store *st, struct err *err);
+int store_commit(struct store *st, struct err *err);
+void store_rollback(struct store *st);
+
+/* Record that login->user was seen at login->client, or move that row's
+ * expiry forward; never back.
+ *   net         the network leased (network_of() the client)
+ *   expires_at  Unix seconds
+ *   ev          where it was read; NULL writes no history
+ * Inside a transaction. Returns 0 or -1 with err. */
+int store_login(struct store *st, const struct login *login,
+    const struct network *net, int64_t expires_at,
+    const struct store_evidence *ev, struct err *err);
+
+/* An admin's entry: replaces what the table says of this client and user,
+ * also backwards. */
+int store_set(struct store *st, const struct store_row *row, struct err *err);
+
+/* Delete a client's rows (text as in the table). Returns how many, or -1. */
+int store_delete(struct store *st, const char *client, struct err *err);
+
+/* Delete rows of the login table that expired before cutoff (Unix seconds),
+ * at most about limit rows after *cursor (a client text, "" at first; set to
+ * where the next call goes on, "" at the end). Returns how many, or -1. */
+int store_expire(struct store *st, int64_t cutoff, int limit,
+    char cursor[NETWORK_TEXT_MAX], struct err *err);
+
+/* Delete the oldest history, at most limit events with at < cutoff.
+ * Returns how many, or -1. */
+int store_prune_events(struct store *st, int64_t cutoff, int limit,
+    struct err *err);
+
+/* Save or read a source's position; find: 1 found, 0 none, -1 error. */
+int store_source_save(struct store *st, const struct store_source *src,
+    struct err *err);
+int store_source_find(struct store *st, const char *name,
+    struct store_source *src, struct err *err);
+int store_source_delete(struct store *st, const char *name, struct err *err);
+
+/* Walks. The callback returns false to end; strings are its own only until
+ * it returns. Return 0, or -1 with err.
+ *   client, user  NULL: all
+ *   active_at     only rows with expires_at > active_at; INT64_MIN: all */
+int store_each_row(struct store *st, const char *client, const char *user,
+    int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err);
+int store_each_event(struct store *st, const char *client, int limit,
+    bool (*fn)(void *arg, const struct store_event *event), void *arg,
+    struct err *err);
+int store_each_source(struct store *st,
+    bool (*fn)(void *arg, const struct store_source *src), void *arg,
+    struct err *err);
+
+/* "3.40.1": of the SQLite library that is linked. */
+const char *store_sqlite_version(void);
+
+#endif

@@ -1,0 +1,426 @@
+#include "callbacks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+/* mfapi.h defines bool itself unless it is told that there is one */
+#define SM_CONF_STDBOOL_H 1
+#include <libmilter/mfapi.h>
+
+#include "clock.h"
+#include "err.h"
+#include "gate.h"
+#include "log.h"
+
+enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32,
+	PENDING_MAX = 1024 };
+
+/* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
+ * one thread at a time. */
+struct session {
+	struct gate_config *gc;		/* counted reference */
+	unsigned long steps;		/* negotiated SMFIP_* */
+	struct addr client;
+	char id[32];
+	char client_name[NAME_MAX_LEN];
+	char helo[NAME_MAX_LEN];
+	char mta[MTA_MAX];
+	/* of this message */
+	char *sender;			/* owned; NULL: none given yet */
+	char auth_type[64];
+	char auth_user[NAME_MAX_LEN];
+	char queue_id[QUEUE_ID_MAX];
+	struct audit_row *pending;	/* accepted, waiting for DATA */
+	unsigned n_pending;
+	bool relayed;			/* a relay is among them */
+};
+
+static atomic_uint sessions;
+static atomic_bool stopped;
+static atomic_uint_fast64_t session_number;
+
+/* Each list has a macro that always has a value: without one, libmilter
+ * keeps the values of the message before, AUTH included (docs/
+ * ARCHITECTURE.md "Macros"). */
+static const struct {
+	int stage;
+	const char *macros;
+} macro_lists[] = {
+	{ SMFIM_CONNECT, "j v" },
+	{ SMFIM_HELO, "j" },
+	{ SMFIM_ENVFROM, "j i {auth_type} {auth_authen}" },
+	{ SMFIM_ENVRCPT, "j i {rcpt_mailer}" },
+	{ SMFIM_DATA, "j i" },
+};
+
+static void
+copy(char *buf, size_t size, const char *text)
+{
+	size_t n = text == NULL ? 0 : strnlen(text, size - 1);
+
+	if (n > 0)
+		memcpy(buf, text, n);
+	buf[n] = '\0';
+}
+
+/* Rows of refused recipients are on their way already; these are accepted
+ * ones whose message didn't come to DATA. */
+static void
+flush_pending(struct session *s)
+{
+	struct audit_row *rows = s->pending;
+	bool ok;
+
+	s->pending = NULL;
+	s->n_pending = 0;
+	s->relayed = false;
+	if (rows != NULL)
+		(void)gate_submit(s->gc, rows, false, &ok);
+}
+
+static void
+end_message(struct session *s)
+{
+	flush_pending(s);
+	free(s->sender);
+	s->sender = NULL;
+	s->auth_type[0] = s->auth_user[0] = s->queue_id[0] = '\0';
+}
+
+static struct session *
+session_new(SMFICTX *ctx)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL || smfi_setpriv(ctx, s) != MI_SUCCESS) {
+		free(s);
+		return NULL;
+	}
+	s->gc = gate_config_take();
+	(void)snprintf(s->id, sizeof(s->id), "%" PRIx64 "-%" PRIx64,
+	    (uint64_t)clock_now(),
+	    (uint64_t)atomic_fetch_add(&session_number, 1));
+	atomic_fetch_add(&sessions, 1);
+	return s;
+}
+
+static sfsistat
+on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
+    unsigned long f2, unsigned long f3, unsigned long *actions_r,
+    unsigned long *steps_r, unsigned long *f2_r, unsigned long *f3_r)
+{
+	/* The same in every session: libmilter's state table is global. */
+	const unsigned long wanted = SMFIP_NOHDRS | SMFIP_NOEOH |
+	    SMFIP_NOBODY | SMFIP_NOUNKNOWN | SMFIP_NR_CONN | SMFIP_NR_HELO |
+	    SMFIP_NR_MAIL;
+	struct session *s = session_new(ctx);
+
+	(void)f2;
+	(void)f3;
+	*f2_r = *f3_r = 0;
+	*actions_r = actions & SMFIF_SETSYMLIST;
+	*steps_r = steps & wanted;
+	if (s == NULL)
+		return SMFIS_REJECT;
+	s->steps = *steps_r;
+	for (size_t i = 0; *actions_r != 0 &&
+	    i < sizeof(macro_lists) / sizeof(*macro_lists); i++)
+		if (smfi_setsymlist(ctx, macro_lists[i].stage,
+		    (char *)(uintptr_t)macro_lists[i].macros) != MI_SUCCESS)
+			log_msg(LOG_WARNING, "macro list of stage %d was "
+			    "refused", macro_lists[i].stage);
+	return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s == NULL && (s = session_new(ctx)) == NULL)
+		return SMFIS_TEMPFAIL;
+	(void)addr_from_sockaddr(hostaddr, &s->client);
+	copy(s->client_name, sizeof(s->client_name), hostname);
+	copy(s->mta, sizeof(s->mta), smfi_getsymval(ctx, (char[]){ "v" }));
+	return s->steps & SMFIP_NR_CONN ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_helo(SMFICTX *ctx, char *helo)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s == NULL)
+		return SMFIS_TEMPFAIL;
+	copy(s->helo, sizeof(s->helo), helo);
+	return s->steps & SMFIP_NR_HELO ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_envfrom(SMFICTX *ctx, char **argv)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s == NULL)
+		return SMFIS_TEMPFAIL;
+	/* here, and not only in abort, which may have been left out */
+	end_message(s);
+	const char *arg = argv[0] == NULL ? "" : argv[0];
+	size_t len = strnlen(arg, 2000);
+
+	if (len >= 2 && arg[0] == '<' && arg[len - 1] == '>') {
+		arg++;
+		len -= 2;
+	}
+	s->sender = strndup(arg, len);
+	copy(s->auth_type, sizeof(s->auth_type),
+	    smfi_getsymval(ctx, (char[]){ "{auth_type}" }));
+	copy(s->auth_user, sizeof(s->auth_user),
+	    smfi_getsymval(ctx, (char[]){ "{auth_authen}" }));
+	copy(s->queue_id, sizeof(s->queue_id),
+	    smfi_getsymval(ctx, (char[]){ "i" }));
+	return s->steps & SMFIP_NR_MAIL ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+static void
+set_reply(SMFICTX *ctx, const char *code, const char *status,
+    const char *text)
+{
+	char doubled[2 * REPLY_TEXT_MAX];
+
+	reply_double_percent(text, doubled);
+	if (smfi_setreply(ctx, (char *)(uintptr_t)code,
+	    (char *)(uintptr_t)status, doubled) != MI_SUCCESS)
+		log_msg(LOG_WARNING, "libmilter refused the reply: %s %s %s",
+		    code, status, text);
+}
+
+static sfsistat
+on_envrcpt(SMFICTX *ctx, char **argv)
+{
+	struct session *s = smfi_getpriv(ctx);
+	struct gate_answer answer;
+	bool ok;
+
+	if (s == NULL || argv[0] == NULL)
+		return SMFIS_TEMPFAIL;
+	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
+
+	if (queue_id != NULL && s->queue_id[0] == '\0')
+		copy(s->queue_id, sizeof(s->queue_id), queue_id);
+	const struct gate_request req = {
+		.client = s->client, .client_name = s->client_name,
+		.helo = s->helo, .sender = s->sender, .recipient = argv[0],
+		.mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
+		.auth_type = s->auth_type, .auth_user = s->auth_user,
+		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,
+		.channel = CHANNEL_MILTER
+	};
+
+	gate_decide(s->gc, &req, &answer);
+	struct audit_row *row = gate_row(s->gc, &req, &answer);
+
+	if (!answer.refuse) {
+		/* a relay without a row can't be made durable */
+		bool relay = !answer.local;
+
+		if (relay && row == NULL)
+			return SMFIS_TEMPFAIL;
+		s->relayed |= relay;
+		s->pending = audit_row_chain(s->pending, row);
+		if (row != NULL && ++s->n_pending >= PENDING_MAX) {
+			bool relayed = s->relayed;
+
+			flush_pending(s);
+			s->relayed = relayed;
+		}
+		return SMFIS_CONTINUE;
+	}
+	(void)gate_submit(s->gc, row, false, &ok);
+	set_reply(ctx, answer.code, answer.status, answer.text);
+	return answer.decision.verdict == VERDICT_REJECT ? SMFIS_REJECT :
+	    SMFIS_TEMPFAIL;
+}
+
+/* No message is relayed before its decisions are on disk. */
+static sfsistat
+commit_message(SMFICTX *ctx, struct session *s)
+{
+	struct audit_row *rows = s->pending;
+	bool relayed = s->relayed;
+
+	s->pending = NULL;
+	s->n_pending = 0;
+	s->relayed = false;
+	if (rows == NULL && !relayed)
+		return SMFIS_CONTINUE;
+	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
+
+	if (queue_id != NULL)
+		audit_row_queue_id(rows, queue_id);
+	if (gate_commit(s->gc, rows, relayed))
+		return SMFIS_CONTINUE;
+	log_msg(LOG_ERR, "session %s: the audit can't be written: temporary "
+	    "failure for a relayed message", s->id);
+	set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
+	return SMFIS_TEMPFAIL;
+}
+
+static sfsistat
+on_data(SMFICTX *ctx)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	return s == NULL ? SMFIS_TEMPFAIL : commit_message(ctx, s);
+}
+
+/* For an MTA that did not show us DATA. */
+static sfsistat
+on_eom(SMFICTX *ctx)
+{
+	return on_data(ctx);
+}
+
+/* May come at any time and more than once. */
+static sfsistat
+on_abort(SMFICTX *ctx)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s != NULL)
+		end_message(s);
+	return SMFIS_CONTINUE;
+}
+
+/* May be the first and only callback: a health probe, a port scan. */
+static sfsistat
+on_close(SMFICTX *ctx)
+{
+	struct session *s = smfi_getpriv(ctx);
+
+	if (s == NULL)
+		return SMFIS_CONTINUE;
+	end_message(s);
+	gate_config_give(s->gc);
+	free(s);
+	(void)smfi_setpriv(ctx, NULL);
+	atomic_fetch_sub(&sessions, 1);
+	return SMFIS_CONTINUE;
+}
+
+int
+callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
+    struct err *err)
+{
+	struct smfiDesc desc = {
+		.xxfi_name = (char[]){ "popgate" },
+		.xxfi_version = SMFI_VERSION,
+		.xxfi_flags = SMFIF_SETSYMLIST,
+		.xxfi_connect = on_connect,
+		.xxfi_helo = on_helo,
+		.xxfi_envfrom = on_envfrom,
+		.xxfi_envrcpt = on_envrcpt,
+		.xxfi_data = on_data,
+		.xxfi_eom = on_eom,
+		.xxfi_abort = on_abort,
+		.xxfi_close = on_close,
+		.xxfi_negotiate = on_negotiate
+	};
+	char text[400];
+	gid_t own_gid = getegid();
+
+	if (listen_prepare(spec, err) == -1)
+		return -1;
+	listen_for_libmilter(spec, text);
+	if (smfi_setconn(text) != MI_SUCCESS ||
+	    smfi_register(desc) != MI_SUCCESS) {
+		err_set(err, ERR_IO, "libmilter: can't register '%s'", text);
+		return -1;
+	}
+	/* libmilter makes the socket by umask and effective group only */
+	bool regroup = spec->is_unix && gid != (gid_t)-1 && gid != own_gid;
+	bool regrouped = regroup && setegid(gid) == 0;
+	mode_t mask = umask((mode_t)(0777 & ~mode));
+	int rc = smfi_opensocket(false);
+
+	(void)umask(mask);
+	if (regrouped && setegid(own_gid) == -1) {
+		err_set(err, ERR_IO, "setegid: %s", strerror(errno));
+		return -1;
+	}
+	if (rc != MI_SUCCESS) {
+		err_set(err, ERR_IO, "libmilter: can't listen on '%s'", text);
+		return -1;
+	}
+	if (regroup && !regrouped &&
+	    chown(spec->path, (uid_t)-1, gid) == -1) {
+		err_set(err, ERR_IO, "%s: can't give it to group %u: %s",
+		    spec->path, (unsigned)gid, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int
+callbacks_run(void)
+{
+	return smfi_main() == MI_SUCCESS ? 0 : -1;
+}
+
+/* libmilter holds a lock while it waits up to 5 seconds for a connection, and
+ * smfi_stop() needs that lock after it has set the flag: so another thread
+ * connects, until it ends. */
+static void *
+waker(void *arg)
+{
+	const struct listen_spec *spec = arg;
+	const struct timespec pause = { .tv_nsec = 20000000 };
+
+	for (int i = 0; i < 50 && !atomic_load(&stopped); i++) {
+		(void)nanosleep(&pause, NULL);
+		int fd = listen_connect(spec);
+
+		if (fd != -1)
+			(void)close(fd);
+	}
+	return NULL;
+}
+
+void
+callbacks_stop(const struct listen_spec *spec)
+{
+	pthread_t thread;
+	bool woken = pthread_create(&thread, NULL, waker,
+	    (void *)(uintptr_t)spec) == 0;
+
+	(void)smfi_stop();
+	atomic_store(&stopped, true);
+	if (woken)
+		(void)pthread_join(thread, NULL);
+}
+
+unsigned
+callbacks_sessions(void)
+{
+	return atomic_load(&sessions);
+}
+
+const char *
+callbacks_libmilter_version(char *buf, size_t size)
+{
+	unsigned major, minor, level;
+
+	(void)smfi_version(&major, &minor, &level);
+	(void)snprintf(buf, size, "%u.%u.%u", major, minor, level);
+	return buf;
+}

@@ -1,0 +1,369 @@
+#include "gate.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+
+#include "clock.h"
+#include "err.h"
+#include "log.h"
+#include "own.h"
+#include "policy.h"
+#include "pool.h"
+#include "rcpt.h"
+#include "store.h"
+
+/* How long a message may wait for the disk: below the shortest time-out that
+ * our wiring gives an MTA (10 s). */
+enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
+
+static struct {
+	pthread_mutex_t mtx;
+	/* guarded by mtx */
+	struct gate_config *newest;
+	int64_t store_said_ms;	/* when we last spoke of a bad store */
+	bool store_bad;
+	/* set before any thread is made */
+	struct audit *audit;
+	struct pool *pool;
+	/* guarded by own_lock */
+	pthread_rwlock_t own_lock;
+	struct network_set own;
+} gate = {
+	.mtx = PTHREAD_MUTEX_INITIALIZER,
+	.own_lock = PTHREAD_RWLOCK_INITIALIZER
+};
+
+int
+gate_config_load(const char *path, struct gate_config **gc_r,
+    struct err *err)
+{
+	struct gate_config *gc = calloc(1, sizeof(*gc));
+
+	*gc_r = NULL;
+	if (gc == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	if (config_load(path, &gc->cfg, err) == -1 ||
+	    domains_load(&gc->cfg->relay.local_domains, &gc->domains, err) ==
+	    -1) {
+		gate_config_free(gc);
+		return -1;
+	}
+	gc->refs = 1;
+	*gc_r = gc;
+	return 0;
+}
+
+void
+gate_config_free(struct gate_config *gc)
+{
+	if (gc == NULL)
+		return;
+	domains_release(&gc->domains);
+	config_free(gc->cfg);
+	free(gc);
+}
+
+struct gate_config *
+gate_config_take(void)
+{
+	(void)pthread_mutex_lock(&gate.mtx);
+	struct gate_config *gc = gate.newest;
+
+	gc->refs++;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	return gc;
+}
+
+void
+gate_config_give(struct gate_config *gc)
+{
+	(void)pthread_mutex_lock(&gate.mtx);
+	bool last = --gc->refs == 0;
+
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (last)
+		gate_config_free(gc);
+}
+
+void
+gate_config_swap(struct gate_config *gc)
+{
+	(void)pthread_mutex_lock(&gate.mtx);
+	struct gate_config *old = gate.newest;
+
+	gate.newest = gc;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	gate_config_give(old);
+}
+
+static void
+log_decision(const char *line)
+{
+	log_msg(LOG_INFO, "%s", line);
+}
+
+static void
+log_audit_state(bool good, const char *text)
+{
+	log_msg(good ? LOG_NOTICE : LOG_ERR, "%s", text);
+}
+
+int
+gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
+    struct err *err)
+{
+	const struct audit_options opt = {
+		.path = gc->cfg->audit.database,
+		.queue = gc->cfg->audit.queue,
+		.keep_s = gc->cfg->audit.keep_s,
+		.log_line = log_decision,
+		.log_state = log_audit_state,
+		.committed = committed,
+		.committed_arg = arg
+	};
+
+	gate.pool = pool_new(gc->cfg->logins.database);
+	if (gate.pool == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	gate.newest = gc;
+	gate_refresh_own();
+	return audit_start(&opt, &gate.audit, err);
+}
+
+void
+gate_stop(void)
+{
+	/* Threads of libmilter may still be in a callback: nothing that they
+	 * might touch is freed, the process ends after this. */
+	audit_drain(gate.audit);
+}
+
+void
+gate_refresh_own(void)
+{
+	struct network_set own = { 0 };
+	struct err err;
+
+	if (own_addresses(&own, &err) == -1) {
+		log_msg(LOG_WARNING, "%s", err.text);
+		return;
+	}
+	(void)pthread_rwlock_wrlock(&gate.own_lock);
+	struct network_set old = gate.own;
+
+	gate.own = own;
+	(void)pthread_rwlock_unlock(&gate.own_lock);
+	network_set_release(&old);
+}
+
+/* Row 6: an address that many share, or that is ourselves, proves nothing. */
+static bool
+has_identity(const struct config *cfg, const struct addr *client)
+{
+	if (client->family == ADDR_NONE ||
+	    network_set_contains(&cfg->relay.never_authorize, client) ||
+	    network_set_contains(&cfg->relay.proxy_networks, client))
+		return false;
+	if (!cfg->relay.never_authorize_own)
+		return true;
+	(void)pthread_rwlock_rdlock(&gate.own_lock);
+	bool own = network_set_contains(&gate.own, client);
+
+	(void)pthread_rwlock_unlock(&gate.own_lock);
+	return !own;
+}
+
+/* Say once in a while that the table can't be read, and once that it can. */
+static void
+say_store(bool good, const char *text)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	bool say;
+
+	(void)pthread_mutex_lock(&gate.mtx);
+	say = good ? gate.store_bad : !gate.store_bad ||
+	    now_ms - gate.store_said_ms > STORE_SAY_MS;
+	gate.store_bad = !good;
+	if (say)
+		gate.store_said_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (say && good)
+		log_msg(LOG_NOTICE, "the login table can be read again");
+	else if (say)
+		log_msg(LOG_ERR, "%s; relays get a temporary failure", text);
+}
+
+static enum policy_collector
+collector_state(struct store *st, const struct config *cfg, int64_t now,
+    struct err *err, bool *ok)
+{
+	int64_t read_at;
+
+	*ok = true;
+	if (cfg->relay.collector_grace_s == 0)
+		return POLICY_COLLECTOR_CURRENT;
+	if (store_sources_read_at(st, &read_at, err) == -1) {
+		*ok = false;
+		return POLICY_COLLECTOR_BEHIND;
+	}
+	if (read_at == 0)
+		return POLICY_COLLECTOR_NEVER;
+	return now - read_at > cfg->relay.collector_grace_s ?
+	    POLICY_COLLECTOR_BEHIND : POLICY_COLLECTOR_CURRENT;
+}
+
+static void
+ask_store(const struct config *cfg, const struct gate_request *req,
+    int64_t now, struct policy_facts *facts, struct gate_answer *answer)
+{
+	struct store_lookup found;
+	struct pool_loan loan;
+	struct err err;
+	bool ok;
+
+	facts->store = POLICY_STORE_UNAVAILABLE;
+	if (pool_take(gate.pool, &loan, &err) == -1) {
+		say_store(false, err.text);
+		return;
+	}
+	ok = store_lookup(loan.st, &req->client,
+	    (uint8_t)cfg->relay.ipv6_prefix, now, &found, &err) == 0;
+	if (ok && !found.active)
+		facts->collector = collector_state(loan.st, cfg, now, &err,
+		    &ok);
+	pool_give(gate.pool, &loan, ok);
+	say_store(ok, err.text);
+	if (!ok)
+		return;
+	facts->store = POLICY_STORE_ANSWERED;
+	facts->login_active = found.active;
+	facts->login_seen = found.expires_at != 0;
+	facts->login_at = found.last_at;
+	facts->expires_at = found.expires_at;
+	/* several users behind one address: never a guess */
+	if (found.users < 2)
+		memcpy(answer->login_user, found.user, sizeof(found.user));
+}
+
+/* A name without a mechanism proves nothing, and ANONYMOUS (RFC 4505) is a
+ * success that proves nothing either. */
+static bool
+is_authenticated(const struct gate_request *req)
+{
+	return req->auth_type != NULL && *req->auth_type != '\0' &&
+	    strcasecmp(req->auth_type, "ANONYMOUS") != 0;
+}
+
+void
+gate_decide(const struct gate_config *gc, const struct gate_request *req,
+    struct gate_answer *answer)
+{
+	const struct config *cfg = gc->cfg;
+
+	answer->at_ms = clock_now_ms();
+	answer->login_user[0] = '\0';
+	int64_t now = answer->at_ms / 1000;
+	struct policy_facts facts = {
+		.recipient_local = rcpt_is_local(req->recipient, req->mailer,
+		    &cfg->relay.local_mailers, &gc->domains),
+		.authenticated = is_authenticated(req),
+		.trusted = network_set_contains(&cfg->relay.trusted_networks,
+		    &req->client),
+		.identified = has_identity(cfg, &req->client)
+	};
+
+	answer->local = facts.recipient_local;
+	answer->decision = policy_decide(&facts);
+	if (answer->decision.verdict == VERDICT_ASK_STORE) {
+		ask_store(cfg, req, now, &facts, answer);
+		answer->decision = policy_decide(&facts);
+	}
+	/* What can't be recorded isn't relayed; better said now than at DATA,
+	 * where it would hold up our own recipients of the same message. */
+	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local &&
+	    cfg->audit.durable && !audit_healthy(gate.audit)) {
+		answer->decision.verdict = VERDICT_TEMPFAIL;
+		answer->decision.reason = REASON_AUDIT_UNAVAILABLE;
+	}
+	answer->refuse = answer->decision.verdict != VERDICT_ACCEPT &&
+	    cfg->relay.mode == RELAY_ENFORCE;
+	reply_format(cfg, &answer->decision, &req->client, now, answer->code,
+	    answer->status, answer->text);
+}
+
+struct audit_row *
+gate_row(const struct gate_config *gc, const struct gate_request *req,
+    const struct gate_answer *answer)
+{
+	char client[ADDR_TEXT_MAX], reply[REPLY_TEXT_MAX + 16];
+
+	if (answer->local && !gc->cfg->audit.record_all) {
+		audit_count_local(gate.audit, req->channel,
+		    answer->decision.reason);
+		return NULL;
+	}
+	reply[0] = '\0';
+	if (answer->refuse) {
+		char *p = stpcpy(reply, answer->code);
+
+		*p++ = ' ';
+		p = stpcpy(p, answer->status);
+		*p++ = ' ';
+		(void)stpcpy(p, answer->text);
+	}
+	struct audit_facts facts = {
+		.at_ms = answer->at_ms,
+		.session = req->session,
+		.queue_id = req->queue_id,
+		.client = addr_format(&req->client, client),
+		.client_name = req->client_name,
+		.helo = req->helo,
+		.sender = req->sender,
+		.recipient = req->recipient,
+		.auth_user = is_authenticated(req) ? req->auth_user : NULL,
+		.login_user = answer->login_user,
+		.reply = reply,
+		.mta = req->mta,
+		.local = answer->local,
+		.channel = req->channel,
+		.decision = answer->decision
+	};
+
+	return audit_row_new(&facts);
+}
+
+uint64_t
+gate_submit(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, bool *ok_r)
+{
+	bool wait = relayed && gc->cfg->audit.durable;
+	uint64_t ticket = audit_submit(gate.audit, rows, wait);
+
+	/* no row for a relay: memory is short, or the queue full */
+	*ok_r = ticket != 0 || !relayed;
+	return wait ? ticket : 0;
+}
+
+bool
+gate_commit(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed)
+{
+	bool ok;
+	uint64_t ticket = gate_submit(gc, rows, relayed, &ok);
+
+	return ok && (ticket == 0 ||
+	    audit_wait(gate.audit, ticket, COMMIT_WAIT_MS));
+}
+
+enum audit_state
+gate_ticket_state(uint64_t ticket)
+{
+	return audit_state(gate.audit, ticket);
+}

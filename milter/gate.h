@@ -1,0 +1,90 @@
+/* gate - what the milter and the permit channel share: facts are gathered,
+ * policy_decide() is asked, an audit row is made. Everything here may be
+ * called by any thread at any time. */
+#ifndef POPGATE_GATE_H
+#define POPGATE_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "audit.h"
+#include "config.h"
+#include "decision.h"
+#include "domains.h"
+#include "login.h"
+#include "reply.h"
+
+struct err;
+struct pool;
+
+/* A checked configuration and what was read because of it: constant, shared,
+ * counted. A connection keeps the one that it began with. */
+struct gate_config {
+	struct config *cfg;
+	struct domain_set domains;
+	unsigned refs;		/* guarded by the gate */
+};
+
+/* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
+struct gate_request {
+	struct addr client;	/* ADDR_NONE: not known */
+	const char *client_name, *helo, *sender, *recipient;
+	const char *mailer;	/* {rcpt_mailer} */
+	const char *auth_type, *auth_user;	/* of this message */
+	const char *session, *queue_id, *mta;
+	enum audit_channel channel;
+};
+
+struct gate_answer {
+	struct decision decision;
+	bool local;
+	bool refuse;		/* what to do: false in monitor mode */
+	int64_t at_ms;
+	char login_user[LOGIN_USER_MAX];
+	char code[4], status[8], text[REPLY_TEXT_MAX];
+};
+
+/* Start: opens the audit. cfg is checked configuration, owned by the gate
+ * from now on. committed: see audit.h. 0, or -1 with err. */
+int gate_start(struct gate_config *cfg, void (*committed)(void *arg),
+    void *arg, struct err *err);
+/* Flush the audit. Requests after it get a temporary failure. */
+void gate_stop(void);
+
+/* Read and check everything that a configuration names. 0, or -1. */
+int gate_config_load(const char *path, struct gate_config **gc_r,
+    struct err *err);
+void gate_config_free(struct gate_config *gc);	/* one never given away */
+
+/* Take a counted reference to the newest configuration; give it back. */
+struct gate_config *gate_config_take(void);
+void gate_config_give(struct gate_config *gc);
+/* Make gc the newest (reload). The old one goes with its last user. */
+void gate_config_swap(struct gate_config *gc);
+
+/* Decide on one recipient. */
+void gate_decide(const struct gate_config *gc, const struct gate_request *req,
+    struct gate_answer *answer);
+
+/* The audit row of a decision, or NULL where it is only counted (our own
+ * recipients by default) or memory is short. */
+struct audit_row *gate_row(const struct gate_config *gc,
+    const struct gate_request *req, const struct gate_answer *answer);
+
+/* Submit rows; wait for the disk when the configuration asks for it and
+ * relayed says that a message depends on it. Returns false when the message
+ * must not go on. */
+bool gate_commit(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed);
+
+/* The same without blocking: a ticket for gate_ticket_state(); 0 when there
+ * is nothing to wait for, *ok_r false when the message must not go on. */
+uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, bool *ok_r);
+enum audit_state gate_ticket_state(uint64_t ticket);
+
+/* Read the machine's own addresses again; every half minute or so. */
+void gate_refresh_own(void);
+
+#endif

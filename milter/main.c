@@ -1,0 +1,267 @@
+/* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
+#include <errno.h>
+#include <getopt.h>
+#include <grp.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <syslog.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "callbacks.h"
+#include "daemon.h"
+#include "err.h"
+#include "gate.h"
+#include "listen.h"
+#include "log.h"
+#include "permit.h"
+
+enum { REFRESH_S = 30 };
+
+static const char usage[] =
+"usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
+"\n"
+"Tell Sendmail and Postfix which clients may relay: those that logged in by\n"
+"POP3 or IMAP a moment ago, that used SMTP AUTH, or that are trusted.\n"
+"\n"
+"  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
+"  -t, --test         check the configuration and exit\n"
+"  -d, --detach       go to the background when ready\n"
+"  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
+"  -V, --version      print versions\n"
+"  -h, --help         print this\n"
+"\n"
+"Signals: SIGTERM and SIGINT stop, SIGUSR1 reads the configuration again.\n"
+"See popgate-milter(8) and popgate.conf(5).\n";
+
+static struct daemon_options opt = {
+	.ident = "popgate-milter", .usage = usage
+};
+static atomic_bool milter_failed;
+
+static gid_t
+socket_group(const struct config *cfg)
+{
+	const struct group *gr = *cfg->milter.group == '\0' ? NULL :
+	    getgrnam(cfg->milter.group);
+
+	return gr == NULL ? (gid_t)-1 : gr->gr_gid;
+}
+
+static int
+open_permit(const struct config *cfg, const char *text,
+    enum protocol_kind kind, struct err *err)
+{
+	struct listen_spec spec;
+
+	if (*text == '\0')
+		return 0;
+	if (listen_parse(text, &spec, err) == -1)
+		return -1;
+	int fd = listen_open(&spec, cfg->milter.mode, socket_group(cfg), err);
+
+	return fd == -1 ? -1 : permit_listen(fd, kind, err);
+}
+
+/* Bound before privileges are dropped, so that the directory need not be
+ * ours; nobody is answered before all is ready. */
+static int
+open_listeners(const struct config *cfg, struct listen_spec *spec,
+    struct err *err)
+{
+	if (*cfg->milter.listen != '\0' &&
+	    (listen_parse(cfg->milter.listen, spec, err) == -1 ||
+	    callbacks_open(spec, cfg->milter.mode, socket_group(cfg), err) ==
+	    -1))
+		return -1;
+	if (open_permit(cfg, cfg->permit.policy, PROTOCOL_POLICY, err) == -1)
+		return -1;
+	return open_permit(cfg, cfg->permit.socketmap, PROTOCOL_SOCKETMAP,
+	    err);
+}
+
+static void *
+milter_thread(void *arg)
+{
+	(void)arg;
+	if (callbacks_run() == -1)
+		atomic_store(&milter_failed, true);
+	/* the main thread waits for signals */
+	(void)kill(getpid(), SIGTERM);
+	return NULL;
+}
+
+static void
+say_restart(const char *key, const char *was, const char *is)
+{
+	if (strcmp(was, is) != 0)
+		log_msg(LOG_WARNING, "reload: %s changed: that needs a "
+		    "restart", key);
+}
+
+static void
+reload(void)
+{
+	struct gate_config *gc, *old;
+	struct err err;
+
+	(void)sd_notify(0, "RELOADING=1");
+	if (gate_config_load(opt.config, &gc, &err) == -1) {
+		log_msg(LOG_ERR, "reload: %s; the old configuration stays",
+		    err.text);
+	} else {
+		old = gate_config_take();
+		say_restart("logins.database", old->cfg->logins.database,
+		    gc->cfg->logins.database);
+		say_restart("audit.database", old->cfg->audit.database,
+		    gc->cfg->audit.database);
+		say_restart("milter.listen", old->cfg->milter.listen,
+		    gc->cfg->milter.listen);
+		say_restart("milter.group", old->cfg->milter.group,
+		    gc->cfg->milter.group);
+		say_restart("milter.user", old->cfg->milter.user,
+		    gc->cfg->milter.user);
+		say_restart("permit.policy", old->cfg->permit.policy,
+		    gc->cfg->permit.policy);
+		say_restart("permit.socketmap", old->cfg->permit.socketmap,
+		    gc->cfg->permit.socketmap);
+		gate_config_give(old);
+		gate_config_swap(gc);
+		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
+	}
+	(void)sd_notify(0, "READY=1");
+}
+
+/* Signals come here and nowhere else: all threads block them. libmilter
+ * waits for SIGTERM, SIGINT and SIGHUP as well, but the kernel offers a
+ * signal to the main thread first while that one waits. */
+static void
+wait_for_end(void)
+{
+	const struct timespec tick = { .tv_sec = REFRESH_S };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGUSR1);
+	for (;;) {
+		int sig = sigtimedwait(&set, NULL, &tick);
+
+		if (sig == SIGTERM || sig == SIGINT)
+			return;
+		if (sig == SIGUSR1 || sig == SIGHUP)
+			reload();
+		else if (sig == -1 && errno == EAGAIN)
+			gate_refresh_own();
+	}
+}
+
+static void
+block_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+raise_nofile(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int
+fail(int code, const char *text)
+{
+	log_msg(LOG_ERR, "%s", text);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct listen_spec spec = { .port = 0 };
+	struct gate_config *gc;
+	pthread_t thread;
+	struct err err;
+	char versions[64], libmilter[16];
+
+	(void)snprintf(versions, sizeof(versions), "libmilter %s",
+	    callbacks_libmilter_version(libmilter, sizeof(libmilter)));
+	opt.library = versions;
+	int code = daemon_options(&opt, argc, argv);
+
+	if (code != -1)
+		return code;
+	if (gate_config_load(opt.config, &gc, &err) == -1)
+		return fail(EX_CONFIG, err.text);
+	if (opt.test) {
+		gate_config_free(gc);
+		return EX_OK;
+	}
+	const struct config *cfg = gc->cfg;
+	bool listens = *cfg->milter.listen != '\0';
+
+	if (!listens && *cfg->permit.policy == '\0' &&
+	    *cfg->permit.socketmap == '\0')
+		return fail(EX_CONFIG, "nothing to listen on: milter.listen, "
+		    "permit.policy and permit.socketmap are empty");
+	block_signals();
+	raise_nofile();
+	if (open_listeners(cfg, &spec, &err) == -1 ||
+	    daemon_drop(cfg->milter.user, &err) == -1)
+		return fail(EX_UNAVAILABLE, err.text);
+	if (opt.detach && daemon_detach(&err) == -1)
+		return fail(EX_OSERR, err.text);
+	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
+	    permit_start(&err) == -1)
+		return fail(EX_CANTCREAT, err.text);
+	int rc = listens ? pthread_create(&thread, NULL, milter_thread,
+	    NULL) : 0;
+
+	if (rc != 0)
+		return fail(EX_OSERR, strerror(rc));
+	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
+	    listens ? cfg->milter.listen : "-",
+	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
+	    *cfg->permit.socketmap != '\0' ? cfg->permit.socketmap : "-",
+	    cfg->relay.mode == RELAY_MONITOR ? "; MONITOR MODE: nothing is "
+	    "refused" : "");
+	daemon_ready();
+	wait_for_end();
+	(void)sd_notify(0, "STOPPING=1");
+	if (listens) {
+		callbacks_stop(&spec);
+		(void)pthread_join(thread, NULL);
+	}
+	permit_stop();
+	gate_stop();
+	if (spec.is_unix)
+		(void)unlink(spec.path);
+	if (atomic_load(&milter_failed))
+		return fail(EX_SOFTWARE, "libmilter gave up");
+	log_msg(LOG_NOTICE, "stopped; %u sessions were open",
+	    callbacks_sessions());
+	/* threads of libmilter may still run: free nothing under them */
+	_exit(EX_OK);
+}

@@ -1,0 +1,440 @@
+#include "permit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "err.h"
+#include "gate.h"
+#include "log.h"
+
+enum {
+	LISTENERS_MAX = 2,
+	CONNECTIONS_MAX = 2000,
+	HELD_MAX_MS = 8000,	/* as long as the milter waits for the disk */
+	TICK_MS = 500,
+	SAY_EVERY_MS = 1000
+};
+
+struct connection {
+	struct connection *next, *prev;
+	int fd;
+	enum protocol_kind kind;
+	char in[PROTOCOL_FRAME_MAX];
+	size_t in_len;
+	char out[PROTOCOL_REPLY_MAX];
+	size_t out_len, out_at;
+	bool closing;		/* close when out is written */
+	/* a reply that waits for the disk */
+	uint64_t ticket;	/* 0: none */
+	int64_t held_ms;
+	char failed[PROTOCOL_REPLY_MAX];	/* to say if the rows are lost */
+	size_t failed_len;
+};
+
+static struct {
+	struct { int fd; enum protocol_kind kind; } listener[LISTENERS_MAX];
+	unsigned n_listeners;
+	int epoll, wake;
+	pthread_t thread;
+	bool started;
+	/* the thread's own */
+	struct connection *first;
+	unsigned n;
+	bool paused;		/* listeners rest: no descriptors left */
+	int64_t paused_ms, said_ms;
+	uint64_t requests;
+} permit = { .epoll = -1, .wake = -1 };
+
+static atomic_bool permit_ending;
+
+/* Peers can make us say this, so not more than once a second. */
+static void
+complain(const struct connection *c, const char *why)
+{
+	struct ucred cred = { .pid = 0, .uid = (uid_t)-1 };
+	socklen_t len = sizeof(cred);
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - permit.said_ms < SAY_EVERY_MS)
+		return;
+	permit.said_ms = now_ms;
+	(void)getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	log_msg(LOG_WARNING, "permit channel: %s: closing (peer pid %ld, uid "
+	    "%ld)", why, (long)cred.pid, (long)cred.uid);
+}
+
+static void
+connection_close(struct connection *c)
+{
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		permit.first = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	(void)close(c->fd);
+	free(c);
+	permit.n--;
+}
+
+static void
+connection_watch(struct connection *c, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = c };
+
+	(void)epoll_ctl(permit.epoll, EPOLL_CTL_MOD, c->fd, &ev);
+}
+
+/* Write what is there. Returns false when the connection is gone. */
+static bool
+connection_write(struct connection *c)
+{
+	while (c->out_at < c->out_len) {
+		ssize_t n = send(c->fd, c->out + c->out_at, c->out_len -
+		    c->out_at, MSG_NOSIGNAL);
+
+		if (n > 0) {
+			c->out_at += (size_t)n;
+		} else if (errno == EAGAIN) {
+			connection_watch(c, EPOLLOUT);
+			return true;
+		} else if (errno != EINTR) {
+			connection_close(c);
+			return false;
+		}
+	}
+	c->out_at = c->out_len = 0;
+	if (c->closing) {
+		connection_close(c);
+		return false;
+	}
+	return true;
+}
+
+/* Ask the gate. The reply is in c->out, held when it waits for the disk. */
+static void
+answer(struct connection *c, const struct protocol_request *p)
+{
+	struct gate_config *gc = gate_config_take();
+	struct gate_answer a;
+	char session[48];
+	bool ok = true;
+
+	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
+	    *p->session == '\0' ? "permit-" : "", ++permit.requests);
+	struct gate_request req = {
+		.client_name = p->client_name, .helo = p->helo,
+		.sender = p->sender, .recipient = p->recipient,
+		.auth_type = p->auth_type, .auth_user = p->auth_user,
+		.queue_id = p->queue_id,
+		.session = *p->session == '\0' ? session : p->session,
+		.mta = p->kind == PROTOCOL_SOCKETMAP &&
+		    p->map == MAP_SENDMAIL ? "Sendmail" : "Postfix",
+		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY :
+		    CHANNEL_SOCKETMAP
+	};
+
+	(void)addr_parse_loose(p->client, &req.client);
+	gate_decide(gc, &req, &a);
+	struct audit_row *row = gate_row(gc, &req, &a);
+	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
+
+	if (permit_it && row == NULL)
+		ok = false;
+	if (row != NULL)
+		c->ticket = gate_submit(gc, row, permit_it, &ok);
+	if (permit_it) {
+		c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451",
+		    "4.3.0", gc->cfg->reply.unavailable, c->failed);
+		c->held_ms = clock_monotonic_ms();
+	}
+	/* Ours: the MTA knows itself, and better, whether to deliver here. */
+	c->out_len = protocol_reply(p, permit_it && ok ? ANSWER_PERMIT :
+	    a.refuse || !ok ? ANSWER_REFUSE : ANSWER_NONE,
+	    ok ? a.code : "451", ok ? a.status : "4.3.0",
+	    ok ? a.text : gc->cfg->reply.unavailable, c->out);
+	if (!ok)
+		c->ticket = 0;
+	gate_config_give(gc);
+}
+
+/* Take requests from the buffer, one at a time while no reply is held.
+ * Returns false when the connection is gone. */
+static bool
+connection_serve(struct connection *c)
+{
+	struct protocol_request req;
+	const char *why;
+	size_t used;
+
+	while (c->ticket == 0 && c->out_len == 0 && c->in_len > 0) {
+		switch (protocol_parse(c->kind, c->in, c->in_len, &req, &used,
+		    &why)) {
+		case PROTOCOL_MORE:
+			if (c->in_len < sizeof(c->in))
+				return true;
+			why = "request longer than 8192 bytes";
+			/* FALLTHROUGH */
+		case PROTOCOL_BAD:
+			complain(c, why);
+			c->out_len = protocol_reply(&req, ANSWER_BAD, "", "",
+			    "", c->out);
+			c->closing = true;
+			return connection_write(c);
+		case PROTOCOL_REQUEST:
+			break;
+		}
+		/* asked at another stage than RCPT there is no recipient to
+		 * decide on */
+		if (c->kind == PROTOCOL_POLICY &&
+		    (strcmp(req.state, "RCPT") != 0 || *req.recipient ==
+		    '\0'))
+			c->out_len = protocol_reply(&req, ANSWER_NONE, "", "",
+			    "", c->out);
+		else
+			answer(c, &req);
+		c->in_len -= used;
+		memmove(c->in, c->in + used, c->in_len);
+		if (c->ticket == 0 && !connection_write(c))
+			return false;
+	}
+	return true;
+}
+
+static void
+connection_read(struct connection *c)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len,
+	    0);
+
+	if (n > 0) {
+		c->in_len += (size_t)n;
+		(void)connection_serve(c);
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		if (c->in_len > 0 && c->ticket == 0)
+			complain(c, "end of file within a request");
+		connection_close(c);
+	}
+}
+
+static void
+connection_event(struct connection *c, uint32_t events)
+{
+	if (events & EPOLLOUT) {
+		connection_watch(c, EPOLLIN);
+		if (connection_write(c))
+			(void)connection_serve(c);
+		return;
+	}
+	if (events & (EPOLLERR | EPOLLHUP) && !(events & EPOLLIN)) {
+		connection_close(c);
+		return;
+	}
+	/* a client that sends on while its reply is held waits its turn */
+	if (c->in_len < sizeof(c->in))
+		connection_read(c);
+	else
+		connection_watch(c, 0);
+}
+
+static void
+pause_listeners(bool pause)
+{
+	for (unsigned i = 0; i < permit.n_listeners; i++) {
+		struct epoll_event ev = { .events = pause ? 0 : EPOLLIN,
+		    .data.ptr = &permit.listener[i] };
+
+		(void)epoll_ctl(permit.epoll, EPOLL_CTL_MOD,
+		    permit.listener[i].fd, &ev);
+	}
+	permit.paused = pause;
+	permit.paused_ms = clock_monotonic_ms();
+}
+
+static void
+accept_one(int listener, enum protocol_kind kind)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd == -1) {
+		/* the connection stays readable: without a rest this would
+		 * be a loop at full speed */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			log_msg(LOG_ERR, "permit channel: accept: %s",
+			    strerror(errno));
+			pause_listeners(true);
+		}
+		return;
+	}
+	struct connection *c = permit.n < CONNECTIONS_MAX ?
+	    calloc(1, sizeof(*c)) : NULL;
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
+
+	if (c == NULL || epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) ==
+	    -1) {
+		log_msg(LOG_ERR, "permit channel: no room for one more "
+		    "connection than %u", permit.n);
+		(void)close(fd);
+		free(c);
+		return;
+	}
+	c->fd = fd;
+	c->kind = kind;
+	c->next = permit.first;
+	if (c->next != NULL)
+		c->next->prev = c;
+	permit.first = c;
+	permit.n++;
+}
+
+/* Send the replies whose rows are on disk, or lost, or late. */
+static void
+release_held(void)
+{
+	struct connection *next;
+	int64_t now_ms = clock_monotonic_ms();
+
+	for (struct connection *c = permit.first; c != NULL; c = next) {
+		next = c->next;
+		if (c->ticket == 0)
+			continue;
+		enum audit_state state = gate_ticket_state(c->ticket);
+
+		if (state == AUDIT_PENDING &&
+		    now_ms - c->held_ms < HELD_MAX_MS)
+			continue;
+		if (state != AUDIT_DURABLE) {
+			memcpy(c->out, c->failed, c->failed_len);
+			c->out_len = c->failed_len;
+		}
+		if (c->in_len == sizeof(c->in))
+			connection_watch(c, EPOLLIN);
+		c->ticket = 0;
+		if (connection_write(c))
+			(void)connection_serve(c);
+	}
+}
+
+static void *
+permit_thread(void *arg)
+{
+	struct epoll_event events[64];
+	uint64_t ticks;
+
+	(void)arg;
+	while (!permit_ending) {
+		int n = epoll_wait(permit.epoll, events, 64, TICK_MS);
+
+		for (int i = 0; i < n; i++) {
+			void *ptr = events[i].data.ptr;
+			unsigned l = 0;
+
+			while (l < permit.n_listeners &&
+			    ptr != &permit.listener[l])
+				l++;
+			if (l < permit.n_listeners)
+				accept_one(permit.listener[l].fd,
+				    permit.listener[l].kind);
+			else if (ptr == &permit.wake)
+				(void)!read(permit.wake, &ticks,
+				    sizeof(ticks));
+			else
+				connection_event(ptr, events[i].events);
+		}
+		release_held();
+		if (permit.paused && clock_monotonic_ms() - permit.paused_ms >
+		    1000)
+			pause_listeners(false);
+	}
+	while (permit.first != NULL)
+		connection_close(permit.first);
+	return NULL;
+}
+
+static int
+make_epoll(struct err *err)
+{
+	struct epoll_event ev = { .events = EPOLLIN,
+	    .data.ptr = &permit.wake };
+
+	if (permit.epoll != -1)
+		return 0;
+	permit.epoll = epoll_create1(EPOLL_CLOEXEC);
+	permit.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (permit.epoll == -1 || permit.wake == -1 ||
+	    epoll_ctl(permit.epoll, EPOLL_CTL_ADD, permit.wake, &ev) == -1) {
+		err_set(err, ERR_IO, "epoll: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int
+permit_listen(int fd, enum protocol_kind kind, struct err *err)
+{
+	unsigned i = permit.n_listeners;
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	if (make_epoll(err) == -1)
+		return -1;
+	permit.listener[i].fd = fd;
+	permit.listener[i].kind = kind;
+	ev.data.ptr = &permit.listener[i];
+	if (epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
+		err_set(err, ERR_IO, "epoll: %s", strerror(errno));
+		return -1;
+	}
+	permit.n_listeners++;
+	return 0;
+}
+
+int
+permit_start(struct err *err)
+{
+	if (permit.n_listeners == 0)
+		return 0;
+	int rc = pthread_create(&permit.thread, NULL, permit_thread, NULL);
+
+	if (rc != 0) {
+		err_set(err, ERR_IO, "thread: %s", strerror(rc));
+		return -1;
+	}
+	permit.started = true;
+	return 0;
+}
+
+void
+permit_stop(void)
+{
+	if (!permit.started)
+		return;
+	permit_ending = true;
+	permit_committed(NULL);
+	(void)pthread_join(permit.thread, NULL);
+	for (unsigned i = 0; i < permit.n_listeners; i++)
+		(void)close(permit.listener[i].fd);
+	permit.started = false;
+}
+
+void
+permit_committed(void *arg)
+{
+	uint64_t one = 1;
+
+	(void)arg;
+	if (permit.wake != -1)
+		(void)!write(permit.wake, &one, sizeof(one));
+}

@@ -1,0 +1,23 @@
+/* permit - the permit channel: answers a closed MTA that asks whether it may
+ * relay. One thread, any number of connections; never blocks on the disk. */
+#ifndef POPGATE_PERMIT_H
+#define POPGATE_PERMIT_H
+
+#include "protocol.h"
+
+struct err;
+
+/* Add a listening socket (listen_open()); owned from now on. Before
+ * permit_start(). 0, or -1 with err. */
+int permit_listen(int fd, enum protocol_kind kind, struct err *err);
+
+/* Start the thread. 0, or -1 with err. */
+int permit_start(struct err *err);
+
+/* End it; open connections are closed. NULL-safe when never started. */
+void permit_stop(void);
+
+/* For audit_options.committed: wakes the thread. Any thread. */
+void permit_committed(void *arg);
+
+#endif

@@ -1,0 +1,114 @@
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "clock.h"
+#include "err.h"
+#include "store.h"
+
+/* How stale our knowledge of the file's identity may be. */
+enum { CHECK_MS = 100, IDLE_MAX = 64 };
+
+struct pool {
+	const char *path;
+	pthread_mutex_t mtx;
+	/* guarded by mtx */
+	struct store *idle[IDLE_MAX];	/* a stack: the warm one on top */
+	unsigned n_idle;
+	unsigned generation;	/* of the file; a loan of an older one ends */
+	int64_t checked_ms;
+	int error;		/* errno of the last stat(2) */
+	struct stat id;
+};
+
+struct pool *
+pool_new(const char *path)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL)
+		return NULL;
+	pool->path = path;
+	pool->checked_ms = INT64_MIN / 2;
+	(void)pthread_mutex_init(&pool->mtx, NULL);
+	return pool;
+}
+
+static void
+drop_idle(struct pool *pool)
+{
+	while (pool->n_idle > 0)
+		store_close(&pool->idle[--pool->n_idle]);
+}
+
+void
+pool_free(struct pool *pool)
+{
+	if (pool == NULL)
+		return;
+	drop_idle(pool);
+	(void)pthread_mutex_destroy(&pool->mtx);
+	free(pool);
+}
+
+/* With mtx held. The file changed when it is another one, and also when it
+ * was written by something else than a checkpoint's own pace: its pages that
+ * SQLite remembers may then be gone, and only a fresh look tells. */
+static void
+check_file(struct pool *pool)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	struct stat st = { 0 };
+
+	if (now_ms - pool->checked_ms < CHECK_MS)
+		return;
+	pool->checked_ms = now_ms;
+	pool->error = stat(pool->path, &st) == 0 ? 0 : errno;
+	if (pool->error == 0 && st.st_dev == pool->id.st_dev &&
+	    st.st_ino == pool->id.st_ino && st.st_size == pool->id.st_size &&
+	    st.st_mode == pool->id.st_mode &&
+	    st.st_mtim.tv_sec == pool->id.st_mtim.tv_sec &&
+	    st.st_mtim.tv_nsec == pool->id.st_mtim.tv_nsec)
+		return;
+	pool->id = st;
+	pool->generation++;
+	drop_idle(pool);
+}
+
+int
+pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
+{
+	loan->st = NULL;
+	(void)pthread_mutex_lock(&pool->mtx);
+	check_file(pool);
+	int error = pool->error;
+
+	loan->generation = pool->generation;
+	if (error == 0 && pool->n_idle > 0)
+		loan->st = pool->idle[--pool->n_idle];
+	(void)pthread_mutex_unlock(&pool->mtx);
+	if (error != 0) {
+		err_set(err, ERR_IO, "%s: %s", pool->path, strerror(error));
+		return -1;
+	}
+	return loan->st != NULL ? 0 :
+	    store_open(pool->path, STORE_READ, &loan->st, err);
+}
+
+void
+pool_give(struct pool *pool, struct pool_loan *loan, bool good)
+{
+	(void)pthread_mutex_lock(&pool->mtx);
+	if (good && loan->generation == pool->generation &&
+	    pool->n_idle < IDLE_MAX) {
+		pool->idle[pool->n_idle++] = loan->st;
+		loan->st = NULL;
+	}
+	(void)pthread_mutex_unlock(&pool->mtx);
+	store_close(&loan->st);
+}

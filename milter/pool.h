@@ -1,0 +1,31 @@
+/* pool - lends open login tables to the milter's threads, one thread at a
+ * time. Notices when the file was removed or replaced, so that nobody goes on
+ * asking a table that is no longer there. */
+#ifndef POPGATE_POOL_H
+#define POPGATE_POOL_H
+
+#include <stdbool.h>
+
+struct err;
+struct pool;
+struct store;
+
+/* Nothing is opened yet: a missing table is no reason not to start. NULL when
+ * memory is short. path is borrowed until pool_free(). */
+struct pool *pool_new(const char *path);
+void pool_free(struct pool *pool);	/* NULL-safe; nothing may be lent */
+
+struct pool_loan {
+	struct store *st;	/* for the borrower */
+	unsigned generation;	/* for pool_give() */
+};
+
+/* Borrow a table opened for reading. 0, or -1 with err when there is none
+ * now. Threads: any. */
+int pool_take(struct pool *pool, struct pool_loan *loan, struct err *err);
+
+/* Give it back. good: false when it gave an error: it is closed then, and
+ * opened anew next time. */
+void pool_give(struct pool *pool, struct pool_loan *loan, bool good);
+
+#endif

@@ -1,0 +1,266 @@
+#include "protocol.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- Postfix policy delegation: name=value lines, an empty line ends --- */
+
+static enum protocol_result
+parse_policy(char *buf, size_t len, struct protocol_request *req,
+    size_t *used, const char **why)
+{
+	const struct {
+		const char *name;
+		const char **value;
+	} attributes[] = {
+		{ "client_address", &req->client },
+		{ "client_name", &req->client_name },
+		{ "helo_name", &req->helo },
+		{ "sender", &req->sender },
+		{ "recipient", &req->recipient },
+		{ "sasl_method", &req->auth_type },
+		{ "sasl_username", &req->auth_user },
+		{ "queue_id", &req->queue_id },
+		{ "instance", &req->session },
+		{ "protocol_state", &req->state },
+	};
+	enum { N = sizeof(attributes) / sizeof(*attributes) };
+	const char *request = "";
+	unsigned seen = 0;
+
+	char *end = memmem(buf, len, "\n\n", 2);
+
+	if (end == NULL && len > 0 && *buf == '\n')
+		end = buf - 1;	/* an empty request */
+	if (end == NULL)
+		return PROTOCOL_MORE;
+	*used = (size_t)(end + 2 - buf);
+	if (memchr(buf, '\0', *used) != NULL) {
+		*why = "policy request with a NUL byte";
+		return PROTOCOL_BAD;
+	}
+	for (char *line = buf; line <= end;) {
+		char *newline = memchr(line, '\n', (size_t)(end + 1 - line));
+		char *equals = memchr(line, '=', (size_t)(newline - line));
+
+		if (equals == NULL) {
+			*why = "policy request with a line that is no "
+			    "name=value";
+			return PROTOCOL_BAD;
+		}
+		*equals = *newline = '\0';
+		if (strcmp(line, "request") == 0)
+			request = equals + 1;
+		for (unsigned i = 0; i < N; i++) {
+			if (strcmp(attributes[i].name, line) != 0)
+				continue;
+			/* twice is no request of Postfix's, and we would not
+			 * know which one is true */
+			if (seen & 1U << i) {
+				*why = "policy request with an attribute "
+				    "given twice";
+				return PROTOCOL_BAD;
+			}
+			seen |= 1U << i;
+			*attributes[i].value = equals + 1;
+			req->has_recipient |= strcmp(line, "recipient") == 0;
+		}
+		line = newline + 1;
+	}
+	if (strcmp(request, "smtpd_access_policy") != 0) {
+		*why = "policy request of another kind than "
+		    "smtpd_access_policy";
+		return PROTOCOL_BAD;
+	}
+	return PROTOCOL_REQUEST;
+}
+
+/* --- socketmap: a netstring of "name key" --- */
+
+/* client SEP auth_type SEP auth_authen SEP sender SEP recipient SEP, where
+ * SEP is quote, line feed, quote: a line feed can't be in an SMTP argument,
+ * so no field can end early or begin late. Sendmail cuts a long key; then
+ * the last SEP is missing. */
+static bool
+parse_sendmail_key(char *key, size_t len, struct protocol_request *req)
+{
+	const char **const fields[] = {
+		&req->client, &req->auth_type, &req->auth_user, &req->sender,
+		&req->recipient
+	};
+	enum { N = sizeof(fields) / sizeof(*fields) };
+	char *p = key, *end = key + len;
+
+	for (unsigned i = 0; i < N; i++) {
+		char *lf = memchr(p, '\n', (size_t)(end - p));
+
+		if (lf == NULL || lf == p || lf[-1] != '"' || lf + 1 == end ||
+		    lf[1] != '"')
+			return false;
+		lf[-1] = '\0';
+		*fields[i] = p;
+		p = lf + 2;
+	}
+	req->has_recipient = true;
+	return p == end;
+}
+
+static enum protocol_result
+parse_socketmap(char *buf, size_t len, struct protocol_request *req,
+    size_t *used, const char **why)
+{
+	size_t digits = 0, n = 0;
+
+	while (digits < len && buf[digits] >= '0' && buf[digits] <= '9' &&
+	    digits < 5)
+		n = n * 10 + (size_t)(buf[digits++] - '0');
+	if (digits == len && digits < 5)
+		return PROTOCOL_MORE;
+	if (digits == 0 || digits == 5 || buf[digits] != ':' ||
+	    (digits > 1 && *buf == '0') || n > PROTOCOL_FRAME_MAX - 8) {
+		*why = "socketmap request that is no netstring of at most "
+		    "8184 bytes";
+		return PROTOCOL_BAD;
+	}
+	if (len < digits + 1 + n + 1)
+		return PROTOCOL_MORE;
+	char *text = buf + digits + 1;
+
+	*used = digits + 1 + n + 1;
+	if (text[n] != ',') {
+		*why = "socketmap netstring without a comma at its end";
+		return PROTOCOL_BAD;
+	}
+	text[n] = '\0';
+	char *space = memchr(text, ' ', n);
+
+	if (space == NULL || memchr(text, '\0', n) != NULL) {
+		*why = "socketmap request without a key, or with a NUL byte";
+		return PROTOCOL_BAD;
+	}
+	*space = '\0';
+	char *key = space + 1;
+	size_t key_len = (size_t)(text + n - key);
+
+	if (strcmp(text, "popgate") == 0) {
+		req->map = MAP_CLIENT;
+		req->client = key;
+	} else if (strcmp(text, "sendmail") == 0) {
+		req->map = MAP_SENDMAIL;
+		if (!parse_sendmail_key(key, key_len, req)) {
+			*why = "socketmap key for Sendmail that is cut or "
+			    "malformed";
+			return PROTOCOL_BAD;
+		}
+	} else {
+		*why = "socketmap request for a map that is neither popgate "
+		    "nor sendmail";
+		return PROTOCOL_BAD;
+	}
+	return PROTOCOL_REQUEST;
+}
+
+enum protocol_result
+protocol_parse(enum protocol_kind kind, char *buf, size_t len,
+    struct protocol_request *req, size_t *used, const char **why)
+{
+	*req = (struct protocol_request){
+		.kind = kind, .client = "", .client_name = "", .helo = "",
+		.sender = "", .recipient = "", .auth_type = "",
+		.auth_user = "", .queue_id = "", .session = "", .state = ""
+	};
+	*used = 0;
+	*why = NULL;
+	return kind == PROTOCOL_POLICY ?
+	    parse_policy(buf, len, req, used, why) :
+	    parse_socketmap(buf, len, req, used, why);
+}
+
+static size_t
+netstring(const char *text, char *buf)
+{
+	int n = snprintf(buf, PROTOCOL_REPLY_MAX, "%zu:%s,", strlen(text),
+	    text);
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
+/* Sendmail's rule set takes the text as tokens: one quoted string of at most
+ * 200 bytes, without what ends it, and with each % doubled. */
+static void
+quote_for_sendmail(const char *code, const char *status, const char *text,
+    char *buf, size_t size)
+{
+	size_t at = (size_t)snprintf(buf, size, "\"%s %s ", code, status);
+
+	for (; *text != '\0' && at < 198; text++) {
+		char c = *text;
+
+		if (c < 0x20 || c > 0x7e)
+			c = '?';
+		else if (c == '"' || c == '\\')
+			c = '\'';
+		buf[at++] = c;
+		if (c == '%')
+			buf[at++] = c;
+	}
+	buf[at++] = '"';
+	buf[at] = '\0';
+}
+
+static size_t
+reply_socketmap(const struct protocol_request *req,
+    enum protocol_answer answer, const char *code, const char *status,
+    const char *text, char *buf)
+{
+	char reply[PROTOCOL_REPLY_MAX - 16], quoted[256];
+	bool sendmail = req->map == MAP_SENDMAIL;
+
+	switch (answer) {
+	case ANSWER_PERMIT:
+		return netstring(sendmail ? "OK <permit>" : "OK OK", buf);
+	case ANSWER_NONE:
+		return netstring("NOTFOUND ", buf);
+	case ANSWER_BAD:
+		return netstring("PERM malformed request", buf);
+	case ANSWER_REFUSE:
+		break;
+	}
+	if (sendmail) {
+		quote_for_sendmail(code, status, text, quoted,
+		    sizeof(quoted));
+		(void)snprintf(reply, sizeof(reply), "OK <%s> %s",
+		    *code == '5' ? "refuse" : "tempfail", quoted);
+	} else {
+		/* an action of access(5) */
+		(void)snprintf(reply, sizeof(reply), "OK %s %s %s", code,
+		    status, text);
+	}
+	return netstring(reply, buf);
+}
+
+size_t
+protocol_reply(const struct protocol_request *req,
+    enum protocol_answer answer, const char *code, const char *status,
+    const char *text, char *buf)
+{
+	int n = 0;
+
+	if (req->kind == PROTOCOL_SOCKETMAP)
+		return reply_socketmap(req, answer, code, status, text, buf);
+	switch (answer) {
+	case ANSWER_PERMIT:
+		n = snprintf(buf, PROTOCOL_REPLY_MAX, "action=OK\n\n");
+		break;
+	case ANSWER_NONE:
+		n = snprintf(buf, PROTOCOL_REPLY_MAX, "action=DUNNO\n\n");
+		break;
+	case ANSWER_REFUSE:
+		n = snprintf(buf, PROTOCOL_REPLY_MAX, "action=%s %s %s\n\n",
+		    code, status, text);
+		break;
+	case ANSWER_BAD:	/* has no reply: the connection is closed */
+		break;
+	}
+	return n < 0 ? 0 : (size_t)n;
+}
