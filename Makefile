@@ -42,40 +42,227 @@ PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \
 	    $(BUILD)/popgatectl
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
 	    $(wildcard tests/unit/test_*.c))
+DAEMON   := $(patsubst tests/daemon/%.c,$(BUILD)/daemon/%,\
+	    $(wildcard tests/daemon/test_*.c))
+FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,\
+	    $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+MAN      := $(wildcard docs/man/*.[1-8])
+
+ifeq ($(V),)
+Q        := @
+say       = @echo "  $(1)	$(2)"
+endif
 
 .DELETE_ON_ERROR:
-.PHONY: all deps build-deps check unit system test demo san tsan analyze \
-	format format-check fuzz bench install uninstall clean help
+.PHONY: all deps unit daemon system check test demo san tsan analyze \
+	format format-check fuzz fuzz-replay bench bench-collector \
+	install uninstall clean help
 
-all: $(PROGRAMS)                ## build the three programs (default)
+all: $(PROGRAMS)		## build the three programs (default)
 
 $(BUILD)/obj/sql.c: $(wildcard sql/*.sql) common/embed-sql.sh
 	@mkdir -p $(@D)
-	sh common/embed-sql.sh sql > $@
+	$(call say,SQL,$@)
+	$(Q)sh common/embed-sql.sh sql > $@
 
 $(BUILD)/obj/sql.o: $(BUILD)/obj/sql.c
-	$(CC) $(ALL_CFLAGS) -Wno-overlength-strings -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-overlength-strings -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libpopgate.a: $(COMMON)
-	rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/popgate-milter: $(MILTER) $(BUILD)/libpopgate.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
 
 $(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libpopgate.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/popgatectl: $(CTL) $(PARSE) $(BUILD)/libpopgate.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/unit/%: tests/unit/%.c $(PARSE) $(BUILD)/libpopgate.a
+# --- tests ---
+
+PURE     := $(PARSE) $(BUILD)/obj/milter/protocol.o $(BUILD)/libpopgate.a
+
+$(BUILD)/unit/%: tests/unit/%.c $(PURE)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(PARSE) \
-	    $(BUILD)/libpopgate.a -lcmocka $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(PURE) \
+	    -lcmocka $(LIBS)
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/unit/*.d)
+$(BUILD)/daemon/%: tests/daemon/%.c $(BUILD)/obj/tests/bench/mclient.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
+	    $(BUILD)/obj/tests/bench/mclient.o -lcmocka $(LIBS)
+
+unit: $(UNIT)			## run the unit tests
+	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+
+daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
+	@for t in $(DAEMON); do echo "== $$t"; \
+	    POPGATE_BUILD=$(BUILD) $$t || exit 1; done
+
+system: $(PROGRAMS)		## run the tests on real mail servers (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
+	    -p no:cacheprovider tests/system
+
+check: unit daemon		## unit and daemon tests
+
+SAN_FLAGS  := -O1 -g -fno-omit-frame-pointer \
+	      -fsanitize=address,undefined -fno-sanitize-recover=all
+TSAN_FLAGS := -O1 -g -fsanitize=thread
+
+san:				## unit and daemon tests under ASan and UBSan
+	$(MAKE) check BUILD=build-san CFLAGS="$(SAN_FLAGS)"
+
+tsan:				## unit and daemon tests under TSan
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0" \
+	    $(MAKE) check BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
+
+# --- fuzzing: libFuzzer, with clang; seeds and finds in tests/fuzz/corpus ---
+
+FUZZ_CC    := $(firstword $(shell command -v clang clang-14 2>/dev/null) clang)
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	      -fno-sanitize-recover=all
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
+	    -o $@ $< $(PURE) $(LIBS)
+
+.PHONY: fuzz-build fuzz-run
+fuzz-build: $(FUZZ)
+fuzz-run: $(FUZZ)
+	@for f in $(FUZZ); do d=tests/fuzz/corpus/$${f##*/fuzz_}; \
+	    mkdir -p $$d; echo "== $$f"; \
+	    $$f -verbosity=0 -print_final_stats=0 $(FUZZ_ARGS) $$d || exit 1; \
+	done
+
+fuzz:				## fuzz each parser for FUZZ_SECONDS (60)
+	$(MAKE) fuzz-run BUILD=build-fuzz CC=$(FUZZ_CC) \
+	    CFLAGS="$(FUZZ_FLAGS)" \
+	    FUZZ_ARGS="-max_total_time=$(FUZZ_SECONDS)"
+
+fuzz-replay:			## run each fuzzer's corpus once
+	$(MAKE) fuzz-run BUILD=build-fuzz CC=$(FUZZ_CC) \
+	    CFLAGS="$(FUZZ_FLAGS)" FUZZ_ARGS="-runs=0"
+
+# --- the two commands of the README ---
+
+test:				## install what is needed, run every test
+	sh tests/deps.sh test
+	$(MAKE) all
+	$(MAKE) check
+	$(MAKE) san
+	$(MAKE) tsan
+	$(MAKE) fuzz-replay
+	$(MAKE) system
+
+demo:				## the whole story on real servers (MTA=sendmail)
+	sh tests/deps.sh demo-$(MTA)
+	$(MAKE) all
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) /usr/bin/python3 \
+	    tests/system/demo.py $(MTA)
+MTA      ?= postfix
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+
+deps:				## install what building and testing need
+	sh tests/deps.sh test
+
+# --- measuring ---
+
+BENCH    := $(addprefix $(BUILD)/bench/,bench_milter bare_filter mklogins \
+	    login_writer fsync_ref)
+
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
+	    $(BUILD)/obj/tests/bench/clients.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
+
+bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
+	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)
+
+# --- reading ---
+
+SOURCES  := $(wildcard common/*.c milter/*.c collector/*.c ctl/*.c)
+
+analyze: $(BUILD)/obj/sql.c	## clang-tidy, cppcheck, gcc -fanalyzer, mandoc
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
+	    --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE \
+	    -DPOPGATE_VERSION='"x"' -Icommon -Imilter -Icollector -Ictl \
+	    $(SOURCES)
+	$(firstword $(shell command -v clang-tidy clang-tidy-14) clang-tidy) \
+	    --quiet --warnings-as-errors='*' $(SOURCES) -- -std=c17 \
+	    -D_GNU_SOURCE -DPOPGATE_VERSION='"x"' -Icommon -Imilter \
+	    -Icollector -Ictl 2>/dev/null
+	$(MAKE) all BUILD=build-analyzer CFLAGS="-O2 -g -fanalyzer"
+	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+
+FORMAT   := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:				## settle the layout by clang-format
+	clang-format -i $(FORMAT)
+
+format-check:			## is there anything for format to do?
+	clang-format --dry-run --Werror $(FORMAT)
+
+# --- installing ---
+
+install: all			## install below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin \
+	    $(DESTDIR)$(PREFIX)/share/doc/popgate/sql \
+	    $(DESTDIR)$(SYSCONFDIR)/popgate \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
+	ln -sf popgatectl $(DESTDIR)$(PREFIX)/sbin/vsmtprelay
+	for m in $(MAN); do d=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; \
+	    install -d $$d && install -m 644 $$m $$d || exit 1; done
+	[ -e $(DESTDIR)$(SYSCONFDIR)/popgate/popgate.conf ] || \
+	    install -m 644 etc/popgate.conf $(DESTDIR)$(SYSCONFDIR)/popgate
+	for u in etc/systemd/*.service; do sed 's|@SBIN@|$(PREFIX)/sbin|' $$u \
+	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
+	install -m 644 etc/systemd/popgate.sysusers \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
+	install -m 644 etc/systemd/popgate.tmpfiles \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
+	cp -r etc/postfix etc/sendmail $(DESTDIR)$(PREFIX)/share/doc/popgate
+	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
+	install -m 644 README.md docs/*.md \
+	    $(DESTDIR)$(PREFIX)/share/doc/popgate
+
+uninstall:			## remove programs, manuals and units
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/sbin/,popgate-milter \
+	    popgate-collector popgatectl vsmtprelay)
+	for m in $(notdir $(MAN)); do \
+	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/popgate-*.service \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/popgate
+
+clean:				## remove what was built
+	rm -rf build build-san build-tsan build-fuzz build-analyzer
+
+help:				## print this
+	@sed -n 's/^\([a-z-]*\):.*## */\1	/p' $(firstword $(MAKEFILE_LIST)) | \
+	    awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@echo "Variables: PREFIX DESTDIR SYSCONFDIR BUILD CFLAGS V=1"
+
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/tests/bench/*.d \
+	$(BUILD)/unit/*.d $(BUILD)/daemon/*.d)

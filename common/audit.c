@@ -43,6 +43,7 @@ enum text {
 
 struct audit {
 	struct audit_options opt;
+	char *path;
 	sqlite3 *db;
 	sqlite3_stmt *begin, *commit, *insert, *tally, *prune;
 	pthread_t thread;
@@ -409,7 +410,7 @@ file_replaced(const struct audit *a)
 {
 	struct stat st;
 
-	return a->db != NULL && (stat(a->opt.path, &st) == -1 ||
+	return a->db != NULL && (stat(a->path, &st) == -1 ||
 	    st.st_dev != a->dev || st.st_ino != a->ino);
 }
 
@@ -457,10 +458,10 @@ open_db(struct audit *a, struct err *err)
 {
 	struct stat st;
 
-	if (db_open(a->opt.path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
+	if (db_open(a->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
 	    SQL_AUDIT_STEPS, &a->db, err) == -1)
 		return -1;
-	if (stat(a->opt.path, &st) == 0) {
+	if (stat(a->path, &st) == 0) {
 		a->dev = st.st_dev;
 		a->ino = st.st_ino;
 	}
@@ -511,9 +512,14 @@ audit_start(const struct audit_options *options, struct audit **a_r,
 		return -1;
 	}
 	a->opt = *options;
+	a->opt.path = NULL;
+	a->path = strdup(options->path);	/* a reload may free theirs */
 	a->tail = &a->head;
 	a->healthy = true;
-	if (open_db(a, err) == -1) {
+	if (a->path == NULL)
+		err_set(err, ERR_NOMEM, "out of memory");
+	if (a->path == NULL || open_db(a, err) == -1) {
+		free(a->path);
 		free(a);
 		return -1;
 	}
@@ -528,6 +534,7 @@ audit_start(const struct audit_options *options, struct audit **a_r,
 	if (rc != 0) {
 		err_set(err, ERR_IO, "thread: %s", strerror(rc));
 		close_db(a);
+		free(a->path);
 		free(a);
 		return -1;
 	}
@@ -539,9 +546,13 @@ void
 audit_drain(struct audit *a)
 {
 	(void)pthread_mutex_lock(&a->mtx);
+	bool joined = a->stop;
+
 	a->stop = true;
 	(void)pthread_cond_signal(&a->work);
 	(void)pthread_mutex_unlock(&a->mtx);
+	if (joined)
+		return;
 	(void)pthread_join(a->thread, NULL);
 	close_db(a);
 }
@@ -557,6 +568,7 @@ audit_stop(struct audit **ap)
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->done);
 	(void)pthread_mutex_destroy(&a->mtx);
+	free(a->path);
 	free(a);
 	*ap = NULL;
 }

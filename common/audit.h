@@ -118,4 +118,42 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err);
 
+/* Relays counted by something. */
+enum audit_key {
+	AUDIT_BY_HOUR, AUDIT_BY_DAY, AUDIT_BY_CLIENT, AUDIT_BY_USER,
+	AUDIT_BY_SENDER, AUDIT_BY_RECIPIENT, AUDIT_BY_REASON
+};
+
+struct audit_group {
+	const char *key;	/* "2026-11-21 12:00" (local), an address ... */
+	int64_t recipients, accepted, rejected, tempfailed;
+	int64_t messages;	/* queue ids and sessions */
+	int64_t senders, clients, users;	/* distinct */
+	int64_t first_ms, last_ms;
+};
+
+struct audit_group_query {
+	enum audit_key by;
+	int64_t since_ms, until_ms;	/* 0: any */
+	bool largest_first;	/* by recipients; else by key */
+	int64_t limit;		/* 0: all */
+	/* only groups with at least one of these; 0: not asked */
+	int64_t senders_min, recipients_min, rejected_min;
+};
+
+int audit_each_group(struct audit_reader *r,
+    const struct audit_group_query *query,
+    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+    struct err *err);
+
+/* Users who relayed by a login since since_ms, and never used AUTH. key is
+ * the user, "" the relays of clients with several users. */
+int audit_each_dependent(struct audit_reader *r, int64_t since_ms,
+    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+    struct err *err);
+
+/* Local recipients that were only counted, since that hour. -1: error. */
+int64_t audit_tally(struct audit_reader *r, int64_t since_ms,
+    struct err *err);
+
 #endif

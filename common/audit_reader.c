@@ -133,3 +133,118 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	(void)sqlite3_finalize(stmt);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
 }
+
+#define GROUP_COLUMNS \
+	"count(*), sum(verdict = 'accept'), sum(verdict = 'reject'), " \
+	"sum(verdict = 'tempfail'), " \
+	"count(DISTINCT session || '/' || coalesce(queue_id, '')), " \
+	"count(DISTINCT sender), count(DISTINCT client), " \
+	"count(DISTINCT coalesce(auth_user, login_user)), min(at), max(at) " \
+	"FROM decision AS d INDEXED BY decision_by_at "
+
+static int
+each_group(struct audit_reader *r, sqlite3_stmt *stmt,
+    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+    struct err *err)
+{
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct audit_group g = {
+			.key = db_text(stmt, 0),
+			.recipients = sqlite3_column_int64(stmt, 1),
+			.accepted = sqlite3_column_int64(stmt, 2),
+			.rejected = sqlite3_column_int64(stmt, 3),
+			.tempfailed = sqlite3_column_int64(stmt, 4),
+			.messages = sqlite3_column_int64(stmt, 5),
+			.senders = sqlite3_column_int64(stmt, 6),
+			.clients = sqlite3_column_int64(stmt, 7),
+			.users = sqlite3_column_int64(stmt, 8),
+			.first_ms = sqlite3_column_int64(stmt, 9),
+			.last_ms = sqlite3_column_int64(stmt, 10)
+		};
+
+		more = fn(arg, &g);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(r->db, "decisions", err);
+	(void)sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+audit_each_group(struct audit_reader *r,
+    const struct audit_group_query *q,
+    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+    struct err *err)
+{
+	static const char *const keys[] = {
+		[AUDIT_BY_HOUR] = "strftime('%Y-%m-%d %H:00', at / 1000, "
+		    "'unixepoch', 'localtime')",
+		[AUDIT_BY_DAY] = "strftime('%Y-%m-%d', at / 1000, "
+		    "'unixepoch', 'localtime')",
+		[AUDIT_BY_CLIENT] = "client",
+		[AUDIT_BY_USER] = "coalesce(auth_user, login_user)",
+		[AUDIT_BY_SENDER] = "sender",
+		[AUDIT_BY_RECIPIENT] = "lower(trim(recipient, '<>'))",
+		[AUDIT_BY_REASON] = "reason"
+	};
+	sqlite3_stmt *stmt = NULL;
+	char sql[1400];
+
+	(void)snprintf(sql, sizeof(sql), "SELECT %s, " GROUP_COLUMNS
+	    "WHERE at >= ?1 AND at < ?2 AND class = 'relay'%s GROUP BY 1 "
+	    "HAVING (?4 > 0 AND count(DISTINCT sender) >= ?4) OR "
+	    "(?5 > 0 AND count(*) >= ?5) OR "
+	    "(?6 > 0 AND sum(verdict <> 'accept') >= ?6) OR "
+	    "?4 + ?5 + ?6 = 0 ORDER BY %s LIMIT ?3", keys[q->by],
+	    q->by == AUDIT_BY_USER ?
+	    " AND coalesce(auth_user, login_user) IS NOT NULL" : "",
+	    q->largest_first ? "2 DESC, 1" : "1");
+	if (db_prepare(r->db, sql, &stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, q->since_ms);
+	(void)sqlite3_bind_int64(stmt, 2, q->until_ms == 0 ? INT64_MAX :
+	    q->until_ms);
+	(void)sqlite3_bind_int64(stmt, 3, q->limit == 0 ? -1 : q->limit);
+	(void)sqlite3_bind_int64(stmt, 4, q->senders_min);
+	(void)sqlite3_bind_int64(stmt, 5, q->recipients_min);
+	(void)sqlite3_bind_int64(stmt, 6, q->rejected_min);
+	return each_group(r, stmt, fn, arg, err);
+}
+
+int
+audit_each_dependent(struct audit_reader *r, int64_t since_ms,
+    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (db_prepare(r->db, "SELECT coalesce(login_user, ''), "
+	    GROUP_COLUMNS "WHERE at >= ?1 AND reason = 'recent-login' "
+	    "AND verdict = 'accept' AND NOT EXISTS (SELECT 1 FROM decision a "
+	    "WHERE a.auth_user = d.login_user) GROUP BY 1 "
+	    "ORDER BY 2 DESC, 1", &stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, since_ms);
+	return each_group(r, stmt, fn, arg, err);
+}
+
+int64_t
+audit_tally(struct audit_reader *r, int64_t since_ms, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n = -1;
+
+	if (db_prepare(r->db, "SELECT coalesce(sum(recipients), 0) FROM tally "
+	    "WHERE hour >= ?1 / 3600000 * 3600", &stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, since_ms);
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(r->db, "tally", err);
+	(void)sqlite3_finalize(stmt);
+	return n;
+}

@@ -692,10 +692,10 @@ config_free(struct config *cfg)
 	if (cfg == NULL)
 		return;
 	for (size_t i = 0; i < KEYS; i++) {
-		void *member = (char *)cfg + keys[i].offset;
-
 		if (keys[i].offset == SIZE_MAX)
 			continue;
+		void *member = (char *)cfg + keys[i].offset;
+
 		switch (keys[i].kind) {
 		case K_PATH:
 		case K_TEXT:

@@ -95,9 +95,12 @@ domains_contain(const struct domain_set *set, const char *folded)
 {
 	size_t i;
 
+	/* ".x" names all below x, it is no domain itself */
+	if (*folded == '.')
+		return false;
 	if (find(set, folded, &i))
 		return true;
-	if (!set->wildcards || *folded == '.')
+	if (!set->wildcards)
 		return false;
 	for (const char *dot = strchr(folded, '.'); dot != NULL;
 	    dot = strchr(dot + 1, '.'))

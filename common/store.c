@@ -18,7 +18,8 @@ enum query {
 	Q_LOOKUP, Q_LOOKUP_LEASE, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
-	Q_SOURCES, QUERIES
+	Q_SOURCES, Q_MATCH,
+	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF, QUERIES
 };
 
 #define OR_NETWORKS \
@@ -92,6 +93,24 @@ static const char *const query_sql[QUERIES] = {
 	[Q_SOURCES] =
 	    "SELECT name, inode, position, fingerprint, read_at, line_at "
 	    "FROM source ORDER BY name",
+	[Q_MATCH] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login WHERE client IN (?1, ?2) "
+	    "UNION ALL SELECT client, user, service, server, first_at, "
+	    "last_at, expires_at, count FROM login INDEXED BY login_network "
+	    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+	    "AND client <> ?2",
+	[Q_DENY_SET] =
+	    "INSERT OR REPLACE INTO deny (subject, kind, created_at, "
+	    "expires_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[Q_DENY_DELETE] = "DELETE FROM deny WHERE subject = ?1 AND kind = ?2",
+	[Q_DENIES] =
+	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
+	    "WHERE expires_at > ?1 ORDER BY kind, subject",
+	[Q_DENIES_OF] =
+	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
+	    "WHERE expires_at > ?1 AND (kind = 'client' AND (subject = ?2 OR "
+	    "instr(subject, '/') > 0) OR kind = 'user' AND subject = ?3)",
 };
 
 struct store {
@@ -485,6 +504,21 @@ store_source_delete(struct store *st, const char *name, struct err *err)
 	return db_run(st->db, stmt, "source", err);
 }
 
+static struct store_row
+row_columns(sqlite3_stmt *stmt)
+{
+	return (struct store_row){
+		.client = db_text(stmt, 0),
+		.user = db_text(stmt, 1),
+		.service = db_text(stmt, 2),
+		.server = db_text(stmt, 3),
+		.first_at = sqlite3_column_int64(stmt, 4),
+		.last_at = sqlite3_column_int64(stmt, 5),
+		.expires_at = sqlite3_column_int64(stmt, 6),
+		.count = sqlite3_column_int64(stmt, 7)
+	};
+}
+
 int
 store_each_row(struct store *st, const char *client, const char *user,
     int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
@@ -503,16 +537,7 @@ store_each_row(struct store *st, const char *client, const char *user,
 		bind_text(stmt, 1, client != NULL ? client : user);
 	(void)sqlite3_bind_int64(stmt, 2, active_at);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct store_row row = {
-			.client = db_text(stmt, 0),
-			.user = db_text(stmt, 1),
-			.service = db_text(stmt, 2),
-			.server = db_text(stmt, 3),
-			.first_at = sqlite3_column_int64(stmt, 4),
-			.last_at = sqlite3_column_int64(stmt, 5),
-			.expires_at = sqlite3_column_int64(stmt, 6),
-			.count = sqlite3_column_int64(stmt, 7)
-		};
+		struct store_row row = row_columns(stmt);
 
 		more = fn(arg, &row);
 	}
@@ -583,4 +608,127 @@ const char *
 store_sqlite_version(void)
 {
 	return sqlite3_libversion();
+}
+
+int
+store_each_match(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_MATCH, err);
+	struct network net = network_of(client,
+	    client->family == ADDR_IPV6 ? ipv6_prefix : 32);
+	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, addr_format(client, own));
+	bind_text(stmt, 2, network_format(&net, lease));
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (!row_holds(stmt, own, lease, client))
+			continue;
+		struct store_row row = row_columns(stmt);
+
+		more = fn(arg, &row);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "look-up", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+store_event_add(struct store *st, const struct store_event *event,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_EVENT, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, event->at);
+	bind_text(stmt, 2, event->client);
+	bind_text(stmt, 3, event->user);
+	bind_text(stmt, 4, event->service);
+	bind_text(stmt, 5, event->server);
+	bind_text(stmt, 6, event->source);
+	(void)sqlite3_bind_int64(stmt, 7, event->position);
+	bind_text(stmt, 8, event->line);
+	return db_run(st->db, stmt, "history", err);
+}
+
+int
+store_deny_set(struct store *st, const struct store_deny *deny,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DENY_SET, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, deny->subject);
+	bind_text(stmt, 2, deny->is_user ? "user" : "client");
+	(void)sqlite3_bind_int64(stmt, 3, deny->created_at);
+	(void)sqlite3_bind_int64(stmt, 4, deny->expires_at);
+	bind_text(stmt, 5, deny->reason);
+	return db_run(st->db, stmt, "deny", err);
+}
+
+int
+store_deny_delete(struct store *st, const char *subject, bool is_user,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DENY_DELETE, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, subject);
+	bind_text(stmt, 2, is_user ? "user" : "client");
+	if (db_run(st->db, stmt, "undeny", err) == -1)
+		return -1;
+	return sqlite3_changes(st->db);
+}
+
+int
+store_each_deny(struct store *st, const struct addr *client,
+    const char *user, int64_t now,
+    bool (*fn)(void *arg, const struct store_deny *deny), void *arg,
+    struct err *err)
+{
+	bool all = client == NULL && user == NULL, more = true;
+	sqlite3_stmt *stmt = store_stmt(st, all ? Q_DENIES : Q_DENIES_OF,
+	    err);
+	char own[ADDR_TEXT_MAX] = "";
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, now);
+	if (!all) {
+		bind_text(stmt, 2, client == NULL ? "" :
+		    addr_format(client, own));
+		bind_text(stmt, 3, user == NULL ? "" : user);
+	}
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_deny deny = {
+			.subject = db_text(stmt, 0),
+			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
+			.created_at = sqlite3_column_int64(stmt, 2),
+			.expires_at = sqlite3_column_int64(stmt, 3),
+			.reason = db_text(stmt, 4)
+		};
+		struct network net;
+
+		if (!all && !deny.is_user && strcmp(deny.subject, own) != 0 &&
+		    (client == NULL || !network_parse(deny.subject, &net) ||
+		    !network_contains(&net, client)))
+			continue;
+		if (!all && deny.is_user && user == NULL)
+			continue;
+		more = fn(arg, &deny);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "denies", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
 }

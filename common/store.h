@@ -55,6 +55,14 @@ struct store_row {
 	int64_t first_at, last_at, expires_at, count;
 };
 
+/* Who is kept out, whatever logins say. */
+struct store_deny {
+	const char *subject;	/* canonical address or network, or a user */
+	bool is_user;
+	int64_t created_at, expires_at;
+	const char *reason;
+};
+
 struct store_event {
 	int64_t id, at, position;
 	const char *client, *user, *service, *server, *source, *line;
@@ -132,6 +140,29 @@ int store_each_event(struct store *st, const char *client, int limit,
     struct err *err);
 int store_each_source(struct store *st,
     bool (*fn)(void *arg, const struct store_source *src), void *arg,
+    struct err *err);
+
+/* The rows that store_lookup() goes by, expired ones too: the client's own,
+ * its IPv6 lease's, and those of networks that hold it. */
+int store_each_match(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err);
+
+/* Denies: replace or make one; delete one (returns how many, or -1). */
+int store_deny_set(struct store *st, const struct store_deny *deny,
+    struct err *err);
+int store_deny_delete(struct store *st, const char *subject, bool is_user,
+    struct err *err);
+
+/* Walk the denies that count at now: of client (exactly, or a network that
+ * holds it) and of user. Both NULL: all of them. */
+int store_each_deny(struct store *st, const struct addr *client,
+    const char *user, int64_t now,
+    bool (*fn)(void *arg, const struct store_deny *deny), void *arg,
+    struct err *err);
+
+/* Add to the history what an admin did (id is not used). 0 or -1. */
+int store_event_add(struct store *st, const struct store_event *event,
     struct err *err);
 
 /* "3.40.1": of the SQLite library that is linked. */

@@ -46,7 +46,8 @@ struct session {
 };
 
 static atomic_uint sessions;
-static atomic_bool stopped;
+static atomic_bool stopped;		/* we want callbacks_run() to end */
+static atomic_bool asleep = true;	/* libmilter has not noticed yet */
 static atomic_uint_fast64_t session_number;
 
 /* Each list has a macro that always has a value: without one, libmilter
@@ -374,7 +375,9 @@ callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
 int
 callbacks_run(void)
 {
-	return smfi_main() == MI_SUCCESS ? 0 : -1;
+	/* smfi_stop() closes the socket under the listener, which may call
+	 * that a failure */
+	return smfi_main() == MI_SUCCESS || atomic_load(&stopped) ? 0 : -1;
 }
 
 /* libmilter holds a lock while it waits up to 5 seconds for a connection, and
@@ -386,7 +389,7 @@ waker(void *arg)
 	const struct listen_spec *spec = arg;
 	const struct timespec pause = { .tv_nsec = 20000000 };
 
-	for (int i = 0; i < 50 && !atomic_load(&stopped); i++) {
+	for (int i = 0; i < 50 && atomic_load(&asleep); i++) {
 		(void)nanosleep(&pause, NULL);
 		int fd = listen_connect(spec);
 
@@ -403,8 +406,9 @@ callbacks_stop(const struct listen_spec *spec)
 	bool woken = pthread_create(&thread, NULL, waker,
 	    (void *)(uintptr_t)spec) == 0;
 
-	(void)smfi_stop();
 	atomic_store(&stopped, true);
+	(void)smfi_stop();
+	atomic_store(&asleep, false);
 	if (woken)
 		(void)pthread_join(thread, NULL);
 }

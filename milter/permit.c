@@ -36,6 +36,7 @@ struct connection {
 	char out[PROTOCOL_REPLY_MAX];
 	size_t out_len, out_at;
 	bool closing;		/* close when out is written */
+	bool eof;		/* close when all requests are answered */
 	/* a reply that waits for the disk */
 	uint64_t ticket;	/* 0: none */
 	int64_t held_ms;
@@ -183,9 +184,10 @@ connection_serve(struct connection *c)
 		switch (protocol_parse(c->kind, c->in, c->in_len, &req, &used,
 		    &why)) {
 		case PROTOCOL_MORE:
-			if (c->in_len < sizeof(c->in))
+			if (c->in_len < sizeof(c->in) && !c->eof)
 				return true;
-			why = "request longer than 8192 bytes";
+			why = c->eof ? "end of file within a request" :
+			    "request longer than 8192 bytes";
 			/* FALLTHROUGH */
 		case PROTOCOL_BAD:
 			complain(c, why);
@@ -210,6 +212,10 @@ connection_serve(struct connection *c)
 		if (c->ticket == 0 && !connection_write(c))
 			return false;
 	}
+	if (c->eof && c->ticket == 0 && c->out_len == 0) {
+		connection_close(c);
+		return false;
+	}
 	return true;
 }
 
@@ -222,9 +228,12 @@ connection_read(struct connection *c)
 	if (n > 0) {
 		c->in_len += (size_t)n;
 		(void)connection_serve(c);
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		if (c->in_len > 0 && c->ticket == 0)
-			complain(c, "end of file within a request");
+	} else if (n == 0) {
+		/* it may still read: answer what it asked */
+		c->eof = true;
+		connection_watch(c, 0);
+		(void)connection_serve(c);
+	} else if (errno != EAGAIN && errno != EINTR) {
 		connection_close(c);
 	}
 }
@@ -233,7 +242,7 @@ static void
 connection_event(struct connection *c, uint32_t events)
 {
 	if (events & EPOLLOUT) {
-		connection_watch(c, EPOLLIN);
+		connection_watch(c, c->eof ? 0 : EPOLLIN);
 		if (connection_write(c))
 			(void)connection_serve(c);
 		return;
@@ -320,7 +329,7 @@ release_held(void)
 			memcpy(c->out, c->failed, c->failed_len);
 			c->out_len = c->failed_len;
 		}
-		if (c->in_len == sizeof(c->in))
+		if (c->in_len == sizeof(c->in) && !c->eof)
 			connection_watch(c, EPOLLIN);
 		c->ticket = 0;
 		if (connection_write(c))

@@ -15,7 +15,7 @@
 enum { CHECK_MS = 100, IDLE_MAX = 64 };
 
 struct pool {
-	const char *path;
+	char *path;
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
 	struct store *idle[IDLE_MAX];	/* a stack: the warm one on top */
@@ -31,9 +31,10 @@ pool_new(const char *path)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 
-	if (pool == NULL)
+	if (pool == NULL || (pool->path = strdup(path)) == NULL) {
+		free(pool);
 		return NULL;
-	pool->path = path;
+	}
 	pool->checked_ms = INT64_MIN / 2;
 	(void)pthread_mutex_init(&pool->mtx, NULL);
 	return pool;
@@ -53,6 +54,7 @@ pool_free(struct pool *pool)
 		return;
 	drop_idle(pool);
 	(void)pthread_mutex_destroy(&pool->mtx);
+	free(pool->path);
 	free(pool);
 }
 

@@ -11,7 +11,7 @@ struct pool;
 struct store;
 
 /* Nothing is opened yet: a missing table is no reason not to start. NULL when
- * memory is short. path is borrowed until pool_free(). */
+ * memory is short. path is copied. */
 struct pool *pool_new(const char *path);
 void pool_free(struct pool *pool);	/* NULL-safe; nothing may be lent */
 

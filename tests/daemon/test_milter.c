@@ -1,0 +1,747 @@
+/* The real popgate-milter, spoken to as an MTA would, politely and not.
+ * $POPGATE_BUILD says where the program is (default: build). */
+#include "../unit/unit.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "../bench/mclient.h"
+
+static char dir[64], sock[96];
+static pid_t daemon_pid;
+
+static const char *
+path(const char *name)
+{
+	static char buf[4][128];
+	static int i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(buf[i], sizeof(buf[i]), "%s/%s", dir, name);
+	return buf[i];
+}
+
+static void
+write_config(const char *relay, const char *audit)
+{
+	FILE *out = fopen(path("popgate.conf"), "w");
+
+	assert_non_null(out);
+	(void)fprintf(out, "logins: { database = \"%s/logins.db\"; };\n"
+	    "audit: { database = \"%s/audit.db\"; %s };\n"
+	    "milter: { listen = \"unix:%s\"; };\n"
+	    "permit: { policy = \"unix:%s/policy.sock\"; socketmap = "
+	    "\"unix:%s/map.sock\"; };\n"
+	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n",
+	    dir, dir, audit, sock, dir, dir, relay);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* Run statements on one of the databases, as another process would. */
+static void
+sql(const char *db, const char *text)
+{
+	sqlite3 *h;
+	char *message = NULL;
+
+	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", text, message);
+	(void)sqlite3_close(h);
+}
+
+static int
+sql_int(const char *db, const char *text)
+{
+	sqlite3_stmt *stmt;
+	sqlite3 *h;
+
+	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_prepare_v2(h, text, -1, &stmt, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", text, sqlite3_errmsg(h));
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	int n = sqlite3_column_int(stmt, 0);
+
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(h);
+	return n;
+}
+
+static void
+make_logins(void)
+{
+	FILE *in = fopen("sql/logins-001.sql", "r");
+	static char text[20000];
+
+	assert_non_null(in);
+	size_t n = fread(text, 1, sizeof(text) - 1, in);
+
+	text[n] = '\0';
+	(void)fclose(in);
+	sql("logins.db", "PRAGMA journal_mode = WAL");
+	sql("logins.db", text);
+	for (int v = 2;; v++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "sql/logins-%03d.sql", v);
+		in = fopen(name, "r");
+		if (in == NULL) {
+			(void)snprintf(name, sizeof(name),
+			    "PRAGMA user_version = %d", v - 1);
+			sql("logins.db", name);
+			break;
+		}
+		n = fread(text, 1, sizeof(text) - 1, in);
+		text[n] = '\0';
+		(void)fclose(in);
+		sql("logins.db", text);
+	}
+	sql("logins.db", "INSERT INTO source VALUES "
+	    "('test', 0, 0, '', unixepoch() + 1000, 0)");
+}
+
+static void
+login(const char *client, int seconds)
+{
+	char text[300];
+
+	(void)snprintf(text, sizeof(text), "INSERT OR REPLACE INTO login "
+	    "VALUES ('%s', 'alice', 'imap', 'dovecot', unixepoch(), "
+	    "unixepoch(), unixepoch() + %d, 1)", client, seconds);
+	sql("logins.db", text);
+}
+
+static void
+start_daemon(void)
+{
+	const char *build = getenv("POPGATE_BUILD");
+	char program[300];
+	struct stat st;
+
+	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
+	    build == NULL ? "build" : build);
+	daemon_pid = fork();
+	assert_int_not_equal(daemon_pid, -1);
+	if (daemon_pid == 0) {
+		if (freopen(path("log"), "a", stderr) == NULL)
+			_exit(126);
+		(void)execl(program, program, "-c", path("popgate.conf"),
+		    "-l", "stderr", (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 1000; i++) {
+		struct mclient *mc = stat(sock, &st) == 0 ?
+		    mclient_open(sock, 1000) : NULL;
+
+		if (mc != NULL) {
+			mclient_close(&mc);
+			/* "ready" comes after the audit is open */
+			if (stat(path("audit.db"), &st) == 0)
+				return;
+		}
+		(void)usleep(10000);
+	}
+	fail_msg("popgate-milter did not start: see %s", path("log"));
+}
+
+static int
+stop_daemon(int sig)
+{
+	int status;
+
+	(void)kill(daemon_pid, sig);
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	return status;
+}
+
+/* An MTA's connection, through HELO. */
+static struct mclient *
+mta(const char *client)
+{
+	struct mclient *mc = mclient_open(sock, 15000);
+	struct mclient_reply r;
+
+	assert_non_null(mc);
+	assert_int_equal(mclient_negotiate(mc, NULL), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(mclient_macro(mc, "j", "mail.lab.test"), 0);
+	assert_int_equal(mclient_macro(mc, "v", "test MTA"), 0);
+	assert_int_equal(mclient_connect(mc, "host.example", client), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(r.code, SMFIR_CONTINUE);
+	assert_int_equal(mclient_helo(mc, "helo.example"), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	return mc;
+}
+
+static void
+mail(struct mclient *mc, const char *sender)
+{
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_mail(mc, sender), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(r.code, SMFIR_CONTINUE);
+}
+
+/* Returns "" for CONTINUE, else the reply text. */
+static const char *
+rcpt(struct mclient *mc, const char *to, const char *mailer)
+{
+	static char text[1200];
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_macro(mc, "{rcpt_mailer}", mailer), 0);
+	assert_int_equal(mclient_rcpt(mc, to), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	if (r.code == SMFIR_CONTINUE)
+		return "";
+	assert_int_equal(r.code, SMFIR_REPLYCODE);
+	(void)snprintf(text, sizeof(text), "%s", r.text);
+	return text;
+}
+
+#define REMOTE "<x@remote.test>"
+#define assert_reply(got, want) do { \
+	const char *got_ = (got); \
+	if (strncmp(got_, (want), strlen(want)) != 0) \
+		fail_msg("got '%s', want '%s'", got_, (want)); \
+} while (0)
+#define assert_accepted(got) assert_string_equal((got), "")
+
+static char
+data(struct mclient *mc)
+{
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_macro(mc, "i", "QUEUEID1"), 0);
+	assert_int_equal(mclient_data(mc), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	return r.code;
+}
+
+static void
+decisions(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	    "for 203.0.113.5: check your mail");
+	/* a login is seen by the very next RCPT, in the same session */
+	login("203.0.113.5", 2);
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	/* and its end too */
+	(void)sleep(3);
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	    "for 203.0.113.5: your last login expired");
+	mclient_close(&mc);
+
+	mc = mta("2001:db8::5");
+	login("2001:db8::5", 100);
+	mail(mc, "<>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	/* no identity: loopback by default, and no address at all */
+	login("127.0.0.1", 100);
+	mc = mta("127.0.0.1");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	mclient_close(&mc);
+	mc = mta(NULL);
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied: a "
+	    "login from unknown");
+	mclient_close(&mc);
+	/* trusted */
+	mc = mta("198.51.100.7");
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	(void)usleep(300000);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'no-login' AND verdict = 'reject' AND rule = 13 "
+	    "AND client = '203.0.113.5' AND sender = 's@y.test' AND "
+	    "recipient = '<x@remote.test>' AND mta = 'test MTA' AND reply "
+	    "LIKE '550 5.7.1 Relaying denied%'"), 1);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'recent-login' AND login_user = 'alice'"), 2);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'login-expired'"), 1);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'no-client-identity'"), 2);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'trusted-network'"), 1);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE class = 'local'"), 0);
+}
+
+/* AUTH of one message says nothing of the next, even where the MTA sends no
+ * AUTH macro at all for it; nor does one recipient's mailer. */
+static void
+no_leak(void **state)
+{
+	struct mclient *mc = mta("203.0.113.9");
+	struct mclient_reply r;
+
+	(void)state;
+	for (int stage = 0; stage < 4; stage++)
+		assert_non_null(strchr(mclient_symlist(mc,
+		    (enum mclient_stage)stage), 'j'));
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", "bob"), 0);
+	mail(mc, "<s@y.test> AUTH=<root@lab.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+	assert_int_equal(mclient_eom(mc), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+
+	assert_int_equal(mclient_macro(mc, "{auth_type}", NULL), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", NULL), 0);
+	mail(mc, "<s@y.test> AUTH=<root@lab.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	assert_accepted(rcpt(mc, "<alice@elsewhere.test>", "local"));
+	assert_reply(rcpt(mc, REMOTE, NULL), "550 5.7.1 ");
+	assert_int_equal(mclient_abort(mc), 0);
+	/* what a client says of itself */
+	assert_int_equal(mclient_macro(mc, "{auth_author}", "root"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", "root"), 0);
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	/* a success that proves nothing */
+	assert_int_equal(mclient_abort(mc), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "ANONYMOUS"), 0);
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+}
+
+/* When DATA is answered, another process can read the rows. */
+static void
+durable(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	login("203.0.113.5", 100);
+	for (int i = 0; i < 20; i++) {
+		mail(mc, "<s@y.test>");
+		assert_accepted(rcpt(mc, REMOTE, "smtp"));
+		assert_accepted(rcpt(mc, "<y@remote.test>", "smtp"));
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
+		assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
+		    "decision WHERE queue_id = 'QUEUEID1'"), 2 * (i + 1));
+	}
+	/* kill -9 loses nothing of them */
+	assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
+	mclient_close(&mc);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE queue_id = 'QUEUEID1'"), 40);
+	start_daemon();
+}
+
+/* Whatever is wrong with the login table: relays get 4xx, our own mail
+ * flows, and it works again as soon as the table does. */
+static void
+store_trouble(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	login("203.0.113.5", 100);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+
+	/* missing, also for connections that are open */
+	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
+	(void)usleep(150000);
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "451 4.3.0 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	assert_int_equal(rename(path("away.db"), path("logins.db")), 0);
+	(void)usleep(150000);
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+
+	/* rubbish in its place */
+	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
+	(void)unlink(path("logins.db-wal"));
+	(void)unlink(path("logins.db-shm"));
+	FILE *out = fopen(path("logins.db"), "w");
+
+	assert_non_null(out);
+	for (int i = 0; i < 20000; i++)
+		(void)fputs("rubbish ", out);
+	(void)fclose(out);
+	(void)usleep(150000);
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "451 4.3.0 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	mclient_close(&mc);
+
+	/* empty in its place */
+	assert_int_equal(truncate(path("logins.db"), 0), 0);
+	(void)usleep(150000);
+	mc = mta("203.0.113.5");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "451 4.3.0 ");
+	mclient_close(&mc);
+	assert_int_equal(rename(path("away.db"), path("logins.db")), 0);
+}
+
+/* Another process keeps the table to itself. */
+static void
+store_locked(void **state)
+{
+	sqlite3 *h;
+
+	(void)state;
+	login("203.0.113.5", 100);
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	assert_int_equal(sqlite3_open(path("logins.db"), &h), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(h, "PRAGMA locking_mode = EXCLUSIVE; "
+	    "BEGIN EXCLUSIVE; INSERT INTO source VALUES ('l', 0, 0, '', "
+	    "unixepoch() + 1000, 0)", NULL, NULL, NULL), SQLITE_OK);
+	start_daemon();
+	struct mclient *mc = mta("203.0.113.5");
+
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "451 4.3.0 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	(void)sqlite3_exec(h, "ROLLBACK", NULL, NULL, NULL);
+	(void)sqlite3_close(h);
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+}
+
+static void
+collector_behind(void **state)
+{
+	struct mclient *mc = mta("203.0.113.50");
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	sql("logins.db", "UPDATE source SET read_at = unixepoch() - 1000");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
+	/* an expired login, while nobody reads the logs: can't know */
+	login("203.0.113.50", -5);
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
+	sql("logins.db", "DELETE FROM source");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	sql("logins.db", "DELETE FROM login");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
+	mclient_close(&mc);
+}
+
+/* The audit can't be written: no relay, and our own mail flows. */
+static void
+audit_trouble(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	login("203.0.113.5", 100);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(unlink(path("audit.db")), 0);
+	assert_int_equal(mkdir(path("audit.db"), 0700), 0);
+	assert_int_equal(data(mc), SMFIR_REPLYCODE);
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "451 4.3.0 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+	assert_int_equal(rmdir(path("audit.db")), 0);
+	(void)unlink(path("audit.db-wal"));
+	(void)unlink(path("audit.db-shm"));
+	/* and it comes back by itself */
+	const char *got = "451";
+
+	for (int i = 0; i < 100 && *got != '\0'; i++) {
+		(void)usleep(50000);
+		mail(mc, "<s@y.test>");
+		got = rcpt(mc, REMOTE, "smtp");
+	}
+	assert_accepted(got);
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+	mclient_close(&mc);
+}
+
+/* Send bytes to the milter socket and hang up. */
+static void
+hostile_packets(void **state)
+{
+	static const struct { const char *name, *bytes; size_t len; } rows[] = {
+#define BYTES(name, text) { name, text, sizeof(text) - 1 }
+		BYTES("nothing", ""),
+		BYTES("half a length", "\0\0"),
+		BYTES("length 0", "\0\0\0\0"),
+		BYTES("huge length", "\xff\xff\xff\xffO"),
+		BYTES("short OPTNEG", "\0\0\0\x02O\0"),
+		BYTES("unknown command", "\0\0\0\x01\xfe"),
+		BYTES("RCPT before anything", "\0\0\0\x05R<a>\0"),
+		BYTES("RCPT without NUL", "\0\0\0\x04R<a>"),
+		BYTES("HTTP", "GET / HTTP/1.0\r\n\r\n"),
+		BYTES("macros before anything", "\0\0\0\x08" "DMi\0x\0y\0"),
+	};
+	unsigned seed = 4711;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows) + 200; i++) {
+		struct mclient *mc = mclient_open(sock, 1000);
+		struct mclient_reply r;
+		char random[300];
+		size_t n = 0;
+
+		assert_non_null(mc);
+		if (i < sizeof(rows) / sizeof(*rows)) {
+			(void)mclient_raw(mc, rows[i].bytes, rows[i].len);
+		} else {
+			/* a good beginning, then frames of random content */
+			(void)mclient_negotiate(mc, NULL);
+			(void)mclient_reply(mc, &r);
+			for (int f = 0; f < 6; f++) {
+				n = (size_t)(rand_r(&seed) % 60);
+				for (size_t b = 0; b < n; b++)
+					random[b] = (char)rand_r(&seed);
+				(void)mclient_frame(mc, "CHMRDBETA"[rand_r(
+				    &seed) % 9], random, n);
+			}
+		}
+		(void)mclient_flush(mc);
+		mclient_close(&mc);
+	}
+	/* alive, and still right */
+	assert_int_equal(kill(daemon_pid, 0), 0);
+	struct mclient *mc = mta("203.0.113.99");
+
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+}
+
+static void
+ask(const char *name, const char *request, size_t len, char *reply,
+    size_t size)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval timeout = { .tv_sec = 5 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
+	    0);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+	    sizeof(timeout));
+	(void)send(fd, request, len, MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	ssize_t n = recv(fd, reply, size - 1, 0);
+
+	reply[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		(void)snprintf(reply, size, "errno %d", errno);
+	(void)close(fd);
+}
+
+static void
+permit_channel(void **state)
+{
+#define POLICY "request=smtpd_access_policy\nprotocol_state=RCPT\n"
+	static const struct { const char *socket, *request, *want; } rows[] = {
+		{ "policy.sock", POLICY "client_address=203.0.113.5\n"
+		  "recipient=x@remote.test\nsender=\n\n", "action=OK\n\n" },
+		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
+		  "recipient=x@remote.test\n\n", "action=550 5.7.1 Relaying" },
+		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
+		  "recipient=x@remote.test\nsasl_method=plain\n"
+		  "sasl_username=bob\n\n", "action=OK\n\n" },
+		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
+		  "recipient=x@remote.test\nsasl_username=bob\n\n",
+		  "action=550 " },
+		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
+		  "recipient=alice@lab.test\n\n", "action=DUNNO\n\n" },
+		{ "policy.sock", POLICY "client_address=unknown\n"
+		  "recipient=x@remote.test\n\n", "action=550 5.7.1 " },
+		{ "policy.sock", POLICY "recipient=x@remote.test\n\n",
+		  "action=550 5.7.1 " },
+		{ "policy.sock", "request=smtpd_access_policy\n"
+		  "protocol_state=DATA\nclient_address=203.0.113.5\n"
+		  "recipient=x@remote.test\n\n", "action=DUNNO\n\n" },
+		{ "policy.sock", "rubbish\n\n", "" },
+		{ "policy.sock", "\n\n", "" },
+		{ "map.sock", "19:popgate 203.0.113.5,", "5:OK OK," },
+		{ "map.sock", "20:popgate ::203.0.1.13,", ":OK 550 " },
+		{ "map.sock", "15:popgate unknown,", ":OK 550 5.7.1 " },
+		{ "map.sock", "8:popgate ,", ":OK 550 5.7.1 " },
+		{ "map.sock", "5:other,", "22:PERM malformed request," },
+		{ "map.sock", "999999999:", "22:PERM malformed request," },
+	};
+	static char big[20000], reply[1200];
+
+	(void)state;
+	login("203.0.113.5", 100);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		ask(rows[i].socket, rows[i].request, strlen(rows[i].request),
+		    reply, sizeof(reply));
+		const char *got = *rows[i].want == ':' ? strchr(reply, ':') :
+		    reply;
+
+		if (got == NULL || strncmp(got, rows[i].want,
+		    strlen(rows[i].want)) != 0 || (*rows[i].want == '\0' &&
+		    *reply != '\0'))
+			fail_msg("%s -> %s", rows[i].request, reply);
+	}
+	/* a permit's row is on disk when the reply is there */
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE channel = 'policy' AND verdict = 'accept'"), 2);
+	/* endless requests end */
+	memset(big, 'x', sizeof(big));
+	ask("policy.sock", big, sizeof(big), reply, sizeof(reply));
+	assert_true(*reply == '\0' || strncmp(reply, "errno", 5) == 0);
+	big[0] = '8';
+	ask("map.sock", big, sizeof(big), reply, sizeof(reply));
+	assert_int_equal(kill(daemon_pid, 0), 0);
+	/* pipelined requests on one connection are all answered */
+	char *p = big;
+
+	for (int i = 0; i < 50; i++)
+		p = stpcpy(p, "19:popgate 203.0.113.5,");
+	ask("map.sock", big, (size_t)(p - big), reply, sizeof(reply));
+	assert_reply(reply, "5:OK OK,");
+}
+
+static void
+reload(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, "<a@new.test>", "smtp"), "550 ");
+	/* a bad file changes nothing */
+	write_config("local_domans = [ ];", "");
+	(void)kill(daemon_pid, SIGUSR1);
+	(void)usleep(300000);
+	struct mclient *other = mta("203.0.113.5");
+
+	mail(other, "<s@y.test>");
+	assert_accepted(rcpt(other, "<a@lab.test>", "smtp"));
+	assert_reply(rcpt(other, "<a@new.test>", "smtp"), "550 ");
+	mclient_close(&other);
+	/* a good one holds for new connections; old ones keep theirs */
+	write_config("trusted_networks = [ \"203.0.113.5\" ];", "");
+	(void)kill(daemon_pid, SIGUSR1);
+	(void)usleep(300000);
+	other = mta("203.0.113.5");
+	mail(other, "<s@y.test>");
+	assert_accepted(rcpt(other, "<a@new.test>", "smtp"));
+	mclient_close(&other);
+	assert_reply(rcpt(mc, "<a@new.test>", "smtp"), "550 ");
+	mclient_close(&mc);
+}
+
+static void
+monitor_mode(void **state)
+{
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config("mode = \"monitor\";", "record = \"all\";");
+	start_daemon();
+	struct mclient *mc = mta("203.0.113.60");
+
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_accepted(rcpt(mc, "<a@lab.test>", "local"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+	mclient_close(&mc);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE client = '203.0.113.60' AND verdict = 'reject' AND reason "
+	    "= 'no-login' AND reply IS NULL"), 1);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE client = '203.0.113.60' AND class = 'local'"), 1);
+}
+
+static void
+stop(void **state)
+{
+	struct stat st;
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
+	int status = stop_daemon(SIGTERM);
+
+	mclient_close(&mc);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* the row of a refusal that nobody waited for is there */
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
+	    "decision"), 1);
+	assert_int_equal(stat(sock, &st), -1);
+}
+
+static void
+clean_up(void)
+{
+	char command[100];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	assert_int_equal(system(command), 0);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(sock, sizeof(sock), "%s/milter.sock", dir);
+	write_config("trusted_networks = [ \"198.51.100.0/24\" ];", "");
+	make_logins();
+	start_daemon();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	int status = daemon_pid == 0 ? 0 : stop_daemon(SIGTERM);
+
+	/* a sanitizer's finding makes the exit status */
+	if (status != 0) {
+		char line[400];
+		FILE *in = fopen(path("log"), "r");
+
+		while (in != NULL && fgets(line, sizeof(line), in) != NULL)
+			(void)fputs(line, stderr);
+		if (in != NULL)
+			(void)fclose(in);
+	}
+	clean_up();
+	return status;
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(decisions), TEST(no_leak), TEST(durable),
+		TEST(store_trouble), TEST(store_locked),
+		TEST(collector_behind),
+		TEST(audit_trouble), TEST(hostile_packets),
+		TEST(permit_channel), TEST(reload), TEST(monitor_mode),
+		TEST(stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+#include "unit.h"
+
+#include "config.h"
+#include "err.h"
+
+static void
+defaults(void **state)
+{
+	const char *path = unit_file(0, "# nothing\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_string_equal(cfg->logins.database,
+	    "/var/lib/popgate/logins.db");
+	assert_int_equal(cfg->logins.window_s, 1800);
+	assert_int_equal(cfg->audit.keep_s, 90 * 86400);
+	assert_false(cfg->audit.record_all);
+	assert_true(cfg->audit.durable);
+	assert_int_equal(cfg->milter.mode, 0660);
+	assert_int_equal(cfg->relay.mode, RELAY_ENFORCE);
+	assert_int_equal(cfg->relay.local_mailers.n, 8);
+	assert_int_equal(cfg->relay.trusted_networks.n, 0);
+	assert_true(cfg->relay.never_authorize_own);
+	assert_int_equal(cfg->relay.never_authorize.n, 9);
+	assert_int_equal(cfg->relay.ipv6_prefix, 128);
+	assert_int_equal(cfg->relay.collector_grace_s, 120);
+	assert_int_equal(cfg->collector.n_sources, 0);
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+static void
+everything(void **state)
+{
+	const char *path = unit_file(0,
+	    "logins: { database = \"/tmp/l.db\"; window = 90; keep = \"2h\"; "
+	    "};\n"
+	    "audit: { record = \"all\"; durability = \"none\"; queue = 100; "
+	    "};\n"
+	    "milter: { listen = \"inet:9999@127.0.0.1\"; mode = \"0600\"; "
+	    "};\n"
+	    "permit: { policy = \"inet:[::1]:9998\"; };\n"
+	    "relay: { mode = \"monitor\"; local_domains = [ \"a.test\", "
+	    "\".b.test\" ]; local_mailers = ( \"local\", \"error\" ); "
+	    "trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ ]; "
+	    "ipv6_prefix = 64; sender_binding = \"off\"; null_sender = "
+	    "\"allow\"; collector_grace = \"0s\"; };\n"
+	    "reply: { no_login = \"100% no for {client}\"; };\n"
+	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
+	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
+	    "\"/tmp/s\"; } ); servers = [ \"dovecot\" ]; custom = ( { program "
+	    "= \"p\"; pattern = \"^x$\"; } ); };\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(cfg->logins.window_s, 90);
+	assert_int_equal(cfg->logins.keep_s, 7200);
+	assert_true(cfg->audit.record_all);
+	assert_false(cfg->audit.durable);
+	assert_int_equal(cfg->relay.mode, RELAY_MONITOR);
+	assert_int_equal(cfg->relay.local_domains.n, 2);
+	assert_string_equal(cfg->relay.local_domains.v[1], ".b.test");
+	assert_false(cfg->relay.never_authorize_own);
+	assert_int_equal(cfg->relay.never_authorize.n, 0);
+	assert_int_equal(cfg->relay.collector_grace_s, 0);
+	assert_int_equal(cfg->collector.n_sources, 4);
+	assert_string_equal(cfg->collector.sources[0].name,
+	    "file:/var/log/mail.log");
+	assert_string_equal(cfg->collector.sources[2].name, "stdin");
+	assert_int_equal(cfg->collector.sources[3].kind, SOURCE_SOCKET);
+	assert_string_equal(cfg->collector.custom[0].pattern, "^x$");
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+/* Each error names line and key and says what was expected. */
+static void
+errors(void **state)
+{
+	static const struct {
+		const char *text, *line, *key, *expected;
+	} rows[] = {
+		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
+		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
+		  "popgate.conf(5)" },
+		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",
+		  "a duration" },
+		{ "logins: { window = 1.5; };", ":1:", "logins.window",
+		  "a duration" },
+		{ "logins: { window = true; };", ":1:", "logins.window",
+		  "a duration" },
+		{ "logins: { window = \"0s\"; };", ":1:", "logins.window",
+		  "from 1s" },
+		{ "logins: { window = \"99999d\"; };", ":1:",
+		  "logins.window", "a duration" },
+		{ "logins: { database = \"x.db\"; };", ":1:",
+		  "logins.database", "an absolute path" },
+		{ "logins: { database = 5; };", ":1:", "logins.database",
+		  "a string" },
+		{ "logins = 5;", ":1:", "logins", "a group" },
+		{ "audit: { record = \"some\"; };", ":1:", "audit.record",
+		  "\"relay\" or \"all\"" },
+		{ "audit: { queue = \"many\"; };", ":1:", "audit.queue",
+		  "a whole number" },
+		{ "audit: { queue = 1; };", ":1:", "audit.queue",
+		  "from 16" },
+		{ "milter: { listen = \"inet:9999\"; };", ":1:",
+		  "milter.listen", "inet:host:port" },
+		{ "milter: { listen = \"/run/x\"; };", ":1:",
+		  "milter.listen", "unix:/path" },
+		{ "milter: { mode = 660; };", ":1:", "milter.mode",
+		  "octal digits" },
+		{ "milter: { mode = \"0990\"; };", ":1:", "milter.mode",
+		  "octal digits" },
+		{ "milter: { user = \"no-such-user-x\"; };", ":1:",
+		  "milter.user", "a user" },
+		{ "milter: { group = \"no-such-group-x\"; };", ":1:",
+		  "milter.group", "a group" },
+		{ "relay: { trusted_networks = [ \"10.0.0.0/8\",\n"
+		  "\"10.0.0.1/8\" ]; };", ":2:", "relay.trusted_networks",
+		  "without host bits" },
+		{ "relay: { never_authorize = [ \"owned\" ]; };", ":1:",
+		  "relay.never_authorize", "an address" },
+		{ "relay: { trusted_networks = [ \"own\" ]; };", ":1:",
+		  "relay.trusted_networks", "an address" },
+		{ "relay: { trusted_networks = \"10.0.0.0/8\"; };", ":1:",
+		  "relay.trusted_networks", "a list" },
+		{ "relay: { local_domains = [ 1 ]; };", ":1:",
+		  "relay.local_domains", "strings" },
+		{ "relay: { local_domains = [ \"\" ]; };", ":1:",
+		  "relay.local_domains", "strings" },
+		{ "relay: { local_mailers = [ \"local\", \"ESMTP\" ]; };",
+		  ":1:", "relay.local_mailers", "would open the relay" },
+		{ "relay: { ipv6_prefix = 129; };", ":1:",
+		  "relay.ipv6_prefix", "from 32 to 128" },
+		{ "relay: { sender_binding = \"domain\"; };", ":1:",
+		  "relay.sender_binding", "\"off\"" },
+		{ "reply: { no_login = \"{user} x\"; };", ":1:",
+		  "reply.no_login", "{client}" },
+		{ "reply: { no_login = \"a\\r\\nb\"; };", ":1:",
+		  "reply.no_login", "printable" },
+		{ "collector: { sources = [ \"/x\" ]; };", ":1:",
+		  "collector.sources", "a list of groups" },
+		{ "collector: { sources = ( { file = \"x\"; } ); };", ":1:",
+		  "collector.sources", "{ file" },
+		{ "collector: { sources = ( { fil = \"/x\"; } ); };", ":1:",
+		  "collector.sources", "{ file" },
+		{ "collector: { sources = ( { file = \"/x\"; }, { file = "
+		  "\"/x\"; } ); };", ":1:", "collector.sources",
+		  "each source once" },
+		{ "collector: { custom = ( { program = \"x\"; } ); };",
+		  ":1:", "collector.custom", "pattern" },
+		{ "logins: {", ":1:", "", "syntax error" },
+		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:",
+		  "", "duplicate" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *path = unit_file(0, rows[i].text);
+		struct config *cfg;
+		struct err err = { .text = "" };
+
+		if (config_load(path, &cfg, &err) != -1)
+			fail_msg("taken: %s", rows[i].text);
+		if (strncmp(err.text, path, strlen(path)) != 0 ||
+		    strstr(err.text, rows[i].line) == NULL ||
+		    strstr(err.text, rows[i].key) == NULL ||
+		    strstr(err.text, rows[i].expected) == NULL)
+			fail_msg("%s\n gave: %s", rows[i].text, err.text);
+		(void)unlink(path);
+	}
+}
+
+static void
+missing(void **state)
+{
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(config_load("/nonexistent/x", &cfg, &err), -1);
+	assert_string_equal(err.text,
+	    "/nonexistent/x: No such file or directory");
+	assert_null(cfg);
+}
+
+static void
+durations(void **state)
+{
+	static const struct { const char *text; int64_t want; } rows[] = {
+		{ "90s", 90 }, { "30m", 1800 }, { "2h", 7200 },
+		{ "14d", 1209600 }, { "1w", 604800 }, { "45", 45 },
+		{ "", -1 }, { "m", -1 }, { "1.5h", -1 }, { "-1s", -1 },
+		{ "1hh", -1 }, { "1 h", -1 }, { "99999999999999", -1 },
+	};
+	char buf[24];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int64_t got = -1;
+
+		if (duration_parse(rows[i].text, &got) !=
+		    (rows[i].want != -1) || got != rows[i].want)
+			fail_msg("%s", rows[i].text);
+	}
+	assert_string_equal(duration_format(5400, buf), "90m");
+	assert_string_equal(duration_format(7200, buf), "2h");
+	assert_string_equal(duration_format(0, buf), "0d");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(missing),
+		cmocka_unit_test(durations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,345 @@
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "err.h"
+#include "store.h"
+
+static char db[128];
+
+static void
+remove_db(void)
+{
+	char name[160];
+
+	(void)unlink(db);
+	(void)snprintf(name, sizeof(name), "%s-wal", db);
+	(void)unlink(name);
+	(void)snprintf(name, sizeof(name), "%s-shm", db);
+	(void)unlink(name);
+}
+
+static struct store *
+open_store(enum store_mode mode)
+{
+	struct store *st;
+	struct err err;
+
+	if (store_open(db, mode, &st, &err) == -1)
+		fail_msg("%s", err.text);
+	return st;
+}
+
+static void
+put(struct store *st, const char *client, const char *user, int64_t at,
+    int64_t expires_at)
+{
+	static const struct store_evidence ev = { .source = "test",
+	    .position = 7, .line = "a \x1b line", .line_len = 8 };
+	struct login login = { .at = at, .service = "imap",
+	    .server = "dovecot" };
+	struct network net;
+	struct err err;
+
+	assert_true(network_parse(client, &net));
+	login.client = net.base;
+	(void)snprintf(login.user, sizeof(login.user), "%s", user);
+	assert_int_equal(store_begin(st, &err), 0);
+	assert_int_equal(store_login(st, &login, &net, expires_at, &ev,
+	    &err), 0);
+	assert_int_equal(store_commit(st, &err), 0);
+}
+
+static struct store_lookup
+look(struct store *st, const char *client, uint8_t prefix, int64_t now)
+{
+	struct store_lookup out;
+	struct addr addr;
+	struct err err;
+
+	assert_true(addr_parse_loose(client, &addr));
+	if (store_lookup(st, &addr, prefix, now, &out, &err) == -1)
+		fail_msg("%s", err.text);
+	return out;
+}
+
+static void
+lookups(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store *r = open_store(STORE_READ);
+	struct store_lookup got;
+
+	(void)state;
+	got = look(r, "192.0.2.1", 128, 100);
+	assert_false(got.active);
+	assert_int_equal(got.expires_at, 0);
+
+	/* seen by the very next look-up of another connection */
+	put(w, "192.0.2.1", "alice", 100, 200);
+	got = look(r, "192.0.2.1", 128, 199);
+	assert_true(got.active);
+	assert_int_equal(got.users, 1);
+	assert_string_equal(got.user, "alice");
+	assert_int_equal(got.last_at, 100);
+	/* expiry is tested here, whatever a cleaner does */
+	got = look(r, "192.0.2.1", 128, 200);
+	assert_false(got.active);
+	assert_int_equal(got.expires_at, 200);
+
+	/* expiry never goes back, and a late line shortens nothing */
+	put(w, "192.0.2.1", "alice", 50, 150);
+	got = look(r, "192.0.2.1", 128, 199);
+	assert_true(got.active);
+	assert_int_equal(got.last_at, 100);
+
+	/* two users: never a guess which */
+	put(w, "192.0.2.1", "bob", 120, 220);
+	got = look(r, "192.0.2.1", 128, 150);
+	assert_int_equal(got.users, 2);
+	assert_int_equal(got.expires_at, 220);
+	got = look(r, "192.0.2.1", 128, 210);
+	assert_int_equal(got.users, 1);
+	assert_string_equal(got.user, "bob");
+
+	/* the neighbour, and IPv4-mapped text */
+	assert_false(look(r, "192.0.2.2", 128, 150).active);
+	assert_false(look(r, "192.0.2.10", 128, 150).active);
+	assert_true(look(r, "::ffff:192.0.2.1", 128, 150).active);
+
+	/* a lease of a whole IPv6 prefix */
+	put(w, "2001:db8:1:2::/64", "carol", 100, 200);
+	assert_true(look(r, "2001:db8:1:2::99", 64, 150).active);
+	assert_false(look(r, "2001:db8:1:3::99", 64, 150).active);
+	assert_false(look(r, "2001:db8:1:2::99", 128, 150).active);
+	store_close(&r);
+	store_close(&w);
+	assert_null(w);
+}
+
+static void
+admin_entries(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_row row = { .client = "10.1.0.0/16", .user = "",
+	    .service = "manual", .server = "popgatectl", .first_at = 1,
+	    .last_at = 1, .expires_at = STORE_FOREVER, .count = 0 };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_set(w, &row, &err), 0);
+	assert_true(look(w, "10.1.255.9", 128, 1000).active);
+	assert_false(look(w, "10.2.0.1", 128, 1000).active);
+	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 1);
+	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 0);
+	assert_false(look(w, "10.1.255.9", 128, 1000).active);
+	store_close(&w);
+}
+
+static bool
+count_row(void *arg, const struct store_row *row)
+{
+	assert_non_null(row->client);
+	++*(int *)arg;
+	return true;
+}
+
+static bool
+check_event(void *arg, const struct store_event *event)
+{
+	++*(int *)arg;
+	assert_string_equal(event->line, "a \\x1b line");
+	assert_int_equal(event->position, 7);
+	return true;
+}
+
+static void
+history_and_expiry(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	char client[32], cursor[NETWORK_TEXT_MAX] = "";
+	int n = 0, events = 0, deleted = 0, rounds = 0;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(client, sizeof(client), "198.51.100.%d", i);
+		put(w, client, "u", 10 + i, 10 + i);
+	}
+	assert_int_equal(store_each_row(w, NULL, NULL, INT64_MIN, count_row,
+	    &n, &err), 0);
+	assert_int_equal(n, 100);
+	assert_int_equal(store_each_event(w, "198.51.100.7", 10, check_event,
+	    &events, &err), 0);
+	assert_int_equal(events, 1);
+	do {
+		int got = store_expire(w, 60, 7, cursor, &err);
+
+		assert_true(got >= 0);
+		deleted += got;
+		rounds++;
+	} while (cursor[0] != '\0');
+	assert_int_equal(deleted, 50);
+	assert_true(rounds > 7);
+	n = 0;
+	assert_int_equal(store_each_row(w, NULL, NULL, INT64_MIN, count_row,
+	    &n, &err), 0);
+	assert_int_equal(n, 50);
+	assert_int_equal(store_prune_events(w, 60, 20, &err), 20);
+	assert_int_equal(store_prune_events(w, 60, 1000, &err), 30);
+	assert_int_equal(store_prune_events(w, 60, 1000, &err), 0);
+	store_close(&w);
+}
+
+static void
+sources(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_source src = { .name = "file:/x", .inode = UINT64_MAX,
+	    .position = 5, .fingerprint = "ab", .read_at = 77, .line_at = 66 };
+	struct store_source got;
+	struct err err;
+	int64_t oldest = -1;
+
+	(void)state;
+	assert_int_equal(store_sources_read_at(w, &oldest, &err), 0);
+	assert_int_equal(oldest, 0);
+	assert_int_equal(store_source_save(w, &src, &err), 0);
+	(void)strcpy(src.name, "file:/y");
+	src.read_at = 55;
+	assert_int_equal(store_source_save(w, &src, &err), 0);
+	assert_int_equal(store_sources_read_at(w, &oldest, &err), 0);
+	assert_int_equal(oldest, 55);
+	assert_int_equal(store_source_find(w, "file:/x", &got, &err), 1);
+	assert_true(got.inode == UINT64_MAX);
+	assert_string_equal(got.fingerprint, "ab");
+	assert_int_equal(store_source_find(w, "file:/z", &got, &err), 0);
+	assert_int_equal(store_source_delete(w, "file:/y", &err), 0);
+	assert_int_equal(store_sources_read_at(w, &oldest, &err), 0);
+	assert_int_equal(oldest, 77);
+	store_close(&w);
+}
+
+static void
+write_file(const char *text)
+{
+	FILE *out = fopen(db, "w");
+
+	assert_non_null(out);
+	(void)fputs(text, out);
+	(void)fclose(out);
+}
+
+/* None of these may pass for an empty table. */
+static void
+unusable(void **state)
+{
+	struct store *st;
+	struct err err;
+	char garbage[9000];
+
+	(void)state;
+	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
+	assert_int_equal(err.code, ERR_IO);
+	assert_non_null(strstr(err.text, db));
+	assert_int_equal(store_open(db, STORE_MODIFY, &st, &err), -1);
+	assert_int_equal(access(db, F_OK), -1);	/* and not created */
+
+	write_file("");
+	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
+	assert_int_equal(err.code, ERR_VERSION);
+
+	memset(garbage, 'x', sizeof(garbage) - 1);
+	garbage[sizeof(garbage) - 1] = '\0';
+	write_file(garbage);
+	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
+	assert_int_equal(err.code, ERR_CORRUPT);
+	assert_int_equal(store_open(db, STORE_WRITE, &st, &err), -1);
+	assert_int_equal(err.code, ERR_CORRUPT);
+	remove_db();
+
+	/* a file of a newer popgate */
+	st = open_store(STORE_WRITE);
+	store_close(&st);
+	FILE *f = fopen(db, "r+");
+
+	assert_non_null(f);
+	(void)fseek(f, 60, SEEK_SET);	/* user_version, big-endian */
+	(void)fwrite("\0\0\1\0", 1, 4, f);
+	(void)fclose(f);
+	char wal[160];
+
+	(void)snprintf(wal, sizeof(wal), "%s-wal", db);
+	(void)unlink(wal);
+	(void)snprintf(wal, sizeof(wal), "%s-shm", db);
+	(void)unlink(wal);
+	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
+	assert_int_equal(err.code, ERR_VERSION);
+	assert_int_equal(store_open(db, STORE_WRITE, &st, &err), -1);
+	assert_int_equal(err.code, ERR_VERSION);
+}
+
+/* A writer that was killed in mid-transaction leaves nothing of it. */
+static void
+killed_writer(void **state)
+{
+	struct store *st = open_store(STORE_WRITE);
+	struct err err;
+
+	(void)state;
+	put(st, "192.0.2.1", "alice", 1, 100);
+	store_close(&st);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct login login = { .at = 1 };
+		struct network net;
+
+		if (store_open(db, STORE_WRITE, &st, &err) == -1 ||
+		    store_begin(st, &err) == -1)
+			_exit(1);
+		(void)network_parse("192.0.2.2", &net);
+		if (store_login(st, &login, &net, 100, NULL, &err) == -1)
+			_exit(1);
+		(void)kill(getpid(), SIGKILL);
+	}
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	st = open_store(STORE_READ);
+	assert_true(look(st, "192.0.2.1", 128, 50).active);
+	assert_false(look(st, "192.0.2.2", 128, 50).active);
+	store_close(&st);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	(void)snprintf(db, sizeof(db), "%s/logins.db", unit_dir());
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	remove_db();
+	*strrchr(db, '/') = '\0';
+	return rmdir(db);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(lookups), TEST(admin_entries), TEST(history_and_expiry),
+		TEST(sources), TEST(unusable), TEST(killed_writer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,55 @@
+/* unit - what every unit test includes, and where its data is. */
+#ifndef POPGATE_UNIT_H
+#define POPGATE_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Write text to a new file and return its name (static, one at a time per
+ * slot 0..3); unit_forget() removes it. */
+static inline const char *
+unit_file(int slot, const char *text)
+{
+	static char names[4][64];
+	char *name = names[slot];
+
+	(void)snprintf(name, sizeof(names[slot]), "/tmp/popgate-unit-XXXXXX");
+	int fd = mkstemp(name);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	(void)close(fd);
+	return name;
+}
+
+/* A new directory; the caller removes what it puts there. */
+static inline const char *
+unit_dir(void)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "/tmp/popgate-unit-XXXXXX");
+	assert_non_null(mkdtemp(name));
+	return name;
+}
+
+static inline const char *
+unit_data(const char *file)
+{
+	static char path[512];
+	const char *dir = getenv("POPGATE_TEST_DATA");
+
+	(void)snprintf(path, sizeof(path), "%s/%s",
+	    dir == NULL ? "tests/data" : dir, file);
+	return path;
+}
+
+#endif
