@@ -1,0 +1,42 @@
+#!/bin/sh
+# deps.sh - install what building, testing and the demo need (Debian 12).
+#
+#   tests/deps.sh build|demo-postfix|demo-sendmail|test
+#
+# As root or with sudo. Does nothing when everything is there. No package
+# that it installs starts a service: see tests/system/deps.sh.
+set -eu
+
+what=${1:-test}
+here=$(cd "$(dirname "$0")" && pwd)
+
+build="gcc make pkg-config libmilter-dev libsqlite3-dev libconfig-dev
+	libidn2-dev libpcre2-dev libsystemd-dev zlib1g-dev libdb5.3-dev"
+check="libcmocka-dev clang libclang-rt-14-dev sqlite3 mandoc python3 perl"
+
+case $what in
+build)		packages=$build ;;
+demo-*)		packages=$build ;;
+test)		packages="$build $check" ;;
+*)		echo "deps.sh: '$what': expected build, demo-postfix," \
+		    "demo-sendmail or test" >&2
+		exit 64 ;;
+esac
+
+missing=
+for p in $packages; do
+	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null |
+	    grep -qx installed || missing="$missing $p"
+done
+if [ -n "$missing" ]; then
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	$sudo apt-get -qq update
+	# shellcheck disable=SC2086 # a list of words
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq \
+	    --no-install-recommends -o Dpkg::Use-Pty=0 install $missing
+fi
+case $what in
+demo-*)		sh "$here/system/deps.sh" "${what#demo-}" ;;
+test)		sh "$here/system/deps.sh" all ;;
+esac
