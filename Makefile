@@ -36,7 +36,9 @@ COLLECTOR := $(call objs,$(call srcs,collector))
 CTL      := $(call objs,$(call srcs,ctl))
 # what popgatectl and the tests share with the daemons
 PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
-GATE     := $(filter-out $(BUILD)/obj/milter/main.o,$(MILTER))
+GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
+	    collect.o judge.o batch.o stats.o own.o follow.o logfile.o \
+	    generations.o source%.o),$(COLLECTOR))
 
 PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \
 	    $(BUILD)/popgatectl
@@ -87,7 +89,7 @@ $(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/popgatectl: $(CTL) $(PARSE) $(BUILD)/libpopgate.a
+$(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -188,7 +190,7 @@ BENCH    := $(addprefix $(BUILD)/bench/,bench_milter bare_filter mklogins \
 	    login_writer fsync_ref)
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
-	    $(BUILD)/obj/tests/bench/clients.o
+	    $(BUILD)/obj/tests/bench/clients.o $(BUILD)/libpopgate.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)

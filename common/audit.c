@@ -16,13 +16,18 @@
 
 enum {
 	WRITE_BUSY_MS = 2000,
-	LINGER_MS = 50,		/* group rows that nobody waits for */
-	GROUP_ROWS = 4096,	/* but start at this many */
+	/* Rows that nobody waits for: a few go to disk soon, many are worth
+	 * waiting for more, since each page of an index is then written once
+	 * for all of them. */
+	LINGER_MS = 50,
+	FEW_ROWS = 256,
+	LINGER_MANY_MS = 1000,
+	GROUP_ROWS = 32768,
 	PRUNE_EVERY_S = 60,
 	PRUNE_ROWS = 10000
 };
 
-enum { TEXTS = 11 };	/* strings of a row, in the order of row_text() */
+enum { TEXTS = 11, TEXT_MAX = 1024 };	/* strings of a row, in the order of row_text() */
 
 struct audit_row {
 	struct audit_row *next, *last;	/* last: only in the first of a chain */
@@ -89,7 +94,7 @@ audit_row_new(const struct audit_facts *f)
 	size_t len[TEXTS], total = 0;
 
 	for (int i = 0; i < TEXTS; i++) {
-		len[i] = texts[i] == NULL ? 0 : strnlen(texts[i], 2048);
+		len[i] = texts[i] == NULL ? 0 : strnlen(texts[i], TEXT_MAX);
 		total += len[i] + 1;
 	}
 	struct audit_row *row = malloc(sizeof(*row) + total);
@@ -154,52 +159,74 @@ audit_row_queue_id(struct audit_row *list, const char *queue_id)
 			    "%s", queue_id);
 }
 
-/* key="value" when value is not a plain word, nothing when it is empty */
-static size_t
-put(char *line, size_t at, size_t size, const char *key, const char *value)
+/* A log line that grows; what doesn't fit is left out. */
+struct line {
+	char *p, *end;
+};
+
+static void
+put_text(struct line *l, const char *text)
 {
-	char buf[700];
-	bool plain = true;
+	size_t n = strlen(text);
+
+	if (n < (size_t)(l->end - l->p)) {
+		memcpy(l->p, text, n);
+		l->p += n;
+	}
+}
+
+/* key="value" when value is not a plain word, nothing when it is empty */
+static void
+put(struct line *l, const char *key, const char *value)
+{
+	const char *p = value;
 
 	if (*value == '\0')
-		return at;
-	for (const char *p = value; *p != '\0'; p++)
-		plain &= *p > 0x20 && *p < 0x7f && *p != '"' && *p != '\\';
-	(void)log_escape(value, true, buf, sizeof(buf));
-	int n = snprintf(line + at, size - at, plain ? " %s=%s" :
-	    " %s=\"%s\"", key, buf);
-
-	return n < 0 || (size_t)n >= size - at ? at : at + (size_t)n;
+		return;
+	while (*p > 0x20 && *p < 0x7f && *p != '"' && *p != '\\')
+		p++;
+	put_text(l, key);
+	if (*p == '\0') {
+		put_text(l, value);
+		return;
+	}
+	/* room for the quotes, else an open one would swallow the rest */
+	if (l->end - l->p < 16)
+		return;
+	*l->p++ = '"';
+	(void)log_escape(value, true, l->p, (size_t)(l->end - l->p) - 1);
+	l->p += strlen(l->p);
+	*l->p++ = '"';
 }
 
 static void
 log_row(const struct audit *a, const struct audit_row *row)
 {
-	char line[3000], age[24];
-	size_t at, size = sizeof(line);
-	int n = snprintf(line, size, "verdict=%s reason=%s",
-	    verdict_name(row->decision.verdict),
-	    reason_name(row->decision.reason));
+	char text[4000], age[24];
+	struct line l = { text, text + sizeof(text) - 1 };
 
-	at = n < 0 ? 0 : (size_t)n;
-	at = put(line, at, size, "client", row_text(row, T_CLIENT));
-	at = put(line, at, size, "client_name", row_text(row, T_CLIENT_NAME));
-	at = put(line, at, size, "helo", row_text(row, T_HELO));
-	at = put(line, at, size, "queue_id", row->queue_id);
-	at = put(line, at, size, "sender", *row_text(row, T_SENDER) == '\0' ?
-	    "<>" : row_text(row, T_SENDER));
-	at = put(line, at, size, "recipient", row_text(row, T_RECIPIENT));
-	at = put(line, at, size, "auth_user", row_text(row, T_AUTH_USER));
-	at = put(line, at, size, "login_user", row_text(row, T_LOGIN_USER));
+	put_text(&l, "verdict=");
+	put_text(&l, verdict_name(row->decision.verdict));
+	put(&l, " reason=", reason_name(row->decision.reason));
+	put(&l, " client=", row_text(row, T_CLIENT));
+	put(&l, " client_name=", row_text(row, T_CLIENT_NAME));
+	put(&l, " helo=", row_text(row, T_HELO));
+	put(&l, " queue_id=", row->queue_id);
+	put(&l, " sender=", *row_text(row, T_SENDER) == '\0' ? "<>" :
+	    row_text(row, T_SENDER));
+	put(&l, " recipient=", row_text(row, T_RECIPIENT));
+	put(&l, " auth_user=", row_text(row, T_AUTH_USER));
+	put(&l, " login_user=", row_text(row, T_LOGIN_USER));
 	if (row->decision.login_at != 0) {
 		(void)snprintf(age, sizeof(age), "%" PRId64, row->at_ms / 1000
 		    - row->decision.login_at);
-		at = put(line, at, size, "login_age", age);
+		put(&l, " login_age=", age);
 	}
-	at = put(line, at, size, "session", row_text(row, T_SESSION));
-	at = put(line, at, size, "channel", channel_names[row->channel]);
-	at = put(line, at, size, "reply", row_text(row, T_REPLY));
-	a->opt.log_line(line);
+	put(&l, " session=", row_text(row, T_SESSION));
+	put(&l, " channel=", channel_names[row->channel]);
+	put(&l, " reply=", row_text(row, T_REPLY));
+	*l.p = '\0';
+	a->opt.log_line(text, (size_t)(l.p - text));
 }
 
 static void
@@ -304,6 +331,20 @@ fail:
 	return -1;
 }
 
+/* With mtx held: wait for more rows, unless there is a reason to go on. */
+static void
+linger(struct audit *a, int ms)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_deadline(ms, &until);
+	while (rc == 0 && a->head != NULL && !a->urgent && !a->stop &&
+	    a->queued < GROUP_ROWS &&
+	    a->queued * 2 < (uint64_t)a->opt.queue)
+		rc = pthread_cond_timedwait(&a->work, &a->mtx, &until);
+}
+
 /* Wait for rows, a little longer for company, and take them all. Returns
  * false when there is nothing left and the end has come. */
 static bool
@@ -318,13 +359,9 @@ take_group(struct audit *a, struct audit_row **list,
 		if (clock_deadline(1000, &until), pthread_cond_timedwait(
 		    &a->work, &a->mtx, &until) == ETIMEDOUT)
 			break;	/* tallies want to be written now and then */
-	clock_deadline(LINGER_MS, &until);
-	while (a->head != NULL && !a->urgent && !a->stop &&
-	    a->queued < GROUP_ROWS && a->queued * 2 <
-	    (uint64_t)a->opt.queue)
-		if (pthread_cond_timedwait(&a->work, &a->mtx, &until) ==
-		    ETIMEDOUT)
-			break;
+	linger(a, LINGER_MS);
+	if (a->queued > FEW_ROWS)
+		linger(a, LINGER_MANY_MS - LINGER_MS);
 	*list = a->head;
 	a->head = NULL;
 	a->tail = &a->head;
@@ -448,6 +485,8 @@ writer(void *arg)
 			    r = r->next)
 				if (!r->local)
 					log_row(a, r);
+		if (a->opt.log_flush != NULL)
+			a->opt.log_flush();
 		audit_row_free(list);
 	}
 	return NULL;
@@ -465,8 +504,8 @@ open_db(struct audit *a, struct err *err)
 		a->dev = st.st_dev;
 		a->ino = st.st_ino;
 	}
-	if (db_exec(a->db, "PRAGMA wal_autocheckpoint = 4000", err) == 0 &&
-	    db_exec(a->db, "PRAGMA cache_size = -8000", err) == 0 &&
+	if (db_exec(a->db, "PRAGMA wal_autocheckpoint = 8000", err) == 0 &&
+	    db_exec(a->db, "PRAGMA cache_size = -16000", err) == 0 &&
 	    db_prepare(a->db, "BEGIN IMMEDIATE", &a->begin, err) == 0 &&
 	    db_prepare(a->db, "COMMIT", &a->commit, err) == 0 &&
 	    db_prepare(a->db, "INSERT INTO decision (at, session, queue_id, "

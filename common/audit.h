@@ -5,8 +5,8 @@
 #define POPGATE_AUDIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "decision.h"
 
@@ -31,8 +31,10 @@ struct audit_options {
 	const char *path;	/* audit.database */
 	int64_t queue;		/* rows that may wait */
 	int64_t keep_s;		/* older rows are deleted */
-	/* one decision's log line; called by the writer thread */
-	void (*log_line)(const char *line);
+	/* one decision's log line, printable and ending in NUL; called by the
+	 * writer thread, and then log_flush (may be NULL) once a group */
+	void (*log_line)(const char *line, size_t len);
+	void (*log_flush)(void);
 	/* what went wrong or right again; called by the writer thread */
 	void (*log_state)(bool good, const char *text);
 	/* called by the writer thread after each commit or failure; may be

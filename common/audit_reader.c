@@ -43,6 +43,64 @@ audit_close_reader(struct audit_reader **r)
 	*r = NULL;
 }
 
+/* More than any row waits in the queue. */
+enum { DISORDER_MS = 120000 };
+
+/* Ids grow with time, but for rows that waited for each other a moment: the
+ * id of about the first row at or behind at_ms, found by halving, so that no
+ * index by time is needed. INT64_MAX when there is none; -1 with err. */
+static int64_t
+id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t low = 0, high = INT64_MAX;	/* it is in (low, high] */
+	int rc = SQLITE_ROW;
+
+	if (db_prepare(r->db, "SELECT id, at FROM decision WHERE id >= ?1 "
+	    "ORDER BY id LIMIT 1", &stmt, err) == -1)
+		return -1;
+	while (high - low > 1 && (rc == SQLITE_ROW || rc == SQLITE_DONE)) {
+		int64_t middle = low + (high - low) / 2;
+
+		(void)sqlite3_bind_int64(stmt, 1, middle);
+		rc = sqlite3_step(stmt);
+		if (rc == SQLITE_DONE)
+			high = middle;	/* no row there or behind */
+		else if (rc == SQLITE_ROW &&
+		    sqlite3_column_int64(stmt, 1) >= at_ms)
+			high = middle;
+		else if (rc == SQLITE_ROW)
+			low = sqlite3_column_int64(stmt, 0);
+		if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+			(void)sqlite3_reset(stmt);
+	}
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+		db_err(r->db, "decisions", err);
+		high = -1;
+	}
+	(void)sqlite3_finalize(stmt);
+	return high;
+}
+
+/* The ids among which rows of these times are: *first_r < id <= *last_r. */
+static int
+id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
+    int64_t *first_r, int64_t *last_r, struct err *err)
+{
+	*first_r = 0;
+	*last_r = INT64_MAX;
+	if (since_ms > 0) {
+		*first_r = id_near(r, since_ms - DISORDER_MS, err);
+		if (*first_r == -1)
+			return -1;
+		--*first_r;
+	}
+	if (until_ms > 0 &&
+	    (*last_r = id_near(r, until_ms + DISORDER_MS, err)) == -1)
+		return -1;
+	return 0;
+}
+
 static sqlite3_stmt *
 prepare_filter(struct audit_reader *r, const struct audit_filter *f,
     struct err *err)
@@ -56,14 +114,21 @@ prepare_filter(struct audit_reader *r, const struct audit_filter *f,
 		{ f->verdict, " AND verdict = ?" },
 		{ f->reason, " AND reason = ?" },
 		{ f->queue_id, " AND queue_id = ?" },
-		{ f->user, " AND (auth_user = ? OR login_user = ?)" },
+		{ f->user, " AND coalesce(auth_user, login_user) = ?" },
 	};
 	char sql[1000] = "SELECT id, at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
 	    "auth_user, login_user, login_at, rule, reply, channel, mta "
-	    "FROM decision WHERE id > ?1 AND at >= ?2 AND at < ?3";
+	    "FROM decision WHERE id > ?1 AND id <= ?4 AND at >= ?2 "
+	    "AND at < ?3";
+	int64_t first, last;
 	sqlite3_stmt *stmt = NULL;
 
+	/* by id, or by the index of what is asked for */
+	if (id_range(r, f->since_ms, f->until_ms, &first, &last, err) == -1)
+		return NULL;
+	if (f->after_id > first)
+		first = f->after_id;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (texts[i].value != NULL)
 			strcat(sql, texts[i].sql);
@@ -73,9 +138,10 @@ prepare_filter(struct audit_reader *r, const struct audit_filter *f,
 		    (long long)f->limit);
 	if (db_prepare(r->db, sql, &stmt, err) == -1)
 		return NULL;
-	int n = 4;
+	int n = 5;
 
-	(void)sqlite3_bind_int64(stmt, 1, f->after_id);
+	(void)sqlite3_bind_int64(stmt, 1, first);
+	(void)sqlite3_bind_int64(stmt, 4, last);
 	(void)sqlite3_bind_int64(stmt, 2, f->since_ms);
 	(void)sqlite3_bind_int64(stmt, 3, f->until_ms == 0 ? INT64_MAX :
 	    f->until_ms);
@@ -140,7 +206,7 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	"count(DISTINCT session || '/' || coalesce(queue_id, '')), " \
 	"count(DISTINCT sender), count(DISTINCT client), " \
 	"count(DISTINCT coalesce(auth_user, login_user)), min(at), max(at) " \
-	"FROM decision AS d INDEXED BY decision_by_at "
+	"FROM decision AS d NOT INDEXED "
 
 static int
 each_group(struct audit_reader *r, sqlite3_stmt *stmt,
@@ -191,10 +257,14 @@ audit_each_group(struct audit_reader *r,
 		[AUDIT_BY_REASON] = "reason"
 	};
 	sqlite3_stmt *stmt = NULL;
+	int64_t first, last;
 	char sql[1400];
 
+	if (id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
+		return -1;
 	(void)snprintf(sql, sizeof(sql), "SELECT %s, " GROUP_COLUMNS
-	    "WHERE at >= ?1 AND at < ?2 AND class = 'relay'%s GROUP BY 1 "
+	    "WHERE id > ?7 AND id <= ?8 AND at >= ?1 AND at < ?2 "
+	    "AND class = 'relay'%s GROUP BY 1 "
 	    "HAVING (?4 > 0 AND count(DISTINCT sender) >= ?4) OR "
 	    "(?5 > 0 AND count(*) >= ?5) OR "
 	    "(?6 > 0 AND sum(verdict <> 'accept') >= ?6) OR "
@@ -211,6 +281,8 @@ audit_each_group(struct audit_reader *r,
 	(void)sqlite3_bind_int64(stmt, 4, q->senders_min);
 	(void)sqlite3_bind_int64(stmt, 5, q->recipients_min);
 	(void)sqlite3_bind_int64(stmt, 6, q->rejected_min);
+	(void)sqlite3_bind_int64(stmt, 7, first);
+	(void)sqlite3_bind_int64(stmt, 8, last);
 	return each_group(r, stmt, fn, arg, err);
 }
 
@@ -220,14 +292,20 @@ audit_each_dependent(struct audit_reader *r, int64_t since_ms,
     struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
+	int64_t first, last;
 
+	if (id_range(r, since_ms, 0, &first, &last, err) == -1)
+		return -1;
 	if (db_prepare(r->db, "SELECT coalesce(login_user, ''), "
-	    GROUP_COLUMNS "WHERE at >= ?1 AND reason = 'recent-login' "
-	    "AND verdict = 'accept' AND NOT EXISTS (SELECT 1 FROM decision a "
-	    "WHERE a.auth_user = d.login_user) GROUP BY 1 "
+	    GROUP_COLUMNS "WHERE id > ?2 AND at >= ?1 "
+	    "AND reason = 'recent-login' AND verdict = 'accept' "
+	    "AND coalesce(login_user, '') NOT IN "
+	    "(SELECT auth_user FROM decision WHERE auth_user IS NOT NULL) "
+	    "GROUP BY 1 "
 	    "ORDER BY 2 DESC, 1", &stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, since_ms);
+	(void)sqlite3_bind_int64(stmt, 2, first);
 	return each_group(r, stmt, fn, arg, err);
 }
 

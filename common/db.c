@@ -162,6 +162,9 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	sqlite3 *db = NULL;
 	int version;
 
+	/* nobody asks how much memory SQLite has, and to count it costs a
+	 * global mutex each time; fails harmlessly after the first open */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	*db_r = NULL;
 	if (mode == DB_CREATE && create_file(path, err) == -1)
 		return -1;

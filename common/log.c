@@ -8,6 +8,11 @@
 
 static const char *log_ident = "popgate";
 static enum log_target log_target = LOG_TO_STDERR;
+static char log_prefix[64] = "";	/* of a line on stderr, by log_line() */
+
+/* what log_line() holds back; its one thread's */
+static char held[32768];
+static size_t held_len;
 
 bool
 log_target_parse(const char *name, enum log_target *target)
@@ -93,4 +98,41 @@ log_msg(int priority, const char *fmt, ...)
 	line[at++] = '\n';
 	if (write(STDERR_FILENO, line, at) == -1)
 		return;
+}
+
+void
+log_flush(void)
+{
+	if (held_len > 0 && write(STDERR_FILENO, held, held_len) == -1)
+		(void)0;	/* nowhere to say it */
+	held_len = 0;
+}
+
+void
+log_line(int priority, const char *line, size_t len)
+{
+	if (log_target == LOG_TO_SYSLOG) {
+		syslog(priority, "%s", line);
+		return;
+	}
+	if (log_prefix[0] == '\0')
+		(void)snprintf(log_prefix, sizeof(log_prefix), "%.32s[%ld]: ",
+		    log_ident, (long)getpid());
+	char number[8] = "";
+	const char *prefix = log_prefix;
+
+	if (log_target == LOG_TO_JOURNAL) {
+		(void)snprintf(number, sizeof(number), "<%d>", priority);
+		prefix = number;
+	}
+	size_t n = strlen(prefix);
+
+	if (n + len + 1 > sizeof(held))
+		return;
+	if (held_len + n + len + 1 > sizeof(held))
+		log_flush();
+	memcpy(held + held_len, prefix, n);
+	memcpy(held + held_len + n, line, len);
+	held_len += n + len;
+	held[held_len++] = '\n';
 }

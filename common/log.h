@@ -24,6 +24,11 @@ void log_open(const char *ident, enum log_target target);
 void log_msg(int priority, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same for many lines in a row from one thread: line is printable, and
+ * may be held back until log_flush(). */
+void log_line(int priority, const char *line, size_t len);
+void log_flush(void);
+
 /* Copy text into buf with control characters, backslash and (when quote) the
  * double quote escaped, and cut to size - 1 bytes. Returns buf. */
 const char *log_escape(const char *text, bool quote, char *buf, size_t size);

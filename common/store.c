@@ -19,7 +19,8 @@ enum query {
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
 	Q_SOURCES, Q_MATCH,
-	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF, QUERIES
+	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
+	Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
 
 #define OR_NETWORKS \
@@ -111,6 +112,24 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
 	    "WHERE expires_at > ?1 AND (kind = 'client' AND (subject = ?2 OR "
 	    "instr(subject, '/') > 0) OR kind = 'user' AND subject = ?3)",
+	[Q_COUNT_ADD] =
+	    "INSERT INTO source_count (source, server, reason, lines, "
+	    "since_login, first_at, last_at, sample) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+	    "ON CONFLICT (source, server, reason) DO UPDATE SET "
+	    "lines = lines + excluded.lines, "
+	    "since_login = since_login + excluded.since_login, "
+	    "last_at = max(last_at, excluded.last_at), "
+	    "sample = CASE WHEN excluded.sample <> '' "
+	    "THEN excluded.sample ELSE sample END",
+	[Q_COUNT_LOGIN] =
+	    "UPDATE source_count SET since_login = 0 "
+	    "WHERE source = ?1 AND server = ?2 AND since_login <> 0",
+	[Q_COUNT_DELETE] = "DELETE FROM source_count WHERE source = ?1",
+	[Q_COUNTS] =
+	    "SELECT source, server, reason, lines, since_login, first_at, "
+	    "last_at, sample FROM source_count "
+	    "ORDER BY source, server, reason",
 };
 
 struct store {
@@ -138,6 +157,10 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 	if (db_open(path, db_mode[mode],
 	    mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS,
 	    sql_logins, SQL_LOGINS_STEPS, &st->db, err) == -1)
+		goto fail;
+	/* A milter has many readers: the kernel caches for all of them. */
+	if (mode == STORE_READ &&
+	    db_exec(st->db, "PRAGMA cache_size = -256", err) == -1)
 		goto fail;
 	/* The look-up must not be what notices a foreign schema at RCPT. */
 	sqlite3_stmt *stmt = NULL;
@@ -731,4 +754,93 @@ store_each_deny(struct store *st, const struct addr *client,
 		db_err(st->db, "denies", err);
 	(void)sqlite3_reset(stmt);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+int
+store_count_add(struct store *st, const struct store_count *more,
+    size_t sample_len, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_COUNT_ADD, err);
+
+	if (stmt == NULL)
+		return -1;
+	char *sample = escape_line(more->sample, sample_len);
+
+	if (sample == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	bind_text(stmt, 1, more->source);
+	bind_text(stmt, 2, more->server);
+	bind_text(stmt, 3, more->reason);
+	(void)sqlite3_bind_int64(stmt, 4, more->lines);
+	(void)sqlite3_bind_int64(stmt, 5, more->since_login);
+	(void)sqlite3_bind_int64(stmt, 6, more->first_at);
+	(void)sqlite3_bind_int64(stmt, 7, more->last_at);
+	bind_text(stmt, 8, sample);
+	int ret = db_run(st->db, stmt, "counters", err);
+
+	free(sample);
+	return ret;
+}
+
+int
+store_count_login(struct store *st, const char *source, const char *server,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_COUNT_LOGIN, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, source);
+	bind_text(stmt, 2, server);
+	return db_run(st->db, stmt, "counters", err);
+}
+
+int
+store_count_delete(struct store *st, const char *source, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_COUNT_DELETE, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, source);
+	return db_run(st->db, stmt, "counters", err);
+}
+
+int
+store_each_count(struct store *st,
+    bool (*fn)(void *arg, const struct store_count *count), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_COUNTS, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_count count = {
+			.source = db_text(stmt, 0),
+			.server = db_text(stmt, 1),
+			.reason = db_text(stmt, 2),
+			.lines = sqlite3_column_int64(stmt, 3),
+			.since_login = sqlite3_column_int64(stmt, 4),
+			.first_at = sqlite3_column_int64(stmt, 5),
+			.last_at = sqlite3_column_int64(stmt, 6),
+			.sample = db_text(stmt, 7)
+		};
+
+		more = fn(arg, &count);
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		db_err(st->db, "counters", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+void
+store_wait(struct store *st, int ms)
+{
+	(void)sqlite3_busy_timeout(st->db, ms);
 }

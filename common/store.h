@@ -165,6 +165,32 @@ int store_each_deny(struct store *st, const struct addr *client,
 int store_event_add(struct store *st, const struct store_event *event,
     struct err *err);
 
+/* Lines of one source and server that came to the same end. */
+struct store_count {
+	const char *source, *server, *reason;
+	int64_t lines;
+	int64_t since_login;	/* of these: since the server's last login */
+	int64_t first_at, last_at;	/* Unix seconds when they were read */
+	const char *sample;	/* newest line of an unknown shape, or "" */
+};
+
+/* Add to what was counted. Inside a transaction. 0, or -1 with err.
+ *   sample      as in the log, sample_len bytes; 0 keeps the old one */
+int store_count_add(struct store *st, const struct store_count *more,
+    size_t sample_len, struct err *err);
+/* The server has logged somebody in: since_login of all its rows is 0. */
+int store_count_login(struct store *st, const char *source,
+    const char *server, struct err *err);
+/* Forget a source. */
+int store_count_delete(struct store *st, const char *source,
+    struct err *err);
+int store_each_count(struct store *st,
+    bool (*fn)(void *arg, const struct store_count *count), void *arg,
+    struct err *err);
+
+/* How long this handle waits for a lock. */
+void store_wait(struct store *st, int ms);
+
 /* "3.40.1": of the SQLite library that is linked. */
 const char *store_sqlite_version(void);
 

@@ -19,12 +19,17 @@
  * our wiring gives an MTA (10 s). */
 enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
 
+/* How old our knowledge of the collector's heartbeat may be: it beats every
+ * second at most, and a grace is given in seconds. */
+enum { BEAT_MS = 250 };
+
 static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
 	struct gate_config *newest;
 	int64_t store_said_ms;	/* when we last spoke of a bad store */
 	bool store_bad;
+	int64_t beat_ms, read_at;	/* the heartbeat, and when we looked */
 	/* set before any thread is made */
 	struct audit *audit;
 	struct pool *pool;
@@ -102,9 +107,9 @@ gate_config_swap(struct gate_config *gc)
 }
 
 static void
-log_decision(const char *line)
+log_decision(const char *line, size_t len)
 {
-	log_msg(LOG_INFO, "%s", line);
+	log_line(LOG_INFO, line, len);
 }
 
 static void
@@ -122,6 +127,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		.queue = gc->cfg->audit.queue,
 		.keep_s = gc->cfg->audit.keep_s,
 		.log_line = log_decision,
+		.log_flush = log_flush,
 		.log_state = log_audit_state,
 		.committed = committed,
 		.committed_arg = arg
@@ -200,23 +206,44 @@ say_store(bool good, const char *text)
 		log_msg(LOG_ERR, "%s; relays get a temporary failure", text);
 }
 
-static enum policy_collector
+/* When every source was last read to its end. 0, or -1 with err. */
+static int
+heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
+{
+	int64_t now_ms = clock_monotonic_ms(), read_at;
+
+	(void)pthread_mutex_lock(&gate.mtx);
+	bool fresh = gate.beat_ms != 0 && now_ms - gate.beat_ms < BEAT_MS;
+
+	*read_at_r = gate.read_at;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (fresh)
+		return 0;
+	if (store_sources_read_at(st, &read_at, err) == -1)
+		return -1;
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.read_at = *read_at_r = read_at;
+	gate.beat_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	return 0;
+}
+
+static int
 collector_state(struct store *st, const struct config *cfg, int64_t now,
-    struct err *err, bool *ok)
+    enum policy_collector *state, struct err *err)
 {
 	int64_t read_at;
 
-	*ok = true;
+	*state = POLICY_COLLECTOR_CURRENT;
 	if (cfg->relay.collector_grace_s == 0)
-		return POLICY_COLLECTOR_CURRENT;
-	if (store_sources_read_at(st, &read_at, err) == -1) {
-		*ok = false;
-		return POLICY_COLLECTOR_BEHIND;
-	}
+		return 0;
+	if (heartbeat(st, &read_at, err) == -1)
+		return -1;
 	if (read_at == 0)
-		return POLICY_COLLECTOR_NEVER;
-	return now - read_at > cfg->relay.collector_grace_s ?
-	    POLICY_COLLECTOR_BEHIND : POLICY_COLLECTOR_CURRENT;
+		*state = POLICY_COLLECTOR_NEVER;
+	else if (now - read_at > cfg->relay.collector_grace_s)
+		*state = POLICY_COLLECTOR_BEHIND;
+	return 0;
 }
 
 static void
@@ -236,8 +263,8 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 	ok = store_lookup(loan.st, &req->client,
 	    (uint8_t)cfg->relay.ipv6_prefix, now, &found, &err) == 0;
 	if (ok && !found.active)
-		facts->collector = collector_state(loan.st, cfg, now, &err,
-		    &ok);
+		ok = collector_state(loan.st, cfg, now, &facts->collector,
+		    &err) == 0;
 	pool_give(gate.pool, &loan, ok);
 	say_store(ok, err.text);
 	if (!ok)

@@ -12,7 +12,7 @@
 #include "store.h"
 
 /* How stale our knowledge of the file's identity may be. */
-enum { CHECK_MS = 100, IDLE_MAX = 64 };
+enum { CHECK_MS = 100, IDLE_MAX = 32 };
 
 struct pool {
 	char *path;
@@ -58,9 +58,9 @@ pool_free(struct pool *pool)
 	free(pool);
 }
 
-/* With mtx held. The file changed when it is another one, and also when it
- * was written by something else than a checkpoint's own pace: its pages that
- * SQLite remembers may then be gone, and only a fresh look tells. */
+/* With mtx held. Another file, other permissions, or a file that became
+ * shorter (no SQLite does that to a table in use): what we have open is not
+ * what is there now. */
 static void
 check_file(struct pool *pool)
 {
@@ -71,13 +71,13 @@ check_file(struct pool *pool)
 		return;
 	pool->checked_ms = now_ms;
 	pool->error = stat(pool->path, &st) == 0 ? 0 : errno;
-	if (pool->error == 0 && st.st_dev == pool->id.st_dev &&
-	    st.st_ino == pool->id.st_ino && st.st_size == pool->id.st_size &&
-	    st.st_mode == pool->id.st_mode &&
-	    st.st_mtim.tv_sec == pool->id.st_mtim.tv_sec &&
-	    st.st_mtim.tv_nsec == pool->id.st_mtim.tv_nsec)
-		return;
+	bool same = pool->error == 0 && st.st_dev == pool->id.st_dev &&
+	    st.st_ino == pool->id.st_ino && st.st_mode == pool->id.st_mode &&
+	    st.st_size >= pool->id.st_size;
+
 	pool->id = st;
+	if (same)
+		return;
 	pool->generation++;
 	drop_idle(pool);
 }

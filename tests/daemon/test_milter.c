@@ -430,14 +430,19 @@ collector_behind(void **state)
 	(void)state;
 	mail(mc, "<s@y.test>");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	/* the heartbeat is looked at four times a second */
+	(void)usleep(300000);
 	sql("logins.db", "UPDATE source SET read_at = unixepoch() - 1000");
+	(void)usleep(300000);
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
 	/* an expired login, while nobody reads the logs: can't know */
 	login("203.0.113.50", -5);
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
 	sql("logins.db", "DELETE FROM source");
+	(void)usleep(300000);
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
 	sql("logins.db", "DELETE FROM login");
+	(void)usleep(300000);
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
 	mclient_close(&mc);
 }

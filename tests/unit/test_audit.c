@@ -15,8 +15,9 @@ static char last_line[4096], bad_state[1024];
 static unsigned lines;
 
 static void
-on_line(const char *line)
+on_line(const char *line, size_t len)
 {
+	assert_int_equal(strlen(line), len);
 	(void)snprintf(last_line, sizeof(last_line), "%s", line);
 	lines++;
 }
@@ -119,7 +120,7 @@ static void
 hostile_text(void **state)
 {
 	struct audit *a = start(1000);
-	char longest[5000];
+	static char longest[5000];
 
 	(void)state;
 	lines = 0;

@@ -56,7 +56,8 @@ inline_names(void **state)
 static void
 many(void **state)
 {
-	char *names[5000], buf[40];
+	static char *names[5000];
+	char buf[40];
 	struct domain_set set;
 	struct err err;
 
@@ -154,7 +155,8 @@ static void
 postfix_settings(void **state)
 {
 	const char *dir = unit_dir();
-	char path[100], old_path[4000], name[100], *names[] = { name };
+	static char old_path[4000], new_path[4200];
+	char path[100], name[100], *names[] = { name };
 	struct domain_set set;
 	struct err err;
 	static const char postconf[] = "#!/bin/sh\nshift 3\ncase $1 in\n"
@@ -183,8 +185,6 @@ postfix_settings(void **state)
 		assert_int_equal(chmod(path, 0755), 0);
 	}
 	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
-	char new_path[4200];
-
 	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
 	(void)setenv("PATH", new_path, 1);
 	(void)setenv("VMD", "m.test", 1);

@@ -238,7 +238,7 @@ unusable(void **state)
 {
 	struct store *st;
 	struct err err;
-	char garbage[9000];
+	static char garbage[9000];
 
 	(void)state;
 	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);

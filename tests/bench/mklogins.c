@@ -1,0 +1,147 @@
+/* mklogins - make a login table of any size for the benchmark, fast.
+ * usage: mklogins FILE LOGINS
+ *
+ * Rows go in in the order of the primary key, so that every page is written
+ * once; without a journal, because a half-made file is thrown away. */
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "clients.h"
+#include "err.h"
+#include "store.h"
+
+enum { YEAR_S = 365 * 24 * 3600 };
+
+static sqlite3 *db;
+
+static void
+check(int ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "mklogins: %s: %s\n", what, sqlite3_errmsg(db));
+	exit(EX_IOERR);
+}
+
+static void
+run(const char *sql)
+{
+	check(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, sql);
+}
+
+static sqlite3_stmt *
+prepare(const char *sql)
+{
+	sqlite3_stmt *stmt;
+
+	check(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK, sql);
+	return stmt;
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	char x[8], y[8];
+
+	snprintf(x, sizeof(x), "%" PRIu32, *(const uint32_t *)a);
+	snprintf(y, sizeof(y), "%" PRIu32, *(const uint32_t *)b);
+	return strcmp(x, y);
+}
+
+static void
+insert(sqlite3_stmt *stmt, uint32_t i)
+{
+	char client[CLIENT_TEXT_MAX], user[USER_TEXT_MAX];
+
+	client_known(client, i);
+	client_user(user, i);
+	sqlite3_bind_text(stmt, 1, client, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 2, user, -1, SQLITE_STATIC);
+	check(sqlite3_step(stmt) == SQLITE_DONE, "insert");
+	sqlite3_reset(stmt);
+}
+
+/* Octets in the order of their text, and so addresses in that of theirs:
+ * '.' sorts before every digit. */
+static void
+insert_all(sqlite3_stmt *stmt, uint32_t n)
+{
+	uint32_t octet[256], a, b;
+
+	for (uint32_t i = 0; i < 256; i++)
+		octet[i] = i;
+	qsort(octet, 256, sizeof(octet[0]), by_text);
+	for (int i = 0; i < 256; i++) {
+		a = octet[i] << 16;
+		for (int j = 0; a < n && j < 256; j++) {
+			b = a | octet[j] << 8;
+			for (int k = 0; b < n && k < 256; k++) {
+				if ((b | octet[k]) < n)
+					insert(stmt, b | octet[k]);
+			}
+		}
+	}
+}
+
+/* The filter must believe that a collector is alive. */
+static void
+add_source(int64_t now)
+{
+	sqlite3_stmt *stmt = prepare("INSERT INTO source (name, inode, "
+	    "position, fingerprint, read_at, line_at) "
+	    "VALUES ('file:bench', 0, 0, '', ?1, ?1)");
+
+	sqlite3_bind_int64(stmt, 1, now);
+	check(sqlite3_step(stmt) == SQLITE_DONE, "source");
+	sqlite3_finalize(stmt);
+}
+
+static void
+fill(const char *path, uint32_t n)
+{
+	int64_t now = (int64_t)time(NULL);
+	sqlite3_stmt *stmt;
+
+	check(sqlite3_open(path, &db) == SQLITE_OK, path);
+	run("PRAGMA synchronous = OFF");
+	run("PRAGMA journal_mode = OFF");
+	run("PRAGMA cache_size = -65536");
+	run("BEGIN");
+	add_source(now);
+	stmt = prepare("INSERT INTO login (client, user, service, server, "
+	    "first_at, last_at, expires_at, count) "
+	    "VALUES (?1, ?2, 'imap', 'dovecot', ?3, ?3, ?4, 1)");
+	sqlite3_bind_int64(stmt, 3, now);
+	sqlite3_bind_int64(stmt, 4, now + YEAR_S);
+	insert_all(stmt, n);
+	sqlite3_finalize(stmt);
+	run("COMMIT");
+	run("PRAGMA journal_mode = WAL");
+	check(sqlite3_close(db) == SQLITE_OK, "close");
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	struct store *st;
+	struct err err;
+
+	if (n < 1 || n > CLIENTS_MAX) {
+		fprintf(stderr, "usage: mklogins FILE LOGINS\n");
+		return EX_USAGE;
+	}
+	if (store_open(argv[1], STORE_WRITE, &st, &err) == -1) {
+		fprintf(stderr, "mklogins: %s\n", err.text);
+		return EX_CANTCREAT;
+	}
+	store_close(&st);
+	fill(argv[1], (uint32_t)n);
+	return EX_OK;
+}
