@@ -23,6 +23,8 @@ enum {
 	FEW_ROWS = 256,
 	LINGER_MANY_MS = 1000,
 	GROUP_ROWS = 32768,
+	PIECE_MS = 5,
+	IDLE_MS = 1000,
 	PRUNE_EVERY_S = 60,
 	PRUNE_ROWS = 10000
 };
@@ -66,6 +68,7 @@ struct audit {
 	uint64_t lost_from, lost_to;
 	int64_t lost_at_ms;
 	bool urgent, stop, healthy;
+	bool lingering;		/* the writer looks by itself, soon */
 	uint64_t rows, transactions, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
@@ -308,101 +311,138 @@ prune(struct audit *a, struct err *err)
 	return 0;
 }
 
-/* probe: write something even if there is nothing to write, since an empty
- * transaction works on a full disk too. */
-static int
-write_group(struct audit *a, const struct audit_row *list,
-    uint64_t tallies[3][REASONS], bool probe, struct err *err)
-{
-	if (a->db == NULL)
-		return -1;
-	if (db_run(a->db, a->begin, "begin", err) == -1)
-		return -1;
-	for (; list != NULL; list = list->next)
-		if (insert_row(a, list, err) == -1)
-			goto fail;
-	if (write_tallies(a, tallies, probe, err) == -1 || prune(a, err) == -1 ||
-	    db_run(a->db, a->commit, "commit", err) == -1)
-		goto fail;
-	return 0;
-fail:
-	if (!sqlite3_get_autocommit(a->db))
-		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
-	return -1;
-}
+/* One transaction in the making. */
+struct group {
+	bool open;
+	bool good;
+	bool probe;		/* the one before it failed */
+	size_t n;		/* rows of it, inserted or lost */
+	uint64_t first, ticket;	/* of them */
+	int64_t began_ms;
+	uint64_t tallies[3][REASONS];
+	struct err err;
+};
 
-/* With mtx held: wait for more rows, unless there is a reason to go on. */
 static void
-linger(struct audit *a, int ms)
+fail_group(struct audit *a, struct group *g)
 {
-	struct timespec until;
-	int rc = 0;
-
-	clock_deadline(ms, &until);
-	while (rc == 0 && a->head != NULL && !a->urgent && !a->stop &&
-	    a->queued < GROUP_ROWS &&
-	    a->queued * 2 < (uint64_t)a->opt.queue)
-		rc = pthread_cond_timedwait(&a->work, &a->mtx, &until);
+	g->good = false;
+	if (a->db != NULL && !sqlite3_get_autocommit(a->db))
+		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-/* Wait for rows, a little longer for company, and take them all. Returns
- * false when there is nothing left and the end has come. */
+static bool file_replaced(const struct audit *a);
+static void close_db(struct audit *a);
+static int open_db(struct audit *a, struct err *err);
+
+static void
+begin_group(struct audit *a, struct group *g)
+{
+	g->open = g->good = true;
+	g->n = 0;
+	g->began_ms = clock_monotonic_ms();
+	/* a failure may have been a file that was since replaced */
+	if (g->probe || file_replaced(a)) {
+		close_db(a);
+		(void)open_db(a, &g->err);
+	}
+	if (a->db == NULL || db_run(a->db, a->begin, "begin", &g->err) == -1)
+		fail_group(a, g);
+}
+
+/* Insert and log the rows of list. */
+static void
+insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
+{
+	for (const struct audit_row *r = list; r != NULL; r = r->next) {
+		g->n++;
+		if (g->good && insert_row(a, r, &g->err) == -1)
+			fail_group(a, g);
+		if (!r->local)
+			log_row(a, r);
+	}
+	if (list != NULL && a->opt.log_flush != NULL)
+		a->opt.log_flush();
+}
+
+/* With mtx held: is it time to write what the group has? */
 static bool
-take_group(struct audit *a, struct audit_row **list,
-    uint64_t tallies[3][REASONS], uint64_t *first, uint64_t *ticket)
+group_due(const struct audit *a, const struct group *g)
+{
+	int64_t age_ms = clock_monotonic_ms() - g->began_ms;
+
+	return a->urgent || a->stop || !g->good || a->queued >= GROUP_ROWS ||
+	    a->queued * 2 >= (uint64_t)a->opt.queue ||
+	    age_ms >= (g->n > FEW_ROWS ? LINGER_MANY_MS : LINGER_MS);
+}
+
+/* Wait for rows, or for the time to commit those of the open group. Rows are
+ * inserted in small pieces as they come: done all at once, a second's worth
+ * would keep a processor from the sessions for a tenth of it.
+ * Returns false when the end has come and nothing is left. */
+static bool
+take_piece(struct audit *a, struct group *g, struct audit_row **list,
+    bool *commit)
 {
 	struct timespec until;
 	bool counted = false;
 
 	(void)pthread_mutex_lock(&a->mtx);
-	while (a->head == NULL && !a->stop)
-		if (clock_deadline(1000, &until), pthread_cond_timedwait(
-		    &a->work, &a->mtx, &until) == ETIMEDOUT)
-			break;	/* tallies want to be written now and then */
-	linger(a, LINGER_MS);
-	if (a->queued > FEW_ROWS)
-		linger(a, LINGER_MANY_MS - LINGER_MS);
+	clock_deadline(g->open ? PIECE_MS : IDLE_MS, &until);
+	a->lingering = g->open;
+	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))
+		if (pthread_cond_timedwait(&a->work, &a->mtx, &until) ==
+		    ETIMEDOUT || (g->open && group_due(a, g)))
+			break;
+	a->lingering = false;
+	if (!g->open) {
+		g->first = a->taken + 1;
+		g->began_ms = clock_monotonic_ms();
+		g->good = true;
+		g->n = 0;
+	}
 	*list = a->head;
 	a->head = NULL;
 	a->tail = &a->head;
-	*first = a->taken + 1;
-	*ticket = a->taken = a->submitted;
-	a->urgent = false;
-	for (int c = 0; c < 3; c++)
-		for (int r = 0; r < REASONS; r++) {
-			tallies[c][r] = a->local[c][r];
-			counted |= tallies[c][r] != 0;
-			a->local[c][r] = 0;
-		}
-	bool more = *list != NULL || counted || !a->stop;
+	g->ticket = a->taken = a->submitted;
+	/* an idle round prunes, counts, and probes what failed */
+	*commit = *list == NULL && !g->open ? true : group_due(a, g);
+	if (*commit) {
+		a->urgent = false;
+		memcpy(g->tallies, a->local, sizeof(g->tallies));
+		memset(a->local, 0, sizeof(a->local));
+		for (int c = 0; c < 3; c++)
+			for (int r = 0; r < REASONS; r++)
+				counted |= g->tallies[c][r] != 0;
+	}
+	bool more = *list != NULL || g->open || counted || !a->stop;
 
 	(void)pthread_mutex_unlock(&a->mtx);
 	return more;
 }
 
 static void
-settle(struct audit *a, uint64_t first, uint64_t ticket, size_t n,
-    uint64_t tallies[3][REASONS], bool good)
+settle(struct audit *a, const struct group *g)
 {
 	(void)pthread_mutex_lock(&a->mtx);
-	for (int c = 0; !good && c < 3; c++)
+	for (int c = 0; !g->good && c < 3; c++)
 		for (int r = 0; r < REASONS; r++)
-			a->local[c][r] += tallies[c][r];
-	a->queued -= n;
-	a->durable = ticket;
-	if (good) {
-		a->rows += n;
-		a->transactions++;
-	} else if (n > 0) {
-		a->lost += n;
-		a->lost_unsaid += n;
+			a->local[c][r] += g->tallies[c][r];
+	a->queued -= g->n;
+	a->durable = g->ticket;
+	if (g->good) {
+		a->rows += g->n;
+		a->transactions += g->n > 0;
+	} else if (g->n > 0) {
+		a->lost += g->n;
+		a->lost_unsaid += g->n;
 		if (a->lost_to == 0 ||
 		    clock_monotonic_ms() - a->lost_at_ms > 60000)
-			a->lost_from = first;
-		a->lost_to = ticket;
+			a->lost_from = g->first;
+		a->lost_to = g->ticket;
 		a->lost_at_ms = clock_monotonic_ms();
 	}
-	a->healthy = good;
+	a->healthy = g->good;
 	(void)pthread_cond_broadcast(&a->done);
 	(void)pthread_mutex_unlock(&a->mtx);
 	if (a->opt.committed != NULL)
@@ -438,9 +478,6 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 	a->opt.log_state(good, text);
 }
 
-static void close_db(struct audit *a);
-static int open_db(struct audit *a, struct err *err);
-
 /* Was the file removed or replaced under us? Rows would go nowhere. */
 static bool
 file_replaced(const struct audit *a)
@@ -451,43 +488,37 @@ file_replaced(const struct audit *a)
 	    st.st_dev != a->dev || st.st_ino != a->ino);
 }
 
+static void
+end_group(struct audit *a, struct group *g)
+{
+	bool was_good = !g->probe;
+
+	/* an empty transaction works on a full disk too: a probe writes */
+	if (g->good && (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
+	    prune(a, &g->err) == -1 ||
+	    db_run(a->db, a->commit, "commit", &g->err) == -1))
+		fail_group(a, g);
+	settle(a, g);
+	say_state(a, g->good, was_good, &g->err);
+	g->open = false;
+	g->probe = !g->good;
+}
+
 static void *
 writer(void *arg)
 {
+	struct group g = { .open = false };
 	struct audit *a = arg;
 	struct audit_row *list;
-	uint64_t tallies[3][REASONS], first, ticket;
-	bool was_good = true;
+	bool commit;
 
-	while (take_group(a, &list, tallies, &first, &ticket)) {
-		struct err err = { .text = "" };
-		size_t n = 0;
-		bool idle = list == NULL;
-
-		for (const struct audit_row *r = list; r != NULL; r = r->next)
-			n++;
-		/* a failure may have been a file that was since replaced */
-		if (!was_good || file_replaced(a)) {
-			close_db(a);
-			(void)open_db(a, &err);
-		}
-		bool good = write_group(a, list, tallies, !was_good, &err) ==
-		    0;
-
-		/* idle rounds prune, count and probe, and say nothing */
-		if (!idle || !good || !was_good) {
-			settle(a, first, ticket, n, tallies, good);
-			say_state(a, good, was_good, &err);
-		}
-		was_good = good;
-		if (good)
-			for (const struct audit_row *r = list; r != NULL;
-			    r = r->next)
-				if (!r->local)
-					log_row(a, r);
-		if (a->opt.log_flush != NULL)
-			a->opt.log_flush();
+	while (take_piece(a, &g, &list, &commit)) {
+		if (!g.open)
+			begin_group(a, &g);
+		insert_rows(a, &g, list);
 		audit_row_free(list);
+		if (commit || !g.good)
+			end_group(a, &g);
 	}
 	return NULL;
 }
@@ -622,9 +653,8 @@ audit_submit(struct audit *a, struct audit_row *list, bool urgent)
 	(void)pthread_mutex_lock(&a->mtx);
 	if (!a->stop && a->queued + list->n <= (uint64_t)a->opt.queue) {
 		struct audit_row *last = list->last;
-		bool wake = a->head == NULL || (urgent && !a->urgent) ||
-		    (a->queued < GROUP_ROWS &&
-		    a->queued + list->n >= GROUP_ROWS);
+		bool wake = (a->head == NULL && !a->lingering) ||
+		    (urgent && !a->urgent);
 
 		a->queued += list->n;
 		*a->tail = list;

@@ -1,0 +1,360 @@
+/* status, health - is everything alive? For people, and for monitoring. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "err.h"
+#include "out.h"
+#include "probe.h"
+#include "stats.h"
+
+/* Nagios plug-in convention */
+enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
+
+enum { CHECKS_MAX = 24, RECENT_S = 600 };
+
+static const struct ctl_option options[] = {
+	{ "json", NULL, "a JSON object" },
+	{ 0 }
+};
+
+struct check {
+	char what[200];
+	char words[ERR_TEXT_MAX + 200];
+	enum level level;
+};
+
+struct status {
+	struct ctl *ctl;
+	struct check check[CHECKS_MAX];
+	int n;
+	enum level worst;
+	int64_t per_minute;	/* decisions of the last minute */
+	int64_t lag_s;		/* of the slowest source; -1: not known */
+};
+
+static void
+add(struct status *s, enum level level, const char *what, const char *words)
+{
+	if (s->n == CHECKS_MAX)
+		return;
+	struct check *c = &s->check[s->n++];
+
+	c->level = level;
+	(void)snprintf(c->what, sizeof(c->what), "%s", what);
+	(void)snprintf(c->words, sizeof(c->words), "%s", words);
+	if (level > s->worst)
+		s->worst = level;
+}
+
+static void
+add_probe(struct status *s, const char *what, const char *listen,
+    const struct probe *p)
+{
+	char text[600];
+
+	if (p->result == PROBE_NOT_SET)
+		return;
+	(void)snprintf(text, sizeof(text), "%.180s: %s", listen, p->words);
+	add(s, p->result == PROBE_BAD ? LEVEL_CRITICAL : LEVEL_OK, what,
+	    text);
+}
+
+static bool
+take_source(void *arg, const struct store_source *src)
+{
+	struct status *s = arg;
+	int64_t now = s->ctl->now, lag = now - src->read_at;
+	int64_t grace = s->ctl->cfg->relay.collector_grace_s;
+	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[300];
+
+	if (lag > s->lag_s)
+		s->lag_s = lag;
+	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
+	(void)snprintf(text, sizeof(text), "read to its end %s, newest line "
+	    "%s", time_relative(src->read_at, now, read), src->line_at == 0 ?
+	    "none yet" : time_relative(src->line_at, now, line));
+	add(s, grace > 0 && lag > grace ? LEVEL_CRITICAL : LEVEL_OK, what,
+	    text);
+	return true;
+}
+
+/* Per source and server: what became of its lines. Rows come by source and
+ * server; a server's line is said when the next one begins. */
+struct counts {
+	struct status *s;
+	char source[512], server[64], sample[200];
+	int64_t lines, logins, login_at, first_at;
+	int64_t silent, unknown;	/* lines since the newest login */
+};
+
+static void
+say_counts(struct counts *c)
+{
+	char when[TIME_TEXT_MAX], what[200], text[700];
+
+	if (c->server[0] == '\0')
+		return;
+	int64_t heard_at = c->login_at > c->first_at ? c->login_at :
+	    c->first_at;
+	/* as the collector's own alarm */
+	bool changed = c->s->ctl->now - heard_at >= STATS_SILENT_S &&
+	    (c->silent >= STATS_SILENT_LINES ||
+	    c->unknown >= STATS_SILENT_UNKNOWN);
+
+	(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
+	    c->server, c->source);
+	(void)snprintf(text, sizeof(text), "%" PRId64 " lines, %" PRId64
+	    " logins, the last %s%s%s%.190s", c->lines, c->logins,
+	    c->login_at == 0 ? "never" : time_relative(c->login_at,
+	    c->s->ctl->now, when), changed ? ": format changed?" : "",
+	    c->unknown > 0 && c->sample[0] != '\0' ? "; not understood: " :
+	    "", c->unknown > 0 ? c->sample : "");
+	add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
+}
+
+static bool
+take_count(void *arg, const struct store_count *row)
+{
+	struct counts *c = arg;
+
+	if (strcmp(c->source, row->source) != 0 ||
+	    strcmp(c->server, row->server) != 0) {
+		say_counts(c);
+		*c = (struct counts){ .s = c->s };
+		(void)snprintf(c->source, sizeof(c->source), "%s",
+		    row->source);
+		(void)snprintf(c->server, sizeof(c->server), "%s",
+		    row->server);
+	}
+	c->lines += row->lines;
+	c->silent += row->since_login;
+	if (c->first_at == 0 || row->first_at < c->first_at)
+		c->first_at = row->first_at;
+	if (strcmp(row->reason, "login") == 0) {
+		c->logins += row->lines;
+		c->login_at = row->last_at;
+	}
+	if (strcmp(row->reason, "unknown-shape") == 0) {
+		c->unknown += row->since_login;
+		(void)snprintf(c->sample, sizeof(c->sample), "%s",
+		    row->sample);
+	}
+	return true;
+}
+
+static void
+size_of(const char *path, char *buf, size_t size)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		buf[0] = '\0';
+	else
+		(void)snprintf(buf, size, ", %" PRId64 " MB",
+		    (int64_t)st.st_size >> 20);
+}
+
+static void
+check_logins(struct status *s)
+{
+	const char *path = s->ctl->cfg->logins.database;
+	char text[ERR_TEXT_MAX + 200], size[40];
+	struct store *st;
+	struct err err;
+	int before;
+
+	if (store_open(path, STORE_READ, &st, &err) == -1) {
+		(void)ctl_database_reason(path, "login table", STORE_READ,
+		    &err, text, sizeof(text));
+		add(s, LEVEL_CRITICAL, "login table", text);
+		return;
+	}
+	size_of(path, size, sizeof(size));
+	(void)snprintf(text, sizeof(text), "%.400s%s", path, size);
+	add(s, LEVEL_OK, "login table", text);
+	before = s->n;
+	if (store_each_source(st, take_source, s, &err) == -1)
+		add(s, LEVEL_CRITICAL, "collector", err.text);
+	else if (s->n == before)
+		add(s, LEVEL_CRITICAL, "collector", "popgate-collector has "
+		    "never read a log");
+	struct counts counts = { .s = s };
+
+	if (store_each_count(st, take_count, &counts, &err) == 0)
+		say_counts(&counts);
+	store_close(&st);
+}
+
+struct recent {
+	int64_t minute, unavailable;
+};
+
+static bool
+take_recent(void *arg, const struct audit_group *g)
+{
+	struct recent *r = arg;
+
+	if (strcmp(g->key, "store-unavailable") == 0 ||
+	    strcmp(g->key, "audit-unavailable") == 0)
+		r->unavailable += g->recipients;
+	r->minute += g->recipients;
+	return true;
+}
+
+static void
+check_audit(struct status *s)
+{
+	const char *path = s->ctl->cfg->audit.database;
+	char text[ERR_TEXT_MAX + 200], size[40];
+	struct audit_group_query q = {
+		.by = AUDIT_BY_REASON,
+		.since_ms = (s->ctl->now - RECENT_S) * 1000
+	};
+	struct recent recent = { 0 }, minute = { 0 };
+	struct audit_reader *r;
+	struct err err;
+
+	if (audit_open_reader(path, &r, &err) == -1) {
+		(void)ctl_database_reason(path, "record of decisions",
+		    STORE_READ, &err, text, sizeof(text));
+		add(s, LEVEL_CRITICAL, "decisions", text);
+		return;
+	}
+	if (audit_each_group(r, &q, take_recent, &recent, &err) == -1) {
+		add(s, LEVEL_CRITICAL, "decisions", err.text);
+		audit_close_reader(&r);
+		return;
+	}
+	q.since_ms = (s->ctl->now - 60) * 1000;
+	(void)audit_each_group(r, &q, take_recent, &minute, NULL);
+	s->per_minute = minute.minute;
+	size_of(path, size, sizeof(size));
+	(void)snprintf(text, sizeof(text), "%.400s%s, %" PRId64 " relays "
+	    "decided in the last minute", path, size, minute.minute);
+	add(s, LEVEL_OK, "decisions", text);
+	if (recent.unavailable > 0) {
+		(void)snprintf(text, sizeof(text), "%" PRId64 " recipients "
+		    "were put off in the last 10 min because a database "
+		    "failed", recent.unavailable);
+		add(s, LEVEL_WARNING, "databases", text);
+	}
+	audit_close_reader(&r);
+}
+
+static int
+gather(struct ctl *ctl, struct status *s)
+{
+	struct probe p;
+	int rc = ctl_config(ctl);
+
+	if (rc != 0)
+		return rc;
+	*s = (struct status){ .ctl = ctl, .lag_s = -1 };
+	probe_listening(ctl->cfg->milter.listen, &p);
+	add_probe(s, "milter", ctl->cfg->milter.listen, &p);
+	probe_policy(ctl->cfg->permit.policy, &p);
+	add_probe(s, "policy channel", ctl->cfg->permit.policy, &p);
+	probe_listening(ctl->cfg->permit.socketmap, &p);
+	add_probe(s, "socketmap channel", ctl->cfg->permit.socketmap, &p);
+	check_logins(s);
+	check_audit(s);
+	if (ctl->cfg->relay.mode == RELAY_MONITOR)
+		add(s, LEVEL_WARNING, "mode", "relay.mode is \"monitor\": "
+		    "nothing is refused");
+	return 0;
+}
+
+static const char *const level_names[] = { "OK", "WARNING", "CRITICAL" };
+
+static void
+print_json(const struct status *s)
+{
+	struct json j = { .to = stdout };
+
+	json_open(&j, NULL, '{');
+	json_text(&j, "state", level_names[s->worst]);
+	json_number(&j, "lag_s", s->lag_s);
+	json_number(&j, "decisions_per_minute", s->per_minute);
+	json_open(&j, "checks", '[');
+	for (int i = 0; i < s->n; i++) {
+		json_open(&j, NULL, '{');
+		json_text(&j, "what", s->check[i].what);
+		json_text(&j, "state", level_names[s->check[i].level]);
+		json_text(&j, "words", s->check[i].words);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_close(&j, '}');
+	json_line(&j);
+}
+
+static int
+run_status(struct ctl *ctl, const struct ctl_args *args)
+{
+	static struct status s;
+	int rc = gather(ctl, &s);
+
+	if (rc != 0)
+		return rc;
+	if (args->opt[0] != NULL) {
+		print_json(&s);
+		return 0;
+	}
+	for (int i = 0; i < s.n; i++) {
+		(void)printf("%-8s  ", level_names[s.check[i].level]);
+		out_text(s.check[i].what);
+		(void)fputs(": ", stdout);
+		out_text(s.check[i].words);
+		(void)putchar('\n');
+	}
+	return 0;
+}
+
+static int
+run_health(struct ctl *ctl, const struct ctl_args *args)
+{
+	static struct status s;
+	bool said = false;
+
+	/* a monitor takes other exit statuses for its own trouble */
+	if (gather(ctl, &s) != 0) {
+		(void)puts("POPGATE UNKNOWN - the configuration is not good");
+		return 3;
+	}
+	if (args->opt[0] != NULL) {
+		print_json(&s);
+		return (int)s.worst;
+	}
+	(void)printf("POPGATE %s - ", level_names[s.worst]);
+	for (int i = 0; i < s.n; i++) {
+		if (s.check[i].level == LEVEL_OK)
+			continue;
+		(void)fputs(said ? "; " : "", stdout);
+		said = true;
+		out_text(s.check[i].what);
+		(void)fputs(": ", stdout);
+		out_text(s.check[i].words);
+	}
+	(void)printf("%s|lag=%" PRId64 "s decisions=%" PRId64 "\n",
+	    said ? " " : "all is well ", s.lag_s < 0 ? 0 : s.lag_s,
+	    s.per_minute);
+	return (int)s.worst;
+}
+
+const struct command cmd_status = {
+	.name = "status", .args = "[--json]",
+	.summary = "are the daemons alive, the logs read, the databases "
+	    "good?",
+	.options = options, .min = 0, .max = 0, .run = run_status
+};
+
+const struct command cmd_health = {
+	.name = "health", .args = "[--json]",
+	.summary = "the same in a line, for monitoring",
+	.help = "Exit status as of a Nagios plug-in: 0 good, 1 warning, 2 "
+	    "critical, 3 unknown.\n",
+	.options = options, .min = 0, .max = 0, .run = run_health
+};

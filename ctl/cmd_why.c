@@ -1,0 +1,678 @@
+/* why - may it relay, and why: the question this program is for. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "near.h"
+#include "out.h"
+#include "record.h"
+#include "verdict.h"
+
+enum { OPT_EVENTS, OPT_DECISIONS, OPT_JSON };
+
+enum { EVENTS_DEFAULT = 3, DECISIONS_DEFAULT = 5 };
+
+/* Decisions of one client that are counted; more are "at least". */
+enum { COUNT_MAX = 5000 };
+
+static const struct ctl_option options[] = {
+	[OPT_EVENTS] = { "events", "N", "log lines to show (3)" },
+	[OPT_DECISIONS] = { "decisions", "N", "decisions to show of each kind "
+	    "(5)" },
+	[OPT_JSON] = { "json", NULL, "a JSON object" },
+	{ 0 }
+};
+
+struct why {
+	struct ctl *ctl;
+	struct store *st;	/* NULL: can't be read */
+	struct err store_err;
+	struct audit_reader *audit;	/* NULL: can't be read */
+	char audit_why[ERR_TEXT_MAX + 200];
+	int64_t events, decisions;
+	struct json *json;
+	int rc;
+};
+
+/* --- logins and evidence --- */
+
+struct logins {
+	struct why *w;
+	struct table *table;
+	char (*client)[NETWORK_TEXT_MAX];	/* distinct, for evidence */
+	size_t n;
+	int64_t users, active_users;	/* or clients, of a user */
+	bool clients;		/* show the client's column */
+};
+
+static bool
+remember_client(struct logins *l, const char *client)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->client[i], client) == 0)
+			return true;
+	if (l->n == 64)
+		return true;	/* evidence of that many is enough */
+	void *v = reallocarray(l->client, l->n + 1, sizeof(*l->client));
+
+	if (v == NULL)
+		return false;
+	l->client = v;
+	(void)snprintf(l->client[l->n++], NETWORK_TEXT_MAX, "%s", client);
+	return true;
+}
+
+static void
+login_json(struct json *j, const struct store_row *row, int64_t now)
+{
+	json_open(j, NULL, '{');
+	json_text(j, "client", row->client);
+	json_text(j, "user", row->user);
+	json_text(j, "service", row->service);
+	json_text(j, "server", row->server);
+	json_time(j, "first_at", row->first_at);
+	json_time(j, "last_at", row->last_at);
+	json_time(j, "expires_at", row->expires_at);
+	json_bool(j, "active", row->expires_at > now);
+	json_number(j, "count", row->count);
+	json_close(j, '}');
+}
+
+static bool
+take_login(void *arg, const struct store_row *row)
+{
+	struct logins *l = arg;
+	int64_t now = l->w->ctl->now;
+	char buf[TIME_TEXT_MAX];
+
+	l->users++;
+	l->active_users += row->expires_at > now;
+	if (!remember_client(l, row->client))
+		return false;
+	if (l->w->json != NULL) {
+		login_json(l->w->json, row, now);
+		return true;
+	}
+	table_cell(l->table, l->clients ? row->client :
+	    *row->user == '\0' ? "(nobody)" : row->user);
+	table_cell(l->table, row->service);
+	table_cell(l->table, row->server);
+	table_number(l->table, row->count);
+	table_cell(l->table, time_both(row->last_at, now, buf));
+	table_cell(l->table, time_both(row->expires_at, now, buf));
+	if (!l->clients)
+		table_cell(l->table, row->client);
+	return true;
+}
+
+struct events {
+	struct why *w;
+	const char *user;	/* only of this user; NULL: all */
+	int64_t shown;
+};
+
+static void
+print_event(const struct why *w, const struct store_event *e)
+{
+	char buf[TIME_TEXT_MAX];
+
+	(void)printf("  %s  ", time_both(e->at, w->ctl->now, buf));
+	out_text(*e->user == '\0' ? "(nobody)" : e->user);
+	(void)printf("  %s %s\n", e->service, e->server);
+	(void)fputs("    ", stdout);
+	out_text(e->source);
+	if (strcmp(e->source, "popgatectl") != 0)
+		(void)printf(" at byte %" PRId64, e->position);
+	(void)fputs(":\n    ", stdout);
+	out_text(e->line);
+	(void)putchar('\n');
+}
+
+static bool
+take_event(void *arg, const struct store_event *e)
+{
+	struct events *ev = arg;
+	struct json *j = ev->w->json;
+
+	if (ev->user != NULL && strcmp(ev->user, e->user) != 0)
+		return true;
+	if (ev->shown++ >= ev->w->events)
+		return false;
+	if (j == NULL) {
+		if (ev->shown == 1)
+			(void)puts("\nEvidence, newest first:");
+		print_event(ev->w, e);
+		return true;
+	}
+	json_open(j, NULL, '{');
+	json_time(j, "at", e->at);
+	json_text(j, "client", e->client);
+	json_text(j, "user", e->user);
+	json_text(j, "service", e->service);
+	json_text(j, "server", e->server);
+	json_text(j, "source", e->source);
+	json_number(j, "position", e->position);
+	json_text(j, "line", e->line);
+	json_close(j, '}');
+	return true;
+}
+
+/* client and user: one of them is NULL. */
+static void
+show_logins(struct why *w, const struct addr *client, const char *network,
+    const char *user)
+{
+	static const char *const heads[] = {
+		"USER", "SERVICE", "SERVER", "LOGINS", "LAST LOGIN",
+		"EXPIRES", "CLIENT"
+	};
+	static const char *const user_heads[] = {
+		"CLIENT", "SERVICE", "SERVER", "LOGINS", "LAST LOGIN",
+		"EXPIRES"
+	};
+	struct logins l = { .w = w, .clients = user != NULL };
+	struct events ev = { .w = w, .user = user };
+	struct err err;
+	int rc;
+
+	if (w->st == NULL)
+		return;
+	if (w->json != NULL)
+		json_open(w->json, "logins", '[');
+	else
+		(void)puts("\nLogins:");
+	l.table = table_new(l.clients ? user_heads : heads,
+	    l.clients ? 6 : 7);
+	table_indent(l.table, 2);
+	rc = client != NULL ? store_each_match(w->st, client,
+	    (uint8_t)w->ctl->cfg->relay.ipv6_prefix, take_login, &l, &err) :
+	    store_each_row(w->st, network, user, INT64_MIN, take_login, &l,
+	    &err);
+	int64_t rows = table_end(l.table);
+
+	if (w->json != NULL)
+		json_close(w->json, ']');
+	else if (rows == 0)
+		(void)puts("  none in the table");
+	if (w->json == NULL && l.clients && rows > 0)
+		(void)printf("  a login counts now from %" PRId64 " of %"
+		    PRId64 " addresses\n", l.active_users, l.users);
+	if (l.active_users > 1 && w->json == NULL && !l.clients)
+		(void)printf("  %" PRId64 " users logged in from there: a "
+		    "relayed message is by one of %" PRId64 ",\n  only its "
+		    "sender and the server's log can say by which\n",
+		    l.active_users, l.active_users);
+	if (w->json != NULL)
+		json_open(w->json, "evidence", '[');
+	/* history outlives its row: after 'delete', and when pruned */
+	if (rc == 0 && client != NULL) {
+		char text[ADDR_TEXT_MAX];
+
+		if (!remember_client(&l, addr_format(client, text)))
+			rc = ctl_fail(w->ctl, EX_OSERR, "out of memory");
+	}
+	for (size_t i = 0; i < l.n && rc == 0; i++)
+		rc = store_each_event(w->st, l.client[i], user != NULL ?
+		    1000 : (int)w->events, take_event, &ev, &err);
+	if (w->json != NULL)
+		json_close(w->json, ']');
+	else if (rows > 0 && ev.shown == 0 && w->events > 0)
+		(void)puts("\nEvidence: none is kept any more "
+		    "(logins.keep).");
+	if (rc == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	free(l.client);
+}
+
+/* --- denies --- */
+
+static bool
+take_deny(void *arg, const struct store_deny *d)
+{
+	struct why *w = arg;
+	char when[TIME_TEXT_MAX];
+
+	if (w->json != NULL) {
+		json_open(w->json, NULL, '{');
+		json_text(w->json, "subject", d->subject);
+		json_text(w->json, "kind", d->is_user ? "user" : "client");
+		json_time(w->json, "created_at", d->created_at);
+		json_time(w->json, "expires_at", d->expires_at);
+		json_text(w->json, "reason", d->reason);
+		json_close(w->json, '}');
+		return true;
+	}
+	(void)printf("Denied: %s ", d->is_user ? "user" : "client");
+	out_text(d->subject);
+	(void)printf(" since %s, ", time_both(d->created_at, w->ctl->now,
+	    when));
+	(void)printf("until %s: ", d->expires_at >= STORE_FOREVER ?
+	    "'popgatectl undeny'" : time_both(d->expires_at, w->ctl->now,
+	    when));
+	out_text(d->reason);
+	(void)putchar('\n');
+	return true;
+}
+
+static void
+show_denies(struct why *w, const struct addr *client, const char *user)
+{
+	struct err err;
+
+	if (w->st == NULL)
+		return;
+	if (w->json != NULL)
+		json_open(w->json, "denied", '[');
+	if (store_each_deny(w->st, client, user, w->ctl->now, take_deny, w,
+	    &err) == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	if (w->json != NULL)
+		json_close(w->json, ']');
+}
+
+/* --- decisions --- */
+
+struct counted {
+	struct why *w;
+	const char *verdict;
+	int64_t n, messages, last_ms, shown;
+	char last_session[64], last_id[64];
+	struct audit_filter filter;
+};
+
+static bool
+count_decision(void *arg, const struct audit_record *rec)
+{
+	struct counted *c = arg;
+	const char *id = rec->queue_id == NULL ? "" : rec->queue_id;
+
+	if (c->n++ == 0)
+		c->last_ms = rec->at_ms;
+	if (strcmp(c->last_session, rec->session) != 0 ||
+	    strcmp(c->last_id, id) != 0) {
+		c->messages++;
+		(void)snprintf(c->last_session, sizeof(c->last_session),
+		    "%s", rec->session);
+		(void)snprintf(c->last_id, sizeof(c->last_id), "%s", id);
+	}
+	return true;
+}
+
+static bool
+show_decision(void *arg, const struct audit_record *rec)
+{
+	struct counted *c = arg;
+
+	if (c->w->json != NULL) {
+		json_open(c->w->json, NULL, '{');
+		json_time(c->w->json, "at", rec->at_ms / 1000);
+		json_text(c->w->json, "reason", rec->reason);
+		json_text(c->w->json, "client", rec->client);
+		json_text(c->w->json, "sender", rec->sender);
+		json_text(c->w->json, "recipient", rec->recipient);
+		json_text(c->w->json, "user", record_user(rec));
+		json_text(c->w->json, "queue_id", rec->queue_id);
+		json_text(c->w->json, "reply", rec->reply);
+		json_close(c->w->json, '}');
+		return true;
+	}
+	record_print(rec, 2);
+	if (rec->reply != NULL && *rec->reply != '\0' && c->shown++ == 0) {
+		(void)fputs("    told: ", stdout);
+		out_text(rec->reply);
+		(void)putchar('\n');
+	}
+	return true;
+}
+
+static void
+show_kind(struct why *w, const char *verdict, const char *title,
+    const struct audit_filter *base)
+{
+	struct counted c = { .w = w, .verdict = verdict };
+	char when[TIME_TEXT_MAX];
+	struct err err;
+
+	c.filter = *base;
+	c.filter.verdict = verdict;
+	c.filter.newest_first = true;
+	c.filter.limit = COUNT_MAX;
+	if (audit_each(w->audit, &c.filter, count_decision, &c, &err) == -1) {
+		w->rc = ctl_fail_err(w->ctl, &err);
+		return;
+	}
+	if (w->json != NULL) {
+		json_open(w->json, verdict, '{');
+		json_number(w->json, "recipients", c.n);
+		json_bool(w->json, "at_least", c.n == COUNT_MAX);
+		json_time(w->json, "last_at", c.last_ms / 1000);
+		json_open(w->json, "newest", '[');
+	} else if (c.n > 0) {
+		(void)printf("\n%s: %s%" PRId64 " %s in %" PRId64 " %s, the "
+		    "last %s\n", title, c.n == COUNT_MAX ? "at least " : "",
+		    c.n, c.n == 1 ? "recipient" : "recipients", c.messages,
+		    c.messages == 1 ? "message" : "messages",
+		    time_relative(c.last_ms / 1000, w->ctl->now, when));
+	}
+	c.filter.limit = w->decisions;
+	if (c.n > 0 && w->decisions > 0 && audit_each(w->audit, &c.filter,
+	    show_decision, &c, &err) == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	if (w->json != NULL) {
+		json_close(w->json, ']');
+		json_close(w->json, '}');
+	}
+}
+
+static void
+show_decisions(struct why *w, const struct audit_filter *base)
+{
+	if (w->audit == NULL) {
+		if (w->json == NULL)
+			(void)printf("\nDecisions: not known: %s\n",
+			    w->audit_why);
+		else
+			json_text(w->json, "decisions_error", w->audit_why);
+		return;
+	}
+	show_kind(w, "accept", "Accepted", base);
+	show_kind(w, "reject", "Refused", base);
+	show_kind(w, "tempfail", "Put off (4xx)", base);
+}
+
+/* --- an address --- */
+
+static void
+say_address(struct why *w, const struct verdict_question *q,
+    const struct verdict_answer *a)
+{
+	struct verdict_row rows[POLICY_ROWS_MAX];
+	char client[ADDR_TEXT_MAX], when[TIME_TEXT_MAX];
+	const struct decision *d = &a->decision;
+	int n = verdict_rows(w->ctl, q, a, rows);
+
+	addr_format(&q->client, client);
+	if (d->verdict != VERDICT_ACCEPT)
+		(void)printf("%s may not relay now%s.\n", client,
+		    d->verdict == VERDICT_TEMPFAIL ?
+		    " (it is asked to try again later)" : "");
+	else if (d->reason == REASON_RECENT_LOGIN &&
+	    d->expires_at < STORE_FOREVER)
+		(void)printf("%s may relay until %s.\n", client,
+		    time_both(d->expires_at, w->ctl->now, when));
+	else
+		(void)printf("%s may relay, without an end.\n", client);
+	(void)printf("Policy row %d, %s: %s.\n", d->rule,
+	    reason_name(d->reason), rows[n - 1].words);
+	if (d->verdict != VERDICT_ACCEPT)
+		(void)printf("It is told: %s %s %s\n", a->code, a->status,
+		    a->text);
+	if (w->ctl->cfg->relay.mode == RELAY_MONITOR)
+		(void)puts("relay.mode is monitor: popgate only records, the "
+		    "MTA decides alone.");
+	if (w->ctl->defaults)
+		(void)printf("By the built-in defaults: there is no %s.\n",
+		    w->ctl->config_path);
+}
+
+static void
+address_json(struct why *w, const struct verdict_question *q,
+    const struct verdict_answer *a)
+{
+	struct verdict_row rows[POLICY_ROWS_MAX];
+	char client[ADDR_TEXT_MAX];
+	int n = verdict_rows(w->ctl, q, a, rows);
+
+	json_text(w->json, "client", addr_format(&q->client, client));
+	json_bool(w->json, "may_relay",
+	    a->decision.verdict == VERDICT_ACCEPT);
+	json_text(w->json, "verdict", verdict_name(a->decision.verdict));
+	json_text(w->json, "reason", reason_name(a->decision.reason));
+	json_number(w->json, "rule", a->decision.rule);
+	json_text(w->json, "found", rows[n - 1].words);
+	json_time(w->json, "login_at", a->decision.login_at);
+	json_time(w->json, "expires_at", a->decision.expires_at);
+	json_text(w->json, "reply", *a->text == '\0' ? NULL : a->text);
+}
+
+static void
+why_address(struct why *w, const struct addr *addr)
+{
+	struct verdict_question q = { .client = *addr, .at = w->ctl->now };
+	char client[ADDR_TEXT_MAX];
+	struct audit_filter f = { .client = addr_format(addr, client) };
+	struct verdict_answer a;
+
+	verdict_ask(w->ctl, w->st, &w->store_err, NULL, &q, &a);
+	if (w->json != NULL)
+		address_json(w, &q, &a);
+	else
+		say_address(w, &q, &a);
+	show_denies(w, addr, NULL);
+	show_logins(w, addr, NULL, NULL);
+	if (a.decision.verdict != VERDICT_ACCEPT)
+		near_show(w->ctl, addr, &a, w->json);
+	show_decisions(w, &f);
+}
+
+/* A network that an admin entered. */
+static void
+why_network(struct why *w, const struct network *net)
+{
+	char text[NETWORK_TEXT_MAX];
+
+	network_format(net, text);
+	if (w->json != NULL)
+		json_text(w->json, "client", text);
+	else
+		(void)printf("%s is a network: entries of just that text. For "
+		    "one client, ask for its\naddress; for all in it: "
+		    "popgatectl list --client %s\n", text, text);
+	show_logins(w, NULL, text, NULL);
+}
+
+/* --- a user, a message --- */
+
+static void
+why_user(struct why *w, const char *user)
+{
+	struct audit_filter f = { .user = user };
+
+	if (w->json != NULL) {
+		json_text(w->json, "user", user);
+	} else {
+		(void)fputs("User ", stdout);
+		out_text(user);
+		(void)puts(":");
+	}
+	show_denies(w, NULL, user);
+	show_logins(w, NULL, NULL, user);
+	show_decisions(w, &f);
+}
+
+static bool
+show_message_row(void *arg, const struct audit_record *rec)
+{
+	struct counted *c = arg;
+	char buf[TIME_TEXT_MAX];
+
+	if (c->w->json != NULL)
+		return show_decision(arg, rec);
+	if (c->n++ == 0) {
+		(void)printf("Message %s, client %s (", rec->queue_id,
+		    rec->client);
+		out_text(rec->client_name);
+		(void)fputs(") HELO ", stdout);
+		out_text(rec->helo);
+		(void)fputs(", MTA ", stdout);
+		out_text(rec->mta);
+		(void)puts(":");
+	}
+	record_print(rec, 2);
+	(void)printf("    policy row %" PRId64 ", channel %s", rec->rule,
+	    rec->channel);
+	if (rec->login_at != 0)
+		(void)printf(", by the login of %s",
+		    time_local(rec->login_at, buf));
+	(void)putchar('\n');
+	return true;
+}
+
+/* Returns false when no decision has this queue id. */
+static bool
+why_message(struct why *w, const char *id)
+{
+	struct counted c = { .w = w };
+	struct audit_filter f = { .queue_id = id };
+	int64_t found = 0;
+	struct err err;
+
+	if (w->audit == NULL)
+		return false;
+	f.limit = 1;
+	if (audit_each(w->audit, &f, count_decision, &c, &err) == -1) {
+		w->rc = ctl_fail_err(w->ctl, &err);
+		return true;
+	}
+	found = c.n;
+	if (found == 0)
+		return false;
+	c = (struct counted){ .w = w };
+	f.limit = 0;
+	if (w->json != NULL) {
+		json_text(w->json, "queue_id", id);
+		json_open(w->json, "decisions", '[');
+	}
+	if (audit_each(w->audit, &f, show_message_row, &c, &err) == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	if (w->json != NULL)
+		json_close(w->json, ']');
+	else
+		(void)puts("Say 'popgatectl why ADDRESS' for what that "
+		    "client may do now.");
+	return true;
+}
+
+static bool
+note_any(void *arg, const struct store_row *row)
+{
+	(void)row;
+	*(bool *)arg = true;
+	return false;
+}
+
+static bool
+note_any_record(void *arg, const struct audit_record *rec)
+{
+	(void)rec;
+	*(bool *)arg = true;
+	return false;
+}
+
+static bool
+user_known(struct why *w, const char *user)
+{
+	struct audit_filter f = { .user = user, .limit = 1 };
+	bool known = false;
+
+	if (w->st != NULL)
+		(void)store_each_row(w->st, NULL, user, INT64_MIN, note_any,
+		    &known, NULL);
+	if (!known && w->audit != NULL)
+		(void)audit_each(w->audit, &f, note_any_record, &known, NULL);
+	return known;
+}
+
+static void
+why_any(struct why *w, const char *text)
+{
+	struct network net;
+	struct addr addr;
+
+	if (addr_parse_loose(text, &addr))
+		why_address(w, &addr);
+	else if (network_parse(text, &net))
+		why_network(w, &net);
+	else if (!why_message(w, text) && w->rc == 0) {
+		if (user_known(w, text))
+			why_user(w, text);
+		else
+			w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is no IP "
+			    "address, and neither a user nor a queue id that "
+			    "is recorded", text);
+	}
+}
+
+static int
+open_databases(struct why *w)
+{
+	const struct config *cfg = w->ctl->cfg;
+	char text[ERR_TEXT_MAX + 200];
+	int rc = 0, rc2;
+	struct err err;
+
+	if (store_open(cfg->logins.database, STORE_READ, &w->st,
+	    &w->store_err) == -1) {
+		rc = ctl_database_reason(cfg->logins.database, "login table",
+		    STORE_READ, &w->store_err, text, sizeof(text));
+		(void)ctl_fail(w->ctl, 0, "%s", text);
+		err_set(&w->store_err, w->store_err.code, "%.500s", text);
+	}
+	if (audit_open_reader(cfg->audit.database, &w->audit, &err) == -1) {
+		rc2 = ctl_database_reason(cfg->audit.database,
+		    "record of decisions", STORE_READ, &err, w->audit_why,
+		    sizeof(w->audit_why));
+		/* a gate that never decided anything is no failure */
+		if (rc == 0 && rc2 != EX_NOINPUT)
+			rc = rc2;
+	}
+	return rc;
+}
+
+static int
+run(struct ctl *ctl, const struct ctl_args *args)
+{
+	struct why w = {
+		.ctl = ctl, .events = EVENTS_DEFAULT,
+		.decisions = DECISIONS_DEFAULT
+	};
+	struct json json = { .to = stdout };
+	int rc = ctl_config(ctl);
+
+	if (rc == 0 && args->opt[OPT_EVENTS] != NULL)
+		rc = ctl_number(ctl, args->opt[OPT_EVENTS], 0, 1000000,
+		    &w.events);
+	if (rc == 0 && args->opt[OPT_DECISIONS] != NULL)
+		rc = ctl_number(ctl, args->opt[OPT_DECISIONS], 0, 1000000,
+		    &w.decisions);
+	if (rc != 0)
+		return rc;
+	rc = open_databases(&w);
+	if (rc == EX_NOPERM && w.st == NULL)
+		return rc;	/* we don't know; row 7 would be a lie */
+	if (args->opt[OPT_JSON] != NULL) {
+		w.json = &json;
+		json_open(&json, NULL, '{');
+	}
+	why_any(&w, args->v[0]);
+	if (w.json != NULL) {
+		json_close(&json, '}');
+		json_line(&json);
+	}
+	store_close(&w.st);
+	audit_close_reader(&w.audit);
+	return w.rc != 0 ? w.rc : rc;
+}
+
+const struct command cmd_why = {
+	.name = "why", .args = "ADDRESS|USER|QUEUE-ID [--json]",
+	.summary = "may it relay now, and why: logins, evidence, decisions",
+	.help = "For an address: which row of the policy decides now, who "
+	    "logged in from there, the\nvery log lines, what was relayed and "
+	    "refused; and when it may not relay, what came\nnear. For a "
+	    "user: all addresses. For a queue id: each recipient's "
+	    "decision.\n",
+	.options = options, .min = 1, .max = 1, .run = run
+};

@@ -1,0 +1,14 @@
+/* near - why an address may not relay though somebody thinks it should: the
+ * collector's state, and lines of the logs that name the address. */
+#ifndef POPGATE_NEAR_H
+#define POPGATE_NEAR_H
+
+#include "ctl.h"
+#include "out.h"
+#include "verdict.h"
+
+/* Print the near misses of client; j is NULL for people. */
+void near_show(struct ctl *ctl, const struct addr *client,
+    const struct verdict_answer *a, struct json *j);
+
+#endif

@@ -1,0 +1,552 @@
+#include "out.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config.h"
+#include "store.h"
+
+/* Length of the well-formed UTF-8 character at p, 0 when it is none; *cp is
+ * its code point. */
+static size_t
+utf8_length(const unsigned char *p, uint32_t *cp)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 :
+	    *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+	if (n == 0)
+		return 0;
+	*cp = n == 1 ? *p : *p & (0x7fU >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		*cp = *cp << 6 | (p[i] & 0x3fU);
+	}
+	return *cp >= least[n] && *cp <= 0x10ffff &&
+	    (*cp < 0xd800 || *cp > 0xdfff) ? n : 0;
+}
+
+/* What a terminal would act on, or that makes one name look like another. */
+static bool
+is_harmful(uint32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad ||
+	    cp == 0x61c || (cp >= 0x200b && cp <= 0x200f) ||
+	    (cp >= 0x2028 && cp <= 0x202e) ||
+	    (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
+	    (cp >= 0xfff0 && cp <= 0xfffb) || cp >= 0xe0000;
+}
+
+/* One character of *text into out (of at least 20); moves *text. */
+static size_t
+escape_one(const char **text, char *out)
+{
+	const unsigned char *p = (const unsigned char *)*text;
+	uint32_t cp = 0;
+	size_t n = utf8_length(p, &cp), len = 0;
+
+	if (n > 0 && !is_harmful(cp)) {
+		memcpy(out, p, n);
+		*text += n;
+		return n;
+	}
+	if (n == 0)
+		n = 1;
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(out + len, 5, "\\x%02x", p[i]);
+	*text += n;
+	return len;
+}
+
+const char *
+out_escape(const char *text, char *buf, size_t size)
+{
+	char one[20];
+	size_t at = 0;
+
+	if (text == NULL)
+		text = "-";
+	while (*text != '\0') {
+		size_t n = escape_one(&text, one);
+
+		if (at + n >= size)
+			break;
+		memcpy(buf + at, one, n);
+		at += n;
+	}
+	buf[at] = '\0';
+	return buf;
+}
+
+void
+out_text(const char *text)
+{
+	char one[20];
+
+	while (*text != '\0') {
+		size_t n = escape_one(&text, one);
+
+		(void)fwrite(one, 1, n, stdout);
+	}
+}
+
+static bool
+local_time(int64_t at, struct tm *tm)
+{
+	time_t t = (time_t)at;
+
+	return localtime_r(&t, tm) != NULL;
+}
+
+const char *
+time_local(int64_t at, char *buf)
+{
+	struct tm tm;
+
+	if (at == 0)
+		memcpy(buf, "never", 6);
+	else if (at >= STORE_FOREVER)
+		memcpy(buf, "for ever", 9);
+	else if (!local_time(at, &tm) || strftime(buf, TIME_TEXT_MAX,
+	    "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
+		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
+	return buf;
+}
+
+const char *
+time_iso(int64_t at, char *buf)
+{
+	struct tm tm;
+
+	if (!local_time(at, &tm) || strftime(buf, TIME_TEXT_MAX - 1,
+	    "%Y-%m-%dT%H:%M:%S%z", &tm) == 0) {
+		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
+		return buf;
+	}
+	/* strftime has +0100, ISO 8601's extended form wants +01:00 */
+	size_t n = strlen(buf);
+
+	memmove(buf + n - 1, buf + n - 2, 3);
+	buf[n - 2] = ':';
+	return buf;
+}
+
+const char *
+time_relative(int64_t at, int64_t now, char *buf)
+{
+	static const struct { int64_t s; const char *name; } units[] = {
+		{ 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" }
+	};
+	int64_t d = at > now ? at - now : now - at;
+	size_t i = 0;
+
+	if (d == 0) {
+		memcpy(buf, "now", 4);
+		return buf;
+	}
+	/* the largest unit that there are two of; else seconds */
+	while (i < 3 && d < units[i].s * 2)
+		i++;
+	(void)snprintf(buf, TIME_TEXT_MAX, at > now ? "in %" PRId64 " %s" :
+	    "%" PRId64 " %s ago", d / units[i].s, units[i].name);
+	return buf;
+}
+
+const char *
+time_both(int64_t at, int64_t now, char *buf)
+{
+	char rel[TIME_TEXT_MAX];
+
+	time_local(at, buf);
+	if (at == 0 || at >= STORE_FOREVER)
+		return buf;
+	size_t n = strlen(buf);
+
+	time_relative(at, now, rel);
+	(void)snprintf(buf + n, TIME_TEXT_MAX - n, " (%.20s)", rel);
+	return buf;
+}
+
+/* Digits of a fixed width; moves *p. */
+static bool
+take_digits(const char **p, int width, int *v)
+{
+	*v = 0;
+	for (int i = 0; i < width; i++) {
+		if ((*p)[i] < '0' || (*p)[i] > '9')
+			return false;
+		*v = *v * 10 + ((*p)[i] - '0');
+	}
+	*p += width;
+	return true;
+}
+
+/* "HH:MM[:SS]"; moves *p. */
+static bool
+take_clock(const char **p, struct tm *tm)
+{
+	tm->tm_sec = 0;
+	if (!take_digits(p, 2, &tm->tm_hour) || *(*p)++ != ':' ||
+	    !take_digits(p, 2, &tm->tm_min))
+		return false;
+	if (**p == ':') {
+		++*p;
+		if (!take_digits(p, 2, &tm->tm_sec))
+			return false;
+	}
+	return tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec < 61;
+}
+
+/* Behind the clock: nothing (local time), "Z", "+01:00", " +0100". */
+static bool
+take_zone(const char *p, struct tm *tm, int64_t *at_r)
+{
+	int hours, minutes;
+
+	if (*p == '\0') {
+		tm->tm_isdst = -1;
+		*at_r = mktime(tm);
+		return true;
+	}
+	if (strcmp(p, "Z") == 0) {
+		*at_r = timegm(tm);
+		return true;
+	}
+	while (*p == ' ')
+		p++;
+	int sign = *p == '+' ? 1 : *p == '-' ? -1 : 0;
+
+	p++;
+	if (sign == 0 || !take_digits(&p, 2, &hours))
+		return false;
+	if (*p == ':')
+		p++;
+	if (!take_digits(&p, 2, &minutes) || *p != '\0' || hours > 14 ||
+	    minutes > 59)
+		return false;
+	*at_r = timegm(tm) - (int64_t)sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+static bool
+parse_date(const char *p, int64_t *at_r)
+{
+	struct tm tm = { 0 };
+
+	if (!take_digits(&p, 4, &tm.tm_year) || *p++ != '-' ||
+	    !take_digits(&p, 2, &tm.tm_mon) || *p++ != '-' ||
+	    !take_digits(&p, 2, &tm.tm_mday) || tm.tm_mon < 1 ||
+	    tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31)
+		return false;
+	int month = --tm.tm_mon, day = tm.tm_mday;
+
+	tm.tm_year -= 1900;
+	if (*p == 'T' || *p == ' ') {
+		p++;
+		if (!take_clock(&p, &tm))
+			return false;
+	}
+	/* 31 February would silently become 3 March */
+	struct tm whole = { .tm_year = tm.tm_year, .tm_mon = month,
+		.tm_mday = day, .tm_hour = 12 };
+
+	(void)timegm(&whole);
+	return whole.tm_mon == month && whole.tm_mday == day &&
+	    take_zone(p, &tm, at_r);
+}
+
+/* "HH:MM[:SS]": the last or the next one of the local zone. */
+static bool
+parse_clock(const char *p, int64_t now, int past, int64_t *at_r)
+{
+	struct tm tm;
+
+	if (!local_time(now, &tm) || !take_clock(&p, &tm) || *p != '\0')
+		return false;
+	tm.tm_isdst = -1;
+	*at_r = mktime(&tm);
+	if (past ? *at_r <= now : *at_r > now)
+		return true;
+	tm.tm_mday += past ? -1 : 1;
+	tm.tm_isdst = -1;
+	*at_r = mktime(&tm);
+	return true;
+}
+
+bool
+time_parse(const char *text, int64_t now, int past, int64_t *at_r)
+{
+	const char *digits = text + (*text == '@');
+	size_t n = strspn(digits, "0123456789");
+	int64_t s;
+
+	if (strcmp(text, "now") == 0) {
+		*at_r = now;
+		return true;
+	}
+	if (n > 0 && n < 13 && digits[n] == '\0' &&
+	    (*text == '@' || n >= 9)) {
+		*at_r = strtoll(digits, NULL, 10);
+		return *at_r <= STORE_FOREVER;
+	}
+	if (duration_parse(text, &s)) {
+		*at_r = past ? now - s : now + s;
+		return true;
+	}
+	return parse_date(text, at_r) || parse_clock(text, now, past, at_r);
+}
+
+enum { TABLE_MEASURED = 500 };
+
+struct table {
+	int columns, indent;
+	int width[TABLE_COLUMNS_MAX];
+	bool right[TABLE_COLUMNS_MAX];	/* numbers */
+	/* rows that wait until the widths are known */
+	char **cell;
+	size_t cells;
+	bool flushed;
+	int column;		/* of the next cell */
+	int64_t rows;
+};
+
+static int
+text_width(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void
+print_cell(const struct table *t, int column, const char *text)
+{
+	int pad = t->width[column] - text_width(text);
+
+	(void)printf("%*s", column > 0 ? 2 : t->indent, "");
+	for (int i = 0; t->right[column] && i < pad; i++)
+		(void)putchar(' ');
+	(void)fputs(text, stdout);
+	/* nothing behind the last column */
+	for (int i = 0; !t->right[column] && column + 1 < t->columns &&
+	    i < pad; i++)
+		(void)putchar(' ');
+	if (column + 1 == t->columns)
+		(void)putchar('\n');
+}
+
+static void
+table_flush(struct table *t)
+{
+	for (size_t i = 0; i < t->cells; i++) {
+		print_cell(t, (int)(i % (size_t)t->columns), t->cell[i]);
+		free(t->cell[i]);
+	}
+	t->cells = 0;
+	t->flushed = true;
+}
+
+static void
+add_cell(struct table *t, const char *text)
+{
+	char buf[OUT_TEXT_MAX];
+	int width;
+
+	out_escape(*text == '\0' ? "-" : text, buf, sizeof(buf));
+	if (t->flushed) {
+		print_cell(t, t->column, buf);
+	} else {
+		t->cell[t->cells] = strdup(buf);
+		if (t->cell[t->cells] == NULL)
+			abort();
+		t->cells++;
+		width = text_width(buf);
+		/* one monster must not push all others off the screen */
+		if (width > t->width[t->column])
+			t->width[t->column] = width > 60 ? 60 : width;
+	}
+	t->column = (t->column + 1) % t->columns;
+	if (t->column > 0)
+		return;
+	t->rows++;
+	if (t->rows == TABLE_MEASURED)
+		table_flush(t);
+}
+
+struct table *
+table_new(const char *const *heads, int columns)
+{
+	struct table *t = calloc(1, sizeof(*t));
+
+	if (t == NULL || (t->cell = calloc((size_t)columns *
+	    (TABLE_MEASURED + 1), sizeof(*t->cell))) == NULL)
+		abort();
+	t->columns = columns;
+	t->rows = -1;		/* the heads aren't one */
+	for (int i = 0; i < columns; i++)
+		add_cell(t, heads[i]);
+	return t;
+}
+
+void
+table_indent(struct table *t, int n)
+{
+	t->indent = n;
+}
+
+void
+table_cell(struct table *t, const char *text)
+{
+	add_cell(t, text == NULL ? "-" : text);
+}
+
+void
+table_number(struct table *t, int64_t n)
+{
+	char buf[24];
+
+	(void)snprintf(buf, sizeof(buf), "%" PRId64, n);
+	t->right[t->column] = true;
+	add_cell(t, buf);
+}
+
+int64_t
+table_end(struct table *t)
+{
+	int64_t rows = t->rows;
+
+	if (rows > 0 && !t->flushed)
+		table_flush(t);
+	for (size_t i = 0; i < t->cells; i++)
+		free(t->cell[i]);
+	free(t->cell);
+	free(t);
+	return rows;
+}
+
+static void
+json_string(struct json *j, const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	uint32_t cp = 0;
+
+	(void)fputc('"', j->to);
+	while (*p != '\0') {
+		size_t n = utf8_length(p, &cp);
+
+		if (n == 0) {
+			/* no UTF-8: JSON has no place for such a byte */
+			(void)fputs("\\ufffd", j->to);
+			p++;
+			continue;
+		}
+		if (cp == '"' || cp == '\\')
+			(void)fprintf(j->to, "\\%c", (int)cp);
+		else if (is_harmful(cp) && cp <= 0xffff)
+			(void)fprintf(j->to, "\\u%04x", (unsigned)cp);
+		else
+			(void)fwrite(p, 1, n, j->to);
+		p += n;
+	}
+	(void)fputc('"', j->to);
+}
+
+static void
+json_key(struct json *j, const char *key)
+{
+	if (j->comma)
+		(void)fputc(',', j->to);
+	j->comma = true;
+	if (key == NULL)
+		return;
+	json_string(j, key);
+	(void)fputc(':', j->to);
+}
+
+void
+json_open(struct json *j, const char *key, char bracket)
+{
+	json_key(j, key);
+	(void)fputc(bracket, j->to);
+	j->comma = false;
+}
+
+void
+json_close(struct json *j, char bracket)
+{
+	(void)fputc(bracket, j->to);
+	j->comma = true;
+}
+
+void
+json_text(struct json *j, const char *key, const char *text)
+{
+	json_key(j, key);
+	if (text == NULL)
+		(void)fputs("null", j->to);
+	else
+		json_string(j, text);
+}
+
+void
+json_number(struct json *j, const char *key, int64_t n)
+{
+	json_key(j, key);
+	(void)fprintf(j->to, "%" PRId64, n);
+}
+
+void
+json_bool(struct json *j, const char *key, bool value)
+{
+	json_key(j, key);
+	(void)fputs(value ? "true" : "false", j->to);
+}
+
+void
+json_time(struct json *j, const char *key, int64_t at)
+{
+	char buf[TIME_TEXT_MAX];
+
+	json_text(j, key, at == 0 || at >= STORE_FOREVER ? NULL :
+	    time_iso(at, buf));
+}
+
+void
+json_line(struct json *j)
+{
+	(void)fputc('\n', j->to);
+	j->comma = false;
+}
+
+void
+csv_cell(const char *text, bool first)
+{
+	if (!first)
+		(void)putchar(',');
+	if (text == NULL)
+		return;
+	bool formula = *text != '\0' && strchr("=+-@\t\r", *text) != NULL;
+
+	if (!formula && strpbrk(text, "\",\r\n") == NULL) {
+		out_text(text);
+		return;
+	}
+	(void)putchar('"');
+	if (formula)
+		(void)putchar('\'');
+	for (; *text != '\0';) {
+		char one[20];
+
+		if (*text == '"')
+			(void)putchar('"');
+		size_t n = escape_one(&text, one);
+
+		(void)fwrite(one, 1, n, stdout);
+	}
+	(void)putchar('"');
+}

@@ -1,0 +1,113 @@
+#include "record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *
+record_user(const struct audit_record *rec)
+{
+	if (rec->auth_user != NULL && *rec->auth_user != '\0')
+		return rec->auth_user;
+	return rec->login_user != NULL && *rec->login_user != '\0' ?
+	    rec->login_user : NULL;
+}
+
+/* As typed, with or without brackets: always without here. */
+static void
+bare(const char *address, char *buf, size_t size)
+{
+	size_t n;
+
+	out_escape(address, buf, size);
+	n = strlen(buf);
+	if (n >= 2 && buf[0] == '<' && buf[n - 1] == '>') {
+		memmove(buf, buf + 1, n - 2);
+		buf[n - 2] = '\0';
+	}
+}
+
+void
+record_print(const struct audit_record *rec, int indent)
+{
+	char when[TIME_TEXT_MAX], from[400], to[400], user[300], id[80];
+	const char *name = record_user(rec);
+
+	bare(rec->sender, from, sizeof(from));
+	bare(rec->recipient, to, sizeof(to));
+	(void)printf("%*s%s  %-8s %-18s %s  <%s> -> <%s>", indent, "",
+	    time_local(rec->at_ms / 1000, when), rec->verdict, rec->reason,
+	    rec->client, from, to);
+	if (name != NULL)
+		(void)printf("  %s %s", rec->auth_user != NULL &&
+		    *rec->auth_user != '\0' ? "auth" : "user",
+		    out_escape(name, user, sizeof(user)));
+	if (rec->queue_id != NULL && *rec->queue_id != '\0')
+		(void)printf("  %s", out_escape(rec->queue_id, id,
+		    sizeof(id)));
+	(void)putchar('\n');
+}
+
+void
+record_json(struct json *j, const struct audit_record *rec)
+{
+	json_open(j, NULL, '{');
+	json_number(j, "id", rec->id);
+	json_time(j, "at", rec->at_ms / 1000);
+	json_number(j, "at_ms", rec->at_ms);
+	json_text(j, "session", rec->session);
+	json_text(j, "queue_id", rec->queue_id);
+	json_text(j, "client", rec->client);
+	json_text(j, "client_name", rec->client_name);
+	json_text(j, "helo", rec->helo);
+	json_text(j, "sender", rec->sender);
+	json_text(j, "recipient", rec->recipient);
+	json_text(j, "class", rec->class);
+	json_text(j, "verdict", rec->verdict);
+	json_text(j, "reason", rec->reason);
+	json_text(j, "auth_user", rec->auth_user);
+	json_text(j, "login_user", rec->login_user);
+	json_time(j, "login_at", rec->login_at);
+	json_number(j, "rule", rec->rule);
+	json_text(j, "reply", rec->reply);
+	json_text(j, "channel", rec->channel);
+	json_text(j, "mta", rec->mta);
+	json_close(j, '}');
+	json_line(j);
+}
+
+void
+record_csv_heads(void)
+{
+	(void)fputs("id,at,session,queue_id,client,client_name,helo,sender,"
+	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
+	    "rule,reply,channel,mta\r\n", stdout);
+}
+
+void
+record_csv(const struct audit_record *rec)
+{
+	char at[TIME_TEXT_MAX], login_at[TIME_TEXT_MAX];
+
+	(void)printf("%" PRId64, rec->id);
+	csv_cell(time_iso(rec->at_ms / 1000, at), false);
+	csv_cell(rec->session, false);
+	csv_cell(rec->queue_id, false);
+	csv_cell(rec->client, false);
+	csv_cell(rec->client_name, false);
+	csv_cell(rec->helo, false);
+	csv_cell(rec->sender, false);
+	csv_cell(rec->recipient, false);
+	csv_cell(rec->class, false);
+	csv_cell(rec->verdict, false);
+	csv_cell(rec->reason, false);
+	csv_cell(rec->auth_user, false);
+	csv_cell(rec->login_user, false);
+	csv_cell(rec->login_at == 0 ? NULL : time_iso(rec->login_at,
+	    login_at), false);
+	(void)printf(",%" PRId64, rec->rule);
+	csv_cell(rec->reply, false);
+	csv_cell(rec->channel, false);
+	csv_cell(rec->mta, false);
+	(void)fputs("\r\n", stdout);
+}

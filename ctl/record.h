@@ -1,0 +1,17 @@
+/* record - one recorded decision on a line, in JSON, in CSV. */
+#ifndef POPGATE_RECORD_H
+#define POPGATE_RECORD_H
+
+#include "audit.h"
+#include "out.h"
+
+/* "2026-11-21 12:00:00 +0100  accept recent-login  from -> to  ..." with
+ * indent spaces in front. */
+void record_print(const struct audit_record *rec, int indent);
+void record_json(struct json *j, const struct audit_record *rec);
+void record_csv_heads(void);
+void record_csv(const struct audit_record *rec);
+/* The user that a decision is put down to: AUTH, else login; or NULL. */
+const char *record_user(const struct audit_record *rec);
+
+#endif

@@ -1,0 +1,248 @@
+#include "verdict.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "out.h"
+#include "own.h"
+#include "rcpt.h"
+
+static enum policy_collector
+collector_state(const struct ctl *ctl, int64_t read_at)
+{
+	int64_t grace_s = ctl->cfg->relay.collector_grace_s;
+
+	if (grace_s == 0)
+		return POLICY_COLLECTOR_CURRENT;
+	if (read_at == 0)
+		return POLICY_COLLECTOR_NEVER;
+	return ctl->now - read_at > grace_s ? POLICY_COLLECTOR_BEHIND :
+	    POLICY_COLLECTOR_CURRENT;
+}
+
+static bool
+has_identity(struct ctl *ctl, const struct addr *client, bool *own_r)
+{
+	const struct config *cfg = ctl->cfg;
+	struct network_set own = { 0 };
+
+	*own_r = cfg->relay.never_authorize_own &&
+	    own_addresses(&own, NULL) == 0 &&
+	    network_set_contains(&own, client);
+	network_set_release(&own);
+	return client->family != ADDR_NONE && !*own_r &&
+	    !network_set_contains(&cfg->relay.never_authorize, client) &&
+	    !network_set_contains(&cfg->relay.proxy_networks, client);
+}
+
+static void
+ask_store(struct ctl *ctl, struct store *st,
+    const struct verdict_question *q, struct verdict_answer *a)
+{
+	a->facts.store = POLICY_STORE_UNAVAILABLE;
+	a->store_failed = true;
+	if (st == NULL || store_lookup(st, &q->client,
+	    (uint8_t)ctl->cfg->relay.ipv6_prefix, q->at, &a->found,
+	    &a->err) == -1 || store_sources_read_at(st, &a->sources_read_at,
+	    &a->err) == -1)
+		return;
+	a->store_failed = false;
+	a->facts.store = POLICY_STORE_ANSWERED;
+	a->facts.login_active = a->found.active;
+	a->facts.login_seen = a->found.expires_at != 0;
+	a->facts.login_at = a->found.last_at;
+	a->facts.expires_at = a->found.expires_at;
+	a->facts.collector = collector_state(ctl, a->sources_read_at);
+}
+
+void
+verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
+    const struct domain_set *domains, const struct verdict_question *q,
+    struct verdict_answer *a)
+{
+	const struct config *cfg = ctl->cfg;
+
+	memset(a, 0, sizeof(*a));
+	if (st == NULL && err != NULL)
+		a->err = *err;
+	a->facts.recipient_local = q->recipient != NULL &&
+	    rcpt_is_local(q->recipient, q->mailer, &cfg->relay.local_mailers,
+	    domains);
+	a->facts.authenticated = q->auth_user != NULL;
+	a->facts.trusted = network_set_contains(&cfg->relay.trusted_networks,
+	    &q->client);
+	a->facts.identified = has_identity(ctl, &q->client, &a->own);
+	a->decision = policy_decide(&a->facts);
+	if (a->decision.verdict == VERDICT_ASK_STORE) {
+		ask_store(ctl, st, q, a);
+		a->decision = policy_decide(&a->facts);
+	}
+	reply_format(cfg, &a->decision, &q->client, q->at, a->code,
+	    a->status, a->text);
+}
+
+static void
+in_set(const struct network_set *set, const struct addr *client,
+    const char *key, char *words)
+{
+	char text[NETWORK_TEXT_MAX];
+
+	for (size_t i = 0; i < set->n; i++)
+		if (network_contains(&set->v[i], client)) {
+			(void)snprintf(words, VERDICT_WORDS_MAX,
+			    "%s has %s", key,
+			    network_format(&set->v[i], text));
+			return;
+		}
+}
+
+static void
+say_recipient(const struct verdict_question *q,
+    const struct verdict_answer *a, char *words)
+{
+	char name[200];
+
+	if (q->recipient == NULL)
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "asked for a recipient elsewhere");
+	else
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s is %s",
+		    out_escape(q->recipient, name, sizeof(name)),
+		    a->facts.recipient_local ? "delivered here" :
+		    "none of ours: this would be relaying");
+}
+
+static void
+say_identity(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, char *words)
+{
+	(void)snprintf(words, VERDICT_WORDS_MAX, "an address that may have "
+	    "logins");
+	if (q->client.family == ADDR_NONE)
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "the address is not known");
+	else if (a->own)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "one of this "
+		    "machine's own addresses or its gateway");
+	in_set(&ctl->cfg->relay.never_authorize, &q->client,
+	    "relay.never_authorize", words);
+	in_set(&ctl->cfg->relay.proxy_networks, &q->client,
+	    "relay.proxy_networks", words);
+}
+
+static void
+say_login(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, char *words)
+{
+	char user[131], last[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+
+	if (a->found.expires_at == 0) {
+		(void)snprintf(words, VERDICT_WORDS_MAX, "no login from there "
+		    "is in the table");
+		return;
+	}
+	if (a->found.users > 1)
+		(void)snprintf(user, sizeof(user), "one of several users");
+	else
+		out_escape(*a->found.user == '\0' ? "nobody by name" :
+		    a->found.user, user, sizeof(user));
+	time_both(a->found.last_at, q->at, last);
+	time_both(a->found.expires_at, q->at, until);
+	(void)snprintf(words, VERDICT_WORDS_MAX, "%.130s, last login %s, "
+	    "%s %s", user, last, a->found.expires_at > q->at ? "counts until"
+	    : "expired", until);
+	(void)ctl;
+}
+
+static void
+say_collector(const struct ctl *ctl, const struct verdict_answer *a,
+    char *words)
+{
+	char when[TIME_TEXT_MAX], grace[24];
+
+	duration_format(ctl->cfg->relay.collector_grace_s, grace);
+	if (ctl->cfg->relay.collector_grace_s == 0)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "not asked: "
+		    "relay.collector_grace is 0");
+	else if (a->sources_read_at == 0)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "popgate-collector "
+		    "has never read a log");
+	else
+		(void)snprintf(words, VERDICT_WORDS_MAX, "the logs were read "
+		    "%s; relay.collector_grace is %s",
+		    time_both(a->sources_read_at, ctl->now, when), grace);
+}
+
+static void
+say(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, struct verdict_row *row)
+{
+	char *words = row->words;
+
+	(void)snprintf(words, VERDICT_WORDS_MAX, "-");
+	switch (row->n) {
+	case 1:
+		say_recipient(q, a, words);
+		break;
+	case 3:
+		(void)snprintf(words, VERDICT_WORDS_MAX, q->auth_user == NULL ?
+		    "no SMTP AUTH in this session" : "SMTP AUTH succeeded");
+		break;
+	case 5:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "none of relay.trusted_networks");
+		in_set(&ctl->cfg->relay.trusted_networks, &q->client,
+		    "relay.trusted_networks", words);
+		break;
+	case 6:
+		say_identity(ctl, q, a, words);
+		break;
+	case 7:
+		if (a->store_failed)
+			out_escape(a->err.text, words, VERDICT_WORDS_MAX);
+		else
+			(void)snprintf(words, VERDICT_WORDS_MAX, "%.200s was "
+			    "read", ctl->cfg->logins.database);
+		break;
+	case 10:
+	case 11:
+		say_login(ctl, q, a, words);
+		break;
+	case 12:
+		say_collector(ctl, a, words);
+		break;
+	default:
+		break;
+	}
+}
+
+int
+verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, struct verdict_row *rows)
+{
+	/* the rows that this version's policy_decide() has */
+	static const struct { int n; const char *condition; } table[] = {
+		{ 1, "recipient is ours" },
+		{ 3, "SMTP AUTH succeeded" },
+		{ 5, "client is in trusted_networks" },
+		{ 6, "client can't have a login of its own" },
+		{ 7, "login table can't be read" },
+		{ 10, "recent login" },
+		{ 11, "login expired a while ago" },
+		{ 12, "collector is not alive or behind" },
+		{ 13, "no login" }
+	};
+	int n = 0;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]) &&
+	    table[i].n <= a->decision.rule; i++) {
+		struct verdict_row *row = &rows[n++];
+
+		row->n = table[i].n;
+		row->condition = table[i].condition;
+		row->matched = row->n == a->decision.rule;
+		say(ctl, q, a, row);
+	}
+	return n;
+}

@@ -1,0 +1,54 @@
+/* verdict - the real policy on the real tables, for an admin's question: the
+ * same facts that the milter gathers, and each row of the policy in words. */
+#ifndef POPGATE_VERDICT_H
+#define POPGATE_VERDICT_H
+
+#include "ctl.h"
+#include "domains.h"
+#include "err.h"
+#include "login.h"
+#include "policy.h"
+#include "reply.h"
+
+enum { VERDICT_WORDS_MAX = 300 };
+
+struct verdict_question {
+	struct addr client;
+	const char *recipient;	/* NULL: any recipient that isn't ours */
+	const char *mailer;	/* {rcpt_mailer}; NULL: not known */
+	const char *auth_user;	/* NULL: no SMTP AUTH */
+	int64_t at;		/* Unix seconds */
+};
+
+struct verdict_answer {
+	struct policy_facts facts;
+	struct store_lookup found;
+	struct decision decision;
+	bool store_failed;	/* err says why */
+	bool own;		/* the client is one of our addresses */
+	int64_t sources_read_at;
+	struct err err;
+	char code[4], status[8], text[REPLY_TEXT_MAX];
+};
+
+/* A row of the policy table. */
+struct verdict_row {
+	int n;
+	const char *condition;
+	bool matched;
+	char words[VERDICT_WORDS_MAX];	/* what was found */
+};
+
+/* Ask. st may be NULL: the table can't be read, and err says why.
+ * domains may be NULL when recipient is. */
+void verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
+    const struct domain_set *domains, const struct verdict_question *q,
+    struct verdict_answer *a);
+
+/* The rows tested, in order, the last one being that which matched. Returns
+ * how many; rows has room for POLICY_ROWS_MAX. */
+enum { POLICY_ROWS_MAX = 13 };
+int verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, struct verdict_row *rows);
+
+#endif
