@@ -76,6 +76,7 @@ struct config {
 		/* templates; {client} is replaced; see reply.h */
 		char *no_login;
 		char *login_expired;
+		char *denied;
 		char *no_client_identity;
 		char *unavailable;
 		char *collector_behind;

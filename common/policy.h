@@ -23,6 +23,7 @@ enum policy_collector {
 /* A fact that nobody knows must be given as the one that opens nothing. */
 struct policy_facts {
 	bool recipient_local;		/* 1 */
+	bool denied;			/* 2: with POLICY_STORE_ANSWERED */
 	bool authenticated;		/* 3: SMTP AUTH, of this message */
 	bool trusted;			/* 5 */
 	bool identified;		/* 6: an address that may have logins */
@@ -34,8 +35,8 @@ struct policy_facts {
 	enum policy_collector collector;	/* 12 */
 };
 
-/* The first row that matches. VERDICT_ASK_STORE: no row above 7 matches and
- * the store is UNASKED; look the client up and call again. */
+/* The first row that matches. VERDICT_ASK_STORE: row 1 doesn't match and the
+ * store is UNASKED; look the client up and call again. */
 struct decision policy_decide(const struct policy_facts *facts);
 
 #endif

@@ -81,6 +81,7 @@ reply_format(const struct config *cfg, const struct decision *d,
 	const struct {
 		const char *code, *status, *template;
 	} replies[REASONS] = {
+		[REASON_DENIED] = { "550", "5.7.1", cfg->reply.denied },
 		[REASON_NO_CLIENT_IDENTITY] = { "550", "5.7.1",
 		    cfg->reply.no_client_identity },
 		[REASON_STORE_UNAVAILABLE] = { "451", "4.3.0",

@@ -23,6 +23,8 @@ enum { REPLY_TEXT_MAX = 512 };
 #define REPLY_NO_CLIENT_IDENTITY \
 	"Relaying denied: a login from {client} opens nothing, use SMTP " \
 	"AUTH on port 587"
+#define REPLY_DENIED \
+	"Relaying denied for {client}: blocked by the postmaster of this server"
 #define REPLY_UNAVAILABLE \
 	"Relaying can't be decided now, please try again later"
 #define REPLY_COLLECTOR_BEHIND \

@@ -23,18 +23,28 @@ enum query {
 	Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
 
-#define OR_NETWORKS \
-	"UNION ALL SELECT client, user, last_at, expires_at FROM login " \
-	"INDEXED BY login_network " \
-	"WHERE server = 'popgatectl' AND instr(client, '/') > 0"
+/* Logins of the client (?1, and ?2 the lease it is in) and of the networks
+ * that an admin entered, with whether their user is denied; and what denies
+ * the client or the user (?3). Each arm is a seek, mostly into an empty
+ * index. */
+#define LOGIN_OF \
+	"SELECT 0, client, user, last_at, expires_at, EXISTS (SELECT 1 " \
+	"FROM deny AS d WHERE d.subject = user AND d.kind = 'user' " \
+	"AND d.expires_at > ?4) FROM login "
+#define DENY_OF \
+	"SELECT 1, subject, kind, 0, expires_at, 1 FROM deny "
+#define LOOKUP(clients) \
+	LOGIN_OF "WHERE client " clients " " \
+	"UNION ALL " LOGIN_OF "INDEXED BY login_network " \
+	"WHERE server = 'popgatectl' AND instr(client, '/') > 0 " \
+	"UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
+	"UNION ALL " DENY_OF "WHERE subject = ?3 AND kind = 'user' " \
+	"UNION ALL " DENY_OF "INDEXED BY deny_network " \
+	"WHERE kind = 'client' AND instr(subject, '/') > 0"
 
 static const char *const query_sql[QUERIES] = {
-	[Q_LOOKUP] =
-	    "SELECT client, user, last_at, expires_at FROM login "
-	    "WHERE client = ?1 " OR_NETWORKS,
-	[Q_LOOKUP_LEASE] =
-	    "SELECT client, user, last_at, expires_at FROM login "
-	    "WHERE client IN (?1, ?2) " OR_NETWORKS,
+	[Q_LOOKUP] = LOOKUP("= ?1"),
+	[Q_LOOKUP_LEASE] = LOOKUP("IN (?1, ?2)"),
 	[Q_SOURCES_READ_AT] = "SELECT coalesce(min(read_at), 0) FROM source",
 	/* The newest login names server and service; expiry never goes back,
 	 * so a line that is read late or twice can't shorten or stretch it. */
@@ -212,18 +222,43 @@ bind_text(sqlite3_stmt *stmt, int i, const char *text)
 /* A row of the look-up counts when it is the client's own, or a network that
  * holds the client. */
 static bool
-row_holds(sqlite3_stmt *stmt, const char *own, const char *lease,
+row_holds(const char *text, const char *own, const char *lease,
     const struct addr *client)
 {
-	const char *text = db_text(stmt, 0);
 	struct network net;
 
 	return strcmp(text, own) == 0 || strcmp(text, lease) == 0 ||
 	    (network_parse(text, &net) && network_contains(&net, client));
 }
 
+static void
+take_login(sqlite3_stmt *stmt, int64_t now, struct store_lookup *out)
+{
+	int64_t last_at = sqlite3_column_int64(stmt, 3);
+	int64_t expires_at = sqlite3_column_int64(stmt, 4);
+	bool active = expires_at > now;
+
+	if (active && sqlite3_column_int(stmt, 5) != 0) {
+		out->login_denied = true;
+		return;
+	}
+	if (active && out->users < 2)
+		out->users++;
+	if (out->active && !active)
+		return;
+	/* the first active row drives out what expired ones said */
+	if ((active && !out->active) || last_at >= out->last_at) {
+		out->last_at = last_at;
+		(void)snprintf(out->user, sizeof(out->user), "%s",
+		    db_text(stmt, 2));
+	}
+	if ((active && !out->active) || expires_at > out->expires_at)
+		out->expires_at = expires_at;
+	out->active |= active;
+}
+
 int
-store_lookup(struct store *st, const struct addr *client,
+store_lookup(struct store *st, const struct addr *client, const char *user,
     uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
     struct err *err)
 {
@@ -233,7 +268,7 @@ store_lookup(struct store *st, const struct addr *client,
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
 	int rc;
 
-	out->active = false;
+	out->active = out->denied = out->login_denied = false;
 	out->users = 0;
 	out->user[0] = '\0';
 	out->last_at = out->expires_at = 0;
@@ -242,35 +277,28 @@ store_lookup(struct store *st, const struct addr *client,
 	addr_format(client, own);
 	memcpy(lease, own, sizeof(own));
 	bind_text(stmt, 1, own);
+	bind_text(stmt, 3, user == NULL ? "" : user);
+	(void)sqlite3_bind_int64(stmt, 4, now);
 	if (leased) {
 		struct network net = network_of(client, ipv6_prefix);
 
 		bind_text(stmt, 2, network_format(&net, lease));
 	}
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (!row_holds(stmt, own, lease, client))
-			continue;
-		int64_t last_at = sqlite3_column_int64(stmt, 2);
-		int64_t expires_at = sqlite3_column_int64(stmt, 3);
-		bool active = expires_at > now;
+		bool deny = sqlite3_column_int(stmt, 0) != 0;
 
-		if (active && out->users < 2)
-			out->users++;
-		if (out->active && !active)
-			continue;
-		/* the first active row drives out what expired ones said */
-		if ((active && !out->active) || last_at >= out->last_at) {
-			out->last_at = last_at;
-			(void)snprintf(out->user, sizeof(out->user), "%s",
-			    db_text(stmt, 1));
+		if (!deny) {
+			if (row_holds(db_text(stmt, 1), own, lease, client))
+				take_login(stmt, now, out);
+		} else if (sqlite3_column_int64(stmt, 4) > now) {
+			out->denied |= strcmp(db_text(stmt, 2), "user") == 0 ||
+			    row_holds(db_text(stmt, 1), own, own, client);
 		}
-		if ((active && !out->active) || expires_at > out->expires_at)
-			out->expires_at = expires_at;
-		out->active |= active;
 	}
 	if (rc != SQLITE_DONE)
 		db_err(st->db, "look-up", err);
 	(void)sqlite3_reset(stmt);
+	out->login_denied &= !out->active;
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
@@ -650,7 +678,7 @@ store_each_match(struct store *st, const struct addr *client,
 	bind_text(stmt, 1, addr_format(client, own));
 	bind_text(stmt, 2, network_format(&net, lease));
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (!row_holds(stmt, own, lease, client))
+		if (!row_holds(db_text(stmt, 0), own, lease, client))
 			continue;
 		struct store_row row = row_columns(stmt);
 

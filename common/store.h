@@ -30,6 +30,9 @@ struct store_lookup {
 				 * the newest expired one */
 	int64_t last_at;	/* its newest login; 0: never seen */
 	int64_t expires_at;	/* the latest expiry found; 0: never seen */
+	bool denied;		/* the client or the user asked for is */
+	bool login_denied;	/* there are logins, of denied users only:
+				 * they don't count as active */
 };
 
 /* How far a source is read. */
@@ -75,12 +78,13 @@ int store_open(const char *path, enum store_mode mode, struct store **st_r,
 void store_close(struct store **st);	/* NULL-safe; sets *st to NULL */
 
 /* Look up client, exactly and in every network that holds it.
+ *   user         who authenticated by SMTP AUTH; NULL or "": nobody
  *   ipv6_prefix  leases of IPv6 clients cover this many bits (128: one)
  *   now          Unix seconds; a row counts while expires_at > now
  * Returns 0 with *out filled (found or not), or -1 with err: the caller then
  * knows nothing and must answer a temporary failure. */
 int store_lookup(struct store *st, const struct addr *client,
-    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
+    const char *user, uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
     struct err *err);
 
 /* When every source was last read to its end: *oldest_r is the smallest

@@ -15,7 +15,7 @@ still_active(struct ctl *ctl, struct store *st, const struct network *net)
 
 	if (net->bits < addr_bits(&net->base))
 		return 0;
-	if (store_lookup(st, &net->base, (uint8_t)ctl->cfg->relay.ipv6_prefix,
+	if (store_lookup(st, &net->base, NULL, (uint8_t)ctl->cfg->relay.ipv6_prefix,
 	    ctl->now, &found, &err) == -1)
 		return ctl_fail_err(ctl, &err);
 	network_format(net, client);

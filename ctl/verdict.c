@@ -42,13 +42,15 @@ ask_store(struct ctl *ctl, struct store *st,
 {
 	a->facts.store = POLICY_STORE_UNAVAILABLE;
 	a->store_failed = true;
-	if (st == NULL || store_lookup(st, &q->client,
+	if (st == NULL || store_lookup(st, &q->client, q->auth_user,
 	    (uint8_t)ctl->cfg->relay.ipv6_prefix, q->at, &a->found,
 	    &a->err) == -1 || store_sources_read_at(st, &a->sources_read_at,
 	    &a->err) == -1)
 		return;
 	a->store_failed = false;
 	a->facts.store = POLICY_STORE_ANSWERED;
+	a->facts.denied = a->found.denied || (a->found.login_denied &&
+	    !a->facts.authenticated && !a->facts.trusted);
 	a->facts.login_active = a->found.active;
 	a->facts.login_seen = a->found.expires_at != 0;
 	a->facts.login_at = a->found.last_at;
@@ -185,6 +187,13 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case 1:
 		say_recipient(q, a, words);
 		break;
+	case 2:
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
+		    a->store_failed ? "not known: see row 7" :
+		    a->found.denied ? "popgatectl deny says why" :
+		    a->facts.denied ? "all who logged in from there are" :
+		    "nobody denied it");
+		break;
 	case 3:
 		(void)snprintf(words, VERDICT_WORDS_MAX, q->auth_user == NULL ?
 		    "no SMTP AUTH in this session" : "SMTP AUTH succeeded");
@@ -224,6 +233,7 @@ verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
 	/* the rows that this version's policy_decide() has */
 	static const struct { int n; const char *condition; } table[] = {
 		{ 1, "recipient is ours" },
+		{ 2, "client or user is denied" },
 		{ 3, "SMTP AUTH succeeded" },
 		{ 5, "client is in trusted_networks" },
 		{ 6, "client can't have a login of its own" },

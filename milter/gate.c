@@ -1,6 +1,7 @@
 #include "gate.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -28,7 +29,7 @@ static struct {
 	/* guarded by mtx */
 	struct gate_config *newest;
 	int64_t store_said_ms;	/* when we last spoke of a bad store */
-	bool store_bad;
+	atomic_bool store_bad;
 	int64_t beat_ms, read_at;	/* the heartbeat, and when we looked */
 	/* set before any thread is made */
 	struct audit *audit;
@@ -193,6 +194,9 @@ say_store(bool good, const char *text)
 	int64_t now_ms = clock_monotonic_ms();
 	bool say;
 
+	if (good && !atomic_load_explicit(&gate.store_bad,
+	    memory_order_relaxed))
+		return;
 	(void)pthread_mutex_lock(&gate.mtx);
 	say = good ? gate.store_bad : !gate.store_bad ||
 	    now_ms - gate.store_said_ms > STORE_SAY_MS;
@@ -261,7 +265,7 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 		return;
 	}
 	ok = store_lookup(loan.st, &req->client,
-	    (uint8_t)cfg->relay.ipv6_prefix, now, &found, &err) == 0;
+	    facts->authenticated ? req->auth_user : NULL, (uint8_t)cfg->relay.ipv6_prefix, now, &found, &err) == 0;
 	if (ok && !found.active)
 		ok = collector_state(loan.st, cfg, now, &facts->collector,
 		    &err) == 0;
@@ -270,6 +274,10 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 	if (!ok)
 		return;
 	facts->store = POLICY_STORE_ANSWERED;
+	/* a denied user's login is worth nothing, but what else the session
+	 * has to show may be */
+	facts->denied = found.denied || (found.login_denied &&
+	    !facts->authenticated && !facts->trusted);
 	facts->login_active = found.active;
 	facts->login_seen = found.expires_at != 0;
 	facts->login_at = found.last_at;

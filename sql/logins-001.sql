@@ -44,6 +44,8 @@ CREATE TABLE deny (
 	reason     TEXT NOT NULL,
 	PRIMARY KEY (subject, kind)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX deny_network ON deny (subject)
+	WHERE kind = 'client' AND instr(subject, '/') > 0;
 
 -- How far each log is read; written in the transaction of its logins.
 CREATE TABLE source (

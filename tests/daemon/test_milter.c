@@ -397,6 +397,45 @@ store_trouble(void **state)
 	assert_int_equal(rename(path("away.db"), path("logins.db")), 0);
 }
 
+/* A denial counts at the next recipient of a running session, for logins and
+ * for AUTH, and ends when it ends. */
+static void
+denied(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5");
+
+	(void)state;
+	login("203.0.113.5", 100);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	sql("logins.db", "INSERT INTO deny VALUES ('203.0.113.0/24', "
+	    "'client', 1, unixepoch() + 100, 'spam')");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	    "for 203.0.113.5: blocked");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	sql("logins.db", "UPDATE deny SET subject = 'alice', kind = 'user'");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	sql("logins.db", "UPDATE deny SET expires_at = unixepoch()");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(mclient_abort(mc), 0);
+	/* an AUTH user who is denied */
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", "bob"), 0);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	sql("logins.db", "INSERT INTO deny VALUES ('bob', 'user', 1, "
+	    "unixepoch() + 100, 'hijacked')");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+	/* and a trusted network */
+	sql("logins.db", "INSERT INTO deny VALUES ('198.51.100.7', 'client', "
+	    "1, unixepoch() + 100, 'virus')");
+	mc = mta("198.51.100.7");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+}
+
 /* Another process keeps the table to itself. */
 static void
 store_locked(void **state)
@@ -741,7 +780,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(decisions), TEST(no_leak), TEST(durable),
-		TEST(store_trouble), TEST(store_locked),
+		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),
 		TEST(permit_channel), TEST(reload), TEST(monitor_mode),

@@ -15,7 +15,9 @@ static bool r1(const struct policy_facts *f) { return f->recipient_local; }
 static bool r3(const struct policy_facts *f) { return f->authenticated; }
 static bool r5(const struct policy_facts *f) { return f->trusted; }
 static bool r6(const struct policy_facts *f) { return !f->identified; }
-static bool r7_ask(const struct policy_facts *f)
+static bool r2(const struct policy_facts *f)
+{ return f->denied && f->store == POLICY_STORE_ANSWERED; }
+static bool r2_ask(const struct policy_facts *f)
 { return f->store == POLICY_STORE_UNASKED; }
 static bool r7(const struct policy_facts *f)
 { return f->store == POLICY_STORE_UNAVAILABLE; }
@@ -29,10 +31,11 @@ static bool r13(const struct policy_facts *f) { (void)f; return true; }
 
 static const struct row table[] = {
 	{ 1, VERDICT_ACCEPT, "local-recipient", r1 },
+	{ 2, VERDICT_ASK_STORE, "store-unavailable", r2_ask },
+	{ 2, VERDICT_REJECT, "denied", r2 },
 	{ 3, VERDICT_ACCEPT, "authenticated", r3 },
 	{ 5, VERDICT_ACCEPT, "trusted-network", r5 },
 	{ 6, VERDICT_REJECT, "no-client-identity", r6 },
-	{ 7, VERDICT_ASK_STORE, "store-unavailable", r7_ask },
 	{ 7, VERDICT_TEMPFAIL, "store-unavailable", r7 },
 	{ 10, VERDICT_ACCEPT, "recent-login", r10 },
 	{ 11, VERDICT_REJECT, "login-expired", r11 },
@@ -46,7 +49,7 @@ cross_product(void **state)
 	unsigned combinations = 0, accepted = 0;
 
 	(void)state;
-	for (unsigned bits = 0; bits < 64; bits++)
+	for (unsigned bits = 0; bits < 128; bits++)
 		for (int store = 0; store < 3; store++)
 			for (int collector = 0; collector < 3; collector++) {
 				const struct policy_facts f = {
@@ -56,6 +59,7 @@ cross_product(void **state)
 					.identified = bits & 8,
 					.login_active = bits & 16,
 					.login_seen = bits & 32,
+					.denied = bits & 64,
 					.store = (enum policy_store)store,
 					.collector = (enum policy_collector)
 					    collector,
@@ -75,7 +79,7 @@ cross_product(void **state)
 				combinations++;
 				accepted += got.verdict == VERDICT_ACCEPT;
 			}
-	assert_int_equal(combinations, 576);
+	assert_int_equal(combinations, 1152);
 	assert_true(accepted > 0 && accepted < combinations);
 }
 
@@ -83,9 +87,11 @@ cross_product(void **state)
 static void
 zero_facts(void **state)
 {
-	const struct policy_facts f = { .recipient_local = false };
+	struct policy_facts f = { .recipient_local = false };
 
 	(void)state;
+	assert_int_equal(policy_decide(&f).verdict, VERDICT_ASK_STORE);
+	f.store = POLICY_STORE_ANSWERED;
 	assert_int_equal(policy_decide(&f).verdict, VERDICT_REJECT);
 }
 

@@ -59,6 +59,7 @@ every_refusal_has_a_reply(void **state)
 {
 	static const struct { enum verdict verdict; enum reason reason; }
 	rows[] = {
+		{ VERDICT_REJECT, REASON_DENIED },
 		{ VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY },
 		{ VERDICT_TEMPFAIL, REASON_STORE_UNAVAILABLE },
 		{ VERDICT_REJECT, REASON_LOGIN_EXPIRED },

@@ -60,7 +60,7 @@ look(struct store *st, const char *client, uint8_t prefix, int64_t now)
 	struct err err;
 
 	assert_true(addr_parse_loose(client, &addr));
-	if (store_lookup(st, &addr, prefix, now, &out, &err) == -1)
+	if (store_lookup(st, &addr, "mallory", prefix, now, &out, &err) == -1)
 		fail_msg("%s", err.text);
 	return out;
 }
@@ -135,6 +135,53 @@ admin_entries(void **state)
 	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 1);
 	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 0);
 	assert_false(look(w, "10.1.255.9", 128, 1000).active);
+	store_close(&w);
+}
+
+static void
+deny(struct store *w, const char *subject, bool is_user, int64_t expires_at)
+{
+	const struct store_deny d = { .subject = subject, .is_user = is_user,
+	    .created_at = 1, .expires_at = expires_at, .reason = "spam" };
+	struct err err;
+
+	assert_int_equal(store_deny_set(w, &d, &err), 0);
+}
+
+static void
+denials(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_lookup got;
+	struct err err;
+
+	(void)state;
+	put(w, "192.0.2.1", "alice", 100, 200);
+	deny(w, "192.0.2.0/28", false, 150);
+	assert_true(look(w, "192.0.2.1", 128, 149).denied);
+	assert_false(look(w, "192.0.2.1", 128, 150).denied);	/* its end */
+	assert_false(look(w, "192.0.2.16", 128, 149).denied);
+	deny(w, "192.0.2.9", false, 300);
+	assert_true(look(w, "192.0.2.9", 128, 299).denied);
+	/* a user's login doesn't count; somebody else's from there does */
+	deny(w, "alice", true, 300);
+	got = look(w, "192.0.2.1", 128, 160);
+	assert_false(got.active);
+	assert_true(got.login_denied);
+	assert_false(got.denied);
+	put(w, "192.0.2.1", "bob", 100, 200);
+	got = look(w, "192.0.2.1", 128, 160);
+	assert_true(got.active);
+	assert_false(got.login_denied);
+	assert_string_equal(got.user, "bob");
+	assert_int_equal(got.users, 1);
+	/* who authenticated; an address is no user, and the other way round */
+	deny(w, "mallory", false, 300);
+	assert_false(look(w, "192.0.2.77", 128, 160).denied);
+	deny(w, "mallory", true, 300);
+	assert_true(look(w, "192.0.2.77", 128, 160).denied);
+	assert_int_equal(store_deny_delete(w, "mallory", true, &err), 1);
+	assert_false(look(w, "192.0.2.77", 128, 160).denied);
 	store_close(&w);
 }
 
@@ -337,7 +384,7 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(lookups), TEST(admin_entries), TEST(history_and_expiry),
+		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(history_and_expiry),
 		TEST(sources), TEST(unusable), TEST(killed_writer),
 	};
 
