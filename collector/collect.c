@@ -1,0 +1,940 @@
+#include "collect.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "batch.h"
+#include "clock.h"
+#include "err.h"
+#include "judge.h"
+#include "own.h"
+#include "source.h"
+#include "stats.h"
+#include "store.h"
+
+enum {
+	TICK_MS = 1000,		/* look at every source this often */
+	READ_BUDGET = 256 * 1024,	/* bytes a source may take at a turn */
+	GATHER_MS = 100,	/* a login waits no longer than this */
+	RETRY_MS = 1000,	/* for a store or source that fails */
+	REPEAT_MS = 60 * 1000,	/* before the same complaint again */
+	OWN_MS = 30 * 1000,
+	HEARTBEAT_MAX_S = 15,
+	MISSING_MS = 60 * 1000,	/* before a deleted database is made anew */
+	TIDY_ROWS = 1000,	/* of a table, a second, when idle */
+	REWIND_BYTES = 64 * 1024,
+	LOCK_WAIT_MS = 500	/* we have other things to do than wait */
+};
+
+/* A complaint that is made once, and again after a while. */
+struct complaint {
+	bool active;
+	int64_t noted_ms;
+};
+
+/* A configured source at work. */
+struct feed {
+	struct collect *c;
+	struct config_source cfg;	/* owns its strings */
+	struct source *source;		/* NULL: can't be opened yet */
+	struct stats *stats;
+	bool direct;
+	int state;			/* of the last read; -1 failed */
+	bool due;			/* to be read in this step */
+	bool contributed;		/* has logins in the batch */
+	bool want_time;			/* of the next line */
+	int64_t poll_ms;		/* when it is due by itself; 0 never */
+	int64_t retry_ms;
+	int64_t read_at;
+	int64_t line_at;
+	struct complaint complaint;
+};
+
+struct collect {
+	struct config *cfg;
+	collect_note_fn *note;
+	struct judge *judge;
+	struct batch *batch;
+	struct store *store;		/* NULL: not open */
+	int lock;			/* held file beside it; -1 none */
+	dev_t db_dev;
+	ino_t db_ino;
+	int64_t db_missing_ms;		/* since when; 0: it is there */
+	struct network_set own;
+
+	struct feed **feed;
+	size_t n_feeds;
+	struct pollfd *fds;		/* one more than feeds */
+
+	int64_t now;			/* Unix seconds, of this step */
+	int64_t batch_ms;		/* when its first login came */
+	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
+	int64_t retry_ms;		/* of the store; 0: it works */
+	struct complaint store_complaint, future_complaint;
+	char expire_cursor[NETWORK_TEXT_MAX];
+	uint64_t lines, logins;
+};
+
+static void note(const struct collect *c, int priority, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void
+note(const struct collect *c, int priority, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	c->note(priority, text);
+}
+
+/* Is it time to complain (again)? */
+static bool
+complain(struct complaint *p)
+{
+	int64_t ms = clock_monotonic_ms();
+
+	if (p->active && ms - p->noted_ms < REPEAT_MS)
+		return false;
+	p->active = true;
+	p->noted_ms = ms;
+	return true;
+}
+
+/* --- sources --- */
+
+static void
+source_note(void *arg, const char *text)
+{
+	const struct feed *f = arg;
+
+	f->c->note(LOG_NOTICE, text);
+}
+
+static bool
+ignore_line(void *arg, const struct line *line)
+{
+	struct feed *f = arg;
+	struct judged judged;
+
+	judge_line(f->c->judge, line, f->direct, f->c->now, &judged);
+	return true;
+}
+
+/* Open a feed's source where the table says that it was left. */
+static int
+feed_open(struct feed *f, struct err *err)
+{
+	struct collect *c = f->c;
+	struct store_source row;
+	struct mark mark;
+	int found = store_source_find(c->store, f->cfg.name, &row, err);
+	const struct source_options options = {
+		.mark = found == 1 ? &mark : NULL,
+		.since = clock_now() - c->cfg->logins.window_s,
+		.note = source_note,
+		.note_arg = f
+	};
+
+	if (found == -1)
+		return -1;
+	f->read_at = f->line_at = 0;
+	if (found == 1) {
+		mark.inode = row.inode;
+		mark.position = row.position;
+		(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint),
+		    "%s", row.fingerprint);
+		f->read_at = row.read_at;
+		f->line_at = row.line_at;
+	}
+	if (source_open(&f->cfg, &options, &f->source, err) == -1)
+		return -1;
+	f->state = SOURCE_MORE;
+	f->due = true;
+	c->now = clock_now();
+	/* what two-line servers had begun to say */
+	if (found == 1)
+		source_rewind(f->source, REWIND_BYTES, ignore_line, f);
+	return 0;
+}
+
+static void
+feed_try_open(struct feed *f)
+{
+	struct err err;
+
+	f->retry_ms = clock_monotonic_ms() + RETRY_MS;
+	if (feed_open(f, &err) == 0) {
+		if (f->complaint.active)
+			note(f->c, LOG_NOTICE, "%s: open now", f->cfg.name);
+		f->complaint.active = false;
+	} else if (complain(&f->complaint)) {
+		note(f->c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
+	}
+}
+
+static void
+feed_free(struct feed *f)
+{
+	source_close(&f->source);
+	stats_free(&f->stats);
+	free(f->cfg.name);
+	free(f->cfg.where);
+	free(f);
+}
+
+static struct feed *
+feed_create(struct collect *c, const struct config_source *cfg)
+{
+	struct feed *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->c = c;
+	f->cfg.kind = cfg->kind;
+	f->cfg.name = strdup(cfg->name);
+	f->cfg.where = strdup(cfg->where);
+	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET;
+	f->stats = stats_create();
+	if (f->cfg.name != NULL && f->cfg.where != NULL && f->stats != NULL)
+		return f;
+	feed_free(f);
+	return NULL;
+}
+
+static void
+note_future(struct collect *c, const struct feed *f,
+    const struct judged *judged)
+{
+	if (judged->ahead_s > JUDGE_FUTURE_S &&
+	    complain(&c->future_complaint))
+		note(c, LOG_WARNING, "%s: a login of %s is dated %" PRId64
+		    " seconds ahead of this machine's clock: counted as of "
+		    "now", f->cfg.name, judged->server, judged->ahead_s);
+}
+
+/* Every line of every source comes through here. */
+static bool
+take_line(void *arg, const struct line *line)
+{
+	struct feed *f = arg;
+	struct collect *c = f->c;
+	struct judged judged;
+
+	c->lines++;
+	judge_line(c->judge, line, f->direct, c->now, &judged);
+	stats_line(f->stats, judged.server, judged.reason, judged.record,
+	    judged.unknown_shape ? line->text : NULL, line->len, c->now);
+	if (f->want_time) {
+		int64_t at = judge_line_time(c->judge, line, c->now);
+
+		f->want_time = at == 0;
+		if (at > f->line_at)
+			f->line_at = at > c->now ? c->now : at;
+	}
+	if (!judged.record)
+		return true;
+	c->logins++;
+	if (judged.login.at > f->line_at)
+		f->line_at = judged.login.at;
+	note_future(c, f, &judged);
+	if (batch_count(c->batch) == 0)
+		c->batch_ms = clock_monotonic_ms();
+	batch_add(c->batch, &judged.login, &judged.net, judged.expires_at,
+	    f->cfg.name, line->position, line->text, line->len);
+	f->contributed = true;
+	return !batch_full(c->batch);
+}
+
+static void
+feed_read(struct feed *f)
+{
+	struct collect *c = f->c;
+	struct err err;
+
+	f->due = false;
+	f->want_time = true;
+	f->poll_ms = source_poll_ms(f->source) == 0 ? 0 :
+	    clock_monotonic_ms() + source_poll_ms(f->source);
+	f->state = source_read(f->source, READ_BUDGET, take_line, f, &err);
+	if (f->state == -1) {
+		if (complain(&f->complaint))
+			note(c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
+		return;
+	}
+	if (f->complaint.active)
+		note(c, LOG_NOTICE, "%s: read again", f->cfg.name);
+	f->complaint.active = false;
+	/* as of before the read: what came since may be unread */
+	if (f->state != SOURCE_MORE)
+		f->read_at = c->now;
+}
+
+/* --- the store --- */
+
+static int
+save_feed(struct collect *c, struct feed *f, struct err *err)
+{
+	struct store_source row = { .read_at = f->read_at,
+		.line_at = f->line_at };
+	struct mark mark;
+
+	source_mark(f->source, &mark);
+	(void)snprintf(row.name, sizeof(row.name), "%s", f->cfg.name);
+	row.inode = mark.inode;
+	row.position = mark.position;
+	(void)snprintf(row.fingerprint, sizeof(row.fingerprint), "%s",
+	    mark.fingerprint);
+	return store_source_save(c->store, &row, err);
+}
+
+/* The one transaction: logins, history, and how far their sources are read. */
+static int
+commit(struct collect *c, bool all, struct err *err)
+{
+	if (store_begin(c->store, err) == -1)
+		return -1;
+	if (batch_store(c->batch, c->store, err) == -1)
+		goto fail;
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		struct feed *f = c->feed[i];
+
+		if (f->source != NULL && (all || f->contributed) &&
+		    save_feed(c, f, err) == -1)
+			goto fail;
+		if (all && stats_save(f->stats, c->store, f->cfg.name, err) ==
+		    -1)
+			goto fail;
+	}
+	if (store_commit(c->store, err) == -1)
+		goto fail;
+	return 0;
+fail:
+	store_rollback(c->store);
+	return -1;
+}
+
+static void
+store_failed(struct collect *c, const struct err *err)
+{
+	c->retry_ms = clock_monotonic_ms() + RETRY_MS;
+	if (complain(&c->store_complaint))
+		note(c, LOG_ERR, "%s: trying again; %zu logins wait",
+		    err->text, batch_count(c->batch));
+	/* a lock goes away; after anything else begin with a fresh handle */
+	if (err->code != ERR_BUSY)
+		store_close(&c->store);
+}
+
+static int
+flush(struct collect *c, bool all, struct err *err)
+{
+	if (commit(c, all, err) == -1) {
+		store_failed(c, err);
+		return -1;
+	}
+	if (c->store_complaint.active)
+		note(c, LOG_NOTICE, "%s: works again, %zu logins written",
+		    c->cfg->logins.database, batch_count(c->batch));
+	c->store_complaint.active = false;
+	c->retry_ms = 0;
+	batch_clear(c->batch);
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		c->feed[i]->contributed = false;
+		if (all)
+			stats_saved(c->feed[i]->stats);
+	}
+	if (all)
+		c->beat_ms = clock_monotonic_ms();
+	return 0;
+}
+
+struct leftover {
+	const struct collect *c;
+	char name[512];		/* found; "" none */
+};
+
+static bool
+is_configured(const struct collect *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (strcmp(c->feed[i]->cfg.name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+find_leftover(void *arg, const struct store_source *src)
+{
+	struct leftover *l = arg;
+
+	if (is_configured(l->c, src->name))
+		return true;
+	(void)snprintf(l->name, sizeof(l->name), "%s", src->name);
+	return false;
+}
+
+/* A row of a source that nobody reads would hold back policy row 12 for
+ * ever; one that is missing would not hold it back at all. */
+static int
+settle_sources(struct collect *c, struct err *err)
+{
+	struct leftover left = { .c = c };
+
+	do {
+		left.name[0] = '\0';
+		if (store_each_source(c->store, find_leftover, &left, err) ==
+		    -1 || (left.name[0] != '\0' &&
+		    (store_source_delete(c->store, left.name, err) == -1 ||
+		    store_count_delete(c->store, left.name, err) == -1)))
+			return -1;
+	} while (left.name[0] != '\0');
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		struct store_source row = { 0 };
+		const char *name = c->feed[i]->cfg.name;
+		int found = store_source_find(c->store, name, &row, err);
+
+		if (found == 1)
+			continue;
+		(void)snprintf(row.name, sizeof(row.name), "%s", name);
+		if (found == -1 || store_source_save(c->store, &row, err) ==
+		    -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Two collectors on one database would count every login twice. The lock is
+ * on a file of its own, since SQLite loses its own locks when another handle
+ * of this process on the database is closed. */
+static int
+lock_database(struct collect *c, struct err *err)
+{
+	char path[PATH_MAX];
+
+	if (c->lock != -1)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s.collector",
+	    c->cfg->logins.database);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd == -1) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		err_set(err, ERR_BUSY, "%s: another popgate-collector is at "
+		    "work", c->cfg->logins.database);
+		(void)close(fd);
+		return -1;
+	}
+	c->lock = fd;
+	return 0;
+}
+
+static int
+open_store(struct collect *c, struct err *err)
+{
+	struct stat st;
+
+	if (lock_database(c, err) == -1)
+		return -1;
+	if (store_open(c->cfg->logins.database, STORE_WRITE, &c->store, err) ==
+	    -1)
+		return -1;
+	if (stat(c->cfg->logins.database, &st) == -1) {
+		err_set(err, ERR_IO, "%s: %s", c->cfg->logins.database,
+		    strerror(errno));
+		store_close(&c->store);
+		return -1;
+	}
+	store_wait(c->store, LOCK_WAIT_MS);
+	/* another file than before knows nothing of what we have read */
+	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev)
+		for (size_t i = 0; i < c->n_feeds; i++)
+			if (!c->feed[i]->direct)
+				source_close(&c->feed[i]->source);
+	c->db_ino = st.st_ino;
+	c->db_dev = st.st_dev;
+	c->db_missing_ms = 0;
+	return 0;
+}
+
+int
+collect_start(struct collect *c, struct err *err)
+{
+	if (c->store == NULL && open_store(c, err) == -1)
+		goto fail;
+	if (store_begin(c->store, err) == -1)
+		goto fail;
+	if (settle_sources(c, err) == -1 ||
+	    store_commit(c->store, err) == -1) {
+		store_rollback(c->store);
+		goto fail;
+	}
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (c->feed[i]->source == NULL)
+			feed_try_open(c->feed[i]);
+	if (c->store_complaint.active)
+		note(c, LOG_NOTICE, "%s: open now", c->cfg->logins.database);
+	c->store_complaint.active = false;
+	c->retry_ms = 0;
+	return 0;
+fail:
+	c->retry_ms = clock_monotonic_ms() + RETRY_MS;
+	store_close(&c->store);
+	return -1;
+}
+
+/* Somebody deleted or replaced the file under us: what we write would go
+ * where nobody reads. A missing file may be on its way back (a restore), and
+ * making a new one would get in the way: wait a little with that. */
+static void
+watch_database(struct collect *c)
+{
+	const char *path = c->cfg->logins.database;
+	int64_t ms = clock_monotonic_ms();
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_ino == c->db_ino &&
+	    st.st_dev == c->db_dev) {
+		c->db_missing_ms = 0;
+		return;
+	}
+	if (stat(path, &st) == -1) {
+		if (c->db_missing_ms == 0) {
+			c->db_missing_ms = ms;
+			note(c, LOG_ERR, "%s: %s", path, strerror(errno));
+		}
+		if (ms - c->db_missing_ms < MISSING_MS)
+			return;
+	}
+	note(c, LOG_WARNING, "%s: was replaced: reading the logs again as "
+	    "far back as logins count", path);
+	store_close(&c->store);
+	batch_clear(c->batch);
+}
+
+/* --- creation --- */
+
+int
+collect_check(const struct config *cfg, struct err *err)
+{
+	struct judge *judge;
+
+	if (judge_create(cfg, &judge, err) == -1)
+		return -1;
+	judge_free(&judge);
+	return 0;
+}
+
+/* Feeds for cfg: those of c that it names, and new ones. */
+static int
+make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
+    struct pollfd **fds_r, struct err *err)
+{
+	size_t n = cfg->collector.n_sources;
+	struct feed **feed = calloc(n + 1, sizeof(struct feed *));
+	struct pollfd *fds = calloc(n + 1, sizeof(*fds));
+	size_t made = 0;
+
+	while (feed != NULL && fds != NULL && made < n) {
+		const struct config_source *s = &cfg->collector.sources[made];
+
+		for (size_t i = 0; i < c->n_feeds; i++)
+			if (strcmp(c->feed[i]->cfg.name, s->name) == 0)
+				feed[made] = c->feed[i];
+		if (feed[made] == NULL)
+			feed[made] = feed_create(c, s);
+		if (feed[made] == NULL)
+			break;
+		made++;
+	}
+	if (feed != NULL && fds != NULL && made == n) {
+		*feed_r = feed;
+		*fds_r = fds;
+		return 0;
+	}
+	for (size_t i = 0; i < made; i++)
+		if (!is_configured(c, feed[i]->cfg.name))
+			feed_free(feed[i]);
+	free(feed);
+	free(fds);
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+int
+collect_create(struct config *cfg, collect_note_fn *note_fn,
+    struct collect **c_r, struct err *err)
+{
+	struct collect *c = calloc(1, sizeof(*c));
+
+	*c_r = NULL;
+	if (c == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		config_free(cfg);
+		return -1;
+	}
+	c->cfg = cfg;
+	c->lock = -1;
+	c->note = note_fn;
+	c->batch = batch_create();
+	if (c->batch == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto fail;
+	}
+	if (judge_create(cfg, &c->judge, err) == -1 ||
+	    make_feeds(c, cfg, &c->feed, &c->fds, err) == -1)
+		goto fail;
+	c->n_feeds = cfg->collector.n_sources;
+	*c_r = c;
+	return 0;
+fail:
+	collect_free(&c);
+	return -1;
+}
+
+void
+collect_free(struct collect **c)
+{
+	if (*c == NULL)
+		return;
+	for (size_t i = 0; i < (*c)->n_feeds; i++)
+		feed_free((*c)->feed[i]);
+	free((*c)->feed);
+	free((*c)->fds);
+	store_close(&(*c)->store);
+	if ((*c)->lock != -1)
+		(void)close((*c)->lock);
+	batch_free(&(*c)->batch);
+	judge_free(&(*c)->judge);
+	network_set_release(&(*c)->own);
+	config_free((*c)->cfg);
+	free(*c);
+	*c = NULL;
+}
+
+/* --- the loop --- */
+
+static int64_t
+heartbeat_ms(const struct collect *c)
+{
+	int64_t s = c->cfg->relay.collector_grace_s / 4;
+
+	if (s > HEARTBEAT_MAX_S || c->cfg->relay.collector_grace_s == 0)
+		s = HEARTBEAT_MAX_S;
+	return (s < 1 ? 1 : s) * 1000;
+}
+
+static bool
+more_to_read(const struct collect *c)
+{
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (c->feed[i]->source != NULL &&
+		    c->feed[i]->state == SOURCE_MORE)
+			return true;
+	return false;
+}
+
+/* No room for logins, and no store to put them in. */
+static bool
+stuck(const struct collect *c)
+{
+	return c->retry_ms != 0 && (c->store == NULL ||
+	    batch_full(c->batch));
+}
+
+static int
+timeout_ms(const struct collect *c)
+{
+	int64_t ms = clock_monotonic_ms();
+	int64_t next = c->tick_ms + TICK_MS;
+
+	if (!stuck(c) && more_to_read(c))
+		return 0;
+	if (c->retry_ms != 0 && c->retry_ms < next)
+		next = c->retry_ms;
+	if (c->retry_ms == 0 && c->beat_ms + heartbeat_ms(c) < next)
+		next = c->beat_ms + heartbeat_ms(c);
+	for (size_t i = 0; i < c->n_feeds && !stuck(c); i++)
+		if (c->feed[i]->poll_ms != 0 && c->feed[i]->poll_ms < next)
+			next = c->feed[i]->poll_ms;
+	return next <= ms ? 0 : (int)(next - ms);
+}
+
+bool
+collect_wait(struct collect *c, int wake_fd)
+{
+	bool blocked = stuck(c);
+
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		const struct feed *f = c->feed[i];
+		bool closed = f->source == NULL || f->state == SOURCE_CLOSED ||
+		    f->state == -1;
+
+		c->fds[i] = (struct pollfd){
+			.fd = blocked || closed ? -1 : source_fd(f->source),
+			.events = POLLIN
+		};
+	}
+	c->fds[c->n_feeds] = (struct pollfd){ .fd = wake_fd,
+		.events = POLLIN };
+	if (poll(c->fds, c->n_feeds + 1, timeout_ms(c)) <= 0)
+		return false;
+	for (size_t i = 0; i < c->n_feeds; i++)
+		c->feed[i]->due |= c->fds[i].revents != 0;
+	return c->fds[c->n_feeds].revents != 0;
+}
+
+static void
+tick(struct collect *c)
+{
+	int64_t ms = clock_monotonic_ms();
+	struct err err;
+
+	if (ms - c->tick_ms < TICK_MS)
+		return;
+	c->tick_ms = ms;
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		c->feed[i]->due |= c->feed[i]->state != SOURCE_CLOSED;
+		/* it has no end to be read to: always there */
+		if (c->feed[i]->state == SOURCE_CLOSED)
+			c->feed[i]->read_at = c->now;
+	}
+	if (c->own_ms != 0 && ms - c->own_ms < OWN_MS)
+		return;
+	c->own_ms = ms;
+	if (!c->cfg->relay.never_authorize_own)
+		return;
+	if (own_addresses(&c->own, &err) == -1)
+		note(c, LOG_ERR, "%s", err.text);
+	else if (!judge_set_own(c->judge, &c->own))
+		note(c, LOG_ERR, "out of memory");
+}
+
+/* Delete what nobody needs any more, a slice at a time. */
+static void
+tidy(struct collect *c)
+{
+	int64_t cutoff = c->now - c->cfg->logins.keep_s;
+	struct err err;
+
+	if (clock_monotonic_ms() - c->tidy_ms < TICK_MS)
+		return;
+	c->tidy_ms = clock_monotonic_ms();
+	if (store_begin(c->store, &err) == -1 ||
+	    store_expire(c->store, cutoff, TIDY_ROWS, c->expire_cursor,
+	    &err) == -1 ||
+	    store_prune_events(c->store, cutoff, TIDY_ROWS, &err) == -1 ||
+	    store_commit(c->store, &err) == -1) {
+		store_rollback(c->store);
+		store_failed(c, &err);
+	}
+}
+
+/* A server whose lines hold no logins any more. */
+static void
+alarms(struct collect *c)
+{
+	char text[256];
+
+	for (size_t i = 0; i < c->n_feeds; i++)
+		while (stats_alarm(c->feed[i]->stats, c->now, text,
+		    sizeof(text)))
+			note(c, LOG_WARNING, "%s: %s", c->feed[i]->cfg.name,
+			    text);
+}
+
+static void
+read_feeds(struct collect *c)
+{
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		struct feed *f = c->feed[i];
+
+		if (f->source == NULL &&
+		    clock_monotonic_ms() >= f->retry_ms)
+			feed_try_open(f);
+		if (f->source != NULL && !batch_full(c->batch) &&
+		    (f->due || f->state == SOURCE_MORE ||
+		    (f->poll_ms != 0 && clock_monotonic_ms() >= f->poll_ms)))
+			feed_read(f);
+	}
+}
+
+/* Logins that nobody adds to any more, or that waited long enough. */
+static bool
+batch_due(const struct collect *c)
+{
+	if (batch_count(c->batch) == 0)
+		return false;
+	if (batch_full(c->batch) ||
+	    clock_monotonic_ms() - c->batch_ms >= GATHER_MS)
+		return true;
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (c->feed[i]->contributed &&
+		    c->feed[i]->state != SOURCE_MORE)
+			return true;
+	return false;
+}
+
+static bool
+all_closed(const struct collect *c)
+{
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (c->feed[i]->source == NULL ||
+		    c->feed[i]->state != SOURCE_CLOSED)
+			return false;
+	return c->n_feeds > 0;
+}
+
+bool
+collect_step(struct collect *c)
+{
+	int64_t ms = clock_monotonic_ms();
+	struct err err;
+
+	c->now = clock_now();
+	tick(c);
+	if (c->store == NULL) {
+		if (ms < c->retry_ms)
+			return true;
+		if (collect_start(c, &err) == -1) {
+			if (complain(&c->store_complaint))
+				note(c, LOG_ERR, "%s: trying again",
+				    err.text);
+			return true;
+		}
+	}
+	read_feeds(c);
+	if (c->retry_ms != 0 && clock_monotonic_ms() < c->retry_ms)
+		return true;
+	/* after a failure everything is tried, not only what is due */
+	bool beat = c->retry_ms != 0 ||
+	    clock_monotonic_ms() - c->beat_ms >= heartbeat_ms(c);
+
+	if (beat) {
+		alarms(c);
+		watch_database(c);
+	}
+	if (c->store == NULL)
+		return true;
+	if ((beat || batch_due(c)) && flush(c, beat, &err) == -1)
+		return true;
+	if (!more_to_read(c))
+		tidy(c);
+	return !all_closed(c) || batch_count(c->batch) > 0;
+}
+
+int
+collect_finish(struct collect *c, struct err *err)
+{
+	if (c->store == NULL) {
+		if (batch_count(c->batch) == 0)
+			return 0;
+		if (collect_start(c, err) == -1)
+			return -1;
+	}
+	c->now = clock_now();
+	return flush(c, true, err);
+}
+
+/* --- reload --- */
+
+static void
+note_restart(const struct collect *c, const char *key, const char *old,
+    const char *new)
+{
+	if (strcmp(old, new) != 0)
+		note(c, LOG_WARNING, "%s: changed, which needs a restart",
+		    key);
+}
+
+static void
+swap_text(char **a, char **b)
+{
+	char *t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+static bool
+is_source_of(const struct config *cfg, const char *name)
+{
+	for (size_t i = 0; i < cfg->collector.n_sources; i++)
+		if (strcmp(cfg->collector.sources[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+int
+collect_reload(struct collect *c, struct config *cfg, struct err *err)
+{
+	struct judge *judge = NULL;
+	struct feed **feed;
+	struct pollfd *fds;
+
+	/* the batch holds names of sources that may be about to go */
+	if ((batch_count(c->batch) > 0 && (c->store == NULL ||
+	    flush(c, true, err) == -1)) ||
+	    judge_create(cfg, &judge, err) == -1)
+		goto fail;
+	if (!judge_set_own(judge, &c->own)) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto fail;
+	}
+	if (make_feeds(c, cfg, &feed, &fds, err) == -1)
+		goto fail;
+	note_restart(c, "logins.database", c->cfg->logins.database,
+	    cfg->logins.database);
+	note_restart(c, "collector.user", c->cfg->collector.user,
+	    cfg->collector.user);
+	swap_text(&c->cfg->logins.database, &cfg->logins.database);
+	swap_text(&c->cfg->collector.user, &cfg->collector.user);
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (!is_source_of(cfg, c->feed[i]->cfg.name))
+			feed_free(c->feed[i]);
+	free(c->feed);
+	free(c->fds);
+	judge_free(&c->judge);
+	config_free(c->cfg);
+	c->cfg = cfg;
+	c->judge = judge;
+	c->feed = feed;
+	c->fds = fds;
+	c->n_feeds = cfg->collector.n_sources;
+	c->own_ms = 0;
+	c->tick_ms = 0;
+	/* when it can't be done now, collect_step() does it later */
+	if (c->store != NULL && collect_start(c, err) == -1)
+		note(c, LOG_ERR, "%s: trying again", err->text);
+	return 0;
+fail:
+	judge_free(&judge);
+	config_free(cfg);
+	return -1;
+}
+
+const char *
+collect_status(const struct collect *c, char *buf)
+{
+	(void)snprintf(buf, 200, "%" PRIu64 " lines, %" PRIu64 " logins; %s",
+	    c->lines, c->logins, c->retry_ms != 0 ? "database not usable" :
+	    more_to_read(c) ? "reading" : "up to date");
+	return buf;
+}

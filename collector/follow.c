@@ -1,0 +1,642 @@
+#include "follow.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "err.h"
+#include "generations.h"
+#include "logfile.h"
+
+enum {
+	WATCH_DIRECTORY = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
+	    IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+	WATCH_FILE = IN_MODIFY
+};
+
+/* A file by its looks, and how far it is read. */
+struct place {
+	struct print print;
+	int64_t position;
+};
+
+struct follow {
+	char *path;
+	char *dir;		/* of path */
+	int64_t since;
+	bool first;		/* no mark of an earlier run */
+	bool missing;		/* it has been noted */
+	int inotify;
+	int64_t watched_ms;	/* when the directories were, monotonic */
+
+	struct logfile cur;	/* being read; fd -1: none found yet */
+	int cur_watch;
+	bool unproven;		/* cur may not be the next behind before */
+	struct logfile prev;	/* read before it, may still get lines */
+	int prev_watch;
+	int64_t prev_until;	/* monotonic ms */
+
+	/* Where reading stood when cur was last open; and the newest file
+	 * before cur of which anything was read, open as prev or not. */
+	struct place at, before;
+	uint64_t at_inode;
+	int64_t at_mtime_ns;
+
+	void (*note)(void *arg, const char *text);
+	void *note_arg;
+};
+
+static void note(const struct follow *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+note(const struct follow *f, const char *fmt, ...)
+{
+	char text[PATH_MAX + 256];
+	va_list ap;
+
+	if (f->note == NULL)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	f->note(f->note_arg, text);
+}
+
+/* --- where we stand --- */
+
+static void
+remember(struct follow *f)
+{
+	struct print print;
+
+	if (f->prev.fd != -1) {
+		print = logfile_print(&f->prev);
+		if (print.n > 0)
+			f->before = (struct place){ print,
+			    f->prev.lines.mark };
+	}
+	if (f->cur.fd == -1)
+		return;
+	f->at = (struct place){ logfile_print(&f->cur), f->cur.lines.mark };
+	f->at_inode = f->cur.ino;
+	f->at_mtime_ns = f->cur.mtime_ns;
+}
+
+void
+follow_mark(const struct follow *f, struct mark *mark)
+{
+	struct follow now = *f;
+
+	remember(&now);
+	mark->inode = now.at_inode;
+	mark->position = now.at.position;
+	int n = snprintf(mark->fingerprint, sizeof(mark->fingerprint),
+	    "%zu:%016" PRIx64 " %" PRId64, now.at.print.n, now.at.print.hash,
+	    now.at_mtime_ns);
+
+	if (now.before.print.n > 0)
+		(void)snprintf(mark->fingerprint + n,
+		    sizeof(mark->fingerprint) - (size_t)n,
+		    " %zu:%016" PRIx64 " %" PRId64, now.before.print.n,
+		    now.before.print.hash, now.before.position);
+}
+
+/* A mark that we can't read is as good as none. */
+static bool
+parse_mark(struct follow *f, const struct mark *mark)
+{
+	struct place at = { .position = mark->position };
+	struct place before = { 0 };
+	int64_t mtime;
+	int n = sscanf(mark->fingerprint, "%zu:%" SCNx64 " %" SCNd64
+	    " %zu:%" SCNx64 " %" SCNd64, &at.print.n, &at.print.hash, &mtime,
+	    &before.print.n, &before.print.hash, &before.position);
+
+	if ((n != 3 && n != 6) || at.position < 0 || before.position < 0 ||
+	    at.print.n > LOGFILE_HEAD || before.print.n > LOGFILE_HEAD ||
+	    (int64_t)at.print.n > at.position)
+		return false;
+	f->at = at;
+	f->before = before;
+	f->at_inode = mark->inode;
+	f->at_mtime_ns = mtime;
+	return true;
+}
+
+/* --- watching --- */
+
+static int
+watch_file(const struct follow *f, const struct logfile *file)
+{
+	char path[32];
+
+	/* by its descriptor: the path may already be another file */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+	return inotify_add_watch(f->inotify, path, WATCH_FILE);
+}
+
+/* Again and again, since a directory may go and come back; the kernel gives
+ * the same watch for the same directory. */
+static void
+watch_directories(struct follow *f)
+{
+	int64_t now = clock_monotonic_ms();
+	char real[PATH_MAX];
+
+	if (f->watched_ms != 0 && now - f->watched_ms < 500)
+		return;
+	f->watched_ms = now;
+	(void)inotify_add_watch(f->inotify, f->dir, WATCH_DIRECTORY);
+	if (realpath(f->path, real) != NULL)
+		(void)inotify_add_watch(f->inotify, dirname(real),
+		    WATCH_DIRECTORY);
+}
+
+static void
+drain_events(const struct follow *f)
+{
+	char buf[4096];
+
+	while (read(f->inotify, buf, sizeof(buf)) > 0)
+		;
+}
+
+static void
+close_file(const struct follow *f, struct logfile *file, int *watch)
+{
+	if (file->fd == -1)
+		return;
+	if (*watch != -1)
+		(void)inotify_rm_watch(f->inotify, *watch);
+	*watch = -1;
+	logfile_close(file);
+}
+
+int
+follow_fd(const struct follow *f)
+{
+	return f->inotify;
+}
+
+int
+follow_open(const struct follow_options *options, struct follow **f_r,
+    struct err *err)
+{
+	struct follow *f = calloc(1, sizeof(*f));
+	char dir[PATH_MAX];
+
+	*f_r = NULL;
+	if (f == NULL)
+		goto nomem;
+	f->cur.fd = f->prev.fd = f->inotify = -1;
+	f->cur_watch = f->prev_watch = -1;
+	f->since = options->since;
+	f->note = options->note;
+	f->note_arg = options->note_arg;
+	(void)snprintf(dir, sizeof(dir), "%s", options->path);
+	f->path = strdup(options->path);
+	f->dir = strdup(dirname(dir));
+	if (f->path == NULL || f->dir == NULL)
+		goto nomem;
+	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (f->inotify == -1) {
+		err_set(err, ERR_IO, "%s: inotify: %s", f->path,
+		    strerror(errno));
+		goto fail;
+	}
+	f->first = options->mark == NULL || !parse_mark(f, options->mark);
+	if (f->first)
+		f->at_mtime_ns = f->since * 1000000000 - 1;
+	*f_r = f;
+	return 0;
+nomem:
+	err_set(err, ERR_NOMEM, "out of memory");
+fail:
+	follow_close(&f);
+	return -1;
+}
+
+void
+follow_close(struct follow **f)
+{
+	if (*f == NULL)
+		return;
+	logfile_close(&(*f)->cur);
+	logfile_close(&(*f)->prev);
+	if ((*f)->inotify != -1)
+		(void)close((*f)->inotify);
+	free((*f)->path);
+	free((*f)->dir);
+	free(*f);
+	*f = NULL;
+}
+
+/* --- which file --- */
+
+/* Open g's file i. An old one that can't be read (rotation may give it to
+ * root) is left out: it must not stand in the way of the live log.
+ * Returns 1 with *i set to what is open, 0 when it has just gone, or -1. */
+static int
+open_generation(const struct follow *f, const struct generations *g,
+    size_t *i, int64_t position, struct logfile *file, struct err *err)
+{
+	int ret = logfile_open(file, g->v[*i].path, position, err);
+
+	while (ret == -1 && !g->v[*i].live && *i + 1 < g->n) {
+		note(f, "%s: left out", err->text);
+		++*i;
+		ret = logfile_open(file, g->v[*i].path, 0, err);
+	}
+	return ret;
+}
+
+static int
+open_cur(struct follow *f, const struct generations *g, size_t i,
+    int64_t position, struct err *err)
+{
+	size_t asked = i;
+	int ret = open_generation(f, g, &i, position, &f->cur, err);
+
+	if (ret == 1) {
+		f->cur_watch = watch_file(f, &f->cur);
+		f->unproven = (position == 0 || i != asked) && g->v[i].live;
+		remember(f);
+	}
+	return ret;
+}
+
+/* The first file that changed after the newest that we know of: what was
+ * not there, or not written, when we read last. None: the live one. */
+static ptrdiff_t
+first_after(const struct generations *g, int64_t mtime_ns,
+    const struct print *known)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->v[i].live || (g->v[i].mtime_ns > mtime_ns &&
+		    !print_matches(g->v[i].path, known)))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+/* Lines may have been added to the file before cur. */
+static void
+open_prev(struct follow *f, const struct generations *g)
+{
+	ptrdiff_t i = generations_find(g, &f->before.print,
+	    f->before.position + 1);
+
+	if (i == -1 || f->prev.fd != -1 || g->v[i].live || g->v[i].gzip ||
+	    (f->cur.fd != -1 && g->v[i].ino == f->cur.ino &&
+	    g->v[i].dev == f->cur.dev))
+		return;
+	if (logfile_open(&f->prev, g->v[i].path, f->before.position, NULL) !=
+	    1)
+		return;
+	f->prev_watch = watch_file(f, &f->prev);
+	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
+}
+
+/* Where to go on, when nothing of the file at f->at had been read. */
+static int
+locate_unread(struct follow *f, const struct generations *g, struct err *err)
+{
+	ptrdiff_t i = generations_find(g, &f->before.print,
+	    f->before.position);
+
+	/* the predecessor itself may be the newest that there is, for it was
+	 * copied back, or its successor is gone */
+	if (i != -1 && (size_t)i + 1 == g->n)
+		return open_cur(f, g, (size_t)i, f->before.position, err);
+	if (i != -1)
+		i++;
+	else
+		i = first_after(g, f->at_mtime_ns, &f->before.print);
+	return i == -1 ? 0 : open_cur(f, g, (size_t)i, 0, err);
+}
+
+/* Find the file in which an earlier run, or an earlier look, has ended. */
+static int
+locate_known(struct follow *f, const struct generations *g, struct err *err)
+{
+	ptrdiff_t i = generations_find(g, &f->at.print, f->at.position);
+
+	if (i != -1)
+		return open_cur(f, g, (size_t)i, f->at.position, err);
+	/* the same head, but shorter: a crash took the end of the file, or
+	 * somebody cut it. What is there has been read. */
+	i = generations_find(g, &f->at.print, 0);
+	if (i != -1) {
+		note(f, "%s: is shorter than what was read of it (%" PRId64
+		    " of %" PRId64 " bytes): going on at its end",
+		    g->v[i].path, g->v[i].size, f->at.position);
+		return open_cur(f, g, (size_t)i, g->v[i].size, err);
+	}
+	i = first_after(g, f->at_mtime_ns, &f->before.print);
+	if (i == -1)
+		return 0;
+	note(f, "%s: the file that was read last is gone: going on with %s",
+	    f->path, g->v[i].path);
+	f->before = f->at;
+	return open_cur(f, g, (size_t)i, 0, err);
+}
+
+/* Returns 1 with cur open, 0 when there is no file, or -1. */
+static int
+locate(struct follow *f, struct err *err)
+{
+	struct generations g;
+	int ret = -1;
+
+	if (generations_list(f->path, &g, err) == -1)
+		goto out;
+	ret = f->at.print.n > 0 ? locate_known(f, &g, err) :
+	    locate_unread(f, &g, err);
+	if (ret == 1)
+		open_prev(f, &g);
+out:
+	generations_release(&g);
+	return ret;
+}
+
+/* Index of the file to read behind cur, -1 when there is none yet. */
+static ptrdiff_t
+successor(const struct follow *f, const struct generations *g)
+{
+	struct print print = logfile_print(&f->cur);
+	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
+
+	if (i == -1)
+		i = generations_find(g, &print, f->cur.lines.mark);
+	if (i == -1)
+		return first_after(g, f->cur.mtime_ns, &f->before.print);
+	return (size_t)i + 1 < g->n ? i + 1 : -1;
+}
+
+/* cur has ended and is not the live file any more: take the next one, and
+ * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
+static int
+advance(struct follow *f, struct err *err)
+{
+	struct logfile old = f->cur;
+	int old_watch = f->cur_watch;
+	struct generations g;
+	int ret = -1;
+
+	if (generations_list(f->path, &g, err) == -1)
+		goto out;
+	ptrdiff_t i = successor(f, &g);
+
+	if (i == -1) {
+		ret = 0;
+		goto out;
+	}
+	remember(f);
+	size_t next = (size_t)i;
+
+	ret = open_generation(f, &g, &next, 0, &f->cur, err);
+	if (ret != 1) {
+		f->cur = old;
+		goto out;
+	}
+	f->cur_watch = watch_file(f, &f->cur);
+	close_file(f, &f->prev, &f->prev_watch);
+	f->prev = old;
+	f->prev_watch = old_watch;
+	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
+	f->unproven = g.v[next].live;
+	remember(f);
+	note(f, "%s: rotated, going on with %s", f->path, g.v[next].path);
+out:
+	generations_release(&g);
+	return ret;
+}
+
+/* cur was cut off or written anew in place. Find the copy that holds what we
+ * have not read yet; without one, begin again. */
+static int
+truncated(struct follow *f, struct err *err)
+{
+	int64_t size = logfile_size(&f->cur);
+
+	if (!f->unproven && f->cur.head_n > 0 && logfile_head_same(&f->cur)) {
+		note(f, "%s: was cut to %" PRId64 " bytes: going on there",
+		    f->path, size);
+		logfile_move(&f->cur, size);
+		return 1;
+	}
+	remember(f);
+	close_file(f, &f->cur, &f->cur_watch);
+	if (!f->unproven)
+		note(f, "%s: truncated", f->path);
+	return locate(f, err);
+}
+
+/* --- reading --- */
+
+/* Lines that are in the buffer already. False: fn wants no more. */
+static bool
+give_lines(struct logfile *file,
+    line_fn *fn, void *arg)
+{
+	struct line line;
+
+	while (lines_next(&file->lines, &line))
+		if (!fn(arg, &line))
+			return false;
+	return true;
+}
+
+/* Read file to its end. Returns an enum logfile_state, or -1; LOGFILE_DATA
+ * means that the budget is used up or fn wants no more. */
+static int
+read_file(struct logfile *file, size_t *budget,
+    line_fn *fn, void *arg,
+    struct err *err)
+{
+	for (;;) {
+		/* first what an earlier call left in the buffer */
+		if (!give_lines(file, fn, arg) || *budget == 0)
+			return LOGFILE_DATA;
+		int64_t from = lines_read_offset(&file->lines);
+		int state = logfile_fill(file, err);
+
+		if (state != LOGFILE_DATA)
+			return state;
+		size_t n = (size_t)(lines_read_offset(&file->lines) - from);
+
+		*budget -= n < *budget ? n : *budget;
+	}
+}
+
+static int
+read_prev(struct follow *f, size_t *budget,
+    line_fn *fn, void *arg)
+{
+	struct stat st;
+
+	if (f->prev.fd == -1)
+		return LOGFILE_END;
+	int state = read_file(&f->prev, budget, fn, arg, NULL);
+
+	if (state == LOGFILE_DATA)
+		return state;
+	remember(f);
+	/* deleted and nobody writes: let its disk space go */
+	bool gone = fstat(f->prev.fd, &st) == -1 || (st.st_nlink == 0 &&
+	    clock_now() - st.st_mtim.tv_sec > 10);
+
+	if (state != LOGFILE_END || gone ||
+	    clock_monotonic_ms() > f->prev_until)
+		close_file(f, &f->prev, &f->prev_watch);
+	return LOGFILE_END;
+}
+
+static void
+note_missing(struct follow *f)
+{
+	if (!f->missing)
+		note(f, "%s: no such file: waiting for it", f->path);
+	f->missing = true;
+}
+
+/* Between opening the live file and reading its first bytes, these may have
+ * been moved into a copy, and others have come. Once they are in our buffer,
+ * nothing that we don't know may stand between them and the file before.
+ * Returns LOGFILE_DATA, LOGFILE_END, LOGFILE_CHANGED or -1. */
+static int
+prove(struct follow *f, struct err *err)
+{
+	struct generations g;
+	int ret = logfile_fill(&f->cur, err);
+
+	if (ret != LOGFILE_DATA)
+		return ret;
+	if (generations_list(f->path, &g, err) == -1) {
+		ret = -1;
+	} else {
+		ptrdiff_t i = generations_find(&g, &f->before.print, 0);
+
+		if (i != -1 && (size_t)i + 1 < g.n &&
+		    !g.v[i + 1].live)
+			ret = LOGFILE_CHANGED;
+	}
+	generations_release(&g);
+	/* what is in the buffer would be given out otherwise */
+	if (ret == -1)
+		logfile_move(&f->cur, 0);
+	f->unproven = ret != LOGFILE_DATA;
+	return ret;
+}
+
+/* What next, now that cur is at its end? 1 go on, 0 nothing, -1 error. */
+static int
+at_end(struct follow *f, struct err *err)
+{
+	struct stat st;
+
+	if (stat(f->path, &st) == 0) {
+		f->missing = false;
+		if (st.st_ino == f->cur.ino && st.st_dev == f->cur.dev)
+			return 0;
+	} else if (errno != ENOENT && errno != ENOTDIR) {
+		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
+		return -1;
+	} else {
+		note_missing(f);
+	}
+	return advance(f, err);
+}
+
+static int
+find_file(struct follow *f, struct err *err)
+{
+	int ret = locate(f, err);
+
+	if (ret == 0)
+		note_missing(f);
+	if (ret == 1)
+		f->missing = false;
+	return ret;
+}
+
+int
+follow_read(struct follow *f, size_t budget,
+    line_fn *fn, void *arg,
+    struct err *err)
+{
+	drain_events(f);
+	watch_directories(f);
+	for (;;) {
+		int ret;
+
+		if (f->cur.fd == -1 && (ret = find_file(f, err)) != 1)
+			return ret == 0 ? FOLLOW_END : -1;
+		if (read_prev(f, &budget, fn, arg) == LOGFILE_DATA)
+			return FOLLOW_MORE;
+		int state = f->unproven ? prove(f, err) : LOGFILE_DATA;
+
+		if (state == LOGFILE_DATA)
+			state = read_file(&f->cur, &budget, fn, arg, err);
+		switch (state) {
+		case LOGFILE_DATA:
+			return FOLLOW_MORE;
+		case LOGFILE_END:
+			ret = at_end(f, err);
+			break;
+		case LOGFILE_CHANGED:
+			ret = truncated(f, err);
+			break;
+		default:
+			if (f->cur.gz == NULL)
+				return -1;
+			/* what is damaged stays so: don't let it stand in
+			 * the way of what is behind it */
+			note(f, "%s: %s: left out the rest", f->path,
+			    err->text);
+			ret = at_end(f, err);
+			break;
+		}
+		if (ret == 0)
+			return FOLLOW_END;
+		if (ret == -1)
+			return -1;
+	}
+}
+
+void
+follow_rewind(struct follow *f, size_t max,
+    line_fn *fn, void *arg)
+{
+	struct logfile old;
+	struct line line;
+	struct err err;
+	char path[32];
+
+	if (f->cur.fd == -1 && find_file(f, &err) != 1)
+		return;
+	int64_t mark = f->cur.lines.mark;
+	int64_t from = mark > (int64_t)max ? mark - (int64_t)max : 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
+	if (f->cur.gz != NULL || logfile_open(&old, path, from, NULL) != 1)
+		return;
+	while (old.lines.mark < mark) {
+		if (!lines_next(&old.lines, &line)) {
+			if (logfile_fill(&old, NULL) != LOGFILE_DATA)
+				break;
+		} else if (!fn(arg, &line)) {
+			break;
+		}
+	}
+	logfile_close(&old);
+}

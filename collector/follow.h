@@ -1,0 +1,73 @@
+/* follow - whole lines out of a log file that grows, is rotated by renaming
+ * or by copying and truncating, replaced, removed, or not there yet.
+ *
+ * inotify(7) only says when to look; what is true is found by looking: the
+ * inode behind the path, the size, and the first bytes of the file that is
+ * being read. So no event can be lost or misread.
+ *
+ * A file is read to its end before its successor is begun, then kept open for
+ * a while, since a syslog daemon goes on writing into it until it is told to
+ * reopen. Where reading stands (struct mark) names the file by its
+ * fingerprint, and its predecessor likewise; so after a restart it is found
+ * again under whatever name it has then, also packed by gzip.
+ *
+ * Logs nothing: notes go to a callback. One thread at a time. */
+#ifndef POPGATE_FOLLOW_H
+#define POPGATE_FOLLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "line.h"
+
+struct err;
+struct follow;
+
+enum { FOLLOW_LINGER_MS = 5 * 60 * 1000 };
+
+enum follow_state {
+	FOLLOW_END,		/* all there is has been read */
+	FOLLOW_MORE		/* stopped early: call again */
+};
+
+struct follow_options {
+	const char *path;	/* copied */
+	/* where an earlier run ended; NULL at the first start: then rotated
+	 * files are read first, if changed at or after since (Unix seconds) */
+	const struct mark *mark;
+	int64_t since;
+	/* what an admin should know: rotation, truncation, gaps */
+	void (*note)(void *arg, const char *text);
+	void *note_arg;
+};
+
+/* Opens nothing but inotify: the log need not exist. 0, or -1 with err. */
+int follow_open(const struct follow_options *options, struct follow **f_r,
+    struct err *err);
+void follow_close(struct follow **f);	/* NULL-safe; sets NULL */
+
+/* Readable when it is time to look. Look every second in any case: inotify
+ * sees nothing of what other machines do on a shared file system. */
+int follow_fd(const struct follow *f);
+
+/* Look, and give every new whole line to fn, until it returns false (the line
+ * counts as read) or about budget bytes are read.
+ * Returns an enum follow_state, or -1 with err (the log can't be read). */
+int follow_read(struct follow *f, size_t budget,
+    line_fn *fn, void *arg,
+    struct err *err);
+
+/* Where reading stands behind the last line given to fn. The fingerprint is
+ *   n:hash mtime [n:hash position]
+ * of the file that position is in, its time stamp in nanoseconds, and the
+ * file before it. */
+void follow_mark(const struct follow *f, struct mark *mark);
+
+/* Give up to max bytes that stand before the mark to fn, as far back as whole
+ * lines of the same file go, to bring a parser's memory back after a restart.
+ * Call before the first follow_read(). Errors are none: it is a help only. */
+void follow_rewind(struct follow *f, size_t max,
+    line_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,303 @@
+#include "generations.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "err.h"
+#include "logfile.h"
+
+enum { GENERATIONS_MAX = 4096 };
+
+static bool
+take_end(const char *text, size_t *len, const char *end)
+{
+	size_t n = strlen(end);
+
+	if (*len < n || memcmp(text + *len - n, end, n) != 0)
+		return false;
+	*len -= n;
+	return true;
+}
+
+/* ".1", "-20260303", "-2026-03-03T04:00:00", ".old" */
+static bool
+suffix_known(const char *text, size_t len, int64_t *number_r)
+{
+	if (len < 2 || (text[0] != '.' && text[0] != '-'))
+		return false;
+	text++;
+	len--;
+	*number_r = -1;
+	if (len == 3 && memcmp(text, "old", 3) == 0)
+		return true;
+	if (*text < '0' || *text > '9')
+		return false;
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits >= len) {
+		if (len < 6)
+			*number_r = strtol(text, NULL, 10);
+		return true;
+	}
+	return strspn(text, "0123456789.T_:-") >= len;
+}
+
+bool
+generations_name(const char *base, const char *name, int64_t *number_r,
+    bool *gzip_r)
+{
+	size_t base_len = strlen(base), len = strlen(name);
+	const char *dot = strrchr(base, '.');
+
+	*gzip_r = take_end(name, &len, ".gz");
+	if (len > base_len && memcmp(name, base, base_len) == 0)
+		return suffix_known(name + base_len, len - base_len,
+		    number_r);
+	/* "extension .log": the suffix stands before it */
+	if (dot == NULL || dot == base || !take_end(name, &len, dot))
+		return false;
+	size_t stem = (size_t)(dot - base);
+
+	return len > stem && memcmp(name, base, stem) == 0 &&
+	    suffix_known(name + stem, len - stem, number_r);
+}
+
+static int
+add(struct generations *g, const char *path, const struct stat *st,
+    struct err *err)
+{
+	/* grows by doubling: n is a power of two when it is full */
+	if ((g->n & (g->n - 1)) == 0) {
+		struct generation *v = reallocarray(g->v,
+		    g->n == 0 ? 1 : g->n * 2, sizeof(*v));
+
+		if (v == NULL)
+			goto nomem;
+		g->v = v;
+	}
+	struct generation *e = &g->v[g->n];
+
+	*e = (struct generation){
+		.path = strdup(path),
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
+		    st->st_mtim.tv_nsec,
+		.size = st->st_size,
+		.number = -1
+	};
+	if (e->path == NULL)
+		goto nomem;
+	g->n++;
+	return 0;
+nomem:
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	const struct generation *x = a, *y = b;
+
+	return x->number == y->number ? strcmp(x->path, y->path) :
+	    x->number > y->number ? -1 : 1;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct generation *x = a, *y = b;
+
+	return x->mtime_ns == y->mtime_ns ? by_number(a, b) :
+	    x->mtime_ns < y->mtime_ns ? -1 : 1;
+}
+
+static void
+sort(struct generations *g)
+{
+	bool numbers = true;
+
+	/* numbers tell the order even where somebody touched the files */
+	for (size_t i = 0; i < g->n; i++)
+		numbers &= g->v[i].number != -1;
+	if (g->n > 0)
+		qsort(g->v, g->n, sizeof(*g->v), numbers ? by_number :
+		    by_time);
+}
+
+static void
+drop(struct generations *g, size_t i)
+{
+	free(g->v[i].path);
+	memmove(&g->v[i], &g->v[i + 1], (g->n - i - 1) * sizeof(*g->v));
+	g->n--;
+}
+
+/* gzip has both files there while it works. */
+static void
+drop_unfinished(struct generations *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		size_t len = strlen(g->v[i].path);
+		bool plain = false;
+
+		if (!g->v[i].gzip)
+			continue;
+		for (size_t j = 0; j < g->n && !plain; j++)
+			plain = strlen(g->v[j].path) == len - 3 &&
+			    memcmp(g->v[j].path, g->v[i].path, len - 3) == 0;
+		if (plain)
+			drop(g, i--);
+	}
+}
+
+static int
+list_directory(const char *dir, const char *base, struct generations *g,
+    struct err *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int ret = 0;
+
+	if (d == NULL) {
+		/* no permission to list is no reason not to read the log */
+		if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
+			return 0;
+		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
+		return -1;
+	}
+	while (ret == 0 && g->n < GENERATIONS_MAX && (e = readdir(d)) != NULL) {
+		char path[PATH_MAX];
+		int64_t number;
+		struct stat st;
+		bool gzip;
+
+		if (!generations_name(base, e->d_name, &number, &gzip) ||
+		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >=
+		    (int)sizeof(path) || stat(path, &st) == -1 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		ret = add(g, path, &st, err);
+		if (ret == 0) {
+			g->v[g->n - 1].number = number;
+			g->v[g->n - 1].gzip = gzip;
+		}
+	}
+	(void)closedir(d);
+	return ret;
+}
+
+static int
+list_parent(const char *path, const char *slash, struct generations *g,
+    struct err *err)
+{
+	/* "/mail.log" is in "/", "mail.log" in "." */
+	char *dir = slash == NULL ? strdup(".") :
+	    strndup(path, slash == path ? 1 : (size_t)(slash - path));
+
+	if (dir == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	int ret = list_directory(dir, slash == NULL ? path : slash + 1, g,
+	    err);
+
+	free(dir);
+	return ret;
+}
+
+static int
+list_once(const char *path, struct generations *g, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+
+	*g = (struct generations){ 0 };
+	if (list_parent(path, slash, g, err) == -1)
+		return -1;
+	drop_unfinished(g);
+	sort(g);
+	if (stat(path, &st) == -1)
+		return 0;
+	/* a hard link to the log is not a predecessor of it */
+	for (size_t i = 0; i < g->n; i++)
+		if (g->v[i].dev == st.st_dev && g->v[i].ino == st.st_ino)
+			drop(g, i--);
+	/* drop() may leave n below the size that add() thinks of: that only
+	 * makes it grow early */
+	if (add(g, path, &st, err) == -1)
+		return -1;
+	g->v[g->n - 1].live = true;
+	return 0;
+}
+
+static bool
+same(const struct generations *a, const struct generations *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->v[i].ino != b->v[i].ino ||
+		    strcmp(a->v[i].path, b->v[i].path) != 0)
+			return false;
+	return true;
+}
+
+/* A file that is renamed while we list can be missed. At every instant a
+ * rotation leaves all files in their order; so list until the same comes out
+ * twice. */
+int
+generations_list(const char *path, struct generations *g, struct err *err)
+{
+	enum { TRIES = 100 };
+	struct generations before;
+	int ret = list_once(path, g, err);
+
+	for (int i = 0; i < TRIES && ret == 0; i++) {
+		before = *g;
+		ret = list_once(path, g, err);
+		bool done = ret == 0 && same(&before, g);
+
+		generations_release(&before);
+		if (done)
+			break;
+	}
+	return ret;
+}
+
+void
+generations_release(struct generations *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		free(g->v[i].path);
+	free(g->v);
+	*g = (struct generations){ 0 };
+}
+
+ptrdiff_t
+generations_find(const struct generations *g, const struct print *print,
+    int64_t size)
+{
+	if (print->n == 0)
+		return -1;
+	for (size_t i = g->n; i-- > 0;)
+		if ((g->v[i].gzip || g->v[i].size >= size) &&
+		    print_matches(g->v[i].path, print))
+			return (ptrdiff_t)i;
+	return -1;
+}
+
+ptrdiff_t
+generations_find_inode(const struct generations *g, dev_t dev, ino_t ino)
+{
+	for (size_t i = g->n; i-- > 0;)
+		if (g->v[i].dev == dev && g->v[i].ino == ino)
+			return (ptrdiff_t)i;
+	return -1;
+}

@@ -1,0 +1,50 @@
+/* generations - a log file and its rotated predecessors, oldest first.
+ * Known names for "mail.log": mail.log.1, .0, .20260303, .old, mail.log-
+ * 20260303, mail.log-20260303-1700000000, each also with .gz, and logrotate's
+ * "extension" form mail-20260303.log. No log; one thread at a time. */
+#ifndef POPGATE_GENERATIONS_H
+#define POPGATE_GENERATIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct err;
+struct print;
+
+struct generation {
+	char *path;		/* owned */
+	dev_t dev;
+	ino_t ino;
+	int64_t mtime_ns;
+	int64_t size;		/* as packed, when it is */
+	int64_t number;		/* its suffix .N; -1: none, or a date */
+	bool gzip;		/* by its name */
+	bool live;		/* the log file itself: always the last */
+};
+
+struct generations {
+	struct generation *v;	/* owned */
+	size_t n;
+};
+
+/* List path and its predecessors. What is missing is not in it; a directory
+ * that is missing gives an empty list. Returns 0, or -1 with ERR_IO or
+ * ERR_NOMEM. Release it in both cases. */
+int generations_list(const char *path, struct generations *g,
+    struct err *err);
+void generations_release(struct generations *g);
+
+/* Index of the newest that begins with print and, unless packed, is at least
+ * size bytes long; -1 none. Reads the first bytes of the files. */
+ptrdiff_t generations_find(const struct generations *g,
+    const struct print *print, int64_t size);
+ptrdiff_t generations_find_inode(const struct generations *g, dev_t dev,
+    ino_t ino);
+
+/* Does name look like a predecessor of base? For tests. */
+bool generations_name(const char *base, const char *name, int64_t *number_r,
+    bool *gzip_r);
+
+#endif

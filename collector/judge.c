@@ -1,0 +1,194 @@
+#include "judge.h"
+
+#include <stdlib.h>
+
+#include "err.h"
+#include "parse.h"
+#include "prefix.h"
+
+struct judge {
+	const struct config *cfg;
+	struct parser *parser, *direct;
+	struct network_set own;
+	struct prefix_clock clock;
+	char scratch[PREFIX_SCRATCH];
+};
+
+int
+judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
+{
+	struct judge *j = calloc(1, sizeof(*j));
+	struct parser_custom *custom = calloc(cfg->collector.n_custom + 1,
+	    sizeof(*custom));
+	struct parser_options options = {
+		.servers = (const char *const *)cfg->collector.servers.v,
+		.servers_n = cfg->collector.servers.n,
+		.custom = custom,
+		.custom_n = cfg->collector.n_custom
+	};
+	int ret = -1;
+
+	*j_r = NULL;
+	if (j == NULL || custom == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto out;
+	}
+	j->cfg = cfg;
+	for (size_t i = 0; i < cfg->collector.n_custom; i++)
+		custom[i] = (struct parser_custom){
+			cfg->collector.custom[i].program,
+			cfg->collector.custom[i].pattern
+		};
+	if (parser_create(&options, &j->parser, err) == -1)
+		goto out;
+	options.bare_lines = true;
+	if (parser_create(&options, &j->direct, err) == -1)
+		goto out;
+	*j_r = j;
+	j = NULL;
+	ret = 0;
+out:
+	free(custom);
+	judge_free(&j);
+	return ret;
+}
+
+void
+judge_free(struct judge **j)
+{
+	if (*j == NULL)
+		return;
+	parser_free(&(*j)->parser);
+	parser_free(&(*j)->direct);
+	network_set_release(&(*j)->own);
+	free(*j);
+	*j = NULL;
+}
+
+bool
+judge_set_own(struct judge *j, const struct network_set *own)
+{
+	struct network_set copy = { 0 };
+
+	for (size_t i = 0; i < own->n; i++) {
+		if (!network_set_add(&copy, &own->v[i])) {
+			network_set_release(&copy);
+			return false;
+		}
+	}
+	network_set_release(&j->own);
+	j->own = copy;
+	return true;
+}
+
+/* Why a login from this address opens nothing; NULL when it may. */
+static const char *
+refused_address(const struct judge *j, const struct addr *client)
+{
+	if (network_set_contains(&j->cfg->relay.never_authorize, client))
+		return "never-authorize";
+	if (j->cfg->relay.never_authorize_own &&
+	    network_set_contains(&j->own, client))
+		return "own-address";
+	if (network_set_contains(&j->cfg->relay.proxy_networks, client))
+		return "proxy";
+	return NULL;
+}
+
+static void
+judge_login(const struct judge *j, const struct parse_result *result,
+    int64_t now, struct judged *out)
+{
+	const struct config *cfg = j->cfg;
+	const char *refused = refused_address(j, &result->login.client);
+
+	if (refused == NULL && result->login.at < now - cfg->logins.keep_s)
+		refused = "too-old";
+	if (refused != NULL) {
+		out->reason = refused;
+		return;
+	}
+	out->login = result->login;
+	/* a clock that is ahead must not hand out a longer lease */
+	if (out->login.at > now) {
+		out->ahead_s = out->login.at - now;
+		out->login.at = now;
+	}
+	out->expires_at = out->login.at + cfg->logins.window_s;
+	out->net = network_of(&out->login.client,
+	    out->login.client.family == ADDR_IPV6 ?
+	    (uint8_t)cfg->relay.ipv6_prefix : 32);
+	out->record = true;
+}
+
+/* The user is always known in a journal; the executable is not when the
+ * process ended before journald looked, as logger(1) may contrive. */
+static bool
+sender_known(const struct line_message *m)
+{
+	return !m->doubtful && m->uid >= 0 && (m->uid == 0 || m->exe != NULL);
+}
+
+static bool
+may_speak(const struct judge *j, const struct line_message *m)
+{
+	const struct parse_origin origin = {
+		/* else as untrusted as one of the people, which makes no
+		 * difference for programs that are no servers */
+		.uid = sender_known(m) ? m->uid : INT32_MAX,
+		.comm = m->comm,
+		.exe = m->exe,
+		.unit = m->unit
+	};
+
+	return parser_may_speak(j->parser, m->program, &origin);
+}
+
+void
+judge_line(struct judge *j, const struct line *line, bool direct,
+    int64_t now, struct judged *out)
+{
+	const struct line_message *m = line->message;
+	struct parse_result result;
+
+	out->record = out->unknown_shape = false;
+	out->server = "";
+	out->ahead_s = 0;
+	if (line->too_long) {
+		out->reason = "too-long";
+		return;
+	}
+	if (m == NULL) {
+		parser_line(direct ? j->direct : j->parser, line->text,
+		    line->len, now, &result);
+	} else if (!may_speak(j, m)) {
+		/* not shown to the grammars at all: it could spoil what a
+		 * two-line server has begun */
+		out->server = m->program;
+		out->reason = "forged";
+		return;
+	} else {
+		parser_message(j->parser, m->host, m->program, m->pid, m->msg,
+		    m->msg_len, m->at, &result);
+	}
+	out->server = result.server == NULL ? "" : result.server;
+	out->reason = result.reason;
+	out->unknown_shape = result.unknown_shape;
+	if (result.verdict == PARSE_LOGIN)
+		judge_login(j, &result, now, out);
+}
+
+int64_t
+judge_line_time(struct judge *j, const struct line *line, int64_t now)
+{
+	struct prefix prefix;
+	int64_t at;
+
+	if (line->message != NULL)
+		return line->message->at;
+	if (line->too_long || line->len > PREFIX_LINE_MAX ||
+	    prefix_split(line->text, line->len, false, &prefix, j->scratch) !=
+	    PREFIX_OK || !prefix_time(&prefix, now, &j->clock, &at))
+		return 0;
+	return at;
+}

@@ -1,0 +1,48 @@
+/* line - what every source hands on: a whole log line or journal entry; and
+ * the mark that says how far a source is read. Plain records. */
+#ifndef POPGATE_LINE_H
+#define POPGATE_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A message that came in fields (journal): the header is not in the text.
+ * Strings are never NULL but where said. */
+struct line_message {
+	const char *host;
+	const char *program;
+	int64_t pid;		/* -1: none */
+	int64_t at;		/* Unix seconds */
+	const char *msg;	/* points into line.text */
+	size_t msg_len;
+	/* who wrote it, as the kernel said; -1 and NULL: unknown */
+	int64_t uid;
+	const char *comm, *exe, *unit;
+	/* a field that senders set is there twice, or holds a NUL */
+	bool doubtful;
+};
+
+/* Borrowed: valid until the function that was given it returns. */
+struct line {
+	const char *text;	/* no newline, no NUL behind; "" if too_long */
+	size_t len;
+	int64_t position;	/* where in the source it begins */
+	bool too_long;
+	const struct line_message *message;	/* NULL: all is in text */
+};
+
+/* Takes a line; returns false to be given no more for now (this one counts
+ * as read). */
+typedef bool line_fn(void *arg, const struct line *line);
+
+enum { MARK_FINGERPRINT_MAX = 256 };
+
+/* How far a source is read, to be kept until the next start. */
+struct mark {
+	uint64_t inode;		/* files only */
+	int64_t position;	/* behind the last line read */
+	char fingerprint[MARK_FINGERPRINT_MAX];	/* the source's own text */
+};
+
+#endif

@@ -1,0 +1,285 @@
+#include "logfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "err.h"
+
+/* FNV-1a. Not for secrets: who can write into the log can write logins. */
+static uint64_t
+hash_of(const unsigned char *p, size_t n)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static size_t
+least(int64_t a, size_t b)
+{
+	return a < (int64_t)b ? (size_t)a : b;
+}
+
+static void
+take_stat(struct logfile *f, const struct stat *st)
+{
+	f->dev = st->st_dev;
+	f->ino = st->st_ino;
+	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
+	    st->st_mtim.tv_nsec;
+}
+
+/* Read up to n bytes from offset, also when the kernel gives less at once. */
+static ssize_t
+pread_all(int fd, void *buf, size_t n, off_t offset)
+{
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t r = pread(fd, (char *)buf + got, n - got,
+		    offset + (off_t)got);
+
+		if (r == -1 && errno == EINTR)
+			continue;
+		if (r == -1)
+			return -1;
+		if (r == 0)
+			break;
+		got += (size_t)r;
+	}
+	return (ssize_t)got;
+}
+
+static bool
+is_gzip(int fd)
+{
+	unsigned char magic[2];
+
+	return pread_all(fd, magic, 2, 0) == 2 && magic[0] == 0x1f &&
+	    magic[1] == 0x8b;
+}
+
+/* Damage shows when it is read: what is before it can be used. */
+static int
+open_gzip(struct logfile *f, int64_t position, struct err *err)
+{
+	gzFile gz = gzdopen(f->fd, "rb");
+	char last = '\n';
+
+	if (gz == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	f->gz = gz;
+	int n = gzread(gz, f->head, (unsigned)least(position, LOGFILE_HEAD));
+
+	f->head_n = n < 0 ? 0 : (size_t)n;
+	if (position > 0 &&
+	    gzseek(gz, (off_t)position - 1, SEEK_SET) != -1)
+		(void)gzread(gz, &last, 1);
+	f->lines.skipping = last != '\n';
+	return 0;
+}
+
+/* Not behind a newline, a "line" would begin with bytes that a client may
+ * have chosen: skip to the next. */
+static bool
+inside_line(int fd, int64_t position)
+{
+	char last;
+
+	return position > 0 && pread_all(fd, &last, 1,
+	    (off_t)position - 1) == 1 && last != '\n';
+}
+
+static int
+open_plain(struct logfile *f, int64_t position, struct err *err)
+{
+	ssize_t n = pread_all(f->fd, f->head, least(position, LOGFILE_HEAD),
+	    0);
+
+	if (n == -1) {
+		err_set(err, ERR_IO, "%s", strerror(errno));
+		return -1;
+	}
+	f->head_n = (size_t)n;
+	f->lines.skipping = inside_line(f->fd, position);
+	return 0;
+}
+
+void
+logfile_move(struct logfile *f, int64_t position)
+{
+	lines_restart(&f->lines, position);
+	f->lines.skipping = inside_line(f->fd, position);
+}
+
+int
+logfile_open(struct logfile *f, const char *path, int64_t position,
+    struct err *err)
+{
+	struct err why = { 0 };
+	struct stat st;
+
+	f->gz = NULL;
+	f->head_n = 0;
+	/* O_NONBLOCK: a FIFO in its place must not hang us */
+	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (f->fd == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	f->lines.buf = NULL;
+	if (fstat(f->fd, &st) == -1) {
+		err_set(&why, ERR_IO, "%s", strerror(errno));
+	} else if (!S_ISREG(st.st_mode)) {
+		err_set(&why, ERR_IO, "no regular file");
+	} else if (!lines_init(&f->lines, position)) {
+		err_set(&why, ERR_NOMEM, "out of memory");
+	} else {
+		take_stat(f, &st);
+		if ((is_gzip(f->fd) ? open_gzip(f, position, &why) :
+		    open_plain(f, position, &why)) == 0)
+			return 1;
+	}
+	logfile_close(f);
+	err_set(err, why.code, "%s: %s", path, why.text);
+	return -1;
+}
+
+void
+logfile_close(struct logfile *f)
+{
+	if (f->fd == -1)
+		return;
+	if (f->gz != NULL)
+		(void)gzclose_r(f->gz);
+	else
+		(void)close(f->fd);
+	lines_release(&f->lines);
+	f->fd = -1;
+	f->gz = NULL;
+}
+
+int64_t
+logfile_size(const struct logfile *f)
+{
+	struct stat st;
+
+	return f->gz != NULL || fstat(f->fd, &st) == -1 ? -1 : st.st_size;
+}
+
+bool
+logfile_head_same(const struct logfile *f)
+{
+	unsigned char head[LOGFILE_HEAD];
+
+	return f->gz != NULL || f->head_n == 0 ||
+	    (pread_all(f->fd, head, f->head_n, 0) == (ssize_t)f->head_n &&
+	    memcmp(head, f->head, f->head_n) == 0);
+}
+
+/* Data that follows the head without a gap makes the head longer. */
+static void
+take_head(struct logfile *f, const char *data, size_t n, int64_t offset)
+{
+	if (offset != (int64_t)f->head_n || f->head_n == LOGFILE_HEAD)
+		return;
+	if (n > LOGFILE_HEAD - f->head_n)
+		n = LOGFILE_HEAD - f->head_n;
+	memcpy(f->head + f->head_n, data, n);
+	f->head_n += n;
+}
+
+static int
+fill_gzip(struct logfile *f, char *room, size_t size, struct err *err)
+{
+	int n = gzread(f->gz, room, (unsigned)size);
+	int code;
+
+	if (n < 0) {
+		const char *text = gzerror(f->gz, &code);
+
+		err_set(err, ERR_IO, "can't unpack: %s", code == Z_ERRNO ?
+		    strerror(errno) : text);
+	}
+	return n;
+}
+
+/* Returns bytes, -1, or -2 for "changed". Looks at size and head after it
+ * has read: what was read before a truncation that we then notice is thrown
+ * away here and found again in the copy, if there is one. */
+static ssize_t
+fill_plain(struct logfile *f, char *room, size_t size, int64_t offset,
+    struct err *err)
+{
+	struct stat st;
+	ssize_t n;
+
+	do
+		n = pread(f->fd, room, size, (off_t)offset);
+	while (n == -1 && errno == EINTR);
+	if (n == -1 || fstat(f->fd, &st) == -1) {
+		err_set(err, ERR_IO, "%s", strerror(errno));
+		return -1;
+	}
+	if (st.st_size < offset + n || !logfile_head_same(f))
+		return -2;
+	take_stat(f, &st);
+	return n;
+}
+
+int
+logfile_fill(struct logfile *f, struct err *err)
+{
+	int64_t offset;
+	size_t size;
+	char *room = lines_room(&f->lines, &size);
+	ssize_t n;
+
+	offset = lines_read_offset(&f->lines);
+	n = f->gz != NULL ? fill_gzip(f, room, size, err) :
+	    fill_plain(f, room, size, offset, err);
+	if (n == -1)
+		return -1;
+	if (n == -2)
+		return LOGFILE_CHANGED;
+	if (n == 0)
+		return LOGFILE_END;
+	take_head(f, room, (size_t)n, offset);
+	lines_added(&f->lines, (size_t)n);
+	return LOGFILE_DATA;
+}
+
+struct print
+logfile_print(const struct logfile *f)
+{
+	size_t n = least(f->lines.mark, f->head_n);
+
+	return (struct print){ .n = n, .hash = hash_of(f->head, n) };
+}
+
+bool
+print_matches(const char *path, const struct print *print)
+{
+	unsigned char head[LOGFILE_HEAD];
+
+	if (print->n == 0 || print->n > sizeof(head))
+		return false;
+	gzFile gz = gzopen(path, "rbe");	/* takes plain files too */
+
+	if (gz == NULL)
+		return false;
+	int n = gzread(gz, head, (unsigned)print->n);
+
+	(void)gzclose_r(gz);
+	return n == (int)print->n && hash_of(head, print->n) == print->hash;
+}

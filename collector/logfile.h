@@ -1,0 +1,70 @@
+/* logfile - one log file, plain or compressed by gzip, read line by line, and
+ * its fingerprint: a hash of its first bytes, by which it is known again after
+ * it was renamed, copied, compressed, or its inode number was given to another
+ * file. No log; one thread at a time. */
+#ifndef POPGATE_LOGFILE_H
+#define POPGATE_LOGFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lines.h"
+
+struct err;
+
+enum { LOGFILE_HEAD = 1024 };	/* bytes that a fingerprint covers at most */
+
+/* Of the first n bytes, all of which have been read as whole lines. n is 0
+ * where nothing has been read: such a print is no evidence of anything. */
+struct print {
+	size_t n;
+	uint64_t hash;
+};
+
+struct logfile {
+	int fd;			/* -1: not open */
+	void *gz;		/* zlib's, owns fd; NULL for a plain file */
+	dev_t dev;
+	ino_t ino;
+	int64_t mtime_ns;	/* at the last look */
+	struct lines lines;
+	size_t head_n;
+	unsigned char head[LOGFILE_HEAD];
+};
+
+enum logfile_state {
+	LOGFILE_DATA,		/* something was read: call lines_next() */
+	LOGFILE_END,		/* nothing behind what was read, for now */
+	LOGFILE_CHANGED		/* not the file that we have read any more */
+};
+
+/* Open path to read from position; when that is inside a line, the rest of
+ * the line is given out as one that is too long. Returns 1, 0 when there is no
+ * such file, or -1 with ERR_IO (also for no regular file) or ERR_NOMEM. */
+int logfile_open(struct logfile *f, const char *path, int64_t position,
+    struct err *err);
+void logfile_close(struct logfile *f);	/* also when it isn't open */
+
+/* Go on elsewhere in a plain file. */
+void logfile_move(struct logfile *f, int64_t position);
+
+/* Read once into f->lines. LOGFILE_CHANGED (plain files only) means that the
+ * file was cut off, or begins otherwise than before; nothing was added, and
+ * f->lines.mark still says what has been read of the old content.
+ * Returns an enum logfile_state, or -1 with ERR_IO. */
+int logfile_fill(struct logfile *f, struct err *err);
+
+/* Size of a plain file now; -1 if it can't be told. */
+int64_t logfile_size(const struct logfile *f);
+
+/* Does the file still begin with what we have read of its head? */
+bool logfile_head_same(const struct logfile *f);
+
+struct print logfile_print(const struct logfile *f);
+
+/* Does the file at path (gzip is unpacked) begin with print? */
+bool print_matches(const char *path, const struct print *print);
+
+#endif

@@ -1,0 +1,48 @@
+/* stats - what became of the lines of one source, counted by server and by
+ * reason; and the alarm when a server's lines hold no logins any more, which
+ * is how a changed log format looks. Bounded. No clock, no log. */
+#ifndef POPGATE_STATS_H
+#define POPGATE_STATS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct stats;	/* used by one thread at a time */
+struct store;
+
+enum {
+	STATS_ROWS = 512,	/* pairs of server and reason */
+	STATS_SERVERS = 64,
+	STATS_SAMPLE = 512,	/* bytes of a sample kept */
+	STATS_NAME_MAX = 64,
+	/* silent: no login for so long, and so many lines, or so many of a
+	 * shape that no grammar knows */
+	STATS_SILENT_S = 2 * 3600,
+	STATS_SILENT_LINES = 1000,
+	STATS_SILENT_UNKNOWN = 10
+};
+
+struct stats *stats_create(void);	/* NULL when memory is short */
+void stats_free(struct stats **s);	/* NULL-safe; sets NULL */
+
+/* Count a line.
+ *   server   copied; "" no server's
+ *   reason   a constant
+ *   sample   the line, when it is of an unknown shape; else NULL
+ *   now      Unix seconds */
+void stats_line(struct stats *s, const char *server, const char *reason,
+    bool login, const char *sample, size_t sample_len, int64_t now);
+
+/* Write what was counted since stats_saved(), inside a transaction. 0, or -1
+ * with err. stats_saved() belongs behind the commit. */
+int stats_save(const struct stats *s, struct store *st, const char *source,
+    struct err *err);
+void stats_saved(struct stats *s);
+
+/* Is a server silent? Writes one line for people into buf and returns true;
+ * call until false. The same server is named again after twice the time. */
+bool stats_alarm(struct stats *s, int64_t now, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,11 @@
+/* Fuzz target of the grammar apple: see fuzz_parse.h. */
+#include "fuzz_parse.h"
+
+FUZZ_LINES(
+	{ .program = "AppleMailServer", .success = true,
+	  .msg =
+	    "IMAP User \"" FIRST "\" log on successful from " GENUINE },
+	{ .program = "AppleMailServer", .success = false,
+	  .msg =
+	    "IMAP User \"" FIRST "\" log on failed from " GENUINE }
+);

@@ -1,0 +1,131 @@
+#!/bin/sh
+# deps.sh - install what the system tests and the demo need (Debian 12).
+#
+# Debian packages are installed without starting a single service.  Sendmail
+# and Courier conflict with Postfix and Dovecot, so their packages are only
+# unpacked, below build/sendmail and build/courier.
+#
+#   tests/system/deps.sh [all|postfix|sendmail]    default: all
+#
+# Works as root or with sudo; does nothing when everything is there already.
+set -eu
+
+what=${1:-all}
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${POPGATE_BUILD:-$top/build}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Programs that a Debian policy would start: 101 means "do not".
+policy=/usr/sbin/policy-rc.d
+made_policy=
+forbid_services() {
+	[ ! -e $policy ] || return 0
+	as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+	made_policy=yes
+}
+allow_services() {
+	[ -z "$made_policy" ] || as_root rm -f $policy
+	made_policy=
+}
+trap allow_services EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+updated=
+update() {
+	[ -z "$updated" ] || return 0
+	as_root apt-get -qq update
+	updated=yes
+}
+
+installed() {
+	dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null |
+		grep -qx installed
+}
+
+install_packages() {
+	missing=
+	for package in "$@"; do
+		installed "$package" || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	update
+	forbid_services
+	# shellcheck disable=SC2086 # a list of words
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq \
+		--no-install-recommends -o Dpkg::Use-Pty=0 install $missing
+	allow_services
+	# Not at the next boot either: nobody asked for these services.
+	[ -d /run/systemd/system ] || return 0
+	for package in $missing; do
+		case $package in
+		postfix) service=postfix ;;
+		dovecot-imapd) service=dovecot ;;
+		rsyslog) service=rsyslog ;;
+		*) continue ;;
+		esac
+		as_root systemctl disable --quiet "$service"
+	done
+}
+
+# unpack DIRECTORY PACKAGE... - as installed, but below DIRECTORY only.
+unpack() {
+	directory=$1
+	shift
+	[ "$(cat "$directory/.complete" 2>/dev/null)" != "$*" ] || return 0
+	update
+	scratch=$(mktemp -d)
+	chmod 755 "$scratch"
+	(cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download "$@" ||
+		cd "$scratch" && as_root apt-get -qq download "$@")
+	rm -rf "$directory"
+	mkdir -p "$directory"
+	for archive in "$scratch"/*.deb; do
+		dpkg -x "$archive" "$directory"
+	done
+	as_root rm -rf "$scratch"
+	echo "$*" >"$directory/.complete"
+}
+
+has_mta() {
+	dpkg-query -W -f '${db:Status-Status} ${Provides}\n' 2>/dev/null |
+		grep -q '^installed.*mail-transport-agent'
+}
+
+# Postfix's configuration must exist, but stay without a network of its own.
+echo 'postfix postfix/main_mailer_type select No configuration' |
+	as_root debconf-set-selections 2>/dev/null || :
+
+case $what in
+all|postfix)
+	if ! installed postfix && has_mta; then
+		echo "deps.sh: another MTA is installed here; installing Postfix" \
+		     "would remove it. Use a machine or container without one." >&2
+		exit 1
+	fi
+	install_packages postfix
+	;;
+esac
+
+install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
+	libsasl2-modules libsasl2-modules-db openssl m4 make iproute2 \
+	util-linux mount python3 sqlite3
+
+case $what in
+all|sendmail)
+	install_packages libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libwrap0
+	unpack "$build/sendmail" sendmail-bin sendmail-base sendmail-cf
+	;;
+esac
+
+case $what in
+all)
+	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7
+	unpack "$build/courier" courier-base courier-pop courier-imap \
+		courier-authlib courier-authlib-userdb libcourier-unicode4 \
+		libgamin0
+	;;
+esac

@@ -1,0 +1,123 @@
+"""A network, mounts, a process table and a host name of our own.
+
+enter() moves this process (and all it starts from then on) into new
+namespaces; leave() ends every process in them and returns.  The first child
+is the init of the new process table: it reads a pipe that only we hold open,
+so when we die, however we die, the kernel ends everything we started.
+"""
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+
+from . import process
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
+
+KINDS = ("net", "uts", "ipc", "pid_for_children", "mnt")   # mnt last
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result, what):
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+
+
+def mount(source, target, kind="none", flags=0, options=""):
+    check(libc.mount(str(source).encode(), str(target).encode(),
+                     kind.encode(), ctypes.c_ulong(flags), options.encode()),
+          f"mount {source} on {target}")
+
+
+def bind(source, target):
+    mount(source, target, flags=MS_BIND)
+
+
+class Namespace:
+    def __init__(self, hostname):
+        self.hostname = hostname
+        self.saved = {}
+        self.init = None
+
+    def enter(self):
+        if os.geteuid() != 0:
+            raise PermissionError("the system tests need root: they start "
+                                  "mail servers in namespaces of their own")
+        self.saved = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY)
+                      for kind in KINDS}
+        self.cwd = os.getcwd()
+        check(libc.unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS |
+                           CLONE_NEWIPC | CLONE_NEWPID), "unshare")
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        socket.sethostname(self.hostname)
+        # An ignored SIGCHLD survives exec: init's orphans vanish when they end.
+        self.init = subprocess.Popen(
+            ["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: (signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+                                signal.signal(signal.SIGINT, signal.SIG_IGN)))
+        run("mount", "-t", "proc", "proc", "/proc")     # of the new table
+        run("ip", "link", "set", "lo", "up")
+
+    def leave(self):
+        if self.init is not None:
+            self.init.kill()            # ends the whole process table
+            while process.children:     # it is gone when all are waited for
+                process.children.pop().wait()
+            self.init.wait()
+            self.init.stdin.close()
+            self.init = None
+        for kind in KINDS:
+            if kind in self.saved:
+                check(libc.setns(self.saved[kind], 0), f"setns {kind}")
+                os.close(self.saved.pop(kind))
+        os.chdir(self.cwd)
+
+    def address(self, text):
+        """One of this machine's own addresses."""
+        nodad = ["nodad"] if ":" in text else []
+        length = 128 if ":" in text else 32
+        run("ip", "address", "add", f"{text}/{length}", "dev", "lo", *nodad)
+
+    def anywhere(self, network):
+        """Whoever has an address in this network is reached over lo, but
+        the address isn't this machine's own as far as a server can see."""
+        run("ip", "route", "add", "local", network, "dev", "lo")
+
+
+def run(*command):
+    subprocess.run(command, check=True)
+
+
+def private_dev():
+    """A /dev of our own, so that /dev/log can be our rsyslog's."""
+    new = "/run/dev"
+    os.mkdir(new)
+    mount("tmpfs", new, "tmpfs", 0, "mode=0755")
+    for name in ("null", "zero", "full", "random", "urandom", "tty"):
+        open(f"{new}/{name}", "w").close()
+        bind(f"/dev/{name}", f"{new}/{name}")
+    os.mkdir(f"{new}/shm")
+    mount("tmpfs", f"{new}/shm", "tmpfs", 0, "mode=1777")
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"),
+                         ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(target, f"{new}/{name}")
+    mount(new, "/dev", flags=MS_MOVE)
+
+
+def cover(target, scratch, *layers):
+    """From now on target is ours to change, seen by us only, and holds what
+    the layers hold as well.  scratch: a directory for the changes."""
+    for name in ("upper", "work"):
+        os.makedirs(f"{scratch}/{name}")
+    lower = ":".join([*map(str, layers), str(target)])
+    mount("overlay", target, "overlay", 0,
+          f"lowerdir={lower},upperdir={scratch}/upper,workdir={scratch}/work")

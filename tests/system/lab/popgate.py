@@ -1,0 +1,113 @@
+"""The programs under test, and what they wrote."""
+import os
+import pwd
+import sqlite3
+import subprocess
+
+from .process import Process, need, wait_for
+from .site import BUILD
+
+CONFIG = """\
+logins:    {{ database = "{data}/logins.db"; window = "{window}"; }};
+audit:     {{ database = "{data}/audit.db"; record = "all"; }};
+milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
+             mode = "0660"; {milter_user} }};
+permit:    {{ policy = "unix:{sockets}/policy.sock";
+             socketmap = "unix:{sockets}/socketmap.sock"; }};
+relay:     {{ local_domains = [ {domains} ];
+             never_authorize = [ {never} ]; trusted_networks = [ {trusted} ];
+             collector_grace = "{grace}"; }};
+collector: {{ sources = ( {{ file = "{mail_log}"; }} ); {collector_user} }};
+"""
+
+
+class Popgate:
+    def __init__(self, site, domains, mta_group="postfix", window="30m",
+                 grace="2m", never=("127.0.0.0/8", "::1"), trusted=(),
+                 users=("popgate", "popgate-collector")):
+        self.site = site
+        self.data = site.root / "popgate"
+        self.data.mkdir()
+        self.config = site.root / "etc" / "popgate.conf"
+        self.settings = dict(
+            data=self.data, sockets=site.sockets, mail_log=site.mail_log,
+            group=f'group = "{mta_group}";', window=window, grace=grace,
+            domains=_list(domains), never=_list(never),
+            trusted=_list(trusted),
+            milter_user=f'user = "{users[0]}";' if users else "",
+            collector_user=f'user = "{users[1]}";' if users else "")
+        self.configure()
+        if users:           # as in etc/systemd/popgate.tmpfiles
+            popgate = pwd.getpwnam(users[0])
+            os.chown(self.data, 0, popgate.pw_gid)
+            self.data.chmod(0o1770)
+            os.chown(site.sockets, popgate.pw_uid, popgate.pw_gid)
+            site.sockets.chmod(0o2755)
+        self.milter = Process("popgate-milter", [
+            need(BUILD / "popgate-milter", "nothing: run make"),
+            "-c", self.config, "-l", "stderr"], site.log)
+        self.collector = Process("popgate-collector", [
+            need(BUILD / "popgate-collector", "nothing: run make"),
+            "-c", self.config, "-l", "stderr"], site.log)
+
+    def configure(self, **changes):
+        """Write popgate.conf anew; programs started from now on see it."""
+        self.config.write_text(CONFIG.format(**{**self.settings, **changes}))
+
+    def start_milter(self):
+        self.milter.start()
+        for name in ("milter", "policy", "socketmap"):
+            self.milter.accepts(self.site.sockets / f"{name}.sock")
+
+    def start_collector(self):
+        self.collector.start().ready(
+            lambda: (self.data / "logins.db").exists(), "logins.db")
+
+    def start(self):
+        self.start_collector()
+        self.start_milter()
+        return self
+
+    def ctl(self, *arguments, check=True):
+        """popgatectl's output, or its exit status and output."""
+        done = subprocess.run(
+            [need(BUILD / "popgatectl", "nothing: run make"), "-c",
+             self.config, *arguments], capture_output=True, text=True)
+        if check:
+            assert done.returncode == 0, (arguments, done)
+            return done.stdout
+        return done
+
+    def logins(self):
+        return self.query("logins.db", "SELECT * FROM login")
+
+    def wait_login(self, client, user=None):
+        """Until the collector has committed this client's login."""
+        return wait_for(lambda: [row for row in self.logins()
+                                 if row["client"] == client and
+                                 user in (None, row["user"])],
+                        f"the login of {client}")
+
+    def decisions(self, **equal):
+        """Rows of the audit, oldest first, with these values."""
+        where = " AND ".join(f"{name} = :{name}" for name in equal) or "1"
+        return self.query("audit.db", f"SELECT * FROM decision WHERE {where} "
+                          "ORDER BY id", equal)
+
+    def wait_decision(self, seconds=5, **equal):
+        """The newest row with these values, as soon as it is there."""
+        return wait_for(lambda: self.decisions(**equal),
+                        f"a decision with {equal}", seconds)[-1]
+
+    def query(self, name, sql, values=()):
+        db = sqlite3.connect(f"file:{self.data}/{name}?mode=ro", uri=True,
+                             timeout=5)
+        try:
+            db.row_factory = sqlite3.Row
+            return db.execute(sql, values).fetchall()
+        finally:
+            db.close()
+
+
+def _list(words):
+    return ", ".join(f'"{word}"' for word in words)

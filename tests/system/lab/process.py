@@ -1,0 +1,110 @@
+"""Start, watch and stop one server; wait for what it promises."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+
+class Failure(AssertionError):
+    pass
+
+
+def wait_for(condition, what, seconds=15.0, step=0.02):
+    """The first true value of condition(); Failure when there is none."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure(f"waited {seconds} s in vain for {what}")
+        time.sleep(step)
+        step = min(step * 1.3, 0.2)
+
+
+def need(path, package):
+    """A component that a test can't do without: never skipped."""
+    if not os.access(path, os.X_OK):
+        raise Failure(f"{path} is missing: install {package} "
+                      "(tests/system/deps.sh does)")
+    return str(path)
+
+
+children = []       # everything started and perhaps not yet waited for
+
+
+class Process:
+    """One server in the foreground, in a session of its own."""
+
+    def __init__(self, name, command, log_directory, **popen):
+        self.name = name
+        self.command = [str(word) for word in command]
+        self.log = pathlib.Path(log_directory) / f"{name}.out"
+        self.popen_arguments = popen
+        self.child = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True, **self.popen_arguments)
+        children.append(self.child)
+        return self
+
+    @property
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def stop(self, number=signal.SIGTERM, seconds=10.0):
+        """Its exit status; killed with its children if it won't listen."""
+        if self.child is None:
+            return None
+        child, self.child = self.child, None
+        if child.poll() is None:
+            child.send_signal(number)
+        try:
+            return child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            return child.wait(seconds)
+
+    def kill(self):
+        """kill -9, as a crash would."""
+        return self.stop(signal.SIGKILL)
+
+    def ready(self, condition, what, seconds=15.0):
+        def ready_or_dead():
+            if not self.running:
+                raise Failure(f"{self.name} ended with status "
+                              f"{self.child.poll()}:\n{tail(self.log)}")
+            return condition()
+        try:
+            wait_for(ready_or_dead, f"{self.name}: {what}", seconds)
+        except Failure as failure:
+            raise Failure(f"{failure}\n{tail(self.log)}") from None
+        return self
+
+    def accepts(self, address, seconds=15.0):
+        """Wait until it takes connections at (host, port) or at a path."""
+        return self.ready(lambda: can_connect(address),
+                          f"listening at {address}", seconds)
+
+
+def can_connect(address):
+    if isinstance(address, tuple):
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    else:
+        family, address = socket.AF_UNIX, str(address)
+    with socket.socket(family) as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(address) == 0
+
+
+def tail(path, lines=25):
+    try:
+        text = pathlib.Path(path).read_text(errors="replace")
+    except OSError as error:
+        return str(error)
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,151 @@
+"""The five ways to wire popgate to an MTA, each with all its servers."""
+import itertools
+
+from . import client, tls
+from .dovecot import Dovecot
+from .popgate import Popgate
+from .postfix import Postfix
+from .process import wait_for
+from .rsyslog import Rsyslog
+from .sendmail import Sendmail, sasl
+from .site import PASSWORD, NamespaceSite
+from .world import World
+
+# Who may say XCLIENT to Postfix: a proxy, and whoever it spoke for last.
+XCLIENT_HOST, XCLIENT_HOSTS = "203.0.113.250", "203.0.113.0/24"
+
+
+class Lab:
+    """One wiring, running: popgate, an MTA, Dovecot, rsyslog, the world."""
+
+    file = None             # below etc/postfix or etc/sendmail
+    closed = True           # the MTA refuses strangers without popgate
+    channel = "milter"      # who decides about relays
+    auth_needs_popgate = True   # AUTH users can't relay when it is down
+    stamps = "traditional"
+
+    def __init__(self):
+        self.site = NamespaceSite()
+        self.hosts = itertools.count(1)
+        try:
+            self.furnish()
+        except BaseException:
+            self.close()
+            raise
+
+    def furnish(self):
+        site = self.site
+        self.rsyslog = Rsyslog(site, self.stamps).start()
+        self.world = World(site, "world", site.world).start()
+        self.inner = World(site, "inner", site.inner).start()
+        self.dovecot = Dovecot(site).start()
+        self.mta = self.make_mta()
+        self.popgate = Popgate(site, self.domains, self.mta_group).start()
+        self.mta.start()
+
+    def close(self):
+        self.site.close()
+
+    # --- clients ---
+
+    def stranger(self, family=4):
+        """An address that nothing happened from yet."""
+        host = next(self.hosts)
+        return f"203.0.113.{host}" if family == 4 else f"2001:db8:1::{host:x}"
+
+    def smtp(self, address):
+        server = self.site.smtp6 if ":" in address else self.site.smtp
+        return client.Smtp(server, address)
+
+    def login(self, protocol, address, user="alice", password=PASSWORD):
+        """Log in; return when popgate knows (only if it should)."""
+        six = ":" in address
+        if protocol == "pop3":
+            server = self.site.pop3_6 if six else self.site.pop3
+            let_in = client.pop3_login(server, address, user, password)
+        else:
+            server = self.site.imap6 if six else self.site.imap
+            let_in = client.imap_login(server, address, user, password)
+        assert let_in == (password == PASSWORD)
+        if let_in:
+            self.popgate.wait_login(address, user)
+
+    def logged_in(self, protocol="imap", family=4, user="alice"):
+        address = self.stranger(family)
+        self.login(protocol, address, user)
+        return address
+
+    def send(self, address, *recipients, sender="sender@elsewhere.test"):
+        """One message in a session of its own."""
+        with self.smtp(address) as smtp:
+            return smtp.transaction(sender, *recipients)
+
+    # --- what came of it ---
+
+    def delivered_locally(self, token, box="alice"):
+        wait_for(lambda: box in self.mta.delivered(token),
+                 f"{token} in {box}'s mailbox")
+
+    def escaped(self, token=""):
+        """Everything the outside world got, with nothing on its way."""
+        wait_for(lambda: not self.mta.queue(), "an empty queue")
+        return self.world.recipients(token)
+
+
+class PostfixLab(Lab):
+    mta_group = "postfix"
+
+    @property
+    def domains(self):
+        return [f"postfix:{self.site.root}/postfix/etc"]
+
+    def make_mta(self):
+        return Postfix(self.site, self.file, sasl=self.dovecot.sasl,
+                       certificate=tls.certificate(self.site),
+                       xclient=XCLIENT_HOSTS)
+
+
+class PostfixPolicy(PostfixLab):
+    file = "closed.cf"
+    channel = "policy"
+
+
+class PostfixSocketmap(PostfixLab):
+    file = "closed-socketmap.cf"
+    channel = "socketmap"
+    auth_needs_popgate = False
+    stamps = "rfc3339"
+
+
+class PostfixSoleGate(PostfixLab):
+    file = "sole-gate.cf"
+    closed = False
+
+
+class SendmailLab(Lab):
+    mta_group = "mail"
+    route = "smart"
+
+    @property
+    def domains(self):
+        directory = self.site.root / "sendmail"
+        return [f"file:{directory}/local-host-names",
+                f"file:{directory}/relay-domains", "mail.lab.test"]
+
+    def make_mta(self):
+        mta = Sendmail(self.site, self.file, self.route,
+                       certificate=tls.certificate(self.site))
+        sasl(mta)
+        return mta
+
+
+class SendmailClosed(SendmailLab):
+    file = "closed.m4"
+    channel = "socketmap"
+    stamps = "rfc3339"
+
+
+class SendmailSoleGate(SendmailLab):
+    file = "sole-gate.m4"
+    closed = False
+    route = "esmtp"

@@ -1,0 +1,380 @@
+"""What every wiring has to do, on every MTA: promises 1 to 3 of the design.
+
+A test class per wiring (test_postfix.py, test_sendmail.py) inherits these.
+The servers are shared by the tests of a class; every test uses client
+addresses of its own, so none sees another's logins.
+"""
+import subprocess
+import time
+
+import pytest
+
+from lab import forms
+from lab.process import Process, need, wait_for
+
+REMOTE = "user@remote.test"
+OWN = "alice@lab.test"
+
+
+def refused(reply, code=5):
+    """A refusal of the right class that says why (RFC 3463: x.7.1, 4.3.x)."""
+    assert reply.code // 100 == code, reply
+    assert reply.text.lstrip().startswith(
+        f"{code}.7." if code == 5 else ("4.7.", "4.3.")), reply
+    return reply
+
+
+class Matrix:
+    # --- who may relay ---
+
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_stranger_is_refused(self, lab, family):
+        stranger = lab.stranger(family)
+        sent = lab.send(stranger, REMOTE)
+        assert sent.data is None
+        refused(sent.rcpt[0])
+        row = lab.popgate.wait_decision(client=stranger)
+        assert (row["verdict"], row["class"]) == ("reject", "relay")
+        assert row["reason"] == "no-login"
+        assert row["channel"] == lab.channel
+        self.nothing_escaped(lab, sent)
+
+    @pytest.mark.parametrize("family", [4, 6])
+    @pytest.mark.parametrize("protocol", ["pop3", "imap"])
+    def test_login_opens_the_gate(self, lab, protocol, family):
+        client = lab.logged_in(protocol, family, "bob")
+        sent = lab.send(client, REMOTE)
+        assert sent.rcpt[0].code == sent.data.code == 250, sent
+        assert lab.world.wait_recipients(sent.token) == [REMOTE]
+        row = lab.popgate.wait_decision(client=client, verdict="accept")
+        assert row["reason"] == "recent-login"
+        assert row["login_user"] == "bob"
+        assert row["class"] == "relay"
+
+    def test_failed_login_opens_nothing(self, lab):
+        client = lab.stranger()
+        lab.login("imap", client, "alice", "wrong")
+        lab.login("pop3", client, "alice, rip=" + client, "wrong")
+        time.sleep(0.3)
+        refused(lab.send(client, REMOTE).rcpt[0])
+
+    def test_own_mail_needs_no_login(self, lab):
+        sent = lab.send(lab.stranger(), OWN)
+        assert sent.data.code == 250, sent
+        lab.delivered_locally(sent.token)
+
+    def test_mail_for_us_arrives(self, lab):
+        """Every class of recipient that is ours, from a stranger."""
+        sent = lab.send(lab.stranger(), "postmaster@lab.test",
+                        "va1@valias.test", "vbox@vmail.test",
+                        "relayuser@relay.test", "vaout@valias.test")
+        assert [reply.code for reply in sent.rcpt] == [250] * 5, sent
+        lab.delivered_locally(sent.token, "alice")
+        lab.delivered_locally(sent.token, "vmail/vbox")
+        assert lab.inner.wait_recipients(sent.token) == [
+            "relayuser@relay.test"]
+        # The administrator's own virtual alias leads outside.
+        assert lab.world.wait_recipients(sent.token) == [
+            "someone@remote.test"]
+
+    def test_auth_relays(self, lab):
+        client = lab.stranger()
+        with lab.smtp(client) as smtp:
+            assert smtp.auth_plain("carol", "secret").code == 235
+            sent = smtp.transaction("carol@lab.test", REMOTE)
+        assert sent.data.code == 250, sent
+        assert lab.world.wait_recipients(sent.token) == [REMOTE]
+        row = lab.popgate.wait_decision(client=client, verdict="accept")
+        assert row["reason"] == "authenticated"
+        assert row["auth_user"].startswith("carol")
+
+    def test_failed_auth_opens_nothing(self, lab):
+        with lab.smtp(lab.stranger()) as smtp:
+            assert smtp.auth_plain("carol", "wrong").code == 535
+            refused(smtp.transaction("carol@lab.test", REMOTE).rcpt[0])
+
+    def test_claimed_auth_opens_nothing(self, lab):
+        """MAIL ... AUTH= is what the client says, not what it proved."""
+        with lab.smtp(lab.stranger()) as smtp:
+            smtp.mail("carol@lab.test", " AUTH=carol@lab.test")
+            refused(smtp.rcpt(REMOTE))
+
+    def test_auth_is_of_one_connection(self, lab):
+        """Two sessions of one client at once: AUTH in one doesn't leak."""
+        client = lab.stranger()
+        with lab.smtp(client) as first, lab.smtp(client) as second:
+            assert first.auth_plain("carol", "secret").code == 235
+            sent = first.transaction("carol@lab.test", REMOTE)
+            assert sent.data.code == 250, sent
+            sent = second.transaction("carol@lab.test", REMOTE)
+            refused(sent.rcpt[0])
+        with lab.smtp(client) as third:
+            refused(third.transaction("carol@lab.test", REMOTE).rcpt[0])
+        row = lab.popgate.wait_decision(client=client, verdict="reject")
+        assert not row["auth_user"]
+        self.nothing_escaped(lab, sent)
+
+    # --- per recipient, per moment ---
+
+    def test_foreign_recipient_beside_own(self, lab):
+        client = lab.stranger()
+        sent = lab.send(client, OWN, REMOTE, "bob@lab.test")
+        assert sent.rcpt[0].code == 250, sent
+        refused(sent.rcpt[1])
+        assert sent.rcpt[2].code == 250, sent
+        assert sent.data.code == 250
+        lab.delivered_locally(sent.token)
+        self.nothing_escaped(lab, sent)
+        reject = lab.popgate.wait_decision(client=client, verdict="reject")
+        assert REMOTE in reject["recipient"]
+
+    def test_forged_own_sender_opens_nothing(self, lab):
+        for sender in ("alice@lab.test", "", "postmaster@mail.lab.test"):
+            sent = lab.send(lab.stranger(), REMOTE, sender=sender)
+            refused(sent.rcpt[0])
+
+    def test_login_counts_at_the_next_recipient(self, lab):
+        client = lab.stranger()
+        with lab.smtp(client) as smtp:
+            smtp.mail("bob@lab.test")
+            refused(smtp.rcpt(REMOTE))
+            lab.login("imap", client, "bob")
+            assert smtp.rcpt(REMOTE).code == 250
+
+    def test_login_expires_inside_a_session(self, lab):
+        popgate = lab.popgate
+        popgate.collector.stop()
+        popgate.configure(window="3s")
+        popgate.start_collector()
+        try:
+            client = lab.logged_in("imap", user="bob")
+            with lab.smtp(client) as smtp:
+                first = smtp.transaction("bob@lab.test", REMOTE)
+                assert first.data.code == 250, first
+                time.sleep(4)
+                second = smtp.transaction("bob@lab.test", REMOTE)
+            refused(second.rcpt[0])
+            row = popgate.wait_decision(client=client, verdict="reject")
+            assert row["reason"] == "login-expired"
+        finally:
+            popgate.collector.stop()
+            popgate.configure()
+            popgate.start_collector()
+        self.nothing_escaped(lab, second)
+
+    def test_admin_adds_and_deletes(self, lab):
+        client = lab.stranger()
+        lab.popgate.ctl("add", client)
+        assert lab.send(client, REMOTE).data.code == 250
+        lab.popgate.ctl("delete", client)
+        refused(lab.send(client, REMOTE).rcpt[0])
+
+    def test_why_tells_the_story(self, lab):
+        client = lab.logged_in("imap", user="bob")
+        lab.send(client, REMOTE)
+        story = lab.popgate.ctl("why", client)
+        assert "bob" in story and "Login: user=<bob>" in story
+
+    # --- every form of address ---
+
+    def test_forms(self, lab):
+        before = len(lab.escaped())
+        allowed = []
+        client = lab.stranger()
+        wrong = []
+        with lab.smtp(client) as smtp:
+            for form in forms.read(self.forms):
+                smtp.mail("stranger@elsewhere.test")
+                reply = smtp.command(b"RCPT TO:" + form.text)
+                if form.kind in forms.OURS:
+                    allowed.append(form)
+                    if reply.code != 250:
+                        wrong.append((form, reply))
+                elif forms.goes_outside(form) and reply.code == 250:
+                    wrong.append((form, reply))
+                if reply.code == 250:
+                    smtp.data(f"form {form.kind}")
+                else:
+                    smtp.rset()
+        assert not wrong
+        assert len(allowed) == 15
+        sent = lab.send(client, OWN)
+        lab.delivered_locally(sent.token)
+        # vaout@valias.test leaves because the administrator forwards it.
+        assert set(lab.escaped()[before:]) <= {"someone@remote.test"}
+
+    def test_nmap(self, lab):
+        """The recognised relay test finds nothing; run as a stranger."""
+        before = len(lab.escaped())
+        stranger = lab.stranger()
+        done = subprocess.run(
+            [need("/usr/bin/nmap", "nmap"),
+             "-n", "-Pn", "-S", stranger, "-e", "lo",
+             "-p", "25", "--script", "smtp-open-relay", "--script-args",
+             "smtp-open-relay.to=user,smtp-open-relay.domain=remote.test",
+             lab.site.address4],
+            capture_output=True, text=True, check=True)
+        assert "smtp-open-relay: Server doesn't seem to be an open relay, " \
+            "all tests failed" in done.stdout, done.stdout
+        wait_for(lambda: len(lab.popgate.decisions(
+            client=stranger, verdict="reject")) >= 8, "nmap in the audit")
+        assert len(lab.escaped()) == before
+
+    # --- when something is broken ---
+
+    def test_killed_milter_opens_nothing(self, lab):
+        client = lab.logged_in("imap", user="bob")
+        stranger = lab.stranger()
+        with lab.smtp(client) as smtp:      # a session from before
+            sent = smtp.transaction("bob@lab.test", REMOTE)
+            lab.world.wait_recipients(sent.token)
+            lab.popgate.milter.kill()
+            try:
+                before = len(lab.escaped())
+                old_session = smtp.transaction("bob@lab.test", REMOTE)
+                assert not old_session.data
+                self.only_own_mail_flows(lab, client, stranger)
+            finally:
+                lab.popgate.start_milter()
+        assert len(lab.escaped()) == before
+        assert lab.send(client, REMOTE).data.code == 250
+
+    def test_killed_milter_and_auth(self, lab):
+        lab.popgate.milter.kill()
+        try:
+            with lab.smtp(lab.stranger()) as smtp:
+                smtp.auth_plain("carol", "secret")
+                sent = smtp.transaction("carol@lab.test", REMOTE)
+        finally:
+            lab.popgate.start_milter()
+        if lab.auth_needs_popgate:
+            assert sent.data is None
+            assert (sent.rcpt[0].code // 100 == 4 or
+                    sent.mail.code // 100 == 4), sent
+        else:
+            assert sent.data.code == 250, sent
+
+    @pytest.mark.parametrize("damage", ["missing", "unreadable", "corrupt"])
+    def test_login_table_unusable(self, lab, damage):
+        """popgate starts, and says "later" to those who would relay."""
+        popgate = lab.popgate
+        client = lab.logged_in("imap", user="bob")
+        table = popgate.data / "logins.db"
+        saved = popgate.data / "saved"
+        popgate.collector.stop()
+        popgate.milter.kill()
+        files = [path for path in popgate.data.iterdir()
+                 if path.name.startswith("logins.db")]
+        saved.mkdir()
+        content = table.read_bytes()
+        mode = table.stat().st_mode
+        for path in files:
+            path.rename(saved / path.name)
+        if damage != "missing":
+            table.write_bytes(content if damage == "unreadable" else
+                              b"this was the login table" * 4096)
+            table.chmod(0 if damage == "unreadable" else mode)
+        try:
+            popgate.start_milter()
+            self.relays_wait_own_mail_flows(lab, client)
+        finally:
+            popgate.milter.kill()
+            for path in popgate.data.iterdir():
+                if path.name.startswith("logins.db"):
+                    path.unlink()
+            for path in saved.iterdir():
+                path.rename(popgate.data / path.name)
+            saved.rmdir()
+            popgate.start()
+        assert lab.send(client, REMOTE).data.code == 250
+
+    def test_login_table_locked(self, lab):
+        """Another process holds it for 5 seconds: "later", then all is well."""
+        popgate = lab.popgate
+        client = lab.logged_in("imap", user="bob")
+        popgate.collector.stop()
+        popgate.milter.kill()
+        locker = Process("locker", [
+            "/usr/bin/python3", "-c", LOCKER, popgate.data / "logins.db"],
+            lab.site.log).start()
+        try:
+            locker.ready(lambda: "locked" in locker.log.read_text(), "locked")
+            popgate.start_milter()
+            self.relays_wait_own_mail_flows(lab, client)
+            locker.ready(lambda: "released" in locker.log.read_text(), "end")
+        finally:
+            locker.stop()
+        popgate.start_collector()
+        assert lab.send(client, REMOTE).data.code == 250
+
+    def test_login_table_vanishes_while_running(self, lab):
+        popgate = lab.popgate
+        client = lab.logged_in("imap", user="bob")
+        assert lab.send(client, REMOTE).data.code == 250
+        popgate.collector.stop()
+        files = [path for path in popgate.data.iterdir()
+                 if path.name.startswith("logins.db")]
+        aside = popgate.data / "aside"
+        aside.mkdir()
+        for path in files:
+            path.rename(aside / path.name)
+        try:
+            self.relays_wait_own_mail_flows(lab, client)
+        finally:
+            popgate.milter.kill()
+            for path in popgate.data.iterdir():
+                if path.name.startswith("logins.db"):
+                    path.unlink()
+            for path in aside.iterdir():
+                path.rename(popgate.data / path.name)
+            aside.rmdir()
+            popgate.start()
+
+    # --- helpers ---
+
+    def nothing_escaped(self, lab, sent):
+        """Also not a little later: whatever was accepted is delivered."""
+        assert not lab.escaped(sent.token)
+
+    def only_own_mail_flows(self, lab, *clients):
+        for address in clients:
+            sent = lab.send(address, REMOTE)
+            assert sent.data is None, sent
+            assert 4 in (sent.mail.code // 100, sent.rcpt[0].code // 100), sent
+        sent = lab.send(clients[-1], OWN)
+        if lab.closed:
+            assert sent.data.code == 250, sent
+            lab.delivered_locally(sent.token)
+        else:
+            assert sent.mail.code // 100 == 4, sent
+
+    def relays_wait_own_mail_flows(self, lab, client):
+        """popgate is there, but knows nobody's logins."""
+        for address in (client, lab.stranger()):
+            sent = lab.send(address, REMOTE)
+            assert sent.data is None, sent
+            refused(sent.rcpt[0], 4)
+            row = lab.popgate.wait_decision(client=address,
+                                            verdict="tempfail")
+            assert row["reason"] == "store-unavailable"
+        sent = lab.send(lab.stranger(), OWN, REMOTE)
+        assert sent.rcpt[0].code == sent.data.code == 250, sent
+        refused(sent.rcpt[1], 4)
+        lab.delivered_locally(sent.token)
+
+
+LOCKER = """
+import os, pwd, sqlite3, sys, time
+path = sys.argv[1]
+os.setgid(os.stat(path).st_gid)
+os.setuid(os.stat(path).st_uid)
+db = sqlite3.connect(path, isolation_level=None)
+db.execute("PRAGMA locking_mode = EXCLUSIVE")
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+time.sleep(5)
+db.execute("ROLLBACK")
+db.close()
+print("released", flush=True)
+time.sleep(60)
+"""

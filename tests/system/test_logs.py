@@ -1,0 +1,122 @@
+"""Login lines of other servers, and what happens to log files."""
+import pytest
+
+from lab import client
+from lab.courier import Courier
+from lab.dovecot import Dovecot
+from lab.popgate import Popgate
+from lab.rsyslog import Rsyslog
+from lab.site import PASSWORD, NamespaceSite
+
+
+class LoginLab:
+    """A POP and IMAP server, rsyslog and the collector; no MTA."""
+
+    def __init__(self, server, stamps):
+        self.site = NamespaceSite(*(["courier"] if server is Courier else []))
+        try:
+            self.rsyslog = Rsyslog(self.site, stamps).start()
+            self.server = server(self.site).start()
+            self.popgate = Popgate(self.site, ["lab.test"])
+            self.popgate.start_collector()
+        except BaseException:
+            self.site.close()
+            raise
+
+    def close(self):
+        self.site.close()
+
+    def login(self, address, user="alice", password=PASSWORD, protocol="imap"):
+        site, six = self.site, ":" in address
+        if protocol == "pop3":
+            return client.pop3_login(site.pop3_6 if six else site.pop3,
+                                     address, user, password)
+        return client.imap_login(site.imap6 if six else site.imap,
+                                 address, user, password)
+
+    def events(self, address):
+        return self.popgate.query(
+            "logins.db", "SELECT * FROM login_event WHERE client = ?",
+            (address,))
+
+
+@pytest.fixture(scope="class", params=["traditional", "rfc3339"])
+def lab(request, keep):
+    yield from keep(LoginLab(request.cls.server, request.param))
+
+
+class TestCourier:
+    server = Courier
+
+    @pytest.mark.parametrize("protocol", ["pop3", "imap"])
+    @pytest.mark.parametrize("address", ["203.0.113.21", "2001:db8:1::21"])
+    def test_login(self, lab, protocol, address):
+        user = {"pop3": "alice", "imap": "bob"}[protocol]
+        assert lab.login(address, user, protocol=protocol)
+        row, = lab.popgate.wait_login(address, user)
+        assert row["server"] == "courier"
+        assert row["service"] == protocol
+        assert "LOGIN, user=" in lab.events(address)[0]["line"]
+
+    def test_failed_login(self, lab):
+        """Names that look like a login from elsewhere, and their failure."""
+        for name in ("mallory", "a, ip=[::ffff:203.0.113.66], port=[1]",
+                     "x, ip=[203.0.113.66]"):
+            assert not lab.login("203.0.113.22", name, "wrong")
+        assert lab.login("203.0.113.23")
+        lab.popgate.wait_login("203.0.113.23")
+        clients = {row["client"] for row in lab.popgate.logins()}
+        assert not clients & {"203.0.113.22", "203.0.113.66"}
+
+
+class TestDovecot:
+    server = Dovecot
+
+    def test_failed_login(self, lab):
+        for name in ("mallory", "a>, method=PLAIN, rip=203.0.113.66, lip=1",
+                     "x, rip=203.0.113.66"):
+            assert not lab.login("203.0.113.22", name, "wrong")
+        assert lab.login("203.0.113.23")
+        lab.popgate.wait_login("203.0.113.23")
+        clients = {row["client"] for row in lab.popgate.logins()}
+        assert not clients & {"203.0.113.22", "203.0.113.66"}
+
+    def test_rotation_by_rename(self, lab):
+        """logrotate renames the file, rsyslog writes on to the old one until
+        it is told; no login is lost, none counts twice."""
+        assert lab.login("203.0.113.31")
+        lab.popgate.wait_login("203.0.113.31")
+        lab.rsyslog.rename(".1")
+        assert lab.login("203.0.113.32")        # goes to mail.log.1
+        lab.rsyslog.reopen()
+        assert lab.login("203.0.113.33")
+        for address in ("203.0.113.31", "203.0.113.32", "203.0.113.33"):
+            lab.popgate.wait_login(address)
+        events = {address: len(lab.events(address))
+                  for address in ("203.0.113.31", "203.0.113.32",
+                                  "203.0.113.33")}
+        assert set(events.values()) == {1}, events
+
+    def test_rotation_while_collector_is_down(self, lab):
+        """What happened meanwhile is read from the renamed file."""
+        assert lab.login("203.0.113.41")
+        lab.popgate.wait_login("203.0.113.41")
+        lab.popgate.collector.kill()
+        assert lab.login("203.0.113.42")
+        lab.rsyslog.rename(".2")
+        lab.rsyslog.reopen()
+        assert lab.login("203.0.113.43")
+        lab.popgate.start_collector()
+        for address in ("203.0.113.41", "203.0.113.42", "203.0.113.43"):
+            lab.popgate.wait_login(address)
+            assert len(lab.events(address)) == 1, address
+
+    def test_killed_collector_counts_each_line_once(self, lab):
+        for host in range(50, 60):
+            assert lab.login(f"203.0.113.{host}")
+            if host % 3 == 0:
+                lab.popgate.collector.kill()
+                lab.popgate.start_collector()
+        for host in range(50, 60):
+            lab.popgate.wait_login(f"203.0.113.{host}")
+            assert len(lab.events(f"203.0.113.{host}")) == 1

@@ -1,0 +1,63 @@
+"""Postfix 3.7 in its three wirings."""
+from lab import wirings
+from matrix import REMOTE, Matrix, refused
+
+
+def xclient(smtp, attributes):
+    assert smtp.command(f"XCLIENT {attributes}").code == 220
+    assert smtp.command("EHLO client.example").code == 250
+
+
+class PostfixMatrix(Matrix):
+    forms = "postfix"
+
+    def test_auth_ends_with_starttls(self, lab):
+        """TLS starts the session anew (RFC 3207 section 4.2).  Not so in
+        Sendmail, where a connection that did AUTH stays authenticated."""
+        client = lab.stranger()
+        with lab.smtp(client) as smtp:
+            assert smtp.auth_plain("carol", "secret").code == 235
+            first = smtp.transaction("carol@lab.test", REMOTE)
+            assert first.data.code == 250, first
+            assert smtp.starttls().code == 220
+            second = smtp.transaction("carol@lab.test", REMOTE)
+        refused(second.rcpt[0])
+        row = lab.popgate.wait_decision(client=client, verdict="reject")
+        assert not row["auth_user"]
+        self.nothing_escaped(lab, second)
+
+    def test_xclient_login_ends(self, lab):
+        """A proxy that takes its LOGIN= back: the next message has no AUTH."""
+        client = lab.stranger()
+        with lab.smtp(wirings.XCLIENT_HOST) as smtp:
+            xclient(smtp, f"ADDR={client} LOGIN=carol")
+            assert smtp.transaction("c@lab.test", REMOTE).data.code == 250
+            xclient(smtp, "LOGIN=[UNAVAILABLE]")
+            refused(smtp.transaction("c@lab.test", REMOTE).rcpt[0])
+
+    def test_xclient_address_decides(self, lab):
+        """The client is who XCLIENT says, not the proxy."""
+        client = lab.logged_in("imap", user="bob")
+        with lab.smtp(wirings.XCLIENT_HOST) as smtp:
+            xclient(smtp, f"ADDR={client}")
+            assert smtp.transaction("b@lab.test", REMOTE).data.code == 250
+            xclient(smtp, f"ADDR={lab.stranger()}")
+            refused(smtp.transaction("b@lab.test", REMOTE).rcpt[0])
+
+    def test_unknown_client_address_is_nobody(self, lab):
+        with lab.smtp(wirings.XCLIENT_HOST) as smtp:
+            xclient(smtp, "ADDR=[UNAVAILABLE]")
+            sent = smtp.transaction("b@lab.test", REMOTE)
+            assert sent.data is None
+
+
+class TestPolicy(PostfixMatrix):
+    wiring = wirings.PostfixPolicy
+
+
+class TestSocketmap(PostfixMatrix):
+    wiring = wirings.PostfixSocketmap
+
+
+class TestSoleGate(PostfixMatrix):
+    wiring = wirings.PostfixSoleGate

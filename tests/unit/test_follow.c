@@ -1,0 +1,807 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <zlib.h>
+
+#include "err.h"
+#include "follow.h"
+#include "generations.h"
+
+static char dir[64];
+
+/* --- a log and its rotation --- */
+
+static const char *
+in_dir(const char *name)
+{
+	static char path[4][200];
+	static int i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
+	return path[i];
+}
+
+static void
+append(const char *name, const char *text)
+{
+	FILE *f = fopen(in_dir(name), "a");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+put(const char *name, const char *text)
+{
+	(void)unlink(in_dir(name));
+	append(name, text);
+}
+
+/* Rewrite in place: the inode stays. */
+static void
+rewrite(const char *name, const char *text)
+{
+	FILE *f = fopen(in_dir(name), "r+");
+
+	assert_non_null(f);
+	assert_int_equal(ftruncate(fileno(f), 0), 0);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+move(const char *from, const char *to)
+{
+	assert_int_equal(rename(in_dir(from), in_dir(to)), 0);
+}
+
+static void
+copy(const char *from, const char *to)
+{
+	char buf[4096];
+	FILE *in = fopen(in_dir(from), "r");
+	FILE *out = fopen(in_dir(to), "w");
+	size_t n;
+
+	assert_non_null(in);
+	assert_non_null(out);
+	while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
+		assert_int_equal(fwrite(buf, 1, n, out), n);
+	(void)fclose(in);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void
+set_age(const char *name, int seconds)
+{
+	struct timespec t[2];
+
+	(void)clock_gettime(CLOCK_REALTIME, &t[0]);
+	t[0].tv_sec -= seconds;
+	t[1] = t[0];
+	assert_int_equal(utimensat(AT_FDCWD, in_dir(name), t, 0), 0);
+}
+
+/* As gzip(1): same name and .gz, same time stamp, no original. */
+static void
+pack(const char *name)
+{
+	char buf[4096], gz[100];
+	struct stat st;
+	FILE *in = fopen(in_dir(name), "r");
+
+	assert_non_null(in);
+	assert_int_equal(fstat(fileno(in), &st), 0);
+	(void)snprintf(gz, sizeof(gz), "%s.gz", name);
+	gzFile out = gzopen(in_dir(gz), "wb");
+	size_t n;
+
+	while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
+		assert_int_equal(gzwrite(out, buf, (unsigned)n), n);
+	(void)fclose(in);
+	(void)gzclose(out);
+	struct timespec t[2] = { st.st_atim, st.st_mtim };
+
+	assert_int_equal(utimensat(AT_FDCWD, in_dir(gz), t, 0), 0);
+	assert_int_equal(unlink(in_dir(name)), 0);
+}
+
+/* --- a reader of it --- */
+
+static struct follow *f;
+static struct mark mark;
+static char got[4096], notes[8192];
+static int stop_after;		/* lines; 0: never */
+
+static bool
+take(void *arg, const struct line *line)
+{
+	size_t at = strlen(got);
+
+	(void)arg;
+	(void)snprintf(got + at, sizeof(got) - at, "%s%.*s ",
+	    line->too_long ? "!" : "", (int)line->len, line->text);
+	return stop_after == 0 || --stop_after > 0;
+}
+
+static void
+take_note(void *arg, const char *text)
+{
+	size_t at = strlen(notes);
+
+	(void)arg;
+	(void)snprintf(notes + at, sizeof(notes) - at, "%s\n", text);
+}
+
+static void
+start_since(const struct mark *from, int seconds)
+{
+	const struct follow_options options = {
+		.path = in_dir("mail.log"),
+		.mark = from,
+		.since = time(NULL) - seconds,
+		.note = take_note
+	};
+	struct err err;
+
+	if (follow_open(&options, &f, &err) == -1)
+		fail_msg("%s", err.text);
+}
+
+/* Read to the end; what came must be want. */
+static void
+expect(const char *want)
+{
+	struct err err;
+	int state;
+
+	got[0] = '\0';
+	do
+		state = follow_read(f, 1 << 20, take, NULL, &err);
+	while (state == FOLLOW_MORE);
+	if (state == -1)
+		fail_msg("%s", err.text);
+	assert_string_equal(got, want);
+	follow_mark(f, &mark);
+}
+
+/* As killed and started again: all that is kept is the mark. */
+static void
+restart(void)
+{
+	follow_close(&f);
+	start_since(&mark, 3600);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	notes[0] = '\0';
+	stop_after = 0;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	char cmd[100];
+
+	(void)state;
+	follow_close(&f);
+	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	return system(cmd);
+}
+
+/* --- growing --- */
+
+static void
+appended(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\npart");
+	start_since(NULL, 3600);
+	expect("a b ");
+	expect("");
+	append("mail.log", "ial\nc\n");
+	expect("partial c ");
+	restart();
+	expect("");
+	append("mail.log", "d\ne");
+	restart();
+	expect("d ");
+	append("mail.log", "\n");
+	expect("e ");
+}
+
+static void
+not_there_yet(void **state)
+{
+	(void)state;
+	start_since(NULL, 3600);
+	expect("");
+	expect("");
+	assert_non_null(strstr(notes, "no such file"));
+	/* said once */
+	assert_null(strstr(strstr(notes, "no such file") + 1, "no such"));
+	restart();
+	expect("");
+	put("mail.log", "a\n");
+	expect("a ");
+	restart();
+	expect("");
+}
+
+static void
+wakes(void **state)
+{
+	struct pollfd p;
+
+	(void)state;
+	start_since(NULL, 3600);
+	expect("");
+	p = (struct pollfd){ .fd = follow_fd(f), .events = POLLIN };
+	assert_int_equal(poll(&p, 1, 0), 0);
+	put("mail.log", "");
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	expect("");
+	assert_int_equal(poll(&p, 1, 0), 0);
+	append("mail.log", "a\n");
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	expect("a ");
+	/* into the old file behind its rotation, and into the new one */
+	move("mail.log", "mail.log.1");
+	put("mail.log", "");
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	expect("");
+	append("mail.log.1", "late\n");
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	expect("late ");
+	append("mail.log", "new\n");
+	assert_int_equal(poll(&p, 1, 1000), 1);
+	expect("new ");
+}
+
+static void
+stopped_in_the_middle(void **state)
+{
+	struct err err;
+
+	(void)state;
+	put("mail.log", "a\nb\nc\nd\n");
+	start_since(NULL, 3600);
+	got[0] = '\0';
+	stop_after = 2;
+	assert_int_equal(follow_read(f, 1 << 20, take, NULL, &err),
+	    FOLLOW_MORE);
+	assert_string_equal(got, "a b ");
+	follow_mark(f, &mark);
+	assert_int_equal(mark.position, 4);
+	expect("c d ");
+	/* nothing of what is only buffered is in the mark */
+	mark.position = 4;
+	(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint), "%s", "");
+	stop_after = 0;
+	restart();		/* an unreadable mark is as good as none */
+	expect("a b c d ");
+}
+
+static void
+budget(void **state)
+{
+	struct err err;
+	int reads = 0;
+
+	(void)state;
+	put("mail.log", "");
+	for (int i = 0; i < 40000; i++)
+		append("mail.log", i % 100 == 99 ? "0123456789\n" :
+		    "0123456789");
+	start_since(NULL, 3600);
+	got[0] = '\0';
+	while (follow_read(f, 1000, take, NULL, &err) == FOLLOW_MORE)
+		reads++;
+	assert_true(reads >= 3);
+	follow_mark(f, &mark);
+	assert_int_equal(mark.position, 400400);
+}
+
+/* --- rotated --- */
+
+static void
+renamed(void **state)
+{
+	(void)state;
+	put("mail.log", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	append("mail.log", "b\n");
+	move("mail.log", "mail.log.1");
+	expect("b ");
+	/* the daemon still writes there until it is told */
+	append("mail.log.1", "c\n");
+	expect("c ");
+	put("mail.log", "d\n");
+	append("mail.log.1", "e\n");
+	expect("e d ");
+	append("mail.log.1", "f\n");
+	append("mail.log", "g\n");
+	expect("f g ");
+	/* and when we were not there */
+	append("mail.log.1", "h\n");
+	append("mail.log", "i\n");
+	restart();
+	expect("h i ");
+}
+
+static void
+several_at_once(void **state)
+{
+	(void)state;
+	put("mail.log", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	append("mail.log", "b\n");
+	move("mail.log", "mail.log.3");
+	put("mail.log.2", "c\n");
+	put("mail.log.1", "d\n");
+	put("mail.log", "e\n");
+	expect("b c d e ");
+	append("mail.log", "f\n");
+	move("mail.log", "mail.log.3");
+	put("mail.log.2", "g\n");
+	put("mail.log.1", "h\n");
+	put("mail.log", "i\n");
+	restart();
+	expect("f g h i ");
+}
+
+static void
+packed_meanwhile(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\n");
+	start_since(NULL, 3600);
+	expect("a b ");
+	append("mail.log", "c\n");
+	move("mail.log", "mail.log.3");
+	pack("mail.log.3");
+	put("mail.log.2", "d\n");
+	pack("mail.log.2");
+	put("mail.log.1", "e\n");
+	put("mail.log", "f\n");
+	restart();
+	expect("c d e f ");
+	restart();
+	expect("");
+}
+
+/* As logrotate names them by dateext, and with "extension .log". */
+static void
+dated(void **state)
+{
+	(void)state;
+	put("mail.log", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	append("mail.log", "b\n");
+	move("mail.log", "mail.log-20260301");
+	set_age("mail.log-20260301", 300);
+	put("mail-20260302.log", "c\n");
+	set_age("mail-20260302.log", 200);
+	pack("mail-20260302.log");
+	put("mail.log-20260303-1772500000", "d\n");
+	put("mail.log", "e\n");
+	restart();
+	expect("b c d e ");
+}
+
+static void
+copied_and_truncated(void **state)
+{
+	(void)state;
+	put("mail.log", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	for (int away = 0; away < 2; away++) {
+		append("mail.log", "b\n");
+		copy("mail.log", "mail.log.1");
+		rewrite("mail.log", "c\n");
+		if (away)
+			restart();
+		expect("b c ");
+		/* longer than before, so that only the head tells */
+		append("mail.log", "d\n");
+		copy("mail.log", "mail.log.1");
+		rewrite("mail.log", "eeeeeeeeeee\nffffffff\ngggg\n");
+		if (away)
+			restart();
+		expect("d eeeeeeeeeee ffffffff gggg ");
+		/* twice at once */
+		append("mail.log", "h\n");
+		copy("mail.log", "mail.log.2");
+		rewrite("mail.log", "i\n");
+		copy("mail.log", "mail.log.1");
+		rewrite("mail.log", "j\n");
+		if (away)
+			restart();
+		expect("h i j ");
+		(void)unlink(in_dir("mail.log.1"));
+		(void)unlink(in_dir("mail.log.2"));
+	}
+}
+
+/* A crash between truncating and the first line that is read of the new
+ * content: what has come and gone since is in the copy. */
+static void
+copied_when_empty(void **state)
+{
+	(void)state;
+	put("mail.log", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	copy("mail.log", "mail.log.1");
+	rewrite("mail.log", "");
+	expect("");
+	move("mail.log.1", "mail.log.2");
+	append("mail.log", "b\n");
+	copy("mail.log", "mail.log.1");
+	rewrite("mail.log", "c\n");
+	restart();
+	expect("b c ");
+	/* the same without a crash */
+	move("mail.log.1", "mail.log.3");
+	copy("mail.log", "mail.log.2");
+	rewrite("mail.log", "");
+	expect("");
+	append("mail.log", "d\n");
+	copy("mail.log", "mail.log.1");
+	rewrite("mail.log", "e\n");
+	expect("d e ");
+}
+
+static void
+truncated(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\nc\n");
+	start_since(NULL, 3600);
+	expect("a b c ");
+	rewrite("mail.log", "");
+	expect("");
+	append("mail.log", "d\n");
+	expect("d ");
+	rewrite("mail.log", "e\n");
+	restart();
+	expect("e ");
+	rewrite("mail.log", "");
+	append("mail.log", "f\n");
+	restart();
+	expect("f ");
+}
+
+static void
+replaced(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\nc\n");
+	start_since(NULL, 3600);
+	expect("a b c ");
+	put("mail.log", "d\n");			/* another inode, shorter */
+	expect("d ");
+	put("other", "e\nf\ng\nh\n");
+	move("other", "mail.log");
+	expect("e f g h ");
+	put("mail.log", "i\n");
+	restart();
+	expect("i ");
+}
+
+/* The same inode number, another file: only the fingerprint tells. */
+static void
+inode_used_again(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\n");
+	start_since(NULL, 3600);
+	expect("a b ");
+	follow_close(&f);
+	rewrite("mail.log", "c\nd\ne\n");
+	start_since(&mark, 3600);
+	expect("c d e ");
+}
+
+/* Copied to another file system, restored, edited by a program that makes a
+ * new file: another inode, but what we have read. */
+static void
+inode_changed(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\n");
+	start_since(NULL, 3600);
+	expect("a b ");
+	copy("mail.log", "new");
+	move("new", "mail.log");
+	append("mail.log", "c\n");
+	restart();
+	expect("c ");
+}
+
+/* A crash of the machine took the end of the log. What is written then must
+ * not be taken for the rest of a line. */
+static void
+shorter_with_same_head(void **state)
+{
+	(void)state;
+	put("mail.log", "a\nb\nlong line\n");
+	start_since(NULL, 3600);
+	expect("a b long line ");
+	assert_int_equal(truncate(in_dir("mail.log"), 7), 0);
+	append("mail.log", "x: forged\ny\n");
+	/* its head differs: a, b, "lonx:": all is read again */
+	restart();
+	expect("a b lonx: forged y ");
+	for (int i = 0; i < 200; i++)
+		append("mail.log", "0123456789\n");
+	got[0] = '\0';
+	stop_after = 0;
+	do
+		got[0] = '\0';
+	while (follow_read(f, 1 << 20, take, NULL, NULL) == FOLLOW_MORE);
+	follow_mark(f, &mark);
+	assert_int_equal(truncate(in_dir("mail.log"), 2000), 0);
+	restart();
+	expect("");
+	assert_non_null(strstr(notes, "is shorter than"));
+	append("mail.log", "forged\nz\n");
+	expect("! z ");
+	assert_int_equal(truncate(in_dir("mail.log"), 2002), 0);
+	expect("");
+	append("mail.log", "forged\nz\n");
+	expect("! z ");
+}
+
+static void
+directory_goes_and_comes(void **state)
+{
+	char log[100];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(mkdir(in_dir("sub"), 0755), 0);
+	put("sub/mail.log", "a\n");
+	(void)snprintf(log, sizeof(log), "%s/sub/mail.log", dir);
+	const struct follow_options options = { .path = log,
+		.note = take_note };
+
+	assert_int_equal(follow_open(&options, &f, &err), 0);
+	expect("a ");
+	assert_int_equal(unlink(in_dir("sub/mail.log")), 0);
+	assert_int_equal(rmdir(in_dir("sub")), 0);
+	expect("");
+	assert_int_equal(mkdir(in_dir("sub"), 0755), 0);
+	expect("");
+	put("sub/mail.log", "b\n");
+	expect("b ");
+	append("sub/mail.log", "c\n");
+	expect("c ");
+}
+
+static void
+symlink_moves(void **state)
+{
+	(void)state;
+	put("one", "a\n");
+	put("two", "b\n");
+	assert_int_equal(symlink("one", in_dir("mail.log")), 0);
+	start_since(NULL, 3600);
+	expect("a ");
+	append("one", "c\n");
+	assert_int_equal(unlink(in_dir("mail.log")), 0);
+	assert_int_equal(symlink("two", in_dir("mail.log")), 0);
+	expect("c b ");
+	restart();
+	expect("");
+}
+
+static void
+can_not_be_read(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(mkdir(in_dir("mail.log"), 0755), 0);
+	start_since(NULL, 3600);
+	assert_int_equal(follow_read(f, 1000, take, NULL, &err), -1);
+	assert_non_null(strstr(err.text, "no regular file"));
+	assert_int_equal(rmdir(in_dir("mail.log")), 0);
+	assert_int_equal(mkfifo(in_dir("mail.log"), 0600), 0);
+	assert_int_equal(follow_read(f, 1000, take, NULL, &err), -1);
+	assert_int_equal(unlink(in_dir("mail.log")), 0);
+	put("mail.log", "a\n");
+	expect("a ");
+}
+
+/* --- the first start --- */
+
+static void
+back_to_the_window(void **state)
+{
+	(void)state;
+	put("mail.log.3", "old\n");
+	set_age("mail.log.3", 7200);
+	put("mail.log.2", "a\n");
+	set_age("mail.log.2", 1000);
+	pack("mail.log.2");
+	put("mail.log.1", "b\n");
+	set_age("mail.log.1", 500);
+	put("mail.log", "c\n");
+	put("mail.log.save", "no\n");
+	put("mail.err.1", "no\n");
+	start_since(NULL, 3600);
+	expect("a b c ");
+	restart();
+	expect("");
+}
+
+static void
+only_the_rotated_one(void **state)
+{
+	(void)state;
+	put("mail.log.1", "a\n");
+	start_since(NULL, 3600);
+	expect("a ");
+	put("mail.log", "b\n");
+	expect("b ");
+}
+
+/* It must not keep us from what comes behind it. */
+static void
+damaged_gzip(void **state)
+{
+	(void)state;
+	for (int at = 2; at < 24; at += 3) {
+		put("mail.log.1", "a\nb\n");
+		pack("mail.log.1");
+		FILE *gz = fopen(in_dir("mail.log.1.gz"), "r+");
+
+		assert_non_null(gz);
+		assert_int_equal(fseek(gz, at, SEEK_SET), 0);
+		assert_int_equal(fwrite("\xff\xff\xff", 1, 3, gz), 3);
+		(void)fclose(gz);
+		put("mail.log", "c\n");
+		start_since(NULL, 3600);
+		got[0] = '\0';
+		for (int i = 0; i < 3; i++)
+			(void)follow_read(f, 1000, take, NULL,
+			    &(struct err){ 0 });
+		if (strstr(got, "c ") == NULL)
+			fail_msg("byte %d: %s: %s", at, got, notes);
+		follow_close(&f);
+		assert_int_equal(truncate(in_dir("mail.log.1.gz"), at), 0);
+		start_since(NULL, 3600);
+		got[0] = '\0';
+		for (int i = 0; i < 3; i++)
+			(void)follow_read(f, 1000, take, NULL,
+			    &(struct err){ 0 });
+		if (strstr(got, "c ") == NULL)
+			fail_msg("cut at %d: %s: %s", at, got, notes);
+		follow_close(&f);
+		(void)unlink(in_dir("mail.log.1.gz"));
+	}
+}
+
+static void
+names(void **state)
+{
+	static const struct {
+		const char *base, *name;
+		bool want;
+		int64_t number;
+		bool gzip;
+	} rows[] = {
+		{ "mail.log", "mail.log.1", true, 1, false },
+		{ "mail.log", "mail.log.0", true, 0, false },
+		{ "mail.log", "mail.log.12.gz", true, 12, true },
+		{ "mail.log", "mail.log-20260303", true, -1, false },
+		{ "mail.log", "mail.log-20260303.gz", true, -1, true },
+		{ "mail.log", "mail.log.20260303", true, -1, false },
+		{ "mail.log", "mail.log-2026-03-03T04:00:00", true, -1,
+		  false },
+		{ "mail.log", "mail.log-20260303-1772500000.gz", true, -1,
+		  true },
+		{ "mail.log", "mail.log.old", true, -1, false },
+		{ "mail.log", "mail-20260303.log", true, -1, false },
+		{ "mail.log", "mail.1.log.gz", true, 1, true },
+		{ "maillog", "maillog.3", true, 3, false },
+		{ "mail.log", "mail.log", false, 0, false },
+		{ "mail.log", "mail.log.gz", false, 0, false },
+		{ "mail.log", "mail.log.", false, 0, false },
+		{ "mail.log", "mail.log1", false, 0, false },
+		{ "mail.log", "mail.log.1.xz", false, 0, false },
+		{ "mail.log", "mail.log.1~", false, 0, false },
+		{ "mail.log", "mail.log.save", false, 0, false },
+		{ "mail.log", "mail.err.1", false, 0, false },
+		{ "mail.log", "mail.err", false, 0, false },
+		{ "mail.log", "xmail.log.1", false, 0, false },
+		{ "mail", "mail.log", false, 0, false },
+		{ "mail", "mail.err.1", false, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t number = -2;
+		bool gzip;
+
+		if (generations_name(rows[i].base, rows[i].name, &number,
+		    &gzip) != rows[i].want)
+			fail_msg("%s", rows[i].name);
+		if (!rows[i].want)
+			continue;
+		assert_int_equal(number, rows[i].number);
+		assert_int_equal(gzip, rows[i].gzip);
+	}
+}
+
+/* What a parser needs to be as it was: lines in front of the mark. */
+static void
+rewound(void **state)
+{
+	(void)state;
+	put("mail.log", "aa\nbb\ncc\n");
+	start_since(NULL, 3600);
+	expect("aa bb cc ");
+	append("mail.log", "dd\n");
+	restart();
+	got[0] = '\0';
+	follow_rewind(f, 5, take, NULL);
+	assert_string_equal(got, "! cc ");
+	expect("dd ");
+	restart();
+	got[0] = '\0';
+	follow_rewind(f, 100000, take, NULL);
+	assert_string_equal(got, "aa bb cc dd ");
+	expect("");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(appended),
+		TEST(not_there_yet),
+		TEST(wakes),
+		TEST(stopped_in_the_middle),
+		TEST(budget),
+		TEST(renamed),
+		TEST(several_at_once),
+		TEST(packed_meanwhile),
+		TEST(dated),
+		TEST(copied_and_truncated),
+		TEST(copied_when_empty),
+		TEST(truncated),
+		TEST(replaced),
+		TEST(inode_used_again),
+		TEST(inode_changed),
+		TEST(shorter_with_same_head),
+		TEST(directory_goes_and_comes),
+		TEST(symlink_moves),
+		TEST(can_not_be_read),
+		TEST(back_to_the_window),
+		TEST(only_the_rotated_one),
+		TEST(damaged_gzip),
+		TEST(rewound),
+		cmocka_unit_test(names)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

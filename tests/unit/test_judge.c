@@ -1,0 +1,329 @@
+#include "unit.h"
+
+#include <time.h>
+
+#include "err.h"
+#include "judge.h"
+#include "own.h"
+
+enum { NOW = 1772526000, KEEP = 14 * 86400, WINDOW = 1800 };
+
+static struct config cfg;
+
+static void
+add(struct network_set *set, const char *text)
+{
+	struct network net;
+
+	assert_true(network_parse(text, &net));
+	assert_true(network_set_add(set, &net));
+}
+
+static struct judge *
+make_judge(void)
+{
+	struct judge *j;
+	struct err err;
+
+	if (judge_create(&cfg, &j, &err) == -1)
+		fail_msg("%s", err.text);
+	return j;
+}
+
+/* A line dated at, from client. */
+static struct line
+login_line(int64_t at, const char *client)
+{
+	static char text[400];
+	char stamp[40];
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	(void)gmtime_r(&t, &tm);
+	(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	int n = snprintf(text, sizeof(text), "%s mail dovecot: imap-login: "
+	    "Login: user=<u>, method=PLAIN, rip=%s, lip=198.51.100.5, "
+	    "mpid=4, session=<s>", stamp, client);
+
+	return (struct line){ .text = text, .len = (size_t)n };
+}
+
+static void
+addresses(void **state)
+{
+	static const struct {
+		const char *client, *want, *net;
+	} rows[] = {
+		{ "192.0.2.7", "login", "192.0.2.7" },
+		{ "::ffff:192.0.2.7", "login", "192.0.2.7" },
+		{ "2001:db8:1:2:3:4:5:6", "login", "2001:db8:1:2::/64" },
+		{ "127.0.0.5", "never-authorize", NULL },
+		{ "::ffff:127.0.0.5", "never-authorize", NULL },
+		{ "203.0.113.1", "own-address", NULL },
+		{ "203.0.113.2", "login", "203.0.113.2" },
+		{ "2001:db8::25", "own-address", NULL },
+		{ "198.51.100.20", "proxy", NULL },
+	};
+	struct network_set own = { 0 };
+	struct judge *j;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.relay.ipv6_prefix = 64;
+	cfg.relay.never_authorize_own = true;
+	add(&cfg.relay.never_authorize, "127.0.0.0/8");
+	add(&cfg.relay.proxy_networks, "198.51.100.16/28");
+	add(&own, "203.0.113.1");
+	add(&own, "2001:db8::25");
+	j = make_judge();
+	assert_true(judge_set_own(j, &own));
+	assert_true(judge_set_own(j, &own));
+	network_set_release(&own);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct line line = login_line(NOW, rows[i].client);
+		struct judged got;
+		char net[NETWORK_TEXT_MAX];
+
+		judge_line(j, &line, false, NOW, &got);
+		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(got.server, "dovecot");
+		assert_int_equal(got.record, rows[i].net != NULL);
+		if (rows[i].net != NULL)
+			assert_string_equal(network_format(&got.net, net),
+			    rows[i].net);
+	}
+	/* the machine's own addresses only when the keyword is there */
+	cfg.relay.never_authorize_own = false;
+	struct line line = login_line(NOW, "203.0.113.1");
+	struct judged got;
+
+	judge_line(j, &line, false, NOW, &got);
+	assert_true(got.record);
+	judge_free(&j);
+	network_set_release(&cfg.relay.never_authorize);
+	network_set_release(&cfg.relay.proxy_networks);
+}
+
+static void
+times(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t at;
+		const char *want;
+		int64_t want_at, want_ahead;
+	} rows[] = {
+		{ "now", NOW, "login", NOW, 0 },
+		{ "before", NOW - 100, "login", NOW - 100, 0 },
+		{ "its lease is over: history only", NOW - 86400, "login",
+		  NOW - 86400, 0 },
+		{ "as old as history is kept", NOW - KEEP, "login",
+		  NOW - KEEP, 0 },
+		{ "older", NOW - KEEP - 1, "too-old", 0, 0 },
+		{ "a clock a little ahead", NOW + 60, "login", NOW, 60 },
+		{ "far ahead", NOW + 40 * 86400, "login", NOW, 40 * 86400 },
+	};
+	struct judge *j;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.relay.ipv6_prefix = 128;
+	j = make_judge();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct line line = login_line(rows[i].at, "192.0.2.7");
+		struct judged got;
+
+		judge_line(j, &line, false, NOW, &got);
+		if (strcmp(got.reason, rows[i].want) != 0)
+			fail_msg("%s: %s", rows[i].name, got.reason);
+		assert_int_equal(judge_line_time(j, &line, NOW), rows[i].at);
+		if (!got.record)
+			continue;
+		assert_int_equal(got.login.at, rows[i].want_at);
+		assert_int_equal(got.expires_at, rows[i].want_at + WINDOW);
+		assert_int_equal(got.ahead_s, rows[i].want_ahead);
+	}
+	judge_free(&j);
+}
+
+static void
+other_lines(void **state)
+{
+	static const struct {
+		const char *text, *server, *want;
+		bool unknown;
+	} rows[] = {
+		{ "Mar  3 08:01:11 mail postfix/smtpd[1]: connect from x", "",
+		  "other-program", false },
+		{ "rubbish", "", "no-prefix", false },
+		{ "", "", "no-prefix", false },
+		{ "2026-03-03T08:01:11Z mail dovecot: imap-login: Loged in: "
+		  "user=<u>, rip=192.0.2.1, lip=192.0.2.2", "dovecot",
+		  "unknown-shape", true },
+		{ "dovecot: imap-login: Login: user=<u>, method=PLAIN, "
+		  "rip=192.0.2.1, lip=192.0.2.2, mpid=4, session=<s>", "",
+		  "no-prefix", false },
+	};
+	struct judge *j;
+	struct judged got;
+	struct line line;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	j = make_judge();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		line = (struct line){ .text = rows[i].text,
+			.len = strlen(rows[i].text) };
+		judge_line(j, &line, false, NOW, &got);
+		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(got.server, rows[i].server);
+		assert_int_equal(got.unknown_shape, rows[i].unknown);
+		assert_false(got.record);
+	}
+	line = (struct line){ .text = "", .too_long = true };
+	judge_line(j, &line, false, NOW, &got);
+	assert_string_equal(got.reason, "too-long");
+	assert_int_equal(judge_line_time(j, &line, NOW), 0);
+	judge_free(&j);
+}
+
+/* Who may say in the journal that he is dovecot. */
+static void
+journal_senders(void **state)
+{
+	static const char msg[] = "imap-login: Login: user=<u>, "
+	    "method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=4, "
+	    "session=<s>";
+	static const struct {
+		const char *name, *program;
+		int64_t uid;
+		const char *comm, *exe, *unit;
+		bool doubtful;
+		const char *want;
+	} rows[] = {
+		{ "dovecot's log process", "dovecot", 0, "log",
+		  "/usr/lib/dovecot/log", "dovecot.service", false, "login" },
+		{ "logger(1) of a user", "dovecot", 1000, "logger",
+		  "/usr/bin/logger", "session-1.scope", false, "forged" },
+		{ "logger(1) of root", "dovecot", 0, "logger",
+		  "/usr/bin/logger", "session-1.scope", false, "forged" },
+		{ "unknown user", "dovecot", -1, "log",
+		  "/usr/lib/dovecot/log", "dovecot.service", false,
+		  "forged" },
+		{ "a process that was gone too soon", "pop3d", 33, NULL,
+		  NULL, NULL, false, "forged" },
+		{ "two messages in one", "dovecot", 0, "log",
+		  "/usr/lib/dovecot/log", "dovecot.service", true, "forged" },
+		{ "a program that is no server", "cron", 1000, "x", "/home/x",
+		  "user@1000.service", true, "other-program" },
+	};
+	struct judge *j;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.keep_s = KEEP;
+	j = make_judge();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct line_message m = {
+			.host = "mail", .program = rows[i].program,
+			.pid = 7, .at = NOW - 5, .msg = msg,
+			.msg_len = sizeof(msg) - 1, .uid = rows[i].uid,
+			.comm = rows[i].comm, .exe = rows[i].exe,
+			.unit = rows[i].unit, .doubtful = rows[i].doubtful
+		};
+		const struct line line = { .text = msg,
+			.len = sizeof(msg) - 1, .message = &m };
+		struct judged got;
+
+		judge_line(j, &line, false, NOW, &got);
+		if (strcmp(got.reason, rows[i].want) != 0)
+			fail_msg("%s: %s", rows[i].name, got.reason);
+		if (got.record)
+			assert_int_equal(got.login.at, NOW - 5);
+		assert_int_equal(judge_line_time(j, &line, NOW), NOW - 5);
+	}
+	judge_free(&j);
+}
+
+/* A line without a time stamp is good only where a syslog daemon hands it
+ * over directly. */
+static void
+bare_lines(void **state)
+{
+	static const char text[] = "dovecot[4]: imap-login: Login: user=<u>, "
+	    "method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=4, "
+	    "session=<s>";
+	const struct line line = { .text = text, .len = sizeof(text) - 1 };
+	struct judge *j;
+	struct judged got;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.keep_s = KEEP;
+	j = make_judge();
+	judge_line(j, &line, false, NOW, &got);
+	assert_false(got.record);
+	judge_line(j, &line, true, NOW, &got);
+	assert_true(got.record);
+	assert_int_equal(got.login.at, NOW);
+	judge_free(&j);
+}
+
+static void
+bad_configuration(void **state)
+{
+	char *servers[] = { (char[]){ "dovecat" } };
+	struct config_custom custom = { .program = (char[]){ "p" },
+		.pattern = (char[]){ "user (?<user>.*) (?<ip>.*)" } };
+	struct judge *j;
+	struct err err;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.collector.servers = (struct string_list){ servers, 1 };
+	assert_int_equal(judge_create(&cfg, &j, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID);
+	assert_non_null(strstr(err.text, "dovecat"));
+	cfg.collector.servers.n = 0;
+	cfg.collector.custom = &custom;
+	cfg.collector.n_custom = 1;
+	assert_int_equal(judge_create(&cfg, &j, &err), -1);
+	assert_int_equal(err.code, ERR_INVALID);
+}
+
+static void
+machine(void **state)
+{
+	struct network_set set = { 0 };
+	struct addr addr;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(own_addresses(&set, &err), 0);
+	assert_int_equal(own_addresses(&set, &err), 0);
+	assert_true(addr_parse_loose("127.0.0.1", &addr));
+	assert_true(network_set_contains(&set, &addr));
+	assert_true(addr_parse_loose("192.0.2.77", &addr));
+	assert_false(network_set_contains(&set, &addr));
+	network_set_release(&set);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(times),
+		cmocka_unit_test(other_lines),
+		cmocka_unit_test(journal_senders),
+		cmocka_unit_test(bare_lines),
+		cmocka_unit_test(bad_configuration),
+		cmocka_unit_test(machine)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
