@@ -37,7 +37,7 @@ CTL      := $(call objs,$(call srcs,ctl))
 # what popgatectl and the tests share with the daemons
 PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
 GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
-	    collect.o judge.o batch.o stats.o own.o follow.o logfile.o \
+	    collect.o judge.o batch.o stats.o follow.o logfile.o \
 	    generations.o source%.o),$(COLLECTOR))
 
 PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,58 +15,89 @@ add(struct network_set *set, const struct addr *addr)
 {
 	struct network net = network_of(addr, addr_bits(addr));
 
-	return network_set_contains(set, addr) || network_set_add(set, &net);
+	return addr->family == ADDR_NONE || network_set_contains(set, addr) ||
+	    network_set_add(set, &net);
 }
 
-/* Column 2 is the destination, 3 the gateway, as host-order hex words. */
+static bool
+add_interfaces(struct network_set *set, const struct ifaddrs *list)
+{
+	struct addr addr;
+
+	for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
+		if (addr_from_sockaddr(i->ifa_addr, &addr) &&
+		    !add(set, &addr))
+			return false;
+		if ((i->ifa_flags & IFF_BROADCAST) != 0 &&
+		    addr_from_sockaddr(i->ifa_broadaddr, &addr) &&
+		    !add(set, &addr))
+			return false;
+	}
+	return true;
+}
+
+/* /proc/net/route: "eth0 00000000 010011AC ...", hexadecimal words in the
+ * byte order of the machine. */
 static bool
 add_gateways4(struct network_set *set)
 {
-	FILE *in = fopen("/proc/net/route", "re");
-	char line[256];
+	FILE *f = fopen("/proc/net/route", "re");
+	char line[512];
 	bool ok = true;
 
-	while (in != NULL && ok && fgets(line, sizeof(line), in) != NULL) {
-		unsigned dest, gateway;
+	if (f == NULL)
+		return true;
+	while (ok && fgets(line, sizeof(line), f) != NULL) {
+		uint32_t to, via;
 		struct addr addr = { .family = ADDR_IPV4 };
 
-		if (sscanf(line, "%*s %x %x", &dest, &gateway) != 2 ||
-		    dest != 0 || gateway == 0)
+		if (sscanf(line, "%*s %" SCNx32 " %" SCNx32, &to, &via) != 2 ||
+		    to != 0 || via == 0)
 			continue;
-		memcpy(addr.bytes, &gateway, 4);
+		memcpy(addr.bytes, &via, sizeof(via));
 		ok = add(set, &addr);
 	}
-	if (in != NULL)
-		(void)fclose(in);
+	(void)fclose(f);
 	return ok;
 }
 
-/* "dest plen src plen nexthop ...": 32 hex digits each */
+static bool
+hex16(const char *text, uint8_t bytes[16])
+{
+	for (int i = 0; i < 16; i++) {
+		unsigned v;
+
+		if (sscanf(text + 2 * i, "%2x", &v) != 1)
+			return false;
+		bytes[i] = (uint8_t)v;
+	}
+	return true;
+}
+
+/* /proc/net/ipv6_route: destination, its bits, source, its bits, gateway */
 static bool
 add_gateways6(struct network_set *set)
 {
-	FILE *in = fopen("/proc/net/ipv6_route", "re");
-	char line[256], dest[33], hop[33];
+	static const uint8_t zero[16];
+	FILE *f = fopen("/proc/net/ipv6_route", "re");
+	char line[512];
 	bool ok = true;
 
-	while (in != NULL && ok && fgets(line, sizeof(line), in) != NULL) {
+	if (f == NULL)
+		return true;
+	while (ok && fgets(line, sizeof(line), f) != NULL) {
 		struct addr addr = { .family = ADDR_IPV6 };
-		unsigned bits, any = 0;
+		char to[33], via[33];
+		unsigned bits;
 
-		if (sscanf(line, "%32s %x %*s %*s %32s", dest, &bits, hop) !=
-		    3 || bits != 0 || strlen(hop) != 32)
+		if (sscanf(line, "%32[0-9a-f] %x %*s %*s %32[0-9a-f]", to,
+		    &bits, via) != 3 || bits != 0 || strlen(via) != 32 ||
+		    !hex16(via, addr.bytes) ||
+		    memcmp(addr.bytes, zero, sizeof(zero)) == 0)
 			continue;
-		for (int i = 0; i < 16; i++) {
-			unsigned byte = 0;
-
-			(void)sscanf(hop + 2 * i, "%2x", &byte);
-			addr.bytes[i] = (uint8_t)byte;
-			any |= byte;
-		}
-		ok = any == 0 || add(set, &addr);
+		ok = add(set, &addr);
 	}
-	if (in != NULL)
-		(void)fclose(in);
+	(void)fclose(f);
 	return ok;
 }
 
@@ -72,23 +106,18 @@ own_addresses(struct network_set *set, struct err *err)
 {
 	struct network_set fresh = { 0 };
 	struct ifaddrs *list;
-	bool ok = true;
 
 	if (getifaddrs(&list) == -1) {
 		err_set(err, ERR_IO, "getifaddrs: %s", strerror(errno));
 		return -1;
 	}
-	for (const struct ifaddrs *i = list; ok && i != NULL;
-	    i = i->ifa_next) {
-		struct addr addr;
+	bool ok = add_interfaces(&fresh, list) && add_gateways4(&fresh) &&
+	    add_gateways6(&fresh);
 
-		if (addr_from_sockaddr(i->ifa_addr, &addr))
-			ok = add(&fresh, &addr);
-	}
 	freeifaddrs(list);
-	if (!ok || !add_gateways4(&fresh) || !add_gateways6(&fresh)) {
-		err_set(err, ERR_NOMEM, "out of memory");
+	if (!ok) {
 		network_set_release(&fresh);
+		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
 	network_set_release(set);
