@@ -171,6 +171,19 @@ answer(struct connection *c, const struct protocol_request *p)
 	gate_config_give(gc);
 }
 
+/* A policy request at another stage than RCPT has no recipient; and Postfix
+ * looks a client up in a map by name before it does by address. */
+static bool
+nothing_to_decide(const struct protocol_request *req)
+{
+	struct addr addr;
+
+	if (req->kind == PROTOCOL_POLICY)
+		return strcmp(req->state, "RCPT") != 0 ||
+		    *req->recipient == '\0';
+	return req->map == MAP_CLIENT && !addr_parse_loose(req->client, &addr);
+}
+
 /* Take requests from the buffer, one at a time while no reply is held.
  * Returns false when the connection is gone. */
 static bool
@@ -198,11 +211,7 @@ connection_serve(struct connection *c)
 		case PROTOCOL_REQUEST:
 			break;
 		}
-		/* asked at another stage than RCPT there is no recipient to
-		 * decide on */
-		if (c->kind == PROTOCOL_POLICY &&
-		    (strcmp(req.state, "RCPT") != 0 || *req.recipient ==
-		    '\0'))
+		if (nothing_to_decide(&req))
 			c->out_len = protocol_reply(&req, ANSWER_NONE, "", "",
 			    "", c->out);
 		else

@@ -2,17 +2,15 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "clock.h"
 #include "err.h"
 #include "store.h"
 
-/* How stale our knowledge of the file's identity may be. */
-enum { CHECK_MS = 100, IDLE_MAX = 32 };
+enum { IDLE_MAX = 32 };
 
 struct pool {
 	char *path;
@@ -21,8 +19,6 @@ struct pool {
 	struct store *idle[IDLE_MAX];	/* a stack: the warm one on top */
 	unsigned n_idle;
 	unsigned generation;	/* of the file; a loan of an older one ends */
-	int64_t checked_ms;
-	int error;		/* errno of the last stat(2) */
 	struct stat id;
 };
 
@@ -35,7 +31,6 @@ pool_new(const char *path)
 		free(pool);
 		return NULL;
 	}
-	pool->checked_ms = INT64_MIN / 2;
 	(void)pthread_mutex_init(&pool->mtx, NULL);
 	return pool;
 }
@@ -62,20 +57,14 @@ pool_free(struct pool *pool)
  * shorter (no SQLite does that to a table in use): what we have open is not
  * what is there now. */
 static void
-check_file(struct pool *pool)
+check_file(struct pool *pool, const struct stat *now)
 {
-	int64_t now_ms = clock_monotonic_ms();
-	struct stat st = { 0 };
+	bool same = now->st_dev == pool->id.st_dev &&
+	    now->st_ino == pool->id.st_ino &&
+	    now->st_mode == pool->id.st_mode &&
+	    now->st_size >= pool->id.st_size;
 
-	if (now_ms - pool->checked_ms < CHECK_MS)
-		return;
-	pool->checked_ms = now_ms;
-	pool->error = stat(pool->path, &st) == 0 ? 0 : errno;
-	bool same = pool->error == 0 && st.st_dev == pool->id.st_dev &&
-	    st.st_ino == pool->id.st_ino && st.st_mode == pool->id.st_mode &&
-	    st.st_size >= pool->id.st_size;
-
-	pool->id = st;
+	pool->id = *now;
 	if (same)
 		return;
 	pool->generation++;
@@ -85,11 +74,12 @@ check_file(struct pool *pool)
 int
 pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 {
+	struct stat now = { 0 };
+	int error = stat(pool->path, &now) == 0 ? 0 : errno;
+
 	loan->st = NULL;
 	(void)pthread_mutex_lock(&pool->mtx);
-	check_file(pool);
-	int error = pool->error;
-
+	check_file(pool, &now);
 	loan->generation = pool->generation;
 	if (error == 0 && pool->n_idle > 0)
 		loan->st = pool->idle[--pool->n_idle];

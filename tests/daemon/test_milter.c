@@ -623,8 +623,10 @@ permit_channel(void **state)
 		{ "policy.sock", "\n\n", "" },
 		{ "map.sock", "19:popgate 203.0.113.5,", "5:OK OK," },
 		{ "map.sock", "20:popgate ::203.0.1.13,", ":OK 550 " },
-		{ "map.sock", "15:popgate unknown,", ":OK 550 5.7.1 " },
-		{ "map.sock", "8:popgate ,", ":OK 550 5.7.1 " },
+		/* Postfix asks by name first */
+		{ "map.sock", "15:popgate unknown,", "9:NOTFOUND ," },
+		{ "map.sock", "19:popgate mail.x.test,", "9:NOTFOUND ," },
+		{ "map.sock", "8:popgate ,", "9:NOTFOUND ," },
 		{ "map.sock", "5:other,", "22:PERM malformed request," },
 		{ "map.sock", "999999999:", "22:PERM malformed request," },
 	};

@@ -1,4 +1,5 @@
 """The programs under test, and what they wrote."""
+import grp
 import os
 import pwd
 import sqlite3
@@ -37,11 +38,12 @@ class Popgate:
             milter_user=f'user = "{users[0]}";' if users else "",
             collector_user=f'user = "{users[1]}";' if users else "")
         self.configure()
-        if users:           # as in etc/systemd/popgate.tmpfiles
+        if users:           # as popgate.tmpfiles and the unit do it
             popgate = pwd.getpwnam(users[0])
             os.chown(self.data, 0, popgate.pw_gid)
             self.data.chmod(0o1770)
-            os.chown(site.sockets, popgate.pw_uid, popgate.pw_gid)
+            os.chown(site.sockets, popgate.pw_uid,
+                     grp.getgrnam(mta_group).gr_gid)
             site.sockets.chmod(0o2755)
         self.milter = Process("popgate-milter", [
             need(BUILD / "popgate-milter", "nothing: run make"),

@@ -91,8 +91,10 @@ class Postfix:
     name = "postfix"
 
     def __init__(self, site, wiring, sasl=None, certificate=None,
-                 xclient="", mynetworks="127.0.0.0/8", own_log=None):
-        """wiring: a file below etc/postfix.  own_log: a file instead of syslog."""
+                 xclient="", mynetworks="127.0.0.0/8", own_log=None,
+                 extra=""):
+        """wiring: a file below etc/postfix.  own_log: a file instead of syslog.
+        extra: more services for master.cf."""
         self.site = site
         site.make("postfix", "postfix/etc", "postfix/queue", "postfix/data",
                   "postfix/mail", "postfix/vmail", "postfix/vmail/vbox")
@@ -124,7 +126,7 @@ class Postfix:
             wiring=wiring, text=site.fill(
                 (TOP / "etc/postfix" / wiring).read_text())))
         (etc / "master.cf").write_text(MASTER.format(
-            listen="smtp" if plain else site.smtp[1], extra=""))
+            listen="smtp" if plain else site.smtp[1], extra=extra))
         self.etc = etc
         self.process = Process("postfix", [
             need("/usr/sbin/postfix", "postfix"), "-c", etc, "start-fg"],

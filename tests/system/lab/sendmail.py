@@ -64,8 +64,10 @@ ROUTES = {"smart": ("define(`SMART_HOST', `[{world}]')", ""),
 class Sendmail:
     name = "sendmail"
 
-    def __init__(self, site, wiring, route="smart", certificate=None):
-        """wiring: a file below etc/sendmail."""
+    def __init__(self, site, wiring, route="smart", certificate=None,
+                 whitelisted=""):
+        """wiring: a file below etc/sendmail.  whitelisted: a client that
+        Sendmail relays for, whatever popgate says."""
         self.site = site
         site.make("sendmail", "sendmail/queue")
         self.directory = directory = site.root / "sendmail"
@@ -74,7 +76,7 @@ class Sendmail:
         for name, text in {
                 "local-host-names":
                     "lab.test\nlocalhost\n[127.0.0.1]\nvalias.test\n",
-                "relay-domains": "vmail.test\nrelay.test\n",
+                "relay-domains": f"vmail.test\nrelay.test\n{whitelisted}\n",
                 "aliases": "postmaster: alice\nfwd: someone@remote.test\n",
                 "service.switch": "hosts files\naliases files\npasswd files\n",
                 "virtusertable":
@@ -146,8 +148,9 @@ class Sendmail:
         """The local mailboxes (alice, vmail/vbox) that hold the message."""
         found = []
         if self.site.private:
-            found = [path.name for path in pathlib.Path("/var/mail").iterdir()
-                     if token in path.read_text(errors="replace")]
+            found = [user for user in USERS
+                     if (box := pathlib.Path("/var/mail", user)).exists()
+                     and token in box.read_text(errors="replace")]
         if token in (self.directory / "vmail").read_text(errors="replace"):
             found.append("vmail/vbox")
         return found

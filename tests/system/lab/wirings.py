@@ -21,6 +21,7 @@ class Lab:
     file = None             # below etc/postfix or etc/sendmail
     closed = True           # the MTA refuses strangers without popgate
     channel = "milter"      # who decides about relays
+    recipient_known = True      # to that channel
     auth_needs_popgate = True   # AUTH users can't relay when it is down
     stamps = "traditional"
 
@@ -92,8 +93,19 @@ class Lab:
         return self.world.recipients(token)
 
 
+# A mistake of the administrator's: on this port Postfix relays for anybody.
+BACK_DOOR = """\
+2525 inet n - n - - smtpd
+    -o smtpd_relay_restrictions=check_client_access,static:OK,reject
+"""
+
+
 class PostfixLab(Lab):
     mta_group = "postfix"
+
+    def back_door(self):
+        """A stranger's session that Postfix itself doesn't restrict."""
+        return client.Smtp((self.site.address4, 2525), self.stranger())
 
     @property
     def domains(self):
@@ -102,7 +114,7 @@ class PostfixLab(Lab):
     def make_mta(self):
         return Postfix(self.site, self.file, sasl=self.dovecot.sasl,
                        certificate=tls.certificate(self.site),
-                       xclient=XCLIENT_HOSTS)
+                       xclient=XCLIENT_HOSTS, extra=BACK_DOOR)
 
 
 class PostfixPolicy(PostfixLab):
@@ -113,6 +125,7 @@ class PostfixPolicy(PostfixLab):
 class PostfixSocketmap(PostfixLab):
     file = "closed-socketmap.cf"
     channel = "socketmap"
+    recipient_known = False
     auth_needs_popgate = False
     stamps = "rfc3339"
 
@@ -122,19 +135,27 @@ class PostfixSoleGate(PostfixLab):
     closed = False
 
 
+WHITELISTED = "203.0.113.251"       # by Sendmail, by mistake
+
+
 class SendmailLab(Lab):
     mta_group = "mail"
     route = "smart"
+
+    def back_door(self):
+        """The session of a client that Sendmail itself would relay for."""
+        return self.smtp(WHITELISTED)
 
     @property
     def domains(self):
         directory = self.site.root / "sendmail"
         return [f"file:{directory}/local-host-names",
-                f"file:{directory}/relay-domains", "mail.lab.test"]
+                "vmail.test", "relay.test", "mail.lab.test"]
 
     def make_mta(self):
         mta = Sendmail(self.site, self.file, self.route,
-                       certificate=tls.certificate(self.site))
+                       certificate=tls.certificate(self.site),
+                       whitelisted=WHITELISTED)
         sasl(mta)
         return mta
 
