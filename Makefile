@@ -14,10 +14,12 @@ WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wframe-larger-than=8192 -Werror
 HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	    -fstack-clash-protection -fcf-protection -fPIE
-# the sanitizers and FORTIFY don't go together
+# the sanitizers and FORTIFY don't go together, and what they add to the code
+# confuses gcc's flow analysis
 ifneq (,$(findstring -fsanitize,$(CFLAGS)))
 HARDEN   := -fPIE
-WARN     := $(filter-out -Wframe-larger-than=8192,$(WARN))
+WARN     := $(filter-out -Wframe-larger-than=8192,$(WARN)) \
+	    -Wno-maybe-uninitialized
 endif
 ifeq (,$(filter x86_64 i686,$(shell uname -m)))
 HARDEN   := $(filter-out -fcf-protection,$(HARDEN))
@@ -84,6 +86,9 @@ $(BUILD)/libpopgate.a: $(COMMON)
 $(BUILD)/popgate-milter: $(MILTER) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
+
+# popgatectl wiring prints these files
+$(BUILD)/obj/ctl/cmd_wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
 
 $(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
@@ -243,7 +248,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
 	install -m 644 etc/systemd/popgate.tmpfiles \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
-	cp -r etc/postfix etc/sendmail $(DESTDIR)$(PREFIX)/share/doc/popgate
+	cp -r etc/postfix etc/sendmail $(DESTDIR)$(SYSCONFDIR)/popgate
 	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
 	install -m 644 README.md docs/*.md \
 	    $(DESTDIR)$(PREFIX)/share/doc/popgate

@@ -6,21 +6,18 @@
 
 #include "store.h"
 
-enum { TEXT_MAX = 16 * 1024, TEXT_SIZE = 2 * 1024 * 1024 };
-
-struct pending {
-	struct login login;
-	struct network net;
-	int64_t expires_at;
-	int64_t position;
-	const char *source;
-	size_t text_at, text_len;
+enum {
+	LINE_MAX_KEPT = 16 * 1024,
+	/* what one login may need at most: its line, names and address */
+	LOGIN_TEXT_MAX = LINE_MAX_KEPT + LOGIN_USER_MAX +
+	    2 * LOGIN_WORD_MAX + NETWORK_TEXT_MAX,
+	TEXT_SIZE = 8 * 1024 * 1024
 };
 
 struct batch {
 	size_t n, text_n;
-	struct pending v[BATCH_LOGINS];
-	char text[TEXT_SIZE];
+	struct store_entry v[BATCH_LOGINS];
+	char text[TEXT_SIZE];	/* what the entries point at */
 };
 
 struct batch *
@@ -50,7 +47,18 @@ batch_count(const struct batch *b)
 bool
 batch_full(const struct batch *b)
 {
-	return b->n == BATCH_LOGINS || TEXT_SIZE - b->text_n < TEXT_MAX;
+	return b->n == BATCH_LOGINS || TEXT_SIZE - b->text_n < LOGIN_TEXT_MAX;
+}
+
+static const char *
+keep(struct batch *b, const char *text)
+{
+	char *p = b->text + b->text_n;
+	size_t size = strlen(text) + 1;
+
+	memcpy(p, text, size);
+	b->text_n += size;
+	return p;
 }
 
 void
@@ -58,39 +66,29 @@ batch_add(struct batch *b, const struct login *login,
     const struct network *net, int64_t expires_at, const char *source,
     int64_t position, const char *text, size_t len)
 {
+	struct store_entry *e = &b->v[b->n];
+	char client[NETWORK_TEXT_MAX];
+
 	assert(!batch_full(b));
-	if (len > TEXT_MAX)
-		len = TEXT_MAX;
-	b->v[b->n++] = (struct pending){
-		.login = *login,
-		.net = *net,
-		.expires_at = expires_at,
-		.position = position,
-		.source = source,
-		.text_at = b->text_n,
-		.text_len = len
-	};
-	memcpy(b->text + b->text_n, text, len);
-	b->text_n += len;
+	b->n++;
+	e->client = keep(b, network_format(net, client));
+	e->user = keep(b, login->user);
+	e->service = keep(b, login->service);
+	e->server = keep(b, login->server);
+	e->at = login->at;
+	e->expires_at = expires_at;
+	e->source = source;
+	e->position = position;
+	e->line_len = len < LINE_MAX_KEPT ? len : LINE_MAX_KEPT;
+	e->line = b->text + b->text_n;
+	memcpy(b->text + b->text_n, text, e->line_len);
+	b->text_n += e->line_len;
 }
 
 int
 batch_store(const struct batch *b, struct store *st, struct err *err)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		const struct pending *p = &b->v[i];
-		const struct store_evidence ev = {
-			.source = p->source,
-			.position = p->position,
-			.line = b->text + p->text_at,
-			.line_len = p->text_len
-		};
-
-		if (store_login(st, &p->login, &p->net, p->expires_at, &ev,
-		    err) == -1)
-			return -1;
-	}
-	return 0;
+	return store_logins(st, b->v, b->n, err);
 }
 
 void

@@ -13,7 +13,7 @@ struct err;
 struct store;
 struct batch;	/* used by one thread at a time */
 
-enum { BATCH_LOGINS = 4096 };
+enum { BATCH_LOGINS = 32768 };
 
 struct batch *batch_create(void);	/* NULL when memory is short */
 void batch_free(struct batch **b);	/* NULL-safe; sets NULL */

@@ -35,7 +35,10 @@ enum {
 	MISSING_MS = 60 * 1000,	/* before a deleted database is made anew */
 	TIDY_ROWS = 1000,	/* of a table, a second, when idle */
 	REWIND_BYTES = 64 * 1024,
-	LOCK_WAIT_MS = 500	/* we have other things to do than wait */
+	LOCK_WAIT_MS = 500,	/* we have other things to do than wait */
+	SHARED_LOGINS = 4096,	/* at once, when other sources are live */
+	CACHE_KIB = 24 * 1024,
+	CHECKPOINT_PAGES = 8192
 };
 
 /* A complaint that is made once, and again after a while. */
@@ -462,6 +465,10 @@ open_store(struct collect *c, struct err *err)
 		store_close(&c->store);
 		return -1;
 	}
+	if (store_tune(c->store, CACHE_KIB, CHECKPOINT_PAGES, err) == -1) {
+		store_close(&c->store);
+		return -1;
+	}
 	store_wait(c->store, LOCK_WAIT_MS);
 	/* another file than before knows nothing of what we have read */
 	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev)
@@ -526,7 +533,6 @@ watch_database(struct collect *c)
 	note(c, LOG_WARNING, "%s: was replaced: reading the logs again as "
 	    "far back as logins count", path);
 	store_close(&c->store);
-	batch_clear(c->batch);
 }
 
 /* --- creation --- */
@@ -776,20 +782,24 @@ read_feeds(struct collect *c)
 	}
 }
 
-/* Logins that nobody adds to any more, or that waited long enough. */
+/* Logins that nobody adds to any more, or that waited long enough. A large
+ * transaction takes its time: when a source is up to date, its next login
+ * shall not wait long for those of one that is far behind. */
 static bool
 batch_due(const struct collect *c)
 {
+	bool live = false, complete = false;
+
 	if (batch_count(c->batch) == 0)
 		return false;
-	if (batch_full(c->batch) ||
-	    clock_monotonic_ms() - c->batch_ms >= GATHER_MS)
-		return true;
-	for (size_t i = 0; i < c->n_feeds; i++)
-		if (c->feed[i]->contributed &&
-		    c->feed[i]->state != SOURCE_MORE)
-			return true;
-	return false;
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		live |= c->feed[i]->state == SOURCE_END;
+		complete |= c->feed[i]->contributed &&
+		    c->feed[i]->state != SOURCE_MORE;
+	}
+	return complete || batch_full(c->batch) ||
+	    (live && batch_count(c->batch) >= SHARED_LOGINS) ||
+	    clock_monotonic_ms() - c->batch_ms >= GATHER_MS;
 }
 
 static bool

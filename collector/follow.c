@@ -35,6 +35,7 @@ struct follow {
 	int64_t since;
 	bool first;		/* no mark of an earlier run */
 	bool missing;		/* it has been noted */
+	bool blind;		/* that inotify gives us nothing has been */
 	int inotify;
 	int64_t watched_ms;	/* when the directories were, monotonic */
 
@@ -135,14 +136,29 @@ parse_mark(struct follow *f, const struct mark *mark)
 
 /* --- watching --- */
 
+/* Without a watch we still look every second. */
 static int
-watch_file(const struct follow *f, const struct logfile *file)
+watch(struct follow *f, const char *path, uint32_t events)
+{
+	int wd = inotify_add_watch(f->inotify, path, events);
+
+	if (wd == -1 && errno == ENOSPC && !f->blind) {
+		f->blind = true;
+		note(f, "%s: inotify: no more watches "
+		    "(fs.inotify.max_user_watches): looking once a second",
+		    f->path);
+	}
+	return wd;
+}
+
+static int
+watch_file(struct follow *f, const struct logfile *file)
 {
 	char path[32];
 
 	/* by its descriptor: the path may already be another file */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
-	return inotify_add_watch(f->inotify, path, WATCH_FILE);
+	return watch(f, path, WATCH_FILE);
 }
 
 /* Again and again, since a directory may go and come back; the kernel gives
@@ -156,10 +172,9 @@ watch_directories(struct follow *f)
 	if (f->watched_ms != 0 && now - f->watched_ms < 500)
 		return;
 	f->watched_ms = now;
-	(void)inotify_add_watch(f->inotify, f->dir, WATCH_DIRECTORY);
+	(void)watch(f, f->dir, WATCH_DIRECTORY);
 	if (realpath(f->path, real) != NULL)
-		(void)inotify_add_watch(f->inotify, dirname(real),
-		    WATCH_DIRECTORY);
+		(void)watch(f, dirname(real), WATCH_DIRECTORY);
 }
 
 static void

@@ -367,6 +367,9 @@ serve(const struct options *o, struct config *cfg, int *ready)
 			goto out;
 	}
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
+	if (cfg->collector.n_sources == 0)
+		log_msg(LOG_WARNING, "collector.sources is empty: there is "
+		    "nothing to follow");
 	if (o->detach)
 		detach_end(*ready, EX_OK);
 	*ready = -1;

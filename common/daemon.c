@@ -73,6 +73,11 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 		    opt->ident, argv[optind]);
 		return EX_USAGE;
 	}
+	/* a reload reads it from another directory */
+	char *real = realpath(opt->config, NULL);
+
+	if (real != NULL)
+		opt->config = real;
 	if (opt->detach && !opt->test)
 		log_to = LOG_TO_SYSLOG;
 	if (target != NULL && !log_target_parse(target, &log_to)) {

@@ -12,7 +12,7 @@ struct daemon_options {
 	const char *usage;
 	const char *library;	/* "libmilter 1.0.1", for --version */
 	/* filled: */
-	const char *config;
+	const char *config;	/* absolute; as given when it isn't there */
 	bool test, detach;
 };
 

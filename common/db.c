@@ -153,6 +153,29 @@ create_file(const char *path, struct err *err)
 	return 0;
 }
 
+/* A reader that opens a table whose -wal and -shm are gone would make them
+ * anew, and its own: the writer could never write again. */
+static int
+refuse_to_make_wal(const char *path, struct err *err)
+{
+	static const char *const suffix[] = { "-wal", "-shm" };
+	char name[4096];
+	struct stat st;
+
+	if (geteuid() == 0 || stat(path, &st) == -1 ||
+	    st.st_uid == geteuid())
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
+		if (access(name, F_OK) == 0)
+			continue;
+		err_set(err, ERR_IO, "%s: is missing: its writer makes it "
+		    "when it starts", name);
+		return -1;
+	}
+	return 0;
+}
+
 int
 db_open(const char *path, enum db_mode mode, int busy_ms,
     const struct db_migration *steps, int n, sqlite3 **db_r, struct err *err)
@@ -166,7 +189,8 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	 * global mutex each time; fails harmlessly after the first open */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	*db_r = NULL;
-	if (mode == DB_CREATE && create_file(path, err) == -1)
+	if ((mode == DB_CREATE && create_file(path, err) == -1) ||
+	    (mode == DB_READ && refuse_to_make_wal(path, err) == -1))
 		return -1;
 	if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
 	    SQLITE_OK) {

@@ -41,7 +41,7 @@ add_interfaces(struct network_set *set, const struct ifaddrs *list)
 static bool
 add_gateways4(struct network_set *set)
 {
-	FILE *f = fopen("/proc/net/route", "re");
+	FILE *f = fopen("/proc/self/net/route", "re");
 	char line[512];
 	bool ok = true;
 
@@ -79,7 +79,7 @@ static bool
 add_gateways6(struct network_set *set)
 {
 	static const uint8_t zero[16];
-	FILE *f = fopen("/proc/net/ipv6_route", "re");
+	FILE *f = fopen("/proc/self/net/ipv6_route", "re");
 	char line[512];
 	bool ok = true;
 

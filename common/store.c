@@ -20,7 +20,7 @@ enum query {
 	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
 	Q_SOURCES, Q_MATCH,
 	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
-	Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
+	Q_LOGINS, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
 
 /* Logins of the client (?1, and ?2 the lease it is in) and of the networks
@@ -122,6 +122,21 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
 	    "WHERE expires_at > ?1 AND (kind = 'client' AND (subject = ?2 OR "
 	    "instr(subject, '/') > 0) OR kind = 'user' AND subject = ?3)",
+	/* Q_LOGIN of count logins at once; first_at, last_at, expires_at and
+	 * count of those */
+	[Q_LOGINS] =
+	    "INSERT INTO login (client, user, service, server, first_at, "
+	    "last_at, expires_at, count) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
+	    "ON CONFLICT (client, user) DO UPDATE SET "
+	    "service = CASE WHEN excluded.expires_at >= expires_at "
+	    "THEN excluded.service ELSE service END, "
+	    "server = CASE WHEN excluded.expires_at >= expires_at "
+	    "THEN excluded.server ELSE server END, "
+	    "first_at = min(first_at, excluded.first_at), "
+	    "last_at = max(last_at, excluded.last_at), "
+	    "expires_at = max(expires_at, excluded.expires_at), "
+	    "count = count + excluded.count",
 	[Q_COUNT_ADD] =
 	    "INSERT INTO source_count (source, server, reason, lines, "
 	    "since_login, first_at, last_at, sample) "
@@ -871,4 +886,140 @@ void
 store_wait(struct store *st, int ms)
 {
 	(void)sqlite3_busy_timeout(st->db, ms);
+}
+
+static int
+by_client_and_user(const void *a, const void *b)
+{
+	const struct store_entry *x = *(const struct store_entry *const *)a;
+	const struct store_entry *y = *(const struct store_entry *const *)b;
+	int order = strcmp(x->client, y->client);
+
+	if (order == 0)
+		order = strcmp(x->user, y->user);
+	return order != 0 ? order : x < y ? -1 : x > y;
+}
+
+/* The n entries of run are of one client and user, in the order of reading. */
+static int
+record_run(struct store *st, const struct store_entry *const *run, size_t n,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_LOGINS, err);
+	const struct store_entry *newest = run[0];
+	int64_t first_at = newest->at, last_at = newest->at;
+
+	if (stmt == NULL)
+		return -1;
+	for (size_t i = 1; i < n; i++) {
+		if (run[i]->expires_at >= newest->expires_at)
+			newest = run[i];
+		if (run[i]->at < first_at)
+			first_at = run[i]->at;
+		if (run[i]->at > last_at)
+			last_at = run[i]->at;
+	}
+	bind_text(stmt, 1, newest->client);
+	bind_text(stmt, 2, newest->user);
+	bind_text(stmt, 3, newest->service);
+	bind_text(stmt, 4, newest->server);
+	(void)sqlite3_bind_int64(stmt, 5, first_at);
+	(void)sqlite3_bind_int64(stmt, 6, last_at);
+	(void)sqlite3_bind_int64(stmt, 7, newest->expires_at);
+	(void)sqlite3_bind_int64(stmt, 8, (sqlite3_int64)n);
+	return db_run(st->db, stmt, "login", err);
+}
+
+static int
+record_runs(struct store *st, const struct store_entry **order, size_t n,
+    struct err *err)
+{
+	for (size_t i = 0, next; i < n; i = next) {
+		for (next = i + 1; next < n; next++)
+			if (strcmp(order[next]->client, order[i]->client) !=
+			    0 || strcmp(order[next]->user, order[i]->user) !=
+			    0)
+				break;
+		if (record_run(st, order + i, next - i, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static bool
+is_printable(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)(line[i] - 0x20) >= 0x7f - 0x20)
+			return false;
+	return true;
+}
+
+static int
+record_evidence(struct store *st, const struct store_entry *e,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_EVENT, err);
+	char *escaped = NULL;
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, e->at);
+	bind_text(stmt, 2, e->client);
+	bind_text(stmt, 3, e->user);
+	bind_text(stmt, 4, e->service);
+	bind_text(stmt, 5, e->server);
+	bind_text(stmt, 6, e->source);
+	(void)sqlite3_bind_int64(stmt, 7, e->position);
+	if (is_printable(e->line, e->line_len)) {
+		(void)sqlite3_bind_text(stmt, 8, e->line, (int)e->line_len,
+		    SQLITE_STATIC);
+	} else {
+		escaped = escape_line(e->line, e->line_len);
+		if (escaped == NULL) {
+			err_set(err, ERR_NOMEM, "out of memory");
+			return -1;
+		}
+		bind_text(stmt, 8, escaped);
+	}
+	int ret = db_run(st->db, stmt, "login event", err);
+
+	free(escaped);
+	return ret;
+}
+
+int
+store_logins(struct store *st, const struct store_entry *v, size_t n,
+    struct err *err)
+{
+	const struct store_entry **order;
+
+	if (n == 0)
+		return 0;
+	order = malloc(n * sizeof(struct store_entry *));
+	if (order == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < n; i++)
+		order[i] = &v[i];
+	/* neighbours in the table are written together */
+	qsort(order, n, sizeof(struct store_entry *), by_client_and_user);
+	int ret = record_runs(st, order, n, err);
+
+	free(order);
+	for (size_t i = 0; ret == 0 && i < n; i++)
+		ret = record_evidence(st, &v[i], err);
+	return ret;
+}
+
+int
+store_tune(struct store *st, int cache_kib, int checkpoint_pages,
+    struct err *err)
+{
+	char sql[100];
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%d; "
+	    "PRAGMA wal_autocheckpoint = %d", cache_kib, checkpoint_pages);
+	return db_exec(st->db, sql, err);
 }

@@ -192,8 +192,30 @@ int store_each_count(struct store *st,
     bool (*fn)(void *arg, const struct store_count *count), void *arg,
     struct err *err);
 
+/* A login of store_logins(). All is borrowed. */
+struct store_entry {
+	const char *client;	/* text of the network leased */
+	const char *user, *service, *server;
+	int64_t at, expires_at;
+	const char *source;	/* evidence, as in struct store_evidence */
+	int64_t position;
+	const char *line;
+	size_t line_len;
+};
+
+/* Record n logins, in the order in which they were read: to the same end as
+ * store_login() of each, but with one statement for each client and user.
+ * Inside a transaction. Returns 0, or -1 with err. */
+int store_logins(struct store *st, const struct store_entry *v, size_t n,
+    struct err *err);
+
 /* How long this handle waits for a lock. */
 void store_wait(struct store *st, int ms);
+
+/* For a handle that writes in bulk: memory for pages, in KiB, and after how
+ * many pages a commit moves the write-ahead log into the file. 0 or -1. */
+int store_tune(struct store *st, int cache_kib, int checkpoint_pages,
+    struct err *err);
 
 /* "3.40.1": of the SQLite library that is linked. */
 const char *store_sqlite_version(void);

@@ -99,11 +99,30 @@ milter_thread(void *arg)
 }
 
 static void
-say_restart(const char *key, const char *was, const char *is)
+say_restart(const char *key, bool changed)
 {
-	if (strcmp(was, is) != 0)
+	if (changed)
 		log_msg(LOG_WARNING, "reload: %s changed: that needs a "
 		    "restart", key);
+}
+
+static void
+say_restarts(const struct config *was, const struct config *is)
+{
+#define TEXT(section, key) \
+	say_restart(#section "." #key, strcmp(was->section.key, \
+	    is->section.key) != 0)
+	TEXT(logins, database);
+	TEXT(audit, database);
+	TEXT(milter, listen);
+	TEXT(milter, user);
+	TEXT(milter, group);
+	TEXT(permit, policy);
+	TEXT(permit, socketmap);
+#undef TEXT
+	say_restart("milter.mode", was->milter.mode != is->milter.mode);
+	say_restart("audit.queue", was->audit.queue != is->audit.queue);
+	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
 }
 
 static void
@@ -118,20 +137,7 @@ reload(void)
 		    err.text);
 	} else {
 		old = gate_config_take();
-		say_restart("logins.database", old->cfg->logins.database,
-		    gc->cfg->logins.database);
-		say_restart("audit.database", old->cfg->audit.database,
-		    gc->cfg->audit.database);
-		say_restart("milter.listen", old->cfg->milter.listen,
-		    gc->cfg->milter.listen);
-		say_restart("milter.group", old->cfg->milter.group,
-		    gc->cfg->milter.group);
-		say_restart("milter.user", old->cfg->milter.user,
-		    gc->cfg->milter.user);
-		say_restart("permit.policy", old->cfg->permit.policy,
-		    gc->cfg->permit.policy);
-		say_restart("permit.socketmap", old->cfg->permit.socketmap,
-		    gc->cfg->permit.socketmap);
+		say_restarts(old->cfg, gc->cfg);
 		gate_config_give(old);
 		gate_config_swap(gc);
 		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
@@ -184,6 +190,7 @@ block_signals(void)
 static void
 shrink_stacks(void)
 {
+#ifndef __SANITIZE_THREAD__	/* which needs more than this for itself */
 	pthread_attr_t attr;
 
 	if (pthread_attr_init(&attr) != 0)
@@ -191,6 +198,7 @@ shrink_stacks(void)
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
 	(void)pthread_setattr_default_np(&attr);
 	(void)pthread_attr_destroy(&attr);
+#endif
 }
 
 static void
@@ -202,6 +210,17 @@ raise_nofile(void)
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
+}
+
+/* A dead socket in its place would only puzzle. */
+static void
+forget_socket(const char *listen)
+{
+	struct listen_spec spec;
+
+	if (listen != NULL && listen_parse(listen, &spec, NULL) == 0 &&
+	    spec.is_unix)
+		(void)unlink(spec.path);
 }
 
 static int
@@ -235,6 +254,9 @@ main(int argc, char **argv)
 	}
 	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
+	/* copies: a reload frees the configuration */
+	char *listen_at[] = { strdup(cfg->milter.listen),
+	    strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
 
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
@@ -251,11 +273,6 @@ main(int argc, char **argv)
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
 		return fail(EX_CANTCREAT, err.text);
-	int rc = listens ? pthread_create(&thread, NULL, milter_thread,
-	    NULL) : 0;
-
-	if (rc != 0)
-		return fail(EX_OSERR, strerror(rc));
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
@@ -263,6 +280,13 @@ main(int argc, char **argv)
 	    cfg->relay.mode == RELAY_MONITOR ? "; MONITOR MODE: nothing is "
 	    "refused" : "");
 	daemon_ready();
+	/* last, since a signal that comes while this thread doesn't wait goes
+	 * to libmilter; the sockets listen already */
+	int rc = listens ? pthread_create(&thread, NULL, milter_thread,
+	    NULL) : 0;
+
+	if (rc != 0)
+		return fail(EX_OSERR, strerror(rc));
 	wait_for_end();
 	(void)sd_notify(0, "STOPPING=1");
 	if (listens) {
@@ -271,8 +295,8 @@ main(int argc, char **argv)
 	}
 	permit_stop();
 	gate_stop();
-	if (spec.is_unix)
-		(void)unlink(spec.path);
+	for (int i = 0; i < 3; i++)
+		forget_socket(listen_at[i]);
 	if (atomic_load(&milter_failed))
 		return fail(EX_SOFTWARE, "libmilter gave up");
 	log_msg(LOG_NOTICE, "stopped; %u sessions were open",

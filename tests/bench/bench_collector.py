@@ -178,7 +178,7 @@ def bench_distinct(bench, rows):
     ours, theirs = [], []
     for _ in range(ROUNDS):
         theirs.append(bench.run('upsert', bench.fresh('upsert.db'), rows,
-                                4096)[0])
+                                16384)[0])
         ours.append(rows / catch_up(bench, log)[0])
     bench.plain(f'{rows} distinct clients, with history', max(ours) / 1000,
                 'k/s')

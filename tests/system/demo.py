@@ -19,12 +19,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from lab import client  # noqa: E402
+from lab import client, sendmail  # noqa: E402
 from lab.dovecot import Dovecot  # noqa: E402
 from lab.popgate import Popgate  # noqa: E402
 from lab.postfix import Postfix  # noqa: E402
-from lab.process import Failure, children, wait_for  # noqa: E402
-from lab.sendmail import Sendmail  # noqa: E402
+from lab.process import Failure, started, wait_for  # noqa: E402
 from lab.site import BUILD, PASSWORD, LoopbackSite  # noqa: E402
 from lab.world import World  # noqa: E402
 
@@ -122,21 +121,26 @@ def expect(truth, what):
 
 # --- the servers ---
 
-def servers(site, mta_name):
+def start_servers(site, mta_name):
     world = World(site, "world", site.world).start()
-    site.dovecot = Dovecot(site, log_file=site.mail_log)
-    site.dovecot.start()
+    Dovecot(site, log_file=site.mail_log).start()
     if mta_name == "postfix":
         mta = Postfix(site, "closed.cf", own_log=site.log / "postfix.log")
         domains, group = [f"postfix:{mta.etc}"], "postfix"
     else:
-        mta = Sendmail(site, "closed.m4")
+        mta = sendmail.Sendmail(site, "closed.m4")
         domains = [f"file:{mta.directory}/local-host-names",
                    f"file:{mta.directory}/relay-domains"]
         group = "nogroup"
     popgate = Popgate(site, domains, mta_group=group, window=f"{WINDOW}s",
                       never=(), users=("nobody", "nobody")).start()
-    mta.start()
+    if mta_name == "postfix":
+        site.stop_mta = mta.stop
+        mta.start()
+    else:
+        mta.start(lambda: say(
+            "(Sendmail takes a minute to start on a machine whose host name "
+            "has no domain. This is such a machine.)"))
     return mta, world, popgate
 
 
@@ -146,11 +150,7 @@ def versions(mta_name):
                               capture_output=True, text=True).stdout
         mta = f"Postfix {said.strip()}"
     else:
-        said = subprocess.run(
-            [BUILD / "sendmail/usr/libexec/sendmail/sendmail", "-d0.1",
-             "-bt", "-C/dev/null"], input="", capture_output=True,
-            text=True).stdout
-        mta = "Sendmail " + (re.findall(r"Version (\S+)", said) or ["8"])[0]
+        mta = f"Sendmail {sendmail.version()}"
     said = subprocess.run(["dovecot", "--version"], capture_output=True,
                           text=True).stdout
     return f"{mta}, Dovecot {said.split()[0]}"
@@ -164,7 +164,7 @@ def story(site, mta_name):
         "127.0.0.1 and ports nobody else uses. Nothing else on this machine "
         "is touched, and no mail leaves it: smtp-sink plays the rest of the "
         "world.")
-    mta, world, popgate = servers(site, mta_name)
+    mta, world, popgate = start_servers(site, mta_name)
     ctl = [BUILD / "popgatectl", "-c", popgate.config]
 
     Chapter(f"Alice, travelling, sends mail from {CLIENT}")
@@ -209,7 +209,8 @@ def story(site, mta_name):
     query = ("SELECT time(at / 1000, 'unixepoch', 'localtime') AS time, "
              "client, trim(recipient, '<>') AS recipient, verdict, reason, "
              "channel FROM decision ORDER BY id")
-    show("$ sqlite3 -box audit.db \"SELECT ... FROM decision\"", "cmd")
+    show("$ sqlite3 audit.db \"SELECT time, client, recipient, ... "
+         "FROM decision\"", "cmd")
     done = subprocess.run(["sqlite3", "-readonly", "-column", "-header",
                            popgate.data / "audit.db", query],
                           capture_output=True, text=True)
@@ -256,17 +257,12 @@ def wait_until(moment):
 
 
 def stop_everything():
-    """By pid, newest first; whoever doesn't stop is killed."""
-    living = [child for child in reversed(children) if child.poll() is None]
-    for child in living:
-        child.terminate()
-    end = time.monotonic() + 4
-    for child in living:
-        try:
-            child.wait(max(0.1, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    """By pid; all at once, and whoever takes too long is killed."""
+    for server in started:
+        server.send(signal.SIGTERM)
+    end = time.monotonic() + 3
+    for server in reversed(started[:]):
+        server.stop(seconds=max(0, end - time.monotonic()))
 
 
 def main():
@@ -289,18 +285,23 @@ def main():
         status = 0
     except KeyboardInterrupt:
         print("\nInterrupted.")
+        status = 130
     except (Failure, OSError) as failure:
         print(f"\n{style('bad', 'demo.py')}: {failure}", file=sys.stderr)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        if site:
+            site.stop_mta()
         stop_everything()
         if status and site and "POPGATE_DEMO_KEEP" in os.environ:
-            print(f"left in {site.root}: what the servers wrote")
-        elif site:
-            site.close()
+            end = f"{site.root} is left for you to look at."
+        else:
+            end = "the private directory is gone."
+            if site:
+                site.close()
     print()
-    say("All servers are stopped, the private directory is gone.")
+    say(f"All servers are stopped, {end}")
     sys.exit(status)
 
 

@@ -70,8 +70,8 @@ class Namespace:
     def leave(self):
         if self.init is not None:
             self.init.kill()            # ends the whole process table
-            while process.children:     # it is gone when all are waited for
-                process.children.pop().wait()
+            while process.started:      # it is gone when all are waited for
+                process.started.pop().child.wait()
             self.init.wait()
             self.init.stdin.close()
             self.init = None

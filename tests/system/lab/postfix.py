@@ -1,6 +1,7 @@
 """A private Postfix: all it reads and writes is below site.root/postfix."""
 import os
 import pwd
+import subprocess
 
 from .process import Process, need
 from .site import TOP
@@ -135,6 +136,12 @@ class Postfix:
     def start(self):
         self.process.start().accepts(self.site.smtp)
         return self
+
+    def stop(self):
+        """Its own way: start-fg leaves the master to a session of its own."""
+        subprocess.run(["/usr/sbin/postfix", "-c", self.etc, "stop"],
+                       capture_output=True)
+        self.process.stop()
 
     def delivered(self, token):
         """The local mailboxes (alice, vmail/vbox) that hold the message."""

@@ -32,7 +32,7 @@ def need(path, package):
     return str(path)
 
 
-children = []       # everything started and perhaps not yet waited for
+started = []        # every Process that wasn't stopped yet, oldest first
 
 
 class Process:
@@ -50,25 +50,35 @@ class Process:
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True, **self.popen_arguments)
-        children.append(self.child)
+        started.append(self)
         return self
 
     @property
     def running(self):
-        return self.child is not None and self.child.poll() is None
+        return self.child is not None and not ended(self.child.pid)
+
+    def send(self, number):
+        if self.running:
+            self.child.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, seconds=10.0):
-        """Its exit status; killed with its children if it won't listen."""
+        """Its exit status.  Whatever is left of its process group after
+        that time, or when it has ended, is killed."""
         if self.child is None:
             return None
-        child, self.child = self.child, None
-        if child.poll() is None:
-            child.send_signal(number)
+        self.send(number)
+        end = time.monotonic() + seconds
+        while not ended(self.child.pid) and time.monotonic() < end:
+            time.sleep(0.01)
+        # Not waited for yet, so the number can't be somebody else's.
         try:
-            return child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            return child.wait(seconds)
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        status = self.child.wait()
+        self.child = None
+        started.remove(self)
+        return status
 
     def kill(self):
         """kill -9, as a crash would."""
@@ -90,6 +100,15 @@ class Process:
         """Wait until it takes connections at (host, port) or at a path."""
         return self.ready(lambda: can_connect(address),
                           f"listening at {address}", seconds)
+
+
+def ended(pid):
+    """A child that is a zombie: it stays one."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG |
+                         os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def can_connect(address):

@@ -45,7 +45,7 @@ class Rsyslog:
         log.rename(log.with_name(log.name + suffix))
 
     def reopen(self):
-        self.process.child.send_signal(signal.SIGHUP)
+        self.process.send(signal.SIGHUP)
 
 
 def _is_socket(path):

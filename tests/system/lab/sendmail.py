@@ -1,8 +1,11 @@
 """A private Sendmail 8.17 from Debian's package, unpacked in build/sendmail."""
 import os
 import pathlib
+import re
+import socket
 import subprocess
 
+from . import namespace
 from .process import Failure, Process, need
 from .site import BUILD, PASSWORD, TOP, USERS
 
@@ -18,7 +21,7 @@ define(`confDOMAIN_NAME', `{hostname}')
 define(`confPID_FILE', `{root}/sendmail/pid')
 define(`QUEUE_DIR', `{root}/sendmail/queue')
 define(`STATUS_FILE', `{root}/sendmail/statistics')
-define(`ALIAS_FILE', `{root}/sendmail/aliases')
+define(`ALIAS_FILE', `{aliases}')
 define(`confCW_FILE', `{root}/sendmail/local-host-names')
 define(`confCR_FILE', `{root}/sendmail/relay-domains')
 define(`confCT_FILE', `-o {root}/sendmail/trusted-users')
@@ -59,6 +62,11 @@ Mvmbox, P=[FILE], F=lsDFMPEouq, S=EnvFromL, R=EnvToL, U=64903:64903,
 # How mail for everybody else leaves: as in the two columns of the forms.
 ROUTES = {"smart": ("define(`SMART_HOST', `[{world}]')", ""),
           "esmtp": ("", ".\tesmtp:[{world}]\n")}
+
+
+def version():
+    text = (PACKAGE / "usr/share/sendmail/cf/m4/version.m4").read_text()
+    return re.search(r"(?m)^DZ([\d.]+)", text)[1]
 
 
 class Sendmail:
@@ -105,6 +113,7 @@ class Sendmail:
         mc.write_text(MC.format(
             cf=PACKAGE / "usr/share/sendmail/cf", package=PACKAGE,
             root=site.root, hostname=site.hostname,
+            aliases=directory / "aliases" if site.private else "",
             daemons="\n".join(f"DAEMON_OPTIONS(`{options}')"
                               for options in listen),
             route=smart.format(world=site.world[0]),
@@ -129,9 +138,21 @@ class Sendmail:
             subprocess.run([PACKAGE / "usr/libexec/sendmail/makemap",
                             "-C", self.cf, "hash", directory / table],
                            stdin=open(directory / table), check=True)
-        self.run("-bi")
+        if site.private:
+            self.run("-bi")             # newaliases
         self.process = Process("sendmail", [self.program, f"-C{self.cf}",
-                                            "-bD", "-q10s"], site.log)
+                                            "-bD", "-q10s"], site.log,
+                               preexec_fn=self.qualify)
+
+    def qualify(self):
+        """Sendmail starts a minute late on a machine whose name has no
+        domain.  Where the kernel lets us, it sees another name."""
+        try:
+            namespace.check(namespace.libc.unshare(namespace.CLONE_NEWUTS),
+                            "unshare")
+            socket.sethostname(self.site.hostname)
+        except OSError:
+            pass
 
     def run(self, *options, text=""):
         done = subprocess.run([self.program, f"-C{self.cf}", *options],
@@ -140,8 +161,14 @@ class Sendmail:
             raise Failure(f"sendmail {options}: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self):
-        self.process.start().accepts(self.site.smtp)
+    def start(self, be_patient=lambda: None):
+        """be_patient: called when it is going to take that minute."""
+        self.process.start()
+        try:
+            self.process.accepts(self.site.smtp, seconds=5)
+        except Failure:
+            be_patient()
+            self.process.accepts(self.site.smtp, seconds=80)
         return self
 
     def delivered(self, token):

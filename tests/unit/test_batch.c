@@ -1,0 +1,200 @@
+#include "unit.h"
+
+#include "batch.h"
+#include "err.h"
+#include "store.h"
+
+/* A batch does in few statements what store_login() does one by one: the
+ * same tables must come out, whatever the order and the repetitions. */
+
+static char dir[64];
+
+static struct store *
+open_store(const char *name)
+{
+	struct store *st;
+	struct err err;
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (store_open(path, STORE_WRITE, &st, &err) == -1)
+		fail_msg("%s", err.text);
+	return st;
+}
+
+static struct login
+random_login(void)
+{
+	static const char *const words[] = { "imap", "pop3", "" };
+	struct login login = { .client = { .family = ADDR_IPV4,
+		.bytes = { 192, 0, 2, (uint8_t)(rand() % 5) } } };
+
+	(void)snprintf(login.user, sizeof(login.user), "u%d", rand() % 3);
+	(void)snprintf(login.service, sizeof(login.service), "%s",
+	    words[rand() % 3]);
+	(void)snprintf(login.server, sizeof(login.server), "s%d",
+	    rand() % 3);
+	login.at = 1000 + rand() % 20;
+	return login;
+}
+
+struct text {
+	char buf[200000];
+	size_t n;
+};
+
+static bool
+add_row(void *arg, const struct store_row *r)
+{
+	struct text *t = arg;
+
+	t->n += (size_t)snprintf(t->buf + t->n, sizeof(t->buf) - t->n,
+	    "%s %s %s %s %jd %jd %jd %jd\n", r->client, r->user, r->service,
+	    r->server, (intmax_t)r->first_at, (intmax_t)r->last_at,
+	    (intmax_t)r->expires_at, (intmax_t)r->count);
+	return true;
+}
+
+static bool
+add_event(void *arg, const struct store_event *e)
+{
+	struct text *t = arg;
+
+	t->n += (size_t)snprintf(t->buf + t->n, sizeof(t->buf) - t->n,
+	    "%jd %jd %s %s %s %s %s %jd %s\n", (intmax_t)e->id,
+	    (intmax_t)e->at, e->client, e->user, e->service, e->server,
+	    e->source, (intmax_t)e->position, e->line);
+	return true;
+}
+
+static void
+tables(struct store *st, struct text *t)
+{
+	struct err err;
+	char client[32];
+
+	t->n = 0;
+	assert_int_equal(store_each_row(st, NULL, NULL, INT64_MIN, add_row, t,
+	    &err), 0);
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(client, sizeof(client), "192.0.2.%d", i);
+		assert_int_equal(store_each_event(st, client, 1000,
+		    add_event, t, &err), 0);
+	}
+}
+
+static void
+same_as_one_by_one(void **state)
+{
+	static const char *const lines[] = { "a line", "", "\x1b[2J\xff",
+		"tab\there" };
+	static struct text one, many;
+	struct store *st1 = open_store("one"), *st2 = open_store("many");
+	struct batch *b = batch_create();
+	struct err err;
+
+	(void)state;
+	srand(7);
+	for (int round = 0; round < 20; round++) {
+		assert_int_equal(store_begin(st1, &err), 0);
+		for (int i = rand() % 40; i >= 0; i--) {
+			struct login login = random_login();
+			struct network net = network_of(&login.client, 32);
+			/* the window may change at a reload */
+			int64_t expires_at = login.at + rand() % 30;
+			const char *line = lines[rand() % 4];
+			const struct store_evidence ev = {
+				.source = "file:x", .position = i,
+				.line = line, .line_len = strlen(line)
+			};
+
+			assert_int_equal(store_login(st1, &login, &net,
+			    expires_at, &ev, &err), 0);
+			batch_add(b, &login, &net, expires_at, "file:x", i,
+			    line, strlen(line));
+		}
+		assert_int_equal(store_commit(st1, &err), 0);
+		assert_int_equal(store_begin(st2, &err), 0);
+		assert_int_equal(batch_store(b, st2, &err), 0);
+		assert_int_equal(store_commit(st2, &err), 0);
+		batch_clear(b);
+		tables(st1, &one);
+		tables(st2, &many);
+		assert_string_equal(one.buf, many.buf);
+	}
+	assert_true(one.n > 5000);
+	batch_free(&b);
+	store_close(&st1);
+	store_close(&st2);
+}
+
+static void
+bounded(void **state)
+{
+	static char line[40000];
+	struct batch *b = batch_create();
+	struct login login = random_login();
+	struct network net = network_of(&login.client, 32);
+	size_t n = 0;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	memset(login.user, 'u', sizeof(login.user) - 1);
+	while (!batch_full(b)) {
+		batch_add(b, &login, &net, 1, "s", 1, line, sizeof(line));
+		n++;
+	}
+	assert_true(n > 100 && n < 1000);
+	batch_clear(b);
+	for (n = 0; !batch_full(b); n++)
+		batch_add(b, &login, &net, 1, "s", 1, "", 0);
+	assert_true(n > 4096);
+	assert_int_equal(batch_count(b), n);
+	batch_free(&b);
+	batch_free(&b);
+}
+
+static void
+nothing(void **state)
+{
+	struct store *st = open_store("none");
+	struct batch *b = batch_create();
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_begin(st, &err), 0);
+	assert_int_equal(batch_store(b, st, &err), 0);
+	assert_int_equal(store_commit(st, &err), 0);
+	batch_free(&b);
+	store_close(&st);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	char cmd[100];
+
+	(void)state;
+	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+	return system(cmd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(same_as_one_by_one),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(nothing)
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
