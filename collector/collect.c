@@ -143,8 +143,8 @@ static int
 feed_open(struct feed *f, struct err *err)
 {
 	struct collect *c = f->c;
-	struct store_source row;
-	struct mark mark;
+	struct store_source row = { .name = "" };
+	struct mark mark = { .inode = 0 };
 	int found = store_source_find(c->store, f->cfg.name, &row, err);
 	const struct source_options options = {
 		.mark = found == 1 ? &mark : NULL,

@@ -283,6 +283,10 @@ open_cur(struct follow *f, const struct generations *g, size_t i,
 	int ret = open_generation(f, g, &i, position, &f->cur, err);
 
 	if (ret == 1) {
+		/* one reader of a file is enough */
+		if (f->prev.fd != -1 && f->prev.ino == f->cur.ino &&
+		    f->prev.dev == f->cur.dev)
+			close_file(f, &f->prev, &f->prev_watch);
 		f->cur_watch = watch_file(f, &f->cur);
 		f->unproven = (position == 0 || i != asked) && g->v[i].live;
 		remember(f);
@@ -303,16 +307,15 @@ first_after(const struct generations *g, int64_t mtime_ns,
 	return -1;
 }
 
-/* Lines may have been added to the file before cur. */
+/* Lines may have been added to the file before cur, or still be. */
 static void
 open_prev(struct follow *f, const struct generations *g)
 {
 	ptrdiff_t i = generations_find(g, &f->before.print,
-	    f->before.position + 1);
+	    f->before.position);
 
 	if (i == -1 || f->prev.fd != -1 || g->v[i].live || g->v[i].gzip ||
-	    (f->cur.fd != -1 && g->v[i].ino == f->cur.ino &&
-	    g->v[i].dev == f->cur.dev))
+	    (g->v[i].ino == f->cur.ino && g->v[i].dev == f->cur.dev))
 		return;
 	if (logfile_open(&f->prev, g->v[i].path, f->before.position, NULL) !=
 	    1)
@@ -397,6 +400,20 @@ successor(const struct follow *f, const struct generations *g)
 	return (size_t)i + 1 < g->n ? i + 1 : -1;
 }
 
+/* A copy that was made of a log, by copytruncate or for safety, is followed
+ * by the log itself, as long as that is not truncated: what was read of the
+ * one has been read of the other. Returns how much of g; 0 for other files. */
+static int64_t
+read_already(const struct follow *f, const struct generation *g)
+{
+	struct print print = logfile_print(&f->cur);
+	int64_t position = f->cur.lines.mark;
+
+	if (!print_matches(g->path, &print))
+		return 0;
+	return g->gzip || g->size > position ? position : g->size;
+}
+
 /* cur has ended and is not the live file any more: take the next one, and
  * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
 static int
@@ -415,22 +432,25 @@ advance(struct follow *f, struct err *err)
 		ret = 0;
 		goto out;
 	}
-	remember(f);
-	size_t next = (size_t)i;
+	int64_t position = read_already(f, &g.v[i]);
 
-	ret = open_generation(f, &g, &next, 0, &f->cur, err);
+	remember(f);
+	ret = open_cur(f, &g, (size_t)i, position, err);
 	if (ret != 1) {
 		f->cur = old;
+		f->cur_watch = old_watch;
 		goto out;
 	}
-	f->cur_watch = watch_file(f, &f->cur);
+	note(f, "%s: rotated, going on with %s", f->path, g.v[i].path);
+	if (position > 0) {
+		close_file(f, &old, &old_watch);
+		goto out;
+	}
 	close_file(f, &f->prev, &f->prev_watch);
 	f->prev = old;
 	f->prev_watch = old_watch;
 	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
-	f->unproven = g.v[next].live;
 	remember(f);
-	note(f, "%s: rotated, going on with %s", f->path, g.v[next].path);
 out:
 	generations_release(&g);
 	return ret;

@@ -265,6 +265,7 @@ add_custom(struct parser *parser, const struct parser_options *options,
 		    (int)CUSTOM_MAX);
 		return -1;
 	}
+	/* NOLINTNEXTLINE: pointers are what it holds */
 	parser->custom = calloc(options->custom_n, sizeof(*parser->custom));
 	if (parser->custom == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");

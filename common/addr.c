@@ -42,6 +42,7 @@ addr_parse_n(const char *text, size_t len, struct addr *addr)
 	if (len < 2 || len >= sizeof(buf) || memchr(text, '\0', len) != NULL)
 		return false;
 	memcpy(buf, text, len);
+	/* cppcheck-suppress arrayIndexOutOfBoundsCond */
 	buf[len] = '\0';
 	/* inet_pton takes exactly the strict forms that we want, leading
 	 * zeros and short forms excluded. */

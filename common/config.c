@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -383,6 +384,10 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 	char expected[100];
 	int64_t n;
 
+	/* only texts are checked without being kept; and a default, which
+	 * has no setting, is always a text */
+	assert(member != NULL || key->kind == K_TEXT);
+	assert(s != NULL || text != NULL);
 	switch (key->kind) {
 	case K_STRINGS:
 		return strings_of(cfg, key, s, member, err);
@@ -394,7 +399,7 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 			return key_error(cfg, s, key->path, "a string", err);
 		return set_text(cfg, key, s, text, member, err);
 	case K_SECONDS:
-		if (text == NULL && config_setting_is_number(s) &&
+		if (text == NULL && s != NULL && config_setting_is_number(s) &&
 		    config_setting_type(s) != CONFIG_TYPE_FLOAT)
 			n = config_setting_get_int64(s);
 		else if (text == NULL || !duration_parse(text, &n))
@@ -480,6 +485,7 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	} else {
 		return key_error(cfg, s, path, expected, err);
 	}
+	/* cppcheck-suppress nullPointerRedundantCheck ; checked above */
 	if (strlen(value) > 480)
 		return key_error(cfg, s, path, "a shorter path", err);
 	char buf[512];

@@ -122,7 +122,7 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
     struct err *err)
 {
 	char folded[DOMAIN_TEXT_MAX];
-	size_t skip = len > 1 && *text == '.' ? 1 : 0, i;
+	size_t skip = len > 1 && *text == '.' ? 1 : 0, i = 0;
 
 	folded[0] = '.';
 	if (!domain_fold(text + skip, len - skip, folded + skip) ||

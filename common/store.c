@@ -659,7 +659,7 @@ store_each_source(struct store *st,
 	if (stmt == NULL)
 		return -1;
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct store_source src;
+		struct store_source src = { .name = "" };
 
 		source_column(stmt, &src);
 		more = fn(arg, &src);

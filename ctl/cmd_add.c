@@ -56,7 +56,7 @@ add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 	    args->opt[OPT_USER];
 	const char *note = args->opt[OPT_NOTE];
 	struct store *st;
-	int64_t until;
+	int64_t until = 0;
 	int rc = expiry(ctl, args, &until);
 
 	if (rc != 0)

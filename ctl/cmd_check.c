@@ -152,7 +152,7 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct domain_set domains = { 0 };
-	struct verdict_question q;
+	struct verdict_question q = { .recipient = "" };
 	struct verdict_answer a;
 	struct store *st = NULL;
 	struct err err;

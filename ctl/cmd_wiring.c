@@ -21,6 +21,7 @@ static const struct ctl_option options[] = {
 /* A file of this tree as a string; the compiler runs at its top. */
 #define BUILT_IN(name, file) \
 	__asm__(".pushsection .rodata\n" \
+	    /* NOLINTNEXTLINE: strings are joined */ \
 	    #name ":\n\t.incbin \"" file "\"\n\t.byte 0\n" \
 	    ".popsection\n"); \
 	extern const char name[]

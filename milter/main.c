@@ -255,11 +255,12 @@ main(int argc, char **argv)
 	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
 	/* copies: a reload frees the configuration */
-	char *listen_at[] = { strdup(cfg->milter.listen),
+	char *const listen_at[] = { strdup(cfg->milter.listen),
 	    strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
 
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
+		/* NOLINTNEXTLINE: the process ends */
 		return fail(EX_CONFIG, "nothing to listen on: milter.listen, "
 		    "permit.policy and permit.socketmap are empty");
 	block_signals();

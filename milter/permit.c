@@ -378,7 +378,7 @@ permit_thread(void *arg)
 			pause_listeners(false);
 	}
 	while (permit.first != NULL)
-		connection_close(permit.first);
+		connection_close(permit.first);	/* NOLINT: takes it out */
 	return NULL;
 }
 

@@ -42,7 +42,8 @@ def style(name, text):
 
 
 def say(text=""):
-    print(textwrap.fill(" ".join(text.split()), 76), flush=True)
+    print(textwrap.fill(" ".join(text.split()), 76,
+                        break_on_hyphens=False), flush=True)
 
 
 def show(line, name=None):

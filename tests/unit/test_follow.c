@@ -339,6 +339,12 @@ renamed(void **state)
 	append("mail.log", "i\n");
 	restart();
 	expect("h i ");
+	/* and when we have come back in between */
+	restart();
+	expect("");
+	append("mail.log.1", "j\n");
+	append("mail.log", "k\n");
+	expect("j k ");
 }
 
 static void
@@ -465,6 +471,41 @@ copied_when_empty(void **state)
 	copy("mail.log", "mail.log.1");
 	rewrite("mail.log", "e\n");
 	expect("d e ");
+}
+
+/* Between copying and truncating, the copy and the log hold the same. */
+static void
+copied_not_yet_truncated(void **state)
+{
+	(void)state;
+	put("mail.log.1", "a\nb\n");
+	put("mail.log", "a\nb\n");
+	start_since(NULL, 3600);
+	expect("a b ");
+	append("mail.log", "c\n");
+	expect("c ");
+	restart();
+	expect("");
+	append("mail.log", "d\n");
+	copy("mail.log", "mail.log.1");
+	rewrite("mail.log", "e\n");
+	expect("d e ");
+	restart();
+	expect("");
+	/* behind by one rotation, in the middle of the next */
+	append("mail.log", "f\n");
+	move("mail.log", "mail.log.2");
+	put("mail.log", "g\nh\n");
+	put("mail.log.1", "g\nha");		/* half copied */
+	assert_int_equal(truncate(in_dir("mail.log.1"), 3), 0);
+	expect("f g h ");
+	append("mail.log.1", "\n");
+	append("mail.log", "i\n");
+	expect("i ");
+	append("mail.log.1", "i\n");
+	rewrite("mail.log", "j\n");
+	restart();
+	expect("j ");
 }
 
 static void
@@ -788,6 +829,7 @@ main(void)
 		TEST(dated),
 		TEST(copied_and_truncated),
 		TEST(copied_when_empty),
+		TEST(copied_not_yet_truncated),
 		TEST(truncated),
 		TEST(replaced),
 		TEST(inode_used_again),

@@ -62,8 +62,10 @@ class Popgate:
             self.milter.accepts(self.site.sockets / f"{name}.sock")
 
     def start_collector(self):
+        log = self.collector.log
+        before = log.stat().st_size if log.exists() else 0
         self.collector.start().ready(
-            lambda: (self.data / "logins.db").exists(), "logins.db")
+            lambda: b"started" in log.read_bytes()[before:], "started")
 
     def start(self):
         self.start_collector()
