@@ -48,7 +48,7 @@ grow(struct domain_set *set)
 		return false;
 	}
 	for (size_t i = 0; i < old.size; i++) {
-		size_t at;
+		size_t at = 0;
 
 		if (old.slot[i] != NULL && !find(set, old.slot[i], &at))
 			set->slot[at] = old.slot[i];

@@ -169,8 +169,8 @@ def story(site, mta_name):
     ctl = [BUILD / "popgatectl", "-c", popgate.config]
 
     Chapter(f"Alice, travelling, sends mail from {CLIENT}")
-    say(f"The server doesn't know this address. It is closed: it delivers "
-        f"for its own domains, and relays for nobody.")
+    say("The server doesn't know this address. It is closed: it delivers "
+        "for its own domains, and relays for nobody.")
     reply, _ = send(site, OUTSIDE)
     expect(reply.code == 550, f"a stranger got {reply}")
     say("Refused, and told what to do. Mail for the server's own users needs "

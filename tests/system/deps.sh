@@ -79,8 +79,8 @@ unpack() {
 	update
 	scratch=$(mktemp -d)
 	chmod 755 "$scratch"
-	(cd "$scratch" && apt-get -qq -o APT::Sandbox::User=root download "$@" ||
-		cd "$scratch" && as_root apt-get -qq download "$@")
+	(cd "$scratch" &&
+	 apt-get -qq -o APT::Sandbox::User=root download "$@")
 	rm -rf "$directory"
 	mkdir -p "$directory"
 	for archive in "$scratch"/*.deb; do
@@ -95,21 +95,19 @@ has_mta() {
 		grep -q '^installed.*mail-transport-agent'
 }
 
-# Postfix's configuration must exist, but stay without a network of its own.
-echo 'postfix postfix/main_mailer_type select No configuration' |
-	as_root debconf-set-selections 2>/dev/null || :
-
-case $what in
-all|postfix)
-	if ! installed postfix && has_mta; then
-		echo "deps.sh: another MTA is installed here; installing Postfix" \
-		     "would remove it. Use a machine or container without one." >&2
+# Postfix is needed in any case: smtp-sink is part of it.
+if ! installed postfix; then
+	if has_mta; then
+		echo "deps.sh: another MTA is installed here; installing" \
+		     "Postfix would remove it. Use a machine or container" \
+		     "without one." >&2
 		exit 1
 	fi
-	install_packages postfix
-	;;
-esac
-
+	# Not to be used by this machine: no main.cf for it.
+	echo 'postfix postfix/main_mailer_type select No configuration' |
+		as_root debconf-set-selections
+fi
+install_packages postfix
 install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
 	libsasl2-modules libsasl2-modules-db openssl m4 make iproute2 \
 	util-linux mount python3 sqlite3
