@@ -27,6 +27,9 @@ enum {
 struct place {
 	struct print print;
 	int64_t position;
+	/* when we looked last; of the file before cur: when it had been read
+	 * to its end, 0 if it had not */
+	int64_t mtime_ns;
 };
 
 struct follow {
@@ -50,7 +53,6 @@ struct follow {
 	 * before cur of which anything was read, open as prev or not. */
 	struct place at, before;
 	uint64_t at_inode;
-	int64_t at_mtime_ns;
 
 	void (*note)(void *arg, const char *text);
 	void *note_arg;
@@ -75,22 +77,24 @@ note(const struct follow *f, const char *fmt, ...)
 
 /* --- where we stand --- */
 
+static struct place
+place_of(const struct logfile *file)
+{
+	return (struct place){ logfile_print(file), file->lines.mark,
+	    file->mtime_ns };
+}
+
 static void
 remember(struct follow *f)
 {
-	struct print print;
-
-	if (f->prev.fd != -1) {
-		print = logfile_print(&f->prev);
-		if (print.n > 0)
-			f->before = (struct place){ print,
-			    f->prev.lines.mark };
+	if (f->prev.fd != -1 && logfile_print(&f->prev).n > 0) {
+		f->before = place_of(&f->prev);
+		f->before.mtime_ns = f->prev.whole_ns;
 	}
 	if (f->cur.fd == -1)
 		return;
-	f->at = (struct place){ logfile_print(&f->cur), f->cur.lines.mark };
+	f->at = place_of(&f->cur);
 	f->at_inode = f->cur.ino;
-	f->at_mtime_ns = f->cur.mtime_ns;
 }
 
 void
@@ -103,13 +107,14 @@ follow_mark(const struct follow *f, struct mark *mark)
 	mark->position = now.at.position;
 	int n = snprintf(mark->fingerprint, sizeof(mark->fingerprint),
 	    "%zu:%016" PRIx64 " %" PRId64, now.at.print.n, now.at.print.hash,
-	    now.at_mtime_ns);
+	    now.at.mtime_ns);
 
 	if (now.before.print.n > 0)
 		(void)snprintf(mark->fingerprint + n,
 		    sizeof(mark->fingerprint) - (size_t)n,
-		    " %zu:%016" PRIx64 " %" PRId64, now.before.print.n,
-		    now.before.print.hash, now.before.position);
+		    " %zu:%016" PRIx64 " %" PRId64 " %" PRId64,
+		    now.before.print.n, now.before.print.hash,
+		    now.before.position, now.before.mtime_ns);
 }
 
 /* A mark that we can't read is as good as none. */
@@ -118,19 +123,18 @@ parse_mark(struct follow *f, const struct mark *mark)
 {
 	struct place at = { .position = mark->position };
 	struct place before = { 0 };
-	int64_t mtime;
 	int n = sscanf(mark->fingerprint, "%zu:%" SCNx64 " %" SCNd64
-	    " %zu:%" SCNx64 " %" SCNd64, &at.print.n, &at.print.hash, &mtime,
-	    &before.print.n, &before.print.hash, &before.position);
+	    " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64, &at.print.n,
+	    &at.print.hash, &at.mtime_ns, &before.print.n,
+	    &before.print.hash, &before.position, &before.mtime_ns);
 
-	if ((n != 3 && n != 6) || at.position < 0 || before.position < 0 ||
+	if ((n != 3 && n != 7) || at.position < 0 || before.position < 0 ||
 	    at.print.n > LOGFILE_HEAD || before.print.n > LOGFILE_HEAD ||
 	    (int64_t)at.print.n > at.position)
 		return false;
 	f->at = at;
 	f->before = before;
 	f->at_inode = mark->inode;
-	f->at_mtime_ns = mtime;
 	return true;
 }
 
@@ -231,7 +235,7 @@ follow_open(const struct follow_options *options, struct follow **f_r,
 	}
 	f->first = options->mark == NULL || !parse_mark(f, options->mark);
 	if (f->first)
-		f->at_mtime_ns = f->since * 1000000000 - 1;
+		f->at.mtime_ns = f->since * 1000000000 - 1;
 	*f_r = f;
 	return 0;
 nomem:
@@ -307,6 +311,18 @@ first_after(const struct generations *g, int64_t mtime_ns,
 	return -1;
 }
 
+/* Is the packed file as we knew it before it was packed? Unpacking it to see
+ * would take time at every start. Packers keep the time stamp of the file,
+ * but not all keep the fractions of its second. */
+static bool
+packed_unchanged(const struct generation *g, int64_t mtime_ns)
+{
+	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
+	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
+
+	return g->gzip && g->mtime_ns / unit == mtime_ns / unit;
+}
+
 /* Lines may have been added to the file before cur, or still be. */
 static void
 open_prev(struct follow *f, const struct generations *g)
@@ -314,7 +330,8 @@ open_prev(struct follow *f, const struct generations *g)
 	ptrdiff_t i = generations_find(g, &f->before.print,
 	    f->before.position);
 
-	if (i == -1 || f->prev.fd != -1 || g->v[i].live || g->v[i].gzip ||
+	if (i == -1 || f->prev.fd != -1 || g->v[i].live ||
+	    packed_unchanged(&g->v[i], f->before.mtime_ns) ||
 	    (g->v[i].ino == f->cur.ino && g->v[i].dev == f->cur.dev))
 		return;
 	if (logfile_open(&f->prev, g->v[i].path, f->before.position, NULL) !=
@@ -338,7 +355,7 @@ locate_unread(struct follow *f, const struct generations *g, struct err *err)
 	if (i != -1)
 		i++;
 	else
-		i = first_after(g, f->at_mtime_ns, &f->before.print);
+		i = first_after(g, f->at.mtime_ns, &f->before.print);
 	return i == -1 ? 0 : open_cur(f, g, (size_t)i, 0, err);
 }
 
@@ -359,7 +376,7 @@ locate_known(struct follow *f, const struct generations *g, struct err *err)
 		    g->v[i].path, g->v[i].size, f->at.position);
 		return open_cur(f, g, (size_t)i, g->v[i].size, err);
 	}
-	i = first_after(g, f->at_mtime_ns, &f->before.print);
+	i = first_after(g, f->at.mtime_ns, &f->before.print);
 	if (i == -1)
 		return 0;
 	note(f, "%s: the file that was read last is gone: going on with %s",

@@ -59,7 +59,7 @@ int follow_read(struct follow *f, size_t budget,
     struct err *err);
 
 /* Where reading stands behind the last line given to fn. The fingerprint is
- *   n:hash mtime [n:hash position]
+ *   n:hash mtime [n:hash position mtime]
  * of the file that position is in, its time stamp in nanoseconds, and the
  * file before it. */
 void follow_mark(const struct follow *f, struct mark *mark);

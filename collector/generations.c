@@ -71,6 +71,10 @@ static int
 add(struct generations *g, const char *path, const struct stat *st,
     struct err *err)
 {
+	char *copy = strdup(path);
+
+	if (copy == NULL)
+		goto nomem;
 	/* grows by doubling: n is a power of two when it is full */
 	if ((g->n & (g->n - 1)) == 0) {
 		struct generation *v = reallocarray(g->v,
@@ -80,10 +84,8 @@ add(struct generations *g, const char *path, const struct stat *st,
 			goto nomem;
 		g->v = v;
 	}
-	struct generation *e = &g->v[g->n];
-
-	*e = (struct generation){
-		.path = strdup(path),
+	g->v[g->n++] = (struct generation){
+		.path = copy,
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
@@ -91,11 +93,9 @@ add(struct generations *g, const char *path, const struct stat *st,
 		.size = st->st_size,
 		.number = -1
 	};
-	if (e->path == NULL)
-		goto nomem;
-	g->n++;
 	return 0;
 nomem:
+	free(copy);
 	err_set(err, ERR_NOMEM, "out of memory");
 	return -1;
 }

@@ -14,7 +14,7 @@ struct row {
 	int64_t lines, since_login;
 	int64_t first_at, last_at;
 	size_t sample_len;
-	char *sample;		/* owned, STATS_SAMPLE; NULL: never any */
+	char sample[STATS_SAMPLE];
 };
 
 struct server {
@@ -41,8 +41,6 @@ stats_create(void)
 void
 stats_free(struct stats **s)
 {
-	for (size_t i = 0; *s != NULL && i < (*s)->n_rows; i++)
-		free((*s)->row[i].sample);
 	free(*s);
 	*s = NULL;
 }
@@ -120,10 +118,6 @@ count_server(struct stats *s, const char *name, bool login, bool unknown,
 static void
 take_sample(struct row *row, const char *sample, size_t len)
 {
-	if (row->sample == NULL)
-		row->sample = malloc(STATS_SAMPLE);
-	if (row->sample == NULL)
-		return;
 	row->sample_len = len < STATS_SAMPLE ? len : STATS_SAMPLE;
 	memcpy(row->sample, sample, row->sample_len);
 }
@@ -164,7 +158,7 @@ stats_save(const struct stats *s, struct store *st, const char *source,
 			.since_login = row->since_login,
 			.first_at = row->first_at,
 			.last_at = row->last_at,
-			.sample = row->sample == NULL ? "" : row->sample
+			.sample = row->sample
 		};
 
 		if (row->lines > 0 && store_count_add(st, &more,

@@ -350,7 +350,6 @@ begin_group(struct audit *a, struct group *g)
 		fail_group(a, g);
 }
 
-/* Insert and log the rows of list. */
 static void
 insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
 {
@@ -358,9 +357,15 @@ insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
 		g->n++;
 		if (g->good && insert_row(a, r, &g->err) == -1)
 			fail_group(a, g);
+	}
+}
+
+static void
+log_rows(const struct audit *a, const struct audit_row *list)
+{
+	for (const struct audit_row *r = list; r != NULL; r = r->next)
 		if (!r->local)
 			log_row(a, r);
-	}
 	if (list != NULL && a->opt.log_flush != NULL)
 		a->opt.log_flush();
 }
@@ -516,9 +521,11 @@ writer(void *arg)
 		if (!g.open)
 			begin_group(a, &g);
 		insert_rows(a, &g, list);
-		audit_row_free(list);
 		if (commit || !g.good)
 			end_group(a, &g);
+		/* whoever waits for the disk doesn't wait for the log */
+		log_rows(a, list);
+		audit_row_free(list);
 	}
 	return NULL;
 }

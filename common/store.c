@@ -907,11 +907,11 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_LOGINS, err);
 	const struct store_entry *newest = run[0];
-	int64_t first_at = newest->at, last_at = newest->at;
+	int64_t first_at = INT64_MAX, last_at = INT64_MIN;
 
 	if (stmt == NULL)
 		return -1;
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (run[i]->expires_at >= newest->expires_at)
 			newest = run[i];
 		if (run[i]->at < first_at)

@@ -19,12 +19,13 @@ static const struct ctl_option options[] = {
 };
 
 /* A file of this tree as a string; the compiler runs at its top. */
+/* NOLINTBEGIN: strings are joined here */
 #define BUILT_IN(name, file) \
 	__asm__(".pushsection .rodata\n" \
-	    /* NOLINTNEXTLINE: strings are joined */ \
 	    #name ":\n\t.incbin \"" file "\"\n\t.byte 0\n" \
 	    ".popsection\n"); \
 	extern const char name[]
+/* NOLINTEND */
 
 BUILT_IN(wiring_postfix_closed, "etc/postfix/closed.cf");
 BUILT_IN(wiring_postfix_socketmap, "etc/postfix/closed-socketmap.cf");

@@ -363,8 +363,8 @@ callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
 		err_set(err, ERR_IO, "libmilter: can't listen on '%s'", text);
 		return -1;
 	}
-	if (regroup && !regrouped &&
-	    chown(spec->path, (uid_t)-1, gid) == -1) {
+	/* also when regrouped: a setgid directory gives its own group */
+	if (regroup && chown(spec->path, (uid_t)-1, gid) == -1) {
 		err_set(err, ERR_IO, "%s: can't give it to group %u: %s",
 		    spec->path, (unsigned)gid, strerror(errno));
 		return -1;

@@ -345,6 +345,14 @@ renamed(void **state)
 	append("mail.log.1", "j\n");
 	append("mail.log", "k\n");
 	expect("j k ");
+	/* and packed before we come back */
+	append("mail.log.1", "l\n");
+	pack("mail.log.1");
+	append("mail.log", "m\n");
+	restart();
+	expect("l m ");
+	restart();
+	expect("");
 }
 
 static void
