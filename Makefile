@@ -14,12 +14,10 @@ WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wframe-larger-than=8192 -Werror
 HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	    -fstack-clash-protection -fcf-protection -fPIE
-# the sanitizers and FORTIFY don't go together, and what they add to the code
-# confuses gcc's flow analysis
+# the sanitizers and FORTIFY don't go together
 ifneq (,$(findstring -fsanitize,$(CFLAGS)))
 HARDEN   := -fPIE
-WARN     := $(filter-out -Wframe-larger-than=8192,$(WARN)) \
-	    -Wno-maybe-uninitialized
+WARN     := $(filter-out -Wframe-larger-than=8192,$(WARN))
 endif
 ifeq (,$(filter x86_64 i686,$(shell uname -m)))
 HARDEN   := $(filter-out -fcf-protection,$(HARDEN))
@@ -129,7 +127,8 @@ check: unit daemon		## unit and daemon tests
 
 SAN_FLAGS  := -O1 -g -fno-omit-frame-pointer \
 	      -fsanitize=address,undefined -fno-sanitize-recover=all
-TSAN_FLAGS := -O1 -g -fsanitize=thread
+# what it adds to the code confuses gcc's flow analysis
+TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
 
 san:				## unit and daemon tests under ASan and UBSan
 	$(MAKE) check BUILD=build-san CFLAGS="$(SAN_FLAGS)"
