@@ -199,6 +199,21 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
 
+$(BUILD)/bench/bench_parse $(BUILD)/bench/bench_collector: \
+	    $(BUILD)/bench/%: tests/bench/%.c $(GRAMMARS) $(BUILD)/libpopgate.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+bench-collector: $(PROGRAMS) $(BUILD)/bench/bench_parse \
+	    $(BUILD)/bench/bench_collector	## measure parser and collector
+	/usr/bin/python3 tests/bench/gen_maillog.py 2000000 \
+	    > $(BUILD)/bench/maillog
+	$(BUILD)/bench/bench_parse $(BUILD)/bench/maillog tests/bench/parse.pl
+	rm -f $(BUILD)/bench/maillog
+	-/usr/bin/python3 tests/bench/bench_collector.py --build $(BUILD) \
+	    --dir $(BUILD)/bench
+
 bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
 	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)
 

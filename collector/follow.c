@@ -262,41 +262,17 @@ follow_close(struct follow **f)
 
 /* --- which file --- */
 
-/* Open g's file i. An old one that can't be read (rotation may give it to
- * root) is left out: it must not stand in the way of the live log.
- * Returns 1 with *i set to what is open, 0 when it has just gone, or -1. */
-static int
-open_generation(const struct follow *f, const struct generations *g,
-    size_t *i, int64_t position, struct logfile *file, struct err *err)
-{
-	int ret = logfile_open(file, g->v[*i].path, position, err);
+/* What is to be read next, and how it was found. */
+struct found {
+	ptrdiff_t i;		/* of the generations; -1: nothing */
+	int64_t position;	/* where to begin */
+	enum { FOUND, FOUND_SHORTER, FOUND_OTHER } how;
+	struct logfile file;	/* open, or fd -1 */
+	struct logfile before;	/* may still get lines: open, or fd -1 */
+};
 
-	while (ret == -1 && !g->v[*i].live && *i + 1 < g->n) {
-		note(f, "%s: left out", err->text);
-		++*i;
-		ret = logfile_open(file, g->v[*i].path, 0, err);
-	}
-	return ret;
-}
-
-static int
-open_cur(struct follow *f, const struct generations *g, size_t i,
-    int64_t position, struct err *err)
-{
-	size_t asked = i;
-	int ret = open_generation(f, g, &i, position, &f->cur, err);
-
-	if (ret == 1) {
-		/* one reader of a file is enough */
-		if (f->prev.fd != -1 && f->prev.ino == f->cur.ino &&
-		    f->prev.dev == f->cur.dev)
-			close_file(f, &f->prev, &f->prev_watch);
-		f->cur_watch = watch_file(f, &f->cur);
-		f->unproven = (position == 0 || i != asked) && g->v[i].live;
-		remember(f);
-	}
-	return ret;
-}
+typedef void choose_fn(const struct follow *f, const struct generations *g,
+    struct found *found);
 
 /* The first file that changed after the newest that we know of: what was
  * not there, or not written, when we read last. None: the live one. */
@@ -311,110 +287,46 @@ first_after(const struct generations *g, int64_t mtime_ns,
 	return -1;
 }
 
-/* Is the packed file as we knew it before it was packed? Unpacking it to see
- * would take time at every start. Packers keep the time stamp of the file,
- * but not all keep the fractions of its second. */
-static bool
-packed_unchanged(const struct generation *g, int64_t mtime_ns)
-{
-	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
-	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
-
-	return g->gzip && g->mtime_ns / unit == mtime_ns / unit;
-}
-
-/* Lines may have been added to the file before cur, or still be. */
-static void
-open_prev(struct follow *f, const struct generations *g)
-{
-	ptrdiff_t i = generations_find(g, &f->before.print,
-	    f->before.position);
-
-	if (i == -1 || f->prev.fd != -1 || g->v[i].live ||
-	    packed_unchanged(&g->v[i], f->before.mtime_ns) ||
-	    (g->v[i].ino == f->cur.ino && g->v[i].dev == f->cur.dev))
-		return;
-	if (logfile_open(&f->prev, g->v[i].path, f->before.position, NULL) !=
-	    1)
-		return;
-	f->prev_watch = watch_file(f, &f->prev);
-	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
-}
-
 /* Where to go on, when nothing of the file at f->at had been read. */
-static int
-locate_unread(struct follow *f, const struct generations *g, struct err *err)
+static void
+choose_unread(const struct follow *f, const struct generations *g,
+    struct found *found)
 {
 	ptrdiff_t i = generations_find(g, &f->before.print,
 	    f->before.position);
 
-	/* the predecessor itself may be the newest that there is, for it was
-	 * copied back, or its successor is gone */
-	if (i != -1 && (size_t)i + 1 == g->n)
-		return open_cur(f, g, (size_t)i, f->before.position, err);
-	if (i != -1)
-		i++;
-	else
-		i = first_after(g, f->at.mtime_ns, &f->before.print);
-	return i == -1 ? 0 : open_cur(f, g, (size_t)i, 0, err);
+	if (i == -1) {
+		found->i = first_after(g, f->at.mtime_ns, &f->before.print);
+	} else if ((size_t)i + 1 < g->n) {
+		found->i = i + 1;
+	} else {
+		/* the predecessor itself is the newest that there is, for it
+		 * was copied back, or its successor is gone */
+		found->i = i;
+		found->position = f->before.position;
+	}
 }
 
 /* Find the file in which an earlier run, or an earlier look, has ended. */
-static int
-locate_known(struct follow *f, const struct generations *g, struct err *err)
+static void
+choose_known(const struct follow *f, const struct generations *g,
+    struct found *found)
 {
-	ptrdiff_t i = generations_find(g, &f->at.print, f->at.position);
-
-	if (i != -1)
-		return open_cur(f, g, (size_t)i, f->at.position, err);
+	found->i = generations_find(g, &f->at.print, f->at.position);
+	found->position = f->at.position;
+	if (found->i != -1)
+		return;
 	/* the same head, but shorter: a crash took the end of the file, or
 	 * somebody cut it. What is there has been read. */
-	i = generations_find(g, &f->at.print, 0);
-	if (i != -1) {
-		note(f, "%s: is shorter than what was read of it (%" PRId64
-		    " of %" PRId64 " bytes): going on at its end",
-		    g->v[i].path, g->v[i].size, f->at.position);
-		return open_cur(f, g, (size_t)i, g->v[i].size, err);
+	found->i = generations_find(g, &f->at.print, 0);
+	if (found->i != -1) {
+		found->position = g->v[found->i].size;
+		found->how = FOUND_SHORTER;
+		return;
 	}
-	i = first_after(g, f->at.mtime_ns, &f->before.print);
-	if (i == -1)
-		return 0;
-	note(f, "%s: the file that was read last is gone: going on with %s",
-	    f->path, g->v[i].path);
-	f->before = f->at;
-	return open_cur(f, g, (size_t)i, 0, err);
-}
-
-/* Returns 1 with cur open, 0 when there is no file, or -1. */
-static int
-locate(struct follow *f, struct err *err)
-{
-	struct generations g;
-	int ret = -1;
-
-	if (generations_list(f->path, &g, err) == -1)
-		goto out;
-	ret = f->at.print.n > 0 ? locate_known(f, &g, err) :
-	    locate_unread(f, &g, err);
-	if (ret == 1)
-		open_prev(f, &g);
-out:
-	generations_release(&g);
-	return ret;
-}
-
-/* Index of the file to read behind cur, -1 when there is none yet. */
-static ptrdiff_t
-successor(const struct follow *f, const struct generations *g)
-{
-	struct print print = logfile_print(&f->cur);
-	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
-
-	if (i == -1)
-		i = generations_find(g, &print, f->cur.lines.mark);
-	if (i == -1)
-		return first_after(g, f->cur.mtime_ns, &f->before.print);
-	return (size_t)i + 1 < g->n ? i + 1 : -1;
+	found->i = first_after(g, f->at.mtime_ns, &f->before.print);
+	found->position = 0;
+	found->how = FOUND_OTHER;
 }
 
 /* A copy that was made of a log, by copytruncate or for safety, is followed
@@ -431,42 +343,180 @@ read_already(const struct follow *f, const struct generation *g)
 	return g->gzip || g->size > position ? position : g->size;
 }
 
+/* The file behind cur. */
+static void
+choose_next(const struct follow *f, const struct generations *g,
+    struct found *found)
+{
+	struct print print = logfile_print(&f->cur);
+	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
+
+	if (i == -1)
+		i = generations_find(g, &print, f->cur.lines.mark);
+	if (i == -1)
+		found->i = first_after(g, f->cur.mtime_ns, &f->before.print);
+	else if ((size_t)i + 1 < g->n)
+		found->i = i + 1;
+	if (found->i != -1)
+		found->position = read_already(f, &g->v[found->i]);
+}
+
+/* An old file that can't be read (rotation may give it to root) is left out:
+ * it must not stand in the way of the live log.
+ * Returns 1, 0 when the file has just gone, or -1. */
+static int
+open_found(const struct follow *f, const struct generations *g,
+    struct found *found, struct err *err)
+{
+	int ret = logfile_open(&found->file, g->v[found->i].path,
+	    found->position, err);
+
+	while (ret == -1 && !g->v[found->i].live &&
+	    (size_t)found->i + 1 < g->n) {
+		note(f, "%s: left out", err->text);
+		found->i++;
+		found->position = 0;
+		ret = logfile_open(&found->file, g->v[found->i].path, 0, err);
+	}
+	return ret;
+}
+
+/* Is the packed file as we knew it before it was packed? Unpacking it to see
+ * would take time at every start. Packers keep the time stamp of the file,
+ * but not all keep the fractions of its second. */
+static bool
+packed_unchanged(const struct generation *g, int64_t mtime_ns)
+{
+	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
+	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
+
+	return g->gzip && g->mtime_ns / unit == mtime_ns / unit;
+}
+
+/* Lines may have been added to the file before, or still be. */
+static void
+open_before(const struct follow *f, const struct generations *g,
+    struct found *found)
+{
+	ptrdiff_t i = generations_find(g, &f->before.print,
+	    f->before.position);
+
+	if (i == -1 || g->v[i].live || found->how == FOUND_OTHER ||
+	    packed_unchanged(&g->v[i], f->before.mtime_ns) ||
+	    (g->v[i].ino == found->file.ino &&
+	    g->v[i].dev == found->file.dev))
+		return;
+	(void)logfile_open(&found->before, g->v[i].path, f->before.position,
+	    NULL);
+}
+
+/* List, choose, open, and see that nothing was renamed meanwhile.
+ * Returns 1 with found->file open, 0 when there is nothing, or -1. *g is to
+ * be released in all cases. */
+static int
+search(const struct follow *f, choose_fn *choose, struct generations *g,
+    struct found *found, struct err *err)
+{
+	enum { TRIES = 100 };
+
+	for (int i = 0; i < TRIES; i++) {
+		*found = (struct found){ .i = -1, .file.fd = -1,
+			.before.fd = -1 };
+		if (generations_list(f->path, g, err) == -1)
+			return -1;
+		choose(f, g, found);
+		int ret = found->i == -1 ? 0 : open_found(f, g, found, err);
+
+		if (ret == 1 && f->prev.fd == -1)
+			open_before(f, g, found);
+		if (generations_unchanged(f->path, g))
+			return ret;
+		logfile_close(&found->file);
+		logfile_close(&found->before);
+		generations_release(g);
+	}
+	/* they rotate without end? look again in a moment */
+	return 0;
+}
+
+static void
+take_found(struct follow *f, const struct generations *g,
+    struct found *found)
+{
+	/* one reader of a file is enough */
+	if (f->prev.fd != -1 && f->prev.ino == found->file.ino &&
+	    f->prev.dev == found->file.dev)
+		close_file(f, &f->prev, &f->prev_watch);
+	f->cur = found->file;
+	f->cur_watch = watch_file(f, &f->cur);
+	f->unproven = found->position == 0 && g->v[found->i].live;
+}
+
+static void
+take_prev(struct follow *f, const struct logfile *file)
+{
+	close_file(f, &f->prev, &f->prev_watch);
+	f->prev = *file;
+	f->prev_watch = watch_file(f, &f->prev);
+	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
+}
+
+/* No cur is open: find where we were. Returns 1 with cur open, 0 when there
+ * is no file, or -1. */
+static int
+locate(struct follow *f, struct err *err)
+{
+	struct generations g;
+	struct found found;
+	int ret = search(f, f->at.print.n > 0 ? choose_known : choose_unread,
+	    &g, &found, err);
+
+	if (ret != 1)
+		goto out;
+	const char *path = g.v[found.i].path;
+
+	if (found.how == FOUND_SHORTER)
+		note(f, "%s: is shorter than what was read of it (%" PRId64
+		    " of %" PRId64 " bytes): going on at its end", path,
+		    found.position, f->at.position);
+	if (found.how == FOUND_OTHER) {
+		note(f, "%s: the file that was read last is gone: going on "
+		    "with %s", f->path, path);
+		f->before = f->at;
+	}
+	take_found(f, &g, &found);
+	if (found.before.fd != -1)
+		take_prev(f, &found.before);
+	remember(f);
+out:
+	generations_release(&g);
+	return ret;
+}
+
 /* cur has ended and is not the live file any more: take the next one, and
  * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
 static int
 advance(struct follow *f, struct err *err)
 {
+	struct generations g;
+	struct found found;
+	int ret = search(f, choose_next, &g, &found, err);
+
+	if (ret != 1)
+		goto out;
 	struct logfile old = f->cur;
 	int old_watch = f->cur_watch;
-	struct generations g;
-	int ret = -1;
-
-	if (generations_list(f->path, &g, err) == -1)
-		goto out;
-	ptrdiff_t i = successor(f, &g);
-
-	if (i == -1) {
-		ret = 0;
-		goto out;
-	}
-	int64_t position = read_already(f, &g.v[i]);
 
 	remember(f);
-	ret = open_cur(f, &g, (size_t)i, position, err);
-	if (ret != 1) {
-		f->cur = old;
-		f->cur_watch = old_watch;
-		goto out;
-	}
-	note(f, "%s: rotated, going on with %s", f->path, g.v[i].path);
-	if (position > 0) {
+	logfile_close(&found.before);
+	take_found(f, &g, &found);
+	note(f, "%s: rotated, going on with %s", f->path, g.v[found.i].path);
+	if (found.position > 0) {
+		/* another copy of the same */
 		close_file(f, &old, &old_watch);
-		goto out;
+	} else {
+		take_prev(f, &old);
 	}
-	close_file(f, &f->prev, &f->prev_watch);
-	f->prev = old;
-	f->prev_watch = old_watch;
-	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
 	remember(f);
 out:
 	generations_release(&g);
@@ -578,8 +628,8 @@ prove(struct follow *f, struct err *err)
 	} else {
 		ptrdiff_t i = generations_find(&g, &f->before.print, 0);
 
-		if (i != -1 && (size_t)i + 1 < g.n &&
-		    !g.v[i + 1].live)
+		if ((i != -1 && (size_t)i + 1 < g.n && !g.v[i + 1].live) ||
+		    !generations_unchanged(f->path, &g))
 			ret = LOGFILE_CHANGED;
 	}
 	generations_release(&g);

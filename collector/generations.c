@@ -11,7 +11,7 @@
 #include "err.h"
 #include "logfile.h"
 
-enum { GENERATIONS_MAX = 4096 };
+enum { GENERATIONS_MAX = 4096, TEXT_SIZE = 1024 * 1024 };
 
 static bool
 take_end(const char *text, size_t *len, const char *end)
@@ -68,22 +68,29 @@ generations_name(const char *base, const char *name, int64_t *number_r,
 }
 
 static int
-add(struct generations *g, const char *path, const struct stat *st,
-    struct err *err)
+reserve(struct generations *g, struct err *err)
 {
-	char *copy = strdup(path);
+	/* memory is only touched as far as there are files */
+	g->v = malloc(GENERATIONS_MAX * sizeof(*g->v));
+	g->text = malloc(TEXT_SIZE);
+	if (g->v != NULL && g->text != NULL)
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
 
-	if (copy == NULL)
-		goto nomem;
-	/* grows by doubling: n is a power of two when it is full */
-	if ((g->n & (g->n - 1)) == 0) {
-		struct generation *v = reallocarray(g->v,
-		    g->n == 0 ? 1 : g->n * 2, sizeof(*v));
+/* False: no room. */
+static bool
+add(struct generations *g, const char *path, const struct stat *st)
+{
+	size_t size = strlen(path) + 1;
 
-		if (v == NULL)
-			goto nomem;
-		g->v = v;
-	}
+	if (g->n == GENERATIONS_MAX || TEXT_SIZE - g->text_n < size)
+		return false;
+	char *copy = g->text + g->text_n;
+
+	memcpy(copy, path, size);
+	g->text_n += size;
 	g->v[g->n++] = (struct generation){
 		.path = copy,
 		.dev = st->st_dev,
@@ -93,11 +100,7 @@ add(struct generations *g, const char *path, const struct stat *st,
 		.size = st->st_size,
 		.number = -1
 	};
-	return 0;
-nomem:
-	free(copy);
-	err_set(err, ERR_NOMEM, "out of memory");
-	return -1;
+	return true;
 }
 
 static int
@@ -134,7 +137,6 @@ sort(struct generations *g)
 static void
 drop(struct generations *g, size_t i)
 {
-	free(g->v[i].path);
 	memmove(&g->v[i], &g->v[i + 1], (g->n - i - 1) * sizeof(*g->v));
 	g->n--;
 }
@@ -163,7 +165,6 @@ list_directory(const char *dir, const char *base, struct generations *g,
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
-	int ret = 0;
 
 	if (d == NULL) {
 		/* no permission to list is no reason not to read the log */
@@ -172,7 +173,8 @@ list_directory(const char *dir, const char *base, struct generations *g,
 		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
 		return -1;
 	}
-	while (ret == 0 && g->n < GENERATIONS_MAX && (e = readdir(d)) != NULL) {
+	/* the last place is for the live file */
+	while (g->n + 1 < GENERATIONS_MAX && (e = readdir(d)) != NULL) {
 		char path[PATH_MAX];
 		int64_t number;
 		struct stat st;
@@ -183,14 +185,13 @@ list_directory(const char *dir, const char *base, struct generations *g,
 		    (int)sizeof(path) || stat(path, &st) == -1 ||
 		    !S_ISREG(st.st_mode))
 			continue;
-		ret = add(g, path, &st, err);
-		if (ret == 0) {
-			g->v[g->n - 1].number = number;
-			g->v[g->n - 1].gzip = gzip;
-		}
+		if (!add(g, path, &st))
+			break;
+		g->v[g->n - 1].number = number;
+		g->v[g->n - 1].gzip = gzip;
 	}
 	(void)closedir(d);
-	return ret;
+	return 0;
 }
 
 static int
@@ -212,14 +213,14 @@ list_parent(const char *path, const char *slash, struct generations *g,
 	return ret;
 }
 
-static int
-list_once(const char *path, struct generations *g, struct err *err)
+int
+generations_list(const char *path, struct generations *g, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
 
 	*g = (struct generations){ 0 };
-	if (list_parent(path, slash, g, err) == -1)
+	if (reserve(g, err) == -1 || list_parent(path, slash, g, err) == -1)
 		return -1;
 	drop_unfinished(g);
 	sort(g);
@@ -229,54 +230,40 @@ list_once(const char *path, struct generations *g, struct err *err)
 	for (size_t i = 0; i < g->n; i++)
 		if (g->v[i].dev == st.st_dev && g->v[i].ino == st.st_ino)
 			drop(g, i--);
-	/* drop() may leave n below the size that add() thinks of: that only
-	 * makes it grow early */
-	if (add(g, path, &st, err) == -1)
+	if (!add(g, path, &st)) {
+		err_set(err, ERR_NOMEM, "%s: too many rotated files", path);
 		return -1;
+	}
 	g->v[g->n - 1].live = true;
 	return 0;
 }
 
+/* The live file grows all the time; the others are done, or being copied. */
 static bool
-same(const struct generations *a, const struct generations *b)
+same(const struct generation *a, const struct generation *b)
 {
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (a->v[i].ino != b->v[i].ino ||
-		    strcmp(a->v[i].path, b->v[i].path) != 0)
-			return false;
-	return true;
+	return a->ino == b->ino && a->dev == b->dev &&
+	    strcmp(a->path, b->path) == 0 &&
+	    (a->live ? b->size >= a->size : b->size == a->size);
 }
 
-/* A file that is renamed while we list can be missed. At every instant a
- * rotation leaves all files in their order; so list until the same comes out
- * twice. */
-int
-generations_list(const char *path, struct generations *g, struct err *err)
+bool
+generations_unchanged(const char *path, const struct generations *g)
 {
-	enum { TRIES = 100 };
-	struct generations before;
-	int ret = list_once(path, g, err);
+	struct generations now;
+	bool ret = generations_list(path, &now, NULL) == 0 && now.n == g->n;
 
-	for (int i = 0; i < TRIES && ret == 0; i++) {
-		before = *g;
-		ret = list_once(path, g, err);
-		bool done = ret == 0 && same(&before, g);
-
-		generations_release(&before);
-		if (done)
-			break;
-	}
+	for (size_t i = 0; ret && i < g->n; i++)
+		ret = same(&g->v[i], &now.v[i]);
+	generations_release(&now);
 	return ret;
 }
 
 void
 generations_release(struct generations *g)
 {
-	for (size_t i = 0; i < g->n; i++)
-		free(g->v[i].path);
 	free(g->v);
+	free(g->text);
 	*g = (struct generations){ 0 };
 }
 

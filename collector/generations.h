@@ -14,7 +14,7 @@ struct err;
 struct print;
 
 struct generation {
-	char *path;		/* owned */
+	const char *path;	/* in generations.text */
 	dev_t dev;
 	ino_t ino;
 	int64_t mtime_ns;
@@ -25,8 +25,10 @@ struct generation {
 };
 
 struct generations {
-	struct generation *v;	/* owned */
+	struct generation *v;	/* owned, GENERATIONS_MAX */
 	size_t n;
+	char *text;		/* owned */
+	size_t text_n;
 };
 
 /* List path and its predecessors. What is missing is not in it; a directory
@@ -35,6 +37,11 @@ struct generations {
 int generations_list(const char *path, struct generations *g,
     struct err *err);
 void generations_release(struct generations *g);
+
+/* Is a second list the same? Then what was seen of the files in between, by
+ * their names, was true of one moment; a rotation that is under way while we
+ * look can't mislead us. */
+bool generations_unchanged(const char *path, const struct generations *g);
 
 /* Index of the newest that begins with print and, unless packed, is at least
  * size bytes long; -1 none. Reads the first bytes of the files. */
