@@ -61,6 +61,7 @@ struct feed {
 	int64_t poll_ms;		/* when it is due by itself; 0 never */
 	int64_t retry_ms;
 	int64_t read_at;
+	int64_t saved_at;		/* read_at, as the table has it */
 	int64_t line_at;
 	struct complaint complaint;
 };
@@ -155,7 +156,7 @@ feed_open(struct feed *f, struct err *err)
 
 	if (found == -1)
 		return -1;
-	f->read_at = f->line_at = 0;
+	f->read_at = f->saved_at = f->line_at = 0;
 	if (found == 1) {
 		mark.inode = row.inode;
 		mark.position = row.position;
@@ -274,6 +275,8 @@ feed_read(struct feed *f)
 	f->poll_ms = source_poll_ms(f->source) == 0 ? 0 :
 	    clock_monotonic_ms() + source_poll_ms(f->source);
 	f->state = source_read(f->source, READ_BUDGET, take_line, f, &err);
+	if (f->state == SOURCE_CLOSED)
+		note(c, LOG_NOTICE, "%s: end of input", f->cfg.name);
 	if (f->state == -1) {
 		if (complain(&f->complaint))
 			note(c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
@@ -357,9 +360,13 @@ flush(struct collect *c, bool all, struct err *err)
 	c->retry_ms = 0;
 	batch_clear(c->batch);
 	for (size_t i = 0; i < c->n_feeds; i++) {
-		c->feed[i]->contributed = false;
+		struct feed *f = c->feed[i];
+
+		if (all || f->contributed)
+			f->saved_at = f->read_at;
 		if (all)
-			stats_saved(c->feed[i]->stats);
+			stats_saved(f->stats);
+		f->contributed = false;
 	}
 	if (all)
 		c->beat_ms = clock_monotonic_ms();
@@ -802,6 +809,21 @@ batch_due(const struct collect *c)
 	    clock_monotonic_ms() - c->batch_ms >= GATHER_MS;
 }
 
+/* Time to say how far everything is read: regularly, when a source has just
+ * come up to date, and after a failure, when all is tried again. */
+static bool
+beat_due(const struct collect *c)
+{
+	int64_t interval_ms = heartbeat_ms(c);
+
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (c->feed[i]->read_at - c->feed[i]->saved_at >
+		    interval_ms / 1000)
+			return true;
+	return c->retry_ms != 0 ||
+	    clock_monotonic_ms() - c->beat_ms >= interval_ms;
+}
+
 static bool
 all_closed(const struct collect *c)
 {
@@ -833,9 +855,7 @@ collect_step(struct collect *c)
 	read_feeds(c);
 	if (c->retry_ms != 0 && clock_monotonic_ms() < c->retry_ms)
 		return true;
-	/* after a failure everything is tried, not only what is due */
-	bool beat = c->retry_ms != 0 ||
-	    clock_monotonic_ms() - c->beat_ms >= heartbeat_ms(c);
+	bool beat = beat_due(c);
 
 	if (beat) {
 		alarms(c);

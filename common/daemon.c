@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <syslog.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -23,8 +24,8 @@ static int ready_fd = -1;
 static void
 print_version(const struct daemon_options *opt)
 {
-	printf("%s %s (%s, SQLite %s)\n", opt->ident, POPGATE_VERSION,
-	    opt->library, store_sqlite_version());
+	printf("%s %s (SQLite %s, %s)\n", opt->ident, POPGATE_VERSION,
+	    store_sqlite_version(), opt->library);
 }
 
 int
@@ -33,6 +34,7 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
+		{ "check", no_argument, NULL, 't' },
 		{ "detach", no_argument, NULL, 'd' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "version", no_argument, NULL, 'V' },
@@ -92,6 +94,7 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 		continue;
 	if (fd > 2)
 		(void)close(fd);
+	opt->quiet = log_to == LOG_TO_SYSLOG;
 	log_open(opt->ident, log_to);
 	return -1;
 }
@@ -153,18 +156,69 @@ daemon_ready(void)
 }
 
 int
-daemon_drop(const char *user, struct err *err)
+daemon_drop(const char *user, const char *const groups[], struct err *err)
 {
+	enum { GROUPS = 64, EXTRA = 8 };
+	gid_t gids[GROUPS];
+	int n = GROUPS - EXTRA;
+
 	if (*user == '\0' || geteuid() != 0)
 		return 0;
 	const struct passwd *pw = getpwnam(user);
 
-	if (pw == NULL || initgroups(user, pw->pw_gid) == -1 ||
-	    setgid(pw->pw_gid) == -1 || setuid(pw->pw_uid) == -1 ||
-	    (pw->pw_uid != 0 && setuid(0) == 0)) {
-		err_set(err, ERR_IO, "can't become user %s: %s", user,
-		    pw == NULL ? "no such user" : strerror(errno));
+	if (pw == NULL) {
+		err_set(err, ERR_INVALID, "%s: no such user", user);
+		return -1;
+	}
+	uid_t uid = pw->pw_uid;
+	gid_t gid = pw->pw_gid;
+
+	if (getgrouplist(user, gid, gids, &n) == -1)
+		n = GROUPS - EXTRA;
+	for (int i = 0; groups[i] != NULL && n < GROUPS; i++) {
+		const struct group *gr = getgrnam(groups[i]);
+
+		if (gr != NULL)
+			gids[n++] = gr->gr_gid;
+	}
+	if (setgroups((size_t)n, gids) == -1 ||
+	    setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1) {
+		err_set(err, ERR_IO, "becoming %s: %s", user,
+		    strerror(errno));
+		return -1;
+	}
+	if (uid != 0 && setuid(0) == 0) {
+		err_set(err, ERR_IO, "becoming %s: root could be regained",
+		    user);
 		return -1;
 	}
 	return 0;
+}
+
+int
+daemon_fail(const struct daemon_options *opt, int code, const char *text)
+{
+	log_msg(LOG_ERR, "%s", text);
+	if (opt->quiet)
+		(void)fprintf(stderr, "%s: %s\n", opt->ident, text);
+	return code;
+}
+
+int
+daemon_exit_code(const struct err *err)
+{
+	switch (err->code) {
+	case ERR_INVALID:
+	case ERR_VERSION:
+		return EX_CONFIG;
+	case ERR_NOMEM:
+		return EX_OSERR;
+	case ERR_BUSY:
+		return EX_TEMPFAIL;
+	case ERR_NONE:
+	case ERR_IO:
+	case ERR_CORRUPT:
+		break;
+	}
+	return EX_CANTCREAT;
 }

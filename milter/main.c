@@ -1,9 +1,7 @@
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
 #include <errno.h>
-#include <getopt.h>
 #include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -44,6 +42,7 @@ static const char usage[] =
 static struct daemon_options opt = {
 	.ident = "popgate-milter", .usage = usage
 };
+static const char *const no_groups[] = { NULL };
 static atomic_bool milter_failed;
 
 static gid_t
@@ -223,13 +222,6 @@ forget_socket(const char *listen)
 		(void)unlink(spec.path);
 }
 
-static int
-fail(int code, const char *text)
-{
-	log_msg(LOG_ERR, "%s", text);
-	return code;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -247,7 +239,7 @@ main(int argc, char **argv)
 	if (code != -1)
 		return code;
 	if (gate_config_load(opt.config, &gc, &err) == -1)
-		return fail(EX_CONFIG, err.text);
+		return daemon_fail(&opt, EX_CONFIG, err.text);
 	if (opt.test) {
 		gate_config_free(gc);
 		return EX_OK;
@@ -261,19 +253,19 @@ main(int argc, char **argv)
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
 		/* NOLINTNEXTLINE: the process ends */
-		return fail(EX_CONFIG, "nothing to listen on: milter.listen, "
+		return daemon_fail(&opt, EX_CONFIG, "nothing to listen on: milter.listen, "
 		    "permit.policy and permit.socketmap are empty");
 	block_signals();
 	raise_nofile();
 	shrink_stacks();
 	if (open_listeners(cfg, &spec, &err) == -1 ||
-	    daemon_drop(cfg->milter.user, &err) == -1)
-		return fail(EX_UNAVAILABLE, err.text);
+	    daemon_drop(cfg->milter.user, no_groups, &err) == -1)
+		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
-		return fail(EX_OSERR, err.text);
+		return daemon_fail(&opt, EX_OSERR, err.text);
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
-		return fail(EX_CANTCREAT, err.text);
+		return daemon_fail(&opt, EX_CANTCREAT, err.text);
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
@@ -287,7 +279,7 @@ main(int argc, char **argv)
 	    NULL) : 0;
 
 	if (rc != 0)
-		return fail(EX_OSERR, strerror(rc));
+		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
 	(void)sd_notify(0, "STOPPING=1");
 	if (listens) {
@@ -299,7 +291,7 @@ main(int argc, char **argv)
 	for (int i = 0; i < 3; i++)
 		forget_socket(listen_at[i]);
 	if (atomic_load(&milter_failed))
-		return fail(EX_SOFTWARE, "libmilter gave up");
+		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
 	log_msg(LOG_NOTICE, "stopped; %u sessions were open",
 	    callbacks_sessions());
 	/* threads of libmilter may still run: free nothing under them */

@@ -363,6 +363,34 @@ def test_backlog_is_not_current(site):
     assert len(site.query('SELECT 1 FROM login_event')) == 50000
 
 
+def test_current_as_soon_as_read(site):
+    """Not only at the next heartbeat: mail would be deferred till then."""
+    site.configure(grace='10m')
+    with site.log.open('w') as f:
+        f.write(login('192.0.2.1') + f'{stamp()} {NOISE}' * 50000)
+    begin = time.monotonic()
+    site.start()
+    until(lambda: site.source()['read_at'] > 0)
+    assert time.monotonic() - begin < 3
+    assert site.source()['position'] == site.log.stat().st_size
+
+
+def test_started_without_descriptors(site):
+    """What is written to descriptor 2 must not land in the database."""
+    daemon = subprocess.Popen(
+        ['sh', '-c', f'exec {COLLECTOR} -c {site.conf} <&- >&- 2>&-'])
+    site.daemons.append(daemon)
+    site.write(login('192.0.2.1'))
+    until(site.clients)
+    for fd in range(3):
+        assert os.readlink(f'/proc/{daemon.pid}/fd/{fd}') == '/dev/null'
+    site.log.unlink()               # something to complain about
+    time.sleep(1.5)
+    site.stop(daemon)
+    check = sqlite3.connect(site.db).execute('PRAGMA integrity_check')
+    assert check.fetchone() == ('ok',)
+
+
 def test_flood_does_not_hold_up_another_source(site):
     other = site.path / 'other.log'
     other.touch()
