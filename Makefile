@@ -211,8 +211,8 @@ bench-collector: $(PROGRAMS) $(BUILD)/bench/bench_parse \
 	    > $(BUILD)/bench/maillog
 	$(BUILD)/bench/bench_parse $(BUILD)/bench/maillog tests/bench/parse.pl
 	rm -f $(BUILD)/bench/maillog
-	-/usr/bin/python3 tests/bench/bench_collector.py --build $(BUILD) \
-	    --dir $(BUILD)/bench
+	-/usr/bin/python3 tests/bench/bench_collector.py --build $(abspath $(BUILD)) \
+	    --dir $(abspath $(BUILD))/bench
 
 bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
 	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)

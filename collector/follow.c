@@ -27,9 +27,8 @@ enum {
 struct place {
 	struct print print;
 	int64_t position;
-	/* when we looked last; of the file before cur: when it had been read
-	 * to its end, 0 if it had not */
-	int64_t mtime_ns;
+	int64_t mtime_ns;	/* when we looked last */
+	bool whole;		/* nothing was behind position then */
 };
 
 struct follow {
@@ -81,16 +80,14 @@ static struct place
 place_of(const struct logfile *file)
 {
 	return (struct place){ logfile_print(file), file->lines.mark,
-	    file->mtime_ns };
+	    file->mtime_ns, file->whole };
 }
 
 static void
 remember(struct follow *f)
 {
-	if (f->prev.fd != -1 && logfile_print(&f->prev).n > 0) {
+	if (f->prev.fd != -1 && logfile_print(&f->prev).n > 0)
 		f->before = place_of(&f->prev);
-		f->before.mtime_ns = f->prev.whole_ns;
-	}
 	if (f->cur.fd == -1)
 		return;
 	f->at = place_of(&f->cur);
@@ -112,9 +109,10 @@ follow_mark(const struct follow *f, struct mark *mark)
 	if (now.before.print.n > 0)
 		(void)snprintf(mark->fingerprint + n,
 		    sizeof(mark->fingerprint) - (size_t)n,
-		    " %zu:%016" PRIx64 " %" PRId64 " %" PRId64,
+		    " %zu:%016" PRIx64 " %" PRId64 " %" PRId64 " %d",
 		    now.before.print.n, now.before.print.hash,
-		    now.before.position, now.before.mtime_ns);
+		    now.before.position, now.before.mtime_ns,
+		    now.before.whole);
 }
 
 /* A mark that we can't read is as good as none. */
@@ -123,12 +121,14 @@ parse_mark(struct follow *f, const struct mark *mark)
 {
 	struct place at = { .position = mark->position };
 	struct place before = { 0 };
+	int whole = 0;
 	int n = sscanf(mark->fingerprint, "%zu:%" SCNx64 " %" SCNd64
-	    " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64, &at.print.n,
+	    " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64 " %d", &at.print.n,
 	    &at.print.hash, &at.mtime_ns, &before.print.n,
-	    &before.print.hash, &before.position, &before.mtime_ns);
+	    &before.print.hash, &before.position, &before.mtime_ns, &whole);
 
-	if ((n != 3 && n != 7) || at.position < 0 || before.position < 0 ||
+	before.whole = whole == 1;
+	if ((n != 3 && n != 8) || at.position < 0 || before.position < 0 ||
 	    at.print.n > LOGFILE_HEAD || before.print.n > LOGFILE_HEAD ||
 	    (int64_t)at.print.n > at.position)
 		return false;
@@ -287,13 +287,19 @@ first_after(const struct generations *g, int64_t mtime_ns,
 	return -1;
 }
 
+static ptrdiff_t
+find_place(const struct generations *g, const struct place *place)
+{
+	return generations_find(g, &place->print, place->position,
+	    place->mtime_ns);
+}
+
 /* Where to go on, when nothing of the file at f->at had been read. */
 static void
 choose_unread(const struct follow *f, const struct generations *g,
     struct found *found)
 {
-	ptrdiff_t i = generations_find(g, &f->before.print,
-	    f->before.position);
+	ptrdiff_t i = find_place(g, &f->before);
 
 	if (i == -1) {
 		found->i = first_after(g, f->at.mtime_ns, &f->before.print);
@@ -312,13 +318,13 @@ static void
 choose_known(const struct follow *f, const struct generations *g,
     struct found *found)
 {
-	found->i = generations_find(g, &f->at.print, f->at.position);
+	found->i = find_place(g, &f->at);
 	found->position = f->at.position;
 	if (found->i != -1)
 		return;
 	/* the same head, but shorter: a crash took the end of the file, or
 	 * somebody cut it. What is there has been read. */
-	found->i = generations_find(g, &f->at.print, 0);
+	found->i = generations_find(g, &f->at.print, 0, f->at.mtime_ns);
 	if (found->i != -1) {
 		found->position = g->v[found->i].size;
 		found->how = FOUND_SHORTER;
@@ -348,11 +354,11 @@ static void
 choose_next(const struct follow *f, const struct generations *g,
     struct found *found)
 {
-	struct print print = logfile_print(&f->cur);
+	const struct place cur = place_of(&f->cur);
 	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
 
 	if (i == -1)
-		i = generations_find(g, &print, f->cur.lines.mark);
+		i = find_place(g, &cur);
 	if (i == -1)
 		found->i = first_after(g, f->cur.mtime_ns, &f->before.print);
 	else if ((size_t)i + 1 < g->n)
@@ -381,16 +387,17 @@ open_found(const struct follow *f, const struct generations *g,
 	return ret;
 }
 
-/* Is the packed file as we knew it before it was packed? Unpacking it to see
- * would take time at every start. Packers keep the time stamp of the file,
- * but not all keep the fractions of its second. */
+/* Is the packed file as it was when it had been read to its end? Unpacking it
+ * to see would take time at every start. Packers keep the time stamp of the
+ * file, but not all keep the fractions of its second. */
 static bool
-packed_unchanged(const struct generation *g, int64_t mtime_ns)
+packed_unchanged(const struct generation *g, const struct place *place)
 {
 	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
 	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
 
-	return g->gzip && g->mtime_ns / unit == mtime_ns / unit;
+	return g->gzip && place->whole &&
+	    g->mtime_ns / unit == place->mtime_ns / unit;
 }
 
 /* Lines may have been added to the file before, or still be. */
@@ -398,11 +405,10 @@ static void
 open_before(const struct follow *f, const struct generations *g,
     struct found *found)
 {
-	ptrdiff_t i = generations_find(g, &f->before.print,
-	    f->before.position);
+	ptrdiff_t i = find_place(g, &f->before);
 
 	if (i == -1 || g->v[i].live || found->how == FOUND_OTHER ||
-	    packed_unchanged(&g->v[i], f->before.mtime_ns) ||
+	    packed_unchanged(&g->v[i], &f->before) ||
 	    (g->v[i].ino == found->file.ino &&
 	    g->v[i].dev == found->file.dev))
 		return;
@@ -547,8 +553,7 @@ truncated(struct follow *f, struct err *err)
 
 /* Lines that are in the buffer already. False: fn wants no more. */
 static bool
-give_lines(struct logfile *file,
-    line_fn *fn, void *arg)
+give_lines(struct logfile *file, line_fn *fn, void *arg)
 {
 	struct line line;
 
@@ -561,8 +566,7 @@ give_lines(struct logfile *file,
 /* Read file to its end. Returns an enum logfile_state, or -1; LOGFILE_DATA
  * means that the budget is used up or fn wants no more. */
 static int
-read_file(struct logfile *file, size_t *budget,
-    line_fn *fn, void *arg,
+read_file(struct logfile *file, size_t *budget, line_fn *fn, void *arg,
     struct err *err)
 {
 	for (;;) {
@@ -581,8 +585,7 @@ read_file(struct logfile *file, size_t *budget,
 }
 
 static int
-read_prev(struct follow *f, size_t *budget,
-    line_fn *fn, void *arg)
+read_prev(struct follow *f, size_t *budget, line_fn *fn, void *arg)
 {
 	struct stat st;
 
@@ -626,7 +629,8 @@ prove(struct follow *f, struct err *err)
 	if (generations_list(f->path, &g, err) == -1) {
 		ret = -1;
 	} else {
-		ptrdiff_t i = generations_find(&g, &f->before.print, 0);
+		ptrdiff_t i = generations_find(&g, &f->before.print, 0,
+		    f->before.mtime_ns);
 
 		if ((i != -1 && (size_t)i + 1 < g.n && !g.v[i + 1].live) ||
 		    !generations_unchanged(f->path, &g))
@@ -672,13 +676,16 @@ find_file(struct follow *f, struct err *err)
 }
 
 int
-follow_read(struct follow *f, size_t budget,
-    line_fn *fn, void *arg,
+follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
     struct err *err)
 {
+	/* files passed through at most, lest one that is replaced all the
+	 * time keeps us from everything else */
+	enum { TURNS = 1000 };
+
 	drain_events(f);
 	watch_directories(f);
-	for (;;) {
+	for (int turn = 0; turn < TURNS; turn++) {
 		int ret;
 
 		if (f->cur.fd == -1 && (ret = find_file(f, err)) != 1)
@@ -713,11 +720,11 @@ follow_read(struct follow *f, size_t budget,
 		if (ret == -1)
 			return -1;
 	}
+	return FOLLOW_MORE;
 }
 
 void
-follow_rewind(struct follow *f, size_t max,
-    line_fn *fn, void *arg)
+follow_rewind(struct follow *f, size_t max, line_fn *fn, void *arg)
 {
 	struct logfile old;
 	struct line line;

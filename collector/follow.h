@@ -54,20 +54,18 @@ int follow_fd(const struct follow *f);
 /* Look, and give every new whole line to fn, until it returns false (the line
  * counts as read) or about budget bytes are read.
  * Returns an enum follow_state, or -1 with err (the log can't be read). */
-int follow_read(struct follow *f, size_t budget,
-    line_fn *fn, void *arg,
+int follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
     struct err *err);
 
 /* Where reading stands behind the last line given to fn. The fingerprint is
- *   n:hash mtime [n:hash position mtime]
+ *   n:hash mtime [n:hash position mtime whole]
  * of the file that position is in, its time stamp in nanoseconds, and the
- * file before it. */
+ * file before it; whole is 1 when that has been read to its end. */
 void follow_mark(const struct follow *f, struct mark *mark);
 
 /* Give up to max bytes that stand before the mark to fn, as far back as whole
  * lines of the same file go, to bring a parser's memory back after a restart.
  * Call before the first follow_read(). Errors are none: it is a help only. */
-void follow_rewind(struct follow *f, size_t max,
-    line_fn *fn, void *arg);
+void follow_rewind(struct follow *f, size_t max, line_fn *fn, void *arg);
 
 #endif

@@ -267,15 +267,36 @@ generations_release(struct generations *g)
 	*g = (struct generations){ 0 };
 }
 
+/* Some packers keep only the second of the time stamp. */
+static bool
+not_before(const struct generation *g, int64_t mtime_ns)
+{
+	if (g->mtime_ns % 1000000000 == 0)
+		mtime_ns -= mtime_ns % 1000000000;
+	else if (g->mtime_ns % 1000 == 0)
+		mtime_ns -= mtime_ns % 1000;
+	return g->mtime_ns >= mtime_ns;
+}
+
+static bool
+holds(const struct generation *g, const struct print *print, int64_t size)
+{
+	return (g->gzip || g->size >= size) && print_matches(g->path, print);
+}
+
 ptrdiff_t
 generations_find(const struct generations *g, const struct print *print,
-    int64_t size)
+    int64_t size, int64_t mtime_ns)
 {
 	if (print->n == 0)
 		return -1;
+	for (size_t i = 0; i < g->n; i++)
+		if (not_before(&g->v[i], mtime_ns) &&
+		    holds(&g->v[i], print, size))
+			return (ptrdiff_t)i;
 	for (size_t i = g->n; i-- > 0;)
-		if ((g->v[i].gzip || g->v[i].size >= size) &&
-		    print_matches(g->v[i].path, print))
+		if (!not_before(&g->v[i], mtime_ns) &&
+		    holds(&g->v[i], print, size))
 			return (ptrdiff_t)i;
 	return -1;
 }

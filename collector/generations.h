@@ -43,10 +43,12 @@ void generations_release(struct generations *g);
  * look can't mislead us. */
 bool generations_unchanged(const char *path, const struct generations *g);
 
-/* Index of the newest that begins with print and, unless packed, is at least
- * size bytes long; -1 none. Reads the first bytes of the files. */
+/* Index of the file that begins with print and, unless packed, is at least
+ * size bytes long; -1 none. Of several, which only a print of very few bytes
+ * can be true of, the oldest that changed at or after mtime_ns, when it was
+ * seen last; or else the newest. Reads the first bytes of the files. */
 ptrdiff_t generations_find(const struct generations *g,
-    const struct print *print, int64_t size);
+    const struct print *print, int64_t size, int64_t mtime_ns);
 ptrdiff_t generations_find_inode(const struct generations *g, dev_t dev,
     ino_t ino);
 

@@ -129,7 +129,7 @@ logfile_open(struct logfile *f, const char *path, int64_t position,
 
 	f->gz = NULL;
 	f->head_n = 0;
-	f->whole_ns = 0;
+	f->whole = false;
 	/* O_NONBLOCK: a FIFO in its place must not hang us */
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (f->fd == -1) {
@@ -212,6 +212,7 @@ fill_gzip(struct logfile *f, char *room, size_t size, struct err *err)
 		err_set(err, ERR_IO, "can't unpack: %s", code == Z_ERRNO ?
 		    strerror(errno) : text);
 	}
+	f->whole = n == 0;
 	return n;
 }
 
@@ -235,7 +236,7 @@ fill_plain(struct logfile *f, char *room, size_t size, int64_t offset,
 	if (st.st_size < offset + n || !logfile_head_same(f))
 		return -2;
 	take_stat(f, &st);
-	f->whole_ns = st.st_size == offset + n ? f->mtime_ns : 0;
+	f->whole = st.st_size == offset + n;
 	return n;
 }
 

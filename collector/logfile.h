@@ -29,7 +29,7 @@ struct logfile {
 	dev_t dev;
 	ino_t ino;
 	int64_t mtime_ns;	/* at the last look */
-	int64_t whole_ns;	/* the same, if all of it was read then, or 0 */
+	bool whole;		/* all of it had been read then */
 	struct lines lines;
 	size_t head_n;
 	unsigned char head[LOGFILE_HEAD];

@@ -20,13 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTOR = Path(os.environ.get('POPGATE_BUILD', ROOT / 'build')) / \
     'popgate-collector'
 KILLS = int(os.environ.get('POPGATE_KILLS', '200'))
-GENERATIONS = 60
 
+# No two lines are the same, as in a real log: files are known again by their
+# first bytes, and here several are begun within a second.
 NOISE = (
-    'postfix/smtpd[11]: connect from client.example.net[203.0.113.9]',
-    'postfix/cleanup[12]: 4F0A1: message-id=<a@example.net>',
+    'postfix/smtpd[{}]: connect from client.example.net[203.0.113.9]',
+    'postfix/cleanup[12]: {}: message-id=<a@example.net>',
     'dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): '
-    'user=<eve>, method=PLAIN, rip=203.0.113.66, lip=198.51.100.5',
+    'user=<eve{}>, method=PLAIN, rip=203.0.113.66, lip=198.51.100.5',
 )
 
 
@@ -50,7 +51,7 @@ class Writer(threading.Thread):
         self.lines, self.stop = [], threading.Event()
         self.rotations = {'rename': 0, 'copytruncate': 0, 'late': 0}
         self.out = open(log, 'ab', buffering=0)
-        self.n = 0
+        self.n = self.noise = self.generations = 0
 
     def write(self, out):
         r = self.random
@@ -60,7 +61,9 @@ class Writer(threading.Thread):
                 self.n += 1
                 self.lines.append(line)
             else:
-                line = f'{stamp()} mail {r.choice(NOISE)}\n'.encode()
+                self.noise += 1
+                noise = r.choice(NOISE).format(self.noise)
+                line = f'{stamp()} mail {noise}\n'.encode()
             if r.random() < 0.1:        # in two pieces
                 cut = r.randrange(len(line))
                 out.write(line[:cut])
@@ -72,11 +75,13 @@ class Writer(threading.Thread):
         return Path(f'{self.log}.{i}{".gz" if gz else ""}')
 
     def shift(self):
-        for i in range(GENERATIONS, 0, -1):
+        """None is ever deleted: being too slow is not what is tested."""
+        for i in range(self.generations, 0, -1):
             for gz in (False, True):
                 if self.generation(i, gz).exists():
                     self.generation(i, gz).rename(
                         self.generation(i + 1, gz))
+        self.generations += 1
 
     def compress(self):
         """What logrotate's delaycompress does: not the newest."""
@@ -116,7 +121,7 @@ class Writer(threading.Thread):
         last = time.monotonic()
         while not self.stop.is_set():
             self.write(self.out)
-            if time.monotonic() - last > 0.15 and self.random.random() < 0.3:
+            if time.monotonic() - last > 0.05 and self.random.random() < 0.3:
                 self.rotate()
                 last = time.monotonic()
             time.sleep(self.random.random() * 0.003)
