@@ -57,6 +57,8 @@ say       = @echo "  $(1)	$(2)"
 endif
 
 .DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-print-directory
 .PHONY: all deps unit daemon system check test demo san tsan analyze \
 	format format-check fuzz fuzz-replay bench bench-collector \
 	install uninstall clean help
