@@ -1,7 +1,7 @@
 /* protocol - the permit channel's two protocols as text: requests out of a
  * buffer, replies into one. Pure.
  * Sources: Postfix SMTPD_POLICY_README, socketmap_table(5); for Sendmail's
- * key etc/sendmail/popgate.m4. */
+ * key etc/sendmail/closed.m4. */
 #ifndef POPGATE_PROTOCOL_H
 #define POPGATE_PROTOCOL_H
 
