@@ -1,0 +1,7 @@
+#include "doctor.h"
+
+void
+doctor_popgate(struct doctor *d)
+{
+	(void)d;
+}
