@@ -78,6 +78,8 @@ struct config {
 		char *login_expired;
 		char *denied;
 		char *no_client_identity;
+		char *sender_mismatch;
+		char *rate_limited;
 		char *unavailable;
 		char *collector_behind;
 	} reply;

@@ -22,12 +22,20 @@ policy_decide(const struct policy_facts *f)
 		MATCH(2, VERDICT_REJECT, REASON_DENIED);
 	if (f->authenticated)
 		MATCH(3, VERDICT_ACCEPT, REASON_AUTHENTICATED);
+	if (f->certificate)
+		MATCH(4, VERDICT_ACCEPT, REASON_CERTIFICATE);
 	if (f->trusted)
 		MATCH(5, VERDICT_ACCEPT, REASON_TRUSTED_NETWORK);
 	if (!f->identified)
 		MATCH(6, VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY);
 	if (f->store != POLICY_STORE_ANSWERED)
 		MATCH(7, VERDICT_TEMPFAIL, REASON_STORE_UNAVAILABLE);
+	if (f->login_active && f->sender == POLICY_SENDER_FOREIGN)
+		MATCH(8, VERDICT_REJECT, REASON_SENDER_MISMATCH);
+	if (f->login_active && f->sender != POLICY_SENDER_GOOD)
+		MATCH(8, VERDICT_TEMPFAIL, REASON_SENDER_UNKNOWN);
+	if (f->login_active && !f->within_limits)
+		MATCH(9, VERDICT_TEMPFAIL, REASON_RATE_LIMITED);
 	if (f->login_active)
 		MATCH(10, VERDICT_ACCEPT, REASON_RECENT_LOGIN);
 	/* While a collector that once ran is behind, the user of an expired
@@ -65,6 +73,7 @@ reason_name(enum reason reason)
 		[REASON_NO_CLIENT_IDENTITY] = "no-client-identity",
 		[REASON_STORE_UNAVAILABLE] = "store-unavailable",
 		[REASON_SENDER_MISMATCH] = "sender-mismatch",
+		[REASON_SENDER_UNKNOWN] = "sender-unknown",
 		[REASON_RATE_LIMITED] = "rate-limited",
 		[REASON_RECENT_LOGIN] = "recent-login",
 		[REASON_LOGIN_EXPIRED] = "login-expired",

@@ -14,6 +14,13 @@ enum policy_store {
 	POLICY_STORE_UNAVAILABLE
 };
 
+/* Which is false or first is what opens nothing. */
+enum policy_sender {
+	POLICY_SENDER_UNKNOWN,	/* the MTA didn't say, or memory was short */
+	POLICY_SENDER_FOREIGN,
+	POLICY_SENDER_GOOD	/* one that the user may use, or not asked */
+};
+
 enum policy_collector {
 	POLICY_COLLECTOR_CURRENT,	/* or not asked for: grace is 0 */
 	POLICY_COLLECTOR_BEHIND,	/* it ran once, but is dead or slow */
@@ -25,9 +32,12 @@ struct policy_facts {
 	bool recipient_local;		/* 1 */
 	bool denied;			/* 2: with POLICY_STORE_ANSWERED */
 	bool authenticated;		/* 3: SMTP AUTH, of this message */
+	bool certificate;		/* 4: proved, and on our list */
 	bool trusted;			/* 5 */
 	bool identified;		/* 6: an address that may have logins */
 	enum policy_store store;	/* 7 */
+	enum policy_sender sender;	/* 8 */
+	bool within_limits;		/* 9 */
 	bool login_active;		/* 10: with POLICY_STORE_ANSWERED */
 	bool login_seen;		/* 11 */
 	int64_t login_at;		/* newest login, Unix seconds, 0 none */

@@ -25,6 +25,11 @@ enum { REPLY_TEXT_MAX = 512 };
 	"AUTH on port 587"
 #define REPLY_DENIED \
 	"Relaying denied for {client}: blocked by the postmaster of this server"
+#define REPLY_SENDER_MISMATCH \
+	"Relaying denied for {client}: whoever logged in from there may not " \
+	"send as this sender"
+#define REPLY_RATE_LIMITED \
+	"Relaying for {client}: too much mail for now, please try again later"
 #define REPLY_UNAVAILABLE \
 	"Relaying can't be decided now, please try again later"
 #define REPLY_COLLECTOR_BEHIND \

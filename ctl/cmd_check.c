@@ -32,12 +32,12 @@ print_asked(const struct ctl_args *args, const struct verdict_question *q)
 	char client[ADDR_TEXT_MAX], from[300], to[300], auth[300];
 
 	(void)printf("asked:   client %s, from <%s>, to <%s>, %s%s\n",
-	    addr_format(&q->client, client),
+	    addr_format(&q->q.client, client),
 	    out_escape(args->opt[OPT_FROM] == NULL ? "" :
 	    args->opt[OPT_FROM], from, sizeof(from)),
-	    out_escape(q->recipient, to, sizeof(to)),
-	    q->auth_user == NULL ? "no SMTP AUTH" : "SMTP AUTH as ",
-	    q->auth_user == NULL ? "" : out_escape(q->auth_user, auth,
+	    out_escape(q->q.recipient, to, sizeof(to)),
+	    q->q.auth_user == NULL ? "no SMTP AUTH" : "SMTP AUTH as ",
+	    q->q.auth_user == NULL ? "" : out_escape(q->q.auth_user, auth,
 	    sizeof(auth)));
 }
 
@@ -97,10 +97,10 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	int n = verdict_rows(ctl, q, a, rows);
 
 	json_open(&j, NULL, '{');
-	json_text(&j, "client", addr_format(&q->client, client));
+	json_text(&j, "client", addr_format(&q->q.client, client));
 	json_text(&j, "sender", args->opt[OPT_FROM]);
-	json_text(&j, "recipient", q->recipient);
-	json_text(&j, "auth_user", q->auth_user);
+	json_text(&j, "recipient", q->q.recipient);
+	json_text(&j, "auth_user", q->q.auth_user);
 	json_time(&j, "at", q->at);
 	json_text(&j, "class", a->facts.recipient_local ? "local" : "relay");
 	json_text(&j, "verdict", verdict_name(a->decision.verdict));
@@ -135,13 +135,19 @@ question(struct ctl *ctl, const struct ctl_args *args,
 	if (client == NULL || args->opt[OPT_TO] == NULL)
 		return ctl_fail(ctl, EX_USAGE, "--client and --to are needed");
 	*q = (struct verdict_question){
-		.recipient = args->opt[OPT_TO],
-		.mailer = args->opt[OPT_MAILER],
-		.auth_user = args->opt[OPT_AUTH], .at = ctl->now
+		.q = {
+			.sender = args->opt[OPT_FROM] == NULL ? "" :
+			    args->opt[OPT_FROM],
+			.recipient = args->opt[OPT_TO],
+			.mailer = args->opt[OPT_MAILER],
+			.auth_user = args->opt[OPT_AUTH],
+			.auth_type = args->opt[OPT_AUTH] == NULL ? NULL :
+			    "PLAIN"
+		}, .at = ctl->now
 	};
 	/* what the MTA says of a client that it can't name */
 	int rc = strcmp(client, "unknown") == 0 ? 0 :
-	    ctl_address(ctl, client, &q->client);
+	    ctl_address(ctl, client, &q->q.client);
 
 	if (rc == 0 && args->opt[OPT_AT] != NULL)
 		rc = ctl_time(ctl, args->opt[OPT_AT], 0, &q->at);
@@ -152,7 +158,7 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct domain_set domains = { 0 };
-	struct verdict_question q = { .recipient = "" };
+	struct verdict_question q;
 	struct verdict_answer a;
 	struct store *st = NULL;
 	struct err err;

@@ -393,7 +393,7 @@ say_address(struct why *w, const struct verdict_question *q,
 	const struct decision *d = &a->decision;
 	int n = verdict_rows(w->ctl, q, a, rows);
 
-	addr_format(&q->client, client);
+	addr_format(&q->q.client, client);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("%s may not relay now%s.\n", client,
 		    d->verdict == VERDICT_TEMPFAIL ?
@@ -425,7 +425,7 @@ address_json(struct why *w, const struct verdict_question *q,
 	char client[ADDR_TEXT_MAX];
 	int n = verdict_rows(w->ctl, q, a, rows);
 
-	json_text(w->json, "client", addr_format(&q->client, client));
+	json_text(w->json, "client", addr_format(&q->q.client, client));
 	json_bool(w->json, "may_relay",
 	    a->decision.verdict == VERDICT_ACCEPT);
 	json_text(w->json, "verdict", verdict_name(a->decision.verdict));
@@ -440,7 +440,8 @@ address_json(struct why *w, const struct verdict_question *q,
 static void
 why_address(struct why *w, const struct addr *addr)
 {
-	struct verdict_question q = { .client = *addr, .at = w->ctl->now };
+	struct verdict_question q = { .q.client = *addr,
+	    .at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];
 	struct audit_filter f = { .client = addr_format(addr, client) };
 	struct verdict_answer a;

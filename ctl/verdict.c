@@ -6,35 +6,6 @@
 
 #include "out.h"
 #include "own.h"
-#include "rcpt.h"
-
-static enum policy_collector
-collector_state(const struct ctl *ctl, int64_t read_at)
-{
-	int64_t grace_s = ctl->cfg->relay.collector_grace_s;
-
-	if (grace_s == 0)
-		return POLICY_COLLECTOR_CURRENT;
-	if (read_at == 0)
-		return POLICY_COLLECTOR_NEVER;
-	return ctl->now - read_at > grace_s ? POLICY_COLLECTOR_BEHIND :
-	    POLICY_COLLECTOR_CURRENT;
-}
-
-static bool
-has_identity(struct ctl *ctl, const struct addr *client, bool *own_r)
-{
-	const struct config *cfg = ctl->cfg;
-	struct network_set own = { 0 };
-
-	*own_r = cfg->relay.never_authorize_own &&
-	    own_addresses(&own, NULL) == 0 &&
-	    network_set_contains(&own, client);
-	network_set_release(&own);
-	return client->family != ADDR_NONE && !*own_r &&
-	    !network_set_contains(&cfg->relay.never_authorize, client) &&
-	    !network_set_contains(&cfg->relay.proxy_networks, client);
-}
 
 static void
 ask_store(struct ctl *ctl, struct store *st,
@@ -42,20 +13,15 @@ ask_store(struct ctl *ctl, struct store *st,
 {
 	a->facts.store = POLICY_STORE_UNAVAILABLE;
 	a->store_failed = true;
-	if (st == NULL || store_lookup(st, &q->client, q->auth_user,
-	    (uint8_t)ctl->cfg->relay.ipv6_prefix, q->at, &a->found,
-	    &a->err) == -1 || store_sources_read_at(st, &a->sources_read_at,
-	    &a->err) == -1)
+	if (st == NULL || store_lookup(st, &q->q.client,
+	    facts_denied_user(&q->q), (uint8_t)ctl->cfg->relay.ipv6_prefix,
+	    q->at, &a->found, &a->err) == -1 ||
+	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1)
 		return;
 	a->store_failed = false;
-	a->facts.store = POLICY_STORE_ANSWERED;
-	a->facts.denied = a->found.denied || (a->found.login_denied &&
-	    !a->facts.authenticated && !a->facts.trusted);
-	a->facts.login_active = a->found.active;
-	a->facts.login_seen = a->found.expires_at != 0;
-	a->facts.login_at = a->found.last_at;
-	a->facts.expires_at = a->found.expires_at;
-	a->facts.collector = collector_state(ctl, a->sources_read_at);
+	facts_found(&a->found, &a->facts);
+	a->facts.collector = facts_collector(ctl->cfg, a->sources_read_at,
+	    ctl->now);
 }
 
 void
@@ -64,23 +30,22 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     struct verdict_answer *a)
 {
 	const struct config *cfg = ctl->cfg;
+	struct network_set own = { 0 };
 
 	memset(a, 0, sizeof(*a));
 	if (st == NULL && err != NULL)
 		a->err = *err;
-	a->facts.recipient_local = q->recipient != NULL &&
-	    rcpt_is_local(q->recipient, q->mailer, &cfg->relay.local_mailers,
-	    domains);
-	a->facts.authenticated = q->auth_user != NULL;
-	a->facts.trusted = network_set_contains(&cfg->relay.trusted_networks,
-	    &q->client);
-	a->facts.identified = has_identity(ctl, &q->client, &a->own);
+	if (cfg->relay.never_authorize_own)
+		(void)own_addresses(&own, NULL);
+	facts_ask(cfg, domains, &own, &q->q, &a->facts);
+	a->own = network_set_contains(&own, &q->q.client);
+	network_set_release(&own);
 	a->decision = policy_decide(&a->facts);
 	if (a->decision.verdict == VERDICT_ASK_STORE) {
 		ask_store(ctl, st, q, a);
 		a->decision = policy_decide(&a->facts);
 	}
-	reply_format(cfg, &a->decision, &q->client, q->at, a->code,
+	reply_format(cfg, &a->decision, &q->q.client, q->at, a->code,
 	    a->status, a->text);
 }
 
@@ -105,12 +70,12 @@ say_recipient(const struct verdict_question *q,
 {
 	char name[200];
 
-	if (q->recipient == NULL)
+	if (q->q.recipient == NULL)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "asked for a recipient elsewhere");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s is %s",
-		    out_escape(q->recipient, name, sizeof(name)),
+		    out_escape(q->q.recipient, name, sizeof(name)),
 		    a->facts.recipient_local ? "delivered here" :
 		    "none of ours: this would be relaying");
 }
@@ -121,15 +86,15 @@ say_identity(const struct ctl *ctl, const struct verdict_question *q,
 {
 	(void)snprintf(words, VERDICT_WORDS_MAX, "an address that may have "
 	    "logins");
-	if (q->client.family == ADDR_NONE)
+	if (q->q.client.family == ADDR_NONE)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "the address is not known");
 	else if (a->own)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "one of this "
 		    "machine's own addresses or its gateway");
-	in_set(&ctl->cfg->relay.never_authorize, &q->client,
+	in_set(&ctl->cfg->relay.never_authorize, &q->q.client,
 	    "relay.never_authorize", words);
-	in_set(&ctl->cfg->relay.proxy_networks, &q->client,
+	in_set(&ctl->cfg->relay.proxy_networks, &q->q.client,
 	    "relay.proxy_networks", words);
 }
 
@@ -195,13 +160,17 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 		    "nobody denied it");
 		break;
 	case 3:
-		(void)snprintf(words, VERDICT_WORDS_MAX, q->auth_user == NULL ?
+		(void)snprintf(words, VERDICT_WORDS_MAX, q->q.auth_user == NULL ?
 		    "no SMTP AUTH in this session" : "SMTP AUTH succeeded");
+		break;
+	case 4:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "no certificate in this session");
 		break;
 	case 5:
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "none of relay.trusted_networks");
-		in_set(&ctl->cfg->relay.trusted_networks, &q->client,
+		in_set(&ctl->cfg->relay.trusted_networks, &q->q.client,
 		    "relay.trusted_networks", words);
 		break;
 	case 6:
@@ -213,6 +182,13 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 		else
 			(void)snprintf(words, VERDICT_WORDS_MAX, "%.200s was "
 			    "read", ctl->cfg->logins.database);
+		break;
+	case 8:
+	case 9:
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
+		    !a->facts.login_active ? "no login that counts" :
+		    row->n == 8 ? "any sender is good" :
+		    "within the limits");
 		break;
 	case 10:
 	case 11:
@@ -235,9 +211,12 @@ verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
 		{ 1, "recipient is ours" },
 		{ 2, "client or user is denied" },
 		{ 3, "SMTP AUTH succeeded" },
+		{ 4, "certificate on our list" },
 		{ 5, "client is in trusted_networks" },
 		{ 6, "client can't have a login of its own" },
 		{ 7, "login table can't be read" },
+		{ 8, "login, but not by this sender" },
+		{ 9, "login, but over the limits" },
 		{ 10, "recent login" },
 		{ 11, "login expired a while ago" },
 		{ 12, "collector is not alive or behind" },

@@ -6,6 +6,7 @@
 #include "ctl.h"
 #include "domains.h"
 #include "err.h"
+#include "facts.h"
 #include "login.h"
 #include "policy.h"
 #include "reply.h"
@@ -13,10 +14,7 @@
 enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
-	struct addr client;
-	const char *recipient;	/* NULL: any recipient that isn't ours */
-	const char *mailer;	/* {rcpt_mailer}; NULL: not known */
-	const char *auth_user;	/* NULL: no SMTP AUTH */
+	struct facts_question q;
 	int64_t at;		/* Unix seconds */
 };
 

@@ -220,10 +220,13 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
 	const struct gate_request req = {
-		.client = s->client, .client_name = s->client_name,
-		.helo = s->helo, .sender = s->sender, .recipient = argv[0],
-		.mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
-		.auth_type = s->auth_type, .auth_user = s->auth_user,
+		.q = {
+			.client = s->client, .sender = s->sender,
+			.recipient = argv[0], .mailer = smfi_getsymval(ctx,
+			    (char[]){ "{rcpt_mailer}" }),
+			.auth_type = s->auth_type, .auth_user = s->auth_user
+		},
+		.client_name = s->client_name, .helo = s->helo,
 		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,
 		.channel = CHANNEL_MILTER
 	};

@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <syslog.h>
 
 #include "clock.h"
@@ -13,7 +12,6 @@
 #include "own.h"
 #include "policy.h"
 #include "pool.h"
-#include "rcpt.h"
 #include "store.h"
 
 /* How long a message may wait for the disk: below the shortest time-out that
@@ -170,23 +168,6 @@ gate_refresh_own(void)
 	network_set_release(&old);
 }
 
-/* Row 6: an address that many share, or that is ourselves, proves nothing. */
-static bool
-has_identity(const struct config *cfg, const struct addr *client)
-{
-	if (client->family == ADDR_NONE ||
-	    network_set_contains(&cfg->relay.never_authorize, client) ||
-	    network_set_contains(&cfg->relay.proxy_networks, client))
-		return false;
-	if (!cfg->relay.never_authorize_own)
-		return true;
-	(void)pthread_rwlock_rdlock(&gate.own_lock);
-	bool own = network_set_contains(&gate.own, client);
-
-	(void)pthread_rwlock_unlock(&gate.own_lock);
-	return !own;
-}
-
 /* Say once in a while that the table can't be read, and once that it can. */
 static void
 say_store(bool good, const char *text)
@@ -232,21 +213,17 @@ heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
 	return 0;
 }
 
+/* Only a client without an active login is asked about. */
 static int
 collector_state(struct store *st, const struct config *cfg, int64_t now,
     enum policy_collector *state, struct err *err)
 {
-	int64_t read_at;
+	int64_t read_at = 0;
 
-	*state = POLICY_COLLECTOR_CURRENT;
-	if (cfg->relay.collector_grace_s == 0)
-		return 0;
-	if (heartbeat(st, &read_at, err) == -1)
+	if (cfg->relay.collector_grace_s != 0 &&
+	    heartbeat(st, &read_at, err) == -1)
 		return -1;
-	if (read_at == 0)
-		*state = POLICY_COLLECTOR_NEVER;
-	else if (now - read_at > cfg->relay.collector_grace_s)
-		*state = POLICY_COLLECTOR_BEHIND;
+	*state = facts_collector(cfg, read_at, now);
 	return 0;
 }
 
@@ -264,8 +241,9 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 		say_store(false, err.text);
 		return;
 	}
-	ok = store_lookup(loan.st, &req->client,
-	    facts->authenticated ? req->auth_user : NULL, (uint8_t)cfg->relay.ipv6_prefix, now, &found, &err) == 0;
+	ok = store_lookup(loan.st, &req->q.client,
+	    facts_denied_user(&req->q), (uint8_t)cfg->relay.ipv6_prefix, now,
+	    &found, &err) == 0;
 	if (ok && !found.active)
 		ok = collector_state(loan.st, cfg, now, &facts->collector,
 		    &err) == 0;
@@ -273,27 +251,10 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 	say_store(ok, err.text);
 	if (!ok)
 		return;
-	facts->store = POLICY_STORE_ANSWERED;
-	/* a denied user's login is worth nothing, but what else the session
-	 * has to show may be */
-	facts->denied = found.denied || (found.login_denied &&
-	    !facts->authenticated && !facts->trusted);
-	facts->login_active = found.active;
-	facts->login_seen = found.expires_at != 0;
-	facts->login_at = found.last_at;
-	facts->expires_at = found.expires_at;
+	facts_found(&found, facts);
 	/* several users behind one address: never a guess */
 	if (found.users < 2)
 		memcpy(answer->login_user, found.user, sizeof(found.user));
-}
-
-/* A name without a mechanism proves nothing, and ANONYMOUS (RFC 4505) is a
- * success that proves nothing either. */
-static bool
-is_authenticated(const struct gate_request *req)
-{
-	return req->auth_type != NULL && *req->auth_type != '\0' &&
-	    strcasecmp(req->auth_type, "ANONYMOUS") != 0;
 }
 
 void
@@ -305,15 +266,11 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	answer->at_ms = clock_now_ms();
 	answer->login_user[0] = '\0';
 	int64_t now = answer->at_ms / 1000;
-	struct policy_facts facts = {
-		.recipient_local = rcpt_is_local(req->recipient, req->mailer,
-		    &cfg->relay.local_mailers, &gc->domains),
-		.authenticated = is_authenticated(req),
-		.trusted = network_set_contains(&cfg->relay.trusted_networks,
-		    &req->client),
-		.identified = has_identity(cfg, &req->client)
-	};
+	struct policy_facts facts;
 
+	(void)pthread_rwlock_rdlock(&gate.own_lock);
+	facts_ask(cfg, &gc->domains, &gate.own, &req->q, &facts);
+	(void)pthread_rwlock_unlock(&gate.own_lock);
 	answer->local = facts.recipient_local;
 	answer->decision = policy_decide(&facts);
 	if (answer->decision.verdict == VERDICT_ASK_STORE) {
@@ -329,7 +286,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	}
 	answer->refuse = answer->decision.verdict != VERDICT_ACCEPT &&
 	    cfg->relay.mode == RELAY_ENFORCE;
-	reply_format(cfg, &answer->decision, &req->client, now, answer->code,
+	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
 	    answer->status, answer->text);
 }
 
@@ -357,12 +314,12 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.at_ms = answer->at_ms,
 		.session = req->session,
 		.queue_id = req->queue_id,
-		.client = addr_format(&req->client, client),
+		.client = addr_format(&req->q.client, client),
 		.client_name = req->client_name,
 		.helo = req->helo,
-		.sender = req->sender,
-		.recipient = req->recipient,
-		.auth_user = is_authenticated(req) ? req->auth_user : NULL,
+		.sender = req->q.sender,
+		.recipient = req->q.recipient,
+		.auth_user = facts_denied_user(&req->q),
 		.login_user = answer->login_user,
 		.reply = reply,
 		.mta = req->mta,

@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "addr.h"
 #include "audit.h"
 #include "config.h"
 #include "decision.h"
 #include "domains.h"
+#include "facts.h"
 #include "login.h"
 #include "reply.h"
 
@@ -28,10 +28,8 @@ struct gate_config {
 
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct gate_request {
-	struct addr client;	/* ADDR_NONE: not known */
-	const char *client_name, *helo, *sender, *recipient;
-	const char *mailer;	/* {rcpt_mailer} */
-	const char *auth_type, *auth_user;	/* of this message */
+	struct facts_question q;	/* recipient: not NULL */
+	const char *client_name, *helo;
 	const char *session, *queue_id, *mta;
 	enum audit_channel channel;
 };

@@ -136,9 +136,11 @@ answer(struct connection *c, const struct protocol_request *p)
 	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
 	    *p->session == '\0' ? "permit-" : "", ++permit.requests);
 	struct gate_request req = {
+		.q = {
+			.sender = p->sender, .recipient = p->recipient,
+			.auth_type = p->auth_type, .auth_user = p->auth_user
+		},
 		.client_name = p->client_name, .helo = p->helo,
-		.sender = p->sender, .recipient = p->recipient,
-		.auth_type = p->auth_type, .auth_user = p->auth_user,
 		.queue_id = p->queue_id,
 		.session = *p->session == '\0' ? session : p->session,
 		.mta = p->kind == PROTOCOL_SOCKETMAP &&
@@ -147,7 +149,7 @@ answer(struct connection *c, const struct protocol_request *p)
 		    CHANNEL_SOCKETMAP
 	};
 
-	(void)addr_parse_loose(p->client, &req.client);
+	(void)addr_parse_loose(p->client, &req.q.client);
 	gate_decide(gc, &req, &a);
 	struct audit_row *row = gate_row(gc, &req, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;

@@ -1,93 +1,162 @@
 /* Every combination of facts against a second, independent statement of the
- * policy table: a list of rows with conditions as text. */
+ * policy: a truth table in text, and what must hold whatever the table says. */
 #include "unit.h"
 
 #include "policy.h"
 
-struct row {
+/* A letter a fact:
+ *   l local recipient     d denied            a AUTH
+ *   c certificate         t trusted           i identified
+ *   S store: ? unasked, y answered, n unavailable
+ *   F sender: u unknown, x foreign, g good
+ *   w within limits       A login active      s login seen
+ *   C collector: c current, b behind, n never
+ * Under it 1, 0, a letter of the enumeration, or - for any. The first line
+ * that fits decides. */
+static const char letters[] = "ldactiSFwAsC";
+
+static const struct line {
+	const char *facts;
 	int rule;
 	enum verdict verdict;
 	const char *reason;
-	bool (*applies)(const struct policy_facts *f);
+} table[] = {
+	/*ldactiSFwAsC */
+	{ "1-----------", 1, VERDICT_ACCEPT, "local-recipient" },
+	{ "------?-----", 2, VERDICT_ASK_STORE, "store-unavailable" },
+	{ "-1----y-----", 2, VERDICT_REJECT, "denied" },
+	{ "--1---------", 3, VERDICT_ACCEPT, "authenticated" },
+	{ "---1--------", 4, VERDICT_ACCEPT, "certificate" },
+	{ "----1-------", 5, VERDICT_ACCEPT, "trusted-network" },
+	{ "-----0------", 6, VERDICT_REJECT, "no-client-identity" },
+	{ "------n-----", 7, VERDICT_TEMPFAIL, "store-unavailable" },
+	{ "-------x-1--", 8, VERDICT_REJECT, "sender-mismatch" },
+	{ "-------u-1--", 8, VERDICT_TEMPFAIL, "sender-unknown" },
+	{ "--------01--", 9, VERDICT_TEMPFAIL, "rate-limited" },
+	{ "---------1--", 10, VERDICT_ACCEPT, "recent-login" },
+	{ "----------1c", 11, VERDICT_REJECT, "login-expired" },
+	{ "----------1n", 11, VERDICT_REJECT, "login-expired" },
+	{ "-----------b", 12, VERDICT_TEMPFAIL, "collector-behind" },
+	{ "-----------n", 12, VERDICT_TEMPFAIL, "collector-behind" },
+	{ "------------", 13, VERDICT_REJECT, "no-login" },
 };
 
-static bool r1(const struct policy_facts *f) { return f->recipient_local; }
-static bool r3(const struct policy_facts *f) { return f->authenticated; }
-static bool r5(const struct policy_facts *f) { return f->trusted; }
-static bool r6(const struct policy_facts *f) { return !f->identified; }
-static bool r2(const struct policy_facts *f)
-{ return f->denied && f->store == POLICY_STORE_ANSWERED; }
-static bool r2_ask(const struct policy_facts *f)
-{ return f->store == POLICY_STORE_UNASKED; }
-static bool r7(const struct policy_facts *f)
-{ return f->store == POLICY_STORE_UNAVAILABLE; }
-static bool r10(const struct policy_facts *f) { return f->login_active; }
-static bool r11(const struct policy_facts *f)
-{ return f->login_seen && !(f->collector == POLICY_COLLECTOR_BEHIND); }
-static bool r12(const struct policy_facts *f)
-{ return f->collector == POLICY_COLLECTOR_BEHIND ||
-	f->collector == POLICY_COLLECTOR_NEVER; }
-static bool r13(const struct policy_facts *f) { (void)f; return true; }
+static char
+letter(const struct policy_facts *f, char fact)
+{
+	switch (fact) {
+	case 'l': return f->recipient_local ? '1' : '0';
+	case 'd': return f->denied ? '1' : '0';
+	case 'a': return f->authenticated ? '1' : '0';
+	case 'c': return f->certificate ? '1' : '0';
+	case 't': return f->trusted ? '1' : '0';
+	case 'i': return f->identified ? '1' : '0';
+	case 'S': return "?yn"[f->store];
+	case 'F': return "uxg"[f->sender];
+	case 'w': return f->within_limits ? '1' : '0';
+	case 'A': return f->login_active ? '1' : '0';
+	case 's': return f->login_seen ? '1' : '0';
+	default: return "cbn"[f->collector];
+	}
+}
 
-static const struct row table[] = {
-	{ 1, VERDICT_ACCEPT, "local-recipient", r1 },
-	{ 2, VERDICT_ASK_STORE, "store-unavailable", r2_ask },
-	{ 2, VERDICT_REJECT, "denied", r2 },
-	{ 3, VERDICT_ACCEPT, "authenticated", r3 },
-	{ 5, VERDICT_ACCEPT, "trusted-network", r5 },
-	{ 6, VERDICT_REJECT, "no-client-identity", r6 },
-	{ 7, VERDICT_TEMPFAIL, "store-unavailable", r7 },
-	{ 10, VERDICT_ACCEPT, "recent-login", r10 },
-	{ 11, VERDICT_REJECT, "login-expired", r11 },
-	{ 12, VERDICT_TEMPFAIL, "collector-behind", r12 },
-	{ 13, VERDICT_REJECT, "no-login", r13 },
-};
+static bool
+fits(const struct line *line, const struct policy_facts *f)
+{
+	for (size_t i = 0; letters[i] != '\0'; i++)
+		if (line->facts[i] != '-' &&
+		    line->facts[i] != letter(f, letters[i]))
+			return false;
+	return true;
+}
+
+static void
+check_line(const struct policy_facts *f, const struct decision *got)
+{
+	const struct line *want = table;
+
+	while (!fits(want, f))
+		want++;
+	assert_int_equal(got->rule, want->rule);
+	assert_int_equal(got->verdict, want->verdict);
+	assert_string_equal(reason_name(got->reason), want->reason);
+	assert_int_equal(got->login_at, 11);
+	assert_int_equal(got->expires_at, 22);
+}
+
+/* The promises, without rows. */
+static void
+check_promises(const struct policy_facts *f, const struct decision *got)
+{
+	bool accept = got->verdict == VERDICT_ACCEPT;
+	bool known = f->store == POLICY_STORE_ANSWERED;
+
+	/* our own mail is never in the way */
+	assert_true(!f->recipient_local || accept);
+	/* what it takes to relay */
+	if (accept && !f->recipient_local) {
+		assert_int_not_equal(f->store, POLICY_STORE_UNASKED);
+		assert_true(f->authenticated || f->certificate ||
+		    f->trusted || (known && f->identified &&
+		    f->login_active && f->sender == POLICY_SENDER_GOOD &&
+		    f->within_limits));
+		/* whoever is denied is, whatever he has to show */
+		assert_false(known && f->denied);
+	}
+	/* "can't know" is never a permanent no */
+	if (got->verdict == VERDICT_REJECT && f->identified)
+		assert_true(known && f->store == POLICY_STORE_ANSWERED);
+	if (got->verdict == VERDICT_REJECT && !f->denied && f->identified &&
+	    !f->login_active)
+		assert_int_not_equal(f->collector, POLICY_COLLECTOR_BEHIND);
+}
 
 static void
 cross_product(void **state)
 {
 	unsigned combinations = 0, accepted = 0;
+	bool used[sizeof(table) / sizeof(*table)] = { false };
 
 	(void)state;
-	for (unsigned bits = 0; bits < 128; bits++)
-		for (int store = 0; store < 3; store++)
-			for (int collector = 0; collector < 3; collector++) {
-				const struct policy_facts f = {
-					.recipient_local = bits & 1,
-					.authenticated = bits & 2,
-					.trusted = bits & 4,
-					.identified = bits & 8,
-					.login_active = bits & 16,
-					.login_seen = bits & 32,
-					.denied = bits & 64,
-					.store = (enum policy_store)store,
-					.collector = (enum policy_collector)
-					    collector,
-					.login_at = 11, .expires_at = 22
-				};
-				const struct row *want = table;
-				struct decision got = policy_decide(&f);
+	for (unsigned bits = 0; bits < 512; bits++)
+		for (unsigned n = 0; n < 27; n++) {
+			const struct policy_facts f = {
+				.recipient_local = bits & 1,
+				.denied = bits & 2,
+				.authenticated = bits & 4,
+				.certificate = bits & 8,
+				.trusted = bits & 16,
+				.identified = bits & 32,
+				.within_limits = bits & 64,
+				.login_active = bits & 128,
+				.login_seen = bits & 256,
+				.store = (enum policy_store)(n % 3),
+				.sender = (enum policy_sender)(n / 3 % 3),
+				.collector = (enum policy_collector)(n / 9),
+				.login_at = 11, .expires_at = 22
+			};
+			struct decision got = policy_decide(&f);
+			size_t i = 0;
 
-				while (!want->applies(&f))
-					want++;
-				assert_int_equal(got.rule, want->rule);
-				assert_int_equal(got.verdict, want->verdict);
-				assert_string_equal(reason_name(got.reason),
-				    want->reason);
-				assert_int_equal(got.login_at, 11);
-				assert_int_equal(got.expires_at, 22);
-				combinations++;
-				accepted += got.verdict == VERDICT_ACCEPT;
-			}
-	assert_int_equal(combinations, 1152);
+			check_line(&f, &got);
+			check_promises(&f, &got);
+			while (!fits(&table[i], &f))
+				i++;
+			used[i] = true;
+			combinations++;
+			accepted += got.verdict == VERDICT_ACCEPT;
+		}
+	assert_int_equal(combinations, 13824);
 	assert_true(accepted > 0 && accepted < combinations);
+	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
+		assert_true(used[i]);
 }
 
 /* Nothing known opens nothing. */
 static void
 zero_facts(void **state)
 {
-	struct policy_facts f = { .recipient_local = false };
+	struct policy_facts f = {.recipient_local = false};
 
 	(void)state;
 	assert_int_equal(policy_decide(&f).verdict, VERDICT_ASK_STORE);
@@ -112,9 +181,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cross_product),
-		cmocka_unit_test(zero_facts),
-		cmocka_unit_test(names),
+	    cmocka_unit_test(cross_product),
+	    cmocka_unit_test(zero_facts),
+	    cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
