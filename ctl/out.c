@@ -7,38 +7,7 @@
 
 #include "config.h"
 #include "store.h"
-
-/* Length of the well-formed UTF-8 character at p, 0 when it is none; *cp is
- * its code point. */
-static size_t
-utf8_length(const unsigned char *p, uint32_t *cp)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 :
-	    *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-	if (n == 0)
-		return 0;
-	*cp = n == 1 ? *p : *p & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*cp = *cp << 6 | (p[i] & 0x3fU);
-	}
-	return *cp >= least[n] && *cp <= 0x10ffff &&
-	    (*cp < 0xd800 || *cp > 0xdfff) ? n : 0;
-}
-
-/* What a terminal would act on, or that makes one name look like another. */
-static bool
-is_harmful(uint32_t cp)
-{
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad ||
-	    cp == 0x61c || (cp >= 0x200b && cp <= 0x200f) ||
-	    (cp >= 0x2028 && cp <= 0x202e) ||
-	    (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
-	    (cp >= 0xfff0 && cp <= 0xfffb) || cp >= 0xe0000;
-}
+#include "utf8.h"
 
 /* One character of *text into out (of at least 20); moves *text. */
 static size_t
@@ -48,7 +17,7 @@ escape_one(const char **text, char *out)
 	uint32_t cp = 0;
 	size_t n = utf8_length(p, &cp), len = 0;
 
-	if (n > 0 && !is_harmful(cp)) {
+	if (n > 0 && !utf8_harmful(cp)) {
 		memcpy(out, p, n);
 		*text += n;
 		return n;
@@ -429,84 +398,6 @@ table_end(struct table *t)
 	return rows;
 }
 
-static void
-json_string(struct json *j, const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	uint32_t cp = 0;
-
-	(void)fputc('"', j->to);
-	while (*p != '\0') {
-		size_t n = utf8_length(p, &cp);
-
-		if (n == 0) {
-			/* no UTF-8: JSON has no place for such a byte */
-			(void)fputs("\\ufffd", j->to);
-			p++;
-			continue;
-		}
-		if (cp == '"' || cp == '\\')
-			(void)fprintf(j->to, "\\%c", (int)cp);
-		else if (is_harmful(cp) && cp <= 0xffff)
-			(void)fprintf(j->to, "\\u%04x", (unsigned)cp);
-		else
-			(void)fwrite(p, 1, n, j->to);
-		p += n;
-	}
-	(void)fputc('"', j->to);
-}
-
-static void
-json_key(struct json *j, const char *key)
-{
-	if (j->comma)
-		(void)fputc(',', j->to);
-	j->comma = true;
-	if (key == NULL)
-		return;
-	json_string(j, key);
-	(void)fputc(':', j->to);
-}
-
-void
-json_open(struct json *j, const char *key, char bracket)
-{
-	json_key(j, key);
-	(void)fputc(bracket, j->to);
-	j->comma = false;
-}
-
-void
-json_close(struct json *j, char bracket)
-{
-	(void)fputc(bracket, j->to);
-	j->comma = true;
-}
-
-void
-json_text(struct json *j, const char *key, const char *text)
-{
-	json_key(j, key);
-	if (text == NULL)
-		(void)fputs("null", j->to);
-	else
-		json_string(j, text);
-}
-
-void
-json_number(struct json *j, const char *key, int64_t n)
-{
-	json_key(j, key);
-	(void)fprintf(j->to, "%" PRId64, n);
-}
-
-void
-json_bool(struct json *j, const char *key, bool value)
-{
-	json_key(j, key);
-	(void)fputs(value ? "true" : "false", j->to);
-}
-
 void
 json_time(struct json *j, const char *key, int64_t at)
 {
@@ -514,13 +405,6 @@ json_time(struct json *j, const char *key, int64_t at)
 
 	json_text(j, key, at == 0 || at >= STORE_FOREVER ? NULL :
 	    time_iso(at, buf));
-}
-
-void
-json_line(struct json *j)
-{
-	(void)fputc('\n', j->to);
-	j->comma = false;
 }
 
 void

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "json.h"
+
 enum { TIME_TEXT_MAX = 64, OUT_TEXT_MAX = 2048, TABLE_COLUMNS_MAX = 12 };
 
 /* Copy text into buf, cut to size - 1 bytes: printable UTF-8 stays, control
@@ -44,19 +46,8 @@ void table_number(struct table *t, int64_t n);
 /* Prints what is left, and frees. Returns the number of rows. */
 int64_t table_end(struct table *t);
 
-/* JSON: json_open('{' or '['), members, json_close(). key NULL in arrays. */
-struct json {
-	FILE *to;
-	bool comma;
-};
-void json_open(struct json *j, const char *key, char bracket);
-void json_close(struct json *j, char bracket);
-void json_text(struct json *j, const char *key, const char *text);
-void json_number(struct json *j, const char *key, int64_t n);
-void json_bool(struct json *j, const char *key, bool value);
-/* ISO 8601; null for 0 and "for ever" */
+/* A member in ISO 8601; null for 0 and "for ever". */
 void json_time(struct json *j, const char *key, int64_t at);
-void json_line(struct json *j);		/* end of a top level value */
 
 /* RFC 4180, and no cell begins with what a spreadsheet takes for a formula */
 void csv_cell(const char *text, bool first);

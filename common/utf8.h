@@ -1,0 +1,16 @@
+/* utf8 - one character of text that somebody else wrote. Pure; any thread. */
+#ifndef POPGATE_UTF8_H
+#define POPGATE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Length in bytes of the well-formed UTF-8 character at p (RFC 3629), 0 when
+ * it is none; *cp is its code point. Reads no further than a NUL. */
+size_t utf8_length(const unsigned char *p, uint32_t *cp);
+
+/* What a terminal would act on, or that makes one name look like another. */
+bool utf8_harmful(uint32_t cp);
+
+#endif
