@@ -399,13 +399,29 @@ split_multilog(struct span s, struct prefix *prefix)
 	return false;
 }
 
+/* What programs write to /dev/log: with priority, mostly with a stamp, without
+ * a host; and plain "tag: message". */
 static bool
 split_bare(struct span s, struct prefix *prefix)
 {
+	struct span pri = s;
+
+	if (SPAN_TAKE(&pri, "<") && span_number(&pri, NULL) &&
+	    SPAN_TAKE(&pri, ">"))
+		s = pri;
+	if (SPAN_STARTS(s, "<"))
+		return false;
+	prefix->host = (struct span){ .p = s.p, .end = s.p };
+	if (take_stamp(&s, prefix)) {
+		prefix->form = PREFIX_SYSLOG;
+		if (prefix->stamp == STAMP_SLASH || !split_tag(&s, prefix))
+			return false;
+		set_message(prefix, s);
+		return true;
+	}
 	prefix->form = PREFIX_BARE;
 	prefix->stamp = STAMP_NONE;
-	prefix->time = (struct span){ .p = s.p, .end = s.p };
-	prefix->host = prefix->time;
+	prefix->time = prefix->host;
 	if (SPAN_STARTS(s, "imap-login: ") || SPAN_STARTS(s, "pop3-login: ")) {
 		prefix->program = span_of("dovecot", 7);
 		prefix->pid = -1;

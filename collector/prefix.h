@@ -75,8 +75,9 @@ struct prefix_clock {
 
 /* Split one line.
  *   line, len  without the newline; need not be NUL-terminated
- *   bare       also take "program[pid]: message" without a time stamp, which
- *              is safe only where a syslog daemon feeds us directly
+ *   bare       also take "program[pid]: message" with neither time stamp nor
+ *              host, or with a priority or a stamp only, which is safe only
+ *              where a syslog daemon or syslog(3) feeds us directly
  *   prefix     filled on PREFIX_OK; its spans point into line, into scratch,
  *              or at constants
  *   scratch    PREFIX_SCRATCH bytes for the unescaped text of a JSON line

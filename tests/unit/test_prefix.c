@@ -486,6 +486,51 @@ bare_line_has_no_time(void **state)
 	assert_false(prefix_time(&got, NOW, &clock, &at));
 }
 
+/* What is handed over by syslog(3) itself has no host. In a file, such a line
+ * has lost it, and with it the proof that the next word is the tag. */
+static void
+direct_line_needs_no_host(void **state)
+{
+	static const struct { const char *line, *msg; int form; } rows[] = {
+		{ "<22>dovecot[7]: m", "m", PREFIX_BARE },
+		{ "<22>Mar  3 08:01:11 dovecot[7]: m", "m", PREFIX_SYSLOG },
+		{ "Mar  3 08:01:11 dovecot[7]: m", "m", PREFIX_SYSLOG },
+		{ "<22>2026-03-03T08:01:11Z dovecot[7]: m", "m",
+		  PREFIX_SYSLOG },
+		{ "<22>Mar  3 08:01:11 mx dovecot[7]: m", "m",
+		  PREFIX_SYSLOG }
+	};
+	static const char *const refused_always[] = {
+		"<22> dovecot: m", "<>dovecot: m", "<22", "<22>",
+		"<22>Mar  3 08:01:11 ",
+		"<22><22>dovecot: m", "<22>Mar  3 08:01:11 dovecot m"
+	};
+	struct prefix got;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *line = rows[i].line;
+
+		assert_int_equal(prefix_split(line, strlen(line), true, &got,
+		    scratch), PREFIX_OK);
+		assert_int_equal(got.form, rows[i].form);
+		assert_span(got.program, "dovecot");
+		assert_int_equal(got.pid, 7);
+		assert_span(got.msg, rows[i].msg);
+		if (i < 4)
+			assert_int_equal(prefix_split(line, strlen(line),
+			    false, &got, scratch), PREFIX_UNKNOWN);
+	}
+	for (size_t i = 0; i < sizeof(refused_always) /
+	    sizeof(refused_always[0]); i++) {
+		const char *line = refused_always[i];
+
+		if (prefix_split(line, strlen(line), true, &got, scratch) !=
+		    PREFIX_UNKNOWN)
+			fail_msg("%s: taken", line);
+	}
+}
+
 static void
 too_long_a_line_is_unknown(void **state)
 {
@@ -517,6 +562,7 @@ main(void)
 		cmocka_unit_test(year_is_chosen),
 		cmocka_unit_test(clock_changes_cost_an_hour_at_most),
 		cmocka_unit_test(bare_line_has_no_time),
+		cmocka_unit_test(direct_line_needs_no_host),
 		cmocka_unit_test(too_long_a_line_is_unknown),
 	};
 	int failed;
