@@ -87,6 +87,11 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 		    "or journal\n", opt->ident, target);
 		return EX_USAGE;
 	}
+	if (opt->detach && !opt->test && log_to == LOG_TO_STDERR) {
+		(void)fprintf(stderr, "%s: -d: a daemon has no stderr: use -l "
+		    "syslog or -l journal\n", opt->ident);
+		return EX_USAGE;
+	}
 	/* Descriptors 0-2 must be open, or a socket becomes "stderr". */
 	int fd;
 
