@@ -286,7 +286,7 @@ feed_read(struct feed *f)
 		note(c, LOG_NOTICE, "%s: read again", f->cfg.name);
 	f->complaint.active = false;
 	/* as of before the read: what came since may be unread */
-	if (f->state != SOURCE_MORE)
+	if (f->state != SOURCE_MORE && f->state != SOURCE_MISSING)
 		f->read_at = c->now;
 }
 
@@ -503,10 +503,8 @@ collect_start(struct collect *c, struct err *err)
 	for (size_t i = 0; i < c->n_feeds; i++)
 		if (c->feed[i]->source == NULL)
 			feed_try_open(c->feed[i]);
-	if (c->store_complaint.active)
-		note(c, LOG_NOTICE, "%s: open now", c->cfg->logins.database);
-	c->store_complaint.active = false;
-	c->retry_ms = 0;
+	/* after a failure, retry_ms and the complaint stay: only a transaction
+	 * that succeeds shows that it works, and opening needs no disk space */
 	return 0;
 fail:
 	c->retry_ms = clock_monotonic_ms() + RETRY_MS;

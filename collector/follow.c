@@ -607,10 +607,10 @@ read_prev(struct follow *f, size_t *budget, line_fn *fn, void *arg)
 }
 
 static void
-note_missing(struct follow *f)
+note_missing(struct follow *f, const char *words)
 {
 	if (!f->missing)
-		note(f, "%s: no such file: waiting for it", f->path);
+		note(f, "%s: no such file: %s", f->path, words);
 	f->missing = true;
 }
 
@@ -658,7 +658,7 @@ at_end(struct follow *f, struct err *err)
 		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
 		return -1;
 	} else {
-		note_missing(f);
+		note_missing(f, "waiting for a new one");
 	}
 	return advance(f, err);
 }
@@ -669,7 +669,8 @@ find_file(struct follow *f, struct err *err)
 	int ret = locate(f, err);
 
 	if (ret == 0)
-		note_missing(f);
+		note_missing(f, "until it is there, what it says is not "
+		    "known");
 	if (ret == 1)
 		f->missing = false;
 	return ret;
@@ -689,7 +690,7 @@ follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
 		int ret;
 
 		if (f->cur.fd == -1 && (ret = find_file(f, err)) != 1)
-			return ret == 0 ? FOLLOW_END : -1;
+			return ret == 0 ? FOLLOW_MISSING : -1;
 		if (read_prev(f, &budget, fn, arg) == LOGFILE_DATA)
 			return FOLLOW_MORE;
 		int state = f->unproven ? prove(f, err) : LOGFILE_DATA;

@@ -28,7 +28,9 @@ enum { FOLLOW_LINGER_MS = 5 * 60 * 1000 };
 
 enum follow_state {
 	FOLLOW_END,		/* all there is has been read */
-	FOLLOW_MORE		/* stopped early: call again */
+	FOLLOW_MORE,		/* stopped early: call again */
+	FOLLOW_MISSING		/* there is no such file, nor the one that was
+				 * read last: what it says is not known */
 };
 
 struct follow_options {
@@ -53,7 +55,9 @@ int follow_fd(const struct follow *f);
 
 /* Look, and give every new whole line to fn, until it returns false (the line
  * counts as read) or about budget bytes are read.
- * Returns an enum follow_state, or -1 with err (the log can't be read). */
+ * A log that was rotated away and is not begun anew is at its end: the next
+ * line makes it. Returns an enum follow_state, or -1 with err (the log can't
+ * be read). */
 int follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
     struct err *err);
 

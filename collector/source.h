@@ -17,7 +17,8 @@ struct source;
 enum source_state {
 	SOURCE_END,	/* all there is now has been read */
 	SOURCE_MORE,	/* stopped early: read again without waiting */
-	SOURCE_CLOSED	/* there will never be more (standard input) */
+	SOURCE_CLOSED,	/* there will never be more (standard input) */
+	SOURCE_MISSING	/* not there: what it says is not known */
 };
 
 struct source_options {

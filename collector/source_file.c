@@ -40,8 +40,16 @@ file_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
 	int state = follow_read(impl, budget, fn, arg, err);
 
-	return state == -1 ? -1 : state == FOLLOW_MORE ? SOURCE_MORE :
-	    SOURCE_END;
+	switch (state) {
+	case FOLLOW_END:
+		return SOURCE_END;
+	case FOLLOW_MORE:
+		return SOURCE_MORE;
+	case FOLLOW_MISSING:
+		return SOURCE_MISSING;
+	default:
+		return -1;
+	}
 }
 
 static void

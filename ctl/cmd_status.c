@@ -1,4 +1,5 @@
 /* status, health - is everything alive? For people, and for monitoring. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,16 @@ add_probe(struct status *s, const char *what, const char *listen,
 	    text);
 }
 
+/* A log file of that name, but no file? It may only be rotated. */
+static bool
+is_missing(const char *source)
+{
+	struct stat st;
+
+	return strncmp(source, "file:", 5) == 0 &&
+	    stat(source + 5, &st) == -1 && errno == ENOENT;
+}
+
 static bool
 take_source(void *arg, const struct store_source *src)
 {
@@ -74,8 +85,10 @@ take_source(void *arg, const struct store_source *src)
 		s->lag_s = lag;
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
 	(void)snprintf(text, sizeof(text), "read to its end %s, newest line "
-	    "%s", time_relative(src->read_at, now, read), src->line_at == 0 ?
-	    "none yet" : time_relative(src->line_at, now, line));
+	    "%s%s", src->read_at == 0 ? "never" :
+	    time_relative(src->read_at, now, read), src->line_at == 0 ?
+	    "none yet" : time_relative(src->line_at, now, line),
+	    is_missing(src->name) ? "; there is no such file" : "");
 	add(s, grace > 0 && lag > grace ? LEVEL_CRITICAL : LEVEL_OK, what,
 	    text);
 	return true;

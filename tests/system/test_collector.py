@@ -131,7 +131,8 @@ def test_version_and_help():
                         r'libconfig [\d.]+, PCRE2 [^)]+\)\n', done.stdout)
     done = run('--help')
     assert done.returncode == 0 and '-t' in done.stdout
-    for args in (('-x',), ('file',), ('-l', 'paper')):
+    for args in (('-x',), ('file',), ('-l', 'paper'),
+                 ('-d', '-l', 'stderr')):
         assert run(*args).returncode == os.EX_USAGE
 
 
@@ -323,7 +324,8 @@ def test_two_line_server_over_a_kill(site):
 # --- heartbeat and batching ---
 
 def test_heartbeat(site):
-    site.start()                    # the log is not even there
+    site.write('')
+    site.start()
     for _ in range(5):
         time.sleep(0.8)
         assert time.time() - site.source()['read_at'] < 3
@@ -340,7 +342,53 @@ def test_heartbeat_stops_when_unreadable(site):
     assert site.source()['read_at'] == 0
     assert site.said().count('no regular file') == 1
     site.log.rmdir()
+    site.write('')
     until(lambda: site.source()['read_at'] > 0)
+
+
+def ctl(site, *args):
+    return subprocess.run([COLLECTOR.with_name('popgatectl'), '-c', site.conf,
+                           *args], text=True, capture_output=True)
+
+
+def asked(site, ip='192.0.2.77'):
+    """What a stranger would be told."""
+    return ctl(site, 'check', '--client', ip, '--to', 'x@example.net').stdout
+
+
+def test_log_that_does_not_exist(site):
+    """Nothing is known then, so nobody gets a lasting no."""
+    site.configure(grace='2s')
+    daemon = site.start()
+    until(lambda: 'no such file' in site.said())
+    time.sleep(2.5)
+    assert site.source()['read_at'] == 0
+    assert site.said().count('no such file') == 1
+    assert 'collector-behind' in asked(site)
+    assert 'there is no such file' in ctl(site, 'status').stdout
+    # it comes
+    site.write(login('192.0.2.1'))
+    until(lambda: site.source()['read_at'] > 0)
+    assert 'no-login' in asked(site)
+    assert 'no such file' not in ctl(site, 'status').stdout
+    # rotated, and the syslog daemon makes the new one with the next line
+    site.log.rename(site.path / 'mail.log.1')
+    time.sleep(3)
+    assert time.time() - site.source()['read_at'] < 3
+    assert 'no-login' in asked(site)
+    site.stop(daemon)
+    daemon = site.start()
+    time.sleep(3)
+    assert time.time() - site.source()['read_at'] < 3
+    # gone altogether
+    site.stop(daemon)
+    (site.path / 'mail.log.1').unlink()
+    site.start()
+    time.sleep(3.5)
+    assert 'collector-behind' in asked(site)
+    site.write(login('192.0.2.2'))
+    until(lambda: '192.0.2.2' in site.clients())
+    until(lambda: 'no-login' in asked(site))
 
 
 def test_backlog_is_not_current(site):
@@ -508,6 +556,10 @@ exec sleep 600
         for i in range(600):
             site.write(login(f'10.0.{i // 250}.{i % 250}'))
         until(lambda: 'full' in site.said(), site.said)
+        # opening works: that must not pass for a recovery each second
+        time.sleep(3.5)
+        assert len(re.findall('full.*trying again', site.said())) == 1
+        assert 'works again' not in site.said()
         subprocess.run([*enter, 'rm', f'{site.path}/small/fill'], check=True)
 
         def events():
@@ -720,6 +772,12 @@ def test_socket(site):
             s.send(b'<22>' + login(f'192.0.2.{i}').encode())
     until(lambda: len(site.clients()) >= 99)
     assert '6.6.6.6' not in site.clients()
+    # as syslog(3) of glibc and of musl writes to /dev/log: no host
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.connect(str(path))
+        s.send(b'<22>' + login('192.0.2.101', head=f'{stamp()} ').encode())
+        s.send(b'<22>' + login('192.0.2.102', head='').encode())
+    until(lambda: {'192.0.2.101', '192.0.2.102'} <= site.clients())
     # a second one must not steal the path; a dead one's path is taken over
     other = Site(site.path / 'other') if (site.path / 'other').mkdir() else \
         Site(site.path / 'other')
