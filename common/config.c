@@ -12,31 +12,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "config_key.h"
 #include "err.h"
 #include "listen.h"
 #include "reply.h"
-
-enum kind {
-	K_PATH,		/* absolute path */
-	K_TEXT,		/* any text, see check */
-	K_SECONDS,	/* duration */
-	K_INT,
-	K_MODE,		/* "0660" */
-	K_CHOICE,	/* one of two words: false, true */
-	K_STRINGS,	/* array or list of strings */
-	K_NETWORKS	/* the same, of addresses and networks */
-};
-
-struct key {
-	const char *path;
-	enum kind kind;
-	size_t offset;		/* in struct config */
-	const char *def;	/* as written; lists: separated by spaces */
-	const char *choice[2];
-	int64_t min, max;
-	/* Returns NULL when value is good, else what was expected. */
-	const char *(*check)(const char *value);
-};
 
 static const char *
 check_listen(const char *value)
@@ -76,6 +55,8 @@ check_allow(const char *value)
 	return strcmp(value, "allow") == 0 ? NULL :
 	    "\"allow\" (\"reject\" is not in this version)";
 }
+
+static const struct key_groups source_groups, custom_groups;
 
 #define AT(member) offsetof(struct config, member)
 
@@ -167,9 +148,20 @@ static const struct key keys[] = {
 	  .offset = AT(collector.user), .def = "", .check = check_user },
 	{ .path = "collector.servers", .kind = K_STRINGS,
 	  .offset = AT(collector.servers), .def = "" },
+	{ .path = "collector.sources", .kind = K_GROUPS,
+	  .offset = AT(collector.sources), .groups = &source_groups },
+	{ .path = "collector.custom", .kind = K_GROUPS,
+	  .offset = AT(collector.custom), .groups = &custom_groups },
 };
 
 enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
+
+const struct key *
+config_keys(size_t *n_r)
+{
+	*n_r = KEYS;
+	return keys;
+}
 
 /* What mailer names can't mean "delivered here" (FACTS: they carry mail
  * away), so nobody can open the relay by listing them. */
@@ -379,6 +371,34 @@ mode_parse(const char *text, mode_t *mode)
 	return true;
 }
 
+/* The array and count of a key of groups. */
+static size_t *
+groups_count(struct config *cfg, const struct key *key)
+{
+	return (size_t *)(void *)((char *)cfg + key->groups->count);
+}
+
+static int
+set_groups(struct config *cfg, const struct key *key,
+    const config_setting_t *s, void **member, struct err *err)
+{
+	if (s != NULL && !config_setting_is_list(s))
+		return key_error(cfg, s, key->path,
+		    "a list of groups: ( { ... }, { ... } )", err);
+	int n = s == NULL ? 0 : config_setting_length(s);
+
+	*member = calloc((size_t)n + 1, key->groups->size);
+	if (*member == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (int i = 0; i < n; i++)
+		if (key->groups->set(cfg, config_setting_get_elem(s,
+		    (unsigned)i), err) == -1)
+			return -1;
+	return 0;
+}
+
 static int
 set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
     struct err *err)
@@ -393,8 +413,10 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 	/* only texts are checked without being kept; and a default, which
 	 * has no setting, is always a text */
 	assert(member != NULL || key->kind == K_TEXT);
-	assert(s != NULL || text != NULL);
+	assert(s != NULL || text != NULL || key->kind == K_GROUPS);
 	switch (key->kind) {
+	case K_GROUPS:
+		return set_groups(cfg, key, s, member, err);
 	case K_STRINGS:
 		return strings_of(cfg, key, s, member, err);
 	case K_NETWORKS:
@@ -540,40 +562,62 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	return 0;
 }
 
-static int
-set_groups(struct config *cfg, const config_t *file, struct err *err)
+static size_t
+source_members(const void *one, struct config_member *v)
 {
-	config_setting_t *sources = config_lookup(file, "collector.sources");
-	config_setting_t *custom = config_lookup(file, "collector.custom");
+	static const char *const names[] = {
+		[SOURCE_FILE] = "file", [SOURCE_JOURNAL] = "journal",
+		[SOURCE_STDIN] = "stdin", [SOURCE_SOCKET] = "socket"
+	};
+	const struct config_source *src = one;
 
-	if ((sources != NULL && !config_setting_is_list(sources)) ||
-	    (custom != NULL && !config_setting_is_list(custom)))
-		return key_error(cfg, sources != NULL &&
-		    !config_setting_is_list(sources) ? sources : custom,
-		    sources != NULL && !config_setting_is_list(sources) ?
-		    "collector.sources" : "collector.custom",
-		    "a list of groups: ( { ... }, { ... } )", err);
-	int n_sources = sources == NULL ? 0 : config_setting_length(sources);
-	int n_custom = custom == NULL ? 0 : config_setting_length(custom);
-
-	cfg->collector.sources = calloc((size_t)n_sources + 1,
-	    sizeof(struct config_source));
-	cfg->collector.custom = calloc((size_t)n_custom + 1,
-	    sizeof(struct config_custom));
-	if (cfg->collector.sources == NULL || cfg->collector.custom == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
-	}
-	for (int i = 0; i < n_sources; i++)
-		if (set_source(cfg, config_setting_get_elem(sources,
-		    (unsigned)i), err) == -1)
-			return -1;
-	for (int i = 0; i < n_custom; i++)
-		if (set_custom(cfg, config_setting_get_elem(custom,
-		    (unsigned)i), err) == -1)
-			return -1;
-	return 0;
+	v[0].name = names[src->kind];
+	v[0].form = src->kind == SOURCE_STDIN ? CONFIG_BOOL : CONFIG_TEXT;
+	v[0].text = src->kind == SOURCE_STDIN ? "true" : src->where;
+	return 1;
 }
+
+static void
+source_release(void *one)
+{
+	struct config_source *src = one;
+
+	free(src->name);
+	free(src->where);
+}
+
+static size_t
+custom_members(const void *one, struct config_member *v)
+{
+	const struct config_custom *rule = one;
+
+	v[0] = (struct config_member){ .name = "program",
+		.form = CONFIG_TEXT, .text = rule->program };
+	v[1] = (struct config_member){ .name = "pattern",
+		.form = CONFIG_TEXT, .text = rule->pattern };
+	return 2;
+}
+
+static void
+custom_release(void *one)
+{
+	struct config_custom *rule = one;
+
+	free(rule->program);
+	free(rule->pattern);
+}
+
+static const struct key_groups source_groups = {
+	.count = AT(collector.n_sources), .size = sizeof(struct config_source),
+	.set = set_source, .members = source_members,
+	.release = source_release
+};
+
+static const struct key_groups custom_groups = {
+	.count = AT(collector.n_custom), .size = sizeof(struct config_custom),
+	.set = set_custom, .members = custom_members,
+	.release = custom_release
+};
 
 static bool
 key_known(const char *path)
@@ -581,8 +625,7 @@ key_known(const char *path)
 	for (size_t i = 0; i < KEYS; i++)
 		if (strcmp(keys[i].path, path) == 0)
 			return true;
-	return strcmp(path, "collector.sources") == 0 ||
-	    strcmp(path, "collector.custom") == 0;
+	return false;
 }
 
 static bool
@@ -653,6 +696,23 @@ check_local_mailers(const struct config *cfg, const config_t *file,
 	return 0;
 }
 
+/* Where a setting is written; s is NULL for a default. */
+static int
+set_origin(const struct config *cfg, const config_setting_t *s,
+    struct config_origin *origin, struct err *err)
+{
+	if (s == NULL)
+		return 0;
+	const char *file = config_setting_source_file(s);
+
+	origin->line = config_setting_source_line(s);
+	origin->file = strdup(file == NULL ? cfg->path : file);
+	if (origin->file != NULL)
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
 int
 config_load(const char *path, struct config **cfg_r, struct err *err)
 {
@@ -685,12 +745,19 @@ config_load(const char *path, struct config **cfg_r, struct err *err)
 	}
 	if (refuse_unknown(cfg, &file, err) == -1)
 		goto out;
-	for (size_t i = 0; i < KEYS; i++)
-		if (set_key(cfg, &keys[i], config_lookup(&file, keys[i].path),
-		    err) == -1)
+	cfg->origin = calloc(KEYS, sizeof(*cfg->origin));
+	if (cfg->origin == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto out;
+	}
+	for (size_t i = 0; i < KEYS; i++) {
+		const config_setting_t *s = config_lookup(&file, keys[i].path);
+
+		if (set_key(cfg, &keys[i], s, err) == -1 ||
+		    set_origin(cfg, s, &cfg->origin[i], err) == -1)
 			goto out;
-	if (set_groups(cfg, &file, err) == -1 ||
-	    check_local_mailers(cfg, &file, err) == -1)
+	}
+	if (check_local_mailers(cfg, &file, err) == -1)
 		goto out;
 	*cfg_r = cfg;
 	cfg = NULL;
@@ -699,6 +766,14 @@ out:
 	config_destroy(&file);
 	config_free(cfg);
 	return ret;
+}
+
+static void
+free_groups(struct config *cfg, const struct key *key, char *array)
+{
+	for (size_t i = 0; i < *groups_count(cfg, key); i++)
+		key->groups->release(array + i * key->groups->size);
+	free(array);
 }
 
 void
@@ -722,6 +797,9 @@ config_free(struct config *cfg)
 		case K_NETWORKS:
 			network_set_release(member);
 			break;
+		case K_GROUPS:
+			free_groups(cfg, &keys[i], *(char **)member);
+			break;
 		case K_SECONDS:
 		case K_INT:
 		case K_MODE:
@@ -729,16 +807,9 @@ config_free(struct config *cfg)
 			break;
 		}
 	}
-	for (size_t i = 0; i < cfg->collector.n_sources; i++) {
-		free(cfg->collector.sources[i].name);
-		free(cfg->collector.sources[i].where);
-	}
-	for (size_t i = 0; i < cfg->collector.n_custom; i++) {
-		free(cfg->collector.custom[i].program);
-		free(cfg->collector.custom[i].pattern);
-	}
-	free(cfg->collector.sources);
-	free(cfg->collector.custom);
+	for (size_t i = 0; i < KEYS && cfg->origin != NULL; i++)
+		free(cfg->origin[i].file);
+	free(cfg->origin);
 	free(cfg->path);
 	free(cfg);
 }

@@ -36,9 +36,15 @@ struct config_custom {
 	unsigned line;	/* in the configuration file, for errors */
 };
 
+struct config_origin {
+	char *file;		/* NULL: the default */
+	unsigned line;
+};
+
 /* A whole configuration: all memory is owned by it. */
 struct config {
 	char *path;
+	struct config_origin *origin;	/* by place in the table of keys */
 	struct {
 		char *database;
 		int64_t window_s;	/* how long a login counts */
@@ -98,6 +104,38 @@ struct config {
  * Relative paths inside the file are refused. */
 int config_load(const char *path, struct config **cfg_r, struct err *err);
 void config_free(struct config *cfg);	/* NULL-safe */
+
+/* --- what is in force, and where it was said --- */
+
+enum config_form { CONFIG_TEXT, CONFIG_NUMBER, CONFIG_BOOL, CONFIG_LIST,
+	CONFIG_GROUPS };
+
+enum { CONFIG_GROUP_MAX = 16 };
+
+/* A value, or one of a list's. */
+struct config_member {
+	size_t group;		/* CONFIG_GROUPS: which one, from 0 */
+	const char *name;	/* CONFIG_GROUPS: "file"; else NULL */
+	enum config_form form;	/* text, number or bool */
+	const char *text;	/* "30m", "128", "true" */
+};
+
+struct config_value {
+	const char *key;	/* "relay.mode" */
+	enum config_form form;
+	const struct config_member *v;
+	size_t n;		/* of texts, numbers and bools: 1 */
+	const char *file;	/* where it is set; NULL: the default */
+	unsigned line;
+};
+
+/* Call fn for every key, those of a section behind each other, until it
+ * returns false. Written as a file that config_load() reads, the values make
+ * the same configuration. All is the callback's only until it returns.
+ * 0, or -1 with ERR_NOMEM. */
+int config_each(const struct config *cfg,
+    bool (*fn)(void *arg, const struct config_value *value), void *arg,
+    struct err *err);
 
 /* "90s", "30m", "2h", "14d", "1w" or plain seconds into seconds.
  * Returns false when text is none of these or above 100 years. */

@@ -78,10 +78,16 @@ json_number(struct json *j, const char *key, int64_t n)
 }
 
 void
-json_bool(struct json *j, const char *key, bool value)
+json_raw(struct json *j, const char *key, const char *text)
 {
 	json_key(j, key);
-	(void)fputs(value ? "true" : "false", j->to);
+	(void)fputs(text, j->to);
+}
+
+void
+json_bool(struct json *j, const char *key, bool value)
+{
+	json_raw(j, key, value ? "true" : "false");
 }
 
 void

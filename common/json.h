@@ -18,6 +18,8 @@ void json_close(struct json *j, char bracket);
 void json_text(struct json *j, const char *key, const char *text);
 void json_number(struct json *j, const char *key, int64_t n);
 void json_bool(struct json *j, const char *key, bool value);
+/* text that is JSON already: a number, true, null */
+void json_raw(struct json *j, const char *key, const char *text);
 void json_line(struct json *j); /* end of a top level value */
 
 /* Look a member of the object text up by its plain key, at the outermost

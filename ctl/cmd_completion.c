@@ -44,7 +44,7 @@ print_bash(void)
 	(void)puts("\tesac\n"
 	    "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	    "\tcase $cmd in\n"
-	    "\treplay|import|check-config)\n"
+	    "\treplay|import|check-config|dump-config)\n"
 	    "\t\t[[ $cur == -* ]] || COMPREPLY+=($(compgen -f -- "
 	    "\"$cur\")) ;;\n"
 	    "\tesac\n"

@@ -17,8 +17,8 @@ const struct command *const commands[] = {
 	&cmd_stats, &cmd_top, &cmd_spam, &cmd_dependents,
 	&cmd_import, &cmd_export,
 	&cmd_status, &cmd_health, &cmd_sql, &cmd_replay,
-	&cmd_check_config, &cmd_doctor, &cmd_wiring, &cmd_reload,
-	&cmd_completion, &cmd_help,
+	&cmd_check_config, &cmd_dump_config, &cmd_doctor, &cmd_wiring,
+	&cmd_reload, &cmd_completion, &cmd_help,
 	NULL
 };
 
