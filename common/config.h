@@ -76,6 +76,8 @@ struct config {
 		bool never_authorize_own;	/* "own" is in the list */
 		struct network_set proxy_networks;
 		int64_t ipv6_prefix;
+		int64_t shared_address_users;	/* more: shared; 0: none is */
+		bool shared_refused;	/* a shared address may not relay */
 		int64_t collector_grace_s;	/* 0: not asked */
 	} relay;
 	struct {
@@ -84,6 +86,7 @@ struct config {
 		char *login_expired;
 		char *denied;
 		char *no_client_identity;
+		char *shared_address;
 		char *sender_mismatch;
 		char *rate_limited;
 		char *unavailable;

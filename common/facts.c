@@ -50,8 +50,16 @@ facts_ask(const struct config *cfg, const struct domain_set *domains,
 	    .within_limits = true};
 }
 
+bool
+facts_shared(const struct config *cfg, int64_t users)
+{
+	return cfg->relay.shared_address_users > 0 &&
+	       users > cfg->relay.shared_address_users;
+}
+
 void
-facts_found(const struct store_lookup *found, struct policy_facts *facts)
+facts_found(const struct config *cfg, const struct store_lookup *found,
+    struct policy_facts *facts)
 {
 	facts->store = POLICY_STORE_ANSWERED;
 	/* a denied user's login is worth nothing, but what else the session
@@ -59,6 +67,9 @@ facts_found(const struct store_lookup *found, struct policy_facts *facts)
 	facts->denied =
 	    found->denied || (found->login_denied && !facts->authenticated &&
 				 !facts->certificate && !facts->trusted);
+	/* an admin's entry is for the address, whoever sits behind it */
+	facts->shared = cfg->relay.shared_refused && found->active &&
+			!found->manual && facts_shared(cfg, found->sharing);
 	facts->login_active = found->active;
 	facts->login_seen = found->expires_at != 0;
 	facts->login_at = found->last_at;

@@ -42,7 +42,12 @@ bool facts_authenticated(const struct facts_question *q);
 const char *facts_denied_user(const struct facts_question *q);
 
 /* Add what the login table said; facts->store becomes ANSWERED. */
-void facts_found(const struct store_lookup *found, struct policy_facts *facts);
+void facts_found(const struct config *cfg, const struct store_lookup *found,
+    struct policy_facts *facts);
+
+/* Do so many users share an address that its login is one of anybody's?
+ *   users  whose logins from there count now (store_lookup.sharing) */
+bool facts_shared(const struct config *cfg, int64_t users);
 
 /* How the collector stands at now, when every source was last read to its
  * end at read_at (store_sources_read_at()). */

@@ -28,6 +28,8 @@ policy_decide(const struct policy_facts *f)
 		MATCH(5, VERDICT_ACCEPT, REASON_TRUSTED_NETWORK);
 	if (!f->identified)
 		MATCH(6, VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY);
+	if (f->store == POLICY_STORE_ANSWERED && f->shared)
+		MATCH(6, VERDICT_REJECT, REASON_SHARED_ADDRESS);
 	if (f->store != POLICY_STORE_ANSWERED)
 		MATCH(7, VERDICT_TEMPFAIL, REASON_STORE_UNAVAILABLE);
 	if (f->login_active && f->sender == POLICY_SENDER_FOREIGN)
@@ -71,6 +73,7 @@ reason_name(enum reason reason)
 		[REASON_CERTIFICATE] = "certificate",
 		[REASON_TRUSTED_NETWORK] = "trusted-network",
 		[REASON_NO_CLIENT_IDENTITY] = "no-client-identity",
+		[REASON_SHARED_ADDRESS] = "shared-address",
 		[REASON_STORE_UNAVAILABLE] = "store-unavailable",
 		[REASON_SENDER_MISMATCH] = "sender-mismatch",
 		[REASON_SENDER_UNKNOWN] = "sender-unknown",

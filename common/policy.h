@@ -35,6 +35,8 @@ struct policy_facts {
 	bool certificate;		/* 4: proved, and on our list */
 	bool trusted;			/* 5 */
 	bool identified;		/* 6: an address that may have logins */
+	bool shared;			/* 6: by too many users, and that is
+					 * refused; with ..._ANSWERED */
 	enum policy_store store;	/* 7 */
 	enum policy_sender sender;	/* 8 */
 	bool within_limits;		/* 9 */

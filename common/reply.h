@@ -23,6 +23,9 @@ enum { REPLY_TEXT_MAX = 512 };
 #define REPLY_NO_CLIENT_IDENTITY \
 	"Relaying denied: a login from {client} opens nothing, use SMTP " \
 	"AUTH on port 587"
+#define REPLY_SHARED_ADDRESS \
+	"Relaying denied for {client}: too many users log in from there, use " \
+	"SMTP AUTH on port 587"
 #define REPLY_DENIED \
 	"Relaying denied for {client}: blocked by the postmaster of this server"
 #define REPLY_SENDER_MISMATCH \

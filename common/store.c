@@ -20,7 +20,7 @@ enum query {
 	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
 	Q_SOURCES, Q_MATCH,
 	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
-	Q_LOGINS, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
+	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
 
 /* Logins of the client (?1, and ?2 the lease it is in) and of the networks
@@ -30,9 +30,9 @@ enum query {
 #define LOGIN_OF \
 	"SELECT 0, client, user, last_at, expires_at, EXISTS (SELECT 1 " \
 	"FROM deny AS d WHERE d.subject = user AND d.kind = 'user' " \
-	"AND d.expires_at > ?4) FROM login "
+	"AND d.expires_at > ?4), server = 'popgatectl' FROM login "
 #define DENY_OF \
-	"SELECT 1, subject, kind, 0, expires_at, 1 FROM deny "
+	"SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
 #define LOOKUP(clients) \
 	LOGIN_OF "WHERE client " clients " " \
 	"UNION ALL " LOGIN_OF "INDEXED BY login_network " \
@@ -137,6 +137,9 @@ static const char *const query_sql[QUERIES] = {
 	    "last_at = max(last_at, excluded.last_at), "
 	    "expires_at = max(expires_at, excluded.expires_at), "
 	    "count = count + excluded.count",
+	[Q_SHARING] =
+	    "SELECT count(*) FROM login WHERE client = ?1 "
+	    "AND expires_at > ?2 AND server <> 'popgatectl'",
 	[Q_COUNT_ADD] =
 	    "INSERT INTO source_count (source, server, reason, lines, "
 	    "since_login, first_at, last_at, sample) "
@@ -246,17 +249,24 @@ row_holds(const char *text, const char *own, const char *lease,
 	    (network_parse(text, &net) && network_contains(&net, client));
 }
 
+/* lease: how the collector writes the client. An address and a user have one
+ * row of it, so rows are users. */
 static void
-take_login(sqlite3_stmt *stmt, int64_t now, struct store_lookup *out)
+take_login(sqlite3_stmt *stmt, const char *lease, int64_t now,
+    struct store_lookup *out)
 {
 	int64_t last_at = sqlite3_column_int64(stmt, 3);
 	int64_t expires_at = sqlite3_column_int64(stmt, 4);
 	bool active = expires_at > now;
+	bool manual = sqlite3_column_int(stmt, 6) != 0;
 
+	out->sharing += active && !manual &&
+	    strcmp(db_text(stmt, 1), lease) == 0;
 	if (active && sqlite3_column_int(stmt, 5) != 0) {
 		out->login_denied = true;
 		return;
 	}
+	out->manual |= active && manual;
 	if (active && out->users < 2)
 		out->users++;
 	if (out->active && !active)
@@ -283,8 +293,8 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
 	int rc;
 
-	out->active = out->denied = out->login_denied = false;
-	out->users = 0;
+	out->active = out->manual = out->denied = out->login_denied = false;
+	out->users = out->sharing = 0;
 	out->user[0] = '\0';
 	out->last_at = out->expires_at = 0;
 	if (stmt == NULL)
@@ -304,7 +314,7 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 
 		if (!deny) {
 			if (row_holds(db_text(stmt, 1), own, lease, client))
-				take_login(stmt, now, out);
+				take_login(stmt, lease, now, out);
 		} else if (sqlite3_column_int64(stmt, 4) > now) {
 			out->denied |= strcmp(db_text(stmt, 2), "user") == 0 ||
 			    row_holds(db_text(stmt, 1), own, own, client);
@@ -315,6 +325,26 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 	(void)sqlite3_reset(stmt);
 	out->login_denied &= !out->active;
 	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
+store_sharing(struct store *st, const char *client, int64_t now,
+    int64_t *users_r, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_SHARING, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	(void)sqlite3_bind_int64(stmt, 2, now);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		*users_r = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(st->db, "users of a client", err);
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_ROW ? 0 : -1;
 }
 
 int

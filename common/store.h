@@ -30,6 +30,9 @@ struct store_lookup {
 				 * the newest expired one */
 	int64_t last_at;	/* its newest login; 0: never seen */
 	int64_t expires_at;	/* the latest expiry found; 0: never seen */
+	unsigned sharing;	/* users whose logins from the client count,
+				 * denied ones too, admin's entries not */
+	bool manual;		/* an admin's entry is among the active rows */
 	bool denied;		/* the client or the user asked for is */
 	bool login_denied;	/* there are logins, of denied users only:
 				 * they don't count as active */
@@ -145,6 +148,11 @@ int store_each_event(struct store *st, const char *client, int limit,
 int store_each_source(struct store *st,
     bool (*fn)(void *arg, const struct store_source *src), void *arg,
     struct err *err);
+
+/* How many users share a client at now: store_lookup's sharing, for a client
+ * as it stands in the table. 0 or -1 with err. */
+int store_sharing(struct store *st, const char *client, int64_t now,
+    int64_t *users_r, struct err *err);
 
 /* The rows that store_lookup() goes by, expired ones too: the client's own,
  * its IPv6 lease's, and those of networks that hold it. */

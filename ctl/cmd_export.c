@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "entry.h"
 #include "err.h"
+#include "facts.h"
 #include "out.h"
 #include "vsmtprelay.h"
 
@@ -40,6 +41,9 @@ struct export {
 	struct ctl *ctl;
 	enum format format;
 	const char *value;
+	struct store *st;
+	char asked[NETWORK_TEXT_MAX];	/* of which client users is */
+	int64_t users;
 	struct bdb *db;
 	struct err err;
 	bool failed;
@@ -119,6 +123,25 @@ put_row(const struct store_row *row, enum format format)
 	(void)printf(",%" PRId64 "\r\n", row->count);
 }
 
+/* What popgate-milter refuses, another program must not let in. */
+static bool
+is_refused(struct export *x, const struct store_row *row)
+{
+	if (!x->ctl->cfg->relay.shared_refused ||
+	    strcmp(row->server, "popgatectl") == 0)
+		return false;
+	if (strcmp(x->asked, row->client) != 0) {
+		(void)snprintf(x->asked, sizeof(x->asked), "%s",
+		    row->client);
+		if (store_sharing(x->st, row->client, x->ctl->now, &x->users,
+		    &x->err) == -1) {
+			x->failed = true;
+			return true;
+		}
+	}
+	return facts_shared(x->ctl->cfg, x->users);
+}
+
 static bool
 take_row(void *arg, const struct store_row *row)
 {
@@ -127,6 +150,8 @@ take_row(void *arg, const struct store_row *row)
 	    x->ctl->cfg->logins.window_s);
 	bool network = strchr(row->client, '/') != NULL;
 
+	if (x->format != JSON && x->format != CSV && is_refused(x, row))
+		return !x->failed;
 	if (x->format == RELAYHOSTSUSERS || x->format == JSON ||
 	    x->format == CSV) {
 		if (x->format == RELAYHOSTSUSERS && *row->user == '\0')
@@ -162,6 +187,7 @@ walk(struct export *x)
 
 	if (rc != 0)
 		return rc;
+	x->st = st;
 	if (x->format == CSV)
 		(void)fputs("client,user,service,server,first_at,last_at,"
 		    "expires_at,count\r\n", stdout);

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "entry.h"
 #include "err.h"
+#include "facts.h"
 #include "out.h"
 #include "vsmtprelay.h"
 
@@ -37,8 +38,17 @@ static const char *const sort_names[] = {
 	"client", "user", "server", "since", "last", "expires", "count"
 };
 
+/* A row with what is to be said of its client. */
+struct listed {
+	struct store_row row;	/* the first member: sorted by it */
+	int64_t users;		/* who share it; 0 unless too many */
+};
+
 struct list {
 	const struct ctl *ctl;
+	struct store *st;
+	char client[NETWORK_TEXT_MAX];	/* of which users was asked */
+	int64_t users;
 	const char *user, *server;
 	bool by_network, expired_only, active_only, ticks;
 	struct network network;
@@ -47,7 +57,7 @@ struct list {
 	struct json *json;
 	/* rows kept for sorting */
 	enum sort sort;
-	struct store_row *kept;
+	struct listed *kept;
 	size_t n, size;
 	bool failed;
 	int64_t printed;
@@ -72,8 +82,40 @@ wanted(const struct list *l, const struct store_row *row)
 	    network_contains(&net, &l->network.base)));
 }
 
+/* How many users share the row's client, when it is flagged for that; else
+ * 0. Rows mostly come by client. */
+static int64_t
+sharing_of(struct list *l, const struct store_row *row)
+{
+	struct err err;
+
+	if (l->ctl->cfg->relay.shared_address_users == 0 || l->ticks ||
+	    row->expires_at <= l->ctl->now)
+		return 0;
+	if (strcmp(l->client, row->client) != 0) {
+		(void)snprintf(l->client, sizeof(l->client), "%s",
+		    row->client);
+		if (store_sharing(l->st, row->client, l->ctl->now, &l->users,
+		    &err) == -1)
+			l->users = 0;
+	}
+	return facts_shared(l->ctl->cfg, l->users) ? l->users : 0;
+}
+
 static void
-print_row(struct list *l, const struct store_row *row)
+print_note(struct list *l, int64_t users)
+{
+	char text[80] = "";
+
+	if (users > 0)
+		(void)snprintf(text, sizeof(text), "shared by %" PRId64
+		    " users%s", users, l->ctl->cfg->relay.shared_refused ?
+		    ": refused" : "");
+	table_cell(l->table, text);
+}
+
+static void
+print_row(struct list *l, const struct store_row *row, int64_t users)
 {
 	int64_t now = l->ctl->now;
 	char buf[TIME_TEXT_MAX];
@@ -97,6 +139,7 @@ print_row(struct list *l, const struct store_row *row)
 		    STORE_FOREVER);
 		json_bool(l->json, "active", row->expires_at > now);
 		json_number(l->json, "count", row->count);
+		json_bool(l->json, "shared", users > 0);
 		json_close(l->json, '}');
 		json_line(l->json);
 		return;
@@ -110,6 +153,7 @@ print_row(struct list *l, const struct store_row *row)
 	table_cell(l->table, row->expires_at >= STORE_FOREVER ? "for ever" :
 	    time_relative(row->expires_at, now, buf));
 	table_number(l->table, row->count);
+	print_note(l, users);
 }
 
 /* The strings of a row are gone after the callback. */
@@ -118,7 +162,7 @@ keep_row(struct list *l, const struct store_row *row)
 {
 	if (l->n == l->size) {
 		size_t size = l->size == 0 ? 1024 : l->size * 2;
-		struct store_row *v = reallocarray(l->kept, size, sizeof(*v));
+		struct listed *v = reallocarray(l->kept, size, sizeof(*v));
 
 		if (v == NULL)
 			return false;
@@ -131,7 +175,8 @@ keep_row(struct list *l, const struct store_row *row)
 
 	if (text == NULL)
 		return false;
-	struct store_row *r = &l->kept[l->n++];
+	l->kept[l->n].users = sharing_of(l, row);
+	struct store_row *r = &l->kept[l->n++].row;
 
 	*r = *row;
 	r->client = memcpy(text, row->client, a);
@@ -153,7 +198,7 @@ take_row(void *arg, const struct store_row *row)
 		l->failed = !keep_row(l, row);
 		return !l->failed;
 	}
-	print_row(l, row);
+	print_row(l, row, sharing_of(l, row));
 	return !ferror(stdout);
 }
 
@@ -219,15 +264,18 @@ print_sorted(struct list *l, bool reverse)
 	if (l->n > 0)
 		qsort_r(l->kept, l->n, sizeof(*l->kept), compare_rows,
 		    &l->sort);
-	for (size_t i = 0; i < l->n; i++)
-		print_row(l, &l->kept[reverse ? l->n - 1 - i : i]);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct listed *k = &l->kept[reverse ? l->n - 1 - i : i];
+
+		print_row(l, &k->row, k->users);
+	}
 }
 
 static void
 forget_kept(struct list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		free((char *)(uintptr_t)l->kept[i].client);
+		free((char *)(uintptr_t)l->kept[i].row.client);
 	free(l->kept);
 }
 
@@ -273,6 +321,7 @@ walk(struct ctl *ctl, struct list *l)
 
 	if (rc != 0)
 		return rc;
+	l->st = st;
 	int64_t active_at = l->active_only ? ctl->now : INT64_MIN;
 
 	/* one address is a look-up, whatever the size of the table */
@@ -299,7 +348,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 {
 	static const char *const heads[] = {
 		"CLIENT", "USER", "SERVICE", "SERVER", "SINCE", "LAST LOGIN",
-		"EXPIRES", "LOGINS"
+		"EXPIRES", "LOGINS", "NOTE"
 	};
 	struct json json = { .to = stdout };
 	struct list l = { .ctl = ctl };
@@ -309,7 +358,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return rc;
 	if (args->opt[OPT_JSON] != NULL)
 		l.json = &json;
-	l.table = table_new(heads, 8);
+	l.table = table_new(heads, 9);
 	rc = walk(ctl, &l);
 	if (rc == 0 && l.sort != NOT_SORTED)
 		print_sorted(&l, args->opt[OPT_REVERSE] != NULL);

@@ -44,6 +44,7 @@ struct logins {
 	char (*client)[NETWORK_TEXT_MAX];	/* distinct, for evidence */
 	size_t n;
 	int64_t users, active_users;	/* or clients, of a user */
+	int64_t sharing;	/* active users but an admin's entries */
 	bool clients;		/* show the client's column */
 };
 
@@ -89,6 +90,8 @@ take_login(void *arg, const struct store_row *row)
 
 	l->users++;
 	l->active_users += row->expires_at > now;
+	l->sharing += row->expires_at > now &&
+	    strcmp(row->server, "popgatectl") != 0;
 	if (!remember_client(l, row->client))
 		return false;
 	if (l->w->json != NULL) {
@@ -204,6 +207,16 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		    "relayed message is by one of %" PRId64 ",\n  only its "
 		    "sender and the server's log can say by which\n",
 		    l.active_users, l.active_users);
+	if (!l.clients && facts_shared(w->ctl->cfg, l.sharing) &&
+	    w->json == NULL)
+		(void)printf("  More than relay.shared_address_users (%"
+		    PRId64 ") share it: %s\n",
+		    w->ctl->cfg->relay.shared_address_users,
+		    w->ctl->cfg->relay.shared_refused ? "their logins open "
+		    "nothing." : "relay.shared_address could refuse it.");
+	if (!l.clients && w->json != NULL)
+		json_bool(w->json, "shared", facts_shared(w->ctl->cfg,
+		    l.sharing));
 	if (w->json != NULL)
 		json_open(w->json, "evidence", '[');
 	/* history outlives its row: after 'delete', and when pruned */

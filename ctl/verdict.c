@@ -19,7 +19,7 @@ ask_store(struct ctl *ctl, struct store *st,
 	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1)
 		return;
 	a->store_failed = false;
-	facts_found(&a->found, &a->facts);
+	facts_found(ctl->cfg, &a->found, &a->facts);
 	a->facts.collector = facts_collector(ctl->cfg, a->sources_read_at,
 	    ctl->now);
 }
@@ -92,6 +92,11 @@ say_identity(const struct ctl *ctl, const struct verdict_question *q,
 	else if (a->own)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "one of this "
 		    "machine's own addresses or its gateway");
+	if (a->facts.shared)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "shared: %u users "
+		    "log in from there, relay.shared_address_users is %"
+		    PRId64, a->found.sharing,
+		    ctl->cfg->relay.shared_address_users);
 	in_set(&ctl->cfg->relay.never_authorize, &q->q.client,
 	    "relay.never_authorize", words);
 	in_set(&ctl->cfg->relay.proxy_networks, &q->q.client,
@@ -102,7 +107,7 @@ static void
 say_login(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, char *words)
 {
-	char user[131], last[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+	char user[101], last[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
 
 	if (a->found.expires_at == 0) {
 		(void)snprintf(words, VERDICT_WORDS_MAX, "no login from there "
@@ -116,10 +121,11 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 		    a->found.user, user, sizeof(user));
 	time_both(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
-	(void)snprintf(words, VERDICT_WORDS_MAX, "%.130s, last login %s, "
-	    "%s %s", user, last, a->found.expires_at > q->at ? "counts until"
-	    : "expired", until);
-	(void)ctl;
+	(void)snprintf(words, VERDICT_WORDS_MAX, "%.100s, last login %s, "
+	    "%s %s%s", user, last, a->found.expires_at > q->at ?
+	    "counts until" : "expired", until,
+	    facts_shared(ctl->cfg, a->found.sharing) ?
+	    "; shared by too many users" : "");
 }
 
 static void

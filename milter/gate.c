@@ -251,7 +251,7 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 	say_store(ok, err.text);
 	if (!ok)
 		return;
-	facts_found(&found, facts);
+	facts_found(cfg, &found, facts);
 	/* several users behind one address: never a guess */
 	if (found.users < 2)
 		memcpy(answer->login_user, found.user, sizeof(found.user));

@@ -287,6 +287,66 @@ decisions(void **state)
 	    "WHERE class = 'local'"), 0);
 }
 
+/* Many users behind one address: refused by choice, for as long as there are
+ * so many; what else speaks for the session still does. */
+static void
+shared_address(void **state)
+{
+	static const char relay[] = "trusted_networks = "
+	    "[ \"198.51.100.0/24\" ]; shared_address_users = 3; "
+	    "shared_address = \"refuse\"";
+	static const char four[] = "INSERT INTO login SELECT '203.0.113.%d', "
+	    "value, 'imap', 'dovecot', unixepoch(), unixepoch(), "
+	    "unixepoch() + 100, 1 FROM json_each('[1,2,3,4]')";
+	char text[400];
+	struct mclient *mc;
+
+	(void)state;
+	for (int i = 1; i <= 4; i++) {
+		(void)snprintf(text, sizeof(text), four, i);
+		sql("logins.db", text);
+	}
+	/* flagged only, by default more than ten */
+	mc = mta("203.0.113.1");
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config(relay, "");
+	start_daemon();
+	mc = mta("203.0.113.1");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied for "
+	    "203.0.113.1: too many users");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	mclient_close(&mc);
+	/* three are not too many; an hour ago there were four */
+	sql("logins.db", "UPDATE login SET expires_at = unixepoch() - 1 WHERE "
+	    "client = '203.0.113.2' AND user = '4'");
+	mc = mta("203.0.113.2");
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	/* denied users are users */
+	sql("logins.db", "INSERT INTO deny VALUES ('2', 'user', unixepoch(), "
+	    "unixepoch() + 100, 'x')");
+	mc = mta("203.0.113.3");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+	/* an admin's word is for the address; so is a trusted network */
+	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.4', '', "
+	    "'manual', 'popgatectl', 1, 1, unixepoch() + 100, 1)");
+	mc = mta("203.0.113.4");
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	(void)usleep(300000);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE reason = 'shared-address' AND rule = 6 AND verdict = "
+	    "'reject' AND login_user IS NULL"), 2);
+}
+
 /* AUTH of one message says nothing of the next, even where the MTA sends no
  * AUTH macro at all for it; nor does one recipient's mailer. */
 static void
@@ -781,7 +841,7 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(decisions), TEST(no_leak), TEST(durable),
+		TEST(decisions), TEST(shared_address), TEST(no_leak), TEST(durable),
 		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),

@@ -403,6 +403,48 @@ def test_list_filters_and_sorting(box):
     assert clients("1") == ["192.0.2.9"]
 
 
+def test_shared_address(box):
+    """Many users behind an address: said wherever it is shown, refused by
+    choice, and then not exported to those who would let it in."""
+    rows = [("192.0.2.1", "user%d" % n, -60, 900) for n in range(4)]
+    rows += [("192.0.2.2", "user%d" % n, -60, 900) for n in range(3)]
+    rows += [("192.0.2.2", "old", -9000, -7200)]
+    box.fill_logins(rows)
+    ask = ("--client", "192.0.2.1", "--to", "x@far.test")
+
+    def notes():
+        return {r["client"]: r["shared"]
+                for r in jsons(box.out("list", "--json"))}
+    assert notes() == {"192.0.2.1": False, "192.0.2.2": False}
+    box.configure("shared_address_users = 3;")
+    assert notes() == {"192.0.2.1": True, "192.0.2.2": False}
+    assert notes() == {r["client"]: r["shared"] for r in jsons(
+        box.out("list", "--json", "--sort", "user", "--reverse"))}
+    assert box.out("list").count("shared by 4 users") == 4
+    assert "relaying" in box.out("check", *ask)
+    assert "shared by too many users" in box.out("check", *ask)
+    assert "share it" in box.out("why", "192.0.2.1")
+    assert "share it" not in box.out("why", "192.0.2.2")
+    assert "192.0.2.1\t" in box.out("export", "--format", "access")
+    box.configure('shared_address_users = 3; shared_address = "refuse";')
+    assert box.out("list").count("shared by 4 users: refused") == 4
+    out = box.out("check", *ask)
+    assert "(shared-address, row 6)" in out
+    assert "550 5.7.1 Relaying denied for 192.0.2.1: too many" in out
+    answer, = jsons(box.out("why", "--json", "192.0.2.1"))
+    assert answer["shared"] is True
+    assert "may not relay now" in box.out("why", "192.0.2.1")
+    for form in ("access", "cidr", "makemap", "relayhosts",
+                 "relayhostsusers"):
+        out = box.out("export", "--format", form)
+        assert "192.0.2.2" in out and "192.0.2.1" not in out, form
+    assert len(jsons(box.out("export", "--format", "json"))) == 7
+    # the admin's word
+    box.out("add", "192.0.2.1")
+    assert "recent-login" in box.out("check", *ask)
+    assert "192.0.2.1\t" in box.out("export", "--format", "access")
+
+
 def test_expire(box):
     box.fill_logins([("192.0.2.1", "a", -100, 1000),
                      ("192.0.2.2", "b", -9000, -7200),

@@ -27,6 +27,8 @@ defaults(void **state)
 	assert_int_equal(cfg->relay.never_authorize.n, 9);
 	assert_int_equal(cfg->relay.ipv6_prefix, 128);
 	assert_int_equal(cfg->relay.collector_grace_s, 120);
+	assert_int_equal(cfg->relay.shared_address_users, 10);
+	assert_false(cfg->relay.shared_refused);
 	assert_int_equal(cfg->collector.n_sources, 0);
 	config_free(cfg);
 	(void)unlink(path);
@@ -46,7 +48,8 @@ everything(void **state)
 	    "relay: { mode = \"monitor\"; local_domains = [ \"a.test\", "
 	    "\".b.test\" ]; local_mailers = ( \"local\", \"error\" ); "
 	    "trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ ]; "
-	    "ipv6_prefix = 64; sender_binding = \"off\"; null_sender = "
+	    "ipv6_prefix = 64; shared_address_users = 3; "
+	    "shared_address = \"refuse\"; sender_binding = \"off\"; null_sender = "
 	    "\"allow\"; collector_grace = \"0s\"; };\n"
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
@@ -66,6 +69,8 @@ everything(void **state)
 	assert_int_equal(cfg->relay.mode, RELAY_MONITOR);
 	assert_int_equal(cfg->relay.local_domains.n, 2);
 	assert_string_equal(cfg->relay.local_domains.v[1], ".b.test");
+	assert_int_equal(cfg->relay.shared_address_users, 3);
+	assert_true(cfg->relay.shared_refused);
 	assert_false(cfg->relay.never_authorize_own);
 	assert_int_equal(cfg->relay.never_authorize.n, 0);
 	assert_int_equal(cfg->relay.collector_grace_s, 0);
@@ -137,6 +142,10 @@ errors(void **state)
 		  "relay.local_domains", "strings" },
 		{ "relay: { local_mailers = [ \"local\", \"ESMTP\" ]; };",
 		  ":1:", "relay.local_mailers", "would open the relay" },
+		{ "relay: { shared_address_users = -1; };", ":1:",
+		  "relay.shared_address_users", "from 0 to" },
+		{ "relay: { shared_address = \"deny\"; };", ":1:",
+		  "relay.shared_address", "\"flag\" or \"refuse\"" },
 		{ "relay: { ipv6_prefix = 129; };", ":1:",
 		  "relay.ipv6_prefix", "from 32 to 128" },
 		{ "relay: { sender_binding = \"domain\"; };", ":1:",

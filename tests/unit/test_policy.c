@@ -7,13 +7,14 @@
 /* A letter a fact:
  *   l local recipient     d denied            a AUTH
  *   c certificate         t trusted           i identified
+ *   h shared by too many
  *   S store: ? unasked, y answered, n unavailable
  *   F sender: u unknown, x foreign, g good
  *   w within limits       A login active      s login seen
  *   C collector: c current, b behind, n never
  * Under it 1, 0, a letter of the enumeration, or - for any. The first line
  * that fits decides. */
-static const char letters[] = "ldactiSFwAsC";
+static const char letters[] = "ldactihSFwAsC";
 
 static const struct line {
 	const char *facts;
@@ -21,24 +22,25 @@ static const struct line {
 	enum verdict verdict;
 	const char *reason;
 } table[] = {
-	/*ldactiSFwAsC */
-	{ "1-----------", 1, VERDICT_ACCEPT, "local-recipient" },
-	{ "------?-----", 2, VERDICT_ASK_STORE, "store-unavailable" },
-	{ "-1----y-----", 2, VERDICT_REJECT, "denied" },
-	{ "--1---------", 3, VERDICT_ACCEPT, "authenticated" },
-	{ "---1--------", 4, VERDICT_ACCEPT, "certificate" },
-	{ "----1-------", 5, VERDICT_ACCEPT, "trusted-network" },
-	{ "-----0------", 6, VERDICT_REJECT, "no-client-identity" },
-	{ "------n-----", 7, VERDICT_TEMPFAIL, "store-unavailable" },
-	{ "-------x-1--", 8, VERDICT_REJECT, "sender-mismatch" },
-	{ "-------u-1--", 8, VERDICT_TEMPFAIL, "sender-unknown" },
-	{ "--------01--", 9, VERDICT_TEMPFAIL, "rate-limited" },
-	{ "---------1--", 10, VERDICT_ACCEPT, "recent-login" },
-	{ "----------1c", 11, VERDICT_REJECT, "login-expired" },
-	{ "----------1n", 11, VERDICT_REJECT, "login-expired" },
-	{ "-----------b", 12, VERDICT_TEMPFAIL, "collector-behind" },
-	{ "-----------n", 12, VERDICT_TEMPFAIL, "collector-behind" },
-	{ "------------", 13, VERDICT_REJECT, "no-login" },
+	/*ldactihSFwAsC */
+	{ "1------------", 1, VERDICT_ACCEPT, "local-recipient" },
+	{ "-------?-----", 2, VERDICT_ASK_STORE, "store-unavailable" },
+	{ "-1-----y-----", 2, VERDICT_REJECT, "denied" },
+	{ "--1----------", 3, VERDICT_ACCEPT, "authenticated" },
+	{ "---1---------", 4, VERDICT_ACCEPT, "certificate" },
+	{ "----1--------", 5, VERDICT_ACCEPT, "trusted-network" },
+	{ "-----0-------", 6, VERDICT_REJECT, "no-client-identity" },
+	{ "------1y-----", 6, VERDICT_REJECT, "shared-address" },
+	{ "-------n-----", 7, VERDICT_TEMPFAIL, "store-unavailable" },
+	{ "--------x-1--", 8, VERDICT_REJECT, "sender-mismatch" },
+	{ "--------u-1--", 8, VERDICT_TEMPFAIL, "sender-unknown" },
+	{ "---------01--", 9, VERDICT_TEMPFAIL, "rate-limited" },
+	{ "----------1--", 10, VERDICT_ACCEPT, "recent-login" },
+	{ "-----------1c", 11, VERDICT_REJECT, "login-expired" },
+	{ "-----------1n", 11, VERDICT_REJECT, "login-expired" },
+	{ "------------b", 12, VERDICT_TEMPFAIL, "collector-behind" },
+	{ "------------n", 12, VERDICT_TEMPFAIL, "collector-behind" },
+	{ "-------------", 13, VERDICT_REJECT, "no-login" },
 };
 
 static char
@@ -51,6 +53,7 @@ letter(const struct policy_facts *f, char fact)
 	case 'c': return f->certificate ? '1' : '0';
 	case 't': return f->trusted ? '1' : '0';
 	case 'i': return f->identified ? '1' : '0';
+	case 'h': return f->shared ? '1' : '0';
 	case 'S': return "?yn"[f->store];
 	case 'F': return "uxg"[f->sender];
 	case 'w': return f->within_limits ? '1' : '0';
@@ -97,7 +100,7 @@ check_promises(const struct policy_facts *f, const struct decision *got)
 	if (accept && !f->recipient_local) {
 		assert_int_not_equal(f->store, POLICY_STORE_UNASKED);
 		assert_true(f->authenticated || f->certificate ||
-		    f->trusted || (known && f->identified &&
+		    f->trusted || (known && f->identified && !f->shared &&
 		    f->login_active && f->sender == POLICY_SENDER_GOOD &&
 		    f->within_limits));
 		/* whoever is denied is, whatever he has to show */
@@ -107,7 +110,7 @@ check_promises(const struct policy_facts *f, const struct decision *got)
 	if (got->verdict == VERDICT_REJECT && f->identified)
 		assert_true(known && f->store == POLICY_STORE_ANSWERED);
 	if (got->verdict == VERDICT_REJECT && !f->denied && f->identified &&
-	    !f->login_active)
+	    !f->shared && !f->login_active)
 		assert_int_not_equal(f->collector, POLICY_COLLECTOR_BEHIND);
 }
 
@@ -118,7 +121,7 @@ cross_product(void **state)
 	bool used[sizeof(table) / sizeof(*table)] = { false };
 
 	(void)state;
-	for (unsigned bits = 0; bits < 512; bits++)
+	for (unsigned bits = 0; bits < 1024; bits++)
 		for (unsigned n = 0; n < 27; n++) {
 			const struct policy_facts f = {
 				.recipient_local = bits & 1,
@@ -130,6 +133,7 @@ cross_product(void **state)
 				.within_limits = bits & 64,
 				.login_active = bits & 128,
 				.login_seen = bits & 256,
+				.shared = bits & 512,
 				.store = (enum policy_store)(n % 3),
 				.sender = (enum policy_sender)(n / 3 % 3),
 				.collector = (enum policy_collector)(n / 9),
@@ -146,7 +150,7 @@ cross_product(void **state)
 			combinations++;
 			accepted += got.verdict == VERDICT_ACCEPT;
 		}
-	assert_int_equal(combinations, 13824);
+	assert_int_equal(combinations, 27648);
 	assert_true(accepted > 0 && accepted < combinations);
 	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
 		assert_true(used[i]);

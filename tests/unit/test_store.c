@@ -185,6 +185,58 @@ denials(void **state)
 	store_close(&w);
 }
 
+/* Users are counted while their logins count, whoever denied them; an admin's
+ * entry and an old address form of the same user are no further users. */
+static void
+sharing(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_row row = { .client = "192.0.2.0/28", .user = "",
+	    .service = "manual", .server = "popgatectl",
+	    .expires_at = 900 };
+	struct store_lookup got;
+	int64_t users;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		char user[2] = { (char)('a' + i), '\0' };
+
+		put(w, "192.0.2.1", user, 100, 200 + i);
+		put(w, "2001:db8::/64", user, 100, 200 + i);
+		put(w, "2001:db8::1", user, 100, 200 + i);
+	}
+	put(w, "192.0.2.1", "a", 100, 200);	/* again */
+	put(w, "192.0.2.2", "z", 100, 300);	/* the neighbour */
+	got = look(w, "192.0.2.1", 128, 199);
+	assert_int_equal(got.sharing, 5);
+	assert_int_equal(got.users, 2);
+	assert_false(got.manual);
+	assert_int_equal(look(w, "2001:db8::1", 64, 199).sharing, 5);
+	assert_int_equal(look(w, "2001:db8::1", 128, 199).sharing, 5);
+	assert_int_equal(look(w, "2001:db8::2", 128, 199).sharing, 0);
+	/* as time goes by */
+	assert_int_equal(look(w, "192.0.2.1", 128, 202).sharing, 2);
+	assert_int_equal(look(w, "192.0.2.1", 128, 204).sharing, 0);
+	assert_int_equal(store_sharing(w, "192.0.2.1", 202, &users, &err), 0);
+	assert_int_equal(users, 2);
+	/* a denied one is one of them all the same */
+	deny(w, "a", true, 300);
+	assert_int_equal(look(w, "192.0.2.1", 128, 199).sharing, 5);
+	/* an admin's entries are none */
+	assert_int_equal(store_set(w, &row, &err), 0);
+	got = look(w, "192.0.2.1", 128, 199);
+	assert_true(got.manual);
+	assert_int_equal(got.sharing, 5);
+	row.client = "192.0.2.1";
+	row.expires_at = 150;
+	assert_int_equal(store_set(w, &row, &err), 0);
+	assert_int_equal(look(w, "192.0.2.1", 128, 149).sharing, 5);
+	assert_int_equal(store_sharing(w, "192.0.2.1", 149, &users, &err), 0);
+	assert_int_equal(users, 5);
+	store_close(&w);
+}
+
 static bool
 count_row(void *arg, const struct store_row *row)
 {
@@ -384,7 +436,7 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(history_and_expiry),
+		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(sharing), TEST(history_and_expiry),
 		TEST(sources), TEST(unusable), TEST(killed_writer),
 	};
 
