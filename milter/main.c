@@ -281,6 +281,9 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
+	/* a libmilter that is stopped before it got going fails as well */
+	bool gave_up = atomic_load(&milter_failed);
+
 	(void)sd_notify(0, "STOPPING=1");
 	if (listens) {
 		callbacks_stop(&spec);
@@ -290,7 +293,7 @@ main(int argc, char **argv)
 	gate_stop();
 	for (int i = 0; i < 3; i++)
 		forget_socket(listen_at[i]);
-	if (atomic_load(&milter_failed))
+	if (gave_up)
 		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
 	log_msg(LOG_NOTICE, "stopped; %u sessions were open",
 	    callbacks_sessions());
