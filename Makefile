@@ -100,7 +100,9 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
 
 # --- tests ---
 
-PURE     := $(PARSE) $(BUILD)/obj/milter/protocol.o $(BUILD)/libpopgate.a
+PURE     := $(PARSE) $(BUILD)/obj/milter/protocol.o \
+	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o) \
+	    $(BUILD)/libpopgate.a
 
 $(BUILD)/unit/%: tests/unit/%.c $(PURE)
 	@mkdir -p $(@D)

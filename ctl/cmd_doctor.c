@@ -31,10 +31,22 @@ static const struct ctl_option options[] = {
     [DOCTOR_SOURCE] = {"source", "ADDRESS",
 	"--probe: come from this "
 	"address"},
+    [DOCTOR_FOREIGN] = {"foreign", "DOMAIN",
+	"--probe: a domain that isn't "
+	"ours (example.net)"},
+    [DOCTOR_SENDER] = {"sender", "ADDRESS,...",
+	"--probe: try these senders "
+	"as well"},
+    [DOCTOR_LOGIN_CHECK] = {"login-check", "ADDRESS",
+	"--probe: may this client, "
+	"which has logged in, relay?"},
     [DOCTOR_INCIDENT] = {"incident", NULL,
 	"what went out, by whose "
 	"right, and what to do now"},
     [DOCTOR_SINCE] = {"since", "TIME", "--incident: from then on"},
+    [DOCTOR_LOG] = {"log", "FILE",
+	"--incident: this mail log instead of the "
+	"configured ones"},
     [DOCTOR_DNSBL] = {"dnsbl", NULL,
 	"ask DNS block lists (operands) for "
 	"our addresses"},
@@ -44,6 +56,9 @@ static const struct ctl_option options[] = {
     [DOCTOR_ADDRESS] = {"address", "ADDRESS",
 	"--dnsbl: look for this "
 	"address"},
+    [DOCTOR_TIMEOUT] = {"timeout", "DURATION",
+	"--probe, --dnsbl: wait so "
+	"long for an answer"},
     {0}};
 
 /* The MTAs: what they are called here, where their configuration usually is,
