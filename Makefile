@@ -8,7 +8,8 @@ CC       ?= gcc
 CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
-PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib
+PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
+	    libmicrohttpd
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	    -Wframe-larger-than=8192 -Werror
@@ -38,6 +39,7 @@ CTL      := $(call objs,$(call srcs,ctl))
 PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
 GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
 	    collect.o judge.o batch.o stats.o follow.o logfile.o \
+	    status.o \
 	    generations.o source%.o),$(COLLECTOR))
 
 PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \
@@ -272,7 +274,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
 	install -m 644 etc/systemd/popgate.tmpfiles \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
-	cp -r etc/postfix etc/sendmail $(DESTDIR)$(SYSCONFDIR)/popgate
+	cp -r etc/postfix etc/sendmail etc/grafana $(DESTDIR)$(SYSCONFDIR)/popgate
 	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
 	install -m 644 README.md docs/*.md \
 	    $(DESTDIR)$(PREFIX)/share/doc/popgate

@@ -932,6 +932,12 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	    cfg->logins.database);
 	note_restart(c, "collector.user", c->cfg->collector.user,
 	    cfg->collector.user);
+	note_restart(c, "collector.status", c->cfg->collector.status,
+	    cfg->collector.status);
+	note_restart(c, "metrics.collector", c->cfg->metrics.collector,
+	    cfg->metrics.collector);
+	swap_text(&c->cfg->collector.status, &cfg->collector.status);
+	swap_text(&c->cfg->metrics.collector, &cfg->metrics.collector);
 	swap_text(&c->cfg->logins.database, &cfg->logins.database);
 	swap_text(&c->cfg->collector.user, &cfg->collector.user);
 	for (size_t i = 0; i < c->n_feeds; i++)
@@ -956,6 +962,16 @@ fail:
 	judge_free(&judge);
 	config_free(cfg);
 	return -1;
+}
+
+void
+collect_figures(const struct collect *c, struct collect_figures *figures)
+{
+	*figures = (struct collect_figures){
+		.lines = c->lines, .logins = c->logins,
+		.waiting = batch_count(c->batch),
+		.store_good = c->store != NULL && c->retry_ms == 0
+	};
 }
 
 const char *

@@ -5,6 +5,7 @@
 #define POPGATE_COLLECT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "config.h"
 
@@ -38,6 +39,14 @@ int collect_finish(struct collect *c, struct err *err);
 /* Go on by cfg, which is taken over (also when this fails). What needs a
  * restart is noted. 0, or -1 with err and everything as before. */
 int collect_reload(struct collect *c, struct config *cfg, struct err *err);
+
+struct collect_figures {
+	uint64_t lines, logins;		/* since the start */
+	uint64_t waiting;		/* logins not written yet */
+	bool store_good;
+};
+void collect_figures(const struct collect *c,
+    struct collect_figures *figures);
 
 /* One line for people: how much was read and found. buf of at least 200. */
 const char *collect_status(const struct collect *c, char *buf);

@@ -20,7 +20,10 @@
 #include "config.h"
 #include "daemon.h"
 #include "err.h"
+#include "health.h"
+#include "http.h"
 #include "log.h"
+#include "status.h"
 
 static const char usage[] =
 "usage: popgate-collector [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
@@ -76,11 +79,14 @@ reload(struct collect *c, const char *path)
 	struct err err;
 
 	(void)sd_notify(0, "RELOADING=1");
-	if (config_load(path, &cfg, &err) == -1 ||
-	    collect_reload(c, cfg, &err) == -1)
-		log_msg(LOG_ERR, "reload: %s: nothing is changed", err.text);
-	else
+	bool good = config_load(path, &cfg, &err) == 0 &&
+	    collect_reload(c, cfg, &err) == 0;
+
+	if (good)
 		log_msg(LOG_NOTICE, "reload: %s: in force", path);
+	else
+		log_msg(LOG_ERR, "reload: %s: nothing is changed", err.text);
+	health_reloaded(good, good ? "" : err.text);
 	(void)sd_notify(0, "READY=1");
 }
 
@@ -114,6 +120,7 @@ tell_systemd(const struct collect *c)
 static int
 run(struct collect *c, int signals, const char *path)
 {
+	struct collect_figures figures;
 	struct err err;
 
 	for (;;) {
@@ -121,6 +128,8 @@ run(struct collect *c, int signals, const char *path)
 			break;
 		if (!collect_step(c))
 			break;
+		collect_figures(c, &figures);
+		status_tell(&figures);
 		tell_systemd(c);
 	}
 	(void)sd_notify(0, "STOPPING=1");
@@ -140,6 +149,8 @@ serve(struct config *cfg)
 	int code;
 	int signals = open_signals(&err);
 
+	health_start(opt.ident, opt.config);
+
 	if (signals == -1 ||
 	    daemon_drop(cfg->collector.user, log_groups, &err) == -1) {
 		config_free(cfg);
@@ -158,12 +169,14 @@ serve(struct config *cfg)
 		if (opt.detach || err.code == ERR_VERSION)
 			goto out;
 	}
+	status_open(cfg);
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
 	if (cfg->collector.n_sources == 0)
 		log_msg(LOG_WARNING, "collector.sources is empty: there is "
 		    "nothing to follow");
 	daemon_ready();
 	code = run(c, signals, opt.config);
+	status_close();
 	log_msg(LOG_NOTICE, "stopped");
 out:
 	collect_free(&c);
@@ -175,14 +188,15 @@ out:
 int
 main(int argc, char **argv)
 {
-	char pcre[64], libraries[128];
+	char pcre[64], libraries[160];
 	struct config *cfg;
 	struct err err;
 
 	(void)pcre2_config(PCRE2_CONFIG_VERSION, pcre);
 	(void)snprintf(libraries, sizeof(libraries), "libconfig %d.%d.%d, "
-	    "PCRE2 %s", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
-	    LIBCONFIG_VER_REVISION, pcre);
+	    "PCRE2 %s, libmicrohttpd %s", LIBCONFIG_VER_MAJOR,
+	    LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION, pcre,
+	    http_library_version());
 	opt.library = libraries;
 	int code = daemon_options(&opt, argc, argv);
 

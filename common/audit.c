@@ -12,6 +12,7 @@
 #include "db.h"
 #include "err.h"
 #include "log.h"
+#include "metrics.h"
 #include "sql.h"
 
 enum {
@@ -72,6 +73,7 @@ struct audit {
 	uint64_t rows, transactions, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
+	struct histogram commits;	/* counted by the writer */
 	/* the writer's own */
 	int64_t lost_said_at, pruned_at;
 	dev_t dev;
@@ -83,6 +85,12 @@ static const char *const channel_names[] = {
 	[CHANNEL_POLICY] = "policy",
 	[CHANNEL_SOCKETMAP] = "socketmap"
 };
+
+const char *
+audit_channel_name(enum audit_channel channel)
+{
+	return channel_names[channel];
+}
 
 struct audit_row *
 audit_row_new(const struct audit_facts *f)
@@ -493,6 +501,16 @@ file_replaced(const struct audit *a)
 	    st.st_dev != a->dev || st.st_ino != a->ino);
 }
 
+static int
+commit(struct audit *a, struct err *err)
+{
+	int64_t began_ns = clock_monotonic_ns();
+	int rc = db_run(a->db, a->commit, "commit", err);
+
+	histogram_count(&a->commits, clock_monotonic_ns() - began_ns);
+	return rc;
+}
+
 static void
 end_group(struct audit *a, struct group *g)
 {
@@ -500,8 +518,7 @@ end_group(struct audit *a, struct group *g)
 
 	/* an empty transaction works on a full disk too: a probe writes */
 	if (g->good && (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
-	    prune(a, &g->err) == -1 ||
-	    db_run(a->db, a->commit, "commit", &g->err) == -1))
+	    prune(a, &g->err) == -1 || commit(a, &g->err) == -1))
 		fail_group(a, g);
 	settle(a, g);
 	say_state(a, g->good, was_good, &g->err);
@@ -741,7 +758,15 @@ audit_stats(struct audit *a, struct audit_stats *stats)
 	(void)pthread_mutex_lock(&a->mtx);
 	*stats = (struct audit_stats){
 		.rows = a->rows, .transactions = a->transactions,
-		.lost = a->lost, .queued = a->queued
+		.lost = a->lost, .queued = a->queued,
+		.limit = (uint64_t)a->opt.queue,
+		.healthy = a->healthy && a->queued < (uint64_t)a->opt.queue
 	};
 	(void)pthread_mutex_unlock(&a->mtx);
+}
+
+const struct histogram *
+audit_commits(const struct audit *a)
+{
+	return &a->commits;
 }

@@ -11,10 +11,13 @@
 #include "decision.h"
 
 struct err;
+struct histogram;
 struct audit;		/* the writer; any number of threads submit */
 struct audit_row;	/* one decision on its way to the disk */
 
 enum audit_channel { CHANNEL_MILTER, CHANNEL_POLICY, CHANNEL_SOCKETMAP };
+
+const char *audit_channel_name(enum audit_channel channel);
 
 /* What a row is made from; strings are copied, NULL means "" or none. */
 struct audit_facts {
@@ -89,8 +92,13 @@ void audit_count_local(struct audit *a, enum audit_channel channel,
 
 struct audit_stats {
 	uint64_t rows, transactions, lost, queued;
+	uint64_t limit;		/* rows that may be queued */
+	bool healthy;		/* see audit_healthy() */
 };
 void audit_stats(struct audit *a, struct audit_stats *stats);
+
+/* How long commits took. Lives as long as a. */
+const struct histogram *audit_commits(const struct audit *a);
 
 /* --- reading --- */
 

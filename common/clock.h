@@ -9,8 +9,9 @@
 int64_t clock_now(void);
 int64_t clock_now_ms(void);
 
-/* Milliseconds that only go forward. */
+/* Milliseconds and nanoseconds that only go forward. */
 int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_ns(void);
 
 /* CLOCK_MONOTONIC plus ms, for pthread_cond_timedwait(). */
 void clock_deadline(int ms, struct timespec *until);

@@ -28,6 +28,21 @@ check_listen(const char *value)
 	return LISTEN_EXPECTED;
 }
 
+/* What the daemons say of themselves is not for a network. */
+static const char *
+check_local(const char *value)
+{
+	struct listen_spec spec;
+	struct err err;
+
+	if (*value == '\0' || (listen_parse(value, &spec, &err) == 0 &&
+	    listen_is_local(&spec)))
+		return NULL;
+	return "\"unix:/path\" (at most 107 bytes) or a loopback address "
+	    "like \"inet:127.0.0.1:9808\": what stands there is not for a "
+	    "network";
+}
+
 static const char *
 check_user(const char *value)
 {
@@ -91,6 +106,9 @@ static const struct key keys[] = {
 	  .def = "", .check = check_group },
 	{ .path = "milter.mode", .kind = K_MODE, .offset = AT(milter.mode),
 	  .def = "0660" },
+	{ .path = "milter.status", .kind = K_TEXT,
+	  .offset = AT(milter.status), .def = "unix:/run/popgate/status.sock",
+	  .check = check_local },
 	{ .path = "permit.policy", .kind = K_TEXT,
 	  .offset = AT(permit.policy), .def = "", .check = check_listen },
 	{ .path = "permit.socketmap", .kind = K_TEXT,
@@ -153,8 +171,16 @@ static const struct key keys[] = {
 	{ .path = "reply.collector_behind", .kind = K_TEXT,
 	  .offset = AT(reply.collector_behind), .def = REPLY_COLLECTOR_BEHIND,
 	  .check = reply_check },
+	{ .path = "metrics.milter", .kind = K_TEXT,
+	  .offset = AT(metrics.milter), .def = "", .check = check_local },
+	{ .path = "metrics.collector", .kind = K_TEXT,
+	  .offset = AT(metrics.collector), .def = "", .check = check_local },
 	{ .path = "collector.user", .kind = K_TEXT,
 	  .offset = AT(collector.user), .def = "", .check = check_user },
+	{ .path = "collector.status", .kind = K_TEXT,
+	  .offset = AT(collector.status),
+	  .def = "unix:/run/popgate-collector/status.sock",
+	  .check = check_local },
 	{ .path = "collector.servers", .kind = K_STRINGS,
 	  .offset = AT(collector.servers), .def = "" },
 	{ .path = "collector.sources", .kind = K_GROUPS,
@@ -665,7 +691,7 @@ refuse_unknown(const struct config *cfg, const config_t *file,
 		if (!section_known(name))
 			return key_error(cfg, sec, name, "one of the sections "
 			    "logins, audit, milter, permit, relay, reply, "
-			    "collector", err);
+			    "collector, metrics", err);
 		if (!config_setting_is_group(sec))
 			return key_error(cfg, sec, name, "a group: { ... }",
 			    err);

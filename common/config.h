@@ -62,6 +62,7 @@ struct config {
 		char *user;		/* "" stay who we are */
 		char *group;		/* of the Unix sockets; "" ours */
 		mode_t mode;
+		char *status;		/* "" none */
 	} milter;
 	struct {
 		char *policy;		/* "" none */
@@ -94,12 +95,16 @@ struct config {
 	} reply;
 	struct {
 		char *user;		/* "" stay who we are */
+		char *status;		/* "" none */
 		struct config_source *sources;
 		size_t n_sources;
 		struct string_list servers;	/* empty: all built in */
 		struct config_custom *custom;
 		size_t n_custom;
 	} collector;
+	struct {
+		char *milter, *collector;	/* "" none */
+	} metrics;
 };
 
 /* Read and check path. Returns 0 and a new configuration, or -1 with err:

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "err.h"
 
 static int
@@ -72,6 +74,19 @@ listen_parse(const char *text, struct listen_spec *spec, struct err *err)
 	memcpy(spec->host, host, (size_t)(end - host));
 	spec->ipv6 |= strchr(spec->host, ':') != NULL;
 	return 0;
+}
+
+bool
+listen_is_local(const struct listen_spec *spec)
+{
+	struct network v4, v6;
+	struct addr addr;
+
+	if (spec->is_unix || strcasecmp(spec->host, "localhost") == 0)
+		return true;
+	return addr_parse_loose(spec->host, &addr) &&
+	    network_parse("127.0.0.0/8", &v4) && network_parse("::1", &v6) &&
+	    (network_contains(&v4, &addr) || network_contains(&v6, &addr));
 }
 
 void

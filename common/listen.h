@@ -25,6 +25,10 @@ struct listen_spec {
 /* Returns 0, or -1 with ERR_INVALID. */
 int listen_parse(const char *text, struct listen_spec *spec, struct err *err);
 
+/* Does it listen to this machine only: a Unix socket, an address of loopback,
+ * or "localhost"? */
+bool listen_is_local(const struct listen_spec *spec);
+
 /* As libmilter's smfi_setconn() wants it, into buf of at least 400. */
 void listen_for_libmilter(const struct listen_spec *spec, char *buf);
 

@@ -1,10 +1,14 @@
 #include "log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 static const char *log_ident = "popgate";
 static enum log_target log_target = LOG_TO_STDERR;
@@ -13,6 +17,48 @@ static char log_prefix[64] = "";	/* of a line on stderr, by log_line() */
 /* what log_line() holds back; its one thread's */
 static char held[32768];
 static size_t held_len;
+
+static atomic_uint_fast64_t counts[LOG_DEBUG + 1];	/* by priority */
+static struct {
+	pthread_mutex_t mtx;
+	/* guarded by mtx */
+	int64_t at;
+	char text[LOG_LAST_MAX];
+} last_error = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+static void
+remember(int priority, const char *text)
+{
+	if (priority < LOG_ERR)
+		priority = LOG_ERR;
+	if (priority > LOG_DEBUG)
+		return;
+	atomic_fetch_add(&counts[priority], 1);
+	if (priority != LOG_ERR)
+		return;
+	(void)pthread_mutex_lock(&last_error.mtx);
+	last_error.at = clock_now();
+	(void)snprintf(last_error.text, sizeof(last_error.text), "%.*s",
+	    LOG_LAST_MAX - 1, text);
+	(void)pthread_mutex_unlock(&last_error.mtx);
+}
+
+int64_t
+log_last_error(char *buf)
+{
+	(void)pthread_mutex_lock(&last_error.mtx);
+	int64_t at = last_error.at;
+
+	memcpy(buf, last_error.text, LOG_LAST_MAX);
+	(void)pthread_mutex_unlock(&last_error.mtx);
+	return at;
+}
+
+uint64_t
+log_count(int priority)
+{
+	return atomic_load(&counts[priority]);
+}
 
 bool
 log_target_parse(const char *name, enum log_target *target)
@@ -81,6 +127,7 @@ log_msg(int priority, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	remember(priority, text);
 	if (log_target == LOG_TO_SYSLOG) {
 		(void)log_escape(text, false, line, sizeof(line));
 		syslog(priority, "%s", line);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum log_target {
 	LOG_TO_STDERR,
@@ -24,7 +25,16 @@ void log_open(const char *ident, enum log_target target);
 void log_msg(int priority, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The same for many lines in a row from one thread: line is printable, and
+/* The newest message with priority LOG_ERR or worse, cut and unescaped, into
+ * buf of LOG_LAST_MAX; returns when it was logged (Unix seconds), 0 and ""
+ * when there was none. */
+enum { LOG_LAST_MAX = 512 };
+int64_t log_last_error(char *buf);
+
+/* How many messages with this priority there were; LOG_ERR: or worse. */
+uint64_t log_count(int priority);
+
+/* Like log_msg(), for many lines in a row from one thread: line is printable, and
  * may be held back until log_flush(). */
 void log_line(int priority, const char *line, size_t len);
 void log_flush(void);

@@ -1,17 +1,25 @@
-/* reload - let popgate-milter read its configuration again. */
+/* reload - let the daemons read their configuration again, and say what came
+ * of it. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
+#include "clock.h"
 #include "commands.h"
 #include "domains.h"
 #include "err.h"
+#include "json.h"
+#include "out.h"
 #include "probe.h"
 
-/* The pid that made the socket may have ended, and been given again. */
+/* postconf(1) and postmap(1) of a large domain table take their time */
+enum { WAIT_MS = 60000, LOOK_MS = 50 };
+
+/* The pid may have ended, and been given again. */
 static bool
-is_milter(pid_t pid)
+is_daemon(pid_t pid, const char *name)
 {
 	char path[64], comm[64] = "";
 	FILE *in;
@@ -23,14 +31,70 @@ is_milter(pid_t pid)
 	if (fgets(comm, sizeof(comm), in) == NULL)
 		comm[0] = '\0';
 	(void)fclose(in);
-	return strncmp(comm, "popgate-milter", 14) == 0;
+	/* the kernel keeps 15 bytes */
+	return strncmp(comm, name, 14) == 0;
+}
+
+/* Wait until the daemon has read it. Returns an exit status. */
+static int
+wait_for_result(const struct ctl *ctl, const char *name, const char *listen,
+    int64_t before)
+{
+	static char text[PROBE_TEXT_MAX];
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
+	int64_t until_ms = clock_monotonic_ms() + WAIT_MS, reloads;
+	char words[ERR_TEXT_MAX];
+	struct probe p;
+	bool good;
+
+	do {
+		(void)nanosleep(&pause, NULL);
+		probe_health(listen, name, &p, text);
+		if (p.result == PROBE_GOOD &&
+		    json_find_number(text, "reloads", &reloads) &&
+		    json_find_bool(text, "reload_good", &good) &&
+		    reloads > before) {
+			if (good) {
+				(void)printf("%s (pid %ld): in force\n",
+				    name, (long)p.pid);
+				return 0;
+			}
+			if (!json_find_text(text, "reload_text", words,
+			    sizeof(words)))
+				words[0] = '\0';
+			return ctl_fail(ctl, EX_CONFIG, "%s refused it, the "
+			    "old configuration stays: %s", name, words);
+		}
+	} while (p.result == PROBE_GOOD && clock_monotonic_ms() < until_ms);
+	return ctl_fail(ctl, EX_UNAVAILABLE, "%s was told, but does not say "
+	    "that it has read it: %s", name, p.words);
+}
+
+/* Returns an exit status. */
+static int
+reload(const struct ctl *ctl, const char *name, const char *listen)
+{
+	static char text[PROBE_TEXT_MAX];
+	int64_t before = 0;
+	struct probe p;
+
+	probe_health(listen, name, &p, text);
+	if (p.result != PROBE_GOOD || p.pid <= 1 || !is_daemon(p.pid, name) ||
+	    !json_find_number(text, "reloads", &before))
+		return ctl_fail(ctl, EX_UNAVAILABLE, "%s does not answer on "
+		    "its status socket%s%s: is it running? if so, say "
+		    "'systemctl reload %s'", name, *p.words == '\0' ? "" :
+		    ": ", p.words, name);
+	if (kill(p.pid, SIGUSR1) == -1)
+		return ctl_fail(ctl, errno == EPERM ? EX_NOPERM : EX_OSERR,
+		    "%s (pid %ld): %s", name, (long)p.pid, strerror(errno));
+	return wait_for_result(ctl, name, listen, before);
 }
 
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct domain_set domains = { 0 };
-	struct probe p;
 	struct err err;
 	int rc = ctl_config(ctl);
 
@@ -42,25 +106,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, EX_CONFIG, "relay.local_domains: %s",
 		    err.text);
 	domains_release(&domains);
-	probe_policy(ctl->cfg->permit.policy, &p);
-	if (p.result != PROBE_GOOD || p.pid <= 1 || !is_milter(p.pid))
-		return ctl_fail(ctl, EX_UNAVAILABLE, "popgate-milter can't be "
-		    "found by its policy socket%s%s; send it SIGUSR1, or say "
-		    "'systemctl reload popgate-milter'",
-		    *p.words == '\0' ? "" : ": ", p.words);
-	if (kill(p.pid, SIGUSR1) == -1)
-		return ctl_fail(ctl, errno == EPERM ? EX_NOPERM : EX_OSERR,
-		    "popgate-milter (pid %ld): %s", (long)p.pid,
-		    strerror(errno));
-	(void)printf("popgate-milter (pid %ld) reads its configuration again; "
-	    "its log says what changed\n", (long)p.pid);
-	return 0;
+	rc = reload(ctl, "popgate-milter", ctl->cfg->milter.status);
+	int rc2 = reload(ctl, "popgate-collector", ctl->cfg->collector.status);
+
+	return rc != 0 ? rc : rc2;
 }
 
 const struct command cmd_reload = {
 	.name = "reload", .args = "",
-	.summary = "let popgate-milter read its configuration again",
+	.summary = "let the daemons read their configuration again",
 	.help = "The configuration is checked first; a bad one is not "
-	    "given to the daemon.\n",
+	    "given to a daemon.\nWaits for both, and says what came of it.\n",
 	.min = 0, .max = 0, .run = run
 };

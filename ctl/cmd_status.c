@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "err.h"
+#include "json.h"
 #include "out.h"
 #include "probe.h"
 #include "stats.h"
@@ -14,7 +15,7 @@
 /* Nagios plug-in convention */
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
 
-enum { CHECKS_MAX = 24, RECENT_S = 600 };
+enum { CHECKS_MAX = 40, RECENT_S = 600 };
 
 static const struct ctl_option options[] = {
 	{ "json", NULL, "a JSON object" },
@@ -34,6 +35,8 @@ struct status {
 	enum level worst;
 	int64_t per_minute;	/* decisions of the last minute */
 	int64_t lag_s;		/* of the slowest source; -1: not known */
+	/* what the daemons said; -1: not known */
+	int64_t decisions, logins, queued;
 };
 
 static void
@@ -71,6 +74,115 @@ is_missing(const char *source)
 
 	return strncmp(source, "file:", 5) == 0 &&
 	    stat(source + 5, &st) == -1 && errno == ENOENT;
+}
+
+/* What a daemon says of itself when asked on its status socket: text is its
+ * answer, "" without one. */
+static int64_t
+number(const char *text, const char *key)
+{
+	int64_t n;
+
+	return json_find_number(text, key, &n) ? n : -1;
+}
+
+static bool
+is_false(const char *text, const char *key)
+{
+	bool value;
+
+	return json_find_bool(text, key, &value) && !value;
+}
+
+/* An error of the last minutes, and a configuration that was refused. */
+static void
+add_troubles(struct status *s, const char *daemon, const char *text)
+{
+	int64_t now = s->ctl->now, at = number(text, "last_error_at");
+	char error[ERR_TEXT_MAX], when[TIME_TEXT_MAX], words[ERR_TEXT_MAX +
+	    100], what[100];
+
+	if (json_find_text(text, "last_error", error, sizeof(error))) {
+		(void)snprintf(what, sizeof(what), "%s's last error", daemon);
+		(void)snprintf(words, sizeof(words), "%s: %s",
+		    time_relative(at, now, when), error);
+		add(s, now - at < RECENT_S ? LEVEL_WARNING : LEVEL_OK, what,
+		    words);
+	}
+	if (is_false(text, "reload_good") &&
+	    json_find_text(text, "reload_text", error, sizeof(error))) {
+		(void)snprintf(what, sizeof(what), "%s's configuration",
+		    daemon);
+		(void)snprintf(words, sizeof(words), "the old one stays: %s",
+		    error);
+		add(s, LEVEL_WARNING, what, words);
+	}
+}
+
+static void
+check_milter(struct status *s)
+{
+	static char text[PROBE_TEXT_MAX];
+	const char *listen = s->ctl->cfg->milter.status, *name =
+	    "popgate-milter";
+	char words[600], since[TIME_TEXT_MAX], state[20] = "";
+	struct probe p;
+
+	probe_health(listen, name, &p, text);
+	if (p.result != PROBE_GOOD) {
+		add_probe(s, name, listen, &p);
+		return;
+	}
+	s->decisions = number(text, "decisions_per_minute");
+	s->queued = number(text, "audit_queued");
+	int64_t limit = number(text, "audit_queue_limit");
+	bool stuck = is_false(text, "audit_good");
+
+	(void)json_find_text(text, "state", state, sizeof(state));
+	(void)snprintf(words, sizeof(words), "%s, pid %ld, started %s, "
+	    "%" PRId64 " sessions, %" PRId64 " decisions in the last minute",
+	    state, (long)p.pid, time_relative(number(text, "started_at"),
+	    s->ctl->now, since), number(text, "sessions"), s->decisions);
+	add(s, LEVEL_OK, name, words);
+	(void)snprintf(words, sizeof(words), "%" PRId64 " of %" PRId64
+	    " rows wait for the disk, %" PRId64 " were lost%s", s->queued,
+	    limit, number(text, "audit_lost"), stuck ? ": it can't be "
+	    "written, relays get a temporary failure" : "");
+	add(s, stuck ? LEVEL_CRITICAL : s->queued * 2 > limit ?
+	    LEVEL_WARNING : LEVEL_OK, "audit queue", words);
+	add_troubles(s, name, text);
+}
+
+/* Its loop turns every second. */
+enum { LOOP_HANGS_MS = 30000 };
+
+static void
+check_collector(struct status *s)
+{
+	static char text[PROBE_TEXT_MAX];
+	const char *listen = s->ctl->cfg->collector.status, *name =
+	    "popgate-collector";
+	char words[600], since[TIME_TEXT_MAX];
+	struct probe p;
+
+	probe_health(listen, name, &p, text);
+	if (p.result != PROBE_GOOD) {
+		add_probe(s, name, listen, &p);
+		return;
+	}
+	s->logins = number(text, "logins_per_minute");
+	bool stuck = is_false(text, "database_good");
+	bool hangs = number(text, "loop_age_ms") > LOOP_HANGS_MS;
+
+	(void)snprintf(words, sizeof(words), "pid %ld, started %s, "
+	    "%" PRId64 " logins in the last minute, %" PRId64
+	    " wait to be written%s%s", (long)p.pid,
+	    time_relative(number(text, "started_at"), s->ctl->now, since),
+	    s->logins, number(text, "logins_waiting"),
+	    stuck ? ": the login table can't be written" : "",
+	    hangs ? ": it hangs" : "");
+	add(s, stuck || hangs ? LEVEL_CRITICAL : LEVEL_OK, name, words);
+	add_troubles(s, name, text);
 }
 
 static bool
@@ -265,7 +377,10 @@ gather(struct ctl *ctl, struct status *s)
 
 	if (rc != 0)
 		return rc;
-	*s = (struct status){ .ctl = ctl, .lag_s = -1 };
+	*s = (struct status){ .ctl = ctl, .lag_s = -1, .decisions = -1,
+		.logins = -1, .queued = -1 };
+	check_milter(s);
+	check_collector(s);
 	probe_listening(ctl->cfg->milter.listen, &p);
 	add_probe(s, "milter", ctl->cfg->milter.listen, &p);
 	probe_policy(ctl->cfg->permit.policy, &p);
@@ -290,7 +405,10 @@ print_json(const struct status *s)
 	json_open(&j, NULL, '{');
 	json_text(&j, "state", level_names[s->worst]);
 	json_number(&j, "lag_s", s->lag_s);
-	json_number(&j, "decisions_per_minute", s->per_minute);
+	json_number(&j, "relays_per_minute", s->per_minute);
+	json_number(&j, "decisions_per_minute", s->decisions);
+	json_number(&j, "logins_per_minute", s->logins);
+	json_number(&j, "audit_queued", s->queued);
 	json_open(&j, "checks", '[');
 	for (int i = 0; i < s->n; i++) {
 		json_open(&j, NULL, '{');
@@ -351,9 +469,14 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 		(void)fputs(": ", stdout);
 		out_text(s.check[i].words);
 	}
-	(void)printf("%s|lag=%" PRId64 "s decisions=%" PRId64 "\n",
-	    said ? " " : "all is well ", s.lag_s < 0 ? 0 : s.lag_s,
-	    s.per_minute);
+	(void)printf("%s|lag=%" PRId64 "s relays=%" PRId64, said ? " " :
+	    "all is well ", s.lag_s < 0 ? 0 : s.lag_s, s.per_minute);
+	if (s.decisions >= 0)
+		(void)printf(" decisions=%" PRId64 " queue=%" PRId64,
+		    s.decisions, s.queued);
+	if (s.logins >= 0)
+		(void)printf(" logins=%" PRId64, s.logins);
+	(void)putchar('\n');
 	return (int)s.worst;
 }
 

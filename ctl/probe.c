@@ -1,78 +1,37 @@
 #include "probe.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "health.h"
+#include "json.h"
 #include "listen.h"
 
 enum { ANSWER_MS = 5000 };
 
-static int
-connect_unix(const struct listen_spec *spec)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	memcpy(sun.sun_path, spec->path, sizeof(sun.sun_path));
-	if (fd != -1 && connect(fd, (const struct sockaddr *)&sun,
-	    sizeof(sun)) == -1) {
-		int error = errno;
-
-		(void)close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
-}
-
-static int
-connect_inet(const struct listen_spec *spec)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
-	char port[8];
-	int fd = -1;
-
-	(void)snprintf(port, sizeof(port), "%u", spec->port);
-	if (getaddrinfo(spec->host, port, &hints, &res) != 0) {
-		errno = EADDRNOTAVAIL;
-		return -1;
-	}
-	fd = socket(res->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd != -1 && connect(fd, res->ai_addr, res->ai_addrlen) == -1) {
-		int error = errno;
-
-		(void)close(fd);
-		errno = error;
-		fd = -1;
-	}
-	freeaddrinfo(res);
-	return fd;
-}
-
+/* Send request and read until the text end, or where that is NULL until the
+ * connection is closed. */
 static bool
-ask(int fd, struct probe *p)
+ask(int fd, const char *request, const char *end, char *buf, size_t size,
+    struct probe *p)
 {
-	static const char request[] = "request=smtpd_access_policy\n"
-	    "protocol_state=CONNECT\nclient_name=popgatectl\n\n";
 	int64_t until_ms = clock_monotonic_ms() + ANSWER_MS;
-	char buf[512];
 	size_t n = 0;
 
-	if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) !=
-	    (ssize_t)sizeof(request) - 1) {
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) !=
+	    (ssize_t)strlen(request)) {
 		(void)snprintf(p->words, sizeof(p->words), "%s",
 		    strerror(errno));
 		return false;
 	}
-	while (n + 1 < sizeof(buf)) {
+	buf[0] = '\0';
+	while (n + 1 < size && (end == NULL || strstr(buf, end) == NULL)) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
 		int64_t left = until_ms - clock_monotonic_ms();
 		ssize_t got;
@@ -82,7 +41,9 @@ ask(int fd, struct probe *p)
 			    "within %d s", ANSWER_MS / 1000);
 			return false;
 		}
-		got = recv(fd, buf + n, sizeof(buf) - 1 - n, 0);
+		got = recv(fd, buf + n, size - 1 - n, 0);
+		if (got == 0 && end == NULL && n > 0)
+			return true;
 		if (got <= 0) {
 			(void)snprintf(p->words, sizeof(p->words),
 			    "the connection was closed without an answer");
@@ -90,52 +51,104 @@ ask(int fd, struct probe *p)
 		}
 		n += (size_t)got;
 		buf[n] = '\0';
-		if (strstr(buf, "\n\n") != NULL)
-			break;
 	}
-	if (strncmp(buf, "action=", 7) == 0)
-		return true;
-	(void)snprintf(p->words, sizeof(p->words), "the answer is none of the "
-	    "policy protocol: is this popgate-milter?");
-	return false;
+	return true;
 }
 
-void
-probe_policy(const char *listen, struct probe *p)
+/* Connect; -1 with p filled. */
+static int
+reach(const char *listen, struct probe *p)
 {
-	int64_t began_ms = clock_monotonic_ms();
 	struct listen_spec spec;
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 	struct err err;
-	int fd;
 
 	*p = (struct probe){ .result = PROBE_NOT_SET };
 	if (*listen == '\0')
-		return;
+		return -1;
 	p->result = PROBE_BAD;
 	if (listen_parse(listen, &spec, &err) == -1) {
 		(void)snprintf(p->words, sizeof(p->words), "%.390s", err.text);
-		return;
+		return -1;
 	}
-	fd = spec.is_unix ? connect_unix(&spec) : connect_inet(&spec);
+	int fd = listen_connect(&spec);
+
 	if (fd == -1) {
 		if (errno == EACCES)
 			p->result = PROBE_UNKNOWN;
 		(void)snprintf(p->words, sizeof(p->words), "%s",
 		    strerror(errno));
-		return;
+		return -1;
 	}
 	if (spec.is_unix && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred,
 	    &len) == 0)
 		p->pid = cred.pid;
-	if (ask(fd, p)) {
-		p->result = PROBE_GOOD;
-		p->ms = (long)(clock_monotonic_ms() - began_ms);
-		(void)snprintf(p->words, sizeof(p->words), "answers in %ld ms",
-		    p->ms);
+	return fd;
+}
+
+static void
+good(struct probe *p, int64_t began_ms)
+{
+	p->result = PROBE_GOOD;
+	p->ms = (long)(clock_monotonic_ms() - began_ms);
+	(void)snprintf(p->words, sizeof(p->words), "answers in %ld ms",
+	    p->ms);
+}
+
+void
+probe_policy(const char *listen, struct probe *p)
+{
+	static const char request[] = "request=smtpd_access_policy\n"
+	    "protocol_state=CONNECT\nclient_name=popgatectl\n\n";
+	int64_t began_ms = clock_monotonic_ms();
+	char buf[512];
+	int fd = reach(listen, p);
+
+	if (fd == -1)
+		return;
+	if (ask(fd, request, "\n\n", buf, sizeof(buf), p)) {
+		if (strncmp(buf, "action=", 7) == 0)
+			good(p, began_ms);
+		else
+			(void)snprintf(p->words, sizeof(p->words), "the "
+			    "answer is none of the policy protocol: is this "
+			    "popgate-milter?");
 	}
 	(void)close(fd);
+}
+
+void
+probe_health(const char *listen, const char *daemon, struct probe *p,
+    char *text)
+{
+	static const char request[] = "GET " HEALTH_PATH " HTTP/1.0\r\n\r\n";
+	int64_t began_ms = clock_monotonic_ms(), pid;
+	int fd = reach(listen, p);
+	char name[64];
+
+	text[0] = '\0';
+	if (fd == -1)
+		return;
+	bool answered = ask(fd, request, NULL, text, PROBE_TEXT_MAX, p);
+
+	(void)close(fd);
+	char *body = answered && strncmp(text, "HTTP/1.", 7) == 0 &&
+	    strncmp(text + 8, " 200 ", 5) == 0 ?
+	    strstr(text, "\r\n\r\n") : NULL;
+
+	if (body != NULL && json_find_text(body + 4, "daemon", name,
+	    sizeof(name)) && strcmp(name, daemon) == 0 &&
+	    json_find_number(body + 4, "pid", &pid)) {
+		memmove(text, body + 4, strlen(body + 4) + 1);
+		p->pid = (pid_t)pid;
+		good(p, began_ms);
+		return;
+	}
+	text[0] = '\0';
+	if (answered)
+		(void)snprintf(p->words, sizeof(p->words), "the answer is "
+		    "not %s's", daemon);
 }
 
 void

@@ -1,4 +1,4 @@
-/* probe - is popgate-milter there, without disturbing it. */
+/* probe - are the daemons there, without disturbing them. */
 #ifndef POPGATE_PROBE_H
 #define POPGATE_PROBE_H
 
@@ -18,6 +18,13 @@ struct probe {
 	long ms;		/* how long the answer took */
 	char words[400];
 };
+
+/* Ask a daemon for its health (common/health.h): GET on its status socket.
+ *   text    the answer, a JSON object, of PROBE_TEXT_MAX; "" without one
+ *   daemon  who has to answer: "popgate-milter" */
+enum { PROBE_TEXT_MAX = 65536 };
+void probe_health(const char *listen, const char *daemon, struct probe *p,
+    char *text);
 
 /* Ask the permit channel a policy request that decides nothing (a state
  * before RCPT), and wait for its answer. */

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "err.h"
 #include "log.h"
+#include "meter.h"
 #include "own.h"
 #include "policy.h"
 #include "pool.h"
@@ -262,6 +263,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct gate_answer *answer)
 {
 	const struct config *cfg = gc->cfg;
+	int64_t began_ns = meter_begin();
 
 	answer->at_ms = clock_now_ms();
 	answer->login_user[0] = '\0';
@@ -288,6 +290,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	    cfg->relay.mode == RELAY_ENFORCE;
 	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
 	    answer->status, answer->text);
+	meter_decision(req->channel, &answer->decision, began_ns);
 }
 
 struct audit_row *
@@ -358,4 +361,16 @@ enum audit_state
 gate_ticket_state(uint64_t ticket)
 {
 	return audit_state(gate.audit, ticket);
+}
+
+void
+gate_audit_stats(struct audit_stats *stats)
+{
+	audit_stats(gate.audit, stats);
+}
+
+const struct histogram *
+gate_audit_commits(void)
+{
+	return audit_commits(gate.audit);
 }

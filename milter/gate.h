@@ -16,6 +16,7 @@
 #include "reply.h"
 
 struct err;
+struct histogram;
 struct pool;
 
 /* A checked configuration and what was read because of it: constant, shared,
@@ -81,6 +82,10 @@ bool gate_commit(const struct gate_config *gc, struct audit_row *rows,
 uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
     bool relayed, bool *ok_r);
 enum audit_state gate_ticket_state(uint64_t ticket);
+
+/* How the audit is doing. */
+void gate_audit_stats(struct audit_stats *stats);
+const struct histogram *gate_audit_commits(void);
 
 /* Read the machine's own addresses again; every half minute or so. */
 void gate_refresh_own(void);

@@ -1,5 +1,4 @@
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
-#include <errno.h>
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,14 +13,19 @@
 #include <unistd.h>
 
 #include "callbacks.h"
+#include "clock.h"
 #include "daemon.h"
 #include "err.h"
 #include "gate.h"
+#include "health.h"
+#include "http.h"
 #include "listen.h"
 #include "log.h"
+#include "meter.h"
 #include "permit.h"
+#include "status.h"
 
-enum { REFRESH_S = 30, STACK_BYTES = 512 * 1024 };
+enum { REFRESH_MS = 30000, STACK_BYTES = 512 * 1024 };
 
 static const char usage[] =
 "usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
@@ -116,6 +120,8 @@ say_restarts(const struct config *was, const struct config *is)
 	TEXT(milter, listen);
 	TEXT(milter, user);
 	TEXT(milter, group);
+	TEXT(milter, status);
+	TEXT(metrics, milter);
 	TEXT(permit, policy);
 	TEXT(permit, socketmap);
 #undef TEXT
@@ -134,12 +140,14 @@ reload(void)
 	if (gate_config_load(opt.config, &gc, &err) == -1) {
 		log_msg(LOG_ERR, "reload: %s; the old configuration stays",
 		    err.text);
+		health_reloaded(false, err.text);
 	} else {
 		old = gate_config_take();
 		say_restarts(old->cfg, gc->cfg);
 		gate_config_give(old);
 		gate_config_swap(gc);
 		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
+		health_reloaded(true, "");
 	}
 	(void)sd_notify(0, "READY=1");
 }
@@ -150,7 +158,8 @@ reload(void)
 static void
 wait_for_end(void)
 {
-	const struct timespec tick = { .tv_sec = REFRESH_S };
+	const struct timespec tick = { .tv_sec = 1 };
+	int64_t refreshed_ms = clock_monotonic_ms();
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -165,8 +174,11 @@ wait_for_end(void)
 			return;
 		if (sig == SIGUSR1 || sig == SIGHUP)
 			reload();
-		else if (sig == -1 && errno == EAGAIN)
-			gate_refresh_own();
+		meter_tick();
+		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
+			continue;
+		refreshed_ms = clock_monotonic_ms();
+		gate_refresh_own();
 	}
 }
 
@@ -231,8 +243,9 @@ main(int argc, char **argv)
 	struct err err;
 	char versions[64], libmilter[16];
 
-	(void)snprintf(versions, sizeof(versions), "libmilter %s",
-	    callbacks_libmilter_version(libmilter, sizeof(libmilter)));
+	(void)snprintf(versions, sizeof(versions), "libmilter %s, "
+	    "libmicrohttpd %s", callbacks_libmilter_version(libmilter,
+	    sizeof(libmilter)), http_library_version());
 	opt.library = versions;
 	int code = daemon_options(&opt, argc, argv);
 
@@ -263,9 +276,11 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
+	health_start(opt.ident, opt.config);
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);
+	status_open(cfg);
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
@@ -290,6 +305,7 @@ main(int argc, char **argv)
 		(void)pthread_join(thread, NULL);
 	}
 	permit_stop();
+	status_close();
 	gate_stop();
 	for (int i = 0; i < 3; i++)
 		forget_socket(listen_at[i]);

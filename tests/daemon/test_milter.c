@@ -34,11 +34,12 @@ write_config(const char *relay, const char *audit)
 	assert_non_null(out);
 	(void)fprintf(out, "logins: { database = \"%s/logins.db\"; };\n"
 	    "audit: { database = \"%s/audit.db\"; %s };\n"
-	    "milter: { listen = \"unix:%s\"; };\n"
+	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
+	    "\"; };\n"
 	    "permit: { policy = \"unix:%s/policy.sock\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
 	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n",
-	    dir, dir, audit, sock, dir, dir, relay);
+	    dir, dir, audit, sock, dir, dir, dir, relay);
 	assert_int_equal(fclose(out), 0);
 }
 

@@ -48,11 +48,13 @@ class Box:
             out.write(f"""
 logins: {{ database = "{self.logins}"; {logins} }};
 audit: {{ database = "{self.audit}"; }};
-milter: {{ listen = "unix:{self.path}/milter.sock"; }};
+milter: {{ listen = "unix:{self.path}/milter.sock";
+          status = "unix:{self.path}/status.sock"; }};
 permit: {{ policy = "unix:{self.path}/policy.sock";
           socketmap = "unix:{self.path}/socketmap.sock"; }};
 relay: {{ local_domains = [ "example.com", ".example.org" ]; {relay} }};
-collector: {{ sources = ( {{ file = "{self.log}"; }} ); }};
+collector: {{ sources = ( {{ file = "{self.log}"; }} );
+             status = "unix:{self.path}/collector.sock"; }};
 """)
 
     def run(self, *args, program="popgatectl", code=0, config=True, **kw):

@@ -20,6 +20,12 @@ defaults(void **state)
 	assert_false(cfg->audit.record_all);
 	assert_true(cfg->audit.durable);
 	assert_int_equal(cfg->milter.mode, 0660);
+	assert_string_equal(cfg->milter.status,
+	    "unix:/run/popgate/status.sock");
+	assert_string_equal(cfg->collector.status,
+	    "unix:/run/popgate-collector/status.sock");
+	assert_string_equal(cfg->metrics.milter, "");
+	assert_string_equal(cfg->metrics.collector, "");
 	assert_int_equal(cfg->relay.mode, RELAY_ENFORCE);
 	assert_int_equal(cfg->relay.local_mailers.n, 8);
 	assert_int_equal(cfg->relay.trusted_networks.n, 0);
@@ -119,6 +125,14 @@ errors(void **state)
 		  "milter.listen", "inet:host:port" },
 		{ "milter: { listen = \"/run/x\"; };", ":1:",
 		  "milter.listen", "unix:/path" },
+		{ "milter: { status = \"inet:192.0.2.1:99\"; };", ":1:",
+		  "milter.status", "a loopback address" },
+		{ "collector: { status = \"/run/x\"; };", ":1:",
+		  "collector.status", "\"unix:/path\"" },
+		{ "metrics: { milter = \"inet:0.0.0.0:99\"; };", ":1:",
+		  "metrics.milter", "a loopback address" },
+		{ "metrics: { collector = \"inet:[::]:99\"; };", ":1:",
+		  "metrics.collector", "a loopback address" },
 		{ "milter: { mode = 660; };", ":1:", "milter.mode",
 		  "octal digits" },
 		{ "milter: { mode = \"0990\"; };", ":1:", "milter.mode",

@@ -12,13 +12,17 @@ CONFIG = """\
 logins:    {{ database = "{data}/logins.db"; window = "{window}"; }};
 audit:     {{ database = "{data}/audit.db"; record = "all"; }};
 milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
-             mode = "0660"; {milter_user} }};
+             mode = "0660"; {milter_user}
+             status = "unix:{sockets}/status.sock"; }};
 permit:    {{ policy = "unix:{sockets}/policy.sock";
              socketmap = "unix:{sockets}/socketmap.sock"; }};
 relay:     {{ local_domains = [ {domains} ];
              never_authorize = [ {never} ]; trusted_networks = [ {trusted} ];
              collector_grace = "{grace}"; }};
-collector: {{ sources = ( {{ file = "{mail_log}"; }} ); {collector_user} }};
+collector: {{ sources = ( {{ file = "{mail_log}"; }} ); {collector_user}
+             status = "unix:{data}/collector.sock"; }};
+metrics:   {{ milter = "unix:{sockets}/metrics.sock";
+             collector = "unix:{data}/metrics.sock"; }};
 """
 
 

@@ -1,0 +1,229 @@
+#include "status.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "collect.h"
+#include "config.h"
+#include "err.h"
+#include "health.h"
+#include "http.h"
+#include "json.h"
+#include "metrics.h"
+#include "rate.h"
+#include "store.h"
+
+static struct {
+	char *database;		/* set before the threads */
+	struct http *pages, *metrics;
+	pthread_mutex_t mtx;
+	/* guarded by mtx */
+	struct collect_figures now;
+	int64_t told_ms;
+	struct rate logins;
+} status = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+/* What was told last, how long ago, and logins of the last minute. */
+static struct collect_figures
+told(int64_t *age_ms, uint64_t *per_minute)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	(void)pthread_mutex_lock(&status.mtx);
+	struct collect_figures f = status.now;
+
+	*age_ms = now_ms - status.told_ms;
+	*per_minute = rate_per_minute(&status.logins, now_ms, f.logins);
+	(void)pthread_mutex_unlock(&status.mtx);
+	return f;
+}
+
+struct sources {
+	struct json *j;		/* or */
+	FILE *to;
+	int64_t now, lag_s;
+	bool lines;		/* to: the newest line's time */
+};
+
+static bool
+source_json(void *arg, const struct store_source *src)
+{
+	struct sources *s = arg;
+	int64_t lag_s = s->now - src->read_at;
+
+	if (lag_s > s->lag_s)
+		s->lag_s = lag_s;
+	json_open(s->j, NULL, '{');
+	json_text(s->j, "name", src->name);
+	json_number(s->j, "lag_s", lag_s);
+	json_number(s->j, "read_at", src->read_at);
+	json_number(s->j, "line_at", src->line_at);
+	json_close(s->j, '}');
+	return true;
+}
+
+static int
+write_health(FILE *to)
+{
+	struct json j = { .to = to };
+	struct sources s = { .j = &j, .now = clock_now(), .lag_s = -1 };
+	struct store *st = NULL;
+	struct err err;
+	int64_t age_ms;
+	uint64_t per_minute;
+	struct collect_figures f = told(&age_ms, &per_minute);
+
+	json_open(&j, NULL, '{');
+	health_write(&j, "running");
+	json_number(&j, "loop_age_ms", age_ms);
+	json_number(&j, "lines", (int64_t)f.lines);
+	json_number(&j, "logins", (int64_t)f.logins);
+	json_number(&j, "logins_per_minute", (int64_t)per_minute);
+	json_number(&j, "logins_waiting", (int64_t)f.waiting);
+	json_bool(&j, "database_good", f.store_good);
+	json_open(&j, "sources", '[');
+	if (store_open(status.database, STORE_READ, &st, &err) == 0)
+		(void)store_each_source(st, source_json, &s, &err);
+	store_close(&st);
+	json_close(&j, ']');
+	json_number(&j, "lag_s", s.lag_s);
+	json_close(&j, '}');
+	json_line(&j);
+	return 0;
+}
+
+static bool
+source_metric(void *arg, const struct store_source *src)
+{
+	const struct sources *s = arg;
+	const struct metrics_label labels[] = {
+		{ "source", src->name }, { 0 }
+	};
+
+	if (!s->lines)
+		metrics_milli(s->to, "source_lag_seconds", labels,
+		    (s->now - src->read_at) * 1000);
+	else if (src->line_at != 0)
+		metrics_sample(s->to, "source_newest_line_time_seconds", "",
+		    labels, (uint64_t)src->line_at);
+	return true;
+}
+
+struct counts {
+	FILE *to;
+	bool logins;	/* else all the others */
+};
+
+static bool
+count_metric(void *arg, const struct store_count *row)
+{
+	const struct counts *c = arg;
+	bool is_login = strcmp(row->reason, "login") == 0;
+	const struct metrics_label labels[] = {
+		{ "source", row->source }, { "server", row->server },
+		{ is_login ? NULL : "reason", row->reason }, { 0 }
+	};
+
+	if (is_login == c->logins && row->lines > 0)
+		metrics_sample(c->to, c->logins ? "logins" : "lines_refused",
+		    "_total", labels, (uint64_t)row->lines);
+	return true;
+}
+
+static int
+table_metrics(FILE *to, struct store *st)
+{
+	struct sources s = { .to = to, .now = clock_now() };
+	struct counts c = { .to = to, .logins = true };
+	struct err err;
+
+	metrics_family(to, "source_lag_seconds", "gauge", "seconds",
+	    "Since a source was last read to its end.");
+	if (store_each_source(st, source_metric, &s, &err) == -1)
+		return -1;
+	metrics_family(to, "source_newest_line_time_seconds", "gauge",
+	    "seconds", "The newest line's own time, Unix time.");
+	s.lines = true;
+	if (store_each_source(st, source_metric, &s, &err) == -1)
+		return -1;
+	metrics_family(to, "logins", "counter", NULL,
+	    "Logins recorded, since the table was made.");
+	if (store_each_count(st, count_metric, &c, &err) == -1)
+		return -1;
+	metrics_family(to, "lines_refused", "counter", NULL, "Lines of known "
+	    "servers that are no login to go by, and why.");
+	c.logins = false;
+	return store_each_count(st, count_metric, &c, &err);
+}
+
+static int
+write_metrics(FILE *to)
+{
+	struct store *st = NULL;
+	struct err err;
+	int64_t age_ms;
+	uint64_t per_minute;
+	struct collect_figures f = told(&age_ms, &per_minute);
+	int rc;
+
+	health_metrics(to);
+	metrics_family(to, "loop_age_seconds", "gauge", "seconds",
+	    "Since the collector's loop last turned.");
+	metrics_milli(to, "loop_age_seconds", NULL, age_ms);
+	metrics_family(to, "lines_read", "counter", NULL,
+	    "Lines read since the start.");
+	metrics_sample(to, "lines_read", "_total", NULL, f.lines);
+	metrics_family(to, "logins_waiting", "gauge", NULL,
+	    "Logins read and not written yet.");
+	metrics_sample(to, "logins_waiting", "", NULL, f.waiting);
+	metrics_family(to, "database_good", "gauge", NULL,
+	    "1 when the last writing to the login table went well.");
+	metrics_sample(to, "database_good", "", NULL, f.store_good);
+	metrics_file(to, true, "logins", status.database);
+	/* without a table the rest says nothing, which is not 0 */
+	rc = store_open(status.database, STORE_READ, &st, &err) == -1 ? 0 :
+	    table_metrics(to, st);
+	store_close(&st);
+	metrics_end(to);
+	return rc;
+}
+
+void
+status_open(const struct config *cfg)
+{
+	static const struct http_page health_pages[] = {
+		{ HEALTH_PATH, HEALTH_TYPE, write_health }, { 0 }
+	};
+	static const struct http_page metrics_pages[] = {
+		{ "/metrics", METRICS_TYPE, write_metrics }, { 0 }
+	};
+
+	status.told_ms = clock_monotonic_ms();
+	status.database = strdup(cfg->logins.database);
+	if (status.database == NULL)
+		return;
+	health_serve(cfg->collector.status, health_pages, &status.pages);
+	health_serve(cfg->metrics.collector, metrics_pages, &status.metrics);
+}
+
+void
+status_tell(const struct collect_figures *figures)
+{
+	(void)pthread_mutex_lock(&status.mtx);
+	status.now = *figures;
+	status.told_ms = clock_monotonic_ms();
+	rate_note(&status.logins, status.told_ms, figures->logins);
+	(void)pthread_mutex_unlock(&status.mtx);
+}
+
+void
+status_close(void)
+{
+	http_close(&status.pages);
+	http_close(&status.metrics);
+	free(status.database);
+	status.database = NULL;
+}

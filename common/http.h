@@ -1,0 +1,34 @@
+/* http - a few pages for monitoring, served by libmicrohttpd on a Unix socket
+ * or a loopback address. GET and HEAD only, 16 connections at most; nothing
+ * that a client sends is kept. The only file with <microhttpd.h> is http.c. */
+#ifndef POPGATE_HTTP_H
+#define POPGATE_HTTP_H
+
+#include <stdio.h>
+
+struct err;
+struct http;
+
+struct http_page {
+	const char *path;	/* "/health" */
+	const char *type;	/* its Content-Type */
+	/* Write the page. Called by the server's own thread, one at a time
+	 * for each server. Returns 0, or -1: the client gets 500. */
+	int (*write)(FILE *to);
+};
+
+/* Listen and serve in a thread of its own until http_close(). A Unix socket
+ * gets mode 0660 and the process's group.
+ *   listen  borrowed; not ""
+ *   pages   borrowed until http_close(); ended by one without a path
+ * 0, or -1 with err. */
+int http_open(const char *listen, const struct http_page *pages,
+    struct http **h_r, struct err *err);
+
+/* Stops and removes the socket. NULL-safe; sets NULL. */
+void http_close(struct http **h);
+
+/* "0.9.75" */
+const char *http_library_version(void);
+
+#endif

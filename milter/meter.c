@@ -1,0 +1,120 @@
+#include "meter.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "metrics.h"
+#include "rate.h"
+
+enum { CHANNELS = 3, VERDICTS = 3 };
+
+static atomic_uint_fast64_t decided[CHANNELS][VERDICTS][REASONS];
+static struct histogram duration[CHANNELS];
+static bool measure;
+
+static struct {
+	pthread_mutex_t mtx;
+	struct rate rate;	/* guarded by mtx */
+} recent = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+void
+meter_start(bool durations)
+{
+	measure = durations;
+	meter_tick();
+}
+
+int64_t
+meter_begin(void)
+{
+	return measure ? clock_monotonic_ns() : 0;
+}
+
+void
+meter_decision(enum audit_channel channel, const struct decision *decision,
+    int64_t began_ns)
+{
+	atomic_fetch_add_explicit(&decided[channel][decision->verdict][
+	    decision->reason], 1, memory_order_relaxed);
+	if (began_ns != 0)
+		histogram_count(&duration[channel],
+		    clock_monotonic_ns() - began_ns);
+}
+
+static uint64_t
+count(int channel, int verdict, int reason)
+{
+	return atomic_load_explicit(&decided[channel][verdict][reason],
+	    memory_order_relaxed);
+}
+
+static uint64_t
+all(void)
+{
+	uint64_t n = 0;
+
+	for (int c = 0; c < CHANNELS; c++)
+		for (int v = 0; v < VERDICTS; v++)
+			for (int r = 0; r < REASONS; r++)
+				n += count(c, v, r);
+	return n;
+}
+
+void
+meter_tick(void)
+{
+	uint64_t total = all();
+
+	(void)pthread_mutex_lock(&recent.mtx);
+	rate_note(&recent.rate, clock_monotonic_ms(), total);
+	(void)pthread_mutex_unlock(&recent.mtx);
+}
+
+uint64_t
+meter_decisions(uint64_t *per_minute_r)
+{
+	uint64_t total = all();
+
+	(void)pthread_mutex_lock(&recent.mtx);
+	*per_minute_r = rate_per_minute(&recent.rate, clock_monotonic_ms(),
+	    total);
+	(void)pthread_mutex_unlock(&recent.mtx);
+	return total;
+}
+
+void
+meter_metrics(FILE *to)
+{
+	metrics_family(to, "decisions", "counter", NULL, "Recipients decided "
+	    "on, by channel, verdict and reason.");
+	for (int c = 0; c < CHANNELS; c++)
+		for (int v = 0; v < VERDICTS; v++)
+			for (int r = 0; r < REASONS; r++) {
+				const struct metrics_label labels[] = {
+					{ "channel", audit_channel_name(
+					    (enum audit_channel)c) },
+					{ "verdict", verdict_name(
+					    (enum verdict)v) },
+					{ "reason", reason_name(
+					    (enum reason)r) }, { 0 }
+				};
+
+				if (count(c, v, r) > 0)
+					metrics_sample(to, "decisions",
+					    "_total", labels, count(c, v, r));
+			}
+	metrics_family(to, "decision_duration_seconds", "histogram",
+	    "seconds", "Time to decide on a recipient, without the waiting "
+	    "for the disk.");
+	for (int c = 0; c < CHANNELS; c++) {
+		const struct metrics_label labels[] = {
+			{ "channel", audit_channel_name(
+			    (enum audit_channel)c) }, { 0 }
+		};
+
+		metrics_histogram(to, "decision_duration_seconds", labels,
+		    &duration[c]);
+	}
+}

@@ -1,0 +1,28 @@
+/* meter - what the milter's threads count while they work: an atomic addition
+ * a decision, and two readings of the clock where metrics are wanted. */
+#ifndef POPGATE_METER_H
+#define POPGATE_METER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "audit.h"
+#include "decision.h"
+
+/* Measure durations, too. Before any thread. */
+void meter_start(bool durations);
+
+/* Any thread. began_ns: what meter_begin() said when the request came. */
+int64_t meter_begin(void);
+void meter_decision(enum audit_channel channel,
+    const struct decision *decision, int64_t began_ns);
+
+/* Decisions since the start, and of the last minute. meter_tick() belongs
+ * into a loop that turns every second or so. */
+void meter_tick(void);
+uint64_t meter_decisions(uint64_t *per_minute_r);
+
+void meter_metrics(FILE *to);
+
+#endif

@@ -1,0 +1,114 @@
+#include "status.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "callbacks.h"
+#include "gate.h"
+#include "health.h"
+#include "http.h"
+#include "json.h"
+#include "meter.h"
+#include "metrics.h"
+
+static atomic_bool draining;
+static struct http *pages, *metrics;
+
+static int
+write_health(FILE *to)
+{
+	struct json j = { .to = to };
+	struct gate_config *gc = gate_config_take();
+	struct audit_stats audit;
+	uint64_t per_minute, decisions = meter_decisions(&per_minute);
+
+	gate_audit_stats(&audit);
+	json_open(&j, NULL, '{');
+	health_write(&j, atomic_load(&draining) ? "draining" : "running");
+	json_text(&j, "mode", gc->cfg->relay.mode == RELAY_MONITOR ?
+	    "monitor" : "enforce");
+	json_number(&j, "sessions", callbacks_sessions());
+	json_number(&j, "decisions", (int64_t)decisions);
+	json_number(&j, "decisions_per_minute", (int64_t)per_minute);
+	json_bool(&j, "audit_good", audit.healthy);
+	json_number(&j, "audit_queued", (int64_t)audit.queued);
+	json_number(&j, "audit_queue_limit", (int64_t)audit.limit);
+	json_number(&j, "audit_rows", (int64_t)audit.rows);
+	json_number(&j, "audit_lost", (int64_t)audit.lost);
+	json_close(&j, '}');
+	json_line(&j);
+	gate_config_give(gc);
+	return 0;
+}
+
+static void
+audit_metrics(FILE *to)
+{
+	struct audit_stats audit;
+
+	gate_audit_stats(&audit);
+	metrics_family(to, "audit_queue_rows", "gauge", NULL,
+	    "Rows that wait for the disk.");
+	metrics_sample(to, "audit_queue_rows", "", NULL, audit.queued);
+	metrics_family(to, "audit_queue_limit_rows", "gauge", NULL,
+	    "Rows that may wait; then relays get a temporary failure.");
+	metrics_sample(to, "audit_queue_limit_rows", "", NULL, audit.limit);
+	metrics_family(to, "audit_rows", "counter", NULL,
+	    "Rows that are on disk.");
+	metrics_sample(to, "audit_rows", "_total", NULL, audit.rows);
+	metrics_family(to, "audit_rows_lost", "counter", NULL,
+	    "Rows that could not be written.");
+	metrics_sample(to, "audit_rows_lost", "_total", NULL, audit.lost);
+	metrics_family(to, "audit_commit_duration_seconds", "histogram",
+	    "seconds", "Time to commit a group of rows.");
+	metrics_histogram(to, "audit_commit_duration_seconds", NULL,
+	    gate_audit_commits());
+}
+
+static int
+write_metrics(FILE *to)
+{
+	struct gate_config *gc = gate_config_take();
+
+	health_metrics(to);
+	meter_metrics(to);
+	metrics_family(to, "sessions", "gauge", NULL,
+	    "Milter sessions that are open.");
+	metrics_sample(to, "sessions", "", NULL, callbacks_sessions());
+	audit_metrics(to);
+	metrics_file(to, true, "audit", gc->cfg->audit.database);
+	metrics_file(to, false, "logins", gc->cfg->logins.database);
+	metrics_end(to);
+	gate_config_give(gc);
+	return 0;
+}
+
+void
+status_open(const struct config *cfg)
+{
+	static const struct http_page health_pages[] = {
+		{ HEALTH_PATH, HEALTH_TYPE, write_health }, { 0 }
+	};
+	static const struct http_page metrics_pages[] = {
+		{ "/metrics", METRICS_TYPE, write_metrics }, { 0 }
+	};
+
+	meter_start(*cfg->metrics.milter != '\0');
+	health_serve(cfg->milter.status, health_pages, &pages);
+	health_serve(cfg->metrics.milter, metrics_pages, &metrics);
+}
+
+void
+status_draining(void)
+{
+	atomic_store(&draining, true);
+}
+
+void
+status_close(void)
+{
+	http_close(&pages);
+	http_close(&metrics);
+}
