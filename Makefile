@@ -197,13 +197,19 @@ deps:				## install what building and testing need
 # --- measuring ---
 
 BENCH    := $(addprefix $(BUILD)/bench/,bench_milter bare_filter mklogins \
-	    login_writer fsync_ref)
+	    login_writer fsync_ref bench_limiter)
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
 	    $(BUILD)/obj/tests/bench/clients.o $(BUILD)/libpopgate.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
+
+$(BUILD)/bench/bench_limiter: $(BUILD)/bench/%: tests/bench/%.c \
+	    $(BUILD)/libpopgate.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/bench_parse $(BUILD)/bench/bench_collector: \
 	    $(BUILD)/bench/%: tests/bench/%.c $(GRAMMARS) $(BUILD)/libpopgate.a
@@ -222,6 +228,7 @@ bench-collector: $(PROGRAMS) $(BUILD)/bench/bench_parse \
 
 bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
 	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)
+	$(BUILD)/bench/bench_limiter $(BUILD)/bench
 
 # --- reading ---
 

@@ -1,0 +1,108 @@
+/* limiter - how much was relayed for each client and each user of late, in a
+ * table of fixed size. Times are given, there is no clock inside. Any thread.
+ *
+ * Window. Each count is 16 slots of a 15th of its window. What is in the slot
+ * of now and in the 15 before it counts, so that
+ *   - no window of the configured length ever holds more than the limit, and
+ *   - what was relayed counts for at most 16/15 of the window (and a second).
+ * Times are whole seconds. One that lies before what the table has seen is
+ * taken for that.
+ *
+ * Client. An IPv4 address; of IPv6 the network that a login would open, and
+ * never less than a /64: nobody has fewer addresses than that.
+ *
+ * Full. Subjects live in sets of seven. A new one takes the place of the one
+ * that relayed least, but what that one had isn't forgotten: the set keeps,
+ * slot by slot, the largest count that it ever evicted, and who is new starts
+ * with it. So a count may be too large in an overfull table, never too small,
+ * and filling the table with many addresses frees no heavy sender. The same
+ * for distinct senders and clients: one that was evicted is counted again.
+ *
+ * Hashes are keyed by random bits: who chooses the names can't choose where
+ * they fall. Two names of equal 64-bit hash count as one: with a million in
+ * the table that is one chance in 10^13 for each new one.
+ *
+ * Locks. One for each 64th of the table, taken for the client and for the
+ * user, in the order of their number. */
+#ifndef POPGATE_LIMITER_H
+#define POPGATE_LIMITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "limit.h"
+
+struct err;
+struct limiter;
+
+enum {
+	LIMITER_SUBJECTS = 400000,	/* room, for the daemon: 130 MB when
+					 * full, and what is used of it else */
+	/* How long a recipient that the permit channel has counted may take to
+	 * come to the milter. */
+	LIMITER_CREDIT_S = 60
+};
+
+/* rate says the windows (those of limits that are off too), ipv6_prefix what
+ * a login opens. NULL with err when memory or random bits can't be had. */
+struct limiter *limiter_new(const struct limit_rate rate[LIMITS],
+    uint8_t ipv6_prefix, size_t subjects, struct err *err);
+void limiter_free(struct limiter *l);	/* NULL-safe */
+
+/* What is kept of one message between its recipients; zero at first. */
+struct limiter_message {
+	bool counted;		/* as a message */
+	bool said;		/* that it has too many recipients */
+	uint32_t recipients;	/* relayed */
+};
+
+/* One recipient that policy would let relay. */
+struct limiter_event {
+	int64_t now_s;		/* only differences matter; not negative */
+	struct addr client;
+	bool free_client;	/* nothing is charged to the client */
+	const char *user;	/* NULL or "": not known; case is folded */
+	const char *sender;	/* NULL: not known; case is folded */
+	struct limiter_message *message;	/* NULL: not known */
+	/* The permit channel counts, and leaves a credit for this client and
+	 * user; the milter first uses up the credit, and counts what has
+	 * none. So a recipient that both see counts once, and one that either
+	 * sees counts. */
+	bool permit;
+};
+
+struct limiter_answer {
+	bool over;
+	enum limit limit;	/* which, when over */
+	bool entered;		/* it wasn't over when we last looked; it is
+				 * so again after having been at half */
+};
+
+/* Count the recipient unless that would be more than rate allows; check and
+ * count are one step. rate NULL: count in any case (what is history). */
+void limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
+    const struct limiter_event *ev, struct limiter_answer *answer);
+
+/* How much counts now: of ev->client and ev->user, counting nothing. */
+void limiter_usage(struct limiter *l, const struct limiter_event *ev,
+    int64_t used[LIMITS]);
+
+/* The network that counts as one client. */
+struct network limiter_network(const struct limiter *l,
+    const struct addr *client);
+
+/* Who is counted, or denied: never 0. */
+uint64_t limiter_client(const struct limiter *l, const struct addr *client);
+uint64_t limiter_user(const struct limiter *l, const char *user);
+
+/* Keep out until then (Unix seconds; a later end replaces an earlier). */
+void limiter_deny(struct limiter *l, uint64_t subject, int64_t until);
+/* A load when nobody is denied. */
+bool limiter_denied(struct limiter *l, uint64_t subject, int64_t now);
+
+/* What was counted and denied of this subject is so no longer. */
+void limiter_forget(struct limiter *l, uint64_t subject);
+
+#endif
