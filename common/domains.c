@@ -2,16 +2,13 @@
 
 #include <errno.h>
 #include <idn2.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "err.h"
-
-extern char **environ;
+#include "run.h"
 
 /* FNV-1a: the admin chose the names, so nobody can aim for collisions */
 static size_t
@@ -235,47 +232,12 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 static char *
 run(char *const argv[], struct err *err)
 {
-	posix_spawn_file_actions_t actions;
-	int fds[2], status = 0;
-	pid_t pid;
+	struct err why;
+	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &why);
 
-	if (pipe(fds) == -1) {
-		err_set(err, ERR_IO, "pipe: %s", strerror(errno));
-		return NULL;
-	}
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_addclose(&actions, fds[0]);
-	(void)posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-	(void)posix_spawn_file_actions_addclose(&actions, fds[1]);
-	int rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-
-	(void)posix_spawn_file_actions_destroy(&actions);
-	(void)close(fds[1]);
-	if (rc != 0) {
-		err_set(err, ERR_IO, "relay.local_domains: %s: %s", argv[0],
-		    strerror(rc));
-		(void)close(fds[0]);
-		return NULL;
-	}
-	char *text = NULL, buf[4096];
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-	ssize_t got;
-
-	while ((got = read(fds[0], buf, sizeof(buf))) > 0 ||
-	    (got == -1 && errno == EINTR))
-		if (out != NULL && got > 0)
-			(void)fwrite(buf, 1, (size_t)got, out);
-	(void)close(fds[0]);
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		continue;
-	if (out == NULL || fclose(out) != 0 || status != 0) {
-		err_set(err, ERR_IO, "relay.local_domains: %s %s %s failed "
-		    "with status %d", argv[0], argv[1], argv[2],
-		    WIFEXITED(status) ? WEXITSTATUS(status) : status);
-		free(text);
-		return NULL;
-	}
+	if (text == NULL)
+		err_set(err, why.code, "relay.local_domains: %.400s",
+		    why.text);
 	return text;
 }
 
