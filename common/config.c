@@ -57,20 +57,6 @@ check_group(const char *value)
 	    "a group of this system";
 }
 
-static const char *
-check_off(const char *value)
-{
-	return strcmp(value, "off") == 0 ? NULL :
-	    "\"off\" (binding is not in this version)";
-}
-
-static const char *
-check_allow(const char *value)
-{
-	return strcmp(value, "allow") == 0 ? NULL :
-	    "\"allow\" (\"reject\" is not in this version)";
-}
-
 static const struct key_groups source_groups, custom_groups;
 
 #define AT(member) offsetof(struct config, member)
@@ -113,7 +99,7 @@ static const struct key keys[] = {
 	  .offset = AT(permit.policy), .def = "", .check = check_listen },
 	{ .path = "permit.socketmap", .kind = K_TEXT,
 	  .offset = AT(permit.socketmap), .def = "", .check = check_listen },
-	{ .path = "relay.mode", .kind = K_CHOICE, .offset = AT(relay.mode),
+	{ .path = "relay.mode", .kind = K_ENUM, .offset = AT(relay.mode),
 	  .def = "enforce", .choice = { "enforce", "monitor" } },
 	{ .path = "relay.local_domains", .kind = K_STRINGS,
 	  .offset = AT(relay.local_domains), .def = "" },
@@ -137,10 +123,14 @@ static const struct key keys[] = {
 	{ .path = "relay.shared_address", .kind = K_CHOICE,
 	  .offset = AT(relay.shared_refused), .def = "flag",
 	  .choice = { "flag", "refuse" } },
-	{ .path = "relay.sender_binding", .kind = K_TEXT, .offset = SIZE_MAX,
-	  .def = "off", .check = check_off },
-	{ .path = "relay.null_sender", .kind = K_TEXT, .offset = SIZE_MAX,
-	  .def = "allow", .check = check_allow },
+	{ .path = "relay.sender_binding", .kind = K_ENUM,
+	  .offset = AT(relay.sender_binding), .def = "off",
+	  .choice = { "off", "domain", "address" } },
+	{ .path = "relay.null_sender", .kind = K_CHOICE,
+	  .offset = AT(relay.null_sender_refused), .def = "allow",
+	  .choice = { "allow", "reject" } },
+	{ .path = "relay.sender_addresses", .kind = K_STRINGS,
+	  .offset = AT(relay.sender_addresses), .def = "user" },
 	{ .path = "relay.collector_grace", .kind = K_SECONDS,
 	  .offset = AT(relay.collector_grace_s), .def = "2m", .min = 0,
 	  .max = 7 * 86400 },
@@ -258,8 +248,8 @@ key_error(const struct config *cfg, const config_setting_t *s,
 	return -1;
 }
 
-static bool
-list_add(struct string_list *list, const char *text, size_t len)
+bool
+string_list_add(struct string_list *list, const char *text, size_t len)
 {
 	char **v = reallocarray(list->v, list->n + 1, sizeof(*v));
 
@@ -270,8 +260,8 @@ list_add(struct string_list *list, const char *text, size_t len)
 	return v[list->n] != NULL && ++list->n > 0;
 }
 
-static void
-list_release(struct string_list *list)
+void
+string_list_release(struct string_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		free(list->v[i]);
@@ -288,7 +278,7 @@ strings_of(struct config *cfg, const struct key *key,
 		for (const char *p = key->def; *p != '\0';) {
 			size_t len = strcspn(p, " ");
 
-			if (!list_add(list, p, len))
+			if (!string_list_add(list, p, len))
 				goto nomem;
 			p += len + (p[len] == ' ');
 		}
@@ -304,7 +294,7 @@ strings_of(struct config *cfg, const struct key *key,
 		if (text == NULL || *text == '\0')
 			return key_error(cfg, e, key->path,
 			    "strings that are not empty", err);
-		if (!list_add(list, text, strlen(text)))
+		if (!string_list_add(list, text, strlen(text)))
 			goto nomem;
 	}
 	return 0;
@@ -343,7 +333,7 @@ set_networks(struct config *cfg, const struct key *key,
 		    config_setting_get_elem(s, (unsigned)i), key->path,
 		    expected, err);
 	}
-	list_release(&list);
+	string_list_release(&list);
 	return ret;
 }
 
@@ -362,8 +352,6 @@ set_text(struct config *cfg, const struct key *key,
 		expected = key->check(value);
 	if (expected != NULL)
 		return key_error(cfg, s, key->path, expected, err);
-	if (member == NULL)
-		return 0;
 	*member = strdup(value);
 	if (*member != NULL)
 		return 0;
@@ -435,19 +423,41 @@ set_groups(struct config *cfg, const struct key *key,
 }
 
 static int
+set_choice(struct config *cfg, const struct key *key,
+    const config_setting_t *s, const char *text, void *member,
+    struct err *err)
+{
+	const unsigned max = sizeof(key->choice) / sizeof(*key->choice);
+	char expected[100], *p = expected;
+	unsigned n = 0;
+
+	while (text != NULL && n < max && key->choice[n] != NULL &&
+	    strcmp(text, key->choice[n]) != 0)
+		n++;
+	if (text != NULL && n < max && key->choice[n] != NULL) {
+		if (key->kind == K_CHOICE)
+			*(bool *)member = n == 1;
+		else
+			memcpy(member, &n, sizeof(n));	/* an enum */
+		return 0;
+	}
+	for (n = 0; n < max && key->choice[n] != NULL; n++)
+		p += sprintf(p, "%s\"%s\"", n == 0 ? "" : n + 1 < max &&
+		    key->choice[n + 1] != NULL ? ", " : " or ",
+		    key->choice[n]);
+	return key_error(cfg, s, key->path, expected, err);
+}
+
+static int
 set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
     struct err *err)
 {
-	void *member = key->offset == SIZE_MAX ? NULL :
-	    (char *)cfg + key->offset;
+	void *member = (char *)cfg + key->offset;
 	const char *text = s == NULL ? key->def :
 	    config_setting_get_string(s);
-	char expected[100];
 	int64_t n;
 
-	/* only texts are checked without being kept; and a default, which
-	 * has no setting, is always a text */
-	assert(member != NULL || key->kind == K_TEXT);
+	/* a default, which has no setting, is always a text */
 	assert(s != NULL || text != NULL || key->kind == K_GROUPS);
 	switch (key->kind) {
 	case K_GROUPS:
@@ -484,19 +494,8 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 			    "quotes like \"0660\"", err);
 		return 0;
 	case K_CHOICE:
-		for (int i = 0; text != NULL && i < 2; i++) {
-			if (strcmp(text, key->choice[i]) != 0)
-				continue;
-			if (member == &cfg->relay.mode)
-				cfg->relay.mode = i == 0 ? RELAY_ENFORCE :
-				    RELAY_MONITOR;
-			else
-				*(bool *)member = i == 1;
-			return 0;
-		}
-		(void)snprintf(expected, sizeof(expected), "\"%s\" or \"%s\"",
-		    key->choice[0], key->choice[1]);
-		return key_error(cfg, s, key->path, expected, err);
+	case K_ENUM:
+		return set_choice(cfg, key, s, text, member, err);
 	}
 	return -1;
 }
@@ -817,8 +816,6 @@ config_free(struct config *cfg)
 	if (cfg == NULL)
 		return;
 	for (size_t i = 0; i < KEYS; i++) {
-		if (keys[i].offset == SIZE_MAX)
-			continue;
 		void *member = (char *)cfg + keys[i].offset;
 
 		switch (keys[i].kind) {
@@ -827,7 +824,7 @@ config_free(struct config *cfg)
 			free(*(char **)member);
 			break;
 		case K_STRINGS:
-			list_release(member);
+			string_list_release(member);
 			break;
 		case K_NETWORKS:
 			network_set_release(member);
@@ -839,6 +836,7 @@ config_free(struct config *cfg)
 		case K_INT:
 		case K_MODE:
 		case K_CHOICE:
+		case K_ENUM:
 			break;
 		}
 	}

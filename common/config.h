@@ -20,7 +20,13 @@ struct string_list {
 	size_t n;
 };
 
+/* Add a copy of len bytes of text; false when memory is short. */
+bool string_list_add(struct string_list *list, const char *text, size_t len);
+void string_list_release(struct string_list *list);
+
 enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
+
+enum sender_binding { SENDER_OFF, SENDER_DOMAIN, SENDER_ADDRESS };
 
 enum source_kind { SOURCE_FILE, SOURCE_JOURNAL, SOURCE_STDIN, SOURCE_SOCKET };
 
@@ -79,6 +85,9 @@ struct config {
 		int64_t ipv6_prefix;
 		int64_t shared_address_users;	/* more: shared; 0: none is */
 		bool shared_refused;	/* a shared address may not relay */
+		enum sender_binding sender_binding;
+		bool null_sender_refused;
+		struct string_list sender_addresses;	/* see senders.h */
 		int64_t collector_grace_s;	/* 0: not asked */
 	} relay;
 	struct {

@@ -95,14 +95,10 @@ static bool
 value_of(const struct config *cfg, const struct key *key, struct members *m,
     enum config_form *form, char *buf, char **text_r)
 {
-	const void *member = key->offset == SIZE_MAX ? NULL :
-	    (const char *)cfg + key->offset;
-	int choice;
+	const void *member = (const char *)cfg + key->offset;
+	unsigned choice;
 
 	*form = CONFIG_TEXT;
-	/* checked without being kept: only the default is good */
-	if (member == NULL)
-		return one(m, CONFIG_TEXT, key->def);
 	switch (key->kind) {
 	case K_PATH:
 	case K_TEXT:
@@ -120,9 +116,10 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 		    (unsigned)*(const mode_t *)member);
 		return one(m, CONFIG_TEXT, buf);
 	case K_CHOICE:
-		choice = member == &cfg->relay.mode ?
-		    cfg->relay.mode == RELAY_MONITOR :
-		    *(const bool *)member;
+		return one(m, CONFIG_TEXT,
+		    key->choice[*(const bool *)member ? 1 : 0]);
+	case K_ENUM:
+		memcpy(&choice, member, sizeof(choice));
 		return one(m, CONFIG_TEXT, key->choice[choice]);
 	case K_STRINGS:
 		*form = CONFIG_LIST;

@@ -17,6 +17,7 @@ enum kind {
 	K_INT,
 	K_MODE,		/* "0660" */
 	K_CHOICE,	/* one of two words: false, true */
+	K_ENUM,		/* one of some words: an enumeration from 0 */
 	K_STRINGS,	/* array or list of strings */
 	K_NETWORKS,	/* the same, of addresses and networks */
 	K_GROUPS	/* list of groups: ( { ... }, { ... } ) */
@@ -39,9 +40,9 @@ struct key_groups {
 struct key {
 	const char *path;
 	enum kind kind;
-	size_t offset;		/* in struct config; SIZE_MAX: not kept */
+	size_t offset;		/* in struct config */
 	const char *def;	/* as written; lists: separated by spaces */
-	const char *choice[2];
+	const char *choice[4];	/* K_ENUM: up to a NULL */
 	int64_t min, max;
 	/* Returns NULL when value is good, else what was expected. */
 	const char *(*check)(const char *value);

@@ -10,50 +10,6 @@
 #include "err.h"
 #include "run.h"
 
-/* FNV-1a: the admin chose the names, so nobody can aim for collisions */
-static size_t
-hash(const char *text)
-{
-	size_t h = 1469598103934665603U;
-
-	for (; *text != '\0'; text++)
-		h = (h ^ (unsigned char)*text) * 1099511628211U;
-	return h;
-}
-
-static bool
-find(const struct domain_set *set, const char *name, size_t *i)
-{
-	if (set->size == 0)
-		return false;
-	for (*i = hash(name) & (set->size - 1); set->slot[*i] != NULL;
-	    *i = (*i + 1) & (set->size - 1))
-		if (strcmp(set->slot[*i], name) == 0)
-			return true;
-	return false;
-}
-
-static bool
-grow(struct domain_set *set)
-{
-	struct domain_set old = *set;
-
-	set->size = old.size == 0 ? 64 : old.size * 2;
-	set->slot = calloc(set->size, sizeof(*set->slot));
-	if (set->slot == NULL) {
-		*set = old;
-		return false;
-	}
-	for (size_t i = 0; i < old.size; i++) {
-		size_t at = 0;
-
-		if (old.slot[i] != NULL && !find(set, old.slot[i], &at))
-			set->slot[at] = old.slot[i];
-	}
-	free(old.slot);
-	return true;
-}
-
 bool
 domain_fold(const char *text, size_t len, char *out)
 {
@@ -90,18 +46,16 @@ domain_fold(const char *text, size_t len, char *out)
 bool
 domains_contain(const struct domain_set *set, const char *folded)
 {
-	size_t i;
-
 	/* ".x" names all below x, it is no domain itself */
 	if (*folded == '.')
 		return false;
-	if (find(set, folded, &i))
+	if (strset_has(&set->names, folded))
 		return true;
 	if (!set->wildcards)
 		return false;
 	for (const char *dot = strchr(folded, '.'); dot != NULL;
 	    dot = strchr(dot + 1, '.'))
-		if (find(set, dot, &i))
+		if (strset_has(&set->names, dot))
 			return true;
 	return false;
 }
@@ -119,7 +73,7 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
     struct err *err)
 {
 	char folded[DOMAIN_TEXT_MAX];
-	size_t skip = len > 1 && *text == '.' ? 1 : 0, i = 0;
+	size_t skip = len > 1 && *text == '.' ? 1 : 0;
 
 	folded[0] = '.';
 	if (!domain_fold(text + skip, len - skip, folded + skip) ||
@@ -130,14 +84,8 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 		    (int)(len > 100 ? 100 : len), text);
 		return -1;
 	}
-	if ((set->n + 1) * 2 > set->size && !grow(set))
+	if (strset_add(&set->names, folded) == -1)
 		return no_memory(err);
-	if (find(set, folded, &i))
-		return 0;
-	set->slot[i] = strdup(folded);
-	if (set->slot[i] == NULL)
-		return no_memory(err);
-	set->n++;
 	set->wildcards |= skip == 1;
 	return 0;
 }
@@ -160,13 +108,8 @@ add_below(struct domain_set *set, const char *text, size_t len,
 static int
 remember_file(struct domain_set *set, const char *path, struct err *err)
 {
-	char **v = reallocarray(set->files.v, set->files.n + 1, sizeof(*v));
-
-	if (v == NULL)
-		return no_memory(err);
-	set->files.v = v;
-	v[set->files.n] = strdup(path);
-	return v[set->files.n++] == NULL ? no_memory(err) : 0;
+	return string_list_add(&set->files, path, strlen(path)) ? 0 :
+	    no_memory(err);
 }
 
 /* A class file of Sendmail may hold networks ("192.0.2") beside domains; they
@@ -452,11 +395,7 @@ domains_load(const struct string_list *names, struct domain_set *set,
 void
 domains_release(struct domain_set *set)
 {
-	for (size_t i = 0; i < set->size; i++)
-		free(set->slot[i]);
-	free(set->slot);
-	for (size_t i = 0; i < set->files.n; i++)
-		free(set->files.v[i]);
-	free(set->files.v);
+	strset_release(&set->names);
+	string_list_release(&set->files);
 	memset(set, 0, sizeof(*set));
 }

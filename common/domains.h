@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "config.h"
+#include "strset.h"
 
 struct err;
 
@@ -13,8 +14,7 @@ enum { DOMAIN_TEXT_MAX = 256 };
 
 /* Constant once loaded: any number of threads may ask it. */
 struct domain_set {
-	char **slot;	/* open addressing; names folded, ".x" a wildcard */
-	size_t size, n;
+	struct strset names;	/* folded; ".x" is a wildcard */
 	bool wildcards;
 	/* files it came from: to be read again when one changes */
 	struct string_list files;

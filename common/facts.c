@@ -1,17 +1,42 @@
 #include "facts.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <strings.h>
 
 #include "config.h"
 #include "rcpt.h"
 #include "store.h"
 
+int
+facts_lists_load(const struct config *cfg, struct facts_lists *lists,
+    struct err *err)
+{
+	*lists = (struct facts_lists){ .senders = { .user_name = false } };
+	if (domains_load(&cfg->relay.local_domains, &lists->domains, err) ==
+	    -1)
+		return -1;
+	/* not in use: no reason to refuse a configuration */
+	if (cfg->relay.sender_binding == SENDER_OFF ||
+	    senders_load(&cfg->relay.sender_addresses, &lists->senders,
+	    err) == 0)
+		return 0;
+	facts_lists_release(lists);
+	return -1;
+}
+
+void
+facts_lists_release(struct facts_lists *lists)
+{
+	domains_release(&lists->domains);
+	senders_release(&lists->senders);
+}
+
 bool
 facts_authenticated(const struct facts_question *q)
 {
 	return q->auth_type != NULL && *q->auth_type != '\0' &&
-	       strcasecmp(q->auth_type, "ANONYMOUS") != 0;
+	    strcasecmp(q->auth_type, "ANONYMOUS") != 0;
 }
 
 const char *
@@ -26,54 +51,111 @@ has_identity(const struct config *cfg, const struct network_set *own,
     const struct addr *client)
 {
 	return client->family != ADDR_NONE &&
-	       !network_set_contains(&cfg->relay.never_authorize, client) &&
-	       !network_set_contains(&cfg->relay.proxy_networks, client) &&
-	       !(cfg->relay.never_authorize_own &&
-		   network_set_contains(own, client));
+	    !network_set_contains(&cfg->relay.never_authorize, client) &&
+	    !network_set_contains(&cfg->relay.proxy_networks, client) &&
+	    !(cfg->relay.never_authorize_own &&
+	    network_set_contains(own, client));
+}
+
+/* Row 8, as far as it doesn't take a user: UNKNOWN then. */
+static enum policy_sender
+sender_fact(const struct config *cfg, const char *sender)
+{
+	if (sender != NULL && (*sender == '\0' || strcmp(sender, "<>") == 0))
+		return cfg->relay.null_sender_refused ?
+		    POLICY_SENDER_FOREIGN : POLICY_SENDER_GOOD;
+	if (cfg->relay.sender_binding == SENDER_OFF && (sender != NULL ||
+	    !cfg->relay.null_sender_refused))
+		return POLICY_SENDER_GOOD;
+	return POLICY_SENDER_UNKNOWN;
 }
 
 void
-facts_ask(const struct config *cfg, const struct domain_set *domains,
+facts_ask(const struct config *cfg, const struct facts_lists *lists,
     const struct network_set *own, const struct facts_question *q,
     struct policy_facts *facts)
 {
 	*facts = (struct policy_facts){
-	    .recipient_local =
-		q->recipient != NULL && rcpt_is_local(q->recipient, q->mailer,
-					    &cfg->relay.local_mailers, domains),
-	    .authenticated = facts_authenticated(q),
-	    .trusted =
-		network_set_contains(&cfg->relay.trusted_networks, &q->client),
-	    .identified = has_identity(cfg, own, &q->client),
-	    .store = POLICY_STORE_UNASKED,
-	    .sender = POLICY_SENDER_GOOD,
-	    .within_limits = true};
+		.recipient_local = q->recipient != NULL &&
+		    rcpt_is_local(q->recipient, q->mailer,
+		    &cfg->relay.local_mailers, &lists->domains),
+		.authenticated = facts_authenticated(q),
+		.trusted = network_set_contains(&cfg->relay.trusted_networks,
+		    &q->client),
+		.identified = has_identity(cfg, own, &q->client),
+		.store = POLICY_STORE_UNASKED,
+		.sender = sender_fact(cfg, q->sender),
+		.within_limits = true
+	};
 }
 
 bool
 facts_shared(const struct config *cfg, int64_t users)
 {
 	return cfg->relay.shared_address_users > 0 &&
-	       users > cfg->relay.shared_address_users;
+	    users > cfg->relay.shared_address_users;
 }
 
-void
-facts_found(const struct config *cfg, const struct store_lookup *found,
-    struct policy_facts *facts)
+struct bound {
+	const struct config *cfg;
+	const struct sender_set *senders;
+	const char *sender;
+	bool good;
+};
+
+static bool
+ask_user(void *arg, const char *user)
 {
+	struct bound *b = arg;
+
+	b->good = senders_allow(b->senders, b->cfg->relay.sender_binding,
+	    user, b->sender);
+	return !b->good;
+}
+
+/* Any of the users will do: which of them sends can't be known. */
+static int
+bind_sender(struct store *st, const struct config *cfg,
+    const struct sender_set *senders, const struct facts_question *q,
+    const struct store_lookup *found, int64_t now,
+    struct policy_facts *facts, struct err *err)
+{
+	struct bound b = { .cfg = cfg, .senders = senders,
+		.sender = q->sender };
+
+	if (found->users == 1)
+		(void)ask_user(&b, found->user);
+	else if (store_each_user(st, &q->client,
+	    (uint8_t)cfg->relay.ipv6_prefix, now, ask_user, &b, err) == -1)
+		return -1;
+	facts->sender = b.good ? POLICY_SENDER_GOOD : POLICY_SENDER_FOREIGN;
+	return 0;
+}
+
+int
+facts_found(struct store *st, const struct config *cfg,
+    const struct facts_lists *lists, const struct facts_question *q,
+    const struct store_lookup *found, int64_t now,
+    struct policy_facts *facts, struct err *err)
+{
+	if (found->active && q->sender != NULL &&
+	    facts->sender == POLICY_SENDER_UNKNOWN &&
+	    bind_sender(st, cfg, &lists->senders, q, found, now, facts,
+	    err) == -1)
+		return -1;
 	facts->store = POLICY_STORE_ANSWERED;
 	/* a denied user's login is worth nothing, but what else the session
 	 * has to show may be */
-	facts->denied =
-	    found->denied || (found->login_denied && !facts->authenticated &&
-				 !facts->certificate && !facts->trusted);
+	facts->denied = found->denied || (found->login_denied &&
+	    !facts->authenticated && !facts->certificate && !facts->trusted);
 	/* an admin's entry is for the address, whoever sits behind it */
 	facts->shared = cfg->relay.shared_refused && found->active &&
-			!found->manual && facts_shared(cfg, found->sharing);
+	    !found->manual && facts_shared(cfg, found->sharing);
 	facts->login_active = found->active;
 	facts->login_seen = found->expires_at != 0;
 	facts->login_at = found->last_at;
 	facts->expires_at = found->expires_at;
+	return 0;
 }
 
 enum policy_collector
@@ -83,7 +165,6 @@ facts_collector(const struct config *cfg, int64_t read_at, int64_t now)
 		return POLICY_COLLECTOR_CURRENT;
 	if (read_at == 0)
 		return POLICY_COLLECTOR_NEVER;
-	return now - read_at > cfg->relay.collector_grace_s
-		   ? POLICY_COLLECTOR_BEHIND
-		   : POLICY_COLLECTOR_CURRENT;
+	return now - read_at > cfg->relay.collector_grace_s ?
+	    POLICY_COLLECTOR_BEHIND : POLICY_COLLECTOR_CURRENT;
 }

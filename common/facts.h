@@ -1,7 +1,7 @@
 /* facts - what the policy goes by, gathered from the question, the
  * configuration and the login table: the same for popgate-milter and for
- * popgatectl, who opens the table in another way. Asks no clock, opens and
- * logs nothing. Threads: any, while what is pointed to stays constant. */
+ * popgatectl, who open the table in other ways. Asks no clock, logs nothing.
+ * Threads: any, while what is pointed to stays constant. */
 #ifndef POPGATE_FACTS_H
 #define POPGATE_FACTS_H
 
@@ -9,28 +9,43 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "domains.h"
 #include "policy.h"
+#include "senders.h"
 
 struct config;
-struct domain_set;
+struct err;
+struct store;
 struct store_lookup;
+
+/* What the configuration names in other files. Constant once loaded. */
+struct facts_lists {
+	struct domain_set domains;	/* relay.local_domains */
+	struct sender_set senders;	/* relay.sender_addresses */
+};
+
+/* Read them. Runs programs: not for a hot path. 0, or -1 with err that names
+ * file and line and nothing to release. */
+int facts_lists_load(const struct config *cfg, struct facts_lists *lists,
+    struct err *err);
+void facts_lists_release(struct facts_lists *lists);
 
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct facts_question {
-	struct addr client; /* ADDR_NONE: not known */
-	const char *sender; /* without <>; "" the null sender; NULL: the
-			     * MTA doesn't say */
-	const char *recipient; /* as typed; NULL: one that isn't ours */
-	const char *mailer; /* {rcpt_mailer} */
-	const char *auth_type, *auth_user; /* of this message */
+	struct addr client;	/* ADDR_NONE: not known */
+	const char *sender;	/* "" or "<>": the null sender; NULL: the MTA
+				 * doesn't say */
+	const char *recipient;	/* as typed; NULL: one that isn't ours */
+	const char *mailer;	/* {rcpt_mailer} */
+	const char *auth_type, *auth_user;	/* of this message */
 };
 
 /* The facts that are known without the login table; facts->store becomes
  * UNASKED.
- *   domains  relay.local_domains; may be NULL when the recipient is
- *   own      the machine's own addresses, which prove nothing when
- *            relay.never_authorize has "own" */
-void facts_ask(const struct config *cfg, const struct domain_set *domains,
+ *   lists  may be NULL when the recipient is
+ *   own    the machine's own addresses, which prove nothing when
+ *          relay.never_authorize has "own" */
+void facts_ask(const struct config *cfg, const struct facts_lists *lists,
     const struct network_set *own, const struct facts_question *q,
     struct policy_facts *facts);
 
@@ -41,9 +56,14 @@ bool facts_authenticated(const struct facts_question *q);
 /* Whose deny counts besides the client's: the AUTH user, else NULL. */
 const char *facts_denied_user(const struct facts_question *q);
 
-/* Add what the login table said; facts->store becomes ANSWERED. */
-void facts_found(const struct config *cfg, const struct store_lookup *found,
-    struct policy_facts *facts);
+/* Add what the login table st said when it was asked at now; facts->store
+ * becomes ANSWERED. Where several users logged in and the sender counts, st
+ * is asked again. lists may be NULL when there is no sender.
+ * 0, or -1 with err: nothing is known then. */
+int facts_found(struct store *st, const struct config *cfg,
+    const struct facts_lists *lists, const struct facts_question *q,
+    const struct store_lookup *found, int64_t now,
+    struct policy_facts *facts, struct err *err);
 
 /* Do so many users share an address that its login is one of anybody's?
  *   users  whose logins from there count now (store_lookup.sharing) */
@@ -51,7 +71,7 @@ bool facts_shared(const struct config *cfg, int64_t users);
 
 /* How the collector stands at now, when every source was last read to its
  * end at read_at (store_sources_read_at()). */
-enum policy_collector facts_collector(
-    const struct config *cfg, int64_t read_at, int64_t now);
+enum policy_collector facts_collector(const struct config *cfg,
+    int64_t read_at, int64_t now);
 
 #endif

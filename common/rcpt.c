@@ -2,20 +2,7 @@
 
 #include <string.h>
 
-/* What an MTA may take as routing (FACTS: %-hack, bang paths, source routes,
- * quoted forms), and white space. Any control byte counts too. */
-static bool
-has_routing(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c <= 0x20 || c == 0x7f ||
-		    strchr("%!@:\"\\<>()[],;", c) != NULL)
-			return true;
-	}
-	return false;
-}
+#include "address.h"
 
 static bool
 mailer_is_local(const char *mailer, const struct string_list *mailers)
@@ -41,7 +28,7 @@ rcpt_is_local(const char *arg, const char *mailer,
 		return false;
 	const char *at = memrchr(arg, '@', len);
 	size_t local_len = at == NULL ? len : (size_t)(at - arg);
-	bool plain = local_len > 0 && !has_routing(arg, local_len);
+	bool plain = local_len > 0 && !address_has_routing(arg, local_len);
 
 	/* (a) The MTA delivers it here. "local" saw through all routing; of
 	 * other mailers the next hop may not have (both closed MTAs refuse

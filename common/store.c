@@ -18,7 +18,7 @@ enum query {
 	Q_LOOKUP, Q_LOOKUP_LEASE, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
-	Q_SOURCES, Q_MATCH,
+	Q_SOURCES, Q_MATCH, Q_USERS,
 	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
 	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
@@ -41,6 +41,11 @@ enum query {
 	"UNION ALL " DENY_OF "WHERE subject = ?3 AND kind = 'user' " \
 	"UNION ALL " DENY_OF "INDEXED BY deny_network " \
 	"WHERE kind = 'client' AND instr(subject, '/') > 0"
+
+/* of the logins' users, at ?3 */
+#define USER_DENIED \
+	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject = user " \
+	"AND d.kind = 'user' AND d.expires_at > ?3) "
 
 static const char *const query_sql[QUERIES] = {
 	[Q_LOOKUP] = LOOKUP("= ?1"),
@@ -111,6 +116,12 @@ static const char *const query_sql[QUERIES] = {
 	    "last_at, expires_at, count FROM login INDEXED BY login_network "
 	    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
 	    "AND client <> ?2",
+	[Q_USERS] =
+	    "SELECT client, user FROM login WHERE client IN (?1, ?2) "
+	    "AND expires_at > ?3 AND NOT " USER_DENIED
+	    "UNION ALL SELECT client, user FROM login INDEXED BY login_network "
+	    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+	    "AND client <> ?2 AND expires_at > ?3 AND NOT " USER_DENIED,
 	[Q_DENY_SET] =
 	    "INSERT OR REPLACE INTO deny (subject, kind, created_at, "
 	    "expires_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -706,33 +717,78 @@ store_sqlite_version(void)
 	return sqlite3_libversion();
 }
 
-int
-store_each_match(struct store *st, const struct addr *client,
-    uint8_t ipv6_prefix, bool (*fn)(void *arg, const struct store_row *row),
-    void *arg, struct err *err)
+/* The rows of a statement about client (?1, and ?2 the lease it is in) that
+ * hold it, until take returns false. */
+static int
+each_of_client(struct store *st, sqlite3_stmt *stmt,
+    const struct addr *client, uint8_t ipv6_prefix,
+    bool (*take)(void *arg, sqlite3_stmt *stmt), void *arg, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, Q_MATCH, err);
 	struct network net = network_of(client,
 	    client->family == ADDR_IPV6 ? ipv6_prefix : 32);
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
 	bool more = true;
 	int rc = SQLITE_DONE;
 
-	if (stmt == NULL)
-		return -1;
 	bind_text(stmt, 1, addr_format(client, own));
 	bind_text(stmt, 2, network_format(&net, lease));
-	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		if (!row_holds(db_text(stmt, 0), own, lease, client))
-			continue;
-		struct store_row row = row_columns(stmt);
-
-		more = fn(arg, &row);
-	}
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		if (row_holds(db_text(stmt, 0), own, lease, client))
+			more = take(arg, stmt);
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
 		db_err(st->db, "look-up", err);
 	(void)sqlite3_reset(stmt);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+struct match {
+	bool (*row)(void *arg, const struct store_row *row);
+	bool (*user)(void *arg, const char *user);
+	void *arg;
+};
+
+static bool
+take_row(void *arg, sqlite3_stmt *stmt)
+{
+	const struct match *m = arg;
+	struct store_row row = row_columns(stmt);
+
+	return m->row(m->arg, &row);
+}
+
+static bool
+take_user(void *arg, sqlite3_stmt *stmt)
+{
+	const struct match *m = arg;
+
+	return m->user(m->arg, db_text(stmt, 1));
+}
+
+int
+store_each_match(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_MATCH, err);
+	struct match m = { .row = fn, .arg = arg };
+
+	return stmt == NULL ? -1 : each_of_client(st, stmt, client,
+	    ipv6_prefix, take_row, &m, err);
+}
+
+int
+store_each_user(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, int64_t now,
+    bool (*fn)(void *arg, const char *user), void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_USERS, err);
+	struct match m = { .user = fn, .arg = arg };
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 3, now);
+	return each_of_client(st, stmt, client, ipv6_prefix, take_user, &m,
+	    err);
 }
 
 int

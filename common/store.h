@@ -160,6 +160,12 @@ int store_each_match(struct store *st, const struct addr *client,
     uint8_t ipv6_prefix, bool (*fn)(void *arg, const struct store_row *row),
     void *arg, struct err *err);
 
+/* The users of the logins that count for client now, without those denied; of
+ * one user perhaps more than once. "" is a login of nobody by name. */
+int store_each_user(struct store *st, const struct addr *client,
+    uint8_t ipv6_prefix, int64_t now, bool (*fn)(void *arg, const char *user),
+    void *arg, struct err *err);
+
 /* Denies: replace or make one; delete one (returns how many, or -1). */
 int store_deny_set(struct store *st, const struct store_deny *deny,
     struct err *err);

@@ -157,7 +157,7 @@ question(struct ctl *ctl, const struct ctl_args *args,
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct domain_set domains = { 0 };
+	struct facts_lists lists;
 	struct verdict_question q;
 	struct verdict_answer a;
 	struct store *st = NULL;
@@ -168,25 +168,23 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = ctl_config(ctl);
 	if (rc != 0)
 		return rc;
-	if (domains_load(&ctl->cfg->relay.local_domains, &domains, &err) ==
-	    -1)
-		return ctl_fail(ctl, EX_CONFIG, "relay.local_domains: %s",
-		    err.text);
+	if (facts_lists_load(ctl->cfg, &lists, &err) == -1)
+		return ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	/* a table that can't be read is row 7: an answer, not an error; but
 	 * not when only the one who asks may not read it */
 	if (store_open(ctl->cfg->logins.database, STORE_READ, &st, &err) ==
 	    -1 && access(ctl->cfg->logins.database, R_OK) == -1 &&
 	    errno == EACCES) {
-		domains_release(&domains);
+		facts_lists_release(&lists);
 		return ctl_store(ctl, STORE_READ, &st);
 	}
-	verdict_ask(ctl, st, &err, &domains, &q, &a);
+	verdict_ask(ctl, st, &err, &lists, &q, &a);
 	if (args->opt[OPT_JSON] != NULL)
 		print_json(ctl, args, &q, &a);
 	else
 		print_people(ctl, args, &q, &a);
 	store_close(&st);
-	domains_release(&domains);
+	facts_lists_release(&lists);
 	if (args->opt[OPT_EXIT_CODE] == NULL)
 		return 0;
 	return a.decision.verdict == VERDICT_ACCEPT ? 0 :

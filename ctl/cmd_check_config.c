@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "domains.h"
 #include "err.h"
+#include "facts.h"
 #include "judge.h"
 
 static void
@@ -30,13 +30,19 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 	const struct config *cfg = ctl->cfg;
 	char text[NETWORK_TEXT_MAX];
 
-	if (domains->n == 0)
+	if (domains->names.n == 0)
 		(void)ctl_fail(ctl, 0, "note: relay.local_domains is empty: "
 		    "the permit channel takes every recipient for a relay");
 	if (*cfg->permit.policy == '\0' && *cfg->permit.socketmap == '\0')
 		(void)ctl_fail(ctl, 0, "note: no permit channel is set "
 		    "(permit.policy or permit.socketmap): a closed MTA stays "
 		    "closed for everybody");
+	if (cfg->relay.sender_binding != SENDER_OFF &&
+	    *cfg->permit.socketmap != '\0' && *cfg->permit.policy == '\0')
+		(void)ctl_fail(ctl, 0, "note: relay.sender_binding: Postfix "
+		    "doesn't tell a socketmap the sender, so its clients get "
+		    "a temporary failure; it needs permit.policy (Sendmail's "
+		    "map is told)");
 	if (*cfg->milter.listen == '\0')
 		(void)ctl_fail(ctl, 0, "note: milter.listen is empty: nothing "
 		    "checks what the MTA lets through by itself");
@@ -65,7 +71,7 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct domain_set domains = { 0 };
+	struct facts_lists lists = { .senders = { .user_name = false } };
 	struct parser *parser = NULL;
 	struct err err;
 
@@ -75,20 +81,19 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	ctl->config_given = true;
 	int rc = ctl_config(ctl);
 
-	if (rc == 0 && domains_load(&ctl->cfg->relay.local_domains, &domains,
-	    &err) == -1)
-		rc = ctl_fail(ctl, EX_CONFIG, "%s: relay.local_domains: %s",
-		    ctl->config_path, err.text);
+	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
+		rc = ctl_fail(ctl, EX_CONFIG, "%s: %s", ctl->config_path,
+		    err.text);
 	if (rc == 0)
 		rc = judge_parser(ctl, NULL, false, &parser);
 	if (rc == 0) {
-		warn(ctl, &domains);
+		warn(ctl, &lists.domains);
 		(void)printf("%s: good (%zu local domains, %zu sources)\n",
-		    ctl->config_path, domains.n,
+		    ctl->config_path, lists.domains.names.n,
 		    ctl->cfg->collector.n_sources);
 	}
 	parser_free(&parser);
-	domains_release(&domains);
+	facts_lists_release(&lists);
 	return rc;
 }
 

@@ -8,8 +8,8 @@
 
 #include "clock.h"
 #include "commands.h"
-#include "domains.h"
 #include "err.h"
+#include "facts.h"
 #include "json.h"
 #include "out.h"
 #include "probe.h"
@@ -94,18 +94,16 @@ reload(const struct ctl *ctl, const char *name, const char *listen)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct domain_set domains = { 0 };
+	struct facts_lists lists;
 	struct err err;
 	int rc = ctl_config(ctl);
 
 	(void)args;
 	if (rc != 0)
 		return rc;
-	if (domains_load(&ctl->cfg->relay.local_domains, &domains, &err) ==
-	    -1)
-		return ctl_fail(ctl, EX_CONFIG, "relay.local_domains: %s",
-		    err.text);
-	domains_release(&domains);
+	if (facts_lists_load(ctl->cfg, &lists, &err) == -1)
+		return ctl_fail(ctl, EX_CONFIG, "%s", err.text);
+	facts_lists_release(&lists);
 	rc = reload(ctl, "popgate-milter", ctl->cfg->milter.status);
 	int rc2 = reload(ctl, "popgate-collector", ctl->cfg->collector.status);
 

@@ -453,7 +453,7 @@ address_json(struct why *w, const struct verdict_question *q,
 static void
 why_address(struct why *w, const struct addr *addr)
 {
-	struct verdict_question q = { .q.client = *addr,
+	struct verdict_question q = { .q.client = *addr, .any_sender = true,
 	    .at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];
 	struct audit_filter f = { .client = addr_format(addr, client) };

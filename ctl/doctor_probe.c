@@ -62,11 +62,11 @@ load_domains(struct run *r)
 	    -1)
 		return ctl_fail(
 		    r->d->ctl, EX_CONFIG, "relay.local_domains: %s", err.text);
-	r->domains.v = calloc(r->set.n + 1, sizeof(*r->domains.v));
+	r->domains.v = calloc(r->set.names.n + 1, sizeof(*r->domains.v));
 	if (r->domains.v == NULL)
 		return ctl_fail(r->d->ctl, EX_OSERR, "out of memory");
-	for (size_t i = 0; i < r->set.size; i++) {
-		char *name = r->set.slot[i];
+	for (size_t i = 0; i < r->set.names.size; i++) {
+		char *name = r->set.names.slot[i];
 
 		if (name != NULL && *name != '.' && *name != '[' &&
 		    strcmp(name, "localhost") != 0)

@@ -9,24 +9,25 @@
 
 static void
 ask_store(struct ctl *ctl, struct store *st,
-    const struct verdict_question *q, struct verdict_answer *a)
+    const struct facts_lists *lists, const struct verdict_question *q, struct verdict_answer *a)
 {
 	a->facts.store = POLICY_STORE_UNAVAILABLE;
 	a->store_failed = true;
 	if (st == NULL || store_lookup(st, &q->q.client,
 	    facts_denied_user(&q->q), (uint8_t)ctl->cfg->relay.ipv6_prefix,
 	    q->at, &a->found, &a->err) == -1 ||
-	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1)
+	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1 ||
+	    facts_found(st, ctl->cfg, lists, &q->q, &a->found, q->at,
+	    &a->facts, &a->err) == -1)
 		return;
 	a->store_failed = false;
-	facts_found(ctl->cfg, &a->found, &a->facts);
 	a->facts.collector = facts_collector(ctl->cfg, a->sources_read_at,
 	    ctl->now);
 }
 
 void
 verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
-    const struct domain_set *domains, const struct verdict_question *q,
+    const struct facts_lists *lists, const struct verdict_question *q,
     struct verdict_answer *a)
 {
 	const struct config *cfg = ctl->cfg;
@@ -37,12 +38,14 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 		a->err = *err;
 	if (cfg->relay.never_authorize_own)
 		(void)own_addresses(&own, NULL);
-	facts_ask(cfg, domains, &own, &q->q, &a->facts);
+	facts_ask(cfg, lists, &own, &q->q, &a->facts);
+	if (q->any_sender)
+		a->facts.sender = POLICY_SENDER_GOOD;
 	a->own = network_set_contains(&own, &q->q.client);
 	network_set_release(&own);
 	a->decision = policy_decide(&a->facts);
 	if (a->decision.verdict == VERDICT_ASK_STORE) {
-		ask_store(ctl, st, q, a);
+		ask_store(ctl, st, lists, q, a);
 		a->decision = policy_decide(&a->facts);
 	}
 	reply_format(cfg, &a->decision, &q->q.client, q->at, a->code,
@@ -101,6 +104,54 @@ say_identity(const struct ctl *ctl, const struct verdict_question *q,
 	    "relay.never_authorize", words);
 	in_set(&ctl->cfg->relay.proxy_networks, &q->q.client,
 	    "relay.proxy_networks", words);
+}
+
+static void
+say_sender(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, char *words)
+{
+	static const char *const bindings[] = {
+		[SENDER_OFF] = "off", [SENDER_DOMAIN] = "domain",
+		[SENDER_ADDRESS] = "address"
+	};
+	const char *binding = bindings[ctl->cfg->relay.sender_binding];
+	const char *sender = q->q.sender;
+	char name[100], user[100];
+
+	if (!a->facts.login_active) {
+		(void)snprintf(words, VERDICT_WORDS_MAX, "no login that "
+		    "counts");
+		return;
+	}
+	if (sender != NULL && (*sender == '\0' || strcmp(sender, "<>") == 0)) {
+		(void)snprintf(words, VERDICT_WORDS_MAX, "the null sender: "
+		    "relay.null_sender is \"%s\"",
+		    ctl->cfg->relay.null_sender_refused ? "reject" : "allow");
+		return;
+	}
+	if (ctl->cfg->relay.sender_binding == SENDER_OFF) {
+		(void)snprintf(words, VERDICT_WORDS_MAX, "relay."
+		    "sender_binding is \"off\": any sender is good");
+		return;
+	}
+	if (q->any_sender || sender == NULL) {
+		(void)snprintf(words, VERDICT_WORDS_MAX, "asked for a sender "
+		    "that its user may use (relay.sender_binding is \"%s\")",
+		    binding);
+		return;
+	}
+	out_escape(sender, name, sizeof(name));
+	out_escape(a->found.user, user, sizeof(user));
+	if (a->found.users > 1)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s of those who "
+		    "logged in from there may send as %s (\"%s\")",
+		    a->facts.sender == POLICY_SENDER_GOOD ? "one" : "none",
+		    name, binding);
+	else
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s %s send as %s "
+		    "(\"%s\")", *user == '\0' ? "nobody by name" : user,
+		    a->facts.sender == POLICY_SENDER_GOOD ? "may" :
+		    "may not", name, binding);
 }
 
 static void
@@ -190,10 +241,11 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 			    "read", ctl->cfg->logins.database);
 		break;
 	case 8:
+		say_sender(ctl, q, a, words);
+		break;
 	case 9:
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
 		    !a->facts.login_active ? "no login that counts" :
-		    row->n == 8 ? "any sender is good" :
 		    "within the limits");
 		break;
 	case 10:

@@ -4,7 +4,6 @@
 #define POPGATE_VERDICT_H
 
 #include "ctl.h"
-#include "domains.h"
 #include "err.h"
 #include "facts.h"
 #include "login.h"
@@ -15,6 +14,7 @@ enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
 	struct facts_question q;
+	bool any_sender;	/* one that its user may use */
 	int64_t at;		/* Unix seconds */
 };
 
@@ -38,9 +38,9 @@ struct verdict_row {
 };
 
 /* Ask. st may be NULL: the table can't be read, and err says why.
- * domains may be NULL when recipient is. */
+ * lists may be NULL when there is no recipient and no sender. */
 void verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
-    const struct domain_set *domains, const struct verdict_question *q,
+    const struct facts_lists *lists, const struct verdict_question *q,
     struct verdict_answer *a);
 
 /* The rows tested, in order, the last one being that which matched. Returns

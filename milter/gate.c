@@ -53,8 +53,7 @@ gate_config_load(const char *path, struct gate_config **gc_r,
 		return -1;
 	}
 	if (config_load(path, &gc->cfg, err) == -1 ||
-	    domains_load(&gc->cfg->relay.local_domains, &gc->domains, err) ==
-	    -1) {
+	    facts_lists_load(gc->cfg, &gc->lists, err) == -1) {
 		gate_config_free(gc);
 		return -1;
 	}
@@ -68,7 +67,7 @@ gate_config_free(struct gate_config *gc)
 {
 	if (gc == NULL)
 		return;
-	domains_release(&gc->domains);
+	facts_lists_release(&gc->lists);
 	config_free(gc->cfg);
 	free(gc);
 }
@@ -229,9 +228,10 @@ collector_state(struct store *st, const struct config *cfg, int64_t now,
 }
 
 static void
-ask_store(const struct config *cfg, const struct gate_request *req,
+ask_store(const struct gate_config *gc, const struct gate_request *req,
     int64_t now, struct policy_facts *facts, struct gate_answer *answer)
 {
+	const struct config *cfg = gc->cfg;
 	struct store_lookup found;
 	struct pool_loan loan;
 	struct err err;
@@ -248,11 +248,13 @@ ask_store(const struct config *cfg, const struct gate_request *req,
 	if (ok && !found.active)
 		ok = collector_state(loan.st, cfg, now, &facts->collector,
 		    &err) == 0;
+	if (ok)
+		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, &found,
+		    now, facts, &err) == 0;
 	pool_give(gate.pool, &loan, ok);
 	say_store(ok, err.text);
 	if (!ok)
 		return;
-	facts_found(cfg, &found, facts);
 	/* several users behind one address: never a guess */
 	if (found.users < 2)
 		memcpy(answer->login_user, found.user, sizeof(found.user));
@@ -271,12 +273,12 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	struct policy_facts facts;
 
 	(void)pthread_rwlock_rdlock(&gate.own_lock);
-	facts_ask(cfg, &gc->domains, &gate.own, &req->q, &facts);
+	facts_ask(cfg, &gc->lists, &gate.own, &req->q, &facts);
 	(void)pthread_rwlock_unlock(&gate.own_lock);
 	answer->local = facts.recipient_local;
 	answer->decision = policy_decide(&facts);
 	if (answer->decision.verdict == VERDICT_ASK_STORE) {
-		ask_store(cfg, req, now, &facts, answer);
+		ask_store(gc, req, now, &facts, answer);
 		answer->decision = policy_decide(&facts);
 	}
 	/* What can't be recorded isn't relayed; better said now than at DATA,

@@ -10,7 +10,6 @@
 #include "audit.h"
 #include "config.h"
 #include "decision.h"
-#include "domains.h"
 #include "facts.h"
 #include "login.h"
 #include "reply.h"
@@ -23,7 +22,7 @@ struct pool;
  * counted. A connection keeps the one that it began with. */
 struct gate_config {
 	struct config *cfg;
-	struct domain_set domains;
+	struct facts_lists lists;
 	unsigned refs;		/* guarded by the gate */
 };
 

@@ -137,7 +137,8 @@ answer(struct connection *c, const struct protocol_request *p)
 	    *p->session == '\0' ? "permit-" : "", ++permit.requests);
 	struct gate_request req = {
 		.q = {
-			.sender = p->sender, .recipient = p->recipient,
+			.sender = p->has_sender ? p->sender : NULL,
+			.recipient = p->recipient,
 			.auth_type = p->auth_type, .auth_user = p->auth_user
 		},
 		.client_name = p->client_name, .helo = p->helo,

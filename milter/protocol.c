@@ -63,6 +63,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 			}
 			seen |= 1U << i;
 			*attributes[i].value = equals + 1;
+			req->has_sender |= strcmp(line, "sender") == 0;
 			req->has_recipient |= strcmp(line, "recipient") == 0;
 		}
 		line = newline + 1;
@@ -101,7 +102,7 @@ parse_sendmail_key(char *key, size_t len, struct protocol_request *req)
 		*fields[i] = p;
 		p = lf + 2;
 	}
-	req->has_recipient = true;
+	req->has_sender = req->has_recipient = true;
 	return p == end;
 }
 

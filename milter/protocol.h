@@ -24,7 +24,7 @@ struct protocol_request {
 	enum protocol_map map;		/* of a socketmap */
 	const char *client, *client_name, *helo, *sender, *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
-	bool has_recipient;
+	bool has_sender, has_recipient;
 };
 
 enum protocol_result {

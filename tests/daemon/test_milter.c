@@ -75,6 +75,16 @@ sql_int(const char *db, const char *text)
 	return n;
 }
 
+/* The same as soon as it is what it should be: rows that nobody waits for are
+ * written a little later. */
+static void
+wait_int(const char *db, const char *text, int want)
+{
+	for (int i = 0; i < 100 && sql_int(db, text) != want; i++)
+		(void)usleep(50000);
+	assert_int_equal(sql_int(db, text), want);
+}
+
 static void
 make_logins(void)
 {
@@ -142,9 +152,15 @@ start_daemon(void)
 		    mclient_open(sock, 1000) : NULL;
 
 		if (mc != NULL) {
+			/* an answer says that libmilter runs: stopped before
+			 * that, it calls itself failed */
+			struct mclient_reply r;
+			int alive = mclient_negotiate(mc, NULL) == 0 &&
+			    mclient_reply(mc, &r) == 0;
+
 			mclient_close(&mc);
 			/* "ready" comes after the audit is open */
-			if (stat(path("audit.db"), &st) == 0)
+			if (alive && stat(path("audit.db"), &st) == 0)
 				return;
 		}
 		(void)usleep(10000);
@@ -346,6 +362,198 @@ shared_address(void **state)
 	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
 	    "WHERE reason = 'shared-address' AND rule = 6 AND verdict = "
 	    "'reject' AND login_user IS NULL"), 2);
+}
+
+/* Stop, and start anew with these keys of relay. */
+static void
+restart_with(const char *relay)
+{
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config(relay, "");
+	start_daemon();
+}
+
+/* A recipient elsewhere from this client and sender, in a session of its own;
+ * auth: NULL, or who used AUTH. */
+static const char *
+relay_from(const char *client, const char *sender, const char *auth)
+{
+	struct mclient *mc = mta(client);
+
+	assert_int_equal(mclient_macro(mc, "{auth_type}", auth == NULL ? NULL :
+	    "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", auth), 0);
+	mail(mc, sender);
+	const char *got = rcpt(mc, REMOTE, "smtp");
+
+	mclient_close(&mc);
+	return got;
+}
+
+#define MISMATCH "553 5.7.1 Relaying denied for 203.0.113.7: whoever"
+
+/* Row 8: a login opens the gate for its users' own senders only. */
+static void
+sender_binding(void **state)
+{
+	static char long_sender[3000];
+	char relay[400];
+	FILE *out = fopen(path("senders"), "w");
+
+	(void)state;
+	assert_non_null(out);
+	(void)fputs("bob: sales@shop.test, @bob.test\n", out);
+	assert_int_equal(fclose(out), 0);
+	(void)snprintf(relay, sizeof(relay), "trusted_networks = "
+	    "[ \"198.51.100.0/24\" ]; sender_binding = \"address\"; "
+	    "null_sender = \"reject\"; sender_addresses = [ \"user\", "
+	    "\"append:lab.test\", \"file:%s\" ];", path("senders"));
+	restart_with(relay);
+	login("203.0.113.7", 100);
+	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
+	assert_accepted(relay_from("203.0.113.7", "<ALICE@Lab.Test.>", NULL));
+	assert_reply(relay_from("203.0.113.7", "<bob@lab.test>", NULL),
+	    MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<sales@shop.test>", NULL),
+	    MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<>", NULL), MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<@x.test:alice@lab.test>",
+	    NULL), MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<\"alice\"@lab.test>", NULL),
+	    MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<alice@lab.test>,<x@y.test>",
+	    NULL), MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "", NULL), MISMATCH);
+	/* what would be "...@lab.test" after 2000 bytes */
+	(void)snprintf(long_sender, sizeof(long_sender), "<%1990d@lab.test"
+	    ".evil.test>", 7);
+	memset(long_sender + 1, 'a', 1989);
+	assert_reply(relay_from("203.0.113.7", long_sender, NULL), MISMATCH);
+	/* no login is no login, whatever the sender */
+	assert_reply(relay_from("203.0.113.8", "<alice@lab.test>", NULL),
+	    "550 5.7.1 ");
+	/* AUTH and trusted networks come before */
+	assert_accepted(relay_from("203.0.113.7", "<x@y.test>", "carol"));
+	assert_accepted(relay_from("198.51.100.7", "<x@y.test>", NULL));
+
+	/* several users: the senders of any of them, as long as his login
+	 * counts and nobody denied him */
+	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.7', 'bob', "
+	    "'imap', 'dovecot', unixepoch(), unixepoch(), unixepoch() + 100, "
+	    "1), ('203.0.113.7', 'eve', 'imap', 'dovecot', 1, 1, "
+	    "unixepoch() - 1, 1)");
+	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
+	assert_accepted(relay_from("203.0.113.7", "<sales@shop.test>", NULL));
+	assert_accepted(relay_from("203.0.113.7", "<any@bob.test>", NULL));
+	assert_reply(relay_from("203.0.113.7", "<eve@lab.test>", NULL),
+	    MISMATCH);
+	sql("logins.db", "INSERT INTO deny VALUES ('bob', 'user', 1, "
+	    "unixepoch() + 100, 'x')");
+	assert_reply(relay_from("203.0.113.7", "<sales@shop.test>", NULL),
+	    MISMATCH);
+	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
+	/* a network that an admin entered, with and without a user */
+	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.0/24', 'dan', "
+	    "'manual', 'popgatectl', 1, 1, unixepoch() + 100, 1), "
+	    "('203.0.113.0/25', '', 'manual', 'popgatectl', 1, 1, "
+	    "unixepoch() + 100, 1)");
+	assert_accepted(relay_from("203.0.113.7", "<dan@lab.test>", NULL));
+	assert_accepted(relay_from("203.0.113.99", "<dan@lab.test>", NULL));
+	assert_reply(relay_from("203.0.113.7", "<x@lab.test>", NULL),
+	    MISMATCH);
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
+	    "'sender-mismatch' AND rule = 8 AND verdict = 'reject' AND reply "
+	    "LIKE '553 5.7.1 %'", 11);
+
+	/* the domain is enough; the null sender is another matter */
+	restart_with("sender_binding = \"domain\"; sender_addresses = "
+	    "[ \"append:lab.test\" ];");
+	assert_accepted(relay_from("203.0.113.7", "<any@lab.test>", NULL));
+	assert_accepted(relay_from("203.0.113.7", "<>", NULL));
+	assert_reply(relay_from("203.0.113.7", "<any@shop.test>", NULL),
+	    MISMATCH);
+	assert_reply(relay_from("203.0.113.7", "<any@x.lab.test>", NULL),
+	    MISMATCH);
+	restart_with("null_sender = \"reject\";");
+	assert_reply(relay_from("203.0.113.7", "<>", NULL), MISMATCH);
+	assert_accepted(relay_from("203.0.113.7", "<x@y.test>", NULL));
+}
+
+static void
+ask(const char *name, const char *request, size_t len, char *reply,
+    size_t size)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval timeout = { .tv_sec = 5 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
+	    0);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+	    sizeof(timeout));
+	(void)send(fd, request, len, MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	ssize_t n = recv(fd, reply, size - 1, 0);
+
+	reply[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		(void)snprintf(reply, size, "errno %d", errno);
+	(void)close(fd);
+}
+
+/* The same over the permit channel; where the MTA doesn't say who sends, that
+ * is no yes. */
+static void
+sender_of_permit_channel(void **state)
+{
+#define ASK "request=smtpd_access_policy\nprotocol_state=RCPT\n" \
+	"client_address=203.0.113.7\nrecipient=x@remote.test\n"
+#define MAP_KEY(sender) "sendmail 203.0.113.7\"\n\"\"\n\"\"\n\"" sender \
+	"\"\n\"x@remote.test\"\n\""
+	static const struct { const char *socket, *request, *want; } rows[] = {
+		{ "policy.sock", ASK "sender=alice@lab.test\n\n",
+		  "action=OK\n\n" },
+		{ "policy.sock", ASK "sender=bob@lab.test\n\n",
+		  "action=" MISMATCH },
+		{ "policy.sock", ASK "sender=\n\n", "action=OK\n\n" },
+		{ "policy.sock", ASK "sender=bob@lab.test\nsasl_method=plain\n"
+		  "sasl_username=bob\n\n", "action=OK\n\n" },
+		{ "policy.sock", ASK "\n", "action=451 4.3.0 " },
+		{ "map.sock", "popgate 203.0.113.7", "OK 451 4.3.0 " },
+		{ "map.sock", MAP_KEY("<alice@lab.test>"), "OK <permit>" },
+		{ "map.sock", MAP_KEY("<bob@lab.test>"),
+		  "OK <refuse> \"553 5.7.1 " },
+		{ "map.sock", MAP_KEY("<>"), "OK <permit>" },
+		{ "map.sock", MAP_KEY(""), "OK <permit>" },
+		{ "map.sock", MAP_KEY("<alice@lab.test>,<x@y.test>"),
+		  "OK <refuse> \"553 5.7.1 " },
+	};
+	char request[300];
+	static char reply[1200];
+
+	(void)state;
+	restart_with("sender_binding = \"address\"; sender_addresses = "
+	    "[ \"append:lab.test\" ];");
+	login("203.0.113.7", 100);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int map = strcmp(rows[i].socket, "map.sock") == 0;
+		const char *got = reply;
+
+		if (map)
+			(void)snprintf(request, sizeof(request), "%zu:%s,",
+			    strlen(rows[i].request), rows[i].request);
+		else
+			(void)snprintf(request, sizeof(request), "%s",
+			    rows[i].request);
+		ask(rows[i].socket, request, strlen(request), reply,
+		    sizeof(reply));
+		if (map && strchr(reply, ':') != NULL)
+			got = strchr(reply, ':') + 1;
+		assert_reply(got, rows[i].want);
+	}
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
+	    "'sender-unknown' AND verdict = 'tempfail'", 2);
 }
 
 /* AUTH of one message says nothing of the next, even where the MTA sends no
@@ -634,29 +842,6 @@ hostile_packets(void **state)
 }
 
 static void
-ask(const char *name, const char *request, size_t len, char *reply,
-    size_t size)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = 5 };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
-	    0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-	    sizeof(timeout));
-	(void)send(fd, request, len, MSG_NOSIGNAL);
-	(void)shutdown(fd, SHUT_WR);
-	ssize_t n = recv(fd, reply, size - 1, 0);
-
-	reply[n < 0 ? 0 : n] = '\0';
-	if (n < 0)
-		(void)snprintf(reply, size, "errno %d", errno);
-	(void)close(fd);
-}
-
-static void
 permit_channel(void **state)
 {
 #define POLICY "request=smtpd_access_policy\nprotocol_state=RCPT\n"
@@ -842,7 +1027,8 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(decisions), TEST(shared_address), TEST(no_leak), TEST(durable),
+		TEST(decisions), TEST(shared_address),
+		TEST(sender_binding), TEST(sender_of_permit_channel), TEST(no_leak), TEST(durable),
 		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),

@@ -55,8 +55,9 @@ everything(void **state)
 	    "\".b.test\" ]; local_mailers = ( \"local\", \"error\" ); "
 	    "trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ ]; "
 	    "ipv6_prefix = 64; shared_address_users = 3; "
-	    "shared_address = \"refuse\"; sender_binding = \"off\"; null_sender = "
-	    "\"allow\"; collector_grace = \"0s\"; };\n"
+	    "shared_address = \"refuse\"; sender_binding = \"address\"; "
+	    "null_sender = \"reject\"; sender_addresses = [ \"user\", "
+	    "\"append:a.test\" ]; collector_grace = \"0s\"; };\n"
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
@@ -73,6 +74,9 @@ everything(void **state)
 	assert_true(cfg->audit.record_all);
 	assert_false(cfg->audit.durable);
 	assert_int_equal(cfg->relay.mode, RELAY_MONITOR);
+	assert_int_equal(cfg->relay.sender_binding, SENDER_ADDRESS);
+	assert_true(cfg->relay.null_sender_refused);
+	assert_int_equal(cfg->relay.sender_addresses.n, 2);
 	assert_int_equal(cfg->relay.local_domains.n, 2);
 	assert_string_equal(cfg->relay.local_domains.v[1], ".b.test");
 	assert_int_equal(cfg->relay.shared_address_users, 3);
@@ -162,8 +166,15 @@ errors(void **state)
 		  "relay.shared_address", "\"flag\" or \"refuse\"" },
 		{ "relay: { ipv6_prefix = 129; };", ":1:",
 		  "relay.ipv6_prefix", "from 32 to 128" },
-		{ "relay: { sender_binding = \"domain\"; };", ":1:",
+		{ "relay: { sender_binding = \"on\"; };", ":1:",
+		  "relay.sender_binding",
+		  "\"off\", \"domain\" or \"address\"" },
+		{ "relay: { sender_binding = 1; };", ":1:",
 		  "relay.sender_binding", "\"off\"" },
+		{ "relay: { null_sender = \"refuse\"; };", ":1:",
+		  "relay.null_sender", "\"allow\" or \"reject\"" },
+		{ "relay: { mode = \"monito\"; };", ":1:",
+		  "relay.mode", "\"enforce\" or \"monitor\"" },
 		{ "reply: { no_login = \"{user} x\"; };", ":1:",
 		  "reply.no_login", "{client}" },
 		{ "reply: { no_login = \"a\\r\\nb\"; };", ":1:",

@@ -32,7 +32,7 @@ inline_names(void **state)
 
 	(void)state;
 	assert_int_equal(load(&set, &err, names, 5), 0);
-	assert_int_equal(set.n, 4);
+	assert_int_equal(set.names.n, 4);
 	assert_true(has(&set, "example.com"));
 	assert_true(has(&set, "EXAMPLE.com."));
 	assert_false(has(&set, "a.example.com"));
@@ -67,7 +67,7 @@ many(void **state)
 		names[i] = strdup(buf);
 	}
 	assert_int_equal(load(&set, &err, names, 5000), 0);
-	assert_int_equal(set.n, 5000);
+	assert_int_equal(set.names.n, 5000);
 	for (int i = 0; i < 5000; i++) {
 		assert_true(has(&set, names[i]));
 		free(names[i]);
@@ -89,7 +89,7 @@ files(void **state)
 	(void)snprintf(name, sizeof(name), "file:%s", path);
 	if (load(&set, &err, names, 1) == -1)
 		fail_msg("%s", err.text);
-	assert_int_equal(set.n, 3);
+	assert_int_equal(set.names.n, 3);
 	assert_true(has(&set, "a.test"));
 	assert_true(has(&set, "x.b.test"));
 	assert_true(has(&set, "c.test"));
@@ -99,7 +99,7 @@ files(void **state)
 	/* a missing file is an error: silence would refuse its mail */
 	assert_int_equal(load(&set, &err, names, 1), -1);
 	assert_non_null(strstr(err.text, "No such file"));
-	assert_int_equal(set.n, 0);
+	assert_int_equal(set.names.n, 0);
 
 	path = unit_file(0, "a.test\nb.test RELAY\n");
 	(void)snprintf(name, sizeof(name), "file:%s", path);
