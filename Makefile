@@ -62,7 +62,7 @@ endif
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
 .PHONY: all deps unit daemon system check test demo san tsan analyze \
-	format format-check fuzz fuzz-replay bench bench-collector \
+	format format-check fuzz fuzz-replay bench bench-collector bench-ctl \
 	install uninstall clean help
 
 all: $(PROGRAMS)		## build the three programs (default)
@@ -197,7 +197,7 @@ deps:				## install what building and testing need
 # --- measuring ---
 
 BENCH    := $(addprefix $(BUILD)/bench/,bench_milter bare_filter mklogins \
-	    login_writer fsync_ref bench_limiter)
+	    mkdecisions login_writer fsync_ref bench_limiter)
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
 	    $(BUILD)/obj/tests/bench/clients.o $(BUILD)/libpopgate.a
@@ -229,6 +229,10 @@ bench-collector: $(PROGRAMS) $(BUILD)/bench/bench_parse \
 bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
 	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)
 	$(BUILD)/bench/bench_limiter $(BUILD)/bench
+	/usr/bin/python3 tests/bench/bench_ctl.py --build $(BUILD)
+
+bench-ctl: $(PROGRAMS) $(BENCH)	## measure popgatectl on large tables
+	/usr/bin/python3 tests/bench/bench_ctl.py --build $(BUILD)
 
 # --- reading ---
 

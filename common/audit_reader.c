@@ -194,10 +194,9 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 
 		more = fn(arg, &rec);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(r->db, "decisions", err);
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
 	(void)sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return rc;
 }
 
 #define GROUP_COLUMNS \
@@ -233,10 +232,9 @@ each_group(struct audit_reader *r, sqlite3_stmt *stmt,
 
 		more = fn(arg, &g);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(r->db, "decisions", err);
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
 	(void)sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return rc;
 }
 
 int

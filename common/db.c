@@ -74,6 +74,19 @@ db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
 }
 
+int
+db_walked(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what,
+    struct err *err)
+{
+	bool good = rc == SQLITE_DONE || rc == SQLITE_ROW;
+
+	/* now: the reset may overwrite it */
+	if (!good)
+		db_err(db, what, err);
+	(void)sqlite3_reset(stmt);
+	return good ? 0 : -1;
+}
+
 const char *
 db_text(sqlite3_stmt *stmt, int col)
 {

@@ -43,6 +43,11 @@ int db_exec(sqlite3 *db, const char *sql, struct err *err);
 int db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what,
     struct err *err);
 
+/* End a walk whose last sqlite3_step() gave rc: a row when the walk was left
+ * early. Resets the statement. 0 or -1 with err. */
+int db_walked(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what,
+    struct err *err);
+
 /* Column text, "" for NULL. Valid until the next step. */
 const char *db_text(sqlite3_stmt *stmt, int col);
 

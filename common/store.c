@@ -10,6 +10,8 @@
 #include "sql.h"
 
 enum {
+	/* rows that are better sorted than found by walking all */
+	ACTIVE_FEW = 100000,
 	READ_BUSY_MS = 250,	/* a RCPT waits no longer for a lock */
 	WRITE_BUSY_MS = 10000
 };
@@ -17,7 +19,8 @@ enum {
 enum query {
 	Q_LOOKUP, Q_LOOKUP_LEASE, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
-	Q_SOURCE_DELETE, Q_ROWS, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
+	Q_SOURCE_DELETE, Q_ROWS, Q_MANY_ACTIVE, Q_ROWS_ACTIVE, Q_ROWS_RECENT,
+	Q_ROWS_WITHIN, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
 	Q_SOURCES, Q_MATCH, Q_USERS,
 	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
 	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
@@ -93,8 +96,28 @@ static const char *const query_sql[QUERIES] = {
 	[Q_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
 	[Q_ROWS] =
 	    "SELECT client, user, service, server, first_at, last_at, "
-	    "expires_at, count FROM login WHERE expires_at > ?2 "
+	    "expires_at, count FROM login NOT INDEXED WHERE expires_at > ?2 "
 	    "ORDER BY client, user",
+	[Q_MANY_ACTIVE] =
+	    "SELECT 1 FROM login INDEXED BY login_by_expiry "
+	    "WHERE expires_at > ?1 LIMIT 1 OFFSET ?2",
+	[Q_ROWS_ACTIVE] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login INDEXED BY login_by_expiry "
+	    "WHERE expires_at > ?2 ORDER BY client, user",
+	[Q_ROWS_RECENT] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login INDEXED BY login_by_expiry "
+	    "WHERE expires_at > ?1 AND expires_at <= ?2 "
+	    "ORDER BY expires_at DESC",
+	[Q_ROWS_WITHIN] =
+	    "SELECT client, user, service, server, first_at, last_at, "
+	    "expires_at, count FROM login "
+	    "WHERE client >= ?1 AND client < ?2 "
+	    "UNION ALL SELECT client, user, service, server, first_at, "
+	    "last_at, expires_at, count FROM login INDEXED BY login_network "
+	    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+	    "AND NOT (client >= ?1 AND client < ?2)",
 	[Q_ROWS_OF_CLIENT] =
 	    "SELECT client, user, service, server, first_at, last_at, "
 	    "expires_at, count FROM login WHERE client = ?1 "
@@ -626,32 +649,112 @@ row_columns(sqlite3_stmt *stmt)
 	};
 }
 
-int
-store_each_row(struct store *st, const char *client, const char *user,
-    int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
-    void *arg, struct err *err)
+static int
+each_row(struct store *st, sqlite3_stmt *stmt,
+    bool (*fn)(void *arg, const struct store_row *row), void *arg,
+    struct err *err)
 {
-	enum query q = client != NULL ? Q_ROWS_OF_CLIENT :
-	    user != NULL ? Q_ROWS_OF_USER : Q_ROWS;
-	sqlite3_stmt *stmt = store_stmt(st, q, err);
 	bool more = true;
 	int rc = SQLITE_DONE;
 
-	assert(client == NULL || user == NULL);
-	if (stmt == NULL)
-		return -1;
-	if (q != Q_ROWS)
-		bind_text(stmt, 1, client != NULL ? client : user);
-	(void)sqlite3_bind_int64(stmt, 2, active_at);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct store_row row = row_columns(stmt);
 
 		more = fn(arg, &row);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "list", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "list", err);
+}
+
+/* Which way to all that count after active_at: of many of them, that by the
+ * primary key. -1 with err. */
+static int
+way_to_active(struct store *st, int64_t active_at, struct err *err)
+{
+	sqlite3_stmt *stmt;
+
+	if (active_at == INT64_MIN)
+		return Q_ROWS;
+	stmt = store_stmt(st, Q_MANY_ACTIVE, err);
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, active_at);
+	(void)sqlite3_bind_int(stmt, 2, ACTIVE_FEW);
+	int rc = sqlite3_step(stmt);
+
+	if (db_walked(st->db, stmt, rc, "list", err) == -1)
+		return -1;
+	return rc == SQLITE_ROW ? Q_ROWS : Q_ROWS_ACTIVE;
+}
+
+int
+store_each_row(struct store *st, const char *client, const char *user,
+    int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
+    void *arg, struct err *err)
+{
+	int q = client != NULL ? Q_ROWS_OF_CLIENT :
+	    user != NULL ? Q_ROWS_OF_USER : way_to_active(st, active_at, err);
+	sqlite3_stmt *stmt = q == -1 ? NULL :
+	    store_stmt(st, (enum query)q, err);
+
+	assert(client == NULL || user == NULL);
+	if (stmt == NULL)
+		return -1;
+	if (client != NULL || user != NULL)
+		bind_text(stmt, 1, client != NULL ? client : user);
+	(void)sqlite3_bind_int64(stmt, 2, active_at);
+	return each_row(st, stmt, fn, arg, err);
+}
+
+int
+store_each_recent(struct store *st, int64_t after, int64_t until,
+    bool (*fn)(void *arg, const struct store_row *row), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_ROWS_RECENT, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, after);
+	(void)sqlite3_bind_int64(stmt, 2, until);
+	return each_row(st, stmt, fn, arg, err);
+}
+
+/* "10.1." of 10.1.0.0/16 to /23: what all texts in it begin with. false when
+ * that is nothing. */
+static bool
+text_prefix(const struct network *net, char prefix[NETWORK_TEXT_MAX])
+{
+	unsigned octets = net->bits / 8;
+	size_t n = 0;
+
+	if (net->base.family != ADDR_IPV4 || octets == 0)
+		return false;
+	if (octets == 4)
+		octets = 3;
+	for (unsigned i = 0; i < octets; i++)
+		n += (size_t)snprintf(prefix + n, NETWORK_TEXT_MAX - n, "%u.",
+		    net->base.bytes[i]);
+	return true;
+}
+
+int
+store_each_within(struct store *st, const struct network *net,
+    bool (*fn)(void *arg, const struct store_row *row), void *arg,
+    struct err *err)
+{
+	char first[NETWORK_TEXT_MAX], behind[NETWORK_TEXT_MAX];
+	sqlite3_stmt *stmt;
+
+	if (!text_prefix(net, first))
+		return store_each_row(st, NULL, NULL, INT64_MIN, fn, arg, err);
+	stmt = store_stmt(st, Q_ROWS_WITHIN, err);
+	if (stmt == NULL)
+		return -1;
+	(void)snprintf(behind, sizeof(behind), "%s", first);
+	behind[strlen(behind) - 1]++;	/* '.' + 1 */
+	bind_text(stmt, 1, first);
+	bind_text(stmt, 2, behind);
+	return each_row(st, stmt, fn, arg, err);
 }
 
 int
@@ -682,10 +785,7 @@ store_each_event(struct store *st, const char *client, int limit,
 
 		more = fn(arg, &event);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "history", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "history", err);
 }
 
 int
@@ -705,10 +805,7 @@ store_each_source(struct store *st,
 		source_column(stmt, &src);
 		more = fn(arg, &src);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "sources", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "sources", err);
 }
 
 const char *
@@ -735,10 +832,7 @@ each_of_client(struct store *st, sqlite3_stmt *stmt,
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		if (row_holds(db_text(stmt, 0), own, lease, client))
 			more = take(arg, stmt);
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "look-up", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "look-up", err);
 }
 
 struct match {
@@ -879,10 +973,7 @@ store_each_deny(struct store *st, const struct addr *client,
 			continue;
 		more = fn(arg, &deny);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "denies", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "denies", err);
 }
 
 int
@@ -962,10 +1053,7 @@ store_each_count(struct store *st,
 
 		more = fn(arg, &count);
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		db_err(st->db, "counters", err);
-	(void)sqlite3_reset(stmt);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+	return db_walked(st->db, stmt, rc, "counters", err);
 }
 
 void

@@ -154,6 +154,18 @@ int store_each_source(struct store *st,
 int store_sharing(struct store *st, const char *client, int64_t now,
     int64_t *users_r, struct err *err);
 
+/* Rows with after < expires_at <= until, those that end last first. */
+int store_each_recent(struct store *st, int64_t after, int64_t until,
+    bool (*fn)(void *arg, const struct store_row *row), void *arg,
+    struct err *err);
+
+/* Rows of clients in net, by client's text; and some more, which the callback
+ * has to tell by itself: those of networks that an admin entered. All rows
+ * when net is too wide, or IPv6: their text has no order that helps. */
+int store_each_within(struct store *st, const struct network *net,
+    bool (*fn)(void *arg, const struct store_row *row), void *arg,
+    struct err *err);
+
 /* The rows that store_lookup() goes by, expired ones too: the client's own,
  * its IPv6 lease's, and those of networks that hold it. */
 int store_each_match(struct store *st, const struct addr *client,

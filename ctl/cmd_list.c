@@ -13,8 +13,11 @@
 
 enum {
 	OPT_CLIENT, OPT_USER, OPT_SERVER, OPT_EXPIRED, OPT_ALL, OPT_SORT,
-	OPT_REVERSE, OPT_TICKS, OPT_JSON
+	OPT_REVERSE, OPT_LIMIT, OPT_TICKS, OPT_JSON
 };
+
+/* More than anybody reads, and found at once in a table of any size. */
+enum { LIMIT_DEFAULT = 1000 };
 
 static const struct ctl_option options[] = {
 	[OPT_CLIENT] = { "client", "ADDRESS|NETWORK", "only clients in it" },
@@ -26,6 +29,8 @@ static const struct ctl_option options[] = {
 	[OPT_SORT] = { "sort", "KEY", "client, user, server, since, last, "
 	    "expires or count" },
 	[OPT_REVERSE] = { "reverse", NULL, "the other way round" },
+	[OPT_LIMIT] = { "limit", "N", "at most so many: without --sort the "
+	    "newest; default 1000 where people read it, 0: all" },
 	[OPT_TICKS] = { "ticks", NULL, "ADDRESS<TAB>TICKS, as vsmtprelay" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	{ 0 }
@@ -36,12 +41,6 @@ enum sort { BY_CLIENT, BY_USER, BY_SERVER, BY_SINCE, BY_LAST, BY_EXPIRES,
 
 static const char *const sort_names[] = {
 	"client", "user", "server", "since", "last", "expires", "count"
-};
-
-/* A row with what is to be said of its client. */
-struct listed {
-	struct store_row row;	/* the first member: sorted by it */
-	int64_t users;		/* who share it; 0 unless too many */
 };
 
 struct list {
@@ -57,8 +56,14 @@ struct list {
 	struct json *json;
 	/* rows kept for sorting */
 	enum sort sort;
-	struct listed *kept;
+	struct store_row *kept;
 	size_t n, size;
+	int64_t limit;		/* 0: all */
+	bool newest;		/* which of them when there are more */
+	bool in_order;		/* the newest come first */
+	bool cutting;		/* they are being sorted for that */
+	bool more;		/* than limit */
+	bool reverse;
 	bool failed;
 	int64_t printed;
 };
@@ -115,9 +120,9 @@ print_note(struct list *l, int64_t users)
 }
 
 static void
-print_row(struct list *l, const struct store_row *row, int64_t users)
+print_row(struct list *l, const struct store_row *row)
 {
-	int64_t now = l->ctl->now;
+	int64_t now = l->ctl->now, users = sharing_of(l, row);
 	char buf[TIME_TEXT_MAX];
 
 	l->printed++;
@@ -162,7 +167,7 @@ keep_row(struct list *l, const struct store_row *row)
 {
 	if (l->n == l->size) {
 		size_t size = l->size == 0 ? 1024 : l->size * 2;
-		struct listed *v = reallocarray(l->kept, size, sizeof(*v));
+		struct store_row *v = reallocarray(l->kept, size, sizeof(*v));
 
 		if (v == NULL)
 			return false;
@@ -175,8 +180,7 @@ keep_row(struct list *l, const struct store_row *row)
 
 	if (text == NULL)
 		return false;
-	l->kept[l->n].users = sharing_of(l, row);
-	struct store_row *r = &l->kept[l->n++].row;
+	struct store_row *r = &l->kept[l->n++];
 
 	*r = *row;
 	r->client = memcpy(text, row->client, a);
@@ -185,21 +189,6 @@ keep_row(struct list *l, const struct store_row *row)
 	r->server = memcpy(text + a + b + c, row->server, d);
 	/* cppcheck-suppress memleak ; r->client is text */
 	return true;
-}
-
-static bool
-take_row(void *arg, const struct store_row *row)
-{
-	struct list *l = arg;
-
-	if (!wanted(l, row))
-		return true;
-	if (l->sort != NOT_SORTED) {
-		l->failed = !keep_row(l, row);
-		return !l->failed;
-	}
-	print_row(l, row, sharing_of(l, row));
-	return !ferror(stdout);
 }
 
 /* Numerically: 10.0.0.9 before 10.0.0.10, IPv4 before IPv6. */
@@ -227,10 +216,12 @@ static int
 compare_rows(const void *va, const void *vb, void *arg)
 {
 	const struct store_row *a = va, *b = vb;
-	enum sort sort = *(const enum sort *)arg;
+	const struct list *l = arg;
 	int rc = 0;
 
-	switch (sort) {
+	if (l->cutting)
+		return compare_number(b->expires_at, a->expires_at);
+	switch (l->sort) {
 	case BY_USER:
 		rc = strcmp(a->user, b->user);
 		break;
@@ -255,28 +246,65 @@ compare_rows(const void *va, const void *vb, void *arg)
 	}
 	if (rc == 0)
 		rc = compare_client(a->client, b->client);
-	return rc != 0 ? rc : strcmp(a->user, b->user);
+	if (rc == 0)
+		rc = strcmp(a->user, b->user);
+	return l->reverse ? -rc : rc;
 }
 
 static void
-print_sorted(struct list *l, bool reverse)
+forget_behind(struct list *l, size_t n)
+{
+	while (l->n > n)
+		free((char *)(uintptr_t)l->kept[--l->n].client);
+}
+
+static void
+sort_rows(struct list *l)
 {
 	if (l->n > 0)
-		qsort_r(l->kept, l->n, sizeof(*l->kept), compare_rows,
-		    &l->sort);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct listed *k = &l->kept[reverse ? l->n - 1 - i : i];
+		qsort_r(l->kept, l->n, sizeof(*l->kept), compare_rows, l);
+}
 
-		print_row(l, &k->row, k->users);
+/* Forget all but limit rows. */
+static void
+cut(struct list *l)
+{
+	if (l->limit == 0 || l->n <= (size_t)l->limit)
+		return;
+	l->more = true;
+	l->cutting = l->newest;
+	sort_rows(l);
+	l->cutting = false;
+	forget_behind(l, (size_t)l->limit);
+}
+
+static bool
+take_row(void *arg, const struct store_row *row)
+{
+	struct list *l = arg;
+
+	if (!wanted(l, row))
+		return true;
+	if (l->sort == NOT_SORTED) {
+		print_row(l, row);
+		return !ferror(stdout);
 	}
+	l->failed = !keep_row(l, row);
+	if (l->in_order && l->n > (size_t)l->limit)
+		return false;	/* one more says that there are more */
+	/* the first of a long list need no room for all */
+	if (l->limit > 0 && l->n >= 2 * (size_t)l->limit + LIMIT_DEFAULT)
+		cut(l);
+	return !l->failed;
 }
 
 static void
-forget_kept(struct list *l)
+print_sorted(struct list *l)
 {
+	cut(l);
+	sort_rows(l);
 	for (size_t i = 0; i < l->n; i++)
-		free((char *)(uintptr_t)l->kept[i].row.client);
-	free(l->kept);
+		print_row(l, &l->kept[i]);
 }
 
 static int
@@ -302,7 +330,14 @@ filters(struct ctl *ctl, const struct ctl_args *args, struct list *l)
 	}
 	const char *sort = args->opt[OPT_SORT];
 
-	l->sort = args->opt[OPT_REVERSE] != NULL ? BY_CLIENT : NOT_SORTED;
+	l->reverse = args->opt[OPT_REVERSE] != NULL;
+	l->limit = args->opt[OPT_JSON] != NULL || l->ticks ? 0 :
+	    LIMIT_DEFAULT;
+	if (rc == 0 && args->opt[OPT_LIMIT] != NULL)
+		rc = ctl_number(ctl, args->opt[OPT_LIMIT], 0, 1000000000,
+		    &l->limit);
+	l->newest = sort == NULL && !l->reverse && l->limit > 0;
+	l->sort = l->newest || l->reverse ? BY_CLIENT : NOT_SORTED;
 	if (rc != 0 || sort == NULL)
 		return rc;
 	for (l->sort = BY_CLIENT; l->sort < NOT_SORTED; l->sort++)
@@ -323,12 +358,19 @@ walk(struct ctl *ctl, struct list *l)
 		return rc;
 	l->st = st;
 	int64_t active_at = l->active_only ? ctl->now : INT64_MIN;
+	int64_t until = l->expired_only ? ctl->now : INT64_MAX;
 
 	/* one address is a look-up, whatever the size of the table */
 	if (l->by_network && l->user == NULL &&
 	    l->network.bits == addr_bits(&l->network.base)) {
 		done = store_each_match(st, &l->network.base,
 		    (uint8_t)ctl->cfg->relay.ipv6_prefix, take_row, l, &err);
+	} else if (l->by_network && l->user == NULL) {
+		done = store_each_within(st, &l->network, take_row, l, &err);
+	} else if (l->newest && l->user == NULL) {
+		l->in_order = true;
+		done = store_each_recent(st, active_at, until, take_row, l,
+		    &err);
 	} else {
 		/* '' is not indexed: nobody's entries are found by a walk */
 		done = store_each_row(st, NULL, l->user != NULL &&
@@ -339,6 +381,8 @@ walk(struct ctl *ctl, struct list *l)
 		rc = ctl_fail_err(ctl, &err);
 	else if (l->failed)
 		rc = ctl_fail(ctl, EX_OSERR, "out of memory");
+	else if (l->sort != NOT_SORTED)
+		print_sorted(l);
 	store_close(&st);
 	return rc;
 }
@@ -360,10 +404,12 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		l.json = &json;
 	l.table = table_new(heads, 9);
 	rc = walk(ctl, &l);
-	if (rc == 0 && l.sort != NOT_SORTED)
-		print_sorted(&l, args->opt[OPT_REVERSE] != NULL);
-	forget_kept(&l);
+	forget_behind(&l, 0);
+	free(l.kept);
 	(void)table_end(l.table);
+	if (rc == 0 && l.more && l.json == NULL && !l.ticks)
+		(void)fprintf(stderr, "There are more than these %" PRId64
+		    ": see --limit.\n", l.printed);
 	if (rc == 0 && l.printed == 0 && l.json == NULL && !l.ticks)
 		(void)puts(l.active_only ?
 		    "Nobody may relay by a login now." : "No such entry.");
@@ -373,7 +419,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 const struct command cmd_list = {
 	.name = "list",
 	.args = "[--client NETWORK] [--user USER] [--server NAME] "
-	    "[--expired | --all] [--sort KEY] [--json] [MINUTES]",
+	    "[--expired | --all] [--sort KEY] [--limit N] [--json] [MINUTES]",
 	.summary = "who may relay now",
 	.help = "With MINUTES: those whose last login is longer ago than "
 	    "that. Trusted networks and\nSMTP AUTH let clients relay "

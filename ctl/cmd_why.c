@@ -14,8 +14,9 @@ enum { OPT_EVENTS, OPT_DECISIONS, OPT_JSON };
 
 enum { EVENTS_DEFAULT = 3, DECISIONS_DEFAULT = 5 };
 
-/* Decisions of one client that are counted; more are "at least". */
-enum { COUNT_MAX = 5000 };
+/* Of how many decisions, the newest, the counts are: one client or user may
+ * have millions. */
+enum { COUNT_MAX = 2000 };
 
 static const struct ctl_option options[] = {
 	[OPT_EVENTS] = { "events", "N", "log lines to show (3)" },
@@ -38,31 +39,46 @@ struct why {
 
 /* --- logins and evidence --- */
 
+/* A client, whose history is evidence. */
+struct witness {
+	char client[NETWORK_TEXT_MAX];
+	int64_t last_at;
+};
+
+enum {
+	WITNESSES_MAX = 16,	/* the newest */
+	ROWS_MAX = 200,		/* shown */
+	EVENTS_LOOKED_AT = 200	/* of a client, for those of one user */
+};
+
 struct logins {
 	struct why *w;
 	struct table *table;
-	char (*client)[NETWORK_TEXT_MAX];	/* distinct, for evidence */
+	struct witness witness[WITNESSES_MAX];	/* newest first */
 	size_t n;
 	int64_t users, active_users;	/* or clients, of a user */
 	int64_t sharing;	/* active users but an admin's entries */
 	bool clients;		/* show the client's column */
 };
 
-static bool
-remember_client(struct logins *l, const char *client)
+static void
+remember_client(struct logins *l, const char *client, int64_t last_at)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (strcmp(l->client[i], client) == 0)
-			return true;
-	if (l->n == 64)
-		return true;	/* evidence of that many is enough */
-	void *v = reallocarray(l->client, l->n + 1, sizeof(*l->client));
+	size_t i = 0, at;
 
-	if (v == NULL)
-		return false;
-	l->client = v;
-	(void)snprintf(l->client[l->n++], NETWORK_TEXT_MAX, "%s", client);
-	return true;
+	while (i < l->n && strcmp(l->witness[i].client, client) != 0)
+		i++;
+	if (i < l->n && l->witness[i].last_at >= last_at)
+		return;
+	/* it moves forward from i, or comes in at the end */
+	if (i == l->n && l->n < WITNESSES_MAX)
+		l->n++;
+	else if (i == l->n && l->witness[--i].last_at >= last_at)
+		return;
+	for (at = i; at > 0 && l->witness[at - 1].last_at < last_at; at--)
+		l->witness[at] = l->witness[at - 1];
+	l->witness[at].last_at = last_at;
+	(void)snprintf(l->witness[at].client, NETWORK_TEXT_MAX, "%s", client);
 }
 
 static void
@@ -92,8 +108,9 @@ take_login(void *arg, const struct store_row *row)
 	l->active_users += row->expires_at > now;
 	l->sharing += row->expires_at > now &&
 	    strcmp(row->server, "popgatectl") != 0;
-	if (!remember_client(l, row->client))
-		return false;
+	remember_client(l, row->client, row->last_at);
+	if (l->users > ROWS_MAX && l->w->json == NULL)
+		return true;
 	if (l->w->json != NULL) {
 		login_json(l->w->json, row, now);
 		return true;
@@ -199,6 +216,9 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		json_close(w->json, ']');
 	else if (rows == 0)
 		(void)puts("  none in the table");
+	else if (l.users > ROWS_MAX)
+		(void)printf("  and %" PRId64 " more: see 'popgatectl list "
+		    "--all'\n", l.users - ROWS_MAX);
 	if (w->json == NULL && l.clients && rows > 0)
 		(void)printf("  a login counts now from %" PRId64 " of %"
 		    PRId64 " addresses\n", l.active_users, l.users);
@@ -223,12 +243,12 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 	if (rc == 0 && client != NULL) {
 		char text[ADDR_TEXT_MAX];
 
-		if (!remember_client(&l, addr_format(client, text)))
-			rc = ctl_fail(w->ctl, EX_OSERR, "out of memory");
+		remember_client(&l, addr_format(client, text), 0);
 	}
-	for (size_t i = 0; i < l.n && rc == 0; i++)
-		rc = store_each_event(w->st, l.client[i], user != NULL ?
-		    1000 : (int)w->events, take_event, &ev, &err);
+	for (size_t i = 0; i < l.n && rc == 0 && ev.shown < w->events; i++)
+		rc = store_each_event(w->st, l.witness[i].client,
+		    user != NULL ? EVENTS_LOOKED_AT : (int)w->events,
+		    take_event, &ev, &err);
 	if (w->json != NULL)
 		json_close(w->json, ']');
 	else if (rows > 0 && ev.shown == 0 && w->events > 0)
@@ -236,7 +256,6 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		    "(logins.keep).");
 	if (rc == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
-	free(l.client);
 }
 
 /* --- denies --- */
@@ -287,28 +306,39 @@ show_denies(struct why *w, const struct addr *client, const char *user)
 
 /* --- decisions --- */
 
+struct kind {
+	const char *verdict, *title;
+	int64_t n, messages, last_ms;
+	char last_session[64], last_id[64];
+};
+
 struct counted {
 	struct why *w;
-	const char *verdict;
-	int64_t n, messages, last_ms, shown;
-	char last_session[64], last_id[64];
-	struct audit_filter filter;
+	int64_t n, shown;
+	int64_t oldest_id;	/* of those that were counted */
+	struct kind kind[3];
 };
 
 static bool
 count_decision(void *arg, const struct audit_record *rec)
 {
-	struct counted *c = arg;
 	const char *id = rec->queue_id == NULL ? "" : rec->queue_id;
+	struct counted *c = arg;
+	struct kind *k = c->kind;
 
-	if (c->n++ == 0)
-		c->last_ms = rec->at_ms;
-	if (strcmp(c->last_session, rec->session) != 0 ||
-	    strcmp(c->last_id, id) != 0) {
-		c->messages++;
-		(void)snprintf(c->last_session, sizeof(c->last_session),
+	c->n++;
+	c->oldest_id = rec->id;
+	while (strcmp(k->verdict, rec->verdict) != 0)
+		if (++k == c->kind + 3)
+			return true;
+	if (k->n++ == 0)
+		k->last_ms = rec->at_ms;
+	if (strcmp(k->last_session, rec->session) != 0 ||
+	    strcmp(k->last_id, id) != 0) {
+		k->messages++;
+		(void)snprintf(k->last_session, sizeof(k->last_session),
 		    "%s", rec->session);
-		(void)snprintf(c->last_id, sizeof(c->last_id), "%s", id);
+		(void)snprintf(k->last_id, sizeof(k->last_id), "%s", id);
 	}
 	return true;
 }
@@ -341,37 +371,31 @@ show_decision(void *arg, const struct audit_record *rec)
 }
 
 static void
-show_kind(struct why *w, const char *verdict, const char *title,
-    const struct audit_filter *base)
+show_kind(struct counted *c, const struct kind *k, struct audit_filter *f,
+    bool partly)
 {
-	struct counted c = { .w = w, .verdict = verdict };
+	struct why *w = c->w;
 	char when[TIME_TEXT_MAX];
 	struct err err;
 
-	c.filter = *base;
-	c.filter.verdict = verdict;
-	c.filter.newest_first = true;
-	c.filter.limit = COUNT_MAX;
-	if (audit_each(w->audit, &c.filter, count_decision, &c, &err) == -1) {
-		w->rc = ctl_fail_err(w->ctl, &err);
-		return;
-	}
 	if (w->json != NULL) {
-		json_open(w->json, verdict, '{');
-		json_number(w->json, "recipients", c.n);
-		json_bool(w->json, "at_least", c.n == COUNT_MAX);
-		json_time(w->json, "last_at", c.last_ms / 1000);
+		json_open(w->json, k->verdict, '{');
+		json_number(w->json, "recipients", k->n);
+		json_bool(w->json, "at_least", partly);
+		json_time(w->json, "last_at", k->last_ms / 1000);
 		json_open(w->json, "newest", '[');
-	} else if (c.n > 0) {
+	} else if (k->n > 0) {
 		(void)printf("\n%s: %s%" PRId64 " %s in %" PRId64 " %s, the "
-		    "last %s\n", title, c.n == COUNT_MAX ? "at least " : "",
-		    c.n, c.n == 1 ? "recipient" : "recipients", c.messages,
-		    c.messages == 1 ? "message" : "messages",
-		    time_relative(c.last_ms / 1000, w->ctl->now, when));
+		    "last %s\n", k->title, partly ? "at least " : "", k->n,
+		    k->n == 1 ? "recipient" : "recipients", k->messages,
+		    k->messages == 1 ? "message" : "messages",
+		    time_relative(k->last_ms / 1000, w->ctl->now, when));
 	}
-	c.filter.limit = w->decisions;
-	if (c.n > 0 && w->decisions > 0 && audit_each(w->audit, &c.filter,
-	    show_decision, &c, &err) == -1)
+	f->verdict = k->verdict;
+	f->limit = w->decisions;
+	c->shown = 0;
+	if (k->n > 0 && w->decisions > 0 && audit_each(w->audit, f,
+	    show_decision, c, &err) == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL) {
 		json_close(w->json, ']');
@@ -382,6 +406,13 @@ show_kind(struct why *w, const char *verdict, const char *title,
 static void
 show_decisions(struct why *w, const struct audit_filter *base)
 {
+	struct counted c = { .w = w, .kind = {
+		{ .verdict = "accept", .title = "Accepted" },
+		{ .verdict = "reject", .title = "Refused" },
+		{ .verdict = "tempfail", .title = "Put off (4xx)" } } };
+	struct audit_filter f = *base;
+	struct err err;
+
 	if (w->audit == NULL) {
 		if (w->json == NULL)
 			(void)printf("\nDecisions: not known: %s\n",
@@ -390,9 +421,19 @@ show_decisions(struct why *w, const struct audit_filter *base)
 			json_text(w->json, "decisions_error", w->audit_why);
 		return;
 	}
-	show_kind(w, "accept", "Accepted", base);
-	show_kind(w, "reject", "Refused", base);
-	show_kind(w, "tempfail", "Put off (4xx)", base);
+	f.newest_first = true;
+	f.limit = w->decisions > COUNT_MAX ? w->decisions : COUNT_MAX;
+	if (audit_each(w->audit, &f, count_decision, &c, &err) == -1) {
+		w->rc = ctl_fail_err(w->ctl, &err);
+		return;
+	}
+	bool partly = c.n == f.limit;
+
+	if (partly && w->json == NULL)
+		(void)printf("\nOf its newest %" PRId64 " decisions:\n", c.n);
+	f.after_id = c.oldest_id - 1;
+	for (size_t i = 0; i < 3; i++)
+		show_kind(&c, &c.kind[i], &f, partly);
 }
 
 /* --- an address --- */
@@ -534,26 +575,31 @@ show_message_row(void *arg, const struct audit_record *rec)
 	return true;
 }
 
+static bool
+note_any_record(void *arg, const struct audit_record *rec)
+{
+	(void)rec;
+	*(bool *)arg = true;
+	return false;
+}
+
 /* Returns false when no decision has this queue id. */
 static bool
 why_message(struct why *w, const char *id)
 {
 	struct counted c = { .w = w };
-	struct audit_filter f = { .queue_id = id };
-	int64_t found = 0;
+	struct audit_filter f = { .queue_id = id, .limit = 1 };
+	bool found = false;
 	struct err err;
 
 	if (w->audit == NULL)
 		return false;
-	f.limit = 1;
-	if (audit_each(w->audit, &f, count_decision, &c, &err) == -1) {
+	if (audit_each(w->audit, &f, note_any_record, &found, &err) == -1) {
 		w->rc = ctl_fail_err(w->ctl, &err);
 		return true;
 	}
-	found = c.n;
-	if (found == 0)
+	if (!found)
 		return false;
-	c = (struct counted){ .w = w };
 	f.limit = 0;
 	if (w->json != NULL) {
 		json_text(w->json, "queue_id", id);
@@ -573,14 +619,6 @@ static bool
 note_any(void *arg, const struct store_row *row)
 {
 	(void)row;
-	*(bool *)arg = true;
-	return false;
-}
-
-static bool
-note_any_record(void *arg, const struct audit_record *rec)
-{
-	(void)rec;
 	*(bool *)arg = true;
 	return false;
 }

@@ -1,5 +1,8 @@
 /* mklogins - make a login table of any size for the benchmark, fast.
- * usage: mklogins FILE LOGINS
+ * usage: mklogins FILE LOGINS [ACTIVE]
+ *
+ * All of them count for a year, or about ACTIVE of them: the others have
+ * expired a day ago.
  *
  * Rows go in in the order of the primary key, so that every page is written
  * once; without a journal, because a half-made file is thrown away. */
@@ -16,7 +19,7 @@
 #include "err.h"
 #include "store.h"
 
-enum { YEAR_S = 365 * 24 * 3600 };
+enum { DAY_S = 24 * 3600, YEAR_S = 365 * DAY_S };
 
 static sqlite3 *db;
 
@@ -54,8 +57,10 @@ by_text(const void *a, const void *b)
 	return strcmp(x, y);
 }
 
+static uint32_t every = 1;	/* how many rows to one that counts */
+
 static void
-insert(sqlite3_stmt *stmt, uint32_t i)
+insert(sqlite3_stmt *stmt, uint32_t i, int64_t now)
 {
 	char client[CLIENT_TEXT_MAX], user[USER_TEXT_MAX];
 
@@ -63,6 +68,8 @@ insert(sqlite3_stmt *stmt, uint32_t i)
 	client_user(user, i);
 	sqlite3_bind_text(stmt, 1, client, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 2, user, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 4, i % every == 0 ? now + YEAR_S :
+	    now - DAY_S);
 	check(sqlite3_step(stmt) == SQLITE_DONE, "insert");
 	sqlite3_reset(stmt);
 }
@@ -70,7 +77,7 @@ insert(sqlite3_stmt *stmt, uint32_t i)
 /* Octets in the order of their text, and so addresses in that of theirs:
  * '.' sorts before every digit. */
 static void
-insert_all(sqlite3_stmt *stmt, uint32_t n)
+insert_all(sqlite3_stmt *stmt, uint32_t n, int64_t now)
 {
 	uint32_t octet[256], a, b;
 
@@ -83,7 +90,7 @@ insert_all(sqlite3_stmt *stmt, uint32_t n)
 			b = a | octet[j] << 8;
 			for (int k = 0; b < n && k < 256; k++) {
 				if ((b | octet[k]) < n)
-					insert(stmt, b | octet[k]);
+					insert(stmt, b | octet[k], now);
 			}
 		}
 	}
@@ -118,8 +125,7 @@ fill(const char *path, uint32_t n)
 	    "first_at, last_at, expires_at, count) "
 	    "VALUES (?1, ?2, 'imap', 'dovecot', ?3, ?3, ?4, 1)");
 	sqlite3_bind_int64(stmt, 3, now);
-	sqlite3_bind_int64(stmt, 4, now + YEAR_S);
-	insert_all(stmt, n);
+	insert_all(stmt, n, now);
 	sqlite3_finalize(stmt);
 	run("COMMIT");
 	run("PRAGMA journal_mode = WAL");
@@ -129,14 +135,16 @@ fill(const char *path, uint32_t n)
 int
 main(int argc, char **argv)
 {
-	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long n = argc >= 3 ? strtoul(argv[2], NULL, 10) : 0;
+	unsigned long active = argc == 4 ? strtoul(argv[3], NULL, 10) : n;
 	struct store *st;
 	struct err err;
 
-	if (n < 1 || n > CLIENTS_MAX) {
-		fprintf(stderr, "usage: mklogins FILE LOGINS\n");
+	if (n < 1 || n > CLIENTS_MAX || active < 1 || active > n) {
+		fprintf(stderr, "usage: mklogins FILE LOGINS [ACTIVE]\n");
 		return EX_USAGE;
 	}
+	every = (uint32_t)(n / active);
 	if (store_open(argv[1], STORE_WRITE, &st, &err) == -1) {
 		fprintf(stderr, "mklogins: %s\n", err.text);
 		return EX_CANTCREAT;

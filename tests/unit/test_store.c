@@ -414,6 +414,63 @@ killed_writer(void **state)
 	store_close(&st);
 }
 
+/* Texts of rows, in the order in which they came. */
+static bool
+join_row(void *arg, const struct store_row *row)
+{
+	(void)strcat(strcat(arg, " "), row->client);
+	return strlen(arg) < 400;
+}
+
+static void
+walks(void **state)
+{
+	static const struct {
+		const char *network, *want;
+	} rows[] = {
+		{ "10.1.0.0/16", " 10.1.0.1 10.1.9.9 10.0.0.0/8" },
+		{ "10.1.9.9", " 10.1.9.9 10.0.0.0/8" },
+		/* its text ends within an octet: the caller's part */
+		{ "10.1.8.0/23", " 10.1.0.1 10.1.9.9 10.0.0.0/8" },
+		{ "10.0.0.0/8", " 10.0.0.0/8 10.1.0.1 10.1.9.9 10.10.0.1" },
+		{ "172.16.0.0/12", " 10.0.0.0/8" },
+		{ "2001:db8::/32", " 10.0.0.0/8 10.1.0.1 10.1.9.9 10.10.0.1 "
+		  "100.1.0.1 2001:db8::1" },
+	};
+	static const struct store_row manual = {
+		.client = "10.0.0.0/8", .user = "", .service = "manual",
+		.server = "popgatectl", .expires_at = 1000, .count = 1
+	};
+	struct store *st = open_store(STORE_WRITE);
+	struct network net;
+	struct err err;
+	char got[512];
+
+	(void)state;
+	put(st, "10.1.0.1", "a", 1, 100);
+	put(st, "10.1.9.9", "a", 1, 300);
+	put(st, "10.10.0.1", "a", 1, 200);
+	put(st, "100.1.0.1", "a", 1, 50);
+	put(st, "2001:db8::1", "a", 1, 400);
+	assert_int_equal(store_set(st, &manual, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		got[0] = '\0';
+		assert_true(network_parse(rows[i].network, &net));
+		assert_int_equal(store_each_within(st, &net, join_row, got,
+		    &err), 0);
+		assert_string_equal(got, rows[i].want);
+	}
+	got[0] = '\0';
+	assert_int_equal(store_each_recent(st, 100, 400, join_row, got, &err),
+	    0);
+	assert_string_equal(got, " 2001:db8::1 10.1.9.9 10.10.0.1");
+	got[0] = '\0';
+	assert_int_equal(store_each_row(st, NULL, NULL, 200, join_row, got,
+	    &err), 0);
+	assert_string_equal(got, " 10.0.0.0/8 10.1.9.9 2001:db8::1");
+	store_close(&st);
+}
+
 static int
 setup(void **state)
 {
@@ -436,7 +493,8 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(sharing), TEST(history_and_expiry),
+		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(sharing),
+		TEST(history_and_expiry), TEST(walks),
 		TEST(sources), TEST(unusable), TEST(killed_writer),
 	};
 
