@@ -84,6 +84,7 @@ struct doctor {
 	struct finding *v; /* owned */
 	size_t n;
 	bool no_memory;
+	bool wired;		/* an MTA asks popgate somewhere */
 	/* MTAs that were read, by place: where, or NULL */
 	char *read[MTAS]; /* owned: directory or file */
 };

@@ -1,0 +1,66 @@
+/* postfix_conf - a Postfix configuration as postconf(1) prints it: settings
+ * with everything expanded, the services of master.cf and their overrides;
+ * and the line each is on. One thread. */
+#ifndef POPGATE_POSTFIX_CONF_H
+#define POPGATE_POSTFIX_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+
+struct postfix_pair {
+	char *name;		/* of an override: "service/type/setting" */
+	char *value;
+};
+
+struct postfix_pairs {
+	struct postfix_pair *v;
+	size_t n;
+	char *text;		/* all strings are in it */
+};
+
+struct postfix_service {
+	char *name, *type;	/* "smtp", "inet" */
+	char *command;		/* "smtpd" */
+	bool chroot;
+};
+
+struct postfix_conf {
+	char *dir;
+	char *main_cf, *master_cf;	/* paths */
+	char *main_text, *master_text;	/* NULL: can't be read */
+	struct postfix_pairs main, overrides;
+	struct postfix_service *services;
+	size_t n_services;
+	char *services_text;
+};
+
+/* Runs postconf three times. Returns 0, or -1 with err. */
+int postfix_conf_load(const char *dir, struct postfix_conf *pf,
+    struct err *err);
+void postfix_conf_release(struct postfix_conf *pf);
+
+/* A setting; "" when there is none. s NULL: that of main.cf. */
+const char *postfix_value(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *name);
+/* NULL when there is none of that name. */
+const char *postfix_find(const struct postfix_conf *pf, const char *name);
+bool postfix_yes(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *name);
+/* Does the service have a value of its own? */
+bool postfix_overridden(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *name);
+
+/* Where the setting is: its file, and the line, or 0 for a default. */
+const char *postfix_where(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *name, unsigned *line_r);
+
+/* The line of the last "name =" of a text in main.cf's form; 0: none. Pure. */
+unsigned postfix_main_line(const char *text, const char *name);
+/* The line of a service in master.cf, or of its "-o setting" when setting is
+ * not NULL. Pure. */
+unsigned postfix_master_line(const char *text, const char *service,
+    const char *type, const char *setting);
+
+#endif

@@ -1,0 +1,469 @@
+"""Misconfigurations that popgatectl doctor must name, each for a real server.
+
+A case says how it differs from a good configuration, which finding it is, and
+whether a stranger relays there and then ("open", with "how": what he says).
+The test of the reading and the test of the live probe share the table.
+"""
+import dataclasses
+import os
+import pathlib
+import subprocess
+
+OURS = "ours.test"          # our domain
+FOREIGN = "elsewhere.test"  # nobody's: DNS isn't asked
+MILTER = "unix:/run/popgate/milter.sock"
+POLICY = "unix:/run/popgate/policy.sock"
+SOCKETMAP = "unix:/run/popgate/socketmap.sock"
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    mta: str                    # postfix, sendmail, exim
+    want: str                   # the finding above info; "" none
+    main: dict = dataclasses.field(default_factory=dict)    # settings
+    master: str = ""            # more lines for master.cf
+    smtpd: str = ""             # options of the smtp service
+    files: dict = dataclasses.field(default_factory=dict)   # name: text
+    maps: tuple = ()            # of files: those that postmap indexes
+    modes: dict = dataclasses.field(default_factory=dict)   # name: mode
+    conf: str = ""              # popgate.conf
+    open: bool = False          # a stranger relays now
+    # what he says: sender, helo, recipient, anonymous, xclient, qmqp
+    how: dict = dataclasses.field(default_factory=dict)
+    info: str = ""              # a finding of severity info, too
+    # Sendmail: lines of sendmail.mc before and after the mailers
+    before: str = ""
+    after: str = ""
+    cf: tuple = ()              # (old, new) in the finished sendmail.cf
+
+
+CONF = f"""\
+milter: {{ listen = "{MILTER}"; }};
+permit: {{ policy = "{POLICY}"; socketmap = "{SOCKETMAP}"; }};
+relay: {{ local_domains = [ "{OURS}" ]; }};
+"""
+
+# --- Postfix ---
+
+CLOSED = "permit_mynetworks, reject_unauth_destination"
+POSTFIX_MAIN = {
+    "compatibility_level": "3.6",
+    "queue_directory": "{dir}/queue",
+    "data_directory": "{dir}/data",
+    "command_directory": "/usr/sbin",
+    "daemon_directory": "/usr/lib/postfix/sbin",
+    "multi_instance_enable": "no",
+    "maillog_file": "{dir}/maillog",
+    "maillog_file_prefixes": "{dir}",
+    "import_environment": "MAIL_CONFIG",
+    "myhostname": "mx." + OURS,
+    "mydestination": OURS,
+    "local_recipient_maps": "",
+    "alias_maps": "", "alias_database": "",
+    "mynetworks": "127.0.0.0/8 [::1]/128",
+    "smtp_host_lookup": "native",
+    "disable_dns_lookups": "yes",
+    "smtpd_relay_restrictions": CLOSED,
+}
+POSTFIX_MASTER = """\
+{port} inet n - n - - smtpd
+{smtpd}
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+{master}
+"""
+
+
+def postfix(name, want, main=None, **more):
+    return Case(name, "postfix", want, main or {}, **more)
+
+
+def rcpt(check, last="reject_unauth_destination"):
+    """Only smtpd_recipient_restrictions, as before Postfix 2.10."""
+    return {"smtpd_relay_restrictions": "",
+            "smtpd_recipient_restrictions": f"{check}, {last}"}
+
+
+def relay(check):
+    return {"smtpd_relay_restrictions":
+            f"permit_mynetworks, {check}, reject_unauth_destination"}
+
+
+SENDER = {"sender": "boss@friend.test"}
+
+POSTFIX = [
+    postfix("a good configuration", ""),
+    # what lets strangers through
+    postfix("permit before the refusal", "postfix-relay-open",
+            {"smtpd_relay_restrictions": "",
+             "smtpd_restriction_classes": "friends, strict",
+             "friends": "permit", "strict": "reject_unauth_destination",
+             "smtpd_recipient_restrictions": "friends, strict"},
+            open=True),
+    postfix("permit before reject_unauth_destination", "postfix-no-reject",
+            {"smtpd_relay_restrictions":
+             "permit_mynetworks, permit, reject_unauth_destination"}),
+    postfix("no refusal at all", "postfix-no-reject",
+            {"smtpd_relay_restrictions": "permit_mynetworks"}),
+    postfix("both lists are empty", "postfix-no-reject",
+            {"smtpd_relay_restrictions": "",
+             "smtpd_recipient_restrictions": ""}),
+    postfix("warn_if_reject", "postfix-reject-only-warns",
+            {"smtpd_relay_restrictions":
+             "permit_mynetworks, warn_if_reject reject_unauth_destination"},
+            open=True),
+    postfix("static:OK for clients", "postfix-permit-all",
+            relay("check_client_access static:OK"), open=True),
+    postfix("static:OK, a service's own", "postfix-permit-all",
+            smtpd="    -o smtpd_relay_restrictions="
+            "check_client_access,static:OK,reject", open=True),
+    postfix("static:OK for senders", "postfix-permit-all",
+            relay("check_sender_access static:OK"), open=True),
+    postfix("a pattern that matches everybody", "postfix-permit-all",
+            relay("check_sender_access regexp:{dir}/all"), open=True,
+            files={"all": "/.*/ OK\n"}),
+    postfix("static permit_... in a table", "postfix-permit-all",
+            relay("check_client_access static:permit"), open=True),
+    # who says what he is
+    postfix("a whitelist of sender domains", "postfix-sender-permits",
+            relay("check_sender_access hash:{dir}/senders"),
+            files={"senders": "friend.test OK\nspam.test REJECT\n"},
+            maps=("senders",), open=True, how=SENDER),
+    postfix("a whitelist of senders, old lists", "postfix-sender-permits",
+            rcpt("check_sender_access hash:{dir}/senders"),
+            files={"senders": "boss@friend.test OK\n"},
+            maps=("senders",), open=True, how=SENDER),
+    postfix("a sender whitelist not yet indexed", "postfix-sender-permits",
+            relay("check_sender_access hash:{dir}/senders"),
+            files={"senders": "friend.test OK\n"}),
+    postfix("a sender whitelist inline", "postfix-sender-permits",
+            relay("check_sender_access inline:{{friend.test=OK}}"),
+            open=True, how=SENDER),
+    postfix("a sender whitelist in texthash", "postfix-sender-permits",
+            relay("check_sender_access texthash:{dir}/senders"),
+            files={"senders": "# friends\n\nfriend.test\n   OK\n"},
+            open=True, how=SENDER),
+    postfix("a sender whitelist by pattern", "postfix-sender-permits",
+            relay("check_sender_access regexp:{dir}/senders"),
+            files={"senders": "/@friend\\.test$/ OK\n"},
+            open=True, how=SENDER),
+    postfix("a sender whitelist in a union of tables",
+            "postfix-sender-permits",
+            relay("check_sender_access unionmap:{{inline:{{a=DUNNO}}, "
+                  "inline:{{friend.test=OK}}}}"), open=True, how=SENDER),
+    postfix("a sender whitelist with blanks around it",
+            "postfix-sender-permits",
+            relay("check_sender_access inline:{{ {{ friend.test = OK }} }}"),
+            open=True, how=SENDER),
+    postfix("a sender whitelist through proxymap", "postfix-sender-permits",
+            dict(relay("check_sender_access proxy:hash:{dir}/senders"),
+                 proxy_read_maps="hash:{dir}/senders"),
+            files={"senders": "friend.test OK\n"}, maps=("senders",),
+            open=True, how=SENDER),
+    postfix("a sender whitelist in a class", "postfix-sender-permits",
+            dict(relay("friends"), smtpd_restriction_classes="friends",
+                 friends="check_sender_access inline:{{friend.test=OK}}"),
+            open=True, how=SENDER),
+    postfix("a sender whitelist by a class in a table",
+            "postfix-sender-permits",
+            dict(relay("check_sender_access inline:{{friend.test=friends}}"),
+                 smtpd_restriction_classes="friends",
+                 friends="reject_unknown_sender_domain, permit"),
+            open=True, how=SENDER),
+    postfix("a sender whitelist of one service", "postfix-sender-permits",
+            smtpd="    -o {{ smtpd_relay_restrictions = permit_mynetworks, "
+            "check_sender_access inline:{{friend.test=OK}}, reject }}",
+            open=True, how=SENDER),
+    postfix("OK to the null sender", "postfix-sender-permits",
+            relay("check_sender_access inline:{{<>=OK}}"), open=True,
+            how={"sender": ""}),
+    postfix("OK to a domain's mail exchangers", "postfix-sender-permits",
+            relay("check_sender_mx_access inline:{{192.0.2.9=OK}}")),
+    postfix("a HELO name", "postfix-helo-permits",
+            relay("check_helo_access inline:{{mail.friend.test=OK}}"),
+            open=True, how={"helo": "mail.friend.test"}),
+    postfix("a HELO pattern", "postfix-helo-permits",
+            relay("check_helo_access pcre:{dir}/helo"),
+            files={"helo": "/^scanner-/ OK\n"}),
+    postfix("a reverse name nobody verified", "postfix-ptr-permits",
+            relay("check_reverse_client_hostname_access "
+                  "inline:{{.friend.test=OK}}")),
+    postfix("a reply code without words", "postfix-map-digits",
+            relay("check_sender_access inline:{{friend.test=550}}"),
+            open=True, how=SENDER),
+    postfix("a time stamp for senders", "postfix-map-digits",
+            relay("check_sender_access inline:{{friend.test=1700000000}}"),
+            open=True, how=SENDER),
+    postfix("a foreign recipient", "postfix-recipient-permits",
+            relay("check_recipient_access inline:{{friend.test=OK}}"),
+            open=True, how={"recipient": "someone@friend.test"}),
+    postfix("every postmaster", "postfix-recipient-permits",
+            relay("check_recipient_access inline:{{postmaster@=OK}}"),
+            open=True, how={"recipient": "postmaster@" + FOREIGN}),
+    postfix("a recipient pattern without an end",
+            "postfix-recipient-permits",
+            relay("check_recipient_access regexp:{dir}/rcpt"),
+            files={"rcpt": "/^abuse@/ OK\n"}, open=True,
+            how={"recipient": "abuse@" + FOREIGN}),
+    # clients
+    postfix("a client table for everybody", "postfix-client-map-open",
+            relay("check_client_access cidr:{dir}/clients"),
+            files={"clients": "192.0.2.1 OK\n0.0.0.0/0 OK\n"}, open=True),
+    postfix("a client table for half of the world",
+            "postfix-client-map-open",
+            relay("check_client_access cidr:{dir}/clients"),
+            files={"clients": "0.0.0.0/1 OK\n128.0.0.0/1 REJECT\n"}),
+    postfix("clients without a name", "postfix-client-map-open",
+            relay("check_client_access inline:{{unknown=OK}}"), open=True),
+    postfix("a client network by octets", "postfix-client-map-wide",
+            relay("check_client_access hash:{dir}/clients"),
+            files={"clients": "198.51 OK\n192.0.2.7 OK\n"},
+            maps=("clients",)),
+    postfix("a wide client network", "postfix-client-map-wide",
+            relay("check_client_access cidr:{dir}/clients"),
+            files={"clients": "198.51.0.0/16 OK\n"}),
+    postfix("clients by name", "postfix-client-name-permits",
+            relay("check_client_access inline:{{.dsl.friend.test=OK}}")),
+    postfix("clients by a pattern of names", "postfix-client-name-permits",
+            relay("check_client_access regexp:{dir}/clients"),
+            files={"clients": "/10\\.0\\./ OK\n"}),
+    # mynetworks
+    postfix("mynetworks is the world", "postfix-mynetworks-open",
+            {"mynetworks": "0.0.0.0/0"}, open=True),
+    postfix("mynetworks is half of the world", "postfix-mynetworks-open",
+            {"mynetworks": "127.0.0.0/8 192.0.0.0/2"}, open=True),
+    postfix("mynetworks is all of IPv6", "postfix-mynetworks-open",
+            {"mynetworks": "127.0.0.0/8 [2000::]/3"}),
+    postfix("mynetworks from a table that always answers",
+            "postfix-mynetworks-open", {"mynetworks": "static:all"},
+            open=True),
+    postfix("mynetworks from a file", "postfix-mynetworks-open",
+            {"mynetworks": "{dir}/networks"},
+            files={"networks": "127.0.0.0/8\n0.0.0.0/0 # for a while\n"},
+            open=True),
+    postfix("mynetworks of one service", "postfix-mynetworks-open",
+            smtpd="    -o mynetworks=0.0.0.0/0", open=True),
+    postfix("mynetworks by another setting", "postfix-mynetworks-open",
+            {"mynetworks": "127.0.0.0/8 $customers",
+             "customers": "0.0.0.0/0"}, open=True),
+    postfix("a wide mynetworks", "postfix-mynetworks-wide",
+            {"mynetworks": "127.0.0.0/8 198.51.0.0/16"}),
+    postfix("a wide private mynetworks", "postfix-mynetworks-wide",
+            {"mynetworks": "127.0.0.0/8 10.0.0.0/8"}),
+    postfix("a wide IPv6 mynetworks", "postfix-mynetworks-wide",
+            {"mynetworks": "127.0.0.0/8 [2001:db8::]/32"}),
+    postfix("mynetworks_style", "postfix-mynetworks-style",
+            {"mynetworks": None, "mynetworks_style": "class"}),
+    # other rights
+    postfix("permit_mx_backup", "postfix-mx-backup",
+            relay("permit_mx_backup")),
+    postfix("any certificate", "postfix-any-certificate",
+            dict(relay("permit_tls_all_clientcerts"),
+                 smtpd_tls_ask_ccert="yes")),
+    postfix("any fingerprint", "postfix-any-certificate",
+            dict(relay("permit_tls_clientcerts"),
+                 relay_clientcerts="static:OK")),
+    postfix("AUTH ANONYMOUS", "postfix-sasl-anonymous",
+            dict(relay("permit_sasl_authenticated"),
+                 smtpd_sasl_auth_enable="yes", smtpd_tls_auth_only="yes",
+                 smtpd_sasl_security_options="noplaintext")),
+    postfix("AUTH without TLS", "postfix-auth-without-tls",
+            dict(relay("permit_sasl_authenticated"),
+                 smtpd_sasl_auth_enable="yes")),
+    postfix("AUTH without TLS on one service", "postfix-auth-without-tls",
+            smtpd="    -o smtpd_sasl_auth_enable=yes"),
+    postfix("all of a top level domain", "postfix-relay-domains-all",
+            {"relay_domains": "test",
+             "parent_domain_matches_subdomains": "relay_domains"},
+            open=True),
+    postfix("relay_domains is static", "postfix-relay-domains-all",
+            {"relay_domains": "static:ok"}, open=True),
+    postfix("relay_domains is a pattern for all",
+            "postfix-relay-domains-all",
+            {"relay_domains": "regexp:{dir}/relay"},
+            files={"relay": "/./ ok\n"}, open=True),
+    postfix("relay_domains in a wildcard", "postfix-relay-domains-all",
+            {"relay_domains": ".test",
+             "parent_domain_matches_subdomains": ""}, open=True),
+    postfix("mydestination is static", "postfix-domains-all",
+            {"mydestination": "static:ok"}),
+    postfix("routed addresses", "postfix-untrusted-routing",
+            {"allow_untrusted_routing": "yes"}),
+    postfix("XCLIENT for everybody", "postfix-xclient-open",
+            {"smtpd_authorized_xclient_hosts": "static:all"}, open=True,
+            how={"xclient": "ADDR=127.0.0.1"}),
+    postfix("XCLIENT for a network", "postfix-xclient-wide",
+            {"smtpd_authorized_xclient_hosts": "198.51.100.0/24"}),
+    postfix("PROXY on the open port", "postfix-proxy-protocol",
+            {"smtpd_upstream_proxy_protocol": "haproxy"}),
+    postfix("QMQP for everybody", "postfix-qmqpd-open",
+            {"qmqpd_authorized_clients": "0.0.0.0/0"},
+            master="628 inet n - n - - qmqpd\n"),
+    postfix("a policy service that fails open", "postfix-policy-fails-open",
+            dict(relay("check_policy_service unix:private/nobody"),
+                 smtpd_policy_service_default_action="OK",
+                 smtpd_policy_service_try_limit="1"), open=True),
+    postfix("a policy service that fails open by itself",
+            "postfix-policy-fails-open",
+            relay("check_policy_service {{ unix:private/nobody, "
+                  "try_limit=1, {{ default_action = permit }} }}"),
+            open=True),
+    # the files
+    postfix("main.cf for everybody", "postfix-config-writable",
+            modes={"main.cf": 0o666}),
+    postfix("master.cf for everybody", "postfix-config-writable",
+            modes={"master.cf": 0o646}),
+    postfix("a table for everybody", "postfix-config-writable",
+            relay("check_client_access hash:{dir}/clients"),
+            files={"clients": "192.0.2.7 OK\n"}, maps=("clients",),
+            modes={"clients": 0o666}),
+    # popgate's wiring
+    postfix("a sole gate that accepts when down", "postfix-milter-accept",
+            dict(relay("check_client_access static:OK"),
+                 smtpd_milters=MILTER, milter_default_action="accept"),
+            conf=CONF, open=True),
+    postfix("a sole gate that accepts by itself", "postfix-milter-accept",
+            dict(relay("check_client_access static:OK"),
+                 smtpd_milters="{{ " + MILTER +
+                 ", default_action = accept }}"), conf=CONF, open=True),
+    postfix("a sole gate, told that everybody logged in",
+            "postfix-macro-auth-open",
+            dict(relay("check_client_access static:OK"),
+                 smtpd_milters=MILTER,
+                 milter_macro_defaults="auth_type=PLAIN, auth_authen=x"),
+            conf=CONF),
+    postfix("told that everybody logged in", "postfix-macro-auth",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER,
+                 milter_macro_defaults="{{auth_type}}=PLAIN"),
+            conf=CONF),
+    postfix("a listener without popgate",
+            "postfix-service-without-popgate",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER), conf=CONF,
+            master="2587 inet n - n - - smtpd -o smtpd_milters=\n"),
+    postfix("a listener that has no milters at all",
+            "postfix-service-without-popgate",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER), conf=CONF,
+            master="2587 inet n - n - - smtpd\n"
+            "    -o receive_override_options=no_milters\n"),
+    postfix("popgate for local submission", "postfix-non-smtpd-popgate",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER, non_smtpd_milters="$smtpd_milters"),
+            conf=CONF),
+    postfix("a chroot without the socket", "postfix-chroot-socket",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER), conf=CONF,
+            master="2525 inet n - y - - smtpd\n"),
+    postfix("popgate behind the refusal", "postfix-popgate-too-late",
+            {"smtpd_relay_restrictions":
+             "reject_unauth_destination, check_policy_service " + POLICY},
+            conf=CONF),
+    postfix("milters turned off for clients", "postfix-milter-maps",
+            dict(relay("check_policy_service " + POLICY),
+                 smtpd_milters=MILTER,
+                 smtpd_milter_maps="cidr:{dir}/milters"), conf=CONF,
+            files={"milters": "198.51.100.0/24 DISABLE\n"}),
+    # what looks bad and isn't
+    postfix("a sender whitelist behind the refusal", "",
+            {"smtpd_relay_restrictions": CLOSED + ", "
+             "check_sender_access inline:{{friend.test=OK}}"}),
+    postfix("a sender whitelist that the other list covers", "",
+            {"smtpd_recipient_restrictions":
+             "check_sender_access inline:{{friend.test=OK}}, "
+             "reject_rbl_client dnsbl.invalid"}),
+    postfix("a sender whitelist in the sender restrictions", "",
+            {"smtpd_sender_restrictions":
+             "check_sender_access inline:{{friend.test=OK}}"}),
+    postfix("a sender blacklist", "",
+            relay("check_sender_access inline:{{spam.test=REJECT}}")),
+    postfix("a sender table that says what to check", "",
+            relay("check_sender_access "
+                  "inline:{{friend.test=reject_unknown_client_hostname}}")),
+    postfix("our own recipient", "",
+            relay("check_recipient_access regexp:{dir}/rcpt"),
+            files={"rcpt": "/@ours\\.test$/ OK\n"}),
+    postfix("a submission service that wants AUTH", "",
+            {"mynetworks": "127.0.0.0/8"},
+            master="587 inet n - n - - smtpd\n"
+            "    -o smtpd_tls_security_level=encrypt\n"
+            "    -o smtpd_sasl_auth_enable=yes\n"
+            "    -o smtpd_relay_restrictions=\n"
+            "    -o smtpd_recipient_restrictions="
+            "permit_sasl_authenticated,reject\n"),
+    postfix("a client list that refuses the rest", "",
+            dict(relay("check_client_access static:OK"),
+                 smtpd_client_restrictions="permit_mynetworks, reject")),
+    postfix("a content filter's way back", "",
+            master="127.0.0.1:10025 inet n - n - - smtpd\n"
+            "    -o smtpd_relay_restrictions=\n"
+            "    -o smtpd_recipient_restrictions="
+            "permit_mynetworks,reject\n"),
+    postfix("a local service that relays for all", "",
+            master="127.0.0.1:10025 inet n - n - - smtpd\n"
+            "    -o smtpd_relay_restrictions="
+            "check_client_access,static:OK,reject\n",
+            info="postfix-local-service"),
+    postfix("another policy service", "",
+            relay("check_policy_service inet:127.0.0.1:10031"),
+            info="postfix-policy-unknown"),
+    postfix("a table that can't be listed", "",
+            relay("check_sender_access ldap:{dir}/ldap.cf"),
+            info="postfix-not-understood"),
+]
+
+
+def write_postfix(case, directory, port=25):
+    """The case's configuration, to be started with postfix -c directory."""
+    directory = pathlib.Path(directory)
+    for name in ("queue", "data"):
+        (directory / name).mkdir(exist_ok=True)
+    main = {**POSTFIX_MAIN, **case.main}
+    fill = {"dir": directory, "port": port}
+    (directory / "main.cf").write_text("".join(
+        f"{name} = {value.format(**fill)}\n"
+        for name, value in main.items() if value is not None))
+    (directory / "master.cf").write_text(POSTFIX_MASTER.format(
+        smtpd=case.smtpd.format(**fill) if case.smtpd else "#",
+        master=case.master, **fill))
+    for name, text in case.files.items():
+        (directory / name).write_text(text)
+    for name in case.maps:
+        subprocess.run(["postmap", "-c", directory,
+                        f"hash:{directory / name}"], check=True)
+    for name, mode in case.modes.items():
+        os.chmod(directory / name, mode)
+    return directory
+
+
+CASES = POSTFIX
+WRITE = {"postfix": write_postfix}
+
+
+def write(case, directory, port=25):
+    """Write the case's configuration; what --config-dir takes."""
+    (pathlib.Path(directory) / "popgate.conf").write_text(
+        case.conf or CONF)
+    return WRITE[case.mta](case, directory, port)

@@ -1,0 +1,67 @@
+"""popgatectl doctor names what is wrong, and nothing else."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import doctor_cases
+from doctor_cases import CASES, Case, write
+
+BUILD = pathlib.Path(os.environ["POPGATE_BUILD"])
+TOP = pathlib.Path(__file__).parents[2]
+CTL = BUILD / "popgatectl"
+
+
+def doctor(*args, conf, env=None, want=None):
+    done = subprocess.run(
+        [CTL, "-c", conf, "doctor", *map(str, args)], capture_output=True,
+        env=env and {**os.environ, **env}, text=True, timeout=120)
+    if want is not None:
+        assert done.returncode == want, done.stdout + done.stderr
+    return done
+
+
+def examine(path, mta, conf, *more):
+    """The findings of an MTA's configuration, by severity."""
+    done = doctor("--mta", mta, "--config-dir", path, "--json", *more,
+                  conf=conf)
+    assert done.returncode in (0, 1, 2), done.stderr
+    report = json.loads(done.stdout)
+    assert done.returncode == ["info", "warning", "open-relay"].index(
+        report["worst"])
+    return report["findings"]
+
+
+def bad(findings):
+    return [f for f in findings if f["severity"] != "info"]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """pytest's own are below a directory of its own, mode 700."""
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.mta}: {c.name}")
+def test_case(case, directory):
+    path = write(case, directory)
+    findings = examine(path, case.mta, directory / "popgate.conf")
+    got = {f["id"] for f in bad(findings)}
+    assert got == ({case.want} if case.want else set()), findings
+    if case.info:
+        assert case.info in {f["id"] for f in findings}
+    for f in bad(findings):
+        assert f["why"] and f["fix"]
+        if case.want:
+            assert pathlib.Path(f["file"]).exists()
+        if case.open and case.want not in ("mta-none",):
+            assert f["severity"] in ("open-relay", "warning")
+
+
+def test_the_matrix_is_large():
+    wrong = [c for c in CASES if c.want]
+    assert len(wrong) >= 60
+    assert len({c.name for c in CASES}) == len(CASES)
