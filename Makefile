@@ -285,7 +285,8 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
 	install -m 644 etc/systemd/popgate.tmpfiles \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
-	cp -r etc/postfix etc/sendmail etc/grafana $(DESTDIR)$(SYSCONFDIR)/popgate
+	cp -r etc/postfix etc/sendmail etc/dovecot etc/grafana \
+	    $(DESTDIR)$(SYSCONFDIR)/popgate
 	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
 	install -m 644 README.md docs/*.md \
 	    $(DESTDIR)$(PREFIX)/share/doc/popgate

@@ -86,7 +86,7 @@ struct collect {
 	int64_t batch_ms;		/* when its first login came */
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
 	int64_t retry_ms;		/* of the store; 0: it works */
-	struct complaint store_complaint, future_complaint;
+	struct complaint store_complaint, future_complaint, told_complaint;
 	char expire_cursor[NETWORK_TEXT_MAX];
 	uint64_t lines, logins;
 };
@@ -212,7 +212,8 @@ feed_create(struct collect *c, const struct config_source *cfg)
 	f->cfg.kind = cfg->kind;
 	f->cfg.name = strdup(cfg->name);
 	f->cfg.where = strdup(cfg->where);
-	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET;
+	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET ||
+	    cfg->kind == SOURCE_LOGIN;
 	f->stats = stats_create();
 	if (f->cfg.name != NULL && f->cfg.where != NULL && f->stats != NULL)
 		return f;
@@ -231,6 +232,18 @@ note_future(struct collect *c, const struct feed *f,
 		    "now", f->cfg.name, judged->server, judged->ahead_s);
 }
 
+/* Answer who told a login, and say it once when he may not. */
+static void
+answer_told(struct collect *c, struct feed *f, const struct line_told *told,
+    const char *reason)
+{
+	source_answer(f->source, reason);
+	if (reason == judge_forged && complain(&c->told_complaint))
+		note(c, LOG_WARNING, "%s: user id %" PRId64 " (process %"
+		    PRId64 ") is not in collector.login_users: its logins "
+		    "don't count", f->cfg.name, told->uid, told->pid);
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -241,6 +254,8 @@ take_line(void *arg, const struct line *line)
 
 	c->lines++;
 	judge_line(c->judge, line, f->direct, c->now, &judged);
+	if (line->told != NULL)
+		answer_told(c, f, line->told, judged.reason);
 	stats_line(f->stats, judged.server, judged.reason, judged.record,
 	    judged.unknown_shape ? line->text : NULL, line->len, c->now);
 	if (f->want_time) {

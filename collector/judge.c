@@ -1,6 +1,9 @@
 #include "judge.h"
 
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "err.h"
 #include "parse.h"
@@ -10,9 +13,37 @@ struct judge {
 	const struct config *cfg;
 	struct parser *parser, *direct;
 	struct network_set own;
+	uid_t *tellers;		/* who may tell logins, besides root */
+	size_t tellers_n;
 	struct prefix_clock clock;
 	char scratch[PREFIX_SCRATCH];
 };
+
+const char judge_forged[] = "forged";
+
+/* Names into user ids: once, so that no line waits for a directory. */
+static int
+set_tellers(struct judge *j, struct err *err)
+{
+	const struct string_list *names = &j->cfg->collector.login_users;
+
+	j->tellers = calloc(names->n + 1, sizeof(*j->tellers));
+	if (j->tellers == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < names->n; i++) {
+		const struct passwd *pw = getpwnam(names->v[i]);
+
+		if (pw == NULL) {
+			err_set(err, ERR_INVALID, "collector.login_users: "
+			    "there is no user %s", names->v[i]);
+			return -1;
+		}
+		j->tellers[j->tellers_n++] = pw->pw_uid;
+	}
+	return 0;
+}
 
 int
 judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
@@ -42,7 +73,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
-	if (parser_create(&options, &j->direct, err) == -1)
+	if (parser_create(&options, &j->direct, err) == -1 ||
+	    set_tellers(j, err) == -1)
 		goto out;
 	*j_r = j;
 	j = NULL;
@@ -61,6 +93,7 @@ judge_free(struct judge **j)
 	parser_free(&(*j)->parser);
 	parser_free(&(*j)->direct);
 	network_set_release(&(*j)->own);
+	free((*j)->tellers);
 	free(*j);
 	*j = NULL;
 }
@@ -96,19 +129,19 @@ refused_address(const struct judge *j, const struct addr *client)
 }
 
 static void
-judge_login(const struct judge *j, const struct parse_result *result,
-    int64_t now, struct judged *out)
+judge_login(const struct judge *j, const struct login *login, int64_t now,
+    struct judged *out)
 {
 	const struct config *cfg = j->cfg;
-	const char *refused = refused_address(j, &result->login.client);
+	const char *refused = refused_address(j, &login->client);
 
-	if (refused == NULL && result->login.at < now - cfg->logins.keep_s)
+	if (refused == NULL && login->at < now - cfg->logins.keep_s)
 		refused = "too-old";
 	if (refused != NULL) {
 		out->reason = refused;
 		return;
 	}
-	out->login = result->login;
+	out->login = *login;
 	/* a clock that is ahead must not hand out a longer lease */
 	if (out->login.at > now) {
 		out->ahead_s = out->login.at - now;
@@ -144,6 +177,49 @@ may_speak(const struct judge *j, const struct line_message *m)
 	return parser_may_speak(j->parser, m->program, &origin);
 }
 
+static bool
+may_tell(const struct judge *j, int64_t uid)
+{
+	for (size_t i = 0; i < j->tellers_n; i++)
+		if (j->tellers[i] == uid)
+			return true;
+	return uid == 0;
+}
+
+/* A login that a server told of itself: who says so, then what a login needs
+ * wherever it is read. */
+static void
+judge_told(const struct judge *j, const struct line_told *told, int64_t now,
+    struct judged *out)
+{
+	const struct told *t = &told->told;
+	struct login login = { .at = now };
+	enum parse_reason reason;
+
+	out->server = "post-login";
+	out->unknown_shape = false;
+	if (!may_tell(j, told->uid)) {
+		out->reason = judge_forged;
+		return;
+	}
+	if (!told->good || !told_server_good(t->server)) {
+		out->reason = parse_reason_name(PARSE_NO_PREFIX);
+		return;
+	}
+	reason = parse_user(t->user, strlen(t->user), login.user);
+	if (reason == PARSE_REASON_LOGIN && !told_service_good(t->service))
+		reason = PARSE_OTHER_SERVICE;
+	if (reason == PARSE_REASON_LOGIN &&
+	    !addr_parse_n(t->client, strlen(t->client), &login.client))
+		reason = PARSE_BAD_ADDRESS;
+	out->reason = parse_reason_name(reason);
+	if (reason != PARSE_REASON_LOGIN)
+		return;
+	(void)snprintf(login.service, sizeof(login.service), "%s", t->service);
+	(void)snprintf(login.server, sizeof(login.server), "%s", t->server);
+	judge_login(j, &login, now, out);
+}
+
 void
 judge_line(struct judge *j, const struct line *line, bool direct,
     int64_t now, struct judged *out)
@@ -154,6 +230,10 @@ judge_line(struct judge *j, const struct line *line, bool direct,
 	out->record = out->unknown_shape = false;
 	out->server = "";
 	out->ahead_s = 0;
+	if (line->told != NULL) {
+		judge_told(j, line->told, now, out);
+		return;
+	}
 	if (line->too_long) {
 		out->reason = "too-long";
 		return;
@@ -165,7 +245,7 @@ judge_line(struct judge *j, const struct line *line, bool direct,
 		/* not shown to the grammars at all: it could spoil what a
 		 * two-line server has begun */
 		out->server = m->program;
-		out->reason = "forged";
+		out->reason = judge_forged;
 		return;
 	} else {
 		parser_message(j->parser, m->host, m->program, m->pid, m->msg,
@@ -175,7 +255,7 @@ judge_line(struct judge *j, const struct line *line, bool direct,
 	out->reason = result.reason;
 	out->unknown_shape = result.unknown_shape;
 	if (result.verdict == PARSE_LOGIN)
-		judge_login(j, &result, now, out);
+		judge_login(j, &result.login, now, out);
 }
 
 int64_t
@@ -184,6 +264,8 @@ judge_line_time(struct judge *j, const struct line *line, int64_t now)
 	struct prefix prefix;
 	int64_t at;
 
+	if (line->told != NULL)
+		return now;
 	if (line->message != NULL)
 		return line->message->at;
 	if (line->too_long || line->len > PREFIX_LINE_MAX ||

@@ -14,6 +14,10 @@
 struct err;
 struct judge;	/* used by one thread at a time */
 
+/* struct judged's reason for who may not tell logins (reasons are compared
+ * by this). */
+extern const char judge_forged[];
+
 /* A stamp may lie this far ahead before it is worth a warning. */
 enum { JUDGE_FUTURE_S = 300 };
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "told.h"
+
 /* A message that came in fields (journal): the header is not in the text.
  * Strings are never NULL but where said. */
 struct line_message {
@@ -23,6 +25,13 @@ struct line_message {
 	bool doubtful;
 };
 
+/* A login that a server told of itself. */
+struct line_told {
+	struct told told;	/* when good */
+	bool good;		/* it is such a message */
+	int64_t uid, pid;	/* who sent it, as the kernel says; -1 */
+};
+
 /* Borrowed: valid until the function that was given it returns. */
 struct line {
 	const char *text;	/* no newline, no NUL behind; "" if too_long */
@@ -30,6 +39,8 @@ struct line {
 	int64_t position;	/* where in the source it begins */
 	bool too_long;
 	const struct line_message *message;	/* NULL: all is in text */
+	const struct line_told *told;	/* NULL: a log line; else text is the
+					 * evidence */
 };
 
 /* Takes a line; returns false to be given no more for now (this one counts

@@ -75,11 +75,13 @@ lines_next(struct lines *l, struct line *line)
 		}
 		return false;
 	}
-	line->len = (size_t)(end - begin);
-	line->position = l->mark;
+	/* all of it: what isn't set is neither a journal's nor told */
+	*line = (struct line){
+		.text = begin,
+		.len = (size_t)(end - begin),
+		.position = l->mark
+	};
 	line->too_long = l->skipping || line->len > LINES_MAX;
-	line->text = begin;
-	line->message = NULL;
 	if (line->too_long) {
 		line->text = "";
 		line->len = 0;

@@ -465,25 +465,20 @@ is_anonymous(struct span user)
 	return true;
 }
 
-static enum parse_reason
-copy_user(const struct grammar_match *m, char *user_r)
+enum parse_reason
+parse_user(const char *user, size_t len, char *user_r)
 {
-	size_t len = span_len(m->user);
-
 	if (len == 0)
 		return PARSE_NO_USER;
 	/* No mail system has such names, and where the server writes its
 	 * verdict behind the name, a long one pushes it off the line. */
 	if (len >= LOGIN_USER_MAX)
 		return PARSE_TOO_LONG;
-	if (memchr(m->user.p, '\0', len) != NULL ||
-	    memchr(m->user.p, '\n', len) != NULL)
+	if (memchr(user, '\0', len) != NULL || memchr(user, '\n', len) != NULL)
 		return PARSE_BAD_USER;
-	if (is_anonymous(m->user))
+	if (is_anonymous(span_of(user, len)))
 		return PARSE_ANONYMOUS;
-	if (m->user_cut)
-		len = 0;
-	memcpy(user_r, m->user.p, len);
+	memcpy(user_r, user, len);
 	user_r[len] = '\0';
 	return PARSE_REASON_LOGIN;
 }
@@ -517,10 +512,13 @@ fill_login(struct parser *parser, struct message *msg,
 		[SERVICE_NONE] = "", [SERVICE_IMAP] = "imap",
 		[SERVICE_POP3] = "pop3",
 	};
-	enum parse_reason reason = copy_user(m, login->user);
+	enum parse_reason reason = parse_user(m->user.p, span_len(m->user),
+	    login->user);
 
 	if (reason != PARSE_REASON_LOGIN)
 		return reason;
+	if (m->user_cut)
+		login->user[0] = '\0';
 	if (!message_time(parser, msg))
 		return PARSE_BAD_TIME;
 	login->at = msg->at;

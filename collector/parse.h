@@ -124,6 +124,11 @@ void parser_message(struct parser *parser, const char *host,
 bool parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin);
 
+/* Check the name of a user who logged in, as every login is.
+ *   user_r  of LOGIN_USER_MAX
+ * Returns PARSE_REASON_LOGIN with a copy in user_r, or what is wrong. */
+enum parse_reason parse_user(const char *user, size_t len, char *user_r);
+
 const char *parse_reason_name(enum parse_reason reason);
 
 /* Names of the built-in grammars for i = 0, 1, ...; then NULL. */

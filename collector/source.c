@@ -18,7 +18,8 @@ source_open(const struct config_source *cfg,
 		[SOURCE_FILE] = &source_file_ops,
 		[SOURCE_JOURNAL] = &source_journal_ops,
 		[SOURCE_STDIN] = &source_stdin_ops,
-		[SOURCE_SOCKET] = &source_socket_ops
+		[SOURCE_SOCKET] = &source_socket_ops,
+		[SOURCE_LOGIN] = &source_login_ops
 	};
 	struct source *s = malloc(sizeof(*s));
 
@@ -63,6 +64,13 @@ source_read(struct source *s, size_t budget, line_fn *fn, void *arg,
     struct err *err)
 {
 	return s->ops->read(s->impl, budget, fn, arg, err);
+}
+
+void
+source_answer(struct source *s, const char *reason)
+{
+	if (s->ops->answer != NULL)
+		s->ops->answer(s->impl, reason);
 }
 
 void

@@ -1,5 +1,5 @@
 /* source - where log lines come from: a file, the systemd journal, standard
- * input, or a Unix datagram socket. Logs nothing: notes go to a callback.
+ * input, or a Unix datagram socket; or logins that servers tell themselves. Logs nothing: notes go to a callback.
  * One thread at a time. */
 #ifndef POPGATE_SOURCE_H
 #define POPGATE_SOURCE_H
@@ -45,6 +45,10 @@ int source_poll_ms(const struct source *s);
 int source_read(struct source *s, size_t budget, line_fn *fn, void *arg,
     struct err *err);
 
+/* Tell who sent the line that fn is being given what became of it (a word),
+ * where the source is one of questions. */
+void source_answer(struct source *s, const char *reason);
+
 /* Where reading stands behind the last line given to fn. */
 void source_mark(const struct source *s, struct mark *mark);
 
@@ -62,12 +66,13 @@ struct source_ops {
 	int poll_ms;
 	int (*read)(void *impl, size_t budget, line_fn *fn, void *arg,
 	    struct err *err);
+	void (*answer)(void *impl, const char *reason);	/* or NULL */
 	void (*mark)(const void *impl, struct mark *mark);	/* or NULL */
 	void (*rewind)(void *impl, size_t max, line_fn *fn,
 	    void *arg);					/* or NULL */
 };
 
 extern const struct source_ops source_file_ops, source_journal_ops,
-    source_stdin_ops, source_socket_ops;
+    source_stdin_ops, source_socket_ops, source_login_ops;
 
 #endif

@@ -50,6 +50,17 @@ check_user(const char *value)
 	    "a user of this system";
 }
 
+/* In a user namespace, the kernel calls everybody it doesn't know nobody. */
+static const char *
+check_teller(const char *value)
+{
+	enum { NOBODY = 65534 };
+	const struct passwd *pw = getpwnam(value);
+
+	return pw != NULL && pw->pw_uid != NOBODY ? NULL :
+	    "users of this system, and not nobody";
+}
+
 static const char *
 check_group(const char *value)
 {
@@ -173,6 +184,9 @@ static const struct key keys[] = {
 	  .check = check_local },
 	{ .path = "collector.servers", .kind = K_STRINGS,
 	  .offset = AT(collector.servers), .def = "" },
+	{ .path = "collector.login_users", .kind = K_STRINGS,
+	  .offset = AT(collector.login_users), .def = "",
+	  .check = check_teller },
 	{ .path = "collector.sources", .kind = K_GROUPS,
 	  .offset = AT(collector.sources), .groups = &source_groups },
 	{ .path = "collector.custom", .kind = K_GROUPS,
@@ -294,6 +308,11 @@ strings_of(struct config *cfg, const struct key *key,
 		if (text == NULL || *text == '\0')
 			return key_error(cfg, e, key->path,
 			    "strings that are not empty", err);
+		const char *expected = key->check == NULL ? NULL :
+		    key->check(text);
+
+		if (expected != NULL)
+			return key_error(cfg, e, key->path, expected, err);
 		if (!string_list_add(list, text, strlen(text)))
 			goto nomem;
 	}
@@ -518,7 +537,8 @@ static int
 set_source(struct config *cfg, config_setting_t *e, struct err *err)
 {
 	static const char expected[] = "{ file = \"/path\"; }, { journal = "
-	    "\"system\"; }, { stdin = true; } or { socket = \"/path\"; }";
+	    "\"system\"; }, { stdin = true; }, { socket = \"/path\"; } or "
+	    "{ login = \"/path\"; }";
 	struct config_source *src = &cfg->collector.sources[
 	    cfg->collector.n_sources];
 	const char *path = "collector.sources", *value = NULL;
@@ -541,6 +561,9 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	} else if (strcmp(name, "socket") == 0 && value != NULL &&
 	    *value == '/' && strlen(value) < LISTEN_PATH_MAX) {
 		src->kind = SOURCE_SOCKET;
+	} else if (strcmp(name, "login") == 0 && value != NULL &&
+	    *value == '/' && strlen(value) < LISTEN_PATH_MAX) {
+		src->kind = SOURCE_LOGIN;
 	} else if (strcmp(name, "journal") == 0 && value != NULL &&
 	    strcmp(value, "system") == 0) {
 		src->kind = SOURCE_JOURNAL;
@@ -601,7 +624,8 @@ source_members(const void *one, struct config_member *v)
 {
 	static const char *const names[] = {
 		[SOURCE_FILE] = "file", [SOURCE_JOURNAL] = "journal",
-		[SOURCE_STDIN] = "stdin", [SOURCE_SOCKET] = "socket"
+		[SOURCE_STDIN] = "stdin", [SOURCE_SOCKET] = "socket",
+		[SOURCE_LOGIN] = "login"
 	};
 	const struct config_source *src = one;
 

@@ -28,7 +28,8 @@ enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
 
 enum sender_binding { SENDER_OFF, SENDER_DOMAIN, SENDER_ADDRESS };
 
-enum source_kind { SOURCE_FILE, SOURCE_JOURNAL, SOURCE_STDIN, SOURCE_SOCKET };
+enum source_kind { SOURCE_FILE, SOURCE_JOURNAL, SOURCE_STDIN, SOURCE_SOCKET,
+	SOURCE_LOGIN };
 
 struct config_source {
 	enum source_kind kind;
@@ -108,6 +109,8 @@ struct config {
 		struct config_source *sources;
 		size_t n_sources;
 		struct string_list servers;	/* empty: all built in */
+		/* who besides root may tell logins at SOURCE_LOGIN */
+		struct string_list login_users;
 		struct config_custom *custom;
 		size_t n_custom;
 	} collector;

@@ -14,6 +14,7 @@
 const struct command *const commands[] = {
 	&cmd_list, &cmd_why, &cmd_check, &cmd_decisions,
 	&cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny, &cmd_expire, &cmd_dump,
+	&cmd_login,
 	&cmd_stats, &cmd_top, &cmd_spam, &cmd_dependents,
 	&cmd_import, &cmd_export,
 	&cmd_status, &cmd_health, &cmd_sql, &cmd_replay,

@@ -797,6 +797,160 @@ def test_socket(site):
     assert not path.exists()
 
 
+def tell(site, *args, uid=None, user='alice', client='192.0.2.1'):
+    """popgatectl login, as another user; through a copy that he may run."""
+    program = COLLECTOR.with_name('popgatectl')
+    words = [program, 'login', '--user', user, '--client', client, *args]
+    if '--socket' not in args:
+        words[1:1] = ['-c', site.conf]
+    kwargs = {}
+    if uid is not None:
+        kwargs = {'user': uid, 'group': uid, 'extra_groups': []}
+    return subprocess.run(words, text=True, capture_output=True, timeout=20,
+                          **kwargs)
+
+
+def test_login_told(site):
+    path = site.path / 'login.sock'
+    site.configure(f'{{ login = "{path}"; }}',
+                   relay='never_authorize = [ "127.0.0.0/8" ]; '
+                   'ipv6_prefix = 64; proxy_networks = [ "203.0.113.7" ];',
+                   collector='login_users = [ "daemon" ];')
+    done = tell(site)
+    assert done.returncode == os.EX_UNAVAILABLE, done.stderr
+    daemon = site.start()
+    assert path.stat().st_mode & 0o777 == 0o666
+    me = os.geteuid()
+    if me == 0:
+        done = tell(site)
+        assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+        done = tell(site, '--socket', str(path), '--service', 'pop3',
+                    '--server', 'dovecot', client='::ffff:192.0.2.2')
+        assert done.returncode == 0, done.stderr
+        done = tell(site, client='2001:db8:1:2::9', user='b>\x1b, rip=6.6.6.6')
+        assert done.returncode == 0, done.stderr
+        until(lambda: len(site.clients()) == 3)
+        assert site.clients() == {'192.0.2.1', '192.0.2.2',
+                                  '2001:db8:1:2::/64'}
+        row, = site.query("SELECT client, user, service, server, source, "
+                          "line FROM login_event WHERE client = '192.0.2.2'")
+        assert row[:5] == ('192.0.2.2', 'alice', 'pop3', 'dovecot',
+                           f'login:{path}')
+        assert re.fullmatch(r'post-login: user=<alice>, client=192\.0\.2\.2, '
+                            r'service=pop3, server=dovecot, told by uid 0 '
+                            r'pid \d+', row[5])
+        assert site.query('SELECT server FROM login WHERE client = '
+                          "'192.0.2.1'") == [('post-login',)]
+        # the rules of any login
+        for client, why in (('127.0.0.1', 'never-authorize'),
+                            ('203.0.113.7', 'proxy')):
+            done = tell(site, client=client)
+            assert (done.returncode, done.stdout, done.stderr) == \
+                (1, f'not counted: {why}\n', '')
+        done = tell(site, user='anonymous')
+        assert done.stdout == 'not counted: anonymous\n'
+    for args in (('--server', 'a b'), ('--service', 'smtp'),
+                 ('--wait', '-1')):
+        assert tell(site, *args).returncode == os.EX_USAGE
+    assert tell(site, client='mail.test').returncode == os.EX_USAGE
+    assert tell(site, user='').returncode == os.EX_USAGE
+    assert tell(site, user='x' * 2000).returncode == os.EX_DATAERR
+    # rubbish, of all sizes, with descriptors, and without an address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.connect(str(path))
+        for data in (b'', b'\0', b'x' * 5000, b'popgate-login-1',
+                     b'popgate-login-1\0a\0b\0c\0d\0e\0',
+                     login('6.6.6.6').encode()):
+            s.send(data)
+            socket.send_fds(s, [data or b'-'], [0, 1, 2])
+    time.sleep(0.2)
+    assert len(list(Path(f'/proc/{daemon.pid}/fd').iterdir())) < 20
+    assert '6.6.6.6' not in ' '.join(site.clients())
+    site.stop(daemon)
+    assert not path.exists()
+    until(lambda: site.counts().get(('post-login', 'no-prefix')) == 12
+          if me == 0 else True, lambda: site.counts())
+
+
+@is_root
+def test_login_told_by_whom():
+    """Anybody may write to the socket; the kernel says who he is."""
+    with tempfile.TemporaryDirectory() as name:     # pytest's are closed
+        site = Site(Path(name))
+        try:
+            site.path.chmod(0o755)
+            login_told_by_whom(site)
+        finally:
+            for daemon in site.daemons:
+                daemon.kill()
+
+
+def login_told_by_whom(site):
+    path = site.path / 'login.sock'
+    source = f'{{ login = "{path}"; }}'
+    allowed = pwd.getpwnam('daemon').pw_uid
+    nobody = pwd.getpwnam('nobody').pw_uid
+    shutil.copy(COLLECTOR.with_name('popgatectl'), site.path / 'ctl')
+
+    def say(uid, client):
+        return subprocess.run(
+            [site.path / 'ctl', '-c', site.conf, 'login', '--user', 'u',
+             '--client', client], text=True, capture_output=True, user=uid,
+            group=uid, extra_groups=[], timeout=20)
+    site.configure(source, collector='login_users = [ "daemon" ];')
+    daemon = site.start()
+    assert say(allowed, '192.0.2.1').returncode == 0
+    for uid in (2, 1000, nobody):
+        done = say(uid, f'6.6.6.{uid % 250}')
+        assert done.returncode == os.EX_NOPERM, done.stderr
+        assert 'login_users' in done.stderr
+    # credentials of one's own making need a privilege
+    forged = subprocess.run([sys.executable, '-c', """
+import socket, struct, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(sys.argv[1])
+message = b'popgate-login-1\\0u\\x006.6.6.6\\0imap\\0x\\0'
+try:
+    s.sendmsg([message], [(socket.SOL_SOCKET, 2,
+               struct.pack('iII', 1, 0, 0))])
+except PermissionError:
+    s.send(message)
+    sys.exit(42)
+""", str(path)], user=1000, group=1000, extra_groups=[], cwd='/')
+    assert forged.returncode == 42
+    until(lambda: '192.0.2.1' in site.clients())
+    # he is asked at most once: the list is read again
+    site.configure(source)
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: 'in force' in site.said())
+    assert say(allowed, '6.6.6.7').returncode == os.EX_NOPERM
+    site.stop(daemon)
+    assert site.clients() == {'192.0.2.1'}
+    assert site.counts()['post-login', 'forged'] == 5
+    assert site.said().count('login_users') == 1
+    # nobody reads: at once; somebody who is asleep: not for long
+    assert say(allowed, '192.0.2.1').returncode == os.EX_UNAVAILABLE
+    site.configure(source, collector='login_users = [ "daemon" ];')
+    daemon = site.start()
+    daemon.send_signal(signal.SIGSTOP)
+    begin = time.monotonic()
+    assert say(allowed, '192.0.2.9').returncode == os.EX_TEMPFAIL
+    assert 0.4 < time.monotonic() - begin < 10
+    # what was told is not lost for that
+    daemon.send_signal(signal.SIGCONT)
+    until(lambda: '192.0.2.9' in site.clients())
+
+
+@pytest.mark.parametrize('users, why', [
+    ('[ "no-such-user-here" ]', 'login_users'), ('[ "nobody" ]', 'nobody'),
+    ('"root"', 'a list of strings')])
+def test_login_users_are_checked(site, users, why):
+    site.configure(collector=f'login_users = {users};')
+    done = run('-t', '-c', site.conf)
+    assert done.returncode == os.EX_CONFIG
+    assert why in done.stderr
+
+
 @pytest.mark.skipif(shutil.which('rsyslogd', path='/usr/sbin:/usr/bin') is
                     None, reason='needs rsyslog')
 def test_rsyslog(site):
@@ -844,7 +998,8 @@ action(type="omprog" binary="{wrapper}"
         want = {f'192.0.2.{i}' for i in range(20)}
         until(lambda: site.query('SELECT client FROM login WHERE count = 3 '
                                  'ORDER BY client') ==
-              [(client,) for client in sorted(want)], lambda: site.clients())
+              [(client,) for client in sorted(want)],
+              lambda: site.query('SELECT client, count FROM login'))
         assert site.clients() == want
         until(lambda: third.clients() == want)
         # rotated as logrotate does it, with its HUP

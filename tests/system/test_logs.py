@@ -1,4 +1,9 @@
 """Login lines of other servers, and what happens to log files."""
+import os
+import pwd
+import signal
+import time
+
 import pytest
 
 from lab import client
@@ -120,3 +125,98 @@ class TestDovecot:
         for host in range(50, 60):
             lab.popgate.wait_login(f"203.0.113.{host}")
             assert len(lab.events(f"203.0.113.{host}")) == 1
+
+
+ODD = "a b $(kill 0) ; & `x` * <y>, rip=203.0.113.66"
+
+
+class PostLoginLab:
+    """Dovecot tells the collector itself; nobody reads a log."""
+
+    def __init__(self):
+        self.site = NamespaceSite()
+        try:
+            self.directory = self.site.root / "told"
+            self.directory.mkdir()
+            os.chown(self.directory,
+                     pwd.getpwnam("popgate-collector").pw_uid, -1)
+            self.socket = self.directory / "login.sock"
+            self.popgate = Popgate(self.site, ["lab.test"])
+            self.configure('login_users = [ "dovecot" ];')
+            self.popgate.start_collector()
+            self.server = Dovecot(
+                self.site, log_file=self.site.log / "dovecot.log",
+                post_login=self.socket, users=("alice", "bob", ODD)).start()
+        except BaseException:
+            self.site.close()
+            raise
+
+    def configure(self, collector):
+        user = self.popgate.settings["collector_user"]
+        self.popgate.configure(sources=f'{{ login = "{self.socket}"; }}',
+                               collector_user=f"{user} {collector}")
+
+    close = LoginLab.close
+    login = LoginLab.login
+    events = LoginLab.events
+
+
+class TestPostLogin:
+    """The sample script in the real Dovecot: it tells the collector, and it
+    lets the user in whatever becomes of that."""
+
+    @pytest.fixture(scope="class")
+    def lab(self, keep):
+        yield from keep(PostLoginLab())
+
+    @pytest.mark.parametrize("protocol", ["pop3", "imap"])
+    @pytest.mark.parametrize("address", ["203.0.113.21", "2001:db8:1::21"])
+    def test_login(self, lab, protocol, address):
+        user = {"pop3": "alice", "imap": "bob"}[protocol]
+        assert lab.login(address, user, protocol=protocol)
+        row, = lab.popgate.wait_login(address, user)
+        assert (row["server"], row["service"]) == ("dovecot", protocol)
+        event, = [e for e in lab.events(address) if e["user"] == user]
+        assert event["source"] == f"login:{lab.socket}"
+        assert event["line"].startswith(
+            f"post-login: user=<{user}>, client={address}, "
+            f"service={protocol}, server=dovecot, told by uid "
+            f"{pwd.getpwnam('dovecot').pw_uid} pid ")
+
+    def test_hostile_names(self, lab):
+        for name in ("mallory", ODD + "x", "$(id)"):
+            assert not lab.login("203.0.113.22", name, "wrong")
+        # a name made to break a script, with the right password
+        assert lab.login("203.0.113.23", ODD)
+        row, = lab.popgate.wait_login("203.0.113.23")
+        assert row["user"] == ODD
+        clients = {row["client"] for row in lab.popgate.logins()}
+        assert not clients & {"203.0.113.22", "203.0.113.66"}
+
+    def test_no_collector(self, lab):
+        """Users get their mail all the same."""
+        lab.popgate.collector.send(signal.SIGSTOP)
+        for protocol in ("imap", "pop3"):
+            assert lab.login("203.0.113.24", protocol=protocol)
+        lab.popgate.collector.send(signal.SIGCONT)
+        # it was asleep: what it was told is still in the queue
+        lab.popgate.wait_login("203.0.113.24")
+        lab.popgate.collector.kill()
+        for protocol in ("imap", "pop3"):
+            assert lab.login("203.0.113.25", protocol=protocol)
+        # the socket of the dead one is taken over
+        lab.popgate.start_collector()
+        assert lab.login("203.0.113.26")
+        lab.popgate.wait_login("203.0.113.26")
+
+    def test_not_allowed(self, lab):
+        lab.configure("")
+        lab.popgate.collector.stop()
+        lab.popgate.start_collector()
+        assert lab.login("203.0.113.27")
+        log = lab.site.log / "dovecot.log"
+        end = time.monotonic() + 10
+        while "not in collector.login_users" not in log.read_text():
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        assert not lab.events("203.0.113.27")

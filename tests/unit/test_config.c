@@ -61,7 +61,8 @@ everything(void **state)
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
-	    "\"/tmp/s\"; } ); servers = [ \"dovecot\" ]; custom = ( { program "
+	    "\"/tmp/s\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
+	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
 	    "= \"p\"; pattern = \"^x$\"; } ); };\n");
 	struct config *cfg;
 	struct err err;
@@ -84,7 +85,7 @@ everything(void **state)
 	assert_false(cfg->relay.never_authorize_own);
 	assert_int_equal(cfg->relay.never_authorize.n, 0);
 	assert_int_equal(cfg->relay.collector_grace_s, 0);
-	assert_int_equal(cfg->collector.n_sources, 4);
+	assert_int_equal(cfg->collector.n_sources, 5);
 	assert_string_equal(cfg->collector.sources[0].name,
 	    "file:/var/log/mail.log");
 	assert_string_equal(cfg->collector.sources[2].name, "stdin");

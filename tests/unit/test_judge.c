@@ -312,6 +312,94 @@ machine(void **state)
 	network_set_release(&set);
 }
 
+/* A login that is told counts by who tells it, and by the same rules. */
+static void
+told_logins(void **state)
+{
+	static char daemon[] = "daemon";
+	char *tellers[] = { daemon };
+	static char long_name[LOGIN_USER_MAX + 1];
+	const struct {
+		int64_t uid;
+		struct told told;
+		bool bad;
+		const char *want;
+	} rows[] = {
+		{ 0, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
+		  "login" },
+		{ 1, { "alice", "192.0.2.7", "", "x" }, false, "login" },
+		{ 2, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
+		  "forged" },
+		{ 65534, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
+		  "forged" },
+		{ -1, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
+		  "forged" },
+		{ INT64_C(1) << 32, { "alice", "192.0.2.7", "imap", "x" },
+		  false, "forged" },
+		{ 1000, { NULL, NULL, NULL, NULL }, true, "forged" },
+		{ 0, { NULL, NULL, NULL, NULL }, true, "no-prefix" },
+		{ 0, { "", "192.0.2.7", "imap", "x" }, false, "no-user" },
+		{ 0, { long_name, "192.0.2.7", "imap", "x" }, false,
+		  "too-long" },
+		{ 0, { "a\nb", "192.0.2.7", "imap", "x" }, false,
+		  "bad-user" },
+		{ 0, { "Anonymous", "192.0.2.7", "imap", "x" }, false,
+		  "anonymous" },
+		{ 0, { "a", "192.0.2.07", "imap", "x" }, false,
+		  "bad-address" },
+		{ 0, { "a", "", "imap", "x" }, false, "bad-address" },
+		{ 0, { "a", "mx.test", "imap", "x" }, false, "bad-address" },
+		{ 0, { "a", "192.0.2.7", "smtp", "x" }, false,
+		  "other-service" },
+		{ 0, { "a", "192.0.2.7", "imap", "" }, false, "no-prefix" },
+		/* an admin's entries are called so, and count for more */
+		{ 0, { "a", "192.0.2.7", "imap", "popgatectl" }, false,
+		  "no-prefix" },
+		{ 0, { "a", "127.0.0.9", "imap", "x" }, false,
+		  "never-authorize" },
+		{ 0, { "a", "::ffff:127.0.0.9", "imap", "x" }, false,
+		  "never-authorize" },
+		{ 0, { "a", "198.51.100.20", "imap", "x" }, false, "proxy" }
+	};
+	struct judge *j;
+
+	(void)state;
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.relay.ipv6_prefix = 64;
+	cfg.collector.login_users.v = tellers;
+	cfg.collector.login_users.n = 1;
+	add(&cfg.relay.never_authorize, "127.0.0.0/8");
+	add(&cfg.relay.proxy_networks, "198.51.100.16/28");
+	j = make_judge();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct line_told told = { .told = rows[i].told,
+		    .good = !rows[i].bad, .uid = rows[i].uid, .pid = 7 };
+		/* the evidence is for people: never read again */
+		struct line line = login_line(NOW, "6.6.6.6");
+		struct judged got;
+
+		line.told = &told;
+		judge_line(j, &line, true, NOW, &got);
+		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(got.server, "post-login");
+		assert_int_equal(got.record, strcmp(rows[i].want, "login") ==
+		    0);
+		if (!got.record)
+			continue;
+		assert_int_equal(got.login.at, NOW);
+		assert_int_equal(got.expires_at, NOW + WINDOW);
+		assert_string_equal(got.login.user, "alice");
+		assert_string_equal(got.login.server, rows[i].told.server);
+		assert_string_equal(got.login.service, rows[i].told.service);
+	}
+	judge_free(&j);
+	network_set_release(&cfg.relay.never_authorize);
+	network_set_release(&cfg.relay.proxy_networks);
+}
+
 int
 main(void)
 {
@@ -321,6 +409,7 @@ main(void)
 		cmocka_unit_test(other_lines),
 		cmocka_unit_test(journal_senders),
 		cmocka_unit_test(bare_lines),
+		cmocka_unit_test(told_logins),
 		cmocka_unit_test(bad_configuration),
 		cmocka_unit_test(machine)
 	};

@@ -19,11 +19,16 @@ feed(struct lines *l, const char *text, size_t len, size_t step, char *got,
 		memcpy(p, text + i, n);
 		lines_added(l, n);
 		i += n;
-		while (lines_next(l, &line))
+		memset(&line, 0xff, sizeof(line));
+		while (lines_next(l, &line)) {
+			assert_null(line.message);
+			assert_null(line.told);
 			at += (size_t)snprintf(got + at, size - at,
 			    "%jd%s:%.*s|", (intmax_t)line.position,
 			    line.too_long ? "!" : "", (int)line.len,
 			    line.text);
+			memset(&line, 0xff, sizeof(line));
+		}
 	}
 }
 

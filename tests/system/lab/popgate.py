@@ -19,7 +19,7 @@ permit:    {{ policy = "unix:{sockets}/policy.sock";
 relay:     {{ local_domains = [ {domains} ];
              never_authorize = [ {never} ]; trusted_networks = [ {trusted} ];
              collector_grace = "{grace}"; }};
-collector: {{ sources = ( {{ file = "{mail_log}"; }} ); {collector_user}
+collector: {{ sources = ( {sources} ); {collector_user}
              status = "unix:{data}/collector.sock"; }};
 metrics:   {{ milter = "unix:{sockets}/metrics.sock";
              collector = "unix:{data}/metrics.sock"; }};
@@ -35,7 +35,8 @@ class Popgate:
         self.data.mkdir()
         self.config = site.root / "etc" / "popgate.conf"
         self.settings = dict(
-            data=self.data, sockets=site.sockets, mail_log=site.mail_log,
+            data=self.data, sockets=site.sockets,
+            sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
             trusted=_list(trusted),
