@@ -24,7 +24,7 @@ enum {
 	FEW_ROWS = 256,
 	LINGER_MANY_MS = 1000,
 	GROUP_ROWS = 32768,
-	PIECE_MS = 5,
+	PIECE_MS = 1,
 	IDLE_MS = 1000,
 	PRUNE_EVERY_S = 60,
 	PRUNE_ROWS = 10000
@@ -313,6 +313,8 @@ prune(struct audit *a, struct err *err)
 	(void)sqlite3_bind_int(a->prune, 2, PRUNE_ROWS);
 	if (db_run(a->db, a->prune, "prune", err) == -1)
 		return -1;
+	/* the leaves of the indexes that a busy minute brought in */
+	(void)sqlite3_db_release_memory(a->db);
 	/* a long backlog goes on with the next transaction */
 	if (sqlite3_changes(a->db) < PRUNE_ROWS)
 		a->pruned_at = now;
@@ -560,7 +562,7 @@ open_db(struct audit *a, struct err *err)
 		a->ino = st.st_ino;
 	}
 	if (db_exec(a->db, "PRAGMA wal_autocheckpoint = 8000", err) == 0 &&
-	    db_exec(a->db, "PRAGMA cache_size = -16000", err) == 0 &&
+	    db_exec(a->db, "PRAGMA cache_size = -64000", err) == 0 &&
 	    db_prepare(a->db, "BEGIN IMMEDIATE", &a->begin, err) == 0 &&
 	    db_prepare(a->db, "COMMIT", &a->commit, err) == 0 &&
 	    db_prepare(a->db, "INSERT INTO decision (at, session, queue_id, "

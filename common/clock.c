@@ -28,6 +28,12 @@ clock_monotonic_ms(void)
 }
 
 int64_t
+clock_coarse_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC_COARSE);
+}
+
+int64_t
 clock_monotonic_ns(void)
 {
 	struct timespec ts;

@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ enum {
 };
 
 enum query {
-	Q_LOOKUP, Q_LOOKUP_LEASE, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
+	Q_LOOKUP, Q_LOOKUP_LEASE, Q_LOOKUP_ALL, Q_LOOKUP_LEASE_ALL, Q_OTHERS,
+	Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_MANY_ACTIVE, Q_ROWS_ACTIVE, Q_ROWS_RECENT,
 	Q_ROWS_WITHIN, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
@@ -29,21 +31,26 @@ enum query {
 /* Logins of the client (?1, and ?2 the lease it is in) and of the networks
  * that an admin entered, with whether their user is denied; and what denies
  * the client or the user (?3). Each arm is a seek, mostly into an empty
- * index. */
-#define LOGIN_OF \
-	"SELECT 0, client, user, last_at, expires_at, EXISTS (SELECT 1 " \
-	"FROM deny AS d WHERE d.subject = user AND d.kind = 'user' " \
-	"AND d.expires_at > ?4), server = 'popgatectl' FROM login "
-#define DENY_OF \
-	"SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
-#define LOOKUP(clients) \
-	LOGIN_OF "WHERE client " clients " " \
-	"UNION ALL " LOGIN_OF "INDEXED BY login_network " \
-	"WHERE server = 'popgatectl' AND instr(client, '/') > 0 " \
-	"UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
-	"UNION ALL " DENY_OF "WHERE subject = ?3 AND kind = 'user' " \
-	"UNION ALL " DENY_OF "INDEXED BY deny_network " \
-	"WHERE kind = 'client' AND instr(subject, '/') > 0"
+ * index, and the first alone is enough while there are neither denies nor
+ * networks: Q_OTHERS. */
+#define LOGIN_OF(denied)                                            \
+	"SELECT 0, client, user, last_at, expires_at, " denied ", " \
+	"server = 'popgatectl' FROM login "
+#define DENIED                                                    \
+	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject = user " \
+	"AND d.kind = 'user' AND d.expires_at > ?4)"
+#define DENY_OF "SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
+#define NETWORKS                                                \
+	"INDEXED BY login_network WHERE server = 'popgatectl' " \
+	"AND instr(client, '/') > 0 "
+#define LOOKUP_ALL(clients)                                                \
+	LOGIN_OF(DENIED)                                                   \
+	"WHERE client " clients " "                                        \
+	"UNION ALL " LOGIN_OF(DENIED) NETWORKS                             \
+	    "UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
+	    "UNION ALL " DENY_OF "WHERE subject = ?3 AND kind = 'user' "   \
+	    "UNION ALL " DENY_OF "INDEXED BY deny_network "                \
+	    "WHERE kind = 'client' AND instr(subject, '/') > 0"
 
 /* of the logins' users, at ?3 */
 #define USER_DENIED \
@@ -51,8 +58,12 @@ enum query {
 	"AND d.kind = 'user' AND d.expires_at > ?3) "
 
 static const char *const query_sql[QUERIES] = {
-	[Q_LOOKUP] = LOOKUP("= ?1"),
-	[Q_LOOKUP_LEASE] = LOOKUP("IN (?1, ?2)"),
+	[Q_LOOKUP] = LOGIN_OF("0") "WHERE client = ?1",
+	[Q_LOOKUP_LEASE] = LOGIN_OF("0") "WHERE client IN (?1, ?2)",
+	[Q_LOOKUP_ALL] = LOOKUP_ALL("= ?1"),
+	[Q_LOOKUP_LEASE_ALL] = LOOKUP_ALL("IN (?1, ?2)"),
+	[Q_OTHERS] = "SELECT EXISTS (SELECT 1 FROM deny) OR EXISTS (SELECT 1 "
+	    "FROM login " NETWORKS ")",
 	[Q_SOURCES_READ_AT] = "SELECT coalesce(min(read_at), 0) FROM source",
 	/* The newest login names server and service; expiry never goes back,
 	 * so a line that is read late or twice can't shorten or stretch it. */
@@ -197,7 +208,11 @@ static const char *const query_sql[QUERIES] = {
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *begin, *commit;
-	sqlite3_stmt *stmt[QUERIES];	/* made at first use */
+	sqlite3_stmt *stmt[QUERIES]; /* made at first use */
+	/* are there denies or networks? As of that data version, which
+	 * doesn't count what this connection writes itself */
+	bool reader, others, others_known;
+	unsigned others_version;
 };
 
 int
@@ -216,6 +231,7 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
+	st->reader = mode == STORE_READ;
 	if (db_open(path, db_mode[mode],
 	    mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS,
 	    sql_logins, SQL_LOGINS_STEPS, &st->db, err) == -1)
@@ -227,9 +243,9 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 	/* The look-up must not be what notices a foreign schema at RCPT. */
 	sqlite3_stmt *stmt = NULL;
 
-	if (db_prepare(st->db, query_sql[Q_LOOKUP], &stmt, err) == -1)
+	if (db_prepare(st->db, query_sql[Q_LOOKUP_ALL], &stmt, err) == -1)
 		goto fail;
-	st->stmt[Q_LOOKUP] = stmt;
+	st->stmt[Q_LOOKUP_ALL] = stmt;
 	if (mode != STORE_READ &&
 	    (db_exec(st->db, "PRAGMA wal_autocheckpoint = 2000", err) == -1 ||
 	    db_exec(st->db, "PRAGMA journal_size_limit = 67108864", err) ==
@@ -316,15 +332,58 @@ take_login(sqlite3_stmt *stmt, const char *lease, int64_t now,
 	out->active |= active;
 }
 
-int
-store_lookup(struct store *st, const struct addr *client, const char *user,
-    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
-    struct err *err)
+/* What SQLite calls the data version counts the changes by others that this
+ * connection has noticed; it does so when a statement begins to read. */
+static unsigned
+data_version(struct store *st)
 {
-	bool leased = client->family == ADDR_IPV6 && ipv6_prefix < 128;
-	sqlite3_stmt *stmt = store_stmt(st, leased ? Q_LOOKUP_LEASE :
-	    Q_LOOKUP, err);
+	unsigned version = 0;
+
+	(void)sqlite3_file_control(
+	    st->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
+/* Are there denies or networks, as of the moment or a later one than that
+ * which this connection read last? 0, or -1. */
+static int
+others(struct store *st, bool *any_r, struct err *err)
+{
+	if (!st->reader || !st->others_known ||
+	    st->others_version != data_version(st)) {
+		sqlite3_stmt *stmt = store_stmt(st, Q_OTHERS, err);
+
+		if (stmt == NULL)
+			return -1;
+		int rc = sqlite3_step(stmt);
+
+		st->others_known = rc == SQLITE_ROW;
+		st->others = sqlite3_column_int(stmt, 0) != 0;
+		if (rc != SQLITE_ROW)
+			db_err(st->db, "look-up", err);
+		(void)sqlite3_reset(stmt);
+		st->others_version = data_version(st);
+		if (!st->others_known)
+			return -1;
+	}
+	*any_r = st->others;
+	return 0;
+}
+
+/* One client's question, as the statements want it. */
+struct question {
+	const struct addr *client;
+	const char *user;
+	bool leased;
+	int64_t now;
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
+};
+
+static int
+lookup(struct store *st, enum query q, const struct question *ask,
+    struct store_lookup *out, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, q, err);
 	int rc;
 
 	out->active = out->manual = out->denied = out->login_denied = false;
@@ -333,25 +392,24 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 	out->last_at = out->expires_at = 0;
 	if (stmt == NULL)
 		return -1;
-	addr_format(client, own);
-	memcpy(lease, own, sizeof(own));
-	bind_text(stmt, 1, own);
-	bind_text(stmt, 3, user == NULL ? "" : user);
-	(void)sqlite3_bind_int64(stmt, 4, now);
-	if (leased) {
-		struct network net = network_of(client, ipv6_prefix);
-
-		bind_text(stmt, 2, network_format(&net, lease));
+	bind_text(stmt, 1, ask->own);
+	if (ask->leased)
+		bind_text(stmt, 2, ask->lease);
+	if (q == Q_LOOKUP_ALL || q == Q_LOOKUP_LEASE_ALL) {
+		bind_text(stmt, 3, ask->user == NULL ? "" : ask->user);
+		(void)sqlite3_bind_int64(stmt, 4, ask->now);
 	}
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		bool deny = sqlite3_column_int(stmt, 0) != 0;
 
 		if (!deny) {
-			if (row_holds(db_text(stmt, 1), own, lease, client))
-				take_login(stmt, lease, now, out);
-		} else if (sqlite3_column_int64(stmt, 4) > now) {
+			if (row_holds(db_text(stmt, 1), ask->own, ask->lease,
+				ask->client))
+				take_login(stmt, ask->lease, ask->now, out);
+		} else if (sqlite3_column_int64(stmt, 4) > ask->now) {
 			out->denied |= strcmp(db_text(stmt, 2), "user") == 0 ||
-			    row_holds(db_text(stmt, 1), own, own, client);
+				       row_holds(db_text(stmt, 1), ask->own,
+					   ask->own, ask->client);
 		}
 	}
 	if (rc != SQLITE_DONE)
@@ -359,6 +417,60 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 	(void)sqlite3_reset(stmt);
 	out->login_denied &= !out->active;
 	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
+store_lookup(struct store *st, const struct addr *client, const char *user,
+    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out, struct err *err)
+{
+	struct question ask = {.client = client,
+	    .user = user,
+	    .now = now,
+	    .leased = client->family == ADDR_IPV6 && ipv6_prefix < 128};
+	bool more = false;
+
+	addr_format(client, ask.own);
+	memcpy(ask.lease, ask.own, sizeof(ask.own));
+	if (ask.leased) {
+		struct network net = network_of(client, ipv6_prefix);
+
+		network_format(&net, ask.lease);
+	}
+	/* In this order: a deny that was committed before we were asked is
+	 * among those that others() knows of. */
+	if (lookup(st, ask.leased ? Q_LOOKUP_LEASE : Q_LOOKUP, &ask, out,
+		err) == -1 ||
+	    others(st, &more, err) == -1)
+		return -1;
+	return more ? lookup(st, ask.leased ? Q_LOOKUP_LEASE_ALL : Q_LOOKUP_ALL,
+			  &ask, out, err)
+		    : 0;
+}
+
+bool
+store_version(struct store *st, struct store_version *v)
+{
+	enum { REGION_BYTES = 32768 };
+	void volatile *index = NULL;
+	sqlite3_file *file = NULL;
+
+	/* the mapping that SQLite has of it; until the first read it has
+	 * none, and we mustn't be who makes one */
+	if (!st->others_known ||
+	    sqlite3_file_control(st->db, "main", SQLITE_FCNTL_FILE_POINTER,
+		&file) != SQLITE_OK ||
+	    file == NULL || file->pMethods == NULL ||
+	    file->pMethods->iVersion < 2 ||
+	    file->pMethods->xShmMap(file, 0, REGION_BYTES, 0, &index) !=
+		SQLITE_OK ||
+	    index == NULL)
+		return false;
+	const volatile uint64_t *word = index;
+
+	for (size_t i = 0; i < sizeof(v->word) / sizeof(*v->word); i++)
+		v->word[i] = word[i];
+	atomic_thread_fence(memory_order_acquire);
+	return true;
 }
 
 int

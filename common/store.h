@@ -90,6 +90,19 @@ int store_lookup(struct store *st, const struct addr *client,
     const char *user, uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
     struct err *err);
 
+/* Which state of the table there is: differs after every commit to it, of
+ * any process. The header of SQLite's WAL index, copied without a lock
+ * (https://sqlite.org/walformat.html section 2.1): its writer changes this
+ * copy last, so one that is equal to an older one means that no commit was
+ * completed since. */
+struct store_version {
+	uint64_t word[6];
+};
+
+/* false where it isn't known (yet): before the first look-up, or when the
+ * table isn't in WAL mode. */
+bool store_version(struct store *st, struct store_version *v);
+
 /* When every source was last read to its end: *oldest_r is the smallest
  * read_at, 0 when no source is known. Returns 0 or -1 with err. */
 int store_sources_read_at(struct store *st, int64_t *oldest_r,

@@ -43,6 +43,7 @@ struct session {
 	struct audit_row *pending;	/* accepted, waiting for DATA */
 	unsigned n_pending;
 	bool relayed;			/* a relay is among them */
+	struct gate_memo memo;
 };
 
 static atomic_uint sessions;
@@ -96,6 +97,7 @@ end_message(struct session *s)
 	free(s->sender);
 	s->sender = NULL;
 	s->auth_type[0] = s->auth_user[0] = s->queue_id[0] = '\0';
+	s->memo.known = false;
 }
 
 static struct session *
@@ -228,7 +230,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 		},
 		.client_name = s->client_name, .helo = s->helo,
 		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,
-		.channel = CHANNEL_MILTER
+		.memo = &s->memo, .channel = CHANNEL_MILTER
 	};
 
 	gate_decide(s->gc, &req, &answer);

@@ -227,12 +227,43 @@ collector_state(struct store *st, const struct config *cfg, int64_t now,
 	return 0;
 }
 
+/* Is the answer of a moment ago the one that would be given now? */
+static bool
+recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
+{
+	struct store_version version;
+
+	return memo->known && memo->now == now &&
+	       memo->generation == loan->generation &&
+	       store_version(loan->st, &version) &&
+	       memcmp(&version, &memo->version, sizeof(version)) == 0;
+}
+
+static int
+look_up(const struct config *cfg, const struct gate_request *req,
+    const struct pool_loan *loan, int64_t now, struct gate_memo *memo,
+    struct err *err)
+{
+	/* taken before the table is read: what is committed meanwhile may be
+	 * in the answer, but can't be missing from a remembered one */
+	memo->known = store_version(loan->st, &memo->version);
+	memo->generation = loan->generation;
+	memo->now = now;
+	if (store_lookup(loan->st, &req->q.client, facts_denied_user(&req->q),
+		(uint8_t)cfg->relay.ipv6_prefix, now, &memo->found, err) == 0)
+		return 0;
+	memo->known = false;
+	return -1;
+}
+
 static void
 ask_store(const struct gate_config *gc, const struct gate_request *req,
     int64_t now, struct policy_facts *facts, struct gate_answer *answer)
 {
 	const struct config *cfg = gc->cfg;
-	struct store_lookup found;
+	struct gate_memo none = { .known = false };
+	struct gate_memo *memo = req->memo == NULL ? &none : req->memo;
+	const struct store_lookup *found = &memo->found;
 	struct pool_loan loan;
 	struct err err;
 	bool ok;
@@ -242,22 +273,21 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 		say_store(false, err.text);
 		return;
 	}
-	ok = store_lookup(loan.st, &req->q.client,
-	    facts_denied_user(&req->q), (uint8_t)cfg->relay.ipv6_prefix, now,
-	    &found, &err) == 0;
-	if (ok && !found.active)
+	ok = recall(memo, &loan, now) || look_up(cfg, req, &loan, now, memo,
+	    &err) == 0;
+	if (ok && !found->active)
 		ok = collector_state(loan.st, cfg, now, &facts->collector,
 		    &err) == 0;
 	if (ok)
-		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, &found,
+		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found,
 		    now, facts, &err) == 0;
 	pool_give(gate.pool, &loan, ok);
 	say_store(ok, err.text);
 	if (!ok)
 		return;
 	/* several users behind one address: never a guess */
-	if (found.users < 2)
-		memcpy(answer->login_user, found.user, sizeof(found.user));
+	if (found->users < 2)
+		(void)stpcpy(answer->login_user, found->user);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "facts.h"
 #include "login.h"
 #include "reply.h"
+#include "store.h"
 
 struct err;
 struct histogram;
@@ -26,11 +27,23 @@ struct gate_config {
 	unsigned refs;		/* guarded by the gate */
 };
 
+/* What the login table said of the client of a session, for as long as the
+ * table and the second stay the same: a message may have many recipients.
+ * Zero it when the session begins and when the AUTH user may have changed. */
+struct gate_memo {
+	bool known;
+	unsigned generation;	/* of the table's file */
+	struct store_version version;
+	int64_t now;		/* Unix seconds */
+	struct store_lookup found;
+};
+
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct gate_request {
 	struct facts_question q;	/* recipient: not NULL */
 	const char *client_name, *helo;
 	const char *session, *queue_id, *mta;
+	struct gate_memo *memo;	/* of the session; may be NULL */
 	enum audit_channel channel;
 };
 

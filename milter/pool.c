@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "err.h"
 #include "store.h"
 
-enum { IDLE_MAX = 32 };
+/* How long a table that was replaced may still be believed. */
+enum { IDLE_MAX = 32, LOOK_MS = 10 };
 
 struct pool {
 	char *path;
@@ -20,6 +22,7 @@ struct pool {
 	unsigned n_idle;
 	unsigned generation;	/* of the file; a loan of an older one ends */
 	struct stat id;
+	int64_t looked_ms; /* when id was read; 0: it couldn't be */
 };
 
 struct pool *
@@ -74,12 +77,17 @@ check_file(struct pool *pool, const struct stat *now)
 int
 pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 {
-	struct stat now = { 0 };
-	int error = stat(pool->path, &now) == 0 ? 0 : errno;
+	int64_t now_ms = clock_coarse_ms();
+	struct stat now = {0};
+	int error = 0;
 
 	loan->st = NULL;
 	(void)pthread_mutex_lock(&pool->mtx);
-	check_file(pool, &now);
+	if (pool->looked_ms == 0 || now_ms - pool->looked_ms >= LOOK_MS) {
+		error = stat(pool->path, &now) == 0 ? 0 : errno;
+		pool->looked_ms = error == 0 ? now_ms : 0;
+		check_file(pool, &now);
+	}
 	loan->generation = pool->generation;
 	if (error == 0 && pool->n_idle > 0)
 		loan->st = pool->idle[--pool->n_idle];

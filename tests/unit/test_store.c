@@ -185,6 +185,75 @@ denials(void **state)
 	store_close(&w);
 }
 
+/* A reader that knows that there are neither denies nor networks must notice
+ * the first one at its very next look-up, and the end of the last one. */
+static void
+first_of_its_kind(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store *r;
+	struct store_row row = { .client = "192.0.2.0/24", .user = "",
+	    .service = "", .server = "popgatectl", .expires_at = 300 };
+	struct err err;
+
+	(void)state;
+	put(w, "192.0.2.1", "alice", 100, 200);
+	r = open_store(STORE_READ);
+	for (int i = 0; i < 3; i++) {
+		assert_true(look(r, "192.0.2.1", 128, 150).active);
+		assert_false(look(r, "192.0.2.2", 128, 150).active);
+		assert_int_equal(store_set(w, &row, &err), 0);
+		assert_true(look(r, "192.0.2.2", 128, 150).active);
+		assert_int_equal(store_delete(w, row.client, &err), 1);
+		assert_false(look(r, "192.0.2.2", 128, 150).active);
+		deny(w, "alice", true, 300);
+		assert_true(look(r, "192.0.2.1", 128, 150).login_denied);
+		assert_int_equal(store_deny_delete(w, "alice", true, &err),
+		    1);
+		deny(w, "192.0.2.0/28", false, 300);
+		assert_true(look(r, "192.0.2.1", 128, 150).denied);
+		assert_int_equal(store_deny_delete(w, "192.0.2.0/28", false,
+		    &err), 1);
+	}
+	store_close(&r);
+	store_close(&w);
+}
+
+/* Equal versions promise that nothing was committed in between. */
+static void
+versions(void **state)
+{
+	struct store *w = open_store(STORE_WRITE), *r;
+	struct store_version before, after;
+	struct err err;
+
+	(void)state;
+	put(w, "192.0.2.1", "alice", 100, 200);
+	r = open_store(STORE_READ);
+	assert_false(store_version(r, &before));
+	(void)look(r, "192.0.2.1", 128, 150);
+	assert_true(store_version(r, &before));
+	(void)look(r, "192.0.2.1", 128, 150);
+	assert_true(store_version(r, &after));
+	assert_memory_equal(&before, &after, sizeof(before));
+	/* seen without a look-up by this connection, rolled back ones not */
+	assert_int_equal(store_begin(w, &err), 0);
+	assert_int_equal(store_delete(w, "192.0.2.1", &err), 1);
+	assert_true(store_version(r, &after));
+	assert_memory_equal(&before, &after, sizeof(before));
+	store_rollback(w);
+	assert_true(store_version(r, &after));
+	assert_memory_equal(&before, &after, sizeof(before));
+	for (int i = 0; i < 5; i++) {
+		deny(w, "192.0.2.9", false, 300 + i);
+		assert_true(store_version(r, &after));
+		assert_memory_not_equal(&before, &after, sizeof(before));
+		before = after;
+	}
+	store_close(&r);
+	store_close(&w);
+}
+
 /* Users are counted while their logins count, whoever denied them; an admin's
  * entry and an old address form of the same user are no further users. */
 static void
@@ -493,7 +562,8 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(lookups), TEST(admin_entries), TEST(denials), TEST(sharing),
+		TEST(lookups), TEST(admin_entries), TEST(denials),
+		TEST(first_of_its_kind), TEST(versions), TEST(sharing),
 		TEST(history_and_expiry), TEST(walks),
 		TEST(sources), TEST(unusable), TEST(killed_writer),
 	};
