@@ -102,7 +102,8 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
 
 # --- tests ---
 
-PURE     := $(PARSE) $(BUILD)/obj/milter/protocol.o \
+PURE     := $(PARSE) \
+	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
 	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o) \
 	    $(BUILD)/libpopgate.a
 

@@ -99,6 +99,23 @@ addr_from_sockaddr(const struct sockaddr *sa, struct addr *addr)
 	return false;
 }
 
+uint16_t
+addr_port(const struct sockaddr *sa)
+{
+	struct sockaddr_in sin;
+	struct sockaddr_in6 sin6;
+
+	if (sa != NULL && sa->sa_family == AF_INET) {
+		memcpy(&sin, sa, sizeof(sin));
+		return ntohs(sin.sin_port);
+	}
+	if (sa != NULL && sa->sa_family == AF_INET6) {
+		memcpy(&sin6, sa, sizeof(sin6));
+		return ntohs(sin6.sin6_port);
+	}
+	return 0;
+}
+
 const char *
 addr_format(const struct addr *addr, char *buf)
 {

@@ -46,6 +46,9 @@ bool addr_parse_loose(const char *text, struct addr *addr);
 /* From a socket address; NULL or another family gives false and ADDR_NONE. */
 bool addr_from_sockaddr(const struct sockaddr *sa, struct addr *addr);
 
+/* The port of an IPv4 or IPv6 socket address; 0 for NULL and others. */
+uint16_t addr_port(const struct sockaddr *sa);
+
 /* Canonical text (RFC 5952) into buf of ADDR_TEXT_MAX; "unknown" for
  * ADDR_NONE. Returns buf. */
 const char *addr_format(const struct addr *addr, char *buf);

@@ -68,7 +68,8 @@ check_group(const char *value)
 	    "a group of this system";
 }
 
-static const struct key_groups source_groups, custom_groups;
+static const struct key_groups source_groups, custom_groups,
+    certificate_groups;
 
 #define AT(member) offsetof(struct config, member)
 
@@ -142,6 +143,8 @@ static const struct key keys[] = {
 	  .choice = { "allow", "reject" } },
 	{ .path = "relay.sender_addresses", .kind = K_STRINGS,
 	  .offset = AT(relay.sender_addresses), .def = "user" },
+	{ .path = "relay.certificates", .kind = K_GROUPS,
+	  .offset = AT(relay.certificates), .groups = &certificate_groups },
 	{ .path = "relay.collector_grace", .kind = K_SECONDS,
 	  .offset = AT(relay.collector_grace_s), .def = "2m", .min = 0,
 	  .max = 7 * 86400 },
@@ -619,6 +622,96 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	return 0;
 }
 
+/* A digest as digits; *to NULL when text is. */
+static int
+set_digest(struct config *cfg, config_setting_t *e, const char *text,
+    char **to, struct err *err)
+{
+	char digest[CERTIFICATE_DIGEST_MAX];
+
+	*to = NULL;
+	if (text == NULL)
+		return 0;
+	if (!certificate_digest(text, digest))
+		return key_error(cfg, e, "relay.certificates", "a SHA-1, "
+		    "SHA-256, SHA-384 or SHA-512 digest in hexadecimal digits "
+		    "(set smtpd_tls_fingerprint_digest = sha256 in Postfix, "
+		    "CertFingerprintAlgorithm=sha256 in Sendmail)", err);
+	*to = strdup(digest);
+	if (*to != NULL)
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static int
+set_certificate(struct config *cfg, config_setting_t *e, struct err *err)
+{
+	static const char path[] = "relay.certificates";
+	struct certificate_entry *entry = &cfg->relay.certificates[
+	    cfg->relay.n_certificates];
+	const char *subject = NULL, *issuer = NULL, *print = NULL, *key = NULL;
+
+	if (config_setting_is_group(e) &&
+	    (member_text(cfg, e, "subject", path, &subject, err) == -1 ||
+	    member_text(cfg, e, "issuer", path, &issuer, err) == -1 ||
+	    member_text(cfg, e, "fingerprint", path, &print, err) == -1 ||
+	    member_text(cfg, e, "public_key", path, &key, err) == -1))
+		return -1;
+	/* a subject alone is what any authority may give to anybody */
+	int names = (subject != NULL) + (issuer != NULL);
+	int digests = (print != NULL) + (key != NULL);
+
+	if (!config_setting_is_group(e) ||
+	    config_setting_length(e) != names + digests ||
+	    !((names == 2 && digests == 0) || (names == 0 && digests == 1)))
+		return key_error(cfg, e, path, "{ subject = \"...\"; issuer = "
+		    "\"...\"; } (both), { fingerprint = \"...\"; } or "
+		    "{ public_key = \"...\"; }", err);
+	cfg->relay.n_certificates++;
+	if (set_digest(cfg, e, print, &entry->fingerprint, err) == -1 ||
+	    set_digest(cfg, e, key, &entry->public_key, err) == -1)
+		return -1;
+	if (names == 0)
+		return 0;
+	entry->subject = strdup(subject);
+	entry->issuer = strdup(issuer);
+	if (entry->subject != NULL && entry->issuer != NULL)
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static size_t
+certificate_members(const void *one, struct config_member *v)
+{
+	const struct certificate_entry *entry = one;
+	const struct { const char *name, *text; } members[] = {
+		{ "subject", entry->subject }, { "issuer", entry->issuer },
+		{ "fingerprint", entry->fingerprint },
+		{ "public_key", entry->public_key }
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
+		if (members[i].text != NULL)
+			v[n++] = (struct config_member){
+				.name = members[i].name, .form = CONFIG_TEXT,
+				.text = members[i].text };
+	return n;
+}
+
+static void
+certificate_release(void *one)
+{
+	struct certificate_entry *entry = one;
+
+	free(entry->subject);
+	free(entry->issuer);
+	free(entry->fingerprint);
+	free(entry->public_key);
+}
+
 static size_t
 source_members(const void *one, struct config_member *v)
 {
@@ -669,6 +762,12 @@ static const struct key_groups source_groups = {
 	.count = AT(collector.n_sources), .size = sizeof(struct config_source),
 	.set = set_source, .members = source_members,
 	.release = source_release
+};
+
+static const struct key_groups certificate_groups = {
+	.count = AT(relay.n_certificates),
+	.size = sizeof(struct certificate_entry), .set = set_certificate,
+	.members = certificate_members, .release = certificate_release
 };
 
 static const struct key_groups custom_groups = {

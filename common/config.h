@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "addr.h"
+#include "certificate.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/popgate/popgate.conf"
 
@@ -89,6 +90,8 @@ struct config {
 		enum sender_binding sender_binding;
 		bool null_sender_refused;
 		struct string_list sender_addresses;	/* see senders.h */
+		struct certificate_entry *certificates;
+		size_t n_certificates;
 		int64_t collector_grace_s;	/* 0: not asked */
 	} relay;
 	struct {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "certificate.h"
 #include "domains.h"
 #include "policy.h"
 #include "senders.h"
@@ -38,6 +39,8 @@ struct facts_question {
 	const char *recipient;	/* as typed; NULL: one that isn't ours */
 	const char *mailer;	/* {rcpt_mailer} */
 	const char *auth_type, *auth_user;	/* of this message */
+	const struct certificate *certificate;	/* of this session */
+	bool vouched;		/* its certificate was found on the list */
 };
 
 /* The facts that are known without the login table; facts->store becomes

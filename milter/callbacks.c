@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "err.h"
 #include "gate.h"
+#include "handoff.h"
 #include "log.h"
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32,
@@ -31,6 +32,7 @@ struct session {
 	struct gate_config *gc;		/* counted reference */
 	unsigned long steps;		/* negotiated SMFIP_* */
 	struct addr client;
+	uint16_t port;			/* the client's */
 	char id[32];
 	char client_name[NAME_MAX_LEN];
 	char helo[NAME_MAX_LEN];
@@ -39,6 +41,7 @@ struct session {
 	char *sender;			/* owned; NULL: none given yet */
 	char auth_type[64];
 	char auth_user[NAME_MAX_LEN];
+	struct certificate *certificate;	/* owned; NULL: none */
 	char queue_id[QUEUE_ID_MAX];
 	struct audit_row *pending;	/* accepted, waiting for DATA */
 	unsigned n_pending;
@@ -64,6 +67,9 @@ static const struct {
 	{ SMFIM_ENVRCPT, "j i {rcpt_mailer}" },
 	{ SMFIM_DATA, "j i" },
 };
+/* instead, where certificates count */
+static const char certificate_macros[] = "j i {auth_type} {auth_authen} "
+    "{verify} {cert_subject} {cert_issuer} {cert_fp}";
 
 static void
 copy(char *buf, size_t size, const char *text)
@@ -96,6 +102,8 @@ end_message(struct session *s)
 	flush_pending(s);
 	free(s->sender);
 	s->sender = NULL;
+	free(s->certificate);
+	s->certificate = NULL;
 	s->auth_type[0] = s->auth_user[0] = s->queue_id[0] = '\0';
 	s->memo.known = false;
 }
@@ -139,7 +147,10 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	for (size_t i = 0; *actions_r != 0 &&
 	    i < sizeof(macro_lists) / sizeof(*macro_lists); i++)
 		if (smfi_setsymlist(ctx, macro_lists[i].stage,
-		    (char *)(uintptr_t)macro_lists[i].macros) != MI_SUCCESS)
+		    (char *)(uintptr_t)(macro_lists[i].stage ==
+		    SMFIM_ENVFROM && s->gc->cfg->relay.n_certificates > 0 ?
+		    certificate_macros : macro_lists[i].macros)) !=
+		    MI_SUCCESS)
 			log_msg(LOG_WARNING, "macro list of stage %d was "
 			    "refused", macro_lists[i].stage);
 	return SMFIS_CONTINUE;
@@ -153,6 +164,7 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
 	if (s == NULL && (s = session_new(ctx)) == NULL)
 		return SMFIS_TEMPFAIL;
 	(void)addr_from_sockaddr(hostaddr, &s->client);
+	s->port = addr_port(hostaddr);
 	copy(s->client_name, sizeof(s->client_name), hostname);
 	copy(s->mta, sizeof(s->mta), smfi_getsymval(ctx, (char[]){ "v" }));
 	return s->steps & SMFIP_NR_CONN ? SMFIS_NOREPLY : SMFIS_CONTINUE;
@@ -167,6 +179,54 @@ on_helo(SMFICTX *ctx, char *helo)
 		return SMFIS_TEMPFAIL;
 	copy(s->helo, sizeof(s->helo), helo);
 	return s->steps & SMFIP_NR_HELO ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+/* What the MTA says of the session's certificate, for this message. Only
+ * Sendmail has {verify}; Postfix gives names of trusted chains only. */
+static void
+take_certificate(SMFICTX *ctx, struct session *s)
+{
+	const char *verify = smfi_getsymval(ctx, (char[]){ "{verify}" });
+	const char *subject = smfi_getsymval(ctx,
+	    (char[]){ "{cert_subject}" });
+	const char *issuer = smfi_getsymval(ctx, (char[]){ "{cert_issuer}" });
+	const char *digest = smfi_getsymval(ctx, (char[]){ "{cert_fp}" });
+	struct certificate *c = malloc(sizeof(*c));
+	bool good = false;
+
+	if (c != NULL && verify != NULL)
+		good = certificate_from_sendmail(c, verify, subject, issuer,
+		    digest);
+	else if (c != NULL && strncmp(s->mta, "Postfix", 7) == 0)
+		good = certificate_from_postfix(c, false, subject, issuer,
+		    NULL, NULL);
+	if (!good) {
+		free(c);
+		c = NULL;
+	}
+	s->certificate = c;
+}
+
+/* Did the permit channel find it on the list just now? */
+static bool
+is_vouched(const struct session *s, const char *rcpt)
+{
+	char recipient[400];
+	size_t len = strnlen(rcpt, sizeof(recipient));
+
+	if (s->gc->cfg->relay.n_certificates == 0 ||
+	    len >= sizeof(recipient))
+		return false;
+	bool bracketed = len >= 2 && rcpt[0] == '<' && rcpt[len - 1] == '>';
+
+	copy(recipient, bracketed ? len - 1 : sizeof(recipient),
+	    bracketed ? rcpt + 1 : rcpt);
+	const struct handoff h = {
+		.client = s->client, .port = s->port, .sender = s->sender,
+		.recipient = recipient
+	};
+
+	return handoff_take(&h, clock_monotonic_ms());
 }
 
 static sfsistat
@@ -192,6 +252,8 @@ on_envfrom(SMFICTX *ctx, char **argv)
 	    smfi_getsymval(ctx, (char[]){ "{auth_authen}" }));
 	copy(s->queue_id, sizeof(s->queue_id),
 	    smfi_getsymval(ctx, (char[]){ "i" }));
+	if (s->gc->cfg->relay.n_certificates > 0)
+		take_certificate(ctx, s);
 	return s->steps & SMFIP_NR_MAIL ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
@@ -226,7 +288,9 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 			.client = s->client, .sender = s->sender,
 			.recipient = argv[0], .mailer = smfi_getsymval(ctx,
 			    (char[]){ "{rcpt_mailer}" }),
-			.auth_type = s->auth_type, .auth_user = s->auth_user
+			.auth_type = s->auth_type, .auth_user = s->auth_user,
+			.certificate = s->certificate,
+			.vouched = is_vouched(s, argv[0])
 		},
 		.client_name = s->client_name, .helo = s->helo,
 		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,

@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "err.h"
 #include "gate.h"
+#include "handoff.h"
 #include "log.h"
 
 enum {
@@ -124,11 +125,41 @@ connection_write(struct connection *c)
 	return true;
 }
 
+/* What the session proved by its certificate; NULL: nothing. */
+static const struct certificate *
+certificate(const struct protocol_request *p, struct certificate *c)
+{
+	bool good = p->kind == PROTOCOL_POLICY ?
+	    certificate_from_postfix(c, true, p->cert_subject, p->cert_issuer,
+	    p->cert_digest, p->cert_key) :
+	    certificate_from_sendmail(c, p->verify, p->cert_subject,
+	    p->cert_issuer, p->cert_digest);
+
+	return good ? c : NULL;
+}
+
+/* Postfix doesn't tell its milters what it told us. */
+static void
+hand_over(const struct protocol_request *p, const struct addr *client)
+{
+	char *end;
+	unsigned long port = strtoul(p->client_port, &end, 10);
+	const struct handoff h = {
+		.client = *client, .sender = p->sender,
+		.recipient = p->recipient,
+		.port = *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0
+	};
+
+	if (p->kind == PROTOCOL_POLICY && p->has_sender)
+		handoff_give(&h, clock_monotonic_ms());
+}
+
 /* Ask the gate. The reply is in c->out, held when it waits for the disk. */
 static void
 answer(struct connection *c, const struct protocol_request *p)
 {
 	struct gate_config *gc = gate_config_take();
+	struct certificate shown;
 	struct gate_answer a;
 	char session[48];
 	bool ok = true;
@@ -139,7 +170,8 @@ answer(struct connection *c, const struct protocol_request *p)
 		.q = {
 			.sender = p->has_sender ? p->sender : NULL,
 			.recipient = p->recipient,
-			.auth_type = p->auth_type, .auth_user = p->auth_user
+			.auth_type = p->auth_type, .auth_user = p->auth_user,
+			.certificate = certificate(p, &shown)
 		},
 		.client_name = p->client_name, .helo = p->helo,
 		.queue_id = p->queue_id,
@@ -155,6 +187,8 @@ answer(struct connection *c, const struct protocol_request *p)
 	struct audit_row *row = gate_row(gc, &req, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
 
+	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
+		hand_over(p, &req.q.client);
 	if (permit_it && row == NULL)
 		ok = false;
 	if (row != NULL)

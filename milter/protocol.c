@@ -14,6 +14,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 		const char **value;
 	} attributes[] = {
 		{ "client_address", &req->client },
+		{ "client_port", &req->client_port },
 		{ "client_name", &req->client_name },
 		{ "helo_name", &req->helo },
 		{ "sender", &req->sender },
@@ -21,6 +22,10 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 		{ "sasl_method", &req->auth_type },
 		{ "sasl_username", &req->auth_user },
 		{ "queue_id", &req->queue_id },
+		{ "ccert_subject", &req->cert_subject },
+		{ "ccert_issuer", &req->cert_issuer },
+		{ "ccert_fingerprint", &req->cert_digest },
+		{ "ccert_pubkey_fingerprint", &req->cert_key },
 		{ "instance", &req->session },
 		{ "protocol_state", &req->state },
 	};
@@ -78,21 +83,24 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 
 /* --- socketmap: a netstring of "name key" --- */
 
-/* client SEP auth_type SEP auth_authen SEP sender SEP recipient SEP, where
- * SEP is quote, line feed, quote: a line feed can't be in an SMTP argument,
- * so no field can end early or begin late. Sendmail cuts a long key; then
- * the last SEP is missing. */
+/* client SEP auth_type SEP auth_authen SEP sender SEP recipient SEP, and by
+ * rules that know of certificates: verify SEP subject SEP issuer SEP
+ * fingerprint SEP. SEP is quote, line feed, quote: a line feed can't be in an
+ * SMTP argument, so no field can end early or begin late. Sendmail cuts a long
+ * key; then the last SEP is missing, or the certificate. */
 static bool
 parse_sendmail_key(char *key, size_t len, struct protocol_request *req)
 {
 	const char **const fields[] = {
 		&req->client, &req->auth_type, &req->auth_user, &req->sender,
-		&req->recipient
+		&req->recipient,
+		&req->verify, &req->cert_subject, &req->cert_issuer,
+		&req->cert_digest
 	};
-	enum { N = sizeof(fields) / sizeof(*fields) };
+	enum { OLD = 5, N = sizeof(fields) / sizeof(*fields) };
 	char *p = key, *end = key + len;
 
-	for (unsigned i = 0; i < N; i++) {
+	for (unsigned i = 0; i < N && (i != OLD || p != end); i++) {
 		char *lf = memchr(p, '\n', (size_t)(end - p));
 
 		if (lf == NULL || lf == p || lf[-1] != '"' || lf + 1 == end ||
@@ -166,9 +174,11 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
     struct protocol_request *req, size_t *used, const char **why)
 {
 	*req = (struct protocol_request){
-		.kind = kind, .client = "", .client_name = "", .helo = "",
+		.kind = kind, .client = "", .client_port = "", .client_name = "", .helo = "",
 		.sender = "", .recipient = "", .auth_type = "",
-		.auth_user = "", .queue_id = "", .session = "", .state = ""
+		.auth_user = "", .queue_id = "", .session = "", .state = "",
+		.verify = "", .cert_subject = "", .cert_issuer = "",
+		.cert_digest = "", .cert_key = ""
 	};
 	*used = 0;
 	*why = NULL;

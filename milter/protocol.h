@@ -22,8 +22,11 @@ enum protocol_map {
 struct protocol_request {
 	enum protocol_kind kind;
 	enum protocol_map map;		/* of a socketmap */
-	const char *client, *client_name, *helo, *sender, *recipient;
+	const char *client, *client_port, *client_name, *helo, *sender, *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
+	/* of the client's certificate, encoded as they were sent */
+	const char *verify;	/* Sendmail's {verify} */
+	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;
 	bool has_sender, has_recipient;
 };
 

@@ -13,8 +13,9 @@ dnl
 dnl Don't use TRUST_AUTH_MECH: popgate permits SMTP AUTH by itself, writes down
 dnl why, and when it is down nothing is relayed for anybody.
 dnl
-dnl The key names client, AUTH mechanism and user, sender and recipient, each
-dnl followed by a quoted line feed.  No SMTP command can contain a line feed, so
+dnl The key names client, AUTH mechanism and user, sender and recipient, and of a
+dnl client certificate what Sendmail makes of it, subject, issuer and (with
+dnl CertFingerprintAlgorithm) fingerprint, each followed by a quoted line feed.  No SMTP command can contain a line feed, so
 dnl no address can pretend to be two fields.  Map flags: -f keep upper case,
 dnl -q keep quotes, -T mark a failed lookup, which then matches none of the
 dnl answers that relay.
@@ -33,7 +34,7 @@ R$* $| $#error $* confRELAY_MSG $*	$: <ask> $1
 R$* $| $#error $* "550 Relaying denied. IP name possibly forged " $*	$: <ask> $1
 R$* $| $#error $* "550 Relaying denied. IP name lookup failed " $*	$: <ask> $1
 R$* $| $#error $* "450 Relaying temporarily denied. Cannot resolve PTR record for " $*	$: <ask> $1
-R<ask> $*		$: $(sendmail $&{client_addr} $&{popgateEnd} $&{auth_type} $&{popgateEnd} $&{auth_authen} $&{popgateEnd} $&f $&{popgateEnd} $1 $&{popgateEnd} $: <none> $)
+R<ask> $*		$: $(sendmail $&{client_addr} $&{popgateEnd} $&{auth_type} $&{popgateEnd} $&{auth_authen} $&{popgateEnd} $&f $&{popgateEnd} $1 $&{popgateEnd} $&{verify} $&{popgateEnd} $&{cert_subject} $&{popgateEnd} $&{cert_issuer} $&{popgateEnd} $&{cert_fp} $&{popgateEnd} $: <none> $)
 R<permit>		$#OK
 R<refuse> $+		$#error $@ 5.7.1 $: $1
 R<tempfail> $+		$#error $@ 4.7.1 $: $1

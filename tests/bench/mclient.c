@@ -35,6 +35,7 @@ struct macro {
 struct mclient {
 	int fd;
 	int timeout_ms;
+	uint16_t port;		/* the client's */
 	bool awaits;
 	struct mclient_offer offer;
 	uint32_t actions, steps;
@@ -218,6 +219,7 @@ mclient_open(const char *where, int timeout_ms)
 	/* Not calloc(): clearing the tables costs more than the session. */
 	mc->awaits = false;
 	mc->timeout_ms = timeout_ms;
+	mc->port = 25;
 	mc->actions = mc->steps = 0;
 	mc->out = mc->in = (struct buf){ 0 };
 	mc->used = 0;
@@ -455,12 +457,19 @@ put_step(struct mclient *mc, const struct step *step,
 	return 0;
 }
 
+void
+mclient_port(struct mclient *mc, uint16_t port)
+{
+	mc->port = port;
+}
+
 int
 mclient_connect(struct mclient *mc, const char *host, const char *addr)
 {
 	struct in6_addr in6;
 	struct buf b = { 0 };
-	char kind[3] = { SMFIA_INET, 0, 25 };
+	char kind[3] = { SMFIA_INET, (char)(mc->port >> 8),
+	    (char)(mc->port & 0xff) };
 	int ret = -1;
 
 	if (addr == NULL)

@@ -82,6 +82,9 @@ int mclient_asked(const struct mclient *mc, enum mclient_stage stage);
  * -1 with ENOSPC if name, value or table is too long. */
 int mclient_macro(struct mclient *mc, const char *name, const char *value);
 
+/* The client's port in mclient_connect(); 25 until it is set. */
+void mclient_port(struct mclient *mc, uint16_t port);
+
 /* addr: IPv4 or IPv6 text; NULL means unknown. Anything else is sent as it
  * is, tagged IPv4. */
 int mclient_connect(struct mclient *mc, const char *host, const char *addr);

@@ -181,7 +181,7 @@ stop_daemon(int sig)
 
 /* An MTA's connection, through HELO. */
 static struct mclient *
-mta(const char *client)
+mta_from(const char *v, const char *client, unsigned port)
 {
 	struct mclient *mc = mclient_open(sock, 15000);
 	struct mclient_reply r;
@@ -190,13 +190,26 @@ mta(const char *client)
 	assert_int_equal(mclient_negotiate(mc, NULL), 0);
 	assert_int_equal(mclient_reply(mc, &r), 0);
 	assert_int_equal(mclient_macro(mc, "j", "mail.lab.test"), 0);
-	assert_int_equal(mclient_macro(mc, "v", "test MTA"), 0);
+	assert_int_equal(mclient_macro(mc, "v", v), 0);
+	mclient_port(mc, (uint16_t)port);
 	assert_int_equal(mclient_connect(mc, "host.example", client), 0);
 	assert_int_equal(mclient_reply(mc, &r), 0);
 	assert_int_equal(r.code, SMFIR_CONTINUE);
 	assert_int_equal(mclient_helo(mc, "helo.example"), 0);
 	assert_int_equal(mclient_reply(mc, &r), 0);
 	return mc;
+}
+
+static struct mclient *
+mta_called(const char *v, const char *client)
+{
+	return mta_from(v, client, 25);
+}
+
+static struct mclient *
+mta(const char *client)
+{
+	return mta_called("test MTA", client);
 }
 
 static void
@@ -502,6 +515,25 @@ ask(const char *name, const char *request, size_t len, char *reply,
 	(void)close(fd);
 }
 
+/* A request as text; for the map the key, and what the reply holds. */
+static const char *
+ask_text(const char *name, const char *text)
+{
+	static char reply[1200];
+	char request[600];
+	const char *colon;
+
+	if (strcmp(name, "map.sock") != 0) {
+		ask(name, text, strlen(text), reply, sizeof(reply));
+		return reply;
+	}
+	(void)snprintf(request, sizeof(request), "%zu:%s,", strlen(text),
+	    text);
+	ask(name, request, strlen(request), reply, sizeof(reply));
+	colon = strchr(reply, ':');
+	return colon == NULL ? reply : colon + 1;
+}
+
 /* The same over the permit channel; where the MTA doesn't say who sends, that
  * is no yes. */
 static void
@@ -529,31 +561,156 @@ sender_of_permit_channel(void **state)
 		{ "map.sock", MAP_KEY("<alice@lab.test>,<x@y.test>"),
 		  "OK <refuse> \"553 5.7.1 " },
 	};
-	char request[300];
-	static char reply[1200];
 
 	(void)state;
 	restart_with("sender_binding = \"address\"; sender_addresses = "
 	    "[ \"append:lab.test\" ];");
 	login("203.0.113.7", 100);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		int map = strcmp(rows[i].socket, "map.sock") == 0;
-		const char *got = reply;
-
-		if (map)
-			(void)snprintf(request, sizeof(request), "%zu:%s,",
-			    strlen(rows[i].request), rows[i].request);
-		else
-			(void)snprintf(request, sizeof(request), "%s",
-			    rows[i].request);
-		ask(rows[i].socket, request, strlen(request), reply,
-		    sizeof(reply));
-		if (map && strchr(reply, ':') != NULL)
-			got = strchr(reply, ':') + 1;
-		assert_reply(got, rows[i].want);
+		assert_reply(ask_text(rows[i].socket, rows[i].request),
+		    rows[i].want);
 	}
 	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
 	    "'sender-unknown' AND verdict = 'tempfail'", 2);
+}
+
+/* Row 4: a listed certificate, of this message, as the MTA says it. */
+static void
+certificates(void **state)
+{
+	static const struct {
+		const char *v, *verify, *subject, *issuer, *fp, *want;
+	} rows[] = {
+		{ "8.17.1", "OK", "/CN=one+20two", "/CN=ca", NULL, "" },
+		{ "8.17.1", "FAIL", "/CN=one+20two", "/CN=ca", NULL, "550 " },
+		{ "8.17.1", "NO", "", "", NULL, "550 " },
+		{ "8.17.1", NULL, "/CN=one+20two", "/CN=ca", NULL, "550 " },
+		{ "8.17.1", "OK", "/CN=one+20two", "/CN=other", NULL, "550 " },
+		{ "8.17.1", "OK", "/CN=one+20two", NULL, NULL, "550 " },
+		{ "8.17.1", "FAIL", "", "", "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
+		  "55:66:77:88:99:AA:BB:CC:DD", "" },
+		{ "8.17.1", "NO", "", "", "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
+		  "55:66:77:88:99:AA:BB:CC:DD", "550 " },
+		{ "Postfix 3.7", NULL, "/CN=one two", "/CN=ca", NULL, "" },
+		{ "Postfix 3.7", NULL, "/CN=one+20two", "/CN=ca", NULL,
+		  "550 " },
+		{ "Postfix 3.7", NULL, "/CN=one two", NULL, NULL, "550 " },
+		{ "Postfix 3.7", NULL, NULL, NULL, NULL, "550 " },
+		{ "other", NULL, "/CN=one two", "/CN=ca", NULL, "550 " },
+	};
+	struct mclient *mc;
+
+	(void)state;
+	restart_with("certificates = ( { subject = \"/CN=one two\"; issuer = "
+	    "\"/CN=ca\"; }, { fingerprint = \"aabbccddeeff001122334455667788"
+	    "99aabbccdd\"; } );");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		mc = mta_called(rows[i].v, "203.0.113.20");
+		assert_non_null(strchr(mclient_symlist(mc, MCLIENT_MAIL),
+		    'j'));
+		assert_int_equal(mclient_macro(mc, "{verify}",
+		    rows[i].verify), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_subject}",
+		    rows[i].subject), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_issuer}",
+		    rows[i].issuer), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_fp}", rows[i].fp),
+		    0);
+		mail(mc, "<s@y.test>");
+		assert_reply(rcpt(mc, REMOTE, "smtp"), rows[i].want);
+		if (*rows[i].want != '\0') {
+			mclient_close(&mc);
+			continue;
+		}
+		/* the next message, with no such macro at all */
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
+		assert_int_equal(mclient_abort(mc), 0);
+		assert_int_equal(mclient_macro(mc, "{verify}", NULL), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_subject}", NULL), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_issuer}", NULL), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_fp}", NULL), 0);
+		mail(mc, "<s@y.test>");
+		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
+		mclient_close(&mc);
+	}
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
+	    "'certificate' AND rule = 4 AND verdict = 'accept'", 3);
+	/* a denied client stays denied */
+	sql("logins.db", "INSERT INTO deny VALUES ('203.0.113.20', 'client', "
+	    "1, unixepoch() + 100, 'x')");
+	mc = mta_called("8.17.1", "203.0.113.20");
+	assert_int_equal(mclient_macro(mc, "{verify}", "OK"), 0);
+	assert_int_equal(mclient_macro(mc, "{cert_subject}", "/CN=one+20two"),
+	    0);
+	assert_int_equal(mclient_macro(mc, "{cert_issuer}", "/CN=ca"), 0);
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied for "
+	    "203.0.113.20: blocked");
+	mclient_close(&mc);
+}
+
+/* The same over the permit channel. */
+static void
+certificate_of_permit_channel(void **state)
+{
+#define CERT_ASK "request=smtpd_access_policy\nprotocol_state=RCPT\n" \
+	"client_address=203.0.113.20\nsender=s@y.test\n" \
+	"recipient=x@remote.test\n"
+#define CERT_KEY(fields) "sendmail 203.0.113.20\"\n\"\"\n\"\"\n\"" \
+	"s@y.test\"\n\"x@remote.test\"\n\"" fields "\"\n\""
+#define DIGEST "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD"
+	static const struct { const char *socket, *request, *want; } rows[] = {
+		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
+		  "ccert_issuer=ca\n\n", "action=OK\n\n" },
+		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
+		  "ccert_issuer=\n\n", "action=550 " },
+		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
+		  "ccert_issuer=other\nccert_fingerprint=" DIGEST "\n\n",
+		  "action=OK\n\n" },
+		{ "policy.sock", CERT_ASK "ccert_fingerprint=\n"
+		  "ccert_pubkey_fingerprint=" DIGEST "\n\n", "action=550 " },
+		{ "policy.sock", CERT_ASK "ccert_subject=\nccert_issuer=\n"
+		  "ccert_fingerprint=\n\n", "action=550 " },
+		{ "map.sock", CERT_KEY("OK\"\n\"one+20two\"\n\"ca\"\n\""),
+		  "OK <permit>" },
+		{ "map.sock", CERT_KEY("FAIL\"\n\"one+20two\"\n\"ca\"\n\""),
+		  "OK <refuse>" },
+		{ "map.sock", CERT_KEY("FAIL\"\n\"\"\n\"\"\n\"" DIGEST),
+		  "OK <permit>" },
+		/* a key that was cut */
+		{ "map.sock", CERT_KEY("OK\"\n\"one+20two"), "PERM " },
+		{ "map.sock", "sendmail 203.0.113.20\"\n\"\"\n\"\"\n\""
+		  "s@y.test\"\n\"x@remote.test\"\n\"", "OK <refuse>" },
+	};
+
+	(void)state;
+	restart_with("certificates = ( { subject = \"one two\"; issuer = "
+	    "\"ca\"; }, { fingerprint = \"" DIGEST "\"; } );");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_reply(ask_text(rows[i].socket, rows[i].request),
+		    rows[i].want);
+
+	/* Postfix's milter isn't told a fingerprint, but the permit channel:
+	 * of that recipient, sender and connection, once */
+	static const struct { const char *from, *to; unsigned port;
+	    const char *want; } hand[] = {
+		{ "<s@y.test>", "<x@remote.test>", 4712, "550 " },
+		{ "<t@y.test>", "<x@remote.test>", 4711, "550 " },
+		{ "<s@y.test>", "<y@remote.test>", 4711, "550 " },
+		{ "<s@y.test>", "<x@remote.test>", 4711, "" },
+		{ "<s@y.test>", "<x@remote.test>", 4711, "550 " },
+	};
+
+	assert_reply(ask_text("policy.sock", CERT_ASK "client_port=4711\n"
+	    "ccert_fingerprint=" DIGEST "\n\n"), "action=OK");
+	for (size_t i = 0; i < sizeof(hand) / sizeof(*hand); i++) {
+		struct mclient *mc = mta_from("Postfix 3.7", "203.0.113.20",
+		    hand[i].port);
+
+		mail(mc, hand[i].from);
+		assert_reply(rcpt(mc, hand[i].to, "smtp"), hand[i].want);
+		mclient_close(&mc);
+	}
 }
 
 /* AUTH of one message says nothing of the next, even where the MTA sends no
@@ -1028,7 +1185,8 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(decisions), TEST(shared_address),
-		TEST(sender_binding), TEST(sender_of_permit_channel), TEST(no_leak), TEST(durable),
+		TEST(sender_binding), TEST(sender_of_permit_channel),
+		TEST(certificates), TEST(certificate_of_permit_channel), TEST(no_leak), TEST(durable),
 		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),

@@ -57,7 +57,9 @@ everything(void **state)
 	    "ipv6_prefix = 64; shared_address_users = 3; "
 	    "shared_address = \"refuse\"; sender_binding = \"address\"; "
 	    "null_sender = \"reject\"; sender_addresses = [ \"user\", "
-	    "\"append:a.test\" ]; collector_grace = \"0s\"; };\n"
+	    "\"append:a.test\" ]; certificates = ( { subject = \"s\"; issuer = "
+	    "\"i\"; }, { fingerprint = \"AA:BBCCDDEEFF0011223344556677889"
+	    "9AABBCCDD\"; } ); collector_grace = \"0s\"; };\n"
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
@@ -78,6 +80,10 @@ everything(void **state)
 	assert_int_equal(cfg->relay.sender_binding, SENDER_ADDRESS);
 	assert_true(cfg->relay.null_sender_refused);
 	assert_int_equal(cfg->relay.sender_addresses.n, 2);
+	assert_int_equal(cfg->relay.n_certificates, 2);
+	assert_string_equal(cfg->relay.certificates[0].issuer, "i");
+	assert_string_equal(cfg->relay.certificates[1].fingerprint,
+	    "aabbccddeeff00112233445566778899aabbccdd");
 	assert_int_equal(cfg->relay.local_domains.n, 2);
 	assert_string_equal(cfg->relay.local_domains.v[1], ".b.test");
 	assert_int_equal(cfg->relay.shared_address_users, 3);
@@ -176,6 +182,25 @@ errors(void **state)
 		  "relay.null_sender", "\"allow\" or \"reject\"" },
 		{ "relay: { mode = \"monito\"; };", ":1:",
 		  "relay.mode", "\"enforce\" or \"monitor\"" },
+#define CERTIFICATES(text) "relay: { certificates = ( " text " ); };"
+		{ "relay: { certificates = [ \"x\" ]; };", ":1:",
+		  "relay.certificates", "a list of groups" },
+		{ CERTIFICATES("{ subject = \"one\"; }"), ":1:",
+		  "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ issuer = \"ca\"; }"), ":1:",
+		  "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ }"), ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ subject = \"\"; issuer = \"ca\"; }"), ":1:",
+		  "relay.certificates", "not empty" },
+		{ CERTIFICATES("{ subject = \"a\"; issuer = \"b\"; cn = \"c\"; }"),
+		  ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ fingerprint = \"aabbccddeeff00112233445566778899"
+		  "\"; }"), ":1:", "relay.certificates", "SHA-256" },
+		{ CERTIFICATES("{ public_key = \"x\"; }"), ":1:",
+		  "relay.certificates", "SHA-256" },
+		{ CERTIFICATES("{ subject = \"a\"; issuer = \"b\"; fingerprint = "
+		  "\"aabbccddeeff00112233445566778899aabbccdd\"; }"), ":1:",
+		  "relay.certificates", "(both)" },
 		{ "reply: { no_login = \"{user} x\"; };", ":1:",
 		  "reply.no_login", "{client}" },
 		{ "reply: { no_login = \"a\\r\\nb\"; };", ":1:",

@@ -1,0 +1,67 @@
+#include "handoff.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_MAX = 340 };
+
+struct slot {
+	struct addr client;
+	uint16_t port;		/* 0: free */
+	int64_t until_ms;
+	char sender[TEXT_MAX], recipient[TEXT_MAX];
+};
+
+static struct {
+	pthread_mutex_t mtx;
+	struct slot slot[HANDOFFS];	/* guarded by mtx, and so is next */
+	unsigned next;
+} handoffs = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+
+static bool
+usable(const struct handoff *h)
+{
+	return h->port != 0 && h->client.family != ADDR_NONE &&
+	    h->sender != NULL && strlen(h->sender) < TEXT_MAX &&
+	    h->recipient != NULL && strlen(h->recipient) < TEXT_MAX;
+}
+
+void
+handoff_give(const struct handoff *h, int64_t now_ms)
+{
+	if (!usable(h))
+		return;
+	(void)pthread_mutex_lock(&handoffs.mtx);
+	struct slot *s = &handoffs.slot[handoffs.next++ % HANDOFFS];
+
+	s->client = h->client;
+	s->port = h->port;
+	s->until_ms = now_ms + HANDOFF_MS;
+	(void)snprintf(s->sender, TEXT_MAX, "%s", h->sender);
+	(void)snprintf(s->recipient, TEXT_MAX, "%s", h->recipient);
+	(void)pthread_mutex_unlock(&handoffs.mtx);
+}
+
+bool
+handoff_take(const struct handoff *h, int64_t now_ms)
+{
+	bool found = false;
+
+	if (!usable(h))
+		return false;
+	(void)pthread_mutex_lock(&handoffs.mtx);
+	for (unsigned i = 0; i < HANDOFFS && !found; i++) {
+		struct slot *s = &handoffs.slot[i];
+
+		if (s->port != h->port || now_ms >= s->until_ms ||
+		    !addr_equal(&s->client, &h->client) ||
+		    strcmp(s->sender, h->sender) != 0 ||
+		    strcmp(s->recipient, h->recipient) != 0)
+			continue;
+		s->port = 0;
+		found = true;
+	}
+	(void)pthread_mutex_unlock(&handoffs.mtx);
+	return found;
+}
