@@ -113,11 +113,13 @@ $(BUILD)/unit/%: tests/unit/%.c $(PURE)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(PURE) \
 	    -lcmocka $(LIBS)
 
-$(BUILD)/daemon/%: tests/daemon/%.c $(BUILD)/obj/tests/bench/mclient.o
+LAB      := $(BUILD)/obj/tests/bench/mclient.o $(BUILD)/obj/tests/daemon/lab.o
+
+$(BUILD)/daemon/%: tests/daemon/%.c $(LAB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
-	    $(BUILD)/obj/tests/bench/mclient.o -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(LAB) \
+	    -lcmocka $(LIBS)
 
 unit: $(UNIT)			## run the unit tests
 	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
@@ -310,5 +312,5 @@ help:				## print this
 	    awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@echo "Variables: PREFIX DESTDIR SYSCONFDIR BUILD CFLAGS V=1"
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/tests/bench/*.d \
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/tests/*/*.d \
 	$(BUILD)/unit/*.d $(BUILD)/daemon/*.d)

@@ -71,6 +71,8 @@ struct config {
 		char *group;		/* of the Unix sockets; "" ours */
 		mode_t mode;
 		char *status;		/* "" none */
+		int64_t max_sessions;	/* 0: what open files allow */
+		int64_t drain_timeout_s;
 	} milter;
 	struct {
 		char *policy;		/* "" none */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32,
 struct session {
 	struct gate_config *gc;		/* counted reference */
 	unsigned long steps;		/* negotiated SMFIP_* */
+	bool over_limit;		/* temporary failure for everything */
 	struct addr client;
 	uint16_t port;			/* the client's */
 	char id[32];
@@ -49,7 +51,13 @@ struct session {
 	struct gate_memo memo;
 };
 
+enum { SAY_EVERY_MS = 10000 };
+
 static atomic_uint sessions;
+static atomic_uint sessions_max = UINT_MAX;
+static atomic_uint_fast64_t over_limit;
+static atomic_int_fast64_t said_ms;	/* that there are too many */
+static atomic_bool draining;
 static atomic_bool stopped;		/* we want callbacks_run() to end */
 static atomic_bool asleep = true;	/* libmilter has not noticed yet */
 static atomic_uint_fast64_t session_number;
@@ -108,6 +116,19 @@ end_message(struct session *s)
 	s->memo.known = false;
 }
 
+static void
+say_over_limit(void)
+{
+	int_fast64_t now_ms = clock_monotonic_ms(), then_ms = said_ms;
+
+	atomic_fetch_add(&over_limit, 1);
+	if ((then_ms == 0 || now_ms - then_ms > SAY_EVERY_MS) &&
+	    atomic_compare_exchange_strong(&said_ms, &then_ms, now_ms))
+		log_msg(LOG_WARNING, "%u sessions are open, and %u may be: "
+		    "temporary failure for more", callbacks_sessions(),
+		    atomic_load(&sessions_max));
+}
+
 static struct session *
 session_new(SMFICTX *ctx)
 {
@@ -118,10 +139,13 @@ session_new(SMFICTX *ctx)
 		return NULL;
 	}
 	s->gc = gate_config_take();
+	s->over_limit = atomic_fetch_add(&sessions, 1) >=
+	    atomic_load(&sessions_max);
 	(void)snprintf(s->id, sizeof(s->id), "%" PRIx64 "-%" PRIx64,
 	    (uint64_t)clock_now(),
 	    (uint64_t)atomic_fetch_add(&session_number, 1));
-	atomic_fetch_add(&sessions, 1);
+	if (s->over_limit)
+		say_over_limit();
 	return s;
 }
 
@@ -134,15 +158,19 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	const unsigned long wanted = SMFIP_NOHDRS | SMFIP_NOEOH |
 	    SMFIP_NOBODY | SMFIP_NOUNKNOWN | SMFIP_NR_CONN | SMFIP_NR_HELO |
 	    SMFIP_NR_MAIL;
-	struct session *s = session_new(ctx);
+	struct session *s = atomic_load(&draining) ? NULL : session_new(ctx);
 
 	(void)f2;
 	(void)f3;
 	*f2_r = *f3_r = 0;
 	*actions_r = actions & SMFIF_SETSYMLIST;
 	*steps_r = steps & wanted;
+	/* libmilter hangs up, and the MTA does what it does without us */
 	if (s == NULL)
 		return SMFIS_REJECT;
+	/* only a reply can say no; of the steps this is the connection's own */
+	if (s->over_limit)
+		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
 	for (size_t i = 0; *actions_r != 0 &&
 	    i < sizeof(macro_lists) / sizeof(*macro_lists); i++)
@@ -162,6 +190,8 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
 	struct session *s = smfi_getpriv(ctx);
 
 	if (s == NULL && (s = session_new(ctx)) == NULL)
+		return SMFIS_TEMPFAIL;
+	if (s->over_limit)
 		return SMFIS_TEMPFAIL;
 	(void)addr_from_sockaddr(hostaddr, &s->client);
 	s->port = addr_port(hostaddr);
@@ -277,7 +307,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	struct gate_answer answer;
 	bool ok;
 
-	if (s == NULL || argv[0] == NULL)
+	if (s == NULL || argv[0] == NULL || s->over_limit)
 		return SMFIS_TEMPFAIL;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
 
@@ -482,10 +512,28 @@ callbacks_stop(const struct listen_spec *spec)
 		(void)pthread_join(thread, NULL);
 }
 
+void
+callbacks_limit(unsigned max)
+{
+	atomic_store(&sessions_max, max);
+}
+
+void
+callbacks_drain(void)
+{
+	atomic_store(&draining, true);
+}
+
 unsigned
 callbacks_sessions(void)
 {
 	return atomic_load(&sessions);
+}
+
+uint64_t
+callbacks_over_limit(void)
+{
+	return atomic_load(&over_limit);
 }
 
 const char *

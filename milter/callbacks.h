@@ -4,6 +4,7 @@
 #define POPGATE_CALLBACKS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "listen.h"
@@ -23,8 +24,16 @@ int callbacks_run(void);
 /* Make callbacks_run() return soon. Threads: any. */
 void callbacks_stop(const struct listen_spec *spec);
 
-/* Sessions that are open now. */
+/* Sessions that may be open; more get a temporary failure. Any thread. */
+void callbacks_limit(unsigned max);
+
+/* From now on new sessions are refused: the MTA does what it does without
+ * us. Those that are open go on. Any thread. */
+void callbacks_drain(void);
+
+/* Sessions that are open now, and how many were over the limit. */
 unsigned callbacks_sessions(void);
+uint64_t callbacks_over_limit(void);
 
 /* "1.0.1" */
 const char *callbacks_libmilter_version(char *buf, size_t size);

@@ -1,5 +1,6 @@
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
 #include <grp.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,7 +26,8 @@
 #include "permit.h"
 #include "status.h"
 
-enum { REFRESH_MS = 30000, STACK_BYTES = 512 * 1024 };
+enum { REFRESH_MS = 30000, TELL_MS = 5000, DRAIN_LOOK_MS = 50,
+	FILES_MAX = 1 << 20, SPARE_FILES = 256, STACK_BYTES = 512 * 1024 };
 
 static const char usage[] =
 "usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
@@ -47,7 +49,7 @@ static struct daemon_options opt = {
 	.ident = "popgate-milter", .usage = usage
 };
 static const char *const no_groups[] = { NULL };
-static atomic_bool milter_failed;
+static atomic_bool milter_failed, milter_ended;
 
 static gid_t
 socket_group(const struct config *cfg)
@@ -96,6 +98,7 @@ milter_thread(void *arg)
 	(void)arg;
 	if (callbacks_run() == -1)
 		atomic_store(&milter_failed, true);
+	atomic_store(&milter_ended, true);
 	/* the main thread waits for signals */
 	(void)kill(getpid(), SIGTERM);
 	return NULL;
@@ -125,6 +128,8 @@ say_restarts(const struct config *was, const struct config *is)
 	TEXT(permit, policy);
 	TEXT(permit, socketmap);
 #undef TEXT
+	say_restart("milter.max_sessions",
+	    was->milter.max_sessions != is->milter.max_sessions);
 	say_restart("milter.mode", was->milter.mode != is->milter.mode);
 	say_restart("audit.queue", was->audit.queue != is->audit.queue);
 	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
@@ -152,9 +157,38 @@ reload(void)
 	(void)sd_notify(0, "READY=1");
 }
 
-/* Signals come here and nowhere else: all threads block them. libmilter
- * waits for SIGTERM, SIGINT and SIGHUP as well, but the kernel offers a
- * signal to the main thread first while that one waits. */
+static void
+our_signals(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	(void)sigaddset(set, SIGTERM);
+	(void)sigaddset(set, SIGINT);
+	(void)sigaddset(set, SIGHUP);
+	(void)sigaddset(set, SIGUSR1);
+}
+
+/* For systemctl status, and its watchdog. */
+static void
+tell_systemd(const char *state)
+{
+	static int64_t told_ms;
+	struct audit_stats audit;
+	uint64_t per_minute;
+
+	if (clock_monotonic_ms() - told_ms < TELL_MS)
+		return;
+	told_ms = clock_monotonic_ms();
+	gate_audit_stats(&audit);
+	uint64_t decisions = meter_decisions(&per_minute);
+
+	(void)sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%u sessions, %" PRIu64
+	    " decisions, %" PRIu64 " in the last minute; %" PRIu64 " rows "
+	    "wait for the disk", state, callbacks_sessions(), decisions,
+	    per_minute, audit.queued);
+}
+
+/* Signals come here and nowhere else: all threads block them, and libmilter
+ * is kept from waiting for them (override.c). */
 static void
 wait_for_end(void)
 {
@@ -162,11 +196,7 @@ wait_for_end(void)
 	int64_t refreshed_ms = clock_monotonic_ms();
 	sigset_t set;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGUSR1);
+	our_signals(&set);
 	for (;;) {
 		int sig = sigtimedwait(&set, NULL, &tick);
 
@@ -175,10 +205,40 @@ wait_for_end(void)
 		if (sig == SIGUSR1 || sig == SIGHUP)
 			reload();
 		meter_tick();
+		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
 			continue;
 		refreshed_ms = clock_monotonic_ms();
 		gate_refresh_own();
+	}
+}
+
+/* Let the sessions that are open come to their end, for a while; new ones are
+ * refused. The permit channel goes on: they may need it. A second signal
+ * ends the waiting. */
+static void
+drain(void)
+{
+	const struct timespec tick = { .tv_nsec = DRAIN_LOOK_MS * 1000000L };
+	struct gate_config *gc = gate_config_take();
+	int64_t until_ms = clock_monotonic_ms() +
+	    gc->cfg->milter.drain_timeout_s * 1000;
+	sigset_t set;
+
+	gate_config_give(gc);
+	our_signals(&set);
+	callbacks_drain();
+	status_draining();
+	if (callbacks_sessions() > 0)
+		log_msg(LOG_NOTICE, "stopping: waiting for %u sessions",
+		    callbacks_sessions());
+	while (callbacks_sessions() > 0 && !atomic_load(&milter_ended) &&
+	    clock_monotonic_ms() < until_ms) {
+		int sig = sigtimedwait(&set, NULL, &tick);
+
+		if (sig == SIGTERM || sig == SIGINT)
+			break;
+		tell_systemd("stopping: ");
 	}
 }
 
@@ -187,11 +247,7 @@ block_signals(void)
 {
 	sigset_t set;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigaddset(&set, SIGUSR1);
+	our_signals(&set);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 }
@@ -212,15 +268,41 @@ shrink_stacks(void)
 #endif
 }
 
-static void
+/* How many descriptors we may have; as many as we can. */
+static unsigned
 raise_nofile(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur > FILES_MAX ? FILES_MAX :
+	    (unsigned)limit.rlim_cur;
+}
+
+/* A quarter of the descriptors is kept for the permit channel, another one
+ * for databases, logs and what connects without becoming a session; of both
+ * no more than they can use. */
+static void
+share_files(unsigned files, const struct config *cfg)
+{
+	unsigned quarter = files / 4;
+	unsigned connections = quarter < PERMIT_CONNECTIONS_MAX ? quarter :
+	    PERMIT_CONNECTIONS_MAX;
+	unsigned spare = quarter < SPARE_FILES ? quarter : SPARE_FILES;
+	unsigned sessions = files - connections - spare;
+
+	if (cfg->milter.max_sessions > sessions)
+		log_msg(LOG_WARNING, "milter.max_sessions: %" PRId64 " are "
+		    "more than %u open files leave room for: taken as %u",
+		    cfg->milter.max_sessions, files, sessions);
+	else if (cfg->milter.max_sessions > 0)
+		sessions = (unsigned)cfg->milter.max_sessions;
+	callbacks_limit(sessions);
+	permit_limit(connections);
 }
 
 /* A dead socket in its place would only puzzle. */
@@ -269,13 +351,15 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_CONFIG, "nothing to listen on: milter.listen, "
 		    "permit.policy and permit.socketmap are empty");
 	block_signals();
-	raise_nofile();
+	unsigned files = raise_nofile();
+
 	shrink_stacks();
 	if (open_listeners(cfg, &spec, &err) == -1 ||
 	    daemon_drop(cfg->milter.user, no_groups, &err) == -1)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
+	share_files(files, cfg);
 	health_start(opt.ident, opt.config);
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
@@ -301,6 +385,7 @@ main(int argc, char **argv)
 
 	(void)sd_notify(0, "STOPPING=1");
 	if (listens) {
+		drain();
 		callbacks_stop(&spec);
 		(void)pthread_join(thread, NULL);
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -22,7 +23,6 @@
 
 enum {
 	LISTENERS_MAX = 2,
-	CONNECTIONS_MAX = 2000,
 	HELD_MAX_MS = 8000,	/* as long as the milter waits for the disk */
 	TICK_MS = 500,
 	SAY_EVERY_MS = 1000
@@ -51,27 +51,37 @@ static struct {
 	int epoll, wake;
 	pthread_t thread;
 	bool started;
+	unsigned max;		/* connections */
 	/* the thread's own */
 	struct connection *first;
 	unsigned n;
 	bool paused;		/* listeners rest: no descriptors left */
 	int64_t paused_ms, said_ms;
 	uint64_t requests;
-} permit = { .epoll = -1, .wake = -1 };
+} permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
 static atomic_bool permit_ending;
 
-/* Peers can make us say this, so not more than once a second. */
+/* Peers can make us say things, so not more than once a second. */
+static bool
+may_say(void)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - permit.said_ms < SAY_EVERY_MS)
+		return false;
+	permit.said_ms = now_ms;
+	return true;
+}
+
 static void
 complain(const struct connection *c, const char *why)
 {
 	struct ucred cred = { .pid = 0, .uid = (uid_t)-1 };
 	socklen_t len = sizeof(cred);
-	int64_t now_ms = clock_monotonic_ms();
 
-	if (now_ms - permit.said_ms < SAY_EVERY_MS)
+	if (!may_say())
 		return;
-	permit.said_ms = now_ms;
 	(void)getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	log_msg(LOG_WARNING, "permit channel: %s: closing (peer pid %ld, uid "
 	    "%ld)", why, (long)cred.pid, (long)cred.uid);
@@ -334,14 +344,15 @@ accept_one(int listener, enum protocol_kind kind)
 		}
 		return;
 	}
-	struct connection *c = permit.n < CONNECTIONS_MAX ?
+	struct connection *c = permit.n < permit.max ?
 	    calloc(1, sizeof(*c)) : NULL;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
 
 	if (c == NULL || epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) ==
 	    -1) {
-		log_msg(LOG_ERR, "permit channel: no room for one more "
-		    "connection than %u", permit.n);
+		if (may_say())
+			log_msg(LOG_ERR, "permit channel: no room for one "
+			    "more connection than %u", permit.n);
 		(void)close(fd);
 		free(c);
 		return;
@@ -383,6 +394,35 @@ release_held(void)
 	}
 }
 
+/* Who waits for the disk is about to be answered: not before that is he left
+ * alone. Nobody is listened to any more. */
+static void
+release_last(void)
+{
+	int64_t until_ms = clock_monotonic_ms() + HELD_MAX_MS;
+	bool held;
+
+	do {
+		held = false;
+		for (struct connection *c = permit.first; c != NULL;
+		    c = c->next) {
+			held |= c->ticket != 0;
+			/* no request after this one is answered */
+			c->closing = true;
+			c->in_len = 0;
+		}
+		if (held) {
+			struct pollfd pfd = { .fd = permit.wake,
+				.events = POLLIN };
+			uint64_t ticks;
+
+			(void)poll(&pfd, 1, TICK_MS);
+			(void)!read(permit.wake, &ticks, sizeof(ticks));
+			release_held();
+		}
+	} while (held && clock_monotonic_ms() < until_ms);
+}
+
 static void *
 permit_thread(void *arg)
 {
@@ -414,6 +454,7 @@ permit_thread(void *arg)
 		    1000)
 			pause_listeners(false);
 	}
+	release_last();
 	while (permit.first != NULL)
 		connection_close(permit.first);	/* NOLINT: takes it out */
 	return NULL;
@@ -454,6 +495,12 @@ permit_listen(int fd, enum protocol_kind kind, struct err *err)
 	}
 	permit.n_listeners++;
 	return 0;
+}
+
+void
+permit_limit(unsigned max)
+{
+	permit.max = max;
 }
 
 int

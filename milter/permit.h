@@ -11,10 +11,16 @@ struct err;
  * permit_start(). 0, or -1 with err. */
 int permit_listen(int fd, enum protocol_kind kind, struct err *err);
 
+enum { PERMIT_CONNECTIONS_MAX = 2000 };
+
+/* Connections that may be open; before permit_start(). */
+void permit_limit(unsigned max);
+
 /* Start the thread. 0, or -1 with err. */
 int permit_start(struct err *err);
 
-/* End it; open connections are closed. NULL-safe when never started. */
+/* End it: replies that wait for the disk are sent yet, then all connections
+ * are closed. Nothing when never started. */
 void permit_stop(void);
 
 /* For audit_options.committed: wakes the thread. Any thread. */

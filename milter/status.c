@@ -30,6 +30,8 @@ write_health(FILE *to)
 	json_text(&j, "mode", gc->cfg->relay.mode == RELAY_MONITOR ?
 	    "monitor" : "enforce");
 	json_number(&j, "sessions", callbacks_sessions());
+	json_number(&j, "sessions_over_limit",
+	    (int64_t)callbacks_over_limit());
 	json_number(&j, "decisions", (int64_t)decisions);
 	json_number(&j, "decisions_per_minute", (int64_t)per_minute);
 	json_bool(&j, "audit_good", audit.healthy);
@@ -77,6 +79,11 @@ write_metrics(FILE *to)
 	metrics_family(to, "sessions", "gauge", NULL,
 	    "Milter sessions that are open.");
 	metrics_sample(to, "sessions", "", NULL, callbacks_sessions());
+	metrics_family(to, "sessions_over_limit", "counter", NULL,
+	    "Milter sessions that got a temporary failure, since too many "
+	    "were open.");
+	metrics_sample(to, "sessions_over_limit", "_total", NULL,
+	    callbacks_over_limit());
 	audit_metrics(to);
 	metrics_file(to, true, "audit", gc->cfg->audit.database);
 	metrics_file(to, false, "logins", gc->cfg->logins.database);

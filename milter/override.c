@@ -1,0 +1,52 @@
+/* override - two functions of libc as libmilter gets to see them: a program's
+ * own function goes before that of a library, for the libraries, too. Nobody
+ * else in this program calls them; both are as POSIX has them but for what
+ * is said here. */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+
+enum { REST_MS = 200, SAY_EVERY_MS = 10000 };
+
+/* libmilter has a thread that waits for SIGTERM, SIGINT and SIGHUP, and would
+ * take them whenever our main thread is not just waiting: to stop at once
+ * what shall drain, or what shall only read its configuration. It waits for
+ * ever: all signals are blocked. */
+int
+sigwait(const sigset_t *set, int *sig)
+{
+	(void)set;
+	(void)sig;
+	for (;;)
+		(void)pause();
+}
+
+/* libmilter's loop tries again at once when there are no descriptors left,
+ * and the connection that waits makes that a loop at full speed. One thread
+ * calls this. */
+int
+accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+	static int64_t said_ms;
+	const struct timespec rest = { .tv_nsec = REST_MS * 1000000L };
+	int fd = accept4(listener, addr, len, SOCK_CLOEXEC), error = errno;
+
+	if (fd != -1 || (error != EMFILE && error != ENFILE &&
+	    error != ENOBUFS && error != ENOMEM))
+		return fd;
+	if (said_ms == 0 || clock_monotonic_ms() - said_ms > SAY_EVERY_MS) {
+		said_ms = clock_monotonic_ms();
+		log_msg(LOG_ERR, "milter: accept: %s", strerror(error));
+	}
+	(void)nanosleep(&rest, NULL);
+	errno = error;
+	return -1;
+}

@@ -1,0 +1,315 @@
+#include "lab.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+char dir[64], sock[96];
+pid_t daemon_pid;
+unsigned daemon_files;
+const char *config_milter = "drain_timeout = \"1s\";";
+
+const char *
+path(const char *name)
+{
+	static char buf[4][128];
+	static int i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(buf[i], sizeof(buf[i]), "%s/%s", dir, name);
+	return buf[i];
+}
+
+void
+write_config(const char *relay, const char *audit)
+{
+	FILE *out = fopen(path("popgate.conf"), "w");
+
+	assert_non_null(out);
+	(void)fprintf(out, "logins: { database = \"%s/logins.db\"; };\n"
+	    "audit: { database = \"%s/audit.db\"; %s };\n"
+	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
+	    "\"; %s };\n"
+	    "permit: { policy = \"unix:%s/policy.sock\"; socketmap = "
+	    "\"unix:%s/map.sock\"; };\n"
+	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n",
+	    dir, dir, audit, sock, dir, config_milter, dir, dir, relay);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* Run statements on one of the databases, as another process would. */
+void
+sql(const char *db, const char *text)
+{
+	sqlite3 *h;
+	char *message = NULL;
+
+	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", text, message);
+	(void)sqlite3_close(h);
+}
+
+int
+sql_int(const char *db, const char *text)
+{
+	sqlite3_stmt *stmt;
+	sqlite3 *h;
+
+	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_prepare_v2(h, text, -1, &stmt, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", text, sqlite3_errmsg(h));
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	int n = sqlite3_column_int(stmt, 0);
+
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(h);
+	return n;
+}
+
+void
+wait_int(const char *db, const char *text, int want)
+{
+	for (int i = 0; i < 100 && sql_int(db, text) != want; i++)
+		(void)usleep(50000);
+	assert_int_equal(sql_int(db, text), want);
+}
+
+void
+make_logins(void)
+{
+	FILE *in = fopen("sql/logins-001.sql", "r");
+	static char text[20000];
+
+	assert_non_null(in);
+	size_t n = fread(text, 1, sizeof(text) - 1, in);
+
+	text[n] = '\0';
+	(void)fclose(in);
+	sql("logins.db", "PRAGMA journal_mode = WAL");
+	sql("logins.db", text);
+	for (int v = 2;; v++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "sql/logins-%03d.sql", v);
+		in = fopen(name, "r");
+		if (in == NULL) {
+			(void)snprintf(name, sizeof(name),
+			    "PRAGMA user_version = %d", v - 1);
+			sql("logins.db", name);
+			break;
+		}
+		n = fread(text, 1, sizeof(text) - 1, in);
+		text[n] = '\0';
+		(void)fclose(in);
+		sql("logins.db", text);
+	}
+	sql("logins.db", "INSERT INTO source VALUES "
+	    "('test', 0, 0, '', unixepoch() + 1000, 0)");
+}
+
+void
+login(const char *client, int seconds)
+{
+	char text[300];
+
+	(void)snprintf(text, sizeof(text), "INSERT OR REPLACE INTO login "
+	    "VALUES ('%s', 'alice', 'imap', 'dovecot', unixepoch(), "
+	    "unixepoch(), unixepoch() + %d, 1)", client, seconds);
+	sql("logins.db", text);
+}
+
+void
+start_daemon(void)
+{
+	const char *build = getenv("POPGATE_BUILD");
+	char program[300];
+	struct stat st;
+
+	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
+	    build == NULL ? "build" : build);
+	daemon_pid = fork();
+	assert_int_not_equal(daemon_pid, -1);
+	if (daemon_pid == 0) {
+		struct rlimit files = { daemon_files, daemon_files };
+
+		if (daemon_files > 0 &&
+		    setrlimit(RLIMIT_NOFILE, &files) == -1)
+			_exit(125);
+		if (freopen(path("log"), "a", stderr) == NULL)
+			_exit(126);
+		(void)execl(program, program, "-c", path("popgate.conf"),
+		    "-l", "stderr", (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 1000; i++) {
+		struct mclient *mc = stat(sock, &st) == 0 ?
+		    mclient_open(sock, 1000) : NULL;
+
+		if (mc != NULL) {
+			/* an answer says that libmilter runs */
+			struct mclient_reply r;
+			int alive = mclient_negotiate(mc, NULL) == 0 &&
+			    mclient_reply(mc, &r) == 0;
+
+			mclient_close(&mc);
+			/* "ready" comes after the audit is open */
+			if (alive && stat(path("audit.db"), &st) == 0)
+				return;
+		}
+		(void)usleep(10000);
+	}
+	fail_msg("popgate-milter did not start: see %s", path("log"));
+}
+
+int
+stop_daemon(int sig)
+{
+	int status;
+
+	(void)kill(daemon_pid, sig);
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	return status;
+}
+
+struct mclient *
+mta_from(const char *v, const char *client, unsigned port)
+{
+	struct mclient *mc = mclient_open(sock, 15000);
+	struct mclient_reply r;
+
+	assert_non_null(mc);
+	assert_int_equal(mclient_negotiate(mc, NULL), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(mclient_macro(mc, "j", "mail.lab.test"), 0);
+	assert_int_equal(mclient_macro(mc, "v", v), 0);
+	mclient_port(mc, (uint16_t)port);
+	assert_int_equal(mclient_connect(mc, "host.example", client), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(r.code, SMFIR_CONTINUE);
+	assert_int_equal(mclient_helo(mc, "helo.example"), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	return mc;
+}
+
+struct mclient *
+mta(const char *client)
+{
+	return mta_from("test MTA", client, 25);
+}
+
+void
+mail(struct mclient *mc, const char *sender)
+{
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_mail(mc, sender), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	assert_int_equal(r.code, SMFIR_CONTINUE);
+}
+
+/* Returns "" for CONTINUE, else the reply text. */
+const char *
+rcpt(struct mclient *mc, const char *to, const char *mailer)
+{
+	static char text[1200];
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_macro(mc, "{rcpt_mailer}", mailer), 0);
+	assert_int_equal(mclient_rcpt(mc, to), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	if (r.code == SMFIR_CONTINUE)
+		return "";
+	assert_int_equal(r.code, SMFIR_REPLYCODE);
+	(void)snprintf(text, sizeof(text), "%s", r.text);
+	return text;
+}
+
+char
+data_as(struct mclient *mc, const char *queue_id)
+{
+	struct mclient_reply r;
+
+	assert_int_equal(mclient_macro(mc, "i", queue_id), 0);
+	assert_int_equal(mclient_data(mc), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	return r.code;
+}
+
+char
+data(struct mclient *mc)
+{
+	return data_as(mc, "QUEUEID1");
+}
+
+void
+ask(const char *name, const char *request, size_t len, char *reply,
+    size_t size)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval timeout = { .tv_sec = 5 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
+	    0);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+	    sizeof(timeout));
+	(void)send(fd, request, len, MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	ssize_t n = recv(fd, reply, size - 1, 0);
+
+	reply[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		(void)snprintf(reply, size, "errno %d", errno);
+	(void)close(fd);
+}
+
+static void
+clean_up(void)
+{
+	char command[100];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	assert_int_equal(system(command), 0);
+}
+
+int
+setup(void **state)
+{
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(sock, sizeof(sock), "%s/milter.sock", dir);
+	write_config("trusted_networks = [ \"198.51.100.0/24\" ];", "");
+	make_logins();
+	start_daemon();
+	return 0;
+}
+
+int
+teardown(void **state)
+{
+	(void)state;
+	int status = daemon_pid == 0 ? 0 : stop_daemon(SIGTERM);
+
+	/* a sanitizer's finding makes the exit status */
+	if (status != 0) {
+		char line[400];
+		FILE *in = fopen(path("log"), "r");
+
+		while (in != NULL && fgets(line, sizeof(line), in) != NULL)
+			(void)fputs(line, stderr);
+		if (in != NULL)
+			(void)fclose(in);
+	}
+	clean_up();
+	return status;
+}

@@ -1,0 +1,78 @@
+/* lab - a popgate-milter of its own in a new directory, and an MTA's side of
+ * the conversation. What all tests of the daemon share. */
+#ifndef POPGATE_LAB_H
+#define POPGATE_LAB_H
+
+#include "../unit/unit.h"
+
+#include <sys/types.h>
+
+#include "../bench/mclient.h"
+
+extern char dir[64], sock[96];	/* the directory; milter.listen's path */
+extern pid_t daemon_pid;	/* 0: none */
+extern unsigned daemon_files;	/* RLIMIT_NOFILE; 0: as it is */
+
+/* A file in the directory; valid for the next three calls. */
+const char *path(const char *name);
+
+/* Write popgate.conf with more settings in these sections, and those of
+ * config_milter in section milter (a short drain_timeout). */
+extern const char *config_milter;
+void write_config(const char *relay, const char *audit);
+
+/* Run statements on a database as another process would; sql_int() gives the
+ * first column of the first row. */
+void sql(const char *db, const char *text);
+int sql_int(const char *db, const char *text);
+/* The same as soon as it is what it should be: rows that nobody waits for are
+ * written a little later. */
+void wait_int(const char *db, const char *text, int want);
+
+/* An empty login table whose collector is up to date; a login in it. */
+void make_logins(void);
+void login(const char *client, int seconds);
+
+/* Start and wait until it answers; stop and return the wait status. */
+void start_daemon(void);
+int stop_daemon(int sig);
+
+/* An MTA's connection, through HELO; MAIL, which must be taken. */
+struct mclient *mta(const char *client);
+/* The same of one whose {v} is v, and of a client's port. */
+struct mclient *mta_from(const char *v, const char *client, unsigned port);
+void mail(struct mclient *mc, const char *sender);
+/* Returns "" for CONTINUE, else the reply text. */
+const char *rcpt(struct mclient *mc, const char *to, const char *mailer);
+/* With queue id "QUEUEID1", or another; returns the reply's code. */
+char data(struct mclient *mc);
+char data_as(struct mclient *mc, const char *queue_id);
+
+/* Ask the policy socket; reply gets what comes until the end. */
+void ask(const char *name, const char *request, size_t len, char *reply,
+    size_t size);
+
+/* Wait up to ten seconds for a condition. */
+#define wait_until(condition) do { \
+	int tries_ = 0; \
+	while (!(condition)) { \
+		if (++tries_ > 1000) \
+			fail_msg("never true: %s", #condition); \
+		(void)usleep(10000); \
+	} \
+} while (0)
+
+#define REMOTE "<x@remote.test>"
+#define assert_reply(got, want) do { \
+	const char *got_ = (got); \
+	if (strncmp(got_, (want), strlen(want)) != 0) \
+		fail_msg("got '%s', want '%s'", got_, (want)); \
+} while (0)
+#define assert_accepted(got) assert_string_equal((got), "")
+
+/* cmocka: a directory with a running daemon; and its end, which fails when
+ * the daemon's exit status does (a sanitizer's finding makes it). */
+int setup(void **state);
+int teardown(void **state);
+
+#endif

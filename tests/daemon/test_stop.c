@@ -1,0 +1,375 @@
+/* Stopping, and too much of everything: sessions end in peace, nothing opens
+ * when there is no room, probes and scans leave nothing behind. */
+#include "lab.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static int
+connect_to(const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	assert_int_not_equal(fd, -1);
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* A number of a line in the daemon's /proc/PID/status or stat. */
+static long
+proc_status(const char *key)
+{
+	char name[64], line[400];
+	long n = -1;
+
+	(void)snprintf(name, sizeof(name), "/proc/%ld/status",
+	    (long)daemon_pid);
+	FILE *in = fopen(name, "r");
+
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in) != NULL)
+		if (strncmp(line, key, strlen(key)) == 0)
+			n = strtol(line + strlen(key), NULL, 10);
+	(void)fclose(in);
+	assert_int_not_equal(n, -1);
+	return n;
+}
+
+/* Processor time of the daemon, in clock ticks. */
+static long
+proc_ticks(void)
+{
+	char name[64], text[1000];
+
+	(void)snprintf(name, sizeof(name), "/proc/%ld/stat", (long)daemon_pid);
+	FILE *in = fopen(name, "r");
+
+	assert_non_null(in);
+	text[fread(text, 1, sizeof(text) - 1, in)] = '\0';
+	(void)fclose(in);
+	char *p = strrchr(text, ')') + 1, *save = NULL;
+	long ticks = 0;
+	int i = 3;
+
+	for (p = strtok_r(p, " ", &save); p != NULL;
+	    p = strtok_r(NULL, " ", &save), i++)
+		if (i == 14 || i == 15)
+			ticks += strtol(p, NULL, 10);
+	return ticks;
+}
+
+static unsigned
+open_files(void)
+{
+	char name[64];
+	unsigned n = 0;
+
+	(void)snprintf(name, sizeof(name), "ls /proc/%ld/fd | wc -l",
+	    (long)daemon_pid);
+	FILE *in = popen(name, "r");
+
+	assert_non_null(in);
+	assert_int_equal(fscanf(in, "%u", &n), 1);
+	(void)pclose(in);
+	return n;
+}
+
+static void
+logged(const char *text)
+{
+	static char log[1 << 20];
+	FILE *in = fopen(path("log"), "r");
+
+	assert_non_null(in);
+	log[fread(log, 1, sizeof(log) - 1, in)] = '\0';
+	(void)fclose(in);
+	if (strstr(log, text) == NULL)
+		fail_msg("no '%s' in the log:\n%s", text, log);
+}
+
+/* A session that is open when SIGTERM comes goes on to its end, and what it
+ * decides is on disk; who comes now is hung up on. */
+static void
+drain(void **state)
+{
+	struct mclient *mc = mta("203.0.113.5"), *late;
+	struct mclient_reply r;
+	int status;
+
+	(void)state;
+	login("203.0.113.5", 100);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	(void)kill(daemon_pid, SIGTERM);
+	do {
+		(void)usleep(10000);
+		late = mclient_open(sock, 2000);
+		assert_non_null(late);
+		assert_int_equal(mclient_negotiate(late, NULL), 0);
+		status = mclient_reply(late, &r);
+		mclient_close(&late);
+	} while (status == 0);
+	/* the session knows nothing of it; the permit channel is there, too */
+	assert_accepted(rcpt(mc, "<y@remote.test>", "smtp"));
+	assert_int_equal(data_as(mc, "DRAINED1"), SMFIR_CONTINUE);
+	assert_int_equal(mclient_eom(mc), 0);
+	assert_int_equal(mclient_reply(mc, &r), 0);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(data_as(mc, "DRAINED2"), SMFIR_CONTINUE);
+	int fd = connect_to("policy.sock");
+
+	assert_int_not_equal(fd, -1);
+	(void)close(fd);
+	assert_int_equal(waitpid(daemon_pid, &status, WNOHANG), 0);
+	mclient_close(&mc);
+	/* and with the last one it ends */
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
+	    "WHERE queue_id LIKE 'DRAINED_'"), 3);
+	logged("stopping: waiting for 1 sessions");
+	logged("stopped; 0 sessions were open");
+}
+
+/* It doesn't wait for ever; and not at all when it is told twice. */
+static void
+drain_timeout(void **state)
+{
+	(void)state;
+	for (int twice = 0; twice < 2; twice++) {
+		struct mclient *mc = mta("203.0.113.5");
+		int status;
+
+		mail(mc, "<s@y.test>");
+		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
+		if (twice) {
+			(void)kill(daemon_pid, SIGTERM);
+			(void)usleep(300000);
+		}
+		status = stop_daemon(SIGTERM);
+		mclient_close(&mc);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+		logged("stopped; 1 sessions were open");
+		(void)unlink(path("log"));
+		/* a refusal that nobody waited for is there all the same */
+		assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
+		    "decision"), twice + 1);
+		if (!twice)
+			config_milter = "drain_timeout = \"10m\";";
+	write_config("", "");
+		start_daemon();
+	}
+}
+
+/* More sessions than allowed: a temporary failure, never an accept; and room
+ * again when one has ended. */
+static void
+too_many_sessions(void **state)
+{
+	struct mclient *open[3], *mc;
+	struct mclient_reply r;
+
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	config_milter = "max_sessions = 3; drain_timeout = \"0s\";";
+	write_config("trusted_networks = [ \"203.0.113.0/24\" ];", "");
+	start_daemon();
+	for (int i = 0; i < 3; i++)
+		open[i] = mta("203.0.113.5");
+	for (int i = 0; i < 5; i++) {
+		mc = mclient_open(sock, 5000);
+		assert_non_null(mc);
+		assert_int_equal(mclient_negotiate(mc, NULL), 0);
+		assert_int_equal(mclient_reply(mc, &r), 0);
+		assert_int_equal(mclient_connect(mc, "x", "203.0.113.5"), 0);
+		assert_int_equal(mclient_reply(mc, &r), 0);
+		assert_int_equal(r.code, SMFIR_TEMPFAIL);
+		/* an MTA that doesn't listen: nothing is accepted */
+		(void)mclient_helo(mc, "x");
+		(void)mclient_reply(mc, &r);
+		(void)mclient_mail(mc, "<s@y.test>");
+		(void)mclient_reply(mc, &r);
+		(void)mclient_rcpt(mc, REMOTE);
+		if (mclient_reply(mc, &r) == 0)
+			assert_int_equal(r.code, SMFIR_TEMPFAIL);
+		mclient_close(&mc);
+	}
+	logged("and 3 may be: temporary failure for more");
+	mail(open[0], "<s@y.test>");
+	assert_accepted(rcpt(open[0], REMOTE, "smtp"));
+	mclient_close(&open[0]);
+	/* libmilter notices the end a moment later */
+	bool taken = false;
+
+	for (int i = 0; i < 500 && !taken; i++) {
+		(void)usleep(10000);
+		mc = mclient_open(sock, 5000);
+		assert_non_null(mc);
+		assert_int_equal(mclient_negotiate(mc, NULL), 0);
+		assert_int_equal(mclient_reply(mc, &r), 0);
+		assert_int_equal(mclient_connect(mc, "x", "203.0.113.5"), 0);
+		assert_int_equal(mclient_reply(mc, &r), 0);
+		taken = r.code == SMFIR_CONTINUE;
+		if (!taken)
+			mclient_close(&mc);
+	}
+	assert_true(taken);
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	mclient_close(&open[1]);
+	mclient_close(&open[2]);
+}
+
+/* Out of descriptors: nothing spins, nothing opens, and it passes. */
+static void
+out_of_files(void **state)
+{
+	enum { N = 80 };
+	int policy[N], milter[N], n = 0, m = 0;
+	char reply[1200];
+	static const char request[] = "request=smtpd_access_policy\n"
+	    "protocol_state=RCPT\nclient_address=203.0.113.6\n"
+	    "recipient=x@remote.test\n\n";
+
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	daemon_files = 64;
+	config_milter = "max_sessions = 5000; drain_timeout = \"0s\";";
+	write_config("", "");
+	start_daemon();
+	daemon_files = 0;
+	logged("milter.max_sessions: 5000 are more than 64 open files leave "
+	    "room for: taken as 32");
+	/* connections that say nothing are no sessions */
+	for (int i = 0; i < N; i++) {
+		int fd = connect_to("milter.sock");
+
+		if (fd != -1)
+			milter[m++] = fd;
+		fd = connect_to("policy.sock");
+		if (fd != -1)
+			policy[n++] = fd;
+	}
+	assert_true(m > 40);
+	wait_until(open_files() >= 62);
+	(void)sleep(1);
+	long before = proc_ticks(), hertz = sysconf(_SC_CLK_TCK);
+
+	(void)sleep(3);
+	/* a loop would use all of the three seconds */
+	assert_in_range(proc_ticks() - before, 0, hertz);
+	assert_int_equal(kill(daemon_pid, 0), 0);
+	for (int i = 0; i < n; i++)
+		(void)close(policy[i]);
+	for (int i = 0; i < m; i++)
+		(void)close(milter[i]);
+	wait_until(open_files() < 40);
+	for (int i = 0; i < 100; i++) {
+		ask("policy.sock", request, sizeof(request) - 1, reply,
+		    sizeof(reply));
+		assert_true(strncmp(reply, "action=OK", 9) != 0);
+		if (strncmp(reply, "action=550", 10) == 0)
+			break;
+		(void)usleep(100000);
+	}
+	assert_reply(reply, "action=550 ");
+}
+
+/* Health probes and port scans: connect and hang up, with nothing said, with
+ * rubbish, with half a packet; by the thousand. */
+static void
+probes(void **state)
+{
+	static const struct { const char *bytes; size_t len; } rows[] = {
+		{ "", 0 }, { "\0", 1 }, { "\0\0\0\x0d", 4 },
+		{ "\0\0\0\x0dO\0\0\0\x06\0\0", 11 },
+		{ "\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff", 17 },
+		{ "GET / HTTP/1.0\r\n\r\n", 18 }, { "\xff\xff\xff\xff", 4 },
+		{ "EHLO x\r\nQUIT\r\n", 14 }, { "\n\n", 2 },
+		{ "request=smtpd_access_policy\nclient_address=", 43 },
+		{ "99999999:", 9 }, { "19:popgate 203.0", 16 }
+	};
+	enum { ROWS = sizeof(rows) / sizeof(*rows) };
+	static const char *const sockets[] = {
+		"milter.sock", "policy.sock", "map.sock", "status.sock"
+	};
+	long rss = 0;
+
+	(void)state;
+	/* the first half warms up what is kept: threads, stacks, pools */
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 3000; i++) {
+			int fd = connect_to(sockets[i % 4]);
+
+			if (fd == -1) {	/* the backlog is full */
+				(void)usleep(1000);
+				continue;
+			}
+			const char *bytes = rows[i / 4 % ROWS].bytes;
+
+			(void)send(fd, bytes, rows[i / 4 % ROWS].len,
+			    MSG_NOSIGNAL);
+			(void)close(fd);
+		}
+		wait_until(open_files() < 60);
+		if (round == 0)
+			rss = proc_status("VmRSS:");
+	}
+	assert_int_equal(kill(daemon_pid, 0), 0);
+	/* 1500 connections left less than 2 KiB each, which no leak does */
+	assert_in_range(proc_status("VmRSS:"), 0, rss + 3000);
+	struct mclient *mc = mta("203.0.113.99");
+
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	assert_accepted(rcpt(mc, "<a@lab.test>", "local"));
+	mclient_close(&mc);
+}
+
+static int
+patient_setup(void **state)
+{
+	config_milter = "drain_timeout = \"10m\";";
+	return setup(state);
+}
+
+static int
+quick_setup(void **state)
+{
+	config_milter = "drain_timeout = \"1s\";";
+	return setup(state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(drain, patient_setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(drain_timeout, quick_setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(too_many_sessions,
+		    quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(out_of_files, quick_setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(probes, quick_setup,
+		    teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
