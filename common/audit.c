@@ -30,7 +30,7 @@ enum {
 	PRUNE_ROWS = 10000
 };
 
-enum { TEXTS = 11, TEXT_MAX = 1024 };	/* strings of a row, in the order of row_text() */
+enum { TEXTS = 12, TEXT_MAX = 1024 };	/* strings of a row, in the order of row_text() */
 
 struct audit_row {
 	struct audit_row *next, *last;	/* last: only in the first of a chain */
@@ -46,7 +46,7 @@ struct audit_row {
 
 enum text {
 	T_SESSION, T_CLIENT, T_CLIENT_NAME, T_HELO, T_SENDER, T_RECIPIENT,
-	T_AUTH_USER, T_LOGIN_USER, T_REPLY, T_MTA, T_NONE
+	T_AUTH_USER, T_LOGIN_USER, T_REPLY, T_MTA, T_CERTIFICATE, T_NONE
 };
 
 struct audit {
@@ -100,7 +100,8 @@ audit_row_new(const struct audit_facts *f)
 		[T_CLIENT_NAME] = f->client_name, [T_HELO] = f->helo,
 		[T_SENDER] = f->sender, [T_RECIPIENT] = f->recipient,
 		[T_AUTH_USER] = f->auth_user, [T_LOGIN_USER] = f->login_user,
-		[T_REPLY] = f->reply, [T_MTA] = f->mta, [T_NONE] = ""
+		[T_REPLY] = f->reply, [T_MTA] = f->mta,
+		[T_CERTIFICATE] = f->certificate, [T_NONE] = ""
 	};
 	size_t len[TEXTS], total = 0;
 
@@ -228,6 +229,7 @@ log_row(const struct audit *a, const struct audit_row *row)
 	put(&l, " recipient=", row_text(row, T_RECIPIENT));
 	put(&l, " auth_user=", row_text(row, T_AUTH_USER));
 	put(&l, " login_user=", row_text(row, T_LOGIN_USER));
+	put(&l, " certificate=", row_text(row, T_CERTIFICATE));
 	if (row->decision.login_at != 0) {
 		(void)snprintf(age, sizeof(age), "%" PRId64, row->at_ms / 1000
 		    - row->decision.login_at);
@@ -275,6 +277,7 @@ insert_row(struct audit *a, const struct audit_row *row, struct err *err)
 	bind(s, 16, row_text(row, T_REPLY), true);
 	bind(s, 17, channel_names[row->channel], false);
 	bind(s, 18, row_text(row, T_MTA), false);
+	bind(s, 19, row_text(row, T_CERTIFICATE), true);
 	return db_run(a->db, s, "decision", err);
 }
 
@@ -568,8 +571,8 @@ open_db(struct audit *a, struct err *err)
 	    db_prepare(a->db, "INSERT INTO decision (at, session, queue_id, "
 	    "client, client_name, helo, sender, recipient, class, verdict, "
 	    "reason, auth_user, login_user, login_at, rule, reply, channel, "
-	    "mta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-	    "?13, ?14, ?15, ?16, ?17, ?18)", &a->insert, err) == 0 &&
+	    "mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+	    "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)", &a->insert, err) == 0 &&
 	    db_prepare(a->db, "INSERT INTO tally (hour, channel, reason, "
 	    "recipients) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
 	    "recipients = recipients + excluded.recipients", &a->tally, err)

@@ -24,7 +24,7 @@ struct audit_facts {
 	int64_t at_ms;
 	const char *session, *queue_id, *client, *client_name, *helo;
 	const char *sender, *recipient, *auth_user, *login_user;
-	const char *reply, *mta;
+	const char *certificate, *reply, *mta;
 	bool local;
 	enum audit_channel channel;
 	struct decision decision;
@@ -109,6 +109,7 @@ struct audit_record {
 	const char *session, *queue_id, *client, *client_name, *helo;
 	const char *sender, *recipient, *class, *verdict, *reason;
 	const char *auth_user, *login_user, *reply, *channel, *mta;
+	const char *certificate;
 };
 
 /* NULL and 0 mean: any. */
@@ -137,6 +138,7 @@ enum audit_key {
 struct audit_group {
 	const char *key;	/* "2026-11-21 12:00" (local), an address ... */
 	int64_t recipients, accepted, rejected, tempfailed;
+	int64_t would_refuse;	/* in monitor mode */
 	int64_t messages;	/* queue ids and sessions */
 	int64_t senders, clients, users;	/* distinct */
 	int64_t first_ms, last_ms;

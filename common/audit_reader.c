@@ -118,7 +118,8 @@ prepare_filter(struct audit_reader *r, const struct audit_filter *f,
 	};
 	char sql[1000] = "SELECT id, at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
-	    "auth_user, login_user, login_at, rule, reply, channel, mta "
+	    "auth_user, login_user, login_at, rule, reply, channel, mta, "
+	    "certificate "
 	    "FROM decision WHERE id > ?1 AND id <= ?4 AND at >= ?2 "
 	    "AND at < ?3";
 	int64_t first, last;
@@ -189,7 +190,8 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 			.login_at = sqlite3_column_int64(stmt, 14),
 			.rule = sqlite3_column_int64(stmt, 15),
 			.reply = text(stmt, 16), .channel = text(stmt, 17),
-			.mta = text(stmt, 18)
+			.mta = text(stmt, 18),
+			.certificate = text(stmt, 19)
 		};
 
 		more = fn(arg, &rec);
@@ -204,7 +206,8 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	"sum(verdict = 'tempfail'), " \
 	"count(DISTINCT session || '/' || coalesce(queue_id, '')), " \
 	"count(DISTINCT sender), count(DISTINCT client), " \
-	"count(DISTINCT coalesce(auth_user, login_user)), min(at), max(at) " \
+	"count(DISTINCT coalesce(auth_user, login_user)), min(at), max(at), " \
+	"sum(verdict IN ('would-reject', 'would-tempfail')) " \
 	"FROM decision AS d NOT INDEXED "
 
 static int
@@ -227,7 +230,8 @@ each_group(struct audit_reader *r, sqlite3_stmt *stmt,
 			.clients = sqlite3_column_int64(stmt, 7),
 			.users = sqlite3_column_int64(stmt, 8),
 			.first_ms = sqlite3_column_int64(stmt, 9),
-			.last_ms = sqlite3_column_int64(stmt, 10)
+			.last_ms = sqlite3_column_int64(stmt, 10),
+			.would_refuse = sqlite3_column_int64(stmt, 11)
 		};
 
 		more = fn(arg, &g);

@@ -131,6 +131,13 @@ certificate_from_postfix(struct certificate *c, bool encoded,
 	return something(c);
 }
 
+const char *
+certificate_name(const struct certificate *c)
+{
+	return *c->subject != '\0' ? c->subject :
+	    *c->fingerprint != '\0' ? c->fingerprint : c->public_key;
+}
+
 bool
 certificate_listed(const struct certificate_entry *v, size_t n,
     const struct certificate *c)

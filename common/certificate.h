@@ -41,6 +41,9 @@ bool certificate_from_postfix(struct certificate *c, bool encoded,
     const char *subject, const char *issuer, const char *fingerprint,
     const char *public_key);
 
+/* What to call it in a record: its subject, else a digest. */
+const char *certificate_name(const struct certificate *c);
+
 /* Is it one of v? A subject counts with its issuer only, compared byte by
  * byte; a digest that the client has the key for says all by itself. */
 bool certificate_listed(const struct certificate_entry *v, size_t n,

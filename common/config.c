@@ -119,6 +119,11 @@ static const struct key keys[] = {
 	  .offset = AT(permit.socketmap), .def = "", .check = check_listen },
 	{ .path = "relay.mode", .kind = K_ENUM, .offset = AT(relay.mode),
 	  .def = "enforce", .choice = { "enforce", "monitor" } },
+	{ .path = "relay.monitor_networks", .kind = K_NETWORKS,
+	  .offset = AT(relay.monitor_networks), .def = "" },
+	{ .path = "relay.monitor_listeners", .kind = K_STRINGS,
+	  .offset = AT(relay.monitor_listeners), .def = "",
+	  .choice = { "milter", "policy", "socketmap" } },
 	{ .path = "relay.local_domains", .kind = K_STRINGS,
 	  .offset = AT(relay.local_domains), .def = "" },
 	{ .path = "relay.local_mailers", .kind = K_STRINGS,
@@ -292,6 +297,31 @@ string_list_release(struct string_list *list)
 	*list = (struct string_list){ 0 };
 }
 
+enum { CHOICES = sizeof(((struct key *)NULL)->choice) / sizeof(char *) };
+
+/* Which word of a key's, or CHOICES. */
+static unsigned
+choice_find(const struct key *key, const char *text)
+{
+	for (unsigned n = 0; n < CHOICES && key->choice[n] != NULL; n++)
+		if (strcmp(text, key->choice[n]) == 0)
+			return n;
+	return CHOICES;
+}
+
+static int
+choice_error(const struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct err *err)
+{
+	char expected[100], *p = expected;
+
+	for (unsigned n = 0; n < CHOICES && key->choice[n] != NULL; n++)
+		p += sprintf(p, "%s\"%s\"", n == 0 ? "" : n + 1 < CHOICES &&
+		    key->choice[n + 1] != NULL ? ", " : " or ",
+		    key->choice[n]);
+	return key_error(cfg, s, key->path, expected, err);
+}
+
 /* The strings of a setting (or of the default) as a list. */
 static int
 strings_of(struct config *cfg, const struct key *key,
@@ -317,6 +347,9 @@ strings_of(struct config *cfg, const struct key *key,
 		if (text == NULL || *text == '\0')
 			return key_error(cfg, e, key->path,
 			    "strings that are not empty", err);
+		if (key->choice[0] != NULL &&
+		    choice_find(key, text) == CHOICES)
+			return choice_error(cfg, key, e, err);
 		const char *expected = key->check == NULL ? NULL :
 		    key->check(text);
 
@@ -455,25 +488,15 @@ set_choice(struct config *cfg, const struct key *key,
     const config_setting_t *s, const char *text, void *member,
     struct err *err)
 {
-	const unsigned max = sizeof(key->choice) / sizeof(*key->choice);
-	char expected[100], *p = expected;
-	unsigned n = 0;
+	unsigned n = text == NULL ? CHOICES : choice_find(key, text);
 
-	while (text != NULL && n < max && key->choice[n] != NULL &&
-	    strcmp(text, key->choice[n]) != 0)
-		n++;
-	if (text != NULL && n < max && key->choice[n] != NULL) {
-		if (key->kind == K_CHOICE)
-			*(bool *)member = n == 1;
-		else
-			memcpy(member, &n, sizeof(n));	/* an enum */
-		return 0;
-	}
-	for (n = 0; n < max && key->choice[n] != NULL; n++)
-		p += sprintf(p, "%s\"%s\"", n == 0 ? "" : n + 1 < max &&
-		    key->choice[n + 1] != NULL ? ", " : " or ",
-		    key->choice[n]);
-	return key_error(cfg, s, key->path, expected, err);
+	if (n == CHOICES)
+		return choice_error(cfg, key, s, err);
+	if (key->kind == K_CHOICE)
+		*(bool *)member = n == 1;
+	else
+		memcpy(member, &n, sizeof(n));	/* an enum */
+	return 0;
 }
 
 static int

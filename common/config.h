@@ -80,6 +80,8 @@ struct config {
 	} permit;
 	struct {
 		enum relay_mode mode;
+		struct network_set monitor_networks;
+		struct string_list monitor_listeners;	/* "milter", ... */
 		struct string_list local_domains;
 		struct string_list local_mailers;
 		struct network_set trusted_networks;

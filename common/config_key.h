@@ -42,7 +42,7 @@ struct key {
 	enum kind kind;
 	size_t offset;		/* in struct config */
 	const char *def;	/* as written; lists: separated by spaces */
-	const char *choice[4];	/* K_ENUM: up to a NULL */
+	const char *choice[4];	/* up to a NULL; K_STRINGS: if any */
 	int64_t min, max;
 	/* Returns NULL when value is good, else what was expected. */
 	const char *(*check)(const char *value);

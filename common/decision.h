@@ -9,7 +9,11 @@ enum verdict {
 	VERDICT_ACCEPT,
 	VERDICT_REJECT,
 	VERDICT_TEMPFAIL,
-	VERDICT_ASK_STORE	/* policy_decide() needs the login table */
+	/* in monitor mode: recorded, and left to the MTA */
+	VERDICT_WOULD_REJECT,
+	VERDICT_WOULD_TEMPFAIL,
+	VERDICTS,
+	VERDICT_ASK_STORE = VERDICTS	/* policy_decide() needs the table */
 };
 
 enum reason {
@@ -40,6 +44,8 @@ struct decision {
 	int64_t expires_at;	/* of that login; 0 none */
 };
 
+/* What becomes of a verdict in monitor mode. */
+enum verdict verdict_monitored(enum verdict verdict);
 const char *verdict_name(enum verdict verdict);	/* "accept", ... */
 const char *reason_name(enum reason reason);	/* "no-login", ... */
 

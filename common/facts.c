@@ -45,6 +45,21 @@ facts_denied_user(const struct facts_question *q)
 	return facts_authenticated(q) ? q->auth_user : NULL;
 }
 
+bool
+facts_monitored(const struct config *cfg, const char *listener,
+    const struct addr *client)
+{
+	const struct string_list *list = &cfg->relay.monitor_listeners;
+
+	if (cfg->relay.mode == RELAY_MONITOR ||
+	    network_set_contains(&cfg->relay.monitor_networks, client))
+		return true;
+	for (size_t i = 0; listener != NULL && i < list->n; i++)
+		if (strcmp(list->v[i], listener) == 0)
+			return true;
+	return false;
+}
+
 /* Row 6: an address that many share, or that is ourselves, proves nothing. */
 static bool
 has_identity(const struct config *cfg, const struct network_set *own,

@@ -52,6 +52,11 @@ void facts_ask(const struct config *cfg, const struct facts_lists *lists,
     const struct network_set *own, const struct facts_question *q,
     struct policy_facts *facts);
 
+/* Is nothing refused to client on this listener ("milter", "policy",
+ * "socketmap"; NULL: whichever), only recorded? */
+bool facts_monitored(const struct config *cfg, const char *listener,
+    const struct addr *client);
+
 /* Did the session prove who it is by SMTP AUTH? A name without a mechanism
  * proves nothing, and ANONYMOUS (RFC 4505) is a success that doesn't. */
 bool facts_authenticated(const struct facts_question *q);

@@ -50,6 +50,13 @@ policy_decide(const struct policy_facts *f)
 #undef MATCH
 }
 
+enum verdict
+verdict_monitored(enum verdict verdict)
+{
+	return verdict == VERDICT_REJECT ? VERDICT_WOULD_REJECT :
+	    verdict == VERDICT_TEMPFAIL ? VERDICT_WOULD_TEMPFAIL : verdict;
+}
+
 const char *
 verdict_name(enum verdict verdict)
 {
@@ -57,6 +64,8 @@ verdict_name(enum verdict verdict)
 		[VERDICT_ACCEPT] = "accept",
 		[VERDICT_REJECT] = "reject",
 		[VERDICT_TEMPFAIL] = "tempfail",
+		[VERDICT_WOULD_REJECT] = "would-reject",
+		[VERDICT_WOULD_TEMPFAIL] = "would-tempfail",
 		[VERDICT_ASK_STORE] = "ask-store"
 	};
 

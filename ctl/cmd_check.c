@@ -59,9 +59,15 @@ print_answer(const struct ctl *ctl, const struct verdict_question *q,
 		    "the MTA delivers as it always would" :
 		    "the permit channel opens the MTA, the milter lets it "
 		    "pass");
-	if (ctl->cfg->relay.mode == RELAY_MONITOR)
+	if (facts_monitored(ctl->cfg, NULL, &q->q.client))
 		(void)printf("mode:    monitor: popgate only records this, the "
 		    "MTA decides alone\n");
+	else
+		for (size_t i = 0; i < ctl->cfg->relay.monitor_listeners.n;
+		    i++)
+			(void)printf("mode:    monitor on %s: only recorded "
+			    "there\n",
+			    ctl->cfg->relay.monitor_listeners.v[i]);
 	if (q->at != ctl->now)
 		(void)printf("note:    by the table as it is now; logins that "
 		    "were deleted or renewed since\n         can't be "
@@ -111,7 +117,8 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_text(&j, "code", *a->code == '\0' ? NULL : a->code);
 	json_text(&j, "status", *a->status == '\0' ? NULL : a->status);
 	json_text(&j, "text", *a->text == '\0' ? NULL : a->text);
-	json_bool(&j, "enforced", ctl->cfg->relay.mode == RELAY_ENFORCE);
+	json_bool(&j, "enforced", 
+	    !facts_monitored(ctl->cfg, NULL, &q->q.client));
 	json_open(&j, "rows", '[');
 	for (int i = 0; i < n; i++) {
 		json_open(&j, NULL, '{');

@@ -57,6 +57,11 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 			    "%s may relay without a login: that is an open "
 			    "relay", network_format(net, text));
 	}
+	if (cfg->relay.mode != RELAY_MONITOR &&
+	    (cfg->relay.monitor_networks.n > 0 ||
+	    cfg->relay.monitor_listeners.n > 0))
+		(void)ctl_fail(ctl, 0, "note: relay.monitor_networks or "
+		    "relay.monitor_listeners: there nothing is refused");
 	if (cfg->relay.mode == RELAY_MONITOR)
 		(void)ctl_fail(ctl, 0, "note: relay.mode is \"monitor\": "
 		    "nothing is refused");

@@ -25,7 +25,8 @@ static const struct ctl_option options[] = {
 	[OPT_USER] = { "user", "USER", "by AUTH or login of this user" },
 	[OPT_SENDER] = { "sender", "ADDRESS", "MAIL FROM" },
 	[OPT_RECIPIENT] = { "recipient", "ADDRESS", "RCPT TO" },
-	[OPT_VERDICT] = { "verdict", "WORD", "accept, reject or tempfail" },
+	[OPT_VERDICT] = { "verdict", "WORD", "accept, reject or tempfail; in "
+	    "monitor mode would-reject, would-tempfail" },
 	[OPT_REASON] = { "reason", "WORD", "recent-login, no-login, ..." },
 	[OPT_QUEUE_ID] = { "queue-id", "ID", "of this message" },
 	[OPT_LIMIT] = { "limit", "N", "the newest N; default 50 unless "
@@ -94,15 +95,12 @@ filter_times(struct ctl *ctl, const struct ctl_args *args,
 static int
 filter_words(struct ctl *ctl, struct audit_filter *f)
 {
-	static const char *const verdicts[] = { "accept", "reject",
-		"tempfail" };
-
-	for (size_t i = 0; f->verdict != NULL; i++) {
-		if (i == 3)
+	for (int i = 0; f->verdict != NULL; i++) {
+		if (i == VERDICTS)
 			return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a "
-			    "verdict: expected accept, reject or tempfail",
-			    f->verdict);
-		if (strcmp(f->verdict, verdicts[i]) == 0)
+			    "verdict: expected accept, reject, tempfail, "
+			    "would-reject or would-tempfail", f->verdict);
+		if (strcmp(f->verdict, verdict_name((enum verdict)i)) == 0)
 			break;
 	}
 	for (int i = 0; f->reason != NULL; i++) {

@@ -56,6 +56,7 @@ show_group(void *arg, const struct audit_group *g)
 		json_number(s->json, "accepted", g->accepted);
 		json_number(s->json, "rejected", g->rejected);
 		json_number(s->json, "tempfailed", g->tempfailed);
+		json_number(s->json, "would_refuse", g->would_refuse);
 		json_number(s->json, "messages", g->messages);
 		json_number(s->json, "senders", g->senders);
 		json_number(s->json, "clients", g->clients);
@@ -71,6 +72,7 @@ show_group(void *arg, const struct audit_group *g)
 	table_number(s->table, g->accepted);
 	table_number(s->table, g->rejected);
 	table_number(s->table, g->tempfailed);
+	table_number(s->table, g->would_refuse);
 	table_number(s->table, g->messages);
 	table_number(s->table, g->senders);
 	table_number(s->table, g->clients);
@@ -86,6 +88,7 @@ show_groups(struct ctl *ctl, struct audit_reader *r, const struct word *by,
 {
 	const char *heads[] = {
 		by->head, "RECIPIENTS", "ACCEPTED", "REFUSED", "PUT OFF",
+		"MONITORED",
 		"MESSAGES", "SENDERS", "CLIENTS", "USERS", "LAST"
 	};
 	struct json j = { .to = stdout };
@@ -93,7 +96,7 @@ show_groups(struct ctl *ctl, struct audit_reader *r, const struct word *by,
 	struct err err;
 	int rc = 0;
 
-	s.table = table_new(heads, 10);
+	s.table = table_new(heads, sizeof(heads) / sizeof(heads[0]));
 	if (audit_each_group(r, q, show_group, &s, &err) == -1)
 		rc = ctl_fail_err(ctl, &err);
 	(void)table_end(s.table);

@@ -316,7 +316,7 @@ struct counted {
 	struct why *w;
 	int64_t n, shown;
 	int64_t oldest_id;	/* of those that were counted */
-	struct kind kind[3];
+	struct kind kind[VERDICTS];
 };
 
 static bool
@@ -329,7 +329,7 @@ count_decision(void *arg, const struct audit_record *rec)
 	c->n++;
 	c->oldest_id = rec->id;
 	while (strcmp(k->verdict, rec->verdict) != 0)
-		if (++k == c->kind + 3)
+		if (++k == c->kind + VERDICTS)
 			return true;
 	if (k->n++ == 0)
 		k->last_ms = rec->at_ms;
@@ -409,7 +409,11 @@ show_decisions(struct why *w, const struct audit_filter *base)
 	struct counted c = { .w = w, .kind = {
 		{ .verdict = "accept", .title = "Accepted" },
 		{ .verdict = "reject", .title = "Refused" },
-		{ .verdict = "tempfail", .title = "Put off (4xx)" } } };
+		{ .verdict = "tempfail", .title = "Put off (4xx)" },
+		{ .verdict = "would-reject",
+		  .title = "Not refused, in monitor mode" },
+		{ .verdict = "would-tempfail",
+		  .title = "Not put off, in monitor mode" } } };
 	struct audit_filter f = *base;
 	struct err err;
 
@@ -432,7 +436,7 @@ show_decisions(struct why *w, const struct audit_filter *base)
 	if (partly && w->json == NULL)
 		(void)printf("\nOf its newest %" PRId64 " decisions:\n", c.n);
 	f.after_id = c.oldest_id - 1;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < VERDICTS; i++)
 		show_kind(&c, &c.kind[i], &f, partly);
 }
 
@@ -463,9 +467,9 @@ say_address(struct why *w, const struct verdict_question *q,
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("It is told: %s %s %s\n", a->code, a->status,
 		    a->text);
-	if (w->ctl->cfg->relay.mode == RELAY_MONITOR)
-		(void)puts("relay.mode is monitor: popgate only records, the "
-		    "MTA decides alone.");
+	if (facts_monitored(w->ctl->cfg, NULL, &q->q.client))
+		(void)puts("Monitor mode: popgate only records this, the MTA "
+		    "decides alone.");
 	if (w->ctl->defaults)
 		(void)printf("By the built-in defaults: there is no %s.\n",
 		    w->ctl->config_path);

@@ -42,6 +42,9 @@ record_print(const struct audit_record *rec, int indent)
 		(void)printf("  %s %s", rec->auth_user != NULL &&
 		    *rec->auth_user != '\0' ? "auth" : "user",
 		    out_escape(name, user, sizeof(user)));
+	else if (rec->certificate != NULL)
+		(void)printf("  certificate %s", out_escape(rec->certificate,
+		    user, sizeof(user)));
 	if (rec->queue_id != NULL && *rec->queue_id != '\0')
 		(void)printf("  %s", out_escape(rec->queue_id, id,
 		    sizeof(id)));
@@ -72,6 +75,7 @@ record_json(struct json *j, const struct audit_record *rec)
 	json_text(j, "reply", rec->reply);
 	json_text(j, "channel", rec->channel);
 	json_text(j, "mta", rec->mta);
+	json_text(j, "certificate", rec->certificate);
 	json_close(j, '}');
 	json_line(j);
 }
@@ -81,7 +85,7 @@ record_csv_heads(void)
 {
 	(void)fputs("id,at,session,queue_id,client,client_name,helo,sender,"
 	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
-	    "rule,reply,channel,mta\r\n", stdout);
+	    "rule,reply,channel,mta,certificate\r\n", stdout);
 }
 
 void
@@ -109,5 +113,6 @@ record_csv(const struct audit_record *rec)
 	csv_cell(rec->reply, false);
 	csv_cell(rec->channel, false);
 	csv_cell(rec->mta, false);
+	csv_cell(rec->certificate, false);
 	(void)fputs("\r\n", stdout);
 }

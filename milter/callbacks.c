@@ -332,7 +332,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 
 	if (!answer.refuse) {
 		/* a relay without a row can't be made durable */
-		bool relay = !answer.local;
+		bool relay = !answer.local && !answer.monitored;
 
 		if (relay && row == NULL)
 			return SMFIS_TEMPFAIL;

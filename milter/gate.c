@@ -318,10 +318,15 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		answer->decision.verdict = VERDICT_TEMPFAIL;
 		answer->decision.reason = REASON_AUDIT_UNAVAILABLE;
 	}
+	answer->monitored = facts_monitored(cfg,
+	    audit_channel_name(req->channel), &req->q.client);
 	answer->refuse = answer->decision.verdict != VERDICT_ACCEPT &&
-	    cfg->relay.mode == RELAY_ENFORCE;
+	    !answer->monitored;
 	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
 	    answer->status, answer->text);
+	if (answer->monitored)
+		answer->decision.verdict = verdict_monitored(
+		    answer->decision.verdict);
 	meter_decision(req->channel, &answer->decision, began_ns);
 }
 
@@ -356,6 +361,9 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.recipient = req->q.recipient,
 		.auth_user = facts_denied_user(&req->q),
 		.login_user = answer->login_user,
+		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
+		    req->q.certificate != NULL ? certificate_name(
+		    req->q.certificate) : NULL,
 		.reply = reply,
 		.mta = req->mta,
 		.local = answer->local,

@@ -50,7 +50,8 @@ struct gate_request {
 struct gate_answer {
 	struct decision decision;
 	bool local;
-	bool refuse;		/* what to do: false in monitor mode */
+	bool monitored;		/* the MTA decides */
+	bool refuse;		/* what to do: false when monitored */
 	int64_t at_ms;
 	char login_user[LOGIN_USER_MAX];
 	char code[4], status[8], text[REPLY_TEXT_MAX];

@@ -8,7 +8,7 @@
 #include "metrics.h"
 #include "rate.h"
 
-enum { CHANNELS = 3, VERDICTS = 3 };
+enum { CHANNELS = 3 };
 
 static atomic_uint_fast64_t decided[CHANNELS][VERDICTS][REASONS];
 static struct histogram duration[CHANNELS];

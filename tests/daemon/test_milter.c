@@ -830,25 +830,78 @@ reload(void **state)
 	mclient_close(&mc);
 }
 
+#define COUNT "SELECT count(*) FROM decision WHERE "
+
 static void
 monitor_mode(void **state)
 {
 	(void)state;
 	assert_int_equal(stop_daemon(SIGTERM), 0);
-	write_config("mode = \"monitor\";", "record = \"all\";");
+	write_config("mode = \"monitor\"; sender_binding = \"address\";",
+	    "record = \"all\";");
 	start_daemon();
 	struct mclient *mc = mta("203.0.113.60");
 
+	login("203.0.113.61", 100);
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	assert_accepted(rcpt(mc, "<a@lab.test>", "local"));
 	assert_int_equal(data(mc), SMFIR_CONTINUE);
 	mclient_close(&mc);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE client = '203.0.113.60' AND verdict = 'reject' AND reason "
-	    "= 'no-login' AND reply IS NULL"), 1);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE client = '203.0.113.60' AND class = 'local'"), 1);
+	assert_accepted(relay_from("203.0.113.61", "<s@y.test>", NULL));
+	wait_int("audit.db", COUNT "client = '203.0.113.60' AND verdict = "
+	    "'would-reject' AND reason = 'no-login' AND rule = 13 AND reply "
+	    "IS NULL", 1);
+	wait_int("audit.db", COUNT "client = '203.0.113.60' AND class = "
+	    "'local' AND verdict = 'accept'", 1);
+	wait_int("audit.db", COUNT "client = '203.0.113.61' AND verdict = "
+	    "'would-reject' AND reason = 'sender-mismatch'", 1);
+	/* the table gone, and the audit: still nothing is refused */
+	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
+	(void)usleep(150000);
+	assert_accepted(relay_from("203.0.113.60", "<s@y.test>", NULL));
+	wait_int("audit.db", COUNT "client = '203.0.113.60' AND verdict = "
+	    "'would-tempfail' AND reason = 'store-unavailable'", 1);
+	assert_int_equal(unlink(path("audit.db")), 0);
+	assert_int_equal(mkdir(path("audit.db"), 0700), 0);
+	for (int i = 0; i < 3; i++) {
+		mc = mta("203.0.113.60");
+		mail(mc, "<s@y.test>");
+		assert_accepted(rcpt(mc, REMOTE, "smtp"));
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
+		mclient_close(&mc);
+	}
+	assert_int_equal(rmdir(path("audit.db")), 0);
+}
+
+/* One listener, or one network, is watched; all others are guarded. */
+static void
+monitor_in_part(void **state)
+{
+	static const char *const asked[] = {
+		ASK "sender=x@y.test\n\n", MAP_KEY("x@y.test")
+	};
+
+	(void)state;
+	restart_with("monitor_networks = [ \"203.0.113.0/29\" ];");
+	assert_accepted(relay_from("203.0.113.7", "<s@y.test>", NULL));
+	assert_reply(relay_from("203.0.113.8", "<s@y.test>", NULL), "550 ");
+	assert_reply(ask_text("policy.sock", asked[0]), "action=DUNNO");
+	assert_reply(ask_text("map.sock", asked[1]), "NOTFOUND");
+	restart_with("monitor_listeners = [ \"milter\" ];");
+	assert_accepted(relay_from("203.0.113.8", "<s@y.test>", NULL));
+	assert_reply(ask_text("policy.sock", asked[0]), "action=550 ");
+	assert_reply(ask_text("map.sock", asked[1]), "OK <refuse>");
+	restart_with("monitor_listeners = [ \"policy\", \"socketmap\" ];");
+	assert_reply(relay_from("203.0.113.7", "<s@y.test>", NULL), "550 ");
+	assert_reply(ask_text("policy.sock", asked[0]), "action=DUNNO");
+	assert_reply(ask_text("map.sock", asked[1]), "NOTFOUND");
+	/* who may, may */
+	login("203.0.113.7", 100);
+	assert_reply(ask_text("policy.sock", asked[0]), "action=OK");
+	assert_reply(ask_text("map.sock", asked[1]), "OK <permit>");
+	wait_int("audit.db", COUNT "verdict = 'would-reject'", 6);
+	wait_int("audit.db", COUNT "verdict = 'reject'", 4);
 }
 
 static void
@@ -883,6 +936,7 @@ main(void)
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),
 		TEST(permit_channel), TEST(reload), TEST(monitor_mode),
+		TEST(monitor_in_part),
 		TEST(stop),
 	};
 

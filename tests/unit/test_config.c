@@ -182,6 +182,11 @@ errors(void **state)
 		  "relay.null_sender", "\"allow\" or \"reject\"" },
 		{ "relay: { mode = \"monito\"; };", ":1:",
 		  "relay.mode", "\"enforce\" or \"monitor\"" },
+		{ "relay: { monitor_listeners = [ \"policy\", \"mta\" ]; };",
+		  ":1:", "relay.monitor_listeners",
+		  "\"milter\", \"policy\" or \"socketmap\"" },
+		{ "relay: { monitor_networks = [ \"own\" ]; };", ":1:",
+		  "relay.monitor_networks", "an address" },
 #define CERTIFICATES(text) "relay: { certificates = ( " text " ); };"
 		{ "relay: { certificates = [ \"x\" ]; };", ":1:",
 		  "relay.certificates", "a list of groups" },
