@@ -116,13 +116,29 @@ addr_port(const struct sockaddr *sa)
 	return 0;
 }
 
+/* inet_ntop() goes through printf. */
+static void
+format_ipv4(const uint8_t *bytes, char *buf)
+{
+	for (int i = 0; i < 4; i++) {
+		unsigned n = bytes[i];
+
+		if (n >= 100)
+			*buf++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*buf++ = (char)('0' + n / 10 % 10);
+		*buf++ = (char)('0' + n % 10);
+		*buf++ = i < 3 ? '.' : '\0';
+	}
+}
+
 const char *
 addr_format(const struct addr *addr, char *buf)
 {
-	int af = addr->family == ADDR_IPV4 ? AF_INET : AF_INET6;
-
-	if (addr->family == ADDR_NONE ||
-	    inet_ntop(af, addr->bytes, buf, ADDR_TEXT_MAX) == NULL)
+	if (addr->family == ADDR_IPV4)
+		format_ipv4(addr->bytes, buf);
+	else if (addr->family == ADDR_NONE ||
+	    inet_ntop(AF_INET6, addr->bytes, buf, ADDR_TEXT_MAX) == NULL)
 		memcpy(buf, "unknown", sizeof("unknown"));
 	return buf;
 }

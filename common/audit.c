@@ -251,33 +251,47 @@ bind(sqlite3_stmt *stmt, int i, const char *text, bool null_if_empty)
 		(void)sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
 }
 
+/* the same of a row's own text, whose length is known */
+static void
+bind_row(sqlite3_stmt *stmt, int i, const struct audit_row *row, enum text t,
+    bool null_if_empty)
+{
+	int len = row->offset[t + 1] - row->offset[t] - 1;
+
+	if (null_if_empty && len == 0)
+		(void)sqlite3_bind_null(stmt, i);
+	else
+		(void)sqlite3_bind_text(stmt, i, row_text(row, t), len,
+		    SQLITE_STATIC);
+}
+
 static int
 insert_row(struct audit *a, const struct audit_row *row, struct err *err)
 {
 	sqlite3_stmt *s = a->insert;
 
 	(void)sqlite3_bind_int64(s, 1, row->at_ms);
-	bind(s, 2, row_text(row, T_SESSION), false);
+	bind_row(s, 2, row, T_SESSION, false);
 	bind(s, 3, row->queue_id, true);
-	bind(s, 4, row_text(row, T_CLIENT), false);
-	bind(s, 5, row_text(row, T_CLIENT_NAME), false);
-	bind(s, 6, row_text(row, T_HELO), false);
-	bind(s, 7, row_text(row, T_SENDER), false);
-	bind(s, 8, row_text(row, T_RECIPIENT), false);
+	bind_row(s, 4, row, T_CLIENT, false);
+	bind_row(s, 5, row, T_CLIENT_NAME, false);
+	bind_row(s, 6, row, T_HELO, false);
+	bind_row(s, 7, row, T_SENDER, false);
+	bind_row(s, 8, row, T_RECIPIENT, false);
 	bind(s, 9, row->local ? "local" : "relay", false);
 	bind(s, 10, verdict_name(row->decision.verdict), false);
 	bind(s, 11, reason_name(row->decision.reason), false);
-	bind(s, 12, row_text(row, T_AUTH_USER), true);
-	bind(s, 13, row_text(row, T_LOGIN_USER), true);
+	bind_row(s, 12, row, T_AUTH_USER, true);
+	bind_row(s, 13, row, T_LOGIN_USER, true);
 	if (row->decision.login_at == 0)
 		(void)sqlite3_bind_null(s, 14);
 	else
 		(void)sqlite3_bind_int64(s, 14, row->decision.login_at);
 	(void)sqlite3_bind_int(s, 15, row->decision.rule);
-	bind(s, 16, row_text(row, T_REPLY), true);
+	bind_row(s, 16, row, T_REPLY, true);
 	bind(s, 17, channel_names[row->channel], false);
-	bind(s, 18, row_text(row, T_MTA), false);
-	bind(s, 19, row_text(row, T_CERTIFICATE), true);
+	bind_row(s, 18, row, T_MTA, false);
+	bind_row(s, 19, row, T_CERTIFICATE, true);
 	return db_run(a->db, s, "decision", err);
 }
 
