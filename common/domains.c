@@ -334,8 +334,9 @@ add_class_line(struct domain_set *set, char *line, const char *where,
 			    rest);
 			return -1;
 		}
+		/* it may come */
 		if (optional && access(rest, F_OK) == -1)
-			return 0;
+			return remember_file(set, rest, err);
 		return add_file(set, rest, classes[i].below ? FILE_BELOW :
 		    FILE_PLAIN, err);
 	}

@@ -1,6 +1,7 @@
 #include "strset.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,27 @@ strset_has(const struct strset *set, const char *text)
 	size_t i;
 
 	return set->size != 0 && find(set, text, &i);
+}
+
+size_t
+strset_lost(const struct strset *was, const struct strset *is, char *buf,
+    size_t size)
+{
+	size_t n = 0, at = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < was->size; i++) {
+		const char *text = was->slot[i];
+
+		if (text == NULL || strset_has(is, text))
+			continue;
+		n++;
+		if (at + strlen(text) + 2 > size)
+			continue;
+		at += (size_t)snprintf(buf + at, size - at, "%s%s",
+		    at == 0 ? "" : " ", text);
+	}
+	return n;
 }
 
 void

@@ -15,6 +15,11 @@ struct strset {
  * memory is short. */
 int strset_add(struct strset *set, const char *text);
 bool strset_has(const struct strset *set, const char *text);
+
+/* How many strings of was are not in is; the first of them, separated by
+ * spaces, into buf of size bytes. */
+size_t strset_lost(const struct strset *was, const struct strset *is,
+    char *buf, size_t size);
 void strset_release(struct strset *set);
 
 #endif

@@ -52,6 +52,7 @@ gate_config_load(const char *path, struct gate_config **gc_r,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
+	gc->read_ms = clock_now_ms();
 	if (config_load(path, &gc->cfg, err) == -1 ||
 	    facts_lists_load(gc->cfg, &gc->lists, err) == -1) {
 		gate_config_free(gc);
@@ -68,8 +69,37 @@ gate_config_free(struct gate_config *gc)
 	if (gc == NULL)
 		return;
 	facts_lists_release(&gc->lists);
-	config_free(gc->cfg);
+	if (gc->cfg_of != NULL)
+		gate_config_give(gc->cfg_of);
+	else
+		config_free(gc->cfg);
 	free(gc);
+}
+
+int
+gate_config_renew(struct gate_config **gc_r, struct err *err)
+{
+	struct gate_config *gc = calloc(1, sizeof(*gc));
+
+	*gc_r = NULL;
+	if (gc == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	(void)pthread_mutex_lock(&gate.mtx);
+	gc->cfg_of = gate.newest->cfg_of != NULL ? gate.newest->cfg_of :
+	    gate.newest;
+	gc->cfg_of->refs++;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	gc->cfg = gc->cfg_of->cfg;
+	gc->refs = 1;
+	gc->read_ms = clock_now_ms();
+	if (facts_lists_load(gc->cfg, &gc->lists, err) == 0) {
+		*gc_r = gc;
+		return 0;
+	}
+	gate_config_free(gc);
+	return -1;
 }
 
 struct gate_config *

@@ -24,6 +24,8 @@ struct pool;
 struct gate_config {
 	struct config *cfg;
 	struct facts_lists lists;
+	int64_t read_ms;	/* Unix time when reading the lists began */
+	struct gate_config *cfg_of;	/* whose cfg is; NULL: its own */
 	unsigned refs;		/* guarded by the gate */
 };
 
@@ -68,6 +70,10 @@ void gate_stop(void);
 int gate_config_load(const char *path, struct gate_config **gc_r,
     struct err *err);
 void gate_config_free(struct gate_config *gc);	/* one never given away */
+
+/* The newest configuration with its lists read anew: the file itself is not,
+ * it may be half edited. 0, or -1. */
+int gate_config_renew(struct gate_config **gc_r, struct err *err);
 
 /* Take a counted reference to the newest configuration; give it back. */
 struct gate_config *gate_config_take(void);

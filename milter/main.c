@@ -24,6 +24,7 @@
 #include "log.h"
 #include "meter.h"
 #include "permit.h"
+#include "refresh.h"
 #include "status.h"
 
 enum { REFRESH_MS = 30000, TELL_MS = 5000, DRAIN_LOOK_MS = 50,
@@ -151,6 +152,7 @@ reload(void)
 		say_restarts(old->cfg, gc->cfg);
 		gate_config_give(old);
 		gate_config_swap(gc);
+		refresh_watch();
 		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
 		health_reloaded(true, "");
 	}
@@ -205,6 +207,7 @@ wait_for_end(void)
 		if (sig == SIGUSR1 || sig == SIGHUP)
 			reload();
 		meter_tick();
+		refresh_tick();
 		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
 			continue;
@@ -364,6 +367,7 @@ main(int argc, char **argv)
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);
+	refresh_watch();
 	status_open(cfg);
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",

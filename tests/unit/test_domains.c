@@ -142,7 +142,7 @@ sendmail_classes(void **state)
 	assert_true(has(&set, "x.r-file.test"));
 	assert_true(has(&set, "[192.0.2.9]"));
 	assert_false(has(&set, "redirect"));
-	assert_int_equal(set.files.n, 3);
+	assert_int_equal(set.files.n, 4);
 	domains_release(&set);
 	(void)unlink(path);
 	(void)unlink(w);
