@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lab import forms
+from lab import forms, tls
 from lab.process import Process, need, wait_for
 
 REMOTE = "user@remote.test"
@@ -189,6 +189,183 @@ class Matrix:
         lab.send(client, REMOTE)
         story = lab.popgate.ctl("why", client)
         assert "bob" in story and "Login: user=<bob>" in story
+
+    # --- rules that an admin adds ---
+
+    def test_denied(self, lab):
+        """A client, then a user: at the next recipient of a session."""
+        client = lab.logged_in("imap", user="bob")
+        with lab.smtp(client) as smtp:
+            assert smtp.transaction("bob@lab.test", REMOTE).data.code == 250
+            lab.popgate.ctl("deny", client, "--reason", "test")
+            refused(smtp.transaction("bob@lab.test", REMOTE).rcpt[0])
+            assert smtp.transaction("bob@lab.test", OWN).data.code == 250
+            lab.popgate.ctl("undeny", client)
+            assert smtp.transaction("bob@lab.test", REMOTE).data.code == 250
+            lab.popgate.ctl("deny", "--user", "bob")
+            try:
+                refused(smtp.transaction("bob@lab.test", REMOTE).rcpt[0])
+            finally:
+                lab.popgate.ctl("undeny", "--user", "bob")
+        row = lab.popgate.wait_decision(client=client, verdict="reject")
+        assert (row["reason"], row["rule"]) == ("denied", 2)
+
+    def test_denied_auth(self, lab):
+        with lab.smtp(lab.stranger()) as smtp:
+            assert smtp.auth_plain("carol", "secret").code == 235
+            sent = smtp.transaction("carol@lab.test", REMOTE)
+            assert sent.data.code == 250, sent
+            row = lab.popgate.wait_decision(
+                verdict="accept", reason="authenticated")
+            lab.popgate.ctl("deny", "--user", row["auth_user"])
+            try:
+                refused(smtp.transaction("carol@lab.test", REMOTE).rcpt[0])
+            finally:
+                lab.popgate.ctl("undeny", "--user", row["auth_user"])
+
+    def test_sender_binding(self, lab):
+        client = lab.logged_in("imap", user="bob")
+        other = lab.logged_in("imap", user="bob")
+        lab.login("pop3", other, "alice")
+        with lab.rules('sender_binding = "address"; null_sender = "reject"; '
+                       'sender_addresses = [ "append:lab.test" ];'):
+            if not lab.sender_known:
+                refused(lab.send(client, REMOTE, sender="bob@lab.test")
+                        .rcpt[0], 4)
+                row = lab.popgate.wait_decision(client=client,
+                                                verdict="tempfail")
+                assert row["reason"] == "sender-unknown"
+                return
+            sent = lab.send(client, REMOTE, sender="BOB@Lab.test")
+            assert sent.data.code == 250, sent
+            lab.world.wait_recipients(sent.token)
+            for sender in ("alice@lab.test", "bob@elsewhere.test", "",
+                           '"bob"@lab.test@elsewhere.test',
+                           "@elsewhere.test:bob@lab.test",
+                           "bob%elsewhere.test@lab.test",
+                           "bob@lab.test.elsewhere.test"):
+                sent = lab.send(client, REMOTE, sender=sender)
+                assert not sent.data, sent
+                self.nothing_escaped(lab, sent)
+            # two users there: the senders of both
+            for sender in ("alice@lab.test", "bob@lab.test"):
+                sent = lab.send(other, REMOTE, sender=sender)
+                assert sent.data.code == 250, sent
+            refused(lab.send(other, REMOTE, sender="carol@lab.test").rcpt[0])
+            # who proved himself otherwise isn't bound
+            with lab.smtp(client) as smtp:
+                assert smtp.auth_plain("carol", "secret").code == 235
+                sent = smtp.transaction("x@elsewhere.test", REMOTE)
+                assert sent.data.code == 250, sent
+            reply = refused(lab.send(client, REMOTE, sender="alice@lab.test")
+                            .rcpt[0])
+            assert reply.code == 553
+            row = lab.popgate.wait_decision(client=client, verdict="reject",
+                                            sender="alice@lab.test")
+            assert (row["reason"], row["rule"]) == ("sender-mismatch", 8)
+            said = lab.popgate.ctl("check", "--client", client, "--from",
+                                   "alice@lab.test", "--to", REMOTE)
+            assert "bob may not send as alice@lab.test" in said
+            assert "reject (sender-mismatch, row 8)" in said
+        # and the rule is gone with the reload
+        sent = lab.send(client, REMOTE, sender="alice@lab.test")
+        assert sent.data.code == 250, sent
+
+    def test_certificates(self, lab):
+        site = lab.site
+        tls.authority(site, "otherca")      # of the same name, not trusted
+        good = tls.client(site, "good", "/O=maillab/CN=client one", "ca")
+        bad = tls.client(site, "bad", "/O=maillab/CN=client two", "ca")
+        forged = tls.client(site, "forged", "/O=maillab/CN=client one",
+                            "otherca")
+        alone = tls.client(site, "alone", "/CN=nobody knows me")
+        subject, issuer = "client one", "Lab CA"
+        if lab.full_names:
+            subject, issuer = ("/O=maillab/CN=" + name
+                               for name in (subject, issuer))
+        wrong_issuer = subject
+
+        def send(certificate):
+            client = lab.stranger()
+            with lab.smtp(client) as smtp:
+                reply = smtp.starttls(certificate and certificate.pem)
+                assert reply.code == 220, reply
+                return client, smtp.transaction("x@elsewhere.test", REMOTE)
+
+        with lab.rules(f'certificates = ( {{ subject = "{subject}"; '
+                       f'issuer = "{issuer}"; }}, {{ fingerprint = '
+                       f'"{alone.fingerprint}"; }} );'):
+            client, sent = send(good)
+            if lab.certificates_known:
+                assert sent.rcpt[0].code == sent.data.code == 250, sent
+                assert lab.world.wait_recipients(sent.token) == [REMOTE]
+                row = lab.popgate.wait_decision(
+                    client=client, channel=lab.channel, verdict="accept")
+                assert (row["reason"], row["rule"]) == ("certificate", 4)
+                assert row["certificate"] == subject
+            else:
+                refused(sent.rcpt[0])
+            client, sent = send(alone)
+            if lab.digests:
+                assert sent.rcpt[0].code == sent.data.code == 250, sent
+                row = lab.popgate.wait_decision(
+                    client=client, channel=lab.channel, verdict="accept")
+                assert row["certificate"] == \
+                    alone.fingerprint.replace(":", "").lower()
+            else:
+                refused(sent.rcpt[0])
+            for certificate in (bad, forged, None):
+                client, sent = send(certificate)
+                refused(sent.rcpt[0])
+                assert lab.popgate.wait_decision(
+                    client=client, verdict="reject")["reason"] == "no-login"
+                self.nothing_escaped(lab, sent)
+        with lab.rules(f'certificates = ( {{ subject = "{subject}"; '
+                       f'issuer = "{wrong_issuer}"; }} );'):
+            refused(send(good)[1].rcpt[0])
+        refused(send(good)[1].rcpt[0])
+
+    def test_monitor(self, lab):
+        """Nothing is refused by popgate: the closed MTA goes on to do it."""
+        client, other = lab.stranger(), lab.stranger()
+        with lab.rules(f'monitor_networks = [ "{client}" ];'):
+            sent = lab.send(client, REMOTE)
+            if lab.closed:
+                assert not sent.data
+                assert "elaying denied" in sent.rcpt[0].text or \
+                    "elay access denied" in sent.rcpt[0].text
+                assert "check your mail" not in sent.rcpt[0].text
+            else:
+                assert sent.data.code == 250, sent
+            row = lab.popgate.wait_decision(client=client,
+                                            verdict="would-reject")
+            assert (row["reason"], row["reply"]) == ("no-login", None)
+            refused(lab.send(other, REMOTE).rcpt[0])
+            assert "would-reject" in lab.popgate.ctl(
+                "decisions", "--verdict", "would-reject")
+            assert "Not refused, in monitor mode" in lab.popgate.ctl(
+                "why", client)
+            assert not lab.popgate.decisions(client=client, verdict="reject")
+
+    def test_collector_stopped(self, lab):
+        """While nobody reads the logs: later, not never."""
+        popgate = lab.popgate
+        stranger = lab.stranger()
+        with lab.rules(grace="1s"):
+            popgate.collector.stop()
+            try:
+                time.sleep(2.5)
+                reply = refused(lab.send(stranger, REMOTE).rcpt[0], 4)
+                assert reply.code == 450, reply
+                assert lab.send(stranger, OWN).data.code == 250
+                row = popgate.wait_decision(client=stranger,
+                                            verdict="tempfail")
+                assert (row["reason"], row["rule"]) == (
+                    "collector-behind", 12)
+            finally:
+                popgate.start_collector()
+        wait_for(lambda: lab.send(lab.stranger(), REMOTE).rcpt[0].code == 550,
+                 "a permanent no")
 
     # --- every form of address ---
 

@@ -1,4 +1,8 @@
 """Postfix 3.7 in its three wirings."""
+import subprocess
+
+import pytest
+
 from lab import wirings
 from matrix import REMOTE, Matrix, refused
 
@@ -53,6 +57,46 @@ class PostfixMatrix(Matrix):
 
 class TestPolicy(PostfixMatrix):
     wiring = wirings.PostfixPolicy
+
+    @pytest.mark.parametrize("kind", ["hash", "btree", "texthash"])
+    def test_sender_login_maps(self, lab, kind):
+        """Postfix's own tables say who may send as whom."""
+        etc = lab.mta.etc
+        table = etc / f"senders-{kind}"
+        table.write_text("# comment\nBob@lab.test  bob, carol\n"
+                         "sales@lab.test\n   alice\n@shop.test bob\n"
+                         "boss@shop.test alice\n")
+        if kind != "texthash":
+            subprocess.run(["/usr/sbin/postmap", "-c", etc,
+                            f"{kind}:{table}"], check=True)
+        main = etc / "main.cf"
+        text = main.read_text()
+        main.write_text(text + "smtpd_sender_login_maps = "
+                        f"proxy:{kind}:{table}\n")
+        client = lab.logged_in("imap", user="bob")
+        try:
+            with lab.rules('sender_binding = "address"; sender_addresses = '
+                           f'[ "postfix:{etc}" ];'):
+                for sender, code in {
+                        "bob@lab.test": 250, "any@shop.test": 250,
+                        "boss@shop.test": 553, "sales@lab.test": 553,
+                        "alice@lab.test": 553}.items():
+                    sent = lab.send(client, REMOTE, sender=sender)
+                    assert sent.rcpt[0].code == code, (sender, sent)
+            # a table that can't be listed is said, and changes nothing
+            main.write_text(text + "smtpd_sender_login_maps = "
+                            f"regexp:{table}\n")
+            lab.popgate.configure(
+                relay='sender_binding = "address"; sender_addresses = '
+                      f'[ "postfix:{etc}" ];')
+            done = lab.popgate.ctl("reload", check=False)
+            assert done.returncode == 78, done
+            assert f"regexp:{table}, which can't be listed" in done.stderr
+            assert lab.send(client, REMOTE).data.code == 250
+        finally:
+            main.write_text(text)
+            lab.popgate.configure()
+            lab.popgate.ctl("reload")
 
 
 class TestSocketmap(PostfixMatrix):

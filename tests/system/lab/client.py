@@ -98,12 +98,15 @@ class Smtp(Line):
         word = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
         return self.command(f"AUTH PLAIN {word}")
 
-    def starttls(self):
+    def starttls(self, certificate=None):
+        """certificate: the client's own, a PEM file with its key."""
         reply = self.command("STARTTLS")
         if reply.code == 220:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
+            if certificate is not None:
+                context.load_cert_chain(certificate)
             self.file.close()
             self.socket = context.wrap_socket(self.socket)
             self.file = self.socket.makefile("rb")

@@ -18,7 +18,7 @@ permit:    {{ policy = "unix:{sockets}/policy.sock";
              socketmap = "unix:{sockets}/socketmap.sock"; }};
 relay:     {{ local_domains = [ {domains} ];
              never_authorize = [ {never} ]; trusted_networks = [ {trusted} ];
-             collector_grace = "{grace}"; }};
+             collector_grace = "{grace}"; {relay} }};
 collector: {{ sources = ( {sources} ); {collector_user}
              status = "unix:{data}/collector.sock"; }};
 metrics:   {{ milter = "unix:{sockets}/metrics.sock";
@@ -39,7 +39,7 @@ class Popgate:
             sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
-            trusted=_list(trusted),
+            trusted=_list(trusted), relay="",
             milter_user=f'user = "{users[0]}";' if users else "",
             collector_user=f'user = "{users[1]}";' if users else "")
         self.configure()

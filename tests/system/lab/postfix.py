@@ -92,9 +92,10 @@ class Postfix:
     name = "postfix"
 
     def __init__(self, site, wiring, sasl=None, certificate=None,
-                 xclient="", mynetworks="127.0.0.0/8", own_log=None,
+                 authority=None, xclient="", mynetworks="127.0.0.0/8", own_log=None,
                  extra=""):
-        """wiring: a file below etc/postfix.  own_log: a file instead of syslog.
+        """wiring: a file below etc/postfix.  authority: of clients'
+        certificates.  own_log: a file instead of syslog.
         extra: more services for master.cf."""
         self.site = site
         site.make("postfix", "postfix/etc", "postfix/queue", "postfix/data",
@@ -122,7 +123,10 @@ class Postfix:
             sasl=f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\n"
                  f"smtpd_sasl_path = {sasl}" if sasl else "",
             tls=f"smtpd_tls_security_level = may\n"
-                f"smtpd_tls_chain_files = {certificate}"
+                f"smtpd_tls_chain_files = {certificate}\n"
+                f"smtpd_tls_CAfile = {authority or certificate}\n"
+                f"smtpd_tls_ask_ccert = yes\n"
+                f"smtpd_tls_fingerprint_digest = sha256"
                 if certificate else "",
             wiring=wiring, text=site.fill(
                 (TOP / "etc/postfix" / wiring).read_text())))

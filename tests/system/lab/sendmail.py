@@ -73,8 +73,9 @@ class Sendmail:
     name = "sendmail"
 
     def __init__(self, site, wiring, route="smart", certificate=None,
-                 whitelisted=""):
-        """wiring: a file below etc/sendmail.  whitelisted: a client that
+                 authority=None, whitelisted=""):
+        """wiring: a file below etc/sendmail.  authority: of clients'
+        certificates.  whitelisted: a client that
         Sendmail relays for, whatever popgate says."""
         self.site = site
         site.make("sendmail", "sendmail/queue")
@@ -122,9 +123,10 @@ class Sendmail:
             after="" if before_mailers else include,
             tls=f"define(`confSERVER_CERT', `{certificate}')\n"
                 f"define(`confSERVER_KEY', `{certificate}')\n"
-                f"define(`confCACERT', `{certificate}')\n"
+                f"define(`confCACERT', `{authority or certificate}')\n"
                 f"define(`confCACERT_PATH', `/etc/ssl/certs')\n"
-                f"define(`confTLS_SRV_OPTIONS', `V')" if certificate else ""))
+                f"define(`confCERT_FINGERPRINT_ALGORITHM', `sha256')"
+                if certificate else ""))
         self.program = need(PACKAGE / "usr/libexec/sendmail/sendmail",
                             "sendmail-bin in build/sendmail")
         made = subprocess.run(

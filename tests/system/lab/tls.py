@@ -1,16 +1,50 @@
-"""A certificate nobody trusts, for STARTTLS."""
+"""Certificates: one that nobody trusts for STARTTLS, and those of clients."""
+import collections
 import subprocess
+
+Client = collections.namedtuple("Client", "pem fingerprint")
+
+
+def openssl(*arguments, text=None):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True,
+                          capture_output=True, input=text, text=True).stdout
 
 
 def certificate(site):
-    """Key and certificate in one PEM file."""
-    pem = site.root / "etc" / "mail.pem"
-    key, cert = (site.root / "etc" / name for name in ("key", "cert"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", f"/CN={site.hostname}", "-keyout", key,
-                    "-out", cert], check=True, capture_output=True)
+    """Key and certificate of the server in one PEM file."""
+    return _make(site, "mail", f"/CN={site.hostname}").pem
+
+
+def authority(site, name="ca", subject="/O=maillab/CN=Lab CA"):
+    """A certificate authority; its certificate is what an MTA trusts."""
+    ca = _make(site, name, subject)
+    path = site.root / "etc" / f"{name}.crt"
+    path.write_text(openssl("x509", "-in", ca.pem))
+    return path
+
+
+def client(site, name, subject, ca=None):
+    """A client's certificate, signed by an authority of that name or by
+    itself."""
+    return _make(site, name, subject, ca)
+
+
+def _make(site, name, subject, ca=None):
+    directory = site.root / "etc"
+    pem, key, cert = (directory / f"{name}.{end}"
+                      for end in ("pem", "key", "cert"))
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+           "-nodes", "-subj", subject, "-keyout", key]
+    if ca is None:
+        openssl(*new, "-x509", "-days", "2", "-out", cert)
+    else:
+        request = openssl(*new)
+        authority = directory / f"{ca}.pem"
+        openssl("x509", "-req", "-CA", authority, "-CAkey", authority,
+                "-CAcreateserial", "-days", "2", "-out", cert, text=request)
     pem.write_text(key.read_text() + cert.read_text())
     for path in (pem, key):
         path.chmod(0o600)
-    return pem
+    digest = openssl("x509", "-in", cert, "-noout", "-fingerprint",
+                     "-sha256")
+    return Client(pem, digest.strip().partition("=")[2])

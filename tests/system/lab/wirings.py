@@ -1,4 +1,5 @@
 """The five ways to wire popgate to an MTA, each with all its servers."""
+import contextlib
 import itertools
 
 from . import client, tls
@@ -23,6 +24,10 @@ class Lab:
     channel = "milter"      # who decides about relays
     recipient_known = True      # to that channel
     auth_needs_popgate = True   # AUTH users can't relay when it is down
+    sender_known = True         # to the channel that decides
+    full_names = False          # of certificates, or the CN only
+    certificates_known = True   # to that channel at all
+    digests = True              # of certificates, to that channel
     stamps = "traditional"
 
     def __init__(self):
@@ -46,6 +51,17 @@ class Lab:
 
     def close(self):
         self.site.close()
+
+    @contextlib.contextmanager
+    def rules(self, relay="", **changes):
+        """With these keys of relay as well; a reload is all it takes."""
+        self.popgate.configure(relay=relay, **changes)
+        self.popgate.ctl("reload")
+        try:
+            yield
+        finally:
+            self.popgate.configure()
+            self.popgate.ctl("reload")
 
     # --- clients ---
 
@@ -114,7 +130,7 @@ class PostfixLab(Lab):
     def make_mta(self):
         return Postfix(self.site, self.file, sasl=self.dovecot.sasl,
                        certificate=tls.certificate(self.site),
-                       xclient=XCLIENT_HOSTS, extra=BACK_DOOR)
+                       authority=tls.authority(self.site), xclient=XCLIENT_HOSTS, extra=BACK_DOOR)
 
 
 class PostfixPolicy(PostfixLab):
@@ -125,7 +141,8 @@ class PostfixPolicy(PostfixLab):
 class PostfixSocketmap(PostfixLab):
     file = "closed-socketmap.cf"
     channel = "socketmap"
-    recipient_known = False
+    recipient_known = sender_known = digests = False
+    certificates_known = False
     auth_needs_popgate = False
     stamps = "rfc3339"
 
@@ -133,12 +150,14 @@ class PostfixSocketmap(PostfixLab):
 class PostfixSoleGate(PostfixLab):
     file = "sole-gate.cf"
     closed = False
+    digests = False
 
 
 WHITELISTED = "203.0.113.251"       # by Sendmail, by mistake
 
 
 class SendmailLab(Lab):
+    full_names = True
     mta_group = "mail"
     route = "smart"
 
@@ -155,6 +174,7 @@ class SendmailLab(Lab):
     def make_mta(self):
         mta = Sendmail(self.site, self.file, self.route,
                        certificate=tls.certificate(self.site),
+                       authority=tls.authority(self.site),
                        whitelisted=WHITELISTED)
         sasl(mta)
         return mta
