@@ -214,6 +214,126 @@ const struct finding_kind finding_kinds[] = {
 	  "what they relay.",
 	  "postconf -c {dir} -e 'smtpd_milter_maps ='" RELOAD },
 
+
+	/* --- Sendmail --- */
+	{ "sendmail-unreadable", WARN,
+	  "What can't be read can't be called safe.", "ls -l {file}" },
+	{ "sendmail-config-writable", WARN,
+	  "Any local user can make this server an open relay by one line.",
+	  "chmod o-w {value}" },
+	{ "sendmail-not-understood", INFO,
+	  "The doctor can't tell what this does; look at it yourself.",
+	  "grep -n . {file}" },
+	{ "sendmail-promiscuous", OPEN,
+	  "Everybody may send to everybody.",
+	  "# in sendmail.mc: take FEATURE(`promiscuous_relay') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-sole-gate", INFO,
+	  "Sendmail is open by itself, and popgate's milter alone guards it: "
+	  "it works, but the closed wiring can't fail open.",
+	  "popgatectl wiring sendmail" },
+	{ "sendmail-milter-accept", OPEN,
+	  "Sendmail is open by itself, and without F=T it takes everything "
+	  "when popgate-milter is not there.",
+	  "popgatectl wiring sendmail" },
+	{ "sendmail-mail-from", WARN,
+	  "A sender address is whatever the client types; one From: line "
+	  "with RELAY opens the server.",
+	  "# in sendmail.mc: take FEATURE(`relay_mail_from') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-sender-permits", OPEN,
+	  "The sender address is whatever the client types: whoever claims "
+	  "this one relays.",
+	  "# take the line out of {file} (line {line}), then\n"
+	  "make -C /etc/mail" },
+	{ "sendmail-local-from", OPEN,
+	  "The sender address is whatever the client types: whoever claims "
+	  "one of yours relays.",
+	  "# in sendmail.mc: take FEATURE(`relay_local_from') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-sender-rule", OPEN,
+	  "The sender address is whatever the client types: whoever says what "
+	  "the rule wants relays.",
+	  "# take the rule out of LOCAL_RULESETS in sendmail.mc "
+	  "({file} line {line}), then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-helo-rule", OPEN,
+	  "The HELO name is whatever the client types: whoever says what the "
+	  "rule wants relays.",
+	  "# take the rule out of LOCAL_RULESETS in sendmail.mc "
+	  "({file} line {line}), then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-entire-domain", WARN,
+	  "Every machine in your domain relays: one that is infected is "
+	  "enough.",
+	  "# in sendmail.mc: take FEATURE(`relay_entire_domain') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-mx", WARN,
+	  "Anyone can list you as a mail exchanger of his domain and send to "
+	  "it through you.",
+	  "# in sendmail.mc: take FEATURE(`relay_based_on_MX') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-loose", OPEN,
+	  "user%elsewhere@yours passes for your own recipient, and is sent "
+	  "elsewhere.",
+	  "# in sendmail.mc: take FEATURE(`loose_relay_check') out, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-drac-fails-open", OPEN,
+	  "While the map doesn't answer, everybody may relay.",
+	  "# in sendmail.mc: FEATURE(`drac', ...) without -T, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-relay-domains-all", OPEN,
+	  "Strangers can send to every domain that ends so, and clients whose "
+	  "name ends so can send to everybody.",
+	  "# take the line out of {file} (line {line}), then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-network-open", OPEN,
+	  "Nearly every address there is may relay.",
+	  "# take the line out of {file} (line {line}), then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-network-wide", WARN,
+	  "One infected machine in such a wide network sends its spam through "
+	  "you.",
+	  "# in {file} line {line}: single addresses, or three octets at "
+	  "least, then\nmake -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-network-bridge", WARN,
+	  "Connections that a container's port or a router passes on can come "
+	  "from that address: then the whole world may relay.",
+	  "# in {file} line {line}: only the addresses that need it, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-client-name-permits", WARN,
+	  "Whoever runs that domain's DNS decides who relays through you.",
+	  "# in {file} line {line}: \"To:\" before the name if its "
+	  "recipients are meant, else addresses; then\nmake -C /etc/mail" },
+	{ "sendmail-filter-unused", WARN,
+	  "Nothing that comes in is checked or recorded by popgate.",
+	  "# in sendmail.mc: INPUT_MAIL_FILTER instead of MAIL_FILTER; see\n"
+	  "popgatectl wiring sendmail" },
+	{ "sendmail-daemon-without-popgate", WARN,
+	  "Mail that comes in here is neither checked nor recorded by "
+	  "popgate.",
+	  "# in sendmail.mc: take InputMailFilters= out of this "
+	  "DAEMON_OPTIONS, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-dont-blame", WARN,
+	  "Sendmail is told to trust files that every local user can change.",
+	  "chmod o-w /etc/mail /etc/mail/*\n"
+	  "# and in sendmail.mc: take WorldWritable... out of "
+	  "confDONT_BLAME_SENDMAIL" },
+	{ "sendmail-auth-anonymous", OPEN,
+	  "SASL ANONYMOUS (RFC 4505) lets everybody log in without a "
+	  "password.",
+	  "# in sendmail.mc: take ANONYMOUS out of TRUST_AUTH_MECH, then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-auth-without-tls", WARN,
+	  "Passwords cross the network readable; whoever reads one relays "
+	  "with it.",
+	  "# in sendmail.mc: define(`confAUTH_OPTIONS', `A p y'), then\n"
+	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-macro-auth", WARN,
+	  "Filters and rules are told that everybody has logged in.",
+	  "# take the line out of {file} (line {line}) and of sendmail.mc" },
+
     /* --- the probe --- */
     {"probe-open-relay", SEVERITY_OPEN_RELAY,
 	"Anybody can send mail to anybody through this server; spammers find "

@@ -458,8 +458,195 @@ def write_postfix(case, directory, port=25):
     return directory
 
 
-CASES = POSTFIX
-WRITE = {"postfix": write_postfix}
+# --- Sendmail ---
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("POPGATE_BUILD", TOP / "build")).resolve()
+PACKAGE = BUILD / "sendmail"
+LIBEXEC = PACKAGE / "usr/libexec/sendmail"
+SENDMAIL_MC = """\
+divert(-1)
+include(`{cf}/m4/cf.m4')
+divert(0)dnl
+VERSIONID(`doctor')
+OSTYPE(`linux')
+define(`confDOMAIN_NAME', `mx.{ours}')
+define(`confPID_FILE', `{dir}/pid')
+define(`QUEUE_DIR', `{dir}/queue')
+define(`STATUS_FILE', `{dir}/statistics')
+define(`ALIAS_FILE', `')
+define(`confCR_FILE', `-o {dir}/relay-domains')
+define(`confCW_FILE', `{dir}/local-host-names')
+define(`confDONT_PROBE_INTERFACES', `True')
+define(`confTO_IDENT', `0')
+define(`confBAD_RCPT_THROTTLE', `0')
+FEATURE(`use_cw_file')
+FEATURE(`nocanonify')
+FEATURE(`accept_unresolvable_domains')
+FEATURE(`no_default_msa')
+FEATURE(`access_db', `hash -T<TMPF> -o {dir}/access')
+DAEMON_OPTIONS(`Name=MTA, Port={port}')
+{before}
+MAILER(`local')
+MAILER(`smtp')
+{after}
+"""
+
+
+def sendmail(name, want, before="", **more):
+    return Case(name, "sendmail", want, before=before, **more)
+
+
+def feature(name, *args):
+    return f"FEATURE({', '.join(f'`{a}' + chr(39) for a in (name, *args))})"
+
+
+def access(text, **more):
+    return {"files": {"access": text}, "maps": ("access",), **more}
+
+
+FILTER = f"S={MILTER}, F=, T=S:10s;R:10s"
+TRUSTING = f"INPUT_MAIL_FILTER(`popgate', `S={MILTER}, F=T')"
+
+SENDMAIL = [
+    sendmail("a good configuration", "",
+             **access("Connect:127 RELAY\nConnect:192.0.2.7 RELAY\n"
+                      "To:relay.test RELAY\nspam.test REJECT\n"
+                      "From:friend.test OK\n")),
+    sendmail("promiscuous_relay", "sendmail-promiscuous",
+             feature("promiscuous_relay"), open=True),
+    sendmail("relay_local_from", "sendmail-local-from",
+             feature("relay_local_from"), open=True,
+             how={"sender": "boss@" + OURS}),
+    sendmail("relay_mail_from without a sender", "sendmail-mail-from",
+             feature("relay_mail_from")),
+    sendmail("relay_mail_from", "sendmail-sender-permits",
+             feature("relay_mail_from"),
+             **access("From:boss@friend.test RELAY\n", open=True,
+                      how=SENDER)),
+    sendmail("relay_mail_from by domain", "sendmail-sender-permits",
+             feature("relay_mail_from", "domain"),
+             **access("From:friend.test RELAY\n", open=True, how=SENDER)),
+    sendmail("relay_mail_from, not yet made into a map",
+             "sendmail-sender-permits", feature("relay_mail_from"),
+             files={"access": "From:boss@friend.test\tRELAY\n"}),
+    sendmail("relay_entire_domain", "sendmail-entire-domain",
+             feature("relay_entire_domain")),
+    sendmail("relay_based_on_MX", "sendmail-mx",
+             feature("relay_based_on_MX")),
+    sendmail("loose_relay_check", "sendmail-loose",
+             feature("loose_relay_check"), open=True,
+             how={"recipient": f"someone%{FOREIGN}@{OURS}"}),
+    sendmail("drac with -T", "sendmail-drac-fails-open",
+             feature("drac", "socket -T<TMPF> unix:{dir}/nobody"),
+             open=True),
+    sendmail("delay_checks is harmless", "",
+             feature("delay_checks", "friend", "n")),
+    sendmail("relay_hosts_only is harmless", "",
+             feature("relay_hosts_only")),
+    sendmail("unqualified senders are harmless", "",
+             feature("accept_unqualified_senders")),
+    sendmail("a top level domain in relay-domains",
+             "sendmail-relay-domains-all",
+             files={"relay-domains": "relay.test\ntest # all of it\n"},
+             open=True),
+    sendmail("a top level domain in class R", "sendmail-relay-domains-all",
+             "RELAY_DOMAIN(`relay.test test')", open=True),
+    sendmail("a network in relay-domains", "sendmail-network-wide",
+             files={"relay-domains": "198.51\n"}),
+    sendmail("an IPv6 network in relay-domains", "sendmail-network-wide",
+             files={"relay-domains": "IPv6:2001:db8\n"}),
+    sendmail("a top level domain in the access map",
+             "sendmail-relay-domains-all",
+             **access("To:test RELAY\n", open=True)),
+    sendmail("a network in the access map", "sendmail-network-wide",
+             **access("Connect:198.51 RELAY\n")),
+    sendmail("a network in the access map, without a tag",
+             "sendmail-network-wide", **access("10 RELAY\n")),
+    sendmail("clients by name", "sendmail-client-name-permits",
+             **access("Connect:dsl.friend.test RELAY\n")),
+    sendmail("a relay domain without a tag", "sendmail-client-name-permits",
+             **access("friend.test RELAY\n")),
+    sendmail("a rule for a sender", "sendmail-sender-rule",
+             after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
+             "R$*\t\t$: <$&f>\n"
+             "R<$* @ friend.test>\t\t$#OK\n"
+             "R$*\t\t$@ NO\n", open=True, how=SENDER),
+    sendmail("a rule for a HELO name", "sendmail-helo-rule",
+             after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
+             "R$*\t\t$: <$&s>\n"
+             "R<mail.friend.test>\t\t$#OK\n"
+             "R$*\t\t$@ NO\n", open=True,
+             how={"helo": "mail.friend.test"}),
+    sendmail("a rule that the doctor can't judge", "",
+             after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
+             "R$*\t\t$: <$&{{client_addr}}>\n"
+             "R<192.0.2.7>\t\t$#OK\n"
+             "R$*\t\t$@ NO\n", info="sendmail-not-understood"),
+    sendmail("AUTH ANONYMOUS", "sendmail-auth-anonymous",
+             "TRUST_AUTH_MECH(`ANONYMOUS CRAM-MD5')"),
+    sendmail("AUTH without TLS", "sendmail-auth-without-tls",
+             "define(`confAUTH_MECHANISMS', `PLAIN LOGIN')"),
+    sendmail("DontBlameSendmail", "sendmail-dont-blame",
+             "define(`confDONT_BLAME_SENDMAIL', `WorldWritableAliasFile')"),
+    sendmail("AUTH in a D line", "sendmail-macro-auth",
+             after="LOCAL_CONFIG\nD{{auth_type}}PLAIN\n"),
+    sendmail("the access map for everybody", "sendmail-config-writable",
+             **access("spam.test REJECT\n", modes={"access": 0o666})),
+    sendmail("relay-domains for everybody", "sendmail-config-writable",
+             files={"relay-domains": "relay.test\n"},
+             modes={"relay-domains": 0o646}),
+    sendmail("sendmail.cf for everybody", "sendmail-config-writable",
+             modes={"sendmail.cf": 0o666}),
+    # popgate's wiring
+    sendmail("a sole gate without F=T", "sendmail-milter-accept",
+             feature("promiscuous_relay") +
+             f"\nINPUT_MAIL_FILTER(`popgate', `{FILTER}')", conf=CONF,
+             open=True),
+    sendmail("a listener without popgate", "sendmail-daemon-without-popgate",
+             TRUSTING + "\nDAEMON_OPTIONS(`Name=MSA, Port=2587, "
+             "InputMailFilters=')", conf=CONF),
+    sendmail("a listener with another filter",
+             "sendmail-daemon-without-popgate",
+             TRUSTING + "\nMAIL_FILTER(`clamav', `S=unix:/run/clamav')\n"
+             "DAEMON_OPTIONS(`Name=MSA, Port=2587, "
+             "InputMailFilters=clamav')", conf=CONF),
+    sendmail("a filter that is defined only", "sendmail-filter-unused",
+             f"MAIL_FILTER(`popgate', `{FILTER}')", conf=CONF),
+    sendmail("a sole gate that holds", "",
+             feature("promiscuous_relay") + "\n" + TRUSTING, conf=CONF,
+             info="sendmail-sole-gate"),
+]
+
+
+def write_sendmail(case, directory, port=25):
+    """The case's configuration, to be started with sendmail -C."""
+    directory = pathlib.Path(directory)
+    (directory / "queue").mkdir(exist_ok=True, mode=0o700)
+    fill = {"dir": directory, "port": port, "ours": OURS,
+            "cf": PACKAGE / "usr/share/sendmail/cf"}
+    (directory / "local-host-names").write_text(OURS + "\n")
+    for name, text in case.files.items():
+        (directory / name).write_text(text)
+    mc, cf = directory / "sendmail.mc", directory / "sendmail.cf"
+    mc.write_text(SENDMAIL_MC.format(before=case.before.format(**fill),
+                                     after=case.after.format(**fill),
+                                     **fill))
+    made = subprocess.run(["m4", f"-D_CF_DIR_={fill['cf']}/", mc],
+                          capture_output=True, text=True, check=True)
+    assert "ERROR" not in made.stderr, made.stderr
+    cf.write_text(made.stdout)
+    for name in case.maps:
+        subprocess.run([LIBEXEC / "makemap", "-C", cf, "hash",
+                        directory / name],
+                       stdin=open(directory / name), check=True)
+    for name, mode in case.modes.items():
+        os.chmod(directory / name, mode)
+    return cf
+
+
+CASES = POSTFIX + SENDMAIL
+WRITE = {"postfix": write_postfix, "sendmail": write_sendmail}
 
 
 def write(case, directory, port=25):
