@@ -104,7 +104,7 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
 
 PURE     := $(PARSE) \
 	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
-	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o) \
+	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o) \
 	    $(BUILD)/libpopgate.a
 
 $(BUILD)/unit/%: tests/unit/%.c $(PURE)
