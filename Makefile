@@ -27,7 +27,7 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DPOPGATE_VERSION='"$(VERSION)"' \
 	     -Icommon -Imilter -Icollector -Ictl $(WARN) $(HARDEN) \
 	     $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
-LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
 
 srcs      = $(wildcard $(1)/*.c)
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -37,6 +37,7 @@ COLLECTOR := $(call objs,$(call srcs,collector))
 CTL      := $(call objs,$(call srcs,ctl))
 # what popgatectl and the tests share with the daemons
 PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
+LOGFILES := $(addprefix $(BUILD)/obj/collector/,logfile.o generations.o)
 GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
 	    collect.o judge.o batch.o stats.o follow.o logfile.o \
 	    status.o \
@@ -96,7 +97,7 @@ $(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
+$(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(LOGFILES) $(BUILD)/libpopgate.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -104,7 +105,8 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(BUILD)/libpopgate.a
 
 PURE     := $(PARSE) \
 	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
-	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o) \
+	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o \
+	    incident.o) \
 	    $(BUILD)/libpopgate.a
 
 $(BUILD)/unit/%: tests/unit/%.c $(PURE)

@@ -333,6 +333,7 @@ report(struct run *r)
 {
 	const struct relay_result *result = r->result;
 	char at[80];
+	unsigned hits = 0;
 
 	add_hits(r, RELAY_ANYBODY, "probe-open-relay",
 	    "relays for a stranger, whoever the sender is");
@@ -349,11 +350,16 @@ report(struct run *r)
 	add_hits(r, RELAY_PROGRAM, "probe-program",
 	    "takes a program or a file for a recipient");
 	add_own(r);
-	if (add_unjudged(r) && result->accepted == 0)
+	for (int k = 0; k < RELAY_KEYS; k++)
+		hits += result->keys[k];
+	/* what was accepted without being a hit is a strange name in a domain
+	 * that takes any name */
+	if (add_unjudged(r) && hits == 0)
 		doctor_add(r->d, "probe-closed", NULL,
-		    "%s refused all %u questions: every form, sender and "
-		    "HELO.",
-		    where(r, at, sizeof(at)), result->asked);
+		    "%s relays for nobody: %u questions, every form, sender "
+		    "and HELO, %u refused.",
+		    where(r, at, sizeof(at)), result->asked,
+		    result->refused + result->other);
 }
 
 /* --- running --- */

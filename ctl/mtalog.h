@@ -12,14 +12,14 @@
 #include "span.h"
 
 enum mtalog_kind {
-	MTALOG_OTHER,	/* of no interest, or not understood */
-	MTALOG_CLIENT,	/* who brought it: client, user */
-	MTALOG_LOCAL,	/* a program of this machine brought it: user */
-	MTALOG_FROM,	/* sender, n; Sendmail: also client, auth */
-	MTALOG_TO,	/* recipients, n, sent, outside */
-	MTALOG_CHILD,	/* child is a message made from this one */
-	MTALOG_END,	/* out of the queue */
-	MTALOG_AUTH	/* Sendmail: this process's client is user */
+	MTALOG_OTHER, /* of no interest, or not understood */
+	MTALOG_CLIENT, /* who brought it: client, user */
+	MTALOG_LOCAL, /* a program of this machine brought it: user */
+	MTALOG_FROM, /* sender, n; Sendmail: also client, auth */
+	MTALOG_TO, /* recipients, n, sent, outside */
+	MTALOG_CHILD, /* child is a message made from this one */
+	MTALOG_END, /* out of the queue */
+	MTALOG_AUTH /* Sendmail: this process's client is user */
 };
 
 enum mtalog_child { CHILD_FORWARD, CHILD_BOUNCE };
@@ -27,21 +27,21 @@ enum mtalog_child { CHILD_FORWARD, CHILD_BOUNCE };
 /* Spans point into the line; empty: not told. */
 struct mtalog {
 	enum mtalog_kind kind;
-	bool sendmail;		/* else Postfix */
-	struct span queue_id;	/* empty for MTALOG_AUTH */
-	struct span client;	/* address, without brackets or "IPv6:" */
-	struct span user;	/* AUTH, or "uid=33", or a local name */
-	struct span sender;	/* without brackets */
-	struct span recipient;	/* the first; without brackets */
-	struct span list;	/* all of them, for mtalog_recipient() */
-	struct span orig_to;	/* Postfix: the recipient before expansion */
+	bool sendmail; /* else Postfix */
+	struct span queue_id; /* empty for MTALOG_AUTH */
+	struct span client; /* address, without brackets or "IPv6:" */
+	struct span user; /* AUTH, or "uid=33", or a local name */
+	struct span sender; /* without brackets */
+	struct span recipient; /* the first; without brackets */
+	struct span list; /* all of them, for mtalog_recipient() */
+	struct span orig_to; /* Postfix: the recipient before expansion */
 	struct span child;
 	enum mtalog_child child_kind;
-	unsigned n;		/* recipients */
-	bool typed;		/* the recipients stood in brackets */
-	bool auth;		/* Sendmail: the protocol says so (RFC 3848) */
+	unsigned n; /* recipients */
+	bool typed; /* the recipients stood in brackets */
+	bool auth; /* Sendmail: the protocol says so (RFC 3848) */
 	bool sent;
-	bool outside;		/* by SMTP, to another machine */
+	bool outside; /* by SMTP, to another machine */
 };
 
 /* Returns whether the line is of interest. */

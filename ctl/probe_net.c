@@ -4,14 +4,15 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "err.h"
+#include "run.h"
 
 /* Host's end and ours. */
 static const char *const ends4[] = {"198.18.255.1", "198.18.255.2"};
@@ -27,41 +28,16 @@ probe_net_plain(struct probe_net *n, const struct addr *source)
 static int
 run_ip(const char *const *words, struct err *err)
 {
-	static char path[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
-	char *const environment[] = {path, NULL};
-	static const char *const places[] = {
-	    "/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"};
-	posix_spawn_file_actions_t actions;
-	int status, error = ENOENT;
-	pid_t pid;
+	struct err why;
+	char *out = run_read((char *const *)words, NULL, RUN_TIMEOUT_S, &why);
 
-	if (posix_spawn_file_actions_init(&actions) != 0)
-		goto failed;
-	/* ip(8)'s words would tell an admin little: ours name the step */
-	(void)posix_spawn_file_actions_addopen(
-	    &actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && error != 0;
-	     i++)
-		error = posix_spawn(&pid, places[i], &actions, NULL,
-		    (char *const *)words, environment);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	if (error != 0)
-		goto failed;
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	free(out);
+	if (out != NULL)
 		return 0;
 	err_set(err, ERR_IO,
-	    "'ip %s %s %s ...' failed; give an address "
-	    "that this machine has with --source, or run the probe on "
-	    "another machine with --host",
-	    words[1], words[2], words[3]);
-	return -1;
-failed:
-	err_set(err, ERR_IO,
-	    "ip(8) can't be run: %s; install iproute2, or "
-	    "use --source",
-	    strerror(error));
+	    "%.300s; give an address that this machine has "
+	    "with --source, or run the probe on another machine with --host",
+	    why.text);
 	return -1;
 }
 

@@ -1,0 +1,139 @@
+"""doctor --incident on logs that are large, hostile, or not there."""
+import json
+import resource
+import subprocess
+import time
+
+import pytest
+
+from lab.process import need
+from lab.site import BUILD
+
+CONFIG = """\
+logins: {{ database = "{0}/logins.db"; }};
+audit: {{ database = "{0}/audit.db"; }};
+relay: {{ local_domains = [ "lab.test" ]; }};
+collector: {{ sources = ( {{ {1} }} ); }};
+"""
+
+
+@pytest.fixture
+def incident(tmp_path):
+    def run(log, *options, source=None, text=False, memory=None, stdin=None):
+        config = tmp_path / "popgate.conf"
+        config.write_text(CONFIG.format(
+            tmp_path, source or f'file = "{tmp_path}/mail.log";'))
+
+        def limit():
+            if memory:
+                resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        return subprocess.run(
+            [need(BUILD / "popgatectl", "nothing: run make"), "-c", config,
+             "doctor", "--incident", *(["--log", log] if log else []),
+             *([] if text else ["--json"]), *options],
+            capture_output=True, preexec_fn=limit, input=stdin)
+    return run
+
+
+def stamp(at):
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at))
+
+
+def message(i, at, client="203.0.113.1", sender="a@y.test",
+            recipient="v@remote.test", removed=True):
+    when = stamp(at)
+    lines = [f"smtpd[{i % 999}]: A{i:07X}: client=unknown[{client}]",
+             f"qmgr[2]: A{i:07X}: from=<{sender}>, size=1, nrcpt=1 "
+             "(queue active)",
+             f"smtp[3]: A{i:07X}: to=<{recipient}>, relay=h[192.0.2.1]:25, "
+             "delay=0, delays=0/0/0/0, dsn=2.0.0, status=sent (250 ok)"]
+    if removed:
+        lines.append(f"qmgr[2]: A{i:07X}: removed")
+    return "".join(f"{when} mx postfix/{line}\n" for line in lines)
+
+
+def test_a_million_lines(incident, tmp_path):
+    """Of 30,000 clients; in the memory of a small machine."""
+    log = tmp_path / "mail.log"
+    now = time.time()
+    with open(log, "w") as out:
+        for i in range(250000):
+            out.write(message(i, now - 1000,
+                              client=f"2001:db8::{i % 30000:x}",
+                              sender=f"k{i}@y.test"))
+    done = incident(log, memory=400 << 20)
+    assert done.returncode == 1, done.stderr        # no record: untold
+    report = json.loads(done.stdout)
+    assert report["lines"] == 1000000
+    assert report["messages"] == 250000
+    assert report["forgotten"] == 0
+    assert sum(g["messages"] for g in report["groups"]) + \
+        report["ungrouped"] == 250000
+
+
+def test_hostile_lines(incident, tmp_path):
+    """Control characters, fields played in every text, lines of any kind:
+    counted as what they are, and harmless on a terminal and in a shell."""
+    log = tmp_path / "mail.log"
+    now = time.time() - 10
+    evil = "\x1b]0;owned\x07\x1b[31m\u202e"
+    with open(log, "wb") as out:
+        for i in range(12):
+            out.write(message(
+                i, now, sender=f"{evil}$(reboot)`x`;'{i}@y.test",
+                recipient=f"\"b>, relay=x, status=bounced\"{i}@r.test"
+            ).encode())
+        out.write(b"\x00" * 5000 + b"\n" + b"x" * 100000 + b"\n")
+        out.write(bytes(range(256)) + b"\n")
+        # another program plays Postfix: a user's logger(1)
+        out.write(message(99, now, client="198.51.100.1").replace(
+            "postfix/", "evil[1]: postfix/").encode())
+    done = incident(log, text=True)
+    assert done.returncode == 1
+    for byte in (b"\x1b", b"\x07", b"\xe2\x80\xae", b"\x00"):
+        assert byte not in done.stdout
+    assert b"198.51.100.1" not in done.stdout
+    report = json.loads(incident(log).stdout)
+    assert report["messages"] == 12
+    steps = "\n".join(report["steps"])
+    assert "reboot" not in steps and "`" not in steps
+
+
+def test_standard_input(incident):
+    text = "".join(message(i, time.time() - 60) for i in range(3))
+    done = incident("-", stdin=text.encode())
+    report = json.loads(done.stdout)
+    assert report["messages"] == 3
+    group, = report["groups"]
+    assert group["right"] == "untold"
+
+
+def test_queue(incident, tmp_path):
+    log = tmp_path / "mail.log"
+    log.write_text("".join(message(i, time.time() - 60, removed=i > 1)
+                           for i in range(5)))
+    group, = json.loads(incident(None).stdout)["groups"]
+    assert (group["messages"], group["queued"], group["recent"]) == (5, 2, 5)
+
+
+@pytest.mark.parametrize("log, content, status, words", [
+    ("/nonexistent/mail.log", None, 66, "no such log"),
+    (None, None, 66, "no such log"),
+    (None, "nothing of a mail server\n", 65, "none of Postfix or Sendmail"),
+])
+def test_no_log(incident, tmp_path, log, content, status, words):
+    if content:
+        (tmp_path / "mail.log").write_text(content)
+    done = incident(log)
+    assert done.returncode == status and words in done.stderr.decode()
+
+
+def test_journal_only(incident):
+    done = incident(None, source='journal = "system";')
+    assert done.returncode == 66
+    assert "journalctl" in done.stderr.decode()
+
+
+def test_bad_since(incident):
+    done = incident("/dev/null", "--since", "the flood")
+    assert done.returncode == 64
