@@ -49,11 +49,21 @@ enum text {
 	T_AUTH_USER, T_LOGIN_USER, T_REPLY, T_MTA, T_CERTIFICATE, T_NONE
 };
 
+enum { BREACHES_MAX = 1000 };
+
+/* An audit_breach on its way to the disk, with strings of its own. */
+struct breach {
+	struct breach *next;
+	struct audit_breach b;
+	char text[];
+};
+
 struct audit {
 	struct audit_options opt;
 	char *path;
 	sqlite3 *db;
-	sqlite3_stmt *begin, *commit, *insert, *tally, *prune;
+	sqlite3_stmt *begin, *commit, *insert, *tally, *prune, *breach;
+	sqlite3_stmt *version, *lifts;
 	pthread_t thread;
 	pthread_mutex_t mtx;
 	pthread_cond_t work, done;
@@ -73,9 +83,12 @@ struct audit {
 	uint64_t rows, transactions, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
+	struct breach *breaches, **breaches_tail;
+	unsigned n_breaches;
 	struct histogram commits;	/* counted by the writer */
 	/* the writer's own */
 	int64_t lost_said_at, pruned_at;
+	int64_t data_version, lift_id;	/* what others wrote, up to there */
 	dev_t dev;
 	ino_t ino;
 };
@@ -319,6 +332,46 @@ write_tallies(struct audit *a, uint64_t tallies[3][REASONS], bool probe,
 }
 
 static int
+insert_breaches(struct audit *a, const struct breach *list, struct err *err)
+{
+	for (; list != NULL; list = list->next) {
+		const struct audit_breach *b = &list->b;
+		sqlite3_stmt *s = a->breach;
+
+		(void)sqlite3_bind_int64(s, 1, b->at_ms);
+		bind(s, 2, b->is_user ? "user" : "client", false);
+		bind(s, 3, b->subject, false);
+		bind(s, 4, b->setting, false);
+		bind(s, 5, b->allowed, false);
+		bind(s, 6, b->client, false);
+		bind(s, 7, b->user, true);
+		bind(s, 8, b->sender, false);
+		if (b->denied_until == 0)
+			(void)sqlite3_bind_null(s, 9);
+		else
+			(void)sqlite3_bind_int64(s, 9, b->denied_until);
+		if (db_run(a->db, s, "breach", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A lift goes only after what it lifts: else that would be in force again. */
+static int
+prune_breaches(struct audit *a, int64_t now, struct err *err)
+{
+	char sql[400];
+
+	(void)snprintf(sql, sizeof(sql), "DELETE FROM breach WHERE at < "
+	    "%" PRId64 " AND coalesce(denied_until, 0) <= %" PRId64 "; "
+	    "DELETE FROM lift WHERE at < %" PRId64 " AND NOT EXISTS (SELECT 1 "
+	    "FROM breach AS b WHERE b.subject = lift.subject "
+	    "AND b.kind = lift.kind)", (now - a->opt.keep_s) * 1000, now,
+	    (now - a->opt.keep_s) * 1000);
+	return db_exec(a->db, sql, err);
+}
+
+static int
 prune(struct audit *a, struct err *err)
 {
 	int64_t now = clock_now();
@@ -335,7 +388,7 @@ prune(struct audit *a, struct err *err)
 	/* a long backlog goes on with the next transaction */
 	if (sqlite3_changes(a->db) < PRUNE_ROWS)
 		a->pruned_at = now;
-	return 0;
+	return prune_breaches(a, now, err);
 }
 
 /* One transaction in the making. */
@@ -347,6 +400,7 @@ struct group {
 	uint64_t first, ticket;	/* of them */
 	int64_t began_ms;
 	uint64_t tallies[3][REASONS];
+	struct breach *breaches;
 	struct err err;
 };
 
@@ -362,6 +416,49 @@ static bool file_replaced(const struct audit *a);
 static void close_db(struct audit *a);
 static int open_db(struct audit *a, struct err *err);
 
+/* The one number that a statement gives, or -1. */
+static int64_t
+number_of(struct audit *a, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n = -1;
+
+	if (db_prepare(a->db, sql, &stmt, err) == -1)
+		return -1;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(a->db, sql, err);
+	(void)sqlite3_finalize(stmt);
+	return n;
+}
+
+/* Nobody but us writes decisions: when the file changed, then because
+ * somebody was let in again. An error here shows at the next BEGIN. */
+static void
+read_lifts(struct audit *a)
+{
+	sqlite3_stmt *s = a->lifts;
+	int64_t version = a->version == NULL ||
+	    sqlite3_step(a->version) != SQLITE_ROW ? a->data_version :
+	    sqlite3_column_int64(a->version, 0);
+
+	(void)sqlite3_reset(a->version);
+	if (a->opt.lifted == NULL || version == a->data_version)
+		return;
+	(void)sqlite3_bind_int64(s, 1, a->lift_id);
+	int rc;
+
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		a->lift_id = sqlite3_column_int64(s, 0);
+		a->opt.lifted(a->opt.lifted_arg, strcmp(db_text(s, 1),
+		    "user") == 0, db_text(s, 2));
+	}
+	if (rc == SQLITE_DONE)
+		a->data_version = version;
+	(void)sqlite3_reset(s);
+}
+
 static void
 begin_group(struct audit *a, struct group *g)
 {
@@ -373,6 +470,8 @@ begin_group(struct audit *a, struct group *g)
 		close_db(a);
 		(void)open_db(a, &g->err);
 	}
+	if (a->db != NULL)
+		read_lifts(a);
 	if (a->db == NULL || db_run(a->db, a->begin, "begin", &g->err) == -1)
 		fail_group(a, g);
 }
@@ -443,6 +542,11 @@ take_piece(struct audit *a, struct group *g, struct audit_row **list,
 		a->urgent = false;
 		memcpy(g->tallies, a->local, sizeof(g->tallies));
 		memset(a->local, 0, sizeof(a->local));
+		g->breaches = a->breaches;
+		a->breaches = NULL;
+		a->breaches_tail = &a->breaches;
+		a->n_breaches = 0;
+		counted |= g->breaches != NULL;
 		for (int c = 0; c < 3; c++)
 			for (int r = 0; r < REASONS; r++)
 				counted |= g->tallies[c][r] != 0;
@@ -454,12 +558,35 @@ take_piece(struct audit *a, struct group *g, struct audit_row **list,
 }
 
 static void
-settle(struct audit *a, const struct group *g)
+breaches_free(struct breach *list)
+{
+	while (list != NULL) {
+		struct breach *next = list->next;
+
+		free(list);
+		list = next;
+	}
+}
+
+static void
+settle(struct audit *a, struct group *g)
 {
 	(void)pthread_mutex_lock(&a->mtx);
 	for (int c = 0; !g->good && c < 3; c++)
 		for (int r = 0; r < REASONS; r++)
 			a->local[c][r] += g->tallies[c][r];
+	/* what could not be written waits for the next time */
+	if (!g->good && g->breaches != NULL) {
+		struct breach **tail = &g->breaches;
+
+		for (; *tail != NULL; tail = &(*tail)->next)
+			a->n_breaches++;
+		*tail = a->breaches;
+		if (a->breaches == NULL)
+			a->breaches_tail = tail;
+		a->breaches = g->breaches;
+		g->breaches = NULL;
+	}
 	a->queued -= g->n;
 	a->durable = g->ticket;
 	if (g->good) {
@@ -537,9 +664,12 @@ end_group(struct audit *a, struct group *g)
 
 	/* an empty transaction works on a full disk too: a probe writes */
 	if (g->good && (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
+	    insert_breaches(a, g->breaches, &g->err) == -1 ||
 	    prune(a, &g->err) == -1 || commit(a, &g->err) == -1))
 		fail_group(a, g);
 	settle(a, g);
+	breaches_free(g->breaches);
+	g->breaches = NULL;
 	say_state(a, g->good, was_good, &g->err);
 	g->open = false;
 	g->probe = !g->good;
@@ -593,7 +723,17 @@ open_db(struct audit *a, struct err *err)
 	    == 0 &&
 	    db_prepare(a->db, "DELETE FROM decision WHERE id IN (SELECT id "
 	    "FROM decision ORDER BY id LIMIT ?2) AND at < ?1", &a->prune,
-	    err) == 0)
+	    err) == 0 &&
+	    db_prepare(a->db, "INSERT INTO breach (at, kind, subject, setting, "
+	    "allowed, client, user, sender, denied_until) VALUES (?1, ?2, ?3, "
+	    "?4, ?5, ?6, ?7, ?8, ?9)", &a->breach, err) == 0 &&
+	    db_prepare(a->db, "PRAGMA data_version", &a->version, err) == 0 &&
+	    db_prepare(a->db, "SELECT id, kind, subject FROM lift "
+	    "WHERE id > ?1 ORDER BY id", &a->lifts, err) == 0 &&
+	    (a->data_version = number_of(a, "PRAGMA data_version", err)) !=
+	    -1 &&
+	    (a->lift_id = number_of(a, "SELECT coalesce(max(id), 0) FROM lift",
+	    err)) != -1)
 		return 0;
 	close_db(a);
 	return -1;
@@ -607,7 +747,11 @@ close_db(struct audit *a)
 	(void)sqlite3_finalize(a->insert);
 	(void)sqlite3_finalize(a->tally);
 	(void)sqlite3_finalize(a->prune);
+	(void)sqlite3_finalize(a->breach);
+	(void)sqlite3_finalize(a->version);
+	(void)sqlite3_finalize(a->lifts);
 	a->begin = a->commit = a->insert = a->tally = a->prune = NULL;
+	a->breach = a->version = a->lifts = NULL;
 	(void)sqlite3_close(a->db);
 	a->db = NULL;
 }
@@ -628,6 +772,7 @@ audit_start(const struct audit_options *options, struct audit **a_r,
 	a->opt.path = NULL;
 	a->path = strdup(options->path);	/* a reload may free theirs */
 	a->tail = &a->head;
+	a->breaches_tail = &a->breaches;
 	a->healthy = true;
 	if (a->path == NULL)
 		err_set(err, ERR_NOMEM, "out of memory");
@@ -681,6 +826,7 @@ audit_stop(struct audit **ap)
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->done);
 	(void)pthread_mutex_destroy(&a->mtx);
+	breaches_free(a->breaches);
 	free(a->path);
 	free(a);
 	*ap = NULL;
@@ -769,6 +915,53 @@ audit_count_local(struct audit *a, enum audit_channel channel,
 	(void)pthread_mutex_lock(&a->mtx);
 	a->local[channel][reason]++;
 	(void)pthread_mutex_unlock(&a->mtx);
+}
+
+void
+audit_breach(struct audit *a, const struct audit_breach *breach)
+{
+	const char *texts[] = { breach->subject, breach->setting,
+	    breach->allowed, breach->client, breach->user, breach->sender };
+	enum { N = sizeof(texts) / sizeof(*texts) };
+	size_t total = 0, len[N];
+
+	for (int i = 0; i < N; i++) {
+		len[i] = texts[i] == NULL ? 0 : strnlen(texts[i], TEXT_MAX);
+		total += len[i] + 1;
+	}
+	struct breach *new = malloc(sizeof(*new) + total);
+
+	if (new == NULL)
+		return;
+	*new = (struct breach){ .b = *breach };
+	char *p = new->text;
+
+	for (int i = 0; i < N; i++) {
+		if (len[i] > 0)
+			memcpy(p, texts[i], len[i]);
+		p[len[i]] = '\0';
+		texts[i] = p;
+		p += len[i] + 1;
+	}
+	new->b.subject = texts[0];
+	new->b.setting = texts[1];
+	new->b.allowed = texts[2];
+	new->b.client = texts[3];
+	new->b.user = texts[4];
+	new->b.sender = texts[5];
+	(void)pthread_mutex_lock(&a->mtx);
+	bool room = !a->stop && a->n_breaches < BREACHES_MAX;
+
+	if (room) {
+		*a->breaches_tail = new;
+		a->breaches_tail = &new->next;
+		a->n_breaches++;
+		a->urgent = true;
+		(void)pthread_cond_signal(&a->work);
+	}
+	(void)pthread_mutex_unlock(&a->mtx);
+	if (!room)
+		free(new);
 }
 
 void

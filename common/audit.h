@@ -44,6 +44,10 @@ struct audit_options {
 	 * NULL; for those who can't block in audit_wait() */
 	void (*committed)(void *arg);
 	void *committed_arg;
+	/* An admin let one in again: called by the writer thread, about a
+	 * second after audit_lift() at the latest; may be NULL. */
+	void (*lifted)(void *arg, bool is_user, const char *subject);
+	void *lifted_arg;
 };
 
 /* Open or create the file and start the writer. 0, or -1 with err. */
@@ -90,6 +94,23 @@ bool audit_healthy(struct audit *a);
 void audit_count_local(struct audit *a, enum audit_channel channel,
     enum reason reason);
 
+/* That one went over a limit. NULL means none. */
+struct audit_breach {
+	int64_t at_ms;
+	bool is_user;
+	const char *subject;	/* canonical address or network, or user */
+	const char *setting;	/* "client_recipients" */
+	const char *allowed;	/* "2000/1h" */
+	const char *client, *user, *sender;
+	int64_t denied_until;	/* Unix seconds; 0: not denied for it */
+	int64_t lifted_at_ms;	/* when read: of the lift after it; 0: none */
+};
+
+/* Have it written soon. Lost when memory is short, or when more than a
+ * thousand wait: it only explains and outlives us, what it says is in force
+ * already. */
+void audit_breach(struct audit *a, const struct audit_breach *breach);
+
 struct audit_stats {
 	uint64_t rows, transactions, lost, queued;
 	uint64_t limit;		/* rows that may be queued */
@@ -127,6 +148,43 @@ void audit_close_reader(struct audit_reader **r);
 /* Call fn for each record until it returns false. 0, or -1 with err. */
 int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
+    struct err *err);
+
+/* Recipients that were relayed, oldest first, without the columns that the
+ * limits don't need: only id, at_ms, client, sender, reason, auth_user,
+ * login_user, session, queue_id, channel and recipient.
+ *   client, user  only of these; NULL: all
+ *   rows_max      look at no more than about so many of the newest rows;
+ *                 *cut_r (may be NULL) says that there were more */
+int audit_each_relayed(struct audit_reader *r, int64_t since_ms,
+    const char *client, const char *user, int64_t rows_max, bool *cut_r,
+    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
+    struct err *err);
+
+/* Breaches since then, oldest first. subject NULL: of all. */
+int audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
+    const char *subject,
+    bool (*fn)(void *arg, const struct audit_breach *breach), void *arg,
+    struct err *err);
+
+/* Who is denied for a breach at now (Unix seconds), and was not let in
+ * again: the newest breach of each subject. */
+int audit_each_denial(struct audit_reader *r, int64_t now,
+    bool (*fn)(void *arg, const struct audit_breach *breach), void *arg,
+    struct err *err);
+
+struct audit_lift {
+	int64_t at_ms;
+	bool is_user;
+	const char *subject, *who;
+};
+/* Oldest first. */
+int audit_each_lift(struct audit_reader *r, int64_t since_ms,
+    bool (*fn)(void *arg, const struct audit_lift *lift), void *arg,
+    struct err *err);
+
+/* Let one in again: writes to the file, which must exist. 0 or -1. */
+int audit_lift(const char *path, const struct audit_lift *lift,
     struct err *err);
 
 /* Relays counted by something. */

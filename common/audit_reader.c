@@ -3,15 +3,11 @@
 #include <string.h>
 
 #include "audit.h"
-#include "db.h"
+#include "audit_reader.h"
 #include "err.h"
 #include "sql.h"
 
 enum { READ_BUSY_MS = 5000 };
-
-struct audit_reader {
-	sqlite3 *db;
-};
 
 int
 audit_open_reader(const char *path, struct audit_reader **r_r,
@@ -43,14 +39,8 @@ audit_close_reader(struct audit_reader **r)
 	*r = NULL;
 }
 
-/* More than any row waits in the queue. */
-enum { DISORDER_MS = 120000 };
-
-/* Ids grow with time, but for rows that waited for each other a moment: the
- * id of about the first row at or behind at_ms, found by halving, so that no
- * index by time is needed. INT64_MAX when there is none; -1 with err. */
-static int64_t
-id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
+int64_t
+audit_id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int64_t low = 0, high = INT64_MAX;	/* it is in (low, high] */
@@ -90,13 +80,13 @@ id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
 	*first_r = 0;
 	*last_r = INT64_MAX;
 	if (since_ms > 0) {
-		*first_r = id_near(r, since_ms - DISORDER_MS, err);
+		*first_r = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
 		if (*first_r == -1)
 			return -1;
 		--*first_r;
 	}
 	if (until_ms > 0 &&
-	    (*last_r = id_near(r, until_ms + DISORDER_MS, err)) == -1)
+	    (*last_r = audit_id_near(r, until_ms + AUDIT_DISORDER_MS, err)) == -1)
 		return -1;
 	return 0;
 }

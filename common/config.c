@@ -159,6 +159,34 @@ static const struct key keys[] = {
 	{ .path = "relay.collector_grace", .kind = K_SECONDS,
 	  .offset = AT(relay.collector_grace_s), .def = "2m", .min = 0,
 	  .max = 7 * 86400 },
+	{ .path = "limits.client_recipients", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_CLIENT_RECIPIENTS]), .def = "2000/1h",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.client_messages", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_CLIENT_MESSAGES]), .def = "1000/1h",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.client_senders", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_CLIENT_SENDERS]), .def = "100/1h",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.user_recipients", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_USER_RECIPIENTS]), .def = "1000/1h",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.user_messages", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_USER_MESSAGES]), .def = "500/1h",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.user_clients", .kind = K_RATE,
+	  .offset = AT(limits.rate[LIMIT_USER_CLIENTS]), .def = "50/1d",
+	  .min = 60, .max = 7 * 86400 },
+	{ .path = "limits.message_recipients", .kind = K_INT, .off = true,
+	  .offset = AT(limits.rate[LIMIT_MESSAGE_RECIPIENTS].max),
+	  .def = "off", .min = 1, .max = RATE_MAX },
+	{ .path = "limits.authenticated", .kind = K_BOOL,
+	  .offset = AT(limits.authenticated), .def = "true" },
+	{ .path = "limits.trusted_networks", .kind = K_BOOL,
+	  .offset = AT(limits.trusted_networks), .def = "false" },
+	{ .path = "limits.deny_for", .kind = K_SECONDS, .off = true,
+	  .offset = AT(limits.deny_for_s), .def = "off", .min = 60,
+	  .max = 366 * 86400 },
 	{ .path = "reply.no_login", .kind = K_TEXT,
 	  .offset = AT(reply.no_login), .def = REPLY_NO_LOGIN,
 	  .check = reply_check },
@@ -260,6 +288,40 @@ duration_format(int64_t seconds, char *buf)
 		i++;
 	(void)snprintf(buf, 24, "%" PRId64 "%c", seconds / units[i].s,
 	    units[i].unit);
+	return buf;
+}
+
+bool
+rate_parse(const char *text, struct limit_rate *rate)
+{
+	size_t digits = strspn(text, "0123456789");
+	int64_t window_s;
+
+	if (strcmp(text, "off") == 0) {
+		rate->max = 0;
+		return true;
+	}
+	if (digits == 0 || digits > 10 || text[digits] != '/' ||
+	    !duration_parse(text + digits + 1, &window_s))
+		return false;
+	int64_t max = strtoll(text, NULL, 10);
+
+	if (max == 0 || max > RATE_MAX)
+		return false;
+	*rate = (struct limit_rate){ max, window_s };
+	return true;
+}
+
+const char *
+rate_format(const struct limit_rate *rate, char *buf)
+{
+	char window[24];
+
+	if (rate->max == 0)
+		(void)snprintf(buf, RATE_TEXT_MAX, "off");
+	else
+		(void)snprintf(buf, RATE_TEXT_MAX, "%" PRId64 "/%s",
+		    rate->max, duration_format(rate->window_s, window));
 	return buf;
 }
 
@@ -433,11 +495,30 @@ set_number(struct config *cfg, const struct key *key,
 	}
 	if (key->kind == K_SECONDS)
 		(void)snprintf(expected, sizeof(expected),
-		    "a duration from %s to %s", duration_format(key->min, low),
-		    duration_format(key->max, high));
+		    "a duration from %s to %s%s", duration_format(key->min,
+		    low), duration_format(key->max, high), key->off ?
+		    ", or \"off\"" : "");
 	else
 		(void)snprintf(expected, sizeof(expected), "a number from %"
-		    PRId64 " to %" PRId64, key->min, key->max);
+		    PRId64 " to %" PRId64 "%s", key->min, key->max,
+		    key->off ? ", or \"off\"" : "");
+	return key_error(cfg, s, key->path, expected, err);
+}
+
+static int
+set_rate(struct config *cfg, const struct key *key, const config_setting_t *s,
+    const char *text, struct limit_rate *rate, struct err *err)
+{
+	char expected[160], low[24], high[24];
+
+	(void)rate_parse(key->def, rate);
+	if (text != NULL && rate_parse(text, rate) &&
+	    rate->window_s >= key->min && rate->window_s <= key->max)
+		return 0;
+	(void)snprintf(expected, sizeof(expected), "a number from 1 to %d and "
+	    "a window from %s to %s like \"%s\", or \"off\"", RATE_MAX,
+	    duration_format(key->min, low), duration_format(key->max, high),
+	    key->def);
 	return key_error(cfg, s, key->path, expected, err);
 }
 
@@ -510,6 +591,10 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 
 	/* a default, which has no setting, is always a text */
 	assert(s != NULL || text != NULL || key->kind == K_GROUPS);
+	if (key->off && text != NULL && strcmp(text, "off") == 0) {
+		*(int64_t *)member = 0;
+		return 0;
+	}
 	switch (key->kind) {
 	case K_GROUPS:
 		return set_groups(cfg, key, s, member, err);
@@ -534,7 +619,8 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 	case K_INT:
 		if (s != NULL && config_setting_type(s) != CONFIG_TYPE_INT &&
 		    config_setting_type(s) != CONFIG_TYPE_INT64)
-			return key_error(cfg, s, key->path,
+			return key_error(cfg, s, key->path, key->off ?
+			    "a whole number, or \"off\"" :
 			    "a whole number", err);
 		n = s == NULL ? strtoll(key->def, NULL, 10) :
 		    config_setting_get_int64(s);
@@ -543,6 +629,15 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 		if (text == NULL || !mode_parse(text, member))
 			return key_error(cfg, s, key->path, "octal digits in "
 			    "quotes like \"0660\"", err);
+		return 0;
+	case K_RATE:
+		return set_rate(cfg, key, s, text, member, err);
+	case K_BOOL:
+		if (s != NULL && config_setting_type(s) != CONFIG_TYPE_BOOL)
+			return key_error(cfg, s, key->path, "true or false",
+			    err);
+		*(bool *)member = s == NULL ? strcmp(text, "true") == 0 :
+		    config_setting_get_bool(s) != 0;
 		return 0;
 	case K_CHOICE:
 	case K_ENUM:
@@ -841,7 +936,8 @@ refuse_unknown(const struct config *cfg, const config_t *file,
 
 		if (!section_known(name))
 			return key_error(cfg, sec, name, "one of the sections "
-			    "logins, audit, milter, permit, relay, reply, "
+			    "logins, audit, milter, permit, relay, "
+			    "limits, reply, "
 			    "collector, metrics", err);
 		if (!config_setting_is_group(sec))
 			return key_error(cfg, sec, name, "a group: { ... }",
@@ -989,6 +1085,8 @@ config_free(struct config *cfg)
 		case K_MODE:
 		case K_CHOICE:
 		case K_ENUM:
+		case K_BOOL:
+		case K_RATE:
 			break;
 		}
 	}

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "certificate.h"
+#include "limit.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/popgate/popgate.conf"
 
@@ -99,6 +100,13 @@ struct config {
 		int64_t collector_grace_s;	/* 0: not asked */
 	} relay;
 	struct {
+		/* of one that is off: the window of its default */
+		struct limit_rate rate[LIMITS];
+		bool authenticated;	/* SMTP AUTH is limited too */
+		bool trusted_networks;	/* and so are these */
+		int64_t deny_for_s;	/* after a breach; 0: not denied */
+	} limits;
+	struct {
 		/* templates; {client} is replaced; see reply.h */
 		char *no_login;
 		char *login_expired;
@@ -167,6 +175,15 @@ int config_each(const struct config *cfg,
 /* "90s", "30m", "2h", "14d", "1w" or plain seconds into seconds.
  * Returns false when text is none of these or above 100 years. */
 bool duration_parse(const char *text, int64_t *seconds_r);
+
+/* "100/1h" or "off" into rate; "off" leaves the window as it is. Returns
+ * false when text is none of these, or the number is 0 or above RATE_MAX. */
+enum { RATE_MAX = 10000000 };
+bool rate_parse(const char *text, struct limit_rate *rate);
+
+/* The reverse. buf of at least RATE_TEXT_MAX. Returns buf. */
+enum { RATE_TEXT_MAX = 48 };
+const char *rate_format(const struct limit_rate *rate, char *buf);
 
 /* 5400 -> "90m", 7200 -> "2h". buf of at least 24. Returns buf. */
 const char *duration_format(int64_t seconds, char *buf);

@@ -11,7 +11,7 @@ struct members {
 	size_t n;
 };
 
-enum { TEXT_MAX = 32 };
+enum { TEXT_MAX = RATE_TEXT_MAX };
 
 /* Room for n more; NULL when memory is short. */
 static struct config_member *
@@ -99,6 +99,8 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 	unsigned choice;
 
 	*form = CONFIG_TEXT;
+	if (key->off && *(const int64_t *)member == 0)
+		return one(m, CONFIG_TEXT, "off");
 	switch (key->kind) {
 	case K_PATH:
 	case K_TEXT:
@@ -115,6 +117,12 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 		(void)snprintf(buf, TEXT_MAX, "%04o",
 		    (unsigned)*(const mode_t *)member);
 		return one(m, CONFIG_TEXT, buf);
+	case K_RATE:
+		return one(m, CONFIG_TEXT, rate_format(member, buf));
+	case K_BOOL:
+		*form = CONFIG_BOOL;
+		return one(m, CONFIG_BOOL, *(const bool *)member ? "true" :
+		    "false");
 	case K_CHOICE:
 		return one(m, CONFIG_TEXT,
 		    key->choice[*(const bool *)member ? 1 : 0]);

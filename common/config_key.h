@@ -5,6 +5,7 @@
 #define POPGATE_CONFIG_KEY_H
 
 #include <libconfig.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ enum kind {
 	K_MODE,		/* "0660" */
 	K_CHOICE,	/* one of two words: false, true */
 	K_ENUM,		/* one of some words: an enumeration from 0 */
+	K_BOOL,		/* true or false, as libconfig writes them */
+	K_RATE,		/* "100/1h" or "off"; min and max: of the window */
 	K_STRINGS,	/* array or list of strings */
 	K_NETWORKS,	/* the same, of addresses and networks */
 	K_GROUPS	/* list of groups: ( { ... }, { ... } ) */
@@ -44,6 +47,7 @@ struct key {
 	const char *def;	/* as written; lists: separated by spaces */
 	const char *choice[4];	/* up to a NULL; K_STRINGS: if any */
 	int64_t min, max;
+	bool off;		/* K_SECONDS, K_INT: "off" is 0 */
 	/* Returns NULL when value is good, else what was expected. */
 	const char *(*check)(const char *value);
 	const struct key_groups *groups;

@@ -735,11 +735,17 @@ limiter_deny(struct limiter *l, uint64_t subject, int64_t until)
 }
 
 bool
+limiter_denies(struct limiter *l)
+{
+	return atomic_load_explicit(&l->n_denied, memory_order_acquire) > 0;
+}
+
+bool
 limiter_denied(struct limiter *l, uint64_t subject, int64_t now)
 {
 	struct shard *shard = &l->shard[shard_of(subject)];
 
-	if (atomic_load_explicit(&l->n_denied, memory_order_acquire) == 0)
+	if (!limiter_denies(l))
 		return false;
 	(void)pthread_mutex_lock(&shard->mtx);
 	struct denial *d = denial_find(shard, subject);

@@ -99,7 +99,8 @@ uint64_t limiter_user(const struct limiter *l, const char *user);
 
 /* Keep out until then (Unix seconds; a later end replaces an earlier). */
 void limiter_deny(struct limiter *l, uint64_t subject, int64_t until);
-/* A load when nobody is denied. */
+/* Is anybody denied? A load; false needs no limiter_denied(). */
+bool limiter_denies(struct limiter *l);
 bool limiter_denied(struct limiter *l, uint64_t subject, int64_t now);
 
 /* What was counted and denied of this subject is so no longer. */

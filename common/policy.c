@@ -18,8 +18,12 @@ policy_decide(const struct policy_facts *f)
 		MATCH(1, VERDICT_ACCEPT, REASON_LOCAL_RECIPIENT);
 	if (f->store == POLICY_STORE_UNASKED)
 		MATCH(2, VERDICT_ASK_STORE, REASON_STORE_UNAVAILABLE);
-	if (f->store == POLICY_STORE_ANSWERED && f->denied)
+	if (f->denied)
 		MATCH(2, VERDICT_REJECT, REASON_DENIED);
+	/* row 9 stands before whatever would let it relay */
+	if ((f->authenticated || f->certificate || f->trusted) &&
+	    !f->within_limits)
+		MATCH(9, VERDICT_TEMPFAIL, REASON_RATE_LIMITED);
 	if (f->authenticated)
 		MATCH(3, VERDICT_ACCEPT, REASON_AUTHENTICATED);
 	if (f->certificate)

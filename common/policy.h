@@ -30,7 +30,7 @@ enum policy_collector {
 /* A fact that nobody knows must be given as the one that opens nothing. */
 struct policy_facts {
 	bool recipient_local;		/* 1 */
-	bool denied;			/* 2: with POLICY_STORE_ANSWERED */
+	bool denied;			/* 2 */
 	bool authenticated;		/* 3: SMTP AUTH, of this message */
 	bool certificate;		/* 4: proved, and on our list */
 	bool trusted;			/* 5 */
@@ -39,7 +39,8 @@ struct policy_facts {
 					 * refused; with ..._ANSWERED */
 	enum policy_store store;	/* 7 */
 	enum policy_sender sender;	/* 8 */
-	bool within_limits;		/* 9 */
+	bool within_limits;		/* 9: or what would let it relay isn't
+					 * limited */
 	bool login_active;		/* 10: with POLICY_STORE_ANSWERED */
 	bool login_seen;		/* 11 */
 	int64_t login_at;		/* newest login, Unix seconds, 0 none */

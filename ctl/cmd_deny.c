@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "breach.h"
 #include "commands.h"
 #include "entry.h"
 #include "err.h"
@@ -86,6 +87,20 @@ list_one(void *arg, const struct store_deny *d)
 	return true;
 }
 
+/* Those that popgate-milter denied by itself. */
+static bool
+list_breach(void *arg, const struct audit_breach *b)
+{
+	char words[BREACH_WORDS_MAX];
+	const struct store_deny deny = {
+		.subject = b->subject, .is_user = b->is_user,
+		.created_at = b->at_ms / 1000, .expires_at = b->denied_until,
+		.reason = breach_words(b, words)
+	};
+
+	return list_one(arg, &deny);
+}
+
 static int
 list_all(struct ctl *ctl, bool as_json)
 {
@@ -94,16 +109,22 @@ list_all(struct ctl *ctl, bool as_json)
 	};
 	struct json json = { .to = stdout };
 	struct list l = { .json = as_json ? &json : NULL, .now = ctl->now };
+	struct audit_reader *audit = NULL;
 	struct store *st;
 	struct err err;
 	int rc = ctl_store(ctl, STORE_READ, &st);
 
 	if (rc != 0)
 		return rc;
+	rc = breach_open(ctl, &audit);
 	l.table = table_new(heads, 5);
 	if (store_each_deny(st, NULL, NULL, ctl->now, list_one, &l, &err) ==
 	    -1)
 		rc = ctl_fail_err(ctl, &err);
+	if (audit != NULL && audit_each_denial(audit, ctl->now, list_breach,
+	    &l, &err) == -1)
+		rc = ctl_fail_err(ctl, &err);
+	audit_close_reader(&audit);
 	if (table_end(l.table) == 0 && rc == 0 && !as_json)
 		(void)puts("Nobody is denied.");
 	store_close(&st);
@@ -226,12 +247,22 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
+/* What the limits call it: of an IPv6 address the network. */
+static const char *
+breach_subject(const struct ctl *ctl, const struct subject *s, char *buf)
+{
+	return s->is_user || s->net.bits < addr_bits(&s->net.base) ? s->text :
+	    breach_client(ctl->cfg, &s->net.base, buf);
+}
+
 static int
 run_undeny(struct ctl *ctl, const struct ctl_args *args)
 {
+	char network[NETWORK_TEXT_MAX];
 	struct subject subject;
 	struct store *st;
 	struct err err;
+	struct breach_lifted lifted;
 	int rc = subject_of(ctl, args->v[0], args->opt[0] != NULL, &subject);
 
 	if (rc == 0)
@@ -243,11 +274,19 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 	store_close(&st);
 	if (n == -1)
 		return ctl_fail_err(ctl, &err);
-	if (n == 0)
+	rc = breach_lift(ctl, subject.is_user, breach_subject(ctl, &subject,
+	    network), &lifted);
+	if (rc != 0)
+		return rc;
+	if (n == 0 && !lifted.denied && !lifted.over)
 		return ctl_fail(ctl, CTL_NONE, "%s '%s' is not denied",
 		    subject.is_user ? "user" : "client", subject.text);
 	out_text(subject.text);
-	(void)puts(" is denied no longer: a login counts again");
+	(void)puts(n > 0 || lifted.denied ? " is denied no longer: a login "
+	    "counts again" : " was not denied");
+	if (lifted.over || lifted.denied)
+		(void)puts("It went over a limit: in a second or so it is "
+		    "counted anew");
 	return 0;
 }
 

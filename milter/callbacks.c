@@ -48,6 +48,7 @@ struct session {
 	struct audit_row *pending;	/* accepted, waiting for DATA */
 	unsigned n_pending;
 	bool relayed;			/* a relay is among them */
+	struct limiter_message message;
 	struct gate_memo memo;
 };
 
@@ -114,6 +115,7 @@ end_message(struct session *s)
 	s->certificate = NULL;
 	s->auth_type[0] = s->auth_user[0] = s->queue_id[0] = '\0';
 	s->memo.known = false;
+	s->message = (struct limiter_message){ .counted = false };
 }
 
 static void
@@ -324,7 +326,8 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 		},
 		.client_name = s->client_name, .helo = s->helo,
 		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,
-		.memo = &s->memo, .channel = CHANNEL_MILTER
+		.memo = &s->memo, .message = &s->message,
+		.channel = CHANNEL_MILTER
 	};
 
 	gate_decide(s->gc, &req, &answer);

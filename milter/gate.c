@@ -14,6 +14,7 @@
 #include "policy.h"
 #include "pool.h"
 #include "store.h"
+#include "throttle.h"
 
 /* How long a message may wait for the disk: below the shortest time-out that
  * our wiring gives an MTA (10 s). */
@@ -159,7 +160,8 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		.log_flush = log_flush,
 		.log_state = log_audit_state,
 		.committed = committed,
-		.committed_arg = arg
+		.committed_arg = arg,
+		.lifted = throttle_lifted
 	};
 
 	gate.pool = pool_new(gc->cfg->logins.database);
@@ -169,7 +171,10 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 	}
 	gate.newest = gc;
 	gate_refresh_own();
-	return audit_start(&opt, &gate.audit, err);
+	if (throttle_new(gc->cfg, err) == -1 ||
+	    audit_start(&opt, &gate.audit, err) == -1)
+		return -1;
+	return throttle_start(gc->cfg, gate.audit, opt.path, err);
 }
 
 void
@@ -320,6 +325,38 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 		(void)stpcpy(answer->login_user, found->user);
 }
 
+/* Row 2 again: who went over a limit and is kept out for it. As with the
+ * table's denies, a user's own counts against what he shows: AUTH, or else
+ * the login. */
+static bool
+denied_for_breach(const struct gate_request *req,
+    const struct policy_facts *facts, const struct gate_answer *answer,
+    int64_t now)
+{
+	bool by_login = !facts->authenticated && !facts->certificate &&
+	    !facts->trusted && facts->login_active;
+
+	return throttle_denied(&req->q.client, by_login ? answer->login_user :
+	    facts_denied_user(&req->q), now);
+}
+
+/* Row 9 for one that may relay otherwise: the last that is asked, since it
+ * counts. */
+static void
+count(const struct config *cfg, const struct gate_request *req,
+    struct policy_facts *facts, struct gate_answer *answer)
+{
+	const struct throttle_recipient r = {
+		.q = &req->q, .reason = answer->decision.reason,
+		.login_user = answer->login_user, .channel = req->channel,
+		.at_ms = answer->at_ms, .monitored = answer->monitored,
+		.message = req->message
+	};
+
+	facts->within_limits = throttle_take(cfg, &r);
+	answer->decision = policy_decide(facts);
+}
+
 void
 gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct gate_answer *answer)
@@ -339,6 +376,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	answer->decision = policy_decide(&facts);
 	if (answer->decision.verdict == VERDICT_ASK_STORE) {
 		ask_store(gc, req, now, &facts, answer);
+		facts.denied = facts.denied ||
+		    denied_for_breach(req, &facts, answer, now);
 		answer->decision = policy_decide(&facts);
 	}
 	/* What can't be recorded isn't relayed; better said now than at DATA,
@@ -350,6 +389,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	}
 	answer->monitored = facts_monitored(cfg,
 	    audit_channel_name(req->channel), &req->q.client);
+	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local)
+		count(cfg, req, &facts, answer);
 	answer->refuse = answer->decision.verdict != VERDICT_ACCEPT &&
 	    !answer->monitored;
 	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,

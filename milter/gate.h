@@ -11,6 +11,7 @@
 #include "config.h"
 #include "decision.h"
 #include "facts.h"
+#include "limiter.h"
 #include "login.h"
 #include "reply.h"
 #include "store.h"
@@ -46,6 +47,9 @@ struct gate_request {
 	const char *client_name, *helo;
 	const char *session, *queue_id, *mta;
 	struct gate_memo *memo;	/* of the session; may be NULL */
+	/* of the message, zero at its begin; NULL: which message it is isn't
+	 * known */
+	struct limiter_message *message;
 	enum audit_channel channel;
 };
 
@@ -81,7 +85,8 @@ void gate_config_give(struct gate_config *gc);
 /* Make gc the newest (reload). The old one goes with its last user. */
 void gate_config_swap(struct gate_config *gc);
 
-/* Decide on one recipient. */
+/* Decide on one recipient. One that may relay counts against the limits, also
+ * when the MTA then refuses it for a reason of its own. */
 void gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct gate_answer *answer);
 

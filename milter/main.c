@@ -136,6 +136,29 @@ say_restarts(const struct config *was, const struct config *is)
 	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
 }
 
+/* The table counts by the windows that it was made for: a limit with another
+ * one stays as it was until then. */
+static void
+keep_windows(const struct config *was, struct config *is)
+{
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++) {
+		const struct limit_rate *old = &was->limits.rate[i];
+		struct limit_rate *new = &is->limits.rate[i];
+		char key[60];
+
+		if (new->window_s == old->window_s)
+			continue;
+		if (new->max == 0) {
+			new->window_s = old->window_s;
+			continue;
+		}
+		*new = *old;
+		(void)snprintf(key, sizeof(key), "the window of limits.%s",
+		    limit_name((enum limit)i));
+		say_restart(key, true);
+	}
+}
+
 static void
 reload(void)
 {
@@ -150,6 +173,7 @@ reload(void)
 	} else {
 		old = gate_config_take();
 		say_restarts(old->cfg, gc->cfg);
+		keep_windows(old->cfg, gc->cfg);
 		gate_config_give(old);
 		gate_config_swap(gc);
 		refresh_watch();

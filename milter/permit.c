@@ -42,6 +42,10 @@ struct connection {
 	uint64_t ticket;	/* 0: none */
 	int64_t held_ms;
 	char failed[PROTOCOL_REPLY_MAX];	/* to say if the rows are lost */
+	/* the message that the newest policy request was about, by its
+	 * instance attribute */
+	char instance[64];
+	struct limiter_message message;
 	size_t failed_len;
 };
 
@@ -164,6 +168,22 @@ hand_over(const struct protocol_request *p, const struct addr *client)
 		handoff_give(&h, clock_monotonic_ms());
 }
 
+/* Postfix names the message; what it has relayed of it so far. NULL where
+ * the protocol doesn't say. */
+static struct limiter_message *
+message_of(struct connection *c, const struct protocol_request *p)
+{
+	if (p->kind != PROTOCOL_POLICY || *p->session == '\0')
+		return NULL;
+	if (strlen(p->session) >= sizeof(c->instance) ||
+	    strcmp(p->session, c->instance) != 0) {
+		(void)snprintf(c->instance, sizeof(c->instance), "%s",
+		    p->session);
+		c->message = (struct limiter_message){ .counted = false };
+	}
+	return &c->message;
+}
+
 /* Ask the gate. The reply is in c->out, held when it waits for the disk. */
 static void
 answer(struct connection *c, const struct protocol_request *p)
@@ -188,6 +208,7 @@ answer(struct connection *c, const struct protocol_request *p)
 		.session = *p->session == '\0' ? session : p->session,
 		.mta = p->kind == PROTOCOL_SOCKETMAP &&
 		    p->map == MAP_SENDMAIL ? "Sendmail" : "Postfix",
+		.message = message_of(c, p),
 		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY :
 		    CHANNEL_SOCKETMAP
 	};

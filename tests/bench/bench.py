@@ -25,6 +25,9 @@ audit:  {{ database = "{audit}"; record = "all";
 milter: {{ listen = "unix:{socket}"; }};
 relay:  {{ local_domains = [ "home.test" ]; never_authorize = [ ];
            collector_grace = "7d"; }};
+limits: {{ client_recipients = "10000000/1h"; client_messages = "10000000/1h";
+           client_senders = "10000000/1h"; user_recipients = "10000000/1h";
+           user_messages = "10000000/1h"; user_clients = "10000000/1d"; }};
 """
 START_S = 30            # a filter must listen after this time
 SETTLE_S = 0.3          # lets the audit writer finish between two turns

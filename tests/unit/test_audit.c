@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -297,6 +299,168 @@ teardown(void **state)
 	return rmdir(db);
 }
 
+/* --- breaches and lifts --- */
+
+static char lifted[400];	/* guarded by lifted_mtx */
+static pthread_mutex_t lifted_mtx = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+on_lifted(void *arg, bool is_user, const char *subject)
+{
+	size_t len;
+
+	(void)arg;
+	(void)pthread_mutex_lock(&lifted_mtx);
+	len = strlen(lifted);
+	(void)snprintf(lifted + len, sizeof(lifted) - len, "%c:%s ",
+	    is_user ? 'u' : 'c', subject);
+	(void)pthread_mutex_unlock(&lifted_mtx);
+}
+
+static void
+wait_lifted(const char *want)
+{
+	bool same = false;
+
+	for (int i = 0; i < 500 && !same; i++) {
+		(void)pthread_mutex_lock(&lifted_mtx);
+		same = strcmp(lifted, want) == 0;
+		(void)pthread_mutex_unlock(&lifted_mtx);
+		(void)usleep(10000);
+	}
+	assert_string_equal(lifted, want);
+}
+
+struct seen {
+	char text[1000];
+};
+
+static bool
+see_breach(void *arg, const struct audit_breach *b)
+{
+	struct seen *seen = arg;
+	size_t len = strlen(seen->text);
+
+	(void)snprintf(seen->text + len, sizeof(seen->text) - len,
+	    "%c:%s %s=%s %s/%s/%s %lld%s; ", b->is_user ? 'u' : 'c',
+	    b->subject, b->setting, b->allowed, b->client,
+	    b->user == NULL ? "-" : b->user, b->sender,
+	    (long long)b->denied_until, b->lifted_at_ms == 0 ? "" :
+	    " lifted");
+	return true;
+}
+
+static const char *
+breaches(bool denials, const char *subject)
+{
+	static struct seen seen;
+	struct audit_reader *r;
+	struct err err;
+
+	seen.text[0] = '\0';
+	if (audit_open_reader(db, &r, &err) == -1)
+		fail_msg("%s", err.text);
+	if ((denials ? audit_each_denial(r, 5000, see_breach, &seen, &err) :
+	    audit_each_breach(r, 0, true, subject, see_breach, &seen, &err)) ==
+	    -1)
+		fail_msg("%s", err.text);
+	audit_close_reader(&r);
+	return seen.text;
+}
+
+static void
+breach(struct audit *a, bool is_user, const char *subject, int64_t until)
+{
+	const struct audit_breach b = { .at_ms = clock_now_ms(),
+	    .is_user = is_user, .subject = subject, .setting =
+	    "user_messages", .allowed = "5/1h", .client = "192.0.2.1",
+	    .user = is_user ? subject : NULL, .sender = "",
+	    .denied_until = until };
+
+	audit_breach(a, &b);
+}
+
+static void
+breaches_and_lifts(void **state)
+{
+	const struct audit_options opt = { .path = db, .queue = 100,
+	    .keep_s = 86400, .log_line = on_line, .log_state = on_state,
+	    .lifted = on_lifted };
+	struct audit_lift lift = { .is_user = true, .subject = "ALICE",
+	    .who = "root" };
+	struct audit *a;
+	struct err err;
+
+	(void)state;
+	/* before there was a file there is nothing to lift */
+	assert_int_equal(audit_lift(db, &lift, &err), -1);
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	breach(a, true, "alice", 6000);
+	breach(a, false, "2001:db8::/64", 4000);
+	breach(a, true, "o'brien\n", 0);
+	audit_stop(&a);
+	assert_string_equal(breaches(false, NULL),
+	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 6000; "
+	    "c:2001:db8::/64 user_messages=5/1h 192.0.2.1/-/ 4000; "
+	    "u:o'brien\n user_messages=5/1h 192.0.2.1/o'brien\n/ 0; ");
+	assert_string_equal(breaches(true, NULL),
+	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 6000; ");
+	assert_string_equal(breaches(false, "O'BRIEN\n"),
+	    "u:o'brien\n user_messages=5/1h 192.0.2.1/o'brien\n/ 0; ");
+	/* a lift of before the start isn't news */
+	lift.subject = "old";
+	lift.at_ms = clock_now_ms();
+	assert_int_equal(audit_lift(db, &lift, &err), 0);
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	lift.subject = "ALICE";
+	assert_int_equal(audit_lift(db, &lift, &err), 0);
+	wait_lifted("u:ALICE ");
+	assert_string_equal(breaches(true, NULL), "");
+	assert_string_equal(breaches(false, "alice"),
+	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 6000 lifted; ");
+	/* of a client with that name nothing was lifted, and a breach of
+	 * later is a new one */
+	lift.is_user = false;
+	lift.subject = "o'brien\n";
+	assert_int_equal(audit_lift(db, &lift, &err), 0);
+	wait_lifted("u:ALICE c:o'brien\n ");
+	(void)usleep(2000);
+	breach(a, true, "alice", 7000);
+	audit_stop(&a);
+	assert_string_equal(breaches(true, NULL),
+	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 7000; ");
+}
+
+/* What can't be written now is written when it can. */
+static void
+breach_waits(void **state)
+{
+	const struct audit_options opt = { .path = db, .queue = 100,
+	    .keep_s = 86400, .log_line = on_line, .log_state = on_state };
+	struct audit *a;
+	struct err err;
+	sqlite3 *h;
+
+	(void)state;
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	assert_int_equal(sqlite3_open(db, &h), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+	    SQLITE_OK);
+	breach(a, true, "alice", 6000);
+	/* the writer gives up after two seconds, and tries again */
+	for (int i = 0; i < 500 && audit_healthy(a); i++)
+		(void)usleep(10000);
+	assert_false(audit_healthy(a));
+	breach(a, true, "bob", 0);
+	assert_int_equal(sqlite3_exec(h, "COMMIT", NULL, NULL, NULL),
+	    SQLITE_OK);
+	(void)sqlite3_close(h);
+	audit_stop(&a);
+	assert_string_equal(breaches(false, NULL),
+	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 6000; "
+	    "u:bob user_messages=5/1h 192.0.2.1/bob/ 0; ");
+}
+
 int
 main(void)
 {
@@ -304,6 +468,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(write_and_read), TEST(hostile_text), TEST(tickets),
 		TEST(many_producers), TEST(full_disk), TEST(removed_file),
+		TEST(breaches_and_lifts), TEST(breach_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

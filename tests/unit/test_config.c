@@ -35,6 +35,17 @@ defaults(void **state)
 	assert_int_equal(cfg->relay.collector_grace_s, 120);
 	assert_int_equal(cfg->relay.shared_address_users, 10);
 	assert_false(cfg->relay.shared_refused);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 2000);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].max, 100);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].window_s,
+	    3600);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, 50);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s,
+	    86400);
+	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 0);
+	assert_true(cfg->limits.authenticated);
+	assert_false(cfg->limits.trusted_networks);
+	assert_int_equal(cfg->limits.deny_for_s, 0);
 	assert_int_equal(cfg->collector.n_sources, 0);
 	config_free(cfg);
 	(void)unlink(path);
@@ -60,6 +71,10 @@ everything(void **state)
 	    "\"append:a.test\" ]; certificates = ( { subject = \"s\"; issuer = "
 	    "\"i\"; }, { fingerprint = \"AA:BBCCDDEEFF0011223344556677889"
 	    "9AABBCCDD\"; } ); collector_grace = \"0s\"; };\n"
+	    "limits: { client_recipients = \"5/90s\"; client_messages = "
+	    "\"off\"; user_clients = \"10000000/1w\"; "
+	    "message_recipients = 50; authenticated = false; "
+	    "trusted_networks = true; deny_for = \"1h\"; };\n"
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
@@ -91,6 +106,19 @@ everything(void **state)
 	assert_false(cfg->relay.never_authorize_own);
 	assert_int_equal(cfg->relay.never_authorize.n, 0);
 	assert_int_equal(cfg->relay.collector_grace_s, 0);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 5);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].window_s,
+	    90);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_MESSAGES].max, 0);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_MESSAGES].window_s,
+	    3600);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, RATE_MAX);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s,
+	    604800);
+	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 50);
+	assert_false(cfg->limits.authenticated);
+	assert_true(cfg->limits.trusted_networks);
+	assert_int_equal(cfg->limits.deny_for_s, 3600);
 	assert_int_equal(cfg->collector.n_sources, 5);
 	assert_string_equal(cfg->collector.sources[0].name,
 	    "file:/var/log/mail.log");
@@ -206,6 +234,54 @@ errors(void **state)
 		{ CERTIFICATES("{ subject = \"a\"; issuer = \"b\"; fingerprint = "
 		  "\"aabbccddeeff00112233445566778899aabbccdd\"; }"), ":1:",
 		  "relay.certificates", "(both)" },
+		{ "limits: {\nclient_senders = 100; };", ":2:",
+		  "limits.client_senders", "a number from 1 to 10000000" },
+		{ "limits: {\nclient_senders = \"100\"; };", ":2:",
+		  "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"0/1h\"; };", ":2:",
+		  "limits.client_senders", "or \"off\"" },
+		{ "limits: {\nclient_senders = \"-5/1h\"; };", ":2:",
+		  "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"5/0s\"; };", ":2:",
+		  "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/59s\"; };", ":2:",
+		  "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/8d\"; };", ":2:",
+		  "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"10000001/1h\"; };", ":2:",
+		  "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"99999999999/1h\"; };", ":2:",
+		  "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"5/1h \"; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"5 / 1h\"; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"/1h\"; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"\"; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = true; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = [ \"5/1h\" ]; };", ":2:",
+		  "limits.client_senders", "a number" },
+		{ "limits: { message_recipients = 0; };", ":1:",
+		  "limits.message_recipients", "from 1 to 10000000, or \"off\"" },
+		{ "limits: { message_recipients = -1; };", ":1:",
+		  "limits.message_recipients", "from 1" },
+		{ "limits: { message_recipients = \"none\"; };", ":1:",
+		  "limits.message_recipients", "a whole number, or \"off\"" },
+		{ "limits: { message_recipients = \"5/1h\"; };", ":1:",
+		  "limits.message_recipients", "a whole number" },
+		{ "limits: { authenticated = \"true\"; };", ":1:",
+		  "limits.authenticated", "true or false" },
+		{ "limits: { trusted_networks = 1; };", ":1:",
+		  "limits.trusted_networks", "true or false" },
+		{ "limits: { deny_for = \"0s\"; };", ":1:",
+		  "limits.deny_for", "from 1m to 366d, or \"off\"" },
+		{ "limits: { deny_for = \"never\"; };", ":1:",
+		  "limits.deny_for", "a duration" },
+		{ "limits: { client_recipient = \"5/1h\"; };", ":1:",
+		  "limits.client_recipient", "popgate.conf(5)" },
 		{ "reply: { no_login = \"{user} x\"; };", ":1:",
 		  "reply.no_login", "{client}" },
 		{ "reply: { no_login = \"a\\r\\nb\"; };", ":1:",

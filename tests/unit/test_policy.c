@@ -25,7 +25,10 @@ static const struct line {
 	/*ldactihSFwAsC */
 	{ "1------------", 1, VERDICT_ACCEPT, "local-recipient" },
 	{ "-------?-----", 2, VERDICT_ASK_STORE, "store-unavailable" },
-	{ "-1-----y-----", 2, VERDICT_REJECT, "denied" },
+	{ "-1-----------", 2, VERDICT_REJECT, "denied" },
+	{ "--1------0---", 9, VERDICT_TEMPFAIL, "rate-limited" },
+	{ "---1-----0---", 9, VERDICT_TEMPFAIL, "rate-limited" },
+	{ "----1----0---", 9, VERDICT_TEMPFAIL, "rate-limited" },
 	{ "--1----------", 3, VERDICT_ACCEPT, "authenticated" },
 	{ "---1---------", 4, VERDICT_ACCEPT, "certificate" },
 	{ "----1--------", 5, VERDICT_ACCEPT, "trusted-network" },
@@ -101,14 +104,15 @@ check_promises(const struct policy_facts *f, const struct decision *got)
 		assert_int_not_equal(f->store, POLICY_STORE_UNASKED);
 		assert_true(f->authenticated || f->certificate ||
 		    f->trusted || (known && f->identified && !f->shared &&
-		    f->login_active && f->sender == POLICY_SENDER_GOOD &&
-		    f->within_limits));
-		/* whoever is denied is, whatever he has to show */
-		assert_false(known && f->denied);
+		    f->login_active && f->sender == POLICY_SENDER_GOOD));
+		/* whoever is denied is, whatever he has to show, and so is
+		 * who has had enough */
+		assert_false(f->denied);
+		assert_true(f->within_limits);
 	}
 	/* "can't know" is never a permanent no */
 	if (got->verdict == VERDICT_REJECT && f->identified)
-		assert_true(known && f->store == POLICY_STORE_ANSWERED);
+		assert_true(known || f->denied);
 	if (got->verdict == VERDICT_REJECT && !f->denied && f->identified &&
 	    !f->shared && !f->login_active)
 		assert_int_not_equal(f->collector, POLICY_COLLECTOR_BEHIND);

@@ -1,0 +1,34 @@
+/* breach - who went over a limit, and is kept out for it: popgate-milter's own
+ * denials, which are in audit.db. */
+#ifndef POPGATE_BREACH_H
+#define POPGATE_BREACH_H
+
+#include "ctl.h"
+
+enum { BREACH_WORDS_MAX = 120 };
+
+/* "over limits.client_senders = 100/1h", into buf of BREACH_WORDS_MAX. */
+const char *breach_words(const struct audit_breach *breach, char *buf);
+
+/* Open the audit; *r_r is NULL with 0 when there is none yet: popgate-milter
+ * has never run. Else an exit status after having said why. */
+int breach_open(struct ctl *ctl, struct audit_reader **r_r);
+
+/* What a client is counted as: an IPv6 address as the network it is in. Text
+ * into buf of NETWORK_TEXT_MAX; returns buf. */
+const char *breach_client(const struct config *cfg, const struct addr *client,
+    char *buf);
+
+/* How far back a breach may still count. */
+int64_t breach_since_ms(const struct ctl *ctl);
+
+/* Let a client or user in again who was denied, or went over a limit in the
+ * last week: that may be as long as it counts. Returns 0, or an exit status
+ * after having said why. */
+struct breach_lifted {
+	bool over, denied;	/* which of them it was; both false: neither */
+};
+int breach_lift(struct ctl *ctl, bool is_user, const char *subject,
+    struct breach_lifted *lifted_r);
+
+#endif

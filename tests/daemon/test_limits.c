@@ -1,0 +1,350 @@
+/* The limits of policy row 9, as an MTA meets them: who is counted, for how
+ * long, and what is left after kill -9. */
+#include "lab.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Stop, and start anew with more in the configuration. */
+static void
+restart_with(const char *text)
+{
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config(text, "");
+	start_daemon();
+}
+
+/* What the daemon logged so far holds text this often. */
+static int
+logged(const char *text)
+{
+	static char log[4000000];
+	FILE *in = fopen(path("log"), "r");
+	int n = 0;
+
+	assert_non_null(in);
+	size_t len = fread(log, 1, sizeof(log) - 1, in);
+
+	(void)fclose(in);
+	log[len] = '\0';
+	for (const char *p = log; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return n;
+}
+
+static void
+wait_logged(const char *text, int want)
+{
+	for (int i = 0; i < 100 && logged(text) != want; i++)
+		(void)usleep(50000);
+	assert_int_equal(logged(text), want);
+}
+
+/* How many of n recipients, each its own message in one session, may go;
+ * senders differ when many says so. The last answer is in *last_r. */
+static int
+send_many(const char *client, int n, bool many, const char **last_r)
+{
+	struct mclient *mc = mta(client);
+	int accepted = 0;
+	char sender[60], queue_id[20];
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(sender, sizeof(sender), "<%s%x@victim.test>",
+		    many ? "r" : "same", many ? (unsigned)i * 2654435761U : 0);
+		assert_int_equal(mclient_macro(mc, "i", NULL), 0);
+		mail(mc, sender);
+		*last_r = rcpt(mc, REMOTE, "smtp");
+		if (**last_r != '\0')
+			continue;
+		accepted++;
+		(void)snprintf(queue_id, sizeof(queue_id), "Q%d", i);
+		assert_int_equal(data_as(mc, queue_id), SMFIR_CONTINUE);
+	}
+	mclient_close(&mc);
+	return accepted;
+}
+
+#define LIMITS(text) "}; limits: { " text
+
+static void
+limits(void **state)
+{
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("client_recipients = \"7/1h\"; "
+	    "message_recipients = 3;"));
+	login("203.0.113.5", 1000);
+	login("203.0.113.6", 1000);
+	/* a message may have three, and goes with them */
+	struct mclient *mc = mta("203.0.113.5");
+
+	mail(mc, "<s@y.test>");
+	for (int i = 0; i < 3; i++)
+		assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+	/* four are left, whoever asks */
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(send_many("203.0.113.5", 10, false, &last), 3);
+	assert_reply(last, "450 4.7.1 ");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
+	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	mclient_close(&mc);
+	assert_int_equal(send_many("203.0.113.6", 5, false, &last), 5);
+	/* said once, though seven were too many */
+	wait_logged("203.0.113.5 is over limits.client_recipients = 7/1h", 1);
+	wait_logged("is over limits.message_recipients = 3", 1);
+	wait_int("audit.db", "SELECT count(*) FROM breach WHERE kind = "
+	    "'client' AND subject = '203.0.113.5' AND setting = "
+	    "'client_recipients' AND allowed = '7/1h' AND user = 'alice' "
+	    "AND denied_until IS NULL", 1);
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
+	    "'rate-limited' AND verdict = 'tempfail' AND rule = 9", 9);
+	/* it survives us */
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	assert_int_equal(send_many("203.0.113.5", 3, false, &last), 0);
+	assert_int_equal(send_many("203.0.113.6", 5, false, &last), 2);
+	/* a larger number is in force after a reload, a window isn't */
+	write_config(LIMITS("client_recipients = \"9/1h\";"), "");
+	(void)kill(daemon_pid, SIGUSR1);
+	wait_logged("is in force", 1);
+	assert_int_equal(send_many("203.0.113.5", 5, false, &last), 2);
+	write_config(LIMITS("client_recipients = \"99/2h\";"), "");
+	(void)kill(daemon_pid, SIGUSR1);
+	wait_logged("the window of limits.client_recipients changed", 1);
+	wait_logged("is in force", 2);
+	assert_int_equal(send_many("203.0.113.5", 5, false, &last), 0);
+	write_config(LIMITS("client_recipients = \"off\";"), "");
+	(void)kill(daemon_pid, SIGUSR1);
+	wait_logged("is in force", 3);
+	assert_int_equal(send_many("203.0.113.5", 20, false, &last), 20);
+}
+
+static void
+authenticate(struct mclient *mc, const char *user)
+{
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", user), 0);
+}
+
+/* A stolen password: what SMTP AUTH may is counted for the user, wherever he
+ * is; trusted networks only when asked for. */
+static void
+limits_of_users(void **state)
+{
+	const char *last;
+
+	(void)state;
+	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; "
+	    LIMITS("user_recipients = \"5/1h\"; client_recipients = "
+	    "\"3/1h\"; user_clients = \"2/1d\";"));
+	for (int i = 0; i < 4; i++) {
+		static const char *const clients[] = { "203.0.113.1",
+		    "203.0.113.2", "203.0.113.1", "203.0.113.3" };
+		static const int want[] = { 2, 2, 1, 0 };
+		struct mclient *mc = mta(clients[i]);
+		int got = 0;
+
+		for (int j = 0; j < 2; j++) {
+			authenticate(mc, j == 0 ? "mallory" : "MALLORY");
+			mail(mc, "<s@y.test>");
+			last = rcpt(mc, REMOTE, "smtp");
+			got += *last == '\0';
+			assert_accepted(rcpt(mc, "<alice@lab.test>",
+			    "local"));
+		}
+		assert_int_equal(got, want[i]);
+		mclient_close(&mc);
+	}
+	wait_logged("user MALLORY is over limits.user_recipients = 5/1h", 1);
+	/* a third client is one too many even for the first recipient */
+	struct mclient *mc = mta("203.0.113.1");
+
+	for (int i = 1; i <= 3; i++) {
+		struct mclient *other = mta(i == 1 ? "203.0.113.11" : i == 2 ?
+		    "203.0.113.12" : "203.0.113.13");
+
+		authenticate(other, "bob");
+		mail(other, "<s@y.test>");
+		last = rcpt(other, REMOTE, "smtp");
+		if (i < 3)
+			assert_accepted(last);
+		else
+			assert_reply(last, "450 4.7.1 ");
+		mclient_close(&other);
+	}
+	wait_logged("user bob is over limits.user_clients = 2/1d", 1);
+	/* others at the same address are not touched */
+	authenticate(mc, "carol");
+	mail(mc, "<s@y.test>");
+	for (int i = 0; i < 5; i++)
+		assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+	assert_int_equal(send_many("198.51.100.1", 20, true, &last), 20);
+	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; "
+	    LIMITS("client_recipients = \"3/1h\"; user_recipients = "
+	    "\"5/1h\"; authenticated = false; trusted_networks = true;"));
+	assert_int_equal(send_many("198.51.100.2", 20, true, &last), 3);
+	mc = mta("203.0.113.1");
+	authenticate(mc, "mallory");
+	mail(mc, "<s@y.test>");
+	for (int i = 0; i < 9; i++)
+		assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	mclient_close(&mc);
+}
+
+/* 60,000 spams: random local parts of one domain, from one client that logged
+ * in, as fast as they go. The end comes within the configured number. */
+static void
+hijack(void **state)
+{
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("client_senders = \"20/1h\"; deny_for = \"1h\";"));
+	login("203.0.113.66", 3600);
+	struct mclient *early = mta("203.0.113.66");
+
+	mail(early, "<s@y.test>");
+	assert_int_equal(send_many("203.0.113.66", 3000, true, &last), 20);
+	assert_reply(last, "550 5.7.1 ");
+	/* in a session that was there before, too; and our own get theirs */
+	assert_reply(rcpt(early, REMOTE, "smtp"), "550 5.7.1 ");
+	assert_accepted(rcpt(early, "<alice@lab.test>", "local"));
+	mclient_close(&early);
+	wait_int("audit.db", "SELECT count(*) FROM denial WHERE subject = "
+	    "'203.0.113.66' AND kind = 'client' AND setting = "
+	    "'client_senders' AND until BETWEEN unixepoch() + 3000 AND "
+	    "unixepoch() + 3600", 1);
+	wait_logged("203.0.113.66 is over limits.client_senders = 20/1h; "
+	    "denied until @", 1);
+	/* nothing of it goes with us */
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	assert_int_equal(send_many("203.0.113.66", 5, true, &last), 0);
+	assert_reply(last, "550 5.7.1 ");
+	/* a denial is the client's: AUTH doesn't help, another client may */
+	struct mclient *mc = mta("203.0.113.66");
+
+	authenticate(mc, "bob");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+	login("203.0.113.67", 3600);
+	assert_int_equal(send_many("203.0.113.67", 5, true, &last), 5);
+	/* popgatectl undeny */
+	sql("audit.db", "INSERT INTO lift (at, kind, subject, who) VALUES "
+	    "(unixepoch() * 1000 + 999, 'client', '203.0.113.66', 'root')");
+	wait_logged("203.0.113.66 was let in again", 1);
+	assert_int_equal(send_many("203.0.113.66", 100, false, &last), 100);
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	assert_int_equal(send_many("203.0.113.66", 100, true, &last), 19);
+}
+
+/* What smtpd asks for one recipient of a message, on the connection that it
+ * keeps. */
+static const char *
+ask_policy(int fd, const char *client, int message)
+{
+	static char request[400], reply[1200];
+	int len = snprintf(request, sizeof(request),
+	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
+	    "client_address=%s\nsender=s@y.test\nrecipient=x@remote.test\n"
+	    "instance=m%d\n\n", client, message);
+
+	assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
+	ssize_t n = recv(fd, reply, sizeof(reply) - 1, 0);
+
+	assert_true(n > 0);
+	reply[n] = '\0';
+	return reply;
+}
+
+/* Closed wiring: the MTA asks for a recipient, then shows it to the milter.
+ * It counts once; and it counts where the MTA only asks. */
+static void
+limits_on_both_channels(void **state)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	char key[200], request[220];
+	static char reply[1200];
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("client_recipients = \"6/1h\"; client_messages = "
+	    "\"3/1h\";"));
+	login("203.0.113.5", 1000);
+	login("203.0.113.6", 1000);
+	login("203.0.113.7", 1000);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s",
+	    path("policy.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
+	    0);
+	for (int message = 0; message < 2; message++) {
+		struct mclient *mc = mta("203.0.113.5");
+
+		mail(mc, "<s@y.test>");
+		for (int i = 0; i < 3; i++) {
+			assert_string_equal(ask_policy(fd, "203.0.113.5",
+			    message), "action=OK\n\n");
+			assert_accepted(rcpt(mc, REMOTE, "smtp"));
+		}
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
+		mclient_close(&mc);
+	}
+	assert_reply(ask_policy(fd, "203.0.113.5", 3), "action=450 4.7.1 ");
+	assert_int_equal(send_many("203.0.113.5", 9, false, &last), 0);
+	(void)close(fd);
+	/* Sendmail's map doesn't say which message: recipients count, and
+	 * messages only when the milter sees them */
+	int key_len = snprintf(key, sizeof(key), "sendmail 203.0.113.6\"\n\"\"\n"
+	    "\"\"\n\"s@y.test\"\n\"<x@remote.test>\"\n\"");
+	int len = snprintf(request, sizeof(request), "%d:%s,", key_len, key);
+
+	for (int i = 0; i < 7; i++) {
+		ask("map.sock", request, (size_t)len, reply, sizeof(reply));
+		if (strstr(reply, i < 6 ? "OK <permit>" :
+		    "OK <tempfail> \"450 4.7.1") == NULL)
+			fail_msg("%d: %s", i, reply);
+	}
+	assert_int_equal(send_many("203.0.113.6", 9, false, &last), 3);
+	/* a map that names only the client counts nothing, and knows who has
+	 * nothing left */
+	for (int i = 0; i < 20; i++) {
+		ask("map.sock", "19:popgate 203.0.113.7,", 23, reply,
+		    sizeof(reply));
+		assert_string_equal(reply, "5:OK OK,");
+	}
+	assert_int_equal(send_many("203.0.113.7", 9, false, &last), 3);
+	ask("map.sock", "19:popgate 203.0.113.7,", 23, reply, sizeof(reply));
+	assert_non_null(strstr(reply, "OK 450 4.7.1 "));
+	/* and after a restart it is the same, with six counted of .5 */
+	(void)stop_daemon(SIGKILL);
+	write_config(LIMITS("client_recipients = \"7/1h\"; client_messages = "
+	    "\"4/1h\";"), "");
+	start_daemon();
+	assert_int_equal(send_many("203.0.113.5", 9, false, &last), 1);
+	assert_int_equal(send_many("203.0.113.7", 9, false, &last), 1);
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(limits), TEST(limits_of_users), TEST(hijack),
+		TEST(limits_on_both_channels)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
