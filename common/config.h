@@ -109,6 +109,7 @@ struct config {
 	struct {
 		/* templates; {client} is replaced; see reply.h */
 		char *no_login;
+		char *other_family;	/* may be "" */
 		char *login_expired;
 		char *denied;
 		char *no_client_identity;

@@ -3,6 +3,7 @@
 #ifndef POPGATE_DECISION_H
 #define POPGATE_DECISION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum verdict {
@@ -42,6 +43,8 @@ struct decision {
 	int rule;		/* row of the policy table */
 	int64_t login_at;	/* newest login it rests on; 0 none */
 	int64_t expires_at;	/* of that login; 0 none */
+	bool other_family;	/* no login, while others log in by IPv4 when
+				 * this is IPv6, or the other way */
 };
 
 /* What becomes of a verdict in monitor mode. */

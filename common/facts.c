@@ -176,6 +176,13 @@ facts_found(struct store *st, const struct config *cfg,
 	return 0;
 }
 
+bool
+facts_other_family(const struct addr *client, bool ipv4, bool ipv6)
+{
+	return (client->family == ADDR_IPV4 && ipv6) ||
+	    (client->family == ADDR_IPV6 && ipv4);
+}
+
 enum policy_collector
 facts_collector(const struct config *cfg, int64_t read_at, int64_t now)
 {

@@ -77,6 +77,10 @@ int facts_found(struct store *st, const struct config *cfg,
  *   users  whose logins from there count now (store_lookup.sharing) */
 bool facts_shared(const struct config *cfg, int64_t users);
 
+/* Do others log in by IPv4 while client has IPv6, or the other way?
+ *   ipv4, ipv6  store_families() since now - logins.window */
+bool facts_other_family(const struct addr *client, bool ipv4, bool ipv6);
+
 /* How the collector stands at now, when every source was last read to its
  * end at read_at (store_sources_read_at()). */
 enum policy_collector facts_collector(const struct config *cfg,

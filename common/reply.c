@@ -1,6 +1,7 @@
 #include "reply.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +9,25 @@
 #include "config.h"
 
 static const char expected[] = "printable ASCII of at most 400 bytes; in "
-    "braces only {client} or {ago}";
+    "braces only {client}, {ago}, {family} or {other}";
+
+enum word { W_CLIENT, W_AGO, W_FAMILY, W_OTHER, WORDS };
+
+static const char *const words[WORDS] = {
+	[W_CLIENT] = "{client}", [W_AGO] = "{ago}", [W_FAMILY] = "{family}",
+	[W_OTHER] = "{other}"
+};
+
+/* Which word text begins with, or WORDS. */
+static enum word
+word_at(const char *text)
+{
+	unsigned w = 0;
+
+	while (w < WORDS && strncmp(text, words[w], strlen(words[w])) != 0)
+		w++;
+	return (enum word)w;
+}
 
 const char *
 reply_check(const char *value)
@@ -18,11 +37,16 @@ reply_check(const char *value)
 	for (const char *p = value; *p != '\0'; p++) {
 		if (*p < 0x20 || *p > 0x7e)
 			return expected;
-		if (*p == '{' && strncmp(p, "{client}", 8) != 0 &&
-		    strncmp(p, "{ago}", 5) != 0)
+		if (*p == '{' && word_at(p) == WORDS)
 			return expected;
 	}
 	return NULL;
+}
+
+const char *
+reply_check_hint(const char *value)
+{
+	return *value == '\0' ? NULL : reply_check(value);
 }
 
 /* "12 minutes": in the largest unit that is at least 2. */
@@ -43,32 +67,44 @@ format_ago(int64_t seconds, char *buf, size_t size)
 		    seconds / 86400);
 }
 
-static void
+/* Returns where text ends. */
+static char *
 expand(const char *template, const struct addr *client, int64_t ago_s,
-    char *text)
+    char *p, char *end)
 {
-	char *p = text, *end = text + REPLY_TEXT_MAX - 1;
-	char word[ADDR_TEXT_MAX];
+	bool six = client->family == ADDR_IPV6;
+	char value[ADDR_TEXT_MAX];
 
 	for (const char *t = template; *t != '\0' && p < end;) {
-		if (strncmp(t, "{client}", 8) == 0) {
-			addr_format(client, word);
-			t += 8;
-		} else if (strncmp(t, "{ago}", 5) == 0) {
-			format_ago(ago_s < 0 ? 0 : ago_s, word, sizeof(word));
-			t += 5;
-		} else {
+		enum word w = *t == '{' ? word_at(t) : WORDS;
+
+		switch (w) {
+		case W_CLIENT:
+			addr_format(client, value);
+			break;
+		case W_AGO:
+			format_ago(ago_s < 0 ? 0 : ago_s, value,
+			    sizeof(value));
+			break;
+		case W_FAMILY:
+		case W_OTHER:
+			(void)snprintf(value, sizeof(value), "%s",
+			    (w == W_FAMILY) == six ? "IPv6" : "IPv4");
+			break;
+		case WORDS:
 			*p++ = *t++;
 			continue;
 		}
-		size_t n = strlen(word);
+		t += strlen(words[w]);
+		size_t n = strlen(value);
 
 		if (n > (size_t)(end - p))
 			n = (size_t)(end - p);
-		memcpy(p, word, n);
+		memcpy(p, value, n);
 		p += n;
 	}
 	*p = '\0';
+	return p;
 }
 
 void
@@ -109,8 +145,15 @@ reply_format(const struct config *cfg, const struct decision *d,
 		return;
 	memcpy(code, replies[d->reason].code, 4);
 	memcpy(status, replies[d->reason].status, 6);
-	expand(replies[d->reason].template, client, now - d->expires_at,
-	    text);
+	char *end = text + REPLY_TEXT_MAX - 1;
+	char *p = expand(replies[d->reason].template, client,
+	    now - d->expires_at, text, end);
+
+	if (d->reason != REASON_NO_LOGIN || !d->other_family ||
+	    *cfg->reply.other_family == '\0' || end - p < 2)
+		return;
+	*p++ = ' ';
+	(void)expand(cfg->reply.other_family, client, 0, p, end);
 }
 
 void

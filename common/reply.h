@@ -1,6 +1,7 @@
 /* reply - the text of an SMTP reply, from the admin's template.
  * {client} becomes the client's address, {ago} how long ago a login expired
- * ("12 minutes"). User names are never in a reply. Pure. */
+ * ("12 minutes"), {family} "IPv4" or "IPv6" as the client has it, {other} the
+ * other one. User names are never in a reply. Pure. */
 #ifndef POPGATE_REPLY_H
 #define POPGATE_REPLY_H
 
@@ -17,6 +18,8 @@ enum { REPLY_TEXT_MAX = 512 };
 #define REPLY_NO_LOGIN \
 	"Relaying denied for {client}: check your mail by POP3 or IMAP " \
 	"first, or use SMTP AUTH on port 587"
+#define REPLY_OTHER_FAMILY \
+	"(you send over {family}: a login over {other} is no help)"
 #define REPLY_LOGIN_EXPIRED \
 	"Relaying denied for {client}: your last login expired {ago} ago, " \
 	"check your mail again, or use SMTP AUTH on port 587"
@@ -41,6 +44,8 @@ enum { REPLY_TEXT_MAX = 512 };
 /* For the configuration: NULL when value is a good template, else what was
  * expected. Printable ASCII, at most 400 bytes, known names in braces. */
 const char *reply_check(const char *value);
+/* The same, where "" is good too. */
+const char *reply_check_hint(const char *value);
 
 /* Code, enhanced status code and text for a decision that is no accept.
  *   code, status  buffers of 4 and 8 bytes

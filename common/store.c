@@ -23,7 +23,7 @@ enum query {
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_MANY_ACTIVE, Q_ROWS_ACTIVE, Q_ROWS_RECENT,
 	Q_ROWS_WITHIN, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
-	Q_SOURCES, Q_MATCH, Q_USERS,
+	Q_SOURCES, Q_MATCH, Q_USERS, Q_FAMILIES,
 	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
 	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
@@ -156,6 +156,11 @@ static const char *const query_sql[QUERIES] = {
 	    "UNION ALL SELECT client, user FROM login INDEXED BY login_network "
 	    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
 	    "AND client <> ?2 AND expires_at > ?3 AND NOT " USER_DENIED,
+	[Q_FAMILIES] =
+	    "SELECT coalesce(sum(instr(client, ':') = 0), 0), "
+	    "coalesce(sum(instr(client, ':') > 0), 0) FROM (SELECT client, at "
+	    "FROM login_event WHERE source <> 'popgatectl' "
+	    "ORDER BY id DESC LIMIT 200) WHERE at > ?1",
 	[Q_DENY_SET] =
 	    "INSERT OR REPLACE INTO deny (subject, kind, created_at, "
 	    "expires_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -995,6 +1000,27 @@ store_each_user(struct store *st, const struct addr *client,
 	(void)sqlite3_bind_int64(stmt, 3, now);
 	return each_of_client(st, stmt, client, ipv6_prefix, take_user, &m,
 	    err);
+}
+
+int
+store_families(struct store *st, int64_t since, bool *ipv4_r, bool *ipv6_r,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_FAMILIES, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, since);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW) {
+		*ipv4_r = sqlite3_column_int64(stmt, 0) > 0;
+		*ipv6_r = sqlite3_column_int64(stmt, 1) > 0;
+	} else {
+		db_err(st->db, "families", err);
+	}
+	(void)sqlite3_reset(stmt);
+	return rc == SQLITE_ROW ? 0 : -1;
 }
 
 int

@@ -191,6 +191,11 @@ int store_each_user(struct store *st, const struct addr *client,
     uint8_t ipv6_prefix, int64_t now, bool (*fn)(void *arg, const char *user),
     void *arg, struct err *err);
 
+/* Do people log in by IPv4, by IPv6? Of the newest 200 log lines, those with a
+ * time behind since. 0, or -1 with err. */
+int store_families(struct store *st, int64_t since, bool *ipv4_r,
+    bool *ipv6_r, struct err *err);
+
 /* Denies: replace or make one; delete one (returns how many, or -1). */
 int store_deny_set(struct store *st, const struct store_deny *deny,
     struct err *err);

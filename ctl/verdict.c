@@ -45,8 +45,14 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 	network_set_release(&own);
 	a->decision = policy_decide(&a->facts);
 	if (a->decision.verdict == VERDICT_ASK_STORE) {
+		bool ipv4 = false, ipv6 = false;
+
 		ask_store(ctl, st, lists, q, a);
 		a->decision = policy_decide(&a->facts);
+		if (!a->store_failed && store_families(st, q->at -
+		    cfg->logins.window_s, &ipv4, &ipv6, NULL) == 0)
+			a->decision.other_family = facts_other_family(
+			    &q->q.client, ipv4, ipv6);
 	}
 	reply_format(cfg, &a->decision, &q->q.client, q->at, a->code,
 	    a->status, a->text);

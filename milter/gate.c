@@ -24,6 +24,9 @@ enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
  * second at most, and a grace is given in seconds. */
 enum { BEAT_MS = 250 };
 
+/* The same of which address families logins come by. */
+enum { FAMILIES_MS = 10000 };
+
 static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
@@ -31,6 +34,8 @@ static struct {
 	int64_t store_said_ms;	/* when we last spoke of a bad store */
 	atomic_bool store_bad;
 	int64_t beat_ms, read_at;	/* the heartbeat, and when we looked */
+	bool ipv4, ipv6;	/* people log in so; when we looked: */
+	int64_t families_ms;
 	/* set before any thread is made */
 	struct audit *audit;
 	struct pool *pool;
@@ -248,6 +253,34 @@ heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
 	return 0;
 }
 
+/* A hint for a reply, so of no matter when it can't be had. */
+static bool
+other_family(struct store *st, const struct config *cfg,
+    const struct addr *client, int64_t now)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	bool ipv4, ipv6;
+
+	(void)pthread_mutex_lock(&gate.mtx);
+	bool fresh = gate.families_ms != 0 &&
+	    now_ms - gate.families_ms < FAMILIES_MS;
+
+	ipv4 = gate.ipv4;
+	ipv6 = gate.ipv6;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (!fresh) {
+		if (store_families(st, now - cfg->logins.window_s, &ipv4,
+		    &ipv6, NULL) == -1)
+			return false;
+		(void)pthread_mutex_lock(&gate.mtx);
+		gate.ipv4 = ipv4;
+		gate.ipv6 = ipv6;
+		gate.families_ms = now_ms;
+		(void)pthread_mutex_unlock(&gate.mtx);
+	}
+	return facts_other_family(client, ipv4, ipv6);
+}
+
 /* Only a client without an active login is asked about. */
 static int
 collector_state(struct store *st, const struct config *cfg, int64_t now,
@@ -293,7 +326,8 @@ look_up(const struct config *cfg, const struct gate_request *req,
 
 static void
 ask_store(const struct gate_config *gc, const struct gate_request *req,
-    int64_t now, struct policy_facts *facts, struct gate_answer *answer)
+    int64_t now, struct policy_facts *facts, struct gate_answer *answer,
+    bool *hint)
 {
 	const struct config *cfg = gc->cfg;
 	struct gate_memo none = { .known = false };
@@ -316,6 +350,8 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 	if (ok)
 		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found,
 		    now, facts, &err) == 0;
+	if (ok && !facts->login_seen)
+		*hint = other_family(loan.st, cfg, &req->q.client, now);
 	pool_give(gate.pool, &loan, ok);
 	say_store(ok, err.text);
 	if (!ok)
@@ -375,10 +411,13 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	answer->local = facts.recipient_local;
 	answer->decision = policy_decide(&facts);
 	if (answer->decision.verdict == VERDICT_ASK_STORE) {
-		ask_store(gc, req, now, &facts, answer);
+		bool hint = false;
+
+		ask_store(gc, req, now, &facts, answer, &hint);
 		facts.denied = facts.denied ||
 		    denied_for_breach(req, &facts, answer, now);
 		answer->decision = policy_decide(&facts);
+		answer->decision.other_family = hint;
 	}
 	/* What can't be recorded isn't relayed; better said now than at DATA,
 	 * where it would hold up our own recipients of the same message. */

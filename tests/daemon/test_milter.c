@@ -830,6 +830,46 @@ reload(void **state)
 	mclient_close(&mc);
 }
 
+/* The reply says so when a login can't help because it comes by IPv4, or by
+ * IPv6; and nothing of whose. */
+static void
+other_family(void **state)
+{
+#define HINT(family, other) " (you send over " family ": a login over " \
+	other " is no help)"
+	static const struct { const char *event, *ipv4, *ipv6; } rows[] = {
+		{ "203.0.113.5", "", HINT("IPv6", "IPv4") },
+		{ "2001:db8::5", HINT("IPv4", "IPv6"), "" },
+		/* at a time that doesn't count any more, or an admin's */
+		{ "old", "", "" }, { "manual", "", "" }
+	};
+#define DENIED "550 5.7.1 Relaying denied for %s: check your mail by POP3 " \
+	"or IMAP first, or use SMTP AUTH on port 587%s"
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		(void)snprintf(text, sizeof(text), "DELETE FROM login_event; "
+		    "INSERT INTO login_event VALUES (1, unixepoch()%s, '%s', "
+		    "'alice', 'imap', 'dovecot', '%s', 0, 'line')",
+		    strcmp(rows[i].event, "old") == 0 ? " - 7200" : "",
+		    strchr(rows[i].event, '.') != NULL || strchr(
+		    rows[i].event, ':') != NULL ? rows[i].event : "10.0.0.1",
+		    strcmp(rows[i].event, "manual") == 0 ? "popgatectl" :
+		    "file:/x");
+		sql("logins.db", text);
+		restart_with("");
+		(void)snprintf(text, sizeof(text), DENIED, "203.0.113.9",
+		    rows[i].ipv4);
+		assert_string_equal(relay_from("203.0.113.9", "<s@y.test>",
+		    NULL), text);
+		(void)snprintf(text, sizeof(text), DENIED, "2001:db8::9",
+		    rows[i].ipv6);
+		assert_string_equal(relay_from("2001:db8::9", "<s@y.test>",
+		    NULL), text);
+	}
+}
+
 #define COUNT "SELECT count(*) FROM decision WHERE "
 
 static void
@@ -935,7 +975,7 @@ main(void)
 		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),
-		TEST(permit_channel), TEST(reload), TEST(monitor_mode),
+		TEST(permit_channel), TEST(reload), TEST(other_family), TEST(monitor_mode),
 		TEST(monitor_in_part),
 		TEST(stop),
 	};

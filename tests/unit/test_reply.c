@@ -33,6 +33,11 @@ texts(void **state)
 	reply_double_percent(text, doubled);
 	assert_string_equal(doubled, "100%% 2001:db8::1 12 minutes");
 
+	d.other_family = true;
+	reply_format(cfg, &d, &client, 1000 + 720, code, status, text);
+	assert_string_equal(text, "100% 2001:db8::1 12 minutes (you send over "
+	    "IPv6: a login over IPv4 is no help)");
+	/* whatever the admin wrote fits, or is cut */
 	d.reason = REASON_LOGIN_EXPIRED;
 	reply_format(cfg, &d, &client, 1001, code, status, text);
 	assert_non_null(strstr(text, "expired 1 second ago"));
