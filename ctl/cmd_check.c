@@ -9,7 +9,8 @@
 #include "out.h"
 #include "verdict.h"
 
-enum { OPT_CLIENT, OPT_FROM, OPT_TO, OPT_AUTH, OPT_AT, OPT_MAILER, OPT_JSON,
+enum { OPT_CLIENT, OPT_FROM, OPT_TO, OPT_AUTH, OPT_AT, OPT_MAILER,
+	OPT_SUBJECT, OPT_ISSUER, OPT_FINGERPRINT, OPT_KEY, OPT_JSON,
 	OPT_EXIT_CODE };
 
 static const struct ctl_option options[] = {
@@ -20,6 +21,12 @@ static const struct ctl_option options[] = {
 	[OPT_AT] = { "at", "TIME", "as if it were then, by the table of now" },
 	[OPT_MAILER] = { "mailer", "NAME", "what the MTA calls the mailer "
 	    "(milter only)" },
+	[OPT_SUBJECT] = { "cert-subject", "NAME", "with a certificate that "
+	    "the MTA trusts" },
+	[OPT_ISSUER] = { "cert-issuer", "NAME", "by this authority" },
+	[OPT_FINGERPRINT] = { "cert-fingerprint", "DIGEST", "with a "
+	    "certificate of this digest" },
+	[OPT_KEY] = { "cert-key", "DIGEST", "of this key" },
 	[OPT_JSON] = { "json", NULL, "a JSON object" },
 	[OPT_EXIT_CODE] = { "exit-code", NULL, "exit 1 when refused, 75 when "
 	    "put off" },
@@ -165,12 +172,17 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct facts_lists lists;
+	static struct certificate certificate;	/* large */
 	struct verdict_question q;
 	struct verdict_answer a;
 	struct store *st = NULL;
 	struct err err;
 	int rc = question(ctl, args, &q);
 
+	if (certificate_from_postfix(&certificate, false,
+	    args->opt[OPT_SUBJECT], args->opt[OPT_ISSUER],
+	    args->opt[OPT_FINGERPRINT], args->opt[OPT_KEY]))
+		q.q.certificate = &certificate;
 	if (rc == 0)
 		rc = ctl_config(ctl);
 	if (rc != 0)
@@ -201,7 +213,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 const struct command cmd_check = {
 	.name = "check",
 	.args = "--client ADDRESS --to RECIPIENT [--from SENDER] "
-	    "[--auth USER] [--at TIME] [--json]",
+	    "[--auth USER] [--cert-subject NAME --cert-issuer NAME] [--at TIME] "
+	    "[--json]",
 	.summary = "what would happen to a recipient, row by row",
 	.help = "Runs the policy that popgate-milter runs, on the same "
 	    "tables, and prints every row\nthat was tested, up to the first "

@@ -113,6 +113,25 @@ say_identity(const struct ctl *ctl, const struct verdict_question *q,
 }
 
 static void
+say_certificate(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, char *words)
+{
+	char name[200];
+
+	if (ctl->cfg->relay.n_certificates == 0)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "relay.certificates "
+		    "is empty");
+	else if (q->q.certificate == NULL)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "no certificate in "
+		    "this session that counts");
+	else
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s is%s in "
+		    "relay.certificates", out_escape(certificate_name(
+		    q->q.certificate), name, sizeof(name)),
+		    a->facts.certificate ? "" : "n't");
+}
+
+static void
 say_sender(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, char *words)
 {
@@ -227,8 +246,7 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 		    "no SMTP AUTH in this session" : "SMTP AUTH succeeded");
 		break;
 	case 4:
-		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no certificate in this session");
+		say_certificate(ctl, q, a, words);
 		break;
 	case 5:
 		(void)snprintf(words, VERDICT_WORDS_MAX,
