@@ -28,7 +28,10 @@ enum query {
 	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
 };
 
-/* Logins of the client (?1, and ?2 the lease it is in) and of the networks
+/* A user is denied whatever the case of his name is: many servers let ALICE in
+ * for alice. (deny has folded names; an admin may have written others.)
+ *
+ * Logins of the client (?1, and ?2 the lease it is in) and of the networks
  * that an admin entered, with whether their user is denied; and what denies
  * the client or the user (?3). Each arm is a seek, mostly into an empty
  * index, and the first alone is enough while there are neither denies nor
@@ -37,7 +40,7 @@ enum query {
 	"SELECT 0, client, user, last_at, expires_at, " denied ", " \
 	"server = 'popgatectl' FROM login "
 #define DENIED                                                    \
-	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject = user " \
+	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject IN (user, lower(user)) " \
 	"AND d.kind = 'user' AND d.expires_at > ?4)"
 #define DENY_OF "SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
 #define NETWORKS                                                \
@@ -48,13 +51,13 @@ enum query {
 	"WHERE client " clients " "                                        \
 	"UNION ALL " LOGIN_OF(DENIED) NETWORKS                             \
 	    "UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
-	    "UNION ALL " DENY_OF "WHERE subject = ?3 AND kind = 'user' "   \
+	    "UNION ALL " DENY_OF "WHERE subject IN (?3, lower(?3)) AND kind = 'user' "   \
 	    "UNION ALL " DENY_OF "INDEXED BY deny_network "                \
 	    "WHERE kind = 'client' AND instr(subject, '/') > 0"
 
 /* of the logins' users, at ?3 */
 #define USER_DENIED \
-	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject = user " \
+	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject IN (user, lower(user)) " \
 	"AND d.kind = 'user' AND d.expires_at > ?3) "
 
 static const char *const query_sql[QUERIES] = {
@@ -163,15 +166,18 @@ static const char *const query_sql[QUERIES] = {
 	    "ORDER BY id DESC LIMIT 200) WHERE at > ?1",
 	[Q_DENY_SET] =
 	    "INSERT OR REPLACE INTO deny (subject, kind, created_at, "
-	    "expires_at, reason) VALUES (?1, ?2, ?3, ?4, ?5)",
-	[Q_DENY_DELETE] = "DELETE FROM deny WHERE subject = ?1 AND kind = ?2",
+	    "expires_at, reason) VALUES (CASE ?2 WHEN 'user' THEN lower(?1) "
+	    "ELSE ?1 END, ?2, ?3, ?4, ?5)",
+	[Q_DENY_DELETE] =
+	    "DELETE FROM deny WHERE subject IN (?1, lower(?1)) AND kind = ?2",
 	[Q_DENIES] =
 	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
 	    "WHERE expires_at > ?1 ORDER BY kind, subject",
 	[Q_DENIES_OF] =
 	    "SELECT subject, kind, created_at, expires_at, reason FROM deny "
 	    "WHERE expires_at > ?1 AND (kind = 'client' AND (subject = ?2 OR "
-	    "instr(subject, '/') > 0) OR kind = 'user' AND subject = ?3)",
+	    "instr(subject, '/') > 0) OR kind = 'user' "
+	    "AND subject IN (?3, lower(?3)))",
 	/* Q_LOGIN of count logins at once; first_at, last_at, expires_at and
 	 * count of those */
 	[Q_LOGINS] =

@@ -185,6 +185,80 @@ denials(void **state)
 	store_close(&w);
 }
 
+static bool
+note_user(void *arg, const char *user)
+{
+	(void)strcat(strcat(arg, user), ";");
+	return true;
+}
+
+static const char *
+users_of(struct store *st, const char *client, int64_t now)
+{
+	static char text[200];
+	struct addr addr;
+	struct err err;
+
+	text[0] = '\0';
+	assert_true(addr_parse_loose(client, &addr));
+	assert_int_equal(store_each_user(st, &addr, 128, now, note_user, text,
+	    &err), 0);
+	return text;
+}
+
+/* A denial isn't dodged by writing a name in another case; and whose logins
+ * count is told without those denied. */
+static void
+denied_in_any_case(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct err err;
+
+	(void)state;
+	put(w, "192.0.2.1", "Alice", 100, 200);
+	put(w, "192.0.2.2", "ALICE", 100, 200);
+	put(w, "192.0.2.2", "bob", 100, 200);
+	put(w, "192.0.2.2", "eve", 100, 150);
+	assert_string_equal(users_of(w, "192.0.2.2", 149), "ALICE;bob;eve;");
+	assert_string_equal(users_of(w, "192.0.2.2", 150), "ALICE;bob;");
+	deny(w, "aLice", true, 300);
+	assert_true(look(w, "192.0.2.1", 128, 160).login_denied);
+	assert_false(look(w, "192.0.2.1", 128, 160).active);
+	assert_string_equal(look(w, "192.0.2.2", 128, 160).user, "bob");
+	assert_string_equal(users_of(w, "192.0.2.2", 149), "bob;eve;");
+	assert_int_equal(store_deny_delete(w, "ALICE", true, &err), 1);
+	assert_true(look(w, "192.0.2.1", 128, 160).active);
+	deny(w, "Mallory", true, 300);	/* who asks is mallory */
+	assert_true(look(w, "192.0.2.77", 128, 160).denied);
+	store_close(&w);
+}
+
+/* Which address families people log in by. */
+static void
+families(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_event e = { .at = 100, .client = "192.0.2.1",
+	    .user = "u", .service = "", .server = "", .source = "file:/x",
+	    .line = "" };
+	bool four, six;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_families(w, 0, &four, &six, &err), 0);
+	assert_false(four || six);
+	assert_int_equal(store_event_add(w, &e, &err), 0);
+	assert_int_equal(store_families(w, 99, &four, &six, &err), 0);
+	assert_true(four && !six);
+	assert_int_equal(store_families(w, 100, &four, &six, &err), 0);
+	assert_false(four || six);
+	e.client = "2001:db8::/64";
+	assert_int_equal(store_event_add(w, &e, &err), 0);
+	assert_int_equal(store_families(w, 99, &four, &six, &err), 0);
+	assert_true(four && six);
+	store_close(&w);
+}
+
 /* A reader that knows that there are neither denies nor networks must notice
  * the first one at its very next look-up, and the end of the last one. */
 static void
@@ -563,6 +637,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(lookups), TEST(admin_entries), TEST(denials),
+		TEST(denied_in_any_case), TEST(families),
 		TEST(first_of_its_kind), TEST(versions), TEST(sharing),
 		TEST(history_and_expiry), TEST(walks),
 		TEST(sources), TEST(unusable), TEST(killed_writer),
