@@ -334,6 +334,70 @@ const struct finding_kind finding_kinds[] = {
 	  "Filters and rules are told that everybody has logged in.",
 	  "# take the line out of {file} (line {line}) and of sendmail.mc" },
 
+
+	/* --- Exim --- */
+	{ "exim-unreadable", WARN,
+	  "What can't be read can't be called safe.",
+	  "exim4 -C {file} -bP config" },
+	{ "exim-config-writable", WARN,
+	  "Any local user can make this server an open relay by one line.",
+	  "chmod o-w {value}" },
+	{ "exim-not-understood", INFO,
+	  "The doctor can't tell whom this lets pass; look at it yourself.",
+	  "exim4 -C {file} -bh 203.0.113.1" },
+	{ "exim-no-acl", INFO,
+	  "Without an ACL nobody can send to this server by SMTP.", "" },
+	{ "exim-relay-open", OPEN,
+	  "Nothing refuses a stranger who sends to other people's domains.",
+	  "# in {file}, line {line}: before this statement,\n"
+	  "    require domains = +local_domains : +relay_to_domains" },
+	{ "exim-sender-permits", OPEN,
+	  "The sender address is whatever the client types: whoever claims "
+	  "what the list wants relays.",
+	  "# take the statement out of {file} (line {line}), or add to it:\n"
+	  "    domains = +local_domains : +relay_to_domains" },
+	{ "exim-helo-permits", OPEN,
+	  "The HELO name is whatever the client types: whoever says what the "
+	  "condition wants relays.",
+	  "# take the statement out of {file} (line {line}), or add to it:\n"
+	  "    domains = +local_domains : +relay_to_domains" },
+	{ "exim-hosts-open", OPEN,
+	  "Nearly every address there is may relay.",
+	  "# in {file}:\n    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
+	{ "exim-hosts-wide", WARN,
+	  "One infected machine in such a wide network sends its spam through "
+	  "you.",
+	  "# in {file}: single addresses, or /24 and /48 at most, as\n"
+	  "    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
+	{ "exim-client-name-permits", WARN,
+	  "Whoever runs that domain's DNS decides who relays through you.",
+	  "# in {file}: addresses instead of names, as\n"
+	  "    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
+	{ "exim-domains-open", OPEN,
+	  "Strangers can send to nearly every domain there is.",
+	  "# in {file}: name the domains,\n"
+	  "    domainlist relay_to_domains = ..." },
+	{ "exim-mx", WARN,
+	  "Anyone can list you as a mail exchanger of his domain and send to "
+	  "it through you.",
+	  "# in {file}: name the domains instead of @mx_...,\n"
+	  "    domainlist relay_to_domains = ..." },
+	{ "exim-proxy-protocol", WARN,
+	  "Whoever is on this list says of himself which address he has, "
+	  "127.0.0.1 for instance.",
+	  "# in {file}: the proxy's own address only,\n"
+	  "    hosts_proxy = ..." },
+	{ "exim-percent-hack", WARN,
+	  "user%elsewhere@yours passes for your own recipient, and is sent "
+	  "elsewhere.",
+	  "# take percent_hack_domains out of {file} (line {line})" },
+	{ "exim-auth-without-tls", WARN,
+	  "Passwords cross the network readable; whoever reads one relays "
+	  "with it.",
+	  "# in each authenticator of {file}:\n"
+	  "    server_advertise_condition = "
+	  "${if eq{$tls_in_cipher}{}{}{*}}" },
+
     /* --- the probe --- */
     {"probe-open-relay", SEVERITY_OPEN_RELAY,
 	"Anybody can send mail to anybody through this server; spammers find "

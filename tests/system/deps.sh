@@ -1,9 +1,9 @@
 #!/bin/sh
 # deps.sh - install what the system tests and the demo need (Debian 12).
 #
-# Debian packages are installed without starting a single service.  Sendmail
-# and Courier conflict with Postfix and Dovecot, so their packages are only
-# unpacked, below build/sendmail and build/courier.
+# Debian packages are installed without starting a single service.  Sendmail,
+# Exim and Courier conflict with Postfix and Dovecot, so their packages are
+# only unpacked, below build/sendmail, build/exim and build/courier.
 #
 #   tests/system/deps.sh [all|postfix|sendmail]    default: all
 #
@@ -122,6 +122,7 @@ esac
 case $what in
 all)
 	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7
+	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base
 	unpack "$build/courier" courier-base courier-pop courier-imap \
 		courier-authlib courier-authlib-userdb libcourier-unicode4 \
 		libgamin0

@@ -645,8 +645,196 @@ def write_sendmail(case, directory, port=25):
     return cf
 
 
-CASES = POSTFIX + SENDMAIL
-WRITE = {"postfix": write_postfix, "sendmail": write_sendmail}
+# --- Exim ---
+
+EXIM = BUILD / "exim/usr/sbin/exim4"
+EXIM_CONF = """\
+keep_environment =
+log_file_path = {dir}/%slog
+spool_directory = {dir}/spool
+pid_file_path = {dir}/pid
+primary_hostname = mx.{ours}
+daemon_smtp_ports = {port}
+domainlist local_domains = @ : {ours}
+domainlist relay_to_domains = {domains}
+hostlist relay_from_hosts = {hosts}
+{top}
+acl_smtp_rcpt = acl_check_rcpt
+
+begin acl
+
+{acls}
+acl_check_rcpt:
+  accept
+    hosts = :
+    control = dkim_disable_verify
+{acl}
+
+begin routers
+
+all:
+  driver = accept
+  transport = nowhere
+
+begin transports
+
+nowhere:
+  driver = appendfile
+  file = /dev/null
+  user = nobody
+
+begin authenticators
+
+{auth}
+"""
+BEFORE = """\
+  deny
+    domains = +local_domains
+    local_parts = ^[.] : ^.*[@%!/|]
+    message = Restricted characters in address
+"""
+REST = """\
+  accept
+    hosts = +relay_from_hosts
+    control = submission
+  accept
+    authenticated = *
+    control = submission
+  require
+    message = relay not permitted
+    domains = +local_domains : +relay_to_domains
+  require
+    verify = recipient
+  accept
+"""
+
+
+def exim(name, want, acl="", rest=REST, **more):
+    return Case(name, "exim", want,
+                main={"acl": BEFORE + acl + rest, **more.pop("main", {})},
+                **more)
+
+
+EXIM_CASES = [
+    exim("a good configuration", ""),
+    exim("accept for everybody", "exim-relay-open", "  accept\n",
+         open=True),
+    exim("accept with a condition that is met", "exim-relay-open",
+         "  accept\n    verify = sender\n", open=True),
+    exim("no require", "exim-relay-open", rest="  accept\n", open=True),
+    exim("require what everybody is", "exim-domains-open", open=True,
+         rest="  require\n    domains = *\n  accept\n"),
+    exim("the story's whitelist", "exim-sender-permits",
+         "  accept\n    sender_domains = friend.test\n", open=True,
+         how=SENDER),
+    exim("a whitelist of senders", "exim-sender-permits",
+         "  accept\n    senders = boss@friend.test\n"
+         "    delay = 0s\n", open=True, how=SENDER),
+    exim("a whitelist of senders in a file", "exim-sender-permits",
+         "  accept\n    senders = lsearch*@;{dir}/whitelist\n",
+         files={"whitelist": "friend.test\nboss@friend.test\n"},
+         open=True, how=SENDER),
+    exim("a whitelist by expression", "exim-sender-permits",
+         "  accept\n    condition = "
+         "${{if eq{{$sender_address_domain}}{{friend.test}}}}\n",
+         open=True, how=SENDER),
+    exim("deny all but senders", "exim-sender-permits",
+         rest="  deny\n    !domains = +local_domains\n"
+         "    !senders = *@friend.test\n    !hosts = +relay_from_hosts\n"
+         "  accept\n", open=True, how=SENDER),
+    exim("a HELO name", "exim-helo-permits",
+         "  accept\n    condition = "
+         "${{if eq{{$sender_helo_name}}{{scanner}}}}\n", open=True,
+         how={"helo": "scanner"}),
+    exim("hosts is everybody", "exim-hosts-open",
+         main={"hosts": "*"}, open=True),
+    exim("hosts is the world", "exim-hosts-open",
+         main={"hosts": "127.0.0.1 : 0.0.0.0/0"}, open=True),
+    exim("hosts by exception", "exim-hosts-open",
+         main={"hosts": "! 192.0.2.66"}, open=True),
+    exim("hosts from a file", "exim-hosts-open",
+         main={"hosts": "127.0.0.1 : {dir}/hosts"},
+         files={"hosts": "192.0.2.7\n0.0.0.0/0\n"}, open=True),
+    exim("hosts is a wide network", "exim-hosts-wide",
+         main={"hosts": "127.0.0.1 : 198.51.0.0/16"}),
+    exim("hosts is a wide IPv6 network", "exim-hosts-wide",
+         main={"hosts": "<; 127.0.0.1 ; 2001:db8::/32"}),
+    exim("hosts by name", "exim-client-name-permits",
+         main={"hosts": "127.0.0.1 : *.dsl.friend.test"}),
+    exim("all domains", "exim-domains-open", main={"domains": "*"},
+         open=True),
+    exim("a top level domain", "exim-domains-open",
+         main={"domains": "relay.test : *.test"}, open=True),
+    exim("whoever lists us", "exim-mx", main={"domains": "@mx_any"}),
+    exim("percent_hack_domains", "exim-percent-hack",
+         main={"top": "percent_hack_domains = *"}),
+    exim("AUTH without TLS", "exim-auth-without-tls",
+         main={"auth": "plain:\n  driver = plaintext\n"
+               "  public_name = PLAIN\n  server_prompts = :\n"
+               "  server_condition = false\n"}),
+    exim("AUTH with TLS only", "",
+         main={"auth": "plain:\n  driver = plaintext\n"
+               "  public_name = PLAIN\n  server_prompts = :\n"
+               "  server_condition = false\n"
+               "  server_advertise_condition = "
+               "${{if def:tls_in_cipher}}\n"}),
+    exim("the file for everybody", "exim-config-writable",
+         modes={"exim.conf": 0o666}),
+    exim("a list for everybody", "exim-config-writable",
+         main={"domains": "{dir}/domains"},
+         files={"domains": "relay.test\n"}, modes={"domains": 0o646}),
+    exim("a whitelist for our own domains", "",
+         "  accept\n    sender_domains = friend.test\n"
+         "    domains = +local_domains\n"),
+    exim("a whitelist behind the refusal", "",
+         rest=REST.replace("  accept\n", "  accept\n")
+         + "  accept\n    senders = *@friend.test\n"),
+    exim("a blacklist", "",
+         "  deny\n    senders = *@spam.test\n"
+         "  deny\n    dnslists = dnsbl.invalid\n"),
+    exim("an expression the doctor can't judge", "",
+         "  accept\n    condition = ${{if exists{{{dir}/open}}}}\n",
+         info="exim-not-understood"),
+    exim("an ACL that asks another", "",
+         "  accept\n    acl = acl_ours\n",
+         main={"acls": "acl_ours:\n  accept\n"
+               "    domains = +local_domains\n"}),
+]
+
+
+def write_exim(case, directory, port=25):
+    """The case's configuration, to be started with exim -C; directory/exim
+    runs the program with the user that it wants to exist."""
+    directory = pathlib.Path(directory)
+    (directory / "spool").mkdir(exist_ok=True)
+    fill = {"dir": directory, "port": port, "ours": OURS}
+    parts = {"domains": "", "hosts": "127.0.0.1 : ::::1", "top": "",
+             "acls": "", "auth": "", **case.main}
+    parts = {name: text.format(**fill) for name, text in parts.items()}
+    for name, text in case.files.items():
+        (directory / name).write_text(text)
+    conf = directory / "exim.conf"
+    conf.write_text(EXIM_CONF.format(**fill, **parts))
+    for name in ("passwd", "group"):
+        (directory / name).write_text(
+            pathlib.Path("/etc", name).read_text() +
+            {"passwd": "Debian-exim:x:64920:64920::/:/usr/sbin/nologin\n",
+             "group": "Debian-exim:x:64920:\n"}[name])
+    program = directory / "exim"
+    program.write_text(f"""\
+#!/bin/sh
+exec unshare -m sh -c 'mount --bind {directory}/passwd /etc/passwd &&
+    mount --bind {directory}/group /etc/group && exec {EXIM} "$@"' sh "$@"
+""")
+    program.chmod(0o755)
+    for name, mode in case.modes.items():
+        os.chmod(directory / name, mode)
+    return conf
+
+
+CASES = POSTFIX + SENDMAIL + EXIM_CASES
+WRITE = {"postfix": write_postfix, "sendmail": write_sendmail,
+         "exim": write_exim}
 
 
 def write(case, directory, port=25):

@@ -50,7 +50,8 @@ def directory(tmp_path):
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.mta}: {c.name}")
 def test_case(case, directory):
     path = write(case, directory)
-    findings = examine(path, case.mta, directory / "popgate.conf")
+    more = ["--program", directory / "exim"] if case.mta == "exim" else []
+    findings = examine(path, case.mta, directory / "popgate.conf", *more)
     got = {f["id"] for f in bad(findings)}
     assert got == ({case.want} if case.want else set()), findings
     if case.info:
