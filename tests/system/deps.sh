@@ -1,9 +1,10 @@
 #!/bin/sh
 # deps.sh - install what the system tests and the demo need (Debian 12).
 #
-# Debian packages are installed without starting a single service.  Sendmail,
-# Exim and Courier conflict with Postfix and Dovecot, so their packages are
-# only unpacked, below build/sendmail, build/exim and build/courier.
+# Debian packages are installed without starting a single service.  Sendmail and
+# Exim conflict with Postfix, and Courier, Cyrus and other POP and IMAP servers
+# with Dovecot, so their packages are only unpacked, below build/sendmail,
+# build/exim, build/courier and so on.
 #
 #   tests/system/deps.sh [all|postfix|sendmail]    default: all
 #
@@ -126,5 +127,11 @@ all)
 	unpack "$build/courier" courier-base courier-pop courier-imap \
 		courier-authlib courier-authlib-userdb libcourier-unicode4 \
 		libgamin0
+	# with their libraries, which nothing else here needs
+	unpack "$build/cyrus" cyrus-common cyrus-imapd cyrus-pop3d libical3 \
+		libxapian30 libzephyr4 libclamav12 libpq5
+	unpack "$build/perdition" perdition libvanessa-adt1 \
+		libvanessa-logger0 libvanessa-socket2 libpopt0
+	unpack "$build/popa3d" popa3d
 	;;
 esac

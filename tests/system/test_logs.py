@@ -17,12 +17,16 @@ from lab.site import PASSWORD, NamespaceSite
 class LoginLab:
     """A POP and IMAP server, rsyslog and the collector; no MTA."""
 
-    def __init__(self, server, stamps):
-        self.site = NamespaceSite(*(["courier"] if server is Courier else []))
+    def __init__(self, server, stamps, collector="", log="mail.log"):
+        self.site = NamespaceSite(*getattr(server, "packages", ()))
         try:
             self.rsyslog = Rsyslog(self.site, stamps).start()
             self.server = server(self.site).start()
             self.popgate = Popgate(self.site, ["lab.test"])
+            self.popgate.settings["collector_user"] += collector
+            self.popgate.settings["sources"] = \
+                f'{{ file = "{self.site.log / log}"; }}'
+            self.popgate.configure()
             self.popgate.start_collector()
         except BaseException:
             self.site.close()

@@ -22,6 +22,8 @@ SERVERS = {"pop3d": ("pop3", ["courierpop3login", "courierpop3d"]),
 
 
 class Courier:
+    packages = ("courier",)
+
     def __init__(self, site):
         self.site = site
         etc = pathlib.Path("/etc/courier")
