@@ -9,7 +9,7 @@ CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
-	    libmicrohttpd
+	    liblzma libzstd libmicrohttpd
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	    -Wframe-larger-than=8192 -Werror
@@ -27,7 +27,8 @@ ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DPOPGATE_VERSION='"$(VERSION)"' \
 	     -Icommon -Imilter -Icollector -Ictl $(WARN) $(HARDEN) \
 	     $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
-LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lbz2 -lpthread \
+	    -lm
 
 srcs      = $(wildcard $(1)/*.c)
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

@@ -198,6 +198,7 @@ feed_free(struct feed *f)
 	stats_free(&f->stats);
 	free(f->cfg.name);
 	free(f->cfg.where);
+	free(f->cfg.rotated);
 	free(f);
 }
 
@@ -212,10 +213,13 @@ feed_create(struct collect *c, const struct config_source *cfg)
 	f->cfg.kind = cfg->kind;
 	f->cfg.name = strdup(cfg->name);
 	f->cfg.where = strdup(cfg->where);
+	f->cfg.rotated = cfg->rotated == NULL ? NULL : strdup(cfg->rotated);
 	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET ||
 	    cfg->kind == SOURCE_LOGIN;
 	f->stats = stats_create();
-	if (f->cfg.name != NULL && f->cfg.where != NULL && f->stats != NULL)
+	if (f->cfg.name != NULL && f->cfg.where != NULL &&
+	    (cfg->rotated == NULL || f->cfg.rotated != NULL) &&
+	    f->stats != NULL)
 		return f;
 	feed_free(f);
 	return NULL;
@@ -568,6 +572,21 @@ collect_check(const struct config *cfg, struct err *err)
 	return 0;
 }
 
+static void
+note_restart(const struct collect *c, const char *key, const char *old,
+    const char *new)
+{
+	if (strcmp(old, new) != 0)
+		note(c, LOG_WARNING, "%s: changed, which needs a restart",
+		    key);
+}
+
+static const char *
+text_or_none(const char *text)
+{
+	return text == NULL ? "" : text;
+}
+
 /* Feeds for cfg: those of c that it names, and new ones. */
 static int
 make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
@@ -584,7 +603,11 @@ make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
 		for (size_t i = 0; i < c->n_feeds; i++)
 			if (strcmp(c->feed[i]->cfg.name, s->name) == 0)
 				feed[made] = c->feed[i];
-		if (feed[made] == NULL)
+		if (feed[made] != NULL)
+			note_restart(c, s->name, text_or_none(
+			    feed[made]->cfg.rotated), text_or_none(
+			    s->rotated));
+		else
 			feed[made] = feed_create(c, s);
 		if (feed[made] == NULL)
 			break;
@@ -897,15 +920,6 @@ collect_finish(struct collect *c, struct err *err)
 }
 
 /* --- reload --- */
-
-static void
-note_restart(const struct collect *c, const char *key, const char *old,
-    const char *new)
-{
-	if (strcmp(old, new) != 0)
-		note(c, LOG_WARNING, "%s: changed, which needs a restart",
-		    key);
-}
 
 static void
 swap_text(char **a, char **b)

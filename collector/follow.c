@@ -34,6 +34,7 @@ struct place {
 struct follow {
 	char *path;
 	char *dir;		/* of path */
+	char *rotated;		/* or NULL */
 	int64_t since;
 	bool first;		/* no mark of an earlier run */
 	bool missing;		/* it has been noted */
@@ -225,7 +226,10 @@ follow_open(const struct follow_options *options, struct follow **f_r,
 	(void)snprintf(dir, sizeof(dir), "%s", options->path);
 	f->path = strdup(options->path);
 	f->dir = strdup(dirname(dir));
-	if (f->path == NULL || f->dir == NULL)
+	f->rotated = options->rotated == NULL ? NULL :
+	    strdup(options->rotated);
+	if (f->path == NULL || f->dir == NULL ||
+	    (options->rotated != NULL && f->rotated == NULL))
 		goto nomem;
 	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (f->inotify == -1) {
@@ -256,6 +260,7 @@ follow_close(struct follow **f)
 		(void)close((*f)->inotify);
 	free((*f)->path);
 	free((*f)->dir);
+	free((*f)->rotated);
 	free(*f);
 	*f = NULL;
 }
@@ -346,7 +351,7 @@ read_already(const struct follow *f, const struct generation *g)
 
 	if (!print_matches(g->path, &print))
 		return 0;
-	return g->gzip || g->size > position ? position : g->size;
+	return g->packed || g->size > position ? position : g->size;
 }
 
 /* The file behind cur. */
@@ -396,7 +401,7 @@ packed_unchanged(const struct generation *g, const struct place *place)
 	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
 	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
 
-	return g->gzip && place->whole &&
+	return g->packed && place->whole &&
 	    g->mtime_ns / unit == place->mtime_ns / unit;
 }
 
@@ -428,14 +433,14 @@ search(const struct follow *f, choose_fn *choose, struct generations *g,
 	for (int i = 0; i < TRIES; i++) {
 		*found = (struct found){ .i = -1, .file.fd = -1,
 			.before.fd = -1 };
-		if (generations_list(f->path, g, err) == -1)
+		if (generations_list(f->path, f->rotated, g, err) == -1)
 			return -1;
 		choose(f, g, found);
 		int ret = found->i == -1 ? 0 : open_found(f, g, found, err);
 
 		if (ret == 1 && f->prev.fd == -1)
 			open_before(f, g, found);
-		if (generations_unchanged(f->path, g))
+		if (generations_unchanged(f->path, f->rotated, g))
 			return ret;
 		logfile_close(&found->file);
 		logfile_close(&found->before);
@@ -626,14 +631,14 @@ prove(struct follow *f, struct err *err)
 
 	if (ret != LOGFILE_DATA)
 		return ret;
-	if (generations_list(f->path, &g, err) == -1) {
+	if (generations_list(f->path, f->rotated, &g, err) == -1) {
 		ret = -1;
 	} else {
 		ptrdiff_t i = generations_find(&g, &f->before.print, 0,
 		    f->before.mtime_ns);
 
 		if ((i != -1 && (size_t)i + 1 < g.n && !g.v[i + 1].live) ||
-		    !generations_unchanged(f->path, &g))
+		    !generations_unchanged(f->path, f->rotated, &g))
 			ret = LOGFILE_CHANGED;
 	}
 	generations_release(&g);
@@ -707,7 +712,7 @@ follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
 			ret = truncated(f, err);
 			break;
 		default:
-			if (f->cur.gz == NULL)
+			if (f->cur.packed == NULL)
 				return -1;
 			/* what is damaged stays so: don't let it stand in
 			 * the way of what is behind it */
@@ -738,7 +743,7 @@ follow_rewind(struct follow *f, size_t max, line_fn *fn, void *arg)
 	int64_t from = mark > (int64_t)max ? mark - (int64_t)max : 0;
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
-	if (f->cur.gz != NULL || logfile_open(&old, path, from, NULL) != 1)
+	if (f->cur.packed != NULL || logfile_open(&old, path, from, NULL) != 1)
 		return;
 	while (old.lines.mark < mark) {
 		if (!lines_next(&old.lines, &line)) {

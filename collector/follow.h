@@ -35,6 +35,8 @@ enum follow_state {
 
 struct follow_options {
 	const char *path;	/* copied */
+	const char *rotated;	/* copied: other directory with predecessors
+				 * of it; NULL: none */
 	/* where an earlier run ended; NULL at the first start: then rotated
 	 * files are read first, if changed at or after since (Unix seconds) */
 	const struct mark *mark;

@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "logfile.h"
+#include "unpack.h"
 
 enum { GENERATIONS_MAX = 4096, TEXT_SIZE = 1024 * 1024 };
 
@@ -49,12 +50,13 @@ suffix_known(const char *text, size_t len, int64_t *number_r)
 
 bool
 generations_name(const char *base, const char *name, int64_t *number_r,
-    bool *gzip_r)
+    bool *packed_r)
 {
 	size_t base_len = strlen(base), len = strlen(name);
 	const char *dot = strrchr(base, '.');
 
-	*gzip_r = take_end(name, &len, ".gz");
+	*packed_r = unpack_suffix(name, len) > 0;
+	len -= unpack_suffix(name, len);
 	if (len > base_len && memcmp(name, base, base_len) == 0)
 		return suffix_known(name + base_len, len - base_len,
 		    number_r);
@@ -141,7 +143,7 @@ drop(struct generations *g, size_t i)
 	g->n--;
 }
 
-/* gzip has both files there while it works. */
+/* Packers have both files there while they work. */
 static void
 drop_unfinished(struct generations *g)
 {
@@ -149,11 +151,12 @@ drop_unfinished(struct generations *g)
 		size_t len = strlen(g->v[i].path);
 		bool plain = false;
 
-		if (!g->v[i].gzip)
+		if (!g->v[i].packed)
 			continue;
+		len -= unpack_suffix(g->v[i].path, len);
 		for (size_t j = 0; j < g->n && !plain; j++)
-			plain = strlen(g->v[j].path) == len - 3 &&
-			    memcmp(g->v[j].path, g->v[i].path, len - 3) == 0;
+			plain = strlen(g->v[j].path) == len &&
+			    memcmp(g->v[j].path, g->v[i].path, len) == 0;
 		if (plain)
 			drop(g, i--);
 	}
@@ -178,9 +181,9 @@ list_directory(const char *dir, const char *base, struct generations *g,
 		char path[PATH_MAX];
 		int64_t number;
 		struct stat st;
-		bool gzip;
+		bool packed;
 
-		if (!generations_name(base, e->d_name, &number, &gzip) ||
+		if (!generations_name(base, e->d_name, &number, &packed) ||
 		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >=
 		    (int)sizeof(path) || stat(path, &st) == -1 ||
 		    !S_ISREG(st.st_mode))
@@ -188,10 +191,23 @@ list_directory(const char *dir, const char *base, struct generations *g,
 		if (!add(g, path, &st))
 			break;
 		g->v[g->n - 1].number = number;
-		g->v[g->n - 1].gzip = gzip;
+		g->v[g->n - 1].packed = packed;
 	}
 	(void)closedir(d);
 	return 0;
+}
+
+/* The other directory may be the same one, by another name. */
+static void
+drop_known(struct generations *g, size_t first)
+{
+	for (size_t i = first; i < g->n; i++)
+		for (size_t j = 0; j < first; j++)
+			if (g->v[j].dev == g->v[i].dev &&
+			    g->v[j].ino == g->v[i].ino) {
+				drop(g, i--);
+				break;
+			}
 }
 
 static int
@@ -214,7 +230,8 @@ list_parent(const char *path, const char *slash, struct generations *g,
 }
 
 int
-generations_list(const char *path, struct generations *g, struct err *err)
+generations_list(const char *path, const char *rotated,
+    struct generations *g, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
@@ -222,6 +239,14 @@ generations_list(const char *path, struct generations *g, struct err *err)
 	*g = (struct generations){ 0 };
 	if (reserve(g, err) == -1 || list_parent(path, slash, g, err) == -1)
 		return -1;
+	if (rotated != NULL) {
+		size_t first = g->n;
+
+		if (list_directory(rotated, slash == NULL ? path : slash + 1,
+		    g, err) == -1)
+			return -1;
+		drop_known(g, first);
+	}
 	drop_unfinished(g);
 	sort(g);
 	if (stat(path, &st) == -1)
@@ -248,10 +273,12 @@ same(const struct generation *a, const struct generation *b)
 }
 
 bool
-generations_unchanged(const char *path, const struct generations *g)
+generations_unchanged(const char *path, const char *rotated,
+    const struct generations *g)
 {
 	struct generations now;
-	bool ret = generations_list(path, &now, NULL) == 0 && now.n == g->n;
+	bool ret = generations_list(path, rotated, &now, NULL) == 0 &&
+	    now.n == g->n;
 
 	for (size_t i = 0; ret && i < g->n; i++)
 		ret = same(&g->v[i], &now.v[i]);
@@ -281,7 +308,7 @@ not_before(const struct generation *g, int64_t mtime_ns)
 static bool
 holds(const struct generation *g, const struct print *print, int64_t size)
 {
-	return (g->gzip || g->size >= size) && print_matches(g->path, print);
+	return (g->packed || g->size >= size) && print_matches(g->path, print);
 }
 
 ptrdiff_t

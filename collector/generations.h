@@ -1,6 +1,6 @@
 /* generations - a log file and its rotated predecessors, oldest first.
  * Known names for "mail.log": mail.log.1, .0, .20260303, .old, mail.log-
- * 20260303, mail.log-20260303-1700000000, each also with .gz, and logrotate's
+ * 20260303, mail.log-20260303-1700000000, each also with .gz, .bz2, .xz or .zst, and logrotate's
  * "extension" form mail-20260303.log. No log; one thread at a time. */
 #ifndef POPGATE_GENERATIONS_H
 #define POPGATE_GENERATIONS_H
@@ -20,7 +20,7 @@ struct generation {
 	int64_t mtime_ns;
 	int64_t size;		/* as packed, when it is */
 	int64_t number;		/* its suffix .N; -1: none, or a date */
-	bool gzip;		/* by its name */
+	bool packed;		/* by its name */
 	bool live;		/* the log file itself: always the last */
 };
 
@@ -31,17 +31,19 @@ struct generations {
 	size_t text_n;
 };
 
-/* List path and its predecessors. What is missing is not in it; a directory
- * that is missing gives an empty list. Returns 0, or -1 with ERR_IO or
+/* List path and its predecessors, those in the directory rotated (NULL: none)
+ * too. What is missing is not in it; a directory that is missing gives an
+ * empty list. Returns 0, or -1 with ERR_IO or
  * ERR_NOMEM. Release it in both cases. */
-int generations_list(const char *path, struct generations *g,
-    struct err *err);
+int generations_list(const char *path, const char *rotated,
+    struct generations *g, struct err *err);
 void generations_release(struct generations *g);
 
 /* Is a second list the same? Then what was seen of the files in between, by
  * their names, was true of one moment; a rotation that is under way while we
  * look can't mislead us. */
-bool generations_unchanged(const char *path, const struct generations *g);
+bool generations_unchanged(const char *path, const char *rotated,
+    const struct generations *g);
 
 /* Index of the file that begins with print and, unless packed, is at least
  * size bytes long; -1 none. Of several, which only a print of very few bytes
@@ -54,6 +56,6 @@ ptrdiff_t generations_find_inode(const struct generations *g, dev_t dev,
 
 /* Does name look like a predecessor of base? For tests. */
 bool generations_name(const char *base, const char *name, int64_t *number_r,
-    bool *gzip_r);
+    bool *packed_r);
 
 #endif

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "err.h"
+#include "unpack.h"
 
 /* FNV-1a. Not for secrets: who can write into the log can write logins. */
 static uint64_t
@@ -56,35 +56,41 @@ pread_all(int fd, void *buf, size_t n, off_t offset)
 	return (ssize_t)got;
 }
 
-static bool
-is_gzip(int fd)
+/* Up to n bytes of what was packed; fewer at its end, or where it is damaged,
+ * which shows again when the rest is read. */
+static size_t
+unpack_all(struct unpack *u, void *buf, size_t n)
 {
-	unsigned char magic[2];
+	size_t got = 0;
+	ssize_t r = 1;
 
-	return pread_all(fd, magic, 2, 0) == 2 && magic[0] == 0x1f &&
-	    magic[1] == 0x8b;
+	while (got < n && r > 0) {
+		r = unpack_read(u, (char *)buf + got, n - got, NULL);
+		got += r > 0 ? (size_t)r : 0;
+	}
+	return got;
 }
 
-/* Damage shows when it is read: what is before it can be used. */
-static int
-open_gzip(struct logfile *f, int64_t position, struct err *err)
+/* Pass by what has been read before. */
+static void
+skip_packed(struct logfile *f, int64_t position)
 {
-	gzFile gz = gzdopen(f->fd, "rb");
-	char last = '\n';
+	char buf[4096], last = '\n';
 
-	if (gz == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
+	f->head_n = unpack_all(f->packed, f->head,
+	    least(position, LOGFILE_HEAD));
+	if (f->head_n > 0)
+		last = (char)f->head[f->head_n - 1];
+	for (int64_t at = (int64_t)f->head_n; at < position;) {
+		size_t n = unpack_all(f->packed, buf, least(position - at,
+		    sizeof(buf)));
+
+		if (n == 0)
+			break;
+		last = buf[n - 1];
+		at += (int64_t)n;
 	}
-	f->gz = gz;
-	int n = gzread(gz, f->head, (unsigned)least(position, LOGFILE_HEAD));
-
-	f->head_n = n < 0 ? 0 : (size_t)n;
-	if (position > 0 &&
-	    gzseek(gz, (off_t)position - 1, SEEK_SET) != -1)
-		(void)gzread(gz, &last, 1);
 	f->lines.skipping = last != '\n';
-	return 0;
 }
 
 /* Not behind a newline, a "line" would begin with bytes that a client may
@@ -127,7 +133,7 @@ logfile_open(struct logfile *f, const char *path, int64_t position,
 	struct err why = { 0 };
 	struct stat st;
 
-	f->gz = NULL;
+	f->packed = NULL;
 	f->head_n = 0;
 	f->whole = false;
 	/* O_NONBLOCK: a FIFO in its place must not hang us */
@@ -146,9 +152,13 @@ logfile_open(struct logfile *f, const char *path, int64_t position,
 	} else if (!lines_init(&f->lines, position)) {
 		err_set(&why, ERR_NOMEM, "out of memory");
 	} else {
+		int packed = unpack_open(f->fd, &f->packed, &why);
+
 		take_stat(f, &st);
-		if ((is_gzip(f->fd) ? open_gzip(f, position, &why) :
-		    open_plain(f, position, &why)) == 0)
+		if (packed == 1)
+			skip_packed(f, position);
+		if (packed == 1 || (packed == 0 &&
+		    open_plain(f, position, &why) == 0))
 			return 1;
 	}
 	logfile_close(f);
@@ -161,13 +171,12 @@ logfile_close(struct logfile *f)
 {
 	if (f->fd == -1)
 		return;
-	if (f->gz != NULL)
-		(void)gzclose_r(f->gz);
+	if (f->packed != NULL)
+		unpack_close(&f->packed);
 	else
 		(void)close(f->fd);
 	lines_release(&f->lines);
 	f->fd = -1;
-	f->gz = NULL;
 }
 
 int64_t
@@ -175,7 +184,7 @@ logfile_size(const struct logfile *f)
 {
 	struct stat st;
 
-	return f->gz != NULL || fstat(f->fd, &st) == -1 ? -1 : st.st_size;
+	return f->packed != NULL || fstat(f->fd, &st) == -1 ? -1 : st.st_size;
 }
 
 bool
@@ -183,7 +192,7 @@ logfile_head_same(const struct logfile *f)
 {
 	unsigned char head[LOGFILE_HEAD];
 
-	return f->gz != NULL || f->head_n == 0 ||
+	return f->packed != NULL || f->head_n == 0 ||
 	    (pread_all(f->fd, head, f->head_n, 0) == (ssize_t)f->head_n &&
 	    memcmp(head, f->head, f->head_n) == 0);
 }
@@ -200,18 +209,11 @@ take_head(struct logfile *f, const char *data, size_t n, int64_t offset)
 	f->head_n += n;
 }
 
-static int
-fill_gzip(struct logfile *f, char *room, size_t size, struct err *err)
+static ssize_t
+fill_packed(struct logfile *f, char *room, size_t size, struct err *err)
 {
-	int n = gzread(f->gz, room, (unsigned)size);
-	int code;
+	ssize_t n = unpack_read(f->packed, room, size, err);
 
-	if (n < 0) {
-		const char *text = gzerror(f->gz, &code);
-
-		err_set(err, ERR_IO, "can't unpack: %s", code == Z_ERRNO ?
-		    strerror(errno) : text);
-	}
 	f->whole = n == 0;
 	return n;
 }
@@ -249,7 +251,7 @@ logfile_fill(struct logfile *f, struct err *err)
 	ssize_t n;
 
 	offset = lines_read_offset(&f->lines);
-	n = f->gz != NULL ? fill_gzip(f, room, size, err) :
+	n = f->packed != NULL ? fill_packed(f, room, size, err) :
 	    fill_plain(f, room, size, offset, err);
 	if (n == -1)
 		return -1;
@@ -277,12 +279,26 @@ print_matches(const char *path, const struct print *print)
 
 	if (print->n == 0 || print->n > sizeof(head))
 		return false;
-	gzFile gz = gzopen(path, "rbe");	/* takes plain files too */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct unpack *u = NULL;
+	ssize_t n = -1;
 
-	if (gz == NULL)
+	if (fd == -1)
 		return false;
-	int n = gzread(gz, head, (unsigned)print->n);
-
-	(void)gzclose_r(gz);
-	return n == (int)print->n && hash_of(head, print->n) == print->hash;
+	switch (unpack_open(fd, &u, NULL)) {
+	case 1:
+		n = (ssize_t)unpack_all(u, head, print->n);
+		unpack_close(&u);
+		fd = -1;
+		break;
+	case 0:
+		n = pread_all(fd, head, print->n, 0);
+		break;
+	default:
+		break;
+	}
+	if (fd != -1)
+		(void)close(fd);
+	return n == (ssize_t)print->n &&
+	    hash_of(head, print->n) == print->hash;
 }

@@ -1,4 +1,4 @@
-/* logfile - one log file, plain or compressed by gzip, read line by line, and
+/* logfile - one log file, plain or packed (unpack.h), read line by line, and
  * its fingerprint: a hash of its first bytes, by which it is known again after
  * it was renamed, copied, compressed, or its inode number was given to another
  * file. No log; one thread at a time. */
@@ -25,7 +25,7 @@ struct print {
 
 struct logfile {
 	int fd;			/* -1: not open */
-	void *gz;		/* zlib's, owns fd; NULL for a plain file */
+	struct unpack *packed;	/* owns fd; NULL for a plain file */
 	dev_t dev;
 	ino_t ino;
 	int64_t mtime_ns;	/* at the last look */
@@ -65,7 +65,7 @@ bool logfile_head_same(const struct logfile *f);
 
 struct print logfile_print(const struct logfile *f);
 
-/* Does the file at path (gzip is unpacked) begin with print? */
+/* Does the file at path (which may be packed) begin with print? */
 bool print_matches(const char *path, const struct print *print);
 
 #endif

@@ -8,6 +8,7 @@ file_open(const struct config_source *cfg,
 {
 	const struct follow_options follow = {
 		.path = cfg->where,
+		.rotated = cfg->rotated,
 		.mark = options->mark,
 		.since = options->since,
 		.note = options->note,

@@ -666,7 +666,8 @@ member_text(struct config *cfg, config_setting_t *group, const char *name,
 static int
 set_source(struct config *cfg, config_setting_t *e, struct err *err)
 {
-	static const char expected[] = "{ file = \"/path\"; }, { journal = "
+	static const char expected[] = "{ file = \"/path\"; } (and rotated = "
+	    "\"/directory\"), { journal = "
 	    "\"system\"; }, { stdin = true; }, { socket = \"/path\"; } or "
 	    "{ login = \"/path\"; }";
 	struct config_source *src = &cfg->collector.sources[
@@ -674,10 +675,24 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	const char *path = "collector.sources", *value = NULL;
 	const char *name;
 
-	if (!config_setting_is_group(e) || config_setting_length(e) != 1)
+	if (!config_setting_is_group(e) || config_setting_length(e) < 1)
 		return key_error(cfg, e, path, expected, err);
-	config_setting_t *s = config_setting_get_elem(e, 0);
+	config_setting_t *s = config_setting_get_member(e, "file");
+	const char *rotated = NULL;
+	int members = 1;
 
+	if (s == NULL) {
+		s = config_setting_get_elem(e, 0);
+	} else if (config_setting_get_member(e, "rotated") != NULL) {
+		members = 2;
+		if (member_text(cfg, e, "rotated", path, &rotated, err) == -1)
+			return -1;
+		if (*rotated != '/' || strlen(rotated) > 480)
+			return key_error(cfg, e, path, "rotated = "
+			    "\"/directory\", an absolute path", err);
+	}
+	if (config_setting_length(e) != members)
+		return key_error(cfg, e, path, expected, err);
 	name = config_setting_name(s);
 	value = config_setting_get_string(s);
 	if (strcmp(name, "stdin") == 0 &&
@@ -709,8 +724,10 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	    src->kind == SOURCE_STDIN ? "" : ":", value);
 	src->where = strdup(value);
 	src->name = strdup(buf);
+	src->rotated = rotated == NULL ? NULL : strdup(rotated);
 	cfg->collector.n_sources++;
-	if (src->where == NULL || src->name == NULL) {
+	if (src->where == NULL || src->name == NULL ||
+	    (rotated != NULL && src->rotated == NULL)) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
@@ -852,7 +869,11 @@ source_members(const void *one, struct config_member *v)
 	v[0].name = names[src->kind];
 	v[0].form = src->kind == SOURCE_STDIN ? CONFIG_BOOL : CONFIG_TEXT;
 	v[0].text = src->kind == SOURCE_STDIN ? "true" : src->where;
-	return 1;
+	if (src->rotated == NULL)
+		return 1;
+	v[1] = (struct config_member){ .name = "rotated",
+		.form = CONFIG_TEXT, .text = src->rotated };
+	return 2;
 }
 
 static void
@@ -862,6 +883,7 @@ source_release(void *one)
 
 	free(src->name);
 	free(src->where);
+	free(src->rotated);
 }
 
 static size_t

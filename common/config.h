@@ -37,6 +37,7 @@ struct config_source {
 	enum source_kind kind;
 	char *name;	/* "file:/var/log/mail.log": the key in the table */
 	char *where;	/* path, or journal: "system"; stdin: "" */
+	char *rotated;	/* files: other directory of predecessors; or NULL */
 };
 
 struct config_custom {

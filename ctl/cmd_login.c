@@ -171,7 +171,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	struct sockaddr_un sun;
 	char buf[TOLD_MAX];
 	int64_t wait_ms = WAIT_MS;
-	size_t len;
+	size_t len = 0;
 	int rc = message(ctl, args, buf, &len);
 
 	if (rc == 0 && args->opt[OPT_WAIT] != NULL)

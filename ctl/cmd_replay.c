@@ -10,9 +10,11 @@
 
 #include "clock.h"
 #include "commands.h"
+#include "err.h"
 #include "judge.h"
 #include "lines.h"
 #include "out.h"
+#include "unpack.h"
 
 enum { OPT_EACH, OPT_REASON, OPT_SERVERS };
 
@@ -130,14 +132,35 @@ show_progress(struct replay *r)
 	r->shown = true;
 }
 
+/* A file, which may be packed, or a pipe, by gzip then. */
+struct input {
+	struct unpack *packed;	/* NULL: gz, which takes plain text too */
+	gzFile gz;
+};
+
+/* Returns bytes, 0 at the end, or -1 with err. */
+static ssize_t
+input_read(const struct input *in, char *to, size_t room, struct err *err)
+{
+	if (in->packed != NULL)
+		return unpack_read(in->packed, to, room, err);
+	int code, n = gzread(in->gz, to, (unsigned)room);
+
+	if (n == -1)
+		err_set(err, ERR_IO, "%s", gzerror(in->gz, &code));
+	return n;
+}
+
 /* Read to the end; a last line without a newline is a line too. */
 static int
-read_all(struct replay *r, gzFile in, const char *name)
+read_all(struct replay *r, const struct input *in, const char *name)
 {
 	struct lines lines;
 	struct line line;
 	char last = '\n';
-	int n, rc = 0;
+	struct err err;
+	ssize_t n;
+	int rc = 0;
 
 	if (!lines_init(&lines, 0))
 		return ctl_fail(r->ctl, EX_OSERR, "out of memory");
@@ -145,12 +168,10 @@ read_all(struct replay *r, gzFile in, const char *name)
 		size_t room;
 		char *to = lines_room(&lines, &room);
 
-		n = gzread(in, to, (unsigned)room);
+		n = input_read(in, to, room, &err);
 		if (n == -1) {
-			int e;
-
 			rc = ctl_fail(r->ctl, EX_IOERR, "%s: %s", name,
-			    gzerror(in, &e));
+			    err.text);
 			break;
 		}
 		if (n > 0)
@@ -192,22 +213,31 @@ summary(const struct replay *r)
 static int
 replay_fd(struct replay *r, int fd, const char *name)
 {
+	struct input in = { .packed = NULL };
 	struct stat st;
-	gzFile in;
+	struct err err;
 	int rc;
 
 	/* a stamp without a year is near to when the log was last written */
 	r->now = r->ctl->now;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+
+	if (regular)
 		r->now = st.st_mtim.tv_sec;
-	in = gzdopen(fd, "rb");		/* reads what isn't compressed, too */
-	if (in == NULL) {
+	if (regular && unpack_open(fd, &in.packed, &err) == -1) {
+		(void)close(fd);
+		return ctl_fail(r->ctl, EX_IOERR, "%s: %s", name, err.text);
+	}
+	if (in.packed == NULL && (in.gz = gzdopen(fd, "rb")) == NULL) {
 		(void)close(fd);
 		return ctl_fail(r->ctl, EX_OSERR, "out of memory");
 	}
-	(void)gzbuffer(in, 128 * 1024);
-	rc = read_all(r, in, name);
-	(void)gzclose(in);
+	if (in.gz != NULL)
+		(void)gzbuffer(in.gz, 128 * 1024);
+	rc = read_all(r, &in, name);
+	if (in.gz != NULL)
+		(void)gzclose(in.gz);
+	unpack_close(&in.packed);
 	return rc;
 }
 
@@ -264,11 +294,11 @@ run(struct ctl *ctl, const struct ctl_args *args)
 const struct command cmd_replay = {
 	.name = "replay", .args = "[--each [--reason]] [--servers LIST] FILE|-",
 	.summary = "what would be learnt from a log, writing nothing",
-	.help = "FILE may be compressed by gzip; - is standard input. --each "
-	    "prints for every line\n'login<TAB>user<TAB>address' or "
-	    "'ignore<TAB>-<TAB>-', by the grammars and\n"
-	    "relay.never_authorize, whatever the line's age; the machine's "
-	    "own addresses are not\nasked for, as the log may be another "
+	.help = "FILE may be packed by gzip, bzip2, xz or zstd; - is standard "
+	    "input. --each prints\nfor every line "
+	    "'login<TAB>user<TAB>address' or 'ignore<TAB>-<TAB>-', by the\n"
+	    "grammars and relay.never_authorize, whatever the line's age; "
+	    "the machine's\nown addresses are not asked for, as the log may be another "
 	    "machine's. Two-line servers must be named in\n--servers or "
 	    "collector.servers, and are paired over lines.\n",
 	.options = options, .min = 1, .max = 1, .run = run

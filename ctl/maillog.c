@@ -77,7 +77,7 @@ maillog_each(const struct ctl *ctl, const char *path, int64_t since,
 	r.scratch = malloc(PREFIX_SCRATCH);
 	if (r.scratch == NULL)
 		return ctl_fail(ctl, EX_OSERR, "out of memory");
-	if (generations_list(path, &g, &err) == -1) {
+	if (generations_list(path, NULL, &g, &err) == -1) {
 		generations_release(&g);
 		free(r.scratch);
 		return ctl_fail_err(ctl, &err);

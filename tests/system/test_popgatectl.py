@@ -3,10 +3,12 @@
 Needs build/popgatectl only; the tables are made by popgatectl itself and by
 the SQL of sql/, as the daemons make them.
 """
+import bz2
 import csv
 import glob
 import io
 import json
+import lzma
 import os
 import re
 import shutil
@@ -24,7 +26,7 @@ CTL = os.path.join(os.environ.get("POPGATE_BUILD",
                                   os.path.join(TOP, "build")), "popgatectl")
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOPERM = 64, 65, 66, 77
-EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE = 78, 75, 69
+EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, EX_IOERR = 78, 75, 69, 74
 
 HOSTILE = "evil\x1b[31mred\x07\u202ename"
 
@@ -1028,6 +1030,14 @@ def test_replay_file_gzip_and_summary(box):
         log.write((LOG[0][0] + "\n") * 1000)
     plain = box.out("replay", box.log)
     assert "1000 lines, 1000 logins" in plain
+    for packer in bz2, lzma:
+        with packer.open(box.log + ".packed", "wt") as out:
+            out.write((LOG[0][0] + "\n") * 1000)
+        assert "1000 lines, 1000 logins" in box.out("replay",
+                                                    box.log + ".packed")
+    with open(box.log + ".packed", "r+b") as damaged:
+        damaged.truncate(200)
+    box.err("replay", box.log + ".packed", code=EX_IOERR)
     subprocess.run(["gzip", box.log], check=True)
     assert "1000 lines, 1000 logins" in box.out("replay", box.log + ".gz")
     box.err("replay", box.log, code=EX_NOINPUT)

@@ -78,7 +78,7 @@ everything(void **state)
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
-	    "\"/tmp/s\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
+	    "\"/tmp/s\"; }, { file = \"/a\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
 	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
 	    "= \"p\"; pattern = \"^x$\"; } ); };\n");
 	struct config *cfg;
@@ -119,7 +119,9 @@ everything(void **state)
 	assert_false(cfg->limits.authenticated);
 	assert_true(cfg->limits.trusted_networks);
 	assert_int_equal(cfg->limits.deny_for_s, 3600);
-	assert_int_equal(cfg->collector.n_sources, 5);
+	assert_int_equal(cfg->collector.n_sources, 6);
+	assert_null(cfg->collector.sources[0].rotated);
+	assert_string_equal(cfg->collector.sources[4].rotated, "/old");
 	assert_string_equal(cfg->collector.sources[0].name,
 	    "file:/var/log/mail.log");
 	assert_string_equal(cfg->collector.sources[2].name, "stdin");

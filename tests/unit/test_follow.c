@@ -1,11 +1,10 @@
-#include "unit.h"
+#include "packers.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <zlib.h>
 
 #include "err.h"
 #include "follow.h"
@@ -88,28 +87,40 @@ set_age(const char *name, int seconds)
 	assert_int_equal(utimensat(AT_FDCWD, in_dir(name), t, 0), 0);
 }
 
-/* As gzip(1): same name and .gz, same time stamp, no original. */
+/* As the packers do it: same name and a suffix, same time stamp, no
+ * original. */
 static void
-pack(const char *name)
+pack_by(int packer, const char *name)
 {
-	char buf[4096], gz[100];
+	static unsigned char packed[65536];
+	static char buf[32768];
+	char to[100];
 	struct stat st;
 	FILE *in = fopen(in_dir(name), "r");
 
 	assert_non_null(in);
 	assert_int_equal(fstat(fileno(in), &st), 0);
-	(void)snprintf(gz, sizeof(gz), "%s.gz", name);
-	gzFile out = gzopen(in_dir(gz), "wb");
-	size_t n;
+	size_t n = fread(buf, 1, sizeof(buf), in);
 
-	while ((n = fread(buf, 1, sizeof(buf), in)) > 0)
-		assert_int_equal(gzwrite(out, buf, (unsigned)n), n);
+	assert_true(n < sizeof(buf));
 	(void)fclose(in);
-	(void)gzclose(out);
+	n = pack_bytes(packer, 6, buf, n, packed, sizeof(packed));
+	(void)snprintf(to, sizeof(to), "%s%s", name, pack_suffixes[packer]);
+	FILE *out = fopen(in_dir(to), "w");
+
+	assert_non_null(out);
+	assert_int_equal(fwrite(packed, 1, n, out), n);
+	assert_int_equal(fclose(out), 0);
 	struct timespec t[2] = { st.st_atim, st.st_mtim };
 
-	assert_int_equal(utimensat(AT_FDCWD, in_dir(gz), t, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, in_dir(to), t, 0), 0);
 	assert_int_equal(unlink(in_dir(name)), 0);
+}
+
+static void
+pack(const char *name)
+{
+	pack_by(0, name);
 }
 
 /* --- a reader of it --- */
@@ -700,6 +711,95 @@ back_to_the_window(void **state)
 	expect("");
 }
 
+/* Packed by whatever the admin likes: read at the first start, known again
+ * after a restart in the middle, and not read twice. */
+static void
+packed_predecessors(void **state)
+{
+	char two[40], one[40];
+
+	(void)state;
+	for (int p = 0; p < PACKERS; p++) {
+		put("mail.log.2", "a\nb\n");
+		put("mail.log.1", "c\nd\ne\n");
+		put("mail.log", "f\n");
+		set_age("mail.log.2", 30);
+		set_age("mail.log.1", 20);
+		pack_by(p, "mail.log.2");
+		pack_by((p + 1) % PACKERS, "mail.log.1");
+		start_since(NULL, 3600);
+		stop_after = 4;
+		got[0] = '\0';
+		assert_int_equal(follow_read(f, 1 << 20, take, NULL,
+		    &(struct err){ 0 }), FOLLOW_MORE);
+		assert_string_equal(got, "a b c d ");
+		follow_mark(f, &mark);
+		stop_after = 0;
+		restart();
+		expect("e f ");
+		restart();
+		expect("");
+		follow_close(&f);
+		(void)snprintf(two, sizeof(two), "mail.log.2%s",
+		    pack_suffixes[p]);
+		(void)snprintf(one, sizeof(one), "mail.log.1%s",
+		    pack_suffixes[(p + 1) % PACKERS]);
+		assert_int_equal(unlink(in_dir(two)), 0);
+		assert_int_equal(unlink(in_dir(one)), 0);
+		assert_int_equal(unlink(in_dir("mail.log")), 0);
+	}
+}
+
+/* logrotate's olddir. */
+static void
+other_directory(void **state)
+{
+	char old[80], log[80];
+	struct err err;
+
+	(void)state;
+	(void)snprintf(old, sizeof(old), "%s", in_dir("old"));
+	assert_int_equal(mkdir(old, 0700), 0);
+	(void)snprintf(log, sizeof(log), "%s", in_dir("mail.log"));
+	struct follow_options options = { .path = log, .rotated = old,
+	    .since = time(NULL) - 3600, .note = take_note };
+
+	put("old/mail.log.2", "a\n");
+	put("old/mail.log.1", "b\n");
+	put("old/mail.err.1", "x\n");
+	put("mail.log", "c\n");
+	set_age("old/mail.log.2", 30);
+	set_age("old/mail.log.1", 20);
+	pack_by(PACK_XZ, "old/mail.log.2");
+	assert_int_equal(follow_open(&options, &f, &err), 0);
+	expect("a b c ");
+	/* rotated: the old one gets one more line, then there is a new one */
+	move("old/mail.log.1", "old/mail.log.3");
+	move("mail.log", "old/mail.log.1");
+	append("old/mail.log.1", "d\n");
+	put("mail.log", "e\n");
+	expect("d e ");
+	/* and once more, with nobody looking */
+	follow_close(&f);
+	append("mail.log", "f\n");
+	move("old/mail.log.1", "old/mail.log.2");
+	move("mail.log", "old/mail.log.1");
+	put("mail.log", "g\n");
+	options.mark = &mark;
+	assert_int_equal(follow_open(&options, &f, &err), 0);
+	expect("f g ");
+	follow_close(&f);
+	/* the same directory by another name: nothing counts twice */
+	move("old/mail.log.1", "mail.log.1");
+	(void)unlink(in_dir("old/mail.log.2"));
+	(void)unlink(in_dir("old/mail.log.2.xz"));
+	(void)unlink(in_dir("old/mail.log.3"));
+	options.mark = NULL;
+	(void)snprintf(old, sizeof(old), "%s/.", dir);
+	assert_int_equal(follow_open(&options, &f, &err), 0);
+	expect("e f g ");
+}
+
 static void
 only_the_rotated_one(void **state)
 {
@@ -754,7 +854,7 @@ names(void **state)
 		const char *base, *name;
 		bool want;
 		int64_t number;
-		bool gzip;
+		bool packed;
 	} rows[] = {
 		{ "mail.log", "mail.log.1", true, 1, false },
 		{ "mail.log", "mail.log.0", true, 0, false },
@@ -774,7 +874,11 @@ names(void **state)
 		{ "mail.log", "mail.log.gz", false, 0, false },
 		{ "mail.log", "mail.log.", false, 0, false },
 		{ "mail.log", "mail.log1", false, 0, false },
-		{ "mail.log", "mail.log.1.xz", false, 0, false },
+		{ "mail.log", "mail.log.1.xz", true, 1, true },
+		{ "mail.log", "mail.log-20260303.bz2", true, -1, true },
+		{ "mail.log", "mail.log.2.zst", true, 2, true },
+		{ "mail.log", "mail.log.1.gz.xz", false, 0, false },
+		{ "mail.log", "mail.log.1.zip", false, 0, false },
 		{ "mail.log", "mail.log.1~", false, 0, false },
 		{ "mail.log", "mail.log.save", false, 0, false },
 		{ "mail.log", "mail.err.1", false, 0, false },
@@ -787,15 +891,15 @@ names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int64_t number = -2;
-		bool gzip;
+		bool packed;
 
 		if (generations_name(rows[i].base, rows[i].name, &number,
-		    &gzip) != rows[i].want)
+		    &packed) != rows[i].want)
 			fail_msg("%s", rows[i].name);
 		if (!rows[i].want)
 			continue;
 		assert_int_equal(number, rows[i].number);
-		assert_int_equal(gzip, rows[i].gzip);
+		assert_int_equal(packed, rows[i].packed);
 	}
 }
 
@@ -848,7 +952,8 @@ main(void)
 		TEST(can_not_be_read),
 		TEST(back_to_the_window),
 		TEST(only_the_rotated_one),
-		TEST(damaged_gzip),
+		TEST(damaged_gzip), TEST(packed_predecessors),
+		TEST(other_directory),
 		TEST(rewound),
 		cmocka_unit_test(names)
 	};
