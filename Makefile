@@ -131,7 +131,7 @@ daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
 	@for t in $(DAEMON); do echo "== $$t"; \
 	    POPGATE_BUILD=$(BUILD) $$t || exit 1; done
 
-system: $(PROGRAMS)		## run the tests on real mail servers (as root)
+system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider tests/system
 
