@@ -52,6 +52,9 @@ char data_as(struct mclient *mc, const char *queue_id);
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
 
+/* A number of the daemon's health page; 1 and 0 for true and false. */
+int health_number(const char *key);
+
 /* Wait up to ten seconds for a condition. */
 #define wait_until(condition) do { \
 	int tries_ = 0; \
