@@ -107,6 +107,15 @@ facts_ask(const struct config *cfg, const struct facts_lists *lists,
 	};
 }
 
+const char *
+facts_breach_user(const struct facts_question *q,
+    const struct policy_facts *facts, const char *login_user)
+{
+	return facts->login_active && !facts->authenticated &&
+	    !facts->certificate && !facts->trusted ? login_user :
+	    facts_denied_user(q);
+}
+
 bool
 facts_shared(const struct config *cfg, int64_t users)
 {

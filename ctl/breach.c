@@ -1,12 +1,16 @@
 #include "breach.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
+#include "charge.h"
 #include "clock.h"
 #include "err.h"
+#include "facts.h"
 
 enum { LONGEST_WINDOW_S = 8 * 86400 };	/* a week, and a slot of it more */
 
@@ -46,6 +50,146 @@ int64_t
 breach_since_ms(const struct ctl *ctl)
 {
 	return (ctl->now - LONGEST_WINDOW_S) * 1000;
+}
+
+struct look {
+	const struct facts_question *q;
+	const char *user;
+	struct breach_state *state;
+};
+
+static bool
+look_denial(void *arg, const struct audit_breach *b)
+{
+	const struct look *l = arg;
+	struct network net;
+
+	if (b->is_user ? l->user == NULL || *l->user == '\0' ||
+	    strcasecmp(b->subject, l->user) != 0 :
+	    !network_parse(b->subject, &net) ||
+	    !network_contains(&net, &l->q->client))
+		return true;
+	l->state->denied = true;
+	(void)breach_words(b, l->state->denial);
+	return false;
+}
+
+void
+breach_denied(struct ctl *ctl, struct audit_reader *r,
+    const struct facts_question *q, const char *user,
+    struct breach_state *state)
+{
+	struct look l = { q, user, state };
+	struct err err;
+
+	*state = (struct breach_state){ .known = r != NULL };
+	if (r != NULL && audit_each_denial(r, ctl->now, look_denial, &l,
+	    &err) == -1)
+		state->known = false;
+}
+
+/* What the rows of one client, or of one user, come to. */
+static int
+sum(struct ctl *ctl, struct audit_reader *r, const char *client,
+    const char *user, const struct limiter_event *ev, int64_t used[LIMITS])
+{
+	enum { SUBJECTS = 1000 };	/* clients of one user, or the reverse */
+	struct charge_history h = { .now_ms = ctl->now * 1000,
+		.now_s = ev->now_s, .client = client, .user = user };
+	struct err err;
+	struct limiter *l = limiter_new(ctl->cfg->limits.rate,
+	    (uint8_t)ctl->cfg->relay.ipv6_prefix, SUBJECTS, &err);
+
+	if (l == NULL)
+		return -1;
+	int ret = charge_history(l, ctl->cfg, r, &h, &err);
+
+	limiter_usage(l, ev, used);
+	limiter_free(l);
+	return ret;
+}
+
+static void
+add_up(struct ctl *ctl, struct audit_reader *r, struct limiter_event ev,
+    struct breach_state *state)
+{
+	struct limiter_event of_user = ev;
+	int64_t used[LIMITS] = { 0 };
+	char text[ADDR_TEXT_MAX];
+
+	/* the rows of a whole IPv6 network aren't in one place */
+	if (state->of_client) {
+		ev.user = NULL;
+		state->known = sum(ctl, r, ev.client.family == ADDR_IPV4 ?
+		    addr_format(&ev.client, text) : NULL, NULL, &ev,
+		    state->used) == 0;
+	}
+	if (state->of_user && state->known) {
+		of_user.free_client = true;
+		state->known = sum(ctl, r, NULL, of_user.user, &of_user,
+		    used) == 0;
+		for (int i = LIMIT_USER_RECIPIENTS; i <= LIMIT_USER_CLIENTS;
+		    i++)
+			state->used[i] = used[i];
+	}
+}
+
+/* Whether its sender, or client, would be a new one can't be seen here: one
+ * that is already among them may go on. */
+static bool
+is_distinct(enum limit limit)
+{
+	return limit == LIMIT_CLIENT_SENDERS || limit == LIMIT_USER_CLIENTS;
+}
+
+void
+breach_usage(struct ctl *ctl, struct audit_reader *r,
+    const struct facts_question *q, enum reason reason,
+    const char *login_user, struct breach_state *state)
+{
+	struct limiter_event ev = { .now_s = INT64_C(1) << 30,
+		.client = q->client };
+	const struct config *cfg = ctl->cfg;
+
+	state->known = r != NULL;
+	state->counts = charge_any(cfg) && charge_event(cfg, reason,
+	    facts_denied_user(q), login_user, &ev);
+	if (r == NULL || !state->counts)
+		return;
+	state->of_client = !ev.free_client;
+	state->of_user = ev.user != NULL && *ev.user != '\0';
+	add_up(ctl, r, ev, state);
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS && state->known; i++) {
+		if (is_distinct((enum limit)i) || cfg->limits.rate[i].max ==
+		    0 || state->used[i] < cfg->limits.rate[i].max)
+			continue;
+		state->over = true;
+		state->limit = (enum limit)i;
+	}
+}
+
+const char *
+breach_usage_words(const struct config *cfg,
+    const struct breach_state *state, char *buf, size_t size)
+{
+	char rate[RATE_TEXT_MAX];
+	size_t at = 0;
+
+	(void)snprintf(buf, size, "none of limits is on");
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++) {
+		if (cfg->limits.rate[i].max == 0 ||
+		    !(i < LIMIT_USER_RECIPIENTS ? state->of_client :
+		    state->of_user))
+			continue;
+		int n = snprintf(buf + at, size - at, "%s%s %" PRId64 " of %s",
+		    at == 0 ? "" : ", ", limit_name((enum limit)i),
+		    state->used[i], rate_format(&cfg->limits.rate[i], rate));
+
+		if (n < 0 || (size_t)n >= size - at)
+			break;
+		at += (size_t)n;
+	}
+	return buf;
 }
 
 struct search {

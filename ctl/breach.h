@@ -4,8 +4,12 @@
 #define POPGATE_BREACH_H
 
 #include "ctl.h"
+#include "limiter.h"
+#include "policy.h"
 
-enum { BREACH_WORDS_MAX = 120 };
+struct facts_question;
+
+enum { BREACH_WORDS_MAX = 96 };
 
 /* "over limits.client_senders = 100/1h", into buf of BREACH_WORDS_MAX. */
 const char *breach_words(const struct audit_breach *breach, char *buf);
@@ -21,6 +25,33 @@ const char *breach_client(const struct config *cfg, const struct addr *client,
 
 /* How far back a breach may still count. */
 int64_t breach_since_ms(const struct ctl *ctl);
+
+/* How it stands with the limits for somebody who asks now. */
+struct breach_state {
+	bool known;		/* the audit could be read */
+	bool counts;		/* what lets it relay is limited */
+	bool of_client, of_user;	/* who is charged */
+	int64_t used[LIMITS];
+	bool over;		/* one more would be too many */
+	enum limit limit;	/* of this */
+	bool denied;
+	char denial[BREACH_WORDS_MAX];
+};
+
+/* Fill denied and denial, by the client and by user (NULL or "": nobody). */
+void breach_denied(struct ctl *ctl, struct audit_reader *r,
+    const struct facts_question *q, const char *user,
+    struct breach_state *state);
+
+/* Fill the rest with the milter's own sums, from the same rows.
+ *   reason  by which it would relay, see charge.h */
+void breach_usage(struct ctl *ctl, struct audit_reader *r,
+    const struct facts_question *q, enum reason reason,
+    const char *login_user, struct breach_state *state);
+
+/* "client_recipients 13 of 2000/1h, ...", into buf. */
+const char *breach_usage_words(const struct config *cfg,
+    const struct breach_state *state, char *buf, size_t size);
 
 /* Let a client or user in again who was denied, or went over a limit in the
  * last week: that may be as long as it counts. Returns 0, or an exit status

@@ -289,6 +289,68 @@ take_deny(void *arg, const struct store_deny *d)
 }
 
 static void
+breach_json(struct json *j, const struct audit_breach *b)
+{
+	json_open(j, NULL, '{');
+	json_time(j, "at", b->at_ms / 1000);
+	json_text(j, "setting", b->setting);
+	json_text(j, "allowed", b->allowed);
+	json_text(j, "client", b->client);
+	json_text(j, "user", b->user);
+	json_text(j, "sender", b->sender);
+	json_time(j, "denied_until", b->denied_until);
+	json_time(j, "lifted_at", b->lifted_at_ms / 1000);
+	json_close(j, '}');
+}
+
+static bool
+take_breach(void *arg, const struct audit_breach *b)
+{
+	struct why *w = arg;
+	char when[TIME_TEXT_MAX], words[BREACH_WORDS_MAX];
+
+	if (w->json != NULL) {
+		breach_json(w->json, b);
+		return true;
+	}
+	(void)printf("Limit: %s ", b->is_user ? "user" : "client");
+	out_text(b->subject);
+	(void)printf(" went %s %s (client %s, user ", breach_words(b, words),
+	    time_both(b->at_ms / 1000, w->ctl->now, when), b->client);
+	out_text(b->user == NULL ? "not known" : b->user);
+	(void)fputs(", sender <", stdout);
+	out_text(b->sender);
+	(void)fputs(">)", stdout);
+	if (b->lifted_at_ms != 0)
+		(void)printf("; let in again %s", time_both(b->lifted_at_ms /
+		    1000, w->ctl->now, when));
+	else if (b->denied_until > w->ctl->now)
+		(void)printf("; denied until %s, or 'popgatectl undeny'",
+		    time_both(b->denied_until, w->ctl->now, when));
+	(void)putchar('\n');
+	return true;
+}
+
+/* Who went over a limit in the last week. */
+static void
+show_breaches(struct why *w, const struct addr *client, const char *user)
+{
+	char network[NETWORK_TEXT_MAX];
+	struct err err;
+
+	if (w->audit == NULL)
+		return;
+	if (w->json != NULL)
+		json_open(w->json, "limits", '[');
+	if (audit_each_breach(w->audit, breach_since_ms(w->ctl), client ==
+	    NULL, client == NULL ? user : breach_client(w->ctl->cfg, client,
+	    network), take_breach, w, &err) == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	if (w->json != NULL)
+		json_close(w->json, ']');
+}
+
+static void
 show_denies(struct why *w, const struct addr *client, const char *user)
 {
 	struct err err;
@@ -302,6 +364,7 @@ show_denies(struct why *w, const struct addr *client, const char *user)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL)
 		json_close(w->json, ']');
+	show_breaches(w, client, user);
 }
 
 /* --- decisions --- */
@@ -499,7 +562,7 @@ static void
 why_address(struct why *w, const struct addr *addr)
 {
 	struct verdict_question q = { .q.client = *addr, .any_sender = true,
-	    .at = w->ctl->now };
+	    .audit = w->audit, .at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];
 	struct audit_filter f = { .client = addr_format(addr, client) };
 	struct verdict_answer a;

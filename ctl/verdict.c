@@ -25,6 +25,25 @@ ask_store(struct ctl *ctl, struct store *st,
 	    ctl->now);
 }
 
+/* Rows 2 and 9, as far as they can be known from the audit. */
+static void
+ask_limits(struct ctl *ctl, const struct verdict_question *q,
+    struct verdict_answer *a)
+{
+	const char *login_user = a->found.users < 2 ? a->found.user : "";
+
+	breach_denied(ctl, q->audit, &q->q, facts_breach_user(&q->q,
+	    &a->facts, login_user), &a->breach);
+	a->facts.denied = a->facts.denied || a->breach.denied;
+	a->decision = policy_decide(&a->facts);
+	if (a->decision.verdict != VERDICT_ACCEPT)
+		return;
+	breach_usage(ctl, q->audit, &q->q, a->decision.reason, login_user,
+	    &a->breach);
+	a->facts.within_limits = !a->breach.over;
+	a->decision = policy_decide(&a->facts);
+}
+
 void
 verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     const struct facts_lists *lists, const struct verdict_question *q,
@@ -48,7 +67,7 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 		bool ipv4 = false, ipv6 = false;
 
 		ask_store(ctl, st, lists, q, a);
-		a->decision = policy_decide(&a->facts);
+		ask_limits(ctl, q, a);
 		if (!a->store_failed && store_families(st, q->at -
 		    cfg->logins.window_s, &ipv4, &ipv6, NULL) == 0)
 			a->decision.other_family = facts_other_family(
@@ -205,6 +224,24 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 }
 
 static void
+say_limits(const struct ctl *ctl, const struct verdict_answer *a,
+    char *words)
+{
+	if (a->decision.verdict != VERDICT_ACCEPT && a->decision.rule != 9)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
+		    a->facts.login_active ? "not asked" :
+		    "no login that counts");
+	else if (!a->breach.counts)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "not limited");
+	else if (!a->breach.known)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "not known: the "
+		    "record of decisions can't be read");
+	else
+		(void)breach_usage_words(ctl->cfg, &a->breach, words,
+		    VERDICT_WORDS_MAX);
+}
+
+static void
 say_collector(const struct ctl *ctl, const struct verdict_answer *a,
     char *words)
 {
@@ -237,7 +274,8 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case 2:
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
 		    a->store_failed ? "not known: see row 7" :
-		    a->found.denied ? "popgatectl deny says why" :
+		    a->found.denied ? "popgatectl deny --list says why" :
+		    a->breach.denied ? a->breach.denial :
 		    a->facts.denied ? "all who logged in from there are" :
 		    "nobody denied it");
 		break;
@@ -268,9 +306,7 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 		say_sender(ctl, q, a, words);
 		break;
 	case 9:
-		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
-		    !a->facts.login_active ? "no login that counts" :
-		    "within the limits");
+		say_limits(ctl, a, words);
 		break;
 	case 10:
 	case 11:
@@ -282,6 +318,17 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	default:
 		break;
 	}
+}
+
+static void
+add_row(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, int n, const char *condition,
+    struct verdict_row *row)
+{
+	row->n = n;
+	row->condition = condition;
+	row->matched = n == a->decision.rule;
+	say(ctl, q, a, row);
 }
 
 int
@@ -304,16 +351,21 @@ verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
 		{ 12, "collector is not alive or behind" },
 		{ 13, "no login" }
 	};
+	/* before rows 3 to 5 where what they accept is limited */
+	bool early = a->breach.counts && (a->facts.authenticated ||
+	    a->facts.certificate || a->facts.trusted);
 	int n = 0;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]) &&
-	    table[i].n <= a->decision.rule; i++) {
-		struct verdict_row *row = &rows[n++];
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		bool now = early && table[i].n == 2;
 
-		row->n = table[i].n;
-		row->condition = table[i].condition;
-		row->matched = row->n == a->decision.rule;
-		say(ctl, q, a, row);
+		if (table[i].n > a->decision.rule || (n > 0 &&
+		    rows[n - 1].matched))
+			break;
+		add_row(ctl, q, a, table[i].n, table[i].condition,
+		    &rows[n++]);
+		if (now)
+			add_row(ctl, q, a, 9, "over the limits", &rows[n++]);
 	}
 	return n;
 }

@@ -3,6 +3,7 @@
 #ifndef POPGATE_VERDICT_H
 #define POPGATE_VERDICT_H
 
+#include "breach.h"
 #include "ctl.h"
 #include "err.h"
 #include "facts.h"
@@ -15,6 +16,8 @@ enum { VERDICT_WORDS_MAX = 300 };
 struct verdict_question {
 	struct facts_question q;
 	bool any_sender;	/* one that its user may use */
+	struct audit_reader *audit;	/* for rows 2 and 9; NULL: they can't
+					 * be known */
 	int64_t at;		/* Unix seconds */
 };
 
@@ -25,6 +28,7 @@ struct verdict_answer {
 	bool store_failed;	/* err says why */
 	bool own;		/* the client is one of our addresses */
 	int64_t sources_read_at;
+	struct breach_state breach;
 	struct err err;
 	char code[4], status[8], text[REPLY_TEXT_MAX];
 };

@@ -361,21 +361,6 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 		(void)stpcpy(answer->login_user, found->user);
 }
 
-/* Row 2 again: who went over a limit and is kept out for it. As with the
- * table's denies, a user's own counts against what he shows: AUTH, or else
- * the login. */
-static bool
-denied_for_breach(const struct gate_request *req,
-    const struct policy_facts *facts, const struct gate_answer *answer,
-    int64_t now)
-{
-	bool by_login = !facts->authenticated && !facts->certificate &&
-	    !facts->trusted && facts->login_active;
-
-	return throttle_denied(&req->q.client, by_login ? answer->login_user :
-	    facts_denied_user(&req->q), now);
-}
-
 /* Row 9 for one that may relay otherwise: the last that is asked, since it
  * counts. */
 static void
@@ -415,7 +400,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 
 		ask_store(gc, req, now, &facts, answer, &hint);
 		facts.denied = facts.denied ||
-		    denied_for_breach(req, &facts, answer, now);
+		    throttle_denied(&req->q.client, facts_breach_user(&req->q,
+		    &facts, answer->login_user), now);
 		answer->decision = policy_decide(&facts);
 		answer->decision.other_family = hint;
 	}
