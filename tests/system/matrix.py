@@ -4,6 +4,8 @@ A test class per wiring (test_postfix.py, test_sendmail.py) inherits these.
 The servers are shared by the tests of a class; every test uses client
 addresses of its own, so none sees another's logins.
 """
+import json
+import secrets
 import subprocess
 import time
 
@@ -324,6 +326,105 @@ class Matrix:
                        f'issuer = "{wrong_issuer}"; }} );'):
             refused(send(good)[1].rcpt[0])
         refused(send(good)[1].rcpt[0])
+
+    # --- limits ---
+
+    def test_hijacked_client_is_stopped(self, lab):
+        """Random local parts of one domain, from one client, at full speed:
+        it ends within the configured number, and one command says who."""
+        with lab.rules(limits='client_senders = "7/1h"; deny_for = "1h";'):
+            client = lab.logged_in(user="bob")
+            replies, tokens = self.spam(lab, client, 40)
+            assert replies[:7] == [250] * 7, replies
+            # one is too many, and from then on the client is denied
+            assert replies[7] == 450, replies
+            assert replies[8:] == [550] * 32, replies
+            assert [len(lab.escaped(token)) for token in tokens] == \
+                [1] * 7 + [0] * 33
+            # our own get their mail all the same
+            sent = lab.send(client, OWN)
+            assert sent.data.code == 250, sent
+            # and no other client is in it
+            sent = lab.send(lab.logged_in(), REMOTE)
+            assert sent.data.code == 250, sent
+            self.says_who(lab, client)
+            # kill -9 forgets nothing
+            lab.popgate.milter.kill()
+            lab.popgate.start_milter()
+            replies, _ = self.spam(lab, client, 3)
+            assert replies == [550] * 3
+            lab.popgate.ctl("undeny", client)
+            wait_for(lambda: self.spam(lab, client, 1)[0] == [250],
+                     "the end of the denial")
+
+    @staticmethod
+    def spam(lab, client, n):
+        """Reply codes at RCPT, and the messages' tokens."""
+        with lab.smtp(client) as smtp:
+            sent = [smtp.transaction(f"{secrets.token_hex(6)}@victim.test",
+                                     REMOTE) for _ in range(n)]
+        return [s.rcpt[0].code for s in sent], [s.token for s in sent]
+
+    @staticmethod
+    def says_who(lab, client):
+        breach = wait_for(lambda: lab.popgate.query(
+            "audit.db", "SELECT * FROM breach WHERE subject = ?", [client]),
+            "the breach in the audit")
+        assert len(breach) == 1
+        assert breach[0]["setting"] == "client_senders"
+        assert breach[0]["user"] == "bob"
+        ctl = lab.popgate.ctl
+        assert client in ctl("deny", "--list")
+        why = ctl("why", client)
+        assert "Policy row 2, denied: over limits.client_senders = 7/1h" \
+            in why
+        assert f"Limit: client {client} went over" in why
+        assert client in ctl("spam", "--senders", "5")
+        assert client in ctl("spam", "--rejects", "30")
+
+    def test_limit_counts_each_recipient_once(self, lab):
+        """Whichever channels see a recipient, it counts once."""
+        with lab.rules(limits='client_recipients = "5/1h"; '
+                              'client_messages = "3/1h";'):
+            client = lab.logged_in()
+            first = lab.send(client, REMOTE, OWN, REMOTE, REMOTE)
+            assert [r.code for r in first.rcpt] == [250] * 4, first
+            second = lab.send(client, REMOTE, REMOTE, REMOTE, OWN)
+            assert [r.code for r in second.rcpt] == [250, 250, 450, 250]
+            refused(second.rcpt[2], 4)
+            assert second.data.code == 250, second
+            row = lab.popgate.wait_decision(client=client,
+                                            reason="rate-limited")
+            assert row["verdict"] == "tempfail" and row["rule"] == 9
+            # three messages, and the fourth is one too many
+            client = lab.logged_in()
+            codes = [lab.send(client, REMOTE).rcpt[0].code
+                     for _ in range(4)]
+            assert codes == [250, 250, 250, 450]
+
+    def test_limit_of_a_stolen_password(self, lab):
+        """SMTP AUTH counts for the user, from wherever it comes."""
+        with lab.rules(limits='user_recipients = "5/1h"; deny_for = "1h"; '
+                              'client_recipients = "3/1h";'):
+            # other tests of this class may have used some
+            before = len(lab.popgate.decisions(
+                verdict="accept", channel="milter", reason="authenticated"))
+            codes = []
+            for _ in range(3):
+                with lab.smtp(lab.stranger()) as smtp:
+                    assert smtp.auth_plain("carol", "secret").code == 235
+                    codes += [smtp.transaction("carol@lab.test", REMOTE)
+                              .rcpt[0].code for _ in range(3)]
+            listed = wait_for(lambda: [
+                deny["subject"] for deny in map(json.loads, lab.popgate.ctl(
+                    "deny", "--list", "--json").splitlines())
+                if deny["kind"] == "user"], "the denial")
+            lab.popgate.ctl("undeny", "--user", listed[0])
+        assert len(listed) == 1 and listed[0].startswith("carol"), listed
+        accepted = codes.count(250)
+        assert accepted == max(0, 5 - before), (before, codes)
+        assert codes[accepted] == 450, codes
+        assert codes[accepted + 1:] == [550] * (8 - accepted), codes
 
     def test_monitor(self, lab):
         """Nothing is refused by popgate: the closed MTA goes on to do it."""

@@ -1316,3 +1316,112 @@ def test_example_query(box, name):
             assert not re.match(r"SCAN (login|login_event|decision)\b",
                                 step), (name, plan)
     db.close()
+
+
+# --- limits -----------------------------------------------------------------
+
+LIMITS = """never_authorize = [ ]; }; limits: { client_recipients = "3/1h"; user_recipients = "4/1h";
+    client_messages = "off"; client_senders = "off"; user_messages = "off";
+    user_clients = "off"; """
+
+
+def breach(box, kind, subject, until=3000, setting="client_recipients"):
+    now = time.time()
+    with box.sql(box.audit, "audit") as db:
+        db.execute("INSERT INTO breach (at, kind, subject, setting, allowed, "
+                   "client, user, sender, denied_until) VALUES (?,?,?,?,"
+                   "'3/1h','192.0.2.1',?,'a@b',?)",
+                   (int(now * 1000), kind, subject, setting, HOSTILE,
+                    until and int(now) + until))
+    db.close()
+
+
+def row(text, n):
+    found = [line for line in lines(text)
+             if re.match(r"(rows:)? +%d +(yes|no) " % n, line)]
+    return found[0] if found else None
+
+
+def test_check_counts_as_the_milter_does(box):
+    box.configure(relay=LIMITS)
+    box.fill_logins([("192.0.2.1", "alice", -5, 900),
+                     ("192.0.2.2", "alice", -5, 900)])
+    ask = ["check", "--client", "192.0.2.1", "--to", "x@far.test"]
+    # nothing was ever decided
+    assert "not known" in row(box.out(*ask), 9)
+    box.fill_audit([{"login_user": "alice", "at": -3900},
+                    {"login_user": "alice"}, {"login_user": "alice"}])
+    assert "no " in row(box.out(*ask), 9)
+    assert row(box.out(*ask), 9).endswith("client_recipients 2 of 3/1h, "
+                                          "user_recipients 2 of 4/1h")
+    # too old, refused, our own, another client's: none of them counts
+    box.fill_audit([{"login_user": "alice", "verdict": "reject"},
+                    {"login_user": "alice", "reason": "local-recipient"},
+                    {"login_user": "bob", "client": "192.0.2.9"}])
+    assert "client_recipients 2 of 3/1h" in row(box.out(*ask), 9)
+    box.fill_audit([{"login_user": "bob"}])
+    answer = json.loads(box.out(*ask, "--json"))
+    assert (answer["verdict"], answer["rule"]) == ("tempfail", 9)
+    assert answer["reason"] == "rate-limited"
+    assert answer["code"] == "450"
+    assert box.run(*ask, "--exit-code", code=75)
+    assert "rate-limited: client_recipients 3 of 3/1h" in \
+        box.out("why", "192.0.2.1")
+    # an address of the same user has its own count, and the user's
+    assert "client_recipients 0 of 3/1h, user_recipients 2 of 4/1h" in \
+        box.out("check", "--client", "192.0.2.2", "--to", "x@far.test")
+    # AUTH counts for the user; a trusted network doesn't count
+    text = box.out(*ask, "--auth", "carol")
+    assert "user_recipients 0 of 4/1h" in row(text, 9)
+    assert "client_" not in row(text, 9)
+    assert "answer:  accept (authenticated, row 3)" in text
+    box.fill_audit([{"auth_user": "carol", "reason": "authenticated"}] * 4)
+    text = box.out(*ask, "--auth", "carol")
+    assert "answer:  tempfail (rate-limited, row 9)" in text
+    box.configure(relay=LIMITS + "authenticated = false; ")
+    assert "answer:  accept (authenticated, row 3)" in \
+        box.out(*ask, "--auth", "carol")
+
+
+def test_denied_for_a_breach(box):
+    box.fill_logins([("192.0.2.1", "alice", -5, 900),
+                     ("2001:db8::7", "alice", -5, 900)])
+    box.fill_audit([])
+    assert "Nobody is denied." in box.out("deny", "--list")
+    assert "not denied" in box.err("undeny", "192.0.2.1", code=1)
+    breach(box, "client", "2001:db8::/64")
+    breach(box, "user", "Mallory" + HOSTILE, setting="user_recipients")
+    breach(box, "client", "192.0.2.1", until=None)
+    listed = jsons(box.out("deny", "--list", "--json"))
+    assert [(d["subject"], d["kind"], d["reason"]) for d in listed] == [
+        ("2001:db8::/64", "client", "over limits.client_recipients = 3/1h"),
+        ("Mallory" + HOSTILE, "user", "over limits.user_recipients = 3/1h")]
+    # all of an IPv6 network is one client
+    for client in ("2001:db8::7", "2001:db8::8"):
+        assert "Policy row 2, denied: over limits.client_recipients" in \
+            box.out("why", client)
+    assert "may relay" in box.out("why", "192.0.2.1")
+    why = json.loads(box.out("why", "192.0.2.1", "--json"))
+    assert why["limits"][0]["setting"] == "client_recipients"
+    assert why["limits"][0]["denied_until"] is None
+    ask = ["check", "--client", "192.0.2.1", "--to", "x@far.test"]
+    assert "(denied, row 2)" in box.out(*ask, "--auth", "MALLORY" + HOSTILE)
+    assert "(authenticated, row 3)" in box.out(*ask, "--auth", "mallory")
+    # undeny: any address of the network, any case of the user
+    assert "is denied no longer" in box.out("undeny", "2001:db8::9")
+    assert "is denied no longer" in box.out("undeny", "--user",
+                                            "mallory" + HOSTILE)
+    assert "was not denied\nIt went over" in box.out("undeny", "192.0.2.1")
+    assert "Nobody is denied." in box.out("deny", "--list")
+    assert "not denied" in box.err("undeny", "2001:db8::9", code=1)
+    assert "let in again" in box.out("why", "2001:db8::7")
+    # a new breach is a new denial
+    time.sleep(0.01)
+    breach(box, "client", "2001:db8::/64")
+    assert "2001:db8::/64" in box.out("deny", "--list")
+    # an admin's denial and ours: undeny ends both
+    box.out("deny", "2001:db8::/64")
+    assert len(jsons(box.out("deny", "--list", "--json"))) == 2
+    box.out("undeny", "2001:db8::/64")
+    assert "Nobody is denied." in box.out("deny", "--list")
+

@@ -19,6 +19,7 @@ permit:    {{ policy = "unix:{sockets}/policy.sock";
 relay:     {{ local_domains = [ {domains} ];
              never_authorize = [ {never} ]; trusted_networks = [ {trusted} ];
              collector_grace = "{grace}"; {relay} }};
+limits:    {{ {limits} }};
 collector: {{ sources = ( {sources} ); {collector_user}
              status = "unix:{data}/collector.sock"; }};
 metrics:   {{ milter = "unix:{sockets}/metrics.sock";
@@ -39,7 +40,7 @@ class Popgate:
             sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
-            trusted=_list(trusted), relay="",
+            trusted=_list(trusted), relay="", limits="",
             milter_user=f'user = "{users[0]}";' if users else "",
             collector_user=f'user = "{users[1]}";' if users else "")
         self.configure()
