@@ -25,6 +25,12 @@ path(const char *name)
 	return buf[i];
 }
 
+/* Counted like any, but a test may send as much as it can. */
+static const char high_limits[] = "limits: { client_recipients = "
+    "\"10000000/1h\"; client_messages = \"10000000/1h\"; client_senders = "
+    "\"10000000/1h\"; user_recipients = \"10000000/1h\"; user_messages = "
+    "\"10000000/1h\"; user_clients = \"10000000/1d\"; };\n";
+
 void
 write_config(const char *relay, const char *audit)
 {
@@ -37,8 +43,9 @@ write_config(const char *relay, const char *audit)
 	    "\"; %s };\n"
 	    "permit: { policy = \"unix:%s/policy.sock\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
-	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n",
-	    dir, dir, audit, sock, dir, config_milter, dir, dir, relay);
+	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n%s",
+	    dir, dir, audit, sock, dir, config_milter, dir, dir, relay,
+	    strstr(relay, "limits:") == NULL ? high_limits : "");
 	assert_int_equal(fclose(out), 0);
 }
 

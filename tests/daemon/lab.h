@@ -16,7 +16,8 @@ extern unsigned daemon_files;	/* RLIMIT_NOFILE; 0: as it is */
 /* A file in the directory; valid for the next three calls. */
 const char *path(const char *name);
 
-/* Write popgate.conf with more settings in these sections, and those of
+/* Write popgate.conf with more settings in these sections, limits that nobody
+ * reaches unless there are other ones ("}; limits: { ..." in relay), and those of
  * config_milter in section milter (a short drain_timeout). */
 extern const char *config_milter;
 void write_config(const char *relay, const char *audit);
