@@ -67,7 +67,8 @@ static const char *const query_sql[QUERIES] = {
 	[Q_LOOKUP_LEASE_ALL] = LOOKUP_ALL("IN (?1, ?2)"),
 	[Q_OTHERS] = "SELECT EXISTS (SELECT 1 FROM deny) OR EXISTS (SELECT 1 "
 	    "FROM login " NETWORKS ")",
-	[Q_SOURCES_READ_AT] = "SELECT coalesce(min(read_at), 0) FROM source",
+	[Q_SOURCES_READ_AT] =
+	    "SELECT coalesce(min(max(read_at, 1)), 0) FROM source",
 	/* The newest login names server and service; expiry never goes back,
 	 * so a line that is read late or twice can't shorten or stretch it. */
 	[Q_LOGIN] =

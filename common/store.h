@@ -22,6 +22,9 @@ enum store_mode {
 /* "for ever": the last second that every date routine can print */
 #define STORE_FOREVER INT64_C(253402300799)
 
+/* A time at which nothing was read: long ago, but not "no collector". */
+#define STORE_NEVER_READ INT64_C(1)
+
 /* What the table says of one client at one moment. */
 struct store_lookup {
 	bool active;		/* a row has expires_at > now */
@@ -104,7 +107,8 @@ struct store_version {
 bool store_version(struct store *st, struct store_version *v);
 
 /* When every source was last read to its end: *oldest_r is the smallest
- * read_at, 0 when no source is known. Returns 0 or -1 with err. */
+ * read_at; STORE_NEVER_READ when one of them never was; 0 when no source is
+ * known, as no collector has ever run. Returns 0 or -1 with err. */
 int store_sources_read_at(struct store *st, int64_t *oldest_r,
     struct err *err);
 

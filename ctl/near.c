@@ -195,6 +195,9 @@ say_collector(const struct near *near, const struct verdict_answer *a)
 	if (a->sources_read_at == 0)
 		(void)puts("  popgate-collector has never read a log here: "
 		    "nobody's login is known");
+	else if (a->sources_read_at == STORE_NEVER_READ)
+		(void)puts("  a log was never read to its end: what it says "
+		    "of logins is not known\n  ('popgatectl status')");
 	else if (ctl->now - a->sources_read_at > 60)
 		(void)printf("  the logs were last read %s: newer logins are "
 		    "not known\n", time_both(a->sources_read_at, ctl->now,

@@ -254,6 +254,9 @@ say_collector(const struct ctl *ctl, const struct verdict_answer *a,
 	else if (a->sources_read_at == 0)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "popgate-collector "
 		    "has never read a log");
+	else if (a->sources_read_at == STORE_NEVER_READ)
+		(void)snprintf(words, VERDICT_WORDS_MAX, "a log was never "
+		    "read to its end: see 'popgatectl status'");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX, "the logs were read "
 		    "%s; relay.collector_grace is %s",

@@ -122,7 +122,8 @@ esac
 
 case $what in
 all)
-	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7
+	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7 \
+		libicu72 libjansson4 libpcre3 libxml2
 	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base
 	unpack "$build/courier" courier-base courier-pop courier-imap \
 		courier-authlib courier-authlib-userdb libcourier-unicode4 \

@@ -366,10 +366,18 @@ def test_log_that_does_not_exist(site):
     assert site.said().count('no such file') == 1
     assert 'collector-behind' in asked(site)
     assert 'there is no such file' in ctl(site, 'status').stdout
+    # nor whose login has ended: he may have logged in again
+    db = sqlite3.connect(site.db)
+    db.execute("INSERT INTO login VALUES ('192.0.2.78', 'u', 'imap', "
+               "'dovecot', 1, 1, 2, 1)")
+    db.commit()
+    db.close()
+    assert 'collector-behind' in asked(site, '192.0.2.78')
     # it comes
     site.write(login('192.0.2.1'))
     until(lambda: site.source()['read_at'] > 0)
     assert 'no-login' in asked(site)
+    assert 'login-expired' in asked(site, '192.0.2.78')
     assert 'no such file' not in ctl(site, 'status').stdout
     # rotated, and the syslog daemon makes the new one with the next line
     site.log.rename(site.path / 'mail.log.1')

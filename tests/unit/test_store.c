@@ -454,6 +454,12 @@ sources(void **state)
 	assert_int_equal(store_source_save(w, &src, &err), 0);
 	assert_int_equal(store_sources_read_at(w, &oldest, &err), 0);
 	assert_int_equal(oldest, 55);
+	/* not "no collector": it has read others */
+	(void)strcpy(src.name, "file:/y");
+	src.read_at = 0;
+	assert_int_equal(store_source_save(w, &src, &err), 0);
+	assert_int_equal(store_sources_read_at(w, &oldest, &err), 0);
+	assert_int_equal(oldest, STORE_NEVER_READ);
 	assert_int_equal(store_source_find(w, "file:/x", &got, &err), 1);
 	assert_true(got.inode == UINT64_MAX);
 	assert_string_equal(got.fingerprint, "ab");
