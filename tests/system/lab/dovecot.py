@@ -104,7 +104,9 @@ class Dovecot:
             text = text.replace(old, new)
         script.write_text(text)
         script.chmod(0o755)
-        return "auth_username_chars =\n" + "".join(
+        # AddressSanitizer reserves more address space than services have
+        limit = "default_vsz_limit = 0\n" if "san" in BUILD.name else ""
+        return limit + "auth_username_chars =\n" + "".join(
             POST_LOGIN.format(name=name, script=script)
             for name in ("imap", "pop3"))
 
