@@ -398,6 +398,98 @@ const struct finding_kind finding_kinds[] = {
 	  "    server_advertise_condition = "
 	  "${if eq{$tls_in_cipher}{}{}{*}}" },
 
+
+	/* --- popgate --- */
+	{ "popgate-not-wired", INFO,
+	  "Without popgate the mail server decides by itself, and who logged "
+	  "in by POP or IMAP gets nothing for it.",
+	  "popgatectl wiring postfix    # or: sendmail" },
+	{ "popgate-monitor", WARN,
+	  "Nothing is refused there, only recorded: whatever the mail server "
+	  "lets through is relayed.",
+	  "# in {file}, after a look at popgatectl decisions: take {setting} "
+	  "out, then\npopgatectl reload" },
+	{ "popgate-never-authorize-empty", WARN,
+	  "A login from this machine, a webmail's for instance, lets "
+	  "everything relay that comes from its address.",
+	  "# take relay.never_authorize out of {file} (line {line}), then\n"
+	  "popgatectl reload" },
+	{ "popgate-no-limits", WARN,
+	  "Who steals one password sends as much spam as the line takes.",
+	  "# take the limits of \"off\" out of {file}, then\n"
+	  "popgatectl reload" },
+	{ "popgate-window-long", WARN,
+	  "An address that a provider gives to somebody else in the meantime "
+	  "may still relay.",
+	  "# in {file}: logins: { window = \"30m\"; };\n"
+	  "popgatectl reload" },
+	{ "popgate-ipv6-prefix", WARN,
+	  "One login lets a whole provider's customers relay.",
+	  "# in {file}: relay: { ipv6_prefix = 64; };\npopgatectl reload" },
+	{ "popgate-no-grace", INFO,
+	  "A dead collector isn't noticed, and its users are refused for "
+	  "good.",
+	  "# take relay.collector_grace out of {file} (line {line}), then\n"
+	  "popgatectl reload" },
+	{ "popgate-trusted-open", OPEN,
+	  "Nearly every address there is may relay without a login.",
+	  "# in {file} line {line}: relay: { trusted_networks = "
+	  "[ \"127.0.0.1\", \"::1\" ]; };\npopgatectl reload" },
+	{ "popgate-trusted-wide", WARN,
+	  "One infected machine in such a wide network sends its spam through "
+	  "you.",
+	  "# in {file} line {line}: single addresses, or /24 and /48 at "
+	  "most, then\npopgatectl reload" },
+	{ "popgate-trusted-bridge", WARN,
+	  "Connections to a container's published port can come from the "
+	  "bridge's address: then the whole world is trusted.",
+	  "# in {file} line {line}: the containers' own addresses, then\n"
+	  "popgatectl reload" },
+	{ "popgate-trusted-gateway", WARN,
+	  "A router that forwards ports with its own address as the source "
+	  "makes the whole world trusted.",
+	  "# in {file} line {line}: only the addresses that need it, then\n"
+	  "popgatectl reload" },
+	{ "popgate-trusted-proxy", WARN,
+	  "Whoever comes through the proxy has its address, and so relays "
+	  "without a login.",
+	  "# take it out of relay.trusted_networks in {file} (line {line}), "
+	  "then\npopgatectl reload" },
+	{ "popgate-entry-open", OPEN,
+	  "Nearly every address there is may relay.", "" },
+	{ "popgate-entry-wide", WARN,
+	  "One infected machine in such a wide network sends its spam through "
+	  "you.", "" },
+	{ "popgate-entry-gateway", WARN,
+	  "Connections that a container's port or a router passes on can come "
+	  "from that address: then the whole world may relay.", "" },
+	{ "popgate-file-writable", WARN,
+	  "popgate believes what stands in it: any local user can let himself "
+	  "relay.",
+	  "chmod o-w {value}" },
+	{ "popgate-syslog-network", WARN,
+	  "Whoever can send a line to it writes a login into the log, and "
+	  "relays by it.",
+	  "# take the network input out of {file} (line {line}), or read the "
+	  "journal instead:\n"
+	  "#     collector: { sources = ( { journal = \"system\"; } ); };" },
+	{ "popgate-log-forgeable", INFO,
+	  "Any local user can write a line that looks like a login to syslog "
+	  "(logger); the journal says who wrote it, a text file doesn't.",
+	  "# in popgate.conf, if there is a journal and users who log in:\n"
+	  "#     collector: { sources = ( { journal = \"system\"; } ); };" },
+	{ "popgate-collector-stale", WARN,
+	  "Who logs in now can't relay, and whoever lost his right to his "
+	  "address may keep it.",
+	  "systemctl restart popgate-collector\npopgatectl status" },
+	{ "popgate-no-logins", INFO,
+	  "popgate-collector has not run yet.",
+	  "systemctl enable --now popgate-collector" },
+	{ "popgate-table-unreadable", WARN,
+	  "While the login table can't be read, nobody who logged in may "
+	  "relay.",
+	  "popgatectl health" },
+
     /* --- the probe --- */
     {"probe-open-relay", SEVERITY_OPEN_RELAY,
 	"Anybody can send mail to anybody through this server; spammers find "

@@ -27,7 +27,9 @@ class Case:
     files: dict = dataclasses.field(default_factory=dict)   # name: text
     maps: tuple = ()            # of files: those that postmap indexes
     modes: dict = dataclasses.field(default_factory=dict)   # name: mode
-    conf: str = ""              # popgate.conf
+    conf: str = ""              # popgate.conf; @DIR@ is the directory
+    entries: tuple = ()         # popgatectl add
+    machine: str = ""           # shell: a network namespace's interfaces
     open: bool = False          # a stranger relays now
     # what he says: sender, helo, recipient, anonymous, xclient, qmqp
     how: dict = dataclasses.field(default_factory=dict)
@@ -832,13 +834,110 @@ exec unshare -m sh -c 'mount --bind {directory}/passwd /etc/passwd &&
     return conf
 
 
-CASES = POSTFIX + SENDMAIL + EXIM_CASES
+# --- popgate and its machine, behind a good Postfix ---
+
+BRIDGE = """\
+ip link add docker0 type bridge
+ip addr add 198.51.100.1/24 dev docker0
+ip link set docker0 up
+"""
+GATEWAY = """\
+ip link add lan type bridge
+ip addr add 198.51.100.2/24 dev lan
+ip link set lan up
+ip route add default via 198.51.100.1
+"""
+TABLES = """\
+logins: { database = "@DIR@/logins.db"; };
+audit: { database = "@DIR@/audit.db"; };
+"""
+
+
+def popgate(name, want, conf="", relay="", **more):
+    return Case(name, "postfix", want, conf=TABLES + conf +
+                f'relay: {{ local_domains = [ "{OURS}" ]; {relay} }};\n',
+                **more)
+
+
+POPGATE = [
+    popgate("popgate's defaults", "", info="popgate-not-wired"),
+    popgate("monitor mode", "popgate-monitor", relay='mode = "monitor";'),
+    popgate("monitor mode on a channel", "popgate-monitor",
+            relay='monitor_listeners = [ "milter" ];'),
+    popgate("monitor mode for a network", "popgate-monitor",
+            relay='monitor_networks = [ "198.51.100.0/24" ];'),
+    popgate("a login on this machine counts",
+            "popgate-never-authorize-empty", relay="never_authorize = [ ];"),
+    popgate("no limits", "popgate-no-limits", conf="limits: { "
+            'client_recipients = "off"; client_messages = "off"; '
+            'user_recipients = "off"; user_messages = "off"; };\n'),
+    Case("a long window", "postfix", "popgate-window-long",
+         conf='logins: { window = "7d"; };\n'),
+    popgate("a wide prefix", "popgate-ipv6-prefix",
+            relay="ipv6_prefix = 32;"),
+    popgate("no grace", "", relay='collector_grace = "0s";',
+            info="popgate-no-grace"),
+    popgate("the world is trusted", "popgate-trusted-open",
+            relay='trusted_networks = [ "0.0.0.0/0" ];'),
+    popgate("half of the world is trusted", "popgate-trusted-open",
+            relay='trusted_networks = [ "128.0.0.0/1" ];'),
+    popgate("a wide network is trusted", "popgate-trusted-wide",
+            relay='trusted_networks = [ "10.0.0.0/8" ];'),
+    popgate("a wide IPv6 network is trusted", "popgate-trusted-wide",
+            relay='trusted_networks = [ "2001:db8::/32" ];'),
+    popgate("a proxy is trusted", "popgate-trusted-proxy",
+            relay='trusted_networks = [ "198.51.100.0/28" ]; '
+            'proxy_networks = [ "198.51.100.3" ];'),
+    popgate("a bridge is trusted", "popgate-trusted-bridge",
+            relay='trusted_networks = [ "198.51.100.0/24" ];',
+            machine=BRIDGE),
+    popgate("a gateway is trusted", "popgate-trusted-gateway",
+            relay='trusted_networks = [ "198.51.100.0/28" ];',
+            machine=GATEWAY),
+    postfix("a bridge in mynetworks", "postfix-mynetworks-bridge",
+            {"mynetworks": "127.0.0.0/8 198.51.100.0/24"}, machine=BRIDGE),
+    postfix("a gateway in mynetworks", "postfix-mynetworks-gateway",
+            {"mynetworks": "127.0.0.0/8 198.51.100.0/28"}, machine=GATEWAY),
+    sendmail("a bridge in relay-domains", "sendmail-network-bridge",
+             files={"relay-domains": "198.51.100\n"}, machine=BRIDGE),
+    popgate("a wide entry", "popgate-entry-wide",
+            entries=("198.51.0.0/16",)),
+    popgate("an entry for a gateway", "popgate-entry-gateway",
+            entries=("198.51.100.0/28",), machine=GATEWAY),
+    popgate("a good entry", "", entries=("198.51.100.0/28",)),
+    popgate("popgate.conf for everybody", "popgate-file-writable",
+            modes={"popgate.conf": 0o666}),
+    Case("a file of domains for everybody", "postfix",
+         "popgate-file-writable", conf=TABLES +
+         'relay: { local_domains = [ "file:@DIR@/domains" ]; };\n',
+         files={"domains": OURS + "\n"}, modes={"domains": 0o666}),
+    Case("a log for everybody", "postfix", "popgate-file-writable",
+         conf=TABLES + f'relay: {{ local_domains = [ "{OURS}" ]; }};\n'
+         'collector: { sources = ( { file = "@DIR@/mail.log"; } ); };\n',
+         files={"mail.log": ""}, modes={"mail.log": 0o666},
+         info="popgate-log-forgeable"),
+    popgate("the login table for everybody", "popgate-file-writable",
+            entries=("198.51.100.7",), modes={"logins.db": 0o666}),
+    Case("a directory for everybody", "postfix", "popgate-file-writable",
+         conf=TABLES + f'relay: {{ local_domains = [ "{OURS}" ]; }};\n'
+         'collector: { sources = ( { file = "@DIR@/log/mail.log"; } ); };\n',
+         files={"log/mail.log": ""}, modes={"log": 0o777}),
+]
+
+CASES = POSTFIX + SENDMAIL + EXIM_CASES + POPGATE
 WRITE = {"postfix": write_postfix, "sendmail": write_sendmail,
          "exim": write_exim}
 
 
 def write(case, directory, port=25):
     """Write the case's configuration; what --config-dir takes."""
-    (pathlib.Path(directory) / "popgate.conf").write_text(
-        case.conf or CONF)
+    directory = pathlib.Path(directory)
+    conf = directory / "popgate.conf"
+    conf.write_text((case.conf or TABLES + CONF).replace(
+        "@DIR@", str(directory)))
+    for name in case.files:
+        (directory / name).parent.mkdir(exist_ok=True)
+    for entry in case.entries:
+        subprocess.run([BUILD / "popgatectl", "-c", conf, "add", entry],
+                       check=True, capture_output=True)
     return WRITE[case.mta](case, directory, port)

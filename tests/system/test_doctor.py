@@ -17,19 +17,28 @@ CTL = BUILD / "popgatectl"
 os.environ["PATH"] += f":{doctor_cases.LIBEXEC}"
 
 
-def doctor(*args, conf, env=None, want=None):
-    done = subprocess.run(
-        [CTL, "-c", conf, "doctor", *map(str, args)], capture_output=True,
-        env=env and {**os.environ, **env}, text=True, timeout=120)
-    if want is not None:
-        assert done.returncode == want, done.stdout + done.stderr
-    return done
+NETNS = """ip link set lo up
+{machine}exec "$@"
+"""
 
 
-def examine(path, mta, conf, *more):
-    """The findings of an MTA's configuration, by severity."""
+def doctor(*args, conf, before=(), env=None):
+    return subprocess.run(
+        [*before, CTL, "-c", conf, "doctor", *map(str, args)],
+        capture_output=True, text=True, timeout=120,
+        env=env and {**os.environ, **env})
+
+
+def namespace(machine):
+    """What to put before a command, to run it on such a machine."""
+    return ["unshare", "-n", "sh", "-ec", NETNS.format(machine=machine),
+            "sh"] if machine else []
+
+
+def examine(path, mta, conf, *more, **how):
+    """The findings of an MTA's configuration."""
     done = doctor("--mta", mta, "--config-dir", path, "--json", *more,
-                  conf=conf)
+                  conf=conf, **how)
     assert done.returncode in (0, 1, 2), done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == ["info", "warning", "open-relay"].index(
@@ -51,7 +60,8 @@ def directory(tmp_path):
 def test_case(case, directory):
     path = write(case, directory)
     more = ["--program", directory / "exim"] if case.mta == "exim" else []
-    findings = examine(path, case.mta, directory / "popgate.conf", *more)
+    findings = examine(path, case.mta, directory / "popgate.conf", *more,
+                       before=namespace(case.machine))
     got = {f["id"] for f in bad(findings)}
     assert got == ({case.want} if case.want else set()), findings
     if case.info:
@@ -60,8 +70,6 @@ def test_case(case, directory):
         assert f["why"] and f["fix"]
         if case.want:
             assert pathlib.Path(f["file"]).exists()
-        if case.open and case.want not in ("mta-none",):
-            assert f["severity"] in ("open-relay", "warning")
 
 
 def test_the_matrix_is_large():
