@@ -205,8 +205,11 @@ status_open(const struct config *cfg)
 	status.database = strdup(cfg->logins.database);
 	if (status.database == NULL)
 		return;
-	health_serve(cfg->collector.status, health_pages, &status.pages);
-	health_serve(cfg->metrics.collector, metrics_pages, &status.metrics);
+	/* the directory's group, which is our readers', and not ours */
+	health_serve(cfg->collector.status, (gid_t)-1, health_pages,
+	    &status.pages);
+	health_serve(cfg->metrics.collector, (gid_t)-1, metrics_pages,
+	    &status.metrics);
 }
 
 void

@@ -113,13 +113,13 @@ health_metrics(FILE *to)
 }
 
 void
-health_serve(const char *listen, const struct http_page *pages,
+health_serve(const char *listen, gid_t gid, const struct http_page *pages,
     struct http **h_r)
 {
 	struct err err;
 
 	*h_r = NULL;
-	if (*listen != '\0' && http_open(listen, pages, h_r, &err) == -1)
+	if (*listen != '\0' && http_open(listen, gid, pages, h_r, &err) == -1)
 		log_msg(LOG_WARNING, "%s: not served: %s", pages->path,
 		    err.text);
 }

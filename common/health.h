@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "json.h"
 
@@ -31,8 +32,8 @@ void health_metrics(FILE *to);
  * log says so and *h_r is NULL: monitoring is no reason not to work. */
 struct http;
 struct http_page;
-void health_serve(const char *listen, const struct http_page *pages,
-    struct http **h_r);
+void health_serve(const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r);
 
 
 #endif

@@ -102,7 +102,7 @@ answer(void *arg, struct MHD_Connection *connection, const char *url,
 }
 
 int
-http_open(const char *listen, const struct http_page *pages,
+http_open(const char *listen, gid_t gid, const struct http_page *pages,
     struct http **h_r, struct err *err)
 {
 	struct http *h = calloc(1, sizeof(*h));
@@ -115,7 +115,7 @@ http_open(const char *listen, const struct http_page *pages,
 	h->pages = pages;
 	if (listen_parse(listen, &h->spec, err) == -1)
 		goto fail;
-	int fd = listen_open(&h->spec, SOCKET_MODE, getegid(), err);
+	int fd = listen_open(&h->spec, SOCKET_MODE, gid, err);
 
 	if (fd == -1)
 		goto fail;

@@ -5,6 +5,7 @@
 #define POPGATE_HTTP_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 struct err;
 struct http;
@@ -18,12 +19,14 @@ struct http_page {
 };
 
 /* Listen and serve in a thread of its own until http_close(). A Unix socket
- * gets mode 0660 and the process's group.
+ * gets mode 0660.
+ *   gid     its group; (gid_t)-1: the process's own, or that of a setgid
+ *           directory
  *   listen  borrowed; not ""
  *   pages   borrowed until http_close(); ended by one without a path
  * 0, or -1 with err. */
-int http_open(const char *listen, const struct http_page *pages,
-    struct http **h_r, struct err *err);
+int http_open(const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r, struct err *err);
 
 /* Stops and removes the socket. NULL-safe; sets NULL. */
 void http_close(struct http **h);

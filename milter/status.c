@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "callbacks.h"
 #include "gate.h"
@@ -103,8 +104,9 @@ status_open(const struct config *cfg)
 	};
 
 	meter_start(*cfg->metrics.milter != '\0');
-	health_serve(cfg->milter.status, health_pages, &pages);
-	health_serve(cfg->metrics.milter, metrics_pages, &metrics);
+	/* not the directory's group, which is the MTA's: our readers' */
+	health_serve(cfg->milter.status, getegid(), health_pages, &pages);
+	health_serve(cfg->metrics.milter, getegid(), metrics_pages, &metrics);
 }
 
 void

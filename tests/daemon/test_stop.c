@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { RSS_SLACK_KIB = 30000 };
+enum { RSS_SLACK_KIB = 300000 };
 #else
 enum { RSS_SLACK_KIB = 2900 };
 #endif

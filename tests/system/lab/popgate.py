@@ -13,7 +13,8 @@ logins:    {{ database = "{data}/logins.db"; window = "{window}"; }};
 audit:     {{ database = "{data}/audit.db"; record = "all"; }};
 milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
              mode = "0660"; {milter_user}
-             status = "unix:{sockets}/status.sock"; }};
+             status = "unix:{sockets}/status.sock";
+             drain_timeout = "1s"; }};
 permit:    {{ policy = "unix:{sockets}/policy.sock";
              socketmap = "unix:{sockets}/socketmap.sock"; }};
 relay:     {{ local_domains = [ {domains} ];
@@ -46,8 +47,9 @@ class Popgate:
         self.configure()
         if users:           # as popgate.tmpfiles and the unit do it
             popgate = pwd.getpwnam(users[0])
-            os.chown(self.data, 0, popgate.pw_gid)
-            self.data.chmod(0o1770)
+            os.chown(self.data, pwd.getpwnam(users[1]).pw_uid,
+                     popgate.pw_gid)
+            self.data.chmod(0o3770)
             os.chown(site.sockets, popgate.pw_uid,
                      grp.getgrnam(mta_group).gr_gid)
             site.sockets.chmod(0o2755)

@@ -23,7 +23,7 @@ DOMAINS = {"local": "lab.test", "mailbox": "vmail.test",
 
 PASSWD = """\
 popgate:x:64901:64901::/nonexistent:/usr/sbin/nologin
-popgate-collector:x:64902:64901::/nonexistent:/usr/sbin/nologin
+popgate-collector:x:64902:64902::/nonexistent:/usr/sbin/nologin
 vmail:x:64903:64903::/nonexistent:/usr/sbin/nologin
 alice:x:64911:64911::/nonexistent:/usr/sbin/nologin
 bob:x:64912:64912::/nonexistent:/usr/sbin/nologin
@@ -31,6 +31,7 @@ carol:x:64913:64913::/nonexistent:/usr/sbin/nologin
 """
 GROUP = """\
 popgate:x:64901:
+popgate-collector:x:64902:
 vmail:x:64903:
 alice:x:64911:
 bob:x:64912:
