@@ -9,6 +9,7 @@
 
 #include "err.h"
 #include "run.h"
+#include "table.h"
 
 bool
 domain_fold(const char *text, size_t len, char *out)
@@ -197,27 +198,20 @@ static int
 add_table(struct domain_set *set, const char *dir, const char *table,
     bool below, const char *where, struct err *err)
 {
-	/* These can be listed; regexp, pcre, ldap, mysql and so on can't. */
-	static const char *const listable[] = {
-		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:"
-	};
-	bool ok = false;
+	struct err why;
 
-	for (size_t i = 0; i < sizeof(listable) / sizeof(*listable); i++)
-		ok |= strncmp(table, listable[i], strlen(listable[i])) == 0;
-	if (!ok) {
+	if (!table_listable(table)) {
 		err_set(err, ERR_INVALID, "%s: table %s can't be listed: "
 		    "name its domains in relay.local_domains or in a file: "
 		    "of it", where, table);
 		return -1;
 	}
-	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-s" },
-	    (char *)(uintptr_t)table, NULL };
-	char *text = run(argv, err), *save = NULL;
-	int ret = text == NULL ? -1 : remember_file(set,
-	    strchr(table, ':') + 1, err);
+	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
+	int ret = text == NULL ? -1 : 0;
 
+	if (text == NULL)
+		err_set(err, why.code, "relay.local_domains: %.400s",
+		    why.text);
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
 	    ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';

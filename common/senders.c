@@ -8,6 +8,7 @@
 #include "address.h"
 #include "err.h"
 #include "run.h"
+#include "table.h"
 
 /* The set holds texts "<kind><key>\n<user>", all folded:
  *   'A'  key is an address that user may use, by a file
@@ -252,19 +253,9 @@ static int
 add_table(struct sender_set *set, const char *dir, const char *table,
     struct err *err)
 {
-	/* What postmap -s can list. A table that can only be asked would have
-	 * to be asked at RCPT, by a process. */
-	static const char *const listable[] = {
-		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:",
-		"texthash:"
-	};
-	const char *name = strncmp(table, "proxy:", 6) == 0 ? table + 6 :
-	    table;
-	bool ok = false;
+	struct err why;
 
-	for (size_t i = 0; i < sizeof(listable) / sizeof(*listable); i++)
-		ok |= strncmp(name, listable[i], strlen(listable[i])) == 0;
-	if (!ok) {
+	if (!table_listable(table)) {
 		err_set(err, ERR_INVALID, "relay.sender_addresses: "
 		    "smtpd_sender_login_maps has %.100s, which can't be "
 		    "listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm "
@@ -272,12 +263,7 @@ add_table(struct sender_set *set, const char *dir, const char *table,
 		    "\"user: address ...\" instead", table);
 		return -1;
 	}
-	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-s" },
-	    (char *)(uintptr_t)name, NULL };
-	struct err why;
-	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &why), *save = NULL;
-	const char *path = strchr(name, ':') + 1;
+	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
 	int ret = 0;
 
 	if (text == NULL) {
@@ -285,11 +271,9 @@ add_table(struct sender_set *set, const char *dir, const char *table,
 		    why.text);
 		return -1;
 	}
-	if (!string_list_add(&set->files, path, strlen(path)))
-		ret = no_memory(err);
 	for (char *line = strtok_r(text, "\n", &save); ret == 0 &&
 	    line != NULL; line = strtok_r(NULL, "\n", &save))
-		ret = add_table_line(set, line, name, err);
+		ret = add_table_line(set, line, table, err);
 	free(text);
 	return ret;
 }
