@@ -33,8 +33,12 @@ address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
 	    address_has_routing(text, local_len) ||
 	    !domain_fold(at + 1, len - local_len - 1, out + local_len + 1))
 		return false;
-	/* a domain that an MTA might read on behind; literals are none */
-	if (strpbrk(out + local_len + 1, "/@,;:|<>()\"\\*%!") != NULL)
+	/* letters, digits, hyphens, and what DNS has besides: nothing that an
+	 * MTA might read on behind, and no literal */
+	const char *domain = out + local_len + 1;
+
+	if (domain[strspn(domain, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] !=
+	    '\0' || *domain == '.' || strstr(domain, "..") != NULL)
 		return false;
 	for (size_t i = 0; i < local_len; i++) {
 		if ((unsigned char)text[i] >= 0x80)

@@ -173,7 +173,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct facts_lists lists;
 	static struct certificate certificate;	/* large */
-	struct verdict_question q;
+	struct verdict_question q = { .q.recipient = "" };
 	struct verdict_answer a;
 	struct store *st = NULL;
 	struct err err;

@@ -42,6 +42,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inside(req.recipient, buf, used);
 	inside(req.auth_type, buf, used);
 	inside(req.auth_user, buf, used);
+	inside(req.client_port, buf, used);
+	inside(req.verify, buf, used);
+	inside(req.cert_subject, buf, used);
+	inside(req.cert_issuer, buf, used);
+	inside(req.cert_digest, buf, used);
+	inside(req.cert_key, buf, used);
 	for (int a = ANSWER_PERMIT; a <= ANSWER_BAD; a++)
 		assert(protocol_reply(&req, (enum protocol_answer)a, "550",
 		    "5.7.1", req.recipient[0] == '\0' ? "x" : "text", reply) <

@@ -58,7 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct network net;
 	struct addr addr;
 
-	if (set.n == 0 && domains_load(&domains, &set, NULL) == -1)
+	if (set.names.n == 0 && domains_load(&domains, &set, NULL) == -1)
 		abort();
 	char *text = strndup((const char *)data, size);
 
