@@ -153,7 +153,8 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
 /* Recipients that were relayed, oldest first, without the columns that the
  * limits don't need: only id, at_ms, client, sender, reason, auth_user,
  * login_user, session, queue_id, channel and recipient.
- *   client, user  only of these; NULL: all
+ *   client, user  only of these; NULL: all. A client that ends in ':' is all
+ *                 that begin with it
  *   rows_max      look at no more than about so many of the newest rows;
  *                 *cut_r (may be NULL) says that there were more */
 int audit_each_relayed(struct audit_reader *r, int64_t since_ms,

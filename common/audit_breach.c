@@ -70,8 +70,9 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms,
 {
 	char sql[600] = "SELECT id, at, client, sender, reason, auth_user, "
 	    "login_user, session, queue_id, channel, recipient FROM decision "
-	    "WHERE id >= ?1 AND at >= ?2 AND verdict = 'accept' "
-	    "AND class = 'relay'";
+	    "WHERE at >= ?2 AND verdict = 'accept' AND class = 'relay'";
+	bool prefix = client != NULL && *client != '\0' &&
+	    client[strlen(client) - 1] == ':';
 	sqlite3_stmt *stmt = NULL;
 	bool more = true, cut;
 	int64_t first;
@@ -81,7 +82,10 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms,
 		return -1;
 	if (cut_r != NULL)
 		*cut_r = cut;
-	if (client != NULL)
+	/* +: not by the id, but by the index of clients */
+	strcat(sql, prefix ? " AND +id >= ?1 AND client >= ?3 AND client < "
+	    "substr(?3, 1, length(?3) - 1) || ';'" : " AND id >= ?1");
+	if (client != NULL && !prefix)
 		strcat(sql, " AND client = ?3");
 	if (user != NULL)
 		strcat(sql, " AND coalesce(auth_user, login_user) = ?4");

@@ -43,7 +43,7 @@ struct charge_history {
 /* Count what the audit says was relayed in the longest window, and deny whom
  * it says is denied. At most CHARGE_ROWS of the newest rows are looked at.
  * 0, or -1 with err. */
-enum { CHARGE_ROWS = 5000000 };
+enum { CHARGE_ROWS = 2000000 };
 int charge_history(struct limiter *l, const struct config *cfg,
     struct audit_reader *r, struct charge_history *h, struct err *err);
 

@@ -38,7 +38,7 @@ struct err;
 struct limiter;
 
 enum {
-	LIMITER_SUBJECTS = 400000,	/* room, for the daemon: 130 MB when
+	LIMITER_SUBJECTS = 400000,	/* room, for the daemon: 160 MB when
 					 * full, and what is used of it else */
 	/* How long a recipient that the permit channel has counted may take to
 	 * come to the milter. */

@@ -109,6 +109,27 @@ sum(struct ctl *ctl, struct audit_reader *r, const char *client,
 	return ret;
 }
 
+/* How the rows of a client begin: an IPv4 address, or an IPv6 network; NULL:
+ * its rows aren't in one place of the index, since a zero group may be
+ * written "::" (RFC 5952). buf of ADDR_TEXT_MAX. */
+static const char *
+rows_of(const struct config *cfg, const struct addr *client, char *buf)
+{
+	const uint8_t *b = client->bytes;
+	char *p = buf;
+
+	if (client->family != ADDR_IPV6)
+		return addr_format(client, buf);
+	for (int i = 0; i < 8; i += 2) {
+		unsigned group = (unsigned)b[i] << 8 | b[i + 1];
+
+		if (group == 0 || cfg->relay.ipv6_prefix < 64)
+			return NULL;
+		p += snprintf(p, 6, "%x:", group);
+	}
+	return buf;
+}
+
 static void
 add_up(struct ctl *ctl, struct audit_reader *r, struct limiter_event ev,
     struct breach_state *state)
@@ -117,12 +138,10 @@ add_up(struct ctl *ctl, struct audit_reader *r, struct limiter_event ev,
 	int64_t used[LIMITS] = { 0 };
 	char text[ADDR_TEXT_MAX];
 
-	/* the rows of a whole IPv6 network aren't in one place */
 	if (state->of_client) {
 		ev.user = NULL;
-		state->known = sum(ctl, r, ev.client.family == ADDR_IPV4 ?
-		    addr_format(&ev.client, text) : NULL, NULL, &ev,
-		    state->used) == 0;
+		state->known = sum(ctl, r, rows_of(ctl->cfg, &ev.client,
+		    text), NULL, &ev, state->used) == 0;
 	}
 	if (state->of_user && state->known) {
 		of_user.free_client = true;

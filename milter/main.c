@@ -141,6 +141,9 @@ say_restarts(const struct config *was, const struct config *is)
 static void
 keep_windows(const struct config *was, struct config *is)
 {
+	if (was->relay.ipv6_prefix != is->relay.ipv6_prefix &&
+	    (was->relay.ipv6_prefix < 64 || is->relay.ipv6_prefix < 64))
+		say_restart("relay.ipv6_prefix (for limits)", true);
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++) {
 		const struct limit_rate *old = &was->limits.rate[i];
 		struct limit_rate *new = &is->limits.rate[i];
