@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "err.h"
 #include "facts.h"
+#include "out.h"
 
 enum { LONGEST_WINDOW_S = 8 * 86400 };	/* a week, and a slot of it more */
 
@@ -20,6 +21,29 @@ breach_words(const struct audit_breach *breach, char *buf)
 	(void)snprintf(buf, BREACH_WORDS_MAX, "over limits.%.40s = %.40s",
 	    breach->setting, breach->allowed);
 	return buf;
+}
+
+void
+breach_print(const struct ctl *ctl, const struct audit_breach *b,
+    const char *before)
+{
+	char when[TIME_TEXT_MAX], words[BREACH_WORDS_MAX];
+
+	(void)printf("%s%s ", before, b->is_user ? "user" : "client");
+	out_text(b->subject);
+	(void)printf(" went %s %s (client %s, user ", breach_words(b, words),
+	    time_both(b->at_ms / 1000, ctl->now, when), b->client);
+	out_text(b->user == NULL ? "not known" : b->user);
+	(void)fputs(", sender <", stdout);
+	out_text(b->sender);
+	(void)fputs(">)", stdout);
+	if (b->lifted_at_ms != 0)
+		(void)printf("; let in again %s", time_both(b->lifted_at_ms /
+		    1000, ctl->now, when));
+	else if (b->denied_until > ctl->now)
+		(void)printf("; denied until %s, or 'popgatectl undeny'",
+		    time_both(b->denied_until, ctl->now, when));
+	(void)putchar('\n');
 }
 
 int

@@ -14,6 +14,10 @@ enum { BREACH_WORDS_MAX = 96 };
 /* "over limits.client_senders = 100/1h", into buf of BREACH_WORDS_MAX. */
 const char *breach_words(const struct audit_breach *breach, char *buf);
 
+/* One line: who, which limit, when, and how it ended. */
+void breach_print(const struct ctl *ctl, const struct audit_breach *breach,
+    const char *before);
+
 /* Open the audit; *r_r is NULL with 0 when there is none yet: popgate-milter
  * has never run. Else an exit status after having said why. */
 int breach_open(struct ctl *ctl, struct audit_reader **r_r);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "breach.h"
 #include "commands.h"
 #include "err.h"
 #include "out.h"
@@ -40,6 +41,8 @@ struct show {
 	struct json *json;
 	const struct word *by;
 	int64_t rows;
+	struct audit_reader *audit;	/* of spam */
+	int64_t since_ms;
 };
 
 static bool
@@ -275,6 +278,29 @@ print_quoted(const char *text)
 }
 
 static bool
+show_breach(void *arg, const struct audit_breach *b)
+{
+	const struct show *s = arg;
+
+	breach_print(s->ctl, b, "    stopped: ");
+	return true;
+}
+
+/* Did a limit end it? */
+static void
+show_breaches(struct show *s, const char *key)
+{
+	bool is_user = s->by->by == AUDIT_BY_USER;
+	char network[NETWORK_TEXT_MAX];
+	struct addr client;
+
+	if (!is_user && addr_parse_loose(key, &client))
+		key = breach_client(s->ctl->cfg, &client, network);
+	(void)audit_each_breach(s->audit, s->since_ms, is_user, key,
+	    show_breach, s, NULL);
+}
+
+static bool
 show_suspect(void *arg, const struct audit_group *g)
 {
 	struct show *s = arg;
@@ -293,6 +319,7 @@ show_suspect(void *arg, const struct audit_group *g)
 	    s->by->by == AUDIT_BY_USER ? "--user " : "");
 	print_quoted(g->key);
 	(void)puts(" --reason spam");
+	show_breaches(s, g->key);
 	return true;
 }
 
@@ -321,6 +348,8 @@ run_spam(struct ctl *ctl, const struct ctl_args *args)
 		rc = ctl_audit(ctl, &r);
 	if (rc != 0)
 		return rc;
+	s.audit = r;
+	s.since_ms = q.since_ms;
 	if (args->opt[OPT_SPAM_JSON] != NULL)
 		s.json = &j;
 	for (size_t i = 0; i < 2 && rc == 0; i++) {

@@ -306,28 +306,12 @@ breach_json(struct json *j, const struct audit_breach *b)
 static bool
 take_breach(void *arg, const struct audit_breach *b)
 {
-	struct why *w = arg;
-	char when[TIME_TEXT_MAX], words[BREACH_WORDS_MAX];
+	const struct why *w = arg;
 
-	if (w->json != NULL) {
+	if (w->json != NULL)
 		breach_json(w->json, b);
-		return true;
-	}
-	(void)printf("Limit: %s ", b->is_user ? "user" : "client");
-	out_text(b->subject);
-	(void)printf(" went %s %s (client %s, user ", breach_words(b, words),
-	    time_both(b->at_ms / 1000, w->ctl->now, when), b->client);
-	out_text(b->user == NULL ? "not known" : b->user);
-	(void)fputs(", sender <", stdout);
-	out_text(b->sender);
-	(void)fputs(">)", stdout);
-	if (b->lifted_at_ms != 0)
-		(void)printf("; let in again %s", time_both(b->lifted_at_ms /
-		    1000, w->ctl->now, when));
-	else if (b->denied_until > w->ctl->now)
-		(void)printf("; denied until %s, or 'popgatectl undeny'",
-		    time_both(b->denied_until, w->ctl->now, when));
-	(void)putchar('\n');
+	else
+		breach_print(w->ctl, b, "Limit: ");
 	return true;
 }
 

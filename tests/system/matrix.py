@@ -379,7 +379,8 @@ class Matrix:
         assert "Policy row 2, denied: over limits.client_senders = 7/1h" \
             in why
         assert f"Limit: client {client} went over" in why
-        assert client in ctl("spam", "--senders", "5")
+        assert f"stopped: client {client} went over" in \
+            ctl("spam", "--senders", "5")
         assert client in ctl("spam", "--rejects", "30")
 
     def test_limit_counts_each_recipient_once(self, lab):
