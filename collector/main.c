@@ -4,6 +4,7 @@
 #include <libconfig.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #include "health.h"
 #include "http.h"
 #include "log.h"
+#include "mirror.h"
 #include "status.h"
 
 static const char usage[] =
@@ -72,6 +74,33 @@ open_signals(struct err *err)
 	return fd;
 }
 
+/* Files of collector.mirror, kept by a thread that reads the configuration of
+ * its own. The table is the one that we began with. */
+static struct mirror *mirror;
+static char *database;
+
+static void
+start_mirror(const char *path)
+{
+	struct config *cfg;
+	struct err err;
+
+	if (config_load(path, &cfg, &err) == 0) {
+		char *same = database == NULL ? NULL : strdup(database);
+
+		if (database == NULL)
+			database = strdup(cfg->logins.database);
+		if (same != NULL) {
+			free(cfg->logins.database);
+			cfg->logins.database = same;
+		}
+		mirror_stop(&mirror, cfg);
+		if (mirror_start(cfg, note, &mirror, &err) == 0)
+			return;
+	}
+	log_msg(LOG_ERR, "%s", err.text);
+}
+
 static void
 reload(struct collect *c, const char *path)
 {
@@ -82,10 +111,12 @@ reload(struct collect *c, const char *path)
 	bool good = config_load(path, &cfg, &err) == 0 &&
 	    collect_reload(c, cfg, &err) == 0;
 
-	if (good)
+	if (good) {
+		start_mirror(path);
 		log_msg(LOG_NOTICE, "reload: %s: in force", path);
-	else
+	} else {
 		log_msg(LOG_ERR, "reload: %s: nothing is changed", err.text);
+	}
 	health_reloaded(good, good ? "" : err.text);
 	(void)sd_notify(0, "READY=1");
 }
@@ -121,6 +152,7 @@ static int
 run(struct collect *c, int signals, const char *path)
 {
 	struct collect_figures figures;
+	uint64_t told = 0;
 	struct err err;
 
 	for (;;) {
@@ -130,6 +162,10 @@ run(struct collect *c, int signals, const char *path)
 			break;
 		collect_figures(c, &figures);
 		status_tell(&figures);
+		if (figures.waiting == 0 && figures.logins != told) {
+			told = figures.logins;
+			mirror_poke(mirror);
+		}
 		tell_systemd(c);
 	}
 	(void)sd_notify(0, "STOPPING=1");
@@ -162,7 +198,11 @@ serve(struct config *cfg)
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
 		goto out;
 	}
-	if (collect_start(c, &err) == -1) {
+	bool started = collect_start(c, &err) == 0;
+
+	/* in any case: what a former process left there must not stay */
+	start_mirror(opt.config);
+	if (!started) {
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
 		/* in the foreground somebody restarts us for ever anyway:
 		 * better to stay and say what is wrong */
@@ -179,6 +219,8 @@ serve(struct config *cfg)
 	status_close();
 	log_msg(LOG_NOTICE, "stopped");
 out:
+	mirror_stop(&mirror, NULL);
+	free(database);
 	collect_free(&c);
 	if (signals != -1)
 		(void)close(signals);

@@ -143,6 +143,20 @@ addr_format(const struct addr *addr, char *buf)
 	return buf;
 }
 
+const char *
+addr_format_long(const struct addr *addr, char *buf)
+{
+	size_t n = 0;
+
+	if (addr->family != ADDR_IPV6)
+		return addr_format(addr, buf);
+	for (unsigned i = 0; i < 16; i += 2)
+		n += (size_t)snprintf(buf + n, ADDR_TEXT_MAX - n, "%s%x",
+		    i == 0 ? "" : ":", (unsigned)addr->bytes[i] << 8 |
+		    addr->bytes[i + 1]);
+	return buf;
+}
+
 bool
 addr_equal(const struct addr *a, const struct addr *b)
 {

@@ -53,6 +53,10 @@ uint16_t addr_port(const struct sockaddr *sa);
  * ADDR_NONE. Returns buf. */
 const char *addr_format(const struct addr *addr, char *buf);
 
+/* Eight groups without "::", as Sendmail writes IPv6 by default; IPv4 as
+ * above. Returns buf. */
+const char *addr_format_long(const struct addr *addr, char *buf);
+
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 /* 32 or 128: how many bits an address of this family has. */

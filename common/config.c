@@ -68,7 +68,7 @@ check_group(const char *value)
 	    "a group of this system";
 }
 
-static const struct key_groups source_groups, custom_groups,
+static const struct key_groups source_groups, custom_groups, mirror_groups,
     certificate_groups;
 
 #define AT(member) offsetof(struct config, member)
@@ -236,6 +236,8 @@ static const struct key keys[] = {
 	  .offset = AT(collector.sources), .groups = &source_groups },
 	{ .path = "collector.custom", .kind = K_GROUPS,
 	  .offset = AT(collector.custom), .groups = &custom_groups },
+	{ .path = "collector.mirror", .kind = K_GROUPS,
+	  .offset = AT(collector.mirror), .groups = &mirror_groups },
 };
 
 enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
@@ -907,6 +909,73 @@ custom_release(void *one)
 	free(rule->pattern);
 }
 
+static int
+set_mirror(struct config *cfg, config_setting_t *e, struct err *err)
+{
+	static const char expected[] = "{ file = \"/path\"; format = "
+	    "\"relayhosts\"; }, perhaps with value = \"...\"; formats are "
+	    "makemap, relayers.db, relayhosts, relayhostsusers, access, hash "
+	    "and cidr";
+	struct config_mirror *m = &cfg->collector.mirror[
+	    cfg->collector.n_mirror];
+	const char *path = "collector.mirror", *file, *format, *value;
+
+	if (!config_setting_is_group(e))
+		return key_error(cfg, e, path, expected, err);
+	if (member_text(cfg, e, "file", path, &file, err) == -1 ||
+	    member_text(cfg, e, "format", path, &format, err) == -1 ||
+	    member_text(cfg, e, "value", path, &value, err) == -1)
+		return -1;
+	if (file == NULL || format == NULL || *file != '/' ||
+	    strlen(file) > PATH_MAX - 64 ||
+	    config_setting_length(e) != (value == NULL ? 2 : 3) ||
+	    !map_format_find(format, &m->format))
+		return key_error(cfg, e, path, expected, err);
+	if (value != NULL && (!map_format_has_value(m->format) ||
+	    !map_value_good(value)))
+		return key_error(cfg, e, path, "a value of printable ASCII, "
+		    "and only with access, hash or cidr", err);
+	size_t len = strlen(file);
+
+	if (map_format_is_hash(m->format) && (len < 4 ||
+	    strcmp(file + len - 3, ".db") != 0))
+		return key_error(cfg, e, path, "a hash in a file whose name "
+		    "ends with .db: that is what its readers open", err);
+	for (size_t i = 0; i < cfg->collector.n_mirror; i++)
+		if (strcmp(cfg->collector.mirror[i].file, file) == 0)
+			return key_error(cfg, e, path, "each file once", err);
+	cfg->collector.n_mirror++;
+	m->file = strdup(file);
+	m->value = value == NULL ? NULL : strdup(value);
+	if (m->file != NULL && (value == NULL || m->value != NULL))
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static size_t
+mirror_members(const void *one, struct config_member *v)
+{
+	const struct config_mirror *m = one;
+
+	v[0] = (struct config_member){ .name = "file", .form = CONFIG_TEXT,
+		.text = m->file };
+	v[1] = (struct config_member){ .name = "format", .form = CONFIG_TEXT,
+		.text = map_format_name(m->format) };
+	v[2] = (struct config_member){ .name = "value", .form = CONFIG_TEXT,
+		.text = m->value };
+	return m->value == NULL ? 2 : 3;
+}
+
+static void
+mirror_release(void *one)
+{
+	struct config_mirror *m = one;
+
+	free(m->file);
+	free(m->value);
+}
+
 static const struct key_groups source_groups = {
 	.count = AT(collector.n_sources), .size = sizeof(struct config_source),
 	.set = set_source, .members = source_members,
@@ -923,6 +992,12 @@ static const struct key_groups custom_groups = {
 	.count = AT(collector.n_custom), .size = sizeof(struct config_custom),
 	.set = set_custom, .members = custom_members,
 	.release = custom_release
+};
+
+static const struct key_groups mirror_groups = {
+	.count = AT(collector.n_mirror), .size = sizeof(struct config_mirror),
+	.set = set_mirror, .members = mirror_members,
+	.release = mirror_release
 };
 
 static bool
@@ -1020,6 +1095,21 @@ set_origin(const struct config *cfg, const config_setting_t *s,
 	return -1;
 }
 
+/* Such a file lets a client relay whatever it sends. */
+static int
+check_mirror(const struct config *cfg, const config_t *file,
+    struct err *err)
+{
+	if (cfg->collector.n_mirror == 0 ||
+	    (cfg->relay.sender_binding == SENDER_OFF &&
+	    !cfg->relay.null_sender_refused))
+		return 0;
+	return key_error(cfg, config_lookup(file, "collector.mirror"),
+	    "collector.mirror", "no file while relay.sender_binding or "
+	    "relay.null_sender refuses senders: what popgate-milter refuses, "
+	    "a program that reads such a file would let in", err);
+}
+
 int
 config_load(const char *path, struct config **cfg_r, struct err *err)
 {
@@ -1064,7 +1154,8 @@ config_load(const char *path, struct config **cfg_r, struct err *err)
 		    set_origin(cfg, s, &cfg->origin[i], err) == -1)
 			goto out;
 	}
-	if (check_local_mailers(cfg, &file, err) == -1)
+	if (check_local_mailers(cfg, &file, err) == -1 ||
+	    check_mirror(cfg, &file, err) == -1)
 		goto out;
 	*cfg_r = cfg;
 	cfg = NULL;

@@ -12,6 +12,7 @@
 #include "addr.h"
 #include "certificate.h"
 #include "limit.h"
+#include "map.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/popgate/popgate.conf"
 
@@ -44,6 +45,13 @@ struct config_custom {
 	char *program;
 	char *pattern;
 	unsigned line;	/* in the configuration file, for errors */
+};
+
+/* A file that the collector keeps for another program. */
+struct config_mirror {
+	char *file;
+	enum map_format format;
+	char *value;	/* NULL: the format's own */
 };
 
 struct config_origin {
@@ -130,6 +138,8 @@ struct config {
 		struct string_list login_users;
 		struct config_custom *custom;
 		size_t n_custom;
+		struct config_mirror *mirror;
+		size_t n_mirror;
 	} collector;
 	struct {
 		char *milter, *collector;	/* "" none */

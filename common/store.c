@@ -18,8 +18,8 @@ enum {
 };
 
 enum query {
-	Q_LOOKUP, Q_LOOKUP_LEASE, Q_LOOKUP_ALL, Q_LOOKUP_LEASE_ALL, Q_OTHERS,
-	Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
+	Q_DATA_VERSION, Q_LOOKUP, Q_LOOKUP_LEASE, Q_LOOKUP_ALL, Q_LOOKUP_LEASE_ALL,
+	Q_OTHERS, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
 	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
 	Q_SOURCE_DELETE, Q_ROWS, Q_MANY_ACTIVE, Q_ROWS_ACTIVE, Q_ROWS_RECENT,
 	Q_ROWS_WITHIN, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
@@ -61,6 +61,7 @@ enum query {
 	"AND d.kind = 'user' AND d.expires_at > ?3) "
 
 static const char *const query_sql[QUERIES] = {
+	[Q_DATA_VERSION] = "PRAGMA data_version",
 	[Q_LOOKUP] = LOGIN_OF("0") "WHERE client = ?1",
 	[Q_LOOKUP_LEASE] = LOGIN_OF("0") "WHERE client IN (?1, ?2)",
 	[Q_LOOKUP_ALL] = LOOKUP_ALL("= ?1"),
@@ -1199,6 +1200,27 @@ store_each_count(struct store *st,
 		more = fn(arg, &count);
 	}
 	return db_walked(st->db, stmt, rc, "counters", err);
+}
+
+int64_t
+store_ticks(const struct store_row *row, int64_t window_s)
+{
+	return strcmp(row->server, "popgatectl") == 0 ?
+	    row->expires_at - window_s : row->last_at;
+}
+
+int
+store_data_version(struct store *st, int64_t *version_r, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DATA_VERSION, err);
+
+	if (stmt == NULL)
+		return -1;
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		*version_r = sqlite3_column_int64(stmt, 0);
+	return db_walked(st->db, stmt, rc, "version", err);
 }
 
 void

@@ -77,6 +77,11 @@ struct store_event {
 	const char *client, *user, *service, *server, *source, *line;
 };
 
+/* What vsmtprelay calls ticks: when the client was last seen, so that it is
+ * too old one window later. An admin's entry that counts longer stands in the
+ * future. */
+int64_t store_ticks(const struct store_row *row, int64_t window_s);
+
 /* Open path. Returns 0, or -1 with ERR_IO, ERR_BUSY, ERR_CORRUPT or
  * ERR_VERSION. Caller closes. */
 int store_open(const char *path, enum store_mode mode, struct store **st_r,
@@ -256,6 +261,9 @@ struct store_entry {
  * Inside a transaction. Returns 0, or -1 with err. */
 int store_logins(struct store *st, const struct store_entry *v, size_t n,
     struct err *err);
+
+/* Another number when somebody else has changed the file. 0, or -1. */
+int store_data_version(struct store *st, int64_t *version_r, struct err *err);
 
 /* How long this handle waits for a lock. */
 void store_wait(struct store *st, int ms);

@@ -1,5 +1,8 @@
 #include "utf8.h"
 
+#include <stdio.h>
+#include <string.h>
+
 size_t
 utf8_length(const unsigned char *p, uint32_t *cp)
 {
@@ -33,4 +36,24 @@ utf8_harmful(uint32_t cp)
 	       (cp >= 0x2028 && cp <= 0x202e) ||
 	       (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
 	       (cp >= 0xfff0 && cp <= 0xfffb) || cp >= 0xe0000;
+}
+
+size_t
+utf8_escape(const char **text, char *out)
+{
+	const unsigned char *p = (const unsigned char *)*text;
+	uint32_t cp = 0;
+	size_t n = utf8_length(p, &cp), len = 0;
+
+	if (n > 0 && !utf8_harmful(cp)) {
+		memcpy(out, p, n);
+		*text += n;
+		return n;
+	}
+	if (n == 0)
+		n = 1;
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(out + len, 5, "\\x%02x", p[i]);
+	*text += n;
+	return len;
 }

@@ -13,4 +13,10 @@ size_t utf8_length(const unsigned char *p, uint32_t *cp);
 /* What a terminal would act on, or that makes one name look like another. */
 bool utf8_harmful(uint32_t cp);
 
+/* The first character of *text into buf of UTF8_ESCAPE_MAX, without a NUL
+ * behind it: as it is, or \xNN for each byte of what is harmful or no UTF-8.
+ * Moves *text behind it. Returns the length. */
+enum { UTF8_ESCAPE_MAX = 20 };
+size_t utf8_escape(const char **text, char *buf);
+
 #endif

@@ -128,7 +128,7 @@ print_row(struct list *l, const struct store_row *row)
 	l->printed++;
 	if (l->ticks) {
 		(void)printf("%s\t%" PRId64 "\n", row->client,
-		    vsmtprelay_ticks(row, l->ctl->cfg->logins.window_s));
+		    store_ticks(row, l->ctl->cfg->logins.window_s));
 		return;
 	}
 	if (l->json != NULL) {

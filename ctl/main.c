@@ -16,7 +16,7 @@ const struct command *const commands[] = {
 	&cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny, &cmd_expire, &cmd_dump,
 	&cmd_login,
 	&cmd_stats, &cmd_top, &cmd_spam, &cmd_dependents,
-	&cmd_import, &cmd_export,
+	&cmd_import, &cmd_export, &cmd_mirror,
 	&cmd_status, &cmd_health, &cmd_sql, &cmd_replay,
 	&cmd_check_config, &cmd_dump_config, &cmd_doctor, &cmd_wiring,
 	&cmd_reload, &cmd_completion, &cmd_help,

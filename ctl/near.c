@@ -35,22 +35,6 @@ struct near {
 	bool title;
 };
 
-/* Eight groups without "::", as some servers write IPv6. */
-static void
-uncompressed(const struct addr *a, char *buf)
-{
-	size_t n = 0;
-
-	if (a->family != ADDR_IPV6) {
-		addr_format(a, buf);
-		return;
-	}
-	for (unsigned i = 0; i < 16; i += 2)
-		n += (size_t)snprintf(buf + n, ADDR_TEXT_MAX - n, "%s%x",
-		    i == 0 ? "" : ":",
-		    (unsigned)a->bytes[i] << 8 | a->bytes[i + 1]);
-}
-
 /* 192.0.2.1 is not in "192.0.2.10". */
 static bool
 names_it(const char *line, size_t len, const char *text)
@@ -223,7 +207,7 @@ near_show(struct ctl *ctl, const struct addr *client,
 		(void)puts("  collector.sources names no log to look into");
 	near.hit = calloc(NEAR_LINES, sizeof(*near.hit));
 	addr_format(client, near.text[0]);
-	uncompressed(client, near.text[1]);
+	addr_format_long(client, near.text[1]);
 	if (near.hit != NULL && client->family != ADDR_NONE &&
 	    judge_parser(ctl, NULL, false, &near.parser) == 0)
 		for (size_t i = 0; i < ctl->cfg->collector.n_sources; i++) {

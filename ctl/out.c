@@ -9,37 +9,16 @@
 #include "store.h"
 #include "utf8.h"
 
-/* One character of *text into out (of at least 20); moves *text. */
-static size_t
-escape_one(const char **text, char *out)
-{
-	const unsigned char *p = (const unsigned char *)*text;
-	uint32_t cp = 0;
-	size_t n = utf8_length(p, &cp), len = 0;
-
-	if (n > 0 && !utf8_harmful(cp)) {
-		memcpy(out, p, n);
-		*text += n;
-		return n;
-	}
-	if (n == 0)
-		n = 1;
-	for (size_t i = 0; i < n; i++)
-		len += (size_t)snprintf(out + len, 5, "\\x%02x", p[i]);
-	*text += n;
-	return len;
-}
-
 const char *
 out_escape(const char *text, char *buf, size_t size)
 {
-	char one[20];
+	char one[UTF8_ESCAPE_MAX];
 	size_t at = 0;
 
 	if (text == NULL)
 		text = "-";
 	while (*text != '\0') {
-		size_t n = escape_one(&text, one);
+		size_t n = utf8_escape(&text, one);
 
 		if (at + n >= size)
 			break;
@@ -53,10 +32,10 @@ out_escape(const char *text, char *buf, size_t size)
 void
 out_text(const char *text)
 {
-	char one[20];
+	char one[UTF8_ESCAPE_MAX];
 
 	while (*text != '\0') {
-		size_t n = escape_one(&text, one);
+		size_t n = utf8_escape(&text, one);
 
 		(void)fwrite(one, 1, n, stdout);
 	}
@@ -424,11 +403,11 @@ csv_cell(const char *text, bool first)
 	if (formula)
 		(void)putchar('\'');
 	for (; *text != '\0';) {
-		char one[20];
+		char one[UTF8_ESCAPE_MAX];
 
 		if (*text == '"')
 			(void)putchar('"');
-		size_t n = escape_one(&text, one);
+		size_t n = utf8_escape(&text, one);
 
 		(void)fwrite(one, 1, n, stdout);
 	}

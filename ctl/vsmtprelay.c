@@ -8,13 +8,6 @@
 #include "err.h"
 #include "expire.h"
 
-int64_t
-vsmtprelay_ticks(const struct store_row *row, int64_t window_s)
-{
-	return strcmp(row->server, ENTRY_SERVER) == 0 ?
-	    row->expires_at - window_s : row->last_at;
-}
-
 /* Rows come ordered by client: one line for the users of each. */
 struct print {
 	int64_t window_s, latest, ticks;
@@ -32,7 +25,7 @@ static bool
 print_row(void *arg, const struct store_row *row)
 {
 	struct print *p = arg;
-	int64_t ticks = vsmtprelay_ticks(row, p->window_s);
+	int64_t ticks = store_ticks(row, p->window_s);
 
 	if (strcmp(p->client, row->client) != 0) {
 		print_client(p);

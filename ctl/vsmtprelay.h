@@ -12,11 +12,6 @@
 /* argv: the words behind the program's name. Returns an exit status. */
 int vsmtprelay_run(struct ctl *ctl, int argc, char **argv);
 
-/* What the utility calls ticks: when the client was last seen, so that it is
- * too old one window later. An admin's entry that counts longer stands in
- * the future. */
-int64_t vsmtprelay_ticks(const struct store_row *row, int64_t window_s);
-
 /* Print "ip<TAB>ticks" for each client with newest_ticks <= latest. */
 int vsmtprelay_print(struct ctl *ctl, int64_t latest);
 

@@ -1100,7 +1100,9 @@ def test_dump_config_origins(box):
            { file = "/\\xc3\\xbc"; }, { stdin = true; },
            { journal = "system"; }, { socket = "/run/x"; } );
          custom = ( { program = "p"; pattern = "^\\\\S+ (?<ip>\\\\S+)$"; },
-           { program = "q"; pattern = "^x$"; } ); };"""])
+           { program = "q"; pattern = "^x$"; } );
+         mirror = ( { file = "/m/a"; format = "cidr"; value = "OK yes"; },
+           { file = "/m/b.db"; format = "relayers.db"; } ); };"""])
 def test_dump_config_loads_to_the_same(box, text):
     """What is printed is a configuration, and of the same values."""
     with open(box.conf, "w") as out:

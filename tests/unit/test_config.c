@@ -52,6 +52,28 @@ defaults(void **state)
 }
 
 static void
+mirrors(void **state)
+{
+	const char *path = unit_file(0, "collector: { mirror = ( { file = "
+	    "\"/m/a\"; format = \"relayhosts\"; }, { file = \"/m/b.db\"; "
+	    "format = \"hash\"; value = \"RELAY\"; } ); };\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(cfg->collector.n_mirror, 2);
+	assert_string_equal(cfg->collector.mirror[0].file, "/m/a");
+	assert_int_equal(cfg->collector.mirror[0].format, MAP_AS_RELAYHOSTS);
+	assert_null(cfg->collector.mirror[0].value);
+	assert_int_equal(cfg->collector.mirror[1].format, MAP_AS_HASH);
+	assert_string_equal(cfg->collector.mirror[1].value, "RELAY");
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+static void
 everything(void **state)
 {
 	const char *path = unit_file(0,
@@ -364,6 +386,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(everything),
+		cmocka_unit_test(mirrors),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(missing),
 		cmocka_unit_test(durations),

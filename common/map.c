@@ -1,0 +1,386 @@
+#include "map.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bdb.h"
+#include "err.h"
+#include "permitted.h"
+#include "utf8.h"
+
+static const struct {
+	const char *name;
+	bool hash;
+	const char *value;	/* NULL: ticks, or none */
+} formats[MAP_FORMATS] = {
+	[MAP_AS_MAKEMAP] = { "makemap", false, NULL },
+	[MAP_AS_RELAYERS_DB] = { "relayers.db", true, NULL },
+	[MAP_AS_RELAYHOSTS] = { "relayhosts", false, NULL },
+	[MAP_AS_RELAYHOSTSUSERS] = { "relayhostsusers", false, NULL },
+	[MAP_AS_ACCESS] = { "access", false, "OK" },
+	[MAP_AS_HASH] = { "hash", true, "RELAY" },
+	[MAP_AS_CIDR] = { "cidr", false, "OK" }
+};
+
+struct map {
+	enum map_format format;
+	const char *value;
+	unsigned mode;
+	char *path, *temporary;	/* NULL: standard output */
+	FILE *to;
+	struct bdb *db;
+	uint64_t digest;
+};
+
+const char *
+map_format_name(enum map_format format)
+{
+	return formats[format].name;
+}
+
+bool
+map_format_find(const char *name, enum map_format *format_r)
+{
+	for (int i = 0; i < MAP_FORMATS; i++) {
+		if (strcmp(formats[i].name, name) != 0)
+			continue;
+		*format_r = (enum map_format)i;
+		return true;
+	}
+	return false;
+}
+
+bool
+map_format_is_hash(enum map_format format)
+{
+	return formats[format].hash;
+}
+
+bool
+map_format_has_value(enum map_format format)
+{
+	return formats[format].value != NULL;
+}
+
+bool
+map_value_good(const char *value)
+{
+	size_t n = strlen(value);
+
+	for (size_t i = 0; i < n; i++)
+		if (value[i] < ' ' || value[i] > '~')
+			return false;
+	return n > 0 && n < 200 && value[0] != ' ' && value[n - 1] != ' ';
+}
+
+static int
+io_error(const char *path, struct err *err)
+{
+	err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+	return -1;
+}
+
+static int
+open_temporary(struct map *m, struct err *err)
+{
+	if (formats[m->format].hash)
+		return bdb_open(m->temporary, true, &m->db, err);
+	int fd = open(m->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    0600);
+
+	if (fd == -1)
+		return io_error(m->temporary, err);
+	m->to = fdopen(fd, "w");
+	if (m->to != NULL)
+		return 0;
+	(void)close(fd);
+	return io_error(m->temporary, err);
+}
+
+int
+map_begin(const char *path, enum map_format format, const char *value,
+    unsigned mode, struct map **m_r, struct err *err)
+{
+	struct map *m = calloc(1, sizeof(*m));
+
+	*m_r = NULL;
+	if (m == NULL)
+		goto nomem;
+	m->format = format;
+	m->value = value == NULL || formats[format].value == NULL ?
+	    formats[format].value : value;
+	m->mode = mode;
+	m->digest = UINT64_C(0xcbf29ce484222325);	/* FNV-1a */
+	if (path == NULL) {
+		m->to = stdout;
+		*m_r = m;
+		return 0;
+	}
+	m->path = strdup(path);
+	if (m->path == NULL || asprintf(&m->temporary, "%s.%ld.new", path,
+	    (long)getpid()) == -1) {
+		m->temporary = NULL;
+		goto nomem;
+	}
+	(void)unlink(m->temporary);
+	if (open_temporary(m, err) == 0) {
+		*m_r = m;
+		return 0;
+	}
+	map_abort(&m);
+	return -1;
+nomem:
+	map_abort(&m);
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static void
+digest_text(struct map *m, const char *text)
+{
+	do
+		m->digest = (m->digest ^ (unsigned char)*text) *
+		    UINT64_C(0x100000001b3);
+	while (*text++ != '\0');
+}
+
+/* Users of a log line, whatever is in their names, on a line of their own. */
+static void
+put_users(struct map *m, const struct permitted *p)
+{
+	char one[UTF8_ESCAPE_MAX];
+
+	for (size_t i = 0; i < p->users; i++) {
+		const char *user = p->user[i];
+
+		if (*user == '\0')
+			continue;
+		digest_text(m, user);
+		(void)fprintf(m->to, "%s ", p->client);
+		while (*user != '\0') {
+			size_t n = utf8_escape(&user, one);
+
+			(void)fwrite(one, 1, n, m->to);
+		}
+		(void)fputc('\n', m->to);
+	}
+}
+
+/* Sendmail asks for IPv6 addresses with a tag, which it makes small; with
+ * UseCompressedIPv6Addresses in the one form, else in the other. */
+static int
+put_hash(struct map *m, const struct permitted *p, const char *value,
+    struct err *err)
+{
+	char key[ADDR_TEXT_MAX + 8], text[ADDR_TEXT_MAX];
+
+	if (p->net.base.family != ADDR_IPV6 || m->format != MAP_AS_HASH)
+		return bdb_put(m->db, p->client, value, err);
+	(void)snprintf(key, sizeof(key), "ipv6:%s",
+	    addr_format_long(&p->net.base, text));
+	if (bdb_put(m->db, key, value, err) == -1)
+		return -1;
+	(void)snprintf(key, sizeof(key), "ipv6:%s", p->client);
+	return bdb_put(m->db, key, value, err);
+}
+
+int
+map_put(struct map *m, const struct permitted *p, struct err *err)
+{
+	char ticks[24];
+	const char *value = m->value;
+
+	/* a key "10.0.0.0/8" means nothing but in a list of networks */
+	if (p->is_network && m->format != MAP_AS_CIDR)
+		return 0;
+	if (m->format == MAP_AS_MAKEMAP || m->format == MAP_AS_RELAYERS_DB) {
+		(void)snprintf(ticks, sizeof(ticks), "%" PRId64, p->ticks);
+		value = ticks;
+	}
+	digest_text(m, p->client);
+	if (value != NULL)
+		digest_text(m, value);
+	if (m->db != NULL)
+		return put_hash(m, p, value, err) == -1 ? -1 : 1;
+	if (m->format == MAP_AS_RELAYHOSTSUSERS)
+		put_users(m, p);
+	else if (value == NULL)
+		(void)fprintf(m->to, "%s\n", p->client);
+	else
+		(void)fprintf(m->to, "%s\t%s\n", p->client, value);
+	if (!ferror(m->to))
+		return 1;
+	return io_error(m->temporary == NULL ? "standard output" :
+	    m->temporary, err);
+}
+
+int
+map_descriptor(const struct map *m)
+{
+	return fileno(m->to);
+}
+
+uint64_t
+map_digest(const struct map *m)
+{
+	return m->digest;
+}
+
+/* A rename is only there after a crash when its directory is. */
+static int
+sync_directory(const char *path)
+{
+	char copy[PATH_MAX];
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int ret = fd == -1 ? -1 : fsync(fd);
+
+	if (fd != -1)
+		(void)close(fd);
+	return ret;
+}
+
+static int
+into_place(const struct map *m, struct stat *st_r, struct err *err)
+{
+	struct stat st;
+	int fd = open(m->temporary, O_RDWR | O_CLOEXEC), ret = -1;
+
+	if (fd == -1)
+		return io_error(m->temporary, err);
+	/* who could read the old file can read the new one */
+	bool there = stat(m->path, &st) == 0;
+
+	if (there && fchown(fd, st.st_uid, st.st_gid) == -1 && errno != EPERM)
+		goto out;
+	if (fchmod(fd, there ? st.st_mode & 07777 : m->mode) == -1 ||
+	    fsync(fd) == -1 || rename(m->temporary, m->path) == -1 ||
+	    fstat(fd, &st) == -1)
+		goto out;
+	if (st_r != NULL)
+		*st_r = st;
+	ret = sync_directory(m->path);
+out:
+	if (ret == -1)
+		(void)io_error(m->path, err);
+	(void)close(fd);
+	return ret;
+}
+
+int
+map_commit(struct map **mp, struct stat *st_r, struct err *err)
+{
+	struct map *m = *mp;
+	int ret = 0;
+
+	if (m->db != NULL)
+		ret = bdb_close(&m->db, err);
+	else if (fflush(m->to) != 0 || ferror(m->to))
+		ret = io_error(m->temporary == NULL ? "standard output" :
+		    m->temporary, err);
+	if (ret == 0 && m->temporary != NULL)
+		ret = into_place(m, st_r, err);
+	map_abort(mp);
+	return ret;
+}
+
+void
+map_abort(struct map **mp)
+{
+	struct map *m = *mp;
+
+	if (m == NULL)
+		return;
+	if (m->db != NULL)
+		(void)bdb_close(&m->db, NULL);
+	if (m->to != NULL && m->to != stdout)
+		(void)fclose(m->to);
+	/* gone already when it was renamed */
+	if (m->temporary != NULL)
+		(void)unlink(m->temporary);
+	free(m->temporary);
+	free(m->path);
+	free(m);
+	*mp = NULL;
+}
+
+int
+map_wipe(const char *path, enum map_format format, struct err *err)
+{
+	int ret = formats[format].hash ? unlink(path) : truncate(path, 0);
+
+	return ret == 0 || errno == ENOENT ? 0 : io_error(path, err);
+}
+
+void
+map_clean(const char *path)
+{
+	char pattern[PATH_MAX + 16];
+	glob_t found;
+
+	(void)snprintf(pattern, sizeof(pattern), "%s.[0-9]*.new", path);
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		(void)unlink(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+struct each {
+	bool (*fn)(void *arg, const char *client);
+	void *arg;
+};
+
+static bool
+take_key(void *arg, const char *key, const char *value)
+{
+	char text[ADDR_TEXT_MAX];
+	struct each *e = arg;
+	struct addr addr;
+
+	(void)value;
+	/* "ipv6:..." as the table has it */
+	return e->fn(e->arg, addr_parse_loose(key, &addr) ?
+	    addr_format(&addr, text) : key);
+}
+
+int
+map_each(const char *path, enum map_format format,
+    bool (*fn)(void *arg, const char *client), void *arg, struct err *err)
+{
+	struct each e = { .fn = fn, .arg = arg };
+	char line[1200];
+	struct bdb *db;
+
+	if (formats[format].hash) {
+		if (bdb_open(path, false, &db, err) == -1)
+			return -1;
+		int ret = bdb_each(db, take_key, &e, err);
+
+		(void)bdb_close(&db, NULL);
+		return ret;
+	}
+	FILE *in = fopen(path, "re");
+	bool more = true;
+
+	if (in == NULL)
+		return io_error(path, err);
+	while (more && fgets(line, sizeof(line), in) != NULL) {
+		line[strcspn(line, " \t\n")] = '\0';
+		more = *line == '\0' || fn(arg, line);
+	}
+	bool bad = ferror(in) != 0;
+
+	(void)fclose(in);
+	return bad ? io_error(path, err) : 0;
+}

@@ -1,0 +1,73 @@
+/* map - files by which other programs let clients relay: written beside,
+ * made durable, renamed into place, so that a reader finds the old or the new
+ * one and never half of it. Owner and mode of a file that is there are kept.
+ * Logs nothing; a map is used by one thread at a time. */
+#ifndef POPGATE_MAP_H
+#define POPGATE_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct stat;
+struct permitted;
+struct map;
+
+enum map_format {
+	MAP_AS_MAKEMAP,		/* "client<TAB>ticks", for makemap(8) */
+	MAP_AS_RELAYERS_DB,	/* the same as a Berkeley DB hash */
+	MAP_AS_RELAYHOSTS,		/* "client" */
+	MAP_AS_RELAYHOSTSUSERS,	/* "client user", a line for each user */
+	MAP_AS_ACCESS,		/* "client<TAB>value", for postmap(1) */
+	MAP_AS_HASH,		/* a Berkeley DB hash as makemap(8)'s for
+				 * Sendmail's access map: IPv6 with its tag */
+	MAP_AS_CIDR,		/* as MAP_AS_ACCESS, networks too: cidr_table(5) */
+	MAP_FORMATS
+};
+
+/* "makemap", "relayers.db", ... */
+const char *map_format_name(enum map_format format);
+bool map_format_find(const char *name, enum map_format *format_r);
+/* Is it a Berkeley DB file? */
+bool map_format_is_hash(enum map_format format);
+/* Is there a word behind each client that can be chosen? */
+bool map_format_has_value(enum map_format format);
+/* Printable ASCII without blanks at its ends. */
+bool map_value_good(const char *value);
+
+/* Begin a file.
+ *   path   NULL: standard output, for formats that are text
+ *   value  NULL: what the format's programs expect, OK or RELAY
+ *   mode   of a file that isn't there yet
+ * 0, or -1 with err. */
+int map_begin(const char *path, enum map_format format, const char *value,
+    unsigned mode, struct map **m_r, struct err *err);
+
+/* 1 written, 0 this format can't say a network, -1 with err. */
+int map_put(struct map *m, const struct permitted *p, struct err *err);
+
+/* Where a text is written, for who writes it by himself. */
+int map_descriptor(const struct map *m);
+
+/* Of what has been put: equal for equal contents. */
+uint64_t map_digest(const struct map *m);
+
+/* Put the file into its place. Frees the map in any case. 0 or -1 with err.
+ *   st_r  what fstat(2) says of it then; may be NULL */
+int map_commit(struct map **m, struct stat *st_r, struct err *err);
+void map_abort(struct map **m);	/* NULL-safe */
+
+/* For when an empty one can't be written: take away what path permits, by
+ * truncating a text, by removing a hash. 0, also when it isn't there, or -1
+ * with err. */
+int map_wipe(const char *path, enum map_format format, struct err *err);
+
+/* Remove what writers of path that were killed have left beside it. */
+void map_clean(const char *path);
+
+/* Call fn for each client that the file at path permits, perhaps twice. 0, or -1 with err.
+ */
+int map_each(const char *path, enum map_format format,
+    bool (*fn)(void *arg, const char *client), void *arg, struct err *err);
+
+#endif
