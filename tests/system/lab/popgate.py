@@ -14,7 +14,7 @@ audit:     {{ database = "{data}/audit.db"; record = "all"; }};
 milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
              mode = "0660"; {milter_user}
              status = "unix:{sockets}/status.sock";
-             drain_timeout = "1s"; }};
+             {sessions} }};
 permit:    {{ policy = "unix:{sockets}/policy.sock";
              socketmap = "unix:{sockets}/socketmap.sock"; }};
 relay:     {{ local_domains = [ {domains} ];
@@ -42,6 +42,7 @@ class Popgate:
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
             trusted=_list(trusted), relay="", limits="",
+            sessions='drain_timeout = "1s";',
             milter_user=f'user = "{users[0]}";' if users else "",
             collector_user=f'user = "{users[1]}";' if users else "")
         self.configure()
