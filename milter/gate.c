@@ -25,7 +25,7 @@ enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
 enum { BEAT_MS = 250 };
 
 /* The same of which address families logins come by. */
-enum { FAMILIES_MS = 10000 };
+enum { FAMILIES_MS = 2000 };
 
 static struct {
 	pthread_mutex_t mtx;

@@ -449,6 +449,33 @@ class Matrix:
                 "why", client)
             assert not lab.popgate.decisions(client=client, verdict="reject")
 
+    def test_ipv6_lease(self, lab):
+        """With ipv6_prefix = 64 a login counts for the /64 it came from."""
+        popgate = lab.popgate
+        host = next(lab.hosts)
+        client, neighbour, other = (f"2001:db8:1:{net}::{host + n:x}"
+                                    for net, n in ((7, 0), (7, 1), (8, 0)))
+        with lab.rules("ipv6_prefix = 64;"):
+            lab.login("imap", client, "bob", lease="2001:db8:1:7::/64")
+            for address in (client, neighbour):
+                sent = lab.send(address, REMOTE)
+                assert sent.data.code == 250, sent
+            refused(lab.send(other, REMOTE).rcpt[0])
+            popgate.ctl("delete", "2001:db8:1:7::/64")
+            refused(lab.send(neighbour, REMOTE).rcpt[0])
+
+    def test_other_family(self, lab):
+        """Logins come by IPv4, and this client by IPv6: the reply says so."""
+        lab.logged_in("imap", 4, "bob")
+        client = lab.stranger(6)
+
+        def told():
+            reply = refused(lab.send(client, REMOTE).rcpt[0])
+            assert "bob" not in reply.text
+            return "(you send over IPv6: a login over IPv4 is no help)" in \
+                reply.text
+        wait_for(told, "the hint")
+
     def test_collector_stopped(self, lab):
         """While nobody reads the logs: later, not never."""
         popgate = lab.popgate

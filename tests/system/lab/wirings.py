@@ -74,8 +74,10 @@ class Lab:
         server = self.site.smtp6 if ":" in address else self.site.smtp
         return client.Smtp(server, address)
 
-    def login(self, protocol, address, user="alice", password=PASSWORD):
-        """Log in; return when popgate knows (only if it should)."""
+    def login(self, protocol, address, user="alice", password=PASSWORD,
+              lease=None):
+        """Log in; return when popgate knows (only if it should).
+        lease: the network that the login counts for."""
         six = ":" in address
         if protocol == "pop3":
             server = self.site.pop3_6 if six else self.site.pop3
@@ -85,7 +87,7 @@ class Lab:
             let_in = client.imap_login(server, address, user, password)
         assert let_in == (password == PASSWORD)
         if let_in:
-            self.popgate.wait_login(address, user)
+            self.popgate.wait_login(lease or address, user)
 
     def logged_in(self, protocol="imap", family=4, user="alice"):
         address = self.stranger(family)
