@@ -11,6 +11,7 @@
 enum { CHANNELS = 3 };
 
 static atomic_uint_fast64_t decided[CHANNELS][VERDICTS][REASONS];
+static atomic_uint_fast64_t breaches[LIMITS];
 static struct histogram duration[CHANNELS];
 static bool measure;
 
@@ -41,6 +42,12 @@ meter_decision(enum audit_channel channel, const struct decision *decision,
 	if (began_ns != 0)
 		histogram_count(&duration[channel],
 		    clock_monotonic_ns() - began_ns);
+}
+
+void
+meter_breach(enum limit limit)
+{
+	atomic_fetch_add_explicit(&breaches[limit], 1, memory_order_relaxed);
 }
 
 static uint64_t
@@ -105,6 +112,17 @@ meter_metrics(FILE *to)
 					metrics_sample(to, "decisions",
 					    "_total", labels, count(c, v, r));
 			}
+	metrics_family(to, "limit_breaches", "counter", NULL, "Times that a "
+	    "client or user went over a limit.");
+	for (int i = 0; i < LIMITS; i++) {
+		const struct metrics_label labels[] = {
+			{ "limit", limit_name((enum limit)i) }, { 0 }
+		};
+
+		metrics_sample(to, "limit_breaches", "_total", labels,
+		    atomic_load_explicit(&breaches[i],
+		    memory_order_relaxed));
+	}
 	metrics_family(to, "decision_duration_seconds", "histogram",
 	    "seconds", "Time to decide on a recipient, without the waiting "
 	    "for the disk.");

@@ -9,6 +9,7 @@
 
 #include "audit.h"
 #include "decision.h"
+#include "limit.h"
 
 /* Measure durations, too. Before any thread. */
 void meter_start(bool durations);
@@ -17,6 +18,9 @@ void meter_start(bool durations);
 int64_t meter_begin(void);
 void meter_decision(enum audit_channel channel,
     const struct decision *decision, int64_t began_ns);
+
+/* Somebody went over this limit. Any thread. */
+void meter_breach(enum limit limit);
 
 /* Decisions since the start, and of the last minute. meter_tick() belongs
  * into a loop that turns every second or so. */

@@ -10,6 +10,7 @@
 #include "err.h"
 #include "log.h"
 #include "login.h"
+#include "meter.h"
 
 static struct {
 	/* set before any thread is made */
@@ -133,6 +134,7 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 	};
 
 	audit_breach(throttle.audit, &b);
+	meter_breach(limit);
 }
 
 /* A map that is only told the client decides on no recipient: it lets nobody
