@@ -9,7 +9,7 @@ CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
-	    liblzma libzstd libmicrohttpd
+	    liblzma libzstd libmicrohttpd libcares
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	    -Wframe-larger-than=8192 -Werror
@@ -107,7 +107,7 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(LOGFILES) $(BUILD)/libpopgate.a
 PURE     := $(PARSE) \
 	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
 	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o \
-	    incident.o) \
+	    incident.o dnsbl.o) \
 	    $(BUILD)/libpopgate.a
 
 $(BUILD)/unit/%: tests/unit/%.c $(PURE)

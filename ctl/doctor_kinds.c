@@ -7,332 +7,325 @@
 #define INFO SEVERITY_INFO
 
 const struct finding_kind finding_kinds[] = {
-	/* --- any --- */
-	{ "mta-none", INFO,
-	  "Without a mail server's configuration only popgate's own could be "
-	  "looked at.",
-	  "popgatectl doctor --mta postfix --config-dir /etc/postfix" },
+    /* --- any --- */
+    {"mta-none", INFO,
+	"Without a mail server's configuration only popgate's own could be "
+	"looked at.",
+	"popgatectl doctor --mta postfix --config-dir /etc/postfix"},
 
-	/* --- Postfix: who may relay --- */
-	{ "postfix-unreadable", WARN,
-	  "What can't be read can't be called safe.",
-	  "postconf -c {dir} -n\npostconf -c {dir} -M" },
-	{ "postfix-config-writable", WARN,
-	  "Any local user can make this server an open relay by one line.",
-	  "chmod o-w {value}" },
-	{ "postfix-not-understood", INFO,
-	  "The doctor can't tell what this answers; look at it yourself.",
-	  "postconf -c {dir} {setting}" },
-	{ "postfix-relay-open", OPEN,
-	  "Nothing in the restrictions refuses a stranger who sends to other "
-	  "people's domains.",
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-no-reject", WARN,
-	  "smtpd takes no mail at all like this, and the quick way to calm it "
-	  "down (a permit) opens the server.",
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-reject-only-warns", OPEN,
-	  "warn_if_reject makes the refusal that protects you a line in the "
-	  "log: the mail is relayed.",
-	  "postconf -c {dir} -e '{setting} = permit_mynetworks, "
-	  "permit_sasl_authenticated, reject_unauth_destination'" RELOAD },
-	{ "postfix-permit-all", OPEN,
-	  "Everybody gets OK before anything can refuse him.",
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-sender-permits", OPEN,
-	  "The sender address is whatever the client types: whoever claims "
-	  "this one relays.",
-	  "# take the line out, or put the check behind "
-	  "reject_unauth_destination; in {file} line {line}\n"
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-helo-permits", OPEN,
-	  "The HELO name is whatever the client types: whoever says this one "
-	  "relays.",
-	  "# take the line out of {file} (line {line})\n"
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-ptr-permits", OPEN,
-	  "The unverified name of a client is whatever the owner of its "
-	  "address writes in his DNS.",
-	  "# name addresses in check_client_access instead; "
-	  "in {file} line {line}\n"
-	  "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	  "permit_mynetworks, permit_sasl_authenticated, "
-	  "reject_unauth_destination'" RELOAD },
-	{ "postfix-map-digits", OPEN,
-	  "Postfix takes any result of digits only for OK (access(5)), so "
-	  "what looks like a refusal or a time permits.",
-	  "# in {file} line {line}: REJECT, or \"550 5.7.1 text\", "
-	  "then run postmap" RELOAD },
-	{ "postfix-recipient-permits", WARN,
-	  "Strangers can send through this server to that recipient, which "
-	  "isn't yours.",
-	  "# take the line out of {file} (line {line}), then run postmap"
-	  RELOAD },
-	{ "postfix-client-map-open", OPEN,
-	  "The table permits nearly every address there is.",
-	  "# in {file} line {line}: single addresses only, then run postmap"
-	  RELOAD },
-	{ "postfix-client-map-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.",
-	  "# in {file} line {line}: single addresses, or /24 and /48 at most, "
-	  "then run postmap" RELOAD },
-	{ "postfix-client-name-permits", WARN,
-	  "Whoever runs that domain's DNS decides who relays through you.",
-	  "# in {file} line {line}: addresses instead of names, then run "
-	  "postmap" RELOAD },
-	{ "postfix-mynetworks-open", OPEN,
-	  "Nearly every address there is counts as your own network.",
-	  "postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD },
-	{ "postfix-mynetworks-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.",
-	  "postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD },
-	{ "postfix-mynetworks-bridge", WARN,
-	  "Connections to a container's published port can come from the "
-	  "bridge's address: then the whole world is in mynetworks.",
-	  "postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD },
-	{ "postfix-mynetworks-gateway", WARN,
-	  "A router that forwards ports with its own address as the source "
-	  "puts the whole world into mynetworks.",
-	  "postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD },
-	{ "postfix-mynetworks-style", WARN,
-	  "mynetworks_style takes whole networks for yours, and more of them "
-	  "with every interface.",
-	  "postconf -c {dir} -e 'mynetworks_style = host'" RELOAD },
-	{ "postfix-mx-backup", WARN,
-	  "Anyone can list you as a mail exchanger of his domain and send to "
-	  "it through you.",
-	  "# take permit_mx_backup out of {setting} and name the domains:\n"
-	  "postconf -c {dir} -e 'relay_domains = ...'" RELOAD },
-	{ "postfix-any-certificate", WARN,
-	  "Every certificate that a known authority signed, or every "
-	  "certificate at all, may relay.",
-	  "postconf -c {dir} -e 'relay_clientcerts = "
-	  "hash:/etc/postfix/relay_clientcerts'\n"
-	  "# and permit_tls_clientcerts instead of "
-	  "permit_tls_all_clientcerts" RELOAD },
-	{ "postfix-sasl-anonymous", OPEN,
-	  "SASL ANONYMOUS (RFC 4505) lets everybody log in without a "
-	  "password.",
-	  "postconf -c {dir} -e 'smtpd_sasl_security_options = noanonymous'"
-	  RELOAD },
-	{ "postfix-auth-without-tls", WARN,
-	  "Passwords cross the network readable; whoever reads one relays "
-	  "with it.",
-	  "postconf -c {dir} -e 'smtpd_tls_auth_only = yes'" RELOAD },
-	{ "postfix-relay-domains-all", OPEN,
-	  "reject_unauth_destination lets these domains pass: they are "
-	  "nearly all there are.",
-	  "postconf -c {dir} -e 'relay_domains ='" RELOAD },
-	{ "postfix-domains-all", WARN,
-	  "Every domain in the world counts as yours, so no restriction that "
-	  "asks for foreign domains works.",
-	  "# name your domains:\npostconf -c {dir} -e '{setting} = ...'"
-	  RELOAD },
-	{ "postfix-untrusted-routing", WARN,
-	  "Addresses like user%elsewhere@customer are passed on to servers "
-	  "that trust you, and relayed there.",
-	  "postconf -c {dir} -e 'allow_untrusted_routing = no'" RELOAD },
-	{ "postfix-xclient-open", OPEN,
-	  "By XCLIENT a client says of itself which address and login it has.",
-	  "postconf -c {dir} -e 'smtpd_authorized_xclient_hosts ='" RELOAD },
-	{ "postfix-xclient-wide", WARN,
-	  "By XCLIENT a client says of itself which address and login it has: "
-	  "a right for single proxies, not for networks.",
-	  "# name the proxy's address:\n"
-	  "postconf -c {dir} -e 'smtpd_authorized_xclient_hosts = ...'"
-	  RELOAD },
-	{ "postfix-proxy-protocol", WARN,
-	  "Whoever reaches this port past the proxy says of himself which "
-	  "address he has, 127.0.0.1 for instance.",
-	  "# bind it to the address that only the proxy reaches, or:\n"
-	  "postconf -c {dir} -e '{setting} ='" RELOAD },
-	{ "postfix-qmqpd-open", OPEN,
-	  "QMQP takes mail for everywhere from every client that is on this "
-	  "list.",
-	  "postconf -c {dir} -e 'qmqpd_authorized_clients ='" RELOAD },
-	{ "postfix-policy-fails-open", OPEN,
-	  "When the policy service doesn't answer, everybody may relay.",
-	  "postconf -c {dir} -e 'smtpd_policy_service_default_action = "
-	  "451 4.3.5 Server configuration problem'" RELOAD },
-	{ "postfix-policy-unknown", INFO,
-	  "What another policy service permits is relayed; the doctor can't "
-	  "see what it answers.",
-	  "" },
-	{ "postfix-local-service", INFO,
-	  "Only programs on this machine reach it: a form mailer or a local "
-	  "user relays by it, a stranger doesn't.",
-	  "" },
+    /* --- Postfix: who may relay --- */
+    {"postfix-unreadable", WARN, "What can't be read can't be called safe.",
+	"postconf -c {dir} -n\npostconf -c {dir} -M"},
+    {"postfix-config-writable", WARN,
+	"Any local user can make this server an open relay by one line.",
+	"chmod o-w {value}"},
+    {"postfix-not-understood", INFO,
+	"The doctor can't tell what this answers; look at it yourself.",
+	"postconf -c {dir} {setting}"},
+    {"postfix-relay-open", OPEN,
+	"Nothing in the restrictions refuses a stranger who sends to other "
+	"people's domains.",
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-no-reject", WARN,
+	"smtpd takes no mail at all like this, and the quick way to calm it "
+	"down (a permit) opens the server.",
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-reject-only-warns", OPEN,
+	"warn_if_reject makes the refusal that protects you a line in the "
+	"log: the mail is relayed.",
+	"postconf -c {dir} -e '{setting} = permit_mynetworks, "
+	"permit_sasl_authenticated, reject_unauth_destination'" RELOAD},
+    {"postfix-permit-all", OPEN,
+	"Everybody gets OK before anything can refuse him.",
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-sender-permits", OPEN,
+	"The sender address is whatever the client types: whoever claims "
+	"this one relays.",
+	"# take the line out, or put the check behind "
+	"reject_unauth_destination; in {file} line {line}\n"
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-helo-permits", OPEN,
+	"The HELO name is whatever the client types: whoever says this one "
+	"relays.",
+	"# take the line out of {file} (line {line})\n"
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-ptr-permits", OPEN,
+	"The unverified name of a client is whatever the owner of its "
+	"address writes in his DNS.",
+	"# name addresses in check_client_access instead; "
+	"in {file} line {line}\n"
+	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
+	"permit_mynetworks, permit_sasl_authenticated, "
+	"reject_unauth_destination'" RELOAD},
+    {"postfix-map-digits", OPEN,
+	"Postfix takes any result of digits only for OK (access(5)), so "
+	"what looks like a refusal or a time permits.",
+	"# in {file} line {line}: REJECT, or \"550 5.7.1 text\", "
+	"then run postmap" RELOAD},
+    {"postfix-recipient-permits", WARN,
+	"Strangers can send through this server to that recipient, which "
+	"isn't yours.",
+	"# take the line out of {file} (line {line}), then run postmap" RELOAD},
+    {"postfix-client-map-open", OPEN,
+	"The table permits nearly every address there is.",
+	"# in {file} line {line}: single addresses only, then run "
+	"postmap" RELOAD},
+    {"postfix-client-map-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	"# in {file} line {line}: single addresses, or /24 and /48 at most, "
+	"then run postmap" RELOAD},
+    {"postfix-client-name-permits", WARN,
+	"Whoever runs that domain's DNS decides who relays through you.",
+	"# in {file} line {line}: addresses instead of names, then run "
+	"postmap" RELOAD},
+    {"postfix-mynetworks-open", OPEN,
+	"Nearly every address there is counts as your own network.",
+	"postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD},
+    {"postfix-mynetworks-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	"postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD},
+    {"postfix-mynetworks-bridge", WARN,
+	"Connections to a container's published port can come from the "
+	"bridge's address: then the whole world is in mynetworks.",
+	"postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD},
+    {"postfix-mynetworks-gateway", WARN,
+	"A router that forwards ports with its own address as the source "
+	"puts the whole world into mynetworks.",
+	"postconf -c {dir} -e 'mynetworks = 127.0.0.0/8 [::1]/128'" RELOAD},
+    {"postfix-mynetworks-style", WARN,
+	"mynetworks_style takes whole networks for yours, and more of them "
+	"with every interface.",
+	"postconf -c {dir} -e 'mynetworks_style = host'" RELOAD},
+    {"postfix-mx-backup", WARN,
+	"Anyone can list you as a mail exchanger of his domain and send to "
+	"it through you.",
+	"# take permit_mx_backup out of {setting} and name the domains:\n"
+	"postconf -c {dir} -e 'relay_domains = ...'" RELOAD},
+    {"postfix-any-certificate", WARN,
+	"Every certificate that a known authority signed, or every "
+	"certificate at all, may relay.",
+	"postconf -c {dir} -e 'relay_clientcerts = "
+	"hash:/etc/postfix/relay_clientcerts'\n"
+	"# and permit_tls_clientcerts instead of "
+	"permit_tls_all_clientcerts" RELOAD},
+    {"postfix-sasl-anonymous", OPEN,
+	"SASL ANONYMOUS (RFC 4505) lets everybody log in without a "
+	"password.",
+	"postconf -c {dir} -e 'smtpd_sasl_security_options = "
+	"noanonymous'" RELOAD},
+    {"postfix-auth-without-tls", WARN,
+	"Passwords cross the network readable; whoever reads one relays "
+	"with it.",
+	"postconf -c {dir} -e 'smtpd_tls_auth_only = yes'" RELOAD},
+    {"postfix-relay-domains-all", OPEN,
+	"reject_unauth_destination lets these domains pass: they are "
+	"nearly all there are.",
+	"postconf -c {dir} -e 'relay_domains ='" RELOAD},
+    {"postfix-domains-all", WARN,
+	"Every domain in the world counts as yours, so no restriction that "
+	"asks for foreign domains works.",
+	"# name your domains:\npostconf -c {dir} -e '{setting} = ...'" RELOAD},
+    {"postfix-untrusted-routing", WARN,
+	"Addresses like user%elsewhere@customer are passed on to servers "
+	"that trust you, and relayed there.",
+	"postconf -c {dir} -e 'allow_untrusted_routing = no'" RELOAD},
+    {"postfix-xclient-open", OPEN,
+	"By XCLIENT a client says of itself which address and login it has.",
+	"postconf -c {dir} -e 'smtpd_authorized_xclient_hosts ='" RELOAD},
+    {"postfix-xclient-wide", WARN,
+	"By XCLIENT a client says of itself which address and login it has: "
+	"a right for single proxies, not for networks.",
+	"# name the proxy's address:\n"
+	"postconf -c {dir} -e 'smtpd_authorized_xclient_hosts = ...'" RELOAD},
+    {"postfix-proxy-protocol", WARN,
+	"Whoever reaches this port past the proxy says of himself which "
+	"address he has, 127.0.0.1 for instance.",
+	"# bind it to the address that only the proxy reaches, or:\n"
+	"postconf -c {dir} -e '{setting} ='" RELOAD},
+    {"postfix-qmqpd-open", OPEN,
+	"QMQP takes mail for everywhere from every client that is on this "
+	"list.",
+	"postconf -c {dir} -e 'qmqpd_authorized_clients ='" RELOAD},
+    {"postfix-policy-fails-open", OPEN,
+	"When the policy service doesn't answer, everybody may relay.",
+	"postconf -c {dir} -e 'smtpd_policy_service_default_action = "
+	"451 4.3.5 Server configuration problem'" RELOAD},
+    {"postfix-policy-unknown", INFO,
+	"What another policy service permits is relayed; the doctor can't "
+	"see what it answers.",
+	""},
+    {"postfix-local-service", INFO,
+	"Only programs on this machine reach it: a form mailer or a local "
+	"user relays by it, a stranger doesn't.",
+	""},
 
-	/* --- Postfix and popgate --- */
-	{ "postfix-sole-gate", INFO,
-	  "Postfix is open by itself, and popgate's milter alone guards it: "
-	  "it works, but the closed wiring can't fail open.",
-	  "popgatectl wiring postfix" },
-	{ "postfix-milter-accept", OPEN,
-	  "Postfix is open by itself, and when popgate-milter is not there, "
-	  "everything is accepted.",
-	  "popgatectl wiring postfix" },
-	{ "postfix-service-without-popgate", WARN,
-	  "Mail that comes in here is neither checked nor recorded by "
-	  "popgate.",
-	  "# {file} line {line}: give service {service} the same smtpd_milters"
-	  RELOAD },
-	{ "postfix-non-smtpd-popgate", WARN,
-	  "Local submission has no client address to decide by: popgate "
-	  "refuses it, and somebody will open something to help.",
-	  "postconf -c {dir} -e 'non_smtpd_milters ='" RELOAD },
-	{ "postfix-macro-auth", WARN,
-	  "The milters are told that everybody has logged in: the second lock "
-	  "is open.",
-	  "postconf -c {dir} -e 'milter_macro_defaults ='" RELOAD },
-	{ "postfix-macro-auth-open", OPEN,
-	  "Postfix is open by itself, and popgate's milter is told that "
-	  "everybody has logged in.",
-	  "postconf -c {dir} -e 'milter_macro_defaults ='" RELOAD },
-	{ "postfix-chroot-socket", WARN,
-	  "smtpd doesn't see popgate's socket from inside its chroot: the "
-	  "users of popgate get 451, and nothing is recorded.",
-	  "postconf -c {dir} -F {service}/chroot=n" RELOAD },
-	{ "postfix-popgate-too-late", WARN,
-	  "popgate is asked about nobody: the refusal stands before it, and "
-	  "somebody will take that out.",
-	  "popgatectl wiring postfix" },
-	{ "postfix-milter-maps", WARN,
-	  "For these clients no milter is asked: nothing checks or records "
-	  "what they relay.",
-	  "postconf -c {dir} -e 'smtpd_milter_maps ='" RELOAD },
+    /* --- Postfix and popgate --- */
+    {"postfix-sole-gate", INFO,
+	"Postfix is open by itself, and popgate's milter alone guards it: "
+	"it works, but the closed wiring can't fail open.",
+	"popgatectl wiring postfix"},
+    {"postfix-milter-accept", OPEN,
+	"Postfix is open by itself, and when popgate-milter is not there, "
+	"everything is accepted.",
+	"popgatectl wiring postfix"},
+    {"postfix-service-without-popgate", WARN,
+	"Mail that comes in here is neither checked nor recorded by "
+	"popgate.",
+	"# {file} line {line}: give service {service} the same "
+	"smtpd_milters" RELOAD},
+    {"postfix-non-smtpd-popgate", WARN,
+	"Local submission has no client address to decide by: popgate "
+	"refuses it, and somebody will open something to help.",
+	"postconf -c {dir} -e 'non_smtpd_milters ='" RELOAD},
+    {"postfix-macro-auth", WARN,
+	"The milters are told that everybody has logged in: the second lock "
+	"is open.",
+	"postconf -c {dir} -e 'milter_macro_defaults ='" RELOAD},
+    {"postfix-macro-auth-open", OPEN,
+	"Postfix is open by itself, and popgate's milter is told that "
+	"everybody has logged in.",
+	"postconf -c {dir} -e 'milter_macro_defaults ='" RELOAD},
+    {"postfix-chroot-socket", WARN,
+	"smtpd doesn't see popgate's socket from inside its chroot: the "
+	"users of popgate get 451, and nothing is recorded.",
+	"postconf -c {dir} -F {service}/chroot=n" RELOAD},
+    {"postfix-popgate-too-late", WARN,
+	"popgate is asked about nobody: the refusal stands before it, and "
+	"somebody will take that out.",
+	"popgatectl wiring postfix"},
+    {"postfix-milter-maps", WARN,
+	"For these clients no milter is asked: nothing checks or records "
+	"what they relay.",
+	"postconf -c {dir} -e 'smtpd_milter_maps ='" RELOAD},
 
-
-	/* --- Sendmail --- */
-	{ "sendmail-unreadable", WARN,
-	  "What can't be read can't be called safe.", "ls -l {file}" },
-	{ "sendmail-config-writable", WARN,
-	  "Any local user can make this server an open relay by one line.",
-	  "chmod o-w {value}" },
-	{ "sendmail-not-understood", INFO,
-	  "The doctor can't tell what this does; look at it yourself.",
-	  "grep -n . {file}" },
-	{ "sendmail-promiscuous", OPEN,
-	  "Everybody may send to everybody.",
-	  "# in sendmail.mc: take FEATURE(`promiscuous_relay') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-sole-gate", INFO,
-	  "Sendmail is open by itself, and popgate's milter alone guards it: "
-	  "it works, but the closed wiring can't fail open.",
-	  "popgatectl wiring sendmail" },
-	{ "sendmail-milter-accept", OPEN,
-	  "Sendmail is open by itself, and without F=T it takes everything "
-	  "when popgate-milter is not there.",
-	  "popgatectl wiring sendmail" },
-	{ "sendmail-mail-from", WARN,
-	  "A sender address is whatever the client types; one From: line "
-	  "with RELAY opens the server.",
-	  "# in sendmail.mc: take FEATURE(`relay_mail_from') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-sender-permits", OPEN,
-	  "The sender address is whatever the client types: whoever claims "
-	  "this one relays.",
-	  "# take the line out of {file} (line {line}), then\n"
-	  "make -C /etc/mail" },
-	{ "sendmail-local-from", OPEN,
-	  "The sender address is whatever the client types: whoever claims "
-	  "one of yours relays.",
-	  "# in sendmail.mc: take FEATURE(`relay_local_from') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-sender-rule", OPEN,
-	  "The sender address is whatever the client types: whoever says what "
-	  "the rule wants relays.",
-	  "# take the rule out of LOCAL_RULESETS in sendmail.mc "
-	  "({file} line {line}), then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-helo-rule", OPEN,
-	  "The HELO name is whatever the client types: whoever says what the "
-	  "rule wants relays.",
-	  "# take the rule out of LOCAL_RULESETS in sendmail.mc "
-	  "({file} line {line}), then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-entire-domain", WARN,
-	  "Every machine in your domain relays: one that is infected is "
-	  "enough.",
-	  "# in sendmail.mc: take FEATURE(`relay_entire_domain') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-mx", WARN,
-	  "Anyone can list you as a mail exchanger of his domain and send to "
-	  "it through you.",
-	  "# in sendmail.mc: take FEATURE(`relay_based_on_MX') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-loose", OPEN,
-	  "user%elsewhere@yours passes for your own recipient, and is sent "
-	  "elsewhere.",
-	  "# in sendmail.mc: take FEATURE(`loose_relay_check') out, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-drac-fails-open", OPEN,
-	  "While the map doesn't answer, everybody may relay.",
-	  "# in sendmail.mc: FEATURE(`drac', ...) without -T, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-relay-domains-all", OPEN,
-	  "Strangers can send to every domain that ends so, and clients whose "
-	  "name ends so can send to everybody.",
-	  "# take the line out of {file} (line {line}), then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-network-open", OPEN,
-	  "Nearly every address there is may relay.",
-	  "# take the line out of {file} (line {line}), then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-network-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.",
-	  "# in {file} line {line}: single addresses, or three octets at "
-	  "least, then\nmake -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-network-bridge", WARN,
-	  "Connections that a container's port or a router passes on can come "
-	  "from that address: then the whole world may relay.",
-	  "# in {file} line {line}: only the addresses that need it, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-client-name-permits", WARN,
-	  "Whoever runs that domain's DNS decides who relays through you.",
-	  "# in {file} line {line}: \"To:\" before the name if its "
-	  "recipients are meant, else addresses; then\nmake -C /etc/mail" },
-	{ "sendmail-filter-unused", WARN,
-	  "Nothing that comes in is checked or recorded by popgate.",
-	  "# in sendmail.mc: INPUT_MAIL_FILTER instead of MAIL_FILTER; see\n"
-	  "popgatectl wiring sendmail" },
-	{ "sendmail-daemon-without-popgate", WARN,
-	  "Mail that comes in here is neither checked nor recorded by "
-	  "popgate.",
-	  "# in sendmail.mc: take InputMailFilters= out of this "
-	  "DAEMON_OPTIONS, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-dont-blame", WARN,
-	  "Sendmail is told to trust files that every local user can change.",
-	  "chmod o-w /etc/mail /etc/mail/*\n"
-	  "# and in sendmail.mc: take WorldWritable... out of "
-	  "confDONT_BLAME_SENDMAIL" },
-	{ "sendmail-auth-anonymous", OPEN,
-	  "SASL ANONYMOUS (RFC 4505) lets everybody log in without a "
-	  "password.",
-	  "# in sendmail.mc: take ANONYMOUS out of TRUST_AUTH_MECH, then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-auth-without-tls", WARN,
-	  "Passwords cross the network readable; whoever reads one relays "
-	  "with it.",
-	  "# in sendmail.mc: define(`confAUTH_OPTIONS', `A p y'), then\n"
-	  "make -C /etc/mail && /etc/init.d/sendmail restart" },
-	{ "sendmail-macro-auth", WARN,
-	  "Filters and rules are told that everybody has logged in.",
-	  "# take the line out of {file} (line {line}) and of sendmail.mc" },
+    /* --- Sendmail --- */
+    {"sendmail-unreadable", WARN, "What can't be read can't be called safe.",
+	"ls -l {file}"},
+    {"sendmail-config-writable", WARN,
+	"Any local user can make this server an open relay by one line.",
+	"chmod o-w {value}"},
+    {"sendmail-not-understood", INFO,
+	"The doctor can't tell what this does; look at it yourself.",
+	"grep -n . {file}"},
+    {"sendmail-promiscuous", OPEN, "Everybody may send to everybody.",
+	"# in sendmail.mc: take FEATURE(`promiscuous_relay') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-sole-gate", INFO,
+	"Sendmail is open by itself, and popgate's milter alone guards it: "
+	"it works, but the closed wiring can't fail open.",
+	"popgatectl wiring sendmail"},
+    {"sendmail-milter-accept", OPEN,
+	"Sendmail is open by itself, and without F=T it takes everything "
+	"when popgate-milter is not there.",
+	"popgatectl wiring sendmail"},
+    {"sendmail-mail-from", WARN,
+	"A sender address is whatever the client types; one From: line "
+	"with RELAY opens the server.",
+	"# in sendmail.mc: take FEATURE(`relay_mail_from') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-sender-permits", OPEN,
+	"The sender address is whatever the client types: whoever claims "
+	"this one relays.",
+	"# take the line out of {file} (line {line}), then\n"
+	"make -C /etc/mail"},
+    {"sendmail-local-from", OPEN,
+	"The sender address is whatever the client types: whoever claims "
+	"one of yours relays.",
+	"# in sendmail.mc: take FEATURE(`relay_local_from') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-sender-rule", OPEN,
+	"The sender address is whatever the client types: whoever says what "
+	"the rule wants relays.",
+	"# take the rule out of LOCAL_RULESETS in sendmail.mc "
+	"({file} line {line}), then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-helo-rule", OPEN,
+	"The HELO name is whatever the client types: whoever says what the "
+	"rule wants relays.",
+	"# take the rule out of LOCAL_RULESETS in sendmail.mc "
+	"({file} line {line}), then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-entire-domain", WARN,
+	"Every machine in your domain relays: one that is infected is "
+	"enough.",
+	"# in sendmail.mc: take FEATURE(`relay_entire_domain') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-mx", WARN,
+	"Anyone can list you as a mail exchanger of his domain and send to "
+	"it through you.",
+	"# in sendmail.mc: take FEATURE(`relay_based_on_MX') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-loose", OPEN,
+	"user%elsewhere@yours passes for your own recipient, and is sent "
+	"elsewhere.",
+	"# in sendmail.mc: take FEATURE(`loose_relay_check') out, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-drac-fails-open", OPEN,
+	"While the map doesn't answer, everybody may relay.",
+	"# in sendmail.mc: FEATURE(`drac', ...) without -T, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-relay-domains-all", OPEN,
+	"Strangers can send to every domain that ends so, and clients whose "
+	"name ends so can send to everybody.",
+	"# take the line out of {file} (line {line}), then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-network-open", OPEN, "Nearly every address there is may relay.",
+	"# take the line out of {file} (line {line}), then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-network-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	"# in {file} line {line}: single addresses, or three octets at "
+	"least, then\nmake -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-network-bridge", WARN,
+	"Connections that a container's port or a router passes on can come "
+	"from that address: then the whole world may relay.",
+	"# in {file} line {line}: only the addresses that need it, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-client-name-permits", WARN,
+	"Whoever runs that domain's DNS decides who relays through you.",
+	"# in {file} line {line}: \"To:\" before the name if its "
+	"recipients are meant, else addresses; then\nmake -C /etc/mail"},
+    {"sendmail-filter-unused", WARN,
+	"Nothing that comes in is checked or recorded by popgate.",
+	"# in sendmail.mc: INPUT_MAIL_FILTER instead of MAIL_FILTER; see\n"
+	"popgatectl wiring sendmail"},
+    {"sendmail-daemon-without-popgate", WARN,
+	"Mail that comes in here is neither checked nor recorded by "
+	"popgate.",
+	"# in sendmail.mc: take InputMailFilters= out of this "
+	"DAEMON_OPTIONS, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-dont-blame", WARN,
+	"Sendmail is told to trust files that every local user can change.",
+	"chmod o-w /etc/mail /etc/mail/*\n"
+	"# and in sendmail.mc: take WorldWritable... out of "
+	"confDONT_BLAME_SENDMAIL"},
+    {"sendmail-auth-anonymous", OPEN,
+	"SASL ANONYMOUS (RFC 4505) lets everybody log in without a "
+	"password.",
+	"# in sendmail.mc: take ANONYMOUS out of TRUST_AUTH_MECH, then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-auth-without-tls", WARN,
+	"Passwords cross the network readable; whoever reads one relays "
+	"with it.",
+	"# in sendmail.mc: define(`confAUTH_OPTIONS', `A p y'), then\n"
+	"make -C /etc/mail && /etc/init.d/sendmail restart"},
+    {"sendmail-macro-auth", WARN,
+	"Filters and rules are told that everybody has logged in.",
+	"# take the line out of {file} (line {line}) and of sendmail.mc"},
 
 
 	/* --- Exim --- */
@@ -544,6 +537,48 @@ const struct finding_kind finding_kinds[] = {
     {"probe-closed", SEVERITY_INFO,
 	"A stranger is refused in every form that is known to open relays.",
 	""},
+    /* --- block lists --- */
+    {"dnsbl-listed", SEVERITY_WARNING,
+	"Servers that ask this list refuse our mail; most lists take an "
+	"address off by themselves some days after the cause is gone.",
+	"# first the cause, then the list's own web page:\n"
+	"popgatectl doctor --probe\n"
+	"popgatectl doctor --incident --since 7d"},
+    {"dnsbl-refused", SEVERITY_WARNING,
+	"That answer is an error, not a listing: nothing is known of our "
+	"addresses.",
+	"popgatectl doctor --dnsbl --resolver 127.0.0.1 LIST"},
+    {"dnsbl-failed", SEVERITY_WARNING,
+	"Without an answer nothing is known of our addresses.",
+	"popgatectl doctor --dnsbl --timeout 10s LIST"},
+    {"dnsbl-not-working", SEVERITY_WARNING,
+	"What such a list answers means nothing; a mail server that asks it "
+	"refuses everybody or nobody.",
+	"# don't ask it, here or in the mail server:\n"
+	"postconf -n | grep -E 'rbl_client|dnsbl'"},
+    {"dnsbl-no-address", SEVERITY_WARNING,
+	"Behind a translator of addresses, the one that the world sees must "
+	"be named.",
+	"popgatectl doctor --dnsbl --address ADDRESS LIST"},
+    {"dnsbl-clear", SEVERITY_INFO, "The lists know nothing against us.", ""},
+    {"dnsbl-cause-null-sender", SEVERITY_WARNING,
+	"Clients that relay notifications or automatic answers send them to "
+	"people whose addresses spammers forged: backscatter.",
+	"# in popgate.conf, then popgatectl reload:\n"
+	"relay: { null_sender = \"reject\"; };"},
+    {"dnsbl-cause-bounce", SEVERITY_WARNING,
+	"Mail that is accepted and sent back goes to people whose addresses "
+	"spammers forged: backscatter.",
+	"# have unknown names refused at once:\n"
+	"postconf -e '{setting} = ...the table of names that exist...'\n"
+	"postfix reload"},
+    {"dnsbl-cause-responder", SEVERITY_WARNING,
+	"It answers spam, too, to people whose addresses spammers forged: "
+	"backscatter.",
+	"# one that answers only known senders and never lists or spam, as "
+	"Sieve's\n# vacation does (RFC 5230 section 4.5), or none"},
+    {"dnsbl-cause-unknown", SEVERITY_INFO,
+	"Whether this server makes backscatter can't be told without it.",
+	"popgatectl health"},
 
-	{ 0 }
-};
+    {0}};

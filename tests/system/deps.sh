@@ -125,6 +125,8 @@ all)
 	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7 \
 		libicu72 libjansson4 libpcre3 libxml2 libevent-2.1-7 \
 		libgnutls-dane0 libnsl2
+	# dnsmasq-base: the program without its service
+	install_packages dnsmasq-base
 	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base
 	unpack "$build/courier" courier-base courier-pop courier-imap \
 		courier-authlib courier-authlib-userdb libcourier-unicode4 \
