@@ -5,14 +5,19 @@
 #include <string.h>
 
 #include "commands.h"
+#include "message_id.h"
 #include "near.h"
 #include "out.h"
 #include "record.h"
 #include "verdict.h"
 
-enum { OPT_EVENTS, OPT_DECISIONS, OPT_JSON };
+enum { OPT_EVENTS, OPT_DECISIONS, OPT_LOG, OPT_JSON };
 
-enum { EVENTS_DEFAULT = 3, DECISIONS_DEFAULT = 5 };
+enum {
+	EVENTS_DEFAULT = 3,
+	DECISIONS_DEFAULT = 5,
+	ID_IN_USE_S = 3600	/* between a decision and the MTA's line */
+};
 
 /* Of how many decisions, the newest, the counts are: one client or user may
  * have millions. */
@@ -22,6 +27,8 @@ static const struct ctl_option options[] = {
 	[OPT_EVENTS] = { "events", "N", "log lines to show (3)" },
 	[OPT_DECISIONS] = { "decisions", "N", "decisions to show of each kind "
 	    "(5)" },
+	[OPT_LOG] = { "log", "FILE", "look a message-id up there, in place of "
+	    "collector.sources" },
 	[OPT_JSON] = { "json", NULL, "a JSON object" },
 	{ 0 }
 };
@@ -33,6 +40,7 @@ struct why {
 	struct audit_reader *audit;	/* NULL: can't be read */
 	char audit_why[ERR_TEXT_MAX + 200];
 	int64_t events, decisions;
+	const char *log;		/* of the MTA; NULL: as configured */
 	struct json *json;
 	int rc;
 };
@@ -607,8 +615,9 @@ show_message_row(void *arg, const struct audit_record *rec)
 	if (c->w->json != NULL)
 		return show_decision(arg, rec);
 	if (c->n++ == 0) {
-		(void)printf("Message %s, client %s (", rec->queue_id,
-		    rec->client);
+		(void)fputs("Message ", stdout);
+		out_text(rec->queue_id);
+		(void)printf(", client %s (", rec->client);
 		out_text(rec->client_name);
 		(void)fputs(") HELO ", stdout);
 		out_text(rec->helo);
@@ -634,9 +643,10 @@ note_any_record(void *arg, const struct audit_record *rec)
 	return false;
 }
 
-/* Returns false when no decision has this queue id. */
+/* Returns false when no decision has this queue id.
+ *   at  Unix seconds when it was in use, as MTAs use ids again; 0: ever */
 static bool
-why_message(struct why *w, const char *id)
+why_message(struct why *w, const char *id, int64_t at)
 {
 	struct counted c = { .w = w };
 	struct audit_filter f = { .queue_id = id, .limit = 1 };
@@ -645,6 +655,10 @@ why_message(struct why *w, const char *id)
 
 	if (w->audit == NULL)
 		return false;
+	if (at != 0) {
+		f.since_ms = (at - ID_IN_USE_S) * 1000;
+		f.until_ms = (at + ID_IN_USE_S) * 1000;
+	}
 	if (audit_each(w->audit, &f, note_any_record, &found, &err) == -1) {
 		w->rc = ctl_fail_err(w->ctl, &err);
 		return true;
@@ -660,9 +674,53 @@ why_message(struct why *w, const char *id)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL)
 		json_close(w->json, ']');
-	else
+	else if (at == 0)
 		(void)puts("Say 'popgatectl why ADDRESS' for what that "
 		    "client may do now.");
+	return true;
+}
+
+/* By the MTA's log. Returns false when none is in it. */
+static bool
+why_message_id(struct why *w, const char *text)
+{
+	struct messages found;
+	char when[TIME_TEXT_MAX];
+
+	w->rc = message_id_find(w->ctl, text, w->log, &found);
+	if (w->rc != 0 || found.n == 0)
+		return w->rc != 0;
+	if (w->json != NULL) {
+		json_text(w->json, "message_id", text);
+		json_open(w->json, "messages", '[');
+	} else {
+		(void)printf("%s%zu %s with this message-id in the mail log; "
+		    "it is what the sender\nmade of it, and proves nothing.\n",
+		    found.more ? "More than " : "", found.n, found.n == 1 ?
+		    "message" : "messages");
+	}
+	for (size_t i = 0; i < found.n; i++) {
+		const struct message *m = &found.v[i];
+
+		if (w->json != NULL) {
+			json_open(w->json, NULL, '{');
+			json_time(w->json, "at", m->at);
+		} else {
+			(void)printf("\nQueue id %s, %s\n", m->queue_id,
+			    time_both(m->at, w->ctl->now, when));
+		}
+		if (!why_message(w, m->queue_id, m->at)) {
+			if (w->json != NULL)
+				json_text(w->json, "queue_id", m->queue_id);
+			else
+				(void)puts("  popgate decided nothing of it: "
+				    "mail of our own, or from this machine");
+		}
+		if (w->json != NULL)
+			json_close(w->json, '}');
+	}
+	if (w->json != NULL)
+		json_close(w->json, ']');
 	return true;
 }
 
@@ -698,14 +756,18 @@ why_any(struct why *w, const char *text)
 		why_address(w, &addr);
 	else if (network_parse(text, &net))
 		why_network(w, &net);
-	else if (!why_message(w, text) && w->rc == 0) {
-		if (user_known(w, text))
-			why_user(w, text);
-		else
-			w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is no IP "
-			    "address, and neither a user nor a queue id that "
-			    "is recorded", text);
-	}
+	else if (why_message(w, text, 0) || w->rc != 0)
+		return;
+	else if (user_known(w, text))
+		why_user(w, text);
+	else if (strchr(text, '@') == NULL)
+		w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is no IP "
+		    "address, and neither a user nor a queue id that is "
+		    "recorded", text);
+	else if (!why_message_id(w, text))
+		w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is neither a "
+		    "user that is recorded nor a message-id in the mail log",
+		    text);
 }
 
 static int
@@ -752,6 +814,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    &w.decisions);
 	if (rc != 0)
 		return rc;
+	w.log = args->opt[OPT_LOG];
 	rc = open_databases(&w);
 	if (rc == EX_NOPERM && w.st == NULL)
 		return rc;	/* we don't know; row 7 would be a lie */
@@ -770,12 +833,13 @@ run(struct ctl *ctl, const struct ctl_args *args)
 }
 
 const struct command cmd_why = {
-	.name = "why", .args = "ADDRESS|USER|QUEUE-ID [--json]",
+	.name = "why", .args = "ADDRESS|USER|QUEUE-ID|MESSAGE-ID [--json]",
 	.summary = "may it relay now, and why: logins, evidence, decisions",
 	.help = "For an address: which row of the policy decides now, who "
 	    "logged in from there, the\nvery log lines, what was relayed and "
 	    "refused; and when it may not relay, what came\nnear. For a "
 	    "user: all addresses. For a queue id: each recipient's "
-	    "decision.\n",
+	    "decision; a message-id is looked up\nin the mail log for "
+	    "that.\n",
 	.options = options, .min = 1, .max = 1, .run = run
 };

@@ -108,10 +108,8 @@ take_line(
 static int
 each_log(struct story *s, maillog_fn *fn, void *arg)
 {
-	const struct config *cfg = s->ctl->cfg;
 	const char *log = doctor_option(s->d, DOCTOR_LOG);
 	int rc = 0;
-	bool any = false;
 
 	memset(&s->stats, 0, sizeof(s->stats));
 	if (log != NULL && strcmp(log, "-") == 0) {
@@ -119,16 +117,10 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 			rc = maillog_spool(s->ctl, s->spool);
 		log = s->spool;
 	}
-	if (rc == 0 && log != NULL)
-		return maillog_each(s->ctl, log, s->since, fn, arg, &s->stats);
-	for (size_t i = 0; i < cfg->collector.n_sources && rc == 0; i++) {
-		if (cfg->collector.sources[i].kind != SOURCE_FILE)
-			continue;
-		any = true;
-		rc = maillog_each(s->ctl, cfg->collector.sources[i].where,
-		    s->since, fn, arg, &s->stats);
-	}
-	if (rc == 0 && !any)
+	if (rc == 0)
+		rc = maillog_configured(s->ctl, log, s->since, NULL, fn, arg,
+		    &s->stats);
+	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
 		    "collector.sources names no log file; use --log FILE, or "
 		    "journalctl -o short-iso -S -24h | popgatectl doctor "

@@ -563,6 +563,7 @@ incident_line(
 	case MTALOG_AUTH:
 		take_auth(in, line, pid);
 		break;
+	case MTALOG_ID:
 	case MTALOG_OTHER:
 		break;
 	}

@@ -11,6 +11,7 @@
 #include "logfile.h"
 
 struct reader {
+	const char *with; /* lines without it don't count; NULL: all do */
 	maillog_fn *fn;
 	void *arg;
 	struct maillog_stats *stats;
@@ -31,6 +32,9 @@ take_line(struct reader *r, const struct line *line)
 		r->stats->too_long++;
 		return;
 	}
+	if (r->with != NULL &&
+	    memmem(line->text, line->len, r->with, strlen(r->with)) == NULL)
+		return;
 	if (prefix_split(line->text, line->len, false, &prefix, r->scratch) !=
 		PREFIX_OK ||
 	    !mtalog_parse(&prefix, &m) ||
@@ -65,11 +69,12 @@ read_file(const struct ctl *ctl, struct reader *r, const char *path)
 	return state == -1 ? ctl_fail_err(ctl, &err) : 0;
 }
 
-int
-maillog_each(const struct ctl *ctl, const char *path, int64_t since,
-    maillog_fn *fn, void *arg, struct maillog_stats *stats)
+static int
+each_with(const struct ctl *ctl, const char *path, int64_t since,
+    const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
 {
-	struct reader r = {.fn = fn, .arg = arg, .stats = stats};
+	struct reader r = {
+	    .with = with, .fn = fn, .arg = arg, .stats = stats};
 	struct generations g;
 	struct err err;
 	int rc = 0;
@@ -96,6 +101,33 @@ maillog_each(const struct ctl *ctl, const char *path, int64_t since,
 	generations_release(&g);
 	free(r.scratch);
 	return rc;
+}
+
+int
+maillog_each(const struct ctl *ctl, const char *path, int64_t since,
+    maillog_fn *fn, void *arg, struct maillog_stats *stats)
+{
+	return each_with(ctl, path, since, NULL, fn, arg, stats);
+}
+
+int
+maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
+    const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
+{
+	const struct config *cfg = ctl->cfg;
+	bool any = false;
+	int rc = 0;
+
+	if (log != NULL)
+		return each_with(ctl, log, since, with, fn, arg, stats);
+	for (size_t i = 0; i < cfg->collector.n_sources && rc == 0; i++) {
+		if (cfg->collector.sources[i].kind != SOURCE_FILE)
+			continue;
+		any = true;
+		rc = each_with(ctl, cfg->collector.sources[i].where, since,
+		    with, fn, arg, stats);
+	}
+	return rc == 0 && !any ? -1 : rc;
 }
 
 int

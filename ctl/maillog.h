@@ -27,6 +27,12 @@ struct maillog_stats {
 int maillog_each(const struct ctl *ctl, const char *path, int64_t since,
     maillog_fn *fn, void *arg, struct maillog_stats *stats);
 
+/* The same of the logs that the configuration's sources name, or of log (not
+ * NULL), but only of lines that hold the text with (NULL: of all). -1: no
+ * source is a file; nothing was said. */
+int maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
+    const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats);
+
 /* Standard input into a file that nobody else can see, which is gone when we
  * are; path has at least 64 bytes. Returns 0, or an exit status. */
 int maillog_spool(const struct ctl *ctl, char *path);

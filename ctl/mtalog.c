@@ -207,6 +207,17 @@ postfix_bounce(struct span s, struct mtalog *m)
 	return true;
 }
 
+/* message-id=ID, and nothing behind it */
+static bool
+postfix_message_id(struct span s, struct mtalog *m)
+{
+	if (!SPAN_TAKE(&s, "message-id=") || span_empty(s))
+		return false;
+	m->kind = MTALOG_ID;
+	m->message_id = s;
+	return true;
+}
+
 static bool
 postfix(struct span program, struct span s, struct mtalog *m)
 {
@@ -221,6 +232,8 @@ postfix(struct span program, struct span s, struct mtalog *m)
 		return postfix_pickup(s, m);
 	if (SPAN_EQUALS(program, "bounce"))
 		return postfix_bounce(s, m);
+	if (SPAN_EQUALS(program, "cleanup"))
+		return postfix_message_id(s, m);
 	if (SPAN_EQUALS(program, "qmgr") || SPAN_EQUALS(program, "oqmgr")) {
 		if (SPAN_EQUALS(s, "removed")) {
 			m->kind = MTALOG_END;
@@ -265,6 +278,14 @@ sendmail_from(struct span s, struct mtalog *m)
 	    !SPAN_UNTIL(&s, ", nrcpts=", &word) || !take_number(&s, &m->n))
 		return false;
 	m->kind = MTALOG_FROM;
+	rest = s;
+	if (SPAN_TAKE(&rest, ", msgid=") &&
+	    (SPAN_UNTIL_LAST(&rest, ", proto=", &word) ||
+		SPAN_UNTIL_LAST(&rest, ", relay=", &word))) {
+		m->message_id = word;
+		if (SPAN_UNTIL_LAST(&word, ", bodytype=", &rest))
+			m->message_id = rest;
+	}
 	rest = s;
 	if (SPAN_UNTIL_LAST(&rest, ", relay=", &word))
 		sendmail_relay(rest, m);

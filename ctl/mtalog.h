@@ -19,6 +19,7 @@ enum mtalog_kind {
 	MTALOG_TO, /* recipients, n, sent, outside */
 	MTALOG_CHILD, /* child is a message made from this one */
 	MTALOG_END, /* out of the queue */
+	MTALOG_ID, /* Postfix: message_id; Sendmail tells it with MTALOG_FROM */
 	MTALOG_AUTH /* Sendmail: this process's client is user */
 };
 
@@ -35,6 +36,8 @@ struct mtalog {
 	struct span recipient; /* the first; without brackets */
 	struct span list; /* all of them, for mtalog_recipient() */
 	struct span orig_to; /* Postfix: the recipient before expansion */
+	struct span message_id; /* the header's, whatever a client put there;
+				 * with its brackets */
 	struct span child;
 	enum mtalog_child child_kind;
 	unsigned n; /* recipients */

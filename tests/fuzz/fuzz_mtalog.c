@@ -24,13 +24,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const programs[] = {"postfix/smtpd", "postfix/qmgr",
 	    "postfix/smtp", "postfix/bounce", "postfix/pickup", "postfix/local",
-	    "sendmail", "sm-mta"};
+	    "sendmail", "sm-mta", "postfix/cleanup"};
 	struct prefix prefix = {.form = PREFIX_SYSLOG};
 	struct mtalog m;
 
 	if (size < 1)
 		return 0;
-	const char *program = programs[data[0] % 8];
+	const char *program = programs[data[0] % 9];
 
 	low = (const char *)data + 1;
 	high = (const char *)data + size;
@@ -49,6 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inside(m.recipient);
 	inside(m.orig_to);
 	inside(m.child);
+	inside(m.message_id);
 	struct span a;
 	bool typed;
 

@@ -580,6 +580,48 @@ def test_why_user_and_queue_id(box):
                                                       code=1)
 
 
+def test_why_message_id(box):
+    """Through the MTA's log; and only the field that the MTA wrote as one
+    decides, wherever else the text stands."""
+    box.fill_logins()
+    box.fill_audit([{"queue_id": "4AAA1", "recipient": "<right@far.test>"},
+                    {"queue_id": "4AAA1", "recipient": "<old@far.test>",
+                     "at": -86400},
+                    {"queue_id": "4BBB2", "recipient": "<wrong@far.test>"},
+                    {"queue_id": "6ALENnKj000068",
+                     "recipient": "<second@far.test>"}])
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime())
+    with open(box.log, "w") as log:
+        for line in ("postfix/cleanup[1]: 4AAA1: message-id=<x@y.test>",
+                     "postfix/qmgr[2]: 4BBB2: from=<x@y.test>, size=1, "
+                     "nrcpt=1 (queue active)",
+                     "postfix/cleanup[1]: 4BBB2: message-id=<x@y.test>, a",
+                     "postfix/smtpd[1]: 4BBB2: message-id=<x@y.test>",
+                     "logger: 4BBB2: message-id=<x@y.test>",
+                     "sm-mta[3]: 6ALENnKj000068: from=<a@b>, size=1, class=0,"
+                     " nrcpts=1, msgid=<x@y.test>, proto=SMTP, daemon=MTA, "
+                     "relay=[192.0.2.1]",
+                     "postfix/cleanup[1]: 4DDD4: message-id=<local@y.test>"):
+            log.write(stamp + "mail " + line + "\n")
+    for form in ("<x@y.test>", "x@y.test"):
+        out = box.out("why", form)
+        assert "2 messages with this message-id" in out
+        assert "right@far.test" in out and "second@far.test" in out
+        assert "wrong@far.test" not in out
+        # an id that was in use before for another message
+        assert "old@far.test" not in out
+    got = json.loads(box.out("why", "x@y.test", "--json"))
+    assert [(m["queue_id"], len(m["decisions"])) for m in
+            got["messages"]] == [("4AAA1", 1), ("6ALENnKj000068", 1)]
+    assert "decided nothing of it" in box.out("why", "local@y.test")
+    assert "nor a message-id" in box.err("why", "<no@y.test>", code=1)
+    # elsewhere, and nowhere
+    other = os.path.join(box.path, "other.log")
+    os.rename(box.log, other)
+    assert "right@far.test" in box.out("why", "--log", other, "x@y.test")
+    assert "no such log" in box.err("why", "x@y.test", code=EX_NOINPUT)
+
+
 def test_why_of_a_client_with_many_decisions(box):
     """Counts are of the newest, and say so; an old refusal is not looked
     for among a million."""

@@ -270,6 +270,63 @@ lines(void **state)
 	}
 }
 
+/* The header is whatever a client put there: none of it is structure. */
+static void
+message_ids(void **state)
+{
+	static const struct {
+		const char *line, *id, *message_id;
+	} ids[] = {
+	    {P("cleanup", "334DDA2: message-id=<a@b.test>"), "334DDA2",
+		"<a@b.test>"},
+	    {P("cleanup", "334DDA2: message-id=334DDA3: message-id=<a@b>"),
+		"334DDA2", "334DDA3: message-id=<a@b>"},
+	    {P("cleanup", "334DDA2: message-id=no brackets"), "334DDA2",
+		"no brackets"},
+	    {P("cleanup", "334DDA2: resent-message-id=<a@b>"), NULL, NULL},
+	    {P("cleanup", "334DDA2: warning: header message-id=<a@b>"), NULL,
+		NULL},
+	    {P("smtpd", "334DDA2: message-id=<a@b>"), NULL, NULL},
+	    {S("6ALENnKj000068: from=<a@b>, size=1, class=0, nrcpts=1, "
+	       "msgid=<x@y>, proto=ESMTP, daemon=MTA, relay=[192.0.2.1]"),
+		"6ALENnKj000068", "<x@y>"},
+	    {S("6ALENnKj000068: from=<a@b>, size=1, class=0, nrcpts=1, "
+	       "msgid=<x@y>, bodytype=8BITMIME, proto=ESMTP, daemon=MTA, "
+	       "relay=[192.0.2.1]"),
+		"6ALENnKj000068", "<x@y>"},
+	    {S("6ALENnKj000068: from=<a@b>, size=1, class=0, nrcpts=1, "
+	       "msgid=<x@y>, proto=SMTP, relay=[198.51.100.1], proto=ESMTP, "
+	       "daemon=MTA, relay=[192.0.2.1]"),
+		"6ALENnKj000068",
+		"<x@y>, proto=SMTP, relay=[198.51.100.1]"},
+	    {S("6ALENnKj000068: from=root, size=15, class=0, nrcpts=1, "
+	       "msgid=<1@m>, relay=root@localhost"),
+		"6ALENnKj000068", "<1@m>"},
+	    {S("6ALENnKj000068: from=<\", msgid=<x@y>, proto=\"@b>, size=1, "
+	       "class=0, nrcpts=1, msgid=<z@y>, proto=SMTP, daemon=MTA, "
+	       "relay=[192.0.2.1]"),
+		"6ALENnKj000068", "<z@y>"},
+	};
+	static char scratch[PREFIX_SCRATCH];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		const struct row row = {.name = ids[i].line};
+		struct prefix prefix;
+		struct mtalog m;
+
+		assert_int_equal(prefix_split(ids[i].line,
+				     strlen(ids[i].line), false, &prefix,
+				     scratch),
+		    PREFIX_OK);
+		assert_int_equal(
+		    mtalog_parse(&prefix, &m), ids[i].id != NULL);
+		if (ids[i].id != NULL)
+			same(&row, "id", m.queue_id, ids[i].id);
+		same(&row, "message-id", m.message_id, ids[i].message_id);
+	}
+}
+
 /* Cut anywhere, a line is another one or none: never a crash, and never a
  * client or a user that wasn't in it. */
 static void
@@ -299,6 +356,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines),
+	    cmocka_unit_test(message_ids),
 	    cmocka_unit_test(cut),
 	};
 
