@@ -392,6 +392,10 @@ gather(struct ctl *ctl, struct status *s)
 	if (ctl->cfg->relay.mode == RELAY_MONITOR)
 		add(s, LEVEL_WARNING, "mode", "relay.mode is \"monitor\": "
 		    "nothing is refused");
+	else if (ctl->cfg->relay.monitor_networks.n > 0 ||
+	    ctl->cfg->relay.monitor_listeners.n > 0)
+		add(s, LEVEL_WARNING, "mode", "relay.monitor_networks or "
+		    "relay.monitor_listeners: there nothing is refused");
 	return 0;
 }
 

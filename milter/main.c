@@ -401,7 +401,9 @@ main(int argc, char **argv)
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
 	    *cfg->permit.socketmap != '\0' ? cfg->permit.socketmap : "-",
 	    cfg->relay.mode == RELAY_MONITOR ? "; MONITOR MODE: nothing is "
-	    "refused" : "");
+	    "refused" : cfg->relay.monitor_networks.n > 0 ||
+	    cfg->relay.monitor_listeners.n > 0 ? "; MONITOR MODE in part" :
+	    "");
 	daemon_ready();
 	/* last, since a signal that comes while this thread doesn't wait goes
 	 * to libmilter; the sockets listen already */

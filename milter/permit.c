@@ -152,10 +152,15 @@ certificate(const struct protocol_request *p, struct certificate *c)
 	return good ? c : NULL;
 }
 
-/* Postfix doesn't tell its milters what it told us. */
+/* Postfix doesn't tell its milters what it told us. Over a Unix socket only:
+ * its mode says who is an MTA, while any local user may claim on an inet
+ * socket that his own connection showed a certificate. */
 static void
-hand_over(const struct protocol_request *p, const struct addr *client)
+hand_over(const struct connection *c, const struct protocol_request *p,
+    const struct addr *client)
 {
+	int domain = AF_UNSPEC;
+	socklen_t len = sizeof(domain);
 	char *end;
 	unsigned long port = strtoul(p->client_port, &end, 10);
 	const struct handoff h = {
@@ -164,7 +169,9 @@ hand_over(const struct protocol_request *p, const struct addr *client)
 		.port = *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0
 	};
 
-	if (p->kind == PROTOCOL_POLICY && p->has_sender)
+	if (p->kind == PROTOCOL_POLICY && p->has_sender &&
+	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    domain == AF_UNIX)
 		handoff_give(&h, clock_monotonic_ms());
 }
 
@@ -219,7 +226,7 @@ answer(struct connection *c, const struct protocol_request *p)
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
 
 	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
-		hand_over(p, &req.q.client);
+		hand_over(c, p, &req.q.client);
 	if (permit_it && row == NULL)
 		ok = false;
 	if (row != NULL)

@@ -14,6 +14,8 @@ pid_t daemon_pid;
 unsigned daemon_files;
 const char *config_milter = "drain_timeout = \"1s\";";
 
+const char *config_policy;
+
 const char *
 path(const char *name)
 {
@@ -41,10 +43,12 @@ write_config(const char *relay, const char *audit)
 	    "audit: { database = \"%s/audit.db\"; %s };\n"
 	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
 	    "\"; %s };\n"
-	    "permit: { policy = \"unix:%s/policy.sock\"; socketmap = "
+	    "permit: { policy = \"%s%s\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
 	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n%s",
-	    dir, dir, audit, sock, dir, config_milter, dir, dir, relay,
+	    dir, dir, audit, sock, dir, config_milter,
+	    config_policy == NULL ? "unix:" : "", config_policy == NULL ?
+	    path("policy.sock") : config_policy, dir, relay,
 	    strstr(relay, "limits:") == NULL ? high_limits : "");
 	assert_int_equal(fclose(out), 0);
 }

@@ -20,6 +20,7 @@ const char *path(const char *name);
  * reaches unless there are other ones ("}; limits: { ..." in relay), and those of
  * config_milter in section milter (a short drain_timeout). */
 extern const char *config_milter;
+extern const char *config_policy;	/* permit.policy; NULL: policy.sock */
 void write_config(const char *relay, const char *audit);
 
 /* Run statements on a database as another process would; sql_int() gives the

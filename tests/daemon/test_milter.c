@@ -3,6 +3,7 @@
 #include "lab.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -444,6 +445,44 @@ certificate_of_permit_channel(void **state)
 		assert_reply(rcpt(mc, hand[i].to, "smtp"), hand[i].want);
 		mclient_close(&mc);
 	}
+}
+
+/* What anybody on this machine may say isn't handed to the milter. */
+static void
+certificate_over_inet(void **state)
+{
+	static const char request[] = CERT_ASK "client_port=4711\n"
+	    "ccert_fingerprint=" DIGEST "\n\n";
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	char where[64], reply[200] = "";
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	/* a port that is free */
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	(void)close(fd);
+	(void)snprintf(where, sizeof(where), "inet:127.0.0.1:%u",
+	    (unsigned)ntohs(sin.sin_port));
+	config_policy = where;
+	restart_with("certificates = ( { fingerprint = \"" DIGEST "\"; } );");
+	config_policy = NULL;
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)),
+	    0);
+	assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL),
+	    sizeof(request) - 1);
+	assert_true(recv(fd, reply, sizeof(reply) - 1, 0) > 0);
+	(void)close(fd);
+	/* the MTA that asks is told; the second lock stays shut */
+	assert_reply(reply, "action=OK");
+	struct mclient *mc = mta_from("Postfix 3.7", "203.0.113.20", 4711);
+
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
+	mclient_close(&mc);
 }
 
 /* AUTH of one message says nothing of the next, even where the MTA sends no
@@ -971,7 +1010,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(decisions), TEST(shared_address),
 		TEST(sender_binding), TEST(sender_of_permit_channel),
-		TEST(certificates), TEST(certificate_of_permit_channel), TEST(no_leak), TEST(durable),
+		TEST(certificates), TEST(certificate_of_permit_channel),
+		TEST(certificate_over_inet), TEST(no_leak), TEST(durable),
 		TEST(denied), TEST(store_trouble), TEST(store_locked),
 		TEST(collector_behind),
 		TEST(audit_trouble), TEST(hostile_packets),
