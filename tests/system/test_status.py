@@ -51,7 +51,7 @@ audit: {{ database = "{at}/audit.db"; }};
 milter: {{ listen = "unix:{at}/milter.sock";
           status = "unix:{at}/milter-status.sock"; {milter} }};
 permit: {{ policy = "unix:{at}/policy.sock"; }};
-relay: {{ local_domains = [ "lab.test" ]; }};
+relay: {{ local_domains = [ "lab.test" ]; collector_grace = "4s"; }};
 collector: {{ sources = ( {{ file = "{at}/mail \\"q\\\\.log"; }} );
              status = "unix:{at}/collector-status.sock"; {collector} }};
 metrics: {{ milter = "unix:{at}/milter-metrics.sock";
