@@ -1,6 +1,7 @@
 #include "listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -162,6 +164,23 @@ listen_connect(const struct listen_spec *spec)
 }
 
 int
+listen_lock(const struct listen_spec *spec)
+{
+	char copy[LISTEN_PATH_MAX];
+
+	if (!spec->is_unix)
+		return -1;
+	memcpy(copy, spec->path, sizeof(copy));
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd != -1 && flock(fd, LOCK_EX) == -1) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+int
 listen_prepare(const struct listen_spec *spec, struct err *err)
 {
 	struct stat st;
@@ -268,6 +287,12 @@ int
 listen_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
     struct err *err)
 {
-	return spec->is_unix ? open_unix(spec, mode, gid, err) :
-	    open_inet(spec, err);
+	if (!spec->is_unix)
+		return open_inet(spec, err);
+	int lock = listen_lock(spec);
+	int fd = open_unix(spec, mode, gid, err);
+
+	if (lock != -1)
+		(void)close(lock);
+	return fd;
 }

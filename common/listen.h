@@ -32,6 +32,12 @@ bool listen_is_local(const struct listen_spec *spec);
 /* As libmilter's smfi_setconn() wants it, into buf of at least 400. */
 void listen_for_libmilter(const struct listen_spec *spec, char *buf);
 
+/* Keep other programs that start now from the directory of a Unix socket,
+ * from listen_prepare() until it listens: else two that find a dead socket
+ * could each remove what the other has just made. Returns a descriptor to
+ * close(2), or -1: nothing to lock, or not allowed to. */
+int listen_lock(const struct listen_spec *spec);
+
 /* A Unix socket's path before somebody binds it: no living owner (probed by
  * connect(2)), no other kind of file in its place; a dead socket is removed.
  * Nothing to do for inet. Returns 0, or -1 with ERR_IO naming path, and the

@@ -421,8 +421,8 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
-int
-callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
+static int
+open_socket(const struct listen_spec *spec, mode_t mode, gid_t gid,
     struct err *err)
 {
 	struct smfiDesc desc = {
@@ -472,6 +472,18 @@ callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
 		return -1;
 	}
 	return 0;
+}
+
+int
+callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
+    struct err *err)
+{
+	int lock = listen_lock(spec);
+	int rc = open_socket(spec, mode, gid, err);
+
+	if (lock != -1)
+		(void)close(lock);
+	return rc;
 }
 
 int

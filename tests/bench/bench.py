@@ -22,7 +22,8 @@ CONF = """\
 logins: {{ database = "{logins}"; window = "30m"; }};
 audit:  {{ database = "{audit}"; record = "all";
            durability = "{durability}"; }};
-milter: {{ listen = "unix:{socket}"; }};
+milter: {{ listen = "unix:{socket}"; status = "";
+           drain_timeout = "0s"; }};
 relay:  {{ local_domains = [ "home.test" ]; never_authorize = [ ];
            collector_grace = "7d"; }};
 limits: {{ client_recipients = "10000000/1h"; client_messages = "10000000/1h";
