@@ -35,11 +35,11 @@ clear_path(const struct sockaddr_un *sun, struct err *err)
 	struct stat st;
 
 	if (lstat(sun->sun_path, &st) == -1)
-		return errno == ENOENT ? 0 :
-		    path_error(sun->sun_path, "bind", err);
+		return errno == ENOENT ? 0
+				       : path_error(sun->sun_path, "bind", err);
 	if (!S_ISSOCK(st.st_mode)) {
-		err_set(err, ERR_IO, "%s: exists and is no socket",
-		    sun->sun_path);
+		err_set(
+		    err, ERR_IO, "%s: exists and is no socket", sun->sun_path);
 		return -1;
 	}
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -54,8 +54,9 @@ clear_path(const struct sockaddr_un *sun, struct err *err)
 	(void)close(fd);
 	if (rc == 0 || error != ECONNREFUSED) {
 		err_set(err, ERR_IO, "%s: %s", sun->sun_path,
-		    rc == 0 || error == EPROTOTYPE ?
-		    "another process reads there" : strerror(error));
+		    rc == 0 || error == EPROTOTYPE
+			? "another process reads there"
+			: strerror(error));
 		return -1;
 	}
 	if (unlink(sun->sun_path) == -1 && errno != ENOENT)
@@ -64,12 +65,12 @@ clear_path(const struct sockaddr_un *sun, struct err *err)
 }
 
 int
-datagram_open(const char *path, mode_t mode, struct sockaddr_un *sun,
-    struct err *err)
+datagram_open(
+    const char *path, mode_t mode, struct sockaddr_un *sun, struct err *err)
 {
 	const int size = BUFFER;
 
-	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
 	(void)snprintf(sun->sun_path, sizeof(sun->sun_path), "%s", path);
 	if (clear_path(sun, err) == -1)
 		return -1;

@@ -13,8 +13,8 @@ struct err;
  *   address_r  for datagram_close()
  * Returns a non-blocking, close-on-exec socket with a large buffer, or -1
  * with ERR_IO naming path. */
-int datagram_open(const char *path, mode_t mode,
-    struct sockaddr_un *address_r, struct err *err);
+int datagram_open(const char *path, mode_t mode, struct sockaddr_un *address_r,
+    struct err *err);
 void datagram_close(int fd, const struct sockaddr_un *address);
 
 #endif

@@ -13,24 +13,21 @@
 #include "source.h"
 #include "told.h"
 
-enum {
-	SOCKET_MODE = 0666,
-	TEXT_MAX = TOLD_MAX + 128
-};
+enum { SOCKET_MODE = 0666, TEXT_MAX = TOLD_MAX + 128 };
 
 struct desk {
 	int fd;
-	int64_t received;	/* bytes: the position of evidence */
+	int64_t received; /* bytes: the position of evidence */
 	struct sockaddr_un address;
-	struct sockaddr_un from;	/* of the newest message */
+	struct sockaddr_un from; /* of the newest message */
 	socklen_t from_len;
 	char buf[TOLD_MAX + 1];
 	char text[TEXT_MAX];
 };
 
 static int
-desk_open(const struct config_source *cfg,
-    const struct source_options *options, void **impl_r, struct err *err)
+desk_open(const struct config_source *cfg, const struct source_options *options,
+    void **impl_r, struct err *err)
 {
 	struct desk *d = calloc(1, sizeof(*d));
 	const int on = 1;
@@ -41,8 +38,8 @@ desk_open(const struct config_source *cfg,
 		return -1;
 	}
 	d->fd = datagram_open(cfg->where, SOCKET_MODE, &d->address, err);
-	if (d->fd != -1 && setsockopt(d->fd, SOL_SOCKET, SO_PASSCRED, &on,
-	    sizeof(on)) == -1) {
+	if (d->fd != -1 &&
+	    setsockopt(d->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == -1) {
 		err_set(err, ERR_IO, "%s: SO_PASSCRED: %s", cfg->where,
 		    strerror(errno));
 		datagram_close(d->fd, &d->address);
@@ -81,11 +78,13 @@ receive(struct desk *d, struct line_told *told)
 		char buf[CMSG_SPACE(sizeof(struct ucred))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = { .iov_base = d->buf, .iov_len = sizeof(d->buf) };
-	struct msghdr msg = { .msg_name = &d->from,
-		.msg_namelen = sizeof(d->from), .msg_iov = &iov,
-		.msg_iovlen = 1, .msg_control = &control,
-		.msg_controllen = sizeof(control) };
+	struct iovec iov = {.iov_base = d->buf, .iov_len = sizeof(d->buf)};
+	struct msghdr msg = {.msg_name = &d->from,
+	    .msg_namelen = sizeof(d->from),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(d->fd, &msg, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *c = n == -1 ? NULL : CMSG_FIRSTHDR(&msg);
 
@@ -107,19 +106,25 @@ receive(struct desk *d, struct line_told *told)
 static struct line
 line_of(struct desk *d, size_t len, struct line_told *told)
 {
-	struct line line = { .text = d->text, .position = d->received,
-		.told = told };
+	struct line line = {
+	    .text = d->text, .position = d->received, .told = told};
 	int n;
 
 	told->good = told_parse(d->buf, len, &told->told);
-	n = told->good ? snprintf(d->text, sizeof(d->text), "post-login: "
-	    "user=<%s>, client=%s, service=%s, server=%s, told by uid %" PRId64
-	    " pid %" PRId64, told->told.user, told->told.client,
-	    told->told.service, told->told.server, told->uid, told->pid) :
-	    snprintf(d->text, sizeof(d->text), "post-login: no message of "
-	    "ours, by uid %" PRId64 " pid %" PRId64, told->uid, told->pid);
-	line.len = n < 0 ? 0 : (size_t)n < sizeof(d->text) ? (size_t)n :
-	    sizeof(d->text) - 1;
+	n = told->good
+		? snprintf(d->text, sizeof(d->text),
+		      "post-login: "
+		      "user=<%s>, client=%s, service=%s, server=%s, told by "
+		      "uid %" PRId64 " pid %" PRId64,
+		      told->told.user, told->told.client, told->told.service,
+		      told->told.server, told->uid, told->pid)
+		: snprintf(d->text, sizeof(d->text),
+		      "post-login: no message of "
+		      "ours, by uid %" PRId64 " pid %" PRId64,
+		      told->uid, told->pid);
+	line.len = n < 0                         ? 0
+		   : (size_t)n < sizeof(d->text) ? (size_t)n
+						 : sizeof(d->text) - 1;
 	return line;
 }
 
@@ -160,9 +165,9 @@ desk_answer(void *impl, const char *reason)
 
 	if (d->from_len > sizeof(sa_family_t) + 1 &&
 	    d->from.sun_path[0] == '\0')
-		(void)sendto(d->fd, reason, strlen(reason), MSG_DONTWAIT |
-		    MSG_NOSIGNAL, (const struct sockaddr *)&d->from,
-		    d->from_len);
+		(void)sendto(d->fd, reason, strlen(reason),
+		    MSG_DONTWAIT | MSG_NOSIGNAL,
+		    (const struct sockaddr *)&d->from, d->from_len);
 }
 
 static void
@@ -171,11 +176,9 @@ desk_mark(const void *impl, struct mark *mark)
 	mark->position = ((const struct desk *)impl)->received;
 }
 
-const struct source_ops source_login_ops = {
-	.open = desk_open,
-	.close = desk_close,
-	.fd = desk_fd,
-	.read = desk_read,
-	.answer = desk_answer,
-	.mark = desk_mark
-};
+const struct source_ops source_login_ops = {.open = desk_open,
+    .close = desk_close,
+    .fd = desk_fd,
+    .read = desk_read,
+    .answer = desk_answer,
+    .mark = desk_mark};

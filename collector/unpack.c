@@ -29,10 +29,10 @@ struct format {
 struct unpack {
 	const struct format *format;
 	int fd;
-	char *next;		/* input not used yet: in in[] */
+	char *next; /* input not used yet: in in[] */
 	size_t left;
-	bool in_end;		/* there is no more of it */
-	bool inside;		/* begun, and not ended: more must come */
+	bool in_end; /* there is no more of it */
+	bool inside; /* begun, and not ended: more must come */
 	bool damaged;
 	union {
 		z_stream gz;
@@ -48,8 +48,8 @@ struct unpack {
 static bool
 gz_begin(struct unpack *u)
 {
-	u->gz = (z_stream){ 0 };
-	return inflateInit2(&u->gz, 15 + 16) == Z_OK;	/* gzip's header only */
+	u->gz = (z_stream){0};
+	return inflateInit2(&u->gz, 15 + 16) == Z_OK; /* gzip's header only */
 }
 
 static enum step
@@ -81,7 +81,7 @@ gz_end(struct unpack *u)
 static bool
 bz_begin(struct unpack *u)
 {
-	u->bz = (bz_stream){ 0 };
+	u->bz = (bz_stream){0};
 	return BZ2_bzDecompressInit(&u->bz, 0, 0) == BZ_OK;
 }
 
@@ -143,8 +143,8 @@ xz_step(struct unpack *u, char **out, size_t *room)
 		xz_end(u);
 		return xz_begin(u) ? STEP_END : STEP_DAMAGED;
 	}
-	return rc == LZMA_OK || rc == LZMA_BUF_ERROR ? STEP_GOES_ON :
-	    STEP_DAMAGED;
+	return rc == LZMA_OK || rc == LZMA_BUF_ERROR ? STEP_GOES_ON
+						     : STEP_DAMAGED;
 }
 
 /* --- zstd --- */
@@ -158,13 +158,13 @@ zst_end(struct unpack *u)
 static bool
 zst_begin(struct unpack *u)
 {
-	enum { WINDOW_LOG = 25 };	/* 32 MiB */
+	enum { WINDOW_LOG = 25 }; /* 32 MiB */
 
 	u->zst = ZSTD_createDStream();
 	if (u->zst == NULL)
 		return false;
-	if (!ZSTD_isError(ZSTD_DCtx_setParameter(u->zst, ZSTD_d_windowLogMax,
-	    WINDOW_LOG)))
+	if (!ZSTD_isError(ZSTD_DCtx_setParameter(
+		u->zst, ZSTD_d_windowLogMax, WINDOW_LOG)))
 		return true;
 	zst_end(u);
 	return false;
@@ -173,24 +173,27 @@ zst_begin(struct unpack *u)
 static enum step
 zst_step(struct unpack *u, char **out, size_t *room)
 {
-	ZSTD_inBuffer in = { .src = u->next, .size = u->left };
-	ZSTD_outBuffer to = { .dst = *out, .size = *room };
+	ZSTD_inBuffer in = {.src = u->next, .size = u->left};
+	ZSTD_outBuffer to = {.dst = *out, .size = *room};
 	size_t rc = ZSTD_decompressStream(u->zst, &to, &in);
 
 	u->next += in.pos;
 	u->left -= in.pos;
 	*out += to.pos;
 	*room -= to.pos;
-	return ZSTD_isError(rc) ? STEP_DAMAGED : rc == 0 ? STEP_END :
-	    STEP_GOES_ON;
+	return ZSTD_isError(rc) ? STEP_DAMAGED
+	       : rc == 0        ? STEP_END
+				: STEP_GOES_ON;
 }
 
 static const struct format formats[] = {
-	{ ".gz", "\x1f\x8b", gz_begin, gz_step, gz_end },
-	{ ".bz2", "BZh", bz_begin, bz_step, bz_end },
-	{ ".xz", "\xfd" "7zXZ", xz_begin, xz_step, xz_end },
-	{ ".zst", "\x28\xb5\x2f\xfd", zst_begin, zst_step, zst_end }
-};
+    {".gz", "\x1f\x8b", gz_begin, gz_step, gz_end},
+    {".bz2", "BZh", bz_begin, bz_step, bz_end},
+    {".xz",
+	"\xfd"
+	"7zXZ",
+	xz_begin, xz_step, xz_end},
+    {".zst", "\x28\xb5\x2f\xfd", zst_begin, zst_step, zst_end}};
 
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
 
@@ -200,8 +203,8 @@ unpack_suffix(const char *name, size_t len)
 	for (size_t i = 0; i < FORMATS; i++) {
 		size_t n = strlen(formats[i].suffix);
 
-		if (len > n && memcmp(name + len - n, formats[i].suffix, n) ==
-		    0)
+		if (len > n &&
+		    memcmp(name + len - n, formats[i].suffix, n) == 0)
 			return n;
 	}
 	return 0;
@@ -293,7 +296,8 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 		if (!u->damaged && !refill(u, err))
 			return -1;
 		if (u->damaged) {
-			err_set(err, ERR_IO, "can't unpack: damaged, cut off, "
+			err_set(err, ERR_IO,
+			    "can't unpack: damaged, cut off, "
 			    "or needs too much memory");
 			return -1;
 		}
@@ -308,8 +312,9 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 
 		u->inside = step == STEP_GOES_ON;
 		/* what was unpacked before the damage is given out first */
-		u->damaged = step == STEP_DAMAGED || (u->inside &&
-		    room == size && u->in_end && u->left == before);
+		u->damaged =
+		    step == STEP_DAMAGED || (u->inside && room == size &&
+						u->in_end && u->left == before);
 	}
 	return (ssize_t)(size - room);
 }

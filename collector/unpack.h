@@ -14,7 +14,7 @@ struct err;
 struct unpack;
 
 enum {
-	UNPACK_MEMORY = 32 * 1024 * 1024,	/* of an unpacker, about */
+	UNPACK_MEMORY = 32 * 1024 * 1024, /* of an unpacker, about */
 	UNPACK_SUFFIX_MAX = 4
 };
 
@@ -23,12 +23,11 @@ enum {
  * packed: fd is at offset 0 and the caller's; -1 with err (ERR_NOMEM, ERR_IO)
  * and fd the caller's. */
 int unpack_open(int fd, struct unpack **u_r, struct err *err);
-void unpack_close(struct unpack **u);	/* NULL-safe; closes fd; sets NULL */
+void unpack_close(struct unpack **u); /* NULL-safe; closes fd; sets NULL */
 
 /* Returns bytes (size is not 0), 0 at the end, or -1 with ERR_IO: the rest is
  * damaged, or cut off. What was given out before is good. */
-ssize_t unpack_read(struct unpack *u, void *buf, size_t size,
-    struct err *err);
+ssize_t unpack_read(struct unpack *u, void *buf, size_t size, struct err *err);
 
 /* Length of ".gz", ".bz2", ".xz" or ".zst" at the end of a file's name; 0. */
 size_t unpack_suffix(const char *name, size_t len);

@@ -15,15 +15,15 @@
 #include <stddef.h>
 
 enum {
-	TOLD_MAX = 1024,	/* bytes of a message */
-	TOLD_ANSWER_MAX = 64	/* bytes of an answer */
+	TOLD_MAX = 1024, /* bytes of a message */
+	TOLD_ANSWER_MAX = 64 /* bytes of an answer */
 };
 
 struct told {
 	const char *user;
-	const char *client;	/* an address */
-	const char *service;	/* "imap", "pop3" or "" */
-	const char *server;	/* a word, see told_server_good() */
+	const char *client; /* an address */
+	const char *service; /* "imap", "pop3" or "" */
+	const char *server; /* a word, see told_server_good() */
 };
 
 /* Returns the message's length, 0 when it would be longer than TOLD_MAX. */

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	enum { ENOUGH = 4 * 1024 * 1024 };	/* of a bomb */
+	enum { ENOUGH = 4 * 1024 * 1024 }; /* of a bomb */
 	static char buf[16384];
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 	struct unpack *u = NULL;
