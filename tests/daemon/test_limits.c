@@ -200,6 +200,83 @@ limits_of_users(void **state)
 	mclient_close(&mc);
 }
 
+/* Whoever has an IPv6 address has a network of them: it counts as one, also
+ * when each address has a login of its own. */
+static void
+limits_of_ipv6(void **state)
+{
+	const char *last;
+	int accepted = 0;
+	char client[40];
+
+	(void)state;
+	restart_with(LIMITS("client_recipients = \"7/1h\"; deny_for = \"1h\";"));
+	for (int i = 1; i <= 10; i++) {
+		(void)snprintf(client, sizeof(client), "2001:db8:0:1::%x", i);
+		login(client, 1000);
+		accepted += send_many(client, 3, false, &last);
+	}
+	assert_int_equal(accepted, 7);
+	assert_reply(last, "550 5.7.1 ");
+	wait_logged("client 2001:db8:0:1::/64 is over", 1);
+	login("2001:db8:0:2::1", 1000);
+	assert_int_equal(send_many("2001:db8:0:2::1", 3, false, &last), 3);
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	login("2001:db8:0:1::ffff", 1000);
+	assert_int_equal(send_many("2001:db8:0:1::ffff", 3, false, &last), 0);
+	assert_reply(last, "550 5.7.1 ");
+	assert_int_equal(send_many("2001:db8:0:2::1", 9, false, &last), 4);
+}
+
+/* Monitor mode refuses nothing, and says what it would have. */
+static void
+limits_monitored(void **state)
+{
+	const char *last;
+
+	(void)state;
+	restart_with("mode = \"monitor\"; " LIMITS("client_recipients = "
+	    "\"7/1h\"; deny_for = \"1h\";"));
+	login("203.0.113.5", 1000);
+	assert_int_equal(send_many("203.0.113.5", 20, false, &last), 20);
+	wait_logged("203.0.113.5 is over limits.client_recipients = 7/1h; "
+	    "denied until @", 1);
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
+	    "'accept'", 7);
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
+	    "'would-tempfail' AND reason = 'rate-limited'", 1);
+	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
+	    "'would-reject' AND reason = 'denied'", 12);
+}
+
+/* The table of logins can't be read: who is kept out for a breach is kept out
+ * all the same, though SMTP AUTH needs no table. */
+static void
+denied_without_a_table(void **state)
+{
+	const char *last = "";
+	struct mclient *mc;
+
+	(void)state;
+	restart_with(LIMITS("user_recipients = \"2/1h\"; deny_for = \"1h\";"));
+	mc = mta("203.0.113.1");
+	for (int i = 0; i < 3; i++) {
+		authenticate(mc, "mallory");
+		mail(mc, "<s@y.test>");
+		last = rcpt(mc, REMOTE, "smtp");
+	}
+	assert_reply(last, "450 4.7.1 ");
+	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
+	authenticate(mc, "bob");
+	wait_until((mail(mc, "<s@y.test>"), *rcpt(mc, REMOTE, "smtp") ==
+	    '\0'));
+	authenticate(mc, "Mallory");
+	mail(mc, "<s@y.test>");
+	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
+	mclient_close(&mc);
+}
+
 /* 60,000 spams: random local parts of one domain, from one client that logged
  * in, as fast as they go. The end comes within the configured number. */
 static void
@@ -343,7 +420,8 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(limits), TEST(limits_of_users), TEST(hijack),
-		TEST(limits_on_both_channels)
+		TEST(limits_on_both_channels), TEST(limits_of_ipv6),
+		TEST(limits_monitored), TEST(denied_without_a_table)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
