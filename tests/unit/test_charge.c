@@ -147,7 +147,7 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 	struct limiter_message asked = { .counted = false }, seen = asked;
 	unsigned way = random_below(3);	/* 0 both, 1 permit, 2 milter */
 	unsigned n = 1 + random_below(4);
-	char session[20], queue_id[20], sender[20];
+	char session[32], queue_id[32], sender[32];
 	struct moment m = {
 		.at_ms = at_ms, .session = session, .sender = sender,
 		.client = clients[random_below(CLIENTS)],

@@ -721,7 +721,7 @@ static void
 test_threads(void **state)
 {
 	pthread_t thread[8];
-	char names[8][8];
+	char names[8][16];
 
 	(void)state;
 	shared = make(1000);
