@@ -519,6 +519,12 @@ say_address(struct why *w, const struct verdict_question *q,
 		(void)printf("%s may relay, without an end.\n", client);
 	(void)printf("Policy row %d, %s: %s.\n", d->rule,
 	    reason_name(d->reason), rows[n - 1].words);
+	if (d->reason == REASON_RECENT_LOGIN &&
+	    w->ctl->cfg->relay.sender_binding != SENDER_OFF)
+		(void)printf("Only as a sender that its %s may use: "
+		    "'popgatectl check --client %s --from SENDER\n--to "
+		    "RECIPIENT' asks about one.\n", a->found.users > 1 ?
+		    "users" : "user", client);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("It is told: %s %s %s\n", a->code, a->status,
 		    a->text);

@@ -5,7 +5,8 @@
 SELECT strftime('%Y-%m-%d %H:00', at / 1000, 'unixepoch', 'localtime') AS hour,
        sum(verdict = 'accept') AS accepted,
        sum(verdict = 'reject') AS refused,
-       sum(verdict = 'tempfail') AS put_off
+       sum(verdict = 'tempfail') AS put_off,
+       sum(verdict IN ('would-reject', 'would-tempfail')) AS monitored
 FROM decision
 WHERE id > (SELECT max(id) FROM decision) - 1000000
   AND at >= (unixepoch() - 86400) * 1000 AND class = 'relay'

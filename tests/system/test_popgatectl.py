@@ -750,6 +750,96 @@ def test_check(box, client, to, more, verdict, reason, row, code):
     box.run(*args, "--exit-code", code=0 if verdict == "accept" else 1)
 
 
+@pytest.mark.parametrize("sender,users,verdict,words", [
+    ("alice@example.com", ["alice"], "accept", "alice may send as alice@"),
+    ("ALICE@Example.com", ["alice"], "accept", "alice may send as ALICE@"),
+    ("x@shop.test", ["alice"], "accept", "alice may send as x@shop.test"),
+    ("bob@example.com", ["alice"], "reject", "alice may not send as bob@"),
+    ("bob@example.com", ["alice", "bob"], "accept",
+     "one of those who logged in from there may send as bob@"),
+    ("eve@example.com", ["alice", "bob"], "reject",
+     "none of those who logged in from there may send as eve@"),
+    ("", ["alice"], "reject", "the null sender: relay.null_sender is "
+     '"reject"'),
+    ("alice@example.com", [""], "reject", "nobody by name may not send"),
+    ('"alice"@example.com', ["alice"], "reject", "may not send"),
+    ("alice\x1b[2J@example.com", ["alice"], "reject", "may not send"),
+])
+def test_check_sender(box, sender, users, verdict, words):
+    with open(os.path.join(box.path, "senders"), "w") as out:
+        out.write("alice: @shop.test\n")
+    box.configure(relay='sender_binding = "address"; null_sender = "reject"; '
+                        'sender_addresses = [ "append:example.com", '
+                        f'"file:{box.path}/senders" ];')
+    box.fill_logins([("192.0.2.1", user, -240, 1560) for user in users])
+    args = ["check", "--client", "192.0.2.1", "--to", "a@far.test",
+            "--from", sender]
+    j = json.loads(box.out(*args, "--json"))
+    assert (j["verdict"], j["rule"]) == (verdict, 10 if verdict == "accept"
+                                         else 8)
+    assert j["code"] == (None if verdict == "accept" else "553")
+    assert words in [r["found"] for r in j["rows"] if r["row"] == 8][0]
+    assert words in box.out(*args)
+    # why asks for none in particular, and says so
+    story = box.out("why", "192.0.2.1")
+    assert "may relay until" in story and "Only as a sender that its" in story
+
+
+def test_check_certificate(box):
+    box.configure(relay='certificates = ( { subject = "/CN=a b"; issuer = '
+                        '"/CN=ca"; } );')
+    box.fill_logins()
+    args = ["check", "--client", "192.0.2.1", "--to", "a@far.test"]
+    assert "no certificate in this session" in box.out(*args)
+    out = box.out(*args, "--cert-subject", "/CN=a b", "--cert-issuer",
+                  "/CN=ca")
+    assert "answer:  accept (certificate, row 4)" in out
+    for more in (["--cert-subject", "/CN=a b"],
+                 ["--cert-subject", "/CN=a b", "--cert-issuer", "/CN=cb"],
+                 ["--cert-fingerprint", "AA" * 32]):
+        assert "(no-login, row 13)" in box.out(*args, *more)
+
+
+def test_sender_addresses_errors(box):
+    path = os.path.join(box.path, "senders")
+    with open(path, "w") as out:
+        out.write("alice: alice@example.com\nbob\n")
+    relay = f'sender_addresses = [ "file:{path}" ];'
+    box.configure(relay='sender_binding = "domain"; ' + relay)
+    assert f'{path}:2: expected "user: address' in box.err(
+        "check-config", code=EX_CONFIG)
+    # not in use: not read
+    box.configure(relay=relay)
+    box.run("check-config")
+
+
+def test_monitor_in_part(box):
+    box.configure(relay='monitor_networks = [ "192.0.2.0/28" ]; '
+                        'monitor_listeners = [ "policy" ];')
+    box.fill_logins()
+    box.fill_audit([{"at": -60, "client": "192.0.2.1", "rule": 13,
+                     "verdict": "would-reject", "reason": "no-login"},
+                    {"at": -50, "client": "192.0.2.1", "rule": 12,
+                     "verdict": "would-tempfail",
+                     "reason": "collector-behind"}])
+    args = ["check", "--to", "a@far.test", "--client"]
+    assert "mode:    monitor:" in box.out(*args, "192.0.2.1")
+    assert not json.loads(box.out(*args, "192.0.2.1", "--json"))["enforced"]
+    assert "mode:    monitor on policy" in box.out(*args, "192.0.2.99")
+    assert "Not refused, in monitor mode: 1 recipient" in box.out(
+        "why", "192.0.2.1")
+    assert [r["reason"] for r in jsons(box.out(
+        "decisions", "--json", "--verdict", "would-tempfail"))] == [
+            "collector-behind"]
+    by_client = jsons(box.out("stats", "--by", "client", "--json"))
+    assert [(r["accepted"], r["rejected"], r["would_refuse"])
+            for r in by_client] == [(0, 0, 2)]
+    assert "relay.monitor_networks" in box.run("check-config").stderr
+    rows = box.out("sql", "SELECT refused, would_refuse FROM "
+                   "audit.relay_by_client")
+    assert "0" in rows and "2" in rows
+
+
 def test_check_at_another_time(box):
     box.fill_logins([("192.0.2.1", "alice", -240, 1560)])
     out = box.out("check", "--client", "192.0.2.1", "--to", "a@far.test",
