@@ -287,6 +287,8 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    install -m 644 etc/popgate.conf $(DESTDIR)$(SYSCONFDIR)/popgate
 	for u in etc/systemd/*.service; do sed 's|@SBIN@|$(PREFIX)/sbin|' $$u \
 	    > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/} || exit 1; done
+	install -m 644 etc/systemd/*.timer \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 644 etc/systemd/popgate.sysusers \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
 	install -m 644 etc/systemd/popgate.tmpfiles \
@@ -294,7 +296,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	cp -r etc/postfix etc/sendmail etc/dovecot etc/grafana \
 	    $(DESTDIR)$(SYSCONFDIR)/popgate
 	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
-	install -m 644 README.md docs/*.md \
+	install -m 644 README.md docs/*.md etc/cron.d/popgate-doctor \
 	    $(DESTDIR)$(PREFIX)/share/doc/popgate
 
 uninstall:			## remove programs, manuals and units
@@ -303,6 +305,7 @@ uninstall:			## remove programs, manuals and units
 	for m in $(notdir $(MAN)); do \
 	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/popgate-*.service \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system/popgate-*.timer \
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/popgate

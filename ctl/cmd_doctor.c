@@ -1,4 +1,5 @@
 /* doctor - is this server an open relay, and what would make it one? */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,8 @@
 
 #include "commands.h"
 #include "doctor.h"
+#include "err.h"
+#include "run.h"
 
 static const struct ctl_option options[] = {
     [DOCTOR_MTA] = {"mta", "NAME",
@@ -142,46 +145,140 @@ read_all(struct doctor *d)
 	return 0;
 }
 
+/* --- what becomes of the findings --- */
+
+static int
+print_findings(const struct doctor *d, FILE *to)
+{
+	return doctor_option(d, DOCTOR_JSON) != NULL ?
+	    doctor_print_json(d, to) : doctor_print(d, to);
+}
+
+/* An address that is no option, and no two addresses. */
+static bool
+is_mail_address(const char *text)
+{
+	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._%+=@-";
+
+	return *text != '\0' && *text != '-' &&
+	    strspn(text, good) == strlen(text);
+}
+
+static int
+mail_findings(const struct doctor *d, const char *address)
+{
+	static const char *const subjects[] = {
+		[SEVERITY_INFO] = "nothing to put right",
+		[SEVERITY_WARNING] = "something to put right",
+		[SEVERITY_OPEN_RELAY] = "OPEN RELAY"
+	};
+	char *argv[] = { (char[]){ "sendmail" }, (char[]){ "-i" },
+	    (char[]){ "--" }, (char *)(uintptr_t)address, NULL };
+	char host[256] = "", *text = NULL;
+	size_t len = 0;
+	struct err err;
+	FILE *to = open_memstream(&text, &len);
+
+	if (to == NULL)
+		return ctl_fail(d->ctl, EX_OSERR, "out of memory");
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)fprintf(to, "To: %s\nSubject: popgatectl doctor on %s: %s\n"
+	    "Auto-Submitted: auto-generated\nMIME-Version: 1.0\n"
+	    "Content-Type: text/plain; charset=utf-8\n"
+	    "Content-Transfer-Encoding: 8bit\n\n", address, host,
+	    subjects[doctor_worst(d)]);
+	int rc = print_findings(d, to);
+
+	if (fclose(to) != 0) {
+		free(text);
+		return ctl_fail(d->ctl, EX_OSERR, "out of memory");
+	}
+	char *said = run_read(argv, text, RUN_TIMEOUT_S, &err);
+
+	free(text);
+	if (said == NULL)
+		return ctl_fail(d->ctl, EX_TEMPFAIL, "the mail to %s was not "
+		    "taken: %s", address, err.text);
+	free(said);
+	return rc;
+}
+
+static bool
+is_verdict(int rc)
+{
+	return rc >= SEVERITY_INFO && rc <= SEVERITY_OPEN_RELAY;
+}
+
+static int
+tell(struct doctor *d)
+{
+	const char *changes = doctor_option(d, DOCTOR_CHANGES);
+	const char *address = doctor_option(d, DOCTOR_MAIL_TO);
+	struct err err;
+	int changed = changes == NULL ? 1 :
+	    doctor_changes_load(d, changes, &err), rc;
+
+	if (changed == -1)
+		return ctl_fail_err(d->ctl, &err);
+	if (changed == 0)
+		return (int)doctor_worst(d);
+	rc = address != NULL ? mail_findings(d, address) :
+	    print_findings(d, stdout);
+	/* what could not be told is told the next time */
+	if (fflush(stdout) != 0)
+		return EX_IOERR;
+	if (is_verdict(rc) && changes != NULL &&
+	    doctor_changes_save(d, changes, &err) == -1)
+		return ctl_fail_err(d->ctl, &err);
+	return rc;
+}
+
+static int
+examine(struct doctor *d)
+{
+	int rc = read_all(d);
+
+	if (rc == 0)
+		doctor_popgate(d);
+	if (rc == 0 && doctor_option(d, DOCTOR_PROBE) != NULL)
+		rc = doctor_probe(d);
+	if (rc == 0 && doctor_option(d, DOCTOR_DNSBL) != NULL)
+		rc = doctor_dnsbl(d);
+	return rc;
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct doctor d = {.ctl = ctl, .args = args};
+	struct doctor d = { .ctl = ctl, .args = args };
+	const char *address = args->opt[DOCTOR_MAIL_TO];
 	int rc = ctl_config(ctl);
 
 	if (args->n > 0 && args->opt[DOCTOR_DNSBL] == NULL)
-		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s': only --dnsbl takes "
-		    "operands, the lists to ask",
-		    args->v[0]);
+		return ctl_fail(ctl, EX_USAGE, "'%.100s': only --dnsbl takes "
+		    "operands, the lists to ask", args->v[0]);
+	if (address != NULL && !is_mail_address(address))
+		return ctl_fail(ctl, EX_USAGE, "--mail-to: '%.100s' is not "
+		    "an address that can be mailed to", address);
 	if (rc == 0)
-		rc = read_all(&d);
+		rc = examine(&d);
 	if (rc == 0)
-		doctor_popgate(&d);
-	if (rc == 0 && args->opt[DOCTOR_PROBE] != NULL)
-		rc = doctor_probe(&d);
-	if (rc == 0 && args->opt[DOCTOR_DNSBL] != NULL)
-		rc = doctor_dnsbl(&d);
-	if (rc == 0 && args->opt[DOCTOR_INCIDENT] != NULL)
-		rc = doctor_incident(&d);
-	else if (rc == 0)
-		rc = args->opt[DOCTOR_JSON] != NULL ? doctor_print_json(&d)
-						    : doctor_print(&d);
+		rc = args->opt[DOCTOR_INCIDENT] != NULL ? doctor_incident(&d) :
+		    tell(&d);
 	if (d.no_memory)
-		rc = ctl_fail(ctl, EX_OSERR,
-		    "out of memory: some findings "
+		rc = ctl_fail(ctl, EX_OSERR, "out of memory: some findings "
 		    "are missing");
 	doctor_release(&d);
 	return rc;
 }
 
-const struct command cmd_doctor = {.name = "doctor",
-    .args = "[LIST...]",
-    .summary = "is this server an open relay, or close to it?",
-    .help = "Reads the configuration of the mail server and of popgate, "
+const struct command cmd_doctor = {
+	.name = "doctor", .args = "[LIST...]",
+	.summary = "is this server an open relay, or close to it?",
+	.help = "Reads the configuration of the mail server and of popgate, "
 	    "and says what lets\nstrangers relay, what would, and how to put "
 	    "it right. Changes nothing.\nExit status 0: nothing to do, 1: "
 	    "warnings, 2: an open relay.\n",
-    .options = options,
-    .min = 0,
-    .max = -1,
-    .run = run};
+	.options = options, .min = 0, .max = -1, .run = run
+};

@@ -172,7 +172,7 @@ doctor_worst(const struct doctor *d)
 
 /* Words of text, wrapped; each line begins with indent spaces. */
 static void
-print_wrapped(const char *text, int indent)
+print_wrapped(FILE *to, const char *text, int indent)
 {
 	char safe[DETAIL_MAX * 4];
 	const char *at = out_escape(text, safe, sizeof(safe));
@@ -182,21 +182,21 @@ print_wrapped(const char *text, int indent)
 		int n = (int)strcspn(at, " ");
 
 		if (column > 0 && column + 1 + n > WIDTH) {
-			(void)putchar('\n');
+			(void)fputc('\n', to);
 			column = 0;
 		}
 		if (column == 0)
-			column = printf("%*s%.*s", indent, "", n, at);
+			column = fprintf(to, "%*s%.*s", indent, "", n, at);
 		else
-			column += printf(" %.*s", n, at);
+			column += fprintf(to, " %.*s", n, at);
 		at += n;
 	}
-	(void)putchar('\n');
+	(void)fputc('\n', to);
 }
 
 /* As it is to be pasted: a line a line. */
 static void
-print_fix(const char *fix)
+print_fix(FILE *to, const char *fix)
 {
 	char line[FIX_MAX], safe[OUT_TEXT_MAX];
 
@@ -204,30 +204,38 @@ print_fix(const char *fix)
 		size_t n = strcspn(fix, "\n");
 
 		(void)snprintf(line, sizeof(line), "%.*s", (int)n, fix);
-		(void)printf(
-		    "        %s\n", out_escape(line, safe, sizeof(safe)));
+		(void)fprintf(to, "        %s\n",
+		    out_escape(line, safe, sizeof(safe)));
 		fix += n + (fix[n] == '\n');
 	}
 }
 
 static void
-print_finding(const struct finding *f)
+print_finding(FILE *to, const struct finding *f)
 {
 	char safe[OUT_TEXT_MAX];
 
-	(void)printf("  %s", f->kind->id);
+	(void)fprintf(to, "  %s", f->kind->id);
 	if (f->file != NULL)
-		(void)printf("  %s", out_escape(f->file, safe, sizeof(safe)));
+		(void)fprintf(to, "  %s",
+		    out_escape(f->file, safe, sizeof(safe)));
 	if (f->line != 0)
-		(void)printf(":%u", f->line);
-	(void)putchar('\n');
-	print_wrapped(f->detail, 4);
-	print_wrapped(f->kind->why, 4);
+		(void)fprintf(to, ":%u", f->line);
+	(void)fputc('\n', to);
+	print_wrapped(to, f->detail, 4);
+	print_wrapped(to, f->kind->why, 4);
 	if (*f->fix != '\0') {
-		(void)printf("      What to do:\n");
-		print_fix(f->fix);
+		(void)fprintf(to, "      What to do:\n");
+		print_fix(to, f->fix);
 	}
-	(void)putchar('\n');
+	(void)fputc('\n', to);
+}
+
+static bool
+is_shown(const struct doctor *d, const struct finding *f)
+{
+	return !d->changes || (!f->known &&
+	    f->kind->severity != SEVERITY_INFO);
 }
 
 static size_t
@@ -236,42 +244,58 @@ count(const struct doctor *d, enum severity severity)
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n; i++)
-		n += d->v[i].kind->severity == severity;
+		n += d->v[i].kind->severity == severity &&
+		    is_shown(d, &d->v[i]);
 	return n;
 }
 
 static void
-print_read(const struct doctor *d)
+print_read(const struct doctor *d, FILE *to)
 {
 	char safe[OUT_TEXT_MAX];
 	bool any = false;
 
 	for (int i = 0; i < MTAS; i++)
 		if (d->read[i] != NULL) {
-			(void)printf("%s%s (%s)", any ? ", " : "Looked at ",
+			(void)fprintf(to, "%s%s (%s)",
+			    any ? ", " : "Looked at ",
 			    doctor_mta_name((enum doctor_mta)i),
 			    out_escape(d->read[i], safe, sizeof(safe)));
 			any = true;
 		}
-	(void)printf("%s (%s).\n", any ? " and popgate" : "Looked at popgate",
-	    d->ctl->defaults
-		? "built-in defaults"
-		: out_escape(d->ctl->config_path, safe, sizeof(safe)));
+	(void)fprintf(to, "%s (%s).\n",
+	    any ? " and popgate" : "Looked at popgate",
+	    d->ctl->defaults ? "built-in defaults" :
+	    out_escape(d->ctl->config_path, safe, sizeof(safe)));
 }
 
-static int
-exit_status(const struct doctor *d)
+static void
+print_gone(const struct doctor *d, FILE *to)
 {
-	return (int)doctor_worst(d);
+	if (d->gone.n == 0)
+		return;
+	(void)fprintf(to, "No longer found (%zu):\n\n", d->gone.n);
+	for (size_t i = 0; i < d->gone.n; i++)
+		print_wrapped(to, d->gone.v[i], 2);
+	(void)fputc('\n', to);
 }
 
 int
-doctor_print(const struct doctor *d)
+doctor_print(const struct doctor *d, FILE *to)
 {
 	static const char *const heads[] = {
 		[SEVERITY_OPEN_RELAY] = "Strangers can relay",
 		[SEVERITY_WARNING] = "To put right",
 		[SEVERITY_INFO] = "Good to know"
+	};
+	static const char *const last[] = {
+		[SEVERITY_OPEN_RELAY] = "This server relays for strangers. Do "
+		    "what stands first, reload the mail server,\nand look "
+		    "again.\n",
+		[SEVERITY_WARNING] = "Nothing found that lets a stranger relay "
+		    "today. What stands above can become it.\n",
+		[SEVERITY_INFO] = "Nothing found that lets a stranger "
+		    "relay.\n"
 	};
 
 	for (int severity = SEVERITY_OPEN_RELAY; severity >= SEVERITY_INFO;
@@ -279,32 +303,40 @@ doctor_print(const struct doctor *d)
 		size_t n = count(d, (enum severity)severity);
 
 		if (n > 0)
-			(void)printf("%s (%zu):\n\n", heads[severity], n);
+			(void)fprintf(to, "%s%s (%zu):\n\n",
+			    d->changes ? "New: " : "", heads[severity], n);
 		for (size_t i = 0; n > 0 && i < d->n; i++)
-			if ((int)d->v[i].kind->severity == severity)
-				print_finding(&d->v[i]);
+			if ((int)d->v[i].kind->severity == severity &&
+			    is_shown(d, &d->v[i]))
+				print_finding(to, &d->v[i]);
 	}
-	print_read(d);
-	switch (doctor_worst(d)) {
-	case SEVERITY_OPEN_RELAY:
-		(void)puts("This server relays for strangers. Do what stands "
-			   "first, reload the mail server,\nand look again.");
-		break;
-	case SEVERITY_WARNING:
-		(void)puts("Nothing found that lets a stranger relay today. "
-			   "What stands above can become it.");
-		break;
-	case SEVERITY_INFO:
-		(void)puts("Nothing found that lets a stranger relay.");
-		break;
-	}
-	return exit_status(d);
+	print_gone(d, to);
+	print_read(d, to);
+	(void)fputs(last[doctor_worst(d)], to);
+	return (int)doctor_worst(d);
+}
+
+static void
+json_finding(struct json *j, const struct doctor *d, const struct finding *f)
+{
+	json_open(j, NULL, '{');
+	json_text(j, "id", f->kind->id);
+	json_text(j, "severity", severity_words[f->kind->severity]);
+	json_text(j, "file", f->file);
+	if (f->line != 0)
+		json_number(j, "line", f->line);
+	json_text(j, "detail", f->detail);
+	json_text(j, "why", f->kind->why);
+	json_text(j, "fix", f->fix);
+	if (d->changes)
+		json_bool(j, "new", !f->known);
+	json_close(j, '}');
 }
 
 int
-doctor_print_json(const struct doctor *d)
+doctor_print_json(const struct doctor *d, FILE *to)
 {
-	struct json j = {.to = stdout};
+	struct json j = { .to = to };
 
 	json_open(&j, NULL, '{');
 	json_text(&j, "worst", severity_words[doctor_worst(d)]);
@@ -315,24 +347,18 @@ doctor_print_json(const struct doctor *d)
 			    d->read[i]);
 	json_close(&j, '}');
 	json_open(&j, "findings", '[');
-	for (size_t i = 0; i < d->n; i++) {
-		const struct finding *f = &d->v[i];
-
-		json_open(&j, NULL, '{');
-		json_text(&j, "id", f->kind->id);
-		json_text(&j, "severity", severity_words[f->kind->severity]);
-		json_text(&j, "file", f->file);
-		if (f->line != 0)
-			json_number(&j, "line", f->line);
-		json_text(&j, "detail", f->detail);
-		json_text(&j, "why", f->kind->why);
-		json_text(&j, "fix", f->fix);
-		json_close(&j, '}');
-	}
+	for (size_t i = 0; i < d->n; i++)
+		json_finding(&j, d, &d->v[i]);
 	json_close(&j, ']');
+	if (d->changes) {
+		json_open(&j, "gone", '[');
+		for (size_t i = 0; i < d->gone.n; i++)
+			json_text(&j, NULL, d->gone.v[i]);
+		json_close(&j, ']');
+	}
 	json_close(&j, '}');
 	json_line(&j);
-	return exit_status(d);
+	return (int)doctor_worst(d);
 }
 
 void
@@ -344,6 +370,7 @@ doctor_release(struct doctor *d)
 		free(d->v[i].fix);
 	}
 	free(d->v);
+	string_list_release(&d->gone);
 	for (int i = 0; i < MTAS; i++)
 		free(d->read[i]);
 }

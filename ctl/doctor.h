@@ -8,9 +8,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+
+#include "config.h"
 
 struct ctl;
 struct ctl_args;
+struct err;
 
 enum severity {
 	SEVERITY_INFO, /* good to know; nothing to do */
@@ -84,6 +88,8 @@ struct doctor {
 	struct finding *v; /* owned */
 	size_t n;
 	bool no_memory;
+	bool changes;			/* only what is new is printed */
+	struct string_list gone;	/* --changes: what isn't any more */
 	bool wired;		/* an MTA asks popgate somewhere */
 	/* MTAs that were read, by place: where, or NULL */
 	char *read[MTAS]; /* owned: directory or file */
@@ -107,8 +113,18 @@ enum severity doctor_worst(const struct doctor *d);
 
 /* Print for people (worst first), or JSON. Return the exit status: 0, 1 for
  * warnings, 2 for an open relay. */
-int doctor_print(const struct doctor *d);
-int doctor_print_json(const struct doctor *d);
+int doctor_print(const struct doctor *d, FILE *to);
+int doctor_print_json(const struct doctor *d, FILE *to);
+
+/* --changes: compare with what path says of the last time: what was there gets
+ * known, what isn't any more is in d->gone. A path that doesn't exist is an
+ * empty one. What is only good to know doesn't count. Returns 1 when something
+ * changed, 0 when nothing did, or -1 with err. */
+int doctor_changes_load(struct doctor *d, const char *path, struct err *err);
+/* Write path, as a whole or not at all. Returns 0, or -1 with err. */
+int doctor_changes_save(const struct doctor *d, const char *path,
+    struct err *err);
+
 void doctor_release(struct doctor *d);
 
 /* The readers. path: directory (Postfix) or file. Each says as a finding what

@@ -47,8 +47,8 @@ const struct finding_kind finding_kinds[] = {
     {"postfix-sender-permits", OPEN,
 	"The sender address is whatever the client types: whoever claims "
 	"this one relays.",
-	"# take the line out, or put the check behind "
-	"reject_unauth_destination; in {file} line {line}\n"
+	"# take the line out of {file} (line {line}), or put the check "
+	"behind reject_unauth_destination:\n"
 	"postconf -c {dir} -e 'smtpd_relay_restrictions = "
 	"permit_mynetworks, permit_sasl_authenticated, "
 	"reject_unauth_destination'" RELOAD},
@@ -281,9 +281,6 @@ const struct finding_kind finding_kinds[] = {
 	"name ends so can send to everybody.",
 	"# take the line out of {file} (line {line}), then\n"
 	"make -C /etc/mail && /etc/init.d/sendmail restart"},
-    {"sendmail-network-open", OPEN, "Nearly every address there is may relay.",
-	"# take the line out of {file} (line {line}), then\n"
-	"make -C /etc/mail && /etc/init.d/sendmail restart"},
     {"sendmail-network-wide", WARN,
 	"One infected machine in such a wide network sends its spam through "
 	"you.",
@@ -327,161 +324,158 @@ const struct finding_kind finding_kinds[] = {
 	"Filters and rules are told that everybody has logged in.",
 	"# take the line out of {file} (line {line}) and of sendmail.mc"},
 
+    /* --- Exim --- */
+    {"exim-unreadable", WARN, "What can't be read can't be called safe.",
+	"exim4 -C {file} -bP config"},
+    {"exim-config-writable", WARN,
+	"Any local user can make this server an open relay by one line.",
+	"chmod o-w {value}"},
+    {"exim-not-understood", INFO,
+	"The doctor can't tell whom this lets pass; look at it yourself.",
+	"exim4 -C {file} -bh 203.0.113.1"},
+    {"exim-no-acl", INFO,
+	"Without an ACL nobody can send to this server by SMTP.", ""},
+    {"exim-relay-open", OPEN,
+	"Nothing refuses a stranger who sends to other people's domains.",
+	"# in {file}, line {line}: before this statement,\n"
+	"    require domains = +local_domains : +relay_to_domains"},
+    {"exim-sender-permits", OPEN,
+	"The sender address is whatever the client types: whoever claims "
+	"what the list wants relays.",
+	"# take the statement out of {file} (line {line}), or add to it:\n"
+	"    domains = +local_domains : +relay_to_domains"},
+    {"exim-helo-permits", OPEN,
+	"The HELO name is whatever the client types: whoever says what the "
+	"condition wants relays.",
+	"# take the statement out of {file} (line {line}), or add to it:\n"
+	"    domains = +local_domains : +relay_to_domains"},
+    {"exim-hosts-open", OPEN, "Nearly every address there is may relay.",
+	"# in {file}:\n    hostlist relay_from_hosts = 127.0.0.1 : ::::1"},
+    {"exim-hosts-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	"# in {file}: single addresses, or /24 and /48 at most, as\n"
+	"    hostlist relay_from_hosts = 127.0.0.1 : ::::1"},
+    {"exim-client-name-permits", WARN,
+	"Whoever runs that domain's DNS decides who relays through you.",
+	"# in {file}: addresses instead of names, as\n"
+	"    hostlist relay_from_hosts = 127.0.0.1 : ::::1"},
+    {"exim-domains-open", OPEN,
+	"Strangers can send to nearly every domain there is.",
+	"# in {file}: name the domains,\n"
+	"    domainlist relay_to_domains = ..."},
+    {"exim-mx", WARN,
+	"Anyone can list you as a mail exchanger of his domain and send to "
+	"it through you.",
+	"# in {file}: name the domains instead of @mx_...,\n"
+	"    domainlist relay_to_domains = ..."},
+    {"exim-proxy-protocol", WARN,
+	"Whoever is on this list says of himself which address he has, "
+	"127.0.0.1 for instance.",
+	"# in {file}: the proxy's own address only,\n"
+	"    hosts_proxy = ..."},
+    {"exim-percent-hack", WARN,
+	"user%elsewhere@yours passes for your own recipient, and is sent "
+	"elsewhere.",
+	"# take percent_hack_domains out of {file} (line {line})"},
+    {"exim-auth-without-tls", WARN,
+	"Passwords cross the network readable; whoever reads one relays "
+	"with it.",
+	"# in each authenticator of {file}:\n"
+	"    server_advertise_condition = "
+	"${if eq{$tls_in_cipher}{}{}{*}}"},
 
-	/* --- Exim --- */
-	{ "exim-unreadable", WARN,
-	  "What can't be read can't be called safe.",
-	  "exim4 -C {file} -bP config" },
-	{ "exim-config-writable", WARN,
-	  "Any local user can make this server an open relay by one line.",
-	  "chmod o-w {value}" },
-	{ "exim-not-understood", INFO,
-	  "The doctor can't tell whom this lets pass; look at it yourself.",
-	  "exim4 -C {file} -bh 203.0.113.1" },
-	{ "exim-no-acl", INFO,
-	  "Without an ACL nobody can send to this server by SMTP.", "" },
-	{ "exim-relay-open", OPEN,
-	  "Nothing refuses a stranger who sends to other people's domains.",
-	  "# in {file}, line {line}: before this statement,\n"
-	  "    require domains = +local_domains : +relay_to_domains" },
-	{ "exim-sender-permits", OPEN,
-	  "The sender address is whatever the client types: whoever claims "
-	  "what the list wants relays.",
-	  "# take the statement out of {file} (line {line}), or add to it:\n"
-	  "    domains = +local_domains : +relay_to_domains" },
-	{ "exim-helo-permits", OPEN,
-	  "The HELO name is whatever the client types: whoever says what the "
-	  "condition wants relays.",
-	  "# take the statement out of {file} (line {line}), or add to it:\n"
-	  "    domains = +local_domains : +relay_to_domains" },
-	{ "exim-hosts-open", OPEN,
-	  "Nearly every address there is may relay.",
-	  "# in {file}:\n    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
-	{ "exim-hosts-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.",
-	  "# in {file}: single addresses, or /24 and /48 at most, as\n"
-	  "    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
-	{ "exim-client-name-permits", WARN,
-	  "Whoever runs that domain's DNS decides who relays through you.",
-	  "# in {file}: addresses instead of names, as\n"
-	  "    hostlist relay_from_hosts = 127.0.0.1 : ::::1" },
-	{ "exim-domains-open", OPEN,
-	  "Strangers can send to nearly every domain there is.",
-	  "# in {file}: name the domains,\n"
-	  "    domainlist relay_to_domains = ..." },
-	{ "exim-mx", WARN,
-	  "Anyone can list you as a mail exchanger of his domain and send to "
-	  "it through you.",
-	  "# in {file}: name the domains instead of @mx_...,\n"
-	  "    domainlist relay_to_domains = ..." },
-	{ "exim-proxy-protocol", WARN,
-	  "Whoever is on this list says of himself which address he has, "
-	  "127.0.0.1 for instance.",
-	  "# in {file}: the proxy's own address only,\n"
-	  "    hosts_proxy = ..." },
-	{ "exim-percent-hack", WARN,
-	  "user%elsewhere@yours passes for your own recipient, and is sent "
-	  "elsewhere.",
-	  "# take percent_hack_domains out of {file} (line {line})" },
-	{ "exim-auth-without-tls", WARN,
-	  "Passwords cross the network readable; whoever reads one relays "
-	  "with it.",
-	  "# in each authenticator of {file}:\n"
-	  "    server_advertise_condition = "
-	  "${if eq{$tls_in_cipher}{}{}{*}}" },
-
-
-	/* --- popgate --- */
-	{ "popgate-not-wired", INFO,
-	  "Without popgate the mail server decides by itself, and who logged "
-	  "in by POP or IMAP gets nothing for it.",
-	  "popgatectl wiring postfix    # or: sendmail" },
-	{ "popgate-monitor", WARN,
-	  "Nothing is refused there, only recorded: whatever the mail server "
-	  "lets through is relayed.",
-	  "# in {file}, after a look at popgatectl decisions: take {setting} "
-	  "out, then\npopgatectl reload" },
-	{ "popgate-never-authorize-empty", WARN,
-	  "A login from this machine, a webmail's for instance, lets "
-	  "everything relay that comes from its address.",
-	  "# take relay.never_authorize out of {file} (line {line}), then\n"
-	  "popgatectl reload" },
-	{ "popgate-no-limits", WARN,
-	  "Who steals one password sends as much spam as the line takes.",
-	  "# take the limits of \"off\" out of {file}, then\n"
-	  "popgatectl reload" },
-	{ "popgate-window-long", WARN,
-	  "An address that a provider gives to somebody else in the meantime "
-	  "may still relay.",
-	  "# in {file}: logins: { window = \"30m\"; };\n"
-	  "popgatectl reload" },
-	{ "popgate-ipv6-prefix", WARN,
-	  "One login lets a whole provider's customers relay.",
-	  "# in {file}: relay: { ipv6_prefix = 64; };\npopgatectl reload" },
-	{ "popgate-no-grace", INFO,
-	  "A dead collector isn't noticed, and its users are refused for "
-	  "good.",
-	  "# take relay.collector_grace out of {file} (line {line}), then\n"
-	  "popgatectl reload" },
-	{ "popgate-trusted-open", OPEN,
-	  "Nearly every address there is may relay without a login.",
-	  "# in {file} line {line}: relay: { trusted_networks = "
-	  "[ \"127.0.0.1\", \"::1\" ]; };\npopgatectl reload" },
-	{ "popgate-trusted-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.",
-	  "# in {file} line {line}: single addresses, or /24 and /48 at "
-	  "most, then\npopgatectl reload" },
-	{ "popgate-trusted-bridge", WARN,
-	  "Connections to a container's published port can come from the "
-	  "bridge's address: then the whole world is trusted.",
-	  "# in {file} line {line}: the containers' own addresses, then\n"
-	  "popgatectl reload" },
-	{ "popgate-trusted-gateway", WARN,
-	  "A router that forwards ports with its own address as the source "
-	  "makes the whole world trusted.",
-	  "# in {file} line {line}: only the addresses that need it, then\n"
-	  "popgatectl reload" },
-	{ "popgate-trusted-proxy", WARN,
-	  "Whoever comes through the proxy has its address, and so relays "
-	  "without a login.",
-	  "# take it out of relay.trusted_networks in {file} (line {line}), "
-	  "then\npopgatectl reload" },
-	{ "popgate-entry-open", OPEN,
-	  "Nearly every address there is may relay.", "" },
-	{ "popgate-entry-wide", WARN,
-	  "One infected machine in such a wide network sends its spam through "
-	  "you.", "" },
-	{ "popgate-entry-gateway", WARN,
-	  "Connections that a container's port or a router passes on can come "
-	  "from that address: then the whole world may relay.", "" },
-	{ "popgate-file-writable", WARN,
-	  "popgate believes what stands in it: any local user can let himself "
-	  "relay.",
-	  "chmod o-w {value}" },
-	{ "popgate-syslog-network", WARN,
-	  "Whoever can send a line to it writes a login into the log, and "
-	  "relays by it.",
-	  "# take the network input out of {file} (line {line}), or read the "
-	  "journal instead:\n"
-	  "#     collector: { sources = ( { journal = \"system\"; } ); };" },
-	{ "popgate-log-forgeable", INFO,
-	  "Any local user can write a line that looks like a login to syslog "
-	  "(logger); the journal says who wrote it, a text file doesn't.",
-	  "# in popgate.conf, if there is a journal and users who log in:\n"
-	  "#     collector: { sources = ( { journal = \"system\"; } ); };" },
-	{ "popgate-collector-stale", WARN,
-	  "Who logs in now can't relay, and whoever lost his right to his "
-	  "address may keep it.",
-	  "systemctl restart popgate-collector\npopgatectl status" },
-	{ "popgate-no-logins", INFO,
-	  "popgate-collector has not run yet.",
-	  "systemctl enable --now popgate-collector" },
-	{ "popgate-table-unreadable", WARN,
-	  "While the login table can't be read, nobody who logged in may "
-	  "relay.",
-	  "popgatectl health" },
+    /* --- popgate --- */
+    {"popgate-not-wired", INFO,
+	"Without popgate the mail server decides by itself, and who logged "
+	"in by POP or IMAP gets nothing for it.",
+	"popgatectl wiring postfix    # or: sendmail"},
+    {"popgate-monitor", WARN,
+	"Nothing is refused there, only recorded: whatever the mail server "
+	"lets through is relayed.",
+	"# in {file}, after a look at popgatectl decisions: take {setting} "
+	"out, then\npopgatectl reload"},
+    {"popgate-never-authorize-empty", WARN,
+	"A login from this machine, a webmail's for instance, lets "
+	"everything relay that comes from its address.",
+	"# take relay.never_authorize out of {file} (line {line}), then\n"
+	"popgatectl reload"},
+    {"popgate-no-limits", WARN,
+	"Who steals one password sends as much spam as the line takes.",
+	"# take the limits of \"off\" out of {file}, then\n"
+	"popgatectl reload"},
+    {"popgate-window-long", WARN,
+	"An address that a provider gives to somebody else in the meantime "
+	"may still relay.",
+	"# in {file}: logins: { window = \"30m\"; };\n"
+	"popgatectl reload"},
+    {"popgate-ipv6-prefix", WARN,
+	"One login lets a whole provider's customers relay.",
+	"# in {file}: relay: { ipv6_prefix = 64; };\npopgatectl reload"},
+    {"popgate-no-grace", INFO,
+	"A dead collector isn't noticed, and its users are refused for "
+	"good.",
+	"# take relay.collector_grace out of {file} (line {line}), then\n"
+	"popgatectl reload"},
+    {"popgate-trusted-open", OPEN,
+	"Nearly every address there is may relay without a login.",
+	"# in {file} line {line}: relay: { trusted_networks = "
+	"[ \"127.0.0.1\", \"::1\" ]; };\npopgatectl reload"},
+    {"popgate-trusted-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	"# in {file} line {line}: single addresses, or /24 and /48 at "
+	"most, then\npopgatectl reload"},
+    {"popgate-trusted-bridge", WARN,
+	"Connections to a container's published port can come from the "
+	"bridge's address: then the whole world is trusted.",
+	"# in {file} line {line}: the containers' own addresses, then\n"
+	"popgatectl reload"},
+    {"popgate-trusted-gateway", WARN,
+	"A router that forwards ports with its own address as the source "
+	"makes the whole world trusted.",
+	"# in {file} line {line}: only the addresses that need it, then\n"
+	"popgatectl reload"},
+    {"popgate-trusted-proxy", WARN,
+	"Whoever comes through the proxy has its address, and so relays "
+	"without a login.",
+	"# take it out of relay.trusted_networks in {file} (line {line}), "
+	"then\npopgatectl reload"},
+    {"popgate-entry-open", OPEN, "Nearly every address there is may relay.",
+	""},
+    {"popgate-entry-wide", WARN,
+	"One infected machine in such a wide network sends its spam through "
+	"you.",
+	""},
+    {"popgate-entry-gateway", WARN,
+	"Connections that a container's port or a router passes on can come "
+	"from that address: then the whole world may relay.",
+	""},
+    {"popgate-file-writable", WARN,
+	"popgate believes what stands in it: any local user can let himself "
+	"relay.",
+	"chmod o-w {value}"},
+    {"popgate-syslog-network", WARN,
+	"Whoever can send a line to it writes a login into the log, and "
+	"relays by it.",
+	"# take the network input out of {file} (line {line}), or read the "
+	"journal instead:\n"
+	"#     collector: { sources = ( { journal = \"system\"; } ); };"},
+    {"popgate-log-forgeable", INFO,
+	"Any local user can write a line that looks like a login to syslog "
+	"(logger); the journal says who wrote it, a text file doesn't.",
+	"# in popgate.conf, if there is a journal and users who log in:\n"
+	"#     collector: { sources = ( { journal = \"system\"; } ); };"},
+    {"popgate-collector-stale", WARN,
+	"Who logs in now can't relay, and whoever lost his right to his "
+	"address may keep it.",
+	"systemctl restart popgate-collector\npopgatectl status"},
+    {"popgate-no-logins", INFO, "popgate-collector has not run yet.",
+	"systemctl enable --now popgate-collector"},
+    {"popgate-table-unreadable", WARN,
+	"While the login table can't be read, nobody who logged in may "
+	"relay.",
+	"popgatectl health"},
 
     /* --- the probe --- */
     {"probe-open-relay", SEVERITY_OPEN_RELAY,
@@ -580,5 +574,4 @@ const struct finding_kind finding_kinds[] = {
     {"dnsbl-cause-unknown", SEVERITY_INFO,
 	"Whether this server makes backscatter can't be told without it.",
 	"popgatectl health"},
-
     {0}};

@@ -273,9 +273,8 @@ check_network(struct exam *x, const char *file, unsigned line,
 		return;
 	danger = net_danger(&x->machine, &net, who);
 	if (danger == NET_WORLD || danger == NET_WIDE)
-		doctor_add(x->d, danger == NET_WORLD ? "sendmail-network-open"
-		    : "sendmail-network-wide", &at, "%s holds %.60s.", what,
-		    word);
+		doctor_add(x->d, "sendmail-network-wide", &at,
+		    "%s holds %.60s.", what, word);
 	else if (danger != NET_FINE)
 		doctor_add(x->d, "sendmail-network-bridge", &at, "%s holds "
 		    "%.60s, and with it this machine's %s %s.", what, word,

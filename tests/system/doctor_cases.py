@@ -652,7 +652,7 @@ def write_sendmail(case, directory, port=25):
 EXIM = BUILD / "exim/usr/sbin/exim4"
 EXIM_CONF = """\
 keep_environment =
-log_file_path = {dir}/%slog
+log_file_path = {dir}/log/%slog
 spool_directory = {dir}/spool
 pid_file_path = {dir}/pid
 primary_hostname = mx.{ours}
@@ -661,7 +661,7 @@ domainlist local_domains = @ : {ours}
 domainlist relay_to_domains = {domains}
 hostlist relay_from_hosts = {hosts}
 {top}
-acl_smtp_rcpt = acl_check_rcpt
+{rcpt}
 
 begin acl
 
@@ -797,6 +797,7 @@ EXIM_CASES = [
     exim("an expression the doctor can't judge", "",
          "  accept\n    condition = ${{if exists{{{dir}/open}}}}\n",
          info="exim-not-understood"),
+    exim("no ACL", "", main={"rcpt": ""}, info="exim-no-acl"),
     exim("an ACL that asks another", "",
          "  accept\n    acl = acl_ours\n",
          main={"acls": "acl_ours:\n  accept\n"
@@ -808,10 +809,12 @@ def write_exim(case, directory, port=25):
     """The case's configuration, to be started with exim -C; directory/exim
     runs the program with the user that it wants to exist."""
     directory = pathlib.Path(directory)
-    (directory / "spool").mkdir(exist_ok=True)
+    for name in ("spool", "log"):
+        (directory / name).mkdir(exist_ok=True)
+        os.chown(directory / name, 64920, 64920)
     fill = {"dir": directory, "port": port, "ours": OURS}
     parts = {"domains": "", "hosts": "127.0.0.1 : ::::1", "top": "",
-             "acls": "", "auth": "", **case.main}
+             "rcpt": "acl_smtp_rcpt = acl_check_rcpt", "acls": "", "auth": "", **case.main}
     parts = {name: text.format(**fill) for name, text in parts.items()}
     for name, text in case.files.items():
         (directory / name).write_text(text)
