@@ -461,6 +461,51 @@ breach_waits(void **state)
 	    "u:bob user_messages=5/1h 192.0.2.1/bob/ 0; ");
 }
 
+/* What is old goes, but a lift not before what it lifts. */
+static void
+old_breaches(void **state)
+{
+	const struct audit_options opt = { .path = db, .queue = 100,
+	    .keep_s = 3600, .log_line = on_line, .log_state = on_state };
+	int64_t old_ms = clock_now_ms() - INT64_C(7200) * 1000;
+	struct audit_breach b = { .at_ms = old_ms, .is_user = true,
+	    .setting = "user_messages", .allowed = "5/1h", .client = "c",
+	    .sender = "", .denied_until = clock_now() + 7200 };
+	struct audit_lift lift = { .at_ms = old_ms + 1, .is_user = true,
+	    .who = "root" };
+	struct audit *a = start(100);
+	struct err err;
+
+	(void)state;
+	b.subject = lift.subject = "lifted";
+	audit_breach(a, &b);
+	b.subject = "denied";
+	audit_breach(a, &b);
+	b.subject = "gone";
+	b.denied_until = 0;
+	audit_breach(a, &b);
+	audit_stop(&a);
+	assert_int_equal(audit_lift(db, &lift, &err), 0);
+	lift.subject = "gone";
+	assert_int_equal(audit_lift(db, &lift, &err), 0);
+	/* each start prunes */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(audit_start(&opt, &a, &err), 0);
+		audit_breach(a, &b);
+		b.at_ms = clock_now_ms();
+		audit_stop(&a);
+	}
+	const char *left = breaches(false, NULL);
+
+	assert_non_null(strstr(left, "u:lifted "));
+	assert_non_null(strstr(left, "u:denied "));
+	assert_non_null(strstr(left, "u:gone "));
+	assert_null(strstr(strstr(left, "u:gone ") + 1, "u:gone "));
+	left = breaches(true, NULL);
+	assert_null(strstr(left, "u:lifted "));
+	assert_non_null(strstr(left, "u:denied "));
+}
+
 int
 main(void)
 {
@@ -469,6 +514,7 @@ main(void)
 		TEST(write_and_read), TEST(hostile_text), TEST(tickets),
 		TEST(many_producers), TEST(full_disk), TEST(removed_file),
 		TEST(breaches_and_lifts), TEST(breach_waits),
+		TEST(old_breaches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
