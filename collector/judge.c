@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "facts.h"
 #include "parse.h"
 #include "prefix.h"
 
@@ -114,26 +115,13 @@ judge_set_own(struct judge *j, const struct network_set *own)
 	return true;
 }
 
-/* Why a login from this address opens nothing; NULL when it may. */
-static const char *
-refused_address(const struct judge *j, const struct addr *client)
-{
-	if (network_set_contains(&j->cfg->relay.never_authorize, client))
-		return "never-authorize";
-	if (j->cfg->relay.never_authorize_own &&
-	    network_set_contains(&j->own, client))
-		return "own-address";
-	if (network_set_contains(&j->cfg->relay.proxy_networks, client))
-		return "proxy";
-	return NULL;
-}
-
 static void
 judge_login(const struct judge *j, const struct login *login, int64_t now,
     struct judged *out)
 {
 	const struct config *cfg = j->cfg;
-	const char *refused = refused_address(j, &login->client);
+	const char *refused = facts_refused_address(j->cfg, &j->own,
+	    &login->client);
 
 	if (refused == NULL && login->at < now - cfg->logins.keep_s)
 		refused = "too-old";

@@ -145,6 +145,9 @@ struct audit_filter {
 int audit_open_reader(const char *path, struct audit_reader **r,
     struct err *err);
 void audit_close_reader(struct audit_reader **r);
+/* Call w when a step takes long: see db_watch.h. w must live as long as r. */
+struct db_watch;
+void audit_watch(struct audit_reader *r, struct db_watch *w);
 /* Call fn for each record until it returns false. 0, or -1 with err. */
 int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,

@@ -30,6 +30,12 @@ audit_open_reader(const char *path, struct audit_reader **r_r,
 }
 
 void
+audit_watch(struct audit_reader *r, struct db_watch *w)
+{
+	db_watch(r->db, w);
+}
+
+void
 audit_close_reader(struct audit_reader **r)
 {
 	if (*r == NULL)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "err.h"
 
 void
@@ -72,6 +73,47 @@ db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
 		db_err(db, what, err);
 	(void)sqlite3_reset(stmt);
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
+}
+
+enum { WATCH_OPS = 20000, TELL_MS = 100 };
+
+static int
+on_progress(void *arg)
+{
+	struct db_watch *w = arg;
+	int64_t ms = clock_monotonic_ms();
+
+	if (ms - w->began_ms >= w->after_ms && ms - w->told_ms >= TELL_MS) {
+		w->busy(w->arg, ms - w->began_ms);
+		w->told_ms = ms;
+	}
+	return 0;
+}
+
+/* A statement begins, has a row, or has ended. */
+static int
+on_trace(unsigned type, void *arg, void *stmt, void *x)
+{
+	struct db_watch *w = arg;
+
+	(void)type;
+	(void)stmt;
+	(void)x;
+	if (w->told_ms != 0)
+		w->done(w->arg);
+	w->told_ms = 0;
+	w->began_ms = clock_monotonic_ms();
+	return 0;
+}
+
+void
+db_watch(sqlite3 *db, struct db_watch *w)
+{
+	w->began_ms = clock_monotonic_ms();
+	w->told_ms = 0;
+	sqlite3_progress_handler(db, WATCH_OPS, on_progress, w);
+	(void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT | SQLITE_TRACE_ROW |
+	    SQLITE_TRACE_PROFILE, on_trace, w);
 }
 
 int

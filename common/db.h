@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
+#include "db_watch.h"
+
 struct err;
 
 enum db_mode {
@@ -42,6 +44,9 @@ int db_exec(sqlite3 *db, const char *sql, struct err *err);
 /* Step a statement that gives no row, and reset it. 0 or -1 with err. */
 int db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what,
     struct err *err);
+
+/* Call w when a step takes long; w must live as long as db. */
+void db_watch(sqlite3 *db, struct db_watch *w);
 
 /* End a walk whose last sqlite3_step() gave rc: a row when the walk was left
  * early. Resets the statement. 0 or -1 with err. */

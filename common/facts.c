@@ -60,16 +60,27 @@ facts_monitored(const struct config *cfg, const char *listener,
 	return false;
 }
 
+const char *
+facts_refused_address(const struct config *cfg,
+    const struct network_set *own, const struct addr *client)
+{
+	if (network_set_contains(&cfg->relay.never_authorize, client))
+		return "never-authorize";
+	if (cfg->relay.never_authorize_own && own != NULL &&
+	    network_set_contains(own, client))
+		return "own-address";
+	if (network_set_contains(&cfg->relay.proxy_networks, client))
+		return "proxy";
+	return NULL;
+}
+
 /* Row 6: an address that many share, or that is ourselves, proves nothing. */
 static bool
 has_identity(const struct config *cfg, const struct network_set *own,
     const struct addr *client)
 {
 	return client->family != ADDR_NONE &&
-	    !network_set_contains(&cfg->relay.never_authorize, client) &&
-	    !network_set_contains(&cfg->relay.proxy_networks, client) &&
-	    !(cfg->relay.never_authorize_own &&
-	    network_set_contains(own, client));
+	    facts_refused_address(cfg, own, client) == NULL;
 }
 
 /* Row 8, as far as it doesn't take a user: UNKNOWN then. */

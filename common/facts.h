@@ -57,6 +57,12 @@ void facts_ask(const struct config *cfg, const struct facts_lists *lists,
 bool facts_monitored(const struct config *cfg, const char *listener,
     const struct addr *client);
 
+/* Why an address proves nothing of who uses it, so that no login from there
+ * counts (row 6): "never-authorize", "own-address", "proxy"; NULL: it may.
+ *   own  as above; NULL: not asked */
+const char *facts_refused_address(const struct config *cfg,
+    const struct network_set *own, const struct addr *client);
+
 /* Did the session prove who it is by SMTP AUTH? A name without a mechanism
  * proves nothing, and ANONYMOUS (RFC 4505) is a success that doesn't. */
 bool facts_authenticated(const struct facts_question *q);

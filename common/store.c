@@ -1224,6 +1224,12 @@ store_data_version(struct store *st, int64_t *version_r, struct err *err)
 }
 
 void
+store_watch(struct store *st, struct db_watch *w)
+{
+	db_watch(st->db, w);
+}
+
+void
 store_wait(struct store *st, int ms)
 {
 	(void)sqlite3_busy_timeout(st->db, ms);

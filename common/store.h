@@ -265,6 +265,10 @@ int store_logins(struct store *st, const struct store_entry *v, size_t n,
 /* Another number when somebody else has changed the file. 0, or -1. */
 int store_data_version(struct store *st, int64_t *version_r, struct err *err);
 
+/* Call w when a step takes long: see db_watch.h. w must live as long as st. */
+struct db_watch;
+void store_watch(struct store *st, struct db_watch *w);
+
 /* How long this handle waits for a lock. */
 void store_wait(struct store *st, int ms);
 

@@ -11,6 +11,7 @@
 #include "out.h"
 #include "own.h"
 #include "permitted.h"
+#include "record.h"
 
 enum { OPT_FORMAT, OPT_OUTPUT, OPT_VALUE };
 
@@ -60,15 +61,7 @@ put_row(void *arg, const struct store_row *row)
 	x->n++;
 	if (x->format == JSON) {
 		json_open(&j, NULL, '{');
-		json_text(&j, "client", row->client);
-		json_text(&j, "user", row->user);
-		json_text(&j, "service", row->service);
-		json_text(&j, "server", row->server);
-		json_time(&j, "first_at", row->first_at);
-		json_time(&j, "last_at", row->last_at);
-		json_time(&j, "expires_at", row->expires_at);
-		json_bool(&j, "forever", row->expires_at >= STORE_FOREVER);
-		json_number(&j, "count", row->count);
+		row_json(&j, row, x->ctl->now);
 		json_close(&j, '}');
 		json_line(&j);
 		return !ferror(stdout);

@@ -9,6 +9,7 @@
 #include "err.h"
 #include "facts.h"
 #include "out.h"
+#include "record.h"
 #include "vsmtprelay.h"
 
 enum {
@@ -133,17 +134,7 @@ print_row(struct list *l, const struct store_row *row)
 	}
 	if (l->json != NULL) {
 		json_open(l->json, NULL, '{');
-		json_text(l->json, "client", row->client);
-		json_text(l->json, "user", row->user);
-		json_text(l->json, "service", row->service);
-		json_text(l->json, "server", row->server);
-		json_time(l->json, "first_at", row->first_at);
-		json_time(l->json, "last_at", row->last_at);
-		json_time(l->json, "expires_at", row->expires_at);
-		json_bool(l->json, "forever", row->expires_at >=
-		    STORE_FOREVER);
-		json_bool(l->json, "active", row->expires_at > now);
-		json_number(l->json, "count", row->count);
+		row_json(l->json, row, now);
 		json_bool(l->json, "shared", users > 0);
 		json_close(l->json, '}');
 		json_line(l->json);

@@ -93,15 +93,7 @@ static void
 login_json(struct json *j, const struct store_row *row, int64_t now)
 {
 	json_open(j, NULL, '{');
-	json_text(j, "client", row->client);
-	json_text(j, "user", row->user);
-	json_text(j, "service", row->service);
-	json_text(j, "server", row->server);
-	json_time(j, "first_at", row->first_at);
-	json_time(j, "last_at", row->last_at);
-	json_time(j, "expires_at", row->expires_at);
-	json_bool(j, "active", row->expires_at > now);
-	json_number(j, "count", row->count);
+	row_json(j, row, now);
 	json_close(j, '}');
 }
 

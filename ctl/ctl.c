@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "db_watch.h"
 #include "err.h"
 #include "out.h"
 
@@ -106,6 +107,34 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 	    EX_IOERR : err->code == ERR_NOMEM ? EX_OSERR : EX_DATAERR;
 }
 
+/* What takes a second is watched by somebody, at a terminal. */
+static void
+tell_busy(void *arg, int64_t ms)
+{
+	const struct ctl *ctl = arg;
+
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "\r%s: %s: working, %" PRId64 " s\033[K",
+	    ctl->program, ctl->cmd, ms / 1000);
+}
+
+static void
+tell_done(void *arg)
+{
+	(void)arg;
+	(void)fputs("\r\033[K", stderr);
+}
+
+static struct db_watch *
+watch_of(struct ctl *ctl)
+{
+	static struct db_watch watch = { .after_ms = 1000, .busy = tell_busy,
+		.done = tell_done };
+
+	watch.arg = ctl;
+	return isatty(STDERR_FILENO) ? &watch : NULL;
+}
+
 int
 ctl_store(struct ctl *ctl, enum store_mode mode, struct store **st_r)
 {
@@ -119,8 +148,11 @@ ctl_store(struct ctl *ctl, enum store_mode mode, struct store **st_r)
 	/* SQLite opens what it may only read, and fails at the first write */
 	if (store_open(ctl->cfg->logins.database, mode, st_r, &err) == 0 &&
 	    (mode == STORE_READ ||
-	    access(ctl->cfg->logins.database, W_OK) == 0))
+	    access(ctl->cfg->logins.database, W_OK) == 0)) {
+		if (watch_of(ctl) != NULL)
+			store_watch(*st_r, watch_of(ctl));
 		return 0;
+	}
 	store_close(st_r);
 	rc = ctl_database_reason(ctl->cfg->logins.database, "login table",
 	    mode, &err, text, sizeof(text));
@@ -137,8 +169,11 @@ ctl_audit(struct ctl *ctl, struct audit_reader **r_r)
 	*r_r = NULL;
 	if (rc != 0)
 		return rc;
-	if (audit_open_reader(ctl->cfg->audit.database, r_r, &err) == 0)
+	if (audit_open_reader(ctl->cfg->audit.database, r_r, &err) == 0) {
+		if (watch_of(ctl) != NULL)
+			audit_watch(*r_r, watch_of(ctl));
 		return 0;
+	}
 	rc = ctl_database_reason(ctl->cfg->audit.database,
 	    "record of decisions", STORE_READ, &err, text, sizeof(text));
 	return ctl_fail(ctl, rc, "%s", text);

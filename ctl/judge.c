@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "facts.h"
 
 enum { SERVERS_MAX = 64 };
 
@@ -62,13 +63,11 @@ judge_line(const struct ctl *ctl, struct parser *parser, const char *line,
 	if (!j->login)
 		return;
 	j->record = &result->login;
-	if (network_set_contains(&ctl->cfg->relay.never_authorize,
-	    &result->login.client)) {
-		j->login = false;
-		j->reason = "never-authorize";
-	} else if (network_set_contains(&ctl->cfg->relay.proxy_networks,
-	    &result->login.client)) {
-		j->login = false;
-		j->reason = "proxy-network";
-	}
+	const char *refused = facts_refused_address(ctl->cfg, NULL,
+	    &result->login.client);
+
+	if (refused == NULL)
+		return;
+	j->login = false;
+	j->reason = refused;
 }

@@ -4,6 +4,7 @@
 
 #include "audit.h"
 #include "out.h"
+#include "store.h"
 
 /* "2026-11-21 12:00:00 +0100  accept recent-login  from -> to  ..." with
  * indent spaces in front. */
@@ -13,5 +14,8 @@ void record_csv_heads(void);
 void record_csv(const struct audit_record *rec);
 /* The user that a decision is put down to: AUTH, else login; or NULL. */
 const char *record_user(const struct audit_record *rec);
+
+/* The members of a row of the login table, in an object that is open. */
+void row_json(struct json *j, const struct store_row *row, int64_t now);
 
 #endif
