@@ -391,6 +391,7 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_OSERR, err.text);
 	share_files(files, cfg);
 	health_start(opt.ident, opt.config);
+	meter_start(*cfg->metrics.milter != '\0');
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
 	    permit_start(&err) == -1)
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);

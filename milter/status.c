@@ -103,7 +103,6 @@ status_open(const struct config *cfg)
 		{ "/metrics", METRICS_TYPE, write_metrics }, { 0 }
 	};
 
-	meter_start(*cfg->metrics.milter != '\0');
 	/* not the directory's group, which is the MTA's: our readers' */
 	health_serve(cfg->milter.status, getegid(), health_pages, &pages);
 	health_serve(cfg->metrics.milter, getegid(), metrics_pages, &metrics);

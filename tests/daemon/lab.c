@@ -45,10 +45,11 @@ write_config(const char *relay, const char *audit)
 	    "\"; %s };\n"
 	    "permit: { policy = \"%s%s\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
+	    "metrics: { milter = \"unix:%s/metrics.sock\"; };\n"
 	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n%s",
 	    dir, dir, audit, sock, dir, config_milter,
 	    config_policy == NULL ? "unix:" : "", config_policy == NULL ?
-	    path("policy.sock") : config_policy, dir, relay,
+	    path("policy.sock") : config_policy, dir, dir, relay,
 	    strstr(relay, "limits:") == NULL ? high_limits : "");
 	assert_int_equal(fclose(out), 0);
 }
@@ -284,33 +285,40 @@ ask(const char *name, const char *request, size_t len, char *reply,
 	(void)close(fd);
 }
 
-int
-health_number(const char *key)
+const char *
+http_get(const char *name, const char *page, char *text, size_t size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	static const char request[] = "GET /health HTTP/1.0\r\n\r\n";
-	static char text[8192];
-	char quoted[64];
+	char request[100];
 	size_t n = 0;
 	ssize_t got = 0;
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s",
-	    path("status.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
-	    0);
-	assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL),
-	    sizeof(request) - 1);
-	while (n < sizeof(text) - 1 &&
-	    (got = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", dir,
+	    name);
+	(void)snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n",
+	    page);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
+	while (n < size - 1 && (got = recv(fd, text + n, size - 1 - n, 0)) > 0)
 		n += (size_t)got;
 	(void)close(fd);
 	text[n] = '\0';
+	return text;
+}
+
+int
+health_number(const char *key)
+{
+	static char text[8192];
+	char quoted[64];
+
+	(void)http_get("status.sock", "/health", text, sizeof(text));
 	(void)snprintf(quoted, sizeof(quoted), "\"%s\":", key);
 	const char *at = strstr(text, quoted);
 
 	if (at == NULL)
-		fail_msg("no %s in %s", quoted, text);
+		fail_msg("no %s in '%s'", quoted, text);
 	at += strlen(quoted);
 	return strncmp(at, "true", 4) == 0 ? 1 : atoi(at);
 }

@@ -54,6 +54,10 @@ char data_as(struct mclient *mc, const char *queue_id);
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
 
+/* A page of its status.sock or metrics.sock, with the headers; "" when there
+ * is none. Returns text. Any thread. */
+const char *http_get(const char *name, const char *page, char *text,
+    size_t size);
 /* A number of the daemon's health page; 1 and 0 for true and false. */
 int health_number(const char *key);
 

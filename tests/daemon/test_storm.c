@@ -188,6 +188,23 @@ policy_thread(void *arg)
 	return NULL;
 }
 
+/* Somebody counts all the while. */
+static void *
+metrics_thread(void *arg)
+{
+	static char text[100000];
+
+	(void)arg;
+	while (!atomic_load(&ending)) {
+		(void)http_get("metrics.sock", "/metrics", text,
+		    sizeof(text));
+		judge(true, true, strstr(text, "\n# EOF\n") == NULL ? text :
+		    "", "metrics");
+		(void)usleep(5000);
+	}
+	return NULL;
+}
+
 static void
 change_config(bool on)
 {
@@ -243,7 +260,7 @@ storm(void **state)
 	const char *wanted = getenv("POPGATE_STORM_S");
 	int64_t until_ms = now_ms() + 1000 * (wanted == NULL ? 3 :
 	    atoi(wanted));
-	pthread_t thread[MTAS + POLICIES];
+	pthread_t thread[MTAS + POLICIES], counter;
 	int changes = 0, config_changes = 0;
 	sqlite3 *h;
 
@@ -257,6 +274,8 @@ storm(void **state)
 	for (int i = 0; i < MTAS + POLICIES; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, i < MTAS ?
 		    mta_thread : policy_thread, (void *)(intptr_t)i), 0);
+	assert_int_equal(pthread_create(&counter, NULL, metrics_thread, NULL),
+	    0);
 	while (now_ms() < until_ms) {
 		bool on = changes % 4 < 2;
 
@@ -275,6 +294,7 @@ storm(void **state)
 	atomic_store(&ending, true);
 	for (int i = 0; i < MTAS + POLICIES; i++)
 		(void)pthread_join(thread[i], NULL);
+	(void)pthread_join(counter, NULL);
 	(void)sqlite3_close(h);
 	printf("%u decisions between changes, %u while something changed; "
 	    "%d denies, %d reloads\n", atomic_load(&strict),
