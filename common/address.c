@@ -21,11 +21,6 @@ address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
     const char **domain_r)
 {
 	size_t len = strnlen(text, 2 * ADDRESS_TEXT_MAX);
-
-	if (len >= 2 && text[0] == '<' && text[len - 1] == '>') {
-		text++;
-		len -= 2;
-	}
 	const char *at = memrchr(text, '@', len);
 	size_t local_len = at == NULL ? 0 : (size_t)(at - text);
 

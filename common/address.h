@@ -20,8 +20,8 @@ bool address_has_routing(const char *text, size_t len);
 /* Fold a plain address for comparison: ASCII case of the local part too (no
  * server gives Alice and alice to two people), the domain as domain_fold()
  * does. *domain_r points into out behind the last @. Returns false when text
- * is anything else: routing, quotes, 8-bit in the local part, a part that is
- * empty or too long. One pair of <> around it is taken off. */
+ * is anything else: routing, quotes, brackets, 8-bit in the local part, a part
+ * that is empty or too long. */
 bool address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
     const char **domain_r);
 

@@ -87,7 +87,7 @@ has_identity(const struct config *cfg, const struct network_set *own,
 static enum policy_sender
 sender_fact(const struct config *cfg, const char *sender)
 {
-	if (sender != NULL && (*sender == '\0' || strcmp(sender, "<>") == 0))
+	if (sender != NULL && *sender == '\0')
 		return cfg->relay.null_sender_refused ?
 		    POLICY_SENDER_FOREIGN : POLICY_SENDER_GOOD;
 	if (cfg->relay.sender_binding == SENDER_OFF && (sender != NULL ||

@@ -34,8 +34,8 @@ void facts_lists_release(struct facts_lists *lists);
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct facts_question {
 	struct addr client;	/* ADDR_NONE: not known */
-	const char *sender;	/* "" or "<>": the null sender; NULL: the MTA
-				 * doesn't say */
+	const char *sender;	/* without <>; "" the null sender; NULL: the
+				 * MTA doesn't say */
 	const char *recipient;	/* as typed; NULL: one that isn't ours */
 	const char *mailer;	/* {rcpt_mailer} */
 	const char *auth_type, *auth_user;	/* of this message */

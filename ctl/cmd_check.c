@@ -140,6 +140,20 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_line(&j);
 }
 
+/* As an MTA gives it: without its brackets. */
+static const char *
+sender_of(const char *text)
+{
+	static char bare[1000];
+	size_t n = text == NULL ? 0 : strlen(text);
+
+	if (n < 2 || n > sizeof(bare) || text[0] != '<' || text[n - 1] != '>')
+		return text == NULL ? "" : text;
+	memcpy(bare, text + 1, n - 2);
+	bare[n - 2] = '\0';
+	return bare;
+}
+
 static int
 question(struct ctl *ctl, const struct ctl_args *args,
     struct verdict_question *q)
@@ -150,8 +164,7 @@ question(struct ctl *ctl, const struct ctl_args *args,
 		return ctl_fail(ctl, EX_USAGE, "--client and --to are needed");
 	*q = (struct verdict_question){
 		.q = {
-			.sender = args->opt[OPT_FROM] == NULL ? "" :
-			    args->opt[OPT_FROM],
+			.sender = sender_of(args->opt[OPT_FROM]),
 			.recipient = args->opt[OPT_TO],
 			.mailer = args->opt[OPT_MAILER],
 			.auth_user = args->opt[OPT_AUTH],

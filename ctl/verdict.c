@@ -167,7 +167,7 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 		    "counts");
 		return;
 	}
-	if (sender != NULL && (*sender == '\0' || strcmp(sender, "<>") == 0)) {
+	if (sender != NULL && *sender == '\0') {
 		(void)snprintf(words, VERDICT_WORDS_MAX, "the null sender: "
 		    "relay.null_sender is \"%s\"",
 		    ctl->cfg->relay.null_sender_refused ? "reject" : "allow");

@@ -1,5 +1,6 @@
 #include "protocol.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,6 +110,13 @@ parse_sendmail_key(char *key, size_t len, struct protocol_request *req)
 		lf[-1] = '\0';
 		*fields[i] = p;
 		p = lf + 2;
+	}
+	/* as $f has it: <sender>, or without */
+	size_t n = strlen(req->sender);
+
+	if (n >= 2 && req->sender[0] == '<' && req->sender[n - 1] == '>') {
+		((char *)(uintptr_t)req->sender)[n - 1] = '\0';
+		req->sender++;
 	}
 	req->has_sender = req->has_recipient = true;
 	return p == end;

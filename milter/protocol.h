@@ -27,7 +27,7 @@ struct protocol_request {
 	/* of the client's certificate, encoded as they were sent */
 	const char *verify;	/* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;
-	bool has_sender, has_recipient;
+	bool has_sender, has_recipient;	/* sender: without <> */
 };
 
 enum protocol_result {

@@ -753,6 +753,7 @@ def test_check(box, client, to, more, verdict, reason, row, code):
 @pytest.mark.parametrize("sender,users,verdict,words", [
     ("alice@example.com", ["alice"], "accept", "alice may send as alice@"),
     ("ALICE@Example.com", ["alice"], "accept", "alice may send as ALICE@"),
+    ("<alice@example.com>", ["alice"], "accept", "alice may send as alice@"),
     ("x@shop.test", ["alice"], "accept", "alice may send as x@shop.test"),
     ("bob@example.com", ["alice"], "reject", "alice may not send as bob@"),
     ("bob@example.com", ["alice", "bob"], "accept",

@@ -111,13 +111,14 @@ socketmap_request(void **state)
 	assert_string_equal(req.verify, "");
 
 	/* with a certificate */
-	static const char cert[] = "85:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
-	    "a@s.test\"\n\"u@r.test\"\n\"OK\"\n\"/CN=x+20y\"\n\"/CN=ca\"\n\""
+	static const char cert[] = "87:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
+	    "<a@s.test>\"\n\"u@r.test\"\n\"OK\"\n\"/CN=x+20y\"\n\"/CN=ca\"\n\""
 	    "AA:BB\"\n\",";
 
 	assert_int_equal(parse(PROTOCOL_SOCKETMAP, cert, sizeof(cert) - 1,
 	    &req, &used), PROTOCOL_REQUEST);
 	assert_string_equal(req.recipient, "u@r.test");
+	assert_string_equal(req.sender, "a@s.test");
 	assert_string_equal(req.verify, "OK");
 	assert_string_equal(req.cert_subject, "/CN=x+20y");
 	assert_string_equal(req.cert_issuer, "/CN=ca");
