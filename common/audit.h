@@ -187,7 +187,8 @@ int audit_each_lift(struct audit_reader *r, int64_t since_ms,
     bool (*fn)(void *arg, const struct audit_lift *lift), void *arg,
     struct err *err);
 
-/* Let one in again: writes to the file, which must exist. 0 or -1. */
+/* Let one in again: writes to the file, which must exist; waits up to ten
+ * seconds for the writer. 0, or -1 with err. */
 int audit_lift(const char *path, const struct audit_lift *lift,
     struct err *err);
 

@@ -1,11 +1,12 @@
 #include <string.h>
+#include <time.h>
 
 #include "audit.h"
 #include "audit_reader.h"
 #include "err.h"
 #include "sql.h"
 
-enum { LIFT_BUSY_MS = 10000 };
+enum { LIFT_BUSY_MS = 10000, LIFT_TRIES = 20000 };
 
 static const char *
 kind(bool is_user)
@@ -205,6 +206,19 @@ audit_each_lift(struct audit_reader *r, int64_t since_ms,
 	return end(r->db, stmt, rc, "lifts", err);
 }
 
+/* A busy writer leaves the lock for a millisecond or so between two
+ * transactions of a second: SQLite's own handler, which sleeps longer and
+ * longer, might miss that for minutes. */
+static int
+try_again(void *arg, int times)
+{
+	const struct timespec pause = { .tv_nsec = 500000 };
+
+	(void)arg;
+	(void)nanosleep(&pause, NULL);
+	return times < LIFT_TRIES;
+}
+
 int
 audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 {
@@ -215,6 +229,7 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 	if (db_open(path, DB_WRITE, LIFT_BUSY_MS, sql_audit, SQL_AUDIT_STEPS,
 	    &db, err) == -1)
 		return -1;
+	(void)sqlite3_busy_handler(db, try_again, NULL);
 	if (db_prepare(db, "INSERT INTO lift (at, kind, subject, who) "
 	    "VALUES (?1, ?2, ?3, ?4)", &stmt, err) == 0) {
 		(void)sqlite3_bind_int64(stmt, 1, lift->at_ms);

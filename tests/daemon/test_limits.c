@@ -2,7 +2,10 @@
  * long, and what is left after kill -9. */
 #include "lab.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -414,6 +417,122 @@ limits_on_both_channels(void **state)
 	assert_int_equal(send_many("203.0.113.7", 9, false, &last), 1);
 }
 
+/* --- everything at once: best run under a thread sanitizer --- */
+
+enum { STORM_CLIENTS = 3, STORM_THREADS = 6, STORM_MAX = 20 };
+
+static atomic_bool storm_over;
+static atomic_uint storm_accepted[STORM_CLIENTS], storm_odd;
+
+static bool
+answered(struct mclient *mc, int sent, struct mclient_reply *r)
+{
+	return sent == 0 && mclient_reply(mc, r) == 0;
+}
+
+/* Messages of one recipient, as fast as they go, by an MTA of its own. */
+static void *
+storm(void *arg)
+{
+	unsigned client = *(unsigned *)arg % STORM_CLIENTS;
+	unsigned number = *(unsigned *)arg;
+	struct mclient *mc = mclient_open(sock, 15000);
+	struct mclient_reply r;
+	char text[60];
+	bool good = mc != NULL && answered(mc, mclient_negotiate(mc, NULL),
+	    &r) && mclient_macro(mc, "j", "mail.lab.test") == 0;
+
+	(void)snprintf(text, sizeof(text), "203.0.113.%u", 10 + client);
+	good = good && answered(mc, mclient_connect(mc, "h", text), &r) &&
+	    answered(mc, mclient_helo(mc, "h"), &r);
+	for (unsigned i = 0; good && !storm_over; i++) {
+		(void)snprintf(text, sizeof(text), "<%u-%u@x.test>", number,
+		    i);
+		good = answered(mc, mclient_mail(mc, text), &r) &&
+		    mclient_macro(mc, "{rcpt_mailer}", "smtp") == 0 &&
+		    answered(mc, mclient_rcpt(mc, REMOTE), &r);
+		if (good && r.code == SMFIR_CONTINUE)
+			atomic_fetch_add(&storm_accepted[client], 1);
+		else if (good && strncmp(r.text, "450 4.7.1", 9) != 0 &&
+		    strncmp(r.text, "550 5.7.1", 9) != 0)
+			good = false;
+	}
+	if (!good)
+		atomic_fetch_add(&storm_odd, 1);
+	mclient_close(&mc);
+	return NULL;
+}
+
+static int
+try_again(void *arg, int times)
+{
+	(void)arg;
+	(void)usleep(500);
+	return times < 20000;
+}
+
+/* As popgatectl undeny does it. */
+static void
+let_in(sqlite3 *h, unsigned client)
+{
+	char text[200], *message = NULL;
+
+	(void)snprintf(text, sizeof(text), "INSERT INTO lift (at, kind, "
+	    "subject, who) VALUES (unixepoch() * 1000, 'client', "
+	    "'203.0.113.%u', 'storm')", client);
+	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s", message);
+}
+
+/* Each time that it is let in, a client has the limit once more, and never
+ * more than that, whatever is reloaded and denied meanwhile. */
+static void
+limits_storm(void **state)
+{
+	pthread_t thread[STORM_THREADS];
+	unsigned number[STORM_THREADS], lifts[STORM_CLIENTS] = { 0 };
+	char text[300];
+	sqlite3 *h;
+
+	(void)state;
+	restart_with(LIMITS("client_recipients = \"20/1h\"; deny_for = "
+	    "\"1h\";"));
+	assert_int_equal(sqlite3_open(path("audit.db"), &h), SQLITE_OK);
+	(void)sqlite3_busy_handler(h, try_again, NULL);
+	for (unsigned i = 0; i < STORM_CLIENTS; i++) {
+		(void)snprintf(text, sizeof(text), "203.0.113.%u", 10 + i);
+		login(text, 1000);
+	}
+	for (unsigned i = 0; i < STORM_THREADS; i++) {
+		number[i] = i;
+		assert_int_equal(pthread_create(&thread[i], NULL, storm,
+		    &number[i]), 0);
+	}
+	/* the audit's writer lets a lift in only between two transactions */
+	for (unsigned i = 0; i < 10; i++) {
+		unsigned client = i % 7 % STORM_CLIENTS;
+
+		for (unsigned j = 0; j < 5; j++) {
+			(void)usleep(10000);
+			write_config(j % 2 == 0 ? LIMITS("client_recipients "
+			    "= \"20/1h\";") : LIMITS("client_recipients = "
+			    "\"20/1h\"; deny_for = \"1h\";"), "");
+			(void)kill(daemon_pid, SIGUSR1);
+		}
+		let_in(h, 10 + client);
+		lifts[client]++;
+	}
+	storm_over = true;
+	(void)sqlite3_close(h);
+	for (unsigned i = 0; i < STORM_THREADS; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	assert_int_equal(storm_odd, 0);
+	for (unsigned i = 0; i < STORM_CLIENTS; i++) {
+		assert_true(storm_accepted[i] >= STORM_MAX);
+		assert_true(storm_accepted[i] <= STORM_MAX * (lifts[i] + 1));
+	}
+}
+
 int
 main(void)
 {
@@ -421,7 +540,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(limits), TEST(limits_of_users), TEST(hijack),
 		TEST(limits_on_both_channels), TEST(limits_of_ipv6),
-		TEST(limits_monitored), TEST(denied_without_a_table)
+		TEST(limits_monitored), TEST(denied_without_a_table),
+		TEST(limits_storm)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
