@@ -28,7 +28,7 @@
 #include "status.h"
 
 enum { REFRESH_MS = 30000, TELL_MS = 5000, DRAIN_LOOK_MS = 50,
-	FILES_MAX = 1 << 20, SPARE_FILES = 256, STACK_BYTES = 512 * 1024 };
+	FILES_MAX = 1 << 20, SPARE_FILES = 256, AFTER_DRAIN_S = 20, STACK_BYTES = 512 * 1024 };
 
 static const char usage[] =
 "usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
@@ -251,11 +251,14 @@ drain(void)
 {
 	const struct timespec tick = { .tv_nsec = DRAIN_LOOK_MS * 1000000L };
 	struct gate_config *gc = gate_config_take();
-	int64_t until_ms = clock_monotonic_ms() +
-	    gc->cfg->milter.drain_timeout_s * 1000;
+	int64_t wait_s = gc->cfg->milter.drain_timeout_s;
+	int64_t until_ms = clock_monotonic_ms() + wait_s * 1000;
 	sigset_t set;
 
 	gate_config_give(gc);
+	/* also when that is more than the unit's TimeoutStopSec */
+	(void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRId64,
+	    (wait_s + AFTER_DRAIN_S) * 1000000);
 	our_signals(&set);
 	callbacks_drain();
 	status_draining();

@@ -58,7 +58,7 @@ static struct {
 	unsigned max;		/* connections */
 	/* the thread's own */
 	struct connection *first;
-	unsigned n;
+	atomic_uint n;		/* others read it */
 	bool paused;		/* listeners rest: no descriptors left */
 	int64_t paused_ms, said_ms;
 	uint64_t requests;
@@ -380,7 +380,7 @@ accept_one(int listener, enum protocol_kind kind)
 	    -1) {
 		if (may_say())
 			log_msg(LOG_ERR, "permit channel: no room for one "
-			    "more connection than %u", permit.n);
+			    "more connection than %u", permit.max);
 		(void)close(fd);
 		free(c);
 		return;
@@ -529,6 +529,12 @@ void
 permit_limit(unsigned max)
 {
 	permit.max = max;
+}
+
+unsigned
+permit_connections(void)
+{
+	return atomic_load(&permit.n);
 }
 
 int

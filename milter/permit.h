@@ -16,6 +16,9 @@ enum { PERMIT_CONNECTIONS_MAX = 2000 };
 /* Connections that may be open; before permit_start(). */
 void permit_limit(unsigned max);
 
+/* Connections that are open now. Any thread. */
+unsigned permit_connections(void);
+
 /* Start the thread. 0, or -1 with err. */
 int permit_start(struct err *err);
 

@@ -13,6 +13,7 @@
 #include "json.h"
 #include "meter.h"
 #include "metrics.h"
+#include "permit.h"
 
 static atomic_bool draining;
 static struct http *pages, *metrics;
@@ -33,6 +34,7 @@ write_health(FILE *to)
 	json_number(&j, "sessions", callbacks_sessions());
 	json_number(&j, "sessions_over_limit",
 	    (int64_t)callbacks_over_limit());
+	json_number(&j, "permit_connections", permit_connections());
 	json_number(&j, "decisions", (int64_t)decisions);
 	json_number(&j, "decisions_per_minute", (int64_t)per_minute);
 	json_bool(&j, "audit_good", audit.healthy);
@@ -85,6 +87,10 @@ write_metrics(FILE *to)
 	    "were open.");
 	metrics_sample(to, "sessions_over_limit", "_total", NULL,
 	    callbacks_over_limit());
+	metrics_family(to, "permit_connections", "gauge", NULL,
+	    "Connections to the permit channel that are open.");
+	metrics_sample(to, "permit_connections", "", NULL,
+	    permit_connections());
 	audit_metrics(to);
 	metrics_file(to, true, "audit", gc->cfg->audit.database);
 	metrics_file(to, false, "logins", gc->cfg->logins.database);

@@ -88,6 +88,8 @@ class Unit:
     def stop(self):
         self.process.send(15)
         self.wait_said("STOPPING=1")
+        if self.name == "popgate-milter":
+            self.wait_said("EXTEND_TIMEOUT_USEC=30000000")
         assert self.process.stop() == 0
 
 
