@@ -127,14 +127,17 @@ target_empty(struct target *t, struct err *err)
 {
 	struct err second;
 
-	if (target_begin(t, err) == 0 &&
+	/* what has just failed is not tried again: this can't wait */
+	if (!t->failed && target_begin(t, err) == 0 &&
 	    target_commit(t, INT64_MAX, err) == 0)
 		return 0;
 	map_abort(&t->map);
 	t->st = (struct stat){ 0 };
 	/* a full disk, perhaps: that works without room */
-	if (map_wipe(t->cfg->file, t->cfg->format, &second) == -1)
+	if (map_wipe(t->cfg->file, t->cfg->format, &second) == -1) {
+		*err = second;
 		return -1;
+	}
 	t->until = INT64_MAX;
 	return 0;
 }

@@ -92,13 +92,18 @@ io_error(const char *path, struct err *err)
 static int
 open_temporary(struct map *m, struct err *err)
 {
-	if (formats[m->format].hash)
-		return bdb_open(m->temporary, true, &m->db, err);
 	int fd = open(m->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 	    0600);
 
 	if (fd == -1)
 		return io_error(m->temporary, err);
+	/* Berkeley DB makes its own; but on a full disk it would try for
+	 * twelve seconds, so it is only asked when there is room */
+	if (formats[m->format].hash) {
+		(void)close(fd);
+		(void)unlink(m->temporary);
+		return bdb_open(m->temporary, true, &m->db, err);
+	}
 	m->to = fdopen(fd, "w");
 	if (m->to != NULL)
 		return 0;

@@ -37,9 +37,10 @@ list_add(struct list *l, const char *text)
 		size_t size = l->size == 0 ? 1024 : l->size * 2;
 		void *v = reallocarray(l->v, size, sizeof(*l->v));
 
-		l->nomem = v == NULL;
-		if (l->nomem)
+		if (v == NULL) {
+			l->nomem = true;
 			return false;
+		}
 		l->v = v;
 		l->size = size;
 	}

@@ -61,8 +61,8 @@ class Mirror(Site):
 
     def rows(self, form):
         path = self.file(form)
-        if not path.exists():
-            return None
+        if not path.exists() or path.stat().st_size == 0:
+            return [] if path.exists() else None
         if FILES[form].endswith('.db'):
             return sorted(line.replace('\t', ' ') for line in
                           self.unmake(path).splitlines())
@@ -270,6 +270,40 @@ def test_a_table_that_breaks_permits_until_the_next_end_only(made):
     m.until_clients([], seconds=30)
     until(lambda: "emptied, since it can't be brought up to date" in
           m.said(), m.said)
+
+
+def test_a_full_disk_goes_on_permitting_nobody(made):
+    """Not even an empty file can be made: the old one is cut or removed."""
+    m = made(formats=('relayhosts', 'hash'), window='10s')
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=256k,nr_inodes=6',
+                    'none', m.dir], check=True)
+    try:
+        m.start()
+        m.write(login('192.0.2.1', 'alice'))
+        m.until_clients(['192.0.2.1'])
+        for n in range(10):
+            try:
+                (m.dir / str(n)).write_bytes(b'x' * 65536)
+            except OSError:
+                pass
+        with pytest.raises(OSError):
+            (m.dir / 'one-more').touch()
+        # a hash that was removed makes room for the next empty one
+        until(lambda: not m.clients('relayhosts') and not m.clients('hash'),
+              m.said, 30)
+        assert m.said().count('No space left') == 2
+        assert 'relayhosts: emptied' in m.said()
+        for n in range(10):
+            (m.dir / str(n)).unlink(missing_ok=True)
+        m.write(login('192.0.2.2', 'bob'))
+        m.until_clients(['192.0.2.2'])
+        m.stop(m.daemons[0])
+    finally:
+        for daemon in m.daemons:
+            if daemon.poll() is None:
+                daemon.kill()
+                daemon.wait()
+        subprocess.run(['umount', m.dir], check=True)
 
 
 def test_a_directory_that_is_missing_stops_no_login(made):
