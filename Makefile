@@ -107,7 +107,8 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(LOGFILES) $(BUILD)/libpopgate.a
 PURE     := $(PARSE) \
 	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
 	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o \
-	    incident.o dnsbl.o) \
+	    incident.o dnsbl.o restrict.o access_map.o doctor_net.o \
+	    postfix_conf.o sendmail_cf.o exim_conf.o) \
 	    $(BUILD)/libpopgate.a
 
 $(BUILD)/unit/%: tests/unit/%.c $(PURE)

@@ -118,6 +118,14 @@ map_file_read(const char *path)
 	return text;
 }
 
+static void
+trim_end(char *text)
+{
+	for (size_t len = strlen(text); len > 0 &&
+	    strchr(blank, text[len - 1]) != NULL; len--)
+		text[len - 1] = '\0';
+}
+
 /* One logical line: pattern or key, white space, value. */
 static void
 take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
@@ -125,6 +133,9 @@ take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
 	char *key = line + strspn(line, blank), *value;
 	size_t n = strcspn(key, blank);
 
+	if (kind != MAP_KEYS && (strncasecmp(key, "endif", n) == 0 ||
+	    strncasecmp(key, "if", n) == 0))
+		return;
 	if (kind == MAP_PATTERN) {
 		char *at = key + (*key == '!');
 
@@ -136,16 +147,13 @@ take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
 				value++;
 		n = (size_t)(value - key) + strcspn(value, blank);
 	}
-	if (n == 0 || (kind != MAP_KEYS && (strncasecmp(key, "endif", n) == 0 ||
-	    strncasecmp(key, "if", n) == 0)))
+	if (n == 0)
 		return;
 	value = key + n;
 	if (*value != '\0')
 		*value++ = '\0';
 	value += strspn(value, blank);
-	for (size_t len = strlen(value); len > 0 &&
-	    strchr(blank, value[len - 1]) != NULL; len--)
-		value[len - 1] = '\0';
+	trim_end(value);
 	if (*key != '!')
 		entry(arg, kind, key, value);
 }
@@ -229,6 +237,7 @@ read_inline(const char *text, map_entry *entry, void *arg)
 			key[strcspn(key, blank)] = '\0';
 			value += strspn(value, blank);
 			value[strcspn(value, "}")] = '\0';
+			trim_end(value);
 			entry(arg, MAP_KEYS, key, value);
 		}
 		free(copy);

@@ -15,7 +15,7 @@
 #include "doctor_postfix.h"
 #include "restrict.h"
 
-enum { WHY_LEN = 400, DEPTH_MAX = 4, GRANTS_MAX = 64 };
+enum { WHY_LEN = 400, DEPTH_MAX = 4, GRANTS_MAX = 64, TABLES_MAX = 200 };
 
 /* Who it is that a restriction permits. */
 enum grantee {
@@ -45,6 +45,7 @@ struct list {
 	struct grant v[GRANTS_MAX];
 	size_t n;
 	int depth;		/* of lists that are results of tables */
+	int tables;		/* read so far */
 };
 
 static void
@@ -290,6 +291,11 @@ look_table(struct list *l, enum restrict_effect effect, const char *name,
 	    .table = table, .end = RESTRICT_THROUGH };
 
 	table_name(operand, table, sizeof(table));
+	if (++l->tables > TABLES_MAX) {
+		if (l->tables == TABLES_MAX + 1)
+			not_understood(l, "it asks too many tables");
+		return RESTRICT_THROUGH;
+	}
 	if (is_popgate_map(l->x, table)) {
 		l->asks_popgate = true;
 		return RESTRICT_THROUGH;
@@ -628,10 +634,21 @@ add_grants(const struct list *l, const struct list *other,
 	for (size_t i = 0; i < l->n; i++) {
 		const struct grant *g = &l->v[i];
 
-		if (g->kind != NULL && (g->grantee == GRANTEE_NOBODY ||
-		    lets_pass(other, g->grantee)))
+		if (g->kind != NULL && g->grantee != GRANTEE_NOBODY &&
+		    lets_pass(other, g->grantee))
 			add_grant(l, g, gate);
 	}
+}
+
+/* What can't be told is said, whatever the verdict. */
+static void
+add_notes(const struct list *l)
+{
+	static const struct postfix_gate none;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].kind != NULL && l->v[i].grantee == GRANTEE_NOBODY)
+			add_grant(l, &l->v[i], &none);
 }
 
 /* Neither list refuses anybody: why? */
@@ -715,6 +732,8 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 	walk_list(rcpt, x, s, "smtpd_recipient_restrictions",
 	    EFFECT_RECIPIENT);
 	*asks_popgate_r = relay->asks_popgate || rcpt->asks_popgate;
+	add_notes(relay);
+	add_notes(rcpt);
 	if (is_closed_before(x, s)) {
 		;
 	} else if (postfix_is_local(x, s)) {

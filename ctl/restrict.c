@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { DEPTH_MAX = 10, WORD_LEN = 1024 };
+enum { DEPTH_MAX = 10, WORD_LEN = 1024, STEPS_MAX = 2000 };
 
 /* postconf(5); what isn't here and doesn't begin with reject_ is a class */
 static const struct restriction {
@@ -154,6 +154,8 @@ restrict_list(struct restrict_walk *w, const char *list)
 	bool warn = false;
 
 	while (restrict_word(&list, word, sizeof(word))) {
+		if (++w->steps > STEPS_MAX)
+			return RESTRICT_THROUGH;
 		if (strcasecmp(word, "warn_if_reject") == 0) {
 			warn = true;
 			continue;
@@ -180,7 +182,8 @@ restrict_has_reject(struct restrict_walk *w, const char *list)
 	};
 	char word[WORD_LEN], operand[WORD_LEN];
 
-	while (restrict_word(&list, word, sizeof(word))) {
+	while (restrict_word(&list, word, sizeof(word)) &&
+	    ++w->steps <= STEPS_MAX) {
 		const struct restriction *r = find(word);
 		const char *class = r != NULL ? NULL :
 		    w->class_list(w->arg, word);

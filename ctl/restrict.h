@@ -47,6 +47,9 @@ struct restrict_walk {
 	/* What a table without check_..._access is; see smtpd(8). */
 	enum restrict_effect plain_table;
 	int depth;		/* of classes: 0 */
+	unsigned steps;		/* words seen, 0: classes that hold each other
+				 * again and again end a walk early, which
+				 * then has refused nobody */
 	bool nothing_stops;	/* out: a warn_if_reject took out a reject */
 };
 

@@ -471,6 +471,19 @@ def test_loops(directory):
     assert bad(findings) == []
 
 
+def test_tables_that_hold_each_other(directory):
+    """An end is found, and that it wasn't understood is said."""
+    case = Case("maze", "postfix", "", {
+        "smtpd_restriction_classes": "a",
+        "a": "check_sender_access texthash:{dir}/a, " * 3 + "a, a, a",
+        "smtpd_relay_restrictions":
+        "permit_mynetworks, a, reject_unauth_destination"},
+        files={"a": "".join(f"s{i}.test a\n" for i in range(100))})
+    rewrite(case, directory)
+    findings = examine(directory, "postfix", directory / "popgate.conf")
+    assert "postfix-not-understood" in {f["id"] for f in findings}
+
+
 def test_huge_files(directory):
     case = Case("huge", "postfix", "", {
         "smtpd_relay_restrictions":
