@@ -48,6 +48,7 @@ static const struct {
 struct journal {
 	sd_journal *j;
 	bool at_unread;		/* j stands on an entry not given out yet */
+	bool missing;		/* it has been noted that there is none */
 	int64_t opened_ms;
 	int64_t since;
 	int64_t position;	/* microseconds of the newest entry read */
@@ -375,6 +376,19 @@ nothing_there(struct journal *s)
 	    sd_journal_has_persistent_files(s->j) == 0;
 }
 
+/* No journal at all: what mail servers say is not known. */
+static int
+at_end(struct journal *s)
+{
+	bool missing = nothing_there(s);
+
+	if (missing && !s->missing)
+		s->note(s->note_arg, "journal: there is none: until there is, "
+		    "what it says is not known");
+	s->missing = missing;
+	return missing ? SOURCE_MISSING : SOURCE_END;
+}
+
 static int
 journal_read(void *impl, size_t budget, line_fn *fn, void *arg,
     struct err *err)
@@ -398,7 +412,7 @@ journal_read(void *impl, size_t budget, line_fn *fn, void *arg,
 		err_set(err, ERR_IO, "journal: %s", strerror(-r));
 		return -1;
 	}
-	return budget == 0 ? SOURCE_MORE : SOURCE_END;
+	return budget == 0 ? SOURCE_MORE : at_end(s);
 }
 
 static void

@@ -1097,6 +1097,36 @@ SELECT 'event', line FROM login_event LIMIT 1"
 '''
 
 
+NO_JOURNAL = r'''
+set -e
+mount -t tmpfs tmpfs /run
+[ ! -d /var/log/journal ] || mount -t tmpfs tmpfs /var/log/journal
+cat > /run/popgate.conf <<E
+logins: { database = "/run/logins.db"; };
+relay: { never_authorize = [ ]; collector_grace = "1s"; };
+collector: { sources = ( { journal = "system"; } ); };
+E
+$1 -c /run/popgate.conf & daemon=$!
+sleep 3.5
+sqlite3 -readonly /run/logins.db 'SELECT read_at FROM source'
+$2 -c /run/popgate.conf check --client 192.0.2.1 --to x@example.net
+kill $daemon
+wait $daemon
+'''
+
+
+@is_root
+def test_no_journal():
+    """Where there is none, nothing is known: no lasting no."""
+    done = subprocess.run(['unshare', '-m', 'bash', '-c', NO_JOURNAL, 'bash',
+                           COLLECTOR, COLLECTOR.with_name('popgatectl')],
+                          text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith('0\n')
+    assert 'collector-behind' in done.stdout
+    assert done.stderr.count('journal: there is none') == 1
+
+
 @is_root
 @pytest.mark.skipif(not Path('/lib/systemd/systemd-journald').exists(),
                     reason='needs systemd-journald')
