@@ -172,7 +172,7 @@ restrict_list(struct restrict_walk *w, const char *list)
 }
 
 /* As has_required() of smtpd_check.c: classes are entered, a bare "permit"
- * ends the search, warn_if_reject isn't looked at. */
+ * ends the search, what stands behind warn_if_reject doesn't count. */
 bool
 restrict_has_reject(struct restrict_walk *w, const char *list)
 {
@@ -190,6 +190,10 @@ restrict_has_reject(struct restrict_walk *w, const char *list)
 
 		if (strcasecmp(word, "permit") == 0)
 			return false;
+		if (strcasecmp(word, "warn_if_reject") == 0) {
+			(void)restrict_word(&list, word, sizeof(word));
+			continue;
+		}
 		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
 			if (strcasecmp(wanted[i], word) == 0)
 				return true;

@@ -131,9 +131,14 @@ POSTFIX = [
     postfix("both lists are empty", "postfix-no-reject",
             {"smtpd_relay_restrictions": "",
              "smtpd_recipient_restrictions": ""}),
-    postfix("warn_if_reject", "postfix-reject-only-warns",
+    # smtpd takes no mail at all like this, as the live test found
+    postfix("warn_if_reject alone", "postfix-no-reject",
             {"smtpd_relay_restrictions":
-             "permit_mynetworks, warn_if_reject reject_unauth_destination"},
+             "permit_mynetworks, warn_if_reject reject_unauth_destination"}),
+    postfix("warn_if_reject", "postfix-reject-only-warns",
+            {"smtpd_relay_restrictions": "permit_mynetworks, "
+             "warn_if_reject reject_unauth_destination, friends, reject",
+             "smtpd_restriction_classes": "friends", "friends": "permit"},
             open=True),
     postfix("static:OK for clients", "postfix-permit-all",
             relay("check_client_access static:OK"), open=True),
@@ -191,7 +196,7 @@ POSTFIX = [
             "postfix-sender-permits",
             dict(relay("check_sender_access inline:{{friend.test=friends}}"),
                  smtpd_restriction_classes="friends",
-                 friends="reject_unknown_sender_domain, permit"),
+                 friends="reject_non_fqdn_sender, permit"),
             open=True, how=SENDER),
     postfix("a sender whitelist of one service", "postfix-sender-permits",
             smtpd="    -o {{ smtpd_relay_restrictions = permit_mynetworks, "
@@ -348,7 +353,7 @@ POSTFIX = [
     postfix("a sole gate that accepts by itself", "postfix-milter-accept",
             dict(relay("check_client_access static:OK"),
                  smtpd_milters="{{ " + MILTER +
-                 ", default_action = accept }}"), conf=CONF, open=True),
+                 ", default_action=accept }}"), conf=CONF, open=True),
     postfix("a sole gate, told that everybody logged in",
             "postfix-macro-auth-open",
             dict(relay("check_client_access static:OK"),

@@ -55,7 +55,7 @@ lists(void **state)
 		{ "strict", RESTRICT_REJECT, true, "" },
 		{ "loop, reject", RESTRICT_REJECT, true, "[loop ]" },
 		{ "warn_if_reject reject, permit_mynetworks",
-		  RESTRICT_THROUGH, true, "[permit_mynetworks ]" },
+		  RESTRICT_THROUGH, false, "[permit_mynetworks ]" },
 		{ "warn_if_reject, reject_rbl_client x, reject",
 		  RESTRICT_REJECT, true, "" },
 		{ "check_sender_access hash:/x reject", RESTRICT_REJECT, true,
