@@ -181,7 +181,7 @@ limiter_client(const struct limiter *l, const struct addr *client)
 	struct network net = limiter_network(l, client);
 	unsigned char name[18] = { 'c', (unsigned char)net.base.family };
 
-	memcpy(name + 2, net.base.bytes, sizeof(net.base.bytes));
+	memcpy(name + 2, net.base.bytes, addr_bits(&net.base) / 8);
 	return tag_of(l, name, sizeof(name));
 }
 
@@ -691,25 +691,35 @@ denial_find(struct shard *shard, uint64_t tag)
 	return NULL;
 }
 
-/* Room for one more, with the shard locked: the one that ends first gives way
- * when there are too many, or when memory is short. NULL: no room at all. */
+/* The one that ends first. */
+static struct denial *
+denial_first(struct shard *shard)
+{
+	struct denial *first = shard->denied;
+
+	for (size_t i = 1; i < shard->n_denied; i++)
+		if (shard->denied[i].until < first->until)
+			first = &shard->denied[i];
+	return first;
+}
+
+/* Room for one more, with the shard locked: when there are too many the one
+ * that ends first gives way. NULL when memory is short. */
 static struct denial *
 denial_make(struct limiter *l, struct shard *shard)
 {
-	size_t n = shard->n_denied, first = 0;
-	void *v = n < DENIED_MAX ? reallocarray(shard->denied, n + 1,
-	    sizeof(*shard->denied)) : NULL;
+	size_t n = shard->n_denied;
 
-	if (v != NULL) {
-		shard->denied = v;
-		shard->n_denied++;
-		atomic_fetch_add(&l->n_denied, 1);
-		return &shard->denied[n];
-	}
-	for (size_t i = 1; i < n; i++)
-		if (shard->denied[i].until < shard->denied[first].until)
-			first = i;
-	return n == 0 ? NULL : &shard->denied[first];
+	if (n == DENIED_MAX)
+		return denial_first(shard);
+	void *v = reallocarray(shard->denied, n + 1, sizeof(*shard->denied));
+
+	if (v == NULL)
+		return NULL;
+	shard->denied = v;
+	shard->n_denied++;
+	atomic_fetch_add(&l->n_denied, 1);
+	return &shard->denied[n];
 }
 
 static void
