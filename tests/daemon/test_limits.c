@@ -423,6 +423,7 @@ enum { STORM_CLIENTS = 3, STORM_THREADS = 6, STORM_MAX = 20 };
 
 static atomic_bool storm_over;
 static atomic_uint storm_accepted[STORM_CLIENTS], storm_odd;
+static char storm_what[100];	/* of who counts the first odd end */
 
 static bool
 answered(struct mclient *mc, int sent, struct mclient_reply *r)
@@ -437,7 +438,7 @@ storm(void *arg)
 	unsigned client = *(unsigned *)arg % STORM_CLIENTS;
 	unsigned number = *(unsigned *)arg;
 	struct mclient *mc = mclient_open(sock, 15000);
-	struct mclient_reply r;
+	struct mclient_reply r = { .code = '-', .text = "" };
 	char text[60];
 	bool good = mc != NULL && answered(mc, mclient_negotiate(mc, NULL),
 	    &r) && mclient_macro(mc, "j", "mail.lab.test") == 0;
@@ -453,12 +454,16 @@ storm(void *arg)
 		    answered(mc, mclient_rcpt(mc, REMOTE), &r);
 		if (good && r.code == SMFIR_CONTINUE)
 			atomic_fetch_add(&storm_accepted[client], 1);
+		/* 451: more rows than the disk takes, or a look-up that
+		 * waited too long for its turn */
 		else if (good && strncmp(r.text, "450 4.7.1", 9) != 0 &&
-		    strncmp(r.text, "550 5.7.1", 9) != 0)
+		    strncmp(r.text, "550 5.7.1", 9) != 0 &&
+		    strncmp(r.text, "451 4.3.0", 9) != 0)
 			good = false;
 	}
-	if (!good)
-		atomic_fetch_add(&storm_odd, 1);
+	if (!good && atomic_fetch_add(&storm_odd, 1) == 0)
+		(void)snprintf(storm_what, sizeof(storm_what), "%c %.80s",
+		    r.code, r.text);
 	mclient_close(&mc);
 	return NULL;
 }
@@ -508,6 +513,9 @@ limits_storm(void **state)
 		assert_int_equal(pthread_create(&thread[i], NULL, storm,
 		    &number[i]), 0);
 	}
+	/* sessions keep the configuration that they began with */
+	for (unsigned i = 0; i < STORM_CLIENTS; i++)
+		wait_until(storm_accepted[i] >= STORM_MAX || storm_odd > 0);
 	/* the audit's writer lets a lift in only between two transactions */
 	for (unsigned i = 0; i < 10; i++) {
 		unsigned client = i % 7 % STORM_CLIENTS;
@@ -526,7 +534,9 @@ limits_storm(void **state)
 	(void)sqlite3_close(h);
 	for (unsigned i = 0; i < STORM_THREADS; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
-	assert_int_equal(storm_odd, 0);
+	if (storm_odd != 0)
+		fail_msg("%u odd ends, the first at: %s", storm_odd,
+		    storm_what);
 	for (unsigned i = 0; i < STORM_CLIENTS; i++) {
 		assert_true(storm_accepted[i] >= STORM_MAX);
 		assert_true(storm_accepted[i] <= STORM_MAX * (lifts[i] + 1));
