@@ -689,7 +689,8 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 		members = 2;
 		if (member_text(cfg, e, "rotated", path, &rotated, err) == -1)
 			return -1;
-		if (*rotated != '/' || strlen(rotated) > 480)
+		if (rotated == NULL || *rotated != '/' ||
+		    strlen(rotated) > 480)
 			return key_error(cfg, e, path, "rotated = "
 			    "\"/directory\", an absolute path", err);
 	}

@@ -316,6 +316,21 @@ errors(void **state)
 		  "collector.sources", "{ file" },
 		{ "collector: { sources = ( { fil = \"/x\"; } ); };", ":1:",
 		  "collector.sources", "{ file" },
+		{ "collector: { sources = ( { file = \"/x\"; rotated = \"old\"; "
+		  "} ); };", ":1:", "collector.sources", "absolute path" },
+		{ "collector: { sources = ( { file = \"/x\"; rotated = 5; } ); "
+		  "};", ":1:", "collector.sources", "string" },
+		{ "collector: { sources = ( { rotated = \"/old\"; } ); };",
+		  ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { socket = \"/x\"; rotated = "
+		  "\"/old\"; } ); };", ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { file = \"/x\"; journal = "
+		  "\"system\"; } ); };", ":1:", "collector.sources",
+		  "{ file" },
+		{ "collector: { sources = ( { login = \"x\"; } ); };", ":1:",
+		  "collector.sources", "{ login" },
+		{ "collector: { login_users = [ \"nobody\" ]; };", ":1:",
+		  "collector.login_users", "not nobody" },
 		{ "collector: { sources = ( { file = \"/x\"; }, { file = "
 		  "\"/x\"; } ); };", ":1:", "collector.sources",
 		  "each source once" },
