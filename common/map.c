@@ -188,8 +188,11 @@ put_hash(struct map *m, const struct permitted *p, const char *value,
 {
 	char key[ADDR_TEXT_MAX + 8], text[ADDR_TEXT_MAX];
 
+	/* as Postfix asks */
+	if (bdb_put(m->db, p->client, value, err) == -1)
+		return -1;
 	if (p->net.base.family != ADDR_IPV6 || m->format != MAP_AS_HASH)
-		return bdb_put(m->db, p->client, value, err);
+		return 0;
 	(void)snprintf(key, sizeof(key), "ipv6:%s",
 	    addr_format_long(&p->net.base, text));
 	if (bdb_put(m->db, key, value, err) == -1)

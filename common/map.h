@@ -20,7 +20,8 @@ enum map_format {
 	MAP_AS_RELAYHOSTSUSERS,	/* "client user", a line for each user */
 	MAP_AS_ACCESS,		/* "client<TAB>value", for postmap(1) */
 	MAP_AS_HASH,		/* a Berkeley DB hash as makemap(8)'s for
-				 * Sendmail's access map: IPv6 with its tag */
+				 * Sendmail's access map: IPv6 with its tag,
+				 * too; Postfix reads it as well */
 	MAP_AS_CIDR,		/* as MAP_AS_ACCESS, networks too: cidr_table(5) */
 	MAP_FORMATS
 };
