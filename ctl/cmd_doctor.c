@@ -40,6 +40,8 @@ static const struct ctl_option options[] = {
     [DOCTOR_SENDER] = {"sender", "ADDRESS,...",
 	"--probe: try these senders "
 	"as well"},
+    [DOCTOR_HELO] = {"helo", "NAME,...",
+	"--probe: say these names in HELO, too"},
     [DOCTOR_LOGIN_CHECK] = {"login-check", "ADDRESS",
 	"--probe: may this client, "
 	"which has logged in, relay?"},

@@ -16,7 +16,7 @@
 struct err;
 
 enum {
-	CTL_OPTIONS_MAX = 20,
+	CTL_OPTIONS_MAX = 24,
 	CTL_NONE = 1	/* exit status: asked rightly, but there is nothing */
 };
 

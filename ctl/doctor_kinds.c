@@ -267,9 +267,9 @@ const struct finding_kind finding_kinds[] = {
 	"it through you.",
 	"# in sendmail.mc: take FEATURE(`relay_based_on_MX') out, then\n"
 	"make -C /etc/mail && /etc/init.d/sendmail restart"},
-    {"sendmail-loose", OPEN,
-	"user%elsewhere@yours passes for your own recipient, and is sent "
-	"elsewhere.",
+    {"sendmail-loose", WARN,
+	"user%elsewhere@a-domain-you-relay-for passes, and the server of that "
+	"domain may send it elsewhere in your name.",
 	"# in sendmail.mc: take FEATURE(`loose_relay_check') out, then\n"
 	"make -C /etc/mail && /etc/init.d/sendmail restart"},
     {"sendmail-drac-fails-open", OPEN,
@@ -495,6 +495,10 @@ const struct finding_kind finding_kinds[] = {
 	"guesses it relays.",
 	"# find and remove the rule that goes by HELO:\n"
 	"postconf -n | grep -E 'helo_access|helo_restrictions'"},
+    {"probe-xclient-opens", SEVERITY_OPEN_RELAY,
+	"Whoever may say XCLIENT may say that he is this server itself, and "
+	"relays.",
+	"postconf -e smtpd_authorized_xclient_hosts= && postfix reload"},
     {"probe-form-opens", SEVERITY_OPEN_RELAY,
 	"Whoever writes the recipient in this form relays; spammers try all "
 	"forms.",

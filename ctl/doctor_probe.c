@@ -20,7 +20,7 @@ enum {
 	TIMEOUT_S = 30, /* RFC 5321 section 4.5.3.2 would wait 5 minutes */
 	TIMEOUT_MAX_S = 600,
 	TARGETS_MAX = 32, /* addresses of the machine that are tried */
-	SENDERS_MAX = 16,
+	WORDS_MAX = 16,
 	EXAMPLES = 4 /* hits that a finding quotes */
 };
 
@@ -38,8 +38,8 @@ struct run {
 	struct relay_result *result;
 	struct string_list domains; /* borrows from set */
 	struct domain_set set;
-	const char *senders[SENDERS_MAX + 1];
-	char *senders_text;
+	const char *senders[WORDS_MAX + 1], *helos[WORDS_MAX + 1];
+	char *senders_text, *helos_text;
 	struct target targets[TARGETS_MAX];
 	size_t n;
 	bool named; /* --host */
@@ -78,24 +78,26 @@ load_domains(struct run *r)
 	return 0;
 }
 
+/* "a,b" of an option into list, which ends with NULL. */
 static int
-load_senders(struct run *r, const char *text)
+load_words(struct run *r, enum doctor_option o, char **text,
+    const char *list[WORDS_MAX + 1])
 {
 	size_t n = 0;
 
-	if (text == NULL)
+	if (doctor_option(r->d, o) == NULL)
 		return 0;
-	r->senders_text = strdup(text);
-	if (r->senders_text == NULL)
+	*text = strdup(doctor_option(r->d, o));
+	if (*text == NULL)
 		return ctl_fail(r->d->ctl, EX_OSERR, "out of memory");
-	char *rest = r->senders_text;
+	char *rest = *text;
 
 	for (char *word; (word = strsep(&rest, ",")) != NULL;) {
-		if (n == SENDERS_MAX)
+		if (n == WORDS_MAX)
 			return ctl_fail(r->d->ctl, EX_USAGE,
-			    "--sender: at most %d addresses", SENDERS_MAX);
+			    "--sender and --helo take at most %d", WORDS_MAX);
 		if (*word != '\0')
-			r->senders[n++] = word;
+			list[n++] = word;
 	}
 	return 0;
 }
@@ -341,6 +343,8 @@ report(struct run *r)
 	    "relays for a stranger who claims a certain sender");
 	add_hits(r, RELAY_HELO, "probe-helo-opens",
 	    "relays for a stranger who says a certain name in HELO");
+	add_hits(r, RELAY_XCLIENT, "probe-xclient-opens",
+	    "believes a stranger who says, by XCLIENT, for whom he speaks");
 	add_hits(r, RELAY_FORM, "probe-form-opens",
 	    "takes recipients that lead outside, in forms that it should "
 	    "refuse");
@@ -514,7 +518,9 @@ prepare(struct run *r)
 	if (rc == 0)
 		rc = load_domains(r);
 	if (rc == 0)
-		rc = load_senders(r, doctor_option(r->d, DOCTOR_SENDER));
+		rc = load_words(r, DOCTOR_SENDER, &r->senders_text, r->senders);
+	if (rc == 0)
+		rc = load_words(r, DOCTOR_HELO, &r->helos_text, r->helos);
 	if (rc == 0 && host != NULL) {
 		r->named = true;
 		rc = named_target(r, host);
@@ -528,6 +534,7 @@ prepare(struct run *r)
 	r->options.timeout_ms = (int)timeout_s * 1000;
 	r->options.domains = &r->domains;
 	r->options.senders = r->senders;
+	r->options.helos = r->helos;
 	r->options.foreign = foreign == NULL ? FOREIGN : foreign;
 	char folded[DOMAIN_TEXT_MAX];
 
@@ -560,6 +567,7 @@ doctor_probe(struct doctor *d)
 	domains_release(&r->set);
 	free(r->domains.v);
 	free(r->senders_text);
+	free(r->helos_text);
 	free(r->result);
 	free(r);
 	return rc;

@@ -23,7 +23,8 @@
 
 const struct relay_form relay_forms[] = {FOREIGN("plain", "<" USER "@$f>"),
     FOREIGN("plain", "<" USER "@Sub.$f>"), FOREIGN("plain", USER "@$f"),
-    FOREIGN("plain", "<" USER "@$f.>"),
+    FOREIGN("plain", "<" USER "@$f.>"), FOREIGN("role", "<postmaster@$f>"),
+    FOREIGN("role", "<abuse@$f>"), FOREIGN("role", "<root@$f>"),
     FOREIGN("literal", "<" USER "@[203.0.113.77]>"),
     FOREIGN("literal", "<" USER "@[IPv6:2001:db8::77]>"),
     FOREIGN("literal", "<" USER "@203.0.113.77>"),

@@ -32,6 +32,7 @@ struct probe {
 	struct smtp_talk *talk;
 	char helo[RELAY_WORDS_MAX]; /* of this session */
 	unsigned errors, questions, failures;
+	bool xclient; /* offered in this session */
 };
 
 /* One question and its answer. */
@@ -146,6 +147,7 @@ session(struct probe *p, const char *helo)
 		failed(p, result, &reply);
 		return -1;
 	}
+	p->xclient = strstr(reply.text, "XCLIENT ") != NULL;
 	if (reply.code / 100 == 2)
 		return 1;
 	hang_up(p);
@@ -236,23 +238,28 @@ count(struct probe *p, const struct answer *a)
 	}
 }
 
-/* Is any name accepted in the domain in which this address is, as the server
- * reads it if it doesn't follow the local part? */
+/* Is any name accepted in the domain in which this address is, when the server
+ * doesn't follow the local part? That is the domain of ours in the form, or
+ * what stands behind the last @, or none. */
 static bool
-takes_any_name(
-    struct probe *p, const char *sender, const char *form, size_t len)
+takes_any_name(struct probe *p, const char *sender,
+    const struct relay_form *form, const char *expanded, size_t len)
 {
 	char text[FORM_TEXT_MAX];
-	const char *at = memrchr(form, '@', len);
-	size_t domain = at == NULL ? 0 : len - (size_t)(at - form);
+	const char *at = memrchr(expanded, '@', len);
+	size_t domain = at == NULL ? 0 : len - (size_t)(at - expanded);
 	struct answer a;
 	int n;
 
 	for (size_t i = 0; i < domain; i++)
 		if (at[i] == '>' || at[i] == ' ')
 			domain = i;
-	n = snprintf(text, sizeof(text), "<%s%.*s>", p->random, (int)domain,
-	    at == NULL ? "" : at);
+	if (form->domain)
+		n = snprintf(
+		    text, sizeof(text), "<%s@%s>", p->random, p->values.domain);
+	else
+		n = snprintf(text, sizeof(text), "<%s%.*s>", p->random,
+		    (int)domain, at == NULL ? "" : at);
 	if (n < 0 || n >= (int)sizeof(text))
 		return true;
 	ask(p, p->source, sender, text, (size_t)n, &a);
@@ -298,12 +305,11 @@ plain(struct probe *p, enum relay_key key, const char *kind, const char *helo,
 }
 
 static void
-try_form(struct probe *p, const struct relay_form *form, const char *sender,
-    bool open)
+try_form(struct probe *p, const struct relay_form *form, const char *sender)
 {
 	char text[FORM_TEXT_MAX];
 	size_t len = form_expand(form->text, &p->values, text);
-	enum relay_key key = open ? RELAY_ANYBODY : RELAY_FORM;
+	enum relay_key key = RELAY_FORM;
 	struct answer a;
 
 	if (len == 0)
@@ -315,7 +321,7 @@ try_form(struct probe *p, const struct relay_form *form, const char *sender,
 	if (form->class == FORM_PROGRAM)
 		key = RELAY_PROGRAM;
 	if (form->class != FORM_FOREIGN &&
-	    takes_any_name(p, sender, text, len)) {
+	    takes_any_name(p, sender, form, text, len)) {
 		if (form->class != FORM_ROUTED)
 			return;
 		key = RELAY_UNSURE;
@@ -324,20 +330,20 @@ try_form(struct probe *p, const struct relay_form *form, const char *sender,
 }
 
 static void
-try_forms(struct probe *p, const char *sender, bool open)
+try_forms(struct probe *p, const char *sender)
 {
 	const struct string_list *domains = p->o->domains;
 
 	for (const struct relay_form *f = relay_forms;
 	     f->text != NULL && !stopped(p); f++) {
 		if (!f->domain) {
-			try_form(p, f, sender, open);
+			try_form(p, f, sender);
 			continue;
 		}
 		for (size_t i = 0; i < domains->n && i < FORM_DOMAINS_MAX;
 		     i++) {
 			p->values.domain = domains->v[i];
-			try_form(p, f, sender, open);
+			try_form(p, f, sender);
 		}
 		p->values.domain = domains->n == 0 ? p->host : domains->v[0];
 	}
@@ -376,7 +382,7 @@ try_senders(struct probe *p, const char **base_r, char base[FORM_TEXT_MAX])
 }
 
 static void
-try_helos(struct probe *p, const char *sender, bool open)
+try_helos(struct probe *p, const char *sender)
 {
 	const char *const names[] = {p->host, p->values.domain, "localhost",
 	    p->values.foreign, p->ip, "friend"};
@@ -385,9 +391,33 @@ try_helos(struct probe *p, const char *sender, bool open)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !stopped(p);
 	     i++) {
 		(void)snprintf(literal, sizeof(literal), "[%s]", p->ip);
-		(void)plain(p, open ? RELAY_ANYBODY : RELAY_HELO, "HELO",
+		(void)plain(p, RELAY_HELO, "HELO",
 		    names[i] == p->ip ? literal : names[i], sender);
 	}
+	for (const char *const *h = p->o->helos;
+	     h != NULL && *h != NULL && !stopped(p); h++)
+		(void)plain(p, RELAY_HELO, "a name that was given", *h, sender);
+}
+
+/* A server that lets everybody say for whom he speaks (Postfix's
+ * XCLIENT_README) is told that we speak for itself. */
+static void
+try_xclient(struct probe *p, const char *sender)
+{
+	static const char attributes[] = "ADDR=127.0.0.1 NAME=localhost";
+	struct smtp_reply reply;
+
+	if (session(p, p->source) != 1 || !p->xclient)
+		return;
+	if (smtp_talk_say(p->talk, SMTP_XCLIENT, attributes,
+		sizeof(attributes) - 1, &reply) == TALK_REPLY &&
+	    reply.code == 220 &&
+	    smtp_talk_say(p->talk, SMTP_EHLO, "localhost", 9, &reply) ==
+		TALK_REPLY) {
+		(void)strcpy(p->helo, "localhost");
+		(void)plain(p, RELAY_XCLIENT, attributes, p->helo, sender);
+	}
+	hang_up(p);
 }
 
 static void
@@ -472,10 +502,13 @@ relay_probe(const struct relay_options *options, struct relay_result *result)
 	if (sender == NULL)
 		sender = "";
 	try_own(&p, sender);
-	try_helos(&p, sender, open);
-	try_forms(&p, sender, open);
-	/* nmap's smtp-open-relay comes as somebody at the server's address */
-	if (!open && form_expand("antispam@[$i]", &p.values, at_ip) > 0)
-		try_forms(&p, at_ip, open);
+	if (!open) {
+		try_helos(&p, sender);
+		try_xclient(&p, sender);
+		try_forms(&p, sender);
+		/* nmap's smtp-open-relay is somebody at the server's address */
+		if (form_expand("antispam@[$i]", &p.values, at_ip) > 0)
+			try_forms(&p, at_ip);
+	}
 	leave(&p);
 }

@@ -25,6 +25,7 @@ struct relay_options {
 	const struct string_list *domains; /* ours; may be empty */
 	const char *foreign; /* a domain that isn't ours */
 	const char *const *senders; /* besides relay_senders; ends NULL */
+	const char *const *helos; /* names to say, too; ends NULL */
 	/* only ask whether this client may relay, in one plain form */
 	bool one;
 };
@@ -34,6 +35,7 @@ enum relay_key {
 	RELAY_ANYBODY, /* nothing: a plain foreign recipient */
 	RELAY_SENDER, /* the sender's address */
 	RELAY_HELO, /* the name in EHLO */
+	RELAY_XCLIENT, /* who the client says it speaks for */
 	RELAY_FORM, /* how the recipient is written */
 	RELAY_UNSURE, /* the same, but its domain takes any name */
 	RELAY_PROGRAM, /* a program or file as recipient */

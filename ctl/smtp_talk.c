@@ -29,6 +29,7 @@ static const struct {
     [SMTP_HELO] = {"HELO ", "\r\n"},
     [SMTP_MAIL] = {"MAIL FROM:<", ">\r\n"},
     [SMTP_RCPT] = {"RCPT TO:", "\r\n"},
+    [SMTP_XCLIENT] = {"XCLIENT ", "\r\n"},
     [SMTP_RSET] = {"RSET", "\r\n"},
     [SMTP_QUIT] = {"QUIT", "\r\n"}};
 

@@ -17,6 +17,7 @@ enum smtp_verb {
 	SMTP_HELO, /* argument: a name */
 	SMTP_MAIL, /* argument: what stands in the brackets */
 	SMTP_RCPT, /* argument: all behind "TO:" */
+	SMTP_XCLIENT, /* argument: attributes; where the server offers it */
 	SMTP_RSET,
 	SMTP_QUIT /* no argument */
 };
