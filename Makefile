@@ -134,9 +134,14 @@ daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
 
 system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider tests/system
+	    -p no:cacheprovider -n $(JOBS) --dist loadscope tests/system
+# at once: the tests have network namespaces and directories of their own
+JOBS     ?= $(shell nproc)
 
 check: unit daemon		## unit and daemon tests
+
+.PHONY: check-build
+check-build: $(PROGRAMS) $(UNIT) $(DAEMON)
 
 SAN_FLAGS  := -O1 -g -fno-omit-frame-pointer \
 	      -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -144,9 +149,11 @@ SAN_FLAGS  := -O1 -g -fno-omit-frame-pointer \
 TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
 
 san:				## unit and daemon tests under ASan and UBSan
+	$(MAKE) -j$(JOBS) check-build BUILD=build-san CFLAGS="$(SAN_FLAGS)"
 	$(MAKE) check BUILD=build-san CFLAGS="$(SAN_FLAGS)"
 
 tsan:				## unit and daemon tests under TSan
+	$(MAKE) -j$(JOBS) check-build BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0" \
 	    $(MAKE) check BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 
@@ -176,6 +183,8 @@ fuzz:				## fuzz each parser for FUZZ_SECONDS (60)
 	    FUZZ_ARGS="-max_total_time=$(FUZZ_SECONDS)"
 
 fuzz-replay:			## run each fuzzer's corpus once
+	$(MAKE) -j$(JOBS) fuzz-build BUILD=build-fuzz CC=$(FUZZ_CC) \
+	    CFLAGS="$(FUZZ_FLAGS)"
 	$(MAKE) fuzz-run BUILD=build-fuzz CC=$(FUZZ_CC) \
 	    CFLAGS="$(FUZZ_FLAGS)" FUZZ_ARGS="-runs=0"
 
@@ -183,7 +192,7 @@ fuzz-replay:			## run each fuzzer's corpus once
 
 test:				## install what is needed, run every test
 	sh tests/deps.sh test
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) check-build
 	$(MAKE) check
 	$(MAKE) san
 	$(MAKE) tsan

@@ -122,7 +122,7 @@ esac
 
 case $what in
 all)
-	install_packages nmap python3-pytest libidn12 libgdbm6 libltdl7 \
+	install_packages nmap python3-pytest python3-pytest-xdist libidn12 libgdbm6 libltdl7 \
 		libicu72 libjansson4 libpcre3 libxml2 libevent-2.1-7 \
 		libgnutls-dane0 libnsl2
 	# dnsmasq-base: the program without its service
