@@ -134,7 +134,7 @@ daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
 
 system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) --dist loadscope tests/system
+	    -p no:cacheprovider -n $(JOBS) --dist loadfile tests/system
 # at once: the tests have network namespaces and directories of their own
 JOBS     ?= $(shell nproc)
 
