@@ -196,8 +196,9 @@ charge_history(struct limiter *l, const struct config *cfg,
 	p->cfg = cfg;
 	p->h = h;
 	if (audit_each_lift(r, since_ms, add_lift, p, err) == -1 ||
-	    audit_each_relayed(r, since_ms, h->client, h->user, CHARGE_ROWS,
-	    &h->cut, replay_one, p, err) == -1)
+	    audit_each_relayed(r, since_ms, h->client, h->user,
+	    h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut, replay_one,
+	    p, err) == -1)
 		goto out;
 	apply_lifts(p, INT64_MAX);
 	if (p->no_memory)

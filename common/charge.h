@@ -35,13 +35,14 @@ struct charge_history {
 	int64_t now_s;		/* the same moment, as the limiter counts */
 	const char *client;	/* only this one, as the audit writes it; */
 	const char *user;	/* only this one; NULL: all */
+	int rows_max;		/* of the newest; 0: CHARGE_ROWS */
 	/* what was found */
 	int64_t rows;
 	bool cut;		/* there were more than are looked at */
 };
 
 /* Count what the audit says was relayed in the longest window, and deny whom
- * it says is denied. At most CHARGE_ROWS of the newest rows are looked at.
+ * it says is denied. At most rows_max of the newest rows are looked at.
  * 0, or -1 with err. */
 enum { CHARGE_ROWS = 2000000 };
 int charge_history(struct limiter *l, const struct config *cfg,

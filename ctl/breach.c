@@ -112,6 +112,19 @@ breach_denied(struct ctl *ctl, struct audit_reader *r,
 		state->known = false;
 }
 
+/* So many of the newest rows of a client or user say whether it has anything
+ * left; one with more of them in a day would take long to sum up. */
+static int
+rows_enough(const struct config *cfg)
+{
+	int64_t most = 1000;
+
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
+		if (cfg->limits.rate[i].max > most)
+			most = cfg->limits.rate[i].max;
+	return most > CHARGE_ROWS / 2 ? CHARGE_ROWS : (int)most * 2;
+}
+
 /* What the rows of one client, or of one user, come to. */
 static int
 sum(struct ctl *ctl, struct audit_reader *r, const char *client,
@@ -119,7 +132,8 @@ sum(struct ctl *ctl, struct audit_reader *r, const char *client,
 {
 	enum { SUBJECTS = 1000 };	/* clients of one user, or the reverse */
 	struct charge_history h = { .now_ms = ctl->now * 1000,
-		.now_s = ev->now_s, .client = client, .user = user };
+		.now_s = ev->now_s, .client = client, .user = user,
+		.rows_max = rows_enough(ctl->cfg) };
 	struct err err;
 	struct limiter *l = limiter_new(ctl->cfg->limits.rate,
 	    (uint8_t)ctl->cfg->relay.ipv6_prefix, SUBJECTS, &err);
