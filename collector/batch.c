@@ -9,15 +9,15 @@
 enum {
 	LINE_MAX_KEPT = 16 * 1024,
 	/* what one login may need at most: its line, names and address */
-	LOGIN_TEXT_MAX = LINE_MAX_KEPT + LOGIN_USER_MAX +
-	    2 * LOGIN_WORD_MAX + NETWORK_TEXT_MAX,
+	LOGIN_TEXT_MAX = LINE_MAX_KEPT + LOGIN_USER_MAX + 2 * LOGIN_WORD_MAX +
+	    NETWORK_TEXT_MAX,
 	TEXT_SIZE = 8 * 1024 * 1024
 };
 
 struct batch {
 	size_t n, text_n;
 	struct store_entry v[BATCH_LOGINS];
-	char text[TEXT_SIZE];	/* what the entries point at */
+	char text[TEXT_SIZE]; /* what the entries point at */
 };
 
 struct batch *
@@ -62,9 +62,9 @@ keep(struct batch *b, const char *text)
 }
 
 void
-batch_add(struct batch *b, const struct login *login,
-    const struct network *net, int64_t expires_at, const char *source,
-    int64_t position, const char *text, size_t len)
+batch_add(struct batch *b, const struct login *login, const struct network *net,
+    int64_t expires_at, const char *source, int64_t position, const char *text,
+    size_t len)
 {
 	struct store_entry *e = &b->v[b->n];
 	char client[NETWORK_TEXT_MAX];

@@ -11,12 +11,12 @@
 
 struct err;
 struct store;
-struct batch;	/* used by one thread at a time */
+struct batch; /* used by one thread at a time */
 
 enum { BATCH_LOGINS = 32768 };
 
-struct batch *batch_create(void);	/* NULL when memory is short */
-void batch_free(struct batch **b);	/* NULL-safe; sets NULL */
+struct batch *batch_create(void); /* NULL when memory is short */
+void batch_free(struct batch **b); /* NULL-safe; sets NULL */
 
 size_t batch_count(const struct batch *b);
 bool batch_full(const struct batch *b);

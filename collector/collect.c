@@ -25,18 +25,18 @@
 #include "store.h"
 
 enum {
-	TICK_MS = 1000,		/* look at every source this often */
-	READ_BUDGET = 256 * 1024,	/* bytes a source may take at a turn */
-	GATHER_MS = 100,	/* a login waits no longer than this */
-	RETRY_MS = 1000,	/* for a store or source that fails */
-	REPEAT_MS = 60 * 1000,	/* before the same complaint again */
+	TICK_MS = 1000, /* look at every source this often */
+	READ_BUDGET = 256 * 1024, /* bytes a source may take at a turn */
+	GATHER_MS = 100, /* a login waits no longer than this */
+	RETRY_MS = 1000, /* for a store or source that fails */
+	REPEAT_MS = 60 * 1000, /* before the same complaint again */
 	OWN_MS = 30 * 1000,
 	HEARTBEAT_MAX_S = 15,
-	MISSING_MS = 60 * 1000,	/* before a deleted database is made anew */
-	TIDY_ROWS = 1000,	/* of a table, a second, when idle */
+	MISSING_MS = 60 * 1000, /* before a deleted database is made anew */
+	TIDY_ROWS = 1000, /* of a table, a second, when idle */
 	REWIND_BYTES = 64 * 1024,
-	LOCK_WAIT_MS = 500,	/* we have other things to do than wait */
-	SHARED_LOGINS = 4096,	/* at once, when other sources are live */
+	LOCK_WAIT_MS = 500, /* we have other things to do than wait */
+	SHARED_LOGINS = 4096, /* at once, when other sources are live */
 	CACHE_KIB = 24 * 1024,
 	CHECKPOINT_PAGES = 8192
 };
@@ -50,18 +50,18 @@ struct complaint {
 /* A configured source at work. */
 struct feed {
 	struct collect *c;
-	struct config_source cfg;	/* owns its strings */
-	struct source *source;		/* NULL: can't be opened yet */
+	struct config_source cfg; /* owns its strings */
+	struct source *source; /* NULL: can't be opened yet */
 	struct stats *stats;
 	bool direct;
-	int state;			/* of the last read; -1 failed */
-	bool due;			/* to be read in this step */
-	bool contributed;		/* has logins in the batch */
-	bool want_time;			/* of the next line */
-	int64_t poll_ms;		/* when it is due by itself; 0 never */
+	int state; /* of the last read; -1 failed */
+	bool due; /* to be read in this step */
+	bool contributed; /* has logins in the batch */
+	bool want_time; /* of the next line */
+	int64_t poll_ms; /* when it is due by itself; 0 never */
 	int64_t retry_ms;
 	int64_t read_at;
-	int64_t saved_at;		/* read_at, as the table has it */
+	int64_t saved_at; /* read_at, as the table has it */
 	int64_t line_at;
 	struct complaint complaint;
 };
@@ -71,21 +71,21 @@ struct collect {
 	collect_note_fn *note;
 	struct judge *judge;
 	struct batch *batch;
-	struct store *store;		/* NULL: not open */
-	int lock;			/* held file beside it; -1 none */
+	struct store *store; /* NULL: not open */
+	int lock; /* held file beside it; -1 none */
 	dev_t db_dev;
 	ino_t db_ino;
-	int64_t db_missing_ms;		/* since when; 0: it is there */
+	int64_t db_missing_ms; /* since when; 0: it is there */
 	struct network_set own;
 
 	struct feed **feed;
 	size_t n_feeds;
-	struct pollfd *fds;		/* one more than feeds */
+	struct pollfd *fds; /* one more than feeds */
 
-	int64_t now;			/* Unix seconds, of this step */
-	int64_t batch_ms;		/* when its first login came */
+	int64_t now; /* Unix seconds, of this step */
+	int64_t batch_ms; /* when its first login came */
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
-	int64_t retry_ms;		/* of the store; 0: it works */
+	int64_t retry_ms; /* of the store; 0: it works */
 	struct complaint store_complaint, future_complaint, told_complaint;
 	char expire_cursor[NETWORK_TEXT_MAX];
 	uint64_t lines, logins;
@@ -147,12 +147,11 @@ feed_open(struct feed *f, struct err *err)
 	struct store_source row = { .name = "" };
 	struct mark mark = { .inode = 0 };
 	int found = store_source_find(c->store, f->cfg.name, &row, err);
-	const struct source_options options = {
-		.mark = found == 1 ? &mark : NULL,
+	const struct source_options options = { .mark =
+						    found == 1 ? &mark : NULL,
 		.since = clock_now() - c->cfg->logins.window_s,
 		.note = source_note,
-		.note_arg = f
-	};
+		.note_arg = f };
 
 	if (found == -1)
 		return -1;
@@ -160,8 +159,8 @@ feed_open(struct feed *f, struct err *err)
 	if (found == 1) {
 		mark.inode = row.inode;
 		mark.position = row.position;
-		(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint),
-		    "%s", row.fingerprint);
+		(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint), "%s",
+		    row.fingerprint);
 		f->read_at = row.read_at;
 		f->line_at = row.line_at;
 	}
@@ -226,14 +225,15 @@ feed_create(struct collect *c, const struct config_source *cfg)
 }
 
 static void
-note_future(struct collect *c, const struct feed *f,
-    const struct judged *judged)
+note_future(
+    struct collect *c, const struct feed *f, const struct judged *judged)
 {
-	if (judged->ahead_s > JUDGE_FUTURE_S &&
-	    complain(&c->future_complaint))
-		note(c, LOG_WARNING, "%s: a login of %s is dated %" PRId64
+	if (judged->ahead_s > JUDGE_FUTURE_S && complain(&c->future_complaint))
+		note(c, LOG_WARNING,
+		    "%s: a login of %s is dated %" PRId64
 		    " seconds ahead of this machine's clock: counted as of "
-		    "now", f->cfg.name, judged->server, judged->ahead_s);
+		    "now",
+		    f->cfg.name, judged->server, judged->ahead_s);
 }
 
 /* Answer who told a login, and say it once when he may not. */
@@ -243,9 +243,11 @@ answer_told(struct collect *c, struct feed *f, const struct line_told *told,
 {
 	source_answer(f->source, reason);
 	if (reason == judge_forged && complain(&c->told_complaint))
-		note(c, LOG_WARNING, "%s: user id %" PRId64 " (process %"
-		    PRId64 ") is not in collector.login_users: its logins "
-		    "don't count", f->cfg.name, told->uid, told->pid);
+		note(c, LOG_WARNING,
+		    "%s: user id %" PRId64 " (process %" PRId64
+		    ") is not in collector.login_users: its logins "
+		    "don't count",
+		    f->cfg.name, told->uid, told->pid);
 }
 
 /* Every line of every source comes through here. */
@@ -291,8 +293,9 @@ feed_read(struct feed *f)
 
 	f->due = false;
 	f->want_time = true;
-	f->poll_ms = source_poll_ms(f->source) == 0 ? 0 :
-	    clock_monotonic_ms() + source_poll_ms(f->source);
+	f->poll_ms = source_poll_ms(f->source) == 0
+	    ? 0
+	    : clock_monotonic_ms() + source_poll_ms(f->source);
 	f->state = source_read(f->source, READ_BUDGET, take_line, f, &err);
 	if (f->state == SOURCE_CLOSED)
 		note(c, LOG_NOTICE, "%s: end of input", f->cfg.name);
@@ -322,8 +325,8 @@ save_feed(struct collect *c, struct feed *f, struct err *err)
 	(void)snprintf(row.name, sizeof(row.name), "%s", f->cfg.name);
 	row.inode = mark.inode;
 	row.position = mark.position;
-	(void)snprintf(row.fingerprint, sizeof(row.fingerprint), "%s",
-	    mark.fingerprint);
+	(void)snprintf(
+	    row.fingerprint, sizeof(row.fingerprint), "%s", mark.fingerprint);
 	return store_source_save(c->store, &row, err);
 }
 
@@ -341,8 +344,8 @@ commit(struct collect *c, bool all, struct err *err)
 		if (f->source != NULL && (all || f->contributed) &&
 		    save_feed(c, f, err) == -1)
 			goto fail;
-		if (all && stats_save(f->stats, c->store, f->cfg.name, err) ==
-		    -1)
+		if (all &&
+		    stats_save(f->stats, c->store, f->cfg.name, err) == -1)
 			goto fail;
 	}
 	if (store_commit(c->store, err) == -1)
@@ -358,8 +361,8 @@ store_failed(struct collect *c, const struct err *err)
 {
 	c->retry_ms = clock_monotonic_ms() + RETRY_MS;
 	if (complain(&c->store_complaint))
-		note(c, LOG_ERR, "%s: trying again; %zu logins wait",
-		    err->text, batch_count(c->batch));
+		note(c, LOG_ERR, "%s: trying again; %zu logins wait", err->text,
+		    batch_count(c->batch));
 	/* a lock goes away; after anything else begin with a fresh handle */
 	if (err->code != ERR_BUSY)
 		store_close(&c->store);
@@ -394,7 +397,7 @@ flush(struct collect *c, bool all, struct err *err)
 
 struct leftover {
 	const struct collect *c;
-	char name[512];		/* found; "" none */
+	char name[512]; /* found; "" none */
 };
 
 static bool
@@ -427,9 +430,11 @@ settle_sources(struct collect *c, struct err *err)
 	do {
 		left.name[0] = '\0';
 		if (store_each_source(c->store, find_leftover, &left, err) ==
-		    -1 || (left.name[0] != '\0' &&
-		    (store_source_delete(c->store, left.name, err) == -1 ||
-		    store_count_delete(c->store, left.name, err) == -1)))
+			-1 ||
+		    (left.name[0] != '\0' &&
+			(store_source_delete(c->store, left.name, err) == -1 ||
+			    store_count_delete(c->store, left.name, err) ==
+				-1)))
 			return -1;
 	} while (left.name[0] != '\0');
 	for (size_t i = 0; i < c->n_feeds; i++) {
@@ -440,8 +445,7 @@ settle_sources(struct collect *c, struct err *err)
 		if (found == 1)
 			continue;
 		(void)snprintf(row.name, sizeof(row.name), "%s", name);
-		if (found == -1 || store_source_save(c->store, &row, err) ==
-		    -1)
+		if (found == -1 || store_source_save(c->store, &row, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -457,8 +461,8 @@ lock_database(struct collect *c, struct err *err)
 
 	if (c->lock != -1)
 		return 0;
-	(void)snprintf(path, sizeof(path), "%s.collector",
-	    c->cfg->logins.database);
+	(void)snprintf(
+	    path, sizeof(path), "%s.collector", c->cfg->logins.database);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd == -1) {
@@ -466,8 +470,10 @@ lock_database(struct collect *c, struct err *err)
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		err_set(err, ERR_BUSY, "%s: another popgate-collector is at "
-		    "work", c->cfg->logins.database);
+		err_set(err, ERR_BUSY,
+		    "%s: another popgate-collector is at "
+		    "work",
+		    c->cfg->logins.database);
 		(void)close(fd);
 		return -1;
 	}
@@ -514,8 +520,7 @@ collect_start(struct collect *c, struct err *err)
 		goto fail;
 	if (store_begin(c->store, err) == -1)
 		goto fail;
-	if (settle_sources(c, err) == -1 ||
-	    store_commit(c->store, err) == -1) {
+	if (settle_sources(c, err) == -1 || store_commit(c->store, err) == -1) {
 		store_rollback(c->store);
 		goto fail;
 	}
@@ -554,8 +559,10 @@ watch_database(struct collect *c)
 		if (ms - c->db_missing_ms < MISSING_MS)
 			return;
 	}
-	note(c, LOG_WARNING, "%s: was replaced: reading the logs again as "
-	    "far back as logins count", path);
+	note(c, LOG_WARNING,
+	    "%s: was replaced: reading the logs again as "
+	    "far back as logins count",
+	    path);
 	store_close(&c->store);
 }
 
@@ -573,12 +580,11 @@ collect_check(const struct config *cfg, struct err *err)
 }
 
 static void
-note_restart(const struct collect *c, const char *key, const char *old,
-    const char *new)
+note_restart(
+    const struct collect *c, const char *key, const char *old, const char *new)
 {
 	if (strcmp(old, new) != 0)
-		note(c, LOG_WARNING, "%s: changed, which needs a restart",
-		    key);
+		note(c, LOG_WARNING, "%s: changed, which needs a restart", key);
 }
 
 static const char *
@@ -604,9 +610,9 @@ make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
 			if (strcmp(c->feed[i]->cfg.name, s->name) == 0)
 				feed[made] = c->feed[i];
 		if (feed[made] != NULL)
-			note_restart(c, s->name, text_or_none(
-			    feed[made]->cfg.rotated), text_or_none(
-			    s->rotated));
+			note_restart(c, s->name,
+			    text_or_none(feed[made]->cfg.rotated),
+			    text_or_none(s->rotated));
 		else
 			feed[made] = feed_create(c, s);
 		if (feed[made] == NULL)
@@ -704,8 +710,7 @@ more_to_read(const struct collect *c)
 static bool
 stuck(const struct collect *c)
 {
-	return c->retry_ms != 0 && (c->store == NULL ||
-	    batch_full(c->batch));
+	return c->retry_ms != 0 && (c->store == NULL || batch_full(c->batch));
 }
 
 static int
@@ -741,8 +746,7 @@ collect_wait(struct collect *c, int wake_fd)
 			.events = POLLIN
 		};
 	}
-	c->fds[c->n_feeds] = (struct pollfd){ .fd = wake_fd,
-		.events = POLLIN };
+	c->fds[c->n_feeds] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
 	if (poll(c->fds, c->n_feeds + 1, timeout_ms(c)) <= 0)
 		return false;
 	for (size_t i = 0; i < c->n_feeds; i++)
@@ -787,8 +791,8 @@ tidy(struct collect *c)
 		return;
 	c->tidy_ms = clock_monotonic_ms();
 	if (store_begin(c->store, &err) == -1 ||
-	    store_expire(c->store, cutoff, TIDY_ROWS, c->expire_cursor,
-	    &err) == -1 ||
+	    store_expire(c->store, cutoff, TIDY_ROWS, c->expire_cursor, &err) ==
+		-1 ||
 	    store_prune_events(c->store, cutoff, TIDY_ROWS, &err) == -1 ||
 	    store_commit(c->store, &err) == -1) {
 		store_rollback(c->store);
@@ -803,8 +807,8 @@ alarms(struct collect *c)
 	char text[256];
 
 	for (size_t i = 0; i < c->n_feeds; i++)
-		while (stats_alarm(c->feed[i]->stats, c->now, text,
-		    sizeof(text)))
+		while (
+		    stats_alarm(c->feed[i]->stats, c->now, text, sizeof(text)))
 			note(c, LOG_WARNING, "%s: %s", c->feed[i]->cfg.name,
 			    text);
 }
@@ -815,12 +819,12 @@ read_feeds(struct collect *c)
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		struct feed *f = c->feed[i];
 
-		if (f->source == NULL &&
-		    clock_monotonic_ms() >= f->retry_ms)
+		if (f->source == NULL && clock_monotonic_ms() >= f->retry_ms)
 			feed_try_open(f);
 		if (f->source != NULL && !batch_full(c->batch) &&
 		    (f->due || f->state == SOURCE_MORE ||
-		    (f->poll_ms != 0 && clock_monotonic_ms() >= f->poll_ms)))
+			(f->poll_ms != 0 &&
+			    clock_monotonic_ms() >= f->poll_ms)))
 			feed_read(f);
 	}
 }
@@ -837,8 +841,8 @@ batch_due(const struct collect *c)
 		return false;
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		live |= c->feed[i]->state == SOURCE_END;
-		complete |= c->feed[i]->contributed &&
-		    c->feed[i]->state != SOURCE_MORE;
+		complete |=
+		    c->feed[i]->contributed && c->feed[i]->state != SOURCE_MORE;
 	}
 	return complete || batch_full(c->batch) ||
 	    (live && batch_count(c->batch) >= SHARED_LOGINS) ||
@@ -883,8 +887,7 @@ collect_step(struct collect *c)
 			return true;
 		if (collect_start(c, &err) == -1) {
 			if (complain(&c->store_complaint))
-				note(c, LOG_ERR, "%s: trying again",
-				    err.text);
+				note(c, LOG_ERR, "%s: trying again", err.text);
 			return true;
 		}
 	}
@@ -947,8 +950,8 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	struct pollfd *fds;
 
 	/* the batch holds names of sources that may be about to go */
-	if ((batch_count(c->batch) > 0 && (c->store == NULL ||
-	    flush(c, true, err) == -1)) ||
+	if ((batch_count(c->batch) > 0 &&
+		(c->store == NULL || flush(c, true, err) == -1)) ||
 	    judge_create(cfg, &judge, err) == -1)
 		goto fail;
 	if (!judge_set_own(judge, &c->own)) {
@@ -959,8 +962,8 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 		goto fail;
 	note_restart(c, "logins.database", c->cfg->logins.database,
 	    cfg->logins.database);
-	note_restart(c, "collector.user", c->cfg->collector.user,
-	    cfg->collector.user);
+	note_restart(
+	    c, "collector.user", c->cfg->collector.user, cfg->collector.user);
 	note_restart(c, "collector.status", c->cfg->collector.status,
 	    cfg->collector.status);
 	note_restart(c, "metrics.collector", c->cfg->metrics.collector,
@@ -996,18 +999,19 @@ fail:
 void
 collect_figures(const struct collect *c, struct collect_figures *figures)
 {
-	*figures = (struct collect_figures){
-		.lines = c->lines, .logins = c->logins,
+	*figures = (struct collect_figures){ .lines = c->lines,
+		.logins = c->logins,
 		.waiting = batch_count(c->batch),
-		.store_good = c->store != NULL && c->retry_ms == 0
-	};
+		.store_good = c->store != NULL && c->retry_ms == 0 };
 }
 
 const char *
 collect_status(const struct collect *c, char *buf)
 {
 	(void)snprintf(buf, 200, "%" PRIu64 " lines, %" PRIu64 " logins; %s",
-	    c->lines, c->logins, c->retry_ms != 0 ? "database not usable" :
-	    more_to_read(c) ? "reading" : "up to date");
+	    c->lines, c->logins,
+	    c->retry_ms != 0      ? "database not usable"
+		: more_to_read(c) ? "reading"
+				  : "up to date");
 	return buf;
 }

@@ -21,7 +21,7 @@ int collect_check(const struct config *cfg, struct err *err);
 /* Take cfg over (also when this fails). Opens nothing. 0, or -1 with err. */
 int collect_create(struct config *cfg, collect_note_fn *note,
     struct collect **c_r, struct err *err);
-void collect_free(struct collect **c);	/* NULL-safe; commits nothing */
+void collect_free(struct collect **c); /* NULL-safe; commits nothing */
 
 /* Open the database and the sources of which opening can't wait. Returns 0,
  * or -1 with err: collect_step() tries again in a moment. */
@@ -41,12 +41,11 @@ int collect_finish(struct collect *c, struct err *err);
 int collect_reload(struct collect *c, struct config *cfg, struct err *err);
 
 struct collect_figures {
-	uint64_t lines, logins;		/* since the start */
-	uint64_t waiting;		/* logins not written yet */
+	uint64_t lines, logins; /* since the start */
+	uint64_t waiting; /* logins not written yet */
 	bool store_good;
 };
-void collect_figures(const struct collect *c,
-    struct collect_figures *figures);
+void collect_figures(const struct collect *c, struct collect_figures *figures);
 
 /* One line for people: how much was read and found. buf of at least 200. */
 const char *collect_status(const struct collect *c, char *buf);

@@ -21,16 +21,16 @@ struct custom {
 	pcre2_code *code;
 	pcre2_match_data *match;
 	pcre2_match_context *context;
-	uint32_t user, ip;	/* numbers of the groups */
+	uint32_t user, ip; /* numbers of the groups */
 };
 
 /* What a walk over the pattern's text has seen. */
 struct walk {
 	const char *p;
 	const char *end;
-	unsigned depth;		/* of groups */
-	const char *last;	/* where the last token began */
-	const char *problem;	/* why the pattern is refused, or NULL */
+	unsigned depth; /* of groups */
+	const char *last; /* where the last token began */
+	const char *problem; /* why the pattern is refused, or NULL */
 };
 
 static bool
@@ -57,13 +57,13 @@ walk_class(struct walk *w)
 			w->p += 2;
 			continue;
 		}
-		if (walk_at(w, "[:") || walk_at(w, "[.") ||
-		    walk_at(w, "[=")) {
+		if (walk_at(w, "[:") || walk_at(w, "[.") || walk_at(w, "[=")) {
 			const char kind = w->p[1];
 			const char *p = w->p + 2;
 
-			while (p + 1 < w->end && !(p[0] == kind &&
-			    p[1] == ']') && *p != ']' && *p != '\\')
+			while (p + 1 < w->end &&
+			    !(p[0] == kind && p[1] == ']') && *p != ']' &&
+			    *p != '\\')
 				p++;
 			if (p + 1 < w->end && p[0] == kind && p[1] == ']')
 				w->p = p + 1;
@@ -104,14 +104,15 @@ walk_group(struct walk *w)
 	 * (?P<, (?:, (?=, (?!, (?|, (?> and (?( begin otherwise. */
 	const char *p = w->p + 1;
 
-	while (p < w->end && ((*p >= 'a' && *p <= 'z') || *p == 'U' ||
-	    *p == 'J' || *p == '-' || *p == '^'))
+	while (p < w->end &&
+	    ((*p >= 'a' && *p <= 'z') || *p == 'U' || *p == 'J' || *p == '-' ||
+		*p == '^'))
 		p++;
 	if (p < w->end && (*p == ')' || *p == ':')) {
 		for (const char *o = w->p + 1; o < p; o++) {
 			if (*o != 'i' && *o != 's' && *o != 'n' && *o != '-')
 				w->problem = "of the inline options only i, "
-				    "s and n are taken";
+					     "s and n are taken";
 		}
 	}
 	w->p++;
@@ -146,8 +147,8 @@ walk_pattern(struct walk *w)
 		case '|':
 			if (w->depth == 0)
 				w->problem = "an alternation outside of a "
-				    "group escapes the anchors; write "
-				    "^(?:a|b)$";
+					     "group escapes the anchors; write "
+					     "^(?:a|b)$";
 			w->p++;
 			break;
 		default:
@@ -159,8 +160,7 @@ walk_pattern(struct walk *w)
 static const char *
 anchor_problem(const char *pattern, size_t len)
 {
-	struct walk w = { .p = pattern, .end = pattern + len,
-		.last = pattern };
+	struct walk w = { .p = pattern, .end = pattern + len, .last = pattern };
 
 	if (len < 2 || (pattern[0] != '^' && strncmp(pattern, "\\A", 2) != 0))
 		return "it must begin with ^ or \\A";
@@ -176,8 +176,7 @@ anchor_problem(const char *pattern, size_t len)
 }
 
 static int
-refuse(struct custom *c, const char *pattern, const char *why,
-    struct err *err)
+refuse(struct custom *c, const char *pattern, const char *why, struct err *err)
 {
 	err_set(err, ERR_INVALID, "custom server \"%s\", pattern \"%s\": %s",
 	    c->program, pattern, why);
@@ -190,8 +189,7 @@ compile(struct custom *c, const char *pattern, struct err *err)
 	/* ANCHORED and ENDANCHORED make the whole message match even where
 	 * our reading of the pattern should be wrong. */
 	const uint32_t flags = PCRE2_ANCHORED | PCRE2_ENDANCHORED |
-	    PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF |
-	    PCRE2_NEVER_BACKSLASH_C;
+	    PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C;
 	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
 	int number;
 	PCRE2_SIZE offset;
@@ -202,18 +200,19 @@ compile(struct custom *c, const char *pattern, struct err *err)
 		return -1;
 	}
 	pcre2_set_parens_nest_limit(context, NEST_LIMIT);
-	c->code = pcre2_compile((PCRE2_SPTR)pattern, len, flags, &number,
-	    &offset, context);
+	c->code = pcre2_compile(
+	    (PCRE2_SPTR)pattern, len, flags, &number, &offset, context);
 	pcre2_compile_context_free(context);
 	if (c->code == NULL) {
 		char why[256];
 
-		if (pcre2_get_error_message(number, (PCRE2_UCHAR *)why,
-		    sizeof(why)) < 0)
+		if (pcre2_get_error_message(
+			number, (PCRE2_UCHAR *)why, sizeof(why)) < 0)
 			memcpy(why, "not a valid pattern", 20);
-		err_set(err, ERR_INVALID, "custom server \"%s\", pattern "
-		    "\"%s\", at byte %zu: %s", c->program, pattern,
-		    (size_t)offset, why);
+		err_set(err, ERR_INVALID,
+		    "custom server \"%s\", pattern "
+		    "\"%s\", at byte %zu: %s",
+		    c->program, pattern, (size_t)offset, why);
 		return -1;
 	}
 	return 0;
@@ -222,16 +221,15 @@ compile(struct custom *c, const char *pattern, struct err *err)
 static int
 find_groups(struct custom *c, const char *pattern, struct err *err)
 {
-	int user = pcre2_substring_number_from_name(c->code,
-	    (PCRE2_SPTR)"user");
-	int ip = pcre2_substring_number_from_name(c->code, (PCRE2_SPTR)"ip");
+	int user =
+	    pcre2_substring_number_from_name(c->code, (PCRE2_SPTR) "user");
+	int ip = pcre2_substring_number_from_name(c->code, (PCRE2_SPTR) "ip");
 
 	if (user < 0)
-		return refuse(c, pattern, "it needs the group (?<user>...)",
-		    err);
+		return refuse(
+		    c, pattern, "it needs the group (?<user>...)", err);
 	if (ip < 0)
-		return refuse(c, pattern, "it needs the group (?<ip>...)",
-		    err);
+		return refuse(c, pattern, "it needs the group (?<ip>...)", err);
 	c->user = (uint32_t)user;
 	c->ip = (uint32_t)ip;
 	return 0;

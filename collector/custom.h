@@ -13,9 +13,9 @@
 #include "span.h"
 
 struct err;
-struct custom;	/* used by one thread at a time */
+struct custom; /* used by one thread at a time */
 
-enum { CUSTOM_PATTERN_MAX = 2048 };	/* bytes */
+enum { CUSTOM_PATTERN_MAX = 2048 }; /* bytes */
 
 /* Compile pattern. It must begin with ^ or \A, end with an unescaped $ or \z,
  * and have no alternation outside of a group; neither "(*" verbs nor inline
@@ -24,7 +24,7 @@ enum { CUSTOM_PATTERN_MAX = 2048 };	/* bytes */
  * Returns 0 and sets *custom_r, or -1 with ERR_INVALID or ERR_NOMEM. */
 int custom_compile(const char *program, const char *pattern,
     struct custom **custom_r, struct err *err);
-void custom_free(struct custom **custom);	/* NULL-safe; sets NULL */
+void custom_free(struct custom **custom); /* NULL-safe; sets NULL */
 
 const char *custom_program(const struct custom *custom);
 

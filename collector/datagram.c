@@ -70,7 +70,7 @@ datagram_open(
 {
 	const int size = BUFFER;
 
-	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	(void)snprintf(sun->sun_path, sizeof(sun->sun_path), "%s", path);
 	if (clear_path(sun, err) == -1)
 		return -1;

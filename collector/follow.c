@@ -18,8 +18,8 @@
 #include "logfile.h"
 
 enum {
-	WATCH_DIRECTORY = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
-	    IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+	WATCH_DIRECTORY = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
+	    IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 	WATCH_FILE = IN_MODIFY
 };
 
@@ -27,27 +27,27 @@ enum {
 struct place {
 	struct print print;
 	int64_t position;
-	int64_t mtime_ns;	/* when we looked last */
-	bool whole;		/* nothing was behind position then */
+	int64_t mtime_ns; /* when we looked last */
+	bool whole; /* nothing was behind position then */
 };
 
 struct follow {
 	char *path;
-	char *dir;		/* of path */
-	char *rotated;		/* or NULL */
+	char *dir; /* of path */
+	char *rotated; /* or NULL */
 	int64_t since;
-	bool first;		/* no mark of an earlier run */
-	bool missing;		/* it has been noted */
-	bool blind;		/* that inotify gives us nothing has been */
+	bool first; /* no mark of an earlier run */
+	bool missing; /* it has been noted */
+	bool blind; /* that inotify gives us nothing has been */
 	int inotify;
-	int64_t watched_ms;	/* when the directories were, monotonic */
+	int64_t watched_ms; /* when the directories were, monotonic */
 
-	struct logfile cur;	/* being read; fd -1: none found yet */
+	struct logfile cur; /* being read; fd -1: none found yet */
 	int cur_watch;
-	bool unproven;		/* cur may not be the next behind before */
-	struct logfile prev;	/* read before it, may still get lines */
+	bool unproven; /* cur may not be the next behind before */
+	struct logfile prev; /* read before it, may still get lines */
 	int prev_watch;
-	int64_t prev_until;	/* monotonic ms */
+	int64_t prev_until; /* monotonic ms */
 
 	/* Where reading stood when cur was last open; and the newest file
 	 * before cur of which anything was read, open as prev or not. */
@@ -81,7 +81,7 @@ static struct place
 place_of(const struct logfile *file)
 {
 	return (struct place){ logfile_print(file), file->lines.mark,
-	    file->mtime_ns, file->whole };
+		file->mtime_ns, file->whole };
 }
 
 static void
@@ -112,8 +112,7 @@ follow_mark(const struct follow *f, struct mark *mark)
 		    sizeof(mark->fingerprint) - (size_t)n,
 		    " %zu:%016" PRIx64 " %" PRId64 " %" PRId64 " %d",
 		    now.before.print.n, now.before.print.hash,
-		    now.before.position, now.before.mtime_ns,
-		    now.before.whole);
+		    now.before.position, now.before.mtime_ns, now.before.whole);
 }
 
 /* A mark that we can't read is as good as none. */
@@ -123,9 +122,10 @@ parse_mark(struct follow *f, const struct mark *mark)
 	struct place at = { .position = mark->position };
 	struct place before = { 0 };
 	int whole = 0;
-	int n = sscanf(mark->fingerprint, "%zu:%" SCNx64 " %" SCNd64
-	    " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64 " %d", &at.print.n,
-	    &at.print.hash, &at.mtime_ns, &before.print.n,
+	int n = sscanf(mark->fingerprint,
+	    "%zu:%" SCNx64 " %" SCNd64 " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64
+	    " %d",
+	    &at.print.n, &at.print.hash, &at.mtime_ns, &before.print.n,
 	    &before.print.hash, &before.position, &before.mtime_ns, &whole);
 
 	before.whole = whole == 1;
@@ -149,7 +149,8 @@ watch(struct follow *f, const char *path, uint32_t events)
 
 	if (wd == -1 && errno == ENOSPC && !f->blind) {
 		f->blind = true;
-		note(f, "%s: inotify: no more watches "
+		note(f,
+		    "%s: inotify: no more watches "
 		    "(fs.inotify.max_user_watches): looking once a second",
 		    f->path);
 	}
@@ -209,8 +210,8 @@ follow_fd(const struct follow *f)
 }
 
 int
-follow_open(const struct follow_options *options, struct follow **f_r,
-    struct err *err)
+follow_open(
+    const struct follow_options *options, struct follow **f_r, struct err *err)
 {
 	struct follow *f = calloc(1, sizeof(*f));
 	char dir[PATH_MAX];
@@ -226,15 +227,14 @@ follow_open(const struct follow_options *options, struct follow **f_r,
 	(void)snprintf(dir, sizeof(dir), "%s", options->path);
 	f->path = strdup(options->path);
 	f->dir = strdup(dirname(dir));
-	f->rotated = options->rotated == NULL ? NULL :
-	    strdup(options->rotated);
+	f->rotated = options->rotated == NULL ? NULL : strdup(options->rotated);
 	if (f->path == NULL || f->dir == NULL ||
 	    (options->rotated != NULL && f->rotated == NULL))
 		goto nomem;
 	f->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (f->inotify == -1) {
-		err_set(err, ERR_IO, "%s: inotify: %s", f->path,
-		    strerror(errno));
+		err_set(
+		    err, ERR_IO, "%s: inotify: %s", f->path, strerror(errno));
 		goto fail;
 	}
 	f->first = options->mark == NULL || !parse_mark(f, options->mark);
@@ -269,25 +269,26 @@ follow_close(struct follow **f)
 
 /* What is to be read next, and how it was found. */
 struct found {
-	ptrdiff_t i;		/* of the generations; -1: nothing */
-	int64_t position;	/* where to begin */
+	ptrdiff_t i; /* of the generations; -1: nothing */
+	int64_t position; /* where to begin */
 	enum { FOUND, FOUND_SHORTER, FOUND_OTHER } how;
-	struct logfile file;	/* open, or fd -1 */
-	struct logfile before;	/* may still get lines: open, or fd -1 */
+	struct logfile file; /* open, or fd -1 */
+	struct logfile before; /* may still get lines: open, or fd -1 */
 };
 
-typedef void choose_fn(const struct follow *f, const struct generations *g,
-    struct found *found);
+typedef void choose_fn(
+    const struct follow *f, const struct generations *g, struct found *found);
 
 /* The first file that changed after the newest that we know of: what was
  * not there, or not written, when we read last. None: the live one. */
 static ptrdiff_t
-first_after(const struct generations *g, int64_t mtime_ns,
-    const struct print *known)
+first_after(
+    const struct generations *g, int64_t mtime_ns, const struct print *known)
 {
 	for (size_t i = 0; i < g->n; i++)
-		if (g->v[i].live || (g->v[i].mtime_ns > mtime_ns &&
-		    !print_matches(g->v[i].path, known)))
+		if (g->v[i].live ||
+		    (g->v[i].mtime_ns > mtime_ns &&
+			!print_matches(g->v[i].path, known)))
 			return (ptrdiff_t)i;
 	return -1;
 }
@@ -295,14 +296,14 @@ first_after(const struct generations *g, int64_t mtime_ns,
 static ptrdiff_t
 find_place(const struct generations *g, const struct place *place)
 {
-	return generations_find(g, &place->print, place->position,
-	    place->mtime_ns);
+	return generations_find(
+	    g, &place->print, place->position, place->mtime_ns);
 }
 
 /* Where to go on, when nothing of the file at f->at had been read. */
 static void
-choose_unread(const struct follow *f, const struct generations *g,
-    struct found *found)
+choose_unread(
+    const struct follow *f, const struct generations *g, struct found *found)
 {
 	ptrdiff_t i = find_place(g, &f->before);
 
@@ -320,8 +321,8 @@ choose_unread(const struct follow *f, const struct generations *g,
 
 /* Find the file in which an earlier run, or an earlier look, has ended. */
 static void
-choose_known(const struct follow *f, const struct generations *g,
-    struct found *found)
+choose_known(
+    const struct follow *f, const struct generations *g, struct found *found)
 {
 	found->i = find_place(g, &f->at);
 	found->position = f->at.position;
@@ -356,8 +357,8 @@ read_already(const struct follow *f, const struct generation *g)
 
 /* The file behind cur. */
 static void
-choose_next(const struct follow *f, const struct generations *g,
-    struct found *found)
+choose_next(
+    const struct follow *f, const struct generations *g, struct found *found)
 {
 	const struct place cur = place_of(&f->cur);
 	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
@@ -379,11 +380,11 @@ static int
 open_found(const struct follow *f, const struct generations *g,
     struct found *found, struct err *err)
 {
-	int ret = logfile_open(&found->file, g->v[found->i].path,
-	    found->position, err);
+	int ret = logfile_open(
+	    &found->file, g->v[found->i].path, found->position, err);
 
-	while (ret == -1 && !g->v[found->i].live &&
-	    (size_t)found->i + 1 < g->n) {
+	while (
+	    ret == -1 && !g->v[found->i].live && (size_t)found->i + 1 < g->n) {
 		note(f, "%s: left out", err->text);
 		found->i++;
 		found->position = 0;
@@ -398,8 +399,9 @@ open_found(const struct follow *f, const struct generations *g,
 static bool
 packed_unchanged(const struct generation *g, const struct place *place)
 {
-	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000 :
-	    g->mtime_ns % 1000 == 0 ? 1000 : 1;
+	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000
+	    : g->mtime_ns % 1000 == 0                ? 1000
+						     : 1;
 
 	return g->packed && place->whole &&
 	    g->mtime_ns / unit == place->mtime_ns / unit;
@@ -407,18 +409,17 @@ packed_unchanged(const struct generation *g, const struct place *place)
 
 /* Lines may have been added to the file before, or still be. */
 static void
-open_before(const struct follow *f, const struct generations *g,
-    struct found *found)
+open_before(
+    const struct follow *f, const struct generations *g, struct found *found)
 {
 	ptrdiff_t i = find_place(g, &f->before);
 
 	if (i == -1 || g->v[i].live || found->how == FOUND_OTHER ||
 	    packed_unchanged(&g->v[i], &f->before) ||
-	    (g->v[i].ino == found->file.ino &&
-	    g->v[i].dev == found->file.dev))
+	    (g->v[i].ino == found->file.ino && g->v[i].dev == found->file.dev))
 		return;
-	(void)logfile_open(&found->before, g->v[i].path, f->before.position,
-	    NULL);
+	(void)logfile_open(
+	    &found->before, g->v[i].path, f->before.position, NULL);
 }
 
 /* List, choose, open, and see that nothing was renamed meanwhile.
@@ -431,8 +432,8 @@ search(const struct follow *f, choose_fn *choose, struct generations *g,
 	enum { TRIES = 100 };
 
 	for (int i = 0; i < TRIES; i++) {
-		*found = (struct found){ .i = -1, .file.fd = -1,
-			.before.fd = -1 };
+		*found =
+		    (struct found){ .i = -1, .file.fd = -1, .before.fd = -1 };
 		if (generations_list(f->path, f->rotated, g, err) == -1)
 			return -1;
 		choose(f, g, found);
@@ -451,8 +452,7 @@ search(const struct follow *f, choose_fn *choose, struct generations *g,
 }
 
 static void
-take_found(struct follow *f, const struct generations *g,
-    struct found *found)
+take_found(struct follow *f, const struct generations *g, struct found *found)
 {
 	/* one reader of a file is enough */
 	if (f->prev.fd != -1 && f->prev.ino == found->file.ino &&
@@ -487,12 +487,15 @@ locate(struct follow *f, struct err *err)
 	const char *path = g.v[found.i].path;
 
 	if (found.how == FOUND_SHORTER)
-		note(f, "%s: is shorter than what was read of it (%" PRId64
-		    " of %" PRId64 " bytes): going on at its end", path,
-		    found.position, f->at.position);
+		note(f,
+		    "%s: is shorter than what was read of it (%" PRId64
+		    " of %" PRId64 " bytes): going on at its end",
+		    path, found.position, f->at.position);
 	if (found.how == FOUND_OTHER) {
-		note(f, "%s: the file that was read last is gone: going on "
-		    "with %s", f->path, path);
+		note(f,
+		    "%s: the file that was read last is gone: going on "
+		    "with %s",
+		    f->path, path);
 		f->before = f->at;
 	}
 	take_found(f, &g, &found);
@@ -602,8 +605,8 @@ read_prev(struct follow *f, size_t *budget, line_fn *fn, void *arg)
 		return state;
 	remember(f);
 	/* deleted and nobody writes: let its disk space go */
-	bool gone = fstat(f->prev.fd, &st) == -1 || (st.st_nlink == 0 &&
-	    clock_now() - st.st_mtim.tv_sec > 10);
+	bool gone = fstat(f->prev.fd, &st) == -1 ||
+	    (st.st_nlink == 0 && clock_now() - st.st_mtim.tv_sec > 10);
 
 	if (state != LOGFILE_END || gone ||
 	    clock_monotonic_ms() > f->prev_until)
@@ -634,8 +637,8 @@ prove(struct follow *f, struct err *err)
 	if (generations_list(f->path, f->rotated, &g, err) == -1) {
 		ret = -1;
 	} else {
-		ptrdiff_t i = generations_find(&g, &f->before.print, 0,
-		    f->before.mtime_ns);
+		ptrdiff_t i = generations_find(
+		    &g, &f->before.print, 0, f->before.mtime_ns);
 
 		if ((i != -1 && (size_t)i + 1 < g.n && !g.v[i + 1].live) ||
 		    !generations_unchanged(f->path, f->rotated, &g))
@@ -674,7 +677,8 @@ find_file(struct follow *f, struct err *err)
 	int ret = locate(f, err);
 
 	if (ret == 0)
-		note_missing(f, "until it is there, what it says is not "
+		note_missing(f,
+		    "until it is there, what it says is not "
 		    "known");
 	if (ret == 1)
 		f->missing = false;
@@ -682,8 +686,8 @@ find_file(struct follow *f, struct err *err)
 }
 
 int
-follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
-    struct err *err)
+follow_read(
+    struct follow *f, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
 	/* files passed through at most, lest one that is replaced all the
 	 * time keeps us from everything else */
@@ -716,8 +720,8 @@ follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
 				return -1;
 			/* what is damaged stays so: don't let it stand in
 			 * the way of what is behind it */
-			note(f, "%s: %s: left out the rest", f->path,
-			    err->text);
+			note(
+			    f, "%s: %s: left out the rest", f->path, err->text);
 			ret = at_end(f, err);
 			break;
 		}

@@ -27,16 +27,16 @@ struct follow;
 enum { FOLLOW_LINGER_MS = 5 * 60 * 1000 };
 
 enum follow_state {
-	FOLLOW_END,		/* all there is has been read */
-	FOLLOW_MORE,		/* stopped early: call again */
-	FOLLOW_MISSING		/* there is no such file, nor the one that was
-				 * read last: what it says is not known */
+	FOLLOW_END, /* all there is has been read */
+	FOLLOW_MORE, /* stopped early: call again */
+	FOLLOW_MISSING /* there is no such file, nor the one that was
+			* read last: what it says is not known */
 };
 
 struct follow_options {
-	const char *path;	/* copied */
-	const char *rotated;	/* copied: other directory with predecessors
-				 * of it; NULL: none */
+	const char *path; /* copied */
+	const char *rotated; /* copied: other directory with predecessors
+			      * of it; NULL: none */
 	/* where an earlier run ended; NULL at the first start: then rotated
 	 * files are read first, if changed at or after since (Unix seconds) */
 	const struct mark *mark;
@@ -47,9 +47,9 @@ struct follow_options {
 };
 
 /* Opens nothing but inotify: the log need not exist. 0, or -1 with err. */
-int follow_open(const struct follow_options *options, struct follow **f_r,
-    struct err *err);
-void follow_close(struct follow **f);	/* NULL-safe; sets NULL */
+int follow_open(
+    const struct follow_options *options, struct follow **f_r, struct err *err);
+void follow_close(struct follow **f); /* NULL-safe; sets NULL */
 
 /* Readable when it is time to look. Look every second in any case: inotify
  * sees nothing of what other machines do on a shared file system. */
@@ -60,8 +60,8 @@ int follow_fd(const struct follow *f);
  * A log that was rotated away and is not begun anew is at its end: the next
  * line makes it. Returns an enum follow_state, or -1 with err (the log can't
  * be read). */
-int follow_read(struct follow *f, size_t budget, line_fn *fn, void *arg,
-    struct err *err);
+int follow_read(
+    struct follow *f, size_t budget, line_fn *fn, void *arg, struct err *err);
 
 /* Where reading stands behind the last line given to fn. The fingerprint is
  *   n:hash mtime [n:hash position mtime whole]

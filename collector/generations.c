@@ -49,8 +49,8 @@ suffix_known(const char *text, size_t len, int64_t *number_r)
 }
 
 bool
-generations_name(const char *base, const char *name, int64_t *number_r,
-    bool *packed_r)
+generations_name(
+    const char *base, const char *name, int64_t *number_r, bool *packed_r)
 {
 	size_t base_len = strlen(base), len = strlen(name);
 	const char *dot = strrchr(base, '.');
@@ -58,8 +58,7 @@ generations_name(const char *base, const char *name, int64_t *number_r,
 	*packed_r = unpack_suffix(name, len) > 0;
 	len -= unpack_suffix(name, len);
 	if (len > base_len && memcmp(name, base, base_len) == 0)
-		return suffix_known(name + base_len, len - base_len,
-		    number_r);
+		return suffix_known(name + base_len, len - base_len, number_r);
 	/* "extension .log": the suffix stands before it */
 	if (dot == NULL || dot == base || !take_end(name, &len, dot))
 		return false;
@@ -93,15 +92,13 @@ add(struct generations *g, const char *path, const struct stat *st)
 
 	memcpy(copy, path, size);
 	g->text_n += size;
-	g->v[g->n++] = (struct generation){
-		.path = copy,
+	g->v[g->n++] = (struct generation){ .path = copy,
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
 		    st->st_mtim.tv_nsec,
 		.size = st->st_size,
-		.number = -1
-	};
+		.number = -1 };
 	return true;
 }
 
@@ -110,8 +107,9 @@ by_number(const void *a, const void *b)
 {
 	const struct generation *x = a, *y = b;
 
-	return x->number == y->number ? strcmp(x->path, y->path) :
-	    x->number > y->number ? -1 : 1;
+	return x->number == y->number ? strcmp(x->path, y->path)
+	    : x->number > y->number   ? -1
+				      : 1;
 }
 
 static int
@@ -119,8 +117,9 @@ by_time(const void *a, const void *b)
 {
 	const struct generation *x = a, *y = b;
 
-	return x->mtime_ns == y->mtime_ns ? by_number(a, b) :
-	    x->mtime_ns < y->mtime_ns ? -1 : 1;
+	return x->mtime_ns == y->mtime_ns ? by_number(a, b)
+	    : x->mtime_ns < y->mtime_ns   ? -1
+					  : 1;
 }
 
 static void
@@ -132,8 +131,7 @@ sort(struct generations *g)
 	for (size_t i = 0; i < g->n; i++)
 		numbers &= g->v[i].number != -1;
 	if (g->n > 0)
-		qsort(g->v, g->n, sizeof(*g->v), numbers ? by_number :
-		    by_time);
+		qsort(g->v, g->n, sizeof(*g->v), numbers ? by_number : by_time);
 }
 
 static void
@@ -163,8 +161,8 @@ drop_unfinished(struct generations *g)
 }
 
 static int
-list_directory(const char *dir, const char *base, struct generations *g,
-    struct err *err)
+list_directory(
+    const char *dir, const char *base, struct generations *g, struct err *err)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
@@ -185,8 +183,8 @@ list_directory(const char *dir, const char *base, struct generations *g,
 
 		if (!generations_name(base, e->d_name, &number, &packed) ||
 		    snprintf(path, sizeof(path), "%s/%s", dir, e->d_name) >=
-		    (int)sizeof(path) || stat(path, &st) == -1 ||
-		    !S_ISREG(st.st_mode))
+			(int)sizeof(path) ||
+		    stat(path, &st) == -1 || !S_ISREG(st.st_mode))
 			continue;
 		if (!add(g, path, &st))
 			break;
@@ -211,27 +209,27 @@ drop_known(struct generations *g, size_t first)
 }
 
 static int
-list_parent(const char *path, const char *slash, struct generations *g,
-    struct err *err)
+list_parent(
+    const char *path, const char *slash, struct generations *g, struct err *err)
 {
 	/* "/mail.log" is in "/", "mail.log" in "." */
-	char *dir = slash == NULL ? strdup(".") :
-	    strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	char *dir = slash == NULL
+	    ? strdup(".")
+	    : strndup(path, slash == path ? 1 : (size_t)(slash - path));
 
 	if (dir == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	int ret = list_directory(dir, slash == NULL ? path : slash + 1, g,
-	    err);
+	int ret = list_directory(dir, slash == NULL ? path : slash + 1, g, err);
 
 	free(dir);
 	return ret;
 }
 
 int
-generations_list(const char *path, const char *rotated,
-    struct generations *g, struct err *err)
+generations_list(const char *path, const char *rotated, struct generations *g,
+    struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	struct stat st;
@@ -242,8 +240,8 @@ generations_list(const char *path, const char *rotated,
 	if (rotated != NULL) {
 		size_t first = g->n;
 
-		if (list_directory(rotated, slash == NULL ? path : slash + 1,
-		    g, err) == -1)
+		if (list_directory(rotated, slash == NULL ? path : slash + 1, g,
+			err) == -1)
 			return -1;
 		drop_known(g, first);
 	}
@@ -273,12 +271,12 @@ same(const struct generation *a, const struct generation *b)
 }
 
 bool
-generations_unchanged(const char *path, const char *rotated,
-    const struct generations *g)
+generations_unchanged(
+    const char *path, const char *rotated, const struct generations *g)
 {
 	struct generations now;
-	bool ret = generations_list(path, rotated, &now, NULL) == 0 &&
-	    now.n == g->n;
+	bool ret =
+	    generations_list(path, rotated, &now, NULL) == 0 && now.n == g->n;
 
 	for (size_t i = 0; ret && i < g->n; i++)
 		ret = same(&g->v[i], &now.v[i]);

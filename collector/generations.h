@@ -1,7 +1,8 @@
 /* generations - a log file and its rotated predecessors, oldest first.
  * Known names for "mail.log": mail.log.1, .0, .20260303, .old, mail.log-
- * 20260303, mail.log-20260303-1700000000, each also with .gz, .bz2, .xz or .zst, and logrotate's
- * "extension" form mail-20260303.log. No log; one thread at a time. */
+ * 20260303, mail.log-20260303-1700000000, each also with .gz, .bz2, .xz or
+ * .zst, and logrotate's "extension" form mail-20260303.log. No log; one thread
+ * at a time. */
 #ifndef POPGATE_GENERATIONS_H
 #define POPGATE_GENERATIONS_H
 
@@ -14,20 +15,20 @@ struct err;
 struct print;
 
 struct generation {
-	const char *path;	/* in generations.text */
+	const char *path; /* in generations.text */
 	dev_t dev;
 	ino_t ino;
 	int64_t mtime_ns;
-	int64_t size;		/* as packed, when it is */
-	int64_t number;		/* its suffix .N; -1: none, or a date */
-	bool packed;		/* by its name */
-	bool live;		/* the log file itself: always the last */
+	int64_t size; /* as packed, when it is */
+	int64_t number; /* its suffix .N; -1: none, or a date */
+	bool packed; /* by its name */
+	bool live; /* the log file itself: always the last */
 };
 
 struct generations {
-	struct generation *v;	/* owned, GENERATIONS_MAX */
+	struct generation *v; /* owned, GENERATIONS_MAX */
 	size_t n;
-	char *text;		/* owned */
+	char *text; /* owned */
 	size_t text_n;
 };
 
@@ -42,8 +43,8 @@ void generations_release(struct generations *g);
 /* Is a second list the same? Then what was seen of the files in between, by
  * their names, was true of one moment; a rotation that is under way while we
  * look can't mislead us. */
-bool generations_unchanged(const char *path, const char *rotated,
-    const struct generations *g);
+bool generations_unchanged(
+    const char *path, const char *rotated, const struct generations *g);
 
 /* Index of the file that begins with print and, unless packed, is at least
  * size bytes long; -1 none. Of several, which only a print of very few bytes
@@ -51,11 +52,11 @@ bool generations_unchanged(const char *path, const char *rotated,
  * seen last; or else the newest. Reads the first bytes of the files. */
 ptrdiff_t generations_find(const struct generations *g,
     const struct print *print, int64_t size, int64_t mtime_ns);
-ptrdiff_t generations_find_inode(const struct generations *g, dev_t dev,
-    ino_t ino);
+ptrdiff_t
+generations_find_inode(const struct generations *g, dev_t dev, ino_t ino);
 
 /* Does name look like a predecessor of base? For tests. */
-bool generations_name(const char *base, const char *name, int64_t *number_r,
-    bool *packed_r);
+bool generations_name(
+    const char *base, const char *name, int64_t *number_r, bool *packed_r);
 
 #endif

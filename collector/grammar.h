@@ -25,28 +25,28 @@ enum grammar_service { SERVICE_NONE = 0, SERVICE_IMAP, SERVICE_POP3 };
 
 /* What a line of a two-line server does to the pair of its process. */
 enum grammar_pair {
-	PAIR_FORGET = 0,	/* anything else that happened */
-	PAIR_KEEP,		/* says nothing about the session */
-	PAIR_OPEN,		/* gives the address */
-	PAIR_CLOSE		/* gives the user */
+	PAIR_FORGET = 0, /* anything else that happened */
+	PAIR_KEEP, /* says nothing about the session */
+	PAIR_OPEN, /* gives the address */
+	PAIR_CLOSE /* gives the user */
 };
 
 struct grammar_match {
 	struct span user;
 	struct span addr;
 	enum grammar_service service;
-	bool user_cut;		/* the server shortened the name */
+	bool user_cut; /* the server shortened the name */
 	enum grammar_pair pair;
 };
 
 struct grammar {
 	const char *name;
-	const char *alias;		/* another name in configurations */
-	const char *const *programs;	/* tags, NULL-terminated */
+	const char *alias; /* another name in configurations */
+	const char *const *programs; /* tags, NULL-terminated */
 	/* Executables that write the log lines, besides the tag's own name;
 	 * NULL-terminated, or NULL. */
 	const char *const *processes;
-	bool root_only;			/* they run as root */
+	bool root_only; /* they run as root */
 	bool two_lines;
 	/* Lines above GRAMMAR_CUT_MIN count: verdict and address stand before
 	 * all client text, or no syslog daemon is involved. */
@@ -54,34 +54,34 @@ struct grammar {
 	/* Returns PARSE_REASON_LOGIN with *m filled, or why not; for two-line
 	 * servers PARSE_PAIR_OPENED and PARSE_PAIR_MISSING go with PAIR_OPEN
 	 * and PAIR_CLOSE. *m is zeroed by the caller. */
-	enum parse_reason (*match)(struct span msg, struct span program,
-	    struct grammar_match *m);
+	enum parse_reason (*match)(
+	    struct span msg, struct span program, struct grammar_match *m);
 };
 
 extern const struct grammar grammar_dovecot, grammar_courier, grammar_cyrus,
-    grammar_uw, grammar_qpopper, grammar_teapop, grammar_tpop3d,
-    grammar_popa3d, grammar_vm_pop3d, grammar_solid_pop3d, grammar_cucipop,
-    grammar_gnu_pop3d, grammar_mailutils, grammar_perdition,
-    grammar_imapproxy, grammar_nginx, grammar_vpopmail, grammar_zimbra,
-    grammar_dbmail, grammar_stalwart, grammar_apple, grammar_binc,
-    grammar_vpop3d;
+    grammar_uw, grammar_qpopper, grammar_teapop, grammar_tpop3d, grammar_popa3d,
+    grammar_vm_pop3d, grammar_solid_pop3d, grammar_cucipop, grammar_gnu_pop3d,
+    grammar_mailutils, grammar_perdition, grammar_imapproxy, grammar_nginx,
+    grammar_vpopmail, grammar_zimbra, grammar_dbmail, grammar_stalwart,
+    grammar_apple, grammar_binc, grammar_vpop3d;
 
 /* Where several servers use one tag, the first that knows the line has it. */
-#define GRAMMARS \
+#define GRAMMARS                                                         \
 	&grammar_dovecot, &grammar_courier, &grammar_cyrus, &grammar_uw, \
-	&grammar_qpopper, &grammar_teapop, &grammar_tpop3d, &grammar_popa3d, \
-	&grammar_vm_pop3d, &grammar_solid_pop3d, &grammar_cucipop, \
-	&grammar_gnu_pop3d, &grammar_mailutils, &grammar_perdition, \
-	&grammar_imapproxy, &grammar_nginx, &grammar_vpopmail, \
-	&grammar_zimbra, &grammar_dbmail, &grammar_stalwart, &grammar_apple, \
-	&grammar_binc, &grammar_vpop3d
+	    &grammar_qpopper, &grammar_teapop, &grammar_tpop3d,          \
+	    &grammar_popa3d, &grammar_vm_pop3d, &grammar_solid_pop3d,    \
+	    &grammar_cucipop, &grammar_gnu_pop3d, &grammar_mailutils,    \
+	    &grammar_perdition, &grammar_imapproxy, &grammar_nginx,      \
+	    &grammar_vpopmail, &grammar_zimbra, &grammar_dbmail,         \
+	    &grammar_stalwart, &grammar_apple, &grammar_binc, &grammar_vpop3d
 
 /* imap or pop3 by what the tag is called. */
 static inline enum grammar_service
 service_of_program(struct span program)
 {
-	return SPAN_HAS(program, "imap") ? SERVICE_IMAP :
-	    SPAN_HAS(program, "pop") ? SERVICE_POP3 : SERVICE_NONE;
+	return SPAN_HAS(program, "imap") ? SERVICE_IMAP
+	    : SPAN_HAS(program, "pop")   ? SERVICE_POP3
+					 : SERVICE_NONE;
 }
 
 /* Proxies log every protocol in the same words, so the port must tell. Ports

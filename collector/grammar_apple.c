@@ -27,5 +27,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "AppleMailServer", NULL };
 
 const struct grammar grammar_apple = {
-	.name = "apple", .programs = programs, .match = match,
+	.name = "apple",
+	.programs = programs,
+	.match = match,
 };

@@ -29,6 +29,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "bincimap-up", "bincimapd", NULL };
 
 const struct grammar grammar_binc = {
-	.name = "binc", .programs = programs, .two_lines = true,
+	.name = "binc",
+	.programs = programs,
+	.two_lines = true,
 	.match = match,
 };

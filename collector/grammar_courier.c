@@ -53,10 +53,24 @@ static enum parse_reason
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
-		"LOGOUT", "Connection", "DISCONNECTED", "Disconnected",
-		"TIMEOUT", "LOGIN: DEBUG", "DEBUG", "ERR: ", "Error",
-		"couriertls", "authdaemon", "chdir", "Maximum connection",
-		"Unexpected", "ip=[", "writev", "fork", "bind",
+		"LOGOUT",
+		"Connection",
+		"DISCONNECTED",
+		"Disconnected",
+		"TIMEOUT",
+		"LOGIN: DEBUG",
+		"DEBUG",
+		"ERR: ",
+		"Error",
+		"couriertls",
+		"authdaemon",
+		"chdir",
+		"Maximum connection",
+		"Unexpected",
+		"ip=[",
+		"writev",
+		"fork",
+		"bind",
 	};
 
 	if (SPAN_STARTS(s, "LOGIN FAILED"))
@@ -89,20 +103,18 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return match_tail(s, m) ? PARSE_REASON_LOGIN : PARSE_UNKNOWN_SHAPE;
 }
 
-static const char *const programs[] = {
-	"imapd", "pop3d", "imapd-ssl", "pop3d-ssl", "imaplogin", "pop3login",
-	"courierimapd", "courierpop3d", "courierimapd-ssl",
-	"courierpop3d-ssl", "courierimaplogin", "courierpop3login",
-	"couriertcpd",
-	"courierlogger",	/* multilog instead of it: see prefix.c */
-	NULL
-};
-static const char *const processes[] = {
-	"courierlogger", "couriertcpd", "imapd", "pop3d", "imaplogin",
-	"pop3login", NULL
-};
+static const char *const programs[] = { "imapd", "pop3d", "imapd-ssl",
+	"pop3d-ssl", "imaplogin", "pop3login", "courierimapd", "courierpop3d",
+	"courierimapd-ssl", "courierpop3d-ssl", "courierimaplogin",
+	"courierpop3login", "couriertcpd",
+	"courierlogger", /* multilog instead of it: see prefix.c */
+	NULL };
+static const char *const processes[] = { "courierlogger", "couriertcpd",
+	"imapd", "pop3d", "imaplogin", "pop3login", NULL };
 
 const struct grammar grammar_courier = {
-	.name = "courier", .programs = programs, .processes = processes,
+	.name = "courier",
+	.programs = programs,
+	.processes = processes,
 	.match = match,
 };

@@ -32,5 +32,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "cucipop", NULL };
 
 const struct grammar grammar_cucipop = {
-	.name = "cucipop", .programs = programs, .match = match,
+	.name = "cucipop",
+	.programs = programs,
+	.match = match,
 };

@@ -46,8 +46,8 @@ match_old(struct span s, struct grammar_match *m)
 		return PARSE_TRUNCATED;
 	if (span_done(s))
 		return PARSE_REASON_LOGIN;
-	if (!SPAN_TAKE(&s, " SESSIONID=<") ||
-	    !SPAN_UNTIL(&s, ">", &session) || !span_done(s))
+	if (!SPAN_TAKE(&s, " SESSIONID=<") || !SPAN_UNTIL(&s, ">", &session) ||
+	    !span_done(s))
 		return PARSE_TRUNCATED;
 	return PARSE_REASON_LOGIN;
 }
@@ -146,23 +146,25 @@ match(struct span s, struct span program, struct grammar_match *m)
 	/* imapd's other lines are too many to list, but those of other
 	 * servers with the same tag are not ours to judge */
 	return SPAN_STARTS(program, "cyrus/") ||
-	    !(SPAN_EQUALS(program, "imapd") || SPAN_EQUALS(program, "pop3d")) ?
-	    PARSE_NOT_A_LOGIN : PARSE_UNKNOWN_SHAPE;
+		!(SPAN_EQUALS(program, "imapd") ||
+		    SPAN_EQUALS(program, "pop3d"))
+	    ? PARSE_NOT_A_LOGIN
+	    : PARSE_UNKNOWN_SHAPE;
 }
 
 /* Service names are the admin's choice in cyrus.conf; these are the ones that
  * its samples and the distributions use, "6" being the IPv6 listeners. */
-static const char *const programs[] = {
-	"imap", "imaps", "imapd", "imap4", "imap4s", "imap6", "imaps6",
-	"pop3", "pop3s", "pop3d", "pop36", "pop3s6",
-	"cyrus/imap", "cyrus/imaps", "cyrus/imapd", "cyrus/imap4",
-	"cyrus/imap4s", "cyrus/imap6", "cyrus/imaps6",
-	"cyrus/pop3", "cyrus/pop3s", "cyrus/pop3d", "cyrus/pop36",
-	"cyrus/pop3s6", NULL
-};
+static const char *const programs[] = { "imap", "imaps", "imapd", "imap4",
+	"imap4s", "imap6", "imaps6", "pop3", "pop3s", "pop3d", "pop36",
+	"pop3s6", "cyrus/imap", "cyrus/imaps", "cyrus/imapd", "cyrus/imap4",
+	"cyrus/imap4s", "cyrus/imap6", "cyrus/imaps6", "cyrus/pop3",
+	"cyrus/pop3s", "cyrus/pop3d", "cyrus/pop36", "cyrus/pop3s6", NULL };
 static const char *const processes[] = { "imapd", "pop3d", NULL };
 
 const struct grammar grammar_cyrus = {
-	.name = "cyrus", .programs = programs, .processes = processes,
-	.long_lines = true, .match = match,
+	.name = "cyrus",
+	.programs = programs,
+	.processes = processes,
+	.long_lines = true,
+	.match = match,
 };

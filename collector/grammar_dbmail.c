@@ -45,14 +45,13 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return PARSE_REASON_LOGIN;
 }
 
-static const char *const programs[] = {
-	"dbmail-imapd", "dbmail/imap4d", "dbmail-pop3d", "dbmail/pop3d", NULL
-};
-static const char *const processes[] = {
-	"dbmail-imapd", "dbmail-pop3d", NULL
-};
+static const char *const programs[] = { "dbmail-imapd", "dbmail/imap4d",
+	"dbmail-pop3d", "dbmail/pop3d", NULL };
+static const char *const processes[] = { "dbmail-imapd", "dbmail-pop3d", NULL };
 
 const struct grammar grammar_dbmail = {
-	.name = "dbmail", .programs = programs, .processes = processes,
+	.name = "dbmail",
+	.programs = programs,
+	.processes = processes,
 	.match = match,
 };

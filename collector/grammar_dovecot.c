@@ -31,7 +31,7 @@ enum element {
 struct elements {
 	struct grammar_match *m;
 	unsigned seen;
-	bool unknown;		/* an element we don't know was there */
+	bool unknown; /* an element we don't know was there */
 };
 
 static bool
@@ -204,18 +204,36 @@ static enum parse_reason
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
-		"Disconnected", "Maximum number of connections", "ID sent",
-		"Error: ", "Warning: ", "Fatal: ", "Panic: ", "Debug: ",
-		"Connection ", "SSL", "TLS", "Initial status notification",
-		"Internal ", "Authentication ", "Timeout ", "Login with ",
-		"Auth connection", "Auth process", "Proxy ", "Killed ",
-		"master", "client_connections", "Login queue", "XCLIENT",
+		"Disconnected",
+		"Maximum number of connections",
+		"ID sent",
+		"Error: ",
+		"Warning: ",
+		"Fatal: ",
+		"Panic: ",
+		"Debug: ",
+		"Connection ",
+		"SSL",
+		"TLS",
+		"Initial status notification",
+		"Internal ",
+		"Authentication ",
+		"Timeout ",
+		"Login with ",
+		"Auth connection",
+		"Auth process",
+		"Proxy ",
+		"Killed ",
+		"master",
+		"client_connections",
+		"Login queue",
+		"XCLIENT",
 	};
 
 	if (SPAN_STARTS(s, "proxy(") || SPAN_STARTS(s, "Started proxying"))
 		return PARSE_PROXIED;
-	if (SPAN_STARTS(s, "Login failed") ||
-	    SPAN_STARTS(s, "Login aborted") || SPAN_STARTS(s, "Aborted login"))
+	if (SPAN_STARTS(s, "Login failed") || SPAN_STARTS(s, "Login aborted") ||
+	    SPAN_STARTS(s, "Aborted login"))
 		return PARSE_FAILED_LOGIN;
 	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
 		if (span_starts(s, quiet[i], strlen(quiet[i])))
@@ -230,7 +248,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 	enum parse_reason reason;
 
 	if (SPAN_EQUALS(program, "dovecot")) {
-		(void)SPAN_TAKE(&s, "Info: ");	/* 1.x, own file */
+		(void)SPAN_TAKE(&s, "Info: "); /* 1.x, own file */
 		if (SPAN_TAKE(&s, "imap-login: "))
 			m->service = SERVICE_IMAP;
 		else if (SPAN_TAKE(&s, "pop3-login: "))
@@ -249,24 +267,26 @@ match(struct span s, struct span program, struct grammar_match *m)
 	/* Which of the two shapes is the server's is told by the end, which
 	 * no client writes: an ancient one's user may be named "user=<...". */
 	if (s.p < s.end && s.end[-1] == ']')
-		return match_ancient(s, m) ? PARSE_REASON_LOGIN :
-		    PARSE_UNKNOWN_SHAPE;
+		return match_ancient(s, m) ? PARSE_REASON_LOGIN
+					   : PARSE_UNKNOWN_SHAPE;
 	reason = match_elements(s, m);
 	/* whichever element broke: with two of these, that is why */
-	if (reason == PARSE_TRUNCATED && (SPAN_COUNT(s, " rip=") > 1 ||
-	    SPAN_COUNT(s, "user=<") > 1))
+	if (reason == PARSE_TRUNCATED &&
+	    (SPAN_COUNT(s, " rip=") > 1 || SPAN_COUNT(s, "user=<") > 1))
 		return PARSE_AMBIGUOUS;
 	return reason;
 }
 
-static const char *const programs[] = {
-	"dovecot", "imap-login", "pop3-login", NULL
-};
-static const char *const processes[] = {
-	"log", "dovecot", "imap-login", "pop3-login", NULL
-};
+static const char *const programs[] = { "dovecot", "imap-login", "pop3-login",
+	NULL };
+static const char *const processes[] = { "log", "dovecot", "imap-login",
+	"pop3-login", NULL };
 
 const struct grammar grammar_dovecot = {
-	.name = "dovecot", .alias = "cpanel", .programs = programs,
-	.processes = processes, .root_only = true, .match = match,
+	.name = "dovecot",
+	.alias = "cpanel",
+	.programs = programs,
+	.processes = processes,
+	.root_only = true,
+	.match = match,
 };

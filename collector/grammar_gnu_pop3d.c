@@ -14,11 +14,12 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "User "))
 		return PARSE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, " logged in with mailbox ") != 1)
-		return SPAN_HAS(s, " logged in with mailbox ") ?
-		    PARSE_AMBIGUOUS : PARSE_UNKNOWN_SHAPE;
+		return SPAN_HAS(s, " logged in with mailbox ")
+		    ? PARSE_AMBIGUOUS
+		    : PARSE_UNKNOWN_SHAPE;
 	if (SPAN_COUNT(s, " from ") != 1)
-		return SPAN_HAS(s, " from ") ? PARSE_AMBIGUOUS :
-		    PARSE_NO_ADDRESS;
+		return SPAN_HAS(s, " from ") ? PARSE_AMBIGUOUS
+					     : PARSE_NO_ADDRESS;
 	if (!SPAN_UNTIL(&s, " logged in with mailbox ", &m->user) ||
 	    !SPAN_UNTIL(&s, " from ", &path) || span_empty(path) ||
 	    span_has_char(m->user, ' '))
@@ -30,6 +31,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "gnu-pop3d", NULL };
 
 const struct grammar grammar_gnu_pop3d = {
-	.name = "gnu-pop3d", .alias = "gnupop3d", .programs = programs,
+	.name = "gnu-pop3d",
+	.alias = "gnupop3d",
+	.programs = programs,
 	.match = match,
 };

@@ -16,8 +16,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	m->service = SERVICE_IMAP;
 	if (!SPAN_TAKE(&s, "LOGIN: '"))
-		return SPAN_STARTS(s, "LOGIN:") ? PARSE_UNKNOWN_SHAPE :
-		    PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "LOGIN:") ? PARSE_UNKNOWN_SHAPE
+						: PARSE_NOT_A_LOGIN;
 	switch (SPAN_COUNT(s, "' (")) {
 	case 0:
 		return PARSE_TRUNCATED;
@@ -37,7 +37,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return PARSE_UNKNOWN_SHAPE;
 	if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]") || !span_done(s))
 		return PARSE_TRUNCATED;
-	m->addr = client;	/* old versions print no port */
+	m->addr = client; /* old versions print no port */
 	(void)span_split_port(client, &m->addr);
 	if (span_len(m->user) >= 2 && m->user.p[0] == '"' &&
 	    m->user.end[-1] == '"') {
@@ -47,14 +47,12 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return PARSE_REASON_LOGIN;
 }
 
-static const char *const programs[] = {
-	"in.imapproxyd", "imapproxyd", NULL
-};
-static const char *const processes[] = {
-	"in.imapproxyd", "imapproxyd", NULL
-};
+static const char *const programs[] = { "in.imapproxyd", "imapproxyd", NULL };
+static const char *const processes[] = { "in.imapproxyd", "imapproxyd", NULL };
 
 const struct grammar grammar_imapproxy = {
-	.name = "imapproxy", .programs = programs, .processes = processes,
+	.name = "imapproxy",
+	.programs = programs,
+	.processes = processes,
 	.match = match,
 };

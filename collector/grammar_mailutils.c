@@ -11,12 +11,14 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)m;
 	if (!SPAN_TAKE(&s, "user `"))
 		return PARSE_UNKNOWN_SHAPE;
-	return SPAN_HAS(s, "' logged in ") ? PARSE_NO_ADDRESS :
-	    PARSE_FAILED_LOGIN;
+	return SPAN_HAS(s, "' logged in ") ? PARSE_NO_ADDRESS
+					   : PARSE_FAILED_LOGIN;
 }
 
 static const char *const programs[] = { "pop3d", "imap4d", NULL };
 
 const struct grammar grammar_mailutils = {
-	.name = "mailutils", .programs = programs, .match = match,
+	.name = "mailutils",
+	.programs = programs,
+	.match = match,
 };

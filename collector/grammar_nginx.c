@@ -26,8 +26,8 @@ take_head(struct span *s, struct span *level_r)
 	    take_digits(s, 2) && SPAN_TAKE(s, ":") && take_digits(s, 2) &&
 	    SPAN_TAKE(s, ":") && take_digits(s, 2) && SPAN_TAKE(s, " ") &&
 	    span_bracketed(s, level_r) && SPAN_TAKE(s, " ") &&
-	    span_number(s, NULL) && SPAN_TAKE(s, "#") &&
-	    span_number(s, NULL) && SPAN_TAKE(s, ": ");
+	    span_number(s, NULL) && SPAN_TAKE(s, "#") && span_number(s, NULL) &&
+	    SPAN_TAKE(s, ": ");
 }
 
 static enum parse_reason
@@ -35,10 +35,9 @@ match_login(struct span s, struct grammar_match *m)
 {
 	struct span server, port, ignored;
 
-	if (SPAN_COUNT(s, "client: ") != 1 ||
-	    SPAN_COUNT(s, ", login: \"") != 1)
-		return SPAN_HAS(s, ", login: \"") ? PARSE_AMBIGUOUS :
-		    PARSE_TRUNCATED;
+	if (SPAN_COUNT(s, "client: ") != 1 || SPAN_COUNT(s, ", login: \"") != 1)
+		return SPAN_HAS(s, ", login: \"") ? PARSE_AMBIGUOUS
+						  : PARSE_TRUNCATED;
 	if (!SPAN_TAKE(&s, ", client: ") ||
 	    !SPAN_UNTIL(&s, ", server: ", &m->addr) ||
 	    !SPAN_UNTIL(&s, ", login: \"", &server) ||
@@ -58,8 +57,8 @@ match_login(struct span s, struct grammar_match *m)
 	    !span_number(&port, &number) || !span_done(port))
 		return PARSE_OTHER_SERVICE;
 	m->service = service_of_port(number);
-	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE :
-	    PARSE_REASON_LOGIN;
+	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE
+					  : PARSE_REASON_LOGIN;
 }
 
 static enum parse_reason
@@ -83,6 +82,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "nginx", NULL };
 
 const struct grammar grammar_nginx = {
-	.name = "nginx", .programs = programs,
-	.long_lines = true, .match = match,
+	.name = "nginx",
+	.programs = programs,
+	.long_lines = true,
+	.match = match,
 };

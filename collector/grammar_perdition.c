@@ -38,8 +38,10 @@ match_old(struct span s, struct grammar_match *m)
 	    !SPAN_UNTIL(&s, "\"", &port) || !span_done(s))
 		return PARSE_UNKNOWN_SHAPE;
 	m->service = SPAN_EQUALS(port, "143") || SPAN_EQUALS(port, "993") ||
-	    SPAN_EQUALS(port, "imap") || SPAN_EQUALS(port, "imap2") ||
-	    SPAN_EQUALS(port, "imaps") ? SERVICE_IMAP : SERVICE_POP3;
+		SPAN_EQUALS(port, "imap") || SPAN_EQUALS(port, "imap2") ||
+		SPAN_EQUALS(port, "imaps")
+	    ? SERVICE_IMAP
+	    : SERVICE_POP3;
 	return PARSE_REASON_LOGIN;
 }
 
@@ -61,7 +63,7 @@ match_server(struct span s, struct grammar_match *m)
 	    SPAN_EQUALS(protocol, "POP3S"))
 		m->service = SERVICE_POP3;
 	else
-		return PARSE_OTHER_SERVICE;	/* MANAGESIEVE */
+		return PARSE_OTHER_SERVICE; /* MANAGESIEVE */
 	return PARSE_REASON_LOGIN;
 }
 
@@ -81,8 +83,8 @@ match_new(struct span s, struct grammar_match *m)
 		return PARSE_UNKNOWN_SHAPE;
 	if (!SPAN_EQUALS(authorisation, "NONE") &&
 	    (!SPAN_TAKE(&authorisation, "\"") ||
-	    !SPAN_CHOP(&authorisation, "\"") ||
-	    span_has_char(authorisation, '"')))
+		!SPAN_CHOP(&authorisation, "\"") ||
+		span_has_char(authorisation, '"')))
 		return PARSE_AMBIGUOUS;
 	m->user = ids;
 	if (SPAN_COUNT(ids, "\" passwd=\"") == 1)
@@ -97,8 +99,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	if (!SPAN_TAKE(&s, "Auth: "))
-		return SPAN_STARTS(s, "Auth") ? PARSE_UNKNOWN_SHAPE :
-		    PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "Auth") ? PARSE_UNKNOWN_SHAPE
+					      : PARSE_NOT_A_LOGIN;
 	(void)SPAN_TAKE(&s, " ");
 	switch (SPAN_COUNT(s, "status=\"")) {
 	case 0:
@@ -119,16 +121,15 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return PARSE_UNKNOWN_SHAPE;
 }
 
-static const char *const programs[] = {
-	"perdition", "perdition.imap4", "perdition.imap4s", "perdition.imaps",
-	"perdition.imap", "perdition.pop3", "perdition.pop3s", NULL
-};
-static const char *const processes[] = {
-	"perdition", "perdition.imap4", "perdition.imaps", "perdition.pop3",
-	"perdition.pop3s", NULL
-};
+static const char *const programs[] = { "perdition", "perdition.imap4",
+	"perdition.imap4s", "perdition.imaps", "perdition.imap",
+	"perdition.pop3", "perdition.pop3s", NULL };
+static const char *const processes[] = { "perdition", "perdition.imap4",
+	"perdition.imaps", "perdition.pop3", "perdition.pop3s", NULL };
 
 const struct grammar grammar_perdition = {
-	.name = "perdition", .programs = programs, .processes = processes,
+	.name = "perdition",
+	.programs = programs,
+	.processes = processes,
 	.match = match,
 };

@@ -32,13 +32,15 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return PARSE_FAILED_LOGIN;
 	if (SPAN_STARTS(s, "pam_"))
 		m->pair = PAIR_KEEP;
-	return SPAN_STARTS(s, "Authentication ") ? PARSE_UNKNOWN_SHAPE :
-	    PARSE_NOT_A_LOGIN;
+	return SPAN_STARTS(s, "Authentication ") ? PARSE_UNKNOWN_SHAPE
+						 : PARSE_NOT_A_LOGIN;
 }
 
 static const char *const programs[] = { "popa3d", NULL };
 
 const struct grammar grammar_popa3d = {
-	.name = "popa3d", .programs = programs, .two_lines = true,
+	.name = "popa3d",
+	.programs = programs,
+	.two_lines = true,
 	.match = match,
 };

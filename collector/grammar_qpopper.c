@@ -74,14 +74,15 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_TAKE(&s, "(") && SPAN_UNTIL(&s, ") ", &version) &&
 	    SPAN_TAKE(&s, "POP login by user \""))
 		return match_login(s, m);
-	return SPAN_STARTS(whole, "POP login by user") ?
-	    PARSE_UNKNOWN_SHAPE : PARSE_NOT_A_LOGIN;
+	return SPAN_STARTS(whole, "POP login by user") ? PARSE_UNKNOWN_SHAPE
+						       : PARSE_NOT_A_LOGIN;
 }
 
-static const char *const programs[] = {
-	"popper", "qpopper", "in.qpopper", "in.popper", NULL
-};
+static const char *const programs[] = { "popper", "qpopper", "in.qpopper",
+	"in.popper", NULL };
 
 const struct grammar grammar_qpopper = {
-	.name = "qpopper", .programs = programs, .match = match,
+	.name = "qpopper",
+	.programs = programs,
+	.match = match,
 };

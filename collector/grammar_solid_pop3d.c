@@ -6,7 +6,7 @@
  */
 #include "grammar.h"
 
-enum { USER_CUT = 40 };		/* %.40s */
+enum { USER_CUT = 40 }; /* %.40s */
 
 static enum parse_reason
 match(struct span s, struct span program, struct grammar_match *m)
@@ -31,8 +31,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "user "))
 		return PARSE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, " authenticated") != 1)
-		return SPAN_HAS(s, " authenticated") ? PARSE_AMBIGUOUS :
-		    PARSE_UNKNOWN_SHAPE;
+		return SPAN_HAS(s, " authenticated") ? PARSE_AMBIGUOUS
+						     : PARSE_UNKNOWN_SHAPE;
 	if (!SPAN_UNTIL(&s, " ", &m->user) || !SPAN_TAKE(&s, "authenticated"))
 		return PARSE_AMBIGUOUS;
 	m->user_cut = span_len(m->user) >= USER_CUT;
@@ -52,12 +52,14 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return PARSE_REASON_LOGIN;
 }
 
-static const char *const programs[] = {
-	"solid-pop3d", "spop3d", NULL
-};
+static const char *const programs[] = { "solid-pop3d", "spop3d", NULL };
 static const char *const processes[] = { "solid-pop3d", "spop3d", NULL };
 
 const struct grammar grammar_solid_pop3d = {
-	.name = "solid-pop3d", .alias = "spop3d", .programs = programs,
-	.processes = processes, .two_lines = true, .match = match,
+	.name = "solid-pop3d",
+	.alias = "spop3d",
+	.programs = programs,
+	.processes = processes,
+	.two_lines = true,
+	.match = match,
 };

@@ -9,8 +9,8 @@
 
 /* One "key = value" and the comma behind it. */
 static bool
-take_item(struct span *s, struct span *key_r, struct span *value_r,
-    bool *quoted_r)
+take_item(
+    struct span *s, struct span *key_r, struct span *value_r, bool *quoted_r)
 {
 	if (!span_run(s, char_word, key_r) || !SPAN_TAKE(s, " = "))
 		return false;
@@ -50,8 +50,8 @@ match_items(struct span s, struct grammar_match *m)
 	uint64_t number;
 
 	if (SPAN_COUNT(s, "remoteIp = ") != 1)
-		return SPAN_HAS(s, "remoteIp = ") ? PARSE_AMBIGUOUS :
-		    PARSE_NO_ADDRESS;
+		return SPAN_HAS(s, "remoteIp = ") ? PARSE_AMBIGUOUS
+						  : PARSE_NO_ADDRESS;
 	while (!span_done(s)) {
 		struct span key, value;
 		struct span *want = NULL;
@@ -80,8 +80,8 @@ match_items(struct span s, struct grammar_match *m)
 	m->service = service_of_port(number);
 	m->addr = addr;
 	m->user = user;
-	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE :
-	    PARSE_REASON_LOGIN;
+	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE
+					  : PARSE_REASON_LOGIN;
 }
 
 static enum parse_reason
@@ -93,20 +93,19 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return match_items(s, m);
 	if (SPAN_HAS(s, " (auth.failed) "))
 		return PARSE_FAILED_LOGIN;
-	return SPAN_STARTS(s, "INFO Authentication ") ? PARSE_UNKNOWN_SHAPE :
-	    PARSE_NOT_A_LOGIN;
+	return SPAN_STARTS(s, "INFO Authentication ") ? PARSE_UNKNOWN_SHAPE
+						      : PARSE_NOT_A_LOGIN;
 }
 
 /* The own file has no tag: see prefix.c. */
-static const char *const programs[] = {
-	"stalwart", "stalwart-mail", NULL
-};
+static const char *const programs[] = { "stalwart", "stalwart-mail", NULL };
 
-static const char *const processes[] = {
-	"stalwart", "stalwart-mail", NULL
-};
+static const char *const processes[] = { "stalwart", "stalwart-mail", NULL };
 
 const struct grammar grammar_stalwart = {
-	.name = "stalwart", .programs = programs, .processes = processes,
-	.long_lines = true, .match = match,
+	.name = "stalwart",
+	.programs = programs,
+	.processes = processes,
+	.long_lines = true,
+	.match = match,
 };

@@ -20,8 +20,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 	    SPAN_STARTS(s, "Three failed login"))
 		return PARSE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, "Successful login for "))
-		return SPAN_STARTS(s, "Successful") ? PARSE_UNKNOWN_SHAPE :
-		    PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "Successful") ? PARSE_UNKNOWN_SHAPE
+						    : PARSE_NOT_A_LOGIN;
 	if (span_count(s, "[", 1, 3) != 2 || span_count(s, "]", 1, 3) != 2)
 		return PARSE_AMBIGUOUS;
 	if (!SPAN_UNTIL(&s, " ", &m->user) || !span_bracketed(&s, &local) ||
@@ -35,5 +35,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "teapop", NULL };
 
 const struct grammar grammar_teapop = {
-	.name = "teapop", .programs = programs, .match = match,
+	.name = "teapop",
+	.programs = programs,
+	.match = match,
 };

@@ -14,8 +14,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	m->service = SERVICE_POP3;
 	if (!SPAN_TAKE(&s, "fork_child: "))
-		return SPAN_HAS(s, "authentication failures") ?
-		    PARSE_FAILED_LOGIN : PARSE_NOT_A_LOGIN;
+		return SPAN_HAS(s, "authentication failures")
+		    ? PARSE_FAILED_LOGIN
+		    : PARSE_NOT_A_LOGIN;
 	if (!SPAN_TAKE(&s, "["))
 		return PARSE_NOT_A_LOGIN;
 	if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]") ||
@@ -39,5 +40,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "tpop3d", NULL };
 
 const struct grammar grammar_tpop3d = {
-	.name = "tpop3d", .programs = programs, .match = match,
+	.name = "tpop3d",
+	.programs = programs,
+	.match = match,
 };

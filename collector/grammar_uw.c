@@ -8,7 +8,7 @@
  * and address are cut at 80 bytes together, so the ']' must be there. */
 #include "grammar.h"
 
-enum { FIELD_MAX = 80 };	/* %.80s: user, and host with address */
+enum { FIELD_MAX = 80 }; /* %.80s: user, and host with address */
 
 static bool
 match_tail(struct span s)
@@ -27,14 +27,36 @@ static enum parse_reason
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
-		"Logout ", "Autologout ", "Killed ", "Command stream end",
-		"Preauthenticated ", "Admin Login ", "IMAP login to ",
-		"AUTHENTICATE ", "APOP ", "Connection ", "connect from ",
-		"refused connect", "Moved ", "Error opening", "Mailbox ",
-		"Expunge ", "imap service init", "imaps SSL service init",
-		"pop3 service init", "pop3s SSL service init", "port ",
-		"Client ", "Unable to ", "Null ", "Lost ", "Broken pipe",
-		"POP3 ", "Authentication ", "Update user=", "Session ",
+		"Logout ",
+		"Autologout ",
+		"Killed ",
+		"Command stream end",
+		"Preauthenticated ",
+		"Admin Login ",
+		"IMAP login to ",
+		"AUTHENTICATE ",
+		"APOP ",
+		"Connection ",
+		"connect from ",
+		"refused connect",
+		"Moved ",
+		"Error opening",
+		"Mailbox ",
+		"Expunge ",
+		"imap service init",
+		"imaps SSL service init",
+		"pop3 service init",
+		"pop3s SSL service init",
+		"port ",
+		"Client ",
+		"Unable to ",
+		"Null ",
+		"Lost ",
+		"Broken pipe",
+		"POP3 ",
+		"Authentication ",
+		"Update user=",
+		"Session ",
 	};
 
 	if (SPAN_STARTS(s, "Login anonymous=") ||
@@ -83,10 +105,11 @@ match(struct span s, struct span program, struct grammar_match *m)
 	return match_tail(s) ? PARSE_REASON_LOGIN : PARSE_UNKNOWN_SHAPE;
 }
 
-static const char *const programs[] = {
-	"ipop3d", "imapd", "in.imapd", "in.ipop3d", "ipop3sd", "imapsd", NULL
-};
+static const char *const programs[] = { "ipop3d", "imapd", "in.imapd",
+	"in.ipop3d", "ipop3sd", "imapsd", NULL };
 
 const struct grammar grammar_uw = {
-	.name = "uw", .programs = programs, .match = match,
+	.name = "uw",
+	.programs = programs,
+	.match = match,
 };

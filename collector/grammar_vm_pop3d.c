@@ -35,8 +35,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_TAKE(&s, " of ") && !take_quoted(&s, &domain))
 		return PARSE_UNKNOWN_SHAPE;
 	if (!SPAN_TAKE(&s, " logged in"))
-		return SPAN_HAS(s, "'") ? PARSE_AMBIGUOUS :
-		    PARSE_UNKNOWN_SHAPE;
+		return SPAN_HAS(s, "'") ? PARSE_AMBIGUOUS : PARSE_UNKNOWN_SHAPE;
 	if (span_done(s)) {
 		m->pair = PAIR_CLOSE;
 		return PARSE_PAIR_MISSING;
@@ -52,6 +51,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "vm-pop3d", NULL };
 
 const struct grammar grammar_vm_pop3d = {
-	.name = "vm-pop3d", .alias = "vmpop3d", .programs = programs,
-	.two_lines = true, .match = match,
+	.name = "vm-pop3d",
+	.alias = "vmpop3d",
+	.programs = programs,
+	.two_lines = true,
+	.match = match,
 };

@@ -14,8 +14,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "("))
 		return PARSE_NOT_A_LOGIN;
 	if (!SPAN_CHOP(&s, ") Authenticated"))
-		return SPAN_HAS(s, "Authentication failed") ?
-		    PARSE_FAILED_LOGIN : PARSE_NOT_A_LOGIN;
+		return SPAN_HAS(s, "Authentication failed") ? PARSE_FAILED_LOGIN
+							    : PARSE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, ",") != 1 || span_has_char(s, ')') ||
 	    span_has_char(s, '('))
 		return PARSE_AMBIGUOUS;
@@ -27,5 +27,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "vpop3d", NULL };
 
 const struct grammar grammar_vpop3d = {
-	.name = "vpop3d", .programs = programs, .match = match,
+	.name = "vpop3d",
+	.programs = programs,
+	.match = match,
 };

@@ -68,23 +68,25 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return match_old(s, m);
 	/* without a type this may be SMTP's AUTH */
 	if (!typed)
-		return SPAN_HAS(s, "login success ") ? PARSE_OTHER_SERVICE :
-		    PARSE_NOT_A_LOGIN;
+		return SPAN_HAS(s, "login success ") ? PARSE_OTHER_SERVICE
+						     : PARSE_NOT_A_LOGIN;
 	if (SPAN_TAKE(&s, "system password login success "))
 		return match_user_address(s, false, m);
-	if (SPAN_TAKE(&s, "(") && (!span_run(&s, char_word, &mechanism) ||
-	    !SPAN_TAKE(&s, ") ")))
+	if (SPAN_TAKE(&s, "(") &&
+	    (!span_run(&s, char_word, &mechanism) || !SPAN_TAKE(&s, ") ")))
 		return PARSE_UNKNOWN_SHAPE;
 	if (SPAN_TAKE(&s, "login success "))
 		return match_user_address(s, true, m);
-	return SPAN_STARTS(s, "login ") ? PARSE_UNKNOWN_SHAPE :
-	    PARSE_FAILED_LOGIN;
+	return SPAN_STARTS(s, "login ") ? PARSE_UNKNOWN_SHAPE
+					: PARSE_FAILED_LOGIN;
 }
 
 static const char *const programs[] = { "vpopmail", NULL };
 static const char *const processes[] = { "vchkpw", NULL };
 
 const struct grammar grammar_vpopmail = {
-	.name = "vpopmail", .programs = programs, .processes = processes,
+	.name = "vpopmail",
+	.programs = programs,
+	.processes = processes,
 	.match = match,
 };

@@ -51,9 +51,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return PARSE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, "] imap - ") + SPAN_COUNT(s, "] pop - ") != 1)
 		return PARSE_AMBIGUOUS;
-	if (!(m->service == SERVICE_IMAP ?
-	    SPAN_UNTIL(&s, "] imap - ", &context) :
-	    SPAN_UNTIL(&s, "] pop - ", &context)))
+	if (!(m->service == SERVICE_IMAP
+		    ? SPAN_UNTIL(&s, "] imap - ", &context)
+		    : SPAN_UNTIL(&s, "] pop - ", &context)))
 		return PARSE_AMBIGUOUS;
 	if (SPAN_STARTS(s, "authentication failed for "))
 		return PARSE_FAILED_LOGIN;
@@ -74,6 +74,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 static const char *const programs[] = { "zimbra", NULL };
 
 const struct grammar grammar_zimbra = {
-	.name = "zimbra", .programs = programs,
-	.long_lines = true, .match = match,
+	.name = "zimbra",
+	.programs = programs,
+	.long_lines = true,
+	.match = match,
 };

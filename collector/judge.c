@@ -14,7 +14,7 @@ struct judge {
 	const struct config *cfg;
 	struct parser *parser, *direct;
 	struct network_set own;
-	uid_t *tellers;		/* who may tell logins, besides root */
+	uid_t *tellers; /* who may tell logins, besides root */
 	size_t tellers_n;
 	struct prefix_clock clock;
 	char scratch[PREFIX_SCRATCH];
@@ -37,8 +37,10 @@ set_tellers(struct judge *j, struct err *err)
 		const struct passwd *pw = getpwnam(names->v[i]);
 
 		if (pw == NULL) {
-			err_set(err, ERR_INVALID, "collector.login_users: "
-			    "there is no user %s", names->v[i]);
+			err_set(err, ERR_INVALID,
+			    "collector.login_users: "
+			    "there is no user %s",
+			    names->v[i]);
 			return -1;
 		}
 		j->tellers[j->tellers_n++] = pw->pw_uid;
@@ -50,8 +52,8 @@ int
 judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 {
 	struct judge *j = calloc(1, sizeof(*j));
-	struct parser_custom *custom = calloc(cfg->collector.n_custom + 1,
-	    sizeof(*custom));
+	struct parser_custom *custom =
+	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
 	struct parser_options options = {
 		.servers = (const char *const *)cfg->collector.servers.v,
 		.servers_n = cfg->collector.servers.n,
@@ -67,10 +69,9 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 	}
 	j->cfg = cfg;
 	for (size_t i = 0; i < cfg->collector.n_custom; i++)
-		custom[i] = (struct parser_custom){
-			cfg->collector.custom[i].program,
-			cfg->collector.custom[i].pattern
-		};
+		custom[i] =
+		    (struct parser_custom){ cfg->collector.custom[i].program,
+			    cfg->collector.custom[i].pattern };
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
@@ -120,8 +121,8 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
     struct judged *out)
 {
 	const struct config *cfg = j->cfg;
-	const char *refused = facts_refused_address(j->cfg, &j->own,
-	    &login->client);
+	const char *refused =
+	    facts_refused_address(j->cfg, &j->own, &login->client);
 
 	if (refused == NULL && login->at < now - cfg->logins.keep_s)
 		refused = "too-old";
@@ -137,8 +138,9 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
 	}
 	out->expires_at = out->login.at + cfg->logins.window_s;
 	out->net = network_of(&out->login.client,
-	    out->login.client.family == ADDR_IPV6 ?
-	    (uint8_t)cfg->relay.ipv6_prefix : 32);
+	    out->login.client.family == ADDR_IPV6
+		? (uint8_t)cfg->relay.ipv6_prefix
+		: 32);
 	out->record = true;
 }
 
@@ -209,8 +211,8 @@ judge_told(const struct judge *j, const struct line_told *told, int64_t now,
 }
 
 void
-judge_line(struct judge *j, const struct line *line, bool direct,
-    int64_t now, struct judged *out)
+judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
+    struct judged *out)
 {
 	const struct line_message *m = line->message;
 	struct parse_result result;
@@ -258,7 +260,8 @@ judge_line_time(struct judge *j, const struct line *line, int64_t now)
 		return line->message->at;
 	if (line->too_long || line->len > PREFIX_LINE_MAX ||
 	    prefix_split(line->text, line->len, false, &prefix, j->scratch) !=
-	    PREFIX_OK || !prefix_time(&prefix, now, &j->clock, &at))
+		PREFIX_OK ||
+	    !prefix_time(&prefix, now, &j->clock, &at))
 		return 0;
 	return at;
 }

@@ -12,7 +12,7 @@
 #include "login.h"
 
 struct err;
-struct judge;	/* used by one thread at a time */
+struct judge; /* used by one thread at a time */
 
 /* struct judged's reason for who may not tell logins (reasons are compared
  * by this). */
@@ -23,21 +23,20 @@ enum { JUDGE_FUTURE_S = 300 };
 
 struct judged {
 	bool record;
-	const char *server;	/* whose line it is; "" nobody's we know */
-	const char *reason;	/* "login", or why it is none: constant */
+	const char *server; /* whose line it is; "" nobody's we know */
+	const char *reason; /* "login", or why it is none: constant */
 	bool unknown_shape;
 	/* with record: */
-	struct login login;	/* at: never after now */
-	struct network net;	/* what is leased */
+	struct login login; /* at: never after now */
+	struct network net; /* what is leased */
 	int64_t expires_at;
-	int64_t ahead_s;	/* how far the stamp was in the future */
+	int64_t ahead_s; /* how far the stamp was in the future */
 };
 
 /* Build from cfg, which must live as long as the judge. 0, or -1 with err
  * (ERR_INVALID: unknown server or bad pattern; names it). */
-int judge_create(const struct config *cfg, struct judge **j_r,
-    struct err *err);
-void judge_free(struct judge **j);	/* NULL-safe; sets NULL */
+int judge_create(const struct config *cfg, struct judge **j_r, struct err *err);
+void judge_free(struct judge **j); /* NULL-safe; sets NULL */
 
 /* Addresses of this machine; copied. */
 bool judge_set_own(struct judge *j, const struct network_set *own);
@@ -49,7 +48,6 @@ void judge_line(struct judge *j, const struct line *line, bool direct,
     int64_t now, struct judged *out);
 
 /* The line's own time stamp, 0 when it has none that can be read. */
-int64_t judge_line_time(struct judge *j, const struct line *line,
-    int64_t now);
+int64_t judge_line_time(struct judge *j, const struct line *line, int64_t now);
 
 #endif

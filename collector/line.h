@@ -14,9 +14,9 @@
 struct line_message {
 	const char *host;
 	const char *program;
-	int64_t pid;		/* -1: none */
-	int64_t at;		/* Unix seconds */
-	const char *msg;	/* points into line.text */
+	int64_t pid; /* -1: none */
+	int64_t at; /* Unix seconds */
+	const char *msg; /* points into line.text */
 	size_t msg_len;
 	/* who wrote it, as the kernel said; -1 and NULL: unknown */
 	int64_t uid;
@@ -27,20 +27,20 @@ struct line_message {
 
 /* A login that a server told of itself. */
 struct line_told {
-	struct told told;	/* when good */
-	bool good;		/* it is such a message */
-	int64_t uid, pid;	/* who sent it, as the kernel says; -1 */
+	struct told told; /* when good */
+	bool good; /* it is such a message */
+	int64_t uid, pid; /* who sent it, as the kernel says; -1 */
 };
 
 /* Borrowed: valid until the function that was given it returns. */
 struct line {
-	const char *text;	/* no newline, no NUL behind; "" if too_long */
+	const char *text; /* no newline, no NUL behind; "" if too_long */
 	size_t len;
-	int64_t position;	/* where in the source it begins */
+	int64_t position; /* where in the source it begins */
 	bool too_long;
-	const struct line_message *message;	/* NULL: all is in text */
-	const struct line_told *told;	/* NULL: a log line; else text is the
-					 * evidence */
+	const struct line_message *message; /* NULL: all is in text */
+	const struct line_told *told; /* NULL: a log line; else text is the
+				       * evidence */
 };
 
 /* Takes a line; returns false to be given no more for now (this one counts
@@ -51,9 +51,9 @@ enum { MARK_FINGERPRINT_MAX = 256 };
 
 /* How far a source is read, to be kept until the next start. */
 struct mark {
-	uint64_t inode;		/* files only */
-	int64_t position;	/* behind the last line read */
-	char fingerprint[MARK_FINGERPRINT_MAX];	/* the source's own text */
+	uint64_t inode; /* files only */
+	int64_t position; /* behind the last line read */
+	char fingerprint[MARK_FINGERPRINT_MAX]; /* the source's own text */
 };
 
 #endif

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert(LINES_BUFFER > 2 * LINES_MAX,
-    "a partial line must leave room to read");
+static_assert(
+    LINES_BUFFER > 2 * LINES_MAX, "a partial line must leave room to read");
 
 bool
 lines_init(struct lines *l, int64_t offset)
@@ -64,8 +64,9 @@ bool
 lines_next(struct lines *l, struct line *line)
 {
 	const char *begin = l->buf + l->head;
-	const char *end = l->tail == l->scan ? NULL :
-	    memchr(l->buf + l->scan, '\n', l->tail - l->scan);
+	const char *end = l->tail == l->scan
+	    ? NULL
+	    : memchr(l->buf + l->scan, '\n', l->tail - l->scan);
 
 	if (end == NULL) {
 		l->scan = l->tail;
@@ -77,9 +78,7 @@ lines_next(struct lines *l, struct line *line)
 	}
 	/* all of it: what isn't set is neither a journal's nor told */
 	*line = (struct line){
-		.text = begin,
-		.len = (size_t)(end - begin),
-		.position = l->mark
+		.text = begin, .len = (size_t)(end - begin), .position = l->mark
 	};
 	line->too_long = l->skipping || line->len > LINES_MAX;
 	if (line->too_long) {

@@ -12,18 +12,18 @@
 #include "line.h"
 
 enum {
-	LINES_MAX = 8192,		/* bytes of a line, without newline */
+	LINES_MAX = 8192, /* bytes of a line, without newline */
 	LINES_BUFFER = 128 * 1024
 };
 
 struct lines {
-	char *buf;		/* owned, LINES_BUFFER */
-	size_t head;		/* first byte of the line that is next */
-	size_t scan;		/* no newline from head up to here */
-	size_t tail;		/* end of what was read */
-	int64_t base;		/* offset of buf[0] in the source */
-	int64_t mark;		/* offset behind the last line given out */
-	bool skipping;		/* inside a line that is too long */
+	char *buf; /* owned, LINES_BUFFER */
+	size_t head; /* first byte of the line that is next */
+	size_t scan; /* no newline from head up to here */
+	size_t tail; /* end of what was read */
+	int64_t base; /* offset of buf[0] in the source */
+	int64_t mark; /* offset behind the last line given out */
+	bool skipping; /* inside a line that is too long */
 };
 
 /* Begin at offset. Returns false when memory is short. */

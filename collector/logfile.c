@@ -31,8 +31,8 @@ take_stat(struct logfile *f, const struct stat *st)
 {
 	f->dev = st->st_dev;
 	f->ino = st->st_ino;
-	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 +
-	    st->st_mtim.tv_nsec;
+	f->mtime_ns =
+	    (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
 /* Read up to n bytes from offset, also when the kernel gives less at once. */
@@ -42,8 +42,8 @@ pread_all(int fd, void *buf, size_t n, off_t offset)
 	size_t got = 0;
 
 	while (got < n) {
-		ssize_t r = pread(fd, (char *)buf + got, n - got,
-		    offset + (off_t)got);
+		ssize_t r =
+		    pread(fd, (char *)buf + got, n - got, offset + (off_t)got);
 
 		if (r == -1 && errno == EINTR)
 			continue;
@@ -77,13 +77,13 @@ skip_packed(struct logfile *f, int64_t position)
 {
 	char buf[4096], last = '\n';
 
-	f->head_n = unpack_all(f->packed, f->head,
-	    least(position, LOGFILE_HEAD));
+	f->head_n =
+	    unpack_all(f->packed, f->head, least(position, LOGFILE_HEAD));
 	if (f->head_n > 0)
 		last = (char)f->head[f->head_n - 1];
 	for (int64_t at = (int64_t)f->head_n; at < position;) {
-		size_t n = unpack_all(f->packed, buf, least(position - at,
-		    sizeof(buf)));
+		size_t n = unpack_all(
+		    f->packed, buf, least(position - at, sizeof(buf)));
 
 		if (n == 0)
 			break;
@@ -100,15 +100,14 @@ inside_line(int fd, int64_t position)
 {
 	char last;
 
-	return position > 0 && pread_all(fd, &last, 1,
-	    (off_t)position - 1) == 1 && last != '\n';
+	return position > 0 &&
+	    pread_all(fd, &last, 1, (off_t)position - 1) == 1 && last != '\n';
 }
 
 static int
 open_plain(struct logfile *f, int64_t position, struct err *err)
 {
-	ssize_t n = pread_all(f->fd, f->head, least(position, LOGFILE_HEAD),
-	    0);
+	ssize_t n = pread_all(f->fd, f->head, least(position, LOGFILE_HEAD), 0);
 
 	if (n == -1) {
 		err_set(err, ERR_IO, "%s", strerror(errno));
@@ -127,8 +126,8 @@ logfile_move(struct logfile *f, int64_t position)
 }
 
 int
-logfile_open(struct logfile *f, const char *path, int64_t position,
-    struct err *err)
+logfile_open(
+    struct logfile *f, const char *path, int64_t position, struct err *err)
 {
 	struct err why = { 0 };
 	struct stat st;
@@ -157,8 +156,8 @@ logfile_open(struct logfile *f, const char *path, int64_t position,
 		take_stat(f, &st);
 		if (packed == 1)
 			skip_packed(f, position);
-		if (packed == 1 || (packed == 0 &&
-		    open_plain(f, position, &why) == 0))
+		if (packed == 1 ||
+		    (packed == 0 && open_plain(f, position, &why) == 0))
 			return 1;
 	}
 	logfile_close(f);
@@ -194,7 +193,7 @@ logfile_head_same(const struct logfile *f)
 
 	return f->packed != NULL || f->head_n == 0 ||
 	    (pread_all(f->fd, head, f->head_n, 0) == (ssize_t)f->head_n &&
-	    memcmp(head, f->head, f->head_n) == 0);
+		memcmp(head, f->head, f->head_n) == 0);
 }
 
 /* Data that follows the head without a gap makes the head longer. */
@@ -222,8 +221,8 @@ fill_packed(struct logfile *f, char *room, size_t size, struct err *err)
  * has read: what was read before a truncation that we then notice is thrown
  * away here and found again in the copy, if there is one. */
 static ssize_t
-fill_plain(struct logfile *f, char *room, size_t size, int64_t offset,
-    struct err *err)
+fill_plain(
+    struct logfile *f, char *room, size_t size, int64_t offset, struct err *err)
 {
 	struct stat st;
 	ssize_t n;
@@ -251,8 +250,8 @@ logfile_fill(struct logfile *f, struct err *err)
 	ssize_t n;
 
 	offset = lines_read_offset(&f->lines);
-	n = f->packed != NULL ? fill_packed(f, room, size, err) :
-	    fill_plain(f, room, size, offset, err);
+	n = f->packed != NULL ? fill_packed(f, room, size, err)
+			      : fill_plain(f, room, size, offset, err);
 	if (n == -1)
 		return -1;
 	if (n == -2)
@@ -299,6 +298,5 @@ print_matches(const char *path, const struct print *print)
 	}
 	if (fd != -1)
 		(void)close(fd);
-	return n == (ssize_t)print->n &&
-	    hash_of(head, print->n) == print->hash;
+	return n == (ssize_t)print->n && hash_of(head, print->n) == print->hash;
 }

@@ -14,7 +14,7 @@
 
 struct err;
 
-enum { LOGFILE_HEAD = 1024 };	/* bytes that a fingerprint covers at most */
+enum { LOGFILE_HEAD = 1024 }; /* bytes that a fingerprint covers at most */
 
 /* Of the first n bytes, all of which have been read as whole lines. n is 0
  * where nothing has been read: such a print is no evidence of anything. */
@@ -24,29 +24,29 @@ struct print {
 };
 
 struct logfile {
-	int fd;			/* -1: not open */
-	struct unpack *packed;	/* owns fd; NULL for a plain file */
+	int fd; /* -1: not open */
+	struct unpack *packed; /* owns fd; NULL for a plain file */
 	dev_t dev;
 	ino_t ino;
-	int64_t mtime_ns;	/* at the last look */
-	bool whole;		/* all of it had been read then */
+	int64_t mtime_ns; /* at the last look */
+	bool whole; /* all of it had been read then */
 	struct lines lines;
 	size_t head_n;
 	unsigned char head[LOGFILE_HEAD];
 };
 
 enum logfile_state {
-	LOGFILE_DATA,		/* something was read: call lines_next() */
-	LOGFILE_END,		/* nothing behind what was read, for now */
-	LOGFILE_CHANGED		/* not the file that we have read any more */
+	LOGFILE_DATA, /* something was read: call lines_next() */
+	LOGFILE_END, /* nothing behind what was read, for now */
+	LOGFILE_CHANGED /* not the file that we have read any more */
 };
 
 /* Open path to read from position; when that is inside a line, the rest of
  * the line is given out as one that is too long. Returns 1, 0 when there is no
  * such file, or -1 with ERR_IO (also for no regular file) or ERR_NOMEM. */
-int logfile_open(struct logfile *f, const char *path, int64_t position,
-    struct err *err);
-void logfile_close(struct logfile *f);	/* also when it isn't open */
+int logfile_open(
+    struct logfile *f, const char *path, int64_t position, struct err *err);
+void logfile_close(struct logfile *f); /* also when it isn't open */
 
 /* Go on elsewhere in a plain file. */
 void logfile_move(struct logfile *f, int64_t position);

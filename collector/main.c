@@ -28,23 +28,22 @@
 #include "status.h"
 
 static const char usage[] =
-"usage: popgate-collector [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
-"\n"
-"Follow mail logs and record POP and IMAP logins.\n"
-"\n"
-"  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
-"  -t, --test         check the configuration and exit\n"
-"  -d, --detach       go to the background when ready\n"
-"  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
-"  -V, --version      print versions\n"
-"  -h, --help         print this\n"
-"\n"
-"Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n"
-"again. See popgate-collector(8) and popgate.conf(5).\n";
+    "usage: popgate-collector [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
+    "\n"
+    "Follow mail logs and record POP and IMAP logins.\n"
+    "\n"
+    "  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
+    "  -t, --test         check the configuration and exit\n"
+    "  -d, --detach       go to the background when ready\n"
+    "  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
+    "  -V, --version      print versions\n"
+    "  -h, --help         print this\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n"
+    "again. See popgate-collector(8) and popgate.conf(5).\n";
 
-static struct daemon_options opt = {
-	.ident = "popgate-collector", .usage = usage
-};
+static struct daemon_options opt = { .ident = "popgate-collector",
+	.usage = usage };
 
 /* They may read logs. */
 static const char *const log_groups[] = { "adm", "systemd-journal", NULL };
@@ -66,8 +65,9 @@ open_signals(struct err *err)
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGUSR1);
 	(void)signal(SIGPIPE, SIG_IGN);
-	int fd = sigprocmask(SIG_BLOCK, &set, NULL) == -1 ? -1 :
-	    signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	int fd = sigprocmask(SIG_BLOCK, &set, NULL) == -1
+	    ? -1
+	    : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 
 	if (fd == -1)
 		err_set(err, ERR_IO, "signalfd: %s", strerror(errno));
@@ -144,8 +144,7 @@ tell_systemd(const struct collect *c)
 	if (clock_monotonic_ms() - told_ms < 5000)
 		return;
 	told_ms = clock_monotonic_ms();
-	(void)sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s",
-	    collect_status(c, status));
+	(void)sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s", collect_status(c, status));
 }
 
 static int
@@ -171,8 +170,8 @@ run(struct collect *c, int signals, const char *path)
 	(void)sd_notify(0, "STOPPING=1");
 	if (collect_finish(c, &err) == 0)
 		return EX_OK;
-	log_msg(LOG_ERR, "%s: what was not written will be read again",
-	    err.text);
+	log_msg(
+	    LOG_ERR, "%s: what was not written will be read again", err.text);
 	return EX_TEMPFAIL;
 }
 
@@ -190,8 +189,8 @@ serve(struct config *cfg)
 	if (signals == -1 ||
 	    daemon_drop(cfg->collector.user, log_groups, &err) == -1) {
 		config_free(cfg);
-		code = daemon_fail(&opt, signals == -1 ? EX_OSERR : EX_NOPERM,
-		    err.text);
+		code = daemon_fail(
+		    &opt, signals == -1 ? EX_OSERR : EX_NOPERM, err.text);
 		goto out;
 	}
 	if (collect_create(cfg, note, &c, &err) == -1) {
@@ -212,7 +211,8 @@ serve(struct config *cfg)
 	status_open(cfg);
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
 	if (cfg->collector.n_sources == 0)
-		log_msg(LOG_WARNING, "collector.sources is empty: there is "
+		log_msg(LOG_WARNING,
+		    "collector.sources is empty: there is "
 		    "nothing to follow");
 	daemon_ready();
 	code = run(c, signals, opt.config);
@@ -235,10 +235,11 @@ main(int argc, char **argv)
 	struct err err;
 
 	(void)pcre2_config(PCRE2_CONFIG_VERSION, pcre);
-	(void)snprintf(libraries, sizeof(libraries), "libconfig %d.%d.%d, "
-	    "PCRE2 %s, libmicrohttpd %s", LIBCONFIG_VER_MAJOR,
-	    LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION, pcre,
-	    http_library_version());
+	(void)snprintf(libraries, sizeof(libraries),
+	    "libconfig %d.%d.%d, "
+	    "PCRE2 %s, libmicrohttpd %s",
+	    LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR, LIBCONFIG_VER_REVISION,
+	    pcre, http_library_version());
 	opt.library = libraries;
 	int code = daemon_options(&opt, argc, argv);
 

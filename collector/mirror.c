@@ -20,21 +20,21 @@
 #include "store.h"
 
 enum {
-	TICK_MS = 1000,		/* look at the table this often */
-	SHARE = 4,		/* rest so many times as long as it computed */
+	TICK_MS = 1000, /* look at the table this often */
+	SHARE = 4, /* rest so many times as long as it computed */
 	OWN_MS = 30 * 1000,
-	MODE = 0644		/* of a new file: others have to read it */
+	MODE = 0644 /* of a new file: others have to read it */
 };
 
 struct target {
 	const struct config_mirror *cfg;
-	struct map *map;	/* being written */
-	bool failed;		/* in this round */
+	struct map *map; /* being written */
+	bool failed; /* in this round */
 	bool complained;
 	/* what is in place */
 	uint64_t digest;
-	struct stat st;		/* all zero: not known */
-	int64_t until;		/* Unix seconds when an entry of it ends */
+	struct stat st; /* all zero: not known */
+	int64_t until; /* Unix seconds when an entry of it ends */
 };
 
 struct mirror {
@@ -43,18 +43,18 @@ struct mirror {
 	pthread_t thread;
 	pthread_mutex_t mtx;
 	pthread_cond_t cond;
-	bool poked, stop;	/* guarded by mtx */
+	bool poked, stop; /* guarded by mtx */
 	/* of the thread alone */
 	struct target *target;
 	size_t n;
-	struct store *store;	/* NULL: not open */
+	struct store *store; /* NULL: not open */
 	dev_t db_dev;
 	ino_t db_ino;
-	int64_t version;	/* of the table, when it was last walked */
+	int64_t version; /* of the table, when it was last walked */
 	bool complained;
 	struct network_set own;
 	int64_t own_ms;
-	int64_t rest_ms;	/* nothing is done before */
+	int64_t rest_ms; /* nothing is done before */
 };
 
 static void note(const struct mirror *m, int priority, const char *fmt, ...)
@@ -88,8 +88,8 @@ target_failed(const struct mirror *m, struct target *t, const struct err *err)
 static int
 target_begin(struct target *t, struct err *err)
 {
-	return map_begin(t->cfg->file, t->cfg->format, t->cfg->value, MODE,
-	    &t->map, err);
+	return map_begin(
+	    t->cfg->file, t->cfg->format, t->cfg->value, MODE, &t->map, err);
 }
 
 /* Is what we have put there still there? */
@@ -158,7 +158,8 @@ empty_outdated(struct mirror *m)
 		if (target_empty(t, &err) == -1)
 			target_failed(m, t, &err);
 		else if (there)
-			note(m, LOG_ERR, "collector.mirror: %s: emptied, "
+			note(m, LOG_ERR,
+			    "collector.mirror: %s: emptied, "
 			    "since it can't be brought up to date",
 			    t->cfg->file);
 	}
@@ -182,8 +183,9 @@ open_store(struct mirror *m, struct err *err)
 	const char *path = m->cfg->logins.database;
 	struct stat st;
 
-	if (m->store != NULL && (stat(path, &st) == -1 ||
-	    st.st_ino != m->db_ino || st.st_dev != m->db_dev))
+	if (m->store != NULL &&
+	    (stat(path, &st) == -1 || st.st_ino != m->db_ino ||
+		st.st_dev != m->db_dev))
 		store_close(&m->store);
 	if (m->store != NULL)
 		return 0;
@@ -240,8 +242,9 @@ write_all(struct mirror *m)
 		if (target_begin(t, &err) == -1)
 			target_failed(m, t, &err);
 	}
-	if (know_own(m, &err) == -1 || permitted_each(m->store, m->cfg,
-	    &m->own, now, take_client, m, &until, &err) == -1) {
+	if (know_own(m, &err) == -1 ||
+	    permitted_each(m->store, m->cfg, &m->own, now, take_client, m,
+		&until, &err) == -1) {
 		for (size_t i = 0; i < m->n; i++)
 			map_abort(&m->target[i].map);
 		store_failed(m, &err);
@@ -253,8 +256,10 @@ write_all(struct mirror *m)
 		if (t->map != NULL && target_commit(t, until, &err) == -1)
 			target_failed(m, t, &err);
 		if (!t->failed && t->complained)
-			note(m, LOG_NOTICE, "collector.mirror: %s: written "
-			    "again", t->cfg->file);
+			note(m, LOG_NOTICE,
+			    "collector.mirror: %s: written "
+			    "again",
+			    t->cfg->file);
 		t->complained &= t->failed;
 	}
 	return true;
@@ -301,13 +306,14 @@ refresh(struct mirror *m)
 		/* as of before the walk: what came since comes next time */
 		m->version = version;
 		if (m->complained)
-			note(m, LOG_NOTICE, "collector.mirror: %s: read "
-			    "again", m->cfg->logins.database);
+			note(m, LOG_NOTICE,
+			    "collector.mirror: %s: read "
+			    "again",
+			    m->cfg->logins.database);
 		m->complained = false;
 	}
 	empty_outdated(m);
-	m->rest_ms = clock_monotonic_ms() + SHARE * (processor_ms() -
-	    used_ms);
+	m->rest_ms = clock_monotonic_ms() + SHARE * (processor_ms() - used_ms);
 	if (m->rest_ms < began_ms + TICK_MS)
 		m->rest_ms = began_ms + TICK_MS;
 }
@@ -382,8 +388,8 @@ start_thread(struct mirror *m, struct err *err)
 }
 
 int
-mirror_start(struct config *cfg, mirror_note_fn *note_fn,
-    struct mirror **m_r, struct err *err)
+mirror_start(struct config *cfg, mirror_note_fn *note_fn, struct mirror **m_r,
+    struct err *err)
 {
 	struct mirror *m = NULL;
 
@@ -393,8 +399,9 @@ mirror_start(struct config *cfg, mirror_note_fn *note_fn,
 		return 0;
 	}
 	m = calloc(1, sizeof(*m));
-	if (m == NULL || (m->target = calloc(cfg->collector.n_mirror,
-	    sizeof(*m->target))) == NULL) {
+	if (m == NULL ||
+	    (m->target = calloc(cfg->collector.n_mirror, sizeof(*m->target))) ==
+		NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		goto fail;
 	}
@@ -458,8 +465,10 @@ mirror_stop(struct mirror **mp, const struct config *next)
 	for (size_t i = 0; i < m->n; i++)
 		if (!goes_on(m->target[i].cfg, next) &&
 		    target_empty(&m->target[i], &err) == -1)
-			note(m, LOG_ERR, "collector.mirror: %s: not emptied, "
-			    "it goes on permitting", err.text);
+			note(m, LOG_ERR,
+			    "collector.mirror: %s: not emptied, "
+			    "it goes on permitting",
+			    err.text);
 	mirror_free(m);
 	*mp = NULL;
 }

@@ -19,11 +19,11 @@ typedef void mirror_note_fn(int priority, const char *text);
 
 /* Begin. cfg is taken over (also when this fails). *m_r is NULL when cfg
  * names no file. 0, or -1 with err. */
-int mirror_start(struct config *cfg, mirror_note_fn *note,
-    struct mirror **m_r, struct err *err);
+int mirror_start(struct config *cfg, mirror_note_fn *note, struct mirror **m_r,
+    struct err *err);
 
 /* Logins were committed. */
-void mirror_poke(struct mirror *m);	/* NULL-safe */
+void mirror_poke(struct mirror *m); /* NULL-safe */
 
 /* End, and empty the files that next (NULL: nobody) doesn't go on with. */
 void mirror_stop(struct mirror **m, const struct config *next);

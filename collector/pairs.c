@@ -10,16 +10,16 @@ struct pair {
 	char host[PAIRS_HOST_MAX];
 	size_t host_len;
 	unsigned server;
-	int64_t pid;		/* -1: free */
-	uint64_t age;		/* of struct pairs when opened */
+	int64_t pid; /* -1: free */
+	uint64_t age; /* of struct pairs when opened */
 	int64_t at;
 	struct addr client;
 };
 
 struct pairs {
-	size_t buckets;		/* a power of two */
-	uint64_t age;		/* counts up with each pairs_open() */
-	struct pair pair[];	/* buckets * WAYS */
+	size_t buckets; /* a power of two */
+	uint64_t age; /* counts up with each pairs_open() */
+	struct pair pair[]; /* buckets * WAYS */
 };
 
 struct pairs *
@@ -31,8 +31,8 @@ pairs_create(size_t capacity)
 	assert(capacity > 0 && capacity <= CAPACITY_MAX);
 	while (buckets * WAYS < capacity)
 		buckets *= 2;
-	pairs = calloc(1, sizeof(*pairs) + buckets * WAYS *
-	    sizeof(pairs->pair[0]));
+	pairs =
+	    calloc(1, sizeof(*pairs) + buckets * WAYS * sizeof(pairs->pair[0]));
 	if (pairs == NULL)
 		return NULL;
 	pairs->buckets = buckets;
@@ -54,8 +54,8 @@ pairs_free(struct pairs **pairs)
 static struct pair *
 bucket_of(struct pairs *pairs, const struct pair_key *key)
 {
-	size_t slot = ((size_t)key->pid + (size_t)key->server * 7) &
-	    (pairs->buckets - 1);
+	size_t slot =
+	    ((size_t)key->pid + (size_t)key->server * 7) & (pairs->buckets - 1);
 
 	return &pairs->pair[slot * WAYS];
 }
@@ -76,8 +76,9 @@ pair_find(struct pairs *pairs, const struct pair_key *key)
 	pair = bucket_of(pairs, key);
 	for (int i = 0; i < WAYS; i++, pair++) {
 		if (pair->pid == key->pid && pair->server == key->server &&
-		    pair->host_len == key->host_len && (key->host_len == 0 ||
-		    memcmp(pair->host, key->host, key->host_len) == 0))
+		    pair->host_len == key->host_len &&
+		    (key->host_len == 0 ||
+			memcmp(pair->host, key->host, key->host_len) == 0))
 			return pair;
 	}
 	return NULL;

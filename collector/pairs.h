@@ -10,22 +10,22 @@
 
 #include "addr.h"
 
-struct pairs;	/* used by one thread at a time */
+struct pairs; /* used by one thread at a time */
 
-enum { PAIRS_HOST_MAX = 64 };	/* longer host names are not paired */
+enum { PAIRS_HOST_MAX = 64 }; /* longer host names are not paired */
 
 struct pair_key {
-	const char *host;	/* borrowed; not NUL-terminated */
+	const char *host; /* borrowed; not NUL-terminated */
 	size_t host_len;
-	unsigned server;	/* index of the grammar: one server may be
-				 * several programs */
+	unsigned server; /* index of the grammar: one server may be
+			  * several programs */
 	int64_t pid;
 };
 
 /* A table for capacity pairs or a little more (1 .. 1,000,000).
  * Returns NULL when memory is short. */
 struct pairs *pairs_create(size_t capacity);
-void pairs_free(struct pairs **pairs);	/* NULL-safe; sets NULL */
+void pairs_free(struct pairs **pairs); /* NULL-safe; sets NULL */
 
 /* Remember that key serves client since at (Unix seconds). An earlier pair of
  * the same key is forgotten. A key without pid or with a long host is not

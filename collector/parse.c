@@ -14,21 +14,21 @@ static const struct grammar *const grammars[] = { GRAMMARS };
 
 enum {
 	GRAMMAR_N = sizeof(grammars) / sizeof(grammars[0]),
-	PROGRAM_GRAMMARS = 4,	/* servers that share one tag */
+	PROGRAM_GRAMMARS = 4, /* servers that share one tag */
 	PROGRAM_NAME_MAX = 64,
-	SLOT_N = 512,		/* of the program table; a power of two */
-	HEAD_SIZE = 4,		/* bytes of a program's name */
-	HEAD_BITS = 4096,	/* a power of two */
+	SLOT_N = 512, /* of the program table; a power of two */
+	HEAD_SIZE = 4, /* bytes of a program's name */
+	HEAD_BITS = 4096, /* a power of two */
 	PAIR_CAPACITY = 4096,
-	ORDINARY_UID = 1000	/* first of the people: login.defs(5) */
+	ORDINARY_UID = 1000 /* first of the people: login.defs(5) */
 };
 
 struct program {
 	char name[PROGRAM_NAME_MAX];
-	size_t len;		/* 0: a free slot */
+	size_t len; /* 0: a free slot */
 	uint8_t grammar[PROGRAM_GRAMMARS];
 	uint8_t grammar_n;
-	bool custom;		/* one of the admin's rules is for it */
+	bool custom; /* one of the admin's rules is for it */
 };
 
 struct parser {
@@ -41,7 +41,7 @@ struct parser {
 	uint64_t head[HEAD_BITS / 64];
 	bool head_usable;
 	uint64_t first[256];
-	struct program program[SLOT_N];		/* open addressing */
+	struct program program[SLOT_N]; /* open addressing */
 	bool paired[GRAMMAR_N];
 	struct custom **custom;
 	size_t custom_n;
@@ -49,7 +49,7 @@ struct parser {
 	bool nginx_file;
 
 	/* Memory between lines. */
-	struct pairs *pairs;	/* NULL: no server is paired */
+	struct pairs *pairs; /* NULL: no server is paired */
 	struct prefix_clock clock;
 	char scratch[PREFIX_SCRATCH];
 };
@@ -61,7 +61,7 @@ struct message {
 	struct span name;
 	int64_t pid;
 	struct span text;
-	const struct prefix *prefix;	/* NULL: at is known */
+	const struct prefix *prefix; /* NULL: at is known */
 	int64_t now;
 	int64_t at;
 };
@@ -178,7 +178,7 @@ program_add(struct parser *parser, const char *name)
 
 	assert(len > 0 && len < PROGRAM_NAME_MAX);
 	for (i = slot_of(name, len); parser->program[i].len != 0;
-	    i = (i + 1) & (SLOT_N - 1)) {
+	     i = (i + 1) & (SLOT_N - 1)) {
 		if (parser->program[i].len == len &&
 		    memcmp(parser->program[i].name, name, len) == 0)
 			return &parser->program[i];
@@ -194,7 +194,7 @@ static void
 grammar_add(struct parser *parser, size_t number)
 {
 	for (const char *const *name = grammars[number]->programs;
-	    *name != NULL; name++) {
+	     *name != NULL; name++) {
 		struct program *p = program_add(parser, *name);
 
 		assert(p->grammar_n < PROGRAM_GRAMMARS);
@@ -231,9 +231,10 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 			parser->paired[g] = grammars[g]->two_lines;
 		}
 		if (!known) {
-			err_set(err, ERR_INVALID, "unknown server \"%s\"; "
-			    "expected \"all\" or names like \"%s\"", name,
-			    grammars[0]->name);
+			err_set(err, ERR_INVALID,
+			    "unknown server \"%s\"; "
+			    "expected \"all\" or names like \"%s\"",
+			    name, grammars[0]->name);
 			return -1;
 		}
 	}
@@ -275,13 +276,14 @@ add_custom(struct parser *parser, const struct parser_options *options,
 		const struct parser_custom *c = &options->custom[i];
 
 		if (strlen(c->program) >= PROGRAM_NAME_MAX) {
-			err_set(err, ERR_INVALID, "custom server \"%.80s\": "
+			err_set(err, ERR_INVALID,
+			    "custom server \"%.80s\": "
 			    "a program's name has at most %d bytes",
 			    c->program, (int)PROGRAM_NAME_MAX - 1);
 			return -1;
 		}
-		if (custom_compile(c->program, c->pattern,
-		    &parser->custom[i], err) == -1)
+		if (custom_compile(
+			c->program, c->pattern, &parser->custom[i], err) == -1)
 			return -1;
 		parser->custom_n = i + 1;
 		program_add(parser, c->program)->custom = true;
@@ -353,13 +355,13 @@ process_of_grammar(const struct grammar *g, struct span program,
 {
 	struct span base = base_name(program);
 
-	if (is_comm ? comm_matches(process, base.p, span_len(base)) :
-	    span_equals(process, base.p, span_len(base)))
+	if (is_comm ? comm_matches(process, base.p, span_len(base))
+		    : span_equals(process, base.p, span_len(base)))
 		return true;
 	for (const char *const *name = g->processes;
-	    name != NULL && *name != NULL; name++) {
-		if (is_comm ? comm_matches(process, *name, strlen(*name)) :
-		    span_equals(process, *name, strlen(*name)))
+	     name != NULL && *name != NULL; name++) {
+		if (is_comm ? comm_matches(process, *name, strlen(*name))
+			    : span_equals(process, *name, strlen(*name)))
 			return true;
 	}
 	return false;
@@ -383,8 +385,8 @@ unit_of_a_person(struct span unit)
 }
 
 static bool
-may_speak_as(const struct grammar *g, struct span program,
-    const struct prefix_origin *o)
+may_speak_as(
+    const struct grammar *g, struct span program, const struct prefix_origin *o)
 {
 	struct span exe = o->exe;
 
@@ -400,8 +402,8 @@ may_speak_as(const struct grammar *g, struct span program,
 }
 
 static bool
-origin_may_speak(const struct program *p, struct span program,
-    const struct prefix_origin *o)
+origin_may_speak(
+    const struct program *p, struct span program, const struct prefix_origin *o)
 {
 	enum { NOBODY = 65534 };
 
@@ -509,11 +511,12 @@ fill_login(struct parser *parser, struct message *msg,
     const struct grammar_match *m, const char *server, struct login *login)
 {
 	static const char *const services[] = {
-		[SERVICE_NONE] = "", [SERVICE_IMAP] = "imap",
+		[SERVICE_NONE] = "",
+		[SERVICE_IMAP] = "imap",
 		[SERVICE_POP3] = "pop3",
 	};
-	enum parse_reason reason = parse_user(m->user.p, span_len(m->user),
-	    login->user);
+	enum parse_reason reason =
+	    parse_user(m->user.p, span_len(m->user), login->user);
 
 	if (reason != PARSE_REASON_LOGIN)
 		return reason;
@@ -556,8 +559,10 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
     struct addr *client_r)
 {
 	const struct pair_key key = {
-		.host = msg->host.p, .host_len = span_len(msg->host),
-		.server = (unsigned)number, .pid = msg->pid,
+		.host = msg->host.p,
+		.host_len = span_len(msg->host),
+		.server = (unsigned)number,
+		.pid = msg->pid,
 	};
 
 	switch (m->pair) {
@@ -576,8 +581,10 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 			pairs_forget(parser->pairs, &key);
 			return PARSE_BAD_TIME;
 		}
-		return pairs_take(parser->pairs, &key, msg->at, PARSE_PAIR_S,
-		    client_r) ? PARSE_REASON_LOGIN : PARSE_PAIR_MISSING;
+		return pairs_take(
+			   parser->pairs, &key, msg->at, PARSE_PAIR_S, client_r)
+		    ? PARSE_REASON_LOGIN
+		    : PARSE_PAIR_MISSING;
 	case PAIR_FORGET:
 		break;
 	}
@@ -602,8 +609,8 @@ match_grammar(struct parser *parser, struct message *msg, size_t number,
 	if (parser->paired[number]) {
 		enum parse_reason before = reason;
 
-		reason = follow_pair(parser, msg, number, &m, reason,
-		    &login->client);
+		reason = follow_pair(
+		    parser, msg, number, &m, reason, &login->client);
 		closed = reason == PARSE_REASON_LOGIN && before != reason;
 	} else if (reason == PARSE_PAIR_OPENED) {
 		reason = PARSE_NOT_A_LOGIN;
@@ -667,8 +674,8 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 	if (SPAN_STARTS(msg->text, "message repeated "))
 		msg->text = unwrap_repeated(msg->text);
 	for (size_t i = 0; i < p->grammar_n; i++) {
-		enum parse_reason own = match_grammar(parser, msg,
-		    p->grammar[i], &result->login);
+		enum parse_reason own =
+		    match_grammar(parser, msg, p->grammar[i], &result->login);
 
 		/* the first server that knows the line has it */
 		if (i == 0 || own != PARSE_UNKNOWN_SHAPE) {
@@ -679,8 +686,8 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 			break;
 	}
 	if (reason != PARSE_REASON_LOGIN && p->custom) {
-		enum parse_reason own = match_custom(parser, msg,
-		    &result->login);
+		enum parse_reason own =
+		    match_custom(parser, msg, &result->login);
 
 		if (own != PARSE_UNKNOWN_SHAPE || p->grammar_n == 0) {
 			result->server = "custom";
@@ -715,8 +722,8 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		ignore(result, PARSE_TOO_LONG);
 		return;
 	}
-	switch (prefix_split(line, len, parser->bare_lines, &prefix,
-	    parser->scratch)) {
+	switch (prefix_split(
+	    line, len, parser->bare_lines, &prefix, parser->scratch)) {
 	case PREFIX_OK:
 		break;
 	case PREFIX_UNKNOWN:
@@ -736,10 +743,11 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		ignore(result, PARSE_FORGEABLE_FILE);
 		return;
 	}
-	if (prefix.form == PREFIX_JOURNAL && !origin_may_speak(msg.program,
-	    prefix.program, &prefix.origin)) {
-		result->server = msg.program->grammar_n > 0 ?
-		    grammars[msg.program->grammar[0]]->name : "custom";
+	if (prefix.form == PREFIX_JOURNAL &&
+	    !origin_may_speak(msg.program, prefix.program, &prefix.origin)) {
+		result->server = msg.program->grammar_n > 0
+		    ? grammars[msg.program->grammar[0]]->name
+		    : "custom";
 		ignore(result, PARSE_UNTRUSTED);
 		return;
 	}
@@ -759,8 +767,12 @@ parser_message(struct parser *parser, const char *host, const char *program,
     struct parse_result *result)
 {
 	struct message msg = {
-		.host = span_of_string(host), .name = span_of_string(program),
-		.pid = pid, .text = span_of(text, len), .now = at, .at = at,
+		.host = span_of_string(host),
+		.name = span_of_string(program),
+		.pid = pid,
+		.text = span_of(text, len),
+		.now = at,
+		.at = at,
 	};
 
 	result->server = NULL;

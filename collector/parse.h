@@ -16,7 +16,7 @@
 #include "login.h"
 
 struct err;
-struct parser;	/* used by one thread at a time */
+struct parser; /* used by one thread at a time */
 
 /* How long the first line of a two-line server is kept, by line time. */
 enum { PARSE_PAIR_S = 120 };
@@ -25,37 +25,37 @@ enum parse_verdict { PARSE_IGNORE = 0, PARSE_LOGIN = 1 };
 
 /* Why a line gave no login; the collector counts by it. */
 enum parse_reason {
-	PARSE_REASON_LOGIN = 0,		/* it is one */
-	PARSE_OTHER_PROGRAM,	/* not a POP or IMAP server's line */
-	PARSE_NO_PREFIX,	/* no known time stamp, host and tag */
-	PARSE_TOO_LONG,		/* the line, or the user name in it */
-	PARSE_FORGEABLE_FILE,	/* nginx's own error_log */
-	PARSE_UNTRUSTED,	/* journal: not that server's process */
-	PARSE_NOT_A_LOGIN,	/* known, but no login */
+	PARSE_REASON_LOGIN = 0, /* it is one */
+	PARSE_OTHER_PROGRAM, /* not a POP or IMAP server's line */
+	PARSE_NO_PREFIX, /* no known time stamp, host and tag */
+	PARSE_TOO_LONG, /* the line, or the user name in it */
+	PARSE_FORGEABLE_FILE, /* nginx's own error_log */
+	PARSE_UNTRUSTED, /* journal: not that server's process */
+	PARSE_NOT_A_LOGIN, /* known, but no login */
 	PARSE_FAILED_LOGIN,
-	PARSE_PROXIED,		/* Dovecot passed the client on */
-	PARSE_OTHER_SERVICE,	/* authenticated for SMTP, sieve, webmail */
-	PARSE_ANONYMOUS,	/* also: without a password */
-	PARSE_AMBIGUOUS,	/* can be read in two ways */
+	PARSE_PROXIED, /* Dovecot passed the client on */
+	PARSE_OTHER_SERVICE, /* authenticated for SMTP, sieve, webmail */
+	PARSE_ANONYMOUS, /* also: without a password */
+	PARSE_AMBIGUOUS, /* can be read in two ways */
 	PARSE_BAD_ADDRESS,
-	PARSE_NO_ADDRESS,	/* a login, but its line holds no address */
+	PARSE_NO_ADDRESS, /* a login, but its line holds no address */
 	PARSE_NO_USER,
-	PARSE_BAD_USER,		/* holds a NUL or a line end */
+	PARSE_BAD_USER, /* holds a NUL or a line end */
 	PARSE_TRUNCATED,
-	PARSE_BAD_TIME,		/* a date that does not exist */
-	PARSE_PAIR_OPENED,	/* first line of two */
-	PARSE_PAIR_MISSING,	/* second line of two without its first */
-	PARSE_UNKNOWN_SHAPE,	/* ours, but not a line that we know */
+	PARSE_BAD_TIME, /* a date that does not exist */
+	PARSE_PAIR_OPENED, /* first line of two */
+	PARSE_PAIR_MISSING, /* second line of two without its first */
+	PARSE_UNKNOWN_SHAPE, /* ours, but not a line that we know */
 	PARSE_REASON_N
 };
 
 struct parse_result {
 	enum parse_verdict verdict;
 	enum parse_reason code;
-	const char *reason;	/* parse_reason_name(code): constant */
-	const char *server;	/* grammar of the program, constant; or NULL */
-	bool unknown_shape;	/* code == PARSE_UNKNOWN_SHAPE */
-	struct login login;	/* valid with PARSE_LOGIN only */
+	const char *reason; /* parse_reason_name(code): constant */
+	const char *server; /* grammar of the program, constant; or NULL */
+	bool unknown_shape; /* code == PARSE_UNKNOWN_SHAPE */
+	struct login login; /* valid with PARSE_LOGIN only */
 };
 
 /* A server of the admin's own: see custom.h. Messages above 900 bytes are not
@@ -89,17 +89,17 @@ struct parser_options {
 
 /* Who sent a journal entry, by the fields that journald sets itself. */
 struct parse_origin {
-	int64_t uid;		/* _UID; -1: unknown */
-	const char *comm;	/* _COMM; NULL: unknown, and so the others */
-	const char *exe;	/* _EXE */
-	const char *unit;	/* _SYSTEMD_UNIT */
+	int64_t uid; /* _UID; -1: unknown */
+	const char *comm; /* _COMM; NULL: unknown, and so the others */
+	const char *exe; /* _EXE */
+	const char *unit; /* _SYSTEMD_UNIT */
 };
 
 /* Build a parser. Returns 0 and sets *parser_r, or -1 with ERR_INVALID
  * (unknown server, refused pattern) or ERR_NOMEM. */
 int parser_create(const struct parser_options *options,
     struct parser **parser_r, struct err *err);
-void parser_free(struct parser **parser);	/* NULL-safe; sets NULL */
+void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
 
 /* Parse one raw line.
  *   line, len  without its newline; borrowed, need not be NUL-terminated

@@ -5,16 +5,50 @@ enum { TAG_MAX = 64 };
 
 /* 1: a tag ends before this byte. Controls, space, ':', '[' and DEL. */
 static const uint8_t tag_end[256] = {
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-	[' '] = 1, [':'] = 1, ['['] = 1, [']'] = 1, [127] = 1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	[' '] = 1,
+	[':'] = 1,
+	['['] = 1,
+	[']'] = 1,
+	[127] = 1,
 };
 
 static struct span
 word_before_space(struct span s)
 {
-	const char *space = span_empty(s) ? NULL :
-	    memchr(s.p, ' ', span_len(s));
+	const char *space =
+	    span_empty(s) ? NULL : memchr(s.p, ' ', span_len(s));
 
 	return (struct span){ .p = s.p, .end = space ? space : s.end };
 }
@@ -75,11 +109,9 @@ set_message(struct prefix *prefix, struct span s)
 }
 
 /* RFC 5424 section 6.2.1 by their syslog.conf(5) names */
-const char *const prefix_facilities[] = {
-	"mail", "daemon", "user", "local0", "local1", "local2", "local3",
-	"local4", "local5", "local6", "local7", "auth", "authpriv", "kern",
-	"syslog", "news", "uucp", "cron", NULL
-};
+const char *const prefix_facilities[] = { "mail", "daemon", "user", "local0",
+	"local1", "local2", "local3", "local4", "local5", "local6", "local7",
+	"auth", "authpriv", "kern", "syslog", "news", "uucp", "cron", NULL };
 
 /* facility.severity, as busybox prints it between host and tag. */
 static bool
@@ -156,8 +188,7 @@ split_after_stamp(struct span s, struct prefix *prefix)
 
 		/* FreeBSD syslogd -v: <22> or <mail.info> */
 		s.p++;
-		if (!span_run(&s, char_host, &priority) ||
-		    !SPAN_TAKE(&s, "> "))
+		if (!span_run(&s, char_host, &priority) || !SPAN_TAKE(&s, "> "))
 			return false;
 	} else if (*s.p == '[' || *s.p == ' ') {
 		skip_spaces(&s);
@@ -177,8 +208,9 @@ split_after_stamp(struct span s, struct prefix *prefix)
 		return false;
 	}
 	if (prefix->stamp == STAMP_ISO && is_level(host))
-		return own_file(prefix, span_has_char(prefix->time, ',') ?
-		    "zimbra" : "stalwart", s);
+		return own_file(prefix,
+		    span_has_char(prefix->time, ',') ? "zimbra" : "stalwart",
+		    s);
 	prefix->host = host;
 	s.p = host.end + 1;
 	if (split_tag(&s, prefix)) {
@@ -360,7 +392,7 @@ split_rfc5424(struct span s, struct prefix *prefix)
 	if (span_number(&procid, &pid) && span_empty(procid) &&
 	    pid <= INT32_MAX)
 		prefix->pid = (int64_t)pid;
-	(void)SPAN_TAKE(&s, "\xEF\xBB\xBF");	/* BOM: section 6.4 */
+	(void)SPAN_TAKE(&s, "\xEF\xBB\xBF"); /* BOM: section 6.4 */
 	set_message(prefix, s);
 	return true;
 }

@@ -14,63 +14,63 @@
 #include "span.h"
 
 enum {
-	PREFIX_LINE_MAX = 8192,	/* bytes; longer lines hold no login */
+	PREFIX_LINE_MAX = 8192, /* bytes; longer lines hold no login */
 	PREFIX_SCRATCH = PREFIX_LINE_MAX
 };
 
 enum prefix_stamp {
 	STAMP_NONE = 0,
-	STAMP_BSD,	/* Mar  3 08:01:11[.frac]: RFC 3164 section 4.1.2 */
-	STAMP_BSD_YEAR,	/* Mar  3 2026 08:01:11 */
-	STAMP_CTIME,	/* Tue Mar 03 09:01:02 2026 */
-	STAMP_ISO,	/* 2026-03-03{T| }08:01:11[.frac][zone]: RFC 3339 */
-	STAMP_SLASH,	/* 2026/03/03 08:45:20: nginx */
-	STAMP_TAI64N,	/* @ and 24 hexadecimal digits: multilog */
-	STAMP_USEC	/* microseconds since 1970: journald's JSON */
+	STAMP_BSD, /* Mar  3 08:01:11[.frac]: RFC 3164 section 4.1.2 */
+	STAMP_BSD_YEAR, /* Mar  3 2026 08:01:11 */
+	STAMP_CTIME, /* Tue Mar 03 09:01:02 2026 */
+	STAMP_ISO, /* 2026-03-03{T| }08:01:11[.frac][zone]: RFC 3339 */
+	STAMP_SLASH, /* 2026/03/03 08:45:20: nginx */
+	STAMP_TAI64N, /* @ and 24 hexadecimal digits: multilog */
+	STAMP_USEC /* microseconds since 1970: journald's JSON */
 };
 
 enum prefix_form {
-	PREFIX_SYSLOG,	/* a syslog daemon or journalctl wrote it */
-	PREFIX_JOURNAL,	/* journalctl -o json */
-	PREFIX_OWN_FILE,	/* a server's own log file */
-	PREFIX_NGINX_FILE,	/* nginx's error_log: forgeable by clients */
-	PREFIX_BARE	/* no time stamp at all */
+	PREFIX_SYSLOG, /* a syslog daemon or journalctl wrote it */
+	PREFIX_JOURNAL, /* journalctl -o json */
+	PREFIX_OWN_FILE, /* a server's own log file */
+	PREFIX_NGINX_FILE, /* nginx's error_log: forgeable by clients */
+	PREFIX_BARE /* no time stamp at all */
 };
 
 /* Who sent a journal entry, as the kernel saw it. Empty or -1: not told. */
 struct prefix_origin {
-	int64_t uid;		/* _UID */
-	struct span comm;	/* _COMM */
-	struct span exe;	/* _EXE */
-	struct span unit;	/* _SYSTEMD_UNIT */
+	int64_t uid; /* _UID */
+	struct span comm; /* _COMM */
+	struct span exe; /* _EXE */
+	struct span unit; /* _SYSTEMD_UNIT */
 };
 
 struct prefix {
 	enum prefix_form form;
 	enum prefix_stamp stamp;
 	struct span time;
-	struct span host;	/* may be empty */
-	struct span program;	/* the tag, or the server of the own file */
-	int64_t pid;		/* -1: none */
+	struct span host; /* may be empty */
+	struct span program; /* the tag, or the server of the own file */
+	int64_t pid; /* -1: none */
 	struct span msg;
-	struct prefix_origin origin;	/* PREFIX_JOURNAL only */
+	struct prefix_origin origin; /* PREFIX_JOURNAL only */
 };
 
 enum prefix_result {
 	PREFIX_OK = 0,
-	PREFIX_UNKNOWN,		/* none of the forms, or a broken one */
-	PREFIX_CONTRADICTS	/* a journal entry says something twice */
+	PREFIX_UNKNOWN, /* none of the forms, or a broken one */
+	PREFIX_CONTRADICTS /* a journal entry says something twice */
 };
 
 /* What prefix_time() remembers between lines; zeroed by the caller, used by
  * one thread, and dropped when TZ changes. */
 struct prefix_clock {
 	bool limit_known;
-	int64_t limit_now;	/* the now that limit was made for */
-	struct tm limit;	/* local time of now + 1 day */
+	int64_t limit_now; /* the now that limit was made for */
+	struct tm limit; /* local time of now + 1 day */
 	bool minute_known;
-	int64_t minute_key;	/* local year .. minute as one number */
-	int64_t minute_at;	/* Unix seconds at which that minute begins */
+	int64_t minute_key; /* local year .. minute as one number */
+	int64_t minute_at; /* Unix seconds at which that minute begins */
 };
 
 /* Split one line.
@@ -140,7 +140,7 @@ prefix_peek_tag(const char *line, size_t len)
 extern const char *const prefix_facilities[];
 
 /* For prefix.c: one journald JSON object. */
-enum prefix_result prefix_split_json(struct span line, struct prefix *prefix,
-    char *scratch);
+enum prefix_result
+prefix_split_json(struct span line, struct prefix *prefix, char *scratch);
 
 #endif

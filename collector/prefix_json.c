@@ -33,8 +33,8 @@ static const char *const field_names[FIELD_N] = {
 };
 
 struct json {
-	struct span s;		/* what is left to read */
-	char *out;		/* next free byte of scratch */
+	struct span s; /* what is left to read */
+	char *out; /* next free byte of scratch */
 	char *out_end;
 	struct span field[FIELD_N];
 	bool seen[FIELD_N];
@@ -44,8 +44,9 @@ struct json {
 static void
 skip_white(struct json *j)
 {
-	while (j->s.p < j->s.end && (*j->s.p == ' ' || *j->s.p == '\t' ||
-	    *j->s.p == '\r' || *j->s.p == '\n'))
+	while (j->s.p < j->s.end &&
+	    (*j->s.p == ' ' || *j->s.p == '\t' || *j->s.p == '\r' ||
+		*j->s.p == '\n'))
 		j->s.p++;
 }
 
@@ -77,8 +78,7 @@ put_utf8(struct json *j, uint32_t c)
 		return put(j, 0xC0 | c >> 6) && put(j, 0x80 | (c & 0x3F));
 	if (c < 0x10000)
 		return put(j, 0xE0 | c >> 12) &&
-		    put(j, 0x80 | (c >> 6 & 0x3F)) &&
-		    put(j, 0x80 | (c & 0x3F));
+		    put(j, 0x80 | (c >> 6 & 0x3F)) && put(j, 0x80 | (c & 0x3F));
 	return put(j, 0xF0 | c >> 18) && put(j, 0x80 | (c >> 12 & 0x3F)) &&
 	    put(j, 0x80 | (c >> 6 & 0x3F)) && put(j, 0x80 | (c & 0x3F));
 }
@@ -159,9 +159,9 @@ take_string(struct json *j, struct span *value_r)
 		char c = *j->s.p++;
 
 		if (c == '"') {
-			*value_r = escaped ?
-			    (struct span){ .p = out, .end = j->out } :
-			    (struct span){ .p = start, .end = j->s.p - 1 };
+			*value_r = escaped
+			    ? (struct span){ .p = out, .end = j->out }
+			    : (struct span){ .p = start, .end = j->s.p - 1 };
 			return true;
 		}
 		if ((unsigned char)c < 0x20)
@@ -175,8 +175,8 @@ take_string(struct json *j, struct span *value_r)
 			j->out += plain;
 			escaped = true;
 		}
-		if (c == '\\' ? !take_escape(j) :
-		    escaped && !put(j, (unsigned char)c))
+		if (c == '\\' ? !take_escape(j)
+			      : escaped && !put(j, (unsigned char)c))
 			return false;
 	}
 	return false;
@@ -227,9 +227,9 @@ skip_array(struct json *j)
 		char *out = j->out;
 
 		skip_white(j);
-		if (SPAN_STARTS(j->s, "\"") ? !take_string(j, &ignored) :
-		    SPAN_STARTS(j->s, "[") ? !take_bytes(j, &ignored) :
-		    !take_plain(j, &ignored))
+		if (SPAN_STARTS(j->s, "\"")      ? !take_string(j, &ignored)
+			: SPAN_STARTS(j->s, "[") ? !take_bytes(j, &ignored)
+						 : !take_plain(j, &ignored))
 			return false;
 		j->out = out;
 	} while (take_char(j, ','));
@@ -267,7 +267,7 @@ take_value(struct json *j, enum field f)
 		return false;
 	}
 	if (f == FIELD_N)
-		j->out = before.out;	/* its room is free again */
+		j->out = before.out; /* its room is free again */
 	else
 		j->field[f] = value;
 	return true;
@@ -322,7 +322,9 @@ enum prefix_result
 prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 {
 	struct json j = {
-		.s = line, .out = scratch, .out_end = scratch + PREFIX_SCRATCH,
+		.s = line,
+		.out = scratch,
+		.out_end = scratch + PREFIX_SCRATCH,
 	};
 
 	for (int f = 0; f < FIELD_N; f++)
@@ -340,13 +342,16 @@ prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 	prefix->stamp = STAMP_USEC;
 	prefix->time = f[FIELD_REALTIME];
 	prefix->host = f[FIELD_HOSTNAME];
-	prefix->program = span_empty(f[FIELD_IDENTIFIER]) ? f[FIELD_COMM] :
-	    f[FIELD_IDENTIFIER];
-	prefix->pid = small_number(span_empty(f[FIELD_SYSLOG_PID]) ?
-	    f[FIELD_PID] : f[FIELD_SYSLOG_PID]);
+	prefix->program = span_empty(f[FIELD_IDENTIFIER]) ? f[FIELD_COMM]
+							  : f[FIELD_IDENTIFIER];
+	prefix->pid =
+	    small_number(span_empty(f[FIELD_SYSLOG_PID]) ? f[FIELD_PID]
+							 : f[FIELD_SYSLOG_PID]);
 	prefix->msg = f[FIELD_MESSAGE];
 	prefix->origin = (struct prefix_origin){
-		.uid = -1, .comm = f[FIELD_COMM], .exe = f[FIELD_EXE],
+		.uid = -1,
+		.comm = f[FIELD_COMM],
+		.exe = f[FIELD_EXE],
 		.unit = f[FIELD_UNIT],
 	};
 	if (j.seen[FIELD_UID]) {

@@ -5,7 +5,7 @@ enum { DAY_S = 86400, YEAR_MIN = 1970, YEAR_MAX = 9999 };
 
 /* Broken-down time as a line has it: nothing normalised yet. */
 struct stamp {
-	int year, month, day;	/* month 1..12 */
+	int year, month, day; /* month 1..12 */
 	int hour, minute, second;
 };
 
@@ -76,8 +76,8 @@ is_leap(int year)
 static bool
 stamp_exists(const struct stamp *t)
 {
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
-		30, 31 };
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
+		31 };
 	int last;
 
 	if (t->year < YEAR_MIN || t->year > YEAR_MAX || t->month < 1 ||
@@ -96,8 +96,8 @@ days_since_1970(int year, int month, int day)
 	int64_t y = year - (month <= 2);
 	int64_t era = y / 400;
 	int64_t of_era = y - era * 400;
-	int64_t of_year = (INT64_C(153) * (month + (month > 2 ? -3 : 9)) +
-	    2) / 5 + day - 1;
+	int64_t of_year =
+	    (INT64_C(153) * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
 
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
 	    of_year - 719468;
@@ -115,14 +115,20 @@ stamp_utc(const struct stamp *t)
 static bool
 stamp_local(const struct stamp *t, struct prefix_clock *clock, int64_t *at_r)
 {
-	int64_t key = ((((int64_t)t->year * 12 + t->month) * 32 + t->day) *
-	    24 + t->hour) * 60 + t->minute;
+	int64_t key = ((((int64_t)t->year * 12 + t->month) * 32 + t->day) * 24 +
+			  t->hour) *
+		60 +
+	    t->minute;
 
 	if (!clock->minute_known || clock->minute_key != key) {
 		struct tm tm = {
-			.tm_year = t->year - 1900, .tm_mon = t->month - 1,
-			.tm_mday = t->day, .tm_hour = t->hour,
-			.tm_min = t->minute, .tm_wday = -1, .tm_isdst = -1,
+			.tm_year = t->year - 1900,
+			.tm_mon = t->month - 1,
+			.tm_mday = t->day,
+			.tm_hour = t->hour,
+			.tm_min = t->minute,
+			.tm_wday = -1,
+			.tm_isdst = -1,
 		};
 		time_t at = mktime(&tm);
 
@@ -201,7 +207,7 @@ convert_iso(struct span s, struct prefix_clock *clock, int64_t *at_r)
 	    !take_two(&s, &t.month) || !SPAN_TAKE(&s, "-") ||
 	    !take_two(&s, &t.day) || span_empty(s))
 		return false;
-	s.p++;		/* 'T' or space: prefix_split() has looked */
+	s.p++; /* 'T' or space: prefix_split() has looked */
 	if (!take_clock(&s, &t) || !stamp_exists(&t))
 		return false;
 	if (SPAN_TAKE(&s, ".") || SPAN_TAKE(&s, ",")) {
@@ -225,8 +231,8 @@ convert_tai64n(struct span s, int64_t *at_r)
 
 	for (int i = 0; i < 16; i++) {
 		char c = s.p[i];
-		unsigned digit = char_digit(c) ? (unsigned)(c - '0') :
-		    (unsigned)(c - 'a') + 10;
+		unsigned digit = char_digit(c) ? (unsigned)(c - '0')
+					       : (unsigned)(c - 'a') + 10;
 
 		label = label << 4 | digit;
 	}
@@ -256,7 +262,7 @@ convert_letters(const struct prefix *prefix, int64_t now,
 	struct stamp t = { .year = 0 };
 
 	if (prefix->stamp == STAMP_CTIME)
-		s.p += 4;	/* the week day tells nothing new */
+		s.p += 4; /* the week day tells nothing new */
 	if (!take_month_name(&s, &t.month) || !SPAN_TAKE(&s, " ") ||
 	    !take_padded_day(&s, &t.day) || !SPAN_TAKE(&s, " "))
 		return false;
@@ -283,9 +289,8 @@ convert_slash(struct span s, struct prefix_clock *clock, int64_t *at_r)
 
 	return take_year(&s, &t.year) && SPAN_TAKE(&s, "/") &&
 	    take_two(&s, &t.month) && SPAN_TAKE(&s, "/") &&
-	    take_two(&s, &t.day) && SPAN_TAKE(&s, " ") &&
-	    take_clock(&s, &t) && span_empty(s) && stamp_exists(&t) &&
-	    stamp_local(&t, clock, at_r);
+	    take_two(&s, &t.day) && SPAN_TAKE(&s, " ") && take_clock(&s, &t) &&
+	    span_empty(s) && stamp_exists(&t) && stamp_local(&t, clock, at_r);
 }
 
 bool

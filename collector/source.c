@@ -11,16 +11,14 @@ struct source {
 
 int
 source_open(const struct config_source *cfg,
-    const struct source_options *options, struct source **s_r,
-    struct err *err)
+    const struct source_options *options, struct source **s_r, struct err *err)
 {
-	static const struct source_ops *const ops[] = {
-		[SOURCE_FILE] = &source_file_ops,
+	static const struct source_ops *const ops[] = { [SOURCE_FILE] =
+							    &source_file_ops,
 		[SOURCE_JOURNAL] = &source_journal_ops,
 		[SOURCE_STDIN] = &source_stdin_ops,
 		[SOURCE_SOCKET] = &source_socket_ops,
-		[SOURCE_LOGIN] = &source_login_ops
-	};
+		[SOURCE_LOGIN] = &source_login_ops };
 	struct source *s = malloc(sizeof(*s));
 
 	*s_r = NULL;
@@ -60,8 +58,8 @@ source_poll_ms(const struct source *s)
 }
 
 int
-source_read(struct source *s, size_t budget, line_fn *fn, void *arg,
-    struct err *err)
+source_read(
+    struct source *s, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
 	return s->ops->read(s->impl, budget, fn, arg, err);
 }

@@ -3,17 +3,15 @@
 #include "source.h"
 
 static int
-file_open(const struct config_source *cfg,
-    const struct source_options *options, void **impl_r, struct err *err)
+file_open(const struct config_source *cfg, const struct source_options *options,
+    void **impl_r, struct err *err)
 {
-	const struct follow_options follow = {
-		.path = cfg->where,
+	const struct follow_options follow = { .path = cfg->where,
 		.rotated = cfg->rotated,
 		.mark = options->mark,
 		.since = options->since,
 		.note = options->note,
-		.note_arg = options->note_arg
-	};
+		.note_arg = options->note_arg };
 	struct follow *f;
 
 	if (follow_open(&follow, &f, err) == -1)
@@ -65,11 +63,9 @@ file_rewind(void *impl, size_t max, line_fn *fn, void *arg)
 	follow_rewind(impl, max, fn, arg);
 }
 
-const struct source_ops source_file_ops = {
-	.open = file_open,
+const struct source_ops source_file_ops = { .open = file_open,
 	.close = file_close,
 	.fd = file_fd,
 	.read = file_read,
 	.mark = file_mark,
-	.rewind = file_rewind
-};
+	.rewind = file_rewind };

@@ -20,21 +20,28 @@
 enum {
 	WORD_MAX = 256,
 	TEXT_MAX = LINES_MAX + 3 * WORD_MAX,
-	REOPEN_MS = 5000,	/* how often to look for a first journal */
+	REOPEN_MS = 5000, /* how often to look for a first journal */
 	/* journald tells that it wrote up to 250 ms late; looking costs 2 us */
 	POLL_MS = 20
 };
 
 enum field {
-	F_MESSAGE, F_IDENTIFIER, F_SYSLOG_PID, F_PID, F_UID, F_HOST, F_COMM,
-	F_EXE, F_UNIT, FIELDS
+	F_MESSAGE,
+	F_IDENTIFIER,
+	F_SYSLOG_PID,
+	F_PID,
+	F_UID,
+	F_HOST,
+	F_COMM,
+	F_EXE,
+	F_UNIT,
+	FIELDS
 };
 
 static const struct {
 	const char *name;
-	bool sender;		/* the sender may set it */
-} fields[FIELDS] = {
-	[F_MESSAGE] = { "MESSAGE=", true },
+	bool sender; /* the sender may set it */
+} fields[FIELDS] = { [F_MESSAGE] = { "MESSAGE=", true },
 	[F_IDENTIFIER] = { "SYSLOG_IDENTIFIER=", true },
 	[F_SYSLOG_PID] = { "SYSLOG_PID=", true },
 	[F_PID] = { "_PID=", false },
@@ -42,17 +49,16 @@ static const struct {
 	[F_HOST] = { "_HOSTNAME=", false },
 	[F_COMM] = { "_COMM=", false },
 	[F_EXE] = { "_EXE=", false },
-	[F_UNIT] = { "_SYSTEMD_UNIT=", false }
-};
+	[F_UNIT] = { "_SYSTEMD_UNIT=", false } };
 
 struct journal {
 	sd_journal *j;
-	bool at_unread;		/* j stands on an entry not given out yet */
-	bool missing;		/* it has been noted that there is none */
+	bool at_unread; /* j stands on an entry not given out yet */
+	bool missing; /* it has been noted that there is none */
 	int64_t opened_ms;
 	int64_t since;
-	int64_t position;	/* microseconds of the newest entry read */
-	char cursor[MARK_FINGERPRINT_MAX];	/* "" none read yet */
+	int64_t position; /* microseconds of the newest entry read */
+	char cursor[MARK_FINGERPRINT_MAX]; /* "" none read yet */
 	void (*note)(void *arg, const char *text);
 	void *note_arg;
 	/* the entry that is being given out */
@@ -72,13 +78,14 @@ check_access(struct err *err)
 	size_t readable = 0;
 
 	for (int i = 0; i < 2; i++)
-		(void)glob(patterns[i], i == 0 ? 0 : GLOB_APPEND, NULL,
-		    &found);
+		(void)glob(patterns[i], i == 0 ? 0 : GLOB_APPEND, NULL, &found);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		readable += access(found.gl_pathv[i], R_OK) == 0;
 	if (found.gl_pathc > 0 && readable == 0)
-		err_set(err, ERR_IO, "%s: %s: be root, or in group "
-		    "systemd-journal", found.gl_pathv[0], strerror(EACCES));
+		err_set(err, ERR_IO,
+		    "%s: %s: be root, or in group "
+		    "systemd-journal",
+		    found.gl_pathv[0], strerror(EACCES));
 	int ret = found.gl_pathc > 0 && readable == 0 ? -1 : 0;
 
 	globfree(&found);
@@ -91,12 +98,13 @@ seek(struct journal *s)
 {
 	s->at_unread = false;
 	if (*s->cursor == '\0')
-		return sd_journal_seek_realtime_usec(s->j,
-		    (uint64_t)s->since * 1000000);
+		return sd_journal_seek_realtime_usec(
+		    s->j, (uint64_t)s->since * 1000000);
 	int r = sd_journal_seek_cursor(s->j, s->cursor);
 
 	if (r == -EINVAL) {
-		s->note(s->note_arg, "journal: unknown cursor: reading as "
+		s->note(s->note_arg,
+		    "journal: unknown cursor: reading as "
 		    "far back as logins count");
 		*s->cursor = '\0';
 		return seek(s);
@@ -162,8 +170,8 @@ journal_open(const struct config_source *cfg,
 	s->note_arg = options->note_arg;
 	if (options->mark != NULL) {
 		s->position = options->mark->position;
-		memcpy(s->cursor, options->mark->fingerprint,
-		    sizeof(s->cursor));
+		memcpy(
+		    s->cursor, options->mark->fingerprint, sizeof(s->cursor));
 	}
 	if (journal_reopen(s, err) == -1) {
 		journal_close(s);
@@ -212,14 +220,14 @@ number_of(const char *text)
 
 struct entry {
 	bool seen[FIELDS];
-	bool doubtful;		/* a field is there twice, or unusable */
-	size_t head_len;	/* of text: what stands before the message */
+	bool doubtful; /* a field is there twice, or unusable */
+	size_t head_len; /* of text: what stands before the message */
 	size_t msg_len;
 };
 
 static void
-take_field(struct journal *s, struct entry *e, enum field f,
-    const char *value, size_t len)
+take_field(struct journal *s, struct entry *e, enum field f, const char *value,
+    size_t len)
 {
 	if (e->seen[f]) {
 		e->doubtful |= fields[f].sender;
@@ -253,8 +261,8 @@ read_entry(struct journal *s, struct entry *e)
 	for (int i = 0; i < FIELDS; i++)
 		s->word[i][0] = '\0';
 	sd_journal_restart_data(s->j);
-	while ((r = sd_journal_enumerate_available_data(s->j, &data, &len)) >
-	    0) {
+	while (
+	    (r = sd_journal_enumerate_available_data(s->j, &data, &len)) > 0) {
 		const char *value;
 		size_t value_len;
 		enum field f = field_of(data, len, &value, &value_len);
@@ -271,20 +279,21 @@ static void
 add_head(struct journal *s, struct entry *e, uint64_t usec)
 {
 	time_t at = (time_t)(usec / 1000000);
-	const char *pid = s->word[s->word[F_SYSLOG_PID][0] != '\0' ?
-	    F_SYSLOG_PID : F_PID];
+	const char *pid =
+	    s->word[s->word[F_SYSLOG_PID][0] != '\0' ? F_SYSLOG_PID : F_PID];
 	char head[2 * WORD_MAX + 64], stamp[32];
 	struct tm tm;
 
 	(void)gmtime_r(&at, &tm);
 	(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	int n = snprintf(head, sizeof(head), "%s.%06uZ %s %.200s%s%.20s%s: ",
-	    stamp, (unsigned)(usec % 1000000), s->word[F_HOST],
-	    s->word[F_IDENTIFIER], *pid == '\0' ? "" : "[", pid,
-	    *pid == '\0' ? "" : "]");
+	int n = snprintf(head, sizeof(head),
+	    "%s.%06uZ %s %.200s%s%.20s%s: ", stamp, (unsigned)(usec % 1000000),
+	    s->word[F_HOST], s->word[F_IDENTIFIER], *pid == '\0' ? "" : "[",
+	    pid, *pid == '\0' ? "" : "]");
 
-	e->head_len = n < 0 ? 0 : (size_t)n < sizeof(head) ? (size_t)n :
-	    sizeof(head) - 1;
+	e->head_len = n < 0            ? 0
+	    : (size_t)n < sizeof(head) ? (size_t)n
+				       : sizeof(head) - 1;
 	memmove(s->text + e->head_len, s->text, e->msg_len);
 	memcpy(s->text, head, e->head_len);
 }
@@ -296,21 +305,20 @@ word_or_null(const struct journal *s, enum field f)
 }
 
 static bool
-give_entry(struct journal *s, struct entry *e, uint64_t usec, line_fn *fn,
-    void *arg)
+give_entry(
+    struct journal *s, struct entry *e, uint64_t usec, line_fn *fn, void *arg)
 {
-	struct line_message m = {
-		.host = s->word[F_HOST],
+	struct line_message m = { .host = s->word[F_HOST],
 		.program = s->word[F_IDENTIFIER],
-		.pid = number_of(s->word[s->word[F_SYSLOG_PID][0] != '\0' ?
-		    F_SYSLOG_PID : F_PID]),
+		.pid = number_of(
+		    s->word[s->word[F_SYSLOG_PID][0] != '\0' ? F_SYSLOG_PID
+							     : F_PID]),
 		.at = (int64_t)(usec / 1000000),
 		.uid = number_of(s->word[F_UID]),
 		.comm = word_or_null(s, F_COMM),
 		.exe = word_or_null(s, F_EXE),
 		.unit = word_or_null(s, F_UNIT),
-		.doubtful = e->doubtful
-	};
+		.doubtful = e->doubtful };
 	struct line line = { .position = (int64_t)usec, .message = &m };
 
 	if (e->msg_len > LINES_MAX) {
@@ -383,15 +391,15 @@ at_end(struct journal *s)
 	bool missing = nothing_there(s);
 
 	if (missing && !s->missing)
-		s->note(s->note_arg, "journal: there is none: until there is, "
+		s->note(s->note_arg,
+		    "journal: there is none: until there is, "
 		    "what it says is not known");
 	s->missing = missing;
 	return missing ? SOURCE_MISSING : SOURCE_END;
 }
 
 static int
-journal_read(void *impl, size_t budget, line_fn *fn, void *arg,
-    struct err *err)
+journal_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
 	struct journal *s = impl;
 	int r = sd_journal_process(s->j);
@@ -424,11 +432,9 @@ journal_mark(const void *impl, struct mark *mark)
 	memcpy(mark->fingerprint, s->cursor, sizeof(s->cursor));
 }
 
-const struct source_ops source_journal_ops = {
-	.open = journal_open,
+const struct source_ops source_journal_ops = { .open = journal_open,
 	.close = journal_close,
 	.fd = journal_fd,
 	.poll_ms = POLL_MS,
 	.read = journal_read,
-	.mark = journal_mark
-};
+	.mark = journal_mark };

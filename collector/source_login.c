@@ -78,13 +78,13 @@ receive(struct desk *d, struct line_told *told)
 		char buf[CMSG_SPACE(sizeof(struct ucred))];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = {.iov_base = d->buf, .iov_len = sizeof(d->buf)};
-	struct msghdr msg = {.msg_name = &d->from,
-	    .msg_namelen = sizeof(d->from),
-	    .msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
+	struct iovec iov = { .iov_base = d->buf, .iov_len = sizeof(d->buf) };
+	struct msghdr msg = { .msg_name = &d->from,
+		.msg_namelen = sizeof(d->from),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(d->fd, &msg, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *c = n == -1 ? NULL : CMSG_FIRSTHDR(&msg);
 
@@ -107,24 +107,25 @@ static struct line
 line_of(struct desk *d, size_t len, struct line_told *told)
 {
 	struct line line = {
-	    .text = d->text, .position = d->received, .told = told};
+		.text = d->text, .position = d->received, .told = told
+	};
 	int n;
 
 	told->good = told_parse(d->buf, len, &told->told);
 	n = told->good
-		? snprintf(d->text, sizeof(d->text),
-		      "post-login: "
-		      "user=<%s>, client=%s, service=%s, server=%s, told by "
-		      "uid %" PRId64 " pid %" PRId64,
-		      told->told.user, told->told.client, told->told.service,
-		      told->told.server, told->uid, told->pid)
-		: snprintf(d->text, sizeof(d->text),
-		      "post-login: no message of "
-		      "ours, by uid %" PRId64 " pid %" PRId64,
-		      told->uid, told->pid);
-	line.len = n < 0                         ? 0
-		   : (size_t)n < sizeof(d->text) ? (size_t)n
-						 : sizeof(d->text) - 1;
+	    ? snprintf(d->text, sizeof(d->text),
+		  "post-login: "
+		  "user=<%s>, client=%s, service=%s, server=%s, told by "
+		  "uid %" PRId64 " pid %" PRId64,
+		  told->told.user, told->told.client, told->told.service,
+		  told->told.server, told->uid, told->pid)
+	    : snprintf(d->text, sizeof(d->text),
+		  "post-login: no message of "
+		  "ours, by uid %" PRId64 " pid %" PRId64,
+		  told->uid, told->pid);
+	line.len = n < 0                  ? 0
+	    : (size_t)n < sizeof(d->text) ? (size_t)n
+					  : sizeof(d->text) - 1;
 	return line;
 }
 
@@ -176,9 +177,9 @@ desk_mark(const void *impl, struct mark *mark)
 	mark->position = ((const struct desk *)impl)->received;
 }
 
-const struct source_ops source_login_ops = {.open = desk_open,
-    .close = desk_close,
-    .fd = desk_fd,
-    .read = desk_read,
-    .answer = desk_answer,
-    .mark = desk_mark};
+const struct source_ops source_login_ops = { .open = desk_open,
+	.close = desk_close,
+	.fd = desk_fd,
+	.read = desk_read,
+	.answer = desk_answer,
+	.mark = desk_mark };

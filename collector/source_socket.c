@@ -13,14 +13,14 @@ enum { SOCKET_MODE = 0660 };
 
 struct sock {
 	int fd;
-	int64_t received;	/* bytes: the position of evidence */
+	int64_t received; /* bytes: the position of evidence */
 	struct sockaddr_un address;
 	char buf[LINES_MAX + 1];
 };
 
 static int
-sock_open(const struct config_source *cfg,
-    const struct source_options *options, void **impl_r, struct err *err)
+sock_open(const struct config_source *cfg, const struct source_options *options,
+    void **impl_r, struct err *err)
 {
 	struct sock *s = calloc(1, sizeof(*s));
 
@@ -65,8 +65,7 @@ line_of(const struct sock *s, size_t len)
 		line.too_long = true;
 		return line;
 	}
-	while (len > 0 && (s->buf[len - 1] == '\n' ||
-	    s->buf[len - 1] == '\0'))
+	while (len > 0 && (s->buf[len - 1] == '\n' || s->buf[len - 1] == '\0'))
 		len--;
 	line.len = len;
 	return line;
@@ -106,10 +105,8 @@ sock_mark(const void *impl, struct mark *mark)
 	mark->position = ((const struct sock *)impl)->received;
 }
 
-const struct source_ops source_socket_ops = {
-	.open = sock_open,
+const struct source_ops source_socket_ops = { .open = sock_open,
 	.close = sock_close,
 	.fd = sock_fd,
 	.read = sock_read,
-	.mark = sock_mark
-};
+	.mark = sock_mark };

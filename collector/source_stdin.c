@@ -13,7 +13,7 @@
 
 struct input {
 	int fd;
-	int flags;		/* of the descriptor, before us */
+	int flags; /* of the descriptor, before us */
 	struct lines lines;
 };
 
@@ -65,8 +65,7 @@ input_fd(const void *impl)
 }
 
 static int
-input_read(void *impl, size_t budget, line_fn *fn, void *arg,
-    struct err *err)
+input_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
 	struct input *in = impl;
 	struct line line;
@@ -88,8 +87,8 @@ input_read(void *impl, size_t budget, line_fn *fn, void *arg,
 		if (n == -1 && errno == EAGAIN)
 			return SOURCE_END;
 		if (n == -1) {
-			err_set(err, ERR_IO, "standard input: %s",
-			    strerror(errno));
+			err_set(
+			    err, ERR_IO, "standard input: %s", strerror(errno));
 			return -1;
 		}
 		lines_added(&in->lines, (size_t)n);
@@ -97,9 +96,7 @@ input_read(void *impl, size_t budget, line_fn *fn, void *arg,
 	}
 }
 
-const struct source_ops source_stdin_ops = {
-	.open = input_open,
+const struct source_ops source_stdin_ops = { .open = input_open,
 	.close = input_close,
 	.fd = input_fd,
-	.read = input_read
-};
+	.read = input_read };

@@ -11,8 +11,8 @@
 #include <string.h>
 
 struct span {
-	const char *p;		/* first byte; borrowed */
-	const char *end;	/* one past the last */
+	const char *p; /* first byte; borrowed */
+	const char *end; /* one past the last */
 };
 
 /* The longest number that any log line of ours holds is a session size. The
@@ -115,8 +115,8 @@ span_until(struct span *s, const char *text, size_t len, struct span *before)
 
 /* The same for the last text. */
 static inline bool
-span_until_last(struct span *s, const char *text, size_t len,
-    struct span *before)
+span_until_last(
+    struct span *s, const char *text, size_t len, struct span *before)
 {
 	const char *last = NULL;
 	const char *hit;

@@ -19,10 +19,10 @@ struct row {
 
 struct server {
 	char name[STATS_NAME_MAX];
-	bool login;		/* since the last save */
+	bool login; /* since the last save */
 	/* since the last login */
 	int64_t lines, unknown, since;
-	int64_t alarm_s;	/* how long a silence is named next */
+	int64_t alarm_s; /* how long a silence is named next */
 };
 
 struct stats {
@@ -68,8 +68,7 @@ find_row(struct stats *s, const char *server, const char *reason)
 	if (i == STATS_ROWS)
 		return NULL;
 	if (i == s->n_rows) {
-		(void)snprintf(s->row[i].server, STATS_NAME_MAX, "%s",
-		    server);
+		(void)snprintf(s->row[i].server, STATS_NAME_MAX, "%s", server);
 		s->row[i].reason = reason;
 		s->n_rows++;
 	}
@@ -94,8 +93,8 @@ find_server(struct stats *s, const char *name)
 }
 
 static void
-count_server(struct stats *s, const char *name, bool login, bool unknown,
-    int64_t now)
+count_server(
+    struct stats *s, const char *name, bool login, bool unknown, int64_t now)
 {
 	struct server *server = find_server(s, name);
 
@@ -123,8 +122,8 @@ take_sample(struct row *row, const char *sample, size_t len)
 }
 
 void
-stats_line(struct stats *s, const char *server, const char *reason,
-    bool login, const char *sample, size_t sample_len, int64_t now)
+stats_line(struct stats *s, const char *server, const char *reason, bool login,
+    const char *sample, size_t sample_len, int64_t now)
 {
 	struct row *row = find_row(s, server, reason);
 
@@ -145,24 +144,22 @@ stats_save(const struct stats *s, struct store *st, const char *source,
     struct err *err)
 {
 	for (size_t i = 0; i < s->n_servers; i++)
-		if (s->server[i].login && store_count_login(st, source,
-		    s->server[i].name, err) == -1)
+		if (s->server[i].login &&
+		    store_count_login(st, source, s->server[i].name, err) == -1)
 			return -1;
 	for (size_t i = 0; i < s->n_rows; i++) {
 		const struct row *row = &s->row[i];
-		const struct store_count more = {
-			.source = source,
+		const struct store_count more = { .source = source,
 			.server = row->server,
 			.reason = row->reason,
 			.lines = row->lines,
 			.since_login = row->since_login,
 			.first_at = row->first_at,
 			.last_at = row->last_at,
-			.sample = row->sample
-		};
+			.sample = row->sample };
 
-		if (row->lines > 0 && store_count_add(st, &more,
-		    row->sample_len, err) == -1)
+		if (row->lines > 0 &&
+		    store_count_add(st, &more, row->sample_len, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -205,11 +202,12 @@ stats_alarm(struct stats *s, int64_t now, char *buf, size_t size)
 
 		if (v->lines == 0 || now - v->since < v->alarm_s ||
 		    (v->lines < STATS_SILENT_LINES &&
-		    v->unknown < STATS_SILENT_UNKNOWN))
+			v->unknown < STATS_SILENT_UNKNOWN))
 			continue;
-		(void)snprintf(buf, size, "%s: %s lines, 0 logins in %" PRId64
-		    " h, %s lines of unknown shape: format changed?", v->name,
-		    thousands(v->lines, lines, sizeof(lines)),
+		(void)snprintf(buf, size,
+		    "%s: %s lines, 0 logins in %" PRId64
+		    " h, %s lines of unknown shape: format changed?",
+		    v->name, thousands(v->lines, lines, sizeof(lines)),
 		    (now - v->since) / 3600,
 		    thousands(v->unknown, unknown, sizeof(unknown)));
 		v->alarm_s = 2 * (now - v->since);

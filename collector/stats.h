@@ -9,13 +9,13 @@
 #include <stdint.h>
 
 struct err;
-struct stats;	/* used by one thread at a time */
+struct stats; /* used by one thread at a time */
 struct store;
 
 enum {
-	STATS_ROWS = 512,	/* pairs of server and reason */
+	STATS_ROWS = 512, /* pairs of server and reason */
 	STATS_SERVERS = 64,
-	STATS_SAMPLE = 512,	/* bytes of a sample kept */
+	STATS_SAMPLE = 512, /* bytes of a sample kept */
 	STATS_NAME_MAX = 64,
 	/* silent: no login for so long, and so many lines, or so many of a
 	 * shape that no grammar knows */
@@ -24,8 +24,8 @@ enum {
 	STATS_SILENT_UNKNOWN = 10
 };
 
-struct stats *stats_create(void);	/* NULL when memory is short */
-void stats_free(struct stats **s);	/* NULL-safe; sets NULL */
+struct stats *stats_create(void); /* NULL when memory is short */
+void stats_free(struct stats **s); /* NULL-safe; sets NULL */
 
 /* Count a line.
  *   server   copied; "" no server's

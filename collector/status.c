@@ -17,7 +17,7 @@
 #include "store.h"
 
 static struct {
-	char *database;		/* set before the threads */
+	char *database; /* set before the threads */
 	struct http *pages, *metrics;
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
@@ -42,10 +42,10 @@ told(int64_t *age_ms, uint64_t *per_minute)
 }
 
 struct sources {
-	struct json *j;		/* or */
+	struct json *j; /* or */
 	FILE *to;
 	int64_t now, lag_s;
-	bool lines;		/* to: the newest line's time */
+	bool lines; /* to: the newest line's time */
 };
 
 static bool
@@ -99,9 +99,8 @@ static bool
 source_metric(void *arg, const struct store_source *src)
 {
 	const struct sources *s = arg;
-	const struct metrics_label labels[] = {
-		{ "source", src->name }, { 0 }
-	};
+	const struct metrics_label labels[] = { { "source", src->name },
+		{ 0 } };
 
 	if (!s->lines)
 		metrics_milli(s->to, "source_lag_seconds", labels,
@@ -114,7 +113,7 @@ source_metric(void *arg, const struct store_source *src)
 
 struct counts {
 	FILE *to;
-	bool logins;	/* else all the others */
+	bool logins; /* else all the others */
 };
 
 static bool
@@ -122,10 +121,9 @@ count_metric(void *arg, const struct store_count *row)
 {
 	const struct counts *c = arg;
 	bool is_login = strcmp(row->reason, "login") == 0;
-	const struct metrics_label labels[] = {
-		{ "source", row->source }, { "server", row->server },
-		{ is_login ? NULL : "reason", row->reason }, { 0 }
-	};
+	const struct metrics_label labels[] = { { "source", row->source },
+		{ "server", row->server },
+		{ is_login ? NULL : "reason", row->reason }, { 0 } };
 
 	if (is_login == c->logins && row->lines > 0)
 		metrics_sample(c->to, c->logins ? "logins" : "lines_refused",
@@ -153,7 +151,8 @@ table_metrics(FILE *to, struct store *st)
 	    "Logins recorded, since the table was made.");
 	if (store_each_count(st, count_metric, &c, &err) == -1)
 		return -1;
-	metrics_family(to, "lines_refused", "counter", NULL, "Lines of known "
+	metrics_family(to, "lines_refused", "counter", NULL,
+	    "Lines of known "
 	    "servers that are no login to go by, and why.");
 	c.logins = false;
 	return store_each_count(st, count_metric, &c, &err);
@@ -173,8 +172,8 @@ write_metrics(FILE *to)
 	metrics_family(to, "loop_age_seconds", "gauge", "seconds",
 	    "Since the collector's loop last turned.");
 	metrics_milli(to, "loop_age_seconds", NULL, age_ms);
-	metrics_family(to, "lines_read", "counter", NULL,
-	    "Lines read since the start.");
+	metrics_family(
+	    to, "lines_read", "counter", NULL, "Lines read since the start.");
 	metrics_sample(to, "lines_read", "_total", NULL, f.lines);
 	metrics_family(to, "logins_waiting", "gauge", NULL,
 	    "Logins read and not written yet.");
@@ -184,8 +183,9 @@ write_metrics(FILE *to)
 	metrics_sample(to, "database_good", "", NULL, f.store_good);
 	metrics_file(to, true, "logins", status.database);
 	/* without a table the rest says nothing, which is not 0 */
-	rc = store_open(status.database, STORE_READ, &st, &err) == -1 ? 0 :
-	    table_metrics(to, st);
+	rc = store_open(status.database, STORE_READ, &st, &err) == -1
+	    ? 0
+	    : table_metrics(to, st);
 	store_close(&st);
 	metrics_end(to);
 	return rc;
@@ -206,10 +206,10 @@ status_open(const struct config *cfg)
 	if (status.database == NULL)
 		return;
 	/* the directory's group, which is our readers', and not ours */
-	health_serve(cfg->collector.status, (gid_t)-1, health_pages,
-	    &status.pages);
-	health_serve(cfg->metrics.collector, (gid_t)-1, metrics_pages,
-	    &status.metrics);
+	health_serve(
+	    cfg->collector.status, (gid_t)-1, health_pages, &status.pages);
+	health_serve(
+	    cfg->metrics.collector, (gid_t)-1, metrics_pages, &status.metrics);
 }
 
 void

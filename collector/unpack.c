@@ -48,7 +48,7 @@ struct unpack {
 static bool
 gz_begin(struct unpack *u)
 {
-	u->gz = (z_stream){0};
+	u->gz = (z_stream){ 0 };
 	return inflateInit2(&u->gz, 15 + 16) == Z_OK; /* gzip's header only */
 }
 
@@ -81,7 +81,7 @@ gz_end(struct unpack *u)
 static bool
 bz_begin(struct unpack *u)
 {
-	u->bz = (bz_stream){0};
+	u->bz = (bz_stream){ 0 };
 	return BZ2_bzDecompressInit(&u->bz, 0, 0) == BZ_OK;
 }
 
@@ -173,8 +173,8 @@ zst_begin(struct unpack *u)
 static enum step
 zst_step(struct unpack *u, char **out, size_t *room)
 {
-	ZSTD_inBuffer in = {.src = u->next, .size = u->left};
-	ZSTD_outBuffer to = {.dst = *out, .size = *room};
+	ZSTD_inBuffer in = { .src = u->next, .size = u->left };
+	ZSTD_outBuffer to = { .dst = *out, .size = *room };
 	size_t rc = ZSTD_decompressStream(u->zst, &to, &in);
 
 	u->next += in.pos;
@@ -182,18 +182,18 @@ zst_step(struct unpack *u, char **out, size_t *room)
 	*out += to.pos;
 	*room -= to.pos;
 	return ZSTD_isError(rc) ? STEP_DAMAGED
-	       : rc == 0        ? STEP_END
+	    : rc == 0           ? STEP_END
 				: STEP_GOES_ON;
 }
 
-static const struct format formats[] = {
-    {".gz", "\x1f\x8b", gz_begin, gz_step, gz_end},
-    {".bz2", "BZh", bz_begin, bz_step, bz_end},
-    {".xz",
-	"\xfd"
-	"7zXZ",
-	xz_begin, xz_step, xz_end},
-    {".zst", "\x28\xb5\x2f\xfd", zst_begin, zst_step, zst_end}};
+static const struct format formats[] = { { ".gz", "\x1f\x8b", gz_begin, gz_step,
+					     gz_end },
+	{ ".bz2", "BZh", bz_begin, bz_step, bz_end },
+	{ ".xz",
+	    "\xfd"
+	    "7zXZ",
+	    xz_begin, xz_step, xz_end },
+	{ ".zst", "\x28\xb5\x2f\xfd", zst_begin, zst_step, zst_end } };
 
 enum { FORMATS = sizeof(formats) / sizeof(formats[0]) };
 
@@ -312,9 +312,9 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 
 		u->inside = step == STEP_GOES_ON;
 		/* what was unpacked before the damage is given out first */
-		u->damaged =
-		    step == STEP_DAMAGED || (u->inside && room == size &&
-						u->in_end && u->left == before);
+		u->damaged = step == STEP_DAMAGED ||
+		    (u->inside && room == size && u->in_end &&
+			u->left == before);
 	}
 	return (ssize_t)(size - room);
 }

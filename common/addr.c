@@ -8,8 +8,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	0xff, 0xff };
+static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff,
+	0xff };
 
 static void
 addr_set_ipv4(struct addr *addr, const void *four)
@@ -152,8 +152,8 @@ addr_format_long(const struct addr *addr, char *buf)
 		return addr_format(addr, buf);
 	for (unsigned i = 0; i < 16; i += 2)
 		n += (size_t)snprintf(buf + n, ADDR_TEXT_MAX - n, "%s%x",
-		    i == 0 ? "" : ":", (unsigned)addr->bytes[i] << 8 |
-		    addr->bytes[i + 1]);
+		    i == 0 ? "" : ":",
+		    (unsigned)addr->bytes[i] << 8 | addr->bytes[i + 1]);
 	return buf;
 }
 
@@ -208,8 +208,8 @@ network_parse(const char *text, struct network *net)
 		return false;
 	bits = (unsigned)strtoul(digits, NULL, 10);
 	/* ::ffff:a.b.c.d/n was folded, so its length counts from 96 */
-	if (addr.family == ADDR_IPV4 && memchr(text, ':',
-	    (size_t)(slash - text)) != NULL) {
+	if (addr.family == ADDR_IPV4 &&
+	    memchr(text, ':', (size_t)(slash - text)) != NULL) {
 		if (bits < 96)
 			return false;
 		bits -= 96;
@@ -229,8 +229,8 @@ network_format(const struct network *net, char *buf)
 	if (net->bits == addr_bits(&net->base))
 		(void)snprintf(buf, NETWORK_TEXT_MAX, "%s", text);
 	else
-		(void)snprintf(buf, NETWORK_TEXT_MAX, "%s/%u", text,
-		    (unsigned)net->bits);
+		(void)snprintf(
+		    buf, NETWORK_TEXT_MAX, "%s/%u", text, (unsigned)net->bits);
 	return buf;
 }
 
@@ -243,8 +243,9 @@ network_contains(const struct network *net, const struct addr *addr)
 
 	if (memcmp(net->base.bytes, addr->bytes, whole) != 0)
 		return false;
-	return rest == 0 || ((net->base.bytes[whole] ^ addr->bytes[whole]) &
-	    (0xff00U >> rest) & 0xffU) == 0;
+	return rest == 0 ||
+	    ((net->base.bytes[whole] ^ addr->bytes[whole]) & (0xff00U >> rest) &
+		0xffU) == 0;
 }
 
 bool

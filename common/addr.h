@@ -13,13 +13,13 @@ struct sockaddr;
 enum addr_family { ADDR_NONE = 0, ADDR_IPV4 = 4, ADDR_IPV6 = 6 };
 
 enum {
-	ADDR_TEXT_MAX = 46,	/* longest IPv6 text and its NUL */
-	NETWORK_TEXT_MAX = 50	/* the same with "/128" */
+	ADDR_TEXT_MAX = 46, /* longest IPv6 text and its NUL */
+	NETWORK_TEXT_MAX = 50 /* the same with "/128" */
 };
 
 struct addr {
 	enum addr_family family;
-	uint8_t bytes[16];	/* network order; IPv4 uses the first four */
+	uint8_t bytes[16]; /* network order; IPv4 uses the first four */
 };
 
 /* base has no bit set beyond bits */
@@ -29,7 +29,7 @@ struct network {
 };
 
 struct network_set {
-	struct network *v;	/* owned */
+	struct network *v; /* owned */
 	size_t n;
 };
 
@@ -75,8 +75,8 @@ struct network network_of(const struct addr *addr, uint8_t bits);
 const char *network_format(const struct network *net, char *buf);
 
 bool network_contains(const struct network *net, const struct addr *addr);
-bool network_set_contains(const struct network_set *set,
-    const struct addr *addr);
+bool
+network_set_contains(const struct network_set *set, const struct addr *addr);
 
 /* Append a copy of net. Returns false when memory is short. */
 bool network_set_add(struct network_set *set, const struct network *net);

@@ -17,8 +17,8 @@ address_has_routing(const char *text, size_t len)
 }
 
 bool
-address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
-    const char **domain_r)
+address_fold(
+    const char *text, char out[ADDRESS_TEXT_MAX], const char **domain_r)
 {
 	size_t len = strnlen(text, 2 * ADDRESS_TEXT_MAX);
 	const char *at = memrchr(text, '@', len);
@@ -33,13 +33,14 @@ address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
 	const char *domain = out + local_len + 1;
 
 	if (domain[strspn(domain, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] !=
-	    '\0' || *domain == '.' || strstr(domain, "..") != NULL)
+		'\0' ||
+	    *domain == '.' || strstr(domain, "..") != NULL)
 		return false;
 	for (size_t i = 0; i < local_len; i++) {
 		if ((unsigned char)text[i] >= 0x80)
 			return false;
-		out[i] = text[i] >= 'A' && text[i] <= 'Z' ?
-		    (char)(text[i] + 32) : text[i];
+		out[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32)
+							  : text[i];
 	}
 	out[local_len] = '@';
 	*domain_r = out + local_len + 1;

@@ -9,7 +9,7 @@
 #include "domains.h"
 
 enum {
-	ADDRESS_LOCAL_MAX = 255,	/* bytes; RFC 5321 has 64 */
+	ADDRESS_LOCAL_MAX = 255, /* bytes; RFC 5321 has 64 */
 	ADDRESS_TEXT_MAX = ADDRESS_LOCAL_MAX + 1 + DOMAIN_TEXT_MAX
 };
 
@@ -22,7 +22,7 @@ bool address_has_routing(const char *text, size_t len);
  * does. *domain_r points into out behind the last @. Returns false when text
  * is anything else: routing, quotes, brackets, 8-bit in the local part, a part
  * that is empty or too long. */
-bool address_fold(const char *text, char out[ADDRESS_TEXT_MAX],
-    const char **domain_r);
+bool address_fold(
+    const char *text, char out[ADDRESS_TEXT_MAX], const char **domain_r);
 
 #endif

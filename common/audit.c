@@ -30,23 +30,36 @@ enum {
 	PRUNE_ROWS = 10000
 };
 
-enum { TEXTS = 12, TEXT_MAX = 1024 };	/* strings of a row, in the order of row_text() */
+enum {
+	TEXTS = 12,
+	TEXT_MAX = 1024
+}; /* strings of a row, in the order of row_text() */
 
 struct audit_row {
-	struct audit_row *next, *last;	/* last: only in the first of a chain */
-	size_t n;			/* rows of the chain, likewise */
+	struct audit_row *next, *last; /* last: only in the first of a chain */
+	size_t n; /* rows of the chain, likewise */
 	int64_t at_ms;
 	struct decision decision;
 	bool local;
 	enum audit_channel channel;
 	char queue_id[32];
-	uint16_t offset[TEXTS];		/* into text */
+	uint16_t offset[TEXTS]; /* into text */
 	char text[];
 };
 
 enum text {
-	T_SESSION, T_CLIENT, T_CLIENT_NAME, T_HELO, T_SENDER, T_RECIPIENT,
-	T_AUTH_USER, T_LOGIN_USER, T_REPLY, T_MTA, T_CERTIFICATE, T_NONE
+	T_SESSION,
+	T_CLIENT,
+	T_CLIENT_NAME,
+	T_HELO,
+	T_SENDER,
+	T_RECIPIENT,
+	T_AUTH_USER,
+	T_LOGIN_USER,
+	T_REPLY,
+	T_MTA,
+	T_CERTIFICATE,
+	T_NONE
 };
 
 enum { BREACHES_MAX = 1000 };
@@ -70,34 +83,32 @@ struct audit {
 	/* guarded by mtx */
 	struct audit_row *head, **tail;
 	size_t queued;
-	uint64_t submitted;	/* newest ticket given */
-	uint64_t taken;		/* newest ticket in the writer's hands */
-	uint64_t durable;	/* all tickets up to this are settled */
+	uint64_t submitted; /* newest ticket given */
+	uint64_t taken; /* newest ticket in the writer's hands */
+	uint64_t durable; /* all tickets up to this are settled */
 	/* Tickets that may be lost: all failures of the last minute and what
 	 * lies between. Nobody waits longer than that, and to call a good one
 	 * lost is safe (the message is tried again). */
 	uint64_t lost_from, lost_to;
 	int64_t lost_at_ms;
 	bool urgent, stop, healthy;
-	bool lingering;		/* the writer looks by itself, soon */
+	bool lingering; /* the writer looks by itself, soon */
 	uint64_t rows, transactions, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
 	struct breach *breaches, **breaches_tail;
 	unsigned n_breaches;
-	struct histogram commits;	/* counted by the writer */
+	struct histogram commits; /* counted by the writer */
 	/* the writer's own */
 	int64_t lost_said_at, pruned_at;
-	int64_t data_version, lift_id;	/* what others wrote, up to there */
+	int64_t data_version, lift_id; /* what others wrote, up to there */
 	dev_t dev;
 	ino_t ino;
 };
 
-static const char *const channel_names[] = {
-	[CHANNEL_MILTER] = "milter",
+static const char *const channel_names[] = { [CHANNEL_MILTER] = "milter",
 	[CHANNEL_POLICY] = "policy",
-	[CHANNEL_SOCKETMAP] = "socketmap"
-};
+	[CHANNEL_SOCKETMAP] = "socketmap" };
 
 const char *
 audit_channel_name(enum audit_channel channel)
@@ -108,14 +119,18 @@ audit_channel_name(enum audit_channel channel)
 struct audit_row *
 audit_row_new(const struct audit_facts *f)
 {
-	const char *texts[TEXTS] = {
-		[T_SESSION] = f->session, [T_CLIENT] = f->client,
-		[T_CLIENT_NAME] = f->client_name, [T_HELO] = f->helo,
-		[T_SENDER] = f->sender, [T_RECIPIENT] = f->recipient,
-		[T_AUTH_USER] = f->auth_user, [T_LOGIN_USER] = f->login_user,
-		[T_REPLY] = f->reply, [T_MTA] = f->mta,
-		[T_CERTIFICATE] = f->certificate, [T_NONE] = ""
-	};
+	const char *texts[TEXTS] = { [T_SESSION] = f->session,
+		[T_CLIENT] = f->client,
+		[T_CLIENT_NAME] = f->client_name,
+		[T_HELO] = f->helo,
+		[T_SENDER] = f->sender,
+		[T_RECIPIENT] = f->recipient,
+		[T_AUTH_USER] = f->auth_user,
+		[T_LOGIN_USER] = f->login_user,
+		[T_REPLY] = f->reply,
+		[T_MTA] = f->mta,
+		[T_CERTIFICATE] = f->certificate,
+		[T_NONE] = "" };
 	size_t len[TEXTS], total = 0;
 
 	for (int i = 0; i < TEXTS; i++) {
@@ -237,15 +252,15 @@ log_row(const struct audit *a, const struct audit_row *row)
 	put(&l, " client_name=", row_text(row, T_CLIENT_NAME));
 	put(&l, " helo=", row_text(row, T_HELO));
 	put(&l, " queue_id=", row->queue_id);
-	put(&l, " sender=", *row_text(row, T_SENDER) == '\0' ? "<>" :
-	    row_text(row, T_SENDER));
+	put(&l, " sender=",
+	    *row_text(row, T_SENDER) == '\0' ? "<>" : row_text(row, T_SENDER));
 	put(&l, " recipient=", row_text(row, T_RECIPIENT));
 	put(&l, " auth_user=", row_text(row, T_AUTH_USER));
 	put(&l, " login_user=", row_text(row, T_LOGIN_USER));
 	put(&l, " certificate=", row_text(row, T_CERTIFICATE));
 	if (row->decision.login_at != 0) {
-		(void)snprintf(age, sizeof(age), "%" PRId64, row->at_ms / 1000
-		    - row->decision.login_at);
+		(void)snprintf(age, sizeof(age), "%" PRId64,
+		    row->at_ms / 1000 - row->decision.login_at);
 		put(&l, " login_age=", age);
 	}
 	put(&l, " session=", row_text(row, T_SESSION));
@@ -274,8 +289,8 @@ bind_row(sqlite3_stmt *stmt, int i, const struct audit_row *row, enum text t,
 	if (null_if_empty && len == 0)
 		(void)sqlite3_bind_null(stmt, i);
 	else
-		(void)sqlite3_bind_text(stmt, i, row_text(row, t), len,
-		    SQLITE_STATIC);
+		(void)sqlite3_bind_text(
+		    stmt, i, row_text(row, t), len, SQLITE_STATIC);
 }
 
 static int
@@ -309,22 +324,21 @@ insert_row(struct audit *a, const struct audit_row *row, struct err *err)
 }
 
 static int
-write_tallies(struct audit *a, uint64_t tallies[3][REASONS], bool probe,
-    struct err *err)
+write_tallies(
+    struct audit *a, uint64_t tallies[3][REASONS], bool probe, struct err *err)
 {
 	int64_t now = clock_now();
 
 	for (int c = 0; c < 3; c++)
 		for (int r = 0; r < REASONS; r++) {
-			if (tallies[c][r] == 0 && !(probe && c == 0 &&
-			    r == REASON_AUDIT_UNAVAILABLE))
+			if (tallies[c][r] == 0 &&
+			    !(probe && c == 0 && r == REASON_AUDIT_UNAVAILABLE))
 				continue;
-			(void)sqlite3_bind_int64(a->tally, 1,
-			    now - now % 3600);
+			(void)sqlite3_bind_int64(a->tally, 1, now - now % 3600);
 			bind(a->tally, 2, channel_names[c], false);
 			bind(a->tally, 3, reason_name((enum reason)r), false);
-			(void)sqlite3_bind_int64(a->tally, 4,
-			    (sqlite3_int64)tallies[c][r]);
+			(void)sqlite3_bind_int64(
+			    a->tally, 4, (sqlite3_int64)tallies[c][r]);
 			if (db_run(a->db, a->tally, "tally", err) == -1)
 				return -1;
 		}
@@ -362,12 +376,13 @@ prune_breaches(struct audit *a, int64_t now, struct err *err)
 {
 	char sql[400];
 
-	(void)snprintf(sql, sizeof(sql), "DELETE FROM breach WHERE at < "
+	(void)snprintf(sql, sizeof(sql),
+	    "DELETE FROM breach WHERE at < "
 	    "%" PRId64 " AND coalesce(denied_until, 0) <= %" PRId64 "; "
 	    "DELETE FROM lift WHERE at < %" PRId64 " AND NOT EXISTS (SELECT 1 "
 	    "FROM breach AS b WHERE b.subject = lift.subject "
-	    "AND b.kind = lift.kind)", (now - a->opt.keep_s) * 1000, now,
-	    (now - a->opt.keep_s) * 1000);
+	    "AND b.kind = lift.kind)",
+	    (now - a->opt.keep_s) * 1000, now, (now - a->opt.keep_s) * 1000);
 	return db_exec(a->db, sql, err);
 }
 
@@ -378,8 +393,7 @@ prune(struct audit *a, struct err *err)
 
 	if (now - a->pruned_at < PRUNE_EVERY_S && now >= a->pruned_at)
 		return 0;
-	(void)sqlite3_bind_int64(a->prune, 1,
-	    (now - a->opt.keep_s) * 1000);
+	(void)sqlite3_bind_int64(a->prune, 1, (now - a->opt.keep_s) * 1000);
 	(void)sqlite3_bind_int(a->prune, 2, PRUNE_ROWS);
 	if (db_run(a->db, a->prune, "prune", err) == -1)
 		return -1;
@@ -395,9 +409,9 @@ prune(struct audit *a, struct err *err)
 struct group {
 	bool open;
 	bool good;
-	bool probe;		/* the one before it failed */
-	size_t n;		/* rows of it, inserted or lost */
-	uint64_t first, ticket;	/* of them */
+	bool probe; /* the one before it failed */
+	size_t n; /* rows of it, inserted or lost */
+	uint64_t first, ticket; /* of them */
 	int64_t began_ms;
 	uint64_t tallies[3][REASONS];
 	struct breach *breaches;
@@ -439,9 +453,10 @@ static void
 read_lifts(struct audit *a)
 {
 	sqlite3_stmt *s = a->lifts;
-	int64_t version = a->version == NULL ||
-	    sqlite3_step(a->version) != SQLITE_ROW ? a->data_version :
-	    sqlite3_column_int64(a->version, 0);
+	int64_t version =
+	    a->version == NULL || sqlite3_step(a->version) != SQLITE_ROW
+	    ? a->data_version
+	    : sqlite3_column_int64(a->version, 0);
 
 	(void)sqlite3_reset(a->version);
 	if (a->opt.lifted == NULL || version == a->data_version)
@@ -451,8 +466,8 @@ read_lifts(struct audit *a)
 
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
 		a->lift_id = sqlite3_column_int64(s, 0);
-		a->opt.lifted(a->opt.lifted_arg, strcmp(db_text(s, 1),
-		    "user") == 0, db_text(s, 2));
+		a->opt.lifted(a->opt.lifted_arg,
+		    strcmp(db_text(s, 1), "user") == 0, db_text(s, 2));
 	}
 	if (rc == SQLITE_DONE)
 		a->data_version = version;
@@ -512,8 +527,8 @@ group_due(const struct audit *a, const struct group *g)
  * would keep a processor from the sessions for a tenth of it.
  * Returns false when the end has come and nothing is left. */
 static bool
-take_piece(struct audit *a, struct group *g, struct audit_row **list,
-    bool *commit)
+take_piece(
+    struct audit *a, struct group *g, struct audit_row **list, bool *commit)
 {
 	struct timespec until;
 	bool counted = false;
@@ -523,7 +538,8 @@ take_piece(struct audit *a, struct group *g, struct audit_row **list,
 	a->lingering = g->open;
 	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))
 		if (pthread_cond_timedwait(&a->work, &a->mtx, &until) ==
-		    ETIMEDOUT || (g->open && group_due(a, g)))
+			ETIMEDOUT ||
+		    (g->open && group_due(a, g)))
 			break;
 	a->lingering = false;
 	if (!g->open) {
@@ -627,13 +643,14 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 		return;
 	a->lost_said_at = now;
 	if (good)
-		(void)snprintf(text, sizeof(text), "audit: %s; %" PRIu64
-		    " rows were lost", was_good ? "the queue was full" :
-		    "writing again", lost);
+		(void)snprintf(text, sizeof(text),
+		    "audit: %s; %" PRIu64 " rows were lost",
+		    was_good ? "the queue was full" : "writing again", lost);
 	else
-		(void)snprintf(text, sizeof(text), "audit: %s; %" PRIu64
-		    " rows lost; relays get a temporary failure", err->text,
-		    lost);
+		(void)snprintf(text, sizeof(text),
+		    "audit: %s; %" PRIu64
+		    " rows lost; relays get a temporary failure",
+		    err->text, lost);
 	a->opt.log_state(good, text);
 }
 
@@ -643,8 +660,9 @@ file_replaced(const struct audit *a)
 {
 	struct stat st;
 
-	return a->db != NULL && (stat(a->path, &st) == -1 ||
-	    st.st_dev != a->dev || st.st_ino != a->ino);
+	return a->db != NULL &&
+	    (stat(a->path, &st) == -1 || st.st_dev != a->dev ||
+		st.st_ino != a->ino);
 }
 
 static int
@@ -663,9 +681,10 @@ end_group(struct audit *a, struct group *g)
 	bool was_good = !g->probe;
 
 	/* an empty transaction works on a full disk too: a probe writes */
-	if (g->good && (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
-	    insert_breaches(a, g->breaches, &g->err) == -1 ||
-	    prune(a, &g->err) == -1 || commit(a, &g->err) == -1))
+	if (g->good &&
+	    (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
+		insert_breaches(a, g->breaches, &g->err) == -1 ||
+		prune(a, &g->err) == -1 || commit(a, &g->err) == -1))
 		fail_group(a, g);
 	settle(a, g);
 	breaches_free(g->breaches);
@@ -702,7 +721,7 @@ open_db(struct audit *a, struct err *err)
 	struct stat st;
 
 	if (db_open(a->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
-	    SQL_AUDIT_STEPS, &a->db, err) == -1)
+		SQL_AUDIT_STEPS, &a->db, err) == -1)
 		return -1;
 	if (stat(a->path, &st) == 0) {
 		a->dev = st.st_dev;
@@ -712,28 +731,36 @@ open_db(struct audit *a, struct err *err)
 	    db_exec(a->db, "PRAGMA cache_size = -64000", err) == 0 &&
 	    db_prepare(a->db, "BEGIN IMMEDIATE", &a->begin, err) == 0 &&
 	    db_prepare(a->db, "COMMIT", &a->commit, err) == 0 &&
-	    db_prepare(a->db, "INSERT INTO decision (at, session, queue_id, "
-	    "client, client_name, helo, sender, recipient, class, verdict, "
-	    "reason, auth_user, login_user, login_at, rule, reply, channel, "
-	    "mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-	    "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)", &a->insert, err) == 0 &&
-	    db_prepare(a->db, "INSERT INTO tally (hour, channel, reason, "
-	    "recipients) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
-	    "recipients = recipients + excluded.recipients", &a->tally, err)
-	    == 0 &&
-	    db_prepare(a->db, "DELETE FROM decision WHERE id IN (SELECT id "
-	    "FROM decision ORDER BY id LIMIT ?2) AND at < ?1", &a->prune,
-	    err) == 0 &&
-	    db_prepare(a->db, "INSERT INTO breach (at, kind, subject, setting, "
-	    "allowed, client, user, sender, denied_until) VALUES (?1, ?2, ?3, "
-	    "?4, ?5, ?6, ?7, ?8, ?9)", &a->breach, err) == 0 &&
+	    db_prepare(a->db,
+		"INSERT INTO decision (at, session, queue_id, "
+		"client, client_name, helo, sender, recipient, class, verdict, "
+		"reason, auth_user, login_user, login_at, rule, reply, channel, "
+		"mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+		&a->insert, err) == 0 &&
+	    db_prepare(a->db,
+		"INSERT INTO tally (hour, channel, reason, "
+		"recipients) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
+		"recipients = recipients + excluded.recipients",
+		&a->tally, err) == 0 &&
+	    db_prepare(a->db,
+		"DELETE FROM decision WHERE id IN (SELECT id "
+		"FROM decision ORDER BY id LIMIT ?2) AND at < ?1",
+		&a->prune, err) == 0 &&
+	    db_prepare(a->db,
+		"INSERT INTO breach (at, kind, subject, setting, "
+		"allowed, client, user, sender, denied_until) VALUES (?1, ?2, ?3, "
+		"?4, ?5, ?6, ?7, ?8, ?9)",
+		&a->breach, err) == 0 &&
 	    db_prepare(a->db, "PRAGMA data_version", &a->version, err) == 0 &&
-	    db_prepare(a->db, "SELECT id, kind, subject FROM lift "
-	    "WHERE id > ?1 ORDER BY id", &a->lifts, err) == 0 &&
+	    db_prepare(a->db,
+		"SELECT id, kind, subject FROM lift "
+		"WHERE id > ?1 ORDER BY id",
+		&a->lifts, err) == 0 &&
 	    (a->data_version = number_of(a, "PRAGMA data_version", err)) !=
-	    -1 &&
-	    (a->lift_id = number_of(a, "SELECT coalesce(max(id), 0) FROM lift",
-	    err)) != -1)
+		-1 &&
+	    (a->lift_id = number_of(
+		 a, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1)
 		return 0;
 	close_db(a);
 	return -1;
@@ -757,8 +784,8 @@ close_db(struct audit *a)
 }
 
 int
-audit_start(const struct audit_options *options, struct audit **a_r,
-    struct err *err)
+audit_start(
+    const struct audit_options *options, struct audit **a_r, struct err *err)
 {
 	struct audit *a = calloc(1, sizeof(*a));
 	pthread_condattr_t attr;
@@ -770,7 +797,7 @@ audit_start(const struct audit_options *options, struct audit **a_r,
 	}
 	a->opt = *options;
 	a->opt.path = NULL;
-	a->path = strdup(options->path);	/* a reload may free theirs */
+	a->path = strdup(options->path); /* a reload may free theirs */
 	a->tail = &a->head;
 	a->breaches_tail = &a->breaches;
 	a->healthy = true;
@@ -868,8 +895,9 @@ state_of(const struct audit *a, uint64_t ticket)
 {
 	if (ticket > a->durable)
 		return AUDIT_PENDING;
-	return ticket == 0 || (ticket >= a->lost_from &&
-	    ticket <= a->lost_to) ? AUDIT_LOST : AUDIT_DURABLE;
+	return ticket == 0 || (ticket >= a->lost_from && ticket <= a->lost_to)
+	    ? AUDIT_LOST
+	    : AUDIT_DURABLE;
 }
 
 enum audit_state
@@ -909,8 +937,8 @@ audit_healthy(struct audit *a)
 }
 
 void
-audit_count_local(struct audit *a, enum audit_channel channel,
-    enum reason reason)
+audit_count_local(
+    struct audit *a, enum audit_channel channel, enum reason reason)
 {
 	(void)pthread_mutex_lock(&a->mtx);
 	a->local[channel][reason]++;
@@ -921,7 +949,7 @@ void
 audit_breach(struct audit *a, const struct audit_breach *breach)
 {
 	const char *texts[] = { breach->subject, breach->setting,
-	    breach->allowed, breach->client, breach->user, breach->sender };
+		breach->allowed, breach->client, breach->user, breach->sender };
 	enum { N = sizeof(texts) / sizeof(*texts) };
 	size_t total = 0, len[N];
 
@@ -968,12 +996,12 @@ void
 audit_stats(struct audit *a, struct audit_stats *stats)
 {
 	(void)pthread_mutex_lock(&a->mtx);
-	*stats = (struct audit_stats){
-		.rows = a->rows, .transactions = a->transactions,
-		.lost = a->lost, .queued = a->queued,
+	*stats = (struct audit_stats){ .rows = a->rows,
+		.transactions = a->transactions,
+		.lost = a->lost,
+		.queued = a->queued,
 		.limit = (uint64_t)a->opt.queue,
-		.healthy = a->healthy && a->queued < (uint64_t)a->opt.queue
-	};
+		.healthy = a->healthy && a->queued < (uint64_t)a->opt.queue };
 	(void)pthread_mutex_unlock(&a->mtx);
 }
 

@@ -12,8 +12,8 @@
 
 struct err;
 struct histogram;
-struct audit;		/* the writer; any number of threads submit */
-struct audit_row;	/* one decision on its way to the disk */
+struct audit; /* the writer; any number of threads submit */
+struct audit_row; /* one decision on its way to the disk */
 
 enum audit_channel { CHANNEL_MILTER, CHANNEL_POLICY, CHANNEL_SOCKETMAP };
 
@@ -31,9 +31,9 @@ struct audit_facts {
 };
 
 struct audit_options {
-	const char *path;	/* audit.database */
-	int64_t queue;		/* rows that may wait */
-	int64_t keep_s;		/* older rows are deleted */
+	const char *path; /* audit.database */
+	int64_t queue; /* rows that may wait */
+	int64_t keep_s; /* older rows are deleted */
 	/* one decision's log line, printable and ending in NUL; called by the
 	 * writer thread, and then log_flush (may be NULL) once a group */
 	void (*log_line)(const char *line, size_t len);
@@ -51,8 +51,8 @@ struct audit_options {
 };
 
 /* Open or create the file and start the writer. 0, or -1 with err. */
-int audit_start(const struct audit_options *options, struct audit **a_r,
-    struct err *err);
+int audit_start(
+    const struct audit_options *options, struct audit **a_r, struct err *err);
 
 /* Write what is queued, end the thread, close. Nobody may submit any more. */
 void audit_stop(struct audit **a);
@@ -66,8 +66,8 @@ struct audit_row *audit_row_new(const struct audit_facts *facts);
 void audit_row_free(struct audit_row *row);
 
 /* Chain row behind list (both may be NULL); returns the list. */
-struct audit_row *audit_row_chain(struct audit_row *list,
-    struct audit_row *row);
+struct audit_row *
+audit_row_chain(struct audit_row *list, struct audit_row *row);
 /* Set the queue id on a whole chain, where it has none yet. */
 void audit_row_queue_id(struct audit_row *list, const char *queue_id);
 
@@ -91,19 +91,19 @@ bool audit_wait(struct audit *a, uint64_t ticket, int timeout_ms);
 bool audit_healthy(struct audit *a);
 
 /* Count a local recipient without storing it. */
-void audit_count_local(struct audit *a, enum audit_channel channel,
-    enum reason reason);
+void audit_count_local(
+    struct audit *a, enum audit_channel channel, enum reason reason);
 
 /* That one went over a limit. NULL means none. */
 struct audit_breach {
 	int64_t at_ms;
 	bool is_user;
-	const char *subject;	/* canonical address or network, or user */
-	const char *setting;	/* "client_recipients" */
-	const char *allowed;	/* "2000/1h" */
+	const char *subject; /* canonical address or network, or user */
+	const char *setting; /* "client_recipients" */
+	const char *allowed; /* "2000/1h" */
 	const char *client, *user, *sender;
-	int64_t denied_until;	/* Unix seconds; 0: not denied for it */
-	int64_t lifted_at_ms;	/* when read: of the lift after it; 0: none */
+	int64_t denied_until; /* Unix seconds; 0: not denied for it */
+	int64_t lifted_at_ms; /* when read: of the lift after it; 0: none */
 };
 
 /* Have it written soon. Lost when memory is short, or when more than a
@@ -113,8 +113,8 @@ void audit_breach(struct audit *a, const struct audit_breach *breach);
 
 struct audit_stats {
 	uint64_t rows, transactions, lost, queued;
-	uint64_t limit;		/* rows that may be queued */
-	bool healthy;		/* see audit_healthy() */
+	uint64_t limit; /* rows that may be queued */
+	bool healthy; /* see audit_healthy() */
 };
 void audit_stats(struct audit *a, struct audit_stats *stats);
 
@@ -142,8 +142,8 @@ struct audit_filter {
 	int64_t limit;
 };
 
-int audit_open_reader(const char *path, struct audit_reader **r,
-    struct err *err);
+int
+audit_open_reader(const char *path, struct audit_reader **r, struct err *err);
 void audit_close_reader(struct audit_reader **r);
 /* Call w when a step takes long: see db_watch.h. w must live as long as r. */
 struct db_watch;
@@ -189,35 +189,40 @@ int audit_each_lift(struct audit_reader *r, int64_t since_ms,
 
 /* Let one in again: writes to the file, which must exist; waits up to ten
  * seconds for the writer. 0, or -1 with err. */
-int audit_lift(const char *path, const struct audit_lift *lift,
-    struct err *err);
+int
+audit_lift(const char *path, const struct audit_lift *lift, struct err *err);
 
 /* Relays counted by something. */
 enum audit_key {
-	AUDIT_BY_HOUR, AUDIT_BY_DAY, AUDIT_BY_CLIENT, AUDIT_BY_USER,
-	AUDIT_BY_SENDER, AUDIT_BY_RECIPIENT, AUDIT_BY_REASON
+	AUDIT_BY_HOUR,
+	AUDIT_BY_DAY,
+	AUDIT_BY_CLIENT,
+	AUDIT_BY_USER,
+	AUDIT_BY_SENDER,
+	AUDIT_BY_RECIPIENT,
+	AUDIT_BY_REASON
 };
 
 struct audit_group {
-	const char *key;	/* "2026-11-21 12:00" (local), an address ... */
+	const char *key; /* "2026-11-21 12:00" (local), an address ... */
 	int64_t recipients, accepted, rejected, tempfailed;
-	int64_t would_refuse;	/* in monitor mode */
-	int64_t messages;	/* queue ids and sessions */
-	int64_t senders, clients, users;	/* distinct */
+	int64_t would_refuse; /* in monitor mode */
+	int64_t messages; /* queue ids and sessions */
+	int64_t senders, clients, users; /* distinct */
 	int64_t first_ms, last_ms;
 };
 
 struct audit_group_query {
 	enum audit_key by;
-	int64_t since_ms, until_ms;	/* 0: any */
-	bool largest_first;	/* by recipients; else by key */
-	int64_t limit;		/* 0: all */
+	int64_t since_ms, until_ms; /* 0: any */
+	bool largest_first; /* by recipients; else by key */
+	int64_t limit; /* 0: all */
 	/* only groups with at least one of these; 0: not asked */
 	int64_t senders_min, recipients_min, rejected_min;
 };
 
-int audit_each_group(struct audit_reader *r,
-    const struct audit_group_query *query,
+int
+audit_each_group(struct audit_reader *r, const struct audit_group_query *query,
     bool (*fn)(void *arg, const struct audit_group *group), void *arg,
     struct err *err);
 
@@ -228,7 +233,6 @@ int audit_each_dependent(struct audit_reader *r, int64_t since_ms,
     struct err *err);
 
 /* Local recipients that were only counted, since that hour. -1: error. */
-int64_t audit_tally(struct audit_reader *r, int64_t since_ms,
-    struct err *err);
+int64_t audit_tally(struct audit_reader *r, int64_t since_ms, struct err *err);
 
 #endif

@@ -28,8 +28,7 @@ bind(sqlite3_stmt *stmt, int i, const char *value)
 
 /* How a walk ended: 0 or -1, and the statement is gone. */
 static int
-end(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what,
-    struct err *err)
+end(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what, struct err *err)
 {
 	bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW;
 
@@ -50,8 +49,11 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 
 	*cut_r = false;
 	*first_r = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
-	if (*first_r == -1 || db_prepare(r->db, "SELECT coalesce(max(id), 0) "
-	    "FROM decision", &stmt, err) == -1)
+	if (*first_r == -1 ||
+	    db_prepare(r->db,
+		"SELECT coalesce(max(id), 0) "
+		"FROM decision",
+		&stmt, err) == -1)
 		return -1;
 	rc = sqlite3_step(stmt);
 	if (rc == SQLITE_ROW)
@@ -64,12 +66,13 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 }
 
 int
-audit_each_relayed(struct audit_reader *r, int64_t since_ms,
-    const char *client, const char *user, int64_t rows_max, bool *cut_r,
+audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
+    const char *user, int64_t rows_max, bool *cut_r,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err)
 {
-	char sql[600] = "SELECT id, at, client, sender, reason, auth_user, "
+	char sql[600] =
+	    "SELECT id, at, client, sender, reason, auth_user, "
 	    "login_user, session, queue_id, channel, recipient FROM decision "
 	    "WHERE at >= ?2 AND verdict = 'accept' AND class = 'relay'";
 	bool prefix = client != NULL && *client != '\0' &&
@@ -84,8 +87,10 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms,
 	if (cut_r != NULL)
 		*cut_r = cut;
 	/* +: not by the id, but by the index of clients */
-	strcat(sql, prefix ? " AND +id >= ?1 AND client >= ?3 AND client < "
-	    "substr(?3, 1, length(?3) - 1) || ';'" : " AND id >= ?1");
+	strcat(sql,
+	    prefix ? " AND +id >= ?1 AND client >= ?3 AND client < "
+		     "substr(?3, 1, length(?3) - 1) || ';'"
+		   : " AND id >= ?1");
 	if (client != NULL && !prefix)
 		strcat(sql, " AND client = ?3");
 	if (user != NULL)
@@ -100,24 +105,28 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms,
 	if (user != NULL)
 		bind(stmt, 4, user);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct audit_record rec = {
-			.id = sqlite3_column_int64(stmt, 0),
+		struct audit_record rec = { .id = sqlite3_column_int64(stmt, 0),
 			.at_ms = sqlite3_column_int64(stmt, 1),
-			.client = text(stmt, 2), .sender = text(stmt, 3),
-			.reason = text(stmt, 4), .auth_user = text(stmt, 5),
+			.client = text(stmt, 2),
+			.sender = text(stmt, 3),
+			.reason = text(stmt, 4),
+			.auth_user = text(stmt, 5),
 			.login_user = text(stmt, 6),
-			.session = text(stmt, 7), .queue_id = text(stmt, 8),
-			.channel = text(stmt, 9), .recipient = text(stmt, 10)
-		};
+			.session = text(stmt, 7),
+			.queue_id = text(stmt, 8),
+			.channel = text(stmt, 9),
+			.recipient = text(stmt, 10) };
 
 		more = fn(arg, &rec);
 	}
 	return end(r->db, stmt, rc, "decisions", err);
 }
 
-#define LIFTED "(SELECT max(l.at) FROM lift AS l WHERE l.subject = b.subject " \
+#define LIFTED                                                          \
+	"(SELECT max(l.at) FROM lift AS l WHERE l.subject = b.subject " \
 	"AND l.kind = b.kind AND l.at >= b.at)"
-#define BREACH(newest) "SELECT " newest ", kind, subject, setting, allowed, " \
+#define BREACH(newest)                                         \
+	"SELECT " newest ", kind, subject, setting, allowed, " \
 	"client, user, sender, denied_until, " LIFTED " FROM breach AS b "
 
 static int
@@ -129,15 +138,17 @@ each_breach(struct audit_reader *r, sqlite3_stmt *stmt,
 	int rc = SQLITE_DONE;
 
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct audit_breach b = {
-			.at_ms = sqlite3_column_int64(stmt, 0),
+		struct audit_breach b = { .at_ms =
+					      sqlite3_column_int64(stmt, 0),
 			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
-			.subject = text(stmt, 2), .setting = text(stmt, 3),
-			.allowed = text(stmt, 4), .client = text(stmt, 5),
-			.user = text(stmt, 6), .sender = text(stmt, 7),
+			.subject = text(stmt, 2),
+			.setting = text(stmt, 3),
+			.allowed = text(stmt, 4),
+			.client = text(stmt, 5),
+			.user = text(stmt, 6),
+			.sender = text(stmt, 7),
 			.denied_until = sqlite3_column_int64(stmt, 8),
-			.lifted_at_ms = sqlite3_column_int64(stmt, 9)
-		};
+			.lifted_at_ms = sqlite3_column_int64(stmt, 9) };
 
 		more = fn(arg, &b);
 	}
@@ -152,10 +163,13 @@ audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
 {
 	sqlite3_stmt *stmt = NULL;
 
-	if (db_prepare(r->db, subject == NULL ?
-	    BREACH("at") "WHERE at >= ?1 ORDER BY at, id" :
-	    BREACH("at") "WHERE at >= ?1 AND subject = ?2 AND kind = ?3 "
-	    "ORDER BY at, id", &stmt, err) == -1)
+	if (db_prepare(r->db,
+		subject == NULL
+		    ? BREACH("at") "WHERE at >= ?1 ORDER BY at, id"
+		    : BREACH(
+			  "at") "WHERE at >= ?1 AND subject = ?2 AND kind = ?3 "
+				"ORDER BY at, id",
+		&stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, since_ms);
 	if (subject != NULL) {
@@ -173,9 +187,13 @@ audit_each_denial(struct audit_reader *r, int64_t now,
 	sqlite3_stmt *stmt = NULL;
 
 	/* max() makes the other columns those of its row */
-	if (db_prepare(r->db, BREACH("max(at)") "WHERE denied_until > ?1 "
-	    "AND " LIFTED " IS NULL GROUP BY kind, subject ORDER BY kind, "
-	    "subject", &stmt, err) == -1)
+	if (db_prepare(r->db,
+		BREACH(
+		    "max(at)") "WHERE denied_until > ?1 "
+			       "AND " LIFTED
+			       " IS NULL GROUP BY kind, subject ORDER BY kind, "
+			       "subject",
+		&stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, now);
 	return each_breach(r, stmt, fn, arg, err);
@@ -190,16 +208,17 @@ audit_each_lift(struct audit_reader *r, int64_t since_ms,
 	bool more = true;
 	int rc = SQLITE_DONE;
 
-	if (db_prepare(r->db, "SELECT at, kind, subject, who FROM lift "
-	    "WHERE at >= ?1 ORDER BY at, id", &stmt, err) == -1)
+	if (db_prepare(r->db,
+		"SELECT at, kind, subject, who FROM lift "
+		"WHERE at >= ?1 ORDER BY at, id",
+		&stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, since_ms);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct audit_lift l = {
-			.at_ms = sqlite3_column_int64(stmt, 0),
+		struct audit_lift l = { .at_ms = sqlite3_column_int64(stmt, 0),
 			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
-			.subject = text(stmt, 2), .who = text(stmt, 3)
-		};
+			.subject = text(stmt, 2),
+			.who = text(stmt, 3) };
 
 		more = fn(arg, &l);
 	}
@@ -227,11 +246,13 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 	int ret = -1;
 
 	if (db_open(path, DB_WRITE, LIFT_BUSY_MS, sql_audit, SQL_AUDIT_STEPS,
-	    &db, err) == -1)
+		&db, err) == -1)
 		return -1;
 	(void)sqlite3_busy_handler(db, try_again, NULL);
-	if (db_prepare(db, "INSERT INTO lift (at, kind, subject, who) "
-	    "VALUES (?1, ?2, ?3, ?4)", &stmt, err) == 0) {
+	if (db_prepare(db,
+		"INSERT INTO lift (at, kind, subject, who) "
+		"VALUES (?1, ?2, ?3, ?4)",
+		&stmt, err) == 0) {
 		(void)sqlite3_bind_int64(stmt, 1, lift->at_ms);
 		bind(stmt, 2, kind(lift->is_user));
 		bind(stmt, 3, lift->subject);

@@ -50,16 +50,17 @@ library_create(DB **db_r, struct err *err)
 	static int (*create)(DB **, DB_ENV *, u_int32_t);
 	char name[64];
 
-	(void)snprintf(name, sizeof(name), "libdb-%d.%d.so",
-	    DB_VERSION_MAJOR, DB_VERSION_MINOR);
+	(void)snprintf(name, sizeof(name), "libdb-%d.%d.so", DB_VERSION_MAJOR,
+	    DB_VERSION_MINOR);
 	if (create == NULL) {
 		void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 		void *symbol = lib == NULL ? NULL : dlsym(lib, "db_create");
 
 		if (symbol == NULL) {
-			err_set(err, ERR_IO, "Berkeley DB %d.%d (%s) is not "
-			    "installed here", DB_VERSION_MAJOR,
-			    DB_VERSION_MINOR, name);
+			err_set(err, ERR_IO,
+			    "Berkeley DB %d.%d (%s) is not "
+			    "installed here",
+			    DB_VERSION_MAJOR, DB_VERSION_MINOR, name);
 			return -1;
 		}
 		/* POSIX: a symbol's address converts to a function's */
@@ -97,8 +98,9 @@ bdb_open(const char *path, bool make, struct bdb **b_r, struct err *err)
 	bool foreign = rc < 0 || rc == EINVAL;
 
 	err_set(err, foreign ? ERR_CORRUPT : ERR_IO, "%s: %s", path,
-	    !foreign ? strerror(rc) : "not a Berkeley DB hash of a version "
-	    "that can be read");
+	    !foreign ? strerror(rc)
+		     : "not a Berkeley DB hash of a version "
+		       "that can be read");
 	(void)b->db->close(b->db, 0);
 	free(b);
 	return -1;
@@ -118,8 +120,8 @@ bdb_close(struct bdb **b, struct err *err)
 	free(*b);
 	*b = NULL;
 	if (rc != 0)
-		err_set(err, ERR_IO, "Berkeley DB: %s", rc > 0 ?
-		    strerror(rc) : "the file can't be written");
+		err_set(err, ERR_IO, "Berkeley DB: %s",
+		    rc > 0 ? strerror(rc) : "the file can't be written");
 	return rc == 0 ? 0 : -1;
 }
 
@@ -136,8 +138,8 @@ bdb_put(struct bdb *b, const char *key, const char *value, struct err *err)
 
 	if (rc == 0)
 		return 0;
-	err_set(err, ERR_IO, "Berkeley DB: %s", rc > 0 ? strerror(rc) :
-	    "the entry can't be written");
+	err_set(err, ERR_IO, "Berkeley DB: %s",
+	    rc > 0 ? strerror(rc) : "the entry can't be written");
 	return -1;
 }
 
@@ -152,8 +154,9 @@ text_of(const DBT *t, char *buf)
 }
 
 int
-bdb_each(struct bdb *b, bool (*fn)(void *arg, const char *key,
-    const char *value), void *arg, struct err *err)
+bdb_each(struct bdb *b,
+    bool (*fn)(void *arg, const char *key, const char *value), void *arg,
+    struct err *err)
 {
 	char k[BDB_TEXT_MAX], v[BDB_TEXT_MAX];
 	DBT kt = { 0 }, vt = { 0 };
@@ -162,8 +165,8 @@ bdb_each(struct bdb *b, bool (*fn)(void *arg, const char *key,
 	int rc = b->db->cursor(b->db, NULL, &cursor, 0);
 
 	if (rc == 0) {
-		while (more && (rc = cursor->get(cursor, &kt, &vt, DB_NEXT)) ==
-		    0) {
+		while (more &&
+		    (rc = cursor->get(cursor, &kt, &vt, DB_NEXT)) == 0) {
 			text_of(&kt, k);
 			text_of(&vt, v);
 			more = fn(arg, k, v);
@@ -172,8 +175,8 @@ bdb_each(struct bdb *b, bool (*fn)(void *arg, const char *key,
 	}
 	if (rc == 0 || rc == DB_NOTFOUND)
 		return 0;
-	err_set(err, ERR_CORRUPT, "Berkeley DB: %s", rc > 0 ? strerror(rc) :
-	    "the file is damaged");
+	err_set(err, ERR_CORRUPT, "Berkeley DB: %s",
+	    rc > 0 ? strerror(rc) : "the file is damaged");
 	return -1;
 }
 
@@ -213,8 +216,9 @@ bdb_put(struct bdb *b, const char *key, const char *value, struct err *err)
 }
 
 int
-bdb_each(struct bdb *b, bool (*fn)(void *arg, const char *key,
-    const char *value), void *arg, struct err *err)
+bdb_each(struct bdb *b,
+    bool (*fn)(void *arg, const char *key, const char *value), void *arg,
+    struct err *err)
 {
 	(void)b;
 	(void)fn;

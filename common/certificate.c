@@ -112,8 +112,7 @@ certificate_from_sendmail(struct certificate *c, const char *verify,
     const char *subject, const char *issuer, const char *fingerprint)
 {
 	bool trusted = verify != NULL && strcmp(verify, "OK") == 0;
-	bool known = trusted || (verify != NULL &&
-	    strcmp(verify, "FAIL") == 0);
+	bool known = trusted || (verify != NULL && strcmp(verify, "FAIL") == 0);
 
 	clear(c);
 	take(c, true, trusted ? subject : NULL, trusted ? issuer : NULL,
@@ -134,13 +133,14 @@ certificate_from_postfix(struct certificate *c, bool encoded,
 const char *
 certificate_name(const struct certificate *c)
 {
-	return *c->subject != '\0' ? c->subject :
-	    *c->fingerprint != '\0' ? c->fingerprint : c->public_key;
+	return *c->subject != '\0'    ? c->subject
+	    : *c->fingerprint != '\0' ? c->fingerprint
+				      : c->public_key;
 }
 
 bool
-certificate_listed(const struct certificate_entry *v, size_t n,
-    const struct certificate *c)
+certificate_listed(
+    const struct certificate_entry *v, size_t n, const struct certificate *c)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].subject != NULL && v[i].issuer != NULL &&

@@ -7,15 +7,15 @@
 #include <stddef.h>
 
 enum {
-	CERTIFICATE_NAME_MAX = 512,	/* bytes of a name with its NUL */
-	CERTIFICATE_DIGEST_MAX = 129	/* hexadecimal digits of SHA-512 */
+	CERTIFICATE_NAME_MAX = 512, /* bytes of a name with its NUL */
+	CERTIFICATE_DIGEST_MAX = 129 /* hexadecimal digits of SHA-512 */
 };
 
 /* One that may relay. The other members are NULL. Owned by the
  * configuration. */
 struct certificate_entry {
-	char *subject, *issuer;	/* both, as the MTA gives them, decoded */
-	char *fingerprint;	/* digits: certificate_digest() */
+	char *subject, *issuer; /* both, as the MTA gives them, decoded */
+	char *fingerprint; /* digits: certificate_digest() */
 	char *public_key;
 };
 
@@ -46,8 +46,8 @@ const char *certificate_name(const struct certificate *c);
 
 /* Is it one of v? A subject counts with its issuer only, compared byte by
  * byte; a digest that the client has the key for says all by itself. */
-bool certificate_listed(const struct certificate_entry *v, size_t n,
-    const struct certificate *c);
+bool certificate_listed(
+    const struct certificate_entry *v, size_t n, const struct certificate *c);
 
 /* "AB:CD:..." or "abcd..." to lower-case digits. False, and out is "", when
  * it is no SHA-1 or longer digest: MD5 is none to trust a certificate by. */

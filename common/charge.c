@@ -85,8 +85,7 @@ static uint64_t
 fnv(uint64_t hash, const char *text)
 {
 	for (; text != NULL && *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) *
-		    UINT64_C(0x100000001b3);
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
 	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
 }
 
@@ -94,8 +93,8 @@ fnv(uint64_t hash, const char *text)
 static bool
 message_seen(struct replay *p, const struct audit_record *rec)
 {
-	uint64_t hash = fnv(fnv(UINT64_C(0xcbf29ce484222325), rec->session),
-	    rec->queue_id);
+	uint64_t hash =
+	    fnv(fnv(UINT64_C(0xcbf29ce484222325), rec->session), rec->queue_id);
 	uint64_t *slot = &p->messages[hash % MESSAGES];
 	bool seen = *slot == hash;
 
@@ -107,7 +106,7 @@ static void
 apply_lifts(struct replay *p, int64_t until_ms)
 {
 	for (; p->lift < p->n_lifts && p->lifts[p->lift].at_ms <= until_ms;
-	    p->lift++)
+	     p->lift++)
 		if (p->lifts[p->lift].subject != 0)
 			limiter_forget(p->l, p->lifts[p->lift].subject);
 }
@@ -121,11 +120,11 @@ replay_one(void *arg, const struct audit_record *rec)
 	bool socketmap = strcmp(rec->channel, "socketmap") == 0;
 	struct limiter_message message = { .counted = false };
 	struct limiter_answer answer;
-	struct limiter_event ev = {
-		.now_s = p->h->now_s - (age_ms > 0 ? age_ms / 1000 : 0),
-		.sender = rec->sender, .permit = !milter,
-		.message = socketmap ? NULL : &message
-	};
+	struct limiter_event ev = { .now_s = p->h->now_s -
+		    (age_ms > 0 ? age_ms / 1000 : 0),
+		.sender = rec->sender,
+		.permit = !milter,
+		.message = socketmap ? NULL : &message };
 
 	apply_lifts(p, rec->at_ms);
 	/* a map that knows only the client: it decides on no recipient */
@@ -133,7 +132,7 @@ replay_one(void *arg, const struct audit_record *rec)
 		return true;
 	if (!addr_parse_loose(rec->client, &ev.client) ||
 	    !charge_event(p->cfg, reason_of(rec->reason), rec->auth_user,
-	    rec->login_user, &ev))
+		rec->login_user, &ev))
 		return true;
 	if (!socketmap)
 		message.counted = message_seen(p, rec);
@@ -153,7 +152,7 @@ add_lift(void *arg, const struct audit_lift *lift)
 		return false;
 	p->lifts = v;
 	v[p->n_lifts++] = (struct lift){ lift->at_ms,
-	    charge_subject(p->l, lift->is_user, lift->subject) };
+		charge_subject(p->l, lift->is_user, lift->subject) };
 	return true;
 }
 
@@ -197,8 +196,8 @@ charge_history(struct limiter *l, const struct config *cfg,
 	p->h = h;
 	if (audit_each_lift(r, since_ms, add_lift, p, err) == -1 ||
 	    audit_each_relayed(r, since_ms, h->client, h->user,
-	    h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut, replay_one,
-	    p, err) == -1)
+		h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut,
+		replay_one, p, err) == -1)
 		goto out;
 	apply_lifts(p, INT64_MAX);
 	if (p->no_memory)

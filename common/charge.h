@@ -27,18 +27,18 @@ bool charge_event(const struct config *cfg, enum reason reason,
     const char *auth_user, const char *login_user, struct limiter_event *ev);
 
 /* The number of a client or user that the audit names; 0 when text is none. */
-uint64_t charge_subject(const struct limiter *l, bool is_user,
-    const char *text);
+uint64_t
+charge_subject(const struct limiter *l, bool is_user, const char *text);
 
 struct charge_history {
-	int64_t now_ms;		/* Unix time */
-	int64_t now_s;		/* the same moment, as the limiter counts */
-	const char *client;	/* only this one, as the audit writes it; */
-	const char *user;	/* only this one; NULL: all */
-	int rows_max;		/* of the newest; 0: CHARGE_ROWS */
+	int64_t now_ms; /* Unix time */
+	int64_t now_s; /* the same moment, as the limiter counts */
+	const char *client; /* only this one, as the audit writes it; */
+	const char *user; /* only this one; NULL: all */
+	int rows_max; /* of the newest; 0: CHARGE_ROWS */
 	/* what was found */
 	int64_t rows;
-	bool cut;		/* there were more than are looked at */
+	bool cut; /* there were more than are looked at */
 };
 
 /* Count what the audit says was relayed in the longest window, and deny whom

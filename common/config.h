@@ -31,94 +31,99 @@ enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
 
 enum sender_binding { SENDER_OFF, SENDER_DOMAIN, SENDER_ADDRESS };
 
-enum source_kind { SOURCE_FILE, SOURCE_JOURNAL, SOURCE_STDIN, SOURCE_SOCKET,
-	SOURCE_LOGIN };
+enum source_kind {
+	SOURCE_FILE,
+	SOURCE_JOURNAL,
+	SOURCE_STDIN,
+	SOURCE_SOCKET,
+	SOURCE_LOGIN
+};
 
 struct config_source {
 	enum source_kind kind;
-	char *name;	/* "file:/var/log/mail.log": the key in the table */
-	char *where;	/* path, or journal: "system"; stdin: "" */
-	char *rotated;	/* files: other directory of predecessors; or NULL */
+	char *name; /* "file:/var/log/mail.log": the key in the table */
+	char *where; /* path, or journal: "system"; stdin: "" */
+	char *rotated; /* files: other directory of predecessors; or NULL */
 };
 
 struct config_custom {
 	char *program;
 	char *pattern;
-	unsigned line;	/* in the configuration file, for errors */
+	unsigned line; /* in the configuration file, for errors */
 };
 
 /* A file that the collector keeps for another program. */
 struct config_mirror {
 	char *file;
 	enum map_format format;
-	char *value;	/* NULL: the format's own */
+	char *value; /* NULL: the format's own */
 };
 
 struct config_origin {
-	char *file;		/* NULL: the default */
+	char *file; /* NULL: the default */
 	unsigned line;
 };
 
 /* A whole configuration: all memory is owned by it. */
 struct config {
 	char *path;
-	struct config_origin *origin;	/* by place in the table of keys */
+	struct config_origin *origin; /* by place in the table of keys */
 	struct {
 		char *database;
-		int64_t window_s;	/* how long a login counts */
-		int64_t keep_s;		/* how long history is kept */
+		int64_t window_s; /* how long a login counts */
+		int64_t keep_s; /* how long history is kept */
 	} logins;
 	struct {
 		char *database;
-		bool record_all;	/* local recipients too */
-		bool durable;		/* DATA waits for the disk */
+		bool record_all; /* local recipients too */
+		bool durable; /* DATA waits for the disk */
 		int64_t keep_s;
-		int64_t queue;		/* rows that may wait */
+		int64_t queue; /* rows that may wait */
 	} audit;
 	struct {
-		char *listen;		/* "" none */
-		char *user;		/* "" stay who we are */
-		char *group;		/* of the Unix sockets; "" ours */
+		char *listen; /* "" none */
+		char *user; /* "" stay who we are */
+		char *group; /* of the Unix sockets; "" ours */
 		mode_t mode;
-		char *status;		/* "" none */
-		int64_t max_sessions;	/* 0: what open files allow */
+		char *status; /* "" none */
+		int64_t max_sessions; /* 0: what open files allow */
 		int64_t drain_timeout_s;
 	} milter;
 	struct {
-		char *policy;		/* "" none */
-		char *socketmap;	/* "" none */
+		char *policy; /* "" none */
+		char *socketmap; /* "" none */
 	} permit;
 	struct {
 		enum relay_mode mode;
 		struct network_set monitor_networks;
-		struct string_list monitor_listeners;	/* "milter", ... */
+		struct string_list monitor_listeners; /* "milter", ... */
 		struct string_list local_domains;
 		struct string_list local_mailers;
 		struct network_set trusted_networks;
 		struct network_set never_authorize;
-		bool never_authorize_own;	/* "own" is in the list */
+		bool never_authorize_own; /* "own" is in the list */
 		struct network_set proxy_networks;
 		int64_t ipv6_prefix;
-		int64_t shared_address_users;	/* more: shared; 0: none is */
-		bool shared_refused;	/* a shared address may not relay */
+		int64_t shared_address_users; /* more: shared; 0: none is */
+		bool shared_refused; /* a shared address may not relay */
 		enum sender_binding sender_binding;
 		bool null_sender_refused;
-		struct string_list sender_addresses;	/* see senders.h */
+		struct string_list sender_addresses; /* see senders.h */
 		struct certificate_entry *certificates;
 		size_t n_certificates;
-		int64_t collector_grace_s;	/* 0: not asked */
+		int64_t collector_grace_s; /* 0: not asked */
 	} relay;
 	struct {
 		/* of one that is off: the window of its default */
 		struct limit_rate rate[LIMITS];
-		bool authenticated;	/* SMTP AUTH is limited too */
-		bool trusted_networks;	/* and so are these */
-		int64_t deny_for_s;	/* after a breach; 0: not denied */
+		bool authenticated; /* SMTP AUTH is limited too */
+		bool trusted_networks; /* and so are these */
+		int64_t deny_for_s; /* after a breach; 0: not denied */
 	} limits;
 	struct {
 		/* templates; {client} is replaced; see reply.h */
 		char *no_login;
-		char *other_family;	/* may be "" */
+		char *other_family; /* may be "" */
 		char *login_expired;
 		char *denied;
 		char *no_client_identity;
@@ -129,11 +134,11 @@ struct config {
 		char *collector_behind;
 	} reply;
 	struct {
-		char *user;		/* "" stay who we are */
-		char *status;		/* "" none */
+		char *user; /* "" stay who we are */
+		char *status; /* "" none */
 		struct config_source *sources;
 		size_t n_sources;
-		struct string_list servers;	/* empty: all built in */
+		struct string_list servers; /* empty: all built in */
 		/* who besides root may tell logins at SOURCE_LOGIN */
 		struct string_list login_users;
 		struct config_custom *custom;
@@ -142,7 +147,7 @@ struct config {
 		size_t n_mirror;
 	} collector;
 	struct {
-		char *milter, *collector;	/* "" none */
+		char *milter, *collector; /* "" none */
 	} metrics;
 };
 
@@ -150,29 +155,34 @@ struct config {
  * "file:line: key: what was expected". Caller frees with config_free().
  * Relative paths inside the file are refused. */
 int config_load(const char *path, struct config **cfg_r, struct err *err);
-void config_free(struct config *cfg);	/* NULL-safe */
+void config_free(struct config *cfg); /* NULL-safe */
 
 /* --- what is in force, and where it was said --- */
 
-enum config_form { CONFIG_TEXT, CONFIG_NUMBER, CONFIG_BOOL, CONFIG_LIST,
-	CONFIG_GROUPS };
+enum config_form {
+	CONFIG_TEXT,
+	CONFIG_NUMBER,
+	CONFIG_BOOL,
+	CONFIG_LIST,
+	CONFIG_GROUPS
+};
 
 enum { CONFIG_GROUP_MAX = 16 };
 
 /* A value, or one of a list's. */
 struct config_member {
-	size_t group;		/* CONFIG_GROUPS: which one, from 0 */
-	const char *name;	/* CONFIG_GROUPS: "file"; else NULL */
-	enum config_form form;	/* text, number or bool */
-	const char *text;	/* "30m", "128", "true" */
+	size_t group; /* CONFIG_GROUPS: which one, from 0 */
+	const char *name; /* CONFIG_GROUPS: "file"; else NULL */
+	enum config_form form; /* text, number or bool */
+	const char *text; /* "30m", "128", "true" */
 };
 
 struct config_value {
-	const char *key;	/* "relay.mode" */
+	const char *key; /* "relay.mode" */
 	enum config_form form;
 	const struct config_member *v;
-	size_t n;		/* of texts, numbers and bools: 1 */
-	const char *file;	/* where it is set; NULL: the default */
+	size_t n; /* of texts, numbers and bools: 1 */
+	const char *file; /* where it is set; NULL: the default */
 	unsigned line;
 };
 

@@ -53,7 +53,7 @@ static bool
 networks(struct members *m, const struct config *cfg,
     const struct network_set *set, char **text_r)
 {
-	char (*text)[NETWORK_TEXT_MAX] = calloc(set->n + 1, sizeof(*text));
+	char(*text)[NETWORK_TEXT_MAX] = calloc(set->n + 1, sizeof(*text));
 
 	*text_r = (char *)text;
 	if (text == NULL)
@@ -76,8 +76,8 @@ groups(struct members *m, const struct config *cfg, const struct key *key,
 	memcpy(&n, (const char *)cfg + key->groups->count, sizeof(n));
 	for (size_t i = 0; i < n; i++) {
 		struct config_member v[CONFIG_GROUP_MAX] = { 0 };
-		size_t k = key->groups->members(array + i * key->groups->size,
-		    v);
+		size_t k =
+		    key->groups->members(array + i * key->groups->size, v);
 		struct config_member *to = grow(m, k);
 
 		if (to == NULL)
@@ -106,26 +106,26 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 	case K_TEXT:
 		return one(m, CONFIG_TEXT, *(const char *const *)member);
 	case K_SECONDS:
-		return one(m, CONFIG_TEXT, duration_format(
-		    *(const int64_t *)member, buf));
+		return one(m, CONFIG_TEXT,
+		    duration_format(*(const int64_t *)member, buf));
 	case K_INT:
 		*form = CONFIG_NUMBER;
-		(void)snprintf(buf, TEXT_MAX, "%" PRId64,
-		    *(const int64_t *)member);
+		(void)snprintf(
+		    buf, TEXT_MAX, "%" PRId64, *(const int64_t *)member);
 		return one(m, CONFIG_NUMBER, buf);
 	case K_MODE:
-		(void)snprintf(buf, TEXT_MAX, "%04o",
-		    (unsigned)*(const mode_t *)member);
+		(void)snprintf(
+		    buf, TEXT_MAX, "%04o", (unsigned)*(const mode_t *)member);
 		return one(m, CONFIG_TEXT, buf);
 	case K_RATE:
 		return one(m, CONFIG_TEXT, rate_format(member, buf));
 	case K_BOOL:
 		*form = CONFIG_BOOL;
-		return one(m, CONFIG_BOOL, *(const bool *)member ? "true" :
-		    "false");
+		return one(
+		    m, CONFIG_BOOL, *(const bool *)member ? "true" : "false");
 	case K_CHOICE:
-		return one(m, CONFIG_TEXT,
-		    key->choice[*(const bool *)member ? 1 : 0]);
+		return one(
+		    m, CONFIG_TEXT, key->choice[*(const bool *)member ? 1 : 0]);
 	case K_ENUM:
 		memcpy(&choice, member, sizeof(choice));
 		return one(m, CONFIG_TEXT, key->choice[choice]);
@@ -148,8 +148,9 @@ visit(const struct config *cfg, const struct key *key,
     const struct config_origin *origin,
     bool (*fn)(void *arg, const struct config_value *value), void *arg)
 {
-	struct config_value value = { .key = key->path, .file = origin->file,
-		.line = origin->line };
+	struct config_value value = {
+		.key = key->path, .file = origin->file, .line = origin->line
+	};
 	struct members m = { 0 };
 	char buf[TEXT_MAX], *text = NULL;
 	int more = -1;
@@ -176,7 +177,7 @@ section_seen(const struct key *keys, size_t i)
 {
 	for (size_t j = 0; j < i; j++)
 		if (strncmp(keys[j].path, keys[i].path,
-		    section_length(keys[i].path)) == 0)
+			section_length(keys[i].path)) == 0)
 			return true;
 	return false;
 }
@@ -195,9 +196,9 @@ config_each(const struct config *cfg,
 			continue;
 		for (size_t j = i; j < n && more == 1; j++)
 			if (strncmp(keys[j].path, keys[i].path,
-			    section_length(keys[i].path)) == 0)
-				more = visit(cfg, &keys[j], &cfg->origin[j],
-				    fn, arg);
+				section_length(keys[i].path)) == 0)
+				more = visit(
+				    cfg, &keys[j], &cfg->origin[j], fn, arg);
 	}
 	if (more != -1)
 		return 0;

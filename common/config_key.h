@@ -12,28 +12,28 @@
 #include "config.h"
 
 enum kind {
-	K_PATH,		/* absolute path */
-	K_TEXT,		/* any text, see check */
-	K_SECONDS,	/* duration */
+	K_PATH, /* absolute path */
+	K_TEXT, /* any text, see check */
+	K_SECONDS, /* duration */
 	K_INT,
-	K_MODE,		/* "0660" */
-	K_CHOICE,	/* one of two words: false, true */
-	K_ENUM,		/* one of some words: an enumeration from 0 */
-	K_BOOL,		/* true or false, as libconfig writes them */
-	K_RATE,		/* "100/1h" or "off"; min and max: of the window */
-	K_STRINGS,	/* array or list of strings */
-	K_NETWORKS,	/* the same, of addresses and networks */
-	K_GROUPS	/* list of groups: ( { ... }, { ... } ) */
+	K_MODE, /* "0660" */
+	K_CHOICE, /* one of two words: false, true */
+	K_ENUM, /* one of some words: an enumeration from 0 */
+	K_BOOL, /* true or false, as libconfig writes them */
+	K_RATE, /* "100/1h" or "off"; min and max: of the window */
+	K_STRINGS, /* array or list of strings */
+	K_NETWORKS, /* the same, of addresses and networks */
+	K_GROUPS /* list of groups: ( { ... }, { ... } ) */
 };
 
 /* K_GROUPS: an array of structs in struct config. */
 struct key_groups {
-	size_t count;		/* offset of its size_t */
-	size_t size;		/* of one struct */
+	size_t count; /* offset of its size_t */
+	size_t size; /* of one struct */
 	/* Fill the next struct, whose memory is zero, and add one to the
 	 * count as soon as something is in it. 0, or -1 with err. */
-	int (*set)(struct config *cfg, config_setting_t *group,
-	    struct err *err);
+	int (*set)(
+	    struct config *cfg, config_setting_t *group, struct err *err);
 	/* The members of a struct, by what to write in the file; returns how
 	 * many (at most CONFIG_GROUP_MAX). */
 	size_t (*members)(const void *one, struct config_member *v);
@@ -43,11 +43,11 @@ struct key_groups {
 struct key {
 	const char *path;
 	enum kind kind;
-	size_t offset;		/* in struct config */
-	const char *def;	/* as written; lists: separated by spaces */
-	const char *choice[4];	/* up to a NULL; K_STRINGS: if any */
+	size_t offset; /* in struct config */
+	const char *def; /* as written; lists: separated by spaces */
+	const char *choice[4]; /* up to a NULL; K_STRINGS: if any */
 	int64_t min, max;
-	bool off;		/* K_SECONDS, K_INT: "off" is 0 */
+	bool off; /* K_SECONDS, K_INT: "off" is 0 */
 	/* Returns NULL when value is good, else what was expected. */
 	const char *(*check)(const char *value);
 	const struct key_groups *groups;

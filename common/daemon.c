@@ -31,16 +31,14 @@ print_version(const struct daemon_options *opt)
 int
 daemon_options(struct daemon_options *opt, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
+	static const struct option longs[] = { { "config", required_argument,
+						   NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "check", no_argument, NULL, 't' },
 		{ "detach", no_argument, NULL, 'd' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 }
-	};
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *target = NULL;
 	enum log_target log_to = LOG_TO_STDERR;
 	int c;
@@ -83,13 +81,17 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 	if (opt->detach && !opt->test)
 		log_to = LOG_TO_SYSLOG;
 	if (target != NULL && !log_target_parse(target, &log_to)) {
-		(void)fprintf(stderr, "%s: -l '%s': expected syslog, stderr "
-		    "or journal\n", opt->ident, target);
+		(void)fprintf(stderr,
+		    "%s: -l '%s': expected syslog, stderr "
+		    "or journal\n",
+		    opt->ident, target);
 		return EX_USAGE;
 	}
 	if (opt->detach && !opt->test && log_to == LOG_TO_STDERR) {
-		(void)fprintf(stderr, "%s: -d: a daemon has no stderr: use -l "
-		    "syslog or -l journal\n", opt->ident);
+		(void)fprintf(stderr,
+		    "%s: -d: a daemon has no stderr: use -l "
+		    "syslog or -l journal\n",
+		    opt->ident);
 		return EX_USAGE;
 	}
 	/* Descriptors 0-2 must be open, or a socket becomes "stderr". */
@@ -188,13 +190,12 @@ daemon_drop(const char *user, const char *const groups[], struct err *err)
 	}
 	if (setgroups((size_t)n, gids) == -1 ||
 	    setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1) {
-		err_set(err, ERR_IO, "becoming %s: %s", user,
-		    strerror(errno));
+		err_set(err, ERR_IO, "becoming %s: %s", user, strerror(errno));
 		return -1;
 	}
 	if (uid != 0 && setuid(0) == 0) {
-		err_set(err, ERR_IO, "becoming %s: root could be regained",
-		    user);
+		err_set(
+		    err, ERR_IO, "becoming %s: root could be regained", user);
 		return -1;
 	}
 	return 0;

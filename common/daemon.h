@@ -8,13 +8,13 @@
 struct err;
 
 struct daemon_options {
-	const char *ident;	/* program name */
+	const char *ident; /* program name */
 	const char *usage;
-	const char *library;	/* "libmilter 1.0.1", for --version */
+	const char *library; /* "libmilter 1.0.1", for --version */
 	/* filled: */
-	const char *config;	/* absolute; as given when it isn't there */
+	const char *config; /* absolute; as given when it isn't there */
 	bool test, detach;
-	bool quiet;		/* the log is not the terminal */
+	bool quiet; /* the log is not the terminal */
 };
 
 /* Parse -c -t -d -l --version --help and open the log. Returns -1 to go on,
@@ -33,13 +33,11 @@ void daemon_ready(void);
  * ended by NULL) that this system has, so that the user need not be made a
  * member of them. user "" or not root: nothing. There is no way back.
  * 0, or -1 with err. */
-int daemon_drop(const char *user, const char *const groups[],
-    struct err *err);
+int daemon_drop(const char *user, const char *const groups[], struct err *err);
 
 /* Say why the program ends: to the log, and while detaching also to who
  * started it. Returns code. */
-int daemon_fail(const struct daemon_options *opt, int code,
-    const char *text);
+int daemon_fail(const struct daemon_options *opt, int code, const char *text);
 
 /* The status of sysexits(3) that goes with an error. */
 int daemon_exit_code(const struct err *err);

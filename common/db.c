@@ -54,11 +54,10 @@ db_exec(sqlite3 *db, const char *sql, struct err *err)
 }
 
 int
-db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r,
-    struct err *err)
+db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r, struct err *err)
 {
 	if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt_r,
-	    NULL) == SQLITE_OK)
+		NULL) == SQLITE_OK)
 		return 0;
 	db_err(db, "prepare", err);
 	return -1;
@@ -112,13 +111,14 @@ db_watch(sqlite3 *db, struct db_watch *w)
 	w->began_ms = clock_monotonic_ms();
 	w->told_ms = 0;
 	sqlite3_progress_handler(db, WATCH_OPS, on_progress, w);
-	(void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT | SQLITE_TRACE_ROW |
-	    SQLITE_TRACE_PROFILE, on_trace, w);
+	(void)sqlite3_trace_v2(db,
+	    SQLITE_TRACE_STMT | SQLITE_TRACE_ROW | SQLITE_TRACE_PROFILE,
+	    on_trace, w);
 }
 
 int
-db_walked(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what,
-    struct err *err)
+db_walked(
+    sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what, struct err *err)
 {
 	bool good = rc == SQLITE_DONE || rc == SQLITE_ROW;
 
@@ -145,7 +145,8 @@ user_version(sqlite3 *db, struct err *err)
 	int version = -1;
 
 	if (sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL) !=
-	    SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW)
+		SQLITE_OK ||
+	    sqlite3_step(stmt) != SQLITE_ROW)
 		db_err(db, "PRAGMA user_version", err);
 	else
 		version = sqlite3_column_int(stmt, 0);
@@ -154,8 +155,7 @@ user_version(sqlite3 *db, struct err *err)
 }
 
 static int
-migrate(sqlite3 *db, const struct db_migration *steps, int n,
-    struct err *err)
+migrate(sqlite3 *db, const struct db_migration *steps, int n, struct err *err)
 {
 	if (db_exec(db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
@@ -197,9 +197,9 @@ create_file(const char *path, struct err *err)
 	struct stat st;
 
 	(void)snprintf(copy, sizeof(copy), "%s", path);
-	if (fchmod(fd, 0640) == -1 || (geteuid() == 0 &&
-	    stat(dirname(copy), &st) == 0 &&
-	    fchown(fd, st.st_uid, st.st_gid) == -1)) {
+	if (fchmod(fd, 0640) == -1 ||
+	    (geteuid() == 0 && stat(dirname(copy), &st) == 0 &&
+		fchown(fd, st.st_uid, st.st_gid) == -1)) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		(void)close(fd);
 		return -1;
@@ -217,15 +217,16 @@ refuse_to_make_wal(const char *path, struct err *err)
 	char name[4096];
 	struct stat st;
 
-	if (geteuid() == 0 || stat(path, &st) == -1 ||
-	    st.st_uid == geteuid())
+	if (geteuid() == 0 || stat(path, &st) == -1 || st.st_uid == geteuid())
 		return 0;
 	for (int i = 0; i < 2; i++) {
 		(void)snprintf(name, sizeof(name), "%s%s", path, suffix[i]);
 		if (access(name, F_OK) == 0)
 			continue;
-		err_set(err, ERR_IO, "%s: is missing: its writer makes it "
-		    "when it starts", name);
+		err_set(err, ERR_IO,
+		    "%s: is missing: its writer makes it "
+		    "when it starts",
+		    name);
 		return -1;
 	}
 	return 0;
@@ -235,8 +236,8 @@ int
 db_open(const char *path, enum db_mode mode, int busy_ms,
     const struct db_migration *steps, int n, sqlite3 **db_r, struct err *err)
 {
-	int flags = mode == DB_READ ? SQLITE_OPEN_READONLY :
-	    SQLITE_OPEN_READWRITE;
+	int flags =
+	    mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	sqlite3 *db = NULL;
 	int version;
 
@@ -266,16 +267,19 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	if (version == -1)
 		goto fail;
 	if (version > n) {
-		err_set(err, ERR_VERSION, "%s: version %d of the database is "
-		    "newer than this program, which knows %d", path, version,
-		    n);
+		err_set(err, ERR_VERSION,
+		    "%s: version %d of the database is "
+		    "newer than this program, which knows %d",
+		    path, version, n);
 		goto fail;
 	}
 	if (mode == DB_READ) {
 		if (version < n) {
-			err_set(err, ERR_VERSION, "%s: version %d of the "
+			err_set(err, ERR_VERSION,
+			    "%s: version %d of the "
 			    "database is older than %d: start its writer once "
-			    "to upgrade it", path, version, n);
+			    "to upgrade it",
+			    path, version, n);
 			goto fail;
 		}
 		*db_r = db;

@@ -11,9 +11,9 @@
 struct err;
 
 enum db_mode {
-	DB_READ,	/* never creates, never migrates */
-	DB_WRITE,	/* never creates; migrates */
-	DB_CREATE	/* creates and migrates */
+	DB_READ, /* never creates, never migrates */
+	DB_WRITE, /* never creates; migrates */
+	DB_CREATE /* creates and migrates */
 };
 
 /* One step: the text of sql/<name>-NNN.sql, for PRAGMA user_version NNN. */
@@ -35,23 +35,22 @@ int db_open(const char *path, enum db_mode mode, int busy_ms,
 void db_err(sqlite3 *db, const char *what, struct err *err);
 
 /* Prepare for long use. Returns 0 or -1 with err. */
-int db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r,
-    struct err *err);
+int db_prepare(
+    sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r, struct err *err);
 
 /* Run statements without results. Returns 0 or -1 with err. */
 int db_exec(sqlite3 *db, const char *sql, struct err *err);
 
 /* Step a statement that gives no row, and reset it. 0 or -1 with err. */
-int db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what,
-    struct err *err);
+int db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err);
 
 /* Call w when a step takes long; w must live as long as db. */
 void db_watch(sqlite3 *db, struct db_watch *w);
 
 /* End a walk whose last sqlite3_step() gave rc: a row when the walk was left
  * early. Resets the statement. 0 or -1 with err. */
-int db_walked(sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what,
-    struct err *err);
+int db_walked(
+    sqlite3 *db, sqlite3_stmt *stmt, int rc, const char *what, struct err *err);
 
 /* Column text, "" for NULL. Valid until the next step. */
 const char *db_text(sqlite3_stmt *stmt, int col);

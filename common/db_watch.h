@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct db_watch {
-	int after_ms;	/* a step that takes longer is worth a word */
+	int after_ms; /* a step that takes longer is worth a word */
 	/* about ten times a second from then on; ms since the step began */
 	void (*busy)(void *arg, int64_t ms);
 	/* the step has ended after all; only when busy() was called */

@@ -14,7 +14,7 @@ enum verdict {
 	VERDICT_WOULD_REJECT,
 	VERDICT_WOULD_TEMPFAIL,
 	VERDICTS,
-	VERDICT_ASK_STORE = VERDICTS	/* policy_decide() needs the table */
+	VERDICT_ASK_STORE = VERDICTS /* policy_decide() needs the table */
 };
 
 enum reason {
@@ -40,16 +40,16 @@ enum reason {
 struct decision {
 	enum verdict verdict;
 	enum reason reason;
-	int rule;		/* row of the policy table */
-	int64_t login_at;	/* newest login it rests on; 0 none */
-	int64_t expires_at;	/* of that login; 0 none */
-	bool other_family;	/* no login, while others log in by IPv4 when
-				 * this is IPv6, or the other way */
+	int rule; /* row of the policy table */
+	int64_t login_at; /* newest login it rests on; 0 none */
+	int64_t expires_at; /* of that login; 0 none */
+	bool other_family; /* no login, while others log in by IPv4 when
+			    * this is IPv6, or the other way */
 };
 
 /* What becomes of a verdict in monitor mode. */
 enum verdict verdict_monitored(enum verdict verdict);
-const char *verdict_name(enum verdict verdict);	/* "accept", ... */
-const char *reason_name(enum reason reason);	/* "no-login", ... */
+const char *verdict_name(enum verdict verdict); /* "accept", ... */
+const char *reason_name(enum reason reason); /* "no-login", ... */
 
 #endif

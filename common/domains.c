@@ -34,7 +34,7 @@ domain_fold(const char *text, size_t len, char *out)
 	char *a_label = NULL;
 
 	if (idn2_lookup_u8((const uint8_t *)out, (uint8_t **)&a_label,
-	    IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+		IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
 		return false;
 	size_t n = strlen(a_label);
 
@@ -55,7 +55,7 @@ domains_contain(const struct domain_set *set, const char *folded)
 	if (!set->wildcards)
 		return false;
 	for (const char *dot = strchr(folded, '.'); dot != NULL;
-	    dot = strchr(dot + 1, '.'))
+	     dot = strchr(dot + 1, '.'))
 		if (strset_has(&set->names, dot))
 			return true;
 	return false;
@@ -80,9 +80,10 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 	if (!domain_fold(text + skip, len - skip, folded + skip) ||
 	    strpbrk(folded, "/@,;|<>\"\\*") != NULL ||
 	    strlen(folded) >= DOMAIN_TEXT_MAX - 1) {
-		err_set(err, ERR_INVALID, "%s: '%.*s': expected a domain, "
-		    "\".domain\" or \"[address]\"", where,
-		    (int)(len > 100 ? 100 : len), text);
+		err_set(err, ERR_INVALID,
+		    "%s: '%.*s': expected a domain, "
+		    "\".domain\" or \"[address]\"",
+		    where, (int)(len > 100 ? 100 : len), text);
 		return -1;
 	}
 	if (strset_add(&set->names, folded) == -1)
@@ -109,8 +110,9 @@ add_below(struct domain_set *set, const char *text, size_t len,
 static int
 remember_file(struct domain_set *set, const char *path, struct err *err)
 {
-	return string_list_add(&set->files, path, strlen(path)) ? 0 :
-	    no_memory(err);
+	return string_list_add(&set->files, path, strlen(path))
+	    ? 0
+	    : no_memory(err);
 }
 
 /* A class file of Sendmail may hold networks ("192.0.2") beside domains; they
@@ -146,13 +148,14 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 		n++;
 		if (len == 0)
 			continue;
-		const char *rest = word + len +
-		    strspn(word + len, " \t\r\n");
+		const char *rest = word + len + strspn(word + len, " \t\r\n");
 
 		(void)snprintf(where, sizeof(where), "%.500s:%u", path, n);
 		if (*rest != '\0' && *rest != '#') {
-			err_set(err, ERR_INVALID, "%s: expected one domain a "
-			    "line", where);
+			err_set(err, ERR_INVALID,
+			    "%s: expected one domain a "
+			    "line",
+			    where);
 			ret = -1;
 		} else if (is_network(word, len)) {
 			continue;
@@ -180,8 +183,7 @@ run(char *const argv[], struct err *err)
 	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &why);
 
 	if (text == NULL)
-		err_set(err, why.code, "relay.local_domains: %.400s",
-		    why.text);
+		err_set(err, why.code, "relay.local_domains: %.400s", why.text);
 	return text;
 }
 
@@ -189,8 +191,8 @@ static int
 add_word(struct domain_set *set, const char *word, bool below,
     const char *where, struct err *err)
 {
-	return below ? add_below(set, word, strlen(word), where, err) :
-	    add(set, word, strlen(word), where, err);
+	return below ? add_below(set, word, strlen(word), where, err)
+		     : add(set, word, strlen(word), where, err);
 }
 
 /* The keys of a table that are domains. */
@@ -201,19 +203,20 @@ add_table(struct domain_set *set, const char *dir, const char *table,
 	struct err why;
 
 	if (!table_listable(table)) {
-		err_set(err, ERR_INVALID, "%s: table %s can't be listed: "
+		err_set(err, ERR_INVALID,
+		    "%s: table %s can't be listed: "
 		    "name its domains in relay.local_domains or in a file: "
-		    "of it", where, table);
+		    "of it",
+		    where, table);
 		return -1;
 	}
 	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
 	int ret = text == NULL ? -1 : 0;
 
 	if (text == NULL)
-		err_set(err, why.code, "relay.local_domains: %.400s",
-		    why.text);
+		err_set(err, why.code, "relay.local_domains: %.400s", why.text);
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
-	    ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
+	     ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';
 		/* a virtual alias table holds addresses too */
 		if (strchr(line, '@') == NULL && *line != '\0')
@@ -233,16 +236,18 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 	int ret = 0;
 
 	for (char *word = strtok_r(value, ", \t\r\n", &save);
-	    ret == 0 && word != NULL;
-	    word = strtok_r(NULL, ", \t\r\n", &save)) {
+	     ret == 0 && word != NULL;
+	     word = strtok_r(NULL, ", \t\r\n", &save)) {
 		if (*word == '!') {
-			err_set(err, ERR_INVALID, "%s: '%.100s': exceptions "
+			err_set(err, ERR_INVALID,
+			    "%s: '%.100s': exceptions "
 			    "are not understood: name the domains in "
-			    "relay.local_domains", where, word);
+			    "relay.local_domains",
+			    where, word);
 			ret = -1;
 		} else if (*word == '/') {
-			ret = add_file(set, word, below ? FILE_BELOW :
-			    FILE_PLAIN, err);
+			ret = add_file(
+			    set, word, below ? FILE_BELOW : FILE_PLAIN, err);
 		} else if (*word != '[' && strchr(word, ':') != NULL) {
 			ret = add_table(set, dir, word, below, where, err);
 		} else {
@@ -255,12 +260,11 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 static int
 add_postfix(struct domain_set *set, const char *dir, struct err *err)
 {
-	static const char *const settings[] = {
-		"mydestination", "virtual_alias_domains",
-		"virtual_mailbox_domains", "relay_domains"
-	};
+	static const char *const settings[] = { "mydestination",
+		"virtual_alias_domains", "virtual_mailbox_domains",
+		"relay_domains" };
 	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-hx" }, NULL, NULL };
+		(char *)(uintptr_t)dir, (char[]){ "-hx" }, NULL, NULL };
 	char where[600], main_cf[600];
 	int ret = 0;
 
@@ -269,15 +273,17 @@ add_postfix(struct domain_set *set, const char *dir, struct err *err)
 
 	if (parents == NULL)
 		return -1;
-	for (size_t i = 0; ret == 0 &&
-	    i < sizeof(settings) / sizeof(*settings); i++) {
+	for (size_t i = 0; ret == 0 && i < sizeof(settings) / sizeof(*settings);
+	     i++) {
 		argv[4] = (char *)(uintptr_t)settings[i];
 		char *value = run(argv, err);
 
-		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s",
-		    dir, settings[i]);
-		ret = value == NULL ? -1 : add_postfix_list(set, dir, value,
-		    strstr(parents, settings[i]) != NULL, where, err);
+		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s", dir,
+		    settings[i]);
+		ret = value == NULL
+		    ? -1
+		    : add_postfix_list(set, dir, value,
+			  strstr(parents, settings[i]) != NULL, where, err);
 		free(value);
 	}
 	free(parents);
@@ -287,16 +293,14 @@ add_postfix(struct domain_set *set, const char *dir, struct err *err)
 
 /* "Cwa b c", "C{VirtHost}a b", "Fw/path", "Fw-o /path %[^\#]", and R. */
 static int
-add_class_line(struct domain_set *set, char *line, const char *where,
-    struct err *err)
+add_class_line(
+    struct domain_set *set, char *line, const char *where, struct err *err)
 {
 	static const struct {
 		const char *name;
 		bool below;
-	} classes[] = {
-		{ "w", false }, { "{w}", false }, { "{VirtHost}", false },
-		{ "R", true }, { "{R}", true }
-	};
+	} classes[] = { { "w", false }, { "{w}", false },
+		{ "{VirtHost}", false }, { "R", true }, { "{R}", true } };
 	char *save = NULL;
 	int ret = 0;
 
@@ -309,11 +313,11 @@ add_class_line(struct domain_set *set, char *line, const char *where,
 
 		if (*line == 'C') {
 			for (char *w = strtok_r(rest, " \t\r\n", &save);
-			    ret == 0 && w != NULL;
-			    w = strtok_r(NULL, " \t\r\n", &save))
+			     ret == 0 && w != NULL;
+			     w = strtok_r(NULL, " \t\r\n", &save))
 				if (!is_network(w, strlen(w)) && *w != '$')
-					ret = add_word(set, w,
-					    classes[i].below, where, err);
+					ret = add_word(set, w, classes[i].below,
+					    where, err);
 			return ret;
 		}
 		bool optional = strncmp(rest, "-o", 2) == 0;
@@ -322,17 +326,18 @@ add_class_line(struct domain_set *set, char *line, const char *where,
 		rest += strspn(rest, " \t");
 		rest[strcspn(rest, " \t\r\n")] = '\0';
 		if (*rest != '/') {
-			err_set(err, ERR_INVALID, "%s: class %s comes from "
+			err_set(err, ERR_INVALID,
+			    "%s: class %s comes from "
 			    "'%.100s', which is no file: name its domains in "
-			    "relay.local_domains", where, classes[i].name,
-			    rest);
+			    "relay.local_domains",
+			    where, classes[i].name, rest);
 			return -1;
 		}
 		/* it may come */
 		if (optional && access(rest, F_OK) == -1)
 			return remember_file(set, rest, err);
-		return add_file(set, rest, classes[i].below ? FILE_BELOW :
-		    FILE_PLAIN, err);
+		return add_file(
+		    set, rest, classes[i].below ? FILE_BELOW : FILE_PLAIN, err);
 	}
 	return 0;
 }
@@ -363,8 +368,8 @@ add_sendmail(struct domain_set *set, const char *path, struct err *err)
 }
 
 int
-domains_load(const struct string_list *names, struct domain_set *set,
-    struct err *err)
+domains_load(
+    const struct string_list *names, struct domain_set *set, struct err *err)
 {
 	int ret = 0;
 

@@ -14,7 +14,7 @@ enum { DOMAIN_TEXT_MAX = 256 };
 
 /* Constant once loaded: any number of threads may ask it. */
 struct domain_set {
-	struct strset names;	/* folded; ".x" is a wildcard */
+	struct strset names; /* folded; ".x" is a wildcard */
 	bool wildcards;
 	/* files it came from: to be read again when one changes */
 	struct string_list files;
@@ -33,8 +33,8 @@ struct domain_set {
  *                     its C and F lines
  * Runs postconf and postmap: not for a hot path. Returns 0, or -1 with err
  * that names file and line; *set is empty then. */
-int domains_load(const struct string_list *names, struct domain_set *set,
-    struct err *err);
+int domains_load(
+    const struct string_list *names, struct domain_set *set, struct err *err);
 void domains_release(struct domain_set *set);
 
 /* Fold a domain for comparison: ASCII case, one trailing dot, U-labels to

@@ -5,11 +5,11 @@
 
 enum err_code {
 	ERR_NONE = 0,
-	ERR_INVALID,	/* bad input: text says what was expected */
-	ERR_BUSY,	/* a lock was held longer than we wait; retry is safe */
-	ERR_IO,		/* the system said no; text holds path and errno text */
-	ERR_CORRUPT,	/* not a database, or a damaged one */
-	ERR_VERSION,	/* written by a newer popgate */
+	ERR_INVALID, /* bad input: text says what was expected */
+	ERR_BUSY, /* a lock was held longer than we wait; retry is safe */
+	ERR_IO, /* the system said no; text holds path and errno text */
+	ERR_CORRUPT, /* not a database, or a damaged one */
+	ERR_VERSION, /* written by a newer popgate */
 	ERR_NOMEM
 };
 
@@ -23,6 +23,6 @@ struct err {
 /* Fill err, which may be NULL. The text is cut at ERR_TEXT_MAX - 1 bytes.
  * Threads: any, one per struct err. */
 void err_set(struct err *err, enum err_code code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 #endif

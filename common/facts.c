@@ -9,17 +9,16 @@
 #include "store.h"
 
 int
-facts_lists_load(const struct config *cfg, struct facts_lists *lists,
-    struct err *err)
+facts_lists_load(
+    const struct config *cfg, struct facts_lists *lists, struct err *err)
 {
 	*lists = (struct facts_lists){ .senders = { .user_name = false } };
-	if (domains_load(&cfg->relay.local_domains, &lists->domains, err) ==
-	    -1)
+	if (domains_load(&cfg->relay.local_domains, &lists->domains, err) == -1)
 		return -1;
 	/* not in use: no reason to refuse a configuration */
 	if (cfg->relay.sender_binding == SENDER_OFF ||
-	    senders_load(&cfg->relay.sender_addresses, &lists->senders,
-	    err) == 0)
+	    senders_load(&cfg->relay.sender_addresses, &lists->senders, err) ==
+		0)
 		return 0;
 	facts_lists_release(lists);
 	return -1;
@@ -46,8 +45,8 @@ facts_denied_user(const struct facts_question *q)
 }
 
 bool
-facts_monitored(const struct config *cfg, const char *listener,
-    const struct addr *client)
+facts_monitored(
+    const struct config *cfg, const char *listener, const struct addr *client)
 {
 	const struct string_list *list = &cfg->relay.monitor_listeners;
 
@@ -61,8 +60,8 @@ facts_monitored(const struct config *cfg, const char *listener,
 }
 
 const char *
-facts_refused_address(const struct config *cfg,
-    const struct network_set *own, const struct addr *client)
+facts_refused_address(const struct config *cfg, const struct network_set *own,
+    const struct addr *client)
 {
 	if (network_set_contains(&cfg->relay.never_authorize, client))
 		return "never-authorize";
@@ -88,10 +87,10 @@ static enum policy_sender
 sender_fact(const struct config *cfg, const char *sender)
 {
 	if (sender != NULL && *sender == '\0')
-		return cfg->relay.null_sender_refused ?
-		    POLICY_SENDER_FOREIGN : POLICY_SENDER_GOOD;
-	if (cfg->relay.sender_binding == SENDER_OFF && (sender != NULL ||
-	    !cfg->relay.null_sender_refused))
+		return cfg->relay.null_sender_refused ? POLICY_SENDER_FOREIGN
+						      : POLICY_SENDER_GOOD;
+	if (cfg->relay.sender_binding == SENDER_OFF &&
+	    (sender != NULL || !cfg->relay.null_sender_refused))
 		return POLICY_SENDER_GOOD;
 	return POLICY_SENDER_UNKNOWN;
 }
@@ -101,21 +100,21 @@ facts_ask(const struct config *cfg, const struct facts_lists *lists,
     const struct network_set *own, const struct facts_question *q,
     struct policy_facts *facts)
 {
-	*facts = (struct policy_facts){
-		.recipient_local = q->recipient != NULL &&
-		    rcpt_is_local(q->recipient, q->mailer,
-		    &cfg->relay.local_mailers, &lists->domains),
-		.authenticated = facts_authenticated(q),
-		.certificate = q->vouched || (q->certificate != NULL &&
-		    certificate_listed(cfg->relay.certificates,
-		    cfg->relay.n_certificates, q->certificate)),
-		.trusted = network_set_contains(&cfg->relay.trusted_networks,
-		    &q->client),
-		.identified = has_identity(cfg, own, &q->client),
-		.store = POLICY_STORE_UNASKED,
-		.sender = sender_fact(cfg, q->sender),
-		.within_limits = true
-	};
+	*facts =
+	    (struct policy_facts){ .recipient_local = q->recipient != NULL &&
+			rcpt_is_local(q->recipient, q->mailer,
+			    &cfg->relay.local_mailers, &lists->domains),
+		    .authenticated = facts_authenticated(q),
+		    .certificate = q->vouched ||
+			(q->certificate != NULL &&
+			    certificate_listed(cfg->relay.certificates,
+				cfg->relay.n_certificates, q->certificate)),
+		    .trusted = network_set_contains(
+			&cfg->relay.trusted_networks, &q->client),
+		    .identified = has_identity(cfg, own, &q->client),
+		    .store = POLICY_STORE_UNASKED,
+		    .sender = sender_fact(cfg, q->sender),
+		    .within_limits = true };
 }
 
 const char *
@@ -123,8 +122,9 @@ facts_breach_user(const struct facts_question *q,
     const struct policy_facts *facts, const char *login_user)
 {
 	return facts->login_active && !facts->authenticated &&
-	    !facts->certificate && !facts->trusted ? login_user :
-	    facts_denied_user(q);
+		!facts->certificate && !facts->trusted
+	    ? login_user
+	    : facts_denied_user(q);
 }
 
 bool
@@ -146,8 +146,8 @@ ask_user(void *arg, const char *user)
 {
 	struct bound *b = arg;
 
-	b->good = senders_allow(b->senders, b->cfg->relay.sender_binding,
-	    user, b->sender);
+	b->good = senders_allow(
+	    b->senders, b->cfg->relay.sender_binding, user, b->sender);
 	return !b->good;
 }
 
@@ -155,16 +155,18 @@ ask_user(void *arg, const char *user)
 static int
 bind_sender(struct store *st, const struct config *cfg,
     const struct sender_set *senders, const struct facts_question *q,
-    const struct store_lookup *found, int64_t now,
-    struct policy_facts *facts, struct err *err)
+    const struct store_lookup *found, int64_t now, struct policy_facts *facts,
+    struct err *err)
 {
-	struct bound b = { .cfg = cfg, .senders = senders,
-		.sender = q->sender };
+	struct bound b = {
+		.cfg = cfg, .senders = senders, .sender = q->sender
+	};
 
 	if (found->users == 1)
 		(void)ask_user(&b, found->user);
 	else if (store_each_user(st, &q->client,
-	    (uint8_t)cfg->relay.ipv6_prefix, now, ask_user, &b, err) == -1)
+		     (uint8_t)cfg->relay.ipv6_prefix, now, ask_user, &b,
+		     err) == -1)
 		return -1;
 	facts->sender = b.good ? POLICY_SENDER_GOOD : POLICY_SENDER_FOREIGN;
 	return 0;
@@ -173,19 +175,20 @@ bind_sender(struct store *st, const struct config *cfg,
 int
 facts_found(struct store *st, const struct config *cfg,
     const struct facts_lists *lists, const struct facts_question *q,
-    const struct store_lookup *found, int64_t now,
-    struct policy_facts *facts, struct err *err)
+    const struct store_lookup *found, int64_t now, struct policy_facts *facts,
+    struct err *err)
 {
 	if (found->active && q->sender != NULL &&
 	    facts->sender == POLICY_SENDER_UNKNOWN &&
-	    bind_sender(st, cfg, &lists->senders, q, found, now, facts,
-	    err) == -1)
+	    bind_sender(st, cfg, &lists->senders, q, found, now, facts, err) ==
+		-1)
 		return -1;
 	facts->store = POLICY_STORE_ANSWERED;
 	/* a denied user's login is worth nothing, but what else the session
 	 * has to show may be */
-	facts->denied = found->denied || (found->login_denied &&
-	    !facts->authenticated && !facts->certificate && !facts->trusted);
+	facts->denied = found->denied ||
+	    (found->login_denied && !facts->authenticated &&
+		!facts->certificate && !facts->trusted);
 	/* an admin's entry is for the address, whoever sits behind it */
 	facts->shared = cfg->relay.shared_refused && found->active &&
 	    !found->manual && facts_shared(cfg, found->sharing);
@@ -210,6 +213,7 @@ facts_collector(const struct config *cfg, int64_t read_at, int64_t now)
 		return POLICY_COLLECTOR_CURRENT;
 	if (read_at == 0)
 		return POLICY_COLLECTOR_NEVER;
-	return now - read_at > cfg->relay.collector_grace_s ?
-	    POLICY_COLLECTOR_BEHIND : POLICY_COLLECTOR_CURRENT;
+	return now - read_at > cfg->relay.collector_grace_s
+	    ? POLICY_COLLECTOR_BEHIND
+	    : POLICY_COLLECTOR_CURRENT;
 }

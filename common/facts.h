@@ -21,26 +21,26 @@ struct store_lookup;
 
 /* What the configuration names in other files. Constant once loaded. */
 struct facts_lists {
-	struct domain_set domains;	/* relay.local_domains */
-	struct sender_set senders;	/* relay.sender_addresses */
+	struct domain_set domains; /* relay.local_domains */
+	struct sender_set senders; /* relay.sender_addresses */
 };
 
 /* Read them. Runs programs: not for a hot path. 0, or -1 with err that names
  * file and line and nothing to release. */
-int facts_lists_load(const struct config *cfg, struct facts_lists *lists,
-    struct err *err);
+int facts_lists_load(
+    const struct config *cfg, struct facts_lists *lists, struct err *err);
 void facts_lists_release(struct facts_lists *lists);
 
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct facts_question {
-	struct addr client;	/* ADDR_NONE: not known */
-	const char *sender;	/* without <>; "" the null sender; NULL: the
-				 * MTA doesn't say */
-	const char *recipient;	/* as typed; NULL: one that isn't ours */
-	const char *mailer;	/* {rcpt_mailer} */
-	const char *auth_type, *auth_user;	/* of this message */
-	const struct certificate *certificate;	/* of this session */
-	bool vouched;		/* its certificate was found on the list */
+	struct addr client; /* ADDR_NONE: not known */
+	const char *sender; /* without <>; "" the null sender; NULL: the
+			     * MTA doesn't say */
+	const char *recipient; /* as typed; NULL: one that isn't ours */
+	const char *mailer; /* {rcpt_mailer} */
+	const char *auth_type, *auth_user; /* of this message */
+	const struct certificate *certificate; /* of this session */
+	bool vouched; /* its certificate was found on the list */
 };
 
 /* The facts that are known without the login table; facts->store becomes
@@ -54,8 +54,8 @@ void facts_ask(const struct config *cfg, const struct facts_lists *lists,
 
 /* Is nothing refused to client on this listener ("milter", "policy",
  * "socketmap"; NULL: whichever), only recorded? */
-bool facts_monitored(const struct config *cfg, const char *listener,
-    const struct addr *client);
+bool facts_monitored(
+    const struct config *cfg, const char *listener, const struct addr *client);
 
 /* Why an address proves nothing of who uses it, so that no login from there
  * counts (row 6): "never-authorize", "own-address", "proxy"; NULL: it may.
@@ -76,8 +76,8 @@ const char *facts_denied_user(const struct facts_question *q);
  * 0, or -1 with err: nothing is known then. */
 int facts_found(struct store *st, const struct config *cfg,
     const struct facts_lists *lists, const struct facts_question *q,
-    const struct store_lookup *found, int64_t now,
-    struct policy_facts *facts, struct err *err);
+    const struct store_lookup *found, int64_t now, struct policy_facts *facts,
+    struct err *err);
 
 /* Whose denial for going over a limit counts besides the client's: that of
  * what he shows, AUTH or else the login. May be NULL or "".
@@ -95,7 +95,7 @@ bool facts_other_family(const struct addr *client, bool ipv4, bool ipv6);
 
 /* How the collector stands at now, when every source was last read to its
  * end at read_at (store_sources_read_at()). */
-enum policy_collector facts_collector(const struct config *cfg,
-    int64_t read_at, int64_t now);
+enum policy_collector
+facts_collector(const struct config *cfg, int64_t read_at, int64_t now);
 
 #endif

@@ -60,8 +60,8 @@ health_write(struct json *j, const char *state)
 	json_number(j, "loaded_at", health.loaded_at);
 	json_number(j, "reloads", (int64_t)health.reloads);
 	json_bool(j, "reload_good", health.good);
-	json_text(j, "reload_text", health.text[0] == '\0' ? NULL :
-	    health.text);
+	json_text(
+	    j, "reload_text", health.text[0] == '\0' ? NULL : health.text);
 	(void)pthread_mutex_unlock(&health.mtx);
 	json_text(j, "last_error", error_at == 0 ? NULL : error);
 	json_number(j, "last_error_at", error_at);
@@ -70,46 +70,39 @@ health_write(struct json *j, const char *state)
 void
 health_metrics(FILE *to)
 {
-	const struct metrics_label build[] = {
-		{ "daemon", health.daemon }, { "version", POPGATE_VERSION },
-		{ 0 }
-	};
+	const struct metrics_label build[] = { { "daemon", health.daemon },
+		{ "version", POPGATE_VERSION }, { 0 } };
 	const struct metrics_label good[] = { { "result", "good" }, { 0 } };
 	const struct metrics_label bad[] = { { "result", "bad" }, { 0 } };
-	const struct metrics_label error[] = {
-		{ "priority", "error" }, { 0 }
-	};
-	const struct metrics_label warning[] = {
-		{ "priority", "warning" }, { 0 }
-	};
+	const struct metrics_label error[] = { { "priority", "error" }, { 0 } };
+	const struct metrics_label warning[] = { { "priority", "warning" },
+		{ 0 } };
 
 	(void)pthread_mutex_lock(&health.mtx);
 	int64_t loaded_at = health.loaded_at;
 	uint64_t failed = health.failed, reloads = health.reloads;
 
 	(void)pthread_mutex_unlock(&health.mtx);
-	metrics_family(to, "build", "info", NULL,
-	    "The program that says this.");
+	metrics_family(
+	    to, "build", "info", NULL, "The program that says this.");
 	metrics_sample(to, "build", "_info", build, 1);
 	metrics_family(to, "start_time_seconds", "gauge", "seconds",
 	    "When it was started, Unix time.");
-	metrics_sample(to, "start_time_seconds", "", NULL,
-	    (uint64_t)health.started_at);
+	metrics_sample(
+	    to, "start_time_seconds", "", NULL, (uint64_t)health.started_at);
 	metrics_family(to, "config_time_seconds", "gauge", "seconds",
 	    "When the configuration in force was read, Unix time.");
-	metrics_sample(to, "config_time_seconds", "", NULL,
-	    (uint64_t)loaded_at);
+	metrics_sample(
+	    to, "config_time_seconds", "", NULL, (uint64_t)loaded_at);
 	metrics_family(to, "config_reloads", "counter", NULL,
 	    "Times that the configuration was to be read again.");
-	metrics_sample(to, "config_reloads", "_total", good,
-	    reloads - failed);
+	metrics_sample(to, "config_reloads", "_total", good, reloads - failed);
 	metrics_sample(to, "config_reloads", "_total", bad, failed);
 	metrics_family(to, "log_messages", "counter", NULL,
 	    "Messages logged with these priorities.");
-	metrics_sample(to, "log_messages", "_total", error,
-	    log_count(LOG_ERR));
-	metrics_sample(to, "log_messages", "_total", warning,
-	    log_count(LOG_WARNING));
+	metrics_sample(to, "log_messages", "_total", error, log_count(LOG_ERR));
+	metrics_sample(
+	    to, "log_messages", "_total", warning, log_count(LOG_WARNING));
 }
 
 void
@@ -120,6 +113,6 @@ health_serve(const char *listen, gid_t gid, const struct http_page *pages,
 
 	*h_r = NULL;
 	if (*listen != '\0' && http_open(listen, gid, pages, h_r, &err) == -1)
-		log_msg(LOG_WARNING, "%s: not served: %s", pages->path,
-		    err.text);
+		log_msg(
+		    LOG_WARNING, "%s: not served: %s", pages->path, err.text);
 }

@@ -32,8 +32,7 @@ void health_metrics(FILE *to);
  * log says so and *h_r is NULL: monitoring is no reason not to work. */
 struct http;
 struct http_page;
-void health_serve(const char *listen, gid_t gid,
-    const struct http_page *pages, struct http **h_r);
-
+void health_serve(const char *listen, gid_t gid, const struct http_page *pages,
+    struct http **h_r);
 
 #endif

@@ -30,21 +30,21 @@ static enum MHD_Result
 reply(struct MHD_Connection *connection, unsigned status, const char *type,
     const char *text, size_t len, enum MHD_ResponseMemoryMode mode)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(len,
-	    (void *)(uintptr_t)text, mode);
+	struct MHD_Response *response =
+	    MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, mode);
 
 	if (response == NULL) {
 		if (mode == MHD_RESPMEM_MUST_FREE)
 			free((void *)(uintptr_t)text);
 		return MHD_NO;
 	}
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-	    type);
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
-	    "no-store");
+	(void)MHD_add_response_header(
+	    response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	(void)MHD_add_response_header(
+	    response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW,
-		    "GET, HEAD");
+		(void)MHD_add_response_header(
+		    response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	enum MHD_Result rc = MHD_queue_response(connection, status, response);
 
 	MHD_destroy_response(response);
@@ -52,8 +52,8 @@ reply(struct MHD_Connection *connection, unsigned status, const char *type,
 }
 
 static enum MHD_Result
-reply_words(struct MHD_Connection *connection, unsigned status,
-    const char *words)
+reply_words(
+    struct MHD_Connection *connection, unsigned status, const char *words)
 {
 	return reply(connection, status, "text/plain; charset=utf-8", words,
 	    strlen(words), MHD_RESPMEM_PERSISTENT);
@@ -61,10 +61,10 @@ reply_words(struct MHD_Connection *connection, unsigned status,
 
 static enum MHD_Result
 answer(void *arg, struct MHD_Connection *connection, const char *url,
-    const char *method, const char *version, const char *body,
-    size_t *body_len, void **state)
+    const char *method, const char *version, const char *body, size_t *body_len,
+    void **state)
 {
-	static char seen;	/* its address: the headers are in */
+	static char seen; /* its address: the headers are in */
 	const struct http *h = arg;
 	const struct http_page *page = h->pages;
 	char *text = NULL;
@@ -81,13 +81,13 @@ answer(void *arg, struct MHD_Connection *connection, const char *url,
 		return MHD_NO;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
 	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return reply_words(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-		    "GET only\n");
+		return reply_words(
+		    connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
 	while (page->path != NULL && strcmp(page->path, url) != 0)
 		page++;
 	if (page->path == NULL)
-		return reply_words(connection, MHD_HTTP_NOT_FOUND,
-		    "no such page\n");
+		return reply_words(
+		    connection, MHD_HTTP_NOT_FOUND, "no such page\n");
 	FILE *out = open_memstream(&text, &len);
 	int rc = out == NULL ? -1 : page->write(out);
 
@@ -119,13 +119,12 @@ http_open(const char *listen, gid_t gid, const struct http_page *pages,
 
 	if (fd == -1)
 		goto fail;
-	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD |
-	    MHD_USE_AUTO | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, h,
-	    MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL,
-	    MHD_OPTION_LISTEN_SOCKET, fd,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-	    MHD_OPTION_END);
+	h->daemon = MHD_start_daemon(
+	    MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG,
+	    0, NULL, NULL, answer, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing,
+	    NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+	    (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+	    (unsigned)TIMEOUT_S, MHD_OPTION_END);
 	if (h->daemon != NULL) {
 		*h_r = h;
 		return 0;
@@ -144,7 +143,7 @@ http_close(struct http **h)
 {
 	if (*h == NULL)
 		return;
-	MHD_stop_daemon((*h)->daemon);	/* closes the socket */
+	MHD_stop_daemon((*h)->daemon); /* closes the socket */
 	if ((*h)->spec.is_unix)
 		(void)unlink((*h)->spec.path);
 	free(*h);

@@ -11,8 +11,8 @@ struct err;
 struct http;
 
 struct http_page {
-	const char *path;	/* "/health" */
-	const char *type;	/* its Content-Type */
+	const char *path; /* "/health" */
+	const char *type; /* its Content-Type */
 	/* Write the page. Called by the server's own thread, one at a time
 	 * for each server. Returns 0, or -1: the client gets 500. */
 	int (*write)(FILE *to);
@@ -25,8 +25,8 @@ struct http_page {
  *   listen  borrowed; not ""
  *   pages   borrowed until http_close(); ended by one without a path
  * 0, or -1 with err. */
-int http_open(const char *listen, gid_t gid,
-    const struct http_page *pages, struct http **h_r, struct err *err);
+int http_open(const char *listen, gid_t gid, const struct http_page *pages,
+    struct http **h_r, struct err *err);
 
 /* Stops and removes the socket. NULL-safe; sets NULL. */
 void http_close(struct http **h);

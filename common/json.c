@@ -167,7 +167,7 @@ find(const char *text, const char *key)
 		if (p == NULL)
 			return NULL;
 		bool hit = (size_t)(p - name) == len + 2 &&
-			   memcmp(name + 1, key, len) == 0;
+		    memcmp(name + 1, key, len) == 0;
 
 		p = skip_space(p);
 		if (*p != ':')

@@ -8,11 +8,11 @@
 enum limit {
 	LIMIT_CLIENT_RECIPIENTS,
 	LIMIT_CLIENT_MESSAGES,
-	LIMIT_CLIENT_SENDERS,		/* distinct */
+	LIMIT_CLIENT_SENDERS, /* distinct */
 	LIMIT_USER_RECIPIENTS,
 	LIMIT_USER_MESSAGES,
-	LIMIT_USER_CLIENTS,		/* distinct */
-	LIMIT_MESSAGE_RECIPIENTS,	/* has no window */
+	LIMIT_USER_CLIENTS, /* distinct */
+	LIMIT_MESSAGE_RECIPIENTS, /* has no window */
 	LIMITS
 };
 
@@ -22,6 +22,6 @@ struct limit_rate {
 	int64_t window_s;
 };
 
-const char *limit_name(enum limit limit);	/* "client_recipients", ... */
+const char *limit_name(enum limit limit); /* "client_recipients", ... */
 
 #endif

@@ -13,18 +13,18 @@
 enum {
 	SLOTS = 16,
 	WAYS = 7,
-	METRICS = 3,		/* recipients, messages, distinct */
+	METRICS = 3, /* recipients, messages, distinct */
 	DISTINCT = 2,
-	GROUP = 4,		/* marks that share a cache line */
+	GROUP = 4, /* marks that share a cache line */
 	MARKS_PER_SUBJECT = 4,
 	SHARDS = 64,
-	TEXT_FOLD_MAX = 320,	/* what differs only behind it is one */
-	DENIED_MAX = 1024	/* in a shard */
+	TEXT_FOLD_MAX = 320, /* what differs only behind it is one */
+	DENIED_MAX = 1024 /* in a shard */
 };
 
 struct counter {
-	uint32_t newest;	/* number of the slot of its last change */
-	uint32_t slot[SLOTS];	/* by number modulo SLOTS */
+	uint32_t newest; /* number of the slot of its last change */
+	uint32_t slot[SLOTS]; /* by number modulo SLOTS */
 };
 
 /* Clients and users live in the same sets. */
@@ -33,21 +33,21 @@ enum kind { CLIENT, USER, KINDS };
 struct subject {
 	struct counter metric[METRICS];
 	uint8_t kind;
-	uint8_t over;		/* bit a metric: it was said */
-	uint8_t generation;	/* raised when it is forgotten */
+	uint8_t over; /* bit a metric: it was said */
+	uint8_t generation; /* raised when it is forgotten */
 };
 
 struct set {
-	uint64_t tag[WAYS];	/* 0: free */
+	uint64_t tag[WAYS]; /* 0: free */
 	struct subject of[WAYS];
-	struct subject ghost[KINDS];	/* the largest that were evicted */
+	struct subject ghost[KINDS]; /* the largest that were evicted */
 };
 
 /* That a subject has used a sender, or a client; or a credit. */
 struct mark {
-	uint64_t tag;		/* 0: free */
+	uint64_t tag; /* 0: free */
 	uint32_t seen_s;
-	uint16_t recipients, messages;	/* of a credit */
+	uint16_t recipients, messages; /* of a credit */
 };
 
 struct denial {
@@ -59,15 +59,15 @@ struct shard {
 	_Alignas(64) pthread_mutex_t mtx;
 	/* guarded by mtx, and so are the shard's sets and marks */
 	int64_t now_s;
-	struct denial *denied;	/* owned */
+	struct denial *denied; /* owned */
 	size_t n_denied;
 };
 
 struct limiter {
 	uint64_t key[2];
 	uint8_t ipv6_prefix;
-	int64_t width_ms[2 * METRICS];	/* of a slot */
-	size_t n_sets, n_groups;	/* of a shard; powers of two */
+	int64_t width_ms[2 * METRICS]; /* of a slot */
+	size_t n_sets, n_groups; /* of a shard; powers of two */
 	struct set *sets;
 	struct mark *marks;
 	size_t sets_size, marks_size;
@@ -78,15 +78,14 @@ struct limiter {
 const char *
 limit_name(enum limit limit)
 {
-	static const char *const names[LIMITS] = {
-		[LIMIT_CLIENT_RECIPIENTS] = "client_recipients",
+	static const char *const names[LIMITS] = { [LIMIT_CLIENT_RECIPIENTS] =
+						       "client_recipients",
 		[LIMIT_CLIENT_MESSAGES] = "client_messages",
 		[LIMIT_CLIENT_SENDERS] = "client_senders",
 		[LIMIT_USER_RECIPIENTS] = "user_recipients",
 		[LIMIT_USER_MESSAGES] = "user_messages",
 		[LIMIT_USER_CLIENTS] = "user_clients",
-		[LIMIT_MESSAGE_RECIPIENTS] = "message_recipients"
-	};
+		[LIMIT_MESSAGE_RECIPIENTS] = "message_recipients" };
 
 	return names[limit];
 }
@@ -95,8 +94,8 @@ limit_name(enum limit limit)
 static void *
 zero_pages(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-	    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -120,8 +119,8 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 	l->n_groups = l->n_sets * 8 * MARKS_PER_SUBJECT / GROUP;
 	/* rounded up: 15 of them are a window */
 	for (int i = 0; i < 2 * METRICS; i++)
-		l->width_ms[i] = (rate[i].window_s * 1000 + SLOTS - 2) /
-		    (SLOTS - 1);
+		l->width_ms[i] =
+		    (rate[i].window_s * 1000 + SLOTS - 2) / (SLOTS - 1);
 	l->sets_size = SHARDS * l->n_sets * sizeof(struct set);
 	l->marks_size = SHARDS * l->n_groups * GROUP * sizeof(struct mark);
 	l->sets = zero_pages(l->sets_size);
@@ -163,8 +162,8 @@ limiter_free(struct limiter *l)
 struct network
 limiter_network(const struct limiter *l, const struct addr *client)
 {
-	return network_of(client, client->family == ADDR_IPV6 ?
-	    l->ipv6_prefix : 32);
+	return network_of(
+	    client, client->family == ADDR_IPV6 ? l->ipv6_prefix : 32);
 }
 
 static uint64_t
@@ -195,8 +194,8 @@ tag_of_text(const struct limiter *l, char kind, const char *text)
 
 	name[len++] = kind;
 	for (; *text != '\0' && len < sizeof(name); text++)
-		name[len++] = (char)(*text >= 'A' && *text <= 'Z' ?
-		    *text + 32 : *text);
+		name[len++] =
+		    (char)(*text >= 'A' && *text <= 'Z' ? *text + 32 : *text);
 	return tag_of(l, name, len);
 }
 
@@ -247,8 +246,8 @@ static void
 subject_advance(const struct limiter *l, struct subject *s, int64_t now_s)
 {
 	for (int m = 0; m < METRICS; m++)
-		counter_advance(&s->metric[m],
-		    slot_of(l, limit_of(s, m), now_s));
+		counter_advance(
+		    &s->metric[m], slot_of(l, limit_of(s, m), now_s));
 }
 
 /* --- subjects --- */
@@ -287,8 +286,7 @@ ghost_take(const struct limiter *l, struct subject *ghost,
 	for (int m = 0; m < METRICS; m++)
 		for (int i = 0; i < SLOTS; i++)
 			if (s->metric[m].slot[i] > ghost->metric[m].slot[i])
-				ghost->metric[m].slot[i] =
-				    s->metric[m].slot[i];
+				ghost->metric[m].slot[i] = s->metric[m].slot[i];
 	if (s->generation > ghost->generation)
 		ghost->generation = s->generation;
 }
@@ -342,14 +340,15 @@ struct name {
 };
 
 static struct name
-mark_name(const struct limiter *l, char what, uint64_t subject,
-    uint64_t value)
+mark_name(const struct limiter *l, char what, uint64_t subject, uint64_t value)
 {
 	uint64_t data[3] = { subject, value, (unsigned char)what };
 	uint64_t tag = tag_of(l, data, sizeof(data));
 
-	return (struct name){ .tag = tag, .group = &l->marks[(shard_of(
-	    subject) * l->n_groups + (tag & (l->n_groups - 1))) * GROUP] };
+	return (struct name){ .tag = tag,
+		.group = &l->marks[(shard_of(subject) * l->n_groups +
+				       (tag & (l->n_groups - 1))) *
+		    GROUP] };
 }
 
 static struct mark *
@@ -377,18 +376,18 @@ mark_make(const struct name *name)
 
 /* A client or user while its recipient is looked at, its shard locked. */
 struct party {
-	uint64_t tag;		/* 0: nobody */
+	uint64_t tag; /* 0: nobody */
 	struct subject *s;
 	bool has_value;
-	struct name value;	/* its sender, its client */
-	struct mark *mark;	/* it counts already, in this slot: */
+	struct name value; /* its sender, its client */
+	struct mark *mark; /* it counts already, in this slot: */
 	uint32_t slot;
 };
 
 struct taking {
 	struct party party[KINDS];
 	struct name credit_name;
-	struct mark *credit;	/* that still holds; NULL: none */
+	struct mark *credit; /* that still holds; NULL: none */
 	int64_t now_s;
 	bool add[METRICS];
 };
@@ -467,8 +466,8 @@ over_limit(struct party *p, const bool add[METRICS],
 
 		if (sum * 2 <= max)
 			p->s->over &= (uint8_t)~bit;
-		if (sum < max || (m == DISTINCT && (!p->has_value ||
-		    p->mark != NULL)))
+		if (sum < max ||
+		    (m == DISTINCT && (!p->has_value || p->mark != NULL)))
 			continue;
 		*entered_r = !(p->s->over & bit);
 		p->s->over |= bit;
@@ -523,8 +522,8 @@ leave_credit(struct taking *t)
 /* Who and what this is about, with nothing locked. Where it is may well be in
  * no cache: all of it is fetched at once instead of one after the other. */
 static void
-name_parties(const struct limiter *l, struct taking *t,
-    const struct limiter_event *ev)
+name_parties(
+    const struct limiter *l, struct taking *t, const struct limiter_event *ev)
 {
 	struct party *c = &t->party[CLIENT], *u = &t->party[USER];
 	uint64_t client = limiter_client(l, &ev->client);
@@ -535,14 +534,14 @@ name_parties(const struct limiter *l, struct taking *t,
 		u->tag = limiter_user(l, ev->user);
 	c->has_value = c->tag != 0 && ev->sender != NULL;
 	if (c->has_value)
-		c->value = mark_name(l, 's', c->tag, tag_of_text(l, 's',
-		    ev->sender));
+		c->value =
+		    mark_name(l, 's', c->tag, tag_of_text(l, 's', ev->sender));
 	u->has_value = u->tag != 0;
 	if (u->has_value)
 		u->value = mark_name(l, 'c', u->tag, client);
 	/* at home with the user, or without one with the client */
-	t->credit_name = u->tag != 0 ? mark_name(l, 'p', u->tag, client) :
-	    mark_name(l, 'p', client, 0);
+	t->credit_name = u->tag != 0 ? mark_name(l, 'p', u->tag, client)
+				     : mark_name(l, 'p', client, 0);
 	for (int k = 0; k < KINDS; k++) {
 		if (t->party[k].tag != 0)
 			__builtin_prefetch(set_of(l, t->party[k].tag)->tag);
@@ -593,8 +592,8 @@ take_locked(const struct limit_rate rate[LIMITS],
 	t->add[0] = t->add[DISTINCT] = !paid;
 	t->add[1] = first && !message_paid;
 	for (int k = 0; rate != NULL && k < KINDS; k++) {
-		int limit = over_limit(&t->party[k], t->add, rate,
-		    &answer->entered);
+		int limit =
+		    over_limit(&t->party[k], t->add, rate, &answer->entered);
 
 		if (limit == -1)
 			continue;
@@ -663,15 +662,14 @@ usage_of(struct limiter *l, uint64_t tag, int64_t now_s, int64_t used[LIMITS])
 	if (s != NULL) {
 		subject_advance(l, s, now_s);
 		for (int m = 0; m < METRICS; m++)
-			used[limit_of(s, m)] =
-			    counter_sum(&s->metric[m]);
+			used[limit_of(s, m)] = counter_sum(&s->metric[m]);
 	}
 	unlock_both(l, tag, tag);
 }
 
 void
-limiter_usage(struct limiter *l, const struct limiter_event *ev,
-    int64_t used[LIMITS])
+limiter_usage(
+    struct limiter *l, const struct limiter_event *ev, int64_t used[LIMITS])
 {
 	memset(used, 0, LIMITS * sizeof(*used));
 	if (!ev->free_client)
@@ -778,8 +776,7 @@ limiter_forget(struct limiter *l, uint64_t subject)
 
 	if (s != NULL) {
 		for (int m = 0; m < METRICS; m++)
-			memset(s->metric[m].slot, 0,
-			    sizeof(s->metric[m].slot));
+			memset(s->metric[m].slot, 0, sizeof(s->metric[m].slot));
 		s->over = 0;
 		if (s->generation < UINT8_MAX)
 			s->generation++;

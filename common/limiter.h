@@ -38,8 +38,8 @@ struct err;
 struct limiter;
 
 enum {
-	LIMITER_SUBJECTS = 400000,	/* room, for the daemon: 160 MB when
-					 * full, and what is used of it else */
+	LIMITER_SUBJECTS = 400000, /* room, for the daemon: 160 MB when
+				    * full, and what is used of it else */
 	/* How long a recipient that the permit channel has counted may take to
 	 * come to the milter. */
 	LIMITER_CREDIT_S = 60
@@ -49,23 +49,23 @@ enum {
  * a login opens. NULL with err when memory or random bits can't be had. */
 struct limiter *limiter_new(const struct limit_rate rate[LIMITS],
     uint8_t ipv6_prefix, size_t subjects, struct err *err);
-void limiter_free(struct limiter *l);	/* NULL-safe */
+void limiter_free(struct limiter *l); /* NULL-safe */
 
 /* What is kept of one message between its recipients; zero at first. */
 struct limiter_message {
-	bool counted;		/* as a message */
-	bool said;		/* that it has too many recipients */
-	uint32_t recipients;	/* relayed */
+	bool counted; /* as a message */
+	bool said; /* that it has too many recipients */
+	uint32_t recipients; /* relayed */
 };
 
 /* One recipient that policy would let relay. */
 struct limiter_event {
-	int64_t now_s;		/* only differences matter; not negative */
+	int64_t now_s; /* only differences matter; not negative */
 	struct addr client;
-	bool free_client;	/* nothing is charged to the client */
-	const char *user;	/* NULL or "": not known; case is folded */
-	const char *sender;	/* NULL: not known; case is folded */
-	struct limiter_message *message;	/* NULL: not known */
+	bool free_client; /* nothing is charged to the client */
+	const char *user; /* NULL or "": not known; case is folded */
+	const char *sender; /* NULL: not known; case is folded */
+	struct limiter_message *message; /* NULL: not known */
 	/* The permit channel counts, and leaves a credit for this client and
 	 * user; the milter first uses up the credit, and counts what has
 	 * none. So a recipient that both see counts once, and one that either
@@ -75,9 +75,9 @@ struct limiter_event {
 
 struct limiter_answer {
 	bool over;
-	enum limit limit;	/* which, when over */
-	bool entered;		/* it wasn't over when we last looked; it is
-				 * so again after having been at half */
+	enum limit limit; /* which, when over */
+	bool entered; /* it wasn't over when we last looked; it is
+		       * so again after having been at half */
 };
 
 /* Count the recipient unless that would be more than rate allows; check and
@@ -86,12 +86,12 @@ void limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
     const struct limiter_event *ev, struct limiter_answer *answer);
 
 /* How much counts now: of ev->client and ev->user, counting nothing. */
-void limiter_usage(struct limiter *l, const struct limiter_event *ev,
-    int64_t used[LIMITS]);
+void limiter_usage(
+    struct limiter *l, const struct limiter_event *ev, int64_t used[LIMITS]);
 
 /* The network that counts as one client. */
-struct network limiter_network(const struct limiter *l,
-    const struct addr *client);
+struct network
+limiter_network(const struct limiter *l, const struct addr *client);
 
 /* Who is counted, or denied: never 0. */
 uint64_t limiter_client(const struct limiter *l, const struct addr *client);

@@ -21,8 +21,8 @@
 static int
 refuse(const char *text, struct err *err)
 {
-	err_set(err, ERR_INVALID, "'%.100s': expected %s", text,
-	    LISTEN_EXPECTED);
+	err_set(
+	    err, ERR_INVALID, "'%.100s': expected %s", text, LISTEN_EXPECTED);
 	return -1;
 }
 
@@ -61,8 +61,8 @@ listen_parse(const char *text, struct listen_spec *spec, struct err *err)
 		host = at + 1;
 		end = host + strlen(host);
 	} else {
-		if (colon == NULL || !port_parse(colon + 1, strlen(colon + 1),
-		    &spec->port))
+		if (colon == NULL ||
+		    !port_parse(colon + 1, strlen(colon + 1), &spec->port))
 			return refuse(text, err);
 		host = rest;
 		end = colon;
@@ -124,9 +124,11 @@ path_error(const char *path, const char *what, int error, struct err *err)
 		err_set(err, ERR_IO, "%s: directory %s: %s", path, dir,
 		    strerror(errno));
 	else
-		err_set(err, ERR_IO, "%s: %s: %s (directory %s has mode %04o, "
-		    "owner %u:%u; we are %u:%u)", path, what, strerror(error),
-		    dir, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
+		err_set(err, ERR_IO,
+		    "%s: %s: %s (directory %s has mode %04o, "
+		    "owner %u:%u; we are %u:%u)",
+		    path, what, strerror(error), dir,
+		    (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
 		    (unsigned)st.st_gid, (unsigned)geteuid(),
 		    (unsigned)getegid());
 	return -1;
@@ -198,8 +200,7 @@ listen_prepare(const struct listen_spec *spec, struct err *err)
 		return path_error(spec->path, "bind", errno, err);
 	}
 	if (!S_ISSOCK(st.st_mode)) {
-		err_set(err, ERR_IO, "%s: exists and is no socket",
-		    spec->path);
+		err_set(err, ERR_IO, "%s: exists and is no socket", spec->path);
 		return -1;
 	}
 	int fd = listen_connect(spec), error = errno;
@@ -207,8 +208,9 @@ listen_prepare(const struct listen_spec *spec, struct err *err)
 	if (fd != -1)
 		(void)close(fd);
 	if (fd != -1 || error != ECONNREFUSED) {
-		err_set(err, ERR_IO, "%s: %s", spec->path, fd != -1 ?
-		    "another process listens there" : strerror(error));
+		err_set(err, ERR_IO, "%s: %s", spec->path,
+		    fd != -1 ? "another process listens there"
+			     : strerror(error));
 		return -1;
 	}
 	if (unlink(spec->path) == -1 && errno != ENOENT)
@@ -217,15 +219,14 @@ listen_prepare(const struct listen_spec *spec, struct err *err)
 }
 
 static int
-open_unix(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err)
+open_unix(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
 {
 	struct sockaddr_un sun = unix_address(spec);
 
 	if (listen_prepare(spec, err) == -1)
 		return -1;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd == -1) {
 		err_set(err, ERR_IO, "socket: %s", strerror(errno));
@@ -251,11 +252,9 @@ open_unix(const struct listen_spec *spec, mode_t mode, gid_t gid,
 static int
 open_inet(const struct listen_spec *spec, struct err *err)
 {
-	struct addrinfo hints = {
-		.ai_family = spec->ipv6 ? AF_INET6 : AF_INET,
+	struct addrinfo hints = { .ai_family = spec->ipv6 ? AF_INET6 : AF_INET,
 		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE | AI_NUMERICSERV
-	};
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *res;
 	char port[8];
 	int one = 1;
@@ -267,12 +266,13 @@ open_inet(const struct listen_spec *spec, struct err *err)
 		err_set(err, ERR_IO, "%s: %s", spec->host, gai_strerror(rc));
 		return -1;
 	}
-	int fd = socket(res->ai_family, SOCK_STREAM | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0);
+	int fd = socket(
+	    res->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
-	    sizeof(one)) == -1 || bind(fd, res->ai_addr, res->ai_addrlen) ==
-	    -1 || listen(fd, SOMAXCONN) == -1) {
+	if (fd == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
+	    bind(fd, res->ai_addr, res->ai_addrlen) == -1 ||
+	    listen(fd, SOMAXCONN) == -1) {
 		err_set(err, ERR_IO, "inet:%s:%u: %s", spec->host, spec->port,
 		    strerror(errno));
 		if (fd != -1)
@@ -284,8 +284,8 @@ open_inet(const struct listen_spec *spec, struct err *err)
 }
 
 int
-listen_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err)
+listen_open(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
 {
 	if (!spec->is_unix)
 		return open_inet(spec, err);

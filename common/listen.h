@@ -11,13 +11,14 @@ struct err;
 
 enum { LISTEN_PATH_MAX = 108, LISTEN_HOST_MAX = 256 };
 
-#define LISTEN_EXPECTED "\"unix:/path\" (at most 107 bytes), " \
+#define LISTEN_EXPECTED                        \
+	"\"unix:/path\" (at most 107 bytes), " \
 	"\"inet:host:port\" or \"inet:port@host\""
 
 struct listen_spec {
 	bool is_unix;
 	bool ipv6;
-	char path[LISTEN_PATH_MAX];	/* when is_unix */
+	char path[LISTEN_PATH_MAX]; /* when is_unix */
 	char host[LISTEN_HOST_MAX];
 	unsigned port;
 };
@@ -51,7 +52,7 @@ int listen_connect(const struct listen_spec *spec);
 /* Bind and listen; mode is in force before anyone can connect.
  *   gid  group of a Unix socket, (gid_t)-1 for the process's own
  * Returns a non-blocking, close-on-exec socket, or -1 with err. */
-int listen_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err);
+int listen_open(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err);
 
 #endif

@@ -12,13 +12,13 @@
 
 static const char *log_ident = "popgate";
 static enum log_target log_target = LOG_TO_STDERR;
-static char log_prefix[64] = "";	/* of a line on stderr, by log_line() */
+static char log_prefix[64] = ""; /* of a line on stderr, by log_line() */
 
 /* what log_line() holds back; its one thread's */
 static char held[32768];
 static size_t held_len;
 
-static atomic_uint_fast64_t counts[LOG_DEBUG + 1];	/* by priority */
+static atomic_uint_fast64_t counts[LOG_DEBUG + 1]; /* by priority */
 static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
@@ -63,11 +63,9 @@ log_count(int priority)
 bool
 log_target_parse(const char *name, enum log_target *target)
 {
-	static const char *const names[] = {
-		[LOG_TO_STDERR] = "stderr",
+	static const char *const names[] = { [LOG_TO_STDERR] = "stderr",
 		[LOG_TO_SYSLOG] = "syslog",
-		[LOG_TO_JOURNAL] = "journal"
-	};
+		[LOG_TO_JOURNAL] = "journal" };
 
 	for (int i = 0; i < 3; i++) {
 		if (strcmp(names[i], name) != 0)
@@ -134,10 +132,10 @@ log_msg(int priority, const char *fmt, ...)
 		return;
 	}
 	/* one write(2), so that lines of threads don't mix */
-	int n = log_target == LOG_TO_JOURNAL ?
-	    snprintf(line, sizeof(line), "<%d>", priority) :
-	    snprintf(line, sizeof(line), "%s[%ld]: ", log_ident,
-	    (long)getpid());
+	int n = log_target == LOG_TO_JOURNAL
+	    ? snprintf(line, sizeof(line), "<%d>", priority)
+	    : snprintf(
+		  line, sizeof(line), "%s[%ld]: ", log_ident, (long)getpid());
 	size_t at = n < 0 ? 0 : (size_t)n;
 
 	(void)log_escape(text, false, line + at, sizeof(line) - at - 1);
@@ -151,7 +149,7 @@ void
 log_flush(void)
 {
 	if (held_len > 0 && write(STDERR_FILENO, held, held_len) == -1)
-		(void)0;	/* nowhere to say it */
+		(void)0; /* nowhere to say it */
 	held_len = 0;
 }
 
@@ -163,8 +161,8 @@ log_line(int priority, const char *line, size_t len)
 		return;
 	}
 	if (log_prefix[0] == '\0')
-		(void)snprintf(log_prefix, sizeof(log_prefix), "%.32s[%ld]: ",
-		    log_ident, (long)getpid());
+		(void)snprintf(log_prefix, sizeof(log_prefix),
+		    "%.32s[%ld]: ", log_ident, (long)getpid());
 	char number[8] = "";
 	const char *prefix = log_prefix;
 

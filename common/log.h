@@ -9,8 +9,8 @@
 
 enum log_target {
 	LOG_TO_STDERR,
-	LOG_TO_SYSLOG,	/* facility mail */
-	LOG_TO_JOURNAL	/* stderr with sd-daemon(3) priority prefixes */
+	LOG_TO_SYSLOG, /* facility mail */
+	LOG_TO_JOURNAL /* stderr with sd-daemon(3) priority prefixes */
 };
 
 /* Returns false when name is none of stderr, syslog, journal. */
@@ -23,7 +23,7 @@ void log_open(const char *ident, enum log_target target);
  * Control characters in what is printed are written as \xNN, so that no
  * client can forge a line. */
 void log_msg(int priority, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3)));
 
 /* The newest message with priority LOG_ERR or worse, cut and unescaped, into
  * buf of LOG_LAST_MAX; returns when it was logged (Unix seconds), 0 and ""
@@ -34,8 +34,8 @@ int64_t log_last_error(char *buf);
 /* How many messages with this priority there were; LOG_ERR: or worse. */
 uint64_t log_count(int priority);
 
-/* Like log_msg(), for many lines in a row from one thread: line is printable, and
- * may be held back until log_flush(). */
+/* Like log_msg(), for many lines in a row from one thread: line is printable,
+ * and may be held back until log_flush(). */
 void log_line(int priority, const char *line, size_t len);
 void log_flush(void);
 

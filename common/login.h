@@ -7,16 +7,16 @@
 #include "addr.h"
 
 enum {
-	LOGIN_USER_MAX = 256,	/* bytes of a user name, with its NUL */
+	LOGIN_USER_MAX = 256, /* bytes of a user name, with its NUL */
 	LOGIN_WORD_MAX = 32
 };
 
 struct login {
 	struct addr client;
-	char user[LOGIN_USER_MAX];	/* as logged; "" when it was cut */
-	char service[LOGIN_WORD_MAX];	/* "imap", "pop3", or "" */
-	char server[LOGIN_WORD_MAX];	/* the grammar: "dovecot", "courier" */
-	int64_t at;			/* Unix seconds, the line's own time */
+	char user[LOGIN_USER_MAX]; /* as logged; "" when it was cut */
+	char service[LOGIN_WORD_MAX]; /* "imap", "pop3", or "" */
+	char server[LOGIN_WORD_MAX]; /* the grammar: "dovecot", "courier" */
+	int64_t at; /* Unix seconds, the line's own time */
 };
 
 #endif

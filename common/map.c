@@ -20,22 +20,20 @@
 static const struct {
 	const char *name;
 	bool hash;
-	const char *value;	/* NULL: ticks, or none */
-} formats[MAP_FORMATS] = {
-	[MAP_AS_MAKEMAP] = { "makemap", false, NULL },
+	const char *value; /* NULL: ticks, or none */
+} formats[MAP_FORMATS] = { [MAP_AS_MAKEMAP] = { "makemap", false, NULL },
 	[MAP_AS_RELAYERS_DB] = { "relayers.db", true, NULL },
 	[MAP_AS_RELAYHOSTS] = { "relayhosts", false, NULL },
 	[MAP_AS_RELAYHOSTSUSERS] = { "relayhostsusers", false, NULL },
 	[MAP_AS_ACCESS] = { "access", false, "OK" },
 	[MAP_AS_HASH] = { "hash", true, "RELAY" },
-	[MAP_AS_CIDR] = { "cidr", false, "OK" }
-};
+	[MAP_AS_CIDR] = { "cidr", false, "OK" } };
 
 struct map {
 	enum map_format format;
 	const char *value;
 	unsigned mode;
-	char *path, *temporary;	/* NULL: standard output */
+	char *path, *temporary; /* NULL: standard output */
 	FILE *to;
 	struct bdb *db;
 	uint64_t digest;
@@ -92,8 +90,8 @@ io_error(const char *path, struct err *err)
 static int
 open_temporary(struct map *m, struct err *err)
 {
-	int fd = open(m->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-	    0600);
+	int fd =
+	    open(m->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return io_error(m->temporary, err);
@@ -121,18 +119,19 @@ map_begin(const char *path, enum map_format format, const char *value,
 	if (m == NULL)
 		goto nomem;
 	m->format = format;
-	m->value = value == NULL || formats[format].value == NULL ?
-	    formats[format].value : value;
+	m->value = value == NULL || formats[format].value == NULL
+	    ? formats[format].value
+	    : value;
 	m->mode = mode;
-	m->digest = UINT64_C(0xcbf29ce484222325);	/* FNV-1a */
+	m->digest = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 	if (path == NULL) {
 		m->to = stdout;
 		*m_r = m;
 		return 0;
 	}
 	m->path = strdup(path);
-	if (m->path == NULL || asprintf(&m->temporary, "%s.%ld.new", path,
-	    (long)getpid()) == -1) {
+	if (m->path == NULL ||
+	    asprintf(&m->temporary, "%s.%ld.new", path, (long)getpid()) == -1) {
 		m->temporary = NULL;
 		goto nomem;
 	}
@@ -193,8 +192,8 @@ put_hash(struct map *m, const struct permitted *p, const char *value,
 		return -1;
 	if (p->net.base.family != ADDR_IPV6 || m->format != MAP_AS_HASH)
 		return 0;
-	(void)snprintf(key, sizeof(key), "ipv6:%s",
-	    addr_format_long(&p->net.base, text));
+	(void)snprintf(
+	    key, sizeof(key), "ipv6:%s", addr_format_long(&p->net.base, text));
 	if (bdb_put(m->db, key, value, err) == -1)
 		return -1;
 	(void)snprintf(key, sizeof(key), "ipv6:%s", p->client);
@@ -227,8 +226,8 @@ map_put(struct map *m, const struct permitted *p, struct err *err)
 		(void)fprintf(m->to, "%s\t%s\n", p->client, value);
 	if (!ferror(m->to))
 		return 1;
-	return io_error(m->temporary == NULL ? "standard output" :
-	    m->temporary, err);
+	return io_error(
+	    m->temporary == NULL ? "standard output" : m->temporary, err);
 }
 
 int
@@ -294,8 +293,9 @@ map_commit(struct map **mp, struct stat *st_r, struct err *err)
 	if (m->db != NULL)
 		ret = bdb_close(&m->db, err);
 	else if (fflush(m->to) != 0 || ferror(m->to))
-		ret = io_error(m->temporary == NULL ? "standard output" :
-		    m->temporary, err);
+		ret = io_error(
+		    m->temporary == NULL ? "standard output" : m->temporary,
+		    err);
 	if (ret == 0 && m->temporary != NULL)
 		ret = into_place(m, st_r, err);
 	map_abort(mp);
@@ -358,8 +358,8 @@ take_key(void *arg, const char *key, const char *value)
 
 	(void)value;
 	/* "ipv6:..." as the table has it */
-	return e->fn(e->arg, addr_parse_loose(key, &addr) ?
-	    addr_format(&addr, text) : key);
+	return e->fn(e->arg,
+	    addr_parse_loose(key, &addr) ? addr_format(&addr, text) : key);
 }
 
 int

@@ -14,15 +14,15 @@ struct permitted;
 struct map;
 
 enum map_format {
-	MAP_AS_MAKEMAP,		/* "client<TAB>ticks", for makemap(8) */
-	MAP_AS_RELAYERS_DB,	/* the same as a Berkeley DB hash */
-	MAP_AS_RELAYHOSTS,		/* "client" */
-	MAP_AS_RELAYHOSTSUSERS,	/* "client user", a line for each user */
-	MAP_AS_ACCESS,		/* "client<TAB>value", for postmap(1) */
-	MAP_AS_HASH,		/* a Berkeley DB hash as makemap(8)'s for
-				 * Sendmail's access map: IPv6 with its tag,
-				 * too; Postfix reads it as well */
-	MAP_AS_CIDR,		/* as MAP_AS_ACCESS, networks too: cidr_table(5) */
+	MAP_AS_MAKEMAP, /* "client<TAB>ticks", for makemap(8) */
+	MAP_AS_RELAYERS_DB, /* the same as a Berkeley DB hash */
+	MAP_AS_RELAYHOSTS, /* "client" */
+	MAP_AS_RELAYHOSTSUSERS, /* "client user", a line for each user */
+	MAP_AS_ACCESS, /* "client<TAB>value", for postmap(1) */
+	MAP_AS_HASH, /* a Berkeley DB hash as makemap(8)'s for
+		      * Sendmail's access map: IPv6 with its tag,
+		      * too; Postfix reads it as well */
+	MAP_AS_CIDR, /* as MAP_AS_ACCESS, networks too: cidr_table(5) */
 	MAP_FORMATS
 };
 
@@ -56,7 +56,7 @@ uint64_t map_digest(const struct map *m);
 /* Put the file into its place. Frees the map in any case. 0 or -1 with err.
  *   st_r  what fstat(2) says of it then; may be NULL */
 int map_commit(struct map **m, struct stat *st_r, struct err *err);
-void map_abort(struct map **m);	/* NULL-safe */
+void map_abort(struct map **m); /* NULL-safe */
 
 /* For when an empty one can't be written: take away what path permits, by
  * truncating a text, by removing a hash. 0, also when it isn't there, or -1
@@ -66,7 +66,8 @@ int map_wipe(const char *path, enum map_format format, struct err *err);
 /* Remove what writers of path that were killed have left beside it. */
 void map_clean(const char *path);
 
-/* Call fn for each client that the file at path permits, perhaps twice. 0, or -1 with err.
+/* Call fn for each client that the file at path permits, perhaps twice. 0, or
+ * -1 with err.
  */
 int map_each(const char *path, enum map_format format,
     bool (*fn)(void *arg, const char *client), void *arg, struct err *err);

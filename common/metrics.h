@@ -17,7 +17,7 @@ void metrics_family(FILE *to, const char *name, const char *type,
     const char *unit, const char *help);
 
 struct metrics_label {
-	const char *name, *value;	/* value is escaped here */
+	const char *name, *value; /* value is escaped here */
 };
 
 /* One sample of the family name: suffix is "" or "_total" or "_info".
@@ -41,7 +41,7 @@ void metrics_file(FILE *to, bool first, const char *name, const char *path);
 enum { HISTOGRAM_BUCKETS = 20 };
 
 struct histogram {
-	atomic_uint_fast64_t bucket[HISTOGRAM_BUCKETS];	/* last: longer */
+	atomic_uint_fast64_t bucket[HISTOGRAM_BUCKETS]; /* last: longer */
 	atomic_uint_fast64_t sum_ns;
 };
 

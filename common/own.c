@@ -25,8 +25,7 @@ add_interfaces(struct network_set *set, const struct ifaddrs *list)
 	struct addr addr;
 
 	for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
-		if (addr_from_sockaddr(i->ifa_addr, &addr) &&
-		    !add(set, &addr))
+		if (addr_from_sockaddr(i->ifa_addr, &addr) && !add(set, &addr))
 			return false;
 		if ((i->ifa_flags & IFF_BROADCAST) != 0 &&
 		    addr_from_sockaddr(i->ifa_broadaddr, &addr) &&
@@ -91,8 +90,8 @@ add_gateways6(struct network_set *set)
 		unsigned bits;
 
 		if (sscanf(line, "%32[0-9a-f] %x %*s %*s %32[0-9a-f]", to,
-		    &bits, via) != 3 || bits != 0 || strlen(via) != 32 ||
-		    !hex16(via, addr.bytes) ||
+			&bits, via) != 3 ||
+		    bits != 0 || strlen(via) != 32 || !hex16(via, addr.bytes) ||
 		    memcmp(addr.bytes, zero, sizeof(zero)) == 0)
 			continue;
 		ok = add(set, &addr);

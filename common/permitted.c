@@ -17,8 +17,8 @@ struct walk {
 	bool nomem, failed;
 	struct err *err;
 	struct store *st;
-	bool denied_users;	/* there are any */
-	struct network_set denied;	/* clients */
+	bool denied_users; /* there are any */
+	struct network_set denied; /* clients */
 	/* the client whose rows come now */
 	char client[NETWORK_TEXT_MAX];
 	char **user;
@@ -97,7 +97,7 @@ user_denied(struct walk *w, const char *user)
 
 	if (w->denied_users && *user != '\0')
 		w->failed |= store_each_deny(w->st, NULL, user, w->now,
-		    note_any, &denied, w->err) == -1;
+				 note_any, &denied, w->err) == -1;
 	return denied || w->failed;
 }
 
@@ -108,17 +108,19 @@ may_relay(const struct walk *w, const struct network *net)
 	    !overlaps_any(&w->cfg->relay.never_authorize, net) &&
 	    !overlaps_any(&w->cfg->relay.proxy_networks, net) &&
 	    !(w->cfg->relay.never_authorize_own && w->own != NULL &&
-	    overlaps_any(w->own, net)) &&
+		overlaps_any(w->own, net)) &&
 	    !(w->cfg->relay.shared_refused && !w->manual &&
-	    facts_shared(w->cfg, w->sharing));
+		facts_shared(w->cfg, w->sharing));
 }
 
 /* All rows of a client are there. Returns false to end. */
 static bool
 finish_client(struct walk *w)
 {
-	struct permitted p = { .client = w->client, .ticks = w->ticks,
-		.user = (const char *const *)w->user, .users = w->users };
+	struct permitted p = { .client = w->client,
+		.ticks = w->ticks,
+		.user = (const char *const *)w->user,
+		.users = w->users };
 	bool more = true;
 
 	if (w->client[0] != '\0' && network_parse(w->client, &p.net) &&
@@ -143,8 +145,7 @@ take_row(void *arg, const struct store_row *row)
 	if (strcmp(w->client, row->client) != 0) {
 		if (!finish_client(w))
 			return false;
-		(void)snprintf(w->client, sizeof(w->client), "%s",
-		    row->client);
+		(void)snprintf(w->client, sizeof(w->client), "%s", row->client);
 	}
 	if (row->expires_at < w->until)
 		w->until = row->expires_at;
@@ -164,8 +165,13 @@ permitted_each(struct store *st, const struct config *cfg,
     bool (*fn)(void *arg, const struct permitted *client), void *arg,
     int64_t *until_r, struct err *err)
 {
-	struct walk w = { .cfg = cfg, .own = own, .now = now,
-		.until = INT64_MAX, .fn = fn, .arg = arg, .st = st,
+	struct walk w = { .cfg = cfg,
+		.own = own,
+		.now = now,
+		.until = INT64_MAX,
+		.fn = fn,
+		.arg = arg,
+		.st = st,
 		.err = err };
 	int ret = store_each_deny(st, NULL, NULL, now, take_deny, &w, err);
 

@@ -15,11 +15,11 @@ struct config;
 struct err;
 
 struct permitted {
-	const char *client;	/* as in the table */
+	const char *client; /* as in the table */
 	struct network net;
-	bool is_network;	/* more than one address */
-	int64_t ticks;		/* store_ticks() of the newest row */
-	const char *const *user;	/* who logged in; "" an admin's entry */
+	bool is_network; /* more than one address */
+	int64_t ticks; /* store_ticks() of the newest row */
+	const char *const *user; /* who logged in; "" an admin's entry */
 	size_t users;
 };
 

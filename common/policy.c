@@ -3,17 +3,16 @@
 struct decision
 policy_decide(const struct policy_facts *f)
 {
-	struct decision d = {
-		.login_at = f->login_at,
-		.expires_at = f->expires_at
-	};
+	struct decision d = { .login_at = f->login_at,
+		.expires_at = f->expires_at };
 
-#define MATCH(n, v, r) do { \
-	d.rule = (n); \
-	d.verdict = (v); \
-	d.reason = (r); \
-	return d; \
-} while (0)
+#define MATCH(n, v, r)           \
+	do {                     \
+		d.rule = (n);    \
+		d.verdict = (v); \
+		d.reason = (r);  \
+		return d;        \
+	} while (0)
 	if (f->recipient_local)
 		MATCH(1, VERDICT_ACCEPT, REASON_LOCAL_RECIPIENT);
 	if (f->store == POLICY_STORE_UNASKED)
@@ -57,21 +56,20 @@ policy_decide(const struct policy_facts *f)
 enum verdict
 verdict_monitored(enum verdict verdict)
 {
-	return verdict == VERDICT_REJECT ? VERDICT_WOULD_REJECT :
-	    verdict == VERDICT_TEMPFAIL ? VERDICT_WOULD_TEMPFAIL : verdict;
+	return verdict == VERDICT_REJECT  ? VERDICT_WOULD_REJECT
+	    : verdict == VERDICT_TEMPFAIL ? VERDICT_WOULD_TEMPFAIL
+					  : verdict;
 }
 
 const char *
 verdict_name(enum verdict verdict)
 {
-	static const char *const names[] = {
-		[VERDICT_ACCEPT] = "accept",
+	static const char *const names[] = { [VERDICT_ACCEPT] = "accept",
 		[VERDICT_REJECT] = "reject",
 		[VERDICT_TEMPFAIL] = "tempfail",
 		[VERDICT_WOULD_REJECT] = "would-reject",
 		[VERDICT_WOULD_TEMPFAIL] = "would-tempfail",
-		[VERDICT_ASK_STORE] = "ask-store"
-	};
+		[VERDICT_ASK_STORE] = "ask-store" };
 
 	return names[verdict];
 }
@@ -79,8 +77,8 @@ verdict_name(enum verdict verdict)
 const char *
 reason_name(enum reason reason)
 {
-	static const char *const names[REASONS] = {
-		[REASON_LOCAL_RECIPIENT] = "local-recipient",
+	static const char *const names[REASONS] = { [REASON_LOCAL_RECIPIENT] =
+							"local-recipient",
 		[REASON_DENIED] = "denied",
 		[REASON_AUTHENTICATED] = "authenticated",
 		[REASON_CERTIFICATE] = "certificate",
@@ -95,8 +93,7 @@ reason_name(enum reason reason)
 		[REASON_LOGIN_EXPIRED] = "login-expired",
 		[REASON_COLLECTOR_BEHIND] = "collector-behind",
 		[REASON_NO_LOGIN] = "no-login",
-		[REASON_AUDIT_UNAVAILABLE] = "audit-unavailable"
-	};
+		[REASON_AUDIT_UNAVAILABLE] = "audit-unavailable" };
 
 	return names[reason];
 }

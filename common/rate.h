@@ -8,7 +8,10 @@
 enum { RATE_SAMPLES = 13, RATE_STEP_MS = 5000 };
 
 struct rate {
-	struct { int64_t ms; uint64_t total; } sample[RATE_SAMPLES];
+	struct {
+		int64_t ms;
+		uint64_t total;
+	} sample[RATE_SAMPLES];
 	unsigned newest, n;
 };
 
@@ -16,7 +19,6 @@ struct rate {
 void rate_note(struct rate *r, int64_t now_ms, uint64_t total);
 
 /* What was added in the minute before now_ms (or since the first note). */
-uint64_t rate_per_minute(const struct rate *r, int64_t now_ms,
-    uint64_t total);
+uint64_t rate_per_minute(const struct rate *r, int64_t now_ms, uint64_t total);
 
 #endif

@@ -42,5 +42,5 @@ rcpt_is_local(const char *arg, const char *mailer,
 	/* (c) no domain; (b) one of our domains */
 	return at == NULL ||
 	    (domain_fold(at + 1, len - local_len - 1, folded) &&
-	    domains_contain(domains, folded));
+		domains_contain(domains, folded));
 }

@@ -8,15 +8,16 @@
 #include "addr.h"
 #include "config.h"
 
-static const char expected[] = "printable ASCII of at most 400 bytes; in "
+static const char expected[] =
+    "printable ASCII of at most 400 bytes; in "
     "braces only {client}, {ago}, {family} or {other}";
 
 enum word { W_CLIENT, W_AGO, W_FAMILY, W_OTHER, WORDS };
 
-static const char *const words[WORDS] = {
-	[W_CLIENT] = "{client}", [W_AGO] = "{ago}", [W_FAMILY] = "{family}",
-	[W_OTHER] = "{other}"
-};
+static const char *const words[WORDS] = { [W_CLIENT] = "{client}",
+	[W_AGO] = "{ago}",
+	[W_FAMILY] = "{family}",
+	[W_OTHER] = "{other}" };
 
 /* Which word text begins with, or WORDS. */
 static enum word
@@ -57,20 +58,17 @@ format_ago(int64_t seconds, char *buf, size_t size)
 		(void)snprintf(buf, size, "%" PRId64 " second%s", seconds,
 		    seconds == 1 ? "" : "s");
 	else if (seconds < 7200)
-		(void)snprintf(buf, size, "%" PRId64 " minutes",
-		    seconds / 60);
+		(void)snprintf(buf, size, "%" PRId64 " minutes", seconds / 60);
 	else if (seconds < 172800)
-		(void)snprintf(buf, size, "%" PRId64 " hours",
-		    seconds / 3600);
+		(void)snprintf(buf, size, "%" PRId64 " hours", seconds / 3600);
 	else
-		(void)snprintf(buf, size, "%" PRId64 " days",
-		    seconds / 86400);
+		(void)snprintf(buf, size, "%" PRId64 " days", seconds / 86400);
 }
 
 /* Returns where text ends. */
 static char *
-expand(const char *template, const struct addr *client, int64_t ago_s,
-    char *p, char *end)
+expand(const char *template, const struct addr *client, int64_t ago_s, char *p,
+    char *end)
 {
 	bool six = client->family == ADDR_IPV6;
 	char value[ADDR_TEXT_MAX];
@@ -83,8 +81,7 @@ expand(const char *template, const struct addr *client, int64_t ago_s,
 			addr_format(client, value);
 			break;
 		case W_AGO:
-			format_ago(ago_s < 0 ? 0 : ago_s, value,
-			    sizeof(value));
+			format_ago(ago_s < 0 ? 0 : ago_s, value, sizeof(value));
 			break;
 		case W_FAMILY:
 		case W_OTHER:
@@ -140,8 +137,7 @@ reply_format(const struct config *cfg, const struct decision *d,
 	};
 
 	code[0] = status[0] = text[0] = '\0';
-	if (d->verdict == VERDICT_ACCEPT ||
-	    replies[d->reason].template == NULL)
+	if (d->verdict == VERDICT_ACCEPT || replies[d->reason].template == NULL)
 		return;
 	memcpy(code, replies[d->reason].code, 4);
 	memcpy(status, replies[d->reason].status, 6);

@@ -15,23 +15,23 @@ struct config;
 
 enum { REPLY_TEXT_MAX = 512 };
 
-#define REPLY_NO_LOGIN \
+#define REPLY_NO_LOGIN                                                   \
 	"Relaying denied for {client}: check your mail by POP3 or IMAP " \
 	"first, or use SMTP AUTH on port 587"
 #define REPLY_OTHER_FAMILY \
 	"(you send over {family}: a login over {other} is no help)"
-#define REPLY_LOGIN_EXPIRED \
+#define REPLY_LOGIN_EXPIRED                                                 \
 	"Relaying denied for {client}: your last login expired {ago} ago, " \
 	"check your mail again, or use SMTP AUTH on port 587"
-#define REPLY_NO_CLIENT_IDENTITY \
+#define REPLY_NO_CLIENT_IDENTITY                                          \
 	"Relaying denied: a login from {client} opens nothing, use SMTP " \
 	"AUTH on port 587"
-#define REPLY_SHARED_ADDRESS \
+#define REPLY_SHARED_ADDRESS                                                   \
 	"Relaying denied for {client}: too many users log in from there, use " \
 	"SMTP AUTH on port 587"
 #define REPLY_DENIED \
 	"Relaying denied for {client}: blocked by the postmaster of this server"
-#define REPLY_SENDER_MISMATCH \
+#define REPLY_SENDER_MISMATCH                                                 \
 	"Relaying denied for {client}: whoever logged in from there may not " \
 	"send as this sender"
 #define REPLY_RATE_LIMITED \

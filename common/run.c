@@ -93,9 +93,9 @@ spawn(struct child *c, const char *path, char *const argv[], const int fds[3])
 	for (int i = 0; i < 3; i++)
 		(void)posix_spawn_file_actions_adddup2(&actions, fds[i], i);
 	(void)posix_spawnattr_init(&attr);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
-						  POSIX_SPAWN_SETSIGMASK |
-						  POSIX_SPAWN_SETSIGDEF);
+	(void)posix_spawnattr_setflags(&attr,
+	    POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+		POSIX_SPAWN_SETSIGDEF);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setsigdefault(&attr, &usual);
 	int rc = posix_spawn(&c->pid, path, &actions, &attr, argv, environ);
@@ -109,14 +109,14 @@ static bool
 start(struct child *c, const char *path, char *const argv[], const char *input,
     struct err *err)
 {
-	int out[2] = {-1, -1}, complaints[2] = {-1, -1};
+	int out[2] = { -1, -1 }, complaints[2] = { -1, -1 };
 	int in = open_input(input), rc;
 
 	if (in == -1 || pipe2(out, O_CLOEXEC) == -1 ||
 	    pipe2(complaints, O_CLOEXEC) == -1)
 		rc = errno;
 	else
-		rc = spawn(c, path, argv, (int[]){in, out[1], complaints[1]});
+		rc = spawn(c, path, argv, (int[]){ in, out[1], complaints[1] });
 	if (rc != 0)
 		err_set(err, ERR_IO, "%s: %s", c->name, strerror(rc));
 	c->out = out[0];
@@ -202,8 +202,8 @@ static bool
 follow(struct child *c, struct err *err)
 {
 	while (c->out != -1 || c->err != -1) {
-		struct pollfd v[2] = {{.fd = c->out, .events = POLLIN},
-		    {.fd = c->err, .events = POLLIN}};
+		struct pollfd v[2] = { { .fd = c->out, .events = POLLIN },
+			{ .fd = c->err, .events = POLLIN } };
 
 		if (!wait_for(c, v, 2, err))
 			return false;
@@ -212,7 +212,7 @@ follow(struct child *c, struct err *err)
 		if (v[1].revents != 0)
 			take_complaint(c);
 	}
-	struct pollfd gone = {.fd = pidfd_open(c->pid, 0), .events = POLLIN};
+	struct pollfd gone = { .fd = pidfd_open(c->pid, 0), .events = POLLIN };
 	bool ok = true;
 
 	while (gone.fd != -1 && ok && gone.revents == 0)
@@ -245,17 +245,17 @@ reap(struct child *c, bool ok, struct err *err)
 char *
 run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 {
-	struct child c = {.name = argv[0],
-	    .out = -1,
-	    .err = -1,
-	    .until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000};
+	struct child c = { .name = argv[0],
+		.out = -1,
+		.err = -1,
+		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
 	char path[PATH_LEN];
 
 	if (strchr(argv[0], '/') != NULL)
 		(void)snprintf(path, sizeof(path), "%s", argv[0]);
 	else if (!look_in(getenv("PATH"), argv[0], path, sizeof(path)) &&
-		 !look_in("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin",
-		     argv[0], path, sizeof(path))) {
+	    !look_in("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin", argv[0],
+		path, sizeof(path))) {
 		err_set(err, ERR_IO, "%s: %s", argv[0], strerror(ENOENT));
 		return NULL;
 	}

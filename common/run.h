@@ -20,7 +20,7 @@ enum {
  * Returns what it printed, with NUL bytes made '?', to be freed by the caller;
  * or NULL with err when it can't be run, exits with another status than 0, is
  * too slow or prints too much. Threads: any; SIGCHLD must not be ignored. */
-char *run_read(
-    char *const argv[], const char *input, int timeout_s, struct err *err);
+char *
+run_read(char *const argv[], const char *input, int timeout_s, struct err *err);
 
 #endif

@@ -17,10 +17,7 @@
  *   'k'  without a user: the address is a key of a table of Postfix's, so
  *        its domain's entry doesn't count for it
  *   'D'  key is the domain of an address of user's */
-enum {
-	USER_MAX = 256,
-	ENTRY_MAX = 1 + ADDRESS_TEXT_MAX + 1 + USER_MAX
-};
+enum { USER_MAX = 256, ENTRY_MAX = 1 + ADDRESS_TEXT_MAX + 1 + USER_MAX };
 
 static int
 no_memory(struct err *err)
@@ -55,8 +52,7 @@ entry(char buf[ENTRY_MAX], char kind, const char *key, const char *user)
 }
 
 static bool
-has(const struct sender_set *set, char kind, const char *key,
-    const char *user)
+has(const struct sender_set *set, char kind, const char *key, const char *user)
 {
 	char buf[ENTRY_MAX];
 
@@ -69,22 +65,23 @@ add(struct sender_set *set, char kind, const char *key, const char *user,
 {
 	char buf[ENTRY_MAX];
 
-	return strset_add(&set->set, entry(buf, kind, key, user)) == 0 ? 0 :
-	    no_memory(err);
+	return strset_add(&set->set, entry(buf, kind, key, user)) == 0
+	    ? 0
+	    : no_memory(err);
 }
 
 /* May the user whose own address this is? */
 static bool
-own_address(enum sender_binding binding, const char *text,
-    const char *sender, const char *domain)
+own_address(enum sender_binding binding, const char *text, const char *sender,
+    const char *domain)
 {
 	char own[ADDRESS_TEXT_MAX];
 	const char *own_domain;
 
 	if (!address_fold(text, own, &own_domain))
 		return false;
-	return binding == SENDER_DOMAIN ? strcmp(own_domain, domain) == 0 :
-	    strcmp(own, sender) == 0;
+	return binding == SENDER_DOMAIN ? strcmp(own_domain, domain) == 0
+					: strcmp(own, sender) == 0;
 }
 
 bool
@@ -101,7 +98,7 @@ senders_allow(const struct sender_set *set, enum sender_binding binding,
 	if (set->user_name && own_address(binding, name, address, domain))
 		return true;
 	for (size_t i = 0; strchr(name, '@') == NULL && i < set->append.n;
-	    i++) {
+	     i++) {
 		(void)snprintf(appended, sizeof(appended), "%s@%s", name,
 		    set->append.v[i]);
 		if (own_address(binding, appended, address, domain))
@@ -111,33 +108,35 @@ senders_allow(const struct sender_set *set, enum sender_binding binding,
 		return has(set, 'D', domain, name);
 	if (has(set, 'A', address, name) || has(set, 'B', domain, name))
 		return true;
-	return has(set, 'k', address, "") ? has(set, 'a', address, name) :
-	    has(set, 'b', domain, name);
+	return has(set, 'k', address, "") ? has(set, 'a', address, name)
+					  : has(set, 'b', domain, name);
 }
 
 /* --- loading --- */
 
 /* An address or @domain, folded. */
 struct key {
-	bool whole;		/* all of the domain */
-	char text[ADDRESS_TEXT_MAX];	/* "user@domain", or "@domain" */
+	bool whole; /* all of the domain */
+	char text[ADDRESS_TEXT_MAX]; /* "user@domain", or "@domain" */
 	const char *domain;
 };
 
 /* where: "file:line". */
 static int
-parse_key(const char *text, struct key *key, const char *where,
-    struct err *err)
+parse_key(const char *text, struct key *key, const char *where, struct err *err)
 {
 	key->whole = *text == '@';
 	key->text[0] = '@';
 	key->domain = key->text + 1;
-	if (key->whole ? domain_fold(text + 1, strlen(text + 1),
-	    key->text + 1) && strpbrk(key->domain, "/@,;|<>\"\\*") == NULL :
-	    address_fold(text, key->text, &key->domain))
+	if (key->whole
+		? domain_fold(text + 1, strlen(text + 1), key->text + 1) &&
+		    strpbrk(key->domain, "/@,;|<>\"\\*") == NULL
+		: address_fold(text, key->text, &key->domain))
 		return 0;
-	err_set(err, ERR_INVALID, "%s: '%.100s': expected a plain "
-	    "user@domain or @domain", where, text);
+	err_set(err, ERR_INVALID,
+	    "%s: '%.100s': expected a plain "
+	    "user@domain or @domain",
+	    where, text);
 	return -1;
 }
 
@@ -145,17 +144,18 @@ static int
 add_key(struct sender_set *set, const struct key *key, const char *user,
     bool table, struct err *err)
 {
-	char kind = table ? (key->whole ? 'b' : 'a') :
-	    (key->whole ? 'B' : 'A');
+	char kind = table ? (key->whole ? 'b' : 'a') : (key->whole ? 'B' : 'A');
 
 	return add(set, kind, key->whole ? key->domain : key->text, user,
-	    err) == 0 && add(set, 'D', key->domain, user, err) == 0 ? 0 : -1;
+		   err) == 0 &&
+		add(set, 'D', key->domain, user, err) == 0
+	    ? 0
+	    : -1;
 }
 
 /* "user: address, @domain ..." */
 static int
-add_line(struct sender_set *set, char *line, const char *where,
-    struct err *err)
+add_line(struct sender_set *set, char *line, const char *where, struct err *err)
 {
 	char user[USER_MAX], *save = NULL;
 	struct key key;
@@ -163,20 +163,24 @@ add_line(struct sender_set *set, char *line, const char *where,
 	unsigned n = 0;
 
 	if (colon == NULL || !fold_user(line, (size_t)(colon - line), user)) {
-		err_set(err, ERR_INVALID, "%s: expected \"user: address, "
-		    "@domain ...\"", where);
+		err_set(err, ERR_INVALID,
+		    "%s: expected \"user: address, "
+		    "@domain ...\"",
+		    where);
 		return -1;
 	}
 	for (char *word = strtok_r(colon + 1, ", \t\r\n", &save);
-	    word != NULL && *word != '#';
-	    word = strtok_r(NULL, ", \t\r\n", &save), n++)
+	     word != NULL && *word != '#';
+	     word = strtok_r(NULL, ", \t\r\n", &save), n++)
 		if (parse_key(word, &key, where, err) == -1 ||
 		    add_key(set, &key, user, false, err) == -1)
 			return -1;
 	if (n > 0)
 		return 0;
-	err_set(err, ERR_INVALID, "%s: expected an address or @domain behind "
-	    "the user", where);
+	err_set(err, ERR_INVALID,
+	    "%s: expected an address or @domain behind "
+	    "the user",
+	    where);
 	return -1;
 }
 
@@ -220,8 +224,8 @@ add_file(struct sender_set *set, const char *path, struct err *err)
 
 /* "address<TAB>user, user ..." */
 static int
-add_table_line(struct sender_set *set, char *line, const char *table,
-    struct err *err)
+add_table_line(
+    struct sender_set *set, char *line, const char *table, struct err *err)
 {
 	char user[USER_MAX], where[300], *save = NULL;
 	char *text = strtok_r(line, " \t", &save);
@@ -229,18 +233,20 @@ add_table_line(struct sender_set *set, char *line, const char *table,
 
 	if (text == NULL)
 		return 0;
-	(void)snprintf(where, sizeof(where), "relay.sender_addresses: %.200s",
-	    table);
+	(void)snprintf(
+	    where, sizeof(where), "relay.sender_addresses: %.200s", table);
 	if (parse_key(text, &key, where, err) == -1)
 		return -1;
 	/* the first table that has a key is the one that counts */
 	if (has(set, 'k', key.text, ""))
 		return 0;
 	for (char *word = strtok_r(NULL, ", \t\r", &save); word != NULL;
-	    word = strtok_r(NULL, ", \t\r", &save)) {
+	     word = strtok_r(NULL, ", \t\r", &save)) {
 		if (!fold_user(word, strlen(word), user)) {
-			err_set(err, ERR_INVALID, "%s: %.100s: '%.100s' is "
-			    "no user", where, text, word);
+			err_set(err, ERR_INVALID,
+			    "%s: %.100s: '%.100s' is "
+			    "no user",
+			    where, text, word);
 			return -1;
 		}
 		if (add_key(set, &key, user, true, err) == -1)
@@ -250,29 +256,31 @@ add_table_line(struct sender_set *set, char *line, const char *table,
 }
 
 static int
-add_table(struct sender_set *set, const char *dir, const char *table,
-    struct err *err)
+add_table(
+    struct sender_set *set, const char *dir, const char *table, struct err *err)
 {
 	struct err why;
 
 	if (!table_listable(table)) {
-		err_set(err, ERR_INVALID, "relay.sender_addresses: "
+		err_set(err, ERR_INVALID,
+		    "relay.sender_addresses: "
 		    "smtpd_sender_login_maps has %.100s, which can't be "
 		    "listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm "
 		    "and texthash; name the users in a \"file:\" of "
-		    "\"user: address ...\" instead", table);
+		    "\"user: address ...\" instead",
+		    table);
 		return -1;
 	}
 	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
 	int ret = 0;
 
 	if (text == NULL) {
-		err_set(err, why.code, "relay.sender_addresses: %.400s",
-		    why.text);
+		err_set(
+		    err, why.code, "relay.sender_addresses: %.400s", why.text);
 		return -1;
 	}
-	for (char *line = strtok_r(text, "\n", &save); ret == 0 &&
-	    line != NULL; line = strtok_r(NULL, "\n", &save))
+	for (char *line = strtok_r(text, "\n", &save); ret == 0 && line != NULL;
+	     line = strtok_r(NULL, "\n", &save))
 		ret = add_table_line(set, line, table, err);
 	free(text);
 	return ret;
@@ -282,8 +290,8 @@ static int
 add_postfix(struct sender_set *set, const char *dir, struct err *err)
 {
 	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-hx" },
-	    (char[]){ "smtpd_sender_login_maps" }, NULL };
+		(char *)(uintptr_t)dir, (char[]){ "-hx" },
+		(char[]){ "smtpd_sender_login_maps" }, NULL };
 	char main_cf[600], *save = NULL;
 	struct err why;
 	char *value = run_read(argv, NULL, RUN_TIMEOUT_S, &why);
@@ -291,21 +299,23 @@ add_postfix(struct sender_set *set, const char *dir, struct err *err)
 	int ret = 0;
 
 	if (value == NULL) {
-		err_set(err, why.code, "relay.sender_addresses: %.400s",
-		    why.text);
+		err_set(
+		    err, why.code, "relay.sender_addresses: %.400s", why.text);
 		return -1;
 	}
-	for (char *word = strtok_r(value, ", \t\r\n", &save); ret == 0 &&
-	    word != NULL; word = strtok_r(NULL, ", \t\r\n", &save), n++)
+	for (char *word = strtok_r(value, ", \t\r\n", &save);
+	     ret == 0 && word != NULL;
+	     word = strtok_r(NULL, ", \t\r\n", &save), n++)
 		ret = add_table(set, dir, word, err);
 	(void)snprintf(main_cf, sizeof(main_cf), "%.500s/main.cf", dir);
 	if (ret == 0 && n == 0) {
-		err_set(err, ERR_INVALID, "relay.sender_addresses: "
-		    "smtpd_sender_login_maps is empty in %.500s", main_cf);
+		err_set(err, ERR_INVALID,
+		    "relay.sender_addresses: "
+		    "smtpd_sender_login_maps is empty in %.500s",
+		    main_cf);
 		ret = -1;
 	}
-	if (ret == 0 && !string_list_add(&set->files, main_cf,
-	    strlen(main_cf)))
+	if (ret == 0 && !string_list_add(&set->files, main_cf, strlen(main_cf)))
 		ret = no_memory(err);
 	free(value);
 	return ret;
@@ -318,17 +328,20 @@ add_appended(struct sender_set *set, const char *domain, struct err *err)
 
 	if (!domain_fold(domain, strlen(domain), folded) ||
 	    strpbrk(folded, "/@,;|<>\"\\*[") != NULL || *folded == '.') {
-		err_set(err, ERR_INVALID, "relay.sender_addresses: "
-		    "'append:%.100s': expected a domain", domain);
+		err_set(err, ERR_INVALID,
+		    "relay.sender_addresses: "
+		    "'append:%.100s': expected a domain",
+		    domain);
 		return -1;
 	}
-	return string_list_add(&set->append, folded, strlen(folded)) ? 0 :
-	    no_memory(err);
+	return string_list_add(&set->append, folded, strlen(folded))
+	    ? 0
+	    : no_memory(err);
 }
 
 int
-senders_load(const struct string_list *sources, struct sender_set *set,
-    struct err *err)
+senders_load(
+    const struct string_list *sources, struct sender_set *set, struct err *err)
 {
 	int ret = 0;
 
@@ -345,9 +358,11 @@ senders_load(const struct string_list *sources, struct sender_set *set,
 		} else if (strncmp(name, "postfix:/", 9) == 0) {
 			ret = add_postfix(set, name + 8, err);
 		} else {
-			err_set(err, ERR_INVALID, "relay.sender_addresses: "
+			err_set(err, ERR_INVALID,
+			    "relay.sender_addresses: "
 			    "'%.100s': expected \"user\", \"append:domain\", "
-			    "\"file:/path\" or \"postfix:/directory\"", name);
+			    "\"file:/path\" or \"postfix:/directory\"",
+			    name);
 			ret = -1;
 		}
 	}

@@ -11,10 +11,10 @@ struct err;
 
 /* Constant once loaded: any number of threads may ask it. */
 struct sender_set {
-	bool user_name;			/* "user" is a source */
-	struct string_list append;	/* folded domains */
-	struct strset set;		/* see senders.c */
-	struct string_list files;	/* to be read again when one changes */
+	bool user_name; /* "user" is a source */
+	struct string_list append; /* folded domains */
+	struct strset set; /* see senders.c */
+	struct string_list files; /* to be read again when one changes */
 };
 
 /* Read what relay.sender_addresses names:
@@ -26,8 +26,8 @@ struct sender_set {
  *                     @domain. Tables that can be listed only (postmap -s).
  * Runs postconf and postmap: not for a hot path. Returns 0, or -1 with err
  * that names file and line; *set is empty then. */
-int senders_load(const struct string_list *sources, struct sender_set *set,
-    struct err *err);
+int senders_load(
+    const struct string_list *sources, struct sender_set *set, struct err *err);
 void senders_release(struct sender_set *set);
 
 /* May user send as sender? Pure. Case doesn't count in either; what isn't a

@@ -39,12 +39,11 @@ uint64_t
 siphash(const uint64_t key[2], const void *data, size_t len)
 {
 	const unsigned char *p = data;
-	uint64_t word, v[4] = {
-		key[0] ^ UINT64_C(0x736f6d6570736575),
-		key[1] ^ UINT64_C(0x646f72616e646f6d),
-		key[0] ^ UINT64_C(0x6c7967656e657261),
-		key[1] ^ UINT64_C(0x7465646279746573)
-	};
+	uint64_t word,
+	    v[4] = { key[0] ^ UINT64_C(0x736f6d6570736575),
+		    key[1] ^ UINT64_C(0x646f72616e646f6d),
+		    key[0] ^ UINT64_C(0x6c7967656e657261),
+		    key[1] ^ UINT64_C(0x7465646279746573) };
 
 	for (size_t left = len; left >= 8; left -= 8, p += 8) {
 		word = little_endian(p, 8);

@@ -13,19 +13,51 @@
 enum {
 	/* rows that are better sorted than found by walking all */
 	ACTIVE_FEW = 100000,
-	READ_BUSY_MS = 250,	/* a RCPT waits no longer for a lock */
+	READ_BUSY_MS = 250, /* a RCPT waits no longer for a lock */
 	WRITE_BUSY_MS = 10000
 };
 
 enum query {
-	Q_DATA_VERSION, Q_LOOKUP, Q_LOOKUP_LEASE, Q_LOOKUP_ALL, Q_LOOKUP_LEASE_ALL,
-	Q_OTHERS, Q_SOURCES_READ_AT, Q_LOGIN, Q_EVENT, Q_SET, Q_DELETE,
-	Q_EXPIRE_END, Q_EXPIRE, Q_PRUNE, Q_SOURCE_SAVE, Q_SOURCE_FIND,
-	Q_SOURCE_DELETE, Q_ROWS, Q_MANY_ACTIVE, Q_ROWS_ACTIVE, Q_ROWS_RECENT,
-	Q_ROWS_WITHIN, Q_ROWS_OF_CLIENT, Q_ROWS_OF_USER, Q_EVENTS,
-	Q_SOURCES, Q_MATCH, Q_USERS, Q_FAMILIES,
-	Q_DENY_SET, Q_DENY_DELETE, Q_DENIES, Q_DENIES_OF,
-	Q_LOGINS, Q_SHARING, Q_COUNT_ADD, Q_COUNT_LOGIN, Q_COUNT_DELETE, Q_COUNTS, QUERIES
+	Q_DATA_VERSION,
+	Q_LOOKUP,
+	Q_LOOKUP_LEASE,
+	Q_LOOKUP_ALL,
+	Q_LOOKUP_LEASE_ALL,
+	Q_OTHERS,
+	Q_SOURCES_READ_AT,
+	Q_LOGIN,
+	Q_EVENT,
+	Q_SET,
+	Q_DELETE,
+	Q_EXPIRE_END,
+	Q_EXPIRE,
+	Q_PRUNE,
+	Q_SOURCE_SAVE,
+	Q_SOURCE_FIND,
+	Q_SOURCE_DELETE,
+	Q_ROWS,
+	Q_MANY_ACTIVE,
+	Q_ROWS_ACTIVE,
+	Q_ROWS_RECENT,
+	Q_ROWS_WITHIN,
+	Q_ROWS_OF_CLIENT,
+	Q_ROWS_OF_USER,
+	Q_EVENTS,
+	Q_SOURCES,
+	Q_MATCH,
+	Q_USERS,
+	Q_FAMILIES,
+	Q_DENY_SET,
+	Q_DENY_DELETE,
+	Q_DENIES,
+	Q_DENIES_OF,
+	Q_LOGINS,
+	Q_SHARING,
+	Q_COUNT_ADD,
+	Q_COUNT_LOGIN,
+	Q_COUNT_DELETE,
+	Q_COUNTS,
+	QUERIES
 };
 
 /* A user is denied whatever the case of his name is: many servers let ALICE in
@@ -39,7 +71,7 @@ enum query {
 #define LOGIN_OF(denied)                                            \
 	"SELECT 0, client, user, last_at, expires_at, " denied ", " \
 	"server = 'popgatectl' FROM login "
-#define DENIED                                                    \
+#define DENIED                                                                    \
 	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject IN (user, lower(user)) " \
 	"AND d.kind = 'user' AND d.expires_at > ?4)"
 #define DENY_OF "SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
@@ -51,12 +83,13 @@ enum query {
 	"WHERE client " clients " "                                        \
 	"UNION ALL " LOGIN_OF(DENIED) NETWORKS                             \
 	    "UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
-	    "UNION ALL " DENY_OF "WHERE subject IN (?3, lower(?3)) AND kind = 'user' "   \
+	    "UNION ALL " DENY_OF                                           \
+	    "WHERE subject IN (?3, lower(?3)) AND kind = 'user' "          \
 	    "UNION ALL " DENY_OF "INDEXED BY deny_network "                \
 	    "WHERE kind = 'client' AND instr(subject, '/') > 0"
 
 /* of the logins' users, at ?3 */
-#define USER_DENIED \
+#define USER_DENIED                                                               \
 	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject IN (user, lower(user)) " \
 	"AND d.kind = 'user' AND d.expires_at > ?3) "
 
@@ -67,7 +100,7 @@ static const char *const query_sql[QUERIES] = {
 	[Q_LOOKUP_ALL] = LOOKUP_ALL("= ?1"),
 	[Q_LOOKUP_LEASE_ALL] = LOOKUP_ALL("IN (?1, ?2)"),
 	[Q_OTHERS] = "SELECT EXISTS (SELECT 1 FROM deny) OR EXISTS (SELECT 1 "
-	    "FROM login " NETWORKS ")",
+		     "FROM login " NETWORKS ")",
 	[Q_SOURCES_READ_AT] =
 	    "SELECT coalesce(min(max(read_at, 1)), 0) FROM source",
 	/* The newest login names server and service; expiry never goes back,
@@ -93,12 +126,10 @@ static const char *const query_sql[QUERIES] = {
 	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[Q_DELETE] = "DELETE FROM login WHERE client = ?1",
 	/* a slice of the primary key at a time: short locks, no full scan */
-	[Q_EXPIRE_END] =
-	    "SELECT client FROM login WHERE client > ?1 "
-	    "ORDER BY client LIMIT 1 OFFSET ?2",
-	[Q_EXPIRE] =
-	    "DELETE FROM login WHERE client > ?1 "
-	    "AND (?2 = '' OR client <= ?2) AND expires_at < ?3",
+	[Q_EXPIRE_END] = "SELECT client FROM login WHERE client > ?1 "
+			 "ORDER BY client LIMIT 1 OFFSET ?2",
+	[Q_EXPIRE] = "DELETE FROM login WHERE client > ?1 "
+		     "AND (?2 = '' OR client <= ?2) AND expires_at < ?3",
 	/* ids grow with time, so the oldest are at the front */
 	[Q_PRUNE] =
 	    "DELETE FROM login_event WHERE id IN "
@@ -114,9 +145,8 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT client, user, service, server, first_at, last_at, "
 	    "expires_at, count FROM login NOT INDEXED WHERE expires_at > ?2 "
 	    "ORDER BY client, user",
-	[Q_MANY_ACTIVE] =
-	    "SELECT 1 FROM login INDEXED BY login_by_expiry "
-	    "WHERE expires_at > ?1 LIMIT 1 OFFSET ?2",
+	[Q_MANY_ACTIVE] = "SELECT 1 FROM login INDEXED BY login_by_expiry "
+			  "WHERE expires_at > ?1 LIMIT 1 OFFSET ?2",
 	[Q_ROWS_ACTIVE] =
 	    "SELECT client, user, service, server, first_at, last_at, "
 	    "expires_at, count FROM login INDEXED BY login_by_expiry "
@@ -195,9 +225,8 @@ static const char *const query_sql[QUERIES] = {
 	    "last_at = max(last_at, excluded.last_at), "
 	    "expires_at = max(expires_at, excluded.expires_at), "
 	    "count = count + excluded.count",
-	[Q_SHARING] =
-	    "SELECT count(*) FROM login WHERE client = ?1 "
-	    "AND expires_at > ?2 AND server <> 'popgatectl'",
+	[Q_SHARING] = "SELECT count(*) FROM login WHERE client = ?1 "
+		      "AND expires_at > ?2 AND server <> 'popgatectl'",
 	[Q_COUNT_ADD] =
 	    "INSERT INTO source_count (source, server, reason, lines, "
 	    "since_login, first_at, last_at, sample) "
@@ -232,11 +261,9 @@ int
 store_open(const char *path, enum store_mode mode, struct store **st_r,
     struct err *err)
 {
-	static const enum db_mode db_mode[] = {
-		[STORE_READ] = DB_READ,
+	static const enum db_mode db_mode[] = { [STORE_READ] = DB_READ,
 		[STORE_WRITE] = DB_CREATE,
-		[STORE_MODIFY] = DB_WRITE
-	};
+		[STORE_MODIFY] = DB_WRITE };
 	struct store *st = calloc(1, sizeof(*st));
 
 	*st_r = NULL;
@@ -246,8 +273,8 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 	}
 	st->reader = mode == STORE_READ;
 	if (db_open(path, db_mode[mode],
-	    mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS,
-	    sql_logins, SQL_LOGINS_STEPS, &st->db, err) == -1)
+		mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS, sql_logins,
+		SQL_LOGINS_STEPS, &st->db, err) == -1)
 		goto fail;
 	/* A milter has many readers: the kernel caches for all of them. */
 	if (mode == STORE_READ &&
@@ -261,8 +288,8 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 	st->stmt[Q_LOOKUP_ALL] = stmt;
 	if (mode != STORE_READ &&
 	    (db_exec(st->db, "PRAGMA wal_autocheckpoint = 2000", err) == -1 ||
-	    db_exec(st->db, "PRAGMA journal_size_limit = 67108864", err) ==
-	    -1))
+		db_exec(st->db, "PRAGMA journal_size_limit = 67108864", err) ==
+		    -1))
 		goto fail;
 	*st_r = st;
 	return 0;
@@ -323,8 +350,8 @@ take_login(sqlite3_stmt *stmt, const char *lease, int64_t now,
 	bool active = expires_at > now;
 	bool manual = sqlite3_column_int(stmt, 6) != 0;
 
-	out->sharing += active && !manual &&
-	    strcmp(db_text(stmt, 1), lease) == 0;
+	out->sharing +=
+	    active && !manual && strcmp(db_text(stmt, 1), lease) == 0;
 	if (active && sqlite3_column_int(stmt, 5) != 0) {
 		out->login_denied = true;
 		return;
@@ -337,8 +364,8 @@ take_login(sqlite3_stmt *stmt, const char *lease, int64_t now,
 	/* the first active row drives out what expired ones said */
 	if ((active && !out->active) || last_at >= out->last_at) {
 		out->last_at = last_at;
-		(void)snprintf(out->user, sizeof(out->user), "%s",
-		    db_text(stmt, 2));
+		(void)snprintf(
+		    out->user, sizeof(out->user), "%s", db_text(stmt, 2));
 	}
 	if ((active && !out->active) || expires_at > out->expires_at)
 		out->expires_at = expires_at;
@@ -421,8 +448,8 @@ lookup(struct store *st, enum query q, const struct question *ask,
 				take_login(stmt, ask->lease, ask->now, out);
 		} else if (sqlite3_column_int64(stmt, 4) > ask->now) {
 			out->denied |= strcmp(db_text(stmt, 2), "user") == 0 ||
-				       row_holds(db_text(stmt, 1), ask->own,
-					   ask->own, ask->client);
+			    row_holds(db_text(stmt, 1), ask->own, ask->own,
+				ask->client);
 		}
 	}
 	if (rc != SQLITE_DONE)
@@ -436,10 +463,10 @@ int
 store_lookup(struct store *st, const struct addr *client, const char *user,
     uint8_t ipv6_prefix, int64_t now, struct store_lookup *out, struct err *err)
 {
-	struct question ask = {.client = client,
-	    .user = user,
-	    .now = now,
-	    .leased = client->family == ADDR_IPV6 && ipv6_prefix < 128};
+	struct question ask = { .client = client,
+		.user = user,
+		.now = now,
+		.leased = client->family == ADDR_IPV6 && ipv6_prefix < 128 };
 	bool more = false;
 
 	addr_format(client, ask.own);
@@ -686,8 +713,7 @@ store_expire(struct store *st, int64_t cutoff, int limit,
 }
 
 int
-store_prune_events(struct store *st, int64_t cutoff, int limit,
-    struct err *err)
+store_prune_events(struct store *st, int64_t cutoff, int limit, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_PRUNE, err);
 
@@ -701,8 +727,8 @@ store_prune_events(struct store *st, int64_t cutoff, int limit,
 }
 
 int
-store_source_save(struct store *st, const struct store_source *src,
-    struct err *err)
+store_source_save(
+    struct store *st, const struct store_source *src, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCE_SAVE, err);
 
@@ -723,15 +749,15 @@ source_column(sqlite3_stmt *stmt, struct store_source *src)
 	(void)snprintf(src->name, sizeof(src->name), "%s", db_text(stmt, 0));
 	src->inode = (uint64_t)sqlite3_column_int64(stmt, 1);
 	src->position = sqlite3_column_int64(stmt, 2);
-	(void)snprintf(src->fingerprint, sizeof(src->fingerprint), "%s",
-	    db_text(stmt, 3));
+	(void)snprintf(
+	    src->fingerprint, sizeof(src->fingerprint), "%s", db_text(stmt, 3));
 	src->read_at = sqlite3_column_int64(stmt, 4);
 	src->line_at = sqlite3_column_int64(stmt, 5);
 }
 
 int
-store_source_find(struct store *st, const char *name,
-    struct store_source *src, struct err *err)
+store_source_find(struct store *st, const char *name, struct store_source *src,
+    struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_SOURCE_FIND, err);
 
@@ -762,16 +788,14 @@ store_source_delete(struct store *st, const char *name, struct err *err)
 static struct store_row
 row_columns(sqlite3_stmt *stmt)
 {
-	return (struct store_row){
-		.client = db_text(stmt, 0),
+	return (struct store_row){ .client = db_text(stmt, 0),
 		.user = db_text(stmt, 1),
 		.service = db_text(stmt, 2),
 		.server = db_text(stmt, 3),
 		.first_at = sqlite3_column_int64(stmt, 4),
 		.last_at = sqlite3_column_int64(stmt, 5),
 		.expires_at = sqlite3_column_int64(stmt, 6),
-		.count = sqlite3_column_int64(stmt, 7)
-	};
+		.count = sqlite3_column_int64(stmt, 7) };
 }
 
 static int
@@ -816,10 +840,11 @@ store_each_row(struct store *st, const char *client, const char *user,
     int64_t active_at, bool (*fn)(void *arg, const struct store_row *row),
     void *arg, struct err *err)
 {
-	int q = client != NULL ? Q_ROWS_OF_CLIENT :
-	    user != NULL ? Q_ROWS_OF_USER : way_to_active(st, active_at, err);
-	sqlite3_stmt *stmt = q == -1 ? NULL :
-	    store_stmt(st, (enum query)q, err);
+	int q = client != NULL ? Q_ROWS_OF_CLIENT
+	    : user != NULL     ? Q_ROWS_OF_USER
+			       : way_to_active(st, active_at, err);
+	sqlite3_stmt *stmt =
+	    q == -1 ? NULL : store_stmt(st, (enum query)q, err);
 
 	assert(client == NULL || user == NULL);
 	if (stmt == NULL)
@@ -876,7 +901,7 @@ store_each_within(struct store *st, const struct network *net,
 	if (stmt == NULL)
 		return -1;
 	(void)snprintf(behind, sizeof(behind), "%s", first);
-	behind[strlen(behind) - 1]++;	/* '.' + 1 */
+	behind[strlen(behind) - 1]++; /* '.' + 1 */
 	bind_text(stmt, 1, first);
 	bind_text(stmt, 2, behind);
 	return each_row(st, stmt, fn, arg, err);
@@ -896,8 +921,8 @@ store_each_event(struct store *st, const char *client, int limit,
 	bind_text(stmt, 1, client);
 	(void)sqlite3_bind_int(stmt, 2, limit);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct store_event event = {
-			.id = sqlite3_column_int64(stmt, 0),
+		struct store_event event = { .id =
+						 sqlite3_column_int64(stmt, 0),
 			.at = sqlite3_column_int64(stmt, 1),
 			.client = db_text(stmt, 2),
 			.user = db_text(stmt, 3),
@@ -905,8 +930,7 @@ store_each_event(struct store *st, const char *client, int limit,
 			.server = db_text(stmt, 5),
 			.source = db_text(stmt, 6),
 			.position = sqlite3_column_int64(stmt, 7),
-			.line = db_text(stmt, 8)
-		};
+			.line = db_text(stmt, 8) };
 
 		more = fn(arg, &event);
 	}
@@ -942,12 +966,12 @@ store_sqlite_version(void)
 /* The rows of a statement about client (?1, and ?2 the lease it is in) that
  * hold it, until take returns false. */
 static int
-each_of_client(struct store *st, sqlite3_stmt *stmt,
-    const struct addr *client, uint8_t ipv6_prefix,
-    bool (*take)(void *arg, sqlite3_stmt *stmt), void *arg, struct err *err)
+each_of_client(struct store *st, sqlite3_stmt *stmt, const struct addr *client,
+    uint8_t ipv6_prefix, bool (*take)(void *arg, sqlite3_stmt *stmt), void *arg,
+    struct err *err)
 {
-	struct network net = network_of(client,
-	    client->family == ADDR_IPV6 ? ipv6_prefix : 32);
+	struct network net =
+	    network_of(client, client->family == ADDR_IPV6 ? ipv6_prefix : 32);
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
 	bool more = true;
 	int rc = SQLITE_DONE;
@@ -991,14 +1015,15 @@ store_each_match(struct store *st, const struct addr *client,
 	sqlite3_stmt *stmt = store_stmt(st, Q_MATCH, err);
 	struct match m = { .row = fn, .arg = arg };
 
-	return stmt == NULL ? -1 : each_of_client(st, stmt, client,
-	    ipv6_prefix, take_row, &m, err);
+	return stmt == NULL
+	    ? -1
+	    : each_of_client(st, stmt, client, ipv6_prefix, take_row, &m, err);
 }
 
 int
 store_each_user(struct store *st, const struct addr *client,
-    uint8_t ipv6_prefix, int64_t now,
-    bool (*fn)(void *arg, const char *user), void *arg, struct err *err)
+    uint8_t ipv6_prefix, int64_t now, bool (*fn)(void *arg, const char *user),
+    void *arg, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_USERS, err);
 	struct match m = { .user = fn, .arg = arg };
@@ -1006,8 +1031,8 @@ store_each_user(struct store *st, const struct addr *client,
 	if (stmt == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 3, now);
-	return each_of_client(st, stmt, client, ipv6_prefix, take_user, &m,
-	    err);
+	return each_of_client(
+	    st, stmt, client, ipv6_prefix, take_user, &m, err);
 }
 
 int
@@ -1032,8 +1057,8 @@ store_families(struct store *st, int64_t since, bool *ipv4_r, bool *ipv6_r,
 }
 
 int
-store_event_add(struct store *st, const struct store_event *event,
-    struct err *err)
+store_event_add(
+    struct store *st, const struct store_event *event, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_EVENT, err);
 
@@ -1051,8 +1076,7 @@ store_event_add(struct store *st, const struct store_event *event,
 }
 
 int
-store_deny_set(struct store *st, const struct store_deny *deny,
-    struct err *err)
+store_deny_set(struct store *st, const struct store_deny *deny, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_DENY_SET, err);
 
@@ -1067,8 +1091,8 @@ store_deny_set(struct store *st, const struct store_deny *deny,
 }
 
 int
-store_deny_delete(struct store *st, const char *subject, bool is_user,
-    struct err *err)
+store_deny_delete(
+    struct store *st, const char *subject, bool is_user, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_DENY_DELETE, err);
 
@@ -1082,14 +1106,12 @@ store_deny_delete(struct store *st, const char *subject, bool is_user,
 }
 
 int
-store_each_deny(struct store *st, const struct addr *client,
-    const char *user, int64_t now,
-    bool (*fn)(void *arg, const struct store_deny *deny), void *arg,
-    struct err *err)
+store_each_deny(struct store *st, const struct addr *client, const char *user,
+    int64_t now, bool (*fn)(void *arg, const struct store_deny *deny),
+    void *arg, struct err *err)
 {
 	bool all = client == NULL && user == NULL, more = true;
-	sqlite3_stmt *stmt = store_stmt(st, all ? Q_DENIES : Q_DENIES_OF,
-	    err);
+	sqlite3_stmt *stmt = store_stmt(st, all ? Q_DENIES : Q_DENIES_OF, err);
 	char own[ADDR_TEXT_MAX] = "";
 	int rc = SQLITE_DONE;
 
@@ -1097,23 +1119,21 @@ store_each_deny(struct store *st, const struct addr *client,
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, now);
 	if (!all) {
-		bind_text(stmt, 2, client == NULL ? "" :
-		    addr_format(client, own));
+		bind_text(
+		    stmt, 2, client == NULL ? "" : addr_format(client, own));
 		bind_text(stmt, 3, user == NULL ? "" : user);
 	}
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct store_deny deny = {
-			.subject = db_text(stmt, 0),
+		struct store_deny deny = { .subject = db_text(stmt, 0),
 			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
 			.created_at = sqlite3_column_int64(stmt, 2),
 			.expires_at = sqlite3_column_int64(stmt, 3),
-			.reason = db_text(stmt, 4)
-		};
+			.reason = db_text(stmt, 4) };
 		struct network net;
 
 		if (!all && !deny.is_user && strcmp(deny.subject, own) != 0 &&
 		    (client == NULL || !network_parse(deny.subject, &net) ||
-		    !network_contains(&net, client)))
+			!network_contains(&net, client)))
 			continue;
 		if (!all && deny.is_user && user == NULL)
 			continue;
@@ -1151,8 +1171,8 @@ store_count_add(struct store *st, const struct store_count *more,
 }
 
 int
-store_count_login(struct store *st, const char *source, const char *server,
-    struct err *err)
+store_count_login(
+    struct store *st, const char *source, const char *server, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_COUNT_LOGIN, err);
 
@@ -1186,16 +1206,14 @@ store_each_count(struct store *st,
 	if (stmt == NULL)
 		return -1;
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		struct store_count count = {
-			.source = db_text(stmt, 0),
+		struct store_count count = { .source = db_text(stmt, 0),
 			.server = db_text(stmt, 1),
 			.reason = db_text(stmt, 2),
 			.lines = sqlite3_column_int64(stmt, 3),
 			.since_login = sqlite3_column_int64(stmt, 4),
 			.first_at = sqlite3_column_int64(stmt, 5),
 			.last_at = sqlite3_column_int64(stmt, 6),
-			.sample = db_text(stmt, 7)
-		};
+			.sample = db_text(stmt, 7) };
 
 		more = fn(arg, &count);
 	}
@@ -1205,8 +1223,9 @@ store_each_count(struct store *st,
 int64_t
 store_ticks(const struct store_row *row, int64_t window_s)
 {
-	return strcmp(row->server, "popgatectl") == 0 ?
-	    row->expires_at - window_s : row->last_at;
+	return strcmp(row->server, "popgatectl") == 0
+	    ? row->expires_at - window_s
+	    : row->last_at;
 }
 
 int
@@ -1284,8 +1303,8 @@ record_runs(struct store *st, const struct store_entry **order, size_t n,
 	for (size_t i = 0, next; i < n; i = next) {
 		for (next = i + 1; next < n; next++)
 			if (strcmp(order[next]->client, order[i]->client) !=
-			    0 || strcmp(order[next]->user, order[i]->user) !=
-			    0)
+				0 ||
+			    strcmp(order[next]->user, order[i]->user) != 0)
 				break;
 		if (record_run(st, order + i, next - i, err) == -1)
 			return -1;
@@ -1303,8 +1322,7 @@ is_printable(const char *line, size_t len)
 }
 
 static int
-record_evidence(struct store *st, const struct store_entry *e,
-    struct err *err)
+record_evidence(struct store *st, const struct store_entry *e, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_EVENT, err);
 	char *escaped = NULL;
@@ -1319,8 +1337,8 @@ record_evidence(struct store *st, const struct store_entry *e,
 	bind_text(stmt, 6, e->source);
 	(void)sqlite3_bind_int64(stmt, 7, e->position);
 	if (is_printable(e->line, e->line_len)) {
-		(void)sqlite3_bind_text(stmt, 8, e->line, (int)e->line_len,
-		    SQLITE_STATIC);
+		(void)sqlite3_bind_text(
+		    stmt, 8, e->line, (int)e->line_len, SQLITE_STATIC);
 	} else {
 		escaped = escape_line(e->line, e->line_len);
 		if (escaped == NULL) {
@@ -1336,8 +1354,8 @@ record_evidence(struct store *st, const struct store_entry *e,
 }
 
 int
-store_logins(struct store *st, const struct store_entry *v, size_t n,
-    struct err *err)
+store_logins(
+    struct store *st, const struct store_entry *v, size_t n, struct err *err)
 {
 	const struct store_entry **order;
 
@@ -1361,12 +1379,14 @@ store_logins(struct store *st, const struct store_entry *v, size_t n,
 }
 
 int
-store_tune(struct store *st, int cache_kib, int checkpoint_pages,
-    struct err *err)
+store_tune(
+    struct store *st, int cache_kib, int checkpoint_pages, struct err *err)
 {
 	char sql[100];
 
-	(void)snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%d; "
-	    "PRAGMA wal_autocheckpoint = %d", cache_kib, checkpoint_pages);
+	(void)snprintf(sql, sizeof(sql),
+	    "PRAGMA cache_size = -%d; "
+	    "PRAGMA wal_autocheckpoint = %d",
+	    cache_kib, checkpoint_pages);
 	return db_exec(st->db, sql, err);
 }

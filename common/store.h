@@ -11,12 +11,12 @@
 #include "login.h"
 
 struct err;
-struct store;	/* opaque; used by one thread at a time */
+struct store; /* opaque; used by one thread at a time */
 
 enum store_mode {
-	STORE_READ,	/* the file must exist and be of this version */
-	STORE_WRITE,	/* creates and upgrades it */
-	STORE_MODIFY	/* must exist; upgrades it */
+	STORE_READ, /* the file must exist and be of this version */
+	STORE_WRITE, /* creates and upgrades it */
+	STORE_MODIFY /* must exist; upgrades it */
 };
 
 /* "for ever": the last second that every date routine can print */
@@ -27,18 +27,18 @@ enum store_mode {
 
 /* What the table says of one client at one moment. */
 struct store_lookup {
-	bool active;		/* a row has expires_at > now */
-	unsigned users;		/* rows with that: 0, 1, or 2 for "several" */
-	char user[LOGIN_USER_MAX];	/* of the newest active row, else of
-				 * the newest expired one */
-	int64_t last_at;	/* its newest login; 0: never seen */
-	int64_t expires_at;	/* the latest expiry found; 0: never seen */
-	unsigned sharing;	/* users whose logins from the client count,
-				 * denied ones too, admin's entries not */
-	bool manual;		/* an admin's entry is among the active rows */
-	bool denied;		/* the client or the user asked for is */
-	bool login_denied;	/* there are logins, of denied users only:
-				 * they don't count as active */
+	bool active; /* a row has expires_at > now */
+	unsigned users; /* rows with that: 0, 1, or 2 for "several" */
+	char user[LOGIN_USER_MAX]; /* of the newest active row, else of
+				    * the newest expired one */
+	int64_t last_at; /* its newest login; 0: never seen */
+	int64_t expires_at; /* the latest expiry found; 0: never seen */
+	unsigned sharing; /* users whose logins from the client count,
+			   * denied ones too, admin's entries not */
+	bool manual; /* an admin's entry is among the active rows */
+	bool denied; /* the client or the user asked for is */
+	bool login_denied; /* there are logins, of denied users only:
+			    * they don't count as active */
 };
 
 /* How far a source is read. */
@@ -47,15 +47,15 @@ struct store_source {
 	uint64_t inode;
 	int64_t position;
 	char fingerprint[256];
-	int64_t read_at;	/* Unix seconds: last read to its end */
-	int64_t line_at;	/* newest line's own time; 0: none */
+	int64_t read_at; /* Unix seconds: last read to its end */
+	int64_t line_at; /* newest line's own time; 0: none */
 };
 
 /* Where a login was read: the evidence. */
 struct store_evidence {
-	const char *source;	/* store_source.name */
+	const char *source; /* store_source.name */
 	int64_t position;
-	const char *line;	/* need not end in NUL */
+	const char *line; /* need not end in NUL */
 	size_t line_len;
 };
 
@@ -66,7 +66,7 @@ struct store_row {
 
 /* Who is kept out, whatever logins say. */
 struct store_deny {
-	const char *subject;	/* canonical address or network, or a user */
+	const char *subject; /* canonical address or network, or a user */
 	bool is_user;
 	int64_t created_at, expires_at;
 	const char *reason;
@@ -86,7 +86,7 @@ int64_t store_ticks(const struct store_row *row, int64_t window_s);
  * ERR_VERSION. Caller closes. */
 int store_open(const char *path, enum store_mode mode, struct store **st_r,
     struct err *err);
-void store_close(struct store **st);	/* NULL-safe; sets *st to NULL */
+void store_close(struct store **st); /* NULL-safe; sets *st to NULL */
 
 /* Look up client, exactly and in every network that holds it.
  *   user         who authenticated by SMTP AUTH; NULL or "": nobody
@@ -94,8 +94,8 @@ void store_close(struct store **st);	/* NULL-safe; sets *st to NULL */
  *   now          Unix seconds; a row counts while expires_at > now
  * Returns 0 with *out filled (found or not), or -1 with err: the caller then
  * knows nothing and must answer a temporary failure. */
-int store_lookup(struct store *st, const struct addr *client,
-    const char *user, uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
+int store_lookup(struct store *st, const struct addr *client, const char *user,
+    uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
     struct err *err);
 
 /* Which state of the table there is: differs after every commit to it, of
@@ -114,8 +114,7 @@ bool store_version(struct store *st, struct store_version *v);
 /* When every source was last read to its end: *oldest_r is the smallest
  * read_at; STORE_NEVER_READ when one of them never was; 0 when no source is
  * known, as no collector has ever run. Returns 0 or -1 with err. */
-int store_sources_read_at(struct store *st, int64_t *oldest_r,
-    struct err *err);
+int store_sources_read_at(struct store *st, int64_t *oldest_r, struct err *err);
 
 /* Transactions of the writer (BEGIN IMMEDIATE). 0 or -1 with err. */
 int store_begin(struct store *st, struct err *err);
@@ -147,12 +146,12 @@ int store_expire(struct store *st, int64_t cutoff, int limit,
 
 /* Delete the oldest history, at most limit events with at < cutoff.
  * Returns how many, or -1. */
-int store_prune_events(struct store *st, int64_t cutoff, int limit,
-    struct err *err);
+int store_prune_events(
+    struct store *st, int64_t cutoff, int limit, struct err *err);
 
 /* Save or read a source's position; find: 1 found, 0 none, -1 error. */
-int store_source_save(struct store *st, const struct store_source *src,
-    struct err *err);
+int store_source_save(
+    struct store *st, const struct store_source *src, struct err *err);
 int store_source_find(struct store *st, const char *name,
     struct store_source *src, struct err *err);
 int store_source_delete(struct store *st, const char *name, struct err *err);
@@ -202,33 +201,33 @@ int store_each_user(struct store *st, const struct addr *client,
 
 /* Do people log in by IPv4, by IPv6? Of the newest 200 log lines, those with a
  * time behind since. 0, or -1 with err. */
-int store_families(struct store *st, int64_t since, bool *ipv4_r,
-    bool *ipv6_r, struct err *err);
+int store_families(struct store *st, int64_t since, bool *ipv4_r, bool *ipv6_r,
+    struct err *err);
 
 /* Denies: replace or make one; delete one (returns how many, or -1). */
-int store_deny_set(struct store *st, const struct store_deny *deny,
-    struct err *err);
-int store_deny_delete(struct store *st, const char *subject, bool is_user,
-    struct err *err);
+int store_deny_set(
+    struct store *st, const struct store_deny *deny, struct err *err);
+int store_deny_delete(
+    struct store *st, const char *subject, bool is_user, struct err *err);
 
 /* Walk the denies that count at now: of client (exactly, or a network that
  * holds it) and of user. Both NULL: all of them. */
-int store_each_deny(struct store *st, const struct addr *client,
-    const char *user, int64_t now,
-    bool (*fn)(void *arg, const struct store_deny *deny), void *arg,
-    struct err *err);
+int
+store_each_deny(struct store *st, const struct addr *client, const char *user,
+    int64_t now, bool (*fn)(void *arg, const struct store_deny *deny),
+    void *arg, struct err *err);
 
 /* Add to the history what an admin did (id is not used). 0 or -1. */
-int store_event_add(struct store *st, const struct store_event *event,
-    struct err *err);
+int store_event_add(
+    struct store *st, const struct store_event *event, struct err *err);
 
 /* Lines of one source and server that came to the same end. */
 struct store_count {
 	const char *source, *server, *reason;
 	int64_t lines;
-	int64_t since_login;	/* of these: since the server's last login */
-	int64_t first_at, last_at;	/* Unix seconds when they were read */
-	const char *sample;	/* newest line of an unknown shape, or "" */
+	int64_t since_login; /* of these: since the server's last login */
+	int64_t first_at, last_at; /* Unix seconds when they were read */
+	const char *sample; /* newest line of an unknown shape, or "" */
 };
 
 /* Add to what was counted. Inside a transaction. 0, or -1 with err.
@@ -236,21 +235,20 @@ struct store_count {
 int store_count_add(struct store *st, const struct store_count *more,
     size_t sample_len, struct err *err);
 /* The server has logged somebody in: since_login of all its rows is 0. */
-int store_count_login(struct store *st, const char *source,
-    const char *server, struct err *err);
+int store_count_login(
+    struct store *st, const char *source, const char *server, struct err *err);
 /* Forget a source. */
-int store_count_delete(struct store *st, const char *source,
-    struct err *err);
+int store_count_delete(struct store *st, const char *source, struct err *err);
 int store_each_count(struct store *st,
     bool (*fn)(void *arg, const struct store_count *count), void *arg,
     struct err *err);
 
 /* A login of store_logins(). All is borrowed. */
 struct store_entry {
-	const char *client;	/* text of the network leased */
+	const char *client; /* text of the network leased */
 	const char *user, *service, *server;
 	int64_t at, expires_at;
-	const char *source;	/* evidence, as in struct store_evidence */
+	const char *source; /* evidence, as in struct store_evidence */
 	int64_t position;
 	const char *line;
 	size_t line_len;
@@ -259,8 +257,8 @@ struct store_entry {
 /* Record n logins, in the order in which they were read: to the same end as
  * store_login() of each, but with one statement for each client and user.
  * Inside a transaction. Returns 0, or -1 with err. */
-int store_logins(struct store *st, const struct store_entry *v, size_t n,
-    struct err *err);
+int store_logins(
+    struct store *st, const struct store_entry *v, size_t n, struct err *err);
 
 /* Another number when somebody else has changed the file. 0, or -1. */
 int store_data_version(struct store *st, int64_t *version_r, struct err *err);
@@ -274,8 +272,8 @@ void store_wait(struct store *st, int ms);
 
 /* For a handle that writes in bulk: memory for pages, in KiB, and after how
  * many pages a commit moves the write-ahead log into the file. 0 or -1. */
-int store_tune(struct store *st, int cache_kib, int checkpoint_pages,
-    struct err *err);
+int store_tune(
+    struct store *st, int cache_kib, int checkpoint_pages, struct err *err);
 
 /* "3.40.1": of the SQLite library that is linked. */
 const char *store_sqlite_version(void);

@@ -21,7 +21,7 @@ static bool
 find(const struct strset *set, const char *text, size_t *i)
 {
 	for (*i = hash(text) & (set->size - 1); set->slot[*i] != NULL;
-	    *i = (*i + 1) & (set->size - 1))
+	     *i = (*i + 1) & (set->size - 1))
 		if (strcmp(set->slot[*i], text) == 0)
 			return true;
 	return false;
@@ -30,9 +30,8 @@ find(const struct strset *set, const char *text, size_t *i)
 static bool
 grow(struct strset *set)
 {
-	struct strset new = {
-		.size = set->size == 0 ? 64 : set->size * 2, .n = set->n
-	};
+	struct strset new = { .size = set->size == 0 ? 64 : set->size * 2,
+		.n = set->n };
 
 	new.slot = calloc(new.size, sizeof(*new.slot));
 	if (new.slot == NULL)
@@ -73,8 +72,8 @@ strset_has(const struct strset *set, const char *text)
 }
 
 size_t
-strset_lost(const struct strset *was, const struct strset *is, char *buf,
-    size_t size)
+strset_lost(
+    const struct strset *was, const struct strset *is, char *buf, size_t size)
 {
 	size_t n = 0, at = 0;
 
@@ -87,8 +86,8 @@ strset_lost(const struct strset *was, const struct strset *is, char *buf,
 		n++;
 		if (at + strlen(text) + 2 > size)
 			continue;
-		at += (size_t)snprintf(buf + at, size - at, "%s%s",
-		    at == 0 ? "" : " ", text);
+		at += (size_t)snprintf(
+		    buf + at, size - at, "%s%s", at == 0 ? "" : " ", text);
 	}
 	return n;
 }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct strset {
-	char **slot;	/* owned */
+	char **slot; /* owned */
 	size_t size, n;
 };
 
@@ -18,8 +18,8 @@ bool strset_has(const struct strset *set, const char *text);
 
 /* How many strings of was are not in is; the first of them, separated by
  * spaces, into buf of size bytes. */
-size_t strset_lost(const struct strset *was, const struct strset *is,
-    char *buf, size_t size);
+size_t strset_lost(
+    const struct strset *was, const struct strset *is, char *buf, size_t size);
 void strset_release(struct strset *set);
 
 #endif

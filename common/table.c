@@ -17,8 +17,7 @@ bool
 table_listable(const char *table)
 {
 	static const char *const types[] = {
-		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:",
-		"texthash:"
+		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:", "texthash:"
 	};
 	const char *name = without_proxy(table);
 
@@ -34,8 +33,8 @@ table_list(const char *dir, const char *table, struct string_list *files,
 {
 	const char *name = without_proxy(table), *path = strchr(name, ':') + 1;
 	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-s" },
-	    (char *)(uintptr_t)name, NULL };
+		(char *)(uintptr_t)dir, (char[]){ "-s" },
+		(char *)(uintptr_t)name, NULL };
 	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 	if (text == NULL || string_list_add(files, path, strlen(path)))

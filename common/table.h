@@ -19,7 +19,7 @@ bool table_listable(const char *table);
  *   table  one that is listable
  *   files  gets the path of its file, for those who look whether it changes
  * NULL with err. */
-char *table_list(const char *dir, const char *table,
-    struct string_list *files, struct err *err);
+char *table_list(const char *dir, const char *table, struct string_list *files,
+    struct err *err);
 
 #endif

@@ -9,8 +9,8 @@ static const char magic[] = "popgate-login-1";
 size_t
 told_format(const struct told *t, char *buf)
 {
-	const char *const fields[] = {
-	    magic, t->user, t->client, t->service, t->server};
+	const char *const fields[] = { magic, t->user, t->client, t->service,
+		t->server };
 	size_t len = 0;
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -42,10 +42,10 @@ told_parse(const char *buf, size_t len, struct told *t)
 	}
 	if (p != end || strcmp(fields[0], magic) != 0)
 		return false;
-	*t = (struct told){.user = fields[1],
-	    .client = fields[2],
-	    .service = fields[3],
-	    .server = fields[4]};
+	*t = (struct told){ .user = fields[1],
+		.client = fields[2],
+		.service = fields[3],
+		.server = fields[4] };
 	return true;
 }
 
@@ -53,15 +53,16 @@ bool
 told_service_good(const char *service)
 {
 	return *service == '\0' || strcmp(service, "imap") == 0 ||
-	       strcmp(service, "pop3") == 0;
+	    strcmp(service, "pop3") == 0;
 }
 
 bool
 told_server_good(const char *server)
 {
-	size_t n = strspn(server, "abcdefghijklmnopqrstuvwxyz"
-				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+	size_t n = strspn(server,
+	    "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
 	return n > 0 && n < LOGIN_WORD_MAX && server[n] == '\0' &&
-	       strcmp(server, "popgatectl") != 0;
+	    strcmp(server, "popgatectl") != 0;
 }

@@ -24,10 +24,10 @@ struct mark {
 struct watch {
 	char **path;
 	size_t n;
-	struct mark *read, *last, *told, *now;	/* n * SUFFIXES each */
-	bool unsure;		/* read may be newer than what was read */
-	int64_t rest_ms;	/* since when it is as in last */
-	enum watch_state said;	/* of told */
+	struct mark *read, *last, *told, *now; /* n * SUFFIXES each */
+	bool unsure; /* read may be newer than what was read */
+	int64_t rest_ms; /* since when it is as in last */
+	enum watch_state said; /* of told */
 	int64_t told_ms;
 };
 
@@ -67,8 +67,8 @@ take_marks(const struct watch *w, struct mark *m)
 
 	for (size_t i = 0; i < w->n; i++)
 		for (size_t s = 0; s < SUFFIXES; s++, m++) {
-			(void)snprintf(path, sizeof(path), "%s%s",
-			    w->path[i], suffixes[s]);
+			(void)snprintf(path, sizeof(path), "%s%s", w->path[i],
+			    suffixes[s]);
 			*m = (struct mark){ .size = 0 };
 			if (stat(path, &st) == -1)
 				continue;
@@ -99,8 +99,8 @@ same(const struct watch *w, const struct mark *a, const struct mark *b)
 }
 
 int
-watch_files(struct watch *w, const struct string_list *const lists[],
-    size_t n, int64_t read_ms)
+watch_files(struct watch *w, const struct string_list *const lists[], size_t n,
+    int64_t read_ms)
 {
 	size_t total = 0;
 

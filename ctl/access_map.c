@@ -1,8 +1,8 @@
 #include "access_map.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +23,7 @@ map_result_parse(const char *value)
 	static const struct {
 		const char *word;
 		enum map_result result;
-	} words[] = {
-		{ "OK", RESULT_OK }, { "RELAY", RESULT_OK },
+	} words[] = { { "OK", RESULT_OK }, { "RELAY", RESULT_OK },
 		{ "REJECT", RESULT_REJECT }, { "DEFER", RESULT_REJECT },
 		{ "DEFER_IF_PERMIT", RESULT_REJECT },
 		{ "DEFER_IF_REJECT", RESULT_NEUTRAL },
@@ -32,8 +31,7 @@ map_result_parse(const char *value)
 		{ "BCC", RESULT_NEUTRAL }, { "FILTER", RESULT_NEUTRAL },
 		{ "HOLD", RESULT_NEUTRAL }, { "PREPEND", RESULT_NEUTRAL },
 		{ "REDIRECT", RESULT_NEUTRAL }, { "INFO", RESULT_NEUTRAL },
-		{ "WARN", RESULT_NEUTRAL }
-	};
+		{ "WARN", RESULT_NEUTRAL } };
 
 	value += strspn(value, blank);
 	size_t n = strcspn(value, blank), digits = strspn(value, "0123456789");
@@ -43,13 +41,13 @@ map_result_parse(const char *value)
 		return RESULT_NEUTRAL;
 	/* "550 text" refuses, but "550" alone is all digits: OK */
 	if (digits == n)
-		return *rest == '\0' ? RESULT_DIGITS : n == 3 &&
-		    (*value == '4' || *value == '5') ? RESULT_REJECT :
-		    RESULT_LIST;
+		return *rest == '\0'                             ? RESULT_DIGITS
+		    : n == 3 && (*value == '4' || *value == '5') ? RESULT_REJECT
+								 : RESULT_LIST;
 	/* RELAY is Sendmail's; smtpd calls it a mistake and defers */
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strlen(words[i].word) == n && strncasecmp(value,
-		    words[i].word, n) == 0)
+		if (strlen(words[i].word) == n &&
+		    strncasecmp(value, words[i].word, n) == 0)
 			return i == 1 ? RESULT_REJECT : words[i].result;
 	return RESULT_LIST;
 }
@@ -57,10 +55,9 @@ map_result_parse(const char *value)
 bool
 map_pattern_is_all(const char *pattern)
 {
-	static const char *const all[] = {
-		"", ".", ".*", ".+", "^", "$", "^.", ".$", "^.*", "^.*$",
-		"^.+$", ".*$", ".+$", "@", "^(.*)$", "(.*)", "[^ ]"
-	};
+	static const char *const all[] = { "", ".", ".*", ".+", "^", "$", "^.",
+		".$", "^.*", "^.*$", "^.+$", ".*$", ".+$", "@", "^(.*)$",
+		"(.*)", "[^ ]" };
 	const char *end;
 
 	if (*pattern == '\0')
@@ -71,8 +68,7 @@ map_pattern_is_all(const char *pattern)
 	size_t n = (size_t)(end - pattern) - 1;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (strlen(all[i]) == n && strncmp(pattern + 1, all[i], n) ==
-		    0)
+		if (strlen(all[i]) == n && strncmp(pattern + 1, all[i], n) == 0)
 			return true;
 	return false;
 }
@@ -121,8 +117,8 @@ map_file_read(const char *path)
 static void
 trim_end(char *text)
 {
-	for (size_t len = strlen(text); len > 0 &&
-	    strchr(blank, text[len - 1]) != NULL; len--)
+	for (size_t len = strlen(text);
+	     len > 0 && strchr(blank, text[len - 1]) != NULL; len--)
 		text[len - 1] = '\0';
 }
 
@@ -133,8 +129,9 @@ take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
 	char *key = line + strspn(line, blank), *value;
 	size_t n = strcspn(key, blank);
 
-	if (kind != MAP_KEYS && (strncasecmp(key, "endif", n) == 0 ||
-	    strncasecmp(key, "if", n) == 0))
+	if (kind != MAP_KEYS &&
+	    (strncasecmp(key, "endif", n) == 0 ||
+		strncasecmp(key, "if", n) == 0))
 		return;
 	if (kind == MAP_PATTERN) {
 		char *at = key + (*key == '!');
@@ -159,8 +156,8 @@ take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
 }
 
 void
-map_text_parse(enum map_kind kind, const char *text, map_entry *entry,
-    void *arg)
+map_text_parse(
+    enum map_kind kind, const char *text, map_entry *entry, void *arg)
 {
 	char *line = NULL, *grown;
 	size_t len = 0;
@@ -251,8 +248,8 @@ read_file(enum map_kind kind, const char *path, map_entry *entry, void *arg,
 	char *text = map_file_read(path);
 
 	if (text == NULL) {
-		(void)snprintf(why, WHY_LEN, "%.200s: %s", path,
-		    strerror(errno));
+		(void)snprintf(
+		    why, WHY_LEN, "%.200s: %s", path, strerror(errno));
 		return false;
 	}
 	map_text_parse(kind, text, entry, arg);
@@ -262,12 +259,12 @@ read_file(enum map_kind kind, const char *path, map_entry *entry, void *arg,
 
 /* A database: as postmap lists it; else the text it was made from. */
 static bool
-read_indexed(const char *dir, const char *table, map_entry *entry, void *arg,
-    char *why)
+read_indexed(
+    const char *dir, const char *table, map_entry *entry, void *arg, char *why)
 {
 	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char[]){ "-s" },
-	    (char *)(uintptr_t)table, NULL };
+		(char *)(uintptr_t)dir, (char[]){ "-s" },
+		(char *)(uintptr_t)table, NULL };
 	struct err err;
 	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &err);
 
@@ -289,13 +286,13 @@ map_path(const char *table)
 		table += 6;
 	const char *path = strchr(table, ':');
 
-	return path != NULL && path[1] == '/' ? path + 1 :
-	    *table == '/' ? table : NULL;
+	return path != NULL && path[1] == '/' ? path + 1
+	    : *table == '/'                   ? table
+					      : NULL;
 }
 
-static bool
-read_any(const char *dir, const char *table, map_entry *entry, void *arg,
-    char *why, int depth);
+static bool read_any(const char *dir, const char *table, map_entry *entry,
+    void *arg, char *why, int depth);
 
 /* unionmap:{type:name, ...}; pipemap the same, as any of them may answer */
 static bool
@@ -330,10 +327,8 @@ read_any(const char *dir, const char *table, map_entry *entry, void *arg,
 	static const struct {
 		const char *type;
 		enum map_kind kind;
-	} texts[] = {
-		{ "texthash:", MAP_KEYS }, { "cidr:", MAP_CIDR },
-		{ "regexp:", MAP_PATTERN }, { "pcre:", MAP_PATTERN }
-	};
+	} texts[] = { { "texthash:", MAP_KEYS }, { "cidr:", MAP_CIDR },
+		{ "regexp:", MAP_PATTERN }, { "pcre:", MAP_PATTERN } };
 
 	while (strncmp(table, "proxy:", 6) == 0)
 		table += 6;
@@ -347,8 +342,8 @@ read_any(const char *dir, const char *table, map_entry *entry, void *arg,
 		if (strncmp(table, texts[i].type, n) != 0)
 			continue;
 		if (table[n] == '/')
-			return read_file(texts[i].kind, table + n, entry, arg,
-			    why);
+			return read_file(
+			    texts[i].kind, table + n, entry, arg, why);
 	}
 	if (strncmp(table, "static:", 7) == 0) {
 		char *value = strdup(table + 7 + (table[7] == '{'));
@@ -364,17 +359,18 @@ read_any(const char *dir, const char *table, map_entry *entry, void *arg,
 		read_inline(table + 7, entry, arg);
 		return true;
 	}
-	if (depth < DEPTH_MAX && (strncmp(table, "unionmap:", 9) == 0 ||
-	    strncmp(table, "pipemap:", 8) == 0))
-		return read_members(dir, strchr(table, ':') + 1, entry, arg,
-		    why, depth);
+	if (depth < DEPTH_MAX &&
+	    (strncmp(table, "unionmap:", 9) == 0 ||
+		strncmp(table, "pipemap:", 8) == 0))
+		return read_members(
+		    dir, strchr(table, ':') + 1, entry, arg, why, depth);
 	(void)snprintf(why, WHY_LEN, "table %.200s can't be listed", table);
 	return false;
 }
 
 bool
-map_read(const char *dir, const char *table, map_entry *entry, void *arg,
-    char *why)
+map_read(
+    const char *dir, const char *table, map_entry *entry, void *arg, char *why)
 {
 	*why = '\0';
 	return read_any(dir, table, entry, arg, why, 0);

@@ -6,24 +6,24 @@
 #include <stdbool.h>
 
 enum map_kind {
-	MAP_KEYS,	/* hash, btree, inline and so on: exact keys */
+	MAP_KEYS, /* hash, btree, inline and so on: exact keys */
 	MAP_CIDR,
-	MAP_PATTERN,	/* regexp, pcre: key is "/expression/flags" */
-	MAP_ALWAYS	/* static: one result for everything; key "" */
+	MAP_PATTERN, /* regexp, pcre: key is "/expression/flags" */
+	MAP_ALWAYS /* static: one result for everything; key "" */
 };
 
 /* What a lookup result means to smtpd (access(5), smtpd_check.c). */
 enum map_result {
-	RESULT_NEUTRAL,		/* DUNNO, WARN, HOLD, PREPEND... */
+	RESULT_NEUTRAL, /* DUNNO, WARN, HOLD, PREPEND... */
 	RESULT_OK,
-	RESULT_DIGITS,		/* all digits: is OK too */
-	RESULT_REJECT,		/* also DEFER, 4xx, 5xx, DISCARD */
-	RESULT_LIST		/* restrictions, or a class of them */
+	RESULT_DIGITS, /* all digits: is OK too */
+	RESULT_REJECT, /* also DEFER, 4xx, 5xx, DISCARD */
+	RESULT_LIST /* restrictions, or a class of them */
 };
 
 /* kind: of the table the entry is from. Both strings are borrowed. */
-typedef void map_entry(void *arg, enum map_kind kind, const char *key,
-    const char *value);
+typedef void
+map_entry(void *arg, enum map_kind kind, const char *key, const char *value);
 
 enum map_result map_result_parse(const char *value);
 
@@ -35,12 +35,12 @@ bool map_pattern_is_all(const char *pattern);
  *   why  (400 bytes) what could not be read, when false is returned: tables
  *        that can't be listed (ldap, mysql, socketmap), missing files
  * Pure for static, inline and texts that map_text_parse() gets. */
-bool map_read(const char *dir, const char *table, map_entry *entry, void *arg,
-    char *why);
+bool map_read(
+    const char *dir, const char *table, map_entry *entry, void *arg, char *why);
 
 /* The text of a table, as its source file has it. */
-void map_text_parse(enum map_kind kind, const char *text, map_entry *entry,
-    void *arg);
+void map_text_parse(
+    enum map_kind kind, const char *text, map_entry *entry, void *arg);
 
 /* A file's text, at most RUN_OUTPUT_MAX bytes, to be freed; NULL: errno. */
 char *map_file_read(const char *path);

@@ -13,7 +13,7 @@
 #include "facts.h"
 #include "out.h"
 
-enum { LONGEST_WINDOW_S = 8 * 86400 };	/* a week, and a slot of it more */
+enum { LONGEST_WINDOW_S = 8 * 86400 }; /* a week, and a slot of it more */
 
 const char *
 breach_words(const struct audit_breach *breach, char *buf)
@@ -24,8 +24,8 @@ breach_words(const struct audit_breach *breach, char *buf)
 }
 
 void
-breach_print(const struct ctl *ctl, const struct audit_breach *b,
-    const char *before)
+breach_print(
+    const struct ctl *ctl, const struct audit_breach *b, const char *before)
 {
 	char when[TIME_TEXT_MAX], words[BREACH_WORDS_MAX];
 
@@ -38,8 +38,8 @@ breach_print(const struct ctl *ctl, const struct audit_breach *b,
 	out_text(b->sender);
 	(void)fputs(">)", stdout);
 	if (b->lifted_at_ms != 0)
-		(void)printf("; let in again %s", time_both(b->lifted_at_ms /
-		    1000, ctl->now, when));
+		(void)printf("; let in again %s",
+		    time_both(b->lifted_at_ms / 1000, ctl->now, when));
 	else if (b->denied_until > ctl->now)
 		(void)printf("; denied until %s, or 'popgatectl undeny'",
 		    time_both(b->denied_until, ctl->now, when));
@@ -62,10 +62,10 @@ breach_open(struct ctl *ctl, struct audit_reader **r_r)
 const char *
 breach_client(const struct config *cfg, const struct addr *client, char *buf)
 {
-	int64_t bits = cfg->relay.ipv6_prefix < 64 ? cfg->relay.ipv6_prefix :
-	    64;
-	struct network net = network_of(client, client->family == ADDR_IPV6 ?
-	    (uint8_t)bits : 32);
+	int64_t bits =
+	    cfg->relay.ipv6_prefix < 64 ? cfg->relay.ipv6_prefix : 64;
+	struct network net = network_of(
+	    client, client->family == ADDR_IPV6 ? (uint8_t)bits : 32);
 
 	return network_format(&net, buf);
 }
@@ -89,9 +89,9 @@ look_denial(void *arg, const struct audit_breach *b)
 	struct network net;
 
 	if (b->is_user ? l->user == NULL || *l->user == '\0' ||
-	    strcasecmp(b->subject, l->user) != 0 :
-	    !network_parse(b->subject, &net) ||
-	    !network_contains(&net, &l->q->client))
+		    strcasecmp(b->subject, l->user) != 0
+		       : !network_parse(b->subject, &net) ||
+		    !network_contains(&net, &l->q->client))
 		return true;
 	l->state->denied = true;
 	(void)breach_words(b, l->state->denial);
@@ -107,8 +107,8 @@ breach_denied(struct ctl *ctl, struct audit_reader *r,
 	struct err err;
 
 	*state = (struct breach_state){ .known = r != NULL };
-	if (r != NULL && audit_each_denial(r, ctl->now, look_denial, &l,
-	    &err) == -1)
+	if (r != NULL &&
+	    audit_each_denial(r, ctl->now, look_denial, &l, &err) == -1)
 		state->known = false;
 }
 
@@ -130,9 +130,11 @@ static int
 sum(struct ctl *ctl, struct audit_reader *r, const char *client,
     const char *user, const struct limiter_event *ev, int64_t used[LIMITS])
 {
-	enum { SUBJECTS = 1000 };	/* clients of one user, or the reverse */
+	enum { SUBJECTS = 1000 }; /* clients of one user, or the reverse */
 	struct charge_history h = { .now_ms = ctl->now * 1000,
-		.now_s = ev->now_s, .client = client, .user = user,
+		.now_s = ev->now_s,
+		.client = client,
+		.user = user,
 		.rows_max = rows_enough(ctl->cfg) };
 	struct err err;
 	struct limiter *l = limiter_new(ctl->cfg->limits.rate,
@@ -178,15 +180,15 @@ add_up(struct ctl *ctl, struct audit_reader *r, struct limiter_event ev,
 
 	if (state->of_client) {
 		ev.user = NULL;
-		state->known = sum(ctl, r, rows_of(ctl->cfg, &ev.client,
-		    text), NULL, &ev, state->used) == 0;
+		state->known = sum(ctl, r, rows_of(ctl->cfg, &ev.client, text),
+				   NULL, &ev, state->used) == 0;
 	}
 	if (state->of_user && state->known) {
 		of_user.free_client = true;
-		state->known = sum(ctl, r, NULL, of_user.user, &of_user,
-		    used) == 0;
+		state->known =
+		    sum(ctl, r, NULL, of_user.user, &of_user, used) == 0;
 		for (int i = LIMIT_USER_RECIPIENTS; i <= LIMIT_USER_CLIENTS;
-		    i++)
+		     i++)
 			state->used[i] = used[i];
 	}
 }
@@ -201,24 +203,25 @@ is_distinct(enum limit limit)
 
 void
 breach_usage(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, enum reason reason,
-    const char *login_user, struct breach_state *state)
+    const struct facts_question *q, enum reason reason, const char *login_user,
+    struct breach_state *state)
 {
 	struct limiter_event ev = { .now_s = INT64_C(1) << 30,
 		.client = q->client };
 	const struct config *cfg = ctl->cfg;
 
 	state->known = r != NULL;
-	state->counts = charge_any(cfg) && charge_event(cfg, reason,
-	    facts_denied_user(q), login_user, &ev);
+	state->counts = charge_any(cfg) &&
+	    charge_event(cfg, reason, facts_denied_user(q), login_user, &ev);
 	if (r == NULL || !state->counts)
 		return;
 	state->of_client = !ev.free_client;
 	state->of_user = ev.user != NULL && *ev.user != '\0';
 	add_up(ctl, r, ev, state);
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS && state->known; i++) {
-		if (is_distinct((enum limit)i) || cfg->limits.rate[i].max ==
-		    0 || state->used[i] < cfg->limits.rate[i].max)
+		if (is_distinct((enum limit)i) ||
+		    cfg->limits.rate[i].max == 0 ||
+		    state->used[i] < cfg->limits.rate[i].max)
 			continue;
 		state->over = true;
 		state->limit = (enum limit)i;
@@ -226,8 +229,8 @@ breach_usage(struct ctl *ctl, struct audit_reader *r,
 }
 
 const char *
-breach_usage_words(const struct config *cfg,
-    const struct breach_state *state, char *buf, size_t size)
+breach_usage_words(const struct config *cfg, const struct breach_state *state,
+    char *buf, size_t size)
 {
 	char rate[RATE_TEXT_MAX];
 	size_t at = 0;
@@ -235,8 +238,8 @@ breach_usage_words(const struct config *cfg,
 	(void)snprintf(buf, size, "none of limits is on");
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++) {
 		if (cfg->limits.rate[i].max == 0 ||
-		    !(i < LIMIT_USER_RECIPIENTS ? state->of_client :
-		    state->of_user))
+		    !(i < LIMIT_USER_RECIPIENTS ? state->of_client
+						: state->of_user))
 			continue;
 		int n = snprintf(buf + at, size - at, "%s%s %" PRId64 " of %s",
 		    at == 0 ? "" : ", ", limit_name((enum limit)i),
@@ -283,10 +286,10 @@ breach_lift(struct ctl *ctl, bool is_user, const char *subject,
 
 	audit_close_reader(&r);
 	if (ok == 0 && (lifted_r->over || lifted_r->denied)) {
-		const struct audit_lift lift = {
-			.at_ms = clock_now_ms(), .is_user = is_user,
-			.subject = subject, .who = ctl_who(who, sizeof(who))
-		};
+		const struct audit_lift lift = { .at_ms = clock_now_ms(),
+			.is_user = is_user,
+			.subject = subject,
+			.who = ctl_who(who, sizeof(who)) };
 
 		ok = audit_lift(ctl->cfg->audit.database, &lift, &err);
 	}

@@ -24,20 +24,20 @@ int breach_open(struct ctl *ctl, struct audit_reader **r_r);
 
 /* What a client is counted as: an IPv6 address as the network it is in. Text
  * into buf of NETWORK_TEXT_MAX; returns buf. */
-const char *breach_client(const struct config *cfg, const struct addr *client,
-    char *buf);
+const char *
+breach_client(const struct config *cfg, const struct addr *client, char *buf);
 
 /* How far back a breach may still count. */
 int64_t breach_since_ms(const struct ctl *ctl);
 
 /* How it stands with the limits for somebody who asks now. */
 struct breach_state {
-	bool known;		/* the audit could be read */
-	bool counts;		/* what lets it relay is limited */
-	bool of_client, of_user;	/* who is charged */
+	bool known; /* the audit could be read */
+	bool counts; /* what lets it relay is limited */
+	bool of_client, of_user; /* who is charged */
 	int64_t used[LIMITS];
-	bool over;		/* one more would be too many */
-	enum limit limit;	/* of this */
+	bool over; /* one more would be too many */
+	enum limit limit; /* of this */
 	bool denied;
 	char denial[BREACH_WORDS_MAX];
 };
@@ -50,8 +50,8 @@ void breach_denied(struct ctl *ctl, struct audit_reader *r,
 /* Fill the rest with the milter's own sums, from the same rows.
  *   reason  by which it would relay, see charge.h */
 void breach_usage(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, enum reason reason,
-    const char *login_user, struct breach_state *state);
+    const struct facts_question *q, enum reason reason, const char *login_user,
+    struct breach_state *state);
 
 /* "client_recipients 13 of 2000/1h, ...", into buf. */
 const char *breach_usage_words(const struct config *cfg,
@@ -61,7 +61,7 @@ const char *breach_usage_words(const struct config *cfg,
  * last week: that may be as long as it counts. Returns 0, or an exit status
  * after having said why. */
 struct breach_lifted {
-	bool over, denied;	/* which of them it was; both false: neither */
+	bool over, denied; /* which of them it was; both false: neither */
 };
 int breach_lift(struct ctl *ctl, bool is_user, const char *subject,
     struct breach_lifted *lifted_r);

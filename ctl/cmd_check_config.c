@@ -31,42 +31,52 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 	char text[NETWORK_TEXT_MAX];
 
 	if (domains->names.n == 0)
-		(void)ctl_fail(ctl, 0, "note: relay.local_domains is empty: "
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.local_domains is empty: "
 		    "the permit channel takes every recipient for a relay");
 	if (*cfg->permit.policy == '\0' && *cfg->permit.socketmap == '\0')
-		(void)ctl_fail(ctl, 0, "note: no permit channel is set "
+		(void)ctl_fail(ctl, 0,
+		    "note: no permit channel is set "
 		    "(permit.policy or permit.socketmap): a closed MTA stays "
 		    "closed for everybody");
 	if (cfg->relay.sender_binding != SENDER_OFF &&
 	    *cfg->permit.socketmap != '\0' && *cfg->permit.policy == '\0')
-		(void)ctl_fail(ctl, 0, "note: relay.sender_binding: Postfix "
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.sender_binding: Postfix "
 		    "doesn't tell a socketmap the sender, so its clients get "
 		    "a temporary failure; it needs permit.policy (Sendmail's "
 		    "map is told)");
 	if (*cfg->milter.listen == '\0')
-		(void)ctl_fail(ctl, 0, "note: milter.listen is empty: nothing "
+		(void)ctl_fail(ctl, 0,
+		    "note: milter.listen is empty: nothing "
 		    "checks what the MTA lets through by itself");
 	if (cfg->collector.n_sources == 0)
-		(void)ctl_fail(ctl, 0, "note: collector.sources is empty: no "
+		(void)ctl_fail(ctl, 0,
+		    "note: collector.sources is empty: no "
 		    "login will be seen");
 	for (size_t i = 0; i < cfg->relay.trusted_networks.n; i++) {
 		const struct network *net = &cfg->relay.trusted_networks.v[i];
 
 		if (net->bits < (net->base.family == ADDR_IPV4 ? 8 : 16))
-			(void)ctl_fail(ctl, 0, "note: relay.trusted_networks: "
+			(void)ctl_fail(ctl, 0,
+			    "note: relay.trusted_networks: "
 			    "%s may relay without a login: that is an open "
-			    "relay", network_format(net, text));
+			    "relay",
+			    network_format(net, text));
 	}
 	if (cfg->relay.mode != RELAY_MONITOR &&
 	    (cfg->relay.monitor_networks.n > 0 ||
-	    cfg->relay.monitor_listeners.n > 0))
-		(void)ctl_fail(ctl, 0, "note: relay.monitor_networks or "
+		cfg->relay.monitor_listeners.n > 0))
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.monitor_networks or "
 		    "relay.monitor_listeners: there nothing is refused");
 	if (cfg->relay.mode == RELAY_MONITOR)
-		(void)ctl_fail(ctl, 0, "note: relay.mode is \"monitor\": "
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.mode is \"monitor\": "
 		    "nothing is refused");
 	if (cfg->relay.collector_grace_s == 0)
-		(void)ctl_fail(ctl, 0, "note: relay.collector_grace is 0: a "
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.collector_grace is 0: a "
 		    "dead collector is not noticed, its users get a lasting "
 		    "550");
 	warn_directory(ctl, "logins.database", cfg->logins.database);
@@ -87,8 +97,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	int rc = ctl_config(ctl);
 
 	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
-		rc = ctl_fail(ctl, EX_CONFIG, "%s: %s", ctl->config_path,
-		    err.text);
+		rc = ctl_fail(
+		    ctl, EX_CONFIG, "%s: %s", ctl->config_path, err.text);
 	if (rc == 0)
 		rc = judge_parser(ctl, NULL, false, &parser);
 	if (rc == 0) {
@@ -102,11 +112,12 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_check_config = {
-	.name = "check-config", .args = "[FILE]",
+const struct command cmd_check_config = { .name = "check-config",
+	.args = "[FILE]",
 	.summary = "is the configuration good?",
 	.help = "Reads it as the daemons do, with all files of domains and "
-	    "custom patterns. Errors\nname file, line and key; notes are "
-	    "things that work but seldom are meant.\n",
-	.min = 0, .max = 1, .run = run
-};
+		"custom patterns. Errors\nname file, line and key; notes are "
+		"things that work but seldom are meant.\n",
+	.min = 0,
+	.max = 1,
+	.run = run };

@@ -8,22 +8,22 @@ static void
 print_bash(void)
 {
 	(void)puts("# bash completion of popgatectl; "
-	    "popgatectl completion bash > "
-	    "/usr/share/bash-completion/completions/popgatectl\n"
-	    "_popgatectl() {\n"
-	    "\tlocal cur=${COMP_WORDS[COMP_CWORD]} cmd= words= i\n"
-	    "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	    "\t\tcase ${COMP_WORDS[i]} in\n"
-	    "\t\t-c) ((i++)) ;;\n"
-	    "\t\t-*) ;;\n"
-	    "\t\t*) cmd=${COMP_WORDS[i]}; break ;;\n"
-	    "\t\tesac\n"
-	    "\tdone\n"
-	    "\tif [[ ${COMP_WORDS[COMP_CWORD-1]} == -c ]]; then\n"
-	    "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
-	    "\t\treturn\n"
-	    "\tfi\n"
-	    "\tcase $cmd in");
+		   "popgatectl completion bash > "
+		   "/usr/share/bash-completion/completions/popgatectl\n"
+		   "_popgatectl() {\n"
+		   "\tlocal cur=${COMP_WORDS[COMP_CWORD]} cmd= words= i\n"
+		   "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+		   "\t\tcase ${COMP_WORDS[i]} in\n"
+		   "\t\t-c) ((i++)) ;;\n"
+		   "\t\t-*) ;;\n"
+		   "\t\t*) cmd=${COMP_WORDS[i]}; break ;;\n"
+		   "\t\tesac\n"
+		   "\tdone\n"
+		   "\tif [[ ${COMP_WORDS[COMP_CWORD-1]} == -c ]]; then\n"
+		   "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+		   "\t\treturn\n"
+		   "\tfi\n"
+		   "\tcase $cmd in");
 	(void)fputs("\t'') words='-c --help --version", stdout);
 	for (size_t i = 0; commands[i] != NULL; i++)
 		(void)printf(" %s", commands[i]->name);
@@ -33,8 +33,8 @@ print_bash(void)
 
 		(void)printf("\t%s) words='%s", cmd->name,
 		    cmd->words == NULL ? "" : cmd->words);
-		for (const struct ctl_option *o = cmd->options; o != NULL &&
-		    o->name != NULL; o++)
+		for (const struct ctl_option *o = cmd->options;
+		     o != NULL && o->name != NULL; o++)
 			(void)printf(" --%s", o->name);
 		if (strcmp(cmd->name, "help") == 0)
 			for (size_t k = 0; commands[k] != NULL; k++)
@@ -42,14 +42,14 @@ print_bash(void)
 		(void)puts(" --help' ;;");
 	}
 	(void)puts("\tesac\n"
-	    "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	    "\tcase $cmd in\n"
-	    "\treplay|import|check-config|dump-config)\n"
-	    "\t\t[[ $cur == -* ]] || COMPREPLY+=($(compgen -f -- "
-	    "\"$cur\")) ;;\n"
-	    "\tesac\n"
-	    "}\n"
-	    "complete -F _popgatectl popgatectl");
+		   "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+		   "\tcase $cmd in\n"
+		   "\treplay|import|check-config|dump-config)\n"
+		   "\t\t[[ $cur == -* ]] || COMPREPLY+=($(compgen -f -- "
+		   "\"$cur\")) ;;\n"
+		   "\tesac\n"
+		   "}\n"
+		   "complete -F _popgatectl popgatectl");
 }
 
 /* For zsh's 'name:text' in single quotes. */
@@ -68,7 +68,8 @@ print_zsh_text(const char *text)
 static void
 print_zsh(void)
 {
-	(void)puts("#compdef popgatectl\n"
+	(void)puts(
+	    "#compdef popgatectl\n"
 	    "# zsh completion of popgatectl; popgatectl completion zsh > "
 	    "_popgatectl\n"
 	    "_popgatectl() {\n"
@@ -81,18 +82,18 @@ print_zsh(void)
 		(void)puts("'");
 	}
 	(void)puts("\t)\n"
-	    "\t_arguments -C '-c[configuration]:file:_files' "
-	    "'1:subcommand:->command' '*::argument:->argument'\n"
-	    "\tcase $state in\n"
-	    "\tcommand) _describe subcommand commands ;;\n"
-	    "\targument)\n"
-	    "\t\tcase $words[1] in");
+		   "\t_arguments -C '-c[configuration]:file:_files' "
+		   "'1:subcommand:->command' '*::argument:->argument'\n"
+		   "\tcase $state in\n"
+		   "\tcommand) _describe subcommand commands ;;\n"
+		   "\targument)\n"
+		   "\t\tcase $words[1] in");
 	for (size_t i = 0; commands[i] != NULL; i++) {
 		const struct command *cmd = commands[i];
 
 		(void)printf("\t\t%s) _arguments", cmd->name);
-		for (const struct ctl_option *o = cmd->options; o != NULL &&
-		    o->name != NULL; o++) {
+		for (const struct ctl_option *o = cmd->options;
+		     o != NULL && o->name != NULL; o++) {
 			(void)printf(" '--%s[", o->name);
 			print_zsh_text(o->help);
 			(void)putchar(']');
@@ -104,7 +105,8 @@ print_zsh(void)
 			(void)printf(" '*:word:(%s)'", cmd->words);
 		else if (strcmp(cmd->name, "help") == 0)
 			(void)fputs(" '*:subcommand:{_describe subcommand "
-			    "commands}'", stdout);
+				    "commands}'",
+			    stdout);
 		else
 			(void)fputs(" '*:argument:_files'", stdout);
 		(void)puts(" ;;");
@@ -120,13 +122,17 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	else if (strcmp(args->v[0], "zsh") == 0)
 		print_zsh();
 	else
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' is no shell that can "
-		    "be completed: expected bash or zsh", args->v[0]);
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' is no shell that can "
+		    "be completed: expected bash or zsh",
+		    args->v[0]);
 	return 0;
 }
 
-const struct command cmd_completion = {
-	.name = "completion", .args = "bash|zsh",
+const struct command cmd_completion = { .name = "completion",
+	.args = "bash|zsh",
 	.summary = "completion for the shell",
-	.words = "bash zsh", .min = 1, .max = 1, .run = run
-};
+	.words = "bash zsh",
+	.min = 1,
+	.max = 1,
+	.run = run };

@@ -15,14 +15,16 @@ still_active(struct ctl *ctl, struct store *st, const struct network *net)
 
 	if (net->bits < addr_bits(&net->base))
 		return 0;
-	if (store_lookup(st, &net->base, NULL, (uint8_t)ctl->cfg->relay.ipv6_prefix,
-	    ctl->now, &found, &err) == -1)
+	if (store_lookup(st, &net->base, NULL,
+		(uint8_t)ctl->cfg->relay.ipv6_prefix, ctl->now, &found,
+		&err) == -1)
 		return ctl_fail_err(ctl, &err);
 	network_format(net, client);
 	if (found.active)
-		return ctl_fail(ctl, CTL_NONE, "%s may still relay, by a "
-		    "network that holds it: see 'popgatectl why %s'", client,
-		    client);
+		return ctl_fail(ctl, CTL_NONE,
+		    "%s may still relay, by a "
+		    "network that holds it: see 'popgatectl why %s'",
+		    client, client);
 	return 0;
 }
 
@@ -37,13 +39,15 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 	if (rc != 0)
 		return rc;
 	network_format(&net, client);
-	(void)snprintf(how, sizeof(how), "popgatectl delete %s, by %s",
-	    client, ctl_who(who, sizeof(who)));
-	const struct store_event event = {
-		.at = ctl->now, .client = client, .user = "",
-		.service = "manual", .server = ENTRY_SERVER,
-		.source = ENTRY_SERVER, .line = how
-	};
+	(void)snprintf(how, sizeof(how), "popgatectl delete %s, by %s", client,
+	    ctl_who(who, sizeof(who)));
+	const struct store_event event = { .at = ctl->now,
+		.client = client,
+		.user = "",
+		.service = "manual",
+		.server = ENTRY_SERVER,
+		.source = ENTRY_SERVER,
+		.line = how };
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
@@ -85,16 +89,19 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	if (st != NULL && rc == 0)
 		(void)printf("The next login brings %s back%s.\n",
 		    args->n == 1 ? "it" : "them",
-		    command_find("deny") == NULL ? "" :
-		    "; 'popgatectl deny' keeps a client out");
+		    command_find("deny") == NULL
+			? ""
+			: "; 'popgatectl deny' keeps a client out");
 	store_close(&st);
 	return rc;
 }
 
-const struct command cmd_delete = {
-	.name = "delete", .args = "ADDRESS|NETWORK...",
+const struct command cmd_delete = { .name = "delete",
+	.args = "ADDRESS|NETWORK...",
 	.summary = "take addresses out of the table",
-	.help = "All entries of the address, of every user. It comes back "
+	.help =
+	    "All entries of the address, of every user. It comes back "
 	    "with its next login.\nExit status 1: there was no such entry.\n",
-	.min = 1, .max = -1, .run = run
-};
+	.min = 1,
+	.max = -1,
+	.run = run };

@@ -15,7 +15,8 @@ static const struct ctl_option deny_options[] = {
 	[OPT_FOR] = { "for", "DURATION", "default: until undeny" },
 	[OPT_UNTIL] = { "until", "TIME", "'2026-03-01 12:00', 12:00, @unix" },
 	[OPT_REASON] = { "reason", "TEXT", "why; 'popgatectl why' shows it" },
-	[OPT_USER] = { "user", NULL, "SUBJECT is a user though it looks like "
+	[OPT_USER] = { "user", NULL,
+	    "SUBJECT is a user though it looks like "
 	    "an address" },
 	[OPT_LIST] = { "list", NULL, "print who is denied" },
 	[OPT_JSON] = { "json", NULL, "with --list: a JSON object a line" },
@@ -29,7 +30,7 @@ static const struct ctl_option undeny_options[] = {
 
 struct subject {
 	bool is_user;
-	struct network net;	/* unless is_user */
+	struct network net; /* unless is_user */
 	char text[LOGIN_USER_MAX];
 };
 
@@ -40,9 +41,9 @@ subject_of(struct ctl *ctl, const char *text, bool user, struct subject *s)
 
 	*s = (struct subject){ .is_user = user };
 	/* "10.0.0" is a slip, not a user */
-	if (!user && (addr_parse_loose(text, &addr) ||
-	    strchr(text, '/') != NULL ||
-	    strspn(text, "0123456789.:[]") == strlen(text))) {
+	if (!user &&
+	    (addr_parse_loose(text, &addr) || strchr(text, '/') != NULL ||
+		strspn(text, "0123456789.:[]") == strlen(text))) {
 		int rc = ctl_network(ctl, text, &s->net);
 
 		(void)network_format(&s->net, s->text);
@@ -50,8 +51,10 @@ subject_of(struct ctl *ctl, const char *text, bool user, struct subject *s)
 	}
 	s->is_user = true;
 	if (*text == '\0' || strlen(text) >= sizeof(s->text))
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' is no client and no "
-		    "user", text);
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' is no client and no "
+		    "user",
+		    text);
 	memcpy(s->text, text, strlen(text) + 1);
 	return 0;
 }
@@ -92,11 +95,11 @@ static bool
 list_breach(void *arg, const struct audit_breach *b)
 {
 	char words[BREACH_WORDS_MAX];
-	const struct store_deny deny = {
-		.subject = b->subject, .is_user = b->is_user,
-		.created_at = b->at_ms / 1000, .expires_at = b->denied_until,
-		.reason = breach_words(b, words)
-	};
+	const struct store_deny deny = { .subject = b->subject,
+		.is_user = b->is_user,
+		.created_at = b->at_ms / 1000,
+		.expires_at = b->denied_until,
+		.reason = breach_words(b, words) };
 
 	return list_one(arg, &deny);
 }
@@ -104,9 +107,8 @@ list_breach(void *arg, const struct audit_breach *b)
 static int
 list_all(struct ctl *ctl, bool as_json)
 {
-	static const char *const heads[] = {
-		"SUBJECT", "KIND", "SINCE", "UNTIL", "REASON"
-	};
+	static const char *const heads[] = { "SUBJECT", "KIND", "SINCE",
+		"UNTIL", "REASON" };
 	struct json json = { .to = stdout };
 	struct list l = { .json = as_json ? &json : NULL, .now = ctl->now };
 	struct audit_reader *audit = NULL;
@@ -118,11 +120,10 @@ list_all(struct ctl *ctl, bool as_json)
 		return rc;
 	rc = breach_open(ctl, &audit);
 	l.table = table_new(heads, 5);
-	if (store_each_deny(st, NULL, NULL, ctl->now, list_one, &l, &err) ==
-	    -1)
+	if (store_each_deny(st, NULL, NULL, ctl->now, list_one, &l, &err) == -1)
 		rc = ctl_fail_err(ctl, &err);
-	if (audit != NULL && audit_each_denial(audit, ctl->now, list_breach,
-	    &l, &err) == -1)
+	if (audit != NULL &&
+	    audit_each_denial(audit, ctl->now, list_breach, &l, &err) == -1)
 		rc = ctl_fail_err(ctl, &err);
 	audit_close_reader(&audit);
 	if (table_end(l.table) == 0 && rc == 0 && !as_json)
@@ -140,16 +141,18 @@ struct confirm {
 static void
 confirm_client(const struct confirm *c, const struct addr *client)
 {
-	struct verdict_question q = { .q.client = *client, .any_sender = true,
-	    .at = c->ctl->now };
+	struct verdict_question q = {
+		.q.client = *client, .any_sender = true, .at = c->ctl->now
+	};
 	char text[ADDR_TEXT_MAX];
 	struct verdict_answer a;
 
 	verdict_ask(c->ctl, c->st, NULL, NULL, &q, &a);
 	if (a.decision.verdict == VERDICT_ACCEPT)
-		(void)ctl_fail(c->ctl, 0, "WARNING: policy row %d (%s) still "
-		    "lets %s relay", a.decision.rule,
-		    reason_name(a.decision.reason),
+		(void)ctl_fail(c->ctl, 0,
+		    "WARNING: policy row %d (%s) still "
+		    "lets %s relay",
+		    a.decision.rule, reason_name(a.decision.reason),
 		    addr_format(client, text));
 }
 
@@ -169,8 +172,8 @@ confirm(struct ctl *ctl, struct store *st, const struct subject *s)
 	struct confirm c = { .ctl = ctl, .st = st };
 
 	if (s->is_user)
-		(void)store_each_row(st, NULL, s->text, ctl->now, confirm_row,
-		    &c, NULL);
+		(void)store_each_row(
+		    st, NULL, s->text, ctl->now, confirm_row, &c, NULL);
 	else
 		confirm_client(&c, &s->net.base);
 }
@@ -183,15 +186,16 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 	struct err err;
 
 	if (reason == NULL)
-		(void)snprintf(text, sizeof(text), "by %s",
-		    ctl_who(who, sizeof(who)));
+		(void)snprintf(
+		    text, sizeof(text), "by %s", ctl_who(who, sizeof(who)));
 	else
 		(void)snprintf(text, sizeof(text), "%.400s (by %s)", reason,
 		    ctl_who(who, sizeof(who)));
-	const struct store_deny deny = {
-		.subject = s->text, .is_user = s->is_user,
-		.created_at = ctl->now, .expires_at = until, .reason = text
-	};
+	const struct store_deny deny = { .subject = s->text,
+		.is_user = s->is_user,
+		.created_at = ctl->now,
+		.expires_at = until,
+		.reason = text };
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
@@ -215,13 +219,14 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 	if (args->opt[OPT_LIST] != NULL)
 		return list_all(ctl, args->opt[OPT_JSON] != NULL);
 	if (args->n == 0)
-		return ctl_fail(ctl, EX_USAGE, "whom? usage: popgatectl deny "
+		return ctl_fail(ctl, EX_USAGE,
+		    "whom? usage: popgatectl deny "
 		    "ADDRESS|NETWORK|USER [--for DURATION] [--reason TEXT]");
 	if (args->opt[OPT_FOR] != NULL && args->opt[OPT_UNTIL] != NULL)
-		return ctl_fail(ctl, EX_USAGE, "--for and --until exclude "
+		return ctl_fail(ctl, EX_USAGE,
+		    "--for and --until exclude "
 		    "each other");
-	rc = subject_of(ctl, args->v[0], args->opt[OPT_USER] != NULL,
-	    &subject);
+	rc = subject_of(ctl, args->v[0], args->opt[OPT_USER] != NULL, &subject);
 	if (rc == 0 && args->opt[OPT_FOR] != NULL) {
 		rc = ctl_duration(ctl, args->opt[OPT_FOR], &s);
 		until = ctl->now + s;
@@ -239,8 +244,8 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 		(void)fputs(subject.is_user ? "user " : "client ", stdout);
 		out_text(subject.text);
 		(void)printf(" is denied until %s\n",
-		    until >= STORE_FOREVER ? "'popgatectl undeny'" :
-		    time_both(until, ctl->now, when));
+		    until >= STORE_FOREVER ? "'popgatectl undeny'"
+					   : time_both(until, ctl->now, when));
 		confirm(ctl, st, &subject);
 	}
 	store_close(&st);
@@ -251,8 +256,9 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 static const char *
 breach_subject(const struct ctl *ctl, const struct subject *s, char *buf)
 {
-	return s->is_user || s->net.bits < addr_bits(&s->net.base) ? s->text :
-	    breach_client(ctl->cfg, &s->net.base, buf);
+	return s->is_user || s->net.bits < addr_bits(&s->net.base)
+	    ? s->text
+	    : breach_client(ctl->cfg, &s->net.base, buf);
 }
 
 static int
@@ -274,8 +280,8 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 	store_close(&st);
 	if (n == -1)
 		return ctl_fail_err(ctl, &err);
-	rc = breach_lift(ctl, subject.is_user, breach_subject(ctl, &subject,
-	    network), &lifted);
+	rc = breach_lift(ctl, subject.is_user,
+	    breach_subject(ctl, &subject, network), &lifted);
 	if (rc != 0)
 		return rc;
 	if (n == 0 && !lifted.denied && !lifted.over)
@@ -283,25 +289,29 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 		    subject.is_user ? "user" : "client", subject.text);
 	out_text(subject.text);
 	(void)puts(n > 0 || lifted.denied ? " is denied no longer: a login "
-	    "counts again" : " was not denied");
+					    "counts again"
+					  : " was not denied");
 	if (lifted.over || lifted.denied)
 		(void)puts("It went over a limit: in a second or so it is "
-		    "counted anew");
+			   "counted anew");
 	return 0;
 }
 
-const struct command cmd_deny = {
-	.name = "deny",
+const struct command cmd_deny = { .name = "deny",
 	.args = "ADDRESS|NETWORK|USER [--for DURATION | --until TIME] "
-	    "[--reason TEXT] | --list [--json]",
+		"[--reason TEXT] | --list [--json]",
 	.summary = "keep a client or user out, whatever logins say",
 	.help = "Beats every login and SMTP AUTH. A deleted entry comes back "
-	    "with the next login,\na denied one does not.\n",
-	.options = deny_options, .min = 0, .max = 1, .run = run_deny
-};
+		"with the next login,\na denied one does not.\n",
+	.options = deny_options,
+	.min = 0,
+	.max = 1,
+	.run = run_deny };
 
-const struct command cmd_undeny = {
-	.name = "undeny", .args = "ADDRESS|NETWORK|USER",
+const struct command cmd_undeny = { .name = "undeny",
+	.args = "ADDRESS|NETWORK|USER",
 	.summary = "let a denied client or user in again",
-	.options = undeny_options, .min = 1, .max = 1, .run = run_undeny
-};
+	.options = undeny_options,
+	.min = 1,
+	.max = 1,
+	.run = run_undeny };

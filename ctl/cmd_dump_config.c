@@ -9,13 +9,12 @@
 enum { OPT_JSON };
 
 static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	[OPT_JSON] = { "json", NULL, "a JSON object a line" }, { 0 }
 };
 
 struct dump {
 	struct json *json;
-	char section[64];	/* that is open; "" none */
+	char section[64]; /* that is open; "" none */
 };
 
 /* A string as libconfig reads it. */
@@ -27,7 +26,7 @@ print_string(const char *text)
 
 	(void)putchar('"');
 	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
-	    p++) {
+	     p++) {
 		if (*p == '"' || *p == '\\')
 			(void)printf("\\%c", *p);
 		else if (!harmless && (*p < 0x20 || *p >= 0x7f))
@@ -66,8 +65,9 @@ print_value(const struct config_value *value)
 		    value->v[i].group != value->v[i - 1].group;
 
 		if (first)
-			(void)printf("%s%s\n        %s", i > 0 && groups ?
-			    "}" : "", i > 0 ? "," : "", groups ? "{ " : "");
+			(void)printf("%s%s\n        %s",
+			    i > 0 && groups ? "}" : "", i > 0 ? "," : "",
+			    groups ? "{ " : "");
 		print_member(&value->v[i]);
 	}
 	(void)fputs(groups && value->n > 0 ? "}" : "", stdout);
@@ -81,10 +81,10 @@ print_text(struct dump *d, const struct config_value *value)
 
 	if (strncmp(d->section, value->key, len) != 0 ||
 	    d->section[len] != '\0') {
-		(void)printf("%s%.*s:\n{\n", *d->section == '\0' ? "" :
-		    "};\n\n", (int)len, value->key);
-		(void)snprintf(d->section, sizeof(d->section), "%.*s",
-		    (int)len, value->key);
+		(void)printf("%s%.*s:\n{\n",
+		    *d->section == '\0' ? "" : "};\n\n", (int)len, value->key);
+		(void)snprintf(d->section, sizeof(d->section), "%.*s", (int)len,
+		    value->key);
 	}
 	(void)fputs("    # ", stdout);
 	if (value->file == NULL) {
@@ -125,8 +125,8 @@ print_json(struct json *j, const struct config_value *value)
 			if (groups && (i == 0 || m[-1].group != m->group))
 				json_open(j, NULL, '{');
 			member_json(j, m->name, m);
-			if (groups && (i + 1 == value->n ||
-			    m[1].group != m->group))
+			if (groups &&
+			    (i + 1 == value->n || m[1].group != m->group))
 				json_close(j, '}');
 		}
 		json_close(j, ']');
@@ -157,8 +157,7 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct json json = { .to = stdout };
-	struct dump d = { .json = args->opt[OPT_JSON] != NULL ? &json :
-	    NULL };
+	struct dump d = { .json = args->opt[OPT_JSON] != NULL ? &json : NULL };
 	struct err err;
 
 	if (args->n == 1) {
@@ -181,11 +180,13 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_dump_config = {
-	.name = "dump-config", .args = "[--json] [FILE]",
+const struct command cmd_dump_config = { .name = "dump-config",
+	.args = "[--json] [FILE]",
 	.summary = "every value in force, and where it was said",
 	.help = "What is printed can be read as a configuration of the same "
-	    "values. A comment says\nof each: the default, or file and "
-	    "line.\n",
-	.options = options, .min = 0, .max = 1, .run = run
-};
+		"values. A comment says\nof each: the default, or file and "
+		"line.\n",
+	.options = options,
+	.min = 0,
+	.max = 1,
+	.run = run };

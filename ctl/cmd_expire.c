@@ -32,8 +32,10 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 		}
 		*n_r += n;
 		if (progress && clock_monotonic_ms() - began_ms > 1000) {
-			(void)fprintf(stderr, "\r%" PRId64 " deleted, now at "
-			    "%s\033[K", *n_r, cursor);
+			(void)fprintf(stderr,
+			    "\r%" PRId64 " deleted, now at "
+			    "%s\033[K",
+			    *n_r, cursor);
 			shown = true;
 		}
 	} while (*cursor != '\0');
@@ -46,7 +48,7 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	int64_t minutes, n, cutoff = ctl->now + 1;	/* expires_at <= now */
+	int64_t minutes, n, cutoff = ctl->now + 1; /* expires_at <= now */
 	int rc = ctl_config(ctl);
 
 	if (rc == 0 && args->n == 1) {
@@ -62,13 +64,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_expire = {
-	.name = "expire", .args = "[MINUTES]",
+const struct command cmd_expire = { .name = "expire",
+	.args = "[MINUTES]",
 	.summary = "delete entries that count no longer",
 	.help = "Without MINUTES: what has expired. With MINUTES: entries "
-	    "whose last login is\nlonger ago than that, whether they still "
-	    "count or not; an admin's entry for\nlater or for ever stays. "
-	    "popgate-collector does this by itself; nothing has to\nbe "
-	    "expired for safety.\n",
-	.min = 0, .max = 1, .run = run
-};
+		"whose last login is\nlonger ago than that, whether they still "
+		"count or not; an admin's entry for\nlater or for ever stays. "
+		"popgate-collector does this by itself; nothing has to\nbe "
+		"expired for safety.\n",
+	.min = 0,
+	.max = 1,
+	.run = run };

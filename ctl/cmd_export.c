@@ -16,11 +16,14 @@
 enum { OPT_FORMAT, OPT_OUTPUT, OPT_VALUE };
 
 static const struct ctl_option options[] = {
-	[OPT_FORMAT] = { "format", "NAME", "makemap, relayers.db, "
+	[OPT_FORMAT] = { "format", "NAME",
+	    "makemap, relayers.db, "
 	    "relayhosts, relayhostsusers, access, hash, cidr, json, csv" },
-	[OPT_OUTPUT] = { "output", "FILE", "write there, renamed into place "
+	[OPT_OUTPUT] = { "output", "FILE",
+	    "write there, renamed into place "
 	    "when whole; default standard output" },
-	[OPT_VALUE] = { "value", "WORD", "the result: default OK for access and "
+	[OPT_VALUE] = { "value", "WORD",
+	    "the result: default OK for access and "
 	    "cidr, RELAY for hash" },
 	{ 0 }
 };
@@ -28,9 +31,10 @@ static const struct ctl_option options[] = {
 /* What isn't a map for another program: every row that counts. */
 enum { JSON = MAP_FORMATS, CSV };
 
-struct export {
+struct export
+{
 	struct ctl *ctl;
-	int format;		/* enum map_format, or one of the above */
+	int format; /* enum map_format, or one of the above */
 	struct map *map;
 	struct err err;
 	bool failed;
@@ -46,8 +50,10 @@ put_client(void *arg, const struct permitted *p)
 	x->failed = put == -1;
 	x->n += put == 1;
 	if (put == 0)
-		(void)ctl_fail(x->ctl, 0, "note: network %s is left out: only "
-		    "cidr, json and csv can say it", p->client);
+		(void)ctl_fail(x->ctl, 0,
+		    "note: network %s is left out: only "
+		    "cidr, json and csv can say it",
+		    p->client);
 	return !x->failed;
 }
 
@@ -72,8 +78,10 @@ put_row(void *arg, const struct store_row *row)
 	csv_cell(row->server, false);
 	csv_cell(time_iso(row->first_at, first), false);
 	csv_cell(time_iso(row->last_at, last), false);
-	csv_cell(row->expires_at >= STORE_FOREVER ? "forever" :
-	    time_iso(row->expires_at, until), false);
+	csv_cell(row->expires_at >= STORE_FOREVER
+		? "forever"
+		: time_iso(row->expires_at, until),
+	    false);
 	(void)printf(",%" PRId64 "\r\n", row->count);
 	return !ferror(stdout);
 }
@@ -89,9 +97,9 @@ walk_clients(struct export *x, struct store *st)
 
 	/* only what counts now: most programs take any entry for a yes */
 	if ((cfg->relay.never_authorize_own &&
-	    own_addresses(&own, &err) == -1) ||
-	    permitted_each(st, cfg, &own, x->ctl->now, put_client, x, &until,
-	    &err) == -1)
+		own_addresses(&own, &err) == -1) ||
+	    permitted_each(
+		st, cfg, &own, x->ctl->now, put_client, x, &until, &err) == -1)
 		rc = ctl_fail_err(x->ctl, &err);
 	else if (x->failed)
 		rc = ctl_fail_err(x->ctl, &x->err);
@@ -106,12 +114,13 @@ walk_rows(struct export *x, struct store *st)
 
 	if (x->format == CSV)
 		(void)fputs("client,user,service,server,first_at,last_at,"
-		    "expires_at,count\r\n", stdout);
-	if (store_each_row(st, NULL, NULL, x->ctl->now, put_row, x, &err) ==
-	    -1)
+			    "expires_at,count\r\n",
+		    stdout);
+	if (store_each_row(st, NULL, NULL, x->ctl->now, put_row, x, &err) == -1)
 		return ctl_fail_err(x->ctl, &err);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		return ctl_fail(x->ctl, EX_IOERR, "the output can't be "
+		return ctl_fail(x->ctl, EX_IOERR,
+		    "the output can't be "
 		    "written");
 	return 0;
 }
@@ -123,8 +132,7 @@ redirect(const struct export *x, const char *path)
 	if (path == NULL || x->format < MAP_FORMATS ||
 	    dup2(map_descriptor(x->map), STDOUT_FILENO) != -1)
 		return 0;
-	return ctl_fail(x->ctl, EX_CANTCREAT, "%s: %s", path,
-	    strerror(errno));
+	return ctl_fail(x->ctl, EX_CANTCREAT, "%s: %s", path, strerror(errno));
 }
 
 static int
@@ -136,23 +144,24 @@ export_to(struct export *x, const char *path, const char *value)
 
 	if (rc != 0)
 		return rc;
-	if (map_begin(path, x->format < MAP_FORMATS ?
-	    (enum map_format)x->format : MAP_AS_MAKEMAP, value, 0644, &x->map,
-	    &err) == -1) {
+	if (map_begin(path,
+		x->format < MAP_FORMATS ? (enum map_format)x->format
+					: MAP_AS_MAKEMAP,
+		value, 0644, &x->map, &err) == -1) {
 		store_close(&st);
 		return ctl_fail(x->ctl, EX_CANTCREAT, "%s", err.text);
 	}
 	rc = redirect(x, path);
 	if (rc == 0)
-		rc = x->format < MAP_FORMATS ? walk_clients(x, st) :
-		    walk_rows(x, st);
+		rc = x->format < MAP_FORMATS ? walk_clients(x, st)
+					     : walk_rows(x, st);
 	if (rc == 0 && map_commit(&x->map, NULL, &err) == -1)
 		rc = ctl_fail(x->ctl, EX_CANTCREAT, "%s", err.text);
 	map_abort(&x->map);
 	store_close(&st);
 	if (rc == 0 && path != NULL)
-		(void)fprintf(stderr, "%" PRId64 " entries in %s\n", x->n,
-		    path);
+		(void)fprintf(
+		    stderr, "%" PRId64 " entries in %s\n", x->n, path);
 	return rc;
 }
 
@@ -163,8 +172,9 @@ find_format(const char *name)
 
 	if (map_format_find(name, &format))
 		return (int)format;
-	return strcmp(name, "json") == 0 ? JSON : strcmp(name, "csv") == 0 ?
-	    CSV : -1;
+	return strcmp(name, "json") == 0 ? JSON
+	    : strcmp(name, "csv") == 0   ? CSV
+					 : -1;
 }
 
 static int
@@ -177,25 +187,33 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 	x.format = find_format(name == NULL ? "makemap" : name);
 	if (x.format == -1)
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' is no format: "
-		    "expected %s", name, options[OPT_FORMAT].help);
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' is no format: "
+		    "expected %s",
+		    name, options[OPT_FORMAT].help);
 	if (value != NULL && !map_value_good(value))
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' can't be a result: "
-		    "expected printable ASCII", value);
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' can't be a result: "
+		    "expected printable ASCII",
+		    value);
 	if (path == NULL && x.format < MAP_FORMATS &&
 	    map_format_is_hash((enum map_format)x.format))
-		return ctl_fail(ctl, EX_USAGE, "a Berkeley DB needs "
+		return ctl_fail(ctl, EX_USAGE,
+		    "a Berkeley DB needs "
 		    "--output FILE");
 	return export_to(&x, path, value);
 }
 
-const struct command cmd_export = {
-	.name = "export", .args = "[--format NAME] [--output FILE]",
+const struct command cmd_export = { .name = "export",
+	.args = "[--format NAME] [--output FILE]",
 	.summary = "who may relay now, in other programs' formats",
-	.help = "makemap and relayers.db: ADDRESS and TICKS, as vsmtprelay; "
+	.help =
+	    "makemap and relayers.db: ADDRESS and TICKS, as vsmtprelay; "
 	    "relayhosts: cPanel,\nDirectAdmin, Exim; access: Postfix or "
 	    "Sendmail; hash: Sendmail; cidr: Postfix. Only what counts at\nthis moment is "
 	    "written: such a file must be made again before the next entry "
 	    "ends.\n",
-	.options = options, .min = 0, .max = 0, .run = run
-};
+	.options = options,
+	.min = 0,
+	.max = 0,
+	.run = run };

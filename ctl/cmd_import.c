@@ -18,9 +18,11 @@ enum { OPT_FORMAT, OPT_FOR, OPT_UNTIL, OPT_FOREVER, OPT_DRY_RUN };
 enum { BATCH = 2000 };
 
 static const struct ctl_option options[] = {
-	[OPT_FORMAT] = { "format", "NAME", "relayers.db, text, json, csv; "
+	[OPT_FORMAT] = { "format", "NAME",
+	    "relayers.db, text, json, csv; "
 	    "default: by the file's first bytes" },
-	[OPT_FOR] = { "for", "DURATION", "entries without a time; default "
+	[OPT_FOR] = { "for", "DURATION",
+	    "entries without a time; default "
 	    "logins.window" },
 	[OPT_UNTIL] = { "until", "TIME", "entries without a time" },
 	[OPT_FOREVER] = { "forever", NULL, "entries without a time" },
@@ -30,9 +32,9 @@ static const struct ctl_option options[] = {
 
 struct import {
 	struct ctl *ctl;
-	struct store *st;	/* NULL: dry run */
+	struct store *st; /* NULL: dry run */
 	const char *file;
-	int64_t until;		/* of entries without a time */
+	int64_t until; /* of entries without a time */
 	int64_t line, written, old, bad, in_batch;
 	struct err err;
 	bool failed;
@@ -43,8 +45,8 @@ refuse(struct import *im, const char *what)
 {
 	im->bad++;
 	if (im->bad <= 10)
-		(void)ctl_fail(im->ctl, 0, "%s:%" PRId64 ": %s", im->file,
-		    im->line, what);
+		(void)ctl_fail(
+		    im->ctl, 0, "%s:%" PRId64 ": %s", im->file, im->line, what);
 	return true;
 }
 
@@ -54,11 +56,10 @@ write_row(struct import *im, const struct store_row *row)
 	im->written++;
 	if (im->st == NULL)
 		return true;
-	im->failed = (im->in_batch == 0 &&
-	    store_begin(im->st, &im->err) == -1) ||
+	im->failed =
+	    (im->in_batch == 0 && store_begin(im->st, &im->err) == -1) ||
 	    store_set(im->st, row, &im->err) == -1 ||
-	    (++im->in_batch == BATCH &&
-	    store_commit(im->st, &im->err) == -1);
+	    (++im->in_batch == BATCH && store_commit(im->st, &im->err) == -1);
 	if (im->in_batch == BATCH)
 		im->in_batch = 0;
 	return !im->failed;
@@ -78,7 +79,8 @@ take(struct import *im, const char *client_text, const char *user,
 	else if (!network_parse(client_text, &net))
 		return refuse(im, "not an IP address or network");
 	if (net.bits < (net.base.family == ADDR_IPV4 ? 8 : 16))
-		return refuse(im, "too wide a network: that would be an open "
+		return refuse(im,
+		    "too wide a network: that would be an open "
 		    "relay");
 	if (strlen(user) >= LOGIN_USER_MAX)
 		return refuse(im, "the user name is too long");
@@ -92,12 +94,14 @@ take(struct import *im, const char *client_text, const char *user,
 		expires_at = STORE_FOREVER;
 	if (last_at <= 0 || last_at > im->ctl->now)
 		last_at = im->ctl->now;
-	const struct store_row row = {
-		.client = network_format(&net, client), .user = user,
-		.service = "manual", .server = ENTRY_SERVER,
-		.first_at = last_at, .last_at = last_at,
-		.expires_at = expires_at, .count = 1
-	};
+	const struct store_row row = { .client = network_format(&net, client),
+		.user = user,
+		.service = "manual",
+		.server = ENTRY_SERVER,
+		.first_at = last_at,
+		.last_at = last_at,
+		.expires_at = expires_at,
+		.count = 1 };
 
 	return write_row(im, &row);
 }
@@ -115,8 +119,8 @@ take_ticks(struct import *im, const char *client, const char *text)
 {
 	int64_t ticks = strtoll(text, NULL, 10);
 
-	return take(im, client, "", ticks,
-	    ticks + im->ctl->cfg->logins.window_s);
+	return take(
+	    im, client, "", ticks, ticks + im->ctl->cfg->logins.window_s);
 }
 
 static bool
@@ -205,15 +209,13 @@ take_fields(struct import *im, const struct flat *f)
 	} else if (last_at != 0) {
 		expires_at = last_at + im->ctl->cfg->logins.window_s;
 	}
-	return take(im, client, user == NULL ? "" : user, last_at,
-	    expires_at);
+	return take(im, client, user == NULL ? "" : user, last_at, expires_at);
 }
 
 enum format { BY_CONTENT, RELAYERS_DB, TEXT, JSON, CSV, FORMATS };
 
-static const char *const format_names[FORMATS] = {
-	"", "relayers.db", "text", "json", "csv"
-};
+static const char *const format_names[FORMATS] = { "", "relayers.db", "text",
+	"json", "csv" };
 
 static enum format
 guess(const char *path, FILE *in)
@@ -229,8 +231,11 @@ guess(const char *path, FILE *in)
 	head[strcspn(head, "\r\n")] = '\0';
 	if (head[0] == '{')
 		return JSON;
-	return strchr(head, ',') != NULL && (strstr(head, "client") != NULL ||
-	    strstr(head, "ip_address") != NULL) ? CSV : TEXT;
+	return strchr(head, ',') != NULL &&
+		(strstr(head, "client") != NULL ||
+		    strstr(head, "ip_address") != NULL)
+	    ? CSV
+	    : TEXT;
 }
 
 static int
@@ -251,21 +256,22 @@ read_lines(struct import *im, FILE *in, enum format format)
 		else if (line[strspn(line, " \t\r")] == '\0')
 			continue;
 		else if (format == JSON)
-			more = flat_json(line, &fields) ?
-			    take_fields(im, &fields) : refuse(im,
-			    "not a JSON object of plain values");
+			more = flat_json(line, &fields)
+			    ? take_fields(im, &fields)
+			    : refuse(im, "not a JSON object of plain values");
 		else if (im->line == 1)
-			more = flat_csv_heads(line, &heads) || refuse(im,
-			    "not a line of CSV heads");
+			more = flat_csv_heads(line, &heads) ||
+			    refuse(im, "not a line of CSV heads");
 		else
-			more = flat_csv(line, &heads, &fields) ?
-			    take_fields(im, &fields) : refuse(im,
-			    "not a line of CSV");
+			more = flat_csv(line, &heads, &fields)
+			    ? take_fields(im, &fields)
+			    : refuse(im, "not a line of CSV");
 	}
 	free(line);
 	flat_release(&heads);
-	return ferror(in) ? ctl_fail(im->ctl, EX_IOERR, "%s: %s", im->file,
-	    strerror(errno)) : 0;
+	return ferror(in)
+	    ? ctl_fail(im->ctl, EX_IOERR, "%s: %s", im->file, strerror(errno))
+	    : 0;
 }
 
 static int
@@ -290,12 +296,11 @@ import(struct import *im, enum format format)
 	int rc;
 
 	if (in == NULL)
-		return ctl_fail(im->ctl, EX_NOINPUT, "%s: %s", im->file,
-		    strerror(errno));
+		return ctl_fail(
+		    im->ctl, EX_NOINPUT, "%s: %s", im->file, strerror(errno));
 	if (format == BY_CONTENT)
 		format = standard ? TEXT : guess(im->file, in);
-	rc = format == RELAYERS_DB ? read_hash(im) : read_lines(im, in,
-	    format);
+	rc = format == RELAYERS_DB ? read_hash(im) : read_lines(im, in, format);
 	if (!standard)
 		(void)fclose(in);
 	if (rc == 0 && !im->failed && im->st != NULL && im->in_batch > 0)
@@ -337,8 +342,10 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	    strcmp(format_names[format], name) != 0)
 		format++;
 	if (format == FORMATS || (name != NULL && *name == '\0'))
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' is no format: "
-		    "expected relayers.db, text, json or csv", name);
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' is no format: "
+		    "expected relayers.db, text, json or csv",
+		    name);
 	if (rc == 0)
 		rc = times(ctl, args, &im.until);
 	if (rc == 0 && args->opt[OPT_DRY_RUN] == NULL)
@@ -350,23 +357,26 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	if (rc != 0 && im.written == 0)
 		return rc;
 	if (im.bad > 10)
-		(void)ctl_fail(ctl, 0, "... and %" PRId64 " more",
-		    im.bad - 10);
+		(void)ctl_fail(ctl, 0, "... and %" PRId64 " more", im.bad - 10);
 	(void)printf("%" PRId64 " entries %s, %" PRId64 " too old, %" PRId64
-	    " left out\n", im.written, args->opt[OPT_DRY_RUN] == NULL ?
-	    "imported" : "would be imported", im.old, im.bad);
+		     " left out\n",
+	    im.written,
+	    args->opt[OPT_DRY_RUN] == NULL ? "imported" : "would be imported",
+	    im.old, im.bad);
 	return rc != 0 ? rc : im.bad > 0 ? EX_DATAERR : 0;
 }
 
-const struct command cmd_import = {
-	.name = "import",
+const struct command cmd_import = { .name = "import",
 	.args = "[--format NAME] [--for DURATION | --until TIME | --forever] "
-	    "[--dry-run] FILE|-",
+		"[--dry-run] FILE|-",
 	.summary = "other programs' tables of relay clients into ours",
-	.help = "relayers.db (Berkeley DB hash), makemap text, cPanel "
+	.help =
+	    "relayers.db (Berkeley DB hash), makemap text, cPanel "
 	    "relayhosts, relayhostsusers and\nalwaysrelay, DirectAdmin "
 	    "pophosts, pop-before-smtp --list, Plesk smtp_poplocks (CSV\n"
 	    "with its heads), Postfix access and cidr, and our own JSON and "
 	    "CSV. Entries that are\ntoo old to count are not imported.\n",
-	.options = options, .min = 1, .max = 1, .run = run
-};
+	.options = options,
+	.min = 1,
+	.max = 1,
+	.run = run };

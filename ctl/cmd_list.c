@@ -13,8 +13,16 @@
 #include "vsmtprelay.h"
 
 enum {
-	OPT_CLIENT, OPT_USER, OPT_SERVER, OPT_EXPIRED, OPT_ALL, OPT_SORT,
-	OPT_REVERSE, OPT_LIMIT, OPT_TICKS, OPT_JSON
+	OPT_CLIENT,
+	OPT_USER,
+	OPT_SERVER,
+	OPT_EXPIRED,
+	OPT_ALL,
+	OPT_SORT,
+	OPT_REVERSE,
+	OPT_LIMIT,
+	OPT_TICKS,
+	OPT_JSON
 };
 
 /* More than anybody reads, and found at once in a table of any size. */
@@ -23,47 +31,57 @@ enum { LIMIT_DEFAULT = 1000 };
 static const struct ctl_option options[] = {
 	[OPT_CLIENT] = { "client", "ADDRESS|NETWORK", "only clients in it" },
 	[OPT_USER] = { "user", "USER", "only this user" },
-	[OPT_SERVER] = { "server", "NAME", "only logins at dovecot, courier, "
+	[OPT_SERVER] = { "server", "NAME",
+	    "only logins at dovecot, courier, "
 	    "...; popgatectl: added by hand" },
 	[OPT_EXPIRED] = { "expired", NULL, "those that count no longer" },
 	[OPT_ALL] = { "all", NULL, "both" },
-	[OPT_SORT] = { "sort", "KEY", "client, user, server, since, last, "
+	[OPT_SORT] = { "sort", "KEY",
+	    "client, user, server, since, last, "
 	    "expires or count" },
 	[OPT_REVERSE] = { "reverse", NULL, "the other way round" },
-	[OPT_LIMIT] = { "limit", "N", "at most so many: without --sort the "
+	[OPT_LIMIT] = { "limit", "N",
+	    "at most so many: without --sort the "
 	    "newest; default 1000 where people read it, 0: all" },
 	[OPT_TICKS] = { "ticks", NULL, "ADDRESS<TAB>TICKS, as vsmtprelay" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	{ 0 }
 };
 
-enum sort { BY_CLIENT, BY_USER, BY_SERVER, BY_SINCE, BY_LAST, BY_EXPIRES,
-	BY_COUNT, NOT_SORTED };
-
-static const char *const sort_names[] = {
-	"client", "user", "server", "since", "last", "expires", "count"
+enum sort {
+	BY_CLIENT,
+	BY_USER,
+	BY_SERVER,
+	BY_SINCE,
+	BY_LAST,
+	BY_EXPIRES,
+	BY_COUNT,
+	NOT_SORTED
 };
+
+static const char *const sort_names[] = { "client", "user", "server", "since",
+	"last", "expires", "count" };
 
 struct list {
 	const struct ctl *ctl;
 	struct store *st;
-	char client[NETWORK_TEXT_MAX];	/* of which users was asked */
+	char client[NETWORK_TEXT_MAX]; /* of which users was asked */
 	int64_t users;
 	const char *user, *server;
 	bool by_network, expired_only, active_only, ticks;
 	struct network network;
-	int64_t older_than;	/* last login before this */
+	int64_t older_than; /* last login before this */
 	struct table *table;
 	struct json *json;
 	/* rows kept for sorting */
 	enum sort sort;
 	struct store_row *kept;
 	size_t n, size;
-	int64_t limit;		/* 0: all */
-	bool newest;		/* which of them when there are more */
-	bool in_order;		/* the newest come first */
-	bool cutting;		/* they are being sorted for that */
-	bool more;		/* than limit */
+	int64_t limit; /* 0: all */
+	bool newest; /* which of them when there are more */
+	bool in_order; /* the newest come first */
+	bool cutting; /* they are being sorted for that */
+	bool more; /* than limit */
 	bool reverse;
 	bool failed;
 	int64_t printed;
@@ -83,9 +101,10 @@ wanted(const struct list *l, const struct store_row *row)
 	if ((l->user != NULL && strcmp(l->user, row->user) != 0) ||
 	    (l->server != NULL && strcmp(l->server, row->server) != 0))
 		return false;
-	return !l->by_network || (network_parse(row->client, &net) &&
-	    (network_contains(&l->network, &net.base) ||
-	    network_contains(&net, &l->network.base)));
+	return !l->by_network ||
+	    (network_parse(row->client, &net) &&
+		(network_contains(&l->network, &net.base) ||
+		    network_contains(&net, &l->network.base)));
 }
 
 /* How many users share the row's client, when it is flagged for that; else
@@ -99,10 +118,9 @@ sharing_of(struct list *l, const struct store_row *row)
 	    row->expires_at <= l->ctl->now)
 		return 0;
 	if (strcmp(l->client, row->client) != 0) {
-		(void)snprintf(l->client, sizeof(l->client), "%s",
-		    row->client);
-		if (store_sharing(l->st, row->client, l->ctl->now, &l->users,
-		    &err) == -1)
+		(void)snprintf(l->client, sizeof(l->client), "%s", row->client);
+		if (store_sharing(
+			l->st, row->client, l->ctl->now, &l->users, &err) == -1)
 			l->users = 0;
 	}
 	return facts_shared(l->ctl->cfg, l->users) ? l->users : 0;
@@ -114,9 +132,9 @@ print_note(struct list *l, int64_t users)
 	char text[80] = "";
 
 	if (users > 0)
-		(void)snprintf(text, sizeof(text), "shared by %" PRId64
-		    " users%s", users, l->ctl->cfg->relay.shared_refused ?
-		    ": refused" : "");
+		(void)snprintf(text, sizeof(text),
+		    "shared by %" PRId64 " users%s", users,
+		    l->ctl->cfg->relay.shared_refused ? ": refused" : "");
 	table_cell(l->table, text);
 }
 
@@ -146,8 +164,10 @@ print_row(struct list *l, const struct store_row *row)
 	table_cell(l->table, row->server);
 	table_cell(l->table, time_local(row->first_at, buf));
 	table_cell(l->table, time_relative(row->last_at, now, buf));
-	table_cell(l->table, row->expires_at >= STORE_FOREVER ? "for ever" :
-	    time_relative(row->expires_at, now, buf));
+	table_cell(l->table,
+	    row->expires_at >= STORE_FOREVER
+		? "for ever"
+		: time_relative(row->expires_at, now, buf));
 	table_number(l->table, row->count);
 	print_note(l, users);
 }
@@ -282,7 +302,7 @@ take_row(void *arg, const struct store_row *row)
 	}
 	l->failed = !keep_row(l, row);
 	if (l->in_order && l->n > (size_t)l->limit)
-		return false;	/* one more says that there are more */
+		return false; /* one more says that there are more */
 	/* the first of a long list need no room for all */
 	if (l->limit > 0 && l->n >= 2 * (size_t)l->limit + LIMIT_DEFAULT)
 		cut(l);
@@ -322,11 +342,10 @@ filters(struct ctl *ctl, const struct ctl_args *args, struct list *l)
 	const char *sort = args->opt[OPT_SORT];
 
 	l->reverse = args->opt[OPT_REVERSE] != NULL;
-	l->limit = args->opt[OPT_JSON] != NULL || l->ticks ? 0 :
-	    LIMIT_DEFAULT;
+	l->limit = args->opt[OPT_JSON] != NULL || l->ticks ? 0 : LIMIT_DEFAULT;
 	if (rc == 0 && args->opt[OPT_LIMIT] != NULL)
-		rc = ctl_number(ctl, args->opt[OPT_LIMIT], 0, 1000000000,
-		    &l->limit);
+		rc = ctl_number(
+		    ctl, args->opt[OPT_LIMIT], 0, 1000000000, &l->limit);
 	l->newest = sort == NULL && !l->reverse && l->limit > 0;
 	l->sort = l->newest || l->reverse ? BY_CLIENT : NOT_SORTED;
 	if (rc != 0 || sort == NULL)
@@ -360,13 +379,13 @@ walk(struct ctl *ctl, struct list *l)
 		done = store_each_within(st, &l->network, take_row, l, &err);
 	} else if (l->newest && l->user == NULL) {
 		l->in_order = true;
-		done = store_each_recent(st, active_at, until, take_row, l,
-		    &err);
+		done =
+		    store_each_recent(st, active_at, until, take_row, l, &err);
 	} else {
 		/* '' is not indexed: nobody's entries are found by a walk */
-		done = store_each_row(st, NULL, l->user != NULL &&
-		    *l->user != '\0' ? l->user : NULL, active_at, take_row, l,
-		    &err);
+		done = store_each_row(st, NULL,
+		    l->user != NULL && *l->user != '\0' ? l->user : NULL,
+		    active_at, take_row, l, &err);
 	}
 	if (done == -1)
 		rc = ctl_fail_err(ctl, &err);
@@ -381,10 +400,8 @@ walk(struct ctl *ctl, struct list *l)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	static const char *const heads[] = {
-		"CLIENT", "USER", "SERVICE", "SERVER", "SINCE", "LAST LOGIN",
-		"EXPIRES", "LOGINS", "NOTE"
-	};
+	static const char *const heads[] = { "CLIENT", "USER", "SERVICE",
+		"SERVER", "SINCE", "LAST LOGIN", "EXPIRES", "LOGINS", "NOTE" };
 	struct json json = { .to = stdout };
 	struct list l = { .ctl = ctl };
 	int rc = filters(ctl, args, &l);
@@ -399,21 +416,24 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	free(l.kept);
 	(void)table_end(l.table);
 	if (rc == 0 && l.more && l.json == NULL && !l.ticks)
-		(void)fprintf(stderr, "There are more than these %" PRId64
-		    ": see --limit.\n", l.printed);
+		(void)fprintf(stderr,
+		    "There are more than these %" PRId64 ": see --limit.\n",
+		    l.printed);
 	if (rc == 0 && l.printed == 0 && l.json == NULL && !l.ticks)
-		(void)puts(l.active_only ?
-		    "Nobody may relay by a login now." : "No such entry.");
+		(void)puts(l.active_only ? "Nobody may relay by a login now."
+					 : "No such entry.");
 	return rc;
 }
 
-const struct command cmd_list = {
-	.name = "list",
-	.args = "[--client NETWORK] [--user USER] [--server NAME] "
+const struct command cmd_list = { .name = "list",
+	.args =
+	    "[--client NETWORK] [--user USER] [--server NAME] "
 	    "[--expired | --all] [--sort KEY] [--limit N] [--json] [MINUTES]",
 	.summary = "who may relay now",
 	.help = "With MINUTES: those whose last login is longer ago than "
-	    "that. Trusted networks and\nSMTP AUTH let clients relay "
-	    "without an entry here: see 'popgatectl check'.\n",
-	.options = options, .min = 0, .max = 1, .run = run
-};
+		"that. Trusted networks and\nSMTP AUTH let clients relay "
+		"without an entry here: see 'popgatectl check'.\n",
+	.options = options,
+	.min = 0,
+	.max = 1,
+	.run = run };

@@ -17,20 +17,20 @@ enum { OPT_USER, OPT_CLIENT, OPT_SERVICE, OPT_SERVER, OPT_SOCKET, OPT_WAIT };
 
 enum { WAIT_MS = 500 };
 
-static const struct ctl_option options[] = {
-    [OPT_USER] = {"user", "USER", "who logged in"},
-    [OPT_CLIENT] = {"client", "ADDRESS", "from where"},
-    [OPT_SERVICE] = {"service", "NAME", "imap or pop3"},
-    [OPT_SERVER] = {"server", "NAME",
-	"which server; default "
-	"post-login"},
-    [OPT_SOCKET] = {"socket", "PATH",
-	"of the { login = PATH; } source; "
-	"default: the configuration's"},
-    [OPT_WAIT] = {"wait", "MS",
-	"at most so long; default 500; 0: for no "
-	"answer"},
-    {0}};
+static const struct ctl_option options[] = { [OPT_USER] = { "user", "USER",
+						 "who logged in" },
+	[OPT_CLIENT] = { "client", "ADDRESS", "from where" },
+	[OPT_SERVICE] = { "service", "NAME", "imap or pop3" },
+	[OPT_SERVER] = { "server", "NAME",
+	    "which server; default "
+	    "post-login" },
+	[OPT_SOCKET] = { "socket", "PATH",
+	    "of the { login = PATH; } source; "
+	    "default: the configuration's" },
+	[OPT_WAIT] = { "wait", "MS",
+	    "at most so long; default 500; 0: for no "
+	    "answer" },
+	{ 0 } };
 
 static int
 message(const struct ctl *ctl, const struct ctl_args *args, char *buf,
@@ -50,10 +50,10 @@ message(const struct ctl *ctl, const struct ctl_args *args, char *buf,
 
 	if (rc != 0)
 		return rc;
-	const struct told told = {.user = user,
-	    .client = addr_format(&client, text),
-	    .service = service == NULL ? "" : service,
-	    .server = server == NULL ? "post-login" : server};
+	const struct told told = { .user = user,
+		.client = addr_format(&client, text),
+		.service = service == NULL ? "" : service,
+		.server = server == NULL ? "post-login" : server };
 
 	if (!told_service_good(told.service))
 		return ctl_fail(ctl, EX_USAGE,
@@ -93,7 +93,7 @@ find_socket(struct ctl *ctl, const char *given, struct sockaddr_un *sun)
 		    "%s: collector.sources has no "
 		    "{ login = \"/path\"; }",
 		    ctl->config_path);
-	*sun = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(sun->sun_path))
 		return ctl_fail(ctl, EX_USAGE,
 		    "%.200s: too long for a "
@@ -107,7 +107,7 @@ find_socket(struct ctl *ctl, const char *given, struct sockaddr_un *sun)
 static bool
 wait_until(int fd, short events, int64_t end_ms)
 {
-	struct pollfd p = {.fd = fd, .events = events};
+	struct pollfd p = { .fd = fd, .events = events };
 	int64_t left;
 
 	while ((left = end_ms - clock_monotonic_ms()) > 0) {
@@ -126,7 +126,7 @@ static int
 tell(const struct ctl *ctl, int fd, const struct sockaddr_un *sun,
     const char *buf, size_t len, int64_t end_ms)
 {
-	const struct sockaddr_un own = {.sun_family = AF_UNIX};
+	const struct sockaddr_un own = { .sun_family = AF_UNIX };
 
 	/* autobind: an address to answer to, see unix(7) */
 	if (bind(fd, (const struct sockaddr *)&own, sizeof(sa_family_t)) ==
@@ -211,15 +211,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_login = {.name = "login",
-    .args = "--user USER --client ADDRESS [--service NAME] "
-	    "[--server NAME] [--socket PATH] [--wait MS]",
-    .summary = "tell popgate-collector of a login, for a server's script",
-    .help = "For a { login = \"/path\"; } source, and for users that "
+const struct command cmd_login = { .name = "login",
+	.args = "--user USER --client ADDRESS [--service NAME] "
+		"[--server NAME] [--socket PATH] [--wait MS]",
+	.summary = "tell popgate-collector of a login, for a server's script",
+	.help =
+	    "For a { login = \"/path\"; } source, and for users that "
 	    "collector.login_users has.\nThe same rules hold as for a login "
 	    "that was read in a log. Exit status 0: recorded;\n1: not "
 	    "counted, and why is printed; 75: no answer in time.\n",
-    .options = options,
-    .min = 0,
-    .max = 0,
-    .run = run};
+	.options = options,
+	.min = 0,
+	.max = 0,
+	.run = run };

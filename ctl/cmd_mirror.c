@@ -17,7 +17,8 @@
 enum { OPT_EMPTY, OPT_JSON };
 
 static const struct ctl_option options[] = {
-	[OPT_EMPTY] = { "empty", NULL, "take away what they permit: for when "
+	[OPT_EMPTY] = { "empty", NULL,
+	    "take away what they permit: for when "
 	    "popgate-collector is not running" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	{ 0 }
@@ -63,7 +64,7 @@ take_permitted(void *arg, const struct permitted *p)
 struct file {
 	const struct list *permitted;
 	int64_t entries, outdated;
-	char sample[NETWORK_TEXT_MAX];	/* one that is outdated */
+	char sample[NETWORK_TEXT_MAX]; /* one that is outdated */
 };
 
 static bool
@@ -72,8 +73,9 @@ take_entry(void *arg, const char *client)
 	struct file *f = arg;
 
 	f->entries++;
-	if (f->permitted->n > 0 && bsearch(client, f->permitted->v,
-	    f->permitted->n, sizeof(*f->permitted->v), by_text) != NULL)
+	if (f->permitted->n > 0 &&
+	    bsearch(client, f->permitted->v, f->permitted->n,
+		sizeof(*f->permitted->v), by_text) != NULL)
 		return true;
 	f->outdated++;
 	(void)snprintf(f->sample, sizeof(f->sample), "%s", client);
@@ -93,9 +95,9 @@ find_permitted(struct ctl *ctl, struct list *l)
 	if (rc != 0)
 		return rc;
 	if ((cfg->relay.never_authorize_own &&
-	    own_addresses(&own, &err) == -1) ||
-	    permitted_each(st, cfg, &own, ctl->now, take_permitted, l, &until,
-	    &err) == -1)
+		own_addresses(&own, &err) == -1) ||
+	    permitted_each(
+		st, cfg, &own, ctl->now, take_permitted, l, &until, &err) == -1)
 		rc = ctl_fail_err(ctl, &err);
 	else if (l->nomem)
 		rc = ctl_fail(ctl, EX_OSERR, "out of memory");
@@ -136,15 +138,16 @@ show(struct ctl *ctl, const struct config_mirror *m, const struct file *f,
 		return;
 	}
 	(void)printf(": %s, %" PRId64 " %s, written %s\n",
-	    map_format_name(m->format), f->entries, f->entries == 1 ?
-	    "entry" : "entries", time_both(at, ctl->now, when));
+	    map_format_name(m->format), f->entries,
+	    f->entries == 1 ? "entry" : "entries",
+	    time_both(at, ctl->now, when));
 	if (f->outdated == 0)
 		return;
 	(void)printf("  permits %" PRId64 " that may relay no longer, such as ",
 	    f->outdated);
 	out_text(f->sample);
 	(void)puts("\n  Is popgate-collector running? 'popgatectl mirror "
-	    "--empty' takes them all away.");
+		   "--empty' takes them all away.");
 }
 
 static int
@@ -158,8 +161,8 @@ check_all(struct ctl *ctl, bool json)
 		const struct config_mirror *m = &cfg->collector.mirror[i];
 		struct file f = { .permitted = &permitted };
 		struct err err;
-		bool bad = map_each(m->file, m->format, take_entry, &f,
-		    &err) == -1;
+		bool bad =
+		    map_each(m->file, m->format, take_entry, &f, &err) == -1;
 
 		show(ctl, m, &f, bad ? err.text : NULL, json);
 		if (bad || f.outdated > 0)
@@ -180,8 +183,9 @@ empty_all(struct ctl *ctl)
 		struct map *map;
 		struct err err;
 
-		if (map_begin(m->file, m->format, m->value, 0644, &map,
-		    &err) == 0 && map_commit(&map, NULL, &err) == 0)
+		if (map_begin(m->file, m->format, m->value, 0644, &map, &err) ==
+			0 &&
+		    map_commit(&map, NULL, &err) == 0)
 			continue;
 		/* a full disk: that works without room */
 		(void)ctl_fail(ctl, 0, "%s", err.text);
@@ -208,12 +212,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return check_all(ctl, args->opt[OPT_JSON] != NULL);
 }
 
-const struct command cmd_mirror = {
-	.name = "mirror", .args = "[--empty | --json]",
+const struct command cmd_mirror = { .name = "mirror",
+	.args = "[--empty | --json]",
 	.summary = "the files that let clients relay by another program",
 	.help = "What the files of collector.mirror permit, compared with "
-	    "the login table. Exit status\n1: one permits who may relay no "
-	    "longer, or can't be read. While popgate-collector\nruns, it "
-	    "writes an emptied file again.\n",
-	.options = options, .min = 0, .max = 0, .run = run
-};
+		"the login table. Exit status\n1: one permits who may relay no "
+		"longer, or can't be read. While popgate-collector\nruns, it "
+		"writes an emptied file again.\n",
+	.options = options,
+	.min = 0,
+	.max = 0,
+	.run = run };

@@ -37,8 +37,8 @@ is_daemon(pid_t pid, const char *name)
 
 /* Wait until the daemon has read it. Returns an exit status. */
 static int
-wait_for_result(const struct ctl *ctl, const char *name, const char *listen,
-    int64_t before)
+wait_for_result(
+    const struct ctl *ctl, const char *name, const char *listen, int64_t before)
 {
 	static char text[PROBE_TEXT_MAX];
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
@@ -55,19 +55,23 @@ wait_for_result(const struct ctl *ctl, const char *name, const char *listen,
 		    json_find_bool(text, "reload_good", &good) &&
 		    reloads > before) {
 			if (good) {
-				(void)printf("%s (pid %ld): in force\n",
-				    name, (long)p.pid);
+				(void)printf("%s (pid %ld): in force\n", name,
+				    (long)p.pid);
 				return 0;
 			}
-			if (!json_find_text(text, "reload_text", words,
-			    sizeof(words)))
+			if (!json_find_text(
+				text, "reload_text", words, sizeof(words)))
 				words[0] = '\0';
-			return ctl_fail(ctl, EX_CONFIG, "%s refused it, the "
-			    "old configuration stays: %s", name, words);
+			return ctl_fail(ctl, EX_CONFIG,
+			    "%s refused it, the "
+			    "old configuration stays: %s",
+			    name, words);
 		}
 	} while (p.result == PROBE_GOOD && clock_monotonic_ms() < until_ms);
-	return ctl_fail(ctl, EX_UNAVAILABLE, "%s was told, but does not say "
-	    "that it has read it: %s", name, p.words);
+	return ctl_fail(ctl, EX_UNAVAILABLE,
+	    "%s was told, but does not say "
+	    "that it has read it: %s",
+	    name, p.words);
 }
 
 /* Returns an exit status. */
@@ -81,10 +85,11 @@ reload(const struct ctl *ctl, const char *name, const char *listen)
 	probe_health(listen, name, &p, text);
 	if (p.result != PROBE_GOOD || p.pid <= 1 || !is_daemon(p.pid, name) ||
 	    !json_find_number(text, "reloads", &before))
-		return ctl_fail(ctl, EX_UNAVAILABLE, "%s does not answer on "
+		return ctl_fail(ctl, EX_UNAVAILABLE,
+		    "%s does not answer on "
 		    "its status socket%s%s: is it running? if so, say "
-		    "'systemctl reload %s'", name, *p.words == '\0' ? "" :
-		    ": ", p.words, name);
+		    "'systemctl reload %s'",
+		    name, *p.words == '\0' ? "" : ": ", p.words, name);
 	if (kill(p.pid, SIGUSR1) == -1)
 		return ctl_fail(ctl, errno == EPERM ? EX_NOPERM : EX_OSERR,
 		    "%s (pid %ld): %s", name, (long)p.pid, strerror(errno));
@@ -110,10 +115,12 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc != 0 ? rc : rc2;
 }
 
-const struct command cmd_reload = {
-	.name = "reload", .args = "",
+const struct command cmd_reload = { .name = "reload",
+	.args = "",
 	.summary = "let the daemons read their configuration again",
-	.help = "The configuration is checked first; a bad one is not "
+	.help =
+	    "The configuration is checked first; a bad one is not "
 	    "given to a daemon.\nWaits for both, and says what came of it.\n",
-	.min = 0, .max = 0, .run = run
-};
+	.min = 0,
+	.max = 0,
+	.run = run };

@@ -21,11 +21,14 @@ enum { OPT_EACH, OPT_REASON, OPT_SERVERS };
 enum { TALLIES_MAX = 200, SAMPLES_MAX = 5, SAMPLE_TEXT_MAX = 300 };
 
 static const struct ctl_option options[] = {
-	[OPT_EACH] = { "each", NULL, "a verdict for each line: login or "
+	[OPT_EACH] = { "each", NULL,
+	    "a verdict for each line: login or "
 	    "ignore, user, address" },
-	[OPT_REASON] = { "reason", NULL, "with --each: why, as a fourth "
+	[OPT_REASON] = { "reason", NULL,
+	    "with --each: why, as a fourth "
 	    "column" },
-	[OPT_SERVERS] = { "servers", "LIST", "grammars, separated by commas, "
+	[OPT_SERVERS] = { "servers", "LIST",
+	    "grammars, separated by commas, "
 	    "instead of collector.servers" },
 	{ 0 }
 };
@@ -40,11 +43,11 @@ struct replay {
 	struct ctl *ctl;
 	struct parser *parser;
 	bool each, reason;
-	int64_t now;		/* what a stamp without a year is near to */
+	int64_t now; /* what a stamp without a year is near to */
 	int64_t lines, logins, current;
 	struct tally tally[TALLIES_MAX];
 	size_t n;
-	char sample[SAMPLES_MAX][SAMPLE_TEXT_MAX];	/* of unknown shape */
+	char sample[SAMPLES_MAX][SAMPLE_TEXT_MAX]; /* of unknown shape */
 	size_t samples;
 	bool progress, shown;
 	int64_t next_ms;
@@ -56,8 +59,9 @@ count(struct replay *r, const struct judged *j)
 	const char *server = j->server == NULL ? "" : j->server;
 	size_t i = 0;
 
-	while (i < r->n && (strcmp(r->tally[i].server, server) != 0 ||
-	    strcmp(r->tally[i].reason, j->reason) != 0))
+	while (i < r->n &&
+	    (strcmp(r->tally[i].server, server) != 0 ||
+		strcmp(r->tally[i].reason, j->reason) != 0))
 		i++;
 	if (i == TALLIES_MAX)
 		return;
@@ -72,9 +76,9 @@ print_each(const struct replay *r, const struct judged *j)
 	char user[LOGIN_USER_MAX * 4], client[ADDR_TEXT_MAX];
 
 	if (j->login)
-		(void)printf("login\t%s\t%s", out_escape(j->record->user,
-		    user, sizeof(user)), addr_format(&j->record->client,
-		    client));
+		(void)printf("login\t%s\t%s",
+		    out_escape(j->record->user, user, sizeof(user)),
+		    addr_format(&j->record->client, client));
 	else
 		(void)fputs("ignore\t-\t-", stdout);
 	if (r->reason)
@@ -99,9 +103,7 @@ static void
 take_line(struct replay *r, const struct line *line)
 {
 	struct parse_result result;
-	struct judged j = {
-		.reason = parse_reason_name(PARSE_TOO_LONG)
-	};
+	struct judged j = { .reason = parse_reason_name(PARSE_TOO_LONG) };
 
 	r->lines++;
 	if (!line->too_long)
@@ -117,8 +119,7 @@ take_line(struct replay *r, const struct line *line)
 	if (!j.login)
 		return;
 	r->logins++;
-	r->current += j.record->at + r->ctl->cfg->logins.window_s >
-	    r->ctl->now;
+	r->current += j.record->at + r->ctl->cfg->logins.window_s > r->ctl->now;
 }
 
 static void
@@ -134,7 +135,7 @@ show_progress(struct replay *r)
 
 /* A file, which may be packed, or a pipe, by gzip then. */
 struct input {
-	struct unpack *packed;	/* NULL: gz, which takes plain text too */
+	struct unpack *packed; /* NULL: gz, which takes plain text too */
 	gzFile gz;
 };
 
@@ -170,8 +171,8 @@ read_all(struct replay *r, const struct input *in, const char *name)
 
 		n = input_read(in, to, room, &err);
 		if (n == -1) {
-			rc = ctl_fail(r->ctl, EX_IOERR, "%s: %s", name,
-			    err.text);
+			rc = ctl_fail(
+			    r->ctl, EX_IOERR, "%s: %s", name, err.text);
 			break;
 		}
 		if (n > 0)
@@ -202,8 +203,8 @@ summary(const struct replay *r)
 	}
 	(void)table_end(t);
 	(void)printf("%s%" PRId64 " lines, %" PRId64 " logins; %" PRId64
-	    " of them would still count now.\n", r->n == 0 ? "" : "\n",
-	    r->lines, r->logins, r->current);
+		     " of them would still count now.\n",
+	    r->n == 0 ? "" : "\n", r->lines, r->logins, r->current);
 	if (r->samples > 0)
 		(void)puts("\nLines of a mail server that no grammar knows:");
 	for (size_t i = 0; i < r->samples; i++)
@@ -248,8 +249,11 @@ open_input(const struct ctl *ctl, const char *name, int *fd_r)
 
 	if (strcmp(name, "-") == 0) {
 		*fd_r = dup(STDIN_FILENO);
-		return *fd_r == -1 ? ctl_fail(ctl, EX_OSERR, "standard input: "
-		    "%s", strerror(errno)) : 0;
+		return *fd_r == -1 ? ctl_fail(ctl, EX_OSERR,
+					 "standard input: "
+					 "%s",
+					 strerror(errno))
+				   : 0;
 	}
 	in = fopen(name, "re");
 	*fd_r = in == NULL ? -1 : dup(fileno(in));
@@ -291,15 +295,18 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_replay = {
-	.name = "replay", .args = "[--each [--reason]] [--servers LIST] FILE|-",
+const struct command cmd_replay = { .name = "replay",
+	.args = "[--each [--reason]] [--servers LIST] FILE|-",
 	.summary = "what would be learnt from a log, writing nothing",
-	.help = "FILE may be packed by gzip, bzip2, xz or zstd; - is standard "
+	.help =
+	    "FILE may be packed by gzip, bzip2, xz or zstd; - is standard "
 	    "input. --each prints\nfor every line "
 	    "'login<TAB>user<TAB>address' or 'ignore<TAB>-<TAB>-', by the\n"
 	    "grammars and relay.never_authorize, whatever the line's age; "
 	    "the machine's\nown addresses are not asked for, as the log may be another "
 	    "machine's. Two-line servers must be named in\n--servers or "
 	    "collector.servers, and are paired over lines.\n",
-	.options = options, .min = 1, .max = 1, .run = run
-};
+	.options = options,
+	.min = 1,
+	.max = 1,
+	.run = run };

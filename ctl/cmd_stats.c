@@ -13,15 +13,12 @@ struct word {
 	enum audit_key by;
 };
 
-static const struct word words[] = {
-	{ "hour", "HOUR", AUDIT_BY_HOUR },
-	{ "day", "DAY", AUDIT_BY_DAY },
-	{ "client", "CLIENT", AUDIT_BY_CLIENT },
+static const struct word words[] = { { "hour", "HOUR", AUDIT_BY_HOUR },
+	{ "day", "DAY", AUDIT_BY_DAY }, { "client", "CLIENT", AUDIT_BY_CLIENT },
 	{ "user", "USER", AUDIT_BY_USER },
 	{ "sender", "SENDER", AUDIT_BY_SENDER },
 	{ "recipient", "RECIPIENT", AUDIT_BY_RECIPIENT },
-	{ "reason", "REASON", AUDIT_BY_REASON }
-};
+	{ "reason", "REASON", AUDIT_BY_REASON } };
 
 static const struct word *
 word_of(struct ctl *ctl, const char *name)
@@ -29,7 +26,8 @@ word_of(struct ctl *ctl, const char *name)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(words[i].name, name) == 0)
 			return &words[i];
-	(void)ctl_fail(ctl, EX_USAGE, "'%.100s' is nothing to count by: "
+	(void)ctl_fail(ctl, EX_USAGE,
+	    "'%.100s' is nothing to count by: "
 	    "expected hour, day, client, user, sender, recipient or reason",
 	    name);
 	return NULL;
@@ -41,7 +39,7 @@ struct show {
 	struct json *json;
 	const struct word *by;
 	int64_t rows;
-	struct audit_reader *audit;	/* of spam */
+	struct audit_reader *audit; /* of spam */
 	int64_t since_ms;
 };
 
@@ -80,8 +78,8 @@ show_group(void *arg, const struct audit_group *g)
 	table_number(s->table, g->senders);
 	table_number(s->table, g->clients);
 	table_number(s->table, g->users);
-	table_cell(s->table, time_relative(g->last_ms / 1000, s->ctl->now,
-	    buf));
+	table_cell(
+	    s->table, time_relative(g->last_ms / 1000, s->ctl->now, buf));
 	return true;
 }
 
@@ -89,11 +87,9 @@ static int
 show_groups(struct ctl *ctl, struct audit_reader *r, const struct word *by,
     const struct audit_group_query *q, bool json, int64_t *rows_r)
 {
-	const char *heads[] = {
-		by->head, "RECIPIENTS", "ACCEPTED", "REFUSED", "PUT OFF",
-		"MONITORED",
-		"MESSAGES", "SENDERS", "CLIENTS", "USERS", "LAST"
-	};
+	const char *heads[] = { by->head, "RECIPIENTS", "ACCEPTED", "REFUSED",
+		"PUT OFF", "MONITORED", "MESSAGES", "SENDERS", "CLIENTS",
+		"USERS", "LAST" };
 	struct json j = { .to = stdout };
 	struct show s = { .ctl = ctl, .by = by, .json = json ? &j : NULL };
 	struct err err;
@@ -122,9 +118,11 @@ since(struct ctl *ctl, const char *text, int64_t default_s, int64_t *ms_r)
 enum { OPT_BY, OPT_SINCE, OPT_UNTIL, OPT_JSON, OPT_LIMIT };
 
 static const struct ctl_option stats_options[] = {
-	[OPT_BY] = { "by", "KEY", "hour, day, client, user, sender, "
+	[OPT_BY] = { "by", "KEY",
+	    "hour, day, client, user, sender, "
 	    "recipient or reason; default hour" },
-	[OPT_SINCE] = { "since", "TIME", "2h (ago), 12:00, '2026-03-01 "
+	[OPT_SINCE] = { "since", "TIME",
+	    "2h (ago), 12:00, '2026-03-01 "
 	    "12:00'; default 24h" },
 	[OPT_UNTIL] = { "until", "TIME", "the same" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
@@ -132,9 +130,11 @@ static const struct ctl_option stats_options[] = {
 };
 
 static const struct ctl_option top_options[] = {
-	[OPT_BY] = { "by", "KEY", "client, user, sender or recipient; "
+	[OPT_BY] = { "by", "KEY",
+	    "client, user, sender or recipient; "
 	    "default client and sender" },
-	[OPT_SINCE] = { "since", "TIME", "2h (ago), 12:00, '2026-03-01 "
+	[OPT_SINCE] = { "since", "TIME",
+	    "2h (ago), 12:00, '2026-03-01 "
 	    "12:00'; default 24h" },
 	[OPT_UNTIL] = { "until", "TIME", "the same" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
@@ -158,8 +158,8 @@ open_query(struct ctl *ctl, const struct ctl_args *args,
 static int
 run_stats(struct ctl *ctl, const struct ctl_args *args)
 {
-	const struct word *by = word_of(ctl, args->opt[OPT_BY] == NULL ?
-	    "hour" : args->opt[OPT_BY]);
+	const struct word *by = word_of(
+	    ctl, args->opt[OPT_BY] == NULL ? "hour" : args->opt[OPT_BY]);
 	struct audit_group_query q = { 0 };
 	struct audit_reader *r;
 	int64_t rows, local;
@@ -178,7 +178,8 @@ run_stats(struct ctl *ctl, const struct ctl_args *args)
 		if (rows == 0)
 			(void)puts("No relay was asked for in that time.");
 		(void)printf("%" PRId64 " recipients of our own were counted "
-		    "beside.\n", local < 0 ? 0 : local);
+			     "beside.\n",
+		    local < 0 ? 0 : local);
 	}
 	audit_close_reader(&r);
 	return rc;
@@ -195,8 +196,8 @@ run_top(struct ctl *ctl, const struct ctl_args *args)
 	int rc = 0;
 
 	if (args->opt[OPT_LIMIT] != NULL)
-		rc = ctl_number(ctl, args->opt[OPT_LIMIT], 1, 1000000,
-		    &q.limit);
+		rc =
+		    ctl_number(ctl, args->opt[OPT_LIMIT], 1, 1000000, &q.limit);
 	if (rc == 0 && one != NULL && word_of(ctl, one) == NULL)
 		rc = EX_USAGE;
 	if (rc == 0)
@@ -204,14 +205,14 @@ run_top(struct ctl *ctl, const struct ctl_args *args)
 	if (rc != 0)
 		return rc;
 	for (int i = 0; i < (one == NULL ? 2 : 1) && rc == 0; i++) {
-		const struct word *by = word_of(ctl, one == NULL ? both[i] :
-		    one);
+		const struct word *by =
+		    word_of(ctl, one == NULL ? both[i] : one);
 
 		if (i > 0 && args->opt[OPT_JSON] == NULL)
 			(void)putchar('\n');
 		q.by = by->by;
-		rc = show_groups(ctl, r, by, &q, args->opt[OPT_JSON] != NULL,
-		    &rows);
+		rc = show_groups(
+		    ctl, r, by, &q, args->opt[OPT_JSON] != NULL, &rows);
 		if (rc == 0 && rows == 0 && args->opt[OPT_JSON] == NULL &&
 		    i == 0)
 			(void)puts("No relay was asked for in that time.");
@@ -220,30 +221,39 @@ run_top(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_stats = {
-	.name = "stats",
+const struct command cmd_stats = { .name = "stats",
 	.args = "[--by KEY] [--since TIME] [--until TIME] [--json]",
 	.summary = "relays per hour, day, client, user, ...",
-	.options = stats_options, .min = 0, .max = 0, .run = run_stats
-};
+	.options = stats_options,
+	.min = 0,
+	.max = 0,
+	.run = run_stats };
 
-const struct command cmd_top = {
-	.name = "top",
+const struct command cmd_top = { .name = "top",
 	.args = "[--by KEY] [--since TIME] [--limit N] [--json]",
 	.summary = "who relays most",
-	.options = top_options, .min = 0, .max = 0, .run = run_top
-};
+	.options = top_options,
+	.min = 0,
+	.max = 0,
+	.run = run_top };
 
 /* --- spam --- */
 
-enum { OPT_SPAM_SINCE, OPT_SENDERS, OPT_RECIPIENTS, OPT_REJECTS,
-	OPT_SPAM_JSON };
+enum {
+	OPT_SPAM_SINCE,
+	OPT_SENDERS,
+	OPT_RECIPIENTS,
+	OPT_REJECTS,
+	OPT_SPAM_JSON
+};
 
 static const struct ctl_option spam_options[] = {
 	[OPT_SPAM_SINCE] = { "since", "TIME", "default 2h (ago)" },
-	[OPT_SENDERS] = { "senders", "N", "so many sender addresses are "
+	[OPT_SENDERS] = { "senders", "N",
+	    "so many sender addresses are "
 	    "suspect; default 10" },
-	[OPT_RECIPIENTS] = { "recipients", "N", "so many recipients; default "
+	[OPT_RECIPIENTS] = { "recipients", "N",
+	    "so many recipients; default "
 	    "500" },
 	[OPT_REJECTS] = { "rejects", "N", "so many refusals; default 100" },
 	[OPT_SPAM_JSON] = { "json", NULL, "a JSON object a line" },
@@ -296,8 +306,8 @@ show_breaches(struct show *s, const char *key)
 
 	if (!is_user && addr_parse_loose(key, &client))
 		key = breach_client(s->ctl->cfg, &client, network);
-	(void)audit_each_breach(s->audit, s->since_ms, is_user, key,
-	    show_breach, s, NULL);
+	(void)audit_each_breach(
+	    s->audit, s->since_ms, is_user, key, show_breach, s, NULL);
 }
 
 static bool
@@ -312,9 +322,10 @@ show_suspect(void *arg, const struct audit_group *g)
 	(void)printf("%s ", s->by->by == AUDIT_BY_USER ? "user" : "client");
 	out_text(g->key);
 	(void)printf(": %" PRId64 " recipients from %" PRId64 " sender "
-	    "addresses, %" PRId64 " accepted, %" PRId64 " refused, the last "
-	    "%s\n    popgatectl deny %s", g->recipients, g->senders,
-	    g->accepted, g->rejected + g->tempfailed,
+		     "addresses, %" PRId64 " accepted, %" PRId64
+		     " refused, the last "
+		     "%s\n    popgatectl deny %s",
+	    g->recipients, g->senders, g->accepted, g->rejected + g->tempfailed,
 	    time_relative(g->last_ms / 1000, s->ctl->now, buf),
 	    s->by->by == AUDIT_BY_USER ? "--user " : "");
 	print_quoted(g->key);
@@ -326,12 +337,11 @@ show_suspect(void *arg, const struct audit_group *g)
 static int
 run_spam(struct ctl *ctl, const struct ctl_args *args)
 {
-	static const enum audit_key keys[] = { AUDIT_BY_CLIENT,
-		AUDIT_BY_USER };
-	struct audit_group_query q = {
-		.largest_first = true, .senders_min = 10,
-		.recipients_min = 500, .rejected_min = 100
-	};
+	static const enum audit_key keys[] = { AUDIT_BY_CLIENT, AUDIT_BY_USER };
+	struct audit_group_query q = { .largest_first = true,
+		.senders_min = 10,
+		.recipients_min = 500,
+		.rejected_min = 100 };
 	struct json j = { .to = stdout };
 	struct show s = { .ctl = ctl };
 	struct audit_reader *r;
@@ -364,17 +374,19 @@ run_spam(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_spam = {
-	.name = "spam",
+const struct command cmd_spam = { .name = "spam",
 	.args = "[--since TIME] [--senders N] [--recipients N] [--rejects N] "
-	    "[--json]",
+		"[--json]",
 	.summary = "what looks like a hijacked client or account",
-	.help = "One client or user with many sender addresses, many "
+	.help =
+	    "One client or user with many sender addresses, many "
 	    "recipients or many refusals,\nand the deny command to paste. A "
 	    "mailing list or a company behind one address can\nlook like "
 	    "this, too.\n",
-	.options = spam_options, .min = 0, .max = 0, .run = run_spam
-};
+	.options = spam_options,
+	.min = 0,
+	.max = 0,
+	.run = run_spam };
 
 /* --- dependents --- */
 
@@ -388,7 +400,7 @@ static const struct ctl_option dependents_options[] = {
 
 struct dependents {
 	struct show show;
-	int64_t shared;		/* relays by one of several users */
+	int64_t shared; /* relays by one of several users */
 };
 
 static bool
@@ -408,25 +420,24 @@ show_dependent(void *arg, const struct audit_group *g)
 	table_number(d->show.table, g->recipients);
 	table_number(d->show.table, g->messages);
 	table_number(d->show.table, g->clients);
-	table_cell(d->show.table, time_both(g->last_ms / 1000,
-	    d->show.ctl->now, buf));
+	table_cell(
+	    d->show.table, time_both(g->last_ms / 1000, d->show.ctl->now, buf));
 	return true;
 }
 
 static int
 run_dependents(struct ctl *ctl, const struct ctl_args *args)
 {
-	static const char *const heads[] = {
-		"USER", "RECIPIENTS", "MESSAGES", "CLIENTS", "LAST RELAY"
-	};
+	static const char *const heads[] = { "USER", "RECIPIENTS", "MESSAGES",
+		"CLIENTS", "LAST RELAY" };
 	struct json j = { .to = stdout };
-	struct dependents d = { .show = { .ctl = ctl,
-		.by = &words[AUDIT_BY_USER] } };
+	struct dependents d = { .show = {
+				    .ctl = ctl, .by = &words[AUDIT_BY_USER] } };
 	struct audit_reader *r;
 	int64_t since_ms;
 	struct err err;
-	int rc = since(ctl, args->opt[OPT_DEP_SINCE], INT64_C(30) * 86400,
-	    &since_ms);
+	int rc = since(
+	    ctl, args->opt[OPT_DEP_SINCE], INT64_C(30) * 86400, &since_ms);
 
 	if (rc == 0)
 		rc = ctl_audit(ctl, &r);
@@ -440,18 +451,20 @@ run_dependents(struct ctl *ctl, const struct ctl_args *args)
 	(void)table_end(d.show.table);
 	if (rc == 0 && d.show.json == NULL && d.show.rows == 0)
 		(void)puts("Nobody depends on a login: all who relayed by one "
-		    "use SMTP AUTH, too.");
+			   "use SMTP AUTH, too.");
 	if (rc == 0 && d.show.json == NULL && d.shared > 0)
 		(void)printf("%" PRId64 " more recipients were relayed for "
-		    "clients with several users.\n", d.shared);
+			     "clients with several users.\n",
+		    d.shared);
 	audit_close_reader(&r);
 	return rc;
 }
 
-const struct command cmd_dependents = {
-	.name = "dependents", .args = "[--since TIME] [--json]",
+const struct command cmd_dependents = { .name = "dependents",
+	.args = "[--since TIME] [--json]",
 	.summary = "users who relay by a login and never by SMTP AUTH",
 	.help = "The list to migrate before POP-before-SMTP can go.\n",
-	.options = dependents_options, .min = 0, .max = 0,
-	.run = run_dependents
-};
+	.options = dependents_options,
+	.min = 0,
+	.max = 0,
+	.run = run_dependents };

@@ -17,10 +17,8 @@ enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
 
 enum { CHECKS_MAX = 40, RECENT_S = 600 };
 
-static const struct ctl_option options[] = {
-	{ "json", NULL, "a JSON object" },
-	{ 0 }
-};
+static const struct ctl_option options[] = { { "json", NULL, "a JSON object" },
+	{ 0 } };
 
 struct check {
 	char what[200];
@@ -33,8 +31,8 @@ struct status {
 	struct check check[CHECKS_MAX];
 	int n;
 	enum level worst;
-	int64_t per_minute;	/* decisions of the last minute */
-	int64_t lag_s;		/* of the slowest source; -1: not known */
+	int64_t per_minute; /* decisions of the last minute */
+	int64_t lag_s; /* of the slowest source; -1: not known */
 	/* what the daemons said; -1: not known */
 	int64_t decisions, logins, queued;
 };
@@ -62,8 +60,7 @@ add_probe(struct status *s, const char *what, const char *listen,
 	if (p->result == PROBE_NOT_SET)
 		return;
 	(void)snprintf(text, sizeof(text), "%.180s: %s", listen, p->words);
-	add(s, p->result == PROBE_BAD ? LEVEL_CRITICAL : LEVEL_OK, what,
-	    text);
+	add(s, p->result == PROBE_BAD ? LEVEL_CRITICAL : LEVEL_OK, what, text);
 }
 
 /* A log file of that name, but no file? It may only be rotated. */
@@ -99,8 +96,8 @@ static void
 add_troubles(struct status *s, const char *daemon, const char *text)
 {
 	int64_t now = s->ctl->now, at = number(text, "last_error_at");
-	char error[ERR_TEXT_MAX], when[TIME_TEXT_MAX], words[ERR_TEXT_MAX +
-	    100], what[100];
+	char error[ERR_TEXT_MAX], when[TIME_TEXT_MAX],
+	    words[ERR_TEXT_MAX + 100], what[100];
 
 	if (json_find_text(text, "last_error", error, sizeof(error))) {
 		(void)snprintf(what, sizeof(what), "%s's last error", daemon);
@@ -111,10 +108,10 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 	}
 	if (is_false(text, "reload_good") &&
 	    json_find_text(text, "reload_text", error, sizeof(error))) {
-		(void)snprintf(what, sizeof(what), "%s's configuration",
-		    daemon);
-		(void)snprintf(words, sizeof(words), "the old one stays: %s",
-		    error);
+		(void)snprintf(
+		    what, sizeof(what), "%s's configuration", daemon);
+		(void)snprintf(
+		    words, sizeof(words), "the old one stays: %s", error);
 		add(s, LEVEL_WARNING, what, words);
 	}
 }
@@ -123,8 +120,8 @@ static void
 check_milter(struct status *s)
 {
 	static char text[PROBE_TEXT_MAX];
-	const char *listen = s->ctl->cfg->milter.status, *name =
-	    "popgate-milter";
+	const char *listen = s->ctl->cfg->milter.status,
+		   *name = "popgate-milter";
 	char words[600], since[TIME_TEXT_MAX], state[20] = "";
 	struct probe p;
 
@@ -139,17 +136,25 @@ check_milter(struct status *s)
 	bool stuck = is_false(text, "audit_good");
 
 	(void)json_find_text(text, "state", state, sizeof(state));
-	(void)snprintf(words, sizeof(words), "%s, pid %ld, started %s, "
+	(void)snprintf(words, sizeof(words),
+	    "%s, pid %ld, started %s, "
 	    "%" PRId64 " sessions, %" PRId64 " decisions in the last minute",
-	    state, (long)p.pid, time_relative(number(text, "started_at"),
-	    s->ctl->now, since), number(text, "sessions"), s->decisions);
+	    state, (long)p.pid,
+	    time_relative(number(text, "started_at"), s->ctl->now, since),
+	    number(text, "sessions"), s->decisions);
 	add(s, LEVEL_OK, name, words);
-	(void)snprintf(words, sizeof(words), "%" PRId64 " of %" PRId64
-	    " rows wait for the disk, %" PRId64 " were lost%s", s->queued,
-	    limit, number(text, "audit_lost"), stuck ? ": it can't be "
-	    "written, relays get a temporary failure" : "");
-	add(s, stuck ? LEVEL_CRITICAL : s->queued * 2 > limit ?
-	    LEVEL_WARNING : LEVEL_OK, "audit queue", words);
+	(void)snprintf(words, sizeof(words),
+	    "%" PRId64 " of %" PRId64 " rows wait for the disk, %" PRId64
+	    " were lost%s",
+	    s->queued, limit, number(text, "audit_lost"),
+	    stuck ? ": it can't be "
+		    "written, relays get a temporary failure"
+		  : "");
+	add(s,
+	    stuck                       ? LEVEL_CRITICAL
+		: s->queued * 2 > limit ? LEVEL_WARNING
+					: LEVEL_OK,
+	    "audit queue", words);
 	add_troubles(s, name, text);
 }
 
@@ -160,8 +165,8 @@ static void
 check_collector(struct status *s)
 {
 	static char text[PROBE_TEXT_MAX];
-	const char *listen = s->ctl->cfg->collector.status, *name =
-	    "popgate-collector";
+	const char *listen = s->ctl->cfg->collector.status,
+		   *name = "popgate-collector";
 	char words[600], since[TIME_TEXT_MAX];
 	struct probe p;
 
@@ -174,9 +179,11 @@ check_collector(struct status *s)
 	bool stuck = is_false(text, "database_good");
 	bool hangs = number(text, "loop_age_ms") > LOOP_HANGS_MS;
 
-	(void)snprintf(words, sizeof(words), "pid %ld, started %s, "
+	(void)snprintf(words, sizeof(words),
+	    "pid %ld, started %s, "
 	    "%" PRId64 " logins in the last minute, %" PRId64
-	    " wait to be written%s%s", (long)p.pid,
+	    " wait to be written%s%s",
+	    (long)p.pid,
 	    time_relative(number(text, "started_at"), s->ctl->now, since),
 	    s->logins, number(text, "logins_waiting"),
 	    stuck ? ": the login table can't be written" : "",
@@ -196,10 +203,13 @@ take_source(void *arg, const struct store_source *src)
 	if (lag > s->lag_s)
 		s->lag_s = lag;
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
-	(void)snprintf(text, sizeof(text), "read to its end %s, newest line "
-	    "%s%s", src->read_at == 0 ? "never" :
-	    time_relative(src->read_at, now, read), src->line_at == 0 ?
-	    "none yet" : time_relative(src->line_at, now, line),
+	(void)snprintf(text, sizeof(text),
+	    "read to its end %s, newest line "
+	    "%s%s",
+	    src->read_at == 0 ? "never"
+			      : time_relative(src->read_at, now, read),
+	    src->line_at == 0 ? "none yet"
+			      : time_relative(src->line_at, now, line),
 	    is_missing(src->name) ? "; there is no such file" : "");
 	add(s, grace > 0 && lag > grace ? LEVEL_CRITICAL : LEVEL_OK, what,
 	    text);
@@ -212,7 +222,7 @@ struct counts {
 	struct status *s;
 	char source[512], server[64], sample[200];
 	int64_t lines, logins, login_at, first_at;
-	int64_t silent, unknown;	/* lines since the newest login */
+	int64_t silent, unknown; /* lines since the newest login */
 };
 
 static void
@@ -222,21 +232,23 @@ say_counts(struct counts *c)
 
 	if (c->server[0] == '\0')
 		return;
-	int64_t heard_at = c->login_at > c->first_at ? c->login_at :
-	    c->first_at;
+	int64_t heard_at =
+	    c->login_at > c->first_at ? c->login_at : c->first_at;
 	/* as the collector's own alarm */
 	bool changed = c->s->ctl->now - heard_at >= STATS_SILENT_S &&
 	    (c->silent >= STATS_SILENT_LINES ||
-	    c->unknown >= STATS_SILENT_UNKNOWN);
+		c->unknown >= STATS_SILENT_UNKNOWN);
 
-	(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
-	    c->server, c->source);
-	(void)snprintf(text, sizeof(text), "%" PRId64 " lines, %" PRId64
-	    " logins, the last %s%s%s%.190s", c->lines, c->logins,
-	    c->login_at == 0 ? "never" : time_relative(c->login_at,
-	    c->s->ctl->now, when), changed ? ": format changed?" : "",
-	    c->unknown > 0 && c->sample[0] != '\0' ? "; not understood: " :
-	    "", c->unknown > 0 ? c->sample : "");
+	(void)snprintf(
+	    what, sizeof(what), "server %.60s in %.100s", c->server, c->source);
+	(void)snprintf(text, sizeof(text),
+	    "%" PRId64 " lines, %" PRId64 " logins, the last %s%s%s%.190s",
+	    c->lines, c->logins,
+	    c->login_at == 0 ? "never"
+			     : time_relative(c->login_at, c->s->ctl->now, when),
+	    changed ? ": format changed?" : "",
+	    c->unknown > 0 && c->sample[0] != '\0' ? "; not understood: " : "",
+	    c->unknown > 0 ? c->sample : "");
 	add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
@@ -249,10 +261,8 @@ take_count(void *arg, const struct store_count *row)
 	    strcmp(c->server, row->server) != 0) {
 		say_counts(c);
 		*c = (struct counts){ .s = c->s };
-		(void)snprintf(c->source, sizeof(c->source), "%s",
-		    row->source);
-		(void)snprintf(c->server, sizeof(c->server), "%s",
-		    row->server);
+		(void)snprintf(c->source, sizeof(c->source), "%s", row->source);
+		(void)snprintf(c->server, sizeof(c->server), "%s", row->server);
 	}
 	c->lines += row->lines;
 	c->silent += row->since_login;
@@ -264,8 +274,7 @@ take_count(void *arg, const struct store_count *row)
 	}
 	if (strcmp(row->reason, "unknown-shape") == 0) {
 		c->unknown += row->since_login;
-		(void)snprintf(c->sample, sizeof(c->sample), "%s",
-		    row->sample);
+		(void)snprintf(c->sample, sizeof(c->sample), "%s", row->sample);
 	}
 	return true;
 }
@@ -278,8 +287,8 @@ size_of(const char *path, char *buf, size_t size)
 	if (stat(path, &st) == -1)
 		buf[0] = '\0';
 	else
-		(void)snprintf(buf, size, ", %" PRId64 " MB",
-		    (int64_t)st.st_size >> 20);
+		(void)snprintf(
+		    buf, size, ", %" PRId64 " MB", (int64_t)st.st_size >> 20);
 }
 
 static void
@@ -292,8 +301,8 @@ check_logins(struct status *s)
 	int before;
 
 	if (store_open(path, STORE_READ, &st, &err) == -1) {
-		(void)ctl_database_reason(path, "login table", STORE_READ,
-		    &err, text, sizeof(text));
+		(void)ctl_database_reason(
+		    path, "login table", STORE_READ, &err, text, sizeof(text));
 		add(s, LEVEL_CRITICAL, "login table", text);
 		return;
 	}
@@ -304,7 +313,8 @@ check_logins(struct status *s)
 	if (store_each_source(st, take_source, s, &err) == -1)
 		add(s, LEVEL_CRITICAL, "collector", err.text);
 	else if (s->n == before)
-		add(s, LEVEL_CRITICAL, "collector", "popgate-collector has "
+		add(s, LEVEL_CRITICAL, "collector",
+		    "popgate-collector has "
 		    "never read a log");
 	struct counts counts = { .s = s };
 
@@ -334,10 +344,8 @@ check_audit(struct status *s)
 {
 	const char *path = s->ctl->cfg->audit.database;
 	char text[ERR_TEXT_MAX + 200], size[40];
-	struct audit_group_query q = {
-		.by = AUDIT_BY_REASON,
-		.since_ms = (s->ctl->now - RECENT_S) * 1000
-	};
+	struct audit_group_query q = { .by = AUDIT_BY_REASON,
+		.since_ms = (s->ctl->now - RECENT_S) * 1000 };
 	struct recent recent = { 0 }, minute = { 0 };
 	struct audit_reader *r;
 	struct err err;
@@ -357,13 +365,17 @@ check_audit(struct status *s)
 	(void)audit_each_group(r, &q, take_recent, &minute, NULL);
 	s->per_minute = minute.minute;
 	size_of(path, size, sizeof(size));
-	(void)snprintf(text, sizeof(text), "%.400s%s, %" PRId64 " relays "
-	    "decided in the last minute", path, size, minute.minute);
+	(void)snprintf(text, sizeof(text),
+	    "%.400s%s, %" PRId64 " relays "
+	    "decided in the last minute",
+	    path, size, minute.minute);
 	add(s, LEVEL_OK, "decisions", text);
 	if (recent.unavailable > 0) {
-		(void)snprintf(text, sizeof(text), "%" PRId64 " recipients "
+		(void)snprintf(text, sizeof(text),
+		    "%" PRId64 " recipients "
 		    "were put off in the last 10 min because a database "
-		    "failed", recent.unavailable);
+		    "failed",
+		    recent.unavailable);
 		add(s, LEVEL_WARNING, "databases", text);
 	}
 	audit_close_reader(&r);
@@ -377,8 +389,11 @@ gather(struct ctl *ctl, struct status *s)
 
 	if (rc != 0)
 		return rc;
-	*s = (struct status){ .ctl = ctl, .lag_s = -1, .decisions = -1,
-		.logins = -1, .queued = -1 };
+	*s = (struct status){ .ctl = ctl,
+		.lag_s = -1,
+		.decisions = -1,
+		.logins = -1,
+		.queued = -1 };
 	check_milter(s);
 	check_collector(s);
 	probe_listening(ctl->cfg->milter.listen, &p);
@@ -390,11 +405,13 @@ gather(struct ctl *ctl, struct status *s)
 	check_logins(s);
 	check_audit(s);
 	if (ctl->cfg->relay.mode == RELAY_MONITOR)
-		add(s, LEVEL_WARNING, "mode", "relay.mode is \"monitor\": "
+		add(s, LEVEL_WARNING, "mode",
+		    "relay.mode is \"monitor\": "
 		    "nothing is refused");
 	else if (ctl->cfg->relay.monitor_networks.n > 0 ||
 	    ctl->cfg->relay.monitor_listeners.n > 0)
-		add(s, LEVEL_WARNING, "mode", "relay.monitor_networks or "
+		add(s, LEVEL_WARNING, "mode",
+		    "relay.monitor_networks or "
 		    "relay.monitor_listeners: there nothing is refused");
 	return 0;
 }
@@ -473,8 +490,9 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 		(void)fputs(": ", stdout);
 		out_text(s.check[i].words);
 	}
-	(void)printf("%s|lag=%" PRId64 "s relays=%" PRId64, said ? " " :
-	    "all is well ", s.lag_s < 0 ? 0 : s.lag_s, s.per_minute);
+	(void)printf("%s|lag=%" PRId64 "s relays=%" PRId64,
+	    said ? " " : "all is well ", s.lag_s < 0 ? 0 : s.lag_s,
+	    s.per_minute);
 	if (s.decisions >= 0)
 		(void)printf(" decisions=%" PRId64 " queue=%" PRId64,
 		    s.decisions, s.queued);
@@ -484,17 +502,21 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 	return (int)s.worst;
 }
 
-const struct command cmd_status = {
-	.name = "status", .args = "[--json]",
+const struct command cmd_status = { .name = "status",
+	.args = "[--json]",
 	.summary = "are the daemons alive, the logs read, the databases "
-	    "good?",
-	.options = options, .min = 0, .max = 0, .run = run_status
-};
+		   "good?",
+	.options = options,
+	.min = 0,
+	.max = 0,
+	.run = run_status };
 
-const struct command cmd_health = {
-	.name = "health", .args = "[--json]",
+const struct command cmd_health = { .name = "health",
+	.args = "[--json]",
 	.summary = "the same in a line, for monitoring",
 	.help = "Exit status as of a Nagios plug-in: 0 good, 1 warning, 2 "
-	    "critical, 3 unknown.\n",
-	.options = options, .min = 0, .max = 0, .run = run_health
-};
+		"critical, 3 unknown.\n",
+	.options = options,
+	.min = 0,
+	.max = 0,
+	.run = run_health };

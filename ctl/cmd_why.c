@@ -16,31 +16,32 @@ enum { OPT_EVENTS, OPT_DECISIONS, OPT_LOG, OPT_JSON };
 enum {
 	EVENTS_DEFAULT = 3,
 	DECISIONS_DEFAULT = 5,
-	ID_IN_USE_S = 3600	/* between a decision and the MTA's line */
+	ID_IN_USE_S = 3600 /* between a decision and the MTA's line */
 };
 
 /* Of how many decisions, the newest, the counts are: one client or user may
  * have millions. */
 enum { COUNT_MAX = 2000 };
 
-static const struct ctl_option options[] = {
-	[OPT_EVENTS] = { "events", "N", "log lines to show (3)" },
-	[OPT_DECISIONS] = { "decisions", "N", "decisions to show of each kind "
+static const struct ctl_option options[] = { [OPT_EVENTS] = { "events", "N",
+						 "log lines to show (3)" },
+	[OPT_DECISIONS] = { "decisions", "N",
+	    "decisions to show of each kind "
 	    "(5)" },
-	[OPT_LOG] = { "log", "FILE", "look a message-id up there, in place of "
+	[OPT_LOG] = { "log", "FILE",
+	    "look a message-id up there, in place of "
 	    "collector.sources" },
 	[OPT_JSON] = { "json", NULL, "a JSON object" },
-	{ 0 }
-};
+	{ 0 } };
 
 struct why {
 	struct ctl *ctl;
-	struct store *st;	/* NULL: can't be read */
+	struct store *st; /* NULL: can't be read */
 	struct err store_err;
-	struct audit_reader *audit;	/* NULL: can't be read */
+	struct audit_reader *audit; /* NULL: can't be read */
 	char audit_why[ERR_TEXT_MAX + 200];
 	int64_t events, decisions;
-	const char *log;		/* of the MTA; NULL: as configured */
+	const char *log; /* of the MTA; NULL: as configured */
 	struct json *json;
 	int rc;
 };
@@ -54,19 +55,19 @@ struct witness {
 };
 
 enum {
-	WITNESSES_MAX = 16,	/* the newest */
-	ROWS_MAX = 200,		/* shown */
-	EVENTS_LOOKED_AT = 200	/* of a client, for those of one user */
+	WITNESSES_MAX = 16, /* the newest */
+	ROWS_MAX = 200, /* shown */
+	EVENTS_LOOKED_AT = 200 /* of a client, for those of one user */
 };
 
 struct logins {
 	struct why *w;
 	struct table *table;
-	struct witness witness[WITNESSES_MAX];	/* newest first */
+	struct witness witness[WITNESSES_MAX]; /* newest first */
 	size_t n;
-	int64_t users, active_users;	/* or clients, of a user */
-	int64_t sharing;	/* active users but an admin's entries */
-	bool clients;		/* show the client's column */
+	int64_t users, active_users; /* or clients, of a user */
+	int64_t sharing; /* active users but an admin's entries */
+	bool clients; /* show the client's column */
 };
 
 static void
@@ -106,8 +107,8 @@ take_login(void *arg, const struct store_row *row)
 
 	l->users++;
 	l->active_users += row->expires_at > now;
-	l->sharing += row->expires_at > now &&
-	    strcmp(row->server, "popgatectl") != 0;
+	l->sharing +=
+	    row->expires_at > now && strcmp(row->server, "popgatectl") != 0;
 	remember_client(l, row->client, row->last_at);
 	if (l->users > ROWS_MAX && l->w->json == NULL)
 		return true;
@@ -115,8 +116,10 @@ take_login(void *arg, const struct store_row *row)
 		login_json(l->w->json, row, now);
 		return true;
 	}
-	table_cell(l->table, l->clients ? row->client :
-	    *row->user == '\0' ? "(nobody)" : row->user);
+	table_cell(l->table,
+	    l->clients               ? row->client
+		: *row->user == '\0' ? "(nobody)"
+				     : row->user);
 	table_cell(l->table, row->service);
 	table_cell(l->table, row->server);
 	table_number(l->table, row->count);
@@ -129,7 +132,7 @@ take_login(void *arg, const struct store_row *row)
 
 struct events {
 	struct why *w;
-	const char *user;	/* only of this user; NULL: all */
+	const char *user; /* only of this user; NULL: all */
 	int64_t shown;
 };
 
@@ -184,14 +187,10 @@ static void
 show_logins(struct why *w, const struct addr *client, const char *network,
     const char *user)
 {
-	static const char *const heads[] = {
-		"USER", "SERVICE", "SERVER", "LOGINS", "LAST LOGIN",
-		"EXPIRES", "CLIENT"
-	};
-	static const char *const user_heads[] = {
-		"CLIENT", "SERVICE", "SERVER", "LOGINS", "LAST LOGIN",
-		"EXPIRES"
-	};
+	static const char *const heads[] = { "USER", "SERVICE", "SERVER",
+		"LOGINS", "LAST LOGIN", "EXPIRES", "CLIENT" };
+	static const char *const user_heads[] = { "CLIENT", "SERVICE", "SERVER",
+		"LOGINS", "LAST LOGIN", "EXPIRES" };
 	struct logins l = { .w = w, .clients = user != NULL };
 	struct events ev = { .w = w, .user = user };
 	struct err err;
@@ -203,13 +202,13 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		json_open(w->json, "logins", '[');
 	else
 		(void)puts("\nLogins:");
-	l.table = table_new(l.clients ? user_heads : heads,
-	    l.clients ? 6 : 7);
+	l.table = table_new(l.clients ? user_heads : heads, l.clients ? 6 : 7);
 	table_indent(l.table, 2);
-	rc = client != NULL ? store_each_match(w->st, client,
-	    (uint8_t)w->ctl->cfg->relay.ipv6_prefix, take_login, &l, &err) :
-	    store_each_row(w->st, network, user, INT64_MIN, take_login, &l,
-	    &err);
+	rc = client != NULL
+	    ? store_each_match(w->st, client,
+		  (uint8_t)w->ctl->cfg->relay.ipv6_prefix, take_login, &l, &err)
+	    : store_each_row(
+		  w->st, network, user, INT64_MIN, take_login, &l, &err);
 	int64_t rows = table_end(l.table);
 
 	if (w->json != NULL)
@@ -218,25 +217,30 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		(void)puts("  none in the table");
 	else if (l.users > ROWS_MAX)
 		(void)printf("  and %" PRId64 " more: see 'popgatectl list "
-		    "--all'\n", l.users - ROWS_MAX);
+			     "--all'\n",
+		    l.users - ROWS_MAX);
 	if (w->json == NULL && l.clients && rows > 0)
-		(void)printf("  a login counts now from %" PRId64 " of %"
-		    PRId64 " addresses\n", l.active_users, l.users);
+		(void)printf("  a login counts now from %" PRId64 " of %" PRId64
+			     " addresses\n",
+		    l.active_users, l.users);
 	if (l.active_users > 1 && w->json == NULL && !l.clients)
 		(void)printf("  %" PRId64 " users logged in from there: a "
-		    "relayed message is by one of %" PRId64 ",\n  only its "
-		    "sender and the server's log can say by which\n",
+			     "relayed message is by one of %" PRId64
+			     ",\n  only its "
+			     "sender and the server's log can say by which\n",
 		    l.active_users, l.active_users);
 	if (!l.clients && facts_shared(w->ctl->cfg, l.sharing) &&
 	    w->json == NULL)
-		(void)printf("  More than relay.shared_address_users (%"
-		    PRId64 ") share it: %s\n",
+		(void)printf("  More than relay.shared_address_users (%" PRId64
+			     ") share it: %s\n",
 		    w->ctl->cfg->relay.shared_address_users,
-		    w->ctl->cfg->relay.shared_refused ? "their logins open "
-		    "nothing." : "relay.shared_address could refuse it.");
+		    w->ctl->cfg->relay.shared_refused
+			? "their logins open "
+			  "nothing."
+			: "relay.shared_address could refuse it.");
 	if (!l.clients && w->json != NULL)
-		json_bool(w->json, "shared", facts_shared(w->ctl->cfg,
-		    l.sharing));
+		json_bool(
+		    w->json, "shared", facts_shared(w->ctl->cfg, l.sharing));
 	if (w->json != NULL)
 		json_open(w->json, "evidence", '[');
 	/* history outlives its row: after 'delete', and when pruned */
@@ -253,7 +257,7 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		json_close(w->json, ']');
 	else if (rows > 0 && ev.shown == 0 && w->events > 0)
 		(void)puts("\nEvidence: none is kept any more "
-		    "(logins.keep).");
+			   "(logins.keep).");
 	if (rc == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
 }
@@ -278,11 +282,12 @@ take_deny(void *arg, const struct store_deny *d)
 	}
 	(void)printf("Denied: %s ", d->is_user ? "user" : "client");
 	out_text(d->subject);
-	(void)printf(" since %s, ", time_both(d->created_at, w->ctl->now,
-	    when));
-	(void)printf("until %s: ", d->expires_at >= STORE_FOREVER ?
-	    "'popgatectl undeny'" : time_both(d->expires_at, w->ctl->now,
-	    when));
+	(void)printf(
+	    " since %s, ", time_both(d->created_at, w->ctl->now, when));
+	(void)printf("until %s: ",
+	    d->expires_at >= STORE_FOREVER
+		? "'popgatectl undeny'"
+		: time_both(d->expires_at, w->ctl->now, when));
 	out_text(d->reason);
 	(void)putchar('\n');
 	return true;
@@ -326,9 +331,10 @@ show_breaches(struct why *w, const struct addr *client, const char *user)
 		return;
 	if (w->json != NULL)
 		json_open(w->json, "limits", '[');
-	if (audit_each_breach(w->audit, breach_since_ms(w->ctl), client ==
-	    NULL, client == NULL ? user : breach_client(w->ctl->cfg, client,
-	    network), take_breach, w, &err) == -1)
+	if (audit_each_breach(w->audit, breach_since_ms(w->ctl), client == NULL,
+		client == NULL ? user
+			       : breach_client(w->ctl->cfg, client, network),
+		take_breach, w, &err) == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL)
 		json_close(w->json, ']');
@@ -343,8 +349,8 @@ show_denies(struct why *w, const struct addr *client, const char *user)
 		return;
 	if (w->json != NULL)
 		json_open(w->json, "denied", '[');
-	if (store_each_deny(w->st, client, user, w->ctl->now, take_deny, w,
-	    &err) == -1)
+	if (store_each_deny(
+		w->st, client, user, w->ctl->now, take_deny, w, &err) == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL)
 		json_close(w->json, ']');
@@ -362,7 +368,7 @@ struct kind {
 struct counted {
 	struct why *w;
 	int64_t n, shown;
-	int64_t oldest_id;	/* of those that were counted */
+	int64_t oldest_id; /* of those that were counted */
 	struct kind kind[VERDICTS];
 };
 
@@ -383,8 +389,8 @@ count_decision(void *arg, const struct audit_record *rec)
 	if (strcmp(k->last_session, rec->session) != 0 ||
 	    strcmp(k->last_id, id) != 0) {
 		k->messages++;
-		(void)snprintf(k->last_session, sizeof(k->last_session),
-		    "%s", rec->session);
+		(void)snprintf(k->last_session, sizeof(k->last_session), "%s",
+		    rec->session);
 		(void)snprintf(k->last_id, sizeof(k->last_id), "%s", id);
 	}
 	return true;
@@ -433,7 +439,8 @@ show_kind(struct counted *c, const struct kind *k, struct audit_filter *f,
 		json_open(w->json, "newest", '[');
 	} else if (k->n > 0) {
 		(void)printf("\n%s: %s%" PRId64 " %s in %" PRId64 " %s, the "
-		    "last %s\n", k->title, partly ? "at least " : "", k->n,
+			     "last %s\n",
+		    k->title, partly ? "at least " : "", k->n,
 		    k->n == 1 ? "recipient" : "recipients", k->messages,
 		    k->messages == 1 ? "message" : "messages",
 		    time_relative(k->last_ms / 1000, w->ctl->now, when));
@@ -441,8 +448,8 @@ show_kind(struct counted *c, const struct kind *k, struct audit_filter *f,
 	f->verdict = k->verdict;
 	f->limit = w->decisions;
 	c->shown = 0;
-	if (k->n > 0 && w->decisions > 0 && audit_each(w->audit, f,
-	    show_decision, c, &err) == -1)
+	if (k->n > 0 && w->decisions > 0 &&
+	    audit_each(w->audit, f, show_decision, c, &err) == -1)
 		w->rc = ctl_fail_err(w->ctl, &err);
 	if (w->json != NULL) {
 		json_close(w->json, ']');
@@ -453,21 +460,21 @@ show_kind(struct counted *c, const struct kind *k, struct audit_filter *f,
 static void
 show_decisions(struct why *w, const struct audit_filter *base)
 {
-	struct counted c = { .w = w, .kind = {
-		{ .verdict = "accept", .title = "Accepted" },
-		{ .verdict = "reject", .title = "Refused" },
-		{ .verdict = "tempfail", .title = "Put off (4xx)" },
-		{ .verdict = "would-reject",
-		  .title = "Not refused, in monitor mode" },
-		{ .verdict = "would-tempfail",
-		  .title = "Not put off, in monitor mode" } } };
+	struct counted c = { .w = w,
+		.kind = { { .verdict = "accept", .title = "Accepted" },
+		    { .verdict = "reject", .title = "Refused" },
+		    { .verdict = "tempfail", .title = "Put off (4xx)" },
+		    { .verdict = "would-reject",
+			.title = "Not refused, in monitor mode" },
+		    { .verdict = "would-tempfail",
+			.title = "Not put off, in monitor mode" } } };
 	struct audit_filter f = *base;
 	struct err err;
 
 	if (w->audit == NULL) {
 		if (w->json == NULL)
-			(void)printf("\nDecisions: not known: %s\n",
-			    w->audit_why);
+			(void)printf(
+			    "\nDecisions: not known: %s\n", w->audit_why);
 		else
 			json_text(w->json, "decisions_error", w->audit_why);
 		return;
@@ -501,8 +508,9 @@ say_address(struct why *w, const struct verdict_question *q,
 	addr_format(&q->q.client, client);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("%s may not relay now%s.\n", client,
-		    d->verdict == VERDICT_TEMPFAIL ?
-		    " (it is asked to try again later)" : "");
+		    d->verdict == VERDICT_TEMPFAIL
+			? " (it is asked to try again later)"
+			: "");
 	else if (d->reason == REASON_RECENT_LOGIN &&
 	    d->expires_at < STORE_FOREVER)
 		(void)printf("%s may relay until %s.\n", client,
@@ -513,16 +521,17 @@ say_address(struct why *w, const struct verdict_question *q,
 	    reason_name(d->reason), rows[n - 1].words);
 	if (d->reason == REASON_RECENT_LOGIN &&
 	    w->ctl->cfg->relay.sender_binding != SENDER_OFF)
-		(void)printf("Only as a sender that its %s may use: "
+		(void)printf(
+		    "Only as a sender that its %s may use: "
 		    "'popgatectl check --client %s --from SENDER\n--to "
-		    "RECIPIENT' asks about one.\n", a->found.users > 1 ?
-		    "users" : "user", client);
+		    "RECIPIENT' asks about one.\n",
+		    a->found.users > 1 ? "users" : "user", client);
 	if (d->verdict != VERDICT_ACCEPT)
-		(void)printf("It is told: %s %s %s\n", a->code, a->status,
-		    a->text);
+		(void)printf(
+		    "It is told: %s %s %s\n", a->code, a->status, a->text);
 	if (facts_monitored(w->ctl->cfg, NULL, &q->q.client))
 		(void)puts("Monitor mode: popgate only records this, the MTA "
-		    "decides alone.");
+			   "decides alone.");
 	if (w->ctl->defaults)
 		(void)printf("By the built-in defaults: there is no %s.\n",
 		    w->ctl->config_path);
@@ -537,8 +546,7 @@ address_json(struct why *w, const struct verdict_question *q,
 	int n = verdict_rows(w->ctl, q, a, rows);
 
 	json_text(w->json, "client", addr_format(&q->q.client, client));
-	json_bool(w->json, "may_relay",
-	    a->decision.verdict == VERDICT_ACCEPT);
+	json_bool(w->json, "may_relay", a->decision.verdict == VERDICT_ACCEPT);
 	json_text(w->json, "verdict", verdict_name(a->decision.verdict));
 	json_text(w->json, "reason", reason_name(a->decision.reason));
 	json_number(w->json, "rule", a->decision.rule);
@@ -551,8 +559,10 @@ address_json(struct why *w, const struct verdict_question *q,
 static void
 why_address(struct why *w, const struct addr *addr)
 {
-	struct verdict_question q = { .q.client = *addr, .any_sender = true,
-	    .audit = w->audit, .at = w->ctl->now };
+	struct verdict_question q = { .q.client = *addr,
+		.any_sender = true,
+		.audit = w->audit,
+		.at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];
 	struct audit_filter f = { .client = addr_format(addr, client) };
 	struct verdict_answer a;
@@ -580,8 +590,9 @@ why_network(struct why *w, const struct network *net)
 		json_text(w->json, "client", text);
 	else
 		(void)printf("%s is a network: entries of just that text. For "
-		    "one client, ask for its\naddress; for all in it: "
-		    "popgatectl list --client %s\n", text, text);
+			     "one client, ask for its\naddress; for all in it: "
+			     "popgatectl list --client %s\n",
+		    text, text);
 	show_logins(w, NULL, text, NULL);
 }
 
@@ -624,11 +635,11 @@ show_message_row(void *arg, const struct audit_record *rec)
 		(void)puts(":");
 	}
 	record_print(rec, 2);
-	(void)printf("    policy row %" PRId64 ", channel %s", rec->rule,
-	    rec->channel);
+	(void)printf(
+	    "    policy row %" PRId64 ", channel %s", rec->rule, rec->channel);
 	if (rec->login_at != 0)
-		(void)printf(", by the login of %s",
-		    time_local(rec->login_at, buf));
+		(void)printf(
+		    ", by the login of %s", time_local(rec->login_at, buf));
 	(void)putchar('\n');
 	return true;
 }
@@ -674,7 +685,7 @@ why_message(struct why *w, const char *id, int64_t at)
 		json_close(w->json, ']');
 	else if (at == 0)
 		(void)puts("Say 'popgatectl why ADDRESS' for what that "
-		    "client may do now.");
+			   "client may do now.");
 	return true;
 }
 
@@ -692,10 +703,11 @@ why_message_id(struct why *w, const char *text)
 		json_text(w->json, "message_id", text);
 		json_open(w->json, "messages", '[');
 	} else {
-		(void)printf("%s%zu %s with this message-id in the mail log; "
+		(void)printf(
+		    "%s%zu %s with this message-id in the mail log; "
 		    "it is what the sender\nmade of it, and proves nothing.\n",
-		    found.more ? "More than " : "", found.n, found.n == 1 ?
-		    "message" : "messages");
+		    found.more ? "More than " : "", found.n,
+		    found.n == 1 ? "message" : "messages");
 	}
 	for (size_t i = 0; i < found.n; i++) {
 		const struct message *m = &found.v[i];
@@ -711,7 +723,8 @@ why_message_id(struct why *w, const char *text)
 			if (w->json != NULL)
 				json_text(w->json, "queue_id", m->queue_id);
 			else
-				(void)puts("  popgate decided nothing of it: "
+				(void)puts(
+				    "  popgate decided nothing of it: "
 				    "mail of our own, or from this machine");
 		}
 		if (w->json != NULL)
@@ -737,8 +750,8 @@ user_known(struct why *w, const char *user)
 	bool known = false;
 
 	if (w->st != NULL)
-		(void)store_each_row(w->st, NULL, user, INT64_MIN, note_any,
-		    &known, NULL);
+		(void)store_each_row(
+		    w->st, NULL, user, INT64_MIN, note_any, &known, NULL);
 	if (!known && w->audit != NULL)
 		(void)audit_each(w->audit, &f, note_any_record, &known, NULL);
 	return known;
@@ -759,11 +772,14 @@ why_any(struct why *w, const char *text)
 	else if (user_known(w, text))
 		why_user(w, text);
 	else if (strchr(text, '@') == NULL)
-		w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is no IP "
+		w->rc = ctl_fail(w->ctl, CTL_NONE,
+		    "'%.100s' is no IP "
 		    "address, and neither a user nor a queue id that is "
-		    "recorded", text);
+		    "recorded",
+		    text);
 	else if (!why_message_id(w, text))
-		w->rc = ctl_fail(w->ctl, CTL_NONE, "'%.100s' is neither a "
+		w->rc = ctl_fail(w->ctl, CTL_NONE,
+		    "'%.100s' is neither a "
 		    "user that is recorded nor a message-id in the mail log",
 		    text);
 }
@@ -777,7 +793,7 @@ open_databases(struct why *w)
 	struct err err;
 
 	if (store_open(cfg->logins.database, STORE_READ, &w->st,
-	    &w->store_err) == -1) {
+		&w->store_err) == -1) {
 		rc = ctl_database_reason(cfg->logins.database, "login table",
 		    STORE_READ, &w->store_err, text, sizeof(text));
 		(void)ctl_fail(w->ctl, 0, "%s", text);
@@ -797,25 +813,24 @@ open_databases(struct why *w)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct why w = {
-		.ctl = ctl, .events = EVENTS_DEFAULT,
-		.decisions = DECISIONS_DEFAULT
-	};
+	struct why w = { .ctl = ctl,
+		.events = EVENTS_DEFAULT,
+		.decisions = DECISIONS_DEFAULT };
 	struct json json = { .to = stdout };
 	int rc = ctl_config(ctl);
 
 	if (rc == 0 && args->opt[OPT_EVENTS] != NULL)
-		rc = ctl_number(ctl, args->opt[OPT_EVENTS], 0, 1000000,
-		    &w.events);
+		rc = ctl_number(
+		    ctl, args->opt[OPT_EVENTS], 0, 1000000, &w.events);
 	if (rc == 0 && args->opt[OPT_DECISIONS] != NULL)
-		rc = ctl_number(ctl, args->opt[OPT_DECISIONS], 0, 1000000,
-		    &w.decisions);
+		rc = ctl_number(
+		    ctl, args->opt[OPT_DECISIONS], 0, 1000000, &w.decisions);
 	if (rc != 0)
 		return rc;
 	w.log = args->opt[OPT_LOG];
 	rc = open_databases(&w);
 	if (rc == EX_NOPERM && w.st == NULL)
-		return rc;	/* we don't know; row 7 would be a lie */
+		return rc; /* we don't know; row 7 would be a lie */
 	if (args->opt[OPT_JSON] != NULL) {
 		w.json = &json;
 		json_open(&json, NULL, '{');
@@ -830,14 +845,17 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return w.rc != 0 ? w.rc : rc;
 }
 
-const struct command cmd_why = {
-	.name = "why", .args = "ADDRESS|USER|QUEUE-ID|MESSAGE-ID [--json]",
+const struct command cmd_why = { .name = "why",
+	.args = "ADDRESS|USER|QUEUE-ID|MESSAGE-ID [--json]",
 	.summary = "may it relay now, and why: logins, evidence, decisions",
-	.help = "For an address: which row of the policy decides now, who "
+	.help =
+	    "For an address: which row of the policy decides now, who "
 	    "logged in from there, the\nvery log lines, what was relayed and "
 	    "refused; and when it may not relay, what came\nnear. For a "
 	    "user: all addresses. For a queue id: each recipient's "
 	    "decision; a message-id is looked up\nin the mail log for "
 	    "that.\n",
-	.options = options, .min = 1, .max = 1, .run = run
-};
+	.options = options,
+	.min = 1,
+	.max = 1,
+	.run = run };

@@ -11,19 +11,21 @@
 enum { OPT_SOLE_GATE, OPT_SOCKETMAP };
 
 static const struct ctl_option options[] = {
-	[OPT_SOLE_GATE] = { "sole-gate", NULL, "an open MTA behind the milter "
+	[OPT_SOLE_GATE] = { "sole-gate", NULL,
+	    "an open MTA behind the milter "
 	    "alone: DANGEROUS" },
-	[OPT_SOCKETMAP] = { "socketmap", NULL, "Postfix: by socketmap instead "
+	[OPT_SOCKETMAP] = { "socketmap", NULL,
+	    "Postfix: by socketmap instead "
 	    "of the policy channel" },
 	{ 0 }
 };
 
 /* A file of this tree as a string; the compiler runs at its top. */
 /* NOLINTBEGIN: strings are joined here */
-#define BUILT_IN(name, file) \
-	__asm__(".pushsection .rodata\n" \
-	    #name ":\n\t.incbin \"" file "\"\n\t.byte 0\n" \
-	    ".popsection\n"); \
+#define BUILT_IN(name, file)                                          \
+	__asm__(".pushsection .rodata\n" #name ":\n\t.incbin \"" file \
+		"\"\n\t.byte 0\n"                                     \
+		".popsection\n");                                     \
 	extern const char name[]
 /* NOLINTEND */
 
@@ -39,7 +41,7 @@ enum { SOCKETS = 3 };
 struct socket {
 	const char *sample;
 	const char *key;
-	const char *value;	/* of the configuration */
+	const char *value; /* of the configuration */
 	char text[400];
 };
 
@@ -58,9 +60,10 @@ format_socket(const struct ctl *ctl, bool postfix, struct socket *s)
 	if (!postfix || spec.is_unix)
 		listen_for_libmilter(&spec, s->text);
 	else
-		(void)snprintf(s->text, sizeof(s->text), strchr(spec.host,
-		    ':') == NULL ? "inet:%s:%u" : "inet:[%s]:%u", spec.host,
-		    spec.port);
+		(void)snprintf(s->text, sizeof(s->text),
+		    strchr(spec.host, ':') == NULL ? "inet:%s:%u"
+						   : "inet:[%s]:%u",
+		    spec.host, spec.port);
 	return 0;
 }
 
@@ -77,8 +80,8 @@ print(const char *text, const struct socket *sockets)
 			text += n;
 			continue;
 		}
-		while (s < sockets + SOCKETS && strncmp(text, s->sample,
-		    strlen(s->sample)) != 0)
+		while (s < sockets + SOCKETS &&
+		    strncmp(text, s->sample, strlen(s->sample)) != 0)
 			s++;
 		if (s == sockets + SOCKETS) {
 			(void)putchar(*text++);
@@ -94,9 +97,11 @@ need(const struct ctl *ctl, const struct socket *s)
 {
 	if (*s->value != '\0')
 		return 0;
-	return ctl_fail(ctl, EX_CONFIG, "this wiring needs %s, and %s doesn't "
-	    "set it; add %s = \"%s\"", s->key, ctl->defaults ?
-	    "the built-in default" : ctl->config_path, s->key, s->sample);
+	return ctl_fail(ctl, EX_CONFIG,
+	    "this wiring needs %s, and %s doesn't "
+	    "set it; add %s = \"%s\"",
+	    s->key, ctl->defaults ? "the built-in default" : ctl->config_path,
+	    s->key, s->sample);
 }
 
 static int
@@ -108,19 +113,22 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	int rc = ctl_config(ctl);
 
 	if (!postfix && strcmp(args->v[0], "sendmail") != 0)
-		return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a mail server "
+		return ctl_fail(ctl, EX_USAGE,
+		    "'%.100s' is not a mail server "
 		    "that can be wired: expected postfix or sendmail",
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
 	struct socket sockets[SOCKETS] = {
 		{ .sample = "unix:/run/popgate/milter.sock",
-		  .key = "milter.listen", .value = ctl->cfg->milter.listen },
+		    .key = "milter.listen",
+		    .value = ctl->cfg->milter.listen },
 		{ .sample = "unix:/run/popgate/policy.sock",
-		  .key = "permit.policy", .value = ctl->cfg->permit.policy },
+		    .key = "permit.policy",
+		    .value = ctl->cfg->permit.policy },
 		{ .sample = "unix:/run/popgate/socketmap.sock",
-		  .key = "permit.socketmap",
-		  .value = ctl->cfg->permit.socketmap }
+		    .key = "permit.socketmap",
+		    .value = ctl->cfg->permit.socketmap }
 	};
 
 	if (postfix && !sole && !map && *sockets[1].value == '\0' &&
@@ -134,24 +142,29 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	if (rc != 0)
 		return rc;
 	if (sole)
-		(void)ctl_fail(ctl, 0, "DANGER: these lines make the mail "
+		(void)ctl_fail(ctl, 0,
+		    "DANGER: these lines make the mail "
 		    "server an open relay that only popgate-milter guards; "
 		    "the closed wiring does the same for your users without "
 		    "that");
-	print(postfix ? sole ? wiring_postfix_sole_gate : map ?
-	    wiring_postfix_socketmap : wiring_postfix_closed :
-	    sole ? wiring_sendmail_sole_gate : wiring_sendmail_closed,
+	print(postfix  ? sole ? wiring_postfix_sole_gate
+		     : map    ? wiring_postfix_socketmap
+			      : wiring_postfix_closed
+		: sole ? wiring_sendmail_sole_gate
+		       : wiring_sendmail_closed,
 	    sockets);
 	return 0;
 }
 
-const struct command cmd_wiring = {
-	.name = "wiring", .args = "postfix|sendmail [--sole-gate]",
+const struct command cmd_wiring = { .name = "wiring",
+	.args = "postfix|sendmail [--sole-gate]",
 	.summary = "the lines that connect Postfix or Sendmail",
 	.help = "For the sockets of the running configuration. The MTA stays "
-	    "closed and asks popgate\nwhom to let relay; the milter is the "
-	    "second lock. --sole-gate opens the MTA and\nleaves the milter "
-	    "alone to guard it: without it the machine is an open relay.\n",
-	.options = options, .words = "postfix sendmail",
-	.min = 1, .max = 1, .run = run
-};
+		"closed and asks popgate\nwhom to let relay; the milter is the "
+		"second lock. --sole-gate opens the MTA and\nleaves the milter "
+		"alone to guard it: without it the machine is an open relay.\n",
+	.options = options,
+	.words = "postfix sendmail",
+	.min = 1,
+	.max = 1,
+	.run = run };

@@ -27,20 +27,21 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	if (ctl->cmd == NULL)
 		(void)fprintf(stderr, "%s: %s\n", ctl->program, line);
 	else
-		(void)fprintf(stderr, "%s: %s: %s\n", ctl->program, ctl->cmd,
-		    line);
+		(void)fprintf(
+		    stderr, "%s: %s: %s\n", ctl->program, ctl->cmd, line);
 	return code;
 }
 
 int
 ctl_fail_err(const struct ctl *ctl, const struct err *err)
 {
-	static const int codes[] = {
-		[ERR_NONE] = EX_SOFTWARE, [ERR_INVALID] = EX_DATAERR,
-		[ERR_BUSY] = EX_TEMPFAIL, [ERR_IO] = EX_IOERR,
-		[ERR_CORRUPT] = EX_DATAERR, [ERR_VERSION] = EX_DATAERR,
-		[ERR_NOMEM] = EX_OSERR
-	};
+	static const int codes[] = { [ERR_NONE] = EX_SOFTWARE,
+		[ERR_INVALID] = EX_DATAERR,
+		[ERR_BUSY] = EX_TEMPFAIL,
+		[ERR_IO] = EX_IOERR,
+		[ERR_CORRUPT] = EX_DATAERR,
+		[ERR_VERSION] = EX_DATAERR,
+		[ERR_NOMEM] = EX_OSERR };
 
 	return ctl_fail(ctl, codes[err->code], "%s", err->text);
 }
@@ -53,10 +54,9 @@ ctl_config(struct ctl *ctl)
 
 	if (ctl->cfg != NULL)
 		return 0;
-	if (!ctl->config_given && access(path, F_OK) == -1 &&
-	    errno == ENOENT) {
+	if (!ctl->config_given && access(path, F_OK) == -1 && errno == ENOENT) {
 		ctl->defaults = true;
-		path = "/dev/null";	/* every key has a safe default */
+		path = "/dev/null"; /* every key has a safe default */
 	}
 	if (config_load(path, &ctl->cfg, &err) == 0)
 		return 0;
@@ -82,8 +82,7 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 	bool missing = access(path, F_OK) == -1 && errno == ENOENT;
 
 	if (missing && mode != STORE_WRITE) {
-		(void)snprintf(buf, size, "%s: there is no %s yet", path,
-		    what);
+		(void)snprintf(buf, size, "%s: there is no %s yet", path, what);
 		return EX_NOINPUT;
 	}
 	if (missing) {
@@ -91,20 +90,24 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 		return EX_CANTCREAT;
 	}
 	if (access(path, R_OK) == -1 && errno == EACCES) {
-		(void)snprintf(buf, size, "%s: user %s may not read the %s: "
-		    "that needs root or the group popgate", path, user_name(),
-		    what);
+		(void)snprintf(buf, size,
+		    "%s: user %s may not read the %s: "
+		    "that needs root or the group popgate",
+		    path, user_name(), what);
 		return EX_NOPERM;
 	}
 	if (mode != STORE_READ && access(path, W_OK) == -1) {
-		(void)snprintf(buf, size, "%s: user %s may only read the %s: "
+		(void)snprintf(buf, size,
+		    "%s: user %s may only read the %s: "
 		    "changing it needs root or the user popgate-collector",
 		    path, user_name(), what);
 		return EX_NOPERM;
 	}
 	(void)snprintf(buf, size, "%s", err->text);
-	return err->code == ERR_BUSY ? EX_TEMPFAIL : err->code == ERR_IO ?
-	    EX_IOERR : err->code == ERR_NOMEM ? EX_OSERR : EX_DATAERR;
+	return err->code == ERR_BUSY ? EX_TEMPFAIL
+	    : err->code == ERR_IO    ? EX_IOERR
+	    : err->code == ERR_NOMEM ? EX_OSERR
+				     : EX_DATAERR;
 }
 
 /* What takes a second is watched by somebody, at a terminal. */
@@ -128,8 +131,9 @@ tell_done(void *arg)
 static struct db_watch *
 watch_of(struct ctl *ctl)
 {
-	static struct db_watch watch = { .after_ms = 1000, .busy = tell_busy,
-		.done = tell_done };
+	static struct db_watch watch = {
+		.after_ms = 1000, .busy = tell_busy, .done = tell_done
+	};
 
 	watch.arg = ctl;
 	return isatty(STDERR_FILENO) ? &watch : NULL;
@@ -148,14 +152,14 @@ ctl_store(struct ctl *ctl, enum store_mode mode, struct store **st_r)
 	/* SQLite opens what it may only read, and fails at the first write */
 	if (store_open(ctl->cfg->logins.database, mode, st_r, &err) == 0 &&
 	    (mode == STORE_READ ||
-	    access(ctl->cfg->logins.database, W_OK) == 0)) {
+		access(ctl->cfg->logins.database, W_OK) == 0)) {
 		if (watch_of(ctl) != NULL)
 			store_watch(*st_r, watch_of(ctl));
 		return 0;
 	}
 	store_close(st_r);
-	rc = ctl_database_reason(ctl->cfg->logins.database, "login table",
-	    mode, &err, text, sizeof(text));
+	rc = ctl_database_reason(ctl->cfg->logins.database, "login table", mode,
+	    &err, text, sizeof(text));
 	return ctl_fail(ctl, rc, "%s", text);
 }
 
@@ -206,19 +210,20 @@ ctl_network(const struct ctl *ctl, const char *text, struct network *net)
 		host[slash - text] = '\0';
 		if (addr_parse_loose(host, &addr) &&
 		    strspn(slash + 1, "0123456789") == strlen(slash + 1) &&
-		    (bits = strtoll(slash + 1, NULL, 10)) <=
-		    addr_bits(&addr) && slash[1] != '\0') {
+		    (bits = strtoll(slash + 1, NULL, 10)) <= addr_bits(&addr) &&
+		    slash[1] != '\0') {
 			*net = network_of(&addr, (uint8_t)bits);
 			if (addr_equal(&net->base, &addr))
 				return 0;
-			return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a "
+			return ctl_fail(ctl, EX_USAGE,
+			    "'%.100s' is not a "
 			    "network: it has bits set beyond /%" PRId64
-			    "; did you mean %s?", text, bits,
-			    network_format(net, want));
+			    "; did you mean %s?",
+			    text, bits, network_format(net, want));
 		}
 	}
-	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is not an IP address or network", text);
+	return ctl_fail(
+	    ctl, EX_USAGE, "'%.100s' is not an IP address or network", text);
 }
 
 int
@@ -226,8 +231,10 @@ ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r)
 {
 	if (duration_parse(text, s_r))
 		return 0;
-	return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a duration like 90s, "
-	    "30m, 2h or 7d", text);
+	return ctl_fail(ctl, EX_USAGE,
+	    "'%.100s' is not a duration like 90s, "
+	    "30m, 2h or 7d",
+	    text);
 }
 
 int
@@ -235,8 +242,10 @@ ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r)
 {
 	if (time_parse(text, ctl->now, past, at_r))
 		return 0;
-	return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a time like "
-	    "'2026-03-01 12:00', 12:00, 2h or @1772366400", text);
+	return ctl_fail(ctl, EX_USAGE,
+	    "'%.100s' is not a time like "
+	    "'2026-03-01 12:00', 12:00, 2h or @1772366400",
+	    text);
 }
 
 int
@@ -250,8 +259,9 @@ ctl_number(const struct ctl *ctl, const char *text, int64_t min, int64_t max,
 		if (*n_r >= min && *n_r <= max)
 			return 0;
 	}
-	return ctl_fail(ctl, EX_USAGE, "'%.100s' is not a number from %" PRId64
-	    " to %" PRId64, text, min, max);
+	return ctl_fail(ctl, EX_USAGE,
+	    "'%.100s' is not a number from %" PRId64 " to %" PRId64, text, min,
+	    max);
 }
 
 const char *

@@ -17,61 +17,61 @@ struct err;
 
 enum {
 	CTL_OPTIONS_MAX = 24,
-	CTL_NONE = 1	/* exit status: asked rightly, but there is nothing */
+	CTL_NONE = 1 /* exit status: asked rightly, but there is nothing */
 };
 
 /* One run of the program. */
 struct ctl {
-	const char *program;	/* "popgatectl" or "vsmtprelay" */
-	const char *cmd;	/* name of the subcommand, for errors */
+	const char *program; /* "popgatectl" or "vsmtprelay" */
+	const char *cmd; /* name of the subcommand, for errors */
 	const char *config_path;
-	bool config_given;	/* by -c: it must exist */
-	struct config *cfg;	/* owned; NULL until ctl_config() */
-	bool defaults;		/* cfg is built in: there is no file */
-	int64_t now;		/* Unix seconds when the program began */
+	bool config_given; /* by -c: it must exist */
+	struct config *cfg; /* owned; NULL until ctl_config() */
+	bool defaults; /* cfg is built in: there is no file */
+	int64_t now; /* Unix seconds when the program began */
 };
 
 /* --name, or --name ARG */
 struct ctl_option {
 	const char *name;
-	const char *arg;	/* what it takes, for help; NULL: a switch */
+	const char *arg; /* what it takes, for help; NULL: a switch */
 	const char *help;
 };
 
 /* The command line of one subcommand, split by ctl_parse(). */
 struct ctl_args {
-	const char *opt[CTL_OPTIONS_MAX];	/* by place in the table; "" for
-						 * a switch; NULL: not given */
-	char **v;		/* operands */
+	const char *opt[CTL_OPTIONS_MAX]; /* by place in the table; "" for
+					   * a switch; NULL: not given */
+	char **v; /* operands */
 	int n;
 };
 
 /* One subcommand: each cmd_*.c defines one, main.c lists them. */
 struct command {
 	const char *name;
-	const char *args;	/* synopsis behind the name */
-	const char *summary;	/* one line */
-	const char *help;	/* the rest, or NULL */
-	const struct ctl_option *options;	/* ends with a NULL name */
-	const char *words;	/* operands that are a closed set, or NULL */
-	int min, max;		/* operands; max -1: any number */
+	const char *args; /* synopsis behind the name */
+	const char *summary; /* one line */
+	const char *help; /* the rest, or NULL */
+	const struct ctl_option *options; /* ends with a NULL name */
+	const char *words; /* operands that are a closed set, or NULL */
+	int min, max; /* operands; max -1: any number */
 	/* Returns an exit status. */
 	int (*run)(struct ctl *ctl, const struct ctl_args *args);
 };
 
-extern const struct command *const commands[];	/* ends with NULL */
+extern const struct command *const commands[]; /* ends with NULL */
 
 const struct command *command_find(const char *name);
 /* The name most like a mistyped one; NULL when none is near. */
 const char *command_nearest(const char *name);
 void command_help(const struct command *cmd);
-int command_run(struct ctl *ctl, const struct command *cmd, int argc,
-    char **argv);
+int
+command_run(struct ctl *ctl, const struct command *cmd, int argc, char **argv);
 
 /* "popgatectl: add: ..." on stderr, control characters escaped. Returns
  * code, so that a command can say `return ctl_fail(...)`. */
 int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* The same for what a module said; the code follows from err. */
 int ctl_fail_err(const struct ctl *ctl, const struct err *err);
@@ -96,8 +96,7 @@ int ctl_address(const struct ctl *ctl, const char *text, struct addr *addr);
 
 /* An operand that is a duration; a moment (see time_parse()). */
 int ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r);
-int ctl_time(const struct ctl *ctl, const char *text, int past,
-    int64_t *at_r);
+int ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r);
 /* A whole number from min to max. */
 int ctl_number(const struct ctl *ctl, const char *text, int64_t min,
     int64_t max, int64_t *n_r);

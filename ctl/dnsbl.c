@@ -63,7 +63,7 @@ void
 dnsbl_test_points(
     enum addr_family family, struct addr *listed, struct addr *clear)
 {
-	*listed = *clear = (struct addr){.family = family};
+	*listed = *clear = (struct addr){ .family = family };
 	if (family == ADDR_IPV4) {
 		listed->bytes[0] = clear->bytes[0] = 127;
 		listed->bytes[3] = 2;
@@ -81,11 +81,12 @@ dnsbl_test_points(
 bool
 addr_is_public(const struct addr *addr)
 {
-	static const char *const v4[] = {"0.0.0.0/8", "10.0.0.0/8",
-	    "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
-	    "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15",
-	    "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"};
-	static const char *const v6[] = {"2001:db8::/32", "2001:2::/48"};
+	static const char *const v4[] = { "0.0.0.0/8", "10.0.0.0/8",
+		"100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+		"172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
+		"203.0.113.0/24", "224.0.0.0/3" };
+	static const char *const v6[] = { "2001:db8::/32", "2001:2::/48" };
 	struct network net;
 
 	if (addr->family == ADDR_NONE)

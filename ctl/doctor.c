@@ -11,9 +11,9 @@
 
 enum { DETAIL_MAX = 1000, FIX_MAX = 3000, WIDTH = 78 };
 
-static const char *const severity_words[] = {[SEVERITY_INFO] = "info",
-    [SEVERITY_WARNING] = "warning",
-    [SEVERITY_OPEN_RELAY] = "open-relay"};
+static const char *const severity_words[] = { [SEVERITY_INFO] = "info",
+	[SEVERITY_WARNING] = "warning",
+	[SEVERITY_OPEN_RELAY] = "open-relay" };
 
 const char *
 doctor_option(const struct doctor *d, enum doctor_option o)
@@ -24,9 +24,9 @@ doctor_option(const struct doctor *d, enum doctor_option o)
 const char *
 doctor_mta_name(enum doctor_mta mta)
 {
-	static const char *const names[] = {[MTA_POSTFIX] = "Postfix",
-	    [MTA_SENDMAIL] = "Sendmail",
-	    [MTA_EXIM] = "Exim"};
+	static const char *const names[] = { [MTA_POSTFIX] = "Postfix",
+		[MTA_SENDMAIL] = "Sendmail",
+		[MTA_EXIM] = "Exim" };
 
 	return names[mta];
 }
@@ -59,17 +59,17 @@ placeholder(const struct finding_at *at, const char *text, size_t *n,
 {
 	const struct {
 		const char *name, *value;
-	} all[] = {{"{file}", at->file}, {"{setting}", at->setting},
-	    {"{value}", at->value}, {"{service}", at->service},
-	    {"{dir}", at->dir}, {"{line}", number}};
+	} all[] = { { "{file}", at->file }, { "{setting}", at->setting },
+		{ "{value}", at->value }, { "{service}", at->service },
+		{ "{dir}", at->dir }, { "{line}", number } };
 
 	(void)snprintf(number, size, "%u", at->line);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		*n = strlen(all[i].name);
 		if (strncmp(text, all[i].name, *n) == 0)
 			return all[i].value == NULL || !harmless(all[i].value)
-				   ? "..."
-				   : all[i].value;
+			    ? "..."
+			    : all[i].value;
 	}
 	return NULL;
 }
@@ -81,9 +81,9 @@ fill_fix(const char *fix, const struct finding_at *at)
 	size_t len = 0, n;
 
 	while (*fix != '\0' && len < sizeof(buf) - 1) {
-		const char *value = *fix != '{' ? NULL
-						: placeholder(at, fix, &n,
-						      number, sizeof(number));
+		const char *value = *fix != '{'
+		    ? NULL
+		    : placeholder(at, fix, &n, number, sizeof(number));
 
 		if (value == NULL) {
 			buf[len++] = *fix++;
@@ -133,11 +133,11 @@ doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
 		return;
 	}
 	d->v = v;
-	v[d->n] = (struct finding){.kind = kind,
-	    .line = at->line,
-	    .file = at->file == NULL ? NULL : strdup(at->file),
-	    .detail = strdup(detail),
-	    .fix = fill_fix(at->fix != NULL ? at->fix : kind->fix, at)};
+	v[d->n] = (struct finding){ .kind = kind,
+		.line = at->line,
+		.file = at->file == NULL ? NULL : strdup(at->file),
+		.detail = strdup(detail),
+		.fix = fill_fix(at->fix != NULL ? at->fix : kind->fix, at) };
 	if (v[d->n].detail == NULL || v[d->n].fix == NULL) {
 		d->no_memory = true;
 		free(v[d->n].file);
@@ -204,8 +204,8 @@ print_fix(FILE *to, const char *fix)
 		size_t n = strcspn(fix, "\n");
 
 		(void)snprintf(line, sizeof(line), "%.*s", (int)n, fix);
-		(void)fprintf(to, "        %s\n",
-		    out_escape(line, safe, sizeof(safe)));
+		(void)fprintf(
+		    to, "        %s\n", out_escape(line, safe, sizeof(safe)));
 		fix += n + (fix[n] == '\n');
 	}
 }
@@ -217,8 +217,8 @@ print_finding(FILE *to, const struct finding *f)
 
 	(void)fprintf(to, "  %s", f->kind->id);
 	if (f->file != NULL)
-		(void)fprintf(to, "  %s",
-		    out_escape(f->file, safe, sizeof(safe)));
+		(void)fprintf(
+		    to, "  %s", out_escape(f->file, safe, sizeof(safe)));
 	if (f->line != 0)
 		(void)fprintf(to, ":%u", f->line);
 	(void)fputc('\n', to);
@@ -234,8 +234,7 @@ print_finding(FILE *to, const struct finding *f)
 static bool
 is_shown(const struct doctor *d, const struct finding *f)
 {
-	return !d->changes || (!f->known &&
-	    f->kind->severity != SEVERITY_INFO);
+	return !d->changes || (!f->known && f->kind->severity != SEVERITY_INFO);
 }
 
 static size_t
@@ -244,8 +243,8 @@ count(const struct doctor *d, enum severity severity)
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n; i++)
-		n += d->v[i].kind->severity == severity &&
-		    is_shown(d, &d->v[i]);
+		n +=
+		    d->v[i].kind->severity == severity && is_shown(d, &d->v[i]);
 	return n;
 }
 
@@ -265,8 +264,9 @@ print_read(const struct doctor *d, FILE *to)
 		}
 	(void)fprintf(to, "%s (%s).\n",
 	    any ? " and popgate" : "Looked at popgate",
-	    d->ctl->defaults ? "built-in defaults" :
-	    out_escape(d->ctl->config_path, safe, sizeof(safe)));
+	    d->ctl->defaults
+		? "built-in defaults"
+		: out_escape(d->ctl->config_path, safe, sizeof(safe)));
 }
 
 static void
@@ -283,23 +283,24 @@ print_gone(const struct doctor *d, FILE *to)
 int
 doctor_print(const struct doctor *d, FILE *to)
 {
-	static const char *const heads[] = {
-		[SEVERITY_OPEN_RELAY] = "Strangers can relay",
+	static const char *const heads[] = { [SEVERITY_OPEN_RELAY] =
+						 "Strangers can relay",
 		[SEVERITY_WARNING] = "To put right",
-		[SEVERITY_INFO] = "Good to know"
-	};
+		[SEVERITY_INFO] = "Good to know" };
 	static const char *const last[] = {
-		[SEVERITY_OPEN_RELAY] = "This server relays for strangers. Do "
+		[SEVERITY_OPEN_RELAY] =
+		    "This server relays for strangers. Do "
 		    "what stands first, reload the mail server,\nand look "
 		    "again.\n",
-		[SEVERITY_WARNING] = "Nothing found that lets a stranger relay "
+		[SEVERITY_WARNING] =
+		    "Nothing found that lets a stranger relay "
 		    "today. What stands above can become it.\n",
 		[SEVERITY_INFO] = "Nothing found that lets a stranger "
-		    "relay.\n"
+				  "relay.\n"
 	};
 
 	for (int severity = SEVERITY_OPEN_RELAY; severity >= SEVERITY_INFO;
-	    severity--) {
+	     severity--) {
 		size_t n = count(d, (enum severity)severity);
 
 		if (n > 0)

@@ -89,9 +89,9 @@ struct doctor {
 	struct finding *v; /* owned */
 	size_t n;
 	bool no_memory;
-	bool changes;			/* only what is new is printed */
-	struct string_list gone;	/* --changes: what isn't any more */
-	bool wired;		/* an MTA asks popgate somewhere */
+	bool changes; /* only what is new is printed */
+	struct string_list gone; /* --changes: what isn't any more */
+	bool wired; /* an MTA asks popgate somewhere */
 	/* MTAs that were read, by place: where, or NULL */
 	char *read[MTAS]; /* owned: directory or file */
 };
@@ -123,8 +123,8 @@ int doctor_print_json(const struct doctor *d, FILE *to);
  * changed, 0 when nothing did, or -1 with err. */
 int doctor_changes_load(struct doctor *d, const char *path, struct err *err);
 /* Write path, as a whole or not at all. Returns 0, or -1 with err. */
-int doctor_changes_save(const struct doctor *d, const char *path,
-    struct err *err);
+int
+doctor_changes_save(const struct doctor *d, const char *path, struct err *err);
 
 void doctor_release(struct doctor *d);
 

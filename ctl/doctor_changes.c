@@ -62,21 +62,23 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 		return -1;
 	}
 	if (text != NULL && strncmp(text, head, sizeof(head) - 1) != 0) {
-		err_set(err, ERR_INVALID, "%.400s: this isn't a file of "
-		    "popgatectl doctor --changes: name another one", path);
+		err_set(err, ERR_INVALID,
+		    "%.400s: this isn't a file of "
+		    "popgatectl doctor --changes: name another one",
+		    path);
 		free(text);
 		return -1;
 	}
 	rest = text == NULL ? NULL : text + sizeof(head) - 1;
 	for (char *line = strsep(&rest, "\n"); line != NULL;
-	    line = strsep(&rest, "\n"))
+	     line = strsep(&rest, "\n"))
 		if (*line != '\0' && !mark(d, line)) {
 			changed = 1;
 			for (char *tab = strchr(line, '\t'); tab != NULL;
-			    tab = strchr(tab, '\t'))
+			     tab = strchr(tab, '\t'))
 				*tab = ' ';
-			d->no_memory |= !string_list_add(&d->gone, line,
-			    strlen(line));
+			d->no_memory |=
+			    !string_list_add(&d->gone, line, strlen(line));
 		}
 	free(text);
 	for (size_t i = 0; i < d->n; i++)
@@ -106,8 +108,7 @@ write_all(const struct doctor *d, int fd)
 }
 
 int
-doctor_changes_save(const struct doctor *d, const char *path,
-    struct err *err)
+doctor_changes_save(const struct doctor *d, const char *path, struct err *err)
 {
 	char temporary[PATH_LEN];
 	int fd;

@@ -217,7 +217,7 @@ static int
 ask_list(struct check *c, const char *text)
 {
 	char list[DOMAIN_TEXT_MAX];
-	bool tested[2] = {false, false}, good[2] = {false, false};
+	bool tested[2] = { false, false }, good[2] = { false, false };
 
 	if (!domain_fold(text, strlen(text), list) || strchr(list, '.') == NULL)
 		return ctl_fail(c->d->ctl, EX_USAGE,
@@ -258,9 +258,9 @@ static void
 relayed_null_senders(struct check *c)
 {
 	const struct config *cfg = c->d->ctl->cfg;
-	const struct audit_filter filter = {
-	    .verdict = "accept", .since_ms = (c->d->ctl->now - WEEK_S) * 1000};
-	struct null_senders n = {0};
+	const struct audit_filter filter = { .verdict = "accept",
+		.since_ms = (c->d->ctl->now - WEEK_S) * 1000 };
+	struct null_senders n = { 0 };
 	struct audit_reader *r = NULL;
 	struct err err;
 
@@ -290,9 +290,9 @@ setting_at(
 static void
 look_for_responders(struct check *c, const char *path)
 {
-	static const char *const words[] = {"vacation", "autorespon",
-	    "auto-respon", "autoreply", "auto-reply", "yaa.pl"};
-	struct finding_at at = {.file = path};
+	static const char *const words[] = { "vacation", "autorespon",
+		"auto-respon", "autoreply", "auto-reply", "yaa.pl" };
+	struct finding_at at = { .file = path };
 	char line[2048];
 	FILE *in = fopen(path, "re");
 
@@ -335,7 +335,7 @@ responders_of(struct check *c, const char *maps)
 static void
 postfix_causes(struct check *c)
 {
-	struct finding_at at = {0};
+	struct finding_at at = { 0 };
 	struct postfix_conf pf;
 	struct err err;
 	const char *relay;
@@ -404,7 +404,7 @@ run(struct check *c)
 int
 doctor_dnsbl(struct doctor *d)
 {
-	struct check c = {.d = d};
+	struct check c = { .d = d };
 	const char *timeout = doctor_option(d, DOCTOR_TIMEOUT);
 	int64_t timeout_s = TIMEOUT_S;
 	struct err err;

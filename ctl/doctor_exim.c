@@ -26,9 +26,9 @@ enum { WORD_LEN = 600, DEPTH_MAX = 8, NAME_LEN = 64 };
 /* What a list says of a stranger, or of a foreign domain. */
 enum match {
 	MATCH_NO,
-	MATCH_SOME,	/* too many: a wide network, a top level domain */
-	MATCH_NAMES,	/* clients by host name */
-	MATCH_MX,	/* whoever lists us as mail exchanger */
+	MATCH_SOME, /* too many: a wide network, a top level domain */
+	MATCH_NAMES, /* clients by host name */
+	MATCH_MX, /* whoever lists us as mail exchanger */
 	MATCH_UNKNOWN,
 	MATCH_YES
 };
@@ -36,10 +36,10 @@ enum match {
 struct exam {
 	struct doctor *d;
 	const char *path;
-	char *source;		/* the file's text, for lines; NULL */
+	char *source; /* the file's text, for lines; NULL */
 	struct exim_conf cf;
 	struct net_machine machine;
-	char culprit[WORD_LEN];	/* the member that matched too much */
+	char culprit[WORD_LEN]; /* the member that matched too much */
 	int depth;
 };
 
@@ -64,8 +64,8 @@ source_line(const struct exam *x, const char *text)
 				break;
 			}
 		}
-		if (b != NULL && (b == text + n || (*a == '\n' && b > text +
-		    3)))
+		if (b != NULL &&
+		    (b == text + n || (*a == '\n' && b > text + 3)))
 			return line;
 		at += strcspn(at, "\n");
 		at += *at == '\n';
@@ -76,8 +76,9 @@ source_line(const struct exam *x, const char *text)
 static void
 add(struct exam *x, const char *kind, const char *text, const char *detail)
 {
-	struct finding_at at = { .file = x->path, .line = text == NULL ? 0 :
-	    source_line(x, text), .value = text };
+	struct finding_at at = { .file = x->path,
+		.line = text == NULL ? 0 : source_line(x, text),
+		.value = text };
 
 	doctor_add(x->d, kind, &at, "%s", detail);
 }
@@ -97,7 +98,7 @@ match_file(struct exam *x, const char *kind, const char *path)
 	if (text == NULL)
 		return MATCH_UNKNOWN;
 	for (char *line = strsep(&rest, "\n"); line != NULL;
-	    line = strsep(&rest, "\n")) {
+	     line = strsep(&rest, "\n")) {
 		char one[WORD_LEN];
 
 		line[strcspn(line, "#")] = '\0';
@@ -130,13 +131,13 @@ match_host(struct exam *x, const char *word)
 			return MATCH_NO;
 		}
 	if (*word == '\0' || *word == '@' || strcmp(word, "localhost") == 0 ||
-	    strncmp(word, "+ignore", 7) == 0 || strncmp(word, "+defer", 6) ==
-	    0)
+	    strncmp(word, "+ignore", 7) == 0 || strncmp(word, "+defer", 6) == 0)
 		return MATCH_NO;
 	if (strcmp(word, "+include_unknown") == 0)
 		return MATCH_NAMES;
-	return strchr(word, '*') != NULL ? MATCH_NAMES :
-	    strchr(word, ';') != NULL ? MATCH_UNKNOWN : MATCH_NO;
+	return strchr(word, '*') != NULL ? MATCH_NAMES
+	    : strchr(word, ';') != NULL  ? MATCH_UNKNOWN
+					 : MATCH_NO;
 }
 
 static enum match
@@ -193,19 +194,19 @@ match_list(struct exam *x, const char *kind, const char *list)
 
 	while (exim_member(&list, &sep, word, sizeof(word))) {
 		const char *bare = word + (*word == '!');
-		enum match m = match_member(x, kind, bare +
-		    strspn(bare, " \t"));
+		enum match m =
+		    match_member(x, kind, bare + strspn(bare, " \t"));
 
 		last_negated = *word == '!';
 		if (last_negated && m == MATCH_YES)
-			return worst;	/* nobody comes behind that */
+			return worst; /* nobody comes behind that */
 		if (last_negated || m == MATCH_NO)
 			continue;
 		if (m > worst) {
 			worst = m;
 			if (*word != '+')
-				(void)snprintf(x->culprit,
-				    sizeof(x->culprit), "%s", word);
+				(void)snprintf(
+				    x->culprit, sizeof(x->culprit), "%s", word);
 		}
 	}
 	/* a list that ends with "!x" means everything else */
@@ -217,36 +218,47 @@ match_list(struct exam *x, const char *kind, const char *list)
 /* --- conditions --- */
 
 enum ground {
-	BY_NONE, BY_SENDER, BY_HELO, BY_HOSTS, BY_WIDE,
-	BY_NAMES, BY_DOMAINS, BY_MX, BY_UNKNOWN
+	BY_NONE,
+	BY_SENDER,
+	BY_HELO,
+	BY_HOSTS,
+	BY_WIDE,
+	BY_NAMES,
+	BY_DOMAINS,
+	BY_MX,
+	BY_UNKNOWN
 };
 
 struct condition {
-	bool possible;		/* a stranger can meet it */
-	bool certain;		/* every stranger meets it */
-	enum ground reason;	/* by what */
+	bool possible; /* a stranger can meet it */
+	bool certain; /* every stranger meets it */
+	enum ground reason; /* by what */
 };
 
 static struct condition
 from_match(enum match m, bool negated, bool hosts)
 {
-	static const enum ground host_reasons[] = {
-		[MATCH_NO] = BY_NONE, [MATCH_SOME] = BY_WIDE,
-		[MATCH_NAMES] = BY_NAMES, [MATCH_MX] = BY_NONE,
-		[MATCH_UNKNOWN] = BY_UNKNOWN, [MATCH_YES] = BY_HOSTS
-	};
-	static const enum ground domain_reasons[] = {
-		[MATCH_NO] = BY_NONE, [MATCH_SOME] = BY_DOMAINS,
-		[MATCH_NAMES] = BY_NONE, [MATCH_MX] = BY_MX,
-		[MATCH_UNKNOWN] = BY_UNKNOWN, [MATCH_YES] = BY_DOMAINS
-	};
+	static const enum ground host_reasons[] = { [MATCH_NO] = BY_NONE,
+		[MATCH_SOME] = BY_WIDE,
+		[MATCH_NAMES] = BY_NAMES,
+		[MATCH_MX] = BY_NONE,
+		[MATCH_UNKNOWN] = BY_UNKNOWN,
+		[MATCH_YES] = BY_HOSTS };
+	static const enum ground domain_reasons[] = { [MATCH_NO] = BY_NONE,
+		[MATCH_SOME] = BY_DOMAINS,
+		[MATCH_NAMES] = BY_NONE,
+		[MATCH_MX] = BY_MX,
+		[MATCH_UNKNOWN] = BY_UNKNOWN,
+		[MATCH_YES] = BY_DOMAINS };
 	enum ground reason = hosts ? host_reasons[m] : domain_reasons[m];
 
 	if (negated)
 		return (struct condition){ .possible = m != MATCH_YES,
-		    .certain = m == MATCH_NO, .reason = reason };
+			.certain = m == MATCH_NO,
+			.reason = reason };
 	return (struct condition){ .possible = m != MATCH_NO,
-	    .certain = m == MATCH_YES, .reason = reason };
+		.certain = m == MATCH_YES,
+		.reason = reason };
 }
 
 static bool
@@ -287,35 +299,32 @@ expression(const char *value, bool negated)
 
 enum end { END_GO_ON, END_CLOSED, END_OPEN };
 
-static enum end
-walk_acl(struct exam *x, const char *name, bool report);
+static enum end walk_acl(struct exam *x, const char *name, bool report);
 
 static struct condition
-one_condition(struct exam *x, const char *name, const char *value,
-    bool negated)
+one_condition(struct exam *x, const char *name, const char *value, bool negated)
 {
 	x->culprit[0] = '\0';
 	if (strcmp(name, "hosts") == 0)
-		return from_match(match_list(x, "hostlist", value), negated,
-		    true);
+		return from_match(
+		    match_list(x, "hostlist", value), negated, true);
 	if (strcmp(name, "domains") == 0)
-		return from_match(match_list(x, "domainlist", value), negated,
-		    false);
+		return from_match(
+		    match_list(x, "domainlist", value), negated, false);
 	if (strcmp(name, "authenticated") == 0)
 		return (struct condition){ negated, negated, BY_NONE };
-	if (strcmp(name, "senders") == 0 || strcmp(name, "sender_domains") ==
-	    0)
-		return (struct condition){ true, strcmp(value, "*") == 0 &&
-		    !negated, BY_SENDER };
+	if (strcmp(name, "senders") == 0 || strcmp(name, "sender_domains") == 0)
+		return (struct condition){ true,
+			strcmp(value, "*") == 0 && !negated, BY_SENDER };
 	if (strcmp(name, "condition") == 0)
 		return expression(value, negated);
 	if (strcmp(name, "acl") == 0) {
-		enum end end = x->depth >= DEPTH_MAX ? END_GO_ON :
-		    walk_acl(x, value, false);
+		enum end end = x->depth >= DEPTH_MAX
+		    ? END_GO_ON
+		    : walk_acl(x, value, false);
 
 		if (end == END_CLOSED)
-			return (struct condition){ negated, negated,
-			    BY_NONE };
+			return (struct condition){ negated, negated, BY_NONE };
 		return (struct condition){ true, false, BY_UNKNOWN };
 	}
 	/* verify, dnslists, local_parts, encrypted...: he may meet them */
@@ -326,9 +335,9 @@ one_condition(struct exam *x, const char *name, const char *value,
 
 struct statement {
 	char verb[16];
-	const char *first;	/* its text, for the line */
+	const char *first; /* its text, for the line */
 	bool possible, certain;
-	bool narrows;		/* only what reason says is uncertain */
+	bool narrows; /* only what reason says is uncertain */
 	enum ground reason;
 	char culprit[WORD_LEN];
 };
@@ -338,8 +347,7 @@ take_condition(struct exam *x, struct statement *s, const char *text)
 {
 	char name[NAME_LEN];
 	bool negated;
-	const char *value = exim_condition(text, name, sizeof(name),
-	    &negated);
+	const char *value = exim_condition(text, name, sizeof(name), &negated);
 	struct condition c;
 
 	if (value == NULL || is_modifier(name))
@@ -350,11 +358,11 @@ take_condition(struct exam *x, struct statement *s, const char *text)
 		s->narrows = false;
 	s->certain &= c.certain;
 	/* what he says of himself weighs more than what nobody knows */
-	if (c.possible && c.reason != BY_NONE && (s->reason ==
-	    BY_NONE || c.reason < s->reason)) {
+	if (c.possible && c.reason != BY_NONE &&
+	    (s->reason == BY_NONE || c.reason < s->reason)) {
 		s->reason = c.reason;
-		(void)snprintf(s->culprit, sizeof(s->culprit), "%s",
-		    x->culprit);
+		(void)snprintf(
+		    s->culprit, sizeof(s->culprit), "%s", x->culprit);
 	}
 }
 
@@ -362,8 +370,7 @@ static void
 report_accept(struct exam *x, const char *acl, const struct statement *s,
     enum ground narrow)
 {
-	static const char *const kinds[] = {
-		[BY_NONE] = "exim-relay-open",
+	static const char *const kinds[] = { [BY_NONE] = "exim-relay-open",
 		[BY_SENDER] = "exim-sender-permits",
 		[BY_HELO] = "exim-helo-permits",
 		[BY_HOSTS] = "exim-hosts-open",
@@ -371,12 +378,12 @@ report_accept(struct exam *x, const char *acl, const struct statement *s,
 		[BY_NAMES] = "exim-client-name-permits",
 		[BY_DOMAINS] = "exim-domains-open",
 		[BY_MX] = "exim-mx",
-		[BY_UNKNOWN] = "exim-not-understood"
-	};
+		[BY_UNKNOWN] = "exim-not-understood" };
 	enum ground reason = s->reason != BY_NONE ? s->reason : narrow;
 	char detail[WORD_LEN + 300];
 
-	(void)snprintf(detail, sizeof(detail), "ACL %.60s: a stranger who "
+	(void)snprintf(detail, sizeof(detail),
+	    "ACL %.60s: a stranger who "
 	    "sends to other people's domains can meet \"%.200s\"%s%.200s.",
 	    acl, s->first, *s->culprit == '\0' ? "" : " by ", s->culprit);
 	add(x, kinds[reason], s->first, detail);
@@ -395,8 +402,7 @@ judge(struct exam *x, const char *acl, const struct statement *s,
 			return END_CLOSED;
 		if (!s->certain && s->reason != BY_NONE)
 			*narrow = s->reason;
-		else if (s->reason == BY_DOMAINS || s->reason ==
-		    BY_HOSTS)
+		else if (s->reason == BY_DOMAINS || s->reason == BY_HOSTS)
 			*narrow = s->reason;
 		return END_GO_ON;
 	}
@@ -410,8 +416,7 @@ judge(struct exam *x, const char *acl, const struct statement *s,
 	/* deny, drop, defer, discard */
 	if (s->certain)
 		return END_CLOSED;
-	if (s->narrows && s->reason != BY_NONE && s->reason !=
-	    BY_UNKNOWN)
+	if (s->narrows && s->reason != BY_NONE && s->reason != BY_UNKNOWN)
 		*narrow = s->reason;
 	return END_GO_ON;
 }
@@ -437,8 +442,8 @@ walk_acl(struct exam *x, const char *name, bool report)
 		char verb[16];
 		const char *rest;
 
-		if (strcmp(l->section, "acl") != 0 || strcmp(l->item, name) !=
-		    0)
+		if (strcmp(l->section, "acl") != 0 ||
+		    strcmp(l->item, name) != 0)
 			continue;
 		rest = exim_verb(l->text, verb, sizeof(verb));
 		if (rest != NULL) {
@@ -468,8 +473,8 @@ check_auth(struct exam *x)
 	const char *server = NULL, *item = "";
 	bool guarded = false;
 
-	if (advertise != NULL && (*advertise == '\0' || strstr(advertise,
-	    "tls_") != NULL))
+	if (advertise != NULL &&
+	    (*advertise == '\0' || strstr(advertise, "tls_") != NULL))
 		return;
 	for (size_t i = 0; i <= x->cf.n; i++) {
 		const struct exim_line *l = i < x->cf.n ? &x->cf.v[i] : NULL;
@@ -492,8 +497,8 @@ check_auth(struct exam *x)
 		if (strncmp(l->text, "server_condition", 16) == 0 ||
 		    strncmp(l->text, "server_prompts", 14) == 0)
 			server = server == NULL ? l->text : server;
-		guarded |= strncmp(l->text, "server_advertise_condition",
-		    26) == 0;
+		guarded |=
+		    strncmp(l->text, "server_advertise_condition", 26) == 0;
 	}
 }
 
@@ -504,7 +509,8 @@ check_options(struct exam *x)
 	const char *percent = exim_option(&x->cf, "percent_hack_domains");
 
 	if (proxy != NULL && match_list(x, "hostlist", proxy) != MATCH_NO)
-		add(x, "exim-proxy-protocol", "hosts_proxy", "hosts_proxy "
+		add(x, "exim-proxy-protocol", "hosts_proxy",
+		    "hosts_proxy "
 		    "takes the client's address from whoever says it.");
 	if (percent != NULL && *percent != '\0')
 		add(x, "exim-percent-hack", "percent_hack_domains",
@@ -516,9 +522,10 @@ static char *
 read_by_exim(struct exam *x, struct err *err)
 {
 	const char *program = doctor_option(x->d, DOCTOR_PROGRAM);
-	char *argv[] = { (char *)(uintptr_t)(program == NULL ? "exim4" :
-	    program), (char[]){ "-C" }, (char *)(uintptr_t)x->path,
-	    (char[]){ "-bP" }, (char[]){ "config" }, NULL };
+	char *argv[] = { (char *)(uintptr_t)(program == NULL ? "exim4"
+							     : program),
+		(char[]){ "-C" }, (char *)(uintptr_t)x->path, (char[]){ "-bP" },
+		(char[]){ "config" }, NULL };
 	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 	if (text == NULL && program == NULL) {
@@ -538,8 +545,8 @@ doctor_exim(struct doctor *d, const char *path)
 
 	x.source = map_file_read(path);
 	if (x.source == NULL) {
-		(void)snprintf(x.culprit, sizeof(x.culprit), "%.400s: %s",
-		    path, strerror(errno));
+		(void)snprintf(x.culprit, sizeof(x.culprit), "%.400s: %s", path,
+		    strerror(errno));
 		add(&x, "exim-unreadable", NULL, x.culprit);
 		return;
 	}
@@ -558,7 +565,8 @@ doctor_exim(struct doctor *d, const char *path)
 	net_machine_load(&x.machine);
 	acl = exim_option(&x.cf, "acl_smtp_rcpt");
 	if (acl == NULL || *acl == '\0')
-		add(&x, "exim-no-acl", NULL, "acl_smtp_rcpt isn't set: Exim "
+		add(&x, "exim-no-acl", NULL,
+		    "acl_smtp_rcpt isn't set: Exim "
 		    "refuses every recipient.");
 	else if (strchr(acl, '$') != NULL || *acl == '/')
 		add(&x, "exim-not-understood", "acl_smtp_rcpt",

@@ -14,8 +14,10 @@ report(struct doctor *d, const char *id, const char *path, const char *culprit,
 {
 	const struct finding_at at = { .file = path, .value = culprit };
 
-	doctor_add(d, id, &at, "%s has mode %04o: every user of this machine "
-	    "may change it%s%s%s.", culprit, (unsigned)st->st_mode & 07777,
+	doctor_add(d, id, &at,
+	    "%s has mode %04o: every user of this machine "
+	    "may change it%s%s%s.",
+	    culprit, (unsigned)st->st_mode & 07777,
 	    strcmp(culprit, path) == 0 ? "" : ", and so put another ",
 	    strcmp(culprit, path) == 0 ? "" : path,
 	    strcmp(culprit, path) == 0 ? "" : " in its place");
@@ -39,7 +41,7 @@ doctor_check_writable(struct doctor *d, const char *id, const char *path)
 	if (there && S_ISDIR(st.st_mode))
 		(void)strcat(up, "/.");
 	for (char *slash = strrchr(up, '/'); slash != NULL;
-	    slash = strrchr(up, '/')) {
+	     slash = strrchr(up, '/')) {
 		slash[slash == up] = '\0';
 		if (stat(up, &st) == 0) {
 			if ((st.st_mode & S_IWOTH) != 0 &&

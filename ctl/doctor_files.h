@@ -11,7 +11,6 @@ struct finding_at;
  * in its place: it, or a directory above it, is writable for all (a directory
  * with the sticky bit counts only for what doesn't exist yet). Nothing for a
  * missing file in a safe directory. at: its file is replaced by path. */
-void doctor_check_writable(struct doctor *d, const char *id,
-    const char *path);
+void doctor_check_writable(struct doctor *d, const char *id, const char *path);
 
 #endif

@@ -65,7 +65,7 @@ is_ours(void *arg, struct span recipient)
 	if (!SPAN_UNTIL_LAST(&domain, "@", &local))
 		return true; /* without a domain it is delivered here */
 	return domain_fold(domain.p, span_len(domain), folded) &&
-	       domains_contain(&s->domains, folded);
+	    domains_contain(&s->domains, folded);
 }
 
 static enum right
@@ -118,8 +118,8 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 		log = s->spool;
 	}
 	if (rc == 0)
-		rc = maillog_configured(s->ctl, log, s->since, NULL, fn, arg,
-		    &s->stats);
+		rc = maillog_configured(
+		    s->ctl, log, s->since, NULL, fn, arg, &s->stats);
 	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
 		    "collector.sources names no log file; use --log FILE, or "
@@ -144,10 +144,10 @@ load_rights(struct story *s)
 static int
 read_all(struct story *s)
 {
-	const struct incident_facts facts = {.arg = s,
-	    .ours = is_ours,
-	    .decided = decided,
-	    .network = by_network};
+	const struct incident_facts facts = { .arg = s,
+		.ours = is_ours,
+		.decided = decided,
+		.network = by_network };
 	int rc;
 
 	load_rights(s);
@@ -232,9 +232,9 @@ static bool
 pastable(const char *text)
 {
 	return *text != '\0' && *text != '-' &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyz"
-			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-") ==
-		   strlen(text);
+	    strspn(text,
+		"abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-") == strlen(text);
 }
 
 static bool
@@ -243,8 +243,8 @@ suspicious(const struct incident_group *g)
 	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
 		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
 		   g->right == RIGHT_PROGRAM) &&
-	       (incident_random_senders(g) ||
-		   distinct_count(&g->senders) >= SUSPICIOUS_SENDERS);
+	    (incident_random_senders(g) ||
+		distinct_count(&g->senders) >= SUSPICIOUS_SENDERS);
 }
 
 static void
@@ -308,8 +308,9 @@ step_queue(struct story *s, const struct incident_group *g)
 	    strlen(what) < 4)
 		what = NULL;
 	if (what == NULL) {
-		step(s, "Look at what waits in the queue, and hold it:\n"
-			"postqueue -p        # or: mailq\npostsuper -h ALL");
+		step(s,
+		    "Look at what waits in the queue, and hold it:\n"
+		    "postqueue -p        # or: mailq\npostsuper -h ALL");
 		return;
 	}
 	step(s,
@@ -339,10 +340,12 @@ make_steps(struct story *s)
 			users++;
 		}
 	step_queue(s, worst);
-	step(s, "Look again whether it has stopped:\n"
-		"popgatectl doctor --incident --since 10m");
-	step(s, "When it has: ask the block lists, and have the address taken "
-		"off where it is:\npopgatectl doctor --dnsbl LIST...");
+	step(s,
+	    "Look again whether it has stopped:\n"
+	    "popgatectl doctor --incident --since 10m");
+	step(s,
+	    "When it has: ask the block lists, and have the address taken "
+	    "off where it is:\npopgatectl doctor --dnsbl LIST...");
 }
 
 /* 2: by no right; 1: looks like a hijack, or can't be told; 0: calm. */
@@ -398,8 +401,8 @@ print_senders(const struct incident_group *g)
 static void
 print_right(const struct story *s, enum right right)
 {
-	static const char *const heads[] = {
-	    "CLIENT", "USER", "MESSAGES", "RECIPIENTS", "SENDERS", "LAST"};
+	static const char *const heads[] = { "CLIENT", "USER", "MESSAGES",
+		"RECIPIENTS", "SENDERS", "LAST" };
 	struct table *t = NULL;
 	size_t shown = 0, more = 0;
 	char last[TIME_TEXT_MAX];
@@ -531,9 +534,9 @@ print_some(void *arg, const struct store_row *row)
 static void
 print_entries(const struct story *s)
 {
-	static const char *const heads[] = {
-	    "CLIENT", "USER", "BY", "LOGIN", "UNTIL"};
-	struct some_rows rows = {.n = 0};
+	static const char *const heads[] = { "CLIENT", "USER", "BY", "LOGIN",
+		"UNTIL" };
+	struct some_rows rows = { .n = 0 };
 	struct store *st = NULL;
 	struct err err;
 
@@ -669,7 +672,7 @@ json_group(struct json *j, const struct story *s, size_t i)
 static void
 print_json(const struct story *s)
 {
-	struct json j = {.to = stdout};
+	struct json j = { .to = stdout };
 
 	json_open(&j, NULL, '{');
 	json_time(&j, "since", s->since);
@@ -722,8 +725,9 @@ doctor_incident(struct doctor *d)
 	s->since = d->ctl->now - SINCE_S;
 	if (since != NULL)
 		rc = ctl_time(d->ctl, since, 1, &s->since);
-	if (rc == 0 && domains_load(&d->ctl->cfg->relay.local_domains,
-			   &s->domains, &err) == -1)
+	if (rc == 0 &&
+	    domains_load(
+		&d->ctl->cfg->relay.local_domains, &s->domains, &err) == -1)
 		rc = ctl_fail(
 		    d->ctl, EX_CONFIG, "relay.local_domains: %s", err.text);
 	if (rc == 0)

@@ -12,10 +12,9 @@
 static bool
 is_bridge(const char *name)
 {
-	static const char *const begins[] = {
-		"docker", "br-", "podman", "cni", "cbr", "lxc", "lxd",
-		"virbr", "incus", "flannel", "weave", "nerdctl"
-	};
+	static const char *const begins[] = { "docker", "br-", "podman", "cni",
+		"cbr", "lxc", "lxd", "virbr", "incus", "flannel", "weave",
+		"nerdctl" };
 
 	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
 		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
@@ -72,11 +71,11 @@ static bool
 is_loopback(const struct network *net)
 {
 	static const struct addr one = { .family = ADDR_IPV6,
-	    .bytes = { [15] = 1 } };
+		.bytes = { [15] = 1 } };
 
-	return net->base.family == ADDR_IPV4 ? net->bits >= 8 &&
-	    net->base.bytes[0] == 127 : net->bits == 128 &&
-	    addr_equal(&net->base, &one);
+	return net->base.family == ADDR_IPV4
+	    ? net->bits >= 8 && net->base.bytes[0] == 127
+	    : net->bits == 128 && addr_equal(&net->base, &one);
 }
 
 static bool
@@ -116,8 +115,9 @@ octets(const char *text, struct network *net)
 
 	for (;;) {
 		size_t len = strspn(text, "0123456789");
-		unsigned long v = len == 0 || len > 3 || n == 3 ? 256 :
-		    strtoul(text, NULL, 10);
+		unsigned long v = len == 0 || len > 3 || n == 3
+		    ? 256
+		    : strtoul(text, NULL, 10);
 
 		if (v > 255)
 			return false;
@@ -154,8 +154,9 @@ net_word_parse(const char *text, struct network *net)
 		return network_parse(buf, net) || octets(buf, net);
 	*slash++ = '\0';
 	size_t digits = strspn(slash, "0123456789");
-	unsigned long bits = digits == 0 || digits > 3 ||
-	    slash[digits] != '\0' ? 999 : strtoul(slash, NULL, 10);
+	unsigned long bits = digits == 0 || digits > 3 || slash[digits] != '\0'
+	    ? 999
+	    : strtoul(slash, NULL, 10);
 
 	if (bits > 128 || !addr_parse_loose(buf, &addr))
 		return false;

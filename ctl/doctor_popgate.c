@@ -67,35 +67,36 @@ add(struct exam *x, const char *kind, const char *key, const char *fmt, ...)
 static void
 check_trusted(struct exam *x)
 {
-	static const char *const kinds[] = {
-		[NET_WORLD] = "popgate-trusted-open",
+	static const char *const kinds[] = { [NET_WORLD] =
+						 "popgate-trusted-open",
 		[NET_WIDE] = "popgate-trusted-wide",
 		[NET_BRIDGE] = "popgate-trusted-bridge",
-		[NET_GATEWAY] = "popgate-trusted-gateway"
-	};
+		[NET_GATEWAY] = "popgate-trusted-gateway" };
 	const struct network_set *set = &x->cfg->relay.trusted_networks;
 	const struct network_set *proxies = &x->cfg->relay.proxy_networks;
 
 	for (size_t i = 0; i < set->n; i++) {
 		char text[NETWORK_TEXT_MAX], who[ADDR_TEXT_MAX];
-		enum net_danger danger = net_danger(&x->machine, &set->v[i],
-		    who);
+		enum net_danger danger =
+		    net_danger(&x->machine, &set->v[i], who);
 
 		(void)network_format(&set->v[i], text);
 		if (danger != NET_FINE)
 			add(x, kinds[danger], "relay.trusted_networks",
 			    "relay.trusted_networks holds %s%s%s%s.", text,
 			    *who == '\0' ? "" : ", and with it this machine's ",
-			    *who == '\0' ? "" : danger == NET_BRIDGE ?
-			    "address on a bridge, " : "gateway ", who);
+			    *who == '\0'               ? ""
+				: danger == NET_BRIDGE ? "address on a bridge, "
+						       : "gateway ",
+			    who);
 		for (size_t j = 0; danger == NET_FINE && j < proxies->n; j++)
-			if (network_contains(&set->v[i], &proxies->v[j].base)
-			    || network_contains(&proxies->v[j],
-			    &set->v[i].base))
+			if (network_contains(&set->v[i], &proxies->v[j].base) ||
+			    network_contains(&proxies->v[j], &set->v[i].base))
 				add(x, "popgate-trusted-proxy",
 				    "relay.trusted_networks",
 				    "relay.trusted_networks holds %s, which is "
-				    "in relay.proxy_networks too.", text);
+				    "in relay.proxy_networks too.",
+				    text);
 	}
 }
 
@@ -115,8 +116,8 @@ check_settings(struct exam *x)
 		add(x, "popgate-monitor", "relay.monitor_networks",
 		    "relay.monitor_networks isn't empty.");
 	if (cfg->relay.never_authorize.n == 0)
-		add(x, "popgate-never-authorize-empty",
-		    "relay.never_authorize", "relay.never_authorize holds no "
+		add(x, "popgate-never-authorize-empty", "relay.never_authorize",
+		    "relay.never_authorize holds no "
 		    "network.");
 	if (rate[LIMIT_CLIENT_RECIPIENTS].max == 0 &&
 	    rate[LIMIT_CLIENT_MESSAGES].max == 0 &&
@@ -135,12 +136,14 @@ check_settings(struct exam *x)
 	if (cfg->relay.collector_grace_s == 0)
 		add(x, "popgate-no-grace", "relay.collector_grace",
 		    "relay.collector_grace is 0.");
-	if (!x->d->wired && (x->d->read[MTA_POSTFIX] != NULL ||
-	    x->d->read[MTA_SENDMAIL] != NULL))
-		add(x, "popgate-not-wired", "milter.listen", "No mail server "
+	if (!x->d->wired &&
+	    (x->d->read[MTA_POSTFIX] != NULL ||
+		x->d->read[MTA_SENDMAIL] != NULL))
+		add(x, "popgate-not-wired", "milter.listen",
+		    "No mail server "
 		    "that was looked at asks popgate at %.200s.",
-		    *cfg->milter.listen == '\0' ? cfg->permit.policy :
-		    cfg->milter.listen);
+		    *cfg->milter.listen == '\0' ? cfg->permit.policy
+						: cfg->milter.listen);
 	check_trusted(x);
 }
 
@@ -184,10 +187,9 @@ check_files(struct exam *x)
 static bool
 takes_network(const char *line)
 {
-	static const char *const words[] = {
-		"imudp", "imtcp", "imptcp", "imrelp", "$UDPServerRun",
-		"$InputTCPServerRun", "udp(", "tcp(", "network(", "syslog("
-	};
+	static const char *const words[] = { "imudp", "imtcp", "imptcp",
+		"imrelp", "$UDPServerRun", "$InputTCPServerRun", "udp(", "tcp(",
+		"network(", "syslog(" };
 
 	line += strspn(line, " \t");
 	if (*line == '#')
@@ -208,13 +210,15 @@ check_syslog_file(struct exam *x, const char *path)
 	struct finding_at at = { .file = path };
 
 	for (char *line = text == NULL ? NULL : strsep(&rest, "\n");
-	    line != NULL; line = strsep(&rest, "\n")) {
+	     line != NULL; line = strsep(&rest, "\n")) {
 		at.line++;
 		if (!takes_network(line))
 			continue;
-		doctor_add(x->d, "popgate-syslog-network", &at, "The syslog "
+		doctor_add(x->d, "popgate-syslog-network", &at,
+		    "The syslog "
 		    "daemon takes lines from the network (\"%.200s\"), and "
-		    "the collector reads a log that it writes.", line);
+		    "the collector reads a log that it writes.",
+		    line);
 		break;
 	}
 	free(text);
@@ -255,8 +259,8 @@ check_syslog(struct exam *x)
 		for (int j = 0; j < n; j++) {
 			char path[400];
 
-			(void)snprintf(path, sizeof(path), "%s/%s", dirs[i],
-			    v[j]->d_name);
+			(void)snprintf(
+			    path, sizeof(path), "%s/%s", dirs[i], v[j]->d_name);
 			check_syslog_file(x, path);
 			free(v[j]);
 		}
@@ -277,7 +281,8 @@ take_source(void *arg, const struct store_source *src)
 	if (grace > 0 && now - src->read_at > grace)
 		add(x, "popgate-collector-stale", "collector.sources",
 		    "The collector is behind in %.300s for longer than "
-		    "relay.collector_grace.", src->name);
+		    "relay.collector_grace.",
+		    src->name);
 	return true;
 }
 
@@ -288,7 +293,7 @@ take_row(void *arg, const struct store_row *row)
 	struct network net;
 	char who[ADDR_TEXT_MAX], fix[200];
 	struct finding_at at = { .file = x->cfg->logins.database,
-	    .value = row->client };
+		.value = row->client };
 	enum net_danger danger;
 
 	if (row->expires_at <= x->d->ctl->now ||
@@ -297,14 +302,20 @@ take_row(void *arg, const struct store_row *row)
 	danger = net_danger(&x->machine, &net, who);
 	if (danger == NET_FINE)
 		return true;
-	(void)snprintf(fix, sizeof(fix), "popgatectl delete %.60s",
-	    row->client);
+	(void)snprintf(
+	    fix, sizeof(fix), "popgatectl delete %.60s", row->client);
 	at.fix = fix;
-	doctor_add(x->d, danger == NET_WORLD ? "popgate-entry-open" :
-	    danger == NET_WIDE ? "popgate-entry-wide" :
-	    "popgate-entry-gateway", &at, "An admin's entry lets %.60s relay"
-	    "%s%s.", row->client, *who == '\0' ? "" :
-	    ", which holds this machine's own or its gateway's address ",
+	doctor_add(x->d,
+	    danger == NET_WORLD      ? "popgate-entry-open"
+		: danger == NET_WIDE ? "popgate-entry-wide"
+				     : "popgate-entry-gateway",
+	    &at,
+	    "An admin's entry lets %.60s relay"
+	    "%s%s.",
+	    row->client,
+	    *who == '\0'
+		? ""
+		: ", which holds this machine's own or its gateway's address ",
 	    who);
 	return true;
 }
@@ -320,7 +331,8 @@ check_tables(struct exam *x)
 	int ret;
 
 	if (access(path, F_OK) == -1) {
-		doctor_add(x->d, "popgate-no-logins", &at, "There is no login "
+		doctor_add(x->d, "popgate-no-logins", &at,
+		    "There is no login "
 		    "table yet.");
 		return;
 	}
@@ -332,8 +344,8 @@ check_tables(struct exam *x)
 	if (ret == 0)
 		ret = store_each_within(st, &none, take_row, x, &err);
 	if (ret == -1)
-		doctor_add(x->d, "popgate-table-unreadable", &at, "%s",
-		    err.text);
+		doctor_add(
+		    x->d, "popgate-table-unreadable", &at, "%s", err.text);
 	store_close(&st);
 }
 

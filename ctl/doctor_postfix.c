@@ -25,7 +25,8 @@ postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
 	at->service = s == NULL ? NULL : s->name;
 	if (!postfix_overridden(&x->pf, s, setting))
 		return;
-	(void)snprintf(fix_buf, 400, "# in {file}, line {line}: take \"-o %s"
+	(void)snprintf(fix_buf, 400,
+	    "# in {file}, line {line}: take \"-o %s"
 	    "=...\" out of service {service}\npostfix -c {dir} reload",
 	    setting);
 	at->fix = fix_buf;
@@ -61,8 +62,9 @@ postfix_is_ours(const char *endpoint, const char *listen)
 {
 	struct listen_spec a, b;
 	struct err err;
-	const char *path = strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5 :
-	    *endpoint == '/' ? endpoint : NULL;
+	const char *path = strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5
+	    : *endpoint == '/'                                ? endpoint
+							      : NULL;
 
 	if (*listen == '\0' || listen_parse(listen, &b, &err) == -1)
 		return false;
@@ -74,16 +76,16 @@ postfix_is_ours(const char *endpoint, const char *listen)
 		return n > 0 && n <= m && strcmp(b.path + m - n, path) == 0 &&
 		    (n == m || *path == '/' || b.path[m - n - 1] == '/');
 	}
-	return path == NULL && !b.is_unix && listen_parse(endpoint, &a, &err)
-	    == 0 && !a.is_unix && a.port == b.port;
+	return path == NULL && !b.is_unix &&
+	    listen_parse(endpoint, &a, &err) == 0 && !a.is_unix &&
+	    a.port == b.port;
 }
 
 static bool
 is_loopback_word(const char *word)
 {
-	static const char *const names[] = {
-		"loopback-only", "localhost", "127.", "[::1]", "::1", "[127."
-	};
+	static const char *const names[] = { "loopback-only", "localhost",
+		"127.", "[::1]", "::1", "[127." };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(word, names[i], strlen(names[i])) == 0)
@@ -98,7 +100,7 @@ postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
 	char word[200];
 	bool local = true;
 
-	if (strcmp(s->type, "pass") == 0)	/* postscreen's */
+	if (strcmp(s->type, "pass") == 0) /* postscreen's */
 		return false;
 	if (strcmp(s->type, "inet") != 0)
 		return true;
@@ -119,8 +121,7 @@ struct list_walk {
 	int depth;
 };
 
-static void
-walk_networks(struct list_walk *w, const char *list);
+static void walk_networks(struct list_walk *w, const char *list);
 
 static void
 take_key(void *arg, enum map_kind kind, const char *key, const char *value)
@@ -129,11 +130,11 @@ take_key(void *arg, enum map_kind kind, const char *key, const char *value)
 	struct network net;
 
 	(void)value;
-	if (kind == MAP_ALWAYS || (kind == MAP_PATTERN &&
-	    map_pattern_is_all(key))) {
+	if (kind == MAP_ALWAYS ||
+	    (kind == MAP_PATTERN && map_pattern_is_all(key))) {
 		net = (struct network){ .base.family = ADDR_IPV4 };
-		w->take(w->arg, "everything (a table that always answers)",
-		    &net);
+		w->take(
+		    w->arg, "everything (a table that always answers)", &net);
 	} else if (kind != MAP_PATTERN && net_word_parse(key, &net)) {
 		w->take(w->arg, key, &net);
 	} else {
@@ -148,7 +149,7 @@ walk_file(struct list_walk *w, const char *path)
 
 	doctor_check_writable(w->x->d, "postfix-config-writable", path);
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
-	    line != NULL; line = strtok_r(NULL, "\n", &save)) {
+	     line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, "#")] = '\0';
 		walk_networks(w, line);
 	}
@@ -165,7 +166,7 @@ walk_networks(struct list_walk *w, const char *list)
 		return;
 	w->depth++;
 	while (restrict_word(&list, word, sizeof(word))) {
-		if (*word == '!')	/* takes something out */
+		if (*word == '!') /* takes something out */
 			continue;
 		if (*word == '/')
 			walk_file(w, word);
@@ -194,7 +195,7 @@ struct power {
 	struct postfix_exam *x;
 	const struct postfix_service *s;
 	const char *setting;
-	const char *open, *wide;	/* kinds; wide NULL: not asked */
+	const char *open, *wide; /* kinds; wide NULL: not asked */
 };
 
 static void
@@ -202,17 +203,19 @@ take_power(void *arg, const char *word, const struct network *net)
 {
 	struct power *p = arg;
 	char who[ADDR_TEXT_MAX], detail[400];
-	enum net_danger danger = net == NULL ? NET_FINE :
-	    net_danger(&p->x->machine, net, who);
+	enum net_danger danger =
+	    net == NULL ? NET_FINE : net_danger(&p->x->machine, net, who);
 	const char *kind = danger == NET_WORLD ? p->open : p->wide;
 	bool single = net != NULL && net->bits == addr_bits(&net->base);
 
 	/* loopback: every local user; a host name is one machine */
-	if (kind == NULL || (danger != NET_WORLD && (net == NULL ||
-	    (single && danger != NET_BRIDGE && danger != NET_GATEWAY))))
+	if (kind == NULL ||
+	    (danger != NET_WORLD &&
+		(net == NULL ||
+		    (single && danger != NET_BRIDGE && danger != NET_GATEWAY))))
 		return;
-	(void)snprintf(detail, sizeof(detail), "%s holds %.200s.", p->setting,
-	    word);
+	(void)snprintf(
+	    detail, sizeof(detail), "%s holds %.200s.", p->setting, word);
 	add(p->x, p->s, p->setting, kind, detail);
 }
 
@@ -228,17 +231,17 @@ check_power(struct postfix_exam *x, const struct postfix_service *s,
 static void
 check_proxy(struct postfix_exam *x, const struct postfix_service *s)
 {
-	const char *setting = strcmp(s->command, "postscreen") == 0 ?
-	    "postscreen_upstream_proxy_protocol" :
-	    "smtpd_upstream_proxy_protocol";
+	const char *setting = strcmp(s->command, "postscreen") == 0
+	    ? "postscreen_upstream_proxy_protocol"
+	    : "smtpd_upstream_proxy_protocol";
 
 	if (*postfix_value(&x->pf, s, setting) != '\0' &&
 	    !postfix_is_local(x, s) && strcmp(s->type, "inet") == 0)
-		add(x, s, setting, "postfix-proxy-protocol", strcmp(setting,
-		    "smtpd_upstream_proxy_protocol") == 0 ?
-		    "smtpd takes the client's address from a PROXY header." :
-		    "postscreen takes the client's address from a PROXY "
-		    "header.");
+		add(x, s, setting, "postfix-proxy-protocol",
+		    strcmp(setting, "smtpd_upstream_proxy_protocol") == 0
+			? "smtpd takes the client's address from a PROXY header."
+			: "postscreen takes the client's address from a PROXY "
+			  "header.");
 }
 
 /* --- AUTH --- */
@@ -246,8 +249,8 @@ check_proxy(struct postfix_exam *x, const struct postfix_service *s)
 static void
 check_auth(struct postfix_exam *x, const struct postfix_service *s)
 {
-	const char *level = postfix_value(&x->pf, s,
-	    "smtpd_tls_security_level");
+	const char *level =
+	    postfix_value(&x->pf, s, "smtpd_tls_security_level");
 
 	if (!postfix_yes(&x->pf, s, "smtpd_sasl_auth_enable") ||
 	    postfix_yes(&x->pf, s, "smtpd_tls_auth_only") ||
@@ -257,19 +260,22 @@ check_auth(struct postfix_exam *x, const struct postfix_service *s)
 		return;
 	/* no mechanism without TLS that shows the password */
 	if (strstr(postfix_value(&x->pf, s, "smtpd_sasl_security_options"),
-	    "noplaintext") != NULL)
+		"noplaintext") != NULL)
 		return;
-	add(x, s, postfix_overridden(&x->pf, s, "smtpd_sasl_auth_enable") ?
-	    "smtpd_sasl_auth_enable" : "smtpd_tls_auth_only",
-	    "postfix-auth-without-tls", "smtpd_tls_auth_only is no: AUTH is "
+	add(x, s,
+	    postfix_overridden(&x->pf, s, "smtpd_sasl_auth_enable")
+		? "smtpd_sasl_auth_enable"
+		: "smtpd_tls_auth_only",
+	    "postfix-auth-without-tls",
+	    "smtpd_tls_auth_only is no: AUTH is "
 	    "offered before TLS.");
 }
 
 /* --- milters --- */
 
 bool
-postfix_forges_auth(const struct postfix_exam *x,
-    const struct postfix_service *s)
+postfix_forges_auth(
+    const struct postfix_exam *x, const struct postfix_service *s)
 {
 	const char *list = postfix_value(&x->pf, s, "milter_macro_defaults");
 
@@ -279,8 +285,8 @@ postfix_forges_auth(const struct postfix_exam *x,
 
 /* A milter: "unix:/x" or "{ unix:/x, default_action = accept }". */
 static bool
-is_popgate_milter(const struct postfix_exam *x, const char *word,
-    char *action, size_t size)
+is_popgate_milter(
+    const struct postfix_exam *x, const char *word, char *action, size_t size)
 {
 	char endpoint[300];
 	const char *at = word;
@@ -299,8 +305,8 @@ is_popgate_milter(const struct postfix_exam *x, const char *word,
 	if (at != NULL) {
 		at += strlen("default_action");
 		at += strspn(at, " \t=");
-		(void)snprintf(action, size, "%.*s", (int)strcspn(at,
-		    " \t,}"), at);
+		(void)snprintf(
+		    action, size, "%.*s", (int)strcspn(at, " \t,}"), at);
 	}
 	return true;
 }
@@ -314,23 +320,23 @@ find_gate(const struct postfix_exam *x, const struct postfix_service *s,
 	char word[1000], action[60];
 
 	while (restrict_word(&list, word, sizeof(word))) {
-		(void)snprintf(action, sizeof(action), "%s", postfix_value(
-		    &x->pf, s, "milter_default_action"));
+		(void)snprintf(action, sizeof(action), "%s",
+		    postfix_value(&x->pf, s, "milter_default_action"));
 		if (!is_popgate_milter(x, word, action, sizeof(action)))
 			continue;
 		gate.there = true;
 		gate.accept = strcmp(action, "accept") == 0;
 	}
 	if (strstr(postfix_value(&x->pf, s, "receive_override_options"),
-	    "no_milters") != NULL)
+		"no_milters") != NULL)
 		gate.there = false;
 	return gate;
 }
 
 /* Is the Unix socket of a chrooted service where it sees it? */
 static void
-check_chroot(struct postfix_exam *x, const struct postfix_service *s,
-    const char *listen)
+check_chroot(
+    struct postfix_exam *x, const struct postfix_service *s, const char *listen)
 {
 	const char *queue = postfix_value(&x->pf, s, "queue_directory");
 	struct listen_spec spec;
@@ -346,16 +352,17 @@ check_chroot(struct postfix_exam *x, const struct postfix_service *s,
 	at.dir = x->pf.dir;
 	at.file = x->pf.master_cf;
 	if (x->pf.master_text != NULL)
-		at.line = postfix_master_line(x->pf.master_text, s->name,
-		    s->type, NULL);
-	doctor_add(x->d, "postfix-chroot-socket", &at, "Service %s/%s runs in "
-	    "the chroot %s, and popgate's socket %s is outside.", s->name,
-	    s->type, queue, spec.path);
+		at.line = postfix_master_line(
+		    x->pf.master_text, s->name, s->type, NULL);
+	doctor_add(x->d, "postfix-chroot-socket", &at,
+	    "Service %s/%s runs in "
+	    "the chroot %s, and popgate's socket %s is outside.",
+	    s->name, s->type, queue, spec.path);
 }
 
 static void
-take_milter_map(void *arg, enum map_kind kind, const char *key,
-    const char *value)
+take_milter_map(
+    void *arg, enum map_kind kind, const char *key, const char *value)
 {
 	struct postfix_exam *x = arg;
 	char detail[300];
@@ -363,8 +370,10 @@ take_milter_map(void *arg, enum map_kind kind, const char *key,
 	(void)kind;
 	if (strncmp(value, "DISABLE", 7) != 0)
 		return;
-	(void)snprintf(detail, sizeof(detail), "smtpd_milter_maps turns the "
-	    "milters off for %.150s.", *key == '\0' ? "everybody" : key);
+	(void)snprintf(detail, sizeof(detail),
+	    "smtpd_milter_maps turns the "
+	    "milters off for %.150s.",
+	    *key == '\0' ? "everybody" : key);
 	add(x, NULL, "smtpd_milter_maps", "postfix-milter-maps", detail);
 }
 
@@ -394,17 +403,17 @@ take_domain(void *arg, enum map_kind kind, const char *key, const char *value)
 	bool *all = arg;
 
 	(void)value;
-	*all |= kind == MAP_ALWAYS || (kind == MAP_PATTERN &&
-	    map_pattern_is_all(key));
+	*all |= kind == MAP_ALWAYS ||
+	    (kind == MAP_PATTERN && map_pattern_is_all(key));
 }
 
 /* "com" as a relay domain is all of .com, where parents match. */
 static bool
-is_all_domains(const struct postfix_exam *x, const char *setting,
-    const char *word)
+is_all_domains(
+    const struct postfix_exam *x, const char *setting, const char *word)
 {
-	const char *parents = postfix_value(&x->pf, NULL,
-	    "parent_domain_matches_subdomains");
+	const char *parents =
+	    postfix_value(&x->pf, NULL, "parent_domain_matches_subdomains");
 	char why[WHY_LEN];
 	bool all = false;
 
@@ -431,8 +440,8 @@ check_domains(struct postfix_exam *x, const struct postfix_service *s,
 	while (restrict_word(&list, word, sizeof(word))) {
 		if (!is_all_domains(x, setting, word))
 			continue;
-		(void)snprintf(detail, sizeof(detail), "%s holds %.200s.",
-		    setting, word);
+		(void)snprintf(
+		    detail, sizeof(detail), "%s holds %.200s.", setting, word);
 		add(x, s, setting, kind, detail);
 	}
 }
@@ -440,13 +449,13 @@ check_domains(struct postfix_exam *x, const struct postfix_service *s,
 /* --- one service, all of it --- */
 
 struct seen {
-	bool milter, permit;		/* popgate's, somewhere */
-	const struct postfix_service *without;	/* milter, and not local */
+	bool milter, permit; /* popgate's, somewhere */
+	const struct postfix_service *without; /* milter, and not local */
 };
 
 static void
-check_service(struct postfix_exam *x, const struct postfix_service *s,
-    struct seen *seen)
+check_service(
+    struct postfix_exam *x, const struct postfix_service *s, struct seen *seen)
 {
 	const struct config *cfg = x->d->ctl->cfg;
 	struct postfix_gate gate = find_gate(x, s, "smtpd_milters");
@@ -465,8 +474,9 @@ check_service(struct postfix_exam *x, const struct postfix_service *s,
 	if (gate.there)
 		check_chroot(x, s, cfg->milter.listen);
 	else if (permit)
-		check_chroot(x, s, *cfg->permit.policy != '\0' ?
-		    cfg->permit.policy : cfg->permit.socketmap);
+		check_chroot(x, s,
+		    *cfg->permit.policy != '\0' ? cfg->permit.policy
+						: cfg->permit.socketmap);
 	if (gate.there && postfix_forges_auth(x, s) &&
 	    !doctor_has(x->d, "postfix-macro-auth-open"))
 		add(x, s, "milter_macro_defaults", "postfix-macro-auth",
@@ -478,9 +488,8 @@ check_service(struct postfix_exam *x, const struct postfix_service *s,
 static void
 check_order(struct postfix_exam *x, const struct seen *seen)
 {
-	static const char *const settings[] = {
-		"smtpd_relay_restrictions", "smtpd_recipient_restrictions"
-	};
+	static const char *const settings[] = { "smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions" };
 	const struct config *cfg = x->d->ctl->cfg;
 	struct listen_spec spec;
 	struct err err;
@@ -488,12 +497,13 @@ check_order(struct postfix_exam *x, const struct seen *seen)
 	if (seen->permit)
 		return;
 	for (int i = 0; i < 4; i++) {
-		const char *listen = i < 2 ? cfg->permit.policy :
-		    cfg->permit.socketmap;
+		const char *listen =
+		    i < 2 ? cfg->permit.policy : cfg->permit.socketmap;
 
-		if (*listen == '\0' || listen_parse(listen, &spec, &err) == -1
-		    || !spec.is_unix || strstr(postfix_value(&x->pf, NULL,
-		    settings[i % 2]), spec.path) == NULL)
+		if (*listen == '\0' ||
+		    listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
+		    strstr(postfix_value(&x->pf, NULL, settings[i % 2]),
+			spec.path) == NULL)
 			continue;
 		add(x, NULL, settings[i % 2], "postfix-popgate-too-late",
 		    "popgate's permit channel stands behind what refuses.");
@@ -529,17 +539,19 @@ check_all(struct postfix_exam *x)
 		at.fix = NULL;
 		doctor_add(x->d, "postfix-service-without-popgate", &at,
 		    "Service %s has no popgate among its milters, others "
-		    "have.", seen.without->name);
+		    "have.",
+		    seen.without->name);
 	}
 	check_order(x, &seen);
 	check_milters(x);
 	check_domains(x, NULL, "mydestination", "postfix-domains-all");
 	check_domains(x, NULL, "virtual_alias_domains", "postfix-domains-all");
-	check_domains(x, NULL, "virtual_mailbox_domains",
-	    "postfix-domains-all");
+	check_domains(
+	    x, NULL, "virtual_mailbox_domains", "postfix-domains-all");
 	if (postfix_yes(&x->pf, NULL, "allow_untrusted_routing"))
 		add(x, NULL, "allow_untrusted_routing",
-		    "postfix-untrusted-routing", "allow_untrusted_routing is "
+		    "postfix-untrusted-routing",
+		    "allow_untrusted_routing is "
 		    "yes.");
 	x->d->wired |= seen.milter || seen.permit;
 }

@@ -14,14 +14,14 @@ struct postfix_exam {
 	struct doctor *d;
 	struct postfix_conf pf;
 	struct net_machine machine;
-	struct domain_set ours;		/* see postfix_is_domain() */
+	struct domain_set ours; /* see postfix_is_domain() */
 	bool ours_loaded;
 };
 
 /* popgate's milter among the smtpd_milters of a service. */
 struct postfix_gate {
 	bool there;
-	bool accept;		/* mail passes when it is not there */
+	bool accept; /* mail passes when it is not there */
 };
 
 /* Is this domain one of the server's own? Reads the lists of Postfix when it is
@@ -38,18 +38,18 @@ void postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
 bool postfix_is_ours(const char *endpoint, const char *listen);
 
 /* Does only this machine reach the service? */
-bool postfix_is_local(const struct postfix_exam *x,
-    const struct postfix_service *s);
+bool
+postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s);
 
 /* Does milter_macro_defaults say that everybody has logged in? */
-bool postfix_forges_auth(const struct postfix_exam *x,
-    const struct postfix_service *s);
+bool postfix_forges_auth(
+    const struct postfix_exam *x, const struct postfix_service *s);
 
 /* Can a stranger relay through this service? Adds findings. asks_popgate_r:
  * popgate's permit channel stands in the restrictions. */
-void postfix_check_relay(struct postfix_exam *x,
-    const struct postfix_service *s, const struct postfix_gate *gate,
-    bool *asks_popgate_r);
+void
+postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
+    const struct postfix_gate *gate, bool *asks_popgate_r);
 
 /* Call take with each network of a list like mynetworks, from its files and
  * tables too; net NULL: a word that is none (a host name), or can't be

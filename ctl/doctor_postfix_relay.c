@@ -19,19 +19,19 @@ enum { WHY_LEN = 400, DEPTH_MAX = 4, GRANTS_MAX = 64, TABLES_MAX = 200 };
 
 /* Who it is that a restriction permits. */
 enum grantee {
-	GRANTEE_STRANGER,	/* who says the right word */
-	GRANTEE_SOME,		/* some clients, or for some recipients */
-	GRANTEE_NETWORKS,	/* mynetworks */
-	GRANTEE_AUTH,		/* who logged in */
-	GRANTEE_NOBODY		/* something to say, but no grant */
+	GRANTEE_STRANGER, /* who says the right word */
+	GRANTEE_SOME, /* some clients, or for some recipients */
+	GRANTEE_NETWORKS, /* mynetworks */
+	GRANTEE_AUTH, /* who logged in */
+	GRANTEE_NOBODY /* something to say, but no grant */
 };
 
 struct grant {
-	const char *kind;	/* NULL: nothing to complain about */
+	const char *kind; /* NULL: nothing to complain about */
 	enum grantee grantee;
 	char *file, *detail, *value;
 	unsigned line;
-	bool own_fix;		/* in a file of its own: the kind's fix */
+	bool own_fix; /* in a file of its own: the kind's fix */
 };
 
 /* One of the lists. */
@@ -44,8 +44,8 @@ struct list {
 	bool asks_popgate;
 	struct grant v[GRANTS_MAX];
 	size_t n;
-	int depth;		/* of lists that are results of tables */
-	int tables;		/* read so far */
+	int depth; /* of lists that are results of tables */
+	int tables; /* read so far */
 };
 
 static void
@@ -54,15 +54,17 @@ grant_full(struct list *l, const char *kind, enum grantee grantee,
 {
 	if (l->n == GRANTS_MAX)
 		return;
-	l->v[l->n++] = (struct grant){ .kind = kind, .grantee = grantee,
-	    .file = file == NULL ? NULL : strdup(file), .line = line,
-	    .value = value == NULL ? NULL : strdup(value),
-	    .detail = strdup(detail) };
+	l->v[l->n++] = (struct grant){ .kind = kind,
+		.grantee = grantee,
+		.file = file == NULL ? NULL : strdup(file),
+		.line = line,
+		.value = value == NULL ? NULL : strdup(value),
+		.detail = strdup(detail) };
 }
 
 static void
-grant(struct list *l, const char *kind, enum grantee grantee,
-    const char *detail)
+grant(
+    struct list *l, const char *kind, enum grantee grantee, const char *detail)
 {
 	grant_full(l, kind, grantee, NULL, 0, NULL, detail);
 }
@@ -74,13 +76,12 @@ struct table_walk {
 	struct list *l;
 	enum restrict_effect effect;
 	const char *name, *table;
-	char *text;		/* of its source, for lines; NULL */
-	bool over;		/* an entry for everything has been seen */
-	enum restrict_end end;	/* for everybody */
+	char *text; /* of its source, for lines; NULL */
+	bool over; /* an entry for everything has been seen */
+	enum restrict_end end; /* for everybody */
 };
 
-static enum restrict_end
-walk_text(struct list *l, const char *text);
+static enum restrict_end walk_text(struct list *l, const char *text);
 
 /* The line of the table's source that begins with this key. */
 static unsigned
@@ -105,7 +106,8 @@ grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
 	const char *path = map_path(t->table);
 	char detail[700];
 
-	(void)snprintf(detail, sizeof(detail), "%s asks %s %.120s, which "
+	(void)snprintf(detail, sizeof(detail),
+	    "%s asks %s %.120s, which "
 	    "answers \"%.60s\" to %s%.120s, before anything refuses.",
 	    t->l->setting, *t->name == '\0' ? "the table" : t->name, t->table,
 	    value, *key == '\0' ? "everything" : "", key);
@@ -118,8 +120,7 @@ static bool
 is_our_recipient(struct postfix_exam *x, const char *key)
 {
 	char folded[DOMAIN_TEXT_MAX];
-	const char *at = strrchr(key, '@'), *domain = at == NULL ? key :
-	    at + 1;
+	const char *at = strrchr(key, '@'), *domain = at == NULL ? key : at + 1;
 
 	domain += *domain == '.';
 	return domain_fold(domain, strlen(domain), folded) &&
@@ -141,8 +142,7 @@ is_our_pattern(struct postfix_exam *x, const char *pattern)
 		if (*at != '\\')
 			name[n++] = *at;
 	name[n] = '\0';
-	return strpbrk(name, "*+?()[]|^") == NULL &&
-	    is_our_recipient(x, name);
+	return strpbrk(name, "*+?()[]|^") == NULL && is_our_recipient(x, name);
 }
 
 static void
@@ -153,22 +153,25 @@ client_entry(struct table_walk *t, enum map_kind kind, const char *key,
 	char who[ADDR_TEXT_MAX];
 
 	if (kind == MAP_PATTERN || !net_word_parse(key, &net)) {
-		grant_entry(t, strcasecmp(key, "unknown") == 0 ?
-		    "postfix-client-map-open" : "postfix-client-name-permits",
-		    strcasecmp(key, "unknown") == 0 ? GRANTEE_STRANGER :
-		    GRANTEE_SOME, key, value);
+		grant_entry(t,
+		    strcasecmp(key, "unknown") == 0
+			? "postfix-client-map-open"
+			: "postfix-client-name-permits",
+		    strcasecmp(key, "unknown") == 0 ? GRANTEE_STRANGER
+						    : GRANTEE_SOME,
+		    key, value);
 		return;
 	}
 	switch (net_danger(&t->l->x->machine, &net, who)) {
 	case NET_WORLD:
-		grant_entry(t, "postfix-client-map-open", GRANTEE_STRANGER,
-		    key, value);
+		grant_entry(
+		    t, "postfix-client-map-open", GRANTEE_STRANGER, key, value);
 		break;
 	case NET_WIDE:
-		grant_entry(t, "postfix-client-map-wide", GRANTEE_SOME, key,
-		    value);
+		grant_entry(
+		    t, "postfix-client-map-wide", GRANTEE_SOME, key, value);
 		break;
-	default:	/* a machine somebody chose */
+	default: /* a machine somebody chose */
 		break;
 	}
 }
@@ -178,28 +181,27 @@ static void
 permit_entry(struct table_walk *t, enum map_kind kind, const char *key,
     const char *value, bool digits)
 {
-	static const char *const kinds[] = {
-		[EFFECT_PTR] = "postfix-ptr-permits",
+	static const char *const kinds[] = { [EFFECT_PTR] =
+						 "postfix-ptr-permits",
 		[EFFECT_HELO] = "postfix-helo-permits",
-		[EFFECT_SENDER] = "postfix-sender-permits"
-	};
+		[EFFECT_SENDER] = "postfix-sender-permits" };
 
 	switch (t->effect) {
 	case EFFECT_CLIENT:
 		client_entry(t, kind, key, value);
 		break;
 	case EFFECT_RECIPIENT:
-		if (kind == MAP_PATTERN ? is_our_pattern(t->l->x, key) :
-		    is_our_recipient(t->l->x, key))
+		if (kind == MAP_PATTERN ? is_our_pattern(t->l->x, key)
+					: is_our_recipient(t->l->x, key))
 			break;
-		grant_entry(t, "postfix-recipient-permits", GRANTEE_SOME, key,
-		    value);
+		grant_entry(
+		    t, "postfix-recipient-permits", GRANTEE_SOME, key, value);
 		break;
 	case EFFECT_PTR:
 	case EFFECT_HELO:
 	case EFFECT_SENDER:
-		grant_entry(t, digits ? "postfix-map-digits" :
-		    kinds[t->effect], GRANTEE_STRANGER, key, value);
+		grant_entry(t, digits ? "postfix-map-digits" : kinds[t->effect],
+		    GRANTEE_STRANGER, key, value);
 		break;
 	default:
 		break;
@@ -209,8 +211,8 @@ permit_entry(struct table_walk *t, enum map_kind kind, const char *key,
 static bool
 is_all(enum map_kind kind, const char *key)
 {
-	return kind == MAP_ALWAYS || (kind == MAP_PATTERN &&
-	    map_pattern_is_all(key));
+	return kind == MAP_ALWAYS ||
+	    (kind == MAP_PATTERN && map_pattern_is_all(key));
 }
 
 static void
@@ -221,7 +223,7 @@ take_entry(void *arg, enum map_kind kind, const char *key, const char *value)
 	enum restrict_end end = RESTRICT_THROUGH;
 
 	if (t->over)
-		return;		/* the first that matches counts */
+		return; /* the first that matches counts */
 	if (result == RESULT_OK || result == RESULT_DIGITS)
 		end = RESTRICT_PERMIT;
 	else if (result == RESULT_REJECT)
@@ -287,8 +289,11 @@ look_table(struct list *l, enum restrict_effect effect, const char *name,
     const char *operand)
 {
 	char table[600], why[WHY_LEN];
-	struct table_walk t = { .l = l, .effect = effect, .name = name,
-	    .table = table, .end = RESTRICT_THROUGH };
+	struct table_walk t = { .l = l,
+		.effect = effect,
+		.name = name,
+		.table = table,
+		.end = RESTRICT_THROUGH };
 
 	table_name(operand, table, sizeof(table));
 	if (++l->tables > TABLES_MAX) {
@@ -322,12 +327,11 @@ struct networks_walk {
 static void
 take_network(void *arg, const char *word, const struct network *net)
 {
-	static const char *const kinds[] = {
-		[NET_WORLD] = "postfix-mynetworks-open",
+	static const char *const kinds[] = { [NET_WORLD] =
+						 "postfix-mynetworks-open",
 		[NET_WIDE] = "postfix-mynetworks-wide",
 		[NET_BRIDGE] = "postfix-mynetworks-bridge",
-		[NET_GATEWAY] = "postfix-mynetworks-gateway"
-	};
+		[NET_GATEWAY] = "postfix-mynetworks-gateway" };
 	struct list *l = arg;
 	const struct postfix_exam *x = l->x;
 	char who[ADDR_TEXT_MAX], detail[400];
@@ -343,10 +347,13 @@ take_network(void *arg, const char *word, const struct network *net)
 		return;
 	(void)snprintf(detail, sizeof(detail), "mynetworks holds %.100s%s%s%s",
 	    word, *who == '\0' ? "." : ", and with it this machine's ",
-	    *who == '\0' ? "" : danger == NET_GATEWAY ? "gateway " :
-	    "address on a bridge, ", who);
-	grant_full(l, kinds[danger], danger == NET_WORLD ? GRANTEE_STRANGER :
-	    GRANTEE_NETWORKS, file, line, word, detail);
+	    *who == '\0'                ? ""
+		: danger == NET_GATEWAY ? "gateway "
+					: "address on a bridge, ",
+	    who);
+	grant_full(l, kinds[danger],
+	    danger == NET_WORLD ? GRANTEE_STRANGER : GRANTEE_NETWORKS, file,
+	    line, word, detail);
 }
 
 static void
@@ -360,17 +367,19 @@ look_networks(struct list *l)
 	grant(l, NULL, GRANTEE_NETWORKS, "");
 	(void)postfix_where(&x->pf, l->s, "mynetworks", &line);
 	if (line == 0 && strcmp(style, "host") != 0) {
-		const char *file = postfix_where(&x->pf, l->s,
-		    "mynetworks_style", &line);
+		const char *file =
+		    postfix_where(&x->pf, l->s, "mynetworks_style", &line);
 
-		(void)snprintf(detail, sizeof(detail), "mynetworks isn't set, "
-		    "and mynetworks_style is %.50s.", style);
+		(void)snprintf(detail, sizeof(detail),
+		    "mynetworks isn't set, "
+		    "and mynetworks_style is %.50s.",
+		    style);
 		grant_full(l, "postfix-mynetworks-style", GRANTEE_NETWORKS,
 		    file, line, NULL, detail);
 		return;
 	}
-	postfix_networks(x, postfix_value(&x->pf, l->s, "mynetworks"),
-	    take_network, l);
+	postfix_networks(
+	    x, postfix_value(&x->pf, l->s, "mynetworks"), take_network, l);
 }
 
 static void
@@ -382,13 +391,14 @@ look_auth(struct list *l)
 	grant(l, NULL, GRANTEE_AUTH, "");
 	if (!postfix_yes(&x->pf, l->s, "smtpd_sasl_auth_enable") ||
 	    strstr(postfix_value(&x->pf, l->s, "smtpd_sasl_security_options"),
-	    "noanonymous") != NULL)
+		"noanonymous") != NULL)
 		return;
-	const char *file = postfix_where(&x->pf, l->s,
-	    "smtpd_sasl_security_options", &line);
+	const char *file =
+	    postfix_where(&x->pf, l->s, "smtpd_sasl_security_options", &line);
 
 	grant_full(l, "postfix-sasl-anonymous", GRANTEE_STRANGER, file, line,
-	    NULL, "smtpd_sasl_security_options doesn't hold noanonymous, and "
+	    NULL,
+	    "smtpd_sasl_security_options doesn't hold noanonymous, and "
 	    "who has logged in may relay.");
 }
 
@@ -403,8 +413,9 @@ look_certificate(struct list *l, bool any)
 		grant(l, "postfix-any-certificate", GRANTEE_SOME,
 		    "permit_tls_all_clientcerts lets every client relay whose "
 		    "certificate an authority of smtpd_tls_CAfile signed.");
-	if (!any && strstr(postfix_value(&x->pf, l->s, "relay_clientcerts"),
-	    "static:") != NULL)
+	if (!any &&
+	    strstr(postfix_value(&x->pf, l->s, "relay_clientcerts"),
+		"static:") != NULL)
 		grant(l, "postfix-any-certificate", GRANTEE_SOME,
 		    "relay_clientcerts is a static: table: every fingerprint "
 		    "is in it.");
@@ -435,8 +446,8 @@ look_policy(struct list *l, const char *operand)
 	char service[300], action[200], detail[700];
 
 	table_name(operand, service, sizeof(service));
-	(void)snprintf(action, sizeof(action), "%s", postfix_value(&x->pf,
-	    l->s, "smtpd_policy_service_default_action"));
+	(void)snprintf(action, sizeof(action), "%s",
+	    postfix_value(&x->pf, l->s, "smtpd_policy_service_default_action"));
 	policy_action(operand, action, sizeof(action));
 	bool ours = postfix_is_ours(service, cfg->permit.policy);
 
@@ -445,14 +456,17 @@ look_policy(struct list *l, const char *operand)
 
 	if (result == RESULT_OK || result == RESULT_DIGITS ||
 	    strncasecmp(action, "permit", 6) == 0) {
-		(void)snprintf(detail, sizeof(detail), "%s asks the policy "
+		(void)snprintf(detail, sizeof(detail),
+		    "%s asks the policy "
 		    "service %.200s, and takes \"%.60s\" for its answer when "
-		    "it doesn't answer.", l->setting, service, action);
-		grant(l, "postfix-policy-fails-open", GRANTEE_STRANGER,
-		    detail);
+		    "it doesn't answer.",
+		    l->setting, service, action);
+		grant(l, "postfix-policy-fails-open", GRANTEE_STRANGER, detail);
 	} else if (!ours) {
-		(void)snprintf(detail, sizeof(detail), "%s asks the policy "
-		    "service %.200s.", l->setting, service);
+		(void)snprintf(detail, sizeof(detail),
+		    "%s asks the policy "
+		    "service %.200s.",
+		    l->setting, service);
 		grant(l, "postfix-policy-unknown", GRANTEE_NOBODY, detail);
 	}
 }
@@ -476,8 +490,8 @@ look(void *arg, enum restrict_effect effect, const char *name,
 		look_certificate(l, effect == EFFECT_ANY_CERT);
 		break;
 	case EFFECT_MX_BACKUP:
-		if (*postfix_value(&l->x->pf, l->s,
-		    "permit_mx_backup_networks") == '\0')
+		if (*postfix_value(
+			&l->x->pf, l->s, "permit_mx_backup_networks") == '\0')
 			grant(l, "postfix-mx-backup", GRANTEE_SOME,
 			    "permit_mx_backup stands before the refusal, and "
 			    "permit_mx_backup_networks is empty.");
@@ -494,8 +508,10 @@ look(void *arg, enum restrict_effect effect, const char *name,
 	case EFFECT_OTHER_MAP:
 		break;
 	default:
-		(void)snprintf(why, sizeof(why), "'%.100s' is no restriction "
-		    "that the doctor knows", name);
+		(void)snprintf(why, sizeof(why),
+		    "'%.100s' is no restriction "
+		    "that the doctor knows",
+		    name);
 		not_understood(l, why);
 		break;
 	}
@@ -506,8 +522,8 @@ static const char *
 class_list(void *arg, const char *name)
 {
 	struct list *l = arg;
-	const char *classes = postfix_value(&l->x->pf, l->s,
-	    "smtpd_restriction_classes");
+	const char *classes =
+	    postfix_value(&l->x->pf, l->s, "smtpd_restriction_classes");
 	char word[200];
 
 	while (restrict_word(&classes, word, sizeof(word)))
@@ -519,8 +535,10 @@ class_list(void *arg, const char *name)
 static struct restrict_walk
 new_walk(struct list *l, enum restrict_effect plain_table)
 {
-	return (struct restrict_walk){ .arg = l, .class_list = class_list,
-	    .look = look, .plain_table = plain_table };
+	return (struct restrict_walk){ .arg = l,
+		.class_list = class_list,
+		.look = look,
+		.plain_table = plain_table };
 }
 
 static enum restrict_end
@@ -594,13 +612,13 @@ add_at(const struct list *l, const char *kind, const char *detail)
 
 /* An open MTA with popgate's milter behind it is not open. */
 static bool
-is_gated(const struct list *l, const struct postfix_gate *gate,
-    const char *kind)
+is_gated(
+    const struct list *l, const struct postfix_gate *gate, const char *kind)
 {
 	return gate->there && !l->asks_popgate &&
 	    (strcmp(kind, "postfix-permit-all") == 0 ||
-	    strcmp(kind, "postfix-relay-open") == 0 ||
-	    strcmp(kind, "postfix-mynetworks-open") == 0);
+		strcmp(kind, "postfix-relay-open") == 0 ||
+		strcmp(kind, "postfix-mynetworks-open") == 0);
 }
 
 static void
@@ -612,11 +630,15 @@ add_grant(const struct list *l, const struct grant *g,
 	const char *kind = g->kind;
 
 	if (is_gated(l, gate, kind))
-		kind = gate->accept ? "postfix-milter-accept" :
-		    postfix_forges_auth(l->x, l->s) ?
-		    "postfix-macro-auth-open" : "postfix-sole-gate";
-	postfix_at(l->x, l->s, strncmp(kind, "postfix-mynetworks", 18) == 0 &&
-	    g->file != NULL ? "mynetworks" : l->setting, &at, fix);
+		kind = gate->accept ? "postfix-milter-accept"
+		    : postfix_forges_auth(l->x, l->s)
+		    ? "postfix-macro-auth-open"
+		    : "postfix-sole-gate";
+	postfix_at(l->x, l->s,
+	    strncmp(kind, "postfix-mynetworks", 18) == 0 && g->file != NULL
+		? "mynetworks"
+		: l->setting,
+	    &at, fix);
 	if (g->file != NULL) {
 		at.file = g->file;
 		at.line = g->line;
@@ -653,18 +675,18 @@ add_notes(const struct list *l)
 
 /* Neither list refuses anybody: why? */
 static void
-add_open(struct list *relay, struct list *rcpt,
-    const struct postfix_gate *gate)
+add_open(struct list *relay, struct list *rcpt, const struct postfix_gate *gate)
 {
 	struct list *lists[] = { relay, rcpt };
-	const char *relay_text = postfix_value(&relay->x->pf, relay->s,
-	    relay->setting);
-	const char *rcpt_text = postfix_value(&rcpt->x->pf, rcpt->s,
-	    rcpt->setting);
+	const char *relay_text =
+	    postfix_value(&relay->x->pf, relay->s, relay->setting);
+	const char *rcpt_text =
+	    postfix_value(&rcpt->x->pf, rcpt->s, rcpt->setting);
 	struct restrict_walk w = new_walk(relay, EFFECT_RECIPIENT);
 	struct grant all = { .kind = "postfix-relay-open",
-	    .detail = (char[]){ "Neither smtpd_relay_restrictions nor "
-	    "smtpd_recipient_restrictions refuses strangers." } };
+		.detail = (char[]){
+		    "Neither smtpd_relay_restrictions nor "
+		    "smtpd_recipient_restrictions refuses strangers." } };
 
 	if (!restrict_has_reject(&w, relay_text) &&
 	    !restrict_has_reject(&w, rcpt_text)) {
@@ -676,8 +698,9 @@ add_open(struct list *relay, struct list *rcpt,
 	}
 	for (int i = 0; i < 2; i++)
 		for (size_t g = 0; g < lists[i]->n; g++)
-			if (lists[i]->v[g].kind != NULL && strcmp(
-			    lists[i]->v[g].kind, "postfix-permit-all") == 0) {
+			if (lists[i]->v[g].kind != NULL &&
+			    strcmp(lists[i]->v[g].kind, "postfix-permit-all") ==
+				0) {
 				add_grant(lists[i], &lists[i]->v[g], gate);
 				return;
 			}
@@ -698,16 +721,15 @@ is_closed_before(struct postfix_exam *x, const struct postfix_service *s)
 	static const struct {
 		const char *setting;
 		enum restrict_effect plain;
-	} before[] = {
-		{ "smtpd_client_restrictions", EFFECT_CLIENT },
+	} before[] = { { "smtpd_client_restrictions", EFFECT_CLIENT },
 		{ "smtpd_helo_restrictions", EFFECT_HELO },
-		{ "smtpd_sender_restrictions", EFFECT_SENDER }
-	};
+		{ "smtpd_sender_restrictions", EFFECT_SENDER } };
 	struct list *l = malloc(sizeof(*l));
 	bool closed = false;
 
-	for (size_t i = 0; l != NULL && i < sizeof(before) /
-	    sizeof(before[0]) && !closed; i++) {
+	for (size_t i = 0;
+	     l != NULL && i < sizeof(before) / sizeof(before[0]) && !closed;
+	     i++) {
 		walk_list(l, x, s, before[i].setting, before[i].plain);
 		closed = l->end == RESTRICT_REJECT && !permits_strangers(l);
 		release_list(l);
@@ -729,8 +751,7 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 		goto out;
 	}
 	walk_list(relay, x, s, "smtpd_relay_restrictions", EFFECT_RECIPIENT);
-	walk_list(rcpt, x, s, "smtpd_recipient_restrictions",
-	    EFFECT_RECIPIENT);
+	walk_list(rcpt, x, s, "smtpd_recipient_restrictions", EFFECT_RECIPIENT);
 	*asks_popgate_r = relay->asks_popgate || rcpt->asks_popgate;
 	add_notes(relay);
 	add_notes(rcpt);
@@ -739,7 +760,8 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 	} else if (postfix_is_local(x, s)) {
 		if (relay->end != RESTRICT_REJECT &&
 		    rcpt->end != RESTRICT_REJECT)
-			add_at(relay, "postfix-local-service", "A service "
+			add_at(relay, "postfix-local-service",
+			    "A service "
 			    "that listens to this machine only relays for "
 			    "whoever connects.");
 	} else if (relay->end != RESTRICT_REJECT &&

@@ -118,7 +118,7 @@ add_target(struct run *r, const struct sockaddr *sa, unsigned port)
 static int
 named_target(struct run *r, const char *text)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *res;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
 	const char *colon = strrchr(text, ':');
 	char host[256];
 	int64_t port = 25;
@@ -158,7 +158,7 @@ reachable(const struct addr *a)
 	/* loopback; link-local (RFC 3927, RFC 4291 section 2.5.6) */
 	if (a->family == ADDR_IPV4)
 		return a->bytes[0] != 127 &&
-		       (a->bytes[0] != 169 || a->bytes[1] != 254);
+		    (a->bytes[0] != 169 || a->bytes[1] != 254);
 	struct in6_addr in6;
 
 	memcpy(&in6, a->bytes, sizeof(in6));
@@ -194,7 +194,7 @@ check_source(struct run *r, const char *text)
 {
 	struct ctl *ctl = r->d->ctl;
 	struct store *st = NULL;
-	struct store_lookup found = {0};
+	struct store_lookup found = { 0 };
 	int rc = ctl_address(ctl, text, &r->source);
 
 	if (rc != 0)
@@ -409,7 +409,7 @@ probe_port(struct run *r, enum addr_family family, unsigned port)
 static int
 probe_family(struct run *r, enum addr_family family, bool *connected_r)
 {
-	static const unsigned ports[] = {25, 587};
+	static const unsigned ports[] = { 25, 587 };
 	struct probe_net net;
 	bool any = false;
 	int rc;
@@ -466,7 +466,7 @@ login_check(struct run *r, const char *text)
 		if (borrow == 0)
 			probe_net_plain(&net, &client);
 		else if (probe_net_open(&net, client.family, &client, &err) ==
-			 -1) {
+		    -1) {
 			probe_net_close(&net);
 			break;
 		}
@@ -499,7 +499,7 @@ login_check(struct run *r, const char *text)
 		doctor_add(r->d, "probe-login-refused", NULL,
 		    "%s doesn't let the client %s relay: %s", at, text,
 		    r->result->put_off > 0 ? r->result->put_off_reply
-		    : *r->result->other_reply != '\0'
+			: *r->result->other_reply != '\0'
 			? r->result->other_reply
 			: "refused (popgatectl why tells the reason)");
 	return 0;
@@ -538,9 +538,10 @@ prepare(struct run *r)
 	r->options.foreign = foreign == NULL ? FOREIGN : foreign;
 	char folded[DOMAIN_TEXT_MAX];
 
-	if (rc == 0 && (!domain_fold(r->options.foreign,
-			    strlen(r->options.foreign), folded) ||
-			   domains_contain(&r->set, folded)))
+	if (rc == 0 &&
+	    (!domain_fold(
+		 r->options.foreign, strlen(r->options.foreign), folded) ||
+		domains_contain(&r->set, folded)))
 		rc = ctl_fail(r->d->ctl, EX_USAGE,
 		    "--foreign: '%.100s' must be a domain, and none of ours",
 		    r->options.foreign);

@@ -28,12 +28,12 @@ struct exam {
 	const char *path;
 	struct sendmail_cf cf;
 	struct net_machine machine;
-	char filter[NAME_LEN];	/* popgate's X line; "" none */
-	bool filter_closes;	/* F=T or F=R */
+	char filter[NAME_LEN]; /* popgate's X line; "" none */
+	bool filter_closes; /* F=T or F=R */
 	unsigned filter_line;
-	char map[NAME_LEN];	/* K line of popgate's socket map; "" none */
-	unsigned from_map;	/* line of relay_mail_from's rule; 0: none */
-	bool from_permits;	/* and a sender is in the map */
+	char map[NAME_LEN]; /* K line of popgate's socket map; "" none */
+	unsigned from_map; /* line of relay_mail_from's rule; 0: none */
+	bool from_permits; /* and a sender is in the map */
 };
 
 static void __attribute__((format(printf, 4, 5)))
@@ -62,10 +62,8 @@ in_ruleset(const struct sendmail_line *l, const char *const *names)
 	return false;
 }
 
-static const char *const relay_rulesets[] = {
-	"Basic_check_rcpt", "Rcpt_ok", "Relay_ok", "check_rcpt", "checkrcpt",
-	NULL
-};
+static const char *const relay_rulesets[] = { "Basic_check_rcpt", "Rcpt_ok",
+	"Relay_ok", "check_rcpt", "checkrcpt", NULL };
 
 /* The first rule of these sets that holds text; NULL: none. */
 static const struct sendmail_line *
@@ -85,22 +83,25 @@ check_open(struct exam *x)
 	    find_rule(x, relay_rulesets, "elaying denied") != NULL)
 		return;
 	if (*x->filter == '\0')
-		add(x, "sendmail-promiscuous", 0, "No rule of check_rcpt "
+		add(x, "sendmail-promiscuous", 0,
+		    "No rule of check_rcpt "
 		    "refuses relaying (FEATURE(`promiscuous_relay'), or a "
 		    "sendmail.cf from before 8.9).");
 	else if (!x->filter_closes)
-		add(x, "sendmail-milter-accept", x->filter_line, "No rule of "
+		add(x, "sendmail-milter-accept", x->filter_line,
+		    "No rule of "
 		    "check_rcpt refuses relaying, and filter %s has neither "
-		    "F=T nor F=R.", x->filter);
+		    "F=T nor F=R.",
+		    x->filter);
 	else
-		add(x, "sendmail-sole-gate", x->filter_line, "No rule of "
+		add(x, "sendmail-sole-gate", x->filter_line,
+		    "No rule of "
 		    "check_rcpt refuses relaying; filter %s alone does.",
 		    x->filter);
 }
 
-static const char *const sender_macros[] = {
-	"$&f", "$&{mail_from}", "$&{mail_addr}", "$&{mail_host}", "$f", NULL
-};
+static const char *const sender_macros[] = { "$&f", "$&{mail_from}",
+	"$&{mail_addr}", "$&{mail_host}", "$f", NULL };
 static const char *const helo_macros[] = { "$&s", "$s", NULL };
 
 static bool
@@ -108,12 +109,12 @@ holds_one(const char *text, const char *const *words)
 {
 	for (; *words != NULL; words++)
 		for (const char *at = strstr(text, *words); at != NULL;
-		    at = strstr(at + 1, *words)) {
+		     at = strstr(at + 1, *words)) {
 			char next = at[strlen(*words)];
 
 			/* "$s" isn't in "$something": names are one letter */
-			if (strchr(*words, '{') != NULL ||
-			    next == '\0' || strchr(" \t>)$|<@", next) != NULL)
+			if (strchr(*words, '{') != NULL || next == '\0' ||
+			    strchr(" \t>)$|<@", next) != NULL)
 				return true;
 		}
 	return false;
@@ -126,7 +127,8 @@ accepts_after(const struct exam *x, const struct sendmail_line *from)
 	const struct sendmail_line *end = x->cf.v + x->cf.n;
 
 	for (const struct sendmail_line *l = from; l < end && l - from < 8 &&
-	    l->kind == 'R' && strcmp(l->ruleset, from->ruleset) == 0; l++)
+	     l->kind == 'R' && strcmp(l->ruleset, from->ruleset) == 0;
+	     l++)
 		if (strstr(l->text, "$@ RELAY") != NULL ||
 		    strstr(l->text, "$@RELAY") != NULL ||
 		    strstr(l->text, "$#OK") != NULL ||
@@ -156,8 +158,7 @@ check_from(struct exam *x)
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i], *ok, *search;
 
-		if (!in_ruleset(l, names) || !holds_one(l->text,
-		    sender_macros))
+		if (!in_ruleset(l, names) || !holds_one(l->text, sender_macros))
 			continue;
 		ok = accepts_after(x, l);
 		search = l;
@@ -172,7 +173,8 @@ check_from(struct exam *x)
 			if (strstr(ok->text, "$=w") == NULL)
 				continue;
 		}
-		add(x, "sendmail-local-from", ok->line, "Relay_ok accepts "
+		add(x, "sendmail-local-from", ok->line,
+		    "Relay_ok accepts "
 		    "whoever says that his sender address is local "
 		    "(FEATURE(`relay_local_from')).");
 	}
@@ -199,19 +201,24 @@ check_local(struct exam *x)
 		if (accepts_after(x, l) == NULL)
 			continue;
 		if (holds_one(l->text, sender_macros))
-			add(x, "sendmail-sender-rule", l->line, "A rule of %s "
+			add(x, "sendmail-sender-rule", l->line,
+			    "A rule of %s "
 			    "looks at the sender, and one behind it accepts.",
 			    l->ruleset);
 		else if (holds_one(l->text, helo_macros))
-			add(x, "sendmail-helo-rule", l->line, "A rule of %s "
+			add(x, "sendmail-helo-rule", l->line,
+			    "A rule of %s "
 			    "looks at the HELO name, and one behind it "
-			    "accepts.", l->ruleset);
+			    "accepts.",
+			    l->ruleset);
 		else if (!popgate && unknown == NULL)
 			unknown = l;
 	}
 	if (unknown != NULL)
-		add(x, "sendmail-not-understood", unknown->line, "%s has rules "
-		    "of its own that accept.", unknown->ruleset);
+		add(x, "sendmail-not-understood", unknown->line,
+		    "%s has rules "
+		    "of its own that accept.",
+		    unknown->ruleset);
 }
 
 static void
@@ -226,31 +233,35 @@ check_rules(struct exam *x)
 	check_local(x);
 	l = find_rule(x, relay, "$=m");
 	if (l != NULL)
-		add(x, "sendmail-entire-domain", l->line, "%s accepts all "
+		add(x, "sendmail-entire-domain", l->line,
+		    "%s accepts all "
 		    "hosts and recipients below our domain "
-		    "(FEATURE(`relay_entire_domain')).", l->ruleset);
+		    "(FEATURE(`relay_entire_domain')).",
+		    l->ruleset);
 	l = find_rule(x, relay, "$(mxserved");
 	if (l == NULL)
 		l = find_rule(x, relay, "$(bestmx");
 	if (l != NULL)
-		add(x, "sendmail-mx", l->line, "%s accepts every recipient "
+		add(x, "sendmail-mx", l->line,
+		    "%s accepts every recipient "
 		    "whose domain names us as mail exchanger "
-		    "(FEATURE(`relay_based_on_MX')).", l->ruleset);
+		    "(FEATURE(`relay_based_on_MX')).",
+		    l->ruleset);
 	l = find_rule(x, rcpt, "CanonAddr");
 	if (l != NULL && find_rule(x, rcpt, "ParseRecipient") == NULL)
-		add(x, "sendmail-loose", l->line, "Rcpt_ok doesn't look behind "
+		add(x, "sendmail-loose", l->line,
+		    "Rcpt_ok doesn't look behind "
 		    "a %% in the recipient (FEATURE(`loose_relay_check')).");
 }
 
 /* --- classes R and w --- */
 
-static bool
-is_ours(const struct exam *x, const char *name);
+static bool is_ours(const struct exam *x, const char *name);
 
 /* A member of class R, or the key of an access entry for clients. */
 static void
-check_network(struct exam *x, const char *file, unsigned line,
-    const char *word, const char *what)
+check_network(struct exam *x, const char *file, unsigned line, const char *word,
+    const char *what)
 {
 	char text[80], who[ADDR_TEXT_MAX];
 	struct network net;
@@ -276,10 +287,12 @@ check_network(struct exam *x, const char *file, unsigned line,
 		doctor_add(x->d, "sendmail-network-wide", &at,
 		    "%s holds %.60s.", what, word);
 	else if (danger != NET_FINE)
-		doctor_add(x->d, "sendmail-network-bridge", &at, "%s holds "
-		    "%.60s, and with it this machine's %s %s.", what, word,
-		    danger == NET_BRIDGE ? "address on a bridge," :
-		    "gateway", who);
+		doctor_add(x->d, "sendmail-network-bridge", &at,
+		    "%s holds "
+		    "%.60s, and with it this machine's %s %s.",
+		    what, word,
+		    danger == NET_BRIDGE ? "address on a bridge," : "gateway",
+		    who);
 }
 
 static bool
@@ -298,18 +311,18 @@ is_top_level(const char *word)
 }
 
 static void
-take_relay_word(struct exam *x, const char *file, unsigned line,
-    const char *word)
+take_relay_word(
+    struct exam *x, const char *file, unsigned line, const char *word)
 {
 	struct finding_at at = { .file = file, .line = line };
 
 	if (is_number(word))
-		check_network(x, file, line, word,
-		    "Class R (relay-domains)");
+		check_network(x, file, line, word, "Class R (relay-domains)");
 	else if (is_top_level(word))
 		doctor_add(x->d, "sendmail-relay-domains-all", &at,
 		    "Class R (relay-domains) holds %.100s: every domain that "
-		    "ends so.", word);
+		    "ends so.",
+		    word);
 }
 
 /* The file of "Fw/path", "Fw-o /path %[^\#]"; NULL: no file. Cuts text. */
@@ -340,7 +353,7 @@ read_class_file(struct exam *x, const char *file, bool optional, bool relay)
 	}
 	rest = text;
 	for (char *l = strsep(&rest, "\n"); relay && l != NULL;
-	    l = strsep(&rest, "\n")) {
+	     l = strsep(&rest, "\n")) {
 		line++;
 		l[strcspn(l, "#\r")] = '\0';
 		l += strspn(l, " \t");
@@ -362,8 +375,8 @@ check_classes(struct exam *x)
 		if (l->kind != 'C' && l->kind != 'F')
 			continue;
 		copy = strdup(sendmail_name(l->text, name));
-		if (copy == NULL || (strcmp(name, "R") != 0 &&
-		    strcmp(name, "w") != 0)) {
+		if (copy == NULL ||
+		    (strcmp(name, "R") != 0 && strcmp(name, "w") != 0)) {
 			free(copy);
 			continue;
 		}
@@ -371,14 +384,14 @@ check_classes(struct exam *x)
 			const char *file = class_file(copy, &optional);
 
 			if (file != NULL)
-				read_class_file(x, file, optional, *name ==
-				    'R');
+				read_class_file(
+				    x, file, optional, *name == 'R');
 			else
 				add(x, "sendmail-not-understood", l->line,
 				    "Class %s comes from %.200s.", name, copy);
 		} else if (*name == 'R') {
-			for (char *w = strtok_r(copy, " \t", &save); w !=
-			    NULL; w = strtok_r(NULL, " \t", &save))
+			for (char *w = strtok_r(copy, " \t", &save); w != NULL;
+			     w = strtok_r(NULL, " \t", &save))
 				take_relay_word(x, x->path, l->line, w);
 		}
 		free(copy);
@@ -401,7 +414,7 @@ is_ours(const struct exam *x, const char *name)
 		if (strcmp(class, "w") != 0)
 			continue;
 		for (at += strspn(at, " \t"); *at != '\0';
-		    at += strspn(at, " \t")) {
+		     at += strspn(at, " \t")) {
 			size_t len = strcspn(at, " \t");
 
 			if (len == n && strncasecmp(at, name, n) == 0)
@@ -417,7 +430,7 @@ is_ours(const struct exam *x, const char *name)
 struct access_walk {
 	struct exam *x;
 	const char *path;
-	const char *source;	/* its text, for lines; NULL */
+	const char *source; /* its text, for lines; NULL */
 	unsigned line;
 };
 
@@ -427,8 +440,8 @@ access_line(const char *text, const char *key)
 	size_t n = strlen(key);
 
 	for (unsigned line = 1; text != NULL && *text != '\0'; line++) {
-		if (strncasecmp(text, key, n) == 0 && strchr(" \t\r\n",
-		    text[n]) != NULL)
+		if (strncasecmp(text, key, n) == 0 &&
+		    strchr(" \t\r\n", text[n]) != NULL)
 			return line;
 		text += strcspn(text, "\n");
 		text += *text == '\n';
@@ -447,7 +460,7 @@ take_access(void *arg, enum map_kind kind, const char *key, const char *value)
 	bool from = strncasecmp(key, "From:", 5) == 0;
 	const char *word = key + (connect ? 8 : to ? 3 : from ? 5 : 0);
 	struct finding_at at = { .file = w->path,
-	    .line = access_line(w->source, key) };
+		.line = access_line(w->source, key) };
 
 	(void)kind;
 	if (strncasecmp(value, "RELAY", 5) != 0)
@@ -462,15 +475,17 @@ take_access(void *arg, enum map_kind kind, const char *key, const char *value)
 		check_network(x, w->path, at.line, word, "The access map");
 	} else if (strchr(word, ':') != NULL || strchr(word, '@') != NULL ||
 	    is_ours(x, word) || is_number(word)) {
-		;	/* other tags: certificates, AUTH; one recipient */
+		; /* other tags: certificates, AUTH; one recipient */
 	} else if (is_top_level(word)) {
 		doctor_add(x->d, "sendmail-relay-domains-all", &at,
 		    "The access map says RELAY to %.150s: everything that "
-		    "ends so.", key);
+		    "ends so.",
+		    key);
 	} else if (!to) {
 		doctor_add(x->d, "sendmail-client-name-permits", &at,
 		    "The access map says RELAY to clients whose name ends in "
-		    "%.150s.", word);
+		    "%.150s.",
+		    word);
 	}
 }
 
@@ -479,7 +494,7 @@ read_access(struct exam *x, const struct sendmail_line *l, const char *type,
     const char *path)
 {
 	char *argv[] = { (char[]){ "makemap" }, (char[]){ "-u" },
-	    (char *)(uintptr_t)type, (char *)(uintptr_t)path, NULL };
+		(char *)(uintptr_t)type, (char *)(uintptr_t)path, NULL };
 	struct access_walk w = { .x = x, .path = path };
 	char *source, *text;
 	struct err err;
@@ -488,14 +503,17 @@ read_access(struct exam *x, const struct sendmail_line *l, const char *type,
 	source = map_file_read(path);
 	w.source = source;
 	/* what is in force is the database; its text may be newer */
-	text = strcmp(type, "text") == 0 ? NULL :
-	    run_read(argv, NULL, RUN_TIMEOUT_S, &err);
+	text = strcmp(type, "text") == 0
+	    ? NULL
+	    : run_read(argv, NULL, RUN_TIMEOUT_S, &err);
 	if (text == NULL && source == NULL)
-		add(x, "sendmail-not-understood", l->line, "The access map %s "
-		    "%.200s can't be read.", type, path);
+		add(x, "sendmail-not-understood", l->line,
+		    "The access map %s "
+		    "%.200s can't be read.",
+		    type, path);
 	else
-		map_text_parse(MAP_KEYS, text != NULL ? text : source,
-		    take_access, &w);
+		map_text_parse(
+		    MAP_KEYS, text != NULL ? text : source, take_access, &w);
 	free(text);
 	free(source);
 }
@@ -517,11 +535,11 @@ check_access(struct exam *x)
 		copy = strdup(l->text);
 		name = copy == NULL ? NULL : strtok_r(copy, " \t", &save);
 		type = name == NULL ? NULL : strtok_r(NULL, " \t", &save);
-		for (char *w = type; w != NULL; w = strtok_r(NULL, " \t",
-		    &save))
+		for (char *w = type; w != NULL;
+		     w = strtok_r(NULL, " \t", &save))
 			last = w;
-		for (size_t f = 0; type != NULL && f < sizeof(files) /
-		    sizeof(files[0]); f++)
+		for (size_t f = 0;
+		     type != NULL && f < sizeof(files) / sizeof(files[0]); f++)
 			file |= strcmp(type, files[f]) == 0;
 		if (last == NULL || last == type) {
 			;
@@ -529,8 +547,10 @@ check_access(struct exam *x)
 		    *last == '/') {
 			read_access(x, l, type, last);
 		} else if (strcmp(name, "access") == 0) {
-			add(x, "sendmail-not-understood", l->line, "The access "
-			    "map is %.100s.", type);
+			add(x, "sendmail-not-understood", l->line,
+			    "The access "
+			    "map is %.100s.",
+			    type);
 		} else if (strcmp(name, "drac") == 0 &&
 		    strstr(l->text, "-T") != NULL) {
 			add(x, "sendmail-drac-fails-open", l->line,
@@ -557,8 +577,9 @@ is_socket(const char *text, const char *listen)
 		(void)snprintf(word, sizeof(word), "%s", spec.path);
 	const char *at = strstr(text, word);
 
-	return at != NULL && (at[strlen(word)] == '\0' || strchr(" \t,",
-	    at[strlen(word)]) != NULL);
+	return at != NULL &&
+	    (at[strlen(word)] == '\0' ||
+		strchr(" \t,", at[strlen(word)]) != NULL);
 }
 
 /* "Xpopgate, S=unix:/run/x, F=T"; "Ksendmail socket -T<TMPF> unix:/x" */
@@ -575,11 +596,11 @@ find_popgate(struct exam *x)
 			(void)snprintf(x->filter, sizeof(x->filter), "%.*s",
 			    (int)strcspn(l->text, ", \t"), l->text);
 			x->filter_line = l->line;
-			x->filter_closes = sendmail_equate(l->text, 'F', flag,
-			    sizeof(flag)) && (*flag == 'T' || *flag == 'R');
+			x->filter_closes =
+			    sendmail_equate(l->text, 'F', flag, sizeof(flag)) &&
+			    (*flag == 'T' || *flag == 'R');
 		}
-		if (l->kind == 'K' && is_socket(l->text,
-		    cfg->permit.socketmap))
+		if (l->kind == 'K' && is_socket(l->text, cfg->permit.socketmap))
 			(void)snprintf(x->map, sizeof(x->map), "%.*s",
 			    (int)strcspn(l->text, " \t"), l->text);
 	}
@@ -591,7 +612,7 @@ lists_filter(const char *list, const char *name)
 	size_t n = strlen(name);
 
 	for (list += strspn(list, " \t,;"); *list != '\0';
-	    list += strspn(list, " \t,;")) {
+	     list += strspn(list, " \t,;")) {
 		size_t len = strcspn(list, " \t,;");
 
 		if (len == n && strncmp(list, name, n) == 0)
@@ -608,7 +629,7 @@ is_local_daemon(const char *text)
 
 	return sendmail_equate(text, 'A', address, sizeof(address)) &&
 	    (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-	    strcmp(address, "localhost") == 0);
+		strcmp(address, "localhost") == 0);
 }
 
 static void
@@ -622,8 +643,9 @@ check_filters(struct exam *x)
 		return;
 	x->d->wired = true;
 	for (size_t i = 0; i < x->cf.n; i++) {
-		const char *value = x->cf.v[i].kind != 'O' ? NULL :
-		    sendmail_option(x->cf.v[i].text, "InputMailFilters");
+		const char *value = x->cf.v[i].kind != 'O'
+		    ? NULL
+		    : sendmail_option(x->cf.v[i].text, "InputMailFilters");
 
 		if (value != NULL) {
 			all = value;
@@ -631,23 +653,26 @@ check_filters(struct exam *x)
 		}
 	}
 	if (!lists_filter(all, x->filter)) {
-		add(x, "sendmail-filter-unused", all_line, "Filter %s is not "
-		    "among the InputMailFilters (\"%.100s\").", x->filter,
-		    all);
+		add(x, "sendmail-filter-unused", all_line,
+		    "Filter %s is not "
+		    "among the InputMailFilters (\"%.100s\").",
+		    x->filter, all);
 		x->filter[0] = '\0';
 		return;
 	}
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
-		const char *value = l->kind != 'O' ? NULL :
-		    sendmail_option(l->text, "DaemonPortOptions");
+		const char *value = l->kind != 'O'
+		    ? NULL
+		    : sendmail_option(l->text, "DaemonPortOptions");
 
 		if (value != NULL && !is_local_daemon(value) &&
 		    sendmail_equate(value, 'I', list, sizeof(list)) &&
 		    !lists_filter(list, x->filter))
 			add(x, "sendmail-daemon-without-popgate", l->line,
 			    "A listener has InputMailFilters of its own "
-			    "(\"%.100s\"), without %s.", list, x->filter);
+			    "(\"%.100s\"), without %s.",
+			    list, x->filter);
 	}
 }
 
@@ -667,8 +692,7 @@ check_options(struct exam *x)
 		const char *mechs = sendmail_option(v, "AuthMechanisms");
 		const char *opts = sendmail_option(v, "AuthOptions");
 
-		if (blame != NULL && strcasestr(blame, "WorldWritable") !=
-		    NULL)
+		if (blame != NULL && strcasestr(blame, "WorldWritable") != NULL)
 			add(x, "sendmail-dont-blame", l->line,
 			    "DontBlameSendmail=%.200s", blame);
 		if (mechs != NULL) {
@@ -677,19 +701,25 @@ check_options(struct exam *x)
 			    strstr(mechs, "LOGIN") != NULL;
 		}
 		if (opts != NULL)
-			protected = strpbrk(opts, "py") != NULL;
-		if (l->kind == 'C' && strstr(sendmail_name(l->text, class),
-		    "ANONYMOUS") != NULL && strcmp(class, "TrustAuthMech") ==
-		    0)
-			add(x, "sendmail-auth-anonymous", l->line, "Class "
+		protected = strpbrk(opts, "py") != NULL;
+		if (l->kind == 'C' &&
+		    strstr(sendmail_name(l->text, class), "ANONYMOUS") !=
+			NULL &&
+		    strcmp(class, "TrustAuthMech") == 0)
+			add(x, "sendmail-auth-anonymous", l->line,
+			    "Class "
 			    "TrustAuthMech holds ANONYMOUS.");
-		if (l->kind == 'D' && (strncmp(l->text, "{auth_type}", 11) ==
-		    0 || strncmp(l->text, "{auth_authen}", 13) == 0))
-			add(x, "sendmail-macro-auth", l->line, "A D line sets "
-			    "%.100s.", l->text);
+		if (l->kind == 'D' &&
+		    (strncmp(l->text, "{auth_type}", 11) == 0 ||
+			strncmp(l->text, "{auth_authen}", 13) == 0))
+			add(x, "sendmail-macro-auth", l->line,
+			    "A D line sets "
+			    "%.100s.",
+			    l->text);
 	}
 	if (plain && !protected)
-		add(x, "sendmail-auth-without-tls", mechanisms, "AUTH PLAIN or "
+		add(x, "sendmail-auth-without-tls", mechanisms,
+		    "AUTH PLAIN or "
 		    "LOGIN is offered before TLS: AuthOptions has no p.");
 }
 
@@ -717,7 +747,8 @@ doctor_sendmail(struct doctor *d, const char *path)
 	check_classes(&x);
 	check_access(&x);
 	if (x.from_map != 0 && !x.from_permits)
-		add(&x, "sendmail-mail-from", x.from_map, "Relay_ok looks for "
+		add(&x, "sendmail-mail-from", x.from_map,
+		    "Relay_ok looks for "
 		    "the sender in the access map "
 		    "(FEATURE(`relay_mail_from')).");
 	check_options(&x);

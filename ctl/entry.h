@@ -13,8 +13,8 @@ void entry_warn(const struct ctl *ctl, const struct network *net);
 
 /* Write the entry and, in the history, who did it and how, in one
  * transaction. Returns 0, or an exit status after having said why. */
-int entry_write(struct ctl *ctl, struct store *st,
-    const struct store_row *row, const char *how);
+int entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
+    const char *how);
 
 /* What an admin's entry is called in the table. */
 #define ENTRY_SERVER "popgatectl"

@@ -11,8 +11,8 @@ static char *
 trim(char *text)
 {
 	text += strspn(text, blank);
-	for (size_t n = strlen(text); n > 0 && strchr(blank, text[n - 1]) !=
-	    NULL; n--)
+	for (size_t n = strlen(text);
+	     n > 0 && strchr(blank, text[n - 1]) != NULL; n--)
 		text[n - 1] = '\0';
 	return text;
 }
@@ -91,8 +91,8 @@ exim_conf_parse(char *text, struct exim_conf *cf)
 		line = trim(line);
 		if (*line == '#' || *line == '\0')
 			continue;
-		if (strncmp(line, "begin", 5) == 0 && strchr(blank, line[5]) !=
-		    NULL && line[5] != '\0') {
+		if (strncmp(line, "begin", 5) == 0 &&
+		    strchr(blank, line[5]) != NULL && line[5] != '\0') {
 			section = trim(line + 6);
 			item = none;
 			continue;
@@ -133,8 +133,9 @@ behind(const char *text, const char *word)
 static const char *
 skip_hide(const char *text)
 {
-	return strncmp(text, "hide ", 5) == 0 ? text + 5 +
-	    strspn(text + 5, blank) : text;
+	return strncmp(text, "hide ", 5) == 0
+	    ? text + 5 + strspn(text + 5, blank)
+	    : text;
 }
 
 const char *
@@ -143,8 +144,9 @@ exim_option(const struct exim_conf *cf, const char *name)
 	const char *found = NULL;
 
 	for (size_t i = 0; i < cf->n; i++) {
-		const char *value = *cf->v[i].section != '\0' ? NULL :
-		    behind(skip_hide(cf->v[i].text), name);
+		const char *value = *cf->v[i].section != '\0'
+		    ? NULL
+		    : behind(skip_hide(cf->v[i].text), name);
 
 		if (value != NULL)
 			found = value;
@@ -181,8 +183,8 @@ exim_verb(const char *text, char *verb, size_t size)
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		size_t n = strlen(verbs[i]);
 
-		if (strncmp(text, verbs[i], n) == 0 && (text[n] == '\0' ||
-		    strchr(blank, text[n]) != NULL)) {
+		if (strncmp(text, verbs[i], n) == 0 &&
+		    (text[n] == '\0' || strchr(blank, text[n]) != NULL)) {
 			(void)snprintf(verb, size, "%s", verbs[i]);
 			return text + n + strspn(text + n, blank);
 		}
@@ -202,8 +204,8 @@ exim_condition(const char *text, char *name, size_t size, bool *negated_r)
 		n++;
 	(void)snprintf(name, size, "%.*s", (int)n, text);
 	text += n + strspn(text + n, blank);
-	return n == 0 || *text != '=' ? NULL : text + 1 + strspn(text + 1,
-	    blank);
+	return n == 0 || *text != '=' ? NULL
+				      : text + 1 + strspn(text + 1, blank);
 }
 
 bool
@@ -229,7 +231,7 @@ exim_member(const char **at, char *sep, char *buf, size_t size)
 		if (*from == *sep && depth == 0) {
 			if (from[1] != *sep)
 				break;
-			from++;		/* doubled: itself */
+			from++; /* doubled: itself */
 		}
 		if (n < size - 1)
 			buf[n++] = *from;

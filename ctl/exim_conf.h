@@ -7,13 +7,13 @@
 #include <stddef.h>
 
 struct exim_line {
-	const char *section;	/* "" for the main one, "acl" ... */
-	const char *item;	/* ACL, router ... it belongs to; "" none */
-	char *text;		/* without blanks around */
+	const char *section; /* "" for the main one, "acl" ... */
+	const char *item; /* ACL, router ... it belongs to; "" none */
+	char *text; /* without blanks around */
 };
 
 struct exim_conf {
-	char *text;		/* owned; all strings are in it */
+	char *text; /* owned; all strings are in it */
 	struct exim_line *v;
 	size_t n;
 };
@@ -26,8 +26,8 @@ void exim_conf_release(struct exim_conf *cf);
 /* The value of "name = value" in the main section; NULL: none. */
 const char *exim_option(const struct exim_conf *cf, const char *name);
 /* The value of "domainlist name = value" (or hostlist, addresslist). */
-const char *exim_list(const struct exim_conf *cf, const char *kind,
-    const char *name);
+const char *
+exim_list(const struct exim_conf *cf, const char *kind, const char *name);
 
 /* A statement's first word: accept, deny, require, warn, drop, defer, discard.
  * Returns what stands behind it, or NULL when text begins with no verb. */
@@ -35,8 +35,8 @@ const char *exim_verb(const char *text, char *verb, size_t size);
 
 /* "!hosts = x": the name into buf; *negated_r. Returns the value, or NULL for
  * what is no condition. */
-const char *exim_condition(const char *text, char *name, size_t size,
-    bool *negated_r);
+const char *
+exim_condition(const char *text, char *name, size_t size, bool *negated_r);
 
 /* The next member of a list, into buf without blanks around: separated by
  * colons ("::" is one), or as "<;" at the beginning says; *sep is 0 at first.

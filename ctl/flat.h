@@ -17,7 +17,7 @@ const char *flat_get(const struct flat *f, const char *name);
 
 /* Return false when the line isn't one. */
 bool flat_json(char *line, struct flat *f);
-bool flat_csv_heads(const char *line, struct flat *heads);	/* copies */
+bool flat_csv_heads(const char *line, struct flat *heads); /* copies */
 bool flat_csv(char *line, const struct flat *heads, struct flat *f);
 void flat_release(struct flat *heads);
 

@@ -48,17 +48,17 @@ struct incident {
 const char *
 right_name(enum right right)
 {
-	static const char *const names[RIGHTS] = {[RIGHT_NONE] = "by-no-right",
-	    [RIGHT_UNTOLD] = "untold",
-	    [RIGHT_EXPANDED] = "by-no-right-or-alias",
-	    [RIGHT_AUTH] = "auth",
-	    [RIGHT_LOGIN] = "login",
-	    [RIGHT_NETWORK] = "network",
-	    [RIGHT_CERTIFICATE] = "certificate",
-	    [RIGHT_PROGRAM] = "program",
-	    [RIGHT_FORWARD] = "forward",
-	    [RIGHT_BOUNCE] = "bounce",
-	    [RIGHT_EARLIER] = "earlier"};
+	static const char *const names[RIGHTS] = { [RIGHT_NONE] = "by-no-right",
+		[RIGHT_UNTOLD] = "untold",
+		[RIGHT_EXPANDED] = "by-no-right-or-alias",
+		[RIGHT_AUTH] = "auth",
+		[RIGHT_LOGIN] = "login",
+		[RIGHT_NETWORK] = "network",
+		[RIGHT_CERTIFICATE] = "certificate",
+		[RIGHT_PROGRAM] = "program",
+		[RIGHT_FORWARD] = "forward",
+		[RIGHT_BOUNCE] = "bounce",
+		[RIGHT_EARLIER] = "earlier" };
 
 	return names[right];
 }
@@ -67,26 +67,27 @@ const char *
 right_words(enum right right)
 {
 	static const char *const words[RIGHTS] = {
-	    [RIGHT_NONE] =
-		"BY NO RIGHT KNOWN TO POPGATE: the mail server let it "
-		"through by itself",
-	    [RIGHT_UNTOLD] =
-		"By a right that can't be told, as popgate's record "
-		"can't be read",
-	    [RIGHT_EXPANDED] =
-		"By no right known to popgate, or by an alias of ours "
-		"that leads outside",
-	    [RIGHT_AUTH] = "By SMTP AUTH",
-	    [RIGHT_LOGIN] = "By a POP or IMAP login",
-	    [RIGHT_NETWORK] = "By a trusted network",
-	    [RIGHT_CERTIFICATE] = "By a certificate",
-	    [RIGHT_PROGRAM] = "From programs on this machine",
-	    [RIGHT_FORWARD] =
-		"For our own recipients, whose aliases lead outside",
-	    [RIGHT_BOUNCE] = "Notifications that this server made itself",
-	    [RIGHT_EARLIER] =
-		"Came before the log that was read, so nothing shows from "
-		"where"};
+		[RIGHT_NONE] =
+		    "BY NO RIGHT KNOWN TO POPGATE: the mail server let it "
+		    "through by itself",
+		[RIGHT_UNTOLD] =
+		    "By a right that can't be told, as popgate's record "
+		    "can't be read",
+		[RIGHT_EXPANDED] =
+		    "By no right known to popgate, or by an alias of ours "
+		    "that leads outside",
+		[RIGHT_AUTH] = "By SMTP AUTH",
+		[RIGHT_LOGIN] = "By a POP or IMAP login",
+		[RIGHT_NETWORK] = "By a trusted network",
+		[RIGHT_CERTIFICATE] = "By a certificate",
+		[RIGHT_PROGRAM] = "From programs on this machine",
+		[RIGHT_FORWARD] =
+		    "For our own recipients, whose aliases lead outside",
+		[RIGHT_BOUNCE] = "Notifications that this server made itself",
+		[RIGHT_EARLIER] =
+		    "Came before the log that was read, so nothing shows from "
+		    "where"
+	};
 
 	return words[right];
 }
@@ -262,7 +263,8 @@ begin(struct incident *in, struct span id)
 	forget(in, m);
 	(void)find(in, text, &slot);
 	*m = (struct message){
-	    .used = true, .origin = RIGHT_NONE, .group = UINT32_MAX};
+		.used = true, .origin = RIGHT_NONE, .group = UINT32_MAX
+	};
 	memcpy(m->id, text, sizeof(m->id));
 	in->index[slot] = (uint32_t)(m - in->ring) + 1;
 	return m;
@@ -287,7 +289,7 @@ find_group(
     struct incident *in, enum right right, const char *client, const char *user)
 {
 	uint64_t h = hash(client, strlen(client)) * 31 +
-		     hash(user, strlen(user)) + (uint64_t)right;
+	    hash(user, strlen(user)) + (uint64_t)right;
 	uint32_t slot = (uint32_t)(h ^ h >> 20) & ((1U << GROUP_BITS) - 1);
 	struct incident_group *g;
 
@@ -312,7 +314,7 @@ find_group(
 		in->room = room;
 	}
 	g = &in->groups[in->n];
-	*g = (struct incident_group){.right = right};
+	*g = (struct incident_group){ .right = right };
 	copy(g->client, sizeof(g->client), span_of(client, strlen(client)));
 	copy(g->user, sizeof(g->user), span_of(user, strlen(user)));
 	in->group_index[slot] = (uint32_t)++in->n;
@@ -423,7 +425,7 @@ static void
 delivered(struct incident *in, const struct mtalog *line, int64_t at)
 {
 	struct message *m = get(in, line->queue_id);
-	struct span list = line->list, recipient, first = {0};
+	struct span list = line->list, recipient, first = { 0 };
 	bool typed = true, first_typed = true;
 	unsigned n = 0;
 
@@ -511,7 +513,7 @@ sendmail_from(struct incident *in, const struct mtalog *line, int64_t pid)
 static void
 take_auth(struct incident *in, const struct mtalog *line, int64_t pid)
 {
-	struct message text = {.used = true};
+	struct message text = { .used = true };
 	struct session *s = session_of(in, pid);
 
 	if (pid == -1)
@@ -598,5 +600,5 @@ incident_random_senders(const struct incident_group *g)
 	unsigned senders = distinct_count(&g->senders);
 
 	return senders >= 4 && distinct_count(&g->domains) == 1 &&
-	       g->null_senders == 0 && senders * 2 >= g->messages;
+	    g->null_senders == 0 && senders * 2 >= g->messages;
 }

@@ -82,8 +82,8 @@ struct incident;
 
 /* since, now: Unix seconds; what left before since isn't counted. facts is
  * copied. NULL when memory is short. */
-struct incident *incident_new(
-    int64_t since, int64_t now, const struct incident_facts *facts);
+struct incident *
+incident_new(int64_t since, int64_t now, const struct incident_facts *facts);
 void incident_free(struct incident *in); /* NULL-safe */
 
 /* Lines in the order of the log.

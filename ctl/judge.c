@@ -13,8 +13,8 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
     struct parser **parser_r)
 {
 	const struct config *cfg = ctl->cfg;
-	struct parser_custom *custom = calloc(cfg->collector.n_custom + 1,
-	    sizeof(*custom));
+	struct parser_custom *custom =
+	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
 	char *copy = strdup(servers == NULL ? "" : servers), *rest = copy;
 	const char *names[SERVERS_MAX];
 	size_t n = 0;
@@ -30,21 +30,22 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		custom[i].program = cfg->collector.custom[i].program;
 		custom[i].pattern = cfg->collector.custom[i].pattern;
 	}
-	for (size_t i = 0; servers == NULL && n < SERVERS_MAX &&
-	    i < cfg->collector.servers.n; i++)
+	for (size_t i = 0;
+	     servers == NULL && n < SERVERS_MAX && i < cfg->collector.servers.n;
+	     i++)
 		names[n++] = cfg->collector.servers.v[i];
 	for (char *word; (word = strsep(&rest, ", ")) != NULL;)
 		if (*word != '\0' && n < SERVERS_MAX)
 			names[n++] = word;
-	const struct parser_options options = {
-		.servers = names, .servers_n = n,
-		.custom = custom, .custom_n = cfg->collector.n_custom,
-		.nginx_file = nginx_file
-	};
+	const struct parser_options options = { .servers = names,
+		.servers_n = n,
+		.custom = custom,
+		.custom_n = cfg->collector.n_custom,
+		.nginx_file = nginx_file };
 
 	if (parser_create(&options, parser_r, &err) == -1)
-		rc = ctl_fail(ctl, servers == NULL ? EX_CONFIG : EX_USAGE,
-		    "%s", err.text);
+		rc = ctl_fail(ctl, servers == NULL ? EX_CONFIG : EX_USAGE, "%s",
+		    err.text);
 	free(custom);
 	free(copy);
 	return rc;
@@ -55,16 +56,15 @@ judge_line(const struct ctl *ctl, struct parser *parser, const char *line,
     size_t len, int64_t now, struct parse_result *result, struct judged *j)
 {
 	parser_line(parser, line, len, now, result);
-	*j = (struct judged){
-		.login = result->verdict == PARSE_LOGIN,
-		.reason = result->reason, .server = result->server,
-		.unknown_shape = result->unknown_shape
-	};
+	*j = (struct judged){ .login = result->verdict == PARSE_LOGIN,
+		.reason = result->reason,
+		.server = result->server,
+		.unknown_shape = result->unknown_shape };
 	if (!j->login)
 		return;
 	j->record = &result->login;
-	const char *refused = facts_refused_address(ctl->cfg, NULL,
-	    &result->login.client);
+	const char *refused =
+	    facts_refused_address(ctl->cfg, NULL, &result->login.client);
 
 	if (refused == NULL)
 		return;

@@ -11,17 +11,13 @@
 #include "ctl.h"
 #include "vsmtprelay.h"
 
-const struct command *const commands[] = {
-	&cmd_list, &cmd_why, &cmd_check, &cmd_decisions,
-	&cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny, &cmd_expire, &cmd_dump,
-	&cmd_login,
-	&cmd_stats, &cmd_top, &cmd_spam, &cmd_dependents,
-	&cmd_import, &cmd_export, &cmd_mirror,
-	&cmd_status, &cmd_health, &cmd_sql, &cmd_replay,
-	&cmd_check_config, &cmd_dump_config, &cmd_doctor, &cmd_wiring,
-	&cmd_reload, &cmd_completion, &cmd_help,
-	NULL
-};
+const struct command *const commands[] = { &cmd_list, &cmd_why, &cmd_check,
+	&cmd_decisions, &cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny,
+	&cmd_expire, &cmd_dump, &cmd_login, &cmd_stats, &cmd_top, &cmd_spam,
+	&cmd_dependents, &cmd_import, &cmd_export, &cmd_mirror, &cmd_status,
+	&cmd_health, &cmd_sql, &cmd_replay, &cmd_check_config, &cmd_dump_config,
+	&cmd_doctor, &cmd_wiring, &cmd_reload, &cmd_completion, &cmd_help,
+	NULL };
 
 const struct command *
 command_find(const char *name)
@@ -65,16 +61,16 @@ const char *
 command_nearest(const char *name)
 {
 	/* what people type for the same thing */
-	static const struct { const char *typed, *meant; } synonyms[] = {
-		{ "remove", "delete" }, { "rm", "delete" },
-		{ "del", "delete" }, { "drop", "delete" },
-		{ "show", "list" }, { "ls", "list" }, { "log", "decisions" },
-		{ "who", "why" }, { "explain", "why" }, { "test", "check" },
-		{ "block", "deny" }, { "ban", "deny" }, { "allow", "undeny" },
-		{ "unblock", "undeny" }, { "purge", "expire" }
-	};
+	static const struct {
+		const char *typed, *meant;
+	} synonyms[] = { { "remove", "delete" }, { "rm", "delete" },
+		{ "del", "delete" }, { "drop", "delete" }, { "show", "list" },
+		{ "ls", "list" }, { "log", "decisions" }, { "who", "why" },
+		{ "explain", "why" }, { "test", "check" }, { "block", "deny" },
+		{ "ban", "deny" }, { "allow", "undeny" },
+		{ "unblock", "undeny" }, { "purge", "expire" } };
 	const char *nearest = NULL;
-	unsigned least = 3;	/* more is another word, not a slip */
+	unsigned least = 3; /* more is another word, not a slip */
 
 	for (size_t i = 0; commands[i] != NULL; i++) {
 		unsigned d = distance(name, commands[i]->name);
@@ -100,15 +96,17 @@ static void
 usage(FILE *to)
 {
 	(void)fputs("usage: popgatectl [-c FILE] SUBCOMMAND [ARGUMENT...]\n"
-	    "\nWho may relay through this mail server, and why.\n\n", to);
+		    "\nWho may relay through this mail server, and why.\n\n",
+	    to);
 	for (size_t i = 0; commands[i] != NULL; i++)
 		(void)fprintf(to, "  %-14s %s\n", commands[i]->name,
 		    commands[i]->summary);
-	(void)fputs("\n  -c FILE        configuration ("
-	    CONFIG_DEFAULT_PATH ")\n"
-	    "  --version      print the version\n"
-	    "\n'popgatectl help SUBCOMMAND' says more; all of it is in "
-	    "popgatectl(8).\n", to);
+	(void)fputs("\n  -c FILE        configuration (" CONFIG_DEFAULT_PATH
+		    ")\n"
+		    "  --version      print the version\n"
+		    "\n'popgatectl help SUBCOMMAND' says more; all of it is in "
+		    "popgatectl(8).\n",
+	    to);
 }
 
 void
@@ -120,8 +118,8 @@ command_help(const struct command *cmd)
 		(void)printf("\n%s", cmd->help);
 	if (cmd->options != NULL && cmd->options[0].name != NULL)
 		(void)printf("\n");
-	for (const struct ctl_option *o = cmd->options; o != NULL &&
-	    o->name != NULL; o++) {
+	for (const struct ctl_option *o = cmd->options;
+	     o != NULL && o->name != NULL; o++) {
 		char left[64];
 
 		(void)snprintf(left, sizeof(left), "--%s%s%s", o->name,
@@ -133,8 +131,8 @@ command_help(const struct command *cmd)
 static const struct ctl_option *
 find_option(const struct command *cmd, const char *name, size_t len)
 {
-	for (const struct ctl_option *o = cmd->options; o != NULL &&
-	    o->name != NULL; o++)
+	for (const struct ctl_option *o = cmd->options;
+	     o != NULL && o->name != NULL; o++)
 		if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
 			return o;
 	return NULL;
@@ -148,7 +146,7 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 {
 	bool options = true;
 
-	args->v = argv;		/* operands move to the front */
+	args->v = argv; /* operands move to the front */
 	for (int i = 0; i < argc; i++) {
 		char *word = argv[i];
 
@@ -168,13 +166,15 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 			continue;
 		}
 		size_t len = strcspn(word, "=");
-		const struct ctl_option *o = len < 3 || word[1] != '-' ? NULL :
-		    find_option(cmd, word + 2, len - 2);
+		const struct ctl_option *o = len < 3 || word[1] != '-'
+		    ? NULL
+		    : find_option(cmd, word + 2, len - 2);
 
 		if (o == NULL)
-			return ctl_fail(ctl, EX_USAGE, "there is no option "
-			    "'%.100s'; see 'popgatectl help %s'", word,
-			    cmd->name);
+			return ctl_fail(ctl, EX_USAGE,
+			    "there is no option "
+			    "'%.100s'; see 'popgatectl help %s'",
+			    word, cmd->name);
 		const char **value = &args->opt[o - cmd->options];
 
 		if (o->arg == NULL && word[len] == '=')
@@ -187,8 +187,10 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 		else if (i + 1 < argc)
 			*value = argv[++i];
 		else
-			return ctl_fail(ctl, EX_USAGE, "option '--%s' needs "
-			    "%s", o->name, o->arg);
+			return ctl_fail(ctl, EX_USAGE,
+			    "option '--%s' needs "
+			    "%s",
+			    o->name, o->arg);
 	}
 	if (args->n < cmd->min || (cmd->max >= 0 && args->n > cmd->max))
 		return ctl_fail(ctl, EX_USAGE, "usage: popgatectl %s%s%s",
@@ -217,10 +219,14 @@ unknown(struct ctl *ctl, const char *name)
 	const char *near = command_nearest(name);
 
 	if (near != NULL)
-		return ctl_fail(ctl, EX_USAGE, "there is no subcommand "
-		    "'%.100s'; did you mean '%s'?", name, near);
-	return ctl_fail(ctl, EX_USAGE, "there is no subcommand '%.100s'; "
-	    "see 'popgatectl help'", name);
+		return ctl_fail(ctl, EX_USAGE,
+		    "there is no subcommand "
+		    "'%.100s'; did you mean '%s'?",
+		    name, near);
+	return ctl_fail(ctl, EX_USAGE,
+	    "there is no subcommand '%.100s'; "
+	    "see 'popgatectl help'",
+	    name);
 }
 
 static int
@@ -251,8 +257,10 @@ run(struct ctl *ctl, int argc, char **argv)
 		return 0;
 	}
 	if (*word == '-')
-		return ctl_fail(ctl, EX_USAGE, "there is no option '%.100s'; "
-		    "see 'popgatectl --help'", word);
+		return ctl_fail(ctl, EX_USAGE,
+		    "there is no option '%.100s'; "
+		    "see 'popgatectl --help'",
+		    word);
 	const struct command *cmd = command_find(word);
 
 	if (cmd == NULL)
@@ -272,23 +280,23 @@ run_help(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_help = {
-	.name = "help", .args = "[SUBCOMMAND]",
+const struct command cmd_help = { .name = "help",
+	.args = "[SUBCOMMAND]",
 	.summary = "say more of a subcommand",
-	.min = 0, .max = 1, .run = run_help
-};
+	.min = 0,
+	.max = 1,
+	.run = run_help };
 
 int
 main(int argc, char **argv)
 {
 	const char *base = strrchr(argv[0], '/');
-	struct ctl ctl = {
-		.config_path = CONFIG_DEFAULT_PATH, .now = clock_now()
-	};
+	struct ctl ctl = { .config_path = CONFIG_DEFAULT_PATH,
+		.now = clock_now() };
 
 	base = base == NULL ? argv[0] : base + 1;
-	ctl.program = strcmp(base, "vsmtprelay") == 0 ? "vsmtprelay" :
-	    "popgatectl";
+	ctl.program =
+	    strcmp(base, "vsmtprelay") == 0 ? "vsmtprelay" : "popgatectl";
 	int rc = run(&ctl, argc, argv);
 
 	config_free(ctl.cfg);

@@ -7,18 +7,18 @@
 #include "ctl.h"
 #include "maillog.h"
 
-enum { ID_MAX = 998 };	/* RFC 5322 section 2.1.1: a line's length */
+enum { ID_MAX = 998 }; /* RFC 5322 section 2.1.1: a line's length */
 
 struct search {
 	struct messages *found;
-	char bare[ID_MAX + 1];	/* without brackets */
+	char bare[ID_MAX + 1]; /* without brackets */
 };
 
 /* Of what is told, only the field itself decides: the text stands in lines
  * of senders and recipients as well. */
 static void
-take_line(void *arg, const struct mtalog *m, struct span raw, int64_t pid,
-    int64_t at)
+take_line(
+    void *arg, const struct mtalog *m, struct span raw, int64_t pid, int64_t at)
 {
 	struct search *s = arg;
 	struct messages *found = s->found;
@@ -33,11 +33,11 @@ take_line(void *arg, const struct mtalog *m, struct span raw, int64_t pid,
 		return;
 	for (size_t i = 0; i < found->n; i++)
 		if (span_equals(m->queue_id, found->v[i].queue_id,
-		    strlen(found->v[i].queue_id)))
+			strlen(found->v[i].queue_id)))
 			return;
 	if (found->n == MESSAGES_MAX) {
-		memmove(found->v, found->v + 1, sizeof(found->v) -
-		    sizeof(found->v[0]));
+		memmove(found->v, found->v + 1,
+		    sizeof(found->v) - sizeof(found->v[0]));
 		found->n--;
 		found->more = true;
 	}
@@ -49,8 +49,8 @@ take_line(void *arg, const struct mtalog *m, struct span raw, int64_t pid,
 }
 
 int
-message_id_find(struct ctl *ctl, const char *text, const char *log,
-    struct messages *found)
+message_id_find(
+    struct ctl *ctl, const char *text, const char *log, struct messages *found)
 {
 	struct search s = { .found = found };
 	struct maillog_stats stats = { 0 };
@@ -64,11 +64,12 @@ message_id_find(struct ctl *ctl, const char *text, const char *log,
 	if (len == 0 || len > ID_MAX)
 		return 0;
 	(void)snprintf(s.bare, sizeof(s.bare), "%.*s", (int)len, text);
-	int rc = maillog_configured(ctl, log, ctl->now -
-	    ctl->cfg->audit.keep_s, s.bare, take_line, &s, &stats);
+	int rc = maillog_configured(ctl, log, ctl->now - ctl->cfg->audit.keep_s,
+	    s.bare, take_line, &s, &stats);
 
 	if (rc == -1)
-		return ctl_fail(ctl, EX_NOINPUT, "collector.sources names no "
+		return ctl_fail(ctl, EX_NOINPUT,
+		    "collector.sources names no "
 		    "log file to look a message-id up in; use --log FILE");
 	return rc;
 }

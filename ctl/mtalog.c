@@ -8,7 +8,7 @@ static bool
 char_id(char c)
 {
 	return char_digit(c) || (c >= 'A' && c <= 'Z') ||
-	       (c >= 'a' && c <= 'z');
+	    (c >= 'a' && c <= 'z');
 }
 
 /* "4B3C2A1:" or Sendmail's "6ALENnKj000068:", and a space. Words that stand
@@ -50,7 +50,7 @@ take_bracketed(struct span *s, struct span *inside)
 	}
 	if (p == s->end)
 		return false;
-	*inside = (struct span){s->p + 1, p};
+	*inside = (struct span){ s->p + 1, p };
 	s->p = p + 1;
 	return true;
 }
@@ -60,7 +60,7 @@ static bool
 follows(struct span s, const char *one, const char *other)
 {
 	return span_starts(s, one, strlen(one)) ||
-	       span_starts(s, other, strlen(other));
+	    span_starts(s, other, strlen(other));
 }
 
 /* An address and what must stand behind it; one with a quote that isn't
@@ -78,7 +78,7 @@ take_address(struct span *s, const char *one, const char *other, struct span *a)
 	if (SPAN_STARTS(rest, "<")) {
 		while (SPAN_UNTIL(&rest, ">", &before))
 			if (follows(rest, one, other)) {
-				*a = (struct span){s->p + 1, rest.p - 1};
+				*a = (struct span){ s->p + 1, rest.p - 1 };
 				s->p = rest.p;
 				return true;
 			}
@@ -154,7 +154,7 @@ postfix_pickup(struct span s, struct mtalog *m)
 	    !SPAN_STARTS(s, " from=<"))
 		return false;
 	m->kind = MTALOG_LOCAL;
-	m->user = (struct span){user.p, s.p};
+	m->user = (struct span){ user.p, s.p };
 	return true;
 }
 
@@ -176,7 +176,7 @@ postfix_to(struct span s, bool outside, struct mtalog *m)
 	m->kind = MTALOG_TO;
 	m->n = 1;
 	m->typed = true;
-	m->list = (struct span){m->recipient.p - 1, m->recipient.end + 1};
+	m->list = (struct span){ m->recipient.p - 1, m->recipient.end + 1 };
 	if (*m->list.p != '<')
 		m->list = m->recipient;
 	m->sent = SPAN_STARTS(s, "sent (");
@@ -310,7 +310,7 @@ mtalog_recipient(struct span *list, struct span *recipient, bool *typed)
 	} else {
 		while (p < list->end && *p != ',')
 			p++;
-		*recipient = (struct span){list->p, p};
+		*recipient = (struct span){ list->p, p };
 		list->p = p;
 	}
 	(void)SPAN_TAKE(list, ",");
@@ -337,7 +337,7 @@ sendmail_list(struct span *s, struct mtalog *m)
 		if (SPAN_STARTS(*s, " "))
 			break;
 	}
-	m->list = (struct span){begin, s->p - 1};
+	m->list = (struct span){ begin, s->p - 1 };
 	s->p--; /* the comma belongs to the field */
 	return true;
 }
@@ -355,10 +355,9 @@ sendmail_to(struct span s, struct mtalog *m)
 		return false;
 	m->kind = MTALOG_TO;
 	m->sent = SPAN_STARTS(s, "Sent");
-	m->outside =
-	    SPAN_EQUALS(mailer, "esmtp") || SPAN_EQUALS(mailer, "smtp") ||
-	    SPAN_EQUALS(mailer, "smtp8") || SPAN_EQUALS(mailer, "dsmtp") ||
-	    SPAN_EQUALS(mailer, "relay");
+	m->outside = SPAN_EQUALS(mailer, "esmtp") ||
+	    SPAN_EQUALS(mailer, "smtp") || SPAN_EQUALS(mailer, "smtp8") ||
+	    SPAN_EQUALS(mailer, "dsmtp") || SPAN_EQUALS(mailer, "relay");
 	return true;
 }
 
@@ -396,9 +395,9 @@ sendmail(struct span s, struct mtalog *m)
 		m->kind = MTALOG_CHILD;
 		m->child_kind = CHILD_BOUNCE;
 		return SPAN_STARTS(rest, "DSN: ") ||
-		       SPAN_STARTS(rest, "return to sender: ") ||
-		       SPAN_STARTS(rest, "postmaster notify: ") ||
-		       SPAN_STARTS(rest, "sender notify: ");
+		    SPAN_STARTS(rest, "return to sender: ") ||
+		    SPAN_STARTS(rest, "postmaster notify: ") ||
+		    SPAN_STARTS(rest, "sender notify: ");
 	}
 	if (SPAN_STARTS(s, "done; ")) {
 		m->kind = MTALOG_END;
@@ -413,11 +412,11 @@ mtalog_parse(const struct prefix *prefix, struct mtalog *m)
 	struct span program = prefix->program;
 	bool found = false;
 
-	*m = (struct mtalog){.kind = MTALOG_OTHER};
+	*m = (struct mtalog){ .kind = MTALOG_OTHER };
 	if (SPAN_STARTS(program, "postfix") && span_has_char(program, '/'))
 		found = postfix(program, prefix->msg, m);
 	else if (SPAN_STARTS(program, "sendmail") ||
-		 SPAN_STARTS(program, "sm-"))
+	    SPAN_STARTS(program, "sm-"))
 		found = sendmail(prefix->msg, m);
 	if (!found)
 		m->kind = MTALOG_OTHER;

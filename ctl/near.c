@@ -14,14 +14,14 @@
 #include "lines.h"
 
 enum {
-	NEAR_TAIL = 8 * 1024 * 1024,	/* bytes searched of each file */
-	NEAR_LINES = 5			/* newest kept of each file */
+	NEAR_TAIL = 8 * 1024 * 1024, /* bytes searched of each file */
+	NEAR_LINES = 5 /* newest kept of each file */
 };
 
 struct hit {
 	char text[LINES_MAX + 1];
 	int64_t position;
-	const char *reason;	/* constant */
+	const char *reason; /* constant */
 };
 
 struct near {
@@ -29,8 +29,8 @@ struct near {
 	struct parser *parser;
 	struct json *json;
 	const struct addr *client;
-	char text[2][ADDR_TEXT_MAX];	/* how servers write it */
-	struct hit *hit;	/* ring of NEAR_LINES */
+	char text[2][ADDR_TEXT_MAX]; /* how servers write it */
+	struct hit *hit; /* ring of NEAR_LINES */
 	size_t hits;
 	bool title;
 };
@@ -41,15 +41,15 @@ names_it(const char *line, size_t len, const char *text)
 {
 	size_t n = strlen(text);
 
-	for (const char *p = line, *end = line + len; (p = memmem(p,
-	    (size_t)(end - p), text, n)) != NULL; p++) {
+	for (const char *p = line, *end = line + len;
+	     (p = memmem(p, (size_t)(end - p), text, n)) != NULL; p++) {
 		char before = p == line ? ' ' : p[-1];
 		char after = p + n == end ? ' ' : p[n];
 
 		if (strchr("0123456789.", before) == NULL &&
 		    strchr("0123456789abcdefABCDEF:", after) == NULL &&
 		    !(after == '.' && p + n + 1 < end && p[n + 1] >= '0' &&
-		    p[n + 1] <= '9'))
+			p[n + 1] <= '9'))
 			return true;
 	}
 	return false;
@@ -78,8 +78,9 @@ take_line(struct near *near, const struct line *line)
 	h->reason = j.reason;
 	if (j.login)
 		h->reason = j.record->at + near->ctl->cfg->logins.window_s <=
-		    near->ctl->now ? "a login, but too old to count" :
-		    "a login that should count: has the collector read it?";
+			near->ctl->now
+		    ? "a login, but too old to count"
+		    : "a login that should count: has the collector read it?";
 }
 
 static void
@@ -123,8 +124,7 @@ show_hit(struct near *near, const char *source, const struct hit *h)
 	}
 	(void)fputs("  ", stdout);
 	out_text(source);
-	(void)printf(" at byte %" PRId64 ": %s\n    ", h->position,
-	    h->reason);
+	(void)printf(" at byte %" PRId64 ": %s\n    ", h->position, h->reason);
 	out_text(h->text);
 	(void)putchar('\n');
 }
@@ -137,8 +137,8 @@ search_file(struct near *near, const struct config_source *source)
 	int fd = open(source->where, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd == -1 || fstat(fd, &st) == -1) {
-		(void)snprintf(why, sizeof(why), "can't be read: %s",
-		    strerror(errno));
+		(void)snprintf(
+		    why, sizeof(why), "can't be read: %s", strerror(errno));
 		if (near->json == NULL) {
 			(void)fputs("  ", stdout);
 			out_text(source->name);
@@ -150,8 +150,8 @@ search_file(struct near *near, const struct config_source *source)
 	}
 	near->hits = 0;
 	if (S_ISREG(st.st_mode))
-		read_tail(near, fd, st.st_size > NEAR_TAIL ? st.st_size -
-		    NEAR_TAIL : 0);
+		read_tail(near, fd,
+		    st.st_size > NEAR_TAIL ? st.st_size - NEAR_TAIL : 0);
 	(void)close(fd);
 	size_t n = near->hits < NEAR_LINES ? near->hits : NEAR_LINES;
 
@@ -178,17 +178,17 @@ say_collector(const struct near *near, const struct verdict_answer *a)
 		return;
 	if (a->sources_read_at == 0)
 		(void)puts("  popgate-collector has never read a log here: "
-		    "nobody's login is known");
+			   "nobody's login is known");
 	else if (a->sources_read_at == STORE_NEVER_READ)
 		(void)puts("  a log was never read to its end: what it says "
-		    "of logins is not known\n  ('popgatectl status')");
+			   "of logins is not known\n  ('popgatectl status')");
 	else if (ctl->now - a->sources_read_at > 60)
 		(void)printf("  the logs were last read %s: newer logins are "
-		    "not known\n", time_both(a->sources_read_at, ctl->now,
-		    when));
+			     "not known\n",
+		    time_both(a->sources_read_at, ctl->now, when));
 	if (a->found.expires_at != 0)
-		(void)printf("  the login expired %s\n", time_both(
-		    a->found.expires_at, ctl->now, when));
+		(void)printf("  the login expired %s\n",
+		    time_both(a->found.expires_at, ctl->now, when));
 }
 
 void
@@ -218,7 +218,8 @@ near_show(struct ctl *ctl, const struct addr *client,
 				search_file(&near, s);
 			else if (j == NULL)
 				(void)printf("  %s: can't be searched "
-				    "afterwards\n", s->name);
+					     "afterwards\n",
+				    s->name);
 		}
 	parser_free(&near.parser);
 	free(near.hit);

@@ -58,8 +58,8 @@ time_local(int64_t at, char *buf)
 		memcpy(buf, "never", 6);
 	else if (at >= STORE_FOREVER)
 		memcpy(buf, "for ever", 9);
-	else if (!local_time(at, &tm) || strftime(buf, TIME_TEXT_MAX,
-	    "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
+	else if (!local_time(at, &tm) ||
+	    strftime(buf, TIME_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
 		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
 	return buf;
 }
@@ -69,8 +69,8 @@ time_iso(int64_t at, char *buf)
 {
 	struct tm tm;
 
-	if (!local_time(at, &tm) || strftime(buf, TIME_TEXT_MAX - 1,
-	    "%Y-%m-%dT%H:%M:%S%z", &tm) == 0) {
+	if (!local_time(at, &tm) ||
+	    strftime(buf, TIME_TEXT_MAX - 1, "%Y-%m-%dT%H:%M:%S%z", &tm) == 0) {
 		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
 		return buf;
 	}
@@ -85,9 +85,11 @@ time_iso(int64_t at, char *buf)
 const char *
 time_relative(int64_t at, int64_t now, char *buf)
 {
-	static const struct { int64_t s; const char *name; } units[] = {
-		{ 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" }
-	};
+	static const struct {
+		int64_t s;
+		const char *name;
+	} units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" },
+		{ 1, "s" } };
 	int64_t d = at > now ? at - now : now - at;
 	size_t i = 0;
 
@@ -98,8 +100,9 @@ time_relative(int64_t at, int64_t now, char *buf)
 	/* the largest unit that there are two of; else seconds */
 	while (i < 3 && d < units[i].s * 2)
 		i++;
-	(void)snprintf(buf, TIME_TEXT_MAX, at > now ? "in %" PRId64 " %s" :
-	    "%" PRId64 " %s ago", d / units[i].s, units[i].name);
+	(void)snprintf(buf, TIME_TEXT_MAX,
+	    at > now ? "in %" PRId64 " %s" : "%" PRId64 " %s ago",
+	    d / units[i].s, units[i].name);
 	return buf;
 }
 
@@ -198,8 +201,10 @@ parse_date(const char *p, int64_t *at_r)
 			return false;
 	}
 	/* 31 February would silently become 3 March */
-	struct tm whole = { .tm_year = tm.tm_year, .tm_mon = month,
-		.tm_mday = day, .tm_hour = 12 };
+	struct tm whole = { .tm_year = tm.tm_year,
+		.tm_mon = month,
+		.tm_mday = day,
+		.tm_hour = 12 };
 
 	(void)timegm(&whole);
 	return whole.tm_mon == month && whole.tm_mday == day &&
@@ -235,8 +240,7 @@ time_parse(const char *text, int64_t now, int past, int64_t *at_r)
 		*at_r = now;
 		return true;
 	}
-	if (n > 0 && n < 13 && digits[n] == '\0' &&
-	    (*text == '@' || n >= 9)) {
+	if (n > 0 && n < 13 && digits[n] == '\0' && (*text == '@' || n >= 9)) {
 		*at_r = strtoll(digits, NULL, 10);
 		return *at_r <= STORE_FOREVER;
 	}
@@ -252,12 +256,12 @@ enum { TABLE_MEASURED = 500 };
 struct table {
 	int columns, indent;
 	int width[TABLE_COLUMNS_MAX];
-	bool right[TABLE_COLUMNS_MAX];	/* numbers */
+	bool right[TABLE_COLUMNS_MAX]; /* numbers */
 	/* rows that wait until the widths are known */
 	char **cell;
 	size_t cells;
 	bool flushed;
-	int column;		/* of the next cell */
+	int column; /* of the next cell */
 	int64_t rows;
 };
 
@@ -281,8 +285,8 @@ print_cell(const struct table *t, int column, const char *text)
 		(void)putchar(' ');
 	(void)fputs(text, stdout);
 	/* nothing behind the last column */
-	for (int i = 0; !t->right[column] && column + 1 < t->columns &&
-	    i < pad; i++)
+	for (int i = 0; !t->right[column] && column + 1 < t->columns && i < pad;
+	     i++)
 		(void)putchar(' ');
 	if (column + 1 == t->columns)
 		(void)putchar('\n');
@@ -331,11 +335,12 @@ table_new(const char *const *heads, int columns)
 {
 	struct table *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || (t->cell = calloc((size_t)columns *
-	    (TABLE_MEASURED + 1), sizeof(*t->cell))) == NULL)
+	if (t == NULL ||
+	    (t->cell = calloc((size_t)columns * (TABLE_MEASURED + 1),
+		 sizeof(*t->cell))) == NULL)
 		abort();
 	t->columns = columns;
-	t->rows = -1;		/* the heads aren't one */
+	t->rows = -1; /* the heads aren't one */
 	for (int i = 0; i < columns; i++)
 		add_cell(t, heads[i]);
 	return t;
@@ -382,8 +387,8 @@ json_time(struct json *j, const char *key, int64_t at)
 {
 	char buf[TIME_TEXT_MAX];
 
-	json_text(j, key, at == 0 || at >= STORE_FOREVER ? NULL :
-	    time_iso(at, buf));
+	json_text(
+	    j, key, at == 0 || at >= STORE_FOREVER ? NULL : time_iso(at, buf));
 }
 
 void

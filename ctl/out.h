@@ -41,7 +41,7 @@ bool time_parse(const char *text, int64_t now, int past, int64_t *at_r);
 struct table;
 struct table *table_new(const char *const *heads, int columns);
 void table_indent(struct table *t, int n);
-void table_cell(struct table *t, const char *text);	/* escaped here */
+void table_cell(struct table *t, const char *text); /* escaped here */
 void table_number(struct table *t, int64_t n);
 /* Prints what is left, and frees. Returns the number of rows. */
 int64_t table_end(struct table *t);

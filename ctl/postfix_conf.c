@@ -13,7 +13,7 @@ static char *
 postconf(const char *dir, const char *option, struct err *err)
 {
 	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-	    (char *)(uintptr_t)dir, (char *)(uintptr_t)option, NULL };
+		(char *)(uintptr_t)dir, (char *)(uintptr_t)option, NULL };
 
 	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
 }
@@ -35,15 +35,15 @@ split_pairs(char *text, struct postfix_pairs *p)
 
 	p->text = text;
 	for (char *line = strtok_r(text, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save)) {
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *equals = strstr(line, " =");
 
 		if (equals == NULL)
 			continue;
 		if (p->n == room) {
 			room = room == 0 ? 1024 : room * 2;
-			struct postfix_pair *v = reallocarray(p->v, room,
-			    sizeof(*v));
+			struct postfix_pair *v =
+			    reallocarray(p->v, room, sizeof(*v));
 
 			if (v == NULL)
 				return false;
@@ -51,8 +51,8 @@ split_pairs(char *text, struct postfix_pairs *p)
 		}
 		*equals = '\0';
 		equals += 2;
-		p->v[p->n++] = (struct postfix_pair){ line,
-		    equals + strspn(equals, " ") };
+		p->v[p->n++] =
+		    (struct postfix_pair){ line, equals + strspn(equals, " ") };
 	}
 	if (p->n > 0)
 		qsort(p->v, p->n, sizeof(*p->v), compare);
@@ -63,8 +63,9 @@ static const char *
 look_up(const struct postfix_pairs *p, const char *name)
 {
 	const struct postfix_pair key = { (char *)(uintptr_t)name, NULL };
-	const struct postfix_pair *found = p->n == 0 ? NULL :
-	    bsearch(&key, p->v, p->n, sizeof(*p->v), compare);
+	const struct postfix_pair *found = p->n == 0
+	    ? NULL
+	    : bsearch(&key, p->v, p->n, sizeof(*p->v), compare);
 
 	return found == NULL ? NULL : found->value;
 }
@@ -77,28 +78,29 @@ split_services(char *text, struct postfix_conf *pf)
 
 	pf->services_text = text;
 	for (char *line = strtok_r(text, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save)) {
+	     line = strtok_r(NULL, "\n", &save)) {
 		char *in = NULL, *word[8];
 		int n = 0;
 
 		for (char *w = strtok_r(line, " \t", &in); w != NULL && n < 8;
-		    w = n < 8 ? strtok_r(NULL, " \t", &in) : NULL)
+		     w = n < 8 ? strtok_r(NULL, " \t", &in) : NULL)
 			word[n++] = w;
 		if (n < 8)
 			continue;
-		struct postfix_service *v = reallocarray(pf->services,
-		    pf->n_services + 1, sizeof(*v));
+		struct postfix_service *v =
+		    reallocarray(pf->services, pf->n_services + 1, sizeof(*v));
 
 		if (v == NULL)
 			return false;
 		pf->services = v;
-		v[pf->n_services++] = (struct postfix_service){
-			.name = word[0], .type = word[1], .command = word[7],
+		v[pf->n_services++] = (struct postfix_service){ .name = word[0],
+			.type = word[1],
+			.command = word[7],
 			/* "-" was y before 3.0, and is below level 1 */
-			.chroot = *word[4] == 'y' || (*word[4] == '-' &&
-			    *postfix_value(pf, NULL, "compatibility_level") ==
-			    '0')
-		};
+			.chroot = *word[4] == 'y' ||
+			    (*word[4] == '-' &&
+				*postfix_value(
+				    pf, NULL, "compatibility_level") == '0') };
 	}
 	return true;
 }
@@ -176,8 +178,9 @@ override(const struct postfix_conf *pf, const struct postfix_service *s,
 {
 	char key[512];
 
-	if (s == NULL || snprintf(key, sizeof(key), "%s/%s/%s", s->name,
-	    s->type, name) >= (int)sizeof(key))
+	if (s == NULL ||
+	    snprintf(key, sizeof(key), "%s/%s/%s", s->name, s->type, name) >=
+		(int)sizeof(key))
 		return NULL;
 	return look_up(&pf->overrides, key);
 }
@@ -212,12 +215,14 @@ postfix_where(const struct postfix_conf *pf, const struct postfix_service *s,
     const char *name, unsigned *line_r)
 {
 	if (override(pf, s, name) != NULL) {
-		*line_r = pf->master_text == NULL ? 0 : postfix_master_line(
-		    pf->master_text, s->name, s->type, name);
+		*line_r = pf->master_text == NULL
+		    ? 0
+		    : postfix_master_line(
+			  pf->master_text, s->name, s->type, name);
 		return pf->master_cf;
 	}
-	*line_r = pf->main_text == NULL ? 0 :
-	    postfix_main_line(pf->main_text, name);
+	*line_r =
+	    pf->main_text == NULL ? 0 : postfix_main_line(pf->main_text, name);
 	return pf->main_cf;
 }
 

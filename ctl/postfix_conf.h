@@ -10,26 +10,26 @@
 struct err;
 
 struct postfix_pair {
-	char *name;		/* of an override: "service/type/setting" */
+	char *name; /* of an override: "service/type/setting" */
 	char *value;
 };
 
 struct postfix_pairs {
 	struct postfix_pair *v;
 	size_t n;
-	char *text;		/* all strings are in it */
+	char *text; /* all strings are in it */
 };
 
 struct postfix_service {
-	char *name, *type;	/* "smtp", "inet" */
-	char *command;		/* "smtpd" */
+	char *name, *type; /* "smtp", "inet" */
+	char *command; /* "smtpd" */
 	bool chroot;
 };
 
 struct postfix_conf {
 	char *dir;
-	char *main_cf, *master_cf;	/* paths */
-	char *main_text, *master_text;	/* NULL: can't be read */
+	char *main_cf, *master_cf; /* paths */
+	char *main_text, *master_text; /* NULL: can't be read */
 	struct postfix_pairs main, overrides;
 	struct postfix_service *services;
 	size_t n_services;
@@ -37,8 +37,8 @@ struct postfix_conf {
 };
 
 /* Runs postconf three times. Returns 0, or -1 with err. */
-int postfix_conf_load(const char *dir, struct postfix_conf *pf,
-    struct err *err);
+int
+postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err);
 void postfix_conf_release(struct postfix_conf *pf);
 
 /* A setting; "" when there is none. s NULL: that of main.cf. */
@@ -46,8 +46,8 @@ const char *postfix_value(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name);
 /* NULL when there is none of that name. */
 const char *postfix_find(const struct postfix_conf *pf, const char *name);
-bool postfix_yes(const struct postfix_conf *pf,
-    const struct postfix_service *s, const char *name);
+bool postfix_yes(const struct postfix_conf *pf, const struct postfix_service *s,
+    const char *name);
 /* Does the service have a value of its own? */
 bool postfix_overridden(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name);

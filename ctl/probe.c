@@ -26,8 +26,8 @@ ask(int fd, const char *request, const char *end, char *buf, size_t size,
 
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) !=
 	    (ssize_t)strlen(request)) {
-		(void)snprintf(p->words, sizeof(p->words), "%s",
-		    strerror(errno));
+		(void)snprintf(
+		    p->words, sizeof(p->words), "%s", strerror(errno));
 		return false;
 	}
 	buf[0] = '\0';
@@ -37,8 +37,10 @@ ask(int fd, const char *request, const char *end, char *buf, size_t size,
 		ssize_t got;
 
 		if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) {
-			(void)snprintf(p->words, sizeof(p->words), "no answer "
-			    "within %d s", ANSWER_MS / 1000);
+			(void)snprintf(p->words, sizeof(p->words),
+			    "no answer "
+			    "within %d s",
+			    ANSWER_MS / 1000);
 			return false;
 		}
 		got = recv(fd, buf + n, size - 1 - n, 0);
@@ -77,12 +79,12 @@ reach(const char *listen, struct probe *p)
 	if (fd == -1) {
 		if (errno == EACCES)
 			p->result = PROBE_UNKNOWN;
-		(void)snprintf(p->words, sizeof(p->words), "%s",
-		    strerror(errno));
+		(void)snprintf(
+		    p->words, sizeof(p->words), "%s", strerror(errno));
 		return -1;
 	}
-	if (spec.is_unix && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred,
-	    &len) == 0)
+	if (spec.is_unix &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
 		p->pid = cred.pid;
 	return fd;
 }
@@ -92,14 +94,14 @@ good(struct probe *p, int64_t began_ms)
 {
 	p->result = PROBE_GOOD;
 	p->ms = (long)(clock_monotonic_ms() - began_ms);
-	(void)snprintf(p->words, sizeof(p->words), "answers in %ld ms",
-	    p->ms);
+	(void)snprintf(p->words, sizeof(p->words), "answers in %ld ms", p->ms);
 }
 
 void
 probe_policy(const char *listen, struct probe *p)
 {
-	static const char request[] = "request=smtpd_access_policy\n"
+	static const char request[] =
+	    "request=smtpd_access_policy\n"
 	    "protocol_state=CONNECT\nclient_name=popgatectl\n\n";
 	int64_t began_ms = clock_monotonic_ms();
 	char buf[512];
@@ -111,7 +113,8 @@ probe_policy(const char *listen, struct probe *p)
 		if (strncmp(buf, "action=", 7) == 0)
 			good(p, began_ms);
 		else
-			(void)snprintf(p->words, sizeof(p->words), "the "
+			(void)snprintf(p->words, sizeof(p->words),
+			    "the "
 			    "answer is none of the policy protocol: is this "
 			    "popgate-milter?");
 	}
@@ -119,8 +122,8 @@ probe_policy(const char *listen, struct probe *p)
 }
 
 void
-probe_health(const char *listen, const char *daemon, struct probe *p,
-    char *text)
+probe_health(
+    const char *listen, const char *daemon, struct probe *p, char *text)
 {
 	static const char request[] = "GET " HEALTH_PATH " HTTP/1.0\r\n\r\n";
 	int64_t began_ms = clock_monotonic_ms(), pid;
@@ -134,11 +137,13 @@ probe_health(const char *listen, const char *daemon, struct probe *p,
 
 	(void)close(fd);
 	char *body = answered && strncmp(text, "HTTP/1.", 7) == 0 &&
-	    strncmp(text + 8, " 200 ", 5) == 0 ?
-	    strstr(text, "\r\n\r\n") : NULL;
+		strncmp(text + 8, " 200 ", 5) == 0
+	    ? strstr(text, "\r\n\r\n")
+	    : NULL;
 
-	if (body != NULL && json_find_text(body + 4, "daemon", name,
-	    sizeof(name)) && strcmp(name, daemon) == 0 &&
+	if (body != NULL &&
+	    json_find_text(body + 4, "daemon", name, sizeof(name)) &&
+	    strcmp(name, daemon) == 0 &&
 	    json_find_number(body + 4, "pid", &pid)) {
 		memmove(text, body + 4, strlen(body + 4) + 1);
 		p->pid = (pid_t)pid;
@@ -147,8 +152,10 @@ probe_health(const char *listen, const char *daemon, struct probe *p,
 	}
 	text[0] = '\0';
 	if (answered)
-		(void)snprintf(p->words, sizeof(p->words), "the answer is "
-		    "not %s's", daemon);
+		(void)snprintf(p->words, sizeof(p->words),
+		    "the answer is "
+		    "not %s's",
+		    daemon);
 }
 
 void
@@ -176,7 +183,8 @@ probe_listening(const char *listen, struct probe *p)
 	while (fgets(line, sizeof(line), in) != NULL) {
 		at = 0;
 		if (sscanf(line, "%*x: %*x %*x %x %*x %*x %*u %n", &flags,
-		    &at) < 1 || at == 0 || (flags & 0x10000) == 0)
+			&at) < 1 ||
+		    at == 0 || (flags & 0x10000) == 0)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line + at, spec.path) != 0)

@@ -8,14 +8,14 @@
 enum probe_result {
 	PROBE_GOOD,
 	PROBE_BAD,
-	PROBE_NOT_SET,	/* the configuration has no such socket */
-	PROBE_UNKNOWN	/* can't be told from here */
+	PROBE_NOT_SET, /* the configuration has no such socket */
+	PROBE_UNKNOWN /* can't be told from here */
 };
 
 struct probe {
 	enum probe_result result;
-	pid_t pid;		/* who made the socket; 0: not known */
-	long ms;		/* how long the answer took */
+	pid_t pid; /* who made the socket; 0: not known */
+	long ms; /* how long the answer took */
 	char words[400];
 };
 
@@ -23,8 +23,8 @@ struct probe {
  *   text    the answer, a JSON object, of PROBE_TEXT_MAX; "" without one
  *   daemon  who has to answer: "popgate-milter" */
 enum { PROBE_TEXT_MAX = 65536 };
-void probe_health(const char *listen, const char *daemon, struct probe *p,
-    char *text);
+void probe_health(
+    const char *listen, const char *daemon, struct probe *p, char *text);
 
 /* Ask the permit channel a policy request that decides nothing (a state
  * before RCPT), and wait for its answer. */

@@ -15,13 +15,13 @@
 #include "run.h"
 
 /* Host's end and ours. */
-static const char *const ends4[] = {"198.18.255.1", "198.18.255.2"};
-static const char *const ends6[] = {"2001:2:0:ffff::1", "2001:2:0:ffff::2"};
+static const char *const ends4[] = { "198.18.255.1", "198.18.255.2" };
+static const char *const ends6[] = { "2001:2:0:ffff::1", "2001:2:0:ffff::2" };
 
 void
 probe_net_plain(struct probe_net *n, const struct addr *source)
 {
-	*n = (struct probe_net){.source = *source, .ns = -1, .home = -1};
+	*n = (struct probe_net){ .source = *source, .ns = -1, .home = -1 };
 }
 
 /* Run ip(8) with words, in the name space we are in. */
@@ -72,40 +72,40 @@ static int
 furnish_inside(const char *ours, const char *theirs, struct err *err)
 {
 	char pid[16], name[32];
-	const char *const link[] = {"ip", "link", "add", "inside", "type",
-	    "veth", "peer", "name", device(getppid(), ours, name), "netns", pid,
-	    NULL};
-	const char *const lo[] = {"ip", "link", "set", "lo", "up", NULL};
-	const char *const up[] = {"ip", "link", "set", "inside", "up", NULL};
-	const char *const addr[] = {
-	    "ip", "address", "add", ours, "dev", "inside", nodad(ours), NULL};
-	const char *const host[] = {
-	    "ip", "route", "add", theirs, "dev", "inside", NULL};
-	const char *const route[] = {"ip", "route", "add", "default", "via",
-	    theirs, "dev", "inside", NULL};
+	const char *const link[] = { "ip", "link", "add", "inside", "type",
+		"veth", "peer", "name", device(getppid(), ours, name), "netns",
+		pid, NULL };
+	const char *const lo[] = { "ip", "link", "set", "lo", "up", NULL };
+	const char *const up[] = { "ip", "link", "set", "inside", "up", NULL };
+	const char *const addr[] = { "ip", "address", "add", ours, "dev",
+		"inside", nodad(ours), NULL };
+	const char *const host[] = { "ip", "route", "add", theirs, "dev",
+		"inside", NULL };
+	const char *const route[] = { "ip", "route", "add", "default", "via",
+		theirs, "dev", "inside", NULL };
 
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)getppid());
 	return run_ip(link, err) == 0 && run_ip(lo, err) == 0 &&
-		       run_ip(addr, err) == 0 && run_ip(up, err) == 0 &&
-		       run_ip(host, err) == 0 && run_ip(route, err) == 0
-		   ? 0
-		   : -1;
+		run_ip(addr, err) == 0 && run_ip(up, err) == 0 &&
+		run_ip(host, err) == 0 && run_ip(route, err) == 0
+	    ? 0
+	    : -1;
 }
 
 static int
 furnish_outside(const char *ours, const char *theirs, struct err *err)
 {
 	char name[32];
-	const char *const addr[] = {"ip", "address", "add", theirs, "dev",
-	    device(getpid(), ours, name), nodad(ours), NULL};
-	const char *const up[] = {"ip", "link", "set", name, "up", NULL};
-	const char *const route[] = {
-	    "ip", "route", "add", ours, "dev", name, NULL};
+	const char *const addr[] = { "ip", "address", "add", theirs, "dev",
+		device(getpid(), ours, name), nodad(ours), NULL };
+	const char *const up[] = { "ip", "link", "set", name, "up", NULL };
+	const char *const route[] = { "ip", "route", "add", ours, "dev", name,
+		NULL };
 
 	return run_ip(addr, err) == 0 && run_ip(up, err) == 0 &&
-		       run_ip(route, err) == 0
-		   ? 0
-		   : -1;
+		run_ip(route, err) == 0
+	    ? 0
+	    : -1;
 }
 
 /* veth's other end is given away by a process number, so a child enters the
@@ -114,7 +114,7 @@ static int
 furnish(const struct probe_net *n, const char *ours, const char *theirs,
     struct err *err)
 {
-	struct err said = {.code = ERR_IO, .text = "the child died"};
+	struct err said = { .code = ERR_IO, .text = "the child died" };
 	int fds[2], status = 0;
 	pid_t pid;
 
@@ -124,9 +124,9 @@ furnish(const struct probe_net *n, const char *ours, const char *theirs,
 	}
 	if (pid == 0) {
 		int rc = enter(n->ns, &said) == 0 &&
-				 furnish_inside(ours, theirs, &said) == 0
-			     ? 0
-			     : 1;
+			furnish_inside(ours, theirs, &said) == 0
+		    ? 0
+		    : 1;
 
 		if (rc != 0)
 			rc = write(fds[1], &said, sizeof(said)) > 0 ? 1 : 2;
@@ -153,7 +153,7 @@ probe_net_open(struct probe_net *n, enum addr_family family,
 	const char *const *ends;
 	char ours[ADDR_TEXT_MAX];
 
-	*n = (struct probe_net){.source = *source, .ns = -1, .home = -1};
+	*n = (struct probe_net){ .source = *source, .ns = -1, .home = -1 };
 	if (source->family != ADDR_NONE)
 		family = source->family;
 	ends = family == ADDR_IPV6 ? ends6 : ends4;
@@ -197,14 +197,14 @@ bind_source(int fd, const struct addr *source)
 	const int on = 1;
 
 	if (source->family == ADDR_IPV6) {
-		struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6};
+		struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
 
 		memcpy(&sin6.sin6_addr, source->bytes, 16);
 		(void)setsockopt(
 		    fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
 		return bind(fd, (const struct sockaddr *)&sin6, sizeof(sin6));
 	}
-	struct sockaddr_in sin = {.sin_family = AF_INET};
+	struct sockaddr_in sin = { .sin_family = AF_INET };
 
 	memcpy(&sin.sin_addr, source->bytes, 4);
 	(void)setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));

@@ -9,8 +9,9 @@ record_user(const struct audit_record *rec)
 {
 	if (rec->auth_user != NULL && *rec->auth_user != '\0')
 		return rec->auth_user;
-	return rec->login_user != NULL && *rec->login_user != '\0' ?
-	    rec->login_user : NULL;
+	return rec->login_user != NULL && *rec->login_user != '\0'
+	    ? rec->login_user
+	    : NULL;
 }
 
 /* As typed, with or without brackets: always without here. */
@@ -39,15 +40,15 @@ record_print(const struct audit_record *rec, int indent)
 	    time_local(rec->at_ms / 1000, when), rec->verdict, rec->reason,
 	    rec->client, from, to);
 	if (name != NULL)
-		(void)printf("  %s %s", rec->auth_user != NULL &&
-		    *rec->auth_user != '\0' ? "auth" : "user",
+		(void)printf("  %s %s",
+		    rec->auth_user != NULL && *rec->auth_user != '\0' ? "auth"
+								      : "user",
 		    out_escape(name, user, sizeof(user)));
 	else if (rec->certificate != NULL)
-		(void)printf("  certificate %s", out_escape(rec->certificate,
-		    user, sizeof(user)));
+		(void)printf("  certificate %s",
+		    out_escape(rec->certificate, user, sizeof(user)));
 	if (rec->queue_id != NULL && *rec->queue_id != '\0')
-		(void)printf("  %s", out_escape(rec->queue_id, id,
-		    sizeof(id)));
+		(void)printf("  %s", out_escape(rec->queue_id, id, sizeof(id)));
 	(void)putchar('\n');
 }
 
@@ -83,9 +84,11 @@ record_json(struct json *j, const struct audit_record *rec)
 void
 record_csv_heads(void)
 {
-	(void)fputs("id,at,session,queue_id,client,client_name,helo,sender,"
+	(void)fputs(
+	    "id,at,session,queue_id,client,client_name,helo,sender,"
 	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
-	    "rule,reply,channel,mta,certificate\r\n", stdout);
+	    "rule,reply,channel,mta,certificate\r\n",
+	    stdout);
 }
 
 void
@@ -107,8 +110,8 @@ record_csv(const struct audit_record *rec)
 	csv_cell(rec->reason, false);
 	csv_cell(rec->auth_user, false);
 	csv_cell(rec->login_user, false);
-	csv_cell(rec->login_at == 0 ? NULL : time_iso(rec->login_at,
-	    login_at), false);
+	csv_cell(rec->login_at == 0 ? NULL : time_iso(rec->login_at, login_at),
+	    false);
 	(void)printf(",%" PRId64, rec->rule);
 	csv_cell(rec->reply, false);
 	csv_cell(rec->channel, false);

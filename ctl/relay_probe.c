@@ -104,9 +104,9 @@ failed(struct probe *p, enum talk_result result, const struct smtp_reply *reply)
 static void
 take_greeting(struct probe *p, const struct smtp_reply *reply)
 {
-	size_t n =
-	    strspn(reply->text, "abcdefghijklmnopqrstuvwxyz"
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+	size_t n = strspn(reply->text,
+	    "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
 
 	if (p->r->connected)
 		return;
@@ -193,7 +193,7 @@ static void
 ask(struct probe *p, const char *helo, const char *sender, const char *form,
     size_t len, struct answer *a)
 {
-	*a = (struct answer){.verdict = SMTP_ODD};
+	*a = (struct answer){ .verdict = SMTP_ODD };
 	for (int tries = 0; tries < 2 && !a->answered && !stopped(p); tries++) {
 		int s = session(p, helo);
 
@@ -264,7 +264,7 @@ takes_any_name(struct probe *p, const char *sender,
 		return true;
 	ask(p, p->source, sender, text, (size_t)n, &a);
 	return !a.answered || a.verdict == SMTP_ACCEPTED ||
-	       a.verdict == SMTP_PUT_OFF;
+	    a.verdict == SMTP_PUT_OFF;
 }
 
 static void
@@ -278,7 +278,7 @@ add_hit(struct probe *p, enum relay_key key, const char *kind, const char *helo,
 	if (r->n == RELAY_HITS_MAX)
 		return;
 	hit = &r->hits[r->n++];
-	*hit = (struct relay_hit){.key = key, .kind = kind};
+	*hit = (struct relay_hit){ .key = key, .kind = kind };
 	keep(hit->helo, helo, strlen(helo));
 	keep(hit->sender, sender, strlen(sender));
 	keep(hit->recipient, form, len);
@@ -384,8 +384,8 @@ try_senders(struct probe *p, const char **base_r, char base[FORM_TEXT_MAX])
 static void
 try_helos(struct probe *p, const char *sender)
 {
-	const char *const names[] = {p->host, p->values.domain, "localhost",
-	    p->values.foreign, p->ip, "friend"};
+	const char *const names[] = { p->host, p->values.domain, "localhost",
+		p->values.foreign, p->ip, "friend" };
 	char literal[ADDR_TEXT_MAX + 16];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !stopped(p);
@@ -440,10 +440,9 @@ try_own(struct probe *p, const char *sender)
 			continue;
 		ask(p, p->source, sender, text, len, &a);
 		r->own[r->own_n].domain = domains->v[i];
-		r->own[r->own_n].answer =
-		    !a.answered ? OWN_NO_ANSWER
+		r->own[r->own_n].answer = !a.answered ? OWN_NO_ANSWER
 		    : a.verdict == SMTP_ACCEPTED || smtp_user_unknown(&a.reply)
-			? OWN_ACCEPTED
+		    ? OWN_ACCEPTED
 		    : a.verdict == SMTP_PUT_OFF ? OWN_PUT_OFF
 						: OWN_REFUSED;
 		if (a.answered)
@@ -474,16 +473,16 @@ prepare(struct probe *p)
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		random = (uint64_t)(uintptr_t)p;
 	(void)snprintf(p->random, sizeof(p->random), "pg%016" PRIx64, random);
-	p->values = (struct form_values){.host = p->host,
-	    .ip = p->ip,
-	    .foreign = o->foreign,
-	    .domain = o->domains->n == 0 ? p->host : o->domains->v[0]};
+	p->values = (struct form_values){ .host = p->host,
+		.ip = p->ip,
+		.foreign = o->foreign,
+		.domain = o->domains->n == 0 ? p->host : o->domains->v[0] };
 }
 
 void
 relay_probe(const struct relay_options *options, struct relay_result *result)
 {
-	struct probe p = {.o = options, .r = result};
+	struct probe p = { .o = options, .r = result };
 	char base[FORM_TEXT_MAX], at_ip[FORM_TEXT_MAX];
 	const char *sender;
 	bool open;

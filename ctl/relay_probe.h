@@ -76,7 +76,7 @@ struct relay_result {
 };
 
 /* Takes minutes against a slow server. result is large: not on a stack. */
-void relay_probe(
-    const struct relay_options *options, struct relay_result *result);
+void
+relay_probe(const struct relay_options *options, struct relay_result *result);
 
 #endif

@@ -34,10 +34,10 @@ int
 resolver_open(
     const char *server, int timeout_ms, struct resolver **r_r, struct err *err)
 {
-	struct ares_options options = {
-	    .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
-	    .timeout = timeout_ms,
-	    .tries = TRIES};
+	struct ares_options options = { .flags = ARES_FLAG_NOSEARCH |
+		    ARES_FLAG_NOALIASES,
+		.timeout = timeout_ms,
+		.tries = TRIES };
 	struct resolver *r = calloc(1, sizeof(*r));
 	int status = ARES_ENOMEM;
 
@@ -57,9 +57,10 @@ resolver_open(
 		free(r);
 		return -1;
 	}
-	if (server != NULL && (strchr(server, ',') != NULL ||
-				  ares_set_servers_ports_csv(
-				      r->channel, server) != ARES_SUCCESS)) {
+	if (server != NULL &&
+	    (strchr(server, ',') != NULL ||
+		ares_set_servers_ports_csv(r->channel, server) !=
+		    ARES_SUCCESS)) {
 		err_set(err, ERR_INVALID,
 		    "'%.100s' is not a name server: expected ADDRESS, "
 		    "ADDRESS:PORT or [ADDRESS]:PORT",
@@ -108,8 +109,8 @@ wait_once(struct resolver *r, int ms)
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	struct pollfd fds[ARES_GETSOCK_MAXNUM];
 	int bits = ares_getsock(r->channel, sockets, ARES_GETSOCK_MAXNUM);
-	struct timeval most = {.tv_sec = ms / 1000,
-			   .tv_usec = ms % 1000 * 1000},
+	struct timeval most = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000 },
 		       next;
 	const struct timeval *tv = ares_timeout(r->channel, &most, &next);
 	nfds_t n = 0;
@@ -122,8 +123,8 @@ wait_once(struct resolver *r, int ms)
 		if (ARES_GETSOCK_WRITABLE(bits, i))
 			events |= POLLOUT;
 		if (events != 0)
-			fds[n++] =
-			    (struct pollfd){.fd = sockets[i], .events = events};
+			fds[n++] = (struct pollfd){ .fd = sockets[i],
+				.events = events };
 	}
 	int ready =
 	    poll(fds, n, (int)(tv->tv_sec * 1000 + tv->tv_usec / 1000 + 1));
@@ -148,7 +149,7 @@ ask(struct resolver *r, const char *name, int type, struct question *q,
 	int64_t until_ms =
 	    clock_monotonic_ms() + (int64_t)r->timeout_ms * GIVE_UP;
 
-	*q = (struct question){.status = ARES_ETIMEOUT};
+	*q = (struct question){ .status = ARES_ETIMEOUT };
 	ares_query(r->channel, name, CLASS_IN, type, answered, q);
 	while (!q->done) {
 		int64_t left = until_ms - clock_monotonic_ms();
@@ -201,7 +202,7 @@ resolve_a(struct resolver *r, const char *name,
 	if (result != RESOLVE_FOUND)
 		return result;
 	for (int i = 0; i < n; i++) {
-		v[i] = (struct addr){.family = ADDR_IPV4};
+		v[i] = (struct addr){ .family = ADDR_IPV4 };
 		memcpy(v[i].bytes, &found[i].ipaddr, 4);
 	}
 	*n_r = (size_t)n;

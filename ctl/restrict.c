@@ -10,10 +10,8 @@ static const struct restriction {
 	const char *name;
 	enum restrict_effect effect;
 	bool operand;
-} restrictions[] = {
-	{ "permit", EFFECT_PERMIT, false },
-	{ "reject", EFFECT_REJECT, false },
-	{ "defer", EFFECT_REJECT, false },
+} restrictions[] = { { "permit", EFFECT_PERMIT, false },
+	{ "reject", EFFECT_REJECT, false }, { "defer", EFFECT_REJECT, false },
 	{ "defer_if_permit", EFFECT_REJECT, false },
 	{ "defer_if_reject", EFFECT_NONE, false },
 	{ "reject_unauth_destination", EFFECT_REJECT, false },
@@ -62,8 +60,7 @@ static const struct restriction {
 	{ "reject_rhsbl_helo", EFFECT_NONE, true },
 	{ "reject_rhsbl_sender", EFFECT_NONE, true },
 	{ "reject_rhsbl_recipient", EFFECT_NONE, true },
-	{ "reject_maps_rbl", EFFECT_NONE, false }
-};
+	{ "reject_maps_rbl", EFFECT_NONE, false } };
 
 bool
 restrict_word(const char **at, char *buf, size_t size)
@@ -94,7 +91,7 @@ static const struct restriction *
 find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(restrictions) / sizeof(restrictions[0]);
-	    i++)
+	     i++)
 		if (strcasecmp(restrictions[i].name, name) == 0)
 			return &restrictions[i];
 	return NULL;
@@ -176,17 +173,16 @@ restrict_list(struct restrict_walk *w, const char *list)
 bool
 restrict_has_reject(struct restrict_walk *w, const char *list)
 {
-	static const char *const wanted[] = {
-		"reject_unauth_destination", "defer_unauth_destination",
-		"reject", "defer", "defer_if_permit", "check_relay_domains"
-	};
+	static const char *const wanted[] = { "reject_unauth_destination",
+		"defer_unauth_destination", "reject", "defer",
+		"defer_if_permit", "check_relay_domains" };
 	char word[WORD_LEN], operand[WORD_LEN];
 
 	while (restrict_word(&list, word, sizeof(word)) &&
 	    ++w->steps <= STEPS_MAX) {
 		const struct restriction *r = find(word);
-		const char *class = r != NULL ? NULL :
-		    w->class_list(w->arg, word);
+		const char *class =
+		    r != NULL ? NULL : w->class_list(w->arg, word);
 
 		if (strcasecmp(word, "permit") == 0)
 			return false;

@@ -9,29 +9,29 @@
 
 /* How a list ends for a stranger. */
 enum restrict_end {
-	RESTRICT_THROUGH,	/* nothing stopped him: the next list decides */
-	RESTRICT_PERMIT,	/* permitted for certain */
-	RESTRICT_REJECT		/* refused for certain */
+	RESTRICT_THROUGH, /* nothing stopped him: the next list decides */
+	RESTRICT_PERMIT, /* permitted for certain */
+	RESTRICT_REJECT /* refused for certain */
 };
 
 /* What a restriction may do for a stranger. */
 enum restrict_effect {
-	EFFECT_NONE,		/* nothing certain */
+	EFFECT_NONE, /* nothing certain */
 	EFFECT_PERMIT,
 	EFFECT_REJECT,
-	EFFECT_WARN,		/* warn_if_reject: the next one only warns */
-	EFFECT_NETWORKS,	/* permit_mynetworks */
-	EFFECT_AUTH,		/* permit_sasl_authenticated */
-	EFFECT_CERT,		/* permit_tls_clientcerts */
-	EFFECT_ANY_CERT,	/* permit_tls_all_clientcerts */
+	EFFECT_WARN, /* warn_if_reject: the next one only warns */
+	EFFECT_NETWORKS, /* permit_mynetworks */
+	EFFECT_AUTH, /* permit_sasl_authenticated */
+	EFFECT_CERT, /* permit_tls_clientcerts */
+	EFFECT_ANY_CERT, /* permit_tls_all_clientcerts */
 	EFFECT_MX_BACKUP,
-	EFFECT_POLICY,		/* check_policy_service */
-	EFFECT_CLIENT,		/* tables, by what the key is */
-	EFFECT_PTR,		/* a name nobody verified */
+	EFFECT_POLICY, /* check_policy_service */
+	EFFECT_CLIENT, /* tables, by what the key is */
+	EFFECT_PTR, /* a name nobody verified */
 	EFFECT_HELO,
 	EFFECT_SENDER,
 	EFFECT_RECIPIENT,
-	EFFECT_OTHER_MAP,	/* certificates, AUTH, ETRN: no stranger */
+	EFFECT_OTHER_MAP, /* certificates, AUTH, ETRN: no stranger */
 	EFFECT_UNKNOWN
 };
 
@@ -46,11 +46,11 @@ struct restrict_walk {
 	    const char *name, const char *operand);
 	/* What a table without check_..._access is; see smtpd(8). */
 	enum restrict_effect plain_table;
-	int depth;		/* of classes: 0 */
-	unsigned steps;		/* words seen, 0: classes that hold each other
-				 * again and again end a walk early, which
-				 * then has refused nobody */
-	bool nothing_stops;	/* out: a warn_if_reject took out a reject */
+	int depth; /* of classes: 0 */
+	unsigned steps; /* words seen, 0: classes that hold each other
+			 * again and again end a walk early, which
+			 * then has refused nobody */
+	bool nothing_stops; /* out: a warn_if_reject took out a reject */
 };
 
 enum restrict_end restrict_list(struct restrict_walk *w, const char *list);

@@ -91,7 +91,7 @@ slot(const struct rights *r, uint64_t key)
 static bool
 grow(struct rights *r)
 {
-	struct rights bigger = {.size = r->size == 0 ? 1024 : r->size * 2};
+	struct rights bigger = { .size = r->size == 0 ? 1024 : r->size * 2 };
 
 	bigger.v = calloc(bigger.size, sizeof(*bigger.v));
 	if (bigger.v == NULL)
@@ -146,7 +146,8 @@ put(struct rights *r, uint64_t key, enum right right, uint32_t user)
 	if (e->key != 0 && right == RIGHT_FORWARD)
 		return;
 	r->n += e->key == 0;
-	*e = (struct entry){.key = key, .user = user, .right = (uint8_t)right};
+	*e =
+	    (struct entry){ .key = key, .user = user, .right = (uint8_t)right };
 }
 
 static enum right
@@ -155,11 +156,11 @@ right_of_reason(const char *reason)
 	static const struct {
 		enum reason reason;
 		enum right right;
-	} rights[] = {{REASON_AUTHENTICATED, RIGHT_AUTH},
-	    {REASON_RECENT_LOGIN, RIGHT_LOGIN},
-	    {REASON_TRUSTED_NETWORK, RIGHT_NETWORK},
-	    {REASON_CERTIFICATE, RIGHT_CERTIFICATE},
-	    {REASON_LOCAL_RECIPIENT, RIGHT_FORWARD}};
+	} rights[] = { { REASON_AUTHENTICATED, RIGHT_AUTH },
+		{ REASON_RECENT_LOGIN, RIGHT_LOGIN },
+		{ REASON_TRUSTED_NETWORK, RIGHT_NETWORK },
+		{ REASON_CERTIFICATE, RIGHT_CERTIFICATE },
+		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD } };
 
 	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
 		if (strcmp(reason, reason_name(rights[i].reason)) == 0)
@@ -180,10 +181,10 @@ take(void *arg, const struct audit_record *a)
 		r->complete = false;
 		return false;
 	}
-	user = intern(r, a->auth_user != NULL && *a->auth_user != '\0'
-			     ? a->auth_user
-			 : a->login_user == NULL ? ""
-						 : a->login_user);
+	user = intern(r,
+	    a->auth_user != NULL && *a->auth_user != '\0' ? a->auth_user
+		: a->login_user == NULL                   ? ""
+							  : a->login_user);
 	if (a->queue_id != NULL && *a->queue_id != '\0')
 		put(r, key_of_id(a->queue_id, a->client), right, user);
 	else if (right != RIGHT_FORWARD)
@@ -200,8 +201,8 @@ rights_load(struct audit_reader *reader, int64_t since, struct rights **r_r,
 {
 	struct rights *r = calloc(1, sizeof(*r));
 	/* what waits in the queue was decided earlier */
-	const struct audit_filter filter = {
-	    .verdict = "accept", .since_ms = (since - 86400) * 1000};
+	const struct audit_filter filter = { .verdict = "accept",
+		.since_ms = (since - 86400) * 1000 };
 	int rc = -1;
 
 	*r_r = r;

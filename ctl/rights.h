@@ -25,8 +25,8 @@ bool rights_complete(const struct rights *r);
 /* By the queue id and client, or else by client, sender and recipient (the
  * permit channel is asked before there is a queue id). RIGHT_NONE: popgate
  * permitted no such thing. user_r is set for a login or AUTH. */
-enum right rights_find(const struct rights *r, const char *queue_id,
-    const char *client, const char *sender, struct span recipient,
-    char user_r[INCIDENT_USER_MAX]);
+enum right
+rights_find(const struct rights *r, const char *queue_id, const char *client,
+    const char *sender, struct span recipient, char user_r[INCIDENT_USER_MAX]);
 
 #endif

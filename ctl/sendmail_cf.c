@@ -11,8 +11,7 @@ add(struct sendmail_cf *cf, size_t *room, struct sendmail_line line)
 {
 	if (cf->n == *room) {
 		size_t more = *room == 0 ? 2048 : *room * 2;
-		struct sendmail_line *v = reallocarray(cf->v, more,
-		    sizeof(*v));
+		struct sendmail_line *v = reallocarray(cf->v, more, sizeof(*v));
 
 		if (v == NULL)
 			return false;
@@ -58,9 +57,11 @@ sendmail_cf_parse(char *text, struct sendmail_cf *cf)
 			ruleset[strcspn(ruleset, " \t=")] = '\0';
 			continue;
 		}
-		if (!add(cf, &room, (struct sendmail_line){ .line = began,
-		    .kind = *line, .ruleset = *line == 'R' ? ruleset : none,
-		    .text = line + 1 }))
+		if (!add(cf, &room,
+			(struct sendmail_line){ .line = began,
+			    .kind = *line,
+			    .ruleset = *line == 'R' ? ruleset : none,
+			    .text = line + 1 }))
 			return false;
 	}
 	return true;
@@ -112,15 +113,16 @@ sendmail_equate(const char *text, char letter, char *buf, size_t size)
 		size_t n = strcspn(text, ",");
 		const char *equals = memchr(text, '=', n);
 
-		if (equals != NULL && toupper((unsigned char)*text) ==
-		    toupper((unsigned char)letter)) {
+		if (equals != NULL &&
+		    toupper((unsigned char)*text) ==
+			toupper((unsigned char)letter)) {
 			equals++;
 			equals += strspn(equals, " \t");
-			int len = equals > text + n ? 0 :
-			    (int)(text + n - equals);
+			int len =
+			    equals > text + n ? 0 : (int)(text + n - equals);
 
-			while (len > 0 && strchr(" \t", equals[len - 1]) !=
-			    NULL)
+			while (
+			    len > 0 && strchr(" \t", equals[len - 1]) != NULL)
 				len--;
 			(void)snprintf(buf, size, "%.*s", len, equals);
 			return true;

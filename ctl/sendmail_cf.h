@@ -7,14 +7,14 @@
 #include <stddef.h>
 
 struct sendmail_line {
-	unsigned line;		/* where it begins */
-	char kind;		/* its first character: C F K O R X ... */
-	const char *ruleset;	/* of rules ("R"); else "" */
-	char *text;		/* behind that character; continuations joined */
+	unsigned line; /* where it begins */
+	char kind; /* its first character: C F K O R X ... */
+	const char *ruleset; /* of rules ("R"); else "" */
+	char *text; /* behind that character; continuations joined */
 };
 
 struct sendmail_cf {
-	char *text;		/* owned; all strings are in it */
+	char *text; /* owned; all strings are in it */
 	struct sendmail_line *v;
 	size_t n;
 };

@@ -7,7 +7,7 @@
 void
 smtp_parser_begin(struct smtp_parser *p)
 {
-	p->reply = (struct smtp_reply){0};
+	p->reply = (struct smtp_reply){ 0 };
 	p->len = 0;
 	p->text_len = 0;
 }
@@ -119,9 +119,9 @@ enum smtp_verdict
 smtp_verdict(const struct smtp_reply *reply)
 {
 	/* RFC 3463 section 3.2, RFC 7505 section 4 */
-	static const char *const sender[] = {"1.7", "1.8", "7.27", NULL};
-	static const char *const domain[] = {
-	    "1.2", "1.10", "4.1", "4.3", "4.4", "4.6", NULL};
+	static const char *const sender[] = { "1.7", "1.8", "7.27", NULL };
+	static const char *const domain[] = { "1.2", "1.10", "4.1", "4.3",
+		"4.4", "4.6", NULL };
 
 	switch (reply->code / 100) {
 	case 2:
@@ -145,10 +145,10 @@ smtp_verdict(const struct smtp_reply *reply)
 bool
 smtp_user_unknown(const struct smtp_reply *reply)
 {
-	static const char *const unknown[] = {"1.0", "1.1", "2.1", NULL};
+	static const char *const unknown[] = { "1.0", "1.1", "2.1", NULL };
 
 	return reply->code / 100 == 5 &&
-	       (one_of(reply->status, unknown) ||
-		   strcasestr(reply->text, "user unknown") != NULL ||
-		   strcasestr(reply->text, "no such user") != NULL);
+	    (one_of(reply->status, unknown) ||
+		strcasestr(reply->text, "user unknown") != NULL ||
+		strcasestr(reply->text, "no such user") != NULL);
 }

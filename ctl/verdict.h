@@ -15,18 +15,18 @@ enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
 	struct facts_question q;
-	bool any_sender;	/* one that its user may use */
-	struct audit_reader *audit;	/* for rows 2 and 9; NULL: they can't
-					 * be known */
-	int64_t at;		/* Unix seconds */
+	bool any_sender; /* one that its user may use */
+	struct audit_reader *audit; /* for rows 2 and 9; NULL: they can't
+				     * be known */
+	int64_t at; /* Unix seconds */
 };
 
 struct verdict_answer {
 	struct policy_facts facts;
 	struct store_lookup found;
 	struct decision decision;
-	bool store_failed;	/* err says why */
-	bool own;		/* the client is one of our addresses */
+	bool store_failed; /* err says why */
+	bool own; /* the client is one of our addresses */
 	int64_t sources_read_at;
 	struct breach_state breach;
 	struct err err;
@@ -38,7 +38,7 @@ struct verdict_row {
 	int n;
 	const char *condition;
 	bool matched;
-	char words[VERDICT_WORDS_MAX];	/* what was found */
+	char words[VERDICT_WORDS_MAX]; /* what was found */
 };
 
 /* Ask. st may be NULL: the table can't be read, and err says why.

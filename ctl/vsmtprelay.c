@@ -29,8 +29,7 @@ print_row(void *arg, const struct store_row *row)
 
 	if (strcmp(p->client, row->client) != 0) {
 		print_client(p);
-		(void)snprintf(p->client, sizeof(p->client), "%s",
-		    row->client);
+		(void)snprintf(p->client, sizeof(p->client), "%s", row->client);
 		p->ticks = ticks;
 	}
 	if (ticks > p->ticks)
@@ -47,9 +46,8 @@ vsmtprelay_print(struct ctl *ctl, int64_t latest)
 
 	if (rc != 0)
 		return rc;
-	struct print p = {
-		.window_s = ctl->cfg->logins.window_s, .latest = latest
-	};
+	struct print p = { .window_s = ctl->cfg->logins.window_s,
+		.latest = latest };
 
 	if (store_each_row(st, NULL, NULL, INT64_MIN, print_row, &p, &err) ==
 	    -1)
@@ -66,8 +64,9 @@ vsmtprelay_add(struct ctl *ctl, const char *client, const char *ticks_text)
 	int64_t ticks = ctl->now;
 	char how[200];
 	struct store *st;
-	int rc = ticks_text == NULL ? 0 : ctl_number(ctl, ticks_text, 1,
-	    STORE_FOREVER, &ticks);
+	int rc = ticks_text == NULL
+	    ? 0
+	    : ctl_number(ctl, ticks_text, 1, STORE_FOREVER, &ticks);
 
 	if (rc == 0)
 		rc = ctl_store(ctl, STORE_WRITE, &st);
@@ -79,11 +78,14 @@ vsmtprelay_add(struct ctl *ctl, const char *client, const char *ticks_text)
 		expires_at = STORE_FOREVER;
 	(void)snprintf(how, sizeof(how), "%s add %s %" PRId64, ctl->program,
 	    client, ticks);
-	const struct store_row row = {
-		.client = client, .user = "", .service = "manual",
-		.server = ENTRY_SERVER, .first_at = ticks, .last_at = ticks,
-		.expires_at = expires_at, .count = 1
-	};
+	const struct store_row row = { .client = client,
+		.user = "",
+		.service = "manual",
+		.server = ENTRY_SERVER,
+		.first_at = ticks,
+		.last_at = ticks,
+		.expires_at = expires_at,
+		.count = 1 };
 
 	rc = entry_write(ctl, st, &row, how);
 	store_close(&st);
@@ -94,10 +96,11 @@ static int
 usage(void)
 {
 	(void)fputs("usage: vsmtprelay add ip [ticks]\n"
-	    "       vsmtprelay delete ip [...]\n"
-	    "       vsmtprelay expire [n]\n"
-	    "       vsmtprelay list [n]\n"
-	    "       vsmtprelay dump\n", stderr);
+		    "       vsmtprelay delete ip [...]\n"
+		    "       vsmtprelay expire [n]\n"
+		    "       vsmtprelay list [n]\n"
+		    "       vsmtprelay dump\n",
+	    stderr);
 	return EX_USAGE;
 }
 
@@ -115,8 +118,8 @@ run_add(struct ctl *ctl, int argc, char **argv)
 	if (rc != 0)
 		return rc;
 	entry_warn(ctl, &net);
-	return vsmtprelay_add(ctl, network_format(&net, client),
-	    argc > 1 ? argv[1] : NULL);
+	return vsmtprelay_add(
+	    ctl, network_format(&net, client), argc > 1 ? argv[1] : NULL);
 }
 
 /* Silent, as the original: also when there is no such entry. */
@@ -138,8 +141,7 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 		char client[NETWORK_TEXT_MAX];
 
 		(void)ctl_network(ctl, argv[i], &net);
-		if (store_delete(st, network_format(&net, client), &err) ==
-		    -1)
+		if (store_delete(st, network_format(&net, client), &err) == -1)
 			rc = ctl_fail_err(ctl, &err);
 	}
 	store_close(&st);
@@ -168,8 +170,10 @@ run_expire(struct ctl *ctl, int argc, char **argv)
 
 	/* all: ticks <= now; older: ticks < now - ago */
 	if (rc == 0)
-		rc = expire_before(ctl, ctl->now - ago + (argc == 0 ? 1 : 0) +
-		    ctl->cfg->logins.window_s, &n);
+		rc = expire_before(ctl,
+		    ctl->now - ago + (argc == 0 ? 1 : 0) +
+			ctl->cfg->logins.window_s,
+		    &n);
 	return rc;
 }
 
@@ -180,8 +184,8 @@ run_list(struct ctl *ctl, int argc, char **argv)
 	int rc = parse_minutes(ctl, argc, argv, &ago);
 
 	if (rc == 0)
-		rc = vsmtprelay_print(ctl, ctl->now - ago - (argc == 0 ? 0 :
-		    1));
+		rc =
+		    vsmtprelay_print(ctl, ctl->now - ago - (argc == 0 ? 0 : 1));
 	return rc;
 }
 
@@ -200,16 +204,13 @@ vsmtprelay_run(struct ctl *ctl, int argc, char **argv)
 		const char *name;
 		int min, max;
 		int (*run)(struct ctl *ctl, int argc, char **argv);
-	} verbs[] = {
-		{ "add", 1, 2, run_add },
+	} verbs[] = { { "add", 1, 2, run_add },
 		{ "delete", 1, INT32_MAX, run_delete },
-		{ "expire", 0, 1, run_expire },
-		{ "list", 0, 1, run_list },
-		{ "dump", 0, 0, run_dump }
-	};
+		{ "expire", 0, 1, run_expire }, { "list", 0, 1, run_list },
+		{ "dump", 0, 0, run_dump } };
 
 	for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]);
-	    i++) {
+	     i++) {
 		if (strcmp(verbs[i].name, argv[0]) != 0)
 			continue;
 		if (argc - 1 < verbs[i].min || argc - 1 > verbs[i].max)

@@ -24,30 +24,34 @@
 #include "handoff.h"
 #include "log.h"
 
-enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32,
-	PENDING_MAX = 1024 };
+enum {
+	NAME_MAX_LEN = 256,
+	MTA_MAX = 40,
+	QUEUE_ID_MAX = 32,
+	PENDING_MAX = 1024
+};
 
 /* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
  * one thread at a time. */
 struct session {
-	struct gate_config *gc;		/* counted reference */
-	unsigned long steps;		/* negotiated SMFIP_* */
-	bool over_limit;		/* temporary failure for everything */
+	struct gate_config *gc; /* counted reference */
+	unsigned long steps; /* negotiated SMFIP_* */
+	bool over_limit; /* temporary failure for everything */
 	struct addr client;
-	uint16_t port;			/* the client's */
+	uint16_t port; /* the client's */
 	char id[32];
 	char client_name[NAME_MAX_LEN];
 	char helo[NAME_MAX_LEN];
 	char mta[MTA_MAX];
 	/* of this message */
-	char *sender;			/* owned; NULL: none given yet */
+	char *sender; /* owned; NULL: none given yet */
 	char auth_type[64];
 	char auth_user[NAME_MAX_LEN];
-	struct certificate *certificate;	/* owned; NULL: none */
+	struct certificate *certificate; /* owned; NULL: none */
 	char queue_id[QUEUE_ID_MAX];
-	struct audit_row *pending;	/* accepted, waiting for DATA */
+	struct audit_row *pending; /* accepted, waiting for DATA */
 	unsigned n_pending;
-	bool relayed;			/* a relay is among them */
+	bool relayed; /* a relay is among them */
 	struct limiter_message message;
 	struct gate_memo memo;
 };
@@ -57,10 +61,10 @@ enum { SAY_EVERY_MS = 10000 };
 static atomic_uint sessions;
 static atomic_uint sessions_max = UINT_MAX;
 static atomic_uint_fast64_t over_limit;
-static atomic_int_fast64_t said_ms;	/* that there are too many */
+static atomic_int_fast64_t said_ms; /* that there are too many */
 static atomic_bool draining;
-static atomic_bool stopped;		/* we want callbacks_run() to end */
-static atomic_bool asleep = true;	/* libmilter has not noticed yet */
+static atomic_bool stopped; /* we want callbacks_run() to end */
+static atomic_bool asleep = true; /* libmilter has not noticed yet */
 static atomic_uint_fast64_t session_number;
 
 /* Each list has a macro that always has a value: without one, libmilter
@@ -77,7 +81,8 @@ static const struct {
 	{ SMFIM_DATA, "j i" },
 };
 /* instead, where certificates count */
-static const char certificate_macros[] = "j i {auth_type} {auth_authen} "
+static const char certificate_macros[] =
+    "j i {auth_type} {auth_authen} "
     "{verify} {cert_subject} {cert_issuer} {cert_fp}";
 
 static void
@@ -126,9 +131,10 @@ say_over_limit(void)
 	atomic_fetch_add(&over_limit, 1);
 	if ((then_ms == 0 || now_ms - then_ms > SAY_EVERY_MS) &&
 	    atomic_compare_exchange_strong(&said_ms, &then_ms, now_ms))
-		log_msg(LOG_WARNING, "%u sessions are open, and %u may be: "
-		    "temporary failure for more", callbacks_sessions(),
-		    atomic_load(&sessions_max));
+		log_msg(LOG_WARNING,
+		    "%u sessions are open, and %u may be: "
+		    "temporary failure for more",
+		    callbacks_sessions(), atomic_load(&sessions_max));
 }
 
 static struct session *
@@ -141,8 +147,8 @@ session_new(SMFICTX *ctx)
 		return NULL;
 	}
 	s->gc = gate_config_take();
-	s->over_limit = atomic_fetch_add(&sessions, 1) >=
-	    atomic_load(&sessions_max);
+	s->over_limit =
+	    atomic_fetch_add(&sessions, 1) >= atomic_load(&sessions_max);
 	(void)snprintf(s->id, sizeof(s->id), "%" PRIx64 "-%" PRIx64,
 	    (uint64_t)clock_now(),
 	    (uint64_t)atomic_fetch_add(&session_number, 1));
@@ -157,9 +163,8 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
     unsigned long *steps_r, unsigned long *f2_r, unsigned long *f3_r)
 {
 	/* The same in every session: libmilter's state table is global. */
-	const unsigned long wanted = SMFIP_NOHDRS | SMFIP_NOEOH |
-	    SMFIP_NOBODY | SMFIP_NOUNKNOWN | SMFIP_NR_CONN | SMFIP_NR_HELO |
-	    SMFIP_NR_MAIL;
+	const unsigned long wanted = SMFIP_NOHDRS | SMFIP_NOEOH | SMFIP_NOBODY |
+	    SMFIP_NOUNKNOWN | SMFIP_NR_CONN | SMFIP_NR_HELO | SMFIP_NR_MAIL;
 	struct session *s = atomic_load(&draining) ? NULL : session_new(ctx);
 
 	(void)f2;
@@ -174,15 +179,19 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	if (s->over_limit)
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
-	for (size_t i = 0; *actions_r != 0 &&
-	    i < sizeof(macro_lists) / sizeof(*macro_lists); i++)
+	for (size_t i = 0;
+	     *actions_r != 0 && i < sizeof(macro_lists) / sizeof(*macro_lists);
+	     i++)
 		if (smfi_setsymlist(ctx, macro_lists[i].stage,
-		    (char *)(uintptr_t)(macro_lists[i].stage ==
-		    SMFIM_ENVFROM && s->gc->cfg->relay.n_certificates > 0 ?
-		    certificate_macros : macro_lists[i].macros)) !=
-		    MI_SUCCESS)
-			log_msg(LOG_WARNING, "macro list of stage %d was "
-			    "refused", macro_lists[i].stage);
+			(char *)(uintptr_t)(macro_lists[i].stage ==
+					SMFIM_ENVFROM &&
+				    s->gc->cfg->relay.n_certificates > 0
+				? certificate_macros
+				: macro_lists[i].macros)) != MI_SUCCESS)
+			log_msg(LOG_WARNING,
+			    "macro list of stage %d was "
+			    "refused",
+			    macro_lists[i].stage);
 	return SMFIS_CONTINUE;
 }
 
@@ -219,19 +228,18 @@ static void
 take_certificate(SMFICTX *ctx, struct session *s)
 {
 	const char *verify = smfi_getsymval(ctx, (char[]){ "{verify}" });
-	const char *subject = smfi_getsymval(ctx,
-	    (char[]){ "{cert_subject}" });
+	const char *subject = smfi_getsymval(ctx, (char[]){ "{cert_subject}" });
 	const char *issuer = smfi_getsymval(ctx, (char[]){ "{cert_issuer}" });
 	const char *digest = smfi_getsymval(ctx, (char[]){ "{cert_fp}" });
 	struct certificate *c = malloc(sizeof(*c));
 	bool good = false;
 
 	if (c != NULL && verify != NULL)
-		good = certificate_from_sendmail(c, verify, subject, issuer,
-		    digest);
+		good = certificate_from_sendmail(
+		    c, verify, subject, issuer, digest);
 	else if (c != NULL && strncmp(s->mta, "Postfix", 7) == 0)
-		good = certificate_from_postfix(c, false, subject, issuer,
-		    NULL, NULL);
+		good = certificate_from_postfix(
+		    c, false, subject, issuer, NULL, NULL);
 	if (!good) {
 		free(c);
 		c = NULL;
@@ -246,17 +254,16 @@ is_vouched(const struct session *s, const char *rcpt)
 	char recipient[400];
 	size_t len = strnlen(rcpt, sizeof(recipient));
 
-	if (s->gc->cfg->relay.n_certificates == 0 ||
-	    len >= sizeof(recipient))
+	if (s->gc->cfg->relay.n_certificates == 0 || len >= sizeof(recipient))
 		return false;
 	bool bracketed = len >= 2 && rcpt[0] == '<' && rcpt[len - 1] == '>';
 
 	copy(recipient, bracketed ? len - 1 : sizeof(recipient),
 	    bracketed ? rcpt + 1 : rcpt);
-	const struct handoff h = {
-		.client = s->client, .port = s->port, .sender = s->sender,
-		.recipient = recipient
-	};
+	const struct handoff h = { .client = s->client,
+		.port = s->port,
+		.sender = s->sender,
+		.recipient = recipient };
 
 	return handoff_take(&h, clock_monotonic_ms());
 }
@@ -290,14 +297,13 @@ on_envfrom(SMFICTX *ctx, char **argv)
 }
 
 static void
-set_reply(SMFICTX *ctx, const char *code, const char *status,
-    const char *text)
+set_reply(SMFICTX *ctx, const char *code, const char *status, const char *text)
 {
 	char doubled[2 * REPLY_TEXT_MAX];
 
 	reply_double_percent(text, doubled);
 	if (smfi_setreply(ctx, (char *)(uintptr_t)code,
-	    (char *)(uintptr_t)status, doubled) != MI_SUCCESS)
+		(char *)(uintptr_t)status, doubled) != MI_SUCCESS)
 		log_msg(LOG_WARNING, "libmilter refused the reply: %s %s %s",
 		    code, status, text);
 }
@@ -316,17 +322,21 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
 	const struct gate_request req = {
-		.q = {
-			.client = s->client, .sender = s->sender,
-			.recipient = argv[0], .mailer = smfi_getsymval(ctx,
-			    (char[]){ "{rcpt_mailer}" }),
-			.auth_type = s->auth_type, .auth_user = s->auth_user,
-			.certificate = s->certificate,
-			.vouched = is_vouched(s, argv[0])
-		},
-		.client_name = s->client_name, .helo = s->helo,
-		.session = s->id, .queue_id = s->queue_id, .mta = s->mta,
-		.memo = &s->memo, .message = &s->message,
+		.q = { .client = s->client,
+		    .sender = s->sender,
+		    .recipient = argv[0],
+		    .mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
+		    .auth_type = s->auth_type,
+		    .auth_user = s->auth_user,
+		    .certificate = s->certificate,
+		    .vouched = is_vouched(s, argv[0]) },
+		.client_name = s->client_name,
+		.helo = s->helo,
+		.session = s->id,
+		.queue_id = s->queue_id,
+		.mta = s->mta,
+		.memo = &s->memo,
+		.message = &s->message,
 		.channel = CHANNEL_MILTER
 	};
 
@@ -351,8 +361,8 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	}
 	(void)gate_submit(s->gc, row, false, &ok);
 	set_reply(ctx, answer.code, answer.status, answer.text);
-	return answer.decision.verdict == VERDICT_REJECT ? SMFIS_REJECT :
-	    SMFIS_TEMPFAIL;
+	return answer.decision.verdict == VERDICT_REJECT ? SMFIS_REJECT
+							 : SMFIS_TEMPFAIL;
 }
 
 /* No message is relayed before its decisions are on disk. */
@@ -373,8 +383,10 @@ commit_message(SMFICTX *ctx, struct session *s)
 		audit_row_queue_id(rows, queue_id);
 	if (gate_commit(s->gc, rows, relayed))
 		return SMFIS_CONTINUE;
-	log_msg(LOG_ERR, "session %s: the audit can't be written: temporary "
-	    "failure for a relayed message", s->id);
+	log_msg(LOG_ERR,
+	    "session %s: the audit can't be written: temporary "
+	    "failure for a relayed message",
+	    s->id);
 	set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
 	return SMFIS_TEMPFAIL;
 }
@@ -422,11 +434,10 @@ on_close(SMFICTX *ctx)
 }
 
 static int
-open_socket(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err)
+open_socket(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
 {
-	struct smfiDesc desc = {
-		.xxfi_name = (char[]){ "popgate" },
+	struct smfiDesc desc = { .xxfi_name = (char[]){ "popgate" },
 		.xxfi_version = SMFI_VERSION,
 		.xxfi_flags = SMFIF_SETSYMLIST,
 		.xxfi_connect = on_connect,
@@ -437,8 +448,7 @@ open_socket(const struct listen_spec *spec, mode_t mode, gid_t gid,
 		.xxfi_eom = on_eom,
 		.xxfi_abort = on_abort,
 		.xxfi_close = on_close,
-		.xxfi_negotiate = on_negotiate
-	};
+		.xxfi_negotiate = on_negotiate };
 	char text[400];
 	gid_t own_gid = getegid();
 
@@ -475,8 +485,8 @@ open_socket(const struct listen_spec *spec, mode_t mode, gid_t gid,
 }
 
 int
-callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err)
+callbacks_open(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
 {
 	int lock = listen_lock(spec);
 	int rc = open_socket(spec, mode, gid, err);
@@ -517,8 +527,8 @@ void
 callbacks_stop(const struct listen_spec *spec)
 {
 	pthread_t thread;
-	bool woken = pthread_create(&thread, NULL, waker,
-	    (void *)(uintptr_t)spec) == 0;
+	bool woken =
+	    pthread_create(&thread, NULL, waker, (void *)(uintptr_t)spec) == 0;
 
 	atomic_store(&stopped, true);
 	(void)smfi_stop();

@@ -15,8 +15,8 @@ struct err;
  *   mode, gid  of a Unix socket, in force before anyone can connect;
  *              gid (gid_t)-1: the process's own
  * Returns 0, or -1 with err. Once a process. */
-int callbacks_open(const struct listen_spec *spec, mode_t mode, gid_t gid,
-    struct err *err);
+int callbacks_open(
+    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err);
 
 /* Answer until callbacks_stop(). Returns 0, or -1 when libmilter failed. */
 int callbacks_run(void);

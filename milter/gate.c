@@ -31,10 +31,10 @@ static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
 	struct gate_config *newest;
-	int64_t store_said_ms;	/* when we last spoke of a bad store */
+	int64_t store_said_ms; /* when we last spoke of a bad store */
 	atomic_bool store_bad;
-	int64_t beat_ms, read_at;	/* the heartbeat, and when we looked */
-	bool ipv4, ipv6;	/* people log in so; when we looked: */
+	int64_t beat_ms, read_at; /* the heartbeat, and when we looked */
+	bool ipv4, ipv6; /* people log in so; when we looked: */
 	int64_t families_ms;
 	/* set before any thread is made */
 	struct audit *audit;
@@ -42,14 +42,11 @@ static struct {
 	/* guarded by own_lock */
 	pthread_rwlock_t own_lock;
 	struct network_set own;
-} gate = {
-	.mtx = PTHREAD_MUTEX_INITIALIZER,
-	.own_lock = PTHREAD_RWLOCK_INITIALIZER
-};
+} gate = { .mtx = PTHREAD_MUTEX_INITIALIZER,
+	.own_lock = PTHREAD_RWLOCK_INITIALIZER };
 
 int
-gate_config_load(const char *path, struct gate_config **gc_r,
-    struct err *err)
+gate_config_load(const char *path, struct gate_config **gc_r, struct err *err)
 {
 	struct gate_config *gc = calloc(1, sizeof(*gc));
 
@@ -93,8 +90,8 @@ gate_config_renew(struct gate_config **gc_r, struct err *err)
 		return -1;
 	}
 	(void)pthread_mutex_lock(&gate.mtx);
-	gc->cfg_of = gate.newest->cfg_of != NULL ? gate.newest->cfg_of :
-	    gate.newest;
+	gc->cfg_of =
+	    gate.newest->cfg_of != NULL ? gate.newest->cfg_of : gate.newest;
 	gc->cfg_of->refs++;
 	(void)pthread_mutex_unlock(&gate.mtx);
 	gc->cfg = gc->cfg_of->cfg;
@@ -157,8 +154,7 @@ int
 gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
     struct err *err)
 {
-	const struct audit_options opt = {
-		.path = gc->cfg->audit.database,
+	const struct audit_options opt = { .path = gc->cfg->audit.database,
 		.queue = gc->cfg->audit.queue,
 		.keep_s = gc->cfg->audit.keep_s,
 		.log_line = log_decision,
@@ -166,8 +162,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		.log_state = log_audit_state,
 		.committed = committed,
 		.committed_arg = arg,
-		.lifted = throttle_lifted
-	};
+		.lifted = throttle_lifted };
 
 	gate.pool = pool_new(gc->cfg->logins.database);
 	if (gate.pool == NULL) {
@@ -215,12 +210,13 @@ say_store(bool good, const char *text)
 	int64_t now_ms = clock_monotonic_ms();
 	bool say;
 
-	if (good && !atomic_load_explicit(&gate.store_bad,
-	    memory_order_relaxed))
+	if (good &&
+	    !atomic_load_explicit(&gate.store_bad, memory_order_relaxed))
 		return;
 	(void)pthread_mutex_lock(&gate.mtx);
-	say = good ? gate.store_bad : !gate.store_bad ||
-	    now_ms - gate.store_said_ms > STORE_SAY_MS;
+	say = good
+	    ? gate.store_bad
+	    : !gate.store_bad || now_ms - gate.store_said_ms > STORE_SAY_MS;
 	gate.store_bad = !good;
 	if (say)
 		gate.store_said_ms = now_ms;
@@ -262,15 +258,15 @@ other_family(struct store *st, const struct config *cfg,
 	bool ipv4, ipv6;
 
 	(void)pthread_mutex_lock(&gate.mtx);
-	bool fresh = gate.families_ms != 0 &&
-	    now_ms - gate.families_ms < FAMILIES_MS;
+	bool fresh =
+	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
 
 	ipv4 = gate.ipv4;
 	ipv6 = gate.ipv6;
 	(void)pthread_mutex_unlock(&gate.mtx);
 	if (!fresh) {
-		if (store_families(st, now - cfg->logins.window_s, &ipv4,
-		    &ipv6, NULL) == -1)
+		if (store_families(st, now - cfg->logins.window_s, &ipv4, &ipv6,
+			NULL) == -1)
 			return false;
 		(void)pthread_mutex_lock(&gate.mtx);
 		gate.ipv4 = ipv4;
@@ -302,9 +298,9 @@ recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
 	struct store_version version;
 
 	return memo->known && memo->now == now &&
-	       memo->generation == loan->generation &&
-	       store_version(loan->st, &version) &&
-	       memcmp(&version, &memo->version, sizeof(version)) == 0;
+	    memo->generation == loan->generation &&
+	    store_version(loan->st, &version) &&
+	    memcmp(&version, &memo->version, sizeof(version)) == 0;
 }
 
 static int
@@ -342,14 +338,14 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 		say_store(false, err.text);
 		return;
 	}
-	ok = recall(memo, &loan, now) || look_up(cfg, req, &loan, now, memo,
-	    &err) == 0;
+	ok = recall(memo, &loan, now) ||
+	    look_up(cfg, req, &loan, now, memo, &err) == 0;
 	if (ok && !found->active)
-		ok = collector_state(loan.st, cfg, now, &facts->collector,
-		    &err) == 0;
+		ok = collector_state(
+			 loan.st, cfg, now, &facts->collector, &err) == 0;
 	if (ok)
-		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found,
-		    now, facts, &err) == 0;
+		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found, now,
+			 facts, &err) == 0;
 	if (ok && !facts->login_seen)
 		*hint = other_family(loan.st, cfg, &req->q.client, now);
 	pool_give(gate.pool, &loan, ok);
@@ -367,12 +363,13 @@ static void
 count(const struct config *cfg, const struct gate_request *req,
     struct policy_facts *facts, struct gate_answer *answer)
 {
-	const struct throttle_recipient r = {
-		.q = &req->q, .reason = answer->decision.reason,
-		.login_user = answer->login_user, .channel = req->channel,
-		.at_ms = answer->at_ms, .monitored = answer->monitored,
-		.message = req->message
-	};
+	const struct throttle_recipient r = { .q = &req->q,
+		.reason = answer->decision.reason,
+		.login_user = answer->login_user,
+		.channel = req->channel,
+		.at_ms = answer->at_ms,
+		.monitored = answer->monitored,
+		.message = req->message };
 
 	facts->within_limits = throttle_take(cfg, &r);
 	answer->decision = policy_decide(facts);
@@ -400,8 +397,9 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 
 		ask_store(gc, req, now, &facts, answer, &hint);
 		facts.denied = facts.denied ||
-		    throttle_denied(&req->q.client, facts_breach_user(&req->q,
-		    &facts, answer->login_user), now);
+		    throttle_denied(&req->q.client,
+			facts_breach_user(&req->q, &facts, answer->login_user),
+			now);
 		answer->decision = policy_decide(&facts);
 		answer->decision.other_family = hint;
 	}
@@ -412,17 +410,17 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		answer->decision.verdict = VERDICT_TEMPFAIL;
 		answer->decision.reason = REASON_AUDIT_UNAVAILABLE;
 	}
-	answer->monitored = facts_monitored(cfg,
-	    audit_channel_name(req->channel), &req->q.client);
+	answer->monitored = facts_monitored(
+	    cfg, audit_channel_name(req->channel), &req->q.client);
 	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local)
 		count(cfg, req, &facts, answer);
-	answer->refuse = answer->decision.verdict != VERDICT_ACCEPT &&
-	    !answer->monitored;
+	answer->refuse =
+	    answer->decision.verdict != VERDICT_ACCEPT && !answer->monitored;
 	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
 	    answer->status, answer->text);
 	if (answer->monitored)
-		answer->decision.verdict = verdict_monitored(
-		    answer->decision.verdict);
+		answer->decision.verdict =
+		    verdict_monitored(answer->decision.verdict);
 	meter_decision(req->channel, &answer->decision, began_ns);
 }
 
@@ -433,8 +431,8 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 	char client[ADDR_TEXT_MAX], reply[REPLY_TEXT_MAX + 16];
 
 	if (answer->local && !gc->cfg->audit.record_all) {
-		audit_count_local(gate.audit, req->channel,
-		    answer->decision.reason);
+		audit_count_local(
+		    gate.audit, req->channel, answer->decision.reason);
 		return NULL;
 	}
 	reply[0] = '\0';
@@ -446,8 +444,7 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		*p++ = ' ';
 		(void)stpcpy(p, answer->text);
 	}
-	struct audit_facts facts = {
-		.at_ms = answer->at_ms,
+	struct audit_facts facts = { .at_ms = answer->at_ms,
 		.session = req->session,
 		.queue_id = req->queue_id,
 		.client = addr_format(&req->q.client, client),
@@ -458,21 +455,21 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.auth_user = facts_denied_user(&req->q),
 		.login_user = answer->login_user,
 		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
-		    req->q.certificate != NULL ? certificate_name(
-		    req->q.certificate) : NULL,
+			req->q.certificate != NULL
+		    ? certificate_name(req->q.certificate)
+		    : NULL,
 		.reply = reply,
 		.mta = req->mta,
 		.local = answer->local,
 		.channel = req->channel,
-		.decision = answer->decision
-	};
+		.decision = answer->decision };
 
 	return audit_row_new(&facts);
 }
 
 uint64_t
-gate_submit(const struct gate_config *gc, struct audit_row *rows,
-    bool relayed, bool *ok_r)
+gate_submit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
+    bool *ok_r)
 {
 	bool wait = relayed && gc->cfg->audit.durable;
 	uint64_t ticket = audit_submit(gate.audit, rows, wait);
@@ -483,14 +480,13 @@ gate_submit(const struct gate_config *gc, struct audit_row *rows,
 }
 
 bool
-gate_commit(const struct gate_config *gc, struct audit_row *rows,
-    bool relayed)
+gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed)
 {
 	bool ok;
 	uint64_t ticket = gate_submit(gc, rows, relayed, &ok);
 
-	return ok && (ticket == 0 ||
-	    audit_wait(gate.audit, ticket, COMMIT_WAIT_MS));
+	return ok &&
+	    (ticket == 0 || audit_wait(gate.audit, ticket, COMMIT_WAIT_MS));
 }
 
 enum audit_state

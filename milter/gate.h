@@ -25,9 +25,9 @@ struct pool;
 struct gate_config {
 	struct config *cfg;
 	struct facts_lists lists;
-	int64_t read_ms;	/* Unix time when reading the lists began */
-	struct gate_config *cfg_of;	/* whose cfg is; NULL: its own */
-	unsigned refs;		/* guarded by the gate */
+	int64_t read_ms; /* Unix time when reading the lists began */
+	struct gate_config *cfg_of; /* whose cfg is; NULL: its own */
+	unsigned refs; /* guarded by the gate */
 };
 
 /* What the login table said of the client of a session, for as long as the
@@ -35,18 +35,18 @@ struct gate_config {
  * Zero it when the session begins and when the AUTH user may have changed. */
 struct gate_memo {
 	bool known;
-	unsigned generation;	/* of the table's file */
+	unsigned generation; /* of the table's file */
 	struct store_version version;
-	int64_t now;		/* Unix seconds */
+	int64_t now; /* Unix seconds */
 	struct store_lookup found;
 };
 
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct gate_request {
-	struct facts_question q;	/* recipient: not NULL */
+	struct facts_question q; /* recipient: not NULL */
 	const char *client_name, *helo;
 	const char *session, *queue_id, *mta;
-	struct gate_memo *memo;	/* of the session; may be NULL */
+	struct gate_memo *memo; /* of the session; may be NULL */
 	/* of the message, zero at its begin; NULL: which message it is isn't
 	 * known */
 	struct limiter_message *message;
@@ -56,8 +56,8 @@ struct gate_request {
 struct gate_answer {
 	struct decision decision;
 	bool local;
-	bool monitored;		/* the MTA decides */
-	bool refuse;		/* what to do: false when monitored */
+	bool monitored; /* the MTA decides */
+	bool refuse; /* what to do: false when monitored */
 	int64_t at_ms;
 	char login_user[LOGIN_USER_MAX];
 	char code[4], status[8], text[REPLY_TEXT_MAX];
@@ -65,15 +65,15 @@ struct gate_answer {
 
 /* Start: opens the audit. cfg is checked configuration, owned by the gate
  * from now on. committed: see audit.h. 0, or -1 with err. */
-int gate_start(struct gate_config *cfg, void (*committed)(void *arg),
-    void *arg, struct err *err);
+int gate_start(struct gate_config *cfg, void (*committed)(void *arg), void *arg,
+    struct err *err);
 /* Flush the audit. Requests after it get a temporary failure. */
 void gate_stop(void);
 
 /* Read and check everything that a configuration names. 0, or -1. */
-int gate_config_load(const char *path, struct gate_config **gc_r,
-    struct err *err);
-void gate_config_free(struct gate_config *gc);	/* one never given away */
+int
+gate_config_load(const char *path, struct gate_config **gc_r, struct err *err);
+void gate_config_free(struct gate_config *gc); /* one never given away */
 
 /* The newest configuration with its lists read anew: the file itself is not,
  * it may be half edited. 0, or -1. */
@@ -98,8 +98,8 @@ struct audit_row *gate_row(const struct gate_config *gc,
 /* Submit rows; wait for the disk when the configuration asks for it and
  * relayed says that a message depends on it. Returns false when the message
  * must not go on. */
-bool gate_commit(const struct gate_config *gc, struct audit_row *rows,
-    bool relayed);
+bool
+gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed);
 
 /* The same without blocking: a ticket for gate_ticket_state(); 0 when there
  * is nothing to wait for, *ok_r false when the message must not go on. */

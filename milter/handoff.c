@@ -8,14 +8,14 @@ enum { TEXT_MAX = 340 };
 
 struct slot {
 	struct addr client;
-	uint16_t port;		/* 0: free */
+	uint16_t port; /* 0: free */
 	int64_t until_ms;
 	char sender[TEXT_MAX], recipient[TEXT_MAX];
 };
 
 static struct {
 	pthread_mutex_t mtx;
-	struct slot slot[HANDOFFS];	/* guarded by mtx, and so is next */
+	struct slot slot[HANDOFFS]; /* guarded by mtx, and so is next */
 	unsigned next;
 } handoffs = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 

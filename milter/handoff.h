@@ -13,7 +13,7 @@
 /* One recipient of one connection. Strings are without <>. */
 struct handoff {
 	struct addr client;
-	uint16_t port;		/* the client's; 0: not known, never handed */
+	uint16_t port; /* the client's; 0: not known, never handed */
 	const char *sender, *recipient;
 };
 

@@ -28,43 +28,49 @@
 #include "refresh.h"
 #include "status.h"
 
-enum { REFRESH_MS = 30000, TELL_MS = 5000, DRAIN_LOOK_MS = 50,
-	FILES_MAX = 1 << 20, SPARE_FILES = 256, AFTER_DRAIN_S = 20, STACK_BYTES = 512 * 1024 };
+enum {
+	REFRESH_MS = 30000,
+	TELL_MS = 5000,
+	DRAIN_LOOK_MS = 50,
+	FILES_MAX = 1 << 20,
+	SPARE_FILES = 256,
+	AFTER_DRAIN_S = 20,
+	STACK_BYTES = 512 * 1024
+};
 
 static const char usage[] =
-"usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
-"\n"
-"Tell Sendmail and Postfix which clients may relay: those that logged in by\n"
-"POP3 or IMAP a moment ago, that used SMTP AUTH, or that are trusted.\n"
-"\n"
-"  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
-"  -t, --test         check the configuration and exit\n"
-"  -d, --detach       go to the background when ready\n"
-"  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
-"  -V, --version      print versions\n"
-"  -h, --help         print this\n"
-"\n"
-"Signals: SIGTERM and SIGINT stop, SIGUSR1 reads the configuration again.\n"
-"See popgate-milter(8) and popgate.conf(5).\n";
+    "usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
+    "\n"
+    "Tell Sendmail and Postfix which clients may relay: those that logged in by\n"
+    "POP3 or IMAP a moment ago, that used SMTP AUTH, or that are trusted.\n"
+    "\n"
+    "  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
+    "  -t, --test         check the configuration and exit\n"
+    "  -d, --detach       go to the background when ready\n"
+    "  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
+    "  -V, --version      print versions\n"
+    "  -h, --help         print this\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT stop, SIGUSR1 reads the configuration again.\n"
+    "See popgate-milter(8) and popgate.conf(5).\n";
 
-static struct daemon_options opt = {
-	.ident = "popgate-milter", .usage = usage
-};
+static struct daemon_options opt = { .ident = "popgate-milter",
+	.usage = usage };
 static const char *const no_groups[] = { NULL };
 static atomic_bool milter_failed, milter_ended;
 
 static gid_t
 socket_group(const struct config *cfg)
 {
-	const struct group *gr = *cfg->milter.group == '\0' ? NULL :
-	    getgrnam(cfg->milter.group);
+	const struct group *gr =
+	    *cfg->milter.group == '\0' ? NULL : getgrnam(cfg->milter.group);
 
 	return gr == NULL ? (gid_t)-1 : gr->gr_gid;
 }
 
 static int
-open_permit(const struct config *cfg, const char *text,
-    enum protocol_kind kind, struct err *err)
+open_permit(const struct config *cfg, const char *text, enum protocol_kind kind,
+    struct err *err)
 {
 	struct listen_spec spec;
 
@@ -80,18 +86,17 @@ open_permit(const struct config *cfg, const char *text,
 /* Bound before privileges are dropped, so that the directory need not be
  * ours; nobody is answered before all is ready. */
 static int
-open_listeners(const struct config *cfg, struct listen_spec *spec,
-    struct err *err)
+open_listeners(
+    const struct config *cfg, struct listen_spec *spec, struct err *err)
 {
 	if (*cfg->milter.listen != '\0' &&
 	    (listen_parse(cfg->milter.listen, spec, err) == -1 ||
-	    callbacks_open(spec, cfg->milter.mode, socket_group(cfg), err) ==
-	    -1))
+		callbacks_open(
+		    spec, cfg->milter.mode, socket_group(cfg), err) == -1))
 		return -1;
 	if (open_permit(cfg, cfg->permit.policy, PROTOCOL_POLICY, err) == -1)
 		return -1;
-	return open_permit(cfg, cfg->permit.socketmap, PROTOCOL_SOCKETMAP,
-	    err);
+	return open_permit(cfg, cfg->permit.socketmap, PROTOCOL_SOCKETMAP, err);
 }
 
 static void *
@@ -110,16 +115,18 @@ static void
 say_restart(const char *key, bool changed)
 {
 	if (changed)
-		log_msg(LOG_WARNING, "reload: %s changed: that needs a "
-		    "restart", key);
+		log_msg(LOG_WARNING,
+		    "reload: %s changed: that needs a "
+		    "restart",
+		    key);
 }
 
 static void
 say_restarts(const struct config *was, const struct config *is)
 {
 #define TEXT(section, key) \
-	say_restart(#section "." #key, strcmp(was->section.key, \
-	    is->section.key) != 0)
+	say_restart(       \
+	    #section "." #key, strcmp(was->section.key, is->section.key) != 0)
 	TEXT(logins, database);
 	TEXT(audit, database);
 	TEXT(milter, listen);
@@ -211,10 +218,11 @@ tell_systemd(const char *state)
 	gate_audit_stats(&audit);
 	uint64_t decisions = meter_decisions(&per_minute);
 
-	(void)sd_notifyf(0, "WATCHDOG=1\nSTATUS=%s%u sessions, %" PRIu64
-	    " decisions, %" PRIu64 " in the last minute; %" PRIu64 " rows "
-	    "wait for the disk", state, callbacks_sessions(), decisions,
-	    per_minute, audit.queued);
+	(void)sd_notifyf(0,
+	    "WATCHDOG=1\nSTATUS=%s%u sessions, %" PRIu64 " decisions, %" PRIu64
+	    " in the last minute; %" PRIu64 " rows "
+	    "wait for the disk",
+	    state, callbacks_sessions(), decisions, per_minute, audit.queued);
 }
 
 /* Signals come here and nowhere else: all threads block them, and libmilter
@@ -301,7 +309,7 @@ spare_switches(void)
 static void
 shrink_stacks(void)
 {
-#ifndef __SANITIZE_THREAD__	/* which needs more than this for itself */
+#ifndef __SANITIZE_THREAD__ /* which needs more than this for itself */
 	pthread_attr_t attr;
 
 	if (pthread_attr_init(&attr) != 0)
@@ -323,8 +331,8 @@ raise_nofile(void)
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	(void)getrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur > FILES_MAX ? FILES_MAX :
-	    (unsigned)limit.rlim_cur;
+	return limit.rlim_cur > FILES_MAX ? FILES_MAX
+					  : (unsigned)limit.rlim_cur;
 }
 
 /* A quarter of the descriptors is kept for the permit channel, another one
@@ -334,13 +342,14 @@ static void
 share_files(unsigned files, const struct config *cfg)
 {
 	unsigned quarter = files / 4;
-	unsigned connections = quarter < PERMIT_CONNECTIONS_MAX ? quarter :
-	    PERMIT_CONNECTIONS_MAX;
+	unsigned connections =
+	    quarter < PERMIT_CONNECTIONS_MAX ? quarter : PERMIT_CONNECTIONS_MAX;
 	unsigned spare = quarter < SPARE_FILES ? quarter : SPARE_FILES;
 	unsigned sessions = files - connections - spare;
 
 	if (cfg->milter.max_sessions > sessions)
-		log_msg(LOG_WARNING, "milter.max_sessions: %" PRId64 " are "
+		log_msg(LOG_WARNING,
+		    "milter.max_sessions: %" PRId64 " are "
 		    "more than %u open files leave room for: taken as %u",
 		    cfg->milter.max_sessions, files, sessions);
 	else if (cfg->milter.max_sessions > 0)
@@ -369,9 +378,11 @@ main(int argc, char **argv)
 	struct err err;
 	char versions[64], libmilter[16];
 
-	(void)snprintf(versions, sizeof(versions), "libmilter %s, "
-	    "libmicrohttpd %s", callbacks_libmilter_version(libmilter,
-	    sizeof(libmilter)), http_library_version());
+	(void)snprintf(versions, sizeof(versions),
+	    "libmilter %s, "
+	    "libmicrohttpd %s",
+	    callbacks_libmilter_version(libmilter, sizeof(libmilter)),
+	    http_library_version());
 	opt.library = versions;
 	int code = daemon_options(&opt, argc, argv);
 
@@ -387,12 +398,13 @@ main(int argc, char **argv)
 	bool listens = *cfg->milter.listen != '\0';
 	/* copies: a reload frees the configuration */
 	char *const listen_at[] = { strdup(cfg->milter.listen),
-	    strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
+		strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
 
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
 		/* NOLINTNEXTLINE: the process ends */
-		return daemon_fail(&opt, EX_CONFIG, "nothing to listen on: milter.listen, "
+		return daemon_fail(&opt, EX_CONFIG,
+		    "nothing to listen on: milter.listen, "
 		    "permit.policy and permit.socketmap are empty");
 	block_signals();
 	unsigned files = raise_nofile();
@@ -417,14 +429,16 @@ main(int argc, char **argv)
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
 	    *cfg->permit.socketmap != '\0' ? cfg->permit.socketmap : "-",
 	    cfg->relay.mode == RELAY_MONITOR ? "; MONITOR MODE: nothing is "
-	    "refused" : cfg->relay.monitor_networks.n > 0 ||
-	    cfg->relay.monitor_listeners.n > 0 ? "; MONITOR MODE in part" :
-	    "");
+					       "refused"
+		: cfg->relay.monitor_networks.n > 0 ||
+		    cfg->relay.monitor_listeners.n > 0
+		? "; MONITOR MODE in part"
+		: "");
 	daemon_ready();
 	/* last, since a signal that comes while this thread doesn't wait goes
 	 * to libmilter; the sockets listen already */
-	int rc = listens ? pthread_create(&thread, NULL, milter_thread,
-	    NULL) : 0;
+	int rc =
+	    listens ? pthread_create(&thread, NULL, milter_thread, NULL) : 0;
 
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
@@ -445,8 +459,8 @@ main(int argc, char **argv)
 		forget_socket(listen_at[i]);
 	if (gave_up)
 		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
-	log_msg(LOG_NOTICE, "stopped; %u sessions were open",
-	    callbacks_sessions());
+	log_msg(
+	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
 	/* threads of libmilter may still run: free nothing under them */
 	_exit(EX_OK);
 }

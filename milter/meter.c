@@ -17,7 +17,7 @@ static bool measure;
 
 static struct {
 	pthread_mutex_t mtx;
-	struct rate rate;	/* guarded by mtx */
+	struct rate rate; /* guarded by mtx */
 } recent = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
 void
@@ -37,11 +37,12 @@ void
 meter_decision(enum audit_channel channel, const struct decision *decision,
     int64_t began_ns)
 {
-	atomic_fetch_add_explicit(&decided[channel][decision->verdict][
-	    decision->reason], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+	    &decided[channel][decision->verdict][decision->reason], 1,
+	    memory_order_relaxed);
 	if (began_ns != 0)
-		histogram_count(&duration[channel],
-		    clock_monotonic_ns() - began_ns);
+		histogram_count(
+		    &duration[channel], clock_monotonic_ns() - began_ns);
 }
 
 void
@@ -53,8 +54,8 @@ meter_breach(enum limit limit)
 static uint64_t
 count(int channel, int verdict, int reason)
 {
-	return atomic_load_explicit(&decided[channel][verdict][reason],
-	    memory_order_relaxed);
+	return atomic_load_explicit(
+	    &decided[channel][verdict][reason], memory_order_relaxed);
 }
 
 static uint64_t
@@ -85,8 +86,8 @@ meter_decisions(uint64_t *per_minute_r)
 	uint64_t total = all();
 
 	(void)pthread_mutex_lock(&recent.mtx);
-	*per_minute_r = rate_per_minute(&recent.rate, clock_monotonic_ms(),
-	    total);
+	*per_minute_r =
+	    rate_per_minute(&recent.rate, clock_monotonic_ms(), total);
 	(void)pthread_mutex_unlock(&recent.mtx);
 	return total;
 }
@@ -94,25 +95,29 @@ meter_decisions(uint64_t *per_minute_r)
 void
 meter_metrics(FILE *to)
 {
-	metrics_family(to, "decisions", "counter", NULL, "Recipients decided "
+	metrics_family(to, "decisions", "counter", NULL,
+	    "Recipients decided "
 	    "on, by channel, verdict and reason.");
 	for (int c = 0; c < CHANNELS; c++)
 		for (int v = 0; v < VERDICTS; v++)
 			for (int r = 0; r < REASONS; r++) {
 				const struct metrics_label labels[] = {
-					{ "channel", audit_channel_name(
-					    (enum audit_channel)c) },
-					{ "verdict", verdict_name(
-					    (enum verdict)v) },
-					{ "reason", reason_name(
-					    (enum reason)r) }, { 0 }
+					{ "channel",
+					    audit_channel_name(
+						(enum audit_channel)c) },
+					{ "verdict",
+					    verdict_name((enum verdict)v) },
+					{ "reason",
+					    reason_name((enum reason)r) },
+					{ 0 }
 				};
 
 				if (count(c, v, r) > 0)
 					metrics_sample(to, "decisions",
 					    "_total", labels, count(c, v, r));
 			}
-	metrics_family(to, "limit_breaches", "counter", NULL, "Times that a "
+	metrics_family(to, "limit_breaches", "counter", NULL,
+	    "Times that a "
 	    "client or user went over a limit.");
 	for (int i = 0; i < LIMITS; i++) {
 		const struct metrics_label labels[] = {
@@ -120,19 +125,19 @@ meter_metrics(FILE *to)
 		};
 
 		metrics_sample(to, "limit_breaches", "_total", labels,
-		    atomic_load_explicit(&breaches[i],
-		    memory_order_relaxed));
+		    atomic_load_explicit(&breaches[i], memory_order_relaxed));
 	}
-	metrics_family(to, "decision_duration_seconds", "histogram",
-	    "seconds", "Time to decide on a recipient, without the waiting "
+	metrics_family(to, "decision_duration_seconds", "histogram", "seconds",
+	    "Time to decide on a recipient, without the waiting "
 	    "for the disk.");
 	for (int c = 0; c < CHANNELS; c++) {
 		const struct metrics_label labels[] = {
-			{ "channel", audit_channel_name(
-			    (enum audit_channel)c) }, { 0 }
+			{ "channel",
+			    audit_channel_name((enum audit_channel)c) },
+			{ 0 }
 		};
 
-		metrics_histogram(to, "decision_duration_seconds", labels,
-		    &duration[c]);
+		metrics_histogram(
+		    to, "decision_duration_seconds", labels, &duration[c]);
 	}
 }

@@ -16,8 +16,8 @@ void meter_start(bool durations);
 
 /* Any thread. began_ns: what meter_begin() said when the request came. */
 int64_t meter_begin(void);
-void meter_decision(enum audit_channel channel,
-    const struct decision *decision, int64_t began_ns);
+void meter_decision(enum audit_channel channel, const struct decision *decision,
+    int64_t began_ns);
 
 /* Somebody went over this limit. Any thread. */
 void meter_breach(enum limit limit);

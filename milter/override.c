@@ -39,8 +39,9 @@ accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	const struct timespec rest = { .tv_nsec = REST_MS * 1000000L };
 	int fd = accept4(listener, addr, len, SOCK_CLOEXEC), error = errno;
 
-	if (fd != -1 || (error != EMFILE && error != ENFILE &&
-	    error != ENOBUFS && error != ENOMEM))
+	if (fd != -1 ||
+	    (error != EMFILE && error != ENFILE && error != ENOBUFS &&
+		error != ENOMEM))
 		return fd;
 	if (said_ms == 0 || clock_monotonic_ms() - said_ms > SAY_EVERY_MS) {
 		said_ms = clock_monotonic_ms();

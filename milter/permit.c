@@ -23,7 +23,7 @@
 
 enum {
 	LISTENERS_MAX = 2,
-	HELD_MAX_MS = 8000,	/* as long as the milter waits for the disk */
+	HELD_MAX_MS = 8000, /* as long as the milter waits for the disk */
 	TICK_MS = 500,
 	SAY_EVERY_MS = 1000
 };
@@ -36,12 +36,12 @@ struct connection {
 	size_t in_len;
 	char out[PROTOCOL_REPLY_MAX];
 	size_t out_len, out_at;
-	bool closing;		/* close when out is written */
-	bool eof;		/* close when all requests are answered */
+	bool closing; /* close when out is written */
+	bool eof; /* close when all requests are answered */
 	/* a reply that waits for the disk */
-	uint64_t ticket;	/* 0: none */
+	uint64_t ticket; /* 0: none */
 	int64_t held_ms;
-	char failed[PROTOCOL_REPLY_MAX];	/* to say if the rows are lost */
+	char failed[PROTOCOL_REPLY_MAX]; /* to say if the rows are lost */
 	/* the message that the newest policy request was about, by its
 	 * instance attribute */
 	char instance[64];
@@ -50,16 +50,19 @@ struct connection {
 };
 
 static struct {
-	struct { int fd; enum protocol_kind kind; } listener[LISTENERS_MAX];
+	struct {
+		int fd;
+		enum protocol_kind kind;
+	} listener[LISTENERS_MAX];
 	unsigned n_listeners;
 	int epoll, wake;
 	pthread_t thread;
 	bool started;
-	unsigned max;		/* connections */
+	unsigned max; /* connections */
 	/* the thread's own */
 	struct connection *first;
-	atomic_uint n;		/* others read it */
-	bool paused;		/* listeners rest: no descriptors left */
+	atomic_uint n; /* others read it */
+	bool paused; /* listeners rest: no descriptors left */
 	int64_t paused_ms, said_ms;
 	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
@@ -87,8 +90,10 @@ complain(const struct connection *c, const char *why)
 	if (!may_say())
 		return;
 	(void)getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	log_msg(LOG_WARNING, "permit channel: %s: closing (peer pid %ld, uid "
-	    "%ld)", why, (long)cred.pid, (long)cred.uid);
+	log_msg(LOG_WARNING,
+	    "permit channel: %s: closing (peer pid %ld, uid "
+	    "%ld)",
+	    why, (long)cred.pid, (long)cred.uid);
 }
 
 static void
@@ -118,8 +123,8 @@ static bool
 connection_write(struct connection *c)
 {
 	while (c->out_at < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_at, c->out_len -
-		    c->out_at, MSG_NOSIGNAL);
+		ssize_t n = send(c->fd, c->out + c->out_at,
+		    c->out_len - c->out_at, MSG_NOSIGNAL);
 
 		if (n > 0) {
 			c->out_at += (size_t)n;
@@ -143,11 +148,11 @@ connection_write(struct connection *c)
 static const struct certificate *
 certificate(const struct protocol_request *p, struct certificate *c)
 {
-	bool good = p->kind == PROTOCOL_POLICY ?
-	    certificate_from_postfix(c, true, p->cert_subject, p->cert_issuer,
-	    p->cert_digest, p->cert_key) :
-	    certificate_from_sendmail(c, p->verify, p->cert_subject,
-	    p->cert_issuer, p->cert_digest);
+	bool good = p->kind == PROTOCOL_POLICY
+	    ? certificate_from_postfix(c, true, p->cert_subject, p->cert_issuer,
+		  p->cert_digest, p->cert_key)
+	    : certificate_from_sendmail(c, p->verify, p->cert_subject,
+		  p->cert_issuer, p->cert_digest);
 
 	return good ? c : NULL;
 }
@@ -163,11 +168,11 @@ hand_over(const struct connection *c, const struct protocol_request *p,
 	socklen_t len = sizeof(domain);
 	char *end;
 	unsigned long port = strtoul(p->client_port, &end, 10);
-	const struct handoff h = {
-		.client = *client, .sender = p->sender,
+	const struct handoff h = { .client = *client,
+		.sender = p->sender,
 		.recipient = p->recipient,
-		.port = *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0
-	};
+		.port =
+		    *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0 };
 
 	if (p->kind == PROTOCOL_POLICY && p->has_sender &&
 	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
@@ -184,8 +189,8 @@ message_of(struct connection *c, const struct protocol_request *p)
 		return NULL;
 	if (strlen(p->session) >= sizeof(c->instance) ||
 	    strcmp(p->session, c->instance) != 0) {
-		(void)snprintf(c->instance, sizeof(c->instance), "%s",
-		    p->session);
+		(void)snprintf(
+		    c->instance, sizeof(c->instance), "%s", p->session);
 		c->message = (struct limiter_message){ .counted = false };
 	}
 	return &c->message;
@@ -203,22 +208,22 @@ answer(struct connection *c, const struct protocol_request *p)
 
 	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
 	    *p->session == '\0' ? "permit-" : "", ++permit.requests);
-	struct gate_request req = {
-		.q = {
-			.sender = p->has_sender ? p->sender : NULL,
-			.recipient = p->recipient,
-			.auth_type = p->auth_type, .auth_user = p->auth_user,
-			.certificate = certificate(p, &shown)
-		},
-		.client_name = p->client_name, .helo = p->helo,
+	struct gate_request req = { .q = { .sender =
+					       p->has_sender ? p->sender : NULL,
+					.recipient = p->recipient,
+					.auth_type = p->auth_type,
+					.auth_user = p->auth_user,
+					.certificate = certificate(p, &shown) },
+		.client_name = p->client_name,
+		.helo = p->helo,
 		.queue_id = p->queue_id,
 		.session = *p->session == '\0' ? session : p->session,
-		.mta = p->kind == PROTOCOL_SOCKETMAP &&
-		    p->map == MAP_SENDMAIL ? "Sendmail" : "Postfix",
+		.mta = p->kind == PROTOCOL_SOCKETMAP && p->map == MAP_SENDMAIL
+		    ? "Sendmail"
+		    : "Postfix",
 		.message = message_of(c, p),
-		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY :
-		    CHANNEL_SOCKETMAP
-	};
+		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
+						      : CHANNEL_SOCKETMAP };
 
 	(void)addr_parse_loose(p->client, &req.q.client);
 	gate_decide(gc, &req, &a);
@@ -232,13 +237,15 @@ answer(struct connection *c, const struct protocol_request *p)
 	if (row != NULL)
 		c->ticket = gate_submit(gc, row, permit_it, &ok);
 	if (permit_it) {
-		c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451",
-		    "4.3.0", gc->cfg->reply.unavailable, c->failed);
+		c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
+		    gc->cfg->reply.unavailable, c->failed);
 		c->held_ms = clock_monotonic_ms();
 	}
 	/* Ours: the MTA knows itself, and better, whether to deliver here. */
-	c->out_len = protocol_reply(p, permit_it && ok ? ANSWER_PERMIT :
-	    a.refuse || !ok ? ANSWER_REFUSE : ANSWER_NONE,
+	c->out_len = protocol_reply(p,
+	    permit_it && ok       ? ANSWER_PERMIT
+		: a.refuse || !ok ? ANSWER_REFUSE
+				  : ANSWER_NONE,
 	    ok ? a.code : "451", ok ? a.status : "4.3.0",
 	    ok ? a.text : gc->cfg->reply.unavailable, c->out);
 	if (!ok)
@@ -269,26 +276,26 @@ connection_serve(struct connection *c)
 	size_t used;
 
 	while (c->ticket == 0 && c->out_len == 0 && c->in_len > 0) {
-		switch (protocol_parse(c->kind, c->in, c->in_len, &req, &used,
-		    &why)) {
+		switch (protocol_parse(
+		    c->kind, c->in, c->in_len, &req, &used, &why)) {
 		case PROTOCOL_MORE:
 			if (c->in_len < sizeof(c->in) && !c->eof)
 				return true;
-			why = c->eof ? "end of file within a request" :
-			    "request longer than 8192 bytes";
+			why = c->eof ? "end of file within a request"
+				     : "request longer than 8192 bytes";
 			/* FALLTHROUGH */
 		case PROTOCOL_BAD:
 			complain(c, why);
-			c->out_len = protocol_reply(&req, ANSWER_BAD, "", "",
-			    "", c->out);
+			c->out_len = protocol_reply(
+			    &req, ANSWER_BAD, "", "", "", c->out);
 			c->closing = true;
 			return connection_write(c);
 		case PROTOCOL_REQUEST:
 			break;
 		}
 		if (nothing_to_decide(&req))
-			c->out_len = protocol_reply(&req, ANSWER_NONE, "", "",
-			    "", c->out);
+			c->out_len = protocol_reply(
+			    &req, ANSWER_NONE, "", "", "", c->out);
 		else
 			answer(c, &req);
 		c->in_len -= used;
@@ -306,8 +313,8 @@ connection_serve(struct connection *c)
 static void
 connection_read(struct connection *c)
 {
-	ssize_t n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len,
-	    0);
+	ssize_t n =
+	    recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
 
 	if (n > 0) {
 		c->in_len += (size_t)n;
@@ -347,10 +354,10 @@ pause_listeners(bool pause)
 {
 	for (unsigned i = 0; i < permit.n_listeners; i++) {
 		struct epoll_event ev = { .events = pause ? 0 : EPOLLIN,
-		    .data.ptr = &permit.listener[i] };
+			.data.ptr = &permit.listener[i] };
 
-		(void)epoll_ctl(permit.epoll, EPOLL_CTL_MOD,
-		    permit.listener[i].fd, &ev);
+		(void)epoll_ctl(
+		    permit.epoll, EPOLL_CTL_MOD, permit.listener[i].fd, &ev);
 	}
 	permit.paused = pause;
 	permit.paused_ms = clock_monotonic_ms();
@@ -372,15 +379,17 @@ accept_one(int listener, enum protocol_kind kind)
 		}
 		return;
 	}
-	struct connection *c = permit.n < permit.max ?
-	    calloc(1, sizeof(*c)) : NULL;
+	struct connection *c =
+	    permit.n < permit.max ? calloc(1, sizeof(*c)) : NULL;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
 
-	if (c == NULL || epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) ==
-	    -1) {
+	if (c == NULL ||
+	    epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		if (may_say())
-			log_msg(LOG_ERR, "permit channel: no room for one "
-			    "more connection than %u", permit.max);
+			log_msg(LOG_ERR,
+			    "permit channel: no room for one "
+			    "more connection than %u",
+			    permit.max);
 		(void)close(fd);
 		free(c);
 		return;
@@ -407,8 +416,7 @@ release_held(void)
 			continue;
 		enum audit_state state = gate_ticket_state(c->ticket);
 
-		if (state == AUDIT_PENDING &&
-		    now_ms - c->held_ms < HELD_MAX_MS)
+		if (state == AUDIT_PENDING && now_ms - c->held_ms < HELD_MAX_MS)
 			continue;
 		if (state != AUDIT_DURABLE) {
 			memcpy(c->out, c->failed, c->failed_len);
@@ -433,7 +441,7 @@ release_last(void)
 	do {
 		held = false;
 		for (struct connection *c = permit.first; c != NULL;
-		    c = c->next) {
+		     c = c->next) {
 			held |= c->ticket != 0;
 			/* no request after this one is answered */
 			c->closing = true;
@@ -472,27 +480,25 @@ permit_thread(void *arg)
 				accept_one(permit.listener[l].fd,
 				    permit.listener[l].kind);
 			else if (ptr == &permit.wake)
-				(void)!read(permit.wake, &ticks,
-				    sizeof(ticks));
+				(void)!read(permit.wake, &ticks, sizeof(ticks));
 			else
 				connection_event(ptr, events[i].events);
 		}
 		release_held();
-		if (permit.paused && clock_monotonic_ms() - permit.paused_ms >
-		    1000)
+		if (permit.paused &&
+		    clock_monotonic_ms() - permit.paused_ms > 1000)
 			pause_listeners(false);
 	}
 	release_last();
 	while (permit.first != NULL)
-		connection_close(permit.first);	/* NOLINT: takes it out */
+		connection_close(permit.first); /* NOLINT: takes it out */
 	return NULL;
 }
 
 static int
 make_epoll(struct err *err)
 {
-	struct epoll_event ev = { .events = EPOLLIN,
-	    .data.ptr = &permit.wake };
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &permit.wake };
 
 	if (permit.epoll != -1)
 		return 0;

@@ -18,9 +18,9 @@ struct pool {
 	char *path;
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
-	struct store *idle[IDLE_MAX];	/* a stack: the warm one on top */
+	struct store *idle[IDLE_MAX]; /* a stack: the warm one on top */
 	unsigned n_idle;
-	unsigned generation;	/* of the file; a loan of an older one ends */
+	unsigned generation; /* of the file; a loan of an older one ends */
 	struct stat id;
 	int64_t looked_ms; /* when id was read; 0: it couldn't be */
 };
@@ -78,7 +78,7 @@ int
 pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 {
 	int64_t now_ms = clock_coarse_ms();
-	struct stat now = {0};
+	struct stat now = { 0 };
 	int error = 0;
 
 	loan->st = NULL;
@@ -96,8 +96,9 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 		err_set(err, ERR_IO, "%s: %s", pool->path, strerror(error));
 		return -1;
 	}
-	return loan->st != NULL ? 0 :
-	    store_open(pool->path, STORE_READ, &loan->st, err);
+	return loan->st != NULL
+	    ? 0
+	    : store_open(pool->path, STORE_READ, &loan->st, err);
 }
 
 void

@@ -13,11 +13,11 @@ struct store;
 /* Nothing is opened yet: a missing table is no reason not to start. NULL when
  * memory is short. path is copied. */
 struct pool *pool_new(const char *path);
-void pool_free(struct pool *pool);	/* NULL-safe; nothing may be lent */
+void pool_free(struct pool *pool); /* NULL-safe; nothing may be lent */
 
 struct pool_loan {
-	struct store *st;	/* for the borrower */
-	unsigned generation;	/* for pool_give() */
+	struct store *st; /* for the borrower */
+	unsigned generation; /* for pool_give() */
 };
 
 /* Borrow a table opened for reading. 0, or -1 with err when there is none

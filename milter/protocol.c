@@ -7,8 +7,8 @@
 /* --- Postfix policy delegation: name=value lines, an empty line ends --- */
 
 static enum protocol_result
-parse_policy(char *buf, size_t len, struct protocol_request *req,
-    size_t *used, const char **why)
+parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
+    const char **why)
 {
 	const struct {
 		const char *name;
@@ -37,7 +37,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 	char *end = memmem(buf, len, "\n\n", 2);
 
 	if (end == NULL && len > 0 && *buf == '\n')
-		end = buf - 1;	/* an empty request */
+		end = buf - 1; /* an empty request */
 	if (end == NULL)
 		return PROTOCOL_MORE;
 	*used = (size_t)(end + 2 - buf);
@@ -51,7 +51,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 
 		if (equals == NULL) {
 			*why = "policy request with a line that is no "
-			    "name=value";
+			       "name=value";
 			return PROTOCOL_BAD;
 		}
 		*equals = *newline = '\0';
@@ -64,7 +64,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 			 * know which one is true */
 			if (seen & 1U << i) {
 				*why = "policy request with an attribute "
-				    "given twice";
+				       "given twice";
 				return PROTOCOL_BAD;
 			}
 			seen |= 1U << i;
@@ -76,7 +76,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 	}
 	if (strcmp(request, "smtpd_access_policy") != 0) {
 		*why = "policy request of another kind than "
-		    "smtpd_access_policy";
+		       "smtpd_access_policy";
 		return PROTOCOL_BAD;
 	}
 	return PROTOCOL_REQUEST;
@@ -92,12 +92,9 @@ parse_policy(char *buf, size_t len, struct protocol_request *req,
 static bool
 parse_sendmail_key(char *key, size_t len, struct protocol_request *req)
 {
-	const char **const fields[] = {
-		&req->client, &req->auth_type, &req->auth_user, &req->sender,
-		&req->recipient,
-		&req->verify, &req->cert_subject, &req->cert_issuer,
-		&req->cert_digest
-	};
+	const char **const fields[] = { &req->client, &req->auth_type,
+		&req->auth_user, &req->sender, &req->recipient, &req->verify,
+		&req->cert_subject, &req->cert_issuer, &req->cert_digest };
 	enum { OLD = 5, N = sizeof(fields) / sizeof(*fields) };
 	char *p = key, *end = key + len;
 
@@ -136,7 +133,7 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 	if (digits == 0 || digits == 5 || buf[digits] != ':' ||
 	    (digits > 1 && *buf == '0') || n > PROTOCOL_FRAME_MAX - 8) {
 		*why = "socketmap request that is no netstring of at most "
-		    "8184 bytes";
+		       "8184 bytes";
 		return PROTOCOL_BAD;
 	}
 	if (len < digits + 1 + n + 1)
@@ -166,12 +163,12 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 		req->map = MAP_SENDMAIL;
 		if (!parse_sendmail_key(key, key_len, req)) {
 			*why = "socketmap key for Sendmail that is cut or "
-			    "malformed";
+			       "malformed";
 			return PROTOCOL_BAD;
 		}
 	} else {
 		*why = "socketmap request for a map that is neither popgate "
-		    "nor sendmail";
+		       "nor sendmail";
 		return PROTOCOL_BAD;
 	}
 	return PROTOCOL_REQUEST;
@@ -181,25 +178,35 @@ enum protocol_result
 protocol_parse(enum protocol_kind kind, char *buf, size_t len,
     struct protocol_request *req, size_t *used, const char **why)
 {
-	*req = (struct protocol_request){
-		.kind = kind, .client = "", .client_port = "", .client_name = "", .helo = "",
-		.sender = "", .recipient = "", .auth_type = "",
-		.auth_user = "", .queue_id = "", .session = "", .state = "",
-		.verify = "", .cert_subject = "", .cert_issuer = "",
-		.cert_digest = "", .cert_key = ""
-	};
+	*req = (struct protocol_request){ .kind = kind,
+		.client = "",
+		.client_port = "",
+		.client_name = "",
+		.helo = "",
+		.sender = "",
+		.recipient = "",
+		.auth_type = "",
+		.auth_user = "",
+		.queue_id = "",
+		.session = "",
+		.state = "",
+		.verify = "",
+		.cert_subject = "",
+		.cert_issuer = "",
+		.cert_digest = "",
+		.cert_key = "" };
 	*used = 0;
 	*why = NULL;
-	return kind == PROTOCOL_POLICY ?
-	    parse_policy(buf, len, req, used, why) :
-	    parse_socketmap(buf, len, req, used, why);
+	return kind == PROTOCOL_POLICY
+	    ? parse_policy(buf, len, req, used, why)
+	    : parse_socketmap(buf, len, req, used, why);
 }
 
 static size_t
 netstring(const char *text, char *buf)
 {
-	int n = snprintf(buf, PROTOCOL_REPLY_MAX, "%zu:%s,", strlen(text),
-	    text);
+	int n =
+	    snprintf(buf, PROTOCOL_REPLY_MAX, "%zu:%s,", strlen(text), text);
 
 	return n < 0 ? 0 : (size_t)n;
 }
@@ -228,9 +235,8 @@ quote_for_sendmail(const char *code, const char *status, const char *text,
 }
 
 static size_t
-reply_socketmap(const struct protocol_request *req,
-    enum protocol_answer answer, const char *code, const char *status,
-    const char *text, char *buf)
+reply_socketmap(const struct protocol_request *req, enum protocol_answer answer,
+    const char *code, const char *status, const char *text, char *buf)
 {
 	char reply[PROTOCOL_REPLY_MAX - 16], quoted[256];
 	bool sendmail = req->map == MAP_SENDMAIL;
@@ -246,22 +252,20 @@ reply_socketmap(const struct protocol_request *req,
 		break;
 	}
 	if (sendmail) {
-		quote_for_sendmail(code, status, text, quoted,
-		    sizeof(quoted));
+		quote_for_sendmail(code, status, text, quoted, sizeof(quoted));
 		(void)snprintf(reply, sizeof(reply), "OK <%s> %s",
 		    *code == '5' ? "refuse" : "tempfail", quoted);
 	} else {
 		/* an action of access(5) */
-		(void)snprintf(reply, sizeof(reply), "OK %s %s %s", code,
-		    status, text);
+		(void)snprintf(
+		    reply, sizeof(reply), "OK %s %s %s", code, status, text);
 	}
 	return netstring(reply, buf);
 }
 
 size_t
-protocol_reply(const struct protocol_request *req,
-    enum protocol_answer answer, const char *code, const char *status,
-    const char *text, char *buf)
+protocol_reply(const struct protocol_request *req, enum protocol_answer answer,
+    const char *code, const char *status, const char *text, char *buf)
 {
 	int n = 0;
 
@@ -278,7 +282,7 @@ protocol_reply(const struct protocol_request *req,
 		n = snprintf(buf, PROTOCOL_REPLY_MAX, "action=%s %s %s\n\n",
 		    code, status, text);
 		break;
-	case ANSWER_BAD:	/* has no reply: the connection is closed */
+	case ANSWER_BAD: /* has no reply: the connection is closed */
 		break;
 	}
 	return n < 0 ? 0 : (size_t)n;

@@ -13,46 +13,46 @@ enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
 enum protocol_kind { PROTOCOL_POLICY, PROTOCOL_SOCKETMAP };
 
 enum protocol_map {
-	MAP_CLIENT,	/* "popgate": the key is a client address */
-	MAP_SENDMAIL	/* "sendmail": client, AUTH, sender, recipient */
+	MAP_CLIENT, /* "popgate": the key is a client address */
+	MAP_SENDMAIL /* "sendmail": client, AUTH, sender, recipient */
 };
 
 /* One request; strings point into the buffer that was parsed, and are ""
  * where they were absent. */
 struct protocol_request {
 	enum protocol_kind kind;
-	enum protocol_map map;		/* of a socketmap */
-	const char *client, *client_port, *client_name, *helo, *sender, *recipient;
+	enum protocol_map map; /* of a socketmap */
+	const char *client, *client_port, *client_name, *helo, *sender,
+	    *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
 	/* of the client's certificate, encoded as they were sent */
-	const char *verify;	/* Sendmail's {verify} */
+	const char *verify; /* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;
-	bool has_sender, has_recipient;	/* sender: without <> */
+	bool has_sender, has_recipient; /* sender: without <> */
 };
 
 enum protocol_result {
-	PROTOCOL_MORE,		/* not a whole request yet */
-	PROTOCOL_REQUEST,	/* *req is filled, *used bytes are done with */
-	PROTOCOL_BAD		/* *why says what is wrong; close after it */
+	PROTOCOL_MORE, /* not a whole request yet */
+	PROTOCOL_REQUEST, /* *req is filled, *used bytes are done with */
+	PROTOCOL_BAD /* *why says what is wrong; close after it */
 };
 
 /* Look for a request in the len bytes at buf, which is changed in place (NULs
  * are put behind the strings). */
 enum protocol_result protocol_parse(enum protocol_kind kind, char *buf,
-    size_t len, struct protocol_request *req, size_t *used,
-    const char **why);
+    size_t len, struct protocol_request *req, size_t *used, const char **why);
 
 enum protocol_answer {
-	ANSWER_PERMIT,	/* may relay */
-	ANSWER_NONE,	/* no opinion: the MTA goes on, closed as it is */
-	ANSWER_REFUSE,	/* code, status and text say how */
-	ANSWER_BAD	/* malformed request (socketmap only) */
+	ANSWER_PERMIT, /* may relay */
+	ANSWER_NONE, /* no opinion: the MTA goes on, closed as it is */
+	ANSWER_REFUSE, /* code, status and text say how */
+	ANSWER_BAD /* malformed request (socketmap only) */
 };
 
 /* Write the reply to req into buf of PROTOCOL_REPLY_MAX. Returns its length.
  *   code, status, text  for ANSWER_REFUSE: "550", "5.7.1", "..." */
-size_t protocol_reply(const struct protocol_request *req,
-    enum protocol_answer answer, const char *code, const char *status,
-    const char *text, char *buf);
+size_t
+protocol_reply(const struct protocol_request *req, enum protocol_answer answer,
+    const char *code, const char *status, const char *text, char *buf);
 
 #endif

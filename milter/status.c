@@ -29,11 +29,10 @@ write_health(FILE *to)
 	gate_audit_stats(&audit);
 	json_open(&j, NULL, '{');
 	health_write(&j, atomic_load(&draining) ? "draining" : "running");
-	json_text(&j, "mode", gc->cfg->relay.mode == RELAY_MONITOR ?
-	    "monitor" : "enforce");
+	json_text(&j, "mode",
+	    gc->cfg->relay.mode == RELAY_MONITOR ? "monitor" : "enforce");
 	json_number(&j, "sessions", callbacks_sessions());
-	json_number(&j, "sessions_over_limit",
-	    (int64_t)callbacks_over_limit());
+	json_number(&j, "sessions_over_limit", (int64_t)callbacks_over_limit());
 	json_number(&j, "permit_connections", permit_connections());
 	json_number(&j, "decisions", (int64_t)decisions);
 	json_number(&j, "decisions_per_minute", (int64_t)per_minute);
@@ -60,16 +59,16 @@ audit_metrics(FILE *to)
 	metrics_family(to, "audit_queue_limit_rows", "gauge", NULL,
 	    "Rows that may wait; then relays get a temporary failure.");
 	metrics_sample(to, "audit_queue_limit_rows", "", NULL, audit.limit);
-	metrics_family(to, "audit_rows", "counter", NULL,
-	    "Rows that are on disk.");
+	metrics_family(
+	    to, "audit_rows", "counter", NULL, "Rows that are on disk.");
 	metrics_sample(to, "audit_rows", "_total", NULL, audit.rows);
 	metrics_family(to, "audit_rows_lost", "counter", NULL,
 	    "Rows that could not be written.");
 	metrics_sample(to, "audit_rows_lost", "_total", NULL, audit.lost);
 	metrics_family(to, "audit_commit_duration_seconds", "histogram",
 	    "seconds", "Time to commit a group of rows.");
-	metrics_histogram(to, "audit_commit_duration_seconds", NULL,
-	    gate_audit_commits());
+	metrics_histogram(
+	    to, "audit_commit_duration_seconds", NULL, gate_audit_commits());
 }
 
 static int
@@ -79,18 +78,18 @@ write_metrics(FILE *to)
 
 	health_metrics(to);
 	meter_metrics(to);
-	metrics_family(to, "sessions", "gauge", NULL,
-	    "Milter sessions that are open.");
+	metrics_family(
+	    to, "sessions", "gauge", NULL, "Milter sessions that are open.");
 	metrics_sample(to, "sessions", "", NULL, callbacks_sessions());
 	metrics_family(to, "sessions_over_limit", "counter", NULL,
 	    "Milter sessions that got a temporary failure, since too many "
 	    "were open.");
-	metrics_sample(to, "sessions_over_limit", "_total", NULL,
-	    callbacks_over_limit());
+	metrics_sample(
+	    to, "sessions_over_limit", "_total", NULL, callbacks_over_limit());
 	metrics_family(to, "permit_connections", "gauge", NULL,
 	    "Connections to the permit channel that are open.");
-	metrics_sample(to, "permit_connections", "", NULL,
-	    permit_connections());
+	metrics_sample(
+	    to, "permit_connections", "", NULL, permit_connections());
 	audit_metrics(to);
 	metrics_file(to, true, "audit", gc->cfg->audit.database);
 	metrics_file(to, false, "logins", gc->cfg->logins.database);

@@ -35,8 +35,8 @@ throttle_new(const struct config *cfg, struct err *err)
 }
 
 int
-throttle_start(const struct config *cfg, struct audit *audit,
-    const char *path, struct err *err)
+throttle_start(const struct config *cfg, struct audit *audit, const char *path,
+    struct err *err)
 {
 	struct charge_history h = { .now_ms = clock_now_ms(),
 		.now_s = limiter_now() };
@@ -52,12 +52,15 @@ throttle_start(const struct config *cfg, struct audit *audit,
 	if (ret == -1)
 		return -1;
 	if (h.cut)
-		log_msg(LOG_WARNING, "limits: only the newest %d decisions "
-		    "are counted after this start", CHARGE_ROWS);
+		log_msg(LOG_WARNING,
+		    "limits: only the newest %d decisions "
+		    "are counted after this start",
+		    CHARGE_ROWS);
 	if (h.rows > 0)
-		log_msg(LOG_INFO, "limits: %" PRId64 " recipients of before "
-		    "the start are counted (%" PRId64 " ms)", h.rows,
-		    clock_monotonic_ms() - began_ms);
+		log_msg(LOG_INFO,
+		    "limits: %" PRId64 " recipients of before "
+		    "the start are counted (%" PRId64 " ms)",
+		    h.rows, clock_monotonic_ms() - began_ms);
 	return 0;
 }
 
@@ -70,8 +73,10 @@ throttle_lifted(void *arg, bool is_user, const char *subject)
 	if (number == 0)
 		return;
 	limiter_forget(throttle.limiter, number);
-	log_msg(LOG_NOTICE, "limits: %s %s was let in again, and is counted "
-	    "from now on", is_user ? "user" : "client", subject);
+	log_msg(LOG_NOTICE,
+	    "limits: %s %s was let in again, and is counted "
+	    "from now on",
+	    is_user ? "user" : "client", subject);
 }
 
 bool
@@ -82,9 +87,9 @@ throttle_denied(const struct addr *client, const char *user, int64_t now)
 	if (!limiter_denies(l))
 		return false;
 	return (client->family != ADDR_NONE &&
-	    limiter_denied(l, limiter_client(l, client), now)) ||
+		   limiter_denied(l, limiter_client(l, client), now)) ||
 	    (user != NULL && *user != '\0' &&
-	    limiter_denied(l, limiter_user(l, user), now));
+		limiter_denied(l, limiter_user(l, user), now));
 }
 
 static bool
@@ -113,25 +118,27 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 	(void)rate_format(rate, allowed);
 	/* a message with too many recipients is no sign of anything */
 	if (limit == LIMIT_MESSAGE_RECIPIENTS) {
-		(void)snprintf(allowed, sizeof(allowed), "%" PRId64,
-		    rate->max);
+		(void)snprintf(allowed, sizeof(allowed), "%" PRId64, rate->max);
 	} else if (cfg->limits.deny_for_s > 0) {
 		until = r->at_ms / 1000 + cfg->limits.deny_for_s;
-		limiter_deny(throttle.limiter, charge_subject(
-		    throttle.limiter, is_user, subject), until);
-		(void)snprintf(denied, sizeof(denied), "; denied until @%"
-		    PRId64 " or 'popgatectl undeny'", until);
+		limiter_deny(throttle.limiter,
+		    charge_subject(throttle.limiter, is_user, subject), until);
+		(void)snprintf(denied, sizeof(denied),
+		    "; denied until @%" PRId64 " or 'popgatectl undeny'",
+		    until);
 	}
 	log_msg(LOG_WARNING, "limits: %s %s is over limits.%s = %s%s%s",
-	    is_user ? "user" : "client", subject,
-	    limit_name(limit), allowed, denied,
-	    r->monitored ? "; MONITOR MODE: nothing is refused" : "");
-	const struct audit_breach b = {
-		.at_ms = r->at_ms, .is_user = is_user, .subject = subject,
-		.setting = limit_name(limit), .allowed = allowed,
+	    is_user ? "user" : "client", subject, limit_name(limit), allowed,
+	    denied, r->monitored ? "; MONITOR MODE: nothing is refused" : "");
+	const struct audit_breach b = { .at_ms = r->at_ms,
+		.is_user = is_user,
+		.subject = subject,
+		.setting = limit_name(limit),
+		.allowed = allowed,
 		.client = addr_format(&ev->client, client),
-		.user = ev->user, .sender = ev->sender, .denied_until = until
-	};
+		.user = ev->user,
+		.sender = ev->sender,
+		.denied_until = until };
 
 	audit_breach(throttle.audit, &b);
 	meter_breach(limit);
@@ -158,11 +165,11 @@ throttle_take(const struct config *cfg, const struct throttle_recipient *r)
 {
 	const struct facts_question *q = r->q;
 	struct limiter_answer answer;
-	struct limiter_event ev = {
-		.now_s = limiter_now(), .client = q->client,
-		.sender = q->sender, .message = r->message,
-		.permit = r->channel != CHANNEL_MILTER
-	};
+	struct limiter_event ev = { .now_s = limiter_now(),
+		.client = q->client,
+		.sender = q->sender,
+		.message = r->message,
+		.permit = r->channel != CHANNEL_MILTER };
 
 	if (!charge_any(cfg) ||
 	    !charge_event(cfg, r->reason, q->auth_user, r->login_user, &ev))

@@ -28,24 +28,23 @@ void throttle_lifted(void *arg, bool is_user, const char *subject);
 
 /* Is the client, or user (NULL: none), kept out for a breach? Costs nothing
  * while nobody is. */
-bool throttle_denied(const struct addr *client, const char *user,
-    int64_t now);
+bool throttle_denied(const struct addr *client, const char *user, int64_t now);
 
 /* One recipient that may relay. All is borrowed. */
 struct throttle_recipient {
 	const struct facts_question *q;
-	enum reason reason;	/* why it may */
+	enum reason reason; /* why it may */
 	const char *login_user;
 	enum audit_channel channel;
 	int64_t at_ms;
-	bool monitored;		/* nothing will be refused */
+	bool monitored; /* nothing will be refused */
 	/* kept by the caller between the recipients of one message; NULL: the
 	 * channel doesn't tell messages apart */
 	struct limiter_message *message;
 };
 
 /* Is it within the limits? If so it has been counted. */
-bool throttle_take(const struct config *cfg,
-    const struct throttle_recipient *r);
+bool
+throttle_take(const struct config *cfg, const struct throttle_recipient *r);
 
 #endif

@@ -2,7 +2,7 @@
  * popgate-milter is measured against.
  * It negotiates the steps and macro lists it is told, so that both filters
  * get the same packets. It does nothing with them. */
-#define SM_CONF_STDBOOL_H 1	/* mfapi.h: do not define bool */
+#define SM_CONF_STDBOOL_H 1 /* mfapi.h: do not define bool */
 #include <libmilter/mfapi.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,10 +30,9 @@ static struct {
 };
 
 static sfsistat
-on_negotiate(SMFICTX *ctx, unsigned long actions,
-    unsigned long steps, unsigned long f2, unsigned long f3,
-    unsigned long *want_actions, unsigned long *want_steps,
-    unsigned long *want_f2, unsigned long *want_f3)
+on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
+    unsigned long f2, unsigned long f3, unsigned long *want_actions,
+    unsigned long *want_steps, unsigned long *want_f2, unsigned long *want_f3)
 {
 	(void)f2;
 	(void)f3;

@@ -18,21 +18,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA \
-	"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" \
-	"CREATE TABLE IF NOT EXISTS login (client TEXT NOT NULL, " \
+#define SCHEMA                                                              \
+	"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"             \
+	"CREATE TABLE IF NOT EXISTS login (client TEXT NOT NULL, "          \
 	"user TEXT NOT NULL, service TEXT NOT NULL, server TEXT NOT NULL, " \
-	"first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, " \
-	"expires_at INTEGER NOT NULL, count INTEGER NOT NULL, " \
-	"PRIMARY KEY (client, user)) STRICT, WITHOUT ROWID;" \
-	"CREATE TABLE IF NOT EXISTS source (name TEXT PRIMARY KEY, " \
+	"first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, "             \
+	"expires_at INTEGER NOT NULL, count INTEGER NOT NULL, "             \
+	"PRIMARY KEY (client, user)) STRICT, WITHOUT ROWID;"                \
+	"CREATE TABLE IF NOT EXISTS source (name TEXT PRIMARY KEY, "        \
 	"position INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 
-#define UPSERT \
+#define UPSERT                                                           \
 	"INSERT INTO login VALUES (?1, 'u', 'imap', 'dovecot', ?2, ?2, " \
-	"?2 + 1800, 1) ON CONFLICT (client, user) DO UPDATE SET " \
-	"last_at = max(last_at, excluded.last_at), " \
-	"expires_at = max(expires_at, excluded.expires_at), " \
+	"?2 + 1800, 1) ON CONFLICT (client, user) DO UPDATE SET "        \
+	"last_at = max(last_at, excluded.last_at), "                     \
+	"expires_at = max(expires_at, excluded.expires_at), "            \
 	"count = count + 1"
 
 static double
@@ -97,8 +97,8 @@ by_value(const void *a, const void *b)
 static void
 client_of(unsigned i, char *buf, size_t size)
 {
-	(void)snprintf(buf, size, "10.%u.%u.%u", i / 62500 % 250,
-	    i / 250 % 250, i % 250);
+	(void)snprintf(
+	    buf, size, "10.%u.%u.%u", i / 62500 % 250, i / 250 % 250, i % 250);
 }
 
 static void
@@ -109,17 +109,21 @@ write_lines(int fd, const char *client, long noise)
 	struct tm tm;
 	size_t n = 0;
 
-	(void)strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S",
-	    localtime_r(&t, &tm));
+	(void)strftime(
+	    stamp, sizeof(stamp), "%b %e %H:%M:%S", localtime_r(&t, &tm));
 	for (long i = 0; i < noise && n < 3500; i++)
-		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s mail "
+		n += (size_t)snprintf(line + n, sizeof(line) - n,
+		    "%s mail "
 		    "postfix/smtpd[%ld]: connect from mx.example.net"
-		    "[203.0.113.9]\n", stamp, i);
+		    "[203.0.113.9]\n",
+		    stamp, i);
 	if (client != NULL)
-		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s mail "
+		n += (size_t)snprintf(line + n, sizeof(line) - n,
+		    "%s mail "
 		    "dovecot: imap-login: Login: user=<u>, method=PLAIN, "
 		    "rip=%s, lip=198.51.100.5, mpid=4242, TLS, "
-		    "session=<aBcDeFgH>\n", stamp, client);
+		    "session=<aBcDeFgH>\n",
+		    stamp, client);
 	if (write(fd, line, n) != (ssize_t)n)
 		die("write");
 }
@@ -140,8 +144,8 @@ probe(const char *log, const char *path, double rate, long n, long noise)
 {
 	int fd = open(log, O_WRONLY | O_APPEND | O_CREAT, 0644);
 	sqlite3 *db = open_db(path, SQLITE_OPEN_READONLY);
-	sqlite3_stmt *find = prepare(db,
-	    "SELECT 1 FROM login WHERE client = ?1");
+	sqlite3_stmt *find =
+	    prepare(db, "SELECT 1 FROM login WHERE client = ?1");
 	double *took = calloc((size_t)n, sizeof(*took));
 	unsigned base = (unsigned)time(NULL) * 977u % 10000000u;
 	double start = now_s();
@@ -169,8 +173,8 @@ probe(const char *log, const char *path, double rate, long n, long noise)
 		took[i] = (now_s() - begin) * 1e3;
 	}
 	qsort(took, (size_t)n, sizeof(*took), by_value);
-	(void)printf("%.3f %.3f %.3f\n", took[n / 2], took[n * 99 / 100],
-	    took[n - 1]);
+	(void)printf(
+	    "%.3f %.3f %.3f\n", took[n / 2], took[n * 99 / 100], took[n - 1]);
 	free(took);
 	(void)sqlite3_finalize(find);
 	(void)sqlite3_close(db);
@@ -191,8 +195,8 @@ record(sqlite3 *db, sqlite3_stmt *upsert, sqlite3_stmt *position,
 		const char *rip = memmem(p, (size_t)(end - p), "rip=", 4);
 
 		if (rip != NULL && sscanf(rip + 4, "%63[0-9.]", client) == 1) {
-			(void)sqlite3_bind_text(upsert, 1, client, -1,
-			    SQLITE_STATIC);
+			(void)sqlite3_bind_text(
+			    upsert, 1, client, -1, SQLITE_STATIC);
 			(void)sqlite3_bind_int64(upsert, 2, time(NULL));
 			(void)sqlite3_step(upsert);
 			(void)sqlite3_reset(upsert);
@@ -211,17 +215,15 @@ bare(const char *log, const char *path)
 	static char buf[1 << 16], events[4096];
 	int fd = open(log, O_RDONLY | O_CREAT, 0644);
 	int in = inotify_init1(IN_CLOEXEC);
-	sqlite3 *db = open_db(path, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE);
+	sqlite3 *db = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 	long long at = 0;
 
-	if (fd == -1 || in == -1 || inotify_add_watch(in, log, IN_MODIFY) ==
-	    -1)
+	if (fd == -1 || in == -1 || inotify_add_watch(in, log, IN_MODIFY) == -1)
 		die(log);
 	exec(db, SCHEMA);
 	sqlite3_stmt *upsert = prepare(db, UPSERT);
-	sqlite3_stmt *position = prepare(db,
-	    "INSERT OR REPLACE INTO source VALUES ('log', ?1)");
+	sqlite3_stmt *position =
+	    prepare(db, "INSERT OR REPLACE INTO source VALUES ('log', ?1)");
 
 	for (;;) {
 		ssize_t n = pread(fd, buf, sizeof(buf), at);
@@ -240,8 +242,7 @@ bare(const char *log, const char *path)
 static int
 upserts(const char *path, long rows, long batch)
 {
-	sqlite3 *db = open_db(path, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE);
+	sqlite3 *db = open_db(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 	char client[32];
 
 	exec(db, SCHEMA);
@@ -252,8 +253,7 @@ upserts(const char *path, long rows, long batch)
 		if (i % batch == 0)
 			exec(db, "BEGIN IMMEDIATE");
 		/* in no order, as clients come */
-		client_of((unsigned)(i * 7919 % rows), client,
-		    sizeof(client));
+		client_of((unsigned)(i * 7919 % rows), client, sizeof(client));
 		(void)sqlite3_bind_text(upsert, 1, client, -1, SQLITE_STATIC);
 		(void)sqlite3_bind_int64(upsert, 2, 1700000000 + i);
 		if (sqlite3_step(upsert) != SQLITE_DONE)

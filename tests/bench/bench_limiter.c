@@ -64,8 +64,8 @@ measure_lookup(const char *dir)
 	double began = now_ns();
 
 	for (int i = 0; i < LOOKUPS; i++)
-		if (store_lookup(st, &login.client, NULL, 128, 2000, &found,
-		    &err) == -1)
+		if (store_lookup(
+			st, &login.client, NULL, 128, 2000, &found, &err) == -1)
 			fail(&err);
 	double ns = (now_ns() - began) / LOOKUPS;
 
@@ -76,7 +76,7 @@ measure_lookup(const char *dir)
 
 struct work {
 	struct limiter *l;
-	unsigned clients;	/* how many, from one that differs a thread */
+	unsigned clients; /* how many, from one that differs a thread */
 	uint32_t first;
 };
 
@@ -90,12 +90,12 @@ work(void *arg)
 		/* scattered, as clients are */
 		uint32_t n = w->first + i * UINT32_C(2654435761) % w->clients;
 		char user[16] = "user-", sender[24] = "sender@example-";
-		struct limiter_event ev = {
-			.now_s = i / 1000, .user = user, .sender = sender,
-			.client = { .family = ADDR_IPV4, .bytes = {
-			    (uint8_t)(n >> 24), (uint8_t)(n >> 16),
-			    (uint8_t)(n >> 8), (uint8_t)n } }
-		};
+		struct limiter_event ev = { .now_s = i / 1000,
+			.user = user,
+			.sender = sender,
+			.client = { .family = ADDR_IPV4,
+			    .bytes = { (uint8_t)(n >> 24), (uint8_t)(n >> 16),
+				(uint8_t)(n >> 8), (uint8_t)n } } };
 
 		for (int b = 0; b < 8; b++)
 			user[5 + b] = sender[15 + b] =
@@ -146,6 +146,7 @@ main(int argc, char **argv)
 	double ns = measure(1000, THREADS);
 
 	(void)printf("%d threads, 1000 each: %.0f ns (of all processors): "
-	    "%.2f\n", THREADS, ns, ns / lookup);
+		     "%.2f\n",
+	    THREADS, ns, ns / lookup);
 	return 0;
 }

@@ -21,11 +21,7 @@
 #include "clients.h"
 #include "mclient.h"
 
-enum {
-	REPLY_TIMEOUT_MS = 10000,
-	SESSIONS_MAX = 16384,
-	EVENTS = 64
-};
+enum { REPLY_TIMEOUT_MS = 10000, SESSIONS_MAX = 16384, EVENTS = 64 };
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -41,16 +37,16 @@ enum step {
 };
 
 struct session {
-	struct mclient *mc;	/* owned; NULL between connections */
-	enum step step;		/* the one whose reply is awaited */
-	unsigned rcpts;		/* sent so far */
-	unsigned accepted;	/* of these */
+	struct mclient *mc; /* owned; NULL between connections */
+	enum step step; /* the one whose reply is awaited */
+	unsigned rcpts; /* sent so far */
+	unsigned accepted; /* of these */
 	uint64_t sent_ns;
 };
 
 /* Nanoseconds from a command to its reply, one number each. */
 struct samples {
-	uint64_t *v;		/* owned */
+	uint64_t *v; /* owned */
 	size_t n, room;
 };
 
@@ -58,13 +54,13 @@ static struct {
 	const char *where;
 	unsigned sessions;
 	unsigned rcpts;
-	unsigned authorised;	/* per cent of the sessions */
-	uint32_t logins;	/* rows in the login table */
+	unsigned authorised; /* per cent of the sessions */
+	uint32_t logins; /* rows in the login table */
 	double seconds;
 	double warmup;
-	double rate;		/* sessions started a second; 0: no limit */
-	bool message;		/* go on to DATA and EOM, else RSET */
-	bool idle;		/* stop before the end and hold still */
+	double rate; /* sessions started a second; 0: no limit */
+	bool message; /* go on to DATA and EOM, else RSET */
+	bool idle; /* stop before the end and hold still */
 	bool probe;
 } opt = {
 	.sessions = 16,
@@ -76,14 +72,14 @@ static struct {
 };
 
 static struct {
-	bool on;		/* the warm-up is over */
+	bool on; /* the warm-up is over */
 	uint64_t sessions, messages;
-	uint64_t accepted, rejected, tempfailed;	/* recipients */
-	uint64_t decided;	/* recipients, those of the warm-up too */
+	uint64_t accepted, rejected, tempfailed; /* recipients */
+	uint64_t decided; /* recipients, those of the warm-up too */
 	struct samples rcpt, data;
 } seen;
 
-static uint64_t serial;		/* sessions started: names the queue ids */
+static uint64_t serial; /* sessions started: names the queue ids */
 
 static void
 die(const char *what)
@@ -314,7 +310,7 @@ session_readable(struct session *s)
 
 /* Sessions that are not under way, and when the next may start. */
 struct queue {
-	struct session **v;	/* owned */
+	struct session **v; /* owned */
 	unsigned n;
 	uint64_t next_ns;
 };
@@ -338,8 +334,8 @@ start_sessions(struct queue *q, int epoll, uint64_t now)
 
 /* epoll_wait() whose time-out is finer than a millisecond. */
 static int
-wait_events(int epoll, struct epoll_event *events, const struct queue *q,
-    uint64_t now)
+wait_events(
+    int epoll, struct epoll_event *events, const struct queue *q, uint64_t now)
 {
 	struct pollfd pfd = { .fd = epoll, .events = POLLIN };
 	uint64_t ns = (uint64_t)REPLY_TIMEOUT_MS * (NS_PER_S / 1000);
@@ -407,10 +403,10 @@ report(double seconds)
 	qsort(seen.rcpt.v, seen.rcpt.n, sizeof(*seen.rcpt.v), by_value);
 	qsort(seen.data.v, seen.data.n, sizeof(*seen.data.v), by_value);
 	printf("sessions_per_s=%.0f messages_per_s=%.0f"
-	    " rcpt_p50_us=%.1f rcpt_p99_us=%.1f"
-	    " data_p50_us=%.1f data_p99_us=%.1f"
-	    " accepted=%" PRIu64 " rejected=%" PRIu64
-	    " tempfailed=%" PRIu64 " decided=%" PRIu64 "\n",
+	       " rcpt_p50_us=%.1f rcpt_p99_us=%.1f"
+	       " data_p50_us=%.1f data_p99_us=%.1f"
+	       " accepted=%" PRIu64 " rejected=%" PRIu64 " tempfailed=%" PRIu64
+	       " decided=%" PRIu64 "\n",
 	    (double)seen.sessions / seconds, (double)seen.messages / seconds,
 	    percentile_us(&seen.rcpt, 0.5), percentile_us(&seen.rcpt, 0.99),
 	    percentile_us(&seen.data, 0.5), percentile_us(&seen.data, 0.99),
@@ -444,7 +440,8 @@ probe(void)
 static void
 usage(void)
 {
-	fputs("usage: bench_milter [-s SESSIONS] [-r RECIPIENTS] [-a PERCENT]"
+	fputs(
+	    "usage: bench_milter [-s SESSIONS] [-r RECIPIENTS] [-a PERCENT]"
 	    " [-n LOGINS]\n"
 	    "                    [-t SECONDS] [-w SECONDS] [-R RATE]"
 	    " [-m | -i] -p SOCKET\n"
@@ -458,7 +455,8 @@ usage(void)
 	    "  -i  one message up to RSET, then hold the sessions until the\n"
 	    "      end of standard input\n"
 	    "  -P  print what the filter negotiates, a bare_filter argument"
-	    " a line\n", stderr);
+	    " a line\n",
+	    stderr);
 	exit(EX_USAGE);
 }
 

@@ -79,11 +79,11 @@ perl(const char *script, const char *mode, const char *file)
 	char command[1024];
 	FILE *pipe;
 
-	snprintf(command, sizeof(command), "perl '%s' %s '%s'", script, mode,
-	    file);
+	snprintf(
+	    command, sizeof(command), "perl '%s' %s '%s'", script, mode, file);
 	pipe = popen(command, "r");
-	if (pipe == NULL || fscanf(pipe, "%zu %zu %lf", &c.lines, &c.logins,
-	    &c.seconds) != 3)
+	if (pipe == NULL ||
+	    fscanf(pipe, "%zu %zu %lf", &c.lines, &c.logins, &c.seconds) != 3)
 		fprintf(stderr, "bench_parse: %s failed\n", command);
 	if (pipe != NULL)
 		pclose(pipe);
@@ -101,14 +101,15 @@ static void
 print_row(const char *name, struct count c)
 {
 	printf("%-34s %9zu lines %8zu logins %8.3f s %8.2f M lines/s "
-	    "%7.1f ns/line\n", name, c.lines, c.logins, c.seconds,
+	       "%7.1f ns/line\n",
+	    name, c.lines, c.logins, c.seconds,
 	    (double)c.lines / c.seconds * 1e-6,
 	    c.seconds / (double)c.lines * 1e9);
 }
 
 static void
-print_ratio(const char *name, struct count ours, struct count theirs,
-    double target)
+print_ratio(
+    const char *name, struct count ours, struct count theirs, double target)
 {
 	double ratio = theirs.seconds / ours.seconds;
 

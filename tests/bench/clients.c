@@ -18,8 +18,8 @@ client_known(char text[CLIENT_TEXT_MAX], uint32_t i)
 void
 client_stranger(char text[CLIENT_TEXT_MAX], uint32_t i)
 {
-	format(text, (UINT32_C(198) << 24 | UINT32_C(18) << 16) |
-	    (i & 0x1ffff));
+	format(
+	    text, (UINT32_C(198) << 24 | UINT32_C(18) << 16) | (i & 0x1ffff));
 }
 
 void

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 enum {
-	CLIENTS_MAX = 1 << 24,	/* addresses in 10.0.0.0/8 */
+	CLIENTS_MAX = 1 << 24, /* addresses in 10.0.0.0/8 */
 	CLIENT_TEXT_MAX = 16,
 	USER_TEXT_MAX = 20
 };

@@ -54,7 +54,7 @@ main(int argc, char **argv)
 	}
 	close(fd);
 	qsort(us, TIMES, sizeof(*us), by_value);
-	printf("fdatasync_p50_us=%.1f fdatasync_p99_us=%.1f\n",
-	    us[TIMES / 2], us[TIMES * 99 / 100]);
+	printf("fdatasync_p50_us=%.1f fdatasync_p99_us=%.1f\n", us[TIMES / 2],
+	    us[TIMES * 99 / 100]);
 	return EX_OK;
 }

@@ -24,8 +24,8 @@
 enum { WINDOW_S = 1800 };
 
 static struct {
-	uint32_t logins;	/* rows in the table, see mklogins */
-	uint32_t active;	/* clients that log in again and again */
+	uint32_t logins; /* rows in the table, see mklogins */
+	uint32_t active; /* clients that log in again and again */
 	unsigned batch;
 	int64_t interval_ns;
 } opt = {
@@ -39,7 +39,8 @@ static void
 usage(void)
 {
 	fputs("usage: login_writer [-a ACTIVE] [-b BATCH] [-i MICROSECONDS]"
-	    " [-n LOGINS] FILE\n", stderr);
+	      " [-n LOGINS] FILE\n",
+	    stderr);
 	exit(EX_USAGE);
 }
 
@@ -94,7 +95,7 @@ write_batch(struct store *st)
 			abort();
 		net = network_of(&login.client, 128);
 		if (store_login(st, &login, &net, login.at + WINDOW_S, NULL,
-		    &err) == -1)
+			&err) == -1)
 			die(&err);
 	}
 	if (store_commit(st, &err) == -1)
@@ -117,8 +118,8 @@ sleep_until(int64_t ns)
 		.tv_nsec = (long)(ns % NS_PER_S),
 	};
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
-	    EINTR)
+	while (
+	    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
 		;
 }
 
@@ -141,8 +142,7 @@ write_until_told(struct store *st)
 	}
 	seconds = (double)(now - start) / (double)NS_PER_S;
 	printf("commits_per_s=%.0f logins_per_s=%.0f\n",
-	    (double)commits / seconds,
-	    (double)commits * opt.batch / seconds);
+	    (double)commits / seconds, (double)commits * opt.batch / seconds);
 }
 
 static uint32_t

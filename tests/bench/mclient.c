@@ -16,14 +16,14 @@ enum {
 	MACRO_NAME_MAX = 32,
 	MACRO_VALUE_MAX = 256,
 	SYMLIST_MAX = 512,
-	FRAME_MAX = 1 << 20,	/* what a filter may send us at once */
+	FRAME_MAX = 1 << 20, /* what a filter may send us at once */
 	HEAD_LEN = MILTER_LEN_BYTES + 1
 };
 
-#define ACTION_SETSYMLIST 0x100U	/* SMFIF_SETSYMLIST of mfapi.h */
+#define ACTION_SETSYMLIST 0x100U /* SMFIF_SETSYMLIST of mfapi.h */
 
 struct buf {
-	char *v;		/* owned */
+	char *v; /* owned */
 	size_t len, room;
 };
 
@@ -35,16 +35,16 @@ struct macro {
 struct mclient {
 	int fd;
 	int timeout_ms;
-	uint16_t port;		/* the client's */
+	uint16_t port; /* the client's */
 	bool awaits;
 	struct mclient_offer offer;
 	uint32_t actions, steps;
 	struct buf out;
 	struct buf in;
-	size_t used;		/* bytes of in that were handed out */
+	size_t used; /* bytes of in that were handed out */
 	size_t n_macros;
 	struct macro macros[MACROS_MAX];
-	bool asked[MCLIENT_STAGES];	/* the filter sent a list */
+	bool asked[MCLIENT_STAGES]; /* the filter sent a list */
 	char symlist[MCLIENT_STAGES][SYMLIST_MAX];
 };
 
@@ -112,8 +112,8 @@ frame_begin(struct mclient *mc, char cmd, size_t *at_r)
 static void
 frame_end(struct mclient *mc, size_t at)
 {
-	put_u32(mc->out.v + at,
-	    (uint32_t)(mc->out.len - at - MILTER_LEN_BYTES));
+	put_u32(
+	    mc->out.v + at, (uint32_t)(mc->out.len - at - MILTER_LEN_BYTES));
 }
 
 int
@@ -305,8 +305,8 @@ take_optneg(struct mclient *mc, const struct mclient_reply *reply)
 		return -1;
 	if ((mc->actions & ACTION_SETSYMLIST) == 0)
 		return 0;
-	return take_symlists(mc, reply->text + MILTER_OPTLEN,
-	    reply->len - MILTER_OPTLEN);
+	return take_symlists(
+	    mc, reply->text + MILTER_OPTLEN, reply->len - MILTER_OPTLEN);
 }
 
 uint32_t
@@ -334,8 +334,7 @@ mclient_asked(const struct mclient *mc, enum mclient_stage stage)
 }
 
 static struct macro *
-macro_find(struct mclient *mc, const char *name,
-    size_t len)
+macro_find(struct mclient *mc, const char *name, size_t len)
 {
 	for (size_t i = 0; i < mc->n_macros; i++) {
 		if (strncmp(mc->macros[i].name, name, len) == 0 &&
@@ -404,46 +403,35 @@ put_macros(struct mclient *mc, enum mclient_stage stage, char cmd)
 }
 
 struct step {
-	enum mclient_stage stage;	/* MCLIENT_STAGES: no macros */
+	enum mclient_stage stage; /* MCLIENT_STAGES: no macros */
 	char cmd;
-	uint32_t not_sent;		/* SMFIP_NO* */
-	uint32_t no_reply;		/* SMFIP_NR_* */
+	uint32_t not_sent; /* SMFIP_NO* */
+	uint32_t no_reply; /* SMFIP_NR_* */
 };
 
-static const struct step step_connect = {
-	MCLIENT_CONNECT, SMFIC_CONNECT, SMFIP_NOCONNECT, SMFIP_NR_CONN
-};
-static const struct step step_helo = {
-	MCLIENT_HELO, SMFIC_HELO, SMFIP_NOHELO, SMFIP_NR_HELO
-};
-static const struct step step_mail = {
-	MCLIENT_MAIL, SMFIC_MAIL, SMFIP_NOMAIL, SMFIP_NR_MAIL
-};
-static const struct step step_rcpt = {
-	MCLIENT_RCPT, SMFIC_RCPT, SMFIP_NORCPT, SMFIP_NR_RCPT
-};
-static const struct step step_data = {
-	MCLIENT_DATA, SMFIC_DATA, SMFIP_NODATA, SMFIP_NR_DATA
-};
-static const struct step step_header = {
-	MCLIENT_STAGES, SMFIC_HEADER, SMFIP_NOHDRS, SMFIP_NR_HDR
-};
-static const struct step step_eoh = {
-	MCLIENT_EOH, SMFIC_EOH, SMFIP_NOEOH, SMFIP_NR_EOH
-};
-static const struct step step_body = {
-	MCLIENT_STAGES, SMFIC_BODY, SMFIP_NOBODY, SMFIP_NR_BODY
-};
-static const struct step step_eom = {
-	MCLIENT_EOM, SMFIC_BODYEOB, 0, 0
-};
-static const struct step step_unknown = {
-	MCLIENT_STAGES, SMFIC_UNKNOWN, SMFIP_NOUNKNOWN, SMFIP_NR_UNKN
-};
+static const struct step step_connect = { MCLIENT_CONNECT, SMFIC_CONNECT,
+	SMFIP_NOCONNECT, SMFIP_NR_CONN };
+static const struct step step_helo = { MCLIENT_HELO, SMFIC_HELO, SMFIP_NOHELO,
+	SMFIP_NR_HELO };
+static const struct step step_mail = { MCLIENT_MAIL, SMFIC_MAIL, SMFIP_NOMAIL,
+	SMFIP_NR_MAIL };
+static const struct step step_rcpt = { MCLIENT_RCPT, SMFIC_RCPT, SMFIP_NORCPT,
+	SMFIP_NR_RCPT };
+static const struct step step_data = { MCLIENT_DATA, SMFIC_DATA, SMFIP_NODATA,
+	SMFIP_NR_DATA };
+static const struct step step_header = { MCLIENT_STAGES, SMFIC_HEADER,
+	SMFIP_NOHDRS, SMFIP_NR_HDR };
+static const struct step step_eoh = { MCLIENT_EOH, SMFIC_EOH, SMFIP_NOEOH,
+	SMFIP_NR_EOH };
+static const struct step step_body = { MCLIENT_STAGES, SMFIC_BODY, SMFIP_NOBODY,
+	SMFIP_NR_BODY };
+static const struct step step_eom = { MCLIENT_EOM, SMFIC_BODYEOB, 0, 0 };
+static const struct step step_unknown = { MCLIENT_STAGES, SMFIC_UNKNOWN,
+	SMFIP_NOUNKNOWN, SMFIP_NR_UNKN };
 
 static int
-put_step(struct mclient *mc, const struct step *step,
-    const void *data, size_t len)
+put_step(
+    struct mclient *mc, const struct step *step, const void *data, size_t len)
 {
 	if (mc->steps & step->not_sent)
 		return 0;
@@ -469,7 +457,7 @@ mclient_connect(struct mclient *mc, const char *host, const char *addr)
 	struct in6_addr in6;
 	struct buf b = { 0 };
 	char kind[3] = { SMFIA_INET, (char)(mc->port >> 8),
-	    (char)(mc->port & 0xff) };
+		(char)(mc->port & 0xff) };
 	int ret = -1;
 
 	if (addr == NULL)
@@ -510,8 +498,7 @@ split_args(char *p)
 }
 
 static int
-put_args(struct mclient *mc, const struct step *step,
-    const char *args)
+put_args(struct mclient *mc, const struct step *step, const char *args)
 {
 	size_t len = strlen(args) + 1, before = mc->out.len;
 
@@ -602,8 +589,8 @@ mclient_flush(struct mclient *mc)
 	ssize_t n;
 
 	while (done < mc->out.len) {
-		n = send(mc->fd, mc->out.v + done, mc->out.len - done,
-		    MSG_NOSIGNAL);
+		n = send(
+		    mc->fd, mc->out.v + done, mc->out.len - done, MSG_NOSIGNAL);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1) {
@@ -714,10 +701,12 @@ wait_frame(struct mclient *mc, struct mclient_reply *reply)
 static bool
 is_aside(char code)
 {
-	return code != '\0' && strchr((const char[]){
-	    SMFIR_ADDRCPT, SMFIR_DELRCPT, SMFIR_ADDRCPT_PAR, SMFIR_REPLBODY,
-	    SMFIR_CHGFROM, SMFIR_ADDHEADER, SMFIR_INSHEADER, SMFIR_CHGHEADER,
-	    SMFIR_PROGRESS, SMFIR_QUARANTINE, '\0' }, code) != NULL;
+	return code != '\0' &&
+	    strchr((const char[]){ SMFIR_ADDRCPT, SMFIR_DELRCPT,
+		       SMFIR_ADDRCPT_PAR, SMFIR_REPLBODY, SMFIR_CHGFROM,
+		       SMFIR_ADDHEADER, SMFIR_INSHEADER, SMFIR_CHGHEADER,
+		       SMFIR_PROGRESS, SMFIR_QUARANTINE, '\0' },
+		code) != NULL;
 }
 
 int

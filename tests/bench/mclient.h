@@ -41,16 +41,16 @@ enum mclient_stage {
 /* What the MTA offers in OPTNEG. */
 struct mclient_offer {
 	uint32_t version;
-	uint32_t actions;	/* SMFIF_* */
-	uint32_t steps;		/* SMFIP_* */
+	uint32_t actions; /* SMFIF_* */
+	uint32_t steps; /* SMFIP_* */
 };
 
 struct mclient_reply {
-	char code;		/* SMFIR_*, or SMFIC_OPTNEG */
-	const char *text;	/* the data after it with a NUL added: for
-				 * SMFIR_REPLYCODE "550 5.7.1 ...". Valid until
-				 * the next mclient_reply() or mclient_read() */
-	size_t len;		/* bytes of text without the added NUL */
+	char code; /* SMFIR_*, or SMFIC_OPTNEG */
+	const char *text; /* the data after it with a NUL added: for
+			   * SMFIR_REPLYCODE "550 5.7.1 ...". Valid until
+			   * the next mclient_reply() or mclient_read() */
+	size_t len; /* bytes of text without the added NUL */
 };
 
 struct mclient;

@@ -48,15 +48,16 @@ prepare(const char *sql)
 static int
 drop_indexes(char **sql)
 {
-	sqlite3_stmt *stmt = prepare("SELECT sql, name FROM sqlite_schema "
-	    "WHERE type = 'index' AND sql IS NOT NULL");
+	sqlite3_stmt *stmt =
+	    prepare("SELECT sql, name FROM sqlite_schema "
+		    "WHERE type = 'index' AND sql IS NOT NULL");
 	char *drop[INDEXES_MAX];
 	int n = 0;
 
 	for (; n < INDEXES_MAX && sqlite3_step(stmt) == SQLITE_ROW; n++) {
 		sql[n] = sqlite3_mprintf("%s", sqlite3_column_text(stmt, 0));
-		drop[n] = sqlite3_mprintf("DROP INDEX %s",
-		    sqlite3_column_text(stmt, 1));
+		drop[n] = sqlite3_mprintf(
+		    "DROP INDEX %s", sqlite3_column_text(stmt, 1));
 	}
 	sqlite3_finalize(stmt);
 	for (int i = 0; i < n; i++) {
@@ -71,8 +72,8 @@ insert(sqlite3_stmt *stmt, int64_t i, int64_t at_ms, uint32_t clients)
 {
 	char client[CLIENT_TEXT_MAX], user[USER_TEXT_MAX], id[24], to[48];
 	/* a multiplier that is prime to any power of two spreads them */
-	uint32_t who = i % 10 == 0 ? 0 : (uint32_t)((uint64_t)i * 2654435761U %
-	    clients);
+	uint32_t who =
+	    i % 10 == 0 ? 0 : (uint32_t)((uint64_t)i * 2654435761U % clients);
 	bool accept = i % 7 != 0;
 
 	client_known(client, who);
@@ -83,10 +84,10 @@ insert(sqlite3_stmt *stmt, int64_t i, int64_t at_ms, uint32_t clients)
 	sqlite3_bind_text(stmt, 2, id, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 3, client, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 4, to, -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 5, accept ? "accept" : "reject", -1,
-	    SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 6, accept ? "recent-login" : "no-login", -1,
-	    SQLITE_STATIC);
+	sqlite3_bind_text(
+	    stmt, 5, accept ? "accept" : "reject", -1, SQLITE_STATIC);
+	sqlite3_bind_text(
+	    stmt, 6, accept ? "recent-login" : "no-login", -1, SQLITE_STATIC);
 	if (accept)
 		sqlite3_bind_text(stmt, 7, user, -1, SQLITE_STATIC);
 	else
@@ -109,7 +110,8 @@ fill(int64_t n, uint32_t clients)
 	run("BEGIN");
 	int indexes = drop_indexes(index);
 
-	stmt = prepare("INSERT INTO decision (at, session, queue_id, client, "
+	stmt = prepare(
+	    "INSERT INTO decision (at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
 	    "auth_user, login_user, login_at, rule, reply, channel, mta) "
 	    "VALUES (?1, ?2, ?2, ?3, 'client.example.com', "
@@ -139,7 +141,7 @@ main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	if (db_open(argv[1], DB_CREATE, 1000, sql_audit, SQL_AUDIT_STEPS, &db,
-	    &err) == -1) {
+		&err) == -1) {
 		fprintf(stderr, "mkdecisions: %s\n", err.text);
 		return EX_CANTCREAT;
 	}

@@ -57,7 +57,7 @@ by_text(const void *a, const void *b)
 	return strcmp(x, y);
 }
 
-static uint32_t every = 1;	/* how many rows to one that counts */
+static uint32_t every = 1; /* how many rows to one that counts */
 
 static void
 insert(sqlite3_stmt *stmt, uint32_t i, int64_t now)
@@ -68,8 +68,8 @@ insert(sqlite3_stmt *stmt, uint32_t i, int64_t now)
 	client_user(user, i);
 	sqlite3_bind_text(stmt, 1, client, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 2, user, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 4, i % every == 0 ? now + YEAR_S :
-	    now - DAY_S);
+	sqlite3_bind_int64(
+	    stmt, 4, i % every == 0 ? now + YEAR_S : now - DAY_S);
 	check(sqlite3_step(stmt) == SQLITE_DONE, "insert");
 	sqlite3_reset(stmt);
 }
@@ -101,8 +101,8 @@ static void
 add_source(int64_t now)
 {
 	sqlite3_stmt *stmt = prepare("INSERT INTO source (name, inode, "
-	    "position, fingerprint, read_at, line_at) "
-	    "VALUES ('file:bench', 0, 0, '', ?1, ?1)");
+				     "position, fingerprint, read_at, line_at) "
+				     "VALUES ('file:bench', 0, 0, '', ?1, ?1)");
 
 	sqlite3_bind_int64(stmt, 1, now);
 	check(sqlite3_step(stmt) == SQLITE_DONE, "source");
@@ -122,8 +122,8 @@ fill(const char *path, uint32_t n)
 	run("BEGIN");
 	add_source(now);
 	stmt = prepare("INSERT INTO login (client, user, service, server, "
-	    "first_at, last_at, expires_at, count) "
-	    "VALUES (?1, ?2, 'imap', 'dovecot', ?3, ?3, ?4, 1)");
+		       "first_at, last_at, expires_at, count) "
+		       "VALUES (?1, ?2, 'imap', 'dovecot', ?3, ?3, ?4, 1)");
 	sqlite3_bind_int64(stmt, 3, now);
 	insert_all(stmt, n, now);
 	sqlite3_finalize(stmt);

@@ -28,7 +28,8 @@ path(const char *name)
 }
 
 /* Counted like any, but a test may send as much as it can. */
-static const char high_limits[] = "limits: { client_recipients = "
+static const char high_limits[] =
+    "limits: { client_recipients = "
     "\"10000000/1h\"; client_messages = \"10000000/1h\"; client_senders = "
     "\"10000000/1h\"; user_recipients = \"10000000/1h\"; user_messages = "
     "\"10000000/1h\"; user_clients = \"10000000/1d\"; };\n";
@@ -39,7 +40,8 @@ write_config(const char *relay, const char *audit)
 	FILE *out = fopen(path("popgate.conf"), "w");
 
 	assert_non_null(out);
-	(void)fprintf(out, "logins: { database = \"%s/logins.db\"; };\n"
+	(void)fprintf(out,
+	    "logins: { database = \"%s/logins.db\"; };\n"
 	    "audit: { database = \"%s/audit.db\"; %s };\n"
 	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
 	    "\"; %s };\n"
@@ -48,9 +50,9 @@ write_config(const char *relay, const char *audit)
 	    "metrics: { milter = \"unix:%s/metrics.sock\"; };\n"
 	    "relay: { local_domains = [ \"lab.test\" ]; %s };\n%s",
 	    dir, dir, audit, sock, dir, config_milter,
-	    config_policy == NULL ? "unix:" : "", config_policy == NULL ?
-	    path("policy.sock") : config_policy, dir, dir, relay,
-	    strstr(relay, "limits:") == NULL ? high_limits : "");
+	    config_policy == NULL ? "unix:" : "",
+	    config_policy == NULL ? path("policy.sock") : config_policy, dir,
+	    dir, relay, strstr(relay, "limits:") == NULL ? high_limits : "");
 	assert_int_equal(fclose(out), 0);
 }
 
@@ -123,7 +125,8 @@ make_logins(void)
 		(void)fclose(in);
 		sql("logins.db", text);
 	}
-	sql("logins.db", "INSERT INTO source VALUES "
+	sql("logins.db",
+	    "INSERT INTO source VALUES "
 	    "('test', 0, 0, '', unixepoch() + 1000, 0)");
 }
 
@@ -132,9 +135,11 @@ login(const char *client, int seconds)
 {
 	char text[300];
 
-	(void)snprintf(text, sizeof(text), "INSERT OR REPLACE INTO login "
+	(void)snprintf(text, sizeof(text),
+	    "INSERT OR REPLACE INTO login "
 	    "VALUES ('%s', 'alice', 'imap', 'dovecot', unixepoch(), "
-	    "unixepoch(), unixepoch() + %d, 1)", client, seconds);
+	    "unixepoch(), unixepoch() + %d, 1)",
+	    client, seconds);
 	sql("logins.db", text);
 }
 
@@ -152,18 +157,17 @@ start_daemon(void)
 	if (daemon_pid == 0) {
 		struct rlimit files = { daemon_files, daemon_files };
 
-		if (daemon_files > 0 &&
-		    setrlimit(RLIMIT_NOFILE, &files) == -1)
+		if (daemon_files > 0 && setrlimit(RLIMIT_NOFILE, &files) == -1)
 			_exit(125);
 		if (freopen(path("log"), "a", stderr) == NULL)
 			_exit(126);
-		(void)execl(program, program, "-c", path("popgate.conf"),
-		    "-l", "stderr", (char *)NULL);
+		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
+		    "stderr", (char *)NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 1000; i++) {
-		struct mclient *mc = stat(sock, &st) == 0 ?
-		    mclient_open(sock, 1000) : NULL;
+		struct mclient *mc =
+		    stat(sock, &st) == 0 ? mclient_open(sock, 1000) : NULL;
 
 		if (mc != NULL) {
 			/* an answer says that libmilter runs */
@@ -263,18 +267,16 @@ data(struct mclient *mc)
 }
 
 void
-ask(const char *name, const char *request, size_t len, char *reply,
-    size_t size)
+ask(const char *name, const char *request, size_t len, char *reply, size_t size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct timeval timeout = { .tv_sec = 5 };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
-	    0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-	    sizeof(timeout));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	(void)send(fd, request, len, MSG_NOSIGNAL);
 	(void)shutdown(fd, SHUT_WR);
 	ssize_t n = recv(fd, reply, size - 1, 0);
@@ -294,10 +296,9 @@ http_get(const char *name, const char *page, char *text, size_t size)
 	size_t n = 0;
 	ssize_t got = 0;
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", dir,
-	    name);
-	(void)snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n",
-	    page);
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", dir, name);
+	(void)snprintf(
+	    request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", page);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
 		(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
 	while (n < size - 1 && (got = recv(fd, text + n, size - 1 - n, 0)) > 0)

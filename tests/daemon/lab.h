@@ -9,18 +9,18 @@
 
 #include "../bench/mclient.h"
 
-extern char dir[64], sock[96];	/* the directory; milter.listen's path */
-extern pid_t daemon_pid;	/* 0: none */
-extern unsigned daemon_files;	/* RLIMIT_NOFILE; 0: as it is */
+extern char dir[64], sock[96]; /* the directory; milter.listen's path */
+extern pid_t daemon_pid; /* 0: none */
+extern unsigned daemon_files; /* RLIMIT_NOFILE; 0: as it is */
 
 /* A file in the directory; valid for the next three calls. */
 const char *path(const char *name);
 
 /* Write popgate.conf with more settings in these sections, limits that nobody
- * reaches unless there are other ones ("}; limits: { ..." in relay), and those of
- * config_milter in section milter (a short drain_timeout). */
+ * reaches unless there are other ones ("}; limits: { ..." in relay), and those
+ * of config_milter in section milter (a short drain_timeout). */
 extern const char *config_milter;
-extern const char *config_policy;	/* permit.policy; NULL: policy.sock */
+extern const char *config_policy; /* permit.policy; NULL: policy.sock */
 void write_config(const char *relay, const char *audit);
 
 /* Run statements on a database as another process would; sql_int() gives the
@@ -56,27 +56,29 @@ void ask(const char *name, const char *request, size_t len, char *reply,
 
 /* A page of its status.sock or metrics.sock, with the headers; "" when there
  * is none. Returns text. Any thread. */
-const char *http_get(const char *name, const char *page, char *text,
-    size_t size);
+const char *
+http_get(const char *name, const char *page, char *text, size_t size);
 /* A number of the daemon's health page; 1 and 0 for true and false. */
 int health_number(const char *key);
 
 /* Wait up to ten seconds for a condition. */
-#define wait_until(condition) do { \
-	int tries_ = 0; \
-	while (!(condition)) { \
-		if (++tries_ > 1000) \
-			fail_msg("never true: %s", #condition); \
-		(void)usleep(10000); \
-	} \
-} while (0)
+#define wait_until(condition)                                           \
+	do {                                                            \
+		int tries_ = 0;                                         \
+		while (!(condition)) {                                  \
+			if (++tries_ > 1000)                            \
+				fail_msg("never true: %s", #condition); \
+			(void)usleep(10000);                            \
+		}                                                       \
+	} while (0)
 
 #define REMOTE "<x@remote.test>"
-#define assert_reply(got, want) do { \
-	const char *got_ = (got); \
-	if (strncmp(got_, (want), strlen(want)) != 0) \
-		fail_msg("got '%s', want '%s'", got_, (want)); \
-} while (0)
+#define assert_reply(got, want)                                        \
+	do {                                                           \
+		const char *got_ = (got);                              \
+		if (strncmp(got_, (want), strlen(want)) != 0)          \
+			fail_msg("got '%s', want '%s'", got_, (want)); \
+	} while (0)
 #define assert_accepted(got) assert_string_equal((got), "")
 
 /* cmocka: a directory with a running daemon; and its end, which fails when

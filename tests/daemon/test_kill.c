@@ -13,8 +13,8 @@
 
 enum { MTAS = 4, POLICIES = 2, RECIPIENTS = 3, TOLD_MAX = 200000 };
 
-static atomic_uint next_number;		/* of recipients */
-static atomic_bool told[TOLD_MAX];	/* permitted: its row must be there */
+static atomic_uint next_number; /* of recipients */
+static atomic_bool told[TOLD_MAX]; /* permitted: its row must be there */
 static bool seen[TOLD_MAX];
 static atomic_uint messages, permits;
 static sqlite3_int64 last_id;
@@ -81,18 +81,20 @@ policy_thread(void *arg)
 	char text[300], reply[600];
 
 	(void)arg;
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock",
-	    dir);
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock", dir);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
 		(void)close(fd);
 		return NULL;
 	}
 	for (;;) {
 		unsigned number = atomic_fetch_add(&next_number, 1);
-		int n = snprintf(text, sizeof(text), "request="
+		int n = snprintf(text, sizeof(text),
+		    "request="
 		    "smtpd_access_policy\nprotocol_state=RCPT\n"
 		    "client_address=203.0.113.5\nsender=s@y.test\n"
-		    "recipient=<r%u@remote.test>\n\n", number);
+		    "recipient=<r%u@remote.test>\n\n",
+		    number);
 
 		if (send(fd, text, (size_t)n, MSG_NOSIGNAL) != n ||
 		    recv(fd, reply, sizeof(reply), 0) <= 0)
@@ -115,13 +117,16 @@ read_rows(void)
 
 	assert_int_equal(sqlite3_open(path("audit.db"), &h), SQLITE_OK);
 	(void)sqlite3_busy_timeout(h, 5000);
-	assert_int_equal(sqlite3_prepare_v2(h, "SELECT id, substr(recipient, "
-	    "3) FROM decision WHERE id > ?1 AND verdict = 'accept'", -1,
-	    &stmt, NULL), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(h,
+		"SELECT id, substr(recipient, "
+		"3) FROM decision WHERE id > ?1 AND verdict = 'accept'",
+		-1, &stmt, NULL),
+	    SQLITE_OK);
 	(void)sqlite3_bind_int64(stmt, 1, last_id);
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
-		unsigned long n = strtoul((const char *)
-		    sqlite3_column_text(stmt, 1), NULL, 10);
+		unsigned long n = strtoul(
+		    (const char *)sqlite3_column_text(stmt, 1), NULL, 10);
 
 		last_id = sqlite3_column_int64(stmt, 0);
 		if (n < TOLD_MAX)
@@ -147,8 +152,10 @@ kills(void **state)
 		unsigned before = atomic_load(&messages);
 
 		for (int i = 0; i < MTAS + POLICIES; i++)
-			assert_int_equal(pthread_create(&thread[i], NULL,
-			    i < MTAS ? mta_thread : policy_thread, NULL), 0);
+			assert_int_equal(
+			    pthread_create(&thread[i], NULL,
+				i < MTAS ? mta_thread : policy_thread, NULL),
+			    0);
 		(void)usleep((useconds_t)(rand_r(&seed) % 60000));
 		assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
 		for (int i = 0; i < MTAS + POLICIES; i++)
@@ -164,17 +171,20 @@ kills(void **state)
 		for (; checked < end && checked < TOLD_MAX; checked++)
 			if (atomic_load(&told[checked]) && !seen[checked])
 				fail_msg("round %d: <r%u@remote.test> was "
-				    "permitted, and has no row", round,
-				    checked);
+					 "permitted, and has no row",
+				    round, checked);
 	}
 	printf("%d kills: %u messages relayed, %u permits, %u rounds cut "
-	    "short under load\n", rounds, atomic_load(&messages),
-	    atomic_load(&permits), busy);
+	       "short under load\n",
+	    rounds, atomic_load(&messages), atomic_load(&permits), busy);
 	/* the load was one */
 	assert_true(atomic_load(&messages) > (unsigned)rounds);
 	assert_true(atomic_load(&permits) > 0);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
-	    "pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+	assert_int_equal(
+	    sql_int("audit.db",
+		"SELECT count(*) FROM "
+		"pragma_integrity_check WHERE integrity_check <> 'ok'"),
+	    0);
 }
 
 int

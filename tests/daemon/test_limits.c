@@ -79,7 +79,7 @@ limits(void **state)
 
 	(void)state;
 	restart_with(LIMITS("client_recipients = \"7/1h\"; "
-	    "message_recipients = 3;"));
+			    "message_recipients = 3;"));
 	login("203.0.113.5", 1000);
 	login("203.0.113.6", 1000);
 	/* a message may have three, and goes with them */
@@ -103,12 +103,16 @@ limits(void **state)
 	/* said once, though seven were too many */
 	wait_logged("203.0.113.5 is over limits.client_recipients = 7/1h", 1);
 	wait_logged("is over limits.message_recipients = 3", 1);
-	wait_int("audit.db", "SELECT count(*) FROM breach WHERE kind = "
+	wait_int("audit.db",
+	    "SELECT count(*) FROM breach WHERE kind = "
 	    "'client' AND subject = '203.0.113.5' AND setting = "
 	    "'client_recipients' AND allowed = '7/1h' AND user = 'alice' "
-	    "AND denied_until IS NULL", 1);
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
-	    "'rate-limited' AND verdict = 'tempfail' AND rule = 9", 9);
+	    "AND denied_until IS NULL",
+	    1);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE reason = "
+	    "'rate-limited' AND verdict = 'tempfail' AND rule = 9",
+	    9);
 	/* it survives us */
 	(void)stop_daemon(SIGKILL);
 	start_daemon();
@@ -145,12 +149,12 @@ limits_of_users(void **state)
 	const char *last;
 
 	(void)state;
-	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; "
-	    LIMITS("user_recipients = \"5/1h\"; client_recipients = "
+	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; " LIMITS(
+	    "user_recipients = \"5/1h\"; client_recipients = "
 	    "\"3/1h\"; user_clients = \"2/1d\";"));
 	for (int i = 0; i < 4; i++) {
 		static const char *const clients[] = { "203.0.113.1",
-		    "203.0.113.2", "203.0.113.1", "203.0.113.3" };
+			"203.0.113.2", "203.0.113.1", "203.0.113.3" };
 		static const int want[] = { 2, 2, 1, 0 };
 		struct mclient *mc = mta(clients[i]);
 		int got = 0;
@@ -160,8 +164,7 @@ limits_of_users(void **state)
 			mail(mc, "<s@y.test>");
 			last = rcpt(mc, REMOTE, "smtp");
 			got += *last == '\0';
-			assert_accepted(rcpt(mc, "<alice@lab.test>",
-			    "local"));
+			assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
 		}
 		assert_int_equal(got, want[i]);
 		mclient_close(&mc);
@@ -171,8 +174,9 @@ limits_of_users(void **state)
 	struct mclient *mc = mta("203.0.113.1");
 
 	for (int i = 1; i <= 3; i++) {
-		struct mclient *other = mta(i == 1 ? "203.0.113.11" : i == 2 ?
-		    "203.0.113.12" : "203.0.113.13");
+		struct mclient *other = mta(i == 1 ? "203.0.113.11"
+			: i == 2                   ? "203.0.113.12"
+						   : "203.0.113.13");
 
 		authenticate(other, "bob");
 		mail(other, "<s@y.test>");
@@ -191,8 +195,8 @@ limits_of_users(void **state)
 		assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	mclient_close(&mc);
 	assert_int_equal(send_many("198.51.100.1", 20, true, &last), 20);
-	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; "
-	    LIMITS("client_recipients = \"3/1h\"; user_recipients = "
+	restart_with("trusted_networks = [ \"198.51.100.0/24\" ]; " LIMITS(
+	    "client_recipients = \"3/1h\"; user_recipients = "
 	    "\"5/1h\"; authenticated = false; trusted_networks = true;"));
 	assert_int_equal(send_many("198.51.100.2", 20, true, &last), 3);
 	mc = mta("203.0.113.1");
@@ -213,7 +217,8 @@ limits_of_ipv6(void **state)
 	char client[40];
 
 	(void)state;
-	restart_with(LIMITS("client_recipients = \"7/1h\"; deny_for = \"1h\";"));
+	restart_with(
+	    LIMITS("client_recipients = \"7/1h\"; deny_for = \"1h\";"));
 	for (int i = 1; i <= 10; i++) {
 		(void)snprintf(client, sizeof(client), "2001:db8:0:1::%x", i);
 		login(client, 1000);
@@ -239,18 +244,26 @@ limits_monitored(void **state)
 	const char *last;
 
 	(void)state;
-	restart_with("mode = \"monitor\"; " LIMITS("client_recipients = "
-	    "\"7/1h\"; deny_for = \"1h\";"));
+	restart_with(
+	    "mode = \"monitor\"; " LIMITS("client_recipients = "
+					  "\"7/1h\"; deny_for = \"1h\";"));
 	login("203.0.113.5", 1000);
 	assert_int_equal(send_many("203.0.113.5", 20, false, &last), 20);
 	wait_logged("203.0.113.5 is over limits.client_recipients = 7/1h; "
-	    "denied until @", 1);
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
-	    "'accept'", 7);
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
-	    "'would-tempfail' AND reason = 'rate-limited'", 1);
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE verdict = "
-	    "'would-reject' AND reason = 'denied'", 12);
+		    "denied until @",
+	    1);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE verdict = "
+	    "'accept'",
+	    7);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE verdict = "
+	    "'would-tempfail' AND reason = 'rate-limited'",
+	    1);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE verdict = "
+	    "'would-reject' AND reason = 'denied'",
+	    12);
 }
 
 /* The table of logins can't be read: who is kept out for a breach is kept out
@@ -272,8 +285,7 @@ denied_without_a_table(void **state)
 	assert_reply(last, "450 4.7.1 ");
 	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
 	authenticate(mc, "bob");
-	wait_until((mail(mc, "<s@y.test>"), *rcpt(mc, REMOTE, "smtp") ==
-	    '\0'));
+	wait_until((mail(mc, "<s@y.test>"), *rcpt(mc, REMOTE, "smtp") == '\0'));
 	authenticate(mc, "Mallory");
 	mail(mc, "<s@y.test>");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
@@ -299,12 +311,15 @@ hijack(void **state)
 	assert_reply(rcpt(early, REMOTE, "smtp"), "550 5.7.1 ");
 	assert_accepted(rcpt(early, "<alice@lab.test>", "local"));
 	mclient_close(&early);
-	wait_int("audit.db", "SELECT count(*) FROM denial WHERE subject = "
+	wait_int("audit.db",
+	    "SELECT count(*) FROM denial WHERE subject = "
 	    "'203.0.113.66' AND kind = 'client' AND setting = "
 	    "'client_senders' AND until BETWEEN unixepoch() + 3000 AND "
-	    "unixepoch() + 3600", 1);
+	    "unixepoch() + 3600",
+	    1);
 	wait_logged("203.0.113.66 is over limits.client_senders = 20/1h; "
-	    "denied until @", 1);
+		    "denied until @",
+	    1);
 	/* nothing of it goes with us */
 	(void)stop_daemon(SIGKILL);
 	start_daemon();
@@ -320,7 +335,8 @@ hijack(void **state)
 	login("203.0.113.67", 3600);
 	assert_int_equal(send_many("203.0.113.67", 5, true, &last), 5);
 	/* popgatectl undeny */
-	sql("audit.db", "INSERT INTO lift (at, kind, subject, who) VALUES "
+	sql("audit.db",
+	    "INSERT INTO lift (at, kind, subject, who) VALUES "
 	    "(unixepoch() * 1000 + 999, 'client', '203.0.113.66', 'root')");
 	wait_logged("203.0.113.66 was let in again", 1);
 	assert_int_equal(send_many("203.0.113.66", 100, false, &last), 100);
@@ -338,7 +354,8 @@ ask_policy(int fd, const char *client, int message)
 	int len = snprintf(request, sizeof(request),
 	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
 	    "client_address=%s\nsender=s@y.test\nrecipient=x@remote.test\n"
-	    "instance=m%d\n\n", client, message);
+	    "instance=m%d\n\n",
+	    client, message);
 
 	assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
 	ssize_t n = recv(fd, reply, sizeof(reply) - 1, 0);
@@ -360,23 +377,23 @@ limits_on_both_channels(void **state)
 
 	(void)state;
 	restart_with(LIMITS("client_recipients = \"6/1h\"; client_messages = "
-	    "\"3/1h\";"));
+			    "\"3/1h\";"));
 	login("203.0.113.5", 1000);
 	login("203.0.113.6", 1000);
 	login("203.0.113.7", 1000);
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s",
-	    path("policy.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)),
-	    0);
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	for (int message = 0; message < 2; message++) {
 		struct mclient *mc = mta("203.0.113.5");
 
 		mail(mc, "<s@y.test>");
 		for (int i = 0; i < 3; i++) {
-			assert_string_equal(ask_policy(fd, "203.0.113.5",
-			    message), "action=OK\n\n");
+			assert_string_equal(
+			    ask_policy(fd, "203.0.113.5", message),
+			    "action=OK\n\n");
 			assert_accepted(rcpt(mc, REMOTE, "smtp"));
 		}
 		assert_int_equal(data(mc), SMFIR_CONTINUE);
@@ -387,14 +404,16 @@ limits_on_both_channels(void **state)
 	(void)close(fd);
 	/* Sendmail's map doesn't say which message: recipients count, and
 	 * messages only when the milter sees them */
-	int key_len = snprintf(key, sizeof(key), "sendmail 203.0.113.6\"\n\"\"\n"
+	int key_len = snprintf(key, sizeof(key),
+	    "sendmail 203.0.113.6\"\n\"\"\n"
 	    "\"\"\n\"s@y.test\"\n\"<x@remote.test>\"\n\"");
 	int len = snprintf(request, sizeof(request), "%d:%s,", key_len, key);
 
 	for (int i = 0; i < 7; i++) {
 		ask("map.sock", request, (size_t)len, reply, sizeof(reply));
-		if (strstr(reply, i < 6 ? "OK <permit>" :
-		    "OK <tempfail> \"450 4.7.1") == NULL)
+		if (strstr(reply,
+			i < 6 ? "OK <permit>" : "OK <tempfail> \"450 4.7.1") ==
+		    NULL)
 			fail_msg("%d: %s", i, reply);
 	}
 	assert_int_equal(send_many("203.0.113.6", 9, false, &last), 3);
@@ -411,7 +430,8 @@ limits_on_both_channels(void **state)
 	/* and after a restart it is the same, with six counted of .5 */
 	(void)stop_daemon(SIGKILL);
 	write_config(LIMITS("client_recipients = \"7/1h\"; client_messages = "
-	    "\"4/1h\";"), "");
+			    "\"4/1h\";"),
+	    "");
 	start_daemon();
 	assert_int_equal(send_many("203.0.113.5", 9, false, &last), 1);
 	assert_int_equal(send_many("203.0.113.7", 9, false, &last), 1);
@@ -423,7 +443,7 @@ enum { STORM_CLIENTS = 3, STORM_THREADS = 6, STORM_MAX = 20 };
 
 static atomic_bool storm_over;
 static atomic_uint storm_accepted[STORM_CLIENTS], storm_odd, storm_begun;
-static char storm_what[100];	/* of who counts the first odd end */
+static char storm_what[100]; /* of who counts the first odd end */
 
 static bool
 answered(struct mclient *mc, int sent, struct mclient_reply *r)
@@ -440,16 +460,16 @@ storm(void *arg)
 	struct mclient *mc = mclient_open(sock, 15000);
 	struct mclient_reply r = { .code = '-', .text = "" };
 	char text[60];
-	bool good = mc != NULL && answered(mc, mclient_negotiate(mc, NULL),
-	    &r) && mclient_macro(mc, "j", "mail.lab.test") == 0;
+	bool good = mc != NULL &&
+	    answered(mc, mclient_negotiate(mc, NULL), &r) &&
+	    mclient_macro(mc, "j", "mail.lab.test") == 0;
 
 	(void)snprintf(text, sizeof(text), "203.0.113.%u", 10 + client);
 	good = good && answered(mc, mclient_connect(mc, "h", text), &r) &&
 	    answered(mc, mclient_helo(mc, "h"), &r);
 	atomic_fetch_add(&storm_begun, 1);
 	for (unsigned i = 0; good && !storm_over; i++) {
-		(void)snprintf(text, sizeof(text), "<%u-%u@x.test>", number,
-		    i);
+		(void)snprintf(text, sizeof(text), "<%u-%u@x.test>", number, i);
 		good = answered(mc, mclient_mail(mc, text), &r) &&
 		    mclient_macro(mc, "{rcpt_mailer}", "smtp") == 0 &&
 		    answered(mc, mclient_rcpt(mc, REMOTE), &r);
@@ -463,8 +483,8 @@ storm(void *arg)
 			good = false;
 	}
 	if (!good && atomic_fetch_add(&storm_odd, 1) == 0)
-		(void)snprintf(storm_what, sizeof(storm_what), "%c %.80s",
-		    r.code, r.text);
+		(void)snprintf(
+		    storm_what, sizeof(storm_what), "%c %.80s", r.code, r.text);
 	mclient_close(&mc);
 	return NULL;
 }
@@ -483,9 +503,11 @@ let_in(sqlite3 *h, unsigned client)
 {
 	char text[200], *message = NULL;
 
-	(void)snprintf(text, sizeof(text), "INSERT INTO lift (at, kind, "
+	(void)snprintf(text, sizeof(text),
+	    "INSERT INTO lift (at, kind, "
 	    "subject, who) VALUES (unixepoch() * 1000, 'client', "
-	    "'203.0.113.%u', 'storm')", client);
+	    "'203.0.113.%u', 'storm')",
+	    client);
 	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
 		fail_msg("%s", message);
 }
@@ -502,7 +524,7 @@ limits_storm(void **state)
 
 	(void)state;
 	restart_with(LIMITS("client_recipients = \"20/1h\"; deny_for = "
-	    "\"1h\";"));
+			    "\"1h\";"));
 	assert_int_equal(sqlite3_open(path("audit.db"), &h), SQLITE_OK);
 	(void)sqlite3_busy_handler(h, try_again, NULL);
 	for (unsigned i = 0; i < STORM_CLIENTS; i++) {
@@ -511,8 +533,8 @@ limits_storm(void **state)
 	}
 	for (unsigned i = 0; i < STORM_THREADS; i++) {
 		number[i] = i;
-		assert_int_equal(pthread_create(&thread[i], NULL, storm,
-		    &number[i]), 0);
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, storm, &number[i]), 0);
 	}
 	/* sessions keep the configuration that they began with */
 	wait_until(storm_begun == STORM_THREADS);
@@ -522,9 +544,12 @@ limits_storm(void **state)
 
 		for (unsigned j = 0; j < 5; j++) {
 			(void)usleep(10000);
-			write_config(j % 2 == 0 ? LIMITS("client_recipients "
-			    "= \"20/1h\";") : LIMITS("client_recipients = "
-			    "\"20/1h\"; deny_for = \"1h\";"), "");
+			write_config(j % 2 == 0
+				? LIMITS("client_recipients "
+					 "= \"20/1h\";")
+				: LIMITS("client_recipients = "
+					 "\"20/1h\"; deny_for = \"1h\";"),
+			    "");
 			(void)kill(daemon_pid, SIGUSR1);
 		}
 		let_in(h, 10 + client);
@@ -535,8 +560,8 @@ limits_storm(void **state)
 	for (unsigned i = 0; i < STORM_THREADS; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
 	if (storm_odd != 0)
-		fail_msg("%u odd ends, the first at: %s", storm_odd,
-		    storm_what);
+		fail_msg(
+		    "%u odd ends, the first at: %s", storm_odd, storm_what);
 	for (unsigned i = 0; i < STORM_CLIENTS; i++) {
 		assert_true(storm_accepted[i] >= STORM_MAX);
 		assert_true(storm_accepted[i] <= STORM_MAX * (lifts[i] + 1));
@@ -547,12 +572,10 @@ int
 main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		TEST(limits), TEST(limits_of_users), TEST(hijack),
-		TEST(limits_on_both_channels), TEST(limits_of_ipv6),
-		TEST(limits_monitored), TEST(denied_without_a_table),
-		TEST(limits_storm)
-	};
+	const struct CMUnitTest tests[] = { TEST(limits), TEST(limits_of_users),
+		TEST(hijack), TEST(limits_on_both_channels),
+		TEST(limits_of_ipv6), TEST(limits_monitored),
+		TEST(denied_without_a_table), TEST(limits_storm) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

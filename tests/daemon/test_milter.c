@@ -23,14 +23,16 @@ decisions(void **state)
 	(void)state;
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied "
 	    "for 203.0.113.5: check your mail");
 	/* a login is seen by the very next RCPT, in the same session */
 	login("203.0.113.5", 2);
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	/* and its end too */
 	(void)sleep(3);
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied "
 	    "for 203.0.113.5: your last login expired");
 	mclient_close(&mc);
 
@@ -48,7 +50,8 @@ decisions(void **state)
 	mclient_close(&mc);
 	mc = mta(NULL);
 	mail(mc, "<s@y.test>");
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied: a "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied: a "
 	    "login from unknown");
 	mclient_close(&mc);
 	/* trusted */
@@ -57,21 +60,35 @@ decisions(void **state)
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	mclient_close(&mc);
 	(void)usleep(300000);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'no-login' AND verdict = 'reject' AND rule = 13 "
-	    "AND client = '203.0.113.5' AND sender = 's@y.test' AND "
-	    "recipient = '<x@remote.test>' AND mta = 'test MTA' AND reply "
-	    "LIKE '550 5.7.1 Relaying denied%'"), 1);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'recent-login' AND login_user = 'alice'"), 2);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'login-expired'"), 1);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'no-client-identity'"), 2);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'trusted-network'"), 1);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE class = 'local'"), 0);
+	assert_int_equal(
+	    sql_int("audit.db",
+		"SELECT count(*) FROM decision "
+		"WHERE reason = 'no-login' AND verdict = 'reject' AND rule = 13 "
+		"AND client = '203.0.113.5' AND sender = 's@y.test' AND "
+		"recipient = '<x@remote.test>' AND mta = 'test MTA' AND reply "
+		"LIKE '550 5.7.1 Relaying denied%'"),
+	    1);
+	assert_int_equal(
+	    sql_int("audit.db",
+		"SELECT count(*) FROM decision "
+		"WHERE reason = 'recent-login' AND login_user = 'alice'"),
+	    2);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE reason = 'login-expired'"),
+	    1);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE reason = 'no-client-identity'"),
+	    2);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE reason = 'trusted-network'"),
+	    1);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE class = 'local'"),
+	    0);
 }
 
 /* Many users behind one address: refused by choice, for as long as there are
@@ -79,10 +96,12 @@ decisions(void **state)
 static void
 shared_address(void **state)
 {
-	static const char relay[] = "trusted_networks = "
+	static const char relay[] =
+	    "trusted_networks = "
 	    "[ \"198.51.100.0/24\" ]; shared_address_users = 3; "
 	    "shared_address = \"refuse\"";
-	static const char four[] = "INSERT INTO login SELECT '203.0.113.%d', "
+	static const char four[] =
+	    "INSERT INTO login SELECT '203.0.113.%d', "
 	    "value, 'imap', 'dovecot', unixepoch(), unixepoch(), "
 	    "unixepoch() + 100, 1 FROM json_each('[1,2,3,4]')";
 	char text[400];
@@ -103,35 +122,42 @@ shared_address(void **state)
 	start_daemon();
 	mc = mta("203.0.113.1");
 	mail(mc, "<s@y.test>");
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied for "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied for "
 	    "203.0.113.1: too many users");
 	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
 	mclient_close(&mc);
 	/* three are not too many; an hour ago there were four */
-	sql("logins.db", "UPDATE login SET expires_at = unixepoch() - 1 WHERE "
+	sql("logins.db",
+	    "UPDATE login SET expires_at = unixepoch() - 1 WHERE "
 	    "client = '203.0.113.2' AND user = '4'");
 	mc = mta("203.0.113.2");
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	mclient_close(&mc);
 	/* denied users are users */
-	sql("logins.db", "INSERT INTO deny VALUES ('2', 'user', unixepoch(), "
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('2', 'user', unixepoch(), "
 	    "unixepoch() + 100, 'x')");
 	mc = mta("203.0.113.3");
 	mail(mc, "<s@y.test>");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
 	mclient_close(&mc);
 	/* an admin's word is for the address; so is a trusted network */
-	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.4', '', "
+	sql("logins.db",
+	    "INSERT INTO login VALUES ('203.0.113.4', '', "
 	    "'manual', 'popgatectl', 1, 1, unixepoch() + 100, 1)");
 	mc = mta("203.0.113.4");
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	mclient_close(&mc);
 	(void)usleep(300000);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE reason = 'shared-address' AND rule = 6 AND verdict = "
-	    "'reject' AND login_user IS NULL"), 2);
+	assert_int_equal(
+	    sql_int("audit.db",
+		"SELECT count(*) FROM decision "
+		"WHERE reason = 'shared-address' AND rule = 6 AND verdict = "
+		"'reject' AND login_user IS NULL"),
+	    2);
 }
 
 /* Stop, and start anew with these keys of relay. */
@@ -150,8 +176,8 @@ relay_from(const char *client, const char *sender, const char *auth)
 {
 	struct mclient *mc = mta(client);
 
-	assert_int_equal(mclient_macro(mc, "{auth_type}", auth == NULL ? NULL :
-	    "PLAIN"), 0);
+	assert_int_equal(
+	    mclient_macro(mc, "{auth_type}", auth == NULL ? NULL : "PLAIN"), 0);
 	assert_int_equal(mclient_macro(mc, "{auth_authen}", auth), 0);
 	mail(mc, sender);
 	const char *got = rcpt(mc, REMOTE, "smtp");
@@ -174,76 +200,86 @@ sender_binding(void **state)
 	assert_non_null(out);
 	(void)fputs("bob: sales@shop.test, @bob.test\n", out);
 	assert_int_equal(fclose(out), 0);
-	(void)snprintf(relay, sizeof(relay), "trusted_networks = "
+	(void)snprintf(relay, sizeof(relay),
+	    "trusted_networks = "
 	    "[ \"198.51.100.0/24\" ]; sender_binding = \"address\"; "
 	    "null_sender = \"reject\"; sender_addresses = [ \"user\", "
-	    "\"append:lab.test\", \"file:%s\" ];", path("senders"));
+	    "\"append:lab.test\", \"file:%s\" ];",
+	    path("senders"));
 	restart_with(relay);
 	login("203.0.113.7", 100);
 	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
 	assert_accepted(relay_from("203.0.113.7", "<ALICE@Lab.Test.>", NULL));
-	assert_reply(relay_from("203.0.113.7", "<bob@lab.test>", NULL),
-	    MISMATCH);
-	assert_reply(relay_from("203.0.113.7", "<sales@shop.test>", NULL),
-	    MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<bob@lab.test>", NULL), MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<sales@shop.test>", NULL), MISMATCH);
 	assert_reply(relay_from("203.0.113.7", "<>", NULL), MISMATCH);
-	assert_reply(relay_from("203.0.113.7", "<@x.test:alice@lab.test>",
-	    NULL), MISMATCH);
-	assert_reply(relay_from("203.0.113.7", "<\"alice\"@lab.test>", NULL),
+	assert_reply(
+	    relay_from("203.0.113.7", "<@x.test:alice@lab.test>", NULL),
 	    MISMATCH);
-	assert_reply(relay_from("203.0.113.7", "<alice@lab.test>,<x@y.test>",
-	    NULL), MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<\"alice\"@lab.test>", NULL), MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<alice@lab.test>,<x@y.test>", NULL),
+	    MISMATCH);
 	assert_reply(relay_from("203.0.113.7", "", NULL), MISMATCH);
 	/* what would be "...@lab.test" after 2000 bytes */
-	(void)snprintf(long_sender, sizeof(long_sender), "<%1990d@lab.test"
-	    ".evil.test>", 7);
+	(void)snprintf(long_sender, sizeof(long_sender),
+	    "<%1990d@lab.test"
+	    ".evil.test>",
+	    7);
 	memset(long_sender + 1, 'a', 1989);
 	assert_reply(relay_from("203.0.113.7", long_sender, NULL), MISMATCH);
 	/* no login is no login, whatever the sender */
-	assert_reply(relay_from("203.0.113.8", "<alice@lab.test>", NULL),
-	    "550 5.7.1 ");
+	assert_reply(
+	    relay_from("203.0.113.8", "<alice@lab.test>", NULL), "550 5.7.1 ");
 	/* AUTH and trusted networks come before */
 	assert_accepted(relay_from("203.0.113.7", "<x@y.test>", "carol"));
 	assert_accepted(relay_from("198.51.100.7", "<x@y.test>", NULL));
 
 	/* several users: the senders of any of them, as long as his login
 	 * counts and nobody denied him */
-	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.7', 'bob', "
+	sql("logins.db",
+	    "INSERT INTO login VALUES ('203.0.113.7', 'bob', "
 	    "'imap', 'dovecot', unixepoch(), unixepoch(), unixepoch() + 100, "
 	    "1), ('203.0.113.7', 'eve', 'imap', 'dovecot', 1, 1, "
 	    "unixepoch() - 1, 1)");
 	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
 	assert_accepted(relay_from("203.0.113.7", "<sales@shop.test>", NULL));
 	assert_accepted(relay_from("203.0.113.7", "<any@bob.test>", NULL));
-	assert_reply(relay_from("203.0.113.7", "<eve@lab.test>", NULL),
-	    MISMATCH);
-	sql("logins.db", "INSERT INTO deny VALUES ('bob', 'user', 1, "
+	assert_reply(
+	    relay_from("203.0.113.7", "<eve@lab.test>", NULL), MISMATCH);
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('bob', 'user', 1, "
 	    "unixepoch() + 100, 'x')");
-	assert_reply(relay_from("203.0.113.7", "<sales@shop.test>", NULL),
-	    MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<sales@shop.test>", NULL), MISMATCH);
 	assert_accepted(relay_from("203.0.113.7", "<alice@lab.test>", NULL));
 	/* a network that an admin entered, with and without a user */
-	sql("logins.db", "INSERT INTO login VALUES ('203.0.113.0/24', 'dan', "
+	sql("logins.db",
+	    "INSERT INTO login VALUES ('203.0.113.0/24', 'dan', "
 	    "'manual', 'popgatectl', 1, 1, unixepoch() + 100, 1), "
 	    "('203.0.113.0/25', '', 'manual', 'popgatectl', 1, 1, "
 	    "unixepoch() + 100, 1)");
 	assert_accepted(relay_from("203.0.113.7", "<dan@lab.test>", NULL));
 	assert_accepted(relay_from("203.0.113.99", "<dan@lab.test>", NULL));
-	assert_reply(relay_from("203.0.113.7", "<x@lab.test>", NULL),
-	    MISMATCH);
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
+	assert_reply(relay_from("203.0.113.7", "<x@lab.test>", NULL), MISMATCH);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE reason = "
 	    "'sender-mismatch' AND rule = 8 AND verdict = 'reject' AND reply "
-	    "LIKE '553 5.7.1 %'", 11);
+	    "LIKE '553 5.7.1 %'",
+	    11);
 
 	/* the domain is enough; the null sender is another matter */
 	restart_with("sender_binding = \"domain\"; sender_addresses = "
-	    "[ \"append:lab.test\" ];");
+		     "[ \"append:lab.test\" ];");
 	assert_accepted(relay_from("203.0.113.7", "<any@lab.test>", NULL));
 	assert_accepted(relay_from("203.0.113.7", "<>", NULL));
-	assert_reply(relay_from("203.0.113.7", "<any@shop.test>", NULL),
-	    MISMATCH);
-	assert_reply(relay_from("203.0.113.7", "<any@x.lab.test>", NULL),
-	    MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<any@shop.test>", NULL), MISMATCH);
+	assert_reply(
+	    relay_from("203.0.113.7", "<any@x.lab.test>", NULL), MISMATCH);
 	restart_with("null_sender = \"reject\";");
 	assert_reply(relay_from("203.0.113.7", "<>", NULL), MISMATCH);
 	assert_accepted(relay_from("203.0.113.7", "<x@y.test>", NULL));
@@ -261,8 +297,7 @@ ask_text(const char *name, const char *text)
 		ask(name, text, strlen(text), reply, sizeof(reply));
 		return reply;
 	}
-	(void)snprintf(request, sizeof(request), "%zu:%s,", strlen(text),
-	    text);
+	(void)snprintf(request, sizeof(request), "%zu:%s,", strlen(text), text);
 	ask(name, request, strlen(request), reply, sizeof(reply));
 	colon = strchr(reply, ':');
 	return colon == NULL ? reply : colon + 1;
@@ -273,39 +308,47 @@ ask_text(const char *name, const char *text)
 static void
 sender_of_permit_channel(void **state)
 {
-#define ASK "request=smtpd_access_policy\nprotocol_state=RCPT\n" \
+#define ASK                                                  \
+	"request=smtpd_access_policy\nprotocol_state=RCPT\n" \
 	"client_address=203.0.113.7\nrecipient=x@remote.test\n"
-#define MAP_KEY(sender) "sendmail 203.0.113.7\"\n\"\"\n\"\"\n\"" sender \
+#define MAP_KEY(sender)                                 \
+	"sendmail 203.0.113.7\"\n\"\"\n\"\"\n\"" sender \
 	"\"\n\"x@remote.test\"\n\""
-	static const struct { const char *socket, *request, *want; } rows[] = {
+	static const struct {
+		const char *socket, *request, *want;
+	} rows[] = {
 		{ "policy.sock", ASK "sender=alice@lab.test\n\n",
-		  "action=OK\n\n" },
+		    "action=OK\n\n" },
 		{ "policy.sock", ASK "sender=bob@lab.test\n\n",
-		  "action=" MISMATCH },
+		    "action=" MISMATCH },
 		{ "policy.sock", ASK "sender=\n\n", "action=OK\n\n" },
-		{ "policy.sock", ASK "sender=bob@lab.test\nsasl_method=plain\n"
-		  "sasl_username=bob\n\n", "action=OK\n\n" },
+		{ "policy.sock",
+		    ASK "sender=bob@lab.test\nsasl_method=plain\n"
+			"sasl_username=bob\n\n",
+		    "action=OK\n\n" },
 		{ "policy.sock", ASK "\n", "action=451 4.3.0 " },
 		{ "map.sock", "popgate 203.0.113.7", "OK 451 4.3.0 " },
 		{ "map.sock", MAP_KEY("<alice@lab.test>"), "OK <permit>" },
 		{ "map.sock", MAP_KEY("<bob@lab.test>"),
-		  "OK <refuse> \"553 5.7.1 " },
+		    "OK <refuse> \"553 5.7.1 " },
 		{ "map.sock", MAP_KEY("<>"), "OK <permit>" },
 		{ "map.sock", MAP_KEY(""), "OK <permit>" },
 		{ "map.sock", MAP_KEY("<alice@lab.test>,<x@y.test>"),
-		  "OK <refuse> \"553 5.7.1 " },
+		    "OK <refuse> \"553 5.7.1 " },
 	};
 
 	(void)state;
 	restart_with("sender_binding = \"address\"; sender_addresses = "
-	    "[ \"append:lab.test\" ];");
+		     "[ \"append:lab.test\" ];");
 	login("203.0.113.7", 100);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		assert_reply(ask_text(rows[i].socket, rows[i].request),
-		    rows[i].want);
+		assert_reply(
+		    ask_text(rows[i].socket, rows[i].request), rows[i].want);
 	}
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
-	    "'sender-unknown' AND verdict = 'tempfail'", 2);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE reason = "
+	    "'sender-unknown' AND verdict = 'tempfail'",
+	    2);
 }
 
 /* Row 4: a listed certificate, of this message, as the MTA says it. */
@@ -321,13 +364,17 @@ certificates(void **state)
 		{ "8.17.1", NULL, "/CN=one+20two", "/CN=ca", NULL, "550 " },
 		{ "8.17.1", "OK", "/CN=one+20two", "/CN=other", NULL, "550 " },
 		{ "8.17.1", "OK", "/CN=one+20two", NULL, NULL, "550 " },
-		{ "8.17.1", "FAIL", "", "", "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
-		  "55:66:77:88:99:AA:BB:CC:DD", "" },
-		{ "8.17.1", "NO", "", "", "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
-		  "55:66:77:88:99:AA:BB:CC:DD", "550 " },
+		{ "8.17.1", "FAIL", "", "",
+		    "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
+		    "55:66:77:88:99:AA:BB:CC:DD",
+		    "" },
+		{ "8.17.1", "NO", "", "",
+		    "AA:BB:CC:DD:EE:FF:00:11:22:33:44:"
+		    "55:66:77:88:99:AA:BB:CC:DD",
+		    "550 " },
 		{ "Postfix 3.7", NULL, "/CN=one two", "/CN=ca", NULL, "" },
 		{ "Postfix 3.7", NULL, "/CN=one+20two", "/CN=ca", NULL,
-		  "550 " },
+		    "550 " },
 		{ "Postfix 3.7", NULL, "/CN=one two", NULL, NULL, "550 " },
 		{ "Postfix 3.7", NULL, NULL, NULL, NULL, "550 " },
 		{ "other", NULL, "/CN=one two", "/CN=ca", NULL, "550 " },
@@ -335,21 +382,20 @@ certificates(void **state)
 	struct mclient *mc;
 
 	(void)state;
-	restart_with("certificates = ( { subject = \"/CN=one two\"; issuer = "
+	restart_with(
+	    "certificates = ( { subject = \"/CN=one two\"; issuer = "
 	    "\"/CN=ca\"; }, { fingerprint = \"aabbccddeeff001122334455667788"
 	    "99aabbccdd\"; } );");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		mc = mta_called(rows[i].v, "203.0.113.20");
-		assert_non_null(strchr(mclient_symlist(mc, MCLIENT_MAIL),
-		    'j'));
-		assert_int_equal(mclient_macro(mc, "{verify}",
-		    rows[i].verify), 0);
-		assert_int_equal(mclient_macro(mc, "{cert_subject}",
-		    rows[i].subject), 0);
-		assert_int_equal(mclient_macro(mc, "{cert_issuer}",
-		    rows[i].issuer), 0);
-		assert_int_equal(mclient_macro(mc, "{cert_fp}", rows[i].fp),
-		    0);
+		assert_non_null(strchr(mclient_symlist(mc, MCLIENT_MAIL), 'j'));
+		assert_int_equal(
+		    mclient_macro(mc, "{verify}", rows[i].verify), 0);
+		assert_int_equal(
+		    mclient_macro(mc, "{cert_subject}", rows[i].subject), 0);
+		assert_int_equal(
+		    mclient_macro(mc, "{cert_issuer}", rows[i].issuer), 0);
+		assert_int_equal(mclient_macro(mc, "{cert_fp}", rows[i].fp), 0);
 		mail(mc, "<s@y.test>");
 		assert_reply(rcpt(mc, REMOTE, "smtp"), rows[i].want);
 		if (*rows[i].want != '\0') {
@@ -367,18 +413,22 @@ certificates(void **state)
 		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
 		mclient_close(&mc);
 	}
-	wait_int("audit.db", "SELECT count(*) FROM decision WHERE reason = "
-	    "'certificate' AND rule = 4 AND verdict = 'accept'", 3);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE reason = "
+	    "'certificate' AND rule = 4 AND verdict = 'accept'",
+	    3);
 	/* a denied client stays denied */
-	sql("logins.db", "INSERT INTO deny VALUES ('203.0.113.20', 'client', "
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('203.0.113.20', 'client', "
 	    "1, unixepoch() + 100, 'x')");
 	mc = mta_called("8.17.1", "203.0.113.20");
 	assert_int_equal(mclient_macro(mc, "{verify}", "OK"), 0);
-	assert_int_equal(mclient_macro(mc, "{cert_subject}", "/CN=one+20two"),
-	    0);
+	assert_int_equal(
+	    mclient_macro(mc, "{cert_subject}", "/CN=one+20two"), 0);
 	assert_int_equal(mclient_macro(mc, "{cert_issuer}", "/CN=ca"), 0);
 	mail(mc, "<s@y.test>");
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied for "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied for "
 	    "203.0.113.20: blocked");
 	mclient_close(&mc);
 }
@@ -387,47 +437,66 @@ certificates(void **state)
 static void
 certificate_of_permit_channel(void **state)
 {
-#define CERT_ASK "request=smtpd_access_policy\nprotocol_state=RCPT\n" \
-	"client_address=203.0.113.20\nsender=s@y.test\n" \
+#define CERT_ASK                                             \
+	"request=smtpd_access_policy\nprotocol_state=RCPT\n" \
+	"client_address=203.0.113.20\nsender=s@y.test\n"     \
 	"recipient=x@remote.test\n"
-#define CERT_KEY(fields) "sendmail 203.0.113.20\"\n\"\"\n\"\"\n\"" \
+#define CERT_KEY(fields)                          \
+	"sendmail 203.0.113.20\"\n\"\"\n\"\"\n\"" \
 	"s@y.test\"\n\"x@remote.test\"\n\"" fields "\"\n\""
 #define DIGEST "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD"
-	static const struct { const char *socket, *request, *want; } rows[] = {
-		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
-		  "ccert_issuer=ca\n\n", "action=OK\n\n" },
-		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
-		  "ccert_issuer=\n\n", "action=550 " },
-		{ "policy.sock", CERT_ASK "ccert_subject=one+20two\n"
-		  "ccert_issuer=other\nccert_fingerprint=" DIGEST "\n\n",
-		  "action=OK\n\n" },
-		{ "policy.sock", CERT_ASK "ccert_fingerprint=\n"
-		  "ccert_pubkey_fingerprint=" DIGEST "\n\n", "action=550 " },
-		{ "policy.sock", CERT_ASK "ccert_subject=\nccert_issuer=\n"
-		  "ccert_fingerprint=\n\n", "action=550 " },
+	static const struct {
+		const char *socket, *request, *want;
+	} rows[] = {
+		{ "policy.sock",
+		    CERT_ASK "ccert_subject=one+20two\n"
+			     "ccert_issuer=ca\n\n",
+		    "action=OK\n\n" },
+		{ "policy.sock",
+		    CERT_ASK "ccert_subject=one+20two\n"
+			     "ccert_issuer=\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    CERT_ASK "ccert_subject=one+20two\n"
+			     "ccert_issuer=other\nccert_fingerprint=" DIGEST
+			     "\n\n",
+		    "action=OK\n\n" },
+		{ "policy.sock",
+		    CERT_ASK "ccert_fingerprint=\n"
+			     "ccert_pubkey_fingerprint=" DIGEST "\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    CERT_ASK "ccert_subject=\nccert_issuer=\n"
+			     "ccert_fingerprint=\n\n",
+		    "action=550 " },
 		{ "map.sock", CERT_KEY("OK\"\n\"one+20two\"\n\"ca\"\n\""),
-		  "OK <permit>" },
+		    "OK <permit>" },
 		{ "map.sock", CERT_KEY("FAIL\"\n\"one+20two\"\n\"ca\"\n\""),
-		  "OK <refuse>" },
+		    "OK <refuse>" },
 		{ "map.sock", CERT_KEY("FAIL\"\n\"\"\n\"\"\n\"" DIGEST),
-		  "OK <permit>" },
+		    "OK <permit>" },
 		/* a key that was cut */
 		{ "map.sock", CERT_KEY("OK\"\n\"one+20two"), "PERM " },
-		{ "map.sock", "sendmail 203.0.113.20\"\n\"\"\n\"\"\n\""
-		  "s@y.test\"\n\"x@remote.test\"\n\"", "OK <refuse>" },
+		{ "map.sock",
+		    "sendmail 203.0.113.20\"\n\"\"\n\"\"\n\""
+		    "s@y.test\"\n\"x@remote.test\"\n\"",
+		    "OK <refuse>" },
 	};
 
 	(void)state;
 	restart_with("certificates = ( { subject = \"one two\"; issuer = "
-	    "\"ca\"; }, { fingerprint = \"" DIGEST "\"; } );");
+		     "\"ca\"; }, { fingerprint = \"" DIGEST "\"; } );");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		assert_reply(ask_text(rows[i].socket, rows[i].request),
-		    rows[i].want);
+		assert_reply(
+		    ask_text(rows[i].socket, rows[i].request), rows[i].want);
 
 	/* Postfix's milter isn't told a fingerprint, but the permit channel:
 	 * of that recipient, sender and connection, once */
-	static const struct { const char *from, *to; unsigned port;
-	    const char *want; } hand[] = {
+	static const struct {
+		const char *from, *to;
+		unsigned port;
+		const char *want;
+	} hand[] = {
 		{ "<s@y.test>", "<x@remote.test>", 4712, "550 " },
 		{ "<t@y.test>", "<x@remote.test>", 4711, "550 " },
 		{ "<s@y.test>", "<y@remote.test>", 4711, "550 " },
@@ -435,11 +504,13 @@ certificate_of_permit_channel(void **state)
 		{ "<s@y.test>", "<x@remote.test>", 4711, "550 " },
 	};
 
-	assert_reply(ask_text("policy.sock", CERT_ASK "client_port=4711\n"
-	    "ccert_fingerprint=" DIGEST "\n\n"), "action=OK");
+	assert_reply(ask_text("policy.sock",
+			 CERT_ASK "client_port=4711\n"
+				  "ccert_fingerprint=" DIGEST "\n\n"),
+	    "action=OK");
 	for (size_t i = 0; i < sizeof(hand) / sizeof(*hand); i++) {
-		struct mclient *mc = mta_from("Postfix 3.7", "203.0.113.20",
-		    hand[i].port);
+		struct mclient *mc =
+		    mta_from("Postfix 3.7", "203.0.113.20", hand[i].port);
 
 		mail(mc, hand[i].from);
 		assert_reply(rcpt(mc, hand[i].to, "smtp"), hand[i].want);
@@ -451,8 +522,9 @@ certificate_of_permit_channel(void **state)
 static void
 certificate_over_inet(void **state)
 {
-	static const char request[] = CERT_ASK "client_port=4711\n"
-	    "ccert_fingerprint=" DIGEST "\n\n";
+	static const char request[] =
+	    CERT_ASK "client_port=4711\n"
+		     "ccert_fingerprint=" DIGEST "\n\n";
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	char where[64], reply[200] = "";
 	socklen_t len = sizeof(sin);
@@ -470,8 +542,7 @@ certificate_over_inet(void **state)
 	restart_with("certificates = ( { fingerprint = \"" DIGEST "\"; } );");
 	config_policy = NULL;
 	fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)),
-	    0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
 	assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL),
 	    sizeof(request) - 1);
 	assert_true(recv(fd, reply, sizeof(reply) - 1, 0) > 0);
@@ -495,8 +566,8 @@ no_leak(void **state)
 
 	(void)state;
 	for (int stage = 0; stage < 4; stage++)
-		assert_non_null(strchr(mclient_symlist(mc,
-		    (enum mclient_stage)stage), 'j'));
+		assert_non_null(strchr(
+		    mclient_symlist(mc, (enum mclient_stage)stage), 'j'));
 	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
 	assert_int_equal(mclient_macro(mc, "{auth_authen}", "bob"), 0);
 	mail(mc, "<s@y.test> AUTH=<root@lab.test>");
@@ -538,14 +609,18 @@ durable(void **state)
 		assert_accepted(rcpt(mc, REMOTE, "smtp"));
 		assert_accepted(rcpt(mc, "<y@remote.test>", "smtp"));
 		assert_int_equal(data(mc), SMFIR_CONTINUE);
-		assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
-		    "decision WHERE queue_id = 'QUEUEID1'"), 2 * (i + 1));
+		assert_int_equal(sql_int("audit.db",
+				     "SELECT count(*) FROM "
+				     "decision WHERE queue_id = 'QUEUEID1'"),
+		    2 * (i + 1));
 	}
 	/* kill -9 loses nothing of them */
 	assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
 	mclient_close(&mc);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE queue_id = 'QUEUEID1'"), 40);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE queue_id = 'QUEUEID1'"),
+	    40);
 	start_daemon();
 }
 
@@ -606,9 +681,11 @@ denied(void **state)
 	login("203.0.113.5", 100);
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
-	sql("logins.db", "INSERT INTO deny VALUES ('203.0.113.0/24', "
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('203.0.113.0/24', "
 	    "'client', 1, unixepoch() + 100, 'spam')");
-	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 Relaying denied "
+	assert_reply(rcpt(mc, REMOTE, "smtp"),
+	    "550 5.7.1 Relaying denied "
 	    "for 203.0.113.5: blocked");
 	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
 	sql("logins.db", "UPDATE deny SET subject = 'alice', kind = 'user'");
@@ -621,12 +698,14 @@ denied(void **state)
 	assert_int_equal(mclient_macro(mc, "{auth_authen}", "bob"), 0);
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
-	sql("logins.db", "INSERT INTO deny VALUES ('bob', 'user', 1, "
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('bob', 'user', 1, "
 	    "unixepoch() + 100, 'hijacked')");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 5.7.1 ");
 	mclient_close(&mc);
 	/* and a trusted network */
-	sql("logins.db", "INSERT INTO deny VALUES ('198.51.100.7', 'client', "
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('198.51.100.7', 'client', "
 	    "1, unixepoch() + 100, 'virus')");
 	mc = mta("198.51.100.7");
 	mail(mc, "<s@y.test>");
@@ -644,9 +723,13 @@ store_locked(void **state)
 	login("203.0.113.5", 100);
 	assert_int_equal(stop_daemon(SIGTERM), 0);
 	assert_int_equal(sqlite3_open(path("logins.db"), &h), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(h, "PRAGMA locking_mode = EXCLUSIVE; "
-	    "BEGIN EXCLUSIVE; INSERT INTO source VALUES ('l', 0, 0, '', "
-	    "unixepoch() + 1000, 0)", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(h,
+		"PRAGMA locking_mode = EXCLUSIVE; "
+		"BEGIN EXCLUSIVE; INSERT INTO source VALUES ('l', 0, 0, '', "
+		"unixepoch() + 1000, 0)",
+		NULL, NULL, NULL),
+	    SQLITE_OK);
 	start_daemon();
 	struct mclient *mc = mta("203.0.113.5");
 
@@ -721,7 +804,10 @@ audit_trouble(void **state)
 static void
 hostile_packets(void **state)
 {
-	static const struct { const char *name, *bytes; size_t len; } rows[] = {
+	static const struct {
+		const char *name, *bytes;
+		size_t len;
+	} rows[] = {
 #define BYTES(name, text) { name, text, sizeof(text) - 1 }
 		BYTES("nothing", ""),
 		BYTES("half a length", "\0\0"),
@@ -732,7 +818,9 @@ hostile_packets(void **state)
 		BYTES("RCPT before anything", "\0\0\0\x05R<a>\0"),
 		BYTES("RCPT without NUL", "\0\0\0\x04R<a>"),
 		BYTES("HTTP", "GET / HTTP/1.0\r\n\r\n"),
-		BYTES("macros before anything", "\0\0\0\x08" "DMi\0x\0y\0"),
+		BYTES("macros before anything",
+		    "\0\0\0\x08"
+		    "DMi\0x\0y\0"),
 	};
 	unsigned seed = 4711;
 
@@ -754,8 +842,8 @@ hostile_packets(void **state)
 				n = (size_t)(rand_r(&seed) % 60);
 				for (size_t b = 0; b < n; b++)
 					random[b] = (char)rand_r(&seed);
-				(void)mclient_frame(mc, "CHMRDBETA"[rand_r(
-				    &seed) % 9], random, n);
+				(void)mclient_frame(mc,
+				    "CHMRDBETA"[rand_r(&seed) % 9], random, n);
 			}
 		}
 		(void)mclient_flush(mc);
@@ -774,26 +862,41 @@ static void
 permit_channel(void **state)
 {
 #define POLICY "request=smtpd_access_policy\nprotocol_state=RCPT\n"
-	static const struct { const char *socket, *request, *want; } rows[] = {
-		{ "policy.sock", POLICY "client_address=203.0.113.5\n"
-		  "recipient=x@remote.test\nsender=\n\n", "action=OK\n\n" },
-		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
-		  "recipient=x@remote.test\n\n", "action=550 5.7.1 Relaying" },
-		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
-		  "recipient=x@remote.test\nsasl_method=plain\n"
-		  "sasl_username=bob\n\n", "action=OK\n\n" },
-		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
-		  "recipient=x@remote.test\nsasl_username=bob\n\n",
-		  "action=550 " },
-		{ "policy.sock", POLICY "client_address=203.0.113.6\n"
-		  "recipient=alice@lab.test\n\n", "action=DUNNO\n\n" },
-		{ "policy.sock", POLICY "client_address=unknown\n"
-		  "recipient=x@remote.test\n\n", "action=550 5.7.1 " },
+	static const struct {
+		const char *socket, *request, *want;
+	} rows[] = {
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.5\n"
+			   "recipient=x@remote.test\nsender=\n\n",
+		    "action=OK\n\n" },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n\n",
+		    "action=550 5.7.1 Relaying" },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\nsasl_method=plain\n"
+			   "sasl_username=bob\n\n",
+		    "action=OK\n\n" },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\nsasl_username=bob\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=alice@lab.test\n\n",
+		    "action=DUNNO\n\n" },
+		{ "policy.sock",
+		    POLICY "client_address=unknown\n"
+			   "recipient=x@remote.test\n\n",
+		    "action=550 5.7.1 " },
 		{ "policy.sock", POLICY "recipient=x@remote.test\n\n",
-		  "action=550 5.7.1 " },
-		{ "policy.sock", "request=smtpd_access_policy\n"
-		  "protocol_state=DATA\nclient_address=203.0.113.5\n"
-		  "recipient=x@remote.test\n\n", "action=DUNNO\n\n" },
+		    "action=550 5.7.1 " },
+		{ "policy.sock",
+		    "request=smtpd_access_policy\n"
+		    "protocol_state=DATA\nclient_address=203.0.113.5\n"
+		    "recipient=x@remote.test\n\n",
+		    "action=DUNNO\n\n" },
 		{ "policy.sock", "rubbish\n\n", "" },
 		{ "policy.sock", "\n\n", "" },
 		{ "map.sock", "19:popgate 203.0.113.5,", "5:OK OK," },
@@ -812,17 +915,19 @@ permit_channel(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		ask(rows[i].socket, rows[i].request, strlen(rows[i].request),
 		    reply, sizeof(reply));
-		const char *got = *rows[i].want == ':' ? strchr(reply, ':') :
-		    reply;
+		const char *got =
+		    *rows[i].want == ':' ? strchr(reply, ':') : reply;
 
-		if (got == NULL || strncmp(got, rows[i].want,
-		    strlen(rows[i].want)) != 0 || (*rows[i].want == '\0' &&
-		    *reply != '\0'))
+		if (got == NULL ||
+		    strncmp(got, rows[i].want, strlen(rows[i].want)) != 0 ||
+		    (*rows[i].want == '\0' && *reply != '\0'))
 			fail_msg("%s -> %s", rows[i].request, reply);
 	}
 	/* a permit's row is on disk when the reply is there */
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE channel = 'policy' AND verdict = 'accept'"), 2);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE channel = 'policy' AND verdict = 'accept'"),
+	    2);
 	/* endless requests end */
 	memset(big, 'x', sizeof(big));
 	ask("policy.sock", big, sizeof(big), reply, sizeof(reply));
@@ -874,38 +979,42 @@ reload(void **state)
 static void
 other_family(void **state)
 {
-#define HINT(family, other) " (you send over " family ": a login over " \
-	other " is no help)"
-	static const struct { const char *event, *ipv4, *ipv6; } rows[] = {
-		{ "203.0.113.5", "", HINT("IPv6", "IPv4") },
+#define HINT(family, other) \
+	" (you send over " family ": a login over " other " is no help)"
+	static const struct {
+		const char *event, *ipv4, *ipv6;
+	} rows[] = { { "203.0.113.5", "", HINT("IPv6", "IPv4") },
 		{ "2001:db8::5", HINT("IPv4", "IPv6"), "" },
 		/* at a time that doesn't count any more, or an admin's */
-		{ "old", "", "" }, { "manual", "", "" }
-	};
-#define DENIED "550 5.7.1 Relaying denied for %s: check your mail by POP3 " \
+		{ "old", "", "" }, { "manual", "", "" } };
+#define DENIED                                                       \
+	"550 5.7.1 Relaying denied for %s: check your mail by POP3 " \
 	"or IMAP first, or use SMTP AUTH on port 587%s"
 	char text[400];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		(void)snprintf(text, sizeof(text), "DELETE FROM login_event; "
+		(void)snprintf(text, sizeof(text),
+		    "DELETE FROM login_event; "
 		    "INSERT INTO login_event VALUES (1, unixepoch()%s, '%s', "
 		    "'alice', 'imap', 'dovecot', '%s', 0, 'line')",
 		    strcmp(rows[i].event, "old") == 0 ? " - 7200" : "",
-		    strchr(rows[i].event, '.') != NULL || strchr(
-		    rows[i].event, ':') != NULL ? rows[i].event : "10.0.0.1",
-		    strcmp(rows[i].event, "manual") == 0 ? "popgatectl" :
-		    "file:/x");
+		    strchr(rows[i].event, '.') != NULL ||
+			    strchr(rows[i].event, ':') != NULL
+			? rows[i].event
+			: "10.0.0.1",
+		    strcmp(rows[i].event, "manual") == 0 ? "popgatectl"
+							 : "file:/x");
 		sql("logins.db", text);
 		restart_with("");
-		(void)snprintf(text, sizeof(text), DENIED, "203.0.113.9",
-		    rows[i].ipv4);
-		assert_string_equal(relay_from("203.0.113.9", "<s@y.test>",
-		    NULL), text);
-		(void)snprintf(text, sizeof(text), DENIED, "2001:db8::9",
-		    rows[i].ipv6);
-		assert_string_equal(relay_from("2001:db8::9", "<s@y.test>",
-		    NULL), text);
+		(void)snprintf(
+		    text, sizeof(text), DENIED, "203.0.113.9", rows[i].ipv4);
+		assert_string_equal(
+		    relay_from("203.0.113.9", "<s@y.test>", NULL), text);
+		(void)snprintf(
+		    text, sizeof(text), DENIED, "2001:db8::9", rows[i].ipv6);
+		assert_string_equal(
+		    relay_from("2001:db8::9", "<s@y.test>", NULL), text);
 	}
 }
 
@@ -928,19 +1037,28 @@ monitor_mode(void **state)
 	assert_int_equal(data(mc), SMFIR_CONTINUE);
 	mclient_close(&mc);
 	assert_accepted(relay_from("203.0.113.61", "<s@y.test>", NULL));
-	wait_int("audit.db", COUNT "client = '203.0.113.60' AND verdict = "
+	wait_int("audit.db",
+	    COUNT
+	    "client = '203.0.113.60' AND verdict = "
 	    "'would-reject' AND reason = 'no-login' AND rule = 13 AND reply "
-	    "IS NULL", 1);
-	wait_int("audit.db", COUNT "client = '203.0.113.60' AND class = "
-	    "'local' AND verdict = 'accept'", 1);
-	wait_int("audit.db", COUNT "client = '203.0.113.61' AND verdict = "
-	    "'would-reject' AND reason = 'sender-mismatch'", 1);
+	    "IS NULL",
+	    1);
+	wait_int("audit.db",
+	    COUNT "client = '203.0.113.60' AND class = "
+		  "'local' AND verdict = 'accept'",
+	    1);
+	wait_int("audit.db",
+	    COUNT "client = '203.0.113.61' AND verdict = "
+		  "'would-reject' AND reason = 'sender-mismatch'",
+	    1);
 	/* the table gone, and the audit: still nothing is refused */
 	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
 	(void)usleep(150000);
 	assert_accepted(relay_from("203.0.113.60", "<s@y.test>", NULL));
-	wait_int("audit.db", COUNT "client = '203.0.113.60' AND verdict = "
-	    "'would-tempfail' AND reason = 'store-unavailable'", 1);
+	wait_int("audit.db",
+	    COUNT "client = '203.0.113.60' AND verdict = "
+		  "'would-tempfail' AND reason = 'store-unavailable'",
+	    1);
 	assert_int_equal(unlink(path("audit.db")), 0);
 	assert_int_equal(mkdir(path("audit.db"), 0700), 0);
 	for (int i = 0; i < 3; i++) {
@@ -957,9 +1075,8 @@ monitor_mode(void **state)
 static void
 monitor_in_part(void **state)
 {
-	static const char *const asked[] = {
-		ASK "sender=x@y.test\n\n", MAP_KEY("x@y.test")
-	};
+	static const char *const asked[] = { ASK "sender=x@y.test\n\n",
+		MAP_KEY("x@y.test") };
 
 	(void)state;
 	restart_with("monitor_networks = [ \"203.0.113.0/29\" ];");
@@ -998,8 +1115,10 @@ stop(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	/* the row of a refusal that nobody waited for is there */
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
-	    "decision"), 1);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM "
+			     "decision"),
+	    1);
 	assert_int_equal(stat(sock, &st), -1);
 }
 
@@ -1008,14 +1127,25 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(decisions), TEST(shared_address),
-		TEST(sender_binding), TEST(sender_of_permit_channel),
-		TEST(certificates), TEST(certificate_of_permit_channel),
-		TEST(certificate_over_inet), TEST(no_leak), TEST(durable),
-		TEST(denied), TEST(store_trouble), TEST(store_locked),
+		TEST(decisions),
+		TEST(shared_address),
+		TEST(sender_binding),
+		TEST(sender_of_permit_channel),
+		TEST(certificates),
+		TEST(certificate_of_permit_channel),
+		TEST(certificate_over_inet),
+		TEST(no_leak),
+		TEST(durable),
+		TEST(denied),
+		TEST(store_trouble),
+		TEST(store_locked),
 		TEST(collector_behind),
-		TEST(audit_trouble), TEST(hostile_packets),
-		TEST(permit_channel), TEST(reload), TEST(other_family), TEST(monitor_mode),
+		TEST(audit_trouble),
+		TEST(hostile_packets),
+		TEST(permit_channel),
+		TEST(reload),
+		TEST(other_family),
+		TEST(monitor_mode),
 		TEST(monitor_in_part),
 		TEST(stop),
 	};

@@ -38,8 +38,8 @@ proc_status(const char *key)
 	char name[64], line[400];
 	long n = -1;
 
-	(void)snprintf(name, sizeof(name), "/proc/%ld/status",
-	    (long)daemon_pid);
+	(void)snprintf(
+	    name, sizeof(name), "/proc/%ld/status", (long)daemon_pid);
 	FILE *in = fopen(name, "r");
 
 	assert_non_null(in);
@@ -68,7 +68,7 @@ proc_ticks(void)
 	int i = 3;
 
 	for (p = strtok_r(p, " ", &save); p != NULL;
-	    p = strtok_r(NULL, " ", &save), i++)
+	     p = strtok_r(NULL, " ", &save), i++)
 		if (i == 14 || i == 15)
 			ticks += strtol(p, NULL, 10);
 	return ticks;
@@ -80,8 +80,8 @@ open_files(void)
 	char name[64];
 	unsigned n = 0;
 
-	(void)snprintf(name, sizeof(name), "ls /proc/%ld/fd | wc -l",
-	    (long)daemon_pid);
+	(void)snprintf(
+	    name, sizeof(name), "ls /proc/%ld/fd | wc -l", (long)daemon_pid);
 	FILE *in = popen(name, "r");
 
 	assert_non_null(in);
@@ -144,8 +144,10 @@ drain(void **state)
 	daemon_pid = 0;
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-	assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM decision "
-	    "WHERE queue_id LIKE 'DRAINED_'"), 3);
+	assert_int_equal(sql_int("audit.db",
+			     "SELECT count(*) FROM decision "
+			     "WHERE queue_id LIKE 'DRAINED_'"),
+	    3);
 	logged("stopping: waiting for 1 sessions");
 	logged("stopped; 0 sessions were open");
 }
@@ -172,11 +174,13 @@ drain_timeout(void **state)
 		logged("stopped; 1 sessions were open");
 		(void)unlink(path("log"));
 		/* a refusal that nobody waited for is there all the same */
-		assert_int_equal(sql_int("audit.db", "SELECT count(*) FROM "
-		    "decision"), twice + 1);
+		assert_int_equal(sql_int("audit.db",
+				     "SELECT count(*) FROM "
+				     "decision"),
+		    twice + 1);
 		if (!twice)
 			config_milter = "drain_timeout = \"10m\";";
-	write_config("", "");
+		write_config("", "");
 		start_daemon();
 	}
 }
@@ -251,7 +255,8 @@ out_of_files(void **state)
 	enum { N = 80 };
 	int policy[N], milter[N], n = 0, m = 0;
 	char reply[1200];
-	static const char request[] = "request=smtpd_access_policy\n"
+	static const char request[] =
+	    "request=smtpd_access_policy\n"
 	    "protocol_state=RCPT\nclient_address=203.0.113.6\n"
 	    "recipient=x@remote.test\n\n";
 
@@ -263,7 +268,7 @@ out_of_files(void **state)
 	start_daemon();
 	daemon_files = 0;
 	logged("milter.max_sessions: 5000 are more than 64 open files leave "
-	    "room for: taken as 32");
+	       "room for: taken as 32");
 	/* connections that say nothing are no sessions */
 	for (int i = 0; i < N; i++) {
 		int fd = connect_to("milter.sock");
@@ -304,19 +309,19 @@ out_of_files(void **state)
 static void
 probes(void **state)
 {
-	static const struct { const char *bytes; size_t len; } rows[] = {
-		{ "", 0 }, { "\0", 1 }, { "\0\0\0\x0d", 4 },
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} rows[] = { { "", 0 }, { "\0", 1 }, { "\0\0\0\x0d", 4 },
 		{ "\0\0\0\x0dO\0\0\0\x06\0\0", 11 },
 		{ "\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff", 17 },
 		{ "GET / HTTP/1.0\r\n\r\n", 18 }, { "\xff\xff\xff\xff", 4 },
 		{ "EHLO x\r\nQUIT\r\n", 14 }, { "\n\n", 2 },
 		{ "request=smtpd_access_policy\nclient_address=", 43 },
-		{ "99999999:", 9 }, { "19:popgate 203.0", 16 }
-	};
+		{ "99999999:", 9 }, { "19:popgate 203.0", 16 } };
 	enum { ROWS = sizeof(rows) / sizeof(*rows) };
-	static const char *const sockets[] = {
-		"milter.sock", "policy.sock", "map.sock", "status.sock"
-	};
+	static const char *const sockets[] = { "milter.sock", "policy.sock",
+		"map.sock", "status.sock" };
 	long rss = 0;
 
 	(void)state;
@@ -325,14 +330,14 @@ probes(void **state)
 		for (int i = 0; i < 3000; i++) {
 			int fd = connect_to(sockets[i % 4]);
 
-			if (fd == -1) {	/* the backlog is full */
+			if (fd == -1) { /* the backlog is full */
 				(void)usleep(1000);
 				continue;
 			}
 			const char *bytes = rows[i / 4 % ROWS].bytes;
 
-			(void)send(fd, bytes, rows[i / 4 % ROWS].len,
-			    MSG_NOSIGNAL);
+			(void)send(
+			    fd, bytes, rows[i / 4 % ROWS].len, MSG_NOSIGNAL);
 			(void)close(fd);
 		}
 		wait_until(open_files() < 60);
@@ -369,16 +374,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(drain, patient_setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(drain_timeout, quick_setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(too_many_sessions,
-		    quick_setup, teardown),
-		cmocka_unit_test_setup_teardown(out_of_files, quick_setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(probes, quick_setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(drain, patient_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    drain_timeout, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    too_many_sessions, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    out_of_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(probes, quick_setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ struct fact {
 static struct fact denied_client, denied_user, trusted;
 static atomic_bool ending;
 static atomic_uint strict, loose, illegal;
-static char what[300];			/* the first illegal one */
+static char what[300]; /* the first illegal one */
 static pthread_mutex_t what_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct view {
@@ -85,8 +85,7 @@ begin(struct mclient *mc, const char *client)
 {
 	struct mclient_reply r;
 
-	return mclient_negotiate(mc, NULL) == 0 &&
-	    mclient_reply(mc, &r) == 0 &&
+	return mclient_negotiate(mc, NULL) == 0 && mclient_reply(mc, &r) == 0 &&
 	    mclient_macro(mc, "j", "mail.lab.test") == 0 &&
 	    mclient_connect(mc, "host.example", client) == 0 &&
 	    mclient_reply(mc, &r) == 0 && mclient_helo(mc, "x") == 0 &&
@@ -99,11 +98,11 @@ static void *
 mta_thread(void *arg)
 {
 	int kind = (int)(intptr_t)arg % 3;
-	static const char *const clients[] = {
-		"203.0.113.5", "203.0.113.66", "203.0.113.77"
-	};
-	const struct fact *fact = kind == 0 ? &denied_client : kind == 1 ?
-	    &denied_user : &trusted;
+	static const char *const clients[] = { "203.0.113.5", "203.0.113.66",
+		"203.0.113.77" };
+	const struct fact *fact = kind == 0 ? &denied_client
+	    : kind == 1                     ? &denied_user
+					    : &trusted;
 	char got[1200];
 	struct mclient_reply r;
 
@@ -134,8 +133,9 @@ mta_thread(void *arg)
 			else
 				judge(steady(fact, &v), !v.on, got,
 				    kind == 0 ? "login" : "AUTH");
-			judge(true, true, ask_rcpt(mc, "<a@lab.test>", got,
-			    sizeof(got)), "ours");
+			judge(true, true,
+			    ask_rcpt(mc, "<a@lab.test>", got, sizeof(got)),
+			    "ours");
 			if (i % 2 == 0) {
 				(void)mclient_abort(mc);
 				continue;
@@ -160,14 +160,15 @@ policy_thread(void *arg)
 	char text[300], got[600];
 
 	(void)arg;
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock",
-	    dir);
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock", dir);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1)
 		judge(true, true, "no connection", "policy");
 	for (unsigned i = 0; !atomic_load(&ending); i++) {
 		bool login = i % 2 == 0;
 		const struct fact *fact = login ? &denied_client : &trusted;
-		int n = snprintf(text, sizeof(text), "request="
+		int n = snprintf(text, sizeof(text),
+		    "request="
 		    "smtpd_access_policy\nprotocol_state=RCPT\n"
 		    "client_address=203.0.113.%s\nrecipient=x@remote.test\n\n",
 		    login ? "5" : "77");
@@ -196,10 +197,9 @@ metrics_thread(void *arg)
 
 	(void)arg;
 	while (!atomic_load(&ending)) {
-		(void)http_get("metrics.sock", "/metrics", text,
-		    sizeof(text));
-		judge(true, true, strstr(text, "\n# EOF\n") == NULL ? text :
-		    "", "metrics");
+		(void)http_get("metrics.sock", "/metrics", text, sizeof(text));
+		judge(true, true, strstr(text, "\n# EOF\n") == NULL ? text : "",
+		    "metrics");
 		(void)usleep(5000);
 	}
 	return NULL;
@@ -233,12 +233,15 @@ change_deny(sqlite3 *h, struct fact *fact, const char *subject,
 
 	atomic_fetch_add(&fact->epoch, 1);
 	if (on)
-		(void)snprintf(text, sizeof(text), "INSERT OR REPLACE INTO "
+		(void)snprintf(text, sizeof(text),
+		    "INSERT OR REPLACE INTO "
 		    "deny VALUES ('%s', '%s', 1, unixepoch() + 1000, 'x')",
 		    subject, kind);
 	else
-		(void)snprintf(text, sizeof(text), "DELETE FROM deny WHERE "
-		    "subject = '%s'", subject);
+		(void)snprintf(text, sizeof(text),
+		    "DELETE FROM deny WHERE "
+		    "subject = '%s'",
+		    subject);
 	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
 		fail_msg("%s: %s", text, message);
 	atomic_store(&fact->on, on);
@@ -258,8 +261,8 @@ static void
 storm(void **state)
 {
 	const char *wanted = getenv("POPGATE_STORM_S");
-	int64_t until_ms = now_ms() + 1000 * (wanted == NULL ? 3 :
-	    atoi(wanted));
+	int64_t until_ms =
+	    now_ms() + 1000 * (wanted == NULL ? 3 : atoi(wanted));
 	pthread_t thread[MTAS + POLICIES], counter;
 	int changes = 0, config_changes = 0;
 	sqlite3 *h;
@@ -272,16 +275,18 @@ storm(void **state)
 	assert_int_equal(sqlite3_open(path("logins.db"), &h), SQLITE_OK);
 	(void)sqlite3_busy_timeout(h, 5000);
 	for (int i = 0; i < MTAS + POLICIES; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, i < MTAS ?
-		    mta_thread : policy_thread, (void *)(intptr_t)i), 0);
-	assert_int_equal(pthread_create(&counter, NULL, metrics_thread, NULL),
-	    0);
+		assert_int_equal(pthread_create(&thread[i], NULL,
+				     i < MTAS ? mta_thread : policy_thread,
+				     (void *)(intptr_t)i),
+		    0);
+	assert_int_equal(
+	    pthread_create(&counter, NULL, metrics_thread, NULL), 0);
 	while (now_ms() < until_ms) {
 		bool on = changes % 4 < 2;
 
 		if (changes % 2 == 0)
-			change_deny(h, &denied_client, "203.0.113.0/27",
-			    "client", on);
+			change_deny(
+			    h, &denied_client, "203.0.113.0/27", "client", on);
 		else
 			change_deny(h, &denied_user, "bob", "user", on);
 		if (changes % 3 == 0) {
@@ -297,8 +302,8 @@ storm(void **state)
 	(void)pthread_join(counter, NULL);
 	(void)sqlite3_close(h);
 	printf("%u decisions between changes, %u while something changed; "
-	    "%d denies, %d reloads\n", atomic_load(&strict),
-	    atomic_load(&loose), changes, config_changes);
+	       "%d denies, %d reloads\n",
+	    atomic_load(&strict), atomic_load(&loose), changes, config_changes);
 	if (atomic_load(&illegal) > 0)
 		fail_msg("%u illegal: %s", atomic_load(&illegal), what);
 	assert_true(atomic_load(&strict) > 100);

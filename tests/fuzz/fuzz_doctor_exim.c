@@ -37,8 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (t < cf.text || t + strlen(t) > cf.text + size)
 				abort();
 			(void)exim_verb(t, word, sizeof(word));
-			value = exim_condition(t, word, sizeof(word),
-			    &negated);
+			value = exim_condition(t, word, sizeof(word), &negated);
 			if (value != NULL)
 				members(value);
 		}

@@ -16,8 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *
 class_list(void *arg, const char *name)
 {
-	return strcmp(name, "a") == 0 ? arg : strcmp(name, "b") == 0 ? "a, b" :
-	    NULL;
+	return strcmp(name, "a") == 0 ? arg
+	    : strcmp(name, "b") == 0  ? "a, b"
+				      : NULL;
 }
 
 static enum restrict_end
@@ -46,8 +47,9 @@ static void
 walk(const char *text)
 {
 	struct restrict_walk w = { .arg = (void *)(uintptr_t)text,
-	    .class_list = class_list, .look = look,
-	    .plain_table = EFFECT_RECIPIENT };
+		.class_list = class_list,
+		.look = look,
+		.plain_table = EFFECT_RECIPIENT };
 
 	if (restrict_list(&w, text) == RESTRICT_PERMIT &&
 	    strcasestr(text, "permit") == NULL)
@@ -68,7 +70,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size - 1] = '\0';
 	switch (*data % 4) {
 	case 0:
-		walk(text);		/* class "a" is all of it */
+		walk(text); /* class "a" is all of it */
 		break;
 	case 1:
 		for (int kind = MAP_KEYS; kind <= MAP_PATTERN; kind++)

@@ -28,8 +28,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				abort();
 			(void)sendmail_name(l->text, name);
 			(void)sendmail_option(l->text, "DaemonPortOptions");
-			(void)sendmail_equate(l->text, 'F', value,
-			    sizeof(value));
+			(void)sendmail_equate(
+			    l->text, 'F', value, sizeof(value));
 		}
 	sendmail_cf_release(&cf);
 	return 0;

@@ -12,9 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const keys[] = {
-		"daemon", "pid", "reload_good", "last_error", "", "\"", "a"
-	};
+	static const char *const keys[] = { "daemon", "pid", "reload_good",
+		"last_error", "", "\"", "a" };
 	char *text = malloc(size + 1), buf[16];
 	int64_t n;
 	bool b;

@@ -22,10 +22,10 @@ inside(struct span s)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const programs[] = {"postfix/smtpd", "postfix/qmgr",
-	    "postfix/smtp", "postfix/bounce", "postfix/pickup", "postfix/local",
-	    "sendmail", "sm-mta", "postfix/cleanup"};
-	struct prefix prefix = {.form = PREFIX_SYSLOG};
+	static const char *const programs[] = { "postfix/smtpd", "postfix/qmgr",
+		"postfix/smtp", "postfix/bounce", "postfix/pickup",
+		"postfix/local", "sendmail", "sm-mta", "postfix/cleanup" };
+	struct prefix prefix = { .form = PREFIX_SYSLOG };
 	struct mtalog m;
 
 	if (size < 1)
@@ -35,7 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	low = (const char *)data + 1;
 	high = (const char *)data + size;
 	prefix.program = span_of(program, strlen(program));
-	prefix.msg = (struct span){low, high};
+	prefix.msg = (struct span){ low, high };
 	bool found = mtalog_parse(&prefix, &m);
 
 	assert(found == (m.kind != MTALOG_OTHER));

@@ -23,7 +23,7 @@
 #include "parse.h"
 
 #define GENUINE "203.0.113.77"
-#define FIRST "\001"		/* what the client sent goes here */
+#define FIRST "\001" /* what the client sent goes here */
 #define SECOND "\002"
 
 enum {
@@ -35,10 +35,10 @@ enum {
 
 struct fuzz_line {
 	const char *program;
-	const char *before;	/* an earlier line of the process, or NULL */
+	const char *before; /* an earlier line of the process, or NULL */
 	const char *msg;
 	bool success;
-	bool own_file;		/* never cut by a syslog daemon */
+	bool own_file; /* never cut by a syslog daemon */
 };
 
 /* Defined by the target. */
@@ -48,41 +48,122 @@ extern const size_t fuzz_lines_n;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const fuzz_tokens[] = {
-	"6.6.6.6", "::ffff:6.6.6.6", "2001:db8::6", "[6.6.6.6]", "(6.6.6.6)",
-	"6.6.6.6:25", "rip=6.6.6.6", "lip=6.6.6.6", ">, ", ", ", "user=<",
-	"method=PLAIN", "session=<a>", "TLS", "mpid=1", "Login: ",
-	"Logged in: ", "imap-login: ", "LOGIN, user=", ", ip=[", "], port=[1]",
-	", protocol=IMAP", "login: ", " plaintext User logged in",
-	" SESSIONID=<x>", "event=login.good ", "r.clienthost=[6.6.6.6] ",
-	"u.username=b ", " host=", "host=[6.6.6.6]", " nmsgs=0/0",
-	"Login user=", "\" at (h) 6.6.6.6", "\"", " at (", "Stats: b 0 0 0 0 ",
-	" [a.c:1]", "(v4.0) POP login by user \"b\" at (h) 6.6.6.6",
-	" [198.51.100.5] from h [6.6.6.6]", "Successful login for b",
+	"6.6.6.6",
+	"::ffff:6.6.6.6",
+	"2001:db8::6",
+	"[6.6.6.6]",
+	"(6.6.6.6)",
+	"6.6.6.6:25",
+	"rip=6.6.6.6",
+	"lip=6.6.6.6",
+	">, ",
+	", ",
+	"user=<",
+	"method=PLAIN",
+	"session=<a>",
+	"TLS",
+	"mpid=1",
+	"Login: ",
+	"Logged in: ",
+	"imap-login: ",
+	"LOGIN, user=",
+	", ip=[",
+	"], port=[1]",
+	", protocol=IMAP",
+	"login: ",
+	" plaintext User logged in",
+	" SESSIONID=<x>",
+	"event=login.good ",
+	"r.clienthost=[6.6.6.6] ",
+	"u.username=b ",
+	" host=",
+	"host=[6.6.6.6]",
+	" nmsgs=0/0",
+	"Login user=",
+	"\" at (h) 6.6.6.6",
+	"\"",
+	" at (",
+	"Stats: b 0 0 0 0 ",
+	" [a.c:1]",
+	"(v4.0) POP login by user \"b\" at (h) 6.6.6.6",
+	" [198.51.100.5] from h [6.6.6.6]",
+	"Successful login for b",
 	"fork_child: [6]6.6.6.6: began session for `b' with p; child PID is 1",
-	"' with p; child PID is 1", " -- [6.6.6.6]", " logged in",
-	" logged in from 6.6.6.6", "' of 'd", "'", " authenticated - 6.6.6.6",
-	" authenticated", " through APOP", " 6.6.6.6 0, 3 (4), 0 (0)",
-	" logged in with mailbox /b from 6.6.6.6", " from ", "->",
+	"' with p; child PID is 1",
+	" -- [6.6.6.6]",
+	" logged in",
+	" logged in from 6.6.6.6",
+	"' of 'd",
+	"'",
+	" authenticated - 6.6.6.6",
+	" authenticated",
+	" through APOP",
+	" 6.6.6.6 0, 3 (4), 0 (0)",
+	" logged in with mailbox /b from 6.6.6.6",
+	" from ",
+	"->",
 	" status=\"ok\"",
 	"\" server=\"h:1\" protocol=POP3 server-secure=ssl status=\"ok\"",
-	" authentication_id=\"b", "\" passwd=\"", "client-secure=ssl ",
-	"authorisation_id=NONE ", " (failed: ", "' (6.6.6.6:25) on new sd [9]",
-	"' (", ") on existing sd [1]", ", client: 6.6.6.6",
-	", server: 0.0.0.0:143", ", login: \"", "client logged in",
-	", upstream: ", "(PLAIN) login success ", "a@b:6.6.6.6", ":", "@",
-	"vchkpw-pop3: ", "login [b] from 6.6.6.6", "] from [6.6.6.6:1]",
-	"] user [b", "login accepted: id [1]", ";ip=6.6.6.6;", "ip=6.6.6.6;",
-	"] imap - user b authenticated, mechanism=PLAIN", "] imap - ", "oip=",
-	"\", remoteIp = 6.6.6.6, x = \"", "remoteIp = 6.6.6.6",
-	"\", localPort = 993, x = \"", "accountName = \"b\"",
-	"\" log on successful from 6.6.6.6", ",6.6.6.6) Authenticated", ")",
-	"(", "]", "[", ">", "<", "=", " ", "64:ff9b:", "...", "anonymous",
-	"message repeated 2 times: [ ", "#012", "\\\"",
+	" authentication_id=\"b",
+	"\" passwd=\"",
+	"client-secure=ssl ",
+	"authorisation_id=NONE ",
+	" (failed: ",
+	"' (6.6.6.6:25) on new sd [9]",
+	"' (",
+	") on existing sd [1]",
+	", client: 6.6.6.6",
+	", server: 0.0.0.0:143",
+	", login: \"",
+	"client logged in",
+	", upstream: ",
+	"(PLAIN) login success ",
+	"a@b:6.6.6.6",
+	":",
+	"@",
+	"vchkpw-pop3: ",
+	"login [b] from 6.6.6.6",
+	"] from [6.6.6.6:1]",
+	"] user [b",
+	"login accepted: id [1]",
+	";ip=6.6.6.6;",
+	"ip=6.6.6.6;",
+	"] imap - user b authenticated, mechanism=PLAIN",
+	"] imap - ",
+	"oip=",
+	"\", remoteIp = 6.6.6.6, x = \"",
+	"remoteIp = 6.6.6.6",
+	"\", localPort = 993, x = \"",
+	"accountName = \"b\"",
+	"\" log on successful from 6.6.6.6",
+	",6.6.6.6) Authenticated",
+	")",
+	"(",
+	"]",
+	"[",
+	">",
+	"<",
+	"=",
+	" ",
+	"64:ff9b:",
+	"...",
+	"anonymous",
+	"message repeated 2 times: [ ",
+	"#012",
+	"\\\"",
 };
 
 /* Where syslog daemons cut lines; 0: not at all. */
 static const size_t fuzz_cuts[] = {
-	0, 950, 1000, 1015, 1019, 1024, 2048, 4096, 8192,
+	0,
+	950,
+	1000,
+	1015,
+	1019,
+	1024,
+	2048,
+	4096,
+	8192,
 };
 
 struct fuzz_text {
@@ -115,8 +196,8 @@ fuzz_expand(struct fuzz_text *t, const uint8_t *data, size_t size, size_t at,
 		if (b == FUZZ_PAD) {
 			fuzz_add(t, padding, pad);
 		} else if (b > FUZZ_PAD) {
-			const char *token = fuzz_tokens[(b - FUZZ_PAD - 1u) %
-			    N];
+			const char *token =
+			    fuzz_tokens[(b - FUZZ_PAD - 1u) % N];
 
 			fuzz_add(t, token, strlen(token));
 		} else if (b != '\0' && b != '\n') {
@@ -133,7 +214,11 @@ static inline struct parser *
 fuzz_parser(void)
 {
 	static const char *const servers[] = {
-		"all", "popa3d", "vm-pop3d", "solid-pop3d", "binc",
+		"all",
+		"popa3d",
+		"vm-pop3d",
+		"solid-pop3d",
+		"binc",
 	};
 	static struct parser *parser;
 	const struct parser_options options = {
@@ -212,21 +297,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (l->before != NULL) {
 		(void)fuzz_fill(&line, l->before, &first, &second);
 		parser_message(parser, "mail",
-		    strcmp(l->program, "bincimapd") == 0 ? "bincimap-up" :
-		    l->program, 7, line.text, line.len, FUZZ_NOW, &got);
+		    strcmp(l->program, "bincimapd") == 0 ? "bincimap-up"
+							 : l->program,
+		    7, line.text, line.len, FUZZ_NOW, &got);
 		if (got.verdict == PARSE_LOGIN)
 			abort();
 	}
 	(void)fuzz_fill(&line, l->msg, &first, &second);
 	if (cut != 0 && line.len > cut && !l->own_file)
 		line.len = cut;
-	parser_message(parser, "mail", l->program, 7, line.text, line.len,
-	    FUZZ_NOW, &got);
+	parser_message(
+	    parser, "mail", l->program, 7, line.text, line.len, FUZZ_NOW, &got);
 	fuzz_check(l, &line, &got);
 	return 0;
 }
 
-#define FUZZ_LINES(...) \
+#define FUZZ_LINES(...)                                        \
 	const struct fuzz_line fuzz_lines[] = { __VA_ARGS__ }; \
 	const size_t fuzz_lines_n = sizeof(fuzz_lines) / sizeof(fuzz_lines[0])
 

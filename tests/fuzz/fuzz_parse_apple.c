@@ -2,10 +2,9 @@
 #include "fuzz_parse.h"
 
 FUZZ_LINES(
-	{ .program = "AppleMailServer", .success = true,
-	  .msg =
-	    "IMAP User \"" FIRST "\" log on successful from " GENUINE },
-	{ .program = "AppleMailServer", .success = false,
-	  .msg =
-	    "IMAP User \"" FIRST "\" log on failed from " GENUINE }
-);
+    { .program = "AppleMailServer",
+	.success = true,
+	.msg = "IMAP User \"" FIRST "\" log on successful from " GENUINE },
+    { .program = "AppleMailServer",
+	.success = false,
+	.msg = "IMAP User \"" FIRST "\" log on failed from " GENUINE });

@@ -1,10 +1,7 @@
 /* Fuzz target of the grammar binc: see fuzz_parse.h. */
 #include "fuzz_parse.h"
 
-FUZZ_LINES(
-	{ .program = "bincimapd", .success = true,
-	  .before =
-	    "connection from " GENUINE,
-	  .msg =
-	    "<" FIRST "> authenticated" }
-);
+FUZZ_LINES({ .program = "bincimapd",
+    .success = true,
+    .before = "connection from " GENUINE,
+    .msg = "<" FIRST "> authenticated" });

@@ -1,9 +1,7 @@
 /* Fuzz target of the grammar mailutils: see fuzz_parse.h. */
 #include "fuzz_parse.h"
 
-FUZZ_LINES(
-	{ .program = "pop3d", .success = false,
-	  .msg =
-	    "user `" FIRST "' logged in with mailbox `/var/mail/" FIRST
-	    "' (4 messages)" }
-);
+FUZZ_LINES({ .program = "pop3d",
+    .success = false,
+    .msg = "user `" FIRST "' logged in with mailbox `/var/mail/" FIRST
+	   "' (4 messages)" });

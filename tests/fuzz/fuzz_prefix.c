@@ -32,8 +32,8 @@ check_prefix(const char *line, size_t len, bool bare)
 	if (!within(p.msg, line, len) &&
 	    !within(p.msg, scratch, sizeof(scratch)))
 		abort();
-	if (p.pid < -1 || (span_len(p.program) == 0 &&
-	    p.form != PREFIX_JOURNAL))
+	if (p.pid < -1 ||
+	    (span_len(p.program) == 0 && p.form != PREFIX_JOURNAL))
 		abort();
 	if (prefix_time(&p, NOW, &clock, &at)) {
 		/* the cache gives the same answer */
@@ -62,8 +62,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct parse_result result;
 	char *line = malloc(size + (size == 0));
 
-	if (line == NULL || (parser == NULL &&
-	    parser_create(&options, &parser, NULL) == -1))
+	if (line == NULL ||
+	    (parser == NULL && parser_create(&options, &parser, NULL) == -1))
 		abort();
 	if (size > 0)
 		memcpy(line, data, size);
@@ -72,8 +72,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parser_line(parser, line, size, NOW, &result);
 	if (result.verdict == PARSE_LOGIN &&
 	    (result.login.client.family == ADDR_NONE ||
-	    memchr(result.login.user, '\0', sizeof(result.login.user)) ==
-	    NULL))
+		memchr(result.login.user, '\0', sizeof(result.login.user)) ==
+		    NULL))
 		abort();
 	free(line);
 	return 0;

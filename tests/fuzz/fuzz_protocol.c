@@ -30,8 +30,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len = size - 1;
 
 	memcpy(buf, data + 1, len);
-	enum protocol_result r = protocol_parse(*data & 1 ?
-	    PROTOCOL_POLICY : PROTOCOL_SOCKETMAP, buf, len, &req, &used, &why);
+	enum protocol_result r =
+	    protocol_parse(*data & 1 ? PROTOCOL_POLICY : PROTOCOL_SOCKETMAP,
+		buf, len, &req, &used, &why);
 
 	assert((r == PROTOCOL_BAD) == (why != NULL));
 	if (r != PROTOCOL_REQUEST)
@@ -50,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inside(req.cert_key, buf, used);
 	for (int a = ANSWER_PERMIT; a <= ANSWER_BAD; a++)
 		assert(protocol_reply(&req, (enum protocol_answer)a, "550",
-		    "5.7.1", req.recipient[0] == '\0' ? "x" : "text", reply) <
-		    sizeof(reply));
+			   "5.7.1", req.recipient[0] == '\0' ? "x" : "text",
+			   reply) < sizeof(reply));
 	return 0;
 }

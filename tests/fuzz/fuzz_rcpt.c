@@ -37,8 +37,8 @@ plainly_ours(const char *text)
 	if (*buf == '\0')
 		return 0;
 	for (const char *p = buf; *p != '\0'; p++)
-		if (iscntrl((unsigned char)*p) || strchr(" %!@:\"\\<>()[],;",
-		    *p) != NULL)
+		if (iscntrl((unsigned char)*p) ||
+		    strchr(" %!@:\"\\<>()[],;", *p) != NULL)
 			return 0;
 	if (at == NULL)
 		return 1;

@@ -67,10 +67,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(line, data, size);
 	memcpy(line + size, tail, sizeof(tail) - 1);
 	if (prefix_split(line, size + sizeof(tail) - 1, false, &p, scratch) !=
-	    PREFIX_OK || !prefix_time(&p, NOW, &clock, &got))
+		PREFIX_OK ||
+	    !prefix_time(&p, NOW, &clock, &got))
 		return 0;
-	if (p.stamp == STAMP_BSD && (got > NOW + 86400 + 3600 ||
-	    got < NOW - 4 * 366 * 86400))
+	if (p.stamp == STAMP_BSD &&
+	    (got > NOW + 86400 + 3600 || got < NOW - 4 * 366 * 86400))
 		abort();
 	if (by_libc(&p, &want) && got != want)
 		abort();

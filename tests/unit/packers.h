@@ -9,7 +9,7 @@
 
 #include "unit.h"
 
-static const char *const pack_suffixes[] = {".gz", ".bz2", ".xz", ".zst"};
+static const char *const pack_suffixes[] = { ".gz", ".bz2", ".xz", ".zst" };
 
 enum { PACKERS = 4, PACK_XZ = 2 };
 
@@ -20,7 +20,7 @@ pack_bytes(
     int packer, int level, const void *in, size_t n, void *out, size_t size)
 {
 	unsigned bz_size = (unsigned)size;
-	z_stream z = {0};
+	z_stream z = { 0 };
 	size_t got = 0;
 
 	switch (packer) {

@@ -10,7 +10,7 @@ static void
 parse_and_format(void **state)
 {
 	static const struct {
-		const char *text, *want;	/* NULL: no address */
+		const char *text, *want; /* NULL: no address */
 	} rows[] = {
 		{ "192.0.2.1", "192.0.2.1" },
 		{ "0.0.0.0", "0.0.0.0" },
@@ -41,14 +41,14 @@ parse_and_format(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		bool ok = addr_parse_n(rows[i].text, strlen(rows[i].text),
-		    &addr);
+		bool ok =
+		    addr_parse_n(rows[i].text, strlen(rows[i].text), &addr);
 
 		if (ok != (rows[i].want != NULL))
 			fail_msg("%s", rows[i].text);
 		if (ok)
-			assert_string_equal(addr_format(&addr, got),
-			    rows[i].want);
+			assert_string_equal(
+			    addr_format(&addr, got), rows[i].want);
 	}
 	assert_false(addr_parse_n("192.0.2.1\0x", 11, &addr));
 }
@@ -79,8 +79,8 @@ loose(void **state)
 		if (ok != (rows[i].want != NULL))
 			fail_msg("%s", rows[i].text);
 		if (ok)
-			assert_string_equal(addr_format(&addr, got),
-			    rows[i].want);
+			assert_string_equal(
+			    addr_format(&addr, got), rows[i].want);
 	}
 }
 
@@ -88,19 +88,18 @@ static void
 networks(void **state)
 {
 	static const struct {
-		const char *net, *text, *in, *out;	/* NULL text: refused */
+		const char *net, *text, *in, *out; /* NULL text: refused */
 	} rows[] = {
 		{ "10.0.0.0/8", "10.0.0.0/8", "10.255.0.1", "11.0.0.1" },
 		{ "192.0.2.128/25", "192.0.2.128/25", "192.0.2.200",
-		  "192.0.2.100" },
+		    "192.0.2.100" },
 		{ "192.0.2.7", "192.0.2.7", "192.0.2.7", "192.0.2.8" },
 		{ "192.0.2.7/32", "192.0.2.7", "192.0.2.7", "192.0.2.6" },
 		{ "0.0.0.0/0", "0.0.0.0/0", "203.0.113.9", "2001:db8::1" },
 		{ "2001:db8::/33", "2001:db8::/33", "2001:db8:7fff::1",
-		  "2001:db8:8000::1" },
+		    "2001:db8:8000::1" },
 		{ "::1", "::1", "::1", "::2" },
-		{ "::ffff:10.0.0.0/104", "10.0.0.0/8", "10.9.9.9",
-		  "11.0.0.0" },
+		{ "::ffff:10.0.0.0/104", "10.0.0.0/8", "10.9.9.9", "11.0.0.0" },
 		{ "10.0.0.1/8", NULL, NULL, NULL },
 		{ "10.0.0.0/33", NULL, NULL, NULL },
 		{ "10.0.0.0/", NULL, NULL, NULL },

@@ -34,8 +34,11 @@ on_state(bool good, const char *text)
 static struct audit *
 start(int64_t queue)
 {
-	const struct audit_options opt = { .path = db, .queue = queue,
-	    .keep_s = 86400, .log_line = on_line, .log_state = on_state };
+	const struct audit_options opt = { .path = db,
+		.queue = queue,
+		.keep_s = 86400,
+		.log_line = on_line,
+		.log_state = on_state };
 	struct audit *a;
 	struct err err;
 
@@ -47,15 +50,19 @@ start(int64_t queue)
 static struct audit_row *
 row(const char *recipient, const char *sender)
 {
-	const struct audit_facts f = {
-		.at_ms = clock_now_ms(), .session = "s1", .client =
-		"192.0.2.1", .client_name = "c", .helo = "h",
-		.sender = sender, .recipient = recipient,
-		.login_user = "alice", .mta = "m",
+	const struct audit_facts f = { .at_ms = clock_now_ms(),
+		.session = "s1",
+		.client = "192.0.2.1",
+		.client_name = "c",
+		.helo = "h",
+		.sender = sender,
+		.recipient = recipient,
+		.login_user = "alice",
+		.mta = "m",
 		.decision = { .verdict = VERDICT_ACCEPT,
-		    .reason = REASON_RECENT_LOGIN, .rule = 10,
-		    .login_at = 5 }
-	};
+		    .reason = REASON_RECENT_LOGIN,
+		    .rule = 10,
+		    .login_at = 5 } };
 	struct audit_row *r = audit_row_new(&f);
 
 	assert_non_null(r);
@@ -91,8 +98,12 @@ write_and_read(void **state)
 	struct audit_row *chain = NULL;
 	const struct audit_filter all = { .limit = 0 };
 	const struct audit_filter one = { .queue_id = "QID",
-	    .recipient = "b@x", .user = "alice", .client = "192.0.2.1",
-	    .sender = "s@y", .verdict = "accept", .reason = "recent-login" };
+		.recipient = "b@x",
+		.user = "alice",
+		.client = "192.0.2.1",
+		.sender = "s@y",
+		.verdict = "accept",
+		.reason = "recent-login" };
 	const struct audit_filter none = { .sender = "' OR 1 --" };
 
 	(void)state;
@@ -113,7 +124,8 @@ write_and_read(void **state)
 	audit_stop(&a);
 	assert_null(a);
 	assert_int_equal(lines, 3);
-	assert_non_null(strstr(last_line, "verdict=accept "
+	assert_non_null(strstr(last_line,
+	    "verdict=accept "
 	    "reason=recent-login client=192.0.2.1 "));
 }
 
@@ -126,20 +138,23 @@ hostile_text(void **state)
 
 	(void)state;
 	lines = 0;
-	assert_true(audit_wait(a, audit_submit(a, row(
-	    "<x\" verdict=accept \n\x1b[2J\\>", "a b"), true), 5000));
+	assert_true(audit_wait(a,
+	    audit_submit(
+		a, row("<x\" verdict=accept \n\x1b[2J\\>", "a b"), true),
+	    5000));
 	audit_stop(&a);
 	assert_int_equal(lines, 1);
 	assert_null(strchr(last_line, '\n'));
 	assert_null(strchr(last_line, '\x1b'));
-	assert_non_null(strstr(last_line, "recipient=\"<x\\\" verdict=accept "
+	assert_non_null(strstr(last_line,
+	    "recipient=\"<x\\\" verdict=accept "
 	    "\\x0a\\x1b[2J\\\\>\""));
 	assert_non_null(strstr(last_line, "sender=\"a b\""));
 	memset(longest, 'y', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	a = start(1000);
-	assert_true(audit_wait(a, audit_submit(a, row(longest, longest),
-	    true), 5000));
+	assert_true(
+	    audit_wait(a, audit_submit(a, row(longest, longest), true), 5000));
 	audit_stop(&a);
 }
 
@@ -160,8 +175,7 @@ tickets(void **state)
 
 	audit_stats(a, &stats);
 	assert_int_equal(stats.lost, 17);
-	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true),
-	    5000));
+	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	audit_drain(a);
 	assert_int_equal(audit_submit(a, row("r", "s"), true), 0);
 	audit_stop(&a);
@@ -193,8 +207,8 @@ many_producers(void **state)
 
 	(void)state;
 	for (int i = 0; i < 8; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, producer,
-		    a), 0);
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, producer, a), 0);
 	for (int i = 0; i < 8; i++) {
 		assert_int_equal(pthread_join(thread[i], &good), 0);
 		assert_ptr_equal(good, a);
@@ -222,8 +236,7 @@ full_disk(void **state)
 	(void)signal(SIGXFSZ, SIG_IGN);
 	memset(text, 'z', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true),
-	    5000));
+	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	small = old;
 	small.rlim_cur = 100000;
@@ -245,10 +258,10 @@ full_disk(void **state)
 	for (int i = 0; i < 100 && !audit_healthy(a); i++)
 		(void)usleep(50000);
 	assert_true(audit_healthy(a));
-	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true),
-	    5000));
+	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	audit_stop(&a);
-	assert_non_null(strstr(bad_state, "rows lost; relays get a temporary "
+	assert_non_null(strstr(bad_state,
+	    "rows lost; relays get a temporary "
 	    "failure"));
 }
 
@@ -261,15 +274,13 @@ removed_file(void **state)
 	char name[160];
 
 	(void)state;
-	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true),
-	    5000));
+	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	(void)unlink(db);
 	(void)snprintf(name, sizeof(name), "%s-wal", db);
 	(void)unlink(name);
 	(void)snprintf(name, sizeof(name), "%s-shm", db);
 	(void)unlink(name);
-	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true),
-	    5000));
+	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	assert_int_equal(rows_on_disk(&all), 1);
 	audit_stop(&a);
 }
@@ -301,7 +312,7 @@ teardown(void **state)
 
 /* --- breaches and lifts --- */
 
-static char lifted[400];	/* guarded by lifted_mtx */
+static char lifted[400]; /* guarded by lifted_mtx */
 static pthread_mutex_t lifted_mtx = PTHREAD_MUTEX_INITIALIZER;
 
 static void
@@ -342,11 +353,10 @@ see_breach(void *arg, const struct audit_breach *b)
 	size_t len = strlen(seen->text);
 
 	(void)snprintf(seen->text + len, sizeof(seen->text) - len,
-	    "%c:%s %s=%s %s/%s/%s %lld%s; ", b->is_user ? 'u' : 'c',
-	    b->subject, b->setting, b->allowed, b->client,
-	    b->user == NULL ? "-" : b->user, b->sender,
-	    (long long)b->denied_until, b->lifted_at_ms == 0 ? "" :
-	    " lifted");
+	    "%c:%s %s=%s %s/%s/%s %lld%s; ", b->is_user ? 'u' : 'c', b->subject,
+	    b->setting, b->allowed, b->client, b->user == NULL ? "-" : b->user,
+	    b->sender, (long long)b->denied_until,
+	    b->lifted_at_ms == 0 ? "" : " lifted");
 	return true;
 }
 
@@ -360,9 +370,9 @@ breaches(bool denials, const char *subject)
 	seen.text[0] = '\0';
 	if (audit_open_reader(db, &r, &err) == -1)
 		fail_msg("%s", err.text);
-	if ((denials ? audit_each_denial(r, 5000, see_breach, &seen, &err) :
-	    audit_each_breach(r, 0, true, subject, see_breach, &seen, &err)) ==
-	    -1)
+	if ((denials ? audit_each_denial(r, 5000, see_breach, &seen, &err)
+		     : audit_each_breach(
+			   r, 0, true, subject, see_breach, &seen, &err)) == -1)
 		fail_msg("%s", err.text);
 	audit_close_reader(&r);
 	return seen.text;
@@ -372,10 +382,14 @@ static void
 breach(struct audit *a, bool is_user, const char *subject, int64_t until)
 {
 	const struct audit_breach b = { .at_ms = clock_now_ms(),
-	    .is_user = is_user, .subject = subject, .setting =
-	    "user_messages", .allowed = "5/1h", .client = "192.0.2.1",
-	    .user = is_user ? subject : NULL, .sender = "",
-	    .denied_until = until };
+		.is_user = is_user,
+		.subject = subject,
+		.setting = "user_messages",
+		.allowed = "5/1h",
+		.client = "192.0.2.1",
+		.user = is_user ? subject : NULL,
+		.sender = "",
+		.denied_until = until };
 
 	audit_breach(a, &b);
 }
@@ -383,11 +397,15 @@ breach(struct audit *a, bool is_user, const char *subject, int64_t until)
 static void
 breaches_and_lifts(void **state)
 {
-	const struct audit_options opt = { .path = db, .queue = 100,
-	    .keep_s = 86400, .log_line = on_line, .log_state = on_state,
-	    .lifted = on_lifted };
-	struct audit_lift lift = { .is_user = true, .subject = "ALICE",
-	    .who = "root" };
+	const struct audit_options opt = { .path = db,
+		.queue = 100,
+		.keep_s = 86400,
+		.log_line = on_line,
+		.log_state = on_state,
+		.lifted = on_lifted };
+	struct audit_lift lift = {
+		.is_user = true, .subject = "ALICE", .who = "root"
+	};
 	struct audit *a;
 	struct err err;
 
@@ -435,8 +453,11 @@ breaches_and_lifts(void **state)
 static void
 breach_waits(void **state)
 {
-	const struct audit_options opt = { .path = db, .queue = 100,
-	    .keep_s = 86400, .log_line = on_line, .log_state = on_state };
+	const struct audit_options opt = { .path = db,
+		.queue = 100,
+		.keep_s = 86400,
+		.log_line = on_line,
+		.log_state = on_state };
 	struct audit *a;
 	struct err err;
 	sqlite3 *h;
@@ -444,16 +465,16 @@ breach_waits(void **state)
 	(void)state;
 	assert_int_equal(audit_start(&opt, &a, &err), 0);
 	assert_int_equal(sqlite3_open(db, &h), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	breach(a, true, "alice", 6000);
 	/* the writer gives up after two seconds, and tries again */
 	for (int i = 0; i < 500 && audit_healthy(a); i++)
 		(void)usleep(10000);
 	assert_false(audit_healthy(a));
 	breach(a, true, "bob", 0);
-	assert_int_equal(sqlite3_exec(h, "COMMIT", NULL, NULL, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(h, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
 	(void)sqlite3_close(h);
 	audit_stop(&a);
 	assert_string_equal(breaches(false, NULL),
@@ -465,14 +486,22 @@ breach_waits(void **state)
 static void
 old_breaches(void **state)
 {
-	const struct audit_options opt = { .path = db, .queue = 100,
-	    .keep_s = 3600, .log_line = on_line, .log_state = on_state };
+	const struct audit_options opt = { .path = db,
+		.queue = 100,
+		.keep_s = 3600,
+		.log_line = on_line,
+		.log_state = on_state };
 	int64_t old_ms = clock_now_ms() - INT64_C(7200) * 1000;
-	struct audit_breach b = { .at_ms = old_ms, .is_user = true,
-	    .setting = "user_messages", .allowed = "5/1h", .client = "c",
-	    .sender = "", .denied_until = clock_now() + 7200 };
-	struct audit_lift lift = { .at_ms = old_ms + 1, .is_user = true,
-	    .who = "root" };
+	struct audit_breach b = { .at_ms = old_ms,
+		.is_user = true,
+		.setting = "user_messages",
+		.allowed = "5/1h",
+		.client = "c",
+		.sender = "",
+		.denied_until = clock_now() + 7200 };
+	struct audit_lift lift = {
+		.at_ms = old_ms + 1, .is_user = true, .who = "root"
+	};
 	struct audit *a = start(100);
 	struct err err;
 
@@ -511,9 +540,14 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(write_and_read), TEST(hostile_text), TEST(tickets),
-		TEST(many_producers), TEST(full_disk), TEST(removed_file),
-		TEST(breaches_and_lifts), TEST(breach_waits),
+		TEST(write_and_read),
+		TEST(hostile_text),
+		TEST(tickets),
+		TEST(many_producers),
+		TEST(full_disk),
+		TEST(removed_file),
+		TEST(breaches_and_lifts),
+		TEST(breach_waits),
 		TEST(old_breaches),
 	};
 

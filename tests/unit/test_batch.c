@@ -27,13 +27,13 @@ random_login(void)
 {
 	static const char *const words[] = { "imap", "pop3", "" };
 	struct login login = { .client = { .family = ADDR_IPV4,
-		.bytes = { 192, 0, 2, (uint8_t)(rand() % 5) } } };
+				   .bytes = {
+				       192, 0, 2, (uint8_t)(rand() % 5) } } };
 
 	(void)snprintf(login.user, sizeof(login.user), "u%d", rand() % 3);
-	(void)snprintf(login.service, sizeof(login.service), "%s",
-	    words[rand() % 3]);
-	(void)snprintf(login.server, sizeof(login.server), "s%d",
-	    rand() % 3);
+	(void)snprintf(
+	    login.service, sizeof(login.service), "%s", words[rand() % 3]);
+	(void)snprintf(login.server, sizeof(login.server), "s%d", rand() % 3);
 	login.at = 1000 + rand() % 20;
 	return login;
 }
@@ -61,9 +61,9 @@ add_event(void *arg, const struct store_event *e)
 	struct text *t = arg;
 
 	t->n += (size_t)snprintf(t->buf + t->n, sizeof(t->buf) - t->n,
-	    "%jd %jd %s %s %s %s %s %jd %s\n", (intmax_t)e->id,
-	    (intmax_t)e->at, e->client, e->user, e->service, e->server,
-	    e->source, (intmax_t)e->position, e->line);
+	    "%jd %jd %s %s %s %s %s %jd %s\n", (intmax_t)e->id, (intmax_t)e->at,
+	    e->client, e->user, e->service, e->server, e->source,
+	    (intmax_t)e->position, e->line);
 	return true;
 }
 
@@ -74,12 +74,12 @@ tables(struct store *st, struct text *t)
 	char client[32];
 
 	t->n = 0;
-	assert_int_equal(store_each_row(st, NULL, NULL, INT64_MIN, add_row, t,
-	    &err), 0);
+	assert_int_equal(
+	    store_each_row(st, NULL, NULL, INT64_MIN, add_row, t, &err), 0);
 	for (int i = 0; i < 5; i++) {
 		(void)snprintf(client, sizeof(client), "192.0.2.%d", i);
-		assert_int_equal(store_each_event(st, client, 1000,
-		    add_event, t, &err), 0);
+		assert_int_equal(
+		    store_each_event(st, client, 1000, add_event, t, &err), 0);
 	}
 }
 
@@ -103,13 +103,14 @@ same_as_one_by_one(void **state)
 			/* the window may change at a reload */
 			int64_t expires_at = login.at + rand() % 30;
 			const char *line = lines[rand() % 4];
-			const struct store_evidence ev = {
-				.source = "file:x", .position = i,
-				.line = line, .line_len = strlen(line)
-			};
+			const struct store_evidence ev = { .source = "file:x",
+				.position = i,
+				.line = line,
+				.line_len = strlen(line) };
 
 			assert_int_equal(store_login(st1, &login, &net,
-			    expires_at, &ev, &err), 0);
+					     expires_at, &ev, &err),
+			    0);
 			batch_add(b, &login, &net, expires_at, "file:x", i,
 			    line, strlen(line));
 		}
@@ -190,11 +191,9 @@ tear_down(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_as_one_by_one),
-		cmocka_unit_test(bounded),
-		cmocka_unit_test(nothing)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(
+						same_as_one_by_one),
+		cmocka_unit_test(bounded), cmocka_unit_test(nothing) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -4,26 +4,35 @@
 #include "handoff.h"
 
 #define SHA1 "aabbccddeeff00112233445566778899aabbccdd"
-#define SHA1_COLONS "AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:" \
+#define SHA1_COLONS                                              \
+	"AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:" \
 	"CC:DD"
 #define OTHER "aabbccddeeff00112233445566778899aabbccde"
 
 static void
 digests(void **state)
 {
-	static const struct { const char *text, *want; } rows[] = {
-		{ SHA1, SHA1 }, { SHA1_COLONS, SHA1 },
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ SHA1, SHA1 },
+		{ SHA1_COLONS, SHA1 },
 		{ "AABBCCDDEEFF00112233445566778899AABBCCDD", SHA1 },
-		{ SHA1 "112233445566778899001122", SHA1
-		  "112233445566778899001122" },
-		{ "", NULL }, { ":", NULL }, { "aa", NULL },
+		{ SHA1 "112233445566778899001122",
+		    SHA1 "112233445566778899001122" },
+		{ "", NULL },
+		{ ":", NULL },
+		{ "aa", NULL },
 		/* MD5 */
 		{ "aabbccddeeff00112233445566778899", NULL },
-		{ SHA1 ":", NULL }, { ":" SHA1, NULL }, { SHA1 "a", NULL },
+		{ SHA1 ":", NULL },
+		{ ":" SHA1, NULL },
+		{ SHA1 "a", NULL },
 		{ "A:ABBCCDDEEFF00112233445566778899AABBCCDD", NULL },
 		{ "AA::BBCCDDEEFF00112233445566778899AABBCCDD", NULL },
 		{ "xabbccddeeff00112233445566778899aabbccdd", NULL },
-		{ " " SHA1, NULL }, { SHA1 "\n", NULL },
+		{ " " SHA1, NULL },
+		{ SHA1 "\n", NULL },
 		{ SHA1 SHA1 SHA1 SHA1 SHA1, NULL },
 	};
 	char out[CERTIFICATE_DIGEST_MAX];
@@ -41,12 +50,20 @@ digests(void **state)
 static void
 names(void **state)
 {
-	static const struct { const char *text, *want; } rows[] = {
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
 		{ "/O=maillab/CN=client+20one", "/O=maillab/CN=client one" },
-		{ "a+2Bb", "a+b" }, { "a+2bb", "a+b" }, { "", "" },
+		{ "a+2Bb", "a+b" },
+		{ "a+2bb", "a+b" },
+		{ "", "" },
 		{ "+C3+A9", "\xc3\xa9" },
-		{ "a+", NULL }, { "a+2", NULL }, { "a+2g", NULL },
-		{ "a+0Ab", NULL }, { "a+00b", NULL }, { "a\nb", NULL },
+		{ "a+", NULL },
+		{ "a+2", NULL },
+		{ "a+2g", NULL },
+		{ "a+0Ab", NULL },
+		{ "a+00b", NULL },
+		{ "a\nb", NULL },
 		{ "a+7F", NULL },
 	};
 	char out[CERTIFICATE_NAME_MAX], big[2000];
@@ -74,13 +91,13 @@ sendmail(const char *verify, const char *subject, const char *issuer,
 {
 	const struct certificate_entry list[] = {
 		{ .subject = (char[]){ "/CN=one two" },
-		  .issuer = (char[]){ "/CN=ca" } },
+		    .issuer = (char[]){ "/CN=ca" } },
 		{ .fingerprint = (char[]){ SHA1 } },
 	};
 	struct certificate c;
 
-	return certificate_from_sendmail(&c, verify, subject, issuer,
-	    digest) && certificate_listed(list, 2, &c);
+	return certificate_from_sendmail(&c, verify, subject, issuer, digest) &&
+	    certificate_listed(list, 2, &c);
 }
 
 static bool
@@ -89,31 +106,31 @@ postfix(bool encoded, const char *subject, const char *issuer,
 {
 	const struct certificate_entry list[] = {
 		{ .subject = (char[]){ "one two" },
-		  .issuer = (char[]){ "ca" } },
+		    .issuer = (char[]){ "ca" } },
 		{ .fingerprint = (char[]){ SHA1 } },
 		{ .public_key = (char[]){ OTHER } },
 	};
 	struct certificate c;
 
-	return certificate_from_postfix(&c, encoded, subject, issuer, digest,
-	    key) && certificate_listed(list, 3, &c);
+	return certificate_from_postfix(
+		   &c, encoded, subject, issuer, digest, key) &&
+	    certificate_listed(list, 3, &c);
 }
 
 static void
 who_is_listed(void **state)
 {
-	static const char *const not_ok[] = {
-		"", "NO", "NOT", "FAIL", "NONE", "TEMP", "PROTOCOL",
-		"SOFTWARE", "ok", "OK ", "TRUSTED", "DANE_OK"
-	};
+	static const char *const not_ok[] = { "", "NO", "NOT", "FAIL", "NONE",
+		"TEMP", "PROTOCOL", "SOFTWARE", "ok", "OK ", "TRUSTED",
+		"DANE_OK" };
 	const struct certificate_entry half = { .subject = (char[]){ "x" } };
 	struct certificate c;
 
 	(void)state;
 	assert_true(sendmail("OK", "/CN=one+20two", "/CN=ca", NULL));
 	for (size_t i = 0; i < sizeof(not_ok) / sizeof(*not_ok); i++)
-		assert_false(sendmail(not_ok[i], "/CN=one+20two", "/CN=ca",
-		    NULL));
+		assert_false(
+		    sendmail(not_ok[i], "/CN=one+20two", "/CN=ca", NULL));
 	assert_false(sendmail(NULL, "/CN=one+20two", "/CN=ca", SHA1));
 	assert_false(sendmail("OK", "/CN=one+20two", "/CN=other", NULL));
 	assert_false(sendmail("OK", "/CN=one+20two", "", NULL));
@@ -150,17 +167,18 @@ static struct handoff
 note(const char *client, uint16_t port, const char *sender,
     const char *recipient)
 {
-	struct handoff h = { .port = port, .sender = sender,
-		.recipient = recipient };
+	struct handoff h = {
+		.port = port, .sender = sender, .recipient = recipient
+	};
 
 	(void)addr_parse_loose(client, &h.client);
 	return h;
 }
 
-#define TAKE(now, ...) handoff_take(&(struct handoff[]){ note(__VA_ARGS__) } \
-	[0], now)
-#define GIVE(now, ...) handoff_give(&(struct handoff[]){ note(__VA_ARGS__) } \
-	[0], now)
+#define TAKE(now, ...) \
+	handoff_take(&(struct handoff[]){ note(__VA_ARGS__) }[0], now)
+#define GIVE(now, ...) \
+	handoff_give(&(struct handoff[]){ note(__VA_ARGS__) }[0], now)
 
 /* Nothing but exactly what was given, once, soon. */
 static void
@@ -181,10 +199,10 @@ handing_over(void **state)
 	assert_false(TAKE(1001, "203.0.113.5", 4711, "a@x.test", "b@y.test"));
 	/* too late */
 	GIVE(1000, "203.0.113.5", 4711, "", "b@y.test");
-	assert_false(TAKE(1000 + HANDOFF_MS, "203.0.113.5", 4711, "",
-	    "b@y.test"));
-	assert_true(TAKE(999 + HANDOFF_MS, "203.0.113.5", 4711, "",
-	    "b@y.test"));
+	assert_false(
+	    TAKE(1000 + HANDOFF_MS, "203.0.113.5", 4711, "", "b@y.test"));
+	assert_true(
+	    TAKE(999 + HANDOFF_MS, "203.0.113.5", 4711, "", "b@y.test"));
 	/* what can't be told apart from nobody */
 	GIVE(1000, "203.0.113.5", 0, "", "b@y.test");
 	GIVE(1000, "unknown", 1, "", "b@y.test");

@@ -13,7 +13,7 @@
 enum { CLIENTS = 5, USERS = 4, SENDERS = 6 };
 
 static const char *const clients[CLIENTS] = { "192.0.2.1", "192.0.2.2",
-    "2001:db8:1:1::1", "2001:db8:1:1::2", "2001:db8::9" };
+	"2001:db8:1:1::1", "2001:db8:1:1::2", "2001:db8::9" };
 static const char *const users[USERS] = { "", "alice", "Bob", "bob" };
 
 static char dir[64], db[96];
@@ -46,8 +46,11 @@ on_state(bool good, const char *text)
 static struct audit *
 start(void)
 {
-	const struct audit_options opt = { .path = db, .queue = 100000,
-	    .keep_s = 86400 * 30, .log_line = on_line, .log_state = on_state };
+	const struct audit_options opt = { .path = db,
+		.queue = 100000,
+		.keep_s = 86400 * 30,
+		.log_line = on_line,
+		.log_state = on_state };
 	struct audit *a;
 	struct err err;
 
@@ -69,7 +72,8 @@ make(void)
 static int
 setup(void **state)
 {
-	const char *path = unit_file(0, "limits: { client_recipients = "
+	const char *path = unit_file(0,
+	    "limits: { client_recipients = "
 	    "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
 	    "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
 	    "\"5/7m\"; user_clients = \"5/30m\"; };\n");
@@ -112,22 +116,27 @@ happen(struct limiter *l, struct audit *a, const struct moment *m)
 {
 	struct limiter_answer answer;
 	struct limiter_event ev = { .now_s = m->at_ms / 1000,
-	    .sender = m->sender, .message = m->message,
-	    .permit = m->channel != CHANNEL_MILTER };
-	const struct audit_facts facts = {
-		.at_ms = m->at_ms, .session = m->session,
-		.queue_id = m->queue_id, .client = m->client,
-		.client_name = "", .helo = "", .sender = m->sender,
-		.recipient = m->recipient, .auth_user = m->auth_user,
-		.login_user = m->login_user, .local = m->local,
+		.sender = m->sender,
+		.message = m->message,
+		.permit = m->channel != CHANNEL_MILTER };
+	const struct audit_facts facts = { .at_ms = m->at_ms,
+		.session = m->session,
+		.queue_id = m->queue_id,
+		.client = m->client,
+		.client_name = "",
+		.helo = "",
+		.sender = m->sender,
+		.recipient = m->recipient,
+		.auth_user = m->auth_user,
+		.login_user = m->login_user,
+		.local = m->local,
 		.channel = m->channel,
-		.decision = { .reason = m->reason, .verdict = m->verdict }
-	};
+		.decision = { .reason = m->reason, .verdict = m->verdict } };
 
 	assert_true(addr_parse_loose(m->client, &ev.client));
-	if (m->verdict == VERDICT_ACCEPT && !m->local && *m->recipient !=
-	    '\0' && charge_event(cfg, m->reason, m->auth_user,
-	    m->login_user, &ev))
+	if (m->verdict == VERDICT_ACCEPT && !m->local &&
+	    *m->recipient != '\0' &&
+	    charge_event(cfg, m->reason, m->auth_user, m->login_user, &ev))
 		limiter_take(l, NULL, &ev, &answer);
 	struct audit_row *row = audit_row_new(&facts);
 
@@ -140,40 +149,41 @@ static void
 random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 {
 	static const enum reason reasons[] = { REASON_RECENT_LOGIN,
-	    REASON_RECENT_LOGIN, REASON_AUTHENTICATED,
-	    REASON_TRUSTED_NETWORK };
+		REASON_RECENT_LOGIN, REASON_AUTHENTICATED,
+		REASON_TRUSTED_NETWORK };
 	static const enum audit_channel asks[] = { CHANNEL_POLICY,
-	    CHANNEL_SOCKETMAP };
+		CHANNEL_SOCKETMAP };
 	struct limiter_message asked = { .counted = false }, seen = asked;
-	unsigned way = random_below(3);	/* 0 both, 1 permit, 2 milter */
+	unsigned way = random_below(3); /* 0 both, 1 permit, 2 milter */
 	unsigned n = 1 + random_below(4);
 	char session[32], queue_id[32], sender[32];
-	struct moment m = {
-		.at_ms = at_ms, .session = session, .sender = sender,
+	struct moment m = { .at_ms = at_ms,
+		.session = session,
+		.sender = sender,
 		.client = clients[random_below(CLIENTS)],
-		.recipient = "<x@y>", .verdict = VERDICT_ACCEPT,
-		.reason = reasons[random_below(4)]
-	};
+		.recipient = "<x@y>",
+		.verdict = VERDICT_ACCEPT,
+		.reason = reasons[random_below(4)] };
 	enum audit_channel ask = asks[random_below(2)];
 
-	(void)snprintf(sender, sizeof(sender), "s%u@x",
-	    random_below(SENDERS));
+	(void)snprintf(sender, sizeof(sender), "s%u@x", random_below(SENDERS));
 	if (m.reason == REASON_AUTHENTICATED)
 		m.auth_user = users[1 + random_below(USERS - 1)];
 	else
 		m.login_user = users[random_below(USERS)];
 	for (unsigned i = 0; i < n; i++) {
 		/* what doesn't count, too */
-		m.verdict = random_below(6) == 0 ? VERDICT_TEMPFAIL :
-		    VERDICT_ACCEPT;
+		m.verdict =
+		    random_below(6) == 0 ? VERDICT_TEMPFAIL : VERDICT_ACCEPT;
 		m.local = random_below(8) == 0;
 		if (way != 2) {
 			m.channel = ask;
 			m.queue_id = "";
 			m.message = ask == CHANNEL_POLICY ? &asked : NULL;
 			/* the instance of Postfix; each request of a map */
-			(void)snprintf(session, sizeof(session), ask ==
-			    CHANNEL_POLICY ? "i%d" : "p%d-%u", number, i);
+			(void)snprintf(session, sizeof(session),
+			    ask == CHANNEL_POLICY ? "i%d" : "p%d-%u", number,
+			    i);
 			happen(l, a, &m);
 			/* a map that only names the client */
 			if (ask == CHANNEL_SOCKETMAP && random_below(5) == 0) {
@@ -185,10 +195,10 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 		if (way != 1) {
 			m.channel = CHANNEL_MILTER;
 			m.message = &seen;
-			(void)snprintf(session, sizeof(session), "m%d",
-			    number / 3);
-			(void)snprintf(queue_id, sizeof(queue_id), "q%d",
-			    number);
+			(void)snprintf(
+			    session, sizeof(session), "m%d", number / 3);
+			(void)snprintf(
+			    queue_id, sizeof(queue_id), "q%d", number);
 			m.queue_id = queue_id;
 			happen(l, a, &m);
 		}
@@ -203,7 +213,7 @@ same(struct limiter *a, struct limiter *b, int64_t now_s)
 	for (int c = 0; c < CLIENTS; c++)
 		for (int u = 0; u < USERS; u++) {
 			struct limiter_event ev = { .now_s = now_s,
-			    .user = users[u] };
+				.user = users[u] };
 
 			assert_true(addr_parse_loose(clients[c], &ev.client));
 			limiter_usage(a, &ev, want);
@@ -221,8 +231,10 @@ same(struct limiter *a, struct limiter *b, int64_t now_s)
 static void
 lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
 {
-	const struct audit_lift lift = { .at_ms = at_ms, .is_user = is_user,
-	    .subject = subject, .who = "root" };
+	const struct audit_lift lift = { .at_ms = at_ms,
+		.is_user = is_user,
+		.subject = subject,
+		.who = "root" };
 	struct err err;
 
 	if (audit_lift(db, &lift, &err) == -1)
@@ -256,8 +268,9 @@ one_story(uint64_t seed, bool authenticated, bool trusted)
 		a = start();
 		now_ms += 1000;
 		lift(live, true, users[1 + random_below(3)], now_ms);
-		lift(live, false, random_below(2) == 0 ? "192.0.2.1" :
-		    "2001:db8:1:1::/64", now_ms);
+		lift(live, false,
+		    random_below(2) == 0 ? "192.0.2.1" : "2001:db8:1:1::/64",
+		    now_ms);
 		now_ms += 1000;
 	}
 	audit_stop(&a);
@@ -308,8 +321,8 @@ rows_of(const char *client, const char *user, int64_t max, bool *cut)
 	int n = 0;
 
 	if (audit_open_reader(db, &r, &err) == -1 ||
-	    audit_each_relayed(r, 0, client, user, max, cut, count_row, &n,
-	    &err) == -1)
+	    audit_each_relayed(
+		r, 0, client, user, max, cut, count_row, &n, &err) == -1)
 		fail_msg("%s", err.text);
 	audit_close_reader(&r);
 	return n;
@@ -319,7 +332,7 @@ static void
 filters(void **state)
 {
 	static const char *const from[] = { "192.0.2.1", "192.0.2.10",
-	    "2001:db8:1:2::1", "2001:db8:1:2:3::1", "2001:db8:1:22::1" };
+		"2001:db8:1:2::1", "2001:db8:1:2:3::1", "2001:db8:1:22::1" };
 	struct limiter *l = make();
 	struct audit *a = start();
 	bool cut;
@@ -327,10 +340,14 @@ filters(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		const struct moment m = { .at_ms = clock_now_ms(),
-		    .session = "s", .queue_id = "", .client = from[i],
-		    .sender = "", .recipient = "x", .reason =
-		    REASON_RECENT_LOGIN, .login_user = i % 2 == 0 ? "even" :
-		    "odd", .verdict = VERDICT_ACCEPT };
+			.session = "s",
+			.queue_id = "",
+			.client = from[i],
+			.sender = "",
+			.recipient = "x",
+			.reason = REASON_RECENT_LOGIN,
+			.login_user = i % 2 == 0 ? "even" : "odd",
+			.verdict = VERDICT_ACCEPT };
 
 		happen(l, a, &m);
 	}
@@ -353,11 +370,10 @@ filters(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(seeded_as_live, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(filters, setup, teardown)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						seeded_as_live, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(filters, setup, teardown) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

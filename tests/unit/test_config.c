@@ -13,17 +13,16 @@ defaults(void **state)
 	(void)state;
 	if (config_load(path, &cfg, &err) == -1)
 		fail_msg("%s", err.text);
-	assert_string_equal(cfg->logins.database,
-	    "/var/lib/popgate/logins.db");
+	assert_string_equal(cfg->logins.database, "/var/lib/popgate/logins.db");
 	assert_int_equal(cfg->logins.window_s, 1800);
 	assert_int_equal(cfg->audit.keep_s, 90 * 86400);
 	assert_false(cfg->audit.record_all);
 	assert_true(cfg->audit.durable);
 	assert_int_equal(cfg->milter.mode, 0660);
-	assert_string_equal(cfg->milter.status,
-	    "unix:/run/popgate/status.sock");
-	assert_string_equal(cfg->collector.status,
-	    "unix:/run/popgate-collector/status.sock");
+	assert_string_equal(
+	    cfg->milter.status, "unix:/run/popgate/status.sock");
+	assert_string_equal(
+	    cfg->collector.status, "unix:/run/popgate-collector/status.sock");
 	assert_string_equal(cfg->metrics.milter, "");
 	assert_string_equal(cfg->metrics.collector, "");
 	assert_int_equal(cfg->relay.mode, RELAY_ENFORCE);
@@ -37,11 +36,9 @@ defaults(void **state)
 	assert_false(cfg->relay.shared_refused);
 	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 2000);
 	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].max, 100);
-	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].window_s,
-	    3600);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].window_s, 3600);
 	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, 50);
-	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s,
-	    86400);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s, 86400);
 	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 0);
 	assert_true(cfg->limits.authenticated);
 	assert_false(cfg->limits.trusted_networks);
@@ -54,7 +51,8 @@ defaults(void **state)
 static void
 mirrors(void **state)
 {
-	const char *path = unit_file(0, "collector: { mirror = ( { file = "
+	const char *path = unit_file(0,
+	    "collector: { mirror = ( { file = "
 	    "\"/m/a\"; format = \"relayhosts\"; }, { file = \"/m/b.db\"; "
 	    "format = \"hash\"; value = \"RELAY\"; } ); };\n");
 	struct config *cfg;
@@ -129,14 +127,13 @@ everything(void **state)
 	assert_int_equal(cfg->relay.never_authorize.n, 0);
 	assert_int_equal(cfg->relay.collector_grace_s, 0);
 	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 5);
-	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].window_s,
-	    90);
+	assert_int_equal(
+	    cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].window_s, 90);
 	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_MESSAGES].max, 0);
-	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_MESSAGES].window_s,
-	    3600);
+	assert_int_equal(
+	    cfg->limits.rate[LIMIT_CLIENT_MESSAGES].window_s, 3600);
 	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, RATE_MAX);
-	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s,
-	    604800);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s, 604800);
 	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 50);
 	assert_false(cfg->limits.authenticated);
 	assert_true(cfg->limits.trusted_networks);
@@ -144,8 +141,8 @@ everything(void **state)
 	assert_int_equal(cfg->collector.n_sources, 6);
 	assert_null(cfg->collector.sources[0].rotated);
 	assert_string_equal(cfg->collector.sources[4].rotated, "/old");
-	assert_string_equal(cfg->collector.sources[0].name,
-	    "file:/var/log/mail.log");
+	assert_string_equal(
+	    cfg->collector.sources[0].name, "file:/var/log/mail.log");
 	assert_string_equal(cfg->collector.sources[2].name, "stdin");
 	assert_int_equal(cfg->collector.sources[3].kind, SOURCE_SOCKET);
 	assert_string_equal(cfg->collector.custom[0].pattern, "^x$");
@@ -162,183 +159,190 @@ errors(void **state)
 	} rows[] = {
 		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
 		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
-		  "popgate.conf(5)" },
+		    "popgate.conf(5)" },
 		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",
-		  "a duration" },
+		    "a duration" },
 		{ "logins: { window = 1.5; };", ":1:", "logins.window",
-		  "a duration" },
+		    "a duration" },
 		{ "logins: { window = true; };", ":1:", "logins.window",
-		  "a duration" },
+		    "a duration" },
 		{ "logins: { window = \"0s\"; };", ":1:", "logins.window",
-		  "from 1s" },
-		{ "logins: { window = \"99999d\"; };", ":1:",
-		  "logins.window", "a duration" },
-		{ "logins: { database = \"x.db\"; };", ":1:",
-		  "logins.database", "an absolute path" },
+		    "from 1s" },
+		{ "logins: { window = \"99999d\"; };", ":1:", "logins.window",
+		    "a duration" },
+		{ "logins: { database = \"x.db\"; };", ":1:", "logins.database",
+		    "an absolute path" },
 		{ "logins: { database = 5; };", ":1:", "logins.database",
-		  "a string" },
+		    "a string" },
 		{ "logins = 5;", ":1:", "logins", "a group" },
 		{ "audit: { record = \"some\"; };", ":1:", "audit.record",
-		  "\"relay\" or \"all\"" },
+		    "\"relay\" or \"all\"" },
 		{ "audit: { queue = \"many\"; };", ":1:", "audit.queue",
-		  "a whole number" },
-		{ "audit: { queue = 1; };", ":1:", "audit.queue",
-		  "from 16" },
-		{ "milter: { listen = \"inet:9999\"; };", ":1:",
-		  "milter.listen", "inet:host:port" },
-		{ "milter: { listen = \"/run/x\"; };", ":1:",
-		  "milter.listen", "unix:/path" },
-		{ "milter: { status = \"inet:192.0.2.1:99\"; };", ":1:",
-		  "milter.status", "a loopback address" },
-		{ "collector: { status = \"/run/x\"; };", ":1:",
-		  "collector.status", "\"unix:/path\"" },
-		{ "metrics: { milter = \"inet:0.0.0.0:99\"; };", ":1:",
-		  "metrics.milter", "a loopback address" },
-		{ "metrics: { collector = \"inet:[::]:99\"; };", ":1:",
-		  "metrics.collector", "a loopback address" },
+		    "a whole number" },
+		{ "audit: { queue = 1; };", ":1:", "audit.queue", "from 16" },
+		{ "milter: { listen = \"inet:9999\"; };",
+		    ":1:", "milter.listen", "inet:host:port" },
+		{ "milter: { listen = \"/run/x\"; };", ":1:", "milter.listen",
+		    "unix:/path" },
+		{ "milter: { status = \"inet:192.0.2.1:99\"; };",
+		    ":1:", "milter.status", "a loopback address" },
+		{ "collector: { status = \"/run/x\"; };",
+		    ":1:", "collector.status", "\"unix:/path\"" },
+		{ "metrics: { milter = \"inet:0.0.0.0:99\"; };",
+		    ":1:", "metrics.milter", "a loopback address" },
+		{ "metrics: { collector = \"inet:[::]:99\"; };",
+		    ":1:", "metrics.collector", "a loopback address" },
 		{ "milter: { mode = 660; };", ":1:", "milter.mode",
-		  "octal digits" },
+		    "octal digits" },
 		{ "milter: { mode = \"0990\"; };", ":1:", "milter.mode",
-		  "octal digits" },
-		{ "milter: { user = \"no-such-user-x\"; };", ":1:",
-		  "milter.user", "a user" },
-		{ "milter: { group = \"no-such-group-x\"; };", ":1:",
-		  "milter.group", "a group" },
+		    "octal digits" },
+		{ "milter: { user = \"no-such-user-x\"; };",
+		    ":1:", "milter.user", "a user" },
+		{ "milter: { group = \"no-such-group-x\"; };",
+		    ":1:", "milter.group", "a group" },
 		{ "relay: { trusted_networks = [ \"10.0.0.0/8\",\n"
-		  "\"10.0.0.1/8\" ]; };", ":2:", "relay.trusted_networks",
-		  "without host bits" },
-		{ "relay: { never_authorize = [ \"owned\" ]; };", ":1:",
-		  "relay.never_authorize", "an address" },
-		{ "relay: { trusted_networks = [ \"own\" ]; };", ":1:",
-		  "relay.trusted_networks", "an address" },
-		{ "relay: { trusted_networks = \"10.0.0.0/8\"; };", ":1:",
-		  "relay.trusted_networks", "a list" },
-		{ "relay: { local_domains = [ 1 ]; };", ":1:",
-		  "relay.local_domains", "strings" },
-		{ "relay: { local_domains = [ \"\" ]; };", ":1:",
-		  "relay.local_domains", "strings" },
+		  "\"10.0.0.1/8\" ]; };",
+		    ":2:", "relay.trusted_networks", "without host bits" },
+		{ "relay: { never_authorize = [ \"owned\" ]; };",
+		    ":1:", "relay.never_authorize", "an address" },
+		{ "relay: { trusted_networks = [ \"own\" ]; };",
+		    ":1:", "relay.trusted_networks", "an address" },
+		{ "relay: { trusted_networks = \"10.0.0.0/8\"; };",
+		    ":1:", "relay.trusted_networks", "a list" },
+		{ "relay: { local_domains = [ 1 ]; };",
+		    ":1:", "relay.local_domains", "strings" },
+		{ "relay: { local_domains = [ \"\" ]; };",
+		    ":1:", "relay.local_domains", "strings" },
 		{ "relay: { local_mailers = [ \"local\", \"ESMTP\" ]; };",
-		  ":1:", "relay.local_mailers", "would open the relay" },
-		{ "relay: { shared_address_users = -1; };", ":1:",
-		  "relay.shared_address_users", "from 0 to" },
-		{ "relay: { shared_address = \"deny\"; };", ":1:",
-		  "relay.shared_address", "\"flag\" or \"refuse\"" },
-		{ "relay: { ipv6_prefix = 129; };", ":1:",
-		  "relay.ipv6_prefix", "from 32 to 128" },
-		{ "relay: { sender_binding = \"on\"; };", ":1:",
-		  "relay.sender_binding",
-		  "\"off\", \"domain\" or \"address\"" },
-		{ "relay: { sender_binding = 1; };", ":1:",
-		  "relay.sender_binding", "\"off\"" },
-		{ "relay: { null_sender = \"refuse\"; };", ":1:",
-		  "relay.null_sender", "\"allow\" or \"reject\"" },
-		{ "relay: { mode = \"monito\"; };", ":1:",
-		  "relay.mode", "\"enforce\" or \"monitor\"" },
+		    ":1:", "relay.local_mailers", "would open the relay" },
+		{ "relay: { shared_address_users = -1; };",
+		    ":1:", "relay.shared_address_users", "from 0 to" },
+		{ "relay: { shared_address = \"deny\"; };",
+		    ":1:", "relay.shared_address", "\"flag\" or \"refuse\"" },
+		{ "relay: { ipv6_prefix = 129; };", ":1:", "relay.ipv6_prefix",
+		    "from 32 to 128" },
+		{ "relay: { sender_binding = \"on\"; };",
+		    ":1:", "relay.sender_binding",
+		    "\"off\", \"domain\" or \"address\"" },
+		{ "relay: { sender_binding = 1; };",
+		    ":1:", "relay.sender_binding", "\"off\"" },
+		{ "relay: { null_sender = \"refuse\"; };",
+		    ":1:", "relay.null_sender", "\"allow\" or \"reject\"" },
+		{ "relay: { mode = \"monito\"; };", ":1:", "relay.mode",
+		    "\"enforce\" or \"monitor\"" },
 		{ "relay: { monitor_listeners = [ \"policy\", \"mta\" ]; };",
-		  ":1:", "relay.monitor_listeners",
-		  "\"milter\", \"policy\" or \"socketmap\"" },
-		{ "relay: { monitor_networks = [ \"own\" ]; };", ":1:",
-		  "relay.monitor_networks", "an address" },
+		    ":1:", "relay.monitor_listeners",
+		    "\"milter\", \"policy\" or \"socketmap\"" },
+		{ "relay: { monitor_networks = [ \"own\" ]; };",
+		    ":1:", "relay.monitor_networks", "an address" },
 #define CERTIFICATES(text) "relay: { certificates = ( " text " ); };"
-		{ "relay: { certificates = [ \"x\" ]; };", ":1:",
-		  "relay.certificates", "a list of groups" },
-		{ CERTIFICATES("{ subject = \"one\"; }"), ":1:",
-		  "relay.certificates", "(both)" },
-		{ CERTIFICATES("{ issuer = \"ca\"; }"), ":1:",
-		  "relay.certificates", "(both)" },
+		{ "relay: { certificates = [ \"x\" ]; };",
+		    ":1:", "relay.certificates", "a list of groups" },
+		{ CERTIFICATES("{ subject = \"one\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ issuer = \"ca\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
 		{ CERTIFICATES("{ }"), ":1:", "relay.certificates", "(both)" },
-		{ CERTIFICATES("{ subject = \"\"; issuer = \"ca\"; }"), ":1:",
-		  "relay.certificates", "not empty" },
-		{ CERTIFICATES("{ subject = \"a\"; issuer = \"b\"; cn = \"c\"; }"),
-		  ":1:", "relay.certificates", "(both)" },
-		{ CERTIFICATES("{ fingerprint = \"aabbccddeeff00112233445566778899"
-		  "\"; }"), ":1:", "relay.certificates", "SHA-256" },
-		{ CERTIFICATES("{ public_key = \"x\"; }"), ":1:",
-		  "relay.certificates", "SHA-256" },
-		{ CERTIFICATES("{ subject = \"a\"; issuer = \"b\"; fingerprint = "
-		  "\"aabbccddeeff00112233445566778899aabbccdd\"; }"), ":1:",
-		  "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ subject = \"\"; issuer = \"ca\"; }"),
+		    ":1:", "relay.certificates", "not empty" },
+		{ CERTIFICATES(
+		      "{ subject = \"a\"; issuer = \"b\"; cn = \"c\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES(
+		      "{ fingerprint = \"aabbccddeeff00112233445566778899"
+		      "\"; }"),
+		    ":1:", "relay.certificates", "SHA-256" },
+		{ CERTIFICATES("{ public_key = \"x\"; }"),
+		    ":1:", "relay.certificates", "SHA-256" },
+		{ CERTIFICATES(
+		      "{ subject = \"a\"; issuer = \"b\"; fingerprint = "
+		      "\"aabbccddeeff00112233445566778899aabbccdd\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
 		{ "limits: {\nclient_senders = 100; };", ":2:",
-		  "limits.client_senders", "a number from 1 to 10000000" },
-		{ "limits: {\nclient_senders = \"100\"; };", ":2:",
-		  "limits.client_senders", "a number from 1" },
-		{ "limits: {\nclient_senders = \"0/1h\"; };", ":2:",
-		  "limits.client_senders", "or \"off\"" },
-		{ "limits: {\nclient_senders = \"-5/1h\"; };", ":2:",
-		  "limits.client_senders", "a number from 1" },
-		{ "limits: {\nclient_senders = \"5/0s\"; };", ":2:",
-		  "limits.client_senders", "a window from 1m to 7d" },
-		{ "limits: {\nclient_senders = \"5/59s\"; };", ":2:",
-		  "limits.client_senders", "a window from 1m to 7d" },
-		{ "limits: {\nclient_senders = \"5/8d\"; };", ":2:",
-		  "limits.client_senders", "a window from 1m to 7d" },
-		{ "limits: {\nclient_senders = \"10000001/1h\"; };", ":2:",
-		  "limits.client_senders", "to 10000000" },
-		{ "limits: {\nclient_senders = \"99999999999/1h\"; };", ":2:",
-		  "limits.client_senders", "to 10000000" },
-		{ "limits: {\nclient_senders = \"5/1h \"; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: {\nclient_senders = \"5 / 1h\"; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: {\nclient_senders = \"/1h\"; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: {\nclient_senders = \"\"; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: {\nclient_senders = true; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: {\nclient_senders = [ \"5/1h\" ]; };", ":2:",
-		  "limits.client_senders", "a number" },
-		{ "limits: { message_recipients = 0; };", ":1:",
-		  "limits.message_recipients", "from 1 to 10000000, or \"off\"" },
-		{ "limits: { message_recipients = -1; };", ":1:",
-		  "limits.message_recipients", "from 1" },
+		    "limits.client_senders", "a number from 1 to 10000000" },
+		{ "limits: {\nclient_senders = \"100\"; };",
+		    ":2:", "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"0/1h\"; };",
+		    ":2:", "limits.client_senders", "or \"off\"" },
+		{ "limits: {\nclient_senders = \"-5/1h\"; };",
+		    ":2:", "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"5/0s\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/59s\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/8d\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"10000001/1h\"; };",
+		    ":2:", "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"99999999999/1h\"; };",
+		    ":2:", "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"5/1h \"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"5 / 1h\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"/1h\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = true; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = [ \"5/1h\" ]; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: { message_recipients = 0; };",
+		    ":1:", "limits.message_recipients",
+		    "from 1 to 10000000, or \"off\"" },
+		{ "limits: { message_recipients = -1; };",
+		    ":1:", "limits.message_recipients", "from 1" },
 		{ "limits: { message_recipients = \"none\"; };", ":1:",
-		  "limits.message_recipients", "a whole number, or \"off\"" },
-		{ "limits: { message_recipients = \"5/1h\"; };", ":1:",
-		  "limits.message_recipients", "a whole number" },
-		{ "limits: { authenticated = \"true\"; };", ":1:",
-		  "limits.authenticated", "true or false" },
-		{ "limits: { trusted_networks = 1; };", ":1:",
-		  "limits.trusted_networks", "true or false" },
-		{ "limits: { deny_for = \"0s\"; };", ":1:",
-		  "limits.deny_for", "from 1m to 366d, or \"off\"" },
-		{ "limits: { deny_for = \"never\"; };", ":1:",
-		  "limits.deny_for", "a duration" },
-		{ "limits: { client_recipient = \"5/1h\"; };", ":1:",
-		  "limits.client_recipient", "popgate.conf(5)" },
-		{ "reply: { no_login = \"{user} x\"; };", ":1:",
-		  "reply.no_login", "{client}" },
-		{ "reply: { no_login = \"a\\r\\nb\"; };", ":1:",
-		  "reply.no_login", "printable" },
-		{ "collector: { sources = [ \"/x\" ]; };", ":1:",
-		  "collector.sources", "a list of groups" },
-		{ "collector: { sources = ( { file = \"x\"; } ); };", ":1:",
-		  "collector.sources", "{ file" },
-		{ "collector: { sources = ( { fil = \"/x\"; } ); };", ":1:",
-		  "collector.sources", "{ file" },
+		    "limits.message_recipients", "a whole number, or \"off\"" },
+		{ "limits: { message_recipients = \"5/1h\"; };",
+		    ":1:", "limits.message_recipients", "a whole number" },
+		{ "limits: { authenticated = \"true\"; };",
+		    ":1:", "limits.authenticated", "true or false" },
+		{ "limits: { trusted_networks = 1; };",
+		    ":1:", "limits.trusted_networks", "true or false" },
+		{ "limits: { deny_for = \"0s\"; };", ":1:", "limits.deny_for",
+		    "from 1m to 366d, or \"off\"" },
+		{ "limits: { deny_for = \"never\"; };",
+		    ":1:", "limits.deny_for", "a duration" },
+		{ "limits: { client_recipient = \"5/1h\"; };",
+		    ":1:", "limits.client_recipient", "popgate.conf(5)" },
+		{ "reply: { no_login = \"{user} x\"; };",
+		    ":1:", "reply.no_login", "{client}" },
+		{ "reply: { no_login = \"a\\r\\nb\"; };",
+		    ":1:", "reply.no_login", "printable" },
+		{ "collector: { sources = [ \"/x\" ]; };",
+		    ":1:", "collector.sources", "a list of groups" },
+		{ "collector: { sources = ( { file = \"x\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { fil = \"/x\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
 		{ "collector: { sources = ( { file = \"/x\"; rotated = \"old\"; "
-		  "} ); };", ":1:", "collector.sources", "absolute path" },
+		  "} ); };",
+		    ":1:", "collector.sources", "absolute path" },
 		{ "collector: { sources = ( { file = \"/x\"; rotated = 5; } ); "
-		  "};", ":1:", "collector.sources", "string" },
+		  "};",
+		    ":1:", "collector.sources", "string" },
 		{ "collector: { sources = ( { rotated = \"/old\"; } ); };",
-		  ":1:", "collector.sources", "{ file" },
+		    ":1:", "collector.sources", "{ file" },
 		{ "collector: { sources = ( { socket = \"/x\"; rotated = "
-		  "\"/old\"; } ); };", ":1:", "collector.sources", "{ file" },
+		  "\"/old\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
 		{ "collector: { sources = ( { file = \"/x\"; journal = "
-		  "\"system\"; } ); };", ":1:", "collector.sources",
-		  "{ file" },
-		{ "collector: { sources = ( { login = \"x\"; } ); };", ":1:",
-		  "collector.sources", "{ login" },
-		{ "collector: { login_users = [ \"nobody\" ]; };", ":1:",
-		  "collector.login_users", "not nobody" },
+		  "\"system\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { login = \"x\"; } ); };",
+		    ":1:", "collector.sources", "{ login" },
+		{ "collector: { login_users = [ \"nobody\" ]; };",
+		    ":1:", "collector.login_users", "not nobody" },
 		{ "collector: { sources = ( { file = \"/x\"; }, { file = "
-		  "\"/x\"; } ); };", ":1:", "collector.sources",
-		  "each source once" },
+		  "\"/x\"; } ); };",
+		    ":1:", "collector.sources", "each source once" },
 		{ "collector: { custom = ( { program = \"x\"; } ); };",
-		  ":1:", "collector.custom", "pattern" },
+		    ":1:", "collector.custom", "pattern" },
 		{ "logins: {", ":1:", "", "syntax error" },
-		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:",
-		  "", "duplicate" },
+		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
+		    "duplicate" },
 	};
 
 	(void)state;
@@ -366,19 +370,31 @@ missing(void **state)
 
 	(void)state;
 	assert_int_equal(config_load("/nonexistent/x", &cfg, &err), -1);
-	assert_string_equal(err.text,
-	    "/nonexistent/x: No such file or directory");
+	assert_string_equal(
+	    err.text, "/nonexistent/x: No such file or directory");
 	assert_null(cfg);
 }
 
 static void
 durations(void **state)
 {
-	static const struct { const char *text; int64_t want; } rows[] = {
-		{ "90s", 90 }, { "30m", 1800 }, { "2h", 7200 },
-		{ "14d", 1209600 }, { "1w", 604800 }, { "45", 45 },
-		{ "", -1 }, { "m", -1 }, { "1.5h", -1 }, { "-1s", -1 },
-		{ "1hh", -1 }, { "1 h", -1 }, { "99999999999999", -1 },
+	static const struct {
+		const char *text;
+		int64_t want;
+	} rows[] = {
+		{ "90s", 90 },
+		{ "30m", 1800 },
+		{ "2h", 7200 },
+		{ "14d", 1209600 },
+		{ "1w", 604800 },
+		{ "45", 45 },
+		{ "", -1 },
+		{ "m", -1 },
+		{ "1.5h", -1 },
+		{ "-1s", -1 },
+		{ "1hh", -1 },
+		{ "1 h", -1 },
+		{ "99999999999999", -1 },
 	};
 	char buf[24];
 
@@ -387,7 +403,8 @@ durations(void **state)
 		int64_t got = -1;
 
 		if (duration_parse(rows[i].text, &got) !=
-		    (rows[i].want != -1) || got != rows[i].want)
+			(rows[i].want != -1) ||
+		    got != rows[i].want)
 			fail_msg("%s", rows[i].text);
 	}
 	assert_string_equal(duration_format(5400, buf), "90m");

@@ -19,55 +19,55 @@
 struct pattern_row {
 	const char *name;
 	const char *pattern;
-	const char *want;	/* part of the error; NULL: accepted */
+	const char *want; /* part of the error; NULL: accepted */
 };
 
 static const struct pattern_row patterns[] = {
-{ "plain", "^in " U " from " I "$", NULL },
-{ "other anchors", "\\Ain " U " from " I "\\z", NULL },
-{ "other spelling of names", "^(?P<user>a) (?'ip'b)$", NULL },
-{ "alternation in a group", "^(?:in|on) " U " " I "$", NULL },
-{ "alternation in a class", "^[|] " U " " I "$", NULL },
-{ "alternation quoted", "^\\| " U " \\Qa|b\\E " I "$", NULL },
-{ "classes of all sorts", "^[]|] [^]|] [[:alpha:]|] [a\\]|] [[:x] " U " "
-  I "$", NULL },
-{ "comment with a bar", "^(?#a|b)" U " " I "$", NULL },
-{ "letter case", "^(?i)in " U " " I "$", NULL },
-{ "letter case in a group", "^(?i:in) " U " " I "$", NULL },
-{ "escaped backslash before the end", "^" U " " I "\\\\$", NULL },
-{ "lookahead", "^(?=x|y)" U " " I "$", NULL },
-{ "no anchors", "in " U " from " I, "begin with" },
-{ "only the first anchor", "^in " U " from " I, "end with" },
-{ "only the last anchor", "in " U " from " I "$", "begin with" },
-{ "last anchor escaped", "^in " U " from " I "\\$", "end with" },
-{ "last anchor in a class", "^in " U " from " I "[$", "end with" },
-{ "last anchor quoted", "^in " U " from " I "\\Q$", "end with" },
-{ "last anchor in a group", "^in " U " from " I "(x|$)", "end with" },
-{ "z escaped", "^in " U " from " I "\\\\z", "end with" },
-{ "end before a newline", "^in " U " from " I "\\Z", "end with" },
-{ "alternation", "^in " U " from " I "$|^x$", "alternation" },
-{ "alternation in the middle", "^in " U "|" I "$", "alternation" },
-{ "alternation behind a class", "^[]]" U "|" I "$", "alternation" },
-{ "alternation behind quotes", "^\\Qx\\E" U "|" I "$", "alternation" },
-{ "many lines", "^(?m)in " U " from " I "$", "inline options" },
-{ "many lines among others", "^(?im)in " U " from " I "$",
-  "inline options" },
-{ "many lines in a group", "^(?m:in) " U " from " I "$",
-  "inline options" },
-{ "extended", "^(?x)in " U " from " I " # $", "inline options" },
-{ "same name twice", "^(?J)(?<user>a)(?<user>b) " I "$",
-  "inline options" },
-{ "all options off", "^(?^)in " U " from " I "$", "inline options" },
-{ "verb", "(*UTF)^" U " " I "$", "begin with" },
-{ "verb inside", "^" U "(*ACCEPT) " I "$", "verbs" },
-{ "another start", "^x\\K" U " " I "$", "\\K" },
-{ "no user", "^in (\\S+) from " I "$", "(?<user>" },
-{ "no address", "^in " U " from (\\S+)$", "(?<ip>" },
-{ "group open", "^(in " U " from " I "$", "not closed" },
-{ "not a pattern", "^in " U " [z-a] " I "$", "at byte" },
-{ "a byte of a character", "^\\C" U " " I "$", "at byte" },
-{ "empty", "", "begin with" },
-{ "one anchor for both", "^", "begin with" },
+	{ "plain", "^in " U " from " I "$", NULL },
+	{ "other anchors", "\\Ain " U " from " I "\\z", NULL },
+	{ "other spelling of names", "^(?P<user>a) (?'ip'b)$", NULL },
+	{ "alternation in a group", "^(?:in|on) " U " " I "$", NULL },
+	{ "alternation in a class", "^[|] " U " " I "$", NULL },
+	{ "alternation quoted", "^\\| " U " \\Qa|b\\E " I "$", NULL },
+	{ "classes of all sorts",
+	    "^[]|] [^]|] [[:alpha:]|] [a\\]|] [[:x] " U " " I "$", NULL },
+	{ "comment with a bar", "^(?#a|b)" U " " I "$", NULL },
+	{ "letter case", "^(?i)in " U " " I "$", NULL },
+	{ "letter case in a group", "^(?i:in) " U " " I "$", NULL },
+	{ "escaped backslash before the end", "^" U " " I "\\\\$", NULL },
+	{ "lookahead", "^(?=x|y)" U " " I "$", NULL },
+	{ "no anchors", "in " U " from " I, "begin with" },
+	{ "only the first anchor", "^in " U " from " I, "end with" },
+	{ "only the last anchor", "in " U " from " I "$", "begin with" },
+	{ "last anchor escaped", "^in " U " from " I "\\$", "end with" },
+	{ "last anchor in a class", "^in " U " from " I "[$", "end with" },
+	{ "last anchor quoted", "^in " U " from " I "\\Q$", "end with" },
+	{ "last anchor in a group", "^in " U " from " I "(x|$)", "end with" },
+	{ "z escaped", "^in " U " from " I "\\\\z", "end with" },
+	{ "end before a newline", "^in " U " from " I "\\Z", "end with" },
+	{ "alternation", "^in " U " from " I "$|^x$", "alternation" },
+	{ "alternation in the middle", "^in " U "|" I "$", "alternation" },
+	{ "alternation behind a class", "^[]]" U "|" I "$", "alternation" },
+	{ "alternation behind quotes", "^\\Qx\\E" U "|" I "$", "alternation" },
+	{ "many lines", "^(?m)in " U " from " I "$", "inline options" },
+	{ "many lines among others", "^(?im)in " U " from " I "$",
+	    "inline options" },
+	{ "many lines in a group", "^(?m:in) " U " from " I "$",
+	    "inline options" },
+	{ "extended", "^(?x)in " U " from " I " # $", "inline options" },
+	{ "same name twice", "^(?J)(?<user>a)(?<user>b) " I "$",
+	    "inline options" },
+	{ "all options off", "^(?^)in " U " from " I "$", "inline options" },
+	{ "verb", "(*UTF)^" U " " I "$", "begin with" },
+	{ "verb inside", "^" U "(*ACCEPT) " I "$", "verbs" },
+	{ "another start", "^x\\K" U " " I "$", "\\K" },
+	{ "no user", "^in (\\S+) from " I "$", "(?<user>" },
+	{ "no address", "^in " U " from (\\S+)$", "(?<ip>" },
+	{ "group open", "^(in " U " from " I "$", "not closed" },
+	{ "not a pattern", "^in " U " [z-a] " I "$", "at byte" },
+	{ "a byte of a character", "^\\C" U " " I "$", "at byte" },
+	{ "empty", "", "begin with" },
+	{ "one anchor for both", "^", "begin with" },
 };
 
 static void
@@ -109,30 +109,30 @@ struct match_row {
 	const char *name;
 	const char *pattern;
 	const char *msg;
-	const char *want_user;	/* NULL: no match */
+	const char *want_user; /* NULL: no match */
 	const char *want_ip;
 };
 
 static const struct match_row matches[] = {
-{ "the whole", "^in " U " from " I "$", "in bob from 192.0.2.1", "bob",
-  "192.0.2.1" },
-{ "more behind", "^in " U " from " I "$", "in bob from 192.0.2.1 x", NULL,
-  NULL },
-{ "more before", "^in " U " from " I "$", "x in bob from 192.0.2.1", NULL,
-  NULL },
-{ "newline behind", "^in " U " from " I "$", "in bob from 192.0.2.1\n",
-  NULL, NULL },
-{ "newline between", "^in " U " from .*" I "$",
-  "in bob from x\n192.0.2.1", NULL, NULL },
-{ "bytes that are no UTF-8", "^in " U " from " I "$",
-  "in b\xFFz from 192.0.2.1", "b\xFFz", "192.0.2.1" },
-{ "group not taken", "^(?:in " U "|out) from " I "$",
-  "out from 192.0.2.1", NULL, NULL },
-{ "group empty", "^in (?<user>\\S*) from " I "$", "in  from 192.0.2.1",
-  NULL, NULL },
-{ "letter case", "^in " U " from " I "$", "In bob from 192.0.2.1", NULL,
-  NULL },
-{ "nothing", "^in " U " from " I "$", "", NULL, NULL },
+	{ "the whole", "^in " U " from " I "$", "in bob from 192.0.2.1", "bob",
+	    "192.0.2.1" },
+	{ "more behind", "^in " U " from " I "$", "in bob from 192.0.2.1 x",
+	    NULL, NULL },
+	{ "more before", "^in " U " from " I "$", "x in bob from 192.0.2.1",
+	    NULL, NULL },
+	{ "newline behind", "^in " U " from " I "$", "in bob from 192.0.2.1\n",
+	    NULL, NULL },
+	{ "newline between", "^in " U " from .*" I "$",
+	    "in bob from x\n192.0.2.1", NULL, NULL },
+	{ "bytes that are no UTF-8", "^in " U " from " I "$",
+	    "in b\xFFz from 192.0.2.1", "b\xFFz", "192.0.2.1" },
+	{ "group not taken", "^(?:in " U "|out) from " I "$",
+	    "out from 192.0.2.1", NULL, NULL },
+	{ "group empty", "^in (?<user>\\S*) from " I "$", "in  from 192.0.2.1",
+	    NULL, NULL },
+	{ "letter case", "^in " U " from " I "$", "In bob from 192.0.2.1", NULL,
+	    NULL },
+	{ "nothing", "^in " U " from " I "$", "", NULL, NULL },
 };
 
 static void
@@ -141,8 +141,8 @@ message_is_matched(void **state)
 	const struct match_row *row = *state;
 	struct custom *custom = compiled(row->pattern);
 	struct span user, ip;
-	bool got = custom_match(custom, span_of(row->msg, strlen(row->msg)),
-	    &user, &ip);
+	bool got = custom_match(
+	    custom, span_of(row->msg, strlen(row->msg)), &user, &ip);
 
 	assert_int_equal(got, row->want_user != NULL);
 	if (got) {
@@ -166,8 +166,8 @@ runaway_pattern_is_stopped(void **state)
 	(void)state;
 	memset(msg, 'a', sizeof(msg));
 	for (int i = 0; i < 20; i++)
-		assert_false(custom_match(custom, span_of(msg, sizeof(msg)),
-		    &user, &ip));
+		assert_false(custom_match(
+		    custom, span_of(msg, sizeof(msg)), &user, &ip));
 	assert_true(clock() - start < 2 * CLOCKS_PER_SEC);
 	custom_free(&custom);
 	custom_free(NULL);
@@ -187,10 +187,10 @@ too_long_a_pattern_is_refused(void **state)
 	pattern[sizeof(pattern) - 1] = '\0';
 	assert_int_equal(custom_compile("x", pattern, &custom, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
-	assert_int_equal(custom_compile("", "^" U " " I "$", &custom, &err),
-	    -1);
-	assert_int_equal(custom_compile("", "^" U " " I "$", &custom, NULL),
-	    -1);
+	assert_int_equal(
+	    custom_compile("", "^" U " " I "$", &custom, &err), -1);
+	assert_int_equal(
+	    custom_compile("", "^" U " " I "$", &custom, NULL), -1);
 }
 
 int
@@ -225,8 +225,8 @@ main(void)
 			.initial_state = &match_rows[i],
 		};
 	}
-	failed = _cmocka_run_group_tests("patterns", tests,
-	    PATTERNS + MATCHES, NULL, NULL);
+	failed = _cmocka_run_group_tests(
+	    "patterns", tests, PATTERNS + MATCHES, NULL, NULL);
 	failed += cmocka_run_group_tests_name("custom", rest, NULL, NULL);
 	return failed != 0;
 }

@@ -25,8 +25,10 @@ has(const struct domain_set *set, const char *domain)
 static void
 inline_names(void **state)
 {
-	char *names[] = { "Example.COM", ".wild.example", "b\xc3\xbc"
-	    "cher.example", "[192.0.2.1]", "example.com" };
+	char *names[] = { "Example.COM", ".wild.example",
+		"b\xc3\xbc"
+		"cher.example",
+		"[192.0.2.1]", "example.com" };
 	struct domain_set set;
 	struct err err;
 
@@ -43,7 +45,9 @@ inline_names(void **state)
 	assert_false(has(&set, ".wild.example"));
 	assert_false(has(&set, "awild.example"));
 	assert_true(has(&set, "xn--bcher-kva.example"));
-	assert_true(has(&set, "B\xc3\x9c" "CHER.example"));
+	assert_true(has(&set,
+	    "B\xc3\x9c"
+	    "CHER.example"));
 	assert_true(has(&set, "[192.0.2.1]"));
 	assert_false(has(&set, "[192.0.2.2]"));
 	assert_false(has(&set, ""));
@@ -79,7 +83,8 @@ many(void **state)
 static void
 files(void **state)
 {
-	const char *path = unit_file(0, "# comment\n\na.test  # mine\n"
+	const char *path = unit_file(0,
+	    "# comment\n\na.test  # mine\n"
 	    "\t.b.test\n10.1.2\nc.test");
 	char name[100], *names[] = { name };
 	struct domain_set set;
@@ -123,10 +128,12 @@ sendmail_classes(void **state)
 	struct err err;
 
 	(void)state;
-	(void)snprintf(cf, sizeof(cf), "V10/Berkeley\nCwlocalhost w.test\n"
+	(void)snprintf(cf, sizeof(cf),
+	    "V10/Berkeley\nCwlocalhost w.test\n"
 	    "Fw%s\nF{R}-o %s %%[^\\#]\nFR-o /nonexistent/x\nCRr.test 10.0\n"
 	    "C{VirtHost}virt.test\nC{w}$j\nCPREDIRECT\nFP/nonexistent/p\n"
-	    "O Timeout=1\n", w, r);
+	    "O Timeout=1\n",
+	    w, r);
 	const char *path = unit_file(2, cf);
 
 	(void)snprintf(name, sizeof(name), "sendmail:%s", path);
@@ -159,24 +166,26 @@ postfix_settings(void **state)
 	char path[100], name[100], *names[] = { name };
 	struct domain_set set;
 	struct err err;
-	static const char postconf[] = "#!/bin/sh\nshift 3\ncase $1 in\n"
+	static const char postconf[] =
+	    "#!/bin/sh\nshift 3\ncase $1 in\n"
 	    "mydestination) echo 'a.test, localhost [127.0.0.1]';;\n"
 	    "virtual_alias_domains) echo 'hash:/x/virtual';;\n"
 	    "virtual_mailbox_domains) echo $VMD;;\n"
 	    "relay_domains) echo 'r.test';;\n"
 	    "parent_domain_matches_subdomains) echo 'relay_domains';;\n"
 	    "esac\n";
-	static const char postmap[] = "#!/bin/sh\nprintf "
+	static const char postmap[] =
+	    "#!/bin/sh\nprintf "
 	    "'v.test\\tanything\\nuser@v.test\\tx\\nw.test\\ty\\n'\n";
 
 	(void)state;
-	const struct { const char *file, *text; } programs[] = {
-		{ "postconf", postconf }, { "postmap", postmap }
-	};
+	const struct {
+		const char *file, *text;
+	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
 
 	for (int i = 0; i < 2; i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", dir,
-		    programs[i].file);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
 		FILE *out = fopen(path, "w");
 
 		assert_non_null(out);
@@ -204,15 +213,16 @@ postfix_settings(void **state)
 	/* what can't be listed is said, not skipped */
 	(void)setenv("VMD", "mysql:/x/my.cf", 1);
 	assert_int_equal(load(&set, &err, names, 1), -1);
-	assert_non_null(strstr(err.text, "virtual_mailbox_domains: table "
+	assert_non_null(strstr(err.text,
+	    "virtual_mailbox_domains: table "
 	    "mysql:/x/my.cf can't be listed"));
 	(void)setenv("VMD", "!no.test", 1);
 	assert_int_equal(load(&set, &err, names, 1), -1);
 	assert_non_null(strstr(err.text, "exceptions"));
 	(void)setenv("PATH", dir, 1);
 	for (int i = 0; i < 2; i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", dir,
-		    programs[i].file);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
 		(void)unlink(path);
 	}
 	assert_int_equal(load(&set, &err, names, 1), -1);

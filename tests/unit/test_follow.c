@@ -128,7 +128,7 @@ pack(const char *name)
 static struct follow *f;
 static struct mark mark;
 static char got[4096], notes[8192];
-static int stop_after;		/* lines; 0: never */
+static int stop_after; /* lines; 0: never */
 
 static bool
 take(void *arg, const struct line *line)
@@ -153,12 +153,10 @@ take_note(void *arg, const char *text)
 static void
 start_since(const struct mark *from, int seconds)
 {
-	const struct follow_options options = {
-		.path = in_dir("mail.log"),
+	const struct follow_options options = { .path = in_dir("mail.log"),
 		.mark = from,
 		.since = time(NULL) - seconds,
-		.note = take_note
-	};
+		.note = take_note };
 	struct err err;
 
 	if (follow_open(&options, &f, &err) == -1)
@@ -290,8 +288,8 @@ stopped_in_the_middle(void **state)
 	start_since(NULL, 3600);
 	got[0] = '\0';
 	stop_after = 2;
-	assert_int_equal(follow_read(f, 1 << 20, take, NULL, &err),
-	    FOLLOW_MORE);
+	assert_int_equal(
+	    follow_read(f, 1 << 20, take, NULL, &err), FOLLOW_MORE);
 	assert_string_equal(got, "a b ");
 	follow_mark(f, &mark);
 	assert_int_equal(mark.position, 4);
@@ -300,7 +298,7 @@ stopped_in_the_middle(void **state)
 	mark.position = 4;
 	(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint), "%s", "");
 	stop_after = 0;
-	restart();		/* an unreadable mark is as good as none */
+	restart(); /* an unreadable mark is as good as none */
 	expect("a b c d ");
 }
 
@@ -313,8 +311,8 @@ budget(void **state)
 	(void)state;
 	put("mail.log", "");
 	for (int i = 0; i < 40000; i++)
-		append("mail.log", i % 100 == 99 ? "0123456789\n" :
-		    "0123456789");
+		append(
+		    "mail.log", i % 100 == 99 ? "0123456789\n" : "0123456789");
 	start_since(NULL, 3600);
 	got[0] = '\0';
 	while (follow_read(f, 1000, take, NULL, &err) == FOLLOW_MORE)
@@ -515,7 +513,7 @@ copied_not_yet_truncated(void **state)
 	append("mail.log", "f\n");
 	move("mail.log", "mail.log.2");
 	put("mail.log", "g\nh\n");
-	put("mail.log.1", "g\nha");		/* half copied */
+	put("mail.log.1", "g\nha"); /* half copied */
 	assert_int_equal(truncate(in_dir("mail.log.1"), 3), 0);
 	expect("f g h ");
 	append("mail.log.1", "\n");
@@ -554,7 +552,7 @@ replaced(void **state)
 	put("mail.log", "a\nb\nc\n");
 	start_since(NULL, 3600);
 	expect("a b c ");
-	put("mail.log", "d\n");			/* another inode, shorter */
+	put("mail.log", "d\n"); /* another inode, shorter */
 	expect("d ");
 	put("other", "e\nf\ng\nh\n");
 	move("other", "mail.log");
@@ -730,8 +728,9 @@ packed_predecessors(void **state)
 		start_since(NULL, 3600);
 		stop_after = 4;
 		got[0] = '\0';
-		assert_int_equal(follow_read(f, 1 << 20, take, NULL,
-		    &(struct err){ 0 }), FOLLOW_MORE);
+		assert_int_equal(
+		    follow_read(f, 1 << 20, take, NULL, &(struct err){ 0 }),
+		    FOLLOW_MORE);
 		assert_string_equal(got, "a b c d ");
 		follow_mark(f, &mark);
 		stop_after = 0;
@@ -740,8 +739,8 @@ packed_predecessors(void **state)
 		restart();
 		expect("");
 		follow_close(&f);
-		(void)snprintf(two, sizeof(two), "mail.log.2%s",
-		    pack_suffixes[p]);
+		(void)snprintf(
+		    two, sizeof(two), "mail.log.2%s", pack_suffixes[p]);
 		(void)snprintf(one, sizeof(one), "mail.log.1%s",
 		    pack_suffixes[(p + 1) % PACKERS]);
 		assert_int_equal(unlink(in_dir(two)), 0);
@@ -761,8 +760,10 @@ other_directory(void **state)
 	(void)snprintf(old, sizeof(old), "%s", in_dir("old"));
 	assert_int_equal(mkdir(old, 0700), 0);
 	(void)snprintf(log, sizeof(log), "%s", in_dir("mail.log"));
-	struct follow_options options = { .path = log, .rotated = old,
-	    .since = time(NULL) - 3600, .note = take_note };
+	struct follow_options options = { .path = log,
+		.rotated = old,
+		.since = time(NULL) - 3600,
+		.note = take_note };
 
 	put("old/mail.log.2", "a\n");
 	put("old/mail.log.1", "b\n");
@@ -829,8 +830,8 @@ damaged_gzip(void **state)
 		start_since(NULL, 3600);
 		got[0] = '\0';
 		for (int i = 0; i < 3; i++)
-			(void)follow_read(f, 1000, take, NULL,
-			    &(struct err){ 0 });
+			(void)follow_read(
+			    f, 1000, take, NULL, &(struct err){ 0 });
 		if (strstr(got, "c ") == NULL)
 			fail_msg("byte %d: %s: %s", at, got, notes);
 		follow_close(&f);
@@ -838,8 +839,8 @@ damaged_gzip(void **state)
 		start_since(NULL, 3600);
 		got[0] = '\0';
 		for (int i = 0; i < 3; i++)
-			(void)follow_read(f, 1000, take, NULL,
-			    &(struct err){ 0 });
+			(void)follow_read(
+			    f, 1000, take, NULL, &(struct err){ 0 });
 		if (strstr(got, "c ") == NULL)
 			fail_msg("cut at %d: %s: %s", at, got, notes);
 		follow_close(&f);
@@ -862,10 +863,9 @@ names(void **state)
 		{ "mail.log", "mail.log-20260303", true, -1, false },
 		{ "mail.log", "mail.log-20260303.gz", true, -1, true },
 		{ "mail.log", "mail.log.20260303", true, -1, false },
-		{ "mail.log", "mail.log-2026-03-03T04:00:00", true, -1,
-		  false },
+		{ "mail.log", "mail.log-2026-03-03T04:00:00", true, -1, false },
 		{ "mail.log", "mail.log-20260303-1772500000.gz", true, -1,
-		  true },
+		    true },
 		{ "mail.log", "mail.log.old", true, -1, false },
 		{ "mail.log", "mail-20260303.log", true, -1, false },
 		{ "mail.log", "mail.1.log.gz", true, 1, true },
@@ -894,7 +894,7 @@ names(void **state)
 		bool packed;
 
 		if (generations_name(rows[i].base, rows[i].name, &number,
-		    &packed) != rows[i].want)
+			&packed) != rows[i].want)
 			fail_msg("%s", rows[i].name);
 		if (!rows[i].want)
 			continue;
@@ -929,34 +929,18 @@ rewound(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		TEST(appended),
-		TEST(not_there_yet),
-		TEST(wakes),
-		TEST(stopped_in_the_middle),
-		TEST(budget),
-		TEST(renamed),
-		TEST(several_at_once),
-		TEST(packed_meanwhile),
-		TEST(dated),
-		TEST(copied_and_truncated),
-		TEST(copied_when_empty),
-		TEST(copied_not_yet_truncated),
-		TEST(truncated),
-		TEST(replaced),
-		TEST(inode_used_again),
-		TEST(inode_changed),
-		TEST(shorter_with_same_head),
-		TEST(directory_goes_and_comes),
-		TEST(symlink_moves),
-		TEST(can_not_be_read),
-		TEST(back_to_the_window),
-		TEST(only_the_rotated_one),
-		TEST(damaged_gzip), TEST(packed_predecessors),
-		TEST(other_directory),
-		TEST(rewound),
-		cmocka_unit_test(names)
-	};
+	const struct CMUnitTest tests[] = { TEST(appended), TEST(not_there_yet),
+		TEST(wakes), TEST(stopped_in_the_middle), TEST(budget),
+		TEST(renamed), TEST(several_at_once), TEST(packed_meanwhile),
+		TEST(dated), TEST(copied_and_truncated),
+		TEST(copied_when_empty), TEST(copied_not_yet_truncated),
+		TEST(truncated), TEST(replaced), TEST(inode_used_again),
+		TEST(inode_changed), TEST(shorter_with_same_head),
+		TEST(directory_goes_and_comes), TEST(symlink_moves),
+		TEST(can_not_be_read), TEST(back_to_the_window),
+		TEST(only_the_rotated_one), TEST(damaged_gzip),
+		TEST(packed_predecessors), TEST(other_directory), TEST(rewound),
+		cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

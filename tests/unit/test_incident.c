@@ -32,8 +32,8 @@ network(void *arg, const struct addr *client)
 {
 	(void)arg;
 	return client->family == ADDR_IPV4 && client->bytes[0] == 10
-		   ? RIGHT_NETWORK
-		   : RIGHT_NONE;
+	    ? RIGHT_NETWORK
+	    : RIGHT_NONE;
 }
 
 enum { NOW = 1000000 };
@@ -42,7 +42,8 @@ static struct incident *
 start(void *arg)
 {
 	const struct incident_facts facts = {
-	    .arg = arg, .ours = ours, .decided = decided, .network = network};
+		.arg = arg, .ours = ours, .decided = decided, .network = network
+	};
 	struct incident *in = incident_new(NOW - 3600, NOW, &facts);
 
 	assert_non_null(in);
@@ -52,8 +53,9 @@ start(void *arg)
 static void
 line(struct incident *in, int64_t at, const char *program, const char *msg)
 {
-	struct prefix prefix = {.program = {program, program + strlen(program)},
-	    .msg = {msg, msg + strlen(msg)}};
+	struct prefix prefix = { .program = { program,
+				     program + strlen(program) },
+		.msg = { msg, msg + strlen(msg) } };
 	struct mtalog m;
 
 	if (mtalog_parse(&prefix, &m))
@@ -111,16 +113,16 @@ rights(void **state)
 		enum right want;
 		const char *client, *user;
 	} rows[] = {
-	    {RIGHT_NONE, "unknown[203.0.113.1]", ""},
-	    {RIGHT_NONE, "unknown[203.0.113.20]", ""},
-	    {RIGHT_LOGIN, "unknown[203.0.113.10]", "bob"},
-	    {RIGHT_LOGIN, "unknown[::ffff:203.0.113.10]", "bob"},
-	    {RIGHT_NETWORK, "unknown[10.1.2.3]", ""},
-	    {RIGHT_AUTH,
-		"unknown[203.0.113.1], sasl_method=PLAIN, "
-		"sasl_username=carol",
-		"carol"},
-	    {RIGHT_EARLIER, NULL, ""},
+		{ RIGHT_NONE, "unknown[203.0.113.1]", "" },
+		{ RIGHT_NONE, "unknown[203.0.113.20]", "" },
+		{ RIGHT_LOGIN, "unknown[203.0.113.10]", "bob" },
+		{ RIGHT_LOGIN, "unknown[::ffff:203.0.113.10]", "bob" },
+		{ RIGHT_NETWORK, "unknown[10.1.2.3]", "" },
+		{ RIGHT_AUTH,
+		    "unknown[203.0.113.1], sasl_method=PLAIN, "
+		    "sasl_username=carol",
+		    "carol" },
+		{ RIGHT_EARLIER, NULL, "" },
 	};
 
 	(void)state;
@@ -241,36 +243,42 @@ sendmail(void **state)
 		const char *user;
 		int recipients;
 	} rows[] = {
-	    {"", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
-		SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "", 1},
-	    /* one of ours beside it hides nothing */
-	    {"", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
-		SM_TO("6AL000000001", "<alice@lab.test>,<v@remote.test>"),
-		RIGHT_NONE, "", 1},
-	    {"", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
-		SM_TO("6AL000000001", "v@remote.test"), RIGHT_EXPANDED, "", 1},
-	    /* and what is known of ours excuses no typed one */
-	    {"", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.20]"),
-		SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "", 1},
-	    {"", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.20]"),
-		SM_TO("6AL000000001", "v@remote.test"), RIGHT_FORWARD, "", 1},
-	    {"AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
-	     ", bits=0",
-		SM_FROM("6AL000000001", "ESMTPSA", "[203.0.113.3]"),
-		SM_TO("6AL000000001", "<v@remote.test>,<w@remote.test>"),
-		RIGHT_AUTH, "carol", 2},
-	    /* AUTH of another client in the same process number */
-	    {"AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
-	     ", bits=0",
-		SM_FROM("6AL000000001", "ESMTPA", "[203.0.113.4]"),
-		SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_AUTH, "", 1},
-	    {"AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
-	     ", bits=0",
-		SM_FROM("6AL000000001", "ESMTP", "[203.0.113.3]"),
-		SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "", 1},
-	    {"", SM_FROM("6AL000000001", "ESMTP", "www@localhost"),
-		SM_TO("6AL000000001", "v@remote.test"), RIGHT_PROGRAM, "www",
-		1},
+		{ "", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
+		    SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "",
+		    1 },
+		/* one of ours beside it hides nothing */
+		{ "", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
+		    SM_TO("6AL000000001", "<alice@lab.test>,<v@remote.test>"),
+		    RIGHT_NONE, "", 1 },
+		{ "", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.1]"),
+		    SM_TO("6AL000000001", "v@remote.test"), RIGHT_EXPANDED, "",
+		    1 },
+		/* and what is known of ours excuses no typed one */
+		{ "", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.20]"),
+		    SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "",
+		    1 },
+		{ "", SM_FROM("6AL000000001", "ESMTP", "[203.0.113.20]"),
+		    SM_TO("6AL000000001", "v@remote.test"), RIGHT_FORWARD, "",
+		    1 },
+		{ "AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
+		  ", bits=0",
+		    SM_FROM("6AL000000001", "ESMTPSA", "[203.0.113.3]"),
+		    SM_TO("6AL000000001", "<v@remote.test>,<w@remote.test>"),
+		    RIGHT_AUTH, "carol", 2 },
+		/* AUTH of another client in the same process number */
+		{ "AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
+		  ", bits=0",
+		    SM_FROM("6AL000000001", "ESMTPA", "[203.0.113.4]"),
+		    SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_AUTH, "",
+		    1 },
+		{ "AUTH=server, relay=[203.0.113.3], authid=carol, mech=PLAIN"
+		  ", bits=0",
+		    SM_FROM("6AL000000001", "ESMTP", "[203.0.113.3]"),
+		    SM_TO("6AL000000001", "<v@remote.test>"), RIGHT_NONE, "",
+		    1 },
+		{ "", SM_FROM("6AL000000001", "ESMTP", "www@localhost"),
+		    SM_TO("6AL000000001", "v@remote.test"), RIGHT_PROGRAM,
+		    "www", 1 },
 	};
 
 	(void)state;
@@ -356,13 +364,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rights),
-	    cmocka_unit_test(not_counted),
-	    cmocka_unit_test(queue),
-	    cmocka_unit_test(children),
-	    cmocka_unit_test(sendmail),
-	    cmocka_unit_test(flood),
-	    cmocka_unit_test(random_senders),
+		cmocka_unit_test(rights),
+		cmocka_unit_test(not_counted),
+		cmocka_unit_test(queue),
+		cmocka_unit_test(children),
+		cmocka_unit_test(sendmail),
+		cmocka_unit_test(flood),
+		cmocka_unit_test(random_senders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

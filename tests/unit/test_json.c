@@ -42,10 +42,10 @@ hostile(void **state)
 {
 	static const char whole[] = "{\"k\":{\"a\":[1,\"x\\\"\"]},"
 				    "\"w\":\"\\u0041\",\"n\":12}";
-	static const char *const rows[] = {"", " ", "n", "{", "{}", "[\"n\",1]",
-	    "{\"n\"}", "{\"n\":}", "{\"n\":\"", "{\"x\\", "{\"a\":1]\"n\":1}",
-	    "{,\"n\":1}", "{\"a\"1,\"n\":1}", "{\"a\":}},\"n\":1}",
-	    "{\"n\":1x}"};
+	static const char *const rows[] = { "", " ", "n", "{", "{}",
+		"[\"n\",1]", "{\"n\"}", "{\"n\":}", "{\"n\":\"", "{\"x\\",
+		"{\"a\":1]\"n\":1}", "{,\"n\":1}", "{\"a\"1,\"n\":1}",
+		"{\"a\":}},\"n\":1}", "{\"n\":1x}" };
 	char *cut, buf[16];
 	int64_t n;
 
@@ -69,7 +69,7 @@ written_and_read(void **state)
 	char *text = NULL, buf[64];
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
-	struct json j = {.to = out};
+	struct json j = { .to = out };
 	int64_t n = 0;
 
 	(void)state;
@@ -90,9 +90,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(members),
-	    cmocka_unit_test(hostile),
-	    cmocka_unit_test(written_and_read),
+		cmocka_unit_test(members),
+		cmocka_unit_test(hostile),
+		cmocka_unit_test(written_and_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

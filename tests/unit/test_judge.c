@@ -41,9 +41,11 @@ login_line(int64_t at, const char *client)
 
 	(void)gmtime_r(&t, &tm);
 	(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	int n = snprintf(text, sizeof(text), "%s mail dovecot: imap-login: "
+	int n = snprintf(text, sizeof(text),
+	    "%s mail dovecot: imap-login: "
 	    "Login: user=<u>, method=PLAIN, rip=%s, lip=198.51.100.5, "
-	    "mpid=4, session=<s>", stamp, client);
+	    "mpid=4, session=<s>",
+	    stamp, client);
 
 	return (struct line){ .text = text, .len = (size_t)n };
 }
@@ -91,8 +93,8 @@ addresses(void **state)
 		assert_string_equal(got.server, "dovecot");
 		assert_int_equal(got.record, rows[i].net != NULL);
 		if (rows[i].net != NULL)
-			assert_string_equal(network_format(&got.net, net),
-			    rows[i].net);
+			assert_string_equal(
+			    network_format(&got.net, net), rows[i].net);
 	}
 	/* the machine's own addresses only when the keyword is there */
 	cfg.relay.never_authorize_own = false;
@@ -118,9 +120,9 @@ times(void **state)
 		{ "now", NOW, "login", NOW, 0 },
 		{ "before", NOW - 100, "login", NOW - 100, 0 },
 		{ "its lease is over: history only", NOW - 86400, "login",
-		  NOW - 86400, 0 },
-		{ "as old as history is kept", NOW - KEEP, "login",
-		  NOW - KEEP, 0 },
+		    NOW - 86400, 0 },
+		{ "as old as history is kept", NOW - KEEP, "login", NOW - KEEP,
+		    0 },
 		{ "older", NOW - KEEP - 1, "too-old", 0, 0 },
 		{ "a clock a little ahead", NOW + 60, "login", NOW, 60 },
 		{ "far ahead", NOW + 40 * 86400, "login", NOW, 40 * 86400 },
@@ -158,15 +160,15 @@ other_lines(void **state)
 		bool unknown;
 	} rows[] = {
 		{ "Mar  3 08:01:11 mail postfix/smtpd[1]: connect from x", "",
-		  "other-program", false },
+		    "other-program", false },
 		{ "rubbish", "", "no-prefix", false },
 		{ "", "", "no-prefix", false },
 		{ "2026-03-03T08:01:11Z mail dovecot: imap-login: Loged in: "
-		  "user=<u>, rip=192.0.2.1, lip=192.0.2.2", "dovecot",
-		  "unknown-shape", true },
+		  "user=<u>, rip=192.0.2.1, lip=192.0.2.2",
+		    "dovecot", "unknown-shape", true },
 		{ "dovecot: imap-login: Login: user=<u>, method=PLAIN, "
-		  "rip=192.0.2.1, lip=192.0.2.2, mpid=4, session=<s>", "",
-		  "no-prefix", false },
+		  "rip=192.0.2.1, lip=192.0.2.2, mpid=4, session=<s>",
+		    "", "no-prefix", false },
 	};
 	struct judge *j;
 	struct judged got;
@@ -195,7 +197,8 @@ other_lines(void **state)
 static void
 journal_senders(void **state)
 {
-	static const char msg[] = "imap-login: Login: user=<u>, "
+	static const char msg[] =
+	    "imap-login: Login: user=<u>, "
 	    "method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=4, "
 	    "session=<s>";
 	static const struct {
@@ -206,20 +209,19 @@ journal_senders(void **state)
 		const char *want;
 	} rows[] = {
 		{ "dovecot's log process", "dovecot", 0, "log",
-		  "/usr/lib/dovecot/log", "dovecot.service", false, "login" },
+		    "/usr/lib/dovecot/log", "dovecot.service", false, "login" },
 		{ "logger(1) of a user", "dovecot", 1000, "logger",
-		  "/usr/bin/logger", "session-1.scope", false, "forged" },
+		    "/usr/bin/logger", "session-1.scope", false, "forged" },
 		{ "logger(1) of root", "dovecot", 0, "logger",
-		  "/usr/bin/logger", "session-1.scope", false, "forged" },
-		{ "unknown user", "dovecot", -1, "log",
-		  "/usr/lib/dovecot/log", "dovecot.service", false,
-		  "forged" },
-		{ "a process that was gone too soon", "pop3d", 33, NULL,
-		  NULL, NULL, false, "forged" },
+		    "/usr/bin/logger", "session-1.scope", false, "forged" },
+		{ "unknown user", "dovecot", -1, "log", "/usr/lib/dovecot/log",
+		    "dovecot.service", false, "forged" },
+		{ "a process that was gone too soon", "pop3d", 33, NULL, NULL,
+		    NULL, false, "forged" },
 		{ "two messages in one", "dovecot", 0, "log",
-		  "/usr/lib/dovecot/log", "dovecot.service", true, "forged" },
+		    "/usr/lib/dovecot/log", "dovecot.service", true, "forged" },
 		{ "a program that is no server", "cron", 1000, "x", "/home/x",
-		  "user@1000.service", true, "other-program" },
+		    "user@1000.service", true, "other-program" },
 	};
 	struct judge *j;
 
@@ -228,15 +230,20 @@ journal_senders(void **state)
 	cfg.logins.keep_s = KEEP;
 	j = make_judge();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct line_message m = {
-			.host = "mail", .program = rows[i].program,
-			.pid = 7, .at = NOW - 5, .msg = msg,
-			.msg_len = sizeof(msg) - 1, .uid = rows[i].uid,
-			.comm = rows[i].comm, .exe = rows[i].exe,
-			.unit = rows[i].unit, .doubtful = rows[i].doubtful
+		const struct line_message m = { .host = "mail",
+			.program = rows[i].program,
+			.pid = 7,
+			.at = NOW - 5,
+			.msg = msg,
+			.msg_len = sizeof(msg) - 1,
+			.uid = rows[i].uid,
+			.comm = rows[i].comm,
+			.exe = rows[i].exe,
+			.unit = rows[i].unit,
+			.doubtful = rows[i].doubtful };
+		const struct line line = {
+			.text = msg, .len = sizeof(msg) - 1, .message = &m
 		};
-		const struct line line = { .text = msg,
-			.len = sizeof(msg) - 1, .message = &m };
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
@@ -254,7 +261,8 @@ journal_senders(void **state)
 static void
 bare_lines(void **state)
 {
-	static const char text[] = "dovecot[4]: imap-login: Login: user=<u>, "
+	static const char text[] =
+	    "dovecot[4]: imap-login: Login: user=<u>, "
 	    "method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=4, "
 	    "session=<s>";
 	const struct line line = { .text = text, .len = sizeof(text) - 1 };
@@ -324,43 +332,39 @@ told_logins(void **state)
 		struct told told;
 		bool bad;
 		const char *want;
-	} rows[] = {
-		{ 0, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
-		  "login" },
+	} rows[] = { { 0, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
+			 "login" },
 		{ 1, { "alice", "192.0.2.7", "", "x" }, false, "login" },
 		{ 2, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
-		  "forged" },
+		    "forged" },
 		{ 65534, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
-		  "forged" },
+		    "forged" },
 		{ -1, { "alice", "192.0.2.7", "imap", "dovecot" }, false,
-		  "forged" },
+		    "forged" },
 		{ INT64_C(1) << 32, { "alice", "192.0.2.7", "imap", "x" },
-		  false, "forged" },
+		    false, "forged" },
 		{ 1000, { NULL, NULL, NULL, NULL }, true, "forged" },
 		{ 0, { NULL, NULL, NULL, NULL }, true, "no-prefix" },
 		{ 0, { "", "192.0.2.7", "imap", "x" }, false, "no-user" },
 		{ 0, { long_name, "192.0.2.7", "imap", "x" }, false,
-		  "too-long" },
-		{ 0, { "a\nb", "192.0.2.7", "imap", "x" }, false,
-		  "bad-user" },
+		    "too-long" },
+		{ 0, { "a\nb", "192.0.2.7", "imap", "x" }, false, "bad-user" },
 		{ 0, { "Anonymous", "192.0.2.7", "imap", "x" }, false,
-		  "anonymous" },
-		{ 0, { "a", "192.0.2.07", "imap", "x" }, false,
-		  "bad-address" },
+		    "anonymous" },
+		{ 0, { "a", "192.0.2.07", "imap", "x" }, false, "bad-address" },
 		{ 0, { "a", "", "imap", "x" }, false, "bad-address" },
 		{ 0, { "a", "mx.test", "imap", "x" }, false, "bad-address" },
 		{ 0, { "a", "192.0.2.7", "smtp", "x" }, false,
-		  "other-service" },
+		    "other-service" },
 		{ 0, { "a", "192.0.2.7", "imap", "" }, false, "no-prefix" },
 		/* an admin's entries are called so, and count for more */
 		{ 0, { "a", "192.0.2.7", "imap", "popgatectl" }, false,
-		  "no-prefix" },
+		    "no-prefix" },
 		{ 0, { "a", "127.0.0.9", "imap", "x" }, false,
-		  "never-authorize" },
+		    "never-authorize" },
 		{ 0, { "a", "::ffff:127.0.0.9", "imap", "x" }, false,
-		  "never-authorize" },
-		{ 0, { "a", "198.51.100.20", "imap", "x" }, false, "proxy" }
-	};
+		    "never-authorize" },
+		{ 0, { "a", "198.51.100.20", "imap", "x" }, false, "proxy" } };
 	struct judge *j;
 
 	(void)state;
@@ -376,7 +380,9 @@ told_logins(void **state)
 	j = make_judge();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct line_told told = { .told = rows[i].told,
-		    .good = !rows[i].bad, .uid = rows[i].uid, .pid = 7 };
+			.good = !rows[i].bad,
+			.uid = rows[i].uid,
+			.pid = 7 };
 		/* the evidence is for people: never read again */
 		struct line line = login_line(NOW, "6.6.6.6");
 		struct judged got;
@@ -385,8 +391,8 @@ told_logins(void **state)
 		judge_line(j, &line, true, NOW, &got);
 		assert_string_equal(got.reason, rows[i].want);
 		assert_string_equal(got.server, "post-login");
-		assert_int_equal(got.record, strcmp(rows[i].want, "login") ==
-		    0);
+		assert_int_equal(
+		    got.record, strcmp(rows[i].want, "login") == 0);
 		if (!got.record)
 			continue;
 		assert_int_equal(got.login.at, NOW);
@@ -403,16 +409,12 @@ told_logins(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(times),
-		cmocka_unit_test(other_lines),
-		cmocka_unit_test(journal_senders),
-		cmocka_unit_test(bare_lines),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
+		cmocka_unit_test(times), cmocka_unit_test(other_lines),
+		cmocka_unit_test(journal_senders), cmocka_unit_test(bare_lines),
 		cmocka_unit_test(told_logins),
 		cmocka_unit_test(bad_configuration),
-		cmocka_unit_test(machine)
-	};
+		cmocka_unit_test(machine) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,10 +79,10 @@ enum { MODEL_MAX = 4000, CLIENTS = 4, USERS = 3, SENDERS = 9 };
 
 struct past {
 	int64_t at_s;
-	int client, user, sender;	/* user -1: none */
-	bool message;		/* counted as one */
-	bool counted;		/* as a recipient */
-	bool forgotten[2];	/* for the client, the user */
+	int client, user, sender; /* user -1: none */
+	bool message; /* counted as one */
+	bool counted; /* as a recipient */
+	bool forgotten[2]; /* for the client, the user */
 };
 
 struct model {
@@ -92,13 +92,11 @@ struct model {
 	int64_t credit_at[CLIENTS][USERS + 1];
 };
 
-static const char *const client_names[CLIENTS] = {
-	"192.0.2.1", "192.0.2.2", "2001:db8:0:1::1", "2001:db8:0:2::1"
-};
+static const char *const client_names[CLIENTS] = { "192.0.2.1", "192.0.2.2",
+	"2001:db8:0:1::1", "2001:db8:0:2::1" };
 static const char *const user_names[USERS] = { "alice", "bob", "eve" };
-static const char *const sender_names[SENDERS] = {
-	"", "a@x", "b@x", "c@x", "d@x", "e@x", "f@x", "g@x", "h@x"
-};
+static const char *const sender_names[SENDERS] = { "", "a@x", "b@x", "c@x",
+	"d@x", "e@x", "f@x", "g@x", "h@x" };
 
 /* Does what happened at at_s still count? In the definition's words: in the
  * slot of now or one of the 15 before it. */
@@ -160,8 +158,8 @@ model_take(struct model *m, const struct model_event *e)
 	int64_t *at = &m->credit_at[e->client][e->user + 1];
 	bool first = e->message != NULL && !e->message->counted;
 
-	if (e->enforce && e->message != NULL && e->message->recipients >=
-	    rates[LIMIT_MESSAGE_RECIPIENTS].max)
+	if (e->enforce && e->message != NULL &&
+	    e->message->recipients >= rates[LIMIT_MESSAGE_RECIPIENTS].max)
 		return LIMIT_MESSAGE_RECIPIENTS;
 	if (e->now_s - *at > LIMITER_CREDIT_S)
 		*credit = *messages = 0;
@@ -169,7 +167,7 @@ model_take(struct model *m, const struct model_event *e)
 	bool message_paid = first && !e->permit && *messages > 0;
 
 	for (int limit = 0; e->enforce && limit < LIMIT_MESSAGE_RECIPIENTS;
-	    limit++) {
+	     limit++) {
 		bool of_user = limit >= LIMIT_USER_RECIPIENTS, known;
 		bool message = limit == LIMIT_CLIENT_MESSAGES ||
 		    limit == LIMIT_USER_MESSAGES;
@@ -177,18 +175,20 @@ model_take(struct model *m, const struct model_event *e)
 		if ((of_user && e->user == -1) ||
 		    (message ? !first || message_paid : paid))
 			continue;
-		if (model_sum(m, (enum limit)limit, of_user ? e->user :
-		    e->client, limit == LIMIT_CLIENT_SENDERS ? e->sender :
-		    e->client, e->now_s, &known) >= rates[limit].max &&
+		if (model_sum(m, (enum limit)limit,
+			of_user ? e->user : e->client,
+			limit == LIMIT_CLIENT_SENDERS ? e->sender : e->client,
+			e->now_s, &known) >= rates[limit].max &&
 		    !known)
 			return limit;
 	}
 	assert_true(m->n < MODEL_MAX);
-	m->past[m->n++] = (struct past){
-		.at_s = e->now_s, .client = e->client, .user = e->user,
-		.sender = e->sender, .message = first && !message_paid,
-		.counted = !paid
-	};
+	m->past[m->n++] = (struct past){ .at_s = e->now_s,
+		.client = e->client,
+		.user = e->user,
+		.sender = e->sender,
+		.message = first && !message_paid,
+		.counted = !paid };
 	*credit -= paid;
 	*messages -= message_paid;
 	if (e->permit) {
@@ -217,15 +217,15 @@ check_windows(const struct model *m, const bool *enforced)
 			if (!q->counted)
 				continue;
 			recipients += q->client == p->client &&
-			    !q->forgotten[0] && age < rates[
-			    LIMIT_CLIENT_RECIPIENTS].window_s;
+			    !q->forgotten[0] &&
+			    age < rates[LIMIT_CLIENT_RECIPIENTS].window_s;
 			user += p->user != -1 && q->user == p->user &&
-			    !q->forgotten[1] && age < rates[
-			    LIMIT_USER_RECIPIENTS].window_s;
+			    !q->forgotten[1] &&
+			    age < rates[LIMIT_USER_RECIPIENTS].window_s;
 		}
 		if (p->counted) {
-			assert_true(recipients <= rates[
-			    LIMIT_CLIENT_RECIPIENTS].max);
+			assert_true(
+			    recipients <= rates[LIMIT_CLIENT_RECIPIENTS].max);
 			assert_true(user <= rates[LIMIT_USER_RECIPIENTS].max);
 		}
 	}
@@ -242,15 +242,14 @@ replay(struct limiter *old, const struct model *m)
 		const struct past *p = &m->past[i];
 		struct limiter_message msg = { .counted = !p->message };
 		struct limiter_answer a;
-		struct limiter_event ev = {
-			.now_s = p->at_s,
+		struct limiter_event ev = { .now_s = p->at_s,
 			.client = addr(client_names[p->client]),
 			.free_client = p->forgotten[0],
 			.sender = sender_names[p->sender],
-			.user = p->user == -1 || p->forgotten[1] ? NULL :
-			    user_names[p->user],
-			.message = &msg
-		};
+			.user = p->user == -1 || p->forgotten[1]
+			    ? NULL
+			    : user_names[p->user],
+			.message = &msg };
 
 		/* what came with a credit was counted before */
 		if (!p->counted)
@@ -296,19 +295,16 @@ one_sequence(uint64_t seed)
 		if (!narrow && random_below(150) == 0) {
 			l = replay(l, &m);
 			memset(m.credit, 0, sizeof(m.credit));
-			memset(m.credit_messages, 0,
-			    sizeof(m.credit_messages));
+			memset(m.credit_messages, 0, sizeof(m.credit_messages));
 			for (int j = 0; j < m.n; j++)
 				m.past[j].message &= m.past[j].counted;
 		}
-		struct model_event e = {
-			.client = (int)random_below(CLIENTS),
+		struct model_event e = { .client = (int)random_below(CLIENTS),
 			.user = (int)random_below(USERS + 1) - 1,
 			.sender = (int)random_below(SENDERS),
 			.permit = random_below(3) == 0,
 			.enforce = random_below(50) > 0,
-			.message = with_message ? &twin : NULL
-		};
+			.message = with_message ? &twin : NULL };
 		/* Each shard's time goes forward only. With one client and
 		 * user there are two, that are always used together. */
 		if (narrow)
@@ -316,14 +312,13 @@ one_sequence(uint64_t seed)
 		else
 			now_s = newest_s;
 		e.now_s = newest_s;
-		struct limiter_event ev = {
-			.now_s = now_s, .client = addr(client_names[e.client]),
-			.user = e.user == -1 ? (i % 2 == 0 ? "" : NULL) :
-			    user_names[e.user],
+		struct limiter_event ev = { .now_s = now_s,
+			.client = addr(client_names[e.client]),
+			.user = e.user == -1 ? (i % 2 == 0 ? "" : NULL)
+					     : user_names[e.user],
 			.sender = sender_names[e.sender],
 			.message = with_message ? &message : NULL,
-			.permit = e.permit
-		};
+			.permit = e.permit };
 		struct limiter_answer a;
 		int n = m.n;
 		int want = model_take(&m, &e);
@@ -333,9 +328,10 @@ one_sequence(uint64_t seed)
 
 		if (got != want)
 			fail_msg("seed %llu, step %d: %s, want %s",
-			    (unsigned long long)seed, i, got == -1 ? "taken" :
-			    limit_name((enum limit)got), want == -1 ? "taken"
-			    : limit_name((enum limit)want));
+			    (unsigned long long)seed, i,
+			    got == -1 ? "taken" : limit_name((enum limit)got),
+			    want == -1 ? "taken"
+				       : limit_name((enum limit)want));
 		/* this one doesn't look into the table */
 		if (want == LIMIT_MESSAGE_RECIPIENTS)
 			newest_s = was_newest_s;
@@ -349,15 +345,15 @@ one_sequence(uint64_t seed)
 		if (random_below(200) == 0) {
 			bool of_user = random_below(2) == 0;
 			int who = (int)random_below(of_user ? USERS : CLIENTS);
-			struct addr client = addr(client_names[who %
-			    CLIENTS]);
+			struct addr client = addr(client_names[who % CLIENTS]);
 
-			limiter_forget(l, of_user ?
-			    limiter_user(l, user_names[who]) :
-			    limiter_client(l, &client));
+			limiter_forget(l,
+			    of_user ? limiter_user(l, user_names[who])
+				    : limiter_client(l, &client));
 			for (int j = 0; j < m.n; j++)
-				m.past[j].forgotten[of_user] |= (of_user ?
-				    m.past[j].user : m.past[j].client) == who;
+				m.past[j].forgotten[of_user] |=
+				    (of_user ? m.past[j].user
+					     : m.past[j].client) == who;
 		}
 	}
 	/* recipients that were taken by force may be more than the limit */
@@ -385,7 +381,7 @@ test_siphash(void **state)
 {
 	/* of the reference implementation: key 00..0f, input 00.. */
 	const uint64_t key[2] = { UINT64_C(0x0706050403020100),
-	    UINT64_C(0x0f0e0d0c0b0a0908) };
+		UINT64_C(0x0f0e0d0c0b0a0908) };
 	static const struct {
 		size_t len;
 		uint64_t want;
@@ -425,7 +421,8 @@ test_ipv6_prefix(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct limiter *l = limiter_new(rates, rows[i].prefix, 10, &err);
+		struct limiter *l =
+		    limiter_new(rates, rows[i].prefix, 10, &err);
 		struct addr a = addr(rows[i].a), b = addr(rows[i].b);
 
 		assert_int_equal(limiter_client(l, &a) == limiter_client(l, &b),
@@ -438,8 +435,10 @@ static void
 test_names_fold(void **state)
 {
 	struct limiter *l = make(100);
-	struct limiter_event ev = { .now_s = 1, .client = addr("192.0.2.1"),
-	    .free_client = true, .user = "alice" };
+	struct limiter_event ev = { .now_s = 1,
+		.client = addr("192.0.2.1"),
+		.free_client = true,
+		.user = "alice" };
 
 	(void)state;
 	assert_int_equal(fill(l, &ev, 7), 7);
@@ -449,8 +448,8 @@ test_names_fold(void **state)
 	assert_int_equal(fill(l, &ev, 100), 14);
 	/* senders: one address in all its spellings is one */
 	ev = (struct limiter_event){ .now_s = 1, .client = addr("192.0.2.9") };
-	static const char *const senders[] = { "a@x.org", "A@x.org",
-	    "a@X.ORG", "b@x.org", "c@x.org", "d@x.org", "" };
+	static const char *const senders[] = { "a@x.org", "A@x.org", "a@X.ORG",
+		"b@x.org", "c@x.org", "d@x.org", "" };
 
 	for (size_t i = 0; i < 7; i++) {
 		ev.sender = senders[i];
@@ -467,8 +466,9 @@ static void
 test_who_is_charged(void **state)
 {
 	struct limiter *l = make(100);
-	struct limiter_event ev = { .now_s = 1, .client = addr("192.0.2.1"),
-	    .free_client = true };
+	struct limiter_event ev = {
+		.now_s = 1, .client = addr("192.0.2.1"), .free_client = true
+	};
 	int64_t used[LIMITS];
 
 	(void)state;
@@ -493,15 +493,15 @@ test_breach_is_said_once(void **state)
 {
 	struct limiter *l = make(100);
 	struct limiter_event ev = { .now_s = 1000,
-	    .client = addr("192.0.2.1") };
+		.client = addr("192.0.2.1") };
 	bool entered;
 
 	(void)state;
 	assert_int_equal(fill(l, &ev, 100), 20);
 	/* fill() had the news */
 	for (int i = 0; i < 50; i++) {
-		assert_int_equal(take(l, &ev, &entered),
-		    LIMIT_CLIENT_RECIPIENTS);
+		assert_int_equal(
+		    take(l, &ev, &entered), LIMIT_CLIENT_RECIPIENTS);
 		assert_false(entered);
 	}
 	/* a window later all is forgotten, and the news is news again */
@@ -517,8 +517,9 @@ test_message(void **state)
 {
 	struct limiter *l = make(100);
 	struct limiter_message m = { 0 };
-	struct limiter_event ev = { .now_s = 1, .client = addr("192.0.2.1"),
-	    .message = &m };
+	struct limiter_event ev = {
+		.now_s = 1, .client = addr("192.0.2.1"), .message = &m
+	};
 	int64_t used[LIMITS];
 	bool entered;
 
@@ -545,8 +546,10 @@ test_both_channels_count_once(void **state)
 {
 	struct limiter *l = make(100);
 	struct limiter_message m[2] = { 0 };
-	struct limiter_event ev = { .now_s = 1, .client = addr("192.0.2.1"),
-	    .user = "alice", .sender = "a@x" };
+	struct limiter_event ev = { .now_s = 1,
+		.client = addr("192.0.2.1"),
+		.user = "alice",
+		.sender = "a@x" };
 	int64_t used[LIMITS];
 
 	(void)state;
@@ -589,9 +592,9 @@ test_both_channels_count_once(void **state)
 static void
 test_full_table(void **state)
 {
-	struct limiter *l = make(448);	/* one set a shard */
+	struct limiter *l = make(448); /* one set a shard */
 	struct limiter_event heavy = { .now_s = 1000,
-	    .client = addr("192.0.2.1") };
+		.client = addr("192.0.2.1") };
 	int relayed = 0, light = 0;
 
 	(void)state;
@@ -602,7 +605,7 @@ test_full_table(void **state)
 		(void)snprintf(text, sizeof(text), "10.%u.%u.%u", i >> 16,
 		    i >> 8 & 255, i & 255);
 		struct limiter_event ev = { .now_s = 1000,
-		    .client = addr(text) };
+			.client = addr(text) };
 
 		light += take(l, &ev, NULL) == -1;
 		relayed += take(l, &heavy, NULL) == -1;
@@ -627,8 +630,8 @@ test_distinct_overflow(void **state)
 	/* marks of many clients drive each other out: each client may still
 	 * have no more than five senders */
 	for (unsigned i = 0; i < 3000; i++) {
-		(void)snprintf(text, sizeof(text), "10.0.%u.%u", i >> 8,
-		    i & 255);
+		(void)snprintf(
+		    text, sizeof(text), "10.0.%u.%u", i >> 8, i & 255);
 		ev.client = addr(text);
 		int n = 0;
 
@@ -702,8 +705,10 @@ static atomic_int shared_taken;
 static void *
 hammer(void *arg)
 {
-	struct limiter_event ev = { .now_s = 1, .client = addr("192.0.2.1"),
-	    .user = arg, .sender = "a@x" };
+	struct limiter_event ev = { .now_s = 1,
+		.client = addr("192.0.2.1"),
+		.user = arg,
+		.sender = "a@x" };
 
 	for (int i = 0; i < 3000; i++) {
 		ev.user = i % 2 == 0 ? arg : "carol";
@@ -727,8 +732,8 @@ test_threads(void **state)
 	shared = make(1000);
 	for (int i = 0; i < 8; i++) {
 		(void)snprintf(names[i], sizeof(names[i]), "u%d", i);
-		assert_int_equal(pthread_create(&thread[i], NULL, hammer,
-		    names[i]), 0);
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, hammer, names[i]), 0);
 	}
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
@@ -739,8 +744,7 @@ test_threads(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_siphash),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_siphash),
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_ipv6_prefix),
 		cmocka_unit_test(test_names_fold),
@@ -750,10 +754,8 @@ main(void)
 		cmocka_unit_test(test_both_channels_count_once),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_distinct_overflow),
-		cmocka_unit_test(test_deny),
-		cmocka_unit_test(test_deny_many),
-		cmocka_unit_test(test_threads)
-	};
+		cmocka_unit_test(test_deny), cmocka_unit_test(test_deny_many),
+		cmocka_unit_test(test_threads) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,8 +25,7 @@ feed(struct lines *l, const char *text, size_t len, size_t step, char *got,
 			assert_null(line.told);
 			at += (size_t)snprintf(got + at, size - at,
 			    "%jd%s:%.*s|", (intmax_t)line.position,
-			    line.too_long ? "!" : "", (int)line.len,
-			    line.text);
+			    line.too_long ? "!" : "", (int)line.len, line.text);
 			memset(&line, 0xff, sizeof(line));
 		}
 	}
@@ -48,8 +47,7 @@ whole_lines(void **state)
 		assert_int_equal(l.mark, 109);
 		assert_int_equal(lines_read_offset(&l), 114);
 		feed(&l, "!\n", 2, step, got, sizeof(got));
-		assert_string_equal(got,
-		    "100:one|104:|105:two|109:three!|");
+		assert_string_equal(got, "100:one|104:|105:two|109:three!|");
 		lines_release(&l);
 	}
 }
@@ -73,8 +71,7 @@ long_lines(void **state)
 			memcpy(text + n, "\nnext\n", 6);
 			feed(&l, text, n + 6, step, got, sizeof(got));
 			memset(text + n, 'x', 6);
-			(void)snprintf(want, sizeof(want), "|%zu:next|",
-			    n + 1);
+			(void)snprintf(want, sizeof(want), "|%zu:next|", n + 1);
 			assert_non_null(strstr(got, want));
 			assert_int_equal(got[1] == '!', n > LINES_MAX);
 			assert_int_equal(l.mark, n + 6);
@@ -97,8 +94,7 @@ endless_line(void **state)
 	assert_true(lines_init(&l, 0));
 	feed(&l, "a\n", 2, 2, got, sizeof(got));
 	for (int i = 0; i < 1600; i++)
-		feed(&l, block, sizeof(block), sizeof(block), got,
-		    sizeof(got));
+		feed(&l, block, sizeof(block), sizeof(block), got, sizeof(got));
 	assert_int_equal(l.mark, 2);
 	assert_int_equal(lines_read_offset(&l), 2 + 1600 * 65536);
 	feed(&l, "\nb\n", 3, 3, got, sizeof(got));
@@ -129,12 +125,9 @@ binary_rubbish(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole_lines),
-		cmocka_unit_test(long_lines),
-		cmocka_unit_test(endless_line),
-		cmocka_unit_test(binary_rubbish)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(whole_lines),
+		cmocka_unit_test(long_lines), cmocka_unit_test(endless_line),
+		cmocka_unit_test(binary_rubbish) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

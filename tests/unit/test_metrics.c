@@ -6,9 +6,8 @@
 static void
 samples(void **state)
 {
-	const struct metrics_label labels[] = {
-		{ "a", "x\"y\\z\nw" }, { "b", "\xc3\xbc\xff" }, { 0 }
-	};
+	const struct metrics_label labels[] = { { "a", "x\"y\\z\nw" },
+		{ "b", "\xc3\xbc\xff" }, { 0 } };
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -47,10 +46,10 @@ buckets(void **state)
 
 	(void)state;
 	assert_non_null(out);
-	histogram_count(&h, 5000);	/* its upper end belongs to a bucket */
+	histogram_count(&h, 5000); /* its upper end belongs to a bucket */
 	histogram_count(&h, 5001);
 	histogram_count(&h, INT64_C(6000000000));
-	histogram_count(&h, -1);	/* no clock does that; no harm if so */
+	histogram_count(&h, -1); /* no clock does that; no harm if so */
 	metrics_histogram(out, "h", NULL, &h);
 	(void)fclose(out);
 	assert_non_null(strstr(text, "popgate_h_bucket{le=\"5e-06\"} 2\n"));
@@ -84,7 +83,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(samples), cmocka_unit_test(buckets),
+		cmocka_unit_test(samples),
+		cmocka_unit_test(buckets),
 		cmocka_unit_test(per_minute),
 	};
 

@@ -14,8 +14,10 @@ static struct pair_key
 key_of(const char *host, unsigned server, int64_t pid)
 {
 	return (struct pair_key){
-		.host = host, .host_len = host == NULL ? 0 : strlen(host),
-		.server = server, .pid = pid,
+		.host = host,
+		.host_len = host == NULL ? 0 : strlen(host),
+		.server = server,
+		.pid = pid,
 	};
 }
 
@@ -72,8 +74,10 @@ keys_differ_in_each_part(void **state)
 {
 	struct pairs *pairs = pairs_create(64);
 	struct pair_key keys[] = {
-		key_of("mail", 1, 7), key_of("mail", 2, 7),
-		key_of("mail", 1, 8), key_of("mail2", 1, 7),
+		key_of("mail", 1, 7),
+		key_of("mail", 2, 7),
+		key_of("mail", 1, 8),
+		key_of("mail2", 1, 7),
 		key_of(NULL, 1, 7),
 	};
 	struct addr client, got;

@@ -10,7 +10,7 @@
 #include "store.h"
 
 static char dir[128];
-static const char *allowed;	/* what the running call may scan; or NULL */
+static const char *allowed; /* what the running call may scan; or NULL */
 static int statements;
 
 /* "SCAN login", with or without an index: all of it. */
@@ -46,20 +46,20 @@ explain(unsigned type, void *arg, void *p, void *x)
 	/* statements that SQLite runs for its own ends, and EXPLAIN itself */
 	if (sqlite3_stmt_isexplain(stmt) != 0 ||
 	    (strncasecmp(sqlite3_sql(stmt), "SELECT", 6) != 0 &&
-	    strncasecmp(sqlite3_sql(stmt), "DELETE", 6) != 0))
+		strncasecmp(sqlite3_sql(stmt), "DELETE", 6) != 0))
 		return 0;
 	statements++;
-	(void)snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s",
-	    sqlite3_sql(stmt));
-	assert_int_equal(sqlite3_prepare_v2(sqlite3_db_handle(stmt), sql, -1,
-	    &plan, NULL), SQLITE_OK);
+	(void)snprintf(
+	    sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", sqlite3_sql(stmt));
+	assert_int_equal(
+	    sqlite3_prepare_v2(sqlite3_db_handle(stmt), sql, -1, &plan, NULL),
+	    SQLITE_OK);
 	while (sqlite3_step(plan) == SQLITE_ROW) {
-		const char *detail = (const char *)sqlite3_column_text(plan,
-		    3);
+		const char *detail = (const char *)sqlite3_column_text(plan, 3);
 		const char *table = scanned(detail);
 
-		if (table != NULL && (allowed == NULL ||
-		    strcmp(allowed, table) != 0))
+		if (table != NULL &&
+		    (allowed == NULL || strcmp(allowed, table) != 0))
 			fail_msg("%s: %s", detail, sqlite3_sql(stmt));
 	}
 	(void)sqlite3_finalize(plan);
@@ -192,19 +192,24 @@ static void
 audit_plans(void **state)
 {
 	static const struct audit_filter filters[] = {
-		{ .client = "192.0.2.1" }, { .user = "u" },
-		{ .queue_id = "Q" }, { .limit = 5, .newest_first = true },
-		{ .since_ms = 1000 }, { .until_ms = 1000 },
+		{ .client = "192.0.2.1" }, { .user = "u" }, { .queue_id = "Q" },
+		{ .limit = 5, .newest_first = true }, { .since_ms = 1000 },
+		{ .until_ms = 1000 },
 		{ .client = "192.0.2.1", .verdict = "accept" },
 		{ .client = "192.0.2.1", .newest_first = true, .limit = 5 },
 		{ .user = "u", .newest_first = true, .limit = 5 },
-		{ .user = "u", .verdict = "reject", .newest_first = true,
-		  .limit = 5, .after_id = 7 },
+		{ .user = "u",
+		    .verdict = "reject",
+		    .newest_first = true,
+		    .limit = 5,
+		    .after_id = 7 },
 		{ .sender = "s", .since_ms = 1000 },
 		{ .recipient = "r", .since_ms = 1000 }
 	};
-	struct audit_options options = { .queue = 16, .keep_s = 3600,
-		.log_line = no_line, .log_state = no_state };
+	struct audit_options options = { .queue = 16,
+		.keep_s = 3600,
+		.log_line = no_line,
+		.log_state = no_state };
 	struct audit_reader *r;
 	struct audit *a;
 	char path[160];
@@ -220,10 +225,9 @@ audit_plans(void **state)
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		GOOD(audit_each(r, &filters[i], any_record, NULL, &err));
 	for (int by = AUDIT_BY_HOUR; by <= AUDIT_BY_REASON; by++) {
-		const struct audit_group_query q = {
-			.by = (enum audit_key)by, .since_ms = 1000,
-			.largest_first = true
-		};
+		const struct audit_group_query q = { .by = (enum audit_key)by,
+			.since_ms = 1000,
+			.largest_first = true };
 
 		GOOD(audit_each_group(r, &q, any_group, NULL, &err));
 	}
@@ -242,8 +246,7 @@ a_scan_is_seen(void **state)
 {
 	(void)state;
 	assert_string_equal(scanned("SCAN login"), "login");
-	assert_string_equal(scanned("SCAN decision USING INDEX x"),
-	    "decision");
+	assert_string_equal(scanned("SCAN decision USING INDEX x"), "decision");
 	assert_null(scanned("SEARCH login USING PRIMARY KEY (client=?)"));
 	assert_null(scanned("SCAN source"));
 }
@@ -271,7 +274,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(store_plans), cmocka_unit_test(audit_plans),
+		cmocka_unit_test(store_plans),
+		cmocka_unit_test(audit_plans),
 		cmocka_unit_test(a_scan_is_seen),
 	};
 

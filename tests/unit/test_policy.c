@@ -50,19 +50,32 @@ static char
 letter(const struct policy_facts *f, char fact)
 {
 	switch (fact) {
-	case 'l': return f->recipient_local ? '1' : '0';
-	case 'd': return f->denied ? '1' : '0';
-	case 'a': return f->authenticated ? '1' : '0';
-	case 'c': return f->certificate ? '1' : '0';
-	case 't': return f->trusted ? '1' : '0';
-	case 'i': return f->identified ? '1' : '0';
-	case 'h': return f->shared ? '1' : '0';
-	case 'S': return "?yn"[f->store];
-	case 'F': return "uxg"[f->sender];
-	case 'w': return f->within_limits ? '1' : '0';
-	case 'A': return f->login_active ? '1' : '0';
-	case 's': return f->login_seen ? '1' : '0';
-	default: return "cbn"[f->collector];
+	case 'l':
+		return f->recipient_local ? '1' : '0';
+	case 'd':
+		return f->denied ? '1' : '0';
+	case 'a':
+		return f->authenticated ? '1' : '0';
+	case 'c':
+		return f->certificate ? '1' : '0';
+	case 't':
+		return f->trusted ? '1' : '0';
+	case 'i':
+		return f->identified ? '1' : '0';
+	case 'h':
+		return f->shared ? '1' : '0';
+	case 'S':
+		return "?yn"[f->store];
+	case 'F':
+		return "uxg"[f->sender];
+	case 'w':
+		return f->within_limits ? '1' : '0';
+	case 'A':
+		return f->login_active ? '1' : '0';
+	case 's':
+		return f->login_seen ? '1' : '0';
+	default:
+		return "cbn"[f->collector];
 	}
 }
 
@@ -102,9 +115,9 @@ check_promises(const struct policy_facts *f, const struct decision *got)
 	/* what it takes to relay */
 	if (accept && !f->recipient_local) {
 		assert_int_not_equal(f->store, POLICY_STORE_UNASKED);
-		assert_true(f->authenticated || f->certificate ||
-		    f->trusted || (known && f->identified && !f->shared &&
-		    f->login_active && f->sender == POLICY_SENDER_GOOD));
+		assert_true(f->authenticated || f->certificate || f->trusted ||
+		    (known && f->identified && !f->shared && f->login_active &&
+			f->sender == POLICY_SENDER_GOOD));
 		/* whoever is denied is, whatever he has to show, and so is
 		 * who has had enough */
 		assert_false(f->denied);
@@ -127,8 +140,8 @@ cross_product(void **state)
 	(void)state;
 	for (unsigned bits = 0; bits < 1024; bits++)
 		for (unsigned n = 0; n < 27; n++) {
-			const struct policy_facts f = {
-				.recipient_local = bits & 1,
+			const struct policy_facts f = { .recipient_local =
+							    bits & 1,
 				.denied = bits & 2,
 				.authenticated = bits & 4,
 				.certificate = bits & 8,
@@ -141,8 +154,8 @@ cross_product(void **state)
 				.store = (enum policy_store)(n % 3),
 				.sender = (enum policy_sender)(n / 3 % 3),
 				.collector = (enum policy_collector)(n / 9),
-				.login_at = 11, .expires_at = 22
-			};
+				.login_at = 11,
+				.expires_at = 22 };
 			struct decision got = policy_decide(&f);
 			size_t i = 0;
 
@@ -164,7 +177,7 @@ cross_product(void **state)
 static void
 zero_facts(void **state)
 {
-	struct policy_facts f = {.recipient_local = false};
+	struct policy_facts f = { .recipient_local = false };
 
 	(void)state;
 	assert_int_equal(policy_decide(&f).verdict, VERDICT_ASK_STORE);
@@ -189,9 +202,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(cross_product),
-	    cmocka_unit_test(zero_facts),
-	    cmocka_unit_test(names),
+		cmocka_unit_test(cross_product),
+		cmocka_unit_test(zero_facts),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,8 +39,7 @@ static bool
 forwarded_by_admin(const char *kind)
 {
 	return strcmp(kind, "valias-out") == 0 ||
-	    strcmp(kind, "relaydom") == 0 ||
-	    strcmp(kind, "relaydom-unk") == 0;
+	    strcmp(kind, "relaydom") == 0 || strcmp(kind, "relaydom-unk") == 0;
 }
 
 static bool
@@ -57,8 +56,8 @@ check_row(char *const col[COLUMNS], const char *file, unsigned *relayed,
 	char *arg = col[ARG];
 	size_t len = strlen(arg);
 
-	if (strcmp(arg, "(not called)") == 0 || strncmp(col[REPLY], "250", 3)
-	    != 0)
+	if (strcmp(arg, "(not called)") == 0 ||
+	    strncmp(col[REPLY], "250", 3) != 0)
 		return;
 	assert_true(len > 2 && arg[0] == '[' && arg[len - 1] == ']');
 	arg[len - 1] = '\0';
@@ -71,15 +70,16 @@ check_row(char *const col[COLUMNS], const char *file, unsigned *relayed,
 	if (left && !forwarded_by_admin(col[KIND])) {
 		++*relayed;
 		if (by_mailer || by_text)
-			fail_msg("%s: %s went to %s but counts as ours%s",
-			    file, arg, col[WENT],
+			fail_msg("%s: %s went to %s but counts as ours%s", file,
+			    arg, col[WENT],
 			    by_text ? " without the mailer" : "");
 	}
 	if (legitimate(col[KIND])) {
 		++*ours;
 		if (!by_mailer)
 			fail_msg("%s: %s is legitimate and counts as a "
-			    "relay", file, arg);
+				 "relay",
+			    file, arg);
 	}
 }
 
@@ -139,29 +139,27 @@ rules(void **state)
 		{ "no domain", "<a@>", "smtp", false },
 		{ "literal not listed", "<a@[192.0.2.1]>", NULL, false },
 		{ "percent at lmtp", "<a%b@lab.test>", "lmtp", false },
-		{ "quoted at virtual", "<\"a@b\"@lab.test>", "virtual",
-		  false },
-		{ "mailer names are exact", "<a@remote.test>", "Local",
-		  false },
+		{ "quoted at virtual", "<\"a@b\"@lab.test>", "virtual", false },
+		{ "mailer names are exact", "<a@remote.test>", "Local", false },
 		{ "error is no local mailer", "<a@remote.test>", "error",
-		  false },
+		    false },
 		{ "space", "<a b@lab.test>", NULL, false },
 		{ "tab in front", "<\ta@lab.test>", NULL, false },
 		{ "8 bit in the local part", "<\xc3\xa5lice@lab.test>", NULL,
-		  true },
+		    true },
 		{ "control byte", "<a\x01@lab.test>", NULL, false },
 		{ "two addresses", "<a@lab.test>,<b@remote.test>", "esmtp",
-		  false },
+		    false },
 		{ "brackets at the front only", "<a@lab.test", NULL, false },
 		{ "behind the brackets", "<b@remote.test>@lab.test", "esmtp",
-		  false },
+		    false },
 		{ "bang", "<remote.test!a>", NULL, false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (rcpt_is_local(rows[i].arg, rows[i].mailer, &mailers,
-		    &domains) != rows[i].want)
+			&domains) != rows[i].want)
 			fail_msg("%s", rows[i].name);
 }
 

@@ -4,10 +4,10 @@
 
 #include "relay_forms.h"
 
-static const struct form_values values = {.domain = "lab.test",
-    .host = "mail.lab.test",
-    .ip = "127.0.0.1",
-    .foreign = "remote.test"};
+static const struct form_values values = { .domain = "lab.test",
+	.host = "mail.lab.test",
+	.ip = "127.0.0.1",
+	.foreign = "remote.test" };
 
 static size_t
 find(const char *want, size_t want_len)
@@ -65,13 +65,13 @@ column(char *line, int i)
 static void
 all_relayed_forms(void **state)
 {
-	static const char *const files[] = {"forms/postfix.tsv",
-	    "forms/sendmail-esmtp.tsv", "forms/sendmail-smart.tsv"};
+	static const char *const files[] = { "forms/postfix.tsv",
+		"forms/sendmail-esmtp.tsv", "forms/sendmail-smart.tsv" };
 	/* kinds that are the same to the probe as one that it has: other
 	 * domains of ours, other literals, the admin's own forwarding */
-	static const char *const same[] = {"valias-out", "relaydom",
-	    "relaydom-unk", "remote", "remote-literal", "remote-literal6",
-	    "remote-ip", "phrase", "utf8"};
+	static const char *const same[] = { "valias-out", "relaydom",
+		"relaydom-unk", "remote", "remote-literal", "remote-literal6",
+		"remote-ip", "phrase", "utf8" };
 	unsigned seen = 0, missing = 0;
 
 	(void)state;
@@ -114,7 +114,8 @@ all_relayed_forms(void **state)
 static void
 harmless(void **state)
 {
-	static const char *const bad[] = {"a\r\nDATA", "a\nb", "a\tb", "a\x7f"};
+	static const char *const bad[] = { "a\r\nDATA", "a\nb", "a\tb",
+		"a\x7f" };
 	struct form_values v = values;
 	char text[FORM_TEXT_MAX], big[FORM_TEXT_MAX + 1];
 
@@ -147,8 +148,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(all_relayed_forms),
-	    cmocka_unit_test(harmless),
+		cmocka_unit_test(all_relayed_forms),
+		cmocka_unit_test(harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,8 @@
 static void
 texts(void **state)
 {
-	const char *path = unit_file(0, "reply: { no_login = \"100% {client} "
+	const char *path = unit_file(0,
+	    "reply: { no_login = \"100% {client} "
 	    "{ago}\"; };\n");
 	struct config *cfg;
 	struct addr client;
@@ -19,7 +20,7 @@ texts(void **state)
 	char code[4], status[8], text[REPLY_TEXT_MAX],
 	    doubled[2 * REPLY_TEXT_MAX];
 	struct decision d = { .verdict = VERDICT_REJECT,
-	    .reason = REASON_NO_LOGIN };
+		.reason = REASON_NO_LOGIN };
 
 	(void)state;
 	if (config_load(path, &cfg, &err) == -1)
@@ -35,7 +36,8 @@ texts(void **state)
 
 	d.other_family = true;
 	reply_format(cfg, &d, &client, 1000 + 720, code, status, text);
-	assert_string_equal(text, "100% 2001:db8::1 12 minutes (you send over "
+	assert_string_equal(text,
+	    "100% 2001:db8::1 12 minutes (you send over "
 	    "IPv6: a login over IPv4 is no help)");
 	/* whatever the admin wrote fits, or is cut */
 	d.reason = REASON_LOGIN_EXPIRED;
@@ -62,8 +64,10 @@ texts(void **state)
 static void
 every_refusal_has_a_reply(void **state)
 {
-	static const struct { enum verdict verdict; enum reason reason; }
-	rows[] = {
+	static const struct {
+		enum verdict verdict;
+		enum reason reason;
+	} rows[] = {
 		{ VERDICT_REJECT, REASON_DENIED },
 		{ VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY },
 		{ VERDICT_REJECT, REASON_SHARED_ADDRESS },
@@ -86,11 +90,11 @@ every_refusal_has_a_reply(void **state)
 	assert_int_equal(config_load(path, &cfg, &err), 0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const struct decision d = { .verdict = rows[i].verdict,
-		    .reason = rows[i].reason };
+			.reason = rows[i].reason };
 
 		reply_format(cfg, &d, &client, 0, code, status, text);
-		assert_int_equal(code[0], rows[i].verdict == VERDICT_REJECT ?
-		    '5' : '4');
+		assert_int_equal(
+		    code[0], rows[i].verdict == VERDICT_REJECT ? '5' : '4');
 		assert_int_equal(code[0], status[0]);
 		assert_true(strlen(text) > 10);
 	}
@@ -101,7 +105,9 @@ every_refusal_has_a_reply(void **state)
 static void
 listen_specs(void **state)
 {
-	static const struct { const char *text, *libmilter; } rows[] = {
+	static const struct {
+		const char *text, *libmilter;
+	} rows[] = {
 		{ "unix:/run/x.sock", "unix:/run/x.sock" },
 		{ "local:/run/x.sock", "unix:/run/x.sock" },
 		{ "inet:127.0.0.1:8890", "inet:8890@127.0.0.1" },

@@ -16,7 +16,7 @@ load(struct sender_set *set, struct err *err, char **sources, size_t n)
 
 struct row {
 	const char *user, *sender;
-	bool address, domain;	/* may he, in either binding? */
+	bool address, domain; /* may he, in either binding? */
 };
 
 static void
@@ -45,10 +45,13 @@ user_is_an_address(void **state)
 		{ "alice@a.test", "alice@a.test", true, true },
 		{ "alice@a.test", "<alice@a.test>", false, false },
 		{ "Alice@A.test", "aLICE@a.TEST.", true, true },
-		{ "alice@b\xc3\xbc" "cher.test", "alice@xn--bcher-kva.test",
-		  true, true },
-		{ "alice@xn--bcher-kva.test", "alice@B\xc3\x9c" "CHER.test",
-		  true, true },
+		{ "alice@b\xc3\xbc"
+		  "cher.test",
+		    "alice@xn--bcher-kva.test", true, true },
+		{ "alice@xn--bcher-kva.test",
+		    "alice@B\xc3\x9c"
+		    "CHER.test",
+		    true, true },
 		{ "alice@a.test", "bob@a.test", false, true },
 		{ "alice@a.test", "alice+x@a.test", false, true },
 		{ "alice@a.test", "alice@b.test", false, false },
@@ -79,31 +82,32 @@ static void
 hostile(void **state)
 {
 	static char long_local[3000], long_domain[3000], long_user[400];
-	const char *const senders[] = {
-		"@evil.test:alice@a.test", "@a.test,@evil.test:alice@a.test",
-		"<@evil.test:alice@a.test>", "\"alice\"@a.test",
-		"alice@evil.test@a.test", "alice%evil.test@a.test",
-		"evil.test!alice@a.test", "\"alice@evil.test\"@a.test",
-		"alice\\@evil.test@a.test", "alice@a.test@evil.test",
-		"alice@a.test,bob@evil.test", "<alice@a.test>,<bob@evil.test>",
+	const char *const senders[] = { "@evil.test:alice@a.test",
+		"@a.test,@evil.test:alice@a.test", "<@evil.test:alice@a.test>",
+		"\"alice\"@a.test", "alice@evil.test@a.test",
+		"alice%evil.test@a.test", "evil.test!alice@a.test",
+		"\"alice@evil.test\"@a.test", "alice\\@evil.test@a.test",
+		"alice@a.test@evil.test", "alice@a.test,bob@evil.test",
+		"<alice@a.test>,<bob@evil.test>",
 		"alice@a.test>,<bob@evil.test", "<<alice@a.test>>",
-		"alice @a.test", "alice@ a.test", "alice@a.test ", " alice@a.test",
-		"alice\t@a.test", "alice\n@a.test", "alice@a.test\n",
-		"alice@a.test\r\nX: y", "alice\x01@a.test", "alice@a.test\x7f",
-		"al\xc3\xaf" "ce@a.test", "alice\xff@a.test", "alice@a\xff.test",
-		"alice(x)@a.test", "alice@a.test(x)", "alice;x@a.test",
-		"alice@a.test..", "alice@.a.test", "alice@", "@", "alice@a.test.evil.test",
-		"alice@[192.0.2.1]", "alice@a.test SIZE=100", "a.test", "alice@a.test/x",
-		"alice@a.test|x", "alice@a.test%evil.test", "alice@a.test!x",
-		long_local, long_domain
-	};
-	const char *const users[] = {
-		"", "alice\n@a.test", "alice@a.test\nbob", "al\x7fice@a.test",
-		"@a.test", "alice@evil.test@a.test", "\"alice\"@a.test",
-		"alice%x@a.test", long_user
-	};
+		"alice @a.test", "alice@ a.test", "alice@a.test ",
+		" alice@a.test", "alice\t@a.test", "alice\n@a.test",
+		"alice@a.test\n", "alice@a.test\r\nX: y", "alice\x01@a.test",
+		"alice@a.test\x7f",
+		"al\xc3\xaf"
+		"ce@a.test",
+		"alice\xff@a.test", "alice@a\xff.test", "alice(x)@a.test",
+		"alice@a.test(x)", "alice;x@a.test", "alice@a.test..",
+		"alice@.a.test", "alice@", "@", "alice@a.test.evil.test",
+		"alice@[192.0.2.1]", "alice@a.test SIZE=100", "a.test",
+		"alice@a.test/x", "alice@a.test|x", "alice@a.test%evil.test",
+		"alice@a.test!x", long_local, long_domain };
+	const char *const users[] = { "", "alice\n@a.test", "alice@a.test\nbob",
+		"al\x7fice@a.test", "@a.test", "alice@evil.test@a.test",
+		"\"alice\"@a.test", "alice%x@a.test", long_user };
 	char *sources[] = { "user", "append:a.test", "file:" };
-	const char *path = unit_file(0, "alice@a.test: alice@a.test @a.test\n"
+	const char *path = unit_file(0,
+	    "alice@a.test: alice@a.test @a.test\n"
 	    "alice: alice@a.test\n");
 	char name[100];
 	struct sender_set set;
@@ -122,27 +126,25 @@ hostile(void **state)
 	sources[2] = name;
 	if (load(&set, &err, sources, 3) == -1)
 		fail_msg("%s", err.text);
-	assert_true(senders_allow(&set, SENDER_ADDRESS, "alice@a.test",
-	    "alice@a.test"));
+	assert_true(senders_allow(
+	    &set, SENDER_ADDRESS, "alice@a.test", "alice@a.test"));
 	for (size_t i = 0; i < sizeof(senders) / sizeof(*senders); i++) {
-		const struct row row[] = {
-			{ "alice@a.test", senders[i], false, false },
-			{ "alice", senders[i], false, false }
-		};
+		const struct row row[] = { { "alice@a.test", senders[i], false,
+					       false },
+			{ "alice", senders[i], false, false } };
 
 		CHECK(&set, row);
 	}
 	for (size_t i = 0; i < sizeof(users) / sizeof(*users); i++) {
-		const struct row row[] = {
-			{ users[i], "alice@a.test", false, false },
-			{ users[i], users[i], false, false }
-		};
+		const struct row row[] = { { users[i], "alice@a.test", false,
+					       false },
+			{ users[i], users[i], false, false } };
 
 		CHECK(&set, row);
 	}
 	/* a sender is no key of ours */
-	assert_false(senders_allow(&set, SENDER_ADDRESS, "alice",
-	    "a.test\nalice"));
+	assert_false(
+	    senders_allow(&set, SENDER_ADDRESS, "alice", "a.test\nalice"));
 	senders_release(&set);
 	(void)unlink(path);
 }
@@ -193,7 +195,8 @@ files(void **state)
 		{ "dave", "dave@e.test", false, false },
 		{ "nobody", "alice@a.test", false, false },
 	};
-	const char *path = unit_file(0, "# who may be whom\n\n"
+	const char *path = unit_file(0,
+	    "# who may be whom\n\n"
 	    "alice: alice@a.test, sales@b.test # both\n"
 	    "  Bob:@C.test.\r\n"
 	    "carol@d.test: shop@a.test\n"
@@ -208,8 +211,8 @@ files(void **state)
 	if (load(&set, &err, sources, 1) == -1)
 		fail_msg("%s", err.text);
 	CHECK(&set, rows);
-	assert_true(senders_allow(&set, SENDER_ADDRESS, "alice",
-	    "third@a.test"));
+	assert_true(
+	    senders_allow(&set, SENDER_ADDRESS, "alice", "third@a.test"));
 	assert_int_equal(set.files.n, 1);
 	assert_string_equal(set.files.v[0], path);
 	senders_release(&set);
@@ -220,8 +223,11 @@ files(void **state)
 static void
 errors(void **state)
 {
-	static const struct { const char *text, *expected; } rows[] = {
-		{ "alice: a@b.test\nalice a@b.test\n", ":2: expected \"user: " },
+	static const struct {
+		const char *text, *expected;
+	} rows[] = {
+		{ "alice: a@b.test\nalice a@b.test\n",
+		    ":2: expected \"user: " },
 		{ ": a@b.test\n", ":1: expected \"user: " },
 		{ "al\x01ice: a@b.test\n", ":1: expected \"user: " },
 		{ "alice:\n", ":1: expected an address" },
@@ -233,11 +239,10 @@ errors(void **state)
 		{ "alice: x@y@b.test\n", "'x@y@b.test': expected a plain" },
 		{ "alice: r\xc3\xa9@b.test\n", "expected a plain" },
 	};
-	static char *const sources[] = {
-		"users", "", "append:", "append:a b", "append:x@a.test",
-		"append:.a.test", "append:[192.0.2.1]", "file:relative",
-		"postfix:relative", "hash:/x", "file:/no/such/file"
-	};
+	static char *const sources[] = { "users", "", "append:", "append:a b",
+		"append:x@a.test", "append:.a.test", "append:[192.0.2.1]",
+		"file:relative", "postfix:relative", "hash:/x",
+		"file:/no/such/file" };
 	char name[100], *one[] = { name };
 	struct sender_set set;
 	struct err err;
@@ -295,7 +300,9 @@ postfix_tables(void **state)
 		{ "dave", "dave@b.test", true, true },
 		{ "dave", "alice@a.test", false, false },
 	};
-	static const struct { const char *maps, *expected; } bad[] = {
+	static const struct {
+		const char *maps, *expected;
+	} bad[] = {
 		{ "pcre:/x/senders", "pcre:/x/senders, which can't be listed" },
 		{ "proxy:mysql:/x/my.cf", "can't be listed" },
 		{ "ldap:/x/l.cf", "can't be listed" },
@@ -311,9 +318,11 @@ postfix_tables(void **state)
 	struct err err;
 
 	(void)state;
-	write_program(dir, "postconf", "#!/bin/sh\n"
+	write_program(dir, "postconf",
+	    "#!/bin/sh\n"
 	    "[ \"$4\" = smtpd_sender_login_maps ] && echo \"$MAPS\"\n");
-	write_program(dir, "postmap", "#!/bin/sh\ncase $4 in\n"
+	write_program(dir, "postmap",
+	    "#!/bin/sh\ncase $4 in\n"
 	    "hash:/x/one) printf 'Alice@a.test\\talice, carol\\n"
 	    "@a.test\\tbob\\nboss@a.test\\tboss\\n';;\n"
 	    "texthash:/x/two) printf 'boss@a.test\\tmallory\\n"

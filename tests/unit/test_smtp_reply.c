@@ -12,32 +12,34 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {"one line", "250 2.1.5 Ok\r\n", SMTP_REPLY, 250, "2.1.5", "2.1.5 Ok", ""},
-    {"no text", "250\r\n", SMTP_REPLY, 250, "", "", ""},
-    {"code and a space", "354 \r\n", SMTP_REPLY, 354, "", "", ""},
-    {"many lines", "250-mail\r\n250-SIZE 1\r\n250 OK\r\n", SMTP_REPLY, 250, "",
-	"mail SIZE 1 OK", ""},
-    {"status in each line", "550-5.7.1 no\r\n550 5.7.1 never\r\n", SMTP_REPLY,
-	550, "5.7.1", "5.7.1 no 5.7.1 never", ""},
-    {"a bare newline ends a line too", "220 hi\n", SMTP_REPLY, 220, "", "hi",
-	""},
-    {"what follows stays", "250 a\r\n421 b\r\n", SMTP_REPLY, 250, "", "a",
-	"421 b\r\n"},
-    {"not whole", "250-a\r\n250", SMTP_MORE, 250, "", "a", ""},
-    {"nothing", "", SMTP_MORE, 0, "", "", ""},
-    {"empty line", "\r\n", SMTP_BAD, 0, "", "", ""},
-    {"no code", "hello\r\n", SMTP_BAD, 0, "", "", ""},
-    {"code 1xx", "150 x\r\n", SMTP_BAD, 0, "", "", ""},
-    {"code 6xx", "600 x\r\n", SMTP_BAD, 0, "", "", ""},
-    {"four digits", "2500 x\r\n", SMTP_BAD, 0, "", "", ""},
-    {"another code in the middle", "250-a\r\n550 b\r\n", SMTP_BAD, 250, "", "a",
-	""},
-    {"a status of another class is text", "250 5.7.1 x\r\n", SMTP_REPLY, 250,
-	"", "5.7.1 x", ""},
-    {"a status must end", "550 5.7.1x\r\n", SMTP_REPLY, 550, "", "5.7.1x", ""},
-    {"a status without text", "550 5.7.1\r\n", SMTP_REPLY, 550, "5.7.1",
-	"5.7.1", ""},
-    {"http", "HTTP/1.0 400 Bad\r\n", SMTP_BAD, 0, "", "", ""},
+	{ "one line", "250 2.1.5 Ok\r\n", SMTP_REPLY, 250, "2.1.5", "2.1.5 Ok",
+	    "" },
+	{ "no text", "250\r\n", SMTP_REPLY, 250, "", "", "" },
+	{ "code and a space", "354 \r\n", SMTP_REPLY, 354, "", "", "" },
+	{ "many lines", "250-mail\r\n250-SIZE 1\r\n250 OK\r\n", SMTP_REPLY, 250,
+	    "", "mail SIZE 1 OK", "" },
+	{ "status in each line", "550-5.7.1 no\r\n550 5.7.1 never\r\n",
+	    SMTP_REPLY, 550, "5.7.1", "5.7.1 no 5.7.1 never", "" },
+	{ "a bare newline ends a line too", "220 hi\n", SMTP_REPLY, 220, "",
+	    "hi", "" },
+	{ "what follows stays", "250 a\r\n421 b\r\n", SMTP_REPLY, 250, "", "a",
+	    "421 b\r\n" },
+	{ "not whole", "250-a\r\n250", SMTP_MORE, 250, "", "a", "" },
+	{ "nothing", "", SMTP_MORE, 0, "", "", "" },
+	{ "empty line", "\r\n", SMTP_BAD, 0, "", "", "" },
+	{ "no code", "hello\r\n", SMTP_BAD, 0, "", "", "" },
+	{ "code 1xx", "150 x\r\n", SMTP_BAD, 0, "", "", "" },
+	{ "code 6xx", "600 x\r\n", SMTP_BAD, 0, "", "", "" },
+	{ "four digits", "2500 x\r\n", SMTP_BAD, 0, "", "", "" },
+	{ "another code in the middle", "250-a\r\n550 b\r\n", SMTP_BAD, 250, "",
+	    "a", "" },
+	{ "a status of another class is text", "250 5.7.1 x\r\n", SMTP_REPLY,
+	    250, "", "5.7.1 x", "" },
+	{ "a status must end", "550 5.7.1x\r\n", SMTP_REPLY, 550, "", "5.7.1x",
+	    "" },
+	{ "a status without text", "550 5.7.1\r\n", SMTP_REPLY, 550, "5.7.1",
+	    "5.7.1", "" },
+	{ "http", "HTTP/1.0 400 Bad\r\n", SMTP_BAD, 0, "", "", "" },
 };
 
 static void
@@ -126,26 +128,27 @@ verdicts(void **state)
 		enum smtp_verdict want;
 		bool unknown;
 	} v[] = {
-	    {"250 2.1.5 Ok", SMTP_ACCEPTED, false},
-	    {"251 user not local; will forward", SMTP_ACCEPTED, false},
-	    {"554 5.7.1 <x@y>: Relay access denied", SMTP_REFUSED, false},
-	    {"550 5.7.1 <x@y>... Relaying denied", SMTP_REFUSED, false},
-	    {"550 5.1.1 <x@y>: Recipient address rejected: User unknown",
-		SMTP_REFUSED, true},
-	    {"550 No such user here", SMTP_REFUSED, true},
-	    {"501 5.1.3 Bad recipient address syntax", SMTP_REFUSED, false},
-	    {"553 5.1.8 <a@b>... Domain of sender address a@b does not "
-	     "exist",
-		SMTP_REFUSED_SENDER, false},
-	    {"550 5.7.27 <a@b>: Sender address rejected: Domain does not "
-	     "accept mail (nullMX)",
-		SMTP_REFUSED_SENDER, false},
-	    {"550 5.1.10 recipient domain does not accept mail",
-		SMTP_REFUSED_DOMAIN, false},
-	    {"450 4.1.2 Domain not found", SMTP_PUT_OFF, false},
-	    {"550 5.1.2 Domain not found", SMTP_REFUSED_DOMAIN, false},
-	    {"451 4.3.0 later", SMTP_PUT_OFF, false},
-	    {"354 go on", SMTP_ODD, false},
+		{ "250 2.1.5 Ok", SMTP_ACCEPTED, false },
+		{ "251 user not local; will forward", SMTP_ACCEPTED, false },
+		{ "554 5.7.1 <x@y>: Relay access denied", SMTP_REFUSED, false },
+		{ "550 5.7.1 <x@y>... Relaying denied", SMTP_REFUSED, false },
+		{ "550 5.1.1 <x@y>: Recipient address rejected: User unknown",
+		    SMTP_REFUSED, true },
+		{ "550 No such user here", SMTP_REFUSED, true },
+		{ "501 5.1.3 Bad recipient address syntax", SMTP_REFUSED,
+		    false },
+		{ "553 5.1.8 <a@b>... Domain of sender address a@b does not "
+		  "exist",
+		    SMTP_REFUSED_SENDER, false },
+		{ "550 5.7.27 <a@b>: Sender address rejected: Domain does not "
+		  "accept mail (nullMX)",
+		    SMTP_REFUSED_SENDER, false },
+		{ "550 5.1.10 recipient domain does not accept mail",
+		    SMTP_REFUSED_DOMAIN, false },
+		{ "450 4.1.2 Domain not found", SMTP_PUT_OFF, false },
+		{ "550 5.1.2 Domain not found", SMTP_REFUSED_DOMAIN, false },
+		{ "451 4.3.0 later", SMTP_PUT_OFF, false },
+		{ "354 go on", SMTP_ODD, false },
 	};
 
 	(void)state;
@@ -169,10 +172,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(replies),
-	    cmocka_unit_test(nul_and_controls),
-	    cmocka_unit_test(endless),
-	    cmocka_unit_test(verdicts),
+		cmocka_unit_test(replies),
+		cmocka_unit_test(nul_and_controls),
+		cmocka_unit_test(endless),
+		cmocka_unit_test(verdicts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

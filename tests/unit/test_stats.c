@@ -7,12 +7,12 @@
 enum { NOW = 1700000000 };
 
 static void
-lines(struct stats *s, const char *server, const char *reason, int n,
-    int64_t now)
+lines(
+    struct stats *s, const char *server, const char *reason, int n, int64_t now)
 {
 	bool login = strcmp(reason, "login") == 0;
-	const char *sample = strcmp(reason, "unknown-shape") == 0 ?
-	    "so odd" : NULL;
+	const char *sample =
+	    strcmp(reason, "unknown-shape") == 0 ? "so odd" : NULL;
 
 	for (int i = 0; i < n; i++)
 		stats_line(s, server, reason, login, sample, 6, now);
@@ -25,19 +25,21 @@ silence(void **state)
 		const char *name;
 		int other, failed, unknown, logins_after;
 		int64_t hours;
-		const char *want;	/* NULL: no alarm */
+		const char *want; /* NULL: no alarm */
 	} rows[] = {
 		{ "too few lines", 99999, 900, 9, 0, 3, NULL },
 		{ "too short a time", 0, 4812, 0, 0, 1, NULL },
 		{ "other programs' lines don't count", 99999, 0, 0, 0, 9,
-		  NULL },
+		    NULL },
 		{ "a login ends it", 0, 4812, 99, 1, 9, NULL },
-		{ "many lines", 0, 4812, 0, 0, 2, "dovecot: 4,812 lines, "
-		  "0 logins in 2 h, 0 lines of unknown shape: format "
-		  "changed?" },
-		{ "a few that nobody knows", 0, 0, 10, 0, 3, "dovecot: 10 "
-		  "lines, 0 logins in 3 h, 10 lines of unknown shape: format "
-		  "changed?" },
+		{ "many lines", 0, 4812, 0, 0, 2,
+		    "dovecot: 4,812 lines, "
+		    "0 logins in 2 h, 0 lines of unknown shape: format "
+		    "changed?" },
+		{ "a few that nobody knows", 0, 0, 10, 0, 3,
+		    "dovecot: 10 "
+		    "lines, 0 logins in 3 h, 10 lines of unknown shape: format "
+		    "changed?" },
 	};
 
 	(void)state;
@@ -59,8 +61,8 @@ silence(void **state)
 			assert_string_equal(got, rows[i].want);
 			/* named once, then after twice the time */
 			assert_false(stats_alarm(s, now, got, sizeof(got)));
-			assert_true(stats_alarm(s, NOW + 2 * (now - NOW),
-			    got, sizeof(got)));
+			assert_true(stats_alarm(
+			    s, NOW + 2 * (now - NOW), got, sizeof(got)));
 		}
 		stats_free(&s);
 	}
@@ -99,8 +101,7 @@ add_row(void *arg, const struct store_count *c)
 	(void)snprintf(sum->text + at, sizeof(sum->text) - at,
 	    "%s %s %jd %jd %jd..%jd %s\n", c->server, c->reason,
 	    (intmax_t)c->lines, (intmax_t)c->since_login,
-	    (intmax_t)c->first_at - NOW, (intmax_t)c->last_at - NOW,
-	    c->sample);
+	    (intmax_t)c->first_at - NOW, (intmax_t)c->last_at - NOW, c->sample);
 	return true;
 }
 
@@ -130,7 +131,7 @@ saved(void **state)
 	assert_int_equal(store_open(db, STORE_WRITE, &st, &err), 0);
 	lines(s, "dovecot", "unknown-shape", 2, NOW);
 	save(s, st);
-	save(s, st);		/* nothing is counted twice */
+	save(s, st); /* nothing is counted twice */
 	lines(s, "dovecot", "unknown-shape", 3, NOW + 1);
 	lines(s, "", "other-program", 7, NOW + 1);
 	save(s, st);
@@ -163,11 +164,8 @@ saved(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(silence),
-		cmocka_unit_test(bounded),
-		cmocka_unit_test(saved)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(silence),
+		cmocka_unit_test(bounded), cmocka_unit_test(saved) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,9 +37,12 @@ put(struct store *st, const char *client, const char *user, int64_t at,
     int64_t expires_at)
 {
 	static const struct store_evidence ev = { .source = "test",
-	    .position = 7, .line = "a \x1b line", .line_len = 8 };
-	struct login login = { .at = at, .service = "imap",
-	    .server = "dovecot" };
+		.position = 7,
+		.line = "a \x1b line",
+		.line_len = 8 };
+	struct login login = {
+		.at = at, .service = "imap", .server = "dovecot"
+	};
 	struct network net;
 	struct err err;
 
@@ -47,8 +50,8 @@ put(struct store *st, const char *client, const char *user, int64_t at,
 	login.client = net.base;
 	(void)snprintf(login.user, sizeof(login.user), "%s", user);
 	assert_int_equal(store_begin(st, &err), 0);
-	assert_int_equal(store_login(st, &login, &net, expires_at, &ev,
-	    &err), 0);
+	assert_int_equal(
+	    store_login(st, &login, &net, expires_at, &ev, &err), 0);
 	assert_int_equal(store_commit(st, &err), 0);
 }
 
@@ -123,9 +126,14 @@ static void
 admin_entries(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
-	struct store_row row = { .client = "10.1.0.0/16", .user = "",
-	    .service = "manual", .server = "popgatectl", .first_at = 1,
-	    .last_at = 1, .expires_at = STORE_FOREVER, .count = 0 };
+	struct store_row row = { .client = "10.1.0.0/16",
+		.user = "",
+		.service = "manual",
+		.server = "popgatectl",
+		.first_at = 1,
+		.last_at = 1,
+		.expires_at = STORE_FOREVER,
+		.count = 0 };
 	struct err err;
 
 	(void)state;
@@ -141,8 +149,11 @@ admin_entries(void **state)
 static void
 deny(struct store *w, const char *subject, bool is_user, int64_t expires_at)
 {
-	const struct store_deny d = { .subject = subject, .is_user = is_user,
-	    .created_at = 1, .expires_at = expires_at, .reason = "spam" };
+	const struct store_deny d = { .subject = subject,
+		.is_user = is_user,
+		.created_at = 1,
+		.expires_at = expires_at,
+		.reason = "spam" };
 	struct err err;
 
 	assert_int_equal(store_deny_set(w, &d, &err), 0);
@@ -159,7 +170,7 @@ denials(void **state)
 	put(w, "192.0.2.1", "alice", 100, 200);
 	deny(w, "192.0.2.0/28", false, 150);
 	assert_true(look(w, "192.0.2.1", 128, 149).denied);
-	assert_false(look(w, "192.0.2.1", 128, 150).denied);	/* its end */
+	assert_false(look(w, "192.0.2.1", 128, 150).denied); /* its end */
 	assert_false(look(w, "192.0.2.16", 128, 149).denied);
 	deny(w, "192.0.2.9", false, 300);
 	assert_true(look(w, "192.0.2.9", 128, 299).denied);
@@ -201,8 +212,8 @@ users_of(struct store *st, const char *client, int64_t now)
 
 	text[0] = '\0';
 	assert_true(addr_parse_loose(client, &addr));
-	assert_int_equal(store_each_user(st, &addr, 128, now, note_user, text,
-	    &err), 0);
+	assert_int_equal(
+	    store_each_user(st, &addr, 128, now, note_user, text, &err), 0);
 	return text;
 }
 
@@ -228,7 +239,7 @@ denied_in_any_case(void **state)
 	assert_string_equal(users_of(w, "192.0.2.2", 149), "bob;eve;");
 	assert_int_equal(store_deny_delete(w, "ALICE", true, &err), 1);
 	assert_true(look(w, "192.0.2.1", 128, 160).active);
-	deny(w, "Mallory", true, 300);	/* who asks is mallory */
+	deny(w, "Mallory", true, 300); /* who asks is mallory */
 	assert_true(look(w, "192.0.2.77", 128, 160).denied);
 	store_close(&w);
 }
@@ -238,9 +249,13 @@ static void
 families(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
-	struct store_event e = { .at = 100, .client = "192.0.2.1",
-	    .user = "u", .service = "", .server = "", .source = "file:/x",
-	    .line = "" };
+	struct store_event e = { .at = 100,
+		.client = "192.0.2.1",
+		.user = "u",
+		.service = "",
+		.server = "",
+		.source = "file:/x",
+		.line = "" };
 	bool four, six;
 	struct err err;
 
@@ -266,8 +281,11 @@ first_of_its_kind(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
 	struct store *r;
-	struct store_row row = { .client = "192.0.2.0/24", .user = "",
-	    .service = "", .server = "popgatectl", .expires_at = 300 };
+	struct store_row row = { .client = "192.0.2.0/24",
+		.user = "",
+		.service = "",
+		.server = "popgatectl",
+		.expires_at = 300 };
 	struct err err;
 
 	(void)state;
@@ -282,12 +300,11 @@ first_of_its_kind(void **state)
 		assert_false(look(r, "192.0.2.2", 128, 150).active);
 		deny(w, "alice", true, 300);
 		assert_true(look(r, "192.0.2.1", 128, 150).login_denied);
-		assert_int_equal(store_deny_delete(w, "alice", true, &err),
-		    1);
+		assert_int_equal(store_deny_delete(w, "alice", true, &err), 1);
 		deny(w, "192.0.2.0/28", false, 300);
 		assert_true(look(r, "192.0.2.1", 128, 150).denied);
-		assert_int_equal(store_deny_delete(w, "192.0.2.0/28", false,
-		    &err), 1);
+		assert_int_equal(
+		    store_deny_delete(w, "192.0.2.0/28", false, &err), 1);
 	}
 	store_close(&r);
 	store_close(&w);
@@ -334,9 +351,11 @@ static void
 sharing(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
-	struct store_row row = { .client = "192.0.2.0/28", .user = "",
-	    .service = "manual", .server = "popgatectl",
-	    .expires_at = 900 };
+	struct store_row row = { .client = "192.0.2.0/28",
+		.user = "",
+		.service = "manual",
+		.server = "popgatectl",
+		.expires_at = 900 };
 	struct store_lookup got;
 	int64_t users;
 	struct err err;
@@ -349,8 +368,8 @@ sharing(void **state)
 		put(w, "2001:db8::/64", user, 100, 200 + i);
 		put(w, "2001:db8::1", user, 100, 200 + i);
 	}
-	put(w, "192.0.2.1", "a", 100, 200);	/* again */
-	put(w, "192.0.2.2", "z", 100, 300);	/* the neighbour */
+	put(w, "192.0.2.1", "a", 100, 200); /* again */
+	put(w, "192.0.2.2", "z", 100, 300); /* the neighbour */
 	got = look(w, "192.0.2.1", 128, 199);
 	assert_int_equal(got.sharing, 5);
 	assert_int_equal(got.users, 2);
@@ -410,11 +429,12 @@ history_and_expiry(void **state)
 		(void)snprintf(client, sizeof(client), "198.51.100.%d", i);
 		put(w, client, "u", 10 + i, 10 + i);
 	}
-	assert_int_equal(store_each_row(w, NULL, NULL, INT64_MIN, count_row,
-	    &n, &err), 0);
+	assert_int_equal(
+	    store_each_row(w, NULL, NULL, INT64_MIN, count_row, &n, &err), 0);
 	assert_int_equal(n, 100);
-	assert_int_equal(store_each_event(w, "198.51.100.7", 10, check_event,
-	    &events, &err), 0);
+	assert_int_equal(
+	    store_each_event(w, "198.51.100.7", 10, check_event, &events, &err),
+	    0);
 	assert_int_equal(events, 1);
 	do {
 		int got = store_expire(w, 60, 7, cursor, &err);
@@ -426,8 +446,8 @@ history_and_expiry(void **state)
 	assert_int_equal(deleted, 50);
 	assert_true(rounds > 7);
 	n = 0;
-	assert_int_equal(store_each_row(w, NULL, NULL, INT64_MIN, count_row,
-	    &n, &err), 0);
+	assert_int_equal(
+	    store_each_row(w, NULL, NULL, INT64_MIN, count_row, &n, &err), 0);
 	assert_int_equal(n, 50);
 	assert_int_equal(store_prune_events(w, 60, 20, &err), 20);
 	assert_int_equal(store_prune_events(w, 60, 1000, &err), 30);
@@ -439,8 +459,12 @@ static void
 sources(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
-	struct store_source src = { .name = "file:/x", .inode = UINT64_MAX,
-	    .position = 5, .fingerprint = "ab", .read_at = 77, .line_at = 66 };
+	struct store_source src = { .name = "file:/x",
+		.inode = UINT64_MAX,
+		.position = 5,
+		.fingerprint = "ab",
+		.read_at = 77,
+		.line_at = 66 };
 	struct store_source got;
 	struct err err;
 	int64_t oldest = -1;
@@ -493,7 +517,7 @@ unusable(void **state)
 	assert_int_equal(err.code, ERR_IO);
 	assert_non_null(strstr(err.text, db));
 	assert_int_equal(store_open(db, STORE_MODIFY, &st, &err), -1);
-	assert_int_equal(access(db, F_OK), -1);	/* and not created */
+	assert_int_equal(access(db, F_OK), -1); /* and not created */
 
 	write_file("");
 	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
@@ -514,7 +538,7 @@ unusable(void **state)
 	FILE *f = fopen(db, "r+");
 
 	assert_non_null(f);
-	(void)fseek(f, 60, SEEK_SET);	/* user_version, big-endian */
+	(void)fseek(f, 60, SEEK_SET); /* user_version, big-endian */
 	(void)fwrite("\0\0\1\0", 1, 4, f);
 	(void)fclose(f);
 	char wal[160];
@@ -583,13 +607,16 @@ walks(void **state)
 		{ "10.1.8.0/23", " 10.1.0.1 10.1.9.9 10.0.0.0/8" },
 		{ "10.0.0.0/8", " 10.0.0.0/8 10.1.0.1 10.1.9.9 10.10.0.1" },
 		{ "172.16.0.0/12", " 10.0.0.0/8" },
-		{ "2001:db8::/32", " 10.0.0.0/8 10.1.0.1 10.1.9.9 10.10.0.1 "
-		  "100.1.0.1 2001:db8::1" },
+		{ "2001:db8::/32",
+		    " 10.0.0.0/8 10.1.0.1 10.1.9.9 10.10.0.1 "
+		    "100.1.0.1 2001:db8::1" },
 	};
-	static const struct store_row manual = {
-		.client = "10.0.0.0/8", .user = "", .service = "manual",
-		.server = "popgatectl", .expires_at = 1000, .count = 1
-	};
+	static const struct store_row manual = { .client = "10.0.0.0/8",
+		.user = "",
+		.service = "manual",
+		.server = "popgatectl",
+		.expires_at = 1000,
+		.count = 1 };
 	struct store *st = open_store(STORE_WRITE);
 	struct network net;
 	struct err err;
@@ -605,17 +632,17 @@ walks(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		got[0] = '\0';
 		assert_true(network_parse(rows[i].network, &net));
-		assert_int_equal(store_each_within(st, &net, join_row, got,
-		    &err), 0);
+		assert_int_equal(
+		    store_each_within(st, &net, join_row, got, &err), 0);
 		assert_string_equal(got, rows[i].want);
 	}
 	got[0] = '\0';
-	assert_int_equal(store_each_recent(st, 100, 400, join_row, got, &err),
-	    0);
+	assert_int_equal(
+	    store_each_recent(st, 100, 400, join_row, got, &err), 0);
 	assert_string_equal(got, " 2001:db8::1 10.1.9.9 10.10.0.1");
 	got[0] = '\0';
-	assert_int_equal(store_each_row(st, NULL, NULL, 200, join_row, got,
-	    &err), 0);
+	assert_int_equal(
+	    store_each_row(st, NULL, NULL, 200, join_row, got, &err), 0);
 	assert_string_equal(got, " 10.0.0.0/8 10.1.9.9 2001:db8::1");
 	store_close(&st);
 }
@@ -642,11 +669,19 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(lookups), TEST(admin_entries), TEST(denials),
-		TEST(denied_in_any_case), TEST(families),
-		TEST(first_of_its_kind), TEST(versions), TEST(sharing),
-		TEST(history_and_expiry), TEST(walks),
-		TEST(sources), TEST(unusable), TEST(killed_writer),
+		TEST(lookups),
+		TEST(admin_entries),
+		TEST(denials),
+		TEST(denied_in_any_case),
+		TEST(families),
+		TEST(first_of_its_kind),
+		TEST(versions),
+		TEST(sharing),
+		TEST(history_and_expiry),
+		TEST(walks),
+		TEST(sources),
+		TEST(unusable),
+		TEST(killed_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

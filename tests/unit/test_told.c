@@ -5,10 +5,10 @@
 static void
 there_and_back(void **state)
 {
-	const struct told in = {.user = "a b>, client=6.6.6.6",
-	    .client = "2001:db8::1",
-	    .service = "imap",
-	    .server = "dovecot"};
+	const struct told in = { .user = "a b>, client=6.6.6.6",
+		.client = "2001:db8::1",
+		.service = "imap",
+		.server = "dovecot" };
 	char buf[TOLD_MAX];
 	struct told out;
 
@@ -36,14 +36,14 @@ others_are_refused(void **state)
 	static const struct {
 		const char *text;
 		size_t len;
-	} rows[] = {ROW(""), ROW("\0"), ROW("\0\0\0\0\0"),
-	    ROW("popgate-login-1\0u\0c\0s\0x"),
-	    ROW("popgate-login-1\0u\0c\0s\0x\0y\0"),
-	    ROW("popgate-login-1\0u\0c\0s\0x\0\0"),
-	    ROW("popgate-login-1\0u\0c\0s\0"),
-	    ROW("popgate-login-2\0u\0c\0s\0x\0"),
-	    ROW("<22>popgate-login-1\0u\0c\0s\0x\0"),
-	    ROW("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x")};
+	} rows[] = { ROW(""), ROW("\0"), ROW("\0\0\0\0\0"),
+		ROW("popgate-login-1\0u\0c\0s\0x"),
+		ROW("popgate-login-1\0u\0c\0s\0x\0y\0"),
+		ROW("popgate-login-1\0u\0c\0s\0x\0\0"),
+		ROW("popgate-login-1\0u\0c\0s\0"),
+		ROW("popgate-login-2\0u\0c\0s\0x\0"),
+		ROW("<22>popgate-login-1\0u\0c\0s\0x\0"),
+		ROW("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x") };
 	char big[TOLD_MAX + 100];
 	struct told out;
 
@@ -53,7 +53,8 @@ others_are_refused(void **state)
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	const struct told in = {
-	    .user = big, .client = "", .service = "", .server = ""};
+		.user = big, .client = "", .service = "", .server = ""
+	};
 	char buf[TOLD_MAX];
 
 	assert_int_equal(told_format(&in, buf), 0);
@@ -79,8 +80,8 @@ words(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(there_and_back),
-	    cmocka_unit_test(others_are_refused), cmocka_unit_test(words)};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back),
+		cmocka_unit_test(others_are_refused), cmocka_unit_test(words) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

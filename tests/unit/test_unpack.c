@@ -29,7 +29,7 @@ unpack(size_t n, size_t step, ssize_t *end_r)
 	const char *path = unit_file(1, "");
 	int fd = open(path, O_RDWR);
 	struct unpack *u;
-	struct err err = {.code = ERR_NONE};
+	struct err err = { .code = ERR_NONE };
 	size_t got = 0;
 
 	assert_int_not_equal(fd, -1);
@@ -139,10 +139,10 @@ memory_is_bounded(void **state)
 static void
 plain_files(void **state)
 {
-	static const char *const rows[] = {"", "\x1f", "B", "BZ", "Mar  3 ",
-	    "\xfd"
-	    "7zX",
-	    "PK\x03\x04"};
+	static const char *const rows[] = { "", "\x1f", "B", "BZ", "Mar  3 ",
+		"\xfd"
+		"7zX",
+		"PK\x03\x04" };
 	struct unpack *u;
 	struct err err;
 	char c;
@@ -177,10 +177,10 @@ suffixes(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(whole),
-	    cmocka_unit_test(one_after_another), cmocka_unit_test(damaged),
-	    cmocka_unit_test(memory_is_bounded), cmocka_unit_test(plain_files),
-	    cmocka_unit_test(suffixes)};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(whole),
+		cmocka_unit_test(one_after_another), cmocka_unit_test(damaged),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(plain_files), cmocka_unit_test(suffixes) };
 
 	make_text();
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "clock.h"
 #include "watch.h"
 
-static int64_t ms;	/* the monotonic clock, as the watch is told */
+static int64_t ms; /* the monotonic clock, as the watch is told */
 static const char *which;
 
 static void
@@ -55,8 +55,8 @@ make(struct fixture *f)
 
 	f->w = watch_new();
 	assert_non_null(f->w);
-	assert_int_equal(watch_files(f->w, lists, 1,
-	    clock_now_ms() + 60000), 0);
+	assert_int_equal(
+	    watch_files(f->w, lists, 1, clock_now_ms() + 60000), 0);
 }
 
 static void
@@ -103,7 +103,7 @@ replaced(void **state)
 	(void)state;
 	make(&f);
 	(void)snprintf(other, sizeof(other), "%s.new", f.path);
-	put(other, "b\n");	/* the same size */
+	put(other, "b\n"); /* the same size */
 	assert_int_equal(rename(other, f.path), 0);
 	assert_int_equal(settled(f.w), WATCH_CHANGED);
 	forget(&f);
@@ -179,8 +179,7 @@ written_while_read(void **state)
 		.modtime = clock_now() + 99999 };
 
 	assert_int_equal(utime(f.path, &future), 0);
-	assert_int_equal(watch_files(f.w, lists, 1, clock_now_ms() + 5000),
-	    0);
+	assert_int_equal(watch_files(f.w, lists, 1, clock_now_ms() + 5000), 0);
 	assert_int_equal(settled(f.w), WATCH_SAME);
 	forget(&f);
 }
@@ -202,8 +201,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(changes), cmocka_unit_test(replaced),
-		cmocka_unit_test(gone), cmocka_unit_test(empty),
+		cmocka_unit_test(changes),
+		cmocka_unit_test(replaced),
+		cmocka_unit_test(gone),
+		cmocka_unit_test(empty),
 		cmocka_unit_test(written_while_read),
 		cmocka_unit_test(nothing),
 	};

@@ -6,7 +6,7 @@
 
 struct told {
 	int busy, done;
-	bool open;	/* said busy, not yet done */
+	bool open; /* said busy, not yet done */
 };
 
 static void
@@ -36,12 +36,16 @@ walk(sqlite3 *db, struct told *t)
 	sqlite3_stmt *stmt;
 	struct err err;
 
-	assert_int_equal(db_prepare(db, "SELECT (WITH RECURSIVE n(i) AS "
-	    "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
-	    "SELECT count(*) FROM n WHERE i + v > 0) FROM "
-	    "(SELECT 1 AS v UNION ALL SELECT 2)", &stmt, &err), 0);
+	assert_int_equal(
+	    db_prepare(db,
+		"SELECT (WITH RECURSIVE n(i) AS "
+		"(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+		"SELECT count(*) FROM n WHERE i + v > 0) FROM "
+		"(SELECT 1 AS v UNION ALL SELECT 2)",
+		&stmt, &err),
+	    0);
 	while (sqlite3_step(stmt) == SQLITE_ROW)
-		assert_false(t->open);	/* gone before the row is shown */
+		assert_false(t->open); /* gone before the row is shown */
 	assert_false(t->open);
 	(void)sqlite3_finalize(stmt);
 }
@@ -50,8 +54,9 @@ static void
 watched(void **state)
 {
 	struct told t = { 0 };
-	struct db_watch w = { .after_ms = 0, .busy = busy, .done = done,
-		.arg = &t };
+	struct db_watch w = {
+		.after_ms = 0, .busy = busy, .done = done, .arg = &t
+	};
 	sqlite3 *db;
 
 	(void)state;
