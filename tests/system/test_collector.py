@@ -1064,8 +1064,13 @@ for i in $(seq 100); do [ -S $sock ] && break; sleep 0.05; done
 $1 -c /run/popgate.conf & daemon=$!
 say 192.0.2.1
 wait_for 1
-# others who call themselves dovecot
-logger -u $sock -t dovecot "$(line 6.6.6.1)"
+# others who call themselves dovecot; of one that has ended journald may not
+# learn the executable any more, and root needs no other to forge a login
+printf '<22>dovecot: %s' "$(line 6.6.6.1)" | python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(sys.stdin.buffer.read(), sys.argv[1])
+time.sleep(1)' $sock
 setpriv --reuid=1000 --clear-groups /run/srv/dovecot -u $sock -t dovecot \
     "$(line 6.6.6.2)"
 setpriv --reuid=65534 --clear-groups logger -u $sock -t dovecot \
