@@ -134,11 +134,9 @@ daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
 
 system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(WORKERS) --dist loadfile tests/system
-# at once: the tests have network namespaces and directories of their own, and
-# wait more than they work
+	    -p no:cacheprovider -n $(JOBS) --dist loadfile tests/system
+# at once: the tests have network namespaces and directories of their own
 JOBS     ?= $(shell nproc)
-WORKERS  ?= $(shell expr $(JOBS) \* 2)
 
 check: unit daemon		## unit and daemon tests
 
