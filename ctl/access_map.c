@@ -375,3 +375,18 @@ map_read(
 	*why = '\0';
 	return read_any(dir, table, entry, arg, why, 0);
 }
+
+unsigned
+access_map_line(const char *text, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (unsigned line = 1; text != NULL && *text != '\0'; line++) {
+		if (strncasecmp(text, key, n) == 0 &&
+		    strchr(" \t\r\n", text[n]) != NULL)
+			return line;
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return 0;
+}

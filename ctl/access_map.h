@@ -49,4 +49,8 @@ char *map_file_read(const char *path);
  * into table. */
 const char *map_path(const char *table);
 
+/* The line of a table's source (NULL: none) that begins with this key, in
+ * upper or lower case; 0 when there is none. Any thread. */
+unsigned access_map_line(const char *text, const char *key);
+
 #endif

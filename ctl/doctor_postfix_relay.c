@@ -83,22 +83,6 @@ struct table_walk {
 
 static enum restrict_end walk_text(struct list *l, const char *text);
 
-/* The line of the table's source that begins with this key. */
-static unsigned
-key_line(const char *text, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (unsigned line = 1; text != NULL && *text != '\0'; line++) {
-		if (strncasecmp(text, key, n) == 0 &&
-		    strchr(" \t\r\n", text[n]) != NULL)
-			return line;
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
-	return 0;
-}
-
 static void
 grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
     const char *key, const char *value)
@@ -112,7 +96,7 @@ grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
 	    t->l->setting, *t->name == '\0' ? "the table" : t->name, t->table,
 	    value, *key == '\0' ? "everything" : "", key);
 	grant_full(t->l, kind, grantee, t->text == NULL ? NULL : path,
-	    key_line(t->text, key), NULL, detail);
+	    access_map_line(t->text, key), NULL, detail);
 }
 
 /* "user@elsewhere.test", "elsewhere.test", ".elsewhere.test", "user@" */

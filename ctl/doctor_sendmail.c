@@ -434,21 +434,6 @@ struct access_walk {
 	unsigned line;
 };
 
-static unsigned
-access_line(const char *text, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (unsigned line = 1; text != NULL && *text != '\0'; line++) {
-		if (strncasecmp(text, key, n) == 0 &&
-		    strchr(" \t\r\n", text[n]) != NULL)
-			return line;
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
-	return 0;
-}
-
 /* "Connect:10.1 RELAY", "To:example.com RELAY", "10.1 RELAY" */
 static void
 take_access(void *arg, enum map_kind kind, const char *key, const char *value)
@@ -460,7 +445,7 @@ take_access(void *arg, enum map_kind kind, const char *key, const char *value)
 	bool from = strncasecmp(key, "From:", 5) == 0;
 	const char *word = key + (connect ? 8 : to ? 3 : from ? 5 : 0);
 	struct finding_at at = { .file = w->path,
-		.line = access_line(w->source, key) };
+		.line = access_map_line(w->source, key) };
 
 	(void)kind;
 	if (strncasecmp(value, "RELAY", 5) != 0)

@@ -9,6 +9,8 @@ import os
 import pathlib
 import subprocess
 
+from lab.postfix import SERVICES
+
 OURS = "ours.test"          # our domain
 FOREIGN = "elsewhere.test"  # nobody's: DNS isn't asked
 MILTER = "unix:/run/popgate/milter.sock"
@@ -72,30 +74,7 @@ POSTFIX_MAIN = {
 POSTFIX_MASTER = """\
 {port} inet n - n - - smtpd
 {smtpd}
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-{master}
-"""
+""" + SERVICES + "{master}\n"
 
 
 def postfix(name, want, main=None, **more):

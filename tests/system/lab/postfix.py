@@ -60,9 +60,8 @@ anvil_rate_time_unit = 60s
 {text}
 """
 
-MASTER = """\
-{listen} inet n - n - - smtpd
-{extra}
+# what every instance has besides smtpd
+SERVICES = """\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -86,6 +85,11 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
+
+MASTER = """\
+{listen} inet n - n - - smtpd
+{extra}
+""" + SERVICES
 
 
 class Postfix:
