@@ -18,6 +18,8 @@ enum {
 	GROUP = 4, /* marks that share a cache line */
 	MARKS_PER_SUBJECT = 4,
 	SHARDS = 64,
+	PLACE_BITS = 14, /* of a place: where its subject is in the shard */
+	SETS_MAX = 1024, /* of a shard: WAYS + KINDS of each in PLACE_BITS */
 	TEXT_FOLD_MAX = 320, /* what differs only behind it is one */
 	DENIED_MAX = 1024 /* in a shard */
 };
@@ -31,17 +33,22 @@ struct counter {
 enum kind { CLIENT, USER, KINDS };
 
 struct subject {
+	uint64_t tag;
 	struct counter metric[METRICS];
 	uint8_t kind;
 	uint8_t over; /* bit a metric: it was said */
 	uint8_t generation; /* raised when it is forgotten */
 };
 
+/* Half a cache line. Subjects lie side by side in the order of their coming:
+ * a table that is nearly empty touches little memory. */
 struct set {
-	uint64_t tag[WAYS]; /* 0: free */
-	struct subject of[WAYS];
-	struct subject ghost[KINDS]; /* the largest that were evicted */
+	/* number of the subject, and above it bits of its tag; 0: free */
+	uint32_t place[WAYS];
+	uint16_t ghost[KINDS]; /* the largest that were evicted; 0: none */
 };
+
+_Static_assert((SETS_MAX * (WAYS + KINDS)) < 1 << PLACE_BITS, "places");
 
 /* That a subject has used a sender, or a client; or a credit. */
 struct mark {
@@ -55,9 +62,18 @@ struct denial {
 	int64_t until;
 };
 
+struct group {
+	struct mark mark[GROUP];
+};
+
 struct shard {
 	_Alignas(64) pthread_mutex_t mtx;
-	/* guarded by mtx, and so are the shard's sets and marks */
+	struct set *sets;
+	struct subject *subjects; /* number 0 is nobody's */
+	uint16_t *buckets; /* numbers of groups; 0: none yet */
+	struct group *groups; /* number 0 is nobody's */
+	/* guarded by mtx, and so is what these point to */
+	uint16_t n_subjects, n_groups;
 	int64_t now_s;
 	struct denial *denied; /* owned */
 	size_t n_denied;
@@ -67,10 +83,9 @@ struct limiter {
 	uint64_t key[2];
 	uint8_t ipv6_prefix;
 	int64_t width_ms[2 * METRICS]; /* of a slot */
-	size_t n_sets, n_groups; /* of a shard; powers of two */
-	struct set *sets;
-	struct mark *marks;
-	size_t sets_size, marks_size;
+	size_t n_sets, n_buckets; /* of a shard; powers of two */
+	char *memory; /* owned */
+	size_t memory_size;
 	atomic_size_t n_denied;
 	struct shard shard[SHARDS];
 };
@@ -103,6 +118,45 @@ zero_pages(size_t size)
 	return p;
 }
 
+/* The next so many elements of a size, at a cache line. */
+static void *
+lay(struct limiter *l, size_t n, size_t size)
+{
+	size_t at = l->memory_size;
+
+	l->memory_size += (n * size + 63) / 64 * 64;
+	return l->memory == NULL ? NULL : l->memory + at;
+}
+
+/* Each kind of all shards together: so what is small stays on few pages. */
+static void
+lay_out_all(struct limiter *l)
+{
+	l->memory_size = 0;
+	for (int i = 0; i < SHARDS; i++)
+		l->shard[i].sets = lay(l, l->n_sets, sizeof(struct set));
+	for (int i = 0; i < SHARDS; i++)
+		l->shard[i].buckets = lay(l, l->n_buckets, sizeof(uint16_t));
+	for (int i = 0; i < SHARDS; i++)
+		l->shard[i].subjects =
+		    lay(l, l->n_sets * (WAYS + KINDS) + 1,
+			sizeof(struct subject));
+	for (int i = 0; i < SHARDS; i++)
+		l->shard[i].groups =
+		    lay(l, l->n_buckets + 1, sizeof(struct group));
+}
+
+static bool
+lay_out(struct limiter *l)
+{
+	lay_out_all(l);
+	l->memory = zero_pages(l->memory_size);
+	if (l->memory == NULL)
+		return false;
+	lay_out_all(l);
+	return true;
+}
+
 struct limiter *
 limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
     size_t subjects, struct err *err)
@@ -114,20 +168,16 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 	memset(l, 0, sizeof(*l));
 	l->ipv6_prefix = ipv6_prefix < 64 ? ipv6_prefix : 64;
 	l->n_sets = 1;
-	while (l->n_sets * SHARDS * WAYS < subjects)
+	while (l->n_sets < SETS_MAX && l->n_sets * SHARDS * WAYS < subjects)
 		l->n_sets *= 2;
-	l->n_groups = l->n_sets * 8 * MARKS_PER_SUBJECT / GROUP;
+	l->n_buckets = l->n_sets * 8 * MARKS_PER_SUBJECT / GROUP;
 	/* rounded up: 15 of them are a window */
 	for (int i = 0; i < 2 * METRICS; i++)
 		l->width_ms[i] =
 		    (rate[i].window_s * 1000 + SLOTS - 2) / (SLOTS - 1);
-	l->sets_size = SHARDS * l->n_sets * sizeof(struct set);
-	l->marks_size = SHARDS * l->n_groups * GROUP * sizeof(struct mark);
-	l->sets = zero_pages(l->sets_size);
-	l->marks = zero_pages(l->marks_size);
 	for (int i = 0; i < SHARDS; i++)
 		(void)pthread_mutex_init(&l->shard[i].mtx, NULL);
-	if (l->sets == NULL || l->marks == NULL)
+	if (!lay_out(l))
 		goto nomem;
 	if (getrandom(l->key, sizeof(l->key), 0) != sizeof(l->key)) {
 		err_set(err, ERR_IO, "getrandom: no random bits");
@@ -150,10 +200,8 @@ limiter_free(struct limiter *l)
 		free(l->shard[i].denied);
 		(void)pthread_mutex_destroy(&l->shard[i].mtx);
 	}
-	if (l->sets != NULL)
-		(void)munmap(l->sets, l->sets_size);
-	if (l->marks != NULL)
-		(void)munmap(l->marks, l->marks_size);
+	if (l->memory != NULL)
+		(void)munmap(l->memory, l->memory_size);
 	free(l);
 }
 
@@ -258,21 +306,47 @@ shard_of(uint64_t tag)
 	return tag % SHARDS;
 }
 
-static struct set *
-set_of(const struct limiter *l, uint64_t tag)
+static struct shard *
+home_of(struct limiter *l, uint64_t tag)
 {
-	return &l->sets[shard_of(tag) * l->n_sets +
-	    (tag / SHARDS & (l->n_sets - 1))];
+	return &l->shard[shard_of(tag)];
+}
+
+static struct set *
+set_of(struct limiter *l, uint64_t tag)
+{
+	return &home_of(l, tag)->sets[tag / SHARDS & (l->n_sets - 1)];
+}
+
+/* The bits of a tag that stand in a place: none that chose its set. */
+static uint32_t
+tag_bits(uint64_t tag)
+{
+	return (uint32_t)(tag >> 32) & ~((1U << PLACE_BITS) - 1);
+}
+
+static uint32_t
+number_of(uint32_t place)
+{
+	return place & ((1U << PLACE_BITS) - 1);
 }
 
 static struct subject *
-subject_find(const struct limiter *l, uint64_t tag)
+subject_find(struct limiter *l, uint64_t tag)
 {
-	struct set *set = set_of(l, tag);
+	const struct set *set = set_of(l, tag);
 
-	for (int i = 0; i < WAYS; i++)
-		if (set->tag[i] == tag)
-			return &set->of[i];
+	for (int i = 0; i < WAYS; i++) {
+		uint32_t place = set->place[i];
+
+		if (place == 0 || (place ^ tag_bits(tag)) >> PLACE_BITS != 0)
+			continue;
+		struct subject *s =
+		    &home_of(l, tag)->subjects[number_of(place)];
+
+		if (s->tag == tag)
+			return s;
+	}
 	return NULL;
 }
 
@@ -291,43 +365,72 @@ ghost_take(const struct limiter *l, struct subject *ghost,
 		ghost->generation = s->generation;
 }
 
+static void
+fetch(const struct subject *s)
+{
+	for (size_t i = 0; i < sizeof(*s); i += 64)
+		__builtin_prefetch((const char *)s + i, 1);
+}
+
+/* Where a new one can go: a free place, or that of who relayed least. */
+static uint32_t *
+place_for(struct limiter *l, struct set *set, struct subject *of,
+    const struct subject *keep, int64_t now_s)
+{
+	uint32_t least = UINT32_MAX, *at = NULL;
+
+	for (int i = 0; set->place[WAYS - 1] != 0 && i < WAYS; i++)
+		fetch(&of[number_of(set->place[i])]);
+	for (int i = 0; i < WAYS; i++) {
+		struct subject *s = &of[number_of(set->place[i])];
+		uint32_t weight = 0;
+
+		if (set->place[i] == 0)
+			return &set->place[i];
+		if (s == keep)
+			continue;
+		subject_advance(l, s, now_s);
+		for (int m = 0; m < METRICS; m++)
+			weight += counter_sum(&s->metric[m]);
+		if (at == NULL || weight < least) {
+			least = weight;
+			at = &set->place[i];
+		}
+	}
+	return at; /* there are more ways than one to keep */
+}
+
 /* Find or make; keep must stay where it is. */
 static struct subject *
-subject_get(const struct limiter *l, uint64_t tag, enum kind kind,
+subject_get(struct limiter *l, uint64_t tag, enum kind kind,
     const struct subject *keep, int64_t now_s)
 {
 	struct subject *s = subject_find(l, tag);
+	struct shard *home = home_of(l, tag);
 	struct set *set = set_of(l, tag);
-	uint32_t least = UINT32_MAX;
-	int at = -1;
 
 	if (s != NULL) {
 		subject_advance(l, s, now_s);
 		return s;
 	}
-	for (int i = 0; i < WAYS && least > 0; i++) {
-		if (&set->of[i] == keep)
-			continue;
-		uint32_t weight = 0;
+	uint32_t *place = place_for(l, set, home->subjects, keep, now_s);
+	uint32_t number = number_of(*place);
 
-		if (set->tag[i] != 0) {
-			subject_advance(l, &set->of[i], now_s);
-			for (int m = 0; m < METRICS; m++)
-				weight += counter_sum(&set->of[i].metric[m]);
-		}
-		if (weight < least) {
-			least = weight;
-			at = i;
-		}
+	s = &home->subjects[number];
+	if (number == 0) {
+		number = ++home->n_subjects;
+		s = &home->subjects[number];
+	} else {
+		if (set->ghost[s->kind] == 0)
+			set->ghost[s->kind] = ++home->n_subjects;
+		ghost_take(
+		    l, &home->subjects[set->ghost[s->kind]], s, now_s);
 	}
-	/* at is set: there are more ways than one to keep */
-	s = &set->of[at < 0 ? 0 : at];
-	if (set->tag[at] != 0)
-		ghost_take(l, &set->ghost[s->kind], s, now_s);
-	set->ghost[kind].kind = (uint8_t)kind;
-	subject_advance(l, &set->ghost[kind], now_s);
-	*s = set->ghost[kind];
-	set->tag[at] = tag;
+	*s = home->subjects[set->ghost[kind]];
+	s->tag = tag;
+	s->kind = (uint8_t)kind;
+	subject_advance(l, s, now_s);
+	*place = tag_bits(tag) | number;
 	return s;
 }
 
@@ -335,35 +438,41 @@ subject_get(const struct limiter *l, uint64_t tag, enum kind kind,
 
 /* Where a mark is, and what it is called there. */
 struct name {
-	struct mark *group;
+	struct shard *home;
+	uint16_t *bucket;
 	uint64_t tag;
 };
 
 static struct name
-mark_name(const struct limiter *l, char what, uint64_t subject, uint64_t value)
+mark_name(struct limiter *l, char what, uint64_t subject, uint64_t value)
 {
 	uint64_t data[3] = { subject, value, (unsigned char)what };
 	uint64_t tag = tag_of(l, data, sizeof(data));
+	struct shard *home = home_of(l, subject);
 
 	return (struct name){ .tag = tag,
-		.group = &l->marks[(shard_of(subject) * l->n_groups +
-				       (tag & (l->n_groups - 1))) *
-		    GROUP] };
+		.home = home,
+		.bucket = &home->buckets[tag & (l->n_buckets - 1)] };
 }
 
 static struct mark *
 mark_find(const struct name *name)
 {
-	for (int i = 0; i < GROUP; i++)
-		if (name->group[i].tag == name->tag)
-			return &name->group[i];
+	struct mark *group = name->home->groups[*name->bucket].mark;
+
+	for (int i = 0; *name->bucket != 0 && i < GROUP; i++)
+		if (group[i].tag == name->tag)
+			return &group[i];
 	return NULL;
 }
 
 static struct mark *
 mark_make(const struct name *name)
 {
-	struct mark *group = name->group, *oldest = group;
+	if (*name->bucket == 0)
+		*name->bucket = ++name->home->n_groups;
+	struct mark *group = name->home->groups[*name->bucket].mark;
+	struct mark *oldest = group;
 
 	for (int i = 1; i < GROUP && oldest->tag != 0; i++)
 		if (group[i].tag == 0 || group[i].seen_s < oldest->seen_s)
@@ -523,7 +632,7 @@ leave_credit(struct taking *t)
  * no cache: all of it is fetched at once instead of one after the other. */
 static void
 name_parties(
-    const struct limiter *l, struct taking *t, const struct limiter_event *ev)
+    struct limiter *l, struct taking *t, const struct limiter_event *ev)
 {
 	struct party *c = &t->party[CLIENT], *u = &t->party[USER];
 	uint64_t client = limiter_client(l, &ev->client);
@@ -544,28 +653,39 @@ name_parties(
 				     : mark_name(l, 'p', client, 0);
 	for (int k = 0; k < KINDS; k++) {
 		if (t->party[k].tag != 0)
-			__builtin_prefetch(set_of(l, t->party[k].tag)->tag);
+			__builtin_prefetch(set_of(l, t->party[k].tag));
 		if (t->party[k].has_value)
-			__builtin_prefetch(t->party[k].value.group, 1);
+			__builtin_prefetch(t->party[k].value.bucket);
 	}
-	__builtin_prefetch(t->credit_name.group, 1);
+	__builtin_prefetch(t->credit_name.bucket);
 }
 
 static void
-fetch_subject(const struct limiter *l, uint64_t tag)
+fetch_subject(struct limiter *l, uint64_t tag)
 {
-	const char *p = tag == 0 ? NULL : (char *)subject_find(l, tag);
+	const struct subject *s = tag == 0 ? NULL : subject_find(l, tag);
 
-	for (size_t i = 0; p != NULL && i < sizeof(struct subject); i += 64)
-		__builtin_prefetch(p + i, 1);
+	if (s != NULL)
+		fetch(s);
+}
+
+static void
+fetch_group(const struct name *name)
+{
+	__builtin_prefetch(&name->home->groups[*name->bucket], 1);
 }
 
 /* With both locked. */
 static void
-find_parties(const struct limiter *l, struct taking *t)
+find_parties(struct limiter *l, struct taking *t)
 {
 	struct party *c = &t->party[CLIENT], *u = &t->party[USER];
 
+	if (c->has_value)
+		fetch_group(&c->value);
+	if (u->has_value)
+		fetch_group(&u->value);
+	fetch_group(&t->credit_name);
 	fetch_subject(l, c->tag);
 	fetch_subject(l, u->tag);
 	if (c->tag != 0) {
