@@ -138,9 +138,8 @@ lay_out_all(struct limiter *l)
 	for (int i = 0; i < SHARDS; i++)
 		l->shard[i].buckets = lay(l, l->n_buckets, sizeof(uint16_t));
 	for (int i = 0; i < SHARDS; i++)
-		l->shard[i].subjects =
-		    lay(l, l->n_sets * (WAYS + KINDS) + 1,
-			sizeof(struct subject));
+		l->shard[i].subjects = lay(
+		    l, l->n_sets * (WAYS + KINDS) + 1, sizeof(struct subject));
 	for (int i = 0; i < SHARDS; i++)
 		l->shard[i].groups =
 		    lay(l, l->n_buckets + 1, sizeof(struct group));
@@ -423,8 +422,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind,
 	} else {
 		if (set->ghost[s->kind] == 0)
 			set->ghost[s->kind] = ++home->n_subjects;
-		ghost_take(
-		    l, &home->subjects[set->ghost[s->kind]], s, now_s);
+		ghost_take(l, &home->subjects[set->ghost[s->kind]], s, now_s);
 	}
 	*s = home->subjects[set->ghost[kind]];
 	s->tag = tag;

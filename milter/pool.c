@@ -11,15 +11,24 @@
 #include "err.h"
 #include "store.h"
 
-/* How long a table that was replaced may still be believed. */
-enum { IDLE_MAX = 32, LOOK_MS = 10 };
+enum {
+	/* How long a table that was replaced may still be believed. */
+	LOOK_MS = 10,
+	/* A look-up takes microseconds and its reader some 300 KB. Who finds
+	 * that all are lent waits for one to come back, and opens another
+	 * only when that takes longer than it ever should: a locked table,
+	 * a slow disk. */
+	READERS = 4,
+	WAIT_MS = 20
+};
 
 struct pool {
 	char *path;
 	pthread_mutex_t mtx;
+	pthread_cond_t came_back;
 	/* guarded by mtx */
-	struct store *idle[IDLE_MAX]; /* a stack: the warm one on top */
-	unsigned n_idle;
+	struct store *idle[READERS]; /* a stack: the warm one on top */
+	unsigned n_idle, n_lent, n_waiting;
 	unsigned generation; /* of the file; a loan of an older one ends */
 	struct stat id;
 	int64_t looked_ms; /* when id was read; 0: it couldn't be */
@@ -35,6 +44,7 @@ pool_new(const char *path)
 		return NULL;
 	}
 	(void)pthread_mutex_init(&pool->mtx, NULL);
+	(void)pthread_cond_init(&pool->came_back, NULL);
 	return pool;
 }
 
@@ -52,6 +62,7 @@ pool_free(struct pool *pool)
 		return;
 	drop_idle(pool);
 	(void)pthread_mutex_destroy(&pool->mtx);
+	(void)pthread_cond_destroy(&pool->came_back);
 	free(pool->path);
 	free(pool);
 }
@@ -74,6 +85,24 @@ check_file(struct pool *pool, const struct stat *now)
 	drop_idle(pool);
 }
 
+/* With mtx held: one of those that are open, or NULL to open one. */
+static struct store *
+take_idle(struct pool *pool)
+{
+	struct timespec until;
+
+	if (pool->n_idle == 0 && pool->n_lent >= READERS) {
+		clock_deadline(WAIT_MS, &until);
+		pool->n_waiting++;
+		while (pool->n_idle == 0 && pool->n_lent >= READERS &&
+		    pthread_cond_clockwait(&pool->came_back, &pool->mtx,
+			CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+			continue;
+		pool->n_waiting--;
+	}
+	return pool->n_idle == 0 ? NULL : pool->idle[--pool->n_idle];
+}
+
 int
 pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 {
@@ -88,28 +117,35 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 		pool->looked_ms = error == 0 ? now_ms : 0;
 		check_file(pool, &now);
 	}
-	loan->generation = pool->generation;
-	if (error == 0 && pool->n_idle > 0)
-		loan->st = pool->idle[--pool->n_idle];
+	if (error == 0) {
+		loan->st = take_idle(pool);
+		loan->generation = pool->generation;
+		pool->n_lent++;
+	}
 	(void)pthread_mutex_unlock(&pool->mtx);
 	if (error != 0) {
 		err_set(err, ERR_IO, "%s: %s", pool->path, strerror(error));
 		return -1;
 	}
-	return loan->st != NULL
-	    ? 0
-	    : store_open(pool->path, STORE_READ, &loan->st, err);
+	if (loan->st != NULL ||
+	    store_open(pool->path, STORE_READ, &loan->st, err) == 0)
+		return 0;
+	pool_give(pool, loan, false);
+	return -1;
 }
 
 void
 pool_give(struct pool *pool, struct pool_loan *loan, bool good)
 {
 	(void)pthread_mutex_lock(&pool->mtx);
+	pool->n_lent--;
 	if (good && loan->generation == pool->generation &&
-	    pool->n_idle < IDLE_MAX) {
+	    pool->n_idle < READERS) {
 		pool->idle[pool->n_idle++] = loan->st;
 		loan->st = NULL;
 	}
+	if (pool->n_waiting > 0)
+		(void)pthread_cond_signal(&pool->came_back);
 	(void)pthread_mutex_unlock(&pool->mtx);
 	store_close(&loan->st);
 }

@@ -3,9 +3,13 @@
 #include "lab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -858,6 +862,117 @@ hostile_packets(void **state)
 	mclient_close(&mc);
 }
 
+/* Packets as they may come: cut anywhere, many at once, long, the last ones
+ * before the MTA closes its side. Answers are those of whole packets. */
+
+/* Macros and command of one RCPT in out; j is the value of that macro.
+ * Returns their length. */
+static size_t
+rcpt_packets(char *out, const char *j, const char *to)
+{
+	size_t macros = 1 + 1 + 2 + strlen(j) + 1, command = 1 + strlen(to) + 1;
+	size_t n = 0;
+
+	for (int shift = 24; shift >= 0; shift -= 8)
+		out[n++] = (char)(macros >> shift);
+	memcpy(out + n, "DRj", 4);
+	n += 4;
+	n += (size_t)sprintf(out + n, "%s", j) + 1;
+	for (int shift = 24; shift >= 0; shift -= 8)
+		out[n++] = (char)(command >> shift);
+	n += (size_t)sprintf(out + n, "R%s", to) + 1;
+	return n;
+}
+
+static void
+cut_packets(void **state)
+{
+	struct mclient *mc = mta("203.0.113.99");
+	struct mclient_reply r;
+	char bytes[200];
+	size_t n = rcpt_packets(bytes, "mx.lab.test", REMOTE);
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	for (size_t cut = 1; cut < n; cut += 3) {
+		assert_int_equal(write(mclient_fd(mc), bytes, cut), cut);
+		/* some longer than libmilter keeps a thread waiting */
+		(void)usleep(cut % 2 ? 0 : 5000);
+		assert_int_equal(
+		    write(mclient_fd(mc), bytes + cut, n - cut), n - cut);
+		assert_int_equal(mclient_read(mc, &r), 0);
+		assert_reply(r.text, "550 5.7.1 ");
+	}
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(write(mclient_fd(mc), bytes + i, 1), 1);
+		(void)usleep(300);
+	}
+	assert_int_equal(mclient_read(mc, &r), 0);
+	assert_reply(r.text, "550 5.7.1 ");
+	mclient_close(&mc);
+}
+
+enum { FLOOD = 6000 };
+
+static void *
+flood(void *arg)
+{
+	static char bytes[FLOOD * 1700];
+	const int *fd = arg;
+	size_t n = 0, sent = 0;
+	char j[1500];
+
+	for (int i = 0; i < FLOOD; i++) {
+		size_t len = i % 50 == 0 ? sizeof(j) - 1 : 1 + (size_t)i % 90;
+
+		memset(j, 'j', len);
+		j[len] = '\0';
+		n += rcpt_packets(
+		    bytes + n, j, i % 3 == 0 ? REMOTE : "<alice@lab.test>");
+	}
+	while (sent < n) {
+		ssize_t done = write(*fd, bytes + sent, n - sent);
+
+		if (done <= 0)
+			break;
+		sent += (size_t)done;
+	}
+	(void)shutdown(*fd, SHUT_WR);
+	return (void *)(uintptr_t)(sent == n);
+}
+
+/* More answers than there is room for, and nobody reads them for a while. */
+static void
+many_packets(void **state)
+{
+	struct mclient *mc = mta("203.0.113.99");
+	int fd = mclient_fd(mc), flags = fcntl(fd, F_GETFL);
+	struct mclient_reply r;
+	pthread_t thread;
+	void *all_sent;
+
+	(void)state;
+	mail(mc, "<s@y.test>");
+	(void)fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	assert_int_equal(pthread_create(&thread, NULL, flood, &fd), 0);
+	(void)usleep(300000);
+	for (int i = 0; i < FLOOD; i++) {
+		if (mclient_read(mc, &r) == -1)
+			fail_msg("answer %d: %s", i, strerror(errno));
+		if (i % 3 == 0)
+			assert_reply(r.text, "550 5.7.1 ");
+		else
+			assert_int_equal(r.code, SMFIR_CONTINUE);
+	}
+	assert_int_equal(pthread_join(thread, &all_sent), 0);
+	assert_non_null(all_sent);
+	/* it has seen the end, too */
+	assert_int_equal(mclient_read(mc, &r), -1);
+	assert_int_equal(errno, ECONNRESET);
+	mclient_close(&mc);
+	wait_int("audit.db", "SELECT count(*) FROM decision", FLOOD / 3);
+}
+
 static void
 permit_channel(void **state)
 {
@@ -1142,6 +1257,8 @@ main(void)
 		TEST(collector_behind),
 		TEST(audit_trouble),
 		TEST(hostile_packets),
+		TEST(cut_packets),
+		TEST(many_packets),
 		TEST(permit_channel),
 		TEST(reload),
 		TEST(other_family),
