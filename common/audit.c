@@ -71,6 +71,13 @@ struct breach {
 	char text[];
 };
 
+/* A thread in audit_wait(). */
+struct waiter {
+	uint64_t ticket;
+	pthread_cond_t cond;
+	struct waiter *next, **to; /* to: the pointer to this one */
+};
+
 struct audit {
 	struct audit_options opt;
 	char *path;
@@ -79,7 +86,7 @@ struct audit {
 	sqlite3_stmt *version, *lifts;
 	pthread_t thread;
 	pthread_mutex_t mtx;
-	pthread_cond_t work, done;
+	pthread_cond_t work;
 	/* guarded by mtx */
 	struct audit_row *head, **tail;
 	size_t queued;
@@ -93,6 +100,7 @@ struct audit {
 	int64_t lost_at_ms;
 	bool urgent, stop, healthy;
 	bool lingering; /* the writer looks by itself, soon */
+	struct waiter *waiters; /* owned by who waits */
 	uint64_t rows, transactions, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
@@ -618,7 +626,10 @@ settle(struct audit *a, struct group *g)
 		a->lost_at_ms = clock_monotonic_ms();
 	}
 	a->healthy = g->good;
-	(void)pthread_cond_broadcast(&a->done);
+	/* the others wait for the next group: half of them, under load */
+	for (struct waiter *w = a->waiters; w != NULL; w = w->next)
+		if (w->ticket <= a->durable)
+			(void)pthread_cond_signal(&w->cond);
 	(void)pthread_mutex_unlock(&a->mtx);
 	if (a->opt.committed != NULL)
 		a->opt.committed(a->opt.committed_arg);
@@ -812,7 +823,6 @@ audit_start(
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&a->work, &attr);
-	(void)pthread_cond_init(&a->done, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	int rc = pthread_create(&a->thread, NULL, writer, a);
 
@@ -851,7 +861,6 @@ audit_stop(struct audit **ap)
 		return;
 	audit_drain(a);
 	(void)pthread_cond_destroy(&a->work);
-	(void)pthread_cond_destroy(&a->done);
 	(void)pthread_mutex_destroy(&a->mtx);
 	breaches_free(a->breaches);
 	free(a->path);
@@ -913,16 +922,28 @@ audit_state(struct audit *a, uint64_t ticket)
 bool
 audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 {
+	struct waiter w = { .ticket = ticket,
+		.cond = PTHREAD_COND_INITIALIZER };
 	struct timespec until;
 	int rc = 0;
 
 	clock_deadline(timeout_ms, &until);
 	(void)pthread_mutex_lock(&a->mtx);
+	w.next = a->waiters;
+	w.to = &a->waiters;
+	if (w.next != NULL)
+		w.next->to = &w.next;
+	a->waiters = &w;
 	while (state_of(a, ticket) == AUDIT_PENDING && rc == 0)
-		rc = pthread_cond_timedwait(&a->done, &a->mtx, &until);
+		rc = pthread_cond_clockwait(
+		    &w.cond, &a->mtx, CLOCK_MONOTONIC, &until);
 	bool durable = state_of(a, ticket) == AUDIT_DURABLE;
 
+	*w.to = w.next;
+	if (w.next != NULL)
+		w.next->to = w.to;
 	(void)pthread_mutex_unlock(&a->mtx);
+	(void)pthread_cond_destroy(&w.cond);
 	return durable;
 }
 
