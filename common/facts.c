@@ -31,11 +31,24 @@ facts_lists_release(struct facts_lists *lists)
 	senders_release(&lists->senders);
 }
 
+/* RFC 4422, section 3.1, in either case */
+static bool
+is_mechanism(const char *name)
+{
+	enum { MECHANISM_MAX = 20 };
+	size_t len = strspn(name,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	    "0123456789-_");
+
+	return len > 0 && len <= MECHANISM_MAX && name[len] == '\0';
+}
+
 bool
 facts_authenticated(const struct facts_question *q)
 {
-	return q->auth_type != NULL && *q->auth_type != '\0' &&
-	    strcasecmp(q->auth_type, "ANONYMOUS") != 0;
+	return q->auth_type != NULL && is_mechanism(q->auth_type) &&
+	    strcasecmp(q->auth_type, "ANONYMOUS") != 0 &&
+	    q->auth_user != NULL && *q->auth_user != '\0';
 }
 
 const char *

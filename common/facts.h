@@ -63,8 +63,9 @@ bool facts_monitored(
 const char *facts_refused_address(const struct config *cfg,
     const struct network_set *own, const struct addr *client);
 
-/* Did the session prove who it is by SMTP AUTH? A name without a mechanism
- * proves nothing, and ANONYMOUS (RFC 4505) is a success that doesn't. */
+/* Did the session prove who it is by SMTP AUTH? A user without a mechanism
+ * proves nothing, nor does a mechanism without a user or whose name is none
+ * (RFC 4422); and ANONYMOUS (RFC 4505) is a success that doesn't. */
 bool facts_authenticated(const struct facts_question *q);
 
 /* Whose deny counts besides the client's: the AUTH user, else NULL. */

@@ -999,6 +999,31 @@ permit_channel(void **state)
 		    "action=550 " },
 		{ "policy.sock",
 		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n"
+			   "sasl_method=plain\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n"
+			   "sasl_method=plain\nsasl_username=\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n"
+			   "sasl_method= \nsasl_username=bob\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n"
+			   "sasl_method=\x01\nsasl_username=bob\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
+			   "recipient=x@remote.test\n"
+			   "sasl_method=PLAIN,LOGIN\nsasl_username=bob\n\n",
+		    "action=550 " },
+		{ "policy.sock",
+		    POLICY "client_address=203.0.113.6\n"
 			   "recipient=alice@lab.test\n\n",
 		    "action=DUNNO\n\n" },
 		{ "policy.sock",
