@@ -303,8 +303,16 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    $(DESTDIR)$(PREFIX)/lib/sysusers.d/popgate.conf
 	install -m 644 etc/systemd/popgate.tmpfiles \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/popgate.conf
-	cp -r etc/postfix etc/sendmail etc/dovecot etc/grafana \
-	    $(DESTDIR)$(SYSCONFDIR)/popgate
+	for d in postfix sendmail dovecot grafana; do \
+	    install -d $(DESTDIR)$(PREFIX)/share/doc/popgate/etc/$$d \
+	        $(DESTDIR)$(SYSCONFDIR)/popgate/$$d || exit 1; \
+	    for f in etc/$$d/*; do \
+		new=$(DESTDIR)$(PREFIX)/share/doc/popgate/$$f; \
+		own=$(DESTDIR)$(SYSCONFDIR)/popgate/$${f#etc/}; \
+		cp $$f $$new || exit 1; \
+		if [ ! -e $$own ]; then cp $$f $$own || exit 1; \
+		elif ! cmp -s $$f $$own; then \
+		    echo "kept $$own; ours is $$new"; fi; done; done
 	cp -r sql/queries $(DESTDIR)$(PREFIX)/share/doc/popgate/sql
 	install -m 644 README.md docs/*.md etc/cron.d/popgate-doctor \
 	    $(DESTDIR)$(PREFIX)/share/doc/popgate
