@@ -27,6 +27,7 @@ static int
 set_tellers(struct judge *j, struct err *err)
 {
 	const struct string_list *names = &j->cfg->collector.login_users;
+	char where[CONFIG_WHERE_MAX];
 
 	j->tellers = calloc(names->n + 1, sizeof(*j->tellers));
 	if (j->tellers == NULL) {
@@ -37,10 +38,11 @@ set_tellers(struct judge *j, struct err *err)
 		const struct passwd *pw = getpwnam(names->v[i]);
 
 		if (pw == NULL) {
-			err_set(err, ERR_INVALID,
-			    "collector.login_users: "
-			    "there is no user %s",
+			err_set(err, ERR_INVALID, "there is no user %s",
 			    names->v[i]);
+			err_locate(err,
+			    config_where(
+				j->cfg, "collector.login_users", where));
 			return -1;
 		}
 		j->tellers[j->tellers_n++] = pw->pw_uid;
@@ -60,6 +62,7 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		.custom = custom,
 		.custom_n = cfg->collector.n_custom
 	};
+	char where[CONFIG_WHERE_MAX];
 	int ret = -1;
 
 	*j_r = NULL;
@@ -68,10 +71,14 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		goto out;
 	}
 	j->cfg = cfg;
+	if (options.servers_n > 0)
+		options.servers_where =
+		    config_where(cfg, "collector.servers", where);
 	for (size_t i = 0; i < cfg->collector.n_custom; i++)
 		custom[i] =
 		    (struct parser_custom){ cfg->collector.custom[i].program,
-			    cfg->collector.custom[i].pattern };
+			    cfg->collector.custom[i].pattern,
+			    cfg->collector.custom[i].where };
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;

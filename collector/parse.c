@@ -235,6 +235,7 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 			    "unknown server \"%s\"; "
 			    "expected \"all\" or names like \"%s\"",
 			    name, grammars[0]->name);
+			err_locate(err, options->servers_where);
 			return -1;
 		}
 	}
@@ -264,6 +265,7 @@ add_custom(struct parser *parser, const struct parser_options *options,
 	if (options->custom_n > CUSTOM_MAX) {
 		err_set(err, ERR_INVALID, "more than %d custom servers",
 		    (int)CUSTOM_MAX);
+		err_locate(err, options->custom[CUSTOM_MAX].where);
 		return -1;
 	}
 	/* NOLINTNEXTLINE: pointers are what it holds */
@@ -280,11 +282,14 @@ add_custom(struct parser *parser, const struct parser_options *options,
 			    "custom server \"%.80s\": "
 			    "a program's name has at most %d bytes",
 			    c->program, (int)PROGRAM_NAME_MAX - 1);
+			err_locate(err, c->where);
 			return -1;
 		}
-		if (custom_compile(
-			c->program, c->pattern, &parser->custom[i], err) == -1)
+		if (custom_compile(c->program, c->pattern, &parser->custom[i],
+			err) == -1) {
+			err_locate(err, c->where);
 			return -1;
+		}
 		parser->custom_n = i + 1;
 		program_add(parser, c->program)->custom = true;
 	}

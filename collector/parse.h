@@ -63,6 +63,7 @@ struct parse_result {
 struct parser_custom {
 	const char *program;
 	const char *pattern;
+	const char *where; /* for errors: see err_locate(); or NULL */
 };
 
 /* Borrowed by parser_create() only. */
@@ -73,6 +74,7 @@ struct parser_options {
 	 * when named: a re-used id would marry two clients. */
 	const char *const *servers;
 	size_t servers_n;
+	const char *servers_where; /* for errors, or NULL */
 
 	const struct parser_custom *custom;
 	size_t custom_n;

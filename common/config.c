@@ -901,6 +901,15 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	return 0;
 }
 
+/* file: NULL for the one that was asked for. */
+static void
+format_where(char buf[CONFIG_WHERE_MAX], const struct config *cfg,
+    const char *file, unsigned line, const char *key)
+{
+	(void)snprintf(buf, CONFIG_WHERE_MAX, "%.300s:%u: %.60s",
+	    file == NULL ? cfg->path : file, line, key);
+}
+
 static int
 set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 {
@@ -921,11 +930,16 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 		    "{ program = \"...\"; "
 		    "pattern = \"...\"; }",
 		    err);
-	rule->line = config_setting_source_line(e);
+	char where[CONFIG_WHERE_MAX];
+
+	format_where(where, cfg, config_setting_source_file(e),
+	    config_setting_source_line(e), path);
+	rule->where = strdup(where);
 	rule->program = strdup(program);
 	rule->pattern = strdup(pattern);
 	cfg->collector.n_custom++;
-	if (rule->program == NULL || rule->pattern == NULL) {
+	if (rule->where == NULL || rule->program == NULL ||
+	    rule->pattern == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
@@ -1078,6 +1092,7 @@ custom_release(void *one)
 {
 	struct config_custom *rule = one;
 
+	free(rule->where);
 	free(rule->program);
 	free(rule->pattern);
 }
@@ -1354,6 +1369,19 @@ out:
 	config_destroy(&file);
 	config_free(cfg);
 	return ret;
+}
+
+const char *
+config_where(
+    const struct config *cfg, const char *key, char buf[CONFIG_WHERE_MAX])
+{
+	size_t i = 0;
+
+	while (i < KEYS && strcmp(keys[i].path, key) != 0)
+		i++;
+	assert(i < KEYS);
+	format_where(buf, cfg, cfg->origin[i].file, cfg->origin[i].line, key);
+	return buf;
 }
 
 static void

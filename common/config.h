@@ -49,7 +49,7 @@ struct config_source {
 struct config_custom {
 	char *program;
 	char *pattern;
-	unsigned line; /* in the configuration file, for errors */
+	char *where; /* "FILE:LINE: collector.custom", for errors */
 };
 
 /* A file that the collector keeps for another program. */
@@ -156,6 +156,13 @@ struct config {
  * Relative paths inside the file are refused. */
 int config_load(const char *path, struct config **cfg_r, struct err *err);
 void config_free(struct config *cfg); /* NULL-safe */
+
+/* "FILE:LINE: KEY", where key is set, into buf: for errors that are found only
+ * when its value is used; see err_locate(). The line of a default is 0. Returns
+ * buf. */
+enum { CONFIG_WHERE_MAX = 400 };
+const char *config_where(
+    const struct config *cfg, const char *key, char buf[CONFIG_WHERE_MAX]);
 
 /* --- what is in force, and where it was said --- */
 

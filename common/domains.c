@@ -68,7 +68,7 @@ no_memory(struct err *err)
 	return -1;
 }
 
-/* where: "file:line" or the setting, for the error. */
+/* where: "file:line" for the error, or "": the setting itself. */
 static int
 add(struct domain_set *set, const char *text, size_t len, const char *where,
     struct err *err)
@@ -81,9 +81,10 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 	    strpbrk(folded, "/@,;|<>\"\\*") != NULL ||
 	    strlen(folded) >= DOMAIN_TEXT_MAX - 1) {
 		err_set(err, ERR_INVALID,
-		    "%s: '%.*s': expected a domain, "
+		    "%s%s'%.*s': expected a domain, "
 		    "\".domain\" or \"[address]\"",
-		    where, (int)(len > 100 ? 100 : len), text);
+		    where, *where == '\0' ? "" : ": ",
+		    (int)(len > 100 ? 100 : len), text);
 		return -1;
 	}
 	if (strset_add(&set->names, folded) == -1)
@@ -136,8 +137,7 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 	int ret = 0;
 
 	if (in == NULL) {
-		err_set(err, ERR_IO, "relay.local_domains: %s: %s", path,
-		    strerror(errno));
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		return -1;
 	}
 	ret = remember_file(set, path, err);
@@ -166,25 +166,12 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 		}
 	}
 	if (ret == 0 && ferror(in)) {
-		err_set(err, ERR_IO, "relay.local_domains: %s: %s", path,
-		    strerror(errno));
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		ret = -1;
 	}
 	free(line);
 	(void)fclose(in);
 	return ret;
-}
-
-/* Run argv and read what it prints. Returns malloced text, or NULL. */
-static char *
-run(char *const argv[], struct err *err)
-{
-	struct err why;
-	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &why);
-
-	if (text == NULL)
-		err_set(err, why.code, "relay.local_domains: %.400s", why.text);
-	return text;
 }
 
 static int
@@ -200,8 +187,6 @@ static int
 add_table(struct domain_set *set, const char *dir, const char *table,
     bool below, const char *where, struct err *err)
 {
-	struct err why;
-
 	if (!table_listable(table)) {
 		err_set(err, ERR_INVALID,
 		    "%s: table %s can't be listed: "
@@ -210,11 +195,9 @@ add_table(struct domain_set *set, const char *dir, const char *table,
 		    where, table);
 		return -1;
 	}
-	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
+	char *text = table_list(dir, table, &set->files, err), *save = NULL;
 	int ret = text == NULL ? -1 : 0;
 
-	if (text == NULL)
-		err_set(err, why.code, "relay.local_domains: %.400s", why.text);
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
 	     ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, " \t")] = '\0';
@@ -269,14 +252,14 @@ add_postfix(struct domain_set *set, const char *dir, struct err *err)
 	int ret = 0;
 
 	argv[4] = (char[]){ "parent_domain_matches_subdomains" };
-	char *parents = run(argv, err);
+	char *parents = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 	if (parents == NULL)
 		return -1;
 	for (size_t i = 0; ret == 0 && i < sizeof(settings) / sizeof(*settings);
 	     i++) {
 		argv[4] = (char *)(uintptr_t)settings[i];
-		char *value = run(argv, err);
+		char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s", dir,
 		    settings[i]);
@@ -352,8 +335,7 @@ add_sendmail(struct domain_set *set, const char *path, struct err *err)
 	int ret;
 
 	if (in == NULL) {
-		err_set(err, ERR_IO, "relay.local_domains: %s: %s", path,
-		    strerror(errno));
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		return -1;
 	}
 	ret = remember_file(set, path, err);
@@ -384,8 +366,7 @@ domains_load(
 		else if (strncmp(name, "sendmail:", 9) == 0)
 			ret = add_sendmail(set, name + 9, err);
 		else
-			ret = add(set, name, strlen(name),
-			    "relay.local_domains", err);
+			ret = add(set, name, strlen(name), "", err);
 	}
 	if (ret == -1)
 		domains_release(set);

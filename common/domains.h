@@ -32,7 +32,8 @@ struct domain_set {
  *                     with the domains below (as check_rcpt takes them), from
  *                     its C and F lines
  * Runs postconf and postmap: not for a hot path. Returns 0, or -1 with err
- * that names file and line; *set is empty then. */
+ * that names the place in such a file, but not the setting; *set is empty
+ * then. */
 int domains_load(
     const struct string_list *names, struct domain_set *set, struct err *err);
 void domains_release(struct domain_set *set);

@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void
 err_set(struct err *err, enum err_code code, const char *fmt, ...)
@@ -14,4 +15,15 @@ err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+}
+
+void
+err_locate(struct err *err, const char *where)
+{
+	char text[ERR_TEXT_MAX];
+
+	if (err == NULL || where == NULL || err->code == ERR_NOMEM)
+		return;
+	memcpy(text, err->text, sizeof(text));
+	err_set(err, err->code, "%s: %s", where, text);
 }

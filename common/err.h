@@ -25,4 +25,8 @@ struct err {
 void err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Put "where: " before the text, to say in which setting it is wrong; where or
+ * err NULL, or no memory: as it was. */
+void err_locate(struct err *err, const char *where);
+
 #endif

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "config.h"
+#include "err.h"
 #include "rcpt.h"
 #include "store.h"
 
@@ -12,14 +13,21 @@ int
 facts_lists_load(
     const struct config *cfg, struct facts_lists *lists, struct err *err)
 {
+	char where[CONFIG_WHERE_MAX];
+
 	*lists = (struct facts_lists){ .senders = { .user_name = false } };
-	if (domains_load(&cfg->relay.local_domains, &lists->domains, err) == -1)
+	if (domains_load(&cfg->relay.local_domains, &lists->domains, err) ==
+	    -1) {
+		err_locate(
+		    err, config_where(cfg, "relay.local_domains", where));
 		return -1;
+	}
 	/* not in use: no reason to refuse a configuration */
 	if (cfg->relay.sender_binding == SENDER_OFF ||
 	    senders_load(&cfg->relay.sender_addresses, &lists->senders, err) ==
 		0)
 		return 0;
+	err_locate(err, config_where(cfg, "relay.sender_addresses", where));
 	facts_lists_release(lists);
 	return -1;
 }

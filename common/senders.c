@@ -121,7 +121,7 @@ struct key {
 	const char *domain;
 };
 
-/* where: "file:line". */
+/* where: "file:line" or a table. */
 static int
 parse_key(const char *text, struct key *key, const char *where, struct err *err)
 {
@@ -195,8 +195,7 @@ add_file(struct sender_set *set, const char *path, struct err *err)
 	ssize_t len;
 
 	if (in == NULL) {
-		err_set(err, ERR_IO, "relay.sender_addresses: %s: %s", path,
-		    strerror(errno));
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		return -1;
 	}
 	if (!string_list_add(&set->files, path, strlen(path)))
@@ -213,8 +212,7 @@ add_file(struct sender_set *set, const char *path, struct err *err)
 		}
 	}
 	if (ret == 0 && ferror(in)) {
-		err_set(err, ERR_IO, "relay.sender_addresses: %s: %s", path,
-		    strerror(errno));
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		ret = -1;
 	}
 	free(line);
@@ -227,15 +225,13 @@ static int
 add_table_line(
     struct sender_set *set, char *line, const char *table, struct err *err)
 {
-	char user[USER_MAX], where[300], *save = NULL;
+	char user[USER_MAX], *save = NULL;
 	char *text = strtok_r(line, " \t", &save);
 	struct key key;
 
 	if (text == NULL)
 		return 0;
-	(void)snprintf(
-	    where, sizeof(where), "relay.sender_addresses: %.200s", table);
-	if (parse_key(text, &key, where, err) == -1)
+	if (parse_key(text, &key, table, err) == -1)
 		return -1;
 	/* the first table that has a key is the one that counts */
 	if (has(set, 'k', key.text, ""))
@@ -246,7 +242,7 @@ add_table_line(
 			err_set(err, ERR_INVALID,
 			    "%s: %.100s: '%.100s' is "
 			    "no user",
-			    where, text, word);
+			    table, text, word);
 			return -1;
 		}
 		if (add_key(set, &key, user, true, err) == -1)
@@ -259,11 +255,8 @@ static int
 add_table(
     struct sender_set *set, const char *dir, const char *table, struct err *err)
 {
-	struct err why;
-
 	if (!table_listable(table)) {
 		err_set(err, ERR_INVALID,
-		    "relay.sender_addresses: "
 		    "smtpd_sender_login_maps has %.100s, which can't be "
 		    "listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm "
 		    "and texthash; name the users in a \"file:\" of "
@@ -271,14 +264,11 @@ add_table(
 		    table);
 		return -1;
 	}
-	char *text = table_list(dir, table, &set->files, &why), *save = NULL;
+	char *text = table_list(dir, table, &set->files, err), *save = NULL;
 	int ret = 0;
 
-	if (text == NULL) {
-		err_set(
-		    err, why.code, "relay.sender_addresses: %.400s", why.text);
+	if (text == NULL)
 		return -1;
-	}
 	for (char *line = strtok_r(text, "\n", &save); ret == 0 && line != NULL;
 	     line = strtok_r(NULL, "\n", &save))
 		ret = add_table_line(set, line, table, err);
@@ -293,16 +283,12 @@ add_postfix(struct sender_set *set, const char *dir, struct err *err)
 		(char *)(uintptr_t)dir, (char[]){ "-hx" },
 		(char[]){ "smtpd_sender_login_maps" }, NULL };
 	char main_cf[600], *save = NULL;
-	struct err why;
-	char *value = run_read(argv, NULL, RUN_TIMEOUT_S, &why);
+	char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 	unsigned n = 0;
 	int ret = 0;
 
-	if (value == NULL) {
-		err_set(
-		    err, why.code, "relay.sender_addresses: %.400s", why.text);
+	if (value == NULL)
 		return -1;
-	}
 	for (char *word = strtok_r(value, ", \t\r\n", &save);
 	     ret == 0 && word != NULL;
 	     word = strtok_r(NULL, ", \t\r\n", &save), n++)
@@ -310,9 +296,7 @@ add_postfix(struct sender_set *set, const char *dir, struct err *err)
 	(void)snprintf(main_cf, sizeof(main_cf), "%.500s/main.cf", dir);
 	if (ret == 0 && n == 0) {
 		err_set(err, ERR_INVALID,
-		    "relay.sender_addresses: "
-		    "smtpd_sender_login_maps is empty in %.500s",
-		    main_cf);
+		    "smtpd_sender_login_maps is empty in %.500s", main_cf);
 		ret = -1;
 	}
 	if (ret == 0 && !string_list_add(&set->files, main_cf, strlen(main_cf)))
@@ -328,9 +312,7 @@ add_appended(struct sender_set *set, const char *domain, struct err *err)
 
 	if (!domain_fold(domain, strlen(domain), folded) ||
 	    strpbrk(folded, "/@,;|<>\"\\*[") != NULL || *folded == '.') {
-		err_set(err, ERR_INVALID,
-		    "relay.sender_addresses: "
-		    "'append:%.100s': expected a domain",
+		err_set(err, ERR_INVALID, "'append:%.100s': expected a domain",
 		    domain);
 		return -1;
 	}
@@ -359,7 +341,6 @@ senders_load(
 			ret = add_postfix(set, name + 8, err);
 		} else {
 			err_set(err, ERR_INVALID,
-			    "relay.sender_addresses: "
 			    "'%.100s': expected \"user\", \"append:domain\", "
 			    "\"file:/path\" or \"postfix:/directory\"",
 			    name);

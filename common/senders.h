@@ -25,7 +25,8 @@ struct sender_set {
  *                     Postfix, an address that is a key goes before its
  *                     @domain. Tables that can be listed only (postmap -s).
  * Runs postconf and postmap: not for a hot path. Returns 0, or -1 with err
- * that names file and line; *set is empty then. */
+ * that names the place in such a file, but not the setting; *set is empty
+ * then. */
 int senders_load(
     const struct string_list *sources, struct sender_set *set, struct err *err);
 void senders_release(struct sender_set *set);

@@ -97,8 +97,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	int rc = ctl_config(ctl);
 
 	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
-		rc = ctl_fail(
-		    ctl, EX_CONFIG, "%s: %s", ctl->config_path, err.text);
+		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	if (rc == 0)
 		rc = judge_parser(ctl, NULL, false, &parser);
 	if (rc == 0) {

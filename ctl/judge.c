@@ -17,6 +17,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
 	char *copy = strdup(servers == NULL ? "" : servers), *rest = copy;
 	const char *names[SERVERS_MAX];
+	char where[CONFIG_WHERE_MAX];
 	size_t n = 0;
 	struct err err;
 	int rc = 0;
@@ -29,6 +30,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 	for (size_t i = 0; i < cfg->collector.n_custom; i++) {
 		custom[i].program = cfg->collector.custom[i].program;
 		custom[i].pattern = cfg->collector.custom[i].pattern;
+		custom[i].where = cfg->collector.custom[i].where;
 	}
 	for (size_t i = 0;
 	     servers == NULL && n < SERVERS_MAX && i < cfg->collector.servers.n;
@@ -39,6 +41,9 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 			names[n++] = word;
 	const struct parser_options options = { .servers = names,
 		.servers_n = n,
+		.servers_where = servers == NULL
+		    ? config_where(cfg, "collector.servers", where)
+		    : NULL,
 		.custom = custom,
 		.custom_n = cfg->collector.n_custom,
 		.nginx_file = nginx_file };

@@ -62,7 +62,7 @@ def test_file(lists):
 
     # what can't be read changes nothing, and is said once
     path.write_text("a.test\nnew.test oops\n")
-    lists.wait_logged(r"has changed: \S*/domains:2: expected one domain a "
+    lists.wait_logged(r"has changed: \S*\.conf:\d+: relay.local_domains: \S*/domains:2: expected one domain a "
                       "line; the old list stays")
     assert lists.ours("new.test")
     path.rename(lists.path / "away")

@@ -1190,6 +1190,13 @@ def test_check_config(box):
     box.configure(relay='local_mailers = [ "esmtp" ];')
     assert "would open the relay" in box.err("check-config", code=EX_CONFIG)
     box.err("check-config", "/nonexistent.conf", code=EX_NOINPUT)
+    # what is found only when it is used has its place, too
+    box.configure(relay='sender_binding = "domain";\n'
+                  'sender_addresses = [ "users" ];')
+    with open(box.conf) as f:
+        line = f.read().split("sender_addresses")[0].count("\n") + 1
+    assert (f"{box.conf}:{line}: relay.sender_addresses: 'users': expected"
+            in box.err("check-config", code=EX_CONFIG))
 
 
 def dumped(box, *args):

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "err.h"
+#include "facts.h"
 #include "judge.h"
 #include "own.h"
 
@@ -281,26 +282,72 @@ bare_lines(void **state)
 	judge_free(&j);
 }
 
+/* What is wrong only when it is used is named by file, line and key too. */
 static void
 bad_configuration(void **state)
 {
-	char *servers[] = { (char[]){ "dovecat" } };
-	struct config_custom custom = { .program = (char[]){ "p" },
-		.pattern = (char[]){ "user (?<user>.*) (?<ip>.*)" } };
-	struct judge *j;
-	struct err err;
+	static const struct {
+		const char *text;
+		const char *at, *expected; /* behind the file's name */
+	} rows[] = {
+		{ "relay:\n{\n  local_domains = [ \"a.test\", \"*\" ];\n};",
+		    ":3: relay.local_domains: ", "'*': expected a domain" },
+		{ "\nrelay: { local_domains = [ \"file:/nonexistent\" ]; };",
+		    ":2: relay.local_domains: ",
+		    "/nonexistent: No such file or directory" },
+		{ "relay: { local_domains = [ \"sendmail:/nonexistent\" ]; };",
+		    ":1: relay.local_domains: ",
+		    "/nonexistent: No such file or directory" },
+		{ "relay: {\nsender_binding = \"domain\";\n"
+		  "sender_addresses = [ \"users\" ]; };",
+		    ":3: relay.sender_addresses: ", "'users': expected" },
+		{ "relay: { sender_binding = \"domain\";\n"
+		  "sender_addresses = [ \"file:/nonexistent\" ]; };",
+		    ":2: relay.sender_addresses: ",
+		    "/nonexistent: No such file or directory" },
+		{ "collector: {\nservers = [ \"dovecat\" ]; };",
+		    ":2: collector.servers: ", "unknown server \"dovecat\"" },
+		{ "collector: { custom = (\n"
+		  "{ program = \"p\"; pattern = \"^(?<user>.+) (?<ip>.+)$\"; },"
+		  "\n{ program = \"q\";\npattern = \"^(?<user>.+)$\"; } ); };",
+		    ":3: collector.custom: ", "it needs the group (?<ip>" },
+		{ "collector: { custom = ( { program = \"p\";\n"
+		  "pattern = \"^(?<user>.+$\"; } ); };",
+		    ":1: collector.custom: ", "a parenthesis is not closed" },
+	};
 
 	(void)state;
-	cfg = (struct config){ 0 };
-	cfg.collector.servers = (struct string_list){ servers, 1 };
-	assert_int_equal(judge_create(&cfg, &j, &err), -1);
-	assert_int_equal(err.code, ERR_INVALID);
-	assert_non_null(strstr(err.text, "dovecat"));
-	cfg.collector.servers.n = 0;
-	cfg.collector.custom = &custom;
-	cfg.collector.n_custom = 1;
-	assert_int_equal(judge_create(&cfg, &j, &err), -1);
-	assert_int_equal(err.code, ERR_INVALID);
+	/* directly, and in a file that is included */
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(*rows); i++) {
+		const char *text = rows[i / 2].text;
+		const char *file = unit_file(0, text), *path = file;
+		struct facts_lists lists;
+		struct config *loaded;
+		struct judge *j;
+		struct err err;
+		char want[200];
+
+		if (i % 2 == 1) {
+			(void)snprintf(want, sizeof(want),
+			    "\n\n\n\n\n@include \"%s\"\n", file);
+			path = unit_file(1, want);
+		}
+		if (config_load(path, &loaded, &err) == -1)
+			fail_msg("%s", err.text);
+		if (facts_lists_load(loaded, &lists, &err) == 0 &&
+		    judge_create(loaded, &j, &err) == 0)
+			fail_msg("taken: %s", text);
+		(void)snprintf(
+		    want, sizeof(want), "%s%s", file, rows[i / 2].at);
+		if (err.code == ERR_NONE ||
+		    strncmp(err.text, want, strlen(want)) != 0 ||
+		    strstr(err.text, rows[i / 2].expected) == NULL)
+			fail_msg("%s\n gave: %s", text, err.text);
+		facts_lists_release(&lists);
+		config_free(loaded);
+		(void)unlink(file);
+		(void)unlink(path);
+	}
 }
 
 static void

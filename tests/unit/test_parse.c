@@ -1412,10 +1412,10 @@ static void
 custom_server_is_parsed(void **state)
 {
 	const struct parser_custom custom[] = {
-		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$" },
-		{ "mypopd", "^again (?<user>\\S+) from (?<ip>\\S+)$" },
-		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$" },
-		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$" },
+		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL },
+		{ "mypopd", "^again (?<user>\\S+) from (?<ip>\\S+)$", NULL },
+		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL },
+		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$", NULL },
 	};
 	const struct parser_options options = {
 		.custom = custom,
@@ -1464,7 +1464,7 @@ static void
 bad_custom_server_is_refused(void **state)
 {
 	const struct parser_custom custom = { "mypopd",
-		"in (?<user>\\S+) from (?<ip>\\S+)$" };
+		"in (?<user>\\S+) from (?<ip>\\S+)$", NULL };
 	const struct parser_options options = {
 		.custom = &custom,
 		.custom_n = 1,

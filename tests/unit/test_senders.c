@@ -262,8 +262,9 @@ errors(void **state)
 	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
 		one[0] = sources[i];
 		assert_int_equal(load(&set, &err, one, 1), -1);
-		if (strstr(err.text, "relay.sender_addresses: ") == NULL)
-			fail_msg("%s", err.text);
+		if (strstr(err.text, ": expected ") == NULL &&
+		    strstr(err.text, "No such file") == NULL)
+			fail_msg("%s: %s", sources[i], err.text);
 	}
 }
 
@@ -342,8 +343,7 @@ postfix_tables(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		(void)setenv("MAPS", bad[i].maps, 1);
 		assert_int_equal(load(&set, &err, sources, 1), -1);
-		if (strstr(err.text, bad[i].expected) == NULL ||
-		    strstr(err.text, "relay.sender_addresses: ") == NULL)
+		if (strstr(err.text, bad[i].expected) == NULL)
 			fail_msg("%s: %s", bad[i].maps, err.text);
 	}
 	(void)setenv("PATH", old_path, 1);
