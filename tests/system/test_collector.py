@@ -582,6 +582,53 @@ exec sleep 600
         holder.wait()
 
 
+@is_root
+def test_log_on_a_full_disk(site):
+    """The last line that fitted is a half one, and what comes when there is
+    room again is joined to it: neither is a login, all others are."""
+    holder = subprocess.Popen(['unshare', '-m', 'sh', '-c', f'''
+set -e
+mkdir {site.path}/small
+mount -t tmpfs -o size=64k tmpfs {site.path}/small
+head -c 20000 /dev/zero > {site.path}/small/fill
+touch {site.path}/mounted
+exec sleep 600
+'''])
+    try:
+        until((site.path / 'mounted').exists)
+        enter = ['nsenter', '-m', '-t', str(holder.pid)]
+        log = site.log = site.path / 'small/mail.log'
+
+        def run(*argv, **kwargs):
+            return subprocess.run([*enter, *argv], capture_output=True,
+                                  text=True, **kwargs)
+
+        def write(lines):
+            run('sh', '-c', f'cat >> {log}', input=''.join(lines))
+
+        def events():
+            return site.query('SELECT count(*) FROM login_event')
+        site.configure()
+        with site.err.open('ab') as err:
+            daemon = subprocess.Popen([*enter, COLLECTOR, '-c', site.conf],
+                                      stderr=err)
+        site.daemons.append(daemon)
+        until(lambda: 'started' in site.said())
+        write(login(f'10.0.{i // 250}.{i % 250}') for i in range(2000))
+        whole, half = run('cat', log).stdout.rsplit('\n', 1)
+        assert len(half) > 20, 'the file system has another size'
+        fitted = whole.count('\n') + 1
+        assert 100 < fitted < 2000
+        until(lambda: events() == [(fitted,)], lambda: f'{events()} {fitted}')
+        run('rm', f'{site.path}/small/fill')
+        write(login(f'10.1.0.{i}') for i in range(10))
+        until(lambda: events() == [(fitted + 9,)], lambda: str(events()))
+        assert '10.1.0.0' not in site.clients()
+    finally:
+        holder.kill()
+        holder.wait()
+
+
 def test_one_at_a_time(site):
     first = site.start()
     second = site.start()
