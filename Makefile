@@ -41,7 +41,7 @@ PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
 LOGFILES := $(addprefix $(BUILD)/obj/collector/,logfile.o generations.o)
 GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
 	    collect.o judge.o batch.o stats.o follow.o logfile.o \
-	    status.o \
+	    status.o keep.o \
 	    generations.o source%.o),$(COLLECTOR))
 
 PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \

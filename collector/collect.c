@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "err.h"
 #include "judge.h"
+#include "keep.h"
 #include "own.h"
 #include "source.h"
 #include "stats.h"
@@ -34,12 +35,13 @@ enum {
 	HEARTBEAT_MAX_S = 15,
 	MISSING_MS = 60 * 1000, /* before a deleted database is made anew */
 	TIDY_ROWS = 1000, /* of a table, a second, when idle */
-	REWIND_BYTES = 64 * 1024,
 	LOCK_WAIT_MS = 500, /* we have other things to do than wait */
 	SHARED_LOGINS = 4096, /* at once, when other sources are live */
 	CACHE_KIB = 24 * 1024,
 	CHECKPOINT_PAGES = 8192
 };
+
+#define PAIRS_UNSAVED UINT64_MAX
 
 /* A complaint that is made once, and again after a while. */
 struct complaint {
@@ -70,6 +72,7 @@ struct collect {
 	struct config *cfg;
 	collect_note_fn *note;
 	struct judge *judge;
+	uint64_t pairs_saved; /* keep_changes() as the table has them */
 	struct batch *batch;
 	struct store *store; /* NULL: not open */
 	int lock; /* held file beside it; -1 none */
@@ -129,16 +132,6 @@ source_note(void *arg, const char *text)
 	f->c->note(LOG_NOTICE, text);
 }
 
-static bool
-ignore_line(void *arg, const struct line *line)
-{
-	struct feed *f = arg;
-	struct judged judged;
-
-	judge_line(f->c->judge, line, f->direct, f->c->now, &judged);
-	return true;
-}
-
 /* Open a feed's source where the table says that it was left. */
 static int
 feed_open(struct feed *f, struct err *err)
@@ -168,10 +161,6 @@ feed_open(struct feed *f, struct err *err)
 		return -1;
 	f->state = SOURCE_MORE;
 	f->due = true;
-	c->now = clock_now();
-	/* what two-line servers had begun to say */
-	if (found == 1)
-		source_rewind(f->source, REWIND_BYTES, ignore_line, f);
 	return 0;
 }
 
@@ -330,18 +319,22 @@ save_feed(struct collect *c, struct feed *f, struct err *err)
 	return store_source_save(c->store, &row, err);
 }
 
-/* The one transaction: logins, history, and how far their sources are read. */
+/* The one transaction: logins, history, how far their sources are read, and
+ * what two-line servers had begun to say there. Any source may have said it. */
 static int
 commit(struct collect *c, bool all, struct err *err)
 {
+	bool pairs = keep_changes(c->judge) != c->pairs_saved;
+
 	if (store_begin(c->store, err) == -1)
 		return -1;
-	if (batch_store(c->batch, c->store, err) == -1)
+	if (batch_store(c->batch, c->store, err) == -1 ||
+	    (pairs && keep_save(c->judge, c->store, err) == -1))
 		goto fail;
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		struct feed *f = c->feed[i];
 
-		if (f->source != NULL && (all || f->contributed) &&
+		if (f->source != NULL && (all || pairs || f->contributed) &&
 		    save_feed(c, f, err) == -1)
 			goto fail;
 		if (all &&
@@ -381,6 +374,7 @@ flush(struct collect *c, bool all, struct err *err)
 	c->store_complaint.active = false;
 	c->retry_ms = 0;
 	batch_clear(c->batch);
+	c->pairs_saved = keep_changes(c->judge);
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		struct feed *f = c->feed[i];
 
@@ -503,10 +497,16 @@ open_store(struct collect *c, struct err *err)
 	}
 	store_wait(c->store, LOCK_WAIT_MS);
 	/* another file than before knows nothing of what we have read */
-	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev)
+	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev) {
+		if (keep_load(c->judge, c->store, err) == -1) {
+			store_close(&c->store);
+			return -1;
+		}
+		c->pairs_saved = PAIRS_UNSAVED;
 		for (size_t i = 0; i < c->n_feeds; i++)
 			if (!c->feed[i]->direct)
 				source_close(&c->feed[i]->source);
+	}
 	c->db_ino = st.st_ino;
 	c->db_dev = st.st_dev;
 	c->db_missing_ms = 0;
@@ -977,6 +977,8 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 			feed_free(c->feed[i]);
 	free(c->feed);
 	free(c->fds);
+	keep_copy(judge, c->judge);
+	c->pairs_saved = PAIRS_UNSAVED;
 	judge_free(&c->judge);
 	config_free(c->cfg);
 	c->cfg = cfg;

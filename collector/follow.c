@@ -732,30 +732,3 @@ follow_read(
 	}
 	return FOLLOW_MORE;
 }
-
-void
-follow_rewind(struct follow *f, size_t max, line_fn *fn, void *arg)
-{
-	struct logfile old;
-	struct line line;
-	struct err err;
-	char path[32];
-
-	if (f->cur.fd == -1 && find_file(f, &err) != 1)
-		return;
-	int64_t mark = f->cur.lines.mark;
-	int64_t from = mark > (int64_t)max ? mark - (int64_t)max : 0;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
-	if (f->cur.packed != NULL || logfile_open(&old, path, from, NULL) != 1)
-		return;
-	while (old.lines.mark < mark) {
-		if (!lines_next(&old.lines, &line)) {
-			if (logfile_fill(&old, NULL) != LOGFILE_DATA)
-				break;
-		} else if (!fn(arg, &line)) {
-			break;
-		}
-	}
-	logfile_close(&old);
-}

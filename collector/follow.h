@@ -69,9 +69,4 @@ int follow_read(
  * file before it; whole is 1 when that has been read to its end. */
 void follow_mark(const struct follow *f, struct mark *mark);
 
-/* Give up to max bytes that stand before the mark to fn, as far back as whole
- * lines of the same file go, to bring a parser's memory back after a restart.
- * Call before the first follow_read(). Errors are none: it is a help only. */
-void follow_rewind(struct follow *f, size_t max, line_fn *fn, void *arg);
-
 #endif

@@ -123,6 +123,12 @@ judge_set_own(struct judge *j, const struct network_set *own)
 	return true;
 }
 
+struct pairs *
+judge_pairs(const struct judge *j, bool direct)
+{
+	return parser_pairs(direct ? j->direct : j->parser);
+}
+
 static void
 judge_login(const struct judge *j, const struct login *login, int64_t now,
     struct judged *out)

@@ -12,6 +12,7 @@
 #include "login.h"
 
 struct err;
+struct pairs;
 struct judge; /* used by one thread at a time */
 
 /* struct judged's reason for who may not tell logins (reasons are compared
@@ -40,6 +41,9 @@ void judge_free(struct judge **j); /* NULL-safe; sets NULL */
 
 /* Addresses of this machine; copied. */
 bool judge_set_own(struct judge *j, const struct network_set *own);
+
+/* parser_pairs() of the parser for direct lines, or of that for others. */
+struct pairs *judge_pairs(const struct judge *j, bool direct);
 
 /*   direct  from standard input or a socket: "tag: text" without a time
  *           stamp is good there

@@ -18,7 +18,7 @@ struct pair {
 
 struct pairs {
 	size_t buckets; /* a power of two */
-	uint64_t age; /* counts up with each pairs_open() */
+	uint64_t age; /* counts up with each change */
 	struct pair pair[]; /* buckets * WAYS */
 };
 
@@ -115,6 +115,13 @@ pairs_open(struct pairs *pairs, const struct pair_key *key,
 	pair->client = *client;
 }
 
+static void
+release(struct pairs *pairs, struct pair *pair)
+{
+	pair->pid = -1;
+	pairs->age++;
+}
+
 bool
 pairs_take(struct pairs *pairs, const struct pair_key *key, int64_t at,
     int64_t max_age_s, struct addr *client_r)
@@ -123,7 +130,7 @@ pairs_take(struct pairs *pairs, const struct pair_key *key, int64_t at,
 
 	if (pair == NULL)
 		return false;
-	pair->pid = -1;
+	release(pairs, pair);
 	if (at < pair->at || at - pair->at > max_age_s)
 		return false;
 	*client_r = pair->client;
@@ -136,5 +143,30 @@ pairs_forget(struct pairs *pairs, const struct pair_key *key)
 	struct pair *pair = pair_find(pairs, key);
 
 	if (pair != NULL)
-		pair->pid = -1;
+		release(pairs, pair);
+}
+
+bool
+pairs_each(const struct pairs *pairs,
+    bool (*fn)(void *arg, const struct pair_key *key, const struct addr *client,
+	int64_t at),
+    void *arg)
+{
+	for (size_t i = 0; i < pairs->buckets * WAYS; i++) {
+		const struct pair *pair = &pairs->pair[i];
+		const struct pair_key key = { .host = pair->host,
+			.host_len = pair->host_len,
+			.server = pair->server,
+			.pid = pair->pid };
+
+		if (pair->pid != -1 && !fn(arg, &key, &pair->client, pair->at))
+			return false;
+	}
+	return true;
+}
+
+uint64_t
+pairs_changes(const struct pairs *pairs)
+{
+	return pairs->age;
 }

@@ -40,4 +40,13 @@ bool pairs_take(struct pairs *pairs, const struct pair_key *key, int64_t at,
 
 void pairs_forget(struct pairs *pairs, const struct pair_key *key);
 
+/* Give fn what is open; false when fn returned false. */
+bool pairs_each(const struct pairs *pairs,
+    bool (*fn)(void *arg, const struct pair_key *key, const struct addr *client,
+	int64_t at),
+    void *arg);
+
+/* Grows with each change. */
+uint64_t pairs_changes(const struct pairs *pairs);
+
 #endif

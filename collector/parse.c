@@ -336,6 +336,12 @@ parser_free(struct parser **parser)
 	*parser = NULL;
 }
 
+struct pairs *
+parser_pairs(const struct parser *parser)
+{
+	return parser->pairs;
+}
+
 /* ---- who may speak ---- */
 
 static struct span

@@ -16,6 +16,7 @@
 #include "login.h"
 
 struct err;
+struct pairs;
 struct parser; /* used by one thread at a time */
 
 /* How long the first line of a two-line server is kept, by line time. */
@@ -119,6 +120,10 @@ void parser_line(struct parser *parser, const char *line, size_t len,
 void parser_message(struct parser *parser, const char *host,
     const char *program, int64_t pid, const char *msg, size_t len, int64_t at,
     struct parse_result *result);
+
+/* What it remembers of two-line servers; NULL when none is named. Borrowed;
+ * pair_key.server as for parser_server_name(). */
+struct pairs *parser_pairs(const struct parser *parser);
 
 /* May a process of this origin speak for program? False for ordinary users,
  * for user units, and for executables that are not that server's. A program

@@ -78,10 +78,3 @@ source_mark(const struct source *s, struct mark *mark)
 	if (s->ops->mark != NULL)
 		s->ops->mark(s->impl, mark);
 }
-
-void
-source_rewind(struct source *s, size_t max, line_fn *fn, void *arg)
-{
-	if (s->ops->rewind != NULL)
-		s->ops->rewind(s->impl, max, fn, arg);
-}

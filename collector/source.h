@@ -51,10 +51,6 @@ void source_answer(struct source *s, const char *reason);
 /* Where reading stands behind the last line given to fn. */
 void source_mark(const struct source *s, struct mark *mark);
 
-/* Give fn up to max bytes of lines before the mark, where the source still
- * has them. Before the first source_read() only. */
-void source_rewind(struct source *s, size_t max, line_fn *fn, void *arg);
-
 /* What a kind of source does, for source_*.c. */
 struct source_ops {
 	int (*open)(const struct config_source *cfg,
@@ -67,8 +63,6 @@ struct source_ops {
 	    void *impl, size_t budget, line_fn *fn, void *arg, struct err *err);
 	void (*answer)(void *impl, const char *reason); /* or NULL */
 	void (*mark)(const void *impl, struct mark *mark); /* or NULL */
-	void (*rewind)(
-	    void *impl, size_t max, line_fn *fn, void *arg); /* or NULL */
 };
 
 extern const struct source_ops source_file_ops, source_journal_ops,

@@ -57,15 +57,8 @@ file_mark(const void *impl, struct mark *mark)
 	follow_mark(impl, mark);
 }
 
-static void
-file_rewind(void *impl, size_t max, line_fn *fn, void *arg)
-{
-	follow_rewind(impl, max, fn, arg);
-}
-
 const struct source_ops source_file_ops = { .open = file_open,
 	.close = file_close,
 	.fd = file_fd,
 	.read = file_read,
-	.mark = file_mark,
-	.rewind = file_rewind };
+	.mark = file_mark };

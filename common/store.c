@@ -57,6 +57,9 @@ enum query {
 	Q_COUNT_LOGIN,
 	Q_COUNT_DELETE,
 	Q_COUNTS,
+	Q_PAIRS_CLEAR,
+	Q_PAIR_ADD,
+	Q_PAIRS,
 	QUERIES
 };
 
@@ -245,6 +248,10 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT source, server, reason, lines, since_login, first_at, "
 	    "last_at, sample FROM source_count "
 	    "ORDER BY source, server, reason",
+	[Q_PAIRS_CLEAR] = "DELETE FROM pair",
+	[Q_PAIR_ADD] = "INSERT INTO pair (direct, host, server, pid, client, "
+		       "at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[Q_PAIRS] = "SELECT direct, host, server, pid, client, at FROM pair",
 };
 
 struct store {
@@ -1218,6 +1225,57 @@ store_each_count(struct store *st,
 		more = fn(arg, &count);
 	}
 	return db_walked(st->db, stmt, rc, "counters", err);
+}
+
+int
+store_pairs_clear(struct store *st, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_PAIRS_CLEAR, err);
+
+	return stmt == NULL ? -1 : db_run(st->db, stmt, "pairs", err);
+}
+
+int
+store_pair_add(struct store *st, const struct store_pair *pair, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_PAIR_ADD, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int(stmt, 1, pair->direct);
+	(void)sqlite3_bind_text(
+	    stmt, 2, pair->host, (int)pair->host_len, SQLITE_STATIC);
+	bind_text(stmt, 3, pair->server);
+	(void)sqlite3_bind_int64(stmt, 4, pair->pid);
+	bind_text(stmt, 5, pair->client);
+	(void)sqlite3_bind_int64(stmt, 6, pair->at);
+	return db_run(st->db, stmt, "pairs", err);
+}
+
+int
+store_each_pair(struct store *st,
+    bool (*fn)(void *arg, const struct store_pair *pair), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_PAIRS, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct store_pair pair = { .direct =
+					       sqlite3_column_int(stmt, 0) != 0,
+			.host = db_text(stmt, 1),
+			.host_len = (size_t)sqlite3_column_bytes(stmt, 1),
+			.server = db_text(stmt, 2),
+			.pid = sqlite3_column_int64(stmt, 3),
+			.client = db_text(stmt, 4),
+			.at = sqlite3_column_int64(stmt, 5) };
+
+		more = fn(arg, &pair);
+	}
+	return db_walked(st->db, stmt, rc, "pairs", err);
 }
 
 int64_t

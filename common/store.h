@@ -243,6 +243,25 @@ int store_each_count(struct store *st,
     bool (*fn)(void *arg, const struct store_count *count), void *arg,
     struct err *err);
 
+/* The first line of a two-line server, whose second has not come yet. */
+struct store_pair {
+	bool direct; /* from standard input or a socket */
+	const char *host; /* need not end in NUL */
+	size_t host_len;
+	const char *server; /* grammar */
+	int64_t pid;
+	const char *client;
+	int64_t at; /* Unix seconds */
+};
+
+/* Inside a transaction. 0, or -1 with err. */
+int store_pairs_clear(struct store *st, struct err *err);
+int store_pair_add(
+    struct store *st, const struct store_pair *pair, struct err *err);
+int store_each_pair(struct store *st,
+    bool (*fn)(void *arg, const struct store_pair *pair), void *arg,
+    struct err *err);
+
 /* A login of store_logins(). All is borrowed. */
 struct store_entry {
 	const char *client; /* text of the network leased */

@@ -298,14 +298,17 @@ def test_restart_goes_on(site):
 
 
 def test_two_line_server_over_a_kill(site):
-    """The first line of a session before the kill, the second behind it."""
+    """The first line of a session before the kill, the second behind it, and
+    between them more lines than anybody reads again, and another file."""
     site.configure(collector='servers = [ "popa3d" ];')
     daemon = site.start()
     site.write(f'{stamp()} mail popa3d[7]: Session from 192.0.2.1\n' +
-               f'{stamp()} mail popa3d[8]: Session from 192.0.2.2\n')
-    until(lambda: site.source()['position'] > 0)
+               f'{stamp()} mail popa3d[8]: Session from 192.0.2.2\n' +
+               f'{stamp()} {NOISE}' * 1300)
+    until(lambda: site.source()['position'] == site.log.stat().st_size)
     daemon.kill()
     daemon.wait()
+    site.log.rename(site.log.with_suffix('.log.1'))
     site.write(f'{stamp()} mail popa3d[7]: Authentication passed for jana\n')
     daemon = site.start()
     until(site.clients)
@@ -319,6 +322,17 @@ def test_two_line_server_over_a_kill(site):
     time.sleep(0.3)
     assert site.query('SELECT client, user, count FROM login') == [
         ('192.0.2.1', 'jana', 1), ('192.0.2.2', 'jim', 1)]
+
+
+def test_two_line_server_over_a_reload(site):
+    site.configure(collector='servers = [ "popa3d" ];')
+    daemon = site.start()
+    site.write(f'{stamp()} mail popa3d[7]: Session from 192.0.2.1\n')
+    until(lambda: site.source()['position'] > 0)
+    daemon.send_signal(signal.SIGHUP)
+    until(lambda: 'reload: ' in site.said())
+    site.write(f'{stamp()} mail popa3d[7]: Authentication passed for jana\n')
+    until(lambda: site.clients() == {'192.0.2.1'})
 
 
 # --- heartbeat and batching ---

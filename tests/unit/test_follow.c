@@ -903,27 +903,6 @@ names(void **state)
 	}
 }
 
-/* What a parser needs to be as it was: lines in front of the mark. */
-static void
-rewound(void **state)
-{
-	(void)state;
-	put("mail.log", "aa\nbb\ncc\n");
-	start_since(NULL, 3600);
-	expect("aa bb cc ");
-	append("mail.log", "dd\n");
-	restart();
-	got[0] = '\0';
-	follow_rewind(f, 5, take, NULL);
-	assert_string_equal(got, "! cc ");
-	expect("dd ");
-	restart();
-	got[0] = '\0';
-	follow_rewind(f, 100000, take, NULL);
-	assert_string_equal(got, "aa bb cc dd ");
-	expect("");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -939,7 +918,7 @@ main(void)
 		TEST(directory_goes_and_comes), TEST(symlink_moves),
 		TEST(can_not_be_read), TEST(back_to_the_window),
 		TEST(only_the_rotated_one), TEST(damaged_gzip),
-		TEST(packed_predecessors), TEST(other_directory), TEST(rewound),
+		TEST(packed_predecessors), TEST(other_directory),
 		cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,58 @@ table_is_bounded(void **state)
 	pairs_free(&pairs);
 }
 
+struct seen {
+	unsigned n, until;
+	int64_t pids;
+};
+
+static bool
+see(void *arg, const struct pair_key *key, const struct addr *client,
+    int64_t at)
+{
+	struct seen *s = arg;
+
+	assert_int_equal(key->host_len, 4);
+	assert_memory_equal(key->host, "mail", 4);
+	assert_int_equal(key->server, 1);
+	assert_int_equal(client->bytes[3], key->pid);
+	assert_int_equal(at, 100 + key->pid);
+	s->pids += key->pid;
+	return ++s->n < s->until;
+}
+
+static void
+what_is_open_is_told(void **state)
+{
+	struct pairs *pairs = pairs_create(16);
+	struct seen all = { .until = 9 }, first = { .until = 1 };
+	uint64_t before = pairs_changes(pairs);
+	struct pair_key key;
+	struct addr client;
+
+	(void)state;
+	for (unsigned i = 1; i <= 4; i++) {
+		key = key_of("mail", 1, i);
+		client = client_of(i);
+		pairs_open(pairs, &key, &client, 100 + i);
+		assert_true(pairs_changes(pairs) > before);
+		before = pairs_changes(pairs);
+	}
+	pairs_forget(pairs, &key);
+	assert_true(pairs_changes(pairs) > before);
+	before = pairs_changes(pairs);
+	key = key_of("mail", 1, 1);
+	assert_true(pairs_take(pairs, &key, 101, 120, &client));
+	assert_true(pairs_changes(pairs) > before);
+	before = pairs_changes(pairs);
+	pairs_forget(pairs, &key); /* nothing there */
+	assert_true(pairs_each(pairs, see, &all));
+	assert_int_equal(all.pids, 2 + 3);
+	assert_false(pairs_each(pairs, see, &first));
+	assert_int_equal(pairs_changes(pairs), before);
+	pairs_free(&pairs);
+}
+
 int
 main(void)
 {
@@ -193,6 +245,7 @@ main(void)
 		cmocka_unit_test(forgotten_is_forgotten),
 		cmocka_unit_test(unusable_keys_are_not_kept),
 		cmocka_unit_test(table_is_bounded),
+		cmocka_unit_test(what_is_open_is_told),
 	};
 
 	return cmocka_run_group_tests_name("pairs", tests, NULL, NULL);
