@@ -18,6 +18,7 @@ enum {
 
 struct custom {
 	char *program;
+	char *unit; /* or NULL */
 	pcre2_code *code;
 	pcre2_match_data *match;
 	pcre2_match_context *context;
@@ -266,15 +267,18 @@ prepare(struct custom *c, const char *pattern, struct err *err)
 }
 
 int
-custom_compile(const char *program, const char *pattern,
+custom_compile(const char *program, const char *pattern, const char *unit,
     struct custom **custom_r, struct err *err)
 {
 	struct custom *c = calloc(1, sizeof(*c));
 
 	*custom_r = NULL;
-	if (c != NULL)
+	if (c != NULL) {
 		c->program = strdup(program);
-	if (c == NULL || c->program == NULL) {
+		c->unit = unit == NULL ? NULL : strdup(unit);
+	}
+	if (c == NULL || c->program == NULL ||
+	    (unit != NULL && c->unit == NULL)) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		custom_free(&c);
 		return -1;
@@ -298,6 +302,7 @@ custom_free(struct custom **custom)
 	pcre2_match_data_free(c->match);
 	pcre2_code_free(c->code);
 	free(c->program);
+	free(c->unit);
 	free(c);
 	*custom = NULL;
 }
@@ -306,6 +311,12 @@ const char *
 custom_program(const struct custom *custom)
 {
 	return custom->program;
+}
+
+const char *
+custom_unit(const struct custom *custom)
+{
+	return custom->unit;
 }
 
 static bool

@@ -21,12 +21,14 @@ enum { CUSTOM_PATTERN_MAX = 2048 }; /* bytes */
  * and have no alternation outside of a group; neither "(*" verbs nor inline
  * options other than i, s and n, nor \K are taken. "$" means the very end.
  *   program  the tag, matched by equality; copied
+ *   unit     for custom_unit(), copied; or NULL
  * Returns 0 and sets *custom_r, or -1 with ERR_INVALID or ERR_NOMEM. */
-int custom_compile(const char *program, const char *pattern,
+int custom_compile(const char *program, const char *pattern, const char *unit,
     struct custom **custom_r, struct err *err);
 void custom_free(struct custom **custom); /* NULL-safe; sets NULL */
 
 const char *custom_program(const struct custom *custom);
+const char *custom_unit(const struct custom *custom); /* or NULL */
 
 /* Match a message. On true, *user_r and *ip_r point into msg. A pattern that
  * needs too many steps for a message (MATCH_LIMIT) does not match it. */

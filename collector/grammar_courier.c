@@ -116,5 +116,7 @@ const struct grammar grammar_courier = {
 	.name = "courier",
 	.programs = programs,
 	.processes = processes,
+	/* anybody's courierlogger says whatever it is given */
+	.root_only = true,
 	.match = match,
 };

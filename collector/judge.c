@@ -78,7 +78,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		custom[i] =
 		    (struct parser_custom){ cfg->collector.custom[i].program,
 			    cfg->collector.custom[i].pattern,
-			    cfg->collector.custom[i].where };
+			    cfg->collector.custom[i].where,
+			    cfg->collector.custom[i].unit };
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
@@ -157,27 +158,20 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
 	out->record = true;
 }
 
-/* The user is always known in a journal; the executable is not when the
- * process ended before journald looked, as logger(1) may contrive. */
-static bool
-sender_known(const struct line_message *m)
-{
-	return !m->doubtful && m->uid >= 0 && (m->uid == 0 || m->exe != NULL);
-}
-
 static bool
 may_speak(const struct judge *j, const struct line_message *m)
 {
-	const struct parse_origin origin = {
-		/* else as untrusted as one of the people, which makes no
-		 * difference for programs that are no servers */
-		.uid = sender_known(m) ? m->uid : INT32_MAX,
-		.comm = m->comm,
-		.exe = m->exe,
-		.unit = m->unit
+	const struct parse_origin sender = {
+		.uid = m->uid, .comm = m->comm, .exe = m->exe, .unit = m->unit
 	};
+	/* as untrusted as one of the people, which makes no difference for
+	 * programs that are no servers; the user is always known in a journal
+	 */
+	static const struct parse_origin unknown = { .uid = INT32_MAX };
+	bool known = !m->doubtful && m->uid >= 0;
 
-	return parser_may_speak(j->parser, m->program, &origin);
+	return parser_may_speak(
+	    j->parser, m->program, known ? &sender : &unknown);
 }
 
 static bool

@@ -29,6 +29,7 @@ struct program {
 	uint8_t grammar[PROGRAM_GRAMMARS];
 	uint8_t grammar_n;
 	bool custom; /* one of the admin's rules is for it */
+	bool custom_by_exe; /* and one of these names no unit */
 };
 
 struct parser {
@@ -253,6 +254,23 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 	return 0;
 }
 
+/* Units that people start, not the machine. */
+static bool
+unit_of_a_person(struct span unit)
+{
+	return SPAN_STARTS(unit, "user@") || SPAN_STARTS(unit, "session-") ||
+	    SPAN_STARTS(unit, "user-");
+}
+
+static bool
+unit_usable(const char *unit)
+{
+	struct span u = span_of(unit, strlen(unit));
+
+	return !unit_of_a_person(u) && SPAN_CHOP(&u, ".service") &&
+	    !span_empty(u);
+}
+
 static int
 add_custom(struct parser *parser, const struct parser_options *options,
     struct err *err)
@@ -276,6 +294,7 @@ add_custom(struct parser *parser, const struct parser_options *options,
 	}
 	for (size_t i = 0; i < options->custom_n; i++) {
 		const struct parser_custom *c = &options->custom[i];
+		struct program *p;
 
 		if (strlen(c->program) >= PROGRAM_NAME_MAX) {
 			err_set(err, ERR_INVALID,
@@ -285,13 +304,24 @@ add_custom(struct parser *parser, const struct parser_options *options,
 			err_locate(err, c->where);
 			return -1;
 		}
-		if (custom_compile(c->program, c->pattern, &parser->custom[i],
-			err) == -1) {
+		if (c->unit != NULL && !unit_usable(c->unit)) {
+			err_set(err, ERR_INVALID,
+			    "custom server \"%.80s\": unit \"%.80s\": "
+			    "expected a service of the system, "
+			    "as \"mypopd.service\"",
+			    c->program, c->unit);
+			err_locate(err, c->where);
+			return -1;
+		}
+		if (custom_compile(c->program, c->pattern, c->unit,
+			&parser->custom[i], err) == -1) {
 			err_locate(err, c->where);
 			return -1;
 		}
 		parser->custom_n = i + 1;
-		program_add(parser, c->program)->custom = true;
+		p = program_add(parser, c->program);
+		p->custom = true;
+		p->custom_by_exe |= c->unit == NULL;
 	}
 	return 0;
 }
@@ -378,54 +408,91 @@ process_of_grammar(const struct grammar *g, struct span program,
 	return false;
 }
 
-/* Where anybody may put an executable named like a server's. */
+/* Is it where packages put servers? Elsewhere whoever has a directory, as
+ * www-data has, may put an executable named like one. */
 static bool
-exe_in_open_place(struct span exe)
+exe_in_system_place(struct span exe)
 {
-	return SPAN_STARTS(exe, "/home/") || SPAN_STARTS(exe, "/tmp/") ||
-	    SPAN_STARTS(exe, "/var/tmp/") || SPAN_STARTS(exe, "/dev/shm/") ||
-	    SPAN_STARTS(exe, "/run/user/");
-}
+	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
+		"/usr/lib", "/usr/local/", "/usr/cyrus/", "/bin/", "/sbin/",
+		"/lib", "/opt/", "/var/qmail/bin/", "/nix/store/",
+		"/gnu/store/", NULL };
 
-/* Units that people start, not the machine. */
-static bool
-unit_of_a_person(struct span unit)
-{
-	return SPAN_STARTS(unit, "user@") || SPAN_STARTS(unit, "session-") ||
-	    SPAN_STARTS(unit, "user-");
+	for (const char *const *place = places; *place != NULL; place++) {
+		if (span_starts(exe, *place, strlen(*place)))
+			return true;
+	}
+	return false;
 }
 
 static bool
 may_speak_as(
     const struct grammar *g, struct span program, const struct prefix_origin *o)
 {
-	struct span exe = o->exe;
-
 	if (g->root_only && o->uid > 0)
 		return false;
 	if (!span_empty(o->comm) &&
 	    !process_of_grammar(g, program, o->comm, true))
 		return false;
-	/* an upgrade under a running server */
-	(void)SPAN_CHOP(&exe, " (deleted)");
-	return span_empty(exe) ||
-	    process_of_grammar(g, program, base_name(exe), false);
+	return span_empty(o->exe) ||
+	    process_of_grammar(g, program, base_name(o->exe), false);
 }
 
 static bool
-origin_may_speak(
-    const struct program *p, struct span program, const struct prefix_origin *o)
+exe_is_program(struct span exe, struct span program)
+{
+	struct span base = base_name(program);
+
+	return span_empty(exe) ||
+	    span_equals(base_name(exe), base.p, span_len(base));
+}
+
+/* The unit that the admin named says all, executable and user nothing. */
+static bool
+unit_of_custom(const struct parser *parser, struct span program,
+    const struct prefix_origin *o)
+{
+	for (size_t i = 0; i < parser->custom_n; i++) {
+		const struct custom *c = parser->custom[i];
+		const char *name = custom_program(c), *unit = custom_unit(c);
+
+		if (unit != NULL && span_equals(o->unit, unit, strlen(unit)) &&
+		    span_equals(program, name, strlen(name)))
+			return true;
+	}
+	return false;
+}
+
+/* The executable of a process that ended before journald looked is unknown:
+ * only root's may be, who needs no log line to let somebody relay. */
+static bool
+origin_of_system(const struct prefix_origin *o)
 {
 	enum { NOBODY = 65534 };
 
 	if (o->uid >= ORDINARY_UID && o->uid != NOBODY)
 		return false;
-	if (unit_of_a_person(o->unit) || exe_in_open_place(o->exe))
+	if (unit_of_a_person(o->unit))
 		return false;
-	if (p->custom)
+	return span_empty(o->exe) ? o->uid <= 0 : exe_in_system_place(o->exe);
+}
+
+static bool
+origin_may_speak(const struct parser *parser, const struct program *p,
+    struct span program, const struct prefix_origin *origin)
+{
+	struct prefix_origin o = *origin;
+
+	/* an upgrade under a running server */
+	(void)SPAN_CHOP(&o.exe, " (deleted)");
+	if (p->custom && unit_of_custom(parser, program, &o))
 		return true;
+	if (!origin_of_system(&o))
+		return false;
+	if (p->custom_by_exe && p->grammar_n == 0)
+		return exe_is_program(o.exe, program);
 	for (size_t i = 0; i < p->grammar_n; i++) {
-		if (may_speak_as(grammars[p->grammar[i]], program, o))
+		if (may_speak_as(grammars[p->grammar[i]], program, &o))
 			return true;
 	}
 	return false;
@@ -450,7 +517,7 @@ parser_may_speak(const struct parser *parser, const char *program,
 		.unit = span_of_string(origin->unit),
 	};
 
-	return p == NULL || origin_may_speak(p, name, &o);
+	return p == NULL || origin_may_speak(parser, p, name, &o);
 }
 
 /* ---- from message to login ---- */
@@ -755,7 +822,8 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		return;
 	}
 	if (prefix.form == PREFIX_JOURNAL &&
-	    !origin_may_speak(msg.program, prefix.program, &prefix.origin)) {
+	    !origin_may_speak(
+		parser, msg.program, prefix.program, &prefix.origin)) {
 		result->server = msg.program->grammar_n > 0
 		    ? grammars[msg.program->grammar[0]]->name
 		    : "custom";

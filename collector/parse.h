@@ -65,6 +65,7 @@ struct parser_custom {
 	const char *program;
 	const char *pattern;
 	const char *where; /* for errors: see err_locate(); or NULL */
+	const char *unit; /* whose journal entries count; or NULL */
 };
 
 /* Borrowed by parser_create() only. */
@@ -125,9 +126,11 @@ void parser_message(struct parser *parser, const char *host,
  * pair_key.server as for parser_server_name(). */
 struct pairs *parser_pairs(const struct parser *parser);
 
-/* May a process of this origin speak for program? False for ordinary users,
- * for user units, and for executables that are not that server's. A program
- * that is no known server's: true. Constant; any thread. */
+/* May a process of this origin speak for program? True for the unit of a custom
+ * server; else false for ordinary users, for user units, for executables that
+ * are not that server's or not where packages put them, and for others than
+ * root whose executable is unknown. A program that is no known server's: true.
+ * Constant; any thread. */
 bool parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin);
 

@@ -915,21 +915,20 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 {
 	struct config_custom *rule =
 	    &cfg->collector.custom[cfg->collector.n_custom];
-	const char *path = "collector.custom", *program, *pattern;
+	const char *path = "collector.custom", *program, *pattern, *unit;
+	static const char expected[] =
+	    "{ program = \"...\"; pattern = \"...\"; }, perhaps with "
+	    "unit = \"...\"";
 
 	if (!config_setting_is_group(e))
-		return key_error(cfg, e, path,
-		    "{ program = \"...\"; "
-		    "pattern = \"...\"; }",
-		    err);
+		return key_error(cfg, e, path, expected, err);
 	if (member_text(cfg, e, "program", path, &program, err) == -1 ||
-	    member_text(cfg, e, "pattern", path, &pattern, err) == -1)
+	    member_text(cfg, e, "pattern", path, &pattern, err) == -1 ||
+	    member_text(cfg, e, "unit", path, &unit, err) == -1)
 		return -1;
-	if (program == NULL || pattern == NULL || config_setting_length(e) != 2)
-		return key_error(cfg, e, path,
-		    "{ program = \"...\"; "
-		    "pattern = \"...\"; }",
-		    err);
+	if (program == NULL || pattern == NULL ||
+	    config_setting_length(e) != 2 + (unit != NULL))
+		return key_error(cfg, e, path, expected, err);
 	char where[CONFIG_WHERE_MAX];
 
 	format_where(where, cfg, config_setting_source_file(e),
@@ -937,9 +936,10 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	rule->where = strdup(where);
 	rule->program = strdup(program);
 	rule->pattern = strdup(pattern);
+	rule->unit = unit == NULL ? NULL : strdup(unit);
 	cfg->collector.n_custom++;
 	if (rule->where == NULL || rule->program == NULL ||
-	    rule->pattern == NULL) {
+	    rule->pattern == NULL || (unit != NULL && rule->unit == NULL)) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
@@ -1084,7 +1084,12 @@ custom_members(const void *one, struct config_member *v)
 	v[1] = (struct config_member){
 		.name = "pattern", .form = CONFIG_TEXT, .text = rule->pattern
 	};
-	return 2;
+	if (rule->unit == NULL)
+		return 2;
+	v[2] = (struct config_member){
+		.name = "unit", .form = CONFIG_TEXT, .text = rule->unit
+	};
+	return 3;
 }
 
 static void
@@ -1095,6 +1100,7 @@ custom_release(void *one)
 	free(rule->where);
 	free(rule->program);
 	free(rule->pattern);
+	free(rule->unit);
 }
 
 static int

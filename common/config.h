@@ -49,6 +49,7 @@ struct config_source {
 struct config_custom {
 	char *program;
 	char *pattern;
+	char *unit; /* NULL: the executable tells */
 	char *where; /* "FILE:LINE: collector.custom", for errors */
 };
 

@@ -31,6 +31,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		custom[i].program = cfg->collector.custom[i].program;
 		custom[i].pattern = cfg->collector.custom[i].pattern;
 		custom[i].where = cfg->collector.custom[i].where;
+		custom[i].unit = cfg->collector.custom[i].unit;
 	}
 	for (size_t i = 0;
 	     servers == NULL && n < SERVERS_MAX && i < cfg->collector.servers.n;

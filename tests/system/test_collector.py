@@ -1093,20 +1093,30 @@ set -e
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal/$(cat /etc/machine-id)
-# an executable with the right name, where only root may put one
-mkdir /run/srv
-cp /usr/bin/logger /run/srv/dovecot
+# executables with the right names: where packages put them, and where not
+mkdir -p /opt /run/www
+mount -t tmpfs tmpfs /opt
+for name in /opt/dovecot /opt/mypopd /run/www/imapd /run/www/mypopd; do
+	cp /usr/bin/logger $name
+done
 cat > /run/popgate.conf <<E
 logins: { database = "/run/logins.db"; };
 relay: { never_authorize = [ ]; collector_grace = "4s"; };
-collector: { sources = ( { journal = "system"; } ); };
+collector: { sources = ( { journal = "system"; } );
+  custom = ( { program = "mypopd"; pattern = "^in (?<user>.) (?<ip>.*)$"; },
+    { program = "mypyd"; pattern = "^in (?<user>.) (?<ip>.*)$";
+      unit = "mypyd-$$.service"; } ); };
 E
+# a unit is a control group of this name
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+group=/sys/fs/cgroup/system.slice/mypyd-$$.service
+mkdir -p $group
 sock=/run/systemd/journal/dev-log
 line() {
 	echo "imap-login: Login: user=<u>, method=PLAIN, rip=$1," \
 	    "lip=198.51.100.5, mpid=4242, TLS, session=<aBcD>"
 }
-say() { /run/srv/dovecot -u $sock -t dovecot "$(line $1)"; }
+say() { /opt/dovecot -u $sock -t dovecot "$(line $1)"; }
 count() {
 	sqlite3 -readonly /run/logins.db 'SELECT count(*) FROM login_event' \
 	    2> /dev/null || echo 0
@@ -1120,7 +1130,7 @@ wait_for() {
 	exit 1
 }
 /lib/systemd/systemd-journald > /dev/null 2>&1 & journald=$!
-trap 'kill $journald $daemon 2> /dev/null' EXIT
+trap 'kill $journald $daemon 2> /dev/null; wait; rmdir $group' EXIT
 for i in $(seq 100); do [ -S $sock ] && break; sleep 0.05; done
 $1 -c /run/popgate.conf & daemon=$!
 say 192.0.2.1
@@ -1132,7 +1142,7 @@ import socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.sendto(sys.stdin.buffer.read(), sys.argv[1])
 time.sleep(1)' $sock
-setpriv --reuid=1000 --clear-groups /run/srv/dovecot -u $sock -t dovecot \
+setpriv --reuid=1000 --clear-groups /opt/dovecot -u $sock -t dovecot \
     "$(line 6.6.6.2)"
 setpriv --reuid=65534 --clear-groups logger -u $sock -t dovecot \
     "$(line 6.6.6.3)"
@@ -1141,6 +1151,24 @@ printf 'SYSLOG_IDENTIFIER=dovecot\nMESSAGE=x\nMESSAGE=%s\n' \
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.sendto(sys.stdin.buffer.read(), "/run/systemd/journal/socket")'
+# a user of the system, as a web server's is; he waits, so that it is known
+# what he runs; only what is where packages put it counts, or a unit
+as_www() {
+	{ echo "$3"; sleep 0.5; } |
+	    setpriv --reuid=33 --clear-groups $1 -u $sock -t $2
+}
+courier() { echo "LOGIN, user=w, ip=[$1], port=[1], protocol=IMAP"; }
+as_www /run/www/imapd imapd "$(courier 6.6.6.5)"
+as_www /run/www/mypopd mypopd "in w 6.6.6.6"
+as_www /usr/bin/logger mypopd "in w 6.6.6.7"
+as_www /usr/bin/logger mypyd "in w 6.6.6.8"
+as_www /opt/mypopd mypopd "in w 192.0.2.2"
+wait_for 2
+(
+	echo $BASHPID > $group/cgroup.procs
+	as_www /usr/bin/logger mypyd "in w 192.0.2.3"
+)
+wait_for 3
 sleep 2.5
 # killed and started again, with entries between
 for round in 1 2 3 4 5; do
@@ -1150,7 +1178,7 @@ for round in 1 2 3 4 5; do
 	say 192.0.2.2$round
 	$1 -c /run/popgate.conf & daemon=$!
 	say 192.0.2.3$round
-	wait_for $((1 + 3 * round))
+	wait_for $((3 + 3 * round))
 done
 sleep 2.5
 kill $daemon
@@ -1204,7 +1232,7 @@ def test_journal(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split('|') for line in done.stdout.splitlines()]
     logins = {row[1]: row[2] for row in rows if row[0] == 'login'}
-    want = ['192.0.2.1'] + [f'192.0.2.{i}{j}' for i in (1, 2, 3)
+    want = [f'192.0.2.{i}' for i in (1, 2, 3)] + [f'192.0.2.{i}{j}' for i in (1, 2, 3)
                             for j in range(1, 6)]
     assert logins == {client: '1' for client in want}
     counts = {(row[1], row[2]): int(row[3]) for row in rows
@@ -1212,6 +1240,9 @@ def test_journal(tmp_path):
     # up to a heartbeat of counting may be lost when it is killed
     assert 1 <= counts['dovecot', 'login'] <= len(want)
     assert counts['dovecot', 'forged'] == 4
+    assert counts['imapd', 'forged'] == 1
+    assert counts['mypopd', 'forged'] == 2
+    assert counts['mypyd', 'forged'] == 1
     event = [row[1] for row in rows if row[0] == 'event'][0]
     assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S+ '
                     r'dovecot\[\d+\]: imap-login: Login: ', event), event

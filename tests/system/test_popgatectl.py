@@ -1240,7 +1240,7 @@ def test_dump_config_origins(box):
            { file = "/\\xc3\\xbc"; }, { stdin = true; },
            { journal = "system"; }, { socket = "/run/x"; } );
          custom = ( { program = "p"; pattern = "^\\\\S+ (?<ip>\\\\S+)$"; },
-           { program = "q"; pattern = "^x$"; } );
+           { program = "q"; pattern = "^x$"; unit = "q.service"; } );
          mirror = ( { file = "/m/a"; format = "cidr"; value = "OK yes"; },
            { file = "/m/b.db"; format = "relayers.db"; } ); };"""])
 def test_dump_config_loads_to_the_same(box, text):

@@ -100,7 +100,8 @@ everything(void **state)
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
 	    "\"/tmp/s\"; }, { file = \"/a\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
 	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
-	    "= \"p\"; pattern = \"^x$\"; } ); };\n");
+	    "= \"p\"; pattern = \"^x$\"; }, { program = \"q\"; pattern = "
+	    "\"^y$\"; unit = \"q.service\"; } ); };\n");
 	struct config *cfg;
 	struct err err;
 
@@ -146,6 +147,8 @@ everything(void **state)
 	assert_string_equal(cfg->collector.sources[2].name, "stdin");
 	assert_int_equal(cfg->collector.sources[3].kind, SOURCE_SOCKET);
 	assert_string_equal(cfg->collector.custom[0].pattern, "^x$");
+	assert_null(cfg->collector.custom[0].unit);
+	assert_string_equal(cfg->collector.custom[1].unit, "q.service");
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -340,6 +343,12 @@ errors(void **state)
 		    ":1:", "collector.sources", "each source once" },
 		{ "collector: { custom = ( { program = \"x\"; } ); };",
 		    ":1:", "collector.custom", "pattern" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; units = \"x.service\"; } ); };",
+		    ":1:", "collector.custom", "unit" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; unit = \"\"; } ); };",
+		    ":1:", "collector.custom", "not empty" },
 		{ "logins: {", ":1:", "", "syntax error" },
 		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
 		    "duplicate" },

@@ -76,7 +76,7 @@ pattern_is_judged(void **state)
 	const struct pattern_row *row = *state;
 	struct custom *custom;
 	struct err err = { .code = ERR_NONE, .text = "" };
-	int ret = custom_compile("mypopd", row->pattern, &custom, &err);
+	int ret = custom_compile("mypopd", row->pattern, NULL, &custom, &err);
 
 	if (row->want == NULL) {
 		if (ret != 0)
@@ -100,7 +100,7 @@ compiled(const char *pattern)
 	struct custom *custom;
 	struct err err = { .code = ERR_NONE };
 
-	if (custom_compile("mypopd", pattern, &custom, &err) == -1)
+	if (custom_compile("mypopd", pattern, NULL, &custom, &err) == -1)
 		fail_msg("refused: %s", err.text);
 	return custom;
 }
@@ -185,12 +185,12 @@ too_long_a_pattern_is_refused(void **state)
 	pattern[0] = '^';
 	pattern[sizeof(pattern) - 2] = '$';
 	pattern[sizeof(pattern) - 1] = '\0';
-	assert_int_equal(custom_compile("x", pattern, &custom, &err), -1);
+	assert_int_equal(custom_compile("x", pattern, NULL, &custom, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
 	assert_int_equal(
-	    custom_compile("", "^" U " " I "$", &custom, &err), -1);
+	    custom_compile("", "^" U " " I "$", NULL, &custom, &err), -1);
 	assert_int_equal(
-	    custom_compile("", "^" U " " I "$", &custom, NULL), -1);
+	    custom_compile("", "^" U " " I "$", NULL, &custom, NULL), -1);
 }
 
 int

@@ -219,16 +219,84 @@ journal_senders(void **state)
 		    "dovecot.service", false, "forged" },
 		{ "a process that was gone too soon", "pop3d", 33, NULL, NULL,
 		    NULL, false, "forged" },
+		{ "root's, who needs no forged line", "dovecot", 0, NULL, NULL,
+		    NULL, false, "login" },
+		{ "a name and a place that fit", "imapd", 33, "imapd",
+		    "/usr/lib/cyrus/bin/imapd", "x.service", false,
+		    "unknown-shape" },
+		{ "Nix", "imapd", 33, "imapd", "/nix/store/ab-cyrus/bin/imapd",
+		    "x.service", false, "unknown-shape" },
+		{ "an upgrade", "imapd", 33, "imapd",
+		    "/opt/cyrus/imapd (deleted)", "x.service", false,
+		    "unknown-shape" },
+		{ "where www-data may write", "imapd", 33, "imapd",
+		    "/run/www/imapd", "x.service", false, "forged" },
+		{ "a web root", "imapd", 33, "imapd", "/var/www/imapd",
+		    "x.service", false, "forged" },
+		{ "an upload", "imapd", 33, "imapd", "/usr/share/x/imapd",
+		    "x.service", false, "forged" },
+		{ "no path", "imapd", 33, "imapd", "imapd", "x.service", false,
+		    "forged" },
+		{ "the logger of Courier", "imapd", 0, "courierlogger",
+		    "/usr/sbin/courierlogger", "x.service", false,
+		    "unknown-shape" },
+		{ "the logger of Courier, for anybody", "imapd", 33,
+		    "courierlogger", "/usr/sbin/courierlogger", "x.service",
+		    false, "forged" },
+		{ "own server", "mypopd", 33, "main", "/usr/local/sbin/mypopd",
+		    "x.service", false, "login" },
+		{ "own server elsewhere", "mypopd", 33, "mypopd", "/srv/mypopd",
+		    "x.service", false, "forged" },
+		{ "own server by logger(1)", "mypopd", 33, "logger",
+		    "/usr/bin/logger", "x.service", false, "forged" },
+		{ "own server of root by logger(1)", "mypopd", 0, "logger",
+		    "/usr/bin/logger", "x.service", false, "forged" },
+		{ "own server, gone too soon", "mypopd", 33, NULL, NULL, NULL,
+		    false, "forged" },
+		{ "own server of one of the people", "mypopd", 1000, "mypopd",
+		    "/usr/local/sbin/mypopd", "x.service", false, "forged" },
+		{ "own unit", "mypyd", 61184, "python3", "/usr/bin/python3.11",
+		    "mypyd.service", false, "login" },
+		{ "own unit, elsewhere", "mypyd", 33, NULL, "/srv/x",
+		    "mypyd.service", false, "login" },
+		{ "own unit, in doubt", "mypyd", 33, NULL, "/srv/x",
+		    "mypyd.service", true, "forged" },
+		{ "another's unit", "mypyd", 33, "mypyd", "/usr/bin/mypyd",
+		    "apache2.service", false, "forged" },
+		{ "a unit that begins alike", "mypyd", 33, "mypyd",
+		    "/usr/bin/mypyd", "mypyd.service.x", false, "forged" },
+		{ "no unit", "mypyd", 0, "mypyd", "/usr/bin/mypyd", NULL, false,
+		    "forged" },
+		{ "own unit for another program", "mypopd", 33, "python3",
+		    "/usr/bin/python3.11", "mypyd.service", false, "forged" },
+		{ "own rule for a known program", "perdition", 33, "sh",
+		    "/usr/bin/sh", "proxy.service", false, "not-a-login" },
+		{ "and the others as ever", "perdition", 33, "sh",
+		    "/usr/bin/sh", "x.service", false, "forged" },
+		{ "own rule without a unit", "couriertcpd", 33, "couriertcpd",
+		    "/usr/sbin/couriertcpd", "x.service", false, "forged" },
 		{ "two messages in one", "dovecot", 0, "log",
 		    "/usr/lib/dovecot/log", "dovecot.service", true, "forged" },
 		{ "a program that is no server", "cron", 1000, "x", "/home/x",
 		    "user@1000.service", true, "other-program" },
 	};
+	static char pattern[] = "^imap-login: Login: user=<(?<user>[^>]*)>, "
+				"method=PLAIN, rip=(?<ip>[0-9.]+), .*$";
+	static char other[] = "^(?<user>.) (?<ip>.)$";
+	static char mypopd[] = "mypopd", mypyd[] = "mypyd",
+		    perdition[] = "perdition", tcpd[] = "couriertcpd";
+	static char own_unit[] = "mypyd.service", proxy[] = "proxy.service";
+	struct config_custom custom[] = { { mypopd, pattern, NULL, NULL },
+		{ mypyd, pattern, own_unit, NULL },
+		{ perdition, other, proxy, NULL },
+		{ tcpd, other, NULL, NULL } };
 	struct judge *j;
 
 	(void)state;
 	cfg = (struct config){ 0 };
 	cfg.logins.keep_s = KEEP;
+	cfg.collector.custom = custom;
+	cfg.collector.n_custom = 4;
 	j = make_judge();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct line_message m = { .host = "mail",
@@ -314,6 +382,16 @@ bad_configuration(void **state)
 		{ "collector: { custom = ( { program = \"p\";\n"
 		  "pattern = \"^(?<user>.+$\"; } ); };",
 		    ":1: collector.custom: ", "a parenthesis is not closed" },
+		{ "collector: {\ncustom = ( { program = \"p\"; unit = \"mypopd\";\n"
+		  "pattern = \"^(?<user>.+) (?<ip>.+)$\"; } ); };",
+		    ":2: collector.custom: ", "unit \"mypopd\": expected" },
+		{ "collector: {\ncustom = ( { program = \"p\"; unit = \".service\";\n"
+		  "pattern = \"^(?<user>.+) (?<ip>.+)$\"; } ); };",
+		    ":2: collector.custom: ", "unit \".service\": expected" },
+		{ "collector: {\ncustom = ( { program = \"p\"; unit = \"user@1000.service\";\n"
+		  "pattern = \"^(?<user>.+) (?<ip>.+)$\"; } ); };",
+		    ":2: collector.custom: ",
+		    "unit \"user@1000.service\": expected" },
 	};
 
 	(void)state;

@@ -1192,6 +1192,12 @@ static const struct line_row lines[] = {
 	{ .name = "journal: an executable in /tmp",
 	    .line = JSON_HEAD "\"_UID\":\"0\",\"_EXE\":\"/tmp/log\"," JSON_TAIL,
 	    .want = PARSE_UNTRUSTED },
+	{ .name = "journal: a process that was gone too soon",
+	    .line = "{\"__REALTIME_TIMESTAMP\":\"1772522400000000\","
+		    "\"SYSLOG_IDENTIFIER\":\"imapd\",\"_UID\":\"33\","
+		    "\"MESSAGE\":\"LOGIN, user=a, ip=[192.0.2.1], "
+		    "port=[1], protocol=IMAP\"}",
+	    .want = PARSE_UNTRUSTED },
 	{ .name = "journal: the message twice",
 	    .line = JSON_HEAD "\"MESSAGE\":\"x\"," JSON_TAIL,
 	    .want = PARSE_UNTRUSTED },
@@ -1412,10 +1418,11 @@ static void
 custom_server_is_parsed(void **state)
 {
 	const struct parser_custom custom[] = {
-		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL },
-		{ "mypopd", "^again (?<user>\\S+) from (?<ip>\\S+)$", NULL },
-		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL },
-		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$", NULL },
+		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL },
+		{ "mypopd", "^again (?<user>\\S+) from (?<ip>\\S+)$", NULL,
+		    NULL },
+		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL },
+		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$", NULL, NULL },
 	};
 	const struct parser_options options = {
 		.custom = custom,
@@ -1464,7 +1471,7 @@ static void
 bad_custom_server_is_refused(void **state)
 {
 	const struct parser_custom custom = { "mypopd",
-		"in (?<user>\\S+) from (?<ip>\\S+)$", NULL };
+		"in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL };
 	const struct parser_options options = {
 		.custom = &custom,
 		.custom_n = 1,
@@ -1487,8 +1494,8 @@ origin_decides_who_may_speak(void **state)
 		"dovecot.service" };
 	const struct parse_origin user = { 1000, "logger", "/usr/bin/logger",
 		"session-3.scope" };
-	const struct parse_origin nobody = { 65534, "perdition.imap4", NULL,
-		NULL };
+	const struct parse_origin nobody = { 65534, "perdition.imap4",
+		"/usr/sbin/perdition.imap4", NULL };
 	const struct parse_origin unknown = { -1, NULL, NULL, NULL };
 
 	(void)state;
@@ -1496,7 +1503,7 @@ origin_decides_who_may_speak(void **state)
 	assert_false(parser_may_speak(parser, "dovecot", &user));
 	assert_false(parser_may_speak(parser, "dovecot", &nobody));
 	assert_true(parser_may_speak(parser, "dovecot", &unknown));
-	assert_true(parser_may_speak(parser, "perdition.imap4s", &nobody));
+	assert_true(parser_may_speak(parser, "perdition.imap4", &nobody));
 	assert_false(parser_may_speak(parser, "imapd", &root));
 	assert_true(parser_may_speak(parser, "sshd", &user));
 	parser_free(&parser);
