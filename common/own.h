@@ -7,9 +7,9 @@
 
 struct err;
 
-/* Fill *set (released first) with every interface address and the default
- * gateways of IPv4 and IPv6 (/proc/net). 0, or -1 with err and *set as it
- * was. */
+/* Fill *set (released first) with every interface address and the gateways of
+ * every default route, IPv4 and IPv6, of any table (rtnetlink(7)). 0, or -1
+ * with err and *set as it was. */
 int own_addresses(struct network_set *set, struct err *err);
 
 #endif
