@@ -259,7 +259,8 @@ SOURCES  := $(wildcard common/*.c milter/*.c collector/*.c ctl/*.c)
 FANALYZER := -fanalyzer -Wno-analyzer-malloc-leak \
 	    -Wno-analyzer-null-dereference -Wno-analyzer-file-leak
 
-analyze: $(BUILD)/obj/sql.c	## clang-tidy, cppcheck, gcc -fanalyzer, mandoc
+analyze: $(BUILD)/obj/sql.c	## clang, clang-tidy, cppcheck, -fanalyzer, mandoc
+	$(MAKE) check-build BUILD=build-clang CC=$(FUZZ_CC)
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 	    --enable=warning,portability \
 	    --suppress=missingIncludeSystem \
@@ -329,7 +330,7 @@ uninstall:			## remove programs, manuals and units
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/popgate
 
 clean:				## remove what was built
-	rm -rf build build-san build-tsan build-fuzz build-analyzer
+	rm -rf build build-san build-tsan build-fuzz build-analyzer build-clang
 
 help:				## print this
 	@sed -n 's/^\([a-z-]*\):.*## */\1	/p' $(firstword $(MAKEFILE_LIST)) | \

@@ -48,7 +48,8 @@ struct set {
 	uint16_t ghost[KINDS]; /* the largest that were evicted; 0: none */
 };
 
-_Static_assert((SETS_MAX * (WAYS + KINDS)) < 1 << PLACE_BITS, "places");
+_Static_assert(SETS_MAX *(WAYS + KINDS) < 1 << PLACE_BITS, "places");
+_Static_assert(LIMITER_SUBJECTS <= SETS_MAX * SHARDS * WAYS, "subjects");
 
 /* That a subject has used a sender, or a client; or a credit. */
 struct mark {

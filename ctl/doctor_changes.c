@@ -12,17 +12,17 @@
 #include "err.h"
 #include "out.h"
 
-enum { LINE_LEN = 4096, PATH_LEN = 1024 };
+enum { LINE_LEN = 3200, PATH_LEN = 1024 };
 
 static const char head[] = "popgatectl doctor 1\n";
 
 static void
 format(const struct finding *f, char *line)
 {
-	char file[OUT_TEXT_MAX], detail[OUT_TEXT_MAX];
+	char file[OUT_TEXT_MAX / 2], detail[OUT_TEXT_MAX];
 
 	(void)snprintf(line, LINE_LEN, "%s\t%s\t%s", f->kind->id,
-	    out_escape(f->file, file, sizeof(file) / 2),
+	    out_escape(f->file, file, sizeof(file)),
 	    out_escape(f->detail, detail, sizeof(detail)));
 }
 

@@ -1,13 +1,15 @@
 /* override - functions of libc as libmilter gets to see them: a program's own
- * function goes before that of a library, for the libraries, too. For who is
- * not libmilter they are what POSIX says.
+ * function goes before that of a library, for the libraries, too. For all
+ * others close, poll, read and writev are what POSIX says; nobody else calls
+ * sigwait and accept, which mend faults of libmilter.
  *
- * sigwait and accept mend faults of libmilter. The others save it system
- * calls: it asks poll before all that it reads and writes, and reads each
- * packet in two parts. A recipient and its macros take it twelve calls, and
- * two with these. What an MTA has sent is taken at once and kept with its
- * connection, from accept to close. libmilter has one thread at a time at a
- * connection and hands it over by a mutex; nobody else knows it. */
+ * The other four save it system calls: it asks poll before all that it reads
+ * and writes, and reads each packet in two parts. A recipient and its macros
+ * take it twelve calls, and three with these: when it asks whether there is
+ * another packet, what has come is taken and kept until it reads it.
+ * libmilter has one thread at a time at a connection and hands it over by a
+ * mutex, and never while something is kept. */
+#undef _FORTIFY_SOURCE /* it has inline functions of these names */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,7 +20,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
@@ -32,17 +33,15 @@ enum {
 	SAY_EVERY_MS = 10000,
 	CAME_MAX = 480, /* bytes: a recipient and its macros */
 	CONNECTIONS = 65536, /* descriptors above are left as they are */
-	/* So long libmilter waits for the next command before it gives the
-	 * connection to the thread that waits for all. */
-	GLANCE_MS = 1
+	/* With this timeout, and no other, libmilter asks for the next packet;
+	 * then the connection goes to the thread that waits for all. */
+	NEXT_PACKET_MS = 1
 };
 
 /* What has come from the MTA and wasn't read yet. */
 struct came {
 	uint16_t from, to; /* in text */
-	bool end; /* the MTA sends no more */
 	bool full; /* there was no room for what we sent */
-	int error; /* errno of the last receive, or 0 */
 	char text[CAME_MAX];
 };
 
@@ -73,17 +72,12 @@ sigwait(const sigset_t *set, int *sig)
 static void
 know(int fd)
 {
-	const struct timeval glance = { .tv_usec = GLANCE_MS * 1000 };
 	struct came *c;
 
-	if (fd >= CONNECTIONS ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &glance, sizeof(glance)) ==
-		-1 ||
-	    (c = malloc(sizeof(*c))) == NULL)
+	if (fd >= CONNECTIONS || (c = malloc(sizeof(*c))) == NULL)
 		return;
 	c->from = c->to = 0;
-	c->error = 0;
-	c->end = c->full = false;
+	c->full = false;
 	atomic_store_explicit(&came[fd], c, memory_order_release);
 }
 
@@ -120,87 +114,73 @@ close(int fd)
 	return (int)syscall(SYS_close, fd);
 }
 
-/* Take what there is, wait for GLANCE_MS at most. False: nothing came, and
- * errno says why. What an MTA that left had sent is read all the same. */
-static bool
-receive(int fd, struct came *c)
+/* Take what there is. An error or the end is left for read() to find. */
+static void
+take(int fd, struct came *c)
 {
-	ssize_t n = recv(fd, c->text, sizeof(c->text), 0);
+	ssize_t n = recv(fd, c->text, sizeof(c->text), MSG_DONTWAIT);
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return false;
-	c->error = n == -1 ? errno : 0;
-	c->end = n == 0;
 	c->from = 0;
 	c->to = n > 0 ? (uint16_t)n : 0;
-	return true;
 }
 
-static bool
-has(const struct came *c)
+static int
+ready(struct pollfd *fd, short what)
 {
-	return c->from < c->to || c->end || c->error != 0;
+	fd->revents = what;
+	return 1;
 }
 
+#ifndef __clang__
 #pragma GCC diagnostic push /* glibc declares fds as written only */
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 int
 poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
 	const struct timespec ts = { .tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L };
 	struct came *c = n == 1 ? came_of(fds->fd) : NULL;
-	short ready = 0;
-	int rc;
 
-	if (c != NULL && fds->events & POLLIN) {
-		if (has(c))
-			ready = POLLIN;
-		else if (timeout_ms == GLANCE_MS) {
-			if (receive(fds->fd, c))
-				ready = POLLIN;
-			else if (errno == EINTR)
-				return -1;
-			else
-				return fds->revents = 0;
-		}
-	} else if (c != NULL && fds->events == POLLOUT && !c->full)
-		ready = POLLOUT;
-	if (ready != 0) {
-		fds->revents = ready;
-		return 1;
-	}
-	rc = ppoll(fds, n, timeout_ms < 0 ? NULL : &ts, NULL);
-	if (c != NULL && rc > 0 && fds->events == POLLOUT)
-		c->full = false;
+	if (c != NULL && fds->events & POLLIN && c->from < c->to)
+		return ready(fds, POLLIN);
+	if (c != NULL && fds->events == POLLOUT && !c->full)
+		return ready(fds, POLLOUT);
+	int rc = ppoll(fds, n, timeout_ms < 0 ? NULL : &ts, NULL);
+
+	/* not when the MTA has left: what it wanted last is then dropped */
+	if (c != NULL && rc == 1 && timeout_ms == NEXT_PACKET_MS &&
+	    fds->revents == POLLIN)
+		take(fds->fd, c);
 	return rc;
 }
+#ifndef __clang__
 #pragma GCC diagnostic pop
+#endif
 
 ssize_t
 read(int fd, void *buf, size_t size)
 {
 	struct came *c = came_of(fd);
-	size_t n;
 
-	if (c == NULL)
+	if (c == NULL || c->from == c->to)
 		return syscall(SYS_read, fd, buf, size);
-	while (!has(c)) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t kept = c->to - c->from, n = kept < size ? kept : size;
 
-		if (!receive(fd, c) &&
-		    (errno == EINTR || ppoll(&p, 1, NULL, NULL) == -1))
-			return -1;
-	}
-	if (c->error != 0) {
-		errno = c->error;
-		return -1;
-	}
-	n = c->to - c->from;
-	n = n < size ? n : size;
 	memcpy(buf, c->text + c->from, n);
 	c->from += (uint16_t)n;
 	return (ssize_t)n;
+}
+
+/* What read is in a libmilter that was built with _FORTIFY_SOURCE=3. */
+ssize_t __read_chk(int fd, void *buf, size_t size, size_t room);
+
+ssize_t
+__read_chk(int fd, void *buf, size_t size, size_t room)
+{
+	if (size > room)
+		abort();
+	return read(fd, buf, size);
 }
 
 ssize_t

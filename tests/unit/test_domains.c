@@ -26,8 +26,8 @@ static void
 inline_names(void **state)
 {
 	char *names[] = { "Example.COM", ".wild.example",
-		"b\xc3\xbc"
-		"cher.example",
+		("b\xc3\xbc"
+		 "cher.example"),
 		"[192.0.2.1]", "example.com" };
 	struct domain_set set;
 	struct err err;

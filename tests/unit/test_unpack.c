@@ -140,8 +140,8 @@ static void
 plain_files(void **state)
 {
 	static const char *const rows[] = { "", "\x1f", "B", "BZ", "Mar  3 ",
-		"\xfd"
-		"7zX",
+		("\xfd"
+		 "7zX"),
 		"PK\x03\x04" };
 	struct unpack *u;
 	struct err err;
