@@ -86,6 +86,7 @@ struct collect {
 	struct pollfd *fds; /* one more than feeds */
 
 	int64_t now; /* Unix seconds, of this step */
+	int64_t ahead_ms; /* of the monotonic clock, the most yet */
 	int64_t batch_ms; /* when its first login came */
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
 	int64_t retry_ms; /* of the store; 0: it works */
@@ -217,7 +218,7 @@ static void
 note_future(
     struct collect *c, const struct feed *f, const struct judged *judged)
 {
-	if (judged->ahead_s > JUDGE_FUTURE_S && complain(&c->future_complaint))
+	if (judged->ahead_s > LOGIN_FUTURE_S && complain(&c->future_complaint))
 		note(c, LOG_WARNING,
 		    "%s: a login of %s is dated %" PRId64
 		    " seconds ahead of this machine's clock: counted as of "
@@ -647,6 +648,7 @@ collect_create(struct config *cfg, collect_note_fn *note_fn,
 	}
 	c->cfg = cfg;
 	c->lock = -1;
+	c->ahead_ms = INT64_MAX; /* we can't know: look at the table */
 	c->note = note_fn;
 	c->batch = batch_create();
 	if (c->batch == NULL) {
@@ -813,6 +815,57 @@ alarms(struct collect *c)
 			    text);
 }
 
+static int
+cap_future(struct collect *c, struct err *err)
+{
+	int64_t latest = c->now + LOGIN_FUTURE_S;
+	int n;
+
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		struct feed *f = c->feed[i];
+
+		stats_set_back(f->stats, c->now);
+		if (f->line_at > latest)
+			f->line_at = c->now;
+		if (f->read_at > latest)
+			f->read_at = 0; /* when, nobody knows */
+	}
+	/* first what is still to be written */
+	if (flush(c, true, err) == -1)
+		return -1;
+	if (store_begin(c->store, err) == -1 ||
+	    (n = store_cap_future(c->store, c->now, latest,
+		 c->cfg->logins.window_s, err)) == -1 ||
+	    store_commit(c->store, err) == -1) {
+		store_rollback(c->store);
+		store_failed(c, err);
+		return -1;
+	}
+	if (n > 0)
+		note(c, LOG_WARNING,
+		    "the clock was set back: %d logins of its future "
+		    "are counted as of now",
+		    n);
+	return 0;
+}
+
+/* Logins are dated by the clock of their moment. When it was ahead then, and
+ * is set right, they would count until it is as late again. */
+static int
+watch_clock(struct collect *c, struct err *err)
+{
+	int64_t ahead_ms = clock_now_ms() - clock_monotonic_ms();
+
+	if (ahead_ms < c->ahead_ms - LOGIN_FUTURE_S * INT64_C(1000)) {
+		if (cap_future(c, err) == -1)
+			return -1;
+		c->ahead_ms = ahead_ms;
+	}
+	if (ahead_ms > c->ahead_ms)
+		c->ahead_ms = ahead_ms;
+	return 0;
+}
+
 static void
 read_feeds(struct collect *c)
 {
@@ -891,6 +944,8 @@ collect_step(struct collect *c)
 			return true;
 		}
 	}
+	if (c->retry_ms == 0 && watch_clock(c, &err) == -1)
+		return true;
 	read_feeds(c);
 	if (c->retry_ms != 0 && clock_monotonic_ms() < c->retry_ms)
 		return true;

@@ -19,9 +19,6 @@ struct judge; /* used by one thread at a time */
  * by this). */
 extern const char judge_forged[];
 
-/* A stamp may lie this far ahead before it is worth a warning. */
-enum { JUDGE_FUTURE_S = 300 };
-
 struct judged {
 	bool record;
 	const char *server; /* whose line it is; "" nobody's we know */

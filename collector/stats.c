@@ -139,6 +139,14 @@ stats_line(struct stats *s, const char *server, const char *reason, bool login,
 		take_sample(row, sample, sample_len);
 }
 
+void
+stats_set_back(struct stats *s, int64_t now)
+{
+	for (size_t i = 0; i < s->n_servers; i++)
+		if (s->server[i].since > now)
+			s->server[i].since = now;
+}
+
 int
 stats_save(const struct stats *s, struct store *st, const char *source,
     struct err *err)

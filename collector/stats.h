@@ -35,6 +35,9 @@ void stats_free(struct stats **s); /* NULL-safe; sets NULL */
 void stats_line(struct stats *s, const char *server, const char *reason,
     bool login, const char *sample, size_t sample_len, int64_t now);
 
+/* The clock was set back to now: nothing was seen later. */
+void stats_set_back(struct stats *s, int64_t now);
+
 /* Write what was counted since stats_saved(), inside a transaction. 0, or -1
  * with err. stats_saved() belongs behind the commit. */
 int stats_save(const struct stats *s, struct store *st, const char *source,

@@ -8,7 +8,9 @@
 
 enum {
 	LOGIN_USER_MAX = 256, /* bytes of a user name, with its NUL */
-	LOGIN_WORD_MAX = 32
+	LOGIN_WORD_MAX = 32,
+	/* a time may lie this far ahead before it is worth a warning */
+	LOGIN_FUTURE_S = 300
 };
 
 struct login {

@@ -31,6 +31,8 @@ enum query {
 	Q_DELETE,
 	Q_EXPIRE_END,
 	Q_EXPIRE,
+	Q_CAP_FUTURE,
+	Q_CAP_COUNTS,
 	Q_PRUNE,
 	Q_SOURCE_SAVE,
 	Q_SOURCE_FIND,
@@ -133,6 +135,14 @@ static const char *const query_sql[QUERIES] = {
 			 "ORDER BY client LIMIT 1 OFFSET ?2",
 	[Q_EXPIRE] = "DELETE FROM login WHERE client > ?1 "
 		     "AND (?2 = '' OR client <= ?2) AND expires_at < ?3",
+	/* a login counts until after it was */
+	[Q_CAP_FUTURE] = "UPDATE login INDEXED BY login_by_expiry SET "
+			 "first_at = min(first_at, ?1), last_at = ?1, "
+			 "expires_at = min(expires_at, ?1 + ?3) "
+			 "WHERE expires_at > ?2 AND last_at > ?2 "
+			 "AND server <> 'popgatectl'",
+	[Q_CAP_COUNTS] = "UPDATE source_count SET first_at = min(first_at, "
+			 "?1), last_at = ?1 WHERE last_at > ?2",
 	/* ids grow with time, so the oldest are at the front */
 	[Q_PRUNE] =
 	    "DELETE FROM login_event WHERE id IN "
@@ -716,6 +726,26 @@ store_expire(struct store *st, int64_t cutoff, int limit,
 	if (db_run(st->db, del, "expire", err) == -1)
 		return -1;
 	memcpy(cursor, last, sizeof(last));
+	return sqlite3_changes(st->db);
+}
+
+int
+store_cap_future(struct store *st, int64_t now, int64_t latest,
+    int64_t window_s, struct err *err)
+{
+	sqlite3_stmt *logins = store_stmt(st, Q_CAP_FUTURE, err);
+	sqlite3_stmt *counts = store_stmt(st, Q_CAP_COUNTS, err);
+
+	if (logins == NULL || counts == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(counts, 1, now);
+	(void)sqlite3_bind_int64(counts, 2, latest);
+	(void)sqlite3_bind_int64(logins, 1, now);
+	(void)sqlite3_bind_int64(logins, 2, latest);
+	(void)sqlite3_bind_int64(logins, 3, window_s);
+	if (db_run(st->db, counts, "counters", err) == -1 ||
+	    db_run(st->db, logins, "logins", err) == -1)
+		return -1;
 	return sqlite3_changes(st->db);
 }
 

@@ -144,6 +144,13 @@ int store_delete(struct store *st, const char *client, struct err *err);
 int store_expire(struct store *st, int64_t cutoff, int limit,
     char cursor[NETWORK_TEXT_MAX], struct err *err);
 
+/* Logins dated after latest (Unix seconds), by a clock that has been set back
+ * since, become logins of now, that count for window_s at most; counters are
+ * corrected, too. Not an admin's entries. Inside a transaction. Returns how
+ * many, or -1. */
+int store_cap_future(struct store *st, int64_t now, int64_t latest,
+    int64_t window_s, struct err *err);
+
 /* Delete the oldest history, at most limit events with at < cutoff.
  * Returns how many, or -1. */
 int store_prune_events(

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "err.h"
 #include "json.h"
+#include "login.h"
 #include "out.h"
 #include "probe.h"
 #include "stats.h"
@@ -198,6 +199,7 @@ take_source(void *arg, const struct store_source *src)
 	struct status *s = arg;
 	int64_t now = s->ctl->now, lag = now - src->read_at;
 	int64_t grace = s->ctl->cfg->relay.collector_grace_s;
+	bool ahead = src->line_at > now + LOGIN_FUTURE_S;
 	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[300];
 
 	if (lag > s->lag_s)
@@ -205,14 +207,18 @@ take_source(void *arg, const struct store_source *src)
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
 	(void)snprintf(text, sizeof(text),
 	    "read to its end %s, newest line "
-	    "%s%s",
+	    "%s%s%s",
 	    src->read_at == 0 ? "never"
 			      : time_relative(src->read_at, now, read),
 	    src->line_at == 0 ? "none yet"
 			      : time_relative(src->line_at, now, line),
+	    ahead ? ": a clock is or was ahead" : "",
 	    is_missing(src->name) ? "; there is no such file" : "");
-	add(s, grace > 0 && lag > grace ? LEVEL_CRITICAL : LEVEL_OK, what,
-	    text);
+	add(s,
+	    grace > 0 && lag > grace ? LEVEL_CRITICAL
+		: ahead              ? LEVEL_WARNING
+				     : LEVEL_OK,
+	    what, text);
 	return true;
 }
 

@@ -229,6 +229,81 @@ def test_future_is_clamped(site):
     assert site.said().count('ahead of this machine') == 1
 
 
+CLOCK = r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	static int (*next)(clockid_t, struct timespec *);
+	long ahead = 0;
+	FILE *f;
+
+	if (next == NULL)
+		*(void **)&next = dlsym(RTLD_NEXT, "clock_gettime");
+	int rc = next(id, ts);
+	if (id == CLOCK_REALTIME && (f = fopen(getenv("AHEAD"), "r")) != NULL) {
+		if (fscanf(f, "%ld", &ahead) == 1)
+			ts->tv_sec += ahead;
+		fclose(f);
+	}
+	return rc;
+}
+'''
+
+
+def test_clock_set_back(site):
+    """Logins that were dated by a clock that was ahead."""
+    source, ahead = site.path / 'clock.c', site.path / 'ahead'
+    source.write_text(CLOCK)
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', site.path / 'clock.so',
+                    source, '-ldl'], check=True)
+    ahead.write_text('86400')
+    now = int(time.time())
+    env = {**os.environ, 'LD_PRELOAD': str(site.path / 'clock.so'),
+           'AHEAD': str(ahead)}
+    daemon = site.start(env=env)
+    site.write(login('192.0.2.1', at=now + 86400))
+    until(site.clients)
+    until(lambda: site.source()['line_at'] >= now + 86400)
+    assert 'set back' not in site.said()
+    new = site.path / 'new'
+    new.write_text('0')
+    new.rename(ahead)
+    until(lambda: 'clock was set back: 1 logins' in site.said())
+
+    def times():
+        return site.query('SELECT first_at - ?, last_at - ?, expires_at - ? '
+                          'FROM login ORDER BY client', now, now, now)
+    (first, last, expires), = times()
+    assert 0 <= first <= last < 100 and expires == last + 1800
+    until(lambda: site.source()['read_at'] < now + 100)
+    assert site.source()['line_at'] < now + 100
+    site.stop(daemon)
+
+    # and when it was set back while nobody looked
+    db = sqlite3.connect(site.db)
+    with db:
+        db.execute('UPDATE login SET last_at = ?, expires_at = ?',
+                   (now + 86400, now + 90000))
+        db.execute("INSERT INTO login VALUES ('192.0.2.9', '', 'manual', "
+                   "'popgatectl', ?, ?, ?, 1)", (now, now, now + 90000))
+        db.execute('UPDATE source SET read_at = ?, line_at = ?',
+                   (now + 86400, now + 86400))
+    db.close()
+    status = subprocess.run(
+        [COLLECTOR.with_name('popgatectl'), '-c', site.conf, 'status'],
+        text=True, capture_output=True).stdout
+    assert re.search('WARNING +source file:.*a clock is or was ahead', status)
+    site.start()
+    until(lambda: site.said().count('clock was set back: 1 logins') == 2)
+    (_, last, expires), (_, _, manual) = times()
+    assert last < 100 and expires == last + 1800 and manual == 90000
+    assert site.source()['line_at'] < now + 100
+
+
 def test_addresses_that_never_authorise(site):
     mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:

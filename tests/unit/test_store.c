@@ -455,6 +455,70 @@ history_and_expiry(void **state)
 	store_close(&w);
 }
 
+static bool
+copy_times(void *arg, const struct store_row *row)
+{
+	*(struct store_row *)arg = *row;
+	return true;
+}
+
+/* Logins by a clock that was ahead. */
+static void
+future(void **state)
+{
+	enum { AT = 1000, WINDOW = 1800, LATEST = AT + 300 };
+	static const struct {
+		const char *client, *server;
+		int64_t first_at, last_at, expires_at;
+		int64_t want_first, want_last, want_expires;
+	} rows[] = {
+		{ "192.0.2.1", "dovecot", 5, LATEST, LATEST + WINDOW, 5, LATEST,
+		    LATEST + WINDOW },
+		{ "192.0.2.2", "dovecot", 5, LATEST + 1, LATEST + 1 + WINDOW, 5,
+		    AT, AT + WINDOW },
+		{ "192.0.2.3", "courier", 90000, 90000, 90000 + WINDOW, AT, AT,
+		    AT + WINDOW },
+		/* the window was shorter then */
+		{ "192.0.2.4", "courier", LATEST + 1, LATEST + 1, LATEST + 61,
+		    AT, AT, LATEST + 61 },
+		{ "192.0.2.5", "popgatectl", 90000, 90000, 99000, 90000, 90000,
+		    99000 },
+		/* a longer window, no clock */
+		{ "192.0.2.6", "dovecot", 5, AT, 99000, 5, AT, 99000 },
+	};
+	struct store *w = open_store(STORE_WRITE);
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_begin(w, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct store_row row = { .client = rows[i].client,
+			.user = "u",
+			.service = "imap",
+			.server = rows[i].server,
+			.first_at = rows[i].first_at,
+			.last_at = rows[i].last_at,
+			.expires_at = rows[i].expires_at,
+			.count = 1 };
+
+		assert_int_equal(store_set(w, &row, &err), 0);
+	}
+	assert_int_equal(store_cap_future(w, AT, LATEST, WINDOW, &err), 3);
+	assert_int_equal(store_cap_future(w, AT, LATEST, WINDOW, &err), 0);
+	assert_int_equal(store_commit(w, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct store_row got = { 0 };
+
+		assert_int_equal(store_each_row(w, rows[i].client, NULL,
+				     INT64_MIN, copy_times, &got, &err),
+		    0);
+		assert_int_equal(got.first_at, rows[i].want_first);
+		assert_int_equal(got.last_at, rows[i].want_last);
+		assert_int_equal(got.expires_at, rows[i].want_expires);
+	}
+	store_close(&w);
+}
+
 static void
 sources(void **state)
 {
@@ -679,6 +743,7 @@ main(void)
 		TEST(sharing),
 		TEST(history_and_expiry),
 		TEST(walks),
+		TEST(future),
 		TEST(sources),
 		TEST(unusable),
 		TEST(killed_writer),
