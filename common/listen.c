@@ -296,3 +296,26 @@ listen_open(
 		(void)close(lock);
 	return fd;
 }
+
+const char *
+listen_peer(int fd, char *text)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	const struct sockaddr *sa = (const struct sockaddr *)&peer;
+	socklen_t peer_len = sizeof(peer), len = sizeof(struct ucred);
+	struct ucred cred = { .pid = 0 };
+	char name[ADDR_TEXT_MAX];
+	struct addr addr;
+
+	(void)getpeername(fd, (struct sockaddr *)&peer, &peer_len);
+	if (addr_from_sockaddr(sa, &addr))
+		(void)snprintf(text, LISTEN_PEER_MAX, "%s port %u",
+		    addr_format(&addr, name), addr_port(sa));
+	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	    cred.pid != 0)
+		(void)snprintf(text, LISTEN_PEER_MAX, "pid %ld, uid %ld",
+		    (long)cred.pid, (long)cred.uid);
+	else
+		(void)snprintf(text, LISTEN_PEER_MAX, "that has left");
+	return text;
+}

@@ -9,7 +9,7 @@
 
 struct err;
 
-enum { LISTEN_PATH_MAX = 108, LISTEN_HOST_MAX = 256 };
+enum { LISTEN_PATH_MAX = 108, LISTEN_HOST_MAX = 256, LISTEN_PEER_MAX = 64 };
 
 #define LISTEN_EXPECTED                        \
 	"\"unix:/path\" (at most 107 bytes), " \
@@ -48,6 +48,10 @@ int listen_prepare(const struct listen_spec *spec, struct err *err);
 /* Connect as a client. Returns a blocking, close-on-exec socket, or -1 with
  * errno (ENOENT for a host that has no address). */
 int listen_connect(const struct listen_spec *spec);
+
+/* Who is at the other end of fd, for a log line: "pid 12, uid 101" of a Unix
+ * socket, else "192.0.2.1 port 1025". text has LISTEN_PEER_MAX. Returns it. */
+const char *listen_peer(int fd, char *text);
 
 /* Bind and listen; mode is in force before anyone can connect.
  *   gid  group of a Unix socket, (gid_t)-1 for the process's own

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "listen.h"
 #include "log.h"
 
 enum {
@@ -42,6 +43,7 @@ enum {
 struct came {
 	uint16_t from, to; /* in text */
 	bool full; /* there was no room for what we sent */
+	uint64_t last; /* bytes that were read, the last one lowest */
 	char text[CAME_MAX];
 };
 
@@ -78,6 +80,7 @@ know(int fd)
 		return;
 	c->from = c->to = 0;
 	c->full = false;
+	c->last = 0;
 	atomic_store_explicit(&came[fd], c, memory_order_release);
 }
 
@@ -106,11 +109,36 @@ accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	return -1;
 }
 
+/* libmilter hangs up on who breaks the protocol, and most often says nothing.
+ * Others have sent QUIT, or have left. */
+static void
+say_hung_up(int fd, const struct came *c)
+{
+	enum { QUIT_BITS = 40, QUIT = 1 << 8 | 'Q' };
+	static atomic_int_fast64_t said_ms;
+	int64_t now_ms = clock_monotonic_ms(), before = said_ms;
+	char peer[LISTEN_PEER_MAX], byte;
+
+	if ((c->last & ((UINT64_C(1) << QUIT_BITS) - 1)) == QUIT ||
+	    recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
+	    (before != 0 && now_ms - before < SAY_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(&said_ms, &before, now_ms))
+		return;
+	log_msg(LOG_WARNING,
+	    "milter: not the milter protocol: hung up on the peer %s",
+	    listen_peer(fd, peer));
+}
+
 int
 close(int fd)
 {
-	if (came_of(fd) != NULL)
-		free(atomic_exchange(&came[fd], NULL));
+	struct came *c = came_of(fd);
+
+	if (c != NULL) {
+		say_hung_up(fd, c);
+		atomic_store(&came[fd], NULL);
+		free(c);
+	}
 	return (int)syscall(SYS_close, fd);
 }
 
@@ -162,14 +190,19 @@ ssize_t
 read(int fd, void *buf, size_t size)
 {
 	struct came *c = came_of(fd);
+	ssize_t n = -1;
 
-	if (c == NULL || c->from == c->to)
-		return syscall(SYS_read, fd, buf, size);
-	size_t kept = c->to - c->from, n = kept < size ? kept : size;
+	if (c != NULL && c->from < c->to) {
+		size_t kept = c->to - c->from;
 
-	memcpy(buf, c->text + c->from, n);
-	c->from += (uint16_t)n;
-	return (ssize_t)n;
+		n = (ssize_t)(kept < size ? kept : size);
+		memcpy(buf, c->text + c->from, (size_t)n);
+		c->from += (uint16_t)n;
+	} else
+		n = syscall(SYS_read, fd, buf, size);
+	for (ssize_t i = n > 8 ? n - 8 : 0; c != NULL && i < n; i++)
+		c->last = c->last << 8 | ((unsigned char *)buf)[i];
+	return n;
 }
 
 /* What read is in a libmilter that was built with _FORTIFY_SOURCE=3. */

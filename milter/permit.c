@@ -19,6 +19,7 @@
 #include "err.h"
 #include "gate.h"
 #include "handoff.h"
+#include "listen.h"
 #include "log.h"
 
 enum {
@@ -84,16 +85,12 @@ may_say(void)
 static void
 complain(const struct connection *c, const char *why)
 {
-	struct ucred cred = { .pid = 0, .uid = (uid_t)-1 };
-	socklen_t len = sizeof(cred);
+	char peer[LISTEN_PEER_MAX];
 
-	if (!may_say())
-		return;
-	(void)getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	log_msg(LOG_WARNING,
-	    "permit channel: %s: closing (peer pid %ld, uid "
-	    "%ld)",
-	    why, (long)cred.pid, (long)cred.uid);
+	if (may_say())
+		log_msg(LOG_WARNING,
+		    "permit channel: %s: hanging up on the peer %s", why,
+		    listen_peer(c->fd, peer));
 }
 
 static void

@@ -56,6 +56,31 @@ write_config(const char *relay, const char *audit)
 	assert_int_equal(fclose(out), 0);
 }
 
+int
+logged(const char *text)
+{
+	static char log[4000000];
+	FILE *in = fopen(path("log"), "r");
+	int n = 0;
+
+	assert_non_null(in);
+	size_t len = fread(log, 1, sizeof(log) - 1, in);
+
+	(void)fclose(in);
+	log[len] = '\0';
+	for (const char *p = log; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return n;
+}
+
+void
+wait_logged(const char *text, int want)
+{
+	for (int i = 0; i < 100 && logged(text) != want; i++)
+		(void)usleep(50000);
+	assert_int_equal(logged(text), want);
+}
+
 /* Run statements on one of the databases, as another process would. */
 void
 sql(const char *db, const char *text)

@@ -23,6 +23,10 @@ extern const char *config_milter;
 extern const char *config_policy; /* permit.policy; NULL: policy.sock */
 void write_config(const char *relay, const char *audit);
 
+/* How often the daemon's log holds text; wait until it is want times. */
+int logged(const char *text);
+void wait_logged(const char *text, int want);
+
 /* Run statements on a database as another process would; sql_int() gives the
  * first column of the first row. */
 void sql(const char *db, const char *text);

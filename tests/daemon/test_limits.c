@@ -19,32 +19,6 @@ restart_with(const char *text)
 	start_daemon();
 }
 
-/* What the daemon logged so far holds text this often. */
-static int
-logged(const char *text)
-{
-	static char log[4000000];
-	FILE *in = fopen(path("log"), "r");
-	int n = 0;
-
-	assert_non_null(in);
-	size_t len = fread(log, 1, sizeof(log) - 1, in);
-
-	(void)fclose(in);
-	log[len] = '\0';
-	for (const char *p = log; (p = strstr(p, text)) != NULL; p++)
-		n++;
-	return n;
-}
-
-static void
-wait_logged(const char *text, int want)
-{
-	for (int i = 0; i < 100 && logged(text) != want; i++)
-		(void)usleep(50000);
-	assert_int_equal(logged(text), want);
-}
-
 /* How many of n recipients, each its own message in one session, may go;
  * senders differ when many says so. The last answer is in *last_r. */
 static int
