@@ -802,7 +802,26 @@ tidy(struct collect *c)
 	}
 }
 
-/* A server whose lines hold no logins any more. */
+/* Only of a source that is read to its end: it may wait there. */
+static bool
+say_quiet(void *arg, const char *source, const char *server, int64_t last_at)
+{
+	const struct collect *c = arg;
+
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		struct feed *f = c->feed[i];
+
+		if (strcmp(f->cfg.name, source) == 0 &&
+		    f->state == SOURCE_END && stats_quiet(f->stats, server))
+			note(c, LOG_WARNING,
+			    "%s: %s: 0 lines in %" PRId64
+			    " h: stopped, or its tag changed?",
+			    source, server, (c->now - last_at) / 3600);
+	}
+	return true;
+}
+
+/* Servers whose lines hold no logins any more, or that have no lines. */
 static void
 alarms(struct collect *c)
 {
@@ -813,6 +832,9 @@ alarms(struct collect *c)
 		    stats_alarm(c->feed[i]->stats, c->now, text, sizeof(text)))
 			note(c, LOG_WARNING, "%s: %s", c->feed[i]->cfg.name,
 			    text);
+	/* what can't be read now, can't be written either: that is said */
+	if (c->store != NULL)
+		(void)store_each_quiet(c->store, c->now, say_quiet, c, NULL);
 }
 
 static int
@@ -951,14 +973,14 @@ collect_step(struct collect *c)
 		return true;
 	bool beat = beat_due(c);
 
-	if (beat) {
-		alarms(c);
+	if (beat)
 		watch_database(c);
-	}
 	if (c->store == NULL)
 		return true;
 	if ((beat || batch_due(c)) && flush(c, beat, &err) == -1)
 		return true;
+	if (beat)
+		alarms(c);
 	if (!more_to_read(c))
 		tidy(c);
 	return !all_closed(c) || batch_count(c->batch) > 0;

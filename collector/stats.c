@@ -20,6 +20,7 @@ struct row {
 struct server {
 	char name[STATS_NAME_MAX];
 	bool login; /* since the last save */
+	bool quiet; /* it was named by stats_quiet() */
 	/* since the last login */
 	int64_t lines, unknown, since;
 	int64_t alarm_s; /* how long a silence is named next */
@@ -93,19 +94,19 @@ find_server(struct stats *s, const char *name)
 }
 
 static void
-count_server(
-    struct stats *s, const char *name, bool login, bool unknown, int64_t now)
+count_server(struct stats *s, const char *name, bool login, bool silent,
+    bool unknown, int64_t now)
 {
 	struct server *server = find_server(s, name);
 
 	if (server == NULL)
 		return;
-	if (!login) {
-		if (server->lines++ == 0)
-			server->since = now;
-		server->unknown += unknown;
+	server->quiet = false;
+	if (silent && server->lines++ == 0)
+		server->since = now;
+	server->unknown += unknown;
+	if (!login)
 		return;
-	}
 	server->lines = server->unknown = 0;
 	server->alarm_s = STATS_SILENT_S;
 	server->login = true;
@@ -126,14 +127,16 @@ stats_line(struct stats *s, const char *server, const char *reason, bool login,
     const char *sample, size_t sample_len, int64_t now)
 {
 	struct row *row = find_row(s, server, reason);
+	bool silent =
+	    *server != '\0' && !login && strcmp(reason, "failed-login") != 0;
 
 	if (*server != '\0')
-		count_server(s, server, login, sample != NULL, now);
+		count_server(s, server, login, silent, sample != NULL, now);
 	if (row == NULL)
 		return;
 	if (row->lines++ == 0)
 		row->first_at = now;
-	row->since_login += !login && *server != '\0';
+	row->since_login += silent;
 	row->last_at = now;
 	if (sample != NULL)
 		take_sample(row, sample, sample_len);
@@ -206,20 +209,34 @@ stats_alarm(struct stats *s, int64_t now, char *buf, size_t size)
 {
 	for (size_t i = 0; i < s->n_servers; i++) {
 		struct server *v = &s->server[i];
-		char lines[32], unknown[32];
+		char lines[32], unknown[32], shape[80] = "";
 
 		if (v->lines == 0 || now - v->since < v->alarm_s ||
 		    (v->lines < STATS_SILENT_LINES &&
 			v->unknown < STATS_SILENT_UNKNOWN))
 			continue;
+		if (v->unknown > 0)
+			(void)snprintf(shape, sizeof(shape),
+			    ", %s of unknown shape",
+			    thousands(v->unknown, unknown, sizeof(unknown)));
 		(void)snprintf(buf, size,
 		    "%s: %s lines, 0 logins in %" PRId64
-		    " h, %s lines of unknown shape: format changed?",
+		    " h%s: format changed?",
 		    v->name, thousands(v->lines, lines, sizeof(lines)),
-		    (now - v->since) / 3600,
-		    thousands(v->unknown, unknown, sizeof(unknown)));
+		    (now - v->since) / 3600, shape);
 		v->alarm_s = 2 * (now - v->since);
 		return true;
 	}
 	return false;
+}
+
+bool
+stats_quiet(struct stats *s, const char *server)
+{
+	struct server *v = find_server(s, server);
+
+	if (v == NULL || v->quiet)
+		return false;
+	v->quiet = true;
+	return true;
 }

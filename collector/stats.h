@@ -1,6 +1,8 @@
 /* stats - what became of the lines of one source, counted by server and by
  * reason; and the alarm when a server's lines hold no logins any more, which
- * is how a changed log format looks. Bounded. No clock, no log. */
+ * is how a changed log format looks. Failed logins are understood, and come by
+ * the thousand in an attack: they are no sign of it. Bounded. No clock, no log.
+ */
 #ifndef POPGATE_STATS_H
 #define POPGATE_STATS_H
 
@@ -47,5 +49,8 @@ void stats_saved(struct stats *s);
 /* Is a server silent? Writes one line for people into buf and returns true;
  * call until false. The same server is named again after twice the time. */
 bool stats_alarm(struct stats *s, int64_t now, char *buf, size_t size);
+
+/* A server has stopped to say anything: true the first time since it did. */
+bool stats_quiet(struct stats *s, const char *server);
 
 #endif

@@ -59,6 +59,7 @@ enum query {
 	Q_COUNT_LOGIN,
 	Q_COUNT_DELETE,
 	Q_COUNTS,
+	Q_QUIET,
 	Q_PAIRS_CLEAR,
 	Q_PAIR_ADD,
 	Q_PAIRS,
@@ -247,6 +248,7 @@ static const char *const query_sql[QUERIES] = {
 	    "ON CONFLICT (source, server, reason) DO UPDATE SET "
 	    "lines = lines + excluded.lines, "
 	    "since_login = since_login + excluded.since_login, "
+	    "gap_s = max(gap_s, excluded.first_at - last_at), "
 	    "last_at = max(last_at, excluded.last_at), "
 	    "sample = CASE WHEN excluded.sample <> '' "
 	    "THEN excluded.sample ELSE sample END",
@@ -258,6 +260,9 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT source, server, reason, lines, since_login, first_at, "
 	    "last_at, sample FROM source_count "
 	    "ORDER BY source, server, reason",
+	[Q_QUIET] =
+	    "SELECT source, server, last_at FROM server_quiet "
+	    "WHERE ?1 - last_at BETWEEN limit_s AND limit_s + 7 * 86400",
 	[Q_PAIRS_CLEAR] = "DELETE FROM pair",
 	[Q_PAIR_ADD] = "INSERT INTO pair (direct, host, server, pid, client, "
 		       "at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -1254,6 +1259,25 @@ store_each_count(struct store *st,
 
 		more = fn(arg, &count);
 	}
+	return db_walked(st->db, stmt, rc, "counters", err);
+}
+
+int
+store_each_quiet(struct store *st, int64_t now,
+    bool (*fn)(
+	void *arg, const char *source, const char *server, int64_t last_at),
+    void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_QUIET, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, now);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		more = fn(arg, db_text(stmt, 0), db_text(stmt, 1),
+		    sqlite3_column_int64(stmt, 2));
 	return db_walked(st->db, stmt, rc, "counters", err);
 }
 

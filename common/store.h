@@ -250,6 +250,13 @@ int store_each_count(struct store *st,
     bool (*fn)(void *arg, const struct store_count *count), void *arg,
     struct err *err);
 
+/* Walk servers that had logins, and have said nothing for longer than ever
+ * (view server_quiet), until they have for a week more: they were taken out. */
+int store_each_quiet(struct store *st, int64_t now,
+    bool (*fn)(
+	void *arg, const char *source, const char *server, int64_t last_at),
+    void *arg, struct err *err);
+
 /* The first line of a two-line server, whose second has not come yet. */
 struct store_pair {
 	bool direct; /* from standard input or a socket */

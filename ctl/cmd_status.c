@@ -247,14 +247,25 @@ say_counts(struct counts *c)
 
 	(void)snprintf(
 	    what, sizeof(what), "server %.60s in %.100s", c->server, c->source);
-	(void)snprintf(text, sizeof(text),
-	    "%" PRId64 " lines, %" PRId64 " logins, the last %s%s%s%.190s",
-	    c->lines, c->logins,
-	    c->login_at == 0 ? "never"
-			     : time_relative(c->login_at, c->s->ctl->now, when),
-	    changed ? ": format changed?" : "",
-	    c->unknown > 0 && c->sample[0] != '\0' ? "; not understood: " : "",
-	    c->unknown > 0 ? c->sample : "");
+	if (changed)
+		(void)snprintf(text, sizeof(text),
+		    "%" PRId64 " lines, 0 logins in %" PRId64
+		    " h: format changed?%s%.190s",
+		    c->silent, (c->s->ctl->now - heard_at) / 3600,
+		    c->unknown > 0 ? "; not understood: " : "",
+		    c->unknown > 0 ? c->sample : "");
+	else
+		(void)snprintf(text, sizeof(text),
+		    "%" PRId64 " lines, %" PRId64
+		    " logins, the last %s%s%.190s",
+		    c->lines, c->logins,
+		    c->login_at == 0
+			? "never"
+			: time_relative(c->login_at, c->s->ctl->now, when),
+		    c->unknown > 0 && c->sample[0] != '\0'
+			? "; not understood: "
+			: "",
+		    c->unknown > 0 ? c->sample : "");
 	add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
@@ -282,6 +293,21 @@ take_count(void *arg, const struct store_count *row)
 		c->unknown += row->since_login;
 		(void)snprintf(c->sample, sizeof(c->sample), "%s", row->sample);
 	}
+	return true;
+}
+
+static bool
+take_quiet(void *arg, const char *source, const char *server, int64_t last_at)
+{
+	struct status *s = arg;
+	char what[200], text[100];
+
+	(void)snprintf(
+	    what, sizeof(what), "server %.60s in %.100s", server, source);
+	(void)snprintf(text, sizeof(text),
+	    "0 lines in %" PRId64 " h: stopped, or its tag changed?",
+	    (s->ctl->now - last_at) / 3600);
+	add(s, LEVEL_WARNING, what, text);
 	return true;
 }
 
@@ -326,6 +352,7 @@ check_logins(struct status *s)
 
 	if (store_each_count(st, take_count, &counts, &err) == 0)
 		say_counts(&counts);
+	(void)store_each_quiet(st, s->ctl->now, take_quiet, s, NULL);
 	store_close(&st);
 }
 

@@ -1358,5 +1358,27 @@ def test_silence_is_counted(site):
     assert 'Loged in' in row[4]
 
 
+def test_server_that_has_stopped(site):
+    site.write(login('192.0.2.1'))
+    daemon = site.start()
+    until(site.counts)
+    site.stop(daemon)
+    db = sqlite3.connect(site.db)
+    with db:
+        db.execute('UPDATE source_count SET first_at = first_at - 200000, '
+                   'last_at = last_at - 7300')
+    db.close()
+    said = 'dovecot: 0 lines in 2 h: stopped, or its tag changed?'
+    site.start()
+    until(lambda: said in site.said())
+    time.sleep(2.5)                     # two heartbeats
+    assert site.said().count(said) == 1
+    site.write(login('192.0.2.2'))
+    until(lambda: site.counts()['dovecot', 'login'] == 2)
+    gap, = site.query('SELECT gap_s FROM source_count '
+                      "WHERE server = 'dovecot'")[0]
+    assert 7300 <= gap < 7400
+
+
 if __name__ == '__main__':
     sys.exit(pytest.main([__file__, '-q']))

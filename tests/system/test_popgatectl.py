@@ -1344,16 +1344,19 @@ def test_status_of_a_silent_server(box):
                 ("courier", "login", 50, 0, ""),
                 ("courier", "failed-login", 30, 2, ""),
                 ("cyrus", "unknown-shape", 40, 40, HOSTILE)):
-            db.execute("INSERT INTO source_count VALUES (?,?,?,?,?,?,?,?)",
+            db.execute("INSERT INTO source_count VALUES (?,?,?,?,?,?,?,?,?)",
                        ("file:" + box.log, server, reason, lines, since,
-                        now - 99999, now - 9000, sample))
+                        now - 99999, now - 9000, sample,
+                        9000 if server == "courier" else 0))
     db.close()
     out = box.out("status")
-    assert re.search(r"WARNING +server dovecot .*5050 lines, 50 logins, the "
-                     r"last 2 h ago: format changed\?", out)
+    assert re.search(r"WARNING +server dovecot .*5000 lines, 0 logins in 2 h: "
+                     r"format changed\?", out)
+    assert re.search(r"WARNING +server dovecot .*: 0 lines in 2 h: stopped", out)
+    assert not re.search(r"server courier .*: 0 lines", out)
     assert re.search(r"OK +server courier", out)
-    assert re.search(r"WARNING +server cyrus .*0 logins, the last never.*"
-                     r"not understood: evil", out)
+    assert re.search(r"WARNING +server cyrus .*40 lines, 0 logins in 27 h: "
+                     r"format changed\?; not understood: evil", out)
 
 
 def test_sql(box):

@@ -23,23 +23,23 @@ silence(void **state)
 {
 	static const struct {
 		const char *name;
-		int other, failed, unknown, logins_after;
+		int other, failed, aborted, unknown, logins_after;
 		int64_t hours;
 		const char *want; /* NULL: no alarm */
 	} rows[] = {
-		{ "too few lines", 99999, 900, 9, 0, 3, NULL },
-		{ "too short a time", 0, 4812, 0, 0, 1, NULL },
-		{ "other programs' lines don't count", 99999, 0, 0, 0, 9,
+		{ "too few lines", 99999, 0, 900, 9, 0, 3, NULL },
+		{ "too short a time", 0, 0, 4812, 0, 0, 1, NULL },
+		{ "other programs' lines don't count", 99999, 0, 0, 0, 0, 9,
 		    NULL },
-		{ "a login ends it", 0, 4812, 99, 1, 9, NULL },
-		{ "many lines", 0, 4812, 0, 0, 2,
-		    "dovecot: 4,812 lines, "
-		    "0 logins in 2 h, 0 lines of unknown shape: format "
+		{ "nor does an attack in a quiet night", 0, 99999, 900, 0, 0, 9,
+		    NULL },
+		{ "a login ends it", 0, 0, 4812, 99, 1, 9, NULL },
+		{ "many lines", 0, 99, 4812, 0, 0, 2,
+		    "dovecot: 4,812 lines, 0 logins in 2 h: format "
 		    "changed?" },
-		{ "a few that nobody knows", 0, 0, 10, 0, 3,
-		    "dovecot: 10 "
-		    "lines, 0 logins in 3 h, 10 lines of unknown shape: format "
-		    "changed?" },
+		{ "a few that nobody knows", 0, 99, 0, 10, 0, 3,
+		    "dovecot: 10 lines, 0 logins in 3 h, 10 of unknown "
+		    "shape: format changed?" },
 	};
 
 	(void)state;
@@ -52,6 +52,7 @@ silence(void **state)
 		lines(s, "", "other-program", rows[i].other, NOW);
 		lines(s, "dovecot", "login", 1, NOW);
 		lines(s, "dovecot", "failed-login", rows[i].failed, NOW);
+		lines(s, "dovecot", "not-a-login", rows[i].aborted, NOW);
 		lines(s, "dovecot", "unknown-shape", rows[i].unknown, NOW);
 		lines(s, "dovecot", "login", rows[i].logins_after, NOW);
 		if (stats_alarm(s, now, got, sizeof(got)) !=
@@ -85,6 +86,21 @@ bounded(void **state)
 	lines(s, name, "forged", 3, NOW);
 	assert_false(stats_alarm(s, NOW, got, sizeof(got)));
 	stats_free(&s);
+	stats_free(&s);
+}
+
+static void
+quiet_once(void **state)
+{
+	struct stats *s = stats_create();
+
+	(void)state;
+	assert_true(stats_quiet(s, "dovecot"));
+	assert_true(stats_quiet(s, "courier"));
+	assert_false(stats_quiet(s, "dovecot"));
+	lines(s, "dovecot", "failed-login", 1, NOW);
+	assert_true(stats_quiet(s, "dovecot"));
+	assert_false(stats_quiet(s, "courier"));
 	stats_free(&s);
 }
 
@@ -142,13 +158,14 @@ saved(void **state)
 	/* a login: what was before it isn't silence, what is behind it is */
 	lines(s, "dovecot", "failed-login", 4, NOW + 2);
 	lines(s, "dovecot", "login", 1, NOW + 2);
+	lines(s, "dovecot", "failed-login", 1, NOW + 3);
 	lines(s, "dovecot", "unknown-shape", 1, NOW + 3);
 	save(s, st);
 	sum.text[0] = '\0';
 	assert_int_equal(store_each_count(st, add_row, &sum, &err), 0);
 	assert_string_equal(sum.text,
 	    " other-program 7 0 1..1 \n"
-	    "dovecot failed-login 4 0 2..2 \n"
+	    "dovecot failed-login 5 0 2..3 \n"
 	    "dovecot login 1 0 2..2 \n"
 	    "dovecot unknown-shape 6 1 0..3 so odd\n");
 	assert_int_equal(store_count_delete(st, "file:x", &err), 0);
@@ -165,7 +182,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(silence),
-		cmocka_unit_test(bounded), cmocka_unit_test(saved) };
+		cmocka_unit_test(bounded), cmocka_unit_test(quiet_once),
+		cmocka_unit_test(saved) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -519,6 +519,79 @@ future(void **state)
 	store_close(&w);
 }
 
+struct heard {
+	int n;
+	int64_t last_at;
+};
+
+static bool
+hear(void *arg, const char *source, const char *server, int64_t last_at)
+{
+	struct heard *h = arg;
+
+	assert_string_equal(source, "file:/x");
+	assert_string_equal(server, "dovecot");
+	h->n++;
+	h->last_at = last_at;
+	return true;
+}
+
+static void
+count_at(struct store *w, const char *reason, int64_t at)
+{
+	const struct store_count more = { .source = "file:/x",
+		.server = "dovecot",
+		.reason = reason,
+		.lines = 1,
+		.first_at = at,
+		.last_at = at + 1,
+		.sample = "" };
+	struct err err;
+
+	assert_int_equal(store_count_add(w, &more, 0, &err), 0);
+}
+
+static bool
+is_quiet(struct store *w, int64_t now)
+{
+	struct heard h = { 0 };
+	struct err err;
+
+	assert_int_equal(store_each_quiet(w, now, hear, &h, &err), 0);
+	return h.n == 1;
+}
+
+/* A server of whom nothing is heard any more. */
+static void
+quiet(void **state)
+{
+	enum { HOUR = 3600, DAY = 24 * HOUR, AT = 100 * DAY };
+	struct store *w = open_store(STORE_WRITE);
+
+	(void)state;
+	count_at(w, "not-a-login", AT);
+	assert_false(is_quiet(w, AT + 2 * DAY)); /* it never had a login */
+	count_at(w, "login", AT);
+	assert_false(is_quiet(w, AT + DAY));
+	assert_true(is_quiet(w, AT + DAY + 1));
+	/* known for a day, and never silent for long */
+	for (int64_t at = AT; at <= AT + DAY; at += HOUR / 4)
+		count_at(w, "login", at);
+	assert_false(is_quiet(w, AT + DAY + 2 * HOUR));
+	assert_true(is_quiet(w, AT + DAY + 2 * HOUR + 1));
+	/* any line is one */
+	count_at(w, "failed-login", AT + DAY + HOUR);
+	assert_false(is_quiet(w, AT + DAY + 2 * HOUR + 1));
+	/* a night of nine hours, a second less */
+	count_at(w, "login", AT + DAY + 9 * HOUR);
+	assert_false(is_quiet(w, AT + DAY + 9 * HOUR + 36 * HOUR - 4));
+	assert_true(is_quiet(w, AT + DAY + 9 * HOUR + 36 * HOUR - 3));
+	/* it won't come back */
+	assert_true(is_quiet(w, AT + 9 * DAY));
+	assert_false(is_quiet(w, AT + 10 * DAY));
+	store_close(&w);
+}
+
 static void
 sources(void **state)
 {
@@ -744,6 +817,7 @@ main(void)
 		TEST(history_and_expiry),
 		TEST(walks),
 		TEST(future),
+		TEST(quiet),
 		TEST(sources),
 		TEST(unusable),
 		TEST(killed_writer),
