@@ -303,7 +303,7 @@ listen_peer(int fd, char *text)
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	const struct sockaddr *sa = (const struct sockaddr *)&peer;
 	socklen_t peer_len = sizeof(peer), len = sizeof(struct ucred);
-	struct ucred cred = { .pid = 0 };
+	struct ucred cred = { .uid = (uid_t)-1 };
 	char name[ADDR_TEXT_MAX];
 	struct addr addr;
 
@@ -312,7 +312,7 @@ listen_peer(int fd, char *text)
 		(void)snprintf(text, LISTEN_PEER_MAX, "%s port %u",
 		    addr_format(&addr, name), addr_port(sa));
 	else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-	    cred.pid != 0)
+	    cred.uid != (uid_t)-1) /* the pid is 0 from another namespace */
 		(void)snprintf(text, LISTEN_PEER_MAX, "pid %ld, uid %ld",
 		    (long)cred.pid, (long)cred.uid);
 	else

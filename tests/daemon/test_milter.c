@@ -522,19 +522,15 @@ certificate_of_permit_channel(void **state)
 	}
 }
 
-/* What anybody on this machine may say isn't handed to the milter. */
-static void
-certificate_over_inet(void **state)
+/* Start anew with the policy service on a port, and connect to it. */
+static int
+inet_policy(const char *relay)
 {
-	static const char request[] =
-	    CERT_ASK "client_port=4711\n"
-		     "ccert_fingerprint=" DIGEST "\n\n";
 	struct sockaddr_in sin = { .sin_family = AF_INET };
-	char where[64], reply[200] = "";
+	char where[64];
 	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	(void)state;
 	/* a port that is free */
 	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
@@ -543,10 +539,25 @@ certificate_over_inet(void **state)
 	(void)snprintf(where, sizeof(where), "inet:127.0.0.1:%u",
 	    (unsigned)ntohs(sin.sin_port));
 	config_policy = where;
-	restart_with("certificates = ( { fingerprint = \"" DIGEST "\"; } );");
+	restart_with(relay);
 	config_policy = NULL;
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	return fd;
+}
+
+/* What anybody on this machine may say isn't handed to the milter. */
+static void
+certificate_over_inet(void **state)
+{
+	static const char request[] =
+	    CERT_ASK "client_port=4711\n"
+		     "ccert_fingerprint=" DIGEST "\n\n";
+	char reply[200] = "";
+	int fd = inet_policy(
+	    "certificates = ( { fingerprint = \"" DIGEST "\"; } );");
+
+	(void)state;
 	assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL),
 	    sizeof(request) - 1);
 	assert_true(recv(fd, reply, sizeof(reply) - 1, 0) > 0);
@@ -558,6 +569,31 @@ certificate_over_inet(void **state)
 	mail(mc, "<s@y.test>");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
 	mclient_close(&mc);
+}
+
+/* Whoever sends what is no request is named as he can be found. */
+static void
+rubbish_has_a_name(void **state)
+{
+	char want[100], reply[200];
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	int fd = inet_policy("");
+
+	(void)state;
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	(void)snprintf(want, sizeof(want),
+	    "hanging up on the peer 127.0.0.1 port %u\n",
+	    (unsigned)ntohs(sin.sin_port));
+	assert_int_equal(send(fd, "rubbish\n\n", 9, MSG_NOSIGNAL), 9);
+	wait_logged(want, 1);
+	(void)close(fd);
+	restart_with("");
+	ask("policy.sock", "rubbish\n\n", 9, reply, sizeof(reply));
+	(void)snprintf(want, sizeof(want),
+	    "hanging up on the peer pid %ld, uid %ld\n", (long)getpid(),
+	    (long)getuid());
+	wait_logged(want, 1);
 }
 
 /* AUTH of one message says nothing of the next, even where the MTA sends no
@@ -1288,6 +1324,7 @@ main(void)
 		TEST(certificates),
 		TEST(certificate_of_permit_channel),
 		TEST(certificate_over_inet),
+		TEST(rubbish_has_a_name),
 		TEST(no_leak),
 		TEST(durable),
 		TEST(denied),
