@@ -1,6 +1,7 @@
 #include "facts.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,6 +50,27 @@ is_mechanism(const char *name)
 	    "0123456789-_");
 
 	return len > 0 && len <= MECHANISM_MAX && name[len] == '\0';
+}
+
+void
+facts_open_relay(const struct config *cfg,
+    void (*say)(void *arg, const char *text), void *arg)
+{
+	const struct network_set *set = &cfg->relay.trusted_networks;
+	char where[CONFIG_WHERE_MAX], net[NETWORK_TEXT_MAX];
+	char text[CONFIG_WHERE_MAX + 120];
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct network *n = &set->v[i];
+
+		if (n->bits >= (n->base.family == ADDR_IPV4 ? 8 : 16))
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "%s: %s may relay without a login: that is an open relay",
+		    config_where(cfg, "relay.trusted_networks", where),
+		    network_format(n, net));
+		say(arg, text);
+	}
 }
 
 bool

@@ -31,6 +31,11 @@ int facts_lists_load(
     const struct config *cfg, struct facts_lists *lists, struct err *err);
 void facts_lists_release(struct facts_lists *lists);
 
+/* Say of each of relay.trusted_networks that is too wide to be meant what it
+ * makes of us: "FILE:LINE: relay.trusted_networks: ...". */
+void facts_open_relay(const struct config *cfg,
+    void (*say)(void *arg, const char *text), void *arg);
+
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct facts_question {
 	struct addr client; /* ADDR_NONE: not known */

@@ -23,12 +23,17 @@ warn_directory(struct ctl *ctl, const char *key, const char *path)
 		    strerror(errno));
 }
 
+static void
+say_note(void *arg, const char *text)
+{
+	(void)ctl_fail(arg, 0, "note: %s", text);
+}
+
 /* Good, but not what somebody would want. */
 static void
 warn(struct ctl *ctl, const struct domain_set *domains)
 {
 	const struct config *cfg = ctl->cfg;
-	char text[NETWORK_TEXT_MAX];
 
 	if (domains->names.n == 0)
 		(void)ctl_fail(ctl, 0,
@@ -54,16 +59,7 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 		(void)ctl_fail(ctl, 0,
 		    "note: collector.sources is empty: no "
 		    "login will be seen");
-	for (size_t i = 0; i < cfg->relay.trusted_networks.n; i++) {
-		const struct network *net = &cfg->relay.trusted_networks.v[i];
-
-		if (net->bits < (net->base.family == ADDR_IPV4 ? 8 : 16))
-			(void)ctl_fail(ctl, 0,
-			    "note: relay.trusted_networks: "
-			    "%s may relay without a login: that is an open "
-			    "relay",
-			    network_format(net, text));
-	}
+	facts_open_relay(cfg, say_note, ctl);
 	if (cfg->relay.mode != RELAY_MONITOR &&
 	    (cfg->relay.monitor_networks.n > 0 ||
 		cfg->relay.monitor_listeners.n > 0))

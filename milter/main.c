@@ -172,6 +172,13 @@ keep_windows(const struct config *was, struct config *is)
 }
 
 static void
+warn(void *arg, const char *text)
+{
+	(void)arg;
+	log_msg(LOG_WARNING, "%s", text);
+}
+
+static void
 reload(void)
 {
 	struct gate_config *gc, *old;
@@ -187,6 +194,7 @@ reload(void)
 		say_restarts(old->cfg, gc->cfg);
 		keep_windows(old->cfg, gc->cfg);
 		gate_config_give(old);
+		facts_open_relay(gc->cfg, warn, NULL);
 		gate_config_swap(gc);
 		refresh_watch();
 		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
@@ -395,6 +403,7 @@ main(int argc, char **argv)
 		return code;
 	if (gate_config_load(opt.config, &gc, &err) == -1)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
+	facts_open_relay(gc->cfg, warn, NULL);
 	if (opt.test) {
 		gate_config_free(gc);
 		return EX_OK;

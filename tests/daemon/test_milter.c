@@ -596,6 +596,23 @@ rubbish_has_a_name(void **state)
 	wait_logged(want, 1);
 }
 
+/* A setting that lets everybody relay isn't taken in silence. */
+static void
+open_relay_is_said(void **state)
+{
+	static const char text[] =
+	    "/0 may relay without a login: that is an open relay\n";
+
+	(void)state;
+	restart_with("trusted_networks = [ \"0.0.0.0/0\", \"10.0.0.0/8\", "
+		     "\"::/0\" ];");
+	wait_logged(text, 2);
+	assert_int_equal(logged("relay.trusted_networks: ::/0 may relay"), 1);
+	assert_int_equal(kill(daemon_pid, SIGUSR1), 0);
+	wait_logged(text, 4);
+	assert_int_equal(logged("10.0.0.0/8"), 0);
+}
+
 /* AUTH of one message says nothing of the next, even where the MTA sends no
  * AUTH macro at all for it; nor does one recipient's mailer. */
 static void
@@ -1325,6 +1342,7 @@ main(void)
 		TEST(certificate_of_permit_channel),
 		TEST(certificate_over_inet),
 		TEST(rubbish_has_a_name),
+		TEST(open_relay_is_said),
 		TEST(no_leak),
 		TEST(durable),
 		TEST(denied),

@@ -1187,6 +1187,15 @@ def test_check_config(box):
     notes = box.run("check-config").stderr
     for word in ("open relay", "monitor", "collector_grace"):
         assert word in notes
+    # in the milter's words
+    said = subprocess.run([os.path.join(os.path.dirname(CTL),
+                                        "popgate-milter"), "-t", "-c",
+                           box.conf], capture_output=True, text=True)
+    assert said.returncode == 0
+    warning = said.stderr.split("]: ")[1]
+    assert warning.endswith("0.0.0.0/0 may relay without a login: that is an "
+                            "open relay\n")
+    assert f"note: {warning}" in notes
     box.configure(relay='local_mailers = [ "esmtp" ];')
     assert "would open the relay" in box.err("check-config", code=EX_CONFIG)
     box.err("check-config", "/nonexistent.conf", code=EX_NOINPUT)
