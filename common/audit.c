@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -711,9 +712,13 @@ writer(void *arg)
 	struct group g = { .open = false };
 	struct audit *a = arg;
 	struct audit_row *list;
-	bool commit;
+	bool commit, busy = false;
 
 	while (take_piece(a, &g, &list, &commit)) {
+		/* what sessions and rows of a busy time have left free */
+		if (list == NULL && !g.open && busy)
+			(void)malloc_trim(0);
+		busy = list != NULL || g.open;
 		if (!g.open)
 			begin_group(a, &g);
 		insert_rows(a, &g, list);
