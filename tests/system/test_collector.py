@@ -1171,13 +1171,14 @@ mkdir -p /run/systemd/journal /run/log/journal/$(cat /etc/machine-id)
 # executables with the right names: where packages put them, and where not
 mkdir -p /opt /run/www
 mount -t tmpfs tmpfs /opt
-for name in /opt/dovecot /opt/mypopd /run/www/imapd /run/www/mypopd; do
+for name in /opt/dovecot /opt/popa3d /opt/mypopd /run/www/imapd /run/www/mypopd; do
 	cp /usr/bin/logger $name
 done
 cat > /run/popgate.conf <<E
 logins: { database = "/run/logins.db"; };
 relay: { never_authorize = [ ]; collector_grace = "4s"; };
 collector: { sources = ( { journal = "system"; } );
+  servers = [ "all", "popa3d" ];
   custom = ( { program = "mypopd"; pattern = "^in (?<user>.) (?<ip>.*)$"; },
     { program = "mypyd"; pattern = "^in (?<user>.) (?<ip>.*)$";
       unit = "mypyd-$$.service"; } ); };
@@ -1244,6 +1245,9 @@ wait_for 2
 	as_www /usr/bin/logger mypyd "in w 192.0.2.3"
 )
 wait_for 3
+# the first line of two, long before the second
+pop() { /opt/popa3d -u $sock -t 'popa3d[7]' "$1"; }
+pop "Session from 192.0.2.4"
 sleep 2.5
 # killed and started again, with entries between
 for round in 1 2 3 4 5; do
@@ -1255,6 +1259,8 @@ for round in 1 2 3 4 5; do
 	say 192.0.2.3$round
 	wait_for $((3 + 3 * round))
 done
+pop "Authentication passed for jana"
+wait_for 19
 sleep 2.5
 kill $daemon
 wait $daemon
@@ -1307,8 +1313,8 @@ def test_journal(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split('|') for line in done.stdout.splitlines()]
     logins = {row[1]: row[2] for row in rows if row[0] == 'login'}
-    want = [f'192.0.2.{i}' for i in (1, 2, 3)] + [f'192.0.2.{i}{j}' for i in (1, 2, 3)
-                            for j in range(1, 6)]
+    want = [f'192.0.2.{i}' for i in (1, 2, 3, 4)] + \
+        [f'192.0.2.{i}{j}' for i in (1, 2, 3) for j in range(1, 6)]
     assert logins == {client: '1' for client in want}
     counts = {(row[1], row[2]): int(row[3]) for row in rows
               if row[0] == 'count'}
