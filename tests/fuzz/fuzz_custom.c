@@ -25,7 +25,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err err;
 
 	if (zero == NULL ||
-	    custom_compile("popd", (const char *)data, &custom, &err) == -1)
+	    custom_compile("popd", (const char *)data, NULL, &custom, &err) ==
+		-1)
 		return 0;
 	const char *pattern = (const char *)data;
 	size_t len = (size_t)(zero - data), n = size - len - 1;
