@@ -283,7 +283,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	r->reason = args->opt[OPT_REASON] != NULL;
 	r->progress = !r->each && isatty(STDERR_FILENO);
 	r->next_ms = clock_monotonic_ms() + 1000;
-	rc = judge_parser(ctl, args->opt[OPT_SERVERS], true, &r->parser);
+	/* the summary is of what the collector would learn */
+	rc = judge_parser(ctl, args->opt[OPT_SERVERS], r->each, &r->parser);
 	if (rc == 0)
 		rc = open_input(ctl, args->v[0], &fd);
 	if (rc == 0)

@@ -1158,6 +1158,17 @@ def test_replay_each(box, end):
     assert box.out("replay", "--each", "-", input="") == ""
 
 
+def test_replay_of_nginx_own_file(box):
+    """The collector takes no login from it; --each shows the grammar."""
+    line = ('2026/03/03 09:20:00 [info] 1402#0: *31 client logged in, '
+            'client: 192.0.2.128, server: 0.0.0.0:993, login: "vito"\n')
+    assert box.out("replay", "--each", "-", input=line) == \
+        "login\tvito\t192.0.2.128\n"
+    summary = box.out("replay", "-", input=line)
+    assert "1 lines, 0 logins" in summary
+    assert summary.splitlines()[1].split() == ["nginx", "forgeable-file", "1"]
+
+
 def test_replay_file_gzip_and_summary(box):
     with open(box.log, "w") as log:
         log.write((LOG[0][0] + "\n") * 1000)
