@@ -938,6 +938,7 @@ audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 	w.to = &a->waiters;
 	if (w.next != NULL)
 		w.next->to = &w.next;
+	/* cppcheck-suppress autoVariables; it is taken out below */
 	a->waiters = &w;
 	while (state_of(a, ticket) == AUDIT_PENDING && rc == 0)
 		rc = pthread_cond_clockwait(

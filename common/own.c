@@ -91,7 +91,8 @@ add_nexthops(struct network_set *set, uint8_t family, const struct rtattr *a)
 	const struct rtnexthop *hop = RTA_DATA(a);
 	size_t left = RTA_PAYLOAD(a);
 
-	for (; left >= sizeof(*hop) && RTNH_OK(hop, left);
+	for (; left >= sizeof(*hop) && hop->rtnh_len >= sizeof(*hop) &&
+	     hop->rtnh_len <= left;
 	     hop = next(hop, hop->rtnh_len, &left)) {
 		const struct rtattr *of = (const void *)(hop + 1);
 		size_t len = hop->rtnh_len - sizeof(*hop);
