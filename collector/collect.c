@@ -263,6 +263,10 @@ take_line(void *arg, const struct line *line)
 	}
 	if (!judged.record)
 		return true;
+	/* c->now is when the read began: the line may be younger */
+	if (judged.ahead_s > 0)
+		judge_date(c->judge, &judged, judged.login.at + judged.ahead_s,
+		    clock_now());
 	c->logins++;
 	if (judged.login.at > f->line_at)
 		f->line_at = judged.login.at;

@@ -130,6 +130,16 @@ judge_pairs(const struct judge *j, bool direct)
 	return parser_pairs(direct ? j->direct : j->parser);
 }
 
+void
+judge_date(
+    const struct judge *j, struct judged *judged, int64_t at, int64_t now)
+{
+	/* a clock that is ahead must not hand out a longer lease */
+	judged->ahead_s = at > now ? at - now : 0;
+	judged->login.at = at - judged->ahead_s;
+	judged->expires_at = judged->login.at + j->cfg->logins.window_s;
+}
+
 static void
 judge_login(const struct judge *j, const struct login *login, int64_t now,
     struct judged *out)
@@ -145,12 +155,7 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
 		return;
 	}
 	out->login = *login;
-	/* a clock that is ahead must not hand out a longer lease */
-	if (out->login.at > now) {
-		out->ahead_s = out->login.at - now;
-		out->login.at = now;
-	}
-	out->expires_at = out->login.at + cfg->logins.window_s;
+	judge_date(j, out, login->at, now);
 	out->net = network_of(&out->login.client,
 	    out->login.client.family == ADDR_IPV6
 		? (uint8_t)cfg->relay.ipv6_prefix

@@ -48,6 +48,10 @@ struct pairs *judge_pairs(const struct judge *j, bool direct);
 void judge_line(struct judge *j, const struct line *line, bool direct,
     int64_t now, struct judged *out);
 
+/* Date a login at, and no later than now; its permission goes with it. */
+void judge_date(
+    const struct judge *j, struct judged *judged, int64_t at, int64_t now);
+
 /* The line's own time stamp, 0 when it has none that can be read. */
 int64_t judge_line_time(struct judge *j, const struct line *line, int64_t now);
 

@@ -903,8 +903,11 @@ def test_csv_is_no_formula(box):
 
 def test_decisions_follow(box):
     box.fill_audit([{"client": "192.0.2.1"}])
-    child = subprocess.Popen([CTL, "-c", box.conf, "decisions", "--follow",
-                              "--json"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [CTL, "-c", box.conf, "decisions", "--follow", "--json"],
+        stdout=subprocess.PIPE, text=True,
+        # a shell's background job ignores it, and so do its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         assert json.loads(child.stdout.readline())["client"] == "192.0.2.1"
         box.fill_audit([{"client": "192.0.2.2"}])

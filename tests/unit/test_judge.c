@@ -150,6 +150,15 @@ times(void **state)
 		assert_int_equal(got.expires_at, rows[i].want_at + WINDOW);
 		assert_int_equal(got.ahead_s, rows[i].want_ahead);
 	}
+	/* a line that was written when the clock had been read */
+	struct line line = login_line(NOW + 1, "192.0.2.7");
+	struct judged got;
+
+	judge_line(j, &line, false, NOW, &got);
+	judge_date(j, &got, got.login.at + got.ahead_s, NOW + 1);
+	assert_int_equal(got.login.at, NOW + 1);
+	assert_int_equal(got.expires_at, NOW + 1 + WINDOW);
+	assert_int_equal(got.ahead_s, 0);
 	judge_free(&j);
 }
 
