@@ -36,7 +36,11 @@ enum {
 	CONNECTIONS = 65536, /* descriptors above are left as they are */
 	/* With this timeout, and no other, libmilter asks for the next packet;
 	 * then the connection goes to the thread that waits for all. */
-	NEXT_PACKET_MS = 1
+	NEXT_PACKET_MS = 1,
+	/* It takes two threads and a pipe to give it away and get it back, so
+	 * some threads wait for longer. */
+	STAY_MS = 5,
+	STAY_MAX = 64
 };
 
 /* What has come from the MTA and wasn't read yet. */
@@ -166,19 +170,24 @@ ready(struct pollfd *fd, short what)
 int
 poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
-	const struct timespec ts = { .tv_sec = timeout_ms / 1000,
+	static atomic_int staying;
+	struct timespec ts = { .tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L };
 	struct came *c = n == 1 ? came_of(fds->fd) : NULL;
+	bool next = c != NULL && timeout_ms == NEXT_PACKET_MS;
 
 	if (c != NULL && fds->events & POLLIN && c->from < c->to)
 		return ready(fds, POLLIN);
 	if (c != NULL && fds->events == POLLOUT && !c->full)
 		return ready(fds, POLLOUT);
+	if (next && atomic_fetch_add(&staying, 1) < STAY_MAX)
+		ts.tv_nsec = STAY_MS * 1000000L;
 	int rc = ppoll(fds, n, timeout_ms < 0 ? NULL : &ts, NULL);
 
+	if (next)
+		atomic_fetch_sub(&staying, 1);
 	/* not when the MTA has left: what it wanted last is then dropped */
-	if (c != NULL && rc == 1 && timeout_ms == NEXT_PACKET_MS &&
-	    fds->revents == POLLIN)
+	if (next && rc == 1 && fds->revents == POLLIN)
 		take(fds->fd, c);
 	return rc;
 }
