@@ -43,6 +43,15 @@ remember(int priority, const char *text)
 	(void)pthread_mutex_unlock(&last_error.mtx);
 }
 
+bool
+log_due(atomic_int_fast64_t *said_ms, int every_ms)
+{
+	int_fast64_t now_ms = clock_monotonic_ms(), then_ms = *said_ms;
+
+	return (then_ms == 0 || now_ms - then_ms >= every_ms) &&
+	    atomic_compare_exchange_strong(said_ms, &then_ms, now_ms);
+}
+
 int64_t
 log_last_error(char *buf)
 {

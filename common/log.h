@@ -3,6 +3,7 @@
 #ifndef POPGATE_LOG_H
 #define POPGATE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +25,10 @@ void log_open(const char *ident, enum log_target target);
  * client can forge a line. */
 void log_msg(int priority, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* May something that others can make us say again and again be said now? Then
+ * not for the next every_ms. *said_ms: 0 at first, for this message alone. */
+bool log_due(atomic_int_fast64_t *said_ms, int every_ms);
 
 /* The newest message with priority LOG_ERR or worse, cut and unescaped, into
  * buf of LOG_LAST_MAX; returns when it was logged (Unix seconds), 0 and ""

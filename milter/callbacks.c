@@ -126,11 +126,8 @@ end_message(struct session *s)
 static void
 say_over_limit(void)
 {
-	int_fast64_t now_ms = clock_monotonic_ms(), then_ms = said_ms;
-
 	atomic_fetch_add(&over_limit, 1);
-	if ((then_ms == 0 || now_ms - then_ms > SAY_EVERY_MS) &&
-	    atomic_compare_exchange_strong(&said_ms, &then_ms, now_ms))
+	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
 		    "%u sessions are open, and %u may be: "
 		    "temporary failure for more",

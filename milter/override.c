@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "listen.h"
 #include "log.h"
 
@@ -94,7 +93,7 @@ know(int fd)
 int
 accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 {
-	static int64_t said_ms;
+	static atomic_int_fast64_t said_ms;
 	const struct timespec rest = { .tv_nsec = REST_MS * 1000000L };
 	int fd = accept4(listener, addr, len, SOCK_CLOEXEC), error = errno;
 
@@ -104,10 +103,8 @@ accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	    (error != EMFILE && error != ENFILE && error != ENOBUFS &&
 		error != ENOMEM))
 		return fd;
-	if (said_ms == 0 || clock_monotonic_ms() - said_ms > SAY_EVERY_MS) {
-		said_ms = clock_monotonic_ms();
+	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_ERR, "milter: accept: %s", strerror(error));
-	}
 	(void)nanosleep(&rest, NULL);
 	errno = error;
 	return -1;
@@ -120,13 +117,11 @@ say_hung_up(int fd, const struct came *c)
 {
 	enum { QUIT_BITS = 40, QUIT = 1 << 8 | 'Q' };
 	static atomic_int_fast64_t said_ms;
-	int64_t now_ms = clock_monotonic_ms(), before = said_ms;
 	char peer[LISTEN_PEER_MAX], byte;
 
 	if ((c->last & ((UINT64_C(1) << QUIT_BITS) - 1)) == QUIT ||
 	    recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
-	    (before != 0 && now_ms - before < SAY_EVERY_MS) ||
-	    !atomic_compare_exchange_strong(&said_ms, &before, now_ms))
+	    !log_due(&said_ms, SAY_EVERY_MS))
 		return;
 	log_msg(LOG_WARNING,
 	    "milter: not the milter protocol: hung up on the peer %s",

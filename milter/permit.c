@@ -64,30 +64,19 @@ static struct {
 	struct connection *first;
 	atomic_uint n; /* others read it */
 	bool paused; /* listeners rest: no descriptors left */
-	int64_t paused_ms, said_ms;
+	int64_t paused_ms;
+	atomic_int_fast64_t said_ms; /* what peers make us say */
 	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
 static atomic_bool permit_ending;
-
-/* Peers can make us say things, so not more than once a second. */
-static bool
-may_say(void)
-{
-	int64_t now_ms = clock_monotonic_ms();
-
-	if (now_ms - permit.said_ms < SAY_EVERY_MS)
-		return false;
-	permit.said_ms = now_ms;
-	return true;
-}
 
 static void
 complain(const struct connection *c, const char *why)
 {
 	char peer[LISTEN_PEER_MAX];
 
-	if (may_say())
+	if (log_due(&permit.said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
 		    "permit channel: %s: hanging up on the peer %s", why,
 		    listen_peer(c->fd, peer));
@@ -382,7 +371,7 @@ accept_one(int listener, enum protocol_kind kind)
 
 	if (c == NULL ||
 	    epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
-		if (may_say())
+		if (log_due(&permit.said_ms, SAY_EVERY_MS))
 			log_msg(LOG_ERR,
 			    "permit channel: no room for one "
 			    "more connection than %u",
