@@ -64,7 +64,7 @@ endif
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
 .PHONY: all deps unit daemon system check test demo san tsan analyze \
-	format format-check fuzz fuzz-replay bench bench-collector bench-ctl \
+	format format-check fuzz fuzz-replay bench bench-postfix bench-collector bench-ctl \
 	install uninstall clean help
 
 all: $(PROGRAMS)		## build the three programs (default)
@@ -246,6 +246,10 @@ bench: $(PROGRAMS) $(BENCH)	## measure the milter against a bare filter
 	/usr/bin/python3 tests/bench/bench.py --build $(BUILD)
 	$(BUILD)/bench/bench_limiter $(BUILD)/bench
 	/usr/bin/python3 tests/bench/bench_ctl.py --build $(BUILD)
+	-$(SUDO) /usr/bin/python3 tests/bench/bench_postfix.py --build $(BUILD)
+
+bench-postfix: $(PROGRAMS) $(BENCH)	## measure what popgate costs a real Postfix (as root)
+	$(SUDO) /usr/bin/python3 tests/bench/bench_postfix.py --build $(BUILD)
 
 bench-ctl: $(PROGRAMS) $(BENCH)	## measure popgatectl on large tables
 	/usr/bin/python3 tests/bench/bench_ctl.py --build $(BUILD)

@@ -223,31 +223,42 @@ class Bench:
         gates = {size: self.gate(size) for size in sizes}
         bare = self.bare(gates[sizes[0]])
         turns = {f: [] for f in (bare, *gates.values())}
+        paced = {f: [] for f in turns}
+
+        def load(f):
+            size = next((s for s in sizes if gates[s] is f), sizes[0])
+            return ("-s", 16, "-r", 2, "-a", 50, "-n", size,
+                    "-t", self.opt.seconds)
+
+        half = self.drive(gates[sizes[-1]],
+                          *load(gates[sizes[-1]]))["sessions_per_s"] / 2
         for number in range(self.opt.rounds):
             order = list(turns)[::-1 if number % 2 else 1]
             for f in order:
-                size = next((s for s in sizes if gates[s] is f), sizes[0])
-                turns[f].append(self.drive(
-                    f, "-s", 16, "-r", 2, "-a", 50, "-n", size,
-                    "-t", self.opt.seconds))
+                turns[f].append(self.drive(f, *load(f)))
+            for f in order:
+                paced[f].append(self.drive(f, *load(f), "-R", half))
 
-        def mid(f, key):
+        def mid(f, key, turns=turns):
             return median(turns[f], key)
 
         for size in sizes:
             gate = gates[size]
-            self.check_verdicts(turns[gate], 0.5)
+            self.check_verdicts(turns[gate] + paced[gate], 0.5)
             self.heading(
                 f"16 sessions at a time, 2 foreign recipients each, half of "
                 f"the clients with a login, {size:,} logins, every decision "
                 "recorded. Sessions end with RSET and QUIT, so no fsync is "
                 "waited for.", "bare filter", "popgate-milter")
             self.row("sessions/s", mid(bare, "sessions_per_s"),
-                     mid(gate, "sessions_per_s"), 0.90, at_least=True)
-            self.row("RCPT p50, µs", mid(bare, "rcpt_p50_us"),
-                     mid(gate, "rcpt_p50_us"), 1.10)
-            self.row("RCPT p99, µs", mid(bare, "rcpt_p99_us"),
-                     mid(gate, "rcpt_p99_us"), 1.5)
+                     mid(gate, "sessions_per_s"), 0.92, at_least=True)
+            self.row("RCPT p50, saturated, µs", mid(bare, "rcpt_p50_us"),
+                     mid(gate, "rcpt_p50_us"), 1.25)
+            self.row("RCPT p99, saturated, µs", mid(bare, "rcpt_p99_us"),
+                     mid(gate, "rcpt_p99_us"), 1.4)
+            self.row(f"RCPT p50, {half:,.0f} sessions/s, µs",
+                     mid(bare, "rcpt_p50_us", paced),
+                     mid(gate, "rcpt_p50_us", paced), 1.15)
         if len(sizes) > 1:
             small, big = gates[sizes[0]], gates[sizes[-1]]
             self.heading("Size of the login table.", f"{sizes[0]:,} logins",
@@ -291,7 +302,8 @@ class Bench:
             pace = f"{half:,.0f} sessions/s" if paced else "saturated"
             self.row(f"{f.name.split('-')[0]}, {pace}, µs",
                      median(alone, "rcpt_p99_us"),
-                     median(beside, "rcpt_p99_us"), 2 if f is gate else None)
+                     median(beside, "rcpt_p99_us"),
+                     2 if f is gate and paced else None)
             if f is gate:
                 self.check_verdicts(alone + beside, 0.5)
         self.stop()
@@ -331,7 +343,7 @@ class Bench:
                             (bare, "bare")):
                 self.row(f"{name}, {pace}, µs", statistics.median(sync),
                          median(turns[f], "data_p50_us"),
-                         3 if f is message else None)
+                         3 if f is message and turns is paced else None)
         self.stop()
 
     def idle(self):
