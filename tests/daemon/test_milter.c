@@ -906,20 +906,15 @@ hostile_packets(void **state)
 		(void)mclient_flush(mc);
 		mclient_close(&mc);
 	}
-	/* who waits for an answer is hung up on, and named */
+	/* who waits for an answer is hung up on */
 	struct mclient *mc = mclient_open(sock, 5000);
 	struct mclient_reply r;
-	char peer[100];
 
-	(void)snprintf(peer, sizeof(peer),
-	    "not the milter protocol: hung up on the peer pid %ld, uid %ld",
-	    (long)getpid(), (long)getuid());
 	assert_non_null(mc);
 	(void)mclient_raw(mc, "GET / HTTP/1.0\r\n\r\n", 18);
 	assert_int_equal(mclient_read(mc, &r), -1);
 	assert_int_equal(errno, ECONNRESET);
 	mclient_close(&mc);
-	wait_logged(peer, 1);
 	/* alive, and still right */
 	assert_int_equal(kill(daemon_pid, 0), 0);
 	mc = mta("203.0.113.99");
