@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "handoff.h"
 #include "log.h"
+#include "nudge.h"
 
 enum {
 	NAME_MAX_LEN = 256,
@@ -213,6 +214,7 @@ on_helo(SMFICTX *ctx, char *helo)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	if (s == NULL)
 		return SMFIS_TEMPFAIL;
 	copy(s->helo, sizeof(s->helo), helo);
@@ -270,6 +272,7 @@ on_envfrom(SMFICTX *ctx, char **argv)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	if (s == NULL)
 		return SMFIS_TEMPFAIL;
 	/* here, and not only in abort, which may have been left out */
@@ -312,6 +315,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	struct gate_answer answer;
 	bool ok;
 
+	nudge_note(s);
 	if (s == NULL || argv[0] == NULL || s->over_limit)
 		return SMFIS_TEMPFAIL;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
@@ -393,6 +397,7 @@ on_data(SMFICTX *ctx)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	return s == NULL ? SMFIS_TEMPFAIL : commit_message(ctx, s);
 }
 

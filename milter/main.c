@@ -25,6 +25,7 @@
 #include "listen.h"
 #include "log.h"
 #include "meter.h"
+#include "nudge.h"
 #include "permit.h"
 #include "refresh.h"
 #include "status.h"
@@ -434,7 +435,8 @@ main(int argc, char **argv)
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
-	    permit_start(&err) == -1)
+	    permit_start(&err) == -1 ||
+	    (listens && nudge_start(&spec, &err) == -1))
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);
 	refresh_watch();
 	status_open(cfg);
