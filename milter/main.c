@@ -28,6 +28,7 @@
 #include "nudge.h"
 #include "permit.h"
 #include "refresh.h"
+#include "sockets.h"
 #include "status.h"
 
 enum {
@@ -59,7 +60,7 @@ static const char usage[] =
 static struct daemon_options opt = { .ident = "popgate-milter",
 	.usage = usage };
 static const char *const no_groups[] = { NULL };
-static atomic_bool milter_failed, milter_ended;
+static atomic_bool milter_failed;
 
 static gid_t
 socket_group(const struct config *cfg)
@@ -71,8 +72,8 @@ socket_group(const struct config *cfg)
 }
 
 static int
-open_permit(const struct config *cfg, const char *text, enum protocol_kind kind,
-    struct err *err)
+open_permit(const struct config *cfg, const char *key, const char *text,
+    enum protocol_kind kind, struct err *err)
 {
 	struct listen_spec spec;
 
@@ -80,9 +81,14 @@ open_permit(const struct config *cfg, const char *text, enum protocol_kind kind,
 		return 0;
 	if (listen_parse(text, &spec, err) == -1)
 		return -1;
-	int fd = listen_open(&spec, cfg->milter.mode, socket_group(cfg), err);
+	mode_t mode = cfg->milter.mode;
+	gid_t gid = socket_group(cfg);
+	int fd = listen_open(&spec, mode, gid, err);
 
-	return fd == -1 ? -1 : permit_listen(fd, kind, err);
+	if (fd == -1 || permit_listen(fd, kind, err) == -1)
+		return -1;
+	sockets_keep(key, &spec, fd, mode, gid, permit_moved, NULL);
+	return 0;
 }
 
 /* Bound before privileges are dropped, so that the directory need not be
@@ -96,18 +102,19 @@ open_listeners(
 		callbacks_open(
 		    spec, cfg->milter.mode, socket_group(cfg), err) == -1))
 		return -1;
-	if (open_permit(cfg, cfg->permit.policy, PROTOCOL_POLICY, err) == -1)
+	if (open_permit(cfg, "permit.policy", cfg->permit.policy,
+		PROTOCOL_POLICY, err) == -1)
 		return -1;
-	return open_permit(cfg, cfg->permit.socketmap, PROTOCOL_SOCKETMAP, err);
+	return open_permit(cfg, "permit.socketmap", cfg->permit.socketmap,
+	    PROTOCOL_SOCKETMAP, err);
 }
 
 static void *
 milter_thread(void *arg)
 {
 	(void)arg;
-	if (callbacks_run() == -1)
-		atomic_store(&milter_failed, true);
-	atomic_store(&milter_ended, true);
+	callbacks_run();
+	atomic_store(&milter_failed, true);
 	/* the main thread waits for signals */
 	(void)kill(getpid(), SIGTERM);
 	return NULL;
@@ -254,6 +261,7 @@ wait_for_end(void)
 			reload();
 		meter_tick();
 		refresh_tick();
+		sockets_tick();
 		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
 			continue;
@@ -284,7 +292,7 @@ drain(void)
 	if (callbacks_sessions() > 0)
 		log_msg(LOG_NOTICE, "stopping: waiting for %u sessions",
 		    callbacks_sessions());
-	while (callbacks_sessions() > 0 && !atomic_load(&milter_ended) &&
+	while (callbacks_sessions() > 0 && !atomic_load(&milter_failed) &&
 	    clock_monotonic_ms() < until_ms) {
 		int sig = sigtimedwait(&set, NULL, &tick);
 
@@ -372,17 +380,6 @@ share_files(unsigned files, const struct config *cfg)
 	permit_limit(connections);
 }
 
-/* A dead socket in its place would only puzzle. */
-static void
-forget_socket(const char *listen)
-{
-	struct listen_spec spec;
-
-	if (listen != NULL && listen_parse(listen, &spec, NULL) == 0 &&
-	    spec.is_unix)
-		(void)unlink(spec.path);
-}
-
 int
 main(int argc, char **argv)
 {
@@ -411,9 +408,6 @@ main(int argc, char **argv)
 	}
 	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
-	/* copies: a reload frees the configuration */
-	char *const listen_at[] = { strdup(cfg->milter.listen),
-		strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
 
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
@@ -459,24 +453,19 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
-	/* a libmilter that is stopped before it got going fails as well */
-	bool gave_up = atomic_load(&milter_failed);
-
 	(void)sd_notify(0, "STOPPING=1");
-	if (listens) {
+	if (listens)
 		drain();
-		callbacks_stop(&spec);
-		(void)pthread_join(thread, NULL);
-	}
+	sockets_drop_all(); /* dead ones would only puzzle */
 	permit_stop();
 	status_close();
 	gate_stop();
-	for (int i = 0; i < 3; i++)
-		forget_socket(listen_at[i]);
-	if (gave_up)
-		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
+	if (atomic_load(&milter_failed)) {
+		(void)daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
+		_exit(EX_SOFTWARE);
+	}
 	log_msg(
 	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
-	/* threads of libmilter may still run: free nothing under them */
+	/* threads of libmilter still run: free nothing under them */
 	_exit(EX_OK);
 }

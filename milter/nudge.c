@@ -46,7 +46,7 @@ nudge_thread(void *arg)
 			continue;
 		(void)nanosleep(&pause, NULL);
 		atomic_store(&asked, false);
-		int fd = listen_connect(&at);
+		int fd = listen_poke(&at);
 
 		if (fd != -1)
 			(void)close(fd);
