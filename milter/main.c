@@ -1,4 +1,5 @@
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -26,6 +27,7 @@
 #include "log.h"
 #include "meter.h"
 #include "nudge.h"
+#include "override.h"
 #include "permit.h"
 #include "refresh.h"
 #include "sockets.h"
@@ -37,6 +39,8 @@ enum {
 	DRAIN_LOOK_MS = 50,
 	FILES_MAX = 1 << 20,
 	SPARE_FILES = 256,
+	TOLD_MAX = 64,
+	LIBMILTERS_FILES = 2, /* a pipe that it makes later */
 	AFTER_DRAIN_S = 20,
 	STACK_BYTES = 512 * 1024
 };
@@ -357,18 +361,40 @@ raise_nofile(void)
 					  : (unsigned)limit.rlim_cur;
 }
 
+static unsigned
+at_most(unsigned n, unsigned max)
+{
+	return n < max ? n : max;
+}
+
+/* The lowest descriptor that is free: as many are in use. */
+static unsigned
+files_used(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+
+	if (fd == -1)
+		return 0;
+	(void)close(fd);
+	return (unsigned)fd + LIBMILTERS_FILES;
+}
+
 /* A quarter of the descriptors is kept for the permit channel, another one
- * for databases, logs and what connects without becoming a session; of both
- * no more than they can use. */
+ * for databases, logs and the status; of both no more than they can use. The
+ * others are libmilter's, some of them for connections that are told that
+ * there are too many, or that aren't sessions. The rest is not even taken
+ * from the socket. After all that stays open was opened. */
 static void
 share_files(unsigned files, const struct config *cfg)
 {
-	unsigned quarter = files / 4;
-	unsigned connections =
-	    quarter < PERMIT_CONNECTIONS_MAX ? quarter : PERMIT_CONNECTIONS_MAX;
-	unsigned spare = quarter < SPARE_FILES ? quarter : SPARE_FILES;
-	unsigned sessions = files - connections - spare;
+	unsigned kept = at_most(files / 4, PERMIT_CONNECTIONS_MAX) +
+	    at_most(files / 4, SPARE_FILES);
+	unsigned used = files_used();
+	unsigned room = files - kept > used ? files - kept - used : 1;
+	unsigned sessions = room - at_most((room + 7) / 8, TOLD_MAX);
 
+	if (sessions == 0)
+		sessions = 1;
 	if (cfg->milter.max_sessions > sessions)
 		log_msg(LOG_WARNING,
 		    "milter.max_sessions: %" PRId64 " are "
@@ -377,7 +403,7 @@ share_files(unsigned files, const struct config *cfg)
 	else if (cfg->milter.max_sessions > 0)
 		sessions = (unsigned)cfg->milter.max_sessions;
 	callbacks_limit(sessions);
-	permit_limit(connections);
+	override_keep_from((int)(used + room));
 }
 
 int
@@ -425,7 +451,7 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
-	share_files(files, cfg);
+	permit_limit(at_most(files / 4, PERMIT_CONNECTIONS_MAX));
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
@@ -434,6 +460,7 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);
 	refresh_watch();
 	status_open(cfg);
+	share_files(files, cfg);
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",

@@ -1,7 +1,10 @@
 /* override - two functions of libc as libmilter gets to see them: a program's
  * own function goes before that of a library, for the libraries, too. Each
  * mends a fault of libmilter. Nothing else calls them. */
+#include "override.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -13,6 +16,14 @@
 #include "log.h"
 
 enum { REST_MS = 200, SAY_EVERY_MS = 10000 };
+
+static atomic_int keep_from = INT_MAX;
+
+void
+override_keep_from(int fd)
+{
+	atomic_store(&keep_from, fd);
+}
 
 /* libmilter has a thread that waits for SIGTERM, SIGINT and SIGHUP, and would
  * take them whenever our main thread is not just waiting: to stop at once
@@ -27,6 +38,23 @@ sigwait(const sigset_t *set, int *sig)
 		(void)pause();
 }
 
+/* What libmilter makes of it: the connection was aborted before it was taken.
+ * The MTA does what it does without a filter. */
+static int
+hang_up(int fd)
+{
+	static atomic_int_fast64_t said_ms;
+
+	if (log_due(&said_ms, SAY_EVERY_MS))
+		log_msg(LOG_ERR,
+		    "milter: hung up on a new connection: all open files but "
+		    "those kept for databases, logs and the permit channel "
+		    "are in use; raise LimitNOFILE=");
+	(void)close(fd);
+	errno = ECONNABORTED;
+	return -1;
+}
+
 /* libmilter's loop tries again at once when there are no descriptors left,
  * and the connection that waits makes that a loop at full speed. One thread
  * calls this. */
@@ -37,6 +65,8 @@ accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 	const struct timespec rest = { .tv_nsec = REST_MS * 1000000L };
 	int fd = accept4(listener, addr, len, SOCK_CLOEXEC), error = errno;
 
+	if (fd >= atomic_load(&keep_from))
+		return hang_up(fd);
 	if (fd != -1 ||
 	    (error != EMFILE && error != ENFILE && error != ENOBUFS &&
 		error != ENOMEM))
