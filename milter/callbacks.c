@@ -38,6 +38,9 @@ struct session {
 	struct gate_config *gc; /* counted reference */
 	unsigned long steps; /* negotiated SMFIP_* */
 	bool over_limit; /* temporary failure for everything */
+	bool lists; /* macros come with the commands that we asked for */
+	bool marked; /* macro v is empty: on_connect() has seen it */
+	bool other; /* another client, whose address we weren't told */
 	struct addr client;
 	uint16_t port; /* the client's */
 	char id[32];
@@ -64,6 +67,8 @@ static atomic_uint sessions_max = UINT_MAX;
 static atomic_uint_fast64_t over_limit;
 static atomic_int_fast64_t said_ms; /* that there are too many */
 static atomic_bool draining;
+/* There was an MTA that can't be asked which macros to send. */
+static atomic_bool own_lists;
 static atomic_uint_fast64_t session_number;
 
 /* Each list has a macro that always has a value: without one, libmilter
@@ -175,6 +180,9 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	if (s->over_limit)
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
+	s->lists = *actions_r != 0;
+	if (!s->lists)
+		atomic_store(&own_lists, true);
 	for (size_t i = 0;
 	     *actions_r != 0 && i < sizeof(macro_lists) / sizeof(*macro_lists);
 	     i++)
@@ -191,19 +199,55 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	return SMFIS_CONTINUE;
 }
 
+/* libmilter obeys QUIT_NC ("another client follows") in few places, and drops
+ * it elsewhere together with the CONNECT behind it, but it keeps the macros
+ * that came with that. The client's are marked by making v empty, which is in
+ * no other list of ours. */
+static void
+take_mta(SMFICTX *ctx, struct session *s)
+{
+	char *v = smfi_getsymval(ctx, (char[]){ "v" });
+
+	copy(s->mta, sizeof(s->mta), v);
+	s->marked = s->mta[0] != '\0' && s->lists;
+	if (s->marked)
+		*v = '\0';
+}
+
+static void
+look_for_another_client(SMFICTX *ctx, struct session *s)
+{
+	static atomic_int_fast64_t said_other_ms;
+	const char *v = smfi_getsymval(ctx, (char[]){ "v" });
+
+	if (s->other || !s->marked || v == NULL || *v == '\0')
+		return;
+	s->other = true;
+	if (log_due(&said_other_ms, SAY_EVERY_MS))
+		log_msg(LOG_ERR,
+		    "session %s: the MTA went on with another client "
+		    "(QUIT_NC, CONNECT) where libmilter ignores that: "
+		    "temporary failure for all its recipients",
+		    s->id);
+}
+
 static sfsistat
 on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
 {
 	struct session *s = smfi_getpriv(ctx);
 
-	if (s == NULL && (s = session_new(ctx)) == NULL)
-		return SMFIS_TEMPFAIL;
+	if (s == NULL) {
+		/* after QUIT_NC there is no negotiation */
+		if ((s = session_new(ctx)) == NULL)
+			return SMFIS_TEMPFAIL;
+		s->lists = !atomic_load(&own_lists);
+	}
 	if (s->over_limit)
 		return SMFIS_TEMPFAIL;
 	(void)addr_from_sockaddr(hostaddr, &s->client);
 	s->port = addr_port(hostaddr);
 	copy(s->client_name, sizeof(s->client_name), hostname);
-	copy(s->mta, sizeof(s->mta), smfi_getsymval(ctx, (char[]){ "v" }));
+	take_mta(ctx, s);
 	return s->steps & SMFIP_NR_CONN ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
@@ -275,6 +319,7 @@ on_envfrom(SMFICTX *ctx, char **argv)
 		return SMFIS_TEMPFAIL;
 	/* here, and not only in abort, which may have been left out */
 	end_message(s);
+	look_for_another_client(ctx, s);
 	const char *arg = argv[0] == NULL ? "" : argv[0];
 	size_t len = strnlen(arg, 2000);
 
@@ -314,7 +359,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	bool ok;
 
 	nudge_note(s);
-	if (s == NULL || argv[0] == NULL || s->over_limit)
+	if (s == NULL || argv[0] == NULL || s->over_limit || s->other)
 		return SMFIS_TEMPFAIL;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
 
