@@ -370,6 +370,46 @@ out_of_files(void **state)
 	assert_int_equal(health_number("sockets_good"), 1);
 }
 
+/* Too little address space: it doesn't start, and says what to set. */
+static void
+little_memory(void **state)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	(void)state;
+	skip();
+#else
+	const char *build = getenv("POPGATE_BUILD");
+	char program[300];
+	int status;
+
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	(void)unlink(path("log"));
+	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
+	    build == NULL ? "build" : build);
+	daemon_pid = fork();
+	assert_int_not_equal(daemon_pid, -1);
+	if (daemon_pid == 0) {
+		const struct rlimit limit = { 150000 * 1024, 150000 * 1024 };
+
+		if (setrlimit(RLIMIT_AS, &limit) == -1 ||
+		    freopen(path("log"), "a", stderr) == NULL)
+			_exit(126);
+		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
+		    "stderr", (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	assert_int_not_equal(status, 0);
+	assert_int_equal(
+	    logged("out of memory: the table of limits needs "), 1);
+	assert_int_equal(
+	    logged("its limit (ulimit -v, LimitAS=) is 146 MB: allow "), 1);
+	start_daemon();
+#endif
+}
+
 /* Health probes and port scans: connect and hang up, with nothing said, with
  * rubbish, with half a packet; by the thousand. */
 static void
@@ -449,6 +489,8 @@ main(void)
 		    few_files, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    out_of_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    little_memory, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(probes, quick_setup, teardown),
 	};
 
