@@ -3,7 +3,9 @@
 #include "lab.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -370,6 +372,58 @@ out_of_files(void **state)
 	assert_int_equal(health_number("sockets_good"), 1);
 }
 
+static atomic_bool cease_fire;
+
+/* Sessions as fast as they go, whether somebody listens or not. */
+static void *
+fire(void *arg)
+{
+	(void)arg;
+	while (!cease_fire) {
+		struct mclient *mc = mclient_open(sock, 5000);
+		struct mclient_reply r;
+		bool good = mc != NULL && mclient_negotiate(mc, NULL) == 0 &&
+		    mclient_reply(mc, &r) == 0 &&
+		    mclient_connect(mc, "h", "203.0.113.9") == 0 &&
+		    mclient_reply(mc, &r) == 0;
+
+		for (int i = 0; good && i < 5; i++)
+			good = mclient_mail(mc, "<s@y.test>") == 0 &&
+			    mclient_reply(mc, &r) == 0 &&
+			    mclient_rcpt(mc, REMOTE) == 0 &&
+			    mclient_reply(mc, &r) == 0;
+		mclient_close(&mc);
+		if (!good)
+			(void)usleep(1000);
+	}
+	return NULL;
+}
+
+/* SIGTERM while sessions come, go and are in the middle: libmilter's threads
+ * never work at what another one has freed. */
+static void
+stop_under_fire(void **state)
+{
+	enum { N = 6, ROUNDS = 20 };
+	pthread_t thread[N];
+
+	(void)state;
+	cease_fire = false;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, fire, NULL), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		int seen = health_number("decisions");
+
+		wait_until(health_number("decisions") > seen + 100);
+		assert_int_equal(stop_daemon(SIGTERM), 0);
+		start_daemon();
+	}
+	cease_fire = true;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+}
+
 /* Too little address space: it doesn't start, and says what to set. */
 static void
 little_memory(void **state)
@@ -489,6 +543,8 @@ main(void)
 		    few_files, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    out_of_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    stop_under_fire, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    little_memory, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(probes, quick_setup, teardown),
