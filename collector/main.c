@@ -51,7 +51,9 @@ static const char *const log_groups[] = { "adm", "systemd-journal", NULL };
 static void
 note(int priority, const char *text)
 {
-	log_msg(priority, "%s", text);
+	char advice[DAEMON_ADVICE_MAX];
+
+	log_msg(priority, "%s%s", text, daemon_memory_advice(text, advice));
 }
 
 static int

@@ -14,6 +14,7 @@
 #include "json.h"
 #include "metrics.h"
 #include "rate.h"
+#include "sockets.h"
 #include "store.h"
 
 static struct {
@@ -206,10 +207,10 @@ status_open(const struct config *cfg)
 	if (status.database == NULL)
 		return;
 	/* the directory's group, which is our readers', and not ours */
-	health_serve(
-	    cfg->collector.status, (gid_t)-1, health_pages, &status.pages);
-	health_serve(
-	    cfg->metrics.collector, (gid_t)-1, metrics_pages, &status.metrics);
+	health_serve("collector.status", cfg->collector.status, (gid_t)-1,
+	    health_pages, &status.pages);
+	health_serve("metrics.collector", cfg->metrics.collector, (gid_t)-1,
+	    metrics_pages, &status.metrics);
 }
 
 void
@@ -220,6 +221,7 @@ status_tell(const struct collect_figures *figures)
 	status.told_ms = clock_monotonic_ms();
 	rate_note(&status.logins, status.told_ms, figures->logins);
 	(void)pthread_mutex_unlock(&status.mtx);
+	sockets_tick();
 }
 
 void

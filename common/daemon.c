@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <syslog.h>
@@ -201,9 +202,63 @@ daemon_drop(const char *user, const char *const groups[], struct err *err)
 	return 0;
 }
 
-int
-daemon_fail(const struct daemon_options *opt, int code, const char *text)
+static size_t
+address_space_mb(void)
 {
+	unsigned long pages = 0;
+	FILE *in = fopen("/proc/self/statm", "re");
+
+	if (in == NULL)
+		return 0;
+	if (fscanf(in, "%lu", &pages) != 1)
+		pages = 0;
+	(void)fclose(in);
+	return pages * (size_t)sysconf(_SC_PAGESIZE) >> 20;
+}
+
+const char *
+daemon_memory_advice(const char *why, char *buf)
+{
+	/* popgate-milter's tables of limits, threads and their heaps */
+	enum { ENOUGH_MB = 400 };
+	static const struct {
+		int resource;
+		const char *names;
+	} rows[] = { { RLIMIT_AS, "ulimit -v, LimitAS=" },
+		{ RLIMIT_DATA, "ulimit -d, LimitDATA=" } };
+	size_t used = address_space_mb();
+	struct rlimit limit;
+
+	buf[0] = '\0';
+	if (strstr(why, "out of memory") == NULL)
+		return buf;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (getrlimit(rows[i].resource, &limit) == -1 ||
+		    limit.rlim_cur == RLIM_INFINITY)
+			continue;
+		(void)snprintf(buf, DAEMON_ADVICE_MAX,
+		    "; this process has %zu MB of address space, and its "
+		    "limit (%s) is %llu MB: allow %zu MB or more, or take the "
+		    "limit away",
+		    used, rows[i].names,
+		    (unsigned long long)limit.rlim_cur >> 20, used + ENOUGH_MB);
+		return buf;
+	}
+	(void)snprintf(buf, DAEMON_ADVICE_MAX,
+	    "; this process has %zu MB of address space and no limit of its "
+	    "own: the machine has no more, or MemoryMax= of the unit, or "
+	    "vm.overcommit_memory is 2",
+	    used);
+	return buf;
+}
+
+int
+daemon_fail(const struct daemon_options *opt, int code, const char *why)
+{
+	char text[ERR_TEXT_MAX + DAEMON_ADVICE_MAX], advice[DAEMON_ADVICE_MAX];
+
+	(void)snprintf(
+	    text, sizeof(text), "%s%s", why, daemon_memory_advice(why, advice));
 	log_msg(LOG_ERR, "%s", text);
 	if (opt->quiet)
 		(void)fprintf(stderr, "%s: %s\n", opt->ident, text);

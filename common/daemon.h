@@ -36,8 +36,13 @@ void daemon_ready(void);
 int daemon_drop(const char *user, const char *const groups[], struct err *err);
 
 /* Say why the program ends: to the log, and while detaching also to who
- * started it. Returns code. */
+ * started it; "out of memory" with the limit to raise. Returns code. */
 int daemon_fail(const struct daemon_options *opt, int code, const char *text);
+
+/* What to add to a message that says "out of memory": which limit it is, and
+ * what to set; "" for another one. buf has DAEMON_ADVICE_MAX. Returns buf. */
+enum { DAEMON_ADVICE_MAX = 300 };
+const char *daemon_memory_advice(const char *why, char *buf);
 
 /* The status of sysexits(3) that goes with an error. */
 int daemon_exit_code(const struct err *err);

@@ -18,6 +18,13 @@ err_set(struct err *err, enum err_code code, const char *fmt, ...)
 }
 
 void
+err_nomem(struct err *err, const char *what, size_t bytes)
+{
+	err_set(err, ERR_NOMEM, "out of memory: %s needs %zu MB", what,
+	    (bytes >> 20) + 1);
+}
+
+void
 err_locate(struct err *err, const char *where)
 {
 	char text[ERR_TEXT_MAX];

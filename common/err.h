@@ -3,6 +3,8 @@
 #ifndef POPGATE_ERR_H
 #define POPGATE_ERR_H
 
+#include <stddef.h>
+
 enum err_code {
 	ERR_NONE = 0,
 	ERR_INVALID, /* bad input: text says what was expected */
@@ -24,6 +26,10 @@ struct err {
  * Threads: any, one per struct err. */
 void err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same for memory that we haven't got: ERR_NOMEM, "out of memory: WHAT
+ * needs N MB". What the process may have is added by daemon_fail(). */
+void err_nomem(struct err *err, const char *what, size_t bytes);
 
 /* Put "where: " before the text, to say in which setting it is wrong; where or
  * err NULL, or no memory: as it was. */

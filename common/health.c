@@ -10,6 +10,7 @@
 #include "http.h"
 #include "log.h"
 #include "metrics.h"
+#include "sockets.h"
 
 static struct {
 	const char *daemon, *config;
@@ -65,6 +66,7 @@ health_write(struct json *j, const char *state)
 	(void)pthread_mutex_unlock(&health.mtx);
 	json_text(j, "last_error", error_at == 0 ? NULL : error);
 	json_number(j, "last_error_at", error_at);
+	sockets_write(j);
 }
 
 void
@@ -106,13 +108,14 @@ health_metrics(FILE *to)
 }
 
 void
-health_serve(const char *listen, gid_t gid, const struct http_page *pages,
-    struct http **h_r)
+health_serve(const char *key, const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r)
 {
 	struct err err;
 
 	*h_r = NULL;
-	if (*listen != '\0' && http_open(listen, gid, pages, h_r, &err) == -1)
+	if (*listen != '\0' &&
+	    http_open(key, listen, gid, pages, h_r, &err) == -1)
 		log_msg(
 		    LOG_WARNING, "%s: not served: %s", pages->path, err.text);
 }

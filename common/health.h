@@ -22,17 +22,18 @@ void health_reloaded(bool good, const char *text);
 
 /* Write "daemon", "version", "pid", "started_at", "state", "config",
  * "loaded_at", "reloads", "reload_good", "reload_text", "last_error",
- * "last_error_at". state: "running" */
+ * "last_error_at", "sockets_good", "sockets_text". state: "running" */
 void health_write(struct json *j, const char *state);
 
 /* The same as metrics. */
 void health_metrics(FILE *to);
 
-/* Serve pages where listen (unless "") says. When that can't be done, the
- * log says so and *h_r is NULL: monitoring is no reason not to work. */
+/* Serve pages where listen (unless ""), which is the setting key, says. When
+ * that can't be done, the log says so and *h_r is NULL: monitoring is no reason
+ * not to work. */
 struct http;
 struct http_page;
-void health_serve(const char *listen, gid_t gid, const struct http_page *pages,
-    struct http **h_r);
+void health_serve(const char *key, const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r);
 
 #endif

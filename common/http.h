@@ -18,15 +18,16 @@ struct http_page {
 	int (*write)(FILE *to);
 };
 
-/* Listen and serve in a thread of its own until http_close(). A Unix socket
- * gets mode 0660.
+/* Listen and serve in threads of its own until http_close(). A Unix socket
+ * gets mode 0660. Where descriptors run out, those who connect wait.
+ *   key     the setting listen is from (sockets.h)
  *   gid     its group; (gid_t)-1: the process's own, or that of a setgid
  *           directory
  *   listen  borrowed; not ""
  *   pages   borrowed until http_close(); ended by one without a path
  * 0, or -1 with err. */
-int http_open(const char *listen, gid_t gid, const struct http_page *pages,
-    struct http **h_r, struct err *err);
+int http_open(const char *key, const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r, struct err *err);
 
 /* Stops and removes the socket. NULL-safe; sets NULL. */
 void http_close(struct http **h);

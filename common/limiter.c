@@ -186,7 +186,8 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 	}
 	return l;
 nomem:
-	err_set(err, ERR_NOMEM, "out of memory");
+	err_nomem(err, "the table of limits",
+	    l == NULL ? sizeof(*l) : sizeof(*l) + l->memory_size);
 	limiter_free(l);
 	return NULL;
 }

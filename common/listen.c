@@ -18,6 +18,8 @@
 #include "addr.h"
 #include "err.h"
 
+enum { LOCK_TRIES = 50, LOCK_EVERY_US = 20000 };
+
 static int
 refuse(const char *text, struct err *err)
 {
@@ -134,8 +136,9 @@ path_error(const char *path, const char *what, int error, struct err *err)
 	return -1;
 }
 
-int
-listen_connect(const struct listen_spec *spec)
+/* flags: SOCK_NONBLOCK, or 0 */
+static int
+connect_to(const struct listen_spec *spec, int flags)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
 	struct sockaddr_un sun = unix_address(spec);
@@ -152,16 +155,50 @@ listen_connect(const struct listen_spec *spec)
 		sa = res->ai_addr;
 		len = res->ai_addrlen;
 	}
-	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	int rc = fd == -1 ? -1 : connect(fd, sa, len), error = errno;
 
 	if (!spec->is_unix)
 		freeaddrinfo(res);
-	if (rc == 0)
+	if (rc == 0 || (fd != -1 && error == EINPROGRESS))
 		return fd;
 	if (fd != -1)
 		(void)close(fd);
 	errno = error;
+	return -1;
+}
+
+int
+listen_connect(const struct listen_spec *spec)
+{
+	return connect_to(spec, 0);
+}
+
+int
+listen_poke(const struct listen_spec *spec)
+{
+	return connect_to(spec, SOCK_NONBLOCK);
+}
+
+int
+listen_find(const struct listen_spec *spec)
+{
+	enum { LOOK_AT = 1024 };
+
+	for (int fd = 0; fd < LOOK_AT; fd++) {
+		struct sockaddr_un sun = { .sun_family = AF_UNSPEC };
+		socklen_t len = sizeof(sun), int_len = sizeof(int);
+		int listens = 0;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens,
+			&int_len) == 0 &&
+		    listens != 0 &&
+		    getsockname(fd, (struct sockaddr *)&sun, &len) == 0 &&
+		    sun.sun_family == AF_UNIX &&
+		    strncmp(sun.sun_path, spec->path, sizeof(sun.sun_path)) ==
+			0)
+			return fd;
+	}
 	return -1;
 }
 
@@ -175,9 +212,14 @@ listen_lock(const struct listen_spec *spec)
 	memcpy(copy, spec->path, sizeof(copy));
 	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd != -1 && flock(fd, LOCK_EX) == -1) {
-		(void)close(fd);
-		fd = -1;
+	/* who starts holds it for milliseconds; who holds it for longer is
+	 * somebody else, for whom we don't wait */
+	for (int i = 0; fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == -1; i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES) {
+			(void)close(fd);
+			return -1;
+		}
+		(void)usleep(LOCK_EVERY_US);
 	}
 	return fd;
 }
@@ -203,14 +245,16 @@ listen_prepare(const struct listen_spec *spec, struct err *err)
 		err_set(err, ERR_IO, "%s: exists and is no socket", spec->path);
 		return -1;
 	}
-	int fd = listen_connect(spec), error = errno;
+	/* EAGAIN: more wait there than it takes */
+	int fd = listen_poke(spec), error = errno;
 
 	if (fd != -1)
 		(void)close(fd);
 	if (fd != -1 || error != ECONNREFUSED) {
 		err_set(err, ERR_IO, "%s: %s", spec->path,
-		    fd != -1 ? "another process listens there"
-			     : strerror(error));
+		    fd != -1 || error == EAGAIN
+			? "another process listens there"
+			: strerror(error));
 		return -1;
 	}
 	if (unlink(spec->path) == -1 && errno != ENOENT)

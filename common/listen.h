@@ -36,7 +36,7 @@ void listen_for_libmilter(const struct listen_spec *spec, char *buf);
 /* Keep other programs that start now from the directory of a Unix socket,
  * from listen_prepare() until it listens: else two that find a dead socket
  * could each remove what the other has just made. Returns a descriptor to
- * close(2), or -1: nothing to lock, or not allowed to. */
+ * close(2), or -1: nothing to lock, not allowed to, or held for a second. */
 int listen_lock(const struct listen_spec *spec);
 
 /* A Unix socket's path before somebody binds it: no living owner (probed by
@@ -45,9 +45,17 @@ int listen_lock(const struct listen_spec *spec);
  * missing directory if that is why. */
 int listen_prepare(const struct listen_spec *spec, struct err *err);
 
+/* The descriptor of this process that listens on this Unix socket, for a
+ * library that doesn't tell; -1: none. */
+int listen_find(const struct listen_spec *spec);
+
 /* Connect as a client. Returns a blocking, close-on-exec socket, or -1 with
  * errno (ENOENT for a host that has no address). */
 int listen_connect(const struct listen_spec *spec);
+
+/* The same without waiting where more are waiting than are taken: EAGAIN. The
+ * socket is non-blocking; of inet it may not be connected yet. */
+int listen_poke(const struct listen_spec *spec);
 
 /* Who is at the other end of fd, for a log line: "pid 12, uid 101" of a Unix
  * socket, else "192.0.2.1 port 1025". text has LISTEN_PEER_MAX. Returns it. */

@@ -92,7 +92,8 @@ is_false(const char *text, const char *key)
 	return json_find_bool(text, key, &value) && !value;
 }
 
-/* An error of the last minutes, and a configuration that was refused. */
+/* An error of the last minutes, a configuration that was refused, a socket
+ * that is gone. */
 static void
 add_troubles(struct status *s, const char *daemon, const char *text)
 {
@@ -114,6 +115,13 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 		(void)snprintf(
 		    words, sizeof(words), "the old one stays: %s", error);
 		add(s, LEVEL_WARNING, what, words);
+	}
+	if (is_false(text, "sockets_good") &&
+	    json_find_text(text, "sockets_text", error, sizeof(error))) {
+		(void)snprintf(what, sizeof(what), "%s's sockets", daemon);
+		(void)snprintf(words, sizeof(words),
+		    "%s: mend that, or restart it", error);
+		add(s, LEVEL_CRITICAL, what, words);
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -57,6 +58,25 @@ ask(int fd, const char *request, const char *end, char *buf, size_t size,
 	return true;
 }
 
+/* Never waits for a process that doesn't accept. -1 with errno. */
+static int
+connect_soon(const struct listen_spec *spec)
+{
+	int fd = listen_poke(spec), error = 0;
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(error);
+
+	if (fd == -1)
+		return -1;
+	if (poll(&pfd, 1, ANSWER_MS) == 1 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	    error == 0)
+		return fd;
+	(void)close(fd);
+	errno = error == 0 ? ETIMEDOUT : error;
+	return -1;
+}
+
 /* Connect; -1 with p filled. */
 static int
 reach(const char *listen, struct probe *p)
@@ -74,13 +94,14 @@ reach(const char *listen, struct probe *p)
 		(void)snprintf(p->words, sizeof(p->words), "%.390s", err.text);
 		return -1;
 	}
-	int fd = listen_connect(&spec);
+	int fd = connect_soon(&spec);
 
 	if (fd == -1) {
 		if (errno == EACCES)
 			p->result = PROBE_UNKNOWN;
-		(void)snprintf(
-		    p->words, sizeof(p->words), "%s", strerror(errno));
+		(void)snprintf(p->words, sizeof(p->words), "%s",
+		    errno == EAGAIN ? "it takes no more connections: it hangs"
+				    : strerror(errno));
 		return -1;
 	}
 	if (spec.is_unix &&
@@ -158,6 +179,22 @@ probe_health(
 		    daemon);
 }
 
+/* The system's list goes on to name a socket whose file was removed. */
+static bool
+is_missing(const char *path, struct probe *p)
+{
+	struct stat st;
+
+	errno = 0;
+	if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return false;
+	if (errno == EACCES)
+		p->result = PROBE_UNKNOWN;
+	(void)snprintf(p->words, sizeof(p->words), "%s",
+	    errno == 0 ? "this is no socket" : strerror(errno));
+	return true;
+}
+
 void
 probe_listening(const char *listen, struct probe *p)
 {
@@ -177,6 +214,10 @@ probe_listening(const char *listen, struct probe *p)
 	    (in = fopen("/proc/net/unix", "re")) == NULL)
 		return;
 	p->result = PROBE_BAD;
+	if (is_missing(spec.path, p)) {
+		(void)fclose(in);
+		return;
+	}
 	(void)snprintf(p->words, sizeof(p->words), "nobody listens there");
 	/* Num: RefCount Protocol Flags Type St Inode Path; Flags has
 	 * __SO_ACCEPTCON (0x10000) for a listener */

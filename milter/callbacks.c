@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 /* mfapi.h defines bool itself unless it is told that there is one */
@@ -23,6 +22,8 @@
 #include "gate.h"
 #include "handoff.h"
 #include "log.h"
+#include "nudge.h"
+#include "sockets.h"
 
 enum {
 	NAME_MAX_LEN = 256,
@@ -37,6 +38,9 @@ struct session {
 	struct gate_config *gc; /* counted reference */
 	unsigned long steps; /* negotiated SMFIP_* */
 	bool over_limit; /* temporary failure for everything */
+	bool lists; /* macros come with the commands that we asked for */
+	bool marked; /* macro v is empty: on_connect() has seen it */
+	bool other; /* another client, whose address we weren't told */
 	struct addr client;
 	uint16_t port; /* the client's */
 	char id[32];
@@ -63,8 +67,8 @@ static atomic_uint sessions_max = UINT_MAX;
 static atomic_uint_fast64_t over_limit;
 static atomic_int_fast64_t said_ms; /* that there are too many */
 static atomic_bool draining;
-static atomic_bool stopped; /* we want callbacks_run() to end */
-static atomic_bool asleep = true; /* libmilter has not noticed yet */
+/* There was an MTA that can't be asked which macros to send. */
+static atomic_bool own_lists;
 static atomic_uint_fast64_t session_number;
 
 /* Each list has a macro that always has a value: without one, libmilter
@@ -176,6 +180,9 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	if (s->over_limit)
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
+	s->lists = *actions_r != 0;
+	if (!s->lists)
+		atomic_store(&own_lists, true);
 	for (size_t i = 0;
 	     *actions_r != 0 && i < sizeof(macro_lists) / sizeof(*macro_lists);
 	     i++)
@@ -192,19 +199,55 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	return SMFIS_CONTINUE;
 }
 
+/* libmilter obeys QUIT_NC ("another client follows") in few places, and drops
+ * it elsewhere together with the CONNECT behind it, but it keeps the macros
+ * that came with that. The client's are marked by making v empty, which is in
+ * no other list of ours. */
+static void
+take_mta(SMFICTX *ctx, struct session *s)
+{
+	char *v = smfi_getsymval(ctx, (char[]){ "v" });
+
+	copy(s->mta, sizeof(s->mta), v);
+	s->marked = s->mta[0] != '\0' && s->lists;
+	if (s->marked)
+		*v = '\0';
+}
+
+static void
+look_for_another_client(SMFICTX *ctx, struct session *s)
+{
+	static atomic_int_fast64_t said_other_ms;
+	const char *v = smfi_getsymval(ctx, (char[]){ "v" });
+
+	if (s->other || !s->marked || v == NULL || *v == '\0')
+		return;
+	s->other = true;
+	if (log_due(&said_other_ms, SAY_EVERY_MS))
+		log_msg(LOG_ERR,
+		    "session %s: the MTA went on with another client "
+		    "(QUIT_NC, CONNECT) where libmilter ignores that: "
+		    "temporary failure for all its recipients",
+		    s->id);
+}
+
 static sfsistat
 on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
 {
 	struct session *s = smfi_getpriv(ctx);
 
-	if (s == NULL && (s = session_new(ctx)) == NULL)
-		return SMFIS_TEMPFAIL;
+	if (s == NULL) {
+		/* after QUIT_NC there is no negotiation */
+		if ((s = session_new(ctx)) == NULL)
+			return SMFIS_TEMPFAIL;
+		s->lists = !atomic_load(&own_lists);
+	}
 	if (s->over_limit)
 		return SMFIS_TEMPFAIL;
 	(void)addr_from_sockaddr(hostaddr, &s->client);
 	s->port = addr_port(hostaddr);
 	copy(s->client_name, sizeof(s->client_name), hostname);
-	copy(s->mta, sizeof(s->mta), smfi_getsymval(ctx, (char[]){ "v" }));
+	take_mta(ctx, s);
 	return s->steps & SMFIP_NR_CONN ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
@@ -213,6 +256,7 @@ on_helo(SMFICTX *ctx, char *helo)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	if (s == NULL)
 		return SMFIS_TEMPFAIL;
 	copy(s->helo, sizeof(s->helo), helo);
@@ -270,10 +314,12 @@ on_envfrom(SMFICTX *ctx, char **argv)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	if (s == NULL)
 		return SMFIS_TEMPFAIL;
 	/* here, and not only in abort, which may have been left out */
 	end_message(s);
+	look_for_another_client(ctx, s);
 	const char *arg = argv[0] == NULL ? "" : argv[0];
 	size_t len = strnlen(arg, 2000);
 
@@ -312,7 +358,8 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	struct gate_answer answer;
 	bool ok;
 
-	if (s == NULL || argv[0] == NULL || s->over_limit)
+	nudge_note(s);
+	if (s == NULL || argv[0] == NULL || s->over_limit || s->other)
 		return SMFIS_TEMPFAIL;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
 
@@ -393,6 +440,7 @@ on_data(SMFICTX *ctx)
 {
 	struct session *s = smfi_getpriv(ctx);
 
+	nudge_note(s);
 	return s == NULL ? SMFIS_TEMPFAIL : commit_message(ctx, s);
 }
 
@@ -488,50 +536,21 @@ callbacks_open(
 	int lock = listen_lock(spec);
 	int rc = open_socket(spec, mode, gid, err);
 
+	/* libmilter waits on its descriptor by number, for 5 seconds at most:
+	 * it takes another socket in that place for its own */
+	if (rc == 0)
+		sockets_keep("milter.listen", spec,
+		    spec->is_unix ? listen_find(spec) : -1, mode, gid, NULL,
+		    NULL);
 	if (lock != -1)
 		(void)close(lock);
 	return rc;
 }
 
-int
+void
 callbacks_run(void)
 {
-	/* smfi_stop() closes the socket under the listener, which may call
-	 * that a failure */
-	return smfi_main() == MI_SUCCESS || atomic_load(&stopped) ? 0 : -1;
-}
-
-/* libmilter holds a lock while it waits up to 5 seconds for a connection, and
- * smfi_stop() needs that lock after it has set the flag: so another thread
- * connects, until it ends. */
-static void *
-waker(void *arg)
-{
-	const struct listen_spec *spec = arg;
-	const struct timespec pause = { .tv_nsec = 20000000 };
-
-	for (int i = 0; i < 50 && atomic_load(&asleep); i++) {
-		(void)nanosleep(&pause, NULL);
-		int fd = listen_connect(spec);
-
-		if (fd != -1)
-			(void)close(fd);
-	}
-	return NULL;
-}
-
-void
-callbacks_stop(const struct listen_spec *spec)
-{
-	pthread_t thread;
-	bool woken =
-	    pthread_create(&thread, NULL, waker, (void *)(uintptr_t)spec) == 0;
-
-	atomic_store(&stopped, true);
-	(void)smfi_stop();
-	atomic_store(&asleep, false);
-	if (woken)
-		(void)pthread_join(thread, NULL);
+	(void)smfi_main();
 }
 
 void

@@ -1,4 +1,5 @@
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -25,8 +26,11 @@
 #include "listen.h"
 #include "log.h"
 #include "meter.h"
+#include "nudge.h"
+#include "override.h"
 #include "permit.h"
 #include "refresh.h"
+#include "sockets.h"
 #include "status.h"
 
 enum {
@@ -35,6 +39,8 @@ enum {
 	DRAIN_LOOK_MS = 50,
 	FILES_MAX = 1 << 20,
 	SPARE_FILES = 256,
+	TOLD_MAX = 64,
+	LIBMILTERS_FILES = 2, /* a pipe that it makes later */
 	AFTER_DRAIN_S = 20,
 	STACK_BYTES = 512 * 1024
 };
@@ -58,7 +64,7 @@ static const char usage[] =
 static struct daemon_options opt = { .ident = "popgate-milter",
 	.usage = usage };
 static const char *const no_groups[] = { NULL };
-static atomic_bool milter_failed, milter_ended;
+static atomic_bool milter_failed;
 
 static gid_t
 socket_group(const struct config *cfg)
@@ -70,8 +76,8 @@ socket_group(const struct config *cfg)
 }
 
 static int
-open_permit(const struct config *cfg, const char *text, enum protocol_kind kind,
-    struct err *err)
+open_permit(const struct config *cfg, const char *key, const char *text,
+    enum protocol_kind kind, struct err *err)
 {
 	struct listen_spec spec;
 
@@ -79,9 +85,14 @@ open_permit(const struct config *cfg, const char *text, enum protocol_kind kind,
 		return 0;
 	if (listen_parse(text, &spec, err) == -1)
 		return -1;
-	int fd = listen_open(&spec, cfg->milter.mode, socket_group(cfg), err);
+	mode_t mode = cfg->milter.mode;
+	gid_t gid = socket_group(cfg);
+	int fd = listen_open(&spec, mode, gid, err);
 
-	return fd == -1 ? -1 : permit_listen(fd, kind, err);
+	if (fd == -1 || permit_listen(fd, kind, err) == -1)
+		return -1;
+	sockets_keep(key, &spec, fd, mode, gid, permit_moved, NULL);
+	return 0;
 }
 
 /* Bound before privileges are dropped, so that the directory need not be
@@ -95,18 +106,19 @@ open_listeners(
 		callbacks_open(
 		    spec, cfg->milter.mode, socket_group(cfg), err) == -1))
 		return -1;
-	if (open_permit(cfg, cfg->permit.policy, PROTOCOL_POLICY, err) == -1)
+	if (open_permit(cfg, "permit.policy", cfg->permit.policy,
+		PROTOCOL_POLICY, err) == -1)
 		return -1;
-	return open_permit(cfg, cfg->permit.socketmap, PROTOCOL_SOCKETMAP, err);
+	return open_permit(cfg, "permit.socketmap", cfg->permit.socketmap,
+	    PROTOCOL_SOCKETMAP, err);
 }
 
 static void *
 milter_thread(void *arg)
 {
 	(void)arg;
-	if (callbacks_run() == -1)
-		atomic_store(&milter_failed, true);
-	atomic_store(&milter_ended, true);
+	callbacks_run();
+	atomic_store(&milter_failed, true);
 	/* the main thread waits for signals */
 	(void)kill(getpid(), SIGTERM);
 	return NULL;
@@ -253,6 +265,7 @@ wait_for_end(void)
 			reload();
 		meter_tick();
 		refresh_tick();
+		sockets_tick();
 		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
 			continue;
@@ -283,7 +296,7 @@ drain(void)
 	if (callbacks_sessions() > 0)
 		log_msg(LOG_NOTICE, "stopping: waiting for %u sessions",
 		    callbacks_sessions());
-	while (callbacks_sessions() > 0 && !atomic_load(&milter_ended) &&
+	while (callbacks_sessions() > 0 && !atomic_load(&milter_failed) &&
 	    clock_monotonic_ms() < until_ms) {
 		int sig = sigtimedwait(&set, NULL, &tick);
 
@@ -348,18 +361,40 @@ raise_nofile(void)
 					  : (unsigned)limit.rlim_cur;
 }
 
+static unsigned
+at_most(unsigned n, unsigned max)
+{
+	return n < max ? n : max;
+}
+
+/* The lowest descriptor that is free: as many are in use. */
+static unsigned
+files_used(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+
+	if (fd == -1)
+		return 0;
+	(void)close(fd);
+	return (unsigned)fd + LIBMILTERS_FILES;
+}
+
 /* A quarter of the descriptors is kept for the permit channel, another one
- * for databases, logs and what connects without becoming a session; of both
- * no more than they can use. */
+ * for databases, logs and the status; of both no more than they can use. The
+ * others are libmilter's, some of them for connections that are told that
+ * there are too many, or that aren't sessions. The rest is not even taken
+ * from the socket. After all that stays open was opened. */
 static void
 share_files(unsigned files, const struct config *cfg)
 {
-	unsigned quarter = files / 4;
-	unsigned connections =
-	    quarter < PERMIT_CONNECTIONS_MAX ? quarter : PERMIT_CONNECTIONS_MAX;
-	unsigned spare = quarter < SPARE_FILES ? quarter : SPARE_FILES;
-	unsigned sessions = files - connections - spare;
+	unsigned kept = at_most(files / 4, PERMIT_CONNECTIONS_MAX) +
+	    at_most(files / 4, SPARE_FILES);
+	unsigned used = files_used();
+	unsigned room = files - kept > used ? files - kept - used : 1;
+	unsigned sessions = room - at_most((room + 7) / 8, TOLD_MAX);
 
+	if (sessions == 0)
+		sessions = 1;
 	if (cfg->milter.max_sessions > sessions)
 		log_msg(LOG_WARNING,
 		    "milter.max_sessions: %" PRId64 " are "
@@ -368,18 +403,7 @@ share_files(unsigned files, const struct config *cfg)
 	else if (cfg->milter.max_sessions > 0)
 		sessions = (unsigned)cfg->milter.max_sessions;
 	callbacks_limit(sessions);
-	permit_limit(connections);
-}
-
-/* A dead socket in its place would only puzzle. */
-static void
-forget_socket(const char *listen)
-{
-	struct listen_spec spec;
-
-	if (listen != NULL && listen_parse(listen, &spec, NULL) == 0 &&
-	    spec.is_unix)
-		(void)unlink(spec.path);
+	override_keep_from((int)(used + room));
 }
 
 int
@@ -410,9 +434,6 @@ main(int argc, char **argv)
 	}
 	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
-	/* copies: a reload frees the configuration */
-	char *const listen_at[] = { strdup(cfg->milter.listen),
-		strdup(cfg->permit.policy), strdup(cfg->permit.socketmap) };
 
 	if (!listens && *cfg->permit.policy == '\0' &&
 	    *cfg->permit.socketmap == '\0')
@@ -430,14 +451,16 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
-	share_files(files, cfg);
+	permit_limit(at_most(files / 4, PERMIT_CONNECTIONS_MAX));
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
 	if (gate_start(gc, permit_committed, NULL, &err) == -1 ||
-	    permit_start(&err) == -1)
+	    permit_start(&err) == -1 ||
+	    (listens && nudge_start(&spec, &err) == -1))
 		return daemon_fail(&opt, EX_CANTCREAT, err.text);
 	refresh_watch();
 	status_open(cfg);
+	share_files(files, cfg);
 	log_msg(LOG_NOTICE, "ready: milter %s, policy %s, socketmap %s%s",
 	    listens ? cfg->milter.listen : "-",
 	    *cfg->permit.policy != '\0' ? cfg->permit.policy : "-",
@@ -457,24 +480,19 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
-	/* a libmilter that is stopped before it got going fails as well */
-	bool gave_up = atomic_load(&milter_failed);
-
 	(void)sd_notify(0, "STOPPING=1");
-	if (listens) {
+	if (listens)
 		drain();
-		callbacks_stop(&spec);
-		(void)pthread_join(thread, NULL);
-	}
+	sockets_drop_all(); /* dead ones would only puzzle */
 	permit_stop();
 	status_close();
 	gate_stop();
-	for (int i = 0; i < 3; i++)
-		forget_socket(listen_at[i]);
-	if (gave_up)
-		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
+	if (atomic_load(&milter_failed)) {
+		(void)daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
+		_exit(EX_SOFTWARE);
+	}
 	log_msg(
 	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
-	/* threads of libmilter may still run: free nothing under them */
+	/* threads of libmilter still run: free nothing under them */
 	_exit(EX_OK);
 }

@@ -518,6 +518,20 @@ permit_listen(int fd, enum protocol_kind kind, struct err *err)
 }
 
 void
+permit_moved(void *arg)
+{
+	(void)arg;
+	/* the one that was moved; the others are there already */
+	for (unsigned i = 0; i < permit.n_listeners; i++) {
+		struct epoll_event ev = { .events = EPOLLIN,
+			.data.ptr = &permit.listener[i] };
+
+		(void)epoll_ctl(
+		    permit.epoll, EPOLL_CTL_ADD, permit.listener[i].fd, &ev);
+	}
+}
+
+void
 permit_limit(unsigned max)
 {
 	permit.max = max;

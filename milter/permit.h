@@ -11,6 +11,9 @@ struct err;
  * permit_start(). 0, or -1 with err. */
 int permit_listen(int fd, enum protocol_kind kind, struct err *err);
 
+/* For sockets_keep(): another socket is in the place of a listening one. */
+void permit_moved(void *arg);
+
 enum { PERMIT_CONNECTIONS_MAX = 2000 };
 
 /* Connections that may be open; before permit_start(). */

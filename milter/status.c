@@ -109,8 +109,10 @@ status_open(const struct config *cfg)
 	};
 
 	/* not the directory's group, which is the MTA's: our readers' */
-	health_serve(cfg->milter.status, getegid(), health_pages, &pages);
-	health_serve(cfg->metrics.milter, getegid(), metrics_pages, &metrics);
+	health_serve("milter.status", cfg->milter.status, getegid(),
+	    health_pages, &pages);
+	health_serve("metrics.milter", cfg->metrics.milter, getegid(),
+	    metrics_pages, &metrics);
 }
 
 void

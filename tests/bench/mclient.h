@@ -103,8 +103,9 @@ int mclient_unknown(struct mclient *mc, const char *line);
 
 /* None of these has a reply; call mclient_flush() after them.
  * After mclient_quit_nc() the connection starts anew with mclient_connect().
- * libmilter 1.0.1 obeys it only right after the reply to mclient_eom(): at
- * any other time it drops it and that CONNECT, and keeps the old client. */
+ * libmilter 1.0.1 obeys it only right after the reply to mclient_eom(), and
+ * after mclient_abort() within a message: at any other time it drops it and
+ * that CONNECT, and keeps the old client. */
 int mclient_abort(struct mclient *mc);
 int mclient_quit(struct mclient *mc);
 int mclient_quit_nc(struct mclient *mc);

@@ -3,8 +3,11 @@
 #include "lab.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -235,62 +238,230 @@ too_many_sessions(void **state)
 	mclient_close(&open[2]);
 }
 
-/* Out of descriptors: nothing spins, nothing opens, and it passes. */
-static void
-out_of_files(void **state)
-{
-	enum { N = 80 };
-	int policy[N], milter[N], n = 0, m = 0;
-	char reply[1200];
-	static const char request[] =
-	    "request=smtpd_access_policy\n"
-	    "protocol_state=RCPT\nclient_address=203.0.113.6\n"
-	    "recipient=x@remote.test\n\n";
+static const char policy_request[] =
+    "request=smtpd_access_policy\n"
+    "protocol_state=RCPT\nclient_address=203.0.113.6\n"
+    "recipient=x@remote.test\n\n";
 
-	(void)state;
+/* Everything but new sessions is served. */
+static void
+assert_others_are_served(struct mclient *mc)
+{
+	static char text[65536];
+
+	ask("policy.sock", policy_request, sizeof(policy_request) - 1, text,
+	    sizeof(text));
+	assert_reply(text, "action=550 ");
+	ask("map.sock", "19:popgate 203.0.113.6,", 23, text, sizeof(text));
+	assert_non_null(strstr(text, "OK 550 5.7.1 "));
+	assert_true(health_number("sessions") > 0);
+	assert_non_null(
+	    strstr(http_get("metrics.sock", "/metrics", text, sizeof(text)),
+		" 200 OK"));
+	/* what needs a database */
+	mail(mc, "<s@y.test>");
+	assert_accepted(rcpt(mc, REMOTE, "smtp"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
+}
+
+/* More milter connections than there are descriptors: sessions, and what says
+ * nothing. Databases, permit channel and status have theirs. */
+static void
+few_files_of(unsigned files)
+{
+	enum { N = 600 };
+	static int idle[N];
+	struct mclient *mc;
+	char want[100];
+	int n = 0;
+
 	assert_int_equal(stop_daemon(SIGTERM), 0);
-	daemon_files = 64;
+	daemon_files = files;
 	config_milter = "max_sessions = 5000; drain_timeout = \"0s\";";
 	write_config("", "");
 	start_daemon();
 	daemon_files = 0;
-	assert_true(
-	    logged(
-		"milter.max_sessions: 5000 are more than 64 open files leave "
-		"room for: taken as 32") > 0);
-	/* connections that say nothing are no sessions */
-	for (int i = 0; i < N; i++) {
+	(void)snprintf(want, sizeof(want),
+	    "5000 are more than %u open files leave room for: taken as", files);
+	assert_true(logged(want) > 0);
+	login("203.0.113.5", 1000);
+	mc = mta("203.0.113.5");
+	/* the map, the tables and the policy have not been used before */
+	for (unsigned i = 0; i < 2 * files && n < N; i++) {
 		int fd = connect_to("milter.sock");
 
-		if (fd != -1)
-			milter[m++] = fd;
-		fd = connect_to("policy.sock");
-		if (fd != -1)
-			policy[n++] = fd;
+		if (fd == -1) { /* the backlog is full */
+			(void)usleep(1000);
+			continue;
+		}
+		/* each second one says something */
+		if (i % 2 == 0)
+			(void)send(fd,
+			    "\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xff\xff",
+			    17, MSG_NOSIGNAL);
+		idle[n++] = fd;
 	}
-	assert_true(m > 40);
-	wait_until(open_files() >= 62);
-	(void)sleep(1);
+	wait_until(logged("milter: hung up on a new connection") > 0);
+	for (int i = 0; i < 3; i++)
+		assert_others_are_served(mc);
+	assert_in_range(open_files(), 0, (long)files - 8);
+	assert_int_equal(logged("Too many open files"), 0);
+	/* and room again when they have gone */
+	for (int i = 0; i < n; i++)
+		(void)close(idle[i]);
+	wait_until(health_number("sessions") == 1);
+	mclient_close(&mc);
+	mc = mta("203.0.113.5");
+	assert_others_are_served(mc);
+	mclient_close(&mc);
+}
+
+static void
+few_files(void **state)
+{
+	(void)state;
+	few_files_of(64);
+	few_files_of(256);
+}
+
+static void
+limit_files(rlim_t n)
+{
+	const struct rlimit limit = { n, 4096 };
+
+	assert_int_equal(prlimit(daemon_pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/* Out of descriptors, whoever took them: connections wait at every socket,
+ * nothing spins, nothing opens, and it passes. */
+static void
+out_of_files(void **state)
+{
+	static const char *const sockets[] = { "milter.sock", "policy.sock",
+		"map.sock", "status.sock", "metrics.sock" };
+	enum { N = sizeof(sockets) / sizeof(*sockets) };
+	char reply[1200];
+	int fd[N];
+
+	(void)state;
+	limit_files(3);
+	for (int i = 0; i < N; i++) {
+		fd[i] = connect_to(sockets[i]);
+		assert_int_not_equal(fd[i], -1);
+	}
+	wait_until(logged("milter: accept: Too many open files") > 0 &&
+	    logged("permit channel: accept: Too many open files") > 0);
 	long before = proc_ticks(), hertz = sysconf(_SC_CLK_TCK);
 
 	(void)sleep(3);
 	/* a loop would use all of the three seconds */
-	assert_in_range(proc_ticks() - before, 0, hertz);
+	assert_in_range(proc_ticks() - before, 0, hertz / 4);
 	assert_int_equal(kill(daemon_pid, 0), 0);
-	for (int i = 0; i < n; i++)
-		(void)close(policy[i]);
-	for (int i = 0; i < m; i++)
-		(void)close(milter[i]);
-	wait_until(open_files() < 40);
+	limit_files(4096);
+	for (int i = 0; i < N; i++)
+		(void)close(fd[i]);
 	for (int i = 0; i < 100; i++) {
-		ask("policy.sock", request, sizeof(request) - 1, reply,
-		    sizeof(reply));
+		ask("policy.sock", policy_request, sizeof(policy_request) - 1,
+		    reply, sizeof(reply));
 		assert_true(strncmp(reply, "action=OK", 9) != 0);
 		if (strncmp(reply, "action=550", 10) == 0)
 			break;
 		(void)usleep(100000);
 	}
 	assert_reply(reply, "action=550 ");
+	assert_int_equal(health_number("sockets_good"), 1);
+}
+
+static atomic_bool cease_fire;
+
+/* Sessions as fast as they go, whether somebody listens or not. */
+static void *
+fire(void *arg)
+{
+	(void)arg;
+	while (!cease_fire) {
+		struct mclient *mc = mclient_open(sock, 5000);
+		struct mclient_reply r;
+		bool good = mc != NULL && mclient_negotiate(mc, NULL) == 0 &&
+		    mclient_reply(mc, &r) == 0 &&
+		    mclient_connect(mc, "h", "203.0.113.9") == 0 &&
+		    mclient_reply(mc, &r) == 0;
+
+		for (int i = 0; good && i < 5; i++)
+			good = mclient_mail(mc, "<s@y.test>") == 0 &&
+			    mclient_reply(mc, &r) == 0 &&
+			    mclient_rcpt(mc, REMOTE) == 0 &&
+			    mclient_reply(mc, &r) == 0;
+		mclient_close(&mc);
+		if (!good)
+			(void)usleep(1000);
+	}
+	return NULL;
+}
+
+/* SIGTERM while sessions come, go and are in the middle: libmilter's threads
+ * never work at what another one has freed. */
+static void
+stop_under_fire(void **state)
+{
+	enum { N = 6, ROUNDS = 20 };
+	pthread_t thread[N];
+
+	(void)state;
+	cease_fire = false;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(
+		    pthread_create(&thread[i], NULL, fire, NULL), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		int seen = health_number("decisions");
+
+		wait_until(health_number("decisions") > seen + 100);
+		assert_int_equal(stop_daemon(SIGTERM), 0);
+		start_daemon();
+	}
+	cease_fire = true;
+	for (int i = 0; i < N; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+}
+
+/* Too little address space: it doesn't start, and says what to set. */
+static void
+little_memory(void **state)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	(void)state;
+	skip();
+#else
+	const char *build = getenv("POPGATE_BUILD");
+	char program[300];
+	int status;
+
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	(void)unlink(path("log"));
+	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
+	    build == NULL ? "build" : build);
+	daemon_pid = fork();
+	assert_int_not_equal(daemon_pid, -1);
+	if (daemon_pid == 0) {
+		const struct rlimit limit = { 150000 * 1024, 150000 * 1024 };
+
+		if (setrlimit(RLIMIT_AS, &limit) == -1 ||
+		    freopen(path("log"), "a", stderr) == NULL)
+			_exit(126);
+		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
+		    "stderr", (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(daemon_pid, &status, 0), daemon_pid);
+	daemon_pid = 0;
+	assert_int_not_equal(status, 0);
+	assert_int_equal(
+	    logged("out of memory: the table of limits needs "), 1);
+	assert_int_equal(
+	    logged("its limit (ulimit -v, LimitAS=) is 146 MB: allow "), 1);
+	start_daemon();
+#endif
 }
 
 /* Health probes and port scans: connect and hang up, with nothing said, with
@@ -369,7 +540,13 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    too_many_sessions, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
+		    few_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
 		    out_of_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    stop_under_fire, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    little_memory, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(probes, quick_setup, teardown),
 	};
 

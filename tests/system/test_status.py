@@ -293,6 +293,25 @@ def test_another_program_on_the_socket(daemons):
     daemons.start("milter")
 
 
+def test_removed_sockets(daemons):
+    """The status and metrics of both daemons come back; a file in the way is
+    said, and critical."""
+    for name in ("milter", "collector"):
+        for page in ("status", "metrics"):
+            daemons.socket(name, page).unlink()
+            wait_for(daemons.socket(name, page).is_socket, f"{name} {page}")
+            wait_for(lambda: daemons.health(name)["sockets_good"], "health")
+        path = daemons.socket(name, "metrics")
+        path.unlink()
+        path.write_text("")
+        wait_for(lambda: not daemons.health(name)["sockets_good"], "trouble")
+        out = daemons.ctl("health", code=2)
+        assert f"popgate-{name}'s sockets: metrics.{name}: {path} is gone" \
+            in out
+        path.unlink()
+        wait_for(lambda: daemons.health(name)["sockets_good"], "its end")
+
+
 def test_reload(daemons):
     text = daemons.ctl("reload")
     for name in ("milter", "collector"):
