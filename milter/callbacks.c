@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "handoff.h"
 #include "log.h"
+#include "place.h"
 
 enum {
 	NAME_MAX_LEN = 256,
@@ -473,12 +474,7 @@ open_socket(
 		return -1;
 	}
 	/* also when regrouped: a setgid directory gives its own group */
-	if (regroup && chown(spec->path, (uid_t)-1, gid) == -1) {
-		err_set(err, ERR_IO, "%s: can't give it to group %u: %s",
-		    spec->path, (unsigned)gid, strerror(errno));
-		return -1;
-	}
-	return 0;
+	return regroup ? place_socket(spec->path, mode, gid, err) : 0;
 }
 
 int
