@@ -1,7 +1,9 @@
 """What root writes in a directory of somebody else: that user swaps every
 name as soon as it is there, and must get nothing by it."""
 import os
+import sqlite3
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -258,3 +260,69 @@ def test_a_socket_is_the_one_that_gets_group_and_mode(site, swap, which):
         daemon.stderr.read()
         daemon.wait()
         untouched(site)
+
+
+def journal_that_names(db, victim):
+    """A journal of a transaction over several databases that was killed: the
+    next who opens db rolls it back, and then removes the super-journal that
+    it names. Source: SQLite's pager.c, readSuperJournal()."""
+    pages = db.stat().st_size // 4096
+    name = os.fsencode(victim)
+    head = struct.pack('>8sIIIII', bytes.fromhex('d9d505f920a163d7'), 0,
+                       0x1234, pages, 512, 4096)
+    return (head.ljust(512, b'\0') +
+            struct.pack('>I', 0x40000000 // 4096 + 1) + name +
+            struct.pack('>II', len(name), sum(name)) +
+            bytes.fromhex('d9d505f920a163d7'))
+
+
+def database(site, conf):
+    """As the collector makes it, in a directory of his; then without a WAL,
+    as he can have it at any time."""
+    assert ctl(conf, 'add', '192.0.2.1', '--forever').returncode == 0
+    path = site / 'his/logins.db'
+    with sqlite3.connect(path) as db:
+        assert db.execute('PRAGMA journal_mode = DELETE').fetchone() == (
+            'delete',)
+    db.close()
+    assert path.stat().st_uid == NOBODY
+    for left in site.glob('his/logins.db-*'):
+        left.unlink()
+    return path
+
+
+@pytest.mark.parametrize('args', [
+    ('add', '192.0.2.2', '--forever'), ('delete', '192.0.2.1'),
+    ('deny', '192.0.2.1'), ('undeny', '192.0.2.1'), ('list',), ('status',)],
+    ids=lambda args: args[0])
+def test_a_database_makes_root_remove_nothing(site, args):
+    conf = configure(site, '')
+    conf.write_text(conf.read_text().replace(f'{site}/logins.db',
+                                             f'{site}/his/logins.db'))
+    db = database(site, conf)
+    journal = site / 'his/logins.db-journal'
+    journal.write_bytes(journal_that_names(db, site / 'secret'))
+    os.chown(journal, NOBODY, NOBODY)
+    ctl(conf, *args)
+    untouched(site)
+
+
+@pytest.mark.parametrize('name', ['logins.db', 'logins.db-wal',
+                                  'logins.db-shm', 'logins.db-journal'])
+@pytest.mark.parametrize('link', ['symbolic', 'hard'])
+def test_a_database_that_is_a_link_is_not_written(site, name, link):
+    conf = configure(site, '')
+    conf.write_text(conf.read_text().replace(f'{site}/logins.db',
+                                             f'{site}/his/logins.db'))
+    database(site, conf)
+    (site / 'secret').write_text('')
+    path = site / 'his' / name
+    path.unlink(missing_ok=True)
+    if link == 'hard':      # as without fs.protected_hardlinks
+        os.link(site / 'secret', path)
+    else:
+        path.symlink_to(site / 'secret')
+    ctl(conf, 'add', '192.0.2.2', '--forever')
+    ctl(conf, 'list')
+    st = (site / 'secret').stat()
+    assert (st.st_uid, stat.S_IMODE(st.st_mode), st.st_size) == (0, 0o600, 0)
