@@ -187,7 +187,7 @@ def logins(database):
                 'last_at, expires_at, count FROM login')
 
 
-def wait_for_events(database, want, seconds=20):
+def wait_for_events(database, want, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if database.exists() and len(events(database)) >= want:

@@ -271,7 +271,7 @@ def test_status_and_health(daemons):
     assert "audit queue: " in text and "temporary failure" in text
     assert "popgate-milter's last error: " in text
     (daemons.path / "audit.db").rmdir()
-    wait_for(lambda: daemons.health("milter")["audit_good"], "its end", 20)
+    wait_for(lambda: daemons.health("milter")["audit_good"], "its end")
     assert daemons.health("milter")["audit_lost"] >= 1
     assert "POPGATE WARNING" in daemons.ctl("health", code=1)
 
