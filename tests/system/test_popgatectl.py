@@ -1191,6 +1191,32 @@ def test_replay_file_gzip_and_summary(box):
     box.err("replay", "--servers", "nosuch", "-", code=EX_USAGE)
 
 
+def test_what_postfix_does_not_tell_a_socketmap(box):
+    note = "relay.certificates: Postfix doesn't tell a socketmap"
+
+    def notes():
+        milter = subprocess.run(
+            [os.path.join(os.path.dirname(CTL), "popgate-milter"), "-t", "-c",
+             box.conf], capture_output=True, text=True, timeout=60)
+        assert milter.returncode == 0, milter
+        said = box.run("check-config").stderr
+        assert (note in said) == (note in milter.stderr), (said, milter)
+        return said
+
+    box.configure(relay='certificates = ( { subject = "s"; issuer = "i"; } );')
+    assert note not in notes()              # permit.policy is told
+    assert "certificates" not in box.run("wiring", "postfix").stderr
+    assert note in box.run("wiring", "postfix", "--socketmap").stderr
+    text = open(box.conf).read()
+    with open(box.conf, "w") as out:
+        out.write(re.sub(r'policy = "[^"]*"', 'policy = ""', text))
+    assert note in notes()
+    assert note in box.run("wiring", "postfix").stderr
+    assert "certificates" not in box.run("wiring", "sendmail").stderr
+    box.configure(relay="")
+    assert note not in notes()
+
+
 # --- configuration, wiring, status ------------------------------------------
 
 def test_check_config(box):
