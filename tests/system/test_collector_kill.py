@@ -164,7 +164,7 @@ def start(conf, log):
 
 def stop(daemon):
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(10) == 0
+    assert daemon.wait(120) == 0
 
 
 def rows(database, query):

@@ -108,7 +108,7 @@ collector: {{ sources = ( {{ file = "{self.log}"; }} );
         for daemon in self.daemons:
             daemon.send_signal(signal.SIGTERM)
         for daemon in self.daemons:
-            assert daemon.wait(20) == 0
+            assert daemon.wait(120) == 0
         self.daemons = []
 
     def query(self, sql, database=None):

@@ -43,7 +43,7 @@ class Mirror(Site):
 
     def ctl(self, *args, code=0):
         done = subprocess.run([CTL, '-c', self.conf, *args], text=True,
-                              capture_output=True, timeout=30)
+                              capture_output=True, timeout=120)
         assert done.returncode == code, (done.stdout, done.stderr)
         return done.stdout
 
@@ -81,7 +81,7 @@ class Mirror(Site):
 
     def reports(self):
         done = subprocess.run([CTL, '-c', self.conf, 'mirror', '--json'],
-                              text=True, capture_output=True, timeout=30)
+                              text=True, capture_output=True, timeout=120)
         return done.returncode, {os.path.basename(r['file']): r for r in
                                  map(json.loads, done.stdout.splitlines())}
 
@@ -489,7 +489,7 @@ def test_exim_host_list(public):
              'exec "$2" -C "$1/exim.conf" -bh "$3"', 'sh', m.path,
              BUILD / 'exim/usr/sbin/exim4', client],
             input='HELO x\nMAIL FROM:<a@b.test>\nRCPT TO:<c@far.test>\n'
-            'QUIT\n', capture_output=True, text=True, timeout=30)
+            'QUIT\n', capture_output=True, text=True, timeout=120)
         replies = [line for line in done.stdout.splitlines()
                    if line[:3].isdigit()]
         assert len(replies) == 5, done

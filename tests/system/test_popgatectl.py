@@ -266,7 +266,7 @@ def test_database_locked(box):
     assert "192.0.2.1" in box.out("list")
     began = time.time()
     assert "lock" in box.err("add", "192.0.2.2", code=EX_TEMPFAIL)
-    assert 5 < time.time() - began < 20
+    assert 5 < time.time() - began < 120
     db.execute("ROLLBACK")
     box.out("add", "192.0.2.2")
 
@@ -914,7 +914,7 @@ def test_decisions_follow(box):
         assert json.loads(child.stdout.readline())["client"] == "192.0.2.2"
     finally:
         child.send_signal(signal.SIGINT)
-        child.wait(10)
+        child.wait(120)
         child.stdout.close()
 
 
