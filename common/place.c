@@ -146,7 +146,7 @@ fail:
 static int
 open_directory(struct place *p, const char *directory, struct err *err)
 {
-	struct way w;
+	struct way w = { .at = -1 };
 
 	/* others can't do more by us than we could anyway */
 	p->dir = geteuid() != 0
@@ -377,7 +377,6 @@ place_clean(struct place *p)
 			(void)close(fd);
 		return;
 	}
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): this DIR is ours alone */
 	while ((entry = readdir(dir)) != NULL)
 		if (is_left(p, entry->d_name))
 			remove_left(p, entry->d_name);
