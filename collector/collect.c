@@ -462,7 +462,7 @@ lock_database(struct collect *c, struct err *err)
 		return 0;
 	(void)snprintf(
 	    path, sizeof(path), "%s.collector", c->cfg->logins.database);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd == -1) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "place.h"
 
 enum { BUFFER = 1024 * 1024 };
 
@@ -89,10 +90,8 @@ datagram_open(
 	(void)umask(old);
 	if (rc == -1)
 		(void)path_error(path, "bind", err);
-	else if (chmod(path, mode) == 0)
+	else if (place_socket(path, mode, (gid_t)-1, err) == 0)
 		return fd;
-	else
-		(void)path_error(path, "chmod", err);
 	(void)close(fd);
 	return -1;
 }

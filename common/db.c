@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "db_rights.h"
 #include "err.h"
 
 void
@@ -238,6 +239,7 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 {
 	int flags =
 	    mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	const char *vfs = NULL;
 	sqlite3 *db = NULL;
 	int version;
 
@@ -246,9 +248,10 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	*db_r = NULL;
 	if ((mode == DB_CREATE && create_file(path, err) == -1) ||
-	    (mode == DB_READ && refuse_to_make_wal(path, err) == -1))
+	    (mode == DB_READ && refuse_to_make_wal(path, err) == -1) ||
+	    db_rights(path, mode != DB_READ, &vfs, err) == -1)
 		return -1;
-	if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, NULL) !=
+	if (sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX, vfs) !=
 	    SQLITE_OK) {
 		if (db == NULL)
 			err_set(err, ERR_NOMEM, "%s: out of memory", path);

@@ -73,6 +73,38 @@ facts_open_relay(const struct config *cfg,
 	}
 }
 
+static bool
+is_postfix(const struct config *cfg)
+{
+	const struct string_list *list = &cfg->relay.local_domains;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], "postfix") == 0 ||
+		    strncmp(list->v[i], "postfix:", 8) == 0)
+			return true;
+	return false;
+}
+
+void
+facts_socketmap(const struct config *cfg, bool sure,
+    void (*say)(void *arg, const char *text), void *arg)
+{
+	if (*cfg->permit.socketmap == '\0' || *cfg->permit.policy != '\0' ||
+	    (sure && !is_postfix(cfg)))
+		return;
+	if (cfg->relay.sender_binding != SENDER_OFF)
+		say(arg,
+		    "relay.sender_binding: Postfix doesn't tell a socketmap "
+		    "the sender, so its clients get a temporary failure; it "
+		    "needs permit.policy (Sendmail's map is told)");
+	if (cfg->relay.n_certificates > 0)
+		say(arg,
+		    "relay.certificates: Postfix doesn't tell a socketmap the "
+		    "client's certificate, by name or by digest, so its "
+		    "clients get the refusal of a client without a login; it "
+		    "needs permit.policy (Sendmail's map is told)");
+}
+
 bool
 facts_authenticated(const struct facts_question *q)
 {

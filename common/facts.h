@@ -36,6 +36,13 @@ void facts_lists_release(struct facts_lists *lists);
 void facts_open_relay(const struct config *cfg,
     void (*say)(void *arg, const char *text), void *arg);
 
+/* Say which settings open nothing, since Postfix tells a socketmap nothing but
+ * the client and permit.policy isn't set.
+ *   sure  only when relay.local_domains says that the MTA is Postfix:
+ *         Sendmail's map is told all */
+void facts_socketmap(const struct config *cfg, bool sure,
+    void (*say)(void *arg, const char *text), void *arg);
+
 /* One recipient, as the MTA told it. Strings are borrowed; NULL is none. */
 struct facts_question {
 	struct addr client; /* ADDR_NONE: not known */

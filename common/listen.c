@@ -17,6 +17,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "place.h"
 
 enum { LOCK_TRIES = 50, LOCK_EVERY_US = 20000 };
 
@@ -283,9 +284,11 @@ open_unix(
 		(void)close(fd);
 		return -1;
 	}
-	if ((gid != (gid_t)-1 && chown(spec->path, (uid_t)-1, gid) == -1) ||
-	    chmod(spec->path, mode) == -1 || listen(fd, SOMAXCONN) == -1) {
+	int rc = place_socket(spec->path, mode, gid, err);
+
+	if (rc == 0 && (rc = listen(fd, SOMAXCONN)) == -1)
 		err_set(err, ERR_IO, "%s: %s", spec->path, strerror(errno));
+	if (rc == -1) {
 		(void)unlink(spec->path);
 		(void)close(fd);
 		return -1;

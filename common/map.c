@@ -1,11 +1,7 @@
 #include "map.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +11,7 @@
 #include "bdb.h"
 #include "err.h"
 #include "permitted.h"
+#include "place.h"
 #include "utf8.h"
 
 static const struct {
@@ -33,7 +30,8 @@ struct map {
 	enum map_format format;
 	const char *value;
 	unsigned mode;
-	char *path, *temporary; /* NULL: standard output */
+	char *path; /* NULL: standard output */
+	struct place place;
 	FILE *to;
 	struct bdb *db;
 	uint64_t digest;
@@ -90,23 +88,25 @@ io_error(const char *path, struct err *err)
 static int
 open_temporary(struct map *m, struct err *err)
 {
-	int fd =
-	    open(m->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char name[PLACE_PRIVATE_MAX];
+
+	if (place_open(&m->place, m->path, err) == -1)
+		return -1;
+	/* Berkeley DB makes its own file, by name. Without room for a
+	 * directory it isn't asked: it would try for twelve seconds. */
+	if (formats[m->format].hash)
+		return place_create_private(&m->place, name, err) == -1
+		    ? -1
+		    : bdb_open(name, true, &m->db, err);
+	int fd = place_create(&m->place, err);
 
 	if (fd == -1)
-		return io_error(m->temporary, err);
-	/* Berkeley DB makes its own; but on a full disk it would try for
-	 * twelve seconds, so it is only asked when there is room */
-	if (formats[m->format].hash) {
-		(void)close(fd);
-		(void)unlink(m->temporary);
-		return bdb_open(m->temporary, true, &m->db, err);
-	}
+		return -1;
 	m->to = fdopen(fd, "w");
 	if (m->to != NULL)
 		return 0;
 	(void)close(fd);
-	return io_error(m->temporary, err);
+	return io_error(m->path, err);
 }
 
 int
@@ -118,6 +118,7 @@ map_begin(const char *path, enum map_format format, const char *value,
 	*m_r = NULL;
 	if (m == NULL)
 		goto nomem;
+	m->place = PLACE_NONE;
 	m->format = format;
 	m->value = value == NULL || formats[format].value == NULL
 	    ? formats[format].value
@@ -130,12 +131,8 @@ map_begin(const char *path, enum map_format format, const char *value,
 		return 0;
 	}
 	m->path = strdup(path);
-	if (m->path == NULL ||
-	    asprintf(&m->temporary, "%s.%ld.new", path, (long)getpid()) == -1) {
-		m->temporary = NULL;
+	if (m->path == NULL)
 		goto nomem;
-	}
-	(void)unlink(m->temporary);
 	if (open_temporary(m, err) == 0) {
 		*m_r = m;
 		return 0;
@@ -226,8 +223,7 @@ map_put(struct map *m, const struct permitted *p, struct err *err)
 		(void)fprintf(m->to, "%s\t%s\n", p->client, value);
 	if (!ferror(m->to))
 		return 1;
-	return io_error(
-	    m->temporary == NULL ? "standard output" : m->temporary, err);
+	return io_error(m->path == NULL ? "standard output" : m->path, err);
 }
 
 int
@@ -242,45 +238,16 @@ map_digest(const struct map *m)
 	return m->digest;
 }
 
-/* A rename is only there after a crash when its directory is. */
 static int
-sync_directory(const char *path)
+into_place(struct map *m, struct stat *st_r, struct err *err)
 {
-	char copy[PATH_MAX];
+	int fd = m->to != NULL ? fileno(m->to) : place_created(&m->place, err);
+	int ret = fd == -1
+	    ? -1
+	    : place_commit(&m->place, fd, (mode_t)m->mode, st_r, err);
 
-	(void)snprintf(copy, sizeof(copy), "%s", path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int ret = fd == -1 ? -1 : fsync(fd);
-
-	if (fd != -1)
+	if (m->to == NULL && fd != -1)
 		(void)close(fd);
-	return ret;
-}
-
-static int
-into_place(const struct map *m, struct stat *st_r, struct err *err)
-{
-	struct stat st;
-	int fd = open(m->temporary, O_RDWR | O_CLOEXEC), ret = -1;
-
-	if (fd == -1)
-		return io_error(m->temporary, err);
-	/* who could read the old file can read the new one */
-	bool there = stat(m->path, &st) == 0;
-
-	if (there && fchown(fd, st.st_uid, st.st_gid) == -1 && errno != EPERM)
-		goto out;
-	if (fchmod(fd, there ? st.st_mode & 07777 : m->mode) == -1 ||
-	    fsync(fd) == -1 || rename(m->temporary, m->path) == -1 ||
-	    fstat(fd, &st) == -1)
-		goto out;
-	if (st_r != NULL)
-		*st_r = st;
-	ret = sync_directory(m->path);
-out:
-	if (ret == -1)
-		(void)io_error(m->path, err);
-	(void)close(fd);
 	return ret;
 }
 
@@ -294,9 +261,8 @@ map_commit(struct map **mp, struct stat *st_r, struct err *err)
 		ret = bdb_close(&m->db, err);
 	else if (fflush(m->to) != 0 || ferror(m->to))
 		ret = io_error(
-		    m->temporary == NULL ? "standard output" : m->temporary,
-		    err);
-	if (ret == 0 && m->temporary != NULL)
+		    m->path == NULL ? "standard output" : m->path, err);
+	if (ret == 0 && m->path != NULL)
 		ret = into_place(m, st_r, err);
 	map_abort(mp);
 	return ret;
@@ -313,10 +279,7 @@ map_abort(struct map **mp)
 		(void)bdb_close(&m->db, NULL);
 	if (m->to != NULL && m->to != stdout)
 		(void)fclose(m->to);
-	/* gone already when it was renamed */
-	if (m->temporary != NULL)
-		(void)unlink(m->temporary);
-	free(m->temporary);
+	place_close(&m->place);
 	free(m->path);
 	free(m);
 	*mp = NULL;
@@ -325,23 +288,25 @@ map_abort(struct map **mp)
 int
 map_wipe(const char *path, enum map_format format, struct err *err)
 {
-	int ret = formats[format].hash ? unlink(path) : truncate(path, 0);
+	struct place p;
+	int ret;
 
-	return ret == 0 || errno == ENOENT ? 0 : io_error(path, err);
+	if (place_open(&p, path, err) == -1)
+		return errno == ENOENT ? 0 : -1;
+	ret = formats[format].hash ? place_remove(&p, err)
+				   : place_truncate(&p, err);
+	place_close(&p);
+	return ret;
 }
 
 void
 map_clean(const char *path)
 {
-	char pattern[PATH_MAX + 16];
-	glob_t found;
+	struct place p;
 
-	(void)snprintf(pattern, sizeof(pattern), "%s.[0-9]*.new", path);
-	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		(void)unlink(found.gl_pathv[i]);
-	globfree(&found);
+	if (place_open(&p, path, NULL) == 0)
+		place_clean(&p);
+	place_close(&p);
 }
 
 struct each {

@@ -44,13 +44,7 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 		    "note: no permit channel is set "
 		    "(permit.policy or permit.socketmap): a closed MTA stays "
 		    "closed for everybody");
-	if (cfg->relay.sender_binding != SENDER_OFF &&
-	    *cfg->permit.socketmap != '\0' && *cfg->permit.policy == '\0')
-		(void)ctl_fail(ctl, 0,
-		    "note: relay.sender_binding: Postfix "
-		    "doesn't tell a socketmap the sender, so its clients get "
-		    "a temporary failure; it needs permit.policy (Sendmail's "
-		    "map is told)");
+	facts_socketmap(cfg, false, say_note, ctl);
 	if (*cfg->milter.listen == '\0')
 		(void)ctl_fail(ctl, 0,
 		    "note: milter.listen is empty: nothing "

@@ -147,6 +147,11 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    "server an open relay that only popgate-milter guards; "
 		    "the closed wiring does the same for your users without "
 		    "that");
+	if (postfix && map && !sole && ctl->cfg->relay.n_certificates > 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.certificates: Postfix doesn't tell a "
+		    "socketmap the client's certificate: see the lines on "
+		    "certificates below, or use the policy channel");
 	print(postfix  ? sole ? wiring_postfix_sole_gate
 		     : map    ? wiring_postfix_socketmap
 			      : wiring_postfix_closed

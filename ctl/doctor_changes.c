@@ -11,8 +11,9 @@
 #include "doctor.h"
 #include "err.h"
 #include "out.h"
+#include "place.h"
 
-enum { LINE_LEN = 3200, PATH_LEN = 1024 };
+enum { LINE_LEN = 3200 };
 
 static const char head[] = "popgatectl doctor 1\n";
 
@@ -90,11 +91,13 @@ static bool
 write_all(const struct doctor *d, int fd)
 {
 	char line[LINE_LEN];
-	FILE *to = fdopen(fd, "w");
-	bool ok;
+	/* fd itself stays open, for the caller */
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *to = copy == -1 ? NULL : fdopen(copy, "w");
 
 	if (to == NULL) {
-		(void)close(fd);
+		if (copy != -1)
+			(void)close(copy);
 		return false;
 	}
 	(void)fputs(head, to);
@@ -103,27 +106,27 @@ write_all(const struct doctor *d, int fd)
 			format(&d->v[i], line);
 			(void)fprintf(to, "%s\n", line);
 		}
-	ok = fflush(to) == 0 && !ferror(to) && fsync(fd) == 0;
+	bool ok = fflush(to) == 0 && !ferror(to);
+
 	return fclose(to) == 0 && ok;
 }
 
 int
 doctor_changes_save(const struct doctor *d, const char *path, struct err *err)
 {
-	char temporary[PATH_LEN];
-	int fd;
+	struct place p;
+	int ret = -1;
 
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >=
-	    (int)sizeof(temporary)) {
-		err_set(err, ERR_INVALID, "%.400s: the path is too long", path);
+	if (place_open(&p, path, err) == -1)
 		return -1;
-	}
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd == -1 || !write_all(d, fd) || rename(temporary, path) == -1) {
+	int fd = place_create(&p, err);
+
+	if (fd != -1 && !write_all(d, fd))
 		err_set(err, ERR_IO, "%.400s: %s", path, strerror(errno));
-		if (fd != -1)
-			(void)unlink(temporary);
-		return -1;
-	}
-	return 0;
+	else if (fd != -1)
+		ret = place_commit(&p, fd, 0600, NULL, err);
+	if (fd != -1)
+		(void)close(fd);
+	place_close(&p);
+	return ret;
 }

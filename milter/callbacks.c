@@ -23,6 +23,7 @@
 #include "handoff.h"
 #include "log.h"
 #include "nudge.h"
+#include "place.h"
 #include "sockets.h"
 
 enum {
@@ -521,12 +522,7 @@ open_socket(
 		return -1;
 	}
 	/* also when regrouped: a setgid directory gives its own group */
-	if (regroup && chown(spec->path, (uid_t)-1, gid) == -1) {
-		err_set(err, ERR_IO, "%s: can't give it to group %u: %s",
-		    spec->path, (unsigned)gid, strerror(errno));
-		return -1;
-	}
-	return 0;
+	return regroup ? place_socket(spec->path, mode, gid, err) : 0;
 }
 
 int

@@ -207,6 +207,7 @@ reload(void)
 		keep_windows(old->cfg, gc->cfg);
 		gate_config_give(old);
 		facts_open_relay(gc->cfg, warn, NULL);
+		facts_socketmap(gc->cfg, true, warn, NULL);
 		gate_config_swap(gc);
 		refresh_watch();
 		log_msg(LOG_NOTICE, "reload: %s is in force", opt.config);
@@ -428,6 +429,7 @@ main(int argc, char **argv)
 	if (gate_config_load(opt.config, &gc, &err) == -1)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	facts_open_relay(gc->cfg, warn, NULL);
+	facts_socketmap(gc->cfg, !opt.test, warn, NULL);
 	if (opt.test) {
 		gate_config_free(gc);
 		return EX_OK;

@@ -15,7 +15,7 @@ build="gcc make pkg-config libmilter-dev libsqlite3-dev libconfig-dev
 	libbz2-dev libzstd-dev libdb5.3-dev libmicrohttpd-dev
 	libc-ares-dev"
 check="libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck
-	sqlite3 mandoc python3 perl python3-prometheus-client systemd"
+	sqlite3 mandoc python3 perl python3-prometheus-client systemd procps"
 
 case $what in
 build)		packages=$build ;;

@@ -76,7 +76,7 @@ logged(const char *text)
 void
 wait_logged(const char *text, int want)
 {
-	for (int i = 0; i < 100 && logged(text) != want; i++)
+	for (int i = 0; i < 2400 && logged(text) != want; i++)
 		(void)usleep(50000);
 	assert_int_equal(logged(text), want);
 }
@@ -89,7 +89,7 @@ sql(const char *db, const char *text)
 	char *message = NULL;
 
 	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
-	(void)sqlite3_busy_timeout(h, 5000);
+	(void)sqlite3_busy_timeout(h, 60000);
 	if (sqlite3_exec(h, text, NULL, NULL, &message) != SQLITE_OK)
 		fail_msg("%s: %s", text, message);
 	(void)sqlite3_close(h);
@@ -102,7 +102,7 @@ sql_int(const char *db, const char *text)
 	sqlite3 *h;
 
 	assert_int_equal(sqlite3_open(path(db), &h), SQLITE_OK);
-	(void)sqlite3_busy_timeout(h, 5000);
+	(void)sqlite3_busy_timeout(h, 60000);
 	if (sqlite3_prepare_v2(h, text, -1, &stmt, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", text, sqlite3_errmsg(h));
 	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
@@ -116,7 +116,7 @@ sql_int(const char *db, const char *text)
 void
 wait_int(const char *db, const char *text, int want)
 {
-	for (int i = 0; i < 100 && sql_int(db, text) != want; i++)
+	for (int i = 0; i < 2400 && sql_int(db, text) != want; i++)
 		(void)usleep(50000);
 	assert_int_equal(sql_int(db, text), want);
 }
@@ -224,7 +224,7 @@ stop_daemon(int sig)
 struct mclient *
 mta_from(const char *v, const char *client, unsigned port)
 {
-	struct mclient *mc = mclient_open(sock, 15000);
+	struct mclient *mc = mclient_open(sock, 60000);
 	struct mclient_reply r;
 
 	assert_non_null(mc);
@@ -295,7 +295,7 @@ void
 ask(const char *name, const char *request, size_t len, char *reply, size_t size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = 5 };
+	struct timeval timeout = { .tv_sec = 60 };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));

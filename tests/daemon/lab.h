@@ -65,12 +65,12 @@ http_get(const char *name, const char *page, char *text, size_t size);
 /* A number of the daemon's health page; 1 and 0 for true and false. */
 int health_number(const char *key);
 
-/* Wait up to ten seconds for a condition. */
+/* Wait up to two minutes for a condition. */
 #define wait_until(condition)                                           \
 	do {                                                            \
 		int tries_ = 0;                                         \
 		while (!(condition)) {                                  \
-			if (++tries_ > 1000)                            \
+			if (++tries_ > 12000)                           \
 				fail_msg("never true: %s", #condition); \
 			(void)usleep(10000);                            \
 		}                                                       \

@@ -56,7 +56,7 @@ relay(struct mclient *mc)
 static void *
 mta_thread(void *arg)
 {
-	struct mclient *mc = mclient_open(sock, 5000);
+	struct mclient *mc = mclient_open(sock, 60000);
 	struct mclient_reply r;
 
 	(void)arg;

@@ -109,7 +109,7 @@ drain(void **state)
 	(void)kill(daemon_pid, SIGTERM);
 	do {
 		(void)usleep(10000);
-		late = mclient_open(sock, 2000);
+		late = mclient_open(sock, 60000);
 		assert_non_null(late);
 		assert_int_equal(mclient_negotiate(late, NULL), 0);
 		status = mclient_reply(late, &r);
@@ -193,7 +193,7 @@ too_many_sessions(void **state)
 	for (int i = 0; i < 3; i++)
 		open[i] = mta("203.0.113.5");
 	for (int i = 0; i < 5; i++) {
-		mc = mclient_open(sock, 5000);
+		mc = mclient_open(sock, 60000);
 		assert_non_null(mc);
 		assert_int_equal(mclient_negotiate(mc, NULL), 0);
 		assert_int_equal(mclient_reply(mc, &r), 0);
@@ -220,7 +220,7 @@ too_many_sessions(void **state)
 
 	for (int i = 0; i < 500 && !taken; i++) {
 		(void)usleep(10000);
-		mc = mclient_open(sock, 5000);
+		mc = mclient_open(sock, 60000);
 		assert_non_null(mc);
 		assert_int_equal(mclient_negotiate(mc, NULL), 0);
 		assert_int_equal(mclient_reply(mc, &r), 0);

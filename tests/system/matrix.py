@@ -161,14 +161,16 @@ class Matrix:
     def test_login_expires_inside_a_session(self, lab):
         popgate = lab.popgate
         popgate.collector.stop()
-        popgate.configure(window="3s")
+        popgate.configure(window="15s")
         popgate.start_collector()
         try:
             client = lab.logged_in("imap", user="bob")
             with lab.smtp(client) as smtp:
                 first = smtp.transaction("bob@lab.test", REMOTE)
                 assert first.data.code == 250, first
-                time.sleep(4)
+                ends, = {row["expires_at"] for row in popgate.logins()
+                         if row["client"] == client}
+                wait_for(lambda: time.time() > ends + 1, "its end")
                 second = smtp.transaction("bob@lab.test", REMOTE)
             refused(second.rcpt[0])
             row = popgate.wait_decision(client=client, verdict="reject")
@@ -483,7 +485,8 @@ class Matrix:
         with lab.rules(grace="1s"):
             popgate.collector.stop()
             try:
-                time.sleep(2.5)
+                wait_for(lambda: self.asked(lab, stranger) == 4,
+                         "that nobody reads")
                 reply = refused(lab.send(stranger, REMOTE).rcpt[0], 4)
                 assert reply.code == 450, reply
                 assert lab.send(stranger, OWN).data.code == 250
@@ -610,21 +613,24 @@ class Matrix:
         assert lab.send(client, REMOTE).data.code == 250
 
     def test_login_table_locked(self, lab):
-        """Another process holds it for 5 seconds: "later", then all is well."""
+        """Another process holds it: "later", then all is well."""
         popgate = lab.popgate
         client = lab.logged_in("imap", user="bob")
         popgate.collector.stop()
         popgate.milter.kill()
+        release = lab.site.root / "release"
         locker = Process("locker", [
-            "/usr/bin/python3", "-c", LOCKER, popgate.data / "logins.db"],
-            lab.site.log).start()
+            "/usr/bin/python3", "-c", LOCKER, popgate.data / "logins.db",
+            release], lab.site.log).start()
         try:
             locker.ready(lambda: "locked" in locker.log.read_text(), "locked")
             popgate.start_milter()
             self.relays_wait_own_mail_flows(lab, client)
+            release.touch()
             locker.ready(lambda: "released" in locker.log.read_text(), "end")
         finally:
             locker.stop()
+            release.unlink(missing_ok=True)
         popgate.start_collector()
         assert lab.send(client, REMOTE).data.code == 250
 
@@ -640,6 +646,9 @@ class Matrix:
         for path in files:
             path.rename(aside / path.name)
         try:
+            # it looks whether the file is there every 10 ms, not each time
+            wait_for(lambda: self.asked(lab, client) == 4,
+                     "that it is noticed")
             self.relays_wait_own_mail_flows(lab, client)
         finally:
             popgate.milter.kill()
@@ -656,6 +665,12 @@ class Matrix:
     def nothing_escaped(self, lab, sent):
         """Also not a little later: whatever was accepted is delivered."""
         assert not lab.escaped(sent.token)
+
+    def asked(self, lab, address):
+        """The first digit that a relay would be answered with."""
+        with lab.smtp(address) as smtp:
+            smtp.mail("sender@elsewhere.test")
+            return smtp.rcpt(REMOTE).code // 100
 
     def only_own_mail_flows(self, lab, *clients):
         for address in clients:
@@ -693,7 +708,8 @@ db = sqlite3.connect(path, isolation_level=None)
 db.execute("PRAGMA locking_mode = EXCLUSIVE")
 db.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
-time.sleep(5)
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.05)
 db.execute("ROLLBACK")
 db.close()
 print("released", flush=True)

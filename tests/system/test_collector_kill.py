@@ -164,7 +164,7 @@ def start(conf, log):
 
 def stop(daemon):
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(10) == 0
+    assert daemon.wait(120) == 0
 
 
 def rows(database, query):
@@ -187,7 +187,7 @@ def logins(database):
                 'last_at, expires_at, count FROM login')
 
 
-def wait_for_events(database, want, seconds=20):
+def wait_for_events(database, want, seconds=120):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if database.exists() and len(events(database)) >= want:

@@ -98,14 +98,17 @@ collector: {{ sources = ( {{ file = "{self.log}"; }} );
             self.daemons.append(subprocess.Popen(
                 [program, '-c', self.conf], stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        # the socket is there before the tables are
         until(lambda: (self.path / 'policy.sock').exists() and
-              self.read_at() > 0)
+              self.read_at() > 0 and
+              self.query('PRAGMA user_version', self.audit) not in
+              ([], [(0,)]))
 
     def stop(self):
         for daemon in self.daemons:
             daemon.send_signal(signal.SIGTERM)
         for daemon in self.daemons:
-            assert daemon.wait(20) == 0
+            assert daemon.wait(120) == 0
         self.daemons = []
 
     def query(self, sql, database=None):

@@ -83,7 +83,7 @@ class DaemonMatrix:
                         if row["verdict"] == "accept"]
                 assert {row["recipient"].strip("<>") for row in rows} >= \
                     {REMOTE, "second@remote.test"}
-            wait_for(lambda: not milter.running, "its end", 20)
+            wait_for(lambda: not milter.running, "its end")
             assert milter.stop() == 0
             assert b"stopped; 0 sessions were open" in milter.log.read_bytes()
             # gone: no relay, for nobody

@@ -106,12 +106,12 @@ def probe(tmp_path):
     config = tmp_path / "popgate.conf"
     config.write_text(CONFIG.format(tmp_path))
 
-    def run(server, *options, text=False, timeout="5s"):
+    def run(server, *options, text=False, timeout="30s"):
         done = subprocess.run(
             [need(BUILD / "popgatectl", "nothing: run make"), "-c", config,
              "doctor", "--probe", "--host", f"127.0.0.1:{server.port}",
              "--timeout", timeout, *([] if text else ["--json"]), *options],
-            capture_output=True, timeout=120)
+            capture_output=True, timeout=300)
         assert b"no message" in done.stderr
         if text:
             return done

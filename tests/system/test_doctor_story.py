@@ -6,6 +6,7 @@ he didn't know the addresses.
 """
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -22,6 +23,17 @@ smtpd_relay_restrictions = check_sender_access inline:{{{PARTNER}=OK}},
     reject_unauth_destination
 smtpd_milters =
 """
+
+
+def settled(lab):
+    """Nothing is on its way, and what the servers said of it is in the log:
+    rsyslog writes what it is told in the order in which it is told."""
+    lab.escaped()
+    token = client.new_token()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.connect("/dev/log")
+        log.send(f"<22>{time.strftime('%b %e %T')} lab: {token}".encode())
+    wait_for(lambda: token in lab.site.mail_log.read_text(), "the log")
 
 
 def doctor(lab, *options):
@@ -75,7 +87,7 @@ def provider():
                                     "friend@remote.test").data.code == 250
         assert lab.send(lab.stranger(), "alice@lab.test",
                         "vaout@valias.test").data.code == 250
-        lab.escaped()
+        settled(lab)
         yield lab
     finally:
         lab.close()
@@ -102,7 +114,7 @@ class TestProvider:
         assert f"MAIL FROM:<anybody@{PARTNER}>" in \
             found["probe-sender-opens"]
         no_data_said(provider, "198.18.255.2")
-        provider.escaped()
+        settled(provider)
         assert len(provider.world.messages()) == before
 
     def test_probe_without_the_sender(self, provider):
@@ -205,7 +217,7 @@ class TestWebmaster:
                         '"b>, relay=none, dsn=5.0.0, status=bounced (no)"'
                         '@remote.test').data.code == 250
             lab.send(lab.stranger(), "friend@remote.test")      # refused
-            lab.escaped()
+            settled(lab)
             yield lab
         finally:
             lab.close()
@@ -235,7 +247,7 @@ class TestWebmaster:
             for i in range(12):
                 smtp.transaction(f"w{i}q{i}@bank.test",
                                  f"victim{i}@remote.test")
-        lab.escaped()
+        settled(lab)
         status, report = doctor(lab, "--incident")
         assert status == 1
         auth = [g for g in groups(report, "auth") if g["user"] == "alice"][0]
@@ -258,7 +270,7 @@ class TestSendmailWhitelist:
                         f"v{i}@remote.test").data.code == 250
             lab.popgate.start_milter()
             wait_for(lambda: len(lab.world.messages()) == 8, "the spam")
-            lab.escaped()
+            settled(lab)
             yield lab
         finally:
             lab.close()

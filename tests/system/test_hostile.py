@@ -159,16 +159,19 @@ class Hostile:
         attacker = fork.Process(target=attack_all,
                                 args=(jobs, self.parallel, there))
         attacker.start()
-        # meanwhile, people read their mail
-        for host in range(1, 13):
-            address = f"203.0.113.{host}"
-            user = ("alice", "bob", "carol")[host % 3]
-            protocol = protocols[host % len(protocols)]
-            assert lab.login(address, user, protocol=protocol)
-            genuine[address] = user
-        assert here.poll(300)
-        heard = here.recv()
-        attacker.join(10)
+        try:
+            # meanwhile, people read their mail
+            for host in range(1, 13):
+                address = f"203.0.113.{host}"
+                user = ("alice", "bob", "carol")[host % 3]
+                protocol = protocols[host % len(protocols)]
+                assert lab.login(address, user, protocol=protocol)
+                genuine[address] = user
+            assert here.poll(600)
+            heard = here.recv()
+        finally:
+            attacker.kill()
+            attacker.join()
         # the attacks were served, and arrived in the log
         assert heard > len(jobs) // 4
         assert lab.login("203.0.113.20", "alice", protocol=protocols[0])

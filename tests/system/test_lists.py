@@ -32,7 +32,7 @@ class Lists(Daemons):
 
     def wait_logged(self, pattern):
         return wait_for(lambda: re.search(pattern, self.logged()),
-                        f"{pattern} in the log", 15)
+                        f"{pattern} in the log")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_file(lists):
     good = lists.conf.read_text()
     lists.conf.write_text("relay: { local_domains = [ ];")
     path.write_text("a.test\nnew.test\n")
-    wait_for(lambda: lists.ours("new.test"), "the new domain", 15)
+    wait_for(lambda: lists.ours("new.test"), "the new domain")
     lists.wait_logged(r"relay.local_domains: \S*/domains has changed: 3 "
                       r"entries, 1 more, 1 less: b\.test")
     assert lists.ours("a.test") and lists.ours("c.test")
@@ -78,7 +78,7 @@ def test_file(lists):
     assert lists.ours("new.test") and lists.ours("a.test")
     # it is ours again whatever it was before
     path.write_text("last.test\n")
-    wait_for(lambda: lists.ours("last.test"), "the last domain", 15)
+    wait_for(lambda: lists.ours("last.test"), "the last domain")
     assert not lists.ours("new.test") and lists.ours("c.test")
     # an empty one that is meant is taken when the admin says so
     path.write_text("")
@@ -113,7 +113,7 @@ def test_written_slowly(lists):
                         assert ours("first.test") and ours("last.test")
                         assert not ours("mid")
                         time.sleep(0.01)
-        wait_for(lambda: ours("middle.test"), "the new domain", 15)
+        wait_for(lambda: ours("middle.test"), "the new domain")
         assert not ours("mid") and "less" not in re.sub(
             "0 less", "", lists.logged())
 
@@ -140,9 +140,9 @@ def test_postfix(lists):
     lists.begin(f"postfix:{etc}")
     assert lists.ours("one.test") and lists.ours("v1.test")
     postmap("v1.test", "v2.test")
-    wait_for(lambda: lists.ours("v2.test"), "the table's new domain", 15)
+    wait_for(lambda: lists.ours("v2.test"), "the table's new domain")
     configure("one.test, two.test")
-    wait_for(lambda: lists.ours("two.test"), "main.cf's new domain", 15)
+    wait_for(lambda: lists.ours("two.test"), "main.cf's new domain")
     assert lists.ours("v1.test") and lists.ours("one.test")
     # what can't be understood any more
     configure("one.test, pcre:/nonexistent")
@@ -175,7 +175,7 @@ def test_senders(lists):
     wait_for(lambda: ask("a@lab.test"), "the login")
     assert not ask("b@lab.test")
     path.write_text("alice: a@lab.test, b@lab.test\n")
-    wait_for(lambda: ask("b@lab.test"), "the new address", 15)
+    wait_for(lambda: ask("b@lab.test"), "the new address")
     path.write_text("alice: b@lab.test\n")
-    wait_for(lambda: not ask("a@lab.test"), "its end", 15)
+    wait_for(lambda: not ask("a@lab.test"), "its end")
     assert ask("b@lab.test")

@@ -78,10 +78,10 @@ def test_gateways(machine):
     # every 30 seconds: what comes, and what goes
     ip("route add default via 192.0.2.7 table 80")
     ip("route del default table 77")
-    wait_for(lambda: machine.owned("192.0.2.7"), "a gateway that came", 60)
+    wait_for(lambda: machine.owned("192.0.2.7"), "a gateway that came")
     assert not machine.owned("192.0.2.3") and machine.owned("192.0.2.2")
     # by the collector, too
-    wait_for(lambda: machine.logged_in("192.0.2.3"), "a gateway that went", 60)
+    wait_for(lambda: machine.logged_in("192.0.2.3"), "a gateway that went")
     machine.login("192.0.2.7")
     wait_for(lambda: machine.logged_in("2001:db8::8"), "a login after it")
     assert not machine.lists("192.0.2.7")

@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from lab import wirings
+from lab import tls, wirings
+from lab.process import wait_for
 from matrix import REMOTE, Matrix, refused
 
 
@@ -101,6 +102,43 @@ class TestPolicy(PostfixMatrix):
 
 class TestSocketmap(PostfixMatrix):
     wiring = wirings.PostfixSocketmap
+
+    def test_certificates_by_postfix(self, lab):
+        """As closed-socketmap.cf says: Postfix by digest, popgate by name."""
+        site = lab.site
+        known, other = (tls.client(site, name, f"/O=maillab/CN={name}", "ca")
+                        for name in ("scanner one", "scanner two"))
+        main = lab.mta.etc / "main.cf"
+        text = main.read_text()
+        main.write_text(text.replace(
+            "    permit_sasl_authenticated,\n", "    permit_sasl_authenticated,"
+            "\n    permit_tls_clientcerts,\n") + "relay_clientcerts = inline:"
+            f"{{{known.fingerprint}=x, {other.fingerprint}=x}}\n")
+        assert "\n    permit_tls_clientcerts,\n" in main.read_text()
+
+        def send(certificate):
+            with lab.smtp(lab.stranger()) as smtp:
+                assert smtp.starttls(certificate.pem).code == 220
+                return smtp.transaction("x@elsewhere.test", REMOTE)
+
+        def reload():
+            subprocess.run(["/usr/sbin/postfix", "-c", lab.mta.etc, "reload"],
+                           check=True, capture_output=True)
+        reload()
+        try:
+            with lab.rules('certificates = ( { subject = "scanner one"; '
+                           'issuer = "Lab CA"; } );'):
+                wait_for(lambda: send(known).rcpt[0].code == 250,
+                         "the reload")
+                sent = send(known)
+                assert sent.data.code == 250, sent
+                assert lab.world.wait_recipients(sent.token) == [REMOTE]
+                # Postfix would let it: the second lock doesn't
+                refused(send(other).rcpt[0])
+        finally:
+            main.write_text(text)
+            reload()
+        wait_for(lambda: send(known).rcpt[0].code == 550, "the reload")
 
 
 class TestSoleGate(PostfixMatrix):

@@ -23,7 +23,7 @@ POLICY = ("request=smtpd_access_policy\nprotocol_state=RCPT\n"
 
 class UnixHTTP(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=120)
         self.path = str(path)
 
     def connect(self):
@@ -76,7 +76,7 @@ metrics: {{ milter = "unix:{at}/milter-metrics.sock";
     def stop(self, name):
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert not self.socket(name).exists()
 
     def close(self):
@@ -271,7 +271,7 @@ def test_status_and_health(daemons):
     assert "audit queue: " in text and "temporary failure" in text
     assert "popgate-milter's last error: " in text
     (daemons.path / "audit.db").rmdir()
-    wait_for(lambda: daemons.health("milter")["audit_good"], "its end", 20)
+    wait_for(lambda: daemons.health("milter")["audit_good"], "its end")
     assert daemons.health("milter")["audit_lost"] >= 1
     assert "POPGATE WARNING" in daemons.ctl("health", code=1)
 
@@ -405,7 +405,7 @@ def test_loopback_and_what_cannot_be_served(tmp_path):
         assert re.search(rf"/metrics: not served: .*{why}", text)
     d.start("milter")
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         assert {f.name for f in text_string_to_metric_families(text)} > \

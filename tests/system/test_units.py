@@ -19,7 +19,7 @@ import time
 import pytest
 
 from lab import namespace
-from lab.process import Process, need, wait_for
+from lab.process import PATIENCE, Process, need, wait_for
 from lab.site import BUILD, TOP, NamespaceSite
 
 SYSTEMD = TOP / "etc/systemd"
@@ -49,7 +49,7 @@ class Unit:
         pathlib.Path(path).unlink(missing_ok=True)
         self.notify.bind(path)
         os.chmod(path, 0o666)
-        self.notify.settimeout(15)
+        self.notify.settimeout(PATIENCE)
         self.said = []
         self.process = Process(
             name, as_user(self["User"], self["Group"]) +

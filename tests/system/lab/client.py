@@ -8,6 +8,8 @@ import socket
 import ssl
 import uuid
 
+from .process import PATIENCE
+
 IPV6_FREEBIND = 78          # linux/in6.h: bind an address we don't have
 
 Reply = collections.namedtuple("Reply", "code text")
@@ -18,7 +20,7 @@ Sent = collections.namedtuple("Sent", "mail rcpt data token")
 class Line:
     """A line-oriented connection from the client's address to a server."""
 
-    def __init__(self, server, client=None, timeout=30):
+    def __init__(self, server, client=None, timeout=PATIENCE):
         family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)

@@ -27,9 +27,13 @@ class Courier:
     def __init__(self, site):
         self.site = site
         etc = pathlib.Path("/etc/courier")
+        # in a private /etc, or a Courier that is installed would be harmed
+        assert site.private
+        shutil.rmtree(etc, ignore_errors=True)
         shutil.copytree(BUILD / "courier/etc/courier", etc)
         (etc / "authdaemonrc").write_text(AUTHDAEMONRC)
-        pathlib.Path("/run/courier/authdaemon").mkdir(parents=True)
+        pathlib.Path("/run/courier/authdaemon").mkdir(parents=True,
+                                                      exist_ok=True)
         site.make("courier")
         users = []
         for user in USERS:

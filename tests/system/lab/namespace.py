@@ -72,6 +72,7 @@ class Namespace:
             self.init.kill()            # ends the whole process table
             while process.started:      # it is gone when all are waited for
                 process.started.pop().child.wait()
+            self.reap()
             self.init.wait()
             self.init.stdin.close()
             self.init = None
@@ -80,6 +81,17 @@ class Namespace:
                 check(libc.setns(self.saved[kind], 0), f"setns {kind}")
                 os.close(self.saved.pop(kind))
         os.chdir(self.cwd)
+
+    def reap(self):
+        """Wait for whoever else a test has left in this process table: it
+        ends only when none of its processes is a zombie, and with it init."""
+        def init_has_ended():
+            left = os.waitid(os.P_ALL, 0,
+                             os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if left is not None and left.si_pid != self.init.pid:
+                os.waitpid(left.si_pid, 0)
+            return left is not None and left.si_pid == self.init.pid
+        process.wait_for(init_has_ended, "the end of the process table")
 
     def address(self, text):
         """One of this machine's own addresses."""

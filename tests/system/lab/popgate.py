@@ -5,7 +5,7 @@ import pwd
 import sqlite3
 import subprocess
 
-from .process import Process, need, wait_for
+from .process import PATIENCE, Process, need, wait_for
 from .site import BUILD
 
 CONFIG = """\
@@ -107,14 +107,14 @@ class Popgate:
         return self.query("audit.db", f"SELECT * FROM decision WHERE {where} "
                           "ORDER BY id", equal)
 
-    def wait_decision(self, seconds=5, **equal):
+    def wait_decision(self, seconds=PATIENCE, **equal):
         """The newest row with these values, as soon as it is there."""
         return wait_for(lambda: self.decisions(**equal),
                         f"a decision with {equal}", seconds)[-1]
 
     def query(self, name, sql, values=()):
         db = sqlite3.connect(f"file:{self.data}/{name}?mode=ro", uri=True,
-                             timeout=5)
+                             timeout=60)
         try:
             db.row_factory = sqlite3.Row
             return db.execute(sql, values).fetchall()

@@ -11,7 +11,12 @@ class Failure(AssertionError):
     pass
 
 
-def wait_for(condition, what, seconds=15.0, step=0.02):
+# How long anything may take on a machine that does other things as well: no
+# measure of speed, but the end of a wait for what doesn't come.
+PATIENCE = 120.0
+
+
+def wait_for(condition, what, seconds=PATIENCE, step=0.02):
     """The first true value of condition(); Failure when there is none."""
     end = time.monotonic() + seconds
     while True:
@@ -84,7 +89,7 @@ class Process:
         """kill -9, as a crash would."""
         return self.stop(signal.SIGKILL)
 
-    def ready(self, condition, what, seconds=15.0):
+    def ready(self, condition, what, seconds=PATIENCE):
         def ready_or_dead():
             if not self.running:
                 raise Failure(f"{self.name} ended with status "
@@ -96,7 +101,7 @@ class Process:
             raise Failure(f"{failure}\n{tail(self.log)}") from None
         return self
 
-    def accepts(self, address, seconds=15.0):
+    def accepts(self, address, seconds=PATIENCE):
         """Wait until it takes connections at (host, port) or at a path."""
         return self.ready(lambda: can_connect(address),
                           f"listening at {address}", seconds)

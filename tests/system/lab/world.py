@@ -1,7 +1,7 @@
 """The rest of the Internet: smtp-sink, which keeps what it is given."""
 import re
 
-from .process import Process, need, wait_for
+from .process import PATIENCE, Process, need, wait_for
 
 
 class World:
@@ -31,7 +31,7 @@ class World:
         return [address for recipients, text in self.messages()
                 for address in recipients if token in text]
 
-    def wait_recipients(self, token, seconds=15.0):
+    def wait_recipients(self, token, seconds=PATIENCE):
         """Who got the message; waits until it is there as a whole."""
         return wait_for(lambda: any(token + "\n" in text.replace("\r", "")
                                     for _, text in self.messages())
