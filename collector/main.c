@@ -193,6 +193,13 @@ serve(struct config *cfg)
 		    &opt, signals == -1 ? EX_OSERR : EX_NOPERM, err.text);
 		goto out;
 	}
+	int rc = log_start();
+
+	if (rc != 0) {
+		config_free(cfg);
+		code = daemon_fail(&opt, EX_OSERR, strerror(rc));
+		goto out;
+	}
 	if (collect_create(cfg, note, &c, &err) == -1) {
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
 		goto out;
@@ -224,6 +231,7 @@ out:
 	collect_free(&c);
 	if (signals != -1)
 		(void)close(signals);
+	daemon_log_end();
 	return code;
 }
 

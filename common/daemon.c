@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,8 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 		(void)close(fd);
 	opt->quiet = log_to == LOG_TO_SYSLOG;
 	log_open(opt->ident, log_to);
+	if (!opt->test)
+		log_hold();
 	return -1;
 }
 
@@ -201,12 +204,28 @@ daemon_drop(const char *user, const char *const groups[], struct err *err)
 	return 0;
 }
 
+void
+daemon_log_end(void)
+{
+	unsigned left = log_stop();
+
+	if (left > 0)
+		(void)sd_notifyf(0,
+		    "STATUS=ended; the last %u log lines are lost, since "
+		    "nobody took them",
+		    left);
+}
+
 int
 daemon_fail(const struct daemon_options *opt, int code, const char *text)
 {
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
 	log_msg(LOG_ERR, "%s", text);
-	if (opt->quiet)
+	/* nor does it wait for whoever started it to read this */
+	if (opt->quiet && poll(&p, 1, LOG_STOP_MS) == 1)
 		(void)fprintf(stderr, "%s: %s\n", opt->ident, text);
+	daemon_log_end();
 	return code;
 }
 

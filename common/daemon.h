@@ -35,8 +35,12 @@ void daemon_ready(void);
  * 0, or -1 with err. */
 int daemon_drop(const char *user, const char *const groups[], struct err *err);
 
+/* The last thing before a daemon ends: the log gets a moment for what it has
+ * not taken yet. */
+void daemon_log_end(void);
+
 /* Say why the program ends: to the log, and while detaching also to who
- * started it. Returns code. */
+ * started it. Includes daemon_log_end(). Returns code. */
 int daemon_fail(const struct daemon_options *opt, int code, const char *text);
 
 /* The status of sysexits(3) that goes with an error. */

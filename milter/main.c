@@ -430,6 +430,10 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
+	int rc = log_start();
+
+	if (rc != 0)
+		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	share_files(files, cfg);
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
@@ -451,9 +455,8 @@ main(int argc, char **argv)
 	daemon_ready();
 	/* last, since a signal that comes while this thread doesn't wait goes
 	 * to libmilter; the sockets listen already */
-	int rc =
-	    listens ? pthread_create(&thread, NULL, milter_thread, NULL) : 0;
-
+	if (listens)
+		rc = pthread_create(&thread, NULL, milter_thread, NULL);
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
@@ -475,6 +478,7 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
 	log_msg(
 	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
+	daemon_log_end();
 	/* threads of libmilter may still run: free nothing under them */
 	_exit(EX_OK);
 }

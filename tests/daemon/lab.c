@@ -12,6 +12,8 @@
 char dir[64], sock[96];
 pid_t daemon_pid;
 unsigned daemon_files;
+const char *daemon_log = "stderr";
+void (*daemon_log_open)(void);
 const char *config_milter = "drain_timeout = \"1s\";";
 
 const char *config_policy;
@@ -184,10 +186,12 @@ start_daemon(void)
 
 		if (daemon_files > 0 && setrlimit(RLIMIT_NOFILE, &files) == -1)
 			_exit(125);
-		if (freopen(path("log"), "a", stderr) == NULL)
+		if (daemon_log_open != NULL)
+			daemon_log_open();
+		else if (freopen(path("log"), "a", stderr) == NULL)
 			_exit(126);
 		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
-		    "stderr", (char *)NULL);
+		    daemon_log, (char *)NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 1000; i++) {
