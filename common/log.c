@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "log_queue.h"
 #include "log_sink.h"
+#include "utf8.h"
 
 enum { TEXT_MAX = 4096 };
 
@@ -126,29 +127,22 @@ log_state(struct log_state *state)
 const char *
 log_escape(const char *text, bool quote, char *buf, size_t size)
 {
-	static const char hex[] = "0123456789abcdef";
 	char *p = buf, *end = buf + size - 1;
+	char one[UTF8_ESCAPE_MAX];
 
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	while (*text != '\0') {
+		size_t n;
 
-		if (c < 0x20 || c == 0x7f) {
-			if (end - p < 4)
-				break;
-			*p++ = '\\';
-			*p++ = 'x';
-			*p++ = hex[c >> 4];
-			*p++ = hex[c & 15];
-		} else if (quote && (c == '"' || c == '\\')) {
-			if (end - p < 2)
-				break;
-			*p++ = '\\';
-			*p++ = (char)c;
-		} else {
-			if (p == end)
-				break;
-			*p++ = (char)c;
-		}
+		if (quote && (*text == '"' || *text == '\\')) {
+			one[0] = '\\';
+			one[1] = *text++;
+			n = 2;
+		} else
+			n = utf8_escape(&text, one);
+		if ((size_t)(end - p) < n)
+			break;
+		memcpy(p, one, n);
+		p += n;
 	}
 	*p = '\0';
 	return buf;

@@ -41,8 +41,8 @@ struct log_state {
 void log_state(struct log_state *state);
 
 /* priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO of syslog(3).
- * Control characters in what is printed are written as \xNN, so that no
- * client can forge a line. */
+ * What utf8_escape() finds harmful in it is written as \xNN, so that no client
+ * can forge a line or command the terminal that shows it. */
 void log_msg(int priority, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -64,8 +64,8 @@ uint64_t log_count(int priority);
 void log_line(int priority, const char *line, size_t len);
 void log_flush(void);
 
-/* Copy text into buf with control characters, backslash and (when quote) the
- * double quote escaped, and cut to size - 1 bytes. Returns buf. */
+/* Copy text into buf as utf8_escape() writes it, with backslash and double
+ * quote escaped too when quote, and cut to size - 1 bytes. Returns buf. */
 const char *log_escape(const char *text, bool quote, char *buf, size_t size);
 
 #endif
