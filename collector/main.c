@@ -175,10 +175,20 @@ run(struct collect *c, int signals, const char *path)
 	return EX_TEMPFAIL;
 }
 
+static struct daemon_user
+our_user(const struct config *cfg)
+{
+	return (struct daemon_user){ .key = "collector.user",
+		.value = cfg->collector.user,
+		.usual = "popgate-collector",
+		.groups = log_groups };
+}
+
 /* Returns the exit status. cfg is taken over. */
 static int
 serve(struct config *cfg)
 {
+	const struct daemon_user user = our_user(cfg);
 	struct collect *c = NULL;
 	struct err err;
 	int code;
@@ -186,8 +196,7 @@ serve(struct config *cfg)
 
 	health_start(opt.ident, opt.config);
 
-	if (signals == -1 ||
-	    daemon_drop(cfg->collector.user, log_groups, &err) == -1) {
+	if (signals == -1 || daemon_drop(&user, &err) == -1) {
 		config_free(cfg);
 		code = daemon_fail(
 		    &opt, signals == -1 ? EX_OSERR : EX_NOPERM, err.text);
@@ -255,6 +264,12 @@ main(int argc, char **argv)
 		return code;
 	if (config_load(opt.config, &cfg, &err) == -1 ||
 	    collect_check(cfg, &err) == -1) {
+		config_free(cfg);
+		return daemon_fail(&opt, EX_CONFIG, err.text);
+	}
+	const struct daemon_user user = our_user(cfg);
+
+	if (daemon_user_check(&user, &err) == -1) {
 		config_free(cfg);
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	}

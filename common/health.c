@@ -54,6 +54,7 @@ health_write(struct json *j, const char *state)
 	json_text(j, "daemon", health.daemon);
 	json_text(j, "version", POPGATE_VERSION);
 	json_number(j, "pid", getpid());
+	json_number(j, "uid", geteuid());
 	json_number(j, "started_at", health.started_at);
 	json_text(j, "state", state);
 	json_text(j, "config", health.config);

@@ -147,6 +147,20 @@ add_log(struct status *s, const char *daemon, const char *text)
 	    words);
 }
 
+/* Only where popgate.conf says so; an admin's word, so no alarm. */
+static void
+add_user(struct status *s, const char *daemon, const char *text)
+{
+	char what[100];
+
+	if (number(text, "uid") != 0)
+		return;
+	(void)snprintf(what, sizeof(what), "%s's user", daemon);
+	add(s, LEVEL_OK, what,
+	    "root, as popgate.conf says: a fault in it would be one of the "
+	    "whole machine");
+}
+
 static void
 check_milter(struct status *s)
 {
@@ -188,6 +202,7 @@ check_milter(struct status *s)
 	    "audit queue", words);
 	add_troubles(s, name, text);
 	add_log(s, name, text);
+	add_user(s, name, text);
 }
 
 /* Its loop turns every second. */
@@ -223,6 +238,7 @@ check_collector(struct status *s)
 	add(s, stuck || hangs ? LEVEL_CRITICAL : LEVEL_OK, name, words);
 	add_troubles(s, name, text);
 	add_log(s, name, text);
+	add_user(s, name, text);
 }
 
 static bool

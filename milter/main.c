@@ -404,11 +404,18 @@ main(int argc, char **argv)
 	if (gate_config_load(opt.config, &gc, &err) == -1)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	facts_open_relay(gc->cfg, warn, NULL);
+	const struct config *cfg = gc->cfg;
+	const struct daemon_user user = { .key = "milter.user",
+		.value = cfg->milter.user,
+		.usual = "popgate",
+		.groups = no_groups };
+
+	if (daemon_user_check(&user, &err) == -1)
+		return daemon_fail(&opt, EX_CONFIG, err.text);
 	if (opt.test) {
 		gate_config_free(gc);
 		return EX_OK;
 	}
-	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
 	/* copies: a reload frees the configuration */
 	char *const listen_at[] = { strdup(cfg->milter.listen),
@@ -426,7 +433,7 @@ main(int argc, char **argv)
 	spare_memory();
 	spare_switches();
 	if (open_listeners(cfg, &spec, &err) == -1 ||
-	    daemon_drop(cfg->milter.user, no_groups, &err) == -1)
+	    daemon_drop(&user, &err) == -1)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);

@@ -46,7 +46,7 @@ write_config(const char *relay, const char *audit)
 	    "logins: { database = \"%s/logins.db\"; };\n"
 	    "audit: { database = \"%s/audit.db\"; %s };\n"
 	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
-	    "\"; %s };\n"
+	    "\"; user = \"root\"; %s };\n"
 	    "permit: { policy = \"%s%s\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
 	    "metrics: { milter = \"unix:%s/metrics.sock\"; };\n"

@@ -508,7 +508,8 @@ collector_goes_on(void **state)
 	assert_int_equal(stop_daemon(SIGTERM), 0);
 	(void)close(open(path("mail.log"), O_CREAT | O_WRONLY, 0644));
 	(void)snprintf(text, sizeof(text),
-	    "}; collector: { sources = ( { file = \"%s\"; } ); "
+	    "}; collector: { user = \"root\"; "
+	    "sources = ( { file = \"%s\"; } ); "
 	    "status = \"unix:%s\";",
 	    path("mail.log"), path("collector.sock"));
 	write_config(text, "");
