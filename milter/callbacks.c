@@ -63,8 +63,6 @@ static atomic_uint sessions_max = UINT_MAX;
 static atomic_uint_fast64_t over_limit;
 static atomic_int_fast64_t said_ms; /* that there are too many */
 static atomic_bool draining;
-static atomic_bool stopped; /* we want callbacks_run() to end */
-static atomic_bool asleep = true; /* libmilter has not noticed yet */
 static atomic_uint_fast64_t session_number;
 
 /* Each list has a macro that always has a value: without one, libmilter
@@ -495,45 +493,10 @@ callbacks_open(
 	return rc;
 }
 
-int
+void
 callbacks_run(void)
 {
-	/* smfi_stop() closes the socket under the listener, which may call
-	 * that a failure */
-	return smfi_main() == MI_SUCCESS || atomic_load(&stopped) ? 0 : -1;
-}
-
-/* libmilter holds a lock while it waits up to 5 seconds for a connection, and
- * smfi_stop() needs that lock after it has set the flag: so another thread
- * connects, until it ends. */
-static void *
-waker(void *arg)
-{
-	const struct listen_spec *spec = arg;
-	const struct timespec pause = { .tv_nsec = 20000000 };
-
-	for (int i = 0; i < 50 && atomic_load(&asleep); i++) {
-		(void)nanosleep(&pause, NULL);
-		int fd = listen_connect(spec);
-
-		if (fd != -1)
-			(void)close(fd);
-	}
-	return NULL;
-}
-
-void
-callbacks_stop(const struct listen_spec *spec)
-{
-	pthread_t thread;
-	bool woken =
-	    pthread_create(&thread, NULL, waker, (void *)(uintptr_t)spec) == 0;
-
-	atomic_store(&stopped, true);
-	(void)smfi_stop();
-	atomic_store(&asleep, false);
-	if (woken)
-		(void)pthread_join(thread, NULL);
+	(void)smfi_main();
 }
 
 void

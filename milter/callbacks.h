@@ -18,11 +18,10 @@ struct err;
 int callbacks_open(
     const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err);
 
-/* Answer until callbacks_stop(). Returns 0, or -1 when libmilter failed. */
-int callbacks_run(void);
-
-/* Make callbacks_run() return soon. Threads: any. */
-void callbacks_stop(const struct listen_spec *spec);
+/* Answer. Returns only when libmilter has failed: there is no way to stop it
+ * but to end the process. smfi_stop() destroys mutexes that threads of
+ * libmilter hold or wait for, and its list of sessions is unguarded then. */
+void callbacks_run(void);
 
 /* Sessions that may be open; more get a temporary failure. Any thread. */
 void callbacks_limit(unsigned max);

@@ -58,7 +58,7 @@ static const char usage[] =
 static struct daemon_options opt = { .ident = "popgate-milter",
 	.usage = usage };
 static const char *const no_groups[] = { NULL };
-static atomic_bool milter_failed, milter_ended;
+static atomic_bool milter_failed;
 
 static gid_t
 socket_group(const struct config *cfg)
@@ -104,9 +104,8 @@ static void *
 milter_thread(void *arg)
 {
 	(void)arg;
-	if (callbacks_run() == -1)
-		atomic_store(&milter_failed, true);
-	atomic_store(&milter_ended, true);
+	callbacks_run();
+	atomic_store(&milter_failed, true);
 	/* the main thread waits for signals */
 	(void)kill(getpid(), SIGTERM);
 	return NULL;
@@ -283,7 +282,7 @@ drain(void)
 	if (callbacks_sessions() > 0)
 		log_msg(LOG_NOTICE, "stopping: waiting for %u sessions",
 		    callbacks_sessions());
-	while (callbacks_sessions() > 0 && !atomic_load(&milter_ended) &&
+	while (callbacks_sessions() > 0 && !atomic_load(&milter_failed) &&
 	    clock_monotonic_ms() < until_ms) {
 		int sig = sigtimedwait(&set, NULL, &tick);
 
@@ -467,25 +466,20 @@ main(int argc, char **argv)
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
-	/* a libmilter that is stopped before it got going fails as well */
-	bool gave_up = atomic_load(&milter_failed);
-
 	(void)sd_notify(0, "STOPPING=1");
-	if (listens) {
+	if (listens)
 		drain();
-		callbacks_stop(&spec);
-		(void)pthread_join(thread, NULL);
-	}
 	permit_stop();
 	status_close();
 	gate_stop();
 	for (int i = 0; i < 3; i++)
 		forget_socket(listen_at[i]);
-	if (gave_up)
-		return daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
+	/* threads of libmilter run: nothing is freed under them, here or by an
+	 * exit handler */
+	if (atomic_load(&milter_failed))
+		_exit(daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up"));
 	log_msg(
 	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
 	daemon_log_end();
-	/* threads of libmilter may still run: free nothing under them */
 	_exit(EX_OK);
 }

@@ -171,11 +171,10 @@ login(const char *client, int seconds)
 }
 
 void
-start_daemon(void)
+launch_daemon(void)
 {
 	const char *build = getenv("POPGATE_BUILD");
 	char program[300];
-	struct stat st;
 
 	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
 	    build == NULL ? "build" : build);
@@ -194,6 +193,14 @@ start_daemon(void)
 		    daemon_log, (char *)NULL);
 		_exit(127);
 	}
+}
+
+void
+start_daemon(void)
+{
+	struct stat st;
+
+	launch_daemon();
 	for (int i = 0; i < 1000; i++) {
 		struct mclient *mc =
 		    stat(sock, &st) == 0 ? mclient_open(sock, 1000) : NULL;

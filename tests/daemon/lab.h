@@ -42,7 +42,8 @@ void wait_int(const char *db, const char *text, int want);
 void make_logins(void);
 void login(const char *client, int seconds);
 
-/* Start and wait until it answers; stop and return the wait status. */
+/* Start; start and wait until it answers; stop and return the wait status. */
+void launch_daemon(void);
 void start_daemon(void);
 int stop_daemon(int sig);
 

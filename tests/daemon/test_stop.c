@@ -412,6 +412,15 @@ storm_rest(uint32_t *seed, unsigned max_ms)
 }
 
 static void
+storm_ended(int status, uint32_t seed)
+{
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("it ended with wait status 0x%x; the round's seed: "
+			 "POPGATE_SEED=%u",
+		    (unsigned)status, seed);
+}
+
+static void
 storm_round(uint32_t *seed)
 {
 	pid_t mta_pid[STORM_MTAS];
@@ -437,10 +446,22 @@ storm_round(uint32_t *seed)
 		(void)kill(mta_pid[i], SIGKILL);
 		(void)waitpid(mta_pid[i], NULL, 0);
 	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		fail_msg("it ended with wait status 0x%x; the round's seed: "
-			 "POPGATE_SEED=%u",
-		    (unsigned)status, first);
+	storm_ended(status, first);
+}
+
+/* Told to stop at any moment of its start. Before it looks after signals,
+ * SIGTERM ends it as any program. */
+static void
+storm_start(uint32_t *seed)
+{
+	uint32_t first = *seed;
+
+	launch_daemon();
+	storm_rest(seed, 40);
+	int status = stop_daemon(SIGTERM);
+
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM)
+		storm_ended(status, first);
 }
 
 /* Reload, SIGTERM once or twice and a killed MTA at any time, with sessions,
@@ -465,6 +486,7 @@ stop_storm(void **state)
 		if (i > 0)
 			start_daemon();
 		storm_round(&seed);
+		storm_start(&seed);
 	}
 	/* for what comes after it */
 	start_daemon();
