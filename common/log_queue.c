@@ -107,7 +107,7 @@ log_queue_wake(void)
 
 /* With mtx held: what goes to the sink in one call. */
 static size_t
-take_batch(void)
+take_batch(size_t max)
 {
 	static char text[LOG_QUEUE_LINE_MAX];
 	size_t len = 0;
@@ -115,7 +115,7 @@ take_batch(void)
 
 	while (q.used > 0) {
 		peek(0, &head, sizeof(head));
-		if (len + LOG_SINK_PREFIX + head.len + 1 > BATCH)
+		if (len > 0 && len + LOG_SINK_PREFIX + head.len + 1 > max)
 			break;
 		peek(sizeof(head), text, head.len);
 		len += log_sink_format(
@@ -124,8 +124,6 @@ take_batch(void)
 		q.used -= sizeof(head) + head.len;
 		q.lines--;
 		q.writing++;
-		if (!log_sink_joins())
-			break;
 	}
 	return len;
 }
@@ -197,6 +195,8 @@ say_lost(uint64_t lost, int64_t ms)
 static void *
 writer(void *arg)
 {
+	const size_t max = log_sink_batch(BATCH);
+
 	(void)arg;
 	(void)pthread_mutex_lock(&q.mtx);
 	for (;;) {
@@ -204,7 +204,7 @@ writer(void *arg)
 		while (q.used == 0)
 			(void)pthread_cond_wait(&q.work, &q.mtx);
 		q.asleep = false;
-		size_t len = take_batch();
+		size_t len = take_batch(max);
 
 		q.writing_since_ms = clock_monotonic_ms();
 		(void)pthread_mutex_unlock(&q.mtx);

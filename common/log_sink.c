@@ -1,10 +1,12 @@
 #include "log_sink.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -66,10 +68,15 @@ log_sink_format(
 	return size;
 }
 
-bool
-log_sink_joins(void)
+size_t
+log_sink_batch(size_t max)
 {
-	return sink.target != LOG_TO_SYSLOG;
+	struct stat st;
+
+	if (sink.target == LOG_TO_SYSLOG)
+		return 0;
+	return fstat(STDERR_FILENO, &st) == 0 && S_ISFIFO(st.st_mode) ? PIPE_BUF
+								      : max;
 }
 
 static int

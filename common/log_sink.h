@@ -22,8 +22,10 @@ enum { LOG_SINK_PREFIX = 128 };
 size_t log_sink_format(
     int priority, int64_t at, const char *text, size_t len, char *buf);
 
-/* May several lines go in one call of log_sink_write()? */
-bool log_sink_joins(void);
+/* How many bytes of whole lines may go in one call of log_sink_write(), at
+ * most max; 0: one line. Of a pipe, what the kernel does not mix with that of
+ * other writers. */
+size_t log_sink_batch(size_t max);
 
 /* Returns how much of it was taken, or -1 with errno. */
 ssize_t log_sink_write(const char *lines, size_t len);
