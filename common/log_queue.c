@@ -163,9 +163,10 @@ write_batch(size_t len)
 			log_sink_await();
 		} else if (error != EINTR) {
 			taken = !is_final(error);
-			set_failing(failed = true);
-			if (taken)
+			if (taken) {
+				set_failing(failed = true);
 				log_sink_rest();
+			}
 		}
 	}
 	if (failed)
