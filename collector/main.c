@@ -177,10 +177,20 @@ run(struct collect *c, int signals, const char *path)
 	return EX_TEMPFAIL;
 }
 
+static struct daemon_user
+our_user(const struct config *cfg)
+{
+	return (struct daemon_user){ .key = "collector.user",
+		.value = cfg->collector.user,
+		.usual = "popgate-collector",
+		.groups = log_groups };
+}
+
 /* Returns the exit status. cfg is taken over. */
 static int
 serve(struct config *cfg)
 {
+	const struct daemon_user user = our_user(cfg);
 	struct collect *c = NULL;
 	struct err err;
 	int code;
@@ -188,11 +198,17 @@ serve(struct config *cfg)
 
 	health_start(opt.ident, opt.config);
 
-	if (signals == -1 ||
-	    daemon_drop(cfg->collector.user, log_groups, &err) == -1) {
+	if (signals == -1 || daemon_drop(&user, &err) == -1) {
 		config_free(cfg);
 		code = daemon_fail(
 		    &opt, signals == -1 ? EX_OSERR : EX_NOPERM, err.text);
+		goto out;
+	}
+	int rc = log_start();
+
+	if (rc != 0) {
+		config_free(cfg);
+		code = daemon_fail(&opt, EX_OSERR, strerror(rc));
 		goto out;
 	}
 	if (collect_create(cfg, note, &c, &err) == -1) {
@@ -226,6 +242,7 @@ out:
 	collect_free(&c);
 	if (signals != -1)
 		(void)close(signals);
+	daemon_log_end();
 	return code;
 }
 
@@ -249,6 +266,12 @@ main(int argc, char **argv)
 		return code;
 	if (config_load(opt.config, &cfg, &err) == -1 ||
 	    collect_check(cfg, &err) == -1) {
+		config_free(cfg);
+		return daemon_fail(&opt, EX_CONFIG, err.text);
+	}
+	const struct daemon_user user = our_user(cfg);
+
+	if (daemon_user_check(&user, &err) == -1) {
 		config_free(cfg);
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	}

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,8 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 		(void)close(fd);
 	opt->quiet = log_to == LOG_TO_SYSLOG;
 	log_open(opt->ident, log_to);
+	if (!opt->test)
+		log_hold();
 	return -1;
 }
 
@@ -163,25 +166,45 @@ daemon_ready(void)
 	(void)sd_notify(0, "READY=1");
 }
 
+static const struct passwd *
+find_user(const struct daemon_user *user, struct err *err)
+{
+	bool said = *user->value != '\0';
+	const char *name = said ? user->value : user->usual;
+	const struct passwd *pw = getpwnam(name);
+
+	if (pw != NULL)
+		return pw;
+	if (said)
+		err_set(
+		    err, ERR_INVALID, "%s: %s: no such user", user->key, name);
+	else
+		err_set(err, ERR_INVALID,
+		    "started as root, and there is no user %s to become: make "
+		    "one (systemd-sysusers, or adduser --system --group %s), "
+		    "or set %s in popgate.conf (\"root\" stays root)",
+		    name, name, user->key);
+	return NULL;
+}
+
 int
-daemon_drop(const char *user, const char *const groups[], struct err *err)
+daemon_user_check(const struct daemon_user *user, struct err *err)
+{
+	return geteuid() != 0 || find_user(user, err) != NULL ? 0 : -1;
+}
+
+static int
+become(const struct passwd *pw, const char *const groups[], struct err *err)
 {
 	enum { GROUPS = 64, EXTRA = 8 };
 	gid_t gids[GROUPS];
 	int n = GROUPS - EXTRA;
-
-	if (*user == '\0' || geteuid() != 0)
-		return 0;
-	const struct passwd *pw = getpwnam(user);
-
-	if (pw == NULL) {
-		err_set(err, ERR_INVALID, "%s: no such user", user);
-		return -1;
-	}
 	uid_t uid = pw->pw_uid;
 	gid_t gid = pw->pw_gid;
+	char name[64];
 
-	if (getgrouplist(user, gid, gids, &n) == -1)
+	(void)snprintf(name, sizeof(name), "%s", pw->pw_name);
+	if (getgrouplist(name, gid, gids, &n) == -1)
 		n = GROUPS - EXTRA;
 	for (int i = 0; groups[i] != NULL && n < GROUPS; i++) {
 		const struct group *gr = getgrnam(groups[i]);
@@ -191,12 +214,12 @@ daemon_drop(const char *user, const char *const groups[], struct err *err)
 	}
 	if (setgroups((size_t)n, gids) == -1 ||
 	    setresgid(gid, gid, gid) == -1 || setresuid(uid, uid, uid) == -1) {
-		err_set(err, ERR_IO, "becoming %s: %s", user, strerror(errno));
+		err_set(err, ERR_IO, "becoming %s: %s", name, strerror(errno));
 		return -1;
 	}
-	if (uid != 0 && setuid(0) == 0) {
+	if (setuid(0) == 0) {
 		err_set(
-		    err, ERR_IO, "becoming %s: root could be regained", user);
+		    err, ERR_IO, "becoming %s: root could be regained", name);
 		return -1;
 	}
 	return 0;
@@ -253,15 +276,48 @@ daemon_memory_advice(const char *why, char *buf)
 }
 
 int
+daemon_drop(const struct daemon_user *user, struct err *err)
+{
+	if (geteuid() != 0)
+		return 0;
+	const struct passwd *pw = find_user(user, err);
+
+	if (pw == NULL)
+		return -1;
+	if (pw->pw_uid != 0)
+		return become(pw, user->groups, err);
+	log_msg(LOG_WARNING,
+	    "%s is \"%s\", so it stays root: a fault in it would be one of the "
+	    "whole machine; user %s is made for it",
+	    user->key, user->value, user->usual);
+	return 0;
+}
+
+void
+daemon_log_end(void)
+{
+	unsigned left = log_stop();
+
+	if (left > 0)
+		(void)sd_notifyf(0,
+		    "STATUS=ended; the last %u log lines are lost, since "
+		    "nobody took them",
+		    left);
+}
+
+int
 daemon_fail(const struct daemon_options *opt, int code, const char *why)
 {
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
 	char text[ERR_TEXT_MAX + DAEMON_ADVICE_MAX], advice[DAEMON_ADVICE_MAX];
 
 	(void)snprintf(
 	    text, sizeof(text), "%s%s", why, daemon_memory_advice(why, advice));
 	log_msg(LOG_ERR, "%s", text);
-	if (opt->quiet)
+	/* nor does it wait for whoever started it to read this */
+	if (opt->quiet && poll(&p, 1, LOG_STOP_MS) == 1)
 		(void)fprintf(stderr, "%s: %s\n", opt->ident, text);
+	daemon_log_end();
 	return code;
 }
 

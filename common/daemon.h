@@ -29,14 +29,32 @@ int daemon_detach(struct err *err);
 /* Ready to serve: lets a waiting parent go, tells systemd. */
 void daemon_ready(void);
 
-/* As root become user with all its groups, and with those of groups (names,
- * ended by NULL) that this system has, so that the user need not be made a
- * member of them. user "" or not root: nothing. There is no way back.
- * 0, or -1 with err. */
-int daemon_drop(const char *user, const char *const groups[], struct err *err);
+/* Who a daemon is when root started it. */
+struct daemon_user {
+	const char *key; /* "milter.user" */
+	const char *value; /* what the configuration says; "": it doesn't */
+	const char *usual; /* then this one, if there is such a user */
+	/* groups that it gets beside its own, where this system has them, so
+	 * that the user need not be made a member of them; ended by NULL */
+	const char *const *groups;
+};
+
+/* Can root start it? 0; or -1 with err: nobody said that it shall stay root,
+ * and there is no user for it. Also 0 when we are not root. */
+int daemon_user_check(const struct daemon_user *user, struct err *err);
+
+/* As root become that user, with all its groups; there is no way back. Where
+ * the configuration says "root", warn and stay. Not root: nothing. 0, or -1
+ * with err. */
+int daemon_drop(const struct daemon_user *user, struct err *err);
+
+/* The last thing before a daemon ends: the log gets a moment for what it has
+ * not taken yet. */
+void daemon_log_end(void);
 
 /* Say why the program ends: to the log, and while detaching also to who
- * started it; "out of memory" with the limit to raise. Returns code. */
+ * started it; "out of memory" with the limit to raise. Includes
+ * daemon_log_end(). Returns code. */
 int daemon_fail(const struct daemon_options *opt, int code, const char *text);
 
 /* What to add to a message that says "out of memory": which limit it is, and

@@ -50,10 +50,12 @@ health_write(struct json *j, const char *state)
 {
 	char error[LOG_LAST_MAX];
 	int64_t error_at = log_last_error(error);
+	struct log_state log;
 
 	json_text(j, "daemon", health.daemon);
 	json_text(j, "version", POPGATE_VERSION);
 	json_number(j, "pid", getpid());
+	json_number(j, "uid", geteuid());
 	json_number(j, "started_at", health.started_at);
 	json_text(j, "state", state);
 	json_text(j, "config", health.config);
@@ -66,6 +68,11 @@ health_write(struct json *j, const char *state)
 	(void)pthread_mutex_unlock(&health.mtx);
 	json_text(j, "last_error", error_at == 0 ? NULL : error);
 	json_number(j, "last_error_at", error_at);
+	log_state(&log);
+	json_number(j, "log_lost", (int64_t)log.lost);
+	json_number(j, "log_lost_at", log.lost_at);
+	json_number(j, "log_waiting", log.waiting);
+	json_number(j, "log_stuck_ms", log.stuck_ms);
 	sockets_write(j);
 }
 
@@ -79,6 +86,7 @@ health_metrics(FILE *to)
 	const struct metrics_label error[] = { { "priority", "error" }, { 0 } };
 	const struct metrics_label warning[] = { { "priority", "warning" },
 		{ 0 } };
+	struct log_state log;
 
 	(void)pthread_mutex_lock(&health.mtx);
 	int64_t loaded_at = health.loaded_at;
@@ -105,6 +113,13 @@ health_metrics(FILE *to)
 	metrics_sample(to, "log_messages", "_total", error, log_count(LOG_ERR));
 	metrics_sample(
 	    to, "log_messages", "_total", warning, log_count(LOG_WARNING));
+	log_state(&log);
+	metrics_family(to, "log_lines_lost", "counter", NULL,
+	    "Log lines that were dropped, since the log did not take them.");
+	metrics_sample(to, "log_lines_lost", "_total", NULL, log.lost);
+	metrics_family(to, "log_stuck_seconds", "gauge", "seconds",
+	    "How long the log has not taken the next line.");
+	metrics_milli(to, "log_stuck_seconds", NULL, log.stuck_ms);
 }
 
 void

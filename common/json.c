@@ -26,6 +26,10 @@ json_string(struct json *j, const char *text)
 			(void)fprintf(j->to, "\\%c", (int)cp);
 		else if (utf8_harmful(cp) && cp <= 0xffff)
 			(void)fprintf(j->to, "\\u%04x", (unsigned)cp);
+		else if (utf8_harmful(cp)) /* RFC 8259 section 7 */
+			(void)fprintf(j->to, "\\u%04x\\u%04x",
+			    (unsigned)(0xd7c0 + (cp >> 10)),
+			    (unsigned)(0xdc00 + (cp & 0x3ff)));
 		else
 			(void)fwrite(p, 1, n, j->to);
 		p += n;

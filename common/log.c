@@ -1,22 +1,23 @@
 #include "log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <unistd.h>
 
 #include "clock.h"
+#include "log_queue.h"
+#include "log_sink.h"
+#include "utf8.h"
 
-static const char *log_ident = "popgate";
-static enum log_target log_target = LOG_TO_STDERR;
-static char log_prefix[64] = ""; /* of a line on stderr, by log_line() */
+enum { TEXT_MAX = 4096 };
 
-/* what log_line() holds back; its one thread's */
-static char held[32768];
-static size_t held_len;
+static atomic_bool queueing;
+/* for lines that the caller writes itself */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 
 static atomic_uint_fast64_t counts[LOG_DEBUG + 1]; /* by priority */
 static struct {
@@ -88,105 +89,116 @@ log_target_parse(const char *name, enum log_target *target)
 void
 log_open(const char *ident, enum log_target target)
 {
-	log_ident = ident;
-	log_target = target;
-	/* also when stderr is ours: libmilter calls syslog(3) itself */
-	openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	log_sink_open(ident, target);
+	/* libmilter calls syslog(3), from threads of sessions too and at each
+	 * stop, and syslog(3) waits for a syslogd that doesn't read. Nothing
+	 * of it is sent, but what it never says without smfi_setdbg(). */
+	(void)setlogmask(LOG_MASK(LOG_DEBUG));
+}
+
+void
+log_hold(void)
+{
+	atomic_store(&queueing, true);
+}
+
+int
+log_start(void)
+{
+	return log_queue_start();
+}
+
+unsigned
+log_stop(void)
+{
+	if (!atomic_load(&queueing))
+		return 0;
+	/* who ends before it has begun has something to say, too */
+	(void)log_queue_start();
+	return log_queue_drain(LOG_STOP_MS);
+}
+
+void
+log_state(struct log_state *state)
+{
+	log_queue_state(state);
 }
 
 const char *
 log_escape(const char *text, bool quote, char *buf, size_t size)
 {
-	static const char hex[] = "0123456789abcdef";
 	char *p = buf, *end = buf + size - 1;
+	char one[UTF8_ESCAPE_MAX];
 
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	while (*text != '\0') {
+		size_t n;
 
-		if (c < 0x20 || c == 0x7f) {
-			if (end - p < 4)
-				break;
-			*p++ = '\\';
-			*p++ = 'x';
-			*p++ = hex[c >> 4];
-			*p++ = hex[c & 15];
-		} else if (quote && (c == '"' || c == '\\')) {
-			if (end - p < 2)
-				break;
-			*p++ = '\\';
-			*p++ = (char)c;
-		} else {
-			if (p == end)
-				break;
-			*p++ = (char)c;
-		}
+		if (quote && (*text == '"' || *text == '\\')) {
+			one[0] = '\\';
+			one[1] = *text++;
+			n = 2;
+		} else
+			n = utf8_escape(&text, one);
+		if ((size_t)(end - p) < n)
+			break;
+		memcpy(p, one, n);
+		p += n;
 	}
 	*p = '\0';
 	return buf;
 }
 
+/* The caller waits for the log: of a program that does nothing else. */
+static void
+write_now(int priority, const char *text, size_t len)
+{
+	char line[TEXT_MAX + LOG_SINK_PREFIX + 1];
+	size_t n = log_sink_format(priority, clock_now(), text, len, line);
+
+	(void)pthread_mutex_lock(&writing);
+	for (size_t done = 0; done < n;) {
+		ssize_t taken = log_sink_write(line + done, n - done);
+
+		if (taken == -1 && errno != EINTR)
+			break;
+		done += taken == -1 ? 0 : (size_t)taken;
+	}
+	(void)pthread_mutex_unlock(&writing);
+}
+
+static void
+put(int priority, const char *text, size_t len, bool wake)
+{
+	if (len > TEXT_MAX)
+		len = TEXT_MAX;
+	if (atomic_load_explicit(&queueing, memory_order_relaxed))
+		log_queue_put(priority, text, len, wake);
+	else
+		write_now(priority, text, len);
+}
+
 void
 log_msg(int priority, const char *fmt, ...)
 {
-	char text[3072], line[4096];
+	char text[3072], line[TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	remember(priority, text);
-	if (log_target == LOG_TO_SYSLOG) {
-		(void)log_escape(text, false, line, sizeof(line));
-		syslog(priority, "%s", line);
-		return;
-	}
-	/* one write(2), so that lines of threads don't mix */
-	int n = log_target == LOG_TO_JOURNAL
-	    ? snprintf(line, sizeof(line), "<%d>", priority)
-	    : snprintf(
-		  line, sizeof(line), "%s[%ld]: ", log_ident, (long)getpid());
-	size_t at = n < 0 ? 0 : (size_t)n;
-
-	(void)log_escape(text, false, line + at, sizeof(line) - at - 1);
-	at = strlen(line);
-	line[at++] = '\n';
-	if (write(STDERR_FILENO, line, at) == -1)
-		return;
-}
-
-void
-log_flush(void)
-{
-	if (held_len > 0 && write(STDERR_FILENO, held, held_len) == -1)
-		(void)0; /* nowhere to say it */
-	held_len = 0;
+	(void)log_escape(text, false, line, sizeof(line));
+	put(priority, line, strlen(line), true);
 }
 
 void
 log_line(int priority, const char *line, size_t len)
 {
-	if (log_target == LOG_TO_SYSLOG) {
-		syslog(priority, "%s", line);
-		return;
-	}
-	if (log_prefix[0] == '\0')
-		(void)snprintf(log_prefix, sizeof(log_prefix),
-		    "%.32s[%ld]: ", log_ident, (long)getpid());
-	char number[8] = "";
-	const char *prefix = log_prefix;
+	put(priority, line, len, false);
+}
 
-	if (log_target == LOG_TO_JOURNAL) {
-		(void)snprintf(number, sizeof(number), "<%d>", priority);
-		prefix = number;
-	}
-	size_t n = strlen(prefix);
-
-	if (n + len + 1 > sizeof(held))
-		return;
-	if (held_len + n + len + 1 > sizeof(held))
-		log_flush();
-	memcpy(held + held_len, prefix, n);
-	memcpy(held + held_len + n, line, len);
-	held_len += n + len;
-	held[held_len++] = '\n';
+void
+log_flush(void)
+{
+	log_queue_wake();
 }

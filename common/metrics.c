@@ -32,7 +32,8 @@ metrics_family(FILE *to, const char *name, const char *type, const char *unit,
 	(void)fprintf(to, "# HELP " PREFIX "%s %s\n", name, help);
 }
 
-/* Bytes that are no UTF-8 would spoil the whole page. */
+/* Bytes that are no UTF-8 would spoil the whole page. The format has no escape
+ * for what else should not be shown. */
 static void
 write_value(FILE *to, const char *text)
 {
@@ -42,10 +43,10 @@ write_value(FILE *to, const char *text)
 	while (*p != '\0') {
 		size_t n = utf8_length(p, &cp);
 
-		if (n == 0)
-			(void)fputs("\xef\xbf\xbd", to); /* U+FFFD */
-		else if (cp == '\n')
+		if (n > 0 && cp == '\n')
 			(void)fputs("\\n", to);
+		else if (n == 0 || utf8_harmful(cp))
+			(void)fputs("\xef\xbf\xbd", to); /* U+FFFD */
 		else if (cp == '"' || cp == '\\')
 			(void)fprintf(to, "\\%c", (int)cp);
 		else

@@ -28,13 +28,56 @@ utf8_length(const unsigned char *p, uint32_t *cp)
 	    : 0;
 }
 
+/* Unicode 15: Cc, Cf, Zl and Zp, what is ignorable by default (shown as
+ * nothing), noncharacters, surrogates, and private use above the BMP, which
+ * starts behind the tags. */
+static const struct range {
+	uint32_t first, last;
+} harmful[] = {
+	{ 0x0, 0x1f }, /* C0 */
+	{ 0x7f, 0x9f }, /* DEL, C1 */
+	{ 0xad, 0xad }, /* soft hyphen */
+	{ 0x34f, 0x34f }, /* combining grapheme joiner */
+	{ 0x600, 0x605 }, /* Arabic number signs */
+	{ 0x61c, 0x61c }, /* Arabic letter mark */
+	{ 0x6dd, 0x6dd }, { 0x70f, 0x70f }, { 0x890, 0x891 }, { 0x8e2, 0x8e2 },
+	{ 0x115f, 0x1160 }, /* Hangul fillers */
+	{ 0x17b4, 0x17b5 }, /* Khmer inherent vowels */
+	{ 0x180b, 0x180f }, /* Mongolian selectors */
+	{ 0x200b, 0x200f }, /* zero width, marks of direction */
+	{ 0x2028, 0x202e }, /* line, paragraph; bidi */
+	{ 0x2060, 0x206f }, /* invisible operators; bidi isolates */
+	{ 0x3164, 0x3164 }, /* Hangul filler */
+	{ 0xd800, 0xdfff }, /* surrogates */
+	{ 0xfdd0, 0xfdef }, /* noncharacters */
+	{ 0xfe00, 0xfe0f }, /* variation selectors */
+	{ 0xfeff, 0xfeff }, /* byte order mark */
+	{ 0xffa0, 0xffa0 }, /* half width Hangul filler */
+	{ 0xfff0, 0xfffb }, /* interlinear */
+	{ 0xfffe, 0xffff }, { 0x110bd, 0x110bd }, { 0x110cd, 0x110cd },
+	{ 0x13430, 0x1345f }, /* hieroglyph format */
+	{ 0x1bca0, 0x1bca3 }, /* shorthand format */
+	{ 0x1d173, 0x1d17a }, /* musical format */
+	{ 0xe0000, 0xffffffff }, /* tags, private use, what is none */
+};
+
 bool
 utf8_harmful(uint32_t cp)
 {
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad ||
-	    cp == 0x61c || (cp >= 0x200b && cp <= 0x200f) ||
-	    (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) ||
-	    cp == 0xfeff || (cp >= 0xfff0 && cp <= 0xfffb) || cp >= 0xe0000;
+	size_t low = 0, high = sizeof(harmful) / sizeof(*harmful);
+
+	if (cp >= 0x20 && cp < 0x7f)
+		return false;
+	while (low < high) {
+		size_t i = low + (high - low) / 2;
+
+		if (cp > harmful[i].last)
+			low = i + 1;
+		else
+			high = i;
+	}
+	/* the last range has no end; noncharacters of the other planes */
+	return cp >= harmful[low].first || (cp & 0xfffe) == 0xfffe;
 }
 
 size_t

@@ -16,7 +16,7 @@
 /* Nagios plug-in convention */
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
 
-enum { CHECKS_MAX = 40, RECENT_S = 600 };
+enum { CHECKS_MAX = 40, RECENT_S = 600, LOG_STUCK_MS = 5000 };
 
 static const struct ctl_option options[] = { { "json", NULL, "a JSON object" },
 	{ 0 } };
@@ -125,6 +125,50 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 	}
 }
 
+/* A log that doesn't take lines: nothing waits for it, but nobody reads what
+ * the daemon has to say either. */
+static void
+add_log(struct status *s, const char *daemon, const char *text)
+{
+	int64_t now = s->ctl->now, at = number(text, "log_lost_at");
+	int64_t stuck_ms = number(text, "log_stuck_ms");
+	bool stuck = stuck_ms >= LOG_STUCK_MS, lost = at > 0;
+	char words[300], what[100], when[TIME_TEXT_MAX];
+
+	if (!stuck && !lost)
+		return;
+	(void)snprintf(what, sizeof(what), "%s's log", daemon);
+	if (stuck)
+		(void)snprintf(words, sizeof(words),
+		    "takes no lines since %" PRId64 " s: %" PRId64
+		    " wait, %" PRId64
+		    " are lost; look at syslogd or journald, or whoever "
+		    "reads its standard error, and at the log's disk",
+		    stuck_ms / 1000, number(text, "log_waiting"),
+		    number(text, "log_lost"));
+	else
+		(void)snprintf(words, sizeof(words),
+		    "%" PRId64 " lines were lost since the start, the last "
+		    "%s; it takes lines again",
+		    number(text, "log_lost"), time_relative(at, now, when));
+	add(s, stuck || now - at < RECENT_S ? LEVEL_WARNING : LEVEL_OK, what,
+	    words);
+}
+
+/* Only where popgate.conf says so; an admin's word, so no alarm. */
+static void
+add_user(struct status *s, const char *daemon, const char *text)
+{
+	char what[100];
+
+	if (number(text, "uid") != 0)
+		return;
+	(void)snprintf(what, sizeof(what), "%s's user", daemon);
+	add(s, LEVEL_OK, what,
+	    "root, as popgate.conf says: a fault in it would be one of the "
+	    "whole machine");
+}
+
 static void
 check_milter(struct status *s)
 {
@@ -165,6 +209,8 @@ check_milter(struct status *s)
 					: LEVEL_OK,
 	    "audit queue", words);
 	add_troubles(s, name, text);
+	add_log(s, name, text);
+	add_user(s, name, text);
 }
 
 /* Its loop turns every second. */
@@ -199,6 +245,8 @@ check_collector(struct status *s)
 	    hangs ? ": it hangs" : "");
 	add(s, stuck || hangs ? LEVEL_CRITICAL : LEVEL_OK, name, words);
 	add_troubles(s, name, text);
+	add_log(s, name, text);
+	add_user(s, name, text);
 }
 
 static bool

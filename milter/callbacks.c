@@ -510,7 +510,8 @@ open_socket(
 	bool regroup = spec->is_unix && gid != (gid_t)-1 && gid != own_gid;
 	bool regrouped = regroup && setegid(gid) == 0;
 	mode_t mask = umask((mode_t)(0777 & ~mode));
-	int rc = smfi_opensocket(false);
+	errno = 0;
+	int rc = smfi_opensocket(false), error = errno;
 
 	(void)umask(mask);
 	if (regrouped && setegid(own_gid) == -1) {
@@ -518,7 +519,8 @@ open_socket(
 		return -1;
 	}
 	if (rc != MI_SUCCESS) {
-		err_set(err, ERR_IO, "libmilter: can't listen on '%s'", text);
+		err_set(err, ERR_IO, "libmilter: can't listen on '%s': %s",
+		    text, error == 0 ? "it doesn't say why" : strerror(error));
 		return -1;
 	}
 	/* also when regrouped: a setgid directory gives its own group */

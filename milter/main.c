@@ -430,11 +430,18 @@ main(int argc, char **argv)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	facts_open_relay(gc->cfg, warn, NULL);
 	facts_socketmap(gc->cfg, !opt.test, warn, NULL);
+	const struct config *cfg = gc->cfg;
+	const struct daemon_user user = { .key = "milter.user",
+		.value = cfg->milter.user,
+		.usual = "popgate",
+		.groups = no_groups };
+
+	if (daemon_user_check(&user, &err) == -1)
+		return daemon_fail(&opt, EX_CONFIG, err.text);
 	if (opt.test) {
 		gate_config_free(gc);
 		return EX_OK;
 	}
-	const struct config *cfg = gc->cfg;
 	bool listens = *cfg->milter.listen != '\0';
 
 	if (!listens && *cfg->permit.policy == '\0' &&
@@ -449,10 +456,14 @@ main(int argc, char **argv)
 	spare_memory();
 	spare_switches();
 	if (open_listeners(cfg, &spec, &err) == -1 ||
-	    daemon_drop(cfg->milter.user, no_groups, &err) == -1)
+	    daemon_drop(&user, &err) == -1)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);
 	if (opt.detach && daemon_detach(&err) == -1)
 		return daemon_fail(&opt, EX_OSERR, err.text);
+	int rc = log_start();
+
+	if (rc != 0)
+		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	permit_limit(at_most(files / 4, PERMIT_CONNECTIONS_MAX));
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
@@ -476,9 +487,8 @@ main(int argc, char **argv)
 	daemon_ready();
 	/* last, since a signal that comes while this thread doesn't wait goes
 	 * to libmilter; the sockets listen already */
-	int rc =
-	    listens ? pthread_create(&thread, NULL, milter_thread, NULL) : 0;
-
+	if (listens)
+		rc = pthread_create(&thread, NULL, milter_thread, NULL);
 	if (rc != 0)
 		return daemon_fail(&opt, EX_OSERR, strerror(rc));
 	wait_for_end();
@@ -489,12 +499,12 @@ main(int argc, char **argv)
 	permit_stop();
 	status_close();
 	gate_stop();
-	if (atomic_load(&milter_failed)) {
-		(void)daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up");
-		_exit(EX_SOFTWARE);
-	}
+	/* threads of libmilter run: nothing is freed under them, here or by an
+	 * exit handler */
+	if (atomic_load(&milter_failed))
+		_exit(daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up"));
 	log_msg(
 	    LOG_NOTICE, "stopped; %u sessions were open", callbacks_sessions());
-	/* threads of libmilter still run: free nothing under them */
+	daemon_log_end();
 	_exit(EX_OK);
 }

@@ -22,7 +22,7 @@ CONF = """\
 logins: {{ database = "{logins}"; window = "30m"; }};
 audit:  {{ database = "{audit}"; record = "all";
            durability = "{durability}"; }};
-milter: {{ listen = "unix:{socket}"; status = "";
+milter: {{ user = "root"; listen = "unix:{socket}"; status = "";
            drain_timeout = "0s"; }};
 relay:  {{ local_domains = [ "home.test" ]; never_authorize = [ ];
            collector_grace = "7d"; }};

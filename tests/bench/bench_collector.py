@@ -43,7 +43,8 @@ class Bench:
         path.write_text(
             f'logins: {{ database = "{database}"; keep = "3660d"; }};\n'
             f'relay: {{ never_authorize = [ ]; }};\n'
-            f'collector: {{ sources = ( {{ file = "{log}"; }} ); }};\n')
+            f'collector: {{ user = "root"; '
+            f'sources = ( {{ file = "{log}"; }} ); }};\n')
         return path
 
     def start(self, log, database):

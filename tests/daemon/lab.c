@@ -12,6 +12,8 @@
 char dir[64], sock[96];
 pid_t daemon_pid;
 unsigned daemon_files;
+const char *daemon_log = "stderr";
+void (*daemon_log_open)(void);
 const char *config_milter = "drain_timeout = \"1s\";";
 
 const char *config_policy;
@@ -44,7 +46,7 @@ write_config(const char *relay, const char *audit)
 	    "logins: { database = \"%s/logins.db\"; };\n"
 	    "audit: { database = \"%s/audit.db\"; %s };\n"
 	    "milter: { listen = \"unix:%s\"; status = \"unix:%s/status.sock"
-	    "\"; %s };\n"
+	    "\"; user = \"root\"; %s };\n"
 	    "permit: { policy = \"%s%s\"; socketmap = "
 	    "\"unix:%s/map.sock\"; };\n"
 	    "metrics: { milter = \"unix:%s/metrics.sock\"; };\n"
@@ -169,11 +171,10 @@ login(const char *client, int seconds)
 }
 
 void
-start_daemon(void)
+launch_daemon(void)
 {
 	const char *build = getenv("POPGATE_BUILD");
 	char program[300];
-	struct stat st;
 
 	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
 	    build == NULL ? "build" : build);
@@ -184,12 +185,22 @@ start_daemon(void)
 
 		if (daemon_files > 0 && setrlimit(RLIMIT_NOFILE, &files) == -1)
 			_exit(125);
-		if (freopen(path("log"), "a", stderr) == NULL)
+		if (daemon_log_open != NULL)
+			daemon_log_open();
+		else if (freopen(path("log"), "a", stderr) == NULL)
 			_exit(126);
 		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
-		    "stderr", (char *)NULL);
+		    daemon_log, (char *)NULL);
 		_exit(127);
 	}
+}
+
+void
+start_daemon(void)
+{
+	struct stat st;
+
+	launch_daemon();
 	for (int i = 0; i < 1000; i++) {
 		struct mclient *mc =
 		    stat(sock, &st) == 0 ? mclient_open(sock, 1000) : NULL;

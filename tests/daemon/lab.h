@@ -12,6 +12,9 @@
 extern char dir[64], sock[96]; /* the directory; milter.listen's path */
 extern pid_t daemon_pid; /* 0: none */
 extern unsigned daemon_files; /* RLIMIT_NOFILE; 0: as it is */
+extern const char *daemon_log; /* its option -l: "stderr" */
+/* What the child calls to get another standard error than the file "log". */
+extern void (*daemon_log_open)(void);
 
 /* A file in the directory; valid for the next three calls. */
 const char *path(const char *name);
@@ -39,7 +42,8 @@ void wait_int(const char *db, const char *text, int want);
 void make_logins(void);
 void login(const char *client, int seconds);
 
-/* Start and wait until it answers; stop and return the wait status. */
+/* Start; start and wait until it answers; stop and return the wait status. */
+void launch_daemon(void);
 void start_daemon(void);
 int stop_daemon(int sig);
 

@@ -516,6 +516,153 @@ probes(void **state)
 	mclient_close(&mc);
 }
 
+/* --- stopping while everything happens --- */
+
+enum { STORM_ROUNDS = 12, STORM_MTAS = 2 };
+
+/* Parts of sessions, each cut off anywhere, until nobody answers any more.
+ * Runs in a process of its own, which is killed like an MTA is. */
+static void
+storm_session(uint32_t *seed)
+{
+	struct mclient *mc = mclient_open(sock, 2000);
+	unsigned last = (unsigned)rand_r(seed) % 9;
+	struct mclient_reply r;
+
+	for (unsigned step = 0; mc != NULL && step < last; step++) {
+		int rc = step == 0 ? mclient_negotiate(mc, NULL)
+		    : step == 1    ? mclient_connect(mc, "x", "203.0.113.5")
+		    : step == 2    ? mclient_helo(mc, "x")
+		    : step == 3    ? mclient_mail(mc, "<s@y.test>")
+		    : step == 4    ? mclient_rcpt(mc, REMOTE)
+		    : step == 5    ? mclient_rcpt(mc, "<a@lab.test>")
+		    : step == 6    ? mclient_data(mc)
+				   : mclient_eom(mc);
+
+		if (rc == -1 || mclient_reply(mc, &r) == -1)
+			break;
+	}
+	if (mc != NULL && rand_r(seed) % 2 == 0) {
+		(void)mclient_quit(mc);
+		(void)mclient_flush(mc);
+	}
+	mclient_close(&mc);
+}
+
+static pid_t
+storm_mta(uint32_t seed)
+{
+	static const char request[] = "request=smtpd_access_policy\n"
+				      "protocol_state=RCPT\n\n";
+	char text[4096];
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid > 0)
+		return pid;
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (;;) {
+		storm_session(&seed);
+		int fd = connect_to("policy.sock");
+
+		if (fd != -1) {
+			(void)send(fd, request, (size_t)rand_r(&seed) % 40,
+			    MSG_NOSIGNAL);
+			(void)close(fd);
+		}
+		if (rand_r(&seed) % 4 == 0)
+			(void)http_get(
+			    "status.sock", "/health", text, sizeof(text));
+	}
+}
+
+static void
+storm_rest(uint32_t *seed, unsigned max_ms)
+{
+	(void)usleep((unsigned)rand_r(seed) % (max_ms * 1000));
+}
+
+static void
+storm_ended(int status, uint32_t seed)
+{
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("it ended with wait status 0x%x; the round's seed: "
+			 "POPGATE_SEED=%u",
+		    (unsigned)status, seed);
+}
+
+static void
+storm_round(uint32_t *seed)
+{
+	pid_t mta_pid[STORM_MTAS];
+	uint32_t first = *seed;
+
+	for (unsigned i = 0; i < STORM_MTAS; i++)
+		mta_pid[i] = storm_mta(*seed + i);
+	storm_rest(seed, 30);
+	if (rand_r(seed) % 2 == 0)
+		(void)kill(daemon_pid, SIGUSR1);
+	storm_rest(seed, 15);
+	if (rand_r(seed) % 4 == 0)
+		(void)kill(mta_pid[0], SIGKILL);
+	if (rand_r(seed) % 4 == 0)
+		(void)kill(daemon_pid, SIGHUP);
+	if (rand_r(seed) % 3 == 0) {
+		(void)kill(daemon_pid, SIGTERM);
+		storm_rest(seed, 10);
+	}
+	int status = stop_daemon(SIGTERM);
+
+	for (unsigned i = 0; i < STORM_MTAS; i++) {
+		(void)kill(mta_pid[i], SIGKILL);
+		(void)waitpid(mta_pid[i], NULL, 0);
+	}
+	storm_ended(status, first);
+}
+
+/* Told to stop at any moment of its start. Before it looks after signals,
+ * SIGTERM ends it as any program. */
+static void
+storm_start(uint32_t *seed)
+{
+	uint32_t first = *seed;
+
+	launch_daemon();
+	storm_rest(seed, 40);
+	int status = stop_daemon(SIGTERM);
+
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGTERM)
+		storm_ended(status, first);
+}
+
+/* Reload, SIGTERM once or twice and a killed MTA at any time, with sessions,
+ * permit connections and health probes under way: it ends with status 0, and
+ * never by a signal. POPGATE_ROUNDS=2000 asks for more of it, POPGATE_SEED
+ * for the same again. */
+static void
+stop_storm(void **state)
+{
+	const char *rounds = getenv("POPGATE_ROUNDS");
+	const char *given = getenv("POPGATE_SEED");
+	uint32_t seed = given == NULL ? (uint32_t)getpid()
+				      : (uint32_t)strtoul(given, NULL, 10);
+	int n = rounds == NULL ? STORM_ROUNDS : atoi(rounds);
+
+	(void)state;
+	assert_true(n > 0);
+	config_milter = "drain_timeout = \"1s\";";
+	login("203.0.113.5", 100000);
+	print_message("stop_storm: %d rounds, POPGATE_SEED=%u\n", n, seed);
+	for (int i = 0; i < n; i++) {
+		if (i > 0)
+			start_daemon();
+		storm_round(&seed);
+		storm_start(&seed);
+	}
+	/* for what comes after it */
+	start_daemon();
+}
+
 static int
 patient_setup(void **state)
 {
@@ -548,7 +695,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    little_memory, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(probes, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    stop_storm, quick_setup, teardown),
 	};
 
+	cmocka_set_test_filter(getenv("POPGATE_TEST"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,6 +48,8 @@ class Site:
     def configure(self, sources=None, relay='never_authorize = [ ];',
                   collector='', grace='4s'):
         sources = sources or f'{{ file = "{self.log}"; }}'
+        if 'user = "' not in collector:
+            collector += ' user = "root";'
         self.conf.write_text(
             f'logins: {{ database = "{self.db}"; }};\n'
             f'relay: {{ collector_grace = "{grace}"; {relay} }};\n'
@@ -1184,7 +1186,7 @@ done
 cat > /run/popgate.conf <<E
 logins: { database = "/run/logins.db"; };
 relay: { never_authorize = [ ]; collector_grace = "4s"; };
-collector: { sources = ( { journal = "system"; } );
+collector: { user = "root"; sources = ( { journal = "system"; } );
   servers = [ "all", "popa3d" ];
   custom = ( { program = "mypopd"; pattern = "^in (?<user>.) (?<ip>.*)$"; },
     { program = "mypyd"; pattern = "^in (?<user>.) (?<ip>.*)$";
@@ -1286,7 +1288,7 @@ mount -t tmpfs tmpfs /run
 cat > /run/popgate.conf <<E
 logins: { database = "/run/logins.db"; };
 relay: { never_authorize = [ ]; collector_grace = "1s"; };
-collector: { sources = ( { journal = "system"; } ); };
+collector: { user = "root"; sources = ( { journal = "system"; } ); };
 E
 $1 -c /run/popgate.conf & daemon=$!
 sleep 3.5

@@ -151,7 +151,7 @@ def config(path, log, database):
     path.write_text(f'''
 logins: {{ database = "{database}"; }};
 relay: {{ never_authorize = [ ]; collector_grace = "4s"; }};
-collector: {{ sources = ( {{ file = "{log}"; }} );
+collector: {{ user = "root"; sources = ( {{ file = "{log}"; }} );
               servers = [ "all", "popa3d" ]; }};
 ''')
     return path

@@ -84,11 +84,11 @@ class Tables:
         self.conf.write_text(f"""
 logins: {{ database = "{self.logins}"; }};
 audit: {{ database = "{self.audit}"; }};
-milter: {{ listen = "unix:{self.path}/milter.sock";
+milter: {{ user = "root"; listen = "unix:{self.path}/milter.sock";
           status = "unix:{self.path}/milter-status.sock"; }};
 permit: {{ policy = "unix:{self.path}/policy.sock"; }};
 relay: {{ local_domains = [ "example.com" ]; never_authorize = [ ]; }};
-collector: {{ sources = ( {{ file = "{self.log}"; }} );
+collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
              status = "unix:{self.path}/collector-status.sock"; }};
 """)
         self.daemons = []

@@ -38,7 +38,8 @@ class Mirror(Site):
         self.conf.write_text(
             f'logins: {{ database = "{self.db}"; window = "{self.window}"; '
             f'}};\nrelay: {{ never_authorize = [ "127.0.0.0/8" ]; '
-            f'{self.relay} }};\ncollector: {{ sources = ( {{ file = '
+            f'{self.relay} }};\n'
+            f'collector: {{ user = "root"; sources = ( {{ file = '
             f'"{self.log}"; }} ); mirror = ( {mirror} {self.more} ); }};\n')
 
     def ctl(self, *args, code=0):

@@ -50,12 +50,12 @@ class Box:
             out.write(f"""
 logins: {{ database = "{self.logins}"; {logins} }};
 audit: {{ database = "{self.audit}"; }};
-milter: {{ listen = "unix:{self.path}/milter.sock";
+milter: {{ user = "root"; listen = "unix:{self.path}/milter.sock";
           status = "unix:{self.path}/status.sock"; }};
 permit: {{ policy = "unix:{self.path}/policy.sock";
           socketmap = "unix:{self.path}/socketmap.sock"; }};
 relay: {{ local_domains = [ "example.com", ".example.org" ]; {relay} }};
-collector: {{ sources = ( {{ file = "{self.log}"; }} );
+collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
              status = "unix:{self.path}/collector.sock"; }};
 """)
 

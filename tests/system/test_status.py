@@ -48,11 +48,12 @@ class Daemons:
         self.conf.write_text(f"""
 logins: {{ database = "{at}/logins.db"; }};
 audit: {{ database = "{at}/audit.db"; }};
-milter: {{ listen = "unix:{at}/milter.sock";
+milter: {{ user = "root"; listen = "unix:{at}/milter.sock";
           status = "unix:{at}/milter-status.sock"; {milter} }};
 permit: {{ policy = "unix:{at}/policy.sock"; }};
 relay: {{ local_domains = [ "lab.test" ]; collector_grace = "4s"; }};
-collector: {{ sources = ( {{ file = "{at}/mail \\"q\\\\.log"; }} );
+collector: {{ user = "root";
+             sources = ( {{ file = "{at}/mail \\"q\\\\.log"; }} );
              status = "unix:{at}/collector-status.sock"; {collector} }};
 metrics: {{ milter = "unix:{at}/milter-metrics.sock";
            collector = "unix:{at}/collector-metrics.sock"; }};

@@ -43,8 +43,8 @@ class Popgate:
             domains=_list(domains), never=_list(never),
             trusted=_list(trusted), relay="", limits="",
             sessions='drain_timeout = "1s";',
-            milter_user=f'user = "{users[0]}";' if users else "",
-            collector_user=f'user = "{users[1]}";' if users else "")
+            milter_user=f'user = "{users[0] if users else "root"}";',
+            collector_user=f'user = "{users[1] if users else "root"}";')
         self.configure()
         if users:           # as popgate.tmpfiles and the unit do it
             popgate = pwd.getpwnam(users[0])
