@@ -90,7 +90,8 @@ struct collect {
 	int64_t batch_ms; /* when its first login came */
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
 	int64_t retry_ms; /* of the store; 0: it works */
-	struct complaint store_complaint, future_complaint, told_complaint;
+	struct complaint store_complaint, future_complaint, told_complaint,
+	    piece_complaint;
 	char expire_cursor[NETWORK_TEXT_MAX];
 	uint64_t lines, logins;
 };
@@ -240,6 +241,18 @@ answer_told(struct collect *c, struct feed *f, const struct line_told *told,
 		    f->cfg.name, told->uid, told->pid);
 }
 
+/* Whoever set it up so finds his users refused, and should know why. */
+static void
+note_piece(struct collect *c, const struct feed *f, const char *server)
+{
+	if (complain(&c->piece_complaint))
+		note(c, LOG_WARNING,
+		    "%s: a login of %s comes through its standard output or "
+		    "error, where clients can write whole lines: such logins "
+		    "don't count; let %s log by syslog",
+		    f->cfg.name, server, server);
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -261,6 +274,8 @@ take_line(void *arg, const struct line *line)
 		if (at > f->line_at)
 			f->line_at = at > c->now ? c->now : at;
 	}
+	if (judged.piece)
+		note_piece(c, f, judged.server);
 	if (!judged.record)
 		return true;
 	/* c->now is when the read began: the line may be younger */

@@ -79,7 +79,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		    (struct parser_custom){ cfg->collector.custom[i].program,
 			    cfg->collector.custom[i].pattern,
 			    cfg->collector.custom[i].where,
-			    cfg->collector.custom[i].unit };
+			    cfg->collector.custom[i].unit,
+			    cfg->collector.custom[i].stream };
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
@@ -229,7 +230,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	const struct line_message *m = line->message;
 	struct parse_result result;
 
-	out->record = out->unknown_shape = false;
+	out->record = out->unknown_shape = out->piece = false;
 	out->server = "";
 	out->ahead_s = 0;
 	if (line->told != NULL) {
@@ -237,6 +238,8 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 		return;
 	}
 	if (line->too_long) {
+		if (m == NULL)
+			parser_skip(direct ? j->direct : j->parser);
 		out->reason = "too-long";
 		return;
 	}
@@ -250,12 +253,13 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 		out->reason = judge_forged;
 		return;
 	} else {
-		parser_message(j->parser, m->host, m->program, m->pid, m->msg,
-		    m->msg_len, m->at, &result);
+		parser_message(j->parser, m->host, m->program, m->pid,
+		    m->delivery, m->msg, m->msg_len, m->at, &result);
 	}
 	out->server = result.server == NULL ? "" : result.server;
 	out->reason = result.reason;
 	out->unknown_shape = result.unknown_shape;
+	out->piece = result.code == PARSE_STREAM_PIECE;
 	if (result.verdict == PARSE_LOGIN)
 		judge_login(j, &result.login, now, out);
 }

@@ -24,6 +24,7 @@ struct judged {
 	const char *server; /* whose line it is; "" nobody's we know */
 	const char *reason; /* "login", or why it is none: constant */
 	bool unknown_shape;
+	bool piece; /* a login, but in a server's output: PARSE_STREAM_PIECE */
 	/* with record: */
 	struct login login; /* at: never after now */
 	struct network net; /* what is leased */

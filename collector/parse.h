@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "line.h"
 #include "login.h"
 
 struct err;
@@ -32,6 +33,9 @@ enum parse_reason {
 	PARSE_TOO_LONG, /* the line, or the user name in it */
 	PARSE_FORGEABLE_FILE, /* nginx's own error_log */
 	PARSE_UNTRUSTED, /* journal: not that server's process */
+	PARSE_STREAM_PIECE, /* journal: a login, but from the output of a
+			     * server that lets clients end lines there */
+	PARSE_CUT_PIECE, /* journal: cut off, or behind a cut */
 	PARSE_NOT_A_LOGIN, /* known, but no login */
 	PARSE_FAILED_LOGIN,
 	PARSE_PROXIED, /* Dovecot passed the client on */
@@ -66,6 +70,7 @@ struct parser_custom {
 	const char *pattern;
 	const char *where; /* for errors: see err_locate(); or NULL */
 	const char *unit; /* whose journal entries count; or NULL */
+	bool stream; /* lines of its output count: see struct grammar */
 };
 
 /* Borrowed by parser_create() only. */
@@ -109,18 +114,24 @@ void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
  *   line, len  without its newline; borrowed, need not be NUL-terminated
  *   now        Unix seconds: chooses the year of a stamp without one
  *   result     filled; login only with PARSE_LOGIN
- * The parser remembers first lines of two-line servers, nothing else. */
+ * The parser remembers first lines of two-line servers, and outputs of servers
+ * that journald cut, nothing else. */
 void parser_line(struct parser *parser, const char *line, size_t len,
     int64_t now, struct parse_result *result);
+
+/* A line was too long to be parsed: it may have been an exported entry of any
+ * server's output. */
+void parser_skip(struct parser *parser);
 
 /* Parse a message that is already split, as the journal hands it over.
  *   host     may be NULL; only tells machines apart for two-line servers
  *   program  the identifier, NUL-terminated
  *   pid      or -1
+ *   delivery how it came
  *   at       Unix seconds of the entry, becomes login.at */
 void parser_message(struct parser *parser, const char *host,
-    const char *program, int64_t pid, const char *msg, size_t len, int64_t at,
-    struct parse_result *result);
+    const char *program, int64_t pid, enum line_delivery delivery,
+    const char *msg, size_t len, int64_t at, struct parse_result *result);
 
 /* What it remembers of two-line servers; NULL when none is named. Borrowed;
  * pair_key.server as for parser_server_name(). */

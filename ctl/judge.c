@@ -32,6 +32,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		custom[i].pattern = cfg->collector.custom[i].pattern;
 		custom[i].where = cfg->collector.custom[i].where;
 		custom[i].unit = cfg->collector.custom[i].unit;
+		custom[i].stream = cfg->collector.custom[i].stream;
 	}
 	for (size_t i = 0;
 	     servers == NULL && n < SERVERS_MAX && i < cfg->collector.servers.n;
