@@ -63,6 +63,12 @@ enum query {
 	Q_PAIRS_CLEAR,
 	Q_PAIR_ADD,
 	Q_PAIRS,
+	Q_DELETED_SET,
+	Q_DELETED_ANY,
+	Q_DELETED,
+	Q_DELETED_PRUNE,
+	Q_DELETED_CAP,
+	Q_READ_BEFORE,
 	QUERIES
 };
 
@@ -267,6 +273,20 @@ static const char *const query_sql[QUERIES] = {
 	[Q_PAIR_ADD] = "INSERT INTO pair (direct, host, server, pid, client, "
 		       "at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[Q_PAIRS] = "SELECT direct, host, server, pid, client, at FROM pair",
+	[Q_DELETED_SET] =
+	    "INSERT INTO deleted (client, at) VALUES (?1, ?2) "
+	    "ON CONFLICT (client) DO UPDATE SET at = max(at, excluded.at)",
+	[Q_DELETED_ANY] =
+	    "SELECT EXISTS (SELECT 1 FROM deleted WHERE client <> ''), "
+	    "EXISTS (SELECT 1 FROM deleted WHERE client = '' AND at >= ?1)",
+	[Q_DELETED] = "SELECT client, at FROM deleted WHERE client IN ('', ?1)",
+	[Q_DELETED_PRUNE] = "DELETE FROM deleted WHERE at < ?1",
+	[Q_DELETED_CAP] = "UPDATE deleted SET at = ?1 WHERE at > ?2",
+	/* of a client with a longer history, its newest */
+	[Q_READ_BEFORE] =
+	    "SELECT EXISTS (SELECT 1 FROM (SELECT at, source, line FROM "
+	    "login_event WHERE client = ?1 ORDER BY id DESC LIMIT 20000) "
+	    "WHERE at <= ?2 AND line = ?3 AND source <> 'popgatectl')",
 };
 
 struct store {
@@ -691,12 +711,65 @@ store_set(struct store *st, const struct store_row *row, struct err *err)
 	return db_run(st->db, stmt, "entry", err);
 }
 
+static int
+set_deleted(struct store *st, const char *client, int64_t at, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED_SET, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	(void)sqlite3_bind_int64(stmt, 2, at);
+	return db_run(st->db, stmt, "deletion", err);
+}
+
 int
-store_delete(struct store *st, const char *client, struct err *err)
+store_delete_older(struct store *st, int64_t at, struct err *err)
+{
+	return set_deleted(st, "", at, err);
+}
+
+/* Until when logins of a client were deleted; INT64_MIN: never. */
+struct deleted {
+	int64_t own_at; /* of this client */
+	int64_t all_at; /* of everybody */
+};
+
+static int
+find_deleted(
+    struct store *st, const char *client, struct deleted *d, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED, err);
+	int rc;
+
+	*d = (struct deleted){ .own_at = INT64_MIN, .all_at = INT64_MIN };
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		*(*db_text(stmt, 0) == '\0' ? &d->all_at : &d->own_at) =
+		    sqlite3_column_int64(stmt, 1);
+	return db_walked(st->db, stmt, rc, "deletions", err);
+}
+
+int
+store_deleted_find(
+    struct store *st, const char *client, int64_t *at_r, struct err *err)
+{
+	struct deleted d;
+
+	if (find_deleted(st, client, &d, err) == -1)
+		return -1;
+	*at_r = d.own_at > d.all_at ? d.own_at : d.all_at;
+	return *at_r != INT64_MIN;
+}
+
+int
+store_delete(struct store *st, const char *client, int64_t now, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_DELETE, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL || set_deleted(st, client, now, err) == -1)
 		return -1;
 	bind_text(stmt, 1, client);
 	if (db_run(st->db, stmt, "delete", err) == -1)
@@ -740,15 +813,19 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 {
 	sqlite3_stmt *logins = store_stmt(st, Q_CAP_FUTURE, err);
 	sqlite3_stmt *counts = store_stmt(st, Q_CAP_COUNTS, err);
+	sqlite3_stmt *deleted = store_stmt(st, Q_DELETED_CAP, err);
 
-	if (logins == NULL || counts == NULL)
+	if (logins == NULL || counts == NULL || deleted == NULL)
 		return -1;
+	(void)sqlite3_bind_int64(deleted, 1, now);
+	(void)sqlite3_bind_int64(deleted, 2, latest);
 	(void)sqlite3_bind_int64(counts, 1, now);
 	(void)sqlite3_bind_int64(counts, 2, latest);
 	(void)sqlite3_bind_int64(logins, 1, now);
 	(void)sqlite3_bind_int64(logins, 2, latest);
 	(void)sqlite3_bind_int64(logins, 3, window_s);
 	if (db_run(st->db, counts, "counters", err) == -1 ||
+	    db_run(st->db, deleted, "deletions", err) == -1 ||
 	    db_run(st->db, logins, "logins", err) == -1)
 		return -1;
 	return sqlite3_changes(st->db);
@@ -758,8 +835,12 @@ int
 store_prune_events(struct store *st, int64_t cutoff, int limit, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_PRUNE, err);
+	sqlite3_stmt *deleted = store_stmt(st, Q_DELETED_PRUNE, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL || deleted == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(deleted, 1, cutoff);
+	if (db_run(st->db, deleted, "deletions", err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, cutoff);
 	(void)sqlite3_bind_int(stmt, 2, limit);
@@ -1378,6 +1459,99 @@ by_client_and_user(const void *a, const void *b)
 	return order != 0 ? order : x < y ? -1 : x > y;
 }
 
+static bool
+is_printable(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)(line[i] - 0x20) >= 0x7f - 0x20)
+			return false;
+	return true;
+}
+
+/* Bind a line as the history has it. *escaped_r, which may be NULL, is the
+ * caller's to free behind the statement. 0, or -1 with err. */
+static int
+bind_evidence(sqlite3_stmt *stmt, int i, const struct store_entry *e,
+    char **escaped_r, struct err *err)
+{
+	*escaped_r = NULL;
+	if (is_printable(e->line, e->line_len)) {
+		(void)sqlite3_bind_text(
+		    stmt, i, e->line, (int)e->line_len, SQLITE_STATIC);
+		return 0;
+	}
+	*escaped_r = escape_line(e->line, e->line_len);
+	if (*escaped_r == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	bind_text(stmt, i, *escaped_r);
+	return 0;
+}
+
+/* Was this line in the history at deleted_at? No login is dated later than it
+ * is read, whatever its server's clock says; when the line is read again, it
+ * is. */
+static int
+read_before(struct store *st, const struct store_entry *e, int64_t deleted_at,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_READ_BEFORE, err);
+	char *escaped = NULL;
+	bool found = false;
+
+	if (stmt == NULL || bind_evidence(stmt, 3, e, &escaped, err) == -1)
+		return -1;
+	bind_text(stmt, 1, e->client);
+	(void)sqlite3_bind_int64(stmt, 2, deleted_at);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		found = sqlite3_column_int(stmt, 0) != 0;
+	int ret = db_walked(st->db, stmt, rc, "history", err);
+
+	free(escaped);
+	return ret == -1 ? -1 : found;
+}
+
+/* Does a deletion hold against this login? Within its second it does: most
+ * lines tell no more. Returns 1, 0, or -1 with err.
+ *   ahead_s  by how much its server's clock may have been ahead */
+static int
+is_deleted(struct store *st, const struct store_entry *e, int64_t deleted_at,
+    int64_t ahead_s, struct err *err)
+{
+	if (deleted_at == INT64_MIN || e->at - deleted_at > ahead_s)
+		return 0;
+	return e->at <= deleted_at ? 1 : read_before(st, e, deleted_at, err);
+}
+
+/* Keep those of the n entries, of one client, that open something. Returns how
+ * many, or -1. */
+static int64_t
+drop_deleted(
+    struct store *st, const struct store_entry **run, size_t n, struct err *err)
+{
+	enum { OWN_AHEAD_S = 86400 }; /* rare, so it may cost a look-up */
+	struct deleted d;
+	size_t kept = 0;
+
+	if (find_deleted(st, run[0]->client, &d, err) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		int gone = is_deleted(st, run[i], d.own_at, OWN_AHEAD_S, err);
+
+		if (gone == 0)
+			gone = is_deleted(
+			    st, run[i], d.all_at, LOGIN_FUTURE_S, err);
+		if (gone == -1)
+			return -1;
+		if (gone == 0)
+			run[kept++] = run[i];
+	}
+	return (int64_t)kept;
+}
+
 /* The n entries of run are of one client and user, in the order of reading. */
 static int
 record_run(struct store *st, const struct store_entry *const *run, size_t n,
@@ -1408,29 +1582,53 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 	return db_run(st->db, stmt, "login", err);
 }
 
+/* Did an admin delete anything that may hold against these logins? 0, or -1 */
+static int
+any_deleted(struct store *st, const struct store_entry *const *v, size_t n,
+    bool *any_r, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED_ANY, err);
+	int64_t oldest = INT64_MAX;
+
+	if (stmt == NULL)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (v[i]->at < oldest)
+			oldest = v[i]->at;
+	(void)sqlite3_bind_int64(stmt, 1, oldest - LOGIN_FUTURE_S);
+	int rc = sqlite3_step(stmt);
+
+	*any_r = rc == SQLITE_ROW &&
+	    (sqlite3_column_int(stmt, 0) != 0 ||
+		sqlite3_column_int(stmt, 1) != 0);
+	return db_walked(st->db, stmt, rc, "deletions", err);
+}
+
 static int
 record_runs(struct store *st, const struct store_entry **order, size_t n,
     struct err *err)
 {
+	bool any;
+
+	if (any_deleted(st, order, n, &any, err) == -1)
+		return -1;
 	for (size_t i = 0, next; i < n; i = next) {
+		int64_t kept;
+
 		for (next = i + 1; next < n; next++)
 			if (strcmp(order[next]->client, order[i]->client) !=
 				0 ||
 			    strcmp(order[next]->user, order[i]->user) != 0)
 				break;
-		if (record_run(st, order + i, next - i, err) == -1)
+		kept = (int64_t)(next - i);
+		if (any)
+			kept = drop_deleted(st, order + i, next - i, err);
+		if (kept == -1 ||
+		    (kept > 0 &&
+			record_run(st, order + i, (size_t)kept, err) == -1))
 			return -1;
 	}
 	return 0;
-}
-
-static bool
-is_printable(const char *line, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)(line[i] - 0x20) >= 0x7f - 0x20)
-			return false;
-	return true;
 }
 
 static int
@@ -1448,17 +1646,8 @@ record_evidence(struct store *st, const struct store_entry *e, struct err *err)
 	bind_text(stmt, 5, e->server);
 	bind_text(stmt, 6, e->source);
 	(void)sqlite3_bind_int64(stmt, 7, e->position);
-	if (is_printable(e->line, e->line_len)) {
-		(void)sqlite3_bind_text(
-		    stmt, 8, e->line, (int)e->line_len, SQLITE_STATIC);
-	} else {
-		escaped = escape_line(e->line, e->line_len);
-		if (escaped == NULL) {
-			err_set(err, ERR_NOMEM, "out of memory");
-			return -1;
-		}
-		bind_text(stmt, 8, escaped);
-	}
+	if (bind_evidence(stmt, 8, e, &escaped, err) == -1)
+		return -1;
 	int ret = db_run(st->db, stmt, "login event", err);
 
 	free(escaped);

@@ -141,8 +141,13 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 		char client[NETWORK_TEXT_MAX];
 
 		(void)ctl_network(ctl, argv[i], &net);
-		if (store_delete(st, network_format(&net, client), &err) == -1)
+		if (store_begin(st, &err) == -1 ||
+		    store_delete(st, network_format(&net, client), ctl->now,
+			&err) == -1 ||
+		    store_commit(st, &err) == -1) {
+			store_rollback(st);
 			rc = ctl_fail_err(ctl, &err);
+		}
 	}
 	store_close(&st);
 	return rc;
