@@ -64,7 +64,7 @@ enum query {
 	Q_PAIR_ADD,
 	Q_PAIRS,
 	Q_DELETED_SET,
-	Q_DELETED_ANY,
+	Q_DELETED_FROM,
 	Q_DELETED,
 	Q_DELETED_PRUNE,
 	Q_DELETED_CAP,
@@ -276,9 +276,9 @@ static const char *const query_sql[QUERIES] = {
 	[Q_DELETED_SET] =
 	    "INSERT INTO deleted (client, at) VALUES (?1, ?2) "
 	    "ON CONFLICT (client) DO UPDATE SET at = max(at, excluded.at)",
-	[Q_DELETED_ANY] =
-	    "SELECT EXISTS (SELECT 1 FROM deleted WHERE client <> ''), "
-	    "EXISTS (SELECT 1 FROM deleted WHERE client = '' AND at >= ?1)",
+	[Q_DELETED_FROM] = "SELECT client, at FROM deleted "
+			   "WHERE client >= ?1 AND client <> '' "
+			   "ORDER BY client",
 	[Q_DELETED] = "SELECT client, at FROM deleted WHERE client IN ('', ?1)",
 	[Q_DELETED_PRUNE] = "DELETE FROM deleted WHERE at < ?1",
 	[Q_DELETED_CAP] = "UPDATE deleted SET at = ?1 WHERE at > ?2",
@@ -1526,24 +1526,57 @@ is_deleted(struct store *st, const struct store_entry *e, int64_t deleted_at,
 	return e->at <= deleted_at ? 1 : read_before(st, e, deleted_at, err);
 }
 
+/* Deletions beside logins that come by client: both are walked once. */
+struct deletions {
+	sqlite3_stmt *stmt;
+	int rc; /* of its last step */
+	struct deleted now; /* of the client that it stands at */
+};
+
+/* Those that may hold against logins of client and of clients behind it. Reset
+ * the statement behind the walk. 0, or -1 with err. */
+static int
+deletions_begin(
+    struct store *st, const char *client, struct deletions *d, struct err *err)
+{
+	d->stmt = store_stmt(st, Q_DELETED_FROM, err);
+	if (d->stmt == NULL || find_deleted(st, "", &d->now, err) == -1)
+		return -1;
+	bind_text(d->stmt, 1, client);
+	d->rc = sqlite3_step(d->stmt);
+	return 0;
+}
+
+static void
+deletions_seek(struct deletions *d, const char *client)
+{
+	int order = -1;
+
+	d->now.own_at = INT64_MIN;
+	while (d->rc == SQLITE_ROW &&
+	    (order = strcmp(db_text(d->stmt, 0), client)) < 0)
+		d->rc = sqlite3_step(d->stmt);
+	if (d->rc == SQLITE_ROW && order == 0)
+		d->now.own_at = sqlite3_column_int64(d->stmt, 1);
+}
+
 /* Keep those of the n entries, of one client, that open something. Returns how
  * many, or -1. */
 static int64_t
-drop_deleted(
-    struct store *st, const struct store_entry **run, size_t n, struct err *err)
+drop_deleted(struct store *st, const struct deleted *d,
+    const struct store_entry **run, size_t n, struct err *err)
 {
 	enum { OWN_AHEAD_S = 86400 }; /* rare, so it may cost a look-up */
-	struct deleted d;
 	size_t kept = 0;
 
-	if (find_deleted(st, run[0]->client, &d, err) == -1)
-		return -1;
+	if (d->own_at == INT64_MIN && d->all_at == INT64_MIN)
+		return (int64_t)n;
 	for (size_t i = 0; i < n; i++) {
-		int gone = is_deleted(st, run[i], d.own_at, OWN_AHEAD_S, err);
+		int gone = is_deleted(st, run[i], d->own_at, OWN_AHEAD_S, err);
 
 		if (gone == 0)
 			gone = is_deleted(
-			    st, run[i], d.all_at, LOGIN_FUTURE_S, err);
+			    st, run[i], d->all_at, LOGIN_FUTURE_S, err);
 		if (gone == -1)
 			return -1;
 		if (gone == 0)
@@ -1582,53 +1615,34 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 	return db_run(st->db, stmt, "login", err);
 }
 
-/* Did an admin delete anything that may hold against these logins? 0, or -1 */
-static int
-any_deleted(struct store *st, const struct store_entry *const *v, size_t n,
-    bool *any_r, struct err *err)
-{
-	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED_ANY, err);
-	int64_t oldest = INT64_MAX;
-
-	if (stmt == NULL)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (v[i]->at < oldest)
-			oldest = v[i]->at;
-	(void)sqlite3_bind_int64(stmt, 1, oldest - LOGIN_FUTURE_S);
-	int rc = sqlite3_step(stmt);
-
-	*any_r = rc == SQLITE_ROW &&
-	    (sqlite3_column_int(stmt, 0) != 0 ||
-		sqlite3_column_int(stmt, 1) != 0);
-	return db_walked(st->db, stmt, rc, "deletions", err);
-}
-
 static int
 record_runs(struct store *st, const struct store_entry **order, size_t n,
     struct err *err)
 {
-	bool any;
+	struct deletions deletions;
+	int64_t kept = 0;
 
-	if (any_deleted(st, order, n, &any, err) == -1)
+	if (deletions_begin(st, order[0]->client, &deletions, err) == -1)
 		return -1;
-	for (size_t i = 0, next; i < n; i = next) {
-		int64_t kept;
-
+	for (size_t i = 0, next; kept != -1 && i < n; i = next) {
 		for (next = i + 1; next < n; next++)
 			if (strcmp(order[next]->client, order[i]->client) !=
 				0 ||
 			    strcmp(order[next]->user, order[i]->user) != 0)
 				break;
-		kept = (int64_t)(next - i);
-		if (any)
-			kept = drop_deleted(st, order + i, next - i, err);
-		if (kept == -1 ||
-		    (kept > 0 &&
-			record_run(st, order + i, (size_t)kept, err) == -1))
-			return -1;
+		deletions_seek(&deletions, order[i]->client);
+		kept =
+		    drop_deleted(st, &deletions.now, order + i, next - i, err);
+		if (kept > 0 &&
+		    record_run(st, order + i, (size_t)kept, err) == -1)
+			kept = -1;
 	}
-	return 0;
+	if (kept == -1) {
+		(void)sqlite3_reset(deletions.stmt);
+		return -1;
+	}
+	return db_walked(
+	    st->db, deletions.stmt, deletions.rc, "deletions", err);
 }
 
 static int
