@@ -60,6 +60,8 @@ struct feed {
 	bool due; /* to be read in this step */
 	bool contributed; /* has logins in the batch */
 	bool want_time; /* of the next line */
+	bool was_end; /* it has been read to its end, which was at: */
+	struct mark end;
 	int64_t poll_ms; /* when it is due by itself; 0 never */
 	int64_t retry_ms;
 	int64_t read_at;
@@ -91,7 +93,7 @@ struct collect {
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
 	int64_t retry_ms; /* of the store; 0: it works */
 	struct complaint store_complaint, future_complaint, told_complaint,
-	    piece_complaint;
+	    piece_complaint, year_complaint;
 	char expire_cursor[NETWORK_TEXT_MAX];
 	uint64_t lines, logins;
 };
@@ -162,6 +164,7 @@ feed_open(struct feed *f, struct err *err)
 	if (source_open(&f->cfg, &options, &f->source, err) == -1)
 		return -1;
 	f->state = SOURCE_MORE;
+	f->was_end = false;
 	f->due = true;
 	return 0;
 }
@@ -253,6 +256,52 @@ note_piece(struct collect *c, const struct feed *f, const char *server)
 		    f->cfg.name, server, server);
 }
 
+/* Was this line written since we had read all there was? */
+static bool
+is_fresh(const struct feed *f, const struct line *line, uint64_t inode)
+{
+	if (f->cfg.kind == SOURCE_SOCKET)
+		return true;
+	return f->cfg.kind == SOURCE_FILE && f->was_end &&
+	    inode == f->end.inode && line->position >= f->end.position;
+}
+
+/* A stamp without a year fits every year, and the nearest is taken. A log that
+ * is read again, or for the first time, may be of an earlier one: then no line
+ * is of now because it is dated ahead, nor later than the file was written. */
+static bool
+of_earlier_year(
+    const struct feed *f, const struct line *line, const struct judged *j)
+{
+	bool ahead = j->ahead_s > LOGIN_FUTURE_S;
+	struct mark mark;
+	struct stat st;
+
+	if (!j->year_guessed || (!ahead && j->expires_at <= f->c->now))
+		return false;
+	source_mark(f->source, &mark);
+	if (is_fresh(f, line, mark.inode))
+		return false;
+	return ahead ||
+	    (f->cfg.kind == SOURCE_FILE && stat(f->cfg.where, &st) == 0 &&
+		st.st_ino == mark.inode &&
+		j->login.at > st.st_mtim.tv_sec + LOGIN_FUTURE_S);
+}
+
+static void
+refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
+{
+	j->record = false;
+	j->reason = judge_too_old;
+	if (complain(&c->year_complaint))
+		note(c, LOG_WARNING,
+		    "%s: a login of %s, dated without a year, is taken for one "
+		    "of an earlier year: it is %" PRId64 " seconds ahead or "
+		    "later than the file was written, and was there before it "
+		    "was read",
+		    f->cfg.name, j->server, j->ahead_s);
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -263,6 +312,8 @@ take_line(void *arg, const struct line *line)
 
 	c->lines++;
 	judge_line(c->judge, line, f->direct, c->now, &judged);
+	if (judged.record && of_earlier_year(f, line, &judged))
+		refuse_earlier_year(c, f, &judged);
 	if (line->told != NULL)
 		answer_told(c, f, line->told, judged.reason);
 	stats_line(f->stats, judged.server, judged.reason, judged.record,
@@ -312,6 +363,10 @@ feed_read(struct feed *f)
 		if (complain(&f->complaint))
 			note(c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
 		return;
+	}
+	if (f->state == SOURCE_END) {
+		f->was_end = true;
+		source_mark(f->source, &f->end);
 	}
 	if (f->complaint.active)
 		note(c, LOG_NOTICE, "%s: read again", f->cfg.name);

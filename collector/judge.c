@@ -21,6 +21,7 @@ struct judge {
 };
 
 const char judge_forged[] = "forged";
+const char judge_too_old[] = "too-old";
 
 /* Names into user ids: once, so that no line waits for a directory. */
 static int
@@ -150,7 +151,7 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
 	    facts_refused_address(j->cfg, &j->own, &login->client);
 
 	if (refused == NULL && login->at < now - cfg->logins.keep_s)
-		refused = "too-old";
+		refused = judge_too_old;
 	if (refused != NULL) {
 		out->reason = refused;
 		return;
@@ -233,6 +234,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	out->record = out->unknown_shape = out->piece = false;
 	out->server = "";
 	out->ahead_s = 0;
+	out->year_guessed = false;
 	if (line->told != NULL) {
 		judge_told(j, line->told, now, out);
 		return;
@@ -260,6 +262,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	out->reason = result.reason;
 	out->unknown_shape = result.unknown_shape;
 	out->piece = result.code == PARSE_STREAM_PIECE;
+	out->year_guessed = result.year_guessed;
 	if (result.verdict == PARSE_LOGIN)
 		judge_login(j, &result.login, now, out);
 }

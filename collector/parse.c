@@ -879,6 +879,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	struct message msg;
 
 	result->server = NULL;
+	result->year_guessed = false;
 	if (line_is_foreign(parser, line, len)) {
 		ignore(result, PARSE_OTHER_PROGRAM);
 		return;
@@ -920,6 +921,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		ignore(result, PARSE_UNTRUSTED);
 		return;
 	}
+	result->year_guessed = prefix.stamp == STAMP_BSD;
 	msg.host = prefix.host;
 	msg.name = prefix.program;
 	msg.pid = prefix.pid;
@@ -949,6 +951,7 @@ parser_message(struct parser *parser, const char *host, const char *program,
 	};
 
 	result->server = NULL;
+	result->year_guessed = false;
 	if (len > PREFIX_LINE_MAX) {
 		ignore(result, PARSE_TOO_LONG);
 		return;

@@ -60,6 +60,7 @@ struct parse_result {
 	const char *reason; /* parse_reason_name(code): constant */
 	const char *server; /* grammar of the program, constant; or NULL */
 	bool unknown_shape; /* code == PARSE_UNKNOWN_SHAPE */
+	bool year_guessed; /* the line's stamp has none */
 	struct login login; /* valid with PARSE_LOGIN only */
 };
 
