@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "exe.h"
 #include "facts.h"
 #include "parse.h"
 #include "prefix.h"
@@ -61,7 +62,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		.servers = (const char *const *)cfg->collector.servers.v,
 		.servers_n = cfg->collector.servers.n,
 		.custom = custom,
-		.custom_n = cfg->collector.n_custom
+		.custom_n = cfg->collector.n_custom,
+		.only_root = exe_only_root
 	};
 	char where[CONFIG_WHERE_MAX];
 	int ret = -1;

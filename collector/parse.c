@@ -60,6 +60,7 @@ struct parser {
 	bool custom_stream[CUSTOM_MAX]; /* lines of its output count */
 	bool bare_lines;
 	bool nginx_file;
+	bool (*only_root)(const char *path, size_t len);
 
 	/* Memory between lines. */
 	struct pairs *pairs; /* NULL: no server is paired */
@@ -359,6 +360,7 @@ parser_create(const struct parser_options *options, struct parser **parser_r,
 		head_add(parser, *f);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
+	parser->only_root = options->only_root;
 	if (choose_grammars(parser, options, err) == -1 ||
 	    add_custom(parser, options, err) == -1) {
 		parser_free(&parser);
@@ -431,15 +433,27 @@ static bool
 exe_in_system_place(struct span exe)
 {
 	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
-		"/usr/lib", "/usr/local/", "/usr/cyrus/", "/bin/", "/sbin/",
-		"/lib", "/opt/", "/var/qmail/bin/", "/nix/store/",
-		"/gnu/store/", NULL };
+		"/usr/lib", "/usr/cyrus/", "/bin/", "/sbin/", "/lib",
+		"/var/qmail/bin/", "/nix/store/", "/gnu/store/", NULL };
 
 	for (const char *const *place = places; *place != NULL; place++) {
 		if (span_starts(exe, *place, strlen(*place)))
 			return true;
 	}
 	return false;
+}
+
+/* Where admins put servers, and where others may own directories: Debian's
+ * group staff /usr/local, a program's user its part of /opt. What runs as root
+ * needs no such directory. */
+static bool
+exe_in_admins_place(const struct parser *parser, struct span exe, int64_t uid)
+{
+	if (!SPAN_STARTS(exe, "/usr/local/") && !SPAN_STARTS(exe, "/opt/"))
+		return false;
+	return uid == 0 ||
+	    (parser->only_root != NULL &&
+		parser->only_root(exe.p, span_len(exe)));
 }
 
 static bool
@@ -483,7 +497,7 @@ unit_of_custom(const struct parser *parser, struct span program,
 /* The executable of a process that ended before journald looked is unknown:
  * only root's may be, who needs no log line to let somebody relay. */
 static bool
-origin_of_system(const struct prefix_origin *o)
+origin_of_system(const struct parser *parser, const struct prefix_origin *o)
 {
 	enum { NOBODY = 65534 };
 
@@ -491,7 +505,9 @@ origin_of_system(const struct prefix_origin *o)
 		return false;
 	if (unit_of_a_person(o->unit))
 		return false;
-	return span_empty(o->exe) ? o->uid <= 0 : exe_in_system_place(o->exe);
+	return span_empty(o->exe) ? o->uid <= 0
+				  : exe_in_system_place(o->exe) ||
+		exe_in_admins_place(parser, o->exe, o->uid);
 }
 
 static bool
@@ -504,7 +520,7 @@ origin_may_speak(const struct parser *parser, const struct program *p,
 	(void)SPAN_CHOP(&o.exe, " (deleted)");
 	if (p->custom && unit_of_custom(parser, program, &o))
 		return true;
-	if (!origin_of_system(&o))
+	if (!origin_of_system(parser, &o))
 		return false;
 	if (p->custom_by_exe && p->grammar_n == 0)
 		return exe_is_program(o.exe, program);

@@ -91,6 +91,10 @@ struct parser_options {
 	 * input that a syslog daemon hands over directly. */
 	bool bare_lines;
 
+	/* Could only root have put this executable there? Asked for those
+	 * below /usr/local and /opt; NULL: nobody's count but root's. */
+	bool (*only_root)(const char *path, size_t len);
+
 	/* Take nginx's own error_log. It holds raw line feeds out of client
 	 * names, so whole lines in it can be anybody's. Only for showing what
 	 * the grammar makes of a line, never for a file that is followed. */

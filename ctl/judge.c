@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "exe.h"
 #include "facts.h"
 
 enum { SERVERS_MAX = 64 };
@@ -48,6 +49,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		    : NULL,
 		.custom = custom,
 		.custom_n = cfg->collector.n_custom,
+		.only_root = exe_only_root,
 		.nginx_file = nginx_file };
 
 	if (parser_create(&options, parser_r, &err) == -1)

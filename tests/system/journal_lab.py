@@ -91,9 +91,10 @@ def wait_for(condition, what, seconds=60):
     return value
 
 
-def mount(kind, where):
+def mount(kind, where, options="defaults"):
     pathlib.Path(where).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", kind, kind, where], check=True)
+    subprocess.run(["mount", "-t", kind, "-o", options, kind, where],
+                   check=True)
 
 
 def rows(query):
@@ -124,7 +125,7 @@ class Lab:
     def __init__(self, build):
         self.build = build
         mount("tmpfs", "/run")
-        mount("tmpfs", "/opt")
+        mount("tmpfs", "/opt", "mode=755")
         if os.path.isdir("/var/log/journal"):
             mount("tmpfs", "/var/log/journal")
         machine = pathlib.Path("/etc/machine-id").read_text().strip()

@@ -1665,6 +1665,52 @@ origin_decides_who_may_speak(void **state)
 	parser_free(&parser);
 }
 
+static bool
+below_roots(const char *path, size_t len)
+{
+	static const char roots[] = "/opt/roots/";
+
+	return len > sizeof(roots) - 1 &&
+	    memcmp(path, roots, sizeof(roots) - 1) == 0;
+}
+
+/* Below /opt and /usr/local it depends on whose the directories are. */
+static void
+places_of_admins(void **state)
+{
+	static const struct {
+		const char *exe;
+		int64_t uid;
+		bool asked, want;
+	} rows[] = {
+		{ "/opt/roots/imapd", 33, true, true },
+		{ "/opt/roots/imapd (deleted)", 33, true, true },
+		{ "/opt/roots/imapd", 33, false, false },
+		{ "/opt/roots/imapd", 0, false, true },
+		{ "/opt/other/imapd", 33, true, false },
+		{ "/opt/other/imapd", 0, true, true },
+		{ "/usr/local/sbin/imapd", 33, true, false },
+		{ "/usr/sbin/imapd", 33, true, true },
+		{ "/optional/roots/imapd", 33, true, false },
+		/* and no ordinary user anywhere */
+		{ "/opt/roots/imapd", 1000, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct parser_options options = {
+			.only_root = rows[i].asked ? below_roots : NULL
+		};
+		struct parser *parser = new_parser(&options);
+		const struct parse_origin o = { rows[i].uid, "imapd",
+			rows[i].exe, "x.service" };
+
+		if (parser_may_speak(parser, "imapd", &o) != rows[i].want)
+			fail_msg("%zu: %s", i, rows[i].exe);
+		parser_free(&parser);
+	}
+}
+
 /* ---- two-line servers ---- */
 
 struct pair_step {
@@ -1858,6 +1904,7 @@ run_rest(void)
 		cmocka_unit_test(custom_server_is_parsed),
 		cmocka_unit_test(bad_custom_server_is_refused),
 		cmocka_unit_test(origin_decides_who_may_speak),
+		cmocka_unit_test(places_of_admins),
 		cmocka_unit_test(popa3d_pairs),
 		cmocka_unit_test(other_two_line_servers_pair),
 	};
