@@ -550,6 +550,43 @@ lock_database(struct collect *c, struct err *err)
 	return 0;
 }
 
+/* A table that was lost or restored doesn't know what an admin said since. */
+static int
+take_words(struct collect *c, struct err *err)
+{
+	char path[PATH_MAX];
+	struct store *words = NULL;
+	int n = 0;
+
+	store_words_path(c->cfg->logins.database, path, sizeof(path));
+	if (access(path, F_OK) == -1 && errno == ENOENT)
+		return 0;
+	if (store_open(path, STORE_MODIFY, &words, err) == -1) {
+		if (err->code == ERR_BUSY)
+			return -1;
+		/* the table itself knows it, if it is the one of before */
+		note(c, LOG_ERR,
+		    "%s: an admin's deletions and denials of before the login "
+		    "table was lost or restored don't hold",
+		    err->text);
+		return 0;
+	}
+	if (store_begin(c->store, err) == -1 ||
+	    (n = store_take_words(c->store, words, clock_now(), err)) == -1 ||
+	    store_commit(c->store, err) == -1) {
+		store_rollback(c->store);
+		store_close(&words);
+		return -1;
+	}
+	store_close(&words);
+	if (n > 0)
+		note(c, LOG_NOTICE,
+		    "%s: %d deletions by an admin, which it didn't know, hold "
+		    "again",
+		    c->cfg->logins.database, n);
+	return 0;
+}
+
 static int
 open_store(struct collect *c, struct err *err)
 {
@@ -573,7 +610,8 @@ open_store(struct collect *c, struct err *err)
 	store_wait(c->store, LOCK_WAIT_MS);
 	/* another file than before knows nothing of what we have read */
 	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev) {
-		if (keep_load(c->judge, c->store, err) == -1) {
+		if (take_words(c, err) == -1 ||
+		    keep_load(c->judge, c->store, err) == -1) {
 			store_close(&c->store);
 			return -1;
 		}

@@ -69,6 +69,11 @@ enum query {
 	Q_DELETED_PRUNE,
 	Q_DELETED_CAP,
 	Q_READ_BEFORE,
+	Q_WORDS,
+	Q_WORD_KNOWN,
+	Q_WORD_DELETE,
+	Q_WORD_DELETE_ALL,
+	Q_WORD_DENY,
 	QUERIES
 };
 
@@ -282,6 +287,23 @@ static const char *const query_sql[QUERIES] = {
 	[Q_DELETED] = "SELECT client, at FROM deleted WHERE client IN ('', ?1)",
 	[Q_DELETED_PRUNE] = "DELETE FROM deleted WHERE at < ?1",
 	[Q_DELETED_CAP] = "UPDATE deleted SET at = ?1 WHERE at > ?2",
+	[Q_WORDS] = "SELECT client, at FROM deleted",
+	[Q_WORD_KNOWN] =
+	    "SELECT EXISTS (SELECT 1 FROM deleted WHERE client = ?1 "
+	    "AND at >= ?2)",
+	[Q_WORD_DELETE] =
+	    "DELETE FROM login WHERE client = ?1 AND last_at <= ?2",
+	[Q_WORD_DELETE_ALL] =
+	    "DELETE FROM login WHERE (client, user) IN (SELECT client, user "
+	    "FROM login INDEXED BY login_by_expiry WHERE expires_at > ?1 "
+	    "AND last_at <= ?2 AND server <> 'popgatectl')",
+	/* the newer word holds */
+	[Q_WORD_DENY] =
+	    "INSERT INTO deny (subject, kind, created_at, expires_at, reason) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (subject, kind) DO UPDATE "
+	    "SET created_at = excluded.created_at, "
+	    "expires_at = excluded.expires_at, reason = excluded.reason "
+	    "WHERE excluded.created_at > created_at",
 	/* of a client with a longer history, its newest */
 	[Q_READ_BEFORE] =
 	    "SELECT EXISTS (SELECT 1 FROM (SELECT at, source, line FROM "
@@ -1263,6 +1285,99 @@ store_each_deny(struct store *st, const struct addr *client, const char *user,
 		more = fn(arg, &deny);
 	}
 	return db_walked(st->db, stmt, rc, "denies", err);
+}
+
+/* --- what an admin said, kept besides --- */
+
+void
+store_words_path(const char *path, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "%s.words", path);
+}
+
+struct taking {
+	struct store *st;
+	struct err *err;
+	int64_t now;
+	bool failed;
+};
+
+static bool
+take_deny(void *arg, const struct store_deny *deny)
+{
+	struct taking *t = arg;
+	sqlite3_stmt *stmt = store_stmt(t->st, Q_WORD_DENY, t->err);
+
+	t->failed = stmt == NULL;
+	if (t->failed)
+		return false;
+	bind_text(stmt, 1, deny->subject);
+	bind_text(stmt, 2, deny->is_user ? "user" : "client");
+	(void)sqlite3_bind_int64(stmt, 3, deny->created_at);
+	(void)sqlite3_bind_int64(stmt, 4, deny->expires_at);
+	bind_text(stmt, 5, deny->reason);
+	t->failed = db_run(t->st->db, stmt, "deny", t->err) == -1;
+	return !t->failed;
+}
+
+/* One deletion. Returns 1 when it was new, 0, or -1. */
+static int
+take_deletion(struct taking *t, const char *client, int64_t at)
+{
+	bool all = *client == '\0';
+	sqlite3_stmt *known = store_stmt(t->st, Q_WORD_KNOWN, t->err);
+	sqlite3_stmt *del =
+	    store_stmt(t->st, all ? Q_WORD_DELETE_ALL : Q_WORD_DELETE, t->err);
+	bool found = false;
+
+	if (known == NULL || del == NULL)
+		return -1;
+	bind_text(known, 1, client);
+	(void)sqlite3_bind_int64(known, 2, at);
+	int rc = sqlite3_step(known);
+
+	if (rc == SQLITE_ROW)
+		found = sqlite3_column_int(known, 0) != 0;
+	if (db_walked(t->st->db, known, rc, "deletions", t->err) == -1)
+		return -1;
+	if (found)
+		return 0;
+	if (all)
+		(void)sqlite3_bind_int64(del, 1, t->now);
+	else
+		bind_text(del, 1, client);
+	(void)sqlite3_bind_int64(del, 2, at);
+	return set_deleted(t->st, client, at, t->err) == -1 ||
+		db_run(t->st->db, del, "delete", t->err) == -1
+	    ? -1
+	    : 1;
+}
+
+int
+store_take_words(
+    struct store *st, struct store *words, int64_t now, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(words, Q_WORDS, err);
+	struct taking t = { .st = st, .err = err, .now = now };
+	int rc = SQLITE_DONE, taken = 0, one = 0;
+
+	if (stmt == NULL)
+		return -1;
+	while (one != -1 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		one = take_deletion(
+		    &t, db_text(stmt, 0), sqlite3_column_int64(stmt, 1));
+		taken += one;
+	}
+	if (one == -1) {
+		(void)sqlite3_reset(stmt);
+		return -1;
+	}
+	if (db_walked(words->db, stmt, rc, "deletions", err) == -1 ||
+	    store_each_deny(words, NULL, NULL, INT64_MIN, take_deny, &t, err) ==
+		-1 ||
+	    t.failed)
+		return -1;
+	return taken;
 }
 
 int

@@ -147,6 +147,18 @@ int store_delete(
  * anything. 0 or -1. */
 int store_delete_older(struct store *st, int64_t at, struct err *err);
 
+/* Where an admin's deletions and denials are kept besides: a table like that at
+ * path, which only holds these. */
+void store_words_path(const char *path, char *buf, size_t size);
+
+/* Make st, which may be an older copy or new, say what words does: deletions
+ * that it doesn't know, also of what it holds, and newer denials and ends of
+ * these. Inside a transaction of st.
+ *   now  Unix seconds
+ * Returns how many deletions were new, or -1. */
+int store_take_words(
+    struct store *st, struct store *words, int64_t now, struct err *err);
+
 /* Until when logins of client (as in the table) count no longer, as an admin
  * deleted it. 1 found, 0 none, -1 error. */
 int store_deleted_find(

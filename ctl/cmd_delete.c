@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "entry.h"
 #include "err.h"
+#include "words.h"
 
 /* Say when a wider entry still lets it relay: the admin thinks it is out. */
 static int
@@ -57,6 +58,7 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
 	}
+	words_delete(ctl, client);
 	if (n > 0)
 		(void)printf("%s deleted (%d %s)\n", client, n,
 		    n == 1 ? "entry" : "entries");

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "err.h"
 #include "expire.h"
+#include "words.h"
 
 enum { EXPIRE_SLICE = 5000 };
 
@@ -30,6 +31,7 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 		store_close(&st);
 		return rc;
 	}
+	words_delete_older(ctl, cutoff - ctl->cfg->logins.window_s - 1);
 	do {
 		int n = store_expire(st, cutoff, EXPIRE_SLICE, cursor, &err);
 

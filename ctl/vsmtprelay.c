@@ -7,6 +7,7 @@
 #include "entry.h"
 #include "err.h"
 #include "expire.h"
+#include "words.h"
 
 /* Rows come ordered by client: one line for the users of each. */
 struct print {
@@ -147,6 +148,8 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 		    store_commit(st, &err) == -1) {
 			store_rollback(st);
 			rc = ctl_fail_err(ctl, &err);
+		} else {
+			words_delete(ctl, client);
 		}
 	}
 	store_close(&st);

@@ -116,6 +116,74 @@ def test_deletion_holds(word, how):
     word.stop(daemon)
 
 
+def replace_table(word, daemon, backup):
+    """Stop, put backup (None: nothing) in the place of the table, start; and
+    wait until all is read."""
+    word.stop(daemon)
+    for name in ('logins.db', 'logins.db-wal', 'logins.db-shm'):
+        (word.path / name).unlink(missing_ok=True)
+    if backup:
+        shutil.copy(backup, word.db)
+    daemon = word.start()
+    word.next_second()
+    word.write(login('203.0.113.99'))
+    until(lambda: '203.0.113.99' in word.active())
+    return daemon
+
+
+@pytest.mark.parametrize('restored', [True, False])
+def test_table_restored_or_lost(word, restored):
+    """Neither the logins of the copy come back, nor their lines; who was denied
+    is, and who is no longer isn't, whatever the copy says."""
+    D, E = '203.0.113.8', '203.0.113.9'
+    word.write(''.join(login(client) for client in (A, B, C, D, E)))
+    daemon = word.start()
+    until(lambda: word.active() == {A, B, C, D, E})
+    word.ctl('deny', E, '--reason', 'before')
+    word.ctl('add', '198.51.100.0/24', '--forever')
+    backup = word.path / 'backup.db'
+    with sqlite3.connect(backup) as to:
+        sqlite3.connect(word.db).backup(to)
+    word.next_second()
+    word.ctl('delete', A, '198.51.100.0/24')
+    word.ctl('delete', B, program='vsmtprelay')
+    word.ctl('deny', C)
+    word.ctl('undeny', E)
+    daemon = replace_table(word, daemon, restored and backup)
+    assert word.active() == {C, D, E, '203.0.113.99'}
+    assert {row[0] for row in word.query(
+        'SELECT subject FROM deny WHERE expires_at > unixepoch()')} == {C}
+    assert 'deletions by an admin' in word.said()
+    # once: what comes later is nobody's to take back
+    word.ctl('add', A)
+    word.stop(daemon)
+    daemon = word.start()
+    assert A in word.active()
+    # of all
+    word.next_second()
+    word.ctl('expire', '0')
+    word.next_second()
+    daemon = replace_table(word, daemon, restored and backup)
+    assert word.active() <= {'203.0.113.99'}
+    word.stop(daemon)
+
+
+def test_words_that_can_t_be_kept(word):
+    word.write(login(A) + login(B))
+    daemon = word.start()
+    until(lambda: word.active() == {A, B})
+    words = word.path / 'logins.db.words'
+    words.write_bytes(b'x' * 8192)
+    said = word.ctl('delete', A)
+    assert "won't hold when the login table is lost" in said
+    assert word.active() == {B}
+    daemon = reread(word, 'empty source table', daemon)
+    assert "don't hold" in word.said()
+    until(lambda: word.lines_of(B) == 2)
+    assert word.active() == {B}
+    word.stop(daemon)
+
+
 def test_expire_holds(word):
     now = int(time.time())
     word.write(login(A, at=now - 1200) + login(B, at=now - 60))
