@@ -268,11 +268,14 @@ is_fresh(const struct feed *f, const struct line *line, uint64_t inode)
 
 /* A stamp without a year fits every year, and the nearest is taken. A log that
  * is read again, or for the first time, may be of an earlier one: then no line
- * is of now because it is dated ahead, nor later than the file was written. */
+ * is of now because it is dated ahead, nor days later than the file was
+ * written. */
 static bool
 of_earlier_year(
     const struct feed *f, const struct line *line, const struct judged *j)
 {
+	/* not by a clock, nor by that of a file server */
+	enum { WRITTEN_S = 7 * 86400 };
 	bool ahead = j->ahead_s > LOGIN_FUTURE_S;
 	struct mark mark;
 	struct stat st;
@@ -285,7 +288,7 @@ of_earlier_year(
 	return ahead ||
 	    (f->cfg.kind == SOURCE_FILE && stat(f->cfg.where, &st) == 0 &&
 		st.st_ino == mark.inode &&
-		j->login.at > st.st_mtim.tv_sec + LOGIN_FUTURE_S);
+		j->login.at > st.st_mtim.tv_sec + WRITTEN_S);
 }
 
 static void
@@ -297,8 +300,8 @@ refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
 		note(c, LOG_WARNING,
 		    "%s: a login of %s, dated without a year, is taken for one "
 		    "of an earlier year: it is %" PRId64 " seconds ahead or "
-		    "later than the file was written, and was there before it "
-		    "was read",
+		    "days later than the file was written, and was there "
+		    "before it was read",
 		    f->cfg.name, j->server, j->ahead_s);
 }
 
