@@ -62,6 +62,9 @@ struct feed {
 	bool want_time; /* of the next line */
 	bool was_end; /* it has been read to its end, which was at: */
 	struct mark end;
+	/* of the file that lines from this position on are in, within a read:
+	 * when it was written last; -1 not looked at */
+	int64_t written_from, written_at;
 	int64_t poll_ms; /* when it is due by itself; 0 never */
 	int64_t retry_ms;
 	int64_t read_at;
@@ -258,12 +261,36 @@ note_piece(struct collect *c, const struct feed *f, const char *server)
 
 /* Was this line written since we had read all there was? */
 static bool
-is_fresh(const struct feed *f, const struct line *line, uint64_t inode)
+is_fresh(const struct feed *f, const struct line *line)
 {
+	struct mark mark;
+
 	if (f->cfg.kind == SOURCE_SOCKET)
 		return true;
-	return f->cfg.kind == SOURCE_FILE && f->was_end &&
-	    inode == f->end.inode && line->position >= f->end.position;
+	if (f->cfg.kind != SOURCE_FILE || !f->was_end)
+		return false;
+	source_mark(f->source, &mark);
+	return mark.inode == f->end.inode && line->position >= f->end.position;
+}
+
+/* When the file that the line is in was written last; INT64_MAX where that
+ * isn't known. Looked at once a read: lines come by the thousand. */
+static int64_t
+written_at(struct feed *f, const struct line *line)
+{
+	struct mark mark;
+	struct stat st;
+
+	if (f->written_from != -1 && line->position >= f->written_from)
+		return f->written_at;
+	f->written_from = line->position;
+	f->written_at = INT64_MAX;
+	if (f->cfg.kind != SOURCE_FILE || stat(f->cfg.where, &st) == -1)
+		return INT64_MAX;
+	source_mark(f->source, &mark);
+	if (st.st_ino == mark.inode)
+		f->written_at = st.st_mtim.tv_sec;
+	return f->written_at;
 }
 
 /* A stamp without a year fits every year, and the nearest is taken. A log that
@@ -271,24 +298,17 @@ is_fresh(const struct feed *f, const struct line *line, uint64_t inode)
  * is of now because it is dated ahead, nor days later than the file was
  * written. */
 static bool
-of_earlier_year(
-    const struct feed *f, const struct line *line, const struct judged *j)
+of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 {
 	/* not by a clock, nor by that of a file server */
 	enum { WRITTEN_S = 7 * 86400 };
-	bool ahead = j->ahead_s > LOGIN_FUTURE_S;
-	struct mark mark;
-	struct stat st;
 
-	if (!j->year_guessed || (!ahead && j->expires_at <= f->c->now))
+	if (!j->year_guessed)
 		return false;
-	source_mark(f->source, &mark);
-	if (is_fresh(f, line, mark.inode))
-		return false;
-	return ahead ||
-	    (f->cfg.kind == SOURCE_FILE && stat(f->cfg.where, &st) == 0 &&
-		st.st_ino == mark.inode &&
-		j->login.at > st.st_mtim.tv_sec + WRITTEN_S);
+	if (j->ahead_s > LOGIN_FUTURE_S)
+		return !is_fresh(f, line);
+	return j->expires_at > f->c->now &&
+	    j->login.at - WRITTEN_S > written_at(f, line);
 }
 
 static void
@@ -355,6 +375,7 @@ feed_read(struct feed *f)
 	struct err err;
 
 	f->due = false;
+	f->written_from = -1;
 	f->want_time = true;
 	f->poll_ms = source_poll_ms(f->source) == 0
 	    ? 0
