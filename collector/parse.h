@@ -3,7 +3,8 @@
  * grammar matches the whole message, both ends; what can be read in two ways
  * is refused. So nothing that a client sends (names, commands, passwords) can
  * bring in an address. Pure: no file, clock, lock or log, but the time zone of
- * a stamp without one, which mktime(3) takes from the environment.
+ * a stamp without one, which mktime(3) takes from the environment, and what the
+ * caller's only_root looks at.
  * Which addresses may authorise is not decided here: 127.0.0.1 is as good as
  * any other address. Callers apply never_authorize. */
 #ifndef POPGATE_PARSE_H
@@ -144,9 +145,9 @@ struct pairs *parser_pairs(const struct parser *parser);
 
 /* May a process of this origin speak for program? True for the unit of a custom
  * server; else false for ordinary users, for user units, for executables that
- * are not that server's or not where packages put them, and for others than
- * root whose executable is unknown. A program that is no known server's: true.
- * Constant; any thread. */
+ * are not that server's or not where packages or root put them, and for others
+ * than root whose executable is unknown. A program that is no known server's:
+ * true. Constant but for what only_root looks at; any thread. */
 bool parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin);
 
