@@ -60,6 +60,11 @@ struct feed {
 	bool due; /* to be read in this step */
 	bool contributed; /* has logins in the batch */
 	bool want_time; /* of the next line */
+	bool was_end; /* it has been read to its end, which was at: */
+	struct mark end;
+	/* of the file that lines from this position on are in, within a read:
+	 * when it was written last; -1 not looked at */
+	int64_t written_from, written_at;
 	int64_t poll_ms; /* when it is due by itself; 0 never */
 	int64_t retry_ms;
 	int64_t read_at;
@@ -90,7 +95,8 @@ struct collect {
 	int64_t batch_ms; /* when its first login came */
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms;
 	int64_t retry_ms; /* of the store; 0: it works */
-	struct complaint store_complaint, future_complaint, told_complaint;
+	struct complaint store_complaint, future_complaint, told_complaint,
+	    piece_complaint, year_complaint;
 	char expire_cursor[NETWORK_TEXT_MAX];
 	uint64_t lines, logins;
 };
@@ -161,6 +167,7 @@ feed_open(struct feed *f, struct err *err)
 	if (source_open(&f->cfg, &options, &f->source, err) == -1)
 		return -1;
 	f->state = SOURCE_MORE;
+	f->was_end = false;
 	f->due = true;
 	return 0;
 }
@@ -240,6 +247,84 @@ answer_told(struct collect *c, struct feed *f, const struct line_told *told,
 		    f->cfg.name, told->uid, told->pid);
 }
 
+/* Whoever set it up so finds his users refused, and should know why. */
+static void
+note_piece(struct collect *c, const struct feed *f, const char *server)
+{
+	if (complain(&c->piece_complaint))
+		note(c, LOG_WARNING,
+		    "%s: a login of %s comes through its standard output or "
+		    "error, where clients can write whole lines: such logins "
+		    "don't count; let %s log by syslog",
+		    f->cfg.name, server, server);
+}
+
+/* Was this line written since we had read all there was? */
+static bool
+is_fresh(const struct feed *f, const struct line *line)
+{
+	struct mark mark;
+
+	if (f->cfg.kind == SOURCE_SOCKET)
+		return true;
+	if (f->cfg.kind != SOURCE_FILE || !f->was_end)
+		return false;
+	source_mark(f->source, &mark);
+	return mark.inode == f->end.inode && line->position >= f->end.position;
+}
+
+/* When the file that the line is in was written last; INT64_MAX where that
+ * isn't known. Looked at once a read: lines come by the thousand. */
+static int64_t
+written_at(struct feed *f, const struct line *line)
+{
+	struct mark mark;
+	struct stat st;
+
+	if (f->written_from != -1 && line->position >= f->written_from)
+		return f->written_at;
+	f->written_from = line->position;
+	f->written_at = INT64_MAX;
+	if (f->cfg.kind != SOURCE_FILE || stat(f->cfg.where, &st) == -1)
+		return INT64_MAX;
+	source_mark(f->source, &mark);
+	if (st.st_ino == mark.inode)
+		f->written_at = st.st_mtim.tv_sec;
+	return f->written_at;
+}
+
+/* A stamp without a year fits every year, and the nearest is taken. A log that
+ * is read again, or for the first time, may be of an earlier one: then no line
+ * is of now because it is dated ahead, nor days later than the file was
+ * written. */
+static bool
+of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
+{
+	/* not by a clock, nor by that of a file server */
+	enum { WRITTEN_S = 7 * 86400 };
+
+	if (!j->year_guessed)
+		return false;
+	if (j->ahead_s > LOGIN_FUTURE_S)
+		return !is_fresh(f, line);
+	return j->expires_at > f->c->now &&
+	    j->login.at - WRITTEN_S > written_at(f, line);
+}
+
+static void
+refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
+{
+	j->record = false;
+	j->reason = judge_too_old;
+	if (complain(&c->year_complaint))
+		note(c, LOG_WARNING,
+		    "%s: a login of %s, dated without a year, is taken for one "
+		    "of an earlier year: it is %" PRId64 " seconds ahead or "
+		    "days later than the file was written, and was there "
+		    "before it was read",
+		    f->cfg.name, j->server, j->ahead_s);
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -250,6 +335,8 @@ take_line(void *arg, const struct line *line)
 
 	c->lines++;
 	judge_line(c->judge, line, f->direct, c->now, &judged);
+	if (judged.record && of_earlier_year(f, line, &judged))
+		refuse_earlier_year(c, f, &judged);
 	if (line->told != NULL)
 		answer_told(c, f, line->told, judged.reason);
 	stats_line(f->stats, judged.server, judged.reason, judged.record,
@@ -261,6 +348,8 @@ take_line(void *arg, const struct line *line)
 		if (at > f->line_at)
 			f->line_at = at > c->now ? c->now : at;
 	}
+	if (judged.piece)
+		note_piece(c, f, judged.server);
 	if (!judged.record)
 		return true;
 	/* c->now is when the read began: the line may be younger */
@@ -286,6 +375,7 @@ feed_read(struct feed *f)
 	struct err err;
 
 	f->due = false;
+	f->written_from = -1;
 	f->want_time = true;
 	f->poll_ms = source_poll_ms(f->source) == 0
 	    ? 0
@@ -297,6 +387,10 @@ feed_read(struct feed *f)
 		if (complain(&f->complaint))
 			note(c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
 		return;
+	}
+	if (f->state == SOURCE_END) {
+		f->was_end = true;
+		source_mark(f->source, &f->end);
 	}
 	if (f->complaint.active)
 		note(c, LOG_NOTICE, "%s: read again", f->cfg.name);
@@ -480,6 +574,43 @@ lock_database(struct collect *c, struct err *err)
 	return 0;
 }
 
+/* A table that was lost or restored doesn't know what an admin said since. */
+static int
+take_words(struct collect *c, struct err *err)
+{
+	char path[PATH_MAX];
+	struct store *words = NULL;
+	int n = 0;
+
+	store_words_path(c->cfg->logins.database, path, sizeof(path));
+	if (access(path, F_OK) == -1 && errno == ENOENT)
+		return 0;
+	if (store_open(path, STORE_MODIFY, &words, err) == -1) {
+		if (err->code == ERR_BUSY)
+			return -1;
+		/* the table itself knows it, if it is the one of before */
+		note(c, LOG_ERR,
+		    "%s: an admin's deletions and denials of before the login "
+		    "table was lost or restored don't hold",
+		    err->text);
+		return 0;
+	}
+	if (store_begin(c->store, err) == -1 ||
+	    (n = store_take_words(c->store, words, clock_now(), err)) == -1 ||
+	    store_commit(c->store, err) == -1) {
+		store_rollback(c->store);
+		store_close(&words);
+		return -1;
+	}
+	store_close(&words);
+	if (n > 0)
+		note(c, LOG_NOTICE,
+		    "%s: %d deletions by an admin, which it didn't know, hold "
+		    "again",
+		    c->cfg->logins.database, n);
+	return 0;
+}
+
 static int
 open_store(struct collect *c, struct err *err)
 {
@@ -503,7 +634,8 @@ open_store(struct collect *c, struct err *err)
 	store_wait(c->store, LOCK_WAIT_MS);
 	/* another file than before knows nothing of what we have read */
 	if (st.st_ino != c->db_ino || st.st_dev != c->db_dev) {
-		if (keep_load(c->judge, c->store, err) == -1) {
+		if (take_words(c, err) == -1 ||
+		    keep_load(c->judge, c->store, err) == -1) {
 			store_close(&c->store);
 			return -1;
 		}

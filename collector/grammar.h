@@ -51,6 +51,11 @@ struct grammar {
 	/* Lines above GRAMMAR_CUT_MIN count: verdict and address stand before
 	 * all client text, or no syslog daemon is involved. */
 	bool long_lines;
+	/* What it writes to its standard output or error, which journald
+	 * makes entries of line by line, counts: no byte that a client chose
+	 * is a newline or NUL there, and no line has 48 KiB, where journald
+	 * cuts. Say how that is known. Not with two_lines. */
+	bool stream;
 	/* Returns PARSE_REASON_LOGIN with *m filled, or why not; for two-line
 	 * servers PARSE_PAIR_OPENED and PARSE_PAIR_MISSING go with PAIR_OPEN
 	 * and PAIR_CLOSE. *m is zeroed by the caller. */

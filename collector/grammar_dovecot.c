@@ -242,12 +242,30 @@ other_line(struct span s)
 	return PARSE_UNKNOWN_SHAPE;
 }
 
+/* "Mar 03 08:01:11 ", "2026-03-03 08:01:11 ": Dovecot's own stamp where
+ * log_path is /dev/stderr (log_timestamp; the first is the default), behind
+ * which the line is as in its own file. */
+static void
+skip_stamp(struct span *s)
+{
+	const char *p = s->p;
+
+	if (span_len(*s) > 16 && p[3] == ' ' && p[6] == ' ' && p[9] == ':' &&
+	    p[12] == ':' && p[15] == ' ' && char_digit(p[7]))
+		s->p += 16;
+	else if (span_len(*s) > 20 && p[4] == '-' && p[7] == '-' &&
+	    p[10] == ' ' && p[13] == ':' && p[16] == ':' && p[19] == ' ' &&
+	    char_digit(p[11]))
+		s->p += 20;
+}
+
 static enum parse_reason
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	enum parse_reason reason;
 
 	if (SPAN_EQUALS(program, "dovecot")) {
+		skip_stamp(&s);
 		(void)SPAN_TAKE(&s, "Info: "); /* 1.x, own file */
 		if (SPAN_TAKE(&s, "imap-login: "))
 			m->service = SERVICE_IMAP;
@@ -288,5 +306,12 @@ const struct grammar grammar_dovecot = {
 	.programs = programs,
 	.processes = processes,
 	.root_only = true,
+	/* Every line is written by the master or the log process. Names pass
+	 * str_sanitize() (no byte below space, 80 at most); what a process
+	 * sends to the log process is cut into lines there, each of which
+	 * gets a stamp and the process' name, and into 1,024 bytes before
+	 * (PIPE_BUF). Source: src/lib/failures.c, src/log/log-connection.c;
+	 * tests/system/test_collector.py tries. */
+	.stream = true,
 	.match = match,
 };

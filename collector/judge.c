@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "exe.h"
 #include "facts.h"
 #include "parse.h"
 #include "prefix.h"
@@ -21,6 +22,7 @@ struct judge {
 };
 
 const char judge_forged[] = "forged";
+const char judge_too_old[] = "too-old";
 
 /* Names into user ids: once, so that no line waits for a directory. */
 static int
@@ -60,7 +62,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		.servers = (const char *const *)cfg->collector.servers.v,
 		.servers_n = cfg->collector.servers.n,
 		.custom = custom,
-		.custom_n = cfg->collector.n_custom
+		.custom_n = cfg->collector.n_custom,
+		.only_root = exe_only_root
 	};
 	char where[CONFIG_WHERE_MAX];
 	int ret = -1;
@@ -79,7 +82,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		    (struct parser_custom){ cfg->collector.custom[i].program,
 			    cfg->collector.custom[i].pattern,
 			    cfg->collector.custom[i].where,
-			    cfg->collector.custom[i].unit };
+			    cfg->collector.custom[i].unit,
+			    cfg->collector.custom[i].stream };
 	if (parser_create(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
@@ -149,7 +153,7 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
 	    facts_refused_address(j->cfg, &j->own, &login->client);
 
 	if (refused == NULL && login->at < now - cfg->logins.keep_s)
-		refused = "too-old";
+		refused = judge_too_old;
 	if (refused != NULL) {
 		out->reason = refused;
 		return;
@@ -229,14 +233,17 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	const struct line_message *m = line->message;
 	struct parse_result result;
 
-	out->record = out->unknown_shape = false;
+	out->record = out->unknown_shape = out->piece = false;
 	out->server = "";
 	out->ahead_s = 0;
+	out->year_guessed = false;
 	if (line->told != NULL) {
 		judge_told(j, line->told, now, out);
 		return;
 	}
 	if (line->too_long) {
+		if (m == NULL)
+			parser_skip(direct ? j->direct : j->parser);
 		out->reason = "too-long";
 		return;
 	}
@@ -250,12 +257,14 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 		out->reason = judge_forged;
 		return;
 	} else {
-		parser_message(j->parser, m->host, m->program, m->pid, m->msg,
-		    m->msg_len, m->at, &result);
+		parser_message(j->parser, m->host, m->program, m->pid,
+		    m->delivery, m->msg, m->msg_len, m->at, &result);
 	}
 	out->server = result.server == NULL ? "" : result.server;
 	out->reason = result.reason;
 	out->unknown_shape = result.unknown_shape;
+	out->piece = result.code == PARSE_STREAM_PIECE;
+	out->year_guessed = result.year_guessed;
 	if (result.verdict == PARSE_LOGIN)
 		judge_login(j, &result.login, now, out);
 }

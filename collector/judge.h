@@ -18,17 +18,21 @@ struct judge; /* used by one thread at a time */
 /* struct judged's reason for who may not tell logins (reasons are compared
  * by this). */
 extern const char judge_forged[];
+/* and for a login older than logins.keep */
+extern const char judge_too_old[];
 
 struct judged {
 	bool record;
 	const char *server; /* whose line it is; "" nobody's we know */
 	const char *reason; /* "login", or why it is none: constant */
 	bool unknown_shape;
+	bool piece; /* a login, but in a server's output: PARSE_STREAM_PIECE */
 	/* with record: */
 	struct login login; /* at: never after now */
 	struct network net; /* what is leased */
 	int64_t expires_at;
 	int64_t ahead_s; /* how far the stamp was in the future */
+	bool year_guessed; /* it has none: it may be of an earlier year */
 };
 
 /* Build from cfg, which must live as long as the judge. 0, or -1 with err

@@ -9,6 +9,20 @@
 
 #include "told.h"
 
+/* How a message came to the journal. What the first two hold counts for
+ * nothing. */
+enum line_delivery {
+	DELIVERY_UNKNOWN = 0, /* by none of the ways that servers take */
+	/* journald cut it out of a program's output elsewhere than at a
+	 * newline, or what is before it in the same output */
+	DELIVERY_CUT,
+	/* a line of a program's output: whether the program, or a client by a
+	 * raw newline in a name, ended the line before it, journald can't
+	 * tell */
+	DELIVERY_PIECE,
+	DELIVERY_MESSAGE /* one message of its sender, whatever it holds */
+};
+
 /* A message that came in fields (journal): the header is not in the text.
  * Strings are never NULL but where said. */
 struct line_message {
@@ -21,6 +35,7 @@ struct line_message {
 	/* who wrote it, as the kernel said; -1 and NULL: unknown */
 	int64_t uid;
 	const char *comm, *exe, *unit;
+	enum line_delivery delivery;
 	/* a field that senders set is there twice, or holds a NUL */
 	bool doubtful;
 };

@@ -20,7 +20,11 @@ enum {
 	HEAD_SIZE = 4, /* bytes of a program's name */
 	HEAD_BITS = 4096, /* a power of two */
 	PAIR_CAPACITY = 4096,
-	ORDINARY_UID = 1000 /* first of the people: login.defs(5) */
+	ORDINARY_UID = 1000, /* first of the people: login.defs(5) */
+	STREAM_ID_SIZE = 33, /* 128 bits in hexadecimal, and NUL */
+	STREAMS = 64, /* a power of two */
+	/* what remains free keeps the probes of program_find() short */
+	CUSTOM_MAX = SLOT_N / 4
 };
 
 struct program {
@@ -30,6 +34,13 @@ struct program {
 	uint8_t grammar_n;
 	bool custom; /* one of the admin's rules is for it */
 	bool custom_by_exe; /* and one of these names no unit */
+};
+
+/* A server's output: was its newest entry cut? Then the next one goes on with
+ * the same line. For exported entries; source_journal.c asks the journal. */
+struct stream {
+	char id[STREAM_ID_SIZE]; /* "": free */
+	bool cut;
 };
 
 struct parser {
@@ -46,12 +57,16 @@ struct parser {
 	bool paired[GRAMMAR_N];
 	struct custom **custom;
 	size_t custom_n;
+	bool custom_stream[CUSTOM_MAX]; /* lines of its output count */
 	bool bare_lines;
 	bool nginx_file;
+	bool (*only_root)(const char *path, size_t len);
 
 	/* Memory between lines. */
 	struct pairs *pairs; /* NULL: no server is paired */
 	struct prefix_clock clock;
+	struct stream stream[STREAMS]; /* by the id's hash */
+	bool stream_lost; /* one that isn't there may have been cut */
 	char scratch[PREFIX_SCRATCH];
 };
 
@@ -61,6 +76,7 @@ struct message {
 	struct span host;
 	struct span name;
 	int64_t pid;
+	enum line_delivery delivery;
 	struct span text;
 	const struct prefix *prefix; /* NULL: at is known */
 	int64_t now;
@@ -74,6 +90,8 @@ static const char *const reason_names[PARSE_REASON_N] = {
 	[PARSE_TOO_LONG] = "too-long",
 	[PARSE_FORGEABLE_FILE] = "forgeable-file",
 	[PARSE_UNTRUSTED] = "untrusted-sender",
+	[PARSE_STREAM_PIECE] = "stream-piece",
+	[PARSE_CUT_PIECE] = "cut-piece",
 	[PARSE_NOT_A_LOGIN] = "not-a-login",
 	[PARSE_FAILED_LOGIN] = "failed-login",
 	[PARSE_PROXIED] = "proxied",
@@ -199,6 +217,8 @@ grammar_add(struct parser *parser, size_t number)
 		struct program *p = program_add(parser, *name);
 
 		assert(p->grammar_n < PROGRAM_GRAMMARS);
+		assert(
+		    !grammars[number]->stream || !grammars[number]->two_lines);
 		p->grammar[p->grammar_n++] = (uint8_t)number;
 	}
 }
@@ -275,9 +295,6 @@ static int
 add_custom(struct parser *parser, const struct parser_options *options,
     struct err *err)
 {
-	/* what remains free keeps the probes of program_find() short */
-	enum { CUSTOM_MAX = SLOT_N / 4 };
-
 	if (options->custom_n == 0)
 		return 0;
 	if (options->custom_n > CUSTOM_MAX) {
@@ -319,6 +336,7 @@ add_custom(struct parser *parser, const struct parser_options *options,
 			return -1;
 		}
 		parser->custom_n = i + 1;
+		parser->custom_stream[i] = c->stream;
 		p = program_add(parser, c->program);
 		p->custom = true;
 		p->custom_by_exe |= c->unit == NULL;
@@ -342,6 +360,7 @@ parser_create(const struct parser_options *options, struct parser **parser_r,
 		head_add(parser, *f);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
+	parser->only_root = options->only_root;
 	if (choose_grammars(parser, options, err) == -1 ||
 	    add_custom(parser, options, err) == -1) {
 		parser_free(&parser);
@@ -414,15 +433,27 @@ static bool
 exe_in_system_place(struct span exe)
 {
 	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
-		"/usr/lib", "/usr/local/", "/usr/cyrus/", "/bin/", "/sbin/",
-		"/lib", "/opt/", "/var/qmail/bin/", "/nix/store/",
-		"/gnu/store/", NULL };
+		"/usr/lib", "/usr/cyrus/", "/bin/", "/sbin/", "/lib",
+		"/var/qmail/bin/", "/nix/store/", "/gnu/store/", NULL };
 
 	for (const char *const *place = places; *place != NULL; place++) {
 		if (span_starts(exe, *place, strlen(*place)))
 			return true;
 	}
 	return false;
+}
+
+/* Where admins put servers, and where others may own directories: Debian's
+ * group staff /usr/local, a program's user its part of /opt. What runs as root
+ * needs no such directory. */
+static bool
+exe_in_admins_place(const struct parser *parser, struct span exe, int64_t uid)
+{
+	if (!SPAN_STARTS(exe, "/usr/local/") && !SPAN_STARTS(exe, "/opt/"))
+		return false;
+	return uid == 0 ||
+	    (parser->only_root != NULL &&
+		parser->only_root(exe.p, span_len(exe)));
 }
 
 static bool
@@ -466,7 +497,7 @@ unit_of_custom(const struct parser *parser, struct span program,
 /* The executable of a process that ended before journald looked is unknown:
  * only root's may be, who needs no log line to let somebody relay. */
 static bool
-origin_of_system(const struct prefix_origin *o)
+origin_of_system(const struct parser *parser, const struct prefix_origin *o)
 {
 	enum { NOBODY = 65534 };
 
@@ -474,7 +505,9 @@ origin_of_system(const struct prefix_origin *o)
 		return false;
 	if (unit_of_a_person(o->unit))
 		return false;
-	return span_empty(o->exe) ? o->uid <= 0 : exe_in_system_place(o->exe);
+	return span_empty(o->exe) ? o->uid <= 0
+				  : exe_in_system_place(o->exe) ||
+		exe_in_admins_place(parser, o->exe, o->uid);
 }
 
 static bool
@@ -487,7 +520,7 @@ origin_may_speak(const struct parser *parser, const struct program *p,
 	(void)SPAN_CHOP(&o.exe, " (deleted)");
 	if (p->custom && unit_of_custom(parser, program, &o))
 		return true;
-	if (!origin_of_system(&o))
+	if (!origin_of_system(parser, &o))
 		return false;
 	if (p->custom_by_exe && p->grammar_n == 0)
 		return exe_is_program(o.exe, program);
@@ -518,6 +551,49 @@ parser_may_speak(const struct parser *parser, const char *program,
 	};
 
 	return p == NULL || origin_may_speak(parser, p, name, &o);
+}
+
+/* ---- outputs that were cut ---- */
+
+static struct stream *
+stream_of(struct parser *parser, struct span id)
+{
+	uint32_t h = 0;
+
+	for (const char *p = id.p; p < id.end; p++)
+		h = h * 31 + (unsigned char)*p;
+	return &parser->stream[h * 0x9E3779B1u >> 26 & (STREAMS - 1)];
+}
+
+/* An exported entry: is it a part of a line? In doubt it is. */
+static enum line_delivery
+delivery_of(struct parser *parser, const struct prefix_origin *o)
+{
+	struct stream *s = stream_of(parser, o->stream);
+	size_t len = span_len(o->stream);
+	bool known = span_equals(o->stream, s->id, strlen(s->id));
+	bool before = known ? s->cut : parser->stream_lost;
+
+	if (o->delivery != DELIVERY_PIECE && o->delivery != DELIVERY_CUT)
+		return o->delivery;
+	/* not exported, by whoever chose the fields: nothing to go by */
+	if (len == 0 || len >= STREAM_ID_SIZE) {
+		parser->stream_lost |= o->delivery == DELIVERY_CUT;
+		return parser->stream_lost ? DELIVERY_CUT : o->delivery;
+	}
+	if (!known)
+		parser->stream_lost |= s->cut;
+	memcpy(s->id, o->stream.p, len);
+	s->id[len] = '\0';
+	s->cut = o->delivery == DELIVERY_CUT;
+	return before ? DELIVERY_CUT : o->delivery;
+}
+
+void
+parser_skip(struct parser *parser)
+{
+	memset(parser->stream, 0, sizeof(parser->stream));
+	parser->stream_lost = true;
 }
 
 /* ---- from message to login ---- */
@@ -703,6 +779,23 @@ match_grammar(struct parser *parser, struct message *msg, size_t number,
 	return fill_login(parser, msg, &m, g->name, login);
 }
 
+/* A line of a program's output may be made by a client where its server isn't
+ * known to let none through: then it is no login, and named when it looks like
+ * one. First lines of two aren't even looked at. */
+static enum parse_reason
+match_delivered(struct parser *parser, struct message *msg, size_t number,
+    struct login *login)
+{
+	bool doubtful =
+	    msg->delivery == DELIVERY_PIECE && !grammars[number]->stream;
+	enum parse_reason reason = doubtful && parser->paired[number]
+	    ? PARSE_STREAM_PIECE
+	    : match_grammar(parser, msg, number, login);
+
+	return doubtful && reason == PARSE_REASON_LOGIN ? PARSE_STREAM_PIECE
+							: reason;
+}
+
 static enum parse_reason
 match_custom(struct parser *parser, struct message *msg, struct login *login)
 {
@@ -722,6 +815,10 @@ match_custom(struct parser *parser, struct message *msg, struct login *login)
 			reason = fill_login(parser, msg, &m, "custom", login);
 		else
 			reason = PARSE_BAD_ADDRESS;
+		if (reason == PARSE_REASON_LOGIN &&
+		    msg->delivery == DELIVERY_PIECE &&
+		    !parser->custom_stream[i])
+			reason = PARSE_STREAM_PIECE;
 		if (reason == PARSE_REASON_LOGIN)
 			break;
 	}
@@ -748,12 +845,20 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
 	const struct program *p = msg->program;
 
-	result->server = "custom";
+	result->server =
+	    p->grammar_n > 0 ? grammars[p->grammar[0]]->name : "custom";
+	if (msg->delivery == DELIVERY_UNKNOWN ||
+	    msg->delivery == DELIVERY_CUT) {
+		ignore(result,
+		    msg->delivery == DELIVERY_CUT ? PARSE_CUT_PIECE
+						  : PARSE_UNTRUSTED);
+		return;
+	}
 	if (SPAN_STARTS(msg->text, "message repeated "))
 		msg->text = unwrap_repeated(msg->text);
 	for (size_t i = 0; i < p->grammar_n; i++) {
 		enum parse_reason own =
-		    match_grammar(parser, msg, p->grammar[i], &result->login);
+		    match_delivered(parser, msg, p->grammar[i], &result->login);
 
 		/* the first server that knows the line has it */
 		if (i == 0 || own != PARSE_UNKNOWN_SHAPE) {
@@ -790,6 +895,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	struct message msg;
 
 	result->server = NULL;
+	result->year_guessed = false;
 	if (line_is_foreign(parser, line, len)) {
 		ignore(result, PARSE_OTHER_PROGRAM);
 		return;
@@ -797,6 +903,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	if (len > PREFIX_LINE_MAX) {
+		parser_skip(parser);
 		ignore(result, PARSE_TOO_LONG);
 		return;
 	}
@@ -830,9 +937,13 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		ignore(result, PARSE_UNTRUSTED);
 		return;
 	}
+	result->year_guessed = prefix.stamp == STAMP_BSD;
 	msg.host = prefix.host;
 	msg.name = prefix.program;
 	msg.pid = prefix.pid;
+	msg.delivery = prefix.form == PREFIX_JOURNAL
+	    ? delivery_of(parser, &prefix.origin)
+	    : DELIVERY_MESSAGE;
 	msg.text = prefix.msg;
 	msg.prefix = prefix.form == PREFIX_BARE ? NULL : &prefix;
 	msg.now = now;
@@ -842,19 +953,21 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 
 void
 parser_message(struct parser *parser, const char *host, const char *program,
-    int64_t pid, const char *text, size_t len, int64_t at,
-    struct parse_result *result)
+    int64_t pid, enum line_delivery delivery, const char *text, size_t len,
+    int64_t at, struct parse_result *result)
 {
 	struct message msg = {
 		.host = span_of_string(host),
 		.name = span_of_string(program),
 		.pid = pid,
+		.delivery = delivery,
 		.text = span_of(text, len),
 		.now = at,
 		.at = at,
 	};
 
 	result->server = NULL;
+	result->year_guessed = false;
 	if (len > PREFIX_LINE_MAX) {
 		ignore(result, PARSE_TOO_LONG);
 		return;

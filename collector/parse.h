@@ -3,7 +3,8 @@
  * grammar matches the whole message, both ends; what can be read in two ways
  * is refused. So nothing that a client sends (names, commands, passwords) can
  * bring in an address. Pure: no file, clock, lock or log, but the time zone of
- * a stamp without one, which mktime(3) takes from the environment.
+ * a stamp without one, which mktime(3) takes from the environment, and what the
+ * caller's only_root looks at.
  * Which addresses may authorise is not decided here: 127.0.0.1 is as good as
  * any other address. Callers apply never_authorize. */
 #ifndef POPGATE_PARSE_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "line.h"
 #include "login.h"
 
 struct err;
@@ -32,6 +34,9 @@ enum parse_reason {
 	PARSE_TOO_LONG, /* the line, or the user name in it */
 	PARSE_FORGEABLE_FILE, /* nginx's own error_log */
 	PARSE_UNTRUSTED, /* journal: not that server's process */
+	PARSE_STREAM_PIECE, /* journal: a login, but from the output of a
+			     * server that lets clients end lines there */
+	PARSE_CUT_PIECE, /* journal: cut off, or behind a cut */
 	PARSE_NOT_A_LOGIN, /* known, but no login */
 	PARSE_FAILED_LOGIN,
 	PARSE_PROXIED, /* Dovecot passed the client on */
@@ -56,6 +61,7 @@ struct parse_result {
 	const char *reason; /* parse_reason_name(code): constant */
 	const char *server; /* grammar of the program, constant; or NULL */
 	bool unknown_shape; /* code == PARSE_UNKNOWN_SHAPE */
+	bool year_guessed; /* the line's stamp has none */
 	struct login login; /* valid with PARSE_LOGIN only */
 };
 
@@ -66,6 +72,7 @@ struct parser_custom {
 	const char *pattern;
 	const char *where; /* for errors: see err_locate(); or NULL */
 	const char *unit; /* whose journal entries count; or NULL */
+	bool stream; /* lines of its output count: see struct grammar */
 };
 
 /* Borrowed by parser_create() only. */
@@ -84,6 +91,10 @@ struct parser_options {
 	/* Take "program[pid]: message" without a time stamp as of now. For
 	 * input that a syslog daemon hands over directly. */
 	bool bare_lines;
+
+	/* Could only root have put this executable there? Asked for those
+	 * below /usr/local and /opt; NULL: nobody's count but root's. */
+	bool (*only_root)(const char *path, size_t len);
 
 	/* Take nginx's own error_log. It holds raw line feeds out of client
 	 * names, so whole lines in it can be anybody's. Only for showing what
@@ -109,18 +120,24 @@ void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
  *   line, len  without its newline; borrowed, need not be NUL-terminated
  *   now        Unix seconds: chooses the year of a stamp without one
  *   result     filled; login only with PARSE_LOGIN
- * The parser remembers first lines of two-line servers, nothing else. */
+ * The parser remembers first lines of two-line servers, and outputs of servers
+ * that journald cut, nothing else. */
 void parser_line(struct parser *parser, const char *line, size_t len,
     int64_t now, struct parse_result *result);
+
+/* A line was too long to be parsed: it may have been an exported entry of any
+ * server's output. */
+void parser_skip(struct parser *parser);
 
 /* Parse a message that is already split, as the journal hands it over.
  *   host     may be NULL; only tells machines apart for two-line servers
  *   program  the identifier, NUL-terminated
  *   pid      or -1
+ *   delivery how it came
  *   at       Unix seconds of the entry, becomes login.at */
 void parser_message(struct parser *parser, const char *host,
-    const char *program, int64_t pid, const char *msg, size_t len, int64_t at,
-    struct parse_result *result);
+    const char *program, int64_t pid, enum line_delivery delivery,
+    const char *msg, size_t len, int64_t at, struct parse_result *result);
 
 /* What it remembers of two-line servers; NULL when none is named. Borrowed;
  * pair_key.server as for parser_server_name(). */
@@ -128,9 +145,9 @@ struct pairs *parser_pairs(const struct parser *parser);
 
 /* May a process of this origin speak for program? True for the unit of a custom
  * server; else false for ordinary users, for user units, for executables that
- * are not that server's or not where packages put them, and for others than
- * root whose executable is unknown. A program that is no known server's: true.
- * Constant; any thread. */
+ * are not that server's or not where packages or root put them, and for others
+ * than root whose executable is unknown. A program that is no known server's:
+ * true. Constant but for what only_root looks at; any thread. */
 bool parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin);
 

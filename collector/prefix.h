@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "line.h"
 #include "span.h"
 
 enum {
@@ -43,6 +44,10 @@ struct prefix_origin {
 	struct span comm; /* _COMM */
 	struct span exe; /* _EXE */
 	struct span unit; /* _SYSTEMD_UNIT */
+	/* _TRANSPORT and _LINE_BREAK; what was cut before this entry, the
+	 * entry doesn't say. Not told: as a line of a program's output. */
+	enum line_delivery delivery;
+	struct span stream; /* _STREAM_ID: which program's output */
 };
 
 struct prefix {

@@ -16,6 +16,9 @@ enum field {
 	FIELD_UNIT,
 	FIELD_HOSTNAME,
 	FIELD_REALTIME,
+	FIELD_TRANSPORT,
+	FIELD_LINE_BREAK,
+	FIELD_STREAM,
 	FIELD_N
 };
 
@@ -30,6 +33,9 @@ static const char *const field_names[FIELD_N] = {
 	[FIELD_UNIT] = "_SYSTEMD_UNIT",
 	[FIELD_HOSTNAME] = "_HOSTNAME",
 	[FIELD_REALTIME] = "__REALTIME_TIMESTAMP",
+	[FIELD_TRANSPORT] = "_TRANSPORT",
+	[FIELD_LINE_BREAK] = "_LINE_BREAK",
+	[FIELD_STREAM] = "_STREAM_ID",
 };
 
 struct json {
@@ -318,6 +324,19 @@ small_number(struct span s)
 	return (int64_t)v;
 }
 
+static enum line_delivery
+delivery_of(const struct json *j)
+{
+	struct span transport = j->field[FIELD_TRANSPORT];
+
+	if (SPAN_EQUALS(transport, "syslog") ||
+	    SPAN_EQUALS(transport, "journal"))
+		return DELIVERY_MESSAGE;
+	if (j->seen[FIELD_TRANSPORT] && !SPAN_EQUALS(transport, "stdout"))
+		return DELIVERY_UNKNOWN;
+	return j->seen[FIELD_LINE_BREAK] ? DELIVERY_CUT : DELIVERY_PIECE;
+}
+
 enum prefix_result
 prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 {
@@ -353,6 +372,8 @@ prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 		.comm = f[FIELD_COMM],
 		.exe = f[FIELD_EXE],
 		.unit = f[FIELD_UNIT],
+		.delivery = delivery_of(&j),
+		.stream = f[FIELD_STREAM],
 	};
 	if (j.seen[FIELD_UID]) {
 		prefix->origin.uid = small_number(f[FIELD_UID]);

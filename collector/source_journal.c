@@ -24,7 +24,9 @@ enum {
 	/* journald writes by mmap(2), and tells inotify up to 250 ms late:
 	 * looking in between, at 0.6 % of a core, is the cheapest way to have
 	 * a login in 10 ms; each 2 ms would be 1.5 % */
-	POLL_MS = 5
+	POLL_MS = 5,
+	STREAM_ID_SIZE = 33, /* 128 bits in hexadecimal, and NUL */
+	STREAMS = 256 /* remembered: a power of two */
 };
 
 enum field {
@@ -37,6 +39,9 @@ enum field {
 	F_COMM,
 	F_EXE,
 	F_UNIT,
+	F_TRANSPORT,
+	F_LINE_BREAK,
+	F_STREAM,
 	FIELDS
 };
 
@@ -51,7 +56,16 @@ static const struct {
 	[F_HOST] = { "_HOSTNAME=", false },
 	[F_COMM] = { "_COMM=", false },
 	[F_EXE] = { "_EXE=", false },
-	[F_UNIT] = { "_SYSTEMD_UNIT=", false } };
+	[F_UNIT] = { "_SYSTEMD_UNIT=", false },
+	[F_TRANSPORT] = { "_TRANSPORT=", false },
+	[F_LINE_BREAK] = { "_LINE_BREAK=", false },
+	[F_STREAM] = { "_STREAM_ID=", false } };
+
+/* A program's output: was its newest entry cut? */
+struct stream {
+	char id[STREAM_ID_SIZE]; /* "" none */
+	bool cut;
+};
 
 struct journal {
 	sd_journal *j;
@@ -66,6 +80,8 @@ struct journal {
 	/* the entry that is being given out */
 	char word[FIELDS][WORD_MAX];
 	char text[TEXT_MAX];
+	/* By the id's hash; of one that isn't there, the journal knows. */
+	struct stream stream[STREAMS];
 };
 
 /* sd-journal opens what it may read and says nothing of the rest. */
@@ -223,6 +239,7 @@ number_of(const char *text)
 struct entry {
 	bool seen[FIELDS];
 	bool doubtful; /* a field is there twice, or unusable */
+	enum line_delivery delivery;
 	size_t head_len; /* of text: what stands before the message */
 	size_t msg_len;
 };
@@ -300,6 +317,89 @@ add_head(struct journal *s, struct entry *e, uint64_t usec)
 	memcpy(s->text, head, e->head_len);
 }
 
+/* --- outputs of programs --- */
+
+static struct stream *
+stream_of(struct journal *s, const char *id)
+{
+	uint32_t h = 0;
+
+	for (; *id != '\0'; id++)
+		h = h * 31 + (unsigned char)*id;
+	return &s->stream[h * 0x9E3779B1u >> 24 & (STREAMS - 1)];
+}
+
+/* Was the entry before this one, of the same output, cut? None before it
+ * begins the output. Returns 1, 0 or -errno; leaves s->j anywhere. */
+static int
+look_back(struct journal *s)
+{
+	char match[sizeof("_STREAM_ID=") + WORD_MAX];
+	const void *data;
+	size_t len;
+	int r;
+
+	(void)snprintf(
+	    match, sizeof(match), "_STREAM_ID=%s", s->word[F_STREAM]);
+	r = sd_journal_add_match(s->j, match, 0);
+	if (r >= 0)
+		r = sd_journal_seek_cursor(s->j, s->cursor);
+	if (r >= 0)
+		r = sd_journal_next(s->j); /* this one */
+	if (r > 0)
+		r = sd_journal_previous(s->j);
+	if (r > 0) {
+		r = sd_journal_get_data(s->j, "_LINE_BREAK", &data, &len);
+		r = r == -ENOENT ? 0 : r < 0 ? r : 1;
+	}
+	sd_journal_flush_matches(s->j);
+	return r;
+}
+
+/* Does the entry, of which s->cursor is, go on with a line that was cut before
+ * it? Where that can't be seen, it may. Returns 1, 0, or -errno. */
+static int
+goes_on(struct journal *s)
+{
+	const char *id = s->word[F_STREAM];
+	struct stream *known = stream_of(s, id);
+	bool before = true;
+	int r = 0;
+
+	if (*id == '\0' || strlen(id) >= STREAM_ID_SIZE)
+		return 1;
+	if (strcmp(known->id, id) == 0) {
+		before = known->cut;
+	} else {
+		before = look_back(s) != 0;
+		r = seek(s);
+	}
+	memcpy(known->id, id, strlen(id) + 1);
+	known->cut = s->word[F_LINE_BREAK][0] != '\0';
+	return r < 0 ? r : before;
+}
+
+/* How the entry came. Source: systemd.journal-fields(7). 0, or -errno. */
+static int
+set_delivery(struct journal *s, struct entry *e)
+{
+	const char *transport = s->word[F_TRANSPORT];
+	int r;
+
+	if (strcmp(transport, "syslog") == 0 ||
+	    strcmp(transport, "journal") == 0) {
+		e->delivery = DELIVERY_MESSAGE;
+		return 0;
+	}
+	if (strcmp(transport, "stdout") != 0)
+		return 0;
+	r = goes_on(s);
+	e->delivery = r != 0 || s->word[F_LINE_BREAK][0] != '\0'
+	    ? DELIVERY_CUT
+	    : DELIVERY_PIECE;
+	return r < 0 ? r : 0;
+}
+
 static const char *
 word_or_null(const struct journal *s, enum field f)
 {
@@ -320,6 +420,7 @@ give_entry(
 		.comm = word_or_null(s, F_COMM),
 		.exe = word_or_null(s, F_EXE),
 		.unit = word_or_null(s, F_UNIT),
+		.delivery = e->delivery,
 		.doubtful = e->doubtful };
 	struct line line = { .position = (int64_t)usec, .message = &m };
 
@@ -370,6 +471,8 @@ take_entry(struct journal *s, size_t *budget, line_fn *fn, void *arg)
 	int found = r;
 
 	r = take_cursor(s, usec);
+	if (r >= 0)
+		r = set_delivery(s, &e);
 	if (r < 0)
 		return r;
 	size_t cost = e.msg_len + 256;

@@ -918,7 +918,8 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	const char *path = "collector.custom", *program, *pattern, *unit;
 	static const char expected[] =
 	    "{ program = \"...\"; pattern = \"...\"; }, perhaps with "
-	    "unit = \"...\"";
+	    "unit = \"...\" or stream = true";
+	config_setting_t *stream;
 
 	if (!config_setting_is_group(e))
 		return key_error(cfg, e, path, expected, err);
@@ -926,8 +927,11 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	    member_text(cfg, e, "pattern", path, &pattern, err) == -1 ||
 	    member_text(cfg, e, "unit", path, &unit, err) == -1)
 		return -1;
+	stream = config_setting_get_member(e, "stream");
 	if (program == NULL || pattern == NULL ||
-	    config_setting_length(e) != 2 + (unit != NULL))
+	    (stream != NULL &&
+		config_setting_type(stream) != CONFIG_TYPE_BOOL) ||
+	    config_setting_length(e) != 2 + (unit != NULL) + (stream != NULL))
 		return key_error(cfg, e, path, expected, err);
 	char where[CONFIG_WHERE_MAX];
 
@@ -937,6 +941,7 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	rule->program = strdup(program);
 	rule->pattern = strdup(pattern);
 	rule->unit = unit == NULL ? NULL : strdup(unit);
+	rule->stream = stream != NULL && config_setting_get_bool(stream) != 0;
 	cfg->collector.n_custom++;
 	if (rule->where == NULL || rule->program == NULL ||
 	    rule->pattern == NULL || (unit != NULL && rule->unit == NULL)) {
@@ -1077,6 +1082,7 @@ static size_t
 custom_members(const void *one, struct config_member *v)
 {
 	const struct config_custom *rule = one;
+	size_t n = 2;
 
 	v[0] = (struct config_member){
 		.name = "program", .form = CONFIG_TEXT, .text = rule->program
@@ -1084,12 +1090,15 @@ custom_members(const void *one, struct config_member *v)
 	v[1] = (struct config_member){
 		.name = "pattern", .form = CONFIG_TEXT, .text = rule->pattern
 	};
-	if (rule->unit == NULL)
-		return 2;
-	v[2] = (struct config_member){
-		.name = "unit", .form = CONFIG_TEXT, .text = rule->unit
-	};
-	return 3;
+	if (rule->unit != NULL)
+		v[n++] = (struct config_member){
+			.name = "unit", .form = CONFIG_TEXT, .text = rule->unit
+		};
+	if (rule->stream)
+		v[n++] = (struct config_member){
+			.name = "stream", .form = CONFIG_BOOL, .text = "true"
+		};
+	return n;
 }
 
 static void

@@ -51,6 +51,7 @@ struct config_custom {
 	char *pattern;
 	char *unit; /* NULL: the executable tells */
 	char *where; /* "FILE:LINE: collector.custom", for errors */
+	bool stream; /* lines of its output count, too */
 };
 
 /* A file that the collector keeps for another program. */

@@ -63,6 +63,17 @@ enum query {
 	Q_PAIRS_CLEAR,
 	Q_PAIR_ADD,
 	Q_PAIRS,
+	Q_DELETED_SET,
+	Q_DELETED_FROM,
+	Q_DELETED,
+	Q_DELETED_PRUNE,
+	Q_DELETED_CAP,
+	Q_READ_BEFORE,
+	Q_WORDS,
+	Q_WORD_KNOWN,
+	Q_WORD_DELETE,
+	Q_WORD_DELETE_ALL,
+	Q_WORD_DENY,
 	QUERIES
 };
 
@@ -267,6 +278,37 @@ static const char *const query_sql[QUERIES] = {
 	[Q_PAIR_ADD] = "INSERT INTO pair (direct, host, server, pid, client, "
 		       "at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[Q_PAIRS] = "SELECT direct, host, server, pid, client, at FROM pair",
+	[Q_DELETED_SET] =
+	    "INSERT INTO deleted (client, at) VALUES (?1, ?2) "
+	    "ON CONFLICT (client) DO UPDATE SET at = max(at, excluded.at)",
+	[Q_DELETED_FROM] = "SELECT client, at FROM deleted "
+			   "WHERE client >= ?1 AND client <> '' "
+			   "ORDER BY client",
+	[Q_DELETED] = "SELECT client, at FROM deleted WHERE client IN ('', ?1)",
+	[Q_DELETED_PRUNE] = "DELETE FROM deleted WHERE at < ?1",
+	[Q_DELETED_CAP] = "UPDATE deleted SET at = ?1 WHERE at > ?2",
+	[Q_WORDS] = "SELECT client, at FROM deleted",
+	[Q_WORD_KNOWN] =
+	    "SELECT EXISTS (SELECT 1 FROM deleted WHERE client = ?1 "
+	    "AND at >= ?2)",
+	[Q_WORD_DELETE] =
+	    "DELETE FROM login WHERE client = ?1 AND last_at <= ?2",
+	[Q_WORD_DELETE_ALL] =
+	    "DELETE FROM login WHERE (client, user) IN (SELECT client, user "
+	    "FROM login INDEXED BY login_by_expiry WHERE expires_at > ?1 "
+	    "AND last_at <= ?2 AND server <> 'popgatectl')",
+	/* the newer word holds */
+	[Q_WORD_DENY] =
+	    "INSERT INTO deny (subject, kind, created_at, expires_at, reason) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (subject, kind) DO UPDATE "
+	    "SET created_at = excluded.created_at, "
+	    "expires_at = excluded.expires_at, reason = excluded.reason "
+	    "WHERE excluded.created_at > created_at",
+	/* of a client with a longer history, its newest */
+	[Q_READ_BEFORE] =
+	    "SELECT EXISTS (SELECT 1 FROM (SELECT at, source, line FROM "
+	    "login_event WHERE client = ?1 ORDER BY id DESC LIMIT 20000) "
+	    "WHERE at <= ?2 AND line = ?3 AND source <> 'popgatectl')",
 };
 
 struct store {
@@ -691,12 +733,65 @@ store_set(struct store *st, const struct store_row *row, struct err *err)
 	return db_run(st->db, stmt, "entry", err);
 }
 
+static int
+set_deleted(struct store *st, const char *client, int64_t at, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED_SET, err);
+
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	(void)sqlite3_bind_int64(stmt, 2, at);
+	return db_run(st->db, stmt, "deletion", err);
+}
+
 int
-store_delete(struct store *st, const char *client, struct err *err)
+store_delete_older(struct store *st, int64_t at, struct err *err)
+{
+	return set_deleted(st, "", at, err);
+}
+
+/* Until when logins of a client were deleted; INT64_MIN: never. */
+struct deleted {
+	int64_t own_at; /* of this client */
+	int64_t all_at; /* of everybody */
+};
+
+static int
+find_deleted(
+    struct store *st, const char *client, struct deleted *d, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_DELETED, err);
+	int rc;
+
+	*d = (struct deleted){ .own_at = INT64_MIN, .all_at = INT64_MIN };
+	if (stmt == NULL)
+		return -1;
+	bind_text(stmt, 1, client);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		*(*db_text(stmt, 0) == '\0' ? &d->all_at : &d->own_at) =
+		    sqlite3_column_int64(stmt, 1);
+	return db_walked(st->db, stmt, rc, "deletions", err);
+}
+
+int
+store_deleted_find(
+    struct store *st, const char *client, int64_t *at_r, struct err *err)
+{
+	struct deleted d;
+
+	if (find_deleted(st, client, &d, err) == -1)
+		return -1;
+	*at_r = d.own_at > d.all_at ? d.own_at : d.all_at;
+	return *at_r != INT64_MIN;
+}
+
+int
+store_delete(struct store *st, const char *client, int64_t now, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_DELETE, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL || set_deleted(st, client, now, err) == -1)
 		return -1;
 	bind_text(stmt, 1, client);
 	if (db_run(st->db, stmt, "delete", err) == -1)
@@ -740,15 +835,19 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 {
 	sqlite3_stmt *logins = store_stmt(st, Q_CAP_FUTURE, err);
 	sqlite3_stmt *counts = store_stmt(st, Q_CAP_COUNTS, err);
+	sqlite3_stmt *deleted = store_stmt(st, Q_DELETED_CAP, err);
 
-	if (logins == NULL || counts == NULL)
+	if (logins == NULL || counts == NULL || deleted == NULL)
 		return -1;
+	(void)sqlite3_bind_int64(deleted, 1, now);
+	(void)sqlite3_bind_int64(deleted, 2, latest);
 	(void)sqlite3_bind_int64(counts, 1, now);
 	(void)sqlite3_bind_int64(counts, 2, latest);
 	(void)sqlite3_bind_int64(logins, 1, now);
 	(void)sqlite3_bind_int64(logins, 2, latest);
 	(void)sqlite3_bind_int64(logins, 3, window_s);
 	if (db_run(st->db, counts, "counters", err) == -1 ||
+	    db_run(st->db, deleted, "deletions", err) == -1 ||
 	    db_run(st->db, logins, "logins", err) == -1)
 		return -1;
 	return sqlite3_changes(st->db);
@@ -758,8 +857,12 @@ int
 store_prune_events(struct store *st, int64_t cutoff, int limit, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_PRUNE, err);
+	sqlite3_stmt *deleted = store_stmt(st, Q_DELETED_PRUNE, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL || deleted == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(deleted, 1, cutoff);
+	if (db_run(st->db, deleted, "deletions", err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, cutoff);
 	(void)sqlite3_bind_int(stmt, 2, limit);
@@ -1184,6 +1287,99 @@ store_each_deny(struct store *st, const struct addr *client, const char *user,
 	return db_walked(st->db, stmt, rc, "denies", err);
 }
 
+/* --- what an admin said, kept besides --- */
+
+void
+store_words_path(const char *path, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "%s.words", path);
+}
+
+struct taking {
+	struct store *st;
+	struct err *err;
+	int64_t now;
+	bool failed;
+};
+
+static bool
+take_deny(void *arg, const struct store_deny *deny)
+{
+	struct taking *t = arg;
+	sqlite3_stmt *stmt = store_stmt(t->st, Q_WORD_DENY, t->err);
+
+	t->failed = stmt == NULL;
+	if (t->failed)
+		return false;
+	bind_text(stmt, 1, deny->subject);
+	bind_text(stmt, 2, deny->is_user ? "user" : "client");
+	(void)sqlite3_bind_int64(stmt, 3, deny->created_at);
+	(void)sqlite3_bind_int64(stmt, 4, deny->expires_at);
+	bind_text(stmt, 5, deny->reason);
+	t->failed = db_run(t->st->db, stmt, "deny", t->err) == -1;
+	return !t->failed;
+}
+
+/* One deletion. Returns 1 when it was new, 0, or -1. */
+static int
+take_deletion(struct taking *t, const char *client, int64_t at)
+{
+	bool all = *client == '\0';
+	sqlite3_stmt *known = store_stmt(t->st, Q_WORD_KNOWN, t->err);
+	sqlite3_stmt *del =
+	    store_stmt(t->st, all ? Q_WORD_DELETE_ALL : Q_WORD_DELETE, t->err);
+	bool found = false;
+
+	if (known == NULL || del == NULL)
+		return -1;
+	bind_text(known, 1, client);
+	(void)sqlite3_bind_int64(known, 2, at);
+	int rc = sqlite3_step(known);
+
+	if (rc == SQLITE_ROW)
+		found = sqlite3_column_int(known, 0) != 0;
+	if (db_walked(t->st->db, known, rc, "deletions", t->err) == -1)
+		return -1;
+	if (found)
+		return 0;
+	if (all)
+		(void)sqlite3_bind_int64(del, 1, t->now);
+	else
+		bind_text(del, 1, client);
+	(void)sqlite3_bind_int64(del, 2, at);
+	return set_deleted(t->st, client, at, t->err) == -1 ||
+		db_run(t->st->db, del, "delete", t->err) == -1
+	    ? -1
+	    : 1;
+}
+
+int
+store_take_words(
+    struct store *st, struct store *words, int64_t now, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(words, Q_WORDS, err);
+	struct taking t = { .st = st, .err = err, .now = now };
+	int rc = SQLITE_DONE, taken = 0, one = 0;
+
+	if (stmt == NULL)
+		return -1;
+	while (one != -1 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		one = take_deletion(
+		    &t, db_text(stmt, 0), sqlite3_column_int64(stmt, 1));
+		taken += one;
+	}
+	if (one == -1) {
+		(void)sqlite3_reset(stmt);
+		return -1;
+	}
+	if (db_walked(words->db, stmt, rc, "deletions", err) == -1 ||
+	    store_each_deny(words, NULL, NULL, INT64_MIN, take_deny, &t, err) ==
+		-1 ||
+	    t.failed)
+		return -1;
+	return taken;
+}
+
 int
 store_count_add(struct store *st, const struct store_count *more,
     size_t sample_len, struct err *err)
@@ -1378,6 +1574,132 @@ by_client_and_user(const void *a, const void *b)
 	return order != 0 ? order : x < y ? -1 : x > y;
 }
 
+static bool
+is_printable(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)(line[i] - 0x20) >= 0x7f - 0x20)
+			return false;
+	return true;
+}
+
+/* Bind a line as the history has it. *escaped_r, which may be NULL, is the
+ * caller's to free behind the statement. 0, or -1 with err. */
+static int
+bind_evidence(sqlite3_stmt *stmt, int i, const struct store_entry *e,
+    char **escaped_r, struct err *err)
+{
+	*escaped_r = NULL;
+	if (is_printable(e->line, e->line_len)) {
+		(void)sqlite3_bind_text(
+		    stmt, i, e->line, (int)e->line_len, SQLITE_STATIC);
+		return 0;
+	}
+	*escaped_r = escape_line(e->line, e->line_len);
+	if (*escaped_r == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	bind_text(stmt, i, *escaped_r);
+	return 0;
+}
+
+/* Was this line in the history at deleted_at? No login is dated later than it
+ * is read, whatever its server's clock says; when the line is read again, it
+ * is. */
+static int
+read_before(struct store *st, const struct store_entry *e, int64_t deleted_at,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, Q_READ_BEFORE, err);
+	char *escaped = NULL;
+	bool found = false;
+
+	if (stmt == NULL || bind_evidence(stmt, 3, e, &escaped, err) == -1)
+		return -1;
+	bind_text(stmt, 1, e->client);
+	(void)sqlite3_bind_int64(stmt, 2, deleted_at);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		found = sqlite3_column_int(stmt, 0) != 0;
+	int ret = db_walked(st->db, stmt, rc, "history", err);
+
+	free(escaped);
+	return ret == -1 ? -1 : found;
+}
+
+/* Does a deletion hold against this login? Within its second it does: most
+ * lines tell no more. Returns 1, 0, or -1 with err.
+ *   ahead_s  by how much its server's clock may have been ahead */
+static int
+is_deleted(struct store *st, const struct store_entry *e, int64_t deleted_at,
+    int64_t ahead_s, struct err *err)
+{
+	if (deleted_at == INT64_MIN || e->at - deleted_at > ahead_s)
+		return 0;
+	return e->at <= deleted_at ? 1 : read_before(st, e, deleted_at, err);
+}
+
+/* Deletions beside logins that come by client: both are walked once. */
+struct deletions {
+	sqlite3_stmt *stmt;
+	int rc; /* of its last step */
+	struct deleted now; /* of the client that it stands at */
+};
+
+/* Those that may hold against logins of client and of clients behind it. Reset
+ * the statement behind the walk. 0, or -1 with err. */
+static int
+deletions_begin(
+    struct store *st, const char *client, struct deletions *d, struct err *err)
+{
+	d->stmt = store_stmt(st, Q_DELETED_FROM, err);
+	if (d->stmt == NULL || find_deleted(st, "", &d->now, err) == -1)
+		return -1;
+	bind_text(d->stmt, 1, client);
+	d->rc = sqlite3_step(d->stmt);
+	return 0;
+}
+
+static void
+deletions_seek(struct deletions *d, const char *client)
+{
+	int order = -1;
+
+	d->now.own_at = INT64_MIN;
+	while (d->rc == SQLITE_ROW &&
+	    (order = strcmp(db_text(d->stmt, 0), client)) < 0)
+		d->rc = sqlite3_step(d->stmt);
+	if (d->rc == SQLITE_ROW && order == 0)
+		d->now.own_at = sqlite3_column_int64(d->stmt, 1);
+}
+
+/* Keep those of the n entries, of one client, that open something. Returns how
+ * many, or -1. */
+static int64_t
+drop_deleted(struct store *st, const struct deleted *d,
+    const struct store_entry **run, size_t n, struct err *err)
+{
+	enum { OWN_AHEAD_S = 86400 }; /* rare, so it may cost a look-up */
+	size_t kept = 0;
+
+	if (d->own_at == INT64_MIN && d->all_at == INT64_MIN)
+		return (int64_t)n;
+	for (size_t i = 0; i < n; i++) {
+		int gone = is_deleted(st, run[i], d->own_at, OWN_AHEAD_S, err);
+
+		if (gone == 0)
+			gone = is_deleted(
+			    st, run[i], d->all_at, LOGIN_FUTURE_S, err);
+		if (gone == -1)
+			return -1;
+		if (gone == 0)
+			run[kept++] = run[i];
+	}
+	return (int64_t)kept;
+}
+
 /* The n entries of run are of one client and user, in the order of reading. */
 static int
 record_run(struct store *st, const struct store_entry *const *run, size_t n,
@@ -1412,25 +1734,30 @@ static int
 record_runs(struct store *st, const struct store_entry **order, size_t n,
     struct err *err)
 {
-	for (size_t i = 0, next; i < n; i = next) {
+	struct deletions deletions;
+	int64_t kept = 0;
+
+	if (deletions_begin(st, order[0]->client, &deletions, err) == -1)
+		return -1;
+	for (size_t i = 0, next; kept != -1 && i < n; i = next) {
 		for (next = i + 1; next < n; next++)
 			if (strcmp(order[next]->client, order[i]->client) !=
 				0 ||
 			    strcmp(order[next]->user, order[i]->user) != 0)
 				break;
-		if (record_run(st, order + i, next - i, err) == -1)
-			return -1;
+		deletions_seek(&deletions, order[i]->client);
+		kept =
+		    drop_deleted(st, &deletions.now, order + i, next - i, err);
+		if (kept > 0 &&
+		    record_run(st, order + i, (size_t)kept, err) == -1)
+			kept = -1;
 	}
-	return 0;
-}
-
-static bool
-is_printable(const char *line, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)(line[i] - 0x20) >= 0x7f - 0x20)
-			return false;
-	return true;
+	if (kept == -1) {
+		(void)sqlite3_reset(deletions.stmt);
+		return -1;
+	}
+	return db_walked(
+	    st->db, deletions.stmt, deletions.rc, "deletions", err);
 }
 
 static int
@@ -1448,17 +1775,8 @@ record_evidence(struct store *st, const struct store_entry *e, struct err *err)
 	bind_text(stmt, 5, e->server);
 	bind_text(stmt, 6, e->source);
 	(void)sqlite3_bind_int64(stmt, 7, e->position);
-	if (is_printable(e->line, e->line_len)) {
-		(void)sqlite3_bind_text(
-		    stmt, 8, e->line, (int)e->line_len, SQLITE_STATIC);
-	} else {
-		escaped = escape_line(e->line, e->line_len);
-		if (escaped == NULL) {
-			err_set(err, ERR_NOMEM, "out of memory");
-			return -1;
-		}
-		bind_text(stmt, 8, escaped);
-	}
+	if (bind_evidence(stmt, 8, e, &escaped, err) == -1)
+		return -1;
 	int ret = db_run(st->db, stmt, "login event", err);
 
 	free(escaped);

@@ -122,7 +122,7 @@ int store_commit(struct store *st, struct err *err);
 void store_rollback(struct store *st);
 
 /* Record that login->user was seen at login->client, or move that row's
- * expiry forward; never back.
+ * expiry forward; never back. What an admin deleted is not asked for.
  *   net         the network leased (network_of() the client)
  *   expires_at  Unix seconds
  *   ev          where it was read; NULL writes no history
@@ -135,8 +135,34 @@ int store_login(struct store *st, const struct login *login,
  * also backwards. */
 int store_set(struct store *st, const struct store_row *row, struct err *err);
 
-/* Delete a client's rows (text as in the table). Returns how many, or -1. */
-int store_delete(struct store *st, const char *client, struct err *err);
+/* An admin deletes a client's rows (text as in the table), at now (Unix
+ * seconds): log lines dated then or earlier, and lines that are in the history
+ * already, whatever their date, open nothing any more, however often they are
+ * read; rows there need be none. Inside a transaction. Returns how many rows,
+ * or -1. */
+int store_delete(
+    struct store *st, const char *client, int64_t now, struct err *err);
+
+/* The same of logins of all clients dated at or earlier, without deleting
+ * anything. 0 or -1. */
+int store_delete_older(struct store *st, int64_t at, struct err *err);
+
+/* Where an admin's deletions and denials are kept besides: a table like that at
+ * path, which only holds these. */
+void store_words_path(const char *path, char *buf, size_t size);
+
+/* Make st, which may be an older copy or new, say what words does: deletions
+ * that it doesn't know, also of what it holds, and newer denials and ends of
+ * these. Inside a transaction of st.
+ *   now  Unix seconds
+ * Returns how many deletions were new, or -1. */
+int store_take_words(
+    struct store *st, struct store *words, int64_t now, struct err *err);
+
+/* Until when logins of client (as in the table) count no longer, as an admin
+ * deleted it. 1 found, 0 none, -1 error. */
+int store_deleted_find(
+    struct store *st, const char *client, int64_t *at_r, struct err *err);
 
 /* Delete rows of the login table that expired before cutoff (Unix seconds),
  * at most about limit rows after *cursor (a client text, "" at first; set to
@@ -151,8 +177,9 @@ int store_expire(struct store *st, int64_t cutoff, int limit,
 int store_cap_future(struct store *st, int64_t now, int64_t latest,
     int64_t window_s, struct err *err);
 
-/* Delete the oldest history, at most limit events with at < cutoff.
- * Returns how many, or -1. */
+/* Delete the oldest history, at most limit events with at < cutoff, and what
+ * store_delete() remembers of the time before, of which no line counts.
+ * Returns how many events, or -1. */
 int store_prune_events(
     struct store *st, int64_t cutoff, int limit, struct err *err);
 
@@ -288,7 +315,8 @@ struct store_entry {
 };
 
 /* Record n logins, in the order in which they were read: to the same end as
- * store_login() of each, but with one statement for each client and user.
+ * store_login() of each, but with one statement for each client and user. One
+ * that an admin's deletion holds against goes into the history only.
  * Inside a transaction. Returns 0, or -1 with err. */
 int store_logins(
     struct store *st, const struct store_entry *v, size_t n, struct err *err);

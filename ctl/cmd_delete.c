@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "entry.h"
 #include "err.h"
+#include "words.h"
 
 /* Say when a wider entry still lets it relay: the admin thinks it is out. */
 static int
@@ -51,12 +52,13 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
-	n = store_delete(st, client, &err);
+	n = store_delete(st, client, ctl->now, &err);
 	if (n == -1 || (n > 0 && store_event_add(st, &event, &err) == -1) ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
 	}
+	words_delete(ctl, client);
 	if (n > 0)
 		(void)printf("%s deleted (%d %s)\n", client, n,
 		    n == 1 ? "entry" : "entries");
@@ -87,7 +89,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = one > rc ? one : rc;
 	}
 	if (st != NULL && rc == 0)
-		(void)printf("The next login brings %s back%s.\n",
+		(void)printf("A login after this brings %s back%s.\n",
 		    args->n == 1 ? "it" : "them",
 		    command_find("deny") == NULL
 			? ""
@@ -101,7 +103,9 @@ const struct command cmd_delete = { .name = "delete",
 	.summary = "take addresses out of the table",
 	.help =
 	    "All entries of the address, of every user. It comes back "
-	    "with its next login.\nExit status 1: there was no such entry.\n",
+	    "with its next login;\nolder log lines bring nothing back, however "
+	    "often they are read, also of an\naddress that has no entry. Exit "
+	    "status 1: there was no such entry.\n",
 	.min = 1,
 	.max = -1,
 	.run = run };

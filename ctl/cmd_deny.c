@@ -8,6 +8,7 @@
 #include "err.h"
 #include "out.h"
 #include "verdict.h"
+#include "words.h"
 
 enum { OPT_FOR, OPT_UNTIL, OPT_REASON, OPT_USER, OPT_LIST, OPT_JSON };
 
@@ -204,6 +205,7 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
 	}
+	words_deny(ctl, &deny);
 	return 0;
 }
 
@@ -280,6 +282,13 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 	store_close(&st);
 	if (n == -1)
 		return ctl_fail_err(ctl, &err);
+	if (n > 0)
+		words_deny(ctl,
+		    &(struct store_deny){ .subject = subject.text,
+			.is_user = subject.is_user,
+			.created_at = ctl->now,
+			.expires_at = ctl->now,
+			.reason = "popgatectl undeny" });
 	rc = breach_lift(ctl, subject.is_user,
 	    breach_subject(ctl, &subject, network), &lifted);
 	if (rc != 0)

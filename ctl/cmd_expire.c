@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "err.h"
 #include "expire.h"
+#include "words.h"
 
 enum { EXPIRE_SLICE = 5000 };
 
@@ -23,6 +24,14 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 	*n_r = 0;
 	if (rc != 0)
 		return rc;
+	/* first: what is read while we delete must not come back either */
+	if (store_delete_older(
+		st, cutoff - ctl->cfg->logins.window_s - 1, &err) == -1) {
+		rc = ctl_fail_err(ctl, &err);
+		store_close(&st);
+		return rc;
+	}
+	words_delete_older(ctl, cutoff - ctl->cfg->logins.window_s - 1);
 	do {
 		int n = store_expire(st, cutoff, EXPIRE_SLICE, cursor, &err);
 

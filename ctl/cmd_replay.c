@@ -106,7 +106,9 @@ take_line(struct replay *r, const struct line *line)
 	struct judged j = { .reason = parse_reason_name(PARSE_TOO_LONG) };
 
 	r->lines++;
-	if (!line->too_long)
+	if (line->too_long)
+		parser_skip(r->parser);
+	else
 		judge_line(r->ctl, r->parser, line->text, line->len, r->now,
 		    &result, &j);
 	if (r->each) {

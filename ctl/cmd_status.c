@@ -325,6 +325,26 @@ say_counts(struct counts *c)
 	add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
+/* Entries that the collector doesn't believe, of the last day. */
+static void
+say_pieces(struct status *s, const struct store_count *row)
+{
+	bool logins = strcmp(row->reason, "stream-piece") == 0;
+	char what[200], text[200];
+
+	if ((!logins && strcmp(row->reason, "cut-piece") != 0) ||
+	    s->ctl->now - row->last_at >= 86400)
+		return;
+	(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
+	    row->server, row->source);
+	(void)snprintf(text, sizeof(text), "%s: %" PRId64 " %s", row->reason,
+	    row->lines,
+	    logins ? "that don't count: clients can write whole lines into "
+		     "its output: let it log by syslog"
+		   : "that don't count: parts of lines that journald cut");
+	add(s, logins ? LEVEL_WARNING : LEVEL_OK, what, text);
+}
+
 static bool
 take_count(void *arg, const struct store_count *row)
 {
@@ -337,6 +357,7 @@ take_count(void *arg, const struct store_count *row)
 		(void)snprintf(c->source, sizeof(c->source), "%s", row->source);
 		(void)snprintf(c->server, sizeof(c->server), "%s", row->server);
 	}
+	say_pieces(c->s, row);
 	c->lines += row->lines;
 	c->silent += row->since_login;
 	if (c->first_at == 0 || row->first_at < c->first_at)

@@ -39,8 +39,9 @@ struct why {
 	struct store *st; /* NULL: can't be read */
 	struct err store_err;
 	struct audit_reader *audit; /* NULL: can't be read */
-	char audit_why[ERR_TEXT_MAX + 200];
+	char audit_why[ERR_TEXT_MAX + 160];
 	int64_t events, decisions;
+	int64_t deleted_at; /* logins until then; 0 none */
 	const char *log; /* of the MTA; NULL: as configured */
 	struct json *json;
 	int rc;
@@ -182,6 +183,32 @@ take_event(void *arg, const struct store_event *e)
 	return true;
 }
 
+/* An admin's deletion holds against log lines that are read later. */
+static void
+show_deleted(struct why *w, const struct addr *client)
+{
+	struct network net = network_of(client,
+	    client->family == ADDR_IPV6
+		? (uint8_t)w->ctl->cfg->relay.ipv6_prefix
+		: 32);
+	char text[NETWORK_TEXT_MAX], buf[TIME_TEXT_MAX];
+	struct err err;
+	int64_t at;
+	int found =
+	    store_deleted_find(w->st, network_format(&net, text), &at, &err);
+
+	w->deleted_at = found == 1 ? at : 0;
+	if (found == -1)
+		w->rc = ctl_fail_err(w->ctl, &err);
+	else if (w->json != NULL)
+		json_time(w->json, "deleted_until", w->deleted_at);
+	else if (found == 1)
+		(void)printf("  An admin deleted its logins until %s: log "
+			     "lines of that time, whenever they\n  are read, "
+			     "open nothing.\n",
+		    time_both(at, w->ctl->now, buf));
+}
+
 /* client and user: one of them is NULL. */
 static void
 show_logins(struct why *w, const struct addr *client, const char *network,
@@ -241,6 +268,8 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 	if (!l.clients && w->json != NULL)
 		json_bool(
 		    w->json, "shared", facts_shared(w->ctl->cfg, l.sharing));
+	if (client != NULL)
+		show_deleted(w, client);
 	if (w->json != NULL)
 		json_open(w->json, "evidence", '[');
 	/* history outlives its row: after 'delete', and when pruned */
@@ -575,7 +604,7 @@ why_address(struct why *w, const struct addr *addr)
 	show_denies(w, addr, NULL);
 	show_logins(w, addr, NULL, NULL);
 	if (a.decision.verdict != VERDICT_ACCEPT)
-		near_show(w->ctl, addr, &a, w->json);
+		near_show(w->ctl, addr, &a, w->deleted_at, w->json);
 	show_decisions(w, &f);
 }
 

@@ -467,6 +467,14 @@ const struct finding_kind finding_kinds[] = {
 	    "(logger); the journal says who wrote it, a text file doesn't.",
 	    "# in popgate.conf, if there is a journal and users who log in:\n"
 	    "#     collector: { sources = ( { journal = \"system\"; } ); };" },
+	{ "popgate-log-stream", WARN,
+	    "Clients choose what stands in a line of this server's output, "
+	    "newlines too; such logins don't count in the journal, and in a "
+	    "text file can't be told from true ones.",
+	    "# let the server log by syslog; nginx: in nginx.conf\n"
+	    "#     error_log syslog:server=unix:/dev/log,nohostname info;\n"
+	    "# one of collector.custom that escapes newlines and NULs: "
+	    "stream = true" },
 	{ "popgate-collector-stale", WARN,
 	    "Who logs in now can't relay, and whoever lost his right to his "
 	    "address may keep it.",

@@ -203,23 +203,44 @@ takes_network(const char *line)
 	return false;
 }
 
+/* A file of nginx's that the syslog daemon reads and writes into ours: raw
+ * lines of its error log get nginx's tag there. */
+static bool
+takes_nginx_file(const char *line)
+{
+	line += strspn(line, " \t");
+	return *line != '#' && strstr(line, "nginx") != NULL &&
+	    (strstr(line, "imfile") != NULL ||
+		strstr(line, "InputFileName") != NULL ||
+		(strstr(line, "File=") != NULL &&
+		    strstr(line, "input(") != NULL) ||
+		strncmp(line, "source", 6) == 0);
+}
+
 static void
 check_syslog_file(struct exam *x, const char *path)
 {
 	char *text = map_file_read(path), *rest = text;
 	struct finding_at at = { .file = path };
+	bool network_known = false;
 
 	for (char *line = text == NULL ? NULL : strsep(&rest, "\n");
 	     line != NULL; line = strsep(&rest, "\n")) {
 		at.line++;
-		if (!takes_network(line))
+		if (takes_nginx_file(line))
+			doctor_add(x->d, "popgate-log-stream", &at,
+			    "The syslog daemon reads a log file of nginx "
+			    "(\"%.200s\"), and the collector one that it "
+			    "writes.",
+			    line);
+		if (network_known || !takes_network(line))
 			continue;
 		doctor_add(x->d, "popgate-syslog-network", &at,
 		    "The syslog "
 		    "daemon takes lines from the network (\"%.200s\"), and "
 		    "the collector reads a log that it writes.",
 		    line);
-		break;
+		network_known = true;
 	}
 	free(text);
 }
@@ -320,6 +341,21 @@ take_row(void *arg, const struct store_row *row)
 	return true;
 }
 
+/* Logins that came where clients can write lines, in the last day. */
+static bool
+take_count(void *arg, const struct store_count *c)
+{
+	struct exam *x = arg;
+
+	if (strcmp(c->reason, "stream-piece") == 0 &&
+	    x->d->ctl->now - c->last_at < 86400)
+		add(x, "popgate-log-stream", "collector.sources",
+		    "%.60s: logins came through its standard output or error "
+		    "in %.300s, and don't count (%lld).",
+		    c->server, c->source, (long long)c->lines);
+	return true;
+}
+
 static void
 check_tables(struct exam *x)
 {
@@ -339,6 +375,8 @@ check_tables(struct exam *x)
 	ret = store_open(path, STORE_READ, &st, &err);
 	if (ret == 0)
 		ret = store_each_source(st, take_source, x, &err);
+	if (ret == 0)
+		ret = store_each_count(st, take_count, x, &err);
 	/* of a network that nobody is in: the entries of networks */
 	(void)network_parse("192.0.2.255", &none);
 	if (ret == 0)

@@ -4,8 +4,9 @@
 
 #include "ctl.h"
 
-/* Delete entries with expires_at < cutoff, in short transactions. *n_r is how
- * many. Returns 0, or an exit status after having said why. */
+/* Delete entries with expires_at < cutoff, in short transactions; log lines of
+ * such logins open nothing when they are read again. *n_r is how many. Returns
+ * 0, or an exit status after having said why. */
 int expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r);
 
 #endif

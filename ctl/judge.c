@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "exe.h"
 #include "facts.h"
 
 enum { SERVERS_MAX = 64 };
@@ -32,6 +33,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		custom[i].pattern = cfg->collector.custom[i].pattern;
 		custom[i].where = cfg->collector.custom[i].where;
 		custom[i].unit = cfg->collector.custom[i].unit;
+		custom[i].stream = cfg->collector.custom[i].stream;
 	}
 	for (size_t i = 0;
 	     servers == NULL && n < SERVERS_MAX && i < cfg->collector.servers.n;
@@ -47,6 +49,7 @@ judge_parser(const struct ctl *ctl, const char *servers, bool nginx_file,
 		    : NULL,
 		.custom = custom,
 		.custom_n = cfg->collector.n_custom,
+		.only_root = exe_only_root,
 		.nginx_file = nginx_file };
 
 	if (parser_create(&options, parser_r, &err) == -1)

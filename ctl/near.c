@@ -29,6 +29,7 @@ struct near {
 	struct parser *parser;
 	struct json *json;
 	const struct addr *client;
+	int64_t deleted_at;
 	char text[2][ADDR_TEXT_MAX]; /* how servers write it */
 	struct hit *hit; /* ring of NEAR_LINES */
 	size_t hits;
@@ -76,7 +77,9 @@ take_line(struct near *near, const struct line *line)
 	h->text[line->len] = '\0';
 	h->position = line->position;
 	h->reason = j.reason;
-	if (j.login)
+	if (j.login && j.record->at <= near->deleted_at)
+		h->reason = "a login, but an admin deleted the client later";
+	else if (j.login)
 		h->reason = j.record->at + near->ctl->cfg->logins.window_s <=
 			near->ctl->now
 		    ? "a login, but too old to count"
@@ -193,9 +196,12 @@ say_collector(const struct near *near, const struct verdict_answer *a)
 
 void
 near_show(struct ctl *ctl, const struct addr *client,
-    const struct verdict_answer *a, struct json *j)
+    const struct verdict_answer *a, int64_t deleted_at, struct json *j)
 {
-	struct near near = { .ctl = ctl, .json = j, .client = client };
+	struct near near = { .ctl = ctl,
+		.json = j,
+		.client = client,
+		.deleted_at = deleted_at };
 
 	if (j != NULL)
 		json_open(j, "near_misses", '[');

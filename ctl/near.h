@@ -7,8 +7,9 @@
 #include "out.h"
 #include "verdict.h"
 
-/* Print the near misses of client; j is NULL for people. */
+/* Print the near misses of client; j is NULL for people.
+ *   deleted_at  until when an admin deleted its logins; 0 never */
 void near_show(struct ctl *ctl, const struct addr *client,
-    const struct verdict_answer *a, struct json *j);
+    const struct verdict_answer *a, int64_t deleted_at, struct json *j);
 
 #endif

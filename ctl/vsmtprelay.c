@@ -7,6 +7,7 @@
 #include "entry.h"
 #include "err.h"
 #include "expire.h"
+#include "words.h"
 
 /* Rows come ordered by client: one line for the users of each. */
 struct print {
@@ -141,8 +142,15 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 		char client[NETWORK_TEXT_MAX];
 
 		(void)ctl_network(ctl, argv[i], &net);
-		if (store_delete(st, network_format(&net, client), &err) == -1)
+		if (store_begin(st, &err) == -1 ||
+		    store_delete(st, network_format(&net, client), ctl->now,
+			&err) == -1 ||
+		    store_commit(st, &err) == -1) {
+			store_rollback(st);
 			rc = ctl_fail_err(ctl, &err);
+		} else {
+			words_delete(ctl, client);
+		}
 	}
 	store_close(&st);
 	return rc;

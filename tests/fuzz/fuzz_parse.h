@@ -299,15 +299,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		parser_message(parser, "mail",
 		    strcmp(l->program, "bincimapd") == 0 ? "bincimap-up"
 							 : l->program,
-		    7, line.text, line.len, FUZZ_NOW, &got);
+		    7, DELIVERY_MESSAGE, line.text, line.len, FUZZ_NOW, &got);
 		if (got.verdict == PARSE_LOGIN)
 			abort();
 	}
 	(void)fuzz_fill(&line, l->msg, &first, &second);
 	if (cut != 0 && line.len > cut && !l->own_file)
 		line.len = cut;
-	parser_message(
-	    parser, "mail", l->program, 7, line.text, line.len, FUZZ_NOW, &got);
+	parser_message(parser, "mail", l->program, 7, DELIVERY_MESSAGE,
+	    line.text, line.len, FUZZ_NOW, &got);
 	fuzz_check(l, &line, &got);
 	return 0;
 }

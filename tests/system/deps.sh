@@ -137,5 +137,7 @@ all)
 	unpack "$build/perdition" perdition libvanessa-adt1 \
 		libvanessa-logger0 libvanessa-socket2 libpopt0
 	unpack "$build/popa3d" popa3d
+	# a mail proxy that writes client names raw into its error log
+	unpack "$build/nginx" nginx libnginx-mod-mail
 	;;
 esac

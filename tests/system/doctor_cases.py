@@ -31,6 +31,7 @@ class Case:
     modes: dict = dataclasses.field(default_factory=dict)   # name: mode
     conf: str = ""              # popgate.conf; @DIR@ is the directory
     entries: tuple = ()         # popgatectl add
+    counts: tuple = ()          # (server, reason): one line, now
     machine: str = ""           # shell: a network namespace's interfaces
     open: bool = False          # a stranger relays now
     # what he says: sender, helo, recipient, anonymous, xclient, qmqp
@@ -904,6 +905,10 @@ POPGATE = [
          'collector: { sources = ( { file = "@DIR@/mail.log"; } ); };\n',
          files={"mail.log": ""}, modes={"mail.log": 0o666},
          info="popgate-log-forgeable"),
+    popgate("logins in a server's output", "popgate-log-stream",
+            entries=("198.51.100.7",), counts=(("nginx", "stream-piece"),)),
+    popgate("other lines in a server's output", "",
+            entries=("198.51.100.7",), counts=(("nginx", "not-a-login"),)),
     popgate("the login table for everybody", "popgate-file-writable",
             entries=("198.51.100.7",), modes={"logins.db": 0o666}),
     Case("a directory for everybody", "postfix", "popgate-file-writable",
@@ -928,4 +933,9 @@ def write(case, directory, port=25):
     for entry in case.entries:
         subprocess.run([BUILD / "popgatectl", "-c", conf, "add", entry],
                        check=True, capture_output=True)
+    for server, reason in case.counts:
+        subprocess.run(["sqlite3", directory / "logins.db",
+                        "INSERT INTO source_count SELECT 'journal:system', "
+                        f"'{server}', '{reason}', 1, 1, unixepoch(), "
+                        "unixepoch(), '', 0"], check=True)
     return WRITE[case.mta](case, directory, port)

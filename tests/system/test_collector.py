@@ -1179,10 +1179,17 @@ mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/journal /run/log/journal/$(cat /etc/machine-id)
 # executables with the right names: where packages put them, and where not
 mkdir -p /opt /run/www
-mount -t tmpfs tmpfs /opt
-for name in /opt/dovecot /opt/popa3d /opt/mypopd /run/www/imapd /run/www/mypopd; do
+mount -t tmpfs -o mode=755 tmpfs /opt
+mkdir /opt/staff /opt/own /opt/file
+for name in /opt/dovecot /opt/popa3d /opt/mypopd /run/www/imapd \
+    /run/www/mypopd /opt/staff/mypopd /opt/own/mypopd /opt/file/mypopd; do
 	cp /usr/bin/logger $name
 done
+# of those, whom others could have written
+chgrp staff /opt/staff
+chmod 2775 /opt/staff
+chown 33 /opt/own
+chown 33 /opt/file/mypopd
 cat > /run/popgate.conf <<E
 logins: { database = "/run/logins.db"; };
 relay: { never_authorize = [ ]; collector_grace = "4s"; };
@@ -1247,6 +1254,9 @@ as_www /run/www/imapd imapd "$(courier 6.6.6.5)"
 as_www /run/www/mypopd mypopd "in w 6.6.6.6"
 as_www /usr/bin/logger mypopd "in w 6.6.6.7"
 as_www /usr/bin/logger mypyd "in w 6.6.6.8"
+as_www /opt/staff/mypopd mypopd "in w 6.6.6.9"
+as_www /opt/own/mypopd mypopd "in w 6.6.6.10"
+as_www /opt/file/mypopd mypopd "in w 6.6.6.11"
 as_www /opt/mypopd mypopd "in w 192.0.2.2"
 wait_for 2
 (
@@ -1331,7 +1341,7 @@ def test_journal(tmp_path):
     assert 1 <= counts['dovecot', 'login'] <= len(want)
     assert counts['dovecot', 'forged'] == 4
     assert counts['imapd', 'forged'] == 1
-    assert counts['mypopd', 'forged'] == 2
+    assert counts['mypopd', 'forged'] == 5
     assert counts['mypyd', 'forged'] == 1
     event = [row[1] for row in rows if row[0] == 'event'][0]
     assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \S+ '

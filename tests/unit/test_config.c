@@ -101,7 +101,8 @@ everything(void **state)
 	    "\"/tmp/s\"; }, { file = \"/a\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
 	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
 	    "= \"p\"; pattern = \"^x$\"; }, { program = \"q\"; pattern = "
-	    "\"^y$\"; unit = \"q.service\"; } ); };\n");
+	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
+	    "\"^z$\"; stream = true; } ); };\n");
 	struct config *cfg;
 	struct err err;
 
@@ -149,6 +150,9 @@ everything(void **state)
 	assert_string_equal(cfg->collector.custom[0].pattern, "^x$");
 	assert_null(cfg->collector.custom[0].unit);
 	assert_string_equal(cfg->collector.custom[1].unit, "q.service");
+	assert_false(cfg->collector.custom[1].stream);
+	assert_null(cfg->collector.custom[2].unit);
+	assert_true(cfg->collector.custom[2].stream);
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -349,6 +353,9 @@ errors(void **state)
 		{ "collector: { custom = ( { program = \"x\"; pattern = "
 		  "\"^x$\"; unit = \"\"; } ); };",
 		    ":1:", "collector.custom", "not empty" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; stream = 1; } ); };",
+		    ":1:", "collector.custom", "stream = true" },
 		{ "logins: {", ":1:", "", "syntax error" },
 		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
 		    "duplicate" },

@@ -236,7 +236,14 @@ journal_senders(void **state)
 		{ "Nix", "imapd", 33, "imapd", "/nix/store/ab-cyrus/bin/imapd",
 		    "x.service", false, "unknown-shape" },
 		{ "an upgrade", "imapd", 33, "imapd",
-		    "/opt/cyrus/imapd (deleted)", "x.service", false,
+		    "/usr/lib/cyrus/bin/imapd (deleted)", "x.service", false,
+		    "unknown-shape" },
+		/* as /opt/x of a program's own user */
+		{ "a directory of /opt that can't be seen", "imapd", 33,
+		    "imapd", "/opt/no such directory/imapd", "x.service", false,
+		    "forged" },
+		{ "that of root's", "imapd", 0, "imapd",
+		    "/opt/no such directory/imapd", "x.service", false,
 		    "unknown-shape" },
 		{ "where www-data may write", "imapd", 33, "imapd",
 		    "/run/www/imapd", "x.service", false, "forged" },
@@ -252,7 +259,7 @@ journal_senders(void **state)
 		{ "the logger of Courier, for anybody", "imapd", 33,
 		    "courierlogger", "/usr/sbin/courierlogger", "x.service",
 		    false, "forged" },
-		{ "own server", "mypopd", 33, "main", "/usr/local/sbin/mypopd",
+		{ "own server", "mypopd", 33, "main", "/usr/sbin/mypopd",
 		    "x.service", false, "login" },
 		{ "own server elsewhere", "mypopd", 33, "mypopd", "/srv/mypopd",
 		    "x.service", false, "forged" },
@@ -295,10 +302,11 @@ journal_senders(void **state)
 	static char mypopd[] = "mypopd", mypyd[] = "mypyd",
 		    perdition[] = "perdition", tcpd[] = "couriertcpd";
 	static char own_unit[] = "mypyd.service", proxy[] = "proxy.service";
-	struct config_custom custom[] = { { mypopd, pattern, NULL, NULL },
-		{ mypyd, pattern, own_unit, NULL },
-		{ perdition, other, proxy, NULL },
-		{ tcpd, other, NULL, NULL } };
+	struct config_custom custom[] = { { mypopd, pattern, NULL, NULL,
+					      false },
+		{ mypyd, pattern, own_unit, NULL, false },
+		{ perdition, other, proxy, NULL, false },
+		{ tcpd, other, NULL, NULL, false } };
 	struct judge *j;
 
 	(void)state;
@@ -318,6 +326,7 @@ journal_senders(void **state)
 			.comm = rows[i].comm,
 			.exe = rows[i].exe,
 			.unit = rows[i].unit,
+			.delivery = DELIVERY_MESSAGE,
 			.doubtful = rows[i].doubtful };
 		const struct line line = {
 			.text = msg, .len = sizeof(msg) - 1, .message = &m
@@ -330,6 +339,67 @@ journal_senders(void **state)
 		if (got.record)
 			assert_int_equal(got.login.at, NOW - 5);
 		assert_int_equal(judge_line_time(j, &line, NOW), NOW - 5);
+	}
+	judge_free(&j);
+}
+
+/* How an entry came decides, too. */
+static void
+journal_deliveries(void **state)
+{
+	static const char msg[] =
+	    "imap-login: Login: user=<u>, "
+	    "method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=4, "
+	    "session=<s>";
+	static char mypopd[] = "mypopd", escapes[] = "escapes",
+		    pattern[] = "^imap-login: Login: user=<(?<user>[^>]*)>, "
+				"method=PLAIN, rip=(?<ip>[0-9.]+), .*$";
+	static const struct {
+		const char *program;
+		enum line_delivery delivery;
+		const char *want;
+	} rows[] = {
+		{ "dovecot", DELIVERY_MESSAGE, "login" },
+		{ "dovecot", DELIVERY_PIECE, "login" },
+		{ "dovecot", DELIVERY_CUT, "cut-piece" },
+		{ "dovecot", DELIVERY_UNKNOWN, "untrusted-sender" },
+		{ "mypopd", DELIVERY_MESSAGE, "login" },
+		{ "mypopd", DELIVERY_PIECE, "stream-piece" },
+		{ "mypopd", DELIVERY_CUT, "cut-piece" },
+		{ "escapes", DELIVERY_MESSAGE, "login" },
+		{ "escapes", DELIVERY_PIECE, "login" },
+		{ "escapes", DELIVERY_CUT, "cut-piece" },
+		{ "escapes", DELIVERY_UNKNOWN, "untrusted-sender" },
+	};
+	struct config_custom custom[] = { { mypopd, pattern, NULL, NULL,
+					      false },
+		{ escapes, pattern, NULL, NULL, true } };
+	struct judge *j;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.keep_s = KEEP;
+	cfg.collector.custom = custom;
+	cfg.collector.n_custom = 2;
+	j = make_judge();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct line_message m = { .host = "mail",
+			.program = rows[i].program,
+			.pid = 7,
+			.at = NOW,
+			.msg = msg,
+			.msg_len = sizeof(msg) - 1,
+			.delivery = rows[i].delivery };
+		const struct line line = {
+			.text = msg, .len = sizeof(msg) - 1, .message = &m
+		};
+		struct judged got;
+
+		judge_line(j, &line, false, NOW, &got);
+		if (strcmp(got.reason, rows[i].want) != 0)
+			fail_msg("%zu: %s", i, got.reason);
+		assert_int_equal(
+		    got.piece, strcmp(rows[i].want, "stream-piece") == 0);
 	}
 	judge_free(&j);
 }
@@ -545,8 +615,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
 		cmocka_unit_test(times), cmocka_unit_test(other_lines),
-		cmocka_unit_test(journal_senders), cmocka_unit_test(bare_lines),
-		cmocka_unit_test(told_logins),
+		cmocka_unit_test(journal_senders),
+		cmocka_unit_test(journal_deliveries),
+		cmocka_unit_test(bare_lines), cmocka_unit_test(told_logins),
 		cmocka_unit_test(bad_configuration),
 		cmocka_unit_test(machine) };
 

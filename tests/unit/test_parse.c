@@ -1103,8 +1103,8 @@ message_is_judged(void **state)
 	struct parse_result got;
 	char got_ip[ADDR_TEXT_MAX];
 
-	parser_message(parser, NULL, row->program, 7, row->msg,
-	    strlen(row->msg), NOW, &got);
+	parser_message(parser, NULL, row->program, 7, DELIVERY_MESSAGE,
+	    row->msg, strlen(row->msg), NOW, &got);
 	assert_string_equal(got.reason, parse_reason_name(row->want));
 	assert_int_equal(got.code, row->want);
 	assert_int_equal(got.verdict,
@@ -1149,6 +1149,17 @@ run_messages(void)
 	"{\"__REALTIME_TIMESTAMP\":\"1772522400000000\"," \
 	"\"SYSLOG_IDENTIFIER\":\"dovecot\","
 #define JSON_TAIL "\"MESSAGE\":\"" DOVECOT "\"}"
+
+/* an entry of journalctl -o json */
+#define JSON_BY(transport, program, more, message)                \
+	"{\"__REALTIME_TIMESTAMP\":\"1772522400000000\","         \
+	"\"_TRANSPORT\":\"" transport "\",\"SYSLOG_IDENTIFIER\":" \
+	"\"" program "\"," more "\"MESSAGE\":\"" message "\"}"
+#define JSON_STDOUT(program, more, message) \
+	JSON_BY("stdout", program, "\"_STREAM_ID\":\"ab01\"," more, message)
+#define NGINX                                                               \
+	"2026/03/03 09:20:00 [info] 1402#0: *31 client logged in, client: " \
+	"192.0.2.1, server: 0.0.0.0:143, login: \\\"a\\\""
 
 struct line_row {
 	const char *name;
@@ -1222,6 +1233,53 @@ static const struct line_row lines[] = {
 		"60,255,62,44,32,114,105,112,61,49,57,50,46,48,46,50,46,49,44,32,84,76,"
 		"83],\"__REALTIME_TIMESTAMP\":\"1772522400000000\"}",
 	    .want_at = 1772522400 },
+	{ .name = "journal: a line of dovecot's output, its own stamp in it",
+	    .line = JSON_STDOUT("dovecot", "", "Nov 29 15:47:37 " DOVECOT),
+	    .want_at = 1772522400 },
+	{ .name = "journal: by another log_timestamp",
+	    .line = JSON_STDOUT("dovecot", "", "2026-03-03 15:47:37 " DOVECOT),
+	    .want_at = 1772522400 },
+	{ .name = "journal: dovecot's output, cut at a NUL",
+	    .line = JSON_STDOUT("dovecot", "\"_LINE_BREAK\":\"nul\",", DOVECOT),
+	    .want = PARSE_CUT_PIECE },
+	{ .name = "journal: dovecot's output, cut at 48 KiB",
+	    .line = JSON_STDOUT(
+		"dovecot", "\"_LINE_BREAK\":\"line-max\",", DOVECOT),
+	    .want = PARSE_CUT_PIECE },
+	{ .name = "journal: dovecot's output, which ended there",
+	    .line = JSON_STDOUT("dovecot", "\"_LINE_BREAK\":\"eof\",", DOVECOT),
+	    .want = PARSE_CUT_PIECE },
+	{ .name = "journal: dovecot's output, cut in a way of tomorrow",
+	    .line = JSON_STDOUT("dovecot", "\"_LINE_BREAK\":\"new\",", DOVECOT),
+	    .want = PARSE_CUT_PIECE },
+	{ .name = "journal: a line of nginx's output",
+	    .line = JSON_STDOUT("nginx", "", NGINX),
+	    .want = PARSE_STREAM_PIECE },
+	{ .name = "journal: no login of nginx's output",
+	    .line = JSON_STDOUT("nginx", "", "x"),
+	    .want = PARSE_NOT_A_LOGIN },
+	{ .name = "journal: nginx by syslog",
+	    .line = JSON_BY("syslog", "nginx", "", NGINX),
+	    .want_at = 1772522400 },
+	{ .name = "journal: nginx by the journal's own socket",
+	    .line = JSON_BY("journal", "nginx", "", NGINX),
+	    .want_at = 1772522400 },
+	{ .name = "journal: nginx, and how isn't told",
+	    .line =
+		"{\"__REALTIME_TIMESTAMP\":\"1772522400000000\","
+		"\"SYSLOG_IDENTIFIER\":\"nginx\",\"MESSAGE\":\"" NGINX "\"}",
+	    .want = PARSE_STREAM_PIECE },
+	{ .name = "journal: a line of courier's output",
+	    .line = JSON_STDOUT("imapd", "",
+		"LOGIN, user=a, ip=[192.0.2.1], port=[1], protocol=IMAP"),
+	    .want = PARSE_STREAM_PIECE },
+	{ .name = "journal: by the kernel's log",
+	    .line = JSON_BY("kernel", "dovecot", "", DOVECOT),
+	    .want = PARSE_UNTRUSTED },
+	{ .name = "journal: by two ways",
+	    .line = JSON_BY(
+		"stdout", "dovecot", "\"_TRANSPORT\":\"syslog\",", DOVECOT),
+	    .want = PARSE_UNTRUSTED },
 	{ .name = "carriage return at the end",
 	    .line = "2026-03-03T08:00:00Z mail dovecot: " DOVECOT "\r",
 	    .want_at = 1772524800 },
@@ -1266,6 +1324,101 @@ line_is_judged(void **state)
 		    addr_format(&got.login.client, got_ip), "192.0.2.1");
 		assert_int_equal(got.login.at, row->want_at);
 	}
+	parser_free(&parser);
+}
+
+#define STREAM(id, more) \
+	JSON_BY("stdout", "dovecot", "\"_STREAM_ID\":\"" id "\"," more, DOVECOT)
+#define CUT "\"_LINE_BREAK\":\"nul\","
+
+/* What was cut goes on in the next entry of the same output. */
+static void
+what_follows_a_cut(void **state)
+{
+	static const struct {
+		const char *line; /* NULL: one that is too long */
+		enum parse_reason want;
+	} rows[] = {
+		{ STREAM("01", ""), PARSE_REASON_LOGIN },
+		{ STREAM("01", CUT), PARSE_CUT_PIECE },
+		{ STREAM("02", ""), PARSE_REASON_LOGIN },
+		{ JSON_BY("syslog", "dovecot", "", DOVECOT),
+		    PARSE_REASON_LOGIN },
+		{ STREAM("01", CUT), PARSE_CUT_PIECE },
+		{ STREAM("01", ""), PARSE_CUT_PIECE },
+		{ STREAM("01", ""), PARSE_REASON_LOGIN },
+		/* it may have been of any output, and cut */
+		{ NULL, PARSE_TOO_LONG },
+		{ STREAM("02", ""), PARSE_CUT_PIECE },
+		{ STREAM("02", ""), PARSE_REASON_LOGIN },
+		{ STREAM("03", ""), PARSE_CUT_PIECE },
+		{ STREAM("03", ""), PARSE_REASON_LOGIN },
+		{ JSON_BY("syslog", "dovecot", "", DOVECOT),
+		    PARSE_REASON_LOGIN },
+	};
+	const struct parser_options options = { .servers_n = 0 };
+	struct parser *parser = new_parser(&options);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct parse_result got = { .code = PARSE_TOO_LONG };
+
+		if (rows[i].line == NULL)
+			parser_skip(parser);
+		else
+			parser_line(parser, rows[i].line, strlen(rows[i].line),
+			    NOW, &got);
+		if (got.code != rows[i].want)
+			fail_msg("%zu: %s", i, parse_reason_name(got.code));
+	}
+	parser_free(&parser);
+}
+
+/* Far more cut outputs than are remembered: none is taken for whole. */
+static void
+many_cut_outputs(void **state)
+{
+	const struct parser_options options = { .servers_n = 0 };
+	struct parser *parser = new_parser(&options);
+
+	(void)state;
+	for (int cut = 1; cut >= 0; cut--) {
+		for (int i = 0; i < 1000; i++) {
+			struct parse_result got;
+			char line[1000];
+			int n = snprintf(line, sizeof(line),
+			    JSON_BY("stdout", "dovecot",
+				"\"_STREAM_ID\":\"%032x\",%s", DOVECOT),
+			    i, cut != 0 ? CUT : "");
+
+			parser_line(parser, line, (size_t)n, NOW, &got);
+			assert_int_equal(got.code, PARSE_CUT_PIECE);
+		}
+	}
+	parser_free(&parser);
+}
+
+/* The first line of two isn't even kept. */
+static void
+output_of_a_two_line_server(void **state)
+{
+	static const char first[] = "Session from 192.0.2.1",
+			  second[] = "Authentication passed for jana";
+	static const char *const servers[] = { "popa3d" };
+	const struct parser_options options = {
+		.servers = servers,
+		.servers_n = 1,
+	};
+	struct parser *parser = new_parser(&options);
+	struct parse_result got;
+
+	(void)state;
+	parser_message(parser, "mail", "popa3d", 7, DELIVERY_PIECE, first,
+	    sizeof(first) - 1, NOW, &got);
+	assert_int_equal(got.code, PARSE_STREAM_PIECE);
+	parser_message(parser, "mail", "popa3d", 7, DELIVERY_MESSAGE, second,
+	    sizeof(second) - 1, NOW, &got);
+	assert_int_equal(got.code, PARSE_PAIR_MISSING);
 	parser_free(&parser);
 }
 
@@ -1418,11 +1571,14 @@ static void
 custom_server_is_parsed(void **state)
 {
 	const struct parser_custom custom[] = {
-		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL },
+		{ "mypopd", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL,
+		    false },
 		{ "mypopd", "^again (?<user>\\S+) from (?<ip>\\S+)$", NULL,
-		    NULL },
-		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL },
-		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$", NULL, NULL },
+		    NULL, false },
+		{ "my", "^in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL,
+		    false },
+		{ "dovecot", "^own (?<user>\\S+) (?<ip>\\S+)$", NULL, NULL,
+		    false },
 	};
 	const struct parser_options options = {
 		.custom = custom,
@@ -1471,7 +1627,7 @@ static void
 bad_custom_server_is_refused(void **state)
 {
 	const struct parser_custom custom = { "mypopd",
-		"in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL };
+		"in (?<user>\\S+) from (?<ip>\\S+)$", NULL, NULL, false };
 	const struct parser_options options = {
 		.custom = &custom,
 		.custom_n = 1,
@@ -1507,6 +1663,52 @@ origin_decides_who_may_speak(void **state)
 	assert_false(parser_may_speak(parser, "imapd", &root));
 	assert_true(parser_may_speak(parser, "sshd", &user));
 	parser_free(&parser);
+}
+
+static bool
+below_roots(const char *path, size_t len)
+{
+	static const char roots[] = "/opt/roots/";
+
+	return len > sizeof(roots) - 1 &&
+	    memcmp(path, roots, sizeof(roots) - 1) == 0;
+}
+
+/* Below /opt and /usr/local it depends on whose the directories are. */
+static void
+places_of_admins(void **state)
+{
+	static const struct {
+		const char *exe;
+		int64_t uid;
+		bool asked, want;
+	} rows[] = {
+		{ "/opt/roots/imapd", 33, true, true },
+		{ "/opt/roots/imapd (deleted)", 33, true, true },
+		{ "/opt/roots/imapd", 33, false, false },
+		{ "/opt/roots/imapd", 0, false, true },
+		{ "/opt/other/imapd", 33, true, false },
+		{ "/opt/other/imapd", 0, true, true },
+		{ "/usr/local/sbin/imapd", 33, true, false },
+		{ "/usr/sbin/imapd", 33, true, true },
+		{ "/optional/roots/imapd", 33, true, false },
+		/* and no ordinary user anywhere */
+		{ "/opt/roots/imapd", 1000, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct parser_options options = {
+			.only_root = rows[i].asked ? below_roots : NULL
+		};
+		struct parser *parser = new_parser(&options);
+		const struct parse_origin o = { rows[i].uid, "imapd",
+			rows[i].exe, "x.service" };
+
+		if (parser_may_speak(parser, "imapd", &o) != rows[i].want)
+			fail_msg("%zu: %s", i, rows[i].exe);
+		parser_free(&parser);
+	}
 }
 
 /* ---- two-line servers ---- */
@@ -1696,9 +1898,13 @@ run_rest(void)
 		cmocka_unit_test(every_server_can_be_named),
 		cmocka_unit_test(every_reason_has_a_name),
 		cmocka_unit_test(too_long_a_line_is_ignored),
+		cmocka_unit_test(what_follows_a_cut),
+		cmocka_unit_test(many_cut_outputs),
+		cmocka_unit_test(output_of_a_two_line_server),
 		cmocka_unit_test(custom_server_is_parsed),
 		cmocka_unit_test(bad_custom_server_is_refused),
 		cmocka_unit_test(origin_decides_who_may_speak),
+		cmocka_unit_test(places_of_admins),
 		cmocka_unit_test(popa3d_pairs),
 		cmocka_unit_test(other_two_line_servers_pair),
 	};

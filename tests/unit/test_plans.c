@@ -145,7 +145,7 @@ store_plans(void **state)
 	GOOD(store_each_deny(st, &v4, "u", 1, any_deny, NULL, &err));
 	GOOD(store_each_user(st, &v4, 128, 1, any_user, NULL, &err));
 	GOOD(store_sharing(st, "192.0.2.1", 1, &users, &err));
-	GOOD(store_delete(st, "192.0.2.1", &err));
+	GOOD(store_delete(st, "192.0.2.1", 1, &err));
 	GOOD(store_expire(st, 1, 10, cursor, &err));
 	GOOD(store_cap_future(st, 1, 2, 3, &err));
 	/* the oldest, by id: a walk that its limit ends */

@@ -140,8 +140,8 @@ admin_entries(void **state)
 	assert_int_equal(store_set(w, &row, &err), 0);
 	assert_true(look(w, "10.1.255.9", 128, 1000).active);
 	assert_false(look(w, "10.2.0.1", 128, 1000).active);
-	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 1);
-	assert_int_equal(store_delete(w, "10.1.0.0/16", &err), 0);
+	assert_int_equal(store_delete(w, "10.1.0.0/16", 1, &err), 1);
+	assert_int_equal(store_delete(w, "10.1.0.0/16", 1, &err), 0);
 	assert_false(look(w, "10.1.255.9", 128, 1000).active);
 	store_close(&w);
 }
@@ -296,7 +296,7 @@ first_of_its_kind(void **state)
 		assert_false(look(r, "192.0.2.2", 128, 150).active);
 		assert_int_equal(store_set(w, &row, &err), 0);
 		assert_true(look(r, "192.0.2.2", 128, 150).active);
-		assert_int_equal(store_delete(w, row.client, &err), 1);
+		assert_int_equal(store_delete(w, row.client, 1, &err), 1);
 		assert_false(look(r, "192.0.2.2", 128, 150).active);
 		deny(w, "alice", true, 300);
 		assert_true(look(r, "192.0.2.1", 128, 150).login_denied);
@@ -329,7 +329,7 @@ versions(void **state)
 	assert_memory_equal(&before, &after, sizeof(before));
 	/* seen without a look-up by this connection, rolled back ones not */
 	assert_int_equal(store_begin(w, &err), 0);
-	assert_int_equal(store_delete(w, "192.0.2.1", &err), 1);
+	assert_int_equal(store_delete(w, "192.0.2.1", 1, &err), 1);
 	assert_true(store_version(r, &after));
 	assert_memory_equal(&before, &after, sizeof(before));
 	store_rollback(w);
