@@ -31,6 +31,9 @@ enum {
 	PRUNE_ROWS = 10000
 };
 
+/* A message keeps at most so many rows back, whatever the queue holds. */
+enum { BATCH_MAX = 1024 };
+
 enum {
 	TEXTS = 12,
 	TEXT_MAX = 1024
@@ -72,6 +75,13 @@ struct breach {
 	char text[];
 };
 
+/* Tickets that were lost: from and to are among them. */
+struct lost_range {
+	uint64_t from, to;
+};
+
+enum { LOST_RANGES = 64 };
+
 /* A thread in audit_wait(). */
 struct waiter {
 	uint64_t ticket;
@@ -87,18 +97,19 @@ struct audit {
 	sqlite3_stmt *version, *lifts;
 	pthread_t thread;
 	pthread_mutex_t mtx;
-	pthread_cond_t work;
+	pthread_cond_t work, room; /* room: in the queue */
 	/* guarded by mtx */
 	struct audit_row *head, **tail;
 	size_t queued;
 	uint64_t submitted; /* newest ticket given */
 	uint64_t taken; /* newest ticket in the writer's hands */
 	uint64_t durable; /* all tickets up to this are settled */
-	/* Tickets that may be lost: all failures of the last minute and what
-	 * lies between. Nobody waits longer than that, and to call a good one
-	 * lost is safe (the message is tried again). */
-	uint64_t lost_from, lost_to;
-	int64_t lost_at_ms;
+	/* What was lost, oldest first. Never forgotten: a message may take
+	 * hours. When there are too many, the two oldest become one with all
+	 * that lies between: to call a good ticket lost is safe (the message is
+	 * tried again), the other way round it would not be. */
+	struct lost_range lost_ranges[LOST_RANGES];
+	unsigned n_lost_ranges;
 	bool urgent, stop, healthy;
 	bool lingering; /* the writer looks by itself, soon */
 	struct waiter *waiters; /* owned by who waits */
@@ -593,6 +604,26 @@ breaches_free(struct breach *list)
 	}
 }
 
+/* With mtx held: these tickets are lost, the newest that there are. */
+static void
+remember_lost(struct audit *a, uint64_t from, uint64_t to)
+{
+	struct lost_range *r = a->lost_ranges;
+	unsigned n = a->n_lost_ranges;
+
+	if (n > 0 && r[n - 1].to + 1 >= from) {
+		r[n - 1].to = to;
+		return;
+	}
+	if (n == LOST_RANGES) {
+		r[1].from = r[0].from;
+		memmove(r, r + 1, (LOST_RANGES - 1) * sizeof(*r));
+		n--;
+	}
+	r[n] = (struct lost_range){ .from = from, .to = to };
+	a->n_lost_ranges = n + 1;
+}
+
 static void
 settle(struct audit *a, struct group *g)
 {
@@ -620,13 +651,10 @@ settle(struct audit *a, struct group *g)
 	} else if (g->n > 0) {
 		a->lost += g->n;
 		a->lost_unsaid += g->n;
-		if (a->lost_to == 0 ||
-		    clock_monotonic_ms() - a->lost_at_ms > 60000)
-			a->lost_from = g->first;
-		a->lost_to = g->ticket;
-		a->lost_at_ms = clock_monotonic_ms();
+		remember_lost(a, g->first, g->ticket);
 	}
 	a->healthy = g->good;
+	(void)pthread_cond_broadcast(&a->room);
 	/* the others wait for the next group: half of them, under load */
 	for (struct waiter *w = a->waiters; w != NULL; w = w->next)
 		if (w->ticket <= a->durable)
@@ -828,6 +856,7 @@ audit_start(
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&a->work, &attr);
+	(void)pthread_cond_init(&a->room, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	int rc = pthread_create(&a->thread, NULL, writer, a);
 
@@ -866,6 +895,7 @@ audit_stop(struct audit **ap)
 		return;
 	audit_drain(a);
 	(void)pthread_cond_destroy(&a->work);
+	(void)pthread_cond_destroy(&a->room);
 	(void)pthread_mutex_destroy(&a->mtx);
 	breaches_free(a->breaches);
 	free(a->path);
@@ -873,34 +903,66 @@ audit_stop(struct audit **ap)
 	*ap = NULL;
 }
 
-uint64_t
-audit_submit(struct audit *a, struct audit_row *list, bool urgent)
+/* With mtx held: take the chain if there is room. Returns its ticket, or 0. */
+static uint64_t
+enqueue(struct audit *a, struct audit_row *list, bool urgent)
 {
-	uint64_t ticket = 0;
+	if (a->stop || a->queued + list->n > (uint64_t)a->opt.queue)
+		return 0;
+	struct audit_row *last = list->last;
+	bool wake =
+	    (a->head == NULL && !a->lingering) || (urgent && !a->urgent);
 
+	a->queued += list->n;
+	*a->tail = list;
+	a->tail = &last->next;
+	a->urgent |= urgent;
+	if (wake)
+		(void)pthread_cond_signal(&a->work);
+	return ++a->submitted;
+}
+
+/* With mtx held: wait for room for n rows. */
+static void
+wait_for_room(struct audit *a, size_t n, int timeout_ms)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_deadline(timeout_ms, &until);
+	while (!a->stop && a->queued + n > (uint64_t)a->opt.queue &&
+	    n <= (uint64_t)a->opt.queue && rc == 0) {
+		a->urgent = true;
+		(void)pthread_cond_signal(&a->work);
+		rc = pthread_cond_timedwait(&a->room, &a->mtx, &until);
+	}
+}
+
+uint64_t
+audit_submit_wait(
+    struct audit *a, struct audit_row *list, bool urgent, int timeout_ms)
+{
 	if (list == NULL)
 		return 0;
 	(void)pthread_mutex_lock(&a->mtx);
-	if (!a->stop && a->queued + list->n <= (uint64_t)a->opt.queue) {
-		struct audit_row *last = list->last;
-		bool wake = (a->head == NULL && !a->lingering) ||
-		    (urgent && !a->urgent);
+	if (timeout_ms > 0)
+		wait_for_room(a, list->n, timeout_ms);
+	uint64_t ticket = enqueue(a, list, urgent);
 
-		a->queued += list->n;
-		*a->tail = list;
-		a->tail = &last->next;
-		a->urgent |= urgent;
-		ticket = ++a->submitted;
-		list = NULL;
-		if (wake)
-			(void)pthread_cond_signal(&a->work);
-	} else {
+	if (ticket == 0) {
 		a->lost += list->n;
 		a->lost_unsaid += list->n;
 	}
 	(void)pthread_mutex_unlock(&a->mtx);
-	audit_row_free(list);
+	if (ticket == 0)
+		audit_row_free(list);
 	return ticket;
+}
+
+uint64_t
+audit_submit(struct audit *a, struct audit_row *list, bool urgent)
+{
+	return audit_submit_wait(a, list, urgent, 0);
 }
 
 /* with mtx held */
@@ -909,9 +971,13 @@ state_of(const struct audit *a, uint64_t ticket)
 {
 	if (ticket > a->durable)
 		return AUDIT_PENDING;
-	return ticket == 0 || (ticket >= a->lost_from && ticket <= a->lost_to)
-	    ? AUDIT_LOST
-	    : AUDIT_DURABLE;
+	if (ticket == 0)
+		return AUDIT_LOST;
+	for (unsigned i = a->n_lost_ranges; i-- > 0;)
+		if (ticket >= a->lost_ranges[i].from)
+			return ticket <= a->lost_ranges[i].to ? AUDIT_LOST
+							      : AUDIT_DURABLE;
+	return AUDIT_DURABLE;
 }
 
 enum audit_state
@@ -951,6 +1017,40 @@ audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 	(void)pthread_mutex_unlock(&a->mtx);
 	(void)pthread_cond_destroy(&w.cond);
 	return durable;
+}
+
+size_t
+audit_batch(const struct audit *a)
+{
+	int64_t n = a->opt.queue / 4;
+
+	return n < 1 ? 1 : n > BATCH_MAX ? BATCH_MAX : (size_t)n;
+}
+
+void
+audit_receipt_add(struct audit *a, struct audit_receipt *receipt,
+    struct audit_row *list, int timeout_ms)
+{
+	int64_t began_ms = clock_monotonic_ms();
+
+	if (list == NULL)
+		return;
+	if (receipt->ticket != 0 && !audit_wait(a, receipt->ticket, timeout_ms))
+		receipt->lost = true;
+	int64_t left_ms = timeout_ms - (clock_monotonic_ms() - began_ms);
+
+	receipt->ticket =
+	    audit_submit_wait(a, list, true, left_ms > 0 ? (int)left_ms : 0);
+	if (receipt->ticket == 0)
+		receipt->lost = true;
+}
+
+bool
+audit_receipt_wait(
+    struct audit *a, struct audit_receipt *receipt, int timeout_ms)
+{
+	/* what was lost already is no reason to wait */
+	return !receipt->lost && audit_wait(a, receipt->ticket, timeout_ms);
 }
 
 bool

@@ -77,6 +77,10 @@ void audit_row_queue_id(struct audit_row *list, const char *queue_id);
  * full: the rows are lost and counted. Doesn't block on the disk. */
 uint64_t audit_submit(struct audit *a, struct audit_row *list, bool urgent);
 
+/* The same, but waits up to timeout_ms for room in the queue. */
+uint64_t audit_submit_wait(
+    struct audit *a, struct audit_row *list, bool urgent, int timeout_ms);
+
 enum audit_state { AUDIT_PENDING, AUDIT_DURABLE, AUDIT_LOST };
 
 /* How it stands with the rows of a ticket. Never blocks. */
@@ -85,6 +89,29 @@ enum audit_state audit_state(struct audit *a, uint64_t ticket);
 /* Block until the rows of ticket are on disk. Returns true, or false when
  * they were lost or timeout_ms has passed. Ticket 0 gives false. */
 bool audit_wait(struct audit *a, uint64_t ticket, int timeout_ms);
+
+/* What one message has handed over so far. A message with very many recipients
+ * hands its rows over in batches, each of which may be lost. Zero it when the
+ * message begins. */
+struct audit_receipt {
+	uint64_t ticket; /* of the newest batch; 0: there was none */
+	bool lost; /* a batch was refused, or is known to be lost */
+};
+
+/* How many rows a message may hold back before it must hand them over: at
+ * most a quarter of the queue, so that one message never fills it. */
+size_t audit_batch(const struct audit *a);
+
+/* Hand over the next batch of a message. When the batch before isn't on disk
+ * yet, or the queue has no room, this waits up to timeout_ms: a message never
+ * has more than one batch in the queue. */
+void audit_receipt_add(struct audit *a, struct audit_receipt *receipt,
+    struct audit_row *list, int timeout_ms);
+
+/* Are all rows of the message on disk? Waits up to timeout_ms. False when one
+ * batch was lost, or when there was none. */
+bool audit_receipt_wait(
+    struct audit *a, struct audit_receipt *receipt, int timeout_ms);
 
 /* false while the last transaction failed or the queue is full: a relay
  * that needs durable rows is then better refused at RCPT. */

@@ -479,14 +479,43 @@ gate_submit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
 	return wait ? ticket : 0;
 }
 
-bool
-gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed)
+size_t
+gate_batch(void)
 {
-	bool ok;
-	uint64_t ticket = gate_submit(gc, rows, relayed, &ok);
+	return audit_batch(gate.audit);
+}
 
-	return ok &&
-	    (ticket == 0 || audit_wait(gate.audit, ticket, COMMIT_WAIT_MS));
+void
+gate_hand_over(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, struct audit_receipt *receipt)
+{
+	int timeout_ms = relayed ? COMMIT_WAIT_MS : 0;
+
+	if (rows == NULL)
+		return;
+	if (gc->cfg->audit.durable)
+		audit_receipt_add(gate.audit, receipt, rows, timeout_ms);
+	else if (audit_submit_wait(gate.audit, rows, false, timeout_ms) == 0)
+		receipt->lost = true;
+}
+
+bool
+gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
+    struct audit_receipt *receipt)
+{
+	int64_t until_ms = clock_monotonic_ms() + COMMIT_WAIT_MS;
+
+	if (!relayed) {
+		(void)audit_submit(gate.audit, rows, false);
+		return true;
+	}
+	gate_hand_over(gc, rows, relayed, receipt);
+	if (!gc->cfg->audit.durable)
+		return !receipt->lost;
+	int64_t left_ms = until_ms - clock_monotonic_ms();
+
+	return audit_receipt_wait(
+	    gate.audit, receipt, left_ms > 0 ? (int)left_ms : 0);
 }
 
 enum audit_state

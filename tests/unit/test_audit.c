@@ -265,6 +265,109 @@ full_disk(void **state)
 	    "failure"));
 }
 
+/* No file may grow, nor be written, until it may again. */
+static void
+disk_full(bool full)
+{
+	static struct rlimit old;
+	struct rlimit none;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (old.rlim_max == 0)
+		assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 1;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, full ? &none : &old), 0);
+}
+
+/* A message may wait for hours: what it lost is never called written, however
+ * many failures there were since. */
+static void
+lost_for_ever(void **state)
+{
+	enum { FAILURES = 150 };
+	struct audit *a = start(1000);
+	uint64_t lost[FAILURES], good = 0;
+
+	(void)state;
+	for (int i = 0; i < FAILURES; i++) {
+		disk_full(true);
+		lost[i] = audit_submit(a, row("r", "s"), true);
+		assert_false(audit_wait(a, lost[i], 10000));
+		disk_full(false);
+		good = audit_submit(a, row("r", "s"), true);
+		assert_true(audit_wait(a, good, 10000));
+		assert_int_equal(audit_state(a, good), AUDIT_DURABLE);
+	}
+	for (int i = 0; i < FAILURES; i++)
+		assert_int_equal(audit_state(a, lost[i]), AUDIT_LOST);
+	assert_int_equal(audit_state(a, good), AUDIT_DURABLE);
+	audit_stop(&a);
+}
+
+/* Messages of any size through queues of any size, and the disk fills up and
+ * empties at any moment: what is called written is on disk, every row. */
+static void
+receipts(void **state)
+{
+	static const int64_t queues[] = { 16, 17, 100, 1000, 4096, 100000 };
+	const char *seed_text = getenv("POPGATE_SEED");
+	unsigned first = seed_text == NULL ? 1 : (unsigned)atoi(seed_text);
+	unsigned seed = first;
+	int written = 0, refused = 0;
+
+	(void)state;
+	for (int m = 0; m < 40; m++) {
+		struct audit *a = start(queues[(size_t)m % 6]);
+		struct audit_receipt receipt = { .lost = false };
+		struct audit_row *chain = NULL;
+		size_t batch = audit_batch(a), held = 0;
+		int n = 1 + rand_r(&seed) % 5000;
+		char queue_id[32];
+
+		if (m % 3 == 0) /* around a boundary */
+			n = (int)batch * (1 + rand_r(&seed) % 4) +
+			    rand_r(&seed) % 3 - 1;
+		n = n < 1 ? 1 : n > 200 * (int)batch ? 200 * (int)batch : n;
+		int full_at = m % 4 == 0 ? -1 : rand_r(&seed) % (n + 1);
+		int free_at = full_at + 1 + rand_r(&seed) % (n + 1);
+
+		(void)snprintf(queue_id, sizeof(queue_id), "M%d", m);
+		for (int i = 0; i <= n; i++) {
+			if (i == full_at || i == free_at)
+				disk_full(i == full_at);
+			if (i == n)
+				break;
+			chain = audit_row_chain(chain, row("r", "s"));
+			if (++held < batch)
+				continue;
+			audit_row_queue_id(chain, queue_id);
+			audit_receipt_add(a, &receipt, chain, 20000);
+			chain = NULL;
+			held = 0;
+		}
+		if (chain != NULL)
+			audit_row_queue_id(chain, queue_id);
+		audit_receipt_add(a, &receipt, chain, 20000);
+		bool good = audit_receipt_wait(a, &receipt, 20000);
+
+		disk_full(false);
+		const struct audit_filter mine = { .queue_id = queue_id };
+
+		if (good && rows_on_disk(&mine) != n)
+			fail_msg("seed %u, message %d: %d rows of %d", first, m,
+			    rows_on_disk(&mine), n);
+		/* without a full disk nothing is refused */
+		if (full_at == -1 && !good)
+			fail_msg("seed %u, message %d of %d rows was refused",
+			    first, m, n);
+		*(good ? &written : &refused) += 1;
+		audit_stop(&a);
+	}
+	printf("seed %u: %d written, %d refused\n", first, written, refused);
+	assert_true(refused > 0);
+}
+
 /* Removed under us: rows don't go to a file that nobody can see. */
 static void
 removed_file(void **state)
@@ -545,6 +648,8 @@ main(void)
 		TEST(tickets),
 		TEST(many_producers),
 		TEST(full_disk),
+		TEST(lost_for_ever),
+		TEST(receipts),
 		TEST(removed_file),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
