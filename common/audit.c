@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "clock.h"
 #include "db.h"
+#include "db_file.h"
 #include "err.h"
 #include "log.h"
 #include "metrics.h"
@@ -25,6 +25,10 @@ enum {
 	FEW_ROWS = 256,
 	LINGER_MANY_MS = 1000,
 	GROUP_ROWS = 32768,
+	CHECKPOINT_FRAMES = 8000,
+	/* a larger file isn't read through because somebody wrote to it */
+	CHECK_BYTES = 64 << 20,
+	CHECK_MS = 5000, /* how often one that was damaged is read through */
 	PIECE_MS = 1,
 	IDLE_MS = 1000,
 	PRUNE_EVERY_S = 60,
@@ -103,27 +107,34 @@ struct audit {
 	size_t queued;
 	uint64_t submitted; /* newest ticket given */
 	uint64_t taken; /* newest ticket in the writer's hands */
-	uint64_t durable; /* all tickets up to this are settled */
+	uint64_t written; /* all tickets up to this are committed, or lost */
+	uint64_t durable; /* all up to this are on disk, or lost */
 	/* What was lost, oldest first. Never forgotten: a message may take
 	 * hours. When there are too many, the two oldest become one with all
 	 * that lies between: to call a good ticket lost is safe (the message is
 	 * tried again), the other way round it would not be. */
 	struct lost_range lost_ranges[LOST_RANGES];
 	unsigned n_lost_ranges;
-	bool urgent, stop, healthy;
+	bool urgent; /* somebody waits for a commit */
+	bool sync; /* for more than that: for the disk */
+	bool stop, healthy;
 	bool lingering; /* the writer looks by itself, soon */
 	struct waiter *waiters; /* owned by who waits */
-	uint64_t rows, transactions, lost;
+	uint64_t rows, transactions, syncs, lost;
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
 	struct breach *breaches, **breaches_tail;
 	unsigned n_breaches;
 	struct histogram commits; /* counted by the writer */
 	/* the writer's own */
-	int64_t lost_said_at, pruned_at;
+	int64_t lost_said_at, pruned_at, synced_ms;
 	int64_t data_version, lift_id; /* what others wrote, up to there */
-	dev_t dev;
-	ino_t ino;
+	int64_t last_id; /* of our newest row that is committed */
+	struct db_file file;
+	bool gone; /* the file: don't write into what is left of it */
+	bool damaged; /* somebody wrote into it */
+	int64_t checked_ms; /* when we last looked whether it still is */
+	bool reopen; /* nothing is lost, but its parts were replaced */
 };
 
 static const char *const channel_names[] = { [CHANNEL_MILTER] = "milter",
@@ -390,6 +401,23 @@ insert_breaches(struct audit *a, const struct breach *list, struct err *err)
 	return 0;
 }
 
+/* The one number that a statement gives, or -1. */
+static int64_t
+number_of(struct audit *a, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n = -1;
+
+	if (db_prepare(a->db, sql, &stmt, err) == -1)
+		return -1;
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(a->db, sql, err);
+	(void)sqlite3_finalize(stmt);
+	return n;
+}
+
 /* A lift goes only after what it lifts: else that would be in force again. */
 static int
 prune_breaches(struct audit *a, int64_t now, struct err *err)
@@ -419,9 +447,16 @@ prune(struct audit *a, struct err *err)
 		return -1;
 	/* the leaves of the indexes that a busy minute brought in */
 	(void)sqlite3_db_release_memory(a->db);
+	int pruned = sqlite3_changes(a->db);
+
 	/* a long backlog goes on with the next transaction */
-	if (sqlite3_changes(a->db) < PRUNE_ROWS)
+	if (pruned < PRUNE_ROWS)
 		a->pruned_at = now;
+	int64_t newest = pruned == 0
+	    ? a->last_id
+	    : number_of(a, "SELECT coalesce(max(id), 0) FROM decision", err);
+
+	a->last_id = newest < a->last_id ? newest : a->last_id;
 	return prune_breaches(a, now, err);
 }
 
@@ -430,6 +465,9 @@ struct group {
 	bool open;
 	bool good;
 	bool probe; /* the one before it failed */
+	bool unsynced; /* committed, but the disk didn't take it */
+	bool sync; /* commit to the disk */
+	int64_t last_id; /* of its newest row */
 	size_t n; /* rows of it, inserted or lost */
 	uint64_t first, ticket; /* of them */
 	int64_t began_ms;
@@ -446,26 +484,11 @@ fail_group(struct audit *a, struct group *g)
 		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static bool file_replaced(const struct audit *a);
+static bool file_good(struct audit *a, struct err *err);
+static bool still_ours(struct audit *a, const char *what, struct err *err);
+static void lose_all(struct audit *a, uint64_t before);
 static void close_db(struct audit *a);
 static int open_db(struct audit *a, struct err *err);
-
-/* The one number that a statement gives, or -1. */
-static int64_t
-number_of(struct audit *a, const char *sql, struct err *err)
-{
-	sqlite3_stmt *stmt = NULL;
-	int64_t n = -1;
-
-	if (db_prepare(a->db, sql, &stmt, err) == -1)
-		return -1;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		n = sqlite3_column_int64(stmt, 0);
-	else
-		db_err(a->db, sql, err);
-	(void)sqlite3_finalize(stmt);
-	return n;
-}
 
 /* Nobody but us writes decisions: when the file changed, then because
  * somebody was let in again. An error here shows at the next BEGIN. */
@@ -495,15 +518,37 @@ read_lifts(struct audit *a)
 }
 
 static void
+say_gone(struct audit *a, const struct err *err)
+{
+	char text[ERR_TEXT_MAX + 20];
+
+	(void)snprintf(text, sizeof(text), "audit: %s", err->text);
+	a->opt.log_state(false, text);
+}
+
+static void
 begin_group(struct audit *a, struct group *g)
 {
 	g->open = g->good = true;
+	g->unsynced = false;
+	g->last_id = 0;
 	g->n = 0;
 	g->began_ms = clock_monotonic_ms();
-	/* a failure may have been a file that was since replaced */
-	if (g->probe || file_replaced(a)) {
+	if (a->db != NULL && !file_good(a, &g->err)) {
+		say_gone(a, &g->err);
+		lose_all(a, g->first);
+	}
+	/* a failure may have been of a file that is good again */
+	if (a->damaged && g->began_ms - a->checked_ms > CHECK_MS)
+		(void)still_ours(a, "was written by another program", &g->err);
+	else if (!a->damaged &&
+	    (g->probe || a->gone || a->reopen || a->db == NULL)) {
 		close_db(a);
 		(void)open_db(a, &g->err);
+	}
+	if (a->damaged) {
+		fail_group(a, g);
+		return;
 	}
 	if (a->db != NULL)
 		read_lifts(a);
@@ -519,6 +564,8 @@ insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
 		if (g->good && insert_row(a, r, &g->err) == -1)
 			fail_group(a, g);
 	}
+	if (g->good && list != NULL)
+		g->last_id = sqlite3_last_insert_rowid(a->db);
 }
 
 static void
@@ -568,6 +615,7 @@ take_piece(
 		g->good = true;
 		g->n = 0;
 	}
+	counted |= a->taken != a->submitted;
 	*list = a->head;
 	a->head = NULL;
 	a->tail = &a->head;
@@ -575,7 +623,11 @@ take_piece(
 	/* an idle round prunes, counts, and probes what failed */
 	*commit = *list == NULL && !g->open ? true : group_due(a, g);
 	if (*commit) {
-		a->urgent = false;
+		/* and what nobody waits for isn't left to luck for long */
+		g->sync = a->sync || a->stop ||
+		    (g->ticket > a->durable &&
+			clock_monotonic_ms() - a->synced_ms >= IDLE_MS);
+		a->urgent = a->sync = false;
 		memcpy(g->tallies, a->local, sizeof(g->tallies));
 		memset(a->local, 0, sizeof(a->local));
 		g->breaches = a->breaches;
@@ -604,17 +656,17 @@ breaches_free(struct breach *list)
 	}
 }
 
-/* With mtx held: these tickets are lost, the newest that there are. */
+/* With mtx held: these tickets are lost; to is the newest that there is. */
 static void
 remember_lost(struct audit *a, uint64_t from, uint64_t to)
 {
 	struct lost_range *r = a->lost_ranges;
 	unsigned n = a->n_lost_ranges;
 
-	if (n > 0 && r[n - 1].to + 1 >= from) {
-		r[n - 1].to = to;
+	if (from > to)
 		return;
-	}
+	for (; n > 0 && r[n - 1].to + 1 >= from; n--)
+		from = from < r[n - 1].from ? from : r[n - 1].from;
 	if (n == LOST_RANGES) {
 		r[1].from = r[0].from;
 		memmove(r, r + 1, (LOST_RANGES - 1) * sizeof(*r));
@@ -622,6 +674,37 @@ remember_lost(struct audit *a, uint64_t from, uint64_t to)
 	}
 	r[n] = (struct lost_range){ .from = from, .to = to };
 	a->n_lost_ranges = n + 1;
+}
+
+/* The file is gone, and with it what was called written of messages that are
+ * under way. */
+static void
+lose_all(struct audit *a, uint64_t before)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	remember_lost(a, 1, before - 1);
+	(void)pthread_mutex_unlock(&a->mtx);
+}
+
+/* With mtx held: the worst of the tickets from first to last. */
+static enum audit_state
+state_of(const struct audit *a, uint64_t first, uint64_t last)
+{
+	if (last == 0)
+		return AUDIT_LOST;
+	if (last > a->written)
+		return AUDIT_PENDING;
+	for (unsigned i = a->n_lost_ranges; i-- > 0;)
+		if (first <= a->lost_ranges[i].to &&
+		    last >= a->lost_ranges[i].from)
+			return AUDIT_LOST;
+	return last > a->durable ? AUDIT_WRITTEN : AUDIT_DURABLE;
+}
+
+static bool
+is_settled(enum audit_state state)
+{
+	return state == AUDIT_DURABLE || state == AUDIT_LOST;
 }
 
 static void
@@ -644,20 +727,25 @@ settle(struct audit *a, struct group *g)
 		g->breaches = NULL;
 	}
 	a->queued -= g->n;
-	a->durable = g->ticket;
+	a->written = g->ticket;
 	if (g->good) {
 		a->rows += g->n;
 		a->transactions += g->n > 0;
-	} else if (g->n > 0) {
+		a->syncs += g->sync;
+		if (g->sync)
+			a->durable = g->ticket;
+	} else {
 		a->lost += g->n;
 		a->lost_unsaid += g->n;
-		remember_lost(a, g->first, g->ticket);
+		/* a file that is gone, or a disk that fails, takes all that
+		 * was written with it, also of messages under way */
+		remember_lost(a, g->unsynced ? 1 : g->first, g->ticket);
 	}
 	a->healthy = g->good;
 	(void)pthread_cond_broadcast(&a->room);
 	/* the others wait for the next group: half of them, under load */
 	for (struct waiter *w = a->waiters; w != NULL; w = w->next)
-		if (w->ticket <= a->durable)
+		if (is_settled(state_of(a, w->ticket, w->ticket)))
 			(void)pthread_cond_signal(&w->cond);
 	(void)pthread_mutex_unlock(&a->mtx);
 	if (a->opt.committed != NULL)
@@ -694,25 +782,143 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 	a->opt.log_state(good, text);
 }
 
-/* Was the file removed or replaced under us? Rows would go nowhere. */
 static bool
-file_replaced(const struct audit *a)
+check_whole(struct audit *a, struct err *err)
 {
-	struct stat st;
+	sqlite3_stmt *stmt = NULL;
+	bool good = true;
 
-	return a->db != NULL &&
-	    (stat(a->path, &st) == -1 || st.st_dev != a->dev ||
-		st.st_ino != a->ino);
+	if (a->file.size > CHECK_BYTES)
+		return true;
+	if (db_prepare(a->db, "PRAGMA quick_check(1)", &stmt, err) == 0)
+		good = sqlite3_step(stmt) == SQLITE_ROW &&
+		    strcmp(db_text(stmt, 0), "ok") == 0;
+	(void)sqlite3_finalize(stmt);
+	return good;
 }
 
+/* Somebody wrote to the file: a checkpoint of another program's is harmless,
+ * a backup that was copied into it is not. Opens it again. */
+static bool
+still_ours(struct audit *a, const char *what, struct err *err)
+{
+	a->gone = true; /* don't write into it, while closing */
+	close_db(a);
+	a->checked_ms = clock_monotonic_ms();
+	if (open_db(a, err) == -1)
+		return false;
+	int64_t newest =
+	    number_of(a, "SELECT coalesce(max(id), 0) FROM decision", err);
+
+	a->damaged = newest == -1 || !check_whole(a, err);
+	if (a->damaged) {
+		err_set(err, ERR_CORRUPT,
+		    "%s %s and is damaged: stop popgate-milter, put a backup "
+		    "in its place or move it and its -wal and -shm away, and "
+		    "start popgate-milter",
+		    a->path, what);
+		return false;
+	}
+	if (newest >= a->last_id)
+		return true;
+	err_set(err, ERR_IO, "%s %s: its newest decisions are no longer in it",
+	    a->path, what);
+	a->last_id = newest;
+	return false;
+}
+
+/* Is what we write what the next reader finds? If not, what we had written is
+ * lost, and err says why. */
+static bool
+file_good(struct audit *a, struct err *err)
+{
+	const char *what;
+
+	switch (db_file_look(a->db, &a->file, &what)) {
+	case DB_SAME:
+		return true;
+	case DB_SHM_GONE:
+		a->reopen = true;
+		return true;
+	case DB_WRITTEN:
+		return still_ours(a, what, err);
+	case DB_WAL_GONE:
+		/* we have the only copy of it: save that into the database */
+		a->reopen =
+		    sqlite3_wal_checkpoint_v2(a->db, NULL,
+			SQLITE_CHECKPOINT_FULL, NULL, NULL) == SQLITE_OK;
+		if (a->reopen)
+			return true;
+		break;
+	case DB_GONE:
+		break;
+	}
+	err_set(err, ERR_IO,
+	    "%s %s while popgate-milter wrote to it: the decisions in it are "
+	    "gone; it is made anew (to put a backup there, stop popgate-milter "
+	    "first)",
+	    a->path, what);
+	a->gone = true;
+	a->damaged = false;
+	return false;
+}
+
+/* Commit, and when somebody waits for the disk, wait for it. */
 static int
-commit(struct audit *a, struct err *err)
+commit(struct audit *a, struct group *g)
 {
 	int64_t began_ns = clock_monotonic_ns();
-	int rc = db_run(a->db, a->commit, "commit", err);
+	int rc = db_run(a->db, a->commit, "commit", &g->err);
 
+	if (rc == 0 && g->last_id != 0)
+		a->last_id = g->last_id;
+	if (rc == 0 && g->sync) {
+		rc =
+		    db_file_sync(a->db, &g->err) == -1 || !file_good(a, &g->err)
+		    ? -1
+		    : 0;
+		g->unsynced = rc == -1;
+		a->synced_ms = clock_monotonic_ms();
+	}
 	histogram_count(&a->commits, clock_monotonic_ns() - began_ns);
 	return rc;
+}
+
+/* Move the -wal into the database once it is long; nobody waits for that. */
+static void
+checkpoint(struct audit *a)
+{
+	struct err err;
+
+	if (a->db == NULL || a->gone || a->reopen ||
+	    a->file.frames < CHECKPOINT_FRAMES)
+		return;
+	const char *what;
+
+	if (db_file_look(a->db, &a->file, &what) != DB_SAME)
+		return;
+	(void)sqlite3_wal_checkpoint_v2(
+	    a->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	struct db_file now;
+
+	/* replaced at this very moment? then the next look finds it */
+	if (db_file_note(a->db, a->path, &now, &err) == 0 &&
+	    db_file_same(&now, &a->file)) {
+		now.frames = a->file.frames;
+		a->file = now;
+	}
+}
+
+/* SQLite tells after each commit how many frames the -wal has. */
+static int
+on_commit(void *arg, sqlite3 *db, const char *name, int frames)
+{
+	struct audit *a = arg;
+
+	(void)db;
+	(void)name;
+	a->file.frames = frames;
+	return SQLITE_OK;
 }
 
 static void
@@ -724,7 +930,7 @@ end_group(struct audit *a, struct group *g)
 	if (g->good &&
 	    (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
 		insert_breaches(a, g->breaches, &g->err) == -1 ||
-		prune(a, &g->err) == -1 || commit(a, &g->err) == -1))
+		prune(a, &g->err) == -1 || commit(a, g) == -1))
 		fail_group(a, g);
 	settle(a, g);
 	breaches_free(g->breaches);
@@ -732,6 +938,7 @@ end_group(struct audit *a, struct group *g)
 	say_state(a, g->good, was_good, &g->err);
 	g->open = false;
 	g->probe = !g->good;
+	checkpoint(a);
 }
 
 static void *
@@ -762,16 +969,16 @@ writer(void *arg)
 static int
 open_db(struct audit *a, struct err *err)
 {
-	struct stat st;
+	int64_t lift_id;
 
 	if (db_open(a->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
 		SQL_AUDIT_STEPS, &a->db, err) == -1)
 		return -1;
-	if (stat(a->path, &st) == 0) {
-		a->dev = st.st_dev;
-		a->ino = st.st_ino;
-	}
-	if (db_exec(a->db, "PRAGMA wal_autocheckpoint = 8000", err) == 0 &&
+	a->gone = a->reopen = false;
+	/* A commit leaves the rows with the kernel, where they outlive us;
+	 * db_file_sync() brings them to the disk when somebody needs that,
+	 * and once now, for those whom one before us let wait no longer. */
+	if (db_exec(a->db, "PRAGMA synchronous = NORMAL", err) == 0 &&
 	    db_exec(a->db, "PRAGMA cache_size = -64000", err) == 0 &&
 	    db_prepare(a->db, "BEGIN IMMEDIATE", &a->begin, err) == 0 &&
 	    db_prepare(a->db, "COMMIT", &a->commit, err) == 0 &&
@@ -801,11 +1008,18 @@ open_db(struct audit *a, struct err *err)
 		"SELECT id, kind, subject FROM lift "
 		"WHERE id > ?1 ORDER BY id",
 		&a->lifts, err) == 0 &&
-	    (a->data_version = number_of(a, "PRAGMA data_version", err)) !=
-		-1 &&
-	    (a->lift_id = number_of(
-		 a, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1)
+	    (lift_id = number_of(
+		 a, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&
+	    db_file_sync(a->db, err) == 0 &&
+	    db_file_note(a->db, a->path, &a->file, err) == 0) {
+		/* what was lifted while we had it closed is news */
+		if (a->lift_id == -1 || lift_id < a->lift_id)
+			a->lift_id = lift_id;
+		a->data_version = -1;
+		/* in place of the automatic checkpoint */
+		(void)sqlite3_wal_hook(a->db, on_commit, a);
 		return 0;
+	}
 	close_db(a);
 	return -1;
 }
@@ -823,6 +1037,10 @@ close_db(struct audit *a)
 	(void)sqlite3_finalize(a->lifts);
 	a->begin = a->commit = a->insert = a->tally = a->prune = NULL;
 	a->breach = a->version = a->lifts = NULL;
+	/* the last to close brings the -wal into the file, which isn't ours */
+	if (a->db != NULL && (a->gone || a->reopen))
+		(void)sqlite3_db_config(
+		    a->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_close(a->db);
 	a->db = NULL;
 }
@@ -845,6 +1063,7 @@ audit_start(
 	a->tail = &a->head;
 	a->breaches_tail = &a->breaches;
 	a->healthy = true;
+	a->lift_id = -1;
 	if (a->path == NULL)
 		err_set(err, ERR_NOMEM, "out of memory");
 	if (a->path == NULL || open_db(a, err) == -1) {
@@ -905,7 +1124,7 @@ audit_stop(struct audit **ap)
 
 /* With mtx held: take the chain if there is room. Returns its ticket, or 0. */
 static uint64_t
-enqueue(struct audit *a, struct audit_row *list, bool urgent)
+enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
 {
 	if (a->stop || a->queued + list->n > (uint64_t)a->opt.queue)
 		return 0;
@@ -917,6 +1136,7 @@ enqueue(struct audit *a, struct audit_row *list, bool urgent)
 	*a->tail = list;
 	a->tail = &last->next;
 	a->urgent |= urgent;
+	a->sync |= sync;
 	if (wake)
 		(void)pthread_cond_signal(&a->work);
 	return ++a->submitted;
@@ -938,16 +1158,16 @@ wait_for_room(struct audit *a, size_t n, int timeout_ms)
 	}
 }
 
-uint64_t
-audit_submit_wait(
-    struct audit *a, struct audit_row *list, bool urgent, int timeout_ms)
+static uint64_t
+submit(struct audit *a, struct audit_row *list, bool urgent, bool sync,
+    int timeout_ms)
 {
 	if (list == NULL)
 		return 0;
 	(void)pthread_mutex_lock(&a->mtx);
 	if (timeout_ms > 0)
 		wait_for_room(a, list->n, timeout_ms);
-	uint64_t ticket = enqueue(a, list, urgent);
+	uint64_t ticket = enqueue(a, list, urgent, sync);
 
 	if (ticket == 0) {
 		a->lost += list->n;
@@ -962,32 +1182,59 @@ audit_submit_wait(
 uint64_t
 audit_submit(struct audit *a, struct audit_row *list, bool urgent)
 {
-	return audit_submit_wait(a, list, urgent, 0);
+	return submit(a, list, urgent, urgent, 0);
 }
 
-/* with mtx held */
-static enum audit_state
-state_of(const struct audit *a, uint64_t ticket)
+uint64_t
+audit_submit_wait(
+    struct audit *a, struct audit_row *list, bool urgent, int timeout_ms)
 {
-	if (ticket > a->durable)
-		return AUDIT_PENDING;
-	if (ticket == 0)
-		return AUDIT_LOST;
-	for (unsigned i = a->n_lost_ranges; i-- > 0;)
-		if (ticket >= a->lost_ranges[i].from)
-			return ticket <= a->lost_ranges[i].to ? AUDIT_LOST
-							      : AUDIT_DURABLE;
-	return AUDIT_DURABLE;
+	return submit(a, list, urgent, urgent, timeout_ms);
+}
+
+uint64_t
+audit_submit_written(struct audit *a, struct audit_row *list)
+{
+	return submit(a, list, true, false, 0);
+}
+
+/* With mtx held: somebody waits for the disk. */
+static void
+want_sync(struct audit *a)
+{
+	if (!a->urgent)
+		(void)pthread_cond_signal(&a->work);
+	a->urgent = a->sync = true;
+}
+
+uint64_t
+audit_sync(struct audit *a)
+{
+	uint64_t ticket = 0;
+
+	(void)pthread_mutex_lock(&a->mtx);
+	if (!a->stop) {
+		ticket = ++a->submitted;
+		want_sync(a);
+	}
+	(void)pthread_mutex_unlock(&a->mtx);
+	return ticket;
+}
+
+enum audit_state
+audit_state_range(struct audit *a, uint64_t first, uint64_t last)
+{
+	(void)pthread_mutex_lock(&a->mtx);
+	enum audit_state state = state_of(a, first, last);
+
+	(void)pthread_mutex_unlock(&a->mtx);
+	return state;
 }
 
 enum audit_state
 audit_state(struct audit *a, uint64_t ticket)
 {
-	(void)pthread_mutex_lock(&a->mtx);
-	enum audit_state state = state_of(a, ticket);
-
-	(void)pthread_mutex_unlock(&a->mtx);
-	return state;
+	return audit_state_range(a, ticket, ticket);
 }
 
 bool
@@ -1006,10 +1253,12 @@ audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 		w.next->to = &w.next;
 	/* cppcheck-suppress autoVariables; it is taken out below */
 	a->waiters = &w;
-	while (state_of(a, ticket) == AUDIT_PENDING && rc == 0)
+	if (!is_settled(state_of(a, ticket, ticket)))
+		want_sync(a);
+	while (!is_settled(state_of(a, ticket, ticket)) && rc == 0)
 		rc = pthread_cond_clockwait(
 		    &w.cond, &a->mtx, CLOCK_MONOTONIC, &until);
-	bool durable = state_of(a, ticket) == AUDIT_DURABLE;
+	bool durable = state_of(a, ticket, ticket) == AUDIT_DURABLE;
 
 	*w.to = w.next;
 	if (w.next != NULL)
@@ -1125,6 +1374,7 @@ audit_stats(struct audit *a, struct audit_stats *stats)
 	(void)pthread_mutex_lock(&a->mtx);
 	*stats = (struct audit_stats){ .rows = a->rows,
 		.transactions = a->transactions,
+		.syncs = a->syncs,
 		.lost = a->lost,
 		.queued = a->queued,
 		.limit = (uint64_t)a->opt.queue,

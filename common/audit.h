@@ -81,10 +81,26 @@ uint64_t audit_submit(struct audit *a, struct audit_row *list, bool urgent);
 uint64_t audit_submit_wait(
     struct audit *a, struct audit_row *list, bool urgent, int timeout_ms);
 
-enum audit_state { AUDIT_PENDING, AUDIT_DURABLE, AUDIT_LOST };
+/* The same for rows that somebody waits for until they are AUDIT_WRITTEN. */
+uint64_t audit_submit_written(struct audit *a, struct audit_row *list);
+
+/* A ticket that is durable when all that was submitted before is, and when the
+ * file still has its name: for those who ask later. */
+uint64_t audit_sync(struct audit *a);
+
+enum audit_state {
+	AUDIT_PENDING,
+	AUDIT_WRITTEN, /* outlives us, but not a crash of the machine */
+	AUDIT_DURABLE,
+	AUDIT_LOST
+};
 
 /* How it stands with the rows of a ticket. Never blocks. */
 enum audit_state audit_state(struct audit *a, uint64_t ticket);
+
+/* The same of all tickets from first to last: the worst of them. */
+enum audit_state
+audit_state_range(struct audit *a, uint64_t first, uint64_t last);
 
 /* Block until the rows of ticket are on disk. Returns true, or false when
  * they were lost or timeout_ms has passed. Ticket 0 gives false. */
@@ -139,7 +155,7 @@ struct audit_breach {
 void audit_breach(struct audit *a, const struct audit_breach *breach);
 
 struct audit_stats {
-	uint64_t rows, transactions, lost, queued;
+	uint64_t rows, transactions, syncs, lost, queued;
 	uint64_t limit; /* rows that may be queued */
 	bool healthy; /* see audit_healthy() */
 };

@@ -276,6 +276,31 @@ def test_status_and_health(daemons):
     assert "POPGATE WARNING" in daemons.ctl("health", code=1)
 
 
+def test_audit_truncated(daemons):
+    """Made anew by itself, and said; without its writer, the advice helps."""
+    audit, log = daemons.path / "audit.db", daemons.path / "milter.err"
+    for meddle in (lambda: os.truncate(audit, 0),
+                   lambda: os.unlink(audit)):
+        daemons.ask("203.0.113.9", "before@x.test")
+        wait_for(lambda: daemons.ctl("decisions", "--json"), "a row")
+        said = log.read_text().count("it is made anew")
+        meddle()
+        wait_for(lambda: log.read_text().count("it is made anew") > said,
+                 "a word in the log")
+        wait_for(lambda: audit.exists() and audit.stat().st_size, "a file")
+        wait_for(lambda: daemons.health("milter")["audit_good"], "its end")
+        daemons.ask("203.0.113.9", "after@x.test")
+        wait_for(lambda: "after@x.test" in daemons.ctl("decisions"), "a row")
+        assert "before@x.test" not in daemons.ctl("decisions")
+    daemons.stop("milter")
+    os.truncate(audit, 0)
+    text = daemons.ctl("decisions", code=65)
+    assert "is empty: was it truncated?" in text
+    daemons.start("milter")
+    wait_for(lambda: audit.stat().st_size, "a file")
+    daemons.ctl("decisions")
+
+
 def test_another_program_on_the_socket(daemons):
     daemons.stop("milter")
     with socket.socket(socket.AF_UNIX) as s:

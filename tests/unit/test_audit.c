@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "audit.h"
 #include "clock.h"
@@ -388,6 +389,206 @@ removed_file(void **state)
 	audit_stop(&a);
 }
 
+/* --- somebody meddles with the files while they are written to --- */
+
+enum { READER_NONE, READER_AFTER, READERS };
+
+static const struct meddling {
+	const char *name;
+	/* %s: the database; a copy of it from the beginning is in %s.old, of a
+	 * moment ago in %s.now */
+	const char *command;
+	bool harmless; /* what was written is still there */
+	bool damaging; /* it can't be used until an admin mends it */
+} meddlings[] = {
+	{ .name = "truncated", .command = ": > %s" },
+	{ .name = "cut", .command = "truncate -s 4096 %s" },
+	{ .name = "removed", .command = "rm %s" },
+	{ .name = "removed with its -wal", .command = "rm %s %s-wal %s-shm" },
+	{ .name = "its -wal removed",
+	    .command = "rm %s-wal",
+	    .harmless = true },
+	{ .name = "its -wal and -shm removed",
+	    .command = "rm %s-wal %s-shm",
+	    .harmless = true },
+	{ .name = "its -shm removed",
+	    .command = "rm %s-shm",
+	    .harmless = true },
+	{ .name = "its -wal truncated", .command = ": > %s-wal" },
+	{ .name = "moved away and copied back",
+	    .command = "mv %s %s.x && cp %s.x %s" },
+	{ .name = "moved away with its -wal and copied back",
+	    .command = "mv %s %s.x && cp %s.x %s && cp %s-wal %s.w && rm "
+		       "%s-wal && cp %s.w %s-wal" },
+	{ .name = "an older copy put in its place",
+	    .command = "cp %s.old %s.x && mv %s.x %s" },
+	{ .name = "an older copy put in its place, without the -wal",
+	    .command = "cp %s.old %s.x && mv %s.x %s && rm %s-wal %s-shm" },
+	{ .name = "an older copy copied into it",
+	    .command = "cp %s.old %s",
+	    .damaging = true },
+	{ .name = "zeros written into it",
+	    .command = "dd if=/dev/zero of=%s bs=4096 seek=1 count=8 "
+		       "conv=notrunc status=none",
+	    .damaging = true },
+	{ .name = "zeros written into it after a checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null; dd if=/dev/zero of=%s bs=4096 seek=1 "
+		       "count=30 conv=notrunc status=none",
+	    .damaging = true },
+	{ .name = "an older copy copied into it after a checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null; cp %s.old %s",
+	    .damaging = true },
+	{ .name = "its directory replaced",
+	    .command = "d=$(dirname %s); mv $d $d.x && mkdir $d" },
+	{ .name = "a foreign checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null",
+	    .harmless = true },
+	{ .name = "vacuumed",
+	    .command = "sqlite3 %s 'DELETE FROM tally; VACUUM; "
+		       "PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null",
+	    .harmless = true },
+};
+
+static void
+shell(const char *command)
+{
+	char text[2000], *p = text;
+
+	for (const char *c = command; *c != '\0'; c++) {
+		if (c[0] == '%' && c[1] == 's') {
+			p = stpcpy(p, db);
+			c++;
+		} else {
+			*p++ = *c;
+		}
+	}
+	*p = '\0';
+	if (system(text) != 0)
+		fail_msg("%s", text);
+}
+
+/* One that can't be opened is nobody's row. */
+static int
+rows_named(const char *queue_id)
+{
+	const struct audit_filter f = { .queue_id = queue_id };
+	struct audit_reader *r;
+	struct err err;
+	int n = 0;
+
+	if (audit_open_reader(db, &r, &err) == -1)
+		return -1;
+	if (audit_each(r, &f, count, &n, &err) == -1)
+		n = -1;
+	audit_close_reader(&r);
+	return n;
+}
+
+static uint64_t
+message(struct audit *a, const char *queue_id, int n)
+{
+	struct audit_row *chain = NULL;
+
+	for (int i = 0; i < n; i++)
+		chain = audit_row_chain(chain, row("r", "s"));
+	audit_row_queue_id(chain, queue_id);
+	return audit_submit(a, chain, true);
+}
+
+/* A process that is killed is what shows where the rows really are. Here it
+ * is a child; it tells by its exit status what it called written. */
+enum { BEFORE = 1, ACROSS = 2, AFTER = 4, NOT_AGAIN = 8 };
+
+static int
+child(const struct meddling *m, bool reader)
+{
+	struct audit *a = start(1000);
+	int told = 0;
+
+	/* enough for several pages, and brought into the file */
+	if (!audit_wait(a, message(a, "OLD", 300), 20000))
+		return NOT_AGAIN;
+	audit_stop(&a);
+	shell("cp %s %s.old");
+	a = start(1000);
+	uint64_t before = message(a, "BEFORE", 900);
+
+	told |= audit_wait(a, before, 20000) ? BEFORE : 0;
+	/* of a message that is under way */
+	uint64_t across = message(a, "ACROSS", 3);
+
+	if (!audit_wait(a, across, 20000))
+		return NOT_AGAIN;
+	shell(m->command);
+	if (reader)
+		(void)rows_named("BEFORE");
+	uint64_t sync = audit_sync(a);
+
+	(void)audit_wait(a, sync, 20000);
+	told |=
+	    audit_state_range(a, across, across) == AUDIT_DURABLE ? ACROSS : 0;
+	told |= audit_wait(a, message(a, "AFTER", 5), 20000) ? AFTER : 0;
+	if (reader)
+		(void)rows_named("AFTER");
+	/* and it mends itself, if it can */
+	bool again = false;
+
+	for (int i = 0; i < (m->damaging ? 3 : 40) && !again; i++) {
+		again = audit_wait(a, message(a, "AGAIN", 1), 20000);
+		(void)usleep(again ? 0 : 100000);
+	}
+	return told | (again ? 0 : NOT_AGAIN);
+}
+
+static void
+meddled(const struct meddling *m, bool reader)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		int told = child(m, reader);
+
+		/* as by kill -9: nothing is closed, nothing is written */
+		_exit(told);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	int told = WEXITSTATUS(status);
+	const char *with = reader ? " (with a reader)" : "";
+
+	if ((told & ACROSS) && rows_named("ACROSS") != 3)
+		fail_msg("%s%s: a message under way was relayed, %d rows of 3",
+		    m->name, with, rows_named("ACROSS"));
+	if ((told & AFTER) && rows_named("AFTER") != 5)
+		fail_msg("%s%s: a message after it was relayed, %d rows of 5",
+		    m->name, with, rows_named("AFTER"));
+	if (!m->damaging && (told & NOT_AGAIN))
+		fail_msg(
+		    "%s%s: nothing can be written any more", m->name, with);
+	if (!m->damaging && rows_named("AGAIN") != 1)
+		fail_msg(
+		    "%s%s: what was written again isn't there", m->name, with);
+	if (m->harmless && (!(told & ACROSS) || rows_named("BEFORE") != 900))
+		fail_msg("%s%s: rows were lost without need (%d)", m->name,
+		    with, rows_named("BEFORE"));
+}
+
+static void
+meddlers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(meddlings) / sizeof(*meddlings); i++)
+		for (int reader = 0; reader < READERS; reader++) {
+			meddled(&meddlings[i], reader == READER_AFTER);
+			shell("d=$(dirname %s); rm -rf $d.x; rm -f $d/*");
+		}
+}
+
 static int
 setup(void **state)
 {
@@ -651,6 +852,7 @@ main(void)
 		TEST(lost_for_ever),
 		TEST(receipts),
 		TEST(removed_file),
+		TEST(meddlers),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),
