@@ -19,6 +19,7 @@
 #include <libmilter/mfapi.h>
 
 #include "clock.h"
+#include "covered.h"
 #include "err.h"
 #include "gate.h"
 #include "handoff.h"
@@ -48,6 +49,7 @@ struct session {
 	size_t n_pending;
 	struct audit_receipt receipt; /* of those that couldn't wait */
 	bool relayed; /* a relay is among them */
+	struct covered_recipients relays;
 	struct limiter_message message;
 	struct gate_memo memo;
 };
@@ -102,6 +104,7 @@ flush_pending(struct session *s)
 	s->pending = NULL;
 	s->n_pending = 0;
 	s->relayed = false;
+	s->relays = (struct covered_recipients){ .n = 0 };
 	s->receipt = (struct audit_receipt){ .lost = false };
 	if (rows != NULL)
 		(void)gate_submit(s->gc, rows, false, &ok);
@@ -368,6 +371,8 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 			return SMFIS_TEMPFAIL;
 		}
 		s->relayed |= relay;
+		if (relay)
+			covered_add(&s->relays, argv[0]);
 		keep_row(s, row);
 		return SMFIS_CONTINUE;
 	}
@@ -383,11 +388,13 @@ commit_message(SMFICTX *ctx, struct session *s)
 {
 	struct audit_row *rows = s->pending;
 	struct audit_receipt receipt = s->receipt;
+	struct covered_recipients relays = s->relays;
 	bool relayed = s->relayed;
 
 	s->pending = NULL;
 	s->n_pending = 0;
 	s->relayed = false;
+	s->relays = (struct covered_recipients){ .n = 0 };
 	s->receipt = (struct audit_receipt){ .lost = false };
 	if (rows == NULL && !relayed)
 		return SMFIS_CONTINUE;
@@ -395,6 +402,12 @@ commit_message(SMFICTX *ctx, struct session *s)
 
 	if (queue_id != NULL)
 		audit_row_queue_id(rows, queue_id);
+	/* the permit channel waited for all of them a moment ago */
+	if (relayed && queue_id != NULL &&
+	    covered_take(&relays, &s->client, queue_id)) {
+		(void)gate_commit(s->gc, rows, false, &receipt);
+		return SMFIS_CONTINUE;
+	}
 	if (gate_commit(s->gc, rows, relayed, &receipt))
 		return SMFIS_CONTINUE;
 	log_msg(LOG_ERR,

@@ -524,6 +524,24 @@ gate_ticket_state(uint64_t ticket)
 	return audit_state(gate.audit, ticket);
 }
 
+uint64_t
+gate_submit_written(struct audit_row *rows)
+{
+	return audit_submit_written(gate.audit, rows);
+}
+
+uint64_t
+gate_sync(void)
+{
+	return audit_sync(gate.audit);
+}
+
+enum audit_state
+gate_ticket_range(uint64_t first, uint64_t last)
+{
+	return audit_state_range(gate.audit, first, last);
+}
+
 void
 gate_audit_stats(struct audit_stats *stats)
 {

@@ -115,6 +115,13 @@ uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
     bool relayed, bool *ok_r);
 enum audit_state gate_ticket_state(uint64_t ticket);
 
+/* The same for a relay whose message asks again, when it needs the disk: a
+ * ticket that is waited for until it is AUDIT_WRITTEN. 0: the queue is full. */
+uint64_t gate_submit_written(struct audit_row *rows);
+/* A ticket that is durable when all before it is. */
+uint64_t gate_sync(void);
+enum audit_state gate_ticket_range(uint64_t first, uint64_t last);
+
 /* How the audit is doing. */
 void gate_audit_stats(struct audit_stats *stats);
 const struct histogram *gate_audit_commits(void);
