@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_repeat.h"
 #include "clock.h"
 #include "db.h"
 #include "db_file.h"
@@ -32,7 +33,12 @@ enum {
 	PIECE_MS = 1,
 	IDLE_MS = 1000,
 	PRUNE_EVERY_S = 60,
-	PRUNE_ROWS = 10000
+	PRUNE_ROWS = 10000,
+	/* of audit.max_size, in percent */
+	SIZE_ALARM = 80,
+	SIZE_PRUNE = 90,
+	SAY_SIZE_S = 3600,
+	NEXT_ROUND_S = 600
 };
 
 /* A message keeps at most so many rows back, whatever the queue holds. */
@@ -40,7 +46,9 @@ enum { BATCH_MAX = 1024 };
 
 enum {
 	TEXTS = 12,
-	TEXT_MAX = 1024
+	TEXT_MAX = 1024,
+	/* of each text that a stranger chose who was refused */
+	REFUSED_TEXT_MAX = 128
 }; /* strings of a row, in the order of row_text() */
 
 struct audit_row {
@@ -99,6 +107,8 @@ struct audit {
 	sqlite3 *db;
 	sqlite3_stmt *begin, *commit, *insert, *tally, *prune, *breach;
 	sqlite3_stmt *version, *lifts;
+	sqlite3_stmt *again, *pages, *shrink, *shrink_to;
+	struct repeats *repeats;
 	pthread_t thread;
 	pthread_mutex_t mtx;
 	pthread_cond_t work, room; /* room: in the queue */
@@ -121,6 +131,7 @@ struct audit {
 	bool lingering; /* the writer looks by itself, soon */
 	struct waiter *waiters; /* owned by who waits */
 	uint64_t rows, transactions, syncs, lost;
+	int64_t bytes; /* in use, when we last looked */
 	uint64_t local[3][REASONS];
 	uint64_t lost_unsaid;
 	struct breach *breaches, **breaches_tail;
@@ -128,6 +139,10 @@ struct audit {
 	struct histogram commits; /* counted by the writer */
 	/* the writer's own */
 	int64_t lost_said_at, pruned_at, synced_ms;
+	/* the size: when we looked, said so, and had been through all rows */
+	int64_t sized_at, size_said_at, round_ended_at;
+	int64_t shrunk_to; /* id up to which this round has come */
+	int64_t shrunk, shrunk_relays; /* rows deleted, and of any kind */
 	int64_t data_version, lift_id; /* what others wrote, up to there */
 	int64_t last_id; /* of our newest row that is committed */
 	struct db_file file;
@@ -147,6 +162,29 @@ audit_channel_name(enum audit_channel channel)
 	return channel_names[channel];
 }
 
+static bool
+is_refused(const struct decision *d)
+{
+	return d->verdict == VERDICT_REJECT || d->verdict == VERDICT_TEMPFAIL;
+}
+
+/* How much of text is kept: all of it, or what leaves room for CUT, without
+ * half a character of UTF-8 at the end. */
+static const char CUT[] = "...";
+
+static size_t
+kept(const char *text, size_t max)
+{
+	size_t n = strnlen(text, max + 1);
+
+	if (n <= max)
+		return n;
+	n = max - (sizeof(CUT) - 1);
+	for (int i = 0; i < 3 && ((unsigned char)text[n] & 0xc0) == 0x80; i++)
+		n--;
+	return n;
+}
+
 struct audit_row *
 audit_row_new(const struct audit_facts *f)
 {
@@ -163,10 +201,17 @@ audit_row_new(const struct audit_facts *f)
 		[T_CERTIFICATE] = f->certificate,
 		[T_NONE] = "" };
 	size_t len[TEXTS], total = 0;
+	bool cut[TEXTS];
 
 	for (int i = 0; i < TEXTS; i++) {
-		len[i] = texts[i] == NULL ? 0 : strnlen(texts[i], TEXT_MAX);
-		total += len[i] + 1;
+		/* the reply is ours */
+		size_t max = is_refused(&f->decision) && i != T_REPLY
+		    ? REFUSED_TEXT_MAX
+		    : TEXT_MAX;
+
+		len[i] = texts[i] == NULL ? 0 : kept(texts[i], max);
+		cut[i] = len[i] > 0 && texts[i][len[i]] != '\0';
+		total += len[i] + (cut[i] ? sizeof(CUT) - 1 : 0) + 1;
 	}
 	struct audit_row *row = malloc(sizeof(*row) + total);
 
@@ -187,8 +232,12 @@ audit_row_new(const struct audit_facts *f)
 		row->offset[i] = (uint16_t)at;
 		if (len[i] > 0)
 			memcpy(row->text + at, texts[i], len[i]);
-		row->text[at + len[i]] = '\0';
-		at += len[i] + 1;
+		at += len[i];
+		if (cut[i]) {
+			memcpy(row->text + at, CUT, sizeof(CUT) - 1);
+			at += sizeof(CUT) - 1;
+		}
+		row->text[at++] = '\0';
 	}
 	return row;
 }
@@ -324,8 +373,71 @@ bind_row(sqlite3_stmt *stmt, int i, const struct audit_row *row, enum text t,
 		    stmt, i, row_text(row, t), len, SQLITE_STATIC);
 }
 
+/* Write how often the rows that count were meant since the last time. */
+static int
+write_repeats(struct audit *a, struct err *err)
+{
+	struct repeat *p;
+
+	while ((p = repeats_take(a->repeats)) != NULL) {
+		(void)sqlite3_bind_int64(a->again, 1, p->more);
+		(void)sqlite3_bind_int64(a->again, 2, p->last_ms);
+		(void)sqlite3_bind_int64(a->again, 3, p->id);
+		p->more = 0;
+		if (db_run(a->db, a->again, "repeated refusals", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* NULL: a row that isn't a refusal. */
+static int
+repeat_of(struct audit *a, const struct audit_row *row, struct repeat **p_r,
+    struct err *err)
+{
+	const struct repeat_key key = { .client = row_text(row, T_CLIENT),
+		.auth_user = row_text(row, T_AUTH_USER),
+		.login_user = row_text(row, T_LOGIN_USER),
+		.verdict = row->decision.verdict,
+		.reason = row->decision.reason,
+		.channel = (int)row->channel };
+
+	*p_r = NULL;
+	if (row->local || !is_refused(&row->decision))
+		return 0;
+	*p_r = repeats_find(a->repeats, &key, row->at_ms);
+	if (*p_r != NULL)
+		return 0;
+	if (write_repeats(a, err) == -1)
+		return -1;
+	*p_r = repeats_find(a->repeats, &key, row->at_ms);
+	return 0;
+}
+
+static int
+insert_whole(struct audit *a, const struct audit_row *row, struct err *err);
+
+/* A row of its own, or one more of a row that counts. */
 static int
 insert_row(struct audit *a, const struct audit_row *row, struct err *err)
+{
+	struct repeat *p;
+
+	if (repeat_of(a, row, &p, err) == -1)
+		return -1;
+	if (p != NULL && p->id != 0) {
+		repeats_count(a->repeats, p, row->at_ms);
+		return 0;
+	}
+	if (insert_whole(a, row, err) == -1)
+		return -1;
+	if (p != NULL && ++p->rows > REPEAT_ROWS)
+		p->id = sqlite3_last_insert_rowid(a->db);
+	return 0;
+}
+
+static int
+insert_whole(struct audit *a, const struct audit_row *row, struct err *err)
 {
 	sqlite3_stmt *s = a->insert;
 
@@ -434,11 +546,110 @@ prune_breaches(struct audit *a, int64_t now, struct err *err)
 	return db_exec(a->db, sql, err);
 }
 
+/* How many bytes of the file are in use, or -1. */
+static int64_t
+size_of(struct audit *a, struct err *err)
+{
+	int64_t bytes = -1;
+
+	if (sqlite3_step(a->pages) == SQLITE_ROW)
+		bytes = sqlite3_column_int64(a->pages, 0);
+	else
+		db_err(a->db, "size", err);
+	(void)sqlite3_reset(a->pages);
+	return bytes;
+}
+
+/* Delete the refused (all: any) of the next rows behind a->shrunk_to. rows: so
+ * many have just come. *end_r:
+ * there are none. */
 static int
-prune(struct audit *a, struct err *err)
+shrink(struct audit *a, bool all, int64_t rows, bool *end_r, struct err *err)
+{
+	int64_t from = all ? 0 : a->shrunk_to, to = 0;
+
+	(void)sqlite3_bind_int64(a->shrink_to, 1, from);
+	/* faster than rows come */
+	(void)sqlite3_bind_int64(a->shrink_to, 2, PRUNE_ROWS + rows);
+	if (sqlite3_step(a->shrink_to) == SQLITE_ROW)
+		to = sqlite3_column_int64(a->shrink_to, 0);
+	(void)sqlite3_reset(a->shrink_to);
+	*end_r = to == 0;
+	if (*end_r)
+		return 0;
+	(void)sqlite3_bind_int64(a->shrink, 1, from);
+	(void)sqlite3_bind_int64(a->shrink, 2, to);
+	(void)sqlite3_bind_int(a->shrink, 3, all);
+	if (db_run(a->db, a->shrink, "prune", err) == -1)
+		return -1;
+	a->shrunk += sqlite3_changes(a->db);
+	a->shrunk_relays += all ? sqlite3_changes(a->db) : 0;
+	a->shrunk_to = all ? a->shrunk_to : to;
+	return 0;
+}
+
+/* The alarm, and what was done about it: once an hour. */
+static void
+say_size(struct audit *a, int64_t bytes, int64_t now)
+{
+	char text[400];
+
+	if (bytes * 100 < a->opt.max_size * SIZE_ALARM ||
+	    (now - a->size_said_at < SAY_SIZE_S && now >= a->size_said_at))
+		return;
+	(void)snprintf(text, sizeof(text),
+	    "audit: %s holds %" PRId64 " MB, audit.max_size is %" PRId64
+	    " MB: from %d %% on the oldest refused recipients are deleted "
+	    "(%" PRId64 " until now), at 100 %% the oldest of all "
+	    "(%" PRId64 "), whatever audit.keep says: raise audit.max_size or "
+	    "lower audit.keep",
+	    a->path, bytes >> 20, a->opt.max_size >> 20, SIZE_PRUNE,
+	    a->shrunk - a->shrunk_relays, a->shrunk_relays);
+	a->size_said_at = now;
+	a->opt.log_state(a->shrunk_relays == 0, text);
+}
+
+/* Keep below audit.max_size: refused recipients go first, from the oldest on;
+ * relays, which are evidence, only when nothing else is left. A round over all
+ * rows is long, so the next begins some time after the last. */
+static int
+prune_size(struct audit *a, int64_t now, int64_t rows, struct err *err)
+{
+	bool near = a->bytes * 100 >= a->opt.max_size * SIZE_PRUNE;
+	int64_t bytes = a->opt.max_size == 0 || (now == a->sized_at && !near)
+	    ? 0
+	    : size_of(a, err);
+	bool end = false;
+
+	if (bytes <= 0)
+		return (int)bytes;
+	a->sized_at = now;
+	(void)pthread_mutex_lock(&a->mtx);
+	a->bytes = bytes;
+	(void)pthread_mutex_unlock(&a->mtx);
+	say_size(a, bytes, now);
+	if (bytes * 100 >= a->opt.max_size * SIZE_PRUNE &&
+	    (now - a->round_ended_at >= NEXT_ROUND_S ||
+		now < a->round_ended_at)) {
+		if (shrink(a, false, rows, &end, err) == -1)
+			return -1;
+		if (end) {
+			a->round_ended_at = now;
+			a->shrunk_to = 0;
+		}
+	}
+	return bytes >= a->opt.max_size && a->round_ended_at != 0
+	    ? shrink(a, true, rows, &end, err)
+	    : 0;
+}
+
+static int
+prune(struct audit *a, int64_t rows, struct err *err)
 {
 	int64_t now = clock_now();
 
+	if (prune_size(a, now, rows, err) == -1)
+		return -1;
 	if (now - a->pruned_at < PRUNE_EVERY_S && now >= a->pruned_at)
 		return 0;
 	(void)sqlite3_bind_int64(a->prune, 1, (now - a->opt.keep_s) * 1000);
@@ -482,6 +693,8 @@ fail_group(struct audit *a, struct group *g)
 	g->good = false;
 	if (a->db != NULL && !sqlite3_get_autocommit(a->db))
 		(void)sqlite3_exec(a->db, "ROLLBACK", NULL, NULL, NULL);
+	/* rows that counted may have gone with it */
+	repeats_forget(a->repeats);
 }
 
 static bool file_good(struct audit *a, struct err *err);
@@ -928,9 +1141,10 @@ end_group(struct audit *a, struct group *g)
 
 	/* an empty transaction works on a full disk too: a probe writes */
 	if (g->good &&
-	    (write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
+	    (write_repeats(a, &g->err) == -1 ||
+		write_tallies(a, g->tallies, g->probe, &g->err) == -1 ||
 		insert_breaches(a, g->breaches, &g->err) == -1 ||
-		prune(a, &g->err) == -1 || commit(a, g) == -1))
+		prune(a, (int64_t)g->n, &g->err) == -1 || commit(a, g) == -1))
 		fail_group(a, g);
 	settle(a, g);
 	breaches_free(g->breaches);
@@ -964,6 +1178,31 @@ writer(void *arg)
 		audit_row_free(list);
 	}
 	return NULL;
+}
+
+static int
+prepare_size(struct audit *a, struct err *err)
+{
+	return db_prepare(a->db,
+		   "UPDATE decision SET count = count + ?1, last_at = ?2 "
+		   "WHERE id = ?3",
+		   &a->again, err) == -1 ||
+		db_prepare(a->db,
+		    "SELECT (p.page_count - f.freelist_count) * s.page_size "
+		    "FROM pragma_page_count AS p, pragma_freelist_count AS f, "
+		    "pragma_page_size AS s",
+		    &a->pages, err) == -1 ||
+		db_prepare(a->db,
+		    "SELECT max(id) FROM (SELECT id FROM decision "
+		    "WHERE id > ?1 ORDER BY id LIMIT ?2)",
+		    &a->shrink_to, err) == -1 ||
+		db_prepare(a->db,
+		    "DELETE FROM decision WHERE id > ?1 AND id <= ?2 AND "
+		    "(?3 OR (class = 'relay' AND "
+		    "verdict IN ('reject', 'tempfail')))",
+		    &a->shrink, err) == -1
+	    ? -1
+	    : 0;
 }
 
 static int
@@ -1004,6 +1243,7 @@ open_db(struct audit *a, struct err *err)
 		"?4, ?5, ?6, ?7, ?8, ?9)",
 		&a->breach, err) == 0 &&
 	    db_prepare(a->db, "PRAGMA data_version", &a->version, err) == 0 &&
+	    prepare_size(a, err) == 0 &&
 	    db_prepare(a->db,
 		"SELECT id, kind, subject FROM lift "
 		"WHERE id > ?1 ORDER BY id",
@@ -1035,6 +1275,11 @@ close_db(struct audit *a)
 	(void)sqlite3_finalize(a->breach);
 	(void)sqlite3_finalize(a->version);
 	(void)sqlite3_finalize(a->lifts);
+	(void)sqlite3_finalize(a->again);
+	(void)sqlite3_finalize(a->pages);
+	(void)sqlite3_finalize(a->shrink);
+	(void)sqlite3_finalize(a->shrink_to);
+	a->again = a->pages = a->shrink = a->shrink_to = NULL;
 	a->begin = a->commit = a->insert = a->tally = a->prune = NULL;
 	a->breach = a->version = a->lifts = NULL;
 	/* the last to close brings the -wal into the file, which isn't ours */
@@ -1064,9 +1309,11 @@ audit_start(
 	a->breaches_tail = &a->breaches;
 	a->healthy = true;
 	a->lift_id = -1;
-	if (a->path == NULL)
+	a->repeats = repeats_new();
+	if (a->path == NULL || a->repeats == NULL)
 		err_set(err, ERR_NOMEM, "out of memory");
-	if (a->path == NULL || open_db(a, err) == -1) {
+	if (a->path == NULL || a->repeats == NULL || open_db(a, err) == -1) {
+		repeats_free(a->repeats);
 		free(a->path);
 		free(a);
 		return -1;
@@ -1082,6 +1329,7 @@ audit_start(
 	if (rc != 0) {
 		err_set(err, ERR_IO, "thread: %s", strerror(rc));
 		close_db(a);
+		repeats_free(a->repeats);
 		free(a->path);
 		free(a);
 		return -1;
@@ -1117,6 +1365,7 @@ audit_stop(struct audit **ap)
 	(void)pthread_cond_destroy(&a->room);
 	(void)pthread_mutex_destroy(&a->mtx);
 	breaches_free(a->breaches);
+	repeats_free(a->repeats);
 	free(a->path);
 	free(a);
 	*ap = NULL;
@@ -1378,6 +1627,8 @@ audit_stats(struct audit *a, struct audit_stats *stats)
 		.lost = a->lost,
 		.queued = a->queued,
 		.limit = (uint64_t)a->opt.queue,
+		.bytes = a->bytes,
+		.max_size = a->opt.max_size,
 		.healthy = a->healthy && a->queued < (uint64_t)a->opt.queue };
 	(void)pthread_mutex_unlock(&a->mtx);
 }

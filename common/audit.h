@@ -34,6 +34,7 @@ struct audit_options {
 	const char *path; /* audit.database */
 	int64_t queue; /* rows that may wait */
 	int64_t keep_s; /* older rows are deleted */
+	int64_t max_size; /* bytes of the file, see popgate.conf(5); 0: any */
 	/* one decision's log line, printable and ending in NUL; called by the
 	 * writer thread, and then log_flush (may be NULL) once a group */
 	void (*log_line)(const char *line, size_t len);
@@ -157,6 +158,7 @@ void audit_breach(struct audit *a, const struct audit_breach *breach);
 struct audit_stats {
 	uint64_t rows, transactions, syncs, lost, queued;
 	uint64_t limit; /* rows that may be queued */
+	int64_t bytes, max_size; /* in use of audit.max_size; 0: not known */
 	bool healthy; /* see audit_healthy() */
 };
 void audit_stats(struct audit *a, struct audit_stats *stats);
@@ -174,6 +176,8 @@ struct audit_record {
 	const char *sender, *recipient, *class, *verdict, *reason;
 	const char *auth_user, *login_user, *reply, *channel, *mta;
 	const char *certificate;
+	int64_t count; /* recipients that it stands for */
+	int64_t last_ms; /* of them; at_ms when it is one */
 };
 
 /* NULL and 0 mean: any. */

@@ -42,6 +42,8 @@ write_health(FILE *to)
 	json_number(&j, "audit_rows", (int64_t)audit.rows);
 	json_number(&j, "audit_syncs", (int64_t)audit.syncs);
 	json_number(&j, "audit_lost", (int64_t)audit.lost);
+	json_number(&j, "audit_bytes", audit.bytes);
+	json_number(&j, "audit_max_bytes", audit.max_size);
 	json_close(&j, '}');
 	json_line(&j);
 	gate_config_give(gc);
@@ -73,6 +75,14 @@ audit_metrics(FILE *to)
 	metrics_family(to, "audit_rows_lost", "counter", NULL,
 	    "Rows that could not be written.");
 	metrics_sample(to, "audit_rows_lost", "_total", NULL, audit.lost);
+	metrics_family(to, "audit_used_bytes", "gauge", "bytes",
+	    "What of audit.db is in use; the file itself never shrinks.");
+	metrics_sample(to, "audit_used_bytes", "", NULL, (uint64_t)audit.bytes);
+	metrics_family(to, "audit_max_bytes", "gauge", "bytes",
+	    "audit.max_size; 0: off. Above 0.8 of it the alarm is given, above "
+	    "0.9 old refusals are deleted.");
+	metrics_sample(
+	    to, "audit_max_bytes", "", NULL, (uint64_t)audit.max_size);
 	metrics_family(to, "audit_commit_duration_seconds", "histogram",
 	    "seconds", "Time to commit a group of rows.");
 	metrics_histogram(

@@ -839,6 +839,316 @@ old_breaches(void **state)
 	assert_non_null(strstr(left, "u:denied "));
 }
 
+/* --- what strangers can write --- */
+
+static struct audit_row *
+refused_row(
+    const char *client, const char *sender, enum reason reason, int64_t at_ms)
+{
+	const struct audit_facts f = { .at_ms = at_ms,
+		.session = "s1",
+		.client = client,
+		.client_name = "c",
+		.helo = "h",
+		.sender = sender,
+		.recipient = "r",
+		.mta = "m",
+		.decision = { .verdict = VERDICT_REJECT, .reason = reason } };
+	struct audit_row *r = audit_row_new(&f);
+
+	assert_non_null(r);
+	return r;
+}
+
+static int64_t
+number(const char *text)
+{
+	sqlite3_stmt *stmt;
+	sqlite3 *h;
+
+	assert_int_equal(sqlite3_open(db, &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_prepare_v2(h, text, -1, &stmt, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", text, sqlite3_errmsg(h));
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	int64_t n = sqlite3_column_int64(stmt, 0);
+
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(h);
+	return n;
+}
+
+static void
+refuse(struct audit *a, const char *client, const char *sender,
+    enum reason reason, int n, int64_t at_ms)
+{
+	struct audit_row *chain = NULL;
+
+	for (int i = 0; i < n; i++)
+		chain = audit_row_chain(
+		    chain, refused_row(client, sender, reason, at_ms + i));
+	assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+}
+
+struct group_seen {
+	int64_t recipients, rejected, last_ms;
+};
+
+static bool
+take_group(void *arg, const struct audit_group *g)
+{
+	struct group_seen *seen = arg;
+
+	seen->recipients += g->recipients;
+	seen->rejected += g->rejected;
+	seen->last_ms = g->last_ms;
+	return true;
+}
+
+static void
+repeated(void **state)
+{
+	struct audit *a = start(100000);
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	/* in one transaction, and in several */
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 1000, now);
+	refuse(a, "192.0.2.1", "another", REASON_NO_LOGIN, 500, now + 1000);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11);
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 1500);
+	assert_int_equal(
+	    number("SELECT max(last_at) FROM decision"), now + 1499);
+	assert_int_equal(
+	    number("SELECT count(*) FROM decision WHERE last_at IS NULL"), 10);
+	/* another reason, another client: rows of their own */
+	refuse(a, "192.0.2.1", "s", REASON_DENIED, 5, now + 2000);
+	refuse(a, "192.0.2.2", "s", REASON_NO_LOGIN, 20, now + 2000);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11 + 5 + 11);
+	/* a network of IPv6 is one client */
+	for (int i = 0; i < 50; i++) {
+		char client[60];
+
+		(void)snprintf(client, sizeof(client), "2001:db8::%x", i + 1);
+		refuse(a, client, "s", REASON_NO_LOGIN, 1, now);
+	}
+	refuse(a, "2001:db8:0:1::1", "s", REASON_NO_LOGIN, 1, now);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE client "
+				"LIKE '2001%'"),
+	    12);
+	/* the next minute */
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 30, now + 61000);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE client = "
+				"'192.0.2.1' AND reason = 'no-login'"),
+	    22);
+	/* the readers and the views count recipients */
+	assert_int_equal(number("SELECT sum(recipients) FROM relay_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(refused) FROM relay_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(recipients) FROM relay_by_hour"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(recipients) FROM sender_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	const struct audit_group_query q = { .by = AUDIT_BY_CLIENT,
+		.rejected_min = 100 };
+	struct group_seen seen = { 0 };
+	struct audit_reader *r;
+	struct err err;
+
+	assert_int_equal(audit_open_reader(db, &r, &err), 0);
+	assert_int_equal(audit_each_group(r, &q, take_group, &seen, &err), 0);
+	audit_close_reader(&r);
+	assert_int_equal(seen.recipients, 1535);
+	assert_int_equal(seen.rejected, 1535);
+	/* what is relayed has always a row of its own */
+	for (int i = 0; i < 30; i++)
+		assert_true(
+		    audit_wait(a, audit_submit(a, row("r", "s"), true), 20000));
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE verdict = "
+				"'accept'"),
+	    30);
+	audit_stop(&a);
+}
+
+/* A transaction that failed took the row that counts with it. */
+static void
+repeated_and_lost(void **state)
+{
+	struct audit *a = start(100000);
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	disk_full(true);
+	for (int i = 0; i < 15; i++)
+		(void)audit_wait(a,
+		    audit_submit(a,
+			refused_row("192.0.2.1", "s", REASON_NO_LOGIN, now),
+			true),
+		    20000);
+	disk_full(false);
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, now);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11);
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 100);
+	audit_stop(&a);
+}
+
+static void
+cut_texts(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t len; /* of x, before the end */
+		const char *end;
+		size_t want; /* what is left of it */
+		const char *want_end;
+	} cases[] = {
+		{ "short", 127, "y", 127, "y" },
+		{ "one too many", 127, "yz", 125, "..." },
+		{ "long", 1000, "y", 125, "..." },
+		/* U+20AC is three bytes: never a part of one */
+		{ "a character at the end", 124, "\xe2\x82\xacyyyy", 124,
+		    "..." },
+		{ "a character in the middle of the end", 123,
+		    "\xe2\x82\xacyyyy", 123, "..." },
+		{ "a character before the end", 122, "\xe2\x82\xacyyyy", 122,
+		    "\xe2\x82\xac..." },
+		{ "no UTF-8", 122, "\x80\x80\x80\x80\x80\x80\x80", 122, "..." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[1100], want[200], query[500];
+
+		memset(text, 'x', sizeof(text));
+		(void)snprintf(text + cases[i].len, sizeof(text) - cases[i].len,
+		    "%s", cases[i].end);
+		memset(want, 'x', sizeof(want));
+		(void)snprintf(want + cases[i].want,
+		    sizeof(want) - cases[i].want, "%s", cases[i].want_end);
+		struct audit *a = start(1000);
+
+		refuse(
+		    a, "192.0.2.1", text, REASON_NO_LOGIN, 1, clock_now_ms());
+		assert_true(audit_wait(
+		    a, audit_submit(a, row("r", text), true), 20000));
+		audit_stop(&a);
+		(void)snprintf(query, sizeof(query),
+		    "SELECT count(*) FROM decision WHERE sender = '%s' AND "
+		    "verdict = 'reject'",
+		    want);
+		if (number(query) != 1)
+			fail_msg("%s", cases[i].name);
+		/* evidence isn't cut */
+		assert_int_equal(number("SELECT count(*) FROM decision WHERE "
+					"verdict = 'accept' AND "
+					"sender NOT LIKE '%...'"),
+		    1);
+		shell("rm -f %s %s-wal %s-shm");
+	}
+}
+
+/* audit.max_size: refused ones go first, then the oldest; and it is said. */
+static void
+size_limit(void **state)
+{
+	enum { MAX = 3 << 20 };
+	const struct audit_options opt = { .path = db,
+		.queue = 1000000,
+		.keep_s = 86400,
+		.max_size = MAX,
+		.log_line = on_line,
+		.log_state = on_state };
+	struct audit_stats stats;
+	struct audit *a;
+	struct err err;
+	char text[400], client[40];
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	memset(text, 'z', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	/* relays of about a third, then a botnet */
+	for (int i = 0; i < 30; i++)
+		assert_true(audit_wait(a, message(a, "RELAYED", 50), 20000));
+	struct audit_row *chain = NULL;
+
+	for (int round = 0; round < 200; round++) {
+		for (int i = 0; i < 100; i++) {
+			(void)snprintf(
+			    client, sizeof(client), "10.%d.%d.1", round, i);
+			chain = audit_row_chain(chain,
+			    refused_row(client, text, REASON_NO_LOGIN, now));
+		}
+		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+		chain = NULL;
+	}
+	/* refused ones are deleted until it is well below */
+	bool below = false;
+
+	for (int i = 0; i < 2000 && !below; i++) {
+		audit_stats(a, &stats);
+		below = stats.bytes < MAX * 9 / 10 &&
+		    number("SELECT count(*) FROM decision WHERE verdict = "
+			   "'reject'") < 20000;
+		(void)usleep(20000);
+	}
+	assert_true(below);
+	assert_int_equal(stats.max_size, MAX);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE queue_id "
+				"= 'RELAYED'"),
+	    1500);
+	/* only relays are left to delete: the oldest go, mail goes on */
+	int64_t newest = 0;
+
+	for (int i = 0; i < 400; i++) {
+		audit_stats(a, &stats);
+		assert_true(stats.bytes < 3 * MAX);
+		for (int k = 0; k < 50; k++)
+			chain = audit_row_chain(chain, row("r", text));
+		audit_row_queue_id(chain, "EVIDENCE");
+		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+		chain = NULL;
+		if (number("SELECT count(*) FROM decision WHERE queue_id = "
+			   "'RELAYED'") == 0)
+			break;
+		(void)usleep(20000);
+	}
+	newest = number("SELECT count(*) FROM decision WHERE queue_id = "
+			"'EVIDENCE'");
+	assert_true(newest > 0);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE queue_id "
+				"= 'RELAYED'"),
+	    0);
+	audit_stop(&a);
+}
+
+/* A file of version 3 is brought up to date, and its rows count as one. */
+static void
+old_version(void **state)
+{
+	char command[300];
+
+	(void)state;
+	for (int v = 1; v <= 3; v++) {
+		(void)snprintf(command, sizeof(command),
+		    "sqlite3 %%s < sql/audit-%03d.sql", v);
+		shell(command);
+	}
+	shell("sqlite3 %s \"PRAGMA user_version = 3; INSERT INTO decision (at, "
+	      "session, client, client_name, helo, sender, recipient, class, "
+	      "verdict, reason, rule, channel, mta) VALUES (unixepoch() * "
+	      "1000, 's', '192.0.2.1', '', '', 'a', 'b', 'relay', 'reject', "
+	      "'no-login', 13, 'policy', '')\"");
+	struct audit *a = start(1000);
+
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, clock_now_ms());
+	audit_stop(&a);
+	assert_int_equal(number("SELECT recipients FROM relay_by_client"), 101);
+	assert_int_equal(number("PRAGMA user_version"), 4);
+}
+
 int
 main(void)
 {
@@ -853,6 +1163,11 @@ main(void)
 		TEST(receipts),
 		TEST(removed_file),
 		TEST(meddlers),
+		TEST(repeated),
+		TEST(repeated_and_lost),
+		TEST(cut_texts),
+		TEST(size_limit),
+		TEST(old_version),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),
