@@ -105,7 +105,8 @@ $(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(LOGFILES) $(BUILD)/libpopgate.a
 # --- tests ---
 
 PURE     := $(PARSE) \
-	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o) \
+	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o covered.o \
+	    owed.o) \
 	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o \
 	    incident.o dnsbl.o restrict.o access_map.o doctor_net.o \
 	    postfix_conf.o sendmail_cf.o exim_conf.o) \

@@ -34,6 +34,7 @@ struct audit_options {
 	const char *path; /* audit.database */
 	int64_t queue; /* rows that may wait */
 	int64_t keep_s; /* older rows are deleted */
+	int64_t max_size; /* bytes of the file, see popgate.conf(5); 0: any */
 	/* one decision's log line, printable and ending in NUL; called by the
 	 * writer thread, and then log_flush (may be NULL) once a group */
 	void (*log_line)(const char *line, size_t len);
@@ -77,14 +78,57 @@ void audit_row_queue_id(struct audit_row *list, const char *queue_id);
  * full: the rows are lost and counted. Doesn't block on the disk. */
 uint64_t audit_submit(struct audit *a, struct audit_row *list, bool urgent);
 
-enum audit_state { AUDIT_PENDING, AUDIT_DURABLE, AUDIT_LOST };
+/* The same, but waits up to timeout_ms for room in the queue. */
+uint64_t audit_submit_wait(
+    struct audit *a, struct audit_row *list, bool urgent, int timeout_ms);
+
+/* The same for rows that somebody waits for until they are AUDIT_WRITTEN. */
+uint64_t audit_submit_written(struct audit *a, struct audit_row *list);
+
+/* A ticket that is durable when all that was submitted before is, and when the
+ * file still has its name: for those who ask later. */
+uint64_t audit_sync(struct audit *a);
+
+enum audit_state {
+	AUDIT_PENDING,
+	AUDIT_WRITTEN, /* outlives us, but not a crash of the machine */
+	AUDIT_DURABLE,
+	AUDIT_LOST
+};
 
 /* How it stands with the rows of a ticket. Never blocks. */
 enum audit_state audit_state(struct audit *a, uint64_t ticket);
 
+/* The same of all tickets from first to last: the worst of them. */
+enum audit_state
+audit_state_range(struct audit *a, uint64_t first, uint64_t last);
+
 /* Block until the rows of ticket are on disk. Returns true, or false when
  * they were lost or timeout_ms has passed. Ticket 0 gives false. */
 bool audit_wait(struct audit *a, uint64_t ticket, int timeout_ms);
+
+/* What one message has handed over so far. A message with very many recipients
+ * hands its rows over in batches, each of which may be lost. Zero it when the
+ * message begins. */
+struct audit_receipt {
+	uint64_t ticket; /* of the newest batch; 0: there was none */
+	bool lost; /* a batch was refused, or is known to be lost */
+};
+
+/* How many rows a message may hold back before it must hand them over: at
+ * most a quarter of the queue, so that one message never fills it. */
+size_t audit_batch(const struct audit *a);
+
+/* Hand over the next batch of a message. When the batch before isn't on disk
+ * yet, or the queue has no room, this waits up to timeout_ms: a message never
+ * has more than one batch in the queue. */
+void audit_receipt_add(struct audit *a, struct audit_receipt *receipt,
+    struct audit_row *list, int timeout_ms);
+
+/* Are all rows of the message on disk? Waits up to timeout_ms. False when one
+ * batch was lost, or when there was none. */
+bool audit_receipt_wait(
+    struct audit *a, struct audit_receipt *receipt, int timeout_ms);
 
 /* false while the last transaction failed or the queue is full: a relay
  * that needs durable rows is then better refused at RCPT. */
@@ -112,8 +156,9 @@ struct audit_breach {
 void audit_breach(struct audit *a, const struct audit_breach *breach);
 
 struct audit_stats {
-	uint64_t rows, transactions, lost, queued;
+	uint64_t rows, transactions, syncs, lost, queued;
 	uint64_t limit; /* rows that may be queued */
+	int64_t bytes, max_size; /* in use of audit.max_size; 0: not known */
 	bool healthy; /* see audit_healthy() */
 };
 void audit_stats(struct audit *a, struct audit_stats *stats);
@@ -131,6 +176,8 @@ struct audit_record {
 	const char *sender, *recipient, *class, *verdict, *reason;
 	const char *auth_user, *login_user, *reply, *channel, *mta;
 	const char *certificate;
+	int64_t count; /* recipients that it stands for */
+	int64_t last_ms; /* of them; at_ms when it is one */
 };
 
 /* NULL and 0 mean: any. */

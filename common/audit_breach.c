@@ -249,6 +249,8 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 		&db, err) == -1)
 		return -1;
 	(void)sqlite3_busy_handler(db, try_again, NULL);
+	/* popgate-milter does that, and takes note when others do */
+	(void)sqlite3_wal_autocheckpoint(db, 0);
 	if (db_prepare(db,
 		"INSERT INTO lift (at, kind, subject, who) "
 		"VALUES (?1, ?2, ?3, ?4)",

@@ -118,7 +118,7 @@ prepare_filter(
 	    "SELECT id, at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
 	    "auth_user, login_user, login_at, rule, reply, channel, mta, "
-	    "certificate "
+	    "certificate, count, coalesce(last_at, at) "
 	    "FROM decision WHERE id > ?1 AND id <= ?4 AND at >= ?2 "
 	    "AND at < ?3";
 	int64_t first, last;
@@ -195,7 +195,9 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 			.reply = text(stmt, 16),
 			.channel = text(stmt, 17),
 			.mta = text(stmt, 18),
-			.certificate = text(stmt, 19) };
+			.certificate = text(stmt, 19),
+			.count = sqlite3_column_int64(stmt, 20),
+			.last_ms = sqlite3_column_int64(stmt, 21) };
 
 		more = fn(arg, &rec);
 	}
@@ -204,13 +206,15 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	return rc;
 }
 
-#define GROUP_COLUMNS                                                         \
-	"count(*), sum(verdict = 'accept'), sum(verdict = 'reject'), "        \
-	"sum(verdict = 'tempfail'), "                                         \
-	"count(DISTINCT session || '/' || coalesce(queue_id, '')), "          \
-	"count(DISTINCT sender), count(DISTINCT client), "                    \
-	"count(DISTINCT coalesce(auth_user, login_user)), min(at), max(at), " \
-	"sum(verdict IN ('would-reject', 'would-tempfail')) "                 \
+#define GROUP_COLUMNS                                                   \
+	"sum(count), sum((verdict = 'accept') * count), "               \
+	"sum((verdict = 'reject') * count), "                           \
+	"sum((verdict = 'tempfail') * count), "                         \
+	"count(DISTINCT session || '/' || coalesce(queue_id, '')), "    \
+	"count(DISTINCT sender), count(DISTINCT client), "              \
+	"count(DISTINCT coalesce(auth_user, login_user)), min(at), "    \
+	"max(coalesce(last_at, at)), "                                  \
+	"sum((verdict IN ('would-reject', 'would-tempfail')) * count) " \
 	"FROM decision AS d NOT INDEXED "
 
 static int
@@ -260,7 +264,7 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	};
 	sqlite3_stmt *stmt = NULL;
 	int64_t first, last;
-	char sql[1400];
+	char sql[1800];
 
 	if (id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
 		return -1;
@@ -269,8 +273,8 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	    "WHERE id > ?7 AND id <= ?8 AND at >= ?1 AND at < ?2 "
 	    "AND class = 'relay'%s GROUP BY 1 "
 	    "HAVING (?4 > 0 AND count(DISTINCT sender) >= ?4) OR "
-	    "(?5 > 0 AND count(*) >= ?5) OR "
-	    "(?6 > 0 AND sum(verdict <> 'accept') >= ?6) OR "
+	    "(?5 > 0 AND sum(count) >= ?5) OR "
+	    "(?6 > 0 AND sum((verdict <> 'accept') * count) >= ?6) OR "
 	    "?4 + ?5 + ?6 = 0 ORDER BY %s LIMIT ?3",
 	    keys[q->by],
 	    q->by == AUDIT_BY_USER

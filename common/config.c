@@ -113,6 +113,13 @@ static const struct key keys[] = {
 	    .def = "90d",
 	    .min = 60,
 	    .max = INT64_C(3660) * 86400 },
+	{ .path = "audit.max_size",
+	    .kind = K_SIZE,
+	    .offset = AT(audit.max_size),
+	    .def = "8G",
+	    .min = INT64_C(16) << 20,
+	    .max = INT64_C(16) << 40,
+	    .off = true },
 	{ .path = "audit.queue",
 	    .kind = K_INT,
 	    .offset = AT(audit.queue),
@@ -483,6 +490,36 @@ rate_format(const struct limit_rate *rate, char *buf)
 	return buf;
 }
 
+static const char size_units[] = "KMGT";
+
+bool
+size_parse(const char *text, int64_t *bytes_r)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *unit =
+	    text[digits] == '\0' ? NULL : strchr(size_units, text[digits]);
+
+	if (digits == 0 || digits > 6 || unit == NULL ||
+	    text[digits + 1] != '\0')
+		return false;
+	*bytes_r = (int64_t)strtoll(text, NULL, 10)
+	    << 10 * (unit - size_units + 1);
+	return true;
+}
+
+const char *
+size_format(int64_t bytes, char *buf)
+{
+	size_t unit = 0;
+
+	for (bytes >>= 10; bytes % 1024 == 0 && bytes != 0 && unit < 3;
+	     bytes >>= 10)
+		unit++;
+	(void)snprintf(
+	    buf, SIZE_TEXT_MAX, "%" PRId64 "%c", bytes, size_units[unit]);
+	return buf;
+}
+
 /* Errors name file, line and key. s may be NULL for a default. */
 static int
 key_error(const struct config *cfg, const config_setting_t *s, const char *path,
@@ -659,6 +696,11 @@ set_number(struct config *cfg, const struct key *key, const config_setting_t *s,
 		    duration_format(key->min, low),
 		    duration_format(key->max, high),
 		    key->off ? ", or \"off\"" : "");
+	else if (key->kind == K_SIZE)
+		(void)snprintf(expected, sizeof(expected),
+		    "a size from %s to %s%s", size_format(key->min, low),
+		    size_format(key->max, high),
+		    key->off ? ", or \"off\"" : "");
 	else
 		(void)snprintf(expected, sizeof(expected),
 		    "a number from %" PRId64 " to %" PRId64 "%s", key->min,
@@ -775,6 +817,14 @@ set_key(struct config *cfg, const struct key *key, const config_setting_t *s,
 			return key_error(cfg, s, key->path,
 			    "a duration like \"90s\", \"30m\", \"2h\" or "
 			    "\"7d\"",
+			    err);
+		return set_number(cfg, key, s, n, member, err);
+	case K_SIZE:
+		if (text == NULL || !size_parse(text, &n))
+			return key_error(cfg, s, key->path,
+			    key->off ? "a size like \"500M\" or \"8G\", or "
+				       "\"off\""
+				     : "a size like \"500M\" or \"8G\"",
 			    err);
 		return set_number(cfg, key, s, n, member, err);
 	case K_INT:
@@ -1431,6 +1481,7 @@ config_free(struct config *cfg)
 			break;
 		case K_SECONDS:
 		case K_INT:
+		case K_SIZE:
 		case K_MODE:
 		case K_CHOICE:
 		case K_ENUM:

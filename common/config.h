@@ -80,6 +80,7 @@ struct config {
 		bool record_all; /* local recipients too */
 		bool durable; /* DATA waits for the disk */
 		int64_t keep_s;
+		int64_t max_size; /* bytes; 0: none */
 		int64_t queue; /* rows that may wait */
 	} audit;
 	struct {
@@ -218,5 +219,11 @@ const char *rate_format(const struct limit_rate *rate, char *buf);
 
 /* 5400 -> "90m", 7200 -> "2h". buf of at least 24. Returns buf. */
 const char *duration_format(int64_t seconds, char *buf);
+
+/* "500M", "8G": a whole number of K, M, G or T, in powers of 1024. */
+bool size_parse(const char *text, int64_t *bytes_r);
+/* The same back, into buf of SIZE_TEXT_MAX; whole kilobytes. Returns buf. */
+enum { SIZE_TEXT_MAX = 24 };
+const char *size_format(int64_t bytes, char *buf);
 
 #endif

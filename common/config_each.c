@@ -108,6 +108,9 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 	case K_SECONDS:
 		return one(m, CONFIG_TEXT,
 		    duration_format(*(const int64_t *)member, buf));
+	case K_SIZE:
+		return one(
+		    m, CONFIG_TEXT, size_format(*(const int64_t *)member, buf));
 	case K_INT:
 		*form = CONFIG_NUMBER;
 		(void)snprintf(

@@ -16,6 +16,7 @@ enum kind {
 	K_TEXT, /* any text, see check */
 	K_SECONDS, /* duration */
 	K_INT,
+	K_SIZE, /* bytes: "500M", "8G" */
 	K_MODE, /* "0660" */
 	K_CHOICE, /* one of two words: false, true */
 	K_ENUM, /* one of some words: an enumeration from 0 */
@@ -47,7 +48,7 @@ struct key {
 	const char *def; /* as written; lists: separated by spaces */
 	const char *choice[4]; /* up to a NULL; K_STRINGS: if any */
 	int64_t min, max;
-	bool off; /* K_SECONDS, K_INT: "off" is 0 */
+	bool off; /* K_SECONDS, K_INT, K_SIZE: "off" is 0 */
 	/* Returns NULL when value is good, else what was expected. */
 	const char *(*check)(const char *value);
 	const struct key_groups *groups;

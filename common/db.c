@@ -277,6 +277,17 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 		goto fail;
 	}
 	if (mode == DB_READ) {
+		struct stat st;
+
+		if (version == 0 && stat(path, &st) == 0 && st.st_size == 0) {
+			err_set(err, ERR_VERSION,
+			    "%s: is empty: was it truncated? Its writer makes "
+			    "it anew within seconds: is it running? To have "
+			    "the old rows, stop the writer and restore a "
+			    "backup",
+			    path);
+			goto fail;
+		}
 		if (version < n) {
 			err_set(err, ERR_VERSION,
 			    "%s: version %d of the "

@@ -208,6 +208,20 @@ check_milter(struct status *s)
 		: s->queued * 2 > limit ? LEVEL_WARNING
 					: LEVEL_OK,
 	    "audit queue", words);
+	int64_t bytes = number(text, "audit_bytes"),
+		max = number(text, "audit_max_bytes");
+
+	if (max > 0) {
+		bool full = bytes * 10 >= max * 8;
+
+		(void)snprintf(words, sizeof(words),
+		    "%" PRId64 " of %" PRId64 " MB%s", bytes >> 20, max >> 20,
+		    full ? ": from 90 % on old refusals are deleted, at 100 % "
+			   "old relays: raise audit.max_size or lower "
+			   "audit.keep"
+			 : "");
+		add(s, full ? LEVEL_WARNING : LEVEL_OK, "audit size", words);
+	}
 	add_troubles(s, name, text);
 	add_log(s, name, text);
 	add_user(s, name, text);

@@ -413,8 +413,9 @@ count_decision(void *arg, const struct audit_record *rec)
 	while (strcmp(k->verdict, rec->verdict) != 0)
 		if (++k == c->kind + VERDICTS)
 			return true;
-	if (k->n++ == 0)
-		k->last_ms = rec->at_ms;
+	if (k->n == 0)
+		k->last_ms = rec->last_ms;
+	k->n += rec->count;
 	if (strcmp(k->last_session, rec->session) != 0 ||
 	    strcmp(k->last_id, id) != 0) {
 		k->messages++;
@@ -440,6 +441,7 @@ show_decision(void *arg, const struct audit_record *rec)
 		json_text(c->w->json, "user", record_user(rec));
 		json_text(c->w->json, "queue_id", rec->queue_id);
 		json_text(c->w->json, "reply", rec->reply);
+		json_number(c->w->json, "count", rec->count);
 		json_close(c->w->json, '}');
 		return true;
 	}

@@ -249,7 +249,7 @@ count_null(void *arg, const struct audit_record *r)
 	if (strcmp(r->class, "relay") != 0 ||
 	    (*r->sender != '\0' && strcmp(r->sender, "<>") != 0))
 		return true;
-	n->recipients++;
+	n->recipients += r->count;
 	(void)snprintf(n->client, sizeof(n->client), "%s", r->client);
 	return true;
 }

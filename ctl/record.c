@@ -49,6 +49,9 @@ record_print(const struct audit_record *rec, int indent)
 		    out_escape(rec->certificate, user, sizeof(user)));
 	if (rec->queue_id != NULL && *rec->queue_id != '\0')
 		(void)printf("  %s", out_escape(rec->queue_id, id, sizeof(id)));
+	if (rec->count > 1)
+		(void)printf("  and %" PRId64 " more like it until %s",
+		    rec->count - 1, time_local(rec->last_ms / 1000, when));
 	(void)putchar('\n');
 }
 
@@ -77,6 +80,8 @@ record_json(struct json *j, const struct audit_record *rec)
 	json_text(j, "channel", rec->channel);
 	json_text(j, "mta", rec->mta);
 	json_text(j, "certificate", rec->certificate);
+	json_number(j, "count", rec->count);
+	json_time(j, "last_at", rec->last_ms / 1000);
 	json_close(j, '}');
 	json_line(j);
 }
@@ -87,7 +92,7 @@ record_csv_heads(void)
 	(void)fputs(
 	    "id,at,session,queue_id,client,client_name,helo,sender,"
 	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
-	    "rule,reply,channel,mta,certificate\r\n",
+	    "rule,reply,channel,mta,certificate,count,last_at\r\n",
 	    stdout);
 }
 
@@ -117,6 +122,8 @@ record_csv(const struct audit_record *rec)
 	csv_cell(rec->channel, false);
 	csv_cell(rec->mta, false);
 	csv_cell(rec->certificate, false);
+	(void)printf(",%" PRId64, rec->count);
+	csv_cell(time_iso(rec->last_ms / 1000, at), false);
 	(void)fputs("\r\n", stdout);
 }
 

@@ -18,6 +18,7 @@
 #include <libmilter/mfapi.h>
 
 #include "clock.h"
+#include "covered.h"
 #include "err.h"
 #include "gate.h"
 #include "handoff.h"
@@ -26,12 +27,7 @@
 #include "place.h"
 #include "sockets.h"
 
-enum {
-	NAME_MAX_LEN = 256,
-	MTA_MAX = 40,
-	QUEUE_ID_MAX = 32,
-	PENDING_MAX = 1024
-};
+enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 
 /* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
  * one thread at a time. */
@@ -55,8 +51,10 @@ struct session {
 	struct certificate *certificate; /* owned; NULL: none */
 	char queue_id[QUEUE_ID_MAX];
 	struct audit_row *pending; /* accepted, waiting for DATA */
-	unsigned n_pending;
+	size_t n_pending;
+	struct audit_receipt receipt; /* of those that couldn't wait */
 	bool relayed; /* a relay is among them */
+	struct covered_recipients relays;
 	struct limiter_message message;
 	struct gate_memo memo;
 };
@@ -111,8 +109,29 @@ flush_pending(struct session *s)
 	s->pending = NULL;
 	s->n_pending = 0;
 	s->relayed = false;
+	s->relays = (struct covered_recipients){ .n = 0 };
+	s->receipt = (struct audit_receipt){ .lost = false };
 	if (rows != NULL)
 		(void)gate_submit(s->gc, rows, false, &ok);
+}
+
+/* Keep the row of an accepted recipient until DATA, when the message has a
+ * queue id and the rows may go to disk together; but not more than a batch. */
+static void
+keep_row(struct session *s, struct audit_row *row)
+{
+	if (row == NULL)
+		return;
+	s->pending = audit_row_chain(s->pending, row);
+	if (++s->n_pending < gate_batch())
+		return;
+	row = s->pending;
+	s->pending = NULL;
+	s->n_pending = 0;
+	/* Postfix has one from its second recipient on */
+	if (s->queue_id[0] != '\0')
+		audit_row_queue_id(row, s->queue_id);
+	gate_hand_over(s->gc, row, s->relayed, &s->receipt);
 }
 
 static void
@@ -389,19 +408,20 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	struct audit_row *row = gate_row(s->gc, &req, &answer);
 
 	if (!answer.refuse) {
-		/* a relay without a row can't be made durable */
+		/* a relay without a row can't be made durable, and in a
+		 * message that lost some it would hold up the others at DATA */
 		bool relay = !answer.local && !answer.monitored;
 
-		if (relay && row == NULL)
+		if (relay && (row == NULL || s->receipt.lost)) {
+			audit_row_free(row);
+			set_reply(
+			    ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
 			return SMFIS_TEMPFAIL;
-		s->relayed |= relay;
-		s->pending = audit_row_chain(s->pending, row);
-		if (row != NULL && ++s->n_pending >= PENDING_MAX) {
-			bool relayed = s->relayed;
-
-			flush_pending(s);
-			s->relayed = relayed;
 		}
+		s->relayed |= relay;
+		if (relay)
+			covered_add(&s->relays, argv[0]);
+		keep_row(s, row);
 		return SMFIS_CONTINUE;
 	}
 	(void)gate_submit(s->gc, row, false, &ok);
@@ -415,22 +435,33 @@ static sfsistat
 commit_message(SMFICTX *ctx, struct session *s)
 {
 	struct audit_row *rows = s->pending;
+	struct audit_receipt receipt = s->receipt;
+	struct covered_recipients relays = s->relays;
 	bool relayed = s->relayed;
 
 	s->pending = NULL;
 	s->n_pending = 0;
 	s->relayed = false;
+	s->relays = (struct covered_recipients){ .n = 0 };
+	s->receipt = (struct audit_receipt){ .lost = false };
 	if (rows == NULL && !relayed)
 		return SMFIS_CONTINUE;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
 
 	if (queue_id != NULL)
 		audit_row_queue_id(rows, queue_id);
-	if (gate_commit(s->gc, rows, relayed))
+	/* the permit channel waited for all of them a moment ago */
+	if (relayed && queue_id != NULL &&
+	    covered_take(&relays, &s->client, queue_id)) {
+		(void)gate_commit(s->gc, rows, false, &receipt);
+		return SMFIS_CONTINUE;
+	}
+	if (gate_commit(s->gc, rows, relayed, &receipt))
 		return SMFIS_CONTINUE;
 	log_msg(LOG_ERR,
-	    "session %s: the audit can't be written: temporary "
-	    "failure for a relayed message",
+	    "session %s: rows of the audit were lost or late: the disk is full "
+	    "or slow, or audit.queue too small: temporary failure for a "
+	    "relayed message",
 	    s->id);
 	set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
 	return SMFIS_TEMPFAIL;

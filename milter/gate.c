@@ -157,6 +157,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 	const struct audit_options opt = { .path = gc->cfg->audit.database,
 		.queue = gc->cfg->audit.queue,
 		.keep_s = gc->cfg->audit.keep_s,
+		.max_size = gc->cfg->audit.max_size,
 		.log_line = log_decision,
 		.log_flush = log_flush,
 		.log_state = log_audit_state,
@@ -479,20 +480,67 @@ gate_submit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
 	return wait ? ticket : 0;
 }
 
-bool
-gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed)
+size_t
+gate_batch(void)
 {
-	bool ok;
-	uint64_t ticket = gate_submit(gc, rows, relayed, &ok);
+	return audit_batch(gate.audit);
+}
 
-	return ok &&
-	    (ticket == 0 || audit_wait(gate.audit, ticket, COMMIT_WAIT_MS));
+void
+gate_hand_over(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, struct audit_receipt *receipt)
+{
+	int timeout_ms = relayed ? COMMIT_WAIT_MS : 0;
+
+	if (rows == NULL)
+		return;
+	if (gc->cfg->audit.durable)
+		audit_receipt_add(gate.audit, receipt, rows, timeout_ms);
+	else if (audit_submit_wait(gate.audit, rows, false, timeout_ms) == 0)
+		receipt->lost = true;
+}
+
+bool
+gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
+    struct audit_receipt *receipt)
+{
+	int64_t until_ms = clock_monotonic_ms() + COMMIT_WAIT_MS;
+
+	if (!relayed) {
+		(void)audit_submit(gate.audit, rows, false);
+		return true;
+	}
+	gate_hand_over(gc, rows, relayed, receipt);
+	if (!gc->cfg->audit.durable)
+		return !receipt->lost;
+	int64_t left_ms = until_ms - clock_monotonic_ms();
+
+	return audit_receipt_wait(
+	    gate.audit, receipt, left_ms > 0 ? (int)left_ms : 0);
 }
 
 enum audit_state
 gate_ticket_state(uint64_t ticket)
 {
 	return audit_state(gate.audit, ticket);
+}
+
+uint64_t
+gate_submit_written(struct audit_row *rows)
+{
+	return audit_submit_written(gate.audit, rows);
+}
+
+uint64_t
+gate_sync(void)
+{
+	return audit_sync(gate.audit);
+}
+
+enum audit_state
+gate_ticket_range(uint64_t first, uint64_t last)
+{
+	return audit_state_range(gate.audit, first, last);
 }
 
 void

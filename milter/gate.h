@@ -95,17 +95,32 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
 struct audit_row *gate_row(const struct gate_config *gc,
     const struct gate_request *req, const struct gate_answer *answer);
 
-/* Submit rows; wait for the disk when the configuration asks for it and
- * relayed says that a message depends on it. Returns false when the message
- * must not go on. */
-bool
-gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed);
+/* How many rows of accepted recipients a message may keep until DATA; with
+ * more, gate_hand_over() takes those that there are. Waits for the disk when
+ * the batch before isn't there yet, if relayed says that the message depends
+ * on it; our own mail doesn't wait. */
+size_t gate_batch(void);
+void gate_hand_over(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, struct audit_receipt *receipt);
+
+/* Submit the last rows of a message (NULL: none are left); wait for the disk
+ * when the configuration asks for it and relayed says that the message depends
+ * on it. Returns false when the message must not go on. */
+bool gate_commit(const struct gate_config *gc, struct audit_row *rows,
+    bool relayed, struct audit_receipt *receipt);
 
 /* The same without blocking: a ticket for gate_ticket_state(); 0 when there
  * is nothing to wait for, *ok_r false when the message must not go on. */
 uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
     bool relayed, bool *ok_r);
 enum audit_state gate_ticket_state(uint64_t ticket);
+
+/* The same for a relay whose message asks again, when it needs the disk: a
+ * ticket that is waited for until it is AUDIT_WRITTEN. 0: the queue is full. */
+uint64_t gate_submit_written(struct audit_row *rows);
+/* A ticket that is durable when all before it is. */
+uint64_t gate_sync(void);
+enum audit_state gate_ticket_range(uint64_t first, uint64_t last);
 
 /* How the audit is doing. */
 void gate_audit_stats(struct audit_stats *stats);

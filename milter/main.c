@@ -154,6 +154,8 @@ say_restarts(const struct config *was, const struct config *is)
 	    was->milter.max_sessions != is->milter.max_sessions);
 	say_restart("milter.mode", was->milter.mode != is->milter.mode);
 	say_restart("audit.queue", was->audit.queue != is->audit.queue);
+	say_restart(
+	    "audit.max_size", was->audit.max_size != is->audit.max_size);
 	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
 }
 

@@ -21,12 +21,16 @@
 #include "handoff.h"
 #include "listen.h"
 #include "log.h"
+#include "owed.h"
 
 enum {
 	LISTENERS_MAX = 2,
 	HELD_MAX_MS = 8000, /* as long as the milter waits for the disk */
 	TICK_MS = 500,
-	SAY_EVERY_MS = 1000
+	SAY_EVERY_MS = 1000,
+	SAY_UNASKED_MS = 60000,
+	/* an aborted message isn't asked about at DATA either */
+	UNASKED_SAY = 20
 };
 
 struct connection {
@@ -41,12 +45,19 @@ struct connection {
 	bool eof; /* close when all requests are answered */
 	/* a reply that waits for the disk */
 	uint64_t ticket; /* 0: none */
+	bool until_written; /* not for the disk: it will be asked again */
+	/* at DATA: of the message, and what it was asked with */
+	uint64_t first, last; /* 0: it isn't DATA */
+	struct covered_recipients recipients;
+	struct addr client;
+	char queue_id[OWED_NAME_MAX];
 	int64_t held_ms;
 	char failed[PROTOCOL_REPLY_MAX]; /* to say if the rows are lost */
 	/* the message that the newest policy request was about, by its
 	 * instance attribute */
-	char instance[64];
+	char instance[OWED_NAME_MAX];
 	struct limiter_message message;
+	unsigned unasked; /* messages in a row that came to no DATA */
 	size_t failed_len;
 };
 
@@ -66,6 +77,7 @@ static struct {
 	bool paused; /* listeners rest: no descriptors left */
 	int64_t paused_ms;
 	atomic_int_fast64_t said_ms; /* what peers make us say */
+	atomic_int_fast64_t unasked_ms; /* when we said that of DATA */
 	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
@@ -166,6 +178,27 @@ hand_over(const struct connection *c, const struct protocol_request *p,
 		handoff_give(&h, clock_monotonic_ms());
 }
 
+/* A new message: was the one before asked about at DATA, as was promised? An
+ * aborted one never is. */
+static void
+count_unasked(struct connection *c)
+{
+	const struct owed *m = owed_find(c->instance);
+
+	if (m == NULL)
+		return;
+	c->unasked = m->asked ? 0 : c->unasked + 1;
+	if (c->unasked >= UNASKED_SAY &&
+	    log_due(&permit.unasked_ms, SAY_UNASKED_MS))
+		log_msg(LOG_WARNING,
+		    "permit channel: Postfix didn't ask at DATA about the last "
+		    "%u messages, as policy_context promises: until it does, "
+		    "each recipient waits for the disk. smtpd_data_restrictions "
+		    "needs the check_policy_service that 'popgatectl wiring "
+		    "postfix' prints, also where master.cf overrides it",
+		    c->unasked);
+}
+
 /* Postfix names the message; what it has relayed of it so far. NULL where
  * the protocol doesn't say. */
 static struct limiter_message *
@@ -175,11 +208,72 @@ message_of(struct connection *c, const struct protocol_request *p)
 		return NULL;
 	if (strlen(p->session) >= sizeof(c->instance) ||
 	    strcmp(p->session, c->instance) != 0) {
+		count_unasked(c);
 		(void)snprintf(
 		    c->instance, sizeof(c->instance), "%s", p->session);
 		c->message = (struct limiter_message){ .counted = false };
 	}
 	return &c->message;
+}
+
+/* Submit the row of a recipient; c->ticket when the reply waits for it. A
+ * message that is asked about again at DATA waits there for the disk, once for
+ * all its recipients; until then its rows need only outlive us. */
+static void
+submit(struct connection *c, const struct protocol_request *p,
+    const struct gate_config *gc, struct audit_row *row, bool permit_it,
+    bool *ok_r)
+{
+	struct owed *m = permit_it && gc->cfg->audit.durable &&
+		strcmp(p->context, PROTOCOL_ASKED_AT_DATA) == 0
+	    ? owed_get(p->session, clock_monotonic_ms())
+	    : NULL;
+
+	c->until_written = m != NULL && c->unasked == 0;
+	if (c->until_written) {
+		c->ticket = gate_submit_written(row);
+		*ok_r = c->ticket != 0;
+	} else {
+		c->ticket = gate_submit(gc, row, permit_it, ok_r);
+	}
+	if (m != NULL && c->ticket != 0)
+		owed_add(m, c->ticket, p->recipient);
+}
+
+/* DATA: the reply waits until what was permitted of the message is on disk,
+ * and the file that it is in still has its name. Nothing of it was permitted,
+ * or by a process before us, whose rows were brought to the disk when we
+ * opened the file: nothing to wait for. */
+static void
+answer_data(struct connection *c, const struct protocol_request *p)
+{
+	struct owed *m = owed_find(p->session);
+
+	c->out_len = protocol_reply(p, ANSWER_NONE, "", "", "", c->out);
+	if (m == NULL)
+		return;
+	m->asked = true;
+	if (m->last == 0)
+		return;
+	struct gate_config *gc = gate_config_take();
+
+	c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
+	    gc->cfg->reply.unavailable, c->failed);
+	gate_config_give(gc);
+	c->ticket = gate_sync();
+	c->first = m->first;
+	c->last = m->last;
+	c->recipients = m->recipients;
+	(void)addr_parse_loose(p->client, &c->client);
+	(void)snprintf(c->queue_id, sizeof(c->queue_id), "%s", p->queue_id);
+	c->until_written = false;
+	c->held_ms = clock_monotonic_ms();
+	/* stopping: nothing more is written */
+	if (c->ticket == 0 &&
+	    gate_ticket_range(m->first, m->last) != AUDIT_DURABLE) {
+		memcpy(c->out, c->failed, c->failed_len);
+		c->out_len = c->failed_len;
+	}
 }
 
 /* Ask the gate. The reply is in c->out, held when it waits for the disk. */
@@ -221,7 +315,7 @@ answer(struct connection *c, const struct protocol_request *p)
 	if (permit_it && row == NULL)
 		ok = false;
 	if (row != NULL)
-		c->ticket = gate_submit(gc, row, permit_it, &ok);
+		submit(c, p, gc, row, permit_it, &ok);
 	if (permit_it) {
 		c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
 		    gc->cfg->reply.unavailable, c->failed);
@@ -237,6 +331,13 @@ answer(struct connection *c, const struct protocol_request *p)
 	if (!ok)
 		c->ticket = 0;
 	gate_config_give(gc);
+}
+
+/* BDAT is called DATA, too. */
+static bool
+at_data(const struct protocol_request *req)
+{
+	return req->kind == PROTOCOL_POLICY && strcmp(req->state, "DATA") == 0;
 }
 
 /* A policy request at another stage than RCPT has no recipient; and Postfix
@@ -279,7 +380,10 @@ connection_serve(struct connection *c)
 		case PROTOCOL_REQUEST:
 			break;
 		}
-		if (nothing_to_decide(&req))
+		c->last = 0;
+		if (at_data(&req))
+			answer_data(c, &req);
+		else if (nothing_to_decide(&req))
 			c->out_len = protocol_reply(
 			    &req, ANSWER_NONE, "", "", "", c->out);
 		else
@@ -401,10 +505,19 @@ release_held(void)
 		if (c->ticket == 0)
 			continue;
 		enum audit_state state = gate_ticket_state(c->ticket);
+		bool wait = state == AUDIT_PENDING ||
+		    (state == AUDIT_WRITTEN && !c->until_written);
 
-		if (state == AUDIT_PENDING && now_ms - c->held_ms < HELD_MAX_MS)
+		if (wait && now_ms - c->held_ms < HELD_MAX_MS)
 			continue;
-		if (state != AUDIT_DURABLE) {
+		if (!wait && c->last != 0) {
+			state = gate_ticket_range(c->first, c->last);
+			if (state == AUDIT_DURABLE)
+				covered_give(
+				    &c->recipients, &c->client, c->queue_id);
+		}
+		if (state == AUDIT_LOST || state == AUDIT_PENDING ||
+		    (state == AUDIT_WRITTEN && !c->until_written)) {
 			memcpy(c->out, c->failed, c->failed_len);
 			c->out_len = c->failed_len;
 		}
@@ -478,6 +591,7 @@ permit_thread(void *arg)
 	release_last();
 	while (permit.first != NULL)
 		connection_close(permit.first); /* NOLINT: takes it out */
+	owed_free();
 	return NULL;
 }
 
@@ -548,6 +662,7 @@ permit_start(struct err *err)
 {
 	if (permit.n_listeners == 0)
 		return 0;
+	owed_init(gate_ticket_range);
 	int rc = pthread_create(&permit.thread, NULL, permit_thread, NULL);
 
 	if (rc != 0) {

@@ -29,6 +29,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		{ "ccert_pubkey_fingerprint", &req->cert_key },
 		{ "instance", &req->session },
 		{ "protocol_state", &req->state },
+		{ "policy_context", &req->context },
 	};
 	enum { N = sizeof(attributes) / sizeof(*attributes) };
 	const char *request = "";
@@ -190,6 +191,7 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
 		.queue_id = "",
 		.session = "",
 		.state = "",
+		.context = "",
 		.verify = "",
 		.cert_subject = "",
 		.cert_issuer = "",

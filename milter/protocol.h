@@ -10,6 +10,10 @@
 
 enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
 
+/* By this policy_context the wiring promises that Postfix asks again at DATA.
+ */
+#define PROTOCOL_ASKED_AT_DATA "asked-at-data"
+
 enum protocol_kind { PROTOCOL_POLICY, PROTOCOL_SOCKETMAP };
 
 enum protocol_map {
@@ -25,6 +29,7 @@ struct protocol_request {
 	const char *client, *client_port, *client_name, *helo, *sender,
 	    *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
+	const char *context; /* policy_context: see PROTOCOL_ASKED_AT_DATA */
 	/* of the client's certificate, encoded as they were sent */
 	const char *verify; /* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;

@@ -40,7 +40,10 @@ write_health(FILE *to)
 	json_number(&j, "audit_queued", (int64_t)audit.queued);
 	json_number(&j, "audit_queue_limit", (int64_t)audit.limit);
 	json_number(&j, "audit_rows", (int64_t)audit.rows);
+	json_number(&j, "audit_syncs", (int64_t)audit.syncs);
 	json_number(&j, "audit_lost", (int64_t)audit.lost);
+	json_number(&j, "audit_bytes", audit.bytes);
+	json_number(&j, "audit_max_bytes", audit.max_size);
 	json_close(&j, '}');
 	json_line(&j);
 	gate_config_give(gc);
@@ -60,11 +63,26 @@ audit_metrics(FILE *to)
 	    "Rows that may wait; then relays get a temporary failure.");
 	metrics_sample(to, "audit_queue_limit_rows", "", NULL, audit.limit);
 	metrics_family(
-	    to, "audit_rows", "counter", NULL, "Rows that are on disk.");
+	    to, "audit_rows", "counter", NULL, "Rows that were written.");
 	metrics_sample(to, "audit_rows", "_total", NULL, audit.rows);
+	metrics_family(to, "audit_transactions", "counter", NULL,
+	    "Transactions that rows were written by.");
+	metrics_sample(
+	    to, "audit_transactions", "_total", NULL, audit.transactions);
+	metrics_family(to, "audit_syncs", "counter", NULL,
+	    "Times that the audit was brought to the disk.");
+	metrics_sample(to, "audit_syncs", "_total", NULL, audit.syncs);
 	metrics_family(to, "audit_rows_lost", "counter", NULL,
 	    "Rows that could not be written.");
 	metrics_sample(to, "audit_rows_lost", "_total", NULL, audit.lost);
+	metrics_family(to, "audit_used_bytes", "gauge", "bytes",
+	    "What of audit.db is in use; the file itself never shrinks.");
+	metrics_sample(to, "audit_used_bytes", "", NULL, (uint64_t)audit.bytes);
+	metrics_family(to, "audit_max_bytes", "gauge", "bytes",
+	    "audit.max_size; 0: off. Above 0.8 of it the alarm is given, above "
+	    "0.9 old refusals are deleted.");
+	metrics_sample(
+	    to, "audit_max_bytes", "", NULL, (uint64_t)audit.max_size);
 	metrics_family(to, "audit_commit_duration_seconds", "histogram",
 	    "seconds", "Time to commit a group of rows.");
 	metrics_histogram(

@@ -3,9 +3,9 @@
 -- (Of the newest million decisions: ids grow with time, and are the index; without
 -- NOT INDEXED another one would be read from end to end.)
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < many-senders.sql
-SELECT client, count(DISTINCT sender) AS senders, count(*) AS recipients,
+SELECT client, count(DISTINCT sender) AS senders, sum(count) AS recipients,
        group_concat(DISTINCT coalesce(auth_user, login_user)) AS users,
-       datetime(max(at) / 1000, 'unixepoch', 'localtime') AS last
+       datetime(max(coalesce(last_at, at)) / 1000, 'unixepoch', 'localtime') AS last
 FROM decision NOT INDEXED
 WHERE id > (SELECT max(id) FROM decision) - 1000000
   AND at >= (unixepoch() - 7200) * 1000 AND class = 'relay'

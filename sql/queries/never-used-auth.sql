@@ -2,7 +2,7 @@
 -- users to migrate before POP-before-SMTP can go.
 -- (Of the newest million decisions: ids grow with time, and are the index.)
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < never-used-auth.sql
-SELECT login_user AS user, count(*) AS recipients,
+SELECT login_user AS user, sum(count) AS recipients,
        count(DISTINCT client) AS clients,
        datetime(max(at) / 1000, 'unixepoch', 'localtime') AS last
 FROM decision

@@ -3,10 +3,10 @@
 -- (Of the newest million decisions: ids grow with time, and are the index.)
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < per-hour.sql
 SELECT strftime('%Y-%m-%d %H:00', at / 1000, 'unixepoch', 'localtime') AS hour,
-       sum(verdict = 'accept') AS accepted,
-       sum(verdict = 'reject') AS refused,
-       sum(verdict = 'tempfail') AS put_off,
-       sum(verdict IN ('would-reject', 'would-tempfail')) AS monitored
+       sum((verdict = 'accept') * count) AS accepted,
+       sum((verdict = 'reject') * count) AS refused,
+       sum((verdict = 'tempfail') * count) AS put_off,
+       sum((verdict IN ('would-reject', 'would-tempfail')) * count) AS monitored
 FROM decision
 WHERE id > (SELECT max(id) FROM decision) - 1000000
   AND at >= (unixepoch() - 86400) * 1000 AND class = 'relay'

@@ -2,8 +2,8 @@
 -- (Of the newest million decisions: ids grow with time, and are the index; without
 -- NOT INDEXED another one would be read from end to end.)
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < refused-today.sql
-SELECT client, reason, count(*) AS recipients,
-       datetime(max(at) / 1000, 'unixepoch', 'localtime') AS last
+SELECT client, reason, sum(count) AS recipients,
+       datetime(max(coalesce(last_at, at)) / 1000, 'unixepoch', 'localtime') AS last
 FROM decision NOT INDEXED
 WHERE id > (SELECT max(id) FROM decision) - 1000000
   AND at >= (unixepoch() - 86400) * 1000 AND verdict <> 'accept'

@@ -2,7 +2,7 @@
 -- (Of the newest million decisions: ids grow with time, and are the index; without
 -- NOT INDEXED another one would be read from end to end.)
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < top-users-this-week.sql
-SELECT coalesce(auth_user, login_user) AS user, count(*) AS recipients,
+SELECT coalesce(auth_user, login_user) AS user, sum(count) AS recipients,
        count(DISTINCT client) AS clients,
        sum(auth_user IS NOT NULL) AS by_auth
 FROM decision NOT INDEXED

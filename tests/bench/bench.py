@@ -103,7 +103,8 @@ class Gate(Filter):
         """Decisions the driver saw that are not in the table, after stop().
         Those under way when the driver stopped may be there as well."""
         with sqlite3.connect(f"file:{self.audit}?mode=ro", uri=True) as db:
-            rows, = db.execute("SELECT count(*) FROM decision").fetchone()
+            rows, = db.execute(
+                "SELECT coalesce(sum(count), 0) FROM decision").fetchone()
         return self.decided - rows
 
 

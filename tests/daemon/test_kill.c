@@ -79,8 +79,6 @@ policy_thread(void *arg)
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	char text[300], reply[600];
-
-	(void)arg;
 	(void)snprintf(
 	    sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock", dir);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
@@ -93,7 +91,9 @@ policy_thread(void *arg)
 		    "request="
 		    "smtpd_access_policy\nprotocol_state=RCPT\n"
 		    "client_address=203.0.113.5\nsender=s@y.test\n"
-		    "recipient=<r%u@remote.test>\n\n",
+		    "%srecipient=<r%u@remote.test>\n\n",
+		    arg != NULL ? "instance=1\npolicy_context=asked-at-data\n"
+				: "",
 		    number);
 
 		if (send(fd, text, (size_t)n, MSG_NOSIGNAL) != n ||
@@ -154,7 +154,8 @@ kills(void **state)
 		for (int i = 0; i < MTAS + POLICIES; i++)
 			assert_int_equal(
 			    pthread_create(&thread[i], NULL,
-				i < MTAS ? mta_thread : policy_thread, NULL),
+				i < MTAS ? mta_thread : policy_thread,
+				i % 2 == 0 ? NULL : &thread[i]),
 			    0);
 		(void)usleep((useconds_t)(rand_r(&seed) % 60000));
 		assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));

@@ -1,5 +1,6 @@
 """Postfix 3.7 in its three wirings."""
 import subprocess
+import time
 
 import pytest
 
@@ -58,6 +59,59 @@ class PostfixMatrix(Matrix):
 
 class TestPolicy(PostfixMatrix):
     wiring = wirings.PostfixPolicy
+
+    @pytest.mark.parametrize("chunking", [False, True])
+    @pytest.mark.parametrize("n", [1, 50])
+    def test_one_wait_for_the_disk(self, lab, n, chunking):
+        """Once a message, whatever the number of its recipients."""
+        client = lab.logged_in("imap", user="bob")
+        rounds = 5
+        with lab.smtp(client) as smtp:
+            before = lab.popgate.health()["audit_syncs"]
+            began = time.monotonic()
+            for i in range(rounds):
+                token = f"wait{n}{chunking}{i}"
+                assert smtp.mail(f"{token}@s.test").code == 250
+                for k in range(n):
+                    assert smtp.rcpt(f"u{k}@remote.test").code == 250
+                if chunking:
+                    text = f"Subject: {token}\r\n\r\n{token}\r\n"
+                    smtp.socket.sendall(
+                        f"BDAT {len(text)} LAST\r\n{text}".encode())
+                    assert smtp.reply().code == 250
+                else:
+                    assert smtp.data(token).code == 250
+                # nothing was told to go before it was there
+                assert len(lab.popgate.decisions(
+                    sender=f"{token}@s.test", channel="policy",
+                    verdict="accept")) == n
+        # a second of its own, each, and one more
+        own = int(time.monotonic() - began) + 2
+        waits = lab.popgate.health()["audit_syncs"] - before
+        assert rounds <= waits <= rounds + own
+        assert len(lab.world.wait_recipients(token)) == n
+        for i in range(rounds):
+            wait_for(lambda: len(lab.popgate.decisions(
+                sender=f"wait{n}{chunking}{i}@s.test",
+                channel="milter")) == n, "the milter's rows")
+
+    def test_lost_between_rcpt_and_data(self, lab):
+        """The file with the rows is gone at DATA: 451, for this message."""
+        client = lab.logged_in("imap", user="bob")
+        audit = lab.popgate.data / "audit.db"
+        with lab.smtp(client) as smtp:
+            assert smtp.mail("s@elsewhere.test").code == 250
+            assert smtp.rcpt(REMOTE).code == 250
+            assert smtp.rcpt("second@remote.test").code == 250
+            audit.unlink()
+            for _ in range(2):
+                assert smtp.command("DATA").code == 451
+            assert smtp.rset().code == 250
+            wait_for(lambda: lab.popgate.health()["audit_good"] and
+                     audit.exists(), "a file")
+            sent = smtp.transaction("s@elsewhere.test", REMOTE)
+        assert sent.data.code == 250
+        assert lab.popgate.decisions(client=client, channel="policy")
 
     @pytest.mark.parametrize("kind", ["hash", "btree", "texthash"])
     def test_sender_login_maps(self, lab, kind):

@@ -45,6 +45,27 @@ class TestClosed(Matrix):
                 assert reply.code // 100 == 5, (sender, recipient, reply)
                 smtp.rset()
 
+    def test_very_many_recipients(self, lab):
+        """Sendmail itself has no limit; what is relayed is in the audit."""
+        client = lab.logged_in("imap", user="bob")
+        limits = "".join(f'{who}_{what} = "off"; ' for who in
+                         ("client", "user") for what in
+                         ("recipients", "messages"))
+        with lab.rules(limits=limits):
+            for n in (1, 1023, 1024, 1025, 2048):
+                with lab.smtp(client) as smtp:
+                    assert smtp.mail(f"many{n}@s.test").code == 250
+                    for i in range(n):
+                        reply = smtp.rcpt(f"u{i}@remote.test")
+                        assert reply.code == 250, (n, i, reply)
+                    assert smtp.command("DATA").code == 354, n
+                    assert smtp.command("\r\n.").code == 250, n
+                rows = lab.popgate.query(
+                    "audit.db", "SELECT count(*) FROM decision WHERE "
+                    "trim(sender, '<>') = ? AND channel = 'milter' AND "
+                    "verdict = 'accept'", (f"many{n}@s.test",))
+                assert rows[0][0] == n
+
     def test_auth_survives_starttls(self, lab):
         """Sendmail, unlike Postfix, keeps AUTH: the connection is the user's
         for good, and popgate goes by what Sendmail says."""

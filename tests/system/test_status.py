@@ -277,6 +277,59 @@ def test_status_and_health(daemons):
     assert "POPGATE WARNING" in daemons.ctl("health", code=1)
 
 
+def test_repeated_refusals(daemons):
+    """A row for the eleventh and all after it, and each is counted."""
+    for i in range(40):
+        assert "550" in daemons.ask("203.0.113.9", f"r{i}@x.test")
+
+    def rows():
+        text = daemons.ctl("decisions", "--json", "--client", "203.0.113.9")
+        return [json.loads(line) for line in text.splitlines()]
+    wait_for(lambda: sum(row["count"] for row in rows()) == 40, "40 of them")
+    # perhaps a minute ended meanwhile
+    assert 11 <= len(rows()) <= 22
+    text = daemons.ctl("decisions")
+    assert re.search(r"<r\d+@x.test>.* and \d+ more like it until ", text)
+    why = json.loads(daemons.ctl("why", "203.0.113.9", "--json"))
+    assert why["reject"]["recipients"] == 40
+    assert "Refused: 40 recipients" in daemons.ctl("why", "203.0.113.9")
+    groups = json.loads(daemons.ctl("stats", "--json"))
+    assert "40" in json.dumps(groups)
+    csv = daemons.ctl("decisions", "--csv", "--limit", "0").splitlines()
+    assert csv[0].endswith(",count,last_at")
+    assert sum(int(line.split(",")[-2]) for line in csv[1:]) == 40
+    assert re.search(r"OK +audit size: \d+ of 8192 MB\n",
+                     daemons.ctl("status"))
+    metrics = daemons.metrics("milter")
+    assert value(metrics, "popgate_audit_max_bytes") == 8 << 30
+    assert value(metrics, "popgate_audit_used_bytes") > 0
+
+
+def test_audit_truncated(daemons):
+    """Made anew by itself, and said; without its writer, the advice helps."""
+    audit, log = daemons.path / "audit.db", daemons.path / "milter.err"
+    for meddle in (lambda: os.truncate(audit, 0),
+                   lambda: os.unlink(audit)):
+        daemons.ask("203.0.113.9", "before@x.test")
+        wait_for(lambda: daemons.ctl("decisions", "--json"), "a row")
+        said = log.read_text().count("it is made anew")
+        meddle()
+        wait_for(lambda: log.read_text().count("it is made anew") > said,
+                 "a word in the log")
+        wait_for(lambda: audit.exists() and audit.stat().st_size, "a file")
+        wait_for(lambda: daemons.health("milter")["audit_good"], "its end")
+        daemons.ask("203.0.113.9", "after@x.test")
+        wait_for(lambda: "after@x.test" in daemons.ctl("decisions"), "a row")
+        assert "before@x.test" not in daemons.ctl("decisions")
+    daemons.stop("milter")
+    os.truncate(audit, 0)
+    text = daemons.ctl("decisions", code=65)
+    assert "is empty: was it truncated?" in text
+    daemons.start("milter")
+    wait_for(lambda: audit.stat().st_size, "a file")
+    daemons.ctl("decisions")
+
+
 def test_another_program_on_the_socket(daemons):
     daemons.stop("milter")
     with socket.socket(socket.AF_UNIX) as s:

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "audit.h"
 #include "clock.h"
@@ -265,6 +266,109 @@ full_disk(void **state)
 	    "failure"));
 }
 
+/* No file may grow, nor be written, until it may again. */
+static void
+disk_full(bool full)
+{
+	static struct rlimit old;
+	struct rlimit none;
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (old.rlim_max == 0)
+		assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 1;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, full ? &none : &old), 0);
+}
+
+/* A message may wait for hours: what it lost is never called written, however
+ * many failures there were since. */
+static void
+lost_for_ever(void **state)
+{
+	enum { FAILURES = 150 };
+	struct audit *a = start(1000);
+	uint64_t lost[FAILURES], good = 0;
+
+	(void)state;
+	for (int i = 0; i < FAILURES; i++) {
+		disk_full(true);
+		lost[i] = audit_submit(a, row("r", "s"), true);
+		assert_false(audit_wait(a, lost[i], 10000));
+		disk_full(false);
+		good = audit_submit(a, row("r", "s"), true);
+		assert_true(audit_wait(a, good, 10000));
+		assert_int_equal(audit_state(a, good), AUDIT_DURABLE);
+	}
+	for (int i = 0; i < FAILURES; i++)
+		assert_int_equal(audit_state(a, lost[i]), AUDIT_LOST);
+	assert_int_equal(audit_state(a, good), AUDIT_DURABLE);
+	audit_stop(&a);
+}
+
+/* Messages of any size through queues of any size, and the disk fills up and
+ * empties at any moment: what is called written is on disk, every row. */
+static void
+receipts(void **state)
+{
+	static const int64_t queues[] = { 16, 17, 100, 1000, 4096, 100000 };
+	const char *seed_text = getenv("POPGATE_SEED");
+	unsigned first = seed_text == NULL ? 1 : (unsigned)atoi(seed_text);
+	unsigned seed = first;
+	int written = 0, refused = 0;
+
+	(void)state;
+	for (int m = 0; m < 40; m++) {
+		struct audit *a = start(queues[(size_t)m % 6]);
+		struct audit_receipt receipt = { .lost = false };
+		struct audit_row *chain = NULL;
+		size_t batch = audit_batch(a), held = 0;
+		int n = 1 + rand_r(&seed) % 5000;
+		char queue_id[32];
+
+		if (m % 3 == 0) /* around a boundary */
+			n = (int)batch * (1 + rand_r(&seed) % 4) +
+			    rand_r(&seed) % 3 - 1;
+		n = n < 1 ? 1 : n > 200 * (int)batch ? 200 * (int)batch : n;
+		int full_at = m % 4 == 0 ? -1 : rand_r(&seed) % (n + 1);
+		int free_at = full_at + 1 + rand_r(&seed) % (n + 1);
+
+		(void)snprintf(queue_id, sizeof(queue_id), "M%d", m);
+		for (int i = 0; i <= n; i++) {
+			if (i == full_at || i == free_at)
+				disk_full(i == full_at);
+			if (i == n)
+				break;
+			chain = audit_row_chain(chain, row("r", "s"));
+			if (++held < batch)
+				continue;
+			audit_row_queue_id(chain, queue_id);
+			audit_receipt_add(a, &receipt, chain, 20000);
+			chain = NULL;
+			held = 0;
+		}
+		if (chain != NULL)
+			audit_row_queue_id(chain, queue_id);
+		audit_receipt_add(a, &receipt, chain, 20000);
+		bool good = audit_receipt_wait(a, &receipt, 20000);
+
+		disk_full(false);
+		const struct audit_filter mine = { .queue_id = queue_id };
+
+		if (good && rows_on_disk(&mine) != n)
+			fail_msg("seed %u, message %d: %d rows of %d", first, m,
+			    rows_on_disk(&mine), n);
+		/* without a full disk nothing is refused */
+		if (full_at == -1 && !good)
+			fail_msg("seed %u, message %d of %d rows was refused",
+			    first, m, n);
+		*(good ? &written : &refused) += 1;
+		audit_stop(&a);
+	}
+	printf("seed %u: %d written, %d refused\n", first, written, refused);
+	assert_true(refused > 0);
+}
+
 /* Removed under us: rows don't go to a file that nobody can see. */
 static void
 removed_file(void **state)
@@ -283,6 +387,206 @@ removed_file(void **state)
 	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	assert_int_equal(rows_on_disk(&all), 1);
 	audit_stop(&a);
+}
+
+/* --- somebody meddles with the files while they are written to --- */
+
+enum { READER_NONE, READER_AFTER, READERS };
+
+static const struct meddling {
+	const char *name;
+	/* %s: the database; a copy of it from the beginning is in %s.old, of a
+	 * moment ago in %s.now */
+	const char *command;
+	bool harmless; /* what was written is still there */
+	bool damaging; /* it can't be used until an admin mends it */
+} meddlings[] = {
+	{ .name = "truncated", .command = ": > %s" },
+	{ .name = "cut", .command = "truncate -s 4096 %s" },
+	{ .name = "removed", .command = "rm %s" },
+	{ .name = "removed with its -wal", .command = "rm %s %s-wal %s-shm" },
+	{ .name = "its -wal removed",
+	    .command = "rm %s-wal",
+	    .harmless = true },
+	{ .name = "its -wal and -shm removed",
+	    .command = "rm %s-wal %s-shm",
+	    .harmless = true },
+	{ .name = "its -shm removed",
+	    .command = "rm %s-shm",
+	    .harmless = true },
+	{ .name = "its -wal truncated", .command = ": > %s-wal" },
+	{ .name = "moved away and copied back",
+	    .command = "mv %s %s.x && cp %s.x %s" },
+	{ .name = "moved away with its -wal and copied back",
+	    .command = "mv %s %s.x && cp %s.x %s && cp %s-wal %s.w && rm "
+		       "%s-wal && cp %s.w %s-wal" },
+	{ .name = "an older copy put in its place",
+	    .command = "cp %s.old %s.x && mv %s.x %s" },
+	{ .name = "an older copy put in its place, without the -wal",
+	    .command = "cp %s.old %s.x && mv %s.x %s && rm %s-wal %s-shm" },
+	{ .name = "an older copy copied into it",
+	    .command = "cp %s.old %s",
+	    .damaging = true },
+	{ .name = "zeros written into it",
+	    .command = "dd if=/dev/zero of=%s bs=4096 seek=1 count=8 "
+		       "conv=notrunc status=none",
+	    .damaging = true },
+	{ .name = "zeros written into it after a checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null; dd if=/dev/zero of=%s bs=4096 seek=1 "
+		       "count=30 conv=notrunc status=none",
+	    .damaging = true },
+	{ .name = "an older copy copied into it after a checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null; cp %s.old %s",
+	    .damaging = true },
+	{ .name = "its directory replaced",
+	    .command = "d=$(dirname %s); mv $d $d.x && mkdir $d" },
+	{ .name = "a foreign checkpoint",
+	    .command = "sqlite3 %s 'PRAGMA wal_checkpoint(TRUNCATE)' "
+		       ">/dev/null",
+	    .harmless = true },
+	{ .name = "vacuumed",
+	    .command = "sqlite3 %s 'DELETE FROM tally; VACUUM; "
+		       "PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null",
+	    .harmless = true },
+};
+
+static void
+shell(const char *command)
+{
+	char text[2000], *p = text;
+
+	for (const char *c = command; *c != '\0'; c++) {
+		if (c[0] == '%' && c[1] == 's') {
+			p = stpcpy(p, db);
+			c++;
+		} else {
+			*p++ = *c;
+		}
+	}
+	*p = '\0';
+	if (system(text) != 0)
+		fail_msg("%s", text);
+}
+
+/* One that can't be opened is nobody's row. */
+static int
+rows_named(const char *queue_id)
+{
+	const struct audit_filter f = { .queue_id = queue_id };
+	struct audit_reader *r;
+	struct err err;
+	int n = 0;
+
+	if (audit_open_reader(db, &r, &err) == -1)
+		return -1;
+	if (audit_each(r, &f, count, &n, &err) == -1)
+		n = -1;
+	audit_close_reader(&r);
+	return n;
+}
+
+static uint64_t
+message(struct audit *a, const char *queue_id, int n)
+{
+	struct audit_row *chain = NULL;
+
+	for (int i = 0; i < n; i++)
+		chain = audit_row_chain(chain, row("r", "s"));
+	audit_row_queue_id(chain, queue_id);
+	return audit_submit(a, chain, true);
+}
+
+/* A process that is killed is what shows where the rows really are. Here it
+ * is a child; it tells by its exit status what it called written. */
+enum { BEFORE = 1, ACROSS = 2, AFTER = 4, NOT_AGAIN = 8 };
+
+static int
+child(const struct meddling *m, bool reader)
+{
+	struct audit *a = start(1000);
+	int told = 0;
+
+	/* enough for several pages, and brought into the file */
+	if (!audit_wait(a, message(a, "OLD", 300), 20000))
+		return NOT_AGAIN;
+	audit_stop(&a);
+	shell("cp %s %s.old");
+	a = start(1000);
+	uint64_t before = message(a, "BEFORE", 900);
+
+	told |= audit_wait(a, before, 20000) ? BEFORE : 0;
+	/* of a message that is under way */
+	uint64_t across = message(a, "ACROSS", 3);
+
+	if (!audit_wait(a, across, 20000))
+		return NOT_AGAIN;
+	shell(m->command);
+	if (reader)
+		(void)rows_named("BEFORE");
+	uint64_t sync = audit_sync(a);
+
+	(void)audit_wait(a, sync, 20000);
+	told |=
+	    audit_state_range(a, across, across) == AUDIT_DURABLE ? ACROSS : 0;
+	told |= audit_wait(a, message(a, "AFTER", 5), 20000) ? AFTER : 0;
+	if (reader)
+		(void)rows_named("AFTER");
+	/* and it mends itself, if it can */
+	bool again = false;
+
+	for (int i = 0; i < (m->damaging ? 3 : 40) && !again; i++) {
+		again = audit_wait(a, message(a, "AGAIN", 1), 20000);
+		(void)usleep(again ? 0 : 100000);
+	}
+	return told | (again ? 0 : NOT_AGAIN);
+}
+
+static void
+meddled(const struct meddling *m, bool reader)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		int told = child(m, reader);
+
+		/* as by kill -9: nothing is closed, nothing is written */
+		_exit(told);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	int told = WEXITSTATUS(status);
+	const char *with = reader ? " (with a reader)" : "";
+
+	if ((told & ACROSS) && rows_named("ACROSS") != 3)
+		fail_msg("%s%s: a message under way was relayed, %d rows of 3",
+		    m->name, with, rows_named("ACROSS"));
+	if ((told & AFTER) && rows_named("AFTER") != 5)
+		fail_msg("%s%s: a message after it was relayed, %d rows of 5",
+		    m->name, with, rows_named("AFTER"));
+	if (!m->damaging && (told & NOT_AGAIN))
+		fail_msg(
+		    "%s%s: nothing can be written any more", m->name, with);
+	if (!m->damaging && rows_named("AGAIN") != 1)
+		fail_msg(
+		    "%s%s: what was written again isn't there", m->name, with);
+	if (m->harmless && (!(told & ACROSS) || rows_named("BEFORE") != 900))
+		fail_msg("%s%s: rows were lost without need (%d)", m->name,
+		    with, rows_named("BEFORE"));
+}
+
+static void
+meddlers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(meddlings) / sizeof(*meddlings); i++)
+		for (int reader = 0; reader < READERS; reader++) {
+			meddled(&meddlings[i], reader == READER_AFTER);
+			shell("d=$(dirname %s); rm -rf $d.x; rm -f $d/*");
+		}
 }
 
 static int
@@ -535,6 +839,316 @@ old_breaches(void **state)
 	assert_non_null(strstr(left, "u:denied "));
 }
 
+/* --- what strangers can write --- */
+
+static struct audit_row *
+refused_row(
+    const char *client, const char *sender, enum reason reason, int64_t at_ms)
+{
+	const struct audit_facts f = { .at_ms = at_ms,
+		.session = "s1",
+		.client = client,
+		.client_name = "c",
+		.helo = "h",
+		.sender = sender,
+		.recipient = "r",
+		.mta = "m",
+		.decision = { .verdict = VERDICT_REJECT, .reason = reason } };
+	struct audit_row *r = audit_row_new(&f);
+
+	assert_non_null(r);
+	return r;
+}
+
+static int64_t
+number(const char *text)
+{
+	sqlite3_stmt *stmt;
+	sqlite3 *h;
+
+	assert_int_equal(sqlite3_open(db, &h), SQLITE_OK);
+	(void)sqlite3_busy_timeout(h, 5000);
+	if (sqlite3_prepare_v2(h, text, -1, &stmt, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", text, sqlite3_errmsg(h));
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	int64_t n = sqlite3_column_int64(stmt, 0);
+
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(h);
+	return n;
+}
+
+static void
+refuse(struct audit *a, const char *client, const char *sender,
+    enum reason reason, int n, int64_t at_ms)
+{
+	struct audit_row *chain = NULL;
+
+	for (int i = 0; i < n; i++)
+		chain = audit_row_chain(
+		    chain, refused_row(client, sender, reason, at_ms + i));
+	assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+}
+
+struct group_seen {
+	int64_t recipients, rejected, last_ms;
+};
+
+static bool
+take_group(void *arg, const struct audit_group *g)
+{
+	struct group_seen *seen = arg;
+
+	seen->recipients += g->recipients;
+	seen->rejected += g->rejected;
+	seen->last_ms = g->last_ms;
+	return true;
+}
+
+static void
+repeated(void **state)
+{
+	struct audit *a = start(100000);
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	/* in one transaction, and in several */
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 1000, now);
+	refuse(a, "192.0.2.1", "another", REASON_NO_LOGIN, 500, now + 1000);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11);
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 1500);
+	assert_int_equal(
+	    number("SELECT max(last_at) FROM decision"), now + 1499);
+	assert_int_equal(
+	    number("SELECT count(*) FROM decision WHERE last_at IS NULL"), 10);
+	/* another reason, another client: rows of their own */
+	refuse(a, "192.0.2.1", "s", REASON_DENIED, 5, now + 2000);
+	refuse(a, "192.0.2.2", "s", REASON_NO_LOGIN, 20, now + 2000);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11 + 5 + 11);
+	/* a network of IPv6 is one client */
+	for (int i = 0; i < 50; i++) {
+		char client[60];
+
+		(void)snprintf(client, sizeof(client), "2001:db8::%x", i + 1);
+		refuse(a, client, "s", REASON_NO_LOGIN, 1, now);
+	}
+	refuse(a, "2001:db8:0:1::1", "s", REASON_NO_LOGIN, 1, now);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE client "
+				"LIKE '2001%'"),
+	    12);
+	/* the next minute */
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 30, now + 61000);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE client = "
+				"'192.0.2.1' AND reason = 'no-login'"),
+	    22);
+	/* the readers and the views count recipients */
+	assert_int_equal(number("SELECT sum(recipients) FROM relay_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(refused) FROM relay_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(recipients) FROM relay_by_hour"),
+	    1500 + 5 + 20 + 51 + 30);
+	assert_int_equal(number("SELECT sum(recipients) FROM sender_by_client"),
+	    1500 + 5 + 20 + 51 + 30);
+	const struct audit_group_query q = { .by = AUDIT_BY_CLIENT,
+		.rejected_min = 100 };
+	struct group_seen seen = { 0 };
+	struct audit_reader *r;
+	struct err err;
+
+	assert_int_equal(audit_open_reader(db, &r, &err), 0);
+	assert_int_equal(audit_each_group(r, &q, take_group, &seen, &err), 0);
+	audit_close_reader(&r);
+	assert_int_equal(seen.recipients, 1535);
+	assert_int_equal(seen.rejected, 1535);
+	/* what is relayed has always a row of its own */
+	for (int i = 0; i < 30; i++)
+		assert_true(
+		    audit_wait(a, audit_submit(a, row("r", "s"), true), 20000));
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE verdict = "
+				"'accept'"),
+	    30);
+	audit_stop(&a);
+}
+
+/* A transaction that failed took the row that counts with it. */
+static void
+repeated_and_lost(void **state)
+{
+	struct audit *a = start(100000);
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	disk_full(true);
+	for (int i = 0; i < 15; i++)
+		(void)audit_wait(a,
+		    audit_submit(a,
+			refused_row("192.0.2.1", "s", REASON_NO_LOGIN, now),
+			true),
+		    20000);
+	disk_full(false);
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, now);
+	assert_int_equal(number("SELECT count(*) FROM decision"), 11);
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 100);
+	audit_stop(&a);
+}
+
+static void
+cut_texts(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t len; /* of x, before the end */
+		const char *end;
+		size_t want; /* what is left of it */
+		const char *want_end;
+	} cases[] = {
+		{ "short", 127, "y", 127, "y" },
+		{ "one too many", 127, "yz", 125, "..." },
+		{ "long", 1000, "y", 125, "..." },
+		/* U+20AC is three bytes: never a part of one */
+		{ "a character at the end", 124, "\xe2\x82\xacyyyy", 124,
+		    "..." },
+		{ "a character in the middle of the end", 123,
+		    "\xe2\x82\xacyyyy", 123, "..." },
+		{ "a character before the end", 122, "\xe2\x82\xacyyyy", 122,
+		    "\xe2\x82\xac..." },
+		{ "no UTF-8", 122, "\x80\x80\x80\x80\x80\x80\x80", 122, "..." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[1100], want[200], query[500];
+
+		memset(text, 'x', sizeof(text));
+		(void)snprintf(text + cases[i].len, sizeof(text) - cases[i].len,
+		    "%s", cases[i].end);
+		memset(want, 'x', sizeof(want));
+		(void)snprintf(want + cases[i].want,
+		    sizeof(want) - cases[i].want, "%s", cases[i].want_end);
+		struct audit *a = start(1000);
+
+		refuse(
+		    a, "192.0.2.1", text, REASON_NO_LOGIN, 1, clock_now_ms());
+		assert_true(audit_wait(
+		    a, audit_submit(a, row("r", text), true), 20000));
+		audit_stop(&a);
+		(void)snprintf(query, sizeof(query),
+		    "SELECT count(*) FROM decision WHERE sender = '%s' AND "
+		    "verdict = 'reject'",
+		    want);
+		if (number(query) != 1)
+			fail_msg("%s", cases[i].name);
+		/* evidence isn't cut */
+		assert_int_equal(number("SELECT count(*) FROM decision WHERE "
+					"verdict = 'accept' AND "
+					"sender NOT LIKE '%...'"),
+		    1);
+		shell("rm -f %s %s-wal %s-shm");
+	}
+}
+
+/* audit.max_size: refused ones go first, then the oldest; and it is said. */
+static void
+size_limit(void **state)
+{
+	enum { MAX = 3 << 20 };
+	const struct audit_options opt = { .path = db,
+		.queue = 1000000,
+		.keep_s = 86400,
+		.max_size = MAX,
+		.log_line = on_line,
+		.log_state = on_state };
+	struct audit_stats stats;
+	struct audit *a;
+	struct err err;
+	char text[400], client[40];
+	int64_t now = clock_now_ms();
+
+	(void)state;
+	memset(text, 'z', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	/* relays of about a third, then a botnet */
+	for (int i = 0; i < 30; i++)
+		assert_true(audit_wait(a, message(a, "RELAYED", 50), 20000));
+	struct audit_row *chain = NULL;
+
+	for (int round = 0; round < 200; round++) {
+		for (int i = 0; i < 100; i++) {
+			(void)snprintf(
+			    client, sizeof(client), "10.%d.%d.1", round, i);
+			chain = audit_row_chain(chain,
+			    refused_row(client, text, REASON_NO_LOGIN, now));
+		}
+		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+		chain = NULL;
+	}
+	/* refused ones are deleted until it is well below */
+	bool below = false;
+
+	for (int i = 0; i < 2000 && !below; i++) {
+		audit_stats(a, &stats);
+		below = stats.bytes < MAX * 9 / 10 &&
+		    number("SELECT count(*) FROM decision WHERE verdict = "
+			   "'reject'") < 20000;
+		(void)usleep(20000);
+	}
+	assert_true(below);
+	assert_int_equal(stats.max_size, MAX);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE queue_id "
+				"= 'RELAYED'"),
+	    1500);
+	/* only relays are left to delete: the oldest go, mail goes on */
+	int64_t newest = 0;
+
+	for (int i = 0; i < 400; i++) {
+		audit_stats(a, &stats);
+		assert_true(stats.bytes < 3 * MAX);
+		for (int k = 0; k < 50; k++)
+			chain = audit_row_chain(chain, row("r", text));
+		audit_row_queue_id(chain, "EVIDENCE");
+		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+		chain = NULL;
+		if (number("SELECT count(*) FROM decision WHERE queue_id = "
+			   "'RELAYED'") == 0)
+			break;
+		(void)usleep(20000);
+	}
+	newest = number("SELECT count(*) FROM decision WHERE queue_id = "
+			"'EVIDENCE'");
+	assert_true(newest > 0);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE queue_id "
+				"= 'RELAYED'"),
+	    0);
+	audit_stop(&a);
+}
+
+/* A file of version 3 is brought up to date, and its rows count as one. */
+static void
+old_version(void **state)
+{
+	char command[300];
+
+	(void)state;
+	for (int v = 1; v <= 3; v++) {
+		(void)snprintf(command, sizeof(command),
+		    "sqlite3 %%s < sql/audit-%03d.sql", v);
+		shell(command);
+	}
+	shell("sqlite3 %s \"PRAGMA user_version = 3; INSERT INTO decision (at, "
+	      "session, client, client_name, helo, sender, recipient, class, "
+	      "verdict, reason, rule, channel, mta) VALUES (unixepoch() * "
+	      "1000, 's', '192.0.2.1', '', '', 'a', 'b', 'relay', 'reject', "
+	      "'no-login', 13, 'policy', '')\"");
+	struct audit *a = start(1000);
+
+	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, clock_now_ms());
+	audit_stop(&a);
+	assert_int_equal(number("SELECT recipients FROM relay_by_client"), 101);
+	assert_int_equal(number("PRAGMA user_version"), 4);
+}
+
 int
 main(void)
 {
@@ -545,7 +1159,15 @@ main(void)
 		TEST(tickets),
 		TEST(many_producers),
 		TEST(full_disk),
+		TEST(lost_for_ever),
+		TEST(receipts),
 		TEST(removed_file),
+		TEST(meddlers),
+		TEST(repeated),
+		TEST(repeated_and_lost),
+		TEST(cut_texts),
+		TEST(size_limit),
+		TEST(old_version),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),

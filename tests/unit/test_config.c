@@ -18,6 +18,7 @@ defaults(void **state)
 	assert_int_equal(cfg->audit.keep_s, 90 * 86400);
 	assert_false(cfg->audit.record_all);
 	assert_true(cfg->audit.durable);
+	assert_int_equal(cfg->audit.max_size, INT64_C(8) << 30);
 	assert_int_equal(cfg->milter.mode, 0660);
 	assert_string_equal(
 	    cfg->milter.status, "unix:/run/popgate/status.sock");
@@ -77,7 +78,7 @@ everything(void **state)
 	const char *path = unit_file(0,
 	    "logins: { database = \"/tmp/l.db\"; window = 90; keep = \"2h\"; "
 	    "};\n"
-	    "audit: { record = \"all\"; durability = \"none\"; queue = 100; "
+	    "audit: { record = \"all\"; durability = \"none\"; queue = 100; max_size = \"500M\"; "
 	    "};\n"
 	    "milter: { listen = \"inet:9999@127.0.0.1\"; mode = \"0600\"; "
 	    "};\n"
@@ -113,6 +114,7 @@ everything(void **state)
 	assert_int_equal(cfg->logins.keep_s, 7200);
 	assert_true(cfg->audit.record_all);
 	assert_false(cfg->audit.durable);
+	assert_int_equal(cfg->audit.max_size, INT64_C(500) << 20);
 	assert_int_equal(cfg->relay.mode, RELAY_MONITOR);
 	assert_int_equal(cfg->relay.sender_binding, SENDER_ADDRESS);
 	assert_true(cfg->relay.null_sender_refused);
@@ -187,6 +189,20 @@ errors(void **state)
 		{ "audit: { queue = \"many\"; };", ":1:", "audit.queue",
 		    "a whole number" },
 		{ "audit: { queue = 1; };", ":1:", "audit.queue", "from 16" },
+		{ "audit: { max_size = 5; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"5\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"5Mb\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"G\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"-1G\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"15M\"; };", ":1:", "audit.max_size",
+		    "a size from 16M to 16T" },
+		{ "audit: { max_size = \"999999T\"; };",
+		    ":1:", "audit.max_size", "a size from 16M to 16T" },
 		{ "milter: { listen = \"inet:9999\"; };",
 		    ":1:", "milter.listen", "inet:host:port" },
 		{ "milter: { listen = \"/run/x\"; };", ":1:", "milter.listen",

@@ -1,7 +1,9 @@
 """The programs under test, and what they wrote."""
 import grp
+import json
 import os
 import pwd
+import socket
 import sqlite3
 import subprocess
 
@@ -90,6 +92,15 @@ class Popgate:
             assert done.returncode == 0, (arguments, done)
             return done.stdout
         return done
+
+    def health(self):
+        """What popgate-milter says of itself."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.site.sockets / "status.sock"))
+            s.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: s.recv(65536), b""))
+        return json.loads(text.partition(b"\r\n\r\n")[2])
 
     def logins(self):
         return self.query("logins.db", "SELECT * FROM login")

@@ -1,0 +1,83 @@
+#include "covered.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "siphash.h"
+
+/* As many messages as may be between their two DATA at once, and more. */
+enum { SLOTS = 4096, QUEUE_ID_MAX = 64 };
+
+static struct {
+	pthread_once_t once;
+	bool usable;
+	uint64_t key[2];
+	atomic_uint_fast64_t slot[SLOTS]; /* hashes of messages; 0: free */
+} covered = { .once = PTHREAD_ONCE_INIT };
+
+/* Nobody may choose recipients whose sums are equal. */
+static void
+make_key(void)
+{
+	covered.usable = getrandom(covered.key, sizeof(covered.key), 0) ==
+	    (ssize_t)sizeof(covered.key);
+}
+
+void
+covered_add(struct covered_recipients *r, const char *recipient)
+{
+	size_t len = strlen(recipient);
+
+	(void)pthread_once(&covered.once, make_key);
+	if (len >= 2 && recipient[0] == '<' && recipient[len - 1] == '>') {
+		recipient++;
+		len -= 2;
+	}
+	r->n++;
+	r->sum += siphash(covered.key, recipient, len);
+}
+
+/* 0: can't be told apart from others. */
+static uint64_t
+hash(const struct covered_recipients *r, const struct addr *client,
+    const char *queue_id)
+{
+	char client_text[ADDR_TEXT_MAX];
+	struct {
+		uint64_t n, sum;
+		char client[ADDR_TEXT_MAX];
+		char queue_id[QUEUE_ID_MAX];
+	} message;
+
+	if (!covered.usable || r->n == 0 || *queue_id == '\0' ||
+	    strlen(queue_id) >= QUEUE_ID_MAX)
+		return 0;
+	memset(&message, 0, sizeof(message));
+	message.n = r->n;
+	message.sum = r->sum;
+	(void)stpcpy(message.client, addr_format(client, client_text));
+	(void)stpcpy(message.queue_id, queue_id);
+	return siphash(covered.key, &message, sizeof(message));
+}
+
+void
+covered_give(const struct covered_recipients *r, const struct addr *client,
+    const char *queue_id)
+{
+	uint64_t h = hash(r, client, queue_id);
+
+	if (h != 0)
+		atomic_store(&covered.slot[h % SLOTS], h);
+}
+
+bool
+covered_take(const struct covered_recipients *r, const struct addr *client,
+    const char *queue_id)
+{
+	uint_fast64_t h = hash(r, client, queue_id);
+
+	return h != 0 &&
+	    atomic_compare_exchange_strong(&covered.slot[h % SLOTS], &h, 0);
+}

@@ -1,0 +1,30 @@
+/* covered - messages whose relayed recipients are all in the audit, on disk, by
+ * what the permit channel recorded: the milter, which sees the same message a
+ * moment later, needn't wait for the disk again.
+ * Threads: any. */
+#ifndef POPGATE_COVERED_H
+#define POPGATE_COVERED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+
+/* The relayed recipients of one message, in any order. Zero it. */
+struct covered_recipients {
+	uint64_t n, sum;
+};
+
+/* Add one, with or without <>. */
+void covered_add(struct covered_recipients *r, const char *recipient);
+
+/* All of these of this client's message are on disk. */
+void covered_give(const struct covered_recipients *r, const struct addr *client,
+    const char *queue_id);
+
+/* Are exactly these? Once only. May forget, but never invents. */
+bool covered_take(const struct covered_recipients *r, const struct addr *client,
+    const char *queue_id);
+
+#endif

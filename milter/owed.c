@@ -1,0 +1,131 @@
+#include "owed.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "siphash.h"
+
+/* What was lost is remembered for longer than any SMTP session lasts. */
+enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000 };
+
+static struct {
+	struct owed *bucket[BUCKETS];
+	struct owed *oldest, *newest; /* by their last recipient */
+	unsigned n;
+	enum audit_state (*state)(uint64_t first, uint64_t last);
+} owed;
+
+void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last))
+{
+	owed.state = state;
+}
+
+/* Instances are Postfix's own, not a client's choice: no secret key. */
+static struct owed **
+bucket_of(const char *name)
+{
+	static const uint64_t key[2] = { 1, 2 };
+
+	return &owed.bucket[siphash(key, name, strlen(name)) % BUCKETS];
+}
+
+struct owed *
+owed_find(const char *name)
+{
+	struct owed *m = *bucket_of(name);
+
+	while (m != NULL && strcmp(m->name, name) != 0)
+		m = m->same_bucket;
+	return m;
+}
+
+static void
+unlink_age(struct owed *m)
+{
+	*(m->older != NULL ? &m->older->newer : &owed.oldest) = m->newer;
+	*(m->newer != NULL ? &m->newer->older : &owed.newest) = m->older;
+}
+
+static void
+link_newest(struct owed *m)
+{
+	m->older = owed.newest;
+	m->newer = NULL;
+	*(owed.newest != NULL ? &owed.newest->newer : &owed.oldest) = m;
+	owed.newest = m;
+}
+
+static void
+forget(struct owed *m)
+{
+	struct owed **to = bucket_of(m->name);
+
+	while (*to != m)
+		to = &(*to)->same_bucket;
+	*to = m->same_bucket;
+	unlink_age(m);
+	free(m);
+	owed.n--;
+}
+
+/* Make room: one of the oldest whose rows are on disk, of which nobody needs
+ * to know any more. A lost one is kept, but doesn't stand in the way. */
+static bool
+forget_one(int64_t now_ms)
+{
+	for (int i = 0; i < TRIES && owed.oldest != NULL; i++) {
+		struct owed *m = owed.oldest;
+		enum audit_state state = owed.state(m->first, m->last);
+
+		if (state == AUDIT_DURABLE || m->last == 0 ||
+		    (state == AUDIT_LOST && now_ms - m->used_ms > LOST_MS)) {
+			forget(m);
+			return true;
+		}
+		if (state != AUDIT_LOST)
+			return false;
+		unlink_age(m);
+		link_newest(m);
+	}
+	return false;
+}
+
+struct owed *
+owed_get(const char *name, int64_t now_ms)
+{
+	struct owed *m = owed_find(name);
+
+	if (m == NULL) {
+		if (*name == '\0' || strlen(name) >= OWED_NAME_MAX ||
+		    (owed.n >= OWED_MAX && !forget_one(now_ms)) ||
+		    (m = calloc(1, sizeof(*m))) == NULL)
+			return NULL;
+		(void)stpcpy(m->name, name);
+		m->same_bucket = *bucket_of(name);
+		*bucket_of(name) = m;
+		owed.n++;
+	} else {
+		unlink_age(m);
+	}
+	link_newest(m);
+	m->used_ms = now_ms;
+	return m;
+}
+
+void
+owed_add(struct owed *m, uint64_t ticket, const char *recipient)
+{
+	/* what lies between is others': don't let them be held against it */
+	if (m->first == 0 || owed.state(m->first, m->last) == AUDIT_DURABLE)
+		m->first = ticket;
+	m->last = ticket;
+	covered_add(&m->recipients, recipient);
+}
+
+void
+owed_free(void)
+{
+	while (owed.oldest != NULL)
+		forget(owed.oldest);
+}

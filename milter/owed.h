@@ -1,0 +1,42 @@
+/* owed - messages of which the permit channel permitted recipients, whose rows
+ * are written but perhaps not on disk yet: the MTA promised to ask again at
+ * DATA, and there the channel waits for the disk, once for all recipients.
+ * Threads: one, the permit channel's. */
+#ifndef POPGATE_OWED_H
+#define POPGATE_OWED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audit.h"
+#include "covered.h"
+
+enum { OWED_NAME_MAX = 64, OWED_MAX = 8192 };
+
+struct owed {
+	struct owed *same_bucket;
+	struct owed *older, *newer;
+	char name[OWED_NAME_MAX]; /* Postfix's instance */
+	uint64_t first, last; /* audit tickets */
+	struct covered_recipients recipients;
+	bool asked; /* at DATA */
+	int64_t used_ms;
+};
+
+/* How it stands with tickets: audit_state_range(), or a test's. */
+void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last));
+
+/* The message of that name; NULL: nothing is owed. */
+struct owed *owed_find(const char *name);
+
+/* The same, made when there is none. NULL when the name is empty or too long,
+ * memory is short, or there are OWED_MAX already that can't be forgotten: then
+ * the caller has to wait at RCPT. */
+struct owed *owed_get(const char *name, int64_t now_ms);
+
+/* One recipient more, whose row has this ticket. */
+void owed_add(struct owed *m, uint64_t ticket, const char *recipient);
+
+void owed_free(void);
+
+#endif

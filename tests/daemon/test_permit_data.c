@@ -1,0 +1,262 @@
+/* The permit channel where Postfix asks again at DATA: one wait for the disk a
+ * message, and no message is relayed before its rows are there. */
+#include "lab.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static int
+policy_open(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval timeout = { .tv_sec = 20 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	return fd;
+}
+
+/* Ask; returns what comes behind "action=". */
+static const char *
+asked(int fd, const char *state, const char *instance, const char *more, ...)
+{
+	static char reply[1000];
+	char text[2000], extra[1000];
+	va_list ap;
+
+	va_start(ap, more);
+	(void)vsnprintf(extra, sizeof(extra), more, ap);
+	va_end(ap);
+	int n = snprintf(text, sizeof(text),
+	    "request=smtpd_access_policy\nprotocol_state=%s\n"
+	    "client_address=203.0.113.5\nclient_port=4711\n"
+	    "sender=s@y.test\ninstance=%s\n%s\n",
+	    state, instance, extra);
+
+	assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+	ssize_t got = recv(fd, reply, sizeof(reply) - 1, 0);
+
+	assert_true(got > 9);
+	reply[got] = '\0';
+	return reply + strlen("action=");
+}
+
+#define PROMISE "policy_context=asked-at-data\n"
+
+static void
+permitted(int fd, const char *instance, const char *promise, int from, int to)
+{
+	for (int i = from; i < to; i++)
+		assert_reply(asked(fd, "RCPT", instance,
+				 "%srecipient=u%d@remote.test\n", promise, i),
+		    "OK");
+}
+
+static int
+rows_on_disk(void)
+{
+	return sql_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE channel = 'policy' AND "
+	    "verdict = 'accept'");
+}
+
+/* Syncs since *from, which is brought up to now. The writer syncs once a
+ * second by itself: *slack_r says how often that may have been. */
+static int
+syncs(int *from, time_t *since, int *slack_r)
+{
+	int now = health_number("audit_syncs"), n = now - *from;
+
+	*slack_r = (int)(time(NULL) - *since) + 2;
+	*from = now;
+	*since = time(NULL);
+	return n;
+}
+
+static void
+one_wait(void **state)
+{
+	int fd = policy_open(), from = 0, slack;
+	time_t since = 0;
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	(void)syncs(&from, &since, &slack);
+	/* promised: once for 50 */
+	permitted(fd, "1.1", PROMISE, 0, 50);
+	assert_int_equal(rows_on_disk(), 50);
+	assert_reply(
+	    asked(fd, "DATA", "1.1", "queue_id=Q1\nrecipient=\n"), "DUNNO");
+	int n = syncs(&from, &since, &slack);
+
+	if (n < 1 || n > 1 + slack)
+		fail_msg("%d syncs, and %d by itself at most", n, slack);
+	/* not promised: each */
+	permitted(fd, "1.2", "", 0, 50);
+	n = syncs(&from, &since, &slack);
+	assert_true(n >= 50);
+	/* another context is no promise, and neither is no instance */
+	permitted(fd, "1.3", "policy_context=x\n", 0, 20);
+	permitted(fd, "", PROMISE, 0, 20);
+	n = syncs(&from, &since, &slack);
+	assert_true(n >= 40);
+	(void)close(fd);
+}
+
+/* A promise that isn't kept counts for the next message of that smtpd; one
+ * that is kept again counts. */
+static void
+broken_promise(void **state)
+{
+	int fd = policy_open(), other = policy_open(), from = 0, slack;
+	time_t since = 0;
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	permitted(fd, "2.1", PROMISE, 0, 3);
+	(void)syncs(&from, &since, &slack);
+	permitted(fd, "2.2", PROMISE, 0, 50);
+	assert_true(syncs(&from, &since, &slack) >= 50);
+	/* asked by another connection, as Postfix does */
+	assert_reply(
+	    asked(other, "DATA", "2.2", "queue_id=Q2\nrecipient=\n"), "DUNNO");
+	(void)syncs(&from, &since, &slack);
+	permitted(fd, "2.3", PROMISE, 0, 50);
+	int n = syncs(&from, &since, &slack);
+
+	if (n > slack)
+		fail_msg("%d syncs, and %d by itself at most", n, slack);
+	for (int i = 0; i < 25; i++) {
+		char instance[20];
+
+		(void)snprintf(instance, sizeof(instance), "3.%d", i);
+		permitted(fd, instance, PROMISE, 0, 1);
+	}
+	wait_logged("Postfix didn't ask at DATA about the last", 1);
+	(void)close(fd);
+	(void)close(other);
+}
+
+/* The milter, asked right after it, doesn't wait again; but for one recipient
+ * that the permit channel didn't see it does. */
+static void
+milter_after_it(void **state)
+{
+	int fd = policy_open(), from = 0, slack;
+	time_t since = 0;
+	char to[64], instance[20], queue_id[20];
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	struct mclient *mc = mta("203.0.113.5");
+
+	for (int m = 0; m < 40; m++) {
+		int n = 1 + m % 5;
+		bool one_more = m >= 20;
+
+		if (m == 20) {
+			int got = syncs(&from, &since, &slack);
+
+			if (got > 20 + slack)
+				fail_msg("%d syncs for 20 messages", got);
+		} else if (m == 0) {
+			(void)syncs(&from, &since, &slack);
+		}
+		(void)snprintf(instance, sizeof(instance), "4.%d", m);
+		(void)snprintf(queue_id, sizeof(queue_id), "Q4%d", m);
+		permitted(fd, instance, PROMISE, 0, n);
+		mail(mc, "<s@y.test>");
+		for (int i = 0; i < n + one_more; i++) {
+			(void)snprintf(to, sizeof(to), "<u%d@remote.test>", i);
+			assert_accepted(rcpt(mc, to, "smtp"));
+		}
+		assert_reply(asked(fd, "DATA", instance,
+				 "queue_id=%s\nrecipient=\n", queue_id),
+		    "DUNNO");
+		assert_int_equal(data_as(mc, queue_id), SMFIR_CONTINUE);
+	}
+	assert_true(syncs(&from, &since, &slack) >= 40);
+	/* all are written, with their queue id */
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE channel = 'milter' AND "
+	    "queue_id LIKE 'Q4%'",
+	    2 * 4 * (1 + 2 + 3 + 4 + 5) + 20);
+	mclient_close(&mc);
+	(void)close(fd);
+}
+
+/* What is lost between RCPT and DATA is said at DATA, as often as it is asked
+ * for; another message isn't held up by it. */
+static void
+lost_in_between(void **state)
+{
+	int fd = policy_open();
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	permitted(fd, "5.1", PROMISE, 0, 3);
+	assert_int_equal(truncate(path("audit.db"), 0), 0);
+	assert_reply(
+	    asked(fd, "DATA", "5.1", "queue_id=Q5\nrecipient=\n"), "451 4.3.0");
+	wait_until(health_number("audit_good") == 1);
+	assert_reply(
+	    asked(fd, "DATA", "5.1", "queue_id=Q5\nrecipient=\n"), "451 4.3.0");
+	permitted(fd, "5.2", PROMISE, 0, 3);
+	assert_reply(
+	    asked(fd, "DATA", "5.2", "queue_id=Q6\nrecipient=\n"), "DUNNO");
+	assert_int_equal(rows_on_disk(), 3);
+	/* a message to ourselves only was never permitted anything */
+	assert_reply(
+	    asked(fd, "DATA", "5.3", "queue_id=Q7\nrecipient=\n"), "DUNNO");
+	(void)close(fd);
+}
+
+/* Killed after the permit: the row is there, and at DATA there is nothing to
+ * wait for. */
+static void
+killed(void **state)
+{
+	char reply[300];
+	int fd;
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	for (int i = 0; i < 10; i++) {
+		fd = policy_open();
+		permitted(fd, "6.1", PROMISE, i, i + 1);
+		assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
+		assert_int_equal(rows_on_disk(), i + 1);
+		(void)close(fd);
+		start_daemon();
+		const char data[] = "request=smtpd_access_policy\n"
+				    "protocol_state=DATA\ninstance=6.1\n\n";
+
+		ask("policy.sock", data, strlen(data), reply, sizeof(reply));
+		assert_string_equal(reply, "action=DUNNO\n\n");
+	}
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(one_wait),
+		TEST(broken_promise),
+		TEST(milter_after_it),
+		TEST(lost_in_between),
+		TEST(killed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
