@@ -5,7 +5,7 @@
 
 #include "db.h"
 
-enum { SQL_LOGINS_STEPS = 5, SQL_AUDIT_STEPS = 3 };
+enum { SQL_LOGINS_STEPS = 8, SQL_AUDIT_STEPS = 3 };
 
 extern const struct db_migration sql_logins[SQL_LOGINS_STEPS];
 extern const struct db_migration sql_audit[SQL_AUDIT_STEPS];

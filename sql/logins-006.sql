@@ -1,0 +1,2 @@
+-- logins.db, version 6: nothing yet.
+SELECT 6;

@@ -1,0 +1,2 @@
+-- logins.db, version 7: nothing yet.
+SELECT 7;
