@@ -740,7 +740,7 @@ static void
 each_line_once(void **state)
 {
 	uint64_t first = from_environment("POPGATE_SEED", 1);
-	uint64_t n = from_environment("POPGATE_HISTORIES", 300);
+	uint64_t n = from_environment("POPGATE_HISTORIES", 100);
 
 	(void)state;
 	for (seed = first; seed < first + n; seed++)
