@@ -71,6 +71,10 @@ struct feed {
 	int64_t saved_at; /* read_at, as the table has it */
 	int64_t line_at;
 	struct complaint complaint;
+	struct mark mark; /* as read, or about to be saved */
+	uint64_t saved_device, saved_inode; /* of mark, as the table has it */
+	int64_t saved_position;
+	bool moved; /* it is another file since, or was made shorter */
 };
 
 struct collect {
@@ -145,10 +149,9 @@ feed_open(struct feed *f, struct err *err)
 {
 	struct collect *c = f->c;
 	struct store_source row = { .name = "" };
-	struct mark mark = { .inode = 0 };
 	int found = store_source_find(c->store, f->cfg.name, &row, err);
-	const struct source_options options = { .mark =
-						    found == 1 ? &mark : NULL,
+	const struct source_options options = { .mark = found == 1 ? &f->mark
+								   : NULL,
 		.since = clock_now() - c->cfg->logins.window_s,
 		.note = source_note,
 		.note_arg = f };
@@ -157,10 +160,11 @@ feed_open(struct feed *f, struct err *err)
 		return -1;
 	f->read_at = f->saved_at = f->line_at = 0;
 	if (found == 1) {
-		mark.inode = row.inode;
-		mark.position = row.position;
-		(void)snprintf(mark.fingerprint, sizeof(mark.fingerprint), "%s",
-		    row.fingerprint);
+		f->mark.device = row.device;
+		f->mark.inode = row.inode;
+		f->mark.position = row.position;
+		(void)snprintf(f->mark.fingerprint, sizeof(f->mark.fingerprint),
+		    "%s", row.fingerprint);
 		f->read_at = row.read_at;
 		f->line_at = row.line_at;
 	}
@@ -368,6 +372,17 @@ take_line(void *arg, const struct line *line)
 	return !batch_full(c->batch);
 }
 
+/* The table says which file is read, and popgatectl status compares it with
+ * the one that has the path: so it is told at once when that changes. */
+static void
+note_moved(struct feed *f)
+{
+	source_mark(f->source, &f->mark);
+	f->moved = f->mark.device != f->saved_device ||
+	    f->mark.inode != f->saved_inode ||
+	    f->mark.position < f->saved_position;
+}
+
 static void
 feed_read(struct feed *f)
 {
@@ -398,6 +413,8 @@ feed_read(struct feed *f)
 	/* as of before the read: what came since may be unread */
 	if (f->state != SOURCE_MORE && f->state != SOURCE_MISSING)
 		f->read_at = c->now;
+	if (f->cfg.kind == SOURCE_FILE && f->state == SOURCE_END)
+		note_moved(f);
 }
 
 /* --- the store --- */
@@ -407,14 +424,14 @@ save_feed(struct collect *c, struct feed *f, struct err *err)
 {
 	struct store_source row = { .read_at = f->read_at,
 		.line_at = f->line_at };
-	struct mark mark;
 
-	source_mark(f->source, &mark);
+	source_mark(f->source, &f->mark);
 	(void)snprintf(row.name, sizeof(row.name), "%s", f->cfg.name);
-	row.inode = mark.inode;
-	row.position = mark.position;
-	(void)snprintf(
-	    row.fingerprint, sizeof(row.fingerprint), "%s", mark.fingerprint);
+	row.device = f->mark.device;
+	row.inode = f->mark.inode;
+	row.position = f->mark.position;
+	(void)snprintf(row.fingerprint, sizeof(row.fingerprint), "%s",
+	    f->mark.fingerprint);
 	return store_source_save(c->store, &row, err);
 }
 
@@ -477,8 +494,13 @@ flush(struct collect *c, bool all, struct err *err)
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		struct feed *f = c->feed[i];
 
-		if (all || f->contributed)
+		if (all || f->contributed) {
 			f->saved_at = f->read_at;
+			f->saved_device = f->mark.device;
+			f->saved_inode = f->mark.inode;
+			f->saved_position = f->mark.position;
+			f->moved = false;
+		}
 		if (all)
 			stats_saved(f->stats);
 		f->contributed = false;
@@ -1068,8 +1090,9 @@ beat_due(const struct collect *c)
 	int64_t interval_ms = heartbeat_ms(c);
 
 	for (size_t i = 0; i < c->n_feeds; i++)
-		if (c->feed[i]->read_at - c->feed[i]->saved_at >
-		    interval_ms / 1000)
+		if (c->feed[i]->moved ||
+		    c->feed[i]->read_at - c->feed[i]->saved_at >
+			interval_ms / 1000)
 			return true;
 	return c->retry_ms != 0 ||
 	    clock_monotonic_ms() - c->beat_ms >= interval_ms;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "contents.h"
 #include "err.h"
 #include "generations.h"
 #include "logfile.h"
@@ -23,36 +24,42 @@ enum {
 	WATCH_FILE = IN_MODIFY
 };
 
-/* A file by its looks, and how far it is read. */
-struct place {
-	struct print print;
-	int64_t position;
-	int64_t mtime_ns; /* when we looked last */
-	bool whole; /* nothing was behind position then */
+/* A file that has nothing for us, as it is. */
+struct done {
+	dev_t dev;
+	ino_t ino;
+	int64_t size, mtime_ns;
 };
+
+/* A file that was read before cur, and may still get lines. */
+struct prev {
+	struct logfile file;
+	int watch;
+	int64_t until; /* monotonic ms */
+};
+
+enum { DONE_MAX = 512, PREVS = 3 };
 
 struct follow {
 	char *path;
 	char *dir; /* of path */
 	char *rotated; /* or NULL */
-	int64_t since;
-	bool first; /* no mark of an earlier run */
 	bool missing; /* it has been noted */
+	bool behind; /* the path is another file than cur */
 	bool blind; /* that inotify gives us nothing has been */
 	int inotify;
 	int64_t watched_ms; /* when the directories were, monotonic */
 
 	struct logfile cur; /* being read; fd -1: none found yet */
 	int cur_watch;
-	bool unproven; /* cur may not be the next behind before */
-	struct logfile prev; /* read before it, may still get lines */
-	int prev_watch;
-	int64_t prev_until; /* monotonic ms */
+	bool unproven; /* something unread may stand before cur */
+	bool shadow; /* cur may still get what was read of prev */
+	struct prev prev[PREVS]; /* the newest first */
 
-	/* Where reading stood when cur was last open; and the newest file
-	 * before cur of which anything was read, open as prev or not. */
-	struct place at, before;
-	uint64_t at_inode;
+	struct content at; /* where reading stood when cur was last open */
+	struct contents known; /* what has been read, of which files */
+	struct done done[DONE_MAX]; /* a ring */
+	size_t done_n;
 
 	void (*note)(void *arg, const char *text);
 	void *note_arg;
@@ -77,66 +84,65 @@ note(const struct follow *f, const char *fmt, ...)
 
 /* --- where we stand --- */
 
-static struct place
-place_of(const struct logfile *file)
-{
-	return (struct place){ logfile_print(file), file->lines.mark,
-		file->mtime_ns, file->whole };
-}
-
 static void
 remember(struct follow *f)
 {
-	if (f->prev.fd != -1 && logfile_print(&f->prev).n > 0)
-		f->before = place_of(&f->prev);
+	for (int i = PREVS; i-- > 0;)
+		if (f->prev[i].file.fd != -1)
+			contents_put(&f->known, &f->prev[i].file);
 	if (f->cur.fd == -1)
 		return;
-	f->at = place_of(&f->cur);
-	f->at_inode = f->cur.ino;
+	contents_put(&f->known, &f->cur);
+	f->at = content_of(&f->cur);
 }
 
 void
-follow_mark(const struct follow *f, struct mark *mark)
+follow_mark(struct follow *f, struct mark *mark)
 {
-	struct follow now = *f;
-
-	remember(&now);
-	mark->inode = now.at_inode;
-	mark->position = now.at.position;
-	int n = snprintf(mark->fingerprint, sizeof(mark->fingerprint),
-	    "%zu:%016" PRIx64 " %" PRId64, now.at.print.n, now.at.print.hash,
-	    now.at.mtime_ns);
-
-	if (now.before.print.n > 0)
-		(void)snprintf(mark->fingerprint + n,
-		    sizeof(mark->fingerprint) - (size_t)n,
-		    " %zu:%016" PRIx64 " %" PRId64 " %" PRId64 " %d",
-		    now.before.print.n, now.before.print.hash,
-		    now.before.position, now.before.mtime_ns, now.before.whole);
+	remember(f);
+	mark->device = f->at.dev;
+	mark->inode = f->at.ino;
+	mark->position = f->at.position;
+	contents_format(
+	    &f->known, &f->at, mark->fingerprint, sizeof(mark->fingerprint));
 }
 
-/* A mark that we can't read is as good as none. */
-static bool
-parse_mark(struct follow *f, const struct mark *mark)
+static void
+add_done(struct follow *f, const struct done *done)
 {
-	struct place at = { .position = mark->position };
-	struct place before = { 0 };
-	int whole = 0;
-	int n = sscanf(mark->fingerprint,
-	    "%zu:%" SCNx64 " %" SCNd64 " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64
-	    " %d",
-	    &at.print.n, &at.print.hash, &at.mtime_ns, &before.print.n,
-	    &before.print.hash, &before.position, &before.mtime_ns, &whole);
+	f->done[f->done_n++ % DONE_MAX] = *done;
+}
 
-	before.whole = whole == 1;
-	if ((n != 3 && n != 8) || at.position < 0 || before.position < 0 ||
-	    at.print.n > LOGFILE_HEAD || before.print.n > LOGFILE_HEAD ||
-	    (int64_t)at.print.n > at.position)
-		return false;
-	f->at = at;
-	f->before = before;
-	f->at_inode = mark->inode;
-	return true;
+static bool
+is_done(const struct follow *f, const struct generation *g)
+{
+	for (size_t i = 0; i < f->done_n && i < DONE_MAX; i++)
+		if (f->done[i].ino == g->ino && f->done[i].dev == g->dev &&
+		    f->done[i].size == g->size &&
+		    f->done[i].mtime_ns == g->mtime_ns)
+			return true;
+	return false;
+}
+
+static void
+generation_done(struct follow *f, const struct generation *g)
+{
+	add_done(f, &(struct done){ g->dev, g->ino, g->size, g->mtime_ns });
+}
+
+/* cur was read to its end, or to where it is damaged. */
+static void
+cur_done(struct follow *f)
+{
+	struct stat st;
+
+	if (fstat(f->cur.fd, &st) == 0 &&
+	    (f->cur.packed != NULL ||
+		st.st_size == lines_read_offset(&f->cur.lines)))
+		add_done(f,
+		    &(struct done){ st.st_dev, st.st_ino, st.st_size,
+			(int64_t)st.st_mtim.tv_sec * 1000000000 +
+			    st.st_mtim.tv_nsec });
 }
 
 /* --- watching --- */
@@ -219,9 +225,9 @@ follow_open(
 	*f_r = NULL;
 	if (f == NULL)
 		goto nomem;
-	f->cur.fd = f->prev.fd = f->inotify = -1;
-	f->cur_watch = f->prev_watch = -1;
-	f->since = options->since;
+	f->cur.fd = f->inotify = f->cur_watch = -1;
+	for (int i = 0; i < PREVS; i++)
+		f->prev[i].file.fd = f->prev[i].watch = -1;
 	f->note = options->note;
 	f->note_arg = options->note_arg;
 	(void)snprintf(dir, sizeof(dir), "%s", options->path);
@@ -237,9 +243,11 @@ follow_open(
 		    err, ERR_IO, "%s: inotify: %s", f->path, strerror(errno));
 		goto fail;
 	}
-	f->first = options->mark == NULL || !parse_mark(f, options->mark);
-	if (f->first)
-		f->at.mtime_ns = f->since * 1000000000 - 1;
+	/* a mark that we can't read is as good as none */
+	if (options->mark == NULL ||
+	    !contents_parse(&f->known, &f->at, options->mark->position,
+		options->mark->fingerprint))
+		f->known.horizon_ns = options->since * 1000000000;
 	*f_r = f;
 	return 0;
 nomem:
@@ -255,7 +263,8 @@ follow_close(struct follow **f)
 	if (*f == NULL)
 		return;
 	logfile_close(&(*f)->cur);
-	logfile_close(&(*f)->prev);
+	for (int i = 0; i < PREVS; i++)
+		logfile_close(&(*f)->prev[i].file);
 	if ((*f)->inotify != -1)
 		(void)close((*f)->inotify);
 	free((*f)->path);
@@ -267,184 +276,182 @@ follow_close(struct follow **f)
 
 /* --- which file --- */
 
-/* What is to be read next, and how it was found. */
+/* What is to be read next. */
 struct found {
 	ptrdiff_t i; /* of the generations; -1: nothing */
-	int64_t position; /* where to begin */
-	enum { FOUND, FOUND_SHORTER, FOUND_OTHER } how;
+	struct reading reading; /* what was read of it before */
 	struct logfile file; /* open, or fd -1 */
-	struct logfile before; /* may still get lines: open, or fd -1 */
 };
 
-typedef void choose_fn(
-    const struct follow *f, const struct generations *g, struct found *found);
-
-/* The first file that changed after the newest that we know of: what was
- * not there, or not written, when we read last. None: the live one. */
-static ptrdiff_t
-first_after(
-    const struct generations *g, int64_t mtime_ns, const struct print *known)
+static bool
+is_file(const struct logfile *file, const struct generation *g)
 {
-	for (size_t i = 0; i < g->n; i++)
-		if (g->v[i].live ||
-		    (g->v[i].mtime_ns > mtime_ns &&
-			!print_matches(g->v[i].path, known)))
-			return (ptrdiff_t)i;
-	return -1;
+	return file->fd != -1 && file->ino == g->ino && file->dev == g->dev;
 }
 
-static ptrdiff_t
-find_place(const struct generations *g, const struct place *place)
-{
-	return generations_find(
-	    g, &place->print, place->position, place->mtime_ns);
-}
-
-/* Where to go on, when nothing of the file at f->at had been read. */
 static void
-choose_unread(
+look(const struct follow *f, const struct generation *g, struct reading *r)
+{
+	const struct logfile *open[1 + PREVS] = { 0 };
+	size_t n = 0;
+
+	if (f->cur.fd != -1)
+		open[n++] = &f->cur;
+	for (int i = 0; i < PREVS; i++)
+		if (f->prev[i].file.fd != -1)
+			open[n++] = &f->prev[i].file;
+
+	contents_look(&f->known, g, open, n, r);
+}
+
+static bool
+is_last(const struct follow *f, const struct reading *r)
+{
+	return r->position > 0 && r->was == f->at.position;
+}
+
+/* Is the file, all of it, the beginning of the live one? Then somebody is
+ * copying that, or has just done so: the live one will be read. */
+static bool
+is_copy(const struct generations *g, const struct generation *gen)
+{
+	const struct generation *live = &g->v[g->n - 1];
+	struct logfile a, b;
+	bool ret = false;
+
+	if (!live->live || gen->packed || gen->size > live->size ||
+	    logfile_open(&a, gen->path, 0, NULL) != 1)
+		return false;
+	if (logfile_open(&b, live->path, 0, NULL) == 1) {
+		ret = a.packed == NULL && b.packed == NULL &&
+		    logfile_common(&a, &b, gen->size) == gen->size;
+		logfile_close(&b);
+	}
+	logfile_close(&a);
+	return ret;
+}
+
+/* Does the file, which isn't the live one, hold lines that we don't know? */
+static bool
+unread(struct follow *f, const struct generations *g,
+    const struct generation *gen, struct found *found)
+{
+	struct reading *r = &found->reading;
+
+	if (!generations_not_before(gen, f->known.horizon_ns) ||
+	    is_file(&f->cur, gen) || is_done(f, gen))
+		return false;
+	for (int i = 0; i < PREVS; i++)
+		if (is_file(&f->prev[i].file, gen))
+			return false;
+	look(f, gen, r);
+	if (gen->packed ? !r->whole : gen->size > r->position)
+		return !is_copy(g, gen);
+	generation_done(f, gen);
+	return false;
+}
+
+/* The newest file of which something was read: the log was rotated away, and
+ * the next line makes it anew. */
+static void
+choose_last(
     const struct follow *f, const struct generations *g, struct found *found)
 {
-	ptrdiff_t i = find_place(g, &f->before);
-
-	if (i == -1) {
-		found->i = first_after(g, f->at.mtime_ns, &f->before.print);
-	} else if ((size_t)i + 1 < g->n) {
-		found->i = i + 1;
-	} else {
-		/* the predecessor itself is the newest that there is, for it
-		 * was copied back, or its successor is gone */
-		found->i = i;
-		found->position = f->before.position;
+	for (size_t i = g->n; i-- > 0 && found->i == -1;) {
+		if (!generations_not_before(&g->v[i], f->known.horizon_ns))
+			continue;
+		look(f, &g->v[i], &found->reading);
+		if (found->reading.position > 0 && found->reading.exact)
+			found->i = (ptrdiff_t)i;
 	}
 }
 
-/* Find the file in which an earlier run, or an earlier look, has ended. */
+/* The first file, from the one that is oldest by its name or time, that holds
+ * something unread; or the live one. The order only says what comes first:
+ * what has been read is known from the files themselves. */
 static void
-choose_known(
-    const struct follow *f, const struct generations *g, struct found *found)
+choose(struct follow *f, const struct generations *g, struct found *found)
 {
-	found->i = find_place(g, &f->at);
-	found->position = f->at.position;
-	if (found->i != -1)
-		return;
-	/* the same head, but shorter: a crash took the end of the file, or
-	 * somebody cut it. What is there has been read. */
-	found->i = generations_find(g, &f->at.print, 0, f->at.mtime_ns);
-	if (found->i != -1) {
-		found->position = g->v[found->i].size;
-		found->how = FOUND_SHORTER;
-		return;
+	for (size_t i = 0; i < g->n && found->i == -1; i++)
+		if (g->v[i].live || unread(f, g, &g->v[i], found))
+			found->i = (ptrdiff_t)i;
+	if (found->i != -1 && g->v[found->i].live)
+		look(f, &g->v[found->i], &found->reading);
+	if (found->i == -1 && f->cur.fd == -1)
+		choose_last(f, g, found);
+}
+
+/* Is there a file that holds what was read last? */
+static bool
+last_is_there(const struct follow *f, const struct generations *g)
+{
+	struct reading r;
+
+	for (size_t i = g->n; i-- > 0;) {
+		look(f, &g->v[i], &r);
+		if (is_last(f, &r))
+			return true;
 	}
-	found->i = first_after(g, f->at.mtime_ns, &f->before.print);
-	found->position = 0;
-	found->how = FOUND_OTHER;
+	return false;
 }
 
-/* A copy that was made of a log, by copytruncate or for safety, is followed
- * by the log itself, as long as that is not truncated: what was read of the
- * one has been read of the other. Returns how much of g; 0 for other files. */
-static int64_t
-read_already(const struct follow *f, const struct generation *g)
+/* Is what was opened what was looked at? */
+static bool
+as_looked_at(const struct found *found)
 {
-	struct print print = logfile_print(&f->cur);
-	int64_t position = f->cur.lines.mark;
+	const struct logfile *file = &found->file;
+	struct print print = logfile_print(file);
+	struct trail trail;
 
-	if (!print_matches(g->path, &print))
-		return 0;
-	return g->packed || g->size > position ? position : g->size;
-}
-
-/* The file behind cur. */
-static void
-choose_next(
-    const struct follow *f, const struct generations *g, struct found *found)
-{
-	const struct place cur = place_of(&f->cur);
-	ptrdiff_t i = generations_find_inode(g, f->cur.dev, f->cur.ino);
-
-	if (i == -1)
-		i = find_place(g, &cur);
-	if (i == -1)
-		found->i = first_after(g, f->cur.mtime_ns, &f->before.print);
-	else if ((size_t)i + 1 < g->n)
-		found->i = i + 1;
-	if (found->i != -1)
-		found->position = read_already(f, &g->v[found->i]);
+	if (file->packed != NULL || found->reading.position == 0)
+		return true;
+	trail_load(&trail, file->fd, found->reading.position);
+	return print.n == found->reading.head.n &&
+	    print.hash == found->reading.head.hash &&
+	    trail_same(&trail, &found->reading.trail);
 }
 
 /* An old file that can't be read (rotation may give it to root) is left out:
  * it must not stand in the way of the live log.
- * Returns 1, 0 when the file has just gone, or -1. */
+ * Returns 1, 0 when the file has just gone, or -1; 2: choose again. */
 static int
-open_found(const struct follow *f, const struct generations *g,
-    struct found *found, struct err *err)
+open_found(struct follow *f, const struct generations *g, struct found *found,
+    struct err *err)
 {
-	int ret = logfile_open(
-	    &found->file, g->v[found->i].path, found->position, err);
+	const struct generation *gen = &g->v[found->i];
+	int ret =
+	    logfile_open(&found->file, gen->path, found->reading.position, err);
 
-	while (
-	    ret == -1 && !g->v[found->i].live && (size_t)found->i + 1 < g->n) {
+	if (ret == -1 && !gen->live) {
 		note(f, "%s: left out", err->text);
-		found->i++;
-		found->position = 0;
-		ret = logfile_open(&found->file, g->v[found->i].path, 0, err);
+		generation_done(f, gen);
+		return 2;
 	}
-	return ret;
-}
-
-/* Is the packed file as it was when it had been read to its end? Unpacking it
- * to see would take time at every start. Packers keep the time stamp of the
- * file, but not all keep the fractions of its second. */
-static bool
-packed_unchanged(const struct generation *g, const struct place *place)
-{
-	int64_t unit = g->mtime_ns % 1000000000 == 0 ? 1000000000
-	    : g->mtime_ns % 1000 == 0                ? 1000
-						     : 1;
-
-	return g->packed && place->whole &&
-	    g->mtime_ns / unit == place->mtime_ns / unit;
-}
-
-/* Lines may have been added to the file before, or still be. */
-static void
-open_before(
-    const struct follow *f, const struct generations *g, struct found *found)
-{
-	ptrdiff_t i = find_place(g, &f->before);
-
-	if (i == -1 || g->v[i].live || found->how == FOUND_OTHER ||
-	    packed_unchanged(&g->v[i], &f->before) ||
-	    (g->v[i].ino == found->file.ino && g->v[i].dev == found->file.dev))
-		return;
-	(void)logfile_open(
-	    &found->before, g->v[i].path, f->before.position, NULL);
+	if (ret == 1)
+		found->file.trail = found->reading.trail;
+	return ret == 1 && !as_looked_at(found) ? 2 : ret;
 }
 
 /* List, choose, open, and see that nothing was renamed meanwhile.
  * Returns 1 with found->file open, 0 when there is nothing, or -1. *g is to
  * be released in all cases. */
 static int
-search(const struct follow *f, choose_fn *choose, struct generations *g,
-    struct found *found, struct err *err)
+search(struct follow *f, struct generations *g, struct found *found,
+    struct err *err)
 {
-	enum { TRIES = 100 };
+	enum { TRIES = 1000 };
 
+	remember(f);
 	for (int i = 0; i < TRIES; i++) {
-		*found =
-		    (struct found){ .i = -1, .file.fd = -1, .before.fd = -1 };
+		*found = (struct found){ .i = -1, .file.fd = -1 };
 		if (generations_list(f->path, f->rotated, g, err) == -1)
 			return -1;
 		choose(f, g, found);
 		int ret = found->i == -1 ? 0 : open_found(f, g, found, err);
 
-		if (ret == 1 && f->prev.fd == -1)
-			open_before(f, g, found);
-		if (generations_unchanged(f->path, f->rotated, g))
+		if (ret != 2 && generations_unchanged(f->path, f->rotated, g))
 			return ret;
 		logfile_close(&found->file);
-		logfile_close(&found->before);
 		generations_release(g);
 	}
 	/* they rotate without end? look again in a moment */
@@ -452,24 +459,80 @@ search(const struct follow *f, choose_fn *choose, struct generations *g,
 }
 
 static void
+drop_prev(struct follow *f, int i)
+{
+	if (f->prev[i].file.fd == -1)
+		return;
+	contents_put(&f->known, &f->prev[i].file);
+	close_file(f, &f->prev[i].file, &f->prev[i].watch);
+}
+
+static void
 take_found(struct follow *f, const struct generations *g, struct found *found)
 {
 	/* one reader of a file is enough */
-	if (f->prev.fd != -1 && f->prev.ino == found->file.ino &&
-	    f->prev.dev == found->file.dev)
-		close_file(f, &f->prev, &f->prev_watch);
+	for (int i = 0; i < PREVS; i++)
+		if (is_file(&f->prev[i].file, &g->v[found->i]))
+			drop_prev(f, i);
 	f->cur = found->file;
 	f->cur_watch = watch_file(f, &f->cur);
-	f->unproven = found->position == 0 && g->v[found->i].live;
+	f->unproven = found->reading.position == 0 && g->v[found->i].live;
+	f->shadow = found->reading.position > 0 && !found->reading.exact;
 }
 
 static void
 take_prev(struct follow *f, const struct logfile *file)
 {
-	close_file(f, &f->prev, &f->prev_watch);
-	f->prev = *file;
-	f->prev_watch = watch_file(f, &f->prev);
-	f->prev_until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
+	int last = 0;
+
+	while (last < PREVS - 1 && f->prev[last].file.fd != -1)
+		last++;
+	drop_prev(f, last);
+	memmove(&f->prev[1], &f->prev[0], (size_t)last * sizeof(f->prev[0]));
+	f->prev[0].file = *file;
+	f->prev[0].watch = watch_file(f, file);
+	f->prev[0].until = clock_monotonic_ms() + FOLLOW_LINGER_MS;
+}
+
+/* Lines may still be added to the file before the live one. */
+static void
+open_before(struct follow *f, const struct generations *g, size_t live)
+{
+	for (size_t i = live; i-- > 0;) {
+		const struct generation *gen = &g->v[i];
+		struct logfile file;
+		struct reading r;
+
+		if (gen->packed || is_file(&f->cur, gen) ||
+		    !generations_not_before(gen, f->known.horizon_ns))
+			continue;
+		look(f, gen, &r);
+		/* half a copy gets nothing but what we know */
+		if (r.position == 0 || !r.exact)
+			continue;
+		if (logfile_open(&file, gen->path, r.position, NULL) == 1) {
+			file.trail = r.trail;
+			take_prev(f, &file);
+		}
+		return;
+	}
+}
+
+static void
+note_place(const struct follow *f, const char *path, const struct found *found)
+{
+	const struct reading *r = &found->reading;
+
+	if (r->position > 0 && !r->exact)
+		note(f,
+		    "%s: is shorter than what was read of it, or goes on "
+		    "otherwise (%" PRId64 " bytes): going on at byte %" PRId64,
+		    path, r->was, r->position);
+	else if (r->position > 0 && r->position != r->was)
+		note(f,
+		    "%s: was rewritten: going on at byte %" PRId64
+		    ", behind the line that was read last",
+		    path, r->position);
 }
 
 /* No cur is open: find where we were. Returns 1 with cur open, 0 when there
@@ -479,28 +542,21 @@ locate(struct follow *f, struct err *err)
 {
 	struct generations g;
 	struct found found;
-	int ret = search(f, f->at.print.n > 0 ? choose_known : choose_unread,
-	    &g, &found, err);
+	int ret = search(f, &g, &found, err);
 
 	if (ret != 1)
 		goto out;
 	const char *path = g.v[found.i].path;
 
-	if (found.how == FOUND_SHORTER)
-		note(f,
-		    "%s: is shorter than what was read of it (%" PRId64
-		    " of %" PRId64 " bytes): going on at its end",
-		    path, found.position, f->at.position);
-	if (found.how == FOUND_OTHER) {
+	note_place(f, path, &found);
+	if (f->at.head.n > 0 && !last_is_there(f, &g))
 		note(f,
 		    "%s: the file that was read last is gone: going on "
 		    "with %s",
 		    f->path, path);
-		f->before = f->at;
-	}
 	take_found(f, &g, &found);
-	if (found.before.fd != -1)
-		take_prev(f, &found.before);
+	if (f->prev[0].file.fd == -1 && g.v[found.i].live)
+		open_before(f, &g, (size_t)found.i);
 	remember(f);
 out:
 	generations_release(&g);
@@ -514,21 +570,28 @@ advance(struct follow *f, struct err *err)
 {
 	struct generations g;
 	struct found found;
-	int ret = search(f, choose_next, &g, &found, err);
+	int ret = search(f, &g, &found, err);
 
 	if (ret != 1)
 		goto out;
 	struct logfile old = f->cur;
 	int old_watch = f->cur_watch;
 
-	remember(f);
-	logfile_close(&found.before);
+	if (g.v[found.i].live && is_last(f, &found.reading))
+		note(f,
+		    "%s: is another file, with what was read of the last one "
+		    "in it: going on at byte %" PRId64,
+		    f->path, found.reading.position);
+	else
+		note(f, "%s: rotated, going on with %s", f->path,
+		    g.v[found.i].path);
+	note_place(f, g.v[found.i].path, &found);
 	take_found(f, &g, &found);
-	note(f, "%s: rotated, going on with %s", f->path, g.v[found.i].path);
-	if (found.position > 0) {
-		/* another copy of the same */
+	if (old.packed != NULL) {
 		close_file(f, &old, &old_watch);
 	} else {
+		if (old_watch != -1)
+			(void)inotify_rm_watch(f->inotify, old_watch);
 		take_prev(f, &old);
 	}
 	remember(f);
@@ -537,27 +600,76 @@ out:
 	return ret;
 }
 
+/* Where to go on in a log that was cut, and that may have got lines since. */
+static void
+cut(struct follow *f)
+{
+	int64_t size = logfile_size(&f->cur);
+	struct content old = content_of(&f->cur);
+	struct reading r = { 0 };
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
+	const struct generation g = {
+		.path = path, .size = size, .live = true
+	};
+
+	contents_look(&f->known, &g, NULL, 0, &r);
+	if (r.position == 0 || r.position > old.position)
+		r = (struct reading){ .position = size };
+	note(f, "%s: was cut to %" PRId64 " bytes: going on at byte %" PRId64,
+	    f->path, size, r.position);
+	logfile_move(&f->cur, r.position);
+	f->cur.trail = r.trail;
+	f->at = content_of(&f->cur);
+}
+
 /* cur was cut off or written anew in place. Find the copy that holds what we
  * have not read yet; without one, begin again. */
 static int
 truncated(struct follow *f, struct err *err)
 {
-	int64_t size = logfile_size(&f->cur);
-
 	if (!f->unproven && f->cur.head_n > 0 && logfile_head_same(&f->cur)) {
-		note(f, "%s: was cut to %" PRId64 " bytes: going on there",
-		    f->path, size);
-		logfile_move(&f->cur, size);
+		remember(f);
+		cut(f);
 		return 1;
 	}
+	/* one of these may be the copy: all are looked at anew */
+	for (int i = PREVS; i-- > 0;)
+		drop_prev(f, i);
 	remember(f);
-	close_file(f, &f->cur, &f->cur_watch);
 	if (!f->unproven)
 		note(f, "%s: truncated", f->path);
+	close_file(f, &f->cur, &f->cur_watch);
 	return locate(f, err);
 }
 
 /* --- reading --- */
+
+/* Is the line in that file, too, at the same place? Then the one is a copy of
+ * the other: somebody is copying it just now, or has done, and daemons still
+ * write to the old one. */
+static bool
+line_in(const struct logfile *other, const struct line *line)
+{
+	char text[1024];
+
+	if (other == NULL || other->fd == -1 || other->packed != NULL ||
+	    line->too_long)
+		return false;
+	for (size_t at = 0; at <= line->len;) {
+		size_t n = line->len + 1 - at;
+
+		n = n < sizeof(text) ? n : sizeof(text);
+		/* the newline stands behind the text of a line */
+		if (pread(other->fd, text, n,
+			(off_t)(line->position + (int64_t)at)) != (ssize_t)n ||
+		    memcmp(text, line->text + at, n) != 0)
+			return false;
+		at += n;
+	}
+	return true;
+}
 
 /* Lines that are in the buffer already. False: fn wants no more. */
 static bool
@@ -565,9 +677,11 @@ give_lines(struct logfile *file, line_fn *fn, void *arg)
 {
 	struct line line;
 
-	while (lines_next(&file->lines, &line))
+	while (lines_next(&file->lines, &line)) {
+		trail_push(&file->trail, &line, file->lines.mark);
 		if (!fn(arg, &line))
 			return false;
+	}
 	return true;
 }
 
@@ -592,26 +706,114 @@ read_file(struct logfile *file, size_t *budget, line_fn *fn, void *arg,
 	}
 }
 
-static int
-read_prev(struct follow *f, size_t *budget, line_fn *fn, void *arg)
+struct late {
+	struct follow *f;
+	int i; /* of prev */
+	line_fn *fn;
+	void *arg;
+	bool waits; /* for a newer file to be read */
+	bool changed; /* cur is not what it was */
+};
+
+/* Stop before the line. */
+static bool
+hold(struct logfile *file, const struct line *line)
 {
+	struct trail recent;
+
+	trail_load(&recent, file->fd, line->position);
+	trail_cut(&file->trail, &recent, line->position);
+	logfile_move(file, line->position);
+	return false;
+}
+
+/* A line of a file before cur. What cur, or a newer one, has at the same place
+ * is that one's: it waits until that has been read, and then is passed over.
+ * When cur is cut off meanwhile, the file may be the copy that was made of it
+ * before: what is a late line then, has to be found out anew. */
+static bool
+give_late(void *arg, const struct line *line)
+{
+	struct late *late = arg;
+	struct follow *f = late->f;
+	struct logfile *file = &f->prev[late->i].file;
+
+	for (int i = -1; i < late->i; i++) {
+		const struct logfile *newer =
+		    i == -1 ? &f->cur : &f->prev[i].file;
+
+		if (!line_in(newer, line))
+			continue;
+		late->waits = newer->lines.mark <= line->position;
+		return late->waits ? hold(file, line) : true;
+	}
+	late->changed = logfile_changed(&f->cur);
+	return late->changed ? hold(file, line) : late->fn(late->arg, line);
+}
+
+/* Returns LOGFILE_END, LOGFILE_DATA as read_file() does, or LOGFILE_CHANGED:
+ * cur was. */
+static int
+read_prev(struct follow *f, int i, size_t *budget, line_fn *fn, void *arg)
+{
+	struct late late = { .f = f, .i = i, .fn = fn, .arg = arg };
+	struct prev *prev = &f->prev[i];
 	struct stat st;
 
-	if (f->prev.fd == -1)
+	if (prev->file.fd == -1)
 		return LOGFILE_END;
-	int state = read_file(&f->prev, budget, fn, arg, NULL);
+	int state = read_file(&prev->file, budget, give_late, &late, NULL);
 
+	if (late.changed)
+		return LOGFILE_CHANGED;
+	if (late.waits)
+		return LOGFILE_END;
 	if (state == LOGFILE_DATA)
 		return state;
-	remember(f);
 	/* deleted and nobody writes: let its disk space go */
-	bool gone = fstat(f->prev.fd, &st) == -1 ||
+	bool gone = fstat(prev->file.fd, &st) == -1 ||
 	    (st.st_nlink == 0 && clock_now() - st.st_mtim.tv_sec > 10);
 
-	if (state != LOGFILE_END || gone ||
-	    clock_monotonic_ms() > f->prev_until)
-		close_file(f, &f->prev, &f->prev_watch);
+	if (state != LOGFILE_END || gone || clock_monotonic_ms() > prev->until)
+		drop_prev(f, i);
 	return LOGFILE_END;
+}
+
+/* The oldest first. */
+static int
+read_prevs(struct follow *f, size_t *budget, line_fn *fn, void *arg)
+{
+	int state = LOGFILE_END;
+
+	for (int i = PREVS; state == LOGFILE_END && i-- > 0;)
+		state = read_prev(f, i, budget, fn, arg);
+	return state;
+}
+
+/* A line of a file that somebody is copying from one that we have read. */
+static bool
+give_shadow(void *arg, const struct line *line)
+{
+	const struct late *late = arg;
+
+	for (int i = 0; i < PREVS; i++) {
+		const struct logfile *old = &late->f->prev[i].file;
+
+		if (old->fd != -1 && line->position < old->lines.mark &&
+		    line_in(old, line))
+			return true;
+	}
+	return late->fn(late->arg, line);
+}
+
+static int
+read_cur(
+    struct follow *f, size_t *budget, line_fn *fn, void *arg, struct err *err)
+{
+	struct late late = { .f = f, .fn = fn, .arg = arg };
+
+	return f->shadow ? read_file(&f->cur, budget, give_shadow, &late, err)
+			 : read_file(&f->cur, budget, fn, arg, err);
 }
 
 static void
@@ -624,7 +826,7 @@ note_missing(struct follow *f, const char *words)
 
 /* Between opening the live file and reading its first bytes, these may have
  * been moved into a copy, and others have come. Once they are in our buffer,
- * nothing that we don't know may stand between them and the file before.
+ * nothing that we haven't read may stand in any other file.
  * Returns LOGFILE_DATA, LOGFILE_END, LOGFILE_CHANGED or -1. */
 static int
 prove(struct follow *f, struct err *err)
@@ -637,12 +839,19 @@ prove(struct follow *f, struct err *err)
 	if (generations_list(f->path, f->rotated, &g, err) == -1) {
 		ret = -1;
 	} else {
-		ptrdiff_t i = generations_find(
-		    &g, &f->before.print, 0, f->before.mtime_ns);
+		struct found found = { .i = -1 };
 
-		if ((i != -1 && (size_t)i + 1 < g.n && !g.v[i + 1].live) ||
+		choose(f, &g, &found);
+		if ((found.i != -1 && !g.v[found.i].live) ||
 		    !generations_unchanged(f->path, f->rotated, &g))
 			ret = LOGFILE_CHANGED;
+		/* it was empty for a moment, and got what it had before */
+		else if (found.i != -1 && found.reading.position > 0) {
+			note_place(f, f->path, &found);
+			logfile_move(&f->cur, found.reading.position);
+			f->cur.trail = found.reading.trail;
+			f->shadow = !found.reading.exact;
+		}
 	}
 	generations_release(&g);
 	/* what is in the buffer would be given out otherwise */
@@ -650,6 +859,16 @@ prove(struct follow *f, struct err *err)
 		logfile_move(&f->cur, 0);
 	f->unproven = ret != LOGFILE_DATA;
 	return ret;
+}
+
+/* Is the file at the path cur, as cur is? Its size tells of a file system that
+ * shows another file by the same number (an overlay, of which the log was in
+ * the lower layer until somebody wrote to it). */
+static bool
+is_cur(const struct follow *f, const struct stat *st)
+{
+	return st->st_ino == f->cur.ino && st->st_dev == f->cur.dev &&
+	    (f->cur.packed != NULL || st->st_size <= logfile_size(&f->cur));
 }
 
 /* What next, now that cur is at its end? 1 go on, 0 nothing, -1 error. */
@@ -660,15 +879,22 @@ at_end(struct follow *f, struct err *err)
 
 	if (stat(f->path, &st) == 0) {
 		f->missing = false;
-		if (st.st_ino == f->cur.ino && st.st_dev == f->cur.dev)
+		if (is_cur(f, &st)) {
+			f->behind = false;
 			return 0;
+		}
 	} else if (errno != ENOENT && errno != ENOTDIR) {
 		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
 		return -1;
 	} else {
 		note_missing(f, "waiting for a new one");
 	}
-	return advance(f, err);
+	cur_done(f);
+	int ret = advance(f, err);
+
+	/* there is a file at the path, and it isn't the one that is read */
+	f->behind = ret == 0 && !f->missing;
+	return ret;
 }
 
 static int
@@ -700,12 +926,15 @@ follow_read(
 
 		if (f->cur.fd == -1 && (ret = find_file(f, err)) != 1)
 			return ret == 0 ? FOLLOW_MISSING : -1;
-		if (read_prev(f, &budget, fn, arg) == LOGFILE_DATA)
-			return FOLLOW_MORE;
-		int state = f->unproven ? prove(f, err) : LOGFILE_DATA;
+		int state = read_prevs(f, &budget, fn, arg);
 
 		if (state == LOGFILE_DATA)
-			state = read_file(&f->cur, &budget, fn, arg, err);
+			return FOLLOW_MORE;
+		if (state == LOGFILE_END)
+			state = f->unproven ? prove(f, err) : LOGFILE_DATA;
+
+		if (state == LOGFILE_DATA)
+			state = read_cur(f, &budget, fn, arg, err);
 		switch (state) {
 		case LOGFILE_DATA:
 			return FOLLOW_MORE;
@@ -726,7 +955,7 @@ follow_read(
 			break;
 		}
 		if (ret == 0)
-			return FOLLOW_END;
+			return f->behind ? FOLLOW_MISSING : FOLLOW_END;
 		if (ret == -1)
 			return -1;
 	}

@@ -7,9 +7,10 @@
  *
  * A file is read to its end before its successor is begun, then kept open for
  * a while, since a syslog daemon goes on writing into it until it is told to
- * reopen. Where reading stands (struct mark) names the file by its
- * fingerprint, and its predecessor likewise; so after a restart it is found
- * again under whatever name it has then, also packed by gzip.
+ * reopen. What has been read is known by what it is (contents.h), not by names
+ * and inodes: so a log is found again after a restart under whatever name it
+ * has then, also packed by gzip; and a copy that takes its place, or stands
+ * beside it, is read from where the other was left.
  *
  * Logs nothing: notes go to a callback. One thread at a time. */
 #ifndef POPGATE_FOLLOW_H
@@ -29,8 +30,9 @@ enum { FOLLOW_LINGER_MS = 5 * 60 * 1000 };
 enum follow_state {
 	FOLLOW_END, /* all there is has been read */
 	FOLLOW_MORE, /* stopped early: call again */
-	FOLLOW_MISSING /* there is no such file, nor the one that was
-			* read last: what it says is not known */
+	FOLLOW_MISSING /* there is no such file, nor the one that was read
+			* last, or the path is a file that can't be got at:
+			* what it says is not known */
 };
 
 struct follow_options {
@@ -63,10 +65,11 @@ int follow_fd(const struct follow *f);
 int follow_read(
     struct follow *f, size_t budget, line_fn *fn, void *arg, struct err *err);
 
-/* Where reading stands behind the last line given to fn. The fingerprint is
- *   n:hash mtime [n:hash position mtime whole]
- * of the file that position is in, its time stamp in nanoseconds, and the
- * file before it; whole is 1 when that has been read to its end. */
-void follow_mark(const struct follow *f, struct mark *mark);
+/* Where reading stands behind the last line given to fn. The fingerprint says
+ * of that file, and of others before it, what has been read (contents.h):
+ *   2 horizon[;n:hash position mtime whole dev:inode lines steps]...
+ * the first n bytes' hash; the time stamp in nanoseconds; whether nothing was
+ * behind position; and hashes of lines, each with its distance to position. */
+void follow_mark(struct follow *f, struct mark *mark);
 
 #endif

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include "err.h"
-#include "logfile.h"
 #include "unpack.h"
 
 enum { GENERATIONS_MAX = 4096, TEXT_SIZE = 1024 * 1024 };
@@ -292,45 +291,12 @@ generations_release(struct generations *g)
 	*g = (struct generations){ 0 };
 }
 
-/* Some packers keep only the second of the time stamp. */
-static bool
-not_before(const struct generation *g, int64_t mtime_ns)
+bool
+generations_not_before(const struct generation *g, int64_t mtime_ns)
 {
 	if (g->mtime_ns % 1000000000 == 0)
 		mtime_ns -= mtime_ns % 1000000000;
 	else if (g->mtime_ns % 1000 == 0)
 		mtime_ns -= mtime_ns % 1000;
 	return g->mtime_ns >= mtime_ns;
-}
-
-static bool
-holds(const struct generation *g, const struct print *print, int64_t size)
-{
-	return (g->packed || g->size >= size) && print_matches(g->path, print);
-}
-
-ptrdiff_t
-generations_find(const struct generations *g, const struct print *print,
-    int64_t size, int64_t mtime_ns)
-{
-	if (print->n == 0)
-		return -1;
-	for (size_t i = 0; i < g->n; i++)
-		if (not_before(&g->v[i], mtime_ns) &&
-		    holds(&g->v[i], print, size))
-			return (ptrdiff_t)i;
-	for (size_t i = g->n; i-- > 0;)
-		if (!not_before(&g->v[i], mtime_ns) &&
-		    holds(&g->v[i], print, size))
-			return (ptrdiff_t)i;
-	return -1;
-}
-
-ptrdiff_t
-generations_find_inode(const struct generations *g, dev_t dev, ino_t ino)
-{
-	for (size_t i = g->n; i-- > 0;)
-		if (g->v[i].dev == dev && g->v[i].ino == ino)
-			return (ptrdiff_t)i;
-	return -1;
 }

@@ -12,7 +12,6 @@
 #include <sys/types.h>
 
 struct err;
-struct print;
 
 struct generation {
 	const char *path; /* in generations.text */
@@ -46,14 +45,9 @@ void generations_release(struct generations *g);
 bool generations_unchanged(
     const char *path, const char *rotated, const struct generations *g);
 
-/* Index of the file that begins with print and, unless packed, is at least
- * size bytes long; -1 none. Of several, which only a print of very few bytes
- * can be true of, the oldest that changed at or after mtime_ns, when it was
- * seen last; or else the newest. Reads the first bytes of the files. */
-ptrdiff_t generations_find(const struct generations *g,
-    const struct print *print, int64_t size, int64_t mtime_ns);
-ptrdiff_t
-generations_find_inode(const struct generations *g, dev_t dev, ino_t ino);
+/* Was it changed at or after mtime_ns? Some packers keep only the second of
+ * the time stamp. */
+bool generations_not_before(const struct generation *g, int64_t mtime_ns);
 
 /* Does name look like a predecessor of base? For tests. */
 bool generations_name(

@@ -62,11 +62,11 @@ struct line {
  * as read). */
 typedef bool line_fn(void *arg, const struct line *line);
 
-enum { MARK_FINGERPRINT_MAX = 256 };
+enum { MARK_FINGERPRINT_MAX = 6656 };
 
 /* How far a source is read, to be kept until the next start. */
 struct mark {
-	uint64_t inode; /* files only */
+	uint64_t device, inode; /* files only */
 	int64_t position; /* behind the last line read */
 	char fingerprint[MARK_FINGERPRINT_MAX]; /* the source's own text */
 };

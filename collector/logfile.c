@@ -6,8 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "err.h"
 #include "unpack.h"
+
+enum {
+	COMPARE = 3 * 1024, /* bytes at a time */
+	REST_MS = 100 /* of a file that isn't being written; a time stamp is
+		       * only as fine as the kernel's tick */
+};
 
 /* FNV-1a. Not for secrets: who can write into the log can write logins. */
 static uint64_t
@@ -135,6 +142,7 @@ logfile_open(
 	f->packed = NULL;
 	f->head_n = 0;
 	f->whole = false;
+	f->trail = (struct trail){ 0 };
 	/* O_NONBLOCK: a FIFO in its place must not hang us */
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (f->fd == -1) {
@@ -196,6 +204,14 @@ logfile_head_same(const struct logfile *f)
 		memcmp(head, f->head, f->head_n) == 0);
 }
 
+bool
+logfile_changed(const struct logfile *f)
+{
+	return f->packed == NULL &&
+	    (logfile_size(f) < lines_read_offset(&f->lines) ||
+		!logfile_head_same(f));
+}
+
 /* Data that follows the head without a gap makes the head longer. */
 static void
 take_head(struct logfile *f, const char *data, size_t n, int64_t offset)
@@ -237,7 +253,8 @@ fill_plain(
 	if (st.st_size < offset + n || !logfile_head_same(f))
 		return -2;
 	take_stat(f, &st);
-	f->whole = st.st_size == offset + n;
+	f->whole = st.st_size == offset + n &&
+	    clock_now_ms() - f->mtime_ns / 1000000 > REST_MS;
 	return n;
 }
 
@@ -264,39 +281,66 @@ logfile_fill(struct logfile *f, struct err *err)
 }
 
 struct print
-logfile_print(const struct logfile *f)
+print_of(const unsigned char *head, size_t n)
 {
-	size_t n = least(f->lines.mark, f->head_n);
-
-	return (struct print){ .n = n, .hash = hash_of(f->head, n) };
+	return (struct print){ .n = n, .hash = hash_of(head, n) };
 }
 
-bool
-print_matches(const char *path, const struct print *print)
+struct print
+logfile_print(const struct logfile *f)
 {
-	unsigned char head[LOGFILE_HEAD];
+	return print_of(f->head, least(f->lines.mark, f->head_n));
+}
 
-	if (print->n == 0 || print->n > sizeof(head))
-		return false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct unpack *u = NULL;
-	ssize_t n = -1;
+size_t
+logfile_peek(struct logfile *f, unsigned char *head)
+{
+	ssize_t n;
 
-	if (fd == -1)
-		return false;
-	switch (unpack_open(fd, &u, NULL)) {
-	case 1:
-		n = (ssize_t)unpack_all(u, head, print->n);
-		unpack_close(&u);
-		fd = -1;
-		break;
-	case 0:
-		n = pread_all(fd, head, print->n, 0);
-		break;
-	default:
-		break;
+	if (f->packed != NULL)
+		return unpack_all(f->packed, head, LOGFILE_HEAD);
+	n = pread_all(f->fd, head, LOGFILE_HEAD, 0);
+	return n == -1 ? 0 : (size_t)n;
+}
+
+/* How many of n bytes at offset are the same; *line_r is the offset behind
+ * the last newline of these, if there is one. */
+static size_t
+common_block(int a, int b, int64_t offset, size_t n, int64_t *line_r)
+{
+	char one[COMPARE], two[COMPARE];
+	ssize_t n_one = pread_all(a, one, n, (off_t)offset);
+	ssize_t n_two = pread_all(b, two, n, (off_t)offset);
+	size_t same = 0;
+
+	while ((ssize_t)same < n_one && (ssize_t)same < n_two &&
+	    one[same] == two[same]) {
+		if (one[same] == '\n')
+			*line_r = offset + (int64_t)same + 1;
+		same++;
 	}
-	if (fd != -1)
-		(void)close(fd);
-	return n == (ssize_t)print->n && hash_of(head, print->n) == print->hash;
+	return same;
+}
+
+int64_t
+logfile_common(const struct logfile *a, const struct logfile *b, int64_t n)
+{
+	int64_t line = 0;
+	size_t edge = least(n, LOGFILE_HEAD);
+
+	/* lines have time stamps: with the same first and last ones at the
+	 * same offsets, there is nothing else between them */
+	if (common_block(a->fd, b->fd, 0, edge, &line) == edge &&
+	    common_block(a->fd, b->fd, n - (int64_t)edge, edge, &line) == edge)
+		return n;
+	line = 0;
+	for (int64_t at = 0; at < n;) {
+		size_t size = least(n - at, COMPARE);
+		size_t same = common_block(a->fd, b->fd, at, size, &line);
+
+		if (same < size)
+			break;
+		at += (int64_t)size;
+	}
+	return line;
 }

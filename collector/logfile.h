@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "lines.h"
+#include "trail.h"
 
 struct err;
 
@@ -29,8 +30,9 @@ struct logfile {
 	dev_t dev;
 	ino_t ino;
 	int64_t mtime_ns; /* at the last look */
-	bool whole; /* all of it had been read then */
+	bool whole; /* all of it had been read then, and it was at rest */
 	struct lines lines;
+	struct trail trail; /* before lines.mark: kept by the caller */
 	size_t head_n;
 	unsigned char head[LOGFILE_HEAD];
 };
@@ -63,9 +65,19 @@ int64_t logfile_size(const struct logfile *f);
 /* Does the file still begin with what we have read of its head? */
 bool logfile_head_same(const struct logfile *f);
 
+/* Was a plain file cut off, or written anew, since it was read? */
+bool logfile_changed(const struct logfile *f);
+
+struct print print_of(const unsigned char *head, size_t n);
 struct print logfile_print(const struct logfile *f);
 
-/* Does the file at path (which may be packed) begin with print? */
-bool print_matches(const char *path, const struct print *print);
+/* The first bytes of a file that was opened at 0, up to LOGFILE_HEAD; nothing
+ * else can be done with a packed one then. Returns how many. */
+size_t logfile_peek(struct logfile *f, unsigned char *head);
+
+/* How many of the first n bytes are the same in two plain files? Less than n
+ * is cut down to whole lines. */
+int64_t
+logfile_common(const struct logfile *a, const struct logfile *b, int64_t n);
 
 #endif

@@ -72,7 +72,7 @@ source_answer(struct source *s, const char *reason)
 }
 
 void
-source_mark(const struct source *s, struct mark *mark)
+source_mark(struct source *s, struct mark *mark)
 {
 	*mark = (struct mark){ 0 };
 	if (s->ops->mark != NULL)

@@ -49,7 +49,7 @@ int source_read(
 void source_answer(struct source *s, const char *reason);
 
 /* Where reading stands behind the last line given to fn. */
-void source_mark(const struct source *s, struct mark *mark);
+void source_mark(struct source *s, struct mark *mark);
 
 /* What a kind of source does, for source_*.c. */
 struct source_ops {
@@ -62,7 +62,7 @@ struct source_ops {
 	int (*read)(
 	    void *impl, size_t budget, line_fn *fn, void *arg, struct err *err);
 	void (*answer)(void *impl, const char *reason); /* or NULL */
-	void (*mark)(const void *impl, struct mark *mark); /* or NULL */
+	void (*mark)(void *impl, struct mark *mark); /* or NULL */
 };
 
 extern const struct source_ops source_file_ops, source_journal_ops,

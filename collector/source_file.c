@@ -52,7 +52,7 @@ file_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 }
 
 static void
-file_mark(const void *impl, struct mark *mark)
+file_mark(void *impl, struct mark *mark)
 {
 	follow_mark(impl, mark);
 }

@@ -529,7 +529,7 @@ journal_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 }
 
 static void
-journal_mark(const void *impl, struct mark *mark)
+journal_mark(void *impl, struct mark *mark)
 {
 	const struct journal *s = impl;
 

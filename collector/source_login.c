@@ -172,7 +172,7 @@ desk_answer(void *impl, const char *reason)
 }
 
 static void
-desk_mark(const void *impl, struct mark *mark)
+desk_mark(void *impl, struct mark *mark)
 {
 	mark->position = ((const struct desk *)impl)->received;
 }

@@ -100,7 +100,7 @@ sock_read(void *impl, size_t budget, line_fn *fn, void *arg, struct err *err)
 }
 
 static void
-sock_mark(const void *impl, struct mark *mark)
+sock_mark(void *impl, struct mark *mark)
 {
 	mark->position = ((const struct sock *)impl)->received;
 }

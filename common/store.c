@@ -161,10 +161,11 @@ static const char *const query_sql[QUERIES] = {
 	    "(SELECT id FROM login_event ORDER BY id LIMIT ?2) AND at < ?1",
 	[Q_SOURCE_SAVE] =
 	    "INSERT OR REPLACE INTO source (name, inode, position, "
-	    "fingerprint, read_at, line_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    "fingerprint, read_at, line_at, device) "
+	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
 	[Q_SOURCE_FIND] =
-	    "SELECT name, inode, position, fingerprint, read_at, line_at "
-	    "FROM source WHERE name = ?1",
+	    "SELECT name, inode, position, fingerprint, read_at, line_at, "
+	    "device FROM source WHERE name = ?1",
 	[Q_SOURCE_DELETE] = "DELETE FROM source WHERE name = ?1",
 	[Q_ROWS] =
 	    "SELECT client, user, service, server, first_at, last_at, "
@@ -201,8 +202,8 @@ static const char *const query_sql[QUERIES] = {
 	    "SELECT id, at, client, user, service, server, source, position, "
 	    "line FROM login_event WHERE client = ?1 ORDER BY id DESC LIMIT ?2",
 	[Q_SOURCES] =
-	    "SELECT name, inode, position, fingerprint, read_at, line_at "
-	    "FROM source ORDER BY name",
+	    "SELECT name, inode, position, fingerprint, read_at, line_at, "
+	    "device FROM source ORDER BY name",
 	[Q_MATCH] =
 	    "SELECT client, user, service, server, first_at, last_at, "
 	    "expires_at, count FROM login WHERE client IN (?1, ?2) "
@@ -885,6 +886,7 @@ store_source_save(
 	bind_text(stmt, 4, src->fingerprint);
 	(void)sqlite3_bind_int64(stmt, 5, src->read_at);
 	(void)sqlite3_bind_int64(stmt, 6, src->line_at);
+	(void)sqlite3_bind_int64(stmt, 7, (sqlite3_int64)src->device);
 	return db_run(st->db, stmt, "source", err);
 }
 
@@ -898,6 +900,7 @@ source_column(sqlite3_stmt *stmt, struct store_source *src)
 	    src->fingerprint, sizeof(src->fingerprint), "%s", db_text(stmt, 3));
 	src->read_at = sqlite3_column_int64(stmt, 4);
 	src->line_at = sqlite3_column_int64(stmt, 5);
+	src->device = (uint64_t)sqlite3_column_int64(stmt, 6);
 }
 
 int

@@ -41,12 +41,14 @@ struct store_lookup {
 			    * they don't count as active */
 };
 
+enum { STORE_FINGERPRINT_MAX = 6656 };
+
 /* How far a source is read. */
 struct store_source {
 	char name[512];
-	uint64_t inode;
+	uint64_t device, inode;
 	int64_t position;
-	char fingerprint[256];
+	char fingerprint[STORE_FINGERPRINT_MAX];
 	int64_t read_at; /* Unix seconds: last read to its end */
 	int64_t line_at; /* newest line's own time; 0: none */
 };

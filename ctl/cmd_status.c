@@ -64,14 +64,44 @@ add_probe(struct status *s, const char *what, const char *listen,
 	add(s, p->result == PROBE_BAD ? LEVEL_CRITICAL : LEVEL_OK, what, text);
 }
 
-/* A log file of that name, but no file? It may only be rotated. */
-static bool
-is_missing(const char *source)
+/* What was written so long before a log was read to its end must have been
+ * read, but for a line that isn't whole. */
+enum { SURELY_SEEN_S = 60, LINE_MAX_LEN = 8192 };
+
+/* Is the file that has a log's path now the one that the collector reads, and
+ * as far as it says? Else words say what is wrong. A file that is missing may
+ * only be rotated, and one that we may not look at is no fault. */
+static enum level
+compare_file(const struct store_source *src, char *words, size_t size)
 {
 	struct stat st;
 
-	return strncmp(source, "file:", 5) == 0 &&
-	    stat(source + 5, &st) == -1 && errno == ENOENT;
+	words[0] = '\0';
+	if (strncmp(src->name, "file:", 5) != 0)
+		return LEVEL_OK;
+	if (stat(src->name + 5, &st) == -1) {
+		if (errno == ENOENT)
+			(void)snprintf(words, size, "; there is no such file");
+		return LEVEL_OK;
+	}
+	if (src->inode == 0)
+		return LEVEL_OK;
+	if (st.st_ino != src->inode ||
+	    (src->device != 0 && st.st_dev != src->device))
+		(void)snprintf(words, size,
+		    "; but of another file than the one that has the path now: "
+		    "wait a second, then look at popgate-collector's log");
+	else if (st.st_size < src->position)
+		(void)snprintf(words, size,
+		    "; but the file is shorter than what was read of it: "
+		    "wait a second, then look at popgate-collector's log");
+	else if (st.st_mtime + SURELY_SEEN_S < src->read_at &&
+	    st.st_size - src->position > LINE_MAX_LEN)
+		(void)snprintf(words, size,
+		    "; but %" PRId64 " bytes of the file have not been read: "
+		    "restart popgate-collector",
+		    (int64_t)st.st_size - src->position);
+	return words[0] == '\0' ? LEVEL_OK : LEVEL_WARNING;
 }
 
 /* What a daemon says of itself when asked on its status socket: text is its
@@ -270,7 +300,9 @@ take_source(void *arg, const struct store_source *src)
 	int64_t now = s->ctl->now, lag = now - src->read_at;
 	int64_t grace = s->ctl->cfg->relay.collector_grace_s;
 	bool ahead = src->line_at > now + LOGIN_FUTURE_S;
-	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[300];
+	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[500],
+	    file[200];
+	enum level level = compare_file(src, file, sizeof(file));
 
 	if (lag > s->lag_s)
 		s->lag_s = lag;
@@ -282,12 +314,11 @@ take_source(void *arg, const struct store_source *src)
 			      : time_relative(src->read_at, now, read),
 	    src->line_at == 0 ? "none yet"
 			      : time_relative(src->line_at, now, line),
-	    ahead ? ": a clock is or was ahead" : "",
-	    is_missing(src->name) ? "; there is no such file" : "");
+	    ahead ? ": a clock is or was ahead" : "", file);
 	add(s,
 	    grace > 0 && lag > grace ? LEVEL_CRITICAL
 		: ahead              ? LEVEL_WARNING
-				     : LEVEL_OK,
+				     : level,
 	    what, text);
 	return true;
 }

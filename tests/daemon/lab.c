@@ -153,7 +153,8 @@ make_logins(void)
 		sql("logins.db", text);
 	}
 	sql("logins.db",
-	    "INSERT INTO source VALUES "
+	    "INSERT INTO source (name, inode, position, fingerprint, "
+	    "read_at, line_at) VALUES "
 	    "('test', 0, 0, '', unixepoch() + 1000, 0)");
 }
 

@@ -779,7 +779,8 @@ store_locked(void **state)
 	assert_int_equal(
 	    sqlite3_exec(h,
 		"PRAGMA locking_mode = EXCLUSIVE; "
-		"BEGIN EXCLUSIVE; INSERT INTO source VALUES ('l', 0, 0, '', "
+		"BEGIN EXCLUSIVE; INSERT INTO source (name, inode, "
+		"position, fingerprint, read_at, line_at) VALUES ('l', 0, 0, '', "
 		"unixepoch() + 1000, 0)",
 		NULL, NULL, NULL),
 	    SQLITE_OK);

@@ -112,8 +112,9 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
                            (now + last, client, user, "file:" + self.log,
                             line))
             if sources:
-                db.execute("INSERT OR REPLACE INTO source VALUES "
-                           "(?,1,0,'',?,?)", ("file:" + self.log, now, now))
+                db.execute("INSERT OR REPLACE INTO source (name, inode, "
+                           "position, fingerprint, read_at, line_at) "
+                           "VALUES (?,0,0,'',?,?)", ("file:" + self.log, now, now))
         db.close()
 
     def fill_audit(self, rows):
@@ -855,7 +856,9 @@ def test_check_collector_behind(box):
     box.run(*args, "--exit-code", code=EX_TEMPFAIL)
     db = sqlite3.connect(box.logins)
     with db:
-        db.execute("INSERT INTO source VALUES ('x',1,0,'',?,0)",
+        db.execute("INSERT INTO source (name, inode, position, "
+                   "fingerprint, read_at, line_at) "
+                   "VALUES ('x',0,0,'',?,0)",
                    (int(time.time()) - 500,))
     db.close()
     assert "answer:  tempfail (collector-behind, row 12)" in box.out(*args)

@@ -596,13 +596,14 @@ static void
 sources(void **state)
 {
 	struct store *w = open_store(STORE_WRITE);
-	struct store_source src = { .name = "file:/x",
+	static struct store_source src = { .name = "file:/x",
+		.device = 9,
 		.inode = UINT64_MAX,
 		.position = 5,
 		.fingerprint = "ab",
 		.read_at = 77,
 		.line_at = 66 };
-	struct store_source got;
+	static struct store_source got;
 	struct err err;
 	int64_t oldest = -1;
 
@@ -623,6 +624,7 @@ sources(void **state)
 	assert_int_equal(oldest, STORE_NEVER_READ);
 	assert_int_equal(store_source_find(w, "file:/x", &got, &err), 1);
 	assert_true(got.inode == UINT64_MAX);
+	assert_int_equal(got.device, 9);
 	assert_string_equal(got.fingerprint, "ab");
 	assert_int_equal(store_source_find(w, "file:/z", &got, &err), 0);
 	assert_int_equal(store_source_delete(w, "file:/y", &err), 0);
