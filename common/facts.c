@@ -160,14 +160,11 @@ facts_ask(const struct config *cfg, const struct facts_lists *lists,
 		    .within_limits = true };
 }
 
-const char *
-facts_breach_user(const struct facts_question *q,
-    const struct policy_facts *facts, const char *login_user)
+bool
+facts_rests_on_login(const struct policy_facts *facts)
 {
 	return facts->login_active && !facts->authenticated &&
-		!facts->certificate && !facts->trusted
-	    ? login_user
-	    : facts_denied_user(q);
+	    !facts->certificate && !facts->trusted;
 }
 
 bool

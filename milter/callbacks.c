@@ -113,7 +113,10 @@ flush_pending(struct session *s)
 static void
 end_message(struct session *s)
 {
+	/* rows that still wait are of a message that didn't come to DATA */
+	audit_row_aborted(s->pending);
 	flush_pending(s);
+	gate_settle(s->gc, &s->message, false);
 	free(s->sender);
 	s->sender = NULL;
 	free(s->certificate);
@@ -334,6 +337,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 		.mta = s->mta,
 		.memo = &s->memo,
 		.message = &s->message,
+		.port = s->port,
 		.channel = CHANNEL_MILTER
 	};
 
@@ -393,7 +397,12 @@ on_data(SMFICTX *ctx)
 {
 	struct session *s = smfi_getpriv(ctx);
 
-	return s == NULL ? SMFIS_TEMPFAIL : commit_message(ctx, s);
+	if (s == NULL)
+		return SMFIS_TEMPFAIL;
+	sfsistat status = commit_message(ctx, s);
+
+	gate_settle(s->gc, &s->message, status == SMFIS_CONTINUE);
+	return status;
 }
 
 /* For an MTA that did not show us DATA. */
