@@ -56,7 +56,7 @@ struct audit_row {
 	size_t n; /* rows of the chain, likewise */
 	int64_t at_ms;
 	struct decision decision;
-	bool local;
+	bool local, aborted;
 	enum audit_channel channel;
 	char queue_id[32];
 	uint16_t offset[TEXTS]; /* into text */
@@ -223,6 +223,7 @@ audit_row_new(const struct audit_facts *f)
 	row->at_ms = f->at_ms;
 	row->decision = f->decision;
 	row->local = f->local;
+	row->aborted = false;
 	row->channel = f->channel;
 	(void)snprintf(row->queue_id, sizeof(row->queue_id), "%s",
 	    f->queue_id == NULL ? "" : f->queue_id);
@@ -277,6 +278,13 @@ audit_row_queue_id(struct audit_row *list, const char *queue_id)
 		if (list->queue_id[0] == '\0')
 			(void)snprintf(list->queue_id, sizeof(list->queue_id),
 			    "%s", queue_id);
+}
+
+void
+audit_row_aborted(struct audit_row *list)
+{
+	for (; list != NULL; list = list->next)
+		list->aborted = true;
 }
 
 /* A log line that grows; what doesn't fit is left out. */
@@ -345,7 +353,7 @@ log_row(const struct audit *a, const struct audit_row *row)
 	}
 	put(&l, " session=", row_text(row, T_SESSION));
 	put(&l, " channel=", channel_names[row->channel]);
-	put(&l, " reply=", row_text(row, T_REPLY));
+	put(&l, " reply=", row->aborted ? "aborted" : row_text(row, T_REPLY));
 	*l.p = '\0';
 	a->opt.log_line(text, (size_t)(l.p - text));
 }
@@ -459,7 +467,10 @@ insert_whole(struct audit *a, const struct audit_row *row, struct err *err)
 	else
 		(void)sqlite3_bind_int64(s, 14, row->decision.login_at);
 	(void)sqlite3_bind_int(s, 15, row->decision.rule);
-	bind_row(s, 16, row, T_REPLY, true);
+	if (row->aborted)
+		bind(s, 16, "aborted", false);
+	else
+		bind_row(s, 16, row, T_REPLY, true);
 	bind(s, 17, channel_names[row->channel], false);
 	bind_row(s, 18, row, T_MTA, false);
 	bind_row(s, 19, row, T_CERTIFICATE, true);
@@ -496,7 +507,7 @@ insert_breaches(struct audit *a, const struct breach *list, struct err *err)
 		sqlite3_stmt *s = a->breach;
 
 		(void)sqlite3_bind_int64(s, 1, b->at_ms);
-		bind(s, 2, b->is_user ? "user" : "client", false);
+		bind(s, 2, audit_kind(b->is_user, b->by_login), false);
 		bind(s, 3, b->subject, false);
 		bind(s, 4, b->setting, false);
 		bind(s, 5, b->allowed, false);
@@ -1246,7 +1257,7 @@ open_db(struct audit *a, struct err *err)
 	    prepare_size(a, err) == 0 &&
 	    db_prepare(a->db,
 		"SELECT id, kind, subject FROM lift "
-		"WHERE id > ?1 ORDER BY id",
+		"WHERE id > ?1 AND kind <> 'login' ORDER BY id",
 		&a->lifts, err) == 0 &&
 	    (lift_id = number_of(
 		 a, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&

@@ -72,6 +72,10 @@ audit_row_chain(struct audit_row *list, struct audit_row *row);
 /* Set the queue id on a whole chain, where it has none yet. */
 void audit_row_queue_id(struct audit_row *list, const char *queue_id);
 
+/* These were accepted, but the client gave the message up before its data:
+ * they have the reply "aborted". */
+void audit_row_aborted(struct audit_row *list);
+
 /* Hand a chain over (also when it fails).
  *   urgent  somebody waits for the disk: don't linger to make groups
  * Returns a ticket for audit_wait() and audit_state(), or 0 when the queue is
@@ -138,10 +142,15 @@ bool audit_healthy(struct audit *a);
 void audit_count_local(
     struct audit *a, enum audit_channel channel, enum reason reason);
 
+/* What the tables call those who are counted: a client; a user, by SMTP AUTH;
+ * or a user by the logins that let clients relay ("login"), which others behind
+ * these clients may have used. */
+const char *audit_kind(bool is_user, bool by_login);
+
 /* That one went over a limit. NULL means none. */
 struct audit_breach {
 	int64_t at_ms;
-	bool is_user;
+	bool is_user, by_login;
 	const char *subject; /* canonical address or network, or user */
 	const char *setting; /* "client_recipients" */
 	const char *allowed; /* "2000/1h" */
@@ -178,6 +187,7 @@ struct audit_record {
 	const char *certificate;
 	int64_t count; /* recipients that it stands for */
 	int64_t last_ms; /* of them; at_ms when it is one */
+	bool aborted; /* audit_row_aborted() */
 };
 
 /* NULL and 0 mean: any. */
@@ -202,7 +212,8 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
 
 /* Recipients that were relayed, oldest first, without the columns that the
  * limits don't need: only id, at_ms, client, sender, reason, auth_user,
- * login_user, session, queue_id, channel and recipient.
+ * login_user, session, queue_id, channel, recipient and aborted; those too
+ * that are.
  *   client, user  only of these; NULL: all. A client that ends in ':' is all
  *                 that begin with it
  *   rows_max      look at no more than about so many of the newest rows;
@@ -212,7 +223,8 @@ int audit_each_relayed(struct audit_reader *r, int64_t since_ms,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err);
 
-/* Breaches since then, oldest first. subject NULL: of all. */
+/* Breaches since then, oldest first. subject NULL: of all; a user's are those
+ * by SMTP AUTH and those by logins. */
 int audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
     const char *subject,
     bool (*fn)(void *arg, const struct audit_breach *breach), void *arg,
@@ -227,6 +239,7 @@ int audit_each_denial(struct audit_reader *r, int64_t now,
 struct audit_lift {
 	int64_t at_ms;
 	bool is_user;
+	bool by_login; /* when read: a user's logins */
 	const char *subject, *who;
 };
 /* Oldest first. */
@@ -234,8 +247,9 @@ int audit_each_lift(struct audit_reader *r, int64_t since_ms,
     bool (*fn)(void *arg, const struct audit_lift *lift), void *arg,
     struct err *err);
 
-/* Let one in again: writes to the file, which must exist; waits up to ten
- * seconds for the writer. 0, or -1 with err. */
+/* Let one in again, a user by AUTH and by logins: writes to the file,
+ * which must exist; waits up to ten seconds for the writer. 0, or -1 with err.
+ */
 int
 audit_lift(const char *path, const struct audit_lift *lift, struct err *err);
 

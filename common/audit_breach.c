@@ -8,10 +8,16 @@
 
 enum { LIFT_BUSY_MS = 10000, LIFT_TRIES = 20000 };
 
-static const char *
-kind(bool is_user)
+const char *
+audit_kind(bool is_user, bool by_login)
 {
-	return is_user ? "user" : "client";
+	return !is_user ? "client" : by_login ? "login" : "user";
+}
+
+static bool
+is(sqlite3_stmt *stmt, int col, const char *kind)
+{
+	return strcmp(db_text(stmt, col), kind) == 0;
 }
 
 static const char *
@@ -73,7 +79,8 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
 {
 	char sql[600] =
 	    "SELECT id, at, client, sender, reason, auth_user, "
-	    "login_user, session, queue_id, channel, recipient FROM decision "
+	    "login_user, session, queue_id, channel, recipient, "
+	    "coalesce(reply, '') = 'aborted' FROM decision "
 	    "WHERE at >= ?2 AND verdict = 'accept' AND class = 'relay'";
 	bool prefix = client != NULL && *client != '\0' &&
 	    client[strlen(client) - 1] == ':';
@@ -115,7 +122,8 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
 			.session = text(stmt, 7),
 			.queue_id = text(stmt, 8),
 			.channel = text(stmt, 9),
-			.recipient = text(stmt, 10) };
+			.recipient = text(stmt, 10),
+			.aborted = sqlite3_column_int(stmt, 11) != 0 };
 
 		more = fn(arg, &rec);
 	}
@@ -140,7 +148,8 @@ each_breach(struct audit_reader *r, sqlite3_stmt *stmt,
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct audit_breach b = { .at_ms =
 					      sqlite3_column_int64(stmt, 0),
-			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
+			.is_user = !is(stmt, 1, "client"),
+			.by_login = is(stmt, 1, "login"),
 			.subject = text(stmt, 2),
 			.setting = text(stmt, 3),
 			.allowed = text(stmt, 4),
@@ -166,15 +175,14 @@ audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
 	if (db_prepare(r->db,
 		subject == NULL
 		    ? BREACH("at") "WHERE at >= ?1 ORDER BY at, id"
-		    : BREACH(
-			  "at") "WHERE at >= ?1 AND subject = ?2 AND kind = ?3 "
-				"ORDER BY at, id",
+		    : BREACH("at") "WHERE at >= ?1 AND subject = ?2 AND "
+				   "(kind <> 'client') = ?3 ORDER BY at, id",
 		&stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, since_ms);
 	if (subject != NULL) {
 		bind(stmt, 2, subject);
-		bind(stmt, 3, kind(is_user));
+		(void)sqlite3_bind_int(stmt, 3, is_user);
 	}
 	return each_breach(r, stmt, fn, arg, err);
 }
@@ -216,7 +224,8 @@ audit_each_lift(struct audit_reader *r, int64_t since_ms,
 	(void)sqlite3_bind_int64(stmt, 1, since_ms);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct audit_lift l = { .at_ms = sqlite3_column_int64(stmt, 0),
-			.is_user = strcmp(db_text(stmt, 1), "user") == 0,
+			.is_user = !is(stmt, 1, "client"),
+			.by_login = is(stmt, 1, "login"),
 			.subject = text(stmt, 2),
 			.who = text(stmt, 3) };
 
@@ -251,12 +260,14 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 	(void)sqlite3_busy_handler(db, try_again, NULL);
 	/* popgate-milter does that, and takes note when others do */
 	(void)sqlite3_wal_autocheckpoint(db, 0);
+	/* one statement, one transaction: both or neither */
 	if (db_prepare(db,
-		"INSERT INTO lift (at, kind, subject, who) "
-		"VALUES (?1, ?2, ?3, ?4)",
+		"INSERT INTO lift (at, kind, subject, who) SELECT ?1, "
+		"column1, ?3, ?4 FROM (VALUES (?2), ('login')) "
+		"WHERE column1 = ?2 OR ?2 = 'user'",
 		&stmt, err) == 0) {
 		(void)sqlite3_bind_int64(stmt, 1, lift->at_ms);
-		bind(stmt, 2, kind(lift->is_user));
+		bind(stmt, 2, audit_kind(lift->is_user, false));
 		bind(stmt, 3, lift->subject);
 		bind(stmt, 4, lift->who);
 		ret = db_run(db, stmt, "lift", err);

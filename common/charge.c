@@ -18,13 +18,14 @@ charge_any(const struct config *cfg)
 
 bool
 charge_event(const struct config *cfg, enum reason reason,
-    const char *auth_user, const char *login_user, struct limiter_event *ev)
+    const char *auth_user, const char *login_users, struct limiter_event *ev)
 {
 	ev->user = NULL;
-	ev->free_client = false;
+	ev->by_login = ev->free_client = false;
 	switch (reason) {
 	case REASON_RECENT_LOGIN:
-		ev->user = login_user;
+		ev->user = login_users;
+		ev->by_login = true;
 		return true;
 	case REASON_AUTHENTICATED:
 		ev->user = auth_user;
@@ -38,21 +39,28 @@ charge_event(const struct config *cfg, enum reason reason,
 	}
 }
 
-uint64_t
-charge_subject(const struct limiter *l, bool is_user, const char *text)
+int
+charge_subjects(const struct limiter *l, bool is_user, bool by_login,
+    const char *text, uint64_t subject[2])
 {
 	struct network net;
+	int n = 0;
 
+	if (is_user && !by_login)
+		subject[n++] = limiter_user(l, text, false);
 	if (is_user)
-		return limiter_user(l, text);
-	return network_parse(text, &net) ? limiter_client(l, &net.base) : 0;
+		subject[n++] = limiter_user(l, text, true);
+	else if (network_parse(text, &net))
+		subject[n++] = limiter_client(l, &net.base);
+	return n;
 }
 
 /* --- history --- */
 
 struct lift {
 	int64_t at_ms;
-	uint64_t subject;
+	uint64_t subject[2];
+	int n;
 };
 
 enum { MESSAGES = 65536 };
@@ -107,8 +115,30 @@ apply_lifts(struct replay *p, int64_t until_ms)
 {
 	for (; p->lift < p->n_lifts && p->lifts[p->lift].at_ms <= until_ms;
 	     p->lift++)
-		if (p->lifts[p->lift].subject != 0)
-			limiter_forget(p->l, p->lifts[p->lift].subject);
+		for (int i = 0; i < p->lifts[p->lift].n; i++)
+			limiter_forget(p->l, p->lifts[p->lift].subject[i]);
+}
+
+/* Is it the client of only, or is one of its users charged? */
+static bool
+concerns(const struct limiter *l, const struct limiter_event *only,
+    const struct limiter_event *ev)
+{
+	char name[LOGIN_USER_MAX];
+	const char *next = ev->user;
+
+	if (!only->free_client && !ev->free_client &&
+	    limiter_client(l, &only->client) == limiter_client(l, &ev->client))
+		return true;
+	if (only->user == NULL || next == NULL ||
+	    only->by_login != ev->by_login)
+		return false;
+	if (!ev->by_login)
+		return userlist_same(only->user, ev->user);
+	while ((next = userlist_next(next, name)) != NULL)
+		if (userlist_has(only->user, name))
+			return true;
+	return false;
 }
 
 static bool
@@ -123,7 +153,10 @@ replay_one(void *arg, const struct audit_record *rec)
 	struct limiter_event ev = { .now_s = p->h->now_s -
 		    (age_ms > 0 ? age_ms / 1000 : 0),
 		.sender = rec->sender,
+		.recipient = rec->recipient,
 		.permit = !milter,
+		/* so that what the permit channel counted is taken back */
+		.hold = milter,
 		.message = socketmap ? NULL : &message };
 
 	apply_lifts(p, rec->at_ms);
@@ -132,11 +165,15 @@ replay_one(void *arg, const struct audit_record *rec)
 		return true;
 	if (!addr_parse_loose(rec->client, &ev.client) ||
 	    !charge_event(p->cfg, reason_of(rec->reason), rec->auth_user,
-		rec->login_user, &ev))
+		rec->login_user, &ev) ||
+	    (p->h->only != NULL && !concerns(p->l, p->h->only, &ev)))
 		return true;
 	if (!socketmap)
 		message.counted = message_seen(p, rec);
 	limiter_take(p->l, NULL, &ev, &answer);
+	if (milter)
+		limiter_settle(p->l, p->cfg->limits.rate, ev.now_s, &message,
+		    !rec->aborted);
 	p->h->rows++;
 	return true;
 }
@@ -151,8 +188,11 @@ add_lift(void *arg, const struct audit_lift *lift)
 	if (v == NULL)
 		return false;
 	p->lifts = v;
-	v[p->n_lifts++] = (struct lift){ lift->at_ms,
-		charge_subject(p->l, lift->is_user, lift->subject) };
+	struct lift *to = &v[p->n_lifts++];
+
+	to->at_ms = lift->at_ms;
+	to->n = charge_subjects(
+	    p->l, lift->is_user, lift->by_login, lift->subject, to->subject);
 	return true;
 }
 
@@ -160,10 +200,12 @@ static bool
 add_denial(void *arg, const struct audit_breach *b)
 {
 	struct replay *p = arg;
-	uint64_t subject = charge_subject(p->l, b->is_user, b->subject);
+	uint64_t subject[2];
+	int n =
+	    charge_subjects(p->l, b->is_user, b->by_login, b->subject, subject);
 
-	if (subject != 0)
-		limiter_deny(p->l, subject, b->denied_until);
+	for (int i = 0; i < n; i++)
+		limiter_deny(p->l, subject[i], b->denied_until);
 	return true;
 }
 
@@ -195,7 +237,7 @@ charge_history(struct limiter *l, const struct config *cfg,
 	p->cfg = cfg;
 	p->h = h;
 	if (audit_each_lift(r, since_ms, add_lift, p, err) == -1 ||
-	    audit_each_relayed(r, since_ms, h->client, h->user,
+	    audit_each_relayed(r, since_ms, NULL, NULL,
 		h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut,
 		replay_one, p, err) == -1)
 		goto out;

@@ -17,32 +17,37 @@ struct err;
 bool charge_any(const struct config *cfg);
 
 /* Does a recipient count that may relay for this reason? If so it fills
- * ev->user and ev->free_client. Strings are borrowed.
+ * ev->user, ev->by_login and ev->free_client. Strings are borrowed.
  *   SMTP AUTH        the user's, and not the client's: behind one address may
  *                    be an office or a webmail; without a name the client's
- *   recent login     the client's, and the user's where there is only one
+ *   recent login     the client's, and that of all users whose logins let it
+ *                    relay, login_users (a userlist); of none where an admin
+ *                    entered the client
  *   trusted network, certificate   the client's
  * limits.authenticated and limits.trusted_networks say whether. */
 bool charge_event(const struct config *cfg, enum reason reason,
-    const char *auth_user, const char *login_user, struct limiter_event *ev);
+    const char *auth_user, const char *login_users, struct limiter_event *ev);
 
-/* The number of a client or user that the audit names; 0 when text is none. */
-uint64_t
-charge_subject(const struct limiter *l, bool is_user, const char *text);
+/* The numbers of a client or user that the audit names as over a limit: none
+ * when text names none, one of a client or of a user's logins, two of a user
+ * by AUTH: whoever has the password has the logins, too. Returns how many. */
+int charge_subjects(const struct limiter *l, bool is_user, bool by_login,
+    const char *text, uint64_t subject[2]);
 
 struct charge_history {
 	int64_t now_ms; /* Unix time */
 	int64_t now_s; /* the same moment, as the limiter counts */
-	const char *client; /* only this one, as the audit writes it; */
-	const char *user; /* only this one; NULL: all */
 	int rows_max; /* of the newest; 0: CHARGE_ROWS */
+	/* only what concerns this client or one of these users; NULL: all */
+	const struct limiter_event *only;
 	/* what was found */
 	int64_t rows;
 	bool cut; /* there were more than are looked at */
 };
 
 /* Count what the audit says was relayed in the longest window, and deny whom
- * it says is denied. At most rows_max of the newest rows are looked at.
+ * it says is denied. Messages that the client gave up are freed as they were
+ * when it happened. At most rows_max of the newest rows are looked at.
  * 0, or -1 with err. */
 enum { CHARGE_ROWS = 2000000 };
 int charge_history(struct limiter *l, const struct config *cfg,

@@ -192,14 +192,11 @@ facts_ask(const struct config *cfg, const struct facts_lists *lists,
 		    .within_limits = true };
 }
 
-const char *
-facts_breach_user(const struct facts_question *q,
-    const struct policy_facts *facts, const char *login_user)
+bool
+facts_rests_on_login(const struct policy_facts *facts)
 {
 	return facts->login_active && !facts->authenticated &&
-		!facts->certificate && !facts->trusted
-	    ? login_user
-	    : facts_denied_user(q);
+	    !facts->certificate && !facts->trusted;
 }
 
 bool
@@ -237,7 +234,7 @@ bind_sender(struct store *st, const struct config *cfg,
 		.cfg = cfg, .senders = senders, .sender = q->sender
 	};
 
-	if (found->users == 1)
+	if (found->rows == 1)
 		(void)ask_user(&b, found->user);
 	else if (store_each_user(st, &q->client,
 		     (uint8_t)cfg->relay.ipv6_prefix, now, ask_user, &b,
@@ -247,16 +244,40 @@ bind_sender(struct store *st, const struct config *cfg,
 	return 0;
 }
 
+/* How many users share the client, as far as that decides. */
+static int
+count_sharing(struct store *st, const struct config *cfg,
+    const struct facts_question *q, const struct store_lookup *found,
+    int64_t now, int64_t *sharing_r, struct err *err)
+{
+	struct network net = network_of(&q->client,
+	    q->client.family == ADDR_IPV6 ? (uint8_t)cfg->relay.ipv6_prefix
+					  : 32);
+	char client[NETWORK_TEXT_MAX];
+
+	*sharing_r = found->sharing;
+	/* few more than what was read are no more users than that */
+	if (!cfg->relay.shared_refused || !found->crowded ||
+	    cfg->relay.shared_address_users < STORE_ROWS_CROWD / 10)
+		return 0;
+	return store_sharing(st, network_format(&net, client), now,
+	    cfg->relay.shared_address_users + 1, sharing_r, err);
+}
+
 int
 facts_found(struct store *st, const struct config *cfg,
     const struct facts_lists *lists, const struct facts_question *q,
     const struct store_lookup *found, int64_t now, struct policy_facts *facts,
     struct err *err)
 {
+	int64_t sharing;
+
 	if (found->active && q->sender != NULL &&
 	    facts->sender == POLICY_SENDER_UNKNOWN &&
 	    bind_sender(st, cfg, &lists->senders, q, found, now, facts, err) ==
 		-1)
+		return -1;
+	if (count_sharing(st, cfg, q, found, now, &sharing, err) == -1)
 		return -1;
 	facts->store = POLICY_STORE_ANSWERED;
 	/* a denied user's login is worth nothing, but what else the session
@@ -266,7 +287,7 @@ facts_found(struct store *st, const struct config *cfg,
 		!facts->certificate && !facts->trusted);
 	/* an admin's entry is for the address, whoever sits behind it */
 	facts->shared = cfg->relay.shared_refused && found->active &&
-	    !found->manual && facts_shared(cfg, found->sharing);
+	    !found->manual && facts_shared(cfg, sharing);
 	facts->login_active = found->active;
 	facts->login_seen = found->expires_at != 0;
 	facts->login_at = found->last_at;

@@ -92,11 +92,10 @@ int facts_found(struct store *st, const struct config *cfg,
     const struct store_lookup *found, int64_t now, struct policy_facts *facts,
     struct err *err);
 
-/* Whose denial for going over a limit counts besides the client's: that of
- * what he shows, AUTH or else the login. May be NULL or "".
- *   login_user  the one whose login counts; "" when it isn't one */
-const char *facts_breach_user(const struct facts_question *q,
-    const struct policy_facts *facts, const char *login_user);
+/* Does the client rest on a login, and not on what the session itself shows?
+ * Then a denial of all whose logins let it relay, for going over a limit,
+ * counts besides the client's; else that of the AUTH user. */
+bool facts_rests_on_login(const struct policy_facts *facts);
 
 /* Do so many users share an address that its login is one of anybody's?
  *   users  whose logins from there count now (store_lookup.sharing) */

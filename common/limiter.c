@@ -20,7 +20,10 @@ enum {
 	SHARDS = 64,
 	PLACE_BITS = 14, /* of a place: where its subject is in the shard */
 	SETS_MAX = 1024, /* of a shard: WAYS + KINDS of each in PLACE_BITS */
-	TEXT_FOLD_MAX = 320, /* what differs only behind it is one */
+	FOLD_CHUNK = 256, /* bytes of a text that are hashed at once */
+	PARTIES = 1 + USERLIST_USERS, /* that a recipient is charged to */
+	HOLDS_MAX = 64, /* of a message; what is beyond counts at once */
+	CREDIT_STEP_S = 15, /* credits of so long end together */
 	DENIED_MAX = 1024 /* in a shard */
 };
 
@@ -35,10 +38,19 @@ enum kind { CLIENT, USER, KINDS };
 struct subject {
 	uint64_t tag;
 	struct counter metric[METRICS];
+	uint32_t pending[METRICS]; /* reserved by open messages */
+	/* recipients freed by messages that were given up, since then */
+	uint32_t freed, freed_since_s;
+	/* Which one of its place: what is reserved of a subject that was driven
+	 * out isn't reserved of the one that came instead. */
+	uint32_t born;
 	uint8_t kind;
-	uint8_t over; /* bit a metric: it was said */
+	uint8_t over; /* bit a metric: it was said; and, SAID_FIRM bits
+		       * higher, without what is only reserved */
 	uint8_t generation; /* raised when it is forgotten */
 };
+
+enum { SAID_FIRM = METRICS };
 
 /* Half a cache line. Subjects lie side by side in the order of their coming:
  * a table that is nearly empty touches little memory. */
@@ -51,11 +63,26 @@ struct set {
 _Static_assert(SETS_MAX *(WAYS + KINDS) < 1 << PLACE_BITS, "places");
 _Static_assert(LIMITER_SUBJECTS <= SETS_MAX * SHARDS * WAYS, "subjects");
 
-/* That a subject has used a sender, or a client; or a credit. */
+/* That a subject has used a sender, or a client; or, when the lowest bit of
+ * its tag is set, a credit. */
 struct mark {
 	uint64_t tag; /* 0: free */
 	uint32_t seen_s;
-	uint16_t recipients, messages; /* of a credit */
+	union {
+		struct {
+			uint16_t recipients, messages;
+		} credit;
+		struct {
+			/* Open messages that use it: as long as there are any
+			 * it is one of what is reserved, and not driven out;
+			 * then it counts at seen_s (0: it never did). */
+			uint16_t open;
+			/* Only the permit channel has used it, and so often
+			 * that the milter has not claimed: when it has claimed
+			 * all, the value isn't used. 0: it is. */
+			uint16_t unclaimed;
+		} value;
+	};
 };
 
 struct denial {
@@ -75,7 +102,9 @@ struct shard {
 	struct group *groups; /* number 0 is nobody's */
 	/* guarded by mtx, and so is what these point to */
 	uint16_t n_subjects, n_groups;
+	uint32_t n_born;
 	int64_t now_s;
+	int64_t credits_until_s; /* there are none that hold longer */
 	struct denial *denied; /* owned */
 	size_t n_denied;
 };
@@ -234,24 +263,32 @@ limiter_client(const struct limiter *l, const struct addr *client)
 }
 
 /* Alice and alice are one mailbox nearly everywhere: whoever varies the case
- * must not get a new count each time. */
+ * must not get a new count each time. Each chunk is hashed behind the hash of
+ * what is before it. */
 static uint64_t
-tag_of_text(const struct limiter *l, char kind, const char *text)
+tag_of_text(const struct limiter *l, char kind, const char *text, size_t size)
 {
-	char name[TEXT_FOLD_MAX + 1];
-	size_t len = 0;
+	char chunk[sizeof(uint64_t) + 1 + FOLD_CHUNK];
+	uint64_t tag = 0;
 
-	name[len++] = kind;
-	for (; *text != '\0' && len < sizeof(name); text++)
-		name[len++] =
-		    (char)(*text >= 'A' && *text <= 'Z' ? *text + 32 : *text);
-	return tag_of(l, name, len);
+	do {
+		size_t n = sizeof(tag), from = n + 1;
+
+		memcpy(chunk, &tag, n);
+		chunk[n++] = kind;
+		for (; n < from + FOLD_CHUNK && size > 0; text++, size--)
+			chunk[n++] =
+			    (char)(*text >= 'A' && *text <= 'Z' ? *text + 32
+								: *text);
+		tag = tag_of(l, chunk, n);
+	} while (size > 0);
+	return tag;
 }
 
 uint64_t
-limiter_user(const struct limiter *l, const char *user)
+limiter_user(const struct limiter *l, const char *user, bool by_login)
 {
-	return tag_of_text(l, 'u', user);
+	return tag_of_text(l, by_login ? 'l' : 'u', user, strlen(user));
 }
 
 /* --- counters --- */
@@ -362,6 +399,14 @@ ghost_take(const struct limiter *l, struct subject *ghost,
 		for (int i = 0; i < SLOTS; i++)
 			if (s->metric[m].slot[i] > ghost->metric[m].slot[i])
 				ghost->metric[m].slot[i] = s->metric[m].slot[i];
+	/* its messages find it no more: what they reserved counts */
+	for (int m = 0; m < METRICS; m++) {
+		uint32_t at = s->metric[m].newest % SLOTS;
+		uint32_t all = s->metric[m].slot[at] + s->pending[m];
+
+		if (all > ghost->metric[m].slot[at])
+			ghost->metric[m].slot[at] = all;
+	}
 	if (s->generation > ghost->generation)
 		ghost->generation = s->generation;
 }
@@ -375,8 +420,7 @@ fetch(const struct subject *s)
 
 /* Where a new one can go: a free place, or that of who relayed least. */
 static uint32_t *
-place_for(struct limiter *l, struct set *set, struct subject *of,
-    const struct subject *keep, int64_t now_s)
+place_for(struct limiter *l, struct set *set, struct subject *of, int64_t now_s)
 {
 	uint32_t least = UINT32_MAX, *at = NULL;
 
@@ -388,23 +432,20 @@ place_for(struct limiter *l, struct set *set, struct subject *of,
 
 		if (set->place[i] == 0)
 			return &set->place[i];
-		if (s == keep)
-			continue;
 		subject_advance(l, s, now_s);
 		for (int m = 0; m < METRICS; m++)
-			weight += counter_sum(&s->metric[m]);
+			weight += counter_sum(&s->metric[m]) + s->pending[m];
 		if (at == NULL || weight < least) {
 			least = weight;
 			at = &set->place[i];
 		}
 	}
-	return at; /* there are more ways than one to keep */
+	return at;
 }
 
-/* Find or make; keep must stay where it is. */
+/* Find or make: what an earlier call gave may be driven out. */
 static struct subject *
-subject_get(struct limiter *l, uint64_t tag, enum kind kind,
-    const struct subject *keep, int64_t now_s)
+subject_get(struct limiter *l, uint64_t tag, enum kind kind, int64_t now_s)
 {
 	struct subject *s = subject_find(l, tag);
 	struct shard *home = home_of(l, tag);
@@ -414,7 +455,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind,
 		subject_advance(l, s, now_s);
 		return s;
 	}
-	uint32_t *place = place_for(l, set, home->subjects, keep, now_s);
+	uint32_t *place = place_for(l, set, home->subjects, now_s);
 	uint32_t number = number_of(*place);
 
 	s = &home->subjects[number];
@@ -429,6 +470,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind,
 	*s = home->subjects[set->ghost[kind]];
 	s->tag = tag;
 	s->kind = (uint8_t)kind;
+	s->born = ++home->n_born;
 	subject_advance(l, s, now_s);
 	*place = tag_bits(tag) | number;
 	return s;
@@ -444,15 +486,40 @@ struct name {
 };
 
 static struct name
-mark_name(struct limiter *l, char what, uint64_t subject, uint64_t value)
+name_in(struct limiter *l, uint64_t subject, uint64_t tag)
 {
-	uint64_t data[3] = { subject, value, (unsigned char)what };
-	uint64_t tag = tag_of(l, data, sizeof(data));
 	struct shard *home = home_of(l, subject);
 
 	return (struct name){ .tag = tag,
 		.home = home,
-		.bucket = &home->buckets[tag & (l->n_buckets - 1)] };
+		.bucket = &home->buckets[tag >> 1 & (l->n_buckets - 1)] };
+}
+
+static uint64_t
+typed(uint64_t tag, bool credit)
+{
+	tag = (tag & ~UINT64_C(1)) | credit;
+	return tag == 0 ? 2 : tag;
+}
+
+static struct name
+mark_name(struct limiter *l, char what, uint64_t subject, uint64_t value)
+{
+	uint64_t data[3] = { subject, value, (unsigned char)what };
+
+	return name_in(
+	    l, subject, typed(tag_of(l, data, sizeof(data)), what == 'p'));
+}
+
+/* Marks of before a subject was forgotten are no longer found. */
+static struct name
+name_for(struct name name, const struct subject *s)
+{
+	bool credit = name.tag & 1;
+
+	name.tag = typed(
+	    name.tag ^ UINT64_C(0x9e3779b97f4a7c15) * s->generation, credit);
+	return name;
 }
 
 static struct mark *
@@ -466,270 +533,635 @@ mark_find(const struct name *name)
 	return NULL;
 }
 
+static bool
+is_credit(const struct mark *mark)
+{
+	return mark->tag & 1;
+}
+
+/* In the place of none, of a credit that has ended, or of the oldest. NULL
+ * when open messages need all that could give way. */
 static struct mark *
-mark_make(const struct name *name)
+mark_make(const struct name *name, int64_t now_s)
 {
 	if (*name->bucket == 0)
 		*name->bucket = ++name->home->n_groups;
 	struct mark *group = name->home->groups[*name->bucket].mark;
-	struct mark *oldest = group;
+	struct mark *to = NULL;
 
-	for (int i = 1; i < GROUP && oldest->tag != 0; i++)
-		if (group[i].tag == 0 || group[i].seen_s < oldest->seen_s)
-			oldest = &group[i];
-	*oldest = (struct mark){ .tag = name->tag };
-	return oldest;
+	for (int i = 0; i < GROUP; i++) {
+		struct mark *m = &group[i];
+
+		if (m->tag == 0 ||
+		    (is_credit(m) && now_s - m->seen_s > LIMITER_CREDIT_S)) {
+			to = m;
+			break;
+		}
+		if ((is_credit(m) || m->value.open == 0) &&
+		    (to == NULL || m->seen_s < to->seen_s))
+			to = m;
+	}
+	if (to != NULL)
+		*to = (struct mark){ .tag = name->tag };
+	return to;
 }
 
 /* --- one recipient --- */
 
-/* A client or user while its recipient is looked at, its shard locked. */
+/* What a message has reserved of one subject. */
+struct limiter_hold {
+	uint64_t tag;
+	/* Of the mark of its sender, or client: the name, and the tag that it
+	 * had for the subject then; 0: none. */
+	uint64_t value, value_tag;
+	uint32_t born, recipients;
+	uint8_t kind;
+	bool bounded; /* not all that is given up is freed */
+	bool message, distinct; /* these are reserved, too */
+};
+
+/* A client or user while its recipient is looked at. */
 struct party {
-	uint64_t tag; /* 0: nobody */
-	struct subject *s;
+	uint64_t tag;
+	enum kind kind;
+	uint8_t place; /* of a user in the list */
+	bool bounded;
 	bool has_value;
 	struct name value; /* its sender, its client */
-	struct mark *mark; /* it counts already, in this slot: */
-	uint32_t slot;
+	bool paid, message_paid; /* by a credit */
+	bool over, firm;
+	int limit; /* when over */
 };
 
+/* A recipient that is looked at, with the shards of all parties locked. */
 struct taking {
-	struct party party[KINDS];
-	struct name credit_name;
-	struct mark *credit; /* that still holds; NULL: none */
+	const struct limiter_event *ev;
 	int64_t now_s;
-	bool add[METRICS];
+	uint64_t shards; /* a bit each */
+	/* by which credits are known: the connection, the recipient; 0: not */
+	uint64_t key[2];
+	bool first; /* of its message */
+	unsigned n;
+	struct party party[PARTIES];
 };
 
-/* Lock the shards of both, and let neither's time go back. */
-static void
-lock_both(struct limiter *l, uint64_t a, uint64_t b, int64_t *now_s)
-{
-	unsigned first = shard_of(a), second = shard_of(b);
+_Static_assert(SHARDS <= 64, "a bit for each shard");
 
-	if (first > second) {
-		first = shard_of(b);
-		second = shard_of(a);
-	}
-	(void)pthread_mutex_lock(&l->shard[first].mtx);
-	if (second != first)
-		(void)pthread_mutex_lock(&l->shard[second].mtx);
-	if (l->shard[first].now_s > *now_s)
-		*now_s = l->shard[first].now_s;
-	if (l->shard[second].now_s > *now_s)
-		*now_s = l->shard[second].now_s;
-	l->shard[first].now_s = l->shard[second].now_s = *now_s;
+/* In the order of their number; the time of none goes back. */
+static void
+lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s)
+{
+	for (int i = 0; i < SHARDS; i++)
+		if (shards >> i & 1) {
+			(void)pthread_mutex_lock(&l->shard[i].mtx);
+			if (l->shard[i].now_s > *now_s)
+				*now_s = l->shard[i].now_s;
+		}
+	for (int i = 0; i < SHARDS; i++)
+		if (shards >> i & 1)
+			l->shard[i].now_s = *now_s;
 }
 
 static void
-unlock_both(struct limiter *l, uint64_t a, uint64_t b)
+unlock_shards(struct limiter *l, uint64_t shards)
 {
-	(void)pthread_mutex_unlock(&l->shard[shard_of(a)].mtx);
-	if (shard_of(a) != shard_of(b))
-		(void)pthread_mutex_unlock(&l->shard[shard_of(b)].mtx);
+	for (int i = 0; i < SHARDS; i++)
+		if (shards >> i & 1)
+			(void)pthread_mutex_unlock(&l->shard[i].mtx);
 }
 
-/* Has the party used this value, and does it count? */
-static void
-find_mark(const struct limiter *l, struct party *p, int64_t now_s)
+/* Is there a count of the subject's for when the value was seen? */
+static bool
+is_counted(
+    const struct limiter *l, const struct subject *s, const struct mark *mark)
 {
-	int limit = limit_of(p->s, DISTINCT);
-	const struct counter *c = &p->s->metric[DISTINCT];
+	int limit = limit_of(s, DISTINCT);
+	const struct counter *c = &s->metric[DISTINCT];
+	uint32_t slot = slot_of(l, limit, mark->seen_s);
 
-	if (!p->has_value)
+	return mark->seen_s != 0 && c->newest - slot < SLOTS &&
+	    c->slot[slot % SLOTS] > 0;
+}
+
+static uint32_t *
+slot_of_value(
+    const struct limiter *l, struct subject *s, const struct mark *mark)
+{
+	uint32_t slot = slot_of(l, limit_of(s, DISTINCT), mark->seen_s);
+
+	return &s->metric[DISTINCT].slot[slot % SLOTS];
+}
+
+/* The mark that says that the subject has used this value of late, or has
+ * reserved it. */
+static struct mark *
+value_known(
+    const struct limiter *l, const struct subject *s, const struct name *value)
+{
+	struct mark *mark = mark_find(value);
+
+	return mark != NULL && (mark->value.open > 0 || is_counted(l, s, mark))
+	    ? mark
+	    : NULL;
+}
+
+static void
+counter_add(struct counter *c, uint32_t n)
+{
+	c->slot[c->newest % SLOTS] += n;
+}
+
+/* One that was counted at from_s or a little later is not any more: the oldest
+ * that it may be, so that what is left counts no shorter. */
+static void
+counter_take_back(struct counter *c, uint32_t from)
+{
+	if (c->newest >= SLOTS && from < c->newest - SLOTS + 1)
+		from = c->newest - SLOTS + 1;
+	for (uint32_t i = from; i <= c->newest; i++)
+		if (c->slot[i % SLOTS] > 0) {
+			c->slot[i % SLOTS]--;
+			return;
+		}
+}
+
+/* The subject uses the value now; permit: so says the permit channel. */
+static void
+count_value(const struct limiter *l, struct subject *s,
+    const struct name *value, bool permit, int64_t now_s)
+{
+	struct counter *c = &s->metric[DISTINCT];
+	struct mark *mark = mark_find(value);
+	bool known = mark != NULL &&
+	    (mark->value.open > 0 ? mark->seen_s != 0 : is_counted(l, s, mark));
+
+	if (mark == NULL)
+		mark = mark_make(value, now_s);
+	if (mark == NULL) {
+		counter_add(c, 1);
 		return;
-	/* marks of before it was forgotten are no longer found */
-	p->value.tag ^= UINT64_C(0x9e3779b97f4a7c15) * p->s->generation;
-	p->value.tag += p->value.tag == 0;
-	p->mark = mark_find(&p->value);
-	if (p->mark == NULL)
-		return;
-	p->slot = slot_of(l, limit, p->mark->seen_s);
-	if (slot_of(l, limit, now_s) - p->slot >= SLOTS ||
-	    c->slot[p->slot % SLOTS] == 0)
-		p->mark = NULL;
-}
-
-static void
-find_credit(struct taking *t)
-{
-	t->credit = mark_find(&t->credit_name);
-	if (t->credit != NULL &&
-	    t->now_s - t->credit->seen_s > LIMITER_CREDIT_S)
-		t->credit->recipients = t->credit->messages = 0;
-}
-
-/* Which limit one more would break, or -1. *entered_r: it is news. */
-static int
-over_limit(struct party *p, const bool add[METRICS],
-    const struct limit_rate rate[LIMITS], bool *entered_r)
-{
-	for (int m = 0; p->tag != 0 && m < METRICS; m++) {
-		int limit = limit_of(p->s, m);
-		int64_t max = rate[limit].max;
-		uint8_t bit = (uint8_t)(1 << m);
-
-		if (max == 0 || !add[m])
-			continue;
-		int64_t sum = counter_sum(&p->s->metric[m]);
-
-		if (sum * 2 <= max)
-			p->s->over &= (uint8_t)~bit;
-		if (sum < max ||
-		    (m == DISTINCT && (!p->has_value || p->mark != NULL)))
-			continue;
-		*entered_r = !(p->s->over & bit);
-		p->s->over |= bit;
-		return limit;
 	}
-	return -1;
+	if (!permit || mark->value.unclaimed == UINT16_MAX)
+		mark->value.unclaimed = 0;
+	else if (!known || mark->value.unclaimed > 0)
+		mark->value.unclaimed++;
+	if (known && mark->value.open == 0)
+		--*slot_of_value(l, s, mark);
+	mark->seen_s = (uint32_t)now_s;
+	if (mark->value.open == 0)
+		counter_add(c, 1);
 }
 
+/* An open message uses it: what was counted is reserved instead. */
 static void
-count_value(struct party *p, int64_t now_s)
+hold_value(const struct limiter *l, struct subject *s, const struct name *value,
+    struct limiter_hold *h, int64_t now_s)
 {
-	struct counter *c = &p->s->metric[DISTINCT];
+	struct mark *mark = mark_find(value);
 
-	if (p->mark != NULL)
-		c->slot[p->slot % SLOTS]--;
+	h->distinct = true;
+	if (mark == NULL)
+		mark = mark_make(value, now_s);
+	if (mark == NULL || mark->value.open == UINT16_MAX) {
+		counter_add(&s->metric[DISTINCT], 1);
+		return;
+	}
+	h->value_tag = value->tag;
+	if (mark->value.open++ > 0)
+		return;
+	s->pending[DISTINCT]++;
+	if (is_counted(l, s, mark))
+		--*slot_of_value(l, s, mark);
 	else
-		p->mark = mark_find(&p->value);
-	if (p->mark == NULL)
-		p->mark = mark_make(&p->value);
-	p->mark->seen_s = (uint32_t)now_s;
-	c->slot[c->newest % SLOTS]++;
+		mark->seen_s = 0;
 }
 
+/* The message has ended. own: it reserved of this subject, and not of one that
+ * had its name before it. */
 static void
-count(struct party *p, const struct taking *t)
+release_value(struct limiter *l, struct subject *s, struct name value,
+    const struct limiter_hold *h, bool own, bool counts, int64_t now_s)
 {
-	if (p->tag == 0)
+	struct name now = name_for(value, s);
+	bool same = now.tag == h->value_tag; /* not forgotten meanwhile */
+
+	value.tag = h->value_tag;
+	struct mark *mark = h->value_tag == 0 ? NULL : mark_find(&value);
+
+	/* after it was driven out and came back, it may be counted there */
+	if (counts)
+		count_value(l, s, &now, false, now_s);
+	if (mark == NULL || mark->value.open == 0 || --mark->value.open > 0)
 		return;
-	for (int m = 0; m < DISTINCT; m++) {
-		struct counter *c = &p->s->metric[m];
+	if (own && s->pending[DISTINCT] > 0)
+		s->pending[DISTINCT]--;
+	uint32_t age = s->metric[DISTINCT].newest -
+	    slot_of(l, limit_of(s, DISTINCT), mark->seen_s);
 
-		c->slot[c->newest % SLOTS] += t->add[m];
-	}
-	if (t->add[DISTINCT] && p->has_value)
-		count_value(p, t->now_s);
+	if (same && mark->seen_s != 0 && age < SLOTS)
+		++*slot_of_value(l, s, mark);
+	else
+		mark->tag = 0;
+}
+
+/* --- credits --- */
+
+static struct name
+credit_name(
+    struct limiter *l, const struct subject *s, uint64_t key, int64_t step)
+{
+	uint64_t value = key ^ (uint64_t)step * UINT64_C(0x9e3779b97f4a7c15);
+
+	return name_for(mark_name(l, 'p', s->tag, value), s);
+}
+
+/* A credit that holds: the newest, with a recipient or with a message.
+ * *from_r is the time from which on it was counted. NULL: none. */
+static struct mark *
+credit_find(struct limiter *l, const struct taking *t, const struct subject *s,
+    bool message, int64_t *from_r)
+{
+	if (home_of(l, s->tag)->credits_until_s < t->now_s)
+		return NULL;
+	for (int k = 0; k < 2; k++)
+		for (int64_t step = t->now_s / CREDIT_STEP_S;
+		     t->key[k] != 0 && step >= 0 &&
+		     t->now_s - step * CREDIT_STEP_S <= LIMITER_CREDIT_S;
+		     step--) {
+			struct name name = credit_name(l, s, t->key[k], step);
+			struct mark *mark = mark_find(&name);
+
+			if (mark == NULL ||
+			    (message ? mark->credit.messages
+				     : mark->credit.recipients) == 0)
+				continue;
+			*from_r = step * CREDIT_STEP_S;
+			return mark;
+		}
+	return NULL;
 }
 
 static void
-leave_credit(struct taking *t)
+credit_leave(struct limiter *l, const struct taking *t, const struct subject *s,
+    bool message)
 {
-	/* again: making the marks of senders may have evicted it */
-	find_credit(t);
-	if (t->credit == NULL)
-		t->credit = mark_make(&t->credit_name);
-	if (t->credit->recipients < UINT16_MAX)
-		t->credit->recipients++;
-	if (t->add[1] && t->credit->messages < UINT16_MAX)
-		t->credit->messages++;
-	t->credit->seen_s = (uint32_t)t->now_s;
+	uint64_t key = t->key[0] != 0 ? t->key[0] : t->key[1];
+
+	if (key == 0)
+		return;
+	struct name name = credit_name(l, s, key, t->now_s / CREDIT_STEP_S);
+	struct mark *mark = mark_find(&name);
+
+	if (mark == NULL)
+		mark = mark_make(&name, t->now_s);
+	if (mark == NULL)
+		return;
+	if (mark->credit.recipients < UINT16_MAX)
+		mark->credit.recipients++;
+	if (message && mark->credit.messages < UINT16_MAX)
+		mark->credit.messages++;
+	mark->seen_s = (uint32_t)t->now_s;
+	name.home->credits_until_s = t->now_s + LIMITER_CREDIT_S;
+}
+
+static void
+credit_use(struct mark *mark, bool message)
+{
+	if (message)
+		mark->credit.messages--;
+	else
+		mark->credit.recipients--;
+	if (mark->credit.recipients == 0 && mark->credit.messages == 0)
+		mark->tag = 0;
+}
+
+/* --- who is charged --- */
+
+static struct party *
+add_party(struct limiter *l, struct taking *t, enum kind kind, uint64_t tag)
+{
+	struct party *p = &t->party[t->n++];
+
+	*p = (struct party){ .tag = tag, .kind = kind };
+	t->shards |= UINT64_C(1) << shard_of(tag);
+	__builtin_prefetch(set_of(l, tag));
+	return p;
+}
+
+static void
+name_user(struct limiter *l, struct taking *t, const char *user, uint8_t place,
+    uint64_t client)
+{
+	bool by_login = t->ev->by_login;
+	struct party *p =
+	    add_party(l, t, USER, limiter_user(l, user, by_login));
+
+	p->bounded = !by_login;
+	p->place = place;
+	p->has_value = true;
+	p->value = mark_name(l, 'c', p->tag, client);
+	__builtin_prefetch(p->value.bucket);
+}
+
+static void
+name_users(struct limiter *l, struct taking *t, uint64_t client)
+{
+	const char *user = t->ev->user;
+	char name[LOGIN_USER_MAX];
+	uint8_t place = 0;
+
+	if (user == NULL || *user == '\0')
+		return;
+	if (!t->ev->by_login) {
+		name_user(l, t, user, 0, client);
+		return;
+	}
+	for (; place < USERLIST_USERS &&
+	     (user = userlist_next(user, name)) != NULL;
+	     place++)
+		name_user(l, t, name, place, client);
+}
+
+static void
+name_credits(struct limiter *l, struct taking *t, uint64_t client)
+{
+	const char *rcpt = t->ev->recipient;
+	size_t len = rcpt == NULL ? 0 : strlen(rcpt);
+
+	if (t->ev->port != 0) {
+		uint64_t data[2] = { client, t->ev->port };
+
+		t->key[0] = tag_of(l, data, sizeof(data));
+	}
+	if (len >= 2 && rcpt[0] == '<' && rcpt[len - 1] == '>') {
+		rcpt++;
+		len -= 2;
+	}
+	if (len > 0) {
+		uint64_t data[2] = { client, tag_of_text(l, 'r', rcpt, len) };
+
+		t->key[1] = tag_of(l, data, sizeof(data));
+	}
 }
 
 /* Who and what this is about, with nothing locked. Where it is may well be in
  * no cache: all of it is fetched at once instead of one after the other. */
 static void
-name_parties(
-    struct limiter *l, struct taking *t, const struct limiter_event *ev)
+name_parties(struct limiter *l, struct taking *t)
 {
-	struct party *c = &t->party[CLIENT], *u = &t->party[USER];
+	const struct limiter_event *ev = t->ev;
 	uint64_t client = limiter_client(l, &ev->client);
 
-	if (!ev->free_client)
-		c->tag = client;
-	if (ev->user != NULL && *ev->user != '\0')
-		u->tag = limiter_user(l, ev->user);
-	c->has_value = c->tag != 0 && ev->sender != NULL;
-	if (c->has_value)
-		c->value =
-		    mark_name(l, 's', c->tag, tag_of_text(l, 's', ev->sender));
-	u->has_value = u->tag != 0;
-	if (u->has_value)
-		u->value = mark_name(l, 'c', u->tag, client);
-	/* at home with the user, or without one with the client */
-	t->credit_name = u->tag != 0 ? mark_name(l, 'p', u->tag, client)
-				     : mark_name(l, 'p', client, 0);
-	for (int k = 0; k < KINDS; k++) {
-		if (t->party[k].tag != 0)
-			__builtin_prefetch(set_of(l, t->party[k].tag));
-		if (t->party[k].has_value)
-			__builtin_prefetch(t->party[k].value.bucket);
+	t->first = ev->message != NULL && !ev->message->counted;
+	if (!ev->free_client) {
+		struct party *p = add_party(l, t, CLIENT, client);
+
+		p->bounded = true;
+		p->has_value = ev->sender != NULL;
+		if (p->has_value) {
+			p->value = mark_name(l, 's', p->tag,
+			    tag_of_text(
+				l, 's', ev->sender, strlen(ev->sender)));
+			__builtin_prefetch(p->value.bucket);
+		}
 	}
-	__builtin_prefetch(t->credit_name.bucket);
+	name_users(l, t, client);
+	name_credits(l, t, client);
 }
 
 static void
-fetch_subject(struct limiter *l, uint64_t tag)
+fetch_parties(struct limiter *l, const struct taking *t)
 {
-	const struct subject *s = tag == 0 ? NULL : subject_find(l, tag);
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct party *p = &t->party[i];
+		const struct subject *s = subject_find(l, p->tag);
 
-	if (s != NULL)
-		fetch(s);
-}
-
-static void
-fetch_group(const struct name *name)
-{
-	__builtin_prefetch(&name->home->groups[*name->bucket], 1);
-}
-
-/* With both locked. */
-static void
-find_parties(struct limiter *l, struct taking *t)
-{
-	struct party *c = &t->party[CLIENT], *u = &t->party[USER];
-
-	if (c->has_value)
-		fetch_group(&c->value);
-	if (u->has_value)
-		fetch_group(&u->value);
-	fetch_group(&t->credit_name);
-	fetch_subject(l, c->tag);
-	fetch_subject(l, u->tag);
-	if (c->tag != 0) {
-		c->s = subject_get(l, c->tag, CLIENT, NULL, t->now_s);
-		find_mark(l, c, t->now_s);
+		if (p->has_value)
+			__builtin_prefetch(
+			    &p->value.home->groups[*p->value.bucket], 1);
+		if (s != NULL)
+			fetch(s);
 	}
-	if (u->tag != 0) {
-		u->s = subject_get(l, u->tag, USER, c->s, t->now_s);
-		find_mark(l, u, t->now_s);
-	}
-	find_credit(t);
 }
 
+/* What the message of this event has reserved of the subject; NULL: nothing */
+static struct limiter_hold *
+hold_find(const struct limiter_message *m, const struct subject *s)
+{
+	for (unsigned i = 0; m != NULL && i < m->n_holds; i++)
+		if (m->holds[i].tag == s->tag && m->holds[i].born == s->born)
+			return &m->holds[i];
+	return NULL;
+}
+
+/* NULL when there is no room or memory: then it counts at once. */
+static struct limiter_hold *
+hold_get(
+    struct limiter_message *m, const struct subject *s, const struct party *p)
+{
+	struct limiter_hold *h = hold_find(m, s);
+
+	if (h != NULL)
+		return h;
+	if (m->n_holds == m->holds_room) {
+		uint16_t room =
+		    m->holds_room == 0 ? 2 : (uint16_t)(m->holds_room * 2);
+		void *v = room > HOLDS_MAX
+		    ? NULL
+		    : reallocarray(m->holds, room, sizeof(*m->holds));
+
+		if (v == NULL)
+			return NULL;
+		m->holds = v;
+		m->holds_room = room;
+	}
+	h = &m->holds[m->n_holds++];
+	*h = (struct limiter_hold){ .tag = s->tag,
+		.born = s->born,
+		.kind = s->kind,
+		.bounded = p->bounded };
+	return h;
+}
+
+/* Does one more need none of this metric's room? */
+static bool
+needs_none(const struct limiter *l, const struct taking *t,
+    const struct party *p, const struct subject *s, int metric)
+{
+	const struct limiter_hold *h = hold_find(t->ev->message, s);
+
+	if (metric == 0)
+		return p->paid;
+	if (metric == 1)
+		return !t->first || p->message_paid;
+	if (!p->has_value || (h != NULL && h->distinct))
+		return true;
+	struct name value = name_for(p->value, s);
+
+	return value_known(l, s, &value) != NULL;
+}
+
+/* Has it room for one more? */
 static void
-take_locked(const struct limit_rate rate[LIMITS],
-    const struct limiter_event *ev, struct taking *t,
+check(struct limiter *l, struct taking *t, struct party *p,
+    const struct limit_rate rate[LIMITS])
+{
+	struct subject *s = subject_get(l, p->tag, p->kind, t->now_s);
+	int64_t from;
+
+	if (!t->ev->permit) {
+		p->paid = credit_find(l, t, s, false, &from) != NULL;
+		p->message_paid =
+		    t->first && credit_find(l, t, s, true, &from) != NULL;
+	}
+	for (int m = 0; rate != NULL && m < METRICS && !p->over; m++) {
+		int64_t max = rate[limit_of(s, m)].max;
+		int64_t sum = counter_sum(&s->metric[m]);
+		int64_t all = sum + s->pending[m];
+
+		if (max == 0)
+			continue;
+		if (all * 2 <= max)
+			s->over &= (uint8_t) ~(1U << m | 1U << (m + SAID_FIRM));
+		if (all < max || needs_none(l, t, p, s, m))
+			continue;
+		p->over = true;
+		p->firm = sum >= max;
+		p->limit = limit_of(s, m);
+	}
+}
+
+/* The client, or one of its users, is why the recipient must not go. */
+static void
+add_breach(struct limiter *l, const struct taking *t, const struct party *p,
     struct limiter_answer *answer)
 {
-	bool redeem = !ev->permit && t->credit != NULL;
-	bool paid = redeem && t->credit->recipients > 0;
-	bool first = ev->message != NULL && !ev->message->counted;
-	bool message_paid = first && redeem && t->credit->messages > 0;
+	struct subject *s = subject_get(l, p->tag, p->kind, t->now_s);
+	struct limiter_breach *b = &answer->breach[answer->n++];
+	int metric = p->limit % METRICS;
+	uint8_t said = (uint8_t)(1 << metric);
+	uint8_t firm = (uint8_t)(1 << (metric + SAID_FIRM));
 
-	t->add[0] = t->add[DISTINCT] = !paid;
-	t->add[1] = first && !message_paid;
-	for (int k = 0; rate != NULL && k < KINDS; k++) {
-		int limit =
-		    over_limit(&t->party[k], t->add, rate, &answer->entered);
+	*b = (struct limiter_breach){ .limit = (enum limit)p->limit,
+		.user = p->place,
+		.entered = !(s->over & said),
+		.firm = p->firm && !(s->over & firm) };
+	s->over |= (uint8_t)(said | (p->firm ? firm : 0));
+	answer->over = true;
+}
 
-		if (limit == -1)
-			continue;
-		answer->over = true;
-		answer->limit = (enum limit)limit;
+/* The permit channel's count becomes the milter's reservation: and what it used
+ * is used no longer, unless by others. */
+static void
+take_back(struct limiter *l, const struct taking *t, struct subject *s,
+    const struct party *p, bool message)
+{
+	struct name value = name_for(p->value, s);
+	int metric = message ? 1 : 0, limit = limit_of(s, metric);
+	struct mark *mark;
+	int64_t from;
+
+	mark = credit_find(l, t, s, message, &from);
+	if (mark == NULL)
+		return;
+	credit_use(mark, message);
+	if (!t->ev->hold)
+		return;
+	counter_take_back(&s->metric[metric], slot_of(l, limit, from));
+	if (message || !p->has_value)
+		return;
+	mark = value_known(l, s, &value);
+	if (mark == NULL || mark->value.unclaimed == 0 ||
+	    --mark->value.unclaimed > 0)
+		return;
+	if (mark->value.open == 0) {
+		--*slot_of_value(l, s, mark);
+		mark->tag = 0;
+	} else {
+		mark->seen_s = 0;
+	}
+}
+
+static void
+reserve(struct limiter *l, const struct taking *t, struct subject *s,
+    const struct party *p, struct limiter_hold *h)
+{
+	struct name value = name_for(p->value, s);
+
+	s->pending[0]++;
+	h->recipients++;
+	if (t->first) {
+		s->pending[1]++;
+		h->message = true;
+	}
+	if (!p->has_value)
+		return;
+	h->value = p->value.tag;
+	if (!h->distinct)
+		hold_value(l, s, &value, h, t->now_s);
+}
+
+static void
+count(struct limiter *l, const struct taking *t, const struct party *p)
+{
+	struct subject *s = subject_get(l, p->tag, p->kind, t->now_s);
+	struct limiter_hold *h =
+	    t->ev->hold ? hold_get(t->ev->message, s, p) : NULL;
+	struct name value = name_for(p->value, s);
+
+	if (p->paid)
+		take_back(l, t, s, p, false);
+	if (p->message_paid)
+		take_back(l, t, s, p, true);
+	if (h != NULL) {
+		reserve(l, t, s, p, h);
 		return;
 	}
-	if (paid)
-		t->credit->recipients--;
-	if (message_paid)
-		t->credit->messages--;
-	for (int k = 0; k < KINDS; k++)
-		count(&t->party[k], t);
-	if (ev->permit)
-		leave_credit(t);
+	/* where it was to be reserved, and can't, it was taken back, too */
+	if (!p->paid || t->ev->hold)
+		counter_add(&s->metric[0], 1);
+	if (t->first && (!p->message_paid || t->ev->hold))
+		counter_add(&s->metric[1], 1);
+	if ((!p->paid || t->ev->hold) && p->has_value)
+		count_value(l, s, &value, t->ev->permit, t->now_s);
+	if (t->ev->permit)
+		credit_leave(l, t, s, t->first);
 }
+
+/* All parties are locked. A user by login who has no room isn't charged, as
+ * long as there is another one that has. */
+static void
+take_locked(struct limiter *l, const struct limit_rate rate[LIMITS],
+    struct taking *t, struct limiter_answer *answer)
+{
+	bool room = false, users = false;
+
+	for (unsigned i = 0; i < t->n; i++) {
+		struct party *p = &t->party[i];
+
+		check(l, t, p, rate);
+		users |= p->kind == USER;
+		room |= p->kind == USER && !p->over;
+		if (p->kind == CLIENT && p->over) {
+			add_breach(l, t, p, answer);
+			return;
+		}
+	}
+	for (unsigned i = 0; users && !room && i < t->n; i++)
+		if (t->party[i].kind == USER)
+			add_breach(l, t, &t->party[i], answer);
+	for (unsigned i = 0; !answer->over && i < t->n; i++) {
+		const struct party *p = &t->party[i];
+
+		if (p->over)
+			continue;
+		count(l, t, p);
+		if (p->kind == USER)
+			answer->charged |= (uint8_t)(1 << p->place);
+	}
+}
+
+_Static_assert(USERLIST_USERS <= 8, "a bit for each user");
 
 /* Says no more than once a message. */
 static bool
@@ -741,8 +1173,10 @@ too_many(const struct limit_rate rate[LIMITS], struct limiter_message *m,
 	    m->recipients < rate[LIMIT_MESSAGE_RECIPIENTS].max)
 		return false;
 	answer->over = true;
-	answer->limit = LIMIT_MESSAGE_RECIPIENTS;
-	answer->entered = !m->said;
+	answer->n = 1;
+	answer->breach[0] =
+	    (struct limiter_breach){ .limit = LIMIT_MESSAGE_RECIPIENTS,
+		    .entered = !m->said };
 	m->said = true;
 	return true;
 }
@@ -751,21 +1185,17 @@ void
 limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
     const struct limiter_event *ev, struct limiter_answer *answer)
 {
-	struct taking t = { .now_s = ev->now_s };
+	struct taking t = { .ev = ev, .now_s = ev->now_s };
 
 	*answer = (struct limiter_answer){ .over = false };
 	if (too_many(rate, ev->message, answer))
 		return;
-	name_parties(l, &t, ev);
-	uint64_t a = t.party[CLIENT].tag, b = t.party[USER].tag;
-
-	a = a != 0 ? a : b;
-	b = b != 0 ? b : a;
-	if (a != 0) {
-		lock_both(l, a, b, &t.now_s);
-		find_parties(l, &t);
-		take_locked(rate, ev, &t, answer);
-		unlock_both(l, a, b);
+	name_parties(l, &t);
+	if (t.n > 0) {
+		lock_shards(l, t.shards, &t.now_s);
+		fetch_parties(l, &t);
+		take_locked(l, rate, &t, answer);
+		unlock_shards(l, t.shards);
 	}
 	if (ev->message != NULL && !answer->over) {
 		ev->message->counted = true;
@@ -773,29 +1203,146 @@ limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
 	}
 }
 
-static void
-usage_of(struct limiter *l, uint64_t tag, int64_t now_s, int64_t used[LIMITS])
+/* How many of n recipients of a message that was given up are free again. */
+static uint32_t
+free_again(
+    struct subject *s, const struct limit_rate *rate, uint32_t n, int64_t now_s)
 {
-	lock_both(l, tag, tag, &now_s);
+	if (rate->max == 0)
+		return n;
+	if (now_s - s->freed_since_s >= rate->window_s) {
+		s->freed_since_s = (uint32_t)now_s;
+		s->freed = 0;
+	}
+	if (s->freed >= rate->max)
+		return 0;
+	if (n > rate->max - s->freed)
+		n = (uint32_t)(rate->max - s->freed);
+	s->freed += n;
+	return n;
+}
+
+/* What counts is what was sent, and what was given up too often: the message
+ * as its first recipient does. */
+static void
+settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
+    int64_t now_s, const struct limiter_hold *h, bool sent)
+{
+	struct subject *s = subject_get(l, h->tag, (enum kind)h->kind, now_s);
+	bool own = s->born == h->born;
+	uint32_t freed = sent ? 0 : h->recipients;
+
+	if (own) {
+		s->pending[0] -= h->recipients;
+		s->pending[1] -= h->message;
+	}
+	if (own && !sent && h->bounded)
+		freed =
+		    free_again(s, &rate[limit_of(s, 0)], h->recipients, now_s);
+	counter_add(&s->metric[0], h->recipients - freed);
+	counter_add(&s->metric[1], h->message && freed == 0);
+	if (h->distinct)
+		release_value(l, s, name_in(l, h->tag, h->value), h, own,
+		    freed < h->recipients, now_s);
+}
+
+void
+limiter_settle(struct limiter *l, const struct limit_rate rate[LIMITS],
+    int64_t now_s, struct limiter_message *message, bool sent)
+{
+	for (unsigned i = 0; i < message->n_holds; i++) {
+		const struct limiter_hold *h = &message->holds[i];
+		uint64_t shard = UINT64_C(1) << shard_of(h->tag);
+		int64_t at_s = now_s;
+
+		lock_shards(l, shard, &at_s);
+		settle_one(l, rate, at_s, h, sent);
+		unlock_shards(l, shard);
+	}
+	free(message->holds);
+	message->holds = NULL;
+	message->n_holds = message->holds_room = 0;
+}
+
+/* What counts of a subject, by metric. */
+static void
+usage_of(struct limiter *l, uint64_t tag, int64_t now_s, int64_t used[METRICS])
+{
+	uint64_t shard = UINT64_C(1) << shard_of(tag);
+
+	lock_shards(l, shard, &now_s);
 	struct subject *s = subject_find(l, tag);
 
+	for (int m = 0; m < METRICS; m++)
+		used[m] = 0;
 	if (s != NULL) {
 		subject_advance(l, s, now_s);
 		for (int m = 0; m < METRICS; m++)
-			used[limit_of(s, m)] = counter_sum(&s->metric[m]);
+			used[m] =
+			    (int64_t)counter_sum(&s->metric[m]) + s->pending[m];
 	}
-	unlock_both(l, tag, tag);
+	unlock_shards(l, shard);
 }
 
 void
 limiter_usage(
     struct limiter *l, const struct limiter_event *ev, int64_t used[LIMITS])
 {
+	struct taking t = { .ev = ev };
+	bool any = false;
+
 	memset(used, 0, LIMITS * sizeof(*used));
-	if (!ev->free_client)
-		usage_of(l, limiter_client(l, &ev->client), ev->now_s, used);
-	if (ev->user != NULL && *ev->user != '\0')
-		usage_of(l, limiter_user(l, ev->user), ev->now_s, used);
+	name_parties(l, &t);
+	for (unsigned i = 0; i < t.n; i++) {
+		const struct party *p = &t.party[i];
+		int64_t *of = used + p->kind * METRICS, mine[METRICS];
+
+		usage_of(l, p->tag, ev->now_s, mine);
+		if (p->kind == USER && any && mine[0] >= of[0])
+			continue;
+		any |= p->kind == USER;
+		memcpy(of, mine, sizeof(mine));
+	}
+}
+
+/* Which limit of recipients or messages has nothing left; -1: none. */
+static int
+full(const struct limit_rate rate[LIMITS], enum kind kind,
+    const int64_t used[METRICS])
+{
+	for (int m = 0; m < DISTINCT; m++) {
+		int limit = (int)kind * METRICS + m;
+
+		if (rate[limit].max > 0 && used[m] >= rate[limit].max)
+			return limit;
+	}
+	return -1;
+}
+
+bool
+limiter_full(struct limiter *l, const struct limit_rate rate[LIMITS],
+    const struct limiter_event *ev, enum limit *limit_r)
+{
+	struct taking t = { .ev = ev };
+	bool room = false;
+	int limit = -1;
+
+	name_parties(l, &t);
+	for (unsigned i = 0; i < t.n; i++) {
+		const struct party *p = &t.party[i];
+		int64_t used[METRICS];
+
+		usage_of(l, p->tag, ev->now_s, used);
+		int its = full(rate, p->kind, used);
+
+		if (its != -1 && limit == -1)
+			limit = its;
+		if (p->kind == CLIENT && its != -1)
+			break;
+		room |= p->kind == USER && its == -1;
+	}
+	*limit_r = limit == -1 ? LIMITS : (enum limit)limit;
+	return limit != -1 && (limit < LIMIT_USER_RECIPIENTS || !room);
 }
 
 /* --- who is kept out --- */

@@ -23,7 +23,8 @@ struct walk {
 	char client[NETWORK_TEXT_MAX];
 	char **user;
 	size_t users, users_size;
-	int64_t ticks, sharing;
+	int64_t ticks;
+	int64_t logins; /* not an admin's; no fewer than users */
 	bool manual;
 };
 
@@ -101,16 +102,30 @@ user_denied(struct walk *w, const char *user)
 	return denied || w->failed;
 }
 
+/* Is it refused for that it is shared? */
 static bool
-may_relay(const struct walk *w, const struct network *net)
+refused_as_shared(struct walk *w)
+{
+	int64_t users = w->logins;
+
+	if (!w->cfg->relay.shared_refused || w->manual ||
+	    !facts_shared(w->cfg, users))
+		return false;
+	if (store_sharing(w->st, w->client, w->now,
+		w->cfg->relay.shared_address_users + 1, &users, w->err) == -1)
+		w->failed = true;
+	return w->failed || facts_shared(w->cfg, users);
+}
+
+static bool
+may_relay(struct walk *w, const struct network *net)
 {
 	return w->users > 0 && !overlaps_any(&w->denied, net) &&
 	    !overlaps_any(&w->cfg->relay.never_authorize, net) &&
 	    !overlaps_any(&w->cfg->relay.proxy_networks, net) &&
 	    !(w->cfg->relay.never_authorize_own && w->own != NULL &&
 		overlaps_any(w->own, net)) &&
-	    !(w->cfg->relay.shared_refused && !w->manual &&
-		facts_shared(w->cfg, w->sharing));
+	    !refused_as_shared(w);
 }
 
 /* All rows of a client are there. Returns false to end. */
@@ -130,7 +145,7 @@ finish_client(struct walk *w)
 	}
 	drop_texts(w->user, &w->users);
 	w->client[0] = '\0';
-	w->ticks = w->sharing = 0;
+	w->ticks = w->logins = 0;
 	w->manual = false;
 	return more;
 }
@@ -149,7 +164,7 @@ take_row(void *arg, const struct store_row *row)
 	}
 	if (row->expires_at < w->until)
 		w->until = row->expires_at;
-	w->sharing += !manual;
+	w->logins += !manual;
 	if (user_denied(w, row->user))
 		return !w->failed;
 	w->manual |= manual;

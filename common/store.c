@@ -82,7 +82,9 @@ enum query {
  *
  * Logins of the client (?1, and ?2 the lease it is in) and of the networks
  * that an admin entered, with whether their user is denied; and what denies
- * the client or the user (?3). Each arm is a seek, mostly into an empty
+ * the client or the user (?3). Of the client no more than ?6 rows that end
+ * after ?5: by the primary key, whatever SQLite thinks of the index of ends,
+ * which holds everybody's. Each arm is a seek, mostly into an empty
  * index, and the first alone is enough while there are neither denies nor
  * networks: Q_OTHERS. */
 #define LOGIN_OF(denied)                                            \
@@ -95,10 +97,12 @@ enum query {
 #define NETWORKS                                                \
 	"INDEXED BY login_network WHERE server = 'popgatectl' " \
 	"AND instr(client, '/') > 0 "
+#define SOME_OF(clients) \
+	"WHERE client " clients " AND +expires_at > ?5 LIMIT ?6"
 #define LOOKUP_ALL(clients)                                                \
-	LOGIN_OF(DENIED)                                                   \
-	"WHERE client " clients " "                                        \
-	"UNION ALL " LOGIN_OF(DENIED) NETWORKS                             \
+	"SELECT * FROM (" LOGIN_OF(DENIED)                                 \
+	    SOME_OF(clients) ") "                                          \
+			     "UNION ALL " LOGIN_OF(DENIED) NETWORKS        \
 	    "UNION ALL " DENY_OF "WHERE subject = ?1 AND kind = 'client' " \
 	    "UNION ALL " DENY_OF                                           \
 	    "WHERE subject IN (?3, lower(?3)) AND kind = 'user' "          \
@@ -112,8 +116,8 @@ enum query {
 
 static const char *const query_sql[QUERIES] = {
 	[Q_DATA_VERSION] = "PRAGMA data_version",
-	[Q_LOOKUP] = LOGIN_OF("0") "WHERE client = ?1",
-	[Q_LOOKUP_LEASE] = LOGIN_OF("0") "WHERE client IN (?1, ?2)",
+	[Q_LOOKUP] = LOGIN_OF("0") SOME_OF("= ?1"),
+	[Q_LOOKUP_LEASE] = LOGIN_OF("0") SOME_OF("IN (?1, ?2)"),
 	[Q_LOOKUP_ALL] = LOOKUP_ALL("= ?1"),
 	[Q_LOOKUP_LEASE_ALL] = LOOKUP_ALL("IN (?1, ?2)"),
 	[Q_OTHERS] = "SELECT EXISTS (SELECT 1 FROM deny) OR EXISTS (SELECT 1 "
@@ -251,8 +255,10 @@ static const char *const query_sql[QUERIES] = {
 	    "last_at = max(last_at, excluded.last_at), "
 	    "expires_at = max(expires_at, excluded.expires_at), "
 	    "count = count + excluded.count",
-	[Q_SHARING] = "SELECT count(*) FROM login WHERE client = ?1 "
-		      "AND expires_at > ?2 AND server <> 'popgatectl'",
+	[Q_SHARING] =
+	    "SELECT count(*) FROM (SELECT DISTINCT lower(user) FROM "
+	    "(SELECT user FROM login WHERE client = ?1 AND +expires_at > ?2 "
+	    "AND server <> 'popgatectl' LIMIT ?4) LIMIT ?3)",
 	[Q_COUNT_ADD] =
 	    "INSERT INTO source_count (source, server, reason, lines, "
 	    "since_login, first_at, last_at, sample) "
@@ -404,37 +410,133 @@ row_holds(const char *text, const char *own, const char *lease,
 	    (network_parse(text, &net) && network_contains(&net, client));
 }
 
-/* lease: how the collector writes the client. An address and a user have one
- * row of it, so rows are users. */
-static void
-take_login(sqlite3_stmt *stmt, const char *lease, int64_t now,
-    struct store_lookup *out)
+/* What the rows of one look-up come to. */
+struct gathering {
+	struct store_lookup *out;
+	unsigned read; /* rows of the client */
+	bool unnamed_entry; /* an admin's, that counts */
+	/* those whose logins count, the newest ones */
+	struct known {
+		char name[LOGIN_USER_MAX];
+		int64_t expires_at;
+	} known[USERLIST_USERS];
+	unsigned n_known;
+	/* hashes of names, to count how many share the client */
+	unsigned n_sharing;
+	uint32_t sharing[STORE_ROWS_CROWD];
+};
+
+/* One user in all spellings: see userlist.h. */
+static uint32_t
+name_hash(const char *name)
 {
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *name != '\0'; name++) {
+		char c = *name;
+
+		c = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+		hash = (hash ^ (unsigned char)c) * UINT64_C(0x100000001b3);
+	}
+	return (uint32_t)(hash >> 32 ^ hash);
+}
+
+static void
+take_sharing(struct gathering *g, const char *name)
+{
+	uint32_t hash = name_hash(name);
+
+	for (unsigned i = 0; i < g->n_sharing; i++)
+		if (g->sharing[i] == hash)
+			return;
+	if (g->n_sharing < STORE_ROWS_CROWD)
+		g->sharing[g->n_sharing++] = hash;
+}
+
+/* In the place of the one that ends first, when there are too many. */
+static void
+take_user_of_login(struct gathering *g, const char *name, int64_t expires_at)
+{
+	struct known *to = NULL;
+	bool known = false;
+
+	for (unsigned i = 0; i < g->n_known; i++) {
+		struct known *k = &g->known[i];
+
+		known = userlist_same(k->name, name);
+		if (known) {
+			to = k;
+			break;
+		}
+		if (to == NULL || k->expires_at < to->expires_at)
+			to = k;
+	}
+	if (!known && g->n_known < USERLIST_USERS)
+		to = &g->known[g->n_known++];
+	else if (to->expires_at >= expires_at)
+		return;
+	to->expires_at = expires_at;
+	(void)snprintf(to->name, sizeof(to->name), "%s", name);
+}
+
+/* lease: how the collector writes the client. */
+static void
+take_login(
+    sqlite3_stmt *stmt, const char *lease, int64_t now, struct gathering *g)
+{
+	struct store_lookup *out = g->out;
+	const char *user = db_text(stmt, 2);
 	int64_t last_at = sqlite3_column_int64(stmt, 3);
 	int64_t expires_at = sqlite3_column_int64(stmt, 4);
 	bool active = expires_at > now;
 	bool manual = sqlite3_column_int(stmt, 6) != 0;
 
-	out->sharing +=
-	    active && !manual && strcmp(db_text(stmt, 1), lease) == 0;
+	if (active && !manual && strcmp(db_text(stmt, 1), lease) == 0)
+		take_sharing(g, user);
 	if (active && sqlite3_column_int(stmt, 5) != 0) {
 		out->login_denied = true;
 		return;
 	}
 	out->manual |= active && manual;
-	if (active && out->users < 2)
-		out->users++;
+	g->unnamed_entry |= active && manual && *user == '\0';
+	if (active && out->rows < 2)
+		out->rows++;
+	if (active && *user != '\0')
+		take_user_of_login(g, user, expires_at);
+	else if (active)
+		out->users = 1; /* nobody by name */
 	if (out->active && !active)
 		return;
 	/* the first active row drives out what expired ones said */
 	if ((active && !out->active) || last_at >= out->last_at) {
 		out->last_at = last_at;
-		(void)snprintf(
-		    out->user, sizeof(out->user), "%s", db_text(stmt, 2));
+		(void)snprintf(out->user, sizeof(out->user), "%s", user);
 	}
 	if ((active && !out->active) || expires_at > out->expires_at)
 		out->expires_at = expires_at;
 	out->active |= active;
+}
+
+/* When all rows were taken. */
+static void
+finish_lookup(struct gathering *g)
+{
+	struct store_lookup *out = g->out;
+
+	out->login_denied &= !out->active;
+	out->sharing = g->n_sharing;
+	out->users += g->n_known;
+	if (out->users > 2)
+		out->users = 2;
+	while (g->n_known > 0 && !g->unnamed_entry) {
+		struct known *newest = g->known;
+
+		for (unsigned i = 1; i < g->n_known; i++)
+			if (g->known[i].expires_at > newest->expires_at)
+				newest = &g->known[i];
+		(void)userlist_add(out->login_users, newest->name);
+		*newest = g->known[--g->n_known];
+	}
 }
 
 /* What SQLite calls the data version counts the changes by others that this
@@ -484,17 +586,15 @@ struct question {
 	char own[ADDR_TEXT_MAX], lease[NETWORK_TEXT_MAX];
 };
 
+/* The rows of the client that end after after, at most rows. */
 static int
-lookup(struct store *st, enum query q, const struct question *ask,
-    struct store_lookup *out, struct err *err)
+gather(struct store *st, enum query q, const struct question *ask,
+    int64_t after, int rows, struct gathering *g, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, q, err);
+	struct store_lookup *out = g->out;
 	int rc;
 
-	out->active = out->manual = out->denied = out->login_denied = false;
-	out->users = out->sharing = 0;
-	out->user[0] = '\0';
-	out->last_at = out->expires_at = 0;
 	if (stmt == NULL)
 		return -1;
 	bind_text(stmt, 1, ask->own);
@@ -504,24 +604,58 @@ lookup(struct store *st, enum query q, const struct question *ask,
 		bind_text(stmt, 3, ask->user == NULL ? "" : ask->user);
 		(void)sqlite3_bind_int64(stmt, 4, ask->now);
 	}
+	(void)sqlite3_bind_int64(stmt, 5, after);
+	(void)sqlite3_bind_int(stmt, 6, rows);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		bool deny = sqlite3_column_int(stmt, 0) != 0;
+		const char *text = db_text(stmt, 1);
 
-		if (!deny) {
-			if (row_holds(db_text(stmt, 1), ask->own, ask->lease,
-				ask->client))
-				take_login(stmt, ask->lease, ask->now, out);
+		if (sqlite3_column_int(stmt, 0) == 0) {
+			g->read += strcmp(text, ask->own) == 0 ||
+			    strcmp(text, ask->lease) == 0;
+			if (row_holds(text, ask->own, ask->lease, ask->client))
+				take_login(stmt, ask->lease, ask->now, g);
 		} else if (sqlite3_column_int64(stmt, 4) > ask->now) {
 			out->denied |= strcmp(db_text(stmt, 2), "user") == 0 ||
-			    row_holds(db_text(stmt, 1), ask->own, ask->own,
-				ask->client);
+			    row_holds(text, ask->own, ask->own, ask->client);
 		}
 	}
 	if (rc != SQLITE_DONE)
 		db_err(st->db, "look-up", err);
 	(void)sqlite3_reset(stmt);
-	out->login_denied &= !out->active;
 	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+/* A client with very many rows is read twice: what ended doesn't matter as
+ * long as there is something that counts. */
+static int
+lookup(struct store *st, enum query q, const struct question *ask,
+    struct store_lookup *out, struct err *err)
+{
+	struct store_lookup ended;
+	struct gathering g;
+
+	*out = (struct store_lookup){ .active = false };
+	g.out = out;
+	g.read = g.n_known = g.n_sharing = 0;
+	g.unnamed_entry = false;
+	if (gather(st, q, ask, INT64_MIN, STORE_ROWS, &g, err) == -1)
+		return -1;
+	if (g.read == STORE_ROWS) {
+		ended = *out;
+		*out = (struct store_lookup){ .crowded = true };
+		g.read = g.n_known = g.n_sharing = 0;
+		g.unnamed_entry = false;
+		if (gather(st, q, ask, ask->now, STORE_ROWS_CROWD, &g, err) ==
+		    -1)
+			return -1;
+		if (!out->active && !out->login_denied) {
+			out->last_at = ended.last_at;
+			out->expires_at = ended.expires_at;
+			memcpy(out->user, ended.user, sizeof(out->user));
+		}
+	}
+	finish_lookup(&g);
+	return 0;
 }
 
 int
@@ -579,7 +713,7 @@ store_version(struct store *st, struct store_version *v)
 }
 
 int
-store_sharing(struct store *st, const char *client, int64_t now,
+store_sharing(struct store *st, const char *client, int64_t now, int64_t max,
     int64_t *users_r, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, Q_SHARING, err);
@@ -588,6 +722,9 @@ store_sharing(struct store *st, const char *client, int64_t now,
 		return -1;
 	bind_text(stmt, 1, client);
 	(void)sqlite3_bind_int64(stmt, 2, now);
+	(void)sqlite3_bind_int64(stmt, 3, max);
+	(void)sqlite3_bind_int64(
+	    stmt, 4, max > STORE_ROWS_CROWD / 10 ? max * 10 : STORE_ROWS_CROWD);
 	int rc = sqlite3_step(stmt);
 
 	if (rc == SQLITE_ROW)

@@ -9,6 +9,7 @@
 
 #include "addr.h"
 #include "login.h"
+#include "userlist.h"
 
 struct err;
 struct store; /* opaque; used by one thread at a time */
@@ -25,16 +26,31 @@ enum store_mode {
 /* A time at which nothing was read: long ago, but not "no collector". */
 #define STORE_NEVER_READ INT64_C(1)
 
-/* What the table says of one client at one moment. */
+enum {
+	/* A look-up reads so many of a client's rows; of a client that has
+	 * more, only those that count now, and so many of these. */
+	STORE_ROWS = 64,
+	STORE_ROWS_CROWD = 1000
+};
+
+/* What the table says of one client at one moment. Users are told apart as in
+ * userlist.h. */
 struct store_lookup {
 	bool active; /* a row has expires_at > now */
-	unsigned users; /* rows with that: 0, 1, or 2 for "several" */
+	unsigned rows; /* with that: 0, 1, or 2 for "several" */
+	unsigned users; /* of these rows: 0, 1, or 2 for "several" */
 	char user[LOGIN_USER_MAX]; /* of the newest active row, else of
 				    * the newest expired one */
+	/* The users of these rows, the newest first, as many as a userlist
+	 * takes. Empty where an admin entered the client without a user: then
+	 * it may relay whoever is behind it. */
+	char login_users[USERLIST_MAX];
 	int64_t last_at; /* its newest login; 0: never seen */
 	int64_t expires_at; /* the latest expiry found; 0: never seen */
 	unsigned sharing; /* users whose logins from the client count,
 			   * denied ones too, admin's entries not */
+	bool crowded; /* there are more rows than were read: sharing may be
+		       * more, and last_at and expires_at later */
 	bool manual; /* an admin's entry is among the active rows */
 	bool denied; /* the client or the user asked for is */
 	bool login_denied; /* there are logins, of denied users only:
@@ -206,10 +222,11 @@ int store_each_source(struct store *st,
     bool (*fn)(void *arg, const struct store_source *src), void *arg,
     struct err *err);
 
-/* How many users share a client at now: store_lookup's sharing, for a client
- * as it stands in the table. 0 or -1 with err. */
+/* How many users share a client at now, up to max: store_lookup's sharing, for
+ * a client as it stands in the table. Reads no more than ten rows for each of
+ * max, and STORE_ROWS_CROWD. 0 or -1 with err. */
 int store_sharing(struct store *st, const char *client, int64_t now,
-    int64_t *users_r, struct err *err);
+    int64_t max, int64_t *users_r, struct err *err);
 
 /* Rows with after < expires_at <= until, those that end last first. */
 int store_each_recent(struct store *st, int64_t after, int64_t until,

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "charge.h"
@@ -18,8 +17,9 @@ enum { LONGEST_WINDOW_S = 8 * 86400 }; /* a week, and a slot of it more */
 const char *
 breach_words(const struct audit_breach *breach, char *buf)
 {
-	(void)snprintf(buf, BREACH_WORDS_MAX, "over limits.%.40s = %.40s",
-	    breach->setting, breach->allowed);
+	(void)snprintf(buf, BREACH_WORDS_MAX, "over limits.%.30s = %.30s%s",
+	    breach->setting, breach->allowed,
+	    breach->by_login ? " by logins" : "");
 	return buf;
 }
 
@@ -77,21 +77,39 @@ breach_since_ms(const struct ctl *ctl)
 }
 
 struct look {
-	const struct facts_question *q;
-	const char *user;
+	const struct addr *client;
+	const char *auth_user, *login_users;
+	unsigned denied; /* of login_users, a bit each */
 	struct breach_state *state;
 };
 
 static bool
-look_denial(void *arg, const struct audit_breach *b)
+denies(struct look *l, const struct audit_breach *b)
 {
-	const struct look *l = arg;
+	const char *next = l->login_users;
+	char name[LOGIN_USER_MAX];
 	struct network net;
 
-	if (b->is_user ? l->user == NULL || *l->user == '\0' ||
-		    strcasecmp(b->subject, l->user) != 0
-		       : !network_parse(b->subject, &net) ||
-		    !network_contains(&net, &l->q->client))
+	if (!b->is_user)
+		return network_parse(b->subject, &net) &&
+		    network_contains(&net, l->client);
+	if (!b->by_login && l->auth_user != NULL &&
+	    userlist_same(b->subject, l->auth_user))
+		return true;
+	for (unsigned i = 0; (next = userlist_next(next, name)) != NULL; i++)
+		if (userlist_same(b->subject, name))
+			l->denied |= 1U << i;
+	/* as long as one of them isn't, the client may relay */
+	return l->denied != 0 &&
+	    l->denied + 1 == 1U << userlist_count(l->login_users);
+}
+
+static bool
+look_denial(void *arg, const struct audit_breach *b)
+{
+	struct look *l = arg;
+
+	if (!denies(l, b))
 		return true;
 	l->state->denied = true;
 	(void)breach_words(b, l->state->denial);
@@ -100,10 +118,13 @@ look_denial(void *arg, const struct audit_breach *b)
 
 void
 breach_denied(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, const char *user,
+    const struct addr *client, const char *auth_user, const char *login_users,
     struct breach_state *state)
 {
-	struct look l = { q, user, state };
+	struct look l = { .client = client,
+		.auth_user = auth_user,
+		.login_users = login_users,
+		.state = state };
 	struct err err;
 
 	*state = (struct breach_state){ .known = r != NULL };
@@ -112,98 +133,36 @@ breach_denied(struct ctl *ctl, struct audit_reader *r,
 		state->known = false;
 }
 
-/* So many of the newest rows of a client or user say whether it has anything
- * left; one with more of them in a day would take long to sum up. */
+/* What the rows of the client and of the users come to. */
 static int
-rows_enough(const struct config *cfg)
+add_up(struct ctl *ctl, struct audit_reader *r, const struct limiter_event *ev,
+    struct breach_state *state)
 {
-	int64_t most = 1000;
-
-	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
-		if (cfg->limits.rate[i].max > most)
-			most = cfg->limits.rate[i].max;
-	return most > CHARGE_ROWS / 2 ? CHARGE_ROWS : (int)most * 2;
-}
-
-/* What the rows of one client, or of one user, come to. */
-static int
-sum(struct ctl *ctl, struct audit_reader *r, const char *client,
-    const char *user, const struct limiter_event *ev, int64_t used[LIMITS])
-{
-	enum { SUBJECTS = 1000 }; /* clients of one user, or the reverse */
-	struct charge_history h = { .now_ms = ctl->now * 1000,
-		.now_s = ev->now_s,
-		.client = client,
-		.user = user,
-		.rows_max = rows_enough(ctl->cfg) };
+	/* clients of these users, and users of this client */
+	enum { SUBJECTS = 20000 };
+	const struct config *cfg = ctl->cfg;
+	struct charge_history h = {
+		.now_ms = ctl->now * 1000, .now_s = ev->now_s, .only = ev
+	};
 	struct err err;
-	struct limiter *l = limiter_new(ctl->cfg->limits.rate,
-	    (uint8_t)ctl->cfg->relay.ipv6_prefix, SUBJECTS, &err);
+	struct limiter *l = limiter_new(
+	    cfg->limits.rate, (uint8_t)cfg->relay.ipv6_prefix, SUBJECTS, &err);
 
 	if (l == NULL)
 		return -1;
-	int ret = charge_history(l, ctl->cfg, r, &h, &err);
+	int ret = charge_history(l, cfg, r, &h, &err);
 
-	limiter_usage(l, ev, used);
+	limiter_usage(l, ev, state->used);
+	state->over = limiter_full(l, cfg->limits.rate, ev, &state->limit);
 	limiter_free(l);
 	return ret;
 }
 
-/* How the rows of a client begin: an IPv4 address, or an IPv6 network; NULL:
- * its rows aren't in one place of the index, since a zero group may be
- * written "::" (RFC 5952). buf of ADDR_TEXT_MAX. */
-static const char *
-rows_of(const struct config *cfg, const struct addr *client, char *buf)
-{
-	const uint8_t *b = client->bytes;
-	char *p = buf;
-
-	if (client->family != ADDR_IPV6)
-		return addr_format(client, buf);
-	for (int i = 0; i < 8; i += 2) {
-		unsigned group = (unsigned)b[i] << 8 | b[i + 1];
-
-		if (group == 0 || cfg->relay.ipv6_prefix < 64)
-			return NULL;
-		p += snprintf(p, 6, "%x:", group);
-	}
-	return buf;
-}
-
-static void
-add_up(struct ctl *ctl, struct audit_reader *r, struct limiter_event ev,
-    struct breach_state *state)
-{
-	struct limiter_event of_user = ev;
-	int64_t used[LIMITS] = { 0 };
-	char text[ADDR_TEXT_MAX];
-
-	if (state->of_client) {
-		ev.user = NULL;
-		state->known = sum(ctl, r, rows_of(ctl->cfg, &ev.client, text),
-				   NULL, &ev, state->used) == 0;
-	}
-	if (state->of_user && state->known) {
-		of_user.free_client = true;
-		state->known =
-		    sum(ctl, r, NULL, of_user.user, &of_user, used) == 0;
-		for (int i = LIMIT_USER_RECIPIENTS; i <= LIMIT_USER_CLIENTS;
-		     i++)
-			state->used[i] = used[i];
-	}
-}
-
 /* Whether its sender, or client, would be a new one can't be seen here: one
  * that is already among them may go on. */
-static bool
-is_distinct(enum limit limit)
-{
-	return limit == LIMIT_CLIENT_SENDERS || limit == LIMIT_USER_CLIENTS;
-}
-
 void
 breach_usage(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, enum reason reason, const char *login_user,
+    const struct facts_question *q, enum reason reason, const char *login_users,
     struct breach_state *state)
 {
 	struct limiter_event ev = { .now_s = INT64_C(1) << 30,
@@ -212,20 +171,12 @@ breach_usage(struct ctl *ctl, struct audit_reader *r,
 
 	state->known = r != NULL;
 	state->counts = charge_any(cfg) &&
-	    charge_event(cfg, reason, facts_denied_user(q), login_user, &ev);
+	    charge_event(cfg, reason, facts_denied_user(q), login_users, &ev);
 	if (r == NULL || !state->counts)
 		return;
 	state->of_client = !ev.free_client;
 	state->of_user = ev.user != NULL && *ev.user != '\0';
-	add_up(ctl, r, ev, state);
-	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS && state->known; i++) {
-		if (is_distinct((enum limit)i) ||
-		    cfg->limits.rate[i].max == 0 ||
-		    state->used[i] < cfg->limits.rate[i].max)
-			continue;
-		state->over = true;
-		state->limit = (enum limit)i;
-	}
+	state->known = add_up(ctl, r, &ev, state) == 0;
 }
 
 const char *

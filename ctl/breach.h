@@ -35,22 +35,24 @@ struct breach_state {
 	bool known; /* the audit could be read */
 	bool counts; /* what lets it relay is limited */
 	bool of_client, of_user; /* who is charged */
-	int64_t used[LIMITS];
+	int64_t used[LIMITS]; /* of several users, the one with most left */
 	bool over; /* one more would be too many */
 	enum limit limit; /* of this */
 	bool denied;
 	char denial[BREACH_WORDS_MAX];
 };
 
-/* Fill denied and denial, by the client and by user (NULL or "": nobody). */
+/* Fill denied and denial, as the milter decides it: by the client, and by
+ * auth_user (NULL: none), or by all of login_users (a userlist; NULL: the
+ * session doesn't rest on a login). */
 void breach_denied(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, const char *user,
+    const struct addr *client, const char *auth_user, const char *login_users,
     struct breach_state *state);
 
 /* Fill the rest with the milter's own sums, from the same rows.
  *   reason  by which it would relay, see charge.h */
 void breach_usage(struct ctl *ctl, struct audit_reader *r,
-    const struct facts_question *q, enum reason reason, const char *login_user,
+    const struct facts_question *q, enum reason reason, const char *login_users,
     struct breach_state *state);
 
 /* "client_recipients 13 of 2000/1h, ...", into buf. */

@@ -28,6 +28,9 @@ enum {
 /* More than anybody reads, and found at once in a table of any size. */
 enum { LIMIT_DEFAULT = 1000 };
 
+/* Of the users that share an address, so many more than may. */
+enum { SHARING_SHOWN = 10000 };
+
 static const struct ctl_option options[] = {
 	[OPT_CLIENT] = { "client", "ADDRESS|NETWORK", "only clients in it" },
 	[OPT_USER] = { "user", "USER", "only this user" },
@@ -112,6 +115,7 @@ wanted(const struct list *l, const struct store_row *row)
 static int64_t
 sharing_of(struct list *l, const struct store_row *row)
 {
+	int64_t most = l->ctl->cfg->relay.shared_address_users + SHARING_SHOWN;
 	struct err err;
 
 	if (l->ctl->cfg->relay.shared_address_users == 0 || l->ticks ||
@@ -119,8 +123,8 @@ sharing_of(struct list *l, const struct store_row *row)
 		return 0;
 	if (strcmp(l->client, row->client) != 0) {
 		(void)snprintf(l->client, sizeof(l->client), "%s", row->client);
-		if (store_sharing(
-			l->st, row->client, l->ctl->now, &l->users, &err) == -1)
+		if (store_sharing(l->st, row->client, l->ctl->now, most,
+			&l->users, &err) == -1)
 			l->users = 0;
 	}
 	return facts_shared(l->ctl->cfg, l->users) ? l->users : 0;

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "err.h"
 #include "out.h"
+#include "userlist.h"
 
 struct word {
 	const char *name, *head;
@@ -409,8 +410,9 @@ show_dependent(void *arg, const struct audit_group *g)
 	struct dependents *d = arg;
 	char buf[TIME_TEXT_MAX];
 
-	if (*g->key == '\0') {
-		d->shared = g->recipients;
+	/* several users: see userlist.h */
+	if (*g->key == '\0' || userlist_count(g->key) > 1) {
+		d->shared += g->recipients;
 		return true;
 	}
 	if (d->show.json != NULL)

@@ -67,7 +67,6 @@ struct logins {
 	struct witness witness[WITNESSES_MAX]; /* newest first */
 	size_t n;
 	int64_t users, active_users; /* or clients, of a user */
-	int64_t sharing; /* active users but an admin's entries */
 	bool clients; /* show the client's column */
 };
 
@@ -108,8 +107,6 @@ take_login(void *arg, const struct store_row *row)
 
 	l->users++;
 	l->active_users += row->expires_at > now;
-	l->sharing +=
-	    row->expires_at > now && strcmp(row->server, "popgatectl") != 0;
 	remember_client(l, row->client, row->last_at);
 	if (l->users > ROWS_MAX && l->w->json == NULL)
 		return true;
@@ -209,6 +206,29 @@ show_deleted(struct why *w, const struct addr *client)
 		    time_both(at, w->ctl->now, buf));
 }
 
+/* How many users share a client, or a network of an admin; 0: not known. */
+static int64_t
+sharing_of(const struct why *w, const struct addr *client, const char *network)
+{
+	enum { SHOWN = 10000 }; /* so many more than may */
+	const struct config *cfg = w->ctl->cfg;
+	char text[NETWORK_TEXT_MAX];
+	int64_t users = 0;
+
+	if (client != NULL) {
+		struct network net = network_of(client,
+		    client->family == ADDR_IPV6
+			? (uint8_t)cfg->relay.ipv6_prefix
+			: 32);
+
+		network = network_format(&net, text);
+	}
+	if (store_sharing(w->st, network, w->ctl->now,
+		cfg->relay.shared_address_users + SHOWN, &users, NULL) == -1)
+		return 0;
+	return users;
+}
+
 /* client and user: one of them is NULL. */
 static void
 show_logins(struct why *w, const struct addr *client, const char *network,
@@ -237,6 +257,7 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 	    : store_each_row(
 		  w->st, network, user, INT64_MIN, take_login, &l, &err);
 	int64_t rows = table_end(l.table);
+	int64_t sharing = l.clients ? 0 : sharing_of(w, client, network);
 
 	if (w->json != NULL)
 		json_close(w->json, ']');
@@ -250,14 +271,13 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 		(void)printf("  a login counts now from %" PRId64 " of %" PRId64
 			     " addresses\n",
 		    l.active_users, l.users);
-	if (l.active_users > 1 && w->json == NULL && !l.clients)
+	if (sharing > 1 && w->json == NULL)
 		(void)printf("  %" PRId64 " users logged in from there: a "
 			     "relayed message is by one of %" PRId64
 			     ",\n  only its "
 			     "sender and the server's log can say by which\n",
-		    l.active_users, l.active_users);
-	if (!l.clients && facts_shared(w->ctl->cfg, l.sharing) &&
-	    w->json == NULL)
+		    sharing, sharing);
+	if (facts_shared(w->ctl->cfg, sharing) && w->json == NULL)
 		(void)printf("  More than relay.shared_address_users (%" PRId64
 			     ") share it: %s\n",
 		    w->ctl->cfg->relay.shared_address_users,
@@ -267,7 +287,7 @@ show_logins(struct why *w, const struct addr *client, const char *network,
 			: "relay.shared_address could refuse it.");
 	if (!l.clients && w->json != NULL)
 		json_bool(
-		    w->json, "shared", facts_shared(w->ctl->cfg, l.sharing));
+		    w->json, "shared", facts_shared(w->ctl->cfg, sharing));
 	if (client != NULL)
 		show_deleted(w, client);
 	if (w->json != NULL)
@@ -596,7 +616,7 @@ why_address(struct why *w, const struct addr *addr)
 		.at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];
 	struct audit_filter f = { .client = addr_format(addr, client) };
-	struct verdict_answer a;
+	static struct verdict_answer a; /* large for a stack */
 
 	verdict_ask(w->ctl, w->st, &w->store_err, NULL, &q, &a);
 	if (w->json != NULL)

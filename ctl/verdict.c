@@ -31,16 +31,18 @@ static void
 ask_limits(
     struct ctl *ctl, const struct verdict_question *q, struct verdict_answer *a)
 {
-	const char *login_user = a->found.users < 2 ? a->found.user : "";
+	const char *login_users = a->found.login_users;
+	bool by_login = facts_rests_on_login(&a->facts);
 
-	breach_denied(ctl, q->audit, &q->q,
-	    facts_breach_user(&q->q, &a->facts, login_user), &a->breach);
+	breach_denied(ctl, q->audit, &q->q.client,
+	    by_login ? NULL : facts_denied_user(&q->q),
+	    by_login ? login_users : NULL, &a->breach);
 	a->facts.denied = a->facts.denied || a->breach.denied;
 	a->decision = policy_decide(&a->facts);
 	if (a->decision.verdict != VERDICT_ACCEPT)
 		return;
 	breach_usage(
-	    ctl, q->audit, &q->q, a->decision.reason, login_user, &a->breach);
+	    ctl, q->audit, &q->q, a->decision.reason, login_users, &a->breach);
 	a->facts.within_limits = !a->breach.over;
 	a->decision = policy_decide(&a->facts);
 }

@@ -137,7 +137,10 @@ keep_row(struct session *s, struct audit_row *row)
 static void
 end_message(struct session *s)
 {
+	/* rows that still wait are of a message that didn't come to DATA */
+	audit_row_aborted(s->pending);
 	flush_pending(s);
+	gate_settle(s->gc, &s->message, false);
 	free(s->sender);
 	s->sender = NULL;
 	free(s->certificate);
@@ -401,6 +404,7 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 		.mta = s->mta,
 		.memo = &s->memo,
 		.message = &s->message,
+		.port = s->port,
 		.channel = CHANNEL_MILTER
 	};
 
@@ -473,7 +477,12 @@ on_data(SMFICTX *ctx)
 	struct session *s = smfi_getpriv(ctx);
 
 	nudge_note(s);
-	return s == NULL ? SMFIS_TEMPFAIL : commit_message(ctx, s);
+	if (s == NULL)
+		return SMFIS_TEMPFAIL;
+	sfsistat status = commit_message(ctx, s);
+
+	gate_settle(s->gc, &s->message, status == SMFIS_CONTINUE);
+	return status;
 }
 
 /* For an MTA that did not show us DATA. */

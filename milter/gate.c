@@ -353,9 +353,11 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 	say_store(ok, err.text);
 	if (!ok)
 		return;
-	/* several users behind one address: never a guess */
-	if (found->users < 2)
-		(void)stpcpy(answer->login_user, found->user);
+	/* of an expired login its user; of several that count, all of them */
+	if (found->active)
+		(void)stpcpy(answer->login_users, found->login_users);
+	else
+		(void)userlist_add(answer->login_users, found->user);
 }
 
 /* Row 9 for one that may relay otherwise: the last that is asked, since it
@@ -366,14 +368,32 @@ count(const struct config *cfg, const struct gate_request *req,
 {
 	const struct throttle_recipient r = { .q = &req->q,
 		.reason = answer->decision.reason,
-		.login_user = answer->login_user,
+		.login_users = answer->login_users,
 		.channel = req->channel,
+		.port = req->port,
 		.at_ms = answer->at_ms,
 		.monitored = answer->monitored,
 		.message = req->message };
 
 	facts->within_limits = throttle_take(cfg, &r);
 	answer->decision = policy_decide(facts);
+}
+
+/* Several users are named only where it was theirs to relay, or to be refused
+ * for having relayed: else it would be a guess. */
+static void
+drop_bystanders(struct gate_answer *answer)
+{
+	switch (answer->decision.reason) {
+	case REASON_RECENT_LOGIN:
+	case REASON_RATE_LIMITED:
+	case REASON_DENIED:
+	case REASON_AUDIT_UNAVAILABLE:
+		return;
+	default:
+		if (userlist_count(answer->login_users) > 1)
+			answer->login_users[0] = '\0';
+	}
 }
 
 void
@@ -384,7 +404,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	int64_t began_ns = meter_begin();
 
 	answer->at_ms = clock_now_ms();
-	answer->login_user[0] = '\0';
+	answer->login_users[0] = '\0';
 	int64_t now = answer->at_ms / 1000;
 	struct policy_facts facts;
 
@@ -397,10 +417,13 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		bool hint = false;
 
 		ask_store(gc, req, now, &facts, answer, &hint);
+		bool by_login = facts_rests_on_login(&facts);
+
 		facts.denied = facts.denied ||
 		    throttle_denied(&req->q.client,
-			facts_breach_user(&req->q, &facts, answer->login_user),
-			now);
+			by_login ? NULL : facts_denied_user(&req->q), now) ||
+		    (by_login &&
+			throttle_denied_logins(answer->login_users, now));
 		answer->decision = policy_decide(&facts);
 		answer->decision.other_family = hint;
 	}
@@ -415,6 +438,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	    cfg, audit_channel_name(req->channel), &req->q.client);
 	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local)
 		count(cfg, req, &facts, answer);
+	drop_bystanders(answer);
 	answer->refuse =
 	    answer->decision.verdict != VERDICT_ACCEPT && !answer->monitored;
 	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
@@ -423,6 +447,13 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
 	meter_decision(req->channel, &answer->decision, began_ns);
+}
+
+void
+gate_settle(
+    const struct gate_config *gc, struct limiter_message *message, bool sent)
+{
+	throttle_settle(gc->cfg, message, sent);
 }
 
 struct audit_row *
@@ -454,7 +485,7 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.sender = req->q.sender,
 		.recipient = req->q.recipient,
 		.auth_user = facts_denied_user(&req->q),
-		.login_user = answer->login_user,
+		.login_user = answer->login_users,
 		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
 			req->q.certificate != NULL
 		    ? certificate_name(req->q.certificate)

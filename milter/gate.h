@@ -50,6 +50,7 @@ struct gate_request {
 	/* of the message, zero at its begin; NULL: which message it is isn't
 	 * known */
 	struct limiter_message *message;
+	uint16_t port; /* the client's; 0: not known */
 	enum audit_channel channel;
 };
 
@@ -59,7 +60,9 @@ struct gate_answer {
 	bool monitored; /* the MTA decides */
 	bool refuse; /* what to do: false when monitored */
 	int64_t at_ms;
-	char login_user[LOGIN_USER_MAX];
+	/* Whose logins it rests on: of an accepted one those that are charged
+	 * for it. A userlist. */
+	char login_users[USERLIST_MAX];
 	char code[4], status[8], text[REPLY_TEXT_MAX];
 };
 
@@ -86,9 +89,15 @@ void gate_config_give(struct gate_config *gc);
 void gate_config_swap(struct gate_config *gc);
 
 /* Decide on one recipient. One that may relay counts against the limits, also
- * when the MTA then refuses it for a reason of its own. */
+ * when the MTA then refuses it for a reason of its own; the milter's count only
+ * when gate_settle() says that the message was sent. */
 void gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct gate_answer *answer);
+
+/* The message is sent, or given up, for good: its recipients count against the
+ * limits, or not. Once is enough, more are harmless. */
+void gate_settle(
+    const struct gate_config *gc, struct limiter_message *message, bool sent);
 
 /* The audit row of a decision, or NULL where it is only counted (our own
  * recipients by default) or memory is short. */

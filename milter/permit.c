@@ -155,6 +155,16 @@ certificate(const struct protocol_request *p, struct certificate *c)
 	return good ? c : NULL;
 }
 
+/* The client's; 0: not known. */
+static uint16_t
+port_of(const struct protocol_request *p)
+{
+	char *end;
+	unsigned long port = strtoul(p->client_port, &end, 10);
+
+	return *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
 /* Postfix doesn't tell its milters what it told us. Over a Unix socket only:
  * its mode says who is an MTA, while any local user may claim on an inet
  * socket that his own connection showed a certificate. */
@@ -164,13 +174,10 @@ hand_over(const struct connection *c, const struct protocol_request *p,
 {
 	int domain = AF_UNSPEC;
 	socklen_t len = sizeof(domain);
-	char *end;
-	unsigned long port = strtoul(p->client_port, &end, 10);
 	const struct handoff h = { .client = *client,
 		.sender = p->sender,
 		.recipient = p->recipient,
-		.port =
-		    *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0 };
+		.port = port_of(p) };
 
 	if (p->kind == PROTOCOL_POLICY && p->has_sender &&
 	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
@@ -302,6 +309,7 @@ answer(struct connection *c, const struct protocol_request *p)
 		    ? "Sendmail"
 		    : "Postfix",
 		.message = message_of(c, p),
+		.port = port_of(p),
 		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
 						      : CHANNEL_SOCKETMAP };
 

@@ -67,12 +67,15 @@ throttle_start(const struct config *cfg, struct audit *audit, const char *path,
 void
 throttle_lifted(void *arg, bool is_user, const char *subject)
 {
-	uint64_t number = charge_subject(throttle.limiter, is_user, subject);
+	uint64_t number[2];
+	int n =
+	    charge_subjects(throttle.limiter, is_user, false, subject, number);
 
 	(void)arg;
-	if (number == 0)
+	if (n == 0)
 		return;
-	limiter_forget(throttle.limiter, number);
+	for (int i = 0; i < n; i++)
+		limiter_forget(throttle.limiter, number[i]);
 	log_msg(LOG_NOTICE,
 	    "limits: %s %s was let in again, and is counted "
 	    "from now on",
@@ -80,7 +83,7 @@ throttle_lifted(void *arg, bool is_user, const char *subject)
 }
 
 bool
-throttle_denied(const struct addr *client, const char *user, int64_t now)
+throttle_denied(const struct addr *client, const char *auth_user, int64_t now)
 {
 	struct limiter *l = throttle.limiter;
 
@@ -88,8 +91,27 @@ throttle_denied(const struct addr *client, const char *user, int64_t now)
 		return false;
 	return (client->family != ADDR_NONE &&
 		   limiter_denied(l, limiter_client(l, client), now)) ||
-	    (user != NULL && *user != '\0' &&
-		limiter_denied(l, limiter_user(l, user), now));
+	    (auth_user != NULL && *auth_user != '\0' &&
+		limiter_denied(l, limiter_user(l, auth_user, false), now));
+}
+
+bool
+throttle_denied_logins(char login_users[USERLIST_MAX], int64_t now)
+{
+	struct limiter *l = throttle.limiter;
+	char left[USERLIST_MAX] = "", name[LOGIN_USER_MAX];
+	const char *next = login_users;
+
+	if (!limiter_denies(l) || *login_users == '\0')
+		return false;
+	while ((next = userlist_next(next, name)) != NULL)
+		if (!limiter_denied(l, limiter_user(l, name, true), now))
+			(void)userlist_add(left, name);
+	/* when all are denied, the audit may name them */
+	if (*left == '\0')
+		return true;
+	memcpy(login_users, left, sizeof(left));
+	return false;
 }
 
 static bool
@@ -98,66 +120,102 @@ is_of_user(enum limit limit)
 	return limit >= LIMIT_USER_RECIPIENTS && limit <= LIMIT_USER_CLIENTS;
 }
 
+/* The one who went over, as the log and the audit name it. */
+struct offender {
+	bool is_user, by_login;
+	char text[LOGIN_USER_MAX];
+};
+
+static void
+name_offender(const struct limiter_event *ev, const struct limiter_breach *b,
+    struct offender *who)
+{
+	struct network net = limiter_network(throttle.limiter, &ev->client);
+	const char *next = ev->user;
+
+	who->is_user = is_of_user(b->limit);
+	who->by_login = who->is_user && ev->by_login;
+	if (!who->is_user)
+		(void)network_format(&net, who->text);
+	else if (!who->by_login)
+		(void)snprintf(who->text, sizeof(who->text), "%s", ev->user);
+	else
+		for (int i = 0; i <= b->user && next != NULL; i++)
+			next = userlist_next(next, who->text);
+}
+
+/* Keep the offender out. Returns until when; 0: it isn't. */
+static int64_t
+deny(const struct config *cfg, const struct offender *who, int64_t now)
+{
+	uint64_t subject[2];
+	int n = charge_subjects(
+	    throttle.limiter, who->is_user, who->by_login, who->text, subject);
+
+	if (cfg->limits.deny_for_s == 0)
+		return 0;
+	for (int i = 0; i < n; i++)
+		limiter_deny(
+		    throttle.limiter, subject[i], now + cfg->limits.deny_for_s);
+	return now + cfg->limits.deny_for_s;
+}
+
 /* Log it, deny, and leave word in the audit; once for each time that one goes
- * over. */
+ * over, and once more when it is denied for it only later. Nobody is denied
+ * for what isn't sent. */
 static void
 breach(const struct config *cfg, const struct throttle_recipient *r,
-    const struct limiter_event *ev, enum limit limit)
+    const struct limiter_event *ev, const struct limiter_breach *b)
 {
-	const struct limit_rate *rate = &cfg->limits.rate[limit];
-	bool is_user = is_of_user(limit);
-	struct network net = limiter_network(throttle.limiter, &ev->client);
-	char subject[LOGIN_USER_MAX], allowed[RATE_TEXT_MAX];
-	char client[ADDR_TEXT_MAX], denied[80] = "";
+	const struct limit_rate *rate = &cfg->limits.rate[b->limit];
+	char allowed[RATE_TEXT_MAX], client[ADDR_TEXT_MAX], denied[100] = "";
+	struct offender who = { .text = "" };
 	int64_t until = 0;
 
-	if (is_user)
-		(void)snprintf(subject, sizeof(subject), "%s", ev->user);
-	else
-		(void)network_format(&net, subject);
+	if (!b->entered && !(b->firm && cfg->limits.deny_for_s > 0))
+		return;
+	name_offender(ev, b, &who);
 	(void)rate_format(rate, allowed);
 	/* a message with too many recipients is no sign of anything */
-	if (limit == LIMIT_MESSAGE_RECIPIENTS) {
+	if (b->limit == LIMIT_MESSAGE_RECIPIENTS)
 		(void)snprintf(allowed, sizeof(allowed), "%" PRId64, rate->max);
-	} else if (cfg->limits.deny_for_s > 0) {
-		until = r->at_ms / 1000 + cfg->limits.deny_for_s;
-		limiter_deny(throttle.limiter,
-		    charge_subject(throttle.limiter, is_user, subject), until);
+	else if (b->firm)
+		until = deny(cfg, &who, r->at_ms / 1000);
+	if (until != 0)
 		(void)snprintf(denied, sizeof(denied),
-		    "; denied until @%" PRId64 " or 'popgatectl undeny'",
-		    until);
-	}
+		    "; %sdenied until @%" PRId64 " or 'popgatectl undeny'",
+		    who.by_login ? "logins " : "", until);
 	log_msg(LOG_WARNING, "limits: %s %s is over limits.%s = %s%s%s",
-	    is_user ? "user" : "client", subject, limit_name(limit), allowed,
-	    denied, r->monitored ? "; MONITOR MODE: nothing is refused" : "");
-	const struct audit_breach b = { .at_ms = r->at_ms,
-		.is_user = is_user,
-		.subject = subject,
-		.setting = limit_name(limit),
+	    who.is_user ? "user" : "client", who.text, limit_name(b->limit),
+	    allowed, denied,
+	    r->monitored ? "; MONITOR MODE: nothing is refused" : "");
+	const struct audit_breach row = { .at_ms = r->at_ms,
+		.is_user = who.is_user,
+		.by_login = who.by_login,
+		.subject = who.text,
+		.setting = limit_name(b->limit),
 		.allowed = allowed,
 		.client = addr_format(&ev->client, client),
 		.user = ev->user,
 		.sender = ev->sender,
 		.denied_until = until };
 
-	audit_breach(throttle.audit, &b);
-	meter_breach(limit);
+	audit_breach(throttle.audit, &row);
+	meter_breach(b->limit);
 }
 
-/* A map that is only told the client decides on no recipient: it lets nobody
- * through who has nothing left, and counts nothing. */
-static bool
-has_left(const struct config *cfg, const struct limiter_event *ev)
+/* Only those who were charged are named: after a restart the audit says who
+ * that was. */
+static void
+keep_charged(char *login_users, unsigned charged)
 {
-	int64_t used[LIMITS];
+	char kept[USERLIST_MAX] = "", name[LOGIN_USER_MAX];
+	const char *next = login_users;
 
-	limiter_usage(throttle.limiter, ev, used);
-	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
-		if (i != LIMIT_CLIENT_SENDERS && i != LIMIT_USER_CLIENTS &&
-		    cfg->limits.rate[i].max > 0 &&
-		    used[i] >= cfg->limits.rate[i].max)
-			return false;
-	return true;
+	for (unsigned i = 0; (next = userlist_next(next, name)) != NULL; i++)
+		if (charged >> i & 1)
+			(void)userlist_add(kept, name);
+	memcpy(login_users, kept, sizeof(kept));
 }
 
 bool
@@ -165,20 +223,38 @@ throttle_take(const struct config *cfg, const struct throttle_recipient *r)
 {
 	const struct facts_question *q = r->q;
 	struct limiter_answer answer;
+	enum limit limit;
 	struct limiter_event ev = { .now_s = limiter_now(),
 		.client = q->client,
+		.port = r->port,
 		.sender = q->sender,
+		.recipient = q->recipient,
 		.message = r->message,
+		.hold = r->channel == CHANNEL_MILTER && r->message != NULL,
 		.permit = r->channel != CHANNEL_MILTER };
 
 	if (!charge_any(cfg) ||
-	    !charge_event(cfg, r->reason, q->auth_user, r->login_user, &ev))
+	    !charge_event(cfg, r->reason, q->auth_user, r->login_users, &ev))
 		return true;
+	/* A map that is only told the client decides on no recipient: it lets
+	 * nobody through who has nothing left, and counts nothing. */
 	if (r->channel == CHANNEL_SOCKETMAP &&
 	    (q->recipient == NULL || *q->recipient == '\0'))
-		return has_left(cfg, &ev);
+		return !limiter_full(
+		    throttle.limiter, cfg->limits.rate, &ev, &limit);
 	limiter_take(throttle.limiter, cfg->limits.rate, &ev, &answer);
-	if (answer.over && answer.entered)
-		breach(cfg, r, &ev, answer.limit);
+	for (unsigned i = 0; answer.over && i < answer.n; i++)
+		breach(cfg, r, &ev, &answer.breach[i]);
+	if (!answer.over && ev.by_login)
+		keep_charged(r->login_users, answer.charged);
 	return !answer.over;
+}
+
+void
+throttle_settle(
+    const struct config *cfg, struct limiter_message *message, bool sent)
+{
+	if (message->n_holds > 0)
+		limiter_settle(throttle.limiter, cfg->limits.rate,
+		    limiter_now(), message, sent);
 }

@@ -26,25 +26,38 @@ int throttle_start(const struct config *cfg, struct audit *audit,
 /* For struct audit_options: an admin let one in again. */
 void throttle_lifted(void *arg, bool is_user, const char *subject);
 
-/* Is the client, or user (NULL: none), kept out for a breach? Costs nothing
- * while nobody is. */
-bool throttle_denied(const struct addr *client, const char *user, int64_t now);
+/* Is the client, or the user who authenticated (NULL: none), kept out for a
+ * breach? Costs nothing while nobody is. */
+bool
+throttle_denied(const struct addr *client, const char *auth_user, int64_t now);
+
+/* Take those out of login_users whose logins are worth nothing because of a
+ * breach. Returns whether that leaves nobody of them. */
+bool throttle_denied_logins(char login_users[USERLIST_MAX], int64_t now);
 
 /* One recipient that may relay. All is borrowed. */
 struct throttle_recipient {
 	const struct facts_question *q;
 	enum reason reason; /* why it may */
-	const char *login_user;
+	/* Whose logins let it: those who have no room left are taken out when
+	 * another one has. */
+	char *login_users; /* of USERLIST_MAX */
 	enum audit_channel channel;
 	int64_t at_ms;
 	bool monitored; /* nothing will be refused */
 	/* kept by the caller between the recipients of one message; NULL: the
 	 * channel doesn't tell messages apart */
 	struct limiter_message *message;
+	uint16_t port; /* the client's; 0: not known */
 };
 
-/* Is it within the limits? If so it has been counted. */
+/* Is it within the limits? If so it has been counted; by the milter reserved,
+ * until throttle_settle(). */
 bool
 throttle_take(const struct config *cfg, const struct throttle_recipient *r);
+
+/* The message is sent, or given up: what it reserved counts, or is free. */
+void throttle_settle(
+    const struct config *cfg, struct limiter_message *message, bool sent);
 
 #endif

@@ -9,6 +9,7 @@ FROM decision
 WHERE id > (SELECT max(id) FROM decision) - 1000000
   AND at >= (unixepoch() - 30 * 86400) * 1000 AND reason = 'recent-login'
   AND verdict = 'accept' AND login_user IS NOT NULL
+  AND instr(login_user, ',') = 0  -- several users of a client
   AND login_user NOT IN (SELECT auth_user FROM decision
                          WHERE id > (SELECT max(id) FROM decision) - 1000000
                            AND auth_user IS NOT NULL)

@@ -47,6 +47,181 @@ send_many(const char *client, int n, bool many, const char **last_r)
 #define LIMITS(text) "}; limits: { " text
 
 static void
+authenticate(struct mclient *mc, const char *user)
+{
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", user), 0);
+}
+
+/* A login of another user at this client. */
+static void
+login_as(const char *client, const char *user)
+{
+	char text[300];
+
+	(void)snprintf(text, sizeof(text),
+	    "INSERT OR REPLACE INTO login VALUES ('%s', '%s', 'imap', "
+	    "'dovecot', unixepoch(), unixepoch(), unixepoch() + 1000, 1)",
+	    client, user);
+	sql("logins.db", text);
+}
+
+/* Two hijacked mailboxes and three bots, each with a login of both; or one
+ * that the server lets in by two spellings: no more goes than one of them may,
+ * and both are named, in the log and in the audit. */
+static void
+limits_of_several_users(void **state)
+{
+	static const struct {
+		const char *first, *second;
+	} rows[] = { { "alice", "bob" }, { "carol", "CAROL" },
+		{ "dave", "dave@lab.test" } };
+	char client[40], text[200];
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("user_recipients = \"10/1h\"; client_recipients = "
+			    "\"20/1h\"; deny_for = \"1h\";"));
+	for (int i = 0; i < 3; i++) {
+		int accepted = 0;
+
+		for (int bot = 1; bot <= 3; bot++) {
+			(void)snprintf(
+			    client, sizeof(client), "203.0.%d.%d", i, bot);
+			login_as(client, rows[i].first);
+			login_as(client, rows[i].second);
+			accepted += send_many(client, 15, false, &last);
+		}
+		assert_int_equal(accepted, 10);
+		assert_reply(last, "550 5.7.1 ");
+		(void)snprintf(text, sizeof(text),
+		    "user %s is over limits.user_recipients = 10/1h; logins "
+		    "denied until @",
+		    rows[i].second);
+		wait_logged(text, 1);
+	}
+	wait_int("audit.db",
+	    "SELECT count(*) FROM breach WHERE kind = 'login' AND subject IN "
+	    "('alice', 'bob', 'carol', 'dave', 'dave@lab.test') AND setting = "
+	    "'user_recipients' AND denied_until > unixepoch()",
+	    5);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM decision WHERE verdict = 'accept' AND "
+	    "login_user IN ('alice,bob', 'bob,alice') AND client LIKE "
+	    "'203.0.0.%'",
+	    10);
+	/* a bystander's login at a bot's address still counts */
+	login_as("203.0.0.1", "erin");
+	assert_int_equal(send_many("203.0.0.1", 15, false, &last), 10);
+	/* all the same after a restart */
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	assert_int_equal(send_many("203.0.0.1", 5, false, &last), 0);
+	assert_int_equal(send_many("203.0.1.2", 5, false, &last), 0);
+	assert_reply(last, "550 5.7.1 ");
+}
+
+/* Many recipients, and then no DATA: how many may go. */
+static int
+ask_only(const char *client, int n, bool abort)
+{
+	struct mclient *mc = mta(client);
+	int accepted = 0;
+
+	mail(mc, "<spam@evil.test>");
+	for (int i = 0; i < n; i++)
+		accepted += *rcpt(mc, REMOTE, "smtp") == '\0';
+	if (abort) {
+		assert_int_equal(mclient_abort(mc), 0);
+		/* the abort has no reply of its own */
+		mail(mc, "<next@evil.test>");
+	}
+	mclient_close(&mc);
+	return accepted;
+}
+
+/* By SMTP AUTH, from elsewhere. */
+static const char *
+relay_by_auth(const char *client, const char *user)
+{
+	struct mclient *mc = mta(client);
+
+	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
+	assert_int_equal(mclient_macro(mc, "{auth_authen}", user), 0);
+	mail(mc, "<s@y.test>");
+	const char *last = rcpt(mc, REMOTE, "smtp");
+
+	mclient_close(&mc);
+	return last;
+}
+
+/* victor has logged in behind an address that others use, too. What they do
+ * there, without a password, keeps him from using SMTP AUTH nowhere; and what
+ * they only ask keeps nobody from anything. */
+static void
+strangers_lock_nobody_out(void **state)
+{
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("user_recipients = \"10/1h\"; client_recipients = "
+			    "\"12/1h\"; deny_for = \"1h\";"));
+	login_as("198.51.100.9", "victor");
+	login_as("203.0.113.8", "victor");
+	/* at most ten at once; then RSET, and in the second session a dropped
+	 * connection: all is free again */
+	assert_int_equal(ask_only("198.51.100.9", 12, true), 10);
+	wait_until(ask_only("203.0.113.8", 1, false) == 1);
+	assert_accepted(relay_by_auth("203.0.113.77", "victor"));
+	/* said, but nobody is denied for what isn't sent */
+	wait_logged("user victor is over limits.user_recipients = 10/1h", 1);
+	wait_int("audit.db",
+	    "SELECT count(*) FROM breach WHERE denied_until IS NOT NULL", 0);
+	/* not for ever: of what is asked now two are free again for the client,
+	 * and eight count */
+	(void)ask_only("198.51.100.9", 10, true);
+	wait_until(ask_only("203.0.113.8", 1, false) == 1);
+	assert_int_equal(send_many("198.51.100.9", 9, false, &last), 4);
+	assert_reply(last, "550 5.7.1 ");
+	/* what was given up is known for that, and isn't counted later */
+	wait_until(sql_int("audit.db",
+		       "SELECT count(*) FROM decision WHERE verdict = 'accept' "
+		       "AND reply = 'aborted'") >= 21);
+	(void)stop_daemon(SIGKILL);
+	sql("audit.db", "DELETE FROM breach");
+	start_daemon();
+	assert_int_equal(send_many("203.0.113.8", 3, false, &last), 3);
+	/* now they send: victor's logins are denied, his AUTH isn't */
+	assert_int_equal(send_many("203.0.113.8", 20, false, &last), 3);
+	assert_reply(last, "550 5.7.1 ");
+	wait_int("audit.db",
+	    "SELECT count(*) FROM denial WHERE kind = 'login' AND subject = "
+	    "'victor'",
+	    1);
+	assert_accepted(relay_by_auth("203.0.113.77", "victor"));
+	(void)stop_daemon(SIGKILL);
+	start_daemon();
+	assert_accepted(relay_by_auth("203.0.113.77", "victor"));
+	login_as("203.0.113.90", "victor");
+	assert_int_equal(send_many("203.0.113.90", 3, false, &last), 0);
+	assert_reply(last, "550 5.7.1 ");
+	/* whoever has the password has the logins: the other way it counts */
+	struct mclient *mc = mta("203.0.113.1");
+
+	for (int i = 0; i < 12; i++) {
+		authenticate(mc, "mallory");
+		mail(mc, "<s@y.test>");
+		last = rcpt(mc, REMOTE, "smtp");
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
+	}
+	mclient_close(&mc);
+	assert_reply(last, "550 5.7.1 ");
+	login_as("203.0.113.91", "Mallory");
+	assert_int_equal(send_many("203.0.113.91", 3, false, &last), 0);
+	assert_reply(last, "550 5.7.1 ");
+}
+
+static void
 limits(void **state)
 {
 	const char *last;
@@ -72,6 +247,7 @@ limits(void **state)
 	assert_reply(last, "450 4.7.1 ");
 	assert_reply(rcpt(mc, REMOTE, "smtp"), "450 4.7.1 ");
 	assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+	assert_int_equal(data(mc), SMFIR_CONTINUE);
 	mclient_close(&mc);
 	assert_int_equal(send_many("203.0.113.6", 5, false, &last), 5);
 	/* said once, though seven were too many */
@@ -108,13 +284,6 @@ limits(void **state)
 	assert_int_equal(send_many("203.0.113.5", 20, false, &last), 20);
 }
 
-static void
-authenticate(struct mclient *mc, const char *user)
-{
-	assert_int_equal(mclient_macro(mc, "{auth_type}", "PLAIN"), 0);
-	assert_int_equal(mclient_macro(mc, "{auth_authen}", user), 0);
-}
-
 /* A stolen password: what SMTP AUTH may is counted for the user, wherever he
  * is; trusted networks only when asked for. */
 static void
@@ -139,6 +308,7 @@ limits_of_users(void **state)
 			last = rcpt(mc, REMOTE, "smtp");
 			got += *last == '\0';
 			assert_accepted(rcpt(mc, "<alice@lab.test>", "local"));
+			assert_int_equal(data(mc), SMFIR_CONTINUE);
 		}
 		assert_int_equal(got, want[i]);
 		mclient_close(&mc);
@@ -159,6 +329,7 @@ limits_of_users(void **state)
 			assert_accepted(last);
 		else
 			assert_reply(last, "450 4.7.1 ");
+		assert_int_equal(data(other), SMFIR_CONTINUE);
 		mclient_close(&other);
 	}
 	wait_logged("user bob is over limits.user_clients = 2/1d", 1);
@@ -255,6 +426,7 @@ denied_without_a_table(void **state)
 		authenticate(mc, "mallory");
 		mail(mc, "<s@y.test>");
 		last = rcpt(mc, REMOTE, "smtp");
+		assert_int_equal(data(mc), SMFIR_CONTINUE);
 	}
 	assert_reply(last, "450 4.7.1 ");
 	assert_int_equal(rename(path("logins.db"), path("away.db")), 0);
@@ -322,14 +494,14 @@ hijack(void **state)
 /* What smtpd asks for one recipient of a message, on the connection that it
  * keeps. */
 static const char *
-ask_policy(int fd, const char *client, int message)
+ask_policy_from(int fd, const char *client, int message, const char *port)
 {
 	static char request[400], reply[1200];
 	int len = snprintf(request, sizeof(request),
 	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
 	    "client_address=%s\nsender=s@y.test\nrecipient=x@remote.test\n"
-	    "instance=m%d\n\n",
-	    client, message);
+	    "instance=m%d\n%s\n",
+	    client, message, port);
 
 	assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
 	ssize_t n = recv(fd, reply, sizeof(reply) - 1, 0);
@@ -337,6 +509,67 @@ ask_policy(int fd, const char *client, int message)
 	assert_true(n > 0);
 	reply[n] = '\0';
 	return reply;
+}
+
+static const char *
+ask_policy(int fd, const char *client, int message)
+{
+	return ask_policy_from(fd, client, message, "");
+}
+
+static int
+policy_connect(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	return fd;
+}
+
+/* Closed wiring: what is given up is free again on both channels, whether the
+ * MTA says from which port the client came or not; a restart knows it, too. */
+static void
+given_up_on_both_channels(void **state)
+{
+	static const char *const ports[] = { "", "client_port=4321\n" };
+	const char *last;
+
+	(void)state;
+	restart_with(LIMITS("client_recipients = \"6/1h\"; client_senders = "
+			    "\"2/1h\"; user_recipients = \"6/1h\";"));
+	for (int i = 0; i < 2; i++) {
+		const char *client = i == 0 ? "203.0.113.5" : "203.0.113.6";
+		int fd = policy_connect();
+
+		login_as(client, i == 0 ? "alice" : "bob");
+		struct mclient *mc = mta_from("Postfix 3.7", client, 4321);
+
+		for (int message = 0; message < 2; message++) {
+			mail(mc, "<s@y.test>");
+			for (int j = 0; j < 3; j++) {
+				assert_string_equal(ask_policy_from(fd, client,
+							message, ports[i]),
+				    "action=OK\n\n");
+				assert_accepted(rcpt(mc, REMOTE, "smtp"));
+			}
+			assert_int_equal(mclient_abort(mc), 0);
+		}
+		mail(mc, "<s@y.test>");
+		mclient_close(&mc);
+		(void)close(fd);
+		assert_int_equal(send_many(client, 3, true, &last), 2);
+	}
+	(void)stop_daemon(SIGTERM);
+	start_daemon();
+	for (int i = 0; i < 2; i++) {
+		const char *client = i == 0 ? "203.0.113.5" : "203.0.113.6";
+
+		assert_int_equal(send_many(client, 9, true, &last), 2);
+		assert_int_equal(send_many(client, 9, false, &last), 0);
+	}
 }
 
 /* Closed wiring: the MTA asks for a recipient, then shows it to the milter.
@@ -447,11 +680,17 @@ storm(void *arg)
 		good = answered(mc, mclient_mail(mc, text), &r) &&
 		    mclient_macro(mc, "{rcpt_mailer}", "smtp") == 0 &&
 		    answered(mc, mclient_rcpt(mc, REMOTE), &r);
-		if (good && r.code == SMFIR_CONTINUE)
-			atomic_fetch_add(&storm_accepted[client], 1);
+		if (good && r.code == SMFIR_CONTINUE) {
+			/* what isn't sent doesn't count; and DATA that can't
+			 * be recorded isn't sent */
+			good = answered(mc, mclient_data(mc), &r);
+			if (good && r.code == SMFIR_CONTINUE)
+				atomic_fetch_add(&storm_accepted[client], 1);
+		}
 		/* 451: more rows than the disk takes, or a look-up that
 		 * waited too long for its turn */
-		else if (good && strncmp(r.text, "450 4.7.1", 9) != 0 &&
+		if (good && r.code != SMFIR_CONTINUE &&
+		    strncmp(r.text, "450 4.7.1", 9) != 0 &&
 		    strncmp(r.text, "550 5.7.1", 9) != 0 &&
 		    strncmp(r.text, "451 4.3.0", 9) != 0)
 			good = false;
@@ -547,9 +786,11 @@ main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { TEST(limits), TEST(limits_of_users),
-		TEST(hijack), TEST(limits_on_both_channels),
-		TEST(limits_of_ipv6), TEST(limits_monitored),
-		TEST(denied_without_a_table), TEST(limits_storm) };
+		TEST(limits_of_several_users), TEST(strangers_lock_nobody_out),
+		TEST(given_up_on_both_channels), TEST(hijack),
+		TEST(limits_on_both_channels), TEST(limits_of_ipv6),
+		TEST(limits_monitored), TEST(denied_without_a_table),
+		TEST(limits_storm) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1622,3 +1622,61 @@ def test_denied_for_a_breach(box):
     box.out("undeny", "2001:db8::/64")
     assert "Nobody is denied." in box.out("deny", "--list")
 
+
+
+def test_several_users_are_charged(box):
+    """Whom a recipient of a client with several users counts for, as the
+    milter has it: each that has room, by login and not by AUTH."""
+    box.configure(relay=LIMITS)
+    box.fill_logins([("192.0.2.1", "alice", -5, 900),
+                     ("192.0.2.1", "BOB", -5, 900),
+                     ("192.0.2.1", "bob", -5, 900),
+                     ("192.0.2.2", "alice", -5, 900)])
+    other = ["check", "--client", "192.0.2.2", "--to", "x@far.test"]
+    box.fill_audit([{"login_user": "bob,alice", "client": "192.0.2.1"}] * 2 +
+                   [{"login_user": "ALICE", "client": "192.0.2.9"}] * 2 +
+                   # given up before DATA
+                   [{"login_user": "alice", "reply": "aborted"}] * 3)
+    # bob has most left
+    assert "client_recipients 2 of 3/1h, user_recipients 2 of 4/1h" in \
+        box.out("check", "--client", "192.0.2.1", "--to", "x@far.test")
+    # alice alone has nothing left; by AUTH she has
+    text = box.out(*other)
+    assert "answer:  tempfail (rate-limited, row 9)" in text
+    assert "user_recipients 4 of 4/1h" in text
+    assert "answer:  accept (authenticated, row 3)" in \
+        box.out(*other, "--auth", "alice")
+    assert "user_recipients 0 of 4/1h" in \
+        row(box.out(*other, "--auth", "alice"), 9)
+    assert "2 users logged in from there" in box.out("why", "192.0.2.1")
+    text = box.out("dependents")
+    assert "bob,alice" not in text
+    assert "2 more recipients were relayed for clients with several" in text
+
+
+def test_logins_denied_for_a_breach(box):
+    """By logins: they are worth nothing, when it is so of all users of the
+    client; AUTH works. By AUTH: both are."""
+    box.fill_logins([("192.0.2.1", "alice", -5, 900),
+                     ("192.0.2.2", "alice", -5, 900),
+                     ("192.0.2.2", "bob", -5, 900)])
+    box.fill_audit([])
+    breach(box, "login", "ALICE", setting="user_recipients")
+    listed = jsons(box.out("deny", "--list", "--json"))
+    assert [(d["subject"], d["kind"], d["reason"]) for d in listed] == [
+        ("ALICE", "user", "over limits.user_recipients = 3/1h by logins")]
+    ask = ["check", "--client", "192.0.2.1", "--to", "x@far.test"]
+    assert "(denied, row 2)" in box.out(*ask)
+    assert "(authenticated, row 3)" in box.out(*ask, "--auth", "alice")
+    assert "may relay" in box.out("why", "192.0.2.2")
+    breach(box, "login", "bob", setting="user_recipients")
+    assert "Policy row 2, denied" in box.out("why", "192.0.2.2")
+    assert "over limits.user_recipients" in box.out("why", "alice")
+    assert "is denied no longer" in box.out("undeny", "--user", "alice")
+    assert "may relay" in box.out("why", "192.0.2.2")
+    time.sleep(0.01)
+    breach(box, "user", "alice", setting="user_recipients")
+    assert "(denied, row 2)" in box.out(*ask)
+    assert "(denied, row 2)" in box.out(*ask, "--auth", "alice")
+    assert "is denied no longer" in box.out("undeny", "--user", "alice")
+    assert "may relay" in box.out("why", "192.0.2.1")

@@ -10,11 +10,14 @@
 #include "config.h"
 #include "err.h"
 
-enum { CLIENTS = 5, USERS = 4, SENDERS = 6 };
+enum { CLIENTS = 5, USERS = 4, LISTS = 6, SENDERS = 6 };
 
 static const char *const clients[CLIENTS] = { "192.0.2.1", "192.0.2.2",
 	"2001:db8:1:1::1", "2001:db8:1:1::2", "2001:db8::9" };
 static const char *const users[USERS] = { "", "alice", "Bob", "bob" };
+/* whose logins let a client relay */
+static const char *const lists[LISTS] = { "", "alice", "Bob", "bob,alice",
+	"carol,BOB,dave", "ALICE" };
 
 static char dir[64], db[96];
 static struct config *cfg;
@@ -109,6 +112,7 @@ struct moment {
 	enum audit_channel channel;
 	bool local;
 	struct limiter_message *message;
+	struct audit_row **open; /* rows that wait for the message's end */
 };
 
 static void
@@ -117,7 +121,9 @@ happen(struct limiter *l, struct audit *a, const struct moment *m)
 	struct limiter_answer answer;
 	struct limiter_event ev = { .now_s = m->at_ms / 1000,
 		.sender = m->sender,
+		.recipient = m->recipient,
 		.message = m->message,
+		.hold = m->channel == CHANNEL_MILTER && m->message != NULL,
 		.permit = m->channel != CHANNEL_MILTER };
 	const struct audit_facts facts = { .at_ms = m->at_ms,
 		.session = m->session,
@@ -141,7 +147,24 @@ happen(struct limiter *l, struct audit *a, const struct moment *m)
 	struct audit_row *row = audit_row_new(&facts);
 
 	assert_non_null(row);
-	assert_int_not_equal(audit_submit(a, row, false), 0);
+	if (m->open != NULL && m->verdict == VERDICT_ACCEPT)
+		*m->open = audit_row_chain(*m->open, row);
+	else
+		assert_int_not_equal(audit_submit(a, row, false), 0);
+}
+
+/* The end of a message that the milter sees, as its callbacks make it. */
+static void
+finish(struct limiter *l, struct audit *a, struct moment *m)
+{
+	bool sent = random_below(3) > 0;
+
+	if (!sent)
+		audit_row_aborted(*m->open);
+	if (*m->open != NULL)
+		assert_int_not_equal(audit_submit(a, *m->open, false), 0);
+	*m->open = NULL;
+	limiter_settle(l, cfg->limits.rate, m->at_ms / 1000, m->message, sent);
 }
 
 /* A message by one of the ways: permit channel and milter, or one of them. */
@@ -156,12 +179,13 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 	struct limiter_message asked = { .counted = false }, seen = asked;
 	unsigned way = random_below(3); /* 0 both, 1 permit, 2 milter */
 	unsigned n = 1 + random_below(4);
-	char session[32], queue_id[32], sender[32];
+	char session[32], queue_id[32], sender[32], recipient[32];
+	struct audit_row *open = NULL;
 	struct moment m = { .at_ms = at_ms,
 		.session = session,
 		.sender = sender,
 		.client = clients[random_below(CLIENTS)],
-		.recipient = "<x@y>",
+		.recipient = recipient,
 		.verdict = VERDICT_ACCEPT,
 		.reason = reasons[random_below(4)] };
 	enum audit_channel ask = asks[random_below(2)];
@@ -170,8 +194,10 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 	if (m.reason == REASON_AUTHENTICATED)
 		m.auth_user = users[1 + random_below(USERS - 1)];
 	else
-		m.login_user = users[random_below(USERS)];
+		m.login_user = lists[random_below(LISTS)];
 	for (unsigned i = 0; i < n; i++) {
+		(void)snprintf(
+		    recipient, sizeof(recipient), "<r%d-%u@y>", number, i);
 		/* what doesn't count, too */
 		m.verdict =
 		    random_below(6) == 0 ? VERDICT_TEMPFAIL : VERDICT_ACCEPT;
@@ -180,6 +206,7 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 			m.channel = ask;
 			m.queue_id = "";
 			m.message = ask == CHANNEL_POLICY ? &asked : NULL;
+			m.open = NULL;
 			/* the instance of Postfix; each request of a map */
 			(void)snprintf(session, sizeof(session),
 			    ask == CHANNEL_POLICY ? "i%d" : "p%d-%u", number,
@@ -189,7 +216,7 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 			if (ask == CHANNEL_SOCKETMAP && random_below(5) == 0) {
 				m.recipient = "";
 				happen(l, a, &m);
-				m.recipient = "<x@y>";
+				m.recipient = recipient;
 			}
 		}
 		if (way != 1) {
@@ -200,31 +227,44 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 			(void)snprintf(
 			    queue_id, sizeof(queue_id), "q%d", number);
 			m.queue_id = queue_id;
+			m.open = &open;
 			happen(l, a, &m);
 		}
 	}
+	if (way != 1) {
+		m.message = &seen;
+		m.open = &open;
+		finish(l, a, &m);
+	}
+}
+
+static void
+same_for(struct limiter *a, struct limiter *b, const struct limiter_event *ev)
+{
+	int64_t want[LIMITS], got[LIMITS];
+
+	limiter_usage(a, ev, want);
+	limiter_usage(b, ev, got);
+	for (int i = 0; i < LIMITS; i++)
+		if (got[i] != want[i])
+			fail_msg("%s by %s, %s: %lld, live %lld", ev->user,
+			    ev->by_login ? "login" : "AUTH",
+			    limit_name((enum limit)i), (long long)got[i],
+			    (long long)want[i]);
 }
 
 static void
 same(struct limiter *a, struct limiter *b, int64_t now_s)
 {
-	int64_t want[LIMITS], got[LIMITS];
-
 	for (int c = 0; c < CLIENTS; c++)
 		for (int u = 0; u < USERS; u++) {
 			struct limiter_event ev = { .now_s = now_s,
 				.user = users[u] };
 
 			assert_true(addr_parse_loose(clients[c], &ev.client));
-			limiter_usage(a, &ev, want);
-			limiter_usage(b, &ev, got);
-			for (int i = 0; i < LIMITS; i++)
-				if (got[i] != want[i])
-					fail_msg("%s %s, %s: %lld, live %lld",
-					    clients[c], users[u],
-					    limit_name((enum limit)i),
-					    (long long)got[i],
-					    (long long)want[i]);
+			same_for(a, b, &ev);
+			ev.by_login = true;
+			same_for(a, b, &ev);
 		}
 }
 
@@ -235,11 +275,16 @@ lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
 		.is_user = is_user,
 		.subject = subject,
 		.who = "root" };
+	uint64_t number[2];
 	struct err err;
 
 	if (audit_lift(db, &lift, &err) == -1)
 		fail_msg("%s", err.text);
-	limiter_forget(l, charge_subject(l, is_user, subject));
+	int n = charge_subjects(l, is_user, false, subject, number);
+
+	assert_int_equal(n, is_user ? 2 : 1);
+	for (int i = 0; i < n; i++)
+		limiter_forget(l, number[i]);
 }
 
 static void

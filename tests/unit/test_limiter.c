@@ -47,8 +47,8 @@ take(struct limiter *l, const struct limiter_event *ev, bool *entered)
 
 	limiter_take(l, rates, ev, &a);
 	if (entered != NULL)
-		*entered = a.over && a.entered;
-	return a.over ? (int)a.limit : -1;
+		*entered = a.over && a.breach[0].entered;
+	return a.over ? (int)a.breach[0].limit : -1;
 }
 
 /* How many go until one doesn't, at most max. */
@@ -88,8 +88,6 @@ struct past {
 struct model {
 	struct past past[MODEL_MAX];
 	int n;
-	int credit[CLIENTS][USERS + 1], credit_messages[CLIENTS][USERS + 1];
-	int64_t credit_at[CLIENTS][USERS + 1];
 };
 
 static const char *const client_names[CLIENTS] = { "192.0.2.1", "192.0.2.2",
@@ -146,34 +144,25 @@ model_sum(const struct model *m, enum limit limit, int who, int value,
 struct model_event {
 	int client, user, sender;
 	int64_t now_s;
-	bool permit, enforce;
+	bool enforce;
 	struct limiter_message *message;
 };
 
 static int
 model_take(struct model *m, const struct model_event *e)
 {
-	int *credit = &m->credit[e->client][e->user + 1];
-	int *messages = &m->credit_messages[e->client][e->user + 1];
-	int64_t *at = &m->credit_at[e->client][e->user + 1];
 	bool first = e->message != NULL && !e->message->counted;
 
 	if (e->enforce && e->message != NULL &&
 	    e->message->recipients >= rates[LIMIT_MESSAGE_RECIPIENTS].max)
 		return LIMIT_MESSAGE_RECIPIENTS;
-	if (e->now_s - *at > LIMITER_CREDIT_S)
-		*credit = *messages = 0;
-	bool paid = !e->permit && *credit > 0;
-	bool message_paid = first && !e->permit && *messages > 0;
-
 	for (int limit = 0; e->enforce && limit < LIMIT_MESSAGE_RECIPIENTS;
 	     limit++) {
 		bool of_user = limit >= LIMIT_USER_RECIPIENTS, known;
 		bool message = limit == LIMIT_CLIENT_MESSAGES ||
 		    limit == LIMIT_USER_MESSAGES;
 
-		if ((of_user && e->user == -1) ||
-		    (message ? !first || message_paid : paid))
+		if ((of_user && e->user == -1) || (message && !first))
 			continue;
 		if (model_sum(m, (enum limit)limit,
 			of_user ? e->user : e->client,
@@ -187,15 +176,8 @@ model_take(struct model *m, const struct model_event *e)
 		.client = e->client,
 		.user = e->user,
 		.sender = e->sender,
-		.message = first && !message_paid,
-		.counted = !paid };
-	*credit -= paid;
-	*messages -= message_paid;
-	if (e->permit) {
-		++*credit;
-		*messages += first;
-		*at = e->now_s;
-	}
+		.message = first,
+		.counted = true };
 	return -1;
 }
 
@@ -251,9 +233,6 @@ replay(struct limiter *old, const struct model *m)
 			    : user_names[p->user],
 			.message = &msg };
 
-		/* what came with a credit was counted before */
-		if (!p->counted)
-			continue;
 		limiter_take(l, NULL, &ev, &a);
 		assert_false(a.over);
 	}
@@ -290,19 +269,11 @@ one_sequence(uint64_t seed)
 		if (random_below(4) == 0)
 			message = twin = (struct limiter_message){ 0 };
 		bool with_message = random_below(10) > 0;
-		/* Credits do not survive, and neither do messages that were
-		 * begun. */
-		if (!narrow && random_below(150) == 0) {
+		if (!narrow && random_below(150) == 0)
 			l = replay(l, &m);
-			memset(m.credit, 0, sizeof(m.credit));
-			memset(m.credit_messages, 0, sizeof(m.credit_messages));
-			for (int j = 0; j < m.n; j++)
-				m.past[j].message &= m.past[j].counted;
-		}
 		struct model_event e = { .client = (int)random_below(CLIENTS),
 			.user = (int)random_below(USERS + 1) - 1,
 			.sender = (int)random_below(SENDERS),
-			.permit = random_below(3) == 0,
 			.enforce = random_below(50) > 0,
 			.message = with_message ? &twin : NULL };
 		/* Each shard's time goes forward only. With one client and
@@ -318,13 +289,13 @@ one_sequence(uint64_t seed)
 					     : user_names[e.user],
 			.sender = sender_names[e.sender],
 			.message = with_message ? &message : NULL,
-			.permit = e.permit };
+			.permit = random_below(3) == 0 };
 		struct limiter_answer a;
 		int n = m.n;
 		int want = model_take(&m, &e);
 
 		limiter_take(l, e.enforce ? rates : NULL, &ev, &a);
-		int got = a.over ? (int)a.limit : -1;
+		int got = a.over ? (int)a.breach[0].limit : -1;
 
 		if (got != want)
 			fail_msg("seed %llu, step %d: %s, want %s",
@@ -348,7 +319,7 @@ one_sequence(uint64_t seed)
 			struct addr client = addr(client_names[who % CLIENTS]);
 
 			limiter_forget(l,
-			    of_user ? limiter_user(l, user_names[who])
+			    of_user ? limiter_user(l, user_names[who], false)
 				    : limiter_client(l, &client));
 			for (int j = 0; j < m.n; j++)
 				m.past[j].forgotten[of_user] |=
@@ -546,8 +517,9 @@ test_both_channels_count_once(void **state)
 {
 	struct limiter *l = make(100);
 	struct limiter_message m[2] = { 0 };
-	struct limiter_event ev = { .now_s = 1,
+	struct limiter_event ev = { .now_s = 1000,
 		.client = addr("192.0.2.1"),
+		.port = 40000,
 		.user = "alice",
 		.sender = "a@x" };
 	int64_t used[LIMITS];
@@ -555,36 +527,341 @@ test_both_channels_count_once(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		ev.permit = true;
-		ev.sender = "a@x";
+		ev.hold = false;
+		ev.recipient = i % 2 == 0 ? "b@y" : NULL;
 		ev.message = &m[0];
 		assert_int_equal(take(l, &ev, NULL), -1);
 		ev.permit = false;
+		ev.hold = true;
+		ev.recipient = "in other words";
 		ev.message = &m[1];
-		ev.sender = "<a@x> in other words";
 		assert_int_equal(take(l, &ev, NULL), -1);
 	}
-	limiter_usage(l, &ev, used);
-	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 5);
-	assert_int_equal(used[LIMIT_CLIENT_MESSAGES], 1);
-	assert_int_equal(used[LIMIT_CLIENT_SENDERS], 1);
-	assert_int_equal(used[LIMIT_USER_RECIPIENTS], 5);
+	for (int sent = 0; sent < 2; sent++) {
+		limiter_usage(l, &ev, used);
+		assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 5);
+		assert_int_equal(used[LIMIT_CLIENT_MESSAGES], 1);
+		assert_int_equal(used[LIMIT_CLIENT_SENDERS], 1);
+		assert_int_equal(used[LIMIT_USER_RECIPIENTS], 5);
+		limiter_settle(l, rates, 1000, &m[1], true);
+	}
 	/* a credit is used once */
 	ev.message = NULL;
+	ev.hold = false;
 	assert_int_equal(take(l, &ev, NULL), -1);
 	limiter_usage(l, &ev, used);
 	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 6);
-	/* nor is one any good for another user or client, or much later */
-	ev.permit = true;
-	assert_int_equal(take(l, &ev, NULL), -1);
-	ev.permit = false;
-	ev.user = "bob";
-	assert_int_equal(take(l, &ev, NULL), -1);
-	ev.user = "alice";
-	ev.now_s += LIMITER_CREDIT_S + 1;
-	assert_int_equal(take(l, &ev, NULL), -1);
-	limiter_usage(l, &ev, used);
-	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 9);
 	limiter_free(l);
+}
+
+/* Whose credit is it? One is left, then the milter comes. */
+static void
+test_credits(void **state)
+{
+	static const struct {
+		const char *name;
+		struct limiter_event left, came;
+		bool paid[2]; /* the client, the user */
+	} rows[] = {
+		{ "the same connection",
+		    { .port = 1, .user = "alice", .recipient = "a@x" },
+		    { .port = 1, .user = "alice", .recipient = "<b@x>" },
+		    { true, true } },
+		{ "another connection",
+		    { .port = 1, .user = "alice", .recipient = "a@x" },
+		    { .port = 2, .user = "alice", .recipient = "<a@x>" },
+		    { false, false } },
+		{ "a map that isn't told the port",
+		    { .user = "alice", .recipient = "<A@x>" },
+		    { .port = 2, .user = "alice", .recipient = "a@X" },
+		    { true, true } },
+		{ "and another recipient",
+		    { .user = "alice", .recipient = "a@x" },
+		    { .port = 2, .user = "alice", .recipient = "b@x" },
+		    { false, false } },
+		{ "another user", { .port = 1, .user = "alice" },
+		    { .port = 1, .user = "bob" }, { true, false } },
+		{ "his login is not his AUTH",
+		    { .port = 1, .user = "alice", .by_login = true },
+		    { .port = 1, .user = "alice" }, { true, false } },
+		{ "one of several, in another order",
+		    { .port = 1, .user = "alice,bob", .by_login = true },
+		    { .port = 1, .user = "carol,alice", .by_login = true },
+		    { true, true } },
+		{ "in time", { .port = 1, .user = "alice" },
+		    { .port = 1,
+			.user = "alice",
+			.now_s = LIMITER_CREDIT_S - 15 },
+		    { true, true } },
+		{ "too late", { .port = 1, .user = "alice" },
+		    { .port = 1,
+			.user = "alice",
+			.now_s = LIMITER_CREDIT_S + 1 },
+		    { false, false } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct limiter *l = make(100);
+		struct limiter_event ev = rows[i].left, alice = rows[i].came;
+		int64_t used[LIMITS];
+
+		ev.now_s += 1000;
+		ev.client = addr("192.0.2.1");
+		ev.permit = true;
+		assert_int_equal(take(l, &ev, NULL), -1);
+		ev = rows[i].came;
+		ev.now_s += 1000;
+		ev.client = addr("192.0.2.1");
+		assert_int_equal(take(l, &ev, NULL), -1);
+		alice = ev;
+		if (strstr(alice.user, "alice") != NULL)
+			alice.user = "alice";
+		limiter_usage(l, &alice, used);
+		bool paid = used[LIMIT_CLIENT_RECIPIENTS] == 1;
+		bool user_paid = strcmp(alice.user, "alice") == 0 &&
+		    rows[i].left.by_login == alice.by_login &&
+		    used[LIMIT_USER_RECIPIENTS] == 1;
+
+		if (paid != rows[i].paid[0] || user_paid != rows[i].paid[1])
+			fail_msg("%s: client %d, user %d", rows[i].name, paid,
+			    user_paid);
+		limiter_free(l);
+	}
+}
+
+/* The permit channel says yes, for hours, to what the MTA then refuses; after
+ * that the milter alone lets no more through in a window than the limit. */
+static void
+test_credits_end_one_by_one(void **state)
+{
+	struct limiter *l = make(1000);
+	struct limiter_event ev = { .client = addr("192.0.2.10"),
+		.port = 999,
+		.user = "alice",
+		.free_client = true,
+		.sender = "alice@lab.test",
+		.recipient = "x@nonexistent.example",
+		.permit = true };
+
+	(void)state;
+	for (int i = 0; i < 24 * 900; i++) {
+		ev.now_s = 1000 + i * 8;
+		(void)take(l, &ev, NULL);
+	}
+	ev.permit = false;
+	int n = fill(l, &ev, 1000);
+
+	assert_in_range(n, 1, rates[LIMIT_USER_RECIPIENTS].max);
+	limiter_free(l);
+}
+
+/* What an open message reserves takes room; what it gives up is free again,
+ * and what it sends counts from then on. */
+static void
+test_pending(void **state)
+{
+	struct limiter *l = make(100);
+	struct limiter_message m = { 0 }, other = { 0 };
+	struct limiter_event ev = { .now_s = 1000,
+		.client = addr("192.0.2.1"),
+		.user = "alice",
+		.by_login = true,
+		.message = &m,
+		.hold = true };
+	struct limiter_answer a;
+	int64_t used[LIMITS];
+
+	(void)state;
+	/* again and again: a stranger who asks, and sends nothing */
+	for (int i = 0; i < 3; i++) {
+		m = (struct limiter_message){ 0 };
+		assert_int_equal(fill(l, &ev, 6), 6);
+		limiter_settle(l, rates, ev.now_s, &m, false);
+		limiter_usage(l, &ev, used);
+		for (int k = 0; k < LIMITS; k++)
+			assert_int_equal(used[k], 0);
+	}
+	/* no flood of it, though: so far 18 of the client's 20 were freed */
+	m = (struct limiter_message){ 0 };
+	assert_int_equal(fill(l, &ev, 6), 6);
+	limiter_settle(l, rates, ev.now_s, &m, false);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 4);
+	assert_int_equal(used[LIMIT_USER_RECIPIENTS], 0);
+	/* what is reserved leaves no room, also when time goes by */
+	ev.now_s += 400;
+	m = (struct limiter_message){ 0 };
+	assert_int_equal(fill(l, &ev, 6), 6);
+	ev.now_s += 1000;
+	ev.message = &other;
+	assert_int_equal(fill(l, &ev, 6), 6);
+	other.recipients = 0;
+	assert_int_equal(fill(l, &ev, 6), 2);
+	limiter_take(l, rates, &ev, &a);
+	assert_true(a.over && a.n == 1);
+	assert_int_equal(a.breach[0].limit, LIMIT_USER_RECIPIENTS);
+	/* and is no reason to keep anybody out */
+	assert_false(a.breach[0].firm);
+	limiter_settle(l, rates, ev.now_s, &m, true);
+	limiter_settle(l, rates, ev.now_s, &other, true);
+	limiter_take(l, rates, &ev, &a);
+	assert_true(a.over && a.breach[0].firm && !a.breach[0].entered);
+	limiter_take(l, rates, &ev, &a);
+	assert_true(a.over && !a.breach[0].firm);
+	/* it counts from when it was sent */
+	ev.now_s += 98;
+	assert_int_equal(fill(l, &ev, 6), 0);
+	ev.now_s += 10;
+	m = (struct limiter_message){ 0 };
+	ev.message = &m;
+	assert_int_equal(fill(l, &ev, 6), 6);
+	limiter_settle(l, rates, ev.now_s, &m, false);
+	limiter_free(l);
+}
+
+/* A message holds what it holds, whatever becomes of its client or user in
+ * between. */
+static void
+test_pending_and_forgotten(void **state)
+{
+	struct limiter *l = make(100);
+	struct limiter_message m = { 0 };
+	struct limiter_event ev = { .now_s = 1000,
+		.client = addr("192.0.2.1"),
+		.sender = "a@x",
+		.message = &m,
+		.hold = true };
+	int64_t used[LIMITS];
+
+	(void)state;
+	assert_int_equal(fill(l, &ev, 3), 3);
+	limiter_forget(l, limiter_client(l, &ev.client));
+	limiter_settle(l, rates, 1000, &m, true);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 3);
+	assert_int_equal(used[LIMIT_CLIENT_SENDERS], 1);
+	m = (struct limiter_message){ 0 };
+	assert_int_equal(fill(l, &ev, 3), 3);
+	limiter_forget(l, limiter_client(l, &ev.client));
+	limiter_settle(l, rates, 1000, &m, false);
+	limiter_settle(l, rates, 1000, &m, false);
+	limiter_usage(l, &ev, used);
+	for (int k = 0; k < LIMITS; k++)
+		assert_int_equal(used[k], 0);
+	limiter_free(l);
+}
+
+/* One client that sends by many sessions at once is one, and so is a sender. */
+static void
+test_pending_distinct(void **state)
+{
+	struct limiter *l = make(100);
+	struct limiter_message m[8] = { 0 };
+	struct limiter_event ev = { .now_s = 1000,
+		.client = addr("192.0.2.1"),
+		.user = "alice",
+		.by_login = true,
+		.sender = "a@x",
+		.hold = true };
+	int64_t used[LIMITS];
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		ev.message = &m[i];
+		assert_int_equal(take(l, &ev, NULL), -1);
+		limiter_usage(l, &ev, used);
+		assert_int_equal(used[LIMIT_CLIENT_SENDERS], 1);
+		assert_int_equal(used[LIMIT_USER_CLIENTS], 1);
+	}
+	for (int i = 0; i < 8; i++) {
+		limiter_settle(l, rates, 1000, &m[i], i == 3);
+		limiter_usage(l, &ev, used);
+		assert_int_equal(used[LIMIT_CLIENT_SENDERS], 1);
+		assert_int_equal(used[LIMIT_USER_CLIENTS], 1);
+	}
+	limiter_free(l);
+}
+
+/* Several users behind a client: each that has room is charged, and the limits
+ * of all of them end it. */
+static void
+test_users_of_a_login(void **state)
+{
+	struct limiter *l = make(1000);
+	struct limiter_event ev = { .now_s = 1000, .by_login = true };
+	struct limiter_answer a;
+	char client[30];
+	int taken = 0;
+
+	(void)state;
+	/* a botnet with two mailboxes, each bot with both: as if it had one */
+	ev.user = "alice,BOB";
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(client, sizeof(client), "192.0.2.%d", i % 3);
+		ev.client = addr(client);
+		taken += take(l, &ev, NULL) == -1;
+	}
+	assert_int_equal(taken, 14);
+	/* both are named */
+	limiter_take(l, rates, &ev, &a);
+	assert_int_equal(a.n, 2);
+	assert_int_equal(a.breach[0].user, 0);
+	assert_int_equal(a.breach[1].user, 1);
+	/* they don't keep out who isn't over, and he alone is charged */
+	ev.user = "alice,carol,bob";
+	limiter_take(l, rates, &ev, &a);
+	assert_false(a.over);
+	assert_int_equal(a.charged, 1 << 1);
+	assert_int_equal(fill(l, &ev, 100), 13);
+	/* a fourth client is one too many for a user, not for the other */
+	ev.now_s += 2000;
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(client, sizeof(client), "198.51.100.%d", i);
+		ev.client = addr(client);
+		ev.user = "dave";
+		assert_int_equal(take(l, &ev, NULL), -1);
+	}
+	ev.client = addr("198.51.100.9");
+	assert_int_equal(take(l, &ev, NULL), LIMIT_USER_CLIENTS);
+	ev.user = "dave,erin";
+	limiter_take(l, rates, &ev, &a);
+	assert_false(a.over);
+	assert_int_equal(a.charged, 1 << 1);
+	/* AUTH is not kept out by it */
+	ev.user = "dave";
+	ev.by_login = false;
+	assert_int_equal(take(l, &ev, NULL), -1);
+	limiter_free(l);
+}
+
+/* Texts of any length are told apart to their end. */
+static void
+test_long_texts(void **state)
+{
+	static const size_t lengths[] = { 1, 255, 256, 257, 319, 320, 511, 512,
+		513, 1999, 8000 };
+	static char text[8100];
+	struct limiter_event ev = { .now_s = 1000, .sender = text };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		struct limiter *l = make(100);
+		int n = 0;
+
+		ev.client = addr("192.0.2.1");
+		memset(text, 'a', lengths[i]);
+		for (int j = 0; j < 20; j++) {
+			(void)snprintf(text + lengths[i], 20, "%d@x", j);
+			n += take(l, &ev, NULL) == -1;
+		}
+		assert_int_equal(n, rates[LIMIT_CLIENT_SENDERS].max);
+		/* but not by case */
+		text[0] = 'A';
+		(void)snprintf(text + lengths[i], 20, "0@X");
+		assert_int_equal(take(l, &ev, NULL), -1);
+		limiter_free(l);
+	}
 }
 
 /* A site with far more subjects than room: nobody gets away with more, and
@@ -651,7 +928,7 @@ test_deny(void **state)
 	struct limiter *l = make(100);
 	struct addr a = addr("2001:db8::1"), b = addr("2001:db8::2");
 	struct limiter_event ev = { .now_s = 1, .client = a };
-	uint64_t alice = limiter_user(l, "Alice");
+	uint64_t alice = limiter_user(l, "Alice", false);
 
 	(void)state;
 	assert_false(limiter_denied(l, limiter_client(l, &a), 100));
@@ -664,7 +941,7 @@ test_deny(void **state)
 	assert_true(limiter_denied(l, limiter_client(l, &a), 199));
 	assert_false(limiter_denied(l, limiter_client(l, &a), 200));
 	limiter_deny(l, alice, 300);
-	assert_true(limiter_denied(l, limiter_user(l, "alice"), 299));
+	assert_true(limiter_denied(l, limiter_user(l, "alice", false), 299));
 	assert_int_equal(fill(l, &ev, 100), 20);
 	limiter_deny(l, limiter_client(l, &a), 500);
 	limiter_forget(l, limiter_client(l, &a));
@@ -686,15 +963,15 @@ test_deny_many(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 200000; i++) {
 		(void)snprintf(name, sizeof(name), "user%u", i);
-		limiter_deny(l, limiter_user(l, name), 1000 + i);
+		limiter_deny(l, limiter_user(l, name, false), 1000 + i);
 	}
 	for (unsigned i = 0; i < 200000; i++) {
 		(void)snprintf(name, sizeof(name), "user%u", i);
-		denied += limiter_denied(l, limiter_user(l, name), 500);
+		denied += limiter_denied(l, limiter_user(l, name, false), 500);
 	}
 	assert_int_equal(denied, 64 * 1024);
 	/* the newest are among them */
-	assert_true(limiter_denied(l, limiter_user(l, name), 500));
+	assert_true(limiter_denied(l, limiter_user(l, name, false), 500));
 	limiter_free(l);
 }
 
@@ -716,8 +993,10 @@ hammer(void *arg)
 		if (take(shared, &ev, NULL) == -1 && ev.permit)
 			atomic_fetch_add(&shared_taken, 1);
 		if (i % 500 == 0)
-			limiter_deny(shared, limiter_user(shared, arg), 2);
-		(void)limiter_denied(shared, limiter_user(shared, arg), 1);
+			limiter_deny(
+			    shared, limiter_user(shared, arg, false), 2);
+		(void)limiter_denied(
+		    shared, limiter_user(shared, arg, false), 1);
 	}
 	return NULL;
 }
@@ -752,6 +1031,13 @@ main(void)
 		cmocka_unit_test(test_breach_is_said_once),
 		cmocka_unit_test(test_message),
 		cmocka_unit_test(test_both_channels_count_once),
+		cmocka_unit_test(test_credits),
+		cmocka_unit_test(test_credits_end_one_by_one),
+		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_pending_and_forgotten),
+		cmocka_unit_test(test_pending_distinct),
+		cmocka_unit_test(test_users_of_a_login),
+		cmocka_unit_test(test_long_texts),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_distinct_overflow),
 		cmocka_unit_test(test_deny), cmocka_unit_test(test_deny_many),

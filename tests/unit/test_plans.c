@@ -12,6 +12,7 @@
 static char dir[128];
 static const char *allowed; /* what the running call may scan; or NULL */
 static int statements;
+static int64_t steps; /* of SQLite's machine, in statements that ended */
 
 /* "SCAN login", with or without an index: all of it. */
 static const char *
@@ -40,9 +41,13 @@ explain(unsigned type, void *arg, void *p, void *x)
 	sqlite3_stmt *stmt = p, *plan;
 	char sql[4096];
 
-	(void)type;
 	(void)arg;
 	(void)x;
+	if (type == SQLITE_TRACE_PROFILE) {
+		steps +=
+		    sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+		return 0;
+	}
 	/* statements that SQLite runs for its own ends, and EXPLAIN itself */
 	if (sqlite3_stmt_isexplain(stmt) != 0 ||
 	    (strncasecmp(sqlite3_sql(stmt), "SELECT", 6) != 0 &&
@@ -71,7 +76,8 @@ watch(sqlite3 *db, char **message, const struct sqlite3_api_routines *api)
 {
 	(void)message;
 	(void)api;
-	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, explain, NULL);
+	return sqlite3_trace_v2(
+	    db, SQLITE_TRACE_STMT | SQLITE_TRACE_PROFILE, explain, NULL);
 }
 
 static bool
@@ -144,7 +150,7 @@ store_plans(void **state)
 	GOOD(store_each_event(st, "192.0.2.1", 5, any_event, NULL, &err));
 	GOOD(store_each_deny(st, &v4, "u", 1, any_deny, NULL, &err));
 	GOOD(store_each_user(st, &v4, 128, 1, any_user, NULL, &err));
-	GOOD(store_sharing(st, "192.0.2.1", 1, &users, &err));
+	GOOD(store_sharing(st, "192.0.2.1", 1, 10, &users, &err));
 	GOOD(store_delete(st, "192.0.2.1", 1, &err));
 	GOOD(store_expire(st, 1, 10, cursor, &err));
 	GOOD(store_cap_future(st, 1, 2, 3, &err));
@@ -156,6 +162,88 @@ store_plans(void **state)
 	GOOD(store_each_row(st, NULL, NULL, INT64_MIN, any_row, NULL, &err));
 	allowed = NULL;
 	assert_true(statements >= 16);
+	store_close(&st);
+}
+
+static void
+fill(struct store *st, const char *client, int users)
+{
+	struct login login = { .client = address(client),
+		.service = "imap",
+		.server = "dovecot" };
+	struct network net = network_of(&login.client, 64);
+	struct err err;
+
+	if (login.client.family == ADDR_IPV4)
+		net = network_of(&login.client, 32);
+	GOOD(store_begin(st, &err));
+	for (int i = 0; i < users; i++) {
+		(void)snprintf(
+		    login.user, sizeof(login.user), "user%d@lab.test", i);
+		GOOD(store_login(st, &login, &net, 5000, NULL, &err));
+	}
+	GOOD(store_commit(st, &err));
+}
+
+/* What a look-up of a client costs, in steps of SQLite. */
+static int64_t
+cost(struct store *st, const char *client)
+{
+	struct addr addr = address(client);
+	struct store_lookup found;
+	struct err err;
+
+	GOOD(store_lookup(st, &addr, "u", 64, 1, &found, &err));
+	steps = 0;
+	GOOD(store_lookup(st, &addr, "u", 64, 1, &found, &err));
+	assert_true(found.active && found.users == 2);
+	return steps;
+}
+
+/* However many logins count for a client, and whether somebody is denied or
+ * not: a look-up reads no more of them than decide. */
+static void
+look_up_is_bounded(void **state)
+{
+	static const struct {
+		const char *few, *many;
+	} rows[] = { { "192.0.2.1", "192.0.2.2" },
+		{ "2001:db8:0:1::1", "2001:db8:0:2::1" } };
+	const struct store_deny deny = { .subject = "eve",
+		.is_user = true,
+		.expires_at = 9000,
+		.reason = "" };
+	char path[160];
+	struct store *st;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/crowd.db", dir);
+	GOOD(store_open(path, STORE_WRITE, &st, &err));
+	for (size_t i = 0; i < 2; i++) {
+		fill(st, rows[i].few, 2 * STORE_ROWS_CROWD);
+		fill(st, rows[i].many, 20 * STORE_ROWS_CROWD);
+	}
+	for (int denies = 0; denies < 2; denies++) {
+		for (size_t i = 0; i < 2; i++) {
+			int64_t few = cost(st, rows[i].few);
+			int64_t many = cost(st, rows[i].many);
+			int64_t users;
+
+			assert_true(few > STORE_ROWS_CROWD);
+			if (many > few + few / 10)
+				fail_msg("%s: %lld steps, of ten times the "
+					 "rows %lld",
+				    rows[i].few, (long long)few,
+				    (long long)many);
+			steps = 0;
+			GOOD(store_sharing(
+			    st, "192.0.2.2", 1, 11, &users, &err));
+			assert_int_equal(users, 11);
+			assert_true(steps < 1000);
+		}
+		GOOD(store_deny_set(st, &deny, &err));
+	}
 	store_close(&st);
 }
 
@@ -276,6 +364,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(store_plans),
+		cmocka_unit_test(look_up_is_bounded),
 		cmocka_unit_test(audit_plans),
 		cmocka_unit_test(a_scan_is_seen),
 	};

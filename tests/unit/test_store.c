@@ -380,7 +380,8 @@ sharing(void **state)
 	/* as time goes by */
 	assert_int_equal(look(w, "192.0.2.1", 128, 202).sharing, 2);
 	assert_int_equal(look(w, "192.0.2.1", 128, 204).sharing, 0);
-	assert_int_equal(store_sharing(w, "192.0.2.1", 202, &users, &err), 0);
+	assert_int_equal(
+	    store_sharing(w, "192.0.2.1", 202, 100, &users, &err), 0);
 	assert_int_equal(users, 2);
 	/* a denied one is one of them all the same */
 	deny(w, "a", true, 300);
@@ -394,8 +395,125 @@ sharing(void **state)
 	row.expires_at = 150;
 	assert_int_equal(store_set(w, &row, &err), 0);
 	assert_int_equal(look(w, "192.0.2.1", 128, 149).sharing, 5);
-	assert_int_equal(store_sharing(w, "192.0.2.1", 149, &users, &err), 0);
+	assert_int_equal(
+	    store_sharing(w, "192.0.2.1", 149, 100, &users, &err), 0);
 	assert_int_equal(users, 5);
+	store_close(&w);
+}
+
+/* One user who logs in under many spellings is one, and shares an address with
+ * nobody. (What has a domain may be somebody else.) */
+static void
+spellings(void **state)
+{
+	static const char *const names[] = { "mallory", "Mallory", "mALLORY",
+		"MAllory", "malLORY", "MALLORY" };
+	struct store *w = open_store(STORE_WRITE);
+	struct store_row row = { .client = "192.0.2.1",
+		.user = "",
+		.service = "manual",
+		.server = "popgatectl",
+		.expires_at = 900 };
+	struct store_lookup got;
+	int64_t users;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		put(w, "192.0.2.1", names[i], 100, 200 + (int64_t)i);
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_int_equal(got.sharing, 1);
+	assert_int_equal(got.users, 1);
+	assert_int_equal(got.rows, 2);
+	assert_string_equal(got.login_users, "MALLORY");
+	assert_int_equal(
+	    store_sharing(w, "192.0.2.1", 150, 100, &users, &err), 0);
+	assert_int_equal(users, 1);
+	put(w, "192.0.2.1", "victor", 100, 250);
+	put(w, "192.0.2.1", "mallory@lab.test", 100, 240);
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_int_equal(got.sharing, 3);
+	assert_int_equal(got.users, 2);
+	/* the newest first */
+	assert_string_equal(got.login_users, "victor,mallory@lab.test,MALLORY");
+	/* somebody denied lets nobody relay */
+	deny(w, "victor", true, 900);
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_string_equal(got.login_users, "mallory@lab.test,MALLORY");
+	/* nobody by name doesn't free those who have one */
+	put(w, "192.0.2.1", "", 100, 800);
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_string_equal(got.login_users, "mallory@lab.test,MALLORY");
+	assert_int_equal(got.users, 2);
+	assert_string_equal(look(w, "192.0.2.1", 128, 700).login_users, "");
+	/* what an admin entered is nobody's */
+	assert_int_equal(store_set(w, &row, &err), 0);
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_true(got.active);
+	assert_string_equal(got.login_users, "");
+	store_close(&w);
+}
+
+/* A client with very many rows: whatever of them has ended, what counts is
+ * found, and of that no more is read than decides. */
+static void
+crowded(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_lookup got;
+	int64_t users;
+	char name[40];
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++) {
+		(void)snprintf(name, sizeof(name), "u%04d", i);
+		put(w, "192.0.2.1", name, 100, i < 2000 ? 200 : 300);
+	}
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_true(got.active && got.crowded);
+	assert_int_equal(got.sharing, STORE_ROWS_CROWD);
+	assert_int_equal(userlist_count(got.login_users), USERLIST_USERS);
+	/* the first that count are behind many that don't */
+	got = look(w, "192.0.2.1", 128, 250);
+	assert_true(got.active);
+	assert_int_equal(got.expires_at, 300);
+	assert_int_equal(
+	    store_sharing(w, "192.0.2.1", 250, 2000, &users, &err), 0);
+	assert_int_equal(users, 2000);
+	assert_int_equal(
+	    store_sharing(w, "192.0.2.1", 250, 9000, &users, &err), 0);
+	assert_int_equal(users, 3000);
+	/* none of them: when it was is said all the same */
+	got = look(w, "192.0.2.1", 128, 900);
+	assert_false(got.active);
+	assert_int_equal(got.last_at, 100);
+	assert_true(got.expires_at >= 200);
+	deny(w, "u4999", true, 900);
+	assert_true(look(w, "192.0.2.1", 128, 250).active);
+	store_close(&w);
+}
+
+/* The names that are charged: eight, the newest, of any text. */
+static void
+many_users(void **state)
+{
+	struct store *w = open_store(STORE_WRITE);
+	struct store_lookup got;
+	char name[40];
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "u%d", i * 7 % 40);
+		put(w, "192.0.2.1", name, 100, 200 + i * 7 % 40);
+	}
+	got = look(w, "192.0.2.1", 128, 150);
+	assert_int_equal(got.sharing, 40);
+	assert_false(got.crowded);
+	assert_string_equal(got.login_users, "u39,u38,u37,u36,u35,u34,u33,u32");
+	put(w, "192.0.2.2", "a,b c", 100, 200);
+	assert_string_equal(
+	    look(w, "192.0.2.2", 128, 150).login_users, "a;b c");
 	store_close(&w);
 }
 
@@ -816,6 +934,9 @@ main(void)
 		TEST(first_of_its_kind),
 		TEST(versions),
 		TEST(sharing),
+		TEST(spellings),
+		TEST(many_users),
+		TEST(crowded),
 		TEST(history_and_expiry),
 		TEST(walks),
 		TEST(future),
