@@ -577,16 +577,29 @@ size_of(struct audit *a, struct err *err)
 static int
 shrink(struct audit *a, bool all, int64_t rows, bool *end_r, struct err *err)
 {
-	int64_t from = all ? 0 : a->shrunk_to, to = 0;
+	int64_t from = all ? 0 : a->shrunk_to, to = 0, found = 0;
 
+	/* faster than rows come; of all, never the newer half, among which are
+	 * those that a message waits for */
+	rows += all ? PRUNE_ROWS / 10 : PRUNE_ROWS;
 	(void)sqlite3_bind_int64(a->shrink_to, 1, from);
-	/* faster than rows come */
-	(void)sqlite3_bind_int64(a->shrink_to, 2, PRUNE_ROWS + rows);
-	if (sqlite3_step(a->shrink_to) == SQLITE_ROW)
+	(void)sqlite3_bind_int64(a->shrink_to, 2, rows);
+	if (sqlite3_step(a->shrink_to) == SQLITE_ROW) {
 		to = sqlite3_column_int64(a->shrink_to, 0);
+		found = sqlite3_column_int64(a->shrink_to, 1);
+	}
 	(void)sqlite3_reset(a->shrink_to);
-	*end_r = to == 0;
-	if (*end_r)
+	*end_r = found < rows;
+	if (all) {
+		int64_t oldest = number_of(
+		    a, "SELECT coalesce(min(id), 0) FROM decision", err);
+		int64_t middle = oldest + (a->last_id - oldest) / 2;
+
+		if (oldest == -1)
+			return -1;
+		to = to < middle ? to : middle;
+	}
+	if (found == 0)
 		return 0;
 	(void)sqlite3_bind_int64(a->shrink, 1, from);
 	(void)sqlite3_bind_int64(a->shrink, 2, to);
@@ -621,8 +634,8 @@ say_size(struct audit *a, int64_t bytes, int64_t now)
 }
 
 /* Keep below audit.max_size: refused recipients go first, from the oldest on;
- * relays, which are evidence, only when nothing else is left. A round over all
- * rows is long, so the next begins some time after the last. */
+ * relays, which are evidence, only when nothing else is left. What is before
+ * a->shrunk_to has been looked at: no refused ones are left there. */
 static int
 prune_size(struct audit *a, int64_t now, int64_t rows, struct err *err)
 {
@@ -639,19 +652,17 @@ prune_size(struct audit *a, int64_t now, int64_t rows, struct err *err)
 	a->bytes = bytes;
 	(void)pthread_mutex_unlock(&a->mtx);
 	say_size(a, bytes, now);
+	bool full = bytes >= a->opt.max_size;
+
+	/* refused ones of the last minutes stay as long as there is room */
 	if (bytes * 100 >= a->opt.max_size * SIZE_PRUNE &&
-	    (now - a->round_ended_at >= NEXT_ROUND_S ||
+	    (full || now - a->round_ended_at >= NEXT_ROUND_S ||
 		now < a->round_ended_at)) {
 		if (shrink(a, false, rows, &end, err) == -1)
 			return -1;
-		if (end) {
-			a->round_ended_at = now;
-			a->shrunk_to = 0;
-		}
+		a->round_ended_at = end ? now : a->round_ended_at;
 	}
-	return bytes >= a->opt.max_size && a->round_ended_at != 0
-	    ? shrink(a, true, rows, &end, err)
-	    : 0;
+	return full && end ? shrink(a, true, rows, &end, err) : 0;
 }
 
 static int
@@ -1204,7 +1215,7 @@ prepare_size(struct audit *a, struct err *err)
 		    "pragma_page_size AS s",
 		    &a->pages, err) == -1 ||
 		db_prepare(a->db,
-		    "SELECT max(id) FROM (SELECT id FROM decision "
+		    "SELECT max(id), count(*) FROM (SELECT id FROM decision "
 		    "WHERE id > ?1 ORDER BY id LIMIT ?2)",
 		    &a->shrink_to, err) == -1 ||
 		db_prepare(a->db,

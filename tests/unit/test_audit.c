@@ -1110,6 +1110,11 @@ size_limit(void **state)
 		audit_row_queue_id(chain, "EVIDENCE");
 		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
 		chain = NULL;
+		/* never those that were just waited for */
+		assert_int_equal(number("SELECT count(*) FROM (SELECT queue_id "
+					"FROM decision ORDER BY id DESC LIMIT "
+					"50) WHERE queue_id = 'EVIDENCE'"),
+		    50);
 		if (number("SELECT count(*) FROM decision WHERE queue_id = "
 			   "'RELAYED'") == 0)
 			break;
