@@ -527,9 +527,15 @@ storm_session(uint32_t *seed)
 {
 	struct mclient *mc = mclient_open(sock, 2000);
 	unsigned last = (unsigned)rand_r(seed) % 9;
+	bool stays = rand_r(seed) % 3 == 0;
 	struct mclient_reply r;
 
+	if (stays)
+		last = 9;
 	for (unsigned step = 0; mc != NULL && step < last; step++) {
+		/* one message behind the other, until it is cut off */
+		if (stays && step == 8)
+			step = 3;
 		int rc = step == 0 ? mclient_negotiate(mc, NULL)
 		    : step == 1    ? mclient_connect(mc, "x", "203.0.113.5")
 		    : step == 2    ? mclient_helo(mc, "x")

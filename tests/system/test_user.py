@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lab.popgate import Popgate
-from lab.process import Failure
+from lab.process import Failure, wait_for
 from lab.site import BUILD, NamespaceSite
 
 DAEMONS = {"milter": ("popgate", 64901, {64901}),
@@ -96,8 +96,9 @@ def test_root_is_said(popgate, name):
     assert identity(process)[0] == 0
     assert f'{name}.user is "root", so it stays root'.encode() in \
         process.log.read_bytes()
-    assert re.search(rf"popgate-{name}'s user: root, as popgate.conf says",
-                     popgate.ctl("status", check=False).stdout)
+    # its status socket is made last
+    wait_for(lambda: f"popgate-{name}'s user: root, as popgate.conf says" in
+             popgate.ctl("status", check=False).stdout, "status to say so")
     assert process.stop() == 0
 
 
