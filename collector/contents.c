@@ -52,8 +52,10 @@ same_content(const struct content *a, const struct content *b)
 	    trail_same(&a->trail, &b->trail);
 }
 
-/* Forget the oldest. What is as old as it isn't looked at any more, lest it
- * be taken for new. Packers may cut the time stamp down to the second. */
+/* Forget the oldest. What is as old as it isn't looked at any more, lest it be
+ * taken for new. Not by the second: logs may be rotated many times in one, and
+ * a file that is passed by is lost. A packer that cuts the time stamp down to
+ * the second only makes the file look older. */
 static void
 forget(struct contents *c)
 {
@@ -62,10 +64,8 @@ forget(struct contents *c)
 	for (size_t i = 1; i < c->n; i++)
 		if (c->v[i].mtime_ns < c->v[oldest].mtime_ns)
 			oldest = i;
-	int64_t until = (c->v[oldest].mtime_ns / NS_IN_S + 1) * NS_IN_S;
-
-	if (until > c->horizon_ns)
-		c->horizon_ns = until;
+	if (c->v[oldest].mtime_ns >= c->horizon_ns)
+		c->horizon_ns = c->v[oldest].mtime_ns + 1;
 	drop(c, oldest);
 }
 

@@ -294,9 +294,5 @@ generations_release(struct generations *g)
 bool
 generations_not_before(const struct generation *g, int64_t mtime_ns)
 {
-	if (g->mtime_ns % 1000000000 == 0)
-		mtime_ns -= mtime_ns % 1000000000;
-	else if (g->mtime_ns % 1000 == 0)
-		mtime_ns -= mtime_ns % 1000;
 	return g->mtime_ns >= mtime_ns;
 }
