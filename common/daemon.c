@@ -245,7 +245,7 @@ daemon_memory_advice(const char *why, char *buf)
 	/* popgate-milter's tables of limits, threads and their heaps */
 	enum { ENOUGH_MB = 400 };
 	static const struct {
-		int resource;
+		__rlimit_resource_t resource; /* an enum in glibc */
 		const char *names;
 	} rows[] = { { RLIMIT_AS, "ulimit -v, LimitAS=" },
 		{ RLIMIT_DATA, "ulimit -d, LimitDATA=" } };

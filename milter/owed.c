@@ -126,6 +126,13 @@ owed_add(struct owed *m, uint64_t ticket, const char *recipient)
 void
 owed_free(void)
 {
-	while (owed.oldest != NULL)
-		forget(owed.oldest);
+	struct owed *newer;
+
+	for (struct owed *m = owed.oldest; m != NULL; m = newer) {
+		newer = m->newer;
+		free(m);
+	}
+	memset(owed.bucket, 0, sizeof(owed.bucket));
+	owed.oldest = owed.newest = NULL;
+	owed.n = 0;
 }

@@ -27,7 +27,7 @@ policy_open(void)
 }
 
 /* Ask; returns what comes behind "action=". */
-static const char *
+__attribute__((format(printf, 4, 5))) static const char *
 asked(int fd, const char *state, const char *instance, const char *more, ...)
 {
 	static char reply[1000];

@@ -27,7 +27,7 @@ audit: { database = "/run/audit.db"; };
 milter: { status = ""; };
 relay: { never_authorize = [ ]; collector_grace = "4s";
          local_domains = [ "lab.test" ]; };
-collector: { sources = ( { journal = "system"; } ); status = "";
+collector: { user = "root"; sources = ( { journal = "system"; } ); status = "";
   custom = ( { program = "mypopd"; pattern = "^in (?<user>.) (?<ip>.*)$"; },
     { program = "myescd"; pattern = "^in (?<user>.) (?<ip>.*)$";
       stream = true; } ); };
