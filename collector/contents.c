@@ -133,6 +133,9 @@ look_open(const struct logfile *o, const struct logfile *file, int64_t size,
 	bool all = same == n;
 
 	n = same;
+	/* all logs begin with the date: half a line alone tells nothing */
+	if (n < k.position && logfile_line_start(file, n) == 0)
+		return all;
 	if (n < k.position) {
 		trail_load(&trail, file->fd, n);
 		trail_cut(&k.trail, &trail, n);

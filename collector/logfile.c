@@ -344,3 +344,24 @@ logfile_common(const struct logfile *a, const struct logfile *b, int64_t n)
 	}
 	return line;
 }
+
+int64_t
+logfile_line_start(const struct logfile *f, int64_t n)
+{
+	char buf[1024];
+
+	while (n > 0) {
+		size_t size = least(n, sizeof(buf));
+		ssize_t got =
+		    pread(f->fd, buf, size, (off_t)(n - (int64_t)size));
+
+		if (got != (ssize_t)size)
+			return 0;
+		const char *nl = memrchr(buf, '\n', size);
+
+		n -= (int64_t)size;
+		if (nl != NULL)
+			return n + (nl - buf) + 1;
+	}
+	return 0;
+}

@@ -80,4 +80,8 @@ size_t logfile_peek(struct logfile *f, unsigned char *head);
 int64_t
 logfile_common(const struct logfile *a, const struct logfile *b, int64_t n);
 
+/* Where the line begins that the byte before n of a plain file is of; n itself
+ * behind a newline. 0 also when it can't be read. */
+int64_t logfile_line_start(const struct logfile *f, int64_t n);
+
 #endif

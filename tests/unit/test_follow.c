@@ -682,6 +682,42 @@ replaced_by_a_copy(void **state)
 	}
 }
 
+/* All logs begin with the date. A new one whose first line has only just been
+ * begun is no copy of the old one. */
+static void
+begun_with_half_a_line(void **state)
+{
+	(void)state;
+	for (int half = 1; half <= 6; half++)
+		for (int away = 0; away < 2; away++) {
+			const char *line = cased("Nov 29 xx\n", away);
+			char begin[16];
+
+			(void)snprintf(
+			    begin, sizeof(begin), "%.*s", half, line);
+			put("mail.log", cased("Nov 29 aa\nNov 29 bb\n", away));
+			start_since(NULL, 3600);
+			expect(cased("Nov 29 aa Nov 29 bb ", away));
+			move("mail.log", "mail.log.1");
+			put("mail.log", begin);
+			if (away)
+				restart();
+			expect("");
+			append("mail.log", line + half);
+			expect(cased("Nov 29 xx ", away));
+			/* emptied in place */
+			rewrite("mail.log", begin);
+			if (away)
+				restart();
+			expect("");
+			append("mail.log", cased("Nov 29 yy\n", away) + half);
+			expect(cased("Nov 29 yy ", away));
+			follow_close(&f);
+			(void)unlink(in_dir("mail.log.1"));
+			(void)unlink(in_dir("mail.log"));
+		}
+}
+
 /* What the daemon writes to the file that it has open still, and what it
  * writes to the copy after it was told. */
 static void
@@ -1160,13 +1196,14 @@ main(void)
 		TEST(copied_when_empty), TEST(copied_not_yet_truncated),
 		TEST(truncated), TEST(replaced), TEST(inode_used_again),
 		TEST(inode_changed), TEST(replaced_by_a_copy),
-		TEST(both_get_lines), TEST(odd_generations), TEST(old_mark),
-		TEST(damaged_mark), TEST(shorter_with_same_head),
-		TEST(directory_goes_and_comes), TEST(symlink_moves),
-		TEST(can_not_be_read), TEST(back_to_the_window),
-		TEST(rotated_away), TEST(only_the_rotated_one),
-		TEST(damaged_gzip), TEST(packed_predecessors),
-		TEST(other_directory), cmocka_unit_test(names) };
+		TEST(begun_with_half_a_line), TEST(both_get_lines),
+		TEST(odd_generations), TEST(old_mark), TEST(damaged_mark),
+		TEST(shorter_with_same_head), TEST(directory_goes_and_comes),
+		TEST(symlink_moves), TEST(can_not_be_read),
+		TEST(back_to_the_window), TEST(rotated_away),
+		TEST(only_the_rotated_one), TEST(damaged_gzip),
+		TEST(packed_predecessors), TEST(other_directory),
+		cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
