@@ -1,6 +1,7 @@
 #include "permit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -71,6 +72,7 @@ static struct {
 	pthread_t thread;
 	bool started;
 	unsigned max; /* connections */
+	atomic_int numbers_from;
 	/* the thread's own */
 	struct connection *first;
 	atomic_uint n; /* others read it */
@@ -461,6 +463,20 @@ pause_listeners(bool pause)
 	permit.paused_ms = clock_monotonic_ms();
 }
 
+/* The low numbers are libmilter's, which gets none of the others. Where there
+ * is no other the low one will do. */
+static int
+move_up(int fd)
+{
+	int high =
+	    fcntl(fd, F_DUPFD_CLOEXEC, atomic_load(&permit.numbers_from));
+
+	if (high == -1)
+		return fd;
+	(void)close(fd);
+	return high;
+}
+
 static void
 accept_one(int listener, enum protocol_kind kind)
 {
@@ -477,6 +493,7 @@ accept_one(int listener, enum protocol_kind kind)
 		}
 		return;
 	}
+	fd = move_up(fd);
 	struct connection *c =
 	    permit.n < permit.max ? calloc(1, sizeof(*c)) : NULL;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
@@ -657,6 +674,12 @@ void
 permit_limit(unsigned max)
 {
 	permit.max = max;
+}
+
+void
+permit_numbers(int from)
+{
+	atomic_store(&permit.numbers_from, from);
 }
 
 unsigned
