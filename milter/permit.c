@@ -80,6 +80,7 @@ static struct {
 	int64_t paused_ms;
 	atomic_int_fast64_t said_ms; /* what peers make us say */
 	atomic_int_fast64_t unasked_ms; /* when we said that of DATA */
+	unsigned unasked; /* messages in a row, of all connections */
 	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
@@ -96,9 +97,36 @@ complain(const struct connection *c, const char *why)
 		    listen_peer(c->fd, peer));
 }
 
+/* A new message, or the end: was the one before asked about at DATA, as was
+ * promised? An aborted one never is. A new connection begins with what the
+ * others did last: most are of smtpds that take a message or two. */
+static void
+count_unasked(struct connection *c)
+{
+	const struct owed *m = owed_find(c->instance);
+
+	if (m == NULL)
+		return;
+	c->unasked = m->asked ? 0 : c->unasked + 1;
+	permit.unasked = m->asked ? 0 : permit.unasked + 1;
+	unsigned n = c->unasked > permit.unasked ? c->unasked : permit.unasked;
+
+	if (n >= UNASKED_SAY && log_due(&permit.unasked_ms, SAY_UNASKED_MS))
+		log_msg(LOG_WARNING,
+		    "permit channel: Postfix didn't ask at DATA about the last "
+		    "%u messages, as policy_context promises: until it does, "
+		    "each recipient waits for the disk. smtpd_data_restrictions "
+		    "needs the check_policy_service that 'popgatectl wiring "
+		    "postfix' prints, also where master.cf overrides it",
+		    n);
+}
+
 static void
 connection_close(struct connection *c)
 {
+	/* when we end, messages are under way */
+	if (!permit_ending)
+		count_unasked(c);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -185,27 +213,6 @@ hand_over(const struct connection *c, const struct protocol_request *p,
 	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 	    domain == AF_UNIX)
 		handoff_give(&h, clock_monotonic_ms());
-}
-
-/* A new message: was the one before asked about at DATA, as was promised? An
- * aborted one never is. */
-static void
-count_unasked(struct connection *c)
-{
-	const struct owed *m = owed_find(c->instance);
-
-	if (m == NULL)
-		return;
-	c->unasked = m->asked ? 0 : c->unasked + 1;
-	if (c->unasked >= UNASKED_SAY &&
-	    log_due(&permit.unasked_ms, SAY_UNASKED_MS))
-		log_msg(LOG_WARNING,
-		    "permit channel: Postfix didn't ask at DATA about the last "
-		    "%u messages, as policy_context promises: until it does, "
-		    "each recipient waits for the disk. smtpd_data_restrictions "
-		    "needs the check_policy_service that 'popgatectl wiring "
-		    "postfix' prints, also where master.cf overrides it",
-		    c->unasked);
 }
 
 /* Postfix names the message; what it has relayed of it so far. NULL where
@@ -511,6 +518,7 @@ accept_one(int listener, enum protocol_kind kind)
 	}
 	c->fd = fd;
 	c->kind = kind;
+	c->unasked = permit.unasked;
 	c->next = permit.first;
 	if (c->next != NULL)
 		c->next->prev = c;
