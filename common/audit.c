@@ -162,10 +162,22 @@ audit_channel_name(enum audit_channel channel)
 	return channel_names[channel];
 }
 
+/* Nothing came of it, so it is no evidence of a relay. In monitor mode what the
+ * milter would have refused may have been relayed; what the permit channel
+ * wouldn't have permitted is refused by the MTA itself. */
 static bool
-is_refused(const struct decision *d)
+is_refused(const struct decision *d, enum audit_channel channel)
 {
-	return d->verdict == VERDICT_REJECT || d->verdict == VERDICT_TEMPFAIL;
+	switch (d->verdict) {
+	case VERDICT_REJECT:
+	case VERDICT_TEMPFAIL:
+		return true;
+	case VERDICT_WOULD_REJECT:
+	case VERDICT_WOULD_TEMPFAIL:
+		return channel != CHANNEL_MILTER;
+	default:
+		return false;
+	}
 }
 
 /* How much of text is kept: all of it, or what leaves room for CUT, without
@@ -205,7 +217,8 @@ audit_row_new(const struct audit_facts *f)
 
 	for (int i = 0; i < TEXTS; i++) {
 		/* the reply is ours */
-		size_t max = is_refused(&f->decision) && i != T_REPLY
+		size_t max =
+		    is_refused(&f->decision, f->channel) && i != T_REPLY
 		    ? REFUSED_TEXT_MAX
 		    : TEXT_MAX;
 
@@ -411,7 +424,7 @@ repeat_of(struct audit *a, const struct audit_row *row, struct repeat **p_r,
 		.channel = (int)row->channel };
 
 	*p_r = NULL;
-	if (row->local || !is_refused(&row->decision))
+	if (row->local || !is_refused(&row->decision, row->channel))
 		return 0;
 	*p_r = repeats_find(a->repeats, &key, row->at_ms);
 	if (*p_r != NULL)
@@ -571,9 +584,9 @@ size_of(struct audit *a, struct err *err)
 	return bytes;
 }
 
-/* Delete the refused (all: any) of the next rows behind a->shrunk_to. rows: so
- * many have just come. *end_r:
- * there are none. */
+/* Delete those of the next rows behind a->shrunk_to that anybody can make us
+ * write: the refused, and our own (all: any). rows: so many have just come.
+ * *end_r: there are none. */
 static int
 shrink(struct audit *a, bool all, int64_t rows, bool *end_r, struct err *err)
 {
@@ -623,8 +636,8 @@ say_size(struct audit *a, int64_t bytes, int64_t now)
 		return;
 	(void)snprintf(text, sizeof(text),
 	    "audit: %s holds %" PRId64 " MB, audit.max_size is %" PRId64
-	    " MB: from %d %% on the oldest refused recipients are deleted "
-	    "(%" PRId64 " until now), at 100 %% the oldest of all "
+	    " MB: from %d %% on the oldest refused recipients, and our own, "
+	    "are deleted (%" PRId64 " until now), at 100 %% the oldest of all "
 	    "(%" PRId64 "), whatever audit.keep says: raise audit.max_size or "
 	    "lower audit.keep",
 	    a->path, bytes >> 20, a->opt.max_size >> 20, SIZE_PRUNE,
@@ -633,9 +646,9 @@ say_size(struct audit *a, int64_t bytes, int64_t now)
 	a->opt.log_state(a->shrunk_relays == 0, text);
 }
 
-/* Keep below audit.max_size: refused recipients go first, from the oldest on;
- * relays, which are evidence, only when nothing else is left. What is before
- * a->shrunk_to has been looked at: no refused ones are left there. */
+/* Keep below audit.max_size: refused recipients and our own go first, from the
+ * oldest on; relays, which are evidence, only when nothing else is left. What
+ * is before a->shrunk_to has been looked at: nothing else is left there. */
 static int
 prune_size(struct audit *a, int64_t now, int64_t rows, struct err *err)
 {
@@ -662,7 +675,13 @@ prune_size(struct audit *a, int64_t now, int64_t rows, struct err *err)
 			return -1;
 		a->round_ended_at = end ? now : a->round_ended_at;
 	}
-	return full && end ? shrink(a, true, rows, &end, err) : 0;
+	if (!full || !end)
+		return 0;
+	/* what has just been deleted may be room enough */
+	bytes = size_of(a, err);
+	if (bytes < a->opt.max_size)
+		return bytes == -1 ? -1 : 0;
+	return shrink(a, true, rows, &end, err);
 }
 
 static int
@@ -685,11 +704,6 @@ prune(struct audit *a, int64_t rows, struct err *err)
 	/* a long backlog goes on with the next transaction */
 	if (pruned < PRUNE_ROWS)
 		a->pruned_at = now;
-	int64_t newest = pruned == 0
-	    ? a->last_id
-	    : number_of(a, "SELECT coalesce(max(id), 0) FROM decision", err);
-
-	a->last_id = newest < a->last_id ? newest : a->last_id;
 	return prune_breaches(a, now, err);
 }
 
@@ -1202,6 +1216,10 @@ writer(void *arg)
 	return NULL;
 }
 
+/* What deletes goes without it: the next row would get its id, by which others
+ * know a row, and which must grow. */
+#define NOT_THE_NEWEST "id < (SELECT max(id) FROM decision) "
+
 static int
 prepare_size(struct audit *a, struct err *err)
 {
@@ -1219,9 +1237,11 @@ prepare_size(struct audit *a, struct err *err)
 		    "WHERE id > ?1 ORDER BY id LIMIT ?2)",
 		    &a->shrink_to, err) == -1 ||
 		db_prepare(a->db,
-		    "DELETE FROM decision WHERE id > ?1 AND id <= ?2 AND "
-		    "(?3 OR (class = 'relay' AND "
-		    "verdict IN ('reject', 'tempfail')))",
+		    "DELETE FROM decision WHERE id > ?1 AND id <= ?2 "
+		    "AND " NOT_THE_NEWEST "AND (?3 OR class = 'local' "
+		    "OR verdict IN ('reject', 'tempfail') "
+		    "OR (channel <> 'milter' AND "
+		    "verdict IN ('would-reject', 'would-tempfail')))",
 		    &a->shrink, err) == -1
 	    ? -1
 	    : 0;
@@ -1257,7 +1277,8 @@ open_db(struct audit *a, struct err *err)
 		&a->tally, err) == 0 &&
 	    db_prepare(a->db,
 		"DELETE FROM decision WHERE id IN (SELECT id "
-		"FROM decision ORDER BY id LIMIT ?2) AND at < ?1",
+		"FROM decision ORDER BY id LIMIT ?2) AND at < ?1 "
+		"AND " NOT_THE_NEWEST,
 		&a->prune, err) == 0 &&
 	    db_prepare(a->db,
 		"INSERT INTO breach (at, kind, subject, setting, "

@@ -467,7 +467,10 @@ commit_message(SMFICTX *ctx, struct session *s)
 	    "or slow, or audit.queue too small: temporary failure for a "
 	    "relayed message",
 	    s->id);
-	set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
+	/* 421 makes the MTA hang up. After 451 the client might say DATA once
+	 * more, which libmilter drops without an answer: the MTA takes that
+	 * for a filter that is gone, and with default_action=accept relays. */
+	set_reply(ctx, "421", "4.3.0", s->gc->cfg->reply.unavailable);
 	return SMFIS_TEMPFAIL;
 }
 

@@ -407,6 +407,7 @@ share_files(unsigned files, const struct config *cfg)
 		sessions = (unsigned)cfg->milter.max_sessions;
 	callbacks_limit(sessions);
 	override_keep_from((int)(used + room));
+	permit_numbers((int)(used + room));
 }
 
 int

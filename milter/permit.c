@@ -1,6 +1,7 @@
 #include "permit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -71,6 +72,7 @@ static struct {
 	pthread_t thread;
 	bool started;
 	unsigned max; /* connections */
+	atomic_int numbers_from;
 	/* the thread's own */
 	struct connection *first;
 	atomic_uint n; /* others read it */
@@ -78,6 +80,7 @@ static struct {
 	int64_t paused_ms;
 	atomic_int_fast64_t said_ms; /* what peers make us say */
 	atomic_int_fast64_t unasked_ms; /* when we said that of DATA */
+	unsigned unasked; /* messages in a row, of all connections */
 	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
@@ -94,9 +97,36 @@ complain(const struct connection *c, const char *why)
 		    listen_peer(c->fd, peer));
 }
 
+/* A new message, or the end: was the one before asked about at DATA, as was
+ * promised? An aborted one never is. A new connection begins with what the
+ * others did last: most are of smtpds that take a message or two. */
+static void
+count_unasked(struct connection *c)
+{
+	const struct owed *m = owed_find(c->instance);
+
+	if (m == NULL)
+		return;
+	c->unasked = m->asked ? 0 : c->unasked + 1;
+	permit.unasked = m->asked ? 0 : permit.unasked + 1;
+	unsigned n = c->unasked > permit.unasked ? c->unasked : permit.unasked;
+
+	if (n >= UNASKED_SAY && log_due(&permit.unasked_ms, SAY_UNASKED_MS))
+		log_msg(LOG_WARNING,
+		    "permit channel: Postfix didn't ask at DATA about the last "
+		    "%u messages, as policy_context promises: until it does, "
+		    "each recipient waits for the disk. smtpd_data_restrictions "
+		    "needs the check_policy_service that 'popgatectl wiring "
+		    "postfix' prints, also where master.cf overrides it",
+		    n);
+}
+
 static void
 connection_close(struct connection *c)
 {
+	/* when we end, messages are under way */
+	if (!permit_ending)
+		count_unasked(c);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -183,27 +213,6 @@ hand_over(const struct connection *c, const struct protocol_request *p,
 	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
 	    domain == AF_UNIX)
 		handoff_give(&h, clock_monotonic_ms());
-}
-
-/* A new message: was the one before asked about at DATA, as was promised? An
- * aborted one never is. */
-static void
-count_unasked(struct connection *c)
-{
-	const struct owed *m = owed_find(c->instance);
-
-	if (m == NULL)
-		return;
-	c->unasked = m->asked ? 0 : c->unasked + 1;
-	if (c->unasked >= UNASKED_SAY &&
-	    log_due(&permit.unasked_ms, SAY_UNASKED_MS))
-		log_msg(LOG_WARNING,
-		    "permit channel: Postfix didn't ask at DATA about the last "
-		    "%u messages, as policy_context promises: until it does, "
-		    "each recipient waits for the disk. smtpd_data_restrictions "
-		    "needs the check_policy_service that 'popgatectl wiring "
-		    "postfix' prints, also where master.cf overrides it",
-		    c->unasked);
 }
 
 /* Postfix names the message; what it has relayed of it so far. NULL where
@@ -461,6 +470,20 @@ pause_listeners(bool pause)
 	permit.paused_ms = clock_monotonic_ms();
 }
 
+/* The low numbers are libmilter's, which gets none of the others. Where there
+ * is no other the low one will do. */
+static int
+move_up(int fd)
+{
+	int high =
+	    fcntl(fd, F_DUPFD_CLOEXEC, atomic_load(&permit.numbers_from));
+
+	if (high == -1)
+		return fd;
+	(void)close(fd);
+	return high;
+}
+
 static void
 accept_one(int listener, enum protocol_kind kind)
 {
@@ -477,6 +500,7 @@ accept_one(int listener, enum protocol_kind kind)
 		}
 		return;
 	}
+	fd = move_up(fd);
 	struct connection *c =
 	    permit.n < permit.max ? calloc(1, sizeof(*c)) : NULL;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
@@ -494,6 +518,7 @@ accept_one(int listener, enum protocol_kind kind)
 	}
 	c->fd = fd;
 	c->kind = kind;
+	c->unasked = permit.unasked;
 	c->next = permit.first;
 	if (c->next != NULL)
 		c->next->prev = c;
@@ -657,6 +682,12 @@ void
 permit_limit(unsigned max)
 {
 	permit.max = max;
+}
+
+void
+permit_numbers(int from)
+{
+	atomic_store(&permit.numbers_from, from);
 }
 
 unsigned

@@ -19,6 +19,10 @@ enum { PERMIT_CONNECTIONS_MAX = 2000 };
 /* Connections that may be open; before permit_start(). */
 void permit_limit(unsigned max);
 
+/* Descriptors of connections have this number or a higher one, as long as there
+ * are such. Any thread. */
+void permit_numbers(int from);
+
 /* Connections that are open now. Any thread. */
 unsigned permit_connections(void);
 

@@ -687,12 +687,13 @@ storm(void *arg)
 			if (good && r.code == SMFIR_CONTINUE)
 				atomic_fetch_add(&storm_accepted[client], 1);
 		}
-		/* 451: more rows than the disk takes, or a look-up that
+		/* 451, 421: more rows than the disk takes, or a look-up that
 		 * waited too long for its turn */
 		if (good && r.code != SMFIR_CONTINUE &&
 		    strncmp(r.text, "450 4.7.1", 9) != 0 &&
 		    strncmp(r.text, "550 5.7.1", 9) != 0 &&
-		    strncmp(r.text, "451 4.3.0", 9) != 0)
+		    strncmp(r.text, "451 4.3.0", 9) != 0 &&
+		    strncmp(r.text, "421 4.3.0", 9) != 0)
 			good = false;
 	}
 	if (!good && atomic_fetch_add(&storm_odd, 1) == 0)

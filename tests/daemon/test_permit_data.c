@@ -195,6 +195,50 @@ milter_after_it(void **state)
 	(void)close(fd);
 }
 
+/* One message a connection, and never a DATA: noticed all the same. */
+static void
+broken_by_many(void **state)
+{
+	int from = 0, slack;
+	time_t since = 0;
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	for (int i = 0; i < 50; i++) {
+		int fd = policy_open();
+		char instance[20];
+
+		(void)snprintf(instance, sizeof(instance), "7.%d", i);
+		/* the first one may still be believed */
+		if (i == 1)
+			(void)syncs(&from, &since, &slack);
+		permitted(fd, instance, PROMISE, 0, 1);
+		(void)close(fd);
+		wait_until(health_number("permit_connections") == 0);
+	}
+	assert_true(syncs(&from, &since, &slack) >= 49);
+	assert_int_equal(logged("Postfix didn't ask at DATA"), 1);
+	/* one that asks is believed, and so is the next one */
+	for (int i = 0; i < 2; i++) {
+		int fd = policy_open();
+		char instance[20];
+
+		(void)snprintf(instance, sizeof(instance), "8.%d", i);
+		(void)syncs(&from, &since, &slack);
+		permitted(fd, instance, PROMISE, 0, 50);
+		int n = syncs(&from, &since, &slack);
+
+		if (i == 1 && n > slack)
+			fail_msg(
+			    "%d syncs, and %d by itself at most", n, slack);
+		assert_reply(
+		    asked(fd, "DATA", instance, "queue_id=Q\nrecipient=\n"),
+		    "DUNNO");
+		(void)close(fd);
+		wait_until(health_number("permit_connections") == 0);
+	}
+}
+
 /* What is lost between RCPT and DATA is said at DATA, as often as it is asked
  * for; another message isn't held up by it. */
 static void
@@ -253,6 +297,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(one_wait),
 		TEST(broken_promise),
+		TEST(broken_by_many),
 		TEST(milter_after_it),
 		TEST(lost_in_between),
 		TEST(killed),

@@ -324,6 +324,35 @@ few_files(void **state)
 	few_files_of(256);
 }
 
+/* Connections of the permit channel take nothing of what is the milter's. */
+static void
+shared_files(void **state)
+{
+	enum { FILES = 256, PERMIT = FILES / 4, MILTER = 85 };
+	struct mclient *mc[MILTER];
+	int policy[PERMIT];
+
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	daemon_files = FILES;
+	config_milter = "drain_timeout = \"0s\";";
+	write_config("", "");
+	start_daemon();
+	daemon_files = 0;
+	for (int i = 0; i < PERMIT; i++) {
+		policy[i] = connect_to("policy.sock");
+		wait_until(health_number("permit_connections") == i + 1);
+	}
+	for (int i = 0; i < MILTER; i++)
+		mc[i] = mta("203.0.113.5");
+	assert_int_equal(health_number("sessions"), MILTER);
+	assert_int_equal(logged("milter: hung up on a new connection"), 0);
+	for (int i = 0; i < MILTER; i++)
+		mclient_close(&mc[i]);
+	for (int i = 0; i < PERMIT; i++)
+		(void)close(policy[i]);
+}
+
 static void
 limit_files(rlim_t n)
 {
@@ -694,6 +723,8 @@ main(void)
 		    too_many_sessions, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    few_files, quick_setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    shared_files, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    out_of_files, quick_setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -157,6 +157,26 @@ class TestPolicy(PostfixMatrix):
 class TestSocketmap(PostfixMatrix):
     wiring = wirings.PostfixSocketmap
 
+    def test_data_is_not_said_twice(self, lab):
+        """AUTH, which Postfix permits by itself, and rows that can't be
+        written at DATA.  The client may not just say DATA once more: libmilter
+        would give no answer, and Postfix go on without the milter."""
+        audit = lab.popgate.data / "audit.db"
+
+        def sql(text):
+            subprocess.run(["sqlite3", audit, text], check=True)
+        with lab.smtp(lab.stranger()) as smtp:
+            assert smtp.auth_plain("carol", "secret").code == 235
+            assert smtp.mail("carol@lab.test").code == 250
+            assert smtp.rcpt(REMOTE).code == 250
+            sql("ALTER TABLE decision RENAME TO gone")
+            try:
+                assert smtp.command("DATA").code == 421
+                assert smtp.command("DATA").code == 0
+            finally:
+                sql("ALTER TABLE gone RENAME TO decision")
+        wait_for(lambda: lab.popgate.health()["audit_good"], "the table")
+
     def test_certificates_by_postfix(self, lab):
         """As closed-socketmap.cf says: Postfix by digest, popgate by name."""
         site = lab.site

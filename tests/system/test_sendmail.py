@@ -1,7 +1,10 @@
 """Sendmail 8.17 in its two wirings."""
+import subprocess
+
 import pytest
 
 from lab import wirings
+from lab.process import wait_for
 from matrix import REMOTE, Matrix
 
 LONG = "a" * 230
@@ -44,6 +47,23 @@ class TestClosed(Matrix):
                 reply = smtp.rcpt(recipient)
                 assert reply.code // 100 == 5, (sender, recipient, reply)
                 smtp.rset()
+
+    def test_hangs_up_at_data(self, lab):
+        """Rows that can't be written at DATA: 421, and nothing goes."""
+        audit = lab.popgate.data / "audit.db"
+
+        def sql(text):
+            subprocess.run(["sqlite3", audit, text], check=True)
+        with lab.smtp(lab.logged_in("imap", user="bob")) as smtp:
+            assert smtp.mail("bob@lab.test").code == 250
+            assert smtp.rcpt(REMOTE).code == 250
+            sql("ALTER TABLE decision RENAME TO gone")
+            try:
+                assert smtp.command("DATA").code == 421
+                assert smtp.command("DATA").code == 0
+            finally:
+                sql("ALTER TABLE gone RENAME TO decision")
+        wait_for(lambda: lab.popgate.health()["audit_good"], "the table")
 
     def test_very_many_recipients(self, lab):
         """Sendmail itself has no limit; what is relayed is in the audit."""

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -1129,6 +1130,171 @@ size_limit(void **state)
 	audit_stop(&a);
 }
 
+static int64_t
+in_use(void)
+{
+	return number("SELECT (p.page_count - f.freelist_count) * s.page_size "
+		      "FROM pragma_page_count AS p, "
+		      "pragma_freelist_count AS f, pragma_page_size AS s");
+}
+
+/* Relays of so many bytes; returns how many. */
+static int64_t
+fill(struct audit *a, const char *text, int64_t bytes)
+{
+	int64_t n = 0;
+
+	do {
+		struct audit_row *chain = NULL;
+
+		for (int i = 0; i < 50; i++, n++)
+			chain = audit_row_chain(chain, row("r", text));
+		audit_row_queue_id(chain, "RELAYED");
+		assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+	} while (in_use() < bytes);
+	return n;
+}
+
+/* Whatever strangers can make us write, relays outlive it. */
+static struct audit_row *
+strange_row(int kind, int i, const char *text, int64_t at_ms)
+{
+	char client[40];
+	struct audit_facts f = { .at_ms = at_ms,
+		.session = "s1",
+		.client = client,
+		.helo = text,
+		.sender = text,
+		.recipient = "r",
+		.mta = "m" };
+
+	(void)snprintf(client, sizeof(client), "10.%d.%d.%d", i >> 16 & 255,
+	    i >> 8 & 255, i & 255);
+	switch (kind) {
+	case 0: /* a burst of a botnet */
+		f.decision = (struct decision){ .verdict = VERDICT_REJECT,
+			.reason = REASON_NO_LOGIN };
+		break;
+	case 1: /* the same in monitor mode, where the MTA is closed */
+		f.decision = (struct decision){ .verdict = VERDICT_WOULD_REJECT,
+			.reason = REASON_NO_LOGIN };
+		f.channel = CHANNEL_POLICY;
+		break;
+	default: /* mail for ourselves: audit.record = "all" */
+		f.decision = (struct decision){ .verdict = VERDICT_ACCEPT,
+			.reason = REASON_LOCAL_RECIPIENT };
+		f.local = true;
+		break;
+	}
+	struct audit_row *r = audit_row_new(&f);
+
+	assert_non_null(r);
+	return r;
+}
+
+static void
+relays_outlive(void **state)
+{
+	enum { MAX = 3 << 20, KINDS = 3 };
+	const struct audit_options opt = { .path = db,
+		.queue = 1000000,
+		.keep_s = 86400,
+		.max_size = MAX,
+		.log_line = on_line,
+		.log_state = on_state };
+	struct audit *a;
+	struct err err;
+	char text[400];
+
+	(void)state;
+	memset(text, 'z', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (int kind = 0; kind < KINDS; kind++) {
+		int64_t now = clock_now_ms(), relays;
+		int strangers = 0;
+
+		assert_int_equal(audit_start(&opt, &a, &err), 0);
+		relays = fill(a, text, MAX / 100 * 85);
+		for (int round = 0; round < 4; round++) {
+			struct audit_row *chain = NULL;
+
+			for (int i = 0; i < 3000; i++)
+				chain = audit_row_chain(chain,
+				    strange_row(kind, strangers++, text, now));
+			assert_true(
+			    audit_wait(a, audit_submit(a, chain, true), 20000));
+			for (int i = 0; i < 2000 && in_use() >= MAX; i++)
+				(void)usleep(10000);
+			assert_true(in_use() < MAX);
+		}
+		int64_t left = number("SELECT count(*) FROM decision WHERE "
+				      "queue_id = 'RELAYED'");
+
+		if (left != relays)
+			fail_msg("kind %d: %" PRId64 " of %" PRId64
+				 " relays are left",
+			    kind, left, relays);
+		audit_stop(&a);
+		shell("rm -f %s %s-wal %s-shm");
+	}
+}
+
+/* The newest row isn't deleted, though it is a refusal: its id would be that of
+ * the next one, which would then be counted instead; and another program's
+ * write to the file would look like a loss. */
+static void
+newest_stays(void **state)
+{
+	enum { MAX = 3 << 20 };
+	const struct audit_options opt = { .path = db,
+		.queue = 1000000,
+		.keep_s = 86400,
+		.max_size = MAX,
+		.log_line = on_line,
+		.log_state = on_state };
+	struct audit_row *chain = NULL;
+	struct audit *a;
+	struct err err;
+	char text[400];
+
+	(void)state;
+	memset(text, 'z', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	bad_state[0] = '\0';
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	(void)fill(a, text, MAX / 100 * 86);
+	for (int i = 0; i < 1000; i++)
+		chain = audit_row_chain(
+		    chain, strange_row(0, i, text, clock_now_ms()));
+	for (int i = 0; i < 11; i++)
+		chain = audit_row_chain(
+		    chain, strange_row(0, 1000, text, clock_now_ms()));
+	assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
+	/* the size is looked at once a second */
+	for (int i = 0; i < 1000 &&
+	     number("SELECT count(*) FROM decision "
+		    "WHERE verdict = 'reject'") > 1;
+	     i++)
+		(void)usleep(20000);
+	/* as popgatectl's commit does when the -wal is long */
+	shell("sqlite3 %s 'PRAGMA wal_checkpoint' >/dev/null");
+	assert_true(audit_wait(a, message(a, "AFTER", 1), 20000));
+	for (int i = 0; i < 3; i++)
+		assert_true(audit_wait(a,
+		    audit_submit(
+			a, strange_row(0, 1000, text, clock_now_ms()), true),
+		    20000));
+	assert_int_equal(number("SELECT count FROM decision WHERE queue_id = "
+				"'AFTER'"),
+	    1);
+	assert_int_equal(number("SELECT sum(count) FROM decision WHERE verdict "
+				"= 'reject'"),
+	    4);
+	audit_stop(&a);
+	if (strstr(bad_state, "no longer in it") != NULL)
+		fail_msg("%s", bad_state);
+}
+
 /* A file of version 3 is brought up to date, and its rows count as one. */
 static void
 old_version(void **state)
@@ -1172,6 +1338,8 @@ main(void)
 		TEST(repeated_and_lost),
 		TEST(cut_texts),
 		TEST(size_limit),
+		TEST(relays_outlive),
+		TEST(newest_stays),
 		TEST(old_version),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
