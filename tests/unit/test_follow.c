@@ -790,6 +790,41 @@ packed_beside_newer(void **state)
 	}
 }
 
+static long
+bytes_read(void)
+{
+	long n = -1;
+	FILE *io = fopen("/proc/self/io", "r");
+
+	assert_non_null(io);
+	assert_int_equal(fscanf(io, "rchar: %ld", &n), 1);
+	(void)fclose(io);
+	return n;
+}
+
+/* What was read last is gone: whether it is among old logs, of which there may
+ * be years, isn't worth reading all of them. */
+static void
+old_ones_are_not_searched(void **state)
+{
+	enum { LARGE = 64 * 1024 * 1024 };
+
+	(void)state;
+	put("mail.log", "aa\n");
+	start_since(NULL, 3600);
+	expect("aa ");
+	append("mail.log.1", "old\n");
+	assert_int_equal(truncate(in_dir("mail.log.1"), LARGE), 0);
+	set_age("mail.log.1", 86400);
+	rewrite("mail.log", "bb\n");
+	long before = bytes_read();
+
+	restart();
+	expect("bb ");
+	assert_non_null(strstr(notes, "is gone"));
+	assert_in_range(bytes_read() - before, 0, LARGE / 2);
+}
+
 /* A mark that an earlier version wrote. */
 static void
 old_mark(void **state)
@@ -1192,7 +1227,8 @@ main(void)
 		TEST(truncated), TEST(replaced), TEST(inode_used_again),
 		TEST(inode_changed), TEST(replaced_by_a_copy),
 		TEST(both_get_lines), TEST(odd_generations),
-		TEST(packed_beside_newer), TEST(old_mark), TEST(damaged_mark),
+		TEST(packed_beside_newer), TEST(old_ones_are_not_searched),
+		TEST(old_mark), TEST(damaged_mark),
 		TEST(shorter_with_same_head), TEST(directory_goes_and_comes),
 		TEST(symlink_moves), TEST(can_not_be_read),
 		TEST(back_to_the_window), TEST(rotated_away),
