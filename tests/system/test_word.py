@@ -168,6 +168,19 @@ def test_table_restored_or_lost(word, restored):
     word.stop(daemon)
 
 
+def test_denial_that_ended(word):
+    """No row of it comes back: with none, a decision asks for none."""
+    daemon = word.start()
+    word.ctl('deny', A)
+    word.ctl('undeny', A)
+    word.stop(daemon)
+    daemon = word.start()
+    word.write(login(B))
+    until(lambda: word.active() == {B})
+    assert word.query('SELECT subject FROM deny') == []
+    word.stop(daemon)
+
+
 def test_words_that_can_t_be_kept(word):
     word.write(login(A) + login(B))
     daemon = word.start()
