@@ -273,7 +273,7 @@ is_fresh(const struct feed *f, const struct line *line)
 		return true;
 	if (f->cfg.kind != SOURCE_FILE || !f->was_end)
 		return false;
-	source_mark(f->source, &mark);
+	source_place(f->source, &mark);
 	return mark.inode == f->end.inode && line->position >= f->end.position;
 }
 
@@ -291,7 +291,7 @@ written_at(struct feed *f, const struct line *line)
 	f->written_at = INT64_MAX;
 	if (f->cfg.kind != SOURCE_FILE || stat(f->cfg.where, &st) == -1)
 		return INT64_MAX;
-	source_mark(f->source, &mark);
+	source_place(f->source, &mark);
 	if (st.st_ino == mark.inode)
 		f->written_at = st.st_mtim.tv_sec;
 	return f->written_at;
@@ -377,7 +377,7 @@ take_line(void *arg, const struct line *line)
 static void
 note_moved(struct feed *f)
 {
-	source_mark(f->source, &f->mark);
+	source_place(f->source, &f->mark);
 	f->moved = f->mark.device != f->saved_device ||
 	    f->mark.inode != f->saved_inode ||
 	    f->mark.position < f->saved_position;
@@ -405,7 +405,7 @@ feed_read(struct feed *f)
 	}
 	if (f->state == SOURCE_END) {
 		f->was_end = true;
-		source_mark(f->source, &f->end);
+		source_place(f->source, &f->end);
 	}
 	if (f->complaint.active)
 		note(c, LOG_NOTICE, "%s: read again", f->cfg.name);

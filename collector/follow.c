@@ -97,12 +97,20 @@ remember(struct follow *f)
 }
 
 void
+follow_place(struct follow *f, struct mark *mark)
+{
+	bool open = f->cur.fd != -1;
+
+	mark->device = open ? f->cur.dev : f->at.dev;
+	mark->inode = open ? f->cur.ino : f->at.ino;
+	mark->position = open ? f->cur.lines.mark : f->at.position;
+}
+
+void
 follow_mark(struct follow *f, struct mark *mark)
 {
 	remember(f);
-	mark->device = f->at.dev;
-	mark->inode = f->at.ino;
-	mark->position = f->at.position;
+	follow_place(f, mark);
 	contents_format(
 	    &f->known, &f->at, mark->fingerprint, sizeof(mark->fingerprint));
 }
@@ -381,13 +389,17 @@ choose(struct follow *f, const struct generations *g, struct found *found)
 		choose_last(f, g, found);
 }
 
-/* Is there a file that holds what was read last? */
+/* Is there a file that holds what was read last? Not one that was written
+ * before: there may be years of these, which would all be read for a note. */
 static bool
 last_is_there(const struct follow *f, const struct generations *g)
 {
 	struct reading r;
 
 	for (size_t i = g->n; i-- > 0;) {
+		if (!g->v[i].live &&
+		    !generations_not_before(&g->v[i], f->at.mtime_ns))
+			continue;
 		look(f, &g->v[i], &r);
 		if (is_last(f, &r))
 			return true;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "err.h"
+#include "logfile.h"
 #include "unpack.h"
 
 enum { GENERATIONS_MAX = 4096, TEXT_SIZE = 1024 * 1024 };
@@ -140,21 +141,47 @@ drop(struct generations *g, size_t i)
 	g->n--;
 }
 
+static size_t
+head_of(const struct generation *gen, unsigned char *head)
+{
+	struct logfile file;
+
+	if (logfile_open(&file, gen->path, 0, NULL) != 1)
+		return 0;
+	size_t n = logfile_peek(&file, head);
+
+	logfile_close(&file);
+	return n;
+}
+
+/* Is packed what a packer makes of plain, or has just made? Else it had that
+ * name before: rotation packs by another program now, or not at all. */
+static bool
+is_of(const struct generation *packed, const struct generation *plain)
+{
+	unsigned char a[LOGFILE_HEAD], b[LOGFILE_HEAD];
+	size_t len = strlen(packed->path);
+
+	len -= unpack_suffix(packed->path, len);
+	if (strlen(plain->path) != len ||
+	    memcmp(plain->path, packed->path, len) != 0)
+		return false;
+	size_t n = head_of(packed, a);
+
+	return n <= head_of(plain, b) && memcmp(a, b, n) == 0;
+}
+
 /* Packers have both files there while they work. */
 static void
 drop_unfinished(struct generations *g)
 {
 	for (size_t i = 0; i < g->n; i++) {
-		size_t len = strlen(g->v[i].path);
-		bool plain = false;
+		bool unfinished = false;
 
-		if (!g->v[i].packed)
-			continue;
-		len -= unpack_suffix(g->v[i].path, len);
-		for (size_t j = 0; j < g->n && !plain; j++)
-			plain = strlen(g->v[j].path) == len &&
-			    memcmp(g->v[j].path, g->v[i].path, len) == 0;
-		if (plain)
+		for (size_t j = 0; j < g->n && g->v[i].packed && !unfinished;
+		     j++)
+			unfinished = is_of(&g->v[i], &g->v[j]);
+		if (unfinished)
 			drop(g, i--);
 	}
 }

@@ -78,3 +78,12 @@ source_mark(struct source *s, struct mark *mark)
 	if (s->ops->mark != NULL)
 		s->ops->mark(s->impl, mark);
 }
+
+void
+source_place(struct source *s, struct mark *mark)
+{
+	if (s->ops->place != NULL)
+		s->ops->place(s->impl, mark);
+	else
+		source_mark(s, mark);
+}

@@ -51,6 +51,10 @@ void source_answer(struct source *s, const char *reason);
 /* Where reading stands behind the last line given to fn. */
 void source_mark(struct source *s, struct mark *mark);
 
+/* Of that only device, inode and position, which costs nothing: the
+ * fingerprint is thousands of bytes of text. */
+void source_place(struct source *s, struct mark *mark);
+
 /* What a kind of source does, for source_*.c. */
 struct source_ops {
 	int (*open)(const struct config_source *cfg,
@@ -63,6 +67,7 @@ struct source_ops {
 	    void *impl, size_t budget, line_fn *fn, void *arg, struct err *err);
 	void (*answer)(void *impl, const char *reason); /* or NULL */
 	void (*mark)(void *impl, struct mark *mark); /* or NULL */
+	void (*place)(void *impl, struct mark *mark); /* NULL: as mark */
 };
 
 extern const struct source_ops source_file_ops, source_journal_ops,

@@ -57,8 +57,15 @@ file_mark(void *impl, struct mark *mark)
 	follow_mark(impl, mark);
 }
 
+static void
+file_place(void *impl, struct mark *mark)
+{
+	follow_place(impl, mark);
+}
+
 const struct source_ops source_file_ops = { .open = file_open,
 	.close = file_close,
 	.fd = file_fd,
 	.read = file_read,
-	.mark = file_mark };
+	.mark = file_mark,
+	.place = file_place };

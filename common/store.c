@@ -304,10 +304,12 @@ static const char *const query_sql[QUERIES] = {
 	    "DELETE FROM login WHERE (client, user) IN (SELECT client, user "
 	    "FROM login INDEXED BY login_by_expiry WHERE expires_at > ?1 "
 	    "AND last_at <= ?2 AND server <> 'popgatectl')",
-	/* the newer word holds */
+	/* the newer word holds; one that has ended only ends another */
 	[Q_WORD_DENY] =
 	    "INSERT INTO deny (subject, kind, created_at, expires_at, reason) "
-	    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (subject, kind) DO UPDATE "
+	    "SELECT ?1, ?2, ?3, ?4, ?5 WHERE ?4 > ?6 OR EXISTS (SELECT 1 FROM "
+	    "deny WHERE subject = ?1 AND kind = ?2) "
+	    "ON CONFLICT (subject, kind) DO UPDATE "
 	    "SET created_at = excluded.created_at, "
 	    "expires_at = excluded.expires_at, reason = excluded.reason "
 	    "WHERE excluded.created_at > created_at",
@@ -1456,6 +1458,7 @@ take_deny(void *arg, const struct store_deny *deny)
 	(void)sqlite3_bind_int64(stmt, 3, deny->created_at);
 	(void)sqlite3_bind_int64(stmt, 4, deny->expires_at);
 	bind_text(stmt, 5, deny->reason);
+	(void)sqlite3_bind_int64(stmt, 6, t->now);
 	t->failed = db_run(t->st->db, stmt, "deny", t->err) == -1;
 	return !t->failed;
 }

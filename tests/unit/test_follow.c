@@ -795,6 +795,72 @@ odd_generations(void **state)
 	}
 }
 
+/* Rotation packs by another program since, or not at all: a packed file has
+ * the name that the packer of a newer, plain one would give it. */
+static void
+packed_beside_newer(void **state)
+{
+	(void)state;
+	put("mail.log", "aa\n");
+	start_since(NULL, 3600);
+	expect("aa ");
+	for (int p = 0; p < PACKERS; p++) {
+		char line[20], want[40], packed[40];
+
+		follow_close(&f);
+		(void)snprintf(line, sizeof(line), "b%d\n", p);
+		append("mail.log", line);
+		move("mail.log", "mail.log.1");
+		pack_by(p, "mail.log.1");
+		(void)snprintf(line, sizeof(line), "c%d\n", p);
+		put("mail.log.1", line);
+		(void)snprintf(line, sizeof(line), "d%d\n", p);
+		put("mail.log", line);
+		start_since(&mark, 3600);
+		(void)snprintf(want, sizeof(want), "c%d b%d d%d ", p, p, p);
+		expect(want);
+		(void)snprintf(
+		    packed, sizeof(packed), "mail.log.1%s", pack_suffixes[p]);
+		assert_int_equal(unlink(in_dir(packed)), 0);
+		assert_int_equal(unlink(in_dir("mail.log.1")), 0);
+	}
+}
+
+static long
+bytes_read(void)
+{
+	long n = -1;
+	FILE *io = fopen("/proc/self/io", "r");
+
+	assert_non_null(io);
+	assert_int_equal(fscanf(io, "rchar: %ld", &n), 1);
+	(void)fclose(io);
+	return n;
+}
+
+/* What was read last is gone: whether it is among old logs, of which there may
+ * be years, isn't worth reading all of them. */
+static void
+old_ones_are_not_searched(void **state)
+{
+	enum { LARGE = 64 * 1024 * 1024 };
+
+	(void)state;
+	put("mail.log", "aa\n");
+	start_since(NULL, 3600);
+	expect("aa ");
+	append("mail.log.1", "old\n");
+	assert_int_equal(truncate(in_dir("mail.log.1"), LARGE), 0);
+	set_age("mail.log.1", 86400);
+	rewrite("mail.log", "bb\n");
+	long before = bytes_read();
+
+	restart();
+	expect("bb ");
+	assert_non_null(strstr(notes, "is gone"));
+	assert_in_range(bytes_read() - before, 0, LARGE / 2);
+}
+
 /* A mark that an earlier version wrote. */
 static void
 old_mark(void **state)
@@ -1197,13 +1263,14 @@ main(void)
 		TEST(truncated), TEST(replaced), TEST(inode_used_again),
 		TEST(inode_changed), TEST(replaced_by_a_copy),
 		TEST(begun_with_half_a_line), TEST(both_get_lines),
-		TEST(odd_generations), TEST(old_mark), TEST(damaged_mark),
-		TEST(shorter_with_same_head), TEST(directory_goes_and_comes),
-		TEST(symlink_moves), TEST(can_not_be_read),
-		TEST(back_to_the_window), TEST(rotated_away),
-		TEST(only_the_rotated_one), TEST(damaged_gzip),
-		TEST(packed_predecessors), TEST(other_directory),
-		cmocka_unit_test(names) };
+		TEST(odd_generations), TEST(packed_beside_newer),
+		TEST(old_ones_are_not_searched), TEST(old_mark),
+		TEST(damaged_mark), TEST(shorter_with_same_head),
+		TEST(directory_goes_and_comes), TEST(symlink_moves),
+		TEST(can_not_be_read), TEST(back_to_the_window),
+		TEST(rotated_away), TEST(only_the_rotated_one),
+		TEST(damaged_gzip), TEST(packed_predecessors),
+		TEST(other_directory), cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

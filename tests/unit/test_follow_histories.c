@@ -3,13 +3,18 @@
  * moved by a link; with a reader that looks, or is killed and started again
  * from what it had saved, at any step. Each line counts exactly once.
  *
+ * Closing inotify waits for the kernel, some milliseconds each time, so many
+ * processes play histories at once, each in directories of its own.
+ *
  * POPGATE_SEED and POPGATE_HISTORIES say where to begin and how many. */
 #include "packers.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "err.h"
@@ -19,6 +24,7 @@ enum {
 	LINES = 4000, /* of a history, at most */
 	STEPS = 120,
 	NUMBERS = 6, /* mail.log.1 to .6 */
+	PLAYERS = 32, /* processes */
 	FILE_MAX = 1024 * 1024
 };
 
@@ -60,6 +66,8 @@ tell(const char *fmt, ...)
 		story_n += (size_t)n;
 }
 
+static int story_lock = -1; /* one story at a time */
+
 static void wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static void
@@ -71,8 +79,11 @@ wrong(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)fprintf(stderr, "%s", story);
-	fail_msg("POPGATE_SEED=%llu: %s", (unsigned long long)seed, text);
+	if (lockf(story_lock, F_LOCK, 0) == -1)
+		(void)fprintf(stderr, "lockf: %s\n", strerror(errno));
+	(void)fprintf(stderr, "%sPOPGATE_SEED=%llu: %s\n", story,
+	    (unsigned long long)seed, text);
+	_exit(1);
 }
 
 /* --- the disk --- */
@@ -165,10 +176,14 @@ daemon_inode(void)
 static void
 reopen(void)
 {
+	bool made = !exists("mail.log");
+
 	if (daemon_fd != -1)
 		(void)close(daemon_fd);
 	daemon_fd = open(at("mail.log"), O_WRONLY | O_APPEND | O_CREAT, 0644);
 	assert_int_not_equal(daemon_fd, -1);
+	if (made)
+		date_fd(daemon_fd, &now);
 	detached = false;
 	tell("the daemon opens mail.log\n");
 }
@@ -520,19 +535,24 @@ move_directory(void)
 {
 	static int number;
 	char cmd[300], link[100], to[40];
+	bool dated = chance(4);
 
 	if (!exists("mail.log") || inode_of("mail.log") != daemon_inode())
 		return;
+	/* such copies are dated before all this: nobody looks at old ones */
+	if (dated)
+		settle();
 	read_all();
 	(void)snprintf(to, sizeof(to), "d%d", ++number);
 	(void)snprintf(cmd, sizeof(cmd),
-	    "cd %s && cp -%s cur/. %s && ln -s %s next", top,
-	    chance(4) ? "r" : "a", to, to);
+	    "cd %s && cp -%s cur/. %s && ln -s %s next", top, dated ? "r" : "a",
+	    to, to);
 	assert_int_equal(system(cmd), 0);
 	(void)snprintf(link, sizeof(link), "%s/next", top);
 	(void)snprintf(cmd, sizeof(cmd), "%s/cur", top);
 	assert_int_equal(rename(link, cmd), 0);
-	tell("moved the directory to another, by a link\n");
+	tell("moved the directory to another, by a link%s\n",
+	    dated ? ", with other dates" : "");
 	until_it_reopens();
 }
 
@@ -695,16 +715,20 @@ begin(void)
 	reopen();
 }
 
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
 static void
 end(void)
 {
-	char cmd[100];
-
 	follow_close(&f);
 	(void)close(daemon_fd);
 	daemon_fd = -1;
-	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", top);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static void
@@ -736,15 +760,68 @@ from_environment(const char *name, uint64_t otherwise)
 	return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
+/* A history in a process of its own, which may also die of it. */
+struct player {
+	pid_t pid; /* 0: none */
+	uint64_t seed;
+};
+
+static void
+play(struct player *p)
+{
+	p->seed = seed;
+	p->pid = fork();
+	assert_int_not_equal(p->pid, -1);
+	if (p->pid != 0)
+		return;
+	history();
+	/* a failed assertion doesn't come here */
+	_exit(0);
+}
+
+/* Wait for one of them to end. Returns how many histories failed. */
+static int
+one_ended(struct player *players)
+{
+	int status, i = 0;
+	pid_t pid = wait(&status);
+
+	assert_int_not_equal(pid, -1);
+	while (players[i].pid != pid)
+		assert_int_not_equal(++i, PLAYERS);
+	players[i].pid = 0;
+	if (status != 0)
+		(void)fprintf(stderr, "POPGATE_SEED=%llu: status 0x%x\n",
+		    (unsigned long long)players[i].seed, (unsigned)status);
+	return status != 0;
+}
+
 static void
 each_line_once(void **state)
 {
 	uint64_t first = from_environment("POPGATE_SEED", 1);
-	uint64_t n = from_environment("POPGATE_HISTORIES", 100);
+	uint64_t n = from_environment("POPGATE_HISTORIES", 2000);
+	struct player players[PLAYERS] = { 0 };
+	FILE *lock = tmpfile();
+	int playing = 0, failed = 0;
 
 	(void)state;
-	for (seed = first; seed < first + n; seed++)
-		history();
+	assert_non_null(lock);
+	story_lock = fileno(lock);
+	for (seed = first; seed < first + n; seed++) {
+		int i = 0;
+
+		if (playing == PLAYERS)
+			failed += one_ended(players), playing--;
+		while (players[i].pid != 0)
+			i++;
+		play(&players[i]);
+		playing++;
+	}
+	while (playing > 0)
+		failed += one_ended(players), playing--;
+	(void)fclose(lock);
+	assert_int_equal(failed, 0);
 }
 
 int
