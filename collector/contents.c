@@ -94,6 +94,19 @@ contents_put(struct contents *c, const struct logfile *f)
 	append(c, &now);
 }
 
+void
+contents_seen(
+    struct contents *c, const struct generation *g, const struct reading *r)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct content *k = &c->v[i];
+
+		if (k->position == r->was && k->head.n == r->head.n &&
+		    k->head.hash == r->head.hash && k->mtime_ns < g->mtime_ns)
+			k->mtime_ns = g->mtime_ns;
+	}
+}
+
 /* --- how much of a file --- */
 
 static bool

@@ -355,6 +355,7 @@ unread(struct follow *f, const struct generations *g,
 	look(f, gen, r);
 	if (gen->packed ? !r->whole : gen->size > r->position)
 		return !is_copy(g, gen);
+	contents_seen(&f->known, gen, r);
 	generation_done(f, gen);
 	return false;
 }

@@ -682,6 +682,39 @@ replaced_by_a_copy(void **state)
 	}
 }
 
+/* copytruncate makes the copy after the last line was written. When what was
+ * read is forgotten, after many rotations, the copy is no news. */
+static void
+copied_and_forgotten(void **state)
+{
+	char line[20], name[40], want[20];
+
+	(void)state;
+	put("mail.log", "Nov 29 aa\nNov 29 bb\n");
+	set_age("mail.log", 1000);
+	start_since(NULL, 3600);
+	expect("Nov 29 aa Nov 29 bb ");
+	copy("mail.log", "mail.log-20260301");
+	set_age("mail.log-20260301", 999);
+	rewrite("mail.log", "");
+	expect("");
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(line, sizeof(line), "Nov 29 l%02d\n", i);
+		(void)snprintf(want, sizeof(want), "Nov 29 l%02d ", i);
+		(void)snprintf(name, sizeof(name), "mail.log-202604%02d", i);
+		append("mail.log", line);
+		set_age("mail.log", 900 - i);
+		expect(want);
+		if (i > 9)
+			restart();
+		move("mail.log", name);
+		append("mail.log", "");
+		expect("");
+	}
+	restart();
+	expect("");
+}
+
 /* All logs begin with the date. A new one whose first line has only just been
  * begun is no copy of the old one. */
 static void
@@ -1262,15 +1295,16 @@ main(void)
 		TEST(copied_when_empty), TEST(copied_not_yet_truncated),
 		TEST(truncated), TEST(replaced), TEST(inode_used_again),
 		TEST(inode_changed), TEST(replaced_by_a_copy),
-		TEST(begun_with_half_a_line), TEST(both_get_lines),
-		TEST(odd_generations), TEST(packed_beside_newer),
-		TEST(old_ones_are_not_searched), TEST(old_mark),
-		TEST(damaged_mark), TEST(shorter_with_same_head),
-		TEST(directory_goes_and_comes), TEST(symlink_moves),
-		TEST(can_not_be_read), TEST(back_to_the_window),
-		TEST(rotated_away), TEST(only_the_rotated_one),
-		TEST(damaged_gzip), TEST(packed_predecessors),
-		TEST(other_directory), cmocka_unit_test(names) };
+		TEST(begun_with_half_a_line), TEST(copied_and_forgotten),
+		TEST(both_get_lines), TEST(odd_generations),
+		TEST(packed_beside_newer), TEST(old_ones_are_not_searched),
+		TEST(old_mark), TEST(damaged_mark),
+		TEST(shorter_with_same_head), TEST(directory_goes_and_comes),
+		TEST(symlink_moves), TEST(can_not_be_read),
+		TEST(back_to_the_window), TEST(rotated_away),
+		TEST(only_the_rotated_one), TEST(damaged_gzip),
+		TEST(packed_predecessors), TEST(other_directory),
+		cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
