@@ -144,6 +144,8 @@ check: unit daemon		## unit and daemon tests
 .PHONY: check-build
 check-build: $(PROGRAMS) $(UNIT) $(DAEMON)
 
+# random histories where each is slow; make check plays thousands
+FEW        := 100
 SAN_FLAGS  := -O1 -g -fno-omit-frame-pointer \
 	      -fsanitize=address,undefined -fno-sanitize-recover=all
 # what it adds to the code confuses gcc's flow analysis
@@ -151,11 +153,13 @@ TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
 
 san:				## unit and daemon tests under ASan and UBSan
 	$(MAKE) -j$(JOBS) check-build BUILD=build-san CFLAGS="$(SAN_FLAGS)"
-	$(MAKE) check BUILD=build-san CFLAGS="$(SAN_FLAGS)"
+	POPGATE_HISTORIES=$(FEW) $(MAKE) check BUILD=build-san \
+	    CFLAGS="$(SAN_FLAGS)"
 
 tsan:				## unit and daemon tests under TSan
 	$(MAKE) -j$(JOBS) check-build BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0" \
+	    POPGATE_HISTORIES=$(FEW) \
 	    $(MAKE) check BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 
 # --- fuzzing: libFuzzer, with clang; seeds and finds in tests/fuzz/corpus ---
