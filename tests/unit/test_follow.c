@@ -687,7 +687,7 @@ replaced_by_a_copy(void **state)
 static void
 copied_and_forgotten(void **state)
 {
-	char line[20], name[40], want[20];
+	char line[32], name[40], want[32];
 
 	(void)state;
 	put("mail.log", "Nov 29 aa\nNov 29 bb\n");
@@ -815,7 +815,7 @@ odd_generations(void **state)
 		expect("");
 	}
 	for (int number = 2; number < 5; number++) {
-		char line[20], name[40], want[20];
+		char line[32], name[40], want[32];
 
 		(void)snprintf(line, sizeof(line), "d%d\n", number);
 		(void)snprintf(name, sizeof(name), "mail.log.%d", number);
