@@ -682,6 +682,34 @@ replaced_by_a_copy(void **state)
 	}
 }
 
+/* Rotated many times in a second: what is forgotten takes nothing with it. */
+static void
+many_in_a_second(void **state)
+{
+	struct timespec t[2];
+	char line[32], name[40], want[400] = "";
+	size_t n = 0;
+
+	(void)state;
+	(void)clock_gettime(CLOCK_REALTIME, &t[0]);
+	t[0].tv_sec -= 100;
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(line, sizeof(line), "l%02d\n", i);
+		(void)snprintf(name, sizeof(name), "mail.log-202605%02d", i);
+		put(name, line);
+		t[0].tv_nsec = 1000000 * (i + 1);
+		t[1] = t[0];
+		assert_int_equal(utimensat(AT_FDCWD, in_dir(name), t, 0), 0);
+		n += (size_t)snprintf(want + n, sizeof(want) - n, "l%02d ", i);
+	}
+	put("mail.log", "zz\n");
+	(void)snprintf(want + n, sizeof(want) - n, "zz ");
+	start_since(NULL, 3600);
+	expect(want);
+	restart();
+	expect("");
+}
+
 /* copytruncate makes the copy after the last line was written. When what was
  * read is forgotten, after many rotations, the copy is no news. */
 static void
@@ -696,7 +724,16 @@ copied_and_forgotten(void **state)
 	expect("Nov 29 aa Nov 29 bb ");
 	copy("mail.log", "mail.log-20260301");
 	set_age("mail.log-20260301", 999);
-	rewrite("mail.log", "");
+	/* rotated once more before it is looked at */
+	rewrite("mail.log", "Nov 29 xx\n");
+	set_age("mail.log", 998);
+	move("mail.log", "mail.log-20260302");
+	append("mail.log", "Nov 29 yy\n");
+	set_age("mail.log", 997);
+	restart();
+	expect("Nov 29 xx Nov 29 yy ");
+	move("mail.log", "mail.log-20260303");
+	append("mail.log", "");
 	expect("");
 	for (int i = 0; i < 40; i++) {
 		(void)snprintf(line, sizeof(line), "Nov 29 l%02d\n", i);
@@ -1296,15 +1333,15 @@ main(void)
 		TEST(truncated), TEST(replaced), TEST(inode_used_again),
 		TEST(inode_changed), TEST(replaced_by_a_copy),
 		TEST(begun_with_half_a_line), TEST(copied_and_forgotten),
-		TEST(both_get_lines), TEST(odd_generations),
-		TEST(packed_beside_newer), TEST(old_ones_are_not_searched),
-		TEST(old_mark), TEST(damaged_mark),
-		TEST(shorter_with_same_head), TEST(directory_goes_and_comes),
-		TEST(symlink_moves), TEST(can_not_be_read),
-		TEST(back_to_the_window), TEST(rotated_away),
-		TEST(only_the_rotated_one), TEST(damaged_gzip),
-		TEST(packed_predecessors), TEST(other_directory),
-		cmocka_unit_test(names) };
+		TEST(many_in_a_second), TEST(both_get_lines),
+		TEST(odd_generations), TEST(packed_beside_newer),
+		TEST(old_ones_are_not_searched), TEST(old_mark),
+		TEST(damaged_mark), TEST(shorter_with_same_head),
+		TEST(directory_goes_and_comes), TEST(symlink_moves),
+		TEST(can_not_be_read), TEST(back_to_the_window),
+		TEST(rotated_away), TEST(only_the_rotated_one),
+		TEST(damaged_gzip), TEST(packed_predecessors),
+		TEST(other_directory), cmocka_unit_test(names) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
