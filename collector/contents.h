@@ -53,8 +53,8 @@ void contents_put(struct contents *c, const struct logfile *f);
 
 /* All of file g has been read, as r says: it may be a younger copy of what was
  * read, and is not to be taken for new when that is forgotten. */
-void contents_seen(struct contents *c, const struct generation *g,
-    const struct reading *r);
+void contents_seen(
+    struct contents *c, const struct generation *g, const struct reading *r);
 
 /* How much has been read of file g? open: files that are open, whose bytes can
  * be compared. */
