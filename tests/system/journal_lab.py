@@ -308,8 +308,10 @@ def lines(lab):
     """Programs that let NUL and long lines through, and one that is said to
     let nothing through; the collector is killed between two pieces."""
     def output(name):
-        shutil.copy("/usr/bin/cat", f"/opt/{name}")
-        return lab.spawn("systemd-cat", "-t", name, f"/opt/{name}",
+        program = pathlib.Path("/opt", name)
+        if not program.exists():        # nor may it be written while it runs
+            shutil.copy("/usr/bin/cat", program)
+        return lab.spawn("systemd-cat", "-t", name, program,
                          stdin=subprocess.PIPE)
 
     def say(child, text):

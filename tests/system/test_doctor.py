@@ -12,6 +12,7 @@ import pytest
 
 import doctor_cases
 from doctor_cases import CASES, Case, write
+from lab.process import wait_for
 
 BUILD = pathlib.Path(os.environ["POPGATE_BUILD"])
 TOP = pathlib.Path(__file__).parents[2]
@@ -441,7 +442,13 @@ def test_postconf_that_hangs(directory):
     f, = bad(json.loads(done.stdout)["findings"])
     assert f["id"] == "postfix-unreadable" and "in time" in f["detail"]
     status = pathlib.Path("/proc", pid.read_text().strip(), "stat")
-    assert not status.exists() or " Z " in status.read_text()
+
+    def gone():
+        try:
+            return " Z " in status.read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    wait_for(gone, "the end of what postconf had started")
 
 
 @pytest.mark.parametrize("text, words", [

@@ -164,7 +164,8 @@ class TestSocketmap(PostfixMatrix):
         audit = lab.popgate.data / "audit.db"
 
         def sql(text):
-            subprocess.run(["sqlite3", audit, text], check=True)
+            subprocess.run(["sqlite3", "-cmd", ".timeout 60000", audit, text],
+                           check=True)
         with lab.smtp(lab.stranger()) as smtp:
             assert smtp.auth_plain("carol", "secret").code == 235
             assert smtp.mail("carol@lab.test").code == 250

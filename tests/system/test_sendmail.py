@@ -53,7 +53,8 @@ class TestClosed(Matrix):
         audit = lab.popgate.data / "audit.db"
 
         def sql(text):
-            subprocess.run(["sqlite3", audit, text], check=True)
+            subprocess.run(["sqlite3", "-cmd", ".timeout 60000", audit, text],
+                           check=True)
         with lab.smtp(lab.logged_in("imap", user="bob")) as smtp:
             assert smtp.mail("bob@lab.test").code == 250
             assert smtp.rcpt(REMOTE).code == 250
