@@ -210,7 +210,7 @@ too_many_sessions(void **state)
 			assert_int_equal(r.code, SMFIR_TEMPFAIL);
 		mclient_close(&mc);
 	}
-	assert_true(logged("and 3 may be: temporary failure for more") > 0);
+	wait_until(logged("and 3 may be: temporary failure for more") > 0);
 	assert_int_equal(health_number("sessions_over_limit"), 5);
 	mail(open[0], "<s@y.test>");
 	assert_accepted(rcpt(open[0], REMOTE, "smtp"));
@@ -283,7 +283,7 @@ few_files_of(unsigned files)
 	daemon_files = 0;
 	(void)snprintf(want, sizeof(want),
 	    "5000 are more than %u open files leave room for: taken as", files);
-	assert_true(logged(want) > 0);
+	wait_until(logged(want) > 0);
 	login("203.0.113.5", 1000);
 	mc = mta("203.0.113.5");
 	/* the map, the tables and the policy have not been used before */
