@@ -29,6 +29,15 @@
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 
+/* The accepted recipients of a message until DATA. All zero: none. */
+struct accepted {
+	struct audit_row *rows; /* of those that wait for DATA; owned */
+	size_t n_rows;
+	struct audit_receipt receipt; /* of those that couldn't wait */
+	bool relayed; /* a relay is among them */
+	struct covered_recipients relays;
+};
+
 /* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
  * one thread at a time. */
 struct session {
@@ -50,11 +59,7 @@ struct session {
 	char auth_user[NAME_MAX_LEN];
 	struct certificate *certificate; /* owned; NULL: none */
 	char queue_id[QUEUE_ID_MAX];
-	struct audit_row *pending; /* accepted, waiting for DATA */
-	size_t n_pending;
-	struct audit_receipt receipt; /* of those that couldn't wait */
-	bool relayed; /* a relay is among them */
-	struct covered_recipients relays;
+	struct accepted accepted;
 	struct limiter_message message;
 	struct gate_memo memo;
 };
@@ -98,21 +103,26 @@ copy(char *buf, size_t size, const char *text)
 	buf[n] = '\0';
 }
 
+static struct accepted
+take_accepted(struct session *s)
+{
+	struct accepted accepted = s->accepted;
+
+	s->accepted = (struct accepted){ .rows = NULL };
+	return accepted;
+}
+
 /* Rows of refused recipients are on their way already; these are accepted
  * ones whose message didn't come to DATA. */
 static void
-flush_pending(struct session *s)
+flush_accepted(struct session *s)
 {
-	struct audit_row *rows = s->pending;
+	struct accepted accepted = take_accepted(s);
 	bool ok;
 
-	s->pending = NULL;
-	s->n_pending = 0;
-	s->relayed = false;
-	s->relays = (struct covered_recipients){ .n = 0 };
-	s->receipt = (struct audit_receipt){ .lost = false };
-	if (rows != NULL)
-		(void)gate_submit(s->gc, rows, false, &ok);
+	audit_row_aborted(accepted.rows);
+	if (accepted.rows != NULL)
+		(void)gate_submit(s->gc, accepted.rows, false, &ok);
 }
 
 /* Keep the row of an accepted recipient until DATA, when the message has a
@@ -120,26 +130,26 @@ flush_pending(struct session *s)
 static void
 keep_row(struct session *s, struct audit_row *row)
 {
+	struct accepted *a = &s->accepted;
+
 	if (row == NULL)
 		return;
-	s->pending = audit_row_chain(s->pending, row);
-	if (++s->n_pending < gate_batch())
+	a->rows = audit_row_chain(a->rows, row);
+	if (++a->n_rows < gate_batch())
 		return;
-	row = s->pending;
-	s->pending = NULL;
-	s->n_pending = 0;
+	row = a->rows;
+	a->rows = NULL;
+	a->n_rows = 0;
 	/* Postfix has one from its second recipient on */
 	if (s->queue_id[0] != '\0')
 		audit_row_queue_id(row, s->queue_id);
-	gate_hand_over(s->gc, row, s->relayed, &s->receipt);
+	gate_hand_over(s->gc, row, a->relayed, &a->receipt);
 }
 
 static void
 end_message(struct session *s)
 {
-	/* rows that still wait are of a message that didn't come to DATA */
-	audit_row_aborted(s->pending);
-	flush_pending(s);
+	flush_accepted(s);
 	gate_settle(s->gc, &s->message, false);
 	free(s->sender);
 	s->sender = NULL;
@@ -416,15 +426,15 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 		 * message that lost some it would hold up the others at DATA */
 		bool relay = !answer.local && !answer.monitored;
 
-		if (relay && (row == NULL || s->receipt.lost)) {
+		if (relay && (row == NULL || s->accepted.receipt.lost)) {
 			audit_row_free(row);
 			set_reply(
 			    ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
 			return SMFIS_TEMPFAIL;
 		}
-		s->relayed |= relay;
+		s->accepted.relayed |= relay;
 		if (relay)
-			covered_add(&s->relays, argv[0]);
+			covered_add(&s->accepted.relays, argv[0]);
 		keep_row(s, row);
 		return SMFIS_CONTINUE;
 	}
@@ -438,29 +448,21 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 static sfsistat
 commit_message(SMFICTX *ctx, struct session *s)
 {
-	struct audit_row *rows = s->pending;
-	struct audit_receipt receipt = s->receipt;
-	struct covered_recipients relays = s->relays;
-	bool relayed = s->relayed;
+	struct accepted a = take_accepted(s);
 
-	s->pending = NULL;
-	s->n_pending = 0;
-	s->relayed = false;
-	s->relays = (struct covered_recipients){ .n = 0 };
-	s->receipt = (struct audit_receipt){ .lost = false };
-	if (rows == NULL && !relayed)
+	if (a.rows == NULL && !a.relayed)
 		return SMFIS_CONTINUE;
 	const char *queue_id = smfi_getsymval(ctx, (char[]){ "i" });
 
 	if (queue_id != NULL)
-		audit_row_queue_id(rows, queue_id);
+		audit_row_queue_id(a.rows, queue_id);
 	/* the permit channel waited for all of them a moment ago */
-	if (relayed && queue_id != NULL &&
-	    covered_take(&relays, &s->client, queue_id)) {
-		(void)gate_commit(s->gc, rows, false, &receipt);
+	if (a.relayed && queue_id != NULL &&
+	    covered_take(&a.relays, &s->client, queue_id)) {
+		(void)gate_commit(s->gc, a.rows, false, &a.receipt);
 		return SMFIS_CONTINUE;
 	}
-	if (gate_commit(s->gc, rows, relayed, &receipt))
+	if (gate_commit(s->gc, a.rows, a.relayed, &a.receipt))
 		return SMFIS_CONTINUE;
 	log_msg(LOG_ERR,
 	    "session %s: rows of the audit were lost or late: the disk is full "

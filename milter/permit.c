@@ -232,6 +232,24 @@ message_of(struct connection *c, const struct protocol_request *p)
 	return &c->message;
 }
 
+/* What to say instead when the rows are lost: from then on the reply may be
+ * held. */
+static void
+prepare_failure(struct connection *c, const struct protocol_request *p,
+    const struct gate_config *gc)
+{
+	c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
+	    gc->cfg->reply.unavailable, c->failed);
+	c->held_ms = clock_monotonic_ms();
+}
+
+static void
+say_failure(struct connection *c)
+{
+	memcpy(c->out, c->failed, c->failed_len);
+	c->out_len = c->failed_len;
+}
+
 /* Submit the row of a recipient; c->ticket when the reply waits for it. A
  * message that is asked about again at DATA waits there for the disk, once for
  * all its recipients; until then its rows need only outlive us. */
@@ -273,8 +291,7 @@ answer_data(struct connection *c, const struct protocol_request *p)
 		return;
 	struct gate_config *gc = gate_config_take();
 
-	c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
-	    gc->cfg->reply.unavailable, c->failed);
+	prepare_failure(c, p, gc);
 	gate_config_give(gc);
 	c->ticket = gate_sync();
 	c->first = m->first;
@@ -283,13 +300,10 @@ answer_data(struct connection *c, const struct protocol_request *p)
 	(void)addr_parse_loose(p->client, &c->client);
 	(void)snprintf(c->queue_id, sizeof(c->queue_id), "%s", p->queue_id);
 	c->until_written = false;
-	c->held_ms = clock_monotonic_ms();
 	/* stopping: nothing more is written */
 	if (c->ticket == 0 &&
-	    gate_ticket_range(m->first, m->last) != AUDIT_DURABLE) {
-		memcpy(c->out, c->failed, c->failed_len);
-		c->out_len = c->failed_len;
-	}
+	    gate_ticket_range(m->first, m->last) != AUDIT_DURABLE)
+		say_failure(c);
 }
 
 /* Ask the gate. The reply is in c->out, held when it waits for the disk. */
@@ -333,11 +347,8 @@ answer(struct connection *c, const struct protocol_request *p)
 		ok = false;
 	if (row != NULL)
 		submit(c, p, gc, row, permit_it, &ok);
-	if (permit_it) {
-		c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
-		    gc->cfg->reply.unavailable, c->failed);
-		c->held_ms = clock_monotonic_ms();
-	}
+	if (permit_it)
+		prepare_failure(c, p, gc);
 	/* Ours: the MTA knows itself, and better, whether to deliver here. */
 	c->out_len = protocol_reply(p,
 	    permit_it && ok       ? ANSWER_PERMIT
@@ -538,22 +549,21 @@ release_held(void)
 		if (c->ticket == 0)
 			continue;
 		enum audit_state state = gate_ticket_state(c->ticket);
-		bool wait = state == AUDIT_PENDING ||
-		    (state == AUDIT_WRITTEN && !c->until_written);
+		bool kept = state == AUDIT_DURABLE ||
+		    (state == AUDIT_WRITTEN && c->until_written);
+		bool settled = kept || state == AUDIT_LOST;
 
-		if (wait && now_ms - c->held_ms < HELD_MAX_MS)
+		if (!settled && now_ms - c->held_ms < HELD_MAX_MS)
 			continue;
-		if (!wait && c->last != 0) {
-			state = gate_ticket_range(c->first, c->last);
-			if (state == AUDIT_DURABLE)
+		if (settled && c->last != 0) {
+			kept = gate_ticket_range(c->first, c->last) ==
+			    AUDIT_DURABLE;
+			if (kept)
 				covered_give(
 				    &c->recipients, &c->client, c->queue_id);
 		}
-		if (state == AUDIT_LOST || state == AUDIT_PENDING ||
-		    (state == AUDIT_WRITTEN && !c->until_written)) {
-			memcpy(c->out, c->failed, c->failed_len);
-			c->out_len = c->failed_len;
-		}
+		if (!kept)
+			say_failure(c);
 		if (c->in_len == sizeof(c->in) && !c->eof)
 			connection_watch(c, EPOLLIN);
 		c->ticket = 0;
