@@ -537,19 +537,31 @@ insert_breaches(struct audit *a, const struct breach *list, struct err *err)
 	return 0;
 }
 
-/* The one number that a statement gives, or -1. */
+/* The one number that stmt gives, or -1 with err, which names what it was. */
+static int64_t
+step_number(
+    struct audit *a, sqlite3_stmt *stmt, const char *what, struct err *err)
+{
+	int64_t n = -1;
+
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(a->db, what, err);
+	(void)sqlite3_reset(stmt);
+	return n;
+}
+
+/* The same for a statement that is seldom needed. */
 static int64_t
 number_of(struct audit *a, const char *sql, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t n = -1;
+	int64_t n;
 
 	if (db_prepare(a->db, sql, &stmt, err) == -1)
 		return -1;
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		n = sqlite3_column_int64(stmt, 0);
-	else
-		db_err(a->db, sql, err);
+	n = step_number(a, stmt, sql, err);
 	(void)sqlite3_finalize(stmt);
 	return n;
 }
@@ -574,14 +586,7 @@ prune_breaches(struct audit *a, int64_t now, struct err *err)
 static int64_t
 size_of(struct audit *a, struct err *err)
 {
-	int64_t bytes = -1;
-
-	if (sqlite3_step(a->pages) == SQLITE_ROW)
-		bytes = sqlite3_column_int64(a->pages, 0);
-	else
-		db_err(a->db, "size", err);
-	(void)sqlite3_reset(a->pages);
-	return bytes;
+	return step_number(a, a->pages, "size", err);
 }
 
 /* Delete those of the next rows behind a->shrunk_to that anybody can make us

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 char dir[64], sock[96];
 pid_t daemon_pid;
@@ -322,6 +323,43 @@ ask(const char *name, const char *request, size_t len, char *reply, size_t size)
 	if (n < 0)
 		(void)snprintf(reply, size, "errno %d", errno);
 	(void)close(fd);
+}
+
+int
+policy_open(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval timeout = { .tv_sec = 60 };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)snprintf(
+	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
+	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	return fd;
+}
+
+const char *
+policy_ask(int fd, const char *request, int len)
+{
+	static char reply[1200];
+
+	assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
+	ssize_t n = recv(fd, reply, sizeof(reply) - 1, 0);
+
+	assert_true(n > (ssize_t)strlen("action="));
+	reply[n] = '\0';
+	return reply;
+}
+
+int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 const char *

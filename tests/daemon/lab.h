@@ -62,6 +62,14 @@ char data_as(struct mclient *mc, const char *queue_id);
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
 
+/* What an smtpd does: keep a connection to the policy socket, and ask there.
+ * The reply, "action=...", is valid until the next one. */
+int policy_open(void);
+const char *policy_ask(int fd, const char *request, int len);
+
+/* Monotonic. */
+int64_t now_ms(void);
+
 /* A page of its status.sock or metrics.sock, with the headers; "" when there
  * is none. Returns text. Any thread. */
 const char *

@@ -71,15 +71,6 @@ run_busy(void *arg)
 	return NULL;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Wait for n more answers to the busy ones; a minute without any is none. */
 static void
 wait_answers(unsigned n)

@@ -496,37 +496,20 @@ hijack(void **state)
 static const char *
 ask_policy_from(int fd, const char *client, int message, const char *port)
 {
-	static char request[400], reply[1200];
+	char request[400];
 	int len = snprintf(request, sizeof(request),
 	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
 	    "client_address=%s\nsender=s@y.test\nrecipient=x@remote.test\n"
 	    "instance=m%d\n%s\n",
 	    client, message, port);
 
-	assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
-	ssize_t n = recv(fd, reply, sizeof(reply) - 1, 0);
-
-	assert_true(n > 0);
-	reply[n] = '\0';
-	return reply;
+	return policy_ask(fd, request, len);
 }
 
 static const char *
 ask_policy(int fd, const char *client, int message)
 {
 	return ask_policy_from(fd, client, message, "");
-}
-
-static int
-policy_connect(void)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	return fd;
 }
 
 /* Closed wiring: what is given up is free again on both channels, whether the
@@ -542,7 +525,7 @@ given_up_on_both_channels(void **state)
 			    "\"2/1h\"; user_recipients = \"6/1h\";"));
 	for (int i = 0; i < 2; i++) {
 		const char *client = i == 0 ? "203.0.113.5" : "203.0.113.6";
-		int fd = policy_connect();
+		int fd = policy_open();
 
 		login_as(client, i == 0 ? "alice" : "bob");
 		struct mclient *mc = mta_from("Postfix 3.7", client, 4321);
@@ -577,7 +560,6 @@ given_up_on_both_channels(void **state)
 static void
 limits_on_both_channels(void **state)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	char key[200], request[220];
 	static char reply[1200];
 	const char *last;
@@ -588,11 +570,8 @@ limits_on_both_channels(void **state)
 	login("203.0.113.5", 1000);
 	login("203.0.113.6", 1000);
 	login("203.0.113.7", 1000);
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = policy_open();
 
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
 	for (int message = 0; message < 2; message++) {
 		struct mclient *mc = mta("203.0.113.5");
 

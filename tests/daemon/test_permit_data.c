@@ -5,32 +5,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
-
-static int
-policy_open(void)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct timeval timeout = { .tv_sec = 20 };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
-	(void)setsockopt(
-	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	return fd;
-}
 
 /* Ask; returns what comes behind "action=". */
 __attribute__((format(printf, 4, 5))) static const char *
 asked(int fd, const char *state, const char *instance, const char *more, ...)
 {
-	static char reply[1000];
 	char text[2000], extra[1000];
 	va_list ap;
 
@@ -43,12 +25,7 @@ asked(int fd, const char *state, const char *instance, const char *more, ...)
 	    "sender=s@y.test\ninstance=%s\n%s\n",
 	    state, instance, extra);
 
-	assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
-	ssize_t got = recv(fd, reply, sizeof(reply) - 1, 0);
-
-	assert_true(got > 9);
-	reply[got] = '\0';
-	return reply + strlen("action=");
+	return policy_ask(fd, text, n) + strlen("action=");
 }
 
 #define PROMISE "policy_context=asked-at-data\n"

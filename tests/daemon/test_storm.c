@@ -248,15 +248,6 @@ change_deny(sqlite3 *h, struct fact *fact, const char *subject,
 	atomic_fetch_add(&fact->epoch, 1);
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void
 storm(void **state)
 {

@@ -26,6 +26,14 @@ def refused(reply, code=5):
     return reply
 
 
+def hangs_up_at_data(lab, smtp):
+    """One relay was accepted, and its row can't be written: 421, and the
+    client can't say DATA once more."""
+    with lab.popgate.unwritable_audit():
+        assert smtp.command("DATA").code == 421
+        assert smtp.command("DATA").code == 0
+
+
 class Matrix:
     # --- who may relay ---
 

@@ -1,11 +1,9 @@
 """Sendmail 8.17 in its two wirings."""
-import subprocess
 
 import pytest
 
 from lab import wirings
-from lab.process import wait_for
-from matrix import REMOTE, Matrix
+from matrix import REMOTE, Matrix, hangs_up_at_data
 
 LONG = "a" * 230
 
@@ -50,21 +48,10 @@ class TestClosed(Matrix):
 
     def test_hangs_up_at_data(self, lab):
         """Rows that can't be written at DATA: 421, and nothing goes."""
-        audit = lab.popgate.data / "audit.db"
-
-        def sql(text):
-            subprocess.run(["sqlite3", "-cmd", ".timeout 60000", audit, text],
-                           check=True)
         with lab.smtp(lab.logged_in("imap", user="bob")) as smtp:
             assert smtp.mail("bob@lab.test").code == 250
             assert smtp.rcpt(REMOTE).code == 250
-            sql("ALTER TABLE decision RENAME TO gone")
-            try:
-                assert smtp.command("DATA").code == 421
-                assert smtp.command("DATA").code == 0
-            finally:
-                sql("ALTER TABLE gone RENAME TO decision")
-        wait_for(lambda: lab.popgate.health()["audit_good"], "the table")
+            hangs_up_at_data(lab, smtp)
 
     def test_very_many_recipients(self, lab):
         """Sendmail itself has no limit; what is relayed is in the audit."""

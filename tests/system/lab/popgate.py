@@ -1,4 +1,5 @@
 """The programs under test, and what they wrote."""
+import contextlib
 import grp
 import json
 import os
@@ -101,6 +102,21 @@ class Popgate:
             s.sendall(b"GET /health HTTP/1.0\r\n\r\n")
             text = b"".join(iter(lambda: s.recv(65536), b""))
         return json.loads(text.partition(b"\r\n\r\n")[2])
+
+    @contextlib.contextmanager
+    def unwritable_audit(self):
+        """No decision can be written meanwhile; afterwards all is well."""
+        def rename(name, new):
+            db = sqlite3.connect(self.data / "audit.db", timeout=60)
+            with db:
+                db.execute(f"ALTER TABLE {name} RENAME TO {new}")
+            db.close()
+        rename("decision", "gone")
+        try:
+            yield
+        finally:
+            rename("gone", "decision")
+        wait_for(lambda: self.health()["audit_good"], "the table")
 
     def logins(self):
         return self.query("logins.db", "SELECT * FROM login")
