@@ -9,6 +9,7 @@
 #include "grammar.h"
 #include "pairs.h"
 #include "prefix.h"
+#include "streams.h"
 
 static const struct grammar *const grammars[] = { GRAMMARS };
 
@@ -21,8 +22,6 @@ enum {
 	HEAD_BITS = 4096, /* a power of two */
 	PAIR_CAPACITY = 4096,
 	ORDINARY_UID = 1000, /* first of the people: login.defs(5) */
-	STREAM_ID_SIZE = 33, /* 128 bits in hexadecimal, and NUL */
-	STREAMS = 64, /* a power of two */
 	/* what remains free keeps the probes of program_find() short */
 	CUSTOM_MAX = SLOT_N / 4
 };
@@ -34,13 +33,6 @@ struct program {
 	uint8_t grammar_n;
 	bool custom; /* one of the admin's rules is for it */
 	bool custom_by_exe; /* and one of these names no unit */
-};
-
-/* A server's output: was its newest entry cut? Then the next one goes on with
- * the same line. For exported entries; source_journal.c asks the journal. */
-struct stream {
-	char id[STREAM_ID_SIZE]; /* "": free */
-	bool cut;
 };
 
 struct parser {
@@ -65,7 +57,8 @@ struct parser {
 	/* Memory between lines. */
 	struct pairs *pairs; /* NULL: no server is paired */
 	struct prefix_clock clock;
-	struct stream stream[STREAMS]; /* by the id's hash */
+	/* of exported entries; source_journal.c asks the journal */
+	struct streams streams;
 	bool stream_lost; /* one that isn't there may have been cut */
 	char scratch[PREFIX_SCRATCH];
 };
@@ -555,44 +548,33 @@ parser_may_speak(const struct parser *parser, const char *program,
 
 /* ---- outputs that were cut ---- */
 
-static struct stream *
-stream_of(struct parser *parser, struct span id)
-{
-	uint32_t h = 0;
-
-	for (const char *p = id.p; p < id.end; p++)
-		h = h * 31 + (unsigned char)*p;
-	return &parser->stream[h * 0x9E3779B1u >> 26 & (STREAMS - 1)];
-}
-
 /* An exported entry: is it a part of a line? In doubt it is. */
 static enum line_delivery
 delivery_of(struct parser *parser, const struct prefix_origin *o)
 {
-	struct stream *s = stream_of(parser, o->stream);
+	const char *id = o->stream.p;
 	size_t len = span_len(o->stream);
-	bool known = span_equals(o->stream, s->id, strlen(s->id));
+	struct stream *s = streams_at(&parser->streams, id, len);
+	bool known = stream_is(s, id, len);
 	bool before = known ? s->cut : parser->stream_lost;
 
 	if (o->delivery != DELIVERY_PIECE && o->delivery != DELIVERY_CUT)
 		return o->delivery;
 	/* not exported, by whoever chose the fields: nothing to go by */
-	if (len == 0 || len >= STREAM_ID_SIZE) {
+	if (!stream_id_good(len)) {
 		parser->stream_lost |= o->delivery == DELIVERY_CUT;
 		return parser->stream_lost ? DELIVERY_CUT : o->delivery;
 	}
 	if (!known)
 		parser->stream_lost |= s->cut;
-	memcpy(s->id, o->stream.p, len);
-	s->id[len] = '\0';
-	s->cut = o->delivery == DELIVERY_CUT;
+	stream_set(s, id, len, o->delivery == DELIVERY_CUT);
 	return before ? DELIVERY_CUT : o->delivery;
 }
 
 void
 parser_skip(struct parser *parser)
 {
-	memset(parser->stream, 0, sizeof(parser->stream));
+	parser->streams = (struct streams){ .v[0].cut = false };
 	parser->stream_lost = true;
 }
 

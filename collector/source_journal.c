@@ -16,6 +16,7 @@
 #include "err.h"
 #include "lines.h"
 #include "source.h"
+#include "streams.h"
 
 enum {
 	WORD_MAX = 256,
@@ -24,9 +25,7 @@ enum {
 	/* journald writes by mmap(2), and tells inotify up to 250 ms late:
 	 * looking in between, at 0.6 % of a core, is the cheapest way to have
 	 * a login in 10 ms; each 2 ms would be 1.5 % */
-	POLL_MS = 5,
-	STREAM_ID_SIZE = 33, /* 128 bits in hexadecimal, and NUL */
-	STREAMS = 256 /* remembered: a power of two */
+	POLL_MS = 5
 };
 
 enum field {
@@ -61,12 +60,6 @@ static const struct {
 	[F_LINE_BREAK] = { "_LINE_BREAK=", false },
 	[F_STREAM] = { "_STREAM_ID=", false } };
 
-/* A program's output: was its newest entry cut? */
-struct stream {
-	char id[STREAM_ID_SIZE]; /* "" none */
-	bool cut;
-};
-
 struct journal {
 	sd_journal *j;
 	bool at_unread; /* j stands on an entry not given out yet */
@@ -80,8 +73,7 @@ struct journal {
 	/* the entry that is being given out */
 	char word[FIELDS][WORD_MAX];
 	char text[TEXT_MAX];
-	/* By the id's hash; of one that isn't there, the journal knows. */
-	struct stream stream[STREAMS];
+	struct streams streams; /* of others the journal knows */
 };
 
 /* sd-journal opens what it may read and says nothing of the rest. */
@@ -319,16 +311,6 @@ add_head(struct journal *s, struct entry *e, uint64_t usec)
 
 /* --- outputs of programs --- */
 
-static struct stream *
-stream_of(struct journal *s, const char *id)
-{
-	uint32_t h = 0;
-
-	for (; *id != '\0'; id++)
-		h = h * 31 + (unsigned char)*id;
-	return &s->stream[h * 0x9E3779B1u >> 24 & (STREAMS - 1)];
-}
-
 /* Was the entry before this one, of the same output, cut? None before it
  * begins the output. Returns 1, 0 or -errno; leaves s->j anywhere. */
 static int
@@ -362,20 +344,20 @@ static int
 goes_on(struct journal *s)
 {
 	const char *id = s->word[F_STREAM];
-	struct stream *known = stream_of(s, id);
+	size_t len = strlen(id);
+	struct stream *known = streams_at(&s->streams, id, len);
 	bool before = true;
 	int r = 0;
 
-	if (*id == '\0' || strlen(id) >= STREAM_ID_SIZE)
+	if (!stream_id_good(len))
 		return 1;
-	if (strcmp(known->id, id) == 0) {
+	if (stream_is(known, id, len)) {
 		before = known->cut;
 	} else {
 		before = look_back(s) != 0;
 		r = seek(s);
 	}
-	memcpy(known->id, id, strlen(id) + 1);
-	known->cut = s->word[F_LINE_BREAK][0] != '\0';
+	stream_set(known, id, len, s->word[F_LINE_BREAK][0] != '\0');
 	return r < 0 ? r : before;
 }
 
