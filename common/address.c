@@ -3,6 +3,15 @@
 #include <string.h>
 
 /* %-hack, bang paths, source routes, quoted forms; see tests/data/forms */
+const char *
+address_inside(const char *text, size_t *len)
+{
+	if (*len < 2 || text[0] != '<' || text[*len - 1] != '>')
+		return text;
+	*len -= 2;
+	return text + 1;
+}
+
 bool
 address_has_routing(const char *text, size_t len)
 {

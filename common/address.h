@@ -13,6 +13,10 @@ enum {
 	ADDRESS_TEXT_MAX = ADDRESS_LOCAL_MAX + 1 + DOMAIN_TEXT_MAX
 };
 
+/* An address without the <> around it, if it has them. Returns where it begins;
+ * *len is its length before and after. */
+const char *address_inside(const char *text, size_t *len);
+
 /* Does a local part hold what an MTA may take as routing or quoting, white
  * space, or a control byte? */
 bool address_has_routing(const char *text, size_t len);

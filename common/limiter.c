@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "address.h"
 #include "err.h"
 #include "siphash.h"
 
@@ -893,10 +894,8 @@ name_credits(struct limiter *l, struct taking *t, uint64_t client)
 
 		t->key[0] = tag_of(l, data, sizeof(data));
 	}
-	if (len >= 2 && rcpt[0] == '<' && rcpt[len - 1] == '>') {
-		rcpt++;
-		len -= 2;
-	}
+	if (len > 0)
+		rcpt = address_inside(rcpt, &len);
 	if (len > 0) {
 		uint64_t data[2] = { client, tag_of_text(l, 'r', rcpt, len) };
 

@@ -20,10 +20,7 @@ rcpt_is_local(const char *arg, const char *mailer,
 	size_t len = strlen(arg);
 	char folded[DOMAIN_TEXT_MAX];
 
-	if (len >= 2 && arg[0] == '<' && arg[len - 1] == '>') {
-		arg++;
-		len -= 2;
-	}
+	arg = address_inside(arg, &len);
 	if (len == 0)
 		return false;
 	const char *at = memrchr(arg, '@', len);

@@ -17,6 +17,7 @@
 #define SM_CONF_STDBOOL_H 1
 #include <libmilter/mfapi.h>
 
+#include "address.h"
 #include "clock.h"
 #include "covered.h"
 #include "err.h"
@@ -330,10 +331,8 @@ is_vouched(const struct session *s, const char *rcpt)
 
 	if (s->gc->cfg->relay.n_certificates == 0 || len >= sizeof(recipient))
 		return false;
-	bool bracketed = len >= 2 && rcpt[0] == '<' && rcpt[len - 1] == '>';
-
-	copy(recipient, bracketed ? len - 1 : sizeof(recipient),
-	    bracketed ? rcpt + 1 : rcpt);
+	rcpt = address_inside(rcpt, &len);
+	copy(recipient, len + 1, rcpt);
 	const struct handoff h = { .client = s->client,
 		.port = s->port,
 		.sender = s->sender,
@@ -356,10 +355,7 @@ on_envfrom(SMFICTX *ctx, char **argv)
 	const char *arg = argv[0] == NULL ? "" : argv[0];
 	size_t len = strnlen(arg, 2000);
 
-	if (len >= 2 && arg[0] == '<' && arg[len - 1] == '>') {
-		arg++;
-		len -= 2;
-	}
+	arg = address_inside(arg, &len);
 	s->sender = strndup(arg, len);
 	copy(s->auth_type, sizeof(s->auth_type),
 	    smfi_getsymval(ctx, (char[]){ "{auth_type}" }));

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "address.h"
 #include "siphash.h"
 
 /* As many messages as may be between their two DATA at once, and more. */
@@ -31,10 +32,7 @@ covered_add(struct covered_recipients *r, const char *recipient)
 	size_t len = strlen(recipient);
 
 	(void)pthread_once(&covered.once, make_key);
-	if (len >= 2 && recipient[0] == '<' && recipient[len - 1] == '>') {
-		recipient++;
-		len -= 2;
-	}
+	recipient = address_inside(recipient, &len);
 	r->n++;
 	r->sum += siphash(covered.key, recipient, len);
 }
