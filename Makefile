@@ -64,7 +64,8 @@ endif
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
 .PHONY: all deps unit daemon system check test demo san tsan analyze \
-	format format-check fuzz fuzz-replay bench bench-postfix bench-collector bench-ctl \
+	format format-check fuzz fuzz-replay bench bench-postfix \
+	bench-collector bench-ctl \
 	install uninstall clean help
 
 all: $(PROGRAMS)		## build the three programs (default)

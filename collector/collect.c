@@ -251,7 +251,8 @@ answer_told(struct collect *c, struct feed *f, const struct line_told *told,
 		    f->cfg.name, told->uid, told->pid);
 }
 
-/* Whoever set it up so finds his users refused, and should know why. */
+/* Warn the admin that logins in a program's output don't count: the users of
+ * that server are refused. */
 static void
 note_piece(struct collect *c, const struct feed *f, const char *server)
 {
@@ -596,7 +597,8 @@ lock_database(struct collect *c, struct err *err)
 	return 0;
 }
 
-/* A table that was lost or restored doesn't know what an admin said since. */
+/* Merge the words file: a login table that was lost or restored lacks the
+ * deletions and denials that an admin has made since. */
 static int
 take_words(struct collect *c, struct err *err)
 {

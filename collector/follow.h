@@ -72,7 +72,7 @@ int follow_read(
  * behind position; and hashes of lines, each with its distance to position. */
 void follow_mark(struct follow *f, struct mark *mark);
 
-/* The same, and the fingerprint is left as it is. */
+/* Fill in device, inode and position only; mark->fingerprint keeps its text. */
 void follow_place(struct follow *f, struct mark *mark);
 
 #endif

@@ -552,7 +552,7 @@ step_number(
 	return n;
 }
 
-/* The same for a statement that is seldom needed. */
+/* step_number() of a statement that is too seldom needed to stay prepared. */
 static int64_t
 number_of(struct audit *a, const char *sql, struct err *err)
 {
@@ -1221,8 +1221,8 @@ writer(void *arg)
 	return NULL;
 }
 
-/* What deletes goes without it: the next row would get its id, by which others
- * know a row, and which must grow. */
+/* A condition for every DELETE: the newest row stays. SQLite would give its id
+ * to the next row, but ids must grow, since rows are known by them. */
 #define NOT_THE_NEWEST "id < (SELECT max(id) FROM decision) "
 
 static int

@@ -82,11 +82,12 @@ void audit_row_aborted(struct audit_row *list);
  * full: the rows are lost and counted. Doesn't block on the disk. */
 uint64_t audit_submit(struct audit *a, struct audit_row *list, bool urgent);
 
-/* The same, but waits up to timeout_ms for room in the queue. */
+/* audit_submit() that waits up to timeout_ms for room in the queue. */
 uint64_t audit_submit_wait(
     struct audit *a, struct audit_row *list, bool urgent, int timeout_ms);
 
-/* The same for rows that somebody waits for until they are AUDIT_WRITTEN. */
+/* audit_submit() of rows that a caller waits for until they are AUDIT_WRITTEN.
+ */
 uint64_t audit_submit_written(struct audit *a, struct audit_row *list);
 
 /* A ticket that is durable when all that was submitted before is, and when the
@@ -103,7 +104,7 @@ enum audit_state {
 /* How it stands with the rows of a ticket. Never blocks. */
 enum audit_state audit_state(struct audit *a, uint64_t ticket);
 
-/* The same of all tickets from first to last: the worst of them. */
+/* The worst audit_state() of the tickets from first to last. */
 enum audit_state
 audit_state_range(struct audit *a, uint64_t first, uint64_t last);
 

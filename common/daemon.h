@@ -29,7 +29,7 @@ int daemon_detach(struct err *err);
 /* Ready to serve: lets a waiting parent go, tells systemd. */
 void daemon_ready(void);
 
-/* Who a daemon is when root started it. */
+/* The user that a daemon becomes when root has started it. */
 struct daemon_user {
 	const char *key; /* "milter.user" */
 	const char *value; /* what the configuration says; "": it doesn't */

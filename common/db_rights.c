@@ -20,8 +20,8 @@
 
 enum { OWNERS_MAX = 16, GROUPS_MAX = 128, PATH_LEN = 2048 };
 
-/* One for each owner: SQLite doesn't say which database a name is asked for.
- */
+/* A VFS for each owner of databases: SQLite gives its VFS the name of a file,
+ * and not the database that the file belongs to. */
 struct owner {
 	sqlite3_vfs vfs; /* first: SQLite gives us a pointer to it */
 	sqlite3_vfs *real;
@@ -43,7 +43,9 @@ struct was {
 	gid_t groups[GROUPS_MAX];
 };
 
-/* That of the C library is for all threads. */
+/* setgroups(2) of this thread alone: the C library's function changes all
+ * threads.
+ */
 static int
 set_groups(int n, const gid_t *groups)
 {
@@ -176,8 +178,8 @@ on_full_name(sqlite3_vfs *vfs, const char *name, int n, char *full)
 
 /* --- whose --- */
 
-/* Whose rights are the right ones? root's (0) only where nobody else may
- * write. dir_r has PATH_LEN bytes. false: it can't be told. */
+/* Find the user with whose rights the database is to be written: root (0) only
+ * where nobody else may write. dir_r has PATH_LEN bytes. False: unknown. */
 static bool
 find_owner(const char *path, char *dir_r, struct stat *owner_r)
 {

@@ -27,8 +27,8 @@ struct err {
 void err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for memory that we haven't got: ERR_NOMEM, "out of memory: WHAT
- * needs N MB". What the process may have is added by daemon_fail(). */
+/* Set ERR_NOMEM with the text "out of memory: WHAT needs N MB". What the
+ * process may have is added by daemon_fail(). */
 void err_nomem(struct err *err, const char *what, size_t bytes);
 
 /* Put "where: " before the text, to say in which setting it is wrong; where or

@@ -162,7 +162,7 @@ notice(void *arg, struct MHD_Connection *connection, void **context,
 	}
 }
 
-/* One that waits, or a rest. */
+/* Accept one waiting connection, or rest when descriptors have run out. */
 static void
 accept_one(struct http *h)
 {

@@ -42,8 +42,8 @@ struct subject {
 	uint32_t pending[METRICS]; /* reserved by open messages */
 	/* recipients freed by messages that were given up, since then */
 	uint32_t freed, freed_since_s;
-	/* Which one of its place: what is reserved of a subject that was driven
-	 * out isn't reserved of the one that came instead. */
+	/* Tells this subject from others that have had its place: reservations
+	 * of one that was driven out don't weigh on the next. */
 	uint32_t born;
 	uint8_t kind;
 	uint8_t over; /* bit a metric: it was said; and, SAID_FIRM bits
@@ -64,8 +64,8 @@ struct set {
 _Static_assert(SETS_MAX *(WAYS + KINDS) < 1 << PLACE_BITS, "places");
 _Static_assert(LIMITER_SUBJECTS <= SETS_MAX * SHARDS * WAYS, "subjects");
 
-/* That a subject has used a sender, or a client; or, when the lowest bit of
- * its tag is set, a credit. */
+/* Says that a subject has used a sender or a client. When the lowest bit of the
+ * tag is set, the mark is a credit instead. */
 struct mark {
 	uint64_t tag; /* 0: free */
 	uint32_t seen_s;
@@ -540,8 +540,8 @@ is_credit(const struct mark *mark)
 	return mark->tag & 1;
 }
 
-/* In the place of none, of a credit that has ended, or of the oldest. NULL
- * when open messages need all that could give way. */
+/* Put a mark into a free place, or that of an ended credit, or of the oldest
+ * mark. NULL: open messages need all of these places. */
 static struct mark *
 mark_make(const struct name *name, int64_t now_s)
 {
@@ -672,8 +672,8 @@ counter_add(struct counter *c, uint32_t n)
 	c->slot[c->newest % SLOTS] += n;
 }
 
-/* One that was counted at from_s or a little later is not any more: the oldest
- * that it may be, so that what is left counts no shorter. */
+/* Take back one count of slot from or later: the oldest that there is, so that
+ * the counts that are left last no shorter. */
 static void
 counter_take_back(struct counter *c, uint32_t from)
 {

@@ -75,7 +75,7 @@ struct limiter_event {
 	struct addr client;
 	uint16_t port; /* of the client's connection; 0: not known */
 	bool free_client; /* nothing is charged to the client */
-	/* Whose it is; case is folded; NULL or "": not known.
+	/* The user who is charged; case is folded; NULL or "": not known.
 	 *   by_login false: one name that SMTP AUTH proved.
 	 *   by_login true: a userlist of those whose logins let the client
 	 *   relay. One of them must have room; each that has room is charged.

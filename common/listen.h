@@ -53,8 +53,8 @@ int listen_find(const struct listen_spec *spec);
  * errno (ENOENT for a host that has no address). */
 int listen_connect(const struct listen_spec *spec);
 
-/* The same without waiting where more are waiting than are taken: EAGAIN. The
- * socket is non-blocking; of inet it may not be connected yet. */
+/* listen_connect() that never waits: errno is EAGAIN when the backlog is full.
+ * The socket is non-blocking, and an inet one may not be connected yet. */
 int listen_poke(const struct listen_spec *spec);
 
 /* Who is at the other end of fd, for a log line: "pid 12, uid 101" of a Unix

@@ -128,7 +128,7 @@ take_batch(size_t max)
 	return len;
 }
 
-/* Nobody will ever read it; there is no use in trying again. */
+/* Will the sink never take this line? Then there is no use in trying again. */
 static bool
 is_final(int error)
 {

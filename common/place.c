@@ -236,7 +236,8 @@ place_create(struct place *p, struct err *err)
 	return fail(p->path, err);
 }
 
-/* It is the one that we made only if nobody else could have made it. */
+/* Is fd the directory that we made? Yes if it is ours and nobody else may write
+ * it: no other user can make such a one. */
 static bool
 is_private(int fd)
 {
@@ -282,8 +283,9 @@ place_created(struct place *p, struct err *err)
 	return fd == -1 ? fail(p->path, err) : fd;
 }
 
-/* Who could read the old file can read the new one. Set-id bits aren't taken
- * over: nobody knows who put the old file there. */
+/* Give the new file owner and mode of the old one, so that the same users can
+ * read it. Set-id bits aren't taken over: any user may have put the old file
+ * there. */
 static int
 as_the_old(const struct place *p, int fd, mode_t mode)
 {

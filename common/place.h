@@ -44,9 +44,10 @@ int place_create(struct place *p, struct err *err);
 
 enum { PLACE_PRIVATE_MAX = 64 };
 
-/* The same for a library that opens by name: name_r, of PLACE_PRIVATE_MAX
- * bytes, is a name below a new directory that nobody else may write, good
- * until place_close(). place_created() opens what was made there. */
+/* Prepare a new file for a library that opens by name: name_r, of
+ * PLACE_PRIVATE_MAX bytes, is a name below a new directory that nobody else may
+ * write, good until place_close(). place_created() opens what was made there.
+ */
 int place_create_private(struct place *p, char *name_r, struct err *err);
 int place_created(struct place *p, struct err *err);
 

@@ -24,7 +24,7 @@ void sockets_keep(const char *key, const struct listen_spec *spec, int fd,
 /* fd is about to be closed: remove its file if that is ours, and forget it. */
 void sockets_drop(int fd);
 
-/* The same of all, at the end. */
+/* sockets_drop() of all sockets, at the end of the process. */
 void sockets_drop_all(void);
 
 /* Look, and act; once a second however often it is called. One thread. */

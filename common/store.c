@@ -428,7 +428,7 @@ struct gathering {
 	uint32_t sharing[STORE_ROWS_CROWD];
 };
 
-/* One user in all spellings: see userlist.h. */
+/* Equal for all spellings of a name that differ in ASCII case only. */
 static uint32_t
 name_hash(const char *name)
 {
@@ -455,7 +455,8 @@ take_sharing(struct gathering *g, const char *name)
 		g->sharing[g->n_sharing++] = hash;
 }
 
-/* In the place of the one that ends first, when there are too many. */
+/* Note a user whose login counts. When there is no room, the user whose login
+ * ends first gives way. */
 static void
 take_user_of_login(struct gathering *g, const char *name, int64_t expires_at)
 {
@@ -1463,7 +1464,8 @@ take_deny(void *arg, const struct store_deny *deny)
 	return !t->failed;
 }
 
-/* One deletion. Returns 1 when it was new, 0, or -1. */
+/* Merge one deletion of the words file. Returns 1 when the table didn't know
+ * it, 0 when it did, or -1. */
 static int
 take_deletion(struct taking *t, const char *client, int64_t at)
 {

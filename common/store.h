@@ -161,8 +161,8 @@ int store_set(struct store *st, const struct store_row *row, struct err *err);
 int store_delete(
     struct store *st, const char *client, int64_t now, struct err *err);
 
-/* The same of logins of all clients dated at or earlier, without deleting
- * anything. 0 or -1. */
+/* From now on no log line of any client that is dated at or earlier opens
+ * anything. No row is deleted. 0 or -1. */
 int store_delete_older(struct store *st, int64_t at, struct err *err);
 
 /* Where an admin's deletions and denials are kept besides: a table like that at

@@ -10,9 +10,9 @@
  * it is none; *cp is its code point. Reads no further than a NUL. */
 size_t utf8_length(const unsigned char *p, uint32_t *cp);
 
-/* What a terminal would act on, or that makes one name look like another
- * unseen: control and format characters, those shown as nothing, and what is
- * no character. The one definition of what is not printed as it is. */
+/* Would a terminal act on this character, or does it make one name look like
+ * another unseen? Control and format characters, those shown as nothing, and
+ * what is no character. The one definition of what is not printed as it is. */
 bool utf8_harmful(uint32_t cp);
 
 /* The first character of *text into buf of UTF8_ESCAPE_MAX, without a NUL

@@ -18,7 +18,8 @@ static struct {
 	atomic_uint_fast64_t slot[SLOTS]; /* hashes of messages; 0: free */
 } covered = { .once = PTHREAD_ONCE_INIT };
 
-/* Nobody may choose recipients whose sums are equal. */
+/* The key is secret, so that no client can choose recipients with equal sums.
+ */
 static void
 make_key(void)
 {

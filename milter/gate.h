@@ -124,8 +124,9 @@ uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
     bool relayed, bool *ok_r);
 enum audit_state gate_ticket_state(uint64_t ticket);
 
-/* The same for a relay whose message asks again, when it needs the disk: a
- * ticket that is waited for until it is AUDIT_WRITTEN. 0: the queue is full. */
+/* Submit the rows of a relay whose message is asked about again at DATA.
+ * Returns a ticket to wait for until it is AUDIT_WRITTEN; 0: the queue is full.
+ */
 uint64_t gate_submit_written(struct audit_row *rows);
 /* A ticket that is durable when all before it is. */
 uint64_t gate_sync(void);

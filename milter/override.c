@@ -38,8 +38,8 @@ sigwait(const sigset_t *set, int *sig)
 		(void)pause();
 }
 
-/* What libmilter makes of it: the connection was aborted before it was taken.
- * The MTA does what it does without a filter. */
+/* Close a connection that libmilter isn't to get: ECONNABORTED tells it that
+ * the peer left early. The MTA goes on as without a filter. */
 static int
 hang_up(int fd)
 {

@@ -29,9 +29,9 @@ void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last));
 /* The message of that name; NULL: nothing is owed. */
 struct owed *owed_find(const char *name);
 
-/* The same, made when there is none. NULL when the name is empty or too long,
- * memory is short, or there are OWED_MAX already that can't be forgotten: then
- * the caller has to wait at RCPT. */
+/* Find the message of that name, or make it. NULL when the name is empty or too
+ * long, memory is short, or there are OWED_MAX already that can't be forgotten:
+ * then the caller has to wait at RCPT. */
 struct owed *owed_get(const char *name, int64_t now_ms);
 
 /* One recipient more, whose row has this ticket. */

@@ -204,8 +204,8 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 	meter_breach(b->limit);
 }
 
-/* Only those who were charged are named: after a restart the audit says who
- * that was. */
+/* Keep the users who were charged: after a restart the audit's login_user tells
+ * whom to charge again. */
 static void
 keep_charged(char *login_users, unsigned charged)
 {

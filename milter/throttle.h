@@ -39,8 +39,8 @@ bool throttle_denied_logins(char login_users[USERLIST_MAX], int64_t now);
 struct throttle_recipient {
 	const struct facts_question *q;
 	enum reason reason; /* why it may */
-	/* Whose logins let it: those who have no room left are taken out when
-	 * another one has. */
+	/* The users whose logins let the client relay. Users without room are
+	 * taken out when another one has room. */
 	char *login_users; /* of USERLIST_MAX */
 	enum audit_channel channel;
 	int64_t at_ms;
