@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+
+enum { REPLY_MS = 60000 };
 
 char dir[64], sock[96];
 pid_t daemon_pid;
@@ -197,6 +200,20 @@ launch_daemon(void)
 	}
 }
 
+/* A connection whose negotiation was answered within reply_ms; NULL if it was
+ * hung up on, or wasn't answered. */
+static struct mclient *
+mta_taken(int reply_ms)
+{
+	struct mclient *mc = mclient_open(sock, reply_ms);
+	struct mclient_reply r;
+
+	if (mc != NULL &&
+	    (mclient_negotiate(mc, NULL) != 0 || mclient_reply(mc, &r) != 0))
+		mclient_close(&mc);
+	return mc;
+}
+
 void
 start_daemon(void)
 {
@@ -204,20 +221,15 @@ start_daemon(void)
 
 	launch_daemon();
 	for (int i = 0; i < 1000; i++) {
+		/* an answer says that libmilter runs */
 		struct mclient *mc =
-		    stat(sock, &st) == 0 ? mclient_open(sock, 1000) : NULL;
+		    stat(sock, &st) == 0 ? mta_taken(1000) : NULL;
+		bool alive = mc != NULL;
 
-		if (mc != NULL) {
-			/* an answer says that libmilter runs */
-			struct mclient_reply r;
-			int alive = mclient_negotiate(mc, NULL) == 0 &&
-			    mclient_reply(mc, &r) == 0;
-
-			mclient_close(&mc);
-			/* "ready" comes after the audit is open */
-			if (alive && stat(path("audit.db"), &st) == 0)
-				return;
-		}
+		mclient_close(&mc);
+		/* "ready" comes after the audit is open */
+		if (alive && stat(path("audit.db"), &st) == 0)
+			return;
 		(void)usleep(10000);
 	}
 	fail_msg("popgate-milter did not start: see %s", path("log"));
@@ -234,15 +246,12 @@ stop_daemon(int sig)
 	return status;
 }
 
-struct mclient *
-mta_from(const char *v, const char *client, unsigned port)
+/* The macros, connect and HELO of a connection that was taken. */
+static struct mclient *
+greet(struct mclient *mc, const char *v, const char *client, unsigned port)
 {
-	struct mclient *mc = mclient_open(sock, 60000);
 	struct mclient_reply r;
 
-	assert_non_null(mc);
-	assert_int_equal(mclient_negotiate(mc, NULL), 0);
-	assert_int_equal(mclient_reply(mc, &r), 0);
 	assert_int_equal(mclient_macro(mc, "j", "mail.lab.test"), 0);
 	assert_int_equal(mclient_macro(mc, "v", v), 0);
 	mclient_port(mc, (uint16_t)port);
@@ -252,6 +261,24 @@ mta_from(const char *v, const char *client, unsigned port)
 	assert_int_equal(mclient_helo(mc, "helo.example"), 0);
 	assert_int_equal(mclient_reply(mc, &r), 0);
 	return mc;
+}
+
+struct mclient *
+mta_from(const char *v, const char *client, unsigned port)
+{
+	struct mclient *mc = mta_taken(REPLY_MS);
+
+	assert_non_null(mc);
+	return greet(mc, v, client, port);
+}
+
+struct mclient *
+mta_when_taken(const char *client)
+{
+	struct mclient *mc = NULL;
+
+	wait_until((mc = mta_taken(REPLY_MS)) != NULL);
+	return greet(mc, "test MTA", client, 25);
 }
 
 struct mclient *

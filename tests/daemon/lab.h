@@ -49,7 +49,10 @@ int stop_daemon(int sig);
 
 /* An MTA's connection, through HELO; MAIL, which must be taken. */
 struct mclient *mta(const char *client);
-/* The same of one whose {v} is v, and of a client's port. */
+/* The same, as often as it is hung up on: connections that have just left may
+ * still hold what it needs. */
+struct mclient *mta_when_taken(const char *client);
+/* The same as mta() of one whose {v} is v, and of a client's port. */
 struct mclient *mta_from(const char *v, const char *client, unsigned port);
 void mail(struct mclient *mc, const char *sender);
 /* Returns "" for CONTINUE, else the reply text. */

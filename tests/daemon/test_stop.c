@@ -311,7 +311,7 @@ few_files_of(unsigned files)
 		(void)close(idle[i]);
 	wait_until(health_number("sessions") == 1);
 	mclient_close(&mc);
-	mc = mta("203.0.113.5");
+	mc = mta_when_taken("203.0.113.5");
 	assert_others_are_served(mc);
 	mclient_close(&mc);
 }
