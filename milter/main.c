@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -319,16 +318,6 @@ block_signals(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* A thread of libmilter works for some microseconds at a time. Whoever wakes
- * up needn't push aside the one that runs: 1.15 times the sessions. */
-static void
-spare_switches(void)
-{
-	const struct sched_param none = { 0 };
-
-	(void)sched_setscheduler(0, SCHED_BATCH, &none);
-}
-
 /* libmilter makes and ends threads all the time. glibc keeps 40 MB of old
  * stacks for new threads: five of the usual size, eighty of this. And it
  * would have eight heaps for each processor, each with its own holes. */
@@ -457,7 +446,6 @@ main(int argc, char **argv)
 	unsigned files = raise_nofile();
 
 	spare_memory();
-	spare_switches();
 	if (open_listeners(cfg, &spec, &err) == -1 ||
 	    daemon_drop(&user, &err) == -1)
 		return daemon_fail(&opt, EX_UNAVAILABLE, err.text);

@@ -1,9 +1,12 @@
 /* bare_filter - a libmilter filter that says CONTINUE to everything: what
  * popgate-milter is measured against.
  * It negotiates the steps and macro lists it is told, so that both filters
- * get the same packets. It does nothing with them. */
+ * get the same packets, and has as many heaps and as large stacks. It does
+ * nothing with the packets. */
 #define SM_CONF_STDBOOL_H 1 /* mfapi.h: do not define bool */
 #include <libmilter/mfapi.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +116,19 @@ set_symlist(char *arg)
 	wanted.symlist[stage] = end + 1;
 }
 
+/* What popgate-milter has for the memory of many sessions. */
+static void
+spare_memory(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_attr_t attr;
+
+	mallopt(M_ARENA_MAX, processors > 2 ? (int)processors : 2);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 512 * 1024);
+	pthread_setattr_default_np(&attr);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -155,6 +171,7 @@ main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	spare_memory();
 	if (smfi_register(desc) != MI_SUCCESS ||
 	    smfi_setconn(where) != MI_SUCCESS ||
 	    smfi_opensocket(1) != MI_SUCCESS) {
