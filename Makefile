@@ -24,30 +24,24 @@ ifeq (,$(filter x86_64 i686,$(shell uname -m)))
 HARDEN   := $(filter-out -fcf-protection,$(HARDEN))
 endif
 ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DPOPGATE_VERSION='"$(VERSION)"' \
-	     -Icommon -Imilter -Icollector -Ictl $(WARN) $(HARDEN) \
+	     -I. $(WARN) $(HARDEN) \
 	     $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(CFLAGS) $(LDFLAGS)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lbz2 -lpthread \
 	    -lm
 
-srcs      = $(wildcard $(1)/*.c)
+# a room is a folder; what is in it is built
 objs      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-COMMON   := $(call objs,$(call srcs,common)) $(BUILD)/obj/sql.o
-MILTER   := $(call objs,$(call srcs,milter))
-COLLECTOR := $(call objs,$(call srcs,collector))
-CTL      := $(call objs,$(call srcs,ctl))
-# what popgatectl and the tests share with the daemons
-PARSE    := $(filter-out $(BUILD)/obj/collector/main.o,$(COLLECTOR))
-LOGFILES := $(addprefix $(BUILD)/obj/collector/,logfile.o generations.o)
-GRAMMARS := $(filter-out $(addprefix $(BUILD)/obj/collector/,main.o \
-	    collect.o judge.o batch.o stats.o follow.o logfile.o \
-	    status.o keep.o \
-	    generations.o source%.o),$(COLLECTOR))
+rooms     = $(call objs,$(wildcard $(addsuffix *.c,$(1))))
+COMMON   := $(call rooms,common/*/ common/grammar/servers/) $(BUILD)/obj/sql.o
+COLLECTOR := $(call rooms,collector/ collector/sources/)
+MILTER   := $(call rooms,milter/ milter/libmilter/)
+CTL      := $(call rooms,ctl/ ctl/*/ ctl/doctor/*/)
 
 PROGRAMS := $(BUILD)/popgate-milter $(BUILD)/popgate-collector \
 	    $(BUILD)/popgatectl
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,\
-	    $(wildcard tests/unit/test_*.c))
+	    $(wildcard tests/unit/*/test_*.c))
 DAEMON   := $(patsubst tests/daemon/%.c,$(BUILD)/daemon/%,\
 	    $(wildcard tests/daemon/test_*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,\
@@ -63,17 +57,17 @@ endif
 .DELETE_ON_ERROR:
 .SECONDARY:
 MAKEFLAGS += --no-print-directory
-.PHONY: all deps unit daemon system check test demo san tsan analyze \
+.PHONY: all deps arrows unit daemon system check test demo san tsan analyze \
 	format format-check fuzz fuzz-replay bench bench-postfix \
 	bench-collector bench-ctl \
 	install uninstall clean help
 
 all: $(PROGRAMS)		## build the three programs (default)
 
-$(BUILD)/obj/sql.c: $(wildcard sql/*.sql) common/embed-sql.sh
+$(BUILD)/obj/sql.c: $(wildcard sql/*.sql) common/db/embed-sql.sh
 	@mkdir -p $(@D)
 	$(call say,SQL,$@)
-	$(Q)sh common/embed-sql.sh sql > $@
+	$(Q)sh common/db/embed-sql.sh sql > $@
 
 $(BUILD)/obj/sql.o: $(BUILD)/obj/sql.c
 	$(call say,CC,$@)
@@ -84,40 +78,41 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(call say,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/libpopgate.a: $(COMMON)
+# a program takes from an archive what it uses, and a test what it tests
+$(BUILD)/libcommon.a: $(COMMON)
+$(BUILD)/libcollector.a: $(COLLECTOR)
+$(BUILD)/libmilterd.a: $(MILTER)
+$(BUILD)/libctl.a: $(CTL)
+$(BUILD)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/popgate-milter: $(MILTER) $(BUILD)/libpopgate.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
-
 # popgatectl wiring prints these files
-$(BUILD)/obj/ctl/cmd_wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
+$(BUILD)/obj/ctl/commands/wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
 
-$(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libpopgate.a
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+link      = $(CC) $(ALL_LDFLAGS) -o $@ $(filter-out Makefile,$^) $(1) $(LIBS)
 
-$(BUILD)/popgatectl: $(CTL) $(GRAMMARS) $(LOGFILES) $(BUILD)/libpopgate.a
+$(BUILD)/popgate-milter: $(MILTER) $(BUILD)/libcommon.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(call link,-lmilter)
+
+$(BUILD)/popgate-collector: $(COLLECTOR) $(BUILD)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(link)
+
+$(BUILD)/popgatectl: $(CTL) $(BUILD)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(link)
 
 # --- tests ---
 
-PURE     := $(PARSE) \
-	    $(addprefix $(BUILD)/obj/milter/,protocol.o handoff.o covered.o \
-	    owed.o) \
-	    $(addprefix $(BUILD)/obj/ctl/,smtp_reply.o relay_forms.o mtalog.o \
-	    incident.o dnsbl.o restrict.o access_map.o doctor_net.o \
-	    postfix_conf.o sendmail_cf.o exim_conf.o) \
-	    $(BUILD)/libpopgate.a
+LIBRARIES := $(addprefix $(BUILD)/lib,ctl.a collector.a milterd.a common.a)
 
-$(BUILD)/unit/%: tests/unit/%.c $(PURE)
+$(BUILD)/unit/%: tests/unit/%.c $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(PURE) \
-	    -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
+	    $(LIBRARIES) -lcmocka $(LIBS)
 
 LAB      := $(BUILD)/obj/tests/bench/mclient.o $(BUILD)/obj/tests/daemon/lab.o
 
@@ -140,7 +135,10 @@ system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 # at once: the tests have network namespaces and directories of their own
 JOBS     ?= $(shell nproc)
 
-check: unit daemon		## unit and daemon tests
+arrows:				## do includes point down only?
+	sh tests/arrows.sh
+
+check: arrows unit daemon	## arrows, unit and daemon tests
 
 .PHONY: check-build
 check-build: $(PROGRAMS) $(UNIT) $(DAEMON)
@@ -169,11 +167,11 @@ FUZZ_CC    := $(firstword $(shell command -v clang clang-14 2>/dev/null) clang)
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	      -fno-sanitize-recover=all
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(PURE)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
-	    -o $@ $< $(PURE) $(LIBS)
+	    -o $@ $< $(LIBRARIES) $(LIBS)
 
 .PHONY: fuzz-build fuzz-run
 fuzz-build: $(FUZZ)
@@ -222,19 +220,19 @@ BENCH    := $(addprefix $(BUILD)/bench/,bench_milter bare_filter mklogins \
 	    mkdecisions login_writer fsync_ref bench_limiter)
 
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/obj/tests/bench/mclient.o \
-	    $(BUILD)/obj/tests/bench/clients.o $(BUILD)/libpopgate.a
+	    $(BUILD)/obj/tests/bench/clients.o $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ -lmilter $(LIBS)
 
 $(BUILD)/bench/bench_limiter: $(BUILD)/bench/%: tests/bench/%.c \
-	    $(BUILD)/libpopgate.a
+	    $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/bench_parse $(BUILD)/bench/bench_collector: \
-	    $(BUILD)/bench/%: tests/bench/%.c $(GRAMMARS) $(BUILD)/libpopgate.a
+	    $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -262,7 +260,8 @@ bench-ctl: $(PROGRAMS) $(BENCH)	## measure popgatectl on large tables
 
 # --- reading ---
 
-SOURCES  := $(wildcard common/*.c milter/*.c collector/*.c ctl/*.c)
+SOURCES  := $(patsubst $(BUILD)/obj/%.o,%.c,$(filter-out %/sql.o,$(COMMON)) \
+	    $(COLLECTOR) $(MILTER) $(CTL))
 
 # gcc 12's analyzer loses track of memory that a structure holds, and of what
 # an assert said; LeakSanitizer and clang's analyzer don't
@@ -275,12 +274,11 @@ analyze: $(BUILD)/obj/sql.c	## clang, clang-tidy, cppcheck, -fanalyzer, mandoc
 	    --enable=warning,portability \
 	    --suppress=missingIncludeSystem \
 	    --suppress=duplicateAssignExpression -D_GNU_SOURCE \
-	    -DPOPGATE_VERSION='"x"' -Icommon -Imilter -Icollector -Ictl \
+	    -DPOPGATE_VERSION='"x"' -I. \
 	    $(SOURCES)
 	$(firstword $(shell command -v clang-tidy clang-tidy-14) clang-tidy) \
 	    --quiet --warnings-as-errors='*' $(SOURCES) -- -std=c17 \
-	    -D_GNU_SOURCE -DPOPGATE_VERSION='"x"' -Icommon -Imilter \
-	    -Icollector -Ictl 2>/dev/null
+	    -D_GNU_SOURCE -DPOPGATE_VERSION='"x"' -I. 2>/dev/null
 	$(MAKE) all BUILD=build-analyzer CFLAGS="-O2 -g $(FANALYZER)"
 	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
 
@@ -347,5 +345,6 @@ help:				## print this
 	    awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 	@echo "Variables: PREFIX DESTDIR SYSCONFDIR BUILD CFLAGS V=1"
 
--include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/tests/*/*.d \
-	$(BUILD)/unit/*.d $(BUILD)/daemon/*.d)
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d \
+	$(BUILD)/obj/*/*/*/*.d \
+	$(BUILD)/unit/*/*.d $(BUILD)/daemon/*.d)

@@ -1,10 +1,10 @@
-#include "batch.h"
+#include "collector/batch.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store.h"
+#include "common/db/store.h"
 
 enum {
 	LINE_MAX_KEPT = 16 * 1024,

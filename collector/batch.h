@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "login.h"
+#include "common/records/login.h"
 
 struct err;
 struct store;

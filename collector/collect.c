@@ -1,4 +1,4 @@
-#include "collect.h"
+#include "collector/collect.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,15 +15,15 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "batch.h"
-#include "clock.h"
-#include "err.h"
-#include "judge.h"
-#include "keep.h"
-#include "own.h"
-#include "source.h"
-#include "stats.h"
-#include "store.h"
+#include "collector/batch.h"
+#include "collector/pair_store.h"
+#include "collector/sources/source.h"
+#include "collector/stats.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/own_addresses.h"
+#include "common/db/store.h"
+#include "common/policy/judge.h"
 
 enum {
 	TICK_MS = 1000, /* look at every source this often */

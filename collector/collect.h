@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config.h"
+#include "common/config/config.h"
 
 struct err;
 struct collect;

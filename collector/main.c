@@ -16,16 +16,16 @@
 #include <pcre2.h>
 #include <systemd/sd-daemon.h>
 
-#include "clock.h"
-#include "collect.h"
-#include "config.h"
-#include "daemon.h"
-#include "err.h"
-#include "health.h"
-#include "http.h"
-#include "log.h"
-#include "mirror.h"
-#include "status.h"
+#include "collector/collect.h"
+#include "collector/mirror.h"
+#include "collector/status.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/config/config.h"
+#include "common/daemon/daemon.h"
+#include "common/daemon/health.h"
+#include "common/daemon/http.h"
 
 static const char usage[] =
     "usage: popgate-collector [-dt] [-c FILE] [-l syslog|stderr|journal]\n"

@@ -1,4 +1,4 @@
-#include "mirror.h"
+#include "collector/mirror.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "config.h"
-#include "err.h"
-#include "map.h"
-#include "own.h"
-#include "permitted.h"
-#include "store.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/own_addresses.h"
+#include "common/config/config.h"
+#include "common/db/store.h"
+#include "common/maps/map.h"
+#include "common/maps/permitted.h"
 
 enum {
 	TICK_MS = 1000, /* look at the table this often */

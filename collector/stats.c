@@ -1,11 +1,12 @@
-#include "stats.h"
+#include "collector/stats.h"
+#include "common/records/silence.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store.h"
+#include "common/db/store.h"
 
 struct row {
 	char server[STATS_NAME_MAX];
@@ -88,7 +89,7 @@ find_server(struct stats *s, const char *name)
 	if (i == STATS_SERVERS)
 		return NULL;
 	(void)snprintf(s->server[i].name, STATS_NAME_MAX, "%s", name);
-	s->server[i].alarm_s = STATS_SILENT_S;
+	s->server[i].alarm_s = SILENT_S;
 	s->n_servers++;
 	return &s->server[i];
 }
@@ -108,7 +109,7 @@ count_server(struct stats *s, const char *name, bool login, bool silent,
 	if (!login)
 		return;
 	server->lines = server->unknown = 0;
-	server->alarm_s = STATS_SILENT_S;
+	server->alarm_s = SILENT_S;
 	server->login = true;
 	for (size_t i = 0; i < s->n_rows; i++)
 		if (strncmp(s->row[i].server, name, STATS_NAME_MAX - 1) == 0)
@@ -212,8 +213,7 @@ stats_alarm(struct stats *s, int64_t now, char *buf, size_t size)
 		char lines[32], unknown[32], shape[80] = "";
 
 		if (v->lines == 0 || now - v->since < v->alarm_s ||
-		    (v->lines < STATS_SILENT_LINES &&
-			v->unknown < STATS_SILENT_UNKNOWN))
+		    (v->lines < SILENT_LINES && v->unknown < SILENT_UNKNOWN))
 			continue;
 		if (v->unknown > 0)
 			(void)snprintf(shape, sizeof(shape),

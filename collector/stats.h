@@ -18,12 +18,7 @@ enum {
 	STATS_ROWS = 512, /* pairs of server and reason */
 	STATS_SERVERS = 64,
 	STATS_SAMPLE = 512, /* bytes of a sample kept */
-	STATS_NAME_MAX = 64,
-	/* silent: no login for so long, and so many lines, or so many of a
-	 * shape that no grammar knows */
-	STATS_SILENT_S = 2 * 3600,
-	STATS_SILENT_LINES = 1000,
-	STATS_SILENT_UNKNOWN = 10
+	STATS_NAME_MAX = 64
 };
 
 struct stats *stats_create(void); /* NULL when memory is short */

@@ -1,21 +1,21 @@
-#include "status.h"
+#include "collector/status.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "collect.h"
-#include "config.h"
-#include "err.h"
-#include "health.h"
-#include "http.h"
-#include "json.h"
-#include "metrics.h"
-#include "rate.h"
-#include "sockets.h"
-#include "store.h"
+#include "collector/collect.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/metrics.h"
+#include "common/base/rate.h"
+#include "common/base/sockets.h"
+#include "common/config/config.h"
+#include "common/daemon/health.h"
+#include "common/daemon/http.h"
+#include "common/db/store.h"
 
 static struct {
 	char *database; /* set before the threads */

@@ -1,4 +1,4 @@
-#include "ctl.h"
+#include "ctl/ctl.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "db_watch.h"
-#include "err.h"
-#include "out.h"
+#include "common/base/err.h"
+#include "common/db/db_watch.h"
+#include "ctl/out.h"
 
 int
 ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)

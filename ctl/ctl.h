@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <sysexits.h>
 
-#include "addr.h"
-#include "audit.h"
-#include "config.h"
-#include "store.h"
+#include "common/base/addr.h"
+#include "common/config/config.h"
+#include "common/db/audit.h"
+#include "common/db/store.h"
 
 struct err;
 

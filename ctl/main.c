@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "commands.h"
-#include "ctl.h"
-#include "vsmtprelay.h"
+#include "common/base/clock.h"
+#include "ctl/commands/commands.h"
+#include "ctl/commands/vsmtprelay.h"
+#include "ctl/ctl.h"
 
 const struct command *const commands[] = { &cmd_list, &cmd_why, &cmd_check,
 	&cmd_decisions, &cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny,

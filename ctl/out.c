@@ -1,13 +1,13 @@
-#include "out.h"
+#include "ctl/out.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "config.h"
-#include "store.h"
-#include "utf8.h"
+#include "common/base/utf8.h"
+#include "common/config/config.h"
+#include "common/db/store.h"
 
 const char *
 out_escape(const char *text, char *buf, size_t size)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "json.h"
+#include "common/base/json.h"
 
 enum { TIME_TEXT_MAX = 64, OUT_TEXT_MAX = 2048, TABLE_COLUMNS_MAX = 12 };
 

@@ -1,4 +1,4 @@
-#include "record.h"
+#include "ctl/record.h"
 
 #include <inttypes.h>
 #include <stdio.h>

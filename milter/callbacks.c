@@ -1,4 +1,4 @@
-#include "callbacks.h"
+#include "milter/callbacks.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,16 +17,16 @@
 #define SM_CONF_STDBOOL_H 1
 #include <libmilter/mfapi.h>
 
-#include "address.h"
-#include "clock.h"
-#include "covered.h"
-#include "err.h"
-#include "gate.h"
-#include "handoff.h"
-#include "log.h"
-#include "nudge.h"
-#include "place.h"
-#include "sockets.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/place.h"
+#include "common/base/sockets.h"
+#include "common/mta/address.h"
+#include "milter/covered.h"
+#include "milter/gate.h"
+#include "milter/handoff.h"
+#include "milter/libmilter/nudge.h"
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 

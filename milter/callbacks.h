@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "listen.h"
+#include "common/base/listen.h"
 
 struct err;
 

@@ -1,12 +1,12 @@
-#include "covered.h"
+#include "milter/covered.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 
-#include "address.h"
-#include "siphash.h"
+#include "common/base/siphash.h"
+#include "common/mta/address.h"
 
 /* As many messages as may be between their two DATA at once, and more. */
 enum { SLOTS = 4096, QUEUE_ID_MAX = 64 };

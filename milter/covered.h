@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "addr.h"
+#include "common/base/addr.h"
 
 /* The relayed recipients of one message, in any order. Zero it. */
 struct covered_recipients {

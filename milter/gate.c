@@ -1,4 +1,4 @@
-#include "gate.h"
+#include "milter/gate.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -6,15 +6,15 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "clock.h"
-#include "err.h"
-#include "log.h"
-#include "meter.h"
-#include "own.h"
-#include "policy.h"
-#include "pool.h"
-#include "store.h"
-#include "throttle.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/own_addresses.h"
+#include "common/db/store.h"
+#include "common/policy/policy.h"
+#include "milter/meter.h"
+#include "milter/pool.h"
+#include "milter/throttle.h"
 
 /* How long a message may wait for the disk: below the shortest time-out that
  * our wiring gives an MTA (10 s). */

@@ -7,14 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "audit.h"
-#include "config.h"
-#include "decision.h"
-#include "facts.h"
-#include "limiter.h"
-#include "login.h"
-#include "reply.h"
-#include "store.h"
+#include "common/config/config.h"
+#include "common/db/audit.h"
+#include "common/db/store.h"
+#include "common/policy/facts.h"
+#include "common/policy/limiter.h"
+#include "common/policy/reply.h"
+#include "common/records/decision.h"
+#include "common/records/login.h"
 
 struct err;
 struct histogram;

@@ -1,4 +1,4 @@
-#include "handoff.h"
+#include "milter/handoff.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "addr.h"
+#include "common/base/addr.h"
 
 /* One recipient of one connection. Strings are without <>. */
 struct handoff {

@@ -15,22 +15,22 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "callbacks.h"
-#include "clock.h"
-#include "daemon.h"
-#include "err.h"
-#include "gate.h"
-#include "health.h"
-#include "http.h"
-#include "listen.h"
-#include "log.h"
-#include "meter.h"
-#include "nudge.h"
-#include "override.h"
-#include "permit.h"
-#include "refresh.h"
-#include "sockets.h"
-#include "status.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/base/log.h"
+#include "common/base/sockets.h"
+#include "common/daemon/daemon.h"
+#include "common/daemon/health.h"
+#include "common/daemon/http.h"
+#include "milter/callbacks.h"
+#include "milter/gate.h"
+#include "milter/libmilter/interpose.h"
+#include "milter/libmilter/nudge.h"
+#include "milter/meter.h"
+#include "milter/permit.h"
+#include "milter/refresh.h"
+#include "milter/status.h"
 
 enum {
 	REFRESH_MS = 30000,

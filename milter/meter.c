@@ -1,12 +1,12 @@
-#include "meter.h"
+#include "milter/meter.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "metrics.h"
-#include "rate.h"
+#include "common/base/clock.h"
+#include "common/base/metrics.h"
+#include "common/base/rate.h"
 
 enum { CHANNELS = 3 };
 

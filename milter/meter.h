@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "audit.h"
-#include "decision.h"
-#include "limit.h"
+#include "common/db/audit.h"
+#include "common/records/decision.h"
+#include "common/records/limit.h"
 
 /* Measure durations, too. Before any thread. */
 void meter_start(bool durations);

@@ -1,10 +1,10 @@
-#include "owed.h"
+#include "milter/owed.h"
 
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "siphash.h"
+#include "common/base/siphash.h"
 
 /* What was lost is remembered for longer than any SMTP session lasts. */
 enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000 };

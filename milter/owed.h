@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "audit.h"
-#include "covered.h"
+#include "common/db/audit.h"
+#include "milter/covered.h"
 
 enum { OWED_NAME_MAX = 64, OWED_MAX = 8192 };
 

@@ -1,4 +1,4 @@
-#include "permit.h"
+#include "milter/permit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +16,13 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "err.h"
-#include "gate.h"
-#include "handoff.h"
-#include "listen.h"
-#include "log.h"
-#include "owed.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/base/log.h"
+#include "milter/gate.h"
+#include "milter/handoff.h"
+#include "milter/owed.h"
 
 enum {
 	LISTENERS_MAX = 2,

@@ -3,7 +3,7 @@
 #ifndef POPGATE_PERMIT_H
 #define POPGATE_PERMIT_H
 
-#include "protocol.h"
+#include "milter/protocol.h"
 
 struct err;
 

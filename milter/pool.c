@@ -1,4 +1,4 @@
-#include "pool.h"
+#include "milter/pool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "clock.h"
-#include "err.h"
-#include "store.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
 
 enum {
 	/* How long a table that was replaced may still be believed. */

@@ -1,4 +1,4 @@
-#include "protocol.h"
+#include "milter/protocol.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,14 +1,14 @@
-#include "refresh.h"
+#include "milter/refresh.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "clock.h"
-#include "err.h"
-#include "gate.h"
-#include "log.h"
-#include "watch.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/watch.h"
+#include "milter/gate.h"
 
 static struct watch *watch;
 static char said[ERR_TEXT_MAX]; /* the last error, not to repeat it */

@@ -1,4 +1,4 @@
-#include "status.h"
+#include "milter/status.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -6,14 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "callbacks.h"
-#include "gate.h"
-#include "health.h"
-#include "http.h"
-#include "json.h"
-#include "meter.h"
-#include "metrics.h"
-#include "permit.h"
+#include "common/base/json.h"
+#include "common/base/metrics.h"
+#include "common/daemon/health.h"
+#include "common/daemon/http.h"
+#include "milter/callbacks.h"
+#include "milter/gate.h"
+#include "milter/meter.h"
+#include "milter/permit.h"
 
 static atomic_bool draining;
 static struct http *pages, *metrics;

@@ -4,7 +4,7 @@
 #ifndef POPGATE_STATUS_H
 #define POPGATE_STATUS_H
 
-#include "config.h"
+#include "common/config/config.h"
 
 /* After gate_start(). cfg is borrowed until this returns. */
 void status_open(const struct config *cfg);

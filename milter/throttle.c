@@ -1,16 +1,16 @@
-#include "throttle.h"
+#include "milter/throttle.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 
-#include "charge.h"
-#include "clock.h"
-#include "err.h"
-#include "log.h"
-#include "login.h"
-#include "meter.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/policy/charge.h"
+#include "common/records/login.h"
+#include "milter/meter.h"
 
 static struct {
 	/* set before any thread is made */

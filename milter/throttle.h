@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "audit.h"
-#include "config.h"
-#include "decision.h"
-#include "facts.h"
-#include "limiter.h"
+#include "common/config/config.h"
+#include "common/db/audit.h"
+#include "common/policy/facts.h"
+#include "common/policy/limiter.h"
+#include "common/records/decision.h"
 
 struct err;
 

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "err.h"
-#include "limiter.h"
-#include "login.h"
-#include "store.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+#include "common/policy/limiter.h"
+#include "common/records/login.h"
 
 enum { ROUNDS = 2000000, LOOKUPS = 100000, THREADS = 4 };
 

@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clients.h"
-#include "mclient.h"
+#include "tests/bench/clients.h"
+#include "tests/bench/mclient.h"
 
 enum { REPLY_TIMEOUT_MS = 10000, SESSIONS_MAX = 16384, EVENTS = 64 };
 

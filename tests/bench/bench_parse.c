@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "err.h"
-#include "parse.h"
+#include "common/base/err.h"
+#include "common/grammar/parse.h"
 
 enum { RUNS = 3 };
 

@@ -1,4 +1,4 @@
-#include "clients.h"
+#include "tests/bench/clients.h"
 
 #include <stdio.h>
 

@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clients.h"
-#include "err.h"
-#include "store.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+#include "tests/bench/clients.h"
 
 #define NS_PER_S INT64_C(1000000000)
 

@@ -1,4 +1,4 @@
-#include "mclient.h"
+#include "tests/bench/mclient.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -11,10 +11,10 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "clients.h"
-#include "db.h"
-#include "err.h"
-#include "sql.h"
+#include "common/base/err.h"
+#include "common/db/db.h"
+#include "common/db/sql.h"
+#include "tests/bench/clients.h"
 
 enum { INDEXES_MAX = 16, DAYS = 30 };
 

@@ -15,9 +15,9 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "clients.h"
-#include "err.h"
-#include "store.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+#include "tests/bench/clients.h"
 
 enum { DAY_S = 24 * 3600, YEAR_S = 365 * DAY_S };
 

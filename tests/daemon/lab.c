@@ -1,4 +1,4 @@
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <errno.h>
 #include <signal.h>

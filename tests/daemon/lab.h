@@ -3,11 +3,11 @@
 #ifndef POPGATE_LAB_H
 #define POPGATE_LAB_H
 
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <sys/types.h>
 
-#include "../bench/mclient.h"
+#include "tests/bench/mclient.h"
 
 extern char dir[64], sock[96]; /* the directory; milter.listen's path */
 extern pid_t daemon_pid; /* 0: none */

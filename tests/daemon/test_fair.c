@@ -1,7 +1,7 @@
 /* Fairness: every MTA connection at full speed makes progress, and a new one
  * is served while they do. All is counted in answers and not in time, so that
  * a machine that does something else as well makes no difference. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

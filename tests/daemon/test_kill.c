@@ -1,6 +1,6 @@
 /* kill -9 at random instants, under load: what an MTA was told to relay is in
  * the audit. $POPGATE_KILLS says how often (25). */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* The limits of policy row 9, as an MTA meets them: who is counted, for how
  * long, and what is left after kill -9. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <pthread.h>
 #include <signal.h>

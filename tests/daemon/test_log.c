@@ -4,7 +4,7 @@
  *
  * Each of these is full before the daemon begins. The last two need mounts of
  * our own, so root. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <errno.h>
 #include <fcntl.h>

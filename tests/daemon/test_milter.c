@@ -1,6 +1,6 @@
 /* The real popgate-milter, spoken to as an MTA would, politely and not.
  * $POPGATE_BUILD says where the program is (default: build). */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <errno.h>
 #include <fcntl.h>

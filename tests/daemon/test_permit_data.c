@@ -1,6 +1,6 @@
 /* The permit channel where Postfix asks again at DATA: one wait for the disk a
  * message, and no message is relayed before its rows are there. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <signal.h>
 #include <stdarg.h>

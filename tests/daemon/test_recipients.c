@@ -1,6 +1,6 @@
 /* Messages with very many recipients: one that is relayed has all its rows on
  * disk, whatever the number, the queue and the moment of a full disk. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* The sockets' files: removed, replaced by another program's, in the way. The
  * daemon makes them again where it can; where it can't, it says so, and health
  * is critical. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* Stopping, and too much of everything: sessions end in peace, nothing opens
  * when there is no room, probes and scans leave nothing behind. */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
  * denies set and lifted every few milliseconds. Each answer must be legal at
  * its moment. Best run under a thread sanitizer (make tsan).
  * $POPGATE_STORM_S says how long (3 s). */
-#include "lab.h"
+#include "tests/daemon/lab.h"
 
 #include <pthread.h>
 #include <signal.h>

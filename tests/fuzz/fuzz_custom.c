@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "custom.h"
-#include "err.h"
+#include "common/base/err.h"
+#include "common/grammar/custom.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exim_conf.h"
+#include "common/mta/exim_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

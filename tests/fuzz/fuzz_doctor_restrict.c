@@ -6,10 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "access_map.h"
-#include "doctor_net.h"
-#include "postfix_conf.h"
-#include "restrict.h"
+#include "common/mta/postfix_conf.h"
+#include "common/mta/postfix_table.h"
+#include "common/mta/restrict.h"
+#include "ctl/doctor/net.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sendmail_cf.h"
+#include "common/mta/sendmail_cf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

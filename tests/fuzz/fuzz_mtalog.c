@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "mtalog.h"
+#include "ctl/incident/mtalog.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

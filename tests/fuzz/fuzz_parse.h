@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "addr.h"
-#include "err.h"
-#include "parse.h"
+#include "common/base/addr.h"
+#include "common/base/err.h"
+#include "common/grammar/parse.h"
 
 #define GENUINE "203.0.113.77"
 #define FIRST "\001" /* what the client sent goes here */

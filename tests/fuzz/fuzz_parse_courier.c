@@ -1,5 +1,5 @@
 /* Fuzz target of the grammar courier: see fuzz_parse.h. */
-#include "fuzz_parse.h"
+#include "tests/fuzz/fuzz_parse.h"
 
 FUZZ_LINES({ .program = "imapd",
 	       .success = true,

@@ -1,5 +1,5 @@
 /* Fuzz target of the grammar vm-pop3d: see fuzz_parse.h. */
-#include "fuzz_parse.h"
+#include "tests/fuzz/fuzz_parse.h"
 
 FUZZ_LINES({ .program = "vm-pop3d",
 	       .success = true,

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
-#include "prefix.h"
+#include "common/grammar/parse.h"
+#include "common/grammar/prefix.h"
 
 enum { NOW = 1772550000 };
 

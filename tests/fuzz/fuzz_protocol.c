@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "protocol.h"
+#include "milter/protocol.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

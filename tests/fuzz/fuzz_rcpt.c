@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "addr.h"
-#include "rcpt.h"
+#include "common/base/addr.h"
+#include "common/policy/rcpt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

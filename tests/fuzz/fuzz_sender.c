@@ -8,9 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "address.h"
-#include "certificate.h"
-#include "senders.h"
+#include "common/mta/address.h"
+#include "common/mta/certificate.h"
+#include "common/mta/senders.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "smtp_reply.h"
+#include "ctl/doctor/probe/smtp_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

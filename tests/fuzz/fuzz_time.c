@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "prefix.h"
+#include "common/grammar/prefix.h"
 
 enum { NOW = 1772550000, STAMP_LEN_MAX = 64 };
 

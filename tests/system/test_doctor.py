@@ -614,7 +614,7 @@ def test_units_are_good(directory):
 
 def kinds():
     """The table of findings in the source: id, severity."""
-    text = (TOP / "ctl/doctor_kinds.c").read_text()
+    text = (TOP / "ctl/doctor/kinds.c").read_text()
     return re.findall(
         r'{\s*"([a-z0-9-]+)",\s*(?:SEVERITY_)?(INFO|WARN|OPEN)', text)
 

@@ -7,7 +7,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "unit.h"
+#include "tests/unit/unit.h"
 
 static const char *const pack_suffixes[] = { ".gz", ".bz2", ".xz", ".zst" };
 

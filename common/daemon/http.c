@@ -1,0 +1,281 @@
+#include "common/daemon/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/base/sockets.h"
+
+enum {
+	CONNECTIONS_MIN = 2,
+	CONNECTIONS_MAX = 16,
+	/* of the descriptors that we may have, for one server */
+	PART = 32,
+	TIMEOUT_S = 10,
+	REST_MS = 200,
+	NEVER_REACHED = 1000,
+	SOCKET_MODE = 0660
+};
+
+/* libmicrohttpd doesn't listen itself: where descriptors run out, its thread
+ * would ask for the connection that waits again and again. Nor does it count:
+ * it locks itself out (0.9.75) when it is given more than its limit. */
+struct http {
+	struct MHD_Daemon *daemon;
+	struct listen_spec spec;
+	const struct http_page *pages;
+	int fd, wake;
+	unsigned max; /* connections */
+	atomic_uint n;
+	atomic_bool ending;
+	pthread_t thread; /* accepts */
+};
+
+/* libmicrohttpd writes to stderr by itself where it isn't told otherwise;
+ * what goes wrong here is the client's business. */
+static void
+say_nothing(void *arg, const char *fmt, va_list ap)
+{
+	(void)arg;
+	(void)fmt;
+	(void)ap;
+}
+
+static enum MHD_Result
+reply(struct MHD_Connection *connection, unsigned status, const char *type,
+    const char *text, size_t len, enum MHD_ResponseMemoryMode mode)
+{
+	struct MHD_Response *response =
+	    MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, mode);
+
+	if (response == NULL) {
+		if (mode == MHD_RESPMEM_MUST_FREE)
+			free((void *)(uintptr_t)text);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(
+	    response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	(void)MHD_add_response_header(
+	    response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		(void)MHD_add_response_header(
+		    response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	enum MHD_Result rc = MHD_queue_response(connection, status, response);
+
+	MHD_destroy_response(response);
+	return rc;
+}
+
+static enum MHD_Result
+reply_words(
+    struct MHD_Connection *connection, unsigned status, const char *words)
+{
+	return reply(connection, status, "text/plain; charset=utf-8", words,
+	    strlen(words), MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result
+answer(void *arg, struct MHD_Connection *connection, const char *url,
+    const char *method, const char *version, const char *body, size_t *body_len,
+    void **state)
+{
+	static char seen; /* its address: the headers are in */
+	const struct http *h = arg;
+	const struct http_page *page = h->pages;
+	char *text = NULL;
+	size_t len = 0;
+
+	(void)version;
+	(void)body;
+	if (*state == NULL) {
+		*state = &seen;
+		return MHD_YES;
+	}
+	/* nobody has anything to tell us */
+	if (*body_len > 0)
+		return MHD_NO;
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
+	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+		return reply_words(
+		    connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
+	while (page->path != NULL && strcmp(page->path, url) != 0)
+		page++;
+	if (page->path == NULL)
+		return reply_words(
+		    connection, MHD_HTTP_NOT_FOUND, "no such page\n");
+	FILE *out = open_memstream(&text, &len);
+	int rc = out == NULL ? -1 : page->write(out);
+
+	if (out != NULL && fclose(out) != 0)
+		rc = -1;
+	if (rc == 0)
+		return reply(connection, MHD_HTTP_OK, page->type, text, len,
+		    MHD_RESPMEM_MUST_FREE);
+	free(text);
+	return reply_words(connection, MHD_HTTP_INTERNAL_SERVER_ERROR,
+	    "this can't be said now\n");
+}
+
+static unsigned
+connections_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 ||
+	    files.rlim_cur / PART > CONNECTIONS_MAX)
+		return CONNECTIONS_MAX;
+	return files.rlim_cur / PART < CONNECTIONS_MIN
+	    ? CONNECTIONS_MIN
+	    : (unsigned)(files.rlim_cur / PART);
+}
+
+static void
+wake(void *arg)
+{
+	const struct http *h = arg;
+	uint64_t one = 1;
+
+	(void)!write(h->wake, &one, sizeof(one));
+}
+
+static void
+notice(void *arg, struct MHD_Connection *connection, void **context,
+    enum MHD_ConnectionNotificationCode code)
+{
+	struct http *h = arg;
+
+	(void)connection;
+	(void)context;
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		atomic_fetch_sub(&h->n, 1);
+		wake(h);
+	}
+}
+
+/* Accept one waiting connection, or rest when descriptors have run out. */
+static void
+accept_one(struct http *h)
+{
+	struct pollfd pfd = { .fd = h->wake, .events = POLLIN };
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(peer);
+	int fd = atomic_load(&h->n) >= h->max
+	    ? -1
+	    : accept4(h->fd, (struct sockaddr *)&peer, &len,
+		  SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd == -1) {
+		(void)poll(&pfd, 1, REST_MS);
+		return;
+	}
+	atomic_fetch_add(&h->n, 1);
+	/* which closes it when that fails */
+	if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) !=
+	    MHD_YES)
+		atomic_fetch_sub(&h->n, 1);
+}
+
+static void *
+accept_thread(void *arg)
+{
+	struct http *h = arg;
+	uint64_t ticks;
+
+	while (!atomic_load(&h->ending)) {
+		struct pollfd pfd[] = { { .fd = h->wake, .events = POLLIN },
+			{ .fd = h->fd, .events = POLLIN } };
+
+		(void)poll(pfd, 2, -1);
+		if (pfd[0].revents != 0)
+			(void)!read(h->wake, &ticks, sizeof(ticks));
+		if (pfd[1].revents != 0)
+			accept_one(h);
+	}
+	return NULL;
+}
+
+static int
+start(struct http *h, const char *listen, struct err *err)
+{
+	h->max = connections_max();
+	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD |
+		MHD_USE_AUTO | MHD_USE_ERROR_LOG | MHD_USE_ITC |
+		MHD_USE_NO_LISTEN_SOCKET,
+	    0, NULL, NULL, answer, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing,
+	    NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)NEVER_REACHED,
+	    MHD_OPTION_NOTIFY_CONNECTION, notice, h,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
+	if (h->daemon != NULL && h->wake != -1 &&
+	    pthread_create(&h->thread, NULL, accept_thread, h) == 0)
+		return 0;
+	err_set(err, ERR_IO, "%s: libmicrohttpd can't serve it", listen);
+	if (h->daemon != NULL)
+		MHD_stop_daemon(h->daemon);
+	if (h->wake != -1)
+		(void)close(h->wake);
+	return -1;
+}
+
+int
+http_open(const char *key, const char *listen, gid_t gid,
+    const struct http_page *pages, struct http **h_r, struct err *err)
+{
+	struct http *h = calloc(1, sizeof(*h));
+
+	*h_r = NULL;
+	if (h == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	h->pages = pages;
+	if (listen_parse(listen, &h->spec, err) == -1)
+		goto fail;
+	h->fd = listen_open(&h->spec, SOCKET_MODE, gid, err);
+	if (h->fd == -1)
+		goto fail;
+	sockets_keep(key, &h->spec, h->fd, SOCKET_MODE, gid, wake, h);
+	if (start(h, listen, err) == 0) {
+		*h_r = h;
+		return 0;
+	}
+	sockets_drop(h->fd);
+	(void)close(h->fd);
+fail:
+	free(h);
+	return -1;
+}
+
+void
+http_close(struct http **h_r)
+{
+	struct http *h = *h_r;
+
+	*h_r = NULL;
+	if (h == NULL)
+		return;
+	atomic_store(&h->ending, true);
+	wake(h);
+	(void)pthread_join(h->thread, NULL);
+	MHD_stop_daemon(h->daemon);
+	sockets_drop(h->fd);
+	(void)close(h->fd);
+	(void)close(h->wake);
+	free(h);
+}
+
+const char *
+http_library_version(void)
+{
+	return MHD_get_version();
+}

@@ -1,0 +1,13 @@
+/* sql - the numbered steps of sql/, built into the programs.
+ * A new file sql/<db>-NNN.sql needs its count raised here. */
+#ifndef POPGATE_SQL_H
+#define POPGATE_SQL_H
+
+#include "common/db/db.h"
+
+enum { SQL_LOGINS_STEPS = 7, SQL_AUDIT_STEPS = 4 };
+
+extern const struct db_migration sql_logins[SQL_LOGINS_STEPS];
+extern const struct db_migration sql_audit[SQL_AUDIT_STEPS];
+
+#endif

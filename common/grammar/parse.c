@@ -1,0 +1,963 @@
+#include "common/grammar/parse.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/grammar/custom.h"
+#include "common/grammar/grammar.h"
+#include "common/grammar/pairs.h"
+#include "common/grammar/prefix.h"
+#include "common/grammar/streams.h"
+
+static const struct grammar *const grammars[] = { GRAMMARS };
+
+enum {
+	GRAMMAR_N = sizeof(grammars) / sizeof(grammars[0]),
+	PROGRAM_GRAMMARS = 4, /* servers that share one tag */
+	PROGRAM_NAME_MAX = 64,
+	SLOT_N = 512, /* of the program table; a power of two */
+	HEAD_SIZE = 4, /* bytes of a program's name */
+	HEAD_BITS = 4096, /* a power of two */
+	PAIR_CAPACITY = 4096,
+	ORDINARY_UID = 1000, /* first of the people: login.defs(5) */
+	/* what remains free keeps the probes of program_find() short */
+	CUSTOM_MAX = SLOT_N / 4
+};
+
+struct program {
+	char name[PROGRAM_NAME_MAX];
+	size_t len; /* 0: a free slot */
+	uint8_t grammar[PROGRAM_GRAMMARS];
+	uint8_t grammar_n;
+	bool custom; /* one of the admin's rules is for it */
+	bool custom_by_exe; /* and one of these names no unit */
+};
+
+struct parser {
+	/* What follows is constant after parser_create(). */
+
+	/* Most lines are of other programs, and end at one of these:
+	 * bits for the hash of a program's first four bytes, usable unless a
+	 * program is shorter; and bit l of first[c] for a program of length l
+	 * that begins with c. */
+	uint64_t head[HEAD_BITS / 64];
+	bool head_usable;
+	uint64_t first[256];
+	struct program program[SLOT_N]; /* open addressing */
+	bool paired[GRAMMAR_N];
+	struct custom **custom;
+	size_t custom_n;
+	bool custom_stream[CUSTOM_MAX]; /* lines of its output count */
+	bool bare_lines;
+	bool nginx_file;
+	bool (*only_root)(const char *path, size_t len);
+
+	/* Memory between lines. */
+	struct pairs *pairs; /* NULL: no server is paired */
+	struct prefix_clock clock;
+	/* of exported entries; source_journal.c asks the journal */
+	struct streams streams;
+	bool stream_lost; /* one that isn't there may have been cut */
+	char scratch[PREFIX_SCRATCH];
+};
+
+/* One message on its way to a verdict. */
+struct message {
+	const struct program *program;
+	struct span host;
+	struct span name;
+	int64_t pid;
+	enum line_delivery delivery;
+	struct span text;
+	const struct prefix *prefix; /* NULL: at is known */
+	int64_t now;
+	int64_t at;
+};
+
+static const char *const reason_names[PARSE_REASON_N] = {
+	[PARSE_REASON_LOGIN] = "login",
+	[PARSE_OTHER_PROGRAM] = "other-program",
+	[PARSE_NO_PREFIX] = "no-prefix",
+	[PARSE_TOO_LONG] = "too-long",
+	[PARSE_FORGEABLE_FILE] = "forgeable-file",
+	[PARSE_UNTRUSTED] = "untrusted-sender",
+	[PARSE_STREAM_PIECE] = "stream-piece",
+	[PARSE_CUT_PIECE] = "cut-piece",
+	[PARSE_NOT_A_LOGIN] = "not-a-login",
+	[PARSE_FAILED_LOGIN] = "failed-login",
+	[PARSE_PROXIED] = "proxied",
+	[PARSE_OTHER_SERVICE] = "other-service",
+	[PARSE_ANONYMOUS] = "anonymous",
+	[PARSE_AMBIGUOUS] = "ambiguous",
+	[PARSE_BAD_ADDRESS] = "bad-address",
+	[PARSE_NO_ADDRESS] = "no-address",
+	[PARSE_NO_USER] = "no-user",
+	[PARSE_BAD_USER] = "bad-user",
+	[PARSE_TRUNCATED] = "truncated",
+	[PARSE_BAD_TIME] = "bad-time",
+	[PARSE_PAIR_OPENED] = "pair-opened",
+	[PARSE_PAIR_MISSING] = "pair-incomplete",
+	[PARSE_UNKNOWN_SHAPE] = "unknown-shape",
+};
+
+const char *
+parse_reason_name(enum parse_reason reason)
+{
+	assert(reason < PARSE_REASON_N);
+	return reason_names[reason];
+}
+
+const char *
+parser_server_name(size_t i)
+{
+	return i < GRAMMAR_N ? grammars[i]->name : NULL;
+}
+
+/* ---- the table of programs ---- */
+
+static size_t
+slot_of(const char *name, size_t len)
+{
+	uint32_t h = (uint32_t)len * 0x9E3779B1u;
+
+	h ^= (uint32_t)(unsigned char)name[0] << 3;
+	h ^= (uint32_t)(unsigned char)name[len / 2] << 9;
+	h ^= (uint32_t)(unsigned char)name[len - 1] << 15;
+	h *= 0x85EBCA6Bu;
+	return (h >> 16) & (SLOT_N - 1);
+}
+
+static unsigned
+head_bit(const char *name)
+{
+	uint32_t word;
+
+	memcpy(&word, name, HEAD_SIZE);
+	return (word * 0x9E3779B1u) >> 20 & (HEAD_BITS - 1);
+}
+
+static void
+head_add(struct parser *parser, const char *name)
+{
+	unsigned bit;
+
+	if (strlen(name) < HEAD_SIZE) {
+		parser->head_usable = false;
+		return;
+	}
+	bit = head_bit(name);
+	parser->head[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+/* Is this plainly a line of a program that is none of ours? */
+static bool
+line_is_foreign(const struct parser *parser, const char *line, size_t len)
+{
+	const char *tag = prefix_peek_tag(line, len);
+	unsigned bit;
+
+	if (tag == NULL || !parser->head_usable)
+		return false;
+	bit = head_bit(tag);
+	return !(parser->head[bit / 64] >> (bit % 64) & 1);
+}
+
+static const struct program *
+program_find(const struct parser *parser, struct span name)
+{
+	size_t len = span_len(name);
+
+	if (len == 0 || len >= PROGRAM_NAME_MAX ||
+	    !(parser->first[(unsigned char)*name.p] >> len & 1))
+		return NULL;
+	for (size_t i = slot_of(name.p, len);; i = (i + 1) & (SLOT_N - 1)) {
+		const struct program *p = &parser->program[i];
+
+		if (p->len == 0)
+			return NULL;
+		if (p->len == len && memcmp(p->name, name.p, len) == 0)
+			return p;
+	}
+}
+
+static struct program *
+program_add(struct parser *parser, const char *name)
+{
+	size_t len = strlen(name);
+	size_t i;
+
+	assert(len > 0 && len < PROGRAM_NAME_MAX);
+	for (i = slot_of(name, len); parser->program[i].len != 0;
+	     i = (i + 1) & (SLOT_N - 1)) {
+		if (parser->program[i].len == len &&
+		    memcmp(parser->program[i].name, name, len) == 0)
+			return &parser->program[i];
+	}
+	head_add(parser, name);
+	parser->first[(unsigned char)name[0]] |= UINT64_C(1) << len;
+	memcpy(parser->program[i].name, name, len);
+	parser->program[i].len = len;
+	return &parser->program[i];
+}
+
+static void
+grammar_add(struct parser *parser, size_t number)
+{
+	for (const char *const *name = grammars[number]->programs;
+	     *name != NULL; name++) {
+		struct program *p = program_add(parser, *name);
+
+		assert(p->grammar_n < PROGRAM_GRAMMARS);
+		assert(
+		    !grammars[number]->stream || !grammars[number]->two_lines);
+		p->grammar[p->grammar_n++] = (uint8_t)number;
+	}
+}
+
+/* ---- creation ---- */
+
+static bool
+grammar_is(const struct grammar *g, const char *name)
+{
+	return strcmp(g->name, name) == 0 ||
+	    (g->alias != NULL && strcmp(g->alias, name) == 0);
+}
+
+static int
+choose_grammars(struct parser *parser, const struct parser_options *options,
+    struct err *err)
+{
+	bool chosen[GRAMMAR_N] = { false };
+	bool all = options->servers_n == 0;
+
+	for (size_t i = 0; i < options->servers_n; i++) {
+		const char *name = options->servers[i];
+		bool known = strcmp(name, "all") == 0;
+
+		all |= known;
+		for (size_t g = 0; g < GRAMMAR_N; g++) {
+			if (!grammar_is(grammars[g], name))
+				continue;
+			known = true;
+			chosen[g] = true;
+			parser->paired[g] = grammars[g]->two_lines;
+		}
+		if (!known) {
+			err_set(err, ERR_INVALID,
+			    "unknown server \"%s\"; "
+			    "expected \"all\" or names like \"%s\"",
+			    name, grammars[0]->name);
+			err_locate(err, options->servers_where);
+			return -1;
+		}
+	}
+	for (size_t g = 0; g < GRAMMAR_N; g++) {
+		if (all || chosen[g])
+			grammar_add(parser, g);
+		if (!parser->paired[g] || parser->pairs != NULL)
+			continue;
+		parser->pairs = pairs_create(PAIR_CAPACITY);
+		if (parser->pairs == NULL) {
+			err_set(err, ERR_NOMEM, "out of memory");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Units that people start, not the machine. */
+static bool
+unit_of_a_person(struct span unit)
+{
+	return SPAN_STARTS(unit, "user@") || SPAN_STARTS(unit, "session-") ||
+	    SPAN_STARTS(unit, "user-");
+}
+
+static bool
+unit_usable(const char *unit)
+{
+	struct span u = span_of(unit, strlen(unit));
+
+	return !unit_of_a_person(u) && SPAN_CHOP(&u, ".service") &&
+	    !span_empty(u);
+}
+
+static int
+add_custom(struct parser *parser, const struct parser_options *options,
+    struct err *err)
+{
+	if (options->custom_n == 0)
+		return 0;
+	if (options->custom_n > CUSTOM_MAX) {
+		err_set(err, ERR_INVALID, "more than %d custom servers",
+		    (int)CUSTOM_MAX);
+		err_locate(err, options->custom[CUSTOM_MAX].where);
+		return -1;
+	}
+	/* NOLINTNEXTLINE: pointers are what it holds */
+	parser->custom = calloc(options->custom_n, sizeof(*parser->custom));
+	if (parser->custom == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < options->custom_n; i++) {
+		const struct parser_custom *c = &options->custom[i];
+		struct program *p;
+
+		if (strlen(c->program) >= PROGRAM_NAME_MAX) {
+			err_set(err, ERR_INVALID,
+			    "custom server \"%.80s\": "
+			    "a program's name has at most %d bytes",
+			    c->program, (int)PROGRAM_NAME_MAX - 1);
+			err_locate(err, c->where);
+			return -1;
+		}
+		if (c->unit != NULL && !unit_usable(c->unit)) {
+			err_set(err, ERR_INVALID,
+			    "custom server \"%.80s\": unit \"%.80s\": "
+			    "expected a service of the system, "
+			    "as \"mypopd.service\"",
+			    c->program, c->unit);
+			err_locate(err, c->where);
+			return -1;
+		}
+		if (custom_compile(c->program, c->pattern, c->unit,
+			&parser->custom[i], err) == -1) {
+			err_locate(err, c->where);
+			return -1;
+		}
+		parser->custom_n = i + 1;
+		parser->custom_stream[i] = c->stream;
+		p = program_add(parser, c->program);
+		p->custom = true;
+		p->custom_by_exe |= c->unit == NULL;
+	}
+	return 0;
+}
+
+int
+parser_create(const struct parser_options *options, struct parser **parser_r,
+    struct err *err)
+{
+	struct parser *parser = calloc(1, sizeof(*parser));
+
+	*parser_r = NULL;
+	if (parser == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	parser->head_usable = true;
+	for (const char *const *f = prefix_facilities; *f != NULL; f++)
+		head_add(parser, *f);
+	parser->bare_lines = options->bare_lines;
+	parser->nginx_file = options->nginx_file;
+	parser->only_root = options->only_root;
+	if (choose_grammars(parser, options, err) == -1 ||
+	    add_custom(parser, options, err) == -1) {
+		parser_free(&parser);
+		return -1;
+	}
+	*parser_r = parser;
+	return 0;
+}
+
+void
+parser_free(struct parser **parser)
+{
+	struct parser *p = parser == NULL ? NULL : *parser;
+
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < p->custom_n; i++)
+		custom_free(&p->custom[i]);
+	free(p->custom);
+	pairs_free(&p->pairs);
+	free(p);
+	*parser = NULL;
+}
+
+struct pairs *
+parser_pairs(const struct parser *parser)
+{
+	return parser->pairs;
+}
+
+/* ---- who may speak ---- */
+
+static struct span
+base_name(struct span path)
+{
+	struct span dir;
+
+	(void)SPAN_UNTIL_LAST(&path, "/", &dir);
+	return path;
+}
+
+/* The kernel cuts comm at 15 bytes. */
+static bool
+comm_matches(struct span comm, const char *name, size_t len)
+{
+	return span_equals(comm, name, len < 15 ? len : 15);
+}
+
+static bool
+process_of_grammar(const struct grammar *g, struct span program,
+    struct span process, bool is_comm)
+{
+	struct span base = base_name(program);
+
+	if (is_comm ? comm_matches(process, base.p, span_len(base))
+		    : span_equals(process, base.p, span_len(base)))
+		return true;
+	for (const char *const *name = g->processes;
+	     name != NULL && *name != NULL; name++) {
+		if (is_comm ? comm_matches(process, *name, strlen(*name))
+			    : span_equals(process, *name, strlen(*name)))
+			return true;
+	}
+	return false;
+}
+
+/* Is it where packages put servers? Elsewhere whoever has a directory, as
+ * www-data has, may put an executable named like one. */
+static bool
+exe_in_system_place(struct span exe)
+{
+	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
+		"/usr/lib", "/usr/cyrus/", "/bin/", "/sbin/", "/lib",
+		"/var/qmail/bin/", "/nix/store/", "/gnu/store/", NULL };
+
+	for (const char *const *place = places; *place != NULL; place++) {
+		if (span_starts(exe, *place, strlen(*place)))
+			return true;
+	}
+	return false;
+}
+
+/* Where admins put servers, and where others may own directories: Debian's
+ * group staff /usr/local, a program's user its part of /opt. What runs as root
+ * needs no such directory. */
+static bool
+exe_in_admins_place(const struct parser *parser, struct span exe, int64_t uid)
+{
+	if (!SPAN_STARTS(exe, "/usr/local/") && !SPAN_STARTS(exe, "/opt/"))
+		return false;
+	return uid == 0 ||
+	    (parser->only_root != NULL &&
+		parser->only_root(exe.p, span_len(exe)));
+}
+
+static bool
+may_speak_as(
+    const struct grammar *g, struct span program, const struct prefix_origin *o)
+{
+	if (g->root_only && o->uid > 0)
+		return false;
+	if (!span_empty(o->comm) &&
+	    !process_of_grammar(g, program, o->comm, true))
+		return false;
+	return span_empty(o->exe) ||
+	    process_of_grammar(g, program, base_name(o->exe), false);
+}
+
+static bool
+exe_is_program(struct span exe, struct span program)
+{
+	struct span base = base_name(program);
+
+	return span_empty(exe) ||
+	    span_equals(base_name(exe), base.p, span_len(base));
+}
+
+/* The unit that the admin named says all, executable and user nothing. */
+static bool
+unit_of_custom(const struct parser *parser, struct span program,
+    const struct prefix_origin *o)
+{
+	for (size_t i = 0; i < parser->custom_n; i++) {
+		const struct custom *c = parser->custom[i];
+		const char *name = custom_program(c), *unit = custom_unit(c);
+
+		if (unit != NULL && span_equals(o->unit, unit, strlen(unit)) &&
+		    span_equals(program, name, strlen(name)))
+			return true;
+	}
+	return false;
+}
+
+/* The executable of a process that ended before journald looked is unknown:
+ * only root's may be, who needs no log line to let somebody relay. */
+static bool
+origin_of_system(const struct parser *parser, const struct prefix_origin *o)
+{
+	enum { NOBODY = 65534 };
+
+	if (o->uid >= ORDINARY_UID && o->uid != NOBODY)
+		return false;
+	if (unit_of_a_person(o->unit))
+		return false;
+	return span_empty(o->exe) ? o->uid <= 0
+				  : exe_in_system_place(o->exe) ||
+		exe_in_admins_place(parser, o->exe, o->uid);
+}
+
+static bool
+origin_may_speak(const struct parser *parser, const struct program *p,
+    struct span program, const struct prefix_origin *origin)
+{
+	struct prefix_origin o = *origin;
+
+	/* an upgrade under a running server */
+	(void)SPAN_CHOP(&o.exe, " (deleted)");
+	if (p->custom && unit_of_custom(parser, program, &o))
+		return true;
+	if (!origin_of_system(parser, &o))
+		return false;
+	if (p->custom_by_exe && p->grammar_n == 0)
+		return exe_is_program(o.exe, program);
+	for (size_t i = 0; i < p->grammar_n; i++) {
+		if (may_speak_as(grammars[p->grammar[i]], program, &o))
+			return true;
+	}
+	return false;
+}
+
+static struct span
+span_of_string(const char *text)
+{
+	return text == NULL ? span_of("", 0) : span_of(text, strlen(text));
+}
+
+bool
+parser_may_speak(const struct parser *parser, const char *program,
+    const struct parse_origin *origin)
+{
+	struct span name = span_of_string(program);
+	const struct program *p = program_find(parser, name);
+	const struct prefix_origin o = {
+		.uid = origin->uid,
+		.comm = span_of_string(origin->comm),
+		.exe = span_of_string(origin->exe),
+		.unit = span_of_string(origin->unit),
+	};
+
+	return p == NULL || origin_may_speak(parser, p, name, &o);
+}
+
+/* ---- outputs that were cut ---- */
+
+/* An exported entry: is it a part of a line? In doubt it is. */
+static enum line_delivery
+delivery_of(struct parser *parser, const struct prefix_origin *o)
+{
+	const char *id = o->stream.p;
+	size_t len = span_len(o->stream);
+	struct stream *s = streams_at(&parser->streams, id, len);
+	bool known = stream_is(s, id, len);
+	bool before = known ? s->cut : parser->stream_lost;
+
+	if (o->delivery != DELIVERY_PIECE && o->delivery != DELIVERY_CUT)
+		return o->delivery;
+	/* not exported, by whoever chose the fields: nothing to go by */
+	if (!stream_id_good(len)) {
+		parser->stream_lost |= o->delivery == DELIVERY_CUT;
+		return parser->stream_lost ? DELIVERY_CUT : o->delivery;
+	}
+	if (!known)
+		parser->stream_lost |= s->cut;
+	stream_set(s, id, len, o->delivery == DELIVERY_CUT);
+	return before ? DELIVERY_CUT : o->delivery;
+}
+
+void
+parser_skip(struct parser *parser)
+{
+	parser->streams = (struct streams){ .v[0].cut = false };
+	parser->stream_lost = true;
+}
+
+/* ---- from message to login ---- */
+
+static void
+ignore(struct parse_result *result, enum parse_reason reason)
+{
+	result->verdict = PARSE_IGNORE;
+	result->code = reason;
+	result->reason = reason_names[reason];
+	result->unknown_shape = reason == PARSE_UNKNOWN_SHAPE;
+}
+
+static bool
+is_anonymous(struct span user)
+{
+	static const char word[] = "anonymous";
+
+	if (span_len(user) != sizeof(word) - 1)
+		return false;
+	for (size_t i = 0; i < sizeof(word) - 1; i++) {
+		if ((user.p[i] | 0x20) != word[i])
+			return false;
+	}
+	return true;
+}
+
+enum parse_reason
+parse_user(const char *user, size_t len, char *user_r)
+{
+	if (len == 0)
+		return PARSE_NO_USER;
+	/* No mail system has such names, and where the server writes its
+	 * verdict behind the name, a long one pushes it off the line. */
+	if (len >= LOGIN_USER_MAX)
+		return PARSE_TOO_LONG;
+	if (memchr(user, '\0', len) != NULL || memchr(user, '\n', len) != NULL)
+		return PARSE_BAD_USER;
+	if (is_anonymous(span_of(user, len)))
+		return PARSE_ANONYMOUS;
+	memcpy(user_r, user, len);
+	user_r[len] = '\0';
+	return PARSE_REASON_LOGIN;
+}
+
+static bool
+message_time(struct parser *parser, struct message *msg)
+{
+	if (msg->prefix == NULL)
+		return true;
+	if (!prefix_time(msg->prefix, msg->now, &parser->clock, &msg->at))
+		return false;
+	msg->prefix = NULL;
+	return true;
+}
+
+static void
+copy_word(char *word_r, const char *text)
+{
+	size_t len = strlen(text);
+
+	assert(len < LOGIN_WORD_MAX);
+	memcpy(word_r, text, len + 1);
+}
+
+/* All but the address is checked and filled in here. */
+static enum parse_reason
+fill_login(struct parser *parser, struct message *msg,
+    const struct grammar_match *m, const char *server, struct login *login)
+{
+	static const char *const services[] = {
+		[SERVICE_NONE] = "",
+		[SERVICE_IMAP] = "imap",
+		[SERVICE_POP3] = "pop3",
+	};
+	enum parse_reason reason =
+	    parse_user(m->user.p, span_len(m->user), login->user);
+
+	if (reason != PARSE_REASON_LOGIN)
+		return reason;
+	if (m->user_cut)
+		login->user[0] = '\0';
+	if (!message_time(parser, msg))
+		return PARSE_BAD_TIME;
+	login->at = msg->at;
+	copy_word(login->service, services[m->service]);
+	copy_word(login->server, server);
+	return PARSE_REASON_LOGIN;
+}
+
+/* A server that is paired gives the address in the second line too: it must be
+ * the same, or a user is named like the end of such a line. */
+static enum parse_reason
+confirm_by_pair(struct parser *parser, struct message *msg,
+    const struct pair_key *key, const struct grammar_match *m)
+{
+	struct addr first, second;
+
+	if (!addr_parse_n(m->addr.p, span_len(m->addr), &second)) {
+		pairs_forget(parser->pairs, key);
+		return PARSE_BAD_ADDRESS;
+	}
+	if (!message_time(parser, msg)) {
+		pairs_forget(parser->pairs, key);
+		return PARSE_BAD_TIME;
+	}
+	if (pairs_take(parser->pairs, key, msg->at, PARSE_PAIR_S, &first) &&
+	    !addr_equal(&first, &second))
+		return PARSE_AMBIGUOUS;
+	return PARSE_REASON_LOGIN;
+}
+
+/* Lines of two-line servers: keep the book, and complete the login. */
+static enum parse_reason
+follow_pair(struct parser *parser, struct message *msg, size_t number,
+    const struct grammar_match *m, enum parse_reason reason,
+    struct addr *client_r)
+{
+	const struct pair_key key = {
+		.host = msg->host.p,
+		.host_len = span_len(msg->host),
+		.server = (unsigned)number,
+		.pid = msg->pid,
+	};
+
+	switch (m->pair) {
+	case PAIR_KEEP:
+		return reason;
+	case PAIR_OPEN:
+		pairs_forget(parser->pairs, &key);
+		if (!addr_parse_n(m->addr.p, span_len(m->addr), client_r))
+			return PARSE_BAD_ADDRESS;
+		if (!message_time(parser, msg))
+			return PARSE_BAD_TIME;
+		pairs_open(parser->pairs, &key, client_r, msg->at);
+		return reason;
+	case PAIR_CLOSE:
+		if (!message_time(parser, msg)) {
+			pairs_forget(parser->pairs, &key);
+			return PARSE_BAD_TIME;
+		}
+		return pairs_take(
+			   parser->pairs, &key, msg->at, PARSE_PAIR_S, client_r)
+		    ? PARSE_REASON_LOGIN
+		    : PARSE_PAIR_MISSING;
+	case PAIR_FORGET:
+		break;
+	}
+	if (reason == PARSE_REASON_LOGIN)
+		return confirm_by_pair(parser, msg, &key, m);
+	pairs_forget(parser->pairs, &key);
+	return reason;
+}
+
+static enum parse_reason
+match_grammar(struct parser *parser, struct message *msg, size_t number,
+    struct login *login)
+{
+	const struct grammar *g = grammars[number];
+	struct grammar_match m = { .pair = PAIR_FORGET };
+	enum parse_reason reason = g->match(msg->text, msg->name, &m);
+	bool closed = false;
+
+	if (reason == PARSE_REASON_LOGIN && !g->long_lines &&
+	    span_len(msg->text) > GRAMMAR_CUT_MIN)
+		reason = PARSE_TOO_LONG;
+	if (parser->paired[number]) {
+		enum parse_reason before = reason;
+
+		reason = follow_pair(
+		    parser, msg, number, &m, reason, &login->client);
+		closed = reason == PARSE_REASON_LOGIN && before != reason;
+	} else if (reason == PARSE_PAIR_OPENED) {
+		reason = PARSE_NOT_A_LOGIN;
+	} else if (reason == PARSE_PAIR_MISSING) {
+		reason = PARSE_NO_ADDRESS;
+	}
+	if (reason != PARSE_REASON_LOGIN)
+		return reason;
+	if (!closed &&
+	    !addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
+		return PARSE_BAD_ADDRESS;
+	return fill_login(parser, msg, &m, g->name, login);
+}
+
+/* A line of a program's output may be made by a client where its server isn't
+ * known to let none through: then it is no login, and named when it looks like
+ * one. First lines of two aren't even looked at. */
+static enum parse_reason
+match_delivered(struct parser *parser, struct message *msg, size_t number,
+    struct login *login)
+{
+	bool doubtful =
+	    msg->delivery == DELIVERY_PIECE && !grammars[number]->stream;
+	enum parse_reason reason = doubtful && parser->paired[number]
+	    ? PARSE_STREAM_PIECE
+	    : match_grammar(parser, msg, number, login);
+
+	return doubtful && reason == PARSE_REASON_LOGIN ? PARSE_STREAM_PIECE
+							: reason;
+}
+
+static enum parse_reason
+match_custom(struct parser *parser, struct message *msg, struct login *login)
+{
+	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+
+	if (span_len(msg->text) > GRAMMAR_CUT_MIN)
+		return PARSE_TOO_LONG;
+	for (size_t i = 0; i < parser->custom_n; i++) {
+		struct custom *c = parser->custom[i];
+		struct grammar_match m = { .service = SERVICE_NONE };
+		const char *name = custom_program(c);
+
+		if (!span_equals(msg->name, name, strlen(name)) ||
+		    !custom_match(c, msg->text, &m.user, &m.addr))
+			continue;
+		if (addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
+			reason = fill_login(parser, msg, &m, "custom", login);
+		else
+			reason = PARSE_BAD_ADDRESS;
+		if (reason == PARSE_REASON_LOGIN &&
+		    msg->delivery == DELIVERY_PIECE &&
+		    !parser->custom_stream[i])
+			reason = PARSE_STREAM_PIECE;
+		if (reason == PARSE_REASON_LOGIN)
+			break;
+	}
+	return reason;
+}
+
+/* rsyslog's "message repeated 2 times: [ text]": the text is the line's. */
+static struct span
+unwrap_repeated(struct span s)
+{
+	struct span inner = s;
+
+	if (!SPAN_TAKE(&inner, "message repeated ") ||
+	    !span_number(&inner, NULL) || !SPAN_TAKE(&inner, " times: [") ||
+	    !SPAN_CHOP(&inner, "]"))
+		return s;
+	(void)SPAN_TAKE(&inner, " ");
+	return inner;
+}
+
+static void
+judge(struct parser *parser, struct message *msg, struct parse_result *result)
+{
+	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+	const struct program *p = msg->program;
+
+	result->server =
+	    p->grammar_n > 0 ? grammars[p->grammar[0]]->name : "custom";
+	if (msg->delivery == DELIVERY_UNKNOWN ||
+	    msg->delivery == DELIVERY_CUT) {
+		ignore(result,
+		    msg->delivery == DELIVERY_CUT ? PARSE_CUT_PIECE
+						  : PARSE_UNTRUSTED);
+		return;
+	}
+	if (SPAN_STARTS(msg->text, "message repeated "))
+		msg->text = unwrap_repeated(msg->text);
+	for (size_t i = 0; i < p->grammar_n; i++) {
+		enum parse_reason own =
+		    match_delivered(parser, msg, p->grammar[i], &result->login);
+
+		/* the first server that knows the line has it */
+		if (i == 0 || own != PARSE_UNKNOWN_SHAPE) {
+			result->server = grammars[p->grammar[i]]->name;
+			reason = own;
+		}
+		if (own != PARSE_UNKNOWN_SHAPE)
+			break;
+	}
+	if (reason != PARSE_REASON_LOGIN && p->custom) {
+		enum parse_reason own =
+		    match_custom(parser, msg, &result->login);
+
+		if (own != PARSE_UNKNOWN_SHAPE || p->grammar_n == 0) {
+			result->server = "custom";
+			reason = own;
+		}
+	}
+	if (reason != PARSE_REASON_LOGIN) {
+		ignore(result, reason);
+		return;
+	}
+	result->verdict = PARSE_LOGIN;
+	result->code = PARSE_REASON_LOGIN;
+	result->reason = reason_names[PARSE_REASON_LOGIN];
+	result->unknown_shape = false;
+}
+
+void
+parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
+    struct parse_result *result)
+{
+	struct prefix prefix;
+	struct message msg;
+
+	result->server = NULL;
+	result->year_guessed = false;
+	if (line_is_foreign(parser, line, len)) {
+		ignore(result, PARSE_OTHER_PROGRAM);
+		return;
+	}
+	if (len > 0 && line[len - 1] == '\r')
+		len--;
+	if (len > PREFIX_LINE_MAX) {
+		parser_skip(parser);
+		ignore(result, PARSE_TOO_LONG);
+		return;
+	}
+	switch (prefix_split(
+	    line, len, parser->bare_lines, &prefix, parser->scratch)) {
+	case PREFIX_OK:
+		break;
+	case PREFIX_UNKNOWN:
+		ignore(result, PARSE_NO_PREFIX);
+		return;
+	case PREFIX_CONTRADICTS:
+		ignore(result, PARSE_UNTRUSTED);
+		return;
+	}
+	msg.program = program_find(parser, prefix.program);
+	if (msg.program == NULL) {
+		ignore(result, PARSE_OTHER_PROGRAM);
+		return;
+	}
+	if (prefix.form == PREFIX_NGINX_FILE && !parser->nginx_file) {
+		result->server = "nginx";
+		ignore(result, PARSE_FORGEABLE_FILE);
+		return;
+	}
+	if (prefix.form == PREFIX_JOURNAL &&
+	    !origin_may_speak(
+		parser, msg.program, prefix.program, &prefix.origin)) {
+		result->server = msg.program->grammar_n > 0
+		    ? grammars[msg.program->grammar[0]]->name
+		    : "custom";
+		ignore(result, PARSE_UNTRUSTED);
+		return;
+	}
+	result->year_guessed = prefix.stamp == STAMP_BSD;
+	msg.host = prefix.host;
+	msg.name = prefix.program;
+	msg.pid = prefix.pid;
+	msg.delivery = prefix.form == PREFIX_JOURNAL
+	    ? delivery_of(parser, &prefix.origin)
+	    : DELIVERY_MESSAGE;
+	msg.text = prefix.msg;
+	msg.prefix = prefix.form == PREFIX_BARE ? NULL : &prefix;
+	msg.now = now;
+	msg.at = now;
+	judge(parser, &msg, result);
+}
+
+void
+parser_message(struct parser *parser, const char *host, const char *program,
+    int64_t pid, enum line_delivery delivery, const char *text, size_t len,
+    int64_t at, struct parse_result *result)
+{
+	struct message msg = {
+		.host = span_of_string(host),
+		.name = span_of_string(program),
+		.pid = pid,
+		.delivery = delivery,
+		.text = span_of(text, len),
+		.now = at,
+		.at = at,
+	};
+
+	result->server = NULL;
+	result->year_guessed = false;
+	if (len > PREFIX_LINE_MAX) {
+		ignore(result, PARSE_TOO_LONG);
+		return;
+	}
+	msg.program = program_find(parser, msg.name);
+	if (msg.program == NULL) {
+		ignore(result, PARSE_OTHER_PROGRAM);
+		return;
+	}
+	judge(parser, &msg, result);
+}

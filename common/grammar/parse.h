@@ -1,0 +1,164 @@
+/* parse - one log line -> the login it reports, or why it reports none.
+ * The program name, taken from the tag by equality, selects the grammar; the
+ * grammar matches the whole message, both ends; what can be read in two ways
+ * is refused. So nothing that a client sends (names, commands, passwords) can
+ * bring in an address. Pure: no file, clock, lock or log, but the time zone of
+ * a stamp without one, which mktime(3) takes from the environment, and what the
+ * caller's only_root looks at.
+ * Which addresses may authorise is not decided here: 127.0.0.1 is as good as
+ * any other address. Callers apply never_authorize. */
+#ifndef POPGATE_PARSE_H
+#define POPGATE_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/records/line.h"
+#include "common/records/login.h"
+
+struct err;
+struct pairs;
+struct parser; /* used by one thread at a time */
+
+/* How long the first line of a two-line server is kept, by line time. */
+enum { PARSE_PAIR_S = 120 };
+
+enum parse_verdict { PARSE_IGNORE = 0, PARSE_LOGIN = 1 };
+
+/* Why a line gave no login; the collector counts by it. */
+enum parse_reason {
+	PARSE_REASON_LOGIN = 0, /* it is one */
+	PARSE_OTHER_PROGRAM, /* not a POP or IMAP server's line */
+	PARSE_NO_PREFIX, /* no known time stamp, host and tag */
+	PARSE_TOO_LONG, /* the line, or the user name in it */
+	PARSE_FORGEABLE_FILE, /* nginx's own error_log */
+	PARSE_UNTRUSTED, /* journal: not that server's process */
+	PARSE_STREAM_PIECE, /* journal: a login, but from the output of a
+			     * server that lets clients end lines there */
+	PARSE_CUT_PIECE, /* journal: cut off, or behind a cut */
+	PARSE_NOT_A_LOGIN, /* known, but no login */
+	PARSE_FAILED_LOGIN,
+	PARSE_PROXIED, /* Dovecot passed the client on */
+	PARSE_OTHER_SERVICE, /* authenticated for SMTP, sieve, webmail */
+	PARSE_ANONYMOUS, /* also: without a password */
+	PARSE_AMBIGUOUS, /* can be read in two ways */
+	PARSE_BAD_ADDRESS,
+	PARSE_NO_ADDRESS, /* a login, but its line holds no address */
+	PARSE_NO_USER,
+	PARSE_BAD_USER, /* holds a NUL or a line end */
+	PARSE_TRUNCATED,
+	PARSE_BAD_TIME, /* a date that does not exist */
+	PARSE_PAIR_OPENED, /* first line of two */
+	PARSE_PAIR_MISSING, /* second line of two without its first */
+	PARSE_UNKNOWN_SHAPE, /* ours, but not a line that we know */
+	PARSE_REASON_N
+};
+
+struct parse_result {
+	enum parse_verdict verdict;
+	enum parse_reason code;
+	const char *reason; /* parse_reason_name(code): constant */
+	const char *server; /* grammar of the program, constant; or NULL */
+	bool unknown_shape; /* code == PARSE_UNKNOWN_SHAPE */
+	bool year_guessed; /* the line's stamp has none */
+	struct login login; /* valid with PARSE_LOGIN only */
+};
+
+/* A server of the admin's own: see custom.h. Messages above 900 bytes are not
+ * tried: a syslog daemon may have cut them. */
+struct parser_custom {
+	const char *program;
+	const char *pattern;
+	const char *where; /* for errors: see err_locate(); or NULL */
+	const char *unit; /* whose journal entries count; or NULL */
+	bool stream; /* lines of its output count: see struct grammar */
+};
+
+/* Borrowed by parser_create() only. */
+struct parser_options {
+	/* Names of grammars, "all" for every one that needs a single line.
+	 * None: "all". The two-line servers (popa3d, vm-pop3d, solid-pop3d
+	 * without its address extension, binc) are paired by process id only
+	 * when named: a re-used id would marry two clients. */
+	const char *const *servers;
+	size_t servers_n;
+	const char *servers_where; /* for errors, or NULL */
+
+	const struct parser_custom *custom;
+	size_t custom_n;
+
+	/* Take "program[pid]: message" without a time stamp as of now. For
+	 * input that a syslog daemon hands over directly. */
+	bool bare_lines;
+
+	/* Could only root have put this executable there? Asked for those
+	 * below /usr/local and /opt; NULL: nobody's count but root's. */
+	bool (*only_root)(const char *path, size_t len);
+
+	/* Take nginx's own error_log. It holds raw line feeds out of client
+	 * names, so whole lines in it can be anybody's. Only for showing what
+	 * the grammar makes of a line, never for a file that is followed. */
+	bool nginx_file;
+};
+
+/* Who sent a journal entry, by the fields that journald sets itself. */
+struct parse_origin {
+	int64_t uid; /* _UID; -1: unknown */
+	const char *comm; /* _COMM; NULL: unknown, and so the others */
+	const char *exe; /* _EXE */
+	const char *unit; /* _SYSTEMD_UNIT */
+};
+
+/* Build a parser. Returns 0 and sets *parser_r, or -1 with ERR_INVALID
+ * (unknown server, refused pattern) or ERR_NOMEM. */
+int parser_create(const struct parser_options *options,
+    struct parser **parser_r, struct err *err);
+void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
+
+/* Parse one raw line.
+ *   line, len  without its newline; borrowed, need not be NUL-terminated
+ *   now        Unix seconds: chooses the year of a stamp without one
+ *   result     filled; login only with PARSE_LOGIN
+ * The parser remembers first lines of two-line servers, and outputs of servers
+ * that journald cut, nothing else. */
+void parser_line(struct parser *parser, const char *line, size_t len,
+    int64_t now, struct parse_result *result);
+
+/* A line was too long to be parsed: it may have been an exported entry of any
+ * server's output. */
+void parser_skip(struct parser *parser);
+
+/* Parse a message that is already split, as the journal hands it over.
+ *   host     may be NULL; only tells machines apart for two-line servers
+ *   program  the identifier, NUL-terminated
+ *   pid      or -1
+ *   delivery how it came
+ *   at       Unix seconds of the entry, becomes login.at */
+void parser_message(struct parser *parser, const char *host,
+    const char *program, int64_t pid, enum line_delivery delivery,
+    const char *msg, size_t len, int64_t at, struct parse_result *result);
+
+/* What it remembers of two-line servers; NULL when none is named. Borrowed;
+ * pair_key.server as for parser_server_name(). */
+struct pairs *parser_pairs(const struct parser *parser);
+
+/* May a process of this origin speak for program? True for the unit of a custom
+ * server; else false for ordinary users, for user units, for executables that
+ * are not that server's or not where packages or root put them, and for others
+ * than root whose executable is unknown. A program that is no known server's:
+ * true. Constant but for what only_root looks at; any thread. */
+bool parser_may_speak(const struct parser *parser, const char *program,
+    const struct parse_origin *origin);
+
+/* Check the name of a user who logged in, as every login is.
+ *   user_r  of LOGIN_USER_MAX
+ * Returns PARSE_REASON_LOGIN with a copy in user_r, or what is wrong. */
+enum parse_reason parse_user(const char *user, size_t len, char *user_r);
+
+const char *parse_reason_name(enum parse_reason reason);
+
+/* Names of the built-in grammars for i = 0, 1, ...; then NULL. */
+const char *parser_server_name(size_t i);
+
+#endif

@@ -1,0 +1,521 @@
+#include "common/grammar/prefix.h"
+
+/* Tags are short words; anything longer is a message that lost its tag. */
+enum { TAG_MAX = 64 };
+
+/* 1: a tag ends before this byte. Controls, space, ':', '[' and DEL. */
+static const uint8_t tag_end[256] = {
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	1,
+	[' '] = 1,
+	[':'] = 1,
+	['['] = 1,
+	[']'] = 1,
+	[127] = 1,
+};
+
+static struct span
+word_before_space(struct span s)
+{
+	const char *space =
+	    span_empty(s) ? NULL : memchr(s.p, ' ', span_len(s));
+
+	return (struct span){ .p = s.p, .end = space ? space : s.end };
+}
+
+static void
+skip_spaces(struct span *s)
+{
+	while (s->p < s->end && *s->p == ' ')
+		s->p++;
+}
+
+/* "tag:", "tag[pid]:", and then the message. */
+static bool
+split_tag(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p;
+
+	while (p < s->end && !tag_end[(unsigned char)*p])
+		p++;
+	if (p == s->p || p == s->end || p - s->p > TAG_MAX)
+		return false;
+	prefix->program = (struct span){ .p = s->p, .end = p };
+	prefix->pid = -1;
+	if (*p == '[') {
+		int64_t pid = 0;
+		const char *digits = ++p;
+
+		while (p < s->end && char_digit(*p) && p - digits < 10)
+			pid = pid * 10 + (*p++ - '0');
+		if (p == digits || p == s->end || *p != ']')
+			return false;
+		prefix->pid = pid;
+		p++;
+	}
+	if (p == s->end || *p != ':')
+		return false;
+	p++;
+	if (p < s->end && *p != ' ')
+		return false;
+	s->p = p;
+	return true;
+}
+
+/* The message, without the "[ID 583609 mail.info] " that Solaris's syslogd
+ * puts between tag and message. */
+static void
+set_message(struct prefix *prefix, struct span s)
+{
+	struct span id, facility;
+
+	skip_spaces(&s);
+	id = s;
+	if (SPAN_TAKE(&id, "[ID ") && span_number(&id, NULL) &&
+	    SPAN_TAKE(&id, " ") && span_run(&id, char_host, &facility) &&
+	    SPAN_TAKE(&id, "] "))
+		s = id;
+	prefix->msg = s;
+}
+
+/* RFC 5424 section 6.2.1 by their syslog.conf(5) names */
+const char *const prefix_facilities[] = { "mail", "daemon", "user", "local0",
+	"local1", "local2", "local3", "local4", "local5", "local6", "local7",
+	"auth", "authpriv", "kern", "syslog", "news", "uucp", "cron", NULL };
+
+/* facility.severity, as busybox prints it between host and tag. */
+static bool
+is_priority(struct span s)
+{
+	struct span facility;
+
+	if (!SPAN_UNTIL(&s, ".", &facility) || span_empty(s))
+		return false;
+	for (const char *p = s.p; p < s.end; p++) {
+		if (*p < 'a' || *p > 'z')
+			return false;
+	}
+	for (const char *const *f = prefix_facilities; *f != NULL; f++) {
+		if (span_equals(facility, *f, strlen(*f)))
+			return true;
+	}
+	return false;
+}
+
+/* A server that writes its own file names itself in each line. */
+static bool
+own_file(struct prefix *prefix, const char *program, struct span msg)
+{
+	prefix->form = PREFIX_OWN_FILE;
+	prefix->program = span_of(program, strlen(program));
+	prefix->pid = -1;
+	set_message(prefix, msg);
+	return true;
+}
+
+/* metalog's "[prog] message" and Qpopper's own "[pid] message". */
+static bool
+split_bracket_tag(struct span s, struct prefix *prefix)
+{
+	struct span tag;
+	struct span digits;
+
+	if (!span_bracketed(&s, &tag) || span_empty(tag) ||
+	    span_len(tag) > TAG_MAX || span_has_char(tag, ' '))
+		return false;
+	(void)SPAN_TAKE(&s, ":");
+	if (!SPAN_TAKE(&s, " "))
+		return false;
+	digits = tag;
+	if (span_number(&digits, NULL) && span_empty(digits))
+		return own_file(prefix, "popper", s);
+	prefix->program = tag;
+	prefix->pid = -1;
+	set_message(prefix, s);
+	return true;
+}
+
+/* The level words of Zimbra's log4j and of Stalwart's text log. */
+static bool
+is_level(struct span s)
+{
+	return SPAN_EQUALS(s, "INFO") || SPAN_EQUALS(s, "WARN") ||
+	    SPAN_EQUALS(s, "ERROR") || SPAN_EQUALS(s, "DEBUG") ||
+	    SPAN_EQUALS(s, "TRACE") || SPAN_EQUALS(s, "FATAL");
+}
+
+/* What follows a time stamp and its space. */
+static bool
+split_after_stamp(struct span s, struct prefix *prefix)
+{
+	struct span host;
+
+	prefix->host = (struct span){ .p = s.p, .end = s.p };
+	if (span_empty(s))
+		return false;
+	if (*s.p == '<') {
+		struct span priority;
+
+		/* FreeBSD syslogd -v: <22> or <mail.info> */
+		s.p++;
+		if (!span_run(&s, char_host, &priority) || !SPAN_TAKE(&s, "> "))
+			return false;
+	} else if (*s.p == '[' || *s.p == ' ') {
+		skip_spaces(&s);
+		return split_bracket_tag(s, prefix);
+	}
+
+	host = word_before_space(s);
+	if (span_empty(host) || host.end == s.end)
+		return false;
+	if (host.end[-1] == ':') {
+		/* No host. Dovecot's own log_path looks so; any other line
+		 * of this look has lost its host, and with it the proof that
+		 * the next word was the tag. */
+		if (SPAN_EQUALS(host, "imap-login:") ||
+		    SPAN_EQUALS(host, "pop3-login:"))
+			return own_file(prefix, "dovecot", s);
+		return false;
+	}
+	if (prefix->stamp == STAMP_ISO && is_level(host))
+		return own_file(prefix,
+		    span_has_char(prefix->time, ',') ? "zimbra" : "stalwart",
+		    s);
+	prefix->host = host;
+	s.p = host.end + 1;
+	if (split_tag(&s, prefix)) {
+		set_message(prefix, s);
+		return true;
+	}
+
+	struct span second = word_before_space(s);
+
+	if (span_empty(second) || second.end == s.end || !is_priority(second))
+		return false;
+	s.p = second.end + 1;
+	if (!split_tag(&s, prefix))
+		return false;
+	set_message(prefix, s);
+	return true;
+}
+
+/* Take a fraction: '.' or ',' and digits, or nothing. */
+static const char *
+skip_fraction(const char *p, const char *end)
+{
+	if (p < end && (*p == '.' || *p == ',')) {
+		const char *digits = ++p;
+
+		while (p < end && char_digit(*p))
+			p++;
+		if (p == digits)
+			return digits - 1;
+	}
+	return p;
+}
+
+/* "Mar  3 08:01:11", with or without year, and asctime(3)'s form; only the
+ * separators are looked at. Steps behind the stamp and its space. */
+static bool
+take_letter_stamp(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p;
+	size_t n = span_len(*s);
+
+	if (n < 16 || p[3] != ' ')
+		return false;
+	if (p[6] == ' ' && p[9] == ':' && p[12] == ':') {
+		const char *end = p + 15;
+
+		if (*end == '.')
+			end = skip_fraction(end, s->end);
+		if (end == s->end || *end != ' ')
+			return false;
+		prefix->stamp = STAMP_BSD;
+		prefix->time = (struct span){ .p = p, .end = end };
+		s->p = end + 1;
+		return true;
+	}
+	if (n >= 21 && p[6] == ' ' && p[11] == ' ' && p[14] == ':' &&
+	    p[17] == ':' && p[20] == ' ') {
+		prefix->stamp = STAMP_BSD_YEAR;
+		prefix->time = span_of(p, 20);
+		s->p = p + 21;
+		return true;
+	}
+	if (n >= 25 && p[7] == ' ' && p[10] == ' ' && p[13] == ':' &&
+	    p[16] == ':' && p[19] == ' ' && p[24] == ' ') {
+		prefix->stamp = STAMP_CTIME;
+		prefix->time = span_of(p, 24);
+		s->p = p + 25;
+		return true;
+	}
+	return false;
+}
+
+static bool
+take_digit_stamp(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p;
+
+	if (span_len(*s) < 20 || p[13] != ':' || p[16] != ':')
+		return false;
+	if (p[4] == '/' && p[7] == '/' && p[10] == ' ' && p[19] == ' ') {
+		prefix->stamp = STAMP_SLASH;
+		prefix->time = span_of(p, 19);
+		s->p = p + 20;
+		return true;
+	}
+	if (p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' '))
+		return false;
+	p = skip_fraction(p + 19, s->end);
+	if (p < s->end && *p == 'Z') {
+		p++;
+	} else if (p < s->end && (*p == '+' || *p == '-')) {
+		p++;
+		while (p < s->end && (char_digit(*p) || *p == ':'))
+			p++;
+	}
+	if (p == s->end || *p != ' ')
+		return false;
+	prefix->stamp = STAMP_ISO;
+	prefix->time = (struct span){ .p = s->p, .end = p };
+	s->p = p + 1;
+	return true;
+}
+
+static bool
+take_tai64n(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p + 1;
+
+	if (span_len(*s) < 26)
+		return false;
+	for (int i = 0; i < 24; i++, p++) {
+		if (!char_digit(*p) && !(*p >= 'a' && *p <= 'f'))
+			return false;
+	}
+	if (*p != ' ')
+		return false;
+	prefix->stamp = STAMP_TAI64N;
+	prefix->time = (struct span){ .p = s->p + 1, .end = p };
+	s->p = p + 1;
+	return true;
+}
+
+static bool
+take_stamp(struct span *s, struct prefix *prefix)
+{
+	if (span_empty(*s))
+		return false;
+	if (*s->p >= 'A' && *s->p <= 'Z')
+		return take_letter_stamp(s, prefix);
+	return char_digit(*s->p) && take_digit_stamp(s, prefix);
+}
+
+/* RFC 5424 section 6.3: "-" or [id name="value" ...] one after another. */
+static bool
+skip_structured_data(struct span *s)
+{
+	if (SPAN_TAKE(s, "-"))
+		return true;
+	if (span_empty(*s) || *s->p != '[')
+		return false;
+	while (s->p < s->end && *s->p == '[') {
+		bool quoted = false;
+
+		for (s->p++; s->p < s->end; s->p++) {
+			char c = *s->p;
+
+			if (quoted && c == '\\' && s->end - s->p > 1)
+				s->p++;
+			else if (c == '"')
+				quoted = !quoted;
+			else if (c == ']' && !quoted)
+				break;
+		}
+		if (s->p == s->end)
+			return false;
+		s->p++;
+	}
+	return true;
+}
+
+/* Behind "<PRI>1 ": RFC 5424 section 6. */
+static bool
+split_rfc5424(struct span s, struct prefix *prefix)
+{
+	struct span host, app, procid, msgid;
+
+	if (!take_digit_stamp(&s, prefix) || prefix->stamp != STAMP_ISO ||
+	    prefix->time.p[10] != 'T' || !SPAN_UNTIL(&s, " ", &host) ||
+	    !SPAN_UNTIL(&s, " ", &app) || !SPAN_UNTIL(&s, " ", &procid) ||
+	    !SPAN_UNTIL(&s, " ", &msgid) || !skip_structured_data(&s) ||
+	    !SPAN_TAKE(&s, " ") || span_empty(app) || SPAN_EQUALS(app, "-"))
+		return false;
+	prefix->host = host;
+	prefix->program = app;
+	prefix->pid = -1;
+
+	uint64_t pid;
+
+	if (span_number(&procid, &pid) && span_empty(procid) &&
+	    pid <= INT32_MAX)
+		prefix->pid = (int64_t)pid;
+	(void)SPAN_TAKE(&s, "\xEF\xBB\xBF"); /* BOM: section 6.4 */
+	set_message(prefix, s);
+	return true;
+}
+
+/* Dovecot 1.x and older put the program before their own time stamp. */
+static bool
+split_old_dovecot(struct span s, struct prefix *prefix)
+{
+	struct span msg = s;
+	const char *program;
+
+	if (SPAN_TAKE(&msg, "dovecot: "))
+		program = "dovecot";
+	else if (SPAN_TAKE(&msg, "imap-login: "))
+		program = "imap-login";
+	else if (SPAN_TAKE(&msg, "pop3-login: "))
+		program = "pop3-login";
+	else
+		return false;
+	if (!take_stamp(&msg, prefix))
+		return false;
+	prefix->host = (struct span){ .p = s.p, .end = s.p };
+	return own_file(prefix, program, msg);
+}
+
+/* Behind a TAI64N stamp: whatever a server said on its standard error. */
+static bool
+split_multilog(struct span s, struct prefix *prefix)
+{
+	prefix->host = (struct span){ .p = s.p, .end = s.p };
+	if (SPAN_STARTS(s, "imap-login: ") || SPAN_STARTS(s, "pop3-login: "))
+		return own_file(prefix, "dovecot", s);
+	/* Courier's "INFO: " is what courierlogger would have removed. */
+	if (SPAN_STARTS(s, "INFO: "))
+		return own_file(prefix, "courierlogger", s);
+	return false;
+}
+
+/* What programs write to /dev/log: with priority, mostly with a stamp, without
+ * a host; and plain "tag: message". */
+static bool
+split_bare(struct span s, struct prefix *prefix)
+{
+	struct span pri = s;
+
+	if (SPAN_TAKE(&pri, "<") && span_number(&pri, NULL) &&
+	    SPAN_TAKE(&pri, ">"))
+		s = pri;
+	if (SPAN_STARTS(s, "<"))
+		return false;
+	prefix->host = (struct span){ .p = s.p, .end = s.p };
+	if (take_stamp(&s, prefix)) {
+		prefix->form = PREFIX_SYSLOG;
+		if (prefix->stamp == STAMP_SLASH || !split_tag(&s, prefix))
+			return false;
+		set_message(prefix, s);
+		return true;
+	}
+	prefix->form = PREFIX_BARE;
+	prefix->stamp = STAMP_NONE;
+	prefix->time = prefix->host;
+	if (SPAN_STARTS(s, "imap-login: ") || SPAN_STARTS(s, "pop3-login: ")) {
+		prefix->program = span_of("dovecot", 7);
+		prefix->pid = -1;
+		set_message(prefix, s);
+		return true;
+	}
+	if (!split_tag(&s, prefix))
+		return false;
+	set_message(prefix, s);
+	return true;
+}
+
+static bool
+split_text(struct span s, struct prefix *prefix)
+{
+	struct span pri = s;
+	bool had_pri = false;
+
+	prefix->form = PREFIX_SYSLOG;
+	if (*s.p == '<') {
+		if (!SPAN_TAKE(&pri, "<") || !span_number(&pri, NULL) ||
+		    !SPAN_TAKE(&pri, ">"))
+			return false;
+		s = pri;
+		if (SPAN_TAKE(&s, "1 "))
+			return split_rfc5424(s, prefix);
+		had_pri = true;
+	}
+	if (span_empty(s))
+		return false;
+	if (*s.p == '@' && !had_pri)
+		return take_tai64n(&s, prefix) && split_multilog(s, prefix);
+	if (!take_stamp(&s, prefix))
+		return !had_pri && split_old_dovecot(s, prefix);
+	if (prefix->stamp == STAMP_SLASH) {
+		/* The grammar of nginx wants the stamp in the message, where
+		 * syslog has it. */
+		s.p = prefix->time.p;
+		prefix->host = (struct span){ .p = s.p, .end = s.p };
+		own_file(prefix, "nginx", s);
+		prefix->form = PREFIX_NGINX_FILE;
+		return true;
+	}
+	return split_after_stamp(s, prefix);
+}
+
+enum prefix_result
+prefix_split(const char *line, size_t len, bool bare, struct prefix *prefix,
+    char *scratch)
+{
+	struct span s = span_of(line, len);
+
+	if (len == 0 || len > PREFIX_LINE_MAX)
+		return PREFIX_UNKNOWN;
+	if (*line == '{') {
+		enum prefix_result ret = prefix_split_json(s, prefix, scratch);
+
+		if (ret == PREFIX_OK)
+			set_message(prefix, prefix->msg);
+		return ret;
+	}
+	if (split_text(s, prefix) || (bare && split_bare(s, prefix)))
+		return PREFIX_OK;
+	return PREFIX_UNKNOWN;
+}

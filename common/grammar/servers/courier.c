@@ -1,0 +1,122 @@
+/* Courier-IMAP, and the POP and IMAP servers of the Courier suite. Source:
+ * imap/imapd.C, imap/imaplogin.C, imap/pop3dserver.C, imap/pop3login.C.
+ *
+ *   LOGIN, user=U, ip=[A], port=[N], protocol=IMAP, starttls=1
+ *
+ * U precedes the address and may hold ", ip=[6.6.6.6]": hence exactly one. */
+#include "common/grammar/grammar.h"
+
+enum {
+	TAIL_PORT = 1 << 0,
+	TAIL_PROTOCOL = 1 << 1,
+	TAIL_TLS = 1 << 2,
+};
+
+static bool
+match_tail(struct span s, struct grammar_match *m)
+{
+	unsigned seen = 0;
+
+	while (!span_done(s)) {
+		unsigned item;
+
+		if (SPAN_TAKE(&s, ", port=[")) {
+			item = TAIL_PORT;
+			if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]"))
+				return false;
+		} else if (SPAN_TAKE(&s, ", protocol=")) {
+			struct span word;
+
+			item = TAIL_PROTOCOL;
+			if (!span_run(&s, char_word, &word))
+				return false;
+			if (SPAN_EQUALS(word, "IMAP"))
+				m->service = SERVICE_IMAP;
+			else if (SPAN_EQUALS(word, "POP3"))
+				m->service = SERVICE_POP3;
+			else
+				return false;
+		} else if (SPAN_TAKE(&s, ", stls=1") ||
+		    SPAN_TAKE(&s, ", starttls=1")) {
+			item = TAIL_TLS;
+		} else {
+			return false;
+		}
+		if (seen & item)
+			return false;
+		seen |= item;
+	}
+	return true;
+}
+
+static enum parse_reason
+other_line(struct span s)
+{
+	static const char *const quiet[] = {
+		"LOGOUT",
+		"Connection",
+		"DISCONNECTED",
+		"Disconnected",
+		"TIMEOUT",
+		"LOGIN: DEBUG",
+		"DEBUG",
+		"ERR: ",
+		"Error",
+		"couriertls",
+		"authdaemon",
+		"chdir",
+		"Maximum connection",
+		"Unexpected",
+		"ip=[",
+		"writev",
+		"fork",
+		"bind",
+	};
+
+	if (SPAN_STARTS(s, "LOGIN FAILED"))
+		return PARSE_FAILED_LOGIN;
+	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
+		if (span_starts(s, quiet[i], strlen(quiet[i])))
+			return PARSE_NOT_A_LOGIN;
+	}
+	return PARSE_UNKNOWN_SHAPE;
+}
+
+static enum parse_reason
+match(struct span s, struct span program, struct grammar_match *m)
+{
+	(void)SPAN_TAKE(&s, "INFO: ");
+	if (!SPAN_TAKE(&s, "LOGIN, user="))
+		return other_line(s);
+	m->service = service_of_program(program);
+	switch (SPAN_COUNT(s, "ip=[")) {
+	case 0:
+		return PARSE_TRUNCATED;
+	case 1:
+		break;
+	default:
+		return PARSE_AMBIGUOUS;
+	}
+	if (!SPAN_UNTIL(&s, ", ip=[", &m->user) ||
+	    !SPAN_UNTIL(&s, "]", &m->addr))
+		return PARSE_TRUNCATED;
+	return match_tail(s, m) ? PARSE_REASON_LOGIN : PARSE_UNKNOWN_SHAPE;
+}
+
+static const char *const programs[] = { "imapd", "pop3d", "imapd-ssl",
+	"pop3d-ssl", "imaplogin", "pop3login", "courierimapd", "courierpop3d",
+	"courierimapd-ssl", "courierpop3d-ssl", "courierimaplogin",
+	"courierpop3login", "couriertcpd",
+	"courierlogger", /* multilog instead of it: see prefix.c */
+	NULL };
+static const char *const processes[] = { "courierlogger", "couriertcpd",
+	"imapd", "pop3d", "imaplogin", "pop3login", NULL };
+
+const struct grammar grammar_courier = {
+	.name = "courier",
+	.programs = programs,
+	.processes = processes,
+	/* anybody's courierlogger says whatever it is given */
+	.root_only = true,
+	.match = match,
+};

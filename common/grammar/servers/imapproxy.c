@@ -1,0 +1,58 @@
+/* up-imapproxy. Source: src/imapcommon.c.
+ *
+ *   LOGIN: 'U' (A:P) on {new|existing} sd [N]
+ *
+ * U comes first and keeps the client's quotes; everything behind it is the
+ * server's, also that the login failed: hence exactly one "' (", and a line
+ * that was not cut (GRAMMAR_CUT_MIN). "no previous connection" is written
+ * before the password was tried. */
+#include "common/grammar/grammar.h"
+
+static enum parse_reason
+match(struct span s, struct span program, struct grammar_match *m)
+{
+	struct span client;
+
+	(void)program;
+	m->service = SERVICE_IMAP;
+	if (!SPAN_TAKE(&s, "LOGIN: '"))
+		return SPAN_STARTS(s, "LOGIN:") ? PARSE_UNKNOWN_SHAPE
+						: PARSE_NOT_A_LOGIN;
+	switch (SPAN_COUNT(s, "' (")) {
+	case 0:
+		return PARSE_TRUNCATED;
+	case 1:
+		break;
+	default:
+		return PARSE_AMBIGUOUS;
+	}
+	if (!SPAN_UNTIL(&s, "' (", &m->user) || !SPAN_UNTIL(&s, ")", &client))
+		return PARSE_TRUNCATED;
+	if (SPAN_STARTS(s, " failed"))
+		return PARSE_FAILED_LOGIN;
+	if (SPAN_STARTS(s, " no previous connection"))
+		return PARSE_NOT_A_LOGIN;
+	if (!SPAN_TAKE(&s, " on new sd [") &&
+	    !SPAN_TAKE(&s, " on existing sd ["))
+		return PARSE_UNKNOWN_SHAPE;
+	if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]") || !span_done(s))
+		return PARSE_TRUNCATED;
+	m->addr = client; /* old versions print no port */
+	(void)span_split_port(client, &m->addr);
+	if (span_len(m->user) >= 2 && m->user.p[0] == '"' &&
+	    m->user.end[-1] == '"') {
+		m->user.p++;
+		m->user.end--;
+	}
+	return PARSE_REASON_LOGIN;
+}
+
+static const char *const programs[] = { "in.imapproxyd", "imapproxyd", NULL };
+static const char *const processes[] = { "in.imapproxyd", "imapproxyd", NULL };
+
+const struct grammar grammar_imapproxy = {
+	.name = "imapproxy",
+	.programs = programs,
+	.processes = processes,
+	.match = match,
+};

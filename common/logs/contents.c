@@ -1,0 +1,546 @@
+#include "common/logs/contents.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/logs/generations.h"
+
+enum { NS_IN_S = 1000000000, NEWEST = 3 };
+
+struct content
+content_of(const struct logfile *f)
+{
+	return (struct content){ .head = logfile_print(f),
+		.position = f->lines.mark,
+		.trail = f->trail,
+		.dev = f->dev,
+		.ino = f->ino,
+		.mtime_ns = f->mtime_ns,
+		.whole = f->whole };
+}
+
+/* --- the list --- */
+
+static void
+drop(struct contents *c, size_t i)
+{
+	memmove(
+	    &c->v[i], &c->v[i + 1], (c->n - i - 1) * sizeof(struct content));
+	c->n--;
+}
+
+/* Is f the file of old, read on? An inode number alone tells nothing: it is
+ * given to the next file as soon as one is deleted. */
+static bool
+continues(const struct logfile *f, const struct content *old)
+{
+	return old->dev == f->dev && old->ino == f->ino &&
+	    old->position <= f->lines.mark && old->head.n <= f->head_n &&
+	    print_of(f->head, old->head.n).hash == old->head.hash;
+}
+
+static bool
+same_content(const struct content *a, const struct content *b)
+{
+	return a->position == b->position && a->head.n == b->head.n &&
+	    a->head.hash == b->head.hash &&
+	    a->trail.recent_n == b->trail.recent_n &&
+	    trail_same(&a->trail, &b->trail);
+}
+
+/* Forget the oldest. What is as old as it isn't looked at any more, lest it be
+ * taken for new. Not by the second: logs may be rotated many times in one, and
+ * a file that is passed by is lost. A packer that cuts the time stamp down to
+ * the second only makes the file look older. */
+static void
+forget(struct contents *c)
+{
+	size_t oldest = 0;
+
+	for (size_t i = 1; i < c->n; i++)
+		if (c->v[i].mtime_ns < c->v[oldest].mtime_ns)
+			oldest = i;
+	if (c->v[oldest].mtime_ns >= c->horizon_ns)
+		c->horizon_ns = c->v[oldest].mtime_ns + 1;
+	drop(c, oldest);
+}
+
+static void
+append(struct contents *c, const struct content *content)
+{
+	if (c->n == CONTENTS_MAX)
+		forget(c);
+	c->v[c->n++] = *content;
+}
+
+void
+contents_put(struct contents *c, const struct logfile *f)
+{
+	struct content now = content_of(f);
+
+	if (now.head.n == 0)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		if (continues(f, &c->v[i]) || same_content(&now, &c->v[i])) {
+			now.whole |= c->v[i].whole &&
+			    c->v[i].position == now.position &&
+			    c->v[i].mtime_ns == now.mtime_ns;
+			drop(c, i--);
+		}
+	append(c, &now);
+}
+
+void
+contents_seen(
+    struct contents *c, const struct generation *g, const struct reading *r)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct content *k = &c->v[i];
+
+		if (k->position == r->was && k->head.n == r->head.n &&
+		    k->head.hash == r->head.hash && k->mtime_ns < g->mtime_ns)
+			k->mtime_ns = g->mtime_ns;
+	}
+}
+
+/* --- how much of a file --- */
+
+static bool
+head_is(const unsigned char *head, size_t n, const struct print *print)
+{
+	return print->n > 0 && print->n <= n &&
+	    print_of(head, print->n).hash == print->hash;
+}
+
+static void
+found(struct reading *r, const struct content *k, int64_t position,
+    const struct trail *trail)
+{
+	if (position < r->position || (position == r->position && r->exact))
+		return;
+	r->position = position;
+	r->trail = *trail;
+	r->was = k->position;
+	r->exact = position == k->position;
+	r->whole = false;
+}
+
+/* Compare bytes with a file that is open. Returns whether one of them is all
+ * the beginning of the other. */
+static bool
+look_open(const struct logfile *o, const struct logfile *file, int64_t size,
+    struct reading *r)
+{
+	struct content k = content_of(o);
+	struct trail trail;
+	int64_t n = size < k.position ? size : k.position;
+
+	int64_t same = logfile_common(o, file, n);
+
+	if (same == 0)
+		return n == 0;
+	bool all = same == n;
+
+	n = same;
+	/* all logs begin with the date: half a line alone tells nothing */
+	if (n < k.position && logfile_line_start(file, n) == 0)
+		return all;
+	if (n < k.position) {
+		trail_load(&trail, file->fd, n);
+		trail_cut(&k.trail, &trail, n);
+	}
+	found(r, &k, n, &k.trail);
+	return all;
+}
+
+/* A packer keeps the time stamp of the file, but maybe not the fraction of its
+ * second. */
+static bool
+same_time(const struct generation *g, const struct content *k)
+{
+	int64_t unit = g->mtime_ns % NS_IN_S == 0 ? NS_IN_S
+	    : g->mtime_ns % 1000 == 0             ? 1000
+						  : 1;
+
+	return g->mtime_ns / unit == k->mtime_ns / unit;
+}
+
+/* Without reading all of it: does the file begin as k does, and hold the same
+ * lines before k's position? Returns 1; 0 no; -1 it begins so, but doesn't. */
+static int
+look_quick(const struct content *k, const struct generation *g,
+    const struct logfile *file, const unsigned char *head, size_t head_n,
+    int64_t size, struct reading *r)
+{
+	struct trail trail;
+
+	if (!head_is(head, head_n, &k->head))
+		return 0;
+	if (file->packed != NULL) {
+		if (!k->whole || !same_time(g, k))
+			return -1;
+		found(r, k, k->position, &k->trail);
+		r->whole = r->position == k->position;
+		return 1;
+	}
+	if (size < k->position)
+		return -1;
+	trail_load(&trail, file->fd, k->position);
+	if (k->trail.recent_n > 0 &&
+	    (trail.recent_n == 0 || !trail_same(&trail, &k->trail)))
+		return -1;
+	found(r, k, k->position, &k->trail);
+	return 1;
+}
+
+/* Where the lines that were read last of each content stand in a file. */
+struct scan {
+	const struct contents *c;
+	bool live;
+	int64_t known; /* some place that is known: no guess at less */
+	int64_t head_line; /* the last line's end within a head */
+	struct {
+		int64_t position; /* 0: nowhere */
+		int back;
+		struct trail trail;
+	} at[CONTENTS_MAX];
+	struct trail now;
+};
+
+static void
+scan_line(struct scan *s)
+{
+	int64_t end = s->now.recent[0].end;
+
+	for (size_t i = 0; i < s->c->n; i++) {
+		const struct trail *old = &s->c->v[i].trail;
+		int back = trail_find(old, &s->now);
+
+		if (back == -1 && trail_has(old, &s->now))
+			back = TRAIL_RECENT;
+		/* few lines are evidence only of what was read just now */
+		if (s->c->n - i > NEWEST && (back > 0 || s->now.recent_n < 2))
+			back = -1;
+		if (back == -1 ||
+		    (s->at[i].position > 0 && back > s->at[i].back))
+			continue;
+		s->at[i].position = end;
+		s->at[i].back = back;
+		s->at[i].trail = s->now;
+	}
+}
+
+/* All of the file, once. Returns its length. */
+static int64_t
+scan_file(struct scan *s, struct logfile *file)
+{
+	struct line line;
+
+	while (logfile_fill(file, NULL) == LOGFILE_DATA)
+		while (lines_next(&file->lines, &line)) {
+			trail_push(&s->now, &line, file->lines.mark);
+			if (file->lines.mark <= LOGFILE_HEAD)
+				s->head_line = file->lines.mark;
+			scan_line(s);
+		}
+	return lines_read_offset(&file->lines);
+}
+
+/* What the scan tells of one content. Where a rotated file begins as the
+ * content does, but is shorter, all of it was read: it is half of a copy. The
+ * log itself may have got lines since it was made shorter: these count from
+ * the last place that is known to be as it was, rather twice than not at all;
+ * and also where a file goes on otherwise. */
+static void
+take_place(const struct scan *s, size_t i, int64_t size, bool same_head,
+    struct reading *r)
+{
+	static const struct trail nothing;
+	const struct content *k = &s->c->v[i];
+	int64_t position = s->at[i].position;
+	bool last = s->now.recent_n > 0 && position == s->now.recent[0].end;
+	bool sure = position > 0 && s->at[i].back == 0;
+	/* how much of the beginning is the same, at least */
+	int64_t same = trail_begins(&k->trail, &s->now);
+
+	if (same_head && same < s->head_line)
+		same = s->head_line;
+	bool guess = s->known == 0 || same > s->known || position > s->known;
+
+	if (guess && size < k->position &&
+	    ((last && !sure) || (same > 0 && (last || !s->live))))
+		position = size; /* maybe behind half of a line that we know */
+	else if (guess && position == 0)
+		position = same;
+	if (position == 0)
+		return;
+	found(r, k, position,
+	    position == s->at[i].position ? &s->at[i].trail : &nothing);
+	r->exact |= sure && position == r->position;
+}
+
+/* Somebody made another file of what was read: the place where its lines end;
+ * or where, at least, we know that it is as it was. */
+static void
+look_closely(const struct contents *c, const struct generation *g,
+    const unsigned char *head, size_t head_n, struct reading *r)
+{
+	struct scan *s = calloc(1, sizeof(*s));
+	struct logfile file;
+
+	/* without memory or a file, as one that isn't known */
+	if (s == NULL || logfile_open(&file, g->path, 0, NULL) != 1) {
+		free(s);
+		return;
+	}
+	s->c = c;
+	s->live = g->live;
+	s->known = r->position;
+	int64_t size = scan_file(s, &file);
+
+	logfile_close(&file);
+	for (size_t i = 0; i < c->n; i++)
+		if (s->at[i].position > 0 && s->at[i].back == 0)
+			take_place(s, i, size, false, r);
+	s->known = r->position;
+	for (size_t i = 0; i < c->n; i++)
+		take_place(s, i, size, head_is(head, head_n, &c->v[i].head), r);
+	free(s);
+}
+
+void
+contents_look(const struct contents *c, const struct generation *g,
+    const struct logfile *const *open, size_t open_n, struct reading *r)
+{
+	unsigned char head[LOGFILE_HEAD];
+	struct logfile file;
+	size_t head_n = 0;
+	bool close = false;
+
+	*r = (struct reading){ 0 };
+	if (c->n == 0 && open_n == 0)
+		return;
+	if (logfile_open(&file, g->path, 0, NULL) != 1)
+		return;
+	head_n = logfile_peek(&file, head);
+	int64_t size = file.packed != NULL ? 0 : logfile_size(&file);
+
+	for (size_t i = 0; i < open_n; i++)
+		if (open[i]->packed == NULL && file.packed == NULL)
+			close |= !look_open(open[i], &file, size, r);
+	for (size_t i = 0; i < c->n; i++)
+		if (look_quick(&c->v[i], g, &file, head, head_n, size, r) ==
+			-1 &&
+		    c->v[i].position > r->position)
+			close = true;
+	logfile_close(&file);
+	if (head_n > 0 && (close || r->position == 0))
+		look_closely(c, g, head, head_n, r);
+	r->head = print_of(
+	    head, r->position < (int64_t)head_n ? (size_t)r->position : head_n);
+}
+
+/* --- as text --- */
+
+struct text {
+	char *buf;
+	size_t size, n;
+};
+
+static void
+add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void
+add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (t->n >= t->size)
+		return;
+	va_start(ap, fmt);
+	int n = vsnprintf(t->buf + t->n, t->size - t->n, fmt, ap);
+
+	va_end(ap);
+	t->n += n > 0 ? (size_t)n : 0;
+}
+
+static void
+format_steps(struct text *t, const struct step *s, size_t n, int64_t position)
+{
+	for (size_t i = 0; i < n; i++)
+		add(t, "%c%" PRIx64 ":%" PRIx64, i == 0 ? ' ' : ',',
+		    (uint64_t)(position - s[i].end), s[i].hash);
+	if (n == 0)
+		add(t, " -");
+}
+
+static void
+format_content(struct text *t, const struct content *k, bool steps)
+{
+	size_t before = t->n;
+
+	add(t,
+	    ";%zu:%" PRIx64 " %" PRId64 " %" PRId64 " %d %" PRIx64 ":%" PRIx64,
+	    k->head.n, k->head.hash, k->position, k->mtime_ns, k->whole,
+	    (uint64_t)k->dev, (uint64_t)k->ino);
+	format_steps(t, k->trail.recent, k->trail.recent_n, k->position);
+	format_steps(
+	    t, k->trail.step, steps ? k->trail.step_n : 0, k->position);
+	size_t first = k->trail.first_n;
+
+	if (!steps && first > TRAIL_BEGIN)
+		first = TRAIL_BEGIN;
+	format_steps(t, k->trail.first, first, k->position);
+	/* not half of one */
+	if (t->n >= t->size) {
+		t->n = before;
+		t->buf[before] = '\0';
+		t->size = before;
+	}
+}
+
+void
+contents_format(
+    const struct contents *c, const struct content *at, char *buf, size_t size)
+{
+	enum { WITH_STEPS = 2 };
+	struct text t = { .buf = buf, .size = size };
+
+	add(&t, "2 %" PRId64, c->horizon_ns);
+	format_content(&t, at, true);
+	for (size_t i = c->n; i-- > 0;)
+		if (!same_content(&c->v[i], at))
+			format_content(&t, &c->v[i], c->n - i <= WITH_STEPS);
+}
+
+static const char *
+parse_steps(
+    const char *p, struct step *s, size_t *n_r, size_t max, int64_t position)
+{
+	size_t n = 0;
+
+	*n_r = 0;
+	if (strncmp(p, " -", 2) == 0)
+		return p + 2;
+	while (*p == ' ' || *p == ',') {
+		uint64_t back, hash;
+		int used = 0;
+
+		if ((*p == ' ' && n > 0) || n == max)
+			break;
+		if (sscanf(p + 1, "%" SCNx64 ":%" SCNx64 "%n", &back, &hash,
+			&used) != 2)
+			return NULL;
+		s[n++] = (struct step){ position - (int64_t)back, hash };
+		p += 1 + used;
+	}
+	*n_r = n;
+	return p;
+}
+
+/* Returns what is behind it; NULL: not to be read. */
+static const char *
+parse_content(const char *p, struct content *k)
+{
+	int used = 0, whole;
+	uint64_t dev, ino;
+
+	*k = (struct content){ 0 };
+	if (sscanf(p,
+		";%zu:%" SCNx64 " %" SCNd64 " %" SCNd64 " %d %" SCNx64
+		":%" SCNx64 "%n",
+		&k->head.n, &k->head.hash, &k->position, &k->mtime_ns, &whole,
+		&dev, &ino, &used) != 7 ||
+	    k->position < 0 || k->head.n > LOGFILE_HEAD ||
+	    (int64_t)k->head.n > k->position)
+		return NULL;
+	k->whole = whole == 1;
+	k->dev = (dev_t)dev;
+	k->ino = (ino_t)ino;
+	p = parse_steps(p + used, k->trail.recent, &k->trail.recent_n,
+	    TRAIL_RECENT, k->position);
+	if (p != NULL)
+		p = parse_steps(p, k->trail.step, &k->trail.step_n, TRAIL_STEPS,
+		    k->position);
+	if (p != NULL)
+		p = parse_steps(p, k->trail.first, &k->trail.first_n,
+		    TRAIL_FIRST, k->position);
+	return p;
+}
+
+/* As earlier versions wrote it: the content that position is in, and the one
+ * before it. */
+static bool
+parse_old(
+    struct contents *c, struct content *at, int64_t position, const char *text)
+{
+	struct content before = { 0 };
+	int whole = 0;
+	int n = sscanf(text,
+	    "%zu:%" SCNx64 " %" SCNd64 " %zu:%" SCNx64 " %" SCNd64 " %" SCNd64
+	    " %d",
+	    &at->head.n, &at->head.hash, &at->mtime_ns, &before.head.n,
+	    &before.head.hash, &before.position, &before.mtime_ns, &whole);
+
+	at->position = position;
+	before.whole = whole == 1;
+	if ((n != 3 && n != 8) || position < 0 || before.position < 0 ||
+	    at->head.n > LOGFILE_HEAD || before.head.n > LOGFILE_HEAD ||
+	    (int64_t)at->head.n > position)
+		return false;
+	c->horizon_ns = at->mtime_ns + 1;
+	if (before.head.n > 0)
+		append(c, &before);
+	if (at->head.n > 0)
+		append(c, at);
+	return true;
+}
+
+static bool
+parse_new(
+    struct contents *c, struct content *at, int64_t position, const char *text)
+{
+	int used = 0;
+
+	if (sscanf(text, "2 %" SCNd64 "%n", &c->horizon_ns, &used) != 1)
+		return false;
+	const char *p = parse_content(text + used, at);
+
+	if (p == NULL || at->position != position)
+		return false;
+	for (c->n = 0; *p == ';' && c->n < CONTENTS_MAX; c->n++) {
+		p = parse_content(p, &c->v[c->n]);
+		if (p == NULL)
+			return false;
+	}
+	/* the newest last */
+	for (size_t i = 0; i < c->n / 2; i++) {
+		struct content k = c->v[i];
+
+		c->v[i] = c->v[c->n - 1 - i];
+		c->v[c->n - 1 - i] = k;
+	}
+	if (at->head.n > 0)
+		append(c, at);
+	return *p == '\0';
+}
+
+bool
+contents_parse(
+    struct contents *c, struct content *at, int64_t position, const char *text)
+{
+	bool old = strncmp(text, "2 ", 2) != 0;
+
+	memset(c, 0, sizeof(*c));
+	memset(at, 0, sizeof(*at));
+	if (old ? parse_old(c, at, position, text)
+		: parse_new(c, at, position, text))
+		return true;
+	memset(c, 0, sizeof(*c));
+	memset(at, 0, sizeof(*at));
+	return false;
+}

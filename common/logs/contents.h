@@ -1,0 +1,71 @@
+/* contents - what has been read of which files, whatever these are called now:
+ * by their first bytes, and by the last lines read of them. So nothing counts
+ * twice when a log is renamed, copied, packed, restored, or rewritten without
+ * its first lines, and nothing is passed by. No log; one thread at a time. */
+#ifndef POPGATE_CONTENTS_H
+#define POPGATE_CONTENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/logs/logfile.h"
+
+struct generation;
+
+/* as text they fit in a struct mark, with the steps of the newest ones */
+enum { CONTENTS_MAX = 14 };
+
+struct content {
+	struct print head;
+	int64_t position; /* read up to there */
+	struct trail trail; /* what stands before it */
+	dev_t dev; /* the file that it was in */
+	ino_t ino;
+	int64_t mtime_ns; /* of that file, at the last look */
+	bool whole; /* nothing was behind position then, for sure */
+};
+
+struct contents {
+	struct content v[CONTENTS_MAX]; /* the newest last */
+	size_t n;
+	int64_t horizon_ns; /* what wasn't changed since is of no interest:
+			     * too old at the first start, or forgotten */
+};
+
+/* How much of a file has been read. */
+struct reading {
+	int64_t position;
+	struct trail trail; /* what stands before it */
+	struct print head; /* of what is before it */
+	int64_t was; /* what was read of its content, or a longer one; 0 none */
+	bool whole; /* packed, and for sure nothing behind position */
+	bool exact; /* position is as far as it was read; else less of it is
+		     * there, or it goes on otherwise */
+};
+
+struct content content_of(const struct logfile *f);
+
+/* Remember what was read of f, instead of what was known of that same file
+ * before. With no more room, forget the oldest. */
+void contents_put(struct contents *c, const struct logfile *f);
+
+/* All of file g has been read, as r says: it may be a younger copy of what was
+ * read, and is not to be taken for new when that is forgotten. */
+void contents_seen(
+    struct contents *c, const struct generation *g, const struct reading *r);
+
+/* How much has been read of file g? open: files that are open, whose bytes can
+ * be compared. */
+void contents_look(const struct contents *c, const struct generation *g,
+    const struct logfile *const *open, size_t open_n, struct reading *r);
+
+/* The content at (struct mark's position may be in a file that is gone), and
+ * all others, as text; and back. Returns false when it can't be read. */
+void contents_format(
+    const struct contents *c, const struct content *at, char *buf, size_t size);
+bool contents_parse(
+    struct contents *c, struct content *at, int64_t position, const char *text);
+
+#endif

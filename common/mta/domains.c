@@ -1,0 +1,382 @@
+#include "common/mta/domains.h"
+
+#include <errno.h>
+#include <idn2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/base/run.h"
+#include "common/mta/table.h"
+
+bool
+domain_fold(const char *text, size_t len, char *out)
+{
+	bool ascii = true;
+
+	if (len > 0 && text[len - 1] == '.')
+		len--;
+	if (len == 0 || len >= DOMAIN_TEXT_MAX || text[len - 1] == '.')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c <= 0x20 || c == 0x7f)
+			return false;
+		ascii &= c < 0x80;
+		out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : (char)c;
+	}
+	out[len] = '\0';
+	if (ascii)
+		return true;
+	char *a_label = NULL;
+
+	if (idn2_lookup_u8((const uint8_t *)out, (uint8_t **)&a_label,
+		IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+		return false;
+	size_t n = strlen(a_label);
+
+	if (n > 0 && n < DOMAIN_TEXT_MAX)
+		memcpy(out, a_label, n + 1);
+	idn2_free(a_label);
+	return n > 0 && n < DOMAIN_TEXT_MAX;
+}
+
+bool
+domains_contain(const struct domain_set *set, const char *folded)
+{
+	/* ".x" names all below x, it is no domain itself */
+	if (*folded == '.')
+		return false;
+	if (strset_has(&set->names, folded))
+		return true;
+	if (!set->wildcards)
+		return false;
+	for (const char *dot = strchr(folded, '.'); dot != NULL;
+	     dot = strchr(dot + 1, '.'))
+		if (strset_has(&set->names, dot))
+			return true;
+	return false;
+}
+
+static int
+no_memory(struct err *err)
+{
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+/* where: "file:line" for the error, or "": the setting itself. */
+static int
+add(struct domain_set *set, const char *text, size_t len, const char *where,
+    struct err *err)
+{
+	char folded[DOMAIN_TEXT_MAX];
+	size_t skip = len > 1 && *text == '.' ? 1 : 0;
+
+	folded[0] = '.';
+	if (!domain_fold(text + skip, len - skip, folded + skip) ||
+	    strpbrk(folded, "/@,;|<>\"\\*") != NULL ||
+	    strlen(folded) >= DOMAIN_TEXT_MAX - 1) {
+		err_set(err, ERR_INVALID,
+		    "%s%s'%.*s': expected a domain, "
+		    "\".domain\" or \"[address]\"",
+		    where, *where == '\0' ? "" : ": ",
+		    (int)(len > 100 ? 100 : len), text);
+		return -1;
+	}
+	if (strset_add(&set->names, folded) == -1)
+		return no_memory(err);
+	set->wildcards |= skip == 1;
+	return 0;
+}
+
+static int
+add_below(struct domain_set *set, const char *text, size_t len,
+    const char *where, struct err *err)
+{
+	char below[DOMAIN_TEXT_MAX + 1];
+
+	if (add(set, text, len, where, err) == -1)
+		return -1;
+	if (*text == '.' || *text == '[' || len >= DOMAIN_TEXT_MAX)
+		return 0;
+	below[0] = '.';
+	memcpy(below + 1, text, len);
+	return add(set, below, len + 1, where, err);
+}
+
+static int
+remember_file(struct domain_set *set, const char *path, struct err *err)
+{
+	return string_list_add(&set->files, path, strlen(path))
+	    ? 0
+	    : no_memory(err);
+}
+
+/* A class file of Sendmail may hold networks ("192.0.2") beside domains; they
+ * say who may relay, not what is ours. */
+static bool
+is_network(const char *text, size_t len)
+{
+	return len > 0 && strspn(text, "0123456789.:/") >= len;
+}
+
+enum file_style { FILE_PLAIN, FILE_BELOW };
+
+static int
+add_file(struct domain_set *set, const char *path, enum file_style style,
+    struct err *err)
+{
+	FILE *in = fopen(path, "re");
+	char *line = NULL, where[600];
+	size_t size = 0;
+	unsigned n = 0;
+	int ret = 0;
+
+	if (in == NULL) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	ret = remember_file(set, path, err);
+	while (ret == 0 && getline(&line, &size, in) != -1) {
+		char *word = line + strspn(line, " \t\r\n");
+		size_t len = strcspn(word, " \t\r\n#");
+
+		n++;
+		if (len == 0)
+			continue;
+		const char *rest = word + len + strspn(word + len, " \t\r\n");
+
+		(void)snprintf(where, sizeof(where), "%.500s:%u", path, n);
+		if (*rest != '\0' && *rest != '#') {
+			err_set(err, ERR_INVALID,
+			    "%s: expected one domain a "
+			    "line",
+			    where);
+			ret = -1;
+		} else if (is_network(word, len)) {
+			continue;
+		} else if (style == FILE_BELOW) {
+			ret = add_below(set, word, len, where, err);
+		} else {
+			ret = add(set, word, len, where, err);
+		}
+	}
+	if (ret == 0 && ferror(in)) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		ret = -1;
+	}
+	free(line);
+	(void)fclose(in);
+	return ret;
+}
+
+static int
+add_word(struct domain_set *set, const char *word, bool below,
+    const char *where, struct err *err)
+{
+	return below ? add_below(set, word, strlen(word), where, err)
+		     : add(set, word, strlen(word), where, err);
+}
+
+/* The keys of a table that are domains. */
+static int
+add_table(struct domain_set *set, const char *dir, const char *table,
+    bool below, const char *where, struct err *err)
+{
+	if (!table_listable(table)) {
+		err_set(err, ERR_INVALID,
+		    "%s: table %s can't be listed: "
+		    "name its domains in relay.local_domains or in a file: "
+		    "of it",
+		    where, table);
+		return -1;
+	}
+	char *text = table_list(dir, table, &set->files, err), *save = NULL;
+	int ret = text == NULL ? -1 : 0;
+
+	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
+	     ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		line[strcspn(line, " \t")] = '\0';
+		/* a virtual alias table holds addresses too */
+		if (strchr(line, '@') == NULL && *line != '\0')
+			ret = add_word(set, line, below, where, err);
+	}
+	free(text);
+	return ret;
+}
+
+/* One of Postfix's lists: domains, /files, tables; "!" takes one out, which
+ * we can't do in a set. */
+static int
+add_postfix_list(struct domain_set *set, const char *dir, char *value,
+    bool below, const char *where, struct err *err)
+{
+	char *save = NULL;
+	int ret = 0;
+
+	for (char *word = strtok_r(value, ", \t\r\n", &save);
+	     ret == 0 && word != NULL;
+	     word = strtok_r(NULL, ", \t\r\n", &save)) {
+		if (*word == '!') {
+			err_set(err, ERR_INVALID,
+			    "%s: '%.100s': exceptions "
+			    "are not understood: name the domains in "
+			    "relay.local_domains",
+			    where, word);
+			ret = -1;
+		} else if (*word == '/') {
+			ret = add_file(
+			    set, word, below ? FILE_BELOW : FILE_PLAIN, err);
+		} else if (*word != '[' && strchr(word, ':') != NULL) {
+			ret = add_table(set, dir, word, below, where, err);
+		} else {
+			ret = add_word(set, word, below, where, err);
+		}
+	}
+	return ret;
+}
+
+static int
+add_postfix(struct domain_set *set, const char *dir, struct err *err)
+{
+	static const char *const settings[] = { "mydestination",
+		"virtual_alias_domains", "virtual_mailbox_domains",
+		"relay_domains" };
+	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
+		(char *)(uintptr_t)dir, (char[]){ "-hx" }, NULL, NULL };
+	char where[600], main_cf[600];
+	int ret = 0;
+
+	argv[4] = (char[]){ "parent_domain_matches_subdomains" };
+	char *parents = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+
+	if (parents == NULL)
+		return -1;
+	for (size_t i = 0; ret == 0 && i < sizeof(settings) / sizeof(*settings);
+	     i++) {
+		argv[4] = (char *)(uintptr_t)settings[i];
+		char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+
+		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s", dir,
+		    settings[i]);
+		ret = value == NULL
+		    ? -1
+		    : add_postfix_list(set, dir, value,
+			  strstr(parents, settings[i]) != NULL, where, err);
+		free(value);
+	}
+	free(parents);
+	(void)snprintf(main_cf, sizeof(main_cf), "%.400s/main.cf", dir);
+	return ret == 0 ? remember_file(set, main_cf, err) : -1;
+}
+
+/* "Cwa b c", "C{VirtHost}a b", "Fw/path", "Fw-o /path %[^\#]", and R. */
+static int
+add_class_line(
+    struct domain_set *set, char *line, const char *where, struct err *err)
+{
+	static const struct {
+		const char *name;
+		bool below;
+	} classes[] = { { "w", false }, { "{w}", false },
+		{ "{VirtHost}", false }, { "R", true }, { "{R}", true } };
+	char *save = NULL;
+	int ret = 0;
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
+		size_t n = strlen(classes[i].name);
+
+		if (strncmp(line + 1, classes[i].name, n) != 0)
+			continue;
+		char *rest = line + 1 + n;
+
+		if (*line == 'C') {
+			for (char *w = strtok_r(rest, " \t\r\n", &save);
+			     ret == 0 && w != NULL;
+			     w = strtok_r(NULL, " \t\r\n", &save))
+				if (!is_network(w, strlen(w)) && *w != '$')
+					ret = add_word(set, w, classes[i].below,
+					    where, err);
+			return ret;
+		}
+		bool optional = strncmp(rest, "-o", 2) == 0;
+
+		rest += optional ? 2 : 0;
+		rest += strspn(rest, " \t");
+		rest[strcspn(rest, " \t\r\n")] = '\0';
+		if (*rest != '/') {
+			err_set(err, ERR_INVALID,
+			    "%s: class %s comes from "
+			    "'%.100s', which is no file: name its domains in "
+			    "relay.local_domains",
+			    where, classes[i].name, rest);
+			return -1;
+		}
+		/* it may come */
+		if (optional && access(rest, F_OK) == -1)
+			return remember_file(set, rest, err);
+		return add_file(
+		    set, rest, classes[i].below ? FILE_BELOW : FILE_PLAIN, err);
+	}
+	return 0;
+}
+
+static int
+add_sendmail(struct domain_set *set, const char *path, struct err *err)
+{
+	FILE *in = fopen(path, "re");
+	char *line = NULL, where[600];
+	size_t size = 0;
+	unsigned n = 0;
+	int ret;
+
+	if (in == NULL) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	ret = remember_file(set, path, err);
+	while (ret == 0 && getline(&line, &size, in) != -1) {
+		(void)snprintf(where, sizeof(where), "%.500s:%u", path, ++n);
+		if (*line == 'C' || *line == 'F')
+			ret = add_class_line(set, line, where, err);
+	}
+	free(line);
+	(void)fclose(in);
+	return ret;
+}
+
+int
+domains_load(
+    const struct string_list *names, struct domain_set *set, struct err *err)
+{
+	int ret = 0;
+
+	memset(set, 0, sizeof(*set));
+	for (size_t i = 0; ret == 0 && i < names->n; i++) {
+		const char *name = names->v[i];
+
+		if (strncmp(name, "file:", 5) == 0)
+			ret = add_file(set, name + 5, FILE_PLAIN, err);
+		else if (strncmp(name, "postfix:", 8) == 0)
+			ret = add_postfix(set, name + 8, err);
+		else if (strncmp(name, "sendmail:", 9) == 0)
+			ret = add_sendmail(set, name + 9, err);
+		else
+			ret = add(set, name, strlen(name), "", err);
+	}
+	if (ret == -1)
+		domains_release(set);
+	return ret;
+}
+
+void
+domains_release(struct domain_set *set)
+{
+	strset_release(&set->names);
+	string_list_release(&set->files);
+	memset(set, 0, sizeof(*set));
+}

@@ -1,0 +1,256 @@
+#include "common/policy/charge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/db/audit.h"
+
+bool
+charge_any(const struct config *cfg)
+{
+	for (int i = 0; i < LIMITS; i++)
+		if (cfg->limits.rate[i].max > 0)
+			return true;
+	return false;
+}
+
+bool
+charge_event(const struct config *cfg, enum reason reason,
+    const char *auth_user, const char *login_users, struct limiter_event *ev)
+{
+	ev->user = NULL;
+	ev->by_login = ev->free_client = false;
+	switch (reason) {
+	case REASON_RECENT_LOGIN:
+		ev->user = login_users;
+		ev->by_login = true;
+		return true;
+	case REASON_AUTHENTICATED:
+		ev->user = auth_user;
+		ev->free_client = auth_user != NULL && *auth_user != '\0';
+		return cfg->limits.authenticated;
+	case REASON_CERTIFICATE:
+	case REASON_TRUSTED_NETWORK:
+		return cfg->limits.trusted_networks;
+	default:
+		return false;
+	}
+}
+
+int
+charge_subjects(const struct limiter *l, bool is_user, bool by_login,
+    const char *text, uint64_t subject[2])
+{
+	struct network net;
+	int n = 0;
+
+	if (is_user && !by_login)
+		subject[n++] = limiter_user(l, text, false);
+	if (is_user)
+		subject[n++] = limiter_user(l, text, true);
+	else if (network_parse(text, &net))
+		subject[n++] = limiter_client(l, &net.base);
+	return n;
+}
+
+/* --- history --- */
+
+struct lift {
+	int64_t at_ms;
+	uint64_t subject[2];
+	int n;
+};
+
+enum { MESSAGES = 65536 };
+
+struct replay {
+	struct limiter *l;
+	const struct config *cfg;
+	struct charge_history *h;
+	/* those that an admin let in again, oldest first: what was counted
+	 * before it isn't any more */
+	struct lift *lifts;
+	size_t n_lifts, lift;
+	bool no_memory;
+	/* Messages of late, by hash: their rows are close to each other. One
+	 * that was driven out counts again. */
+	uint64_t messages[MESSAGES];
+};
+
+static enum reason
+reason_of(const char *name)
+{
+	int r = 0;
+
+	while (r < REASONS && strcmp(reason_name((enum reason)r), name) != 0)
+		r++;
+	return (enum reason)r;
+}
+
+static uint64_t
+fnv(uint64_t hash, const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+}
+
+/* Was the message of this record seen before? */
+static bool
+message_seen(struct replay *p, const struct audit_record *rec)
+{
+	uint64_t hash =
+	    fnv(fnv(UINT64_C(0xcbf29ce484222325), rec->session), rec->queue_id);
+	uint64_t *slot = &p->messages[hash % MESSAGES];
+	bool seen = *slot == hash;
+
+	*slot = hash;
+	return seen;
+}
+
+static void
+apply_lifts(struct replay *p, int64_t until_ms)
+{
+	for (; p->lift < p->n_lifts && p->lifts[p->lift].at_ms <= until_ms;
+	     p->lift++)
+		for (int i = 0; i < p->lifts[p->lift].n; i++)
+			limiter_forget(p->l, p->lifts[p->lift].subject[i]);
+}
+
+/* Is it the client of only, or is one of its users charged? */
+static bool
+concerns(const struct limiter *l, const struct limiter_event *only,
+    const struct limiter_event *ev)
+{
+	char name[LOGIN_USER_MAX];
+	const char *next = ev->user;
+
+	if (!only->free_client && !ev->free_client &&
+	    limiter_client(l, &only->client) == limiter_client(l, &ev->client))
+		return true;
+	if (only->user == NULL || next == NULL ||
+	    only->by_login != ev->by_login)
+		return false;
+	if (!ev->by_login)
+		return userlist_same(only->user, ev->user);
+	while ((next = userlist_next(next, name)) != NULL)
+		if (userlist_has(only->user, name))
+			return true;
+	return false;
+}
+
+static bool
+replay_one(void *arg, const struct audit_record *rec)
+{
+	struct replay *p = arg;
+	int64_t age_ms = p->h->now_ms - rec->at_ms;
+	bool milter = strcmp(rec->channel, "milter") == 0;
+	bool socketmap = strcmp(rec->channel, "socketmap") == 0;
+	struct limiter_message message = { .counted = false };
+	struct limiter_answer answer;
+	struct limiter_event ev = { .now_s = p->h->now_s -
+		    (age_ms > 0 ? age_ms / 1000 : 0),
+		.sender = rec->sender,
+		.recipient = rec->recipient,
+		.permit = !milter,
+		/* so that what the permit channel counted is taken back */
+		.hold = milter,
+		.message = socketmap ? NULL : &message };
+
+	apply_lifts(p, rec->at_ms);
+	/* a map that knows only the client: it decides on no recipient */
+	if (socketmap && *rec->recipient == '\0')
+		return true;
+	if (!addr_parse_loose(rec->client, &ev.client) ||
+	    !charge_event(p->cfg, reason_of(rec->reason), rec->auth_user,
+		rec->login_user, &ev) ||
+	    (p->h->only != NULL && !concerns(p->l, p->h->only, &ev)))
+		return true;
+	if (!socketmap)
+		message.counted = message_seen(p, rec);
+	limiter_take(p->l, NULL, &ev, &answer);
+	if (milter)
+		limiter_settle(p->l, p->cfg->limits.rate, ev.now_s, &message,
+		    !rec->aborted);
+	p->h->rows++;
+	return true;
+}
+
+static bool
+add_lift(void *arg, const struct audit_lift *lift)
+{
+	struct replay *p = arg;
+	struct lift *v = reallocarray(p->lifts, p->n_lifts + 1, sizeof(*v));
+
+	p->no_memory = v == NULL;
+	if (v == NULL)
+		return false;
+	p->lifts = v;
+	struct lift *to = &v[p->n_lifts++];
+
+	to->at_ms = lift->at_ms;
+	to->n = charge_subjects(
+	    p->l, lift->is_user, lift->by_login, lift->subject, to->subject);
+	return true;
+}
+
+static bool
+add_denial(void *arg, const struct audit_breach *b)
+{
+	struct replay *p = arg;
+	uint64_t subject[2];
+	int n =
+	    charge_subjects(p->l, b->is_user, b->by_login, b->subject, subject);
+
+	for (int i = 0; i < n; i++)
+		limiter_deny(p->l, subject[i], b->denied_until);
+	return true;
+}
+
+static int64_t
+longest_window(const struct config *cfg)
+{
+	int64_t longest = 0;
+
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
+		if (cfg->limits.rate[i].window_s > longest)
+			longest = cfg->limits.rate[i].window_s;
+	/* a slot more, and the second that it is cut to */
+	return longest + longest / 15 + 2;
+}
+
+int
+charge_history(struct limiter *l, const struct config *cfg,
+    struct audit_reader *r, struct charge_history *h, struct err *err)
+{
+	struct replay *p = calloc(1, sizeof(*p));
+	int64_t since_ms = h->now_ms - longest_window(cfg) * 1000;
+	int ret = -1;
+
+	h->rows = 0;
+	h->cut = false;
+	if (p == NULL)
+		goto nomem;
+	p->l = l;
+	p->cfg = cfg;
+	p->h = h;
+	if (audit_each_lift(r, since_ms, add_lift, p, err) == -1 ||
+	    audit_each_relayed(r, since_ms, NULL, NULL,
+		h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut,
+		replay_one, p, err) == -1)
+		goto out;
+	apply_lifts(p, INT64_MAX);
+	if (p->no_memory)
+		goto nomem;
+	ret = audit_each_denial(r, h->now_ms / 1000, add_denial, p, err);
+	goto out;
+nomem:
+	err_set(err, ERR_NOMEM, "out of memory");
+out:
+	if (p != NULL)
+		free(p->lifts);
+	free(p);
+	return ret;
+}

@@ -1,0 +1,56 @@
+/* charge - which recipients count against the limits, and whose they are: the
+ * same for those that come now and for those that the audit remembers. */
+#ifndef POPGATE_CHARGE_H
+#define POPGATE_CHARGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/policy/limiter.h"
+#include "common/records/decision.h"
+
+struct audit_reader;
+struct config;
+struct err;
+
+/* Is any limit on? */
+bool charge_any(const struct config *cfg);
+
+/* Does a recipient count that may relay for this reason? If so it fills
+ * ev->user, ev->by_login and ev->free_client. Strings are borrowed.
+ *   SMTP AUTH        the user's, and not the client's: behind one address may
+ *                    be an office or a webmail; without a name the client's
+ *   recent login     the client's, and that of all users whose logins let it
+ *                    relay, login_users (a userlist); of none where an admin
+ *                    entered the client
+ *   trusted network, certificate   the client's
+ * limits.authenticated and limits.trusted_networks say whether. */
+bool charge_event(const struct config *cfg, enum reason reason,
+    const char *auth_user, const char *login_users, struct limiter_event *ev);
+
+/* The numbers of a client or user that the audit names as over a limit: none
+ * when text names none, one of a client or of a user's logins, two of a user
+ * by AUTH: whoever has the password has the logins, too. Returns how many. */
+int charge_subjects(const struct limiter *l, bool is_user, bool by_login,
+    const char *text, uint64_t subject[2]);
+
+struct charge_history {
+	int64_t now_ms; /* Unix time */
+	int64_t now_s; /* the same moment, as the limiter counts */
+	int rows_max; /* of the newest; 0: CHARGE_ROWS */
+	/* only what concerns this client or one of these users; NULL: all */
+	const struct limiter_event *only;
+	/* what was found */
+	int64_t rows;
+	bool cut; /* there were more than are looked at */
+};
+
+/* Count what the audit says was relayed in the longest window, and deny whom
+ * it says is denied. Messages that the client gave up are freed as they were
+ * when it happened. At most rows_max of the newest rows are looked at.
+ * 0, or -1 with err. */
+enum { CHARGE_ROWS = 2000000 };
+int charge_history(struct limiter *l, const struct config *cfg,
+    struct audit_reader *r, struct charge_history *h, struct err *err);
+
+#endif

@@ -1,0 +1,288 @@
+#include "common/policy/judge.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/grammar/exe.h"
+#include "common/grammar/parse.h"
+#include "common/grammar/prefix.h"
+#include "common/policy/facts.h"
+
+struct judge {
+	const struct config *cfg;
+	struct parser *parser, *direct;
+	struct network_set own;
+	uid_t *tellers; /* who may tell logins, besides root */
+	size_t tellers_n;
+	struct prefix_clock clock;
+	char scratch[PREFIX_SCRATCH];
+};
+
+const char judge_forged[] = "forged";
+const char judge_too_old[] = "too-old";
+
+/* Names into user ids: once, so that no line waits for a directory. */
+static int
+set_tellers(struct judge *j, struct err *err)
+{
+	const struct string_list *names = &j->cfg->collector.login_users;
+	char where[CONFIG_WHERE_MAX];
+
+	j->tellers = calloc(names->n + 1, sizeof(*j->tellers));
+	if (j->tellers == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < names->n; i++) {
+		const struct passwd *pw = getpwnam(names->v[i]);
+
+		if (pw == NULL) {
+			err_set(err, ERR_INVALID, "there is no user %s",
+			    names->v[i]);
+			err_locate(err,
+			    config_where(
+				j->cfg, "collector.login_users", where));
+			return -1;
+		}
+		j->tellers[j->tellers_n++] = pw->pw_uid;
+	}
+	return 0;
+}
+
+int
+judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
+{
+	struct judge *j = calloc(1, sizeof(*j));
+	struct parser_custom *custom =
+	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
+	struct parser_options options = {
+		.servers = (const char *const *)cfg->collector.servers.v,
+		.servers_n = cfg->collector.servers.n,
+		.custom = custom,
+		.custom_n = cfg->collector.n_custom,
+		.only_root = exe_only_root
+	};
+	char where[CONFIG_WHERE_MAX];
+	int ret = -1;
+
+	*j_r = NULL;
+	if (j == NULL || custom == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		goto out;
+	}
+	j->cfg = cfg;
+	if (options.servers_n > 0)
+		options.servers_where =
+		    config_where(cfg, "collector.servers", where);
+	for (size_t i = 0; i < cfg->collector.n_custom; i++)
+		custom[i] =
+		    (struct parser_custom){ cfg->collector.custom[i].program,
+			    cfg->collector.custom[i].pattern,
+			    cfg->collector.custom[i].where,
+			    cfg->collector.custom[i].unit,
+			    cfg->collector.custom[i].stream };
+	if (parser_create(&options, &j->parser, err) == -1)
+		goto out;
+	options.bare_lines = true;
+	if (parser_create(&options, &j->direct, err) == -1 ||
+	    set_tellers(j, err) == -1)
+		goto out;
+	*j_r = j;
+	j = NULL;
+	ret = 0;
+out:
+	free(custom);
+	judge_free(&j);
+	return ret;
+}
+
+void
+judge_free(struct judge **j)
+{
+	if (*j == NULL)
+		return;
+	parser_free(&(*j)->parser);
+	parser_free(&(*j)->direct);
+	network_set_release(&(*j)->own);
+	free((*j)->tellers);
+	free(*j);
+	*j = NULL;
+}
+
+bool
+judge_set_own(struct judge *j, const struct network_set *own)
+{
+	struct network_set copy = { 0 };
+
+	for (size_t i = 0; i < own->n; i++) {
+		if (!network_set_add(&copy, &own->v[i])) {
+			network_set_release(&copy);
+			return false;
+		}
+	}
+	network_set_release(&j->own);
+	j->own = copy;
+	return true;
+}
+
+struct pairs *
+judge_pairs(const struct judge *j, bool direct)
+{
+	return parser_pairs(direct ? j->direct : j->parser);
+}
+
+void
+judge_date(
+    const struct judge *j, struct judged *judged, int64_t at, int64_t now)
+{
+	/* a clock that is ahead must not hand out a longer lease */
+	judged->ahead_s = at > now ? at - now : 0;
+	judged->login.at = at - judged->ahead_s;
+	judged->expires_at = judged->login.at + j->cfg->logins.window_s;
+}
+
+static void
+judge_login(const struct judge *j, const struct login *login, int64_t now,
+    struct judged *out)
+{
+	const struct config *cfg = j->cfg;
+	const char *refused =
+	    facts_refused_address(j->cfg, &j->own, &login->client);
+
+	if (refused == NULL && login->at < now - cfg->logins.keep_s)
+		refused = judge_too_old;
+	if (refused != NULL) {
+		out->reason = refused;
+		return;
+	}
+	out->login = *login;
+	judge_date(j, out, login->at, now);
+	out->net = network_of(&out->login.client,
+	    out->login.client.family == ADDR_IPV6
+		? (uint8_t)cfg->relay.ipv6_prefix
+		: 32);
+	out->record = true;
+}
+
+static bool
+may_speak(const struct judge *j, const struct line_message *m)
+{
+	const struct parse_origin sender = {
+		.uid = m->uid, .comm = m->comm, .exe = m->exe, .unit = m->unit
+	};
+	/* as untrusted as one of the people, which makes no difference for
+	 * programs that are no servers; the user is always known in a journal
+	 */
+	static const struct parse_origin unknown = { .uid = INT32_MAX };
+	bool known = !m->doubtful && m->uid >= 0;
+
+	return parser_may_speak(
+	    j->parser, m->program, known ? &sender : &unknown);
+}
+
+static bool
+may_tell(const struct judge *j, int64_t uid)
+{
+	for (size_t i = 0; i < j->tellers_n; i++)
+		if (j->tellers[i] == uid)
+			return true;
+	return uid == 0;
+}
+
+/* A login that a server told of itself: who says so, then what a login needs
+ * wherever it is read. */
+static void
+judge_told(const struct judge *j, const struct line_told *told, int64_t now,
+    struct judged *out)
+{
+	const struct told *t = &told->told;
+	struct login login = { .at = now };
+	enum parse_reason reason;
+
+	out->server = "post-login";
+	out->unknown_shape = false;
+	if (!may_tell(j, told->uid)) {
+		out->reason = judge_forged;
+		return;
+	}
+	if (!told->good || !told_server_good(t->server)) {
+		out->reason = parse_reason_name(PARSE_NO_PREFIX);
+		return;
+	}
+	reason = parse_user(t->user, strlen(t->user), login.user);
+	if (reason == PARSE_REASON_LOGIN && !told_service_good(t->service))
+		reason = PARSE_OTHER_SERVICE;
+	if (reason == PARSE_REASON_LOGIN &&
+	    !addr_parse_n(t->client, strlen(t->client), &login.client))
+		reason = PARSE_BAD_ADDRESS;
+	out->reason = parse_reason_name(reason);
+	if (reason != PARSE_REASON_LOGIN)
+		return;
+	(void)snprintf(login.service, sizeof(login.service), "%s", t->service);
+	(void)snprintf(login.server, sizeof(login.server), "%s", t->server);
+	judge_login(j, &login, now, out);
+}
+
+void
+judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
+    struct judged *out)
+{
+	const struct line_message *m = line->message;
+	struct parse_result result;
+
+	out->record = out->unknown_shape = out->piece = false;
+	out->server = "";
+	out->ahead_s = 0;
+	out->year_guessed = false;
+	if (line->told != NULL) {
+		judge_told(j, line->told, now, out);
+		return;
+	}
+	if (line->too_long) {
+		if (m == NULL)
+			parser_skip(direct ? j->direct : j->parser);
+		out->reason = "too-long";
+		return;
+	}
+	if (m == NULL) {
+		parser_line(direct ? j->direct : j->parser, line->text,
+		    line->len, now, &result);
+	} else if (!may_speak(j, m)) {
+		/* not shown to the grammars at all: it could spoil what a
+		 * two-line server has begun */
+		out->server = m->program;
+		out->reason = judge_forged;
+		return;
+	} else {
+		parser_message(j->parser, m->host, m->program, m->pid,
+		    m->delivery, m->msg, m->msg_len, m->at, &result);
+	}
+	out->server = result.server == NULL ? "" : result.server;
+	out->reason = result.reason;
+	out->unknown_shape = result.unknown_shape;
+	out->piece = result.code == PARSE_STREAM_PIECE;
+	out->year_guessed = result.year_guessed;
+	if (result.verdict == PARSE_LOGIN)
+		judge_login(j, &result.login, now, out);
+}
+
+int64_t
+judge_line_time(struct judge *j, const struct line *line, int64_t now)
+{
+	struct prefix prefix;
+	int64_t at;
+
+	if (line->told != NULL)
+		return now;
+	if (line->message != NULL)
+		return line->message->at;
+	if (line->too_long || line->len > PREFIX_LINE_MAX ||
+	    prefix_split(line->text, line->len, false, &prefix, j->scratch) !=
+		PREFIX_OK ||
+	    !prefix_time(&prefix, now, &j->clock, &at))
+		return 0;
+	return at;
+}

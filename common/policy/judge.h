@@ -1,0 +1,62 @@
+/* judge - a line -> the login to be recorded, or why there is none: the
+ * grammars (parse.h), then what an address and a time stamp must be to count.
+ * Depends on nothing but its arguments and on what judge_set_own() was told. */
+#ifndef POPGATE_JUDGE_H
+#define POPGATE_JUDGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config/config.h"
+#include "common/records/line.h"
+#include "common/records/login.h"
+
+struct err;
+struct pairs;
+struct judge; /* used by one thread at a time */
+
+/* struct judged's reason for who may not tell logins (reasons are compared
+ * by this). */
+extern const char judge_forged[];
+/* and for a login older than logins.keep */
+extern const char judge_too_old[];
+
+struct judged {
+	bool record;
+	const char *server; /* whose line it is; "" nobody's we know */
+	const char *reason; /* "login", or why it is none: constant */
+	bool unknown_shape;
+	bool piece; /* a login, but in a server's output: PARSE_STREAM_PIECE */
+	/* with record: */
+	struct login login; /* at: never after now */
+	struct network net; /* what is leased */
+	int64_t expires_at;
+	int64_t ahead_s; /* how far the stamp was in the future */
+	bool year_guessed; /* it has none: it may be of an earlier year */
+};
+
+/* Build from cfg, which must live as long as the judge. 0, or -1 with err
+ * (ERR_INVALID: unknown server or bad pattern; names it). */
+int judge_create(const struct config *cfg, struct judge **j_r, struct err *err);
+void judge_free(struct judge **j); /* NULL-safe; sets NULL */
+
+/* Addresses of this machine; copied. */
+bool judge_set_own(struct judge *j, const struct network_set *own);
+
+/* parser_pairs() of the parser for direct lines, or of that for others. */
+struct pairs *judge_pairs(const struct judge *j, bool direct);
+
+/*   direct  from standard input or a socket: "tag: text" without a time
+ *           stamp is good there
+ *   now     Unix seconds */
+void judge_line(struct judge *j, const struct line *line, bool direct,
+    int64_t now, struct judged *out);
+
+/* Date a login at, and no later than now; its permission goes with it. */
+void judge_date(
+    const struct judge *j, struct judged *judged, int64_t at, int64_t now);
+
+/* The line's own time stamp, 0 when it has none that can be read. */
+int64_t judge_line_time(struct judge *j, const struct line *line, int64_t now);
+
+#endif

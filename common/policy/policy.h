@@ -1,0 +1,55 @@
+/* policy - facts in, decision out. Pure: no file, clock, lock or log.
+ * The rows and their order are the table in docs/ARCHITECTURE.md. */
+#ifndef POPGATE_POLICY_H
+#define POPGATE_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/records/decision.h"
+
+enum policy_store {
+	POLICY_STORE_UNASKED,
+	POLICY_STORE_ANSWERED,
+	POLICY_STORE_UNAVAILABLE
+};
+
+/* Which is false or first is what opens nothing. */
+enum policy_sender {
+	POLICY_SENDER_UNKNOWN, /* the MTA didn't say, or memory was short */
+	POLICY_SENDER_FOREIGN,
+	POLICY_SENDER_GOOD /* one that the user may use, or not asked */
+};
+
+enum policy_collector {
+	POLICY_COLLECTOR_CURRENT, /* or not asked for: grace is 0 */
+	POLICY_COLLECTOR_BEHIND, /* it ran once, but is dead or slow */
+	POLICY_COLLECTOR_NEVER /* it has never read anything */
+};
+
+/* A fact that nobody knows must be given as the one that opens nothing. */
+struct policy_facts {
+	bool recipient_local; /* 1 */
+	bool denied; /* 2 */
+	bool authenticated; /* 3: SMTP AUTH, of this message */
+	bool certificate; /* 4: proved, and on our list */
+	bool trusted; /* 5 */
+	bool identified; /* 6: an address that may have logins */
+	bool shared; /* 6: by too many users, and that is
+		      * refused; with ..._ANSWERED */
+	enum policy_store store; /* 7 */
+	enum policy_sender sender; /* 8 */
+	bool within_limits; /* 9: or what would let it relay isn't
+			     * limited */
+	bool login_active; /* 10: with POLICY_STORE_ANSWERED */
+	bool login_seen; /* 11 */
+	int64_t login_at; /* newest login, Unix seconds, 0 none */
+	int64_t expires_at;
+	enum policy_collector collector; /* 12 */
+};
+
+/* The first row that matches. VERDICT_ASK_STORE: row 1 doesn't match and the
+ * store is UNASKED; look the client up and call again. */
+struct decision policy_decide(const struct policy_facts *facts);
+
+#endif

@@ -1,0 +1,43 @@
+#include "common/policy/rcpt.h"
+
+#include <string.h>
+
+#include "common/mta/address.h"
+
+static bool
+mailer_is_local(const char *mailer, const struct string_list *mailers)
+{
+	for (size_t i = 0; i < mailers->n; i++)
+		if (strcmp(mailers->v[i], mailer) == 0)
+			return true;
+	return false;
+}
+
+bool
+rcpt_is_local(const char *arg, const char *mailer,
+    const struct string_list *mailers, const struct domain_set *domains)
+{
+	size_t len = strlen(arg);
+	char folded[DOMAIN_TEXT_MAX];
+
+	arg = address_inside(arg, &len);
+	if (len == 0)
+		return false;
+	const char *at = memrchr(arg, '@', len);
+	size_t local_len = at == NULL ? len : (size_t)(at - arg);
+	bool plain = local_len > 0 && !address_has_routing(arg, local_len);
+
+	/* (a) The MTA delivers it here. "local" saw through all routing; of
+	 * other mailers the next hop may not have (both closed MTAs refuse
+	 * user%elsewhere at a relay domain, so do we). */
+	if (mailer != NULL && *mailer != '\0' &&
+	    mailer_is_local(mailer, mailers) &&
+	    (plain || strcmp(mailer, "local") == 0))
+		return true;
+	if (!plain)
+		return false;
+	/* (c) no domain; (b) one of our domains */
+	return at == NULL ||
+	    (domain_fold(at + 1, len - local_len - 1, folded) &&
+		domains_contain(domains, folded));
+}

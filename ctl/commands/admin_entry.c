@@ -1,0 +1,83 @@
+#include "ctl/commands/admin_entry.h"
+
+#include <stdio.h>
+
+#include "common/base/err.h"
+#include "common/base/own_addresses.h"
+
+enum { IPV4_BITS_MIN = 8, IPV6_BITS_MIN = 16 };
+
+int
+entry_check_width(const struct ctl *ctl, const struct network *net)
+{
+	int least =
+	    net->base.family == ADDR_IPV4 ? IPV4_BITS_MIN : IPV6_BITS_MIN;
+	char text[NETWORK_TEXT_MAX];
+
+	if (net->bits >= least)
+		return 0;
+	return ctl_fail(ctl, EX_USAGE,
+	    "%s is too wide: letting it relay "
+	    "makes an open relay (at least /%d is asked for)",
+	    network_format(net, text), least);
+}
+
+static bool
+overlaps(const struct network_set *set, const struct network *net)
+{
+	for (size_t i = 0; i < set->n; i++)
+		if (network_contains(&set->v[i], &net->base) &&
+		    net->bits >= set->v[i].bits)
+			return true;
+	return false;
+}
+
+void
+entry_warn(const struct ctl *ctl, const struct network *net)
+{
+	struct network_set own = { 0 };
+	char text[NETWORK_TEXT_MAX];
+	const char *key = overlaps(&ctl->cfg->relay.never_authorize, net)
+	    ? "relay.never_authorize"
+	    : overlaps(&ctl->cfg->relay.proxy_networks, net)
+	    ? "relay.proxy_networks"
+	    : NULL;
+
+	if (key == NULL && ctl->cfg->relay.never_authorize_own &&
+	    own_addresses(&own, NULL) == 0 && overlaps(&own, net))
+		key = "this machine's own addresses";
+	network_set_release(&own);
+	if (key != NULL)
+		(void)ctl_fail(ctl, 0,
+		    "note: %s is in %s: policy row 6 "
+		    "refuses it whatever the table says",
+		    network_format(net, text), key);
+}
+
+int
+entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
+    const char *how)
+{
+	char who[160], line[700];
+	struct err err;
+
+	(void)snprintf(line, sizeof(line), "%.400s, by %s", how,
+	    ctl_who(who, sizeof(who)));
+	const struct store_event event = { .at = ctl->now,
+		.client = row->client,
+		.user = row->user,
+		.service = row->service,
+		.server = row->server,
+		.source = ENTRY_SERVER,
+		.line = line };
+
+	if (store_begin(st, &err) == -1)
+		return ctl_fail_err(ctl, &err);
+	if (store_set(st, row, &err) == -1 ||
+	    store_event_add(st, &event, &err) == -1 ||
+	    store_commit(st, &err) == -1) {
+		store_rollback(st);
+		return ctl_fail_err(ctl, &err);
+	}
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* entry - an admin's own entries in the login table. */
+#ifndef POPGATE_ENTRY_H
+#define POPGATE_ENTRY_H
+
+#include "ctl/ctl.h"
+
+/* Would this network let half the world relay? Says so and returns an exit
+ * status; 0 when it is narrow enough. */
+int entry_check_width(const struct ctl *ctl, const struct network *net);
+
+/* Say on stderr when policy will never look at this entry. */
+void entry_warn(const struct ctl *ctl, const struct network *net);
+
+/* Write the entry and, in the history, who did it and how, in one
+ * transaction. Returns 0, or an exit status after having said why. */
+int entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
+    const char *how);
+
+/* What an admin's entry is called in the table. */
+#define ENTRY_SERVER "popgatectl"
+
+#endif

@@ -1,0 +1,238 @@
+#include "ctl/commands/ask_daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/listen.h"
+#include "common/daemon/health.h"
+
+enum { ANSWER_MS = 5000 };
+
+/* Send request and read until the text end, or where that is NULL until the
+ * connection is closed. */
+static bool
+ask(int fd, const char *request, const char *end, char *buf, size_t size,
+    struct probe *p)
+{
+	int64_t until_ms = clock_monotonic_ms() + ANSWER_MS;
+	size_t n = 0;
+
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) !=
+	    (ssize_t)strlen(request)) {
+		(void)snprintf(
+		    p->words, sizeof(p->words), "%s", strerror(errno));
+		return false;
+	}
+	buf[0] = '\0';
+	while (n + 1 < size && (end == NULL || strstr(buf, end) == NULL)) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		int64_t left = until_ms - clock_monotonic_ms();
+		ssize_t got;
+
+		if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) {
+			(void)snprintf(p->words, sizeof(p->words),
+			    "no answer "
+			    "within %d s",
+			    ANSWER_MS / 1000);
+			return false;
+		}
+		got = recv(fd, buf + n, size - 1 - n, 0);
+		if (got == 0 && end == NULL && n > 0)
+			return true;
+		if (got <= 0) {
+			(void)snprintf(p->words, sizeof(p->words),
+			    "the connection was closed without an answer");
+			return false;
+		}
+		n += (size_t)got;
+		buf[n] = '\0';
+	}
+	return true;
+}
+
+/* Never waits for a process that doesn't accept. -1 with errno. */
+static int
+connect_soon(const struct listen_spec *spec)
+{
+	int fd = listen_poke(spec), error = 0;
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	socklen_t len = sizeof(error);
+
+	if (fd == -1)
+		return -1;
+	if (poll(&pfd, 1, ANSWER_MS) == 1 &&
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	    error == 0)
+		return fd;
+	(void)close(fd);
+	errno = error == 0 ? ETIMEDOUT : error;
+	return -1;
+}
+
+/* Connect; -1 with p filled. */
+static int
+reach(const char *listen, struct probe *p)
+{
+	struct listen_spec spec;
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct err err;
+
+	*p = (struct probe){ .result = PROBE_NOT_SET };
+	if (*listen == '\0')
+		return -1;
+	p->result = PROBE_BAD;
+	if (listen_parse(listen, &spec, &err) == -1) {
+		(void)snprintf(p->words, sizeof(p->words), "%.390s", err.text);
+		return -1;
+	}
+	int fd = connect_soon(&spec);
+
+	if (fd == -1) {
+		if (errno == EACCES)
+			p->result = PROBE_UNKNOWN;
+		(void)snprintf(p->words, sizeof(p->words), "%s",
+		    errno == EAGAIN ? "it takes no more connections: it hangs"
+				    : strerror(errno));
+		return -1;
+	}
+	if (spec.is_unix &&
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0)
+		p->pid = cred.pid;
+	return fd;
+}
+
+static void
+good(struct probe *p, int64_t began_ms)
+{
+	p->result = PROBE_GOOD;
+	p->ms = (long)(clock_monotonic_ms() - began_ms);
+	(void)snprintf(p->words, sizeof(p->words), "answers in %ld ms", p->ms);
+}
+
+void
+probe_policy(const char *listen, struct probe *p)
+{
+	static const char request[] =
+	    "request=smtpd_access_policy\n"
+	    "protocol_state=CONNECT\nclient_name=popgatectl\n\n";
+	int64_t began_ms = clock_monotonic_ms();
+	char buf[512];
+	int fd = reach(listen, p);
+
+	if (fd == -1)
+		return;
+	if (ask(fd, request, "\n\n", buf, sizeof(buf), p)) {
+		if (strncmp(buf, "action=", 7) == 0)
+			good(p, began_ms);
+		else
+			(void)snprintf(p->words, sizeof(p->words),
+			    "the "
+			    "answer is none of the policy protocol: is this "
+			    "popgate-milter?");
+	}
+	(void)close(fd);
+}
+
+void
+probe_health(
+    const char *listen, const char *daemon, struct probe *p, char *text)
+{
+	static const char request[] = "GET " HEALTH_PATH " HTTP/1.0\r\n\r\n";
+	int64_t began_ms = clock_monotonic_ms(), pid;
+	int fd = reach(listen, p);
+	char name[64];
+
+	text[0] = '\0';
+	if (fd == -1)
+		return;
+	bool answered = ask(fd, request, NULL, text, PROBE_TEXT_MAX, p);
+
+	(void)close(fd);
+	char *body = answered && strncmp(text, "HTTP/1.", 7) == 0 &&
+		strncmp(text + 8, " 200 ", 5) == 0
+	    ? strstr(text, "\r\n\r\n")
+	    : NULL;
+
+	if (body != NULL &&
+	    json_find_text(body + 4, "daemon", name, sizeof(name)) &&
+	    strcmp(name, daemon) == 0 &&
+	    json_find_number(body + 4, "pid", &pid)) {
+		memmove(text, body + 4, strlen(body + 4) + 1);
+		p->pid = (pid_t)pid;
+		good(p, began_ms);
+		return;
+	}
+	text[0] = '\0';
+	if (answered)
+		(void)snprintf(p->words, sizeof(p->words),
+		    "the answer is "
+		    "not %s's",
+		    daemon);
+}
+
+/* The system's list goes on to name a socket whose file was removed. */
+static bool
+is_missing(const char *path, struct probe *p)
+{
+	struct stat st;
+
+	errno = 0;
+	if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return false;
+	if (errno == EACCES)
+		p->result = PROBE_UNKNOWN;
+	(void)snprintf(p->words, sizeof(p->words), "%s",
+	    errno == 0 ? "this is no socket" : strerror(errno));
+	return true;
+}
+
+void
+probe_listening(const char *listen, struct probe *p)
+{
+	struct listen_spec spec;
+	struct err err;
+	unsigned flags;
+	char line[512];
+	FILE *in;
+	int at;
+
+	*p = (struct probe){ .result = PROBE_NOT_SET };
+	if (*listen == '\0')
+		return;
+	p->result = PROBE_UNKNOWN;
+	(void)snprintf(p->words, sizeof(p->words), "not asked");
+	if (listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
+	    (in = fopen("/proc/net/unix", "re")) == NULL)
+		return;
+	p->result = PROBE_BAD;
+	if (is_missing(spec.path, p)) {
+		(void)fclose(in);
+		return;
+	}
+	(void)snprintf(p->words, sizeof(p->words), "nobody listens there");
+	/* Num: RefCount Protocol Flags Type St Inode Path; Flags has
+	 * __SO_ACCEPTCON (0x10000) for a listener */
+	while (fgets(line, sizeof(line), in) != NULL) {
+		at = 0;
+		if (sscanf(line, "%*x: %*x %*x %x %*x %*x %*u %n", &flags,
+			&at) < 1 ||
+		    at == 0 || (flags & 0x10000) == 0)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line + at, spec.path) != 0)
+			continue;
+		p->result = PROBE_GOOD;
+		(void)snprintf(p->words, sizeof(p->words), "listens");
+		break;
+	}
+	(void)fclose(in);
+}

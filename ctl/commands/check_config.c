@@ -1,0 +1,112 @@
+/* check-config - is the configuration good, and what is odd about it? */
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/policy/facts.h"
+#include "ctl/commands/commands.h"
+#include "ctl/commands/line_verdict.h"
+
+static void
+warn_directory(struct ctl *ctl, const char *key, const char *path)
+{
+	char copy[4096];
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	const char *dir = dirname(copy);
+
+	if (access(dir, F_OK) == -1)
+		(void)ctl_fail(ctl, 0, "note: %s: directory %s: %s", key, dir,
+		    strerror(errno));
+}
+
+static void
+say_note(void *arg, const char *text)
+{
+	(void)ctl_fail(arg, 0, "note: %s", text);
+}
+
+/* Good, but not what somebody would want. */
+static void
+warn(struct ctl *ctl, const struct domain_set *domains)
+{
+	const struct config *cfg = ctl->cfg;
+
+	if (domains->names.n == 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.local_domains is empty: "
+		    "the permit channel takes every recipient for a relay");
+	if (*cfg->permit.policy == '\0' && *cfg->permit.socketmap == '\0')
+		(void)ctl_fail(ctl, 0,
+		    "note: no permit channel is set "
+		    "(permit.policy or permit.socketmap): a closed MTA stays "
+		    "closed for everybody");
+	facts_socketmap(cfg, false, say_note, ctl);
+	if (*cfg->milter.listen == '\0')
+		(void)ctl_fail(ctl, 0,
+		    "note: milter.listen is empty: nothing "
+		    "checks what the MTA lets through by itself");
+	if (cfg->collector.n_sources == 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: collector.sources is empty: no "
+		    "login will be seen");
+	facts_open_relay(cfg, say_note, ctl);
+	if (cfg->relay.mode != RELAY_MONITOR &&
+	    (cfg->relay.monitor_networks.n > 0 ||
+		cfg->relay.monitor_listeners.n > 0))
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.monitor_networks or "
+		    "relay.monitor_listeners: there nothing is refused");
+	if (cfg->relay.mode == RELAY_MONITOR)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.mode is \"monitor\": "
+		    "nothing is refused");
+	if (cfg->relay.collector_grace_s == 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.collector_grace is 0: a "
+		    "dead collector is not noticed, its users get a lasting "
+		    "550");
+	warn_directory(ctl, "logins.database", cfg->logins.database);
+	warn_directory(ctl, "audit.database", cfg->audit.database);
+}
+
+static int
+run(struct ctl *ctl, const struct ctl_args *args)
+{
+	struct facts_lists lists = { .senders = { .user_name = false } };
+	struct parser *parser = NULL;
+	struct err err;
+
+	if (args->n == 1)
+		ctl->config_path = args->v[0];
+	/* here a missing file is an error: it is what was asked about */
+	ctl->config_given = true;
+	int rc = ctl_config(ctl);
+
+	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
+		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
+	if (rc == 0)
+		rc = line_verdict_parser(ctl, NULL, false, &parser);
+	if (rc == 0) {
+		warn(ctl, &lists.domains);
+		(void)printf("%s: good (%zu local domains, %zu sources)\n",
+		    ctl->config_path, lists.domains.names.n,
+		    ctl->cfg->collector.n_sources);
+	}
+	parser_free(&parser);
+	facts_lists_release(&lists);
+	return rc;
+}
+
+const struct command cmd_check_config = { .name = "check-config",
+	.args = "[FILE]",
+	.summary = "is the configuration good?",
+	.help = "Reads it as the daemons do, with all files of domains and "
+		"custom patterns. Errors\nname file, line and key; notes are "
+		"things that work but seldom are meant.\n",
+	.min = 0,
+	.max = 1,
+	.run = run };

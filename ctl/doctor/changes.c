@@ -1,0 +1,132 @@
+/* doctor_changes - what the doctor found the last time, a line a finding:
+ * id, file and detail, separated by tabs, control characters escaped. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/base/place.h"
+#include "common/mta/postfix_table.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/out.h"
+
+enum { LINE_LEN = 3200 };
+
+static const char head[] = "popgatectl doctor 1\n";
+
+static void
+format(const struct finding *f, char *line)
+{
+	char file[OUT_TEXT_MAX / 2], detail[OUT_TEXT_MAX];
+
+	(void)snprintf(line, LINE_LEN, "%s\t%s\t%s", f->kind->id,
+	    out_escape(f->file, file, sizeof(file)),
+	    out_escape(f->detail, detail, sizeof(detail)));
+}
+
+static bool
+counts(const struct finding *f)
+{
+	return f->kind->severity != SEVERITY_INFO;
+}
+
+/* Mark the finding of this line; false: it is gone. */
+static bool
+mark(struct doctor *d, const char *line)
+{
+	char text[LINE_LEN];
+
+	for (size_t i = 0; i < d->n; i++) {
+		if (!counts(&d->v[i]))
+			continue;
+		format(&d->v[i], text);
+		if (strcmp(text, line) == 0) {
+			d->v[i].known = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+int
+doctor_changes_load(struct doctor *d, const char *path, struct err *err)
+{
+	char *text = map_file_read(path), *rest;
+	int changed = 0;
+
+	d->changes = true;
+	if (text == NULL && errno != ENOENT) {
+		err_set(err, ERR_IO, "%.400s: %s", path, strerror(errno));
+		return -1;
+	}
+	if (text != NULL && strncmp(text, head, sizeof(head) - 1) != 0) {
+		err_set(err, ERR_INVALID,
+		    "%.400s: this isn't a file of "
+		    "popgatectl doctor --changes: name another one",
+		    path);
+		free(text);
+		return -1;
+	}
+	rest = text == NULL ? NULL : text + sizeof(head) - 1;
+	for (char *line = strsep(&rest, "\n"); line != NULL;
+	     line = strsep(&rest, "\n"))
+		if (*line != '\0' && !mark(d, line)) {
+			changed = 1;
+			for (char *tab = strchr(line, '\t'); tab != NULL;
+			     tab = strchr(tab, '\t'))
+				*tab = ' ';
+			d->no_memory |=
+			    !string_list_add(&d->gone, line, strlen(line));
+		}
+	free(text);
+	for (size_t i = 0; i < d->n; i++)
+		changed |= counts(&d->v[i]) && !d->v[i].known;
+	return changed;
+}
+
+static bool
+write_all(const struct doctor *d, int fd)
+{
+	char line[LINE_LEN];
+	/* fd itself stays open, for the caller */
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *to = copy == -1 ? NULL : fdopen(copy, "w");
+
+	if (to == NULL) {
+		if (copy != -1)
+			(void)close(copy);
+		return false;
+	}
+	(void)fputs(head, to);
+	for (size_t i = 0; i < d->n; i++)
+		if (counts(&d->v[i])) {
+			format(&d->v[i], line);
+			(void)fprintf(to, "%s\n", line);
+		}
+	bool ok = fflush(to) == 0 && !ferror(to);
+
+	return fclose(to) == 0 && ok;
+}
+
+int
+doctor_changes_save(const struct doctor *d, const char *path, struct err *err)
+{
+	struct place p;
+	int ret = -1;
+
+	if (place_open(&p, path, err) == -1)
+		return -1;
+	int fd = place_create(&p, err);
+
+	if (fd != -1 && !write_all(d, fd))
+		err_set(err, ERR_IO, "%.400s: %s", path, strerror(errno));
+	else if (fd != -1)
+		ret = place_commit(&p, fd, 0600, NULL, err);
+	if (fd != -1)
+		(void)close(fd);
+	place_close(&p);
+	return ret;
+}

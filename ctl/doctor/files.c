@@ -1,0 +1,57 @@
+#include "ctl/doctor/files.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ctl/doctor/doctor.h"
+
+enum { PATH_LEN = 1024 };
+
+static void
+report(struct doctor *d, const char *id, const char *path, const char *culprit,
+    const struct stat *st)
+{
+	const struct finding_at at = { .file = path, .value = culprit };
+
+	doctor_add(d, id, &at,
+	    "%s has mode %04o: every user of this machine "
+	    "may change it%s%s%s.",
+	    culprit, (unsigned)st->st_mode & 07777,
+	    strcmp(culprit, path) == 0 ? "" : ", and so put another ",
+	    strcmp(culprit, path) == 0 ? "" : path,
+	    strcmp(culprit, path) == 0 ? "" : " in its place");
+}
+
+void
+doctor_check_writable(struct doctor *d, const char *id, const char *path)
+{
+	char up[PATH_LEN];
+	struct stat st;
+	bool there = stat(path, &st) == 0;
+
+	if (*path != '/' || strlen(path) >= sizeof(up))
+		return;
+	if (there && !S_ISDIR(st.st_mode) && !S_ISSOCK(st.st_mode) &&
+	    (st.st_mode & S_IWOTH) != 0 && !S_ISCHR(st.st_mode)) {
+		report(d, id, path, path, &st);
+		return;
+	}
+	(void)snprintf(up, sizeof(up), "%s", path);
+	if (there && S_ISDIR(st.st_mode))
+		(void)strcat(up, "/.");
+	for (char *slash = strrchr(up, '/'); slash != NULL;
+	     slash = strrchr(up, '/')) {
+		slash[slash == up] = '\0';
+		if (stat(up, &st) == 0) {
+			if ((st.st_mode & S_IWOTH) != 0 &&
+			    ((st.st_mode & S_ISVTX) == 0 || !there)) {
+				report(d, id, path, up, &st);
+				return;
+			}
+			there = true;
+		}
+		if (slash == up)
+			return;
+	}
+}

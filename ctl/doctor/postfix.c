@@ -1,0 +1,577 @@
+/* doctor_postfix - what in a Postfix configuration lets strangers relay, or
+ * will. What postconf(1) can tell is asked from it. */
+#include "ctl/doctor/postfix.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/mta/postfix_table.h"
+#include "common/mta/restrict.h"
+#include "ctl/ctl.h"
+#include "ctl/doctor/files.h"
+
+enum { WHY_LEN = 400, LIST_DEPTH_MAX = 4 };
+
+void
+postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting, struct finding_at *at, char *fix_buf)
+{
+	at->setting = setting;
+	at->dir = x->pf.dir;
+	at->file = postfix_where(&x->pf, s, setting, &at->line);
+	at->service = s == NULL ? NULL : s->name;
+	if (!postfix_overridden(&x->pf, s, setting))
+		return;
+	(void)snprintf(fix_buf, 400,
+	    "# in {file}, line {line}: take \"-o %s"
+	    "=...\" out of service {service}\npostfix -c {dir} reload",
+	    setting);
+	at->fix = fix_buf;
+}
+
+bool
+postfix_is_domain(struct postfix_exam *x, const char *folded)
+{
+	char name[600], *list[1] = { name };
+	struct string_list names = { list, 1 };
+	struct err err;
+
+	(void)snprintf(name, sizeof(name), "postfix:%.500s", x->pf.dir);
+	if (!x->ours_loaded && domains_load(&names, &x->ours, &err) == -1)
+		memset(&x->ours, 0, sizeof(x->ours));
+	x->ours_loaded = true;
+	return domains_contain(&x->ours, folded);
+}
+
+static void
+add(struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting, const char *kind, const char *detail)
+{
+	struct finding_at at = { 0 };
+	char fix[400];
+
+	postfix_at(x, s, setting, &at, fix);
+	doctor_add(x->d, kind, &at, "%s", detail);
+}
+
+bool
+postfix_is_ours(const char *endpoint, const char *listen)
+{
+	struct listen_spec a, b;
+	struct err err;
+	const char *path = strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5
+	    : *endpoint == '/'                                ? endpoint
+							      : NULL;
+
+	if (*listen == '\0' || listen_parse(listen, &b, &err) == -1)
+		return false;
+	/* a chrooted smtpd names it as it sees it: "/popgate/milter.sock" or
+	 * "popgate/milter.sock" for /var/spool/postfix/popgate/milter.sock */
+	if (path != NULL && b.is_unix) {
+		size_t n = strlen(path), m = strlen(b.path);
+
+		return n > 0 && n <= m && strcmp(b.path + m - n, path) == 0 &&
+		    (n == m || *path == '/' || b.path[m - n - 1] == '/');
+	}
+	return path == NULL && !b.is_unix &&
+	    listen_parse(endpoint, &a, &err) == 0 && !a.is_unix &&
+	    a.port == b.port;
+}
+
+static bool
+is_loopback_word(const char *word)
+{
+	static const char *const names[] = { "loopback-only", "localhost",
+		"127.", "[::1]", "::1", "[127." };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(word, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+bool
+postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
+{
+	const char *list = postfix_value(&x->pf, s, "inet_interfaces");
+	char word[200];
+	bool local = true;
+
+	if (strcmp(s->type, "pass") == 0) /* postscreen's */
+		return false;
+	if (strcmp(s->type, "inet") != 0)
+		return true;
+	/* "host:port", "[::1]:port" */
+	if (strchr(s->name, ':') != NULL)
+		return is_loopback_word(s->name);
+	while (restrict_word(&list, word, sizeof(word)))
+		local &= is_loopback_word(word);
+	return local;
+}
+
+/* --- lists of networks --- */
+
+struct list_walk {
+	const struct postfix_exam *x;
+	void (*take)(void *arg, const char *word, const struct network *net);
+	void *arg;
+	int depth;
+};
+
+static void walk_networks(struct list_walk *w, const char *list);
+
+static void
+take_key(void *arg, enum map_kind kind, const char *key, const char *value)
+{
+	struct list_walk *w = arg;
+	struct network net;
+
+	(void)value;
+	if (kind == MAP_ALWAYS ||
+	    (kind == MAP_PATTERN && map_pattern_is_all(key))) {
+		net = (struct network){ .base.family = ADDR_IPV4 };
+		w->take(
+		    w->arg, "everything (a table that always answers)", &net);
+	} else if (kind != MAP_PATTERN && net_word_parse(key, &net)) {
+		w->take(w->arg, key, &net);
+	} else {
+		w->take(w->arg, key, NULL);
+	}
+}
+
+static void
+walk_file(struct list_walk *w, const char *path)
+{
+	char *text = map_file_read(path), *save = NULL;
+
+	doctor_check_writable(w->x->d, "postfix-config-writable", path);
+	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
+	     line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		line[strcspn(line, "#")] = '\0';
+		walk_networks(w, line);
+	}
+	free(text);
+}
+
+static void
+walk_networks(struct list_walk *w, const char *list)
+{
+	char word[600], why[WHY_LEN];
+	struct network net;
+
+	if (w->depth == LIST_DEPTH_MAX)
+		return;
+	w->depth++;
+	while (restrict_word(&list, word, sizeof(word))) {
+		if (*word == '!') /* takes something out */
+			continue;
+		if (*word == '/')
+			walk_file(w, word);
+		else if (net_word_parse(word, &net))
+			w->take(w->arg, word, &net);
+		else if (strchr(word, ':') == NULL || *word == '[' ||
+		    !map_read(w->x->pf.dir, word, take_key, w, why))
+			w->take(w->arg, word, NULL);
+	}
+	w->depth--;
+}
+
+void
+postfix_networks(const struct postfix_exam *x, const char *list,
+    void (*take)(void *arg, const char *word, const struct network *net),
+    void *arg)
+{
+	struct list_walk w = { .x = x, .take = take, .arg = arg };
+
+	walk_networks(&w, list);
+}
+
+/* --- lists that give power --- */
+
+struct power {
+	struct postfix_exam *x;
+	const struct postfix_service *s;
+	const char *setting;
+	const char *open, *wide; /* kinds; wide NULL: not asked */
+};
+
+static void
+take_power(void *arg, const char *word, const struct network *net)
+{
+	struct power *p = arg;
+	char who[ADDR_TEXT_MAX], detail[400];
+	enum net_danger danger =
+	    net == NULL ? NET_FINE : net_danger(&p->x->machine, net, who);
+	const char *kind = danger == NET_WORLD ? p->open : p->wide;
+	bool single = net != NULL && net->bits == addr_bits(&net->base);
+
+	/* loopback: every local user; a host name is one machine */
+	if (kind == NULL ||
+	    (danger != NET_WORLD &&
+		(net == NULL ||
+		    (single && danger != NET_BRIDGE && danger != NET_GATEWAY))))
+		return;
+	(void)snprintf(
+	    detail, sizeof(detail), "%s holds %.200s.", p->setting, word);
+	add(p->x, p->s, p->setting, kind, detail);
+}
+
+static void
+check_power(struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting, const char *open, const char *wide)
+{
+	struct power p = { x, s, setting, open, wide };
+
+	postfix_networks(x, postfix_value(&x->pf, s, setting), take_power, &p);
+}
+
+static void
+check_proxy(struct postfix_exam *x, const struct postfix_service *s)
+{
+	const char *setting = strcmp(s->command, "postscreen") == 0
+	    ? "postscreen_upstream_proxy_protocol"
+	    : "smtpd_upstream_proxy_protocol";
+
+	if (*postfix_value(&x->pf, s, setting) != '\0' &&
+	    !postfix_is_local(x, s) && strcmp(s->type, "inet") == 0)
+		add(x, s, setting, "postfix-proxy-protocol",
+		    strcmp(setting, "smtpd_upstream_proxy_protocol") == 0
+			? "smtpd takes the client's address from a PROXY header."
+			: "postscreen takes the client's address from a PROXY "
+			  "header.");
+}
+
+/* --- AUTH --- */
+
+static void
+check_auth(struct postfix_exam *x, const struct postfix_service *s)
+{
+	const char *level =
+	    postfix_value(&x->pf, s, "smtpd_tls_security_level");
+
+	if (!postfix_yes(&x->pf, s, "smtpd_sasl_auth_enable") ||
+	    postfix_yes(&x->pf, s, "smtpd_tls_auth_only") ||
+	    postfix_yes(&x->pf, s, "smtpd_tls_wrappermode") ||
+	    postfix_yes(&x->pf, s, "smtpd_enforce_tls") ||
+	    strcmp(level, "encrypt") == 0 || postfix_is_local(x, s))
+		return;
+	/* no mechanism without TLS that shows the password */
+	if (strstr(postfix_value(&x->pf, s, "smtpd_sasl_security_options"),
+		"noplaintext") != NULL)
+		return;
+	add(x, s,
+	    postfix_overridden(&x->pf, s, "smtpd_sasl_auth_enable")
+		? "smtpd_sasl_auth_enable"
+		: "smtpd_tls_auth_only",
+	    "postfix-auth-without-tls",
+	    "smtpd_tls_auth_only is no: AUTH is "
+	    "offered before TLS.");
+}
+
+/* --- milters --- */
+
+bool
+postfix_forges_auth(
+    const struct postfix_exam *x, const struct postfix_service *s)
+{
+	const char *list = postfix_value(&x->pf, s, "milter_macro_defaults");
+
+	return strstr(list, "auth_type") != NULL ||
+	    strstr(list, "auth_authen") != NULL;
+}
+
+/* A milter: "unix:/x" or "{ unix:/x, default_action = accept }". */
+static bool
+is_popgate_milter(
+    const struct postfix_exam *x, const char *word, char *action, size_t size)
+{
+	char endpoint[300];
+	const char *at = word;
+
+	if (*word != '{') {
+		(void)snprintf(endpoint, sizeof(endpoint), "%.299s", word);
+	} else {
+		at++;
+		if (!restrict_word(&at, endpoint, sizeof(endpoint)))
+			return false;
+		endpoint[strcspn(endpoint, "}")] = '\0';
+	}
+	if (!postfix_is_ours(endpoint, x->d->ctl->cfg->milter.listen))
+		return false;
+	at = *word == '{' ? strstr(word, "default_action") : NULL;
+	if (at != NULL) {
+		at += strlen("default_action");
+		at += strspn(at, " \t=");
+		(void)snprintf(
+		    action, size, "%.*s", (int)strcspn(at, " \t,}"), at);
+	}
+	return true;
+}
+
+static struct postfix_gate
+find_gate(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting)
+{
+	const char *list = postfix_value(&x->pf, s, setting);
+	struct postfix_gate gate = { 0 };
+	char word[1000], action[60];
+
+	while (restrict_word(&list, word, sizeof(word))) {
+		(void)snprintf(action, sizeof(action), "%s",
+		    postfix_value(&x->pf, s, "milter_default_action"));
+		if (!is_popgate_milter(x, word, action, sizeof(action)))
+			continue;
+		gate.there = true;
+		gate.accept = strcmp(action, "accept") == 0;
+	}
+	if (strstr(postfix_value(&x->pf, s, "receive_override_options"),
+		"no_milters") != NULL)
+		gate.there = false;
+	return gate;
+}
+
+/* Is the Unix socket of a chrooted service where it sees it? */
+static void
+check_chroot(
+    struct postfix_exam *x, const struct postfix_service *s, const char *listen)
+{
+	const char *queue = postfix_value(&x->pf, s, "queue_directory");
+	struct listen_spec spec;
+	struct finding_at at = { .service = NULL };
+	char full[300];
+	struct err err;
+
+	if (!s->chroot || listen_parse(listen, &spec, &err) == -1 ||
+	    !spec.is_unix || strncmp(spec.path, queue, strlen(queue)) == 0)
+		return;
+	(void)snprintf(full, sizeof(full), "%s/%s", s->name, s->type);
+	at.service = full;
+	at.dir = x->pf.dir;
+	at.file = x->pf.master_cf;
+	if (x->pf.master_text != NULL)
+		at.line = postfix_master_line(
+		    x->pf.master_text, s->name, s->type, NULL);
+	doctor_add(x->d, "postfix-chroot-socket", &at,
+	    "Service %s/%s runs in "
+	    "the chroot %s, and popgate's socket %s is outside.",
+	    s->name, s->type, queue, spec.path);
+}
+
+static void
+take_milter_map(
+    void *arg, enum map_kind kind, const char *key, const char *value)
+{
+	struct postfix_exam *x = arg;
+	char detail[300];
+
+	(void)kind;
+	if (strncmp(value, "DISABLE", 7) != 0)
+		return;
+	(void)snprintf(detail, sizeof(detail),
+	    "smtpd_milter_maps turns the "
+	    "milters off for %.150s.",
+	    *key == '\0' ? "everybody" : key);
+	add(x, NULL, "smtpd_milter_maps", "postfix-milter-maps", detail);
+}
+
+static void
+check_milters(struct postfix_exam *x)
+{
+	const char *maps = postfix_value(&x->pf, NULL, "smtpd_milter_maps");
+	char word[600], why[WHY_LEN], detail[WHY_LEN + 60];
+
+	if (find_gate(x, NULL, "non_smtpd_milters").there)
+		add(x, NULL, "non_smtpd_milters", "postfix-non-smtpd-popgate",
+		    "non_smtpd_milters holds popgate's milter.");
+	while (restrict_word(&maps, word, sizeof(word)))
+		if (!map_read(x->pf.dir, word, take_milter_map, x, why)) {
+			(void)snprintf(detail, sizeof(detail),
+			    "smtpd_milter_maps: %s", why);
+			add(x, NULL, "smtpd_milter_maps",
+			    "postfix-not-understood", detail);
+		}
+}
+
+/* --- which domains are ours --- */
+
+static void
+take_domain(void *arg, enum map_kind kind, const char *key, const char *value)
+{
+	bool *all = arg;
+
+	(void)value;
+	*all |= kind == MAP_ALWAYS ||
+	    (kind == MAP_PATTERN && map_pattern_is_all(key));
+}
+
+/* "com" as a relay domain is all of .com, where parents match. */
+static bool
+is_all_domains(
+    const struct postfix_exam *x, const char *setting, const char *word)
+{
+	const char *parents =
+	    postfix_value(&x->pf, NULL, "parent_domain_matches_subdomains");
+	char why[WHY_LEN];
+	bool all = false;
+
+	if (strchr(word, ':') != NULL && *word != '[') {
+		(void)map_read(x->pf.dir, word, take_domain, &all, why);
+		return all;
+	}
+	if (strcmp(setting, "relay_domains") != 0 || *word == '/' ||
+	    *word == '!' || *word == '[')
+		return false;
+	if (*word == '.')
+		return strchr(word + 1, '.') == NULL;
+	return strchr(word, '.') == NULL && strstr(parents, setting) != NULL &&
+	    strcmp(word, "localhost") != 0;
+}
+
+static void
+check_domains(struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting, const char *kind)
+{
+	const char *list = postfix_value(&x->pf, s, setting);
+	char word[600], detail[300];
+
+	while (restrict_word(&list, word, sizeof(word))) {
+		if (!is_all_domains(x, setting, word))
+			continue;
+		(void)snprintf(
+		    detail, sizeof(detail), "%s holds %.200s.", setting, word);
+		add(x, s, setting, kind, detail);
+	}
+}
+
+/* --- one service, all of it --- */
+
+struct seen {
+	bool milter, permit; /* popgate's, somewhere */
+	const struct postfix_service *without; /* milter, and not local */
+};
+
+static void
+check_service(
+    struct postfix_exam *x, const struct postfix_service *s, struct seen *seen)
+{
+	const struct config *cfg = x->d->ctl->cfg;
+	struct postfix_gate gate = find_gate(x, s, "smtpd_milters");
+	bool permit;
+
+	check_power(x, s, "smtpd_authorized_xclient_hosts",
+	    "postfix-xclient-open", "postfix-xclient-wide");
+	check_proxy(x, s);
+	check_auth(x, s);
+	check_domains(x, s, "relay_domains", "postfix-relay-domains-all");
+	postfix_check_relay(x, s, &gate, &permit);
+	seen->permit |= permit;
+	seen->milter |= gate.there;
+	if (!gate.there && seen->without == NULL && !postfix_is_local(x, s))
+		seen->without = s;
+	if (gate.there)
+		check_chroot(x, s, cfg->milter.listen);
+	else if (permit)
+		check_chroot(x, s,
+		    *cfg->permit.policy != '\0' ? cfg->permit.policy
+						: cfg->permit.socketmap);
+	if (gate.there && postfix_forges_auth(x, s) &&
+	    !doctor_has(x->d, "postfix-macro-auth-open"))
+		add(x, s, "milter_macro_defaults", "postfix-macro-auth",
+		    "milter_macro_defaults sets {auth_type} or "
+		    "{auth_authen}.");
+}
+
+/* popgate's policy check, where nobody gets to it? */
+static void
+check_order(struct postfix_exam *x, const struct seen *seen)
+{
+	static const char *const settings[] = { "smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions" };
+	const struct config *cfg = x->d->ctl->cfg;
+	struct listen_spec spec;
+	struct err err;
+
+	if (seen->permit)
+		return;
+	for (int i = 0; i < 4; i++) {
+		const char *listen =
+		    i < 2 ? cfg->permit.policy : cfg->permit.socketmap;
+
+		if (*listen == '\0' ||
+		    listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
+		    strstr(postfix_value(&x->pf, NULL, settings[i % 2]),
+			spec.path) == NULL)
+			continue;
+		add(x, NULL, settings[i % 2], "postfix-popgate-too-late",
+		    "popgate's permit channel stands behind what refuses.");
+	}
+}
+
+static void
+check_all(struct postfix_exam *x)
+{
+	struct seen seen = { 0 };
+	struct finding_at at = { 0 };
+	char fix[400];
+
+	for (size_t i = 0; i < x->pf.n_services; i++) {
+		const struct postfix_service *s = &x->pf.services[i];
+
+		if (strcmp(s->command, "smtpd") == 0)
+			check_service(x, s, &seen);
+		else if (strcmp(s->command, "postscreen") == 0)
+			check_proxy(x, s);
+		else if (strcmp(s->command, "qmqpd") == 0 &&
+		    !postfix_is_local(x, s))
+			check_power(x, s, "qmqpd_authorized_clients",
+			    "postfix-qmqpd-open", NULL);
+	}
+	if (seen.milter && seen.without != NULL) {
+		postfix_at(x, seen.without, "smtpd_milters", &at, fix);
+		at.file = x->pf.master_cf;
+		if (x->pf.master_text != NULL)
+			at.line = postfix_master_line(x->pf.master_text,
+			    seen.without->name, seen.without->type,
+			    "smtpd_milters");
+		at.fix = NULL;
+		doctor_add(x->d, "postfix-service-without-popgate", &at,
+		    "Service %s has no popgate among its milters, others "
+		    "have.",
+		    seen.without->name);
+	}
+	check_order(x, &seen);
+	check_milters(x);
+	check_domains(x, NULL, "mydestination", "postfix-domains-all");
+	check_domains(x, NULL, "virtual_alias_domains", "postfix-domains-all");
+	check_domains(
+	    x, NULL, "virtual_mailbox_domains", "postfix-domains-all");
+	if (postfix_yes(&x->pf, NULL, "allow_untrusted_routing"))
+		add(x, NULL, "allow_untrusted_routing",
+		    "postfix-untrusted-routing",
+		    "allow_untrusted_routing is "
+		    "yes.");
+	x->d->wired |= seen.milter || seen.permit;
+}
+
+void
+doctor_postfix(struct doctor *d, const char *dir)
+{
+	struct postfix_exam x = { .d = d };
+	struct finding_at at = { .file = dir, .dir = dir };
+	struct err err;
+
+	if (postfix_conf_load(dir, &x.pf, &err) == -1) {
+		doctor_add(d, "postfix-unreadable", &at, "%s", err.text);
+		return;
+	}
+	doctor_check_writable(d, "postfix-config-writable", x.pf.main_cf);
+	doctor_check_writable(d, "postfix-config-writable", x.pf.master_cf);
+	net_machine_load(&x.machine);
+	check_all(&x);
+	domains_release(&x.ours);
+	net_machine_release(&x.machine);
+	postfix_conf_release(&x.pf);
+}

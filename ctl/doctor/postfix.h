@@ -1,0 +1,61 @@
+/* doctor_postfix - what the parts of the reader of Postfix share. */
+#ifndef POPGATE_DOCTOR_POSTFIX_H
+#define POPGATE_DOCTOR_POSTFIX_H
+
+#include <stdbool.h>
+
+#include "common/mta/domains.h"
+#include "common/mta/postfix_conf.h"
+#include "ctl/doctor/doctor.h"
+#include "ctl/doctor/net.h"
+
+/* One examination of one Postfix. */
+struct postfix_exam {
+	struct doctor *d;
+	struct postfix_conf pf;
+	struct net_machine machine;
+	struct domain_set ours; /* see postfix_is_domain() */
+	bool ours_loaded;
+};
+
+/* popgate's milter among the smtpd_milters of a service. */
+struct postfix_gate {
+	bool there;
+	bool accept; /* mail passes when it is not there */
+};
+
+/* Is this domain one of the server's own? Reads the lists of Postfix when it is
+ * asked first; what can't be listed is not ours: rather a finding too many. */
+bool postfix_is_domain(struct postfix_exam *x, const char *folded);
+
+/* Fill *at with where a setting of the service is. An override gets a fix of
+ * its own; fix_buf (400 bytes) holds it. */
+void postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting, struct finding_at *at, char *fix_buf);
+
+/* Does this endpoint ("unix:/run/x", "inet:127.0.0.1:1", "/run/x") name
+ * popgate's? listen: as in popgate.conf, may be "". */
+bool postfix_is_ours(const char *endpoint, const char *listen);
+
+/* Does only this machine reach the service? */
+bool
+postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s);
+
+/* Does milter_macro_defaults say that everybody has logged in? */
+bool postfix_forges_auth(
+    const struct postfix_exam *x, const struct postfix_service *s);
+
+/* Can a stranger relay through this service? Adds findings. asks_popgate_r:
+ * popgate's permit channel stands in the restrictions. */
+void
+postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
+    const struct postfix_gate *gate, bool *asks_popgate_r);
+
+/* Call take with each network of a list like mynetworks, from its files and
+ * tables too; net NULL: a word that is none (a host name), or can't be
+ * listed. */
+void postfix_networks(const struct postfix_exam *x, const char *list,
+    void (*take)(void *arg, const char *word, const struct network *net),
+    void *arg);
+
+#endif

@@ -1,0 +1,56 @@
+/* verdict - the real policy on the real tables, for an admin's question: the
+ * same facts that the milter gathers, and each row of the policy in words. */
+#ifndef POPGATE_VERDICT_H
+#define POPGATE_VERDICT_H
+
+#include "common/base/err.h"
+#include "common/policy/facts.h"
+#include "common/policy/policy.h"
+#include "common/policy/reply.h"
+#include "common/records/login.h"
+#include "ctl/ctl.h"
+#include "ctl/why/breach.h"
+
+enum { VERDICT_WORDS_MAX = 300 };
+
+struct verdict_question {
+	struct facts_question q;
+	bool any_sender; /* one that its user may use */
+	struct audit_reader *audit; /* for rows 2 and 9; NULL: they can't
+				     * be known */
+	int64_t at; /* Unix seconds */
+};
+
+struct verdict_answer {
+	struct policy_facts facts;
+	struct store_lookup found;
+	struct decision decision;
+	bool store_failed; /* err says why */
+	bool own; /* the client is one of our addresses */
+	int64_t sources_read_at;
+	struct breach_state breach;
+	struct err err;
+	char code[4], status[8], text[REPLY_TEXT_MAX];
+};
+
+/* A row of the policy table. */
+struct verdict_row {
+	int n;
+	const char *condition;
+	bool matched;
+	char words[VERDICT_WORDS_MAX]; /* what was found */
+};
+
+/* Ask. st may be NULL: the table can't be read, and err says why.
+ * lists may be NULL when there is no recipient and no sender. */
+void verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
+    const struct facts_lists *lists, const struct verdict_question *q,
+    struct verdict_answer *a);
+
+/* The rows tested, in order, the last one being that which matched. Returns
+ * how many; rows has room for POLICY_ROWS_MAX. */
+enum { POLICY_ROWS_MAX = 13 };
+int verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
+    const struct verdict_answer *a, struct verdict_row *rows);
+
+#endif

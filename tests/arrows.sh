@@ -1,0 +1,39 @@
+#!/bin/sh
+# arrows.sh - includes point down only: base < records < grammar, logs, mta <
+# config < db < policy < maps < daemon < the programs, and never from one
+# program into another (docs/ARCHITECTURE.md). `make check` runs it.
+set -eu
+cd "$(dirname "$0")/.."
+find common collector milter ctl -name '*.[ch]' | sort | xargs awk '
+function room(path,    part) {
+	split(path, part, "/")
+	return part[1] == "common" ? part[2] : part[1]
+}
+function complain(what) {
+	printf "%s:%d: %s\n", FILENAME, FNR, what
+	bad++
+}
+BEGIN {
+	n = split("base records grammar logs mta config db policy maps " \
+	    "daemon collector milter ctl", name, " ")
+	for (i = 1; i <= n; i++)
+		height[name[i]] = i
+	side["grammar"] = side["logs"] = side["mta"] = 1
+	program["collector"] = program["milter"] = program["ctl"] = 1
+}
+/^#include "/ {
+	split($0, part, "\"")
+	from = room(FILENAME)
+	to = room(part[2])
+	if (part[2] !~ /\//)
+		complain(part[2] " does not name its room")
+	else if (!(to in height) || !(from in height))
+		complain((to in height ? from : to) " is not a room")
+	else if (height[to] > height[from])
+		complain(from " includes " part[2] ", which stands above it")
+	else if (to != from && to in program)
+		complain(from " includes " part[2] ", of another program")
+	else if (to != from && from in side && to in side)
+		complain(from " includes " part[2] ", which stands beside it")
+}
+END { exit bad > 0 }'

@@ -1,0 +1,460 @@
+#include "tests/unit/unit.h"
+
+#include "common/base/err.h"
+#include "common/config/config.h"
+
+static void
+defaults(void **state)
+{
+	const char *path = unit_file(0, "# nothing\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_string_equal(cfg->logins.database, "/var/lib/popgate/logins.db");
+	assert_int_equal(cfg->logins.window_s, 1800);
+	assert_int_equal(cfg->audit.keep_s, 90 * 86400);
+	assert_false(cfg->audit.record_all);
+	assert_true(cfg->audit.durable);
+	assert_int_equal(cfg->audit.max_size, INT64_C(8) << 30);
+	assert_int_equal(cfg->milter.mode, 0660);
+	assert_string_equal(
+	    cfg->milter.status, "unix:/run/popgate/status.sock");
+	assert_string_equal(
+	    cfg->collector.status, "unix:/run/popgate-collector/status.sock");
+	assert_string_equal(cfg->metrics.milter, "");
+	assert_string_equal(cfg->metrics.collector, "");
+	assert_int_equal(cfg->relay.mode, RELAY_ENFORCE);
+	assert_int_equal(cfg->relay.local_mailers.n, 8);
+	assert_int_equal(cfg->relay.trusted_networks.n, 0);
+	assert_true(cfg->relay.never_authorize_own);
+	assert_int_equal(cfg->relay.never_authorize.n, 9);
+	assert_int_equal(cfg->relay.ipv6_prefix, 128);
+	assert_int_equal(cfg->relay.collector_grace_s, 120);
+	assert_int_equal(cfg->relay.shared_address_users, 10);
+	assert_false(cfg->relay.shared_refused);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 2000);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].max, 100);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_SENDERS].window_s, 3600);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, 50);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s, 86400);
+	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 0);
+	assert_true(cfg->limits.authenticated);
+	assert_false(cfg->limits.trusted_networks);
+	assert_int_equal(cfg->limits.deny_for_s, 0);
+	assert_int_equal(cfg->collector.n_sources, 0);
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+static void
+mirrors(void **state)
+{
+	const char *path = unit_file(0,
+	    "collector: { mirror = ( { file = "
+	    "\"/m/a\"; format = \"relayhosts\"; }, { file = \"/m/b.db\"; "
+	    "format = \"hash\"; value = \"RELAY\"; } ); };\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(cfg->collector.n_mirror, 2);
+	assert_string_equal(cfg->collector.mirror[0].file, "/m/a");
+	assert_int_equal(cfg->collector.mirror[0].format, MAP_AS_RELAYHOSTS);
+	assert_null(cfg->collector.mirror[0].value);
+	assert_int_equal(cfg->collector.mirror[1].format, MAP_AS_HASH);
+	assert_string_equal(cfg->collector.mirror[1].value, "RELAY");
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+static void
+everything(void **state)
+{
+	const char *path = unit_file(0,
+	    "logins: { database = \"/tmp/l.db\"; window = 90; keep = \"2h\"; "
+	    "};\n"
+	    "audit: { record = \"all\"; durability = \"none\"; queue = 100; max_size = \"500M\"; "
+	    "};\n"
+	    "milter: { listen = \"inet:9999@127.0.0.1\"; mode = \"0600\"; "
+	    "};\n"
+	    "permit: { policy = \"inet:[::1]:9998\"; };\n"
+	    "relay: { mode = \"monitor\"; local_domains = [ \"a.test\", "
+	    "\".b.test\" ]; local_mailers = ( \"local\", \"error\" ); "
+	    "trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ ]; "
+	    "ipv6_prefix = 64; shared_address_users = 3; "
+	    "shared_address = \"refuse\"; sender_binding = \"address\"; "
+	    "null_sender = \"reject\"; sender_addresses = [ \"user\", "
+	    "\"append:a.test\" ]; certificates = ( { subject = \"s\"; issuer = "
+	    "\"i\"; }, { fingerprint = \"AA:BBCCDDEEFF0011223344556677889"
+	    "9AABBCCDD\"; } ); collector_grace = \"0s\"; };\n"
+	    "limits: { client_recipients = \"5/90s\"; client_messages = "
+	    "\"off\"; user_clients = \"10000000/1w\"; "
+	    "message_recipients = 50; authenticated = false; "
+	    "trusted_networks = true; deny_for = \"1h\"; };\n"
+	    "reply: { no_login = \"100% no for {client}\"; };\n"
+	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
+	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
+	    "\"/tmp/s\"; }, { file = \"/a\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
+	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
+	    "= \"p\"; pattern = \"^x$\"; }, { program = \"q\"; pattern = "
+	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
+	    "\"^z$\"; stream = true; } ); };\n");
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(cfg->logins.window_s, 90);
+	assert_int_equal(cfg->logins.keep_s, 7200);
+	assert_true(cfg->audit.record_all);
+	assert_false(cfg->audit.durable);
+	assert_int_equal(cfg->audit.max_size, INT64_C(500) << 20);
+	assert_int_equal(cfg->relay.mode, RELAY_MONITOR);
+	assert_int_equal(cfg->relay.sender_binding, SENDER_ADDRESS);
+	assert_true(cfg->relay.null_sender_refused);
+	assert_int_equal(cfg->relay.sender_addresses.n, 2);
+	assert_int_equal(cfg->relay.n_certificates, 2);
+	assert_string_equal(cfg->relay.certificates[0].issuer, "i");
+	assert_string_equal(cfg->relay.certificates[1].fingerprint,
+	    "aabbccddeeff00112233445566778899aabbccdd");
+	assert_int_equal(cfg->relay.local_domains.n, 2);
+	assert_string_equal(cfg->relay.local_domains.v[1], ".b.test");
+	assert_int_equal(cfg->relay.shared_address_users, 3);
+	assert_true(cfg->relay.shared_refused);
+	assert_false(cfg->relay.never_authorize_own);
+	assert_int_equal(cfg->relay.never_authorize.n, 0);
+	assert_int_equal(cfg->relay.collector_grace_s, 0);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].max, 5);
+	assert_int_equal(
+	    cfg->limits.rate[LIMIT_CLIENT_RECIPIENTS].window_s, 90);
+	assert_int_equal(cfg->limits.rate[LIMIT_CLIENT_MESSAGES].max, 0);
+	assert_int_equal(
+	    cfg->limits.rate[LIMIT_CLIENT_MESSAGES].window_s, 3600);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].max, RATE_MAX);
+	assert_int_equal(cfg->limits.rate[LIMIT_USER_CLIENTS].window_s, 604800);
+	assert_int_equal(cfg->limits.rate[LIMIT_MESSAGE_RECIPIENTS].max, 50);
+	assert_false(cfg->limits.authenticated);
+	assert_true(cfg->limits.trusted_networks);
+	assert_int_equal(cfg->limits.deny_for_s, 3600);
+	assert_int_equal(cfg->collector.n_sources, 6);
+	assert_null(cfg->collector.sources[0].rotated);
+	assert_string_equal(cfg->collector.sources[4].rotated, "/old");
+	assert_string_equal(
+	    cfg->collector.sources[0].name, "file:/var/log/mail.log");
+	assert_string_equal(cfg->collector.sources[2].name, "stdin");
+	assert_int_equal(cfg->collector.sources[3].kind, SOURCE_SOCKET);
+	assert_string_equal(cfg->collector.custom[0].pattern, "^x$");
+	assert_null(cfg->collector.custom[0].unit);
+	assert_string_equal(cfg->collector.custom[1].unit, "q.service");
+	assert_false(cfg->collector.custom[1].stream);
+	assert_null(cfg->collector.custom[2].unit);
+	assert_true(cfg->collector.custom[2].stream);
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+/* Each error names line and key and says what was expected. */
+static void
+errors(void **state)
+{
+	static const struct {
+		const char *text, *line, *key, *expected;
+	} rows[] = {
+		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
+		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
+		    "popgate.conf(5)" },
+		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",
+		    "a duration" },
+		{ "logins: { window = 1.5; };", ":1:", "logins.window",
+		    "a duration" },
+		{ "logins: { window = true; };", ":1:", "logins.window",
+		    "a duration" },
+		{ "logins: { window = \"0s\"; };", ":1:", "logins.window",
+		    "from 1s" },
+		{ "logins: { window = \"99999d\"; };", ":1:", "logins.window",
+		    "a duration" },
+		{ "logins: { database = \"x.db\"; };", ":1:", "logins.database",
+		    "an absolute path" },
+		{ "logins: { database = 5; };", ":1:", "logins.database",
+		    "a string" },
+		{ "logins = 5;", ":1:", "logins", "a group" },
+		{ "audit: { record = \"some\"; };", ":1:", "audit.record",
+		    "\"relay\" or \"all\"" },
+		{ "audit: { queue = \"many\"; };", ":1:", "audit.queue",
+		    "a whole number" },
+		{ "audit: { queue = 1; };", ":1:", "audit.queue", "from 16" },
+		{ "audit: { max_size = 5; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"5\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"5Mb\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"G\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"-1G\"; };", ":1:", "audit.max_size",
+		    "a size like \"500M\"" },
+		{ "audit: { max_size = \"15M\"; };", ":1:", "audit.max_size",
+		    "a size from 16M to 16T" },
+		{ "audit: { max_size = \"999999T\"; };",
+		    ":1:", "audit.max_size", "a size from 16M to 16T" },
+		{ "milter: { listen = \"inet:9999\"; };",
+		    ":1:", "milter.listen", "inet:host:port" },
+		{ "milter: { listen = \"/run/x\"; };", ":1:", "milter.listen",
+		    "unix:/path" },
+		{ "milter: { status = \"inet:192.0.2.1:99\"; };",
+		    ":1:", "milter.status", "a loopback address" },
+		{ "collector: { status = \"/run/x\"; };",
+		    ":1:", "collector.status", "\"unix:/path\"" },
+		{ "metrics: { milter = \"inet:0.0.0.0:99\"; };",
+		    ":1:", "metrics.milter", "a loopback address" },
+		{ "metrics: { collector = \"inet:[::]:99\"; };",
+		    ":1:", "metrics.collector", "a loopback address" },
+		{ "milter: { mode = 660; };", ":1:", "milter.mode",
+		    "octal digits" },
+		{ "milter: { mode = \"0990\"; };", ":1:", "milter.mode",
+		    "octal digits" },
+		{ "milter: { user = \"no-such-user-x\"; };",
+		    ":1:", "milter.user", "a user" },
+		{ "milter: { group = \"no-such-group-x\"; };",
+		    ":1:", "milter.group", "a group" },
+		{ "relay: { trusted_networks = [ \"10.0.0.0/8\",\n"
+		  "\"10.0.0.1/8\" ]; };",
+		    ":2:", "relay.trusted_networks", "without host bits" },
+		{ "relay: { never_authorize = [ \"owned\" ]; };",
+		    ":1:", "relay.never_authorize", "an address" },
+		{ "relay: { trusted_networks = [ \"own\" ]; };",
+		    ":1:", "relay.trusted_networks", "an address" },
+		{ "relay: { trusted_networks = \"10.0.0.0/8\"; };",
+		    ":1:", "relay.trusted_networks", "a list" },
+		{ "relay: { local_domains = [ 1 ]; };",
+		    ":1:", "relay.local_domains", "strings" },
+		{ "relay: { local_domains = [ \"\" ]; };",
+		    ":1:", "relay.local_domains", "strings" },
+		{ "relay: { local_mailers = [ \"local\", \"ESMTP\" ]; };",
+		    ":1:", "relay.local_mailers", "would open the relay" },
+		{ "relay: { shared_address_users = -1; };",
+		    ":1:", "relay.shared_address_users", "from 0 to" },
+		{ "relay: { shared_address = \"deny\"; };",
+		    ":1:", "relay.shared_address", "\"flag\" or \"refuse\"" },
+		{ "relay: { ipv6_prefix = 129; };", ":1:", "relay.ipv6_prefix",
+		    "from 32 to 128" },
+		{ "relay: { sender_binding = \"on\"; };",
+		    ":1:", "relay.sender_binding",
+		    "\"off\", \"domain\" or \"address\"" },
+		{ "relay: { sender_binding = 1; };",
+		    ":1:", "relay.sender_binding", "\"off\"" },
+		{ "relay: { null_sender = \"refuse\"; };",
+		    ":1:", "relay.null_sender", "\"allow\" or \"reject\"" },
+		{ "relay: { mode = \"monito\"; };", ":1:", "relay.mode",
+		    "\"enforce\" or \"monitor\"" },
+		{ "relay: { monitor_listeners = [ \"policy\", \"mta\" ]; };",
+		    ":1:", "relay.monitor_listeners",
+		    "\"milter\", \"policy\" or \"socketmap\"" },
+		{ "relay: { monitor_networks = [ \"own\" ]; };",
+		    ":1:", "relay.monitor_networks", "an address" },
+#define CERTIFICATES(text) "relay: { certificates = ( " text " ); };"
+		{ "relay: { certificates = [ \"x\" ]; };",
+		    ":1:", "relay.certificates", "a list of groups" },
+		{ CERTIFICATES("{ subject = \"one\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ issuer = \"ca\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ }"), ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES("{ subject = \"\"; issuer = \"ca\"; }"),
+		    ":1:", "relay.certificates", "not empty" },
+		{ CERTIFICATES(
+		      "{ subject = \"a\"; issuer = \"b\"; cn = \"c\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ CERTIFICATES(
+		      "{ fingerprint = \"aabbccddeeff00112233445566778899"
+		      "\"; }"),
+		    ":1:", "relay.certificates", "SHA-256" },
+		{ CERTIFICATES("{ public_key = \"x\"; }"),
+		    ":1:", "relay.certificates", "SHA-256" },
+		{ CERTIFICATES(
+		      "{ subject = \"a\"; issuer = \"b\"; fingerprint = "
+		      "\"aabbccddeeff00112233445566778899aabbccdd\"; }"),
+		    ":1:", "relay.certificates", "(both)" },
+		{ "limits: {\nclient_senders = 100; };", ":2:",
+		    "limits.client_senders", "a number from 1 to 10000000" },
+		{ "limits: {\nclient_senders = \"100\"; };",
+		    ":2:", "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"0/1h\"; };",
+		    ":2:", "limits.client_senders", "or \"off\"" },
+		{ "limits: {\nclient_senders = \"-5/1h\"; };",
+		    ":2:", "limits.client_senders", "a number from 1" },
+		{ "limits: {\nclient_senders = \"5/0s\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/59s\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"5/8d\"; };",
+		    ":2:", "limits.client_senders", "a window from 1m to 7d" },
+		{ "limits: {\nclient_senders = \"10000001/1h\"; };",
+		    ":2:", "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"99999999999/1h\"; };",
+		    ":2:", "limits.client_senders", "to 10000000" },
+		{ "limits: {\nclient_senders = \"5/1h \"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"5 / 1h\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"/1h\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = \"\"; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = true; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: {\nclient_senders = [ \"5/1h\" ]; };",
+		    ":2:", "limits.client_senders", "a number" },
+		{ "limits: { message_recipients = 0; };",
+		    ":1:", "limits.message_recipients",
+		    "from 1 to 10000000, or \"off\"" },
+		{ "limits: { message_recipients = -1; };",
+		    ":1:", "limits.message_recipients", "from 1" },
+		{ "limits: { message_recipients = \"none\"; };", ":1:",
+		    "limits.message_recipients", "a whole number, or \"off\"" },
+		{ "limits: { message_recipients = \"5/1h\"; };",
+		    ":1:", "limits.message_recipients", "a whole number" },
+		{ "limits: { authenticated = \"true\"; };",
+		    ":1:", "limits.authenticated", "true or false" },
+		{ "limits: { trusted_networks = 1; };",
+		    ":1:", "limits.trusted_networks", "true or false" },
+		{ "limits: { deny_for = \"0s\"; };", ":1:", "limits.deny_for",
+		    "from 1m to 366d, or \"off\"" },
+		{ "limits: { deny_for = \"never\"; };",
+		    ":1:", "limits.deny_for", "a duration" },
+		{ "limits: { client_recipient = \"5/1h\"; };",
+		    ":1:", "limits.client_recipient", "popgate.conf(5)" },
+		{ "reply: { no_login = \"{user} x\"; };",
+		    ":1:", "reply.no_login", "{client}" },
+		{ "reply: { no_login = \"a\\r\\nb\"; };",
+		    ":1:", "reply.no_login", "printable" },
+		{ "collector: { sources = [ \"/x\" ]; };",
+		    ":1:", "collector.sources", "a list of groups" },
+		{ "collector: { sources = ( { file = \"x\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { fil = \"/x\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { file = \"/x\"; rotated = \"old\"; "
+		  "} ); };",
+		    ":1:", "collector.sources", "absolute path" },
+		{ "collector: { sources = ( { file = \"/x\"; rotated = 5; } ); "
+		  "};",
+		    ":1:", "collector.sources", "string" },
+		{ "collector: { sources = ( { rotated = \"/old\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { socket = \"/x\"; rotated = "
+		  "\"/old\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { file = \"/x\"; journal = "
+		  "\"system\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { login = \"x\"; } ); };",
+		    ":1:", "collector.sources", "{ login" },
+		{ "collector: { login_users = [ \"nobody\" ]; };",
+		    ":1:", "collector.login_users", "not nobody" },
+		{ "collector: { sources = ( { file = \"/x\"; }, { file = "
+		  "\"/x\"; } ); };",
+		    ":1:", "collector.sources", "each source once" },
+		{ "collector: { custom = ( { program = \"x\"; } ); };",
+		    ":1:", "collector.custom", "pattern" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; units = \"x.service\"; } ); };",
+		    ":1:", "collector.custom", "unit" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; unit = \"\"; } ); };",
+		    ":1:", "collector.custom", "not empty" },
+		{ "collector: { custom = ( { program = \"x\"; pattern = "
+		  "\"^x$\"; stream = 1; } ); };",
+		    ":1:", "collector.custom", "stream = true" },
+		{ "logins: {", ":1:", "", "syntax error" },
+		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
+		    "duplicate" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *path = unit_file(0, rows[i].text);
+		struct config *cfg;
+		struct err err = { .text = "" };
+
+		if (config_load(path, &cfg, &err) != -1)
+			fail_msg("taken: %s", rows[i].text);
+		if (strncmp(err.text, path, strlen(path)) != 0 ||
+		    strstr(err.text, rows[i].line) == NULL ||
+		    strstr(err.text, rows[i].key) == NULL ||
+		    strstr(err.text, rows[i].expected) == NULL)
+			fail_msg("%s\n gave: %s", rows[i].text, err.text);
+		(void)unlink(path);
+	}
+}
+
+static void
+missing(void **state)
+{
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(config_load("/nonexistent/x", &cfg, &err), -1);
+	assert_string_equal(
+	    err.text, "/nonexistent/x: No such file or directory");
+	assert_null(cfg);
+}
+
+static void
+durations(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t want;
+	} rows[] = {
+		{ "90s", 90 },
+		{ "30m", 1800 },
+		{ "2h", 7200 },
+		{ "14d", 1209600 },
+		{ "1w", 604800 },
+		{ "45", 45 },
+		{ "", -1 },
+		{ "m", -1 },
+		{ "1.5h", -1 },
+		{ "-1s", -1 },
+		{ "1hh", -1 },
+		{ "1 h", -1 },
+		{ "99999999999999", -1 },
+	};
+	char buf[24];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int64_t got = -1;
+
+		if (duration_parse(rows[i].text, &got) !=
+			(rows[i].want != -1) ||
+		    got != rows[i].want)
+			fail_msg("%s", rows[i].text);
+	}
+	assert_string_equal(duration_format(5400, buf), "90m");
+	assert_string_equal(duration_format(7200, buf), "2h");
+	assert_string_equal(duration_format(0, buf), "0d");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(mirrors),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(missing),
+		cmocka_unit_test(durations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,833 @@
+/* Random histories of a log: written, renamed, copied, truncated, packed,
+ * replaced by copies of itself, rewritten without its first lines, restored,
+ * moved by a link; with a reader that looks, or is killed and started again
+ * from what it had saved, at any step. Each line counts exactly once.
+ *
+ * Closing inotify waits for the kernel, some milliseconds each time, so many
+ * processes play histories at once, each in directories of its own.
+ *
+ * POPGATE_SEED and POPGATE_HISTORIES say where to begin and how many. */
+#include "tests/unit/packers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "common/base/err.h"
+#include "common/logs/follow.h"
+
+enum {
+	LINES = 4000, /* of a history, at most */
+	STEPS = 120,
+	NUMBERS = 6, /* mail.log.1 to .6 */
+	PLAYERS = 32, /* processes */
+	FILE_MAX = 1024 * 1024
+};
+
+/* --- chance --- */
+
+static uint64_t seed, dice;
+
+static unsigned
+below(unsigned n)
+{
+	dice = dice * UINT64_C(6364136223846793005) +
+	    UINT64_C(1442695040888963407);
+	return (unsigned)((dice >> 33) % n);
+}
+
+static bool
+chance(unsigned of)
+{
+	return below(of) == 0;
+}
+
+/* --- what happened, to be told when it went wrong --- */
+
+static char story[256 * 1024];
+static size_t story_n;
+
+static void tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+tell(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(story + story_n, sizeof(story) - story_n, fmt, ap);
+
+	va_end(ap);
+	if (n > 0 && story_n + (size_t)n < sizeof(story))
+		story_n += (size_t)n;
+}
+
+static int story_lock = -1; /* one story at a time */
+
+static void wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+wrong(const char *fmt, ...)
+{
+	char text[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (lockf(story_lock, F_LOCK, 0) == -1)
+		(void)fprintf(stderr, "lockf: %s\n", strerror(errno));
+	(void)fprintf(stderr, "%sPOPGATE_SEED=%llu: %s\n", story,
+	    (unsigned long long)seed, text);
+	_exit(1);
+}
+
+/* --- the disk --- */
+
+static char top[64];
+static struct timespec now; /* each step has a time of its own */
+
+static const char *
+at(const char *name)
+{
+	static char path[4][PATH_MAX];
+	static int i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(path[i], sizeof(path[i]), "%s/cur/%s", top, name);
+	return path[i];
+}
+
+static void
+pass_time(void)
+{
+	now.tv_sec += 1 + (time_t)below(20);
+	now.tv_nsec = (long)below(1000000000);
+}
+
+static void
+date_fd(int fd, const struct timespec *mtime)
+{
+	const struct timespec t[2] = { *mtime, *mtime };
+
+	assert_int_equal(futimens(fd, t), 0);
+}
+
+static bool
+exists(const char *name)
+{
+	return access(at(name), F_OK) == 0;
+}
+
+static size_t
+slurp(const char *name, char *buf, struct stat *st)
+{
+	int fd = open(at(name), O_RDONLY);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(fstat(fd, st), 0);
+	ssize_t n = read(fd, buf, FILE_MAX);
+
+	assert_in_range(n, 0, FILE_MAX - 1);
+	(void)close(fd);
+	return (size_t)n;
+}
+
+/* flags: O_EXCL for a new file, O_TRUNC for the same inode */
+static void
+spill(const char *name, int flags, const char *buf, size_t n,
+    const struct timespec *mtime)
+{
+	int fd = open(at(name), O_WRONLY | O_CREAT | flags, 0644);
+
+	if (fd == -1)
+		fail_msg("%s: %s", at(name), strerror(errno));
+	assert_int_equal(write(fd, buf, n), n);
+	date_fd(fd, mtime);
+	(void)close(fd);
+}
+
+/* --- the daemon that writes it, and has the file open --- */
+
+static int daemon_fd = -1;
+static int written;
+static bool detached; /* it writes where no name leads to */
+
+static ino_t
+inode_of(const char *name)
+{
+	struct stat st;
+
+	return stat(at(name), &st) == -1 ? 0 : st.st_ino;
+}
+
+static ino_t
+daemon_inode(void)
+{
+	struct stat st;
+
+	return fstat(daemon_fd, &st) == -1 ? 0 : st.st_ino;
+}
+
+static void
+reopen(void)
+{
+	bool made = !exists("mail.log");
+
+	if (daemon_fd != -1)
+		(void)close(daemon_fd);
+	daemon_fd = open(at("mail.log"), O_WRONLY | O_APPEND | O_CREAT, 0644);
+	assert_int_not_equal(daemon_fd, -1);
+	if (made)
+		date_fd(daemon_fd, &now);
+	detached = false;
+	tell("the daemon opens mail.log\n");
+}
+
+static void
+daemon_writes(int n)
+{
+	static char x[300];
+
+	memset(x, 'x', sizeof(x));
+	tell("writes %d to %d\n", written, written + n - 1);
+	while (n-- > 0 && written < LINES) {
+		char line[400];
+		int len = snprintf(line, sizeof(line),
+		    "Nov 29 12:%02d:%02d mail dovecot: line %d %.*s\n",
+		    written / 60 % 60, written % 60, written,
+		    chance(4) ? (int)below(250) : 0, x);
+
+		assert_int_equal(write(daemon_fd, line, (size_t)len), len);
+		written++;
+	}
+	date_fd(daemon_fd, &now);
+}
+
+/* --- the reader --- */
+
+static struct follow *f;
+static struct mark mark;
+static bool marked;
+static int count[LINES], saved[LINES]; /* as the table has it */
+static int stop_after;
+static int64_t since;
+
+static void
+take_note(void *arg, const char *text)
+{
+	(void)arg;
+	tell("    %s\n", text);
+}
+
+static bool
+take(void *arg, const struct line *line)
+{
+	char text[400];
+	int id = -1;
+
+	(void)arg;
+	(void)snprintf(text, sizeof(text), "%.*s", (int)line->len, line->text);
+	if (line->too_long ||
+	    sscanf(text, "Nov 29 %*d:%*d:%*d mail dovecot: line %d", &id) !=
+		1 ||
+	    id < 0 || id >= written)
+		wrong("no line: \"%s\"", text);
+	if (++count[id] > 1)
+		tell("    line %d twice\n", id);
+	return stop_after == 0 || --stop_after > 0;
+}
+
+static void
+start(void)
+{
+	static char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/cur/mail.log", top);
+	const struct follow_options options = { .path = path,
+		.mark = marked ? &mark : NULL,
+		.since = since,
+		.note = take_note };
+	struct err err;
+
+	if (follow_open(&options, &f, &err) == -1)
+		fail_msg("%s", err.text);
+}
+
+static void
+save(void)
+{
+	follow_mark(f, &mark);
+	/* room for larger numbers than these, too */
+	assert_in_range(
+	    strlen(mark.fingerprint), 1, sizeof(mark.fingerprint) - 400);
+	marked = true;
+	memcpy(saved, count, sizeof(saved));
+}
+
+static void
+read_all(void)
+{
+	struct err err;
+	int state;
+
+	stop_after = 0;
+	do
+		state = follow_read(f, FILE_MAX, take, NULL, &err);
+	while (state == FOLLOW_MORE);
+	if (state == -1)
+		wrong("%s", err.text);
+	tell("    read\n");
+}
+
+static void
+read_some(void)
+{
+	stop_after = 1 + (int)below(6);
+	tell("    read %d lines\n", stop_after);
+	(void)follow_read(f, FILE_MAX, take, NULL, &(struct err){ 0 });
+	stop_after = 0;
+}
+
+/* What it had read since it saved is lost with it. */
+static void
+kill_reader(void)
+{
+	/* what is written where no name leads to is only known to a reader
+	 * that has it open */
+	if (detached) {
+		read_all();
+		save();
+	}
+	follow_close(&f);
+	memcpy(count, saved, sizeof(count));
+	start();
+	tell("    killed\n");
+	if (detached)
+		reopen();
+}
+
+/* Between any two steps of others. */
+static void
+look(void)
+{
+	pass_time();
+	switch (below(8)) {
+	case 0:
+		read_all();
+		break;
+	case 1:
+		read_some();
+		break;
+	case 2:
+		read_all();
+		save();
+		break;
+	case 3:
+		read_some();
+		save();
+		break;
+	case 4:
+		kill_reader();
+		break;
+	default:
+		break;
+	}
+}
+
+/* All is read, and known to be, also of files that got a line late. */
+static void
+settle(void)
+{
+	read_all();
+	save();
+	kill_reader();
+	read_all();
+	save();
+}
+
+/* --- rotation --- */
+
+static const char *const suffixes[] = { "", ".gz", ".bz2", ".xz", ".zst" };
+
+static const char *
+numbered(int number, unsigned suffix)
+{
+	static char name[4][40];
+	static int i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(name[i], sizeof(name[i]), "mail.log.%d%s", number,
+	    suffixes[suffix]);
+	return name[i];
+}
+
+/* Room for a new .1: as logrotate does it, but what has another suffix than
+ * is in use now stays where it is. */
+static void
+shift(bool all)
+{
+	for (unsigned s = 0; s < 5; s++) {
+		if (!all && s > 1)
+			break;
+		if (exists(numbered(NUMBERS, s))) {
+			settle();
+			if (inode_of(numbered(NUMBERS, s)) == daemon_inode())
+				reopen();
+			assert_int_equal(unlink(at(numbered(NUMBERS, s))), 0);
+		}
+		for (int i = NUMBERS - 1; i > 0; i--)
+			if (exists(numbered(i, s)))
+				assert_int_equal(rename(at(numbered(i, s)),
+						     at(numbered(i + 1, s))),
+				    0);
+	}
+	tell("shifted%s\n", all ? "" : " .N and .N.gz");
+}
+
+static void
+rotate(void)
+{
+	if (!exists("mail.log"))
+		return;
+	shift(chance(2));
+	if (exists(numbered(1, 0)))
+		return;
+	look();
+	assert_int_equal(rename(at("mail.log"), at(numbered(1, 0))), 0);
+	tell("renamed to .1\n");
+	look();
+	if (chance(2)) {
+		daemon_writes(1 + (int)below(3));
+		look();
+	}
+	if (chance(2)) {
+		spill("mail.log", O_EXCL, "", 0, &now);
+		tell("created\n");
+		look();
+	}
+	if (!chance(4))
+		reopen();
+}
+
+static void
+copy(const char *from, const char *to, int flags, bool by_halves)
+{
+	static char buf[FILE_MAX];
+	struct stat st;
+	size_t n = slurp(from, buf, &st);
+
+	if (by_halves) {
+		spill(to, flags, buf, below((unsigned)n + 1), &now);
+		tell("copied half of %s to %s\n", from, to);
+		look();
+		flags = 0;
+	}
+	spill(to, flags, buf, n, chance(2) ? &now : &st.st_mtim);
+	tell("copied %s to %s\n", from, to);
+}
+
+/* A number that no file has; 0: none. */
+static int
+free_number(void)
+{
+	int number = 1 + (int)below(NUMBERS);
+
+	return exists(numbered(number, 0)) ? 0 : number;
+}
+
+static void
+copytruncate(bool odd)
+{
+	int number = odd ? free_number() : 1;
+
+	if (!exists("mail.log") || number == 0)
+		return;
+	if (!odd)
+		shift(chance(2));
+	if (exists(numbered(number, 0)))
+		return;
+	look();
+	copy("mail.log", numbered(number, 0), O_EXCL, chance(2));
+	look();
+	spill("mail.log", O_TRUNC, "", 0, &now);
+	tell("truncated\n");
+}
+
+static void
+pack_one(void)
+{
+	static char buf[FILE_MAX];
+	static unsigned char packed[FILE_MAX];
+	int number = 1 + (int)below(NUMBERS), packer = (int)below(PACKERS);
+	unsigned s = 1;
+	struct stat st;
+
+	while (strcmp(suffixes[s], pack_suffixes[packer]) != 0)
+		s++;
+	if (!exists(numbered(number, 0)) || exists(numbered(number, s)) ||
+	    inode_of(numbered(number, 0)) == daemon_inode())
+		return;
+	size_t n = slurp(numbered(number, 0), buf, &st);
+
+	n = pack_bytes(packer, 1, buf, n, packed, sizeof(packed));
+	if (chance(2))
+		st.st_mtim.tv_nsec = 0;
+	spill(numbered(number, s), O_EXCL, (char *)packed, n, &st.st_mtim);
+	tell("packed %s\n", numbered(number, s));
+	look();
+	assert_int_equal(unlink(at(numbered(number, 0))), 0);
+}
+
+/* A copy beside it, which is never truncated. */
+static void
+copy_for_safety(void)
+{
+	int number = free_number();
+	struct stat st;
+
+	if (stat(at("mail.log"), &st) == 0 && st.st_size > 1024 && number != 0)
+		copy("mail.log", numbered(number, 0), O_EXCL, false);
+}
+
+/* --- the path becomes another file --- */
+
+/* The daemon goes on writing to the old one for a while. */
+static void
+until_it_reopens(void)
+{
+	detached = true;
+	for (int i = (int)below(3); i > 0; i--) {
+		look();
+		if (!detached)
+			return;
+		if (f != NULL) {
+			/* only who saw it before can see what is written
+			 * there now */
+			read_all();
+			daemon_writes(1 + (int)below(4));
+		}
+	}
+	read_all();
+	save();
+	reopen();
+}
+
+static void
+copy_over(void)
+{
+	if (!exists("mail.log") || inode_of("mail.log") != daemon_inode())
+		return;
+	copy("mail.log", "new", O_EXCL, false);
+	/* who starts now, sees nothing of what is written to the old one */
+	read_all();
+	assert_int_equal(rename(at("new"), at("mail.log")), 0);
+	tell("moved the copy over mail.log\n");
+	until_it_reopens();
+}
+
+static void
+move_directory(void)
+{
+	static int number;
+	char cmd[300], link[100], to[40];
+	bool dated = chance(4);
+
+	if (!exists("mail.log") || inode_of("mail.log") != daemon_inode())
+		return;
+	/* such copies are dated before all this: nobody looks at old ones */
+	if (dated)
+		settle();
+	read_all();
+	(void)snprintf(to, sizeof(to), "d%d", ++number);
+	(void)snprintf(cmd, sizeof(cmd),
+	    "cd %s && cp -%s cur/. %s && ln -s %s next", top, dated ? "r" : "a",
+	    to, to);
+	assert_int_equal(system(cmd), 0);
+	(void)snprintf(link, sizeof(link), "%s/next", top);
+	(void)snprintf(cmd, sizeof(cmd), "%s/cur", top);
+	assert_int_equal(rename(link, cmd), 0);
+	tell("moved the directory to another, by a link%s\n",
+	    dated ? ", with other dates" : "");
+	until_it_reopens();
+}
+
+/* Its first lines are deleted, which have been read. */
+static void
+trim(void)
+{
+	static char buf[FILE_MAX];
+	struct stat st;
+	size_t from = 0;
+	bool in_place = chance(2);
+
+	if (!exists("mail.log") || inode_of("mail.log") != daemon_inode())
+		return;
+	read_all();
+	if (chance(2))
+		save();
+	else
+		kill_reader(), read_all(), save();
+	size_t n = slurp("mail.log", buf, &st);
+
+	for (unsigned i = 1 + below(4); i > 0 && from < n; i--)
+		from =
+		    (size_t)((char *)memchr(buf + from, '\n', n - from) - buf) +
+		    1;
+	/* nothing of what was read is left: no place to be found */
+	if (from == n)
+		return;
+	if (chance(2)) {
+		daemon_writes(1 + (int)below(4));
+		n = slurp("mail.log", buf, &st);
+	}
+	if (in_place) {
+		spill("mail.log", O_TRUNC, buf + from, n - from, &now);
+		tell("trimmed in place\n");
+		look();
+		return;
+	}
+	spill("new", O_EXCL, buf + from, n - from, &now);
+	read_all();
+	assert_int_equal(rename(at("new"), at("mail.log")), 0);
+	tell("trimmed to another file\n");
+	until_it_reopens();
+}
+
+/* What was saved a while ago comes back; all has been read. */
+static void
+restore(void)
+{
+	static char buf[FILE_MAX];
+	struct stat st;
+
+	if (!exists("mail.log") || inode_of("mail.log") != daemon_inode())
+		return;
+	size_t n = slurp("mail.log", buf, &st);
+
+	if (n == 0)
+		return;
+	daemon_writes(1 + (int)below(30));
+	look();
+	read_all();
+	save();
+	spill("new", O_EXCL, buf, n, chance(2) ? &now : &st.st_mtim);
+	assert_int_equal(rename(at("new"), at("mail.log")), 0);
+	tell("restored from a copy\n");
+	detached = true;
+	reopen();
+	if (chance(2))
+		daemon_writes(1 + (int)below(60));
+	read_all();
+	save();
+}
+
+/* --- a history --- */
+
+/* A log is rewritten, or copies are left beside it. Where both are done, what
+ * is known of a file doesn't always tell an old copy of one log from another
+ * that went on otherwise: then lines count twice, rather than not at all. */
+static bool rewrites;
+
+static void
+step(void)
+{
+	look();
+	switch (below(16)) {
+	case 0:
+	case 1:
+		rotate();
+		break;
+	case 2:
+	case 3:
+		copytruncate(false);
+		break;
+	case 4:
+		copytruncate(true);
+		break;
+	case 5:
+	case 6:
+		pack_one();
+		break;
+	case 7:
+		if (!rewrites)
+			copy_for_safety();
+		break;
+	case 8:
+		copy_over();
+		break;
+	case 9:
+		if (chance(3))
+			move_directory();
+		break;
+	case 10:
+		if (rewrites)
+			trim();
+		break;
+	case 11:
+		if (rewrites)
+			restore();
+		break;
+	case 12:
+		reopen();
+		break;
+	default:
+		daemon_writes(1 + (int)below(12));
+		break;
+	}
+}
+
+static void
+begin(void)
+{
+	char path[100];
+
+	dice = seed * UINT64_C(0x9e3779b97f4a7c15);
+	story_n = 0;
+	written = 0;
+	rewrites = chance(2);
+	marked = false;
+	detached = false;
+	memset(count, 0, sizeof(count));
+	memset(saved, 0, sizeof(saved));
+	/* memory is faster, but a disk gives inode numbers again at once */
+	(void)snprintf(top, sizeof(top), "/dev/shm/popgate-unit-XXXXXX");
+	if (seed % 8 == 0 || mkdtemp(top) == NULL)
+		(void)snprintf(top, sizeof(top), "%s", unit_dir());
+	(void)snprintf(path, sizeof(path), "%s/d0", top);
+	assert_int_equal(mkdir(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/cur", top);
+	assert_int_equal(symlink("d0", path), 0);
+	/* later than the clock: a deleted file is kept open as long as it
+	 * may still be written to */
+	now.tv_sec = time(NULL) + 3600;
+	since = now.tv_sec - 60;
+	if (chance(4)) {
+		spill(numbered(1, 0), O_EXCL, "too old\n", 8,
+		    &(struct timespec){ .tv_sec = since - 100 });
+		tell(".1 is too old\n");
+	}
+	start();
+	reopen();
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void
+end(void)
+{
+	follow_close(&f);
+	(void)close(daemon_fd);
+	daemon_fd = -1;
+	assert_int_equal(nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void
+history(void)
+{
+	int lost = 0, twice = 0;
+
+	begin();
+	for (int i = 0; i < STEPS && written < LINES - 200; i++)
+		step();
+	settle();
+	for (int i = 0; i < written; i++) {
+		if (count[i] == 1)
+			continue;
+		tell("line %d: %d times\n", i, count[i]);
+		lost += count[i] == 0;
+		twice += count[i] > 1;
+	}
+	if (lost + twice > 0)
+		wrong("of %d lines %d lost, %d twice", written, lost, twice);
+	end();
+}
+
+static uint64_t
+from_environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
+/* A history in a process of its own, which may also die of it. */
+struct player {
+	pid_t pid; /* 0: none */
+	uint64_t seed;
+};
+
+static void
+play(struct player *p)
+{
+	p->seed = seed;
+	p->pid = fork();
+	assert_int_not_equal(p->pid, -1);
+	if (p->pid != 0)
+		return;
+	history();
+	/* a failed assertion doesn't come here */
+	_exit(0);
+}
+
+/* Wait for one of them to end. Returns how many histories failed. */
+static int
+one_ended(struct player *players)
+{
+	int status, i = 0;
+	pid_t pid = wait(&status);
+
+	assert_int_not_equal(pid, -1);
+	while (players[i].pid != pid)
+		assert_int_not_equal(++i, PLAYERS);
+	players[i].pid = 0;
+	if (status != 0)
+		(void)fprintf(stderr, "POPGATE_SEED=%llu: status 0x%x\n",
+		    (unsigned long long)players[i].seed, (unsigned)status);
+	return status != 0;
+}
+
+static void
+each_line_once(void **state)
+{
+	uint64_t first = from_environment("POPGATE_SEED", 1);
+	uint64_t n = from_environment("POPGATE_HISTORIES", 2000);
+	struct player players[PLAYERS] = { 0 };
+	FILE *lock = tmpfile();
+	int playing = 0, failed = 0;
+
+	(void)state;
+	assert_non_null(lock);
+	story_lock = fileno(lock);
+	for (seed = first; seed < first + n; seed++) {
+		int i = 0;
+
+		if (playing == PLAYERS)
+			failed += one_ended(players), playing--;
+		while (players[i].pid != 0)
+			i++;
+		play(&players[i]);
+		playing++;
+	}
+	while (playing > 0)
+		failed += one_ended(players), playing--;
+	(void)fclose(lock);
+	assert_int_equal(failed, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(each_line_once) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,201 @@
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+
+#include "milter/covered.h"
+#include "milter/owed.h"
+
+/* Tickets up to this are durable, and those from lost_from to lost_to lost. */
+static uint64_t durable, lost_from, lost_to;
+
+static enum audit_state
+state_of(uint64_t first, uint64_t last)
+{
+	if (first <= lost_to && last >= lost_from && lost_to != 0)
+		return AUDIT_LOST;
+	return last > durable ? AUDIT_WRITTEN : AUDIT_DURABLE;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	durable = lost_from = lost_to = 0;
+	owed_init(state_of);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	owed_free();
+	return 0;
+}
+
+static void
+one_message(void **state)
+{
+	struct owed *m = owed_get("1.2.3", 0);
+
+	(void)state;
+	assert_non_null(m);
+	assert_null(owed_find("1.2.4"));
+	owed_add(m, 5, "a@x.test");
+	owed_add(m, 9, "b@x.test");
+	assert_ptr_equal(owed_get("1.2.3", 0), m);
+	assert_int_equal(m->first, 5);
+	assert_int_equal(m->last, 9);
+	assert_int_equal(m->recipients.n, 2);
+	/* what is on disk isn't looked at again: what was lost of others
+	 * between two recipients doesn't count */
+	durable = 20;
+	owed_add(m, 30, "c@x.test");
+	lost_from = lost_to = 25;
+	assert_int_equal(state_of(m->first, m->last), AUDIT_WRITTEN);
+	/* but what was lost of it does, for good */
+	lost_from = lost_to = 30;
+	owed_add(m, 40, "d@x.test");
+	durable = 50;
+	assert_int_equal(state_of(m->first, m->last), AUDIT_LOST);
+}
+
+static void
+bad_names(void **state)
+{
+	char longest[OWED_NAME_MAX + 1];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_null(owed_get("", 0));
+	assert_null(owed_get(longest, 0));
+	longest[OWED_NAME_MAX - 1] = '\0';
+	assert_non_null(owed_get(longest, 0));
+	assert_null(owed_find(""));
+}
+
+/* However many: what isn't on disk or is lost is never forgotten. */
+static void
+too_many(void **state)
+{
+	char name[40];
+
+	(void)state;
+	durable = OWED_MAX;
+	lost_from = 1;
+	lost_to = 20; /* more than are looked at once */
+	for (uint64_t i = 1; i <= OWED_MAX; i++) {
+		(void)snprintf(
+		    name, sizeof(name), "n%llu", (unsigned long long)i);
+		owed_add(owed_get(name, 0), i, "a");
+	}
+	/* 21 and more may go; the lost ones take a few tries each */
+	int made = 0;
+
+	for (uint64_t i = OWED_MAX + 1; made < 100; i++) {
+		(void)snprintf(
+		    name, sizeof(name), "n%llu", (unsigned long long)i);
+		struct owed *m = owed_get(name, 0);
+
+		made += m != NULL;
+		if (m != NULL)
+			owed_add(m, i, "a");
+		assert_true(i < OWED_MAX + 200);
+	}
+	for (int i = 1; i <= 20; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		assert_non_null(owed_find(name));
+	}
+	assert_null(owed_find("n21"));
+	/* nothing is on disk: no room */
+	durable = 0;
+	assert_null(owed_get("more", 0));
+	assert_non_null(owed_find("n5000"));
+	/* a week later the lost ones are history */
+	durable = 3 * OWED_MAX;
+	for (int i = 0; i < OWED_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "w%d", i);
+		struct owed *m = owed_get(name, INT64_C(8) * 86400 * 1000);
+
+		assert_non_null(m);
+		owed_add(m, 2 * OWED_MAX, "a");
+	}
+	assert_null(owed_find("n1"));
+}
+
+static void
+add(struct covered_recipients *r, const char *list)
+{
+	char copy[200], *save = NULL;
+
+	(void)snprintf(copy, sizeof(copy), "%s", list);
+	for (char *p = strtok_r(copy, " ", &save); p != NULL;
+	     p = strtok_r(NULL, " ", &save))
+		covered_add(r, p);
+}
+
+static void
+covered(void **state)
+{
+	static const struct {
+		const char *name, *given, *given_id, *given_client;
+		const char *taken, *taken_id, *taken_client;
+		bool want;
+	} cases[] = {
+		{ "the same", "a@x b@x", "Q1", "192.0.2.1", "a@x b@x", "Q1",
+		    "192.0.2.1", true },
+		{ "brackets and order", "a@x b@x", "Q1", "192.0.2.1",
+		    "<b@x> <a@x>", "Q1", "192.0.2.1", true },
+		{ "twice the same", "a@x a@x", "Q1", "192.0.2.1", "<a@x> <a@x>",
+		    "Q1", "192.0.2.1", true },
+		{ "one more", "a@x", "Q1", "192.0.2.1", "a@x b@x", "Q1",
+		    "192.0.2.1", false },
+		{ "one less", "a@x b@x", "Q1", "192.0.2.1", "a@x", "Q1",
+		    "192.0.2.1", false },
+		{ "another", "a@x", "Q1", "192.0.2.1", "b@x", "Q1", "192.0.2.1",
+		    false },
+		{ "another message", "a@x", "Q1", "192.0.2.1", "a@x", "Q2",
+		    "192.0.2.1", false },
+		{ "another client", "a@x", "Q1", "192.0.2.1", "a@x", "Q1",
+		    "192.0.2.2", false },
+		{ "no queue id", "a@x", "", "192.0.2.1", "a@x", "", "192.0.2.1",
+		    false },
+		{ "nobody", "", "Q1", "192.0.2.1", "", "Q1", "192.0.2.1",
+		    false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct covered_recipients given = { .n = 0 };
+		struct covered_recipients taken = { .n = 0 };
+		struct addr a, b;
+
+		assert_true(addr_parse_loose(cases[i].given_client, &a));
+		assert_true(addr_parse_loose(cases[i].taken_client, &b));
+		add(&given, cases[i].given);
+		add(&taken, cases[i].taken);
+		assert_false(covered_take(&taken, &b, cases[i].taken_id));
+		covered_give(&given, &a, cases[i].given_id);
+		if (covered_take(&taken, &b, cases[i].taken_id) !=
+		    cases[i].want)
+			fail_msg("%s", cases[i].name);
+		/* once only */
+		assert_false(covered_take(&taken, &b, cases[i].taken_id));
+		(void)covered_take(&given, &a, cases[i].given_id);
+	}
+}
+
+int
+main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(one_message),
+		TEST(bad_names),
+		TEST(too_many),
+		TEST(covered),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

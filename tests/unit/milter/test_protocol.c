@@ -1,0 +1,235 @@
+#include "tests/unit/unit.h"
+
+#include "milter/protocol.h"
+
+static enum protocol_result
+parse(enum protocol_kind kind, const char *text, size_t len,
+    struct protocol_request *req, size_t *used)
+{
+	static char buf[PROTOCOL_FRAME_MAX];
+	const char *why;
+
+	assert_true(len <= sizeof(buf));
+	memcpy(buf, text, len);
+	enum protocol_result r =
+	    protocol_parse(kind, buf, len, req, used, &why);
+
+	assert_true((r == PROTOCOL_BAD) == (why != NULL));
+	return r;
+}
+
+static void
+policy_request(void **state)
+{
+	static const char text[] =
+	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
+	    "client_address=2001:db8::5\nclient_name=unknown\nhelo_name=h\n"
+	    "sender=\nrecipient=a=b@remote.test\nsasl_method=PLAIN\n"
+	    "sasl_username=alice\nqueue_id=\ninstance=1a.2b\nnew_one=x\n"
+	    "\nrequest=next";
+	struct protocol_request req;
+	size_t used;
+
+	(void)state;
+	/* every prefix is either "more" or the request, never anything else */
+	for (size_t len = 0; len < sizeof(text) - 1 - 12; len++)
+		assert_int_equal(parse(PROTOCOL_POLICY, text, len, &req, &used),
+		    PROTOCOL_MORE);
+	assert_int_equal(
+	    parse(PROTOCOL_POLICY, text, sizeof(text) - 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(used, sizeof(text) - 1 - 12);
+	assert_string_equal(req.client, "2001:db8::5");
+	assert_string_equal(req.sender, "");
+	assert_string_equal(req.recipient, "a=b@remote.test");
+	assert_string_equal(req.auth_type, "PLAIN");
+	assert_string_equal(req.auth_user, "alice");
+	assert_string_equal(req.session, "1a.2b");
+}
+
+static void
+policy_bad(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		size_t len;
+	} rows[] = {
+#define ROW(name, text) { name, text, sizeof(text) - 1 }
+		ROW("empty request", "\n"),
+		ROW("no equals sign", "request=smtpd_access_policy\nx\n\n"),
+		ROW("another request", "request=other\nrecipient=a\n\n"),
+		ROW("no request", "recipient=a\n\n"),
+		ROW("client given twice",
+		    "request=smtpd_access_policy\n"
+		    "client_address=192.0.2.1\nclient_address=192.0.2.2\n\n"),
+		ROW("NUL", "request=smtpd_access_policy\nsender=a\0b\n\n"),
+		ROW("CRLF never ends", "GET / HTTP/1.0\r\nx\n\n"),
+	};
+	struct protocol_request req;
+	size_t used;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (parse(PROTOCOL_POLICY, rows[i].text, rows[i].len, &req,
+			&used) != PROTOCOL_BAD)
+			fail_msg("%s", rows[i].name);
+}
+
+static void
+socketmap_request(void **state)
+{
+	struct protocol_request req;
+	size_t used;
+
+	(void)state;
+	static const char client[] = "20:popgate 203.0.113.77,5:x";
+
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, client, sizeof(client) - 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(used, 24);
+	assert_int_equal(req.map, MAP_CLIENT);
+	assert_string_equal(req.client, "203.0.113.77");
+	assert_false(req.has_recipient);
+
+	/* as Sendmail 8.17 wrote them */
+	static const char key[] =
+	    "71:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
+	    "permit@Sender.test\"\n\"<User@remote.test>\"\n\",";
+
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, key, sizeof(key) - 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(req.map, MAP_SENDMAIL);
+	assert_string_equal(req.client, "203.0.113.5");
+	assert_string_equal(req.auth_type, "");
+	assert_string_equal(req.sender, "permit@Sender.test");
+	assert_string_equal(req.recipient, "<User@remote.test>");
+	for (size_t len = 0; len < sizeof(key) - 1; len++)
+		assert_int_equal(
+		    parse(PROTOCOL_SOCKETMAP, key, len, &req, &used),
+		    PROTOCOL_MORE);
+
+	static const char quoted[] =
+	    "65:sendmail 203.0.113.5\"\n\"\"\n\"\""
+	    "\n\"\"a b\"@s.test\"\n\"<user@remote.test>\"\n\",";
+
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, quoted, sizeof(quoted) - 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_string_equal(req.sender, "\"a b\"@s.test");
+	assert_string_equal(req.recipient, "<user@remote.test>");
+	assert_string_equal(req.verify, "");
+
+	/* with a certificate */
+	static const char cert[] =
+	    "87:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
+	    "<a@s.test>\"\n\"u@r.test\"\n\"OK\"\n\"/CN=x+20y\"\n\"/CN=ca\"\n\""
+	    "AA:BB\"\n\",";
+
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, cert, sizeof(cert) - 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_string_equal(req.recipient, "u@r.test");
+	assert_string_equal(req.sender, "a@s.test");
+	assert_string_equal(req.verify, "OK");
+	assert_string_equal(req.cert_subject, "/CN=x+20y");
+	assert_string_equal(req.cert_issuer, "/CN=ca");
+	assert_string_equal(req.cert_digest, "AA:BB");
+}
+
+static void
+socketmap_bad(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		size_t len;
+	} rows[] = {
+		ROW("no number", "popgate 1.2.3.4"),
+		ROW("negative", "-1:,"),
+		ROW("leading zero", "05:popg ,"),
+		ROW("too long", "99999:"),
+		ROW("over the frame", "8185:"),
+		ROW("no comma", "19:popgate 203.0.113.7;"),
+		ROW("no key", "7:popgate,"),
+		ROW("NUL", "12:popgate \0001.2,"),
+		ROW("another map", "10:other 1234,"),
+		ROW("cut key",
+		    "38:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
+		    "abcd\"\n\"<u,"),
+		ROW("one field too many",
+		    "41:sendmail 203.0.113.5\"\n\"\"\n"
+		    "\"\"\n\"a\"\n\"b\"\n\"c\"\n\","),
+		ROW("bare line feed",
+		    "34:sendmail 203.0.113.5\n\"\"\n\"\""
+		    "\n\"a\"\n\"b\","),
+	};
+	struct protocol_request req;
+	size_t used;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (parse(PROTOCOL_SOCKETMAP, rows[i].text, rows[i].len, &req,
+			&used) != PROTOCOL_BAD)
+			fail_msg("%s", rows[i].name);
+}
+
+static void
+replies(void **state)
+{
+	struct protocol_request policy = { .kind = PROTOCOL_POLICY };
+	struct protocol_request client = { .kind = PROTOCOL_SOCKETMAP,
+		.map = MAP_CLIENT };
+	struct protocol_request mail = { .kind = PROTOCOL_SOCKETMAP,
+		.map = MAP_SENDMAIL };
+	const struct {
+		const struct protocol_request *req;
+		enum protocol_answer answer;
+		const char *text, *want;
+	} rows[] = {
+		{ &policy, ANSWER_PERMIT, "", "action=OK\n\n" },
+		{ &policy, ANSWER_NONE, "", "action=DUNNO\n\n" },
+		{ &policy, ANSWER_REFUSE, "no 5%",
+		    "action=550 5.7.1 no 5%\n\n" },
+		{ &client, ANSWER_PERMIT, "", "5:OK OK," },
+		{ &client, ANSWER_NONE, "", "9:NOTFOUND ," },
+		{ &client, ANSWER_REFUSE, "no", "15:OK 550 5.7.1 no," },
+		{ &client, ANSWER_BAD, "", "22:PERM malformed request," },
+		{ &mail, ANSWER_PERMIT, "", "11:OK <permit>," },
+		{ &mail, ANSWER_REFUSE, "a \"b\" \\ 5% \x01",
+		    "37:OK <refuse> \"550 5.7.1 a 'b' ' 5%% ?\"," },
+	};
+	char got[PROTOCOL_REPLY_MAX], text[600];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		size_t n = protocol_reply(rows[i].req, rows[i].answer, "550",
+		    "5.7.1", rows[i].text, got);
+
+		got[n] = '\0';
+		assert_string_equal(got, rows[i].want);
+	}
+	/* the longest text still fits and is cut, not overrun */
+	memset(text, '%', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_true(protocol_reply(
+			&mail, ANSWER_REFUSE, "451", "4.3.0", text, got) < 260);
+	assert_true(protocol_reply(&client, ANSWER_REFUSE, "451", "4.3.0", text,
+			got) < PROTOCOL_REPLY_MAX);
+	assert_true(protocol_reply(&policy, ANSWER_REFUSE, "451", "4.3.0", text,
+			got) < PROTOCOL_REPLY_MAX);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(policy_request),
+		cmocka_unit_test(policy_bad),
+		cmocka_unit_test(socketmap_request),
+		cmocka_unit_test(socketmap_bad),
+		cmocka_unit_test(replies),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+#include "tests/unit/unit.h"
+
+#include <sys/stat.h>
+
+#include "common/base/err.h"
+#include "common/mta/domains.h"
+
+static int
+load(struct domain_set *set, struct err *err, char **names, size_t n)
+{
+	const struct string_list list = { .v = names, .n = n };
+
+	return domains_load(&list, set, err);
+}
+
+static bool
+has(const struct domain_set *set, const char *domain)
+{
+	char folded[DOMAIN_TEXT_MAX];
+
+	return domain_fold(domain, strlen(domain), folded) &&
+	    domains_contain(set, folded);
+}
+
+static void
+inline_names(void **state)
+{
+	char *names[] = { "Example.COM", ".wild.example",
+		("b\xc3\xbc"
+		 "cher.example"),
+		"[192.0.2.1]", "example.com" };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(load(&set, &err, names, 5), 0);
+	assert_int_equal(set.names.n, 4);
+	assert_true(has(&set, "example.com"));
+	assert_true(has(&set, "EXAMPLE.com."));
+	assert_false(has(&set, "a.example.com"));
+	assert_false(has(&set, "com"));
+	assert_true(has(&set, "a.wild.example"));
+	assert_true(has(&set, "a.b.wild.example"));
+	assert_false(has(&set, "wild.example"));
+	assert_false(has(&set, ".wild.example"));
+	assert_false(has(&set, "awild.example"));
+	assert_true(has(&set, "xn--bcher-kva.example"));
+	assert_true(has(&set,
+	    "B\xc3\x9c"
+	    "CHER.example"));
+	assert_true(has(&set, "[192.0.2.1]"));
+	assert_false(has(&set, "[192.0.2.2]"));
+	assert_false(has(&set, ""));
+	assert_false(has(&set, "."));
+	assert_false(has(&set, "example.com.."));
+	assert_false(has(&set, "exam ple.com"));
+	domains_release(&set);
+}
+
+static void
+many(void **state)
+{
+	static char *names[5000];
+	char buf[40];
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++) {
+		(void)snprintf(buf, sizeof(buf), "d%d.example", i);
+		names[i] = strdup(buf);
+	}
+	assert_int_equal(load(&set, &err, names, 5000), 0);
+	assert_int_equal(set.names.n, 5000);
+	for (int i = 0; i < 5000; i++) {
+		assert_true(has(&set, names[i]));
+		free(names[i]);
+	}
+	assert_false(has(&set, "d5000.example"));
+	domains_release(&set);
+}
+
+static void
+files(void **state)
+{
+	const char *path = unit_file(0,
+	    "# comment\n\na.test  # mine\n"
+	    "\t.b.test\n10.1.2\nc.test");
+	char name[100], *names[] = { name };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(name, sizeof(name), "file:%s", path);
+	if (load(&set, &err, names, 1) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(set.names.n, 3);
+	assert_true(has(&set, "a.test"));
+	assert_true(has(&set, "x.b.test"));
+	assert_true(has(&set, "c.test"));
+	assert_int_equal(set.files.n, 1);
+	domains_release(&set);
+	(void)unlink(path);
+	/* a missing file is an error: silence would refuse its mail */
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, "No such file"));
+	assert_int_equal(set.names.n, 0);
+
+	path = unit_file(0, "a.test\nb.test RELAY\n");
+	(void)snprintf(name, sizeof(name), "file:%s", path);
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, ":2: expected one domain a line"));
+	(void)unlink(path);
+	path = unit_file(0, "a.test\n\nuser@b.test\n");
+	(void)snprintf(name, sizeof(name), "file:%s", path);
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, ":3: 'user@b.test'"));
+	(void)unlink(path);
+}
+
+static void
+sendmail_classes(void **state)
+{
+	const char *w = unit_file(0, "w-file.test\n# x\n");
+	const char *r = unit_file(1, "r-file.test\n192.168\n[192.0.2.9]\n");
+	char cf[1000], name[100], *names[] = { name };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(cf, sizeof(cf),
+	    "V10/Berkeley\nCwlocalhost w.test\n"
+	    "Fw%s\nF{R}-o %s %%[^\\#]\nFR-o /nonexistent/x\nCRr.test 10.0\n"
+	    "C{VirtHost}virt.test\nC{w}$j\nCPREDIRECT\nFP/nonexistent/p\n"
+	    "O Timeout=1\n",
+	    w, r);
+	const char *path = unit_file(2, cf);
+
+	(void)snprintf(name, sizeof(name), "sendmail:%s", path);
+	if (load(&set, &err, names, 1) == -1)
+		fail_msg("%s", err.text);
+	assert_true(has(&set, "localhost"));
+	assert_true(has(&set, "w.test"));
+	assert_false(has(&set, "x.w.test"));
+	assert_true(has(&set, "w-file.test"));
+	assert_true(has(&set, "virt.test"));
+	assert_true(has(&set, "r.test"));
+	assert_true(has(&set, "x.r.test"));
+	assert_true(has(&set, "x.r-file.test"));
+	assert_true(has(&set, "[192.0.2.9]"));
+	assert_false(has(&set, "redirect"));
+	assert_int_equal(set.files.n, 4);
+	domains_release(&set);
+	(void)unlink(path);
+	(void)unlink(w);
+	(void)unlink(r);
+}
+
+/* postconf and postmap that print what a test wants: the programs are found
+ * by PATH. The real ones are in the system tests. */
+static void
+postfix_settings(void **state)
+{
+	const char *dir = unit_dir();
+	static char old_path[4000], new_path[4200];
+	char path[100], name[100], *names[] = { name };
+	struct domain_set set;
+	struct err err;
+	static const char postconf[] =
+	    "#!/bin/sh\nshift 3\ncase $1 in\n"
+	    "mydestination) echo 'a.test, localhost [127.0.0.1]';;\n"
+	    "virtual_alias_domains) echo 'hash:/x/virtual';;\n"
+	    "virtual_mailbox_domains) echo $VMD;;\n"
+	    "relay_domains) echo 'r.test';;\n"
+	    "parent_domain_matches_subdomains) echo 'relay_domains';;\n"
+	    "esac\n";
+	static const char postmap[] =
+	    "#!/bin/sh\nprintf "
+	    "'v.test\\tanything\\nuser@v.test\\tx\\nw.test\\ty\\n'\n";
+
+	(void)state;
+	const struct {
+		const char *file, *text;
+	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
+		FILE *out = fopen(path, "w");
+
+		assert_non_null(out);
+		(void)fputs(programs[i].text, out);
+		(void)fclose(out);
+		assert_int_equal(chmod(path, 0755), 0);
+	}
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
+	(void)setenv("PATH", new_path, 1);
+	(void)setenv("VMD", "m.test", 1);
+	(void)snprintf(name, sizeof(name), "postfix:%s", dir);
+	if (load(&set, &err, names, 1) == -1)
+		fail_msg("%s", err.text);
+	assert_true(has(&set, "a.test"));
+	assert_true(has(&set, "[127.0.0.1]"));
+	assert_true(has(&set, "v.test"));
+	assert_true(has(&set, "w.test"));
+	assert_true(has(&set, "m.test"));
+	assert_true(has(&set, "r.test"));
+	assert_true(has(&set, "x.r.test"));
+	assert_false(has(&set, "x.a.test"));
+	domains_release(&set);
+
+	/* what can't be listed is said, not skipped */
+	(void)setenv("VMD", "mysql:/x/my.cf", 1);
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text,
+	    "virtual_mailbox_domains: table "
+	    "mysql:/x/my.cf can't be listed"));
+	(void)setenv("VMD", "!no.test", 1);
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, "exceptions"));
+	(void)setenv("PATH", dir, 1);
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
+		(void)unlink(path);
+	}
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, "postconf"));
+	(void)setenv("PATH", old_path, 1);
+	(void)rmdir(dir);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(inline_names),
+		cmocka_unit_test(many),
+		cmocka_unit_test(files),
+		cmocka_unit_test(sendmail_classes),
+		cmocka_unit_test(postfix_settings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

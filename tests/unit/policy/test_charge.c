@@ -1,0 +1,424 @@
+/* What is counted while it happens, and what is counted of it after a restart,
+ * from the audit: the same. */
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/db/audit.h"
+#include "common/policy/charge.h"
+
+enum { CLIENTS = 5, USERS = 4, LISTS = 6, SENDERS = 6 };
+
+static const char *const clients[CLIENTS] = { "192.0.2.1", "192.0.2.2",
+	"2001:db8:1:1::1", "2001:db8:1:1::2", "2001:db8::9" };
+static const char *const users[USERS] = { "", "alice", "Bob", "bob" };
+/* whose logins let a client relay */
+static const char *const lists[LISTS] = { "", "alice", "Bob", "bob,alice",
+	"carol,BOB,dave", "ALICE" };
+
+static char dir[64], db[96];
+static struct config *cfg;
+
+static uint64_t seed_now;
+
+static unsigned
+random_below(unsigned n)
+{
+	seed_now = seed_now * UINT64_C(6364136223846793005) +
+	    UINT64_C(1442695040888963407);
+	return (unsigned)(seed_now >> 33) % n;
+}
+
+static void
+on_line(const char *line, size_t len)
+{
+	(void)line;
+	(void)len;
+}
+
+static void
+on_state(bool good, const char *text)
+{
+	(void)good;
+	(void)text;
+}
+
+static struct audit *
+start(void)
+{
+	const struct audit_options opt = { .path = db,
+		.queue = 100000,
+		.keep_s = 86400 * 30,
+		.log_line = on_line,
+		.log_state = on_state };
+	struct audit *a;
+	struct err err;
+
+	if (audit_start(&opt, &a, &err) == -1)
+		fail_msg("%s", err.text);
+	return a;
+}
+
+static struct limiter *
+make(void)
+{
+	struct err err;
+	struct limiter *l = limiter_new(cfg->limits.rate, 128, 20000, &err);
+
+	assert_non_null(l);
+	return l;
+}
+
+static int
+setup(void **state)
+{
+	const char *path = unit_file(0,
+	    "limits: { client_recipients = "
+	    "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
+	    "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
+	    "\"5/7m\"; user_clients = \"5/30m\"; };\n");
+	struct err err;
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(path);
+	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(db, sizeof(db), "%s/audit.db", dir);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	char command[100];
+
+	(void)state;
+	config_free(cfg);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	return system(command);
+}
+
+/* One decision: counted now, and submitted to the audit. */
+struct moment {
+	int64_t at_ms;
+	const char *session, *queue_id, *client, *sender, *recipient;
+	const char *auth_user, *login_user;
+	enum reason reason;
+	enum verdict verdict;
+	enum audit_channel channel;
+	bool local;
+	struct limiter_message *message;
+	struct audit_row **open; /* rows that wait for the message's end */
+};
+
+static void
+happen(struct limiter *l, struct audit *a, const struct moment *m)
+{
+	struct limiter_answer answer;
+	struct limiter_event ev = { .now_s = m->at_ms / 1000,
+		.sender = m->sender,
+		.recipient = m->recipient,
+		.message = m->message,
+		.hold = m->channel == CHANNEL_MILTER && m->message != NULL,
+		.permit = m->channel != CHANNEL_MILTER };
+	const struct audit_facts facts = { .at_ms = m->at_ms,
+		.session = m->session,
+		.queue_id = m->queue_id,
+		.client = m->client,
+		.client_name = "",
+		.helo = "",
+		.sender = m->sender,
+		.recipient = m->recipient,
+		.auth_user = m->auth_user,
+		.login_user = m->login_user,
+		.local = m->local,
+		.channel = m->channel,
+		.decision = { .reason = m->reason, .verdict = m->verdict } };
+
+	assert_true(addr_parse_loose(m->client, &ev.client));
+	if (m->verdict == VERDICT_ACCEPT && !m->local &&
+	    *m->recipient != '\0' &&
+	    charge_event(cfg, m->reason, m->auth_user, m->login_user, &ev))
+		limiter_take(l, NULL, &ev, &answer);
+	struct audit_row *row = audit_row_new(&facts);
+
+	assert_non_null(row);
+	if (m->open != NULL && m->verdict == VERDICT_ACCEPT)
+		*m->open = audit_row_chain(*m->open, row);
+	else
+		assert_int_not_equal(audit_submit(a, row, false), 0);
+}
+
+/* The end of a message that the milter sees, as its callbacks make it. */
+static void
+finish(struct limiter *l, struct audit *a, struct moment *m)
+{
+	bool sent = random_below(3) > 0;
+
+	if (!sent)
+		audit_row_aborted(*m->open);
+	if (*m->open != NULL)
+		assert_int_not_equal(audit_submit(a, *m->open, false), 0);
+	*m->open = NULL;
+	limiter_settle(l, cfg->limits.rate, m->at_ms / 1000, m->message, sent);
+}
+
+/* A message by one of the ways: permit channel and milter, or one of them. */
+static void
+random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
+{
+	static const enum reason reasons[] = { REASON_RECENT_LOGIN,
+		REASON_RECENT_LOGIN, REASON_AUTHENTICATED,
+		REASON_TRUSTED_NETWORK };
+	static const enum audit_channel asks[] = { CHANNEL_POLICY,
+		CHANNEL_SOCKETMAP };
+	struct limiter_message asked = { .counted = false }, seen = asked;
+	unsigned way = random_below(3); /* 0 both, 1 permit, 2 milter */
+	unsigned n = 1 + random_below(4);
+	char session[32], queue_id[32], sender[32], recipient[32];
+	struct audit_row *open = NULL;
+	struct moment m = { .at_ms = at_ms,
+		.session = session,
+		.sender = sender,
+		.client = clients[random_below(CLIENTS)],
+		.recipient = recipient,
+		.verdict = VERDICT_ACCEPT,
+		.reason = reasons[random_below(4)] };
+	enum audit_channel ask = asks[random_below(2)];
+
+	(void)snprintf(sender, sizeof(sender), "s%u@x", random_below(SENDERS));
+	if (m.reason == REASON_AUTHENTICATED)
+		m.auth_user = users[1 + random_below(USERS - 1)];
+	else
+		m.login_user = lists[random_below(LISTS)];
+	for (unsigned i = 0; i < n; i++) {
+		(void)snprintf(
+		    recipient, sizeof(recipient), "<r%d-%u@y>", number, i);
+		/* what doesn't count, too */
+		m.verdict =
+		    random_below(6) == 0 ? VERDICT_TEMPFAIL : VERDICT_ACCEPT;
+		m.local = random_below(8) == 0;
+		if (way != 2) {
+			m.channel = ask;
+			m.queue_id = "";
+			m.message = ask == CHANNEL_POLICY ? &asked : NULL;
+			m.open = NULL;
+			/* the instance of Postfix; each request of a map */
+			(void)snprintf(session, sizeof(session),
+			    ask == CHANNEL_POLICY ? "i%d" : "p%d-%u", number,
+			    i);
+			happen(l, a, &m);
+			/* a map that only names the client */
+			if (ask == CHANNEL_SOCKETMAP && random_below(5) == 0) {
+				m.recipient = "";
+				happen(l, a, &m);
+				m.recipient = recipient;
+			}
+		}
+		if (way != 1) {
+			m.channel = CHANNEL_MILTER;
+			m.message = &seen;
+			(void)snprintf(
+			    session, sizeof(session), "m%d", number / 3);
+			(void)snprintf(
+			    queue_id, sizeof(queue_id), "q%d", number);
+			m.queue_id = queue_id;
+			m.open = &open;
+			happen(l, a, &m);
+		}
+	}
+	if (way != 1) {
+		m.message = &seen;
+		m.open = &open;
+		finish(l, a, &m);
+	}
+}
+
+static void
+same_for(struct limiter *a, struct limiter *b, const struct limiter_event *ev)
+{
+	int64_t want[LIMITS], got[LIMITS];
+
+	limiter_usage(a, ev, want);
+	limiter_usage(b, ev, got);
+	for (int i = 0; i < LIMITS; i++)
+		if (got[i] != want[i])
+			fail_msg("%s by %s, %s: %lld, live %lld", ev->user,
+			    ev->by_login ? "login" : "AUTH",
+			    limit_name((enum limit)i), (long long)got[i],
+			    (long long)want[i]);
+}
+
+static void
+same(struct limiter *a, struct limiter *b, int64_t now_s)
+{
+	for (int c = 0; c < CLIENTS; c++)
+		for (int u = 0; u < USERS; u++) {
+			struct limiter_event ev = { .now_s = now_s,
+				.user = users[u] };
+
+			assert_true(addr_parse_loose(clients[c], &ev.client));
+			same_for(a, b, &ev);
+			ev.by_login = true;
+			same_for(a, b, &ev);
+		}
+}
+
+static void
+lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
+{
+	const struct audit_lift lift = { .at_ms = at_ms,
+		.is_user = is_user,
+		.subject = subject,
+		.who = "root" };
+	uint64_t number[2];
+	struct err err;
+
+	if (audit_lift(db, &lift, &err) == -1)
+		fail_msg("%s", err.text);
+	int n = charge_subjects(l, is_user, false, subject, number);
+
+	assert_int_equal(n, is_user ? 2 : 1);
+	for (int i = 0; i < n; i++)
+		limiter_forget(l, number[i]);
+}
+
+static void
+one_story(uint64_t seed, bool authenticated, bool trusted)
+{
+	struct limiter *live = make(), *seeded = make();
+	/* whole seconds: live, time is that of the decision; from the audit,
+	 * it is how long ago that was */
+	int64_t now_ms = (clock_now_ms() / 1000 - 3000) * 1000;
+	struct charge_history h = { .now_ms = 0 };
+	struct audit_reader *r;
+	struct audit *a = start();
+	struct err err;
+
+	seed_now = seed;
+	cfg->limits.authenticated = authenticated;
+	cfg->limits.trusted_networks = trusted;
+	for (int i = 0; i < 150; i++) {
+		now_ms += random_below(20) * 1000;
+		random_message(live, a, now_ms, i);
+		if (random_below(40) != 0)
+			continue;
+		/* what was written comes before it, and what comes later is
+		 * later */
+		audit_stop(&a);
+		a = start();
+		now_ms += 1000;
+		lift(live, true, users[1 + random_below(3)], now_ms);
+		lift(live, false,
+		    random_below(2) == 0 ? "192.0.2.1" : "2001:db8:1:1::/64",
+		    now_ms);
+		now_ms += 1000;
+	}
+	audit_stop(&a);
+	if (audit_open_reader(db, &r, &err) == -1)
+		fail_msg("%s", err.text);
+	h.now_ms = now_ms;
+	h.now_s = now_ms / 1000;
+	if (charge_history(seeded, cfg, r, &h, &err) == -1)
+		fail_msg("%s", err.text);
+	audit_close_reader(&r);
+	assert_false(h.cut);
+	assert_true(h.rows > 100);
+	same(live, seeded, now_ms / 1000);
+	same(live, seeded, now_ms / 1000 + 200);
+	limiter_free(live);
+	limiter_free(seeded);
+	(void)unlink(db);
+	char name[120];
+
+	(void)snprintf(name, sizeof(name), "%s-wal", db);
+	(void)unlink(name);
+	(void)snprintf(name, sizeof(name), "%s-shm", db);
+	(void)unlink(name);
+}
+
+static void
+seeded_as_live(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 12; seed++)
+		one_story(seed, seed % 2 == 0, seed % 3 == 0);
+}
+
+/* Only the rows of one client, or one user: what popgatectl asks. */
+static bool
+count_row(void *arg, const struct audit_record *rec)
+{
+	(void)rec;
+	++*(int *)arg;
+	return true;
+}
+
+static int
+rows_of(const char *client, const char *user, int64_t max, bool *cut)
+{
+	struct audit_reader *r;
+	struct err err;
+	int n = 0;
+
+	if (audit_open_reader(db, &r, &err) == -1 ||
+	    audit_each_relayed(
+		r, 0, client, user, max, cut, count_row, &n, &err) == -1)
+		fail_msg("%s", err.text);
+	audit_close_reader(&r);
+	return n;
+}
+
+static void
+filters(void **state)
+{
+	static const char *const from[] = { "192.0.2.1", "192.0.2.10",
+		"2001:db8:1:2::1", "2001:db8:1:2:3::1", "2001:db8:1:22::1" };
+	struct limiter *l = make();
+	struct audit *a = start();
+	bool cut;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		const struct moment m = { .at_ms = clock_now_ms(),
+			.session = "s",
+			.queue_id = "",
+			.client = from[i],
+			.sender = "",
+			.recipient = "x",
+			.reason = REASON_RECENT_LOGIN,
+			.login_user = i % 2 == 0 ? "even" : "odd",
+			.verdict = VERDICT_ACCEPT };
+
+		happen(l, a, &m);
+	}
+	audit_stop(&a);
+	limiter_free(l);
+	assert_int_equal(rows_of(NULL, NULL, 100, &cut), 5);
+	assert_false(cut);
+	assert_int_equal(rows_of("192.0.2.1", NULL, 100, NULL), 1);
+	assert_int_equal(rows_of("2001:db8:1:2:", NULL, 100, NULL), 2);
+	assert_int_equal(rows_of("' OR 1 --", NULL, 100, NULL), 0);
+	assert_int_equal(rows_of(NULL, "even", 100, NULL), 3);
+	/* the newest, when there are too many */
+	assert_int_equal(rows_of(NULL, NULL, 5, &cut), 5);
+	assert_false(cut);
+	assert_int_equal(rows_of(NULL, NULL, 3, &cut), 3);
+	assert_true(cut);
+	assert_int_equal(rows_of("192.0.2.1", NULL, 3, &cut), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						seeded_as_live, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(filters, setup, teardown) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

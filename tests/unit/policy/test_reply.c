@@ -1,0 +1,206 @@
+#include "tests/unit/unit.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/config/config.h"
+#include "common/policy/reply.h"
+
+static void
+texts(void **state)
+{
+	const char *path = unit_file(0,
+	    "reply: { no_login = \"100% {client} "
+	    "{ago}\"; };\n");
+	struct config *cfg;
+	struct addr client;
+	struct err err;
+	char code[4], status[8], text[REPLY_TEXT_MAX],
+	    doubled[2 * REPLY_TEXT_MAX];
+	struct decision d = { .verdict = VERDICT_REJECT,
+		.reason = REASON_NO_LOGIN };
+
+	(void)state;
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_true(addr_parse_loose("2001:db8::1", &client));
+	d.expires_at = 1000;
+	reply_format(cfg, &d, &client, 1000 + 720, code, status, text);
+	assert_string_equal(code, "550");
+	assert_string_equal(status, "5.7.1");
+	assert_string_equal(text, "100% 2001:db8::1 12 minutes");
+	reply_double_percent(text, doubled);
+	assert_string_equal(doubled, "100%% 2001:db8::1 12 minutes");
+
+	d.other_family = true;
+	reply_format(cfg, &d, &client, 1000 + 720, code, status, text);
+	assert_string_equal(text,
+	    "100% 2001:db8::1 12 minutes (you send over "
+	    "IPv6: a login over IPv4 is no help)");
+	/* whatever the admin wrote fits, or is cut */
+	d.reason = REASON_LOGIN_EXPIRED;
+	reply_format(cfg, &d, &client, 1001, code, status, text);
+	assert_non_null(strstr(text, "expired 1 second ago"));
+	d.reason = REASON_COLLECTOR_BEHIND;
+	d.verdict = VERDICT_TEMPFAIL;
+	reply_format(cfg, &d, &client, 0, code, status, text);
+	assert_string_equal(code, "450");
+	d.reason = REASON_STORE_UNAVAILABLE;
+	reply_format(cfg, &d, &client, 0, code, status, text);
+	assert_string_equal(code, "451");
+	assert_string_equal(status, "4.3.0");
+	/* an accept has no reply */
+	d.verdict = VERDICT_ACCEPT;
+	reply_format(cfg, &d, &client, 0, code, status, text);
+	assert_string_equal(text, "");
+	assert_string_equal(code, "");
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+/* Whatever row refuses has a code of its own class and a text. */
+static void
+every_refusal_has_a_reply(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		enum reason reason;
+	} rows[] = {
+		{ VERDICT_REJECT, REASON_DENIED },
+		{ VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY },
+		{ VERDICT_REJECT, REASON_SHARED_ADDRESS },
+		{ VERDICT_TEMPFAIL, REASON_STORE_UNAVAILABLE },
+		{ VERDICT_REJECT, REASON_SENDER_MISMATCH },
+		{ VERDICT_TEMPFAIL, REASON_SENDER_UNKNOWN },
+		{ VERDICT_TEMPFAIL, REASON_RATE_LIMITED },
+		{ VERDICT_REJECT, REASON_LOGIN_EXPIRED },
+		{ VERDICT_TEMPFAIL, REASON_COLLECTOR_BEHIND },
+		{ VERDICT_REJECT, REASON_NO_LOGIN },
+		{ VERDICT_TEMPFAIL, REASON_AUDIT_UNAVAILABLE },
+	};
+	const char *path = unit_file(0, "");
+	const struct addr client = { .family = ADDR_NONE };
+	struct config *cfg;
+	struct err err;
+	char code[4], status[8], text[REPLY_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(config_load(path, &cfg, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct decision d = { .verdict = rows[i].verdict,
+			.reason = rows[i].reason };
+
+		reply_format(cfg, &d, &client, 0, code, status, text);
+		assert_int_equal(
+		    code[0], rows[i].verdict == VERDICT_REJECT ? '5' : '4');
+		assert_int_equal(code[0], status[0]);
+		assert_true(strlen(text) > 10);
+	}
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+static void
+listen_specs(void **state)
+{
+	static const struct {
+		const char *text, *libmilter;
+	} rows[] = {
+		{ "unix:/run/x.sock", "unix:/run/x.sock" },
+		{ "local:/run/x.sock", "unix:/run/x.sock" },
+		{ "inet:127.0.0.1:8890", "inet:8890@127.0.0.1" },
+		{ "inet:8890@127.0.0.1", "inet:8890@127.0.0.1" },
+		{ "inet:[::1]:8890", "inet6:8890@::1" },
+		{ "inet6:8890@::1", "inet6:8890@::1" },
+		{ "inet:8890", NULL },
+		{ "inet::8890", NULL },
+		{ "inet:127.0.0.1:0", NULL },
+		{ "inet:127.0.0.1:70000", NULL },
+		{ "inet:127.0.0.1:80x", NULL },
+		{ "unix:relative", NULL },
+		{ "/run/x.sock", NULL },
+		{ "fd:3", NULL },
+		{ "", NULL },
+	};
+	struct listen_spec spec;
+	struct err err;
+	char text[400], longest[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int rc = listen_parse(rows[i].text, &spec, &err);
+
+		if ((rc == 0) != (rows[i].libmilter != NULL))
+			fail_msg("%s", rows[i].text);
+		if (rc == -1)
+			continue;
+		listen_for_libmilter(&spec, text);
+		assert_string_equal(text, rows[i].libmilter);
+	}
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	memcpy(longest, "unix:/", 6);
+	assert_int_equal(listen_parse(longest, &spec, &err), -1);
+}
+
+static void
+sockets(void **state)
+{
+	char text[120], path[100];
+	struct listen_spec spec;
+	struct stat st;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/s", unit_dir());
+	(void)snprintf(text, sizeof(text), "unix:%s", path);
+	assert_int_equal(listen_parse(text, &spec, &err), 0);
+	int fd = listen_open(&spec, 0600, (gid_t)-1, &err);
+
+	if (fd == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	/* never steal a living instance's socket */
+	assert_int_equal(listen_open(&spec, 0600, (gid_t)-1, &err), -1);
+	assert_non_null(strstr(err.text, "another process listens"));
+	int client = listen_connect(&spec);
+
+	assert_int_not_equal(client, -1);
+	(void)close(client);
+	(void)close(fd);
+	/* a dead one is in nobody's way */
+	fd = listen_open(&spec, 0660, (gid_t)-1, &err);
+	assert_int_not_equal(fd, -1);
+	(void)close(fd);
+	(void)unlink(path);
+	/* but a file that is no socket stays */
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fclose(out);
+	assert_int_equal(listen_open(&spec, 0660, (gid_t)-1, &err), -1);
+	assert_non_null(strstr(err.text, "no socket"));
+	(void)unlink(path);
+	*strrchr(path, '/') = '\0';
+	(void)rmdir(path);
+	/* the missing directory is named */
+	assert_int_equal(listen_open(&spec, 0660, (gid_t)-1, &err), -1);
+	assert_non_null(strstr(err.text, path));
+	assert_non_null(strstr(err.text, "No such file"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts),
+		cmocka_unit_test(every_refusal_has_a_reply),
+		cmocka_unit_test(listen_specs),
+		cmocka_unit_test(sockets),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

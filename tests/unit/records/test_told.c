@@ -1,0 +1,87 @@
+#include "tests/unit/unit.h"
+
+#include "common/records/told.h"
+
+static void
+there_and_back(void **state)
+{
+	const struct told in = { .user = "a b>, client=6.6.6.6",
+		.client = "2001:db8::1",
+		.service = "imap",
+		.server = "dovecot" };
+	char buf[TOLD_MAX];
+	struct told out;
+
+	(void)state;
+	size_t len = told_format(&in, buf);
+
+	assert_int_not_equal(len, 0);
+	assert_true(told_parse(buf, len, &out));
+	assert_string_equal(out.user, in.user);
+	assert_string_equal(out.client, in.client);
+	assert_string_equal(out.service, in.service);
+	assert_string_equal(out.server, in.server);
+	/* cut anywhere, it is none */
+	for (size_t n = 0; n < len; n++)
+		assert_false(told_parse(buf, n, &out));
+}
+
+static void
+others_are_refused(void **state)
+{
+#define ROW(s)                   \
+	{                        \
+		s, sizeof(s) - 1 \
+	}
+	static const struct {
+		const char *text;
+		size_t len;
+	} rows[] = { ROW(""), ROW("\0"), ROW("\0\0\0\0\0"),
+		ROW("popgate-login-1\0u\0c\0s\0x"),
+		ROW("popgate-login-1\0u\0c\0s\0x\0y\0"),
+		ROW("popgate-login-1\0u\0c\0s\0x\0\0"),
+		ROW("popgate-login-1\0u\0c\0s\0"),
+		ROW("popgate-login-2\0u\0c\0s\0x\0"),
+		ROW("<22>popgate-login-1\0u\0c\0s\0x\0"),
+		ROW("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x") };
+	char big[TOLD_MAX + 100];
+	struct told out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_false(told_parse(rows[i].text, rows[i].len, &out));
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	const struct told in = {
+		.user = big, .client = "", .service = "", .server = ""
+	};
+	char buf[TOLD_MAX];
+
+	assert_int_equal(told_format(&in, buf), 0);
+	assert_false(told_parse(big, sizeof(big), &out));
+}
+
+static void
+words(void **state)
+{
+	(void)state;
+	assert_true(told_service_good(""));
+	assert_true(told_service_good("pop3"));
+	assert_false(told_service_good("submission"));
+	assert_true(told_server_good("dovecot-2.3_x"));
+	assert_false(told_server_good(""));
+	assert_false(told_server_good("a b"));
+	assert_false(told_server_good("popgatectl"));
+	assert_false(told_server_good("a\x1b"));
+	assert_true(told_server_good("1234567890123456789012345678901"));
+	assert_false(told_server_good("12345678901234567890123456789012"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back),
+		cmocka_unit_test(others_are_refused), cmocka_unit_test(words) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

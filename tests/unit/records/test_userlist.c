@@ -1,0 +1,93 @@
+#include "tests/unit/unit.h"
+
+#include "common/records/userlist.h"
+
+static void
+test_add(void **state)
+{
+	static const struct {
+		const char *name, *list, *add, *want;
+		bool got;
+	} rows[] = {
+		{ "the first", "", "alice", "alice", true },
+		{ "another", "alice", "bob@x.test", "alice,bob@x.test", true },
+		{ "the same in another case", "alice", "ALICE", "alice", true },
+		{ "one with a domain is another", "alice", "alice@x.test",
+		    "alice,alice@x.test", true },
+		{ "a beginning is another", "alice", "alic", "alice,alic",
+		    true },
+		{ "nobody by name", "alice", "", "alice", false },
+		{ "a comma", "", "a,b", "a;b", true },
+		{ "a comma is no end of a name", "a,b", "a,b", "a,b,a;b",
+		    true },
+		{ "a comma tells nobody apart", "a;b", "A,B", "a;b", true },
+		{ "bytes above ASCII keep their case", "\xc3\xa4", "\xc3\x84",
+		    "\xc3\xa4,\xc3\x84", true },
+		{ "the ninth", "a,b,c,d,e,f,g,h", "i", "a,b,c,d,e,f,g,h",
+		    false },
+		{ "the ninth that is there", "a,b,c,d,e,f,g,h", "H",
+		    "a,b,c,d,e,f,g,h", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char list[USERLIST_MAX];
+
+		(void)snprintf(list, sizeof(list), "%s", rows[i].list);
+		bool got = userlist_add(list, rows[i].add);
+
+		if (got != rows[i].got || strcmp(list, rows[i].want) != 0)
+			fail_msg("%s: %d '%s'", rows[i].name, got, list);
+		assert_int_equal(userlist_has(list, rows[i].add), got);
+	}
+}
+
+/* There is room for any one name, and never a part of one. */
+static void
+test_long_names(void **state)
+{
+	char list[USERLIST_MAX] = "", name[LOGIN_USER_MAX + 1];
+
+	(void)state;
+	memset(name, ',', sizeof(name));
+	name[LOGIN_USER_MAX] = '\0';
+	assert_false(userlist_add(list, name));
+	name[LOGIN_USER_MAX - 1] = '\0';
+	assert_true(userlist_add(list, name));
+	assert_int_equal(strlen(list), LOGIN_USER_MAX - 1);
+	name[0] = 'a';
+	assert_true(userlist_add(list, name));
+	name[0] = 'b';
+	assert_false(userlist_add(list, name));
+	assert_int_equal(userlist_count(list), 2);
+}
+
+static void
+test_walk(void **state)
+{
+	char name[LOGIN_USER_MAX];
+	const char *next = "alice,Bob";
+
+	(void)state;
+	next = userlist_next(next, name);
+	assert_string_equal(name, "alice");
+	next = userlist_next(next, name);
+	assert_string_equal(name, "Bob");
+	assert_null(userlist_next(next, name));
+	assert_null(userlist_next(NULL, name));
+	assert_null(userlist_next("", name));
+	assert_int_equal(userlist_count(NULL), 0);
+	assert_false(userlist_has(NULL, "alice"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_walk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
