@@ -122,12 +122,15 @@ $(BUILD)/daemon/%: tests/daemon/%.c $(LAB)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $< $(LAB) \
 	    -lcmocka $(LIBS)
 
-unit: $(UNIT)			## run the unit tests
-	@for t in $(UNIT); do echo "== $$t"; $$t || exit 1; done
+# as many at once as make is told to run
+RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
+.PHONY: $(RUNS)
+$(RUNS): run/%: % $(PROGRAMS)
+	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-daemon: $(PROGRAMS) $(DAEMON)	## speak the protocols to the real daemons
-	@for t in $(DAEMON); do echo "== $$t"; \
-	    POPGATE_BUILD=$(BUILD) $$t || exit 1; done
+unit: $(addprefix run/,$(UNIT))		## run the unit tests
+
+daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
 
 system: $(PROGRAMS) $(DAEMON)		## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
@@ -152,14 +155,14 @@ TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
 
 san:				## unit and daemon tests under ASan and UBSan
 	$(MAKE) -j$(JOBS) check-build BUILD=build-san CFLAGS="$(SAN_FLAGS)"
-	POPGATE_HISTORIES=$(FEW) $(MAKE) check BUILD=build-san \
+	POPGATE_HISTORIES=$(FEW) $(MAKE) -j$(JOBS) -O check BUILD=build-san \
 	    CFLAGS="$(SAN_FLAGS)"
 
 tsan:				## unit and daemon tests under TSan
 	$(MAKE) -j$(JOBS) check-build BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0" \
 	    POPGATE_HISTORIES=$(FEW) \
-	    $(MAKE) check BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
+	    $(MAKE) -j$(JOBS) -O check BUILD=build-tsan CFLAGS="$(TSAN_FLAGS)"
 
 # --- fuzzing: libFuzzer, with clang; seeds and finds in tests/fuzz/corpus ---
 
@@ -197,7 +200,7 @@ fuzz-replay:			## run each fuzzer's corpus once
 test:				## install what is needed, run every test
 	sh tests/deps.sh test
 	$(MAKE) -j$(JOBS) check-build
-	$(MAKE) check
+	$(MAKE) -j$(JOBS) -O check
 	$(MAKE) san
 	$(MAKE) tsan
 	$(MAKE) fuzz-replay
