@@ -201,7 +201,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	struct facts_lists lists;
 	static struct certificate certificate; /* large */
 	struct verdict_question q = { .q.recipient = "" };
-	struct verdict_answer a;
+	static struct verdict_answer a; /* large for a stack */
 	struct store *st = NULL;
 	struct err err;
 	int rc = question(ctl, args, &q);

@@ -1,5 +1,6 @@
 #include "ctl/why/verdict.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -290,16 +291,14 @@ say_collector(
 
 static void
 say(const struct ctl *ctl, const struct verdict_question *q,
-    const struct verdict_answer *a, struct verdict_row *row)
+    const struct verdict_answer *a, enum reason reason, char *words)
 {
-	char *words = row->words;
-
 	(void)snprintf(words, VERDICT_WORDS_MAX, "-");
-	switch (row->n) {
-	case 1:
+	switch (reason) {
+	case REASON_LOCAL_RECIPIENT:
 		say_recipient(q, a, words);
 		break;
-	case 2:
+	case REASON_DENIED:
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
 		    a->store_failed        ? "not known: see row 7"
 			: a->found.denied  ? "popgatectl deny --list says why"
@@ -307,43 +306,43 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 			: a->facts.denied  ? "all who logged in from there are"
 					   : "nobody denied it");
 		break;
-	case 3:
+	case REASON_AUTHENTICATED:
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    q->q.auth_user == NULL ? "no SMTP AUTH in this session"
 					   : "SMTP AUTH succeeded");
 		break;
-	case 4:
+	case REASON_CERTIFICATE:
 		say_certificate(ctl, q, a, words);
 		break;
-	case 5:
+	case REASON_TRUSTED_NETWORK:
 		(void)snprintf(
 		    words, VERDICT_WORDS_MAX, "none of relay.trusted_networks");
 		in_set(&ctl->cfg->relay.trusted_networks, &q->q.client,
 		    "relay.trusted_networks", words);
 		break;
-	case 6:
+	case REASON_NO_CLIENT_IDENTITY:
+	case REASON_SHARED_ADDRESS:
 		say_identity(ctl, q, a, words);
 		break;
-	case 7:
+	case REASON_STORE_UNAVAILABLE:
 		if (a->store_failed)
 			out_escape(a->err.text, words, VERDICT_WORDS_MAX);
 		else
 			(void)snprintf(words, VERDICT_WORDS_MAX,
-			    "%.200s was "
-			    "read",
-			    ctl->cfg->logins.database);
+			    "%.200s was read", ctl->cfg->logins.database);
 		break;
-	case 8:
+	case REASON_SENDER_MISMATCH:
+	case REASON_SENDER_UNKNOWN:
 		say_sender(ctl, q, a, words);
 		break;
-	case 9:
+	case REASON_RATE_LIMITED:
 		say_limits(ctl, a, words);
 		break;
-	case 10:
-	case 11:
+	case REASON_RECENT_LOGIN:
+	case REASON_LOGIN_EXPIRED:
 		say_login(ctl, q, a, words);
 		break;
-	case 12:
+	case REASON_COLLECTOR_BEHIND:
 		say_collector(ctl, a, words);
 		break;
 	default:
@@ -351,51 +350,41 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	}
 }
 
-static void
-add_row(const struct ctl *ctl, const struct verdict_question *q,
-    const struct verdict_answer *a, int n, const char *condition,
-    struct verdict_row *row)
+/* The row that asks for the login table is none to an admin. Row 9 stands
+ * early, too, for what the session shows: it is a row only where that is
+ * limited. */
+static bool
+is_shown(const struct verdict_answer *a, const struct policy_row *row)
 {
-	row->n = n;
-	row->condition = condition;
-	row->matched = n == a->decision.rule;
-	say(ctl, q, a, row);
+	bool early = row->reason == REASON_RATE_LIMITED && row[1].n < row->n;
+	bool limited = a->breach.counts &&
+	    (a->facts.authenticated || a->facts.certificate ||
+		a->facts.trusted);
+
+	return row->verdict != VERDICT_ASK_STORE && (!early || limited);
 }
 
 int
 verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, struct verdict_row *rows)
 {
-	/* the rows that this version's policy_decide() has */
-	static const struct {
-		int n;
-		const char *condition;
-	} table[] = { { 1, "recipient is ours" },
-		{ 2, "client or user is denied" }, { 3, "SMTP AUTH succeeded" },
-		{ 4, "certificate on our list" },
-		{ 5, "client is in trusted_networks" },
-		{ 6, "client can't have a login of its own" },
-		{ 7, "login table can't be read" },
-		{ 8, "login, but not by this sender" },
-		{ 9, "login, but over the limits" }, { 10, "recent login" },
-		{ 11, "login expired a while ago" },
-		{ 12, "collector is not alive or behind" },
-		{ 13, "no login" } };
-	/* before rows 3 to 5 where what they accept is limited */
-	bool early = a->breach.counts &&
-	    (a->facts.authenticated || a->facts.certificate ||
-		a->facts.trusted);
+	const struct policy_row *last = policy_match(&a->facts);
 	int n = 0;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		bool now = early && table[i].n == 2;
+	for (const struct policy_row *row = policy_rows; row <= last; row++) {
+		bool again = n > 0 && rows[n - 1].n == row->n;
 
-		if (table[i].n > a->decision.rule ||
-		    (n > 0 && rows[n - 1].matched))
-			break;
-		add_row(ctl, q, a, table[i].n, table[i].condition, &rows[n++]);
-		if (now)
-			add_row(ctl, q, a, 9, "over the limits", &rows[n++]);
+		if (!is_shown(a, row) || (again && row != last))
+			continue;
+		if (again)
+			n--;
+		assert(n < POLICY_ROWS_MAX);
+		rows[n] = (struct verdict_row){
+			.n = row->n,
+			.condition = row->condition,
+			.matched = row == last,
+		};
+		say(ctl, q, a, row->reason, rows[n++].words);
 	}
 	return n;
 }
