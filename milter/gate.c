@@ -11,7 +11,6 @@
 #include "common/base/log.h"
 #include "common/base/own_addresses.h"
 #include "common/db/store.h"
-#include "common/policy/policy.h"
 #include "milter/meter.h"
 #include "milter/pool.h"
 #include "milter/throttle.h"
@@ -24,7 +23,8 @@ enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
  * second at most, and a grace is given in seconds. */
 enum { BEAT_MS = 250 };
 
-/* The same of which address families logins come by. */
+/* How long the answer to "do users log in over IPv4, over IPv6?" may be
+ * reused. */
 enum { FAMILIES_MS = 2000 };
 
 static struct {
@@ -250,45 +250,28 @@ heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
 	return 0;
 }
 
-/* A hint for a reply, so of no matter when it can't be had. */
-static bool
-other_family(struct store *st, const struct config *cfg,
-    const struct addr *client, int64_t now)
+/* Which address families logins came by since then. 0 or -1. */
+static int
+families(struct store *st, int64_t since, bool *ipv4_r, bool *ipv6_r)
 {
 	int64_t now_ms = clock_monotonic_ms();
-	bool ipv4, ipv6;
 
 	(void)pthread_mutex_lock(&gate.mtx);
 	bool fresh =
 	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
 
-	ipv4 = gate.ipv4;
-	ipv6 = gate.ipv6;
+	*ipv4_r = gate.ipv4;
+	*ipv6_r = gate.ipv6;
 	(void)pthread_mutex_unlock(&gate.mtx);
-	if (!fresh) {
-		if (store_families(st, now - cfg->logins.window_s, &ipv4, &ipv6,
-			NULL) == -1)
-			return false;
-		(void)pthread_mutex_lock(&gate.mtx);
-		gate.ipv4 = ipv4;
-		gate.ipv6 = ipv6;
-		gate.families_ms = now_ms;
-		(void)pthread_mutex_unlock(&gate.mtx);
-	}
-	return facts_other_family(client, ipv4, ipv6);
-}
-
-/* Only a client without an active login is asked about. */
-static int
-collector_state(struct store *st, const struct config *cfg, int64_t now,
-    enum policy_collector *state, struct err *err)
-{
-	int64_t read_at = 0;
-
-	if (cfg->relay.collector_grace_s != 0 &&
-	    heartbeat(st, &read_at, err) == -1)
+	if (fresh)
+		return 0;
+	if (store_families(st, since, ipv4_r, ipv6_r, NULL) == -1)
 		return -1;
-	*state = facts_collector(cfg, read_at, now);
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.ipv4 = *ipv4_r;
+	gate.ipv6 = *ipv6_r;
+	gate.families_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
 	return 0;
 }
 
@@ -304,145 +287,153 @@ recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
 	    memcmp(&version, &memo->version, sizeof(version)) == 0;
 }
 
+/* --- what decide() asks --- */
+
+struct asked {
+	const struct config *cfg;
+	const struct gate_request *req;
+	struct gate_memo *memo;
+	int64_t at_ms, now; /* Unix time; now in seconds */
+	struct pool_loan loan; /* st is NULL: nothing is lent */
+};
+
 static int
-look_up(const struct config *cfg, const struct gate_request *req,
-    const struct pool_loan *loan, int64_t now, struct gate_memo *memo,
-    struct err *err)
+ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
+    const struct store_lookup **found_r, struct err *err)
 {
+	struct asked *a = arg;
+	struct gate_memo *memo = a->memo;
+
+	if (pool_take(gate.pool, &a->loan, err) == -1) {
+		a->loan.st = NULL;
+		return -1;
+	}
+	*st_r = a->loan.st;
+	*found_r = &memo->found;
+	if (recall(memo, &a->loan, a->now))
+		return 0;
 	/* taken before the table is read: what is committed meanwhile may be
 	 * in the answer, but can't be missing from a remembered one */
-	memo->known = store_version(loan->st, &memo->version);
-	memo->generation = loan->generation;
-	memo->now = now;
-	if (store_lookup(loan->st, &req->q.client, facts_denied_user(&req->q),
-		(uint8_t)cfg->relay.ipv6_prefix, now, &memo->found, err) == 0)
+	memo->known = store_version(a->loan.st, &memo->version);
+	memo->generation = a->loan.generation;
+	memo->now = a->now;
+	if (store_lookup(a->loan.st, &a->req->q.client, answer->auth_user,
+		(uint8_t)a->cfg->relay.ipv6_prefix, a->now, &memo->found,
+		err) == 0)
 		return 0;
 	memo->known = false;
 	return -1;
 }
 
-static void
-ask_store(const struct gate_config *gc, const struct gate_request *req,
-    int64_t now, struct policy_facts *facts, struct gate_answer *answer,
-    bool *hint)
+static int
+ask_collector(void *arg, struct store *st, enum policy_collector *state_r,
+    struct err *err)
 {
-	const struct config *cfg = gc->cfg;
-	struct gate_memo none = { .known = false };
-	struct gate_memo *memo = req->memo == NULL ? &none : req->memo;
-	const struct store_lookup *found = &memo->found;
-	struct pool_loan loan;
-	struct err err;
-	bool ok;
+	const struct asked *a = arg;
+	int64_t read_at;
 
-	facts->store = POLICY_STORE_UNAVAILABLE;
-	if (pool_take(gate.pool, &loan, &err) == -1) {
-		say_store(false, err.text);
-		return;
-	}
-	ok = recall(memo, &loan, now) ||
-	    look_up(cfg, req, &loan, now, memo, &err) == 0;
-	if (ok && !found->active)
-		ok = collector_state(
-			 loan.st, cfg, now, &facts->collector, &err) == 0;
-	if (ok)
-		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found, now,
-			 facts, &err) == 0;
-	if (ok && !facts->login_seen)
-		*hint = other_family(loan.st, cfg, &req->q.client, now);
-	pool_give(gate.pool, &loan, ok);
-	say_store(ok, err.text);
-	if (!ok)
-		return;
-	/* of an expired login its user; of several that count, all of them */
-	if (found->active)
-		(void)stpcpy(answer->login_users, found->login_users);
-	else
-		(void)userlist_add(answer->login_users, found->user);
+	if (heartbeat(st, &read_at, err) == -1)
+		return -1;
+	*state_r = facts_collector(a->cfg, read_at, a->now);
+	return 0;
 }
 
-/* Row 9 for one that may relay otherwise: the last that is asked, since it
- * counts. */
-static void
-count(const struct config *cfg, const struct gate_request *req,
-    struct policy_facts *facts, struct gate_answer *answer)
+static int
+ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
 {
-	const struct throttle_recipient r = { .q = &req->q,
+	const struct asked *a = arg;
+
+	return families(st, a->now - a->cfg->logins.window_s, ipv4_r, ipv6_r);
+}
+
+static void
+table_done(void *arg, const struct err *err)
+{
+	struct asked *a = arg;
+
+	if (a->loan.st != NULL)
+		pool_give(gate.pool, &a->loan, err == NULL);
+	say_store(err == NULL, err == NULL ? "" : err->text);
+}
+
+static bool
+ask_breached(void *arg, const char *auth_user, char *login_users)
+{
+	const struct asked *a = arg;
+
+	return throttle_denied(&a->req->q.client, auth_user, a->now) ||
+	    (login_users != NULL &&
+		throttle_denied_logins(login_users, a->now));
+}
+
+static bool
+ask_recordable(void *arg)
+{
+	const struct asked *a = arg;
+
+	return !a->cfg->audit.durable || audit_healthy(gate.audit);
+}
+
+static bool
+ask_within_limits(void *arg, struct decide_answer *answer)
+{
+	const struct asked *a = arg;
+	const struct throttle_recipient r = { .q = &a->req->q,
 		.reason = answer->decision.reason,
 		.login_users = answer->login_users,
-		.channel = req->channel,
-		.port = req->port,
-		.at_ms = answer->at_ms,
+		.channel = a->req->channel,
+		.port = a->req->port,
+		.at_ms = a->at_ms,
 		.monitored = answer->monitored,
-		.message = req->message };
+		.message = a->req->message };
 
-	facts->within_limits = throttle_take(cfg, &r);
-	answer->decision = policy_decide(facts);
+	return throttle_take(a->cfg, &r);
 }
 
-/* Several users are named only where it was theirs to relay, or to be refused
- * for having relayed: else it would be a guess. */
-static void
-drop_bystanders(struct gate_answer *answer)
+static const struct decide_ops ops = {
+	.look_up = ask_look_up,
+	.collector = ask_collector,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = ask_recordable,
+	.within_limits = ask_within_limits,
+};
+
+/* Has the client one of this machine's own addresses? */
+static bool
+is_own(const struct config *cfg, const struct addr *client)
 {
-	switch (answer->decision.reason) {
-	case REASON_RECENT_LOGIN:
-	case REASON_RATE_LIMITED:
-	case REASON_DENIED:
-	case REASON_AUDIT_UNAVAILABLE:
-		return;
-	default:
-		if (userlist_count(answer->login_users) > 1)
-			answer->login_users[0] = '\0';
-	}
+	if (!cfg->relay.never_authorize_own)
+		return false;
+	(void)pthread_rwlock_rdlock(&gate.own_lock);
+	bool own = network_set_contains(&gate.own, client);
+
+	(void)pthread_rwlock_unlock(&gate.own_lock);
+	return own;
 }
 
 void
 gate_decide(const struct gate_config *gc, const struct gate_request *req,
-    struct gate_answer *answer)
+    struct decide_answer *answer)
 {
-	const struct config *cfg = gc->cfg;
 	int64_t began_ns = meter_begin();
+	struct gate_memo none;
+	int64_t at_ms = clock_now_ms();
+	struct asked asked = { .cfg = gc->cfg,
+		.req = req,
+		.memo = req->memo == NULL ? &none : req->memo,
+		.at_ms = at_ms,
+		.now = at_ms / 1000 };
+	const struct decide_question question = { .cfg = gc->cfg,
+		.lists = &gc->lists,
+		.q = &req->q,
+		.own_address = is_own(gc->cfg, &req->q.client),
+		.listener = audit_channel_name(req->channel),
+		.at_ms = at_ms };
 
-	answer->at_ms = clock_now_ms();
-	answer->login_users[0] = '\0';
-	int64_t now = answer->at_ms / 1000;
-	struct policy_facts facts;
-
-	(void)pthread_rwlock_rdlock(&gate.own_lock);
-	facts_ask(cfg, &gc->lists, &gate.own, &req->q, &facts);
-	(void)pthread_rwlock_unlock(&gate.own_lock);
-	answer->local = facts.recipient_local;
-	answer->decision = policy_decide(&facts);
-	if (answer->decision.verdict == VERDICT_ASK_STORE) {
-		bool hint = false;
-
-		ask_store(gc, req, now, &facts, answer, &hint);
-		bool by_login = facts_rests_on_login(&facts);
-
-		facts.denied = facts.denied ||
-		    throttle_denied(&req->q.client,
-			by_login ? NULL : facts_denied_user(&req->q), now) ||
-		    (by_login &&
-			throttle_denied_logins(answer->login_users, now));
-		answer->decision = policy_decide(&facts);
-		answer->decision.other_family = hint;
-	}
-	/* What can't be recorded isn't relayed; better said now than at DATA,
-	 * where it would hold up our own recipients of the same message. */
-	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local &&
-	    cfg->audit.durable && !audit_healthy(gate.audit)) {
-		answer->decision.verdict = VERDICT_TEMPFAIL;
-		answer->decision.reason = REASON_AUDIT_UNAVAILABLE;
-	}
-	answer->monitored = facts_monitored(
-	    cfg, audit_channel_name(req->channel), &req->q.client);
-	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local)
-		count(cfg, req, &facts, answer);
-	drop_bystanders(answer);
-	answer->refuse =
-	    answer->decision.verdict != VERDICT_ACCEPT && !answer->monitored;
-	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
-	    answer->status, answer->text);
+	none.known = false;
+	decide(&question, &ops, &asked, answer);
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
@@ -458,7 +449,7 @@ gate_settle(
 
 struct audit_row *
 gate_row(const struct gate_config *gc, const struct gate_request *req,
-    const struct gate_answer *answer)
+    const struct decide_answer *answer)
 {
 	char client[ADDR_TEXT_MAX], reply[REPLY_TEXT_MAX + 16];
 
@@ -484,7 +475,7 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.helo = req->helo,
 		.sender = req->q.sender,
 		.recipient = req->q.recipient,
-		.auth_user = facts_denied_user(&req->q),
+		.auth_user = answer->auth_user,
 		.login_user = answer->login_users,
 		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
 			req->q.certificate != NULL

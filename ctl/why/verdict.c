@@ -6,46 +6,124 @@
 #include <string.h>
 
 #include "common/base/own_addresses.h"
+#include "common/policy/decide.h"
 #include "ctl/out.h"
 
-static void
-ask_store(struct ctl *ctl, struct store *st, const struct facts_lists *lists,
-    const struct verdict_question *q, struct verdict_answer *a)
+/* --- what decide() asks --- */
+
+struct asked {
+	struct ctl *ctl;
+	struct store *st;
+	const struct verdict_question *q;
+	struct verdict_answer *a;
+};
+
+static int
+ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
+    const struct store_lookup **found_r, struct err *err)
 {
-	a->facts.store = POLICY_STORE_UNAVAILABLE;
-	a->store_failed = true;
-	if (st == NULL ||
-	    store_lookup(st, &q->q.client, facts_denied_user(&q->q),
-		(uint8_t)ctl->cfg->relay.ipv6_prefix, q->at, &a->found,
-		&a->err) == -1 ||
-	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1 ||
-	    facts_found(st, ctl->cfg, lists, &q->q, &a->found, q->at, &a->facts,
-		&a->err) == -1)
-		return;
-	a->store_failed = false;
-	a->facts.collector =
-	    facts_collector(ctl->cfg, a->sources_read_at, ctl->now);
+	const struct asked *asked = arg;
+	const struct verdict_question *q = asked->q;
+
+	*st_r = asked->st;
+	*found_r = &asked->a->found;
+	if (asked->st == NULL) {
+		*err = asked->a->err;
+		return -1;
+	}
+	return store_lookup(asked->st, &q->q.client, answer->auth_user,
+	    (uint8_t)asked->ctl->cfg->relay.ipv6_prefix, q->at,
+	    &asked->a->found, err);
 }
 
-/* Rows 2 and 9, as far as they can be known from the audit. */
-static void
-ask_limits(
-    struct ctl *ctl, const struct verdict_question *q, struct verdict_answer *a)
+/* By the clock, whatever time was asked about: nobody knows how the collector
+ * will be then. */
+static int
+ask_collector(void *arg, struct store *st, enum policy_collector *state_r,
+    struct err *err)
 {
-	const char *login_users = a->found.login_users;
-	bool by_login = facts_rests_on_login(&a->facts);
+	const struct asked *asked = arg;
+	int64_t read_at;
 
-	breach_denied(ctl, q->audit, &q->q.client,
-	    by_login ? NULL : facts_denied_user(&q->q),
-	    by_login ? login_users : NULL, &a->breach);
-	a->facts.denied = a->facts.denied || a->breach.denied;
-	a->decision = policy_decide(&a->facts);
-	if (a->decision.verdict != VERDICT_ACCEPT)
-		return;
-	breach_usage(
-	    ctl, q->audit, &q->q, a->decision.reason, login_users, &a->breach);
-	a->facts.within_limits = !a->breach.over;
-	a->decision = policy_decide(&a->facts);
+	if (store_sources_read_at(st, &read_at, err) == -1)
+		return -1;
+	*state_r = facts_collector(asked->ctl->cfg, read_at, asked->ctl->now);
+	return 0;
+}
+
+static int
+ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
+{
+	const struct asked *asked = arg;
+	int64_t window_s = asked->ctl->cfg->logins.window_s;
+
+	return store_families(
+	    st, asked->q->at - window_s, ipv4_r, ipv6_r, NULL);
+}
+
+static void
+table_done(void *arg, const struct err *err)
+{
+	const struct asked *asked = arg;
+
+	asked->a->store_failed = err != NULL;
+	if (err != NULL)
+		asked->a->err = *err;
+}
+
+/* As far as it can be known from the audit. */
+static bool
+ask_breached(void *arg, const char *auth_user, char *login_users)
+{
+	const struct asked *asked = arg;
+	struct breach_state *breach = &asked->a->breach;
+
+	breach_denied(asked->ctl, asked->q->audit, &asked->q->q.client,
+	    auth_user, login_users, breach);
+	return breach->denied;
+}
+
+/* Only popgate-milter knows how its writing goes. */
+static bool
+ask_recordable(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* As far as it can be known from the audit. */
+static bool
+ask_within_limits(void *arg, struct decide_answer *answer)
+{
+	const struct asked *asked = arg;
+	struct breach_state *breach = &asked->a->breach;
+
+	breach_usage(asked->ctl, asked->q->audit, &asked->q->q,
+	    answer->decision.reason, answer->login_users, breach);
+	return !breach->over;
+}
+
+static const struct decide_ops ops = {
+	.look_up = ask_look_up,
+	.collector = ask_collector,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = ask_recordable,
+	.within_limits = ask_within_limits,
+};
+
+static bool
+is_own(const struct config *cfg, const struct addr *client)
+{
+	struct network_set own = { 0 };
+
+	if (cfg->relay.never_authorize_own)
+		(void)own_addresses(&own, NULL);
+	bool found = network_set_contains(&own, client);
+
+	network_set_release(&own);
+	return found;
 }
 
 void
@@ -53,34 +131,33 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     const struct facts_lists *lists, const struct verdict_question *q,
     struct verdict_answer *a)
 {
-	const struct config *cfg = ctl->cfg;
-	struct network_set own = { 0 };
+	struct asked asked = { .ctl = ctl, .st = st, .q = q, .a = a };
+	static struct decide_answer answer; /* large for a stack */
 
 	memset(a, 0, sizeof(*a));
 	if (st == NULL && err != NULL)
 		a->err = *err;
-	if (cfg->relay.never_authorize_own)
-		(void)own_addresses(&own, NULL);
-	facts_ask(cfg, lists, &own, &q->q, &a->facts);
-	if (q->any_sender)
-		a->facts.sender = POLICY_SENDER_GOOD;
-	a->own = network_set_contains(&own, &q->q.client);
-	network_set_release(&own);
-	a->decision = policy_decide(&a->facts);
-	if (a->decision.verdict == VERDICT_ASK_STORE) {
-		bool ipv4 = false, ipv6 = false;
+	a->own = is_own(ctl->cfg, &q->q.client);
+	const struct decide_question question = { .cfg = ctl->cfg,
+		.lists = lists,
+		.q = &q->q,
+		.own_address = a->own,
+		.at_ms = q->at * 1000 };
 
-		ask_store(ctl, st, lists, q, a);
-		ask_limits(ctl, q, a);
-		if (!a->store_failed &&
-		    store_families(st, q->at - cfg->logins.window_s, &ipv4,
-			&ipv6, NULL) == 0)
-			a->decision.other_family =
-			    facts_other_family(&q->q.client, ipv4, ipv6);
-	}
-	reply_format(cfg, &a->decision, &q->q.client, q->at, a->code, a->status,
-	    a->text);
+	decide(&question, &ops, &asked, &answer);
+	a->facts = answer.facts;
+	a->decision = answer.decision;
+	memcpy(a->code, answer.code, sizeof(a->code));
+	memcpy(a->status, answer.status, sizeof(a->status));
+	memcpy(a->text, answer.text, sizeof(a->text));
+	/* for what is said of the collector, also where it wasn't asked about
+	 */
+	if (st != NULL &&
+	    store_sources_read_at(st, &a->sources_read_at, NULL) == -1)
+		a->sources_read_at = STORE_NEVER_READ;
 }
+
+/* --- the rows in words --- */
 
 static void
 in_set(const struct network_set *set, const struct addr *client,
@@ -191,7 +268,7 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 		    "sender_binding is \"off\": any sender is good");
 		return;
 	}
-	if (q->any_sender || sender == NULL) {
+	if (q->q.any_sender || sender == NULL) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "asked for a sender "
 		    "that its user may use (relay.sender_binding is \"%s\")",

@@ -1,5 +1,5 @@
-/* verdict - the real policy on the real tables, for an admin's question: the
- * same facts that the milter gathers, and each row of the policy in words. */
+/* verdict - the real policy on the real tables, for an admin's question, and
+ * each row of the policy in words. */
 #ifndef POPGATE_VERDICT_H
 #define POPGATE_VERDICT_H
 
@@ -15,7 +15,6 @@ enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
 	struct facts_question q;
-	bool any_sender; /* one that its user may use */
 	struct audit_reader *audit; /* for rows 2 and 9; NULL: they can't
 				     * be known */
 	int64_t at; /* Unix seconds */
