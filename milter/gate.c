@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -30,7 +29,6 @@ enum { FAMILIES_MS = 2000 };
 static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
-	struct gate_config *newest;
 	int64_t store_said_ms; /* when we last spoke of a bad store */
 	atomic_bool store_bad;
 	int64_t beat_ms, read_at; /* the heartbeat, and when we looked */
@@ -44,99 +42,6 @@ static struct {
 	struct network_set own;
 } gate = { .mtx = PTHREAD_MUTEX_INITIALIZER,
 	.own_lock = PTHREAD_RWLOCK_INITIALIZER };
-
-int
-gate_config_load(const char *path, struct gate_config **gc_r, struct err *err)
-{
-	struct gate_config *gc = calloc(1, sizeof(*gc));
-
-	*gc_r = NULL;
-	if (gc == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
-	}
-	gc->read_ms = clock_now_ms();
-	if (config_load(path, &gc->cfg, err) == -1 ||
-	    facts_lists_load(gc->cfg, &gc->lists, err) == -1) {
-		gate_config_free(gc);
-		return -1;
-	}
-	gc->refs = 1;
-	*gc_r = gc;
-	return 0;
-}
-
-void
-gate_config_free(struct gate_config *gc)
-{
-	if (gc == NULL)
-		return;
-	facts_lists_release(&gc->lists);
-	if (gc->cfg_of != NULL)
-		gate_config_give(gc->cfg_of);
-	else
-		config_free(gc->cfg);
-	free(gc);
-}
-
-int
-gate_config_renew(struct gate_config **gc_r, struct err *err)
-{
-	struct gate_config *gc = calloc(1, sizeof(*gc));
-
-	*gc_r = NULL;
-	if (gc == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
-	}
-	(void)pthread_mutex_lock(&gate.mtx);
-	gc->cfg_of =
-	    gate.newest->cfg_of != NULL ? gate.newest->cfg_of : gate.newest;
-	gc->cfg_of->refs++;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	gc->cfg = gc->cfg_of->cfg;
-	gc->refs = 1;
-	gc->read_ms = clock_now_ms();
-	if (facts_lists_load(gc->cfg, &gc->lists, err) == 0) {
-		*gc_r = gc;
-		return 0;
-	}
-	gate_config_free(gc);
-	return -1;
-}
-
-struct gate_config *
-gate_config_take(void)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	struct gate_config *gc = gate.newest;
-
-	gc->refs++;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	return gc;
-}
-
-void
-gate_config_give(struct gate_config *gc)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	bool last = --gc->refs == 0;
-
-	(void)pthread_mutex_unlock(&gate.mtx);
-	if (last)
-		gate_config_free(gc);
-}
-
-void
-gate_config_swap(struct gate_config *gc)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	struct gate_config *old = gate.newest;
-
-	gate.newest = gc;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	gate_config_give(old);
-}
 
 static void
 log_decision(const char *line, size_t len)
@@ -170,7 +75,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	gate.newest = gc;
+	gate_config_swap(gc);
 	gate_refresh_own();
 	if (throttle_new(gc->cfg, err) == -1 ||
 	    audit_start(&opt, &gate.audit, err) == -1)
