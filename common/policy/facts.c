@@ -278,6 +278,8 @@ facts_found(struct store *st, const struct config *cfg,
 {
 	int64_t sharing;
 
+	assert(facts->store != POLICY_STORE_ANSWERED);
+	assert(!found->active || found->rows > 0);
 	if (found->active && q->sender != NULL &&
 	    facts->sender == POLICY_SENDER_UNKNOWN &&
 	    bind_sender(st, cfg, &lists->senders, q, found, now, facts, err) ==

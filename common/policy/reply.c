@@ -130,6 +130,7 @@ reply_format(const struct config *cfg, const struct decision *d,
 void
 reply_double_percent(const char *text, char *buf)
 {
+	assert(strlen(text) < REPLY_TEXT_MAX);
 	for (; *text != '\0'; text++) {
 		if (*text == '%')
 			*buf++ = '%';
