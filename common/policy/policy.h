@@ -59,9 +59,7 @@ struct policy_row {
 	enum verdict verdict;
 	enum reason reason;
 	const char *code, *status; /* of the SMTP reply; "" for an accept */
-	const char *condition; /* in words */
-	/* NULL in row 0, which decide() puts in place of an accept */
-	bool (*test)(const struct policy_facts *facts);
+	const char *condition; /* in words; the test is in policy.c */
 };
 
 extern const struct policy_row policy_rows[];
