@@ -323,8 +323,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer)
 {
 	int64_t began_ns = meter_begin();
-	struct gate_memo none;
 	int64_t at_ms = clock_now_ms();
+	struct gate_memo none = { .known = false };
 	struct asked asked = { .cfg = gc->cfg,
 		.req = req,
 		.memo = req->memo == NULL ? &none : req->memo,
@@ -337,7 +337,6 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		.listener = audit_channel_name(req->channel),
 		.at_ms = at_ms };
 
-	none.known = false;
 	decide(&question, &ops, &asked, answer);
 	if (answer->monitored)
 		answer->decision.verdict =

@@ -433,7 +433,7 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 static bool
 is_shown(const struct verdict_answer *a, const struct policy_row *row)
 {
-	bool early = row->reason == REASON_RATE_LIMITED && row[1].n < row->n;
+	bool early = row == policy_refusal(REASON_RATE_LIMITED);
 	bool limited = a->breach.counts &&
 	    (a->facts.authenticated || a->facts.certificate ||
 		a->facts.trusted);
