@@ -133,53 +133,6 @@ say_store(bool good, const char *text)
 		log_msg(LOG_ERR, "%s; relays get a temporary failure", text);
 }
 
-/* When every source was last read to its end. 0, or -1 with err. */
-static int
-heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
-{
-	int64_t now_ms = clock_monotonic_ms(), read_at;
-
-	(void)pthread_mutex_lock(&gate.mtx);
-	bool fresh = gate.beat_ms != 0 && now_ms - gate.beat_ms < BEAT_MS;
-
-	*read_at_r = gate.read_at;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	if (fresh)
-		return 0;
-	if (store_sources_read_at(st, &read_at, err) == -1)
-		return -1;
-	(void)pthread_mutex_lock(&gate.mtx);
-	gate.read_at = *read_at_r = read_at;
-	gate.beat_ms = now_ms;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	return 0;
-}
-
-/* Which address families logins came by since then. 0 or -1. */
-static int
-families(struct store *st, int64_t since, bool *ipv4_r, bool *ipv6_r)
-{
-	int64_t now_ms = clock_monotonic_ms();
-
-	(void)pthread_mutex_lock(&gate.mtx);
-	bool fresh =
-	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
-
-	*ipv4_r = gate.ipv4;
-	*ipv6_r = gate.ipv6;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	if (fresh)
-		return 0;
-	if (store_families(st, since, ipv4_r, ipv6_r, NULL) == -1)
-		return -1;
-	(void)pthread_mutex_lock(&gate.mtx);
-	gate.ipv4 = *ipv4_r;
-	gate.ipv6 = *ipv6_r;
-	gate.families_ms = now_ms;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	return 0;
-}
-
 /* Is the answer of a moment ago the one that would be given now? */
 static bool
 recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
@@ -231,15 +184,24 @@ ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
 }
 
 static int
-ask_collector(void *arg, struct store *st, enum policy_collector *state_r,
-    struct err *err)
+ask_read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 {
-	const struct asked *a = arg;
-	int64_t read_at;
+	int64_t now_ms = clock_monotonic_ms(), read_at;
 
-	if (heartbeat(st, &read_at, err) == -1)
+	(void)arg;
+	(void)pthread_mutex_lock(&gate.mtx);
+	bool fresh = gate.beat_ms != 0 && now_ms - gate.beat_ms < BEAT_MS;
+
+	*read_at_r = gate.read_at;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (fresh)
+		return 0;
+	if (store_sources_read_at(st, &read_at, err) == -1)
 		return -1;
-	*state_r = facts_collector(a->cfg, read_at, a->now);
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.read_at = *read_at_r = read_at;
+	gate.beat_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
 	return 0;
 }
 
@@ -247,8 +209,26 @@ static int
 ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
 {
 	const struct asked *a = arg;
+	int64_t now_ms = clock_monotonic_ms();
 
-	return families(st, a->now - a->cfg->logins.window_s, ipv4_r, ipv6_r);
+	(void)pthread_mutex_lock(&gate.mtx);
+	bool fresh =
+	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
+
+	*ipv4_r = gate.ipv4;
+	*ipv6_r = gate.ipv6;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	if (fresh)
+		return 0;
+	if (store_families(st, a->now - a->cfg->logins.window_s, ipv4_r, ipv6_r,
+		NULL) == -1)
+		return -1;
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.ipv4 = *ipv4_r;
+	gate.ipv6 = *ipv6_r;
+	gate.families_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
+	return 0;
 }
 
 static void
@@ -297,7 +277,7 @@ ask_within_limits(void *arg, struct decide_answer *answer)
 
 static const struct decide_ops ops = {
 	.look_up = ask_look_up,
-	.collector = ask_collector,
+	.read_at = ask_read_at,
 	.families = ask_families,
 	.table_done = table_done,
 	.breached = ask_breached,
@@ -335,7 +315,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		.q = &req->q,
 		.own_address = is_own(gc->cfg, &req->q.client),
 		.listener = audit_channel_name(req->channel),
-		.at_ms = at_ms };
+		.at_ms = at_ms,
+		.now = asked.now };
 
 	decide(&question, &ops, &asked, answer);
 	if (answer->monitored)

@@ -34,10 +34,13 @@ ask_further(struct deciding *d, struct store *st,
 {
 	const struct decide_question *q = d->question;
 	struct policy_facts *facts = &d->answer->facts;
+	int64_t read_at;
 
-	if (!found->active && q->cfg->relay.collector_grace_s != 0 &&
-	    d->ops->collector(d->arg, st, &facts->collector, err) == -1)
-		return -1;
+	if (!found->active && q->cfg->relay.collector_grace_s != 0) {
+		if (d->ops->read_at(d->arg, st, &read_at, err) == -1)
+			return -1;
+		facts->collector = facts_collector(q->cfg, read_at, q->now);
+	}
 	if (facts_found(st, q->cfg, q->lists, q->q, found, q->at_ms / 1000,
 		facts, err) == -1)
 		return -1;

@@ -37,7 +37,8 @@ struct decide_question {
 	 * relay.never_authorize_own */
 	bool own_address;
 	const char *listener; /* see facts_monitored() */
-	int64_t at_ms; /* Unix time */
+	int64_t at_ms; /* Unix time that is asked about */
+	int64_t now; /* Unix seconds by the clock: how late is the collector? */
 };
 
 struct decide_answer {
@@ -61,9 +62,10 @@ struct decide_ops {
 	int (*look_up)(void *arg, const struct decide_answer *answer,
 	    struct store **st_r, const struct store_lookup **found_r,
 	    struct err *err);
-	/* How is the collector? 0, or -1 with err. */
-	int (*collector)(void *arg, struct store *st,
-	    enum policy_collector *state_r, struct err *err);
+	/* When was every source last read to its end? As
+	 * store_sources_read_at(). */
+	int (*read_at)(
+	    void *arg, struct store *st, int64_t *read_at_r, struct err *err);
 	/* Do users log in over IPv4, over IPv6? 0, or -1: not known. */
 	int (*families)(
 	    void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r);

@@ -36,19 +36,11 @@ ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
 	    &asked->a->found, err);
 }
 
-/* By the clock, whatever time was asked about: nobody knows how the collector
- * will be then. */
 static int
-ask_collector(void *arg, struct store *st, enum policy_collector *state_r,
-    struct err *err)
+ask_read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 {
-	const struct asked *asked = arg;
-	int64_t read_at;
-
-	if (store_sources_read_at(st, &read_at, err) == -1)
-		return -1;
-	*state_r = facts_collector(asked->ctl->cfg, read_at, asked->ctl->now);
-	return 0;
+	(void)arg;
+	return store_sources_read_at(st, read_at_r, err);
 }
 
 static int
@@ -105,7 +97,7 @@ ask_within_limits(void *arg, struct decide_answer *answer)
 
 static const struct decide_ops ops = {
 	.look_up = ask_look_up,
-	.collector = ask_collector,
+	.read_at = ask_read_at,
 	.families = ask_families,
 	.table_done = table_done,
 	.breached = ask_breached,
@@ -142,7 +134,8 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 		.lists = lists,
 		.q = &q->q,
 		.own_address = a->own,
-		.at_ms = q->at * 1000 };
+		.at_ms = q->at * 1000,
+		.now = ctl->now };
 
 	decide(&question, &ops, &asked, &answer);
 	a->facts = answer.facts;

@@ -12,6 +12,8 @@ static const char conf[] =
     " trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ \"192.0.2.66\" ];"
     " monitor_networks = [ \"198.51.100.0/24\" ]; collector_grace = \"%s\"; };\n";
 
+enum { NOW = 1000 };
+
 enum table { HAS_NOTHING, HAS_EXPIRED, HAS_LOGIN, HAS_TWO, DENIES, FAILS };
 
 /* A letter a question: L look-up, c collector, f families, t table done, b
@@ -180,14 +182,13 @@ look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
 }
 
 static int
-collector(void *arg, struct store *st, enum policy_collector *state_r,
-    struct err *err)
+read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 {
 	struct world *w = arg;
 
 	(void)st;
 	asked(w, 'c');
-	*state_r = POLICY_COLLECTOR_CURRENT;
+	*read_at_r = NOW;
 	if (w->row->collector_fails)
 		err_set(err, ERR_IO, "no sources");
 	return w->row->collector_fails ? -1 : 0;
@@ -242,7 +243,7 @@ within_limits(void *arg, struct decide_answer *answer)
 
 static const struct decide_ops ops = {
 	.look_up = look_up,
-	.collector = collector,
+	.read_at = read_at,
 	.families = families,
 	.table_done = table_done,
 	.breached = breached,
@@ -265,7 +266,8 @@ check_row(const struct row *row, const struct config *cfg,
 		.lists = lists,
 		.q = &q,
 		.own_address = row->own_address,
-		.at_ms = 1000000 };
+		.at_ms = NOW * 1000,
+		.now = NOW };
 	struct decide_answer got;
 
 	assert_true(addr_parse_loose(client, &q.client));
