@@ -187,20 +187,17 @@ static void
 say_identity(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, char *words)
 {
-	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "an address that may have "
-	    "logins");
+	(void)snprintf(
+	    words, VERDICT_WORDS_MAX, "an address that may have logins");
 	if (q->q.client.family == ADDR_NONE)
 		(void)snprintf(
 		    words, VERDICT_WORDS_MAX, "the address is not known");
 	else if (a->own)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "one of this "
-		    "machine's own addresses or its gateway");
+		    "one of this machine's own addresses or its gateway");
 	if (a->facts.shared)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "shared: %u users "
-		    "log in from there, relay.shared_address_users is %" PRId64,
+		    "shared: %u users log in from there, relay.shared_address_users is %" PRId64,
 		    a->found.sharing, ctl->cfg->relay.shared_address_users);
 	in_set(&ctl->cfg->relay.never_authorize, &q->q.client,
 	    "relay.never_authorize", words);
@@ -215,17 +212,14 @@ say_certificate(const struct ctl *ctl, const struct verdict_question *q,
 	char name[200];
 
 	if (ctl->cfg->relay.n_certificates == 0)
-		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "relay.certificates "
-		    "is empty");
+		(void)snprintf(
+		    words, VERDICT_WORDS_MAX, "relay.certificates is empty");
 	else if (q->q.certificate == NULL)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no certificate in "
-		    "this session that counts");
+		    "no certificate in this session that counts");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s is%s in "
-		    "relay.certificates",
+		    "%s is%s in relay.certificates",
 		    out_escape(
 			certificate_name(q->q.certificate), name, sizeof(name)),
 		    a->facts.certificate ? "" : "n't");
@@ -243,28 +237,24 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	char name[100], user[100];
 
 	if (!a->facts.login_active) {
-		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no login that "
-		    "counts");
+		(void)snprintf(
+		    words, VERDICT_WORDS_MAX, "no login that counts");
 		return;
 	}
 	if (sender != NULL && *sender == '\0') {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "the null sender: "
-		    "relay.null_sender is \"%s\"",
+		    "the null sender: relay.null_sender is \"%s\"",
 		    ctl->cfg->relay.null_sender_refused ? "reject" : "allow");
 		return;
 	}
 	if (ctl->cfg->relay.sender_binding == SENDER_OFF) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "relay."
-		    "sender_binding is \"off\": any sender is good");
+		    "relay.sender_binding is \"off\": any sender is good");
 		return;
 	}
 	if (q->q.any_sender || sender == NULL) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "asked for a sender "
-		    "that its user may use (relay.sender_binding is \"%s\")",
+		    "asked for a sender that its user may use (relay.sender_binding is \"%s\")",
 		    binding);
 		return;
 	}
@@ -272,14 +262,12 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	out_escape(a->found.user, user, sizeof(user));
 	if (a->found.users > 1)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s of those who "
-		    "logged in from there may send as %s (\"%s\")",
+		    "%s of those who logged in from there may send as %s (\"%s\")",
 		    a->facts.sender == POLICY_SENDER_GOOD ? "one" : "none",
 		    name, binding);
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s %s send as %s "
-		    "(\"%s\")",
+		    "%s %s send as %s (\"%s\")",
 		    *user == '\0' ? "nobody by name" : user,
 		    a->facts.sender == POLICY_SENDER_GOOD ? "may" : "may not",
 		    name, binding);
@@ -293,8 +281,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 
 	if (a->found.expires_at == 0) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no login from there "
-		    "is in the table");
+		    "no login from there is in the table");
 		return;
 	}
 	if (a->found.users > 1)
@@ -306,9 +293,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 	time_both(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "%.100s, last login %s, "
-	    "%s %s%s",
-	    user, last,
+	    "%.100s, last login %s, %s %s%s", user, last,
 	    a->found.expires_at > q->at ? "counts until" : "expired", until,
 	    facts_shared(ctl->cfg, a->found.sharing)
 		? "; shared by too many users"
@@ -326,8 +311,7 @@ say_limits(const struct ctl *ctl, const struct verdict_answer *a, char *words)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "not limited");
 	else if (!a->breach.known)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "not known: the "
-		    "record of decisions can't be read");
+		    "not known: the record of decisions can't be read");
 	else
 		(void)breach_usage_words(
 		    ctl->cfg, &a->breach, words, VERDICT_WORDS_MAX);
@@ -342,20 +326,16 @@ say_collector(
 	duration_format(ctl->cfg->relay.collector_grace_s, grace);
 	if (ctl->cfg->relay.collector_grace_s == 0)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "not asked: "
-		    "relay.collector_grace is 0");
+		    "not asked: relay.collector_grace is 0");
 	else if (a->sources_read_at == 0)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "popgate-collector "
-		    "has never read a log");
+		    "popgate-collector has never read a log");
 	else if (a->sources_read_at == STORE_NEVER_READ)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "a log was never "
-		    "read to its end: see 'popgatectl status'");
+		    "a log was never read to its end: see 'popgatectl status'");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "the logs were read "
-		    "%s; relay.collector_grace is %s",
+		    "the logs were read %s; relay.collector_grace is %s",
 		    time_both(a->sources_read_at, ctl->now, when), grace);
 }
 
