@@ -384,7 +384,7 @@ static sfsistat
 on_envrcpt(SMFICTX *ctx, char **argv)
 {
 	struct session *s = smfi_getpriv(ctx);
-	struct gate_answer answer;
+	struct decide_answer answer;
 	bool ok;
 
 	nudge_note(s);

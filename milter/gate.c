@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -11,7 +10,6 @@
 #include "common/base/log.h"
 #include "common/base/own_addresses.h"
 #include "common/db/store.h"
-#include "common/policy/policy.h"
 #include "milter/meter.h"
 #include "milter/pool.h"
 #include "milter/throttle.h"
@@ -24,13 +22,13 @@ enum { COMMIT_WAIT_MS = 8000, STORE_SAY_MS = 10000 };
  * second at most, and a grace is given in seconds. */
 enum { BEAT_MS = 250 };
 
-/* The same of which address families logins come by. */
+/* How long the answer to "do users log in over IPv4, over IPv6?" may be
+ * reused. */
 enum { FAMILIES_MS = 2000 };
 
 static struct {
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
-	struct gate_config *newest;
 	int64_t store_said_ms; /* when we last spoke of a bad store */
 	atomic_bool store_bad;
 	int64_t beat_ms, read_at; /* the heartbeat, and when we looked */
@@ -44,99 +42,6 @@ static struct {
 	struct network_set own;
 } gate = { .mtx = PTHREAD_MUTEX_INITIALIZER,
 	.own_lock = PTHREAD_RWLOCK_INITIALIZER };
-
-int
-gate_config_load(const char *path, struct gate_config **gc_r, struct err *err)
-{
-	struct gate_config *gc = calloc(1, sizeof(*gc));
-
-	*gc_r = NULL;
-	if (gc == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
-	}
-	gc->read_ms = clock_now_ms();
-	if (config_load(path, &gc->cfg, err) == -1 ||
-	    facts_lists_load(gc->cfg, &gc->lists, err) == -1) {
-		gate_config_free(gc);
-		return -1;
-	}
-	gc->refs = 1;
-	*gc_r = gc;
-	return 0;
-}
-
-void
-gate_config_free(struct gate_config *gc)
-{
-	if (gc == NULL)
-		return;
-	facts_lists_release(&gc->lists);
-	if (gc->cfg_of != NULL)
-		gate_config_give(gc->cfg_of);
-	else
-		config_free(gc->cfg);
-	free(gc);
-}
-
-int
-gate_config_renew(struct gate_config **gc_r, struct err *err)
-{
-	struct gate_config *gc = calloc(1, sizeof(*gc));
-
-	*gc_r = NULL;
-	if (gc == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
-	}
-	(void)pthread_mutex_lock(&gate.mtx);
-	gc->cfg_of =
-	    gate.newest->cfg_of != NULL ? gate.newest->cfg_of : gate.newest;
-	gc->cfg_of->refs++;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	gc->cfg = gc->cfg_of->cfg;
-	gc->refs = 1;
-	gc->read_ms = clock_now_ms();
-	if (facts_lists_load(gc->cfg, &gc->lists, err) == 0) {
-		*gc_r = gc;
-		return 0;
-	}
-	gate_config_free(gc);
-	return -1;
-}
-
-struct gate_config *
-gate_config_take(void)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	struct gate_config *gc = gate.newest;
-
-	gc->refs++;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	return gc;
-}
-
-void
-gate_config_give(struct gate_config *gc)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	bool last = --gc->refs == 0;
-
-	(void)pthread_mutex_unlock(&gate.mtx);
-	if (last)
-		gate_config_free(gc);
-}
-
-void
-gate_config_swap(struct gate_config *gc)
-{
-	(void)pthread_mutex_lock(&gate.mtx);
-	struct gate_config *old = gate.newest;
-
-	gate.newest = gc;
-	(void)pthread_mutex_unlock(&gate.mtx);
-	gate_config_give(old);
-}
 
 static void
 log_decision(const char *line, size_t len)
@@ -170,7 +75,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	gate.newest = gc;
+	gate_config_swap(gc);
 	gate_refresh_own();
 	if (throttle_new(gc->cfg, err) == -1 ||
 	    audit_start(&opt, &gate.audit, err) == -1)
@@ -228,12 +133,62 @@ say_store(bool good, const char *text)
 		log_msg(LOG_ERR, "%s; relays get a temporary failure", text);
 }
 
-/* When every source was last read to its end. 0, or -1 with err. */
+/* Is the answer of a moment ago the one that would be given now? */
+static bool
+recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
+{
+	struct store_version version;
+
+	return memo->known && memo->now == now &&
+	    memo->generation == loan->generation &&
+	    store_version(loan->st, &version) &&
+	    memcmp(&version, &memo->version, sizeof(version)) == 0;
+}
+
+/* --- what decide() asks --- */
+
+struct asked {
+	const struct config *cfg;
+	const struct gate_request *req;
+	struct gate_memo *memo;
+	int64_t at_ms, now; /* Unix time; now in seconds */
+	struct pool_loan loan; /* st is NULL: nothing is lent */
+};
+
 static int
-heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
+ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
+    const struct store_lookup **found_r, struct err *err)
+{
+	struct asked *a = arg;
+	struct gate_memo *memo = a->memo;
+
+	if (pool_take(gate.pool, &a->loan, err) == -1) {
+		a->loan.st = NULL;
+		return -1;
+	}
+	*st_r = a->loan.st;
+	*found_r = &memo->found;
+	if (recall(memo, &a->loan, a->now))
+		return 0;
+	/* taken before the table is read: what is committed meanwhile may be
+	 * in the answer, but can't be missing from a remembered one */
+	memo->known = store_version(a->loan.st, &memo->version);
+	memo->generation = a->loan.generation;
+	memo->now = a->now;
+	if (store_lookup(a->loan.st, &a->req->q.client, answer->auth_user,
+		(uint8_t)a->cfg->relay.ipv6_prefix, a->now, &memo->found,
+		err) == 0)
+		return 0;
+	memo->known = false;
+	return -1;
+}
+
+static int
+ask_read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 {
 	int64_t now_ms = clock_monotonic_ms(), read_at;
 
+	(void)arg;
 	(void)pthread_mutex_lock(&gate.mtx);
 	bool fresh = gate.beat_ms != 0 && now_ms - gate.beat_ms < BEAT_MS;
 
@@ -250,199 +205,120 @@ heartbeat(struct store *st, int64_t *read_at_r, struct err *err)
 	return 0;
 }
 
-/* A hint for a reply, so of no matter when it can't be had. */
-static bool
-other_family(struct store *st, const struct config *cfg,
-    const struct addr *client, int64_t now)
+static int
+ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
 {
+	const struct asked *a = arg;
 	int64_t now_ms = clock_monotonic_ms();
-	bool ipv4, ipv6;
 
 	(void)pthread_mutex_lock(&gate.mtx);
 	bool fresh =
 	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
 
-	ipv4 = gate.ipv4;
-	ipv6 = gate.ipv6;
+	*ipv4_r = gate.ipv4;
+	*ipv6_r = gate.ipv6;
 	(void)pthread_mutex_unlock(&gate.mtx);
-	if (!fresh) {
-		if (store_families(st, now - cfg->logins.window_s, &ipv4, &ipv6,
-			NULL) == -1)
-			return false;
-		(void)pthread_mutex_lock(&gate.mtx);
-		gate.ipv4 = ipv4;
-		gate.ipv6 = ipv6;
-		gate.families_ms = now_ms;
-		(void)pthread_mutex_unlock(&gate.mtx);
-	}
-	return facts_other_family(client, ipv4, ipv6);
-}
-
-/* Only a client without an active login is asked about. */
-static int
-collector_state(struct store *st, const struct config *cfg, int64_t now,
-    enum policy_collector *state, struct err *err)
-{
-	int64_t read_at = 0;
-
-	if (cfg->relay.collector_grace_s != 0 &&
-	    heartbeat(st, &read_at, err) == -1)
+	if (fresh)
+		return 0;
+	if (store_families(st, a->now - a->cfg->logins.window_s, ipv4_r, ipv6_r,
+		NULL) == -1)
 		return -1;
-	*state = facts_collector(cfg, read_at, now);
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.ipv4 = *ipv4_r;
+	gate.ipv6 = *ipv6_r;
+	gate.families_ms = now_ms;
+	(void)pthread_mutex_unlock(&gate.mtx);
 	return 0;
 }
 
-/* Is the answer of a moment ago the one that would be given now? */
+static void
+table_done(void *arg, const struct err *err)
+{
+	struct asked *a = arg;
+
+	if (a->loan.st != NULL)
+		pool_give(gate.pool, &a->loan, err == NULL);
+	say_store(err == NULL, err == NULL ? "" : err->text);
+}
+
 static bool
-recall(const struct gate_memo *memo, const struct pool_loan *loan, int64_t now)
+ask_breached(void *arg, const char *auth_user, char *login_users)
 {
-	struct store_version version;
+	const struct asked *a = arg;
 
-	return memo->known && memo->now == now &&
-	    memo->generation == loan->generation &&
-	    store_version(loan->st, &version) &&
-	    memcmp(&version, &memo->version, sizeof(version)) == 0;
+	return throttle_denied(&a->req->q.client, auth_user, a->now) ||
+	    (login_users != NULL &&
+		throttle_denied_logins(login_users, a->now));
 }
 
-static int
-look_up(const struct config *cfg, const struct gate_request *req,
-    const struct pool_loan *loan, int64_t now, struct gate_memo *memo,
-    struct err *err)
+static bool
+ask_recordable(void *arg)
 {
-	/* taken before the table is read: what is committed meanwhile may be
-	 * in the answer, but can't be missing from a remembered one */
-	memo->known = store_version(loan->st, &memo->version);
-	memo->generation = loan->generation;
-	memo->now = now;
-	if (store_lookup(loan->st, &req->q.client, facts_denied_user(&req->q),
-		(uint8_t)cfg->relay.ipv6_prefix, now, &memo->found, err) == 0)
-		return 0;
-	memo->known = false;
-	return -1;
+	const struct asked *a = arg;
+
+	return !a->cfg->audit.durable || audit_healthy(gate.audit);
 }
 
-static void
-ask_store(const struct gate_config *gc, const struct gate_request *req,
-    int64_t now, struct policy_facts *facts, struct gate_answer *answer,
-    bool *hint)
+static bool
+ask_within_limits(void *arg, struct decide_answer *answer)
 {
-	const struct config *cfg = gc->cfg;
-	struct gate_memo none = { .known = false };
-	struct gate_memo *memo = req->memo == NULL ? &none : req->memo;
-	const struct store_lookup *found = &memo->found;
-	struct pool_loan loan;
-	struct err err;
-	bool ok;
-
-	facts->store = POLICY_STORE_UNAVAILABLE;
-	if (pool_take(gate.pool, &loan, &err) == -1) {
-		say_store(false, err.text);
-		return;
-	}
-	ok = recall(memo, &loan, now) ||
-	    look_up(cfg, req, &loan, now, memo, &err) == 0;
-	if (ok && !found->active)
-		ok = collector_state(
-			 loan.st, cfg, now, &facts->collector, &err) == 0;
-	if (ok)
-		ok = facts_found(loan.st, cfg, &gc->lists, &req->q, found, now,
-			 facts, &err) == 0;
-	if (ok && !facts->login_seen)
-		*hint = other_family(loan.st, cfg, &req->q.client, now);
-	pool_give(gate.pool, &loan, ok);
-	say_store(ok, err.text);
-	if (!ok)
-		return;
-	/* of an expired login its user; of several that count, all of them */
-	if (found->active)
-		(void)stpcpy(answer->login_users, found->login_users);
-	else
-		(void)userlist_add(answer->login_users, found->user);
-}
-
-/* Row 9 for one that may relay otherwise: the last that is asked, since it
- * counts. */
-static void
-count(const struct config *cfg, const struct gate_request *req,
-    struct policy_facts *facts, struct gate_answer *answer)
-{
-	const struct throttle_recipient r = { .q = &req->q,
+	const struct asked *a = arg;
+	const struct throttle_recipient r = { .q = &a->req->q,
 		.reason = answer->decision.reason,
 		.login_users = answer->login_users,
-		.channel = req->channel,
-		.port = req->port,
-		.at_ms = answer->at_ms,
+		.channel = a->req->channel,
+		.port = a->req->port,
+		.at_ms = a->at_ms,
 		.monitored = answer->monitored,
-		.message = req->message };
+		.message = a->req->message };
 
-	facts->within_limits = throttle_take(cfg, &r);
-	answer->decision = policy_decide(facts);
+	return throttle_take(a->cfg, &r);
 }
 
-/* Several users are named only where it was theirs to relay, or to be refused
- * for having relayed: else it would be a guess. */
-static void
-drop_bystanders(struct gate_answer *answer)
+static const struct decide_ops ops = {
+	.look_up = ask_look_up,
+	.read_at = ask_read_at,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = ask_recordable,
+	.within_limits = ask_within_limits,
+};
+
+/* Has the client one of this machine's own addresses? */
+static bool
+is_own(const struct config *cfg, const struct addr *client)
 {
-	switch (answer->decision.reason) {
-	case REASON_RECENT_LOGIN:
-	case REASON_RATE_LIMITED:
-	case REASON_DENIED:
-	case REASON_AUDIT_UNAVAILABLE:
-		return;
-	default:
-		if (userlist_count(answer->login_users) > 1)
-			answer->login_users[0] = '\0';
-	}
+	if (!cfg->relay.never_authorize_own)
+		return false;
+	(void)pthread_rwlock_rdlock(&gate.own_lock);
+	bool own = network_set_contains(&gate.own, client);
+
+	(void)pthread_rwlock_unlock(&gate.own_lock);
+	return own;
 }
 
 void
 gate_decide(const struct gate_config *gc, const struct gate_request *req,
-    struct gate_answer *answer)
+    struct decide_answer *answer)
 {
-	const struct config *cfg = gc->cfg;
 	int64_t began_ns = meter_begin();
+	int64_t at_ms = clock_now_ms();
+	struct gate_memo none = { .known = false };
+	struct asked asked = { .cfg = gc->cfg,
+		.req = req,
+		.memo = req->memo == NULL ? &none : req->memo,
+		.at_ms = at_ms,
+		.now = at_ms / 1000 };
+	const struct decide_question question = { .cfg = gc->cfg,
+		.lists = &gc->lists,
+		.q = &req->q,
+		.own_address = is_own(gc->cfg, &req->q.client),
+		.listener = audit_channel_name(req->channel),
+		.at_ms = at_ms,
+		.now = asked.now };
 
-	answer->at_ms = clock_now_ms();
-	answer->login_users[0] = '\0';
-	int64_t now = answer->at_ms / 1000;
-	struct policy_facts facts;
-
-	(void)pthread_rwlock_rdlock(&gate.own_lock);
-	facts_ask(cfg, &gc->lists, &gate.own, &req->q, &facts);
-	(void)pthread_rwlock_unlock(&gate.own_lock);
-	answer->local = facts.recipient_local;
-	answer->decision = policy_decide(&facts);
-	if (answer->decision.verdict == VERDICT_ASK_STORE) {
-		bool hint = false;
-
-		ask_store(gc, req, now, &facts, answer, &hint);
-		bool by_login = facts_rests_on_login(&facts);
-
-		facts.denied = facts.denied ||
-		    throttle_denied(&req->q.client,
-			by_login ? NULL : facts_denied_user(&req->q), now) ||
-		    (by_login &&
-			throttle_denied_logins(answer->login_users, now));
-		answer->decision = policy_decide(&facts);
-		answer->decision.other_family = hint;
-	}
-	/* What can't be recorded isn't relayed; better said now than at DATA,
-	 * where it would hold up our own recipients of the same message. */
-	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local &&
-	    cfg->audit.durable && !audit_healthy(gate.audit)) {
-		answer->decision.verdict = VERDICT_TEMPFAIL;
-		answer->decision.reason = REASON_AUDIT_UNAVAILABLE;
-	}
-	answer->monitored = facts_monitored(
-	    cfg, audit_channel_name(req->channel), &req->q.client);
-	if (answer->decision.verdict == VERDICT_ACCEPT && !answer->local)
-		count(cfg, req, &facts, answer);
-	drop_bystanders(answer);
-	answer->refuse =
-	    answer->decision.verdict != VERDICT_ACCEPT && !answer->monitored;
-	reply_format(cfg, &answer->decision, &req->q.client, now, answer->code,
-	    answer->status, answer->text);
+	decide(&question, &ops, &asked, answer);
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
@@ -458,7 +334,7 @@ gate_settle(
 
 struct audit_row *
 gate_row(const struct gate_config *gc, const struct gate_request *req,
-    const struct gate_answer *answer)
+    const struct decide_answer *answer)
 {
 	char client[ADDR_TEXT_MAX], reply[REPLY_TEXT_MAX + 16];
 
@@ -484,7 +360,7 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.helo = req->helo,
 		.sender = req->q.sender,
 		.recipient = req->q.recipient,
-		.auth_user = facts_denied_user(&req->q),
+		.auth_user = answer->auth_user,
 		.login_user = answer->login_users,
 		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
 			req->q.certificate != NULL

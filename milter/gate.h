@@ -1,34 +1,21 @@
-/* gate - what the milter and the permit channel share: facts are gathered,
- * policy_decide() is asked, an audit row is made. Everything here may be
- * called by any thread at any time. */
+/* gate - what the milter and the permit channel share: a recipient is decided,
+ * an audit row is made. Everything here may be called by any thread at any
+ * time. */
 #ifndef POPGATE_GATE_H
 #define POPGATE_GATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config/config.h"
 #include "common/db/audit.h"
 #include "common/db/store.h"
+#include "common/policy/decide.h"
 #include "common/policy/facts.h"
 #include "common/policy/limiter.h"
-#include "common/policy/reply.h"
-#include "common/records/decision.h"
-#include "common/records/login.h"
+#include "milter/gate_config.h"
 
 struct err;
 struct histogram;
-struct pool;
-
-/* A checked configuration and what was read because of it: constant, shared,
- * counted. A connection keeps the one that it began with. */
-struct gate_config {
-	struct config *cfg;
-	struct facts_lists lists;
-	int64_t read_ms; /* Unix time when reading the lists began */
-	struct gate_config *cfg_of; /* whose cfg is; NULL: its own */
-	unsigned refs; /* guarded by the gate */
-};
 
 /* What the login table said of the client of a session, for as long as the
  * table and the second stay the same: a message may have many recipients.
@@ -54,45 +41,18 @@ struct gate_request {
 	enum audit_channel channel;
 };
 
-struct gate_answer {
-	struct decision decision;
-	bool local;
-	bool monitored; /* the MTA decides */
-	bool refuse; /* what to do: false when monitored */
-	int64_t at_ms;
-	/* Whose logins it rests on: of an accepted one those that are charged
-	 * for it. A userlist. */
-	char login_users[USERLIST_MAX];
-	char code[4], status[8], text[REPLY_TEXT_MAX];
-};
-
-/* Start: opens the audit. cfg is checked configuration, owned by the gate
- * from now on. committed: see audit.h. 0, or -1 with err. */
-int gate_start(struct gate_config *cfg, void (*committed)(void *arg), void *arg,
+/* Start: opens the audit. gc becomes the newest configuration. committed: see
+ * audit.h. 0, or -1 with err. */
+int gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
     struct err *err);
 /* Flush the audit. Requests after it get a temporary failure. */
 void gate_stop(void);
-
-/* Read and check everything that a configuration names. 0, or -1. */
-int
-gate_config_load(const char *path, struct gate_config **gc_r, struct err *err);
-void gate_config_free(struct gate_config *gc); /* one never given away */
-
-/* The newest configuration with its lists read anew: the file itself is not,
- * it may be half edited. 0, or -1. */
-int gate_config_renew(struct gate_config **gc_r, struct err *err);
-
-/* Take a counted reference to the newest configuration; give it back. */
-struct gate_config *gate_config_take(void);
-void gate_config_give(struct gate_config *gc);
-/* Make gc the newest (reload). The old one goes with its last user. */
-void gate_config_swap(struct gate_config *gc);
 
 /* Decide on one recipient. One that may relay counts against the limits, also
  * when the MTA then refuses it for a reason of its own; the milter's count only
  * when gate_settle() says that the message was sent. */
 void gate_decide(const struct gate_config *gc, const struct gate_request *req,
-    struct gate_answer *answer);
+    struct decide_answer *answer);
 
 /* The message is sent, or given up, for good: its recipients count against the
  * limits, or not. Once is enough, more are harmless. */
@@ -102,7 +62,7 @@ void gate_settle(
 /* The audit row of a decision, or NULL where it is only counted (our own
  * recipients by default) or memory is short. */
 struct audit_row *gate_row(const struct gate_config *gc,
-    const struct gate_request *req, const struct gate_answer *answer);
+    const struct gate_request *req, const struct decide_answer *answer);
 
 /* How many rows of accepted recipients a message may keep until DATA; with
  * more, gate_hand_over() takes those that there are. Waits for the disk when

@@ -312,7 +312,7 @@ answer(struct connection *c, const struct protocol_request *p)
 {
 	struct gate_config *gc = gate_config_take();
 	struct certificate shown;
-	struct gate_answer a;
+	struct decide_answer a;
 	char session[48];
 	bool ok = true;
 

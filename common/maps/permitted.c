@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/config/config.h"
 #include "common/policy/facts.h"
+#include "common/policy/policy.h"
 
 struct walk {
 	const struct config *cfg;
@@ -117,15 +118,29 @@ refused_as_shared(struct walk *w)
 	return w->failed || facts_shared(w->cfg, users);
 }
 
+/* Asks the policy as for a recipient elsewhere, by a sender that is good and
+ * within the limits: a map knows none of these. That an address is shared takes
+ * a query, so it is asked last. */
 static bool
 may_relay(struct walk *w, const struct network *net)
 {
-	return w->users > 0 && !overlaps_any(&w->denied, net) &&
-	    !overlaps_any(&w->cfg->relay.never_authorize, net) &&
-	    !overlaps_any(&w->cfg->relay.proxy_networks, net) &&
-	    !(w->cfg->relay.never_authorize_own && w->own != NULL &&
-		overlaps_any(w->own, net)) &&
-	    !refused_as_shared(w);
+	const struct config *cfg = w->cfg;
+	struct policy_facts facts = {
+		.denied = overlaps_any(&w->denied, net),
+		.identified = !overlaps_any(&cfg->relay.never_authorize, net) &&
+		    !overlaps_any(&cfg->relay.proxy_networks, net) &&
+		    !(cfg->relay.never_authorize_own && w->own != NULL &&
+			overlaps_any(w->own, net)),
+		.store = POLICY_STORE_ANSWERED,
+		.sender = POLICY_SENDER_GOOD,
+		.within_limits = true,
+		.login_active = w->users > 0,
+	};
+
+	if (policy_decide(&facts).verdict != VERDICT_ACCEPT)
+		return false;
+	facts.shared = refused_as_shared(w);
+	return policy_decide(&facts).verdict == VERDICT_ACCEPT;
 }
 
 /* All rows of a client are there. Returns false to end. */

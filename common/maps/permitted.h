@@ -27,7 +27,7 @@ struct permitted {
  * expired rows, those of denied users, and clients that are denied, in
  * never_authorize or proxy_networks, our own, or refused as shared; also
  * networks of which that is true in part.
- *   own      the machine's own addresses, as for facts_ask(); NULL: none
+ *   own      the machine's own addresses; NULL: none
  *   now      Unix seconds
  *   until_r  when the answer changes by itself; INT64_MAX: never
  * 0, or -1 with err: what was passed to fn is not all then. */

@@ -1,5 +1,6 @@
 #include "common/policy/charge.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ bool
 charge_event(const struct config *cfg, enum reason reason,
     const char *auth_user, const char *login_users, struct limiter_event *ev)
 {
+	assert(reason <= REASONS); /* REASONS: one of another version */
 	ev->user = NULL;
 	ev->by_login = ev->free_client = false;
 	switch (reason) {
@@ -225,6 +227,7 @@ int
 charge_history(struct limiter *l, const struct config *cfg,
     struct audit_reader *r, struct charge_history *h, struct err *err)
 {
+	assert(h->now_s >= longest_window(cfg)); /* no event before second 0 */
 	struct replay *p = calloc(1, sizeof(*p));
 	int64_t since_ms = h->now_ms - longest_window(cfg) * 1000;
 	int ret = -1;

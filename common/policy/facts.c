@@ -1,5 +1,6 @@
 #include "common/policy/facts.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -150,17 +151,21 @@ facts_refused_address(const struct config *cfg, const struct network_set *own,
 
 /* Row 6: an address that many share, or that is ourselves, proves nothing. */
 static bool
-has_identity(const struct config *cfg, const struct network_set *own,
-    const struct addr *client)
+has_identity(
+    const struct config *cfg, bool own_address, const struct addr *client)
 {
-	return client->family != ADDR_NONE &&
-	    facts_refused_address(cfg, own, client) == NULL;
+	return client->family != ADDR_NONE && !own_address &&
+	    facts_refused_address(cfg, NULL, client) == NULL;
 }
 
 /* Row 8, as far as it doesn't take a user: UNKNOWN then. */
 static enum policy_sender
-sender_fact(const struct config *cfg, const char *sender)
+sender_fact(const struct config *cfg, const struct facts_question *q)
 {
+	const char *sender = q->sender;
+
+	if (q->any_sender)
+		return POLICY_SENDER_GOOD;
 	if (sender != NULL && *sender == '\0')
 		return cfg->relay.null_sender_refused ? POLICY_SENDER_FOREIGN
 						      : POLICY_SENDER_GOOD;
@@ -172,9 +177,10 @@ sender_fact(const struct config *cfg, const char *sender)
 
 void
 facts_ask(const struct config *cfg, const struct facts_lists *lists,
-    const struct network_set *own, const struct facts_question *q,
+    bool own_address, const struct facts_question *q,
     struct policy_facts *facts)
 {
+	assert(lists != NULL || q->recipient == NULL);
 	*facts =
 	    (struct policy_facts){ .recipient_local = q->recipient != NULL &&
 			rcpt_is_local(q->recipient, q->mailer,
@@ -186,9 +192,9 @@ facts_ask(const struct config *cfg, const struct facts_lists *lists,
 				cfg->relay.n_certificates, q->certificate)),
 		    .trusted = network_set_contains(
 			&cfg->relay.trusted_networks, &q->client),
-		    .identified = has_identity(cfg, own, &q->client),
+		    .identified = has_identity(cfg, own_address, &q->client),
 		    .store = POLICY_STORE_UNASKED,
-		    .sender = sender_fact(cfg, q->sender),
+		    .sender = sender_fact(cfg, q),
 		    .within_limits = true };
 }
 
@@ -272,6 +278,8 @@ facts_found(struct store *st, const struct config *cfg,
 {
 	int64_t sharing;
 
+	assert(facts->store != POLICY_STORE_ANSWERED);
+	assert(!found->active || found->rows > 0);
 	if (found->active && q->sender != NULL &&
 	    facts->sender == POLICY_SENDER_UNKNOWN &&
 	    bind_sender(st, cfg, &lists->senders, q, found, now, facts, err) ==

@@ -1,6 +1,6 @@
 /* facts - what the policy goes by, gathered from the question, the
- * configuration and the login table: the same for popgate-milter and for
- * popgatectl, who open the table in other ways. Asks no clock, logs nothing.
+ * configuration and the login table. decide.h says in which order. Asks no
+ * clock, logs nothing.
  * Threads: any, while what is pointed to stays constant. */
 #ifndef POPGATE_FACTS_H
 #define POPGATE_FACTS_H
@@ -53,15 +53,16 @@ struct facts_question {
 	const char *auth_type, *auth_user; /* of this message */
 	const struct certificate *certificate; /* of this session */
 	bool vouched; /* its certificate was found on the list */
+	bool any_sender; /* asked for one that its user may use */
 };
 
 /* The facts that are known without the login table; facts->store becomes
  * UNASKED.
- *   lists  may be NULL when the recipient is
- *   own    the machine's own addresses, which prove nothing when
- *          relay.never_authorize has "own" */
+ *   lists        may be NULL when the recipient is
+ *   own_address  the client has one of this machine's own addresses, and
+ *                relay.never_authorize has "own": it proves nothing */
 void facts_ask(const struct config *cfg, const struct facts_lists *lists,
-    const struct network_set *own, const struct facts_question *q,
+    bool own_address, const struct facts_question *q,
     struct policy_facts *facts);
 
 /* Is nothing refused to client on this listener ("milter", "policy",
@@ -71,7 +72,7 @@ bool facts_monitored(
 
 /* Why an address proves nothing of who uses it, so that no login from there
  * counts (row 6): "never-authorize", "own-address", "proxy"; NULL: it may.
- *   own  as above; NULL: not asked */
+ *   own  the machine's own addresses; NULL: not asked */
 const char *facts_refused_address(const struct config *cfg,
     const struct network_set *own, const struct addr *client);
 

@@ -1,5 +1,6 @@
 #include "common/policy/judge.h"
 
+#include <assert.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,7 @@ judge_date(
 	/* a clock that is ahead must not hand out a longer lease */
 	judged->ahead_s = at > now ? at - now : 0;
 	judged->login.at = at - judged->ahead_s;
+	assert(judged->login.at <= now);
 	judged->expires_at = judged->login.at + j->cfg->logins.window_s;
 }
 
@@ -233,6 +235,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	const struct line_message *m = line->message;
 	struct parse_result result;
 
+	assert(m == NULL || line->told == NULL);
 	out->record = out->unknown_shape = out->piece = false;
 	out->server = "";
 	out->ahead_s = 0;

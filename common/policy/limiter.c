@@ -1,5 +1,6 @@
 #include "common/policy/limiter.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ limit_name(enum limit limit)
 		[LIMIT_USER_CLIENTS] = "user_clients",
 		[LIMIT_MESSAGE_RECIPIENTS] = "message_recipients" };
 
+	assert(limit < LIMITS);
 	return names[limit];
 }
 
@@ -202,9 +204,11 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 		l->n_sets *= 2;
 	l->n_buckets = l->n_sets * 8 * MARKS_PER_SUBJECT / GROUP;
 	/* rounded up: 15 of them are a window */
-	for (int i = 0; i < 2 * METRICS; i++)
+	for (int i = 0; i < 2 * METRICS; i++) {
+		assert(rate[i].window_s > 0);
 		l->width_ms[i] =
 		    (rate[i].window_s * 1000 + SLOTS - 2) / (SLOTS - 1);
+	}
 	for (int i = 0; i < SHARDS; i++)
 		(void)pthread_mutex_init(&l->shard[i].mtx, NULL);
 	if (!lay_out(l))
@@ -380,6 +384,7 @@ subject_find(struct limiter *l, uint64_t tag)
 
 		if (place == 0 || (place ^ tag_bits(tag)) >> PLACE_BITS != 0)
 			continue;
+		assert(number_of(place) <= home_of(l, tag)->n_subjects);
 		struct subject *s =
 		    &home_of(l, tag)->subjects[number_of(place)];
 
@@ -394,6 +399,8 @@ static void
 ghost_take(const struct limiter *l, struct subject *ghost,
     const struct subject *s, int64_t now_s)
 {
+	/* nobody reserves of a ghost: who starts with it has nothing pending */
+	assert(ghost->pending[0] == 0 && ghost->pending[1] == 0);
 	ghost->kind = s->kind;
 	subject_advance(l, ghost, now_s);
 	for (int m = 0; m < METRICS; m++)
@@ -468,6 +475,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind, int64_t now_s)
 			set->ghost[s->kind] = ++home->n_subjects;
 		ghost_take(l, &home->subjects[set->ghost[s->kind]], s, now_s);
 	}
+	assert(home->n_subjects <= l->n_sets * (WAYS + KINDS));
 	*s = home->subjects[set->ghost[kind]];
 	s->tag = tag;
 	s->kind = (uint8_t)kind;
@@ -612,6 +620,7 @@ _Static_assert(SHARDS <= 64, "a bit for each shard");
 static void
 lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s)
 {
+	assert(shards != 0 && *now_s >= 0);
 	for (int i = 0; i < SHARDS; i++)
 		if (shards >> i & 1) {
 			(void)pthread_mutex_lock(&l->shard[i].mtx);
@@ -651,6 +660,15 @@ slot_of_value(
 	uint32_t slot = slot_of(l, limit_of(s, DISTINCT), mark->seen_s);
 
 	return &s->metric[DISTINCT].slot[slot % SLOTS];
+}
+
+/* Take back the count of when the value was seen: is_counted(). */
+static void
+uncount_value(
+    const struct limiter *l, struct subject *s, const struct mark *mark)
+{
+	assert(is_counted(l, s, mark));
+	--*slot_of_value(l, s, mark);
 }
 
 /* The mark that says that the subject has used this value of late, or has
@@ -707,7 +725,7 @@ count_value(const struct limiter *l, struct subject *s,
 	else if (!known || mark->value.unclaimed > 0)
 		mark->value.unclaimed++;
 	if (known && mark->value.open == 0)
-		--*slot_of_value(l, s, mark);
+		uncount_value(l, s, mark);
 	mark->seen_s = (uint32_t)now_s;
 	if (mark->value.open == 0)
 		counter_add(c, 1);
@@ -732,7 +750,7 @@ hold_value(const struct limiter *l, struct subject *s, const struct name *value,
 		return;
 	s->pending[DISTINCT]++;
 	if (is_counted(l, s, mark))
-		--*slot_of_value(l, s, mark);
+		uncount_value(l, s, mark);
 	else
 		mark->seen_s = 0;
 }
@@ -828,6 +846,8 @@ credit_leave(struct limiter *l, const struct taking *t, const struct subject *s,
 static void
 credit_use(struct mark *mark, bool message)
 {
+	assert(is_credit(mark));
+	assert((message ? mark->credit.messages : mark->credit.recipients) > 0);
 	if (message)
 		mark->credit.messages--;
 	else
@@ -841,6 +861,7 @@ credit_use(struct mark *mark, bool message)
 static struct party *
 add_party(struct limiter *l, struct taking *t, enum kind kind, uint64_t tag)
 {
+	assert(t->n < PARTIES);
 	struct party *p = &t->party[t->n++];
 
 	*p = (struct party){ .tag = tag, .kind = kind };
@@ -962,6 +983,7 @@ hold_get(
 
 	if (h != NULL)
 		return h;
+	assert(m->n_holds <= m->holds_room);
 	if (m->n_holds == m->holds_room) {
 		uint16_t room =
 		    m->holds_room == 0 ? 2 : (uint16_t)(m->holds_room * 2);
@@ -1036,6 +1058,7 @@ add_breach(struct limiter *l, const struct taking *t, const struct party *p,
     struct limiter_answer *answer)
 {
 	struct subject *s = subject_get(l, p->tag, p->kind, t->now_s);
+	assert(p->over && answer->n < USERLIST_USERS);
 	struct limiter_breach *b = &answer->breach[answer->n++];
 	int metric = p->limit % METRICS;
 	uint8_t said = (uint8_t)(1 << metric);
@@ -1074,7 +1097,7 @@ take_back(struct limiter *l, const struct taking *t, struct subject *s,
 	    --mark->value.unclaimed > 0)
 		return;
 	if (mark->value.open == 0) {
-		--*slot_of_value(l, s, mark);
+		uncount_value(l, s, mark);
 		mark->tag = 0;
 	} else {
 		mark->seen_s = 0;
@@ -1186,6 +1209,9 @@ limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
 {
 	struct taking t = { .ev = ev, .now_s = ev->now_s };
 
+	assert(ev->now_s >= 0);
+	/* the milter reserves for its message, the permit channel counts */
+	assert(!ev->hold || (ev->message != NULL && !ev->permit));
 	*answer = (struct limiter_answer){ .over = false };
 	if (too_many(rate, ev->message, answer))
 		return;
@@ -1232,6 +1258,8 @@ settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
 	uint32_t freed = sent ? 0 : h->recipients;
 
 	if (own) {
+		assert(s->pending[0] >= h->recipients);
+		assert(s->pending[1] >= h->message);
 		s->pending[0] -= h->recipients;
 		s->pending[1] -= h->message;
 	}
@@ -1389,6 +1417,7 @@ denial_make(struct limiter *l, struct shard *shard)
 static void
 denial_drop(struct limiter *l, struct shard *shard, struct denial *d)
 {
+	assert(d >= shard->denied && d < shard->denied + shard->n_denied);
 	*d = shard->denied[--shard->n_denied];
 	atomic_fetch_sub(&l->n_denied, 1);
 }
@@ -1398,6 +1427,7 @@ limiter_deny(struct limiter *l, uint64_t subject, int64_t until)
 {
 	struct shard *shard = &l->shard[shard_of(subject)];
 
+	assert(subject != 0);
 	(void)pthread_mutex_lock(&shard->mtx);
 	struct denial *d = denial_find(shard, subject);
 
@@ -1436,6 +1466,7 @@ limiter_forget(struct limiter *l, uint64_t subject)
 {
 	struct shard *shard = &l->shard[shard_of(subject)];
 
+	assert(subject != 0);
 	(void)pthread_mutex_lock(&shard->mtx);
 	struct subject *s = subject_find(l, subject);
 	struct denial *d = denial_find(shard, subject);

@@ -1,99 +1,107 @@
 #include "common/policy/policy.h"
 
+#include <assert.h>
+#include <stddef.h>
+
+/* The rows in their order: number, verdict, reason, reply code, condition in
+ * words, condition of the facts f. A macro, so that matching is a chain of
+ * comparisons: it is done up to three times for each recipient.
+ *   5.7.1, 4.7.1: delivery not authorized; 4.3.0: mail system status;
+ *   RFC 3463 sections 3.8 and 3.4
+ * Row 9 stands before whatever would let the client relay. While a collector
+ * that once ran is behind, the user of an expired login may have logged in
+ * again: that is row 12's "can't know", and not row 11. */
+#define POLICY_ROWS(ROW)                                                       \
+	ROW(1, ACCEPT, LOCAL_RECIPIENT, "", "", "recipient is ours",           \
+	    f->recipient_local)                                                \
+	ROW(2, ASK_STORE, STORE_UNAVAILABLE, "", "",                           \
+	    "login table isn't asked yet", f->store == POLICY_STORE_UNASKED)   \
+	ROW(2, REJECT, DENIED, "550", "5.7.1", "client or user is denied",     \
+	    f->denied)                                                         \
+	ROW(9, TEMPFAIL, RATE_LIMITED, "450", "4.7.1",                         \
+	    "rows 3 to 5, but over the limits",                                \
+	    (f->authenticated || f->certificate || f->trusted) &&              \
+		!f->within_limits)                                             \
+	ROW(3, ACCEPT, AUTHENTICATED, "", "", "SMTP AUTH succeeded",           \
+	    f->authenticated)                                                  \
+	ROW(4, ACCEPT, CERTIFICATE, "", "", "certificate on our list",         \
+	    f->certificate)                                                    \
+	ROW(5, ACCEPT, TRUSTED_NETWORK, "", "",                                \
+	    "client is in trusted_networks", f->trusted)                       \
+	ROW(6, REJECT, NO_CLIENT_IDENTITY, "550", "5.7.1",                     \
+	    "client can't have a login of its own", !f->identified)            \
+	ROW(6, REJECT, SHARED_ADDRESS, "550", "5.7.1",                         \
+	    "login, but shared by too many users",                             \
+	    f->store == POLICY_STORE_ANSWERED && f->shared)                    \
+	ROW(7, TEMPFAIL, STORE_UNAVAILABLE, "451", "4.3.0",                    \
+	    "login table can't be read", f->store != POLICY_STORE_ANSWERED)    \
+	ROW(8, REJECT, SENDER_MISMATCH, "553", "5.7.1",                        \
+	    "login, but not by this sender",                                   \
+	    f->login_active && f->sender == POLICY_SENDER_FOREIGN)             \
+	ROW(8, TEMPFAIL, SENDER_UNKNOWN, "451", "4.3.0",                       \
+	    "login, but the sender isn't known",                               \
+	    f->login_active && f->sender != POLICY_SENDER_GOOD)                \
+	ROW(9, TEMPFAIL, RATE_LIMITED, "450", "4.7.1",                         \
+	    "login, but over the limits",                                      \
+	    f->login_active && !f->within_limits)                              \
+	ROW(10, ACCEPT, RECENT_LOGIN, "", "", "recent login", f->login_active) \
+	ROW(11, REJECT, LOGIN_EXPIRED, "550", "5.7.1",                         \
+	    "login expired a while ago",                                       \
+	    f->login_seen && f->collector != POLICY_COLLECTOR_BEHIND)          \
+	ROW(12, TEMPFAIL, COLLECTOR_BEHIND, "450", "4.7.1",                    \
+	    "collector never ran, or is behind",                               \
+	    f->collector != POLICY_COLLECTOR_CURRENT)                          \
+	ROW(13, REJECT, NO_LOGIN, "550", "5.7.1", "no login", true)            \
+	ROW(0, TEMPFAIL, AUDIT_UNAVAILABLE, "451", "4.3.0",                    \
+	    "relay, but audit can't be written",                               \
+	    false) /* decide() puts it in place of an accept */
+
+const struct policy_row policy_rows[] = {
+#define ROW(n, verdict, reason, code, status, words, test) \
+	{ (n), VERDICT_##verdict, REASON_##reason, (code), (status), (words) },
+	POLICY_ROWS(ROW)
+#undef ROW
+};
+const size_t policy_rows_n = sizeof(policy_rows) / sizeof(*policy_rows);
+
+const struct policy_row *
+policy_match(const struct policy_facts *f)
+{
+	const struct policy_row *row = policy_rows;
+
+	assert(f->store <= POLICY_STORE_UNAVAILABLE);
+	assert(f->sender <= POLICY_SENDER_GOOD);
+	assert(f->collector <= POLICY_COLLECTOR_NEVER);
+#define ROW(n, verdict, reason, code, status, words, test) \
+	if (test)                                          \
+		return row;                                \
+	row++;
+	POLICY_ROWS(ROW)
+#undef ROW
+	assert(false); /* row 13 matches all facts */
+	return row;
+}
+
 struct decision
-policy_decide(const struct policy_facts *f)
+policy_decide(const struct policy_facts *facts)
 {
-	struct decision d = { .login_at = f->login_at,
-		.expires_at = f->expires_at };
+	const struct policy_row *row = policy_match(facts);
 
-#define MATCH(n, v, r)           \
-	do {                     \
-		d.rule = (n);    \
-		d.verdict = (v); \
-		d.reason = (r);  \
-		return d;        \
-	} while (0)
-	if (f->recipient_local)
-		MATCH(1, VERDICT_ACCEPT, REASON_LOCAL_RECIPIENT);
-	if (f->store == POLICY_STORE_UNASKED)
-		MATCH(2, VERDICT_ASK_STORE, REASON_STORE_UNAVAILABLE);
-	if (f->denied)
-		MATCH(2, VERDICT_REJECT, REASON_DENIED);
-	/* row 9 stands before whatever would let it relay */
-	if ((f->authenticated || f->certificate || f->trusted) &&
-	    !f->within_limits)
-		MATCH(9, VERDICT_TEMPFAIL, REASON_RATE_LIMITED);
-	if (f->authenticated)
-		MATCH(3, VERDICT_ACCEPT, REASON_AUTHENTICATED);
-	if (f->certificate)
-		MATCH(4, VERDICT_ACCEPT, REASON_CERTIFICATE);
-	if (f->trusted)
-		MATCH(5, VERDICT_ACCEPT, REASON_TRUSTED_NETWORK);
-	if (!f->identified)
-		MATCH(6, VERDICT_REJECT, REASON_NO_CLIENT_IDENTITY);
-	if (f->store == POLICY_STORE_ANSWERED && f->shared)
-		MATCH(6, VERDICT_REJECT, REASON_SHARED_ADDRESS);
-	if (f->store != POLICY_STORE_ANSWERED)
-		MATCH(7, VERDICT_TEMPFAIL, REASON_STORE_UNAVAILABLE);
-	if (f->login_active && f->sender == POLICY_SENDER_FOREIGN)
-		MATCH(8, VERDICT_REJECT, REASON_SENDER_MISMATCH);
-	if (f->login_active && f->sender != POLICY_SENDER_GOOD)
-		MATCH(8, VERDICT_TEMPFAIL, REASON_SENDER_UNKNOWN);
-	if (f->login_active && !f->within_limits)
-		MATCH(9, VERDICT_TEMPFAIL, REASON_RATE_LIMITED);
-	if (f->login_active)
-		MATCH(10, VERDICT_ACCEPT, REASON_RECENT_LOGIN);
-	/* While a collector that once ran is behind, the user of an expired
-	 * login may have logged in again: that is row 12's "can't know". */
-	if (f->login_seen && f->collector != POLICY_COLLECTOR_BEHIND)
-		MATCH(11, VERDICT_REJECT, REASON_LOGIN_EXPIRED);
-	if (f->collector != POLICY_COLLECTOR_CURRENT)
-		MATCH(12, VERDICT_TEMPFAIL, REASON_COLLECTOR_BEHIND);
-	MATCH(13, VERDICT_REJECT, REASON_NO_LOGIN);
-#undef MATCH
+	return (struct decision){
+		.verdict = row->verdict,
+		.reason = row->reason,
+		.rule = row->n,
+		.login_at = facts->login_at,
+		.expires_at = facts->expires_at,
+	};
 }
 
-enum verdict
-verdict_monitored(enum verdict verdict)
+const struct policy_row *
+policy_refusal(enum reason reason)
 {
-	return verdict == VERDICT_REJECT  ? VERDICT_WOULD_REJECT
-	    : verdict == VERDICT_TEMPFAIL ? VERDICT_WOULD_TEMPFAIL
-					  : verdict;
-}
-
-const char *
-verdict_name(enum verdict verdict)
-{
-	static const char *const names[] = { [VERDICT_ACCEPT] = "accept",
-		[VERDICT_REJECT] = "reject",
-		[VERDICT_TEMPFAIL] = "tempfail",
-		[VERDICT_WOULD_REJECT] = "would-reject",
-		[VERDICT_WOULD_TEMPFAIL] = "would-tempfail",
-		[VERDICT_ASK_STORE] = "ask-store" };
-
-	return names[verdict];
-}
-
-const char *
-reason_name(enum reason reason)
-{
-	static const char *const names[REASONS] = { [REASON_LOCAL_RECIPIENT] =
-							"local-recipient",
-		[REASON_DENIED] = "denied",
-		[REASON_AUTHENTICATED] = "authenticated",
-		[REASON_CERTIFICATE] = "certificate",
-		[REASON_TRUSTED_NETWORK] = "trusted-network",
-		[REASON_NO_CLIENT_IDENTITY] = "no-client-identity",
-		[REASON_SHARED_ADDRESS] = "shared-address",
-		[REASON_STORE_UNAVAILABLE] = "store-unavailable",
-		[REASON_SENDER_MISMATCH] = "sender-mismatch",
-		[REASON_SENDER_UNKNOWN] = "sender-unknown",
-		[REASON_RATE_LIMITED] = "rate-limited",
-		[REASON_RECENT_LOGIN] = "recent-login",
-		[REASON_LOGIN_EXPIRED] = "login-expired",
-		[REASON_COLLECTOR_BEHIND] = "collector-behind",
-		[REASON_NO_LOGIN] = "no-login",
-		[REASON_AUDIT_UNAVAILABLE] = "audit-unavailable" };
-
-	return names[reason];
+	for (size_t i = 0; i < policy_rows_n; i++)
+		if (policy_rows[i].reason == reason &&
+		    policy_rows[i].code[0] != '\0')
+			return &policy_rows[i];
+	return NULL;
 }

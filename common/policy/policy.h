@@ -1,20 +1,22 @@
 /* policy - facts in, decision out. Pure: no file, clock, lock or log.
- * The rows and their order are the table in docs/ARCHITECTURE.md. */
+ * decide.h says in which order the facts are found out. */
 #ifndef POPGATE_POLICY_H
 #define POPGATE_POLICY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/records/decision.h"
 
+/* In every enum the first value, in every bool false, grants nothing: zeroed
+ * facts refuse. */
 enum policy_store {
 	POLICY_STORE_UNASKED,
 	POLICY_STORE_ANSWERED,
 	POLICY_STORE_UNAVAILABLE
 };
 
-/* Which is false or first is what opens nothing. */
 enum policy_sender {
 	POLICY_SENDER_UNKNOWN, /* the MTA didn't say, or memory was short */
 	POLICY_SENDER_FOREIGN,
@@ -48,8 +50,28 @@ struct policy_facts {
 	enum policy_collector collector; /* 12 */
 };
 
-/* The first row that matches. VERDICT_ASK_STORE: row 1 doesn't match and the
- * store is UNASKED; look the client up and call again. */
+/* A row of the policy. Audit rows and admins know a row by its number, which
+ * stays its own when another row is put before it. popgate(7) and
+ * docs/ARCHITECTURE.md have these rows in this order: test_policy_docs compares
+ * them, and writes them. */
+struct policy_row {
+	int n; /* 0: the row of a relay that can't be recorded */
+	enum verdict verdict;
+	enum reason reason;
+	const char *code, *status; /* of the SMTP reply; "" for an accept */
+	const char *condition; /* in words; the test is in policy.c */
+};
+
+extern const struct policy_row policy_rows[];
+extern const size_t policy_rows_n;
+
+/* The first row that matches; there always is one. VERDICT_ASK_STORE: row 1
+ * doesn't match and the store is UNASKED; look the client up and call again. */
+const struct policy_row *policy_match(const struct policy_facts *facts);
 struct decision policy_decide(const struct policy_facts *facts);
+
+/* A row that refuses, for good or for now, for this reason: all have the same
+ * reply. NULL: none does. */
+const struct policy_row *policy_refusal(enum reason reason);
 
 #endif

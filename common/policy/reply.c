@@ -1,6 +1,6 @@
 #include "common/policy/reply.h"
-#include "common/config/reply_template.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 
 #include "common/base/addr.h"
 #include "common/config/config.h"
+#include "common/config/reply_template.h"
+#include "common/policy/policy.h"
 
 /* "12 minutes": in the largest unit that is at least 2. */
 static void
@@ -64,46 +66,59 @@ expand(const char *template, const struct addr *client, int64_t ago_s, char *p,
 	return p;
 }
 
+/* NULL: nobody is refused for this reason. */
+static const char *
+template_of(const struct config *cfg, enum reason reason)
+{
+	switch (reason) {
+	case REASON_DENIED:
+		return cfg->reply.denied;
+	case REASON_NO_CLIENT_IDENTITY:
+		return cfg->reply.no_client_identity;
+	case REASON_SHARED_ADDRESS:
+		return cfg->reply.shared_address;
+	case REASON_SENDER_MISMATCH:
+		return cfg->reply.sender_mismatch;
+	case REASON_RATE_LIMITED:
+		return cfg->reply.rate_limited;
+	case REASON_LOGIN_EXPIRED:
+		return cfg->reply.login_expired;
+	case REASON_COLLECTOR_BEHIND:
+		return cfg->reply.collector_behind;
+	case REASON_NO_LOGIN:
+		return cfg->reply.no_login;
+	case REASON_STORE_UNAVAILABLE:
+	case REASON_SENDER_UNKNOWN:
+	case REASON_AUDIT_UNAVAILABLE:
+		return cfg->reply.unavailable;
+	case REASON_LOCAL_RECIPIENT:
+	case REASON_AUTHENTICATED:
+	case REASON_CERTIFICATE:
+	case REASON_TRUSTED_NETWORK:
+	case REASON_RECENT_LOGIN:
+	case REASONS:
+		break;
+	}
+	return NULL;
+}
+
 void
 reply_format(const struct config *cfg, const struct decision *d,
     const struct addr *client, int64_t now, char *code, char *status,
     char *text)
 {
-	/* 5.7.1: delivery not authorized; 4.3.0: mail system status;
-	 * RFC 3463 sections 3.4 and 3.8 */
-	const struct {
-		const char *code, *status, *template;
-	} replies[REASONS] = {
-		[REASON_DENIED] = { "550", "5.7.1", cfg->reply.denied },
-		[REASON_NO_CLIENT_IDENTITY] = { "550", "5.7.1",
-		    cfg->reply.no_client_identity },
-		[REASON_SHARED_ADDRESS] = { "550", "5.7.1",
-		    cfg->reply.shared_address },
-		[REASON_STORE_UNAVAILABLE] = { "451", "4.3.0",
-		    cfg->reply.unavailable },
-		[REASON_AUDIT_UNAVAILABLE] = { "451", "4.3.0",
-		    cfg->reply.unavailable },
-		[REASON_SENDER_MISMATCH] = { "553", "5.7.1",
-		    cfg->reply.sender_mismatch },
-		[REASON_SENDER_UNKNOWN] = { "451", "4.3.0",
-		    cfg->reply.unavailable },
-		[REASON_RATE_LIMITED] = { "450", "4.7.1",
-		    cfg->reply.rate_limited },
-		[REASON_LOGIN_EXPIRED] = { "550", "5.7.1",
-		    cfg->reply.login_expired },
-		[REASON_COLLECTOR_BEHIND] = { "450", "4.7.1",
-		    cfg->reply.collector_behind },
-		[REASON_NO_LOGIN] = { "550", "5.7.1", cfg->reply.no_login },
-	};
-
+	assert(d->verdict <= VERDICT_TEMPFAIL && d->reason < REASONS);
 	code[0] = status[0] = text[0] = '\0';
-	if (d->verdict == VERDICT_ACCEPT || replies[d->reason].template == NULL)
+	if (d->verdict == VERDICT_ACCEPT)
 		return;
-	memcpy(code, replies[d->reason].code, 4);
-	memcpy(status, replies[d->reason].status, 6);
+	const struct policy_row *row = policy_refusal(d->reason);
+	const char *template = template_of(cfg, d->reason);
+
+	assert(row != NULL && template != NULL);
+	memcpy(code, row->code, 4);
+	memcpy(status, row->status, 6);
 	char *end = text + REPLY_TEXT_MAX - 1;
-	char *p = expand(replies[d->reason].template, client,
-	    now - d->expires_at, text, end);
+	char *p = expand(template, client, now - d->expires_at, text, end);
 
 	if (d->reason != REASON_NO_LOGIN || !d->other_family ||
 	    *cfg->reply.other_family == '\0' || end - p < 2)
@@ -115,6 +130,7 @@ reply_format(const struct config *cfg, const struct decision *d,
 void
 reply_double_percent(const char *text, char *buf)
 {
+	assert(strlen(text) < REPLY_TEXT_MAX);
 	for (; *text != '\0'; text++) {
 		if (*text == '%')
 			*buf++ = '%';

@@ -17,30 +17,36 @@ enum verdict {
 	VERDICT_ASK_STORE = VERDICTS /* policy_decide() needs the table */
 };
 
+/* Every reason and its name. A name that was once recorded stays. */
+#define REASONS_EACH(X)                             \
+	X(LOCAL_RECIPIENT, "local-recipient")       \
+	X(DENIED, "denied")                         \
+	X(AUTHENTICATED, "authenticated")           \
+	X(CERTIFICATE, "certificate")               \
+	X(TRUSTED_NETWORK, "trusted-network")       \
+	X(NO_CLIENT_IDENTITY, "no-client-identity") \
+	X(SHARED_ADDRESS, "shared-address")         \
+	X(STORE_UNAVAILABLE, "store-unavailable")   \
+	X(SENDER_MISMATCH, "sender-mismatch")       \
+	X(SENDER_UNKNOWN, "sender-unknown")         \
+	X(RATE_LIMITED, "rate-limited")             \
+	X(RECENT_LOGIN, "recent-login")             \
+	X(LOGIN_EXPIRED, "login-expired")           \
+	X(COLLECTOR_BEHIND, "collector-behind")     \
+	X(NO_LOGIN, "no-login")                     \
+	X(AUDIT_UNAVAILABLE, "audit-unavailable")
+
 enum reason {
-	REASON_LOCAL_RECIPIENT,
-	REASON_DENIED,
-	REASON_AUTHENTICATED,
-	REASON_CERTIFICATE,
-	REASON_TRUSTED_NETWORK,
-	REASON_NO_CLIENT_IDENTITY,
-	REASON_SHARED_ADDRESS,
-	REASON_STORE_UNAVAILABLE,
-	REASON_SENDER_MISMATCH,
-	REASON_SENDER_UNKNOWN,
-	REASON_RATE_LIMITED,
-	REASON_RECENT_LOGIN,
-	REASON_LOGIN_EXPIRED,
-	REASON_COLLECTOR_BEHIND,
-	REASON_NO_LOGIN,
-	REASON_AUDIT_UNAVAILABLE,
-	REASONS
+#define REASON(reason, name) REASON_##reason,
+	REASONS_EACH(REASON)
+#undef REASON
+	    REASONS
 };
 
 struct decision {
 	enum verdict verdict;
 	enum reason reason;
-	int rule; /* row of the policy table */
+	int rule; /* number of the policy's row */
 	int64_t login_at; /* newest login it rests on; 0 none */
 	int64_t expires_at; /* of that login; 0 none */
 	bool other_family; /* no login, while others log in by IPv4 when

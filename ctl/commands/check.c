@@ -31,20 +31,16 @@ static const struct ctl_option options[] = {
 	[OPT_AUTH] = { "auth", "USER", "with SMTP AUTH as this user" },
 	[OPT_AT] = { "at", "TIME", "as if it were then, by the table of now" },
 	[OPT_MAILER] = { "mailer", "NAME",
-	    "what the MTA calls the mailer "
-	    "(milter only)" },
+	    "what the MTA calls the mailer (milter only)" },
 	[OPT_SUBJECT] = { "cert-subject", "NAME",
-	    "with a certificate that "
-	    "the MTA trusts" },
+	    "with a certificate that the MTA trusts" },
 	[OPT_ISSUER] = { "cert-issuer", "NAME", "by this authority" },
 	[OPT_FINGERPRINT] = { "cert-fingerprint", "DIGEST",
-	    "with a "
-	    "certificate of this digest" },
+	    "with a certificate of this digest" },
 	[OPT_KEY] = { "cert-key", "DIGEST", "of this key" },
 	[OPT_JSON] = { "json", NULL, "a JSON object" },
 	[OPT_EXIT_CODE] = { "exit-code", NULL,
-	    "exit 1 when refused, 75 when "
-	    "put off" },
+	    "exit 1 when refused, 75 when put off" },
 	{ 0 }
 };
 
@@ -80,20 +76,19 @@ print_answer(const struct ctl *ctl, const struct verdict_question *q,
 		(void)printf("reply:   none of popgate's: %s\n",
 		    a->facts.recipient_local
 			? "the MTA delivers as it always would"
-			: "the permit channel opens the MTA, the milter lets it "
-			  "pass");
+			: "the permit channel opens the MTA, the milter lets it pass");
 	if (facts_monitored(ctl->cfg, NULL, &q->q.client))
-		(void)printf("mode:    monitor: popgate only records this, the "
-			     "MTA decides alone\n");
+		(void)printf(
+		    "mode:    monitor: popgate only records this, the MTA decides alone\n");
 	else
 		for (size_t i = 0; i < ctl->cfg->relay.monitor_listeners.n; i++)
-			(void)printf("mode:    monitor on %s: only recorded "
-				     "there\n",
+			(void)printf(
+			    "mode:    monitor on %s: only recorded there\n",
 			    ctl->cfg->relay.monitor_listeners.v[i]);
 	if (q->at != ctl->now)
-		(void)printf("note:    by the table as it is now; logins that "
-			     "were deleted or renewed since\n         can't be "
-			     "seen\n");
+		(void)printf(
+		    "note:    by the table as it is now; logins that were deleted or renewed since\n"
+		    "         can't be seen\n");
 }
 
 static void
@@ -201,7 +196,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	struct facts_lists lists;
 	static struct certificate certificate; /* large */
 	struct verdict_question q = { .q.recipient = "" };
-	struct verdict_answer a;
+	static struct verdict_answer a; /* large for a stack */
 	struct store *st = NULL;
 	struct err err;
 	int rc = question(ctl, args, &q);
@@ -248,9 +243,8 @@ const struct command cmd_check = { .name = "check",
 	    "[--json]",
 	.summary = "what would happen to a recipient, row by row",
 	.help =
-	    "Runs the policy that popgate-milter runs, on the same "
-	    "tables, and prints every row\nthat was tested, up to the first "
-	    "that matches, and the reply the client would get.\n",
+	    "Runs the policy that popgate-milter runs, on the same tables, and prints every row\n"
+	    "that was tested, up to the first that matches, and the reply the client would get.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,

@@ -142,9 +142,9 @@ struct confirm {
 static void
 confirm_client(const struct confirm *c, const struct addr *client)
 {
-	struct verdict_question q = {
-		.q.client = *client, .any_sender = true, .at = c->ctl->now
-	};
+	struct verdict_question q = { .q = { .client = *client,
+					  .any_sender = true },
+		.at = c->ctl->now };
 	char text[ADDR_TEXT_MAX];
 	struct verdict_answer a;
 

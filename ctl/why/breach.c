@@ -116,9 +116,22 @@ look_denial(void *arg, const struct audit_breach *b)
 	return false;
 }
 
+/* Take those out of users whose bit is set. */
+static void
+drop_denied(char users[USERLIST_MAX], unsigned denied)
+{
+	char left[USERLIST_MAX] = "", name[LOGIN_USER_MAX];
+	const char *next = users;
+
+	for (unsigned i = 0; (next = userlist_next(next, name)) != NULL; i++)
+		if ((denied >> i & 1) == 0)
+			(void)userlist_add(left, name);
+	memcpy(users, left, sizeof(left));
+}
+
 void
 breach_denied(struct ctl *ctl, struct audit_reader *r,
-    const struct addr *client, const char *auth_user, const char *login_users,
+    const struct addr *client, const char *auth_user, char *login_users,
     struct breach_state *state)
 {
 	struct look l = { .client = client,
@@ -131,6 +144,8 @@ breach_denied(struct ctl *ctl, struct audit_reader *r,
 	if (r != NULL &&
 	    audit_each_denial(r, ctl->now, look_denial, &l, &err) == -1)
 		state->known = false;
+	if (!state->denied && l.denied != 0)
+		drop_denied(login_users, l.denied);
 }
 
 /* What the rows of the client and of the users come to. */

@@ -43,10 +43,11 @@ struct breach_state {
 };
 
 /* Fill denied and denial, as the milter decides it: by the client, and by
- * auth_user (NULL: none), or by all of login_users (a userlist; NULL: the
- * session doesn't rest on a login). */
+ * auth_user (NULL: none), or by all of login_users (a userlist of USERLIST_MAX;
+ * NULL: the session doesn't rest on a login). Takes those who are denied out of
+ * that list while others are left. */
 void breach_denied(struct ctl *ctl, struct audit_reader *r,
-    const struct addr *client, const char *auth_user, const char *login_users,
+    const struct addr *client, const char *auth_user, char *login_users,
     struct breach_state *state);
 
 /* Fill the rest with the milter's own sums, from the same rows.

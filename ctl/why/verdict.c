@@ -1,50 +1,121 @@
 #include "ctl/why/verdict.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/own_addresses.h"
+#include "common/policy/decide.h"
 #include "ctl/out.h"
 
-static void
-ask_store(struct ctl *ctl, struct store *st, const struct facts_lists *lists,
-    const struct verdict_question *q, struct verdict_answer *a)
+/* --- what decide() asks --- */
+
+struct asked {
+	struct ctl *ctl;
+	struct store *st;
+	const struct verdict_question *q;
+	struct verdict_answer *a;
+};
+
+static int
+ask_look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
+    const struct store_lookup **found_r, struct err *err)
 {
-	a->facts.store = POLICY_STORE_UNAVAILABLE;
-	a->store_failed = true;
-	if (st == NULL ||
-	    store_lookup(st, &q->q.client, facts_denied_user(&q->q),
-		(uint8_t)ctl->cfg->relay.ipv6_prefix, q->at, &a->found,
-		&a->err) == -1 ||
-	    store_sources_read_at(st, &a->sources_read_at, &a->err) == -1 ||
-	    facts_found(st, ctl->cfg, lists, &q->q, &a->found, q->at, &a->facts,
-		&a->err) == -1)
-		return;
-	a->store_failed = false;
-	a->facts.collector =
-	    facts_collector(ctl->cfg, a->sources_read_at, ctl->now);
+	const struct asked *asked = arg;
+	const struct verdict_question *q = asked->q;
+
+	*st_r = asked->st;
+	*found_r = &asked->a->found;
+	if (asked->st == NULL) {
+		*err = asked->a->err;
+		return -1;
+	}
+	return store_lookup(asked->st, &q->q.client, answer->auth_user,
+	    (uint8_t)asked->ctl->cfg->relay.ipv6_prefix, q->at,
+	    &asked->a->found, err);
 }
 
-/* Rows 2 and 9, as far as they can be known from the audit. */
-static void
-ask_limits(
-    struct ctl *ctl, const struct verdict_question *q, struct verdict_answer *a)
+static int
+ask_read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 {
-	const char *login_users = a->found.login_users;
-	bool by_login = facts_rests_on_login(&a->facts);
+	(void)arg;
+	return store_sources_read_at(st, read_at_r, err);
+}
 
-	breach_denied(ctl, q->audit, &q->q.client,
-	    by_login ? NULL : facts_denied_user(&q->q),
-	    by_login ? login_users : NULL, &a->breach);
-	a->facts.denied = a->facts.denied || a->breach.denied;
-	a->decision = policy_decide(&a->facts);
-	if (a->decision.verdict != VERDICT_ACCEPT)
-		return;
-	breach_usage(
-	    ctl, q->audit, &q->q, a->decision.reason, login_users, &a->breach);
-	a->facts.within_limits = !a->breach.over;
-	a->decision = policy_decide(&a->facts);
+static int
+ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
+{
+	const struct asked *asked = arg;
+	int64_t window_s = asked->ctl->cfg->logins.window_s;
+
+	return store_families(
+	    st, asked->q->at - window_s, ipv4_r, ipv6_r, NULL);
+}
+
+static void
+table_done(void *arg, const struct err *err)
+{
+	const struct asked *asked = arg;
+
+	asked->a->store_failed = err != NULL;
+	if (err != NULL)
+		asked->a->err = *err;
+}
+
+/* As far as it can be known from the audit. */
+static bool
+ask_breached(void *arg, const char *auth_user, char *login_users)
+{
+	const struct asked *asked = arg;
+	struct breach_state *breach = &asked->a->breach;
+
+	breach_denied(asked->ctl, asked->q->audit, &asked->q->q.client,
+	    auth_user, login_users, breach);
+	return breach->denied;
+}
+
+/* Only popgate-milter knows how its writing goes. */
+static bool
+ask_recordable(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* As far as it can be known from the audit. */
+static bool
+ask_within_limits(void *arg, struct decide_answer *answer)
+{
+	const struct asked *asked = arg;
+	struct breach_state *breach = &asked->a->breach;
+
+	breach_usage(asked->ctl, asked->q->audit, &asked->q->q,
+	    answer->decision.reason, answer->login_users, breach);
+	return !breach->over;
+}
+
+static const struct decide_ops ops = {
+	.look_up = ask_look_up,
+	.read_at = ask_read_at,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = ask_recordable,
+	.within_limits = ask_within_limits,
+};
+
+static bool
+is_own(const struct config *cfg, const struct addr *client)
+{
+	struct network_set own = { 0 };
+
+	if (cfg->relay.never_authorize_own)
+		(void)own_addresses(&own, NULL);
+	bool found = network_set_contains(&own, client);
+
+	network_set_release(&own);
+	return found;
 }
 
 void
@@ -52,34 +123,34 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     const struct facts_lists *lists, const struct verdict_question *q,
     struct verdict_answer *a)
 {
-	const struct config *cfg = ctl->cfg;
-	struct network_set own = { 0 };
+	struct asked asked = { .ctl = ctl, .st = st, .q = q, .a = a };
+	static struct decide_answer answer; /* large for a stack */
 
 	memset(a, 0, sizeof(*a));
 	if (st == NULL && err != NULL)
 		a->err = *err;
-	if (cfg->relay.never_authorize_own)
-		(void)own_addresses(&own, NULL);
-	facts_ask(cfg, lists, &own, &q->q, &a->facts);
-	if (q->any_sender)
-		a->facts.sender = POLICY_SENDER_GOOD;
-	a->own = network_set_contains(&own, &q->q.client);
-	network_set_release(&own);
-	a->decision = policy_decide(&a->facts);
-	if (a->decision.verdict == VERDICT_ASK_STORE) {
-		bool ipv4 = false, ipv6 = false;
+	a->own = is_own(ctl->cfg, &q->q.client);
+	const struct decide_question question = { .cfg = ctl->cfg,
+		.lists = lists,
+		.q = &q->q,
+		.own_address = a->own,
+		.at_ms = q->at * 1000,
+		.now = ctl->now };
 
-		ask_store(ctl, st, lists, q, a);
-		ask_limits(ctl, q, a);
-		if (!a->store_failed &&
-		    store_families(st, q->at - cfg->logins.window_s, &ipv4,
-			&ipv6, NULL) == 0)
-			a->decision.other_family =
-			    facts_other_family(&q->q.client, ipv4, ipv6);
-	}
-	reply_format(cfg, &a->decision, &q->q.client, q->at, a->code, a->status,
-	    a->text);
+	decide(&question, &ops, &asked, &answer);
+	a->facts = answer.facts;
+	a->decision = answer.decision;
+	memcpy(a->code, answer.code, sizeof(a->code));
+	memcpy(a->status, answer.status, sizeof(a->status));
+	memcpy(a->text, answer.text, sizeof(a->text));
+	/* for what is said of the collector, also where it wasn't asked about
+	 */
+	if (st != NULL &&
+	    store_sources_read_at(st, &a->sources_read_at, NULL) == -1)
+		a->sources_read_at = STORE_NEVER_READ;
 }
+
+/* --- the rows in words --- */
 
 static void
 in_set(const struct network_set *set, const struct addr *client,
@@ -116,20 +187,17 @@ static void
 say_identity(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, char *words)
 {
-	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "an address that may have "
-	    "logins");
+	(void)snprintf(
+	    words, VERDICT_WORDS_MAX, "an address that may have logins");
 	if (q->q.client.family == ADDR_NONE)
 		(void)snprintf(
 		    words, VERDICT_WORDS_MAX, "the address is not known");
 	else if (a->own)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "one of this "
-		    "machine's own addresses or its gateway");
+		    "one of this machine's own addresses or its gateway");
 	if (a->facts.shared)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "shared: %u users "
-		    "log in from there, relay.shared_address_users is %" PRId64,
+		    "shared: %u users log in from there, relay.shared_address_users is %" PRId64,
 		    a->found.sharing, ctl->cfg->relay.shared_address_users);
 	in_set(&ctl->cfg->relay.never_authorize, &q->q.client,
 	    "relay.never_authorize", words);
@@ -144,17 +212,14 @@ say_certificate(const struct ctl *ctl, const struct verdict_question *q,
 	char name[200];
 
 	if (ctl->cfg->relay.n_certificates == 0)
-		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "relay.certificates "
-		    "is empty");
+		(void)snprintf(
+		    words, VERDICT_WORDS_MAX, "relay.certificates is empty");
 	else if (q->q.certificate == NULL)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no certificate in "
-		    "this session that counts");
+		    "no certificate in this session that counts");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s is%s in "
-		    "relay.certificates",
+		    "%s is%s in relay.certificates",
 		    out_escape(
 			certificate_name(q->q.certificate), name, sizeof(name)),
 		    a->facts.certificate ? "" : "n't");
@@ -172,28 +237,24 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	char name[100], user[100];
 
 	if (!a->facts.login_active) {
-		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no login that "
-		    "counts");
+		(void)snprintf(
+		    words, VERDICT_WORDS_MAX, "no login that counts");
 		return;
 	}
 	if (sender != NULL && *sender == '\0') {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "the null sender: "
-		    "relay.null_sender is \"%s\"",
+		    "the null sender: relay.null_sender is \"%s\"",
 		    ctl->cfg->relay.null_sender_refused ? "reject" : "allow");
 		return;
 	}
 	if (ctl->cfg->relay.sender_binding == SENDER_OFF) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "relay."
-		    "sender_binding is \"off\": any sender is good");
+		    "relay.sender_binding is \"off\": any sender is good");
 		return;
 	}
-	if (q->any_sender || sender == NULL) {
+	if (q->q.any_sender || sender == NULL) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "asked for a sender "
-		    "that its user may use (relay.sender_binding is \"%s\")",
+		    "asked for a sender that its user may use (relay.sender_binding is \"%s\")",
 		    binding);
 		return;
 	}
@@ -201,14 +262,12 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	out_escape(a->found.user, user, sizeof(user));
 	if (a->found.users > 1)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s of those who "
-		    "logged in from there may send as %s (\"%s\")",
+		    "%s of those who logged in from there may send as %s (\"%s\")",
 		    a->facts.sender == POLICY_SENDER_GOOD ? "one" : "none",
 		    name, binding);
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "%s %s send as %s "
-		    "(\"%s\")",
+		    "%s %s send as %s (\"%s\")",
 		    *user == '\0' ? "nobody by name" : user,
 		    a->facts.sender == POLICY_SENDER_GOOD ? "may" : "may not",
 		    name, binding);
@@ -222,8 +281,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 
 	if (a->found.expires_at == 0) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "no login from there "
-		    "is in the table");
+		    "no login from there is in the table");
 		return;
 	}
 	if (a->found.users > 1)
@@ -235,9 +293,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 	time_both(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "%.100s, last login %s, "
-	    "%s %s%s",
-	    user, last,
+	    "%.100s, last login %s, %s %s%s", user, last,
 	    a->found.expires_at > q->at ? "counts until" : "expired", until,
 	    facts_shared(ctl->cfg, a->found.sharing)
 		? "; shared by too many users"
@@ -255,8 +311,7 @@ say_limits(const struct ctl *ctl, const struct verdict_answer *a, char *words)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "not limited");
 	else if (!a->breach.known)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "not known: the "
-		    "record of decisions can't be read");
+		    "not known: the record of decisions can't be read");
 	else
 		(void)breach_usage_words(
 		    ctl->cfg, &a->breach, words, VERDICT_WORDS_MAX);
@@ -271,35 +326,29 @@ say_collector(
 	duration_format(ctl->cfg->relay.collector_grace_s, grace);
 	if (ctl->cfg->relay.collector_grace_s == 0)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "not asked: "
-		    "relay.collector_grace is 0");
+		    "not asked: relay.collector_grace is 0");
 	else if (a->sources_read_at == 0)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "popgate-collector "
-		    "has never read a log");
+		    "popgate-collector has never read a log");
 	else if (a->sources_read_at == STORE_NEVER_READ)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "a log was never "
-		    "read to its end: see 'popgatectl status'");
+		    "a log was never read to its end: see 'popgatectl status'");
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
-		    "the logs were read "
-		    "%s; relay.collector_grace is %s",
+		    "the logs were read %s; relay.collector_grace is %s",
 		    time_both(a->sources_read_at, ctl->now, when), grace);
 }
 
 static void
 say(const struct ctl *ctl, const struct verdict_question *q,
-    const struct verdict_answer *a, struct verdict_row *row)
+    const struct verdict_answer *a, enum reason reason, char *words)
 {
-	char *words = row->words;
-
 	(void)snprintf(words, VERDICT_WORDS_MAX, "-");
-	switch (row->n) {
-	case 1:
+	switch (reason) {
+	case REASON_LOCAL_RECIPIENT:
 		say_recipient(q, a, words);
 		break;
-	case 2:
+	case REASON_DENIED:
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
 		    a->store_failed        ? "not known: see row 7"
 			: a->found.denied  ? "popgatectl deny --list says why"
@@ -307,43 +356,43 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 			: a->facts.denied  ? "all who logged in from there are"
 					   : "nobody denied it");
 		break;
-	case 3:
+	case REASON_AUTHENTICATED:
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    q->q.auth_user == NULL ? "no SMTP AUTH in this session"
 					   : "SMTP AUTH succeeded");
 		break;
-	case 4:
+	case REASON_CERTIFICATE:
 		say_certificate(ctl, q, a, words);
 		break;
-	case 5:
+	case REASON_TRUSTED_NETWORK:
 		(void)snprintf(
 		    words, VERDICT_WORDS_MAX, "none of relay.trusted_networks");
 		in_set(&ctl->cfg->relay.trusted_networks, &q->q.client,
 		    "relay.trusted_networks", words);
 		break;
-	case 6:
+	case REASON_NO_CLIENT_IDENTITY:
+	case REASON_SHARED_ADDRESS:
 		say_identity(ctl, q, a, words);
 		break;
-	case 7:
+	case REASON_STORE_UNAVAILABLE:
 		if (a->store_failed)
 			out_escape(a->err.text, words, VERDICT_WORDS_MAX);
 		else
 			(void)snprintf(words, VERDICT_WORDS_MAX,
-			    "%.200s was "
-			    "read",
-			    ctl->cfg->logins.database);
+			    "%.200s was read", ctl->cfg->logins.database);
 		break;
-	case 8:
+	case REASON_SENDER_MISMATCH:
+	case REASON_SENDER_UNKNOWN:
 		say_sender(ctl, q, a, words);
 		break;
-	case 9:
+	case REASON_RATE_LIMITED:
 		say_limits(ctl, a, words);
 		break;
-	case 10:
-	case 11:
+	case REASON_RECENT_LOGIN:
+	case REASON_LOGIN_EXPIRED:
 		say_login(ctl, q, a, words);
 		break;
-	case 12:
+	case REASON_COLLECTOR_BEHIND:
 		say_collector(ctl, a, words);
 		break;
 	default:
@@ -351,51 +400,41 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	}
 }
 
-static void
-add_row(const struct ctl *ctl, const struct verdict_question *q,
-    const struct verdict_answer *a, int n, const char *condition,
-    struct verdict_row *row)
+/* The row that asks for the login table is none to an admin. Row 9 stands
+ * early, too, for what the session shows: it is a row only where that is
+ * limited. */
+static bool
+is_shown(const struct verdict_answer *a, const struct policy_row *row)
 {
-	row->n = n;
-	row->condition = condition;
-	row->matched = n == a->decision.rule;
-	say(ctl, q, a, row);
+	bool early = row == policy_refusal(REASON_RATE_LIMITED);
+	bool limited = a->breach.counts &&
+	    (a->facts.authenticated || a->facts.certificate ||
+		a->facts.trusted);
+
+	return row->verdict != VERDICT_ASK_STORE && (!early || limited);
 }
 
 int
 verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, struct verdict_row *rows)
 {
-	/* the rows that this version's policy_decide() has */
-	static const struct {
-		int n;
-		const char *condition;
-	} table[] = { { 1, "recipient is ours" },
-		{ 2, "client or user is denied" }, { 3, "SMTP AUTH succeeded" },
-		{ 4, "certificate on our list" },
-		{ 5, "client is in trusted_networks" },
-		{ 6, "client can't have a login of its own" },
-		{ 7, "login table can't be read" },
-		{ 8, "login, but not by this sender" },
-		{ 9, "login, but over the limits" }, { 10, "recent login" },
-		{ 11, "login expired a while ago" },
-		{ 12, "collector is not alive or behind" },
-		{ 13, "no login" } };
-	/* before rows 3 to 5 where what they accept is limited */
-	bool early = a->breach.counts &&
-	    (a->facts.authenticated || a->facts.certificate ||
-		a->facts.trusted);
+	const struct policy_row *last = policy_match(&a->facts);
 	int n = 0;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		bool now = early && table[i].n == 2;
+	for (const struct policy_row *row = policy_rows; row <= last; row++) {
+		bool again = n > 0 && rows[n - 1].n == row->n;
 
-		if (table[i].n > a->decision.rule ||
-		    (n > 0 && rows[n - 1].matched))
-			break;
-		add_row(ctl, q, a, table[i].n, table[i].condition, &rows[n++]);
-		if (now)
-			add_row(ctl, q, a, 9, "over the limits", &rows[n++]);
+		if (!is_shown(a, row) || (again && row != last))
+			continue;
+		if (again)
+			n--;
+		assert(n < POLICY_ROWS_MAX);
+		rows[n] = (struct verdict_row){
+			.n = row->n,
+			.condition = row->condition,
+			.matched = row == last,
+		};
+		say(ctl, q, a, row->reason, rows[n++].words);
 	}
 	return n;
 }

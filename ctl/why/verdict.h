@@ -1,5 +1,5 @@
-/* verdict - the real policy on the real tables, for an admin's question: the
- * same facts that the milter gathers, and each row of the policy in words. */
+/* verdict - the real policy on the real tables, for an admin's question, and
+ * each row of the policy in words. */
 #ifndef POPGATE_VERDICT_H
 #define POPGATE_VERDICT_H
 
@@ -15,7 +15,6 @@ enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
 	struct facts_question q;
-	bool any_sender; /* one that its user may use */
 	struct audit_reader *audit; /* for rows 2 and 9; NULL: they can't
 				     * be known */
 	int64_t at; /* Unix seconds */
@@ -41,15 +40,17 @@ struct verdict_row {
 	char words[VERDICT_WORDS_MAX]; /* what was found */
 };
 
+enum { POLICY_ROWS_MAX = 16 };
+
 /* Ask. st may be NULL: the table can't be read, and err says why.
  * lists may be NULL when there is no recipient and no sender. */
 void verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     const struct facts_lists *lists, const struct verdict_question *q,
     struct verdict_answer *a);
 
-/* The rows tested, in order, the last one being that which matched. Returns
- * how many; rows has room for POLICY_ROWS_MAX. */
-enum { POLICY_ROWS_MAX = 13 };
+/* The rows tested, in order, the last one being that which matched; of several
+ * rows with one number the one that matched, else the first. Returns how many;
+ * rows has room for POLICY_ROWS_MAX. */
 int verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, struct verdict_row *rows);
 

@@ -611,7 +611,7 @@ static void
 why_address(struct why *w, const struct addr *addr)
 {
 	struct verdict_question q = { .q.client = *addr,
-		.any_sender = true,
+		.q.any_sender = true,
 		.audit = w->audit,
 		.at = w->ctl->now };
 	char client[ADDR_TEXT_MAX];

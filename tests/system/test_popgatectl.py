@@ -864,6 +864,19 @@ def test_check_collector_behind(box):
     assert "answer:  tempfail (collector-behind, row 12)" in box.out(*args)
 
 
+def test_check_asks_for_the_collector_only_without_a_login(box):
+    """As the milter does: what is wrong there keeps no login from relaying."""
+    box.fill_logins([("192.0.2.1", "alice", -240, 1560)])
+    db = sqlite3.connect(box.logins)
+    db.execute("DROP TABLE source")
+    db.close()
+    to = ["--to", "a@far.test"]
+    assert "answer:  accept (recent-login, row 10)" in box.out(
+        "check", "--client", "192.0.2.1", *to)
+    assert "answer:  tempfail (store-unavailable, row 7)" in box.out(
+        "check", "--client", "192.0.2.9", *to)
+
+
 def test_decisions_filters(box):
     box.fill_audit([
         {"at": -9000, "client": "192.0.2.1", "login_user": "alice"},
@@ -1578,6 +1591,20 @@ def test_check_counts_as_the_milter_does(box):
     box.configure(relay=LIMITS + "authenticated = false; ")
     assert "answer:  accept (authenticated, row 3)" in \
         box.out(*ask, "--auth", "carol")
+
+
+def test_check_leaves_out_users_who_are_denied(box):
+    """As the milter does: what such a user has left is nobody's."""
+    box.configure(relay=LIMITS)
+    box.fill_logins([("192.0.2.1", "alice", -5, 900),
+                     ("192.0.2.1", "bob", -5, 900)])
+    box.fill_audit([{"login_user": "bob", "client": "192.0.2.9"}] * 4)
+    ask = ["check", "--client", "192.0.2.1", "--to", "x@far.test"]
+    assert "answer:  accept (recent-login, row 10)" in box.out(*ask)
+    breach(box, "user", "alice", setting="user_recipients")
+    assert "answer:  tempfail (rate-limited, row 9)" in box.out(*ask)
+    breach(box, "user", "bob", setting="user_recipients")
+    assert "answer:  reject (denied, row 2)" in box.out(*ask)
 
 
 def test_denied_for_a_breach(box):

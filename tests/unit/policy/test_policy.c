@@ -96,9 +96,11 @@ check_line(const struct policy_facts *f, const struct decision *got)
 
 	while (!fits(want, f))
 		want++;
-	assert_int_equal(got->rule, want->rule);
-	assert_int_equal(got->verdict, want->verdict);
-	assert_string_equal(reason_name(got->reason), want->reason);
+	if (got->rule != want->rule || got->verdict != want->verdict ||
+	    strcmp(reason_name(got->reason), want->reason) != 0)
+		fail_msg("%s: row %d, %s; want row %d, %s", want->facts,
+		    got->rule, reason_name(got->reason), want->rule,
+		    want->reason);
 	assert_int_equal(got->login_at, 11);
 	assert_int_equal(got->expires_at, 22);
 }

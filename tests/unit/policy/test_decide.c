@@ -1,0 +1,327 @@
+/* Which questions are asked, and in which order, of a world that answers as the
+ * row says. What follows from the answers is test_policy's. */
+#include "tests/unit/unit.h"
+
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/db/store.h"
+#include "common/policy/decide.h"
+
+static const char conf[] =
+    "relay: { local_domains = [ \"ours.test\" ];"
+    " trusted_networks = [ \"10.0.0.0/8\" ]; never_authorize = [ \"192.0.2.66\" ];"
+    " monitor_networks = [ \"198.51.100.0/24\" ]; collector_grace = \"%s\"; };\n";
+
+enum { NOW = 1000 };
+
+enum table { HAS_NOTHING, HAS_EXPIRED, HAS_LOGIN, HAS_TWO, DENIES, FAILS };
+
+/* A letter a question: L look-up, c collector, f families, t table done, b
+ * breached, r recordable, w within the limits. */
+static const struct row {
+	const char *name;
+	const char *client, *recipient, *auth_user;
+	enum table table;
+	bool no_grace, own_address;
+	/* what goes wrong */
+	bool collector_fails, families_fail, breached, unrecordable, over;
+	const char *want_asked, *want_users;
+	enum reason want;
+	int want_rule;
+} table[] = {
+	{ .name = "our own mail asks nobody",
+	    .recipient = "a@ours.test",
+	    .want_asked = "",
+	    .want = REASON_LOCAL_RECIPIENT,
+	    .want_rule = 1 },
+	{ .name = "with a login that counts the collector isn't asked about",
+	    .table = HAS_LOGIN,
+	    .want_asked = "Ltbrw",
+	    .want_users = "alice",
+	    .want = REASON_RECENT_LOGIN,
+	    .want_rule = 10 },
+	{ .name = "an expired login asks for the collector, not for families",
+	    .table = HAS_EXPIRED,
+	    .want_asked = "Lctb",
+	    .want_users = "alice",
+	    .want = REASON_LOGIN_EXPIRED,
+	    .want_rule = 11 },
+	{ .name = "no login asks for both",
+	    .want_asked = "Lcftb",
+	    .want = REASON_NO_LOGIN,
+	    .want_rule = 13 },
+	{ .name = "no grace, no question for the collector",
+	    .no_grace = true,
+	    .want_asked = "Lftb",
+	    .want = REASON_NO_LOGIN,
+	    .want_rule = 13 },
+	{ .name = "a hint that can't be had is none",
+	    .families_fail = true,
+	    .want_asked = "Lcftb",
+	    .want = REASON_NO_LOGIN,
+	    .want_rule = 13 },
+	{ .name = "a collector that can't be asked about is a table that fails",
+	    .collector_fails = true,
+	    .want_asked = "LcTb",
+	    .want = REASON_STORE_UNAVAILABLE,
+	    .want_rule = 7 },
+	{ .name = "the same is of no matter to a login",
+	    .table = HAS_LOGIN,
+	    .collector_fails = true,
+	    .want_asked = "Ltbrw",
+	    .want_users = "alice",
+	    .want = REASON_RECENT_LOGIN,
+	    .want_rule = 10 },
+	{ .name = "a table that fails keeps nobody from AUTH",
+	    .table = FAILS,
+	    .auth_user = "carol",
+	    .want_asked = "LTbrw",
+	    .want = REASON_AUTHENTICATED,
+	    .want_rule = 3 },
+	{ .name = "nor from being denied for a breach",
+	    .table = FAILS,
+	    .auth_user = "carol",
+	    .breached = true,
+	    .want_asked = "LTb",
+	    .want = REASON_DENIED,
+	    .want_rule = 2 },
+	{ .name = "who is denied isn't asked for breaches, nor counted",
+	    .table = DENIES,
+	    .auth_user = "carol",
+	    .want_asked = "Lcft",
+	    .want = REASON_DENIED,
+	    .want_rule = 2 },
+	{ .name = "a relay that can't be recorded isn't counted",
+	    .table = HAS_LOGIN,
+	    .unrecordable = true,
+	    .over = true,
+	    .want_asked = "Ltbr",
+	    .want_users = "alice",
+	    .want = REASON_AUDIT_UNAVAILABLE,
+	    .want_rule = 10 },
+	{ .name = "the limits come last",
+	    .table = HAS_TWO,
+	    .over = true,
+	    .want_asked = "Ltbrw",
+	    .want_users = "alice,bob",
+	    .want = REASON_RATE_LIMITED,
+	    .want_rule = 9 },
+	{ .name = "bystanders are not named",
+	    .client = "10.1.1.1",
+	    .table = HAS_TWO,
+	    .want_asked = "Ltbrw",
+	    .want = REASON_TRUSTED_NETWORK,
+	    .want_rule = 5 },
+	{ .name = "our own address proves nothing",
+	    .table = HAS_LOGIN,
+	    .own_address = true,
+	    .want_asked = "Ltb",
+	    .want_users = "alice",
+	    .want = REASON_NO_CLIENT_IDENTITY,
+	    .want_rule = 6 },
+	{ .name = "nor does an address of relay.never_authorize",
+	    .client = "192.0.2.66",
+	    .table = HAS_LOGIN,
+	    .want_asked = "Ltb",
+	    .want_users = "alice",
+	    .want = REASON_NO_CLIENT_IDENTITY,
+	    .want_rule = 6 },
+	{ .name = "who is only watched is asked about alike",
+	    .client = "198.51.100.1",
+	    .want_asked = "Lcftb",
+	    .want = REASON_NO_LOGIN,
+	    .want_rule = 13 },
+};
+
+struct world {
+	const struct row *row;
+	struct store_lookup found;
+	char asked[16];
+};
+
+static void
+asked(struct world *w, char question)
+{
+	size_t n = strlen(w->asked);
+
+	assert_true(n < sizeof(w->asked) - 1);
+	w->asked[n] = question;
+}
+
+static int
+look_up(void *arg, const struct decide_answer *answer, struct store **st_r,
+    const struct store_lookup **found_r, struct err *err)
+{
+	struct world *w = arg;
+	bool active = w->row->table == HAS_LOGIN || w->row->table == HAS_TWO;
+
+	asked(w, 'L');
+	if (w->row->auth_user == NULL)
+		assert_null(answer->auth_user);
+	else
+		assert_string_equal(answer->auth_user, w->row->auth_user);
+	if (w->row->table == FAILS) {
+		err_set(err, ERR_IO, "no table");
+		return -1;
+	}
+	w->found = (struct store_lookup){ .active = active,
+		.rows = active ? 1 : 0,
+		.users = active ? 1 : 0,
+		.denied = w->row->table == DENIES };
+	if (active || w->row->table == HAS_EXPIRED) {
+		(void)strcpy(w->found.user, "alice");
+		w->found.last_at = 900;
+		w->found.expires_at = active ? 2000 : 950;
+	}
+	if (active)
+		(void)strcpy(w->found.login_users,
+		    w->row->table == HAS_TWO ? "alice,bob" : "alice");
+	*st_r = NULL; /* nothing here is asked of the store itself */
+	*found_r = &w->found;
+	return 0;
+}
+
+static int
+read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
+{
+	struct world *w = arg;
+
+	(void)st;
+	asked(w, 'c');
+	*read_at_r = NOW;
+	if (w->row->collector_fails)
+		err_set(err, ERR_IO, "no sources");
+	return w->row->collector_fails ? -1 : 0;
+}
+
+static int
+families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
+{
+	struct world *w = arg;
+
+	(void)st;
+	asked(w, 'f');
+	*ipv4_r = *ipv6_r = true;
+	return w->row->families_fail ? -1 : 0;
+}
+
+static void
+table_done(void *arg, const struct err *err)
+{
+	asked(arg, err == NULL ? 't' : 'T');
+}
+
+static bool
+breached(void *arg, const char *auth_user, char *login_users)
+{
+	struct world *w = arg;
+
+	asked(w, 'b');
+	/* of one or the other, never of both */
+	assert_true(auth_user == NULL || login_users == NULL);
+	return w->row->breached;
+}
+
+static bool
+recordable(void *arg)
+{
+	struct world *w = arg;
+
+	asked(w, 'r');
+	return !w->row->unrecordable;
+}
+
+static bool
+within_limits(void *arg, struct decide_answer *answer)
+{
+	struct world *w = arg;
+
+	asked(w, 'w');
+	assert_int_equal(answer->decision.verdict, VERDICT_ACCEPT);
+	return !w->row->over;
+}
+
+static const struct decide_ops ops = {
+	.look_up = look_up,
+	.read_at = read_at,
+	.families = families,
+	.table_done = table_done,
+	.breached = breached,
+	.recordable = recordable,
+	.within_limits = within_limits,
+};
+
+static void
+check_row(const struct row *row, const struct config *cfg,
+    const struct facts_lists *lists)
+{
+	struct world w = { .row = row };
+	const char *client = row->client == NULL ? "192.0.2.1" : row->client;
+	struct facts_question q = { .sender = "a@b.test",
+		.recipient =
+		    row->recipient == NULL ? "x@far.test" : row->recipient,
+		.auth_type = "PLAIN",
+		.auth_user = row->auth_user };
+	const struct decide_question question = { .cfg = cfg,
+		.lists = lists,
+		.q = &q,
+		.own_address = row->own_address,
+		.at_ms = NOW * 1000,
+		.now = NOW };
+	struct decide_answer got;
+
+	assert_true(addr_parse_loose(client, &q.client));
+	decide(&question, &ops, &w, &got);
+	if (strcmp(w.asked, row->want_asked) != 0 ||
+	    got.decision.reason != row->want)
+		fail_msg("%s: asked \"%s\", want \"%s\": %s", row->name,
+		    w.asked, row->want_asked, reason_name(got.decision.reason));
+	bool accept = got.decision.verdict == VERDICT_ACCEPT;
+
+	assert_int_equal(got.decision.rule, row->want_rule);
+	assert_string_equal(
+	    got.login_users, row->want_users == NULL ? "" : row->want_users);
+	assert_int_equal(got.monitored, strncmp(client, "198.", 4) == 0);
+	assert_int_equal(got.refuse, !accept && !got.monitored);
+	assert_int_equal(*got.code == '\0', accept);
+	assert_int_equal(got.local, row->want == REASON_LOCAL_RECIPIENT);
+	if (row->want == REASON_NO_LOGIN)
+		assert_int_equal(
+		    got.decision.other_family, !row->families_fail);
+}
+
+static void
+order(void **state)
+{
+	(void)state;
+	for (int no_grace = 0; no_grace < 2; no_grace++) {
+		char text[sizeof(conf) + 16];
+		struct facts_lists lists;
+		struct config *cfg;
+		struct err err;
+
+		(void)snprintf(
+		    text, sizeof(text), conf, no_grace ? "0s" : "60s");
+		const char *path = unit_file(0, text);
+
+		if (config_load(path, &cfg, &err) == -1 ||
+		    facts_lists_load(cfg, &lists, &err) == -1)
+			fail_msg("%s", err.text);
+		for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+			if (table[i].no_grace == no_grace)
+				check_row(&table[i], cfg, &lists);
+		facts_lists_release(&lists);
+		config_free(cfg);
+		(void)unlink(path);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
