@@ -7,15 +7,23 @@
 
 #include "common/base/err.h"
 #include "common/base/run.h"
-#include "common/mta/postfix_table.h"
+#include "common/mta/conf_file.h"
 
+/* name: of one setting; NULL: all. */
 static char *
-postconf(const char *dir, const char *option, struct err *err)
+postconf(const char *dir, const char *option, const char *name, struct err *err)
 {
 	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char *)(uintptr_t)option, NULL };
+		(char *)(uintptr_t)dir, (char *)(uintptr_t)option,
+		(char *)(uintptr_t)name, NULL };
 
 	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
+}
+
+char *
+postfix_setting(const char *dir, const char *name, struct err *err)
+{
+	return postconf(dir, "-hx", name, err);
 }
 
 static int
@@ -124,23 +132,23 @@ postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err)
 	pf->master_cf = join(dir, "master.cf");
 	if (pf->dir == NULL || pf->main_cf == NULL || pf->master_cf == NULL)
 		goto no_memory;
-	text = postconf(dir, "-x", err);
+	text = postconf(dir, "-x", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_pairs(text, &pf->main))
 		goto no_memory;
-	text = postconf(dir, "-Mx", err);
+	text = postconf(dir, "-Mx", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_services(text, pf))
 		goto no_memory;
-	text = postconf(dir, "-Px", err);
+	text = postconf(dir, "-Px", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_pairs(text, &pf->overrides))
 		goto no_memory;
-	pf->main_text = map_file_read(pf->main_cf);
-	pf->master_text = map_file_read(pf->master_cf);
+	pf->main_text = conf_file_read(pf->main_cf);
+	pf->master_text = conf_file_read(pf->master_cf);
 	return 0;
 no_memory:
 	err_set(err, ERR_NOMEM, "out of memory");

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/run.h"
 #include "common/mta/address.h"
-#include "common/mta/table.h"
+#include "common/mta/postfix_conf.h"
+#include "common/mta/postfix_table.h"
 
 /* The set holds texts "<kind><key>\n<user>", all folded:
  *   'A'  key is an address that user may use, by a file
@@ -256,7 +256,7 @@ static int
 add_table(
     struct sender_set *set, const char *dir, const char *table, struct err *err)
 {
-	if (!table_listable(table)) {
+	if (!postfix_table_listable(table)) {
 		err_set(err, ERR_INVALID,
 		    "smtpd_sender_login_maps has %.100s, which can't be "
 		    "listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm "
@@ -265,7 +265,8 @@ add_table(
 		    table);
 		return -1;
 	}
-	char *text = table_list(dir, table, &set->files, err), *save = NULL;
+	char *text = postfix_table_list(dir, table, &set->files, err),
+	     *save = NULL;
 	int ret = 0;
 
 	if (text == NULL)
@@ -280,11 +281,8 @@ add_table(
 static int
 add_postfix(struct sender_set *set, const char *dir, struct err *err)
 {
-	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char[]){ "-hx" },
-		(char[]){ "smtpd_sender_login_maps" }, NULL };
 	char main_cf[600], *save = NULL;
-	char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+	char *value = postfix_setting(dir, "smtpd_sender_login_maps", err);
 	unsigned n = 0;
 	int ret = 0;
 

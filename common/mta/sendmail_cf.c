@@ -75,8 +75,8 @@ sendmail_cf_release(struct sendmail_cf *cf)
 	memset(cf, 0, sizeof(*cf));
 }
 
-const char *
-sendmail_name(const char *text, char *buf)
+char *
+sendmail_name(char *text, char *buf)
 {
 	size_t n = *text == '{' ? strcspn(text, "}") : 1;
 
@@ -89,8 +89,18 @@ sendmail_name(const char *text, char *buf)
 		buf[1] = '\0';
 		return text + 1;
 	}
-	(void)snprintf(buf, 64, "%.*s", (int)n - 1, text + 1);
+	(void)snprintf(buf, SENDMAIL_NAME_MAX, "%.*s", (int)n - 1, text + 1);
 	return text + n + (text[n] == '}');
+}
+
+char *
+sendmail_class_file(char *text, bool *optional_r)
+{
+	*optional_r = strncmp(text, "-o", 2) == 0;
+	text += *optional_r ? 2 : 0;
+	text += strspn(text, " \t");
+	text[strcspn(text, " \t")] = '\0';
+	return text;
 }
 
 const char *

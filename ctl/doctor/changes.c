@@ -9,7 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/base/place.h"
-#include "common/mta/postfix_table.h"
+#include "common/mta/conf_file.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/out.h"
 
@@ -54,7 +54,7 @@ mark(struct doctor *d, const char *line)
 int
 doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 {
-	char *text = map_file_read(path), *rest;
+	char *text = conf_file_read(path), *rest;
 	int changed = 0;
 
 	d->changes = true;

@@ -14,8 +14,8 @@
 
 #include "common/base/err.h"
 #include "common/base/run.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/exim_conf.h"
-#include "common/mta/postfix_table.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/files.h"
@@ -91,7 +91,7 @@ match_list(struct exam *x, const char *kind, const char *list);
 static enum match
 match_file(struct exam *x, const char *kind, const char *path)
 {
-	char *text = map_file_read(path), *rest = text;
+	char *text = conf_file_read(path), *rest = text;
 	enum match worst = MATCH_NO;
 
 	doctor_check_writable(x->d, "exim-config-writable", path);
@@ -543,7 +543,7 @@ doctor_exim(struct doctor *d, const char *path)
 	char *text;
 	const char *acl;
 
-	x.source = map_file_read(path);
+	x.source = conf_file_read(path);
 	if (x.source == NULL) {
 		(void)snprintf(x.culprit, sizeof(x.culprit), "%.400s: %s", path,
 		    strerror(errno));

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/domains.h"
-#include "common/mta/postfix_table.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/files.h"
@@ -220,7 +220,7 @@ takes_nginx_file(const char *line)
 static void
 check_syslog_file(struct exam *x, const char *path)
 {
-	char *text = map_file_read(path), *rest = text;
+	char *text = conf_file_read(path), *rest = text;
 	struct finding_at at = { .file = path };
 	bool network_known = false;
 

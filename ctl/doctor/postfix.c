@@ -8,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
@@ -124,18 +125,19 @@ struct list_walk {
 static void walk_networks(struct list_walk *w, const char *list);
 
 static void
-take_key(void *arg, enum map_kind kind, const char *key, const char *value)
+take_key(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	struct list_walk *w = arg;
 	struct network net;
 
 	(void)value;
-	if (kind == MAP_ALWAYS ||
-	    (kind == MAP_PATTERN && map_pattern_is_all(key))) {
+	if (kind == TABLE_ALWAYS ||
+	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key))) {
 		net = (struct network){ .base.family = ADDR_IPV4 };
 		w->take(
 		    w->arg, "everything (a table that always answers)", &net);
-	} else if (kind != MAP_PATTERN && net_word_parse(key, &net)) {
+	} else if (kind != TABLE_PATTERN && net_word_parse(key, &net)) {
 		w->take(w->arg, key, &net);
 	} else {
 		w->take(w->arg, key, NULL);
@@ -145,7 +147,7 @@ take_key(void *arg, enum map_kind kind, const char *key, const char *value)
 static void
 walk_file(struct list_walk *w, const char *path)
 {
-	char *text = map_file_read(path), *save = NULL;
+	char *text = conf_file_read(path), *save = NULL;
 
 	doctor_check_writable(w->x->d, "postfix-config-writable", path);
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
@@ -173,7 +175,7 @@ walk_networks(struct list_walk *w, const char *list)
 		else if (net_word_parse(word, &net))
 			w->take(w->arg, word, &net);
 		else if (strchr(word, ':') == NULL || *word == '[' ||
-		    !map_read(w->x->pf.dir, word, take_key, w, why))
+		    !postfix_table_read(w->x->pf.dir, word, take_key, w, why))
 			w->take(w->arg, word, NULL);
 	}
 	w->depth--;
@@ -362,7 +364,7 @@ check_chroot(
 
 static void
 take_milter_map(
-    void *arg, enum map_kind kind, const char *key, const char *value)
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	struct postfix_exam *x = arg;
 	char detail[300];
@@ -387,7 +389,8 @@ check_milters(struct postfix_exam *x)
 		add(x, NULL, "non_smtpd_milters", "postfix-non-smtpd-popgate",
 		    "non_smtpd_milters holds popgate's milter.");
 	while (restrict_word(&maps, word, sizeof(word)))
-		if (!map_read(x->pf.dir, word, take_milter_map, x, why)) {
+		if (!postfix_table_read(
+			x->pf.dir, word, take_milter_map, x, why)) {
 			(void)snprintf(detail, sizeof(detail),
 			    "smtpd_milter_maps: %s", why);
 			add(x, NULL, "smtpd_milter_maps",
@@ -398,13 +401,14 @@ check_milters(struct postfix_exam *x)
 /* --- which domains are ours --- */
 
 static void
-take_domain(void *arg, enum map_kind kind, const char *key, const char *value)
+take_domain(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	bool *all = arg;
 
 	(void)value;
-	*all |= kind == MAP_ALWAYS ||
-	    (kind == MAP_PATTERN && map_pattern_is_all(key));
+	*all |= kind == TABLE_ALWAYS ||
+	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key));
 }
 
 /* "com" as a relay domain is all of .com, where parents match. */
@@ -418,7 +422,8 @@ is_all_domains(
 	bool all = false;
 
 	if (strchr(word, ':') != NULL && *word != '[') {
-		(void)map_read(x->pf.dir, word, take_domain, &all, why);
+		(void)postfix_table_read(
+		    x->pf.dir, word, take_domain, &all, why);
 		return all;
 	}
 	if (strcmp(setting, "relay_domains") != 0 || *word == '/' ||

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/mta/conf_file.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
@@ -87,7 +88,7 @@ static void
 grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
     const char *key, const char *value)
 {
-	const char *path = map_path(t->table);
+	const char *path = postfix_table_path(t->table);
 	char detail[700];
 
 	(void)snprintf(detail, sizeof(detail),
@@ -96,7 +97,7 @@ grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
 	    t->l->setting, *t->name == '\0' ? "the table" : t->name, t->table,
 	    value, *key == '\0' ? "everything" : "", key);
 	grant_full(t->l, kind, grantee, t->text == NULL ? NULL : path,
-	    access_map_line(t->text, key), NULL, detail);
+	    postfix_table_line(t->text, key), NULL, detail);
 }
 
 /* "user@elsewhere.test", "elsewhere.test", ".elsewhere.test", "user@" */
@@ -130,13 +131,13 @@ is_our_pattern(struct postfix_exam *x, const char *pattern)
 }
 
 static void
-client_entry(struct table_walk *t, enum map_kind kind, const char *key,
-    const char *value)
+client_entry(struct table_walk *t, enum postfix_table_kind kind,
+    const char *key, const char *value)
 {
 	struct network net;
 	char who[ADDR_TEXT_MAX];
 
-	if (kind == MAP_PATTERN || !net_word_parse(key, &net)) {
+	if (kind == TABLE_PATTERN || !net_word_parse(key, &net)) {
 		grant_entry(t,
 		    strcasecmp(key, "unknown") == 0
 			? "postfix-client-map-open"
@@ -162,8 +163,8 @@ client_entry(struct table_walk *t, enum map_kind kind, const char *key,
 
 /* An entry that permits: whom? */
 static void
-permit_entry(struct table_walk *t, enum map_kind kind, const char *key,
-    const char *value, bool digits)
+permit_entry(struct table_walk *t, enum postfix_table_kind kind,
+    const char *key, const char *value, bool digits)
 {
 	static const char *const kinds[] = { [EFFECT_PTR] =
 						 "postfix-ptr-permits",
@@ -175,8 +176,8 @@ permit_entry(struct table_walk *t, enum map_kind kind, const char *key,
 		client_entry(t, kind, key, value);
 		break;
 	case EFFECT_RECIPIENT:
-		if (kind == MAP_PATTERN ? is_our_pattern(t->l->x, key)
-					: is_our_recipient(t->l->x, key))
+		if (kind == TABLE_PATTERN ? is_our_pattern(t->l->x, key)
+					  : is_our_recipient(t->l->x, key))
 			break;
 		grant_entry(
 		    t, "postfix-recipient-permits", GRANTEE_SOME, key, value);
@@ -193,17 +194,18 @@ permit_entry(struct table_walk *t, enum map_kind kind, const char *key,
 }
 
 static bool
-is_all(enum map_kind kind, const char *key)
+is_all(enum postfix_table_kind kind, const char *key)
 {
-	return kind == MAP_ALWAYS ||
-	    (kind == MAP_PATTERN && map_pattern_is_all(key));
+	return kind == TABLE_ALWAYS ||
+	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key));
 }
 
 static void
-take_entry(void *arg, enum map_kind kind, const char *key, const char *value)
+take_entry(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	struct table_walk *t = arg;
-	enum map_result result = map_result_parse(value);
+	enum access_result result = access_result_parse(value);
 	enum restrict_end end = RESTRICT_THROUGH;
 
 	if (t->over)
@@ -215,13 +217,13 @@ take_entry(void *arg, enum map_kind kind, const char *key, const char *value)
 	else if (result == RESULT_LIST)
 		end = walk_text(t->l, value);
 	t->over = is_all(kind, key);
-	if (t->over && (kind == MAP_ALWAYS || t->end == RESTRICT_THROUGH))
+	if (t->over && (kind == TABLE_ALWAYS || t->end == RESTRICT_THROUGH))
 		t->end = end;
 	if (end != RESTRICT_PERMIT)
 		return;
 	if (t->over)
 		grant_entry(t, "postfix-permit-all", GRANTEE_STRANGER,
-		    kind == MAP_ALWAYS ? "" : key, value);
+		    kind == TABLE_ALWAYS ? "" : key, value);
 	else
 		permit_entry(t, kind, key, value, result == RESULT_DIGITS);
 }
@@ -289,13 +291,14 @@ look_table(struct list *l, enum restrict_effect effect, const char *name,
 		l->asks_popgate = true;
 		return RESTRICT_THROUGH;
 	}
-	if (map_path(table) != NULL) {
-		t.text = map_file_read(map_path(table));
+	if (postfix_table_path(table) != NULL) {
+		t.text = conf_file_read(postfix_table_path(table));
 		if (t.text != NULL)
 			doctor_check_writable(l->x->d,
-			    "postfix-config-writable", map_path(table));
+			    "postfix-config-writable",
+			    postfix_table_path(table));
 	}
-	if (!map_read(l->x->pf.dir, table, take_entry, &t, why))
+	if (!postfix_table_read(l->x->pf.dir, table, take_entry, &t, why))
 		not_understood(l, why);
 	free(t.text);
 	return t.end;
@@ -436,7 +439,7 @@ look_policy(struct list *l, const char *operand)
 	bool ours = postfix_is_ours(service, cfg->permit.policy);
 
 	l->asks_popgate |= ours;
-	enum map_result result = map_result_parse(action);
+	enum access_result result = access_result_parse(action);
 
 	if (result == RESULT_OK || result == RESULT_DIGITS ||
 	    strncasecmp(action, "permit", 6) == 0) {

@@ -14,6 +14,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/run.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/sendmail_cf.h"
 #include "ctl/ctl.h"
@@ -325,17 +326,6 @@ take_relay_word(
 		    word);
 }
 
-/* The file of "Fw/path", "Fw-o /path %[^\#]"; NULL: no file. Cuts text. */
-static char *
-class_file(char *text, bool *optional_r)
-{
-	*optional_r = strncmp(text, "-o", 2) == 0;
-	text += *optional_r ? 2 : 0;
-	text += strspn(text, " \t");
-	text[strcspn(text, " \t")] = '\0';
-	return *text == '/' ? text : NULL;
-}
-
 static void
 read_class_file(struct exam *x, const char *file, bool optional, bool relay)
 {
@@ -344,7 +334,7 @@ read_class_file(struct exam *x, const char *file, bool optional, bool relay)
 	char *text, *rest;
 
 	doctor_check_writable(x->d, "sendmail-config-writable", file);
-	text = map_file_read(file);
+	text = conf_file_read(file);
 	if (text == NULL) {
 		if (!optional || errno != ENOENT)
 			doctor_add(x->d, "sendmail-unreadable", &at, "%s: %s",
@@ -369,7 +359,7 @@ check_classes(struct exam *x)
 {
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
-		char name[NAME_LEN], *copy, *save = NULL;
+		char name[SENDMAIL_NAME_MAX], *copy, *save = NULL;
 		bool optional;
 
 		if (l->kind != 'C' && l->kind != 'F')
@@ -381,9 +371,9 @@ check_classes(struct exam *x)
 			continue;
 		}
 		if (l->kind == 'F') {
-			const char *file = class_file(copy, &optional);
+			const char *file = sendmail_class_file(copy, &optional);
 
-			if (file != NULL)
+			if (*file == '/')
 				read_class_file(
 				    x, file, optional, *name == 'R');
 			else
@@ -404,7 +394,7 @@ static bool
 is_ours(const struct exam *x, const char *name)
 {
 	for (size_t i = 0; i < x->cf.n; i++) {
-		char class[NAME_LEN];
+		char class[SENDMAIL_NAME_MAX];
 		const char *at;
 		size_t n = strlen(name);
 
@@ -436,7 +426,8 @@ struct access_walk {
 
 /* "Connect:10.1 RELAY", "To:example.com RELAY", "10.1 RELAY" */
 static void
-take_access(void *arg, enum map_kind kind, const char *key, const char *value)
+take_access(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	struct access_walk *w = arg;
 	struct exam *x = w->x;
@@ -445,7 +436,7 @@ take_access(void *arg, enum map_kind kind, const char *key, const char *value)
 	bool from = strncasecmp(key, "From:", 5) == 0;
 	const char *word = key + (connect ? 8 : to ? 3 : from ? 5 : 0);
 	struct finding_at at = { .file = w->path,
-		.line = access_map_line(w->source, key) };
+		.line = postfix_table_line(w->source, key) };
 
 	(void)kind;
 	if (strncasecmp(value, "RELAY", 5) != 0)
@@ -485,7 +476,7 @@ read_access(struct exam *x, const struct sendmail_line *l, const char *type,
 	struct err err;
 
 	doctor_check_writable(x->d, "sendmail-config-writable", path);
-	source = map_file_read(path);
+	source = conf_file_read(path);
 	w.source = source;
 	/* what is in force is the database; its text may be newer */
 	text = strcmp(type, "text") == 0
@@ -497,8 +488,8 @@ read_access(struct exam *x, const struct sendmail_line *l, const char *type,
 		    "%.200s can't be read.",
 		    type, path);
 	else
-		map_text_parse(
-		    MAP_KEYS, text != NULL ? text : source, take_access, &w);
+		postfix_table_parse(
+		    TABLE_KEYS, text != NULL ? text : source, take_access, &w);
 	free(text);
 	free(source);
 }
@@ -672,7 +663,7 @@ check_options(struct exam *x)
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
 		const char *v = l->kind == 'O' ? l->text : "";
-		char class[NAME_LEN];
+		char class[SENDMAIL_NAME_MAX];
 		const char *blame = sendmail_option(v, "DontBlameSendmail");
 		const char *mechs = sendmail_option(v, "AuthMechanisms");
 		const char *opts = sendmail_option(v, "AuthOptions");
@@ -712,7 +703,7 @@ void
 doctor_sendmail(struct doctor *d, const char *path)
 {
 	struct exam x = { .d = d, .path = path };
-	char *text = map_file_read(path);
+	char *text = conf_file_read(path);
 
 	if (text == NULL) {
 		add(&x, "sendmail-unreadable", 0, "%.400s: %s", path,
