@@ -12,7 +12,7 @@
 #include "common/base/run.h"
 #include "common/mta/conf_file.h"
 
-enum { WHY_LEN = 400, DEPTH_MAX = 4 };
+enum { DEPTH_MAX = 4 };
 
 static const char blank[] = " \t\r\n";
 
@@ -208,7 +208,7 @@ read_file(enum postfix_table_kind kind, const char *path,
 
 	if (text == NULL) {
 		(void)snprintf(
-		    why, WHY_LEN, "%.200s: %s", path, strerror(errno));
+		    why, POSTFIX_WHY_MAX, "%.200s: %s", path, strerror(errno));
 		return false;
 	}
 	postfix_table_parse(kind, text, entry, arg);
@@ -285,7 +285,7 @@ read_indexed(const char *dir, const char *table, postfix_table_entry *entry,
 		if (read_file(
 			TABLE_KEYS, postfix_table_path(table), entry, arg, why))
 			return true;
-		(void)snprintf(why, WHY_LEN, "%.350s", err.text);
+		(void)snprintf(why, POSTFIX_WHY_MAX, "%.350s", err.text);
 		return false;
 	}
 	postfix_table_parse(TABLE_KEYS, text, entry, arg);
@@ -371,7 +371,8 @@ read_any(const char *dir, const char *table, postfix_table_entry *entry,
 		strncmp(table, "pipemap:", 8) == 0))
 		return read_members(
 		    dir, strchr(table, ':') + 1, entry, arg, why, depth);
-	(void)snprintf(why, WHY_LEN, "table %.200s can't be listed", table);
+	(void)snprintf(
+	    why, POSTFIX_WHY_MAX, "table %.200s can't be listed", table);
 	return false;
 }
 

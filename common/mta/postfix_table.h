@@ -9,6 +9,8 @@
 
 struct err;
 
+enum { POSTFIX_WHY_MAX = 400 }; /* bytes: why a table can't be read */
+
 enum postfix_table_kind {
 	TABLE_KEYS, /* hash, btree, inline and so on: exact keys */
 	TABLE_CIDR,
@@ -36,8 +38,8 @@ bool postfix_pattern_is_all(const char *pattern);
 
 /* Call entry for each entry of the table ("type:name", as in main.cf).
  *   dir  configuration directory, for postmap(1)
- *   why  (400 bytes) what could not be read, when false is returned: tables
- *        that can't be listed (ldap, mysql, socketmap), missing files
+ *   why  (POSTFIX_WHY_MAX bytes) what could not be read, when false is
+ * returned: tables that can't be listed (ldap, mysql, socketmap), missing files
  * Pure for static, inline and texts that postfix_table_parse() gets. */
 bool postfix_table_read(const char *dir, const char *table,
     postfix_table_entry *entry, void *arg, char *why);
