@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/fnv.h"
+
 enum {
 	TABLE_BITS = 17, /* slots of the index: twice the messages */
 	SESSIONS = 4096, /* Sendmail processes whose user is remembered */
@@ -92,19 +94,11 @@ right_words(enum right right)
 	return words[right];
 }
 
-/* FNV-1a, with a last stir: linear counting wants every bit to count. */
 static uint64_t
 hash(const char *text, size_t n)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < n; i++) {
-		h ^= (unsigned char)text[i];
-		h *= UINT64_C(0x100000001b3);
-	}
-	h ^= h >> 32;
-	h *= UINT64_C(0xd6e8feb86659fd93);
-	return h ^ h >> 32;
+	/* linear counting wants every bit to count */
+	return fnv_mix(fnv_add(FNV_START, text, n));
 }
 
 static void

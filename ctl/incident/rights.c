@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/db/audit.h"
 #include "common/records/decision.h"
 
@@ -32,27 +33,23 @@ add_hash(uint64_t h, const char *text, size_t n, bool fold)
 
 		if (fold && c >= 'A' && c <= 'Z')
 			c = (unsigned char)(c - 'A' + 'a');
-		h ^= c;
-		h *= UINT64_C(0x100000001b3);
+		h = fnv_add(h, &c, 1);
 	}
-	/* an end that no text holds */
-	h ^= 0x1ff;
-	return h * UINT64_C(0x100000001b3);
+	/* its length, as one text could begin where another ends */
+	return fnv_add(h, &n, sizeof(n));
 }
 
 static uint64_t
 finish(uint64_t h)
 {
-	h ^= h >> 32;
-	h *= UINT64_C(0xd6e8feb86659fd93);
-	h ^= h >> 32;
+	h = fnv_mix(h);
 	return h == 0 ? 1 : h;
 }
 
 static uint64_t
 key_of_id(const char *id, const char *client)
 {
-	uint64_t h = add_hash(UINT64_C(0xcbf29ce484222325), "q", 1, false);
+	uint64_t h = add_hash(FNV_START, "q", 1, false);
 
 	h = add_hash(h, id, strlen(id), false);
 	return finish(add_hash(h, client, strlen(client), false));
@@ -70,7 +67,7 @@ static uint64_t
 key_of_words(const char *client, const char *sender, struct span recipient)
 {
 	struct span from = bare(span_of(sender, strlen(sender)));
-	uint64_t h = add_hash(UINT64_C(0xcbf29ce484222325), "w", 1, false);
+	uint64_t h = add_hash(FNV_START, "w", 1, false);
 
 	recipient = bare(recipient);
 	h = add_hash(h, client, strlen(client), false);
