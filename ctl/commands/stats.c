@@ -7,6 +7,7 @@
 #include "common/records/userlist.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/shell.h"
 #include "ctl/why/breach.h"
 
 struct word {
@@ -261,33 +262,6 @@ static const struct ctl_option spam_options[] = {
 	{ 0 }
 };
 
-/* For a shell: '...', or $'...' where bytes had to be escaped. */
-static void
-print_quoted(const char *text)
-{
-	char buf[OUT_TEXT_MAX];
-	bool escaped = strcmp(out_escape(text, buf, sizeof(buf)), text) != 0;
-
-	(void)fputs(escaped ? "$'" : "'", stdout);
-	for (const char *p = text, *e = buf; *e != '\0'; e++) {
-		/* \xNN that escaping put there stays; the text's own \ not */
-		bool own = *p == *e;
-
-		if (*e == '\'')
-			(void)fputs(escaped ? "\\'" : "'\\''", stdout);
-		else if (escaped && own && *e == '\\')
-			(void)fputs("\\\\", stdout);
-		else
-			(void)putchar(*e);
-		if (!own) {
-			(void)fwrite(e + 1, 1, 3, stdout);
-			e += 3;
-		}
-		p++;
-	}
-	(void)putchar('\'');
-}
-
 static bool
 show_breach(void *arg, const struct audit_breach *b)
 {
@@ -329,7 +303,7 @@ show_suspect(void *arg, const struct audit_group *g)
 	    g->recipients, g->senders, g->accepted, g->rejected + g->tempfailed,
 	    time_relative(g->last_ms / 1000, s->ctl->now, buf),
 	    s->by->by == AUDIT_BY_USER ? "--user " : "");
-	print_quoted(g->key);
+	shell_print(g->key);
 	(void)puts(" --reason spam");
 	show_breaches(s, g->key);
 	return true;

@@ -8,6 +8,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/out.h"
+#include "ctl/shell.h"
 
 enum { DETAIL_MAX = 1000, FIX_MAX = 3000, WIDTH = 78 };
 
@@ -40,17 +41,6 @@ find_kind(const char *id)
 	return NULL;
 }
 
-/* May this stand in a line that somebody pastes into a root shell? */
-static bool
-harmless(const char *text)
-{
-	static const char good[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789 _./:,@%+=-[]{}*!";
-
-	return strspn(text, good) == strlen(text) && *text != '-';
-}
-
 /* The text for "{name}", n its length with the braces; NULL when it is no
  * placeholder. */
 static const char *
@@ -67,7 +57,8 @@ placeholder(const struct finding_at *at, const char *text, size_t *n,
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		*n = strlen(all[i].name);
 		if (strncmp(text, all[i].name, *n) == 0)
-			return all[i].value == NULL || !harmless(all[i].value)
+			return all[i].value == NULL ||
+				!shell_plain(all[i].value)
 			    ? "..."
 			    : all[i].value;
 	}

@@ -5,6 +5,7 @@
 
 #include "ctl/doctor/doctor.h"
 #include "ctl/incident/story.h"
+#include "ctl/shell.h"
 
 enum { SUSPICIOUS_SENDERS = 10 /* more than one person has */ };
 
@@ -26,16 +27,6 @@ step(struct story *s, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* May this stand in a line that somebody pastes into a root shell? */
-static bool
-pastable(const char *text)
-{
-	return *text != '\0' && *text != '-' &&
-	    strspn(text,
-		"abcdefghijklmnopqrstuvwxyz"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-") == strlen(text);
-}
-
 bool
 story_is_suspicious(const struct incident_group *g)
 {
@@ -55,12 +46,12 @@ step_close(struct story *s, const struct incident_group *g)
 	    "Close the mail server: a rule of its own lets this through. The "
 	    "doctor names it, and the probe tells when it is closed:\n"
 	    "popgatectl doctor\npopgatectl doctor --probe%s%s",
-	    pastable(g->sender[0]) ? " --sender " : "",
-	    pastable(g->sender[0]) ? g->sender[0] : "");
+	    shell_plain(g->sender[0]) ? " --sender " : "",
+	    shell_plain(g->sender[0]) ? g->sender[0] : "");
 	step(s,
 	    "Until then, refuse the client, or stop the mail server:\n"
 	    "iptables -I INPUT -p tcp --dport 25 -s %s -j DROP\n%s",
-	    pastable(g->client) ? g->client : "...",
+	    shell_plain(g->client) ? g->client : "...",
 	    postfix ? "postfix stop" : "systemctl stop postfix sendmail");
 	step(s,
 	    "Let popgate be asked about all that relays, so that a rule like "
@@ -76,8 +67,8 @@ step_user(struct story *s, const struct incident_group *g)
 		    "Stop the program (of %s) that sends: a web site that was "
 		    "broken into, most likely:\nps -u %s -f; crontab -l -u %s",
 		    *g->user == '\0' ? "this machine" : g->user,
-		    pastable(g->user) ? g->user : "...",
-		    pastable(g->user) ? g->user : "...");
+		    shell_plain(g->user) ? g->user : "...",
+		    shell_plain(g->user) ? g->user : "...");
 		return;
 	}
 	if (*g->user != '\0')
@@ -87,9 +78,9 @@ step_user(struct story *s, const struct incident_group *g)
 		    "let him in:\n"
 		    "popgatectl deny --user %s --reason 'spam, see the log'\n"
 		    "popgatectl undeny --user %s",
-		    g->user, pastable(g->user) ? g->user : "...",
-		    pastable(g->user) ? g->user : "...");
-	if (pastable(g->client))
+		    g->user, shell_plain(g->user) ? g->user : "...",
+		    shell_plain(g->user) ? g->user : "...");
+	if (shell_plain(g->client))
 		step(s,
 		    "Keep the client out, and see what it did:\n"
 		    "popgatectl deny %s --reason 'spam, see the log'\n"
@@ -103,7 +94,7 @@ step_queue(struct story *s, const struct incident_group *g)
 	const char *what =
 	    incident_random_senders(g) ? g->domain : g->sender[0];
 
-	if (g->null_senders * 2 > g->messages || !pastable(what) ||
+	if (g->null_senders * 2 > g->messages || !shell_plain(what) ||
 	    strlen(what) < 4)
 		what = NULL;
 	if (what == NULL) {

@@ -143,12 +143,12 @@ value_of(char c, const struct form_values *values)
 }
 
 static bool
-harmless(const char *value)
+has_control(const char *value)
 {
 	for (; *value != '\0'; value++)
 		if ((unsigned char)*value < ' ' || *value == 0x7f)
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
 size_t
@@ -178,7 +178,7 @@ form_expand(const char *template, const struct form_values *values,
 		}
 		p++;
 		len = strlen(value);
-		if (!harmless(value) || len + 1 > FORM_TEXT_MAX - n)
+		if (has_control(value) || len + 1 > FORM_TEXT_MAX - n)
 			return 0;
 		memcpy(text + n, value, len);
 		n += len;
