@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "common/db/db_watch.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 int
 ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)

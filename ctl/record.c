@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/out.h"
+#include "ctl/times.h"
+
 const char *
 record_user(const struct audit_record *rec)
 {

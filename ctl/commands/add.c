@@ -6,7 +6,7 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
-#include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_USER, OPT_FOR, OPT_UNTIL, OPT_FOREVER, OPT_NOTE };
 

@@ -7,6 +7,8 @@
 #include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
 #include "ctl/out.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 #include "ctl/why/breach.h"
 #include "ctl/why/verdict.h"
 

@@ -12,6 +12,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/record.h"
+#include "ctl/times.h"
 
 enum { OPT_FORMAT, OPT_OUTPUT, OPT_VALUE };
 

@@ -11,7 +11,7 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/flat_record.h"
-#include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_FORMAT, OPT_FOR, OPT_UNTIL, OPT_FOREVER, OPT_DRY_RUN };
 

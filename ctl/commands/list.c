@@ -9,8 +9,9 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
-#include "ctl/out.h"
 #include "ctl/record.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 
 enum {
 	OPT_CLIENT,

@@ -13,6 +13,7 @@
 #include "common/maps/permitted.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_EMPTY, OPT_JSON };
 

@@ -8,6 +8,8 @@
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/shell.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 #include "ctl/why/breach.h"
 
 struct word {

@@ -12,6 +12,7 @@
 #include "ctl/commands/ask_daemon.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 /* Nagios plug-in convention */
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };

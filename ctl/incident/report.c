@@ -10,6 +10,8 @@
 #include "ctl/incident/rights.h"
 #include "ctl/incident/story.h"
 #include "ctl/out.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 
 enum {
 	SINCE_S = 86400,

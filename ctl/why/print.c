@@ -5,6 +5,8 @@
 
 #include "ctl/out.h"
 #include "ctl/record.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 #include "ctl/why/near_miss.h"
 #include "ctl/why/why.h"
 

@@ -6,6 +6,7 @@
 
 #include "common/base/own_addresses.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 static void
 ask_store(struct ctl *ctl, struct store *st, const struct facts_lists *lists,

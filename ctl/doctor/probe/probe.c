@@ -14,7 +14,6 @@
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/probe/probe_net.h"
 #include "ctl/doctor/probe/relay_probe.h"
-#include "ctl/out.h"
 
 enum {
 	TIMEOUT_S = 30, /* RFC 5321 section 4.5.3.2 would wait 5 minutes */
