@@ -1,5 +1,6 @@
 #include "ctl/ctl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -20,6 +21,7 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	char text[1500], line[OUT_TEXT_MAX];
 	va_list ap;
 
+	assert(ctl->program != NULL);
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -82,6 +84,7 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 {
 	bool missing = access(path, F_OK) == -1 && errno == ENOENT;
 
+	assert(size > 0);
 	if (missing && mode != STORE_WRITE) {
 		(void)snprintf(buf, size, "%s: there is no %s yet", path, what);
 		return EX_NOINPUT;
@@ -241,6 +244,7 @@ ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r)
 int
 ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r)
 {
+	assert(past == 0 || past == 1);
 	if (time_parse(text, ctl->now, past, at_r))
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
@@ -255,6 +259,7 @@ ctl_number(const struct ctl *ctl, const char *text, int64_t min, int64_t max,
 {
 	size_t n = strlen(text);
 
+	assert(min <= max);
 	if (n > 0 && n < 19 && strspn(text, "0123456789") == n) {
 		*n_r = strtoll(text, NULL, 10);
 		if (*n_r >= min && *n_r <= max)
@@ -270,6 +275,7 @@ ctl_who(char *buf, size_t size)
 {
 	const char *sudo = geteuid() == 0 ? getenv("SUDO_USER") : NULL;
 
+	assert(size > 0);
 	(void)snprintf(buf, size, "%.64s%s%.64s", user_name(),
 	    sudo == NULL ? "" : " for ", sudo == NULL ? "" : sudo);
 	return buf;

@@ -1,6 +1,7 @@
 /* popgatectl: the admin's command. The table below dispatches, documents and
  * completes the subcommands; each is in its own cmd_*.c. Called as
  * vsmtprelay, it speaks that utility's language (vsmtprelay.c). */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,8 @@ command_run(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	struct ctl_args args = { 0 };
 	int rc;
 
+	assert(cmd->min >= 0 && (cmd->max == -1 || cmd->max >= cmd->min));
+	assert(cmd->run != NULL);
 	ctl->cmd = cmd->name;
 	rc = parse(ctl, cmd, argc, argv, &args);
 	if (rc == -1) {

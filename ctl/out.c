@@ -1,5 +1,6 @@
 #include "ctl/out.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ out_escape(const char *text, char *buf, size_t size)
 	char one[UTF8_ESCAPE_MAX];
 	size_t at = 0;
 
+	assert(size > 0);
 	if (text == NULL)
 		text = "-";
 	while (*text != '\0') {

@@ -1,5 +1,6 @@
 #include "ctl/record.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@ bare(const char *address, char *buf, size_t size)
 {
 	size_t n;
 
+	assert(size > 0);
 	out_escape(address, buf, size);
 	n = strlen(buf);
 	if (n >= 2 && buf[0] == '<' && buf[n - 1] == '>') {
@@ -37,6 +39,7 @@ record_print(const struct audit_record *rec, int indent)
 	char when[TIME_TEXT_MAX], from[400], to[400], user[300], id[80];
 	const char *name = record_user(rec);
 
+	assert(indent >= 0);
 	bare(rec->sender, from, sizeof(from));
 	bare(rec->recipient, to, sizeof(to));
 	(void)printf("%*s%s  %-8s %-18s %s  <%s> -> <%s>", indent, "",

@@ -53,6 +53,7 @@ print_cell(const struct table *t, int column, const char *text)
 static void
 table_flush(struct table *t)
 {
+	assert(t->cells % (size_t)t->columns == 0);
 	for (size_t i = 0; i < t->cells; i++) {
 		print_cell(t, (int)(i % (size_t)t->columns), t->cell[i]);
 		free(t->cell[i]);
@@ -67,6 +68,7 @@ add_cell(struct table *t, const char *text)
 	char buf[OUT_TEXT_MAX];
 	int width;
 
+	assert(t->column < t->columns);
 	out_escape(*text == '\0' ? "-" : text, buf, sizeof(buf));
 	if (t->flushed) {
 		print_cell(t, t->column, buf);
@@ -108,6 +110,7 @@ table_new(const char *const *heads, int columns)
 void
 table_indent(struct table *t, int n)
 {
+	assert(n >= 0 && !t->flushed);
 	t->indent = n;
 }
 

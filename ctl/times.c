@@ -1,5 +1,6 @@
 #include "ctl/times.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,7 @@ time_both(int64_t at, int64_t now, char *buf)
 static bool
 take_digits(const char **p, int width, int *v)
 {
+	assert(width > 0 && width < 9);
 	*v = 0;
 	for (int i = 0; i < width; i++) {
 		if ((*p)[i] < '0' || (*p)[i] > '9')
@@ -204,6 +206,7 @@ time_parse(const char *text, int64_t now, int past, int64_t *at_r)
 	size_t n = strspn(digits, "0123456789");
 	int64_t s;
 
+	assert(past == 0 || past == 1);
 	if (strcmp(text, "now") == 0) {
 		*at_r = now;
 		return true;

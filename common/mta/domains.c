@@ -1,5 +1,6 @@
 #include "common/mta/domains.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <idn2.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ domain_fold(const char *text, size_t len, char *out)
 bool
 domains_contain(const struct domain_set *set, const char *folded)
 {
+	assert(strlen(folded) < DOMAIN_TEXT_MAX);
 	/* ".x" names all below x, it is no domain itself */
 	if (*folded == '.')
 		return false;

@@ -1,5 +1,6 @@
 #include "common/mta/postfix_conf.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ postconf(const char *dir, const char *option, const char *name, struct err *err)
 char *
 postfix_setting(const char *dir, const char *name, struct err *err)
 {
+	assert(*name != '\0' && *name != '-');
 	return postconf(dir, "-hx", name, err);
 }
 
@@ -75,6 +77,7 @@ look_up(const struct postfix_pairs *p, const char *name)
 	    ? NULL
 	    : bsearch(&key, p->v, p->n, sizeof(*p->v), compare);
 
+	assert(p->n == 0 || p->v != NULL);
 	return found == NULL ? NULL : found->value;
 }
 
@@ -240,6 +243,7 @@ postfix_main_line(const char *text, const char *name)
 	size_t n = strlen(name);
 	unsigned line = 0, found = 0;
 
+	assert(*name != '\0');
 	while (*text != '\0') {
 		line++;
 		if (strncmp(text, name, n) == 0 &&
@@ -288,6 +292,7 @@ postfix_master_line(const char *text, const char *service, const char *type,
 	unsigned line = 0, first = 0, found = 0;
 	bool inside = false;
 
+	assert(*service != '\0' && *type != '\0');
 	while (*text != '\0') {
 		size_t n = strcspn(text, "\n");
 

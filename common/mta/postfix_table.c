@@ -121,6 +121,7 @@ postfix_table_parse(enum postfix_table_kind kind, const char *text,
 	char *line = NULL, *grown;
 	size_t len = 0;
 
+	assert(kind != TABLE_ALWAYS && entry != NULL);
 	/* a line that begins with white space continues the one before */
 	while (*text != '\0') {
 		size_t n = strcspn(text, "\n");
@@ -316,6 +317,7 @@ read_members(const char *dir, const char *list, postfix_table_entry *entry,
 	bool ok = true;
 	size_t n;
 
+	assert(depth < DEPTH_MAX);
 	list += *list == '{';
 	while ((n = next_member(&list, &word)) > 0) {
 		char *copy = strndup(word, n);
@@ -380,6 +382,7 @@ bool
 postfix_table_read(const char *dir, const char *table,
     postfix_table_entry *entry, void *arg, char *why)
 {
+	assert(entry != NULL && why != NULL);
 	*why = '\0';
 	return read_any(dir, table, entry, arg, why, 0);
 }

@@ -1,5 +1,6 @@
 #include "common/mta/restrict.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -69,6 +70,7 @@ restrict_word(const char **at, char *buf, size_t size)
 	size_t n = 0;
 	int depth = 0;
 
+	assert(size > 1);
 	for (; from[n] != '\0'; n++) {
 		if (from[n] == '{')
 			depth++;
@@ -150,6 +152,7 @@ restrict_list(struct restrict_walk *w, const char *list)
 	char word[WORD_LEN];
 	bool warn = false;
 
+	assert(w->class_list != NULL && w->look != NULL);
 	while (restrict_word(&list, word, sizeof(word))) {
 		if (++w->steps > STEPS_MAX)
 			return RESTRICT_THROUGH;
@@ -178,6 +181,7 @@ restrict_has_reject(struct restrict_walk *w, const char *list)
 		"defer_if_permit", "check_relay_domains" };
 	char word[WORD_LEN], operand[WORD_LEN];
 
+	assert(w->class_list != NULL && w->depth >= 0);
 	while (restrict_word(&list, word, sizeof(word)) &&
 	    ++w->steps <= STEPS_MAX) {
 		const struct restriction *r = find(word);

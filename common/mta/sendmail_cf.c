@@ -1,5 +1,6 @@
 #include "common/mta/sendmail_cf.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ sendmail_cf_parse(char *text, struct sendmail_cf *cf)
 	unsigned number = 1;
 	size_t room = 0;
 
+	assert(text != NULL);
 	*cf = (struct sendmail_cf){ .text = text };
 	while (*at != '\0') {
 		char *line = at;
@@ -108,6 +110,7 @@ sendmail_option(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
+	assert(*name != '\0');
 	text += strspn(text, " \t");
 	if (strncasecmp(text, name, n) != 0)
 		return NULL;
@@ -118,6 +121,7 @@ sendmail_option(const char *text, const char *name)
 bool
 sendmail_equate(const char *text, char letter, char *buf, size_t size)
 {
+	assert(letter != '\0' && size > 0);
 	while (*text != '\0') {
 		text += strspn(text, " \t,");
 		size_t n = strcspn(text, ",");

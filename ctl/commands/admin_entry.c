@@ -1,5 +1,6 @@
 #include "ctl/commands/admin_entry.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "common/base/err.h"
@@ -61,6 +62,7 @@ entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
 	char who[160], line[700];
 	struct err err;
 
+	assert(row->client != NULL && row->user != NULL);
 	(void)snprintf(line, sizeof(line), "%.400s, by %s", how,
 	    ctl_who(who, sizeof(who)));
 	const struct store_event event = { .at = ctl->now,

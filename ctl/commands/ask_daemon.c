@@ -1,5 +1,6 @@
 #include "ctl/commands/ask_daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ probe_health(
 	int fd = reach(listen, p);
 	char name[64];
 
+	assert(listen != NULL && daemon != NULL);
 	text[0] = '\0';
 	if (fd == -1)
 		return;

@@ -19,6 +19,7 @@ static const char *const severity_words[] = { [SEVERITY_INFO] = "info",
 const char *
 doctor_option(const struct doctor *d, enum doctor_option o)
 {
+	assert(o <= DOCTOR_TIMEOUT);
 	return d->args->opt[o];
 }
 
@@ -29,6 +30,7 @@ doctor_mta_name(enum doctor_mta mta)
 		[MTA_SENDMAIL] = "Sendmail",
 		[MTA_EXIM] = "Exim" };
 
+	assert(mta < MTAS);
 	return names[mta];
 }
 

@@ -1,5 +1,6 @@
 #include "ctl/doctor/net.h"
 
+#include <assert.h>
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,7 @@ net_danger(const struct net_machine *m, const struct network *net, char *who)
 {
 	bool four = net->base.family == ADDR_IPV4;
 
+	assert(net->bits <= addr_bits(&net->base));
 	*who = '\0';
 	if (is_loopback(net))
 		return NET_FINE;

@@ -1,6 +1,7 @@
 /* postfix_exam - questions that more than one check of a Postfix asks. */
 #include "ctl/doctor/postfix_exam.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ void
 postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
     const char *setting, struct finding_at *at, char *fix_buf)
 {
+	assert(fix_buf != NULL);
 	at->setting = setting;
 	at->dir = x->pf.dir;
 	at->file = postfix_where(&x->pf, s, setting, &at->line);
@@ -149,6 +151,7 @@ walk_networks(struct list_walk *w, const char *list)
 	char word[600], why[POSTFIX_WHY_MAX];
 	struct network net;
 
+	assert(w->depth >= 0 && w->depth <= LIST_DEPTH_MAX);
 	if (w->depth == LIST_DEPTH_MAX)
 		return;
 	w->depth++;

@@ -2,6 +2,7 @@
  * what permits somebody before a refusal is remembered. */
 #include "ctl/doctor/postfix_list.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static void
 grant_full(struct postfix_list *l, const char *kind, enum grantee grantee,
     const char *file, unsigned line, const char *detail)
 {
+	assert(l->n <= POSTFIX_GRANTS_MAX);
 	if (l->n == POSTFIX_GRANTS_MAX)
 		return;
 	l->v[l->n++] = (struct postfix_grant){ .kind = kind,
@@ -198,6 +200,7 @@ table_name(const char *operand, char *buf, size_t size)
 {
 	const char *at = operand;
 
+	assert(size > 0);
 	buf[0] = '\0';
 	if (*operand != '{') {
 		(void)snprintf(buf, size, "%s", operand);
@@ -491,6 +494,7 @@ walk_text(struct postfix_list *l, const char *text)
 {
 	struct restrict_walk w = new_walk(l, EFFECT_UNKNOWN);
 
+	assert(l->depth >= 0);
 	if (l->depth >= DEPTH_MAX)
 		return RESTRICT_THROUGH;
 	l->depth++;

@@ -3,6 +3,7 @@
  * The FEATUREs that open a Sendmail leave no name in the file, so they are
  * known by the rules that they add to or take from the rule sets check_rcpt,
  * Basic_check_rcpt, Rcpt_ok and Relay_ok (cf/m4/proto.m4). */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@ sendmail_add(struct sendmail_exam *x, const char *kind, unsigned line,
 	char detail[800];
 	va_list ap;
 
+	assert(*kind != '\0');
 	va_start(ap, fmt);
 	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);

@@ -1,5 +1,6 @@
 #include "ctl/incident/incident.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,7 @@ right_name(enum right right)
 		[RIGHT_BOUNCE] = "bounce",
 		[RIGHT_EARLIER] = "earlier" };
 
+	assert(right < RIGHTS);
 	return names[right];
 }
 
@@ -126,6 +128,7 @@ copy(char *to, size_t size, struct span s)
 {
 	size_t n = span_len(s);
 
+	assert(size > 0);
 	if (n > size - 1)
 		n = size - 1;
 	for (size_t i = 0; i < n; i++)
@@ -138,6 +141,7 @@ incident_new(int64_t since, int64_t now, const struct incident_facts *facts)
 {
 	struct incident *in = calloc(1, sizeof(*in));
 
+	assert(facts->ours != NULL);
 	if (in == NULL)
 		return NULL;
 	in->since = since;
@@ -174,6 +178,7 @@ incident_free(struct incident *in)
 static uint32_t
 slot_of(const char *id)
 {
+	assert(strlen(id) < INCIDENT_ID_MAX);
 	return (uint32_t)hash(id, strlen(id)) & ((1U << TABLE_BITS) - 1);
 }
 
@@ -202,6 +207,7 @@ unindex(struct incident *in, uint32_t slot)
 	const uint32_t mask = (1U << TABLE_BITS) - 1;
 	uint32_t hole = slot;
 
+	assert(in->index[slot] != 0);
 	in->index[hole] = 0;
 	for (uint32_t i = (hole + 1) & mask; in->index[i] != 0;
 	     i = (i + 1) & mask) {
@@ -324,7 +330,7 @@ right_of(struct incident *in, const struct message *m,
 	enum right right;
 	struct addr client;
 
-	(void)strcpy(user, m->user);
+	memcpy(user, m->user, INCIDENT_USER_MAX);
 	if (m->origin != RIGHT_NONE)
 		return m->origin;
 	if (m->local)
@@ -501,7 +507,7 @@ sendmail_from(struct incident *in, const struct mtalog *line, int64_t pid)
 	m->auth = line->auth;
 	if (m->auth && pid != -1 && s->pid == pid &&
 	    strcmp(s->client, m->client) == 0)
-		(void)strcpy(m->user, s->user);
+		memcpy(m->user, s->user, sizeof(m->user));
 }
 
 static void
@@ -581,6 +587,7 @@ const struct incident_group *
 incident_result(
     struct incident *in, struct incident_totals *totals, size_t *n_r)
 {
+	assert(in->n <= INCIDENT_GROUPS_MAX);
 	if (in->n > 1)
 		qsort(in->groups, in->n, sizeof(*in->groups), worst_first);
 	*totals = in->totals;

@@ -1,5 +1,6 @@
 #include "ctl/incident/rights.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ slot(const struct rights *r, uint64_t key)
 {
 	size_t i = key & (r->size - 1);
 
+	assert(key != 0 && r->n < r->size);
 	while (r->v[i].key != 0 && r->v[i].key != key)
 		i = (i + 1) & (r->size - 1);
 	return &r->v[i];
@@ -109,6 +111,7 @@ intern(struct rights *r, const char *user)
 	uint32_t i =
 	    (uint32_t)finish(add_hash(0, user, strlen(user), false)) & mask;
 
+	assert(r->users_n <= USERS_MAX);
 	if (*user == '\0' || strlen(user) >= INCIDENT_USER_MAX)
 		return 0;
 	for (; r->user_index[i] != 0; i = (i + 1) & mask)

@@ -1,4 +1,5 @@
 /* decisions - what was decided on a client, a user or a message. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -143,6 +144,7 @@ why_message(struct why *w, struct why_message *m)
 	struct records r = { .w = w };
 	struct err err;
 
+	assert(m->queue_id != NULL && m->decision == NULL);
 	if (w->audit == NULL)
 		return;
 	if (m->at != 0) {

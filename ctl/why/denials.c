@@ -1,4 +1,6 @@
 /* denials - who is kept out, by an admin or for having exceeded a limit. */
+#include <assert.h>
+
 #include "ctl/why/breach.h"
 #include "ctl/why/why.h"
 
@@ -49,6 +51,8 @@ why_denials(struct why *w, const struct addr *client, const char *user,
 	char network[NETWORK_TEXT_MAX];
 	struct err err;
 
+	assert((client != NULL) + (user != NULL) == 1);
+	assert(d->deny == NULL && d->breach == NULL);
 	d->known = w->st != NULL;
 	d->limits_known = d->known && w->audit != NULL;
 	if (d->known &&

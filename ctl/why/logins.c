@@ -1,5 +1,6 @@
 /* logins - who logged in from a client, or from where a user did; and the log
  * lines that say so. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -151,6 +152,8 @@ why_logins(struct why *w, const struct addr *client, const char *network,
 	struct err err;
 	int rc;
 
+	assert((client != NULL) + (network != NULL) + (user != NULL) == 1);
+	assert(l->row == NULL && l->event == NULL);
 	if (w->st == NULL)
 		return;
 	l->known = true;

@@ -1,5 +1,6 @@
 #include "ctl/why/message_id.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -24,6 +25,7 @@ take_line(
 	struct messages *found = s->found;
 	struct span id = m->message_id;
 
+	assert(found->n <= MESSAGES_MAX);
 	(void)raw;
 	(void)pid;
 	if (SPAN_TAKE(&id, "<"))

@@ -1,5 +1,6 @@
 #include "ctl/doctor/dnsbl/dnsbl.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ dnsbl_answer(const struct addr *v, size_t n)
 {
 	enum dnsbl_answer answer = DNSBL_CLEAR;
 
+	assert(v != NULL || n == 0);
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *b = v[i].bytes;
 
@@ -46,6 +48,7 @@ dnsbl_answer(const struct addr *v, size_t n)
 const char *
 dnsbl_refusal(const struct addr *code)
 {
+	assert(code->family == ADDR_IPV4);
 	switch (code->bytes[3]) {
 	case 252:
 		return "the name of the list is mistyped";

@@ -2,6 +2,7 @@
 
 #define CARES_NO_DEPRECATED
 #include <ares.h>
+#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,6 +42,7 @@ resolver_open(
 	struct resolver *r = calloc(1, sizeof(*r));
 	int status = ARES_ENOMEM;
 
+	assert(timeout_ms > 0);
 	if (r == NULL ||
 	    (status = ares_library_init(ARES_LIB_INIT_ALL)) != ARES_SUCCESS) {
 		err_set(
@@ -194,6 +196,7 @@ resolve_a(struct resolver *r, const char *name,
 	struct question q;
 	enum resolve_result result = ask(r, name, TYPE_A, &q, err);
 
+	assert(*name != '\0');
 	*n_r = 0;
 	if (result == RESOLVE_FOUND)
 		result = parsed(
@@ -218,6 +221,7 @@ resolve_txt(struct resolver *r, const char *name, char text[RESOLVE_TEXT_MAX],
 	enum resolve_result result = ask(r, name, TYPE_TXT, &q, err);
 	size_t n = 0;
 
+	assert(*name != '\0');
 	*text = '\0';
 	if (result == RESOLVE_FOUND)
 		result = parsed(

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/probe_net.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -216,6 +217,7 @@ probe_net_socket(const struct probe_net *n, enum addr_family family)
 {
 	int fd, error;
 
+	assert(family != ADDR_NONE);
 	if (n->ns != -1 && setns(n->ns, CLONE_NEWNET) == -1)
 		return -1;
 	fd = socket(family == ADDR_IPV6 ? AF_INET6 : AF_INET,

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/relay_forms.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define USER "popgate-probe"
@@ -157,6 +158,7 @@ form_expand(const char *template, const struct form_values *values,
 {
 	size_t n = 0;
 
+	assert(values->domain != NULL && values->foreign != NULL);
 	for (const char *p = template; *p != '\0'; p++) {
 		const char *value = NULL;
 		size_t len;

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/relay_probe.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -414,7 +415,7 @@ try_xclient(struct probe *p, const char *sender)
 	    reply.code == 220 &&
 	    smtp_talk_say(p->talk, SMTP_EHLO, "localhost", 9, &reply) ==
 		TALK_REPLY) {
-		(void)strcpy(p->helo, "localhost");
+		(void)snprintf(p->helo, sizeof(p->helo), "%s", "localhost");
 		(void)plain(p, RELAY_XCLIENT, attributes, p->helo, sender);
 	}
 	hang_up(p);
@@ -487,6 +488,8 @@ relay_probe(const struct relay_options *options, struct relay_result *result)
 	const char *sender;
 	bool open;
 
+	assert(options->timeout_ms > 0 && options->foreign != NULL);
+	assert(options->domains != NULL);
 	memset(result, 0, sizeof(*result));
 	prepare(&p);
 	if (session(&p, p.source) == 0) /* takes no literal */

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/smtp_reply.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -82,6 +83,7 @@ enum smtp_result
 smtp_parser_feed(
     struct smtp_parser *p, const char *data, size_t len, size_t *used_r)
 {
+	assert(p->len < sizeof(p->line));
 	for (size_t i = 0; i < len; i++) {
 		enum smtp_result r;
 

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/smtp_talk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -142,6 +143,7 @@ smtp_talk_open(const struct probe_net *net, const struct addr *to,
 {
 	struct smtp_talk *t = calloc(1, sizeof(*t));
 
+	assert(timeout_ms > 0);
 	*t_r = t;
 	if (t == NULL)
 		return TALK_NO_CONNECTION; /* errno is ENOMEM */
@@ -174,6 +176,7 @@ smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb, const char *argument,
 	char command[COMMAND_MAX];
 	size_t n, sent = 0;
 
+	assert(t != NULL && (argument != NULL || len == 0));
 	if (argument == NULL)
 		len = 0;
 	if (len > COMMAND_MAX - 32 ||
