@@ -38,13 +38,15 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 int
 ctl_fail_err(const struct ctl *ctl, const struct err *err)
 {
-	static const int codes[] = { [ERR_NONE] = EX_SOFTWARE,
+	static const int codes[] = {
+		[ERR_NONE] = EX_SOFTWARE,
 		[ERR_INVALID] = EX_DATAERR,
 		[ERR_BUSY] = EX_TEMPFAIL,
 		[ERR_IO] = EX_IOERR,
 		[ERR_CORRUPT] = EX_DATAERR,
 		[ERR_VERSION] = EX_DATAERR,
-		[ERR_NOMEM] = EX_OSERR };
+		[ERR_NOMEM] = EX_OSERR,
+	};
 
 	return ctl_fail(ctl, codes[err->code], "%s", err->text);
 }
@@ -95,15 +97,13 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 	}
 	if (access(path, R_OK) == -1 && errno == EACCES) {
 		(void)snprintf(buf, size,
-		    "%s: user %s may not read the %s: "
-		    "that needs root or the group popgate",
+		    "%s: user %s may not read the %s: that needs root or the group popgate",
 		    path, user_name(), what);
 		return EX_NOPERM;
 	}
 	if (mode != STORE_READ && access(path, W_OK) == -1) {
 		(void)snprintf(buf, size,
-		    "%s: user %s may only read the %s: "
-		    "changing it needs root or the user popgate-collector",
+		    "%s: user %s may only read the %s: changing it needs root or the user popgate-collector",
 		    path, user_name(), what);
 		return EX_NOPERM;
 	}
@@ -136,7 +136,9 @@ static struct db_watch *
 watch_of(struct ctl *ctl)
 {
 	static struct db_watch watch = {
-		.after_ms = 1000, .busy = tell_busy, .done = tell_done
+		.after_ms = 1000,
+		.busy = tell_busy,
+		.done = tell_done,
 	};
 
 	watch.arg = ctl;
@@ -220,8 +222,7 @@ ctl_network(const struct ctl *ctl, const char *text, struct network *net)
 			if (addr_equal(&net->base, &addr))
 				return 0;
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a "
-			    "network: it has bits set beyond /%" PRId64
+			    "'%.100s' is not a network: it has bits set beyond /%" PRId64
 			    "; did you mean %s?",
 			    text, bits, network_format(net, want));
 		}
@@ -236,9 +237,7 @@ ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r)
 	if (duration_parse(text, s_r))
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is not a duration like 90s, "
-	    "30m, 2h or 7d",
-	    text);
+	    "'%.100s' is not a duration like 90s, 30m, 2h or 7d", text);
 }
 
 int
@@ -248,8 +247,7 @@ ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r)
 	if (time_parse(text, ctl->now, past, at_r))
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is not a time like "
-	    "'2026-03-01 12:00', 12:00, 2h or @1772366400",
+	    "'%.100s' is not a time like '2026-03-01 12:00', 12:00, 2h or @1772366400",
 	    text);
 }
 

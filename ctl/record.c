@@ -96,9 +96,7 @@ void
 record_csv_heads(void)
 {
 	(void)fputs(
-	    "id,at,session,queue_id,client,client_name,helo,sender,"
-	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
-	    "rule,reply,channel,mta,certificate,count,last_at\r\n",
+	    "id,at,session,queue_id,client,client_name,helo,sender,recipient,class,verdict,reason,auth_user,login_user,login_at,rule,reply,channel,mta,certificate,count,last_at\r\n",
 	    stdout);
 }
 

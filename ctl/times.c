@@ -57,8 +57,12 @@ time_relative(int64_t at, int64_t now, char *buf)
 	static const struct {
 		int64_t s;
 		const char *name;
-	} units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" },
-		{ 1, "s" } };
+	} units[] = {
+		{ 86400, "d" },
+		{ 3600, "h" },
+		{ 60, "min" },
+		{ 1, "s" },
+	};
 	int64_t d = at > now ? at - now : now - at;
 	size_t i = 0;
 
@@ -171,10 +175,12 @@ parse_date(const char *p, int64_t *at_r)
 			return false;
 	}
 	/* 31 February would silently become 3 March */
-	struct tm whole = { .tm_year = tm.tm_year,
+	struct tm whole = {
+		.tm_year = tm.tm_year,
 		.tm_mon = month,
 		.tm_mday = day,
-		.tm_hour = 12 };
+		.tm_hour = 12,
+	};
 
 	(void)timegm(&whole);
 	return whole.tm_mon == month && whole.tm_mday == day &&

@@ -85,8 +85,7 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 	    strpbrk(folded, "/@,;|<>\"\\*") != NULL ||
 	    strlen(folded) >= DOMAIN_TEXT_MAX - 1) {
 		err_set(err, ERR_INVALID,
-		    "%s%s'%.*s': expected a domain, "
-		    "\".domain\" or \"[address]\"",
+		    "%s%s'%.*s': expected a domain, \".domain\" or \"[address]\"",
 		    where, *where == '\0' ? "" : ": ",
 		    (int)(len > 100 ? 100 : len), text);
 		return -1;
@@ -157,9 +156,7 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 		(void)snprintf(where, sizeof(where), "%.500s:%u", path, n);
 		if (*rest != '\0' && *rest != '#') {
 			err_set(err, ERR_INVALID,
-			    "%s: expected one domain a "
-			    "line",
-			    where);
+			    "%s: expected one domain a line", where);
 			ret = -1;
 		} else if (is_network(word, len)) {
 			continue;
@@ -193,9 +190,7 @@ add_table(struct domain_set *set, const char *dir, const char *table,
 {
 	if (!postfix_table_listable(table)) {
 		err_set(err, ERR_INVALID,
-		    "%s: table %s can't be listed: "
-		    "name its domains in relay.local_domains or in a file: "
-		    "of it",
+		    "%s: table %s can't be listed: name its domains in relay.local_domains or in a file: of it",
 		    where, table);
 		return -1;
 	}
@@ -228,9 +223,7 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 	     word = strtok_r(NULL, ", \t\r\n", &save)) {
 		if (*word == '!') {
 			err_set(err, ERR_INVALID,
-			    "%s: '%.100s': exceptions "
-			    "are not understood: name the domains in "
-			    "relay.local_domains",
+			    "%s: '%.100s': exceptions are not understood: name the domains in relay.local_domains",
 			    where, word);
 			ret = -1;
 		} else if (*word == '/') {
@@ -248,9 +241,12 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 static int
 add_postfix(struct domain_set *set, const char *dir, struct err *err)
 {
-	static const char *const settings[] = { "mydestination",
-		"virtual_alias_domains", "virtual_mailbox_domains",
-		"relay_domains" };
+	static const char *const settings[] = {
+		"mydestination",
+		"virtual_alias_domains",
+		"virtual_mailbox_domains",
+		"relay_domains",
+	};
 	char where[600], main_cf[600];
 	int ret = 0;
 	char *parents =

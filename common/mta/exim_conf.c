@@ -179,8 +179,15 @@ exim_list(const struct exim_conf *cf, const char *kind, const char *name)
 const char *
 exim_verb(const char *text, char *verb, size_t size)
 {
-	static const char *const verbs[] = { "accept", "deny", "require",
-		"warn", "drop", "defer", "discard" };
+	static const char *const verbs[] = {
+		"accept",
+		"deny",
+		"require",
+		"warn",
+		"drop",
+		"defer",
+		"discard",
+	};
 
 	assert(size > 0);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {

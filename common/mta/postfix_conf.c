@@ -14,9 +14,14 @@
 static char *
 postconf(const char *dir, const char *option, const char *name, struct err *err)
 {
-	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char *)(uintptr_t)option,
-		(char *)(uintptr_t)name, NULL };
+	char *argv[] = {
+		(char[]){ "postconf" },
+		(char[]){ "-c" },
+		(char *)(uintptr_t)dir,
+		(char *)(uintptr_t)option,
+		(char *)(uintptr_t)name,
+		NULL,
+	};
 
 	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
 }

@@ -22,15 +22,23 @@ access_result_parse(const char *value)
 	static const struct {
 		const char *word;
 		enum access_result result;
-	} words[] = { { "OK", RESULT_OK }, { "RELAY", RESULT_OK },
-		{ "REJECT", RESULT_REJECT }, { "DEFER", RESULT_REJECT },
+	} words[] = {
+		{ "OK", RESULT_OK },
+		{ "RELAY", RESULT_OK },
+		{ "REJECT", RESULT_REJECT },
+		{ "DEFER", RESULT_REJECT },
 		{ "DEFER_IF_PERMIT", RESULT_REJECT },
 		{ "DEFER_IF_REJECT", RESULT_NEUTRAL },
-		{ "DISCARD", RESULT_REJECT }, { "DUNNO", RESULT_NEUTRAL },
-		{ "BCC", RESULT_NEUTRAL }, { "FILTER", RESULT_NEUTRAL },
-		{ "HOLD", RESULT_NEUTRAL }, { "PREPEND", RESULT_NEUTRAL },
-		{ "REDIRECT", RESULT_NEUTRAL }, { "INFO", RESULT_NEUTRAL },
-		{ "WARN", RESULT_NEUTRAL } };
+		{ "DISCARD", RESULT_REJECT },
+		{ "DUNNO", RESULT_NEUTRAL },
+		{ "BCC", RESULT_NEUTRAL },
+		{ "FILTER", RESULT_NEUTRAL },
+		{ "HOLD", RESULT_NEUTRAL },
+		{ "PREPEND", RESULT_NEUTRAL },
+		{ "REDIRECT", RESULT_NEUTRAL },
+		{ "INFO", RESULT_NEUTRAL },
+		{ "WARN", RESULT_NEUTRAL },
+	};
 
 	value += strspn(value, blank);
 	size_t n = strcspn(value, blank), digits = strspn(value, "0123456789");
@@ -54,9 +62,25 @@ access_result_parse(const char *value)
 bool
 postfix_pattern_is_all(const char *pattern)
 {
-	static const char *const all[] = { "", ".", ".*", ".+", "^", "$", "^.",
-		".$", "^.*", "^.*$", "^.+$", ".*$", ".+$", "@", "^(.*)$",
-		"(.*)", "[^ ]" };
+	static const char *const all[] = {
+		"",
+		".",
+		".*",
+		".+",
+		"^",
+		"$",
+		"^.",
+		".$",
+		"^.*",
+		"^.*$",
+		"^.+$",
+		".*$",
+		".+$",
+		"@",
+		"^(.*)$",
+		"(.*)",
+		"[^ ]",
+	};
 	const char *end;
 
 	if (*pattern == '\0')
@@ -229,9 +253,14 @@ without_proxy(const char *table)
 static char *
 postmap(const char *dir, const char *table, struct err *err)
 {
-	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char[]){ "-s" },
-		(char *)(uintptr_t)table, NULL };
+	char *argv[] = {
+		(char[]){ "postmap" },
+		(char[]){ "-c" },
+		(char *)(uintptr_t)dir,
+		(char[]){ "-s" },
+		(char *)(uintptr_t)table,
+		NULL,
+	};
 
 	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
 }
@@ -240,7 +269,12 @@ static bool
 is_indexed(const char *table)
 {
 	static const char *const types[] = {
-		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:"
+		"hash:",
+		"btree:",
+		"lmdb:",
+		"cdb:",
+		"dbm:",
+		"sdbm:",
 	};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -339,8 +373,12 @@ read_any(const char *dir, const char *table, postfix_table_entry *entry,
 	static const struct {
 		const char *type;
 		enum postfix_table_kind kind;
-	} texts[] = { { "texthash:", TABLE_KEYS }, { "cidr:", TABLE_CIDR },
-		{ "regexp:", TABLE_PATTERN }, { "pcre:", TABLE_PATTERN } };
+	} texts[] = {
+		{ "texthash:", TABLE_KEYS },
+		{ "cidr:", TABLE_CIDR },
+		{ "regexp:", TABLE_PATTERN },
+		{ "pcre:", TABLE_PATTERN },
+	};
 
 	table = without_proxy(table);
 	if (is_indexed(table) && postfix_table_path(table) != NULL)

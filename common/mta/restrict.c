@@ -11,8 +11,10 @@ static const struct restriction {
 	const char *name;
 	enum restrict_effect effect;
 	bool operand;
-} restrictions[] = { { "permit", EFFECT_PERMIT, false },
-	{ "reject", EFFECT_REJECT, false }, { "defer", EFFECT_REJECT, false },
+} restrictions[] = {
+	{ "permit", EFFECT_PERMIT, false },
+	{ "reject", EFFECT_REJECT, false },
+	{ "defer", EFFECT_REJECT, false },
 	{ "defer_if_permit", EFFECT_REJECT, false },
 	{ "defer_if_reject", EFFECT_NONE, false },
 	{ "reject_unauth_destination", EFFECT_REJECT, false },
@@ -61,7 +63,8 @@ static const struct restriction {
 	{ "reject_rhsbl_helo", EFFECT_NONE, true },
 	{ "reject_rhsbl_sender", EFFECT_NONE, true },
 	{ "reject_rhsbl_recipient", EFFECT_NONE, true },
-	{ "reject_maps_rbl", EFFECT_NONE, false } };
+	{ "reject_maps_rbl", EFFECT_NONE, false },
+};
 
 bool
 restrict_word(const char **at, char *buf, size_t size)
@@ -176,9 +179,14 @@ restrict_list(struct restrict_walk *w, const char *list)
 bool
 restrict_has_reject(struct restrict_walk *w, const char *list)
 {
-	static const char *const wanted[] = { "reject_unauth_destination",
-		"defer_unauth_destination", "reject", "defer",
-		"defer_if_permit", "check_relay_domains" };
+	static const char *const wanted[] = {
+		"reject_unauth_destination",
+		"defer_unauth_destination",
+		"reject",
+		"defer",
+		"defer_if_permit",
+		"check_relay_domains",
+	};
 	char word[WORD_LEN], operand[WORD_LEN];
 
 	assert(w->class_list != NULL && w->depth >= 0);

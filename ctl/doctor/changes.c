@@ -64,8 +64,7 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 	}
 	if (text != NULL && strncmp(text, head, sizeof(head) - 1) != 0) {
 		err_set(err, ERR_INVALID,
-		    "%.400s: this isn't a file of "
-		    "popgatectl doctor --changes: name another one",
+		    "%.400s: this isn't a file of popgatectl doctor --changes: name another one",
 		    path);
 		free(text);
 		return -1;

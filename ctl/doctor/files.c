@@ -15,8 +15,7 @@ report(struct doctor *d, const char *id, const char *path, const char *culprit,
 	const struct finding_at at = { .file = path, .value = culprit };
 
 	doctor_add(d, id, &at,
-	    "%s has mode %04o: every user of this machine "
-	    "may change it%s%s%s.",
+	    "%s has mode %04o: every user of this machine may change it%s%s%s.",
 	    culprit, (unsigned)st->st_mode & 07777,
 	    strcmp(culprit, path) == 0 ? "" : ", and so put another ",
 	    strcmp(culprit, path) == 0 ? "" : path,

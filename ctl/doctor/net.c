@@ -13,9 +13,20 @@
 static bool
 is_bridge(const char *name)
 {
-	static const char *const begins[] = { "docker", "br-", "podman", "cni",
-		"cbr", "lxc", "lxd", "virbr", "incus", "flannel", "weave",
-		"nerdctl" };
+	static const char *const begins[] = {
+		"docker",
+		"br-",
+		"podman",
+		"cni",
+		"cbr",
+		"lxc",
+		"lxd",
+		"virbr",
+		"incus",
+		"flannel",
+		"weave",
+		"nerdctl",
+	};
 
 	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
 		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
@@ -71,8 +82,10 @@ net_machine_release(struct net_machine *m)
 static bool
 is_loopback(const struct network *net)
 {
-	static const struct addr one = { .family = ADDR_IPV6,
-		.bytes = { [15] = 1 } };
+	static const struct addr one = {
+		.family = ADDR_IPV6,
+		.bytes = { [15] = 1 },
+	};
 
 	return net->base.family == ADDR_IPV4
 	    ? net->bits >= 8 && net->base.bytes[0] == 127

@@ -75,8 +75,7 @@ check_proxy(struct postfix_exam *x, const struct postfix_service *s)
 		add(x, s, setting, "postfix-proxy-protocol",
 		    strcmp(setting, "smtpd_upstream_proxy_protocol") == 0
 			? "smtpd takes the client's address from a PROXY header."
-			: "postscreen takes the client's address from a PROXY "
-			  "header.");
+			: "postscreen takes the client's address from a PROXY header.");
 }
 
 /* --- AUTH --- */
@@ -102,8 +101,7 @@ check_auth(struct postfix_exam *x, const struct postfix_service *s)
 		? "smtpd_sasl_auth_enable"
 		: "smtpd_tls_auth_only",
 	    "postfix-auth-without-tls",
-	    "smtpd_tls_auth_only is no: AUTH is "
-	    "offered before TLS.");
+	    "smtpd_tls_auth_only is no: AUTH is offered before TLS.");
 }
 
 /* --- milters --- */
@@ -180,8 +178,7 @@ check_chroot(
 		at.line = postfix_master_line(
 		    x->pf.master_text, s->name, s->type, NULL);
 	doctor_add(x->d, "postfix-chroot-socket", &at,
-	    "Service %s/%s runs in "
-	    "the chroot %s, and popgate's socket %s is outside.",
+	    "Service %s/%s runs in the chroot %s, and popgate's socket %s is outside.",
 	    s->name, s->type, queue, spec.path);
 }
 
@@ -196,8 +193,7 @@ take_milter_map(
 	if (strncmp(value, "DISABLE", 7) != 0)
 		return;
 	(void)snprintf(detail, sizeof(detail),
-	    "smtpd_milter_maps turns the "
-	    "milters off for %.150s.",
+	    "smtpd_milter_maps turns the milters off for %.150s.",
 	    *key == '\0' ? "everybody" : key);
 	add(x, NULL, "smtpd_milter_maps", "postfix-milter-maps", detail);
 }
@@ -308,16 +304,17 @@ check_service(
 	if (gate.there && postfix_forges_auth(x, s) &&
 	    !doctor_has(x->d, "postfix-macro-auth-open"))
 		add(x, s, "milter_macro_defaults", "postfix-macro-auth",
-		    "milter_macro_defaults sets {auth_type} or "
-		    "{auth_authen}.");
+		    "milter_macro_defaults sets {auth_type} or {auth_authen}.");
 }
 
 /* popgate's policy check, where nobody gets to it? */
 static void
 check_order(struct postfix_exam *x, const struct seen *seen)
 {
-	static const char *const settings[] = { "smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions" };
+	static const char *const settings[] = {
+		"smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions",
+	};
 	const struct config *cfg = x->d->ctl->cfg;
 	struct listen_spec spec;
 	struct err err;
@@ -366,8 +363,7 @@ check_all(struct postfix_exam *x)
 			    "smtpd_milters");
 		at.fix = NULL;
 		doctor_add(x->d, "postfix-service-without-popgate", &at,
-		    "Service %s has no popgate among its milters, others "
-		    "have.",
+		    "Service %s has no popgate among its milters, others have.",
 		    seen.without->name);
 	}
 	check_order(x, &seen);
@@ -379,8 +375,7 @@ check_all(struct postfix_exam *x)
 	if (postfix_yes(&x->pf, NULL, "allow_untrusted_routing"))
 		add(x, NULL, "allow_untrusted_routing",
 		    "postfix-untrusted-routing",
-		    "allow_untrusted_routing is "
-		    "yes.");
+		    "allow_untrusted_routing is yes.");
 	x->d->wired |= seen.milter || seen.permit;
 }
 

@@ -27,8 +27,8 @@ postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
 	if (!postfix_overridden(&x->pf, s, setting))
 		return;
 	(void)snprintf(fix_buf, 400,
-	    "# in {file}, line {line}: take \"-o %s"
-	    "=...\" out of service {service}\npostfix -c {dir} reload",
+	    "# in {file}, line {line}: take \"-o %s=...\" out of service {service}\n"
+	    "postfix -c {dir} reload",
 	    setting);
 	at->fix = fix_buf;
 }
@@ -74,8 +74,14 @@ postfix_is_ours(const char *endpoint, const char *listen)
 static bool
 is_loopback_word(const char *word)
 {
-	static const char *const names[] = { "loopback-only", "localhost",
-		"127.", "[::1]", "::1", "[127." };
+	static const char *const names[] = {
+		"loopback-only",
+		"localhost",
+		"127.",
+		"[::1]",
+		"::1",
+		"[127.",
+	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strncmp(word, names[i], strlen(names[i])) == 0)

@@ -58,8 +58,7 @@ grant_entry(struct table_walk *t, const char *kind, enum grantee grantee,
 	char detail[700];
 
 	(void)snprintf(detail, sizeof(detail),
-	    "%s asks %s %.120s, which "
-	    "answers \"%.60s\" to %s%.120s, before anything refuses.",
+	    "%s asks %s %.120s, which answers \"%.60s\" to %s%.120s, before anything refuses.",
 	    t->l->setting, *t->name == '\0' ? "the table" : t->name, t->table,
 	    value, *key == '\0' ? "everything" : "", key);
 	grant_full(t->l, kind, grantee, t->text == NULL ? NULL : path,
@@ -132,10 +131,11 @@ static void
 permit_entry(struct table_walk *t, enum postfix_table_kind kind,
     const char *key, const char *value, bool digits)
 {
-	static const char *const kinds[] = { [EFFECT_PTR] =
-						 "postfix-ptr-permits",
+	static const char *const kinds[] = {
+		[EFFECT_PTR] = "postfix-ptr-permits",
 		[EFFECT_HELO] = "postfix-helo-permits",
-		[EFFECT_SENDER] = "postfix-sender-permits" };
+		[EFFECT_SENDER] = "postfix-sender-permits",
+	};
 
 	switch (t->effect) {
 	case EFFECT_CLIENT:
@@ -242,11 +242,13 @@ look_table(struct postfix_list *l, enum restrict_effect effect,
     const char *name, const char *operand)
 {
 	char table[600], why[POSTFIX_WHY_MAX];
-	struct table_walk t = { .l = l,
+	struct table_walk t = {
+		.l = l,
 		.effect = effect,
 		.name = name,
 		.table = table,
-		.end = RESTRICT_THROUGH };
+		.end = RESTRICT_THROUGH,
+	};
 
 	table_name(operand, table, sizeof(table));
 	if (++l->tables > TABLES_MAX) {
@@ -276,11 +278,12 @@ look_table(struct postfix_list *l, enum restrict_effect effect,
 static void
 take_network(void *arg, const char *word, const struct network *net)
 {
-	static const char *const kinds[] = { [NET_WORLD] =
-						 "postfix-mynetworks-open",
+	static const char *const kinds[] = {
+		[NET_WORLD] = "postfix-mynetworks-open",
 		[NET_WIDE] = "postfix-mynetworks-wide",
 		[NET_BRIDGE] = "postfix-mynetworks-bridge",
-		[NET_GATEWAY] = "postfix-mynetworks-gateway" };
+		[NET_GATEWAY] = "postfix-mynetworks-gateway",
+	};
 	struct postfix_list *l = arg;
 	const struct postfix_exam *x = l->x;
 	char who[ADDR_TEXT_MAX], detail[400];
@@ -320,8 +323,7 @@ look_networks(struct postfix_list *l)
 		    postfix_where(&x->pf, l->s, "mynetworks_style", &line);
 
 		(void)snprintf(detail, sizeof(detail),
-		    "mynetworks isn't set, "
-		    "and mynetworks_style is %.50s.",
+		    "mynetworks isn't set, and mynetworks_style is %.50s.",
 		    style);
 		grant_full(l, "postfix-mynetworks-style", GRANTEE_NETWORKS,
 		    file, line, detail);
@@ -346,8 +348,7 @@ look_auth(struct postfix_list *l)
 	    postfix_where(&x->pf, l->s, "smtpd_sasl_security_options", &line);
 
 	grant_full(l, "postfix-sasl-anonymous", GRANTEE_STRANGER, file, line,
-	    "smtpd_sasl_security_options doesn't hold noanonymous, and "
-	    "who has logged in may relay.");
+	    "smtpd_sasl_security_options doesn't hold noanonymous, and who has logged in may relay.");
 }
 
 static void
@@ -359,14 +360,12 @@ look_certificate(struct postfix_list *l, bool any)
 
 	if (any && asks)
 		grant(l, "postfix-any-certificate", GRANTEE_SOME,
-		    "permit_tls_all_clientcerts lets every client relay whose "
-		    "certificate an authority of smtpd_tls_CAfile signed.");
+		    "permit_tls_all_clientcerts lets every client relay whose certificate an authority of smtpd_tls_CAfile signed.");
 	if (!any &&
 	    strstr(postfix_value(&x->pf, l->s, "relay_clientcerts"),
 		"static:") != NULL)
 		grant(l, "postfix-any-certificate", GRANTEE_SOME,
-		    "relay_clientcerts is a static: table: every fingerprint "
-		    "is in it.");
+		    "relay_clientcerts is a static: table: every fingerprint is in it.");
 }
 
 /* "{ unix:private/policy, { default_action = OK } }" */
@@ -405,16 +404,12 @@ look_policy(struct postfix_list *l, const char *operand)
 	if (result == RESULT_OK || result == RESULT_DIGITS ||
 	    strncasecmp(action, "permit", 6) == 0) {
 		(void)snprintf(detail, sizeof(detail),
-		    "%s asks the policy "
-		    "service %.200s, and takes \"%.60s\" for its answer when "
-		    "it doesn't answer.",
+		    "%s asks the policy service %.200s, and takes \"%.60s\" for its answer when it doesn't answer.",
 		    l->setting, service, action);
 		grant(l, "postfix-policy-fails-open", GRANTEE_STRANGER, detail);
 	} else if (!ours) {
 		(void)snprintf(detail, sizeof(detail),
-		    "%s asks the policy "
-		    "service %.200s.",
-		    l->setting, service);
+		    "%s asks the policy service %.200s.", l->setting, service);
 		grant(l, "postfix-policy-unknown", GRANTEE_NOBODY, detail);
 	}
 }
@@ -441,8 +436,7 @@ look(void *arg, enum restrict_effect effect, const char *name,
 		if (*postfix_value(
 			&l->x->pf, l->s, "permit_mx_backup_networks") == '\0')
 			grant(l, "postfix-mx-backup", GRANTEE_SOME,
-			    "permit_mx_backup stands before the refusal, and "
-			    "permit_mx_backup_networks is empty.");
+			    "permit_mx_backup stands before the refusal, and permit_mx_backup_networks is empty.");
 		break;
 	case EFFECT_POLICY:
 		look_policy(l, operand);
@@ -457,9 +451,7 @@ look(void *arg, enum restrict_effect effect, const char *name,
 		break;
 	default:
 		(void)snprintf(why, sizeof(why),
-		    "'%.100s' is no restriction "
-		    "that the doctor knows",
-		    name);
+		    "'%.100s' is no restriction that the doctor knows", name);
 		not_understood(l, why);
 		break;
 	}

@@ -113,16 +113,16 @@ add_open(struct postfix_list *relay, struct postfix_list *rcpt,
 	struct postfix_list *lists[] = { relay, rcpt };
 	const char *relay_text =
 	    postfix_value(&relay->x->pf, relay->s, relay->setting);
-	struct postfix_grant all = { .kind = "postfix-relay-open",
-		.detail = (char[]){
-		    "Neither smtpd_relay_restrictions nor "
-		    "smtpd_recipient_restrictions refuses strangers." } };
+	struct postfix_grant all = {
+		.kind = "postfix-relay-open",
+		.detail =
+		    (char[]){
+			"Neither smtpd_relay_restrictions nor smtpd_recipient_restrictions refuses strangers." },
+	};
 
 	if (!postfix_list_has_reject(relay) && !postfix_list_has_reject(rcpt)) {
 		add_at(*relay_text != '\0' ? relay : rcpt, "postfix-no-reject",
-		    "Neither smtpd_relay_restrictions nor "
-		    "smtpd_recipient_restrictions holds a "
-		    "reject_unauth_destination.");
+		    "Neither smtpd_relay_restrictions nor smtpd_recipient_restrictions holds a reject_unauth_destination.");
 		return;
 	}
 	for (int i = 0; i < 2; i++)
@@ -136,8 +136,7 @@ add_open(struct postfix_list *relay, struct postfix_list *rcpt,
 	for (int i = 0; i < 2; i++)
 		if (lists[i]->nothing_stops) {
 			add_at(lists[i], "postfix-reject-only-warns",
-			    "warn_if_reject stands before the refusal of "
-			    "strangers.");
+			    "warn_if_reject stands before the refusal of strangers.");
 			return;
 		}
 	add_grant(*relay_text != '\0' ? relay : rcpt, &all, gate);
@@ -150,9 +149,11 @@ is_closed_before(struct postfix_exam *x, const struct postfix_service *s)
 	static const struct {
 		const char *setting;
 		enum restrict_effect plain;
-	} before[] = { { "smtpd_client_restrictions", EFFECT_CLIENT },
+	} before[] = {
+		{ "smtpd_client_restrictions", EFFECT_CLIENT },
 		{ "smtpd_helo_restrictions", EFFECT_HELO },
-		{ "smtpd_sender_restrictions", EFFECT_SENDER } };
+		{ "smtpd_sender_restrictions", EFFECT_SENDER },
+	};
 	struct postfix_list *l = malloc(sizeof(*l));
 	bool closed = false;
 
@@ -192,9 +193,7 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 		if (relay->end != RESTRICT_REJECT &&
 		    rcpt->end != RESTRICT_REJECT)
 			add_at(relay, "postfix-local-service",
-			    "A service "
-			    "that listens to this machine only relays for "
-			    "whoever connects.");
+			    "A service that listens to this machine only relays for whoever connects.");
 	} else if (relay->end != RESTRICT_REJECT &&
 	    rcpt->end != RESTRICT_REJECT) {
 		add_open(relay, rcpt, gate);

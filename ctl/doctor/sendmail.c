@@ -51,9 +51,8 @@ check_network(struct sendmail_exam *x, const char *file, unsigned line,
 		    "%s holds %.60s.", what, word);
 	else if (danger != NET_FINE)
 		doctor_add(x->d, "sendmail-network-bridge", &at,
-		    "%s holds "
-		    "%.60s, and with it this machine's %s %s.",
-		    what, word,
+		    "%s holds %.60s, and with it this machine's %s %s.", what,
+		    word,
 		    danger == NET_BRIDGE ? "address on a bridge," : "gateway",
 		    who);
 }
@@ -83,8 +82,7 @@ take_relay_word(
 		check_network(x, file, line, word, "Class R (relay-domains)");
 	else if (is_top_level(word))
 		doctor_add(x->d, "sendmail-relay-domains-all", &at,
-		    "Class R (relay-domains) holds %.100s: every domain that "
-		    "ends so.",
+		    "Class R (relay-domains) holds %.100s: every domain that ends so.",
 		    word);
 }
 
@@ -199,8 +197,10 @@ take_access(
 	bool to = strncasecmp(key, "To:", 3) == 0;
 	bool from = strncasecmp(key, "From:", 5) == 0;
 	const char *word = key + (connect ? 8 : to ? 3 : from ? 5 : 0);
-	struct finding_at at = { .file = w->path,
-		.line = postfix_table_line(w->source, key) };
+	struct finding_at at = {
+		.file = w->path,
+		.line = postfix_table_line(w->source, key),
+	};
 
 	(void)kind;
 	if (strncasecmp(value, "RELAY", 5) != 0)
@@ -218,13 +218,11 @@ take_access(
 		; /* other tags: certificates, AUTH; one recipient */
 	} else if (is_top_level(word)) {
 		doctor_add(x->d, "sendmail-relay-domains-all", &at,
-		    "The access map says RELAY to %.150s: everything that "
-		    "ends so.",
+		    "The access map says RELAY to %.150s: everything that ends so.",
 		    key);
 	} else if (!to) {
 		doctor_add(x->d, "sendmail-client-name-permits", &at,
-		    "The access map says RELAY to clients whose name ends in "
-		    "%.150s.",
+		    "The access map says RELAY to clients whose name ends in %.150s.",
 		    word);
 	}
 }
@@ -233,8 +231,13 @@ static void
 read_access(struct sendmail_exam *x, const struct sendmail_line *l,
     const char *type, const char *path)
 {
-	char *argv[] = { (char[]){ "makemap" }, (char[]){ "-u" },
-		(char *)(uintptr_t)type, (char *)(uintptr_t)path, NULL };
+	char *argv[] = {
+		(char[]){ "makemap" },
+		(char[]){ "-u" },
+		(char *)(uintptr_t)type,
+		(char *)(uintptr_t)path,
+		NULL,
+	};
 	struct access_walk w = { .x = x, .path = path };
 	char *source, *text;
 	struct err err;
@@ -248,9 +251,7 @@ read_access(struct sendmail_exam *x, const struct sendmail_line *l,
 	    : run_read(argv, NULL, RUN_TIMEOUT_S, &err);
 	if (text == NULL && source == NULL)
 		sendmail_add(x, "sendmail-not-understood", l->line,
-		    "The access map %s "
-		    "%.200s can't be read.",
-		    type, path);
+		    "The access map %s %.200s can't be read.", type, path);
 	else
 		postfix_table_parse(
 		    TABLE_KEYS, text != NULL ? text : source, take_access, &w);
@@ -262,8 +263,13 @@ read_access(struct sendmail_exam *x, const struct sendmail_line *l,
 static void
 check_access(struct sendmail_exam *x)
 {
-	static const char *const files[] = { "hash", "btree", "dbm", "cdb",
-		"text" };
+	static const char *const files[] = {
+		"hash",
+		"btree",
+		"dbm",
+		"cdb",
+		"text",
+	};
 
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
@@ -288,14 +294,11 @@ check_access(struct sendmail_exam *x)
 			read_access(x, l, type, last);
 		} else if (strcmp(name, "access") == 0) {
 			sendmail_add(x, "sendmail-not-understood", l->line,
-			    "The access "
-			    "map is %.100s.",
-			    type);
+			    "The access map is %.100s.", type);
 		} else if (strcmp(name, "drac") == 0 &&
 		    strstr(l->text, "-T") != NULL) {
 			sendmail_add(x, "sendmail-drac-fails-open", l->line,
-			    "FEATURE(`drac') has -T: an error of the map is "
-			    "taken for a login.");
+			    "FEATURE(`drac') has -T: an error of the map is taken for a login.");
 		}
 		free(copy);
 	}
@@ -394,8 +397,7 @@ check_filters(struct sendmail_exam *x)
 	}
 	if (!lists_filter(all, x->filter)) {
 		sendmail_add(x, "sendmail-filter-unused", all_line,
-		    "Filter %s is not "
-		    "among the InputMailFilters (\"%.100s\").",
+		    "Filter %s is not among the InputMailFilters (\"%.100s\").",
 		    x->filter, all);
 		x->filter[0] = '\0';
 		return;
@@ -411,8 +413,7 @@ check_filters(struct sendmail_exam *x)
 		    !lists_filter(list, x->filter))
 			sendmail_add(x, "sendmail-daemon-without-popgate",
 			    l->line,
-			    "A listener has InputMailFilters of its own "
-			    "(\"%.100s\"), without %s.",
+			    "A listener has InputMailFilters of its own (\"%.100s\"), without %s.",
 			    list, x->filter);
 	}
 }
@@ -448,20 +449,16 @@ check_options(struct sendmail_exam *x)
 			NULL &&
 		    strcmp(class, "TrustAuthMech") == 0)
 			sendmail_add(x, "sendmail-auth-anonymous", l->line,
-			    "Class "
-			    "TrustAuthMech holds ANONYMOUS.");
+			    "Class TrustAuthMech holds ANONYMOUS.");
 		if (l->kind == 'D' &&
 		    (strncmp(l->text, "{auth_type}", 11) == 0 ||
 			strncmp(l->text, "{auth_authen}", 13) == 0))
 			sendmail_add(x, "sendmail-macro-auth", l->line,
-			    "A D line sets "
-			    "%.100s.",
-			    l->text);
+			    "A D line sets %.100s.", l->text);
 	}
 	if (plain && !protected)
 		sendmail_add(x, "sendmail-auth-without-tls", mechanisms,
-		    "AUTH PLAIN or "
-		    "LOGIN is offered before TLS: AuthOptions has no p.");
+		    "AUTH PLAIN or LOGIN is offered before TLS: AuthOptions has no p.");
 }
 
 void
@@ -489,9 +486,7 @@ doctor_sendmail(struct doctor *d, const char *path)
 	check_access(&x);
 	if (x.from_map != 0 && !x.from_permits)
 		sendmail_add(&x, "sendmail-mail-from", x.from_map,
-		    "Relay_ok looks for "
-		    "the sender in the access map "
-		    "(FEATURE(`relay_mail_from')).");
+		    "Relay_ok looks for the sender in the access map (FEATURE(`relay_mail_from')).");
 	check_options(&x);
 	net_machine_release(&x.machine);
 	sendmail_cf_release(&x.cf);

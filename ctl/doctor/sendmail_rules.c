@@ -36,8 +36,14 @@ in_ruleset(const struct sendmail_line *l, const char *const *names)
 	return false;
 }
 
-static const char *const relay_rulesets[] = { "Basic_check_rcpt", "Rcpt_ok",
-	"Relay_ok", "check_rcpt", "checkrcpt", NULL };
+static const char *const relay_rulesets[] = {
+	"Basic_check_rcpt",
+	"Rcpt_ok",
+	"Relay_ok",
+	"check_rcpt",
+	"checkrcpt",
+	NULL,
+};
 
 /* The first rule of these sets that holds text; NULL: none. */
 static const struct sendmail_line *
@@ -59,24 +65,25 @@ check_open(struct sendmail_exam *x)
 		return;
 	if (*x->filter == '\0')
 		sendmail_add(x, "sendmail-promiscuous", 0,
-		    "No rule of check_rcpt "
-		    "refuses relaying (FEATURE(`promiscuous_relay'), or a "
-		    "sendmail.cf from before 8.9).");
+		    "No rule of check_rcpt refuses relaying (FEATURE(`promiscuous_relay'), or a sendmail.cf from before 8.9).");
 	else if (!x->filter_closes)
 		sendmail_add(x, "sendmail-milter-accept", x->filter_line,
-		    "No rule of "
-		    "check_rcpt refuses relaying, and filter %s has neither "
-		    "F=T nor F=R.",
+		    "No rule of check_rcpt refuses relaying, and filter %s has neither F=T nor F=R.",
 		    x->filter);
 	else
 		sendmail_add(x, "sendmail-sole-gate", x->filter_line,
-		    "No rule of "
-		    "check_rcpt refuses relaying; filter %s alone does.",
+		    "No rule of check_rcpt refuses relaying; filter %s alone does.",
 		    x->filter);
 }
 
-static const char *const sender_macros[] = { "$&f", "$&{mail_from}",
-	"$&{mail_addr}", "$&{mail_host}", "$f", NULL };
+static const char *const sender_macros[] = {
+	"$&f",
+	"$&{mail_from}",
+	"$&{mail_addr}",
+	"$&{mail_host}",
+	"$f",
+	NULL,
+};
 static const char *const helo_macros[] = { "$&s", "$s", NULL };
 
 static bool
@@ -127,8 +134,12 @@ asks_popgate(const struct sendmail_exam *x, const char *text)
 static void
 check_from(struct sendmail_exam *x)
 {
-	static const char *const names[] = { "Relay_ok", "Rcpt_ok",
-		"Basic_check_rcpt", NULL };
+	static const char *const names[] = {
+		"Relay_ok",
+		"Rcpt_ok",
+		"Basic_check_rcpt",
+		NULL,
+	};
 
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i], *ok, *search;
@@ -149,9 +160,7 @@ check_from(struct sendmail_exam *x)
 				continue;
 		}
 		sendmail_add(x, "sendmail-local-from", ok->line,
-		    "Relay_ok accepts "
-		    "whoever says that his sender address is local "
-		    "(FEATURE(`relay_local_from')).");
+		    "Relay_ok accepts whoever says that his sender address is local (FEATURE(`relay_local_from')).");
 	}
 }
 
@@ -159,8 +168,11 @@ check_from(struct sendmail_exam *x)
 static void
 check_local(struct sendmail_exam *x)
 {
-	static const char *const names[] = { "Local_check_rcpt",
-		"Local_Relay_Auth", NULL };
+	static const char *const names[] = {
+		"Local_check_rcpt",
+		"Local_Relay_Auth",
+		NULL,
+	};
 	bool popgate = find_rule(x, names, "$(") != NULL && *x->map != '\0';
 	const struct sendmail_line *unknown = NULL;
 
@@ -177,23 +189,18 @@ check_local(struct sendmail_exam *x)
 			continue;
 		if (holds_one(l->text, sender_macros))
 			sendmail_add(x, "sendmail-sender-rule", l->line,
-			    "A rule of %s "
-			    "looks at the sender, and one behind it accepts.",
+			    "A rule of %s looks at the sender, and one behind it accepts.",
 			    l->ruleset);
 		else if (holds_one(l->text, helo_macros))
 			sendmail_add(x, "sendmail-helo-rule", l->line,
-			    "A rule of %s "
-			    "looks at the HELO name, and one behind it "
-			    "accepts.",
+			    "A rule of %s looks at the HELO name, and one behind it accepts.",
 			    l->ruleset);
 		else if (!popgate && unknown == NULL)
 			unknown = l;
 	}
 	if (unknown != NULL)
 		sendmail_add(x, "sendmail-not-understood", unknown->line,
-		    "%s has rules "
-		    "of its own that accept.",
-		    unknown->ruleset);
+		    "%s has rules of its own that accept.", unknown->ruleset);
 }
 
 void
@@ -209,22 +216,17 @@ sendmail_check_rules(struct sendmail_exam *x)
 	l = find_rule(x, relay, "$=m");
 	if (l != NULL)
 		sendmail_add(x, "sendmail-entire-domain", l->line,
-		    "%s accepts all "
-		    "hosts and recipients below our domain "
-		    "(FEATURE(`relay_entire_domain')).",
+		    "%s accepts all hosts and recipients below our domain (FEATURE(`relay_entire_domain')).",
 		    l->ruleset);
 	l = find_rule(x, relay, "$(mxserved");
 	if (l == NULL)
 		l = find_rule(x, relay, "$(bestmx");
 	if (l != NULL)
 		sendmail_add(x, "sendmail-mx", l->line,
-		    "%s accepts every recipient "
-		    "whose domain names us as mail exchanger "
-		    "(FEATURE(`relay_based_on_MX')).",
+		    "%s accepts every recipient whose domain names us as mail exchanger (FEATURE(`relay_based_on_MX')).",
 		    l->ruleset);
 	l = find_rule(x, rcpt, "CanonAddr");
 	if (l != NULL && find_rule(x, rcpt, "ParseRecipient") == NULL)
 		sendmail_add(x, "sendmail-loose", l->line,
-		    "Rcpt_ok doesn't look behind "
-		    "a %% in the recipient (FEATURE(`loose_relay_check')).");
+		    "Rcpt_ok doesn't look behind a %% in the recipient (FEATURE(`loose_relay_check')).");
 }

@@ -51,7 +51,8 @@ struct incident {
 const char *
 right_name(enum right right)
 {
-	static const char *const names[RIGHTS] = { [RIGHT_NONE] = "by-no-right",
+	static const char *const names[RIGHTS] = {
+		[RIGHT_NONE] = "by-no-right",
 		[RIGHT_UNTOLD] = "untold",
 		[RIGHT_EXPANDED] = "by-no-right-or-alias",
 		[RIGHT_AUTH] = "auth",
@@ -61,7 +62,8 @@ right_name(enum right right)
 		[RIGHT_PROGRAM] = "program",
 		[RIGHT_FORWARD] = "forward",
 		[RIGHT_BOUNCE] = "bounce",
-		[RIGHT_EARLIER] = "earlier" };
+		[RIGHT_EARLIER] = "earlier",
+	};
 
 	assert(right < RIGHTS);
 	return names[right];
@@ -72,14 +74,11 @@ right_words(enum right right)
 {
 	static const char *const words[RIGHTS] = {
 		[RIGHT_NONE] =
-		    "BY NO RIGHT KNOWN TO POPGATE: the mail server let it "
-		    "through by itself",
+		    "BY NO RIGHT KNOWN TO POPGATE: the mail server let it through by itself",
 		[RIGHT_UNTOLD] =
-		    "By a right that can't be told, as popgate's record "
-		    "can't be read",
+		    "By a right that can't be told, as popgate's record can't be read",
 		[RIGHT_EXPANDED] =
-		    "By no right known to popgate, or by an alias of ours "
-		    "that leads outside",
+		    "By no right known to popgate, or by an alias of ours that leads outside",
 		[RIGHT_AUTH] = "By SMTP AUTH",
 		[RIGHT_LOGIN] = "By a POP or IMAP login",
 		[RIGHT_NETWORK] = "By a trusted network",
@@ -89,8 +88,7 @@ right_words(enum right right)
 		    "For our own recipients, whose aliases lead outside",
 		[RIGHT_BOUNCE] = "Notifications that this server made itself",
 		[RIGHT_EARLIER] =
-		    "Came before the log that was read, so nothing shows from "
-		    "where"
+		    "Came before the log that was read, so nothing shows from where",
 	};
 
 	return words[right];

@@ -89,9 +89,7 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 		    s->ctl, log, s->since, NULL, fn, arg, &s->stats);
 	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
-		    "collector.sources names no log file; use --log FILE, or "
-		    "journalctl -o short-iso -S -24h | popgatectl doctor "
-		    "--incident --log -");
+		    "collector.sources names no log file; use --log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -");
 	return rc;
 }
 
@@ -111,10 +109,12 @@ load_rights(struct story *s)
 static int
 read_all(struct story *s)
 {
-	const struct incident_facts facts = { .arg = s,
+	const struct incident_facts facts = {
+		.arg = s,
 		.ours = is_ours,
 		.decided = decided,
-		.network = by_network };
+		.network = by_network,
+	};
 	int rc;
 
 	load_rights(s);
@@ -127,8 +127,8 @@ read_all(struct story *s)
 	/* no line at all: nothing was written since */
 	if (s->stats.of_mta == 0 && s->stats.lines > 0)
 		return ctl_fail(s->ctl, EX_DATAERR,
-		    "%" PRId64 " lines were read, none of Postfix or "
-		    "Sendmail; name the mail server's log by --log",
+		    "%" PRId64
+		    " lines were read, none of Postfix or Sendmail; name the mail server's log by --log",
 		    s->stats.lines);
 	s->groups = incident_result(s->in, &s->totals, &s->n);
 	if (s->totals.no_memory)
@@ -211,8 +211,14 @@ print_senders(const struct incident_group *g)
 static void
 print_right(const struct story *s, enum right right)
 {
-	static const char *const heads[] = { "CLIENT", "USER", "MESSAGES",
-		"RECIPIENTS", "SENDERS", "LAST" };
+	static const char *const heads[] = {
+		"CLIENT",
+		"USER",
+		"MESSAGES",
+		"RECIPIENTS",
+		"SENDERS",
+		"LAST",
+	};
 	struct table *t = NULL;
 	size_t shown = 0, more = 0;
 	char last[TIME_TEXT_MAX];
@@ -299,16 +305,17 @@ print_goes_on(const struct story *s)
 
 	(void)printf("Does it go on? ");
 	if (recent(s) > 0)
-		(void)printf("Yes: %" PRId64 " of these messages left in the "
-			     "last %d minutes.",
+		(void)printf("Yes: %" PRId64
+			     " of these messages left in the last %d minutes.",
 		    recent(s), INCIDENT_RECENT_S / 60);
 	else
-		(void)printf("None of these messages left in the last %d "
-			     "minutes.",
+		(void)printf(
+		    "None of these messages left in the last %d minutes.",
 		    INCIDENT_RECENT_S / 60);
 	if (queued(s) > 0)
-		(void)printf(" By the log, %" PRId64 " of them are still in "
-			     "the queue for other recipients.",
+		(void)printf(
+		    " By the log, %" PRId64
+		    " of them are still in the queue for other recipients.",
 		    queued(s));
 	if (behind > INCIDENT_RECENT_S)
 		(void)printf(" But the log ends %s.",
@@ -347,8 +354,13 @@ print_some(void *arg, const struct store_row *row)
 static void
 print_entries(const struct story *s)
 {
-	static const char *const heads[] = { "CLIENT", "USER", "BY", "LOGIN",
-		"UNTIL" };
+	static const char *const heads[] = {
+		"CLIENT",
+		"USER",
+		"BY",
+		"LOGIN",
+		"UNTIL",
+	};
 	struct some_rows rows = { .n = 0 };
 	struct store *st = NULL;
 	struct err err;
@@ -359,9 +371,8 @@ print_entries(const struct story *s)
 	rows.table = table_new(heads, 5);
 	table_indent(rows.table, 2);
 	(void)printf(
-	    "Who may relay now, and by which login (an address that "
-	    "nobody knows is where\nthat user is at the moment; 'popgatectl "
-	    "why ADDRESS' shows the login's own log line):\n");
+	    "Who may relay now, and by which login (an address that nobody knows is where\n"
+	    "that user is at the moment; 'popgatectl why ADDRESS' shows the login's own log line):\n");
 	if (store_each_row(
 		st, NULL, NULL, s->ctl->now, print_some, &rows, &err) == -1)
 		rows.n = 0;
@@ -414,22 +425,22 @@ print_people(const struct story *s)
 		    s->totals.messages, s->totals.recipients,
 		    time_local(begin, from), time_local(s->stats.last_at, to));
 	if (s->rights == NULL)
-		(void)printf("popgate's record can't be read, so logins and "
-			     "trusted networks aren't known: %s\n\n",
+		(void)printf(
+		    "popgate's record can't be read, so logins and trusted networks aren't known: %s\n\n",
 		    s->rights_why);
 	else if (!rights_complete(s->rights))
 		(void)printf(
-		    "popgate's record is so large that only its "
-		    "first %d decisions were looked at;\na later --since "
-		    "tells more.\n\n",
+		    "popgate's record is so large that only its first %d decisions were looked at;\n"
+		    "a later --since tells more.\n\n",
 		    RIGHTS_ROWS_MAX);
 	if (s->stats.first_at > s->since)
 		(void)printf("The log begins after the time asked for.\n\n");
 	for (int right = 0; right < RIGHTS; right++)
 		print_right(s, (enum right)right);
 	if (s->totals.ungrouped > 0)
-		(void)printf("%" PRId64 " messages of further clients were "
-			     "only counted.\n\n",
+		(void)printf(
+		    "%" PRId64
+		    " messages of further clients were only counted.\n\n",
 		    s->totals.ungrouped);
 	if (s->totals.failed > 0)
 		(void)printf("%" PRId64 " attempts to deliver failed.\n\n",
@@ -443,8 +454,8 @@ print_people(const struct story *s)
 	default:
 		print_entries(s);
 		(void)printf(
-		    "Nothing alarming: all that left had a right "
-		    "to, and no client or user sent with\nmany senders.\n");
+		    "Nothing alarming: all that left had a right to, and no client or user sent with\n"
+		    "many senders.\n");
 		break;
 	}
 }

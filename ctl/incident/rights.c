@@ -156,11 +156,13 @@ right_of_reason(const char *reason)
 	static const struct {
 		enum reason reason;
 		enum right right;
-	} rights[] = { { REASON_AUTHENTICATED, RIGHT_AUTH },
+	} rights[] = {
+		{ REASON_AUTHENTICATED, RIGHT_AUTH },
 		{ REASON_RECENT_LOGIN, RIGHT_LOGIN },
 		{ REASON_TRUSTED_NETWORK, RIGHT_NETWORK },
 		{ REASON_CERTIFICATE, RIGHT_CERTIFICATE },
-		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD } };
+		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD },
+	};
 
 	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
 		if (strcmp(reason, reason_name(rights[i].reason)) == 0)
@@ -201,8 +203,10 @@ rights_load(struct audit_reader *reader, int64_t since, struct rights **r_r,
 {
 	struct rights *r = calloc(1, sizeof(*r));
 	/* what waits in the queue was decided earlier */
-	const struct audit_filter filter = { .verdict = "accept",
-		.since_ms = (since - 86400) * 1000 };
+	const struct audit_filter filter = {
+		.verdict = "accept",
+		.since_ms = (since - 86400) * 1000,
+	};
 	int rc = -1;
 
 	*r_r = r;

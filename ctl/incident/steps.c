@@ -43,8 +43,7 @@ step_close(struct story *s, const struct incident_group *g)
 	bool postfix = s->d->read[MTA_POSTFIX] != NULL;
 
 	step(s,
-	    "Close the mail server: a rule of its own lets this through. The "
-	    "doctor names it, and the probe tells when it is closed:\n"
+	    "Close the mail server: a rule of its own lets this through. The doctor names it, and the probe tells when it is closed:\n"
 	    "popgatectl doctor\npopgatectl doctor --probe%s%s",
 	    shell_plain(g->sender[0]) ? " --sender " : "",
 	    shell_plain(g->sender[0]) ? g->sender[0] : "");
@@ -54,8 +53,8 @@ step_close(struct story *s, const struct incident_group *g)
 	    shell_plain(g->client) ? g->client : "...",
 	    postfix ? "postfix stop" : "systemctl stop postfix sendmail");
 	step(s,
-	    "Let popgate be asked about all that relays, so that a rule like "
-	    "this opens nothing again:\npopgatectl wiring %s",
+	    "Let popgate be asked about all that relays, so that a rule like this opens nothing again:\n"
+	    "popgatectl wiring %s",
 	    s->d->read[MTA_SENDMAIL] != NULL ? "sendmail" : "postfix");
 }
 
@@ -64,8 +63,8 @@ step_user(struct story *s, const struct incident_group *g)
 {
 	if (g->right == RIGHT_PROGRAM) {
 		step(s,
-		    "Stop the program (of %s) that sends: a web site that was "
-		    "broken into, most likely:\nps -u %s -f; crontab -l -u %s",
+		    "Stop the program (of %s) that sends: a web site that was broken into, most likely:\n"
+		    "ps -u %s -f; crontab -l -u %s",
 		    *g->user == '\0' ? "this machine" : g->user,
 		    shell_plain(g->user) ? g->user : "...",
 		    shell_plain(g->user) ? g->user : "...");
@@ -73,9 +72,7 @@ step_user(struct story *s, const struct incident_group *g)
 	}
 	if (*g->user != '\0')
 		step(s,
-		    "If that isn't how %s writes mail, the password is known "
-		    "to others. Keep the user out, change the password, then "
-		    "let him in:\n"
+		    "If that isn't how %s writes mail, the password is known to others. Keep the user out, change the password, then let him in:\n"
 		    "popgatectl deny --user %s --reason 'spam, see the log'\n"
 		    "popgatectl undeny --user %s",
 		    g->user, shell_plain(g->user) ? g->user : "...",
@@ -104,10 +101,8 @@ step_queue(struct story *s, const struct incident_group *g)
 		return;
 	}
 	step(s,
-	    "Hold what waits in the queue with such a sender; look at it, "
-	    "then delete it (postsuper -d) or let it go (-H):\n"
-	    "postqueue -j | grep -F '%s' | sed 's/.*\"queue_id\": "
-	    "\"\\([^\"]*\\)\".*/\\1/' | postsuper -h -",
+	    "Hold what waits in the queue with such a sender; look at it, then delete it (postsuper -d) or let it go (-H):\n"
+	    "postqueue -j | grep -F '%s' | sed 's/.*\"queue_id\": \"\\([^\"]*\\)\".*/\\1/' | postsuper -h -",
 	    what);
 }
 
@@ -135,8 +130,8 @@ story_steps(struct story *s)
 	    "Look again whether it has stopped:\n"
 	    "popgatectl doctor --incident --since 10m");
 	step(s,
-	    "When it has: ask the block lists, and have the address taken "
-	    "off where it is:\npopgatectl doctor --dnsbl LIST...");
+	    "When it has: ask the block lists, and have the address taken off where it is:\n"
+	    "popgatectl doctor --dnsbl LIST...");
 }
 
 int

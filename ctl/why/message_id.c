@@ -71,7 +71,6 @@ message_id_find(
 
 	if (rc == -1)
 		return ctl_fail(ctl, EX_NOINPUT,
-		    "collector.sources names no "
-		    "log file to look a message-id up in; use --log FILE");
+		    "collector.sources names no log file to look a message-id up in; use --log FILE");
 	return rc;
 }

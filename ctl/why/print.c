@@ -32,7 +32,8 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 	if (d->reason == REASON_RECENT_LOGIN &&
 	    ctl->cfg->relay.sender_binding != SENDER_OFF)
 		(void)printf(
-		    "Only as a sender that its %s may use: 'popgatectl check --client %s --from SENDER\n--to RECIPIENT' asks about one.\n",
+		    "Only as a sender that its %s may use: 'popgatectl check --client %s --from SENDER\n"
+		    "--to RECIPIENT' asks about one.\n",
 		    a->verdict.found.users > 1 ? "users" : "user", a->text);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("It is told: %s %s %s\n", a->verdict.code,
@@ -73,10 +74,23 @@ print_denials(const struct ctl *ctl, const struct why_denials *d)
 static void
 print_rows(const struct ctl *ctl, const struct why_logins *l)
 {
-	static const char *const heads[] = { "USER", "SERVICE", "SERVER",
-		"LOGINS", "LAST LOGIN", "EXPIRES", "CLIENT" };
-	static const char *const user_heads[] = { "CLIENT", "SERVICE", "SERVER",
-		"LOGINS", "LAST LOGIN", "EXPIRES" };
+	static const char *const heads[] = {
+		"USER",
+		"SERVICE",
+		"SERVER",
+		"LOGINS",
+		"LAST LOGIN",
+		"EXPIRES",
+		"CLIENT",
+	};
+	static const char *const user_heads[] = {
+		"CLIENT",
+		"SERVICE",
+		"SERVER",
+		"LOGINS",
+		"LAST LOGIN",
+		"EXPIRES",
+	};
 	struct table *t =
 	    table_new(l->of_user ? user_heads : heads, l->of_user ? 6 : 7);
 	char when[TIME_TEXT_MAX];
@@ -168,7 +182,8 @@ print_logins(const struct ctl *ctl, const struct why_logins *l)
 	print_sharing(ctl->cfg, l);
 	if (l->deleted_until != 0)
 		(void)printf(
-		    "  An admin deleted its logins until %s: log lines of that time, whenever they\n  are read, open nothing.\n",
+		    "  An admin deleted its logins until %s: log lines of that time, whenever they\n"
+		    "  are read, open nothing.\n",
 		    time_both(l->deleted_until, ctl->now, when));
 	print_evidence(ctl, l);
 }
@@ -257,7 +272,8 @@ print_messages(const struct ctl *ctl, const struct why_answer *a)
 	char when[TIME_TEXT_MAX];
 
 	(void)printf(
-	    "%s%zu %s with this message-id in the mail log; it is what the sender\nmade of it, and proves nothing.\n",
+	    "%s%zu %s with this message-id in the mail log; it is what the sender\n"
+	    "made of it, and proves nothing.\n",
 	    a->more_messages ? "More than " : "", a->n_message,
 	    a->n_message == 1 ? "message" : "messages");
 	for (size_t i = 0; i < a->n_message; i++) {
@@ -287,7 +303,8 @@ why_print(struct ctl *ctl, const struct why_answer *a)
 		break;
 	case WHY_NETWORK:
 		(void)printf(
-		    "%s is a network: entries of just that text. For one client, ask for its\naddress; for all in it: popgatectl list --client %s\n",
+		    "%s is a network: entries of just that text. For one client, ask for its\n"
+		    "address; for all in it: popgatectl list --client %s\n",
 		    a->text, a->text);
 		print_logins(ctl, &a->logins);
 		break;

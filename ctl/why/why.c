@@ -228,11 +228,13 @@ print(struct ctl *ctl, const struct why_answer *a, bool as_json)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	struct why w = { .ctl = ctl,
+	struct why w = {
+		.ctl = ctl,
 		.events = EVENTS_DEFAULT,
 		.decisions = DECISIONS_DEFAULT,
 		.all_logins = args->opt[OPT_JSON] != NULL,
-		.log = args->opt[OPT_LOG] };
+		.log = args->opt[OPT_LOG],
+	};
 	static struct why_answer answer; /* large for a stack */
 	int rc = ctl_config(ctl);
 
@@ -255,7 +257,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return w.rc != 0 ? w.rc : rc;
 }
 
-const struct command cmd_why = { .name = "why",
+const struct command cmd_why = {
+	.name = "why",
 	.args = "ADDRESS|USER|QUEUE-ID|MESSAGE-ID [--json]",
 	.summary = "may it relay now, and why: logins, evidence, decisions",
 	.help =
@@ -266,4 +269,5 @@ const struct command cmd_why = { .name = "why",
 	.options = options,
 	.min = 1,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

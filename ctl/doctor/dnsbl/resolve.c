@@ -35,10 +35,11 @@ int
 resolver_open(
     const char *server, int timeout_ms, struct resolver **r_r, struct err *err)
 {
-	struct ares_options options = { .flags = ARES_FLAG_NOSEARCH |
-		    ARES_FLAG_NOALIASES,
+	struct ares_options options = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
 		.timeout = timeout_ms,
-		.tries = TRIES };
+		.tries = TRIES,
+	};
 	struct resolver *r = calloc(1, sizeof(*r));
 	int status = ARES_ENOMEM;
 
@@ -64,8 +65,7 @@ resolver_open(
 		ares_set_servers_ports_csv(r->channel, server) !=
 		    ARES_SUCCESS)) {
 		err_set(err, ERR_INVALID,
-		    "'%.100s' is not a name server: expected ADDRESS, "
-		    "ADDRESS:PORT or [ADDRESS]:PORT",
+		    "'%.100s' is not a name server: expected ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT",
 		    server);
 		resolver_close(&r);
 		return -1;

@@ -106,8 +106,7 @@ static void
 take_greeting(struct probe *p, const struct smtp_reply *reply)
 {
 	size_t n = strspn(reply->text,
-	    "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
 
 	if (p->r->connected)
 		return;
@@ -385,8 +384,14 @@ try_senders(struct probe *p, const char **base_r, char base[FORM_TEXT_MAX])
 static void
 try_helos(struct probe *p, const char *sender)
 {
-	const char *const names[] = { p->host, p->values.domain, "localhost",
-		p->values.foreign, p->ip, "friend" };
+	const char *const names[] = {
+		p->host,
+		p->values.domain,
+		"localhost",
+		p->values.foreign,
+		p->ip,
+		"friend",
+	};
 	char literal[ADDR_TEXT_MAX + 16];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !stopped(p);

@@ -122,8 +122,15 @@ smtp_verdict(const struct smtp_reply *reply)
 {
 	/* RFC 3463 section 3.2, RFC 7505 section 4 */
 	static const char *const sender[] = { "1.7", "1.8", "7.27", NULL };
-	static const char *const domain[] = { "1.2", "1.10", "4.1", "4.3",
-		"4.4", "4.6", NULL };
+	static const char *const domain[] = {
+		"1.2",
+		"1.10",
+		"4.1",
+		"4.3",
+		"4.4",
+		"4.6",
+		NULL,
+	};
 
 	switch (reply->code / 100) {
 	case 2:

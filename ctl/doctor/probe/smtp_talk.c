@@ -26,13 +26,15 @@ struct smtp_talk {
 /* The whole language of this module. */
 static const struct {
 	const char *before, *behind;
-} verbs[] = { [SMTP_EHLO] = { "EHLO ", "\r\n" },
+} verbs[] = {
+	[SMTP_EHLO] = { "EHLO ", "\r\n" },
 	[SMTP_HELO] = { "HELO ", "\r\n" },
 	[SMTP_MAIL] = { "MAIL FROM:<", ">\r\n" },
 	[SMTP_RCPT] = { "RCPT TO:", "\r\n" },
 	[SMTP_XCLIENT] = { "XCLIENT ", "\r\n" },
 	[SMTP_RSET] = { "RSET", "\r\n" },
-	[SMTP_QUIT] = { "QUIT", "\r\n" } };
+	[SMTP_QUIT] = { "QUIT", "\r\n" },
+};
 
 const char *
 talk_words(enum talk_result result)
@@ -107,10 +109,14 @@ read_reply(struct smtp_talk *t, struct smtp_reply *reply)
 static int
 connect_in_time(int fd, const struct addr *to, unsigned port, int timeout_ms)
 {
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)port) };
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port) };
+	struct sockaddr_in6 sin6 = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+	};
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+	};
 	bool six = to->family == ADDR_IPV6;
 	int error = 0;
 	socklen_t len = sizeof(error);
