@@ -1,4 +1,4 @@
-/* doctor_changes - what the doctor found the last time, a line a finding:
+/* changes - what the doctor found the last time, a line a finding:
  * id, file and detail, separated by tabs, control characters escaped. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* doctor_exim - what in an Exim configuration lets strangers relay, or will,
+/* exim - what in an Exim configuration lets strangers relay, or will,
  * as far as reading it goes.
  *
  * acl_smtp_rcpt is walked through for a stranger who sends to a foreign

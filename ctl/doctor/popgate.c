@@ -1,4 +1,4 @@
-/* doctor_popgate - popgate's own settings, its files, and what of this
+/* popgate - popgate's own settings, its files, and what of this
  * machine makes them worth less. */
 #include <dirent.h>
 #include <inttypes.h>
