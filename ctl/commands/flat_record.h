@@ -24,7 +24,7 @@ bool flat_json(char *line, struct flat *f);
  * false when it isn't CSV of at most FLAT_MAX columns. */
 bool flat_csv_heads(const char *line, struct flat *heads);
 /* A line below the heads, which stay the names. Returns false when it isn't
- * CSV of as many columns. */
+ * CSV of as many columns, or there are no heads. */
 bool flat_csv(char *line, const struct flat *heads, struct flat *f);
 void flat_release(struct flat *heads);
 

@@ -83,7 +83,7 @@ enum smtp_result
 smtp_parser_feed(
     struct smtp_parser *p, const char *data, size_t len, size_t *used_r)
 {
-	assert(p->len < sizeof(p->line));
+	assert(p->len <= sizeof(p->line));
 	for (size_t i = 0; i < len; i++) {
 		enum smtp_result r;
 

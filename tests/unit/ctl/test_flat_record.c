@@ -122,7 +122,12 @@ csv(void **state)
 		free(line);
 	}
 	flat_release(&heads);
+	/* below heads that were none */
+	char line[] = "1,2";
+	struct flat f;
+
 	assert_false(flat_csv_heads("\"a", &heads));
+	assert_false(flat_csv(line, &heads, &f));
 	flat_release(&heads);
 }
 
