@@ -1,5 +1,6 @@
 #include "ctl/ctl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -12,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/db/db_watch.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 int
 ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
@@ -19,6 +21,7 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 	char text[1500], line[OUT_TEXT_MAX];
 	va_list ap;
 
+	assert(ctl->program != NULL);
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -35,13 +38,15 @@ ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
 int
 ctl_fail_err(const struct ctl *ctl, const struct err *err)
 {
-	static const int codes[] = { [ERR_NONE] = EX_SOFTWARE,
+	static const int codes[] = {
+		[ERR_NONE] = EX_SOFTWARE,
 		[ERR_INVALID] = EX_DATAERR,
 		[ERR_BUSY] = EX_TEMPFAIL,
 		[ERR_IO] = EX_IOERR,
 		[ERR_CORRUPT] = EX_DATAERR,
 		[ERR_VERSION] = EX_DATAERR,
-		[ERR_NOMEM] = EX_OSERR };
+		[ERR_NOMEM] = EX_OSERR,
+	};
 
 	return ctl_fail(ctl, codes[err->code], "%s", err->text);
 }
@@ -81,6 +86,7 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 {
 	bool missing = access(path, F_OK) == -1 && errno == ENOENT;
 
+	assert(size > 0);
 	if (missing && mode != STORE_WRITE) {
 		(void)snprintf(buf, size, "%s: there is no %s yet", path, what);
 		return EX_NOINPUT;
@@ -91,15 +97,13 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 	}
 	if (access(path, R_OK) == -1 && errno == EACCES) {
 		(void)snprintf(buf, size,
-		    "%s: user %s may not read the %s: "
-		    "that needs root or the group popgate",
+		    "%s: user %s may not read the %s: that needs root or the group popgate",
 		    path, user_name(), what);
 		return EX_NOPERM;
 	}
 	if (mode != STORE_READ && access(path, W_OK) == -1) {
 		(void)snprintf(buf, size,
-		    "%s: user %s may only read the %s: "
-		    "changing it needs root or the user popgate-collector",
+		    "%s: user %s may only read the %s: changing it needs root or the user popgate-collector",
 		    path, user_name(), what);
 		return EX_NOPERM;
 	}
@@ -132,7 +136,9 @@ static struct db_watch *
 watch_of(struct ctl *ctl)
 {
 	static struct db_watch watch = {
-		.after_ms = 1000, .busy = tell_busy, .done = tell_done
+		.after_ms = 1000,
+		.busy = tell_busy,
+		.done = tell_done,
 	};
 
 	watch.arg = ctl;
@@ -216,8 +222,7 @@ ctl_network(const struct ctl *ctl, const char *text, struct network *net)
 			if (addr_equal(&net->base, &addr))
 				return 0;
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a "
-			    "network: it has bits set beyond /%" PRId64
+			    "'%.100s' is not a network: it has bits set beyond /%" PRId64
 			    "; did you mean %s?",
 			    text, bits, network_format(net, want));
 		}
@@ -232,19 +237,17 @@ ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r)
 	if (duration_parse(text, s_r))
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is not a duration like 90s, "
-	    "30m, 2h or 7d",
-	    text);
+	    "'%.100s' is not a duration like 90s, 30m, 2h or 7d", text);
 }
 
 int
 ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r)
 {
+	assert(past == 0 || past == 1);
 	if (time_parse(text, ctl->now, past, at_r))
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is not a time like "
-	    "'2026-03-01 12:00', 12:00, 2h or @1772366400",
+	    "'%.100s' is not a time like '2026-03-01 12:00', 12:00, 2h or @1772366400",
 	    text);
 }
 
@@ -254,6 +257,7 @@ ctl_number(const struct ctl *ctl, const char *text, int64_t min, int64_t max,
 {
 	size_t n = strlen(text);
 
+	assert(min <= max);
 	if (n > 0 && n < 19 && strspn(text, "0123456789") == n) {
 		*n_r = strtoll(text, NULL, 10);
 		if (*n_r >= min && *n_r <= max)
@@ -269,6 +273,7 @@ ctl_who(char *buf, size_t size)
 {
 	const char *sudo = geteuid() == 0 ? getenv("SUDO_USER") : NULL;
 
+	assert(size > 0);
 	(void)snprintf(buf, size, "%.64s%s%.64s", user_name(),
 	    sudo == NULL ? "" : " for ", sudo == NULL ? "" : sudo);
 	return buf;

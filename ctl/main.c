@@ -1,6 +1,7 @@
 /* popgatectl: the admin's command. The table below dispatches, documents and
  * completes the subcommands; each is in its own cmd_*.c. Called as
  * vsmtprelay, it speaks that utility's language (vsmtprelay.c). */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +12,38 @@
 #include "ctl/commands/vsmtprelay.h"
 #include "ctl/ctl.h"
 
-const struct command *const commands[] = { &cmd_list, &cmd_why, &cmd_check,
-	&cmd_decisions, &cmd_add, &cmd_delete, &cmd_deny, &cmd_undeny,
-	&cmd_expire, &cmd_dump, &cmd_login, &cmd_stats, &cmd_top, &cmd_spam,
-	&cmd_dependents, &cmd_import, &cmd_export, &cmd_mirror, &cmd_status,
-	&cmd_health, &cmd_sql, &cmd_replay, &cmd_check_config, &cmd_dump_config,
-	&cmd_doctor, &cmd_wiring, &cmd_reload, &cmd_completion, &cmd_help,
-	NULL };
+const struct command *const commands[] = {
+	&cmd_list,
+	&cmd_why,
+	&cmd_check,
+	&cmd_decisions,
+	&cmd_add,
+	&cmd_delete,
+	&cmd_deny,
+	&cmd_undeny,
+	&cmd_expire,
+	&cmd_dump,
+	&cmd_login,
+	&cmd_stats,
+	&cmd_top,
+	&cmd_spam,
+	&cmd_dependents,
+	&cmd_import,
+	&cmd_export,
+	&cmd_mirror,
+	&cmd_status,
+	&cmd_health,
+	&cmd_sql,
+	&cmd_replay,
+	&cmd_check_config,
+	&cmd_dump_config,
+	&cmd_doctor,
+	&cmd_wiring,
+	&cmd_reload,
+	&cmd_completion,
+	&cmd_help,
+	NULL,
+};
 
 const struct command *
 command_find(const char *name)
@@ -63,12 +89,23 @@ command_nearest(const char *name)
 	/* what people type for the same thing */
 	static const struct {
 		const char *typed, *meant;
-	} synonyms[] = { { "remove", "delete" }, { "rm", "delete" },
-		{ "del", "delete" }, { "drop", "delete" }, { "show", "list" },
-		{ "ls", "list" }, { "log", "decisions" }, { "who", "why" },
-		{ "explain", "why" }, { "test", "check" }, { "block", "deny" },
-		{ "ban", "deny" }, { "allow", "undeny" },
-		{ "unblock", "undeny" }, { "purge", "expire" } };
+	} synonyms[] = {
+		{ "remove", "delete" },
+		{ "rm", "delete" },
+		{ "del", "delete" },
+		{ "drop", "delete" },
+		{ "show", "list" },
+		{ "ls", "list" },
+		{ "log", "decisions" },
+		{ "who", "why" },
+		{ "explain", "why" },
+		{ "test", "check" },
+		{ "block", "deny" },
+		{ "ban", "deny" },
+		{ "allow", "undeny" },
+		{ "unblock", "undeny" },
+		{ "purge", "expire" },
+	};
 	const char *nearest = NULL;
 	unsigned least = 3; /* more is another word, not a slip */
 
@@ -101,11 +138,10 @@ usage(FILE *to)
 	for (size_t i = 0; commands[i] != NULL; i++)
 		(void)fprintf(to, "  %-14s %s\n", commands[i]->name,
 		    commands[i]->summary);
-	(void)fputs("\n  -c FILE        configuration (" CONFIG_DEFAULT_PATH
-		    ")\n"
-		    "  --version      print the version\n"
-		    "\n'popgatectl help SUBCOMMAND' says more; all of it is in "
-		    "popgatectl(8).\n",
+	(void)fputs(
+	    "\n  -c FILE        configuration (" CONFIG_DEFAULT_PATH ")\n"
+	    "  --version      print the version\n"
+	    "\n'popgatectl help SUBCOMMAND' says more; all of it is in popgatectl(8).\n",
 	    to);
 }
 
@@ -172,8 +208,7 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 
 		if (o == NULL)
 			return ctl_fail(ctl, EX_USAGE,
-			    "there is no option "
-			    "'%.100s'; see 'popgatectl help %s'",
+			    "there is no option '%.100s'; see 'popgatectl help %s'",
 			    word, cmd->name);
 		const char **value = &args->opt[o - cmd->options];
 
@@ -187,9 +222,7 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 		else if (i + 1 < argc)
 			*value = argv[++i];
 		else
-			return ctl_fail(ctl, EX_USAGE,
-			    "option '--%s' needs "
-			    "%s",
+			return ctl_fail(ctl, EX_USAGE, "option '--%s' needs %s",
 			    o->name, o->arg);
 	}
 	if (args->n < cmd->min || (cmd->max >= 0 && args->n > cmd->max))
@@ -204,6 +237,8 @@ command_run(struct ctl *ctl, const struct command *cmd, int argc, char **argv)
 	struct ctl_args args = { 0 };
 	int rc;
 
+	assert(cmd->min >= 0 && (cmd->max == -1 || cmd->max >= cmd->min));
+	assert(cmd->run != NULL);
 	ctl->cmd = cmd->name;
 	rc = parse(ctl, cmd, argc, argv, &args);
 	if (rc == -1) {
@@ -220,13 +255,10 @@ unknown(struct ctl *ctl, const char *name)
 
 	if (near != NULL)
 		return ctl_fail(ctl, EX_USAGE,
-		    "there is no subcommand "
-		    "'%.100s'; did you mean '%s'?",
-		    name, near);
+		    "there is no subcommand '%.100s'; did you mean '%s'?", name,
+		    near);
 	return ctl_fail(ctl, EX_USAGE,
-	    "there is no subcommand '%.100s'; "
-	    "see 'popgatectl help'",
-	    name);
+	    "there is no subcommand '%.100s'; see 'popgatectl help'", name);
 }
 
 static int
@@ -258,8 +290,7 @@ run(struct ctl *ctl, int argc, char **argv)
 	}
 	if (*word == '-')
 		return ctl_fail(ctl, EX_USAGE,
-		    "there is no option '%.100s'; "
-		    "see 'popgatectl --help'",
+		    "there is no option '%.100s'; see 'popgatectl --help'",
 		    word);
 	const struct command *cmd = command_find(word);
 
@@ -280,19 +311,23 @@ run_help(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_help = { .name = "help",
+const struct command cmd_help = {
+	.name = "help",
 	.args = "[SUBCOMMAND]",
 	.summary = "say more of a subcommand",
 	.min = 0,
 	.max = 1,
-	.run = run_help };
+	.run = run_help,
+};
 
 int
 main(int argc, char **argv)
 {
 	const char *base = strrchr(argv[0], '/');
-	struct ctl ctl = { .config_path = CONFIG_DEFAULT_PATH,
-		.now = clock_now() };
+	struct ctl ctl = {
+		.config_path = CONFIG_DEFAULT_PATH,
+		.now = clock_now(),
+	};
 
 	base = base == NULL ? argv[0] : base + 1;
 	ctl.program =

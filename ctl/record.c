@@ -1,8 +1,12 @@
 #include "ctl/record.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "ctl/out.h"
+#include "ctl/times.h"
 
 const char *
 record_user(const struct audit_record *rec)
@@ -20,6 +24,7 @@ bare(const char *address, char *buf, size_t size)
 {
 	size_t n;
 
+	assert(size > 0);
 	out_escape(address, buf, size);
 	n = strlen(buf);
 	if (n >= 2 && buf[0] == '<' && buf[n - 1] == '>') {
@@ -34,6 +39,7 @@ record_print(const struct audit_record *rec, int indent)
 	char when[TIME_TEXT_MAX], from[400], to[400], user[300], id[80];
 	const char *name = record_user(rec);
 
+	assert(indent >= 0);
 	bare(rec->sender, from, sizeof(from));
 	bare(rec->recipient, to, sizeof(to));
 	(void)printf("%*s%s  %-8s %-18s %s  <%s> -> <%s>", indent, "",
@@ -90,9 +96,7 @@ void
 record_csv_heads(void)
 {
 	(void)fputs(
-	    "id,at,session,queue_id,client,client_name,helo,sender,"
-	    "recipient,class,verdict,reason,auth_user,login_user,login_at,"
-	    "rule,reply,channel,mta,certificate,count,last_at\r\n",
+	    "id,at,session,queue_id,client,client_name,helo,sender,recipient,class,verdict,reason,auth_user,login_user,login_at,rule,reply,channel,mta,certificate,count,last_at\r\n",
 	    stdout);
 }
 

@@ -2,9 +2,9 @@
 #ifndef POPGATE_RECORD_H
 #define POPGATE_RECORD_H
 
+#include "common/base/json.h"
 #include "common/db/audit.h"
 #include "common/db/store.h"
-#include "ctl/out.h"
 
 /* "2026-11-21 12:00:00 +0100  accept recent-login  from -> to  ..." with
  * indent spaces in front. */

@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a: the admin chose the names, so nobody can aim for collisions */
+#include "common/base/fnv.h"
+
+/* The admin chose the names, so nobody can aim for collisions. */
 static size_t
 hash(const char *text)
 {
-	uint64_t h = UINT64_C(1469598103934665603);
-
-	for (; *text != '\0'; text++)
-		h = (h ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return (size_t)h;
+	return (size_t)fnv_add(FNV_START, text, strlen(text));
 }
 
 /* Where text is, or belongs. The set is never full. */

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/logs/unpack.h"
 
 enum {
@@ -16,15 +17,11 @@ enum {
 		       * only as fine as the kernel's tick */
 };
 
-/* FNV-1a. Not for secrets: who can write into the log can write logins. */
+/* No secret: whoever can write into the log can write logins. */
 static uint64_t
 hash_of(const unsigned char *p, size_t n)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-	return h;
+	return fnv_add(FNV_START, p, n);
 }
 
 static size_t

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/base/place.h"
 #include "common/base/utf8.h"
 #include "common/maps/bdb.h"
@@ -71,7 +72,7 @@ map_begin(const char *path, enum map_format format, const char *value,
 	    ? map_format_value(format)
 	    : value;
 	m->mode = mode;
-	m->digest = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	m->digest = FNV_START;
 	if (path == NULL) {
 		m->to = stdout;
 		*m_r = m;
@@ -95,10 +96,7 @@ nomem:
 static void
 digest_text(struct map *m, const char *text)
 {
-	do
-		m->digest = (m->digest ^ (unsigned char)*text) *
-		    UINT64_C(0x100000001b3);
-	while (*text++ != '\0');
+	m->digest = fnv_add(m->digest, text, strlen(text) + 1);
 }
 
 /* Users of a log line, whatever is in their names, on a line of their own. */

@@ -1,5 +1,6 @@
 #include "common/mta/certificate.h"
 
+#include <assert.h>
 #include <string.h>
 
 static int
@@ -142,6 +143,7 @@ bool
 certificate_listed(
     const struct certificate_entry *v, size_t n, const struct certificate *c)
 {
+	assert(v != NULL || n == 0);
 	for (size_t i = 0; i < n; i++) {
 		if (v[i].subject != NULL && v[i].issuer != NULL &&
 		    *c->subject != '\0' && *c->issuer != '\0' &&

@@ -1,5 +1,6 @@
 #include "common/mta/domains.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <idn2.h>
 #include <stdio.h>
@@ -8,8 +9,10 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/base/run.h"
-#include "common/mta/table.h"
+#include "common/mta/conf_file.h"
+#include "common/mta/postfix_conf.h"
+#include "common/mta/postfix_table.h"
+#include "common/mta/sendmail_cf.h"
 
 bool
 domain_fold(const char *text, size_t len, char *out)
@@ -47,6 +50,7 @@ domain_fold(const char *text, size_t len, char *out)
 bool
 domains_contain(const struct domain_set *set, const char *folded)
 {
+	assert(strlen(folded) < DOMAIN_TEXT_MAX);
 	/* ".x" names all below x, it is no domain itself */
 	if (*folded == '.')
 		return false;
@@ -81,8 +85,7 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 	    strpbrk(folded, "/@,;|<>\"\\*") != NULL ||
 	    strlen(folded) >= DOMAIN_TEXT_MAX - 1) {
 		err_set(err, ERR_INVALID,
-		    "%s%s'%.*s': expected a domain, "
-		    "\".domain\" or \"[address]\"",
+		    "%s%s'%.*s': expected a domain, \".domain\" or \"[address]\"",
 		    where, *where == '\0' ? "" : ": ",
 		    (int)(len > 100 ? 100 : len), text);
 		return -1;
@@ -153,9 +156,7 @@ add_file(struct domain_set *set, const char *path, enum file_style style,
 		(void)snprintf(where, sizeof(where), "%.500s:%u", path, n);
 		if (*rest != '\0' && *rest != '#') {
 			err_set(err, ERR_INVALID,
-			    "%s: expected one domain a "
-			    "line",
-			    where);
+			    "%s: expected one domain a line", where);
 			ret = -1;
 		} else if (is_network(word, len)) {
 			continue;
@@ -187,15 +188,14 @@ static int
 add_table(struct domain_set *set, const char *dir, const char *table,
     bool below, const char *where, struct err *err)
 {
-	if (!table_listable(table)) {
+	if (!postfix_table_listable(table)) {
 		err_set(err, ERR_INVALID,
-		    "%s: table %s can't be listed: "
-		    "name its domains in relay.local_domains or in a file: "
-		    "of it",
+		    "%s: table %s can't be listed: name its domains in relay.local_domains or in a file: of it",
 		    where, table);
 		return -1;
 	}
-	char *text = table_list(dir, table, &set->files, err), *save = NULL;
+	char *text = postfix_table_list(dir, table, &set->files, err),
+	     *save = NULL;
 	int ret = text == NULL ? -1 : 0;
 
 	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
@@ -223,9 +223,7 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 	     word = strtok_r(NULL, ", \t\r\n", &save)) {
 		if (*word == '!') {
 			err_set(err, ERR_INVALID,
-			    "%s: '%.100s': exceptions "
-			    "are not understood: name the domains in "
-			    "relay.local_domains",
+			    "%s: '%.100s': exceptions are not understood: name the domains in relay.local_domains",
 			    where, word);
 			ret = -1;
 		} else if (*word == '/') {
@@ -243,23 +241,22 @@ add_postfix_list(struct domain_set *set, const char *dir, char *value,
 static int
 add_postfix(struct domain_set *set, const char *dir, struct err *err)
 {
-	static const char *const settings[] = { "mydestination",
-		"virtual_alias_domains", "virtual_mailbox_domains",
-		"relay_domains" };
-	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char[]){ "-hx" }, NULL, NULL };
+	static const char *const settings[] = {
+		"mydestination",
+		"virtual_alias_domains",
+		"virtual_mailbox_domains",
+		"relay_domains",
+	};
 	char where[600], main_cf[600];
 	int ret = 0;
-
-	argv[4] = (char[]){ "parent_domain_matches_subdomains" };
-	char *parents = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+	char *parents =
+	    postfix_setting(dir, "parent_domain_matches_subdomains", err);
 
 	if (parents == NULL)
 		return -1;
 	for (size_t i = 0; ret == 0 && i < sizeof(settings) / sizeof(*settings);
 	     i++) {
-		argv[4] = (char *)(uintptr_t)settings[i];
-		char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+		char *value = postfix_setting(dir, settings[i], err);
 
 		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s", dir,
 		    settings[i]);
@@ -274,78 +271,87 @@ add_postfix(struct domain_set *set, const char *dir, struct err *err)
 	return ret == 0 ? remember_file(set, main_cf, err) : -1;
 }
 
-/* "Cwa b c", "C{VirtHost}a b", "Fw/path", "Fw-o /path %[^\#]", and R. */
+/* "Cwa b c", "C{VirtHost}a b": the names behind the class. */
 static int
-add_class_line(
-    struct domain_set *set, char *line, const char *where, struct err *err)
+add_class_names(struct domain_set *set, char *names, bool below,
+    const char *where, struct err *err)
 {
-	static const struct {
-		const char *name;
-		bool below;
-	} classes[] = { { "w", false }, { "{w}", false },
-		{ "{VirtHost}", false }, { "R", true }, { "{R}", true } };
 	char *save = NULL;
 	int ret = 0;
 
-	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
-		size_t n = strlen(classes[i].name);
+	for (char *word = strtok_r(names, " \t", &save);
+	     ret == 0 && word != NULL; word = strtok_r(NULL, " \t", &save))
+		if (!is_network(word, strlen(word)) && *word != '$')
+			ret = add_word(set, word, below, where, err);
+	return ret;
+}
 
-		if (strncmp(line + 1, classes[i].name, n) != 0)
-			continue;
-		char *rest = line + 1 + n;
+/* "Fw/path", "Fw-o /path %[^\#]": what stands behind the class. */
+static int
+add_class_file(struct domain_set *set, const char *class, char *text,
+    bool below, const char *where, struct err *err)
+{
+	bool optional;
+	const char *path = sendmail_class_file(text, &optional);
 
-		if (*line == 'C') {
-			for (char *w = strtok_r(rest, " \t\r\n", &save);
-			     ret == 0 && w != NULL;
-			     w = strtok_r(NULL, " \t\r\n", &save))
-				if (!is_network(w, strlen(w)) && *w != '$')
-					ret = add_word(set, w, classes[i].below,
-					    where, err);
-			return ret;
-		}
-		bool optional = strncmp(rest, "-o", 2) == 0;
-
-		rest += optional ? 2 : 0;
-		rest += strspn(rest, " \t");
-		rest[strcspn(rest, " \t\r\n")] = '\0';
-		if (*rest != '/') {
-			err_set(err, ERR_INVALID,
-			    "%s: class %s comes from "
-			    "'%.100s', which is no file: name its domains in "
-			    "relay.local_domains",
-			    where, classes[i].name, rest);
-			return -1;
-		}
-		/* it may come */
-		if (optional && access(rest, F_OK) == -1)
-			return remember_file(set, rest, err);
-		return add_file(
-		    set, rest, classes[i].below ? FILE_BELOW : FILE_PLAIN, err);
+	if (*path != '/') {
+		err_set(err, ERR_INVALID,
+		    "%s: class %s comes from '%.100s', which is no file: name its domains in relay.local_domains",
+		    where, class, path);
+		return -1;
 	}
+	/* it may come */
+	if (optional && access(path, F_OK) == -1)
+		return remember_file(set, path, err);
+	return add_file(set, path, below ? FILE_BELOW : FILE_PLAIN, err);
+}
+
+/* A line of sendmail.cf: names of classes w, VirtHost and R. */
+static int
+add_class_line(struct domain_set *set, const struct sendmail_line *line,
+    const char *where, struct err *err)
+{
+	static const struct {
+		const char *name, *written;
+		bool below;
+	} classes[] = {
+		{ "w", "w", false },
+		{ "VirtHost", "{VirtHost}", false },
+		{ "R", "R", true },
+	};
+	char name[SENDMAIL_NAME_MAX];
+	char *rest = sendmail_name(line->text, name);
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++)
+		if (strcmp(name, classes[i].name) == 0)
+			return line->kind == 'C'
+			    ? add_class_names(
+				  set, rest, classes[i].below, where, err)
+			    : add_class_file(set, classes[i].written, rest,
+				  classes[i].below, where, err);
 	return 0;
 }
 
 static int
 add_sendmail(struct domain_set *set, const char *path, struct err *err)
 {
-	FILE *in = fopen(path, "re");
-	char *line = NULL, where[600];
-	size_t size = 0;
-	unsigned n = 0;
+	char *text = conf_file_read(path), where[600];
+	struct sendmail_cf cf;
 	int ret;
 
-	if (in == NULL) {
+	if (text == NULL) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		return -1;
 	}
-	ret = remember_file(set, path, err);
-	while (ret == 0 && getline(&line, &size, in) != -1) {
-		(void)snprintf(where, sizeof(where), "%.500s:%u", path, ++n);
-		if (*line == 'C' || *line == 'F')
-			ret = add_class_line(set, line, where, err);
+	ret = sendmail_cf_parse(text, &cf) ? remember_file(set, path, err)
+					   : no_memory(err);
+	for (size_t i = 0; ret == 0 && i < cf.n; i++) {
+		(void)snprintf(
+		    where, sizeof(where), "%.500s:%u", path, cf.v[i].line);
+		if (cf.v[i].kind == 'C' || cf.v[i].kind == 'F')
+			ret = add_class_line(set, &cf.v[i], where, err);
 	}
-	free(line);
-	(void)fclose(in);
+	sendmail_cf_release(&cf);
 	return ret;
 }
 

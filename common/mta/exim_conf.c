@@ -1,5 +1,6 @@
 #include "common/mta/exim_conf.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,7 @@ exim_conf_parse(char *text, struct exim_conf *cf)
 	char *at = text, *line;
 	size_t room = 0;
 
+	assert(text != NULL);
 	*cf = (struct exim_conf){ .text = text };
 	while ((line = next_line(&at)) != NULL) {
 		char *rest;
@@ -177,9 +179,17 @@ exim_list(const struct exim_conf *cf, const char *kind, const char *name)
 const char *
 exim_verb(const char *text, char *verb, size_t size)
 {
-	static const char *const verbs[] = { "accept", "deny", "require",
-		"warn", "drop", "defer", "discard" };
+	static const char *const verbs[] = {
+		"accept",
+		"deny",
+		"require",
+		"warn",
+		"drop",
+		"defer",
+		"discard",
+	};
 
+	assert(size > 0);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		size_t n = strlen(verbs[i]);
 
@@ -197,6 +207,7 @@ exim_condition(const char *text, char *name, size_t size, bool *negated_r)
 {
 	size_t n = 0;
 
+	assert(size > 0);
 	*negated_r = *text == '!';
 	text += *negated_r;
 	text += strspn(text, blank);
@@ -215,6 +226,7 @@ exim_member(const char **at, char *sep, char *buf, size_t size)
 	size_t n = 0;
 	int depth = 0;
 
+	assert(size > 0);
 	from += strspn(from, " \t\r\"");
 	if (*sep == 0) {
 		*sep = ':';

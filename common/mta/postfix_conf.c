@@ -1,5 +1,6 @@
 #include "common/mta/postfix_conf.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,15 +8,29 @@
 
 #include "common/base/err.h"
 #include "common/base/run.h"
-#include "common/mta/postfix_table.h"
+#include "common/mta/conf_file.h"
 
+/* name: of one setting; NULL: all. */
 static char *
-postconf(const char *dir, const char *option, struct err *err)
+postconf(const char *dir, const char *option, const char *name, struct err *err)
 {
-	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char *)(uintptr_t)option, NULL };
+	char *argv[] = {
+		(char[]){ "postconf" },
+		(char[]){ "-c" },
+		(char *)(uintptr_t)dir,
+		(char *)(uintptr_t)option,
+		(char *)(uintptr_t)name,
+		NULL,
+	};
 
 	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
+}
+
+char *
+postfix_setting(const char *dir, const char *name, struct err *err)
+{
+	assert(*name != '\0' && *name != '-');
+	return postconf(dir, "-hx", name, err);
 }
 
 static int
@@ -67,6 +82,7 @@ look_up(const struct postfix_pairs *p, const char *name)
 	    ? NULL
 	    : bsearch(&key, p->v, p->n, sizeof(*p->v), compare);
 
+	assert(p->n == 0 || p->v != NULL);
 	return found == NULL ? NULL : found->value;
 }
 
@@ -124,23 +140,23 @@ postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err)
 	pf->master_cf = join(dir, "master.cf");
 	if (pf->dir == NULL || pf->main_cf == NULL || pf->master_cf == NULL)
 		goto no_memory;
-	text = postconf(dir, "-x", err);
+	text = postconf(dir, "-x", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_pairs(text, &pf->main))
 		goto no_memory;
-	text = postconf(dir, "-Mx", err);
+	text = postconf(dir, "-Mx", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_services(text, pf))
 		goto no_memory;
-	text = postconf(dir, "-Px", err);
+	text = postconf(dir, "-Px", NULL, err);
 	if (text == NULL)
 		goto fail;
 	if (!split_pairs(text, &pf->overrides))
 		goto no_memory;
-	pf->main_text = map_file_read(pf->main_cf);
-	pf->master_text = map_file_read(pf->master_cf);
+	pf->main_text = conf_file_read(pf->main_cf);
+	pf->master_text = conf_file_read(pf->master_cf);
 	return 0;
 no_memory:
 	err_set(err, ERR_NOMEM, "out of memory");
@@ -232,6 +248,7 @@ postfix_main_line(const char *text, const char *name)
 	size_t n = strlen(name);
 	unsigned line = 0, found = 0;
 
+	assert(*name != '\0');
 	while (*text != '\0') {
 		line++;
 		if (strncmp(text, name, n) == 0 &&
@@ -280,6 +297,7 @@ postfix_master_line(const char *text, const char *service, const char *type,
 	unsigned line = 0, first = 0, found = 0;
 	bool inside = false;
 
+	assert(*service != '\0' && *type != '\0');
 	while (*text != '\0') {
 		size_t n = strcspn(text, "\n");
 

@@ -41,6 +41,10 @@ int
 postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err);
 void postfix_conf_release(struct postfix_conf *pf);
 
+/* One setting of main.cf alone, with everything expanded: to be freed by the
+ * caller, or NULL with err. Runs postconf. */
+char *postfix_setting(const char *dir, const char *name, struct err *err);
+
 /* A setting; "" when there is none. s NULL: that of main.cf. */
 const char *postfix_value(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name);

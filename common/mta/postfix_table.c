@@ -1,37 +1,44 @@
 #include "common/mta/postfix_table.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/run.h"
+#include "common/mta/conf_file.h"
 
-enum { WHY_LEN = 400, DEPTH_MAX = 4 };
+enum { DEPTH_MAX = 4 };
 
 static const char blank[] = " \t\r\n";
 
-enum map_result
-map_result_parse(const char *value)
+enum access_result
+access_result_parse(const char *value)
 {
 	static const struct {
 		const char *word;
-		enum map_result result;
-	} words[] = { { "OK", RESULT_OK }, { "RELAY", RESULT_OK },
-		{ "REJECT", RESULT_REJECT }, { "DEFER", RESULT_REJECT },
+		enum access_result result;
+	} words[] = {
+		{ "OK", RESULT_OK },
+		{ "RELAY", RESULT_OK },
+		{ "REJECT", RESULT_REJECT },
+		{ "DEFER", RESULT_REJECT },
 		{ "DEFER_IF_PERMIT", RESULT_REJECT },
 		{ "DEFER_IF_REJECT", RESULT_NEUTRAL },
-		{ "DISCARD", RESULT_REJECT }, { "DUNNO", RESULT_NEUTRAL },
-		{ "BCC", RESULT_NEUTRAL }, { "FILTER", RESULT_NEUTRAL },
-		{ "HOLD", RESULT_NEUTRAL }, { "PREPEND", RESULT_NEUTRAL },
-		{ "REDIRECT", RESULT_NEUTRAL }, { "INFO", RESULT_NEUTRAL },
-		{ "WARN", RESULT_NEUTRAL } };
+		{ "DISCARD", RESULT_REJECT },
+		{ "DUNNO", RESULT_NEUTRAL },
+		{ "BCC", RESULT_NEUTRAL },
+		{ "FILTER", RESULT_NEUTRAL },
+		{ "HOLD", RESULT_NEUTRAL },
+		{ "PREPEND", RESULT_NEUTRAL },
+		{ "REDIRECT", RESULT_NEUTRAL },
+		{ "INFO", RESULT_NEUTRAL },
+		{ "WARN", RESULT_NEUTRAL },
+	};
 
 	value += strspn(value, blank);
 	size_t n = strcspn(value, blank), digits = strspn(value, "0123456789");
@@ -53,11 +60,27 @@ map_result_parse(const char *value)
 }
 
 bool
-map_pattern_is_all(const char *pattern)
+postfix_pattern_is_all(const char *pattern)
 {
-	static const char *const all[] = { "", ".", ".*", ".+", "^", "$", "^.",
-		".$", "^.*", "^.*$", "^.+$", ".*$", ".+$", "@", "^(.*)$",
-		"(.*)", "[^ ]" };
+	static const char *const all[] = {
+		"",
+		".",
+		".*",
+		".+",
+		"^",
+		"$",
+		"^.",
+		".$",
+		"^.*",
+		"^.*$",
+		"^.+$",
+		".*$",
+		".+$",
+		"@",
+		"^(.*)$",
+		"(.*)",
+		"[^ ]",
+	};
 	const char *end;
 
 	if (*pattern == '\0')
@@ -73,47 +96,6 @@ map_pattern_is_all(const char *pattern)
 	return false;
 }
 
-char *
-map_file_read(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	char *text;
-
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		int error = errno;
-
-		if (fd != -1)
-			(void)close(fd);
-		errno = error;
-		return NULL;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size > RUN_OUTPUT_MAX) {
-		(void)close(fd);
-		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
-		return NULL;
-	}
-	size_t size = (size_t)st.st_size, len = 0;
-
-	text = malloc(size + 1);
-	while (text != NULL && len < size) {
-		ssize_t n = read(fd, text + len, size - len);
-
-		if (n > 0)
-			len += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			break;
-	}
-	(void)close(fd);
-	if (text != NULL) {
-		for (size_t i = 0; i < len; i++)
-			if (text[i] == '\0')
-				text[i] = '?';
-		text[len] = '\0';
-	}
-	return text;
-}
-
 static void
 trim_end(char *text)
 {
@@ -124,16 +106,17 @@ trim_end(char *text)
 
 /* One logical line: pattern or key, white space, value. */
 static void
-take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
+take_line(enum postfix_table_kind kind, char *line, postfix_table_entry *entry,
+    void *arg)
 {
 	char *key = line + strspn(line, blank), *value;
 	size_t n = strcspn(key, blank);
 
-	if (kind != MAP_KEYS &&
+	if (kind != TABLE_KEYS &&
 	    (strncasecmp(key, "endif", n) == 0 ||
 		strncasecmp(key, "if", n) == 0))
 		return;
-	if (kind == MAP_PATTERN) {
+	if (kind == TABLE_PATTERN) {
 		char *at = key + (*key == '!');
 
 		if (*at == '\0')
@@ -156,12 +139,13 @@ take_line(enum map_kind kind, char *line, map_entry *entry, void *arg)
 }
 
 void
-map_text_parse(
-    enum map_kind kind, const char *text, map_entry *entry, void *arg)
+postfix_table_parse(enum postfix_table_kind kind, const char *text,
+    postfix_table_entry *entry, void *arg)
 {
 	char *line = NULL, *grown;
 	size_t len = 0;
 
+	assert(kind != TABLE_ALWAYS && entry != NULL);
 	/* a line that begins with white space continues the one before */
 	while (*text != '\0') {
 		size_t n = strcspn(text, "\n");
@@ -216,7 +200,7 @@ next_member(const char **text, const char **word)
 }
 
 static void
-read_inline(const char *text, map_entry *entry, void *arg)
+read_inline(const char *text, postfix_table_entry *entry, void *arg)
 {
 	const char *word;
 	size_t n;
@@ -235,55 +219,119 @@ read_inline(const char *text, map_entry *entry, void *arg)
 			value += strspn(value, blank);
 			value[strcspn(value, "}")] = '\0';
 			trim_end(value);
-			entry(arg, MAP_KEYS, key, value);
+			entry(arg, TABLE_KEYS, key, value);
 		}
 		free(copy);
 	}
 }
 
 static bool
-read_file(enum map_kind kind, const char *path, map_entry *entry, void *arg,
-    char *why)
+read_file(enum postfix_table_kind kind, const char *path,
+    postfix_table_entry *entry, void *arg, char *why)
 {
-	char *text = map_file_read(path);
+	char *text = conf_file_read(path);
 
 	if (text == NULL) {
 		(void)snprintf(
-		    why, WHY_LEN, "%.200s: %s", path, strerror(errno));
+		    why, POSTFIX_WHY_MAX, "%.200s: %s", path, strerror(errno));
 		return false;
 	}
-	map_text_parse(kind, text, entry, arg);
+	postfix_table_parse(kind, text, entry, arg);
 	free(text);
 	return true;
 }
 
+static const char *
+without_proxy(const char *table)
+{
+	while (strncmp(table, "proxy:", 6) == 0)
+		table += 6;
+	return table;
+}
+
+/* Lines "key<TAB>value", to be freed; NULL with err. */
+static char *
+postmap(const char *dir, const char *table, struct err *err)
+{
+	char *argv[] = {
+		(char[]){ "postmap" },
+		(char[]){ "-c" },
+		(char *)(uintptr_t)dir,
+		(char[]){ "-s" },
+		(char *)(uintptr_t)table,
+		NULL,
+	};
+
+	return run_read(argv, NULL, RUN_TIMEOUT_S, err);
+}
+
+static bool
+is_indexed(const char *table)
+{
+	static const char *const types[] = {
+		"hash:",
+		"btree:",
+		"lmdb:",
+		"cdb:",
+		"dbm:",
+		"sdbm:",
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strncmp(table, types[i], strlen(types[i])) == 0)
+			return true;
+	return false;
+}
+
+bool
+postfix_table_listable(const char *table)
+{
+	const char *name = without_proxy(table);
+
+	return is_indexed(name) || strncmp(name, "texthash:", 9) == 0;
+}
+
+char *
+postfix_table_list(const char *dir, const char *table,
+    struct string_list *files, struct err *err)
+{
+	const char *name = without_proxy(table), *path;
+
+	assert(postfix_table_listable(table));
+	path = strchr(name, ':') + 1;
+	char *text = postmap(dir, name, err);
+
+	if (text == NULL || string_list_add(files, path, strlen(path)))
+		return text;
+	err_set(err, ERR_NOMEM, "out of memory");
+	free(text);
+	return NULL;
+}
+
 /* A database: as postmap lists it; else the text it was made from. */
 static bool
-read_indexed(
-    const char *dir, const char *table, map_entry *entry, void *arg, char *why)
+read_indexed(const char *dir, const char *table, postfix_table_entry *entry,
+    void *arg, char *why)
 {
-	char *argv[] = { (char[]){ "postmap" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char[]){ "-s" },
-		(char *)(uintptr_t)table, NULL };
 	struct err err;
-	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, &err);
+	char *text = postmap(dir, table, &err);
 
 	if (text == NULL) {
-		if (read_file(MAP_KEYS, map_path(table), entry, arg, why))
+		if (read_file(
+			TABLE_KEYS, postfix_table_path(table), entry, arg, why))
 			return true;
-		(void)snprintf(why, WHY_LEN, "%.350s", err.text);
+		(void)snprintf(why, POSTFIX_WHY_MAX, "%.350s", err.text);
 		return false;
 	}
-	map_text_parse(MAP_KEYS, text, entry, arg);
+	postfix_table_parse(TABLE_KEYS, text, entry, arg);
 	free(text);
 	return true;
 }
 
 const char *
-map_path(const char *table)
+postfix_table_path(const char *table)
 {
-	while (strncmp(table, "proxy:", 6) == 0)
-		table += 6;
+	table = without_proxy(table);
 	const char *path = strchr(table, ':');
 
 	return path != NULL && path[1] == '/' ? path + 1
@@ -291,18 +339,19 @@ map_path(const char *table)
 					      : NULL;
 }
 
-static bool read_any(const char *dir, const char *table, map_entry *entry,
-    void *arg, char *why, int depth);
+static bool read_any(const char *dir, const char *table,
+    postfix_table_entry *entry, void *arg, char *why, int depth);
 
 /* unionmap:{type:name, ...}; pipemap the same, as any of them may answer */
 static bool
-read_members(const char *dir, const char *list, map_entry *entry, void *arg,
-    char *why, int depth)
+read_members(const char *dir, const char *list, postfix_table_entry *entry,
+    void *arg, char *why, int depth)
 {
 	const char *word;
 	bool ok = true;
 	size_t n;
 
+	assert(depth < DEPTH_MAX);
 	list += *list == '{';
 	while ((n = next_member(&list, &word)) > 0) {
 		char *copy = strndup(word, n);
@@ -318,24 +367,22 @@ read_members(const char *dir, const char *list, map_entry *entry, void *arg,
 }
 
 static bool
-read_any(const char *dir, const char *table, map_entry *entry, void *arg,
-    char *why, int depth)
+read_any(const char *dir, const char *table, postfix_table_entry *entry,
+    void *arg, char *why, int depth)
 {
-	static const char *const indexed[] = {
-		"hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:"
-	};
 	static const struct {
 		const char *type;
-		enum map_kind kind;
-	} texts[] = { { "texthash:", MAP_KEYS }, { "cidr:", MAP_CIDR },
-		{ "regexp:", MAP_PATTERN }, { "pcre:", MAP_PATTERN } };
+		enum postfix_table_kind kind;
+	} texts[] = {
+		{ "texthash:", TABLE_KEYS },
+		{ "cidr:", TABLE_CIDR },
+		{ "regexp:", TABLE_PATTERN },
+		{ "pcre:", TABLE_PATTERN },
+	};
 
-	while (strncmp(table, "proxy:", 6) == 0)
-		table += 6;
-	for (size_t i = 0; i < sizeof(indexed) / sizeof(indexed[0]); i++)
-		if (strncmp(table, indexed[i], strlen(indexed[i])) == 0 &&
-		    map_path(table) != NULL)
-			return read_indexed(dir, table, entry, arg, why);
+	table = without_proxy(table);
+	if (is_indexed(table) && postfix_table_path(table) != NULL)
+		return read_indexed(dir, table, entry, arg, why);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		size_t n = strlen(texts[i].type);
 
@@ -350,7 +397,7 @@ read_any(const char *dir, const char *table, map_entry *entry, void *arg,
 
 		if (value != NULL) {
 			value[strcspn(value, "}")] = '\0';
-			entry(arg, MAP_ALWAYS, "", value);
+			entry(arg, TABLE_ALWAYS, "", value);
 		}
 		free(value);
 		return true;
@@ -364,20 +411,22 @@ read_any(const char *dir, const char *table, map_entry *entry, void *arg,
 		strncmp(table, "pipemap:", 8) == 0))
 		return read_members(
 		    dir, strchr(table, ':') + 1, entry, arg, why, depth);
-	(void)snprintf(why, WHY_LEN, "table %.200s can't be listed", table);
+	(void)snprintf(
+	    why, POSTFIX_WHY_MAX, "table %.200s can't be listed", table);
 	return false;
 }
 
 bool
-map_read(
-    const char *dir, const char *table, map_entry *entry, void *arg, char *why)
+postfix_table_read(const char *dir, const char *table,
+    postfix_table_entry *entry, void *arg, char *why)
 {
+	assert(entry != NULL && why != NULL);
 	*why = '\0';
 	return read_any(dir, table, entry, arg, why, 0);
 }
 
 unsigned
-access_map_line(const char *text, const char *key)
+postfix_table_line(const char *text, const char *key)
 {
 	size_t n = strlen(key);
 

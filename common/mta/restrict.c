@@ -1,5 +1,6 @@
 #include "common/mta/restrict.h"
 
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,8 +11,10 @@ static const struct restriction {
 	const char *name;
 	enum restrict_effect effect;
 	bool operand;
-} restrictions[] = { { "permit", EFFECT_PERMIT, false },
-	{ "reject", EFFECT_REJECT, false }, { "defer", EFFECT_REJECT, false },
+} restrictions[] = {
+	{ "permit", EFFECT_PERMIT, false },
+	{ "reject", EFFECT_REJECT, false },
+	{ "defer", EFFECT_REJECT, false },
 	{ "defer_if_permit", EFFECT_REJECT, false },
 	{ "defer_if_reject", EFFECT_NONE, false },
 	{ "reject_unauth_destination", EFFECT_REJECT, false },
@@ -60,7 +63,8 @@ static const struct restriction {
 	{ "reject_rhsbl_helo", EFFECT_NONE, true },
 	{ "reject_rhsbl_sender", EFFECT_NONE, true },
 	{ "reject_rhsbl_recipient", EFFECT_NONE, true },
-	{ "reject_maps_rbl", EFFECT_NONE, false } };
+	{ "reject_maps_rbl", EFFECT_NONE, false },
+};
 
 bool
 restrict_word(const char **at, char *buf, size_t size)
@@ -69,6 +73,7 @@ restrict_word(const char **at, char *buf, size_t size)
 	size_t n = 0;
 	int depth = 0;
 
+	assert(size > 1);
 	for (; from[n] != '\0'; n++) {
 		if (from[n] == '{')
 			depth++;
@@ -150,6 +155,7 @@ restrict_list(struct restrict_walk *w, const char *list)
 	char word[WORD_LEN];
 	bool warn = false;
 
+	assert(w->class_list != NULL && w->look != NULL);
 	while (restrict_word(&list, word, sizeof(word))) {
 		if (++w->steps > STEPS_MAX)
 			return RESTRICT_THROUGH;
@@ -173,11 +179,17 @@ restrict_list(struct restrict_walk *w, const char *list)
 bool
 restrict_has_reject(struct restrict_walk *w, const char *list)
 {
-	static const char *const wanted[] = { "reject_unauth_destination",
-		"defer_unauth_destination", "reject", "defer",
-		"defer_if_permit", "check_relay_domains" };
+	static const char *const wanted[] = {
+		"reject_unauth_destination",
+		"defer_unauth_destination",
+		"reject",
+		"defer",
+		"defer_if_permit",
+		"check_relay_domains",
+	};
 	char word[WORD_LEN], operand[WORD_LEN];
 
+	assert(w->class_list != NULL && w->depth >= 0);
 	while (restrict_word(&list, word, sizeof(word)) &&
 	    ++w->steps <= STEPS_MAX) {
 		const struct restriction *r = find(word);

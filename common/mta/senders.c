@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/run.h"
 #include "common/mta/address.h"
-#include "common/mta/table.h"
+#include "common/mta/postfix_conf.h"
+#include "common/mta/postfix_table.h"
 
 /* The set holds texts "<kind><key>\n<user>", all folded:
  *   'A'  key is an address that user may use, by a file
@@ -135,9 +135,8 @@ parse_key(const char *text, struct key *key, const char *where, struct err *err)
 		: address_fold(text, key->text, &key->domain))
 		return 0;
 	err_set(err, ERR_INVALID,
-	    "%s: '%.100s': expected a plain "
-	    "user@domain or @domain",
-	    where, text);
+	    "%s: '%.100s': expected a plain user@domain or @domain", where,
+	    text);
 	return -1;
 }
 
@@ -165,9 +164,7 @@ add_line(struct sender_set *set, char *line, const char *where, struct err *err)
 
 	if (colon == NULL || !fold_user(line, (size_t)(colon - line), user)) {
 		err_set(err, ERR_INVALID,
-		    "%s: expected \"user: address, "
-		    "@domain ...\"",
-		    where);
+		    "%s: expected \"user: address, @domain ...\"", where);
 		return -1;
 	}
 	for (char *word = strtok_r(colon + 1, ", \t\r\n", &save);
@@ -179,9 +176,7 @@ add_line(struct sender_set *set, char *line, const char *where, struct err *err)
 	if (n > 0)
 		return 0;
 	err_set(err, ERR_INVALID,
-	    "%s: expected an address or @domain behind "
-	    "the user",
-	    where);
+	    "%s: expected an address or @domain behind the user", where);
 	return -1;
 }
 
@@ -241,9 +236,8 @@ add_table_line(
 	     word = strtok_r(NULL, ", \t\r", &save)) {
 		if (!fold_user(word, strlen(word), user)) {
 			err_set(err, ERR_INVALID,
-			    "%s: %.100s: '%.100s' is "
-			    "no user",
-			    table, text, word);
+			    "%s: %.100s: '%.100s' is no user", table, text,
+			    word);
 			return -1;
 		}
 		if (add_key(set, &key, user, true, err) == -1)
@@ -256,16 +250,14 @@ static int
 add_table(
     struct sender_set *set, const char *dir, const char *table, struct err *err)
 {
-	if (!table_listable(table)) {
+	if (!postfix_table_listable(table)) {
 		err_set(err, ERR_INVALID,
-		    "smtpd_sender_login_maps has %.100s, which can't be "
-		    "listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm "
-		    "and texthash; name the users in a \"file:\" of "
-		    "\"user: address ...\" instead",
+		    "smtpd_sender_login_maps has %.100s, which can't be listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm and texthash; name the users in a \"file:\" of \"user: address ...\" instead",
 		    table);
 		return -1;
 	}
-	char *text = table_list(dir, table, &set->files, err), *save = NULL;
+	char *text = postfix_table_list(dir, table, &set->files, err),
+	     *save = NULL;
 	int ret = 0;
 
 	if (text == NULL)
@@ -280,11 +272,8 @@ add_table(
 static int
 add_postfix(struct sender_set *set, const char *dir, struct err *err)
 {
-	char *argv[] = { (char[]){ "postconf" }, (char[]){ "-c" },
-		(char *)(uintptr_t)dir, (char[]){ "-hx" },
-		(char[]){ "smtpd_sender_login_maps" }, NULL };
 	char main_cf[600], *save = NULL;
-	char *value = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+	char *value = postfix_setting(dir, "smtpd_sender_login_maps", err);
 	unsigned n = 0;
 	int ret = 0;
 
@@ -342,8 +331,7 @@ senders_load(
 			ret = add_postfix(set, name + 8, err);
 		} else {
 			err_set(err, ERR_INVALID,
-			    "'%.100s': expected \"user\", \"append:domain\", "
-			    "\"file:/path\" or \"postfix:/directory\"",
+			    "'%.100s': expected \"user\", \"append:domain\", \"file:/path\" or \"postfix:/directory\"",
 			    name);
 			ret = -1;
 		}

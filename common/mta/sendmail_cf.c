@@ -1,5 +1,6 @@
 #include "common/mta/sendmail_cf.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ sendmail_cf_parse(char *text, struct sendmail_cf *cf)
 	unsigned number = 1;
 	size_t room = 0;
 
+	assert(text != NULL);
 	*cf = (struct sendmail_cf){ .text = text };
 	while (*at != '\0') {
 		char *line = at;
@@ -75,8 +77,8 @@ sendmail_cf_release(struct sendmail_cf *cf)
 	memset(cf, 0, sizeof(*cf));
 }
 
-const char *
-sendmail_name(const char *text, char *buf)
+char *
+sendmail_name(char *text, char *buf)
 {
 	size_t n = *text == '{' ? strcspn(text, "}") : 1;
 
@@ -89,8 +91,18 @@ sendmail_name(const char *text, char *buf)
 		buf[1] = '\0';
 		return text + 1;
 	}
-	(void)snprintf(buf, 64, "%.*s", (int)n - 1, text + 1);
+	(void)snprintf(buf, SENDMAIL_NAME_MAX, "%.*s", (int)n - 1, text + 1);
 	return text + n + (text[n] == '}');
+}
+
+char *
+sendmail_class_file(char *text, bool *optional_r)
+{
+	*optional_r = strncmp(text, "-o", 2) == 0;
+	text += *optional_r ? 2 : 0;
+	text += strspn(text, " \t");
+	text[strcspn(text, " \t")] = '\0';
+	return text;
 }
 
 const char *
@@ -98,6 +110,7 @@ sendmail_option(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
+	assert(*name != '\0');
 	text += strspn(text, " \t");
 	if (strncasecmp(text, name, n) != 0)
 		return NULL;
@@ -108,6 +121,7 @@ sendmail_option(const char *text, const char *name)
 bool
 sendmail_equate(const char *text, char letter, char *buf, size_t size)
 {
+	assert(letter != '\0' && size > 0);
 	while (*text != '\0') {
 		text += strspn(text, " \t,");
 		size_t n = strcspn(text, ",");

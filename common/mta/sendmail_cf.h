@@ -23,9 +23,15 @@ struct sendmail_cf {
 bool sendmail_cf_parse(char *text, struct sendmail_cf *cf);
 void sendmail_cf_release(struct sendmail_cf *cf);
 
-/* The name of "w...", "{VirtHost}..." into buf (64 bytes); returns what
- * stands behind. */
-const char *sendmail_name(const char *text, char *buf);
+/* The name of "w...", "{VirtHost}..." into buf of SENDMAIL_NAME_MAX; returns
+ * what stands behind. */
+enum { SENDMAIL_NAME_MAX = 64 };
+char *sendmail_name(char *text, char *buf);
+
+/* What stands behind the name in "Fw/path", "Fw-o /path %[^\#]": cuts text
+ * behind the first word that is no flag and returns it. A class comes from a
+ * file only when that begins with '/'. */
+char *sendmail_class_file(char *text, bool *optional_r);
 
 /* "O InputMailFilters=x": does the text of an O line set this option? Returns
  * its value, or NULL. */

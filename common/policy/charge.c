@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/config/config.h"
 #include "common/db/audit.h"
 
@@ -92,11 +93,11 @@ reason_of(const char *name)
 }
 
 static uint64_t
-fnv(uint64_t hash, const char *text)
+add_text(uint64_t hash, const char *text)
 {
-	for (; text != NULL && *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return (hash ^ 0xff) * UINT64_C(0x100000001b3);
+	if (text != NULL)
+		hash = fnv_add(hash, text, strlen(text));
+	return fnv_add(hash, "\xff", 1);
 }
 
 /* Was the message of this record seen before? */
@@ -104,7 +105,7 @@ static bool
 message_seen(struct replay *p, const struct audit_record *rec)
 {
 	uint64_t hash =
-	    fnv(fnv(UINT64_C(0xcbf29ce484222325), rec->session), rec->queue_id);
+	    add_text(add_text(FNV_START, rec->session), rec->queue_id);
 	uint64_t *slot = &p->messages[hash % MESSAGES];
 	bool seen = *slot == hash;
 

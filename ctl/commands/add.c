@@ -6,19 +6,18 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
-#include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_USER, OPT_FOR, OPT_UNTIL, OPT_FOREVER, OPT_NOTE };
 
 static const struct ctl_option options[] = {
 	[OPT_USER] = { "user", "USER", "whose it is; default nobody's" },
 	[OPT_FOR] = { "for", "DURATION",
-	    "90s, 30m, 2h, 7d; default "
-	    "logins.window" },
+	    "90s, 30m, 2h, 7d; default logins.window" },
 	[OPT_UNTIL] = { "until", "TIME", "'2026-03-01 12:00', 12:00, @unix" },
 	[OPT_FOREVER] = { "forever", NULL, "until it is deleted" },
 	[OPT_NOTE] = { "note", "TEXT", "why; 'popgatectl why' shows it" },
-	{ 0 }
+	{ 0 },
 };
 
 static int
@@ -31,8 +30,7 @@ expiry(const struct ctl *ctl, const struct ctl_args *args, int64_t *at_r)
 
 	if (given > 1)
 		return ctl_fail(ctl, EX_USAGE,
-		    "--for, --until and --forever "
-		    "exclude each other");
+		    "--for, --until and --forever exclude each other");
 	if (args->opt[OPT_FOREVER] != NULL) {
 		*at_r = STORE_FOREVER;
 		return 0;
@@ -41,9 +39,7 @@ expiry(const struct ctl *ctl, const struct ctl_args *args, int64_t *at_r)
 		rc = ctl_time(ctl, args->opt[OPT_UNTIL], 0, at_r);
 		if (rc == 0 && *at_r <= ctl->now)
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is in the "
-			    "past",
-			    args->opt[OPT_UNTIL]);
+			    "'%.100s' is in the past", args->opt[OPT_UNTIL]);
 		return rc;
 	}
 	if (args->opt[OPT_FOR] != NULL)
@@ -68,18 +64,19 @@ add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 	network_format(net, client);
 	time_local(until, when);
 	(void)snprintf(how, sizeof(how),
-	    "popgatectl add %s%s%.100s until "
-	    "%s%s%.200s",
-	    client, *user == '\0' ? "" : " for user ", user, when,
+	    "popgatectl add %s%s%.100s until %s%s%.200s", client,
+	    *user == '\0' ? "" : " for user ", user, when,
 	    note == NULL ? "" : ": ", note == NULL ? "" : note);
-	const struct store_row row = { .client = client,
+	const struct store_row row = {
+		.client = client,
 		.user = user,
 		.service = "manual",
 		.server = ENTRY_SERVER,
 		.first_at = ctl->now,
 		.last_at = ctl->now,
 		.expires_at = until,
-		.count = 1 };
+		.count = 1,
+	};
 
 	rc = ctl_store(ctl, STORE_WRITE, &st);
 	if (rc == 0)
@@ -110,31 +107,30 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	if (args->opt[OPT_USER] != NULL &&
 	    (strlen(args->opt[OPT_USER]) >= LOGIN_USER_MAX))
 		return ctl_fail(ctl, EX_USAGE,
-		    "a user name has at most %d "
-		    "bytes",
-		    LOGIN_USER_MAX - 1);
+		    "a user name has at most %d bytes", LOGIN_USER_MAX - 1);
 	entry_warn(ctl, &net);
 	if (args->n == 1)
 		return add(ctl, args, &net);
 	for (size_t i = 0; options[i].name != NULL; i++)
 		if (args->opt[i] != NULL)
 			return ctl_fail(ctl, EX_USAGE,
-			    "ticks and --%s "
-			    "exclude each other",
+			    "ticks and --%s exclude each other",
 			    options[i].name);
 	char client[NETWORK_TEXT_MAX];
 
 	return vsmtprelay_add(ctl, network_format(&net, client), args->v[1]);
 }
 
-const struct command cmd_add = { .name = "add",
-	.args = "ADDRESS|NETWORK [--user USER] [--for DURATION | --until TIME "
-		"| --forever] [--note TEXT]",
+const struct command cmd_add = {
+	.name = "add",
+	.args =
+	    "ADDRESS|NETWORK [--user USER] [--for DURATION | --until TIME | --forever] [--note TEXT]",
 	.summary = "let an address or network relay, by hand",
-	.help = "'add ADDRESS TICKS' is vsmtprelay's form: as if a login had "
-		"been seen at that\nUnix time. The table is made when it does "
-		"not exist yet.\n",
+	.help =
+	    "'add ADDRESS TICKS' is vsmtprelay's form: as if a login had been seen at that\n"
+	    "Unix time. The table is made when it does not exist yet.\n",
 	.options = options,
 	.min = 1,
 	.max = 2,
-	.run = run };
+	.run = run,
+};

@@ -1,5 +1,6 @@
 #include "ctl/commands/admin_entry.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "common/base/err.h"
@@ -17,8 +18,7 @@ entry_check_width(const struct ctl *ctl, const struct network *net)
 	if (net->bits >= least)
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "%s is too wide: letting it relay "
-	    "makes an open relay (at least /%d is asked for)",
+	    "%s is too wide: letting it relay makes an open relay (at least /%d is asked for)",
 	    network_format(net, text), least);
 }
 
@@ -49,8 +49,7 @@ entry_warn(const struct ctl *ctl, const struct network *net)
 	network_set_release(&own);
 	if (key != NULL)
 		(void)ctl_fail(ctl, 0,
-		    "note: %s is in %s: policy row 6 "
-		    "refuses it whatever the table says",
+		    "note: %s is in %s: policy row 6 refuses it whatever the table says",
 		    network_format(net, text), key);
 }
 
@@ -61,15 +60,18 @@ entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
 	char who[160], line[700];
 	struct err err;
 
+	assert(row->client != NULL && row->user != NULL);
 	(void)snprintf(line, sizeof(line), "%.400s, by %s", how,
 	    ctl_who(who, sizeof(who)));
-	const struct store_event event = { .at = ctl->now,
+	const struct store_event event = {
+		.at = ctl->now,
 		.client = row->client,
 		.user = row->user,
 		.service = row->service,
 		.server = row->server,
 		.source = ENTRY_SERVER,
-		.line = line };
+		.line = line,
+	};
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);

@@ -1,4 +1,4 @@
-/* entry - an admin's own entries in the login table. */
+/* admin_entry - an admin's own entries in the login table. */
 #ifndef POPGATE_ENTRY_H
 #define POPGATE_ENTRY_H
 

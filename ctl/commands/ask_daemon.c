@@ -1,5 +1,6 @@
 #include "ctl/commands/ask_daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -39,9 +40,7 @@ ask(int fd, const char *request, const char *end, char *buf, size_t size,
 
 		if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) {
 			(void)snprintf(p->words, sizeof(p->words),
-			    "no answer "
-			    "within %d s",
-			    ANSWER_MS / 1000);
+			    "no answer within %d s", ANSWER_MS / 1000);
 			return false;
 		}
 		got = recv(fd, buf + n, size - 1 - n, 0);
@@ -135,9 +134,7 @@ probe_policy(const char *listen, struct probe *p)
 			good(p, began_ms);
 		else
 			(void)snprintf(p->words, sizeof(p->words),
-			    "the "
-			    "answer is none of the policy protocol: is this "
-			    "popgate-milter?");
+			    "the answer is none of the policy protocol: is this popgate-milter?");
 	}
 	(void)close(fd);
 }
@@ -151,6 +148,7 @@ probe_health(
 	int fd = reach(listen, p);
 	char name[64];
 
+	assert(listen != NULL && daemon != NULL);
 	text[0] = '\0';
 	if (fd == -1)
 		return;
@@ -174,9 +172,7 @@ probe_health(
 	text[0] = '\0';
 	if (answered)
 		(void)snprintf(p->words, sizeof(p->words),
-		    "the answer is "
-		    "not %s's",
-		    daemon);
+		    "the answer is not %s's", daemon);
 }
 
 /* The system's list goes on to name a socket whose file was removed. */

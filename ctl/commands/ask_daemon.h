@@ -1,4 +1,4 @@
-/* probe - are the daemons there, without disturbing them. */
+/* ask_daemon - are the daemons there, without disturbing them. */
 #ifndef POPGATE_PROBE_H
 #define POPGATE_PROBE_H
 

@@ -37,38 +37,29 @@ warn(struct ctl *ctl, const struct domain_set *domains)
 
 	if (domains->names.n == 0)
 		(void)ctl_fail(ctl, 0,
-		    "note: relay.local_domains is empty: "
-		    "the permit channel takes every recipient for a relay");
+		    "note: relay.local_domains is empty: the permit channel takes every recipient for a relay");
 	if (*cfg->permit.policy == '\0' && *cfg->permit.socketmap == '\0')
 		(void)ctl_fail(ctl, 0,
-		    "note: no permit channel is set "
-		    "(permit.policy or permit.socketmap): a closed MTA stays "
-		    "closed for everybody");
+		    "note: no permit channel is set (permit.policy or permit.socketmap): a closed MTA stays closed for everybody");
 	facts_socketmap(cfg, false, say_note, ctl);
 	if (*cfg->milter.listen == '\0')
 		(void)ctl_fail(ctl, 0,
-		    "note: milter.listen is empty: nothing "
-		    "checks what the MTA lets through by itself");
+		    "note: milter.listen is empty: nothing checks what the MTA lets through by itself");
 	if (cfg->collector.n_sources == 0)
 		(void)ctl_fail(ctl, 0,
-		    "note: collector.sources is empty: no "
-		    "login will be seen");
+		    "note: collector.sources is empty: no login will be seen");
 	facts_open_relay(cfg, say_note, ctl);
 	if (cfg->relay.mode != RELAY_MONITOR &&
 	    (cfg->relay.monitor_networks.n > 0 ||
 		cfg->relay.monitor_listeners.n > 0))
 		(void)ctl_fail(ctl, 0,
-		    "note: relay.monitor_networks or "
-		    "relay.monitor_listeners: there nothing is refused");
+		    "note: relay.monitor_networks or relay.monitor_listeners: there nothing is refused");
 	if (cfg->relay.mode == RELAY_MONITOR)
 		(void)ctl_fail(ctl, 0,
-		    "note: relay.mode is \"monitor\": "
-		    "nothing is refused");
+		    "note: relay.mode is \"monitor\": nothing is refused");
 	if (cfg->relay.collector_grace_s == 0)
 		(void)ctl_fail(ctl, 0,
-		    "note: relay.collector_grace is 0: a "
-		    "dead collector is not noticed, its users get a lasting "
-		    "550");
+		    "note: relay.collector_grace is 0: a dead collector is not noticed, its users get a lasting 550");
 	warn_directory(ctl, "logins.database", cfg->logins.database);
 	warn_directory(ctl, "audit.database", cfg->audit.database);
 }
@@ -101,12 +92,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_check_config = { .name = "check-config",
+const struct command cmd_check_config = {
+	.name = "check-config",
 	.args = "[FILE]",
 	.summary = "is the configuration good?",
-	.help = "Reads it as the daemons do, with all files of domains and "
-		"custom patterns. Errors\nname file, line and key; notes are "
-		"things that work but seldom are meant.\n",
+	.help =
+	    "Reads it as the daemons do, with all files of domains and custom patterns. Errors\n"
+	    "name file, line and key; notes are things that work but seldom are meant.\n",
 	.min = 0,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

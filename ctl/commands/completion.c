@@ -129,10 +129,12 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_completion = { .name = "completion",
+const struct command cmd_completion = {
+	.name = "completion",
 	.args = "bash|zsh",
 	.summary = "completion for the shell",
 	.words = "bash zsh",
 	.min = 1,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

@@ -27,28 +27,26 @@ enum {
 
 enum { LIMIT_DEFAULT = 50, FOLLOW_MS = 300 };
 
-static const struct ctl_option options[] = { [OPT_SINCE] = { "since", "TIME",
-						 "2h (ago), 12:00, '2026-03-01 "
-						 "12:00'" },
+static const struct ctl_option options[] = {
+	[OPT_SINCE] = { "since", "TIME",
+	    "2h (ago), 12:00, '2026-03-01 12:00'" },
 	[OPT_UNTIL] = { "until", "TIME", "the same" },
 	[OPT_CLIENT] = { "client", "ADDRESS", "of this client" },
 	[OPT_USER] = { "user", "USER", "by AUTH or login of this user" },
 	[OPT_SENDER] = { "sender", "ADDRESS", "MAIL FROM" },
 	[OPT_RECIPIENT] = { "recipient", "ADDRESS", "RCPT TO" },
 	[OPT_VERDICT] = { "verdict", "WORD",
-	    "accept, reject or tempfail; in "
-	    "monitor mode would-reject, would-tempfail" },
+	    "accept, reject or tempfail; in monitor mode would-reject, would-tempfail" },
 	[OPT_REASON] = { "reason", "WORD", "recent-login, no-login, ..." },
 	[OPT_QUEUE_ID] = { "queue-id", "ID", "of this message" },
 	[OPT_LIMIT] = { "limit", "N",
-	    "the newest N; default 50 unless "
-	    "--since is given, 0: all" },
+	    "the newest N; default 50 unless --since is given, 0: all" },
 	[OPT_FOLLOW] = { "follow", NULL,
-	    "go on with new ones, until "
-	    "interrupted" },
+	    "go on with new ones, until interrupted" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	[OPT_CSV] = { "csv", NULL, "CSV with a line of heads" },
-	{ 0 } };
+	{ 0 },
+};
 
 enum form { FOR_PEOPLE, AS_JSON, AS_CSV };
 
@@ -110,9 +108,7 @@ filter_words(struct ctl *ctl, struct audit_filter *f)
 	for (int i = 0; f->verdict != NULL; i++) {
 		if (i == VERDICTS)
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a "
-			    "verdict: expected accept, reject, tempfail, "
-			    "would-reject or would-tempfail",
+			    "'%.100s' is not a verdict: expected accept, reject, tempfail, would-reject or would-tempfail",
 			    f->verdict);
 		if (strcmp(f->verdict, verdict_name((enum verdict)i)) == 0)
 			break;
@@ -120,8 +116,7 @@ filter_words(struct ctl *ctl, struct audit_filter *f)
 	for (int i = 0; f->reason != NULL; i++) {
 		if (i == REASONS)
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a "
-			    "reason; popgatectl(8) lists them",
+			    "'%.100s' is not a reason; popgatectl(8) lists them",
 			    f->reason);
 		if (strcmp(f->reason, reason_name((enum reason)i)) == 0)
 			break;
@@ -238,13 +233,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_decisions = { .name = "decisions",
-	.args = "[--since TIME] [--client ADDRESS] [--user USER] "
-		"[--verdict WORD] [--follow] [--json | --csv] ...",
+const struct command cmd_decisions = {
+	.name = "decisions",
+	.args =
+	    "[--since TIME] [--client ADDRESS] [--user USER] [--verdict WORD] [--follow] [--json | --csv] ...",
 	.summary = "what was decided, recipient by recipient",
-	.help = "Oldest first. By default the newest 50; recipients of our "
-		"own are recorded only with\naudit.record = \"all\".\n",
+	.help =
+	    "Oldest first. By default the newest 50; recipients of our own are recorded only with\n"
+	    "audit.record = \"all\".\n",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run };
+	.run = run,
+};

@@ -23,8 +23,7 @@ still_active(struct ctl *ctl, struct store *st, const struct network *net)
 	network_format(net, client);
 	if (found.active)
 		return ctl_fail(ctl, CTL_NONE,
-		    "%s may still relay, by a "
-		    "network that holds it: see 'popgatectl why %s'",
+		    "%s may still relay, by a network that holds it: see 'popgatectl why %s'",
 		    client, client);
 	return 0;
 }
@@ -42,13 +41,15 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 	network_format(&net, client);
 	(void)snprintf(how, sizeof(how), "popgatectl delete %s, by %s", client,
 	    ctl_who(who, sizeof(who)));
-	const struct store_event event = { .at = ctl->now,
+	const struct store_event event = {
+		.at = ctl->now,
 		.client = client,
 		.user = "",
 		.service = "manual",
 		.server = ENTRY_SERVER,
 		.source = ENTRY_SERVER,
-		.line = how };
+		.line = how,
+	};
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
@@ -98,14 +99,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_delete = { .name = "delete",
+const struct command cmd_delete = {
+	.name = "delete",
 	.args = "ADDRESS|NETWORK...",
 	.summary = "take addresses out of the table",
 	.help =
-	    "All entries of the address, of every user. It comes back "
-	    "with its next login;\nolder log lines bring nothing back, however "
-	    "often they are read, also of an\naddress that has no entry. Exit "
-	    "status 1: there was no such entry.\n",
+	    "All entries of the address, of every user. It comes back with its next login;\n"
+	    "older log lines bring nothing back, however often they are read, also of an\n"
+	    "address that has no entry. Exit status 1: there was no such entry.\n",
 	.min = 1,
 	.max = -1,
-	.run = run };
+	.run = run,
+};

@@ -7,6 +7,8 @@
 #include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
 #include "ctl/out.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 #include "ctl/why/breach.h"
 #include "ctl/why/verdict.h"
 
@@ -17,16 +19,15 @@ static const struct ctl_option deny_options[] = {
 	[OPT_UNTIL] = { "until", "TIME", "'2026-03-01 12:00', 12:00, @unix" },
 	[OPT_REASON] = { "reason", "TEXT", "why; 'popgatectl why' shows it" },
 	[OPT_USER] = { "user", NULL,
-	    "SUBJECT is a user though it looks like "
-	    "an address" },
+	    "SUBJECT is a user though it looks like an address" },
 	[OPT_LIST] = { "list", NULL, "print who is denied" },
 	[OPT_JSON] = { "json", NULL, "with --list: a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
 
 static const struct ctl_option undeny_options[] = {
 	{ "user", NULL, "SUBJECT is a user though it looks like an address" },
-	{ 0 }
+	{ 0 },
 };
 
 struct subject {
@@ -52,10 +53,8 @@ subject_of(struct ctl *ctl, const char *text, bool user, struct subject *s)
 	}
 	s->is_user = true;
 	if (*text == '\0' || strlen(text) >= sizeof(s->text))
-		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s' is no client and no "
-		    "user",
-		    text);
+		return ctl_fail(
+		    ctl, EX_USAGE, "'%.100s' is no client and no user", text);
 	memcpy(s->text, text, strlen(text) + 1);
 	return 0;
 }
@@ -96,11 +95,13 @@ static bool
 list_breach(void *arg, const struct audit_breach *b)
 {
 	char words[BREACH_WORDS_MAX];
-	const struct store_deny deny = { .subject = b->subject,
+	const struct store_deny deny = {
+		.subject = b->subject,
 		.is_user = b->is_user,
 		.created_at = b->at_ms / 1000,
 		.expires_at = b->denied_until,
-		.reason = breach_words(b, words) };
+		.reason = breach_words(b, words),
+	};
 
 	return list_one(arg, &deny);
 }
@@ -108,8 +109,13 @@ list_breach(void *arg, const struct audit_breach *b)
 static int
 list_all(struct ctl *ctl, bool as_json)
 {
-	static const char *const heads[] = { "SUBJECT", "KIND", "SINCE",
-		"UNTIL", "REASON" };
+	static const char *const heads[] = {
+		"SUBJECT",
+		"KIND",
+		"SINCE",
+		"UNTIL",
+		"REASON",
+	};
 	struct json json = { .to = stdout };
 	struct list l = { .json = as_json ? &json : NULL, .now = ctl->now };
 	struct audit_reader *audit = NULL;
@@ -142,17 +148,18 @@ struct confirm {
 static void
 confirm_client(const struct confirm *c, const struct addr *client)
 {
-	struct verdict_question q = { .q = { .client = *client,
-					  .any_sender = true },
-		.at = c->ctl->now };
+	struct verdict_question q = {
+		.q.client = *client,
+		.q.any_sender = true,
+		.at = c->ctl->now,
+	};
 	char text[ADDR_TEXT_MAX];
 	struct verdict_answer a;
 
 	verdict_ask(c->ctl, c->st, NULL, NULL, &q, &a);
 	if (a.decision.verdict == VERDICT_ACCEPT)
 		(void)ctl_fail(c->ctl, 0,
-		    "WARNING: policy row %d (%s) still "
-		    "lets %s relay",
+		    "WARNING: policy row %d (%s) still lets %s relay",
 		    a.decision.rule, reason_name(a.decision.reason),
 		    addr_format(client, text));
 }
@@ -192,11 +199,13 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 	else
 		(void)snprintf(text, sizeof(text), "%.400s (by %s)", reason,
 		    ctl_who(who, sizeof(who)));
-	const struct store_deny deny = { .subject = s->text,
+	const struct store_deny deny = {
+		.subject = s->text,
 		.is_user = s->is_user,
 		.created_at = ctl->now,
 		.expires_at = until,
-		.reason = text };
+		.reason = text,
+	};
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
@@ -222,12 +231,10 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 		return list_all(ctl, args->opt[OPT_JSON] != NULL);
 	if (args->n == 0)
 		return ctl_fail(ctl, EX_USAGE,
-		    "whom? usage: popgatectl deny "
-		    "ADDRESS|NETWORK|USER [--for DURATION] [--reason TEXT]");
+		    "whom? usage: popgatectl deny ADDRESS|NETWORK|USER [--for DURATION] [--reason TEXT]");
 	if (args->opt[OPT_FOR] != NULL && args->opt[OPT_UNTIL] != NULL)
-		return ctl_fail(ctl, EX_USAGE,
-		    "--for and --until exclude "
-		    "each other");
+		return ctl_fail(
+		    ctl, EX_USAGE, "--for and --until exclude each other");
 	rc = subject_of(ctl, args->v[0], args->opt[OPT_USER] != NULL, &subject);
 	if (rc == 0 && args->opt[OPT_FOR] != NULL) {
 		rc = ctl_duration(ctl, args->opt[OPT_FOR], &s);
@@ -297,30 +304,35 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, CTL_NONE, "%s '%s' is not denied",
 		    subject.is_user ? "user" : "client", subject.text);
 	out_text(subject.text);
-	(void)puts(n > 0 || lifted.denied ? " is denied no longer: a login "
-					    "counts again"
-					  : " was not denied");
+	(void)puts(n > 0 || lifted.denied
+		? " is denied no longer: a login counts again"
+		: " was not denied");
 	if (lifted.over || lifted.denied)
-		(void)puts("It went over a limit: in a second or so it is "
-			   "counted anew");
+		(void)puts(
+		    "It went over a limit: in a second or so it is counted anew");
 	return 0;
 }
 
-const struct command cmd_deny = { .name = "deny",
-	.args = "ADDRESS|NETWORK|USER [--for DURATION | --until TIME] "
-		"[--reason TEXT] | --list [--json]",
+const struct command cmd_deny = {
+	.name = "deny",
+	.args =
+	    "ADDRESS|NETWORK|USER [--for DURATION | --until TIME] [--reason TEXT] | --list [--json]",
 	.summary = "keep a client or user out, whatever logins say",
-	.help = "Beats every login and SMTP AUTH. A deleted entry comes back "
-		"with the next login,\na denied one does not.\n",
+	.help =
+	    "Beats every login and SMTP AUTH. A deleted entry comes back with the next login,\n"
+	    "a denied one does not.\n",
 	.options = deny_options,
 	.min = 0,
 	.max = 1,
-	.run = run_deny };
+	.run = run_deny,
+};
 
-const struct command cmd_undeny = { .name = "undeny",
+const struct command cmd_undeny = {
+	.name = "undeny",
 	.args = "ADDRESS|NETWORK|USER",
 	.summary = "let a denied client or user in again",
 	.options = undeny_options,
 	.min = 1,
 	.max = 1,
-	.run = run_undeny };
+	.run = run_undeny,
+};

@@ -9,7 +9,8 @@
 enum { OPT_JSON };
 
 static const struct ctl_option options[] = {
-	[OPT_JSON] = { "json", NULL, "a JSON object a line" }, { 0 }
+	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
+	{ 0 },
 };
 
 struct dump {
@@ -180,13 +181,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_dump_config = { .name = "dump-config",
+const struct command cmd_dump_config = {
+	.name = "dump-config",
 	.args = "[--json] [FILE]",
 	.summary = "every value in force, and where it was said",
-	.help = "What is printed can be read as a configuration of the same "
-		"values. A comment says\nof each: the default, or file and "
-		"line.\n",
+	.help =
+	    "What is printed can be read as a configuration of the same values. A comment says\n"
+	    "of each: the default, or file and line.\n",
 	.options = options,
 	.min = 0,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

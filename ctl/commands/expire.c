@@ -42,9 +42,8 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 		*n_r += n;
 		if (progress && clock_monotonic_ms() - began_ms > 1000) {
 			(void)fprintf(stderr,
-			    "\r%" PRId64 " deleted, now at "
-			    "%s\033[K",
-			    *n_r, cursor);
+			    "\r%" PRId64 " deleted, now at %s\033[K", *n_r,
+			    cursor);
 			shown = true;
 		}
 	} while (*cursor != '\0');
@@ -73,14 +72,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_expire = { .name = "expire",
+const struct command cmd_expire = {
+	.name = "expire",
 	.args = "[MINUTES]",
 	.summary = "delete entries that count no longer",
-	.help = "Without MINUTES: what has expired. With MINUTES: entries "
-		"whose last login is\nlonger ago than that, whether they still "
-		"count or not; an admin's entry for\nlater or for ever stays. "
-		"popgate-collector does this by itself; nothing has to\nbe "
-		"expired for safety.\n",
+	.help =
+	    "Without MINUTES: what has expired. With MINUTES: entries whose last login is\n"
+	    "longer ago than that, whether they still count or not; an admin's entry for\n"
+	    "later or for ever stays. popgate-collector does this by itself; nothing has to\n"
+	    "be expired for safety.\n",
 	.min = 0,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

@@ -12,20 +12,18 @@
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/record.h"
+#include "ctl/times.h"
 
 enum { OPT_FORMAT, OPT_OUTPUT, OPT_VALUE };
 
 static const struct ctl_option options[] = {
 	[OPT_FORMAT] = { "format", "NAME",
-	    "makemap, relayers.db, "
-	    "relayhosts, relayhostsusers, access, hash, cidr, json, csv" },
+	    "makemap, relayers.db, relayhosts, relayhostsusers, access, hash, cidr, json, csv" },
 	[OPT_OUTPUT] = { "output", "FILE",
-	    "write there, renamed into place "
-	    "when whole; default standard output" },
+	    "write there, renamed into place when whole; default standard output" },
 	[OPT_VALUE] = { "value", "WORD",
-	    "the result: default OK for access and "
-	    "cidr, RELAY for hash" },
-	{ 0 }
+	    "the result: default OK for access and cidr, RELAY for hash" },
+	{ 0 },
 };
 
 /* What isn't a map for another program: every row that counts. */
@@ -51,8 +49,7 @@ put_client(void *arg, const struct permitted *p)
 	x->n += put == 1;
 	if (put == 0)
 		(void)ctl_fail(x->ctl, 0,
-		    "note: network %s is left out: only "
-		    "cidr, json and csv can say it",
+		    "note: network %s is left out: only cidr, json and csv can say it",
 		    p->client);
 	return !x->failed;
 }
@@ -113,15 +110,14 @@ walk_rows(struct export *x, struct store *st)
 	struct err err;
 
 	if (x->format == CSV)
-		(void)fputs("client,user,service,server,first_at,last_at,"
-			    "expires_at,count\r\n",
+		(void)fputs(
+		    "client,user,service,server,first_at,last_at,expires_at,count\r\n",
 		    stdout);
 	if (store_each_row(st, NULL, NULL, x->ctl->now, put_row, x, &err) == -1)
 		return ctl_fail_err(x->ctl, &err);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		return ctl_fail(x->ctl, EX_IOERR,
-		    "the output can't be "
-		    "written");
+		return ctl_fail(
+		    x->ctl, EX_IOERR, "the output can't be written");
 	return 0;
 }
 
@@ -188,32 +184,29 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	x.format = find_format(name == NULL ? "makemap" : name);
 	if (x.format == -1)
 		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s' is no format: "
-		    "expected %s",
-		    name, options[OPT_FORMAT].help);
+		    "'%.100s' is no format: expected %s", name,
+		    options[OPT_FORMAT].help);
 	if (value != NULL && !map_value_good(value))
 		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s' can't be a result: "
-		    "expected printable ASCII",
+		    "'%.100s' can't be a result: expected printable ASCII",
 		    value);
 	if (path == NULL && x.format < MAP_FORMATS &&
 	    map_format_is_hash((enum map_format)x.format))
-		return ctl_fail(ctl, EX_USAGE,
-		    "a Berkeley DB needs "
-		    "--output FILE");
+		return ctl_fail(
+		    ctl, EX_USAGE, "a Berkeley DB needs --output FILE");
 	return export_to(&x, path, value);
 }
 
-const struct command cmd_export = { .name = "export",
+const struct command cmd_export = {
+	.name = "export",
 	.args = "[--format NAME] [--output FILE]",
 	.summary = "who may relay now, in other programs' formats",
 	.help =
-	    "makemap and relayers.db: ADDRESS and TICKS, as vsmtprelay; "
-	    "relayhosts: cPanel,\nDirectAdmin, Exim; access: Postfix or "
-	    "Sendmail; hash: Sendmail; cidr: Postfix. Only what counts at\nthis moment is "
-	    "written: such a file must be made again before the next entry "
-	    "ends.\n",
+	    "makemap and relayers.db: ADDRESS and TICKS, as vsmtprelay; relayhosts: cPanel,\n"
+	    "DirectAdmin, Exim; access: Postfix or Sendmail; hash: Sendmail; cidr: Postfix. Only what counts at\n"
+	    "this moment is written: such a file must be made again before the next entry ends.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run };
+	.run = run,
+};

@@ -11,7 +11,7 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/flat_record.h"
-#include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_FORMAT, OPT_FOR, OPT_UNTIL, OPT_FOREVER, OPT_DRY_RUN };
 
@@ -19,15 +19,13 @@ enum { BATCH = 2000 };
 
 static const struct ctl_option options[] = {
 	[OPT_FORMAT] = { "format", "NAME",
-	    "relayers.db, text, json, csv; "
-	    "default: by the file's first bytes" },
+	    "relayers.db, text, json, csv; default: by the file's first bytes" },
 	[OPT_FOR] = { "for", "DURATION",
-	    "entries without a time; default "
-	    "logins.window" },
+	    "entries without a time; default logins.window" },
 	[OPT_UNTIL] = { "until", "TIME", "entries without a time" },
 	[OPT_FOREVER] = { "forever", NULL, "entries without a time" },
 	[OPT_DRY_RUN] = { "dry-run", NULL, "only say what would be done" },
-	{ 0 }
+	{ 0 },
 };
 
 struct import {
@@ -79,9 +77,8 @@ take(struct import *im, const char *client_text, const char *user,
 	else if (!network_parse(client_text, &net))
 		return refuse(im, "not an IP address or network");
 	if (net.bits < (net.base.family == ADDR_IPV4 ? 8 : 16))
-		return refuse(im,
-		    "too wide a network: that would be an open "
-		    "relay");
+		return refuse(
+		    im, "too wide a network: that would be an open relay");
 	if (strlen(user) >= LOGIN_USER_MAX)
 		return refuse(im, "the user name is too long");
 	if (expires_at == 0)
@@ -94,14 +91,16 @@ take(struct import *im, const char *client_text, const char *user,
 		expires_at = STORE_FOREVER;
 	if (last_at <= 0 || last_at > im->ctl->now)
 		last_at = im->ctl->now;
-	const struct store_row row = { .client = network_format(&net, client),
+	const struct store_row row = {
+		.client = network_format(&net, client),
 		.user = user,
 		.service = "manual",
 		.server = ENTRY_SERVER,
 		.first_at = last_at,
 		.last_at = last_at,
 		.expires_at = expires_at,
-		.count = 1 };
+		.count = 1,
+	};
 
 	return write_row(im, &row);
 }
@@ -140,8 +139,12 @@ static bool
 take_text(struct import *im, char *line)
 {
 	static const char *const yes[] = { "OK", "RELAY", "PERMIT", "ANY" };
-	static const char *const no[] = { "REJECT", "DUNNO", "DISCARD",
-		"DENY" };
+	static const char *const no[] = {
+		"REJECT",
+		"DUNNO",
+		"DISCARD",
+		"DENY",
+	};
 	const char *space = " \t\r,;=";
 	char *rest = line, *first, *second;
 
@@ -214,8 +217,13 @@ take_fields(struct import *im, const struct flat *f)
 
 enum format { BY_CONTENT, RELAYERS_DB, TEXT, JSON, CSV, FORMATS };
 
-static const char *const format_names[FORMATS] = { "", "relayers.db", "text",
-	"json", "csv" };
+static const char *const format_names[FORMATS] = {
+	"",
+	"relayers.db",
+	"text",
+	"json",
+	"csv",
+};
 
 static enum format
 guess(const char *path, FILE *in)
@@ -343,8 +351,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		format++;
 	if (format == FORMATS || (name != NULL && *name == '\0'))
 		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s' is no format: "
-		    "expected relayers.db, text, json or csv",
+		    "'%.100s' is no format: expected relayers.db, text, json or csv",
 		    name);
 	if (rc == 0)
 		rc = times(ctl, args, &im.until);
@@ -366,17 +373,18 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc != 0 ? rc : im.bad > 0 ? EX_DATAERR : 0;
 }
 
-const struct command cmd_import = { .name = "import",
-	.args = "[--format NAME] [--for DURATION | --until TIME | --forever] "
-		"[--dry-run] FILE|-",
+const struct command cmd_import = {
+	.name = "import",
+	.args =
+	    "[--format NAME] [--for DURATION | --until TIME | --forever] [--dry-run] FILE|-",
 	.summary = "other programs' tables of relay clients into ours",
 	.help =
-	    "relayers.db (Berkeley DB hash), makemap text, cPanel "
-	    "relayhosts, relayhostsusers and\nalwaysrelay, DirectAdmin "
-	    "pophosts, pop-before-smtp --list, Plesk smtp_poplocks (CSV\n"
-	    "with its heads), Postfix access and cidr, and our own JSON and "
-	    "CSV. Entries that are\ntoo old to count are not imported.\n",
+	    "relayers.db (Berkeley DB hash), makemap text, cPanel relayhosts, relayhostsusers and\n"
+	    "alwaysrelay, DirectAdmin pophosts, pop-before-smtp --list, Plesk smtp_poplocks (CSV\n"
+	    "with its heads), Postfix access and cidr, and our own JSON and CSV. Entries that are\n"
+	    "too old to count are not imported.\n",
 	.options = options,
 	.min = 1,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

@@ -9,8 +9,9 @@
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
-#include "ctl/out.h"
 #include "ctl/record.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 
 enum {
 	OPT_CLIENT,
@@ -35,20 +36,17 @@ static const struct ctl_option options[] = {
 	[OPT_CLIENT] = { "client", "ADDRESS|NETWORK", "only clients in it" },
 	[OPT_USER] = { "user", "USER", "only this user" },
 	[OPT_SERVER] = { "server", "NAME",
-	    "only logins at dovecot, courier, "
-	    "...; popgatectl: added by hand" },
+	    "only logins at dovecot, courier, ...; popgatectl: added by hand" },
 	[OPT_EXPIRED] = { "expired", NULL, "those that count no longer" },
 	[OPT_ALL] = { "all", NULL, "both" },
 	[OPT_SORT] = { "sort", "KEY",
-	    "client, user, server, since, last, "
-	    "expires or count" },
+	    "client, user, server, since, last, expires or count" },
 	[OPT_REVERSE] = { "reverse", NULL, "the other way round" },
 	[OPT_LIMIT] = { "limit", "N",
-	    "at most so many: without --sort the "
-	    "newest; default 1000 where people read it, 0: all" },
+	    "at most so many: without --sort the newest; default 1000 where people read it, 0: all" },
 	[OPT_TICKS] = { "ticks", NULL, "ADDRESS<TAB>TICKS, as vsmtprelay" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
 
 enum sort {
@@ -62,8 +60,15 @@ enum sort {
 	NOT_SORTED
 };
 
-static const char *const sort_names[] = { "client", "user", "server", "since",
-	"last", "expires", "count" };
+static const char *const sort_names[] = {
+	"client",
+	"user",
+	"server",
+	"since",
+	"last",
+	"expires",
+	"count",
+};
 
 struct list {
 	const struct ctl *ctl;
@@ -404,8 +409,17 @@ walk(struct ctl *ctl, struct list *l)
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
-	static const char *const heads[] = { "CLIENT", "USER", "SERVICE",
-		"SERVER", "SINCE", "LAST LOGIN", "EXPIRES", "LOGINS", "NOTE" };
+	static const char *const heads[] = {
+		"CLIENT",
+		"USER",
+		"SERVICE",
+		"SERVER",
+		"SINCE",
+		"LAST LOGIN",
+		"EXPIRES",
+		"LOGINS",
+		"NOTE",
+	};
 	struct json json = { .to = stdout };
 	struct list l = { .ctl = ctl };
 	int rc = filters(ctl, args, &l);
@@ -429,15 +443,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_list = { .name = "list",
+const struct command cmd_list = {
+	.name = "list",
 	.args =
-	    "[--client NETWORK] [--user USER] [--server NAME] "
-	    "[--expired | --all] [--sort KEY] [--limit N] [--json] [MINUTES]",
+	    "[--client NETWORK] [--user USER] [--server NAME] [--expired | --all] [--sort KEY] [--limit N] [--json] [MINUTES]",
 	.summary = "who may relay now",
-	.help = "With MINUTES: those whose last login is longer ago than "
-		"that. Trusted networks and\nSMTP AUTH let clients relay "
-		"without an entry here: see 'popgatectl check'.\n",
+	.help =
+	    "With MINUTES: those whose last login is longer ago than that. Trusted networks and\n"
+	    "SMTP AUTH let clients relay without an entry here: see 'popgatectl check'.\n",
 	.options = options,
 	.min = 0,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

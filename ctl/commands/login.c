@@ -17,20 +17,17 @@ enum { OPT_USER, OPT_CLIENT, OPT_SERVICE, OPT_SERVER, OPT_SOCKET, OPT_WAIT };
 
 enum { WAIT_MS = 500 };
 
-static const struct ctl_option options[] = { [OPT_USER] = { "user", "USER",
-						 "who logged in" },
+static const struct ctl_option options[] = {
+	[OPT_USER] = { "user", "USER", "who logged in" },
 	[OPT_CLIENT] = { "client", "ADDRESS", "from where" },
 	[OPT_SERVICE] = { "service", "NAME", "imap or pop3" },
-	[OPT_SERVER] = { "server", "NAME",
-	    "which server; default "
-	    "post-login" },
+	[OPT_SERVER] = { "server", "NAME", "which server; default post-login" },
 	[OPT_SOCKET] = { "socket", "PATH",
-	    "of the { login = PATH; } source; "
-	    "default: the configuration's" },
+	    "of the { login = PATH; } source; default: the configuration's" },
 	[OPT_WAIT] = { "wait", "MS",
-	    "at most so long; default 500; 0: for no "
-	    "answer" },
-	{ 0 } };
+	    "at most so long; default 500; 0: for no answer" },
+	{ 0 },
+};
 
 static int
 message(const struct ctl *ctl, const struct ctl_args *args, char *buf,
@@ -43,33 +40,30 @@ message(const struct ctl *ctl, const struct ctl_args *args, char *buf,
 	const char *user = args->opt[OPT_USER];
 
 	if (user == NULL || *user == '\0' || args->opt[OPT_CLIENT] == NULL)
-		return ctl_fail(ctl, EX_USAGE,
-		    "--user and --client are "
-		    "needed");
+		return ctl_fail(
+		    ctl, EX_USAGE, "--user and --client are needed");
 	int rc = ctl_address(ctl, args->opt[OPT_CLIENT], &client);
 
 	if (rc != 0)
 		return rc;
-	const struct told told = { .user = user,
+	const struct told told = {
+		.user = user,
 		.client = addr_format(&client, text),
 		.service = service == NULL ? "" : service,
-		.server = server == NULL ? "post-login" : server };
+		.server = server == NULL ? "post-login" : server,
+	};
 
 	if (!told_service_good(told.service))
 		return ctl_fail(ctl, EX_USAGE,
-		    "--service '%.100s': expected "
-		    "imap or pop3",
-		    told.service);
+		    "--service '%.100s': expected imap or pop3", told.service);
 	if (!told_server_good(told.server))
 		return ctl_fail(ctl, EX_USAGE,
-		    "--server '%.100s': expected "
-		    "letters, digits, and - _ .; popgatectl is taken",
+		    "--server '%.100s': expected letters, digits, and - _ .; popgatectl is taken",
 		    told.server);
 	*len_r = told_format(&told, buf);
-	return *len_r != 0 ? 0
-			   : ctl_fail(ctl, EX_DATAERR,
-				 "the user's name "
-				 "is too long");
+	return *len_r != 0
+	    ? 0
+	    : ctl_fail(ctl, EX_DATAERR, "the user's name is too long");
 }
 
 static int
@@ -90,15 +84,12 @@ find_socket(struct ctl *ctl, const char *given, struct sockaddr_un *sun)
 	}
 	if (path == NULL)
 		return ctl_fail(ctl, EX_CONFIG,
-		    "%s: collector.sources has no "
-		    "{ login = \"/path\"; }",
+		    "%s: collector.sources has no { login = \"/path\"; }",
 		    ctl->config_path);
 	*sun = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(sun->sun_path))
-		return ctl_fail(ctl, EX_USAGE,
-		    "%.200s: too long for a "
-		    "socket",
-		    path);
+		return ctl_fail(
+		    ctl, EX_USAGE, "%.200s: too long for a socket", path);
 	memcpy(sun->sun_path, path, strlen(path) + 1);
 	return 0;
 }
@@ -146,9 +137,7 @@ tell(const struct ctl *ctl, int fd, const struct sockaddr_un *sun,
 			    sun->sun_path, strerror(errno));
 		if (!wait_until(fd, POLLOUT, end_ms))
 			return ctl_fail(ctl, EX_TEMPFAIL,
-			    "%s: the queue is "
-			    "full",
-			    sun->sun_path);
+			    "%s: the queue is full", sun->sun_path);
 	}
 	return 0;
 }
@@ -162,8 +151,7 @@ hear(const struct ctl *ctl, int fd, int64_t end_ms)
 	while (n == -1) {
 		if (!wait_until(fd, POLLIN, end_ms))
 			return ctl_fail(ctl, EX_TEMPFAIL,
-			    "told, but "
-			    "popgate-collector doesn't answer");
+			    "told, but popgate-collector doesn't answer");
 		n = recv(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT);
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			return ctl_fail(
@@ -174,8 +162,7 @@ hear(const struct ctl *ctl, int fd, int64_t end_ms)
 		return 0;
 	if (strcmp(answer, "forged") == 0)
 		return ctl_fail(ctl, EX_NOPERM,
-		    "user id %u is not in "
-		    "collector.login_users",
+		    "user id %u is not in collector.login_users",
 		    (unsigned)getuid());
 	/* a rule of the admin's, nothing to wake him for */
 	(void)fputs("not counted: ", stdout);
@@ -211,16 +198,17 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_login = { .name = "login",
-	.args = "--user USER --client ADDRESS [--service NAME] "
-		"[--server NAME] [--socket PATH] [--wait MS]",
+const struct command cmd_login = {
+	.name = "login",
+	.args =
+	    "--user USER --client ADDRESS [--service NAME] [--server NAME] [--socket PATH] [--wait MS]",
 	.summary = "tell popgate-collector of a login, for a server's script",
 	.help =
-	    "For a { login = \"/path\"; } source, and for users that "
-	    "collector.login_users has.\nThe same rules hold as for a login "
-	    "that was read in a log. Exit status 0: recorded;\n1: not "
-	    "counted, and why is printed; 75: no answer in time.\n",
+	    "For a { login = \"/path\"; } source, and for users that collector.login_users has.\n"
+	    "The same rules hold as for a login that was read in a log. Exit status 0: recorded;\n"
+	    "1: not counted, and why is printed; 75: no answer in time.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run };
+	.run = run,
+};

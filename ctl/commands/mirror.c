@@ -13,15 +13,15 @@
 #include "common/maps/permitted.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { OPT_EMPTY, OPT_JSON };
 
 static const struct ctl_option options[] = {
 	[OPT_EMPTY] = { "empty", NULL,
-	    "take away what they permit: for when "
-	    "popgate-collector is not running" },
+	    "take away what they permit: for when popgate-collector is not running" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
 
 /* Text of clients, sorted as the table is. */
@@ -146,8 +146,8 @@ show(struct ctl *ctl, const struct config_mirror *m, const struct file *f,
 	(void)printf("  permits %" PRId64 " that may relay no longer, such as ",
 	    f->outdated);
 	out_text(f->sample);
-	(void)puts("\n  Is popgate-collector running? 'popgatectl mirror "
-		   "--empty' takes them all away.");
+	(void)puts(
+	    "\n  Is popgate-collector running? 'popgatectl mirror --empty' takes them all away.");
 }
 
 static int
@@ -212,14 +212,16 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return check_all(ctl, args->opt[OPT_JSON] != NULL);
 }
 
-const struct command cmd_mirror = { .name = "mirror",
+const struct command cmd_mirror = {
+	.name = "mirror",
 	.args = "[--empty | --json]",
 	.summary = "the files that let clients relay by another program",
-	.help = "What the files of collector.mirror permit, compared with "
-		"the login table. Exit status\n1: one permits who may relay no "
-		"longer, or can't be read. While popgate-collector\nruns, it "
-		"writes an emptied file again.\n",
+	.help =
+	    "What the files of collector.mirror permit, compared with the login table. Exit status\n"
+	    "1: one permits who may relay no longer, or can't be read. While popgate-collector\n"
+	    "runs, it writes an emptied file again.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run };
+	.run = run,
+};

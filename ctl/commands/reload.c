@@ -12,7 +12,6 @@
 #include "common/policy/facts.h"
 #include "ctl/commands/ask_daemon.h"
 #include "ctl/commands/commands.h"
-#include "ctl/out.h"
 
 /* postconf(1) and postmap(1) of a large domain table take their time */
 enum { WAIT_MS = 60000, LOOK_MS = 50 };
@@ -63,15 +62,13 @@ wait_for_result(
 				text, "reload_text", words, sizeof(words)))
 				words[0] = '\0';
 			return ctl_fail(ctl, EX_CONFIG,
-			    "%s refused it, the "
-			    "old configuration stays: %s",
+			    "%s refused it, the old configuration stays: %s",
 			    name, words);
 		}
 	} while (p.result == PROBE_GOOD && clock_monotonic_ms() < until_ms);
 	return ctl_fail(ctl, EX_UNAVAILABLE,
-	    "%s was told, but does not say "
-	    "that it has read it: %s",
-	    name, p.words);
+	    "%s was told, but does not say that it has read it: %s", name,
+	    p.words);
 }
 
 /* Returns an exit status. */
@@ -86,9 +83,7 @@ reload(const struct ctl *ctl, const char *name, const char *listen)
 	if (p.result != PROBE_GOOD || p.pid <= 1 || !is_daemon(p.pid, name) ||
 	    !json_find_number(text, "reloads", &before))
 		return ctl_fail(ctl, EX_UNAVAILABLE,
-		    "%s does not answer on "
-		    "its status socket%s%s: is it running? if so, say "
-		    "'systemctl reload %s'",
+		    "%s does not answer on its status socket%s%s: is it running? if so, say 'systemctl reload %s'",
 		    name, *p.words == '\0' ? "" : ": ", p.words, name);
 	if (kill(p.pid, SIGUSR1) == -1)
 		return ctl_fail(ctl, errno == EPERM ? EX_NOPERM : EX_OSERR,
@@ -115,12 +110,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return rc != 0 ? rc : rc2;
 }
 
-const struct command cmd_reload = { .name = "reload",
+const struct command cmd_reload = {
+	.name = "reload",
 	.args = "",
 	.summary = "let the daemons read their configuration again",
 	.help =
-	    "The configuration is checked first; a bad one is not "
-	    "given to a daemon.\nWaits for both, and says what came of it.\n",
+	    "The configuration is checked first; a bad one is not given to a daemon.\n"
+	    "Waits for both, and says what came of it.\n",
 	.min = 0,
 	.max = 0,
-	.run = run };
+	.run = run,
+};

@@ -15,6 +15,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/commands/line_verdict.h"
 #include "ctl/out.h"
+#include "ctl/text_table.h"
 
 enum { OPT_EACH, OPT_REASON, OPT_SERVERS };
 

@@ -40,28 +40,34 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	if (rc != 0)
 		return rc;
 	char *cmd = attach(ctl->cfg->audit.database);
-	const char *argv[] = { "sqlite3", "-readonly", "-cmd", cmd,
-		ctl->cfg->logins.database, args->n == 0 ? NULL : args->v[0],
-		NULL };
+	const char *argv[] = {
+		"sqlite3",
+		"-readonly",
+		"-cmd",
+		cmd,
+		ctl->cfg->logins.database,
+		args->n == 0 ? NULL : args->v[0],
+		NULL,
+	};
 
 	if (cmd == NULL)
 		return ctl_fail(ctl, EX_OSERR, "out of memory");
 	(void)fflush(stdout);
 	(void)execvp("sqlite3", (char *const *)(uintptr_t)argv);
 	rc = ctl_fail(ctl, EX_UNAVAILABLE,
-	    "sqlite3: %s: is the package "
-	    "sqlite3 installed?",
-	    strerror(errno));
+	    "sqlite3: %s: is the package sqlite3 installed?", strerror(errno));
 	free(cmd);
 	return rc;
 }
 
-const struct command cmd_sql = { .name = "sql",
+const struct command cmd_sql = {
+	.name = "sql",
 	.args = "[STATEMENT]",
 	.summary = "sqlite3 with both databases, read-only",
-	.help = "Tables login, login_event, deny, source; audit.decision, "
-		"audit.tally; views\nrelay_client, audit.relay_by_client and "
-		"more: see popgate-sql(5).\n",
+	.help =
+	    "Tables login, login_event, deny, source; audit.decision, audit.tally; views\n"
+	    "relay_client, audit.relay_by_client and more: see popgate-sql(5).\n",
 	.min = 0,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

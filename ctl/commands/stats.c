@@ -7,6 +7,9 @@
 #include "common/records/userlist.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/shell.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 #include "ctl/why/breach.h"
 
 struct word {
@@ -14,12 +17,15 @@ struct word {
 	enum audit_key by;
 };
 
-static const struct word words[] = { { "hour", "HOUR", AUDIT_BY_HOUR },
-	{ "day", "DAY", AUDIT_BY_DAY }, { "client", "CLIENT", AUDIT_BY_CLIENT },
+static const struct word words[] = {
+	{ "hour", "HOUR", AUDIT_BY_HOUR },
+	{ "day", "DAY", AUDIT_BY_DAY },
+	{ "client", "CLIENT", AUDIT_BY_CLIENT },
 	{ "user", "USER", AUDIT_BY_USER },
 	{ "sender", "SENDER", AUDIT_BY_SENDER },
 	{ "recipient", "RECIPIENT", AUDIT_BY_RECIPIENT },
-	{ "reason", "REASON", AUDIT_BY_REASON } };
+	{ "reason", "REASON", AUDIT_BY_REASON },
+};
 
 static const struct word *
 word_of(struct ctl *ctl, const char *name)
@@ -28,8 +34,7 @@ word_of(struct ctl *ctl, const char *name)
 		if (strcmp(words[i].name, name) == 0)
 			return &words[i];
 	(void)ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is nothing to count by: "
-	    "expected hour, day, client, user, sender, recipient or reason",
+	    "'%.100s' is nothing to count by: expected hour, day, client, user, sender, recipient or reason",
 	    name);
 	return NULL;
 }
@@ -88,9 +93,19 @@ static int
 show_groups(struct ctl *ctl, struct audit_reader *r, const struct word *by,
     const struct audit_group_query *q, bool json, int64_t *rows_r)
 {
-	const char *heads[] = { by->head, "RECIPIENTS", "ACCEPTED", "REFUSED",
-		"PUT OFF", "MONITORED", "MESSAGES", "SENDERS", "CLIENTS",
-		"USERS", "LAST" };
+	const char *heads[] = {
+		by->head,
+		"RECIPIENTS",
+		"ACCEPTED",
+		"REFUSED",
+		"PUT OFF",
+		"MONITORED",
+		"MESSAGES",
+		"SENDERS",
+		"CLIENTS",
+		"USERS",
+		"LAST",
+	};
 	struct json j = { .to = stdout };
 	struct show s = { .ctl = ctl, .by = by, .json = json ? &j : NULL };
 	struct err err;
@@ -120,27 +135,23 @@ enum { OPT_BY, OPT_SINCE, OPT_UNTIL, OPT_JSON, OPT_LIMIT };
 
 static const struct ctl_option stats_options[] = {
 	[OPT_BY] = { "by", "KEY",
-	    "hour, day, client, user, sender, "
-	    "recipient or reason; default hour" },
+	    "hour, day, client, user, sender, recipient or reason; default hour" },
 	[OPT_SINCE] = { "since", "TIME",
-	    "2h (ago), 12:00, '2026-03-01 "
-	    "12:00'; default 24h" },
+	    "2h (ago), 12:00, '2026-03-01 12:00'; default 24h" },
 	[OPT_UNTIL] = { "until", "TIME", "the same" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
 
 static const struct ctl_option top_options[] = {
 	[OPT_BY] = { "by", "KEY",
-	    "client, user, sender or recipient; "
-	    "default client and sender" },
+	    "client, user, sender or recipient; default client and sender" },
 	[OPT_SINCE] = { "since", "TIME",
-	    "2h (ago), 12:00, '2026-03-01 "
-	    "12:00'; default 24h" },
+	    "2h (ago), 12:00, '2026-03-01 12:00'; default 24h" },
 	[OPT_UNTIL] = { "until", "TIME", "the same" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	[OPT_LIMIT] = { "limit", "N", "how many; default 10" },
-	{ 0 }
+	{ 0 },
 };
 
 static int
@@ -178,8 +189,8 @@ run_stats(struct ctl *ctl, const struct ctl_args *args)
 	if (rc == 0 && args->opt[OPT_JSON] == NULL) {
 		if (rows == 0)
 			(void)puts("No relay was asked for in that time.");
-		(void)printf("%" PRId64 " recipients of our own were counted "
-			     "beside.\n",
+		(void)printf("%" PRId64
+			     " recipients of our own were counted beside.\n",
 		    local < 0 ? 0 : local);
 	}
 	audit_close_reader(&r);
@@ -222,21 +233,25 @@ run_top(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_stats = { .name = "stats",
+const struct command cmd_stats = {
+	.name = "stats",
 	.args = "[--by KEY] [--since TIME] [--until TIME] [--json]",
 	.summary = "relays per hour, day, client, user, ...",
 	.options = stats_options,
 	.min = 0,
 	.max = 0,
-	.run = run_stats };
+	.run = run_stats,
+};
 
-const struct command cmd_top = { .name = "top",
+const struct command cmd_top = {
+	.name = "top",
 	.args = "[--by KEY] [--since TIME] [--limit N] [--json]",
 	.summary = "who relays most",
 	.options = top_options,
 	.min = 0,
 	.max = 0,
-	.run = run_top };
+	.run = run_top,
+};
 
 /* --- spam --- */
 
@@ -251,42 +266,13 @@ enum {
 static const struct ctl_option spam_options[] = {
 	[OPT_SPAM_SINCE] = { "since", "TIME", "default 2h (ago)" },
 	[OPT_SENDERS] = { "senders", "N",
-	    "so many sender addresses are "
-	    "suspect; default 10" },
+	    "so many sender addresses are suspect; default 10" },
 	[OPT_RECIPIENTS] = { "recipients", "N",
-	    "so many recipients; default "
-	    "500" },
+	    "so many recipients; default 500" },
 	[OPT_REJECTS] = { "rejects", "N", "so many refusals; default 100" },
 	[OPT_SPAM_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
-
-/* For a shell: '...', or $'...' where bytes had to be escaped. */
-static void
-print_quoted(const char *text)
-{
-	char buf[OUT_TEXT_MAX];
-	bool escaped = strcmp(out_escape(text, buf, sizeof(buf)), text) != 0;
-
-	(void)fputs(escaped ? "$'" : "'", stdout);
-	for (const char *p = text, *e = buf; *e != '\0'; e++) {
-		/* \xNN that escaping put there stays; the text's own \ not */
-		bool own = *p == *e;
-
-		if (*e == '\'')
-			(void)fputs(escaped ? "\\'" : "'\\''", stdout);
-		else if (escaped && own && *e == '\\')
-			(void)fputs("\\\\", stdout);
-		else
-			(void)putchar(*e);
-		if (!own) {
-			(void)fwrite(e + 1, 1, 3, stdout);
-			e += 3;
-		}
-		p++;
-	}
-	(void)putchar('\'');
-}
 
 static bool
 show_breach(void *arg, const struct audit_breach *b)
@@ -322,14 +308,13 @@ show_suspect(void *arg, const struct audit_group *g)
 	s->rows++;
 	(void)printf("%s ", s->by->by == AUDIT_BY_USER ? "user" : "client");
 	out_text(g->key);
-	(void)printf(": %" PRId64 " recipients from %" PRId64 " sender "
-		     "addresses, %" PRId64 " accepted, %" PRId64
-		     " refused, the last "
-		     "%s\n    popgatectl deny %s",
+	(void)printf(": %" PRId64 " recipients from %" PRId64
+		     " sender addresses, %" PRId64 " accepted, %" PRId64
+		     " refused, the last %s\n    popgatectl deny %s",
 	    g->recipients, g->senders, g->accepted, g->rejected + g->tempfailed,
 	    time_relative(g->last_ms / 1000, s->ctl->now, buf),
 	    s->by->by == AUDIT_BY_USER ? "--user " : "");
-	print_quoted(g->key);
+	shell_print(g->key);
 	(void)puts(" --reason spam");
 	show_breaches(s, g->key);
 	return true;
@@ -339,17 +324,22 @@ static int
 run_spam(struct ctl *ctl, const struct ctl_args *args)
 {
 	static const enum audit_key keys[] = { AUDIT_BY_CLIENT, AUDIT_BY_USER };
-	struct audit_group_query q = { .largest_first = true,
+	struct audit_group_query q = {
+		.largest_first = true,
 		.senders_min = 10,
 		.recipients_min = 500,
-		.rejected_min = 100 };
+		.rejected_min = 100,
+	};
 	struct json j = { .to = stdout };
 	struct show s = { .ctl = ctl };
 	struct audit_reader *r;
 	struct err err;
 	int rc = since(ctl, args->opt[OPT_SPAM_SINCE], 7200, &q.since_ms);
-	int64_t *const limits[] = { &q.senders_min, &q.recipients_min,
-		&q.rejected_min };
+	int64_t *const limits[] = {
+		&q.senders_min,
+		&q.recipients_min,
+		&q.rejected_min,
+	};
 
 	for (int i = 0; i < 3 && rc == 0; i++)
 		if (args->opt[OPT_SENDERS + i] != NULL)
@@ -375,19 +365,20 @@ run_spam(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-const struct command cmd_spam = { .name = "spam",
-	.args = "[--since TIME] [--senders N] [--recipients N] [--rejects N] "
-		"[--json]",
+const struct command cmd_spam = {
+	.name = "spam",
+	.args =
+	    "[--since TIME] [--senders N] [--recipients N] [--rejects N] [--json]",
 	.summary = "what looks like a hijacked client or account",
 	.help =
-	    "One client or user with many sender addresses, many "
-	    "recipients or many refusals,\nand the deny command to paste. A "
-	    "mailing list or a company behind one address can\nlook like "
-	    "this, too.\n",
+	    "One client or user with many sender addresses, many recipients or many refusals,\n"
+	    "and the deny command to paste. A mailing list or a company behind one address can\n"
+	    "look like this, too.\n",
 	.options = spam_options,
 	.min = 0,
 	.max = 0,
-	.run = run_spam };
+	.run = run_spam,
+};
 
 /* --- dependents --- */
 
@@ -396,7 +387,7 @@ enum { OPT_DEP_SINCE, OPT_DEP_JSON };
 static const struct ctl_option dependents_options[] = {
 	[OPT_DEP_SINCE] = { "since", "TIME", "default 30d (ago)" },
 	[OPT_DEP_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 }
+	{ 0 },
 };
 
 struct dependents {
@@ -430,11 +421,17 @@ show_dependent(void *arg, const struct audit_group *g)
 static int
 run_dependents(struct ctl *ctl, const struct ctl_args *args)
 {
-	static const char *const heads[] = { "USER", "RECIPIENTS", "MESSAGES",
-		"CLIENTS", "LAST RELAY" };
+	static const char *const heads[] = {
+		"USER",
+		"RECIPIENTS",
+		"MESSAGES",
+		"CLIENTS",
+		"LAST RELAY",
+	};
 	struct json j = { .to = stdout };
-	struct dependents d = { .show = {
-				    .ctl = ctl, .by = &words[AUDIT_BY_USER] } };
+	struct dependents d = {
+		.show = { .ctl = ctl, .by = &words[AUDIT_BY_USER] },
+	};
 	struct audit_reader *r;
 	int64_t since_ms;
 	struct err err;
@@ -452,21 +449,24 @@ run_dependents(struct ctl *ctl, const struct ctl_args *args)
 		rc = ctl_fail_err(ctl, &err);
 	(void)table_end(d.show.table);
 	if (rc == 0 && d.show.json == NULL && d.show.rows == 0)
-		(void)puts("Nobody depends on a login: all who relayed by one "
-			   "use SMTP AUTH, too.");
+		(void)puts(
+		    "Nobody depends on a login: all who relayed by one use SMTP AUTH, too.");
 	if (rc == 0 && d.show.json == NULL && d.shared > 0)
-		(void)printf("%" PRId64 " more recipients were relayed for "
-			     "clients with several users.\n",
+		(void)printf(
+		    "%" PRId64
+		    " more recipients were relayed for clients with several users.\n",
 		    d.shared);
 	audit_close_reader(&r);
 	return rc;
 }
 
-const struct command cmd_dependents = { .name = "dependents",
+const struct command cmd_dependents = {
+	.name = "dependents",
 	.args = "[--since TIME] [--json]",
 	.summary = "users who relay by a login and never by SMTP AUTH",
 	.help = "The list to migrate before POP-before-SMTP can go.\n",
 	.options = dependents_options,
 	.min = 0,
 	.max = 0,
-	.run = run_dependents };
+	.run = run_dependents,
+};

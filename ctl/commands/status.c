@@ -12,14 +12,17 @@
 #include "ctl/commands/ask_daemon.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 /* Nagios plug-in convention */
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_CRITICAL };
 
 enum { CHECKS_MAX = 40, RECENT_S = 600, LOG_STUCK_MS = 5000 };
 
-static const struct ctl_option options[] = { { "json", NULL, "a JSON object" },
-	{ 0 } };
+static const struct ctl_option options[] = {
+	{ "json", NULL, "a JSON object" },
+	{ 0 },
+};
 
 struct check {
 	char what[200];
@@ -89,17 +92,15 @@ compare_file(const struct store_source *src, char *words, size_t size)
 	if (st.st_ino != src->inode ||
 	    (src->device != 0 && st.st_dev != src->device))
 		(void)snprintf(words, size,
-		    "; but of another file than the one that has the path now: "
-		    "wait a second, then look at popgate-collector's log");
+		    "; but of another file than the one that has the path now: wait a second, then look at popgate-collector's log");
 	else if (st.st_size < src->position)
 		(void)snprintf(words, size,
-		    "; but the file is shorter than what was read of it: "
-		    "wait a second, then look at popgate-collector's log");
+		    "; but the file is shorter than what was read of it: wait a second, then look at popgate-collector's log");
 	else if (st.st_mtime + SURELY_SEEN_S < src->read_at &&
 	    st.st_size - src->position > LINE_MAX_LEN)
 		(void)snprintf(words, size,
-		    "; but %" PRId64 " bytes of the file have not been read: "
-		    "restart popgate-collector",
+		    "; but %" PRId64
+		    " bytes of the file have not been read: restart popgate-collector",
 		    (int64_t)st.st_size - src->position);
 	return words[0] == '\0' ? LEVEL_OK : LEVEL_WARNING;
 }
@@ -172,14 +173,13 @@ add_log(struct status *s, const char *daemon, const char *text)
 		(void)snprintf(words, sizeof(words),
 		    "takes no lines since %" PRId64 " s: %" PRId64
 		    " wait, %" PRId64
-		    " are lost; look at syslogd or journald, or whoever "
-		    "reads its standard error, and at the log's disk",
+		    " are lost; look at syslogd or journald, or whoever reads its standard error, and at the log's disk",
 		    stuck_ms / 1000, number(text, "log_waiting"),
 		    number(text, "log_lost"));
 	else
 		(void)snprintf(words, sizeof(words),
-		    "%" PRId64 " lines were lost since the start, the last "
-		    "%s; it takes lines again",
+		    "%" PRId64
+		    " lines were lost since the start, the last %s; it takes lines again",
 		    number(text, "log_lost"), time_relative(at, now, when));
 	add(s, stuck || now - at < RECENT_S ? LEVEL_WARNING : LEVEL_OK, what,
 	    words);
@@ -195,8 +195,7 @@ add_user(struct status *s, const char *daemon, const char *text)
 		return;
 	(void)snprintf(what, sizeof(what), "%s's user", daemon);
 	add(s, LEVEL_OK, what,
-	    "root, as popgate.conf says: a fault in it would be one of the "
-	    "whole machine");
+	    "root, as popgate.conf says: a fault in it would be one of the whole machine");
 }
 
 static void
@@ -220,8 +219,8 @@ check_milter(struct status *s)
 
 	(void)json_find_text(text, "state", state, sizeof(state));
 	(void)snprintf(words, sizeof(words),
-	    "%s, pid %ld, started %s, "
-	    "%" PRId64 " sessions, %" PRId64 " decisions in the last minute",
+	    "%s, pid %ld, started %s, %" PRId64 " sessions, %" PRId64
+	    " decisions in the last minute",
 	    state, (long)p.pid,
 	    time_relative(number(text, "started_at"), s->ctl->now, since),
 	    number(text, "sessions"), s->decisions);
@@ -230,8 +229,7 @@ check_milter(struct status *s)
 	    "%" PRId64 " of %" PRId64 " rows wait for the disk, %" PRId64
 	    " were lost%s",
 	    s->queued, limit, number(text, "audit_lost"),
-	    stuck ? ": it can't be "
-		    "written, relays get a temporary failure"
+	    stuck ? ": it can't be written, relays get a temporary failure"
 		  : "");
 	add(s,
 	    stuck                       ? LEVEL_CRITICAL
@@ -246,10 +244,9 @@ check_milter(struct status *s)
 
 		(void)snprintf(words, sizeof(words),
 		    "%" PRId64 " of %" PRId64 " MB%s", bytes >> 20, max >> 20,
-		    full ? ": from 90 % on old refusals are deleted, at 100 % "
-			   "old relays: raise audit.max_size or lower "
-			   "audit.keep"
-			 : "");
+		    full
+			? ": from 90 % on old refusals are deleted, at 100 % old relays: raise audit.max_size or lower audit.keep"
+			: "");
 		add(s, full ? LEVEL_WARNING : LEVEL_OK, "audit size", words);
 	}
 	add_troubles(s, name, text);
@@ -279,9 +276,8 @@ check_collector(struct status *s)
 	bool hangs = number(text, "loop_age_ms") > LOOP_HANGS_MS;
 
 	(void)snprintf(words, sizeof(words),
-	    "pid %ld, started %s, "
-	    "%" PRId64 " logins in the last minute, %" PRId64
-	    " wait to be written%s%s",
+	    "pid %ld, started %s, %" PRId64
+	    " logins in the last minute, %" PRId64 " wait to be written%s%s",
 	    (long)p.pid,
 	    time_relative(number(text, "started_at"), s->ctl->now, since),
 	    s->logins, number(text, "logins_waiting"),
@@ -308,8 +304,7 @@ take_source(void *arg, const struct store_source *src)
 		s->lag_s = lag;
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
 	(void)snprintf(text, sizeof(text),
-	    "read to its end %s, newest line "
-	    "%s%s%s",
+	    "read to its end %s, newest line %s%s%s",
 	    src->read_at == 0 ? "never"
 			      : time_relative(src->read_at, now, read),
 	    src->line_at == 0 ? "none yet"
@@ -383,9 +378,9 @@ say_pieces(struct status *s, const struct store_count *row)
 	    row->server, row->source);
 	(void)snprintf(text, sizeof(text), "%s: %" PRId64 " %s", row->reason,
 	    row->lines,
-	    logins ? "that don't count: clients can write whole lines into "
-		     "its output: let it log by syslog"
-		   : "that don't count: parts of lines that journald cut");
+	    logins
+		? "that don't count: clients can write whole lines into its output: let it log by syslog"
+		: "that don't count: parts of lines that journald cut");
 	add(s, logins ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
@@ -467,8 +462,7 @@ check_logins(struct status *s)
 		add(s, LEVEL_CRITICAL, "collector", err.text);
 	else if (s->n == before)
 		add(s, LEVEL_CRITICAL, "collector",
-		    "popgate-collector has "
-		    "never read a log");
+		    "popgate-collector has never read a log");
 	struct counts counts = { .s = s };
 
 	if (store_each_count(st, take_count, &counts, &err) == 0)
@@ -498,8 +492,10 @@ check_audit(struct status *s)
 {
 	const char *path = s->ctl->cfg->audit.database;
 	char text[ERR_TEXT_MAX + 200], size[40];
-	struct audit_group_query q = { .by = AUDIT_BY_REASON,
-		.since_ms = (s->ctl->now - RECENT_S) * 1000 };
+	struct audit_group_query q = {
+		.by = AUDIT_BY_REASON,
+		.since_ms = (s->ctl->now - RECENT_S) * 1000,
+	};
 	struct recent recent = { 0 }, minute = { 0 };
 	struct audit_reader *r;
 	struct err err;
@@ -520,15 +516,13 @@ check_audit(struct status *s)
 	s->per_minute = minute.minute;
 	size_of(path, size, sizeof(size));
 	(void)snprintf(text, sizeof(text),
-	    "%.400s%s, %" PRId64 " relays "
-	    "decided in the last minute",
-	    path, size, minute.minute);
+	    "%.400s%s, %" PRId64 " relays decided in the last minute", path,
+	    size, minute.minute);
 	add(s, LEVEL_OK, "decisions", text);
 	if (recent.unavailable > 0) {
 		(void)snprintf(text, sizeof(text),
-		    "%" PRId64 " recipients "
-		    "were put off in the last 10 min because a database "
-		    "failed",
+		    "%" PRId64
+		    " recipients were put off in the last 10 min because a database failed",
 		    recent.unavailable);
 		add(s, LEVEL_WARNING, "databases", text);
 	}
@@ -560,13 +554,11 @@ gather(struct ctl *ctl, struct status *s)
 	check_audit(s);
 	if (ctl->cfg->relay.mode == RELAY_MONITOR)
 		add(s, LEVEL_WARNING, "mode",
-		    "relay.mode is \"monitor\": "
-		    "nothing is refused");
+		    "relay.mode is \"monitor\": nothing is refused");
 	else if (ctl->cfg->relay.monitor_networks.n > 0 ||
 	    ctl->cfg->relay.monitor_listeners.n > 0)
 		add(s, LEVEL_WARNING, "mode",
-		    "relay.monitor_networks or "
-		    "relay.monitor_listeners: there nothing is refused");
+		    "relay.monitor_networks or relay.monitor_listeners: there nothing is refused");
 	return 0;
 }
 
@@ -656,21 +648,24 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 	return (int)s.worst;
 }
 
-const struct command cmd_status = { .name = "status",
+const struct command cmd_status = {
+	.name = "status",
 	.args = "[--json]",
-	.summary = "are the daemons alive, the logs read, the databases "
-		   "good?",
+	.summary = "are the daemons alive, the logs read, the databases good?",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run_status };
+	.run = run_status,
+};
 
-const struct command cmd_health = { .name = "health",
+const struct command cmd_health = {
+	.name = "health",
 	.args = "[--json]",
 	.summary = "the same in a line, for monitoring",
-	.help = "Exit status as of a Nagios plug-in: 0 good, 1 warning, 2 "
-		"critical, 3 unknown.\n",
+	.help =
+	    "Exit status as of a Nagios plug-in: 0 good, 1 warning, 2 critical, 3 unknown.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,
-	.run = run_health };
+	.run = run_health,
+};

@@ -47,8 +47,10 @@ vsmtprelay_print(struct ctl *ctl, int64_t latest)
 
 	if (rc != 0)
 		return rc;
-	struct print p = { .window_s = ctl->cfg->logins.window_s,
-		.latest = latest };
+	struct print p = {
+		.window_s = ctl->cfg->logins.window_s,
+		.latest = latest,
+	};
 
 	if (store_each_row(st, NULL, NULL, INT64_MIN, print_row, &p, &err) ==
 	    -1)
@@ -79,14 +81,16 @@ vsmtprelay_add(struct ctl *ctl, const char *client, const char *ticks_text)
 		expires_at = STORE_FOREVER;
 	(void)snprintf(how, sizeof(how), "%s add %s %" PRId64, ctl->program,
 	    client, ticks);
-	const struct store_row row = { .client = client,
+	const struct store_row row = {
+		.client = client,
 		.user = "",
 		.service = "manual",
 		.server = ENTRY_SERVER,
 		.first_at = ticks,
 		.last_at = ticks,
 		.expires_at = expires_at,
-		.count = 1 };
+		.count = 1,
+	};
 
 	rc = entry_write(ctl, st, &row, how);
 	store_close(&st);
@@ -212,10 +216,13 @@ vsmtprelay_run(struct ctl *ctl, int argc, char **argv)
 		const char *name;
 		int min, max;
 		int (*run)(struct ctl *ctl, int argc, char **argv);
-	} verbs[] = { { "add", 1, 2, run_add },
+	} verbs[] = {
+		{ "add", 1, 2, run_add },
 		{ "delete", 1, INT32_MAX, run_delete },
-		{ "expire", 0, 1, run_expire }, { "list", 0, 1, run_list },
-		{ "dump", 0, 0, run_dump } };
+		{ "expire", 0, 1, run_expire },
+		{ "list", 0, 1, run_list },
+		{ "dump", 0, 0, run_dump },
+	};
 
 	for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]);
 	     i++) {

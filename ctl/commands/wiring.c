@@ -17,7 +17,7 @@ static const struct ctl_option options[] = {
 	[OPT_SOCKETMAP] = { "socketmap", NULL,
 	    "Postfix: by socketmap instead "
 	    "of the policy channel" },
-	{ 0 }
+	{ 0 },
 };
 
 /* A file of this tree as a string; the compiler runs at its top. */
@@ -128,7 +128,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    .value = ctl->cfg->permit.policy },
 		{ .sample = "unix:/run/popgate/socketmap.sock",
 		    .key = "permit.socketmap",
-		    .value = ctl->cfg->permit.socketmap }
+		    .value = ctl->cfg->permit.socketmap },
 	};
 
 	if (postfix && !sole && !map && *sockets[1].value == '\0' &&
@@ -161,7 +161,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
-const struct command cmd_wiring = { .name = "wiring",
+const struct command cmd_wiring = {
+	.name = "wiring",
 	.args = "postfix|sendmail [--sole-gate]",
 	.summary = "the lines that connect Postfix or Sendmail",
 	.help = "For the sockets of the running configuration. The MTA stays "
@@ -172,4 +173,5 @@ const struct command cmd_wiring = { .name = "wiring",
 	.words = "postfix sendmail",
 	.min = 1,
 	.max = 1,
-	.run = run };
+	.run = run,
+};

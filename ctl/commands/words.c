@@ -34,8 +34,7 @@ keep(struct ctl *ctl, const struct word *w)
 		st, ctl->now - ctl->cfg->logins.keep_s, 1, &err) == -1 ||
 	    write_word(st, w, &err) == -1 || store_commit(st, &err) == -1)
 		(void)ctl_fail(ctl, 0,
-		    "WARNING: %s: done, but it won't hold when the login table "
-		    "is lost or restored",
+		    "WARNING: %s: done, but it won't hold when the login table is lost or restored",
 		    err.text);
 	if (st != NULL)
 		store_rollback(st);

@@ -1,4 +1,4 @@
-/* doctor_changes - what the doctor found the last time, a line a finding:
+/* changes - what the doctor found the last time, a line a finding:
  * id, file and detail, separated by tabs, control characters escaped. */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/base/place.h"
-#include "common/mta/postfix_table.h"
+#include "common/mta/conf_file.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/out.h"
 
@@ -54,7 +54,7 @@ mark(struct doctor *d, const char *line)
 int
 doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 {
-	char *text = map_file_read(path), *rest;
+	char *text = conf_file_read(path), *rest;
 	int changed = 0;
 
 	d->changes = true;
@@ -64,8 +64,7 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 	}
 	if (text != NULL && strncmp(text, head, sizeof(head) - 1) != 0) {
 		err_set(err, ERR_INVALID,
-		    "%.400s: this isn't a file of "
-		    "popgatectl doctor --changes: name another one",
+		    "%.400s: this isn't a file of popgatectl doctor --changes: name another one",
 		    path);
 		free(text);
 		return -1;

@@ -8,26 +8,33 @@
 
 #include "ctl/ctl.h"
 #include "ctl/out.h"
+#include "ctl/shell.h"
 
 enum { DETAIL_MAX = 1000, FIX_MAX = 3000, WIDTH = 78 };
 
-static const char *const severity_words[] = { [SEVERITY_INFO] = "info",
+static const char *const severity_words[] = {
+	[SEVERITY_INFO] = "info",
 	[SEVERITY_WARNING] = "warning",
-	[SEVERITY_OPEN_RELAY] = "open-relay" };
+	[SEVERITY_OPEN_RELAY] = "open-relay",
+};
 
 const char *
 doctor_option(const struct doctor *d, enum doctor_option o)
 {
+	assert(o <= DOCTOR_TIMEOUT);
 	return d->args->opt[o];
 }
 
 const char *
 doctor_mta_name(enum doctor_mta mta)
 {
-	static const char *const names[] = { [MTA_POSTFIX] = "Postfix",
+	static const char *const names[] = {
+		[MTA_POSTFIX] = "Postfix",
 		[MTA_SENDMAIL] = "Sendmail",
-		[MTA_EXIM] = "Exim" };
+		[MTA_EXIM] = "Exim",
+	};
 
+	assert(mta < MTAS);
 	return names[mta];
 }
 
@@ -40,17 +47,6 @@ find_kind(const char *id)
 	return NULL;
 }
 
-/* May this stand in a line that somebody pastes into a root shell? */
-static bool
-harmless(const char *text)
-{
-	static const char good[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789 _./:,@%+=-[]{}*!";
-
-	return strspn(text, good) == strlen(text) && *text != '-';
-}
-
 /* The text for "{name}", n its length with the braces; NULL when it is no
  * placeholder. */
 static const char *
@@ -59,15 +55,21 @@ placeholder(const struct finding_at *at, const char *text, size_t *n,
 {
 	const struct {
 		const char *name, *value;
-	} all[] = { { "{file}", at->file }, { "{setting}", at->setting },
-		{ "{value}", at->value }, { "{service}", at->service },
-		{ "{dir}", at->dir }, { "{line}", number } };
+	} all[] = {
+		{ "{file}", at->file },
+		{ "{setting}", at->setting },
+		{ "{value}", at->value },
+		{ "{service}", at->service },
+		{ "{dir}", at->dir },
+		{ "{line}", number },
+	};
 
 	(void)snprintf(number, size, "%u", at->line);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		*n = strlen(all[i].name);
 		if (strncmp(text, all[i].name, *n) == 0)
-			return all[i].value == NULL || !harmless(all[i].value)
+			return all[i].value == NULL ||
+				!shell_plain(all[i].value)
 			    ? "..."
 			    : all[i].value;
 	}
@@ -283,20 +285,18 @@ print_gone(const struct doctor *d, FILE *to)
 int
 doctor_print(const struct doctor *d, FILE *to)
 {
-	static const char *const heads[] = { [SEVERITY_OPEN_RELAY] =
-						 "Strangers can relay",
+	static const char *const heads[] = {
+		[SEVERITY_OPEN_RELAY] = "Strangers can relay",
 		[SEVERITY_WARNING] = "To put right",
-		[SEVERITY_INFO] = "Good to know" };
+		[SEVERITY_INFO] = "Good to know",
+	};
 	static const char *const last[] = {
 		[SEVERITY_OPEN_RELAY] =
-		    "This server relays for strangers. Do "
-		    "what stands first, reload the mail server,\nand look "
-		    "again.\n",
+		    "This server relays for strangers. Do what stands first, reload the mail server,\n"
+		    "and look again.\n",
 		[SEVERITY_WARNING] =
-		    "Nothing found that lets a stranger relay "
-		    "today. What stands above can become it.\n",
-		[SEVERITY_INFO] = "Nothing found that lets a stranger "
-				  "relay.\n"
+		    "Nothing found that lets a stranger relay today. What stands above can become it.\n",
+		[SEVERITY_INFO] = "Nothing found that lets a stranger relay.\n",
 	};
 
 	for (int severity = SEVERITY_OPEN_RELAY; severity >= SEVERITY_INFO;

@@ -22,7 +22,7 @@ enum severity {
 	SEVERITY_OPEN_RELAY /* a stranger relays today */
 };
 
-/* One thing that the doctor can find. The table is in doctor_kinds.c, and
+/* One thing that the doctor can find. The table is in kinds.c, and
  * docs/DOCTOR.md explains each: tests/system/test_doctor.py compares them. */
 struct finding_kind {
 	const char *id; /* "postfix-mynetworks-wide": never renamed */

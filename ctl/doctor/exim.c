@@ -1,4 +1,4 @@
-/* doctor_exim - what in an Exim configuration lets strangers relay, or will,
+/* exim - what in an Exim configuration lets strangers relay, or will,
  * as far as reading it goes.
  *
  * acl_smtp_rcpt is walked through for a stranger who sends to a foreign
@@ -14,8 +14,8 @@
 
 #include "common/base/err.h"
 #include "common/base/run.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/exim_conf.h"
-#include "common/mta/postfix_table.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/files.h"
@@ -76,9 +76,11 @@ source_line(const struct exam *x, const char *text)
 static void
 add(struct exam *x, const char *kind, const char *text, const char *detail)
 {
-	struct finding_at at = { .file = x->path,
+	struct finding_at at = {
+		.file = x->path,
 		.line = text == NULL ? 0 : source_line(x, text),
-		.value = text };
+		.value = text,
+	};
 
 	doctor_add(x->d, kind, &at, "%s", detail);
 }
@@ -91,7 +93,7 @@ match_list(struct exam *x, const char *kind, const char *list);
 static enum match
 match_file(struct exam *x, const char *kind, const char *path)
 {
-	char *text = map_file_read(path), *rest = text;
+	char *text = conf_file_read(path), *rest = text;
 	enum match worst = MATCH_NO;
 
 	doctor_check_writable(x->d, "exim-config-writable", path);
@@ -143,8 +145,15 @@ match_host(struct exam *x, const char *word)
 static enum match
 match_domain(const char *word)
 {
-	static const char *const all[] = { "*", "^", "^.*", "^.*$", "^.+$",
-		"^.+", "*.*" };
+	static const char *const all[] = {
+		"*",
+		"^",
+		"^.*",
+		"^.*$",
+		"^.+$",
+		"^.+",
+		"*.*",
+	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(word, all[i]) == 0)
@@ -238,18 +247,22 @@ struct condition {
 static struct condition
 from_match(enum match m, bool negated, bool hosts)
 {
-	static const enum ground host_reasons[] = { [MATCH_NO] = BY_NONE,
+	static const enum ground host_reasons[] = {
+		[MATCH_NO] = BY_NONE,
 		[MATCH_SOME] = BY_WIDE,
 		[MATCH_NAMES] = BY_NAMES,
 		[MATCH_MX] = BY_NONE,
 		[MATCH_UNKNOWN] = BY_UNKNOWN,
-		[MATCH_YES] = BY_HOSTS };
-	static const enum ground domain_reasons[] = { [MATCH_NO] = BY_NONE,
+		[MATCH_YES] = BY_HOSTS,
+	};
+	static const enum ground domain_reasons[] = {
+		[MATCH_NO] = BY_NONE,
 		[MATCH_SOME] = BY_DOMAINS,
 		[MATCH_NAMES] = BY_NONE,
 		[MATCH_MX] = BY_MX,
 		[MATCH_UNKNOWN] = BY_UNKNOWN,
-		[MATCH_YES] = BY_DOMAINS };
+		[MATCH_YES] = BY_DOMAINS,
+	};
 	enum ground reason = hosts ? host_reasons[m] : domain_reasons[m];
 
 	if (negated)
@@ -264,10 +277,21 @@ from_match(enum match m, bool negated, bool hosts)
 static bool
 is_modifier(const char *name)
 {
-	static const char *const names[] = { "message", "log_message",
-		"control", "delay", "add_header", "remove_header", "logwrite",
-		"set", "endpass", "continue", "queue", "log_reject_target",
-		"udpsend" };
+	static const char *const names[] = {
+		"message",
+		"log_message",
+		"control",
+		"delay",
+		"add_header",
+		"remove_header",
+		"logwrite",
+		"set",
+		"endpass",
+		"continue",
+		"queue",
+		"log_reject_target",
+		"udpsend",
+	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(name, names[i]) == 0)
@@ -279,8 +303,11 @@ is_modifier(const char *name)
 static struct condition
 expression(const char *value, bool negated)
 {
-	static const char *const helo[] = { "$sender_helo_name",
-		"${sender_helo_name", "sender_helo_" };
+	static const char *const helo[] = {
+		"$sender_helo_name",
+		"${sender_helo_name",
+		"sender_helo_",
+	};
 	static const char *const yes[] = { "yes", "true", "1" };
 	static const char *const no[] = { "no", "false", "0" };
 
@@ -370,7 +397,8 @@ static void
 report_accept(struct exam *x, const char *acl, const struct statement *s,
     enum ground narrow)
 {
-	static const char *const kinds[] = { [BY_NONE] = "exim-relay-open",
+	static const char *const kinds[] = {
+		[BY_NONE] = "exim-relay-open",
 		[BY_SENDER] = "exim-sender-permits",
 		[BY_HELO] = "exim-helo-permits",
 		[BY_HOSTS] = "exim-hosts-open",
@@ -378,13 +406,13 @@ report_accept(struct exam *x, const char *acl, const struct statement *s,
 		[BY_NAMES] = "exim-client-name-permits",
 		[BY_DOMAINS] = "exim-domains-open",
 		[BY_MX] = "exim-mx",
-		[BY_UNKNOWN] = "exim-not-understood" };
+		[BY_UNKNOWN] = "exim-not-understood",
+	};
 	enum ground reason = s->reason != BY_NONE ? s->reason : narrow;
 	char detail[WORD_LEN + 300];
 
 	(void)snprintf(detail, sizeof(detail),
-	    "ACL %.60s: a stranger who "
-	    "sends to other people's domains can meet \"%.200s\"%s%.200s.",
+	    "ACL %.60s: a stranger who sends to other people's domains can meet \"%.200s\"%s%.200s.",
 	    acl, s->first, *s->culprit == '\0' ? "" : " by ", s->culprit);
 	add(x, kinds[reason], s->first, detail);
 }
@@ -422,7 +450,9 @@ judge(struct exam *x, const char *acl, const struct statement *s,
 }
 
 static const struct statement fresh = {
-	.possible = true, .certain = true, .narrows = true
+	.possible = true,
+	.certain = true,
+	.narrows = true,
 };
 
 /* An ACL that isn't there, or whose end is reached, denies. */
@@ -484,10 +514,7 @@ check_auth(struct exam *x)
 		if (l == NULL || l->item != item) {
 			if (server != NULL && !guarded)
 				add(x, "exim-auth-without-tls", server,
-				    "An authenticator offers AUTH with plain "
-				    "passwords, and no "
-				    "server_advertise_condition asks for "
-				    "TLS.");
+				    "An authenticator offers AUTH with plain passwords, and no server_advertise_condition asks for TLS.");
 			server = NULL;
 			guarded = false;
 			item = l == NULL ? item : l->item;
@@ -510,8 +537,7 @@ check_options(struct exam *x)
 
 	if (proxy != NULL && match_list(x, "hostlist", proxy) != MATCH_NO)
 		add(x, "exim-proxy-protocol", "hosts_proxy",
-		    "hosts_proxy "
-		    "takes the client's address from whoever says it.");
+		    "hosts_proxy takes the client's address from whoever says it.");
 	if (percent != NULL && *percent != '\0')
 		add(x, "exim-percent-hack", "percent_hack_domains",
 		    "percent_hack_domains is set.");
@@ -522,10 +548,14 @@ static char *
 read_by_exim(struct exam *x, struct err *err)
 {
 	const char *program = doctor_option(x->d, DOCTOR_PROGRAM);
-	char *argv[] = { (char *)(uintptr_t)(program == NULL ? "exim4"
-							     : program),
-		(char[]){ "-C" }, (char *)(uintptr_t)x->path, (char[]){ "-bP" },
-		(char[]){ "config" }, NULL };
+	char *argv[] = {
+		(char *)(uintptr_t)(program == NULL ? "exim4" : program),
+		(char[]){ "-C" },
+		(char *)(uintptr_t)x->path,
+		(char[]){ "-bP" },
+		(char[]){ "config" },
+		NULL,
+	};
 	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 	if (text == NULL && program == NULL) {
@@ -543,7 +573,7 @@ doctor_exim(struct doctor *d, const char *path)
 	char *text;
 	const char *acl;
 
-	x.source = map_file_read(path);
+	x.source = conf_file_read(path);
 	if (x.source == NULL) {
 		(void)snprintf(x.culprit, sizeof(x.culprit), "%.400s: %s", path,
 		    strerror(errno));
@@ -566,8 +596,7 @@ doctor_exim(struct doctor *d, const char *path)
 	acl = exim_option(&x.cf, "acl_smtp_rcpt");
 	if (acl == NULL || *acl == '\0')
 		add(&x, "exim-no-acl", NULL,
-		    "acl_smtp_rcpt isn't set: Exim "
-		    "refuses every recipient.");
+		    "acl_smtp_rcpt isn't set: Exim refuses every recipient.");
 	else if (strchr(acl, '$') != NULL || *acl == '/')
 		add(&x, "exim-not-understood", "acl_smtp_rcpt",
 		    "acl_smtp_rcpt is not the name of an ACL.");

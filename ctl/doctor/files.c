@@ -15,8 +15,7 @@ report(struct doctor *d, const char *id, const char *path, const char *culprit,
 	const struct finding_at at = { .file = path, .value = culprit };
 
 	doctor_add(d, id, &at,
-	    "%s has mode %04o: every user of this machine "
-	    "may change it%s%s%s.",
+	    "%s has mode %04o: every user of this machine may change it%s%s%s.",
 	    culprit, (unsigned)st->st_mode & 07777,
 	    strcmp(culprit, path) == 0 ? "" : ", and so put another ",
 	    strcmp(culprit, path) == 0 ? "" : path,
@@ -30,16 +29,15 @@ doctor_check_writable(struct doctor *d, const char *id, const char *path)
 	struct stat st;
 	bool there = stat(path, &st) == 0;
 
-	if (*path != '/' || strlen(path) >= sizeof(up))
+	if (*path != '/' || strlen(path) + strlen("/.") >= sizeof(up))
 		return;
 	if (there && !S_ISDIR(st.st_mode) && !S_ISSOCK(st.st_mode) &&
 	    (st.st_mode & S_IWOTH) != 0 && !S_ISCHR(st.st_mode)) {
 		report(d, id, path, path, &st);
 		return;
 	}
-	(void)snprintf(up, sizeof(up), "%s", path);
-	if (there && S_ISDIR(st.st_mode))
-		(void)strcat(up, "/.");
+	(void)snprintf(up, sizeof(up), "%.*s%s", PATH_LEN - 3, path,
+	    there && S_ISDIR(st.st_mode) ? "/." : "");
 	for (char *slash = strrchr(up, '/'); slash != NULL;
 	     slash = strrchr(up, '/')) {
 		slash[slash == up] = '\0';

@@ -1,4 +1,4 @@
-/* doctor_files - who may change a file that somebody trusts? */
+/* files - who may change a file that somebody trusts? */
 #ifndef POPGATE_DOCTOR_FILES_H
 #define POPGATE_DOCTOR_FILES_H
 

@@ -1,5 +1,6 @@
 #include "ctl/doctor/net.h"
 
+#include <assert.h>
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,20 @@
 static bool
 is_bridge(const char *name)
 {
-	static const char *const begins[] = { "docker", "br-", "podman", "cni",
-		"cbr", "lxc", "lxd", "virbr", "incus", "flannel", "weave",
-		"nerdctl" };
+	static const char *const begins[] = {
+		"docker",
+		"br-",
+		"podman",
+		"cni",
+		"cbr",
+		"lxc",
+		"lxd",
+		"virbr",
+		"incus",
+		"flannel",
+		"weave",
+		"nerdctl",
+	};
 
 	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
 		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
@@ -70,8 +82,10 @@ net_machine_release(struct net_machine *m)
 static bool
 is_loopback(const struct network *net)
 {
-	static const struct addr one = { .family = ADDR_IPV6,
-		.bytes = { [15] = 1 } };
+	static const struct addr one = {
+		.family = ADDR_IPV6,
+		.bytes = { [15] = 1 },
+	};
 
 	return net->base.family == ADDR_IPV4
 	    ? net->bits >= 8 && net->base.bytes[0] == 127
@@ -94,6 +108,7 @@ net_danger(const struct net_machine *m, const struct network *net, char *who)
 {
 	bool four = net->base.family == ADDR_IPV4;
 
+	assert(net->bits <= addr_bits(&net->base));
 	*who = '\0';
 	if (is_loopback(net))
 		return NET_FINE;

@@ -1,4 +1,4 @@
-/* doctor_net - is a network that somebody trusts too wide, or does it hold
+/* net - is a network that somebody trusts too wide, or does it hold
  * an address that other people's connections come from? */
 #ifndef POPGATE_DOCTOR_NET_H
 #define POPGATE_DOCTOR_NET_H

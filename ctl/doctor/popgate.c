@@ -1,4 +1,4 @@
-/* doctor_popgate - popgate's own settings, its files, and what of this
+/* popgate - popgate's own settings, its files, and what of this
  * machine makes them worth less. */
 #include <dirent.h>
 #include <inttypes.h>
@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/domains.h"
-#include "common/mta/postfix_table.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/files.h"
@@ -67,11 +67,12 @@ add(struct exam *x, const char *kind, const char *key, const char *fmt, ...)
 static void
 check_trusted(struct exam *x)
 {
-	static const char *const kinds[] = { [NET_WORLD] =
-						 "popgate-trusted-open",
+	static const char *const kinds[] = {
+		[NET_WORLD] = "popgate-trusted-open",
 		[NET_WIDE] = "popgate-trusted-wide",
 		[NET_BRIDGE] = "popgate-trusted-bridge",
-		[NET_GATEWAY] = "popgate-trusted-gateway" };
+		[NET_GATEWAY] = "popgate-trusted-gateway",
+	};
 	const struct network_set *set = &x->cfg->relay.trusted_networks;
 	const struct network_set *proxies = &x->cfg->relay.proxy_networks;
 
@@ -94,8 +95,7 @@ check_trusted(struct exam *x)
 			    network_contains(&proxies->v[j], &set->v[i].base))
 				add(x, "popgate-trusted-proxy",
 				    "relay.trusted_networks",
-				    "relay.trusted_networks holds %s, which is "
-				    "in relay.proxy_networks too.",
+				    "relay.trusted_networks holds %s, which is in relay.proxy_networks too.",
 				    text);
 	}
 }
@@ -117,8 +117,7 @@ check_settings(struct exam *x)
 		    "relay.monitor_networks isn't empty.");
 	if (cfg->relay.never_authorize.n == 0)
 		add(x, "popgate-never-authorize-empty", "relay.never_authorize",
-		    "relay.never_authorize holds no "
-		    "network.");
+		    "relay.never_authorize holds no network.");
 	if (rate[LIMIT_CLIENT_RECIPIENTS].max == 0 &&
 	    rate[LIMIT_CLIENT_MESSAGES].max == 0 &&
 	    rate[LIMIT_USER_RECIPIENTS].max == 0 &&
@@ -140,8 +139,7 @@ check_settings(struct exam *x)
 	    (x->d->read[MTA_POSTFIX] != NULL ||
 		x->d->read[MTA_SENDMAIL] != NULL))
 		add(x, "popgate-not-wired", "milter.listen",
-		    "No mail server "
-		    "that was looked at asks popgate at %.200s.",
+		    "No mail server that was looked at asks popgate at %.200s.",
 		    *cfg->milter.listen == '\0' ? cfg->permit.policy
 						: cfg->milter.listen);
 	check_trusted(x);
@@ -187,9 +185,18 @@ check_files(struct exam *x)
 static bool
 takes_network(const char *line)
 {
-	static const char *const words[] = { "imudp", "imtcp", "imptcp",
-		"imrelp", "$UDPServerRun", "$InputTCPServerRun", "udp(", "tcp(",
-		"network(", "syslog(" };
+	static const char *const words[] = {
+		"imudp",
+		"imtcp",
+		"imptcp",
+		"imrelp",
+		"$UDPServerRun",
+		"$InputTCPServerRun",
+		"udp(",
+		"tcp(",
+		"network(",
+		"syslog(",
+	};
 
 	line += strspn(line, " \t");
 	if (*line == '#')
@@ -220,7 +227,7 @@ takes_nginx_file(const char *line)
 static void
 check_syslog_file(struct exam *x, const char *path)
 {
-	char *text = map_file_read(path), *rest = text;
+	char *text = conf_file_read(path), *rest = text;
 	struct finding_at at = { .file = path };
 	bool network_known = false;
 
@@ -229,16 +236,12 @@ check_syslog_file(struct exam *x, const char *path)
 		at.line++;
 		if (takes_nginx_file(line))
 			doctor_add(x->d, "popgate-log-stream", &at,
-			    "The syslog daemon reads a log file of nginx "
-			    "(\"%.200s\"), and the collector one that it "
-			    "writes.",
+			    "The syslog daemon reads a log file of nginx (\"%.200s\"), and the collector one that it writes.",
 			    line);
 		if (network_known || !takes_network(line))
 			continue;
 		doctor_add(x->d, "popgate-syslog-network", &at,
-		    "The syslog "
-		    "daemon takes lines from the network (\"%.200s\"), and "
-		    "the collector reads a log that it writes.",
+		    "The syslog daemon takes lines from the network (\"%.200s\"), and the collector reads a log that it writes.",
 		    line);
 		network_known = true;
 	}
@@ -257,10 +260,14 @@ is_conf(const struct dirent *e)
 static void
 check_syslog(struct exam *x)
 {
-	static const char *const dirs[] = { "/etc/rsyslog.d",
-		"/etc/syslog-ng/conf.d" };
-	static const char *const files[] = { "/etc/rsyslog.conf",
-		"/etc/syslog-ng/syslog-ng.conf" };
+	static const char *const dirs[] = {
+		"/etc/rsyslog.d",
+		"/etc/syslog-ng/conf.d",
+	};
+	static const char *const files[] = {
+		"/etc/rsyslog.conf",
+		"/etc/syslog-ng/syslog-ng.conf",
+	};
 	const struct config *cfg = x->cfg;
 	const char *log = NULL;
 
@@ -301,8 +308,7 @@ take_source(void *arg, const struct store_source *src)
 
 	if (grace > 0 && now - src->read_at > grace)
 		add(x, "popgate-collector-stale", "collector.sources",
-		    "The collector is behind in %.300s for longer than "
-		    "relay.collector_grace.",
+		    "The collector is behind in %.300s for longer than relay.collector_grace.",
 		    src->name);
 	return true;
 }
@@ -313,8 +319,10 @@ take_row(void *arg, const struct store_row *row)
 	struct exam *x = arg;
 	struct network net;
 	char who[ADDR_TEXT_MAX], fix[200];
-	struct finding_at at = { .file = x->cfg->logins.database,
-		.value = row->client };
+	struct finding_at at = {
+		.file = x->cfg->logins.database,
+		.value = row->client,
+	};
 	enum net_danger danger;
 
 	if (row->expires_at <= x->d->ctl->now ||
@@ -330,10 +338,7 @@ take_row(void *arg, const struct store_row *row)
 	    danger == NET_WORLD      ? "popgate-entry-open"
 		: danger == NET_WIDE ? "popgate-entry-wide"
 				     : "popgate-entry-gateway",
-	    &at,
-	    "An admin's entry lets %.60s relay"
-	    "%s%s.",
-	    row->client,
+	    &at, "An admin's entry lets %.60s relay%s%s.", row->client,
 	    *who == '\0'
 		? ""
 		: ", which holds this machine's own or its gateway's address ",
@@ -350,8 +355,7 @@ take_count(void *arg, const struct store_count *c)
 	if (strcmp(c->reason, "stream-piece") == 0 &&
 	    x->d->ctl->now - c->last_at < 86400)
 		add(x, "popgate-log-stream", "collector.sources",
-		    "%.60s: logins came through its standard output or error "
-		    "in %.300s, and don't count (%lld).",
+		    "%.60s: logins came through its standard output or error in %.300s, and don't count (%lld).",
 		    c->server, c->source, (long long)c->lines);
 	return true;
 }
@@ -368,8 +372,7 @@ check_tables(struct exam *x)
 
 	if (access(path, F_OK) == -1) {
 		doctor_add(x->d, "popgate-no-logins", &at,
-		    "There is no login "
-		    "table yet.");
+		    "There is no login table yet.");
 		return;
 	}
 	ret = store_open(path, STORE_READ, &st, &err);

@@ -1,7 +1,5 @@
-/* doctor_postfix - what in a Postfix configuration lets strangers relay, or
- * will. What postconf(1) can tell is asked from it. */
-#include "ctl/doctor/postfix.h"
-
+/* postfix - what in a Postfix configuration lets strangers relay, or will.
+ * What postconf(1) can tell is asked from it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,39 +10,8 @@
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/files.h"
-
-enum { WHY_LEN = 400, LIST_DEPTH_MAX = 4 };
-
-void
-postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
-    const char *setting, struct finding_at *at, char *fix_buf)
-{
-	at->setting = setting;
-	at->dir = x->pf.dir;
-	at->file = postfix_where(&x->pf, s, setting, &at->line);
-	at->service = s == NULL ? NULL : s->name;
-	if (!postfix_overridden(&x->pf, s, setting))
-		return;
-	(void)snprintf(fix_buf, 400,
-	    "# in {file}, line {line}: take \"-o %s"
-	    "=...\" out of service {service}\npostfix -c {dir} reload",
-	    setting);
-	at->fix = fix_buf;
-}
-
-bool
-postfix_is_domain(struct postfix_exam *x, const char *folded)
-{
-	char name[600], *list[1] = { name };
-	struct string_list names = { list, 1 };
-	struct err err;
-
-	(void)snprintf(name, sizeof(name), "postfix:%.500s", x->pf.dir);
-	if (!x->ours_loaded && domains_load(&names, &x->ours, &err) == -1)
-		memset(&x->ours, 0, sizeof(x->ours));
-	x->ours_loaded = true;
-	return domains_contain(&x->ours, folded);
-}
+#include "ctl/doctor/postfix_exam.h"
+#include "ctl/doctor/postfix_relay.h"
 
 static void
 add(struct postfix_exam *x, const struct postfix_service *s,
@@ -55,138 +22,6 @@ add(struct postfix_exam *x, const struct postfix_service *s,
 
 	postfix_at(x, s, setting, &at, fix);
 	doctor_add(x->d, kind, &at, "%s", detail);
-}
-
-bool
-postfix_is_ours(const char *endpoint, const char *listen)
-{
-	struct listen_spec a, b;
-	struct err err;
-	const char *path = strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5
-	    : *endpoint == '/'                                ? endpoint
-							      : NULL;
-
-	if (*listen == '\0' || listen_parse(listen, &b, &err) == -1)
-		return false;
-	/* a chrooted smtpd names it as it sees it: "/popgate/milter.sock" or
-	 * "popgate/milter.sock" for /var/spool/postfix/popgate/milter.sock */
-	if (path != NULL && b.is_unix) {
-		size_t n = strlen(path), m = strlen(b.path);
-
-		return n > 0 && n <= m && strcmp(b.path + m - n, path) == 0 &&
-		    (n == m || *path == '/' || b.path[m - n - 1] == '/');
-	}
-	return path == NULL && !b.is_unix &&
-	    listen_parse(endpoint, &a, &err) == 0 && !a.is_unix &&
-	    a.port == b.port;
-}
-
-static bool
-is_loopback_word(const char *word)
-{
-	static const char *const names[] = { "loopback-only", "localhost",
-		"127.", "[::1]", "::1", "[127." };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strncmp(word, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-bool
-postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
-{
-	const char *list = postfix_value(&x->pf, s, "inet_interfaces");
-	char word[200];
-	bool local = true;
-
-	if (strcmp(s->type, "pass") == 0) /* postscreen's */
-		return false;
-	if (strcmp(s->type, "inet") != 0)
-		return true;
-	/* "host:port", "[::1]:port" */
-	if (strchr(s->name, ':') != NULL)
-		return is_loopback_word(s->name);
-	while (restrict_word(&list, word, sizeof(word)))
-		local &= is_loopback_word(word);
-	return local;
-}
-
-/* --- lists of networks --- */
-
-struct list_walk {
-	const struct postfix_exam *x;
-	void (*take)(void *arg, const char *word, const struct network *net);
-	void *arg;
-	int depth;
-};
-
-static void walk_networks(struct list_walk *w, const char *list);
-
-static void
-take_key(void *arg, enum map_kind kind, const char *key, const char *value)
-{
-	struct list_walk *w = arg;
-	struct network net;
-
-	(void)value;
-	if (kind == MAP_ALWAYS ||
-	    (kind == MAP_PATTERN && map_pattern_is_all(key))) {
-		net = (struct network){ .base.family = ADDR_IPV4 };
-		w->take(
-		    w->arg, "everything (a table that always answers)", &net);
-	} else if (kind != MAP_PATTERN && net_word_parse(key, &net)) {
-		w->take(w->arg, key, &net);
-	} else {
-		w->take(w->arg, key, NULL);
-	}
-}
-
-static void
-walk_file(struct list_walk *w, const char *path)
-{
-	char *text = map_file_read(path), *save = NULL;
-
-	doctor_check_writable(w->x->d, "postfix-config-writable", path);
-	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
-	     line != NULL; line = strtok_r(NULL, "\n", &save)) {
-		line[strcspn(line, "#")] = '\0';
-		walk_networks(w, line);
-	}
-	free(text);
-}
-
-static void
-walk_networks(struct list_walk *w, const char *list)
-{
-	char word[600], why[WHY_LEN];
-	struct network net;
-
-	if (w->depth == LIST_DEPTH_MAX)
-		return;
-	w->depth++;
-	while (restrict_word(&list, word, sizeof(word))) {
-		if (*word == '!') /* takes something out */
-			continue;
-		if (*word == '/')
-			walk_file(w, word);
-		else if (net_word_parse(word, &net))
-			w->take(w->arg, word, &net);
-		else if (strchr(word, ':') == NULL || *word == '[' ||
-		    !map_read(w->x->pf.dir, word, take_key, w, why))
-			w->take(w->arg, word, NULL);
-	}
-	w->depth--;
-}
-
-void
-postfix_networks(const struct postfix_exam *x, const char *list,
-    void (*take)(void *arg, const char *word, const struct network *net),
-    void *arg)
-{
-	struct list_walk w = { .x = x, .take = take, .arg = arg };
-
-	walk_networks(&w, list);
 }
 
 /* --- lists that give power --- */
@@ -240,8 +75,7 @@ check_proxy(struct postfix_exam *x, const struct postfix_service *s)
 		add(x, s, setting, "postfix-proxy-protocol",
 		    strcmp(setting, "smtpd_upstream_proxy_protocol") == 0
 			? "smtpd takes the client's address from a PROXY header."
-			: "postscreen takes the client's address from a PROXY "
-			  "header.");
+			: "postscreen takes the client's address from a PROXY header.");
 }
 
 /* --- AUTH --- */
@@ -267,21 +101,10 @@ check_auth(struct postfix_exam *x, const struct postfix_service *s)
 		? "smtpd_sasl_auth_enable"
 		: "smtpd_tls_auth_only",
 	    "postfix-auth-without-tls",
-	    "smtpd_tls_auth_only is no: AUTH is "
-	    "offered before TLS.");
+	    "smtpd_tls_auth_only is no: AUTH is offered before TLS.");
 }
 
 /* --- milters --- */
-
-bool
-postfix_forges_auth(
-    const struct postfix_exam *x, const struct postfix_service *s)
-{
-	const char *list = postfix_value(&x->pf, s, "milter_macro_defaults");
-
-	return strstr(list, "auth_type") != NULL ||
-	    strstr(list, "auth_authen") != NULL;
-}
 
 /* A milter: "unix:/x" or "{ unix:/x, default_action = accept }". */
 static bool
@@ -355,14 +178,13 @@ check_chroot(
 		at.line = postfix_master_line(
 		    x->pf.master_text, s->name, s->type, NULL);
 	doctor_add(x->d, "postfix-chroot-socket", &at,
-	    "Service %s/%s runs in "
-	    "the chroot %s, and popgate's socket %s is outside.",
+	    "Service %s/%s runs in the chroot %s, and popgate's socket %s is outside.",
 	    s->name, s->type, queue, spec.path);
 }
 
 static void
 take_milter_map(
-    void *arg, enum map_kind kind, const char *key, const char *value)
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	struct postfix_exam *x = arg;
 	char detail[300];
@@ -371,8 +193,7 @@ take_milter_map(
 	if (strncmp(value, "DISABLE", 7) != 0)
 		return;
 	(void)snprintf(detail, sizeof(detail),
-	    "smtpd_milter_maps turns the "
-	    "milters off for %.150s.",
+	    "smtpd_milter_maps turns the milters off for %.150s.",
 	    *key == '\0' ? "everybody" : key);
 	add(x, NULL, "smtpd_milter_maps", "postfix-milter-maps", detail);
 }
@@ -381,13 +202,14 @@ static void
 check_milters(struct postfix_exam *x)
 {
 	const char *maps = postfix_value(&x->pf, NULL, "smtpd_milter_maps");
-	char word[600], why[WHY_LEN], detail[WHY_LEN + 60];
+	char word[600], why[POSTFIX_WHY_MAX], detail[POSTFIX_WHY_MAX + 60];
 
 	if (find_gate(x, NULL, "non_smtpd_milters").there)
 		add(x, NULL, "non_smtpd_milters", "postfix-non-smtpd-popgate",
 		    "non_smtpd_milters holds popgate's milter.");
 	while (restrict_word(&maps, word, sizeof(word)))
-		if (!map_read(x->pf.dir, word, take_milter_map, x, why)) {
+		if (!postfix_table_read(
+			x->pf.dir, word, take_milter_map, x, why)) {
 			(void)snprintf(detail, sizeof(detail),
 			    "smtpd_milter_maps: %s", why);
 			add(x, NULL, "smtpd_milter_maps",
@@ -398,13 +220,14 @@ check_milters(struct postfix_exam *x)
 /* --- which domains are ours --- */
 
 static void
-take_domain(void *arg, enum map_kind kind, const char *key, const char *value)
+take_domain(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	bool *all = arg;
 
 	(void)value;
-	*all |= kind == MAP_ALWAYS ||
-	    (kind == MAP_PATTERN && map_pattern_is_all(key));
+	*all |= kind == TABLE_ALWAYS ||
+	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key));
 }
 
 /* "com" as a relay domain is all of .com, where parents match. */
@@ -414,11 +237,12 @@ is_all_domains(
 {
 	const char *parents =
 	    postfix_value(&x->pf, NULL, "parent_domain_matches_subdomains");
-	char why[WHY_LEN];
+	char why[POSTFIX_WHY_MAX];
 	bool all = false;
 
 	if (strchr(word, ':') != NULL && *word != '[') {
-		(void)map_read(x->pf.dir, word, take_domain, &all, why);
+		(void)postfix_table_read(
+		    x->pf.dir, word, take_domain, &all, why);
 		return all;
 	}
 	if (strcmp(setting, "relay_domains") != 0 || *word == '/' ||
@@ -480,16 +304,17 @@ check_service(
 	if (gate.there && postfix_forges_auth(x, s) &&
 	    !doctor_has(x->d, "postfix-macro-auth-open"))
 		add(x, s, "milter_macro_defaults", "postfix-macro-auth",
-		    "milter_macro_defaults sets {auth_type} or "
-		    "{auth_authen}.");
+		    "milter_macro_defaults sets {auth_type} or {auth_authen}.");
 }
 
 /* popgate's policy check, where nobody gets to it? */
 static void
 check_order(struct postfix_exam *x, const struct seen *seen)
 {
-	static const char *const settings[] = { "smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions" };
+	static const char *const settings[] = {
+		"smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions",
+	};
 	const struct config *cfg = x->d->ctl->cfg;
 	struct listen_spec spec;
 	struct err err;
@@ -538,8 +363,7 @@ check_all(struct postfix_exam *x)
 			    "smtpd_milters");
 		at.fix = NULL;
 		doctor_add(x->d, "postfix-service-without-popgate", &at,
-		    "Service %s has no popgate among its milters, others "
-		    "have.",
+		    "Service %s has no popgate among its milters, others have.",
 		    seen.without->name);
 	}
 	check_order(x, &seen);
@@ -551,8 +375,7 @@ check_all(struct postfix_exam *x)
 	if (postfix_yes(&x->pf, NULL, "allow_untrusted_routing"))
 		add(x, NULL, "allow_untrusted_routing",
 		    "postfix-untrusted-routing",
-		    "allow_untrusted_routing is "
-		    "yes.");
+		    "allow_untrusted_routing is yes.");
 	x->d->wired |= seen.milter || seen.permit;
 }
 

@@ -1,8 +1,11 @@
 #include "ctl/incident/incident.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/base/fnv.h"
 
 enum {
 	TABLE_BITS = 17, /* slots of the index: twice the messages */
@@ -48,7 +51,8 @@ struct incident {
 const char *
 right_name(enum right right)
 {
-	static const char *const names[RIGHTS] = { [RIGHT_NONE] = "by-no-right",
+	static const char *const names[RIGHTS] = {
+		[RIGHT_NONE] = "by-no-right",
 		[RIGHT_UNTOLD] = "untold",
 		[RIGHT_EXPANDED] = "by-no-right-or-alias",
 		[RIGHT_AUTH] = "auth",
@@ -58,8 +62,10 @@ right_name(enum right right)
 		[RIGHT_PROGRAM] = "program",
 		[RIGHT_FORWARD] = "forward",
 		[RIGHT_BOUNCE] = "bounce",
-		[RIGHT_EARLIER] = "earlier" };
+		[RIGHT_EARLIER] = "earlier",
+	};
 
+	assert(right < RIGHTS);
 	return names[right];
 }
 
@@ -68,14 +74,11 @@ right_words(enum right right)
 {
 	static const char *const words[RIGHTS] = {
 		[RIGHT_NONE] =
-		    "BY NO RIGHT KNOWN TO POPGATE: the mail server let it "
-		    "through by itself",
+		    "BY NO RIGHT KNOWN TO POPGATE: the mail server let it through by itself",
 		[RIGHT_UNTOLD] =
-		    "By a right that can't be told, as popgate's record "
-		    "can't be read",
+		    "By a right that can't be told, as popgate's record can't be read",
 		[RIGHT_EXPANDED] =
-		    "By no right known to popgate, or by an alias of ours "
-		    "that leads outside",
+		    "By no right known to popgate, or by an alias of ours that leads outside",
 		[RIGHT_AUTH] = "By SMTP AUTH",
 		[RIGHT_LOGIN] = "By a POP or IMAP login",
 		[RIGHT_NETWORK] = "By a trusted network",
@@ -85,26 +88,17 @@ right_words(enum right right)
 		    "For our own recipients, whose aliases lead outside",
 		[RIGHT_BOUNCE] = "Notifications that this server made itself",
 		[RIGHT_EARLIER] =
-		    "Came before the log that was read, so nothing shows from "
-		    "where"
+		    "Came before the log that was read, so nothing shows from where",
 	};
 
 	return words[right];
 }
 
-/* FNV-1a, with a last stir: linear counting wants every bit to count. */
 static uint64_t
 hash(const char *text, size_t n)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < n; i++) {
-		h ^= (unsigned char)text[i];
-		h *= UINT64_C(0x100000001b3);
-	}
-	h ^= h >> 32;
-	h *= UINT64_C(0xd6e8feb86659fd93);
-	return h ^ h >> 32;
+	/* linear counting wants every bit to count */
+	return fnv_mix(fnv_add(FNV_START, text, n));
 }
 
 static void
@@ -132,6 +126,7 @@ copy(char *to, size_t size, struct span s)
 {
 	size_t n = span_len(s);
 
+	assert(size > 0);
 	if (n > size - 1)
 		n = size - 1;
 	for (size_t i = 0; i < n; i++)
@@ -144,6 +139,7 @@ incident_new(int64_t since, int64_t now, const struct incident_facts *facts)
 {
 	struct incident *in = calloc(1, sizeof(*in));
 
+	assert(facts->ours != NULL);
 	if (in == NULL)
 		return NULL;
 	in->since = since;
@@ -180,6 +176,7 @@ incident_free(struct incident *in)
 static uint32_t
 slot_of(const char *id)
 {
+	assert(strlen(id) < INCIDENT_ID_MAX);
 	return (uint32_t)hash(id, strlen(id)) & ((1U << TABLE_BITS) - 1);
 }
 
@@ -208,6 +205,7 @@ unindex(struct incident *in, uint32_t slot)
 	const uint32_t mask = (1U << TABLE_BITS) - 1;
 	uint32_t hole = slot;
 
+	assert(in->index[slot] != 0);
 	in->index[hole] = 0;
 	for (uint32_t i = (hole + 1) & mask; in->index[i] != 0;
 	     i = (i + 1) & mask) {
@@ -330,7 +328,7 @@ right_of(struct incident *in, const struct message *m,
 	enum right right;
 	struct addr client;
 
-	(void)strcpy(user, m->user);
+	memcpy(user, m->user, INCIDENT_USER_MAX);
 	if (m->origin != RIGHT_NONE)
 		return m->origin;
 	if (m->local)
@@ -507,7 +505,7 @@ sendmail_from(struct incident *in, const struct mtalog *line, int64_t pid)
 	m->auth = line->auth;
 	if (m->auth && pid != -1 && s->pid == pid &&
 	    strcmp(s->client, m->client) == 0)
-		(void)strcpy(m->user, s->user);
+		memcpy(m->user, s->user, sizeof(m->user));
 }
 
 static void
@@ -587,6 +585,7 @@ const struct incident_group *
 incident_result(
     struct incident *in, struct incident_totals *totals, size_t *n_r)
 {
+	assert(in->n <= INCIDENT_GROUPS_MAX);
 	if (in->n > 1)
 		qsort(in->groups, in->n, sizeof(*in->groups), worst_first);
 	*totals = in->totals;

@@ -74,7 +74,10 @@ each_with(const struct ctl *ctl, const char *path, int64_t since,
     const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
 {
 	struct reader r = {
-		.with = with, .fn = fn, .arg = arg, .stats = stats
+		.with = with,
+		.fn = fn,
+		.arg = arg,
+		.stats = stats,
 	};
 	struct generations g;
 	struct err err;

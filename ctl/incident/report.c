@@ -1,56 +1,23 @@
 /* doctor --incident: the case at three in the morning. What went out, by whose
  * right, does it go on, and what to do, in order. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/err.h"
-#include "common/mta/domains.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
-#include "ctl/incident/incident.h"
-#include "ctl/incident/maillog.h"
 #include "ctl/incident/rights.h"
+#include "ctl/incident/story.h"
 #include "ctl/out.h"
+#include "ctl/text_table.h"
+#include "ctl/times.h"
 
 enum {
 	SINCE_S = 86400,
 	ROWS = 10, /* groups of one right that are shown */
-	EVIDENCE = 3, /* groups that are shown with their log lines */
-	EVIDENCE_LINES = 12,
 	EVIDENCE_TEXT = 1000,
-	STEPS = 16,
-	STEP_TEXT = 500,
 	ENTRIES = 20, /* of the login table */
-	/* more senders than one person has */
-	SUSPICIOUS_SENDERS = 10
-};
-
-struct evidence {
-	char id[INCIDENT_SAMPLES][INCIDENT_ID_MAX];
-	char *line[EVIDENCE_LINES]; /* owned */
-	size_t n;
-};
-
-struct story {
-	struct doctor *d;
-	struct ctl *ctl;
-	struct domain_set domains;
-	struct rights *rights; /* NULL: the record can't be read */
-	char rights_why[ERR_TEXT_MAX];
-	int64_t since;
-	struct incident *in;
-	const struct incident_group *groups;
-	size_t n;
-	struct incident_totals totals;
-	struct maillog_stats stats;
-	char spool[64];
-	struct evidence evidence[EVIDENCE];
-	size_t evidence_n;
-	char step[STEPS][STEP_TEXT];
-	size_t steps;
 };
 
 /* --- what others know --- */
@@ -122,9 +89,7 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 		    s->ctl, log, s->since, NULL, fn, arg, &s->stats);
 	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
-		    "collector.sources names no log file; use --log FILE, or "
-		    "journalctl -o short-iso -S -24h | popgatectl doctor "
-		    "--incident --log -");
+		    "collector.sources names no log file; use --log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -");
 	return rc;
 }
 
@@ -144,10 +109,12 @@ load_rights(struct story *s)
 static int
 read_all(struct story *s)
 {
-	const struct incident_facts facts = { .arg = s,
+	const struct incident_facts facts = {
+		.arg = s,
 		.ours = is_ours,
 		.decided = decided,
-		.network = by_network };
+		.network = by_network,
+	};
 	int rc;
 
 	load_rights(s);
@@ -160,8 +127,8 @@ read_all(struct story *s)
 	/* no line at all: nothing was written since */
 	if (s->stats.of_mta == 0 && s->stats.lines > 0)
 		return ctl_fail(s->ctl, EX_DATAERR,
-		    "%" PRId64 " lines were read, none of Postfix or "
-		    "Sendmail; name the mail server's log by --log",
+		    "%" PRId64
+		    " lines were read, none of Postfix or Sendmail; name the mail server's log by --log",
 		    s->stats.lines);
 	s->groups = incident_result(s->in, &s->totals, &s->n);
 	if (s->totals.no_memory)
@@ -170,12 +137,6 @@ read_all(struct story *s)
 }
 
 /* --- evidence: the log lines of a few messages, read again --- */
-
-static bool
-fearsome(const struct incident_group *g)
-{
-	return g->right == RIGHT_NONE || g->right == RIGHT_EXPANDED;
-}
 
 static void
 keep_line(
@@ -186,10 +147,11 @@ keep_line(
 	(void)pid;
 	(void)at;
 	for (size_t i = 0; i < s->evidence_n; i++) {
-		struct evidence *e = &s->evidence[i];
+		struct story_evidence *e = &s->evidence[i];
 
 		for (int j = 0; j < INCIDENT_SAMPLES; j++) {
-			if (e->id[j][0] == '\0' || e->n == EVIDENCE_LINES ||
+			if (e->id[j][0] == '\0' ||
+			    e->n == STORY_EVIDENCE_LINES ||
 			    !span_equals(
 				m->queue_id, e->id[j], strlen(e->id[j])))
 				continue;
@@ -204,166 +166,14 @@ keep_line(
 static int
 find_evidence(struct story *s)
 {
-	for (size_t i = 0; i < s->n && i < EVIDENCE && fearsome(&s->groups[i]);
+	for (size_t i = 0;
+	     i < s->n && i < STORY_EVIDENCE && story_is_fearsome(&s->groups[i]);
 	     i++) {
 		memcpy(s->evidence[i].id, s->groups[i].id,
 		    sizeof(s->evidence[i].id));
 		s->evidence_n++;
 	}
 	return s->evidence_n == 0 ? 0 : each_log(s, keep_line, s);
-}
-
-/* --- what to do --- */
-
-static void __attribute__((format(printf, 2, 3)))
-step(struct story *s, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (s->steps == STEPS)
-		return;
-	va_start(ap, fmt);
-	(void)vsnprintf(s->step[s->steps++], STEP_TEXT, fmt, ap);
-	va_end(ap);
-}
-
-/* May this stand in a line that somebody pastes into a root shell? */
-static bool
-pastable(const char *text)
-{
-	return *text != '\0' && *text != '-' &&
-	    strspn(text,
-		"abcdefghijklmnopqrstuvwxyz"
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-") == strlen(text);
-}
-
-static bool
-suspicious(const struct incident_group *g)
-{
-	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
-		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
-		   g->right == RIGHT_PROGRAM) &&
-	    (incident_random_senders(g) ||
-		distinct_count(&g->senders) >= SUSPICIOUS_SENDERS);
-}
-
-static void
-step_close(struct story *s, const struct incident_group *g)
-{
-	bool postfix = s->d->read[MTA_POSTFIX] != NULL;
-
-	step(s,
-	    "Close the mail server: a rule of its own lets this through. The "
-	    "doctor names it, and the probe tells when it is closed:\n"
-	    "popgatectl doctor\npopgatectl doctor --probe%s%s",
-	    pastable(g->sender[0]) ? " --sender " : "",
-	    pastable(g->sender[0]) ? g->sender[0] : "");
-	step(s,
-	    "Until then, refuse the client, or stop the mail server:\n"
-	    "iptables -I INPUT -p tcp --dport 25 -s %s -j DROP\n%s",
-	    pastable(g->client) ? g->client : "...",
-	    postfix ? "postfix stop" : "systemctl stop postfix sendmail");
-	step(s,
-	    "Let popgate be asked about all that relays, so that a rule like "
-	    "this opens nothing again:\npopgatectl wiring %s",
-	    s->d->read[MTA_SENDMAIL] != NULL ? "sendmail" : "postfix");
-}
-
-static void
-step_user(struct story *s, const struct incident_group *g)
-{
-	if (g->right == RIGHT_PROGRAM) {
-		step(s,
-		    "Stop the program (of %s) that sends: a web site that was "
-		    "broken into, most likely:\nps -u %s -f; crontab -l -u %s",
-		    *g->user == '\0' ? "this machine" : g->user,
-		    pastable(g->user) ? g->user : "...",
-		    pastable(g->user) ? g->user : "...");
-		return;
-	}
-	if (*g->user != '\0')
-		step(s,
-		    "If that isn't how %s writes mail, the password is known "
-		    "to others. Keep the user out, change the password, then "
-		    "let him in:\n"
-		    "popgatectl deny --user %s --reason 'spam, see the log'\n"
-		    "popgatectl undeny --user %s",
-		    g->user, pastable(g->user) ? g->user : "...",
-		    pastable(g->user) ? g->user : "...");
-	if (pastable(g->client))
-		step(s,
-		    "Keep the client out, and see what it did:\n"
-		    "popgatectl deny %s --reason 'spam, see the log'\n"
-		    "popgatectl why %s",
-		    g->client, g->client);
-}
-
-static void
-step_queue(struct story *s, const struct incident_group *g)
-{
-	const char *what =
-	    incident_random_senders(g) ? g->domain : g->sender[0];
-
-	if (g->null_senders * 2 > g->messages || !pastable(what) ||
-	    strlen(what) < 4)
-		what = NULL;
-	if (what == NULL) {
-		step(s,
-		    "Look at what waits in the queue, and hold it:\n"
-		    "postqueue -p        # or: mailq\npostsuper -h ALL");
-		return;
-	}
-	step(s,
-	    "Hold what waits in the queue with such a sender; look at it, "
-	    "then delete it (postsuper -d) or let it go (-H):\n"
-	    "postqueue -j | grep -F '%s' | sed 's/.*\"queue_id\": "
-	    "\"\\([^\"]*\\)\".*/\\1/' | postsuper -h -",
-	    what);
-}
-
-static void
-make_steps(struct story *s)
-{
-	const struct incident_group *worst = NULL;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (worst == NULL &&
-		    (fearsome(&s->groups[i]) || suspicious(&s->groups[i])))
-			worst = &s->groups[i];
-	if (worst == NULL)
-		return;
-	if (fearsome(worst))
-		step_close(s, worst);
-	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
-		if (suspicious(&s->groups[i])) {
-			step_user(s, &s->groups[i]);
-			users++;
-		}
-	step_queue(s, worst);
-	step(s,
-	    "Look again whether it has stopped:\n"
-	    "popgatectl doctor --incident --since 10m");
-	step(s,
-	    "When it has: ask the block lists, and have the address taken "
-	    "off where it is:\npopgatectl doctor --dnsbl LIST...");
-}
-
-/* 2: by no right; 1: looks like a hijack, or can't be told; 0: calm. */
-static int
-status(const struct story *s)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < s->n; i++) {
-		const struct incident_group *g = &s->groups[i];
-
-		if (g->right == RIGHT_NONE)
-			return 2;
-		if (g->right == RIGHT_EXPANDED || g->right == RIGHT_UNTOLD ||
-		    suspicious(g))
-			rc = 1;
-	}
-	return rc;
 }
 
 /* --- for people --- */
@@ -401,8 +211,14 @@ print_senders(const struct incident_group *g)
 static void
 print_right(const struct story *s, enum right right)
 {
-	static const char *const heads[] = { "CLIENT", "USER", "MESSAGES",
-		"RECIPIENTS", "SENDERS", "LAST" };
+	static const char *const heads[] = {
+		"CLIENT",
+		"USER",
+		"MESSAGES",
+		"RECIPIENTS",
+		"SENDERS",
+		"LAST",
+	};
 	struct table *t = NULL;
 	size_t shown = 0, more = 0;
 	char last[TIME_TEXT_MAX];
@@ -433,10 +249,11 @@ print_right(const struct story *s, enum right right)
 	(void)table_end(t);
 	if (more > 0)
 		(void)printf("  and %zu more\n", more);
-	for (size_t i = 0, told = 0; i < s->n && told < EVIDENCE; i++) {
+	for (size_t i = 0, told = 0; i < s->n && told < STORY_EVIDENCE; i++) {
 		const struct incident_group *g = &s->groups[i];
 
-		if (g->right != right || (!fearsome(g) && !suspicious(g)))
+		if (g->right != right ||
+		    (!story_is_fearsome(g) && !story_is_suspicious(g)))
 			continue;
 		(void)printf("\n  %s%s%s\n",
 		    *g->client == '\0' ? "this machine" : g->client,
@@ -462,7 +279,8 @@ queued(const struct story *s)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (fearsome(&s->groups[i]) || suspicious(&s->groups[i]))
+		if (story_is_fearsome(&s->groups[i]) ||
+		    story_is_suspicious(&s->groups[i]))
 			n += s->groups[i].queued;
 	return n;
 }
@@ -473,7 +291,8 @@ recent(const struct story *s)
 	int64_t n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (fearsome(&s->groups[i]) || suspicious(&s->groups[i]))
+		if (story_is_fearsome(&s->groups[i]) ||
+		    story_is_suspicious(&s->groups[i]))
 			n += s->groups[i].recent;
 	return n;
 }
@@ -486,16 +305,17 @@ print_goes_on(const struct story *s)
 
 	(void)printf("Does it go on? ");
 	if (recent(s) > 0)
-		(void)printf("Yes: %" PRId64 " of these messages left in the "
-			     "last %d minutes.",
+		(void)printf("Yes: %" PRId64
+			     " of these messages left in the last %d minutes.",
 		    recent(s), INCIDENT_RECENT_S / 60);
 	else
-		(void)printf("None of these messages left in the last %d "
-			     "minutes.",
+		(void)printf(
+		    "None of these messages left in the last %d minutes.",
 		    INCIDENT_RECENT_S / 60);
 	if (queued(s) > 0)
-		(void)printf(" By the log, %" PRId64 " of them are still in "
-			     "the queue for other recipients.",
+		(void)printf(
+		    " By the log, %" PRId64
+		    " of them are still in the queue for other recipients.",
 		    queued(s));
 	if (behind > INCIDENT_RECENT_S)
 		(void)printf(" But the log ends %s.",
@@ -534,8 +354,13 @@ print_some(void *arg, const struct store_row *row)
 static void
 print_entries(const struct story *s)
 {
-	static const char *const heads[] = { "CLIENT", "USER", "BY", "LOGIN",
-		"UNTIL" };
+	static const char *const heads[] = {
+		"CLIENT",
+		"USER",
+		"BY",
+		"LOGIN",
+		"UNTIL",
+	};
 	struct some_rows rows = { .n = 0 };
 	struct store *st = NULL;
 	struct err err;
@@ -546,9 +371,8 @@ print_entries(const struct story *s)
 	rows.table = table_new(heads, 5);
 	table_indent(rows.table, 2);
 	(void)printf(
-	    "Who may relay now, and by which login (an address that "
-	    "nobody knows is where\nthat user is at the moment; 'popgatectl "
-	    "why ADDRESS' shows the login's own log line):\n");
+	    "Who may relay now, and by which login (an address that nobody knows is where\n"
+	    "that user is at the moment; 'popgatectl why ADDRESS' shows the login's own log line):\n");
 	if (store_each_row(
 		st, NULL, NULL, s->ctl->now, print_some, &rows, &err) == -1)
 		rows.n = 0;
@@ -569,7 +393,7 @@ print_steps(const struct story *s)
 	for (size_t i = 0; i < s->steps; i++) {
 		const char *at = s->step[i];
 		size_t n = strcspn(at, "\n");
-		char line[STEP_TEXT], safe[STEP_TEXT * 4];
+		char line[STORY_STEP_TEXT_MAX], safe[STORY_STEP_TEXT_MAX * 4];
 
 		(void)snprintf(line, sizeof(line), "%.*s", (int)n, at);
 		(void)printf("\n  %zu. %s\n", i + 1,
@@ -601,27 +425,27 @@ print_people(const struct story *s)
 		    s->totals.messages, s->totals.recipients,
 		    time_local(begin, from), time_local(s->stats.last_at, to));
 	if (s->rights == NULL)
-		(void)printf("popgate's record can't be read, so logins and "
-			     "trusted networks aren't known: %s\n\n",
+		(void)printf(
+		    "popgate's record can't be read, so logins and trusted networks aren't known: %s\n\n",
 		    s->rights_why);
 	else if (!rights_complete(s->rights))
 		(void)printf(
-		    "popgate's record is so large that only its "
-		    "first %d decisions were looked at;\na later --since "
-		    "tells more.\n\n",
+		    "popgate's record is so large that only its first %d decisions were looked at;\n"
+		    "a later --since tells more.\n\n",
 		    RIGHTS_ROWS_MAX);
 	if (s->stats.first_at > s->since)
 		(void)printf("The log begins after the time asked for.\n\n");
 	for (int right = 0; right < RIGHTS; right++)
 		print_right(s, (enum right)right);
 	if (s->totals.ungrouped > 0)
-		(void)printf("%" PRId64 " messages of further clients were "
-			     "only counted.\n\n",
+		(void)printf(
+		    "%" PRId64
+		    " messages of further clients were only counted.\n\n",
 		    s->totals.ungrouped);
 	if (s->totals.failed > 0)
 		(void)printf("%" PRId64 " attempts to deliver failed.\n\n",
 		    s->totals.failed);
-	switch (status(s)) {
+	switch (story_status(s)) {
 	case 2:
 	case 1:
 		print_goes_on(s);
@@ -630,8 +454,8 @@ print_people(const struct story *s)
 	default:
 		print_entries(s);
 		(void)printf(
-		    "Nothing alarming: all that left had a right "
-		    "to, and no client or user sent with\nmany senders.\n");
+		    "Nothing alarming: all that left had a right to, and no client or user sent with\n"
+		    "many senders.\n");
 		break;
 	}
 }
@@ -655,7 +479,8 @@ json_group(struct json *j, const struct story *s, size_t i)
 	json_number(j, "null_senders", g->null_senders);
 	json_number(j, "recent", g->recent);
 	json_number(j, "queued", g->queued);
-	json_bool(j, "suspicious", fearsome(g) || suspicious(g));
+	json_bool(
+	    j, "suspicious", story_is_fearsome(g) || story_is_suspicious(g));
 	json_time(j, "first", g->first_at);
 	json_time(j, "last", g->last_at);
 	json_open(j, "examples", '[');
@@ -735,12 +560,12 @@ doctor_incident(struct doctor *d)
 	if (rc == 0)
 		rc = find_evidence(s);
 	if (rc == 0) {
-		make_steps(s);
+		story_steps(s);
 		if (doctor_option(d, DOCTOR_JSON) != NULL)
 			print_json(s);
 		else
 			print_people(s);
-		rc = status(s);
+		rc = story_status(s);
 	}
 	release(s);
 	return rc;

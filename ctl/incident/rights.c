@@ -1,9 +1,11 @@
 #include "ctl/incident/rights.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/db/audit.h"
 #include "common/records/decision.h"
 
@@ -32,27 +34,23 @@ add_hash(uint64_t h, const char *text, size_t n, bool fold)
 
 		if (fold && c >= 'A' && c <= 'Z')
 			c = (unsigned char)(c - 'A' + 'a');
-		h ^= c;
-		h *= UINT64_C(0x100000001b3);
+		h = fnv_add(h, &c, 1);
 	}
-	/* an end that no text holds */
-	h ^= 0x1ff;
-	return h * UINT64_C(0x100000001b3);
+	/* its length, as one text could begin where another ends */
+	return fnv_add(h, &n, sizeof(n));
 }
 
 static uint64_t
 finish(uint64_t h)
 {
-	h ^= h >> 32;
-	h *= UINT64_C(0xd6e8feb86659fd93);
-	h ^= h >> 32;
+	h = fnv_mix(h);
 	return h == 0 ? 1 : h;
 }
 
 static uint64_t
 key_of_id(const char *id, const char *client)
 {
-	uint64_t h = add_hash(UINT64_C(0xcbf29ce484222325), "q", 1, false);
+	uint64_t h = add_hash(FNV_START, "q", 1, false);
 
 	h = add_hash(h, id, strlen(id), false);
 	return finish(add_hash(h, client, strlen(client), false));
@@ -70,7 +68,7 @@ static uint64_t
 key_of_words(const char *client, const char *sender, struct span recipient)
 {
 	struct span from = bare(span_of(sender, strlen(sender)));
-	uint64_t h = add_hash(UINT64_C(0xcbf29ce484222325), "w", 1, false);
+	uint64_t h = add_hash(FNV_START, "w", 1, false);
 
 	recipient = bare(recipient);
 	h = add_hash(h, client, strlen(client), false);
@@ -83,6 +81,7 @@ slot(const struct rights *r, uint64_t key)
 {
 	size_t i = key & (r->size - 1);
 
+	assert(key != 0 && r->n < r->size);
 	while (r->v[i].key != 0 && r->v[i].key != key)
 		i = (i + 1) & (r->size - 1);
 	return &r->v[i];
@@ -112,6 +111,7 @@ intern(struct rights *r, const char *user)
 	uint32_t i =
 	    (uint32_t)finish(add_hash(0, user, strlen(user), false)) & mask;
 
+	assert(r->users_n <= USERS_MAX);
 	if (*user == '\0' || strlen(user) >= INCIDENT_USER_MAX)
 		return 0;
 	for (; r->user_index[i] != 0; i = (i + 1) & mask)
@@ -156,11 +156,13 @@ right_of_reason(const char *reason)
 	static const struct {
 		enum reason reason;
 		enum right right;
-	} rights[] = { { REASON_AUTHENTICATED, RIGHT_AUTH },
+	} rights[] = {
+		{ REASON_AUTHENTICATED, RIGHT_AUTH },
 		{ REASON_RECENT_LOGIN, RIGHT_LOGIN },
 		{ REASON_TRUSTED_NETWORK, RIGHT_NETWORK },
 		{ REASON_CERTIFICATE, RIGHT_CERTIFICATE },
-		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD } };
+		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD },
+	};
 
 	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
 		if (strcmp(reason, reason_name(rights[i].reason)) == 0)
@@ -201,8 +203,10 @@ rights_load(struct audit_reader *reader, int64_t since, struct rights **r_r,
 {
 	struct rights *r = calloc(1, sizeof(*r));
 	/* what waits in the queue was decided earlier */
-	const struct audit_filter filter = { .verdict = "accept",
-		.since_ms = (since - 86400) * 1000 };
+	const struct audit_filter filter = {
+		.verdict = "accept",
+		.since_ms = (since - 86400) * 1000,
+	};
 	int rc = -1;
 
 	*r_r = r;

@@ -11,6 +11,7 @@
 #include "common/policy/charge.h"
 #include "common/policy/facts.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 enum { LONGEST_WINDOW_S = 8 * 86400 }; /* a week, and a slot of it more */
 

@@ -1,5 +1,6 @@
 #include "ctl/why/message_id.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -24,6 +25,7 @@ take_line(
 	struct messages *found = s->found;
 	struct span id = m->message_id;
 
+	assert(found->n <= MESSAGES_MAX);
 	(void)raw;
 	(void)pid;
 	if (SPAN_TAKE(&id, "<"))
@@ -69,7 +71,6 @@ message_id_find(
 
 	if (rc == -1)
 		return ctl_fail(ctl, EX_NOINPUT,
-		    "collector.sources names no "
-		    "log file to look a message-id up in; use --log FILE");
+		    "collector.sources names no log file to look a message-id up in; use --log FILE");
 	return rc;
 }

@@ -12,6 +12,7 @@
 
 #include "common/logs/lines.h"
 #include "ctl/commands/line_verdict.h"
+#include "ctl/times.h"
 
 enum {
 	NEAR_TAIL = 8 * 1024 * 1024, /* bytes searched of each file */

@@ -8,6 +8,7 @@
 #include "common/base/own_addresses.h"
 #include "common/policy/decide.h"
 #include "ctl/out.h"
+#include "ctl/times.h"
 
 /* --- what decide() asks --- */
 

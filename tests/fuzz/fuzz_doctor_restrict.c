@@ -35,12 +35,13 @@ look(void *arg, enum restrict_effect effect, const char *name,
 }
 
 static void
-take(void *arg, enum map_kind kind, const char *key, const char *value)
+take(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	(void)arg;
-	(void)map_result_parse(value);
-	if (kind == MAP_PATTERN)
-		(void)map_pattern_is_all(key);
+	(void)access_result_parse(value);
+	if (kind == TABLE_PATTERN)
+		(void)postfix_pattern_is_all(key);
 }
 
 static void
@@ -73,13 +74,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		walk(text); /* class "a" is all of it */
 		break;
 	case 1:
-		for (int kind = MAP_KEYS; kind <= MAP_PATTERN; kind++)
-			map_text_parse((enum map_kind)kind, text, take, NULL);
+		for (int kind = TABLE_KEYS; kind <= TABLE_PATTERN; kind++)
+			postfix_table_parse(
+			    (enum postfix_table_kind)kind, text, take, NULL);
 		break;
 	case 2:
 		/* tables of files are not for a fuzzer */
 		if (strchr(text, '/') == NULL)
-			(void)map_read("/nonexistent", text, take, NULL, why);
+			(void)postfix_table_read(
+			    "/nonexistent", text, take, NULL, why);
 		break;
 	default:
 		(void)postfix_main_line(text, "smtpd");

@@ -1,5 +1,6 @@
 #include "ctl/doctor/dnsbl/dnsbl.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +31,7 @@ dnsbl_answer(const struct addr *v, size_t n)
 {
 	enum dnsbl_answer answer = DNSBL_CLEAR;
 
+	assert(v != NULL || n == 0);
 	for (size_t i = 0; i < n; i++) {
 		const uint8_t *b = v[i].bytes;
 
@@ -46,12 +48,12 @@ dnsbl_answer(const struct addr *v, size_t n)
 const char *
 dnsbl_refusal(const struct addr *code)
 {
+	assert(code->family == ADDR_IPV4);
 	switch (code->bytes[3]) {
 	case 252:
 		return "the name of the list is mistyped";
 	case 254:
-		return "it doesn't answer public resolvers; ask by a resolver "
-		       "of your own (--resolver)";
+		return "it doesn't answer public resolvers; ask by a resolver of your own (--resolver)";
 	case 255:
 		return "too many questions came from this resolver";
 	default:
@@ -81,11 +83,21 @@ dnsbl_test_points(
 bool
 addr_is_public(const struct addr *addr)
 {
-	static const char *const v4[] = { "0.0.0.0/8", "10.0.0.0/8",
-		"100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-		"172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
-		"192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
-		"203.0.113.0/24", "224.0.0.0/3" };
+	static const char *const v4[] = {
+		"0.0.0.0/8",
+		"10.0.0.0/8",
+		"100.64.0.0/10",
+		"127.0.0.0/8",
+		"169.254.0.0/16",
+		"172.16.0.0/12",
+		"192.0.0.0/24",
+		"192.0.2.0/24",
+		"192.168.0.0/16",
+		"198.18.0.0/15",
+		"198.51.100.0/24",
+		"203.0.113.0/24",
+		"224.0.0.0/3",
+	};
 	static const char *const v6[] = { "2001:db8::/32", "2001:2::/48" };
 	struct network net;
 

@@ -90,8 +90,7 @@ static void
 undecided(struct check *c, const char *list, const struct err *err)
 {
 	doctor_add(c->d, "dnsbl-failed", NULL,
-	    "%s gave no answer: %.200s. Whether our addresses are on it isn't "
-	    "known.",
+	    "%s gave no answer: %.200s. Whether our addresses are on it isn't known.",
 	    list, err->text);
 }
 
@@ -116,8 +115,7 @@ working(struct check *c, const char *list, enum addr_family family)
 		if (family == ADDR_IPV6)
 			return false;
 		doctor_add(c->d, "dnsbl-not-working", NULL,
-		    "%s doesn't list 127.0.0.2, as every list does: it is no "
-		    "list (any more), or its name is mistyped.",
+		    "%s doesn't list 127.0.0.2, as every list does: it is no list (any more), or its name is mistyped.",
 		    list);
 		return false;
 	case RESOLVE_FOUND:
@@ -130,8 +128,7 @@ working(struct check *c, const char *list, enum addr_family family)
 		return false;
 	case DNSBL_NO_LIST:
 		doctor_add(c->d, "dnsbl-not-working", NULL,
-		    "%s answers with addresses outside 127.0.0.0/8: it is no "
-		    "list (any more), or the resolver makes up answers.",
+		    "%s answers with addresses outside 127.0.0.0/8: it is no list (any more), or the resolver makes up answers.",
 		    list);
 		return false;
 	default:
@@ -145,8 +142,7 @@ working(struct check *c, const char *list, enum addr_family family)
 		return false;
 	case RESOLVE_FOUND:
 		doctor_add(c->d, "dnsbl-not-working", NULL,
-		    "%s lists %s, which no list does: it lists everything, "
-		    "as lists do that were given up.",
+		    "%s lists %s, which no list does: it lists everything, as lists do that were given up.",
 		    list, family == ADDR_IPV4 ? "127.0.0.1" : "::FFFF:7F00:1");
 		return false;
 	default:
@@ -258,8 +254,10 @@ static void
 relayed_null_senders(struct check *c)
 {
 	const struct config *cfg = c->d->ctl->cfg;
-	const struct audit_filter filter = { .verdict = "accept",
-		.since_ms = (c->d->ctl->now - WEEK_S) * 1000 };
+	const struct audit_filter filter = {
+		.verdict = "accept",
+		.since_ms = (c->d->ctl->now - WEEK_S) * 1000,
+	};
 	struct null_senders n = { 0 };
 	struct audit_reader *r = NULL;
 	struct err err;
@@ -270,9 +268,8 @@ relayed_null_senders(struct check *c)
 		    "popgate's record can't be read: %.300s", err.text);
 	else if (n.recipients > 0)
 		doctor_add(c->d, "dnsbl-cause-null-sender", NULL,
-		    "In the last week %" PRId64 " recipients got mail with "
-		    "the null sender from clients that may relay, the last "
-		    "from %s.",
+		    "In the last week %" PRId64
+		    " recipients got mail with the null sender from clients that may relay, the last from %s.",
 		    n.recipients, n.client);
 	audit_close_reader(&r);
 }
@@ -290,8 +287,14 @@ setting_at(
 static void
 look_for_responders(struct check *c, const char *path)
 {
-	static const char *const words[] = { "vacation", "autorespon",
-		"auto-respon", "autoreply", "auto-reply", "yaa.pl" };
+	static const char *const words[] = {
+		"vacation",
+		"autorespon",
+		"auto-respon",
+		"autoreply",
+		"auto-reply",
+		"yaa.pl",
+	};
 	struct finding_at at = { .file = path };
 	char line[2048];
 	FILE *in = fopen(path, "re");
@@ -304,8 +307,7 @@ look_for_responders(struct check *c, const char *path)
 			if (strcasestr(line, words[i]) != NULL) {
 				line[strcspn(line, "\n")] = '\0';
 				doctor_add(c->d, "dnsbl-cause-responder", &at,
-				    "An alias gives mail to an auto-"
-				    "responder: %.300s",
+				    "An alias gives mail to an auto-responder: %.300s",
 				    line);
 				break;
 			}
@@ -348,9 +350,7 @@ postfix_causes(struct check *c)
 	if (*postfix_value(&pf, NULL, "local_recipient_maps") == '\0') {
 		setting_at(&pf, "local_recipient_maps", &at);
 		doctor_add(c->d, "dnsbl-cause-bounce", &at,
-		    "local_recipient_maps is empty: any name in our domains "
-		    "is accepted, and mail for those that don't exist is "
-		    "sent back.");
+		    "local_recipient_maps is empty: any name in our domains is accepted, and mail for those that don't exist is sent back.");
 	}
 	relay = postfix_value(&pf, NULL, "relay_domains");
 	if (*relay != '\0' &&
@@ -362,9 +362,7 @@ postfix_causes(struct check *c)
 		"reject_unverified_recipient") == NULL) {
 		setting_at(&pf, "relay_recipient_maps", &at);
 		doctor_add(c->d, "dnsbl-cause-bounce", &at,
-		    "relay_recipient_maps is empty: any name in the domains "
-		    "of relay_domains (%.200s) is accepted, and sent back "
-		    "when the next server refuses it.",
+		    "relay_recipient_maps is empty: any name in the domains of relay_domains (%.200s) is accepted, and sent back when the next server refuses it.",
 		    relay);
 	}
 	responders_of(c, postfix_value(&pf, NULL, "alias_maps"));
@@ -412,8 +410,7 @@ doctor_dnsbl(struct doctor *d)
 
 	if (d->args->n == 0 || d->args->n > LISTS_MAX)
 		return ctl_fail(d->ctl, EX_USAGE,
-		    "--dnsbl: name the lists to ask, 1 to %d; popgatectl(8) "
-		    "tells of some",
+		    "--dnsbl: name the lists to ask, 1 to %d; popgatectl(8) tells of some",
 		    LISTS_MAX);
 	if (timeout != NULL)
 		rc = ctl_duration(d->ctl, timeout, &timeout_s);

@@ -2,6 +2,7 @@
 
 #define CARES_NO_DEPRECATED
 #include <ares.h>
+#include <assert.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -34,13 +35,15 @@ int
 resolver_open(
     const char *server, int timeout_ms, struct resolver **r_r, struct err *err)
 {
-	struct ares_options options = { .flags = ARES_FLAG_NOSEARCH |
-		    ARES_FLAG_NOALIASES,
+	struct ares_options options = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
 		.timeout = timeout_ms,
-		.tries = TRIES };
+		.tries = TRIES,
+	};
 	struct resolver *r = calloc(1, sizeof(*r));
 	int status = ARES_ENOMEM;
 
+	assert(timeout_ms > 0);
 	if (r == NULL ||
 	    (status = ares_library_init(ARES_LIB_INIT_ALL)) != ARES_SUCCESS) {
 		err_set(
@@ -62,8 +65,7 @@ resolver_open(
 		ares_set_servers_ports_csv(r->channel, server) !=
 		    ARES_SUCCESS)) {
 		err_set(err, ERR_INVALID,
-		    "'%.100s' is not a name server: expected ADDRESS, "
-		    "ADDRESS:PORT or [ADDRESS]:PORT",
+		    "'%.100s' is not a name server: expected ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT",
 		    server);
 		resolver_close(&r);
 		return -1;
@@ -194,6 +196,7 @@ resolve_a(struct resolver *r, const char *name,
 	struct question q;
 	enum resolve_result result = ask(r, name, TYPE_A, &q, err);
 
+	assert(*name != '\0');
 	*n_r = 0;
 	if (result == RESOLVE_FOUND)
 		result = parsed(
@@ -218,6 +221,7 @@ resolve_txt(struct resolver *r, const char *name, char text[RESOLVE_TEXT_MAX],
 	enum resolve_result result = ask(r, name, TYPE_TXT, &q, err);
 	size_t n = 0;
 
+	assert(*name != '\0');
 	*text = '\0';
 	if (result == RESOLVE_FOUND)
 		result = parsed(

@@ -14,7 +14,6 @@
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/probe/probe_net.h"
 #include "ctl/doctor/probe/relay_probe.h"
-#include "ctl/out.h"
 
 enum {
 	TIMEOUT_S = 30, /* RFC 5321 section 4.5.3.2 would wait 5 minutes */
@@ -145,9 +144,9 @@ named_target(struct run *r, const char *text)
 	(void)add_target(r, res->ai_addr, (unsigned)port);
 	freeaddrinfo(res);
 	(void)fprintf(stderr,
-	    "popgatectl: doctor: asking %.200s, a server that was named, to "
-	    "relay: some hundred\nquestions by MAIL and RCPT, no message. Its "
-	    "log will show them; ask only servers\nthat are yours.\n",
+	    "popgatectl: doctor: asking %.200s, a server that was named, to relay: some hundred\n"
+	    "questions by MAIL and RCPT, no message. Its log will show them; ask only servers\n"
+	    "that are yours.\n",
 	    text);
 	return 0;
 }
@@ -201,8 +200,7 @@ check_source(struct run *r, const char *text)
 		return rc;
 	if (network_set_contains(&ctl->cfg->relay.trusted_networks, &r->source))
 		return ctl_fail(ctl, EX_USAGE,
-		    "--source: %s is in relay.trusted_networks: it may relay; "
-		    "choose an address that may not",
+		    "--source: %s is in relay.trusted_networks: it may relay; choose an address that may not",
 		    text);
 	if (store_open(ctl->cfg->logins.database, STORE_READ, &st, NULL) == 0 &&
 	    store_lookup(st, &r->source, NULL,
@@ -212,8 +210,7 @@ check_source(struct run *r, const char *text)
 	store_close(&st);
 	if (found.active)
 		return ctl_fail(ctl, EX_USAGE,
-		    "--source: %s is in the login table: it may relay; choose "
-		    "an address that may not, or use --login-check",
+		    "--source: %s is in the login table: it may relay; choose an address that may not, or use --login-check",
 		    text);
 	return 0;
 }
@@ -245,8 +242,7 @@ add_examples(const struct relay_result *result, enum relay_key key, char *buf,
 		if (h->key != key)
 			continue;
 		put = snprintf(buf + len, size - len,
-		    " EHLO %.40s, MAIL FROM:<%.60s>, RCPT TO:%.100s: "
-		    "%.40s (%s).",
+		    " EHLO %.40s, MAIL FROM:<%.60s>, RCPT TO:%.100s: %.40s (%s).",
 		    h->helo, h->sender, h->recipient, h->reply, h->kind);
 		if (put < 0 || (size_t)put >= size - len) {
 			buf[len] = '\0';
@@ -282,15 +278,13 @@ add_own(struct run *r)
 		put_off += r->result->own[i].answer == OWN_PUT_OFF;
 		if (r->result->own[i].answer == OWN_REFUSED)
 			doctor_add(r->d, "probe-own-refused", NULL,
-			    "%s refused mail for postmaster@%s, a domain of "
-			    "relay.local_domains: %s",
+			    "%s refused mail for postmaster@%s, a domain of relay.local_domains: %s",
 			    at, r->result->own[i].domain,
 			    r->result->own[i].reply);
 	}
 	if (put_off > 0)
 		doctor_add(r->d, "probe-own-put-off", NULL,
-		    "%s put off mail for postmaster of %u of our own domains: "
-		    "%s",
+		    "%s put off mail for postmaster of %u of our own domains: %s",
 		    at, put_off, r->result->put_off_reply);
 }
 
@@ -317,13 +311,11 @@ add_unjudged(struct run *r)
 	if (*result->stopped == '\0' && !result->plain_judged &&
 	    result->other > 0)
 		doctor_add(r->d, "probe-unjudged", NULL,
-		    "%s refused for another reason than relaying: %s. Name "
-		    "a domain that gets mail but isn't yours by --foreign.",
+		    "%s refused for another reason than relaying: %s. Name a domain that gets mail but isn't yours by --foreign.",
 		    at, result->other_reply);
 	if (result->own_n > 0 && refused == result->own_n) {
 		doctor_add(r->d, "probe-unjudged", NULL,
-		    "%s refuses this client whatever it asks for, mail for "
-		    "our own domains too: %s",
+		    "%s refuses this client whatever it asks for, mail for our own domains too: %s",
 		    at, result->own[0].reply);
 		judged = false;
 	}
@@ -346,11 +338,9 @@ report(struct run *r)
 	add_hits(r, RELAY_XCLIENT, "probe-xclient-opens",
 	    "believes a stranger who says, by XCLIENT, for whom he speaks");
 	add_hits(r, RELAY_FORM, "probe-form-opens",
-	    "takes recipients that lead outside, in forms that it should "
-	    "refuse");
+	    "takes recipients that lead outside, in forms that it should refuse");
 	add_hits(r, RELAY_UNSURE, "probe-form-unsure",
-	    "takes recipients that may lead outside, in a domain where it "
-	    "takes any name");
+	    "takes recipients that may lead outside, in a domain where it takes any name");
 	add_hits(r, RELAY_PROGRAM, "probe-program",
 	    "takes a program or a file for a recipient");
 	add_own(r);
@@ -360,8 +350,7 @@ report(struct run *r)
 	 * that takes any name */
 	if (add_unjudged(r) && hits == 0)
 		doctor_add(r->d, "probe-closed", NULL,
-		    "%s relays for nobody: %u questions, every form, sender "
-		    "and HELO, %u refused.",
+		    "%s relays for nobody: %u questions, every form, sender and HELO, %u refused.",
 		    where(r, at, sizeof(at)), result->asked,
 		    result->refused + result->other);
 }

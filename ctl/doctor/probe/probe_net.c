@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/probe_net.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -35,8 +36,7 @@ run_ip(const char *const *words, struct err *err)
 	if (out != NULL)
 		return 0;
 	err_set(err, ERR_IO,
-	    "%.300s; give an address that this machine has "
-	    "with --source, or run the probe on another machine with --host",
+	    "%.300s; give an address that this machine has with --source, or run the probe on another machine with --host",
 	    why.text);
 	return -1;
 }
@@ -72,17 +72,52 @@ static int
 furnish_inside(const char *ours, const char *theirs, struct err *err)
 {
 	char pid[16], name[32];
-	const char *const link[] = { "ip", "link", "add", "inside", "type",
-		"veth", "peer", "name", device(getppid(), ours, name), "netns",
-		pid, NULL };
+	const char *const link[] = {
+		"ip",
+		"link",
+		"add",
+		"inside",
+		"type",
+		"veth",
+		"peer",
+		"name",
+		device(getppid(), ours, name),
+		"netns",
+		pid,
+		NULL,
+	};
 	const char *const lo[] = { "ip", "link", "set", "lo", "up", NULL };
 	const char *const up[] = { "ip", "link", "set", "inside", "up", NULL };
-	const char *const addr[] = { "ip", "address", "add", ours, "dev",
-		"inside", nodad(ours), NULL };
-	const char *const host[] = { "ip", "route", "add", theirs, "dev",
-		"inside", NULL };
-	const char *const route[] = { "ip", "route", "add", "default", "via",
-		theirs, "dev", "inside", NULL };
+	const char *const addr[] = {
+		"ip",
+		"address",
+		"add",
+		ours,
+		"dev",
+		"inside",
+		nodad(ours),
+		NULL,
+	};
+	const char *const host[] = {
+		"ip",
+		"route",
+		"add",
+		theirs,
+		"dev",
+		"inside",
+		NULL,
+	};
+	const char *const route[] = {
+		"ip",
+		"route",
+		"add",
+		"default",
+		"via",
+		theirs,
+		"dev",
+		"inside",
+		NULL,
+	};
 
 	(void)snprintf(pid, sizeof(pid), "%ld", (long)getppid());
 	return run_ip(link, err) == 0 && run_ip(lo, err) == 0 &&
@@ -96,11 +131,26 @@ static int
 furnish_outside(const char *ours, const char *theirs, struct err *err)
 {
 	char name[32];
-	const char *const addr[] = { "ip", "address", "add", theirs, "dev",
-		device(getpid(), ours, name), nodad(ours), NULL };
+	const char *const addr[] = {
+		"ip",
+		"address",
+		"add",
+		theirs,
+		"dev",
+		device(getpid(), ours, name),
+		nodad(ours),
+		NULL,
+	};
 	const char *const up[] = { "ip", "link", "set", name, "up", NULL };
-	const char *const route[] = { "ip", "route", "add", ours, "dev", name,
-		NULL };
+	const char *const route[] = {
+		"ip",
+		"route",
+		"add",
+		ours,
+		"dev",
+		name,
+		NULL,
+	};
 
 	return run_ip(addr, err) == 0 && run_ip(up, err) == 0 &&
 		run_ip(route, err) == 0
@@ -168,8 +218,7 @@ probe_net_open(struct probe_net *n, enum addr_family family,
 		err_set(err, ERR_IO, "a network name space of our own: %s%s",
 		    strerror(errno),
 		    errno == EPERM
-			? " (as root, or give an "
-			  "address that this machine has with --source)"
+			? " (as root, or give an address that this machine has with --source)"
 			: "");
 		return -1;
 	}
@@ -216,6 +265,7 @@ probe_net_socket(const struct probe_net *n, enum addr_family family)
 {
 	int fd, error;
 
+	assert(family != ADDR_NONE);
 	if (n->ns != -1 && setns(n->ns, CLONE_NEWNET) == -1)
 		return -1;
 	fd = socket(family == ADDR_IPV6 ? AF_INET6 : AF_INET,

@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/relay_forms.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define USER "popgate-probe"
@@ -21,10 +22,14 @@
 		kind, text, FORM_ODD, true \
 	}
 
-const struct relay_form relay_forms[] = { FOREIGN("plain", "<" USER "@$f>"),
-	FOREIGN("plain", "<" USER "@Sub.$f>"), FOREIGN("plain", USER "@$f"),
-	FOREIGN("plain", "<" USER "@$f.>"), FOREIGN("role", "<postmaster@$f>"),
-	FOREIGN("role", "<abuse@$f>"), FOREIGN("role", "<root@$f>"),
+const struct relay_form relay_forms[] = {
+	FOREIGN("plain", "<" USER "@$f>"),
+	FOREIGN("plain", "<" USER "@Sub.$f>"),
+	FOREIGN("plain", USER "@$f"),
+	FOREIGN("plain", "<" USER "@$f.>"),
+	FOREIGN("role", "<postmaster@$f>"),
+	FOREIGN("role", "<abuse@$f>"),
+	FOREIGN("role", "<root@$f>"),
 	FOREIGN("literal", "<" USER "@[203.0.113.77]>"),
 	FOREIGN("literal", "<" USER "@[IPv6:2001:db8::77]>"),
 	FOREIGN("literal", "<" USER "@203.0.113.77>"),
@@ -35,7 +40,8 @@ const struct relay_form relay_forms[] = { FOREIGN("plain", "<" USER "@$f>"),
 	ROUTED("percent", "<" USER "%$f@[$i]>"),
 	ROUTED("percent", "<" USER "%$f@localhost>"),
 	ROUTED("percent", "<" USER "%$f@[127.0.0.1]>"),
-	ROUTED("percent", "<" USER "%$f>"), OURS("percent", "<" USER "%$f%$d>"),
+	ROUTED("percent", "<" USER "%$f>"),
+	OURS("percent", "<" USER "%$f%$d>"),
 
 	OURS("quoted", "<\"" USER "@$f\"@$d>"),
 	ROUTED("quoted", "<\"" USER "@$f\"@$h>"),
@@ -60,7 +66,8 @@ const struct relay_form relay_forms[] = { FOREIGN("plain", "<" USER "@$f>"),
 	    true },
 	OURS("source route", "<@$d:" USER "@$f@$d>"),
 
-	ROUTED("bang", "<$f!" USER ">"), OURS("bang", "<$f!" USER "@$d>"),
+	ROUTED("bang", "<$f!" USER ">"),
+	OURS("bang", "<$f!" USER "@$d>"),
 	ROUTED("bang", "<$f!" USER "@$h>"),
 	ROUTED("bang", "<$f!" USER "@[$i]>"),
 	ROUTED("bang", "<$f!" USER "@[127.0.0.1]>"),
@@ -93,9 +100,12 @@ const struct relay_form relay_forms[] = { FOREIGN("plain", "<" USER "@$f>"),
 
 	OURS("escape", "<" USER "\\@$f@$d>"),
 	OURS("escape", "<\"" USER "\\@$f\"@$d>"),
-	FOREIGN("space", "<" USER " @$f>"), FOREIGN("space", "< " USER "@$f>"),
-	OURS("space", "<" USER "@$f @$d>"), FOREIGN("tab", "<" USER "\t@$f>"),
-	OURS("tab", "<" USER "@$f\t@$d>"), STRANGE("nul", "<" USER "@$f$z@$d>"),
+	FOREIGN("space", "<" USER " @$f>"),
+	FOREIGN("space", "< " USER "@$f>"),
+	OURS("space", "<" USER "@$f @$d>"),
+	FOREIGN("tab", "<" USER "\t@$f>"),
+	OURS("tab", "<" USER "@$f\t@$d>"),
+	STRANGE("nul", "<" USER "@$f$z@$d>"),
 	STRANGE("bit 8", "<" USER "@$f\xa0@$d>"),
 	FOREIGN("utf-8", "<" USER "@$f\xe3\x80\x82>"),
 	FOREIGN("utf-8", "<" USER "@\xc3\xa9.$f>"),
@@ -111,19 +121,24 @@ const struct relay_form relay_forms[] = { FOREIGN("plain", "<" USER "@$f>"),
 	{ "file", "</dev/null>", FORM_PROGRAM, false },
 	{ "file", "<\"/dev/null\"@$d>", FORM_PROGRAM, true },
 	{ "include", "<:include:/dev/null>", FORM_PROGRAM, false },
-	{ NULL, NULL, FORM_FOREIGN, false } };
+	{ NULL, NULL, FORM_FOREIGN, false },
+};
 
 const size_t relay_forms_n = sizeof(relay_forms) / sizeof(relay_forms[0]) - 1;
 
-const struct relay_sender relay_senders[] = { { "a foreign sender",
-						  USER "@$f" },
-	{ "the null sender", "" }, { "a sender in our domain", USER "@$d" },
-	{ "our postmaster", "postmaster@$d" }, { "our root", "root@$d" },
+const struct relay_sender relay_senders[] = {
+	{ "a foreign sender", USER "@$f" },
+	{ "the null sender", "" },
+	{ "a sender in our domain", USER "@$d" },
+	{ "our postmaster", "postmaster@$d" },
+	{ "our root", "root@$d" },
 	{ "a sender at the server's name", USER "@$h" },
 	{ "a sender at the server's address", USER "@[$i]" },
 	{ "a sender at this host", USER "@localhost" },
 	{ "a sender without a domain", USER },
-	{ "our postmaster without a domain", "postmaster" }, { NULL, NULL } };
+	{ "our postmaster without a domain", "postmaster" },
+	{ NULL, NULL },
+};
 
 static const char *
 value_of(char c, const struct form_values *values)
@@ -143,12 +158,12 @@ value_of(char c, const struct form_values *values)
 }
 
 static bool
-harmless(const char *value)
+has_control(const char *value)
 {
 	for (; *value != '\0'; value++)
 		if ((unsigned char)*value < ' ' || *value == 0x7f)
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
 size_t
@@ -157,6 +172,7 @@ form_expand(const char *template, const struct form_values *values,
 {
 	size_t n = 0;
 
+	assert(values->domain != NULL && values->foreign != NULL);
 	for (const char *p = template; *p != '\0'; p++) {
 		const char *value = NULL;
 		size_t len;
@@ -178,7 +194,7 @@ form_expand(const char *template, const struct form_values *values,
 		}
 		p++;
 		len = strlen(value);
-		if (!harmless(value) || len + 1 > FORM_TEXT_MAX - n)
+		if (has_control(value) || len + 1 > FORM_TEXT_MAX - n)
 			return 0;
 		memcpy(text + n, value, len);
 		n += len;

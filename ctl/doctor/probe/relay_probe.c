@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/relay_probe.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -105,8 +106,7 @@ static void
 take_greeting(struct probe *p, const struct smtp_reply *reply)
 {
 	size_t n = strspn(reply->text,
-	    "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
 
 	if (p->r->connected)
 		return;
@@ -384,8 +384,14 @@ try_senders(struct probe *p, const char **base_r, char base[FORM_TEXT_MAX])
 static void
 try_helos(struct probe *p, const char *sender)
 {
-	const char *const names[] = { p->host, p->values.domain, "localhost",
-		p->values.foreign, p->ip, "friend" };
+	const char *const names[] = {
+		p->host,
+		p->values.domain,
+		"localhost",
+		p->values.foreign,
+		p->ip,
+		"friend",
+	};
 	char literal[ADDR_TEXT_MAX + 16];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !stopped(p);
@@ -414,7 +420,7 @@ try_xclient(struct probe *p, const char *sender)
 	    reply.code == 220 &&
 	    smtp_talk_say(p->talk, SMTP_EHLO, "localhost", 9, &reply) ==
 		TALK_REPLY) {
-		(void)strcpy(p->helo, "localhost");
+		(void)snprintf(p->helo, sizeof(p->helo), "%s", "localhost");
 		(void)plain(p, RELAY_XCLIENT, attributes, p->helo, sender);
 	}
 	hang_up(p);
@@ -487,6 +493,8 @@ relay_probe(const struct relay_options *options, struct relay_result *result)
 	const char *sender;
 	bool open;
 
+	assert(options->timeout_ms > 0 && options->foreign != NULL);
+	assert(options->domains != NULL);
 	memset(result, 0, sizeof(*result));
 	prepare(&p);
 	if (session(&p, p.source) == 0) /* takes no literal */

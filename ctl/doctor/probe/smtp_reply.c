@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/smtp_reply.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -82,6 +83,7 @@ enum smtp_result
 smtp_parser_feed(
     struct smtp_parser *p, const char *data, size_t len, size_t *used_r)
 {
+	assert(p->len <= sizeof(p->line));
 	for (size_t i = 0; i < len; i++) {
 		enum smtp_result r;
 
@@ -120,8 +122,15 @@ smtp_verdict(const struct smtp_reply *reply)
 {
 	/* RFC 3463 section 3.2, RFC 7505 section 4 */
 	static const char *const sender[] = { "1.7", "1.8", "7.27", NULL };
-	static const char *const domain[] = { "1.2", "1.10", "4.1", "4.3",
-		"4.4", "4.6", NULL };
+	static const char *const domain[] = {
+		"1.2",
+		"1.10",
+		"4.1",
+		"4.3",
+		"4.4",
+		"4.6",
+		NULL,
+	};
 
 	switch (reply->code / 100) {
 	case 2:

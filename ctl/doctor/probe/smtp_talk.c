@@ -1,5 +1,6 @@
 #include "ctl/doctor/probe/smtp_talk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -25,13 +26,15 @@ struct smtp_talk {
 /* The whole language of this module. */
 static const struct {
 	const char *before, *behind;
-} verbs[] = { [SMTP_EHLO] = { "EHLO ", "\r\n" },
+} verbs[] = {
+	[SMTP_EHLO] = { "EHLO ", "\r\n" },
 	[SMTP_HELO] = { "HELO ", "\r\n" },
 	[SMTP_MAIL] = { "MAIL FROM:<", ">\r\n" },
 	[SMTP_RCPT] = { "RCPT TO:", "\r\n" },
 	[SMTP_XCLIENT] = { "XCLIENT ", "\r\n" },
 	[SMTP_RSET] = { "RSET", "\r\n" },
-	[SMTP_QUIT] = { "QUIT", "\r\n" } };
+	[SMTP_QUIT] = { "QUIT", "\r\n" },
+};
 
 const char *
 talk_words(enum talk_result result)
@@ -106,10 +109,14 @@ read_reply(struct smtp_talk *t, struct smtp_reply *reply)
 static int
 connect_in_time(int fd, const struct addr *to, unsigned port, int timeout_ms)
 {
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)port) };
-	struct sockaddr_in sin = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port) };
+	struct sockaddr_in6 sin6 = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+	};
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+	};
 	bool six = to->family == ADDR_IPV6;
 	int error = 0;
 	socklen_t len = sizeof(error);
@@ -142,6 +149,7 @@ smtp_talk_open(const struct probe_net *net, const struct addr *to,
 {
 	struct smtp_talk *t = calloc(1, sizeof(*t));
 
+	assert(timeout_ms > 0);
 	*t_r = t;
 	if (t == NULL)
 		return TALK_NO_CONNECTION; /* errno is ENOMEM */
@@ -174,6 +182,7 @@ smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb, const char *argument,
 	char command[COMMAND_MAX];
 	size_t n, sent = 0;
 
+	assert(t != NULL && (argument != NULL || len == 0));
 	if (argument == NULL)
 		len = 0;
 	if (len > COMMAND_MAX - 32 ||

@@ -105,6 +105,11 @@ endless(void **state)
 	smtp_parser_begin(&p);
 	assert_int_equal(
 	    smtp_parser_feed(&p, line, sizeof(line), &used), SMTP_BAD);
+	/* the same, in two pieces that just fill it */
+	smtp_parser_begin(&p);
+	assert_int_equal(
+	    smtp_parser_feed(&p, line, SMTP_LINE_MAX, &used), SMTP_MORE);
+	assert_int_equal(smtp_parser_feed(&p, "x", 1, &used), SMTP_BAD);
 	/* lines without an end */
 	smtp_parser_begin(&p);
 	while (smtp_parser_feed(&p, "250-more\r\n", 10, &used) == SMTP_MORE)

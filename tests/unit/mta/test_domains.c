@@ -129,7 +129,7 @@ sendmail_classes(void **state)
 
 	(void)state;
 	(void)snprintf(cf, sizeof(cf),
-	    "V10/Berkeley\nCwlocalhost w.test\n"
+	    "V10/Berkeley\nCwlocalhost w.test\n\tmore.test\n"
 	    "Fw%s\nF{R}-o %s %%[^\\#]\nFR-o /nonexistent/x\nCRr.test 10.0\n"
 	    "C{VirtHost}virt.test\nC{w}$j\nCPREDIRECT\nFP/nonexistent/p\n"
 	    "O Timeout=1\n",
@@ -141,6 +141,7 @@ sendmail_classes(void **state)
 		fail_msg("%s", err.text);
 	assert_true(has(&set, "localhost"));
 	assert_true(has(&set, "w.test"));
+	assert_true(has(&set, "more.test")); /* of a line that goes on */
 	assert_false(has(&set, "x.w.test"));
 	assert_true(has(&set, "w-file.test"));
 	assert_true(has(&set, "virt.test"));

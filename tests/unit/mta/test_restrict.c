@@ -100,7 +100,7 @@ results(void **state)
 {
 	static const struct {
 		const char *value;
-		enum map_result want;
+		enum access_result want;
 	} rows[] = { { "OK", RESULT_OK }, { "ok", RESULT_OK },
 		{ " OK ", RESULT_OK }, { "550", RESULT_DIGITS },
 		{ "0", RESULT_DIGITS }, { "1700000000", RESULT_DIGITS },
@@ -116,12 +116,14 @@ results(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		print_message("%s\n", rows[i].value);
-		assert_int_equal(map_result_parse(rows[i].value), rows[i].want);
+		assert_int_equal(
+		    access_result_parse(rows[i].value), rows[i].want);
 	}
 }
 
 static void
-take(void *arg, enum map_kind kind, const char *key, const char *value)
+take(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
 {
 	char *text = arg;
 	size_t n = strlen(text);
@@ -153,8 +155,8 @@ tables(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		print_message("%s\n", rows[i].table);
 		got[0] = '\0';
-		assert_int_equal(
-		    map_read("/etc/postfix", rows[i].table, take, got, why),
+		assert_int_equal(postfix_table_read("/etc/postfix",
+				     rows[i].table, take, got, why),
 		    rows[i].read);
 		assert_string_equal(got, rows[i].want);
 		assert_int_equal(*why != '\0', !rows[i].read);
@@ -167,23 +169,23 @@ texts(void **state)
 	char got[400] = "";
 
 	(void)state;
-	map_text_parse(MAP_KEYS,
+	postfix_table_parse(TABLE_KEYS,
 	    "# c\n\na.test OK\nb.test\n  550\n"
 	    "   no\n#x\n\tmore\nc\n",
 	    take, got);
 	assert_string_equal(got, "[a.test=OK][b.test=550   no	more][c=]");
 	got[0] = '\0';
-	map_text_parse(MAP_PATTERN,
+	postfix_table_parse(TABLE_PATTERN,
 	    "/a b\\/c/i OK\nif /x/\n!/y/ OK\n"
 	    "/z/ 1\nendif\n",
 	    take, got);
 	assert_string_equal(got, "[/a b\\/c/i=OK][/z/=1]");
-	assert_true(map_pattern_is_all("/./ OK"));
-	assert_true(map_pattern_is_all("/^.*$/i"));
-	assert_true(map_pattern_is_all("//"));
-	assert_false(map_pattern_is_all("/^a/"));
-	assert_false(map_pattern_is_all("/"));
-	assert_false(map_pattern_is_all(""));
+	assert_true(postfix_pattern_is_all("/./ OK"));
+	assert_true(postfix_pattern_is_all("/^.*$/i"));
+	assert_true(postfix_pattern_is_all("//"));
+	assert_false(postfix_pattern_is_all("/^a/"));
+	assert_false(postfix_pattern_is_all("/"));
+	assert_false(postfix_pattern_is_all(""));
 }
 
 static void

@@ -1,6 +1,7 @@
-/* doctor_postfix - what the parts of the reader of Postfix share. */
-#ifndef POPGATE_DOCTOR_POSTFIX_H
-#define POPGATE_DOCTOR_POSTFIX_H
+/* postfix_exam - questions about one Postfix that more than one check asks.
+ * One thread at a time. */
+#ifndef POPGATE_POSTFIX_EXAM_H
+#define POPGATE_POSTFIX_EXAM_H
 
 #include <stdbool.h>
 
@@ -16,12 +17,6 @@ struct postfix_exam {
 	struct net_machine machine;
 	struct domain_set ours; /* see postfix_is_domain() */
 	bool ours_loaded;
-};
-
-/* popgate's milter among the smtpd_milters of a service. */
-struct postfix_gate {
-	bool there;
-	bool accept; /* mail passes when it is not there */
 };
 
 /* Is this domain one of the server's own? Reads the lists of Postfix when it is
@@ -44,12 +39,6 @@ postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s);
 /* Does milter_macro_defaults say that everybody has logged in? */
 bool postfix_forges_auth(
     const struct postfix_exam *x, const struct postfix_service *s);
-
-/* Can a stranger relay through this service? Adds findings. asks_popgate_r:
- * popgate's permit channel stands in the restrictions. */
-void
-postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
-    const struct postfix_gate *gate, bool *asks_popgate_r);
 
 /* Call take with each network of a list like mynetworks, from its files and
  * tables too; net NULL: a word that is none (a host name), or can't be

@@ -1,0 +1,152 @@
+/* steps - what to do about an incident, in order. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/doctor/doctor.h"
+#include "ctl/incident/story.h"
+#include "ctl/shell.h"
+
+enum { SUSPICIOUS_SENDERS = 10 /* more than one person has */ };
+
+bool
+story_is_fearsome(const struct incident_group *g)
+{
+	return g->right == RIGHT_NONE || g->right == RIGHT_EXPANDED;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+step(struct story *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->steps == STORY_STEPS_MAX)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(s->step[s->steps++], STORY_STEP_TEXT_MAX, fmt, ap);
+	va_end(ap);
+}
+
+bool
+story_is_suspicious(const struct incident_group *g)
+{
+	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
+		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
+		   g->right == RIGHT_PROGRAM) &&
+	    (incident_random_senders(g) ||
+		distinct_count(&g->senders) >= SUSPICIOUS_SENDERS);
+}
+
+static void
+step_close(struct story *s, const struct incident_group *g)
+{
+	bool postfix = s->d->read[MTA_POSTFIX] != NULL;
+
+	step(s,
+	    "Close the mail server: a rule of its own lets this through. The doctor names it, and the probe tells when it is closed:\n"
+	    "popgatectl doctor\npopgatectl doctor --probe%s%s",
+	    shell_plain(g->sender[0]) ? " --sender " : "",
+	    shell_plain(g->sender[0]) ? g->sender[0] : "");
+	step(s,
+	    "Until then, refuse the client, or stop the mail server:\n"
+	    "iptables -I INPUT -p tcp --dport 25 -s %s -j DROP\n%s",
+	    shell_plain(g->client) ? g->client : "...",
+	    postfix ? "postfix stop" : "systemctl stop postfix sendmail");
+	step(s,
+	    "Let popgate be asked about all that relays, so that a rule like this opens nothing again:\n"
+	    "popgatectl wiring %s",
+	    s->d->read[MTA_SENDMAIL] != NULL ? "sendmail" : "postfix");
+}
+
+static void
+step_user(struct story *s, const struct incident_group *g)
+{
+	if (g->right == RIGHT_PROGRAM) {
+		step(s,
+		    "Stop the program (of %s) that sends: a web site that was broken into, most likely:\n"
+		    "ps -u %s -f; crontab -l -u %s",
+		    *g->user == '\0' ? "this machine" : g->user,
+		    shell_plain(g->user) ? g->user : "...",
+		    shell_plain(g->user) ? g->user : "...");
+		return;
+	}
+	if (*g->user != '\0')
+		step(s,
+		    "If that isn't how %s writes mail, the password is known to others. Keep the user out, change the password, then let him in:\n"
+		    "popgatectl deny --user %s --reason 'spam, see the log'\n"
+		    "popgatectl undeny --user %s",
+		    g->user, shell_plain(g->user) ? g->user : "...",
+		    shell_plain(g->user) ? g->user : "...");
+	if (shell_plain(g->client))
+		step(s,
+		    "Keep the client out, and see what it did:\n"
+		    "popgatectl deny %s --reason 'spam, see the log'\n"
+		    "popgatectl why %s",
+		    g->client, g->client);
+}
+
+static void
+step_queue(struct story *s, const struct incident_group *g)
+{
+	const char *what =
+	    incident_random_senders(g) ? g->domain : g->sender[0];
+
+	if (g->null_senders * 2 > g->messages || !shell_plain(what) ||
+	    strlen(what) < 4)
+		what = NULL;
+	if (what == NULL) {
+		step(s,
+		    "Look at what waits in the queue, and hold it:\n"
+		    "postqueue -p        # or: mailq\npostsuper -h ALL");
+		return;
+	}
+	step(s,
+	    "Hold what waits in the queue with such a sender; look at it, then delete it (postsuper -d) or let it go (-H):\n"
+	    "postqueue -j | grep -F '%s' | sed 's/.*\"queue_id\": \"\\([^\"]*\\)\".*/\\1/' | postsuper -h -",
+	    what);
+}
+
+void
+story_steps(struct story *s)
+{
+	const struct incident_group *worst = NULL;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (worst == NULL &&
+		    (story_is_fearsome(&s->groups[i]) ||
+			story_is_suspicious(&s->groups[i])))
+			worst = &s->groups[i];
+	if (worst == NULL)
+		return;
+	if (story_is_fearsome(worst))
+		step_close(s, worst);
+	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
+		if (story_is_suspicious(&s->groups[i])) {
+			step_user(s, &s->groups[i]);
+			users++;
+		}
+	step_queue(s, worst);
+	step(s,
+	    "Look again whether it has stopped:\n"
+	    "popgatectl doctor --incident --since 10m");
+	step(s,
+	    "When it has: ask the block lists, and have the address taken off where it is:\n"
+	    "popgatectl doctor --dnsbl LIST...");
+}
+
+int
+story_status(const struct story *s)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct incident_group *g = &s->groups[i];
+
+		if (g->right == RIGHT_NONE)
+			return 2;
+		if (g->right == RIGHT_EXPANDED || g->right == RIGHT_UNTOLD ||
+		    story_is_suspicious(g))
+			rc = 1;
+	}
+	return rc;
+}

@@ -1,0 +1,64 @@
+/* story - what 'popgatectl doctor --incident' found out, and what is to be
+ * done about it. */
+#ifndef POPGATE_STORY_H
+#define POPGATE_STORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/mta/domains.h"
+#include "ctl/incident/incident.h"
+#include "ctl/incident/maillog.h"
+
+struct ctl;
+struct doctor;
+struct rights;
+
+enum {
+	STORY_EVIDENCE = 3, /* groups that are shown with their log lines */
+	STORY_EVIDENCE_LINES = 12,
+	STORY_STEPS_MAX = 16,
+	STORY_STEP_TEXT_MAX = 500
+};
+
+struct story_evidence {
+	char id[INCIDENT_SAMPLES][INCIDENT_ID_MAX];
+	char *line[STORY_EVIDENCE_LINES]; /* owned */
+	size_t n;
+};
+
+struct story {
+	struct doctor *d;
+	struct ctl *ctl;
+	struct domain_set domains;
+	struct rights *rights; /* NULL: the record can't be read */
+	char rights_why[ERR_TEXT_MAX];
+	int64_t since;
+	struct incident *in;
+	const struct incident_group *groups;
+	size_t n;
+	struct incident_totals totals;
+	struct maillog_stats stats;
+	char spool[64];
+	struct story_evidence evidence[STORY_EVIDENCE];
+	size_t evidence_n;
+	char step[STORY_STEPS_MAX][STORY_STEP_TEXT_MAX];
+	size_t steps;
+};
+
+/* Is there no right that let this mail through? */
+bool story_is_fearsome(const struct incident_group *g);
+/* Had the sender a right, but uses more sender addresses than one person has,
+ * or random ones? */
+bool story_is_suspicious(const struct incident_group *g);
+
+/* Fill in s->step from the groups: what to do, in order. */
+void story_steps(struct story *s);
+
+/* Exit status: 2 by no right; 1 looks like a hijack, or can't be told; 0
+ * calm. */
+int story_status(const struct story *s);
+
+#endif
