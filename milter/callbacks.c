@@ -1,27 +1,20 @@
 #include "milter/callbacks.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <unistd.h>
 
 /* mfapi.h defines bool itself unless it is told that there is one */
 #define SM_CONF_STDBOOL_H 1
 #include <libmilter/mfapi.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/base/place.h"
-#include "common/base/sockets.h"
 #include "common/mta/address.h"
 #include "milter/covered.h"
 #include "milter/gate.h"
@@ -167,8 +160,7 @@ say_over_limit(void)
 	atomic_fetch_add(&over_limit, 1);
 	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
-		    "%u sessions are open, and %u may be: "
-		    "temporary failure for more",
+		    "%u sessions are open, and %u may be: temporary failure for more",
 		    callbacks_sessions(), atomic_load(&sessions_max));
 }
 
@@ -227,8 +219,7 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 				? certificate_macros
 				: macro_lists[i].macros)) != MI_SUCCESS)
 			log_msg(LOG_WARNING,
-			    "macro list of stage %d was "
-			    "refused",
+			    "macro list of stage %d was refused",
 			    macro_lists[i].stage);
 	return SMFIS_CONTINUE;
 }
@@ -520,11 +511,12 @@ on_close(SMFICTX *ctx)
 	return SMFIS_CONTINUE;
 }
 
-static int
-open_socket(
-    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
+const struct smfiDesc *
+callbacks(void)
 {
-	struct smfiDesc desc = { .xxfi_name = (char[]){ "popgate" },
+	static char name[] = "popgate";
+	static const struct smfiDesc desc = {
+		.xxfi_name = name,
 		.xxfi_version = SMFI_VERSION,
 		.xxfi_flags = SMFIF_SETSYMLIST,
 		.xxfi_connect = on_connect,
@@ -535,61 +527,10 @@ open_socket(
 		.xxfi_eom = on_eom,
 		.xxfi_abort = on_abort,
 		.xxfi_close = on_close,
-		.xxfi_negotiate = on_negotiate };
-	char text[400];
-	gid_t own_gid = getegid();
+		.xxfi_negotiate = on_negotiate,
+	};
 
-	if (listen_prepare(spec, err) == -1)
-		return -1;
-	listen_for_libmilter(spec, text);
-	if (smfi_setconn(text) != MI_SUCCESS ||
-	    smfi_register(desc) != MI_SUCCESS) {
-		err_set(err, ERR_IO, "libmilter: can't register '%s'", text);
-		return -1;
-	}
-	/* libmilter makes the socket by umask and effective group only */
-	bool regroup = spec->is_unix && gid != (gid_t)-1 && gid != own_gid;
-	bool regrouped = regroup && setegid(gid) == 0;
-	mode_t mask = umask((mode_t)(0777 & ~mode));
-	errno = 0;
-	int rc = smfi_opensocket(false), error = errno;
-
-	(void)umask(mask);
-	if (regrouped && setegid(own_gid) == -1) {
-		err_set(err, ERR_IO, "setegid: %s", strerror(errno));
-		return -1;
-	}
-	if (rc != MI_SUCCESS) {
-		err_set(err, ERR_IO, "libmilter: can't listen on '%s': %s",
-		    text, error == 0 ? "it doesn't say why" : strerror(error));
-		return -1;
-	}
-	/* also when regrouped: a setgid directory gives its own group */
-	return regroup ? place_socket(spec->path, mode, gid, err) : 0;
-}
-
-int
-callbacks_open(
-    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
-{
-	int lock = listen_lock(spec);
-	int rc = open_socket(spec, mode, gid, err);
-
-	/* libmilter waits on its descriptor by number, for 5 seconds at most:
-	 * it takes another socket in that place for its own */
-	if (rc == 0)
-		sockets_keep("milter.listen", spec,
-		    spec->is_unix ? listen_find(spec) : -1, mode, gid, NULL,
-		    NULL);
-	if (lock != -1)
-		(void)close(lock);
-	return rc;
-}
-
-void
-callbacks_run(void)
-{
-	(void)smfi_main();
+	return &desc;
 }
 
 void
@@ -614,14 +555,4 @@ uint64_t
 callbacks_over_limit(void)
 {
 	return atomic_load(&over_limit);
-}
-
-const char *
-callbacks_libmilter_version(char *buf, size_t size)
-{
-	unsigned major, minor, level;
-
-	(void)smfi_version(&major, &minor, &level);
-	(void)snprintf(buf, size, "%u.%u.%u", major, minor, level);
-	return buf;
 }

@@ -23,6 +23,7 @@
 #include "milter/gate.h"
 #include "milter/libmilter/interpose.h"
 #include "milter/libmilter/nudge.h"
+#include "milter/libmilter/serve.h"
 #include "milter/meter.h"
 #include "milter/permit.h"
 #include "milter/process.h"
@@ -93,8 +94,8 @@ open_listeners(
 {
 	if (*cfg->milter.listen != '\0' &&
 	    (listen_parse(cfg->milter.listen, spec, err) == -1 ||
-		callbacks_open(
-		    spec, cfg->milter.mode, socket_group(cfg), err) == -1))
+		serve_open(callbacks(), spec, cfg->milter.mode,
+		    socket_group(cfg), err) == -1))
 		return -1;
 	if (open_permit(cfg, "permit.policy", cfg->permit.policy,
 		PROTOCOL_POLICY, err) == -1)
@@ -107,7 +108,7 @@ static void *
 milter_thread(void *arg)
 {
 	(void)arg;
-	callbacks_run();
+	serve_run();
 	atomic_store(&milter_failed, true);
 	/* the main thread waits for signals */
 	(void)kill(getpid(), SIGTERM);
@@ -209,7 +210,7 @@ share_files(unsigned files, const struct config *cfg)
 	else if (wanted > 0)
 		share.sessions = (unsigned)wanted;
 	callbacks_limit(share.sessions);
-	override_keep_from(share.others_from);
+	interpose_keep_from(share.others_from);
 	permit_numbers(share.others_from);
 }
 
@@ -241,7 +242,7 @@ read_options(int argc, char **argv)
 
 	(void)snprintf(versions, sizeof(versions),
 	    "libmilter %s, libmicrohttpd %s",
-	    callbacks_libmilter_version(libmilter, sizeof(libmilter)),
+	    serve_libmilter_version(libmilter, sizeof(libmilter)),
 	    http_library_version());
 	opt.library = versions;
 	return daemon_options(&opt, argc, argv);

@@ -1,4 +1,4 @@
-/* override - two functions of libc as libmilter gets to see them: a program's
+/* interpose - two functions of libc as libmilter gets to see them: a program's
  * own function goes before that of a library, for the libraries, too. Each
  * mends a fault of libmilter. Nothing else calls them. */
 #include "milter/libmilter/interpose.h"
@@ -20,7 +20,7 @@ enum { REST_MS = 200, SAY_EVERY_MS = 10000 };
 static atomic_int keep_from = INT_MAX;
 
 void
-override_keep_from(int fd)
+interpose_keep_from(int fd)
 {
 	atomic_store(&keep_from, fd);
 }
