@@ -181,7 +181,7 @@ drain(void)
 	    (wait_s + AFTER_DRAIN_S) * 1000000);
 	process_signals(&set);
 	callbacks_drain();
-	status_draining();
+	health_draining();
 	if (callbacks_sessions() > 0)
 		log_msg(LOG_NOTICE, "stopping: waiting for %u sessions",
 		    callbacks_sessions());
@@ -289,7 +289,7 @@ stop(bool listens)
 		drain();
 	sockets_drop_all(); /* dead ones would only puzzle */
 	permit_stop();
-	status_close();
+	health_close();
 	gate_stop();
 	if (atomic_load(&milter_failed))
 		_exit(daemon_fail(&opt, EX_SOFTWARE, "libmilter gave up"));

@@ -1,6 +1,8 @@
 #include "common/daemon/health.h"
 
+#include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -13,8 +15,14 @@
 #include "common/daemon/http.h"
 
 static struct {
+	/* set before the first thread */
 	const char *daemon, *config;
 	int64_t started_at;
+	/* set by health_open() */
+	void (*add_members)(struct json *j);
+	int (*add_metrics)(FILE *to);
+	struct http *pages, *metrics;
+	atomic_bool draining;
 	pthread_mutex_t mtx;
 	/* guarded by mtx */
 	int64_t loaded_at;
@@ -46,7 +54,13 @@ health_reloaded(bool good, const char *text)
 }
 
 void
-health_write(struct json *j, const char *state)
+health_draining(void)
+{
+	atomic_store(&health.draining, true);
+}
+
+static void
+own_members(struct json *j)
 {
 	char error[LOG_LAST_MAX];
 	int64_t error_at = log_last_error(error);
@@ -57,7 +71,8 @@ health_write(struct json *j, const char *state)
 	json_number(j, "pid", getpid());
 	json_number(j, "uid", geteuid());
 	json_number(j, "started_at", health.started_at);
-	json_text(j, "state", state);
+	json_text(
+	    j, "state", atomic_load(&health.draining) ? "draining" : "running");
 	json_text(j, "config", health.config);
 	(void)pthread_mutex_lock(&health.mtx);
 	json_number(j, "loaded_at", health.loaded_at);
@@ -76,8 +91,21 @@ health_write(struct json *j, const char *state)
 	sockets_write(j);
 }
 
-void
-health_metrics(FILE *to)
+static int
+write_health(FILE *to)
+{
+	struct json j = { .to = to };
+
+	json_open(&j, NULL, '{');
+	own_members(&j);
+	health.add_members(&j);
+	json_close(&j, '}');
+	json_line(&j);
+	return 0;
+}
+
+static void
+own_metrics(FILE *to)
 {
 	const struct metrics_label build[] = { { "daemon", health.daemon },
 		{ "version", POPGATE_VERSION }, { 0 } };
@@ -96,14 +124,11 @@ health_metrics(FILE *to)
 	metrics_family(
 	    to, "build", "info", NULL, "The program that says this.");
 	metrics_sample(to, "build", "_info", build, 1);
-	metrics_family(to, "start_time_seconds", "gauge", "seconds",
-	    "When it was started, Unix time.");
-	metrics_sample(
-	    to, "start_time_seconds", "", NULL, (uint64_t)health.started_at);
-	metrics_family(to, "config_time_seconds", "gauge", "seconds",
-	    "When the configuration in force was read, Unix time.");
-	metrics_sample(
-	    to, "config_time_seconds", "", NULL, (uint64_t)loaded_at);
+	metrics_gauge(to, "start_time_seconds", "seconds",
+	    "When it was started, Unix time.", (uint64_t)health.started_at);
+	metrics_gauge(to, "config_time_seconds", "seconds",
+	    "When the configuration in force was read, Unix time.",
+	    (uint64_t)loaded_at);
 	metrics_family(to, "config_reloads", "counter", NULL,
 	    "Times that the configuration was to be read again.");
 	metrics_sample(to, "config_reloads", "_total", good, reloads - failed);
@@ -114,23 +139,60 @@ health_metrics(FILE *to)
 	metrics_sample(
 	    to, "log_messages", "_total", warning, log_count(LOG_WARNING));
 	log_state(&log);
-	metrics_family(to, "log_lines_lost", "counter", NULL,
-	    "Log lines that were dropped, since the log did not take them.");
-	metrics_sample(to, "log_lines_lost", "_total", NULL, log.lost);
+	metrics_counter(to, "log_lines_lost",
+	    "Log lines that were dropped, since the log did not take them.",
+	    log.lost);
 	metrics_family(to, "log_stuck_seconds", "gauge", "seconds",
 	    "How long the log has not taken the next line.");
 	metrics_milli(to, "log_stuck_seconds", NULL, log.stuck_ms);
 }
 
-void
-health_serve(const char *key, const char *listen, gid_t gid,
+static int
+write_metrics(FILE *to)
+{
+	own_metrics(to);
+	int rc = health.add_metrics(to);
+
+	metrics_end(to);
+	return rc;
+}
+
+static void
+serve(const char *key, const char *listen, gid_t gid,
     const struct http_page *pages, struct http **h_r)
 {
 	struct err err;
 
-	*h_r = NULL;
 	if (*listen != '\0' &&
 	    http_open(key, listen, gid, pages, h_r, &err) == -1)
 		log_msg(
 		    LOG_WARNING, "%s: not served: %s", pages->path, err.text);
+}
+
+void
+health_open(const struct health_pages *own)
+{
+	static const struct http_page pages[] = {
+		{ HEALTH_PATH, "application/json", write_health },
+		{ 0 },
+	};
+	static const struct http_page metrics[] = {
+		{ "/metrics", METRICS_TYPE, write_metrics },
+		{ 0 },
+	};
+
+	assert(health.daemon != NULL);
+	assert(health.pages == NULL && health.metrics == NULL);
+	health.add_members = own->add_members;
+	health.add_metrics = own->add_metrics;
+	serve(own->status_key, own->status, own->gid, pages, &health.pages);
+	serve(
+	    own->metrics_key, own->metrics, own->gid, metrics, &health.metrics);
+}
+
+void
+health_close(void)
+{
+	http_close(&health.pages);
+	http_close(&health.metrics);
 }
