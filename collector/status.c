@@ -8,9 +8,9 @@
 #include "collector/collect.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/growth.h"
 #include "common/base/json.h"
 #include "common/base/metrics.h"
-#include "common/base/rate.h"
 #include "common/base/sockets.h"
 #include "common/config/config.h"
 #include "common/daemon/health.h"
@@ -22,7 +22,7 @@ static struct {
 	/* guarded by mtx */
 	struct collect_figures now;
 	int64_t told_ms;
-	struct rate logins;
+	struct growth logins;
 } status = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
 /* What was told last, how long ago, and logins of the last minute. */
@@ -35,7 +35,7 @@ told(int64_t *age_ms, uint64_t *per_minute)
 	struct collect_figures f = status.now;
 
 	*age_ms = now_ms - status.told_ms;
-	*per_minute = rate_per_minute(&status.logins, now_ms, f.logins);
+	*per_minute = growth_per_minute(&status.logins, now_ms, f.logins);
 	(void)pthread_mutex_unlock(&status.mtx);
 	return f;
 }
@@ -206,7 +206,7 @@ status_tell(const struct collect_figures *figures)
 	(void)pthread_mutex_lock(&status.mtx);
 	status.now = *figures;
 	status.told_ms = clock_monotonic_ms();
-	rate_note(&status.logins, status.told_ms, figures->logins);
+	growth_note(&status.logins, status.told_ms, figures->logins);
 	(void)pthread_mutex_unlock(&status.mtx);
 	sockets_tick();
 }

@@ -84,8 +84,7 @@ static const struct {
 };
 /* instead, where certificates count */
 static const char certificate_macros[] =
-    "j i {auth_type} {auth_authen} "
-    "{verify} {cert_subject} {cert_issuer} {cert_fp}";
+    "j i {auth_type} {auth_authen} {verify} {cert_subject} {cert_issuer} {cert_fp}";
 
 static void
 copy(char *buf, size_t size, const char *text)

@@ -204,8 +204,8 @@ share_files(unsigned files, const struct config *cfg)
 
 	if (wanted > share.sessions)
 		log_msg(LOG_WARNING,
-		    "milter.max_sessions: %" PRId64 " are more than %u open "
-		    "files leave room for: taken as %u",
+		    "milter.max_sessions: %" PRId64
+		    " are more than %u open files leave room for: taken as %u",
 		    wanted, files, share.sessions);
 	else if (wanted > 0)
 		share.sessions = (unsigned)wanted;
@@ -344,8 +344,7 @@ main(int argc, char **argv)
 	if (!has_listeners(cfg))
 		/* NOLINTNEXTLINE: the process ends */
 		return daemon_fail(&opt, EX_CONFIG,
-		    "nothing to listen on: milter.listen, permit.policy and "
-		    "permit.socketmap are empty");
+		    "nothing to listen on: milter.listen, permit.policy and permit.socketmap are empty");
 	process_block_signals();
 	unsigned files = process_raise_files();
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/growth.h"
 #include "common/base/metrics.h"
-#include "common/base/rate.h"
 
 enum { CHANNELS = 3 };
 
@@ -17,7 +17,7 @@ static bool measure;
 
 static struct {
 	pthread_mutex_t mtx;
-	struct rate rate; /* guarded by mtx */
+	struct growth decided; /* guarded by mtx */
 } recent = { .mtx = PTHREAD_MUTEX_INITIALIZER };
 
 void
@@ -76,7 +76,7 @@ meter_tick(void)
 	uint64_t total = all();
 
 	(void)pthread_mutex_lock(&recent.mtx);
-	rate_note(&recent.rate, clock_monotonic_ms(), total);
+	growth_note(&recent.decided, clock_monotonic_ms(), total);
 	(void)pthread_mutex_unlock(&recent.mtx);
 }
 
@@ -87,7 +87,7 @@ meter_decisions(uint64_t *per_minute_r)
 
 	(void)pthread_mutex_lock(&recent.mtx);
 	*per_minute_r =
-	    rate_per_minute(&recent.rate, clock_monotonic_ms(), total);
+	    growth_per_minute(&recent.decided, clock_monotonic_ms(), total);
 	(void)pthread_mutex_unlock(&recent.mtx);
 	return total;
 }
@@ -96,8 +96,7 @@ void
 meter_metrics(FILE *to)
 {
 	metrics_family(to, "decisions", "counter", NULL,
-	    "Recipients decided "
-	    "on, by channel, verdict and reason.");
+	    "Recipients decided on, by channel, verdict and reason.");
 	for (int c = 0; c < CHANNELS; c++)
 		for (int v = 0; v < VERDICTS; v++)
 			for (int r = 0; r < REASONS; r++) {
@@ -117,8 +116,7 @@ meter_metrics(FILE *to)
 					    "_total", labels, count(c, v, r));
 			}
 	metrics_family(to, "limit_breaches", "counter", NULL,
-	    "Times that a "
-	    "client or user went over a limit.");
+	    "Times that a client or user went over a limit.");
 	for (int i = 0; i < LIMITS; i++) {
 		const struct metrics_label labels[] = {
 			{ "limit", limit_name((enum limit)i) }, { 0 }
@@ -128,8 +126,7 @@ meter_metrics(FILE *to)
 		    atomic_load_explicit(&breaches[i], memory_order_relaxed));
 	}
 	metrics_family(to, "decision_duration_seconds", "histogram", "seconds",
-	    "Time to decide on a recipient, without the waiting "
-	    "for the disk.");
+	    "Time to decide on a recipient, without the waiting for the disk.");
 	for (int c = 0; c < CHANNELS; c++) {
 		const struct metrics_label labels[] = {
 			{ "channel",

@@ -231,7 +231,7 @@ gate_request_of(struct permit_peer *peer, const struct protocol_request *req,
 		.queue_id = req->queue_id,
 		.session = *req->session == '\0' ? session : req->session,
 		.mta = req->kind == PROTOCOL_SOCKETMAP &&
-			req->map == MAP_SENDMAIL
+			req->map == PROTOCOL_MAP_SENDMAIL
 		    ? "Sendmail"
 		    : "Postfix",
 		.message = message_of(peer, req),
@@ -299,7 +299,8 @@ nothing_to_decide(const struct protocol_request *req)
 	if (req->kind == PROTOCOL_POLICY)
 		return strcmp(req->state, "RCPT") != 0 ||
 		    *req->recipient == '\0';
-	return req->map == MAP_CLIENT && !addr_parse_loose(req->client, &addr);
+	return req->map == PROTOCOL_MAP_CLIENT &&
+	    !addr_parse_loose(req->client, &addr);
 }
 
 void

@@ -53,13 +53,13 @@ throttle_start(const struct config *cfg, struct audit *audit, const char *path,
 		return -1;
 	if (h.cut)
 		log_msg(LOG_WARNING,
-		    "limits: only the newest %d decisions "
-		    "are counted after this start",
+		    "limits: only the newest %d decisions are counted after this start",
 		    CHARGE_ROWS);
 	if (h.rows > 0)
 		log_msg(LOG_INFO,
-		    "limits: %" PRId64 " recipients of before "
-		    "the start are counted (%" PRId64 " ms)",
+		    "limits: %" PRId64
+		    " recipients of before the start are counted (%" PRId64
+		    " ms)",
 		    h.rows, clock_monotonic_ms() - began_ms);
 	return 0;
 }
@@ -77,8 +77,7 @@ throttle_lifted(void *arg, bool is_user, const char *subject)
 	for (int i = 0; i < n; i++)
 		limiter_forget(throttle.limiter, number[i]);
 	log_msg(LOG_NOTICE,
-	    "limits: %s %s was let in again, and is counted "
-	    "from now on",
+	    "limits: %s %s was let in again, and is counted from now on",
 	    is_user ? "user" : "client", subject);
 }
 

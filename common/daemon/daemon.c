@@ -300,8 +300,7 @@ daemon_log_end(void)
 
 	if (left > 0)
 		(void)sd_notifyf(0,
-		    "STATUS=ended; the last %u log lines are lost, since "
-		    "nobody took them",
+		    "STATUS=ended; the last %u log lines are lost, since nobody took them",
 		    left);
 }
 
