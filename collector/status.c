@@ -1,6 +1,5 @@
 #include "collector/status.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/growth.h"
+#include "common/base/guarded.h"
 #include "common/base/json.h"
 #include "common/base/metrics.h"
 #include "common/base/sockets.h"
@@ -16,14 +16,13 @@
 #include "common/daemon/health.h"
 #include "common/db/store.h"
 
+static char *database; /* set before the threads */
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	char *database; /* set before the threads */
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
 	struct collect_figures now;
 	int64_t told_ms;
 	struct growth logins;
-} status = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+} status GUARDED_BY(mtx);
 
 /* What was told last, how long ago, and logins of the last minute. */
 static struct collect_figures
@@ -31,12 +30,12 @@ told(int64_t *age_ms, uint64_t *per_minute)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
-	(void)pthread_mutex_lock(&status.mtx);
+	mutex_lock(&mtx);
 	struct collect_figures f = status.now;
 
 	*age_ms = now_ms - status.told_ms;
 	*per_minute = growth_per_minute(&status.logins, now_ms, f.logins);
-	(void)pthread_mutex_unlock(&status.mtx);
+	mutex_unlock(&mtx);
 	return f;
 }
 
@@ -81,7 +80,7 @@ add_members(struct json *j)
 	json_number(j, "logins_waiting", (int64_t)f.waiting);
 	json_bool(j, "database_good", f.store_good);
 	json_open(j, "sources", '[');
-	if (store_open(status.database, STORE_READ, &st, &err) == 0)
+	if (store_open(database, STORE_READ, &st, &err) == 0)
 		(void)store_each_source(st, source_json, &s, &err);
 	store_close(&st);
 	json_close(j, ']');
@@ -170,9 +169,9 @@ add_metrics(FILE *to)
 	metrics_gauge(to, "database_good", NULL,
 	    "1 when the last writing to the login table went well.",
 	    f.store_good);
-	metrics_file(to, true, "logins", status.database);
+	metrics_file(to, true, "logins", database);
 	/* without a table the rest says nothing, which is not 0 */
-	rc = store_open(status.database, STORE_READ, &st, &err) == -1
+	rc = store_open(database, STORE_READ, &st, &err) == -1
 	    ? 0
 	    : table_metrics(to, st);
 	store_close(&st);
@@ -193,9 +192,11 @@ status_open(const struct config *cfg)
 		.add_metrics = add_metrics,
 	};
 
+	mutex_lock(&mtx);
 	status.told_ms = clock_monotonic_ms();
-	status.database = strdup(cfg->logins.database);
-	if (status.database == NULL)
+	mutex_unlock(&mtx);
+	database = strdup(cfg->logins.database);
+	if (database == NULL)
 		return;
 	health_open(&pages);
 }
@@ -203,11 +204,11 @@ status_open(const struct config *cfg)
 void
 status_tell(const struct collect_figures *figures)
 {
-	(void)pthread_mutex_lock(&status.mtx);
+	mutex_lock(&mtx);
 	status.now = *figures;
 	status.told_ms = clock_monotonic_ms();
 	growth_note(&status.logins, status.told_ms, figures->logins);
-	(void)pthread_mutex_unlock(&status.mtx);
+	mutex_unlock(&mtx);
 	sockets_tick();
 }
 
@@ -215,6 +216,6 @@ void
 status_close(void)
 {
 	health_close();
-	free(status.database);
-	status.database = NULL;
+	free(database);
+	database = NULL;
 }

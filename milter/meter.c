@@ -1,11 +1,11 @@
 #include "milter/meter.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/growth.h"
+#include "common/base/guarded.h"
 #include "common/base/metrics.h"
 
 enum { CHANNELS = 3 };
@@ -15,10 +15,8 @@ static atomic_uint_fast64_t breaches[LIMITS];
 static struct histogram duration[CHANNELS];
 static bool measure;
 
-static struct {
-	pthread_mutex_t mtx;
-	struct growth decided; /* guarded by mtx */
-} recent = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+static struct mutex mtx = MUTEX_INITIALIZER;
+static struct growth recent GUARDED_BY(mtx); /* of decisions */
 
 void
 meter_start(bool durations)
@@ -75,9 +73,9 @@ meter_tick(void)
 {
 	uint64_t total = all();
 
-	(void)pthread_mutex_lock(&recent.mtx);
-	growth_note(&recent.decided, clock_monotonic_ms(), total);
-	(void)pthread_mutex_unlock(&recent.mtx);
+	mutex_lock(&mtx);
+	growth_note(&recent, clock_monotonic_ms(), total);
+	mutex_unlock(&mtx);
 }
 
 uint64_t
@@ -85,10 +83,9 @@ meter_decisions(uint64_t *per_minute_r)
 {
 	uint64_t total = all();
 
-	(void)pthread_mutex_lock(&recent.mtx);
-	*per_minute_r =
-	    growth_per_minute(&recent.decided, clock_monotonic_ms(), total);
-	(void)pthread_mutex_unlock(&recent.mtx);
+	mutex_lock(&mtx);
+	*per_minute_r = growth_per_minute(&recent, clock_monotonic_ms(), total);
+	mutex_unlock(&mtx);
 	return total;
 }
 

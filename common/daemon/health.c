@@ -1,7 +1,6 @@
 #include "common/daemon/health.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <syslog.h>
@@ -9,11 +8,13 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/sockets.h"
 #include "common/daemon/http.h"
 
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
 	/* set before the first thread */
 	const char *daemon, *config;
@@ -23,26 +24,27 @@ static struct {
 	int (*add_metrics)(FILE *to);
 	struct http *pages, *metrics;
 	atomic_bool draining;
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
-	int64_t loaded_at;
-	uint64_t reloads, failed;
-	bool good;
-	char text[ERR_TEXT_MAX];
-} health = { .mtx = PTHREAD_MUTEX_INITIALIZER, .good = true };
+	int64_t loaded_at GUARDED_BY(mtx);
+	uint64_t reloads GUARDED_BY(mtx), failed GUARDED_BY(mtx);
+	bool good GUARDED_BY(mtx); /* the last reload was */
+	char text[ERR_TEXT_MAX] GUARDED_BY(mtx);
+} health = { .good = true };
 
 void
 health_start(const char *daemon, const char *config)
 {
 	health.daemon = daemon;
 	health.config = config;
-	health.started_at = health.loaded_at = clock_now();
+	health.started_at = clock_now();
+	mutex_lock(&mtx);
+	health.loaded_at = health.started_at;
+	mutex_unlock(&mtx);
 }
 
 void
 health_reloaded(bool good, const char *text)
 {
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	health.reloads++;
 	health.good = good;
 	if (good)
@@ -50,7 +52,7 @@ health_reloaded(bool good, const char *text)
 	else
 		health.failed++;
 	(void)snprintf(health.text, sizeof(health.text), "%s", text);
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 }
 
 void
@@ -74,13 +76,13 @@ own_members(struct json *j)
 	json_text(
 	    j, "state", atomic_load(&health.draining) ? "draining" : "running");
 	json_text(j, "config", health.config);
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	json_number(j, "loaded_at", health.loaded_at);
 	json_number(j, "reloads", (int64_t)health.reloads);
 	json_bool(j, "reload_good", health.good);
 	json_text(
 	    j, "reload_text", health.text[0] == '\0' ? NULL : health.text);
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 	json_text(j, "last_error", error_at == 0 ? NULL : error);
 	json_number(j, "last_error_at", error_at);
 	log_state(&log);
@@ -116,11 +118,11 @@ own_metrics(FILE *to)
 		{ 0 } };
 	struct log_state log;
 
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	int64_t loaded_at = health.loaded_at;
 	uint64_t failed = health.failed, reloads = health.reloads;
 
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 	metrics_family(
 	    to, "build", "info", NULL, "The program that says this.");
 	metrics_sample(to, "build", "_info", build, 1);
