@@ -1,5 +1,6 @@
 #include "milter/callbacks.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdatomic.h>
@@ -89,6 +90,7 @@ static const char certificate_macros[] =
 static void
 copy(char *buf, size_t size, const char *text)
 {
+	assert(size > 0);
 	size_t n = text == NULL ? 0 : strnlen(text, size - 1);
 
 	if (n > 0)
@@ -127,6 +129,7 @@ keep_row(struct session *s, struct audit_row *row)
 
 	if (row == NULL)
 		return;
+	assert(a->n_rows < gate_batch());
 	a->rows = audit_row_chain(a->rows, row);
 	if (++a->n_rows < gate_batch())
 		return;
@@ -506,7 +509,10 @@ on_close(SMFICTX *ctx)
 	gate_config_give(s->gc);
 	free(s);
 	(void)smfi_setpriv(ctx, NULL);
-	atomic_fetch_sub(&sessions, 1);
+	unsigned before = atomic_fetch_sub(&sessions, 1);
+
+	assert(before > 0);
+	(void)before;
 	return SMFIS_CONTINUE;
 }
 

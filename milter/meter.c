@@ -1,5 +1,6 @@
 #include "milter/meter.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -35,6 +36,8 @@ void
 meter_decision(enum audit_channel channel, const struct decision *decision,
     int64_t began_ns)
 {
+	assert((int)channel < CHANNELS);
+	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
 	atomic_fetch_add_explicit(
 	    &decided[channel][decision->verdict][decision->reason], 1,
 	    memory_order_relaxed);
@@ -46,6 +49,7 @@ meter_decision(enum audit_channel channel, const struct decision *decision,
 void
 meter_breach(enum limit limit)
 {
+	assert(limit < LIMITS);
 	atomic_fetch_add_explicit(&breaches[limit], 1, memory_order_relaxed);
 }
 

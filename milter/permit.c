@@ -77,7 +77,8 @@ complain(const struct connection *c, const char *why)
 static void
 connection_close(struct connection *c)
 {
-	/* when we end, messages are under way */
+	assert(permit.n > 0);
+	/* when this process ends, messages are under way */
 	if (!permit_ending)
 		permit_peer_end(&c->peer);
 	if (c->prev != NULL)
@@ -440,6 +441,7 @@ permit_connections(void)
 int
 permit_start(struct err *err)
 {
+	assert(!permit.started);
 	if (permit.n_listeners == 0)
 		return 0;
 	permit_answer_start();

@@ -1,5 +1,6 @@
 #include "milter/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ pool_free(struct pool *pool)
 {
 	if (pool == NULL)
 		return;
+	assert(pool->n_lent == 0 && pool->n_waiting == 0);
 	drop_idle(pool);
 	mutex_destroy(&pool->mtx);
 	(void)pthread_cond_destroy(&pool->came_back);
@@ -136,7 +138,9 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 void
 pool_give(struct pool *pool, struct pool_loan *loan, bool good)
 {
+	assert(loan->st != NULL || !good);
 	mutex_lock(&pool->mtx);
+	assert(pool->n_lent > 0 && loan->generation <= pool->generation);
 	pool->n_lent--;
 	if (good && loan->generation == pool->generation &&
 	    pool->n_idle < READERS) {

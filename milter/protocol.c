@@ -1,5 +1,6 @@
 #include "milter/protocol.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,6 +198,7 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
 		.cert_issuer = "",
 		.cert_digest = "",
 		.cert_key = "" };
+	assert(len <= PROTOCOL_FRAME_MAX);
 	*used = 0;
 	*why = NULL;
 	return kind == PROTOCOL_POLICY
@@ -210,7 +212,8 @@ netstring(const char *text, char *buf)
 	int n =
 	    snprintf(buf, PROTOCOL_REPLY_MAX, "%zu:%s,", strlen(text), text);
 
-	return n < 0 ? 0 : (size_t)n;
+	assert(n > 0 && n < PROTOCOL_REPLY_MAX);
+	return (size_t)n;
 }
 
 /* Sendmail's rule set takes the text as tokens: one quoted string of at most
@@ -287,5 +290,6 @@ protocol_reply(const struct protocol_request *req, enum protocol_answer answer,
 	case ANSWER_BAD: /* has no reply: the connection is closed */
 		break;
 	}
-	return n < 0 ? 0 : (size_t)n;
+	assert(n >= 0 && n < PROTOCOL_REPLY_MAX);
+	return (size_t)n;
 }

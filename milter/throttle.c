@@ -1,5 +1,6 @@
 #include "milter/throttle.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ limiter_now(void)
 int
 throttle_new(const struct config *cfg, struct err *err)
 {
+	assert(throttle.limiter == NULL);
 	throttle.limiter = limiter_new(cfg->limits.rate,
 	    (uint8_t)cfg->relay.ipv6_prefix, LIMITER_SUBJECTS, err);
 	return throttle.limiter == NULL ? -1 : 0;
@@ -43,6 +45,7 @@ throttle_start(const struct config *cfg, struct audit *audit, const char *path,
 	int64_t began_ms = clock_monotonic_ms();
 	struct audit_reader *r;
 
+	assert(throttle.limiter != NULL);
 	throttle.audit = audit;
 	if (audit_open_reader(path, &r, err) == -1)
 		return -1;
@@ -171,6 +174,7 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 	struct offender who = { .text = "" };
 	int64_t until = 0;
 
+	assert(b->limit < LIMITS);
 	if (!b->entered && !(b->firm && cfg->limits.deny_for_s > 0))
 		return;
 	name_offender(ev, b, &who);

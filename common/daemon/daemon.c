@@ -1,5 +1,6 @@
 #include "common/daemon/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -45,6 +46,8 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 	enum log_target log_to = LOG_TO_STDERR;
 	int c;
 
+	assert(
+	    opt->ident != NULL && opt->usage != NULL && opt->library != NULL);
 	opt->config = CONFIG_DEFAULT_PATH;
 	while ((c = getopt_long(argc, argv, "c:tdl:Vh", longs, NULL)) != -1)
 		switch (c) {
@@ -116,6 +119,7 @@ daemon_detach(struct err *err)
 	int fds[2], status;
 	char byte;
 
+	assert(ready_fd == -1);
 	if (pipe2(fds, O_CLOEXEC) == -1) {
 		err_set(err, ERR_IO, "pipe: %s", strerror(errno));
 		return -1;
@@ -169,6 +173,7 @@ daemon_ready(void)
 static const struct passwd *
 find_user(const struct daemon_user *user, struct err *err)
 {
+	assert(*user->usual != '\0');
 	bool said = *user->value != '\0';
 	const char *name = said ? user->value : user->usual;
 	const struct passwd *pw = getpwnam(name);

@@ -1,5 +1,6 @@
 #include "common/daemon/http.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -157,7 +158,10 @@ notice(void *arg, struct MHD_Connection *connection, void **context,
 	(void)connection;
 	(void)context;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		atomic_fetch_sub(&h->n, 1);
+		unsigned before = atomic_fetch_sub(&h->n, 1);
+
+		assert(before > 0);
+		(void)before;
 		wake(h);
 	}
 }
@@ -233,6 +237,7 @@ http_open(const char *key, const char *listen, gid_t gid,
 {
 	struct http *h = calloc(1, sizeof(*h));
 
+	assert(*listen != '\0' && pages->path != NULL);
 	*h_r = NULL;
 	if (h == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");

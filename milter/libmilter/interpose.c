@@ -3,6 +3,7 @@
  * mends a fault of libmilter. Nothing else calls them. */
 #include "milter/libmilter/interpose.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -22,6 +23,7 @@ static atomic_int keep_from = INT_MAX;
 void
 interpose_keep_from(int fd)
 {
+	assert(fd > 0);
 	atomic_store(&keep_from, fd);
 }
 
