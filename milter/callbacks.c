@@ -186,6 +186,23 @@ session_new(SMFICTX *ctx)
 	return s;
 }
 
+static void
+ask_for_macros(SMFICTX *ctx, bool certificates)
+{
+	for (size_t i = 0; i < sizeof(macro_lists) / sizeof(*macro_lists);
+	     i++) {
+		int stage = macro_lists[i].stage;
+		const char *macros = certificates && stage == SMFIM_ENVFROM
+		    ? certificate_macros
+		    : macro_lists[i].macros;
+
+		if (smfi_setsymlist(ctx, stage, (char *)(uintptr_t)macros) !=
+		    MI_SUCCESS)
+			log_msg(LOG_WARNING,
+			    "macro list of stage %d was refused", stage);
+	}
+}
+
 static sfsistat
 on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
     unsigned long f2, unsigned long f3, unsigned long *actions_r,
@@ -209,20 +226,10 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
 	s->lists = *actions_r != 0;
-	if (!s->lists)
+	if (s->lists)
+		ask_for_macros(ctx, s->gc->cfg->relay.n_certificates > 0);
+	else
 		atomic_store(&own_lists, true);
-	for (size_t i = 0;
-	     *actions_r != 0 && i < sizeof(macro_lists) / sizeof(*macro_lists);
-	     i++)
-		if (smfi_setsymlist(ctx, macro_lists[i].stage,
-			(char *)(uintptr_t)(macro_lists[i].stage ==
-					SMFIM_ENVFROM &&
-				    s->gc->cfg->relay.n_certificates > 0
-				? certificate_macros
-				: macro_lists[i].macros)) != MI_SUCCESS)
-			log_msg(LOG_WARNING,
-			    "macro list of stage %d was refused",
-			    macro_lists[i].stage);
 	return SMFIS_CONTINUE;
 }
 
@@ -373,6 +380,51 @@ set_reply(SMFICTX *ctx, const char *code, const char *status, const char *text)
 		    code, status, text);
 }
 
+static struct gate_request
+request_of(SMFICTX *ctx, struct session *s, const char *rcpt)
+{
+	return (struct gate_request){
+		.q = {
+		    .client = s->client,
+		    .sender = s->sender,
+		    .recipient = rcpt,
+		    .mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
+		    .auth_type = s->auth_type,
+		    .auth_user = s->auth_user,
+		    .certificate = s->certificate,
+		    .vouched = is_vouched(s, rcpt),
+		},
+		.client_name = s->client_name,
+		.helo = s->helo,
+		.session = s->id,
+		.queue_id = s->queue_id,
+		.mta = s->mta,
+		.memo = &s->memo,
+		.message = &s->message,
+		.port = s->port,
+		.channel = CHANNEL_MILTER,
+	};
+}
+
+/* Accept a recipient, whose row (NULL: it has none) waits for DATA. A relay
+ * without a row can't be made durable, and in a message that lost some it would
+ * hold up the others at DATA. */
+static sfsistat
+accept_recipient(SMFICTX *ctx, struct session *s, const char *rcpt, bool relay,
+    struct audit_row *row)
+{
+	if (relay && (row == NULL || s->accepted.receipt.lost)) {
+		audit_row_free(row);
+		set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
+		return SMFIS_TEMPFAIL;
+	}
+	s->accepted.relayed |= relay;
+	if (relay)
+		covered_add(&s->accepted.relays, rcpt);
+	keep_row(s, row);
+	return SMFIS_CONTINUE;
+}
+
 static sfsistat
 on_envrcpt(SMFICTX *ctx, char **argv)
 {
@@ -387,46 +439,14 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
-	const struct gate_request req = {
-		.q = { .client = s->client,
-		    .sender = s->sender,
-		    .recipient = argv[0],
-		    .mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
-		    .auth_type = s->auth_type,
-		    .auth_user = s->auth_user,
-		    .certificate = s->certificate,
-		    .vouched = is_vouched(s, argv[0]) },
-		.client_name = s->client_name,
-		.helo = s->helo,
-		.session = s->id,
-		.queue_id = s->queue_id,
-		.mta = s->mta,
-		.memo = &s->memo,
-		.message = &s->message,
-		.port = s->port,
-		.channel = CHANNEL_MILTER
-	};
+	const struct gate_request req = request_of(ctx, s, argv[0]);
 
 	gate_decide(s->gc, &req, &answer);
 	struct audit_row *row = gate_row(s->gc, &req, &answer);
 
-	if (!answer.refuse) {
-		/* a relay without a row can't be made durable, and in a
-		 * message that lost some it would hold up the others at DATA */
-		bool relay = !answer.local && !answer.monitored;
-
-		if (relay && (row == NULL || s->accepted.receipt.lost)) {
-			audit_row_free(row);
-			set_reply(
-			    ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
-			return SMFIS_TEMPFAIL;
-		}
-		s->accepted.relayed |= relay;
-		if (relay)
-			covered_add(&s->accepted.relays, argv[0]);
-		keep_row(s, row);
-		return SMFIS_CONTINUE;
-	}
+	if (!answer.refuse)
+		return accept_recipient(
+		    ctx, s, argv[0], !answer.local && !answer.monitored, row);
 	(void)gate_submit(s->gc, row, false, &ok);
 	set_reply(ctx, answer.code, answer.status, answer.text);
 	return answer.decision.verdict == VERDICT_REJECT ? SMFIS_REJECT

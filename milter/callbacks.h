@@ -12,11 +12,11 @@ struct smfiDesc;
  * many threads, of one session one at a time. */
 const struct smfiDesc *callbacks(void);
 
-/* Sessions that may be open; more get a temporary failure. Any thread. */
+/* How many sessions may be open; more get a temporary failure. Any thread. */
 void callbacks_limit(unsigned max);
 
-/* From now on new sessions are refused: the MTA does what it does without
- * us. Those that are open go on. Any thread. */
+/* Refuse new sessions from now on: the MTA does what it does without a filter.
+ * Open sessions go on. Any thread. */
 void callbacks_drain(void);
 
 /* Sessions that are open now, and how many were over the limit since the start.

@@ -15,10 +15,10 @@
 enum {
 	/* How long a table that was replaced may still be believed. */
 	LOOK_MS = 10,
-	/* A look-up takes microseconds and its reader some 300 KB. Who finds
-	 * that all are lent waits for one to come back, and opens another
-	 * only when that takes longer than it ever should: a locked table,
-	 * a slow disk. */
+	/* An open table takes some 300 KB, and a look-up microseconds. So a
+	 * thread that finds all lent waits for one to come back. It opens one
+	 * more only when that takes longer than it ever should: a locked
+	 * table, a slow disk. */
 	READERS = 4,
 	WAIT_MS = 20
 };
