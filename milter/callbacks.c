@@ -107,8 +107,8 @@ take_accepted(struct session *s)
 	return accepted;
 }
 
-/* Rows of refused recipients are on their way already; these are accepted
- * ones whose message didn't come to DATA. */
+/* Submit the rows of accepted recipients whose message didn't come to DATA. The
+ * rows of refused ones were submitted at once. */
 static void
 flush_accepted(struct session *s)
 {
@@ -235,8 +235,8 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 
 /* libmilter obeys QUIT_NC ("another client follows") in few places, and drops
  * it elsewhere together with the CONNECT behind it, but it keeps the macros
- * that came with that. The client's are marked by making v empty, which is in
- * no other list of ours. */
+ * that came with that. So the macros of the first client are marked: v, which
+ * no later macro list has, is made empty. */
 static void
 take_mta(SMFICTX *ctx, struct session *s)
 {
@@ -322,7 +322,7 @@ take_certificate(SMFICTX *ctx, struct session *s)
 	s->certificate = c;
 }
 
-/* Did the permit channel find it on the list just now? */
+/* Did the permit channel just find the session's certificate on the list? */
 static bool
 is_vouched(const struct session *s, const char *rcpt)
 {

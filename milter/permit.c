@@ -220,8 +220,8 @@ pause_listeners(bool pause)
 	permit.paused_ms = clock_monotonic_ms();
 }
 
-/* The low numbers are libmilter's, which gets none of the others. Where there
- * is no other the low one will do. */
+/* Leave the low descriptors to libmilter, which gets no others. Where no higher
+ * one is free the low one will do. */
 static int
 move_up(int fd)
 {
