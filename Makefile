@@ -272,7 +272,8 @@ FANALYZER := -fanalyzer -Wno-analyzer-malloc-leak \
 	    -Wno-analyzer-null-dereference -Wno-analyzer-file-leak
 
 analyze: $(BUILD)/obj/sql.c	## clang, clang-tidy, cppcheck, -fanalyzer, mandoc
-	$(MAKE) check-build BUILD=build-clang CC=$(FUZZ_CC)
+	$(MAKE) check-build BUILD=build-clang CC=$(FUZZ_CC) \
+	    CFLAGS="-O2 -g -Werror=thread-safety"
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
 	    --enable=warning,portability \
 	    --suppress=missingIncludeSystem \

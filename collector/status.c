@@ -1,6 +1,5 @@
 #include "collector/status.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,24 +7,22 @@
 #include "collector/collect.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/growth.h"
+#include "common/base/guarded.h"
 #include "common/base/json.h"
 #include "common/base/metrics.h"
-#include "common/base/rate.h"
 #include "common/base/sockets.h"
 #include "common/config/config.h"
 #include "common/daemon/health.h"
-#include "common/daemon/http.h"
 #include "common/db/store.h"
 
+static char *database; /* set before the threads */
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	char *database; /* set before the threads */
-	struct http *pages, *metrics;
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
 	struct collect_figures now;
 	int64_t told_ms;
-	struct rate logins;
-} status = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+	struct growth logins;
+} status GUARDED_BY(mtx);
 
 /* What was told last, how long ago, and logins of the last minute. */
 static struct collect_figures
@@ -33,12 +30,12 @@ told(int64_t *age_ms, uint64_t *per_minute)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
-	(void)pthread_mutex_lock(&status.mtx);
+	mutex_lock(&mtx);
 	struct collect_figures f = status.now;
 
 	*age_ms = now_ms - status.told_ms;
-	*per_minute = rate_per_minute(&status.logins, now_ms, f.logins);
-	(void)pthread_mutex_unlock(&status.mtx);
+	*per_minute = growth_per_minute(&status.logins, now_ms, f.logins);
+	mutex_unlock(&mtx);
 	return f;
 }
 
@@ -66,34 +63,28 @@ source_json(void *arg, const struct store_source *src)
 	return true;
 }
 
-static int
-write_health(FILE *to)
+static void
+add_members(struct json *j)
 {
-	struct json j = { .to = to };
-	struct sources s = { .j = &j, .now = clock_now(), .lag_s = -1 };
+	struct sources s = { .j = j, .now = clock_now(), .lag_s = -1 };
 	struct store *st = NULL;
 	struct err err;
 	int64_t age_ms;
 	uint64_t per_minute;
 	struct collect_figures f = told(&age_ms, &per_minute);
 
-	json_open(&j, NULL, '{');
-	health_write(&j, "running");
-	json_number(&j, "loop_age_ms", age_ms);
-	json_number(&j, "lines", (int64_t)f.lines);
-	json_number(&j, "logins", (int64_t)f.logins);
-	json_number(&j, "logins_per_minute", (int64_t)per_minute);
-	json_number(&j, "logins_waiting", (int64_t)f.waiting);
-	json_bool(&j, "database_good", f.store_good);
-	json_open(&j, "sources", '[');
-	if (store_open(status.database, STORE_READ, &st, &err) == 0)
+	json_number(j, "loop_age_ms", age_ms);
+	json_number(j, "lines", (int64_t)f.lines);
+	json_number(j, "logins", (int64_t)f.logins);
+	json_number(j, "logins_per_minute", (int64_t)per_minute);
+	json_number(j, "logins_waiting", (int64_t)f.waiting);
+	json_bool(j, "database_good", f.store_good);
+	json_open(j, "sources", '[');
+	if (store_open(database, STORE_READ, &st, &err) == 0)
 		(void)store_each_source(st, source_json, &s, &err);
 	store_close(&st);
-	json_close(&j, ']');
-	json_number(&j, "lag_s", s.lag_s);
-	json_close(&j, '}');
-	json_line(&j);
-	return 0;
+	json_close(j, ']');
+	json_number(j, "lag_s", s.lag_s);
 }
 
 static bool
@@ -153,14 +144,13 @@ table_metrics(FILE *to, struct store *st)
 	if (store_each_count(st, count_metric, &c, &err) == -1)
 		return -1;
 	metrics_family(to, "lines_refused", "counter", NULL,
-	    "Lines of known "
-	    "servers that are no login to go by, and why.");
+	    "Lines of known servers that are no login to go by, and why.");
 	c.logins = false;
 	return store_each_count(st, count_metric, &c, &err);
 }
 
 static int
-write_metrics(FILE *to)
+add_metrics(FILE *to)
 {
 	struct store *st = NULL;
 	struct err err;
@@ -169,66 +159,63 @@ write_metrics(FILE *to)
 	struct collect_figures f = told(&age_ms, &per_minute);
 	int rc;
 
-	health_metrics(to);
 	metrics_family(to, "loop_age_seconds", "gauge", "seconds",
 	    "Since the collector's loop last turned.");
 	metrics_milli(to, "loop_age_seconds", NULL, age_ms);
-	metrics_family(
-	    to, "lines_read", "counter", NULL, "Lines read since the start.");
-	metrics_sample(to, "lines_read", "_total", NULL, f.lines);
-	metrics_family(to, "logins_waiting", "gauge", NULL,
-	    "Logins read and not written yet.");
-	metrics_sample(to, "logins_waiting", "", NULL, f.waiting);
-	metrics_family(to, "database_good", "gauge", NULL,
-	    "1 when the last writing to the login table went well.");
-	metrics_sample(to, "database_good", "", NULL, f.store_good);
-	metrics_file(to, true, "logins", status.database);
+	metrics_counter(
+	    to, "lines_read", "Lines read since the start.", f.lines);
+	metrics_gauge(to, "logins_waiting", NULL,
+	    "Logins read and not written yet.", f.waiting);
+	metrics_gauge(to, "database_good", NULL,
+	    "1 when the last writing to the login table went well.",
+	    f.store_good);
+	metrics_file(to, true, "logins", database);
 	/* without a table the rest says nothing, which is not 0 */
-	rc = store_open(status.database, STORE_READ, &st, &err) == -1
+	rc = store_open(database, STORE_READ, &st, &err) == -1
 	    ? 0
 	    : table_metrics(to, st);
 	store_close(&st);
-	metrics_end(to);
 	return rc;
 }
 
 void
 status_open(const struct config *cfg)
 {
-	static const struct http_page health_pages[] = {
-		{ HEALTH_PATH, HEALTH_TYPE, write_health }, { 0 }
-	};
-	static const struct http_page metrics_pages[] = {
-		{ "/metrics", METRICS_TYPE, write_metrics }, { 0 }
+	const struct health_pages pages = {
+		.status_key = "collector.status",
+		.status = cfg->collector.status,
+		.metrics_key = "metrics.collector",
+		.metrics = cfg->metrics.collector,
+		/* the directory's group, which is our readers' */
+		.gid = (gid_t)-1,
+		.add_members = add_members,
+		.add_metrics = add_metrics,
 	};
 
+	mutex_lock(&mtx);
 	status.told_ms = clock_monotonic_ms();
-	status.database = strdup(cfg->logins.database);
-	if (status.database == NULL)
+	mutex_unlock(&mtx);
+	database = strdup(cfg->logins.database);
+	if (database == NULL)
 		return;
-	/* the directory's group, which is our readers', and not ours */
-	health_serve("collector.status", cfg->collector.status, (gid_t)-1,
-	    health_pages, &status.pages);
-	health_serve("metrics.collector", cfg->metrics.collector, (gid_t)-1,
-	    metrics_pages, &status.metrics);
+	health_open(&pages);
 }
 
 void
 status_tell(const struct collect_figures *figures)
 {
-	(void)pthread_mutex_lock(&status.mtx);
+	mutex_lock(&mtx);
 	status.now = *figures;
 	status.told_ms = clock_monotonic_ms();
-	rate_note(&status.logins, status.told_ms, figures->logins);
-	(void)pthread_mutex_unlock(&status.mtx);
+	growth_note(&status.logins, status.told_ms, figures->logins);
+	mutex_unlock(&mtx);
 	sockets_tick();
 }
 
 void
 status_close(void)
 {
-	http_close(&status.pages);
-	http_close(&status.metrics);
-	free(status.database);
-	status.database = NULL;
+	health_close();
+	free(database);
+	database = NULL;
 }

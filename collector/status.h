@@ -1,14 +1,14 @@
-/* status - the collector's pages for monitoring: /health on the status
- * socket, /metrics where it is wanted. Another thread than the collector's
- * serves them: it looks at the table by itself, and at what it was told last,
- * so a loop that hangs shows. What can't be served is said in the log. */
-#ifndef POPGATE_STATUS_H
-#define POPGATE_STATUS_H
+/* status - what the collector says on its pages for monitoring (health.h).
+ * Other threads than the collector's serve them: they look at the table
+ * themselves, and at what the collector told last, so that a loop that hangs
+ * shows. */
+#ifndef POPGATE_COLLECTOR_STATUS_H
+#define POPGATE_COLLECTOR_STATUS_H
 
 struct collect_figures;
 struct config;
 
-/* cfg is borrowed until this returns. */
+/* Serve the pages that cfg asks for. cfg is borrowed until this returns. */
 void status_open(const struct config *cfg);
 
 /* How the loop is doing; once a turn. */

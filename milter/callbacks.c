@@ -1,27 +1,21 @@
 #include "milter/callbacks.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
-#include <unistd.h>
 
 /* mfapi.h defines bool itself unless it is told that there is one */
 #define SM_CONF_STDBOOL_H 1
 #include <libmilter/mfapi.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/base/place.h"
-#include "common/base/sockets.h"
 #include "common/mta/address.h"
 #include "milter/covered.h"
 #include "milter/gate.h"
@@ -91,12 +85,12 @@ static const struct {
 };
 /* instead, where certificates count */
 static const char certificate_macros[] =
-    "j i {auth_type} {auth_authen} "
-    "{verify} {cert_subject} {cert_issuer} {cert_fp}";
+    "j i {auth_type} {auth_authen} {verify} {cert_subject} {cert_issuer} {cert_fp}";
 
 static void
 copy(char *buf, size_t size, const char *text)
 {
+	assert(size > 0);
 	size_t n = text == NULL ? 0 : strnlen(text, size - 1);
 
 	if (n > 0)
@@ -113,8 +107,8 @@ take_accepted(struct session *s)
 	return accepted;
 }
 
-/* Rows of refused recipients are on their way already; these are accepted
- * ones whose message didn't come to DATA. */
+/* Submit the rows of accepted recipients whose message didn't come to DATA. The
+ * rows of refused ones were submitted at once. */
 static void
 flush_accepted(struct session *s)
 {
@@ -135,6 +129,7 @@ keep_row(struct session *s, struct audit_row *row)
 
 	if (row == NULL)
 		return;
+	assert(a->n_rows < gate_batch());
 	a->rows = audit_row_chain(a->rows, row);
 	if (++a->n_rows < gate_batch())
 		return;
@@ -167,8 +162,7 @@ say_over_limit(void)
 	atomic_fetch_add(&over_limit, 1);
 	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
-		    "%u sessions are open, and %u may be: "
-		    "temporary failure for more",
+		    "%u sessions are open, and %u may be: temporary failure for more",
 		    callbacks_sessions(), atomic_load(&sessions_max));
 }
 
@@ -190,6 +184,23 @@ session_new(SMFICTX *ctx)
 	if (s->over_limit)
 		say_over_limit();
 	return s;
+}
+
+static void
+ask_for_macros(SMFICTX *ctx, bool certificates)
+{
+	for (size_t i = 0; i < sizeof(macro_lists) / sizeof(*macro_lists);
+	     i++) {
+		int stage = macro_lists[i].stage;
+		const char *macros = certificates && stage == SMFIM_ENVFROM
+		    ? certificate_macros
+		    : macro_lists[i].macros;
+
+		if (smfi_setsymlist(ctx, stage, (char *)(uintptr_t)macros) !=
+		    MI_SUCCESS)
+			log_msg(LOG_WARNING,
+			    "macro list of stage %d was refused", stage);
+	}
 }
 
 static sfsistat
@@ -215,28 +226,17 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
 	s->lists = *actions_r != 0;
-	if (!s->lists)
+	if (s->lists)
+		ask_for_macros(ctx, s->gc->cfg->relay.n_certificates > 0);
+	else
 		atomic_store(&own_lists, true);
-	for (size_t i = 0;
-	     *actions_r != 0 && i < sizeof(macro_lists) / sizeof(*macro_lists);
-	     i++)
-		if (smfi_setsymlist(ctx, macro_lists[i].stage,
-			(char *)(uintptr_t)(macro_lists[i].stage ==
-					SMFIM_ENVFROM &&
-				    s->gc->cfg->relay.n_certificates > 0
-				? certificate_macros
-				: macro_lists[i].macros)) != MI_SUCCESS)
-			log_msg(LOG_WARNING,
-			    "macro list of stage %d was "
-			    "refused",
-			    macro_lists[i].stage);
 	return SMFIS_CONTINUE;
 }
 
 /* libmilter obeys QUIT_NC ("another client follows") in few places, and drops
  * it elsewhere together with the CONNECT behind it, but it keeps the macros
- * that came with that. The client's are marked by making v empty, which is in
- * no other list of ours. */
+ * that came with that. So the macros of the first client are marked: v, which
+ * no later macro list has, is made empty. */
 static void
 take_mta(SMFICTX *ctx, struct session *s)
 {
@@ -322,7 +322,7 @@ take_certificate(SMFICTX *ctx, struct session *s)
 	s->certificate = c;
 }
 
-/* Did the permit channel find it on the list just now? */
+/* Did the permit channel just find the session's certificate on the list? */
 static bool
 is_vouched(const struct session *s, const char *rcpt)
 {
@@ -380,6 +380,51 @@ set_reply(SMFICTX *ctx, const char *code, const char *status, const char *text)
 		    code, status, text);
 }
 
+static struct gate_request
+request_of(SMFICTX *ctx, struct session *s, const char *rcpt)
+{
+	return (struct gate_request){
+		.q = {
+		    .client = s->client,
+		    .sender = s->sender,
+		    .recipient = rcpt,
+		    .mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
+		    .auth_type = s->auth_type,
+		    .auth_user = s->auth_user,
+		    .certificate = s->certificate,
+		    .vouched = is_vouched(s, rcpt),
+		},
+		.client_name = s->client_name,
+		.helo = s->helo,
+		.session = s->id,
+		.queue_id = s->queue_id,
+		.mta = s->mta,
+		.memo = &s->memo,
+		.message = &s->message,
+		.port = s->port,
+		.channel = CHANNEL_MILTER,
+	};
+}
+
+/* Accept a recipient, whose row (NULL: it has none) waits for DATA. A relay
+ * without a row can't be made durable, and in a message that lost some it would
+ * hold up the others at DATA. */
+static sfsistat
+accept_recipient(SMFICTX *ctx, struct session *s, const char *rcpt, bool relay,
+    struct audit_row *row)
+{
+	if (relay && (row == NULL || s->accepted.receipt.lost)) {
+		audit_row_free(row);
+		set_reply(ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
+		return SMFIS_TEMPFAIL;
+	}
+	s->accepted.relayed |= relay;
+	if (relay)
+		covered_add(&s->accepted.relays, rcpt);
+	keep_row(s, row);
+	return SMFIS_CONTINUE;
+}
+
 static sfsistat
 on_envrcpt(SMFICTX *ctx, char **argv)
 {
@@ -394,46 +439,14 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
-	const struct gate_request req = {
-		.q = { .client = s->client,
-		    .sender = s->sender,
-		    .recipient = argv[0],
-		    .mailer = smfi_getsymval(ctx, (char[]){ "{rcpt_mailer}" }),
-		    .auth_type = s->auth_type,
-		    .auth_user = s->auth_user,
-		    .certificate = s->certificate,
-		    .vouched = is_vouched(s, argv[0]) },
-		.client_name = s->client_name,
-		.helo = s->helo,
-		.session = s->id,
-		.queue_id = s->queue_id,
-		.mta = s->mta,
-		.memo = &s->memo,
-		.message = &s->message,
-		.port = s->port,
-		.channel = CHANNEL_MILTER
-	};
+	const struct gate_request req = request_of(ctx, s, argv[0]);
 
 	gate_decide(s->gc, &req, &answer);
 	struct audit_row *row = gate_row(s->gc, &req, &answer);
 
-	if (!answer.refuse) {
-		/* a relay without a row can't be made durable, and in a
-		 * message that lost some it would hold up the others at DATA */
-		bool relay = !answer.local && !answer.monitored;
-
-		if (relay && (row == NULL || s->accepted.receipt.lost)) {
-			audit_row_free(row);
-			set_reply(
-			    ctx, "451", "4.3.0", s->gc->cfg->reply.unavailable);
-			return SMFIS_TEMPFAIL;
-		}
-		s->accepted.relayed |= relay;
-		if (relay)
-			covered_add(&s->accepted.relays, argv[0]);
-		keep_row(s, row);
-		return SMFIS_CONTINUE;
-	}
+	if (!answer.refuse)
+		return accept_recipient(
+		    ctx, s, argv[0], !answer.local && !answer.monitored, row);
 	(void)gate_submit(s->gc, row, false, &ok);
 	set_reply(ctx, answer.code, answer.status, answer.text);
 	return answer.decision.verdict == VERDICT_REJECT ? SMFIS_REJECT
@@ -516,15 +529,19 @@ on_close(SMFICTX *ctx)
 	gate_config_give(s->gc);
 	free(s);
 	(void)smfi_setpriv(ctx, NULL);
-	atomic_fetch_sub(&sessions, 1);
+	unsigned before = atomic_fetch_sub(&sessions, 1);
+
+	assert(before > 0);
+	(void)before;
 	return SMFIS_CONTINUE;
 }
 
-static int
-open_socket(
-    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
+const struct smfiDesc *
+callbacks(void)
 {
-	struct smfiDesc desc = { .xxfi_name = (char[]){ "popgate" },
+	static char name[] = "popgate";
+	static const struct smfiDesc desc = {
+		.xxfi_name = name,
 		.xxfi_version = SMFI_VERSION,
 		.xxfi_flags = SMFIF_SETSYMLIST,
 		.xxfi_connect = on_connect,
@@ -535,61 +552,10 @@ open_socket(
 		.xxfi_eom = on_eom,
 		.xxfi_abort = on_abort,
 		.xxfi_close = on_close,
-		.xxfi_negotiate = on_negotiate };
-	char text[400];
-	gid_t own_gid = getegid();
+		.xxfi_negotiate = on_negotiate,
+	};
 
-	if (listen_prepare(spec, err) == -1)
-		return -1;
-	listen_for_libmilter(spec, text);
-	if (smfi_setconn(text) != MI_SUCCESS ||
-	    smfi_register(desc) != MI_SUCCESS) {
-		err_set(err, ERR_IO, "libmilter: can't register '%s'", text);
-		return -1;
-	}
-	/* libmilter makes the socket by umask and effective group only */
-	bool regroup = spec->is_unix && gid != (gid_t)-1 && gid != own_gid;
-	bool regrouped = regroup && setegid(gid) == 0;
-	mode_t mask = umask((mode_t)(0777 & ~mode));
-	errno = 0;
-	int rc = smfi_opensocket(false), error = errno;
-
-	(void)umask(mask);
-	if (regrouped && setegid(own_gid) == -1) {
-		err_set(err, ERR_IO, "setegid: %s", strerror(errno));
-		return -1;
-	}
-	if (rc != MI_SUCCESS) {
-		err_set(err, ERR_IO, "libmilter: can't listen on '%s': %s",
-		    text, error == 0 ? "it doesn't say why" : strerror(error));
-		return -1;
-	}
-	/* also when regrouped: a setgid directory gives its own group */
-	return regroup ? place_socket(spec->path, mode, gid, err) : 0;
-}
-
-int
-callbacks_open(
-    const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
-{
-	int lock = listen_lock(spec);
-	int rc = open_socket(spec, mode, gid, err);
-
-	/* libmilter waits on its descriptor by number, for 5 seconds at most:
-	 * it takes another socket in that place for its own */
-	if (rc == 0)
-		sockets_keep("milter.listen", spec,
-		    spec->is_unix ? listen_find(spec) : -1, mode, gid, NULL,
-		    NULL);
-	if (lock != -1)
-		(void)close(lock);
-	return rc;
-}
-
-void
-callbacks_run(void)
-{
-	(void)smfi_main();
+	return &desc;
 }
 
 void
@@ -614,14 +580,4 @@ uint64_t
 callbacks_over_limit(void)
 {
 	return atomic_load(&over_limit);
-}
-
-const char *
-callbacks_libmilter_version(char *buf, size_t size)
-{
-	unsigned major, minor, level;
-
-	(void)smfi_version(&major, &minor, &level);
-	(void)snprintf(buf, size, "%u.%u.%u", major, minor, level);
-	return buf;
 }

@@ -19,11 +19,13 @@ struct covered_recipients {
 /* Add one, with or without <>. */
 void covered_add(struct covered_recipients *r, const char *recipient);
 
-/* All of these of this client's message are on disk. */
+/* Remember that the rows of all these recipients of this client's message are
+ * on disk. */
 void covered_give(const struct covered_recipients *r, const struct addr *client,
     const char *queue_id);
 
-/* Are exactly these? Once only. May forget, but never invents. */
+/* Are the rows of exactly these recipients on disk? True once only. false may
+ * also mean that it was forgotten. */
 bool covered_take(const struct covered_recipients *r, const struct addr *client,
     const char *queue_id);
 

@@ -1,8 +1,9 @@
 #include "milter/handoff.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "common/base/guarded.h"
 
 enum { TEXT_MAX = 340 };
 
@@ -13,11 +14,11 @@ struct slot {
 	char sender[TEXT_MAX], recipient[TEXT_MAX];
 };
 
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	pthread_mutex_t mtx;
-	struct slot slot[HANDOFFS]; /* guarded by mtx, and so is next */
+	struct slot slot[HANDOFFS];
 	unsigned next;
-} handoffs = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+} handoffs GUARDED_BY(mtx);
 
 static bool
 usable(const struct handoff *h)
@@ -32,7 +33,7 @@ handoff_give(const struct handoff *h, int64_t now_ms)
 {
 	if (!usable(h))
 		return;
-	(void)pthread_mutex_lock(&handoffs.mtx);
+	mutex_lock(&mtx);
 	struct slot *s = &handoffs.slot[handoffs.next++ % HANDOFFS];
 
 	s->client = h->client;
@@ -40,7 +41,7 @@ handoff_give(const struct handoff *h, int64_t now_ms)
 	s->until_ms = now_ms + HANDOFF_MS;
 	(void)snprintf(s->sender, TEXT_MAX, "%s", h->sender);
 	(void)snprintf(s->recipient, TEXT_MAX, "%s", h->recipient);
-	(void)pthread_mutex_unlock(&handoffs.mtx);
+	mutex_unlock(&mtx);
 }
 
 bool
@@ -50,7 +51,7 @@ handoff_take(const struct handoff *h, int64_t now_ms)
 
 	if (!usable(h))
 		return false;
-	(void)pthread_mutex_lock(&handoffs.mtx);
+	mutex_lock(&mtx);
 	for (unsigned i = 0; i < HANDOFFS && !found; i++) {
 		struct slot *s = &handoffs.slot[i];
 
@@ -62,6 +63,6 @@ handoff_take(const struct handoff *h, int64_t now_ms)
 		s->port = 0;
 		found = true;
 	}
-	(void)pthread_mutex_unlock(&handoffs.mtx);
+	mutex_unlock(&mtx);
 	return found;
 }

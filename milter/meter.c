@@ -1,12 +1,13 @@
 #include "milter/meter.h"
 
-#include <pthread.h>
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/growth.h"
+#include "common/base/guarded.h"
 #include "common/base/metrics.h"
-#include "common/base/rate.h"
 
 enum { CHANNELS = 3 };
 
@@ -15,10 +16,8 @@ static atomic_uint_fast64_t breaches[LIMITS];
 static struct histogram duration[CHANNELS];
 static bool measure;
 
-static struct {
-	pthread_mutex_t mtx;
-	struct rate rate; /* guarded by mtx */
-} recent = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+static struct mutex mtx = MUTEX_INITIALIZER;
+static struct growth recent GUARDED_BY(mtx); /* of decisions */
 
 void
 meter_start(bool durations)
@@ -37,6 +36,8 @@ void
 meter_decision(enum audit_channel channel, const struct decision *decision,
     int64_t began_ns)
 {
+	assert((int)channel < CHANNELS);
+	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
 	atomic_fetch_add_explicit(
 	    &decided[channel][decision->verdict][decision->reason], 1,
 	    memory_order_relaxed);
@@ -48,6 +49,7 @@ meter_decision(enum audit_channel channel, const struct decision *decision,
 void
 meter_breach(enum limit limit)
 {
+	assert(limit < LIMITS);
 	atomic_fetch_add_explicit(&breaches[limit], 1, memory_order_relaxed);
 }
 
@@ -75,9 +77,9 @@ meter_tick(void)
 {
 	uint64_t total = all();
 
-	(void)pthread_mutex_lock(&recent.mtx);
-	rate_note(&recent.rate, clock_monotonic_ms(), total);
-	(void)pthread_mutex_unlock(&recent.mtx);
+	mutex_lock(&mtx);
+	growth_note(&recent, clock_monotonic_ms(), total);
+	mutex_unlock(&mtx);
 }
 
 uint64_t
@@ -85,10 +87,9 @@ meter_decisions(uint64_t *per_minute_r)
 {
 	uint64_t total = all();
 
-	(void)pthread_mutex_lock(&recent.mtx);
-	*per_minute_r =
-	    rate_per_minute(&recent.rate, clock_monotonic_ms(), total);
-	(void)pthread_mutex_unlock(&recent.mtx);
+	mutex_lock(&mtx);
+	*per_minute_r = growth_per_minute(&recent, clock_monotonic_ms(), total);
+	mutex_unlock(&mtx);
 	return total;
 }
 
@@ -96,8 +97,7 @@ void
 meter_metrics(FILE *to)
 {
 	metrics_family(to, "decisions", "counter", NULL,
-	    "Recipients decided "
-	    "on, by channel, verdict and reason.");
+	    "Recipients decided on, by channel, verdict and reason.");
 	for (int c = 0; c < CHANNELS; c++)
 		for (int v = 0; v < VERDICTS; v++)
 			for (int r = 0; r < REASONS; r++) {
@@ -117,8 +117,7 @@ meter_metrics(FILE *to)
 					    "_total", labels, count(c, v, r));
 			}
 	metrics_family(to, "limit_breaches", "counter", NULL,
-	    "Times that a "
-	    "client or user went over a limit.");
+	    "Times that a client or user went over a limit.");
 	for (int i = 0; i < LIMITS; i++) {
 		const struct metrics_label labels[] = {
 			{ "limit", limit_name((enum limit)i) }, { 0 }
@@ -128,8 +127,7 @@ meter_metrics(FILE *to)
 		    atomic_load_explicit(&breaches[i], memory_order_relaxed));
 	}
 	metrics_family(to, "decision_duration_seconds", "histogram", "seconds",
-	    "Time to decide on a recipient, without the waiting "
-	    "for the disk.");
+	    "Time to decide on a recipient, without the waiting for the disk.");
 	for (int c = 0; c < CHANNELS; c++) {
 		const struct metrics_label labels[] = {
 			{ "channel",

@@ -1,5 +1,6 @@
 #include "milter/owed.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static struct {
 
 void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last))
 {
+	assert(state != NULL);
 	owed.state = state;
 }
 
@@ -61,6 +63,7 @@ forget(struct owed *m)
 {
 	struct owed **to = bucket_of(m->name);
 
+	assert(owed.n > 0);
 	while (*to != m)
 		to = &(*to)->same_bucket;
 	*to = m->same_bucket;
@@ -116,6 +119,7 @@ owed_get(const char *name, int64_t now_ms)
 void
 owed_add(struct owed *m, uint64_t ticket, const char *recipient)
 {
+	assert(ticket != 0);
 	/* what lies between is others': don't let them be held against it */
 	if (m->first == 0 || owed.state(m->first, m->last) == AUDIT_DURABLE)
 		m->first = ticket;

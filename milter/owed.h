@@ -23,7 +23,8 @@ struct owed {
 	int64_t used_ms;
 };
 
-/* How it stands with tickets: audit_state_range(), or a test's. */
+/* state tells how it stands with the rows of the tickets from first to last:
+ * gate_ticket_range(), or a test's function. Before all others. */
 void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last));
 
 /* The message of that name; NULL: nothing is owed. */
@@ -34,9 +35,10 @@ struct owed *owed_find(const char *name);
  * then the caller has to wait at RCPT. */
 struct owed *owed_get(const char *name, int64_t now_ms);
 
-/* One recipient more, whose row has this ticket. */
+/* Add a recipient of m, whose row has this ticket; not 0. */
 void owed_add(struct owed *m, uint64_t ticket, const char *recipient);
 
+/* Forget all. */
 void owed_free(void);
 
 #endif

@@ -1,13 +1,12 @@
 #include "milter/permit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,53 +19,34 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/log.h"
-#include "milter/gate.h"
-#include "milter/handoff.h"
-#include "milter/owed.h"
+#include "milter/permit_answer.h"
 
 enum {
 	LISTENERS_MAX = 2,
-	HELD_MAX_MS = 8000, /* as long as the milter waits for the disk */
 	TICK_MS = 500,
 	SAY_EVERY_MS = 1000,
-	SAY_UNASKED_MS = 60000,
-	/* an aborted message isn't asked about at DATA either */
-	UNASKED_SAY = 20
 };
 
 struct connection {
 	struct connection *next, *prev;
 	int fd;
-	enum protocol_kind kind;
+	bool closing; /* close when the reply is written */
+	bool eof; /* close when all requests are answered */
 	char in[PROTOCOL_FRAME_MAX];
 	size_t in_len;
-	char out[PROTOCOL_REPLY_MAX];
-	size_t out_len, out_at;
-	bool closing; /* close when out is written */
-	bool eof; /* close when all requests are answered */
-	/* a reply that waits for the disk */
-	uint64_t ticket; /* 0: none */
-	bool until_written; /* not for the disk: it will be asked again */
-	/* at DATA: of the message, and what it was asked with */
-	uint64_t first, last; /* 0: it isn't DATA */
-	struct covered_recipients recipients;
-	struct addr client;
-	char queue_id[OWED_NAME_MAX];
-	int64_t held_ms;
-	char failed[PROTOCOL_REPLY_MAX]; /* to say if the rows are lost */
-	/* the message that the newest policy request was about, by its
-	 * instance attribute */
-	char instance[OWED_NAME_MAX];
-	struct limiter_message message;
-	unsigned unasked; /* messages in a row that came to no DATA */
-	size_t failed_len;
+	struct permit_peer peer;
+	struct permit_reply reply;
+	size_t sent; /* bytes of reply */
+};
+
+struct listener {
+	int fd;
+	enum protocol_kind kind;
+	bool by_unix;
 };
 
 static struct {
-	struct {
-		int fd;
-		enum protocol_kind kind;
-	} listener[LISTENERS_MAX];
+	struct listener listener[LISTENERS_MAX];
 	unsigned n_listeners;
 	int epoll, wake;
 	pthread_t thread;
@@ -79,9 +59,6 @@ static struct {
 	bool paused; /* listeners rest: no descriptors left */
 	int64_t paused_ms;
 	atomic_int_fast64_t said_ms; /* what peers make us say */
-	atomic_int_fast64_t unasked_ms; /* when we said that of DATA */
-	unsigned unasked; /* messages in a row, of all connections */
-	uint64_t requests;
 } permit = { .epoll = -1, .wake = -1, .max = PERMIT_CONNECTIONS_MAX };
 
 static atomic_bool permit_ending;
@@ -97,36 +74,13 @@ complain(const struct connection *c, const char *why)
 		    listen_peer(c->fd, peer));
 }
 
-/* A new message, or the end: was the one before asked about at DATA, as was
- * promised? An aborted one never is. A new connection begins with what the
- * others did last: most are of smtpds that take a message or two. */
-static void
-count_unasked(struct connection *c)
-{
-	const struct owed *m = owed_find(c->instance);
-
-	if (m == NULL)
-		return;
-	c->unasked = m->asked ? 0 : c->unasked + 1;
-	permit.unasked = m->asked ? 0 : permit.unasked + 1;
-	unsigned n = c->unasked > permit.unasked ? c->unasked : permit.unasked;
-
-	if (n >= UNASKED_SAY && log_due(&permit.unasked_ms, SAY_UNASKED_MS))
-		log_msg(LOG_WARNING,
-		    "permit channel: Postfix didn't ask at DATA about the last "
-		    "%u messages, as policy_context promises: until it does, "
-		    "each recipient waits for the disk. smtpd_data_restrictions "
-		    "needs the check_policy_service that 'popgatectl wiring "
-		    "postfix' prints, also where master.cf overrides it",
-		    n);
-}
-
 static void
 connection_close(struct connection *c)
 {
-	/* when we end, messages are under way */
+	assert(permit.n > 0);
+	/* when this process ends, messages are under way */
 	if (!permit_ending)
-		count_unasked(c);
+		permit_peer_end(&c->peer);
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
@@ -150,12 +104,12 @@ connection_watch(struct connection *c, uint32_t events)
 static bool
 connection_write(struct connection *c)
 {
-	while (c->out_at < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_at,
-		    c->out_len - c->out_at, MSG_NOSIGNAL);
+	while (c->sent < c->reply.len) {
+		ssize_t n = send(c->fd, c->reply.text + c->sent,
+		    c->reply.len - c->sent, MSG_NOSIGNAL);
 
 		if (n > 0) {
-			c->out_at += (size_t)n;
+			c->sent += (size_t)n;
 		} else if (errno == EAGAIN) {
 			connection_watch(c, EPOLLOUT);
 			return true;
@@ -164,221 +118,12 @@ connection_write(struct connection *c)
 			return false;
 		}
 	}
-	c->out_at = c->out_len = 0;
+	c->sent = c->reply.len = 0;
 	if (c->closing) {
 		connection_close(c);
 		return false;
 	}
 	return true;
-}
-
-/* What the session proved by its certificate; NULL: nothing. */
-static const struct certificate *
-certificate(const struct protocol_request *p, struct certificate *c)
-{
-	bool good = p->kind == PROTOCOL_POLICY
-	    ? certificate_from_postfix(c, true, p->cert_subject, p->cert_issuer,
-		  p->cert_digest, p->cert_key)
-	    : certificate_from_sendmail(c, p->verify, p->cert_subject,
-		  p->cert_issuer, p->cert_digest);
-
-	return good ? c : NULL;
-}
-
-/* The client's; 0: not known. */
-static uint16_t
-port_of(const struct protocol_request *p)
-{
-	char *end;
-	unsigned long port = strtoul(p->client_port, &end, 10);
-
-	return *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
-}
-
-/* Postfix doesn't tell its milters what it told us. Over a Unix socket only:
- * its mode says who is an MTA, while any local user may claim on an inet
- * socket that his own connection showed a certificate. */
-static void
-hand_over(const struct connection *c, const struct protocol_request *p,
-    const struct addr *client)
-{
-	int domain = AF_UNSPEC;
-	socklen_t len = sizeof(domain);
-	const struct handoff h = { .client = *client,
-		.sender = p->sender,
-		.recipient = p->recipient,
-		.port = port_of(p) };
-
-	if (p->kind == PROTOCOL_POLICY && p->has_sender &&
-	    getsockopt(c->fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
-	    domain == AF_UNIX)
-		handoff_give(&h, clock_monotonic_ms());
-}
-
-/* Postfix names the message; what it has relayed of it so far. NULL where
- * the protocol doesn't say. */
-static struct limiter_message *
-message_of(struct connection *c, const struct protocol_request *p)
-{
-	if (p->kind != PROTOCOL_POLICY || *p->session == '\0')
-		return NULL;
-	if (strlen(p->session) >= sizeof(c->instance) ||
-	    strcmp(p->session, c->instance) != 0) {
-		count_unasked(c);
-		(void)snprintf(
-		    c->instance, sizeof(c->instance), "%s", p->session);
-		c->message = (struct limiter_message){ .counted = false };
-	}
-	return &c->message;
-}
-
-/* What to say instead when the rows are lost: from then on the reply may be
- * held. */
-static void
-prepare_failure(struct connection *c, const struct protocol_request *p,
-    const struct gate_config *gc)
-{
-	c->failed_len = protocol_reply(p, ANSWER_REFUSE, "451", "4.3.0",
-	    gc->cfg->reply.unavailable, c->failed);
-	c->held_ms = clock_monotonic_ms();
-}
-
-static void
-say_failure(struct connection *c)
-{
-	memcpy(c->out, c->failed, c->failed_len);
-	c->out_len = c->failed_len;
-}
-
-/* Submit the row of a recipient; c->ticket when the reply waits for it. A
- * message that is asked about again at DATA waits there for the disk, once for
- * all its recipients; until then its rows need only outlive us. */
-static void
-submit(struct connection *c, const struct protocol_request *p,
-    const struct gate_config *gc, struct audit_row *row, bool permit_it,
-    bool *ok_r)
-{
-	struct owed *m = permit_it && gc->cfg->audit.durable &&
-		strcmp(p->context, PROTOCOL_ASKED_AT_DATA) == 0
-	    ? owed_get(p->session, clock_monotonic_ms())
-	    : NULL;
-
-	c->until_written = m != NULL && c->unasked == 0;
-	if (c->until_written) {
-		c->ticket = gate_submit_written(row);
-		*ok_r = c->ticket != 0;
-	} else {
-		c->ticket = gate_submit(gc, row, permit_it, ok_r);
-	}
-	if (m != NULL && c->ticket != 0)
-		owed_add(m, c->ticket, p->recipient);
-}
-
-/* DATA: the reply waits until what was permitted of the message is on disk,
- * and the file that it is in still has its name. Nothing of it was permitted,
- * or by a process before us, whose rows were brought to the disk when we
- * opened the file: nothing to wait for. */
-static void
-answer_data(struct connection *c, const struct protocol_request *p)
-{
-	struct owed *m = owed_find(p->session);
-
-	c->out_len = protocol_reply(p, ANSWER_NONE, "", "", "", c->out);
-	if (m == NULL)
-		return;
-	m->asked = true;
-	if (m->last == 0)
-		return;
-	struct gate_config *gc = gate_config_take();
-
-	prepare_failure(c, p, gc);
-	gate_config_give(gc);
-	c->ticket = gate_sync();
-	c->first = m->first;
-	c->last = m->last;
-	c->recipients = m->recipients;
-	(void)addr_parse_loose(p->client, &c->client);
-	(void)snprintf(c->queue_id, sizeof(c->queue_id), "%s", p->queue_id);
-	c->until_written = false;
-	/* stopping: nothing more is written */
-	if (c->ticket == 0 &&
-	    gate_ticket_range(m->first, m->last) != AUDIT_DURABLE)
-		say_failure(c);
-}
-
-/* Ask the gate. The reply is in c->out, held when it waits for the disk. */
-static void
-answer(struct connection *c, const struct protocol_request *p)
-{
-	struct gate_config *gc = gate_config_take();
-	struct certificate shown;
-	struct decide_answer a;
-	char session[48];
-	bool ok = true;
-
-	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
-	    *p->session == '\0' ? "permit-" : "", ++permit.requests);
-	struct gate_request req = { .q = { .sender =
-					       p->has_sender ? p->sender : NULL,
-					.recipient = p->recipient,
-					.auth_type = p->auth_type,
-					.auth_user = p->auth_user,
-					.certificate = certificate(p, &shown) },
-		.client_name = p->client_name,
-		.helo = p->helo,
-		.queue_id = p->queue_id,
-		.session = *p->session == '\0' ? session : p->session,
-		.mta = p->kind == PROTOCOL_SOCKETMAP && p->map == MAP_SENDMAIL
-		    ? "Sendmail"
-		    : "Postfix",
-		.message = message_of(c, p),
-		.port = port_of(p),
-		.channel = p->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
-						      : CHANNEL_SOCKETMAP };
-
-	(void)addr_parse_loose(p->client, &req.q.client);
-	gate_decide(gc, &req, &a);
-	struct audit_row *row = gate_row(gc, &req, &a);
-	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
-
-	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
-		hand_over(c, p, &req.q.client);
-	if (permit_it && row == NULL)
-		ok = false;
-	if (row != NULL)
-		submit(c, p, gc, row, permit_it, &ok);
-	if (permit_it)
-		prepare_failure(c, p, gc);
-	/* Ours: the MTA knows itself, and better, whether to deliver here. */
-	c->out_len = protocol_reply(p,
-	    permit_it && ok       ? ANSWER_PERMIT
-		: a.refuse || !ok ? ANSWER_REFUSE
-				  : ANSWER_NONE,
-	    ok ? a.code : "451", ok ? a.status : "4.3.0",
-	    ok ? a.text : gc->cfg->reply.unavailable, c->out);
-	if (!ok)
-		c->ticket = 0;
-	gate_config_give(gc);
-}
-
-/* BDAT is called DATA, too. */
-static bool
-at_data(const struct protocol_request *req)
-{
-	return req->kind == PROTOCOL_POLICY && strcmp(req->state, "DATA") == 0;
-}
-
-/* A policy request at another stage than RCPT has no recipient; and Postfix
- * looks a client up in a map by name before it does by address. */
-static bool
-nothing_to_decide(const struct protocol_request *req)
-{
-	struct addr addr;
-
-	if (req->kind == PROTOCOL_POLICY)
-		return strcmp(req->state, "RCPT") != 0 ||
-		    *req->recipient == '\0';
-	return req->map == MAP_CLIENT && !addr_parse_loose(req->client, &addr);
 }
 
 /* Take requests from the buffer, one at a time while no reply is held.
@@ -390,9 +135,9 @@ connection_serve(struct connection *c)
 	const char *why;
 	size_t used;
 
-	while (c->ticket == 0 && c->out_len == 0 && c->in_len > 0) {
+	while (c->reply.ticket == 0 && c->reply.len == 0 && c->in_len > 0) {
 		switch (protocol_parse(
-		    c->kind, c->in, c->in_len, &req, &used, &why)) {
+		    c->peer.kind, c->in, c->in_len, &req, &used, &why)) {
 		case PROTOCOL_MORE:
 			if (c->in_len < sizeof(c->in) && !c->eof)
 				return true;
@@ -401,27 +146,21 @@ connection_serve(struct connection *c)
 			/* FALLTHROUGH */
 		case PROTOCOL_BAD:
 			complain(c, why);
-			c->out_len = protocol_reply(
-			    &req, ANSWER_BAD, "", "", "", c->out);
+			c->reply.len = protocol_reply(
+			    &req, ANSWER_BAD, "", "", "", c->reply.text);
 			c->closing = true;
 			return connection_write(c);
 		case PROTOCOL_REQUEST:
 			break;
 		}
-		c->last = 0;
-		if (at_data(&req))
-			answer_data(c, &req);
-		else if (nothing_to_decide(&req))
-			c->out_len = protocol_reply(
-			    &req, ANSWER_NONE, "", "", "", c->out);
-		else
-			answer(c, &req);
+		assert(used > 0 && used <= c->in_len);
+		permit_answer(&c->peer, &req, &c->reply);
 		c->in_len -= used;
 		memmove(c->in, c->in + used, c->in_len);
-		if (c->ticket == 0 && !connection_write(c))
+		if (c->reply.ticket == 0 && !connection_write(c))
 			return false;
 	}
-	if (c->eof && c->ticket == 0 && c->out_len == 0) {
+	if (c->eof && c->reply.ticket == 0 && c->reply.len == 0) {
 		connection_close(c);
 		return false;
 	}
@@ -481,8 +220,8 @@ pause_listeners(bool pause)
 	permit.paused_ms = clock_monotonic_ms();
 }
 
-/* The low numbers are libmilter's, which gets none of the others. Where there
- * is no other the low one will do. */
+/* Leave the low descriptors to libmilter, which gets no others. Where no higher
+ * one is free the low one will do. */
 static int
 move_up(int fd)
 {
@@ -496,9 +235,9 @@ move_up(int fd)
 }
 
 static void
-accept_one(int listener, enum protocol_kind kind)
+accept_one(const struct listener *l)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd == -1) {
 		/* the connection stays readable: without a rest this would
@@ -520,16 +259,14 @@ accept_one(int listener, enum protocol_kind kind)
 	    epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		if (log_due(&permit.said_ms, SAY_EVERY_MS))
 			log_msg(LOG_ERR,
-			    "permit channel: no room for one "
-			    "more connection than %u",
+			    "permit channel: no room for one more connection than %u",
 			    permit.max);
 		(void)close(fd);
 		free(c);
 		return;
 	}
 	c->fd = fd;
-	c->kind = kind;
-	c->unasked = permit.unasked;
+	permit_peer_begin(&c->peer, l->kind, l->by_unix);
 	c->next = permit.first;
 	if (c->next != NULL)
 		c->next->prev = c;
@@ -542,49 +279,31 @@ static void
 release_held(void)
 {
 	struct connection *next;
-	int64_t now_ms = clock_monotonic_ms();
 
 	for (struct connection *c = permit.first; c != NULL; c = next) {
 		next = c->next;
-		if (c->ticket == 0)
+		if (c->reply.ticket == 0 || !permit_answer_ready(&c->reply))
 			continue;
-		enum audit_state state = gate_ticket_state(c->ticket);
-		bool kept = state == AUDIT_DURABLE ||
-		    (state == AUDIT_WRITTEN && c->until_written);
-		bool settled = kept || state == AUDIT_LOST;
-
-		if (!settled && now_ms - c->held_ms < HELD_MAX_MS)
-			continue;
-		if (settled && c->last != 0) {
-			kept = gate_ticket_range(c->first, c->last) ==
-			    AUDIT_DURABLE;
-			if (kept)
-				covered_give(
-				    &c->recipients, &c->client, c->queue_id);
-		}
-		if (!kept)
-			say_failure(c);
 		if (c->in_len == sizeof(c->in) && !c->eof)
 			connection_watch(c, EPOLLIN);
-		c->ticket = 0;
 		if (connection_write(c))
 			(void)connection_serve(c);
 	}
 }
 
-/* Who waits for the disk is about to be answered: not before that is he left
- * alone. Nobody is listened to any more. */
+/* Shutdown: send the replies that wait for the audit's commit, then no more. No
+ * new request is read. */
 static void
 release_last(void)
 {
-	int64_t until_ms = clock_monotonic_ms() + HELD_MAX_MS;
+	int64_t until_ms = clock_monotonic_ms() + PERMIT_HELD_MAX_MS;
 	bool held;
 
 	do {
 		held = false;
 		for (struct connection *c = permit.first; c != NULL;
 		     c = c->next) {
-			held |= c->ticket != 0;
+			held |= c->reply.ticket != 0;
 			/* no request after this one is answered */
 			c->closing = true;
 			c->in_len = 0;
@@ -619,8 +338,7 @@ permit_thread(void *arg)
 			    ptr != &permit.listener[l])
 				l++;
 			if (l < permit.n_listeners)
-				accept_one(permit.listener[l].fd,
-				    permit.listener[l].kind);
+				accept_one(&permit.listener[l]);
 			else if (ptr == &permit.wake)
 				(void)!read(permit.wake, &ticks, sizeof(ticks));
 			else
@@ -634,7 +352,7 @@ permit_thread(void *arg)
 	release_last();
 	while (permit.first != NULL)
 		connection_close(permit.first); /* NOLINT: takes it out */
-	owed_free();
+	permit_answer_stop();
 	return NULL;
 }
 
@@ -655,16 +373,30 @@ make_epoll(struct err *err)
 	return 0;
 }
 
+static bool
+is_unix(int fd)
+{
+	int domain = AF_UNSPEC;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    domain == AF_UNIX;
+}
+
 int
 permit_listen(int fd, enum protocol_kind kind, struct err *err)
 {
 	unsigned i = permit.n_listeners;
 	struct epoll_event ev = { .events = EPOLLIN };
 
+	assert(i < LISTENERS_MAX && !permit.started);
 	if (make_epoll(err) == -1)
 		return -1;
-	permit.listener[i].fd = fd;
-	permit.listener[i].kind = kind;
+	permit.listener[i] = (struct listener){
+		.fd = fd,
+		.kind = kind,
+		.by_unix = is_unix(fd),
+	};
 	ev.data.ptr = &permit.listener[i];
 	if (epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		err_set(err, ERR_IO, "epoll: %s", strerror(errno));
@@ -709,9 +441,10 @@ permit_connections(void)
 int
 permit_start(struct err *err)
 {
+	assert(!permit.started);
 	if (permit.n_listeners == 0)
 		return 0;
-	owed_init(gate_ticket_range);
+	permit_answer_start();
 	int rc = pthread_create(&permit.thread, NULL, permit_thread, NULL);
 
 	if (rc != 0) {

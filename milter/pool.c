@@ -1,7 +1,7 @@
 #include "milter/pool.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +9,25 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/db/store.h"
 
 enum {
 	/* How long a table that was replaced may still be believed. */
 	LOOK_MS = 10,
-	/* A look-up takes microseconds and its reader some 300 KB. Who finds
-	 * that all are lent waits for one to come back, and opens another
-	 * only when that takes longer than it ever should: a locked table,
-	 * a slow disk. */
+	/* An open table takes some 300 KB, and a look-up microseconds. So a
+	 * thread that finds all lent waits for one to come back. It opens one
+	 * more only when that takes longer than it ever should: a locked
+	 * table, a slow disk. */
 	READERS = 4,
 	WAIT_MS = 20
 };
 
 struct pool {
 	char *path;
-	pthread_mutex_t mtx;
+	struct mutex mtx;
 	pthread_cond_t came_back;
-	/* guarded by mtx */
+	/* all below is guarded by mtx */
 	struct store *idle[READERS]; /* a stack: the warm one on top */
 	unsigned n_idle, n_lent, n_waiting;
 	unsigned generation; /* of the file; a loan of an older one ends */
@@ -43,7 +44,7 @@ pool_new(const char *path)
 		free(pool);
 		return NULL;
 	}
-	(void)pthread_mutex_init(&pool->mtx, NULL);
+	mutex_init(&pool->mtx);
 	(void)pthread_cond_init(&pool->came_back, NULL);
 	return pool;
 }
@@ -60,18 +61,19 @@ pool_free(struct pool *pool)
 {
 	if (pool == NULL)
 		return;
+	assert(pool->n_lent == 0 && pool->n_waiting == 0);
 	drop_idle(pool);
-	(void)pthread_mutex_destroy(&pool->mtx);
+	mutex_destroy(&pool->mtx);
 	(void)pthread_cond_destroy(&pool->came_back);
 	free(pool->path);
 	free(pool);
 }
 
-/* With mtx held. Another file, other permissions, or a file that became
+/* Another file, other permissions, or a file that became
  * shorter (no SQLite does that to a table in use): what we have open is not
  * what is there now. */
 static void
-check_file(struct pool *pool, const struct stat *now)
+check_file(struct pool *pool, const struct stat *now) REQUIRES(pool->mtx)
 {
 	bool same = now->st_dev == pool->id.st_dev &&
 	    now->st_ino == pool->id.st_ino &&
@@ -85,9 +87,9 @@ check_file(struct pool *pool, const struct stat *now)
 	drop_idle(pool);
 }
 
-/* With mtx held: one of those that are open, or NULL to open one. */
+/* One of those that are open, or NULL to open one. */
 static struct store *
-take_idle(struct pool *pool)
+take_idle(struct pool *pool) REQUIRES(pool->mtx)
 {
 	struct timespec until;
 
@@ -95,8 +97,7 @@ take_idle(struct pool *pool)
 		clock_deadline(WAIT_MS, &until);
 		pool->n_waiting++;
 		while (pool->n_idle == 0 && pool->n_lent >= READERS &&
-		    pthread_cond_clockwait(&pool->came_back, &pool->mtx,
-			CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+		    mutex_wait_until(&pool->mtx, &pool->came_back, &until))
 			continue;
 		pool->n_waiting--;
 	}
@@ -111,7 +112,7 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 	int error = 0;
 
 	loan->st = NULL;
-	(void)pthread_mutex_lock(&pool->mtx);
+	mutex_lock(&pool->mtx);
 	if (pool->looked_ms == 0 || now_ms - pool->looked_ms >= LOOK_MS) {
 		error = stat(pool->path, &now) == 0 ? 0 : errno;
 		pool->looked_ms = error == 0 ? now_ms : 0;
@@ -122,7 +123,7 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 		loan->generation = pool->generation;
 		pool->n_lent++;
 	}
-	(void)pthread_mutex_unlock(&pool->mtx);
+	mutex_unlock(&pool->mtx);
 	if (error != 0) {
 		err_set(err, ERR_IO, "%s: %s", pool->path, strerror(error));
 		return -1;
@@ -137,7 +138,9 @@ pool_take(struct pool *pool, struct pool_loan *loan, struct err *err)
 void
 pool_give(struct pool *pool, struct pool_loan *loan, bool good)
 {
-	(void)pthread_mutex_lock(&pool->mtx);
+	assert(loan->st != NULL || !good);
+	mutex_lock(&pool->mtx);
+	assert(pool->n_lent > 0 && loan->generation <= pool->generation);
 	pool->n_lent--;
 	if (good && loan->generation == pool->generation &&
 	    pool->n_idle < READERS) {
@@ -146,6 +149,6 @@ pool_give(struct pool *pool, struct pool_loan *loan, bool good)
 	}
 	if (pool->n_waiting > 0)
 		(void)pthread_cond_signal(&pool->came_back);
-	(void)pthread_mutex_unlock(&pool->mtx);
+	mutex_unlock(&pool->mtx);
 	store_close(&loan->st);
 }

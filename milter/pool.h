@@ -1,6 +1,6 @@
 /* pool - lends open login tables to the milter's threads, one thread at a
  * time. Notices when the file was removed or replaced, so that nobody goes on
- * asking a table that is no longer there. */
+ * asking a table that is no longer there. Threads: any. */
 #ifndef POPGATE_POOL_H
 #define POPGATE_POOL_H
 
@@ -20,12 +20,12 @@ struct pool_loan {
 	unsigned generation; /* for pool_give() */
 };
 
-/* Borrow a table opened for reading. 0, or -1 with err when there is none
- * now. Threads: any. */
+/* Borrow a table opened for reading. Waits for one to come back where all are
+ * lent, some 20 ms at most. 0, or -1 with err when there is no table. */
 int pool_take(struct pool *pool, struct pool_loan *loan, struct err *err);
 
-/* Give it back. good: false when it gave an error: it is closed then, and
- * opened anew next time. */
+/* Give the table back.
+ *   good  false: it gave an error, and is closed */
 void pool_give(struct pool *pool, struct pool_loan *loan, bool good);
 
 #endif

@@ -1,5 +1,6 @@
 #include "milter/protocol.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,8 +52,8 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		char *equals = memchr(line, '=', (size_t)(newline - line));
 
 		if (equals == NULL) {
-			*why = "policy request with a line that is no "
-			       "name=value";
+			*why =
+			    "policy request with a line that is no name=value";
 			return PROTOCOL_BAD;
 		}
 		*equals = *newline = '\0';
@@ -64,8 +65,8 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 			/* twice is no request of Postfix's, and we would not
 			 * know which one is true */
 			if (seen & 1U << i) {
-				*why = "policy request with an attribute "
-				       "given twice";
+				*why =
+				    "policy request with an attribute given twice";
 				return PROTOCOL_BAD;
 			}
 			seen |= 1U << i;
@@ -76,8 +77,8 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		line = newline + 1;
 	}
 	if (strcmp(request, "smtpd_access_policy") != 0) {
-		*why = "policy request of another kind than "
-		       "smtpd_access_policy";
+		*why =
+		    "policy request of another kind than smtpd_access_policy";
 		return PROTOCOL_BAD;
 	}
 	return PROTOCOL_REQUEST;
@@ -133,8 +134,8 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 		return PROTOCOL_MORE;
 	if (digits == 0 || digits == 5 || buf[digits] != ':' ||
 	    (digits > 1 && *buf == '0') || n > PROTOCOL_FRAME_MAX - 8) {
-		*why = "socketmap request that is no netstring of at most "
-		       "8184 bytes";
+		*why =
+		    "socketmap request that is no netstring of at most 8184 bytes";
 		return PROTOCOL_BAD;
 	}
 	if (len < digits + 1 + n + 1)
@@ -158,18 +159,18 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 	size_t key_len = (size_t)(text + n - key);
 
 	if (strcmp(text, "popgate") == 0) {
-		req->map = MAP_CLIENT;
+		req->map = PROTOCOL_MAP_CLIENT;
 		req->client = key;
 	} else if (strcmp(text, "sendmail") == 0) {
-		req->map = MAP_SENDMAIL;
+		req->map = PROTOCOL_MAP_SENDMAIL;
 		if (!parse_sendmail_key(key, key_len, req)) {
-			*why = "socketmap key for Sendmail that is cut or "
-			       "malformed";
+			*why =
+			    "socketmap key for Sendmail that is cut or malformed";
 			return PROTOCOL_BAD;
 		}
 	} else {
-		*why = "socketmap request for a map that is neither popgate "
-		       "nor sendmail";
+		*why =
+		    "socketmap request for a map that is neither popgate nor sendmail";
 		return PROTOCOL_BAD;
 	}
 	return PROTOCOL_REQUEST;
@@ -197,6 +198,7 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
 		.cert_issuer = "",
 		.cert_digest = "",
 		.cert_key = "" };
+	assert(len <= PROTOCOL_FRAME_MAX);
 	*used = 0;
 	*why = NULL;
 	return kind == PROTOCOL_POLICY
@@ -210,7 +212,8 @@ netstring(const char *text, char *buf)
 	int n =
 	    snprintf(buf, PROTOCOL_REPLY_MAX, "%zu:%s,", strlen(text), text);
 
-	return n < 0 ? 0 : (size_t)n;
+	assert(n > 0 && n < PROTOCOL_REPLY_MAX);
+	return (size_t)n;
 }
 
 /* Sendmail's rule set takes the text as tokens: one quoted string of at most
@@ -241,7 +244,7 @@ reply_socketmap(const struct protocol_request *req, enum protocol_answer answer,
     const char *code, const char *status, const char *text, char *buf)
 {
 	char reply[PROTOCOL_REPLY_MAX - 16], quoted[256];
-	bool sendmail = req->map == MAP_SENDMAIL;
+	bool sendmail = req->map == PROTOCOL_MAP_SENDMAIL;
 
 	switch (answer) {
 	case ANSWER_PERMIT:
@@ -287,5 +290,6 @@ protocol_reply(const struct protocol_request *req, enum protocol_answer answer,
 	case ANSWER_BAD: /* has no reply: the connection is closed */
 		break;
 	}
-	return n < 0 ? 0 : (size_t)n;
+	assert(n >= 0 && n < PROTOCOL_REPLY_MAX);
+	return (size_t)n;
 }

@@ -17,8 +17,8 @@ enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
 enum protocol_kind { PROTOCOL_POLICY, PROTOCOL_SOCKETMAP };
 
 enum protocol_map {
-	MAP_CLIENT, /* "popgate": the key is a client address */
-	MAP_SENDMAIL /* "sendmail": client, AUTH, sender, recipient */
+	PROTOCOL_MAP_CLIENT, /* "popgate": the key is a client address */
+	PROTOCOL_MAP_SENDMAIL /* "sendmail": client, AUTH, sender, recipient */
 };
 
 /* One request; strings point into the buffer that was parsed, and are ""

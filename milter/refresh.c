@@ -3,11 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <systemd/sd-daemon.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/watch.h"
+#include "common/daemon/health.h"
+#include "common/policy/facts.h"
+#include "common/records/limit.h"
 #include "milter/gate.h"
 
 static struct watch *watch;
@@ -24,8 +28,7 @@ refresh_watch(void)
 		watch = watch_new();
 	if (watch == NULL || watch_files(watch, lists, 2, gc->read_ms) == -1)
 		log_msg(LOG_WARNING,
-		    "out of memory: changed lists will be "
-		    "seen at a reload only");
+		    "out of memory: changed lists will be seen at a reload only");
 	said[0] = '\0';
 	gate_config_give(gc);
 }
@@ -41,8 +44,7 @@ say_difference(const char *key, const char *path, const struct strset *was,
 
 	if (less + more > 0)
 		log_msg(LOG_NOTICE,
-		    "%s: %s has changed: %zu entries, %zu "
-		    "more, %zu less%s%s",
+		    "%s: %s has changed: %zu entries, %zu more, %zu less%s%s",
 		    key, path, is->n, more, less, less > 0 ? ": " : "", names);
 }
 
@@ -55,9 +57,8 @@ renew(const char *path)
 	if (gate_config_renew(&gc, &err) == -1) {
 		if (strcmp(said, err.text) != 0)
 			log_msg(LOG_ERR,
-			    "%s has changed: %s; the old list "
-			    "stays",
-			    path, err.text);
+			    "%s has changed: %s; the old list stays", path,
+			    err.text);
 		(void)snprintf(said, sizeof(said), "%s", err.text);
 		return;
 	}
@@ -86,18 +87,118 @@ refresh_tick(void)
 		break;
 	case WATCH_GONE:
 		log_msg(LOG_ERR,
-		    "%s is gone: the list as it was read from it "
-		    "stays",
-		    path);
+		    "%s is gone: the list as it was read from it stays", path);
 		break;
 	case WATCH_EMPTY:
 		log_msg(LOG_ERR,
-		    "%s has become empty: the list as it was "
-		    "read from it stays; a reload takes the empty one",
+		    "%s has become empty: the list as it was read from it stays; a reload takes the empty one",
 		    path);
 		break;
 	case WATCH_BACK:
 		log_msg(LOG_NOTICE, "%s is back", path);
 		break;
 	}
+}
+
+static void
+say_restart(const char *key, bool changed)
+{
+	if (changed)
+		log_msg(LOG_WARNING, "reload: %s changed: that needs a restart",
+		    key);
+}
+
+static void
+say_restarts(const struct config *was, const struct config *is)
+{
+#define TEXT(key) say_restart(#key, strcmp(was->key, is->key) != 0)
+#define NUMBER(key) say_restart(#key, was->key != is->key)
+	TEXT(logins.database);
+	TEXT(audit.database);
+	TEXT(milter.listen);
+	TEXT(milter.user);
+	TEXT(milter.group);
+	TEXT(milter.status);
+	TEXT(metrics.milter);
+	TEXT(permit.policy);
+	TEXT(permit.socketmap);
+	NUMBER(milter.max_sessions);
+	NUMBER(milter.mode);
+	NUMBER(audit.queue);
+	NUMBER(audit.max_size);
+#undef TEXT
+#undef NUMBER
+	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
+}
+
+/* The limiter counts by the windows that it was made for: a limit whose window
+ * changed stays as it was until a restart. */
+static void
+keep_windows(const struct config *was, struct config *is)
+{
+	if (was->relay.ipv6_prefix != is->relay.ipv6_prefix &&
+	    (was->relay.ipv6_prefix < 64 || is->relay.ipv6_prefix < 64))
+		say_restart("relay.ipv6_prefix (for limits)", true);
+	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++) {
+		const struct limit_rate *old = &was->limits.rate[i];
+		struct limit_rate *new = &is->limits.rate[i];
+		char key[60];
+
+		if (new->window_s == old->window_s)
+			continue;
+		if (new->max == 0) {
+			new->window_s = old->window_s;
+			continue;
+		}
+		*new = *old;
+		(void)snprintf(key, sizeof(key), "the window of limits.%s",
+		    limit_name((enum limit)i));
+		say_restart(key, true);
+	}
+}
+
+static void
+warn(void *arg, const char *text)
+{
+	(void)arg;
+	log_msg(LOG_WARNING, "%s", text);
+}
+
+void
+refresh_warn(const struct config *cfg, bool sure)
+{
+	facts_open_relay(cfg, warn, NULL);
+	facts_socketmap(cfg, sure, warn, NULL);
+}
+
+static void
+put_into_force(struct gate_config *gc)
+{
+	struct gate_config *old = gate_config_take();
+
+	say_restarts(old->cfg, gc->cfg);
+	keep_windows(old->cfg, gc->cfg);
+	gate_config_give(old);
+	refresh_warn(gc->cfg, true);
+	gate_config_swap(gc);
+	refresh_watch();
+}
+
+void
+refresh_reload(const char *path)
+{
+	struct gate_config *gc;
+	struct err err;
+
+	(void)sd_notify(0, "RELOADING=1");
+	if (gate_config_load(path, &gc, &err) == -1) {
+		log_msg(LOG_ERR, "reload: %s; the old configuration stays",
+		    err.text);
+		health_reloaded(false, err.text);
+	} else {
+		put_into_force(gc);
+		log_msg(LOG_NOTICE, "reload: %s is in force", path);
+		health_reloaded(true, "");
+	}
+	(void)sd_notify(0, "READY=1");
 }

@@ -1,12 +1,27 @@
-/* refresh - reads the lists anew (relay.local_domains, relay.sender_addresses)
- * when the files they came from have changed. The main thread's. */
+/* refresh - changes reach the running milter: popgate.conf at a reload, the
+ * lists (relay.local_domains, relay.sender_addresses) as soon as the files they
+ * were read from change. The main thread's. */
 #ifndef POPGATE_REFRESH_H
 #define POPGATE_REFRESH_H
 
-/* The newest configuration was read now: watch its files. */
+#include <stdbool.h>
+
+struct config;
+
+/* Log settings of cfg that are valid and probably not meant.
+ *   sure  see facts_socketmap() */
+void refresh_warn(const struct config *cfg, bool sure);
+
+/* Read the configuration at path again and put it into force. A bad one is
+ * logged, and the old one stays; so do settings that need a restart, which are
+ * named in the log. Tells systemd and the status page. After refresh_watch().
+ */
+void refresh_reload(const char *path);
+
+/* Watch the files that the lists of the newest configuration came from. */
 void refresh_watch(void);
 
-/* Look, and act; every second or so. */
+/* Read changed lists anew; every second or so. */
 void refresh_tick(void);
 
 #endif

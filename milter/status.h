@@ -1,18 +1,11 @@
-/* status - the milter's pages for monitoring: /health on the status socket,
- * /metrics where it is wanted. What can't be served is said in the log and
- * keeps no mail. */
-#ifndef POPGATE_STATUS_H
-#define POPGATE_STATUS_H
+/* status - what the milter says on its pages for monitoring (health.h). */
+#ifndef POPGATE_MILTER_STATUS_H
+#define POPGATE_MILTER_STATUS_H
 
-#include "common/config/config.h"
+struct config;
 
-/* After gate_start(). cfg is borrowed until this returns. */
+/* Serve the pages that cfg asks for, until health_close(). After gate_start().
+ *   cfg  borrowed until this returns */
 void status_open(const struct config *cfg);
-
-/* We are stopping: said in the pages. Any thread. */
-void status_draining(void);
-
-/* Before what the pages tell of goes away. */
-void status_close(void);
 
 #endif

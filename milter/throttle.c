@@ -1,5 +1,6 @@
 #include "milter/throttle.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ limiter_now(void)
 int
 throttle_new(const struct config *cfg, struct err *err)
 {
+	assert(throttle.limiter == NULL);
 	throttle.limiter = limiter_new(cfg->limits.rate,
 	    (uint8_t)cfg->relay.ipv6_prefix, LIMITER_SUBJECTS, err);
 	return throttle.limiter == NULL ? -1 : 0;
@@ -43,6 +45,7 @@ throttle_start(const struct config *cfg, struct audit *audit, const char *path,
 	int64_t began_ms = clock_monotonic_ms();
 	struct audit_reader *r;
 
+	assert(throttle.limiter != NULL);
 	throttle.audit = audit;
 	if (audit_open_reader(path, &r, err) == -1)
 		return -1;
@@ -53,13 +56,13 @@ throttle_start(const struct config *cfg, struct audit *audit, const char *path,
 		return -1;
 	if (h.cut)
 		log_msg(LOG_WARNING,
-		    "limits: only the newest %d decisions "
-		    "are counted after this start",
+		    "limits: only the newest %d decisions are counted after this start",
 		    CHARGE_ROWS);
 	if (h.rows > 0)
 		log_msg(LOG_INFO,
-		    "limits: %" PRId64 " recipients of before "
-		    "the start are counted (%" PRId64 " ms)",
+		    "limits: %" PRId64
+		    " recipients of before the start are counted (%" PRId64
+		    " ms)",
 		    h.rows, clock_monotonic_ms() - began_ms);
 	return 0;
 }
@@ -77,8 +80,7 @@ throttle_lifted(void *arg, bool is_user, const char *subject)
 	for (int i = 0; i < n; i++)
 		limiter_forget(throttle.limiter, number[i]);
 	log_msg(LOG_NOTICE,
-	    "limits: %s %s was let in again, and is counted "
-	    "from now on",
+	    "limits: %s %s was let in again, and is counted from now on",
 	    is_user ? "user" : "client", subject);
 }
 
@@ -160,9 +162,9 @@ deny(const struct config *cfg, const struct offender *who, int64_t now)
 	return now + cfg->limits.deny_for_s;
 }
 
-/* Log it, deny, and leave word in the audit; once for each time that one goes
- * over, and once more when it is denied for it only later. Nobody is denied
- * for what isn't sent. */
+/* Log a breach, deny its subject, and record it in the audit: once each time
+ * that the subject goes over, and once more when it is denied only later, since
+ * nobody is denied for what isn't sent yet. */
 static void
 breach(const struct config *cfg, const struct throttle_recipient *r,
     const struct limiter_event *ev, const struct limiter_breach *b)
@@ -172,6 +174,7 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 	struct offender who = { .text = "" };
 	int64_t until = 0;
 
+	assert(b->limit < LIMITS);
 	if (!b->entered && !(b->firm && cfg->limits.deny_for_s > 0))
 		return;
 	name_offender(ev, b, &who);

@@ -1,7 +1,6 @@
 #include "common/base/log.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <syslog.h>
 
 #include "common/base/clock.h"
+#include "common/base/guarded.h"
 #include "common/base/log_queue.h"
 #include "common/base/log_sink.h"
 #include "common/base/utf8.h"
@@ -17,15 +17,14 @@ enum { TEXT_MAX = 4096 };
 
 static atomic_bool queueing;
 /* for lines that the caller writes itself */
-static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex writing = MUTEX_INITIALIZER;
 
 static atomic_uint_fast64_t counts[LOG_DEBUG + 1]; /* by priority */
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
 	int64_t at;
 	char text[LOG_LAST_MAX];
-} last_error = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+} last_error GUARDED_BY(mtx);
 
 static void
 remember(int priority, const char *text)
@@ -37,11 +36,11 @@ remember(int priority, const char *text)
 	atomic_fetch_add(&counts[priority], 1);
 	if (priority != LOG_ERR)
 		return;
-	(void)pthread_mutex_lock(&last_error.mtx);
+	mutex_lock(&mtx);
 	last_error.at = clock_now();
 	(void)snprintf(last_error.text, sizeof(last_error.text), "%.*s",
 	    LOG_LAST_MAX - 1, text);
-	(void)pthread_mutex_unlock(&last_error.mtx);
+	mutex_unlock(&mtx);
 }
 
 bool
@@ -56,11 +55,11 @@ log_due(atomic_int_fast64_t *said_ms, int every_ms)
 int64_t
 log_last_error(char *buf)
 {
-	(void)pthread_mutex_lock(&last_error.mtx);
+	mutex_lock(&mtx);
 	int64_t at = last_error.at;
 
 	memcpy(buf, last_error.text, LOG_LAST_MAX);
-	(void)pthread_mutex_unlock(&last_error.mtx);
+	mutex_unlock(&mtx);
 	return at;
 }
 
@@ -155,7 +154,7 @@ write_now(int priority, const char *text, size_t len)
 	char line[TEXT_MAX + LOG_SINK_PREFIX + 1];
 	size_t n = log_sink_format(priority, clock_now(), text, len, line);
 
-	(void)pthread_mutex_lock(&writing);
+	mutex_lock(&writing);
 	for (size_t done = 0; done < n;) {
 		ssize_t taken = log_sink_write(line + done, n - done);
 
@@ -163,7 +162,7 @@ write_now(int priority, const char *text, size_t len)
 			break;
 		done += taken == -1 ? 0 : (size_t)taken;
 	}
-	(void)pthread_mutex_unlock(&writing);
+	mutex_unlock(&writing);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <syslog.h>
 
 #include "common/base/clock.h"
+#include "common/base/guarded.h"
 #include "common/base/log.h"
 #include "common/base/log_sink.h"
 
@@ -26,11 +27,13 @@ struct head {
 
 static_assert(LOG_QUEUE_LINE_MAX + LOG_SINK_PREFIX + 1 <= BATCH, "one line");
 
+static struct mutex mtx = MUTEX_INITIALIZER;
+/* the writer waits for lines */
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+/* log_queue_drain() waits for the writer */
+static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+
 static struct {
-	pthread_mutex_t mtx;
-	pthread_cond_t work; /* the writer waits for lines */
-	pthread_cond_t done; /* log_queue_drain() waits for the writer */
-	/* guarded by mtx */
 	bool started, asleep;
 	bool failing; /* the sink says why it takes nothing: it may be long */
 	size_t from, used;
@@ -38,15 +41,15 @@ static struct {
 	int64_t writing_since_ms;
 	uint64_t lost, lost_unsaid;
 	int64_t lost_at, lost_since_ms, said_ms;
-	/* guarded by mtx; untouched pages cost nothing, see put() */
+	/* untouched pages cost nothing, see log_queue_put() */
 	char ring[LOG_QUEUE_SIZE];
-} q = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+} q GUARDED_BY(mtx);
 
 /* the writer's own */
 static char batch[BATCH];
 
 static void
-copy_in(const void *data, size_t len)
+copy_in(const void *data, size_t len) REQUIRES(mtx)
 {
 	size_t at = (q.from + q.used) % LOG_QUEUE_SIZE;
 	size_t first = len < LOG_QUEUE_SIZE - at ? len : LOG_QUEUE_SIZE - at;
@@ -57,7 +60,7 @@ copy_in(const void *data, size_t len)
 }
 
 static void
-peek(size_t offset, void *data, size_t len)
+peek(size_t offset, void *data, size_t len) REQUIRES(mtx)
 {
 	size_t at = (q.from + offset) % LOG_QUEUE_SIZE;
 	size_t first = len < LOG_QUEUE_SIZE - at ? len : LOG_QUEUE_SIZE - at;
@@ -76,7 +79,7 @@ log_queue_put(int priority, const char *text, size_t len, bool wake)
 	if (len > LOG_QUEUE_LINE_MAX)
 		len = LOG_QUEUE_LINE_MAX;
 	head.len = (uint32_t)len;
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	/* an empty ring begins anew: while the log keeps up, only its first
 	 * pages are ever touched */
 	if (q.used == 0)
@@ -92,22 +95,23 @@ log_queue_put(int priority, const char *text, size_t len, bool wake)
 			q.lost_since_ms = clock_monotonic_ms();
 	}
 	if (wake && q.asleep)
-		(void)pthread_cond_signal(&q.work);
-	(void)pthread_mutex_unlock(&q.mtx);
+		(void)pthread_cond_signal(&work);
+	mutex_unlock(&mtx);
 }
 
 void
 log_queue_wake(void)
 {
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	if (q.asleep && q.used > 0)
-		(void)pthread_cond_signal(&q.work);
-	(void)pthread_mutex_unlock(&q.mtx);
+		(void)pthread_cond_signal(&work);
+	mutex_unlock(&mtx);
 }
 
-/* With mtx held: what goes to the sink in one call. */
+/* Take lines off the ring into the batch, as many as go to the sink in one
+ * call. Returns their bytes. */
 static size_t
-take_batch(size_t max)
+take_batch(size_t max) REQUIRES(mtx)
 {
 	static char text[LOG_QUEUE_LINE_MAX];
 	size_t len = 0;
@@ -139,26 +143,26 @@ is_final(int error)
 static void
 set_failing(bool failing)
 {
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	q.failing = failing;
 	if (failing)
-		(void)pthread_cond_broadcast(&q.done);
-	(void)pthread_mutex_unlock(&q.mtx);
+		(void)pthread_cond_broadcast(&done);
+	mutex_unlock(&mtx);
 }
 
 /* Returns false when the rest of the batch is lost. */
 static bool
 write_batch(size_t len)
 {
-	size_t done = 0;
+	size_t written = 0;
 	bool failed = false, taken = true;
 
-	while (taken && done < len) {
-		ssize_t n = log_sink_write(batch + done, len - done);
+	while (taken && written < len) {
+		ssize_t n = log_sink_write(batch + written, len - written);
 		int error = errno;
 
 		if (n >= 0) {
-			done += (size_t)n;
+			written += (size_t)n;
 		} else if (error == EAGAIN) {
 			log_sink_await();
 		} else if (error != EINTR) {
@@ -174,10 +178,10 @@ write_batch(size_t len)
 	return taken;
 }
 
-/* With mtx held. Is it time to say what was lost? While the log keeps taking
- * less than comes, once in a while. */
+/* Is it time to say what was lost? While the log keeps taking less than comes,
+ * once in a while. */
 static bool
-lost_due(void)
+lost_due(void) REQUIRES(mtx)
 {
 	return q.lost_unsaid > 0 &&
 	    (q.used == 0 || clock_monotonic_ms() - q.said_ms >= SAY_EVERY_MS);
@@ -199,19 +203,19 @@ writer(void *arg)
 	const size_t max = log_sink_batch(BATCH);
 
 	(void)arg;
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	for (;;) {
 		q.asleep = true;
 		while (q.used == 0)
-			(void)pthread_cond_wait(&q.work, &q.mtx);
+			mutex_wait(&mtx, &work);
 		q.asleep = false;
 		size_t len = take_batch(max);
 
 		q.writing_since_ms = clock_monotonic_ms();
-		(void)pthread_mutex_unlock(&q.mtx);
+		mutex_unlock(&mtx);
 		bool taken = write_batch(len);
 
-		(void)pthread_mutex_lock(&q.mtx);
+		mutex_lock(&mtx);
 		/* nobody reads: to say so is as vain */
 		if (!taken) {
 			q.lost += q.writing;
@@ -225,12 +229,12 @@ writer(void *arg)
 
 			q.lost_unsaid = 0;
 			q.said_ms = now_ms;
-			(void)pthread_mutex_unlock(&q.mtx);
+			mutex_unlock(&mtx);
 			say_lost(lost, ms);
-			(void)pthread_mutex_lock(&q.mtx);
+			mutex_lock(&mtx);
 		}
 		if (q.used == 0)
-			(void)pthread_cond_broadcast(&q.done);
+			(void)pthread_cond_broadcast(&done);
 	}
 	return NULL;
 }
@@ -238,22 +242,16 @@ writer(void *arg)
 int
 log_queue_start(void)
 {
-	pthread_condattr_t attr;
 	sigset_t all, old;
 	pthread_t thread;
 
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	bool started = q.started;
 
 	q.started = true;
-	(void)pthread_mutex_unlock(&q.mtx);
+	mutex_unlock(&mtx);
 	if (started)
 		return 0;
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&q.work, &attr);
-	(void)pthread_cond_init(&q.done, &attr);
-	(void)pthread_condattr_destroy(&attr);
 	/* signals are for others; a write should not be cut short by one */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -262,9 +260,9 @@ log_queue_start(void)
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc == 0)
 		(void)pthread_detach(thread);
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	q.started = rc == 0;
-	(void)pthread_mutex_unlock(&q.mtx);
+	mutex_unlock(&mtx);
 	return rc;
 }
 
@@ -274,27 +272,26 @@ log_queue_drain(int wait_ms)
 	struct timespec until;
 
 	clock_deadline(wait_ms, &until);
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	if (q.started && q.asleep)
-		(void)pthread_cond_signal(&q.work);
+		(void)pthread_cond_signal(&work);
 	while (q.started && !q.failing && q.lines + q.writing > 0)
-		if (pthread_cond_timedwait(&q.done, &q.mtx, &until) ==
-		    ETIMEDOUT)
+		if (!mutex_wait_until(&mtx, &done, &until))
 			break;
 	unsigned left = q.lines + q.writing;
 
-	(void)pthread_mutex_unlock(&q.mtx);
+	mutex_unlock(&mtx);
 	return left;
 }
 
 void
 log_queue_state(struct log_state *state)
 {
-	(void)pthread_mutex_lock(&q.mtx);
+	mutex_lock(&mtx);
 	state->lost = q.lost;
 	state->lost_at = q.lost_at;
 	state->waiting = q.lines + q.writing;
 	state->stuck_ms =
 	    q.writing == 0 ? 0 : clock_monotonic_ms() - q.writing_since_ms;
-	(void)pthread_mutex_unlock(&q.mtx);
+	mutex_unlock(&mtx);
 }

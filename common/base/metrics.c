@@ -103,6 +103,21 @@ metrics_milli(FILE *to, const char *name, const struct metrics_label *labels,
 }
 
 void
+metrics_counter(FILE *to, const char *name, const char *help, uint64_t value)
+{
+	metrics_family(to, name, "counter", NULL, help);
+	metrics_sample(to, name, "_total", NULL, value);
+}
+
+void
+metrics_gauge(FILE *to, const char *name, const char *unit, const char *help,
+    uint64_t value)
+{
+	metrics_family(to, name, "gauge", unit, help);
+	metrics_sample(to, name, "", NULL, value);
+}
+
+void
 metrics_end(FILE *to)
 {
 	(void)fputs("# EOF\n", to);

@@ -28,6 +28,12 @@ void metrics_sample(FILE *to, const char *name, const char *suffix,
 void metrics_milli(FILE *to, const char *name,
     const struct metrics_label *labels, int64_t milli);
 
+/* A family of one sample without labels. */
+void
+metrics_counter(FILE *to, const char *name, const char *help, uint64_t value);
+void metrics_gauge(FILE *to, const char *name, const char *unit,
+    const char *help, uint64_t value);
+
 /* The end of a page. */
 void metrics_end(FILE *to);
 

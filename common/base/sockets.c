@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/log.h"
 
 enum { KEPT_MAX = 8, LOOK_MS = 1000, SAY_EVERY_MS = 60000 };
@@ -33,13 +33,12 @@ struct kept {
 	atomic_int_fast64_t said_ms;
 };
 
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
 	struct kept kept[KEPT_MAX];
 	unsigned n;
 	int64_t looked_ms;
-} sockets = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+} sockets GUARDED_BY(mtx);
 
 static void
 identify(struct kept *k)
@@ -66,7 +65,7 @@ sockets_keep(const char *key, const struct listen_spec *spec, int fd,
 {
 	if (!spec->is_unix)
 		return;
-	(void)pthread_mutex_lock(&sockets.mtx);
+	mutex_lock(&mtx);
 	if (sockets.n < KEPT_MAX) {
 		struct kept *k = &sockets.kept[sockets.n++];
 
@@ -79,12 +78,11 @@ sockets_keep(const char *key, const struct listen_spec *spec, int fd,
 			.arg = arg };
 		identify(k);
 	}
-	(void)pthread_mutex_unlock(&sockets.mtx);
+	mutex_unlock(&mtx);
 }
 
-/* With mtx held. */
 static void
-drop(unsigned i)
+drop(unsigned i) REQUIRES(mtx)
 {
 	if (is_there(&sockets.kept[i]))
 		(void)unlink(sockets.kept[i].spec.path);
@@ -94,27 +92,27 @@ drop(unsigned i)
 void
 sockets_drop(int fd)
 {
-	(void)pthread_mutex_lock(&sockets.mtx);
+	mutex_lock(&mtx);
 	for (unsigned i = 0; i < sockets.n; i++)
 		if (sockets.kept[i].fd == fd) {
 			drop(i);
 			break;
 		}
-	(void)pthread_mutex_unlock(&sockets.mtx);
+	mutex_unlock(&mtx);
 }
 
 void
 sockets_drop_all(void)
 {
-	(void)pthread_mutex_lock(&sockets.mtx);
+	mutex_lock(&mtx);
 	while (sockets.n > 0)
 		drop(0);
-	(void)pthread_mutex_unlock(&sockets.mtx);
+	mutex_unlock(&mtx);
 }
 
-/* With mtx held. Returns 0, or -1 with err. */
+/* Returns 0, or -1 with err. */
 static int
-make_again(struct kept *k, struct err *err)
+make_again(struct kept *k, struct err *err) REQUIRES(mtx)
 {
 	if (k->fd == -1) {
 		err_set(err, ERR_IO, "its descriptor isn't known");
@@ -138,9 +136,8 @@ make_again(struct kept *k, struct err *err)
 	return 0;
 }
 
-/* With mtx held. */
 static void
-look(struct kept *k)
+look(struct kept *k) REQUIRES(mtx)
 {
 	struct err err;
 
@@ -171,13 +168,13 @@ sockets_tick(void)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
-	(void)pthread_mutex_lock(&sockets.mtx);
+	mutex_lock(&mtx);
 	if (now_ms - sockets.looked_ms >= LOOK_MS) {
 		sockets.looked_ms = now_ms;
 		for (unsigned i = 0; i < sockets.n; i++)
 			look(&sockets.kept[i]);
 	}
-	(void)pthread_mutex_unlock(&sockets.mtx);
+	mutex_unlock(&mtx);
 }
 
 void
@@ -185,7 +182,7 @@ sockets_write(struct json *j)
 {
 	char text[ERR_TEXT_MAX + LISTEN_PATH_MAX + 100] = "";
 
-	(void)pthread_mutex_lock(&sockets.mtx);
+	mutex_lock(&mtx);
 	for (unsigned i = 0; i < sockets.n && text[0] == '\0'; i++) {
 		const struct kept *k = &sockets.kept[i];
 
@@ -194,7 +191,7 @@ sockets_write(struct json *j)
 			    "%s: %s is gone, and can't be made again: %s",
 			    k->key, k->spec.path, k->why);
 	}
-	(void)pthread_mutex_unlock(&sockets.mtx);
+	mutex_unlock(&mtx);
 	json_bool(j, "sockets_good", text[0] == '\0');
 	json_text(j, "sockets_text", text[0] == '\0' ? NULL : text);
 }

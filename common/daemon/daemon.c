@@ -1,5 +1,6 @@
 #include "common/daemon/daemon.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -30,22 +31,26 @@ print_version(const struct daemon_options *opt)
 	    store_sqlite_version(), opt->library);
 }
 
-int
-daemon_options(struct daemon_options *opt, int argc, char **argv)
+/* Parse options into opt; *target_r is -l's, or NULL. Returns -1 to go on, else
+ * the exit status. */
+static int
+parse_options(
+    struct daemon_options *opt, int argc, char **argv, const char **target_r)
 {
-	static const struct option longs[] = { { "config", required_argument,
-						   NULL, 'c' },
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "check", no_argument, NULL, 't' },
 		{ "detach", no_argument, NULL, 'd' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	const char *target = NULL;
-	enum log_target log_to = LOG_TO_STDERR;
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
 	int c;
 
 	opt->config = CONFIG_DEFAULT_PATH;
+	*target_r = NULL;
 	while ((c = getopt_long(argc, argv, "c:tdl:Vh", longs, NULL)) != -1)
 		switch (c) {
 		case 'c':
@@ -58,7 +63,7 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 			opt->detach = true;
 			break;
 		case 'l':
-			target = optarg;
+			*target_r = optarg;
 			break;
 		case 'V':
 			print_version(opt);
@@ -70,39 +75,70 @@ daemon_options(struct daemon_options *opt, int argc, char **argv)
 			(void)fputs(opt->usage, stderr);
 			return EX_USAGE;
 		}
-	if (optind < argc) {
-		(void)fprintf(stderr, "%s: '%s': no argument was expected\n",
-		    opt->ident, argv[optind]);
-		return EX_USAGE;
-	}
-	/* a reload reads it from another directory */
-	char *real = realpath(opt->config, NULL);
+	if (optind == argc)
+		return -1;
+	(void)fprintf(stderr, "%s: '%s': no argument was expected\n",
+	    opt->ident, argv[optind]);
+	return EX_USAGE;
+}
 
-	if (real != NULL)
-		opt->config = real;
-	if (opt->detach && !opt->test)
-		log_to = LOG_TO_SYSLOG;
-	if (target != NULL && !log_target_parse(target, &log_to)) {
+/* Where the log goes; target NULL: the usual place. Returns -1 to go on, else
+ * the exit status. */
+static int
+choose_log(
+    const struct daemon_options *opt, const char *target, enum log_target *to_r)
+{
+	bool detaches = opt->detach && !opt->test;
+
+	*to_r = detaches ? LOG_TO_SYSLOG : LOG_TO_STDERR;
+	if (target != NULL && !log_target_parse(target, to_r)) {
 		(void)fprintf(stderr,
-		    "%s: -l '%s': expected syslog, stderr "
-		    "or journal\n",
+		    "%s: -l '%s': expected syslog, stderr or journal\n",
 		    opt->ident, target);
 		return EX_USAGE;
 	}
-	if (opt->detach && !opt->test && log_to == LOG_TO_STDERR) {
+	if (detaches && *to_r == LOG_TO_STDERR) {
 		(void)fprintf(stderr,
-		    "%s: -d: a daemon has no stderr: use -l "
-		    "syslog or -l journal\n",
+		    "%s: -d: a daemon has no stderr: use -l syslog or -l journal\n",
 		    opt->ident);
 		return EX_USAGE;
 	}
-	/* Descriptors 0-2 must be open, or a socket becomes "stderr". */
+	return -1;
+}
+
+/* Descriptors 0 to 2 must be open, or a socket becomes "stderr". */
+static void
+open_standard_files(void)
+{
 	int fd;
 
 	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= 2)
 		continue;
 	if (fd > 2)
 		(void)close(fd);
+}
+
+int
+daemon_options(struct daemon_options *opt, int argc, char **argv)
+{
+	enum log_target log_to;
+	const char *target;
+
+	assert(opt->ident != NULL && opt->usage != NULL);
+	assert(opt->library != NULL);
+	int code = parse_options(opt, argc, argv, &target);
+
+	if (code != -1)
+		return code;
+	/* a reload reads it from another directory */
+	char *real = realpath(opt->config, NULL);
+
+	if (real != NULL)
+		opt->config = real;
+	code = choose_log(opt, target, &log_to);
+	if (code != -1)
+		return code;
+	open_standard_files();
 	opt->quiet = log_to == LOG_TO_SYSLOG;
 	log_open(opt->ident, log_to);
 	if (!opt->test)
@@ -116,6 +152,7 @@ daemon_detach(struct err *err)
 	int fds[2], status;
 	char byte;
 
+	assert(ready_fd == -1);
 	if (pipe2(fds, O_CLOEXEC) == -1) {
 		err_set(err, ERR_IO, "pipe: %s", strerror(errno));
 		return -1;
@@ -169,6 +206,7 @@ daemon_ready(void)
 static const struct passwd *
 find_user(const struct daemon_user *user, struct err *err)
 {
+	assert(*user->usual != '\0');
 	bool said = *user->value != '\0';
 	const char *name = said ? user->value : user->usual;
 	const struct passwd *pw = getpwnam(name);
@@ -300,8 +338,7 @@ daemon_log_end(void)
 
 	if (left > 0)
 		(void)sd_notifyf(0,
-		    "STATUS=ended; the last %u log lines are lost, since "
-		    "nobody took them",
+		    "STATUS=ended; the last %u log lines are lost, since nobody took them",
 		    left);
 }
 

@@ -39,26 +39,27 @@ struct daemon_user {
 	const char *const *groups;
 };
 
-/* Can root start it? 0; or -1 with err: nobody said that it shall stay root,
- * and there is no user for it. Also 0 when we are not root. */
+/* Can daemon_drop() find its user? 0, or -1 with err, which says how to make
+ * one. 0 when the process isn't root's. */
 int daemon_user_check(const struct daemon_user *user, struct err *err);
 
-/* As root become that user, with all its groups; there is no way back. Where
- * the configuration says "root", warn and stay. Not root: nothing. 0, or -1
- * with err. */
+/* Become that user, with all its groups; there is no way back. Where the
+ * configuration says "root", log a warning and stay. Nothing when the process
+ * isn't root's. 0, or -1 with err. */
 int daemon_drop(const struct daemon_user *user, struct err *err);
 
-/* The last thing before a daemon ends: the log gets a moment for what it has
- * not taken yet. */
+/* Give the log a moment for lines that it has not taken yet; the last thing
+ * before a daemon ends. */
 void daemon_log_end(void);
 
-/* Say why the program ends: to the log, and while detaching also to who
- * started it; "out of memory" with the limit to raise. Includes
- * daemon_log_end(). Returns code. */
+/* Log why the program ends, and while detaching write it to stderr too; an "out
+ * of memory" with the limit to raise. Includes daemon_log_end(). Returns code.
+ */
 int daemon_fail(const struct daemon_options *opt, int code, const char *text);
 
-/* What to add to a message that says "out of memory": which limit it is, and
- * what to set; "" for another one. buf has DAEMON_ADVICE_MAX. Returns buf. */
+/* Write what to add to a message that says "out of memory": which limit was
+ * met, and what to set. "" for another message. buf has DAEMON_ADVICE_MAX.
+ * Returns buf. */
 enum { DAEMON_ADVICE_MAX = 300 };
 const char *daemon_memory_advice(const char *why, char *buf);
 

@@ -1,40 +1,50 @@
 #include "common/daemon/health.h"
 
-#include <pthread.h>
+#include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/sockets.h"
 #include "common/daemon/http.h"
 
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
+	/* set before the first thread */
 	const char *daemon, *config;
 	int64_t started_at;
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
-	int64_t loaded_at;
-	uint64_t reloads, failed;
-	bool good;
-	char text[ERR_TEXT_MAX];
-} health = { .mtx = PTHREAD_MUTEX_INITIALIZER, .good = true };
+	/* set by health_open() */
+	void (*add_members)(struct json *j);
+	int (*add_metrics)(FILE *to);
+	struct http *pages, *metrics;
+	atomic_bool draining;
+	int64_t loaded_at GUARDED_BY(mtx);
+	uint64_t reloads GUARDED_BY(mtx), failed GUARDED_BY(mtx);
+	bool good GUARDED_BY(mtx); /* the last reload was */
+	char text[ERR_TEXT_MAX] GUARDED_BY(mtx);
+} health = { .good = true };
 
 void
 health_start(const char *daemon, const char *config)
 {
 	health.daemon = daemon;
 	health.config = config;
-	health.started_at = health.loaded_at = clock_now();
+	health.started_at = clock_now();
+	mutex_lock(&mtx);
+	health.loaded_at = health.started_at;
+	mutex_unlock(&mtx);
 }
 
 void
 health_reloaded(bool good, const char *text)
 {
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	health.reloads++;
 	health.good = good;
 	if (good)
@@ -42,11 +52,17 @@ health_reloaded(bool good, const char *text)
 	else
 		health.failed++;
 	(void)snprintf(health.text, sizeof(health.text), "%s", text);
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 }
 
 void
-health_write(struct json *j, const char *state)
+health_draining(void)
+{
+	atomic_store(&health.draining, true);
+}
+
+static void
+own_members(struct json *j)
 {
 	char error[LOG_LAST_MAX];
 	int64_t error_at = log_last_error(error);
@@ -57,15 +73,16 @@ health_write(struct json *j, const char *state)
 	json_number(j, "pid", getpid());
 	json_number(j, "uid", geteuid());
 	json_number(j, "started_at", health.started_at);
-	json_text(j, "state", state);
+	json_text(
+	    j, "state", atomic_load(&health.draining) ? "draining" : "running");
 	json_text(j, "config", health.config);
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	json_number(j, "loaded_at", health.loaded_at);
 	json_number(j, "reloads", (int64_t)health.reloads);
 	json_bool(j, "reload_good", health.good);
 	json_text(
 	    j, "reload_text", health.text[0] == '\0' ? NULL : health.text);
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 	json_text(j, "last_error", error_at == 0 ? NULL : error);
 	json_number(j, "last_error_at", error_at);
 	log_state(&log);
@@ -76,8 +93,21 @@ health_write(struct json *j, const char *state)
 	sockets_write(j);
 }
 
-void
-health_metrics(FILE *to)
+static int
+write_health(FILE *to)
+{
+	struct json j = { .to = to };
+
+	json_open(&j, NULL, '{');
+	own_members(&j);
+	health.add_members(&j);
+	json_close(&j, '}');
+	json_line(&j);
+	return 0;
+}
+
+static void
+own_metrics(FILE *to)
 {
 	const struct metrics_label build[] = { { "daemon", health.daemon },
 		{ "version", POPGATE_VERSION }, { 0 } };
@@ -88,22 +118,19 @@ health_metrics(FILE *to)
 		{ 0 } };
 	struct log_state log;
 
-	(void)pthread_mutex_lock(&health.mtx);
+	mutex_lock(&mtx);
 	int64_t loaded_at = health.loaded_at;
 	uint64_t failed = health.failed, reloads = health.reloads;
 
-	(void)pthread_mutex_unlock(&health.mtx);
+	mutex_unlock(&mtx);
 	metrics_family(
 	    to, "build", "info", NULL, "The program that says this.");
 	metrics_sample(to, "build", "_info", build, 1);
-	metrics_family(to, "start_time_seconds", "gauge", "seconds",
-	    "When it was started, Unix time.");
-	metrics_sample(
-	    to, "start_time_seconds", "", NULL, (uint64_t)health.started_at);
-	metrics_family(to, "config_time_seconds", "gauge", "seconds",
-	    "When the configuration in force was read, Unix time.");
-	metrics_sample(
-	    to, "config_time_seconds", "", NULL, (uint64_t)loaded_at);
+	metrics_gauge(to, "start_time_seconds", "seconds",
+	    "When it was started, Unix time.", (uint64_t)health.started_at);
+	metrics_gauge(to, "config_time_seconds", "seconds",
+	    "When the configuration in force was read, Unix time.",
+	    (uint64_t)loaded_at);
 	metrics_family(to, "config_reloads", "counter", NULL,
 	    "Times that the configuration was to be read again.");
 	metrics_sample(to, "config_reloads", "_total", good, reloads - failed);
@@ -114,23 +141,60 @@ health_metrics(FILE *to)
 	metrics_sample(
 	    to, "log_messages", "_total", warning, log_count(LOG_WARNING));
 	log_state(&log);
-	metrics_family(to, "log_lines_lost", "counter", NULL,
-	    "Log lines that were dropped, since the log did not take them.");
-	metrics_sample(to, "log_lines_lost", "_total", NULL, log.lost);
+	metrics_counter(to, "log_lines_lost",
+	    "Log lines that were dropped, since the log did not take them.",
+	    log.lost);
 	metrics_family(to, "log_stuck_seconds", "gauge", "seconds",
 	    "How long the log has not taken the next line.");
 	metrics_milli(to, "log_stuck_seconds", NULL, log.stuck_ms);
 }
 
-void
-health_serve(const char *key, const char *listen, gid_t gid,
+static int
+write_metrics(FILE *to)
+{
+	own_metrics(to);
+	int rc = health.add_metrics(to);
+
+	metrics_end(to);
+	return rc;
+}
+
+static void
+serve(const char *key, const char *listen, gid_t gid,
     const struct http_page *pages, struct http **h_r)
 {
 	struct err err;
 
-	*h_r = NULL;
 	if (*listen != '\0' &&
 	    http_open(key, listen, gid, pages, h_r, &err) == -1)
 		log_msg(
 		    LOG_WARNING, "%s: not served: %s", pages->path, err.text);
+}
+
+void
+health_open(const struct health_pages *own)
+{
+	static const struct http_page pages[] = {
+		{ HEALTH_PATH, "application/json", write_health },
+		{ 0 },
+	};
+	static const struct http_page metrics[] = {
+		{ "/metrics", METRICS_TYPE, write_metrics },
+		{ 0 },
+	};
+
+	assert(health.daemon != NULL);
+	assert(health.pages == NULL && health.metrics == NULL);
+	health.add_members = own->add_members;
+	health.add_metrics = own->add_metrics;
+	serve(own->status_key, own->status, own->gid, pages, &health.pages);
+	serve(
+	    own->metrics_key, own->metrics, own->gid, metrics, &health.metrics);
+}
+
+void
+health_close(void)
+{
+	http_close(&health.pages);
+	http_close(&health.metrics);
 }

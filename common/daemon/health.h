@@ -1,5 +1,6 @@
-/* health - what both daemons say of themselves: in JSON (GET /health), and as
- * metrics. One a process; any thread. */
+/* health - the pages that a daemon serves for monitoring: /health in JSON on
+ * the status socket, /metrics where it is wanted. What both daemons say of
+ * themselves stands here; each adds its own. One a process. */
 #ifndef POPGATE_HEALTH_H
 #define POPGATE_HEALTH_H
 
@@ -9,31 +10,38 @@
 
 #include "common/base/json.h"
 
-/* A daemon's answer is one flat object; times are Unix seconds. These are in
- * both; popgate-milter(8) and popgate-collector(8) list the others. */
+/* One flat object; times are Unix seconds. popgate-milter(8) and
+ * popgate-collector(8) list its members. */
 #define HEALTH_PATH "/health"
-#define HEALTH_TYPE "application/json"
 
 /* Before the first thread. Strings are borrowed for ever. */
 void health_start(const char *daemon, const char *config);
 
-/* A reload has ended. text: what was wrong, or what is in force. */
+/* A reload has ended. text: what was wrong, or what is in force. Any thread. */
 void health_reloaded(bool good, const char *text);
 
-/* Write "daemon", "version", "pid", "started_at", "state", "config",
- * "loaded_at", "reloads", "reload_good", "reload_text", "last_error",
- * "last_error_at", "sockets_good", "sockets_text". state: "running" */
-void health_write(struct json *j, const char *state);
+/* From now on the state is "draining". Any thread. */
+void health_draining(void);
 
-/* The same as metrics. */
-void health_metrics(FILE *to);
+/* Where the pages are served, and what a daemon adds to them. Strings are
+ * borrowed until health_open() returns. */
+struct health_pages {
+	/* a setting and its value, see listen.h; "": not served */
+	const char *status_key, *status;
+	const char *metrics_key, *metrics;
+	gid_t gid; /* of Unix sockets, see http_open() */
+	/* Add members, and metrics. Called by servers' threads, each by one at
+	 * a time. add_metrics returns 0, or -1 when it can't say: the client
+	 * gets an error instead of the page. */
+	void (*add_members)(struct json *j);
+	int (*add_metrics)(FILE *to);
+};
 
-/* Serve pages where listen (unless ""), which is the setting key, says. When
- * that can't be done, the log says so and *h_r is NULL: monitoring is no reason
- * not to work. */
-struct http;
-struct http_page;
-void health_serve(const char *key, const char *listen, gid_t gid,
-    const struct http_page *pages, struct http **h_r);
+/* Serve the pages. What can't be served is said in the log: monitoring is no
+ * reason not to work. After health_start(); once until health_close(). */
+void health_open(const struct health_pages *pages);
+
+/* Before what the pages tell of goes away. Nothing when none were served. */
+void health_close(void);
 
 #endif

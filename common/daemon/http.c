@@ -1,5 +1,6 @@
 #include "common/daemon/http.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -27,9 +28,9 @@ enum {
 	SOCKET_MODE = 0660
 };
 
-/* libmicrohttpd doesn't listen itself: where descriptors run out, its thread
- * would ask for the connection that waits again and again. Nor does it count:
- * it locks itself out (0.9.75) when it is given more than its limit. */
+/* A thread of our own accepts connections and counts them. libmicrohttpd's
+ * would loop at full speed where descriptors run out, and 0.9.75 locks itself
+ * out when it gets more connections than its limit. */
 struct http {
 	struct MHD_Daemon *daemon;
 	struct listen_spec spec;
@@ -41,8 +42,8 @@ struct http {
 	pthread_t thread; /* accepts */
 };
 
-/* libmicrohttpd writes to stderr by itself where it isn't told otherwise;
- * what goes wrong here is the client's business. */
+/* Keeps libmicrohttpd from writing to stderr. What goes wrong in a request is
+ * its client's business. */
 static void
 say_nothing(void *arg, const char *fmt, va_list ap)
 {
@@ -157,7 +158,10 @@ notice(void *arg, struct MHD_Connection *connection, void **context,
 	(void)connection;
 	(void)context;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		atomic_fetch_sub(&h->n, 1);
+		unsigned before = atomic_fetch_sub(&h->n, 1);
+
+		assert(before > 0);
+		(void)before;
 		wake(h);
 	}
 }
@@ -233,6 +237,7 @@ http_open(const char *key, const char *listen, gid_t gid,
 {
 	struct http *h = calloc(1, sizeof(*h));
 
+	assert(*listen != '\0' && pages->path != NULL);
 	*h_r = NULL;
 	if (h == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");

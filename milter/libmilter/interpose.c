@@ -1,8 +1,9 @@
-/* override - two functions of libc as libmilter gets to see them: a program's
+/* interpose - two functions of libc as libmilter gets to see them: a program's
  * own function goes before that of a library, for the libraries, too. Each
  * mends a fault of libmilter. Nothing else calls them. */
 #include "milter/libmilter/interpose.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -20,15 +21,16 @@ enum { REST_MS = 200, SAY_EVERY_MS = 10000 };
 static atomic_int keep_from = INT_MAX;
 
 void
-override_keep_from(int fd)
+interpose_keep_from(int fd)
 {
+	assert(fd > 0);
 	atomic_store(&keep_from, fd);
 }
 
-/* libmilter has a thread that waits for SIGTERM, SIGINT and SIGHUP, and would
- * take them whenever our main thread is not just waiting: to stop at once
- * what shall drain, or what shall only read its configuration. It waits for
- * ever: all signals are blocked. */
+/* libmilter has a thread that waits for SIGTERM, SIGINT and SIGHUP. It would
+ * take a signal whenever the main thread isn't waiting for one, and stop at
+ * once a daemon that is to drain, or only to reload. So that thread waits for
+ * ever: all signals are blocked in it. */
 int
 sigwait(const sigset_t *set, int *sig)
 {
@@ -55,9 +57,9 @@ hang_up(int fd)
 	return -1;
 }
 
-/* libmilter's loop tries again at once when there are no descriptors left,
- * and the connection that waits makes that a loop at full speed. One thread
- * calls this. */
+/* When no descriptor is left, libmilter tries again at once: a loop at full
+ * speed while a connection waits. So this rests for a moment. One thread calls
+ * it. */
 int
 accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 {

@@ -1,7 +1,7 @@
 #include "tests/unit/unit.h"
 
+#include "common/base/growth.h"
 #include "common/base/metrics.h"
-#include "common/base/rate.h"
 
 static void
 samples(void **state)
@@ -64,19 +64,19 @@ buckets(void **state)
 static void
 per_minute(void **state)
 {
-	struct rate r = { .n = 0 };
+	struct growth r = { .n = 0 };
 	int64_t ms = 1000000;
 
 	(void)state;
-	assert_int_equal(rate_per_minute(&r, ms, 5), 0);
+	assert_int_equal(growth_per_minute(&r, ms, 5), 0);
 	/* ten a second, noted each second, for five minutes */
 	for (int i = 0; i < 300; i++, ms += 1000)
-		rate_note(&r, ms, (uint64_t)i * 10);
-	uint64_t n = rate_per_minute(&r, ms, 3000);
+		growth_note(&r, ms, (uint64_t)i * 10);
+	uint64_t n = growth_per_minute(&r, ms, 3000);
 
 	assert_in_range(n, 550, 600);
 	/* nothing more for a minute: nothing in the last one */
-	assert_int_equal(rate_per_minute(&r, ms + 61000, 3000), 0);
+	assert_int_equal(growth_per_minute(&r, ms + 61000, 3000), 0);
 }
 
 int

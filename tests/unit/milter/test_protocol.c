@@ -88,7 +88,7 @@ socketmap_request(void **state)
 	    parse(PROTOCOL_SOCKETMAP, client, sizeof(client) - 1, &req, &used),
 	    PROTOCOL_REQUEST);
 	assert_int_equal(used, 24);
-	assert_int_equal(req.map, MAP_CLIENT);
+	assert_int_equal(req.map, PROTOCOL_MAP_CLIENT);
 	assert_string_equal(req.client, "203.0.113.77");
 	assert_false(req.has_recipient);
 
@@ -100,7 +100,7 @@ socketmap_request(void **state)
 	assert_int_equal(
 	    parse(PROTOCOL_SOCKETMAP, key, sizeof(key) - 1, &req, &used),
 	    PROTOCOL_REQUEST);
-	assert_int_equal(req.map, MAP_SENDMAIL);
+	assert_int_equal(req.map, PROTOCOL_MAP_SENDMAIL);
 	assert_string_equal(req.client, "203.0.113.5");
 	assert_string_equal(req.auth_type, "");
 	assert_string_equal(req.sender, "permit@Sender.test");
@@ -179,9 +179,9 @@ replies(void **state)
 {
 	struct protocol_request policy = { .kind = PROTOCOL_POLICY };
 	struct protocol_request client = { .kind = PROTOCOL_SOCKETMAP,
-		.map = MAP_CLIENT };
+		.map = PROTOCOL_MAP_CLIENT };
 	struct protocol_request mail = { .kind = PROTOCOL_SOCKETMAP,
-		.map = MAP_SENDMAIL };
+		.map = PROTOCOL_MAP_SENDMAIL };
 	const struct {
 		const struct protocol_request *req;
 		enum protocol_answer answer;

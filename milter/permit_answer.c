@@ -1,0 +1,345 @@
+#include "milter/permit_answer.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "milter/gate.h"
+#include "milter/handoff.h"
+
+enum {
+	SAY_UNASKED_MS = 60000,
+	/* an aborted message isn't asked about at DATA either */
+	UNASKED_SAY = 20
+};
+
+/* the thread's own */
+static unsigned unasked; /* messages in a row, of all connections */
+static atomic_int_fast64_t unasked_said_ms;
+static uint64_t requests;
+
+void
+permit_answer_start(void)
+{
+	owed_init(gate_ticket_range);
+}
+
+void
+permit_answer_stop(void)
+{
+	owed_free();
+}
+
+/* A connection begins with what the others did last: most are of smtpds that
+ * take a message or two. */
+void
+permit_peer_begin(
+    struct permit_peer *peer, enum protocol_kind kind, bool by_unix)
+{
+	*peer = (struct permit_peer){
+		.kind = kind,
+		.by_unix = by_unix,
+		.unasked = unasked,
+	};
+}
+
+/* The peer's message has ended: was DATA asked about, as was promised? An
+ * aborted message never is. */
+static void
+count_unasked(struct permit_peer *peer)
+{
+	const struct owed *m = owed_find(peer->instance);
+
+	if (m == NULL)
+		return;
+	peer->unasked = m->asked ? 0 : peer->unasked + 1;
+	unasked = m->asked ? 0 : unasked + 1;
+	unsigned n = peer->unasked > unasked ? peer->unasked : unasked;
+
+	if (n >= UNASKED_SAY && log_due(&unasked_said_ms, SAY_UNASKED_MS))
+		log_msg(LOG_WARNING,
+		    "permit channel: Postfix didn't ask at DATA about the last "
+		    "%u messages, as policy_context promises: until it does, "
+		    "each recipient waits for the disk. smtpd_data_restrictions "
+		    "needs the check_policy_service that 'popgatectl wiring "
+		    "postfix' prints, also where master.cf overrides it",
+		    n);
+}
+
+void
+permit_peer_end(struct permit_peer *peer)
+{
+	count_unasked(peer);
+}
+
+/* What the session proved by its certificate, in c; NULL: nothing. */
+static const struct certificate *
+certificate(const struct protocol_request *req, struct certificate *c)
+{
+	bool good = req->kind == PROTOCOL_POLICY
+	    ? certificate_from_postfix(c, true, req->cert_subject,
+		  req->cert_issuer, req->cert_digest, req->cert_key)
+	    : certificate_from_sendmail(c, req->verify, req->cert_subject,
+		  req->cert_issuer, req->cert_digest);
+
+	return good ? c : NULL;
+}
+
+/* The client's; 0: not known. */
+static uint16_t
+port_of(const struct protocol_request *req)
+{
+	char *end;
+	unsigned long port = strtoul(req->client_port, &end, 10);
+
+	return *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+/* Tell the milter of a certificate, which Postfix doesn't show to its milters.
+ * Only what came by a Unix socket: on an inet socket any local user may claim
+ * that a connection of its own showed one. */
+static void
+hand_over(const struct permit_peer *peer, const struct protocol_request *req,
+    const struct addr *client)
+{
+	const struct handoff h = { .client = *client,
+		.sender = req->sender,
+		.recipient = req->recipient,
+		.port = port_of(req) };
+
+	if (req->kind == PROTOCOL_POLICY && req->has_sender && peer->by_unix)
+		handoff_give(&h, clock_monotonic_ms());
+}
+
+/* What the message that Postfix names has relayed so far. NULL where the
+ * protocol doesn't name messages. */
+static struct limiter_message *
+message_of(struct permit_peer *peer, const struct protocol_request *req)
+{
+	if (req->kind != PROTOCOL_POLICY || *req->session == '\0')
+		return NULL;
+	if (strlen(req->session) >= sizeof(peer->instance) ||
+	    strcmp(req->session, peer->instance) != 0) {
+		count_unasked(peer);
+		(void)snprintf(
+		    peer->instance, sizeof(peer->instance), "%s", req->session);
+		peer->message = (struct limiter_message){ .counted = false };
+	}
+	return &peer->message;
+}
+
+/* The reply may be held from now on: write what is said if the rows are lost.
+ */
+static void
+prepare_failure(struct permit_reply *reply, const struct protocol_request *req,
+    const struct gate_config *gc)
+{
+	reply->failed_len = protocol_reply(req, ANSWER_REFUSE, "451", "4.3.0",
+	    gc->cfg->reply.unavailable, reply->failed);
+	reply->held_ms = clock_monotonic_ms();
+}
+
+static void
+say_failure(struct permit_reply *reply)
+{
+	assert(reply->failed_len > 0);
+	memcpy(reply->text, reply->failed, reply->failed_len);
+	reply->len = reply->failed_len;
+}
+
+/* Submit the row of a recipient; sets reply->ticket when the reply waits for
+ * it. A message that is asked about again at DATA waits there for the disk,
+ * once for all its recipients; until then its rows need only outlive us.
+ * Returns whether a relay may go on. */
+static bool
+submit(const struct permit_peer *peer, const struct protocol_request *req,
+    const struct gate_config *gc, struct audit_row *row, bool permit_it,
+    struct permit_reply *reply)
+{
+	struct owed *m = permit_it && gc->cfg->audit.durable &&
+		strcmp(req->context, PROTOCOL_ASKED_AT_DATA) == 0
+	    ? owed_get(req->session, clock_monotonic_ms())
+	    : NULL;
+	bool ok = true;
+
+	reply->until_written = m != NULL && peer->unasked == 0;
+	if (reply->until_written) {
+		reply->ticket = gate_submit_written(row);
+		ok = reply->ticket != 0;
+	} else {
+		reply->ticket = gate_submit(gc, row, permit_it, &ok);
+	}
+	if (m != NULL && reply->ticket != 0)
+		owed_add(m, reply->ticket, req->recipient);
+	return ok;
+}
+
+/* DATA: the reply waits until what was permitted of the message is on disk,
+ * and the file that it is in still has its name. Nothing to wait for when
+ * nothing was permitted, or by a process before this one, whose rows were
+ * brought to the disk when this one opened the file. */
+static void
+answer_data(const struct protocol_request *req, struct permit_reply *reply)
+{
+	struct owed *m = owed_find(req->session);
+
+	reply->len = protocol_reply(req, ANSWER_NONE, "", "", "", reply->text);
+	if (m == NULL)
+		return;
+	m->asked = true;
+	if (m->last == 0)
+		return;
+	assert(m->first > 0 && m->first <= m->last);
+	struct gate_config *gc = gate_config_take();
+
+	prepare_failure(reply, req, gc);
+	gate_config_give(gc);
+	reply->ticket = gate_sync();
+	reply->first = m->first;
+	reply->last = m->last;
+	reply->recipients = m->recipients;
+	(void)addr_parse_loose(req->client, &reply->client);
+	(void)snprintf(
+	    reply->queue_id, sizeof(reply->queue_id), "%s", req->queue_id);
+	reply->until_written = false;
+	/* stopping: nothing more is written */
+	if (reply->ticket == 0 &&
+	    gate_ticket_range(m->first, m->last) != AUDIT_DURABLE)
+		say_failure(reply);
+}
+
+static struct gate_request
+gate_request_of(struct permit_peer *peer, const struct protocol_request *req,
+    const struct certificate *shown, const char *session)
+{
+	struct gate_request ask = {
+		.q = {
+		    .sender = req->has_sender ? req->sender : NULL,
+		    .recipient = req->recipient,
+		    .auth_type = req->auth_type,
+		    .auth_user = req->auth_user,
+		    .certificate = shown,
+		},
+		.client_name = req->client_name,
+		.helo = req->helo,
+		.queue_id = req->queue_id,
+		.session = *req->session == '\0' ? session : req->session,
+		.mta = req->kind == PROTOCOL_SOCKETMAP &&
+			req->map == PROTOCOL_MAP_SENDMAIL
+		    ? "Sendmail"
+		    : "Postfix",
+		.message = message_of(peer, req),
+		.port = port_of(req),
+		.channel = req->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
+							: CHANNEL_SOCKETMAP,
+	};
+
+	(void)addr_parse_loose(req->client, &ask.q.client);
+	return ask;
+}
+
+/* Ask the gate about one recipient. A recipient of our own gets no opinion: the
+ * MTA knows itself, and better, whether to deliver here. */
+static void
+answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
+    struct permit_reply *reply)
+{
+	struct gate_config *gc = gate_config_take();
+	struct certificate shown;
+	struct decide_answer a;
+	char session[48];
+
+	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
+	    *req->session == '\0' ? "permit-" : "", ++requests);
+	struct gate_request ask =
+	    gate_request_of(peer, req, certificate(req, &shown), session);
+
+	gate_decide(gc, &ask, &a);
+	struct audit_row *row = gate_row(gc, &ask, &a);
+	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
+	bool ok = row != NULL || !permit_it;
+
+	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
+		hand_over(peer, req, &ask.q.client);
+	if (row != NULL)
+		ok = submit(peer, req, gc, row, permit_it, reply);
+	if (permit_it)
+		prepare_failure(reply, req, gc);
+	reply->len = protocol_reply(req,
+	    permit_it && ok       ? ANSWER_PERMIT
+		: a.refuse || !ok ? ANSWER_REFUSE
+				  : ANSWER_NONE,
+	    ok ? a.code : "451", ok ? a.status : "4.3.0",
+	    ok ? a.text : gc->cfg->reply.unavailable, reply->text);
+	if (!ok)
+		reply->ticket = 0;
+	gate_config_give(gc);
+}
+
+/* BDAT is called DATA, too. */
+static bool
+at_data(const struct protocol_request *req)
+{
+	return req->kind == PROTOCOL_POLICY && strcmp(req->state, "DATA") == 0;
+}
+
+/* A policy request at another stage than RCPT has no recipient; and Postfix
+ * looks a client up in a map by name before it does by address. */
+static bool
+nothing_to_decide(const struct protocol_request *req)
+{
+	struct addr addr;
+
+	if (req->kind == PROTOCOL_POLICY)
+		return strcmp(req->state, "RCPT") != 0 ||
+		    *req->recipient == '\0';
+	return req->map == PROTOCOL_MAP_CLIENT &&
+	    !addr_parse_loose(req->client, &addr);
+}
+
+void
+permit_answer(struct permit_peer *peer, const struct protocol_request *req,
+    struct permit_reply *reply)
+{
+	assert(reply->ticket == 0); /* else a held reply would be lost */
+	reply->last = 0;
+	if (at_data(req))
+		answer_data(req, reply);
+	else if (nothing_to_decide(req))
+		reply->len =
+		    protocol_reply(req, ANSWER_NONE, "", "", "", reply->text);
+	else
+		answer_recipient(peer, req, reply);
+	assert(reply->len <= sizeof(reply->text));
+}
+
+bool
+permit_answer_ready(struct permit_reply *reply)
+{
+	assert(reply->ticket != 0);
+	enum audit_state state = gate_ticket_state(reply->ticket);
+	bool kept = state == AUDIT_DURABLE ||
+	    (state == AUDIT_WRITTEN && reply->until_written);
+	bool settled = kept || state == AUDIT_LOST;
+
+	if (!settled &&
+	    clock_monotonic_ms() - reply->held_ms < PERMIT_HELD_MAX_MS)
+		return false;
+	if (settled && reply->last != 0) {
+		kept = gate_ticket_range(reply->first, reply->last) ==
+		    AUDIT_DURABLE;
+		if (kept)
+			covered_give(&reply->recipients, &reply->client,
+			    reply->queue_id);
+	}
+	if (!kept)
+		say_failure(reply);
+	reply->ticket = 0;
+	return true;
+}
