@@ -2,16 +2,11 @@
 #ifndef POPGATE_UNIT_H
 #define POPGATE_UNIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/unit/check.h"
 
 /* Write text to a new file and return its name (static, one at a time per
  * slot 0..3); unit_forget() removes it. */

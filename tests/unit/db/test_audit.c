@@ -583,7 +583,7 @@ static void
 meddlers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(meddlings) / sizeof(*meddlings); i++)
+	for (size_t i = 0; i < LENGTH(meddlings); i++)
 		for (int reader = 0; reader < READERS; reader++) {
 			meddled(&meddlings[i], reader == READER_AFTER);
 			shell("d=$(dirname %s); rm -rf $d.x; rm -f $d/*");
@@ -1018,7 +1018,8 @@ cut_texts(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		ROW("%s", cases[i].name);
 		char text[1100], want[200], query[500];
 
 		memset(text, 'x', sizeof(text));
@@ -1038,8 +1039,7 @@ cut_texts(void **state)
 		    "SELECT count(*) FROM decision WHERE sender = '%s' AND "
 		    "verdict = 'reject'",
 		    want);
-		if (number(query) != 1)
-			fail_msg("%s", cases[i].name);
+		assert_int_equal(number(query), 1);
 		/* evidence isn't cut */
 		assert_int_equal(number("SELECT count(*) FROM decision WHERE "
 					"verdict = 'accept' AND "
