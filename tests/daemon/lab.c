@@ -82,8 +82,8 @@ logged(const char *text)
 void
 wait_logged(const char *text, int want)
 {
-	for (int i = 0; i < 2400 && logged(text) != want; i++)
-		(void)usleep(50000);
+	for (int n = 0; logged(text) != want && wait_more(&n);)
+		continue;
 	assert_int_equal(logged(text), want);
 }
 
@@ -122,8 +122,8 @@ sql_int(const char *db, const char *text)
 void
 wait_int(const char *db, const char *text, int want)
 {
-	for (int i = 0; i < 2400 && sql_int(db, text) != want; i++)
-		(void)usleep(50000);
+	for (int n = 0; sql_int(db, text) != want && wait_more(&n);)
+		continue;
 	assert_int_equal(sql_int(db, text), want);
 }
 
@@ -295,6 +295,18 @@ mail(struct mclient *mc, const char *sender)
 	assert_int_equal(mclient_mail(mc, sender), 0);
 	assert_int_equal(mclient_reply(mc, &r), 0);
 	assert_int_equal(r.code, SMFIR_CONTINUE);
+}
+
+void
+wait_rcpt(struct mclient *mc, const char *to, const char *want)
+{
+	size_t len = *want == '\0' ? 1 : strlen(want);
+	const char *got = rcpt(mc, to, "smtp");
+
+	for (int n = 0; strncmp(got, want, len) != 0 && wait_more(&n);)
+		got = rcpt(mc, to, "smtp");
+	if (strncmp(got, want, len) != 0)
+		fail_msg("got '%s', want '%s'", got, want);
 }
 
 /* Returns "" for CONTINUE, else the reply text. */

@@ -155,7 +155,7 @@ drain_timeout(void **state)
 		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
 		if (twice) {
 			(void)kill(daemon_pid, SIGTERM);
-			(void)usleep(300000);
+			wait_until(logged("stopping: waiting for 1 ") > 0);
 		}
 		status = stop_daemon(SIGTERM);
 		mclient_close(&mc);
@@ -218,8 +218,7 @@ too_many_sessions(void **state)
 	/* libmilter notices the end a moment later */
 	bool taken = false;
 
-	for (int i = 0; i < 500 && !taken; i++) {
-		(void)usleep(10000);
+	for (int n = 0; !taken && wait_more(&n);) {
 		mc = mclient_open(sock, 60000);
 		assert_non_null(mc);
 		assert_int_equal(mclient_negotiate(mc, NULL), 0);
@@ -389,13 +388,12 @@ out_of_files(void **state)
 	limit_files(4096);
 	for (int i = 0; i < N; i++)
 		(void)close(fd[i]);
-	for (int i = 0; i < 100; i++) {
+	for (int n = 0; wait_more(&n);) {
 		ask("policy.sock", policy_request, sizeof(policy_request) - 1,
 		    reply, sizeof(reply));
 		assert_true(strncmp(reply, "action=OK", 9) != 0);
 		if (strncmp(reply, "action=550", 10) == 0)
 			break;
-		(void)usleep(100000);
 	}
 	assert_reply(reply, "action=550 ");
 	assert_int_equal(health_number("sockets_good"), 1);

@@ -214,11 +214,7 @@ change_config(bool on)
 	write_config(on ? "trusted_networks = [ \"203.0.113.77\" ];" : "",
 	    "record = \"all\";");
 	(void)kill(daemon_pid, SIGUSR1);
-	for (int i = 0; health_number("reloads") == before; i++) {
-		if (i > 2000)
-			fail_msg("no reload");
-		(void)usleep(1000);
-	}
+	wait_until(health_number("reloads") != before);
 	assert_int_equal(health_number("reload_good"), 1);
 	atomic_store(&trusted.on, on);
 	atomic_fetch_add(&trusted.epoch, 1);

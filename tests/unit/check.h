@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -198,6 +199,26 @@ check_range(intmax_t got, intmax_t least, intmax_t most, const char *what,
 #define assert_memory_not_equal(got, want, size) \
 	check_memory((got), (want), (size), false, #got, __FILE__, __LINE__)
 #define fail_msg(...) check_failed(__FILE__, __LINE__, __VA_ARGS__)
+
+/* For loops that wait: pause, longer the longer it takes, and say whether it is
+ * worth another look; after two minutes it isn't. */
+static inline bool
+wait_more(int *looks)
+{
+	if (++*looks > 12000)
+		return false;
+	(void)usleep(*looks < 20 ? 1000 : 10000);
+	return true;
+}
+
+/* Wait for what somebody else makes true. */
+#define wait_until(condition)                                      \
+	do {                                                       \
+		int looks_ = 0;                                    \
+		while (!(condition))                               \
+			if (!wait_more(&looks_))                   \
+				fail_msg("never: %s", #condition); \
+	} while (0)
 
 /* Run a test for each row of a table, of which the row is *state. What a row
  * begins with is its name, and its test's: const char *. */

@@ -27,6 +27,8 @@ HOSTILE = "evil\x1b[31mred\x07\u202ename"
 
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
+NOISE = "mail postfix/smtpd[11]: connect from x.example.net[203.0.113.9]\n"
+
 
 def stamp(at=None):
     return time.strftime("%b %e %H:%M:%S", time.localtime(at))
