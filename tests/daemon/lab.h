@@ -65,6 +65,14 @@ char data_as(struct mclient *mc, const char *queue_id);
  * and then at what it depends on. */
 void wait_rcpt(struct mclient *mc, const char *to, const char *want);
 
+/* The same as mta() for threads, and without an assertion: negotiation to HELO.
+ * Returns false when the daemon is gone. */
+bool greets(struct mclient *mc, const char *client);
+
+/* Connect to a socket of the directory, with SOCK_NONBLOCK or 0. Any thread.
+ * Returns -1 when nobody takes the connection. */
+int connect_to(const char *name, int flags);
+
 /* Ask the policy socket; reply gets what comes until the end. */
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
