@@ -25,7 +25,7 @@ unit_file(int slot, const char *text)
 	return name;
 }
 
-/* A new directory; the caller removes what it puts there. */
+/* A new directory (static); the caller removes what it puts there. */
 static inline const char *
 unit_dir(void)
 {
@@ -34,6 +34,17 @@ unit_dir(void)
 	(void)snprintf(name, sizeof(name), "/tmp/popgate-unit-XXXXXX");
 	assert_non_null(mkdtemp(name));
 	return name;
+}
+
+/* The same for databases of which nothing is tested that a disk does: in memory
+ * where that can be, or each commit waits for the disk. */
+static inline const char *
+unit_memory_dir(void)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "/dev/shm/popgate-unit-XXXXXX");
+	return mkdtemp(name) != NULL ? name : unit_dir();
 }
 
 static inline const char *

@@ -343,7 +343,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(dir, sizeof(dir), "%s", unit_memory_dir());
 	return 0;
 }
 

@@ -345,7 +345,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(dir, sizeof(dir), "%s", unit_memory_dir());
 	return sqlite3_auto_extension((void (*)(void))watch);
 }
 

@@ -911,7 +911,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	(void)snprintf(db, sizeof(db), "%s/logins.db", unit_dir());
+	(void)snprintf(db, sizeof(db), "%s/logins.db", unit_memory_dir());
 	return 0;
 }
 
