@@ -5,44 +5,15 @@
  * the rest is spread over CLIENTS. Indexes are built when all is there, and
  * no journal is kept, because a half-made file is thrown away. */
 #include <inttypes.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sysexits.h>
 #include <time.h>
 
 #include "common/base/err.h"
 #include "common/db/db.h"
 #include "common/db/sql.h"
 #include "tests/bench/clients.h"
+#include "tests/bench/database.h"
 
 enum { INDEXES_MAX = 16, DAYS = 30 };
-
-static sqlite3 *db;
-
-static void
-check(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "mkdecisions: %s: %s\n", what, sqlite3_errmsg(db));
-	exit(EX_IOERR);
-}
-
-static void
-run(const char *sql)
-{
-	check(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, sql);
-}
-
-static sqlite3_stmt *
-prepare(const char *sql)
-{
-	sqlite3_stmt *stmt;
-
-	check(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK, sql);
-	return stmt;
-}
 
 /* Take the indexes away; returns how many, and what makes them again. */
 static int
@@ -97,17 +68,14 @@ insert(sqlite3_stmt *stmt, int64_t i, int64_t at_ms, uint32_t clients)
 }
 
 static void
-fill(int64_t n, uint32_t clients)
+fill(const char *path, int64_t n, uint32_t clients)
 {
 	int64_t now_ms = (int64_t)time(NULL) * 1000;
 	int64_t span_ms = INT64_C(86400000) * DAYS;
 	char *index[INDEXES_MAX];
 	sqlite3_stmt *stmt;
 
-	run("PRAGMA synchronous = OFF");
-	run("PRAGMA journal_mode = OFF");
-	run("PRAGMA cache_size = -262144");
-	run("BEGIN");
+	begin(path);
 	int indexes = drop_indexes(index);
 
 	stmt = prepare(
@@ -124,9 +92,7 @@ fill(int64_t n, uint32_t clients)
 		run(index[i]);
 		sqlite3_free(index[i]);
 	}
-	run("COMMIT");
-	run("PRAGMA journal_mode = WAL");
-	check(sqlite3_close(db) == SQLITE_OK, "close");
+	end();
 }
 
 int
@@ -146,7 +112,6 @@ main(int argc, char **argv)
 		return EX_CANTCREAT;
 	}
 	check(sqlite3_close(db) == SQLITE_OK, "close");
-	check(sqlite3_open(argv[1], &db) == SQLITE_OK, argv[1]);
-	fill(n, (uint32_t)clients);
+	fill(argv[1], n, (uint32_t)clients);
 	return EX_OK;
 }

@@ -7,45 +7,16 @@
  * Rows go in in the order of the primary key, so that every page is written
  * once; without a journal, because a half-made file is thrown away. */
 #include <inttypes.h>
-#include <sqlite3.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <time.h>
 
 #include "common/base/err.h"
 #include "common/db/store.h"
 #include "tests/bench/clients.h"
+#include "tests/bench/database.h"
 
 enum { DAY_S = 24 * 3600, YEAR_S = 365 * DAY_S };
-
-static sqlite3 *db;
-
-static void
-check(int ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "mklogins: %s: %s\n", what, sqlite3_errmsg(db));
-	exit(EX_IOERR);
-}
-
-static void
-run(const char *sql)
-{
-	check(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, sql);
-}
-
-static sqlite3_stmt *
-prepare(const char *sql)
-{
-	sqlite3_stmt *stmt;
-
-	check(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK, sql);
-	return stmt;
-}
 
 static int
 by_text(const void *a, const void *b)
@@ -115,11 +86,7 @@ fill(const char *path, uint32_t n)
 	int64_t now = (int64_t)time(NULL);
 	sqlite3_stmt *stmt;
 
-	check(sqlite3_open(path, &db) == SQLITE_OK, path);
-	run("PRAGMA synchronous = OFF");
-	run("PRAGMA journal_mode = OFF");
-	run("PRAGMA cache_size = -65536");
-	run("BEGIN");
+	begin(path);
 	add_source(now);
 	stmt = prepare("INSERT INTO login (client, user, service, server, "
 		       "first_at, last_at, expires_at, count) "
@@ -127,9 +94,7 @@ fill(const char *path, uint32_t n)
 	sqlite3_bind_int64(stmt, 3, now);
 	insert_all(stmt, n, now);
 	sqlite3_finalize(stmt);
-	run("COMMIT");
-	run("PRAGMA journal_mode = WAL");
-	check(sqlite3_close(db) == SQLITE_OK, "close");
+	end();
 }
 
 int

@@ -82,8 +82,8 @@ logged(const char *text)
 void
 wait_logged(const char *text, int want)
 {
-	for (int i = 0; i < 2400 && logged(text) != want; i++)
-		(void)usleep(50000);
+	for (int n = 0; logged(text) != want && wait_more(&n);)
+		continue;
 	assert_int_equal(logged(text), want);
 }
 
@@ -122,8 +122,8 @@ sql_int(const char *db, const char *text)
 void
 wait_int(const char *db, const char *text, int want)
 {
-	for (int i = 0; i < 2400 && sql_int(db, text) != want; i++)
-		(void)usleep(50000);
+	for (int n = 0; sql_int(db, text) != want && wait_more(&n);)
+		continue;
 	assert_int_equal(sql_int(db, text), want);
 }
 
@@ -297,6 +297,18 @@ mail(struct mclient *mc, const char *sender)
 	assert_int_equal(r.code, SMFIR_CONTINUE);
 }
 
+void
+wait_rcpt(struct mclient *mc, const char *to, const char *want)
+{
+	size_t len = *want == '\0' ? 1 : strlen(want);
+	const char *got = rcpt(mc, to, "smtp");
+
+	for (int n = 0; strncmp(got, want, len) != 0 && wait_more(&n);)
+		got = rcpt(mc, to, "smtp");
+	if (strncmp(got, want, len) != 0)
+		fail_msg("got '%s', want '%s'", got, want);
+}
+
 /* Returns "" for CONTINUE, else the reply text. */
 const char *
 rcpt(struct mclient *mc, const char *to, const char *mailer)
@@ -331,15 +343,40 @@ data(struct mclient *mc)
 	return data_as(mc, "QUEUEID1");
 }
 
+bool
+greets(struct mclient *mc, const char *client)
+{
+	struct mclient_reply r;
+
+	return mclient_negotiate(mc, NULL) == 0 && mclient_reply(mc, &r) == 0 &&
+	    mclient_macro(mc, "j", "mail.lab.test") == 0 &&
+	    mclient_connect(mc, "host.example", client) == 0 &&
+	    mclient_reply(mc, &r) == 0 && mclient_helo(mc, "x") == 0 &&
+	    mclient_reply(mc, &r) == 0;
+}
+
+int
+connect_to(const char *name, int flags)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
+
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", dir, name);
+	if (fd != -1 &&
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 void
 ask(const char *name, const char *request, size_t len, char *reply, size_t size)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct timeval timeout = { .tv_sec = 60 };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = connect_to(name, 0);
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_not_equal(fd, -1);
 	(void)setsockopt(
 	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	(void)send(fd, request, len, MSG_NOSIGNAL);
@@ -355,13 +392,10 @@ ask(const char *name, const char *request, size_t len, char *reply, size_t size)
 int
 policy_open(void)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct timeval timeout = { .tv_sec = 60 };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = connect_to("policy.sock", 0);
 
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s", path("policy.sock"));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_not_equal(fd, -1);
 	(void)setsockopt(
 	    fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	return fd;
@@ -392,20 +426,20 @@ now_ms(void)
 const char *
 http_get(const char *name, const char *page, char *text, size_t size)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = connect_to(name, 0);
 	char request[100];
 	size_t n = 0;
 	ssize_t got = 0;
 
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/%s", dir, name);
 	(void)snprintf(
 	    request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", page);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+	if (fd != -1)
 		(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
-	while (n < size - 1 && (got = recv(fd, text + n, size - 1 - n, 0)) > 0)
+	while (fd != -1 && n < size - 1 &&
+	    (got = recv(fd, text + n, size - 1 - n, 0)) > 0)
 		n += (size_t)got;
-	(void)close(fd);
+	if (fd != -1)
+		(void)close(fd);
 	text[n] = '\0';
 	return text;
 }

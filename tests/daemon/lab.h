@@ -61,6 +61,18 @@ const char *rcpt(struct mclient *mc, const char *to, const char *mailer);
 char data(struct mclient *mc);
 char data_as(struct mclient *mc, const char *queue_id);
 
+/* RCPT until the answer begins with want, or is "": the daemon looks every now
+ * and then at what it depends on. */
+void wait_rcpt(struct mclient *mc, const char *to, const char *want);
+
+/* The same as mta() for threads, and without an assertion: negotiation to HELO.
+ * Returns false when the daemon is gone. */
+bool greets(struct mclient *mc, const char *client);
+
+/* Connect to a socket of the directory, with SOCK_NONBLOCK or 0. Any thread.
+ * Returns -1 when nobody takes the connection. */
+int connect_to(const char *name, int flags);
+
 /* Ask the policy socket; reply gets what comes until the end. */
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
@@ -79,17 +91,6 @@ const char *
 http_get(const char *name, const char *page, char *text, size_t size);
 /* A number of the daemon's health page; 1 and 0 for true and false. */
 int health_number(const char *key);
-
-/* Wait up to two minutes for a condition. */
-#define wait_until(condition)                                           \
-	do {                                                            \
-		int tries_ = 0;                                         \
-		while (!(condition)) {                                  \
-			if (++tries_ > 12000)                           \
-				fail_msg("never true: %s", #condition); \
-			(void)usleep(10000);                            \
-		}                                                       \
-	} while (0)
 
 #define REMOTE "<x@remote.test>"
 #define assert_reply(got, want)                                        \

@@ -98,8 +98,7 @@ start_busy(unsigned n)
 		    0);
 	}
 	/* a starving one is found by its count of answers */
-	for (unsigned i = 0; i < 6000 && begun < n; i++)
-		(void)usleep(10000);
+	wait_until(begun == n);
 }
 
 static void

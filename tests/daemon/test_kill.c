@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 enum { MTAS = 4, POLICIES = 2, RECIPIENTS = 3, TOLD_MAX = 200000 };
@@ -57,16 +56,11 @@ static void *
 mta_thread(void *arg)
 {
 	struct mclient *mc = mclient_open(sock, 60000);
-	struct mclient_reply r;
 
 	(void)arg;
 	if (mc == NULL)
 		return NULL;
-	if (mclient_negotiate(mc, NULL) == 0 && mclient_reply(mc, &r) == 0 &&
-	    mclient_macro(mc, "j", "mail.lab.test") == 0 &&
-	    mclient_connect(mc, "host.example", "203.0.113.5") == 0 &&
-	    mclient_reply(mc, &r) == 0 && mclient_helo(mc, "x") == 0 &&
-	    mclient_reply(mc, &r) == 0)
+	if (greets(mc, "203.0.113.5"))
 		while (relay(mc) == 0)
 			continue;
 	mclient_close(&mc);
@@ -76,15 +70,11 @@ mta_thread(void *arg)
 static void *
 policy_thread(void *arg)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = connect_to("policy.sock", 0);
 	char text[300], reply[600];
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock", dir);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		(void)close(fd);
+
+	if (fd == -1)
 		return NULL;
-	}
 	for (;;) {
 		unsigned number = atomic_fetch_add(&next_number, 1);
 		int n = snprintf(text, sizeof(text),

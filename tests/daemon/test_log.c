@@ -314,17 +314,15 @@ milter_works(const struct sink *s)
 static int
 stop_of(pid_t pid)
 {
-	int status = -1, waited = 0;
+	int status = -1, looks = 0;
 
 	(void)kill(pid, SIGTERM);
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (++waited > ANSWER_MS / 10) {
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		if (!wait_more(&looks)) {
 			(void)kill(pid, SIGKILL);
 			(void)waitpid(pid, &status, 0);
 			fail_msg("it did not stop");
 		}
-		(void)usleep(10000);
-	}
 	return status;
 }
 

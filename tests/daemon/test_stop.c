@@ -10,7 +10,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -18,21 +17,6 @@ enum { RSS_SLACK_KIB = 300000 };
 #else
 enum { RSS_SLACK_KIB = 2900 };
 #endif
-
-static int
-connect_to(const char *name)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	assert_int_not_equal(fd, -1);
-	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 /* A number of a line in the daemon's /proc/PID/status or stat. */
 static long
@@ -123,7 +107,7 @@ drain(void **state)
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	assert_int_equal(data_as(mc, "DRAINED2"), SMFIR_CONTINUE);
-	int fd = connect_to("policy.sock");
+	int fd = connect_to("policy.sock", SOCK_NONBLOCK);
 
 	assert_int_not_equal(fd, -1);
 	(void)close(fd);
@@ -155,7 +139,7 @@ drain_timeout(void **state)
 		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
 		if (twice) {
 			(void)kill(daemon_pid, SIGTERM);
-			(void)usleep(300000);
+			wait_until(logged("stopping: waiting for 1 ") > 0);
 		}
 		status = stop_daemon(SIGTERM);
 		mclient_close(&mc);
@@ -218,8 +202,7 @@ too_many_sessions(void **state)
 	/* libmilter notices the end a moment later */
 	bool taken = false;
 
-	for (int i = 0; i < 500 && !taken; i++) {
-		(void)usleep(10000);
+	for (int n = 0; !taken && wait_more(&n);) {
 		mc = mclient_open(sock, 60000);
 		assert_non_null(mc);
 		assert_int_equal(mclient_negotiate(mc, NULL), 0);
@@ -288,7 +271,7 @@ few_files_of(unsigned files)
 	mc = mta("203.0.113.5");
 	/* the map, the tables and the policy have not been used before */
 	for (unsigned i = 0; i < 2 * files && n < N; i++) {
-		int fd = connect_to("milter.sock");
+		int fd = connect_to("milter.sock", SOCK_NONBLOCK);
 
 		if (fd == -1) { /* the backlog is full */
 			(void)usleep(1000);
@@ -340,7 +323,7 @@ shared_files(void **state)
 	start_daemon();
 	daemon_files = 0;
 	for (int i = 0; i < PERMIT; i++) {
-		policy[i] = connect_to("policy.sock");
+		policy[i] = connect_to("policy.sock", SOCK_NONBLOCK);
 		wait_until(health_number("permit_connections") == i + 1);
 	}
 	for (int i = 0; i < MILTER; i++)
@@ -375,7 +358,7 @@ out_of_files(void **state)
 	(void)state;
 	limit_files(3);
 	for (int i = 0; i < N; i++) {
-		fd[i] = connect_to(sockets[i]);
+		fd[i] = connect_to(sockets[i], SOCK_NONBLOCK);
 		assert_int_not_equal(fd[i], -1);
 	}
 	wait_until(logged("milter: accept: Too many open files") > 0 &&
@@ -389,13 +372,12 @@ out_of_files(void **state)
 	limit_files(4096);
 	for (int i = 0; i < N; i++)
 		(void)close(fd[i]);
-	for (int i = 0; i < 100; i++) {
+	for (int n = 0; wait_more(&n);) {
 		ask("policy.sock", policy_request, sizeof(policy_request) - 1,
 		    reply, sizeof(reply));
 		assert_true(strncmp(reply, "action=OK", 9) != 0);
 		if (strncmp(reply, "action=550", 10) == 0)
 			break;
-		(void)usleep(100000);
 	}
 	assert_reply(reply, "action=550 ");
 	assert_int_equal(health_number("sockets_good"), 1);
@@ -517,7 +499,7 @@ probes(void **state)
 	/* the first half warms up what is kept: threads, stacks, pools */
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < 3000; i++) {
-			int fd = connect_to(sockets[i % 4]);
+			int fd = connect_to(sockets[i % 4], SOCK_NONBLOCK);
 
 			if (fd == -1) { /* the backlog is full */
 				(void)usleep(1000);
@@ -598,7 +580,7 @@ storm_mta(uint32_t seed)
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (;;) {
 		storm_session(&seed);
-		int fd = connect_to("policy.sock");
+		int fd = connect_to("policy.sock", SOCK_NONBLOCK);
 
 		if (fd != -1) {
 			(void)send(fd, request, (size_t)rand_r(&seed) % 40,

@@ -10,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 
 enum { MTAS = 6, POLICIES = 3 };
@@ -80,18 +79,6 @@ ask_rcpt(struct mclient *mc, const char *to, char *text, size_t size)
 	return text;
 }
 
-static bool
-begin(struct mclient *mc, const char *client)
-{
-	struct mclient_reply r;
-
-	return mclient_negotiate(mc, NULL) == 0 && mclient_reply(mc, &r) == 0 &&
-	    mclient_macro(mc, "j", "mail.lab.test") == 0 &&
-	    mclient_connect(mc, "host.example", client) == 0 &&
-	    mclient_reply(mc, &r) == 0 && mclient_helo(mc, "x") == 0 &&
-	    mclient_reply(mc, &r) == 0;
-}
-
 /* Sessions of three kinds of clients: by login, by AUTH, from a network that
  * is trusted or not. */
 static void *
@@ -111,7 +98,7 @@ mta_thread(void *arg)
 		struct view v = view(fact);
 		struct mclient *mc = mclient_open(sock, 20000);
 
-		if (mc == NULL || !begin(mc, clients[kind])) {
+		if (mc == NULL || !greets(mc, clients[kind])) {
 			judge(true, true, "no session", "connect");
 			mclient_close(&mc);
 			continue;
@@ -155,14 +142,11 @@ mta_thread(void *arg)
 static void *
 policy_thread(void *arg)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = connect_to("policy.sock", 0);
 	char text[300], got[600];
 
 	(void)arg;
-	(void)snprintf(
-	    sun.sun_path, sizeof(sun.sun_path), "%s/policy.sock", dir);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1)
+	if (fd == -1)
 		judge(true, true, "no connection", "policy");
 	for (unsigned i = 0; !atomic_load(&ending); i++) {
 		bool login = i % 2 == 0;
@@ -214,11 +198,7 @@ change_config(bool on)
 	write_config(on ? "trusted_networks = [ \"203.0.113.77\" ];" : "",
 	    "record = \"all\";");
 	(void)kill(daemon_pid, SIGUSR1);
-	for (int i = 0; health_number("reloads") == before; i++) {
-		if (i > 2000)
-			fail_msg("no reload");
-		(void)usleep(1000);
-	}
+	wait_until(health_number("reloads") != before);
 	assert_int_equal(health_number("reload_good"), 1);
 	atomic_store(&trusted.on, on);
 	atomic_fetch_add(&trusted.epoch, 1);

@@ -6,8 +6,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-pytest.register_assert_rewrite("matrix")
+pytest.register_assert_rewrite("matrix", "lab.box", "lab.daemons")
 
+from lab.box import CollectorBox, CtlBox  # noqa: E402
 from lab.process import tail  # noqa: E402
 
 running = []
@@ -30,6 +31,25 @@ def keep():
 def lab(request, keep):
     """The servers of the class's wiring, in namespaces of their own."""
     yield from keep(request.cls.wiring())
+
+
+def lend(box):
+    try:
+        yield box
+    finally:
+        box.close()
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A directory for popgate-collector."""
+    yield from lend(CollectorBox(tmp_path))
+
+
+@pytest.fixture
+def box(tmp_path):
+    """A directory for popgatectl."""
+    yield from lend(CtlBox(tmp_path))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -19,6 +19,8 @@ import sys
 import threading
 import time
 
+from lab import process
+
 RUN = pathlib.Path("/run")
 DB = RUN / "logins.db"
 CONF = """\
@@ -82,13 +84,8 @@ service anvil {
 """
 
 
-def wait_for(condition, what, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            raise SystemExit(f"waited in vain for {what}: {dump()}")
-        time.sleep(0.02)
-    return value
+def wait_for(condition, what):
+    return process.wait_for(condition, lambda: f"{what}: {dump()}")
 
 
 def mount(kind, where, options="defaults"):

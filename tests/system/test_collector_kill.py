@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-COLLECTOR = Path(os.environ.get('POPGATE_BUILD', ROOT / 'build')) / \
-    'popgate-collector'
+from lab.box import COLLECTOR, stamp
+from lab.process import wait_for
+
 KILLS = int(os.environ.get('POPGATE_KILLS', '200'))
 
 # No two lines are the same, as in a real log: files are known again by their
@@ -29,10 +29,6 @@ NOISE = (
     'dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): '
     'user=<eve{}>, method=PLAIN, rip=203.0.113.66, lip=198.51.100.5',
 )
-
-
-def stamp():
-    return time.strftime('%b %e %H:%M:%S')
 
 
 def login_line(n):
@@ -187,14 +183,6 @@ def logins(database):
                 'last_at, expires_at, count FROM login')
 
 
-def wait_for_events(database, want, seconds=120):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if database.exists() and len(events(database)) >= want:
-            break
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize('seed', [1])
 def test_killed_at_any_instant(tmp_path, seed):
     log, database = tmp_path / 'mail.log', tmp_path / 'logins.db'
@@ -216,7 +204,8 @@ def test_killed_at_any_instant(tmp_path, seed):
         writer.join()
         want_n = sum(b'Session from' not in line for line in writer.lines)
         daemon = start(conf, err)
-        wait_for_events(database, want_n)
+        wait_for(lambda: database.exists() and
+                 len(events(database)) >= want_n, f'{want_n} logins')
         time.sleep(0.3)
         stop(daemon)
 
@@ -224,7 +213,8 @@ def test_killed_at_any_instant(tmp_path, seed):
         whole, other = tmp_path / 'whole.log', tmp_path / 'other.db'
         whole.write_bytes(b''.join(writer.lines))
         daemon = start(config(tmp_path / 'other.conf', whole, other), err)
-        wait_for_events(other, want_n)
+        wait_for(lambda: other.exists() and
+                 len(events(other)) >= want_n, f'{want_n} logins')
         stop(daemon)
     assert alive == KILLS, 'it ended before it was killed'
     assert min(writer.rotations.values()) > 0, writer.rotations

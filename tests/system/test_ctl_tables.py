@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -15,16 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from test_collector import COLLECTOR, login, until
-from test_popgatectl import CTL
+from lab.box import COLLECTOR, CTL, HARMFUL, MILTER, Box, login
+from lab.process import wait_for
 
-MILTER = COLLECTOR.parent / 'popgate-milter'
 OK, NONE, USAGE, DATAERR, NOINPUT, UNAVAILABLE = 0, 1, 64, 65, 66, 69
 TEMPFAIL, NOPERM = 75, 77
 GROUP, NOBODY = 4242, 65534
 
-# what a terminal would act on
-HARMFUL = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]')
 HOSTILE = 'evil\x1b[2J\x07\u202ename'
 
 # what each needs: the login table (L), the decisions (A); r reads, w writes
@@ -55,7 +51,7 @@ COMMANDS = {
     'dump-config': ('', ['dump-config']),
     'doctor': ('', None),       # of the MTA: test_doctor*
     'wiring': ('', ['wiring', 'postfix']),
-    'reload': ('', None),       # of systemd's daemons: test_popgatectl
+    'reload': ('', None),       # of systemd's daemons: test_ctl_status
     'completion': ('', ['completion', 'bash']),
     'help': ('', ['help', 'why']),
 }
@@ -69,18 +65,20 @@ JSON = [['list', '--json'], ['list', '--all', '--json', '--sort', 'last'],
         ['check', '--client', '192.0.2.1', '--to', 'a@far.test', '--json']]
 
 
-class Tables:
+class Tables(Box):
+    """Filled by both daemons; to be reached by other users, too."""
+
     def __init__(self):
-        self.path = Path(tempfile.mkdtemp(prefix='popgate-tables-',
-                                          dir='/var/lib'))
-        self.path.chmod(0o755)
-        os.chown(self.path, 0, GROUP)
-        self.log, self.conf = self.path / 'mail.log', self.path / 'conf'
-        self.logins = self.path / 'logins.db'
-        self.audit = self.path / 'audit.db'
+        path = Path(tempfile.mkdtemp(prefix='popgate-tables-',
+                                     dir='/var/lib'))
+        path.chmod(0o755)
+        os.chown(path, 0, GROUP)
+        super().__init__(path)
         self.extra = self.path / 'import'
         self.extra.write_text('198.51.100.80\n')
-        self.log.write_text('')
+        self.log.touch()
+
+    def configure(self):
         self.conf.write_text(f"""
 logins: {{ database = "{self.logins}"; }};
 audit: {{ database = "{self.audit}"; }};
@@ -91,35 +89,20 @@ relay: {{ local_domains = [ "example.com" ]; never_authorize = [ ]; }};
 collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
              status = "unix:{self.path}/collector-status.sock"; }};
 """)
-        self.daemons = []
 
     def start(self):
         for program in (COLLECTOR, MILTER):
-            self.daemons.append(subprocess.Popen(
-                [program, '-c', self.conf], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            self.launch(program)
         # the socket is there before the tables are
-        until(lambda: (self.path / 'policy.sock').exists() and
-              self.read_at() > 0 and
-              self.query('PRAGMA user_version', self.audit) not in
-              ([], [(0,)]))
+        wait_for(lambda: (self.path / 'policy.sock').exists() and
+                 self.read_at() > 0 and
+                 self.query('PRAGMA user_version', database=self.audit)
+                 not in ([], [(0,)]), self.said)
 
     def stop(self):
         for daemon in self.daemons:
-            daemon.send_signal(signal.SIGTERM)
-        for daemon in self.daemons:
-            assert daemon.wait(120) == 0
+            super().stop(daemon)
         self.daemons = []
-
-    def query(self, sql, database=None):
-        try:
-            db = sqlite3.connect(f'file:{database or self.logins}?mode=ro',
-                                 uri=True)
-            rows = db.execute(sql).fetchall()
-            db.close()
-            return rows
-        except sqlite3.OperationalError:
-            return []
 
     def read_at(self):
         rows = self.query('SELECT min(read_at) FROM source')
@@ -133,9 +116,8 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
                  login('2001:db8::1', 'alice'),
                  login('192.0.2.66', HOSTILE),
                  login('192.0.2.67', '<b>&amp;"\';--')]
-        with self.log.open('a', encoding='utf-8') as log:
-            log.writelines(lines)
-        until(lambda: len(self.query('SELECT 1 FROM login')) >= 8)
+        self.write(''.join(lines))
+        wait_for(lambda: len(self.query('SELECT 1 FROM login')) >= 8)
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.path / 'policy.sock'))
             reply = s.makefile('rb')
@@ -157,14 +139,14 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
                                   request.items()).encode() + b'\n')
                 assert reply.readline().startswith(b'action=')
                 reply.readline()
-        until(lambda: len(self.query('SELECT 1 FROM decision',
-                                     self.audit)) == 5)
+        wait_for(lambda: len(self.query('SELECT 1 FROM decision',
+                                     database=self.audit)) == 5)
 
     def copy(self, path):
         """The same tables with nobody at work on them."""
         other = Tables.__new__(Tables)
         other.__dict__ = {**self.__dict__, 'path': path, 'daemons': [],
-                          'conf': path / 'conf', 'logins': path / 'logins.db',
+                          'conf': path / 'popgate.conf', 'logins': path / 'logins.db',
                           'audit': path / 'audit.db'}
         path.chmod(0o755)
         for name in ('logins', 'audit'):
@@ -189,7 +171,7 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, 'LC_ALL': 'C.UTF-8'})
 
-    def run(self, args, prefix=()):
+    def tried(self, args, prefix=()):
         process = self.spawn(args, prefix)
         out, err = process.communicate(timeout=60)
         assert not HARMFUL.search(out + err), (args, out, err)
@@ -205,9 +187,7 @@ def filled():
         yield tables
         tables.stop()
     finally:
-        for daemon in tables.daemons:
-            daemon.kill()
-            daemon.wait()
+        tables.close()
         shutil.rmtree(tables.path)
 
 
@@ -224,7 +204,7 @@ def needing(letter):
 
 
 def test_no_subcommand_is_forgotten(filled):
-    code, out, _ = filled.run(['help'])
+    code, out, _ = filled.tried(['help'])
     assert code == OK
     assert set(re.findall(r'^  ([a-z-]+) {2,}', out, re.M)) - {'-c'} >= set(
         COMMANDS)
@@ -234,7 +214,7 @@ def test_no_subcommand_is_forgotten(filled):
 
 @pytest.mark.parametrize('name', [n for n, (_, a) in COMMANDS.items() if a])
 def test_good_and_hostile(filled, name):
-    code, out, err = filled.run(COMMANDS[name][1])
+    code, out, err = filled.tried(COMMANDS[name][1])
     assert code == (NONE if name == 'undeny' else OK), (out, err)
     expected = {'list': '192.0.2.66', 'why': 'imap-login: Login',
                 'check': 'recent-login', 'decisions': 'evil\\x1b[2J',
@@ -247,7 +227,7 @@ def test_good_and_hostile(filled, name):
 
 @pytest.mark.parametrize('args', JSON, ids=lambda a: '-'.join(a[:3]))
 def test_json_is_json(filled, args):
-    code, out, err = filled.run(args)
+    code, out, err = filled.tried(args)
     assert code == OK, err
     for line in out.splitlines():
         json.loads(line)
@@ -259,9 +239,9 @@ def test_json_is_json(filled, args):
 
 
 def test_hostile_names_are_found_by_what_they_are(filled):
-    code, out, _ = filled.run(['why', HOSTILE])
+    code, out, _ = filled.tried(['why', HOSTILE])
     assert code == OK and '192.0.2.66' in out and 'evil\\x1b[2J' in out
-    code, out, _ = filled.run(['decisions', '--json', '--user',
+    code, out, _ = filled.tried(['decisions', '--json', '--user',
                                'eve' + HOSTILE])
     assert json.loads(out)['auth_user'] == 'eve' + HOSTILE
 
@@ -273,14 +253,12 @@ def test_empty():
         for name, (_, args) in COMMANDS.items():
             if args is None:
                 continue
-            code, out, err = tables.run(args)
+            code, out, err = tables.tried(args)
             assert code == (NONE if name in ('undeny', 'delete') else OK), (
                 name, out, err)
         tables.stop()
     finally:
-        for daemon in tables.daemons:
-            daemon.kill()
-            daemon.wait()
+        tables.close()
         shutil.rmtree(tables.path)
 
 
@@ -292,11 +270,11 @@ def test_newer_version(copied):
     for name, args in needing('L') + needing('A'):
         if name == 'sql':
             continue        # reads whatever there is
-        code, _, err = copied.run(args)
+        code, _, err = copied.tried(args)
         assert code == DATAERR and 'newer than this program' in err, name
     # policy row 7: unknown, never an accept
-    assert 'store-unavailable' in copied.run(COMMANDS['check'][1])[1]
-    assert copied.run(['health'])[0] in (2, 3)
+    assert 'store-unavailable' in copied.tried(COMMANDS['check'][1])[1]
+    assert copied.tried(['health'])[0] in (2, 3)
 
 
 def test_rubbish(copied):
@@ -305,9 +283,9 @@ def test_rubbish(copied):
             Path(str(database) + tail).unlink(missing_ok=True)
         database.write_bytes(b'rubbish' * 1000)
     for name, args in needing('L') + needing('A'):
-        code, out, err = copied.run(args)
+        code, out, err = copied.tried(args)
         assert code not in (OK, NONE) and err, (name, out)
-    assert 'store-unavailable' in copied.run(COMMANDS['check'][1])[1]
+    assert 'store-unavailable' in copied.tried(COMMANDS['check'][1])[1]
 
 
 def test_missing(copied):
@@ -318,11 +296,11 @@ def test_missing(copied):
     for name, args in needing('L') + needing('A'):
         if name in makes:
             continue
-        code, _, err = copied.run(args)
+        code, _, err = copied.tried(args)
         assert code == NOINPUT and 'there is no' in err, name
     assert not copied.logins.exists() and not copied.audit.exists()
     for name in makes:
-        assert copied.run(COMMANDS[name][1])[0] == OK
+        assert copied.tried(COMMANDS[name][1])[0] == OK
         copied.logins.unlink()
         for tail in ('-wal', '-shm'):
             Path(str(copied.logins) + tail).unlink(missing_ok=True)
@@ -336,14 +314,14 @@ def test_locked(copied):
     audit.execute('BEGIN IMMEDIATE')
     writers = [(name, copied.spawn(args)) for name, args in needing('w')]
     for name, args in needing('r'):
-        assert copied.run(args)[0] == OK, name
-    assert 'recent-login' in copied.run(COMMANDS['check'][1])[1]
+        assert copied.tried(args)[0] == OK, name
+    assert 'recent-login' in copied.tried(COMMANDS['check'][1])[1]
     for name, process in writers:
         _, err = process.communicate(timeout=60)
         assert process.returncode == TEMPFAIL and 'lock' in err, (name, err)
     db.execute('ROLLBACK')
     audit.execute('ROLLBACK')
-    assert copied.run(COMMANDS['add'][1])[0] == OK
+    assert copied.tried(COMMANDS['add'][1])[0] == OK
 
 
 def test_a_member_of_the_group_reads_and_no_more(filled):
@@ -352,14 +330,14 @@ def test_a_member_of_the_group_reads_and_no_more(filled):
     for name, (needs, args) in COMMANDS.items():
         if args is None:
             continue
-        code, out, err = filled.run(args, prefix)
+        code, out, err = filled.tried(args, prefix)
         if 'w' in needs:
             assert code == NOPERM and 'needs root' in err, (name, err)
         else:
             assert code == OK, (name, out, err)
     prefix[2] = '--regid=%d' % NOBODY
     for name, args in needing('r'):
-        code, _, err = filled.run(args, prefix)
+        code, _, err = filled.tried(args, prefix)
         assert code == NOPERM and 'may not read' in err, (name, err)
 
 
@@ -388,10 +366,10 @@ def test_two_hundred_thousand(copied):
     for name, (needs, args) in COMMANDS.items():
         if args is None or not needs or name == 'delete':
             continue
-        code, out, err = copied.run(args)
+        code, out, err = copied.tried(args)
         assert code == (NONE if name == 'undeny' else OK), (name, err)
-    assert copied.run(['delete', '10.0.0.1'])[0] == OK
-    assert 'more than these 1000' in copied.run(['list'])[2]
-    assert 'Of its newest 2000 decisions' in copied.run(
+    assert copied.tried(['delete', '10.0.0.1'])[0] == OK
+    assert 'more than these 1000' in copied.tried(['list'])[2]
+    assert 'Of its newest 2000 decisions' in copied.tried(
         ['why', '192.0.2.1'])[1]
-    assert copied.run(['export'])[1].count('\n') > 100000
+    assert copied.tried(['export'])[1].count('\n') > 100000

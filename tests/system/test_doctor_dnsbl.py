@@ -283,13 +283,10 @@ def liar():
     "always-truncated", "loop", "bad-length"])
 def test_no_answer(liar, dnsbl, kind):
     resolver = liar(lies())
-    began = time.monotonic()
     status, found = dnsbl(resolver, "--address", "11.0.0.7",
                           f"{kind}.test", timeout="1s")
     assert status == 1
     assert set(found) <= {"dnsbl-failed", "dnsbl-not-working"} and found
-    # it ends: that is all that is said of time
-    assert time.monotonic() - began < 100
 
 
 def test_many_answers(liar, dnsbl):

@@ -9,11 +9,8 @@ import subprocess
 
 import pytest
 
-from test_collector import COLLECTOR, login, site, stamp, until
-
-POPGATECTL = COLLECTOR.parent / 'popgatectl'
-is_root = pytest.mark.skipif(os.geteuid() != 0, reason='needs root')
-__all__ = ['site']
+from lab.box import CTL, is_root, login, stamp
+from lab.process import wait_for
 
 
 def sh(site, command):
@@ -22,7 +19,7 @@ def sh(site, command):
 
 def source_check(site):
     """What status says of the log: state, words."""
-    out = subprocess.run([POPGATECTL, '-c', site.conf, 'status', '--json'],
+    out = subprocess.run([CTL, '-c', site.conf, 'status', '--json'],
                          text=True, capture_output=True)
     for check in json.loads(out.stdout)['checks']:
         if check['what'].startswith('source '):
@@ -71,7 +68,7 @@ def in_directory(site):
     for i in range(4):
         site.write(login(f'192.0.2.{i}'))
     daemon = site.start()
-    until(lambda: lines_once(site, 4), site.said)
+    wait_for(lambda: lines_once(site, 4), site.said)
     return daemon
 
 
@@ -93,22 +90,22 @@ def test_replaced_by_a_copy(site, name, how):
         assert ('shorter' if in_place else 'another file') in words
     else:
         # what is seen before more lines come, needs no guess
-        until(lambda: is_ok(site), lambda: source_check(site))
+        wait_for(lambda: is_ok(site), lambda: source_check(site))
     for i in range(4, 7):
         site.write(login(f'192.0.2.{i}'))
     if how == 'stopped':
         daemon.send_signal(signal.SIGCONT)
     elif how == 'restarted':
         site.start()
-    until(lambda: lines_once(site, 7),
+    wait_for(lambda: lines_once(site, 7),
           lambda: site.said() + str(site.query(
               'SELECT client, count(*) FROM login_event GROUP BY client')))
-    until(lambda: is_ok(site), lambda: source_check(site))
+    wait_for(lambda: is_ok(site), lambda: source_check(site))
     # and through the next rotation
     sh(site, 'mv log/mail.log log/mail.log.2')
     site.write(login('192.0.2.7'))
-    until(lambda: lines_once(site, 8), site.said)
-    until(lambda: is_ok(site), lambda: source_check(site))
+    wait_for(lambda: lines_once(site, 8), site.said)
+    wait_for(lambda: is_ok(site), lambda: source_check(site))
 
 
 @is_root
@@ -118,14 +115,14 @@ def test_mounted_over(site):
     sh(site, 'cp -a log hdd; mount -t tmpfs none log; cp -a hdd/. log/')
     try:
         site.write(login('192.0.2.4'))
-        until(lambda: lines_once(site, 5), site.said)
-        until(lambda: is_ok(site), lambda: source_check(site))
+        wait_for(lambda: lines_once(site, 5), site.said)
+        wait_for(lambda: is_ok(site), lambda: source_check(site))
         # copied back, and unmounted
         sh(site, 'cp -a log/. hdd/')
         sh(site, 'umount -l log; cp hdd/mail.log log/mail.log')
         site.write(login('192.0.2.5'))
-        until(lambda: lines_once(site, 6), site.said)
-        until(lambda: is_ok(site), lambda: source_check(site))
+        wait_for(lambda: lines_once(site, 6), site.said)
+        wait_for(lambda: is_ok(site), lambda: source_check(site))
     finally:
         subprocess.run(['umount', '-l', site.path / 'log'],
                        capture_output=True)
@@ -149,12 +146,12 @@ def test_log_that_can_not_be_opened(site):
     """The path is another file, which can't be read: that isn't the end."""
     in_directory(site)
     sh(site, 'mv log/mail.log log/mail.log.1; mkdir log/mail.log')
-    until(lambda: 'no regular file' in site.said(), site.said)
-    until(lambda: source_check(site)[0] == 'CRITICAL',
+    wait_for(lambda: 'no regular file' in site.said(), site.said)
+    wait_for(lambda: source_check(site)[0] == 'CRITICAL',
           lambda: source_check(site), seconds=60)
     sh(site, 'rmdir log/mail.log')
     site.write(login('192.0.2.4'))
-    until(lambda: lines_once(site, 5), site.said)
+    wait_for(lambda: lines_once(site, 5), site.said)
 
 
 def test_odd_generations(site):
@@ -170,21 +167,21 @@ def test_odd_generations(site):
         site.write(login(f'192.0.2.{n}'))
         n += 1
         daemon = site.start()
-        until(lambda: lines_once(site, n), site.said)
+        wait_for(lambda: lines_once(site, n), site.said)
     for number in (2, 3):
         site.write(login(f'192.0.2.{n}'))
         n += 1
-        until(lambda: lines_once(site, n), site.said)
+        wait_for(lambda: lines_once(site, n), site.said)
         sh(site, f'cp log/mail.log log/mail.log.{number}; : >log/mail.log')
         site.write(login(f'192.0.2.{n}'))
         n += 1
-        until(lambda: lines_once(site, n), site.said)
+        wait_for(lambda: lines_once(site, n), site.said)
         daemon.kill()
         daemon.wait()
         daemon = site.start()
         site.write(login(f'192.0.2.{n}'))
         n += 1
-        until(lambda: lines_once(site, n), site.said)
+        wait_for(lambda: lines_once(site, n), site.said)
 
 
 def send(dev, text):
@@ -217,14 +214,14 @@ action(type="omfile" file="{site.log}"
         nonlocal n
         send(dev, login(f'192.0.2.{n}', head='').strip())
         n += 1
-        until(lambda: lines_once(site, n),
+        wait_for(lambda: lines_once(site, n),
               lambda: site.said() + str(site.query(
                   'SELECT client, count(*) FROM login_event '
                   'GROUP BY client')))
 
     try:
-        until(dev.exists)
-        until(lambda: (site.path / 'rsyslog.pid').exists())
+        wait_for(dev.exists)
+        wait_for(lambda: (site.path / 'rsyslog.pid').exists())
         say()
         for command in ('sed -i "s/^$//" log/mail.log',
                         'cp -p log/mail.log x; mv x log/mail.log',
@@ -237,16 +234,16 @@ action(type="omfile" file="{site.log}"
             sh(site, command)
             # both of them see it, in either order
             if 'mail.log.1; : >' not in command:
-                until(lambda: 'another file' not in source_check(site)[1])
+                wait_for(lambda: 'another file' not in source_check(site)[1])
                 say()
             rsyslog.send_signal(signal.SIGHUP)
-            until(lambda: os.path.exists(site.log) and any(
+            wait_for(lambda: os.path.exists(site.log) and any(
                 os.path.samefile(f'/proc/{rsyslog.pid}/fd/{fd}', site.log)
                 for fd in os.listdir(f'/proc/{rsyslog.pid}/fd')
                 if os.path.exists(f'/proc/{rsyslog.pid}/fd/{fd}')) or
                 send(dev, 'postfix/smtpd: connect from x'))
             say()
-            until(lambda: is_ok(site), lambda: source_check(site))
+            wait_for(lambda: is_ok(site), lambda: source_check(site))
     finally:
         rsyslog.kill()
         rsyslog.wait()

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
+from lab.box import MILTER
+from lab.daemons import Daemons
 from lab.process import wait_for
-from test_status import Daemons
 
 
 class Lists(Daemons):
@@ -28,7 +29,7 @@ class Lists(Daemons):
         return answer.startswith("action=DUNNO")
 
     def logged(self):
-        return (self.path / "milter.err").read_text()
+        return self.said(MILTER)
 
     def wait_logged(self, pattern):
         return wait_for(lambda: re.search(pattern, self.logged()),

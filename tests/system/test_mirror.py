@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from test_collector import Site, login, until
-from test_popgatectl import CTL, makemap
+from lab.box import EX_CONFIG, CollectorBox, login, makemap
+from lab.process import wait_for
+from lab.site import BUILD
 
-BUILD = Path(CTL).parent
 FORMATS = ('relayhosts', 'relayhostsusers', 'makemap', 'access', 'cidr',
            'hash', 'relayers.db')
 FILES = {f: 'hash.db' if f == 'hash' else f for f in FORMATS}
 
 
-class Mirror(Site):
+class Mirror(CollectorBox):
     def __init__(self, path, formats=FORMATS, window='30m', relay='', more=''):
         self.dir = path / 'mirror'
         self.dir.mkdir()
@@ -36,17 +36,14 @@ class Mirror(Site):
         mirror = ', '.join('{ file = "%s"; format = "%s"; }' %
                            (self.file(f), f) for f in self.formats)
         self.conf.write_text(
-            f'logins: {{ database = "{self.db}"; window = "{self.window}"; '
+            f'logins: {{ database = "{self.logins}"; window = "{self.window}"; '
             f'}};\nrelay: {{ never_authorize = [ "127.0.0.0/8" ]; '
             f'{self.relay} }};\n'
             f'collector: {{ user = "root"; sources = ( {{ file = '
             f'"{self.log}"; }} ); mirror = ( {mirror} {self.more} ); }};\n')
 
     def ctl(self, *args, code=0):
-        done = subprocess.run([CTL, '-c', self.conf, *args], text=True,
-                              capture_output=True, timeout=120)
-        assert done.returncode == code, (done.stdout, done.stderr)
-        return done.stdout
+        return self.out(*args, code=code)
 
     def unmake(self, path):
         """What makemap reads; it looks several times at a file, and doesn't
@@ -76,13 +73,12 @@ class Mirror(Site):
 
     def until_clients(self, want, forms=None, seconds=120):
         for form in forms or self.formats:
-            until(lambda: self.clients(form) == want,
+            wait_for(lambda: self.clients(form) == want,
                   lambda: f'{form}: {self.rows(form)}\n{self.said()}',
                   seconds)
 
     def reports(self):
-        done = subprocess.run([CTL, '-c', self.conf, 'mirror', '--json'],
-                              text=True, capture_output=True, timeout=120)
+        done = self.run('mirror', '--json', code=None)
         return done.returncode, {os.path.basename(r['file']): r for r in
                                  map(json.loads, done.stdout.splitlines())}
 
@@ -96,10 +92,7 @@ def made(tmp_path):
         return sites[-1]
     yield make
     for site in sites:
-        for daemon in site.daemons:
-            if daemon.poll() is None:
-                daemon.kill()
-                daemon.wait()
+        site.close()
 
 
 def test_every_format_as_its_readers_want_it(made):
@@ -178,7 +171,7 @@ def test_hostile_user_names_stay_on_their_line(made):
     m = made(formats=('relayhostsusers',))
     m.start()
     m.ctl('add', '192.0.2.1', '--user', 'evil\n192.0.2.99 mallory\x1b[2J')
-    until(lambda: m.rows('relayhostsusers'))
+    wait_for(lambda: m.rows('relayhostsusers'))
     text = m.file('relayhostsusers').read_text()
     assert text.count('\n') == 1 and text.startswith('192.0.2.1 evil\\')
     assert '\x1b' not in text
@@ -191,7 +184,7 @@ def test_owner_and_mode_are_kept_and_never_half_a_file(made):
     path.chmod(0o640)
     os.chown(path, 65534, 4242)
     m.start()
-    until(lambda: path.read_text() == '')
+    wait_for(lambda: path.read_text() == '')
     seen, bad, done = set(), [], threading.Event()
 
     def read():
@@ -209,7 +202,7 @@ def test_owner_and_mode_are_kept_and_never_half_a_file(made):
         for i in range(3000):
             m.write(login(f'10.1.{i >> 8}.{i & 255}', 'u'))
             if i % 1000 == 999:
-                until(lambda: path.read_text().count('\n') == i + 1, m.said)
+                wait_for(lambda: path.read_text().count('\n') == i + 1, m.said)
     finally:
         done.set()
         reader.join()
@@ -226,7 +219,7 @@ def test_left_by_a_kill_until_somebody_cleans_up(made):
     m.until_clients(['192.0.2.1'])
     daemon.send_signal(signal.SIGKILL)
     daemon.wait()
-    until(lambda: m.query('SELECT 1 FROM login WHERE expires_at <= '
+    wait_for(lambda: m.query('SELECT 1 FROM login WHERE expires_at <= '
                           'unixepoch()'))
     code, reports = m.reports()
     assert code == 1
@@ -251,10 +244,10 @@ def test_a_new_process_empties_before_anything_else(made):
     for name in ('logins.db', 'logins.db-wal', 'logins.db-shm'):
         if (m.path / name).exists():
             os.unlink(m.path / name)
-    m.db.write_bytes(b'rubbish' * 1000)
+    m.logins.write_bytes(b'rubbish' * 1000)
     m.start(wait='')
     m.until_clients([])
-    assert m.said().count('collector.mirror: ' + str(m.db)) == 1
+    assert m.said().count('collector.mirror: ' + str(m.logins)) == 1
 
 
 def test_a_table_that_breaks_permits_until_the_next_end_only(made):
@@ -266,9 +259,9 @@ def test_a_table_that_breaks_permits_until_the_next_end_only(made):
         os.unlink(m.path / name)
     other = m.path / 'rubbish'
     other.write_bytes(b'rubbish' * 1000)
-    os.rename(other, m.db)
+    os.rename(other, m.logins)
     m.until_clients([])
-    until(lambda: "emptied, since it can't be brought up to date" in
+    wait_for(lambda: "emptied, since it can't be brought up to date" in
           m.said(), m.said)
 
 
@@ -289,7 +282,7 @@ def test_a_full_disk_goes_on_permitting_nobody(made):
         with pytest.raises(OSError):
             (m.dir / 'one-more').touch()
         # a hash that was removed makes room for the next empty one
-        until(lambda: not m.clients('relayhosts') and not m.clients('hash'),
+        wait_for(lambda: not m.clients('relayhosts') and not m.clients('hash'),
               m.said, 30)
         assert m.said().count('No space left') == 2
         assert 'relayhosts: emptied' in m.said()
@@ -344,12 +337,12 @@ def test_reload(made):
     m.configure()
     daemon.send_signal(signal.SIGUSR1)
     m.until_clients(['192.0.2.1'])
-    until(lambda: m.clients('relayhosts') == [])
+    wait_for(lambda: m.clients('relayhosts') == [])
     # a configuration that is refused changes nothing
     good = m.conf.read_text()
     m.conf.write_text(good.replace('"hash"', '"btree"'))
     daemon.send_signal(signal.SIGUSR1)
-    until(lambda: 'nothing is changed' in m.said())
+    wait_for(lambda: 'nothing is changed' in m.said())
     m.conf.write_text(good)
     m.ctl('add', '192.0.2.2', '--forever')
     m.until_clients(['192.0.2.1', '192.0.2.2'])
@@ -524,7 +517,6 @@ def test_bad_configuration(made, mirror, relay, words):
     m = made(formats=())
     m.conf.write_text(f'relay: {{ {relay} }};\ncollector: {{ mirror = '
                       f'( {mirror} ); }};\n')
-    done = subprocess.run([CTL, '-c', m.conf, 'check-config'], text=True,
-                          capture_output=True)
-    assert done.returncode == 78 and words in done.stderr
+    done = m.run('check-config', code=EX_CONFIG)
+    assert words in done.stderr
     assert f'{m.conf}:2: collector.mirror' in done.stderr

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from lab.namespace import Namespace
+from lab.daemons import Daemons
 from lab.process import wait_for
-from test_status import Daemons
 
 ROUTES = """\
 link add lan type veth peer name far

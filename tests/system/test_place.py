@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from test_popgatectl import CTL
+from lab.box import CTL, MILTER
 
-BUILD = Path(CTL).parent
 NOBODY = 65534
 ROUNDS = 30
 # inotify(7): Berkeley DB makes a file, and then gives it its name
@@ -247,7 +246,7 @@ def test_a_socket_is_the_one_that_gets_group_and_mode(site, swap, which):
     for _ in range(ROUNDS):
         (his / 'socket').unlink(missing_ok=True)
         daemon = subprocess.Popen(
-            [BUILD / 'popgate-milter', '-c', conf, '-l', 'stderr'],
+            [MILTER, '-c', conf, '-l', 'stderr'],
             stderr=subprocess.PIPE, text=True)
         said = []
         for line in daemon.stderr:

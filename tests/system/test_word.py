@@ -3,34 +3,23 @@ are read: popgatectl delete, deny and expire, and vsmtprelay's."""
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 
 import pytest
 
-from test_collector import COLLECTOR, Site, login, until
+from lab.box import CollectorBox, login
+from lab.process import wait_for
 
 A, B, C = '203.0.113.5', '203.0.113.6', '203.0.113.7'
 
 
-class Word(Site):
+class Word(CollectorBox):
     def ctl(self, *args, program='popgatectl', rc=0):
-        path = self.path / program
-        if not path.exists():
-            path.symlink_to(COLLECTOR.with_name('popgatectl').resolve())
-        command = [path, '-c', self.conf, *args]
-        done = subprocess.run(command, text=True, capture_output=True)
-        assert rc is None or done.returncode == rc, (args, done)
+        done = self.run(*args, program=program, code=rc)
         return done.stdout + done.stderr
 
-    def active(self):
-        now = int(time.time())
-        return {client for client, expires_at in
-                self.query('SELECT client, expires_at FROM login')
-                if expires_at > now}
-
     def query(self, sql, *args):
-        db = sqlite3.connect(self.db)
+        db = sqlite3.connect(self.logins)
         try:
             with db:
                 return db.execute(sql, args).fetchall()
@@ -53,10 +42,7 @@ class Word(Site):
 def word(tmp_path):
     site = Word(tmp_path)
     yield site
-    for daemon in site.daemons:
-        if daemon.poll() is None:
-            daemon.kill()
-        daemon.wait()
+    site.close()
 
 
 def reread(word, how, daemon):
@@ -66,7 +52,7 @@ def reread(word, how, daemon):
         other.write_text('')
         word.configure(f'{{ file = "{other}"; }}')
         daemon.send_signal(signal.SIGHUP)
-        until(lambda: word.query("SELECT 1 FROM source WHERE name LIKE "
+        wait_for(lambda: word.query("SELECT 1 FROM source WHERE name LIKE "
                                  "'%other.log'"))
         word.configure()
         daemon.send_signal(signal.SIGHUP)
@@ -91,7 +77,7 @@ def test_deletion_holds(word, how):
     D = '203.0.113.8'
     word.write(''.join(login(client) for client in (A, B, C, D)))
     daemon = word.start()
-    until(lambda: word.active() == {A, B, C, D})
+    wait_for(lambda: word.active() == {A, B, C, D})
     word.ctl('delete', A)
     word.ctl('delete', B, program='vsmtprelay')
     word.ctl('deny', C)
@@ -99,7 +85,7 @@ def test_deletion_holds(word, how):
     assert 'no-login' in word.ctl('check', '--client', A, '--to',
                                   'x@example.net', rc=None)
     daemon = reread(word, how, daemon)
-    until(lambda: word.lines_of(D) == 2 and word.lines_of(A) == 2)
+    wait_for(lambda: word.lines_of(D) == 2 and word.lines_of(A) == 2)
     assert word.active() == {C, D}
     assert 'denied' in word.ctl('check', '--client', C, '--to',
                                 'x@example.net', rc=None)
@@ -112,7 +98,7 @@ def test_deletion_holds(word, how):
     # the next login brings it back
     word.next_second()
     word.write(login(A))
-    until(lambda: A in word.active())
+    wait_for(lambda: A in word.active())
     assert B not in word.active()
     word.stop(daemon)
 
@@ -124,11 +110,11 @@ def replace_table(word, daemon, backup):
     for name in ('logins.db', 'logins.db-wal', 'logins.db-shm'):
         (word.path / name).unlink(missing_ok=True)
     if backup:
-        shutil.copy(backup, word.db)
+        shutil.copy(backup, word.logins)
     daemon = word.start()
     word.next_second()
     word.write(login('203.0.113.99'))
-    until(lambda: '203.0.113.99' in word.active())
+    wait_for(lambda: '203.0.113.99' in word.active())
     return daemon
 
 
@@ -139,12 +125,12 @@ def test_table_restored_or_lost(word, restored):
     D, E = '203.0.113.8', '203.0.113.9'
     word.write(''.join(login(client) for client in (A, B, C, D, E)))
     daemon = word.start()
-    until(lambda: word.active() == {A, B, C, D, E})
+    wait_for(lambda: word.active() == {A, B, C, D, E})
     word.ctl('deny', E, '--reason', 'before')
     word.ctl('add', '198.51.100.0/24', '--forever')
     backup = word.path / 'backup.db'
     with sqlite3.connect(backup) as to:
-        sqlite3.connect(word.db).backup(to)
+        sqlite3.connect(word.logins).backup(to)
     word.next_second()
     word.ctl('delete', A, '198.51.100.0/24')
     word.ctl('delete', B, program='vsmtprelay')
@@ -177,7 +163,7 @@ def test_denial_that_ended(word):
     word.stop(daemon)
     daemon = word.start()
     word.write(login(B))
-    until(lambda: word.active() == {B})
+    wait_for(lambda: word.active() == {B})
     assert word.query('SELECT subject FROM deny') == []
     word.stop(daemon)
 
@@ -185,7 +171,7 @@ def test_denial_that_ended(word):
 def test_words_that_can_t_be_kept(word):
     word.write(login(A) + login(B))
     daemon = word.start()
-    until(lambda: word.active() == {A, B})
+    wait_for(lambda: word.active() == {A, B})
     words = word.path / 'logins.db.words'
     words.write_bytes(b'x' * 8192)
     said = word.ctl('delete', A)
@@ -193,7 +179,7 @@ def test_words_that_can_t_be_kept(word):
     assert word.active() == {B}
     daemon = reread(word, 'empty source table', daemon)
     assert "don't hold" in word.said()
-    until(lambda: word.lines_of(B) == 2)
+    wait_for(lambda: word.lines_of(B) == 2)
     assert word.active() == {B}
     word.stop(daemon)
 
@@ -202,23 +188,23 @@ def test_expire_holds(word):
     now = int(time.time())
     word.write(login(A, at=now - 1200) + login(B, at=now - 60))
     daemon = word.start()
-    until(lambda: word.active() == {A, B})
+    wait_for(lambda: word.active() == {A, B})
     word.ctl('expire', '10')
     assert word.active() == {B}
     daemon = reread(word, 'empty source table', daemon)
-    until(lambda: word.lines_of(B) == 2)
+    wait_for(lambda: word.lines_of(B) == 2)
     assert word.active() == {B}
     word.ctl('expire', program='vsmtprelay')
     assert not word.active()
     daemon = reread(word, 'empty source table', daemon)
-    until(lambda: word.lines_of(B) == 3)
+    wait_for(lambda: word.lines_of(B) == 3)
     assert not word.active()
     # by hand afterwards: that is the admin's word, too
     word.ctl('add', A)
     assert word.active() == {A}
     word.next_second()
     word.write(login(B))
-    until(lambda: word.active() == {A, B})
+    wait_for(lambda: word.active() == {A, B})
     word.stop(daemon)
 
 
@@ -230,7 +216,7 @@ def test_deleted_before_it_was_read(word):
     word.write(login(A))
     assert 'is not in the table' in word.ctl('delete', A, rc=1)
     daemon = word.start()
-    until(lambda: word.lines_of(A) == 1)
+    wait_for(lambda: word.lines_of(A) == 1)
     assert word.active() == {B}
     word.stop(daemon)
 
@@ -239,9 +225,9 @@ def test_ahead_of_the_clock(word):
     """A line dated after the deletion, which was read before it."""
     word.write(login(A, at=time.time() + 120))
     daemon = word.start()
-    until(lambda: word.active() == {A})
+    wait_for(lambda: word.active() == {A})
     word.ctl('delete', A)
     daemon = reread(word, 'empty source table', daemon)
-    until(lambda: word.lines_of(A) == 2)
+    wait_for(lambda: word.lines_of(A) == 2)
     assert not word.active()
     word.stop(daemon)

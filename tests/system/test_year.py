@@ -5,17 +5,11 @@ import time
 
 import pytest
 
-from test_collector import login, site, until  # noqa: F401 (a fixture)
+from lab.box import login
+from lab.process import wait_for
 
 AHEAD = 2 * 3600        # nearly a year old, or a clock that is wrong
 YEAR = 365 * 86400
-
-
-def active(site):
-    now = int(time.time())
-    return {client for client, expires_at in
-            site.query('SELECT client, expires_at FROM login')
-            if expires_at > now}
 
 
 def too_old(site):
@@ -26,27 +20,27 @@ def test_ahead_in_a_log_that_was_there(site):
     at = time.time() + AHEAD
     site.write(login('192.0.2.1', at=at) + login('192.0.2.2'))
     daemon = site.start()
-    until(lambda: active(site) == {'192.0.2.2'})
-    until(lambda: too_old(site) == 1)
+    wait_for(lambda: site.active() == {'192.0.2.2'})
+    wait_for(lambda: too_old(site) == 1)
     assert site.said().count('is taken for one of an earlier year') == 1
     # Written under our eyes: the clock or its zone is wrong, not the year.
     site.write(login('192.0.2.3', at=at))
-    until(lambda: active(site) == {'192.0.2.2', '192.0.2.3'})
+    wait_for(lambda: site.active() == {'192.0.2.2', '192.0.2.3'})
     assert site.said().count('ahead of this machine') == 1
     # what is put in the place of the log was there before, too
     old = site.path / 'old.log'
     old.write_text(login('192.0.2.4', at=at) * 3 + login('192.0.2.5'))
     os.rename(old, site.log)
-    until(lambda: '192.0.2.5' in active(site))
-    until(lambda: too_old(site) == 4)
-    assert '192.0.2.4' not in active(site)
+    wait_for(lambda: '192.0.2.5' in site.active())
+    wait_for(lambda: too_old(site) == 4)
+    assert '192.0.2.4' not in site.active()
     site.stop(daemon)
 
 
 def test_a_little_ahead(site):
     site.write(login('192.0.2.1', at=time.time() + 120))
     daemon = site.start()
-    until(lambda: active(site) == {'192.0.2.1'})
+    wait_for(lambda: site.active() == {'192.0.2.1'})
     site.stop(daemon)
 
 
@@ -57,10 +51,10 @@ def test_this_hour_of_the_file_s_year(site, age, want):
         '192.0.2.9', at=time.time() - 7200))
     os.utime(site.log, (time.time() - age,) * 2)
     daemon = site.start()
-    until(lambda: site.query("SELECT 1 FROM login_event WHERE client = "
+    wait_for(lambda: site.query("SELECT 1 FROM login_event WHERE client = "
                              "'192.0.2.9'"))
-    until(lambda: too_old(site) == (0 if want else 1))
-    assert active(site) == want
+    wait_for(lambda: too_old(site) == (0 if want else 1))
+    assert site.active() == want
     site.stop(daemon)
 
 
@@ -70,5 +64,5 @@ def test_with_a_year(site):
                          time.gmtime(time.time() + AHEAD))
     site.write(login('192.0.2.1', head=head))
     daemon = site.start()
-    until(lambda: active(site) == {'192.0.2.1'})
+    wait_for(lambda: site.active() == {'192.0.2.1'})
     site.stop(daemon)

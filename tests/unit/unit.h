@@ -2,16 +2,11 @@
 #ifndef POPGATE_UNIT_H
 #define POPGATE_UNIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/unit/check.h"
 
 /* Write text to a new file and return its name (static, one at a time per
  * slot 0..3); unit_forget() removes it. */
@@ -30,7 +25,7 @@ unit_file(int slot, const char *text)
 	return name;
 }
 
-/* A new directory; the caller removes what it puts there. */
+/* A new directory (static); the caller removes what it puts there. */
 static inline const char *
 unit_dir(void)
 {
@@ -39,6 +34,17 @@ unit_dir(void)
 	(void)snprintf(name, sizeof(name), "/tmp/popgate-unit-XXXXXX");
 	assert_non_null(mkdtemp(name));
 	return name;
+}
+
+/* The same for databases of which nothing is tested that a disk does: in memory
+ * where that can be, or each commit waits for the disk. */
+static inline const char *
+unit_memory_dir(void)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "/dev/shm/popgate-unit-XXXXXX");
+	return mkdtemp(name) != NULL ? name : unit_dir();
 }
 
 static inline const char *

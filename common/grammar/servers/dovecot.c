@@ -311,7 +311,7 @@ const struct grammar grammar_dovecot = {
 	 * sends to the log process is cut into lines there, each of which
 	 * gets a stamp and the process' name, and into 1,024 bytes before
 	 * (PIPE_BUF). Source: src/lib/failures.c, src/log/log-connection.c;
-	 * tests/system/test_collector.py tries. */
+	 * tests/system/test_collector_sources.py tries. */
 	.stream = true,
 	.match = match,
 };

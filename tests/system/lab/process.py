@@ -16,14 +16,18 @@ class Failure(AssertionError):
 PATIENCE = 120.0
 
 
-def wait_for(condition, what, seconds=PATIENCE, step=0.02):
-    """The first true value of condition(); Failure when there is none."""
+def wait_for(condition, what="", seconds=PATIENCE):
+    """The first true value of condition(); Failure, which says what, when
+    there is none.  what may be a function, called at the end."""
+    step = 0.005
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
+            if callable(what):
+                what = f"what isn't so:\n{what()}"
             raise Failure(f"waited {seconds} s in vain for {what}")
         time.sleep(step)
         step = min(step * 1.3, 0.2)

@@ -40,12 +40,12 @@ parse_and_format(void **state)
 	char got[ADDR_TEXT_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		bool ok =
 		    addr_parse_n(rows[i].text, strlen(rows[i].text), &addr);
 
-		if (ok != (rows[i].want != NULL))
-			fail_msg("%s", rows[i].text);
+		assert_int_equal(ok, rows[i].want != NULL);
 		if (ok)
 			assert_string_equal(
 			    addr_format(&addr, got), rows[i].want);
@@ -73,11 +73,11 @@ loose(void **state)
 	char got[ADDR_TEXT_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		bool ok = addr_parse_loose(rows[i].text, &addr);
 
-		if (ok != (rows[i].want != NULL))
-			fail_msg("%s", rows[i].text);
+		assert_int_equal(ok, rows[i].want != NULL);
 		if (ok)
 			assert_string_equal(
 			    addr_format(&addr, got), rows[i].want);
@@ -115,11 +115,11 @@ networks(void **state)
 	struct addr addr;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].net);
 		bool ok = network_parse(rows[i].net, &net);
 
-		if (ok != (rows[i].text != NULL))
-			fail_msg("%s", rows[i].net);
+		assert_int_equal(ok, rows[i].text != NULL);
 		if (!ok)
 			continue;
 		assert_string_equal(network_format(&net, got), rows[i].text);

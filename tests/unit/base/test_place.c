@@ -160,11 +160,13 @@ what_is_cleaned(void **state)
 	/* as it is, not as a pattern */
 	new_path("m*p[1]");
 	assert_int_equal(place_open(&p, path, &err), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < LENGTH(rows); i++)
 		put(rows[i].name, "x");
 	place_clean(&p);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		assert_int_equal(is_there(rows[i].name), !rows[i].goes);
+	}
 	assert_int_equal(place_truncate(&p, &err), 0);
 	assert_true(is_there(""));
 	assert_int_equal(place_remove(&p, &err), 0);
@@ -184,7 +186,8 @@ bad_names(void **state)
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i]);
 		err.text[0] = '\0';
 		assert_int_equal(place_open(&p, rows[i], &err), -1);
 		assert_int_not_equal(errno, 0);

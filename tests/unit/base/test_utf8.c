@@ -81,14 +81,12 @@ shown(void **state)
 	char buf[400], want[400];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		(void)log_escape(rows[i].text, true, buf, sizeof(buf));
-		if (strcmp(buf, rows[i].log) != 0)
-			fail_msg("%s: log: got %s", rows[i].name, buf);
+		assert_string_equal(buf, rows[i].log);
 		(void)snprintf(want, sizeof(want), "\"%s\"", rows[i].json);
-		if (strcmp(json_of(rows[i].text), want) != 0)
-			fail_msg("%s: JSON: got %s", rows[i].name,
-			    json_of(rows[i].text));
+		assert_string_equal(json_of(rows[i].text), want);
 	}
 	(void)log_escape("a\"b\\", true, buf, sizeof(buf));
 	assert_string_equal(buf, "a\\\"b\\\\");
@@ -108,7 +106,8 @@ cut(void **state)
 	char buf[12];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+	for (size_t i = 0; i < LENGTH(sizes); i++) {
+		ROW("%zu bytes", sizes[i].size);
 		memset(buf, '!', sizeof(buf));
 		(void)log_escape(
 		    "a\xc2\x9b\xc3\xbc", false, buf, sizes[i].size);
@@ -146,13 +145,15 @@ every_character(void **state)
 	char text[8], buf[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+	for (size_t i = 0; i < LENGTH(kinds); i++)
 		for (uint32_t cp = kinds[i][0]; cp <= kinds[i][1]; cp++)
-			assert_true(utf8_harmful(cp));
+			if (!utf8_harmful(cp))
+				fail_msg("U+%04" PRIX32 " isn't harmful", cp);
 	for (uint32_t cp = 1; cp <= 0x10ffff; cp++) {
 		size_t n = encode(cp, text);
 		uint32_t got = 0;
 
+		ROW("U+%04" PRIX32, cp);
 		text[n] = '\0';
 		(void)log_escape(text, false, buf, sizeof(buf));
 		if (cp >= 0xd800 && cp <= 0xdfff) {

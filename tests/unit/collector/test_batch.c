@@ -181,8 +181,8 @@ expect_active(struct store *st, const struct seen *v, size_t n, int64_t now)
 			want |= v[i].client == c && v[i].opens;
 		assert_int_equal(
 		    store_lookup(st, &client, NULL, 128, now, &got, &err), 0);
-		if (got.active != want)
-			fail_msg("%d: %d, want %d", c, got.active, want);
+		ROW("client %d", c);
+		assert_int_equal(got.active, want);
 	}
 }
 
@@ -343,7 +343,7 @@ static int
 set_up(void **state)
 {
 	(void)state;
-	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(dir, sizeof(dir), "%s", unit_memory_dir());
 	return 0;
 }
 

@@ -43,7 +43,8 @@ silence(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		struct stats *s = stats_create();
 		int64_t now = NOW + rows[i].hours * 3600;
 		char got[256];
@@ -55,9 +56,8 @@ silence(void **state)
 		lines(s, "dovecot", "not-a-login", rows[i].aborted, NOW);
 		lines(s, "dovecot", "unknown-shape", rows[i].unknown, NOW);
 		lines(s, "dovecot", "login", rows[i].logins_after, NOW);
-		if (stats_alarm(s, now, got, sizeof(got)) !=
-		    (rows[i].want != NULL))
-			fail_msg("%s", rows[i].name);
+		assert_int_equal(stats_alarm(s, now, got, sizeof(got)),
+		    rows[i].want != NULL);
 		if (rows[i].want != NULL) {
 			assert_string_equal(got, rows[i].want);
 			/* named once, then after twice the time */

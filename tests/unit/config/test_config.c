@@ -378,18 +378,18 @@ errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		const char *path = unit_file(0, rows[i].text);
 		struct config *cfg;
 		struct err err = { .text = "" };
 
-		if (config_load(path, &cfg, &err) != -1)
-			fail_msg("taken: %s", rows[i].text);
-		if (strncmp(err.text, path, strlen(path)) != 0 ||
-		    strstr(err.text, rows[i].line) == NULL ||
-		    strstr(err.text, rows[i].key) == NULL ||
-		    strstr(err.text, rows[i].expected) == NULL)
-			fail_msg("%s\n gave: %s", rows[i].text, err.text);
+		assert_int_equal(config_load(path, &cfg, &err), -1);
+		assert_contains(err.text, path);
+		assert_ptr_equal(strstr(err.text, path), err.text);
+		assert_contains(err.text, rows[i].line);
+		assert_contains(err.text, rows[i].key);
+		assert_contains(err.text, rows[i].expected);
 		(void)unlink(path);
 	}
 }
@@ -431,13 +431,13 @@ durations(void **state)
 	char buf[24];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		int64_t got = -1;
 
-		if (duration_parse(rows[i].text, &got) !=
-			(rows[i].want != -1) ||
-		    got != rows[i].want)
-			fail_msg("%s", rows[i].text);
+		assert_int_equal(
+		    duration_parse(rows[i].text, &got), rows[i].want != -1);
+		assert_int_equal(got, rows[i].want);
 	}
 	assert_string_equal(duration_format(5400, buf), "90m");
 	assert_string_equal(duration_format(7200, buf), "2h");

@@ -126,7 +126,8 @@ rights(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].client);
 		struct incident *in = start(NULL);
 
 		postfix(in, NOW, "A1B2C3", rows[i].client, "x@y.test",
@@ -282,7 +283,8 @@ sendmail(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, %s", i, rows[i].from);
 		struct incident *in = start(NULL);
 		const struct incident_group *g;
 

@@ -238,14 +238,14 @@ static const struct row rows[] = {
 };
 
 static void
-same(const struct row *row, const char *what, struct span got, const char *want)
+same(const char *what, struct span got, const char *want)
 {
 	if (want == NULL)
 		want = "";
 	if (span_len(got) != strlen(want) ||
 	    memcmp(got.p == NULL ? "" : got.p, want, strlen(want)) != 0)
-		fail_msg("%s: %s: got '%.*s', want '%s'", row->name, what,
-		    (int)span_len(got), got.p, want);
+		fail_msg("%s: got '%.*s', want '%s'", what, (int)span_len(got),
+		    got.p, want);
 }
 
 static void
@@ -254,7 +254,8 @@ lines(void **state)
 	static char scratch[PREFIX_SCRATCH];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		const struct row *r = &rows[i];
 		struct prefix prefix;
 		struct mtalog m;
@@ -264,22 +265,21 @@ lines(void **state)
 		    PREFIX_OK);
 		bool found = mtalog_parse(&prefix, &m);
 
-		if (m.kind != r->kind || found != (r->kind != MTALOG_OTHER))
-			fail_msg("%s: kind %d", r->name, (int)m.kind);
+		assert_int_equal(m.kind, r->kind);
+		assert_int_equal(found, r->kind != MTALOG_OTHER);
 		if (!found)
 			continue;
-		same(r, "id", m.queue_id, r->id);
-		same(r, "client", m.client, r->client);
-		same(r, "user", m.user, r->user);
-		same(r, "sender", m.sender, r->sender);
-		same(r, "recipient", m.recipient, r->recipient);
-		same(r, "orig_to", m.orig_to, r->orig_to);
-		same(r, "child", m.child, r->child);
+		same("id", m.queue_id, r->id);
+		same("client", m.client, r->client);
+		same("user", m.user, r->user);
+		same("sender", m.sender, r->sender);
+		same("recipient", m.recipient, r->recipient);
+		same("orig_to", m.orig_to, r->orig_to);
+		same("child", m.child, r->child);
 		assert_int_equal(m.n, r->n);
-		if (m.sent != r->sent || m.outside != r->outside ||
-		    m.auth != r->auth)
-			fail_msg("%s: sent %d outside %d auth %d", r->name,
-			    m.sent, m.outside, m.auth);
+		assert_int_equal(m.sent, r->sent);
+		assert_int_equal(m.outside, r->outside);
+		assert_int_equal(m.auth, r->auth);
 		if (m.kind == MTALOG_TO)
 			assert_int_equal(m.typed, !r->untyped);
 	}
@@ -326,8 +326,8 @@ message_ids(void **state)
 	static char scratch[PREFIX_SCRATCH];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		const struct row row = { .name = ids[i].line };
+	for (size_t i = 0; i < LENGTH(ids); i++) {
+		ROW("%s", ids[i].line);
 		struct prefix prefix;
 		struct mtalog m;
 
@@ -336,8 +336,8 @@ message_ids(void **state)
 		    PREFIX_OK);
 		assert_int_equal(mtalog_parse(&prefix, &m), ids[i].id != NULL);
 		if (ids[i].id != NULL)
-			same(&row, "id", m.queue_id, ids[i].id);
-		same(&row, "message-id", m.message_id, ids[i].message_id);
+			same("id", m.queue_id, ids[i].id);
+		same("message-id", m.message_id, ids[i].message_id);
 	}
 }
 
@@ -349,7 +349,7 @@ cut(void **state)
 	static char scratch[PREFIX_SCRATCH];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < LENGTH(rows); i++)
 		for (size_t n = 0; n < strlen(rows[i].line); n++) {
 			char *copy = malloc(n + 1);
 			struct prefix prefix;

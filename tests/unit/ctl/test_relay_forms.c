@@ -86,8 +86,7 @@ all_relayed_forms(void **state)
 			(void)strcpy(copy, line);
 			const char *kind = column(copy, 0);
 
-			for (size_t k = 0; k < sizeof(same) / sizeof(same[0]);
-			     k++)
+			for (size_t k = 0; k < LENGTH(same); k++)
 				skip |= strcmp(kind, same[k]) == 0;
 			const char *text = column(line, 1);
 
@@ -120,7 +119,8 @@ harmless(void **state)
 	char text[FORM_TEXT_MAX], big[FORM_TEXT_MAX + 1];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		ROW("%s", bad[i]);
 		v.foreign = bad[i];
 		assert_int_equal(form_expand("<x@$f>", &v, text), 0);
 	}

@@ -71,7 +71,7 @@ static void
 replies(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < LENGTH(rows); i++)
 		for (size_t step = 1; step < 40; step += 7)
 			check(&rows[i], step);
 }
@@ -157,7 +157,8 @@ verdicts(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+	for (size_t i = 0; i < LENGTH(v); i++) {
+		ROW("%s", v[i].in);
 		static struct smtp_parser p;
 		char line[200];
 		size_t used;
@@ -166,9 +167,7 @@ verdicts(void **state)
 		smtp_parser_begin(&p);
 		assert_int_equal(
 		    smtp_parser_feed(&p, line, (size_t)n, &used), SMTP_REPLY);
-		if (smtp_verdict(&p.reply) != v[i].want)
-			fail_msg(
-			    "%s: got %d", v[i].in, (int)smtp_verdict(&p.reply));
+		assert_int_equal(smtp_verdict(&p.reply), v[i].want);
 		assert_int_equal(smtp_user_unknown(&p.reply), v[i].unknown);
 	}
 }

@@ -257,9 +257,7 @@ full_disk(void **state)
 	assert_true(lost);
 	assert_false(healthy);
 	/* the probe of an idle writer notices by itself */
-	for (int i = 0; i < 100 && !audit_healthy(a); i++)
-		(void)usleep(50000);
-	assert_true(audit_healthy(a));
+	wait_until(audit_healthy(a));
 	assert_true(audit_wait(a, audit_submit(a, row("r", "s"), true), 5000));
 	audit_stop(&a);
 	assert_non_null(strstr(bad_state,
@@ -583,7 +581,7 @@ static void
 meddlers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(meddlings) / sizeof(*meddlings); i++)
+	for (size_t i = 0; i < LENGTH(meddlings); i++)
 		for (int reader = 0; reader < READERS; reader++) {
 			meddled(&meddlings[i], reader == READER_AFTER);
 			shell("d=$(dirname %s); rm -rf $d.x; rm -f $d/*");
@@ -638,11 +636,10 @@ wait_lifted(const char *want)
 {
 	bool same = false;
 
-	for (int i = 0; i < 500 && !same; i++) {
+	for (int n = 0; !same && wait_more(&n);) {
 		(void)pthread_mutex_lock(&lifted_mtx);
 		same = strcmp(lifted, want) == 0;
 		(void)pthread_mutex_unlock(&lifted_mtx);
-		(void)usleep(10000);
 	}
 	assert_string_equal(lifted, want);
 }
@@ -747,7 +744,9 @@ breaches_and_lifts(void **state)
 	lift.subject = "o'brien\n";
 	assert_int_equal(audit_lift(db, &lift, &err), 0);
 	wait_lifted("u:ALICE c:o'brien\n ");
-	(void)usleep(2000);
+	int64_t lifted_at = clock_now_ms();
+
+	wait_until(clock_now_ms() > lifted_at);
 	breach(a, true, "alice", 7000);
 	audit_stop(&a);
 	assert_string_equal(breaches(true, NULL),
@@ -774,9 +773,7 @@ breach_waits(void **state)
 	    sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	breach(a, true, "alice", 6000);
 	/* the writer gives up after two seconds, and tries again */
-	for (int i = 0; i < 500 && audit_healthy(a); i++)
-		(void)usleep(10000);
-	assert_false(audit_healthy(a));
+	wait_until(!audit_healthy(a));
 	breach(a, true, "bob", 0);
 	assert_int_equal(
 	    sqlite3_exec(h, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
@@ -1018,7 +1015,8 @@ cut_texts(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		ROW("%s", cases[i].name);
 		char text[1100], want[200], query[500];
 
 		memset(text, 'x', sizeof(text));
@@ -1038,8 +1036,7 @@ cut_texts(void **state)
 		    "SELECT count(*) FROM decision WHERE sender = '%s' AND "
 		    "verdict = 'reject'",
 		    want);
-		if (number(query) != 1)
-			fail_msg("%s", cases[i].name);
+		assert_int_equal(number(query), 1);
 		/* evidence isn't cut */
 		assert_int_equal(number("SELECT count(*) FROM decision WHERE "
 					"verdict = 'accept' AND "
@@ -1088,12 +1085,11 @@ size_limit(void **state)
 	/* refused ones are deleted until it is well below */
 	bool below = false;
 
-	for (int i = 0; i < 2000 && !below; i++) {
+	for (int n = 0; !below && wait_more(&n);) {
 		audit_stats(a, &stats);
 		below = stats.bytes < MAX * 9 / 10 &&
 		    number("SELECT count(*) FROM decision WHERE verdict = "
 			   "'reject'") < 20000;
-		(void)usleep(20000);
 	}
 	assert_true(below);
 	assert_int_equal(stats.max_size, MAX);
@@ -1223,9 +1219,7 @@ relays_outlive(void **state)
 				    strange_row(kind, strangers++, text, now));
 			assert_true(
 			    audit_wait(a, audit_submit(a, chain, true), 20000));
-			for (int i = 0; i < 2000 && in_use() >= MAX; i++)
-				(void)usleep(10000);
-			assert_true(in_use() < MAX);
+			wait_until(in_use() < MAX);
 		}
 		int64_t left = number("SELECT count(*) FROM decision WHERE "
 				      "queue_id = 'RELAYED'");
@@ -1271,11 +1265,8 @@ newest_stays(void **state)
 		    chain, strange_row(0, 1000, text, clock_now_ms()));
 	assert_true(audit_wait(a, audit_submit(a, chain, true), 20000));
 	/* the size is looked at once a second */
-	for (int i = 0; i < 1000 &&
-	     number("SELECT count(*) FROM decision "
-		    "WHERE verdict = 'reject'") > 1;
-	     i++)
-		(void)usleep(20000);
+	wait_until(number("SELECT count(*) FROM decision "
+			  "WHERE verdict = 'reject'") <= 1);
 	/* as popgatectl's commit does when the -wal is long */
 	shell("sqlite3 %s 'PRAGMA wal_checkpoint' >/dev/null");
 	assert_true(audit_wait(a, message(a, "AFTER", 1), 20000));

@@ -419,7 +419,7 @@ spellings(void **state)
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+	for (size_t i = 0; i < LENGTH(names); i++)
 		put(w, "192.0.2.1", names[i], 100, 200 + (int64_t)i);
 	got = look(w, "192.0.2.1", 128, 150);
 	assert_int_equal(got.sharing, 1);
@@ -609,7 +609,8 @@ future(void **state)
 
 	(void)state;
 	assert_int_equal(store_begin(w, &err), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].client);
 		const struct store_row row = { .client = rows[i].client,
 			.user = "u",
 			.service = "imap",
@@ -624,7 +625,8 @@ future(void **state)
 	assert_int_equal(store_cap_future(w, AT, LATEST, WINDOW, &err), 3);
 	assert_int_equal(store_cap_future(w, AT, LATEST, WINDOW, &err), 0);
 	assert_int_equal(store_commit(w, &err), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].client);
 		struct store_row got = { 0 };
 
 		assert_int_equal(store_each_row(w, rows[i].client, NULL,
@@ -886,7 +888,8 @@ walks(void **state)
 	put(st, "100.1.0.1", "a", 1, 50);
 	put(st, "2001:db8::1", "a", 1, 400);
 	assert_int_equal(store_set(st, &manual, &err), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].network);
 		got[0] = '\0';
 		assert_true(network_parse(rows[i].network, &net));
 		assert_int_equal(
@@ -908,7 +911,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	(void)snprintf(db, sizeof(db), "%s/logins.db", unit_dir());
+	(void)snprintf(db, sizeof(db), "%s/logins.db", unit_memory_dir());
 	return 0;
 }
 

@@ -1,13 +1,6 @@
 /* Tests of custom.h: which patterns are refused, and what the others match. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/unit.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/base/err.h"
@@ -196,37 +189,13 @@ too_long_a_pattern_is_refused(void **state)
 int
 main(void)
 {
-	enum {
-		PATTERNS = sizeof(patterns) / sizeof(patterns[0]),
-		MATCHES = sizeof(matches) / sizeof(matches[0])
-	};
-	static struct CMUnitTest tests[PATTERNS + MATCHES];
-	static struct pattern_row pattern_rows[PATTERNS];
-	static struct match_row match_rows[MATCHES];
 	const struct CMUnitTest rest[] = {
 		cmocka_unit_test(runaway_pattern_is_stopped),
 		cmocka_unit_test(too_long_a_pattern_is_refused),
 	};
-	int failed;
+	int failed = RUN_ROWS("patterns", patterns, pattern_is_judged);
 
-	for (size_t i = 0; i < PATTERNS; i++) {
-		pattern_rows[i] = patterns[i];
-		tests[i] = (struct CMUnitTest){
-			.name = patterns[i].name,
-			.test_func = pattern_is_judged,
-			.initial_state = &pattern_rows[i],
-		};
-	}
-	for (size_t i = 0; i < MATCHES; i++) {
-		match_rows[i] = matches[i];
-		tests[PATTERNS + i] = (struct CMUnitTest){
-			.name = matches[i].name,
-			.test_func = message_is_matched,
-			.initial_state = &match_rows[i],
-		};
-	}
-	failed = _cmocka_run_group_tests(
-	    "patterns", tests, PATTERNS + MATCHES, NULL, NULL);
+	failed += RUN_ROWS("matches", matches, message_is_matched);
 	failed += cmocka_run_group_tests_name("custom", rest, NULL, NULL);
 	return failed != 0;
 }

@@ -3,17 +3,9 @@
  * never_authorize; captured/<server>.tsv, what real servers wrote, under
  * attack too. 6.6.6.6 is always an address that an attacker wrote into a
  * name, and must never come out. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/base/addr.h"
@@ -36,14 +28,6 @@ static const char *const default_never[] = {
 
 static struct network_set never;
 
-static const char *
-data_dir(void)
-{
-	const char *dir = getenv("POPGATE_TEST_DATA");
-
-	return dir != NULL ? dir : "tests/data";
-}
-
 static struct parser *
 new_parser(const struct parser_options *options)
 {
@@ -58,15 +42,13 @@ new_parser(const struct parser_options *options)
 static char *
 read_file(const char *name, size_t *len_r)
 {
-	char path[512];
 	FILE *f;
 	char *text;
 	long len;
 
-	snprintf(path, sizeof(path), "%s/%s", data_dir(), name);
-	f = fopen(path, "rb");
+	f = fopen(unit_data(name), "rb");
 	if (f == NULL)
-		fail_msg("cannot open %s", path);
+		fail_msg("cannot open %s", unit_data(name));
 	assert_int_equal(fseek(f, 0, SEEK_END), 0);
 	len = ftell(f);
 	assert_true(len > 0);
@@ -101,8 +83,9 @@ cut_fields(char *row, char **fields, size_t n)
 /* ---- corpus.tsv: a test a row ---- */
 
 struct corpus_row {
+	const char *name;
 	char *server, *verdict, *user, *ip, *line;
-	char name[128];
+	char full_name[128];
 };
 
 static void
@@ -136,7 +119,6 @@ run_corpus(void)
 	size_t len;
 	char *text = read_file("corpus.tsv", &len);
 	static struct corpus_row rows[512];
-	static struct CMUnitTest tests[512];
 	size_t n = 0;
 
 	for (char *line = strtok(text, "\n"); line != NULL;
@@ -144,25 +126,22 @@ run_corpus(void)
 		struct corpus_row *row = &rows[n];
 		char *fields[5];
 
-		assert_true(n < sizeof(rows) / sizeof(rows[0]));
+		assert_true(n < LENGTH(rows));
 		assert_int_equal(cut_fields(line, fields, 5), 5);
 		row->server = fields[0];
 		row->verdict = fields[1];
 		row->user = fields[2];
 		row->ip = fields[3];
 		row->line = fields[4];
-		snprintf(row->name, sizeof(row->name), "corpus %zu: %s %s %s",
-		    n + 1, row->server, row->verdict, row->user);
-		tests[n] = (struct CMUnitTest){
-			.name = row->name,
-			.test_func = corpus_row_is_judged,
-			.initial_state = row,
-		};
-		n++;
+		row->name = row->full_name;
+		snprintf(row->full_name, sizeof(row->full_name),
+		    "corpus %zu: %s %s %s", ++n, row->server, row->verdict,
+		    row->user);
 	}
 	assert_int_equal(n, 206);
 
-	int failed = _cmocka_run_group_tests("corpus", tests, n, NULL, NULL);
+	int failed = check_run_rows(
+	    "corpus", rows, sizeof(*rows), n, corpus_row_is_judged);
 
 	free(text);
 	return failed;
@@ -213,8 +192,8 @@ user_agrees(char *want, const char *line, const char *got)
 }
 
 static void
-captured_row(struct parser *parser, const struct captured *file, size_t row,
-    char **fields, unsigned *logins_r, unsigned *ambiguous_r)
+captured_row(struct parser *parser, char **fields, unsigned *logins_r,
+    unsigned *ambiguous_r)
 {
 	struct parse_result got;
 	char got_ip[ADDR_TEXT_MAX];
@@ -226,17 +205,15 @@ captured_row(struct parser *parser, const struct captured *file, size_t row,
 		if (!want_login)
 			return;
 		if (got.code != PARSE_AMBIGUOUS)
-			fail_msg("%s row %zu: ignored: %s", file->name, row,
-			    got.reason);
+			fail_msg("ignored: %s", got.reason);
 		++*ambiguous_r;
 		return;
 	}
 	addr_format(&got.login.client, got_ip);
 	if (!want_login || strcmp(got_ip, fields[2]) != 0 ||
 	    !user_agrees(fields[1], fields[3], got.login.user))
-		fail_msg("%s row %zu: want %s %s %s, got login %s %s",
-		    file->name, row, fields[0], fields[1], fields[2],
-		    got.login.user, got_ip);
+		fail_msg("got login %s %s, want %s %s %s", got.login.user,
+		    got_ip, fields[0], fields[1], fields[2]);
 	++*logins_r;
 }
 
@@ -263,30 +240,13 @@ captured_file_is_judged(void **state)
 
 		row++;
 		assert_int_equal(cut_fields(line, fields, 4), 4);
-		captured_row(parser, file, row, fields, &logins, &ambiguous);
+		ROW("%zu, %s", row, fields[3]);
+		captured_row(parser, fields, &logins, &ambiguous);
 	}
 	assert_int_equal(logins, file->want_logins);
 	assert_int_equal(ambiguous, file->want_ambiguous);
 	free(text);
 	parser_free(&parser);
-}
-
-static int
-run_captured(void)
-{
-	enum { N = sizeof(captured) / sizeof(captured[0]) };
-	static struct CMUnitTest tests[N];
-	static struct captured files[N];
-
-	for (size_t i = 0; i < N; i++) {
-		files[i] = captured[i];
-		tests[i] = (struct CMUnitTest){
-			.name = files[i].name,
-			.test_func = captured_file_is_judged,
-			.initial_state = &files[i],
-		};
-	}
-	return _cmocka_run_group_tests("captured", tests, N, NULL, NULL);
 }
 
 /* ---- messages ---- */
@@ -1122,24 +1082,6 @@ message_is_judged(void **state)
 	parser_free(&parser);
 }
 
-static int
-run_messages(void)
-{
-	enum { N = sizeof(messages) / sizeof(messages[0]) };
-	static struct CMUnitTest tests[N];
-	static struct message_row rows[N];
-
-	for (size_t i = 0; i < N; i++) {
-		rows[i] = messages[i];
-		tests[i] = (struct CMUnitTest){
-			.name = rows[i].name,
-			.test_func = message_is_judged,
-			.initial_state = &rows[i],
-		};
-	}
-	return _cmocka_run_group_tests("messages", tests, N, NULL, NULL);
-}
-
 /* ---- whole lines: what lies between prefix and grammar ---- */
 
 #define DOVECOT                                       \
@@ -1360,7 +1302,9 @@ what_follows_a_cut(void **state)
 	struct parser *parser = new_parser(&options);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, %s", i,
+		    rows[i].line == NULL ? "skipped" : rows[i].line);
 		struct parse_result got = { .code = PARSE_TOO_LONG };
 
 		if (rows[i].line == NULL)
@@ -1368,8 +1312,8 @@ what_follows_a_cut(void **state)
 		else
 			parser_line(parser, rows[i].line, strlen(rows[i].line),
 			    NOW, &got);
-		if (got.code != rows[i].want)
-			fail_msg("%zu: %s", i, parse_reason_name(got.code));
+		assert_string_equal(parse_reason_name(got.code),
+		    parse_reason_name(rows[i].want));
 	}
 	parser_free(&parser);
 }
@@ -1420,24 +1364,6 @@ output_of_a_two_line_server(void **state)
 	    sizeof(second) - 1, NOW, &got);
 	assert_int_equal(got.code, PARSE_PAIR_MISSING);
 	parser_free(&parser);
-}
-
-static int
-run_lines(void)
-{
-	enum { N = sizeof(lines) / sizeof(lines[0]) };
-	static struct CMUnitTest tests[N];
-	static struct line_row rows[N];
-
-	for (size_t i = 0; i < N; i++) {
-		rows[i] = lines[i];
-		tests[i] = (struct CMUnitTest){
-			.name = rows[i].name,
-			.test_func = line_is_judged,
-			.initial_state = &rows[i],
-		};
-	}
-	return _cmocka_run_group_tests("lines", tests, N, NULL, NULL);
 }
 
 /* ---- the rest of the interface ---- */
@@ -1697,7 +1623,8 @@ places_of_admins(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, %s by uid %d", i, rows[i].exe, (int)rows[i].uid);
 		const struct parser_options options = {
 			.only_root = rows[i].asked ? below_roots : NULL
 		};
@@ -1705,8 +1632,8 @@ places_of_admins(void **state)
 		const struct parse_origin o = { rows[i].uid, "imapd",
 			rows[i].exe, "x.service" };
 
-		if (parser_may_speak(parser, "imapd", &o) != rows[i].want)
-			fail_msg("%zu: %s", i, rows[i].exe);
+		assert_int_equal(
+		    parser_may_speak(parser, "imapd", &o), rows[i].want);
 		parser_free(&parser);
 	}
 }
@@ -1736,9 +1663,9 @@ run_steps(const char *server, const struct pair_step *steps, size_t n)
 
 		parser_line(
 		    parser, steps[i].line, strlen(steps[i].line), NOW, &got);
-		if (got.code != steps[i].want)
-			fail_msg("step %zu: %s, want %s", i, got.reason,
-			    parse_reason_name(steps[i].want));
+		ROW("step %zu, %s", i, steps[i].line);
+		assert_string_equal(
+		    got.reason, parse_reason_name(steps[i].want));
 		if (got.verdict != PARSE_LOGIN)
 			continue;
 		assert_string_equal(
@@ -1748,8 +1675,7 @@ run_steps(const char *server, const struct pair_step *steps, size_t n)
 	parser_free(&parser);
 }
 
-#define RUN_STEPS(server, steps) \
-	run_steps(server, steps, sizeof(steps) / sizeof(steps[0]))
+#define RUN_STEPS(server, steps) run_steps(server, steps, LENGTH(steps))
 
 static void
 popa3d_pairs(void **state)
@@ -1919,8 +1845,7 @@ main(void)
 
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 	tzset();
-	for (size_t i = 0; i < sizeof(default_never) / sizeof(default_never[0]);
-	     i++) {
+	for (size_t i = 0; i < LENGTH(default_never); i++) {
 		struct network net;
 
 		if (!network_parse(default_never[i], &net) ||
@@ -1928,9 +1853,9 @@ main(void)
 			return 1;
 	}
 	failed += run_corpus();
-	failed += run_captured();
-	failed += run_messages();
-	failed += run_lines();
+	failed += RUN_ROWS("captured", captured, captured_file_is_judged);
+	failed += RUN_ROWS("messages", messages, message_is_judged);
+	failed += RUN_ROWS("lines", lines, line_is_judged);
 	failed += run_rest();
 	network_set_release(&never);
 	return failed != 0;

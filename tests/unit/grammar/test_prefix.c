@@ -1,13 +1,6 @@
 /* Tests of prefix.h: every form of time stamp and tag, and what none is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/unit.h"
 
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/grammar/prefix.h"
@@ -489,7 +482,7 @@ static void
 no_start_of_a_line_does_harm(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(split) / sizeof(split[0]); i++) {
+	for (size_t i = 0; i < LENGTH(split); i++) {
 		size_t full = strlen(split[i].line);
 
 		for (size_t len = 0; len <= full; len++) {
@@ -522,7 +515,8 @@ quick_look_agrees(void **state)
 	unsigned seen = 0;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(split) / sizeof(split[0]); i++) {
+	for (size_t i = 0; i < LENGTH(split); i++) {
+		ROW("%s", split[i].name);
 		const char *line = split[i].line;
 		const char *tag = prefix_peek_tag(line, strlen(line));
 		struct prefix got;
@@ -565,7 +559,9 @@ year_is_chosen(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, %.15s, read at %" PRId64, i, rows[i].stamp,
+		    rows[i].now);
 		struct prefix_clock clock = { .limit_known = false };
 		struct prefix p = {
 			.stamp = STAMP_BSD,
@@ -574,11 +570,7 @@ year_is_chosen(void **state)
 		int64_t at = 0;
 		bool ok = prefix_time(&p, rows[i].now, &clock, &at);
 
-		if (ok != (rows[i].want_at != -1) ||
-		    (ok && at != rows[i].want_at))
-			fail_msg("row %zu: got %lld, want %lld", i,
-			    ok ? (long long)at : -1LL,
-			    (long long)rows[i].want_at);
+		assert_int_equal(ok ? at : -1, rows[i].want_at);
 	}
 }
 
@@ -652,7 +644,8 @@ direct_line_needs_no_host(void **state)
 	struct prefix got;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].line);
 		const char *line = rows[i].line;
 
 		assert_int_equal(
@@ -667,13 +660,13 @@ direct_line_needs_no_host(void **state)
 					     &got, scratch),
 			    PREFIX_UNKNOWN);
 	}
-	for (size_t i = 0;
-	     i < sizeof(refused_always) / sizeof(refused_always[0]); i++) {
+	for (size_t i = 0; i < LENGTH(refused_always); i++) {
 		const char *line = refused_always[i];
 
-		if (prefix_split(line, strlen(line), true, &got, scratch) !=
-		    PREFIX_UNKNOWN)
-			fail_msg("%s: taken", line);
+		ROW("%s", line);
+		assert_int_equal(
+		    prefix_split(line, strlen(line), true, &got, scratch),
+		    PREFIX_UNKNOWN);
 	}
 }
 
@@ -697,13 +690,6 @@ too_long_a_line_is_unknown(void **state)
 int
 main(void)
 {
-	enum {
-		SPLIT_N = sizeof(split) / sizeof(split[0]),
-		REFUSED_N = sizeof(refused) / sizeof(refused[0])
-	};
-	static struct CMUnitTest tests[SPLIT_N + REFUSED_N];
-	static struct split_row split_rows[SPLIT_N];
-	static struct refused_row refused_rows[REFUSED_N];
 	const struct CMUnitTest rest[] = {
 		cmocka_unit_test(no_start_of_a_line_does_harm),
 		cmocka_unit_test(quick_look_agrees),
@@ -717,24 +703,8 @@ main(void)
 
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 	tzset();
-	for (size_t i = 0; i < SPLIT_N; i++) {
-		split_rows[i] = split[i];
-		tests[i] = (struct CMUnitTest){
-			.name = split_rows[i].name,
-			.test_func = line_is_split,
-			.initial_state = &split_rows[i],
-		};
-	}
-	for (size_t i = 0; i < REFUSED_N; i++) {
-		refused_rows[i] = refused[i];
-		tests[SPLIT_N + i] = (struct CMUnitTest){
-			.name = refused_rows[i].name,
-			.test_func = line_is_refused,
-			.initial_state = &refused_rows[i],
-		};
-	}
-	failed = _cmocka_run_group_tests(
-	    "prefixes", tests, SPLIT_N + REFUSED_N, NULL, NULL);
+	failed = RUN_ROWS("split", split, line_is_split);
+	failed += RUN_ROWS("refused", refused, line_is_refused);
 	failed += cmocka_run_group_tests_name("prefix", rest, NULL, NULL);
 	return failed != 0;
 }

@@ -1306,13 +1306,14 @@ names(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s of %s", rows[i].name, rows[i].base);
 		int64_t number = -2;
 		bool packed;
 
-		if (generations_name(rows[i].base, rows[i].name, &number,
-			&packed) != rows[i].want)
-			fail_msg("%s", rows[i].name);
+		assert_int_equal(generations_name(rows[i].base, rows[i].name,
+				     &number, &packed),
+		    rows[i].want);
 		if (!rows[i].want)
 			continue;
 		assert_int_equal(number, rows[i].number);

@@ -148,7 +148,8 @@ plain_files(void **state)
 	char c;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("'%s'", rows[i]);
 		const char *path = unit_file(2, rows[i]);
 		int fd = open(path, O_RDONLY);
 

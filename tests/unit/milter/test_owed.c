@@ -166,7 +166,8 @@ covered(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		ROW("%s", cases[i].name);
 		struct covered_recipients given = { .n = 0 };
 		struct covered_recipients taken = { .n = 0 };
 		struct addr a, b;
@@ -177,9 +178,8 @@ covered(void **state)
 		add(&taken, cases[i].taken);
 		assert_false(covered_take(&taken, &b, cases[i].taken_id));
 		covered_give(&given, &a, cases[i].given_id);
-		if (covered_take(&taken, &b, cases[i].taken_id) !=
-		    cases[i].want)
-			fail_msg("%s", cases[i].name);
+		assert_int_equal(
+		    covered_take(&taken, &b, cases[i].taken_id), cases[i].want);
 		/* once only */
 		assert_false(covered_take(&taken, &b, cases[i].taken_id));
 		(void)covered_take(&given, &a, cases[i].given_id);

@@ -38,11 +38,11 @@ digests(void **state)
 	char out[CERTIFICATE_DIGEST_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("'%s'", rows[i].text);
 		bool good = certificate_digest(rows[i].text, out);
 
-		if (good != (rows[i].want != NULL))
-			fail_msg("'%s'", rows[i].text);
+		assert_int_equal(good, rows[i].want != NULL);
 		assert_string_equal(out, good ? rows[i].want : "");
 	}
 }
@@ -69,11 +69,11 @@ names(void **state)
 	char out[CERTIFICATE_NAME_MAX], big[2000];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("'%s'", rows[i].text);
 		bool good = certificate_decode(rows[i].text, out);
 
-		if (good != (rows[i].want != NULL))
-			fail_msg("'%s'", rows[i].text);
+		assert_int_equal(good, rows[i].want != NULL);
 		assert_string_equal(out, good ? rows[i].want : "");
 	}
 	memset(big, 'x', sizeof(big));
@@ -128,9 +128,11 @@ who_is_listed(void **state)
 
 	(void)state;
 	assert_true(sendmail("OK", "/CN=one+20two", "/CN=ca", NULL));
-	for (size_t i = 0; i < sizeof(not_ok) / sizeof(*not_ok); i++)
+	for (size_t i = 0; i < LENGTH(not_ok); i++) {
+		ROW("%s", not_ok[i]);
 		assert_false(
 		    sendmail(not_ok[i], "/CN=one+20two", "/CN=ca", NULL));
+	}
 	assert_false(sendmail(NULL, "/CN=one+20two", "/CN=ca", SHA1));
 	assert_false(sendmail("OK", "/CN=one+20two", "/CN=other", NULL));
 	assert_false(sendmail("OK", "/CN=one+20two", "", NULL));

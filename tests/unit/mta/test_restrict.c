@@ -79,12 +79,12 @@ lists(void **state)
 		    "" } };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].list);
 		struct restrict_walk w = { .class_list = class_list,
 			.look = look,
 			.plain_table = EFFECT_RECIPIENT };
 
-		print_message("%s\n", rows[i].list);
 		asked[0] = '\0';
 		assert_int_equal(restrict_list(&w, rows[i].list), rows[i].want);
 		/* "loop" is asked for once it goes too deep */
@@ -114,8 +114,8 @@ results(void **state)
 		{ "friends", RESULT_LIST }, { "OKAY", RESULT_LIST } };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		print_message("%s\n", rows[i].value);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].value);
 		assert_int_equal(
 		    access_result_parse(rows[i].value), rows[i].want);
 	}
@@ -152,8 +152,8 @@ tables(void **state)
 	char got[400], why[400];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		print_message("%s\n", rows[i].table);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].table);
 		got[0] = '\0';
 		assert_int_equal(postfix_table_read("/etc/postfix",
 				     rows[i].table, take, got, why),
@@ -209,8 +209,8 @@ networks(void **state)
 	struct network net;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		print_message("%s\n", rows[i].word);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].word);
 		assert_int_equal(
 		    net_word_parse(rows[i].word, &net), rows[i].want != NULL);
 		if (rows[i].want != NULL)
@@ -242,8 +242,8 @@ dangers(void **state)
 	assert_true(network_set_add(&m.bridges, &net));
 	assert_true(network_parse("198.51.100.1", &net));
 	assert_true(network_set_add(&m.gateways, &net));
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		print_message("%s\n", rows[i].net);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].net);
 		assert_true(network_parse(rows[i].net, &net));
 		assert_int_equal(net_danger(&m, &net, who), rows[i].want);
 		assert_int_equal(*who != '\0', rows[i].want >= NET_BRIDGE);

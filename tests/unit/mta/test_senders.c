@@ -25,14 +25,13 @@ check(const struct sender_set *set, const struct row *rows, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &rows[i];
 
-		if (senders_allow(set, SENDER_ADDRESS, r->user, r->sender) !=
-		    r->address)
-			fail_msg("address: user '%s' sender '%s'", r->user,
-			    r->sender);
-		if (senders_allow(set, SENDER_DOMAIN, r->user, r->sender) !=
-		    r->domain)
-			fail_msg("domain: user '%s' sender '%s'", r->user,
-			    r->sender);
+		ROW("user '%s', sender '%s'", r->user, r->sender);
+		assert_int_equal(
+		    senders_allow(set, SENDER_ADDRESS, r->user, r->sender),
+		    r->address);
+		assert_int_equal(
+		    senders_allow(set, SENDER_DOMAIN, r->user, r->sender),
+		    r->domain);
 	}
 }
 
@@ -128,14 +127,14 @@ hostile(void **state)
 		fail_msg("%s", err.text);
 	assert_true(senders_allow(
 	    &set, SENDER_ADDRESS, "alice@a.test", "alice@a.test"));
-	for (size_t i = 0; i < sizeof(senders) / sizeof(*senders); i++) {
+	for (size_t i = 0; i < LENGTH(senders); i++) {
 		const struct row row[] = { { "alice@a.test", senders[i], false,
 					       false },
 			{ "alice", senders[i], false, false } };
 
 		CHECK(&set, row);
 	}
-	for (size_t i = 0; i < sizeof(users) / sizeof(*users); i++) {
+	for (size_t i = 0; i < LENGTH(users); i++) {
 		const struct row row[] = { { users[i], "alice@a.test", false,
 					       false },
 			{ users[i], users[i], false, false } };
@@ -248,23 +247,24 @@ errors(void **state)
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		const char *path = unit_file(0, rows[i].text);
 
 		(void)snprintf(name, sizeof(name), "file:%s", path);
 		assert_int_equal(load(&set, &err, one, 1), -1);
-		if (strstr(err.text, rows[i].expected) == NULL ||
-		    strstr(err.text, path) == NULL)
-			fail_msg("'%s': %s", rows[i].expected, err.text);
+		assert_contains(err.text, rows[i].expected);
+		assert_contains(err.text, path);
 		assert_int_equal(set.set.n, 0);
 		(void)unlink(path);
 	}
-	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
+	for (size_t i = 0; i < LENGTH(sources); i++) {
+		ROW("%s", sources[i]);
 		one[0] = sources[i];
 		assert_int_equal(load(&set, &err, one, 1), -1);
 		if (strstr(err.text, ": expected ") == NULL &&
 		    strstr(err.text, "No such file") == NULL)
-			fail_msg("%s: %s", sources[i], err.text);
+			fail_msg("%s", err.text);
 	}
 }
 
@@ -340,11 +340,11 @@ postfix_tables(void **state)
 	CHECK(&set, rows);
 	assert_int_equal(set.files.n, 3);
 	senders_release(&set);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		ROW("%s", bad[i].maps);
 		(void)setenv("MAPS", bad[i].maps, 1);
 		assert_int_equal(load(&set, &err, sources, 1), -1);
-		if (strstr(err.text, bad[i].expected) == NULL)
-			fail_msg("%s: %s", bad[i].maps, err.text);
+		assert_contains(err.text, bad[i].expected);
 	}
 	(void)setenv("PATH", old_path, 1);
 	(void)snprintf(path, sizeof(path), "%s/postconf", dir);

@@ -86,7 +86,7 @@ setup(void **state)
 	if (config_load(path, &cfg, &err) == -1)
 		fail_msg("%s", err.text);
 	(void)unlink(path);
-	(void)snprintf(dir, sizeof(dir), "%s", unit_dir());
+	(void)snprintf(dir, sizeof(dir), "%s", unit_memory_dir());
 	(void)snprintf(db, sizeof(db), "%s/audit.db", dir);
 	return 0;
 }

@@ -84,7 +84,8 @@ addresses(void **state)
 	assert_true(judge_set_own(j, &own));
 	assert_true(judge_set_own(j, &own));
 	network_set_release(&own);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].client);
 		struct line line = login_line(NOW, rows[i].client);
 		struct judged got;
 		char net[NETWORK_TEXT_MAX];
@@ -136,13 +137,13 @@ times(void **state)
 	cfg.logins.keep_s = KEEP;
 	cfg.relay.ipv6_prefix = 128;
 	j = make_judge();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		struct line line = login_line(rows[i].at, "192.0.2.7");
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		if (strcmp(got.reason, rows[i].want) != 0)
-			fail_msg("%s: %s", rows[i].name, got.reason);
+		assert_string_equal(got.reason, rows[i].want);
 		assert_int_equal(judge_line_time(j, &line, NOW), rows[i].at);
 		if (!got.record)
 			continue;
@@ -187,7 +188,8 @@ other_lines(void **state)
 	(void)state;
 	cfg = (struct config){ 0 };
 	j = make_judge();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
 		line = (struct line){ .text = rows[i].text,
 			.len = strlen(rows[i].text) };
 		judge_line(j, &line, false, NOW, &got);
@@ -315,7 +317,8 @@ journal_senders(void **state)
 	cfg.collector.custom = custom;
 	cfg.collector.n_custom = 4;
 	j = make_judge();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		const struct line_message m = { .host = "mail",
 			.program = rows[i].program,
 			.pid = 7,
@@ -334,8 +337,7 @@ journal_senders(void **state)
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		if (strcmp(got.reason, rows[i].want) != 0)
-			fail_msg("%s: %s", rows[i].name, got.reason);
+		assert_string_equal(got.reason, rows[i].want);
 		if (got.record)
 			assert_int_equal(got.login.at, NOW - 5);
 		assert_int_equal(judge_line_time(j, &line, NOW), NOW - 5);
@@ -382,7 +384,8 @@ journal_deliveries(void **state)
 	cfg.collector.custom = custom;
 	cfg.collector.n_custom = 2;
 	j = make_judge();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s, delivery %d", rows[i].program, (int)rows[i].delivery);
 		const struct line_message m = { .host = "mail",
 			.program = rows[i].program,
 			.pid = 7,
@@ -396,8 +399,7 @@ journal_deliveries(void **state)
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		if (strcmp(got.reason, rows[i].want) != 0)
-			fail_msg("%zu: %s", i, got.reason);
+		assert_string_equal(got.reason, rows[i].want);
 		assert_int_equal(
 		    got.piece, strcmp(rows[i].want, "stream-piece") == 0);
 	}
@@ -475,8 +477,9 @@ bad_configuration(void **state)
 
 	(void)state;
 	/* directly, and in a file that is included */
-	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < 2 * LENGTH(rows); i++) {
 		const char *text = rows[i / 2].text;
+		ROW("%s%s", i % 2 ? "included: " : "", text);
 		const char *file = unit_file(0, text), *path = file;
 		struct facts_lists lists;
 		struct config *loaded;
@@ -491,9 +494,8 @@ bad_configuration(void **state)
 		}
 		if (config_load(path, &loaded, &err) == -1)
 			fail_msg("%s", err.text);
-		if (facts_lists_load(loaded, &lists, &err) == 0 &&
-		    judge_create(loaded, &j, &err) == 0)
-			fail_msg("taken: %s", text);
+		assert_false(facts_lists_load(loaded, &lists, &err) == 0 &&
+		    judge_create(loaded, &j, &err) == 0);
 		(void)snprintf(
 		    want, sizeof(want), "%s%s", file, rows[i / 2].at);
 		if (err.code == ERR_NONE ||
@@ -582,7 +584,9 @@ told_logins(void **state)
 	add(&cfg.relay.never_authorize, "127.0.0.0/8");
 	add(&cfg.relay.proxy_networks, "198.51.100.16/28");
 	j = make_judge();
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, user %s, client %s", i, rows[i].told.user,
+		    rows[i].told.client);
 		const struct line_told told = { .told = rows[i].told,
 			.good = !rows[i].bad,
 			.uid = rows[i].uid,

@@ -368,8 +368,10 @@ test_siphash(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(in); i++)
 		in[i] = (unsigned char)i;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		assert_true(siphash(key, in, rows[i].len) == rows[i].want);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu bytes", rows[i].len);
+		assert_int_equal(siphash(key, in, rows[i].len), rows[i].want);
+	}
 }
 
 static void
@@ -391,7 +393,8 @@ test_ipv6_prefix(void **state)
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s and %s, /%u", rows[i].a, rows[i].b, rows[i].prefix);
 		struct limiter *l =
 		    limiter_new(rates, rows[i].prefix, 10, &err);
 		struct addr a = addr(rows[i].a), b = addr(rows[i].b);
@@ -601,7 +604,8 @@ test_credits(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		struct limiter *l = make(100);
 		struct limiter_event ev = rows[i].left, alice = rows[i].came;
 		int64_t used[LIMITS];
@@ -623,9 +627,8 @@ test_credits(void **state)
 		    rows[i].left.by_login == alice.by_login &&
 		    used[LIMIT_USER_RECIPIENTS] == 1;
 
-		if (paid != rows[i].paid[0] || user_paid != rows[i].paid[1])
-			fail_msg("%s: client %d, user %d", rows[i].name, paid,
-			    user_paid);
+		assert_int_equal(paid, rows[i].paid[0]);
+		assert_int_equal(user_paid, rows[i].paid[1]);
 		limiter_free(l);
 	}
 }
@@ -845,7 +848,8 @@ test_long_texts(void **state)
 	struct limiter_event ev = { .now_s = 1000, .sender = text };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+	for (size_t i = 0; i < LENGTH(lengths); i++) {
+		ROW("%zu bytes", lengths[i]);
 		struct limiter *l = make(100);
 		int n = 0;
 

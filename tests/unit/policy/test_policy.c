@@ -137,7 +137,7 @@ static void
 cross_product(void **state)
 {
 	unsigned combinations = 0, accepted = 0;
-	bool used[sizeof(table) / sizeof(*table)] = { false };
+	bool used[LENGTH(table)] = { false };
 
 	(void)state;
 	for (unsigned bits = 0; bits < 1024; bits++)
@@ -159,8 +159,14 @@ cross_product(void **state)
 				.login_at = 11,
 				.expires_at = 22 };
 			struct decision got = policy_decide(&f);
+			char facts[sizeof(letters)];
 			size_t i = 0;
 
+			for (; letters[i] != '\0'; i++)
+				facts[i] = letter(&f, letters[i]);
+			facts[i] = '\0';
+			ROW("\n     %s\n     %s", letters, facts);
+			i = 0;
 			check_line(&f, &got);
 			check_promises(&f, &got);
 			while (!fits(&table[i], &f))
@@ -171,8 +177,10 @@ cross_product(void **state)
 		}
 	assert_int_equal(combinations, 27648);
 	assert_true(accepted > 0 && accepted < combinations);
-	for (size_t i = 0; i < sizeof(used) / sizeof(*used); i++)
+	for (size_t i = 0; i < LENGTH(used); i++) {
+		ROW("row %zu of the table", i);
 		assert_true(used[i]);
+	}
 }
 
 /* Nothing known opens nothing. */

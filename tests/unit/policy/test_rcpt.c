@@ -157,10 +157,12 @@ rules(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (rcpt_is_local(rows[i].arg, rows[i].mailer, &mailers,
-			&domains) != rows[i].want)
-			fail_msg("%s", rows[i].name);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
+		assert_int_equal(rcpt_is_local(rows[i].arg, rows[i].mailer,
+				     &mailers, &domains),
+		    rows[i].want);
+	}
 }
 
 static int

@@ -29,27 +29,29 @@ there_and_back(void **state)
 static void
 others_are_refused(void **state)
 {
-#define ROW(s)                   \
+#define SIZED(s)                 \
 	{                        \
 		s, sizeof(s) - 1 \
 	}
 	static const struct {
 		const char *text;
 		size_t len;
-	} rows[] = { ROW(""), ROW("\0"), ROW("\0\0\0\0\0"),
-		ROW("popgate-login-1\0u\0c\0s\0x"),
-		ROW("popgate-login-1\0u\0c\0s\0x\0y\0"),
-		ROW("popgate-login-1\0u\0c\0s\0x\0\0"),
-		ROW("popgate-login-1\0u\0c\0s\0"),
-		ROW("popgate-login-2\0u\0c\0s\0x\0"),
-		ROW("<22>popgate-login-1\0u\0c\0s\0x\0"),
-		ROW("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x") };
+	} rows[] = { SIZED(""), SIZED("\0"), SIZED("\0\0\0\0\0"),
+		SIZED("popgate-login-1\0u\0c\0s\0x"),
+		SIZED("popgate-login-1\0u\0c\0s\0x\0y\0"),
+		SIZED("popgate-login-1\0u\0c\0s\0x\0\0"),
+		SIZED("popgate-login-1\0u\0c\0s\0"),
+		SIZED("popgate-login-2\0u\0c\0s\0x\0"),
+		SIZED("<22>popgate-login-1\0u\0c\0s\0x\0"),
+		SIZED("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x") };
 	char big[TOLD_MAX + 100];
 	struct told out;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, '%s'", i, rows[i].text);
 		assert_false(told_parse(rows[i].text, rows[i].len, &out));
+	}
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	const struct told in = {

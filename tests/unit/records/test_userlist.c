@@ -30,14 +30,15 @@ test_add(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].name);
 		char list[USERLIST_MAX];
 
 		(void)snprintf(list, sizeof(list), "%s", rows[i].list);
 		bool got = userlist_add(list, rows[i].add);
 
-		if (got != rows[i].got || strcmp(list, rows[i].want) != 0)
-			fail_msg("%s: %d '%s'", rows[i].name, got, list);
+		assert_int_equal(got, rows[i].got);
+		assert_string_equal(list, rows[i].want);
 		assert_int_equal(userlist_has(list, rows[i].add), got);
 	}
 }
