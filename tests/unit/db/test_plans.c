@@ -1,4 +1,4 @@
-/* No statement of store.c and audit_reader.c reads a large table from end to
+/* No statement of store and audit_reader reads a large table from end to
  * end, unless that is what was asked for. Statements are caught as they run,
  * so that none is forgotten when its text changes. */
 #include "tests/unit/unit.h"
