@@ -80,7 +80,7 @@ store_deleted_find(
 static const char read_before_sql[] =
     "SELECT EXISTS (SELECT 1 FROM (SELECT at, source, line FROM "
     "login_event WHERE client = ?1 ORDER BY id DESC LIMIT 20000) "
-    "WHERE at <= ?2 AND line = ?3 AND source <> 'popgatectl')";
+    "WHERE at <= ?2 AND line = ?3 AND source <> '" STORE_ADMIN "')";
 
 /* Was this line in the history at deleted_at? The history dates a login no
  * later than it was read first; the same line read again may have a later

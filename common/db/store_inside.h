@@ -39,8 +39,12 @@ int store_prepare_lookup(struct store *st, struct err *err);
 
 /* --- store_logins.c --- */
 
-/* A row of client, user, service, server, first_at, last_at, expires_at,
- * count. Its strings are the statement's. */
+/* The columns that store_row_columns() reads. */
+#define STORE_COLUMNS                                        \
+	"client, user, service, server, first_at, last_at, " \
+	"expires_at, count"
+
+/* A row of the login table. Its strings are the statement's. */
 struct store_row store_row_columns(sqlite3_stmt *stmt);
 
 /* --- store_history.c --- */

@@ -128,7 +128,7 @@ static const char cap_future_sql[] =
     "first_at = min(first_at, ?1), last_at = ?1, "
     "expires_at = min(expires_at, ?1 + ?3) "
     "WHERE expires_at > ?2 AND last_at > ?2 "
-    "AND server <> 'popgatectl'";
+    "AND server <> '" STORE_ADMIN "'";
 static const char cap_counts_sql[] =
     "UPDATE source_count SET first_at = min(first_at, "
     "?1), last_at = ?1 WHERE last_at > ?2";
@@ -162,7 +162,7 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 int64_t
 store_ticks(const struct store_row *row, int64_t window_s)
 {
-	return strcmp(row->server, "popgatectl") == 0
+	return strcmp(row->server, STORE_ADMIN) == 0
 	    ? row->expires_at - window_s
 	    : row->last_at;
 }
@@ -197,15 +197,13 @@ each_row(struct store *st, sqlite3_stmt *stmt,
 }
 
 static const char rows_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login NOT INDEXED WHERE expires_at > ?2 "
+    "SELECT " STORE_COLUMNS " FROM login NOT INDEXED WHERE expires_at > ?2 "
     "ORDER BY client, user";
 static const char many_active_sql[] =
     "SELECT 1 FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?1 LIMIT 1 OFFSET ?2";
 static const char rows_active_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login INDEXED BY login_by_expiry "
+    "SELECT " STORE_COLUMNS " FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?2 ORDER BY client, user";
 
 /* The statement that walks the rows with expires_at > active_at: by the index
@@ -230,12 +228,10 @@ way_to_active(struct store *st, int64_t active_at, struct err *err)
 }
 
 static const char rows_of_client_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login WHERE client = ?1 "
+    "SELECT " STORE_COLUMNS " FROM login WHERE client = ?1 "
     "AND expires_at > ?2 ORDER BY user";
 static const char rows_of_user_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login WHERE user = ?1 AND user <> '' "
+    "SELECT " STORE_COLUMNS " FROM login WHERE user = ?1 AND user <> '' "
     "AND expires_at > ?2 ORDER BY client";
 
 int
@@ -258,8 +254,7 @@ store_each_row(struct store *st, const char *client, const char *user,
 }
 
 static const char rows_recent_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login INDEXED BY login_by_expiry "
+    "SELECT " STORE_COLUMNS " FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?1 AND expires_at <= ?2 "
     "ORDER BY expires_at DESC";
 
@@ -296,12 +291,10 @@ text_prefix(const struct network *net, char prefix[NETWORK_TEXT_MAX])
 }
 
 static const char rows_within_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login "
+    "SELECT " STORE_COLUMNS " FROM login "
     "WHERE client >= ?1 AND client < ?2 "
-    "UNION ALL SELECT client, user, service, server, first_at, "
-    "last_at, expires_at, count FROM login INDEXED BY login_network "
-    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+    "UNION ALL SELECT " STORE_COLUMNS " FROM login INDEXED BY login_network "
+    "WHERE server = '" STORE_ADMIN "' AND instr(client, '/') > 0 "
     "AND NOT (client >= ?1 AND client < ?2)";
 
 int

@@ -163,13 +163,13 @@ finish_lookup(struct gathering *g)
  * The table deny has names in lower case, and others that an admin wrote. */
 #define LOGIN_OF(denied)                                            \
 	"SELECT 0, client, user, last_at, expires_at, " denied ", " \
-	"server = 'popgatectl' FROM login "
+	"server = '" STORE_ADMIN "' FROM login "
 #define DENIED                                                                    \
 	"EXISTS (SELECT 1 FROM deny AS d WHERE d.subject IN (user, lower(user)) " \
 	"AND d.kind = 'user' AND d.expires_at > ?4)"
 #define DENY_OF "SELECT 1, subject, kind, 0, expires_at, 1, 0 FROM deny "
-#define NETWORKS                                                \
-	"INDEXED BY login_network WHERE server = 'popgatectl' " \
+#define NETWORKS                                                     \
+	"INDEXED BY login_network WHERE server = '" STORE_ADMIN "' " \
 	"AND instr(client, '/') > 0 "
 #define SOME_OF(clients) \
 	"WHERE client " clients " AND +expires_at > ?5 LIMIT ?6"
@@ -376,7 +376,7 @@ store_version(struct store *st, struct store_version *v)
 static const char sharing_sql[] =
     "SELECT count(*) FROM (SELECT DISTINCT lower(user) FROM "
     "(SELECT user FROM login WHERE client = ?1 AND +expires_at > ?2 "
-    "AND server <> 'popgatectl' LIMIT ?4) LIMIT ?3)";
+    "AND server <> '" STORE_ADMIN "' LIMIT ?4) LIMIT ?3)";
 
 int
 store_sharing(struct store *st, const char *client, int64_t now, int64_t max,
@@ -446,11 +446,8 @@ take_user(void *arg, sqlite3_stmt *stmt)
 }
 
 static const char match_sql[] =
-    "SELECT client, user, service, server, first_at, last_at, "
-    "expires_at, count FROM login WHERE client IN (?1, ?2) "
-    "UNION ALL SELECT client, user, service, server, first_at, "
-    "last_at, expires_at, count FROM login INDEXED BY login_network "
-    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+    "SELECT " STORE_COLUMNS " FROM login WHERE client IN (?1, ?2) "
+    "UNION ALL SELECT " STORE_COLUMNS " FROM login " NETWORKS
     "AND client <> ?2";
 
 int
@@ -474,8 +471,7 @@ store_each_match(struct store *st, const struct addr *client,
 static const char users_sql[] =
     "SELECT client, user FROM login WHERE client IN (?1, ?2) "
     "AND expires_at > ?3 AND NOT " USER_DENIED
-    "UNION ALL SELECT client, user FROM login INDEXED BY login_network "
-    "WHERE server = 'popgatectl' AND instr(client, '/') > 0 "
+    "UNION ALL SELECT client, user FROM login " NETWORKS
     "AND client <> ?2 AND expires_at > ?3 AND NOT " USER_DENIED;
 
 int
@@ -496,7 +492,7 @@ store_each_user(struct store *st, const struct addr *client,
 static const char families_sql[] =
     "SELECT coalesce(sum(instr(client, ':') = 0), 0), "
     "coalesce(sum(instr(client, ':') > 0), 0) FROM (SELECT client, at "
-    "FROM login_event WHERE source <> 'popgatectl' "
+    "FROM login_event WHERE source <> '" STORE_ADMIN "' "
     "ORDER BY id DESC LIMIT 200) WHERE at > ?1";
 
 int

@@ -56,7 +56,7 @@ static const char word_known_sql[] =
 static const char word_delete_all_sql[] =
     "DELETE FROM login WHERE (client, user) IN (SELECT client, user "
     "FROM login INDEXED BY login_by_expiry WHERE expires_at > ?1 "
-    "AND last_at <= ?2 AND server <> 'popgatectl')";
+    "AND last_at <= ?2 AND server <> '" STORE_ADMIN "')";
 static const char word_delete_sql[] =
     "DELETE FROM login WHERE client = ?1 AND last_at <= ?2";
 
