@@ -12,11 +12,31 @@
  * of more, the table is walked in order. */
 enum { ACTIVE_FEW = 100000 };
 
+/* A statement that takes the eight columns of a row. */
+static int
+write_row(struct store *st, const char *sql, const struct store_row *row,
+    const char *what, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, sql, err);
+
+	if (stmt == NULL)
+		return -1;
+	store_bind_text(stmt, 1, row->client);
+	store_bind_text(stmt, 2, row->user);
+	store_bind_text(stmt, 3, row->service);
+	store_bind_text(stmt, 4, row->server);
+	(void)sqlite3_bind_int64(stmt, 5, row->first_at);
+	(void)sqlite3_bind_int64(stmt, 6, row->last_at);
+	(void)sqlite3_bind_int64(stmt, 7, row->expires_at);
+	(void)sqlite3_bind_int64(stmt, 8, row->count);
+	return db_run(st->db, stmt, what, err);
+}
+
 /* The newest login names server and service. Expiry never goes back, so a line
  * that is read late or twice can neither shorten nor stretch it. */
 static const char login_sql[] =
-    "INSERT INTO login (client, user, service, server, first_at, "
-    "last_at, expires_at, count) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, 1) "
+    "INSERT INTO login (" STORE_COLUMNS ") "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
     "ON CONFLICT (client, user) DO UPDATE SET "
     "service = CASE WHEN excluded.expires_at >= expires_at "
     "THEN excluded.service ELSE service END, "
@@ -25,26 +45,24 @@ static const char login_sql[] =
     "first_at = min(first_at, excluded.first_at), "
     "last_at = max(last_at, excluded.last_at), "
     "expires_at = max(expires_at, excluded.expires_at), "
-    "count = count + 1";
+    "count = count + excluded.count";
 
 int
 store_login(struct store *st, const struct login *login,
     const struct network *net, int64_t expires_at,
     const struct store_evidence *ev, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, login_sql, err);
 	char client[NETWORK_TEXT_MAX];
+	const struct store_row row = { .client = network_format(net, client),
+		.user = login->user,
+		.service = login->service,
+		.server = login->server,
+		.first_at = login->at,
+		.last_at = login->at,
+		.expires_at = expires_at,
+		.count = 1 };
 
-	if (stmt == NULL)
-		return -1;
-	network_format(net, client);
-	store_bind_text(stmt, 1, client);
-	store_bind_text(stmt, 2, login->user);
-	store_bind_text(stmt, 3, login->service);
-	store_bind_text(stmt, 4, login->server);
-	(void)sqlite3_bind_int64(stmt, 5, login->at);
-	(void)sqlite3_bind_int64(stmt, 6, expires_at);
-	if (db_run(st->db, stmt, "login", err) == -1)
+	if (write_row(st, login_sql, &row, "login", err) == -1)
 		return -1;
 	if (ev == NULL)
 		return 0;
@@ -62,26 +80,13 @@ store_login(struct store *st, const struct login *login,
 }
 
 static const char set_sql[] =
-    "INSERT OR REPLACE INTO login (client, user, service, server, "
-    "first_at, last_at, expires_at, count) "
+    "INSERT OR REPLACE INTO login (" STORE_COLUMNS ") "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 int
 store_set(struct store *st, const struct store_row *row, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, set_sql, err);
-
-	if (stmt == NULL)
-		return -1;
-	store_bind_text(stmt, 1, row->client);
-	store_bind_text(stmt, 2, row->user);
-	store_bind_text(stmt, 3, row->service);
-	store_bind_text(stmt, 4, row->server);
-	(void)sqlite3_bind_int64(stmt, 5, row->first_at);
-	(void)sqlite3_bind_int64(stmt, 6, row->last_at);
-	(void)sqlite3_bind_int64(stmt, 7, row->expires_at);
-	(void)sqlite3_bind_int64(stmt, 8, row->count);
-	return db_run(st->db, stmt, "entry", err);
+	return write_row(st, set_sql, row, "entry", err);
 }
 
 /* Rows end in slices of the primary key: short locks, no full scan. */
@@ -329,33 +334,14 @@ by_client_and_user(const void *a, const void *b)
 	return order != 0 ? order : x < y ? -1 : x > y;
 }
 
-/* login_sql for several logins at once: their first_at, last_at, expires_at
- * and count. */
-static const char logins_sql[] =
-    "INSERT INTO login (client, user, service, server, first_at, "
-    "last_at, expires_at, count) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
-    "ON CONFLICT (client, user) DO UPDATE SET "
-    "service = CASE WHEN excluded.expires_at >= expires_at "
-    "THEN excluded.service ELSE service END, "
-    "server = CASE WHEN excluded.expires_at >= expires_at "
-    "THEN excluded.server ELSE server END, "
-    "first_at = min(first_at, excluded.first_at), "
-    "last_at = max(last_at, excluded.last_at), "
-    "expires_at = max(expires_at, excluded.expires_at), "
-    "count = count + excluded.count";
-
 /* The n entries of run are of one client and user, in the order of reading. */
 static int
 record_run(struct store *st, const struct store_entry *const *run, size_t n,
     struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, logins_sql, err);
 	const struct store_entry *newest = run[0];
 	int64_t first_at = INT64_MAX, last_at = INT64_MIN;
 
-	if (stmt == NULL)
-		return -1;
 	for (size_t i = 0; i < n; i++) {
 		if (run[i]->expires_at >= newest->expires_at)
 			newest = run[i];
@@ -364,15 +350,16 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 		if (run[i]->at > last_at)
 			last_at = run[i]->at;
 	}
-	store_bind_text(stmt, 1, newest->client);
-	store_bind_text(stmt, 2, newest->user);
-	store_bind_text(stmt, 3, newest->service);
-	store_bind_text(stmt, 4, newest->server);
-	(void)sqlite3_bind_int64(stmt, 5, first_at);
-	(void)sqlite3_bind_int64(stmt, 6, last_at);
-	(void)sqlite3_bind_int64(stmt, 7, newest->expires_at);
-	(void)sqlite3_bind_int64(stmt, 8, (sqlite3_int64)n);
-	return db_run(st->db, stmt, "login", err);
+	const struct store_row row = { .client = newest->client,
+		.user = newest->user,
+		.service = newest->service,
+		.server = newest->server,
+		.first_at = first_at,
+		.last_at = last_at,
+		.expires_at = newest->expires_at,
+		.count = (int64_t)n };
+
+	return write_row(st, login_sql, &row, "login", err);
 }
 
 static int
