@@ -109,6 +109,7 @@ say_gone(struct audit *a, const struct err *err)
 static void
 begin_group(struct audit *a, struct group *g)
 {
+	assert(!g->open);
 	g->open = g->good = true;
 	g->unsynced = false;
 	g->n = 0;
@@ -124,6 +125,7 @@ begin_group(struct audit *a, struct group *g)
 static void
 insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
 {
+	assert(g->open);
 	for (const struct audit_row *r = list; r != NULL; r = r->next) {
 		g->n++;
 		if (g->good && audit_table_insert(&a->table, r, &g->err) == -1)
@@ -178,6 +180,7 @@ take_piece(
 		g->good = true;
 		g->n = 0;
 	}
+	assert(a->tickets.taken <= a->tickets.submitted);
 	counted |= a->tickets.taken != a->tickets.submitted;
 	*list = a->head;
 	a->head = NULL;
@@ -235,6 +238,8 @@ settle(struct audit *a, struct group *g)
 		a->breaches = g->breaches;
 		g->breaches = NULL;
 	}
+	assert(a->queued >= g->n);
+	assert(a->tickets.written <= g->ticket);
 	a->queued -= g->n;
 	a->tickets.written = g->ticket;
 	if (g->good) {
@@ -309,6 +314,7 @@ end_group(struct audit *a, struct group *g)
 {
 	bool was_good = !g->probe;
 
+	assert(g->open);
 	if (g->good &&
 	    (audit_table_count(&a->table, g->tallies, g->probe, &g->err) ==
 		    -1 ||
@@ -357,6 +363,8 @@ audit_start(
 	struct audit *a = calloc(1, sizeof(*a));
 	pthread_condattr_t attr;
 
+	assert(options->queue > 0 && options->log_line != NULL &&
+	    options->log_state != NULL);
 	*a_r = NULL;
 	if (a == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
@@ -424,6 +432,7 @@ audit_stop(struct audit **ap)
 	if (a == NULL)
 		return;
 	audit_drain(a);
+	assert(a->head == NULL && a->queued == 0);
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->room);
 	(void)pthread_mutex_destroy(&a->mtx);
@@ -441,6 +450,9 @@ enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
 	if (a->stop || a->queued + list->n > (uint64_t)a->opt.queue)
 		return 0;
 	struct audit_row *last = list->last;
+
+	assert(list->n > 0 && last->next == NULL);
+	assert(*a->tail == NULL && (a->head == NULL) == (a->tail == &a->head));
 	bool wake =
 	    (a->head == NULL && !a->lingering) || (urgent && !a->urgent);
 
@@ -604,6 +616,7 @@ void
 audit_count_local(
     struct audit *a, enum audit_channel channel, enum reason reason)
 {
+	assert(channel <= CHANNEL_SOCKETMAP && reason < REASONS);
 	(void)pthread_mutex_lock(&a->mtx);
 	a->local[channel][reason]++;
 	(void)pthread_mutex_unlock(&a->mtx);

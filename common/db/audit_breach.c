@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -196,6 +197,7 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 	int64_t first;
 	int rc = SQLITE_DONE;
 
+	assert(which->rows_max > 0);
 	if (first_id(r, which->since_ms, which->rows_max, &first, &cut, err) ==
 	    -1)
 		return -1;
@@ -349,6 +351,7 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 	sqlite3 *db;
 	int ret = -1;
 
+	assert(lift->subject != NULL && lift->who != NULL);
 	if (db_open(path, DB_WRITE, LIFT_BUSY_MS, sql_audit, SQL_AUDIT_STEPS,
 		&db, err) == -1)
 		return -1;

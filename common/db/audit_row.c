@@ -21,6 +21,7 @@ static const char *const channel_names[] = { [CHANNEL_MILTER] = "milter",
 const char *
 audit_channel_name(enum audit_channel channel)
 {
+	assert(channel <= CHANNEL_SOCKETMAP);
 	return channel_names[channel];
 }
 
@@ -118,6 +119,7 @@ audit_row_new(const struct audit_facts *f)
 		}
 		row->text[at++] = '\0';
 	}
+	assert(at == total);
 	return row;
 }
 
@@ -151,6 +153,7 @@ audit_row_chain(struct audit_row *list, struct audit_row *row)
 {
 	if (list == NULL || row == NULL)
 		return list == NULL ? row : list;
+	assert(list->last->next == NULL);
 	list->last->next = row;
 	list->last = row->last;
 	list->n += row->n;

@@ -132,6 +132,7 @@ audit_table_insert(
 {
 	struct repeat *p;
 
+	assert(t->db != NULL && !sqlite3_get_autocommit(t->db));
 	if (repeat_of(t, row, &p, err) == -1)
 		return -1;
 	if (p != NULL && p->id != 0) {
@@ -522,6 +523,7 @@ int
 audit_table_commit(
     struct audit_table *t, bool sync, bool *unsynced_r, struct err *err)
 {
+	assert(!sqlite3_get_autocommit(t->db));
 	*unsynced_r = false;
 	if (db_run(t->db, t->commit, "commit", err) == -1)
 		return -1;
@@ -608,6 +610,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 {
 	int64_t lift_id;
 
+	assert(t->db == NULL);
 	if (db_open(t->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
 		SQL_AUDIT_STEPS, &t->db, err) == -1)
 		return -1;

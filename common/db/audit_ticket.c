@@ -11,6 +11,8 @@ tickets_lose(struct audit_tickets *t, uint64_t from, uint64_t to)
 
 	if (from > to)
 		return;
+	assert(to <= t->taken);
+	assert(n == 0 || r[n - 1].to <= to);
 	for (; n > 0 && r[n - 1].to + 1 >= from; n--)
 		from = from < r[n - 1].from ? from : r[n - 1].from;
 	if (n == LOST_RANGES) {
@@ -27,6 +29,7 @@ tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last)
 {
 	if (last == 0)
 		return AUDIT_LOST;
+	assert(first <= last);
 	if (last > t->written)
 		return AUDIT_PENDING;
 	for (unsigned i = t->n_lost; i-- > 0;)

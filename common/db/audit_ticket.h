@@ -27,7 +27,7 @@ struct audit_tickets {
  * last: no ticket is. */
 void tickets_lose(struct audit_tickets *t, uint64_t first, uint64_t last);
 
-/* The worst of the tickets from first to last. */
+/* The worst of the tickets from first to last; last 0 is a lost one. */
 enum audit_state
 tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last);
 

@@ -22,6 +22,8 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 		[STORE_MODIFY] = DB_WRITE };
 	struct store *st = calloc(1, sizeof(*st));
 
+	assert(
+	    path != NULL && (size_t)mode < sizeof(db_mode) / sizeof(*db_mode));
 	*st_r = NULL;
 	if (st == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
@@ -81,6 +83,7 @@ store_stmt(struct store *st, const char *sql, struct err *err)
 void
 store_bind_text(sqlite3_stmt *stmt, int i, const char *text)
 {
+	assert(text != NULL); /* a column of these tables is never NULL */
 	(void)sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
 }
 
@@ -136,6 +139,7 @@ store_watch(struct store *st, struct db_watch *w)
 void
 store_wait(struct store *st, int ms)
 {
+	assert(ms >= 0);
 	(void)sqlite3_busy_timeout(st->db, ms);
 }
 
@@ -145,6 +149,7 @@ store_tune(
 {
 	char sql[100];
 
+	assert(cache_kib > 0 && checkpoint_pages > 0);
 	(void)snprintf(sql, sizeof(sql),
 	    "PRAGMA cache_size = -%d; "
 	    "PRAGMA wal_autocheckpoint = %d",

@@ -1,5 +1,6 @@
 #include "common/db/store.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,7 @@ store_drop_deleted(struct store *st, const struct store_deleted *d,
 	enum { OWN_AHEAD_S = 86400 }; /* rare: may cost a look-up */
 	size_t kept = 0;
 
+	assert(n > 0);
 	if (d->own_at == INT64_MIN && d->all_at == INT64_MIN)
 		return (int64_t)n;
 	for (size_t i = 0; i < n; i++) {
@@ -169,5 +171,6 @@ store_drop_deleted(struct store *st, const struct store_deleted *d,
 		if (gone == 0)
 			run[kept++] = run[i];
 	}
+	assert(kept <= n);
 	return (int64_t)kept;
 }

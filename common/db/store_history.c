@@ -1,5 +1,6 @@
 #include "common/db/store.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/base/err.h"
@@ -11,6 +12,7 @@ store_escape_line(const char *line, size_t len)
 	static const char hex[] = "0123456789abcdef";
 	char *out = malloc(len * 4 + 1), *p = out;
 
+	assert(line != NULL || len == 0);
 	if (out == NULL)
 		return NULL;
 	for (size_t i = 0; i < len; i++) {
@@ -116,6 +118,7 @@ store_prune_events(struct store *st, int64_t cutoff, int limit, struct err *err)
 	sqlite3_stmt *stmt = store_stmt(st, prune_sql, err);
 	sqlite3_stmt *deleted = store_stmt(st, deleted_prune_sql, err);
 
+	assert(limit > 0);
 	if (stmt == NULL || deleted == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(deleted, 1, cutoff);

@@ -105,6 +105,7 @@ store_expire(struct store *st, int64_t cutoff, int limit,
 	sqlite3_stmt *del = store_stmt(st, expire_sql, err);
 	char last[NETWORK_TEXT_MAX] = "";
 
+	assert(limit > 0);
 	if (end == NULL || del == NULL)
 		return -1;
 	store_bind_text(end, 1, cursor);
@@ -148,6 +149,7 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 	sqlite3_stmt *counts = store_stmt(st, cap_counts_sql, err);
 	sqlite3_stmt *deleted = store_stmt(st, deleted_cap_sql, err);
 
+	assert(now <= latest && window_s > 0);
 	if (logins == NULL || counts == NULL || deleted == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(deleted, 1, now);
@@ -342,6 +344,7 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 	const struct store_entry *newest = run[0];
 	int64_t first_at = INT64_MAX, last_at = INT64_MIN;
 
+	assert(n > 0);
 	for (size_t i = 0; i < n; i++) {
 		if (run[i]->expires_at >= newest->expires_at)
 			newest = run[i];
@@ -398,6 +401,7 @@ store_logins(
 {
 	const struct store_entry **order;
 
+	assert(v != NULL || n == 0);
 	if (n == 0)
 		return 0;
 	order = malloc(n * sizeof(struct store_entry *));

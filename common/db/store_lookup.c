@@ -1,5 +1,6 @@
 #include "common/db/store.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,6 +53,7 @@ name_hash(const char *name)
 static void
 take_sharing(struct gathering *g, const char *name)
 {
+	assert(g->n_sharing <= STORE_ROWS_CROWD);
 	uint32_t hash = name_hash(name);
 
 	for (unsigned i = 0; i < g->n_sharing; i++)
@@ -84,6 +86,7 @@ take_user_of_login(struct gathering *g, const char *name, int64_t expires_at)
 		to = &g->known[g->n_known++];
 	else if (to->expires_at >= expires_at)
 		return;
+	assert(to >= g->known && to < g->known + g->n_known);
 	to->expires_at = expires_at;
 	(void)snprintf(to->name, sizeof(to->name), "%s", name);
 }
@@ -133,6 +136,7 @@ finish_lookup(struct gathering *g)
 {
 	struct store_lookup *out = g->out;
 
+	assert(g->n_known <= USERLIST_USERS);
 	out->login_denied &= !out->active;
 	out->sharing = g->n_sharing;
 	out->users += g->n_known;
@@ -332,6 +336,7 @@ store_lookup(struct store *st, const struct addr *client, const char *user,
 		.leased = client->family == ADDR_IPV6 && ipv6_prefix < 128 };
 	bool more = false;
 
+	assert(client != NULL && ipv6_prefix <= 128);
 	addr_format(client, ask.own);
 	memcpy(ask.lease, ask.own, sizeof(ask.own));
 	if (ask.leased) {
@@ -384,6 +389,7 @@ store_sharing(struct store *st, const char *client, int64_t now, int64_t max,
 {
 	sqlite3_stmt *stmt = store_stmt(st, sharing_sql, err);
 
+	assert(max > 0);
 	if (stmt == NULL)
 		return -1;
 	store_bind_text(stmt, 1, client);
@@ -414,6 +420,7 @@ each_of_client(struct store *st, sqlite3_stmt *stmt, const struct addr *client,
 	bool more = true;
 	int rc = SQLITE_DONE;
 
+	assert(ipv6_prefix <= 128);
 	store_bind_text(stmt, 1, addr_format(client, own));
 	store_bind_text(stmt, 2, network_format(&net, lease));
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)

@@ -1,5 +1,6 @@
 #include "common/db/store.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,6 +141,7 @@ store_count_add(struct store *st, const struct store_count *more,
 {
 	sqlite3_stmt *stmt = store_stmt(st, count_add_sql, err);
 
+	assert(more->lines >= more->since_login);
 	if (stmt == NULL)
 		return -1;
 	char *sample = store_escape_line(more->sample, sample_len);

@@ -2,6 +2,7 @@
  * or restored logins.db learns it from there. */
 #include "common/db/store.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "common/base/err.h"
@@ -104,6 +105,7 @@ store_take_words(
 	struct taking t = { .st = st, .err = err, .now = now };
 	int rc = SQLITE_DONE, taken = 0, one = 0;
 
+	assert(st != words);
 	if (stmt == NULL)
 		return -1;
 	while (one != -1 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
