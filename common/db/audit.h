@@ -12,6 +12,7 @@
 
 struct err;
 struct histogram;
+struct network;
 struct audit; /* the writer; any number of threads submit */
 struct audit_row; /* one decision on its way to the disk */
 
@@ -211,18 +212,28 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err);
 
-/* Recipients that were relayed, oldest first, without the columns that the
- * limits don't need: only id, at_ms, client, sender, reason, auth_user,
- * login_user, session, queue_id, channel, recipient and aborted; those too
- * that are.
- *   client, user  only of these; NULL: all. A client that ends in ':' is all
- *                 that begin with it
- *   rows_max      look at no more than about so many of the newest rows;
- *                 *cut_r (may be NULL) says that there were more */
-int audit_each_relayed(struct audit_reader *r, int64_t since_ms,
-    const char *client, const char *user, int64_t rows_max, bool *cut_r,
-    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
-    struct err *err);
+/* Which relays audit_each_relayed() walks. */
+struct audit_relayed {
+	int64_t since_ms;
+	/* About so many of the newest rows of the file are looked at. */
+	int64_t rows_max;
+	/* With both NULL the walk gives all relays; else at least those of the
+	 * client and those of the users, and perhaps some of others.
+	 *   client  an address, or the network that counts as one client
+	 *   users   a userlist, or the name of an AUTH user; in any case */
+	const struct network *client;
+	const char *users;
+};
+
+/* Recipients that were relayed, by id (about the oldest first), without the
+ * columns that the limits don't need: only id, at_ms, client, sender, reason,
+ * auth_user, login_user, session, queue_id, channel, recipient and aborted.
+ *   cut_r  whether there were more rows than which->rows_max; may be NULL
+ * 0, or -1 with err. */
+int
+audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
+    bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
+    void *arg, struct err *err);
 
 /* Breaches since then, oldest first. subject NULL: of all; a user's are those
  * by SMTP AUTH and those by logins. */

@@ -1,10 +1,14 @@
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "common/base/addr.h"
 #include "common/base/err.h"
 #include "common/db/audit.h"
 #include "common/db/audit_reader.h"
 #include "common/db/sql.h"
+#include "common/records/userlist.h"
 
 enum { LIFT_BUSY_MS = 10000, LIFT_TRIES = 20000 };
 
@@ -71,46 +75,139 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	return end(r->db, stmt, rc, "decisions", err);
 }
 
-int
-audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
-    const char *user, int64_t rows_max, bool *cut_r,
-    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
-    struct err *err)
+/* What counts against a limit, and of it what decision_of_odd_users holds: a
+ * query uses that index when it has these very terms. */
+#define RELAYED "verdict = 'accept' AND class = 'relay'"
+#define ODD_USERS                                            \
+	"(coalesce(auth_user, login_user) GLOB '*[A-Z,;]*' " \
+	"OR auth_user IS NOT NULL AND reason = 'recent-login')"
+
+#define RELAYED_ROWS                                          \
+	"SELECT id, at, client, sender, reason, auth_user, "  \
+	"login_user, session, queue_id, channel, recipient, " \
+	"coalesce(reply, '') = 'aborted' FROM decision WHERE "
+
+/* ?3 and ?4: the client, or what the texts of its network lie between; ?5 to
+ * ?13: the users. +: by the index of odd users, not by the id. */
+#define ROWS_OF_SOME(client)                                            \
+	RELAYED_ROWS                                                    \
+	"id IN (SELECT id FROM decision WHERE " client " AND id >= ?1 " \
+	"UNION SELECT id FROM decision "                                \
+	"WHERE coalesce(auth_user, login_user) "                        \
+	"IN (?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) AND id >= ?1 "     \
+	"UNION SELECT +id FROM decision WHERE at >= ?2 AND " RELAYED    \
+	" AND " ODD_USERS " AND ?5 IS NOT NULL) "                       \
+	"AND at >= ?2 AND " RELAYED " ORDER BY id"
+
+enum { FIRST_USER = 5, LAST_USER = FIRST_USER + USERLIST_USERS };
+
+static const char rows_of_all[] =
+    RELAYED_ROWS "id >= ?1 AND at >= ?2 AND " RELAYED " ORDER BY id";
+static const char rows_of_address[] = ROWS_OF_SOME("client = ?3");
+static const char rows_of_network[] =
+    ROWS_OF_SOME("client >= ?3 AND client < ?4");
+
+/* What the text of each address of an IPv6 network begins with: its leading
+ * groups, as far as none is zero. The text of a zero group depends on the
+ * groups behind it (RFC 5952 section 4.2), so it ends what is in common. */
+static void
+common_text(const struct network *net, char text[ADDR_TEXT_MAX])
 {
-	char sql[600] =
-	    "SELECT id, at, client, sender, reason, auth_user, "
-	    "login_user, session, queue_id, channel, recipient, "
-	    "coalesce(reply, '') = 'aborted' FROM decision "
-	    "WHERE at >= ?2 AND verdict = 'accept' AND class = 'relay'";
-	bool prefix = client != NULL && *client != '\0' &&
-	    client[strlen(client) - 1] == ':';
+	const uint8_t *b = net->base.bytes;
+	char *p = text;
+
+	*p = '\0';
+	for (int i = 0; (i + 2) * 8 <= net->bits; i += 2) {
+		unsigned group = (unsigned)b[i] << 8 | b[i + 1];
+
+		if (group == 0)
+			return;
+		p += snprintf(p, 6, i < 14 ? "%x:" : "%x", group);
+	}
+}
+
+static void
+bind_client(sqlite3_stmt *stmt, const struct network *client)
+{
+	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX + 1];
+
+	if (client->bits == addr_bits(&client->base))
+		(void)addr_format(&client->base, from);
+	else
+		common_text(client, from);
+	/* no character of an address is behind '~' */
+	(void)snprintf(to, sizeof(to), "%s~", from);
+	(void)sqlite3_bind_text(stmt, 3, from, -1, SQLITE_TRANSIENT);
+	(void)sqlite3_bind_text(stmt, 4, to, -1, SQLITE_TRANSIENT);
+}
+
+/* In lower case: rows in another spelling are odd ones. */
+static void
+bind_user(sqlite3_stmt *stmt, int i, const char *user)
+{
+	char *lower = sqlite3_mprintf("%s", user);
+
+	for (char *p = lower; p != NULL && *p != '\0'; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p + ('a' - 'A'));
+	(void)sqlite3_bind_text(stmt, i, lower, -1, sqlite3_free);
+}
+
+/* The text as a whole, which may be one name by SMTP AUTH, and each name of
+ * it. */
+static void
+bind_users(sqlite3_stmt *stmt, const char *users)
+{
+	char name[LOGIN_USER_MAX];
+	int i = FIRST_USER;
+
+	bind_user(stmt, i++, users);
+	while (i <= LAST_USER && (users = userlist_next(users, name)) != NULL)
+		bind_user(stmt, i++, name);
+}
+
+static sqlite3_stmt *
+prepare_relayed(
+    struct audit_reader *r, const struct audit_relayed *which, struct err *err)
+{
+	const struct network *client = which->client;
+	const char *sql = rows_of_all;
 	sqlite3_stmt *stmt = NULL;
+
+	if (client != NULL && client->bits < addr_bits(&client->base))
+		sql = rows_of_network;
+	else if (client != NULL || which->users != NULL)
+		sql = rows_of_address;
+	if (db_prepare(r->db, sql, &stmt, err) == -1)
+		return NULL;
+	(void)sqlite3_bind_int64(stmt, 2, which->since_ms);
+	if (client != NULL)
+		bind_client(stmt, client);
+	if (which->users != NULL)
+		bind_users(stmt, which->users);
+	return stmt;
+}
+
+int
+audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
+    bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
+    void *arg, struct err *err)
+{
 	bool more = true, cut;
 	int64_t first;
 	int rc = SQLITE_DONE;
 
-	if (first_id(r, since_ms, rows_max, &first, &cut, err) == -1)
+	assert(which->rows_max > 0);
+	if (first_id(r, which->since_ms, which->rows_max, &first, &cut, err) ==
+	    -1)
 		return -1;
 	if (cut_r != NULL)
 		*cut_r = cut;
-	/* +: not by the id, but by the index of clients */
-	strcat(sql,
-	    prefix ? " AND +id >= ?1 AND client >= ?3 AND client < "
-		     "substr(?3, 1, length(?3) - 1) || ';'"
-		   : " AND id >= ?1");
-	if (client != NULL && !prefix)
-		strcat(sql, " AND client = ?3");
-	if (user != NULL)
-		strcat(sql, " AND coalesce(auth_user, login_user) = ?4");
-	strcat(sql, " ORDER BY id");
-	if (db_prepare(r->db, sql, &stmt, err) == -1)
+	sqlite3_stmt *stmt = prepare_relayed(r, which, err);
+
+	if (stmt == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, first);
-	(void)sqlite3_bind_int64(stmt, 2, since_ms);
-	if (client != NULL)
-		bind(stmt, 3, client);
-	if (user != NULL)
-		bind(stmt, 4, user);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct audit_record rec = { .id = sqlite3_column_int64(stmt, 0),
 			.at_ms = sqlite3_column_int64(stmt, 1),
@@ -254,6 +351,7 @@ audit_lift(const char *path, const struct audit_lift *lift, struct err *err)
 	sqlite3 *db;
 	int ret = -1;
 
+	assert(lift->subject != NULL && lift->who != NULL);
 	if (db_open(path, DB_WRITE, LIFT_BUSY_MS, sql_audit, SQL_AUDIT_STEPS,
 		&db, err) == -1)
 		return -1;

@@ -1,3 +1,5 @@
+#include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +101,15 @@ id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
 	return 0;
 }
 
+static void
+add_sql(char *sql, size_t size, const char *more)
+{
+	size_t at = strlen(sql), n = strlen(more);
+
+	assert(n < size - at);
+	memcpy(sql + at, more, n + 1);
+}
+
 static sqlite3_stmt *
 prepare_filter(
     struct audit_reader *r, const struct audit_filter *f, struct err *err)
@@ -131,11 +142,16 @@ prepare_filter(
 		first = f->after_id;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (texts[i].value != NULL)
-			strcat(sql, texts[i].sql);
-	strcat(sql, f->newest_first ? " ORDER BY id DESC" : " ORDER BY id");
-	if (f->limit > 0)
+			add_sql(sql, sizeof(sql), texts[i].sql);
+	add_sql(sql, sizeof(sql),
+	    f->newest_first ? " ORDER BY id DESC" : " ORDER BY id");
+	if (f->limit > 0) {
+		char limit[32];
+
 		(void)snprintf(
-		    sql + strlen(sql), 40, " LIMIT %lld", (long long)f->limit);
+		    limit, sizeof(limit), " LIMIT %" PRId64, f->limit);
+		add_sql(sql, sizeof(sql), limit);
+	}
 	if (db_prepare(r->db, sql, &stmt, err) == -1)
 		return NULL;
 	int n = 5;

@@ -1,5 +1,6 @@
 #include "common/db/audit_repeat.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -81,6 +82,7 @@ repeats_find(struct repeats *r, const struct repeat_key *key, int64_t at_ms)
 	bool over = p->hash != h || at_ms - p->began_ms >= REPEAT_MS ||
 	    at_ms < p->began_ms - REPEAT_MS;
 
+	assert(key->client != NULL);
 	if (!over)
 		return p;
 	if (p->more > 0)
@@ -92,6 +94,7 @@ repeats_find(struct repeats *r, const struct repeat_key *key, int64_t at_ms)
 void
 repeats_count(struct repeats *r, struct repeat *p, int64_t at_ms)
 {
+	assert(p->hash != 0 && p->id != 0);
 	if (p->more++ == 0) {
 		p->next = r->more;
 		r->more = p;

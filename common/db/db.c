@@ -1,5 +1,6 @@
 #include "common/db/db.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -57,6 +58,7 @@ db_exec(sqlite3 *db, const char *sql, struct err *err)
 int
 db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt_r, struct err *err)
 {
+	assert(db != NULL && sql != NULL);
 	if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt_r,
 		NULL) == SQLITE_OK)
 		return 0;
@@ -69,6 +71,7 @@ db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
 {
 	int rc = sqlite3_step(stmt);
 
+	assert(stmt != NULL);
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
 		db_err(db, what, err);
 	(void)sqlite3_reset(stmt);
@@ -109,6 +112,7 @@ on_trace(unsigned type, void *arg, void *stmt, void *x)
 void
 db_watch(sqlite3 *db, struct db_watch *w)
 {
+	assert(w->busy != NULL && w->done != NULL);
 	w->began_ms = clock_monotonic_ms();
 	w->told_ms = 0;
 	sqlite3_progress_handler(db, WATCH_OPS, on_progress, w);
@@ -123,6 +127,7 @@ db_walked(
 {
 	bool good = rc == SQLITE_DONE || rc == SQLITE_ROW;
 
+	assert(stmt != NULL);
 	/* now: the reset may overwrite it */
 	if (!good)
 		db_err(db, what, err);
@@ -135,6 +140,7 @@ db_text(sqlite3_stmt *stmt, int col)
 {
 	const unsigned char *text = sqlite3_column_text(stmt, col);
 
+	assert(col >= 0 && col < sqlite3_column_count(stmt));
 	return text == NULL ? "" : (const char *)text;
 }
 
@@ -243,6 +249,7 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	sqlite3 *db = NULL;
 	int version;
 
+	assert(n > 0 && busy_ms >= 0);
 	/* nobody asks how much memory SQLite has, and to count it costs a
 	 * global mutex each time; fails harmlessly after the first open */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);

@@ -1,5 +1,5 @@
 /* db - an SQLite file: open, migrate, prepare, and SQLite's errors as ours.
- * Included by store.c and audit.c only: who else needs a table asks them. */
+ * Only the files of store and audit include this: other code asks those. */
 #ifndef POPGATE_DB_H
 #define POPGATE_DB_H
 

@@ -170,7 +170,7 @@ take_row(void *arg, const struct store_row *row)
 {
 	struct walk *w = arg;
 	int64_t ticks = store_ticks(row, w->cfg->logins.window_s);
-	bool manual = strcmp(row->server, "popgatectl") == 0;
+	bool manual = strcmp(row->server, STORE_ADMIN) == 0;
 
 	if (strcmp(w->client, row->client) != 0) {
 		if (!finish_client(w))

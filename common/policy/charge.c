@@ -72,6 +72,7 @@ struct replay {
 	struct limiter *l;
 	const struct config *cfg;
 	struct charge_history *h;
+	uint64_t only_client; /* the number of h->only's client */
 	/* those that an admin let in again, oldest first: what was counted
 	 * before it isn't any more */
 	struct lift *lifts;
@@ -124,14 +125,14 @@ apply_lifts(struct replay *p, int64_t until_ms)
 
 /* Is it the client of only, or is one of its users charged? */
 static bool
-concerns(const struct limiter *l, const struct limiter_event *only,
-    const struct limiter_event *ev)
+concerns(const struct replay *p, const struct limiter_event *ev)
 {
+	const struct limiter_event *only = p->h->only;
 	char name[LOGIN_USER_MAX];
 	const char *next = ev->user;
 
 	if (!only->free_client && !ev->free_client &&
-	    limiter_client(l, &only->client) == limiter_client(l, &ev->client))
+	    p->only_client == limiter_client(p->l, &ev->client))
 		return true;
 	if (only->user == NULL || next == NULL ||
 	    only->by_login != ev->by_login)
@@ -169,7 +170,7 @@ replay_one(void *arg, const struct audit_record *rec)
 	if (!addr_parse_loose(rec->client, &ev.client) ||
 	    !charge_event(p->cfg, reason_of(rec->reason), rec->auth_user,
 		rec->login_user, &ev) ||
-	    (p->h->only != NULL && !concerns(p->l, p->h->only, &ev)))
+	    (p->h->only != NULL && !concerns(p, &ev)))
 		return true;
 	if (!socketmap)
 		message.counted = message_seen(p, rec);
@@ -230,7 +231,11 @@ charge_history(struct limiter *l, const struct config *cfg,
 {
 	assert(h->now_s >= longest_window(cfg)); /* no event before second 0 */
 	struct replay *p = calloc(1, sizeof(*p));
-	int64_t since_ms = h->now_ms - longest_window(cfg) * 1000;
+	struct audit_relayed which = {
+		.since_ms = h->now_ms - longest_window(cfg) * 1000,
+		.rows_max = h->rows_max > 0 ? h->rows_max : CHARGE_ROWS,
+	};
+	struct network client;
 	int ret = -1;
 
 	h->rows = 0;
@@ -240,10 +245,14 @@ charge_history(struct limiter *l, const struct config *cfg,
 	p->l = l;
 	p->cfg = cfg;
 	p->h = h;
-	if (audit_each_lift(r, since_ms, add_lift, p, err) == -1 ||
-	    audit_each_relayed(r, since_ms, NULL, NULL,
-		h->rows_max > 0 ? h->rows_max : CHARGE_ROWS, &h->cut,
-		replay_one, p, err) == -1)
+	if (h->only != NULL) {
+		p->only_client = limiter_client(l, &h->only->client);
+		client = limiter_network(l, &h->only->client);
+		which.client = h->only->free_client ? NULL : &client;
+		which.users = h->only->user;
+	}
+	if (audit_each_lift(r, which.since_ms, add_lift, p, err) == -1 ||
+	    audit_each_relayed(r, &which, &h->cut, replay_one, p, err) == -1)
 		goto out;
 	apply_lifts(p, INT64_MAX);
 	if (p->no_memory)

@@ -13,6 +13,10 @@ enum {
 	LOGIN_FUTURE_S = 300
 };
 
+/* What the tables name as the server, and as the source, of what an admin
+ * entered with popgatectl. Files hold it: it never changes. */
+#define STORE_ADMIN "popgatectl"
+
 struct login {
 	struct addr client;
 	char user[LOGIN_USER_MAX]; /* as logged; "" when it was cut */

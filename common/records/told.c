@@ -64,5 +64,5 @@ told_server_good(const char *server)
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
 	return n > 0 && n < LOGIN_WORD_MAX && server[n] == '\0' &&
-	    strcmp(server, "popgatectl") != 0;
+	    strcmp(server, STORE_ADMIN) != 0;
 }

@@ -71,7 +71,7 @@ add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 		.client = client,
 		.user = user,
 		.service = "manual",
-		.server = ENTRY_SERVER,
+		.server = STORE_ADMIN,
 		.first_at = ctl->now,
 		.last_at = ctl->now,
 		.expires_at = until,

@@ -69,7 +69,7 @@ entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
 		.user = row->user,
 		.service = row->service,
 		.server = row->server,
-		.source = ENTRY_SERVER,
+		.source = STORE_ADMIN,
 		.line = line,
 	};
 

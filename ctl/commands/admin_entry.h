@@ -17,6 +17,5 @@ int entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
     const char *how);
 
 /* What an admin's entry is called in the table. */
-#define ENTRY_SERVER "popgatectl"
 
 #endif

@@ -46,8 +46,8 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 		.client = client,
 		.user = "",
 		.service = "manual",
-		.server = ENTRY_SERVER,
-		.source = ENTRY_SERVER,
+		.server = STORE_ADMIN,
+		.source = STORE_ADMIN,
 		.line = how,
 	};
 

@@ -85,7 +85,7 @@ vsmtprelay_add(struct ctl *ctl, const char *client, const char *ticks_text)
 		.client = client,
 		.user = "",
 		.service = "manual",
-		.server = ENTRY_SERVER,
+		.server = STORE_ADMIN,
 		.first_at = ticks,
 		.last_at = ticks,
 		.expires_at = expires_at,

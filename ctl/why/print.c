@@ -142,7 +142,7 @@ print_event(const struct ctl *ctl, const struct store_event *e)
 	(void)printf("  %s %s\n", e->service, e->server);
 	(void)fputs("    ", stdout);
 	out_text(e->source);
-	if (strcmp(e->source, "popgatectl") != 0)
+	if (strcmp(e->source, STORE_ADMIN) != 0)
 		(void)printf(" at byte %" PRId64, e->position);
 	(void)fputs(":\n    ", stdout);
 	out_text(e->line);

@@ -1,4 +1,4 @@
-/* No statement of store.c and audit_reader.c reads a large table from end to
+/* No statement of store and audit_reader reads a large table from end to
  * end, unless that is what was asked for. Statements are caught as they run,
  * so that none is forgotten when its text changes. */
 #include "tests/unit/unit.h"
@@ -12,6 +12,7 @@
 static char dir[128];
 static const char *allowed; /* what the running call may scan; or NULL */
 static int statements;
+static bool by_id; /* the newest relays were read, whosever they are */
 static int64_t steps; /* of SQLite's machine, in statements that ended */
 
 /* "SCAN login", with or without an index: all of it. */
@@ -63,6 +64,10 @@ explain(unsigned type, void *arg, void *p, void *x)
 		const char *detail = (const char *)sqlite3_column_text(plan, 3);
 		const char *table = scanned(detail);
 
+		by_id |= strstr(sql, "class = 'relay'") != NULL &&
+		    strcmp(detail,
+			"SEARCH decision USING INTEGER PRIMARY KEY (rowid>?)") ==
+			0;
 		if (table != NULL &&
 		    (allowed == NULL || strcmp(allowed, table) != 0))
 			fail_msg("%s: %s", detail, sqlite3_sql(stmt));
@@ -119,6 +124,15 @@ address(const char *text)
 
 	assert_true(addr_parse_loose(text, &addr));
 	return addr;
+}
+
+static struct network
+network(const char *text)
+{
+	struct network net;
+
+	assert_true(network_parse(text, &net));
+	return net;
 }
 
 static void
@@ -294,6 +308,13 @@ audit_plans(void **state)
 		{ .sender = "s", .since_ms = 1000 },
 		{ .recipient = "r", .since_ms = 1000 }
 	};
+	const struct network v4 = network("192.0.2.1"),
+			     v6 = network("2001:db8:1:2::/64");
+	const struct audit_relayed relayed[] = { { .rows_max = 9 },
+		{ .rows_max = 9, .users = "Alice,bob" },
+		{ .rows_max = 9, .client = &v4 },
+		{ .rows_max = 9, .client = &v4, .users = "Alice,bob" },
+		{ .rows_max = 9, .client = &v6, .users = "alice" } };
 	struct audit_options options = { .queue = 16,
 		.keep_s = 3600,
 		.log_line = no_line,
@@ -322,6 +343,12 @@ audit_plans(void **state)
 		GOOD(audit_each_group(r, &q, any_group, NULL, &err));
 	}
 	GOOD(audit_tally(r, 1, &err));
+	for (size_t i = 0; i < sizeof(relayed) / sizeof(relayed[0]); i++) {
+		by_id = false;
+		GOOD(audit_each_relayed(
+		    r, &relayed[i], NULL, any_record, NULL, &err));
+		assert_true(by_id == (i == 0));
+	}
 	/* who ever used AUTH: all that is kept */
 	allowed = "decision";
 	GOOD(audit_each_dependent(r, 1000, any_group, NULL, &err));

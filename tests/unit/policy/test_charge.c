@@ -191,9 +191,9 @@ random_message(struct limiter *l, struct audit *a, int64_t at_ms, int number)
 	enum audit_channel ask = asks[random_below(2)];
 
 	(void)snprintf(sender, sizeof(sender), "s%u@x", random_below(SENDERS));
-	if (m.reason == REASON_AUTHENTICATED)
+	if (m.reason == REASON_AUTHENTICATED || random_below(4) == 0)
 		m.auth_user = users[1 + random_below(USERS - 1)];
-	else
+	if (m.reason != REASON_AUTHENTICATED)
 		m.login_user = lists[random_below(LISTS)];
 	for (unsigned i = 0; i < n; i++) {
 		(void)snprintf(
@@ -287,6 +287,33 @@ lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
 		limiter_forget(l, number[i]);
 }
 
+/* What popgatectl asks: the usage of one client and its users, from the rows
+ * that concern them, is that from all rows. */
+static void
+same_of_one(struct limiter *all, struct audit_reader *r, int64_t now_ms)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		struct limiter *one = make();
+		bool by_login = random_below(2) == 0;
+		struct limiter_event ev = { .now_s = now_ms / 1000,
+			.by_login = by_login,
+			.user = by_login ? lists[random_below(LISTS)]
+					 : users[random_below(USERS)] };
+		struct charge_history h = {
+			.now_ms = now_ms, .now_s = ev.now_s, .only = &ev
+		};
+		struct err err;
+
+		assert_true(addr_parse_loose(
+		    clients[random_below(CLIENTS)], &ev.client));
+		ev.free_client = *ev.user != '\0' && random_below(3) == 0;
+		if (charge_history(one, cfg, r, &h, &err) == -1)
+			fail_msg("%s", err.text);
+		same_for(all, one, &ev);
+		limiter_free(one);
+	}
+}
+
 static void
 one_story(uint64_t seed, bool authenticated, bool trusted)
 {
@@ -325,9 +352,10 @@ one_story(uint64_t seed, bool authenticated, bool trusted)
 	h.now_s = now_ms / 1000;
 	if (charge_history(seeded, cfg, r, &h, &err) == -1)
 		fail_msg("%s", err.text);
-	audit_close_reader(&r);
 	assert_false(h.cut);
 	assert_true(h.rows > 100);
+	same_of_one(seeded, r, now_ms);
+	audit_close_reader(&r);
 	same(live, seeded, now_ms / 1000);
 	same(live, seeded, now_ms / 1000 + 200);
 	limiter_free(live);
@@ -349,7 +377,6 @@ seeded_as_live(void **state)
 		one_story(seed, seed % 2 == 0, seed % 3 == 0);
 }
 
-/* Only the rows of one client, or one user: what popgatectl asks. */
 static bool
 count_row(void *arg, const struct audit_record *rec)
 {
@@ -359,15 +386,20 @@ count_row(void *arg, const struct audit_record *rec)
 }
 
 static int
-rows_of(const char *client, const char *user, int64_t max, bool *cut)
+rows_of(const char *client, const char *of_users, int64_t max, bool *cut)
 {
+	struct network net;
+	struct audit_relayed which = { .rows_max = max, .users = of_users };
 	struct audit_reader *r;
 	struct err err;
 	int n = 0;
 
+	if (client != NULL) {
+		assert_true(network_parse(client, &net));
+		which.client = &net;
+	}
 	if (audit_open_reader(db, &r, &err) == -1 ||
-	    audit_each_relayed(
-		r, 0, client, user, max, cut, count_row, &n, &err) == -1)
+	    audit_each_relayed(r, &which, cut, count_row, &n, &err) == -1)
 		fail_msg("%s", err.text);
 	audit_close_reader(&r);
 	return n;
@@ -401,9 +433,17 @@ filters(void **state)
 	assert_int_equal(rows_of(NULL, NULL, 100, &cut), 5);
 	assert_false(cut);
 	assert_int_equal(rows_of("192.0.2.1", NULL, 100, NULL), 1);
-	assert_int_equal(rows_of("2001:db8:1:2:", NULL, 100, NULL), 2);
-	assert_int_equal(rows_of("' OR 1 --", NULL, 100, NULL), 0);
+	assert_int_equal(rows_of("2001:db8:1:2::/64", NULL, 100, NULL), 2);
+	assert_int_equal(rows_of("2001:db8:1:2::1", NULL, 100, NULL), 1);
+	/* a part of the group doesn't narrow it, a zero group neither */
+	assert_int_equal(rows_of("2001:db8:1:20::/60", NULL, 100, NULL), 3);
+	assert_int_equal(rows_of("2001:db8::/64", NULL, 100, NULL), 3);
 	assert_int_equal(rows_of(NULL, "even", 100, NULL), 3);
+	assert_int_equal(rows_of(NULL, "EVEN", 100, NULL), 3);
+	assert_int_equal(rows_of(NULL, "x,odd", 100, NULL), 2);
+	assert_int_equal(rows_of(NULL, "' OR 1 --", 100, NULL), 0);
+	/* of either */
+	assert_int_equal(rows_of("192.0.2.1", "odd", 100, NULL), 3);
 	/* the newest, when there are too many */
 	assert_int_equal(rows_of(NULL, NULL, 5, &cut), 5);
 	assert_false(cut);

@@ -1,0 +1,695 @@
+#include "common/db/audit_table.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/db/sql.h"
+
+enum {
+	WRITE_BUSY_MS = 2000,
+	CHECKPOINT_FRAMES = 8000,
+	/* A larger file isn't read through because somebody wrote to it. */
+	CHECK_BYTES = 64 << 20,
+	CHECK_MS = 5000, /* how often a damaged file is read through */
+	PRUNE_EVERY_S = 60,
+	PRUNE_ROWS = 10000,
+	/* of audit.max_size, in percent */
+	SIZE_ALARM = 80,
+	SIZE_PRUNE = 90,
+	SAY_SIZE_S = 3600,
+	NEXT_ROUND_S = 600
+};
+
+static void
+bind(sqlite3_stmt *stmt, int i, const char *text, bool null_if_empty)
+{
+	if (null_if_empty && *text == '\0')
+		(void)sqlite3_bind_null(stmt, i);
+	else
+		(void)sqlite3_bind_text(stmt, i, text, -1, SQLITE_STATIC);
+}
+
+/* The same of a row's own text, whose length is known. */
+static void
+bind_row(sqlite3_stmt *stmt, int i, const struct audit_row *row,
+    enum audit_text text, bool null_if_empty)
+{
+	int len = audit_row_len(row, text);
+
+	if (null_if_empty && len == 0)
+		(void)sqlite3_bind_null(stmt, i);
+	else
+		(void)sqlite3_bind_text(
+		    stmt, i, audit_row_text(row, text), len, SQLITE_STATIC);
+}
+
+/* Add the repeats since the last call to the rows that stand for them. */
+static int
+write_repeats(struct audit_table *t, struct err *err)
+{
+	struct repeat *p;
+
+	while ((p = repeats_take(t->repeats)) != NULL) {
+		(void)sqlite3_bind_int64(t->again, 1, p->more);
+		(void)sqlite3_bind_int64(t->again, 2, p->last_ms);
+		(void)sqlite3_bind_int64(t->again, 3, p->id);
+		p->more = 0;
+		if (db_run(t->db, t->again, "repeated refusals", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* What counts the repeats of this row; *p_r is NULL when the row isn't a
+ * refusal. 0, or -1 with err. */
+static int
+repeat_of(struct audit_table *t, const struct audit_row *row,
+    struct repeat **p_r, struct err *err)
+{
+	const struct repeat_key key = { .client = audit_row_text(row, T_CLIENT),
+		.auth_user = audit_row_text(row, T_AUTH_USER),
+		.login_user = audit_row_text(row, T_LOGIN_USER),
+		.verdict = row->decision.verdict,
+		.reason = row->decision.reason,
+		.channel = (int)row->channel };
+
+	*p_r = NULL;
+	if (row->local || !audit_row_refused(row))
+		return 0;
+	*p_r = repeats_find(t->repeats, &key, row->at_ms);
+	if (*p_r != NULL)
+		return 0;
+	if (write_repeats(t, err) == -1)
+		return -1;
+	*p_r = repeats_find(t->repeats, &key, row->at_ms);
+	return 0;
+}
+
+static int
+insert_whole(
+    struct audit_table *t, const struct audit_row *row, struct err *err)
+{
+	sqlite3_stmt *s = t->insert;
+
+	(void)sqlite3_bind_int64(s, 1, row->at_ms);
+	bind_row(s, 2, row, T_SESSION, false);
+	bind(s, 3, row->queue_id, true);
+	bind_row(s, 4, row, T_CLIENT, false);
+	bind_row(s, 5, row, T_CLIENT_NAME, false);
+	bind_row(s, 6, row, T_HELO, false);
+	bind_row(s, 7, row, T_SENDER, false);
+	bind_row(s, 8, row, T_RECIPIENT, false);
+	bind(s, 9, row->local ? "local" : "relay", false);
+	bind(s, 10, verdict_name(row->decision.verdict), false);
+	bind(s, 11, reason_name(row->decision.reason), false);
+	bind_row(s, 12, row, T_AUTH_USER, true);
+	bind_row(s, 13, row, T_LOGIN_USER, true);
+	if (row->decision.login_at == 0)
+		(void)sqlite3_bind_null(s, 14);
+	else
+		(void)sqlite3_bind_int64(s, 14, row->decision.login_at);
+	(void)sqlite3_bind_int(s, 15, row->decision.rule);
+	if (row->aborted)
+		bind(s, 16, "aborted", false);
+	else
+		bind_row(s, 16, row, T_REPLY, true);
+	bind(s, 17, audit_channel_name(row->channel), false);
+	bind_row(s, 18, row, T_MTA, false);
+	bind_row(s, 19, row, T_CERTIFICATE, true);
+	if (db_run(t->db, s, "decision", err) == -1)
+		return -1;
+	t->new_id = sqlite3_last_insert_rowid(t->db);
+	return 0;
+}
+
+int
+audit_table_insert(
+    struct audit_table *t, const struct audit_row *row, struct err *err)
+{
+	struct repeat *p;
+
+	assert(t->db != NULL && !sqlite3_get_autocommit(t->db));
+	if (repeat_of(t, row, &p, err) == -1)
+		return -1;
+	if (p != NULL && p->id != 0) {
+		repeats_count(t->repeats, p, row->at_ms);
+		return 0;
+	}
+	if (insert_whole(t, row, err) == -1)
+		return -1;
+	if (p != NULL && ++p->rows > REPEAT_ROWS)
+		p->id = t->new_id;
+	return 0;
+}
+
+static int
+write_tallies(struct audit_table *t, uint64_t tallies[3][REASONS], bool probe,
+    struct err *err)
+{
+	int64_t now = clock_now();
+
+	for (int c = 0; c < 3; c++)
+		for (int r = 0; r < REASONS; r++) {
+			if (tallies[c][r] == 0 &&
+			    !(probe && c == 0 && r == REASON_AUDIT_UNAVAILABLE))
+				continue;
+			(void)sqlite3_bind_int64(t->tally, 1, now - now % 3600);
+			bind(t->tally, 2,
+			    audit_channel_name((enum audit_channel)c), false);
+			bind(t->tally, 3, reason_name((enum reason)r), false);
+			(void)sqlite3_bind_int64(
+			    t->tally, 4, (sqlite3_int64)tallies[c][r]);
+			if (db_run(t->db, t->tally, "tally", err) == -1)
+				return -1;
+		}
+	return 0;
+}
+
+int
+audit_table_count(struct audit_table *t, uint64_t tallies[3][REASONS],
+    bool probe, struct err *err)
+{
+	return write_repeats(t, err) == -1
+	    ? -1
+	    : write_tallies(t, tallies, probe, err);
+}
+
+int
+audit_table_breaches(
+    struct audit_table *t, const struct breach *list, struct err *err)
+{
+	for (; list != NULL; list = list->next) {
+		const struct audit_breach *b = &list->b;
+		sqlite3_stmt *s = t->breach;
+
+		(void)sqlite3_bind_int64(s, 1, b->at_ms);
+		bind(s, 2, audit_kind(b->is_user, b->by_login), false);
+		bind(s, 3, b->subject, false);
+		bind(s, 4, b->setting, false);
+		bind(s, 5, b->allowed, false);
+		bind(s, 6, b->client, false);
+		bind(s, 7, b->user, true);
+		bind(s, 8, b->sender, false);
+		if (b->denied_until == 0)
+			(void)sqlite3_bind_null(s, 9);
+		else
+			(void)sqlite3_bind_int64(s, 9, b->denied_until);
+		if (db_run(t->db, s, "breach", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The one number that stmt gives, or -1 with err.
+ *   what  what the number is, for err */
+static int64_t
+step_number(struct audit_table *t, sqlite3_stmt *stmt, const char *what,
+    struct err *err)
+{
+	int64_t n = -1;
+
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(t->db, what, err);
+	(void)sqlite3_reset(stmt);
+	return n;
+}
+
+/* step_number() of a statement that is needed too seldom to stay prepared. */
+static int64_t
+number_of(struct audit_table *t, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n;
+
+	if (db_prepare(t->db, sql, &stmt, err) == -1)
+		return -1;
+	n = step_number(t, stmt, sql, err);
+	(void)sqlite3_finalize(stmt);
+	return n;
+}
+
+/* Prune a lift only after the breach it cancels, or the breach would apply
+ * again. */
+static int
+prune_breaches(struct audit_table *t, int64_t now, struct err *err)
+{
+	char sql[400];
+
+	(void)snprintf(sql, sizeof(sql),
+	    "DELETE FROM breach WHERE at < "
+	    "%" PRId64 " AND coalesce(denied_until, 0) <= %" PRId64 "; "
+	    "DELETE FROM lift WHERE at < %" PRId64 " AND NOT EXISTS (SELECT 1 "
+	    "FROM breach AS b WHERE b.subject = lift.subject "
+	    "AND b.kind = lift.kind)",
+	    (now - t->opt->keep_s) * 1000, now, (now - t->opt->keep_s) * 1000);
+	return db_exec(t->db, sql, err);
+}
+
+/* How many bytes of the file are in use, or -1. */
+static int64_t
+size_of(struct audit_table *t, struct err *err)
+{
+	return step_number(t, t->pages, "size", err);
+}
+
+/* Delete from the next rows behind t->shrunk_to those that anybody can make us
+ * write: refused recipients and our own.
+ *   all    delete any row instead, from the oldest on
+ *   rows   so many were inserted since the last call
+ *   end_r  there were no more rows to look at */
+static int
+shrink(
+    struct audit_table *t, bool all, int64_t rows, bool *end_r, struct err *err)
+{
+	int64_t from = all ? 0 : t->shrunk_to, to = 0, found = 0;
+
+	/* Rows go faster than they come. With all the newer half stays: a
+	 * message may wait for its rows to be on disk. */
+	rows += all ? PRUNE_ROWS / 10 : PRUNE_ROWS;
+	(void)sqlite3_bind_int64(t->shrink_to, 1, from);
+	(void)sqlite3_bind_int64(t->shrink_to, 2, rows);
+	if (sqlite3_step(t->shrink_to) == SQLITE_ROW) {
+		to = sqlite3_column_int64(t->shrink_to, 0);
+		found = sqlite3_column_int64(t->shrink_to, 1);
+	}
+	(void)sqlite3_reset(t->shrink_to);
+	*end_r = found < rows;
+	if (all) {
+		int64_t oldest = number_of(
+		    t, "SELECT coalesce(min(id), 0) FROM decision", err);
+		int64_t middle = oldest + (t->last_id - oldest) / 2;
+
+		if (oldest == -1)
+			return -1;
+		to = to < middle ? to : middle;
+	}
+	if (found == 0)
+		return 0;
+	(void)sqlite3_bind_int64(t->shrink, 1, from);
+	(void)sqlite3_bind_int64(t->shrink, 2, to);
+	(void)sqlite3_bind_int(t->shrink, 3, all);
+	if (db_run(t->db, t->shrink, "prune", err) == -1)
+		return -1;
+	t->shrunk += sqlite3_changes(t->db);
+	t->shrunk_relays += all ? sqlite3_changes(t->db) : 0;
+	t->shrunk_to = all ? t->shrunk_to : to;
+	return 0;
+}
+
+/* Warn of the size, and say what was deleted for it: once an hour. */
+static void
+say_size(struct audit_table *t, int64_t bytes, int64_t now)
+{
+	char text[400];
+
+	if (bytes * 100 < t->opt->max_size * SIZE_ALARM ||
+	    (now - t->size_said_at < SAY_SIZE_S && now >= t->size_said_at))
+		return;
+	(void)snprintf(text, sizeof(text),
+	    "audit: %s holds %" PRId64 " MB, audit.max_size is %" PRId64
+	    " MB: from %d %% on the oldest refused recipients, and our own, "
+	    "are deleted (%" PRId64 " until now), at 100 %% the oldest of all "
+	    "(%" PRId64 "), whatever audit.keep says: raise audit.max_size or "
+	    "lower audit.keep",
+	    t->path, bytes >> 20, t->opt->max_size >> 20, SIZE_PRUNE,
+	    t->shrunk - t->shrunk_relays, t->shrunk_relays);
+	t->size_said_at = now;
+	t->opt->log_state(t->shrunk_relays == 0, text);
+}
+
+/* Keep the file below audit.max_size. Refused recipients and our own go first,
+ * from the oldest on; relays, which are evidence, go only when nothing else is
+ * left. Before t->shrunk_to nothing else is left. */
+static int
+prune_size(struct audit_table *t, int64_t now, int64_t rows, struct err *err)
+{
+	bool near = t->bytes * 100 >= t->opt->max_size * SIZE_PRUNE;
+	int64_t bytes = t->opt->max_size == 0 || (now == t->sized_at && !near)
+	    ? 0
+	    : size_of(t, err);
+	bool end = false;
+
+	if (bytes <= 0)
+		return (int)bytes;
+	t->sized_at = now;
+	t->bytes = bytes;
+	say_size(t, bytes, now);
+	bool full = bytes >= t->opt->max_size;
+
+	/* Recent refusals stay as long as there is room. */
+	if (bytes * 100 >= t->opt->max_size * SIZE_PRUNE &&
+	    (full || now - t->round_ended_at >= NEXT_ROUND_S ||
+		now < t->round_ended_at)) {
+		if (shrink(t, false, rows, &end, err) == -1)
+			return -1;
+		t->round_ended_at = end ? now : t->round_ended_at;
+	}
+	if (!full || !end)
+		return 0;
+	/* What has just been deleted may make room enough. */
+	bytes = size_of(t, err);
+	if (bytes < t->opt->max_size)
+		return bytes == -1 ? -1 : 0;
+	return shrink(t, true, rows, &end, err);
+}
+
+int
+audit_table_prune(struct audit_table *t, int64_t rows, struct err *err)
+{
+	int64_t now = clock_now();
+
+	if (prune_size(t, now, rows, err) == -1)
+		return -1;
+	if (now - t->pruned_at < PRUNE_EVERY_S && now >= t->pruned_at)
+		return 0;
+	(void)sqlite3_bind_int64(t->prune, 1, (now - t->opt->keep_s) * 1000);
+	(void)sqlite3_bind_int(t->prune, 2, PRUNE_ROWS);
+	if (db_run(t->db, t->prune, "prune", err) == -1)
+		return -1;
+	/* A busy minute leaves the cache full of index pages. */
+	(void)sqlite3_db_release_memory(t->db);
+	int pruned = sqlite3_changes(t->db);
+
+	/* A long backlog goes on with the next transaction. */
+	if (pruned < PRUNE_ROWS)
+		t->pruned_at = now;
+	return prune_breaches(t, now, err);
+}
+
+void
+audit_table_rollback(struct audit_table *t)
+{
+	if (t->db != NULL && !sqlite3_get_autocommit(t->db))
+		(void)sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
+	/* The rows that count repeats may have gone with it. */
+	repeats_forget(t->repeats);
+}
+
+/* Tell opt->lifted of new lifts. Only this writer writes decisions, so a file
+ * that changed may hold one. An error here shows at the next BEGIN. */
+static void
+read_lifts(struct audit_table *t)
+{
+	sqlite3_stmt *s = t->lifts;
+	int64_t version =
+	    t->version == NULL || sqlite3_step(t->version) != SQLITE_ROW
+	    ? t->data_version
+	    : sqlite3_column_int64(t->version, 0);
+
+	(void)sqlite3_reset(t->version);
+	if (t->opt->lifted == NULL || version == t->data_version)
+		return;
+	(void)sqlite3_bind_int64(s, 1, t->lift_id);
+	int rc;
+
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		t->lift_id = sqlite3_column_int64(s, 0);
+		t->opt->lifted(t->opt->lifted_arg,
+		    strcmp(db_text(s, 1), "user") == 0, db_text(s, 2));
+	}
+	if (rc == SQLITE_DONE)
+		t->data_version = version;
+	(void)sqlite3_reset(s);
+}
+
+static bool
+check_whole(struct audit_table *t, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool good = true;
+
+	if (t->file.size > CHECK_BYTES)
+		return true;
+	if (db_prepare(t->db, "PRAGMA quick_check(1)", &stmt, err) == 0)
+		good = sqlite3_step(stmt) == SQLITE_ROW &&
+		    strcmp(db_text(stmt, 0), "ok") == 0;
+	(void)sqlite3_finalize(stmt);
+	return good;
+}
+
+/* Another program wrote to the file. A checkpoint is harmless; a backup that
+ * was copied into the file is not. Opens the file again; false with err: what
+ * we wrote is no longer there, or the file is damaged. */
+static bool
+still_ours(struct audit_table *t, const char *what, struct err *err)
+{
+	t->gone = true; /* don't write into it, while closing */
+	audit_table_close(t);
+	t->checked_ms = clock_monotonic_ms();
+	if (audit_table_open(t, err) == -1)
+		return false;
+	int64_t newest =
+	    number_of(t, "SELECT coalesce(max(id), 0) FROM decision", err);
+
+	t->damaged = newest == -1 || !check_whole(t, err);
+	if (t->damaged) {
+		err_set(err, ERR_CORRUPT,
+		    "%s %s and is damaged: stop popgate-milter, put a backup "
+		    "in its place or move it and its -wal and -shm away, and "
+		    "start popgate-milter",
+		    t->path, what);
+		return false;
+	}
+	if (newest >= t->last_id)
+		return true;
+	err_set(err, ERR_IO, "%s %s: its newest decisions are no longer in it",
+	    t->path, what);
+	t->last_id = newest;
+	return false;
+}
+
+bool
+audit_table_good(struct audit_table *t, struct err *err)
+{
+	const char *what;
+
+	if (t->db == NULL)
+		return true;
+	switch (db_file_look(t->db, &t->file, &what)) {
+	case DB_SAME:
+		return true;
+	case DB_SHM_GONE:
+		t->reopen = true;
+		return true;
+	case DB_WRITTEN:
+		return still_ours(t, what, err);
+	case DB_WAL_GONE:
+		/* Our descriptor has the only copy: move it into the file. */
+		t->reopen =
+		    sqlite3_wal_checkpoint_v2(t->db, NULL,
+			SQLITE_CHECKPOINT_FULL, NULL, NULL) == SQLITE_OK;
+		if (t->reopen)
+			return true;
+		break;
+	case DB_GONE:
+		break;
+	}
+	err_set(err, ERR_IO,
+	    "%s %s while popgate-milter wrote to it: the decisions in it are "
+	    "gone; it is made anew (to put a backup there, stop popgate-milter "
+	    "first)",
+	    t->path, what);
+	t->gone = true;
+	t->damaged = false;
+	return false;
+}
+
+int
+audit_table_begin(struct audit_table *t, bool probe, struct err *err)
+{
+	t->new_id = 0;
+	/* The file may have been replaced since the failure. */
+	if (t->damaged && clock_monotonic_ms() - t->checked_ms > CHECK_MS)
+		(void)still_ours(t, "was written by another program", err);
+	else if (!t->damaged &&
+	    (probe || t->gone || t->reopen || t->db == NULL)) {
+		audit_table_close(t);
+		(void)audit_table_open(t, err);
+	}
+	if (t->damaged)
+		return -1;
+	if (t->db != NULL)
+		read_lifts(t);
+	return t->db == NULL ? -1 : db_run(t->db, t->begin, "begin", err);
+}
+
+int
+audit_table_commit(
+    struct audit_table *t, bool sync, bool *unsynced_r, struct err *err)
+{
+	assert(!sqlite3_get_autocommit(t->db));
+	*unsynced_r = false;
+	if (db_run(t->db, t->commit, "commit", err) == -1)
+		return -1;
+	if (t->new_id != 0)
+		t->last_id = t->new_id;
+	if (!sync)
+		return 0;
+	*unsynced_r =
+	    db_file_sync(t->db, err) == -1 || !audit_table_good(t, err);
+	t->synced_ms = clock_monotonic_ms();
+	return *unsynced_r ? -1 : 0;
+}
+
+void
+audit_table_checkpoint(struct audit_table *t)
+{
+	struct err err;
+
+	if (t->db == NULL || t->gone || t->reopen ||
+	    t->file.frames < CHECKPOINT_FRAMES)
+		return;
+	const char *what;
+
+	if (db_file_look(t->db, &t->file, &what) != DB_SAME)
+		return;
+	(void)sqlite3_wal_checkpoint_v2(
+	    t->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	struct db_file now;
+
+	/* If the file was replaced at this very moment, the next look finds
+	 * it. */
+	if (db_file_note(t->db, t->path, &now, &err) == 0 &&
+	    db_file_same(&now, &t->file)) {
+		now.frames = t->file.frames;
+		t->file = now;
+	}
+}
+
+/* Called after each commit with the number of frames in the -wal. */
+static int
+on_commit(void *arg, sqlite3 *db, const char *name, int frames)
+{
+	struct audit_table *t = arg;
+
+	(void)db;
+	(void)name;
+	t->file.frames = frames;
+	return SQLITE_OK;
+}
+
+/* A condition for every DELETE: the newest row stays. SQLite would give its id
+ * to the next row, but ids must grow, since rows are known by them. */
+#define NOT_THE_NEWEST "id < (SELECT max(id) FROM decision) "
+
+static int
+prepare_size(struct audit_table *t, struct err *err)
+{
+	return db_prepare(t->db,
+		   "UPDATE decision SET count = count + ?1, last_at = ?2 "
+		   "WHERE id = ?3",
+		   &t->again, err) == -1 ||
+		db_prepare(t->db,
+		    "SELECT (p.page_count - f.freelist_count) * s.page_size "
+		    "FROM pragma_page_count AS p, pragma_freelist_count AS f, "
+		    "pragma_page_size AS s",
+		    &t->pages, err) == -1 ||
+		db_prepare(t->db,
+		    "SELECT max(id), count(*) FROM (SELECT id FROM decision "
+		    "WHERE id > ?1 ORDER BY id LIMIT ?2)",
+		    &t->shrink_to, err) == -1 ||
+		db_prepare(t->db,
+		    "DELETE FROM decision WHERE id > ?1 AND id <= ?2 "
+		    "AND " NOT_THE_NEWEST "AND (?3 OR class = 'local' "
+		    "OR verdict IN ('reject', 'tempfail') "
+		    "OR (channel <> 'milter' AND "
+		    "verdict IN ('would-reject', 'would-tempfail')))",
+		    &t->shrink, err) == -1
+	    ? -1
+	    : 0;
+}
+
+int
+audit_table_open(struct audit_table *t, struct err *err)
+{
+	int64_t lift_id;
+
+	assert(t->db == NULL);
+	if (db_open(t->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
+		SQL_AUDIT_STEPS, &t->db, err) == -1)
+		return -1;
+	t->gone = t->reopen = false;
+	/* A commit leaves the rows with the kernel, where they outlive this
+	 * process. db_file_sync() brings them to the disk when somebody waits
+	 * for that, and once now: the process before this one may have ended
+	 * without. */
+	if (db_exec(t->db, "PRAGMA synchronous = NORMAL", err) == 0 &&
+	    db_exec(t->db, "PRAGMA cache_size = -64000", err) == 0 &&
+	    db_prepare(t->db, "BEGIN IMMEDIATE", &t->begin, err) == 0 &&
+	    db_prepare(t->db, "COMMIT", &t->commit, err) == 0 &&
+	    db_prepare(t->db,
+		"INSERT INTO decision (at, session, queue_id, "
+		"client, client_name, helo, sender, recipient, class, verdict, "
+		"reason, auth_user, login_user, login_at, rule, reply, channel, "
+		"mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+		&t->insert, err) == 0 &&
+	    db_prepare(t->db,
+		"INSERT INTO tally (hour, channel, reason, "
+		"recipients) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET "
+		"recipients = recipients + excluded.recipients",
+		&t->tally, err) == 0 &&
+	    db_prepare(t->db,
+		"DELETE FROM decision WHERE id IN (SELECT id "
+		"FROM decision ORDER BY id LIMIT ?2) AND at < ?1 "
+		"AND " NOT_THE_NEWEST,
+		&t->prune, err) == 0 &&
+	    db_prepare(t->db,
+		"INSERT INTO breach (at, kind, subject, setting, "
+		"allowed, client, user, sender, denied_until) VALUES (?1, ?2, ?3, "
+		"?4, ?5, ?6, ?7, ?8, ?9)",
+		&t->breach, err) == 0 &&
+	    db_prepare(t->db, "PRAGMA data_version", &t->version, err) == 0 &&
+	    prepare_size(t, err) == 0 &&
+	    db_prepare(t->db,
+		"SELECT id, kind, subject FROM lift "
+		"WHERE id > ?1 AND kind <> 'login' ORDER BY id",
+		&t->lifts, err) == 0 &&
+	    (lift_id = number_of(
+		 t, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&
+	    db_file_sync(t->db, err) == 0 &&
+	    db_file_note(t->db, t->path, &t->file, err) == 0) {
+		/* Lifts written while the file was closed are still told. */
+		if (t->lift_id == -1 || lift_id < t->lift_id)
+			t->lift_id = lift_id;
+		t->data_version = -1;
+		/* This replaces the automatic checkpoint. */
+		(void)sqlite3_wal_hook(t->db, on_commit, t);
+		return 0;
+	}
+	audit_table_close(t);
+	return -1;
+}
+
+void
+audit_table_close(struct audit_table *t)
+{
+	(void)sqlite3_finalize(t->begin);
+	(void)sqlite3_finalize(t->commit);
+	(void)sqlite3_finalize(t->insert);
+	(void)sqlite3_finalize(t->tally);
+	(void)sqlite3_finalize(t->prune);
+	(void)sqlite3_finalize(t->breach);
+	(void)sqlite3_finalize(t->version);
+	(void)sqlite3_finalize(t->lifts);
+	(void)sqlite3_finalize(t->again);
+	(void)sqlite3_finalize(t->pages);
+	(void)sqlite3_finalize(t->shrink);
+	(void)sqlite3_finalize(t->shrink_to);
+	t->again = t->pages = t->shrink = t->shrink_to = NULL;
+	t->begin = t->commit = t->insert = t->tally = t->prune = NULL;
+	t->breach = t->version = t->lifts = NULL;
+	/* The last one to close moves the -wal into the file: not into one
+	 * that isn't ours. */
+	if (t->db != NULL && (t->gone || t->reopen))
+		(void)sqlite3_db_config(
+		    t->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_close(t->db);
+	t->db = NULL;
+}

@@ -1,0 +1,78 @@
+/* audit_table - the audit's file as its writer has it: transactions, age and
+ * size of what is kept, and whether the file is still the one at its path.
+ * For the writer's thread alone. Used by audit.c only. */
+#ifndef POPGATE_AUDIT_TABLE_H
+#define POPGATE_AUDIT_TABLE_H
+
+#include "common/db/audit_repeat.h"
+#include "common/db/audit_row.h"
+#include "common/db/db.h"
+#include "common/db/db_file.h"
+
+struct audit_table {
+	const struct audit_options *opt; /* borrowed, and path */
+	const char *path;
+	struct repeats *repeats; /* owned by audit.c */
+	sqlite3 *db; /* NULL: it couldn't be opened */
+	sqlite3_stmt *begin, *commit, *insert, *tally, *prune, *breach;
+	sqlite3_stmt *version, *lifts;
+	sqlite3_stmt *again, *pages, *shrink, *shrink_to;
+	int64_t pruned_at, synced_ms;
+	/* The size: bytes in use at sized_at; when we said so; when all rows
+	 * had been looked at. */
+	int64_t bytes, sized_at, size_said_at, round_ended_at;
+	int64_t shrunk_to; /* id up to which this round has come */
+	int64_t shrunk, shrunk_relays; /* rows deleted, and of any kind */
+	int64_t data_version, lift_id; /* what others wrote, up to there */
+	int64_t new_id; /* newest row of this transaction; 0: none */
+	int64_t last_id; /* newest row of ours that is committed */
+	struct db_file file;
+	bool gone; /* the file: don't write into what is left of it */
+	bool damaged; /* somebody wrote into it */
+	int64_t checked_ms; /* when we last looked whether it still is */
+	bool reopen; /* nothing is lost, but its parts were replaced */
+};
+
+/* Open or create the file. 0, or -1 with err. */
+int audit_table_open(struct audit_table *t, struct err *err);
+void audit_table_close(struct audit_table *t);
+
+/* Will the next reader find what was written? If not, all that was written is
+ * lost, and err says why. */
+bool audit_table_good(struct audit_table *t, struct err *err);
+
+/* Begin a transaction, and tell opt->lifted of whom an admin let in again.
+ *   probe  the transaction before failed: open the file anew
+ * 0, or -1 with err. */
+int audit_table_begin(struct audit_table *t, bool probe, struct err *err);
+
+/* Within a transaction; 0, or -1 with err: then roll back. */
+
+/* Insert a row, or count it into one that stands for its repeats. */
+int audit_table_insert(
+    struct audit_table *t, const struct audit_row *row, struct err *err);
+
+/* Write repeats and tallies.
+ *   probe  write something in any case: an empty transaction would work on a
+ *          full disk, too */
+int audit_table_count(struct audit_table *t, uint64_t tallies[3][REASONS],
+    bool probe, struct err *err);
+int audit_table_breaches(
+    struct audit_table *t, const struct breach *list, struct err *err);
+
+/* Delete some of what is too old or too much.
+ *   rows  so many were inserted */
+int audit_table_prune(struct audit_table *t, int64_t rows, struct err *err);
+
+/* Commit.
+ *   sync        wait for the disk
+ *   unsynced_r  with -1: it is committed, but the disk didn't take it */
+int audit_table_commit(
+    struct audit_table *t, bool sync, bool *unsynced_r, struct err *err);
+
+void audit_table_rollback(struct audit_table *t);
+
+/* Between transactions: move the -wal into the file once it is long. */
+void audit_table_checkpoint(struct audit_table *t);
+
+#endif

@@ -1,0 +1,39 @@
+#include "common/db/audit_ticket.h"
+
+#include <assert.h>
+#include <string.h>
+
+void
+tickets_lose(struct audit_tickets *t, uint64_t from, uint64_t to)
+{
+	struct lost_range *r = t->lost;
+	unsigned n = t->n_lost;
+
+	if (from > to)
+		return;
+	assert(to <= t->taken);
+	assert(n == 0 || r[n - 1].to <= to);
+	for (; n > 0 && r[n - 1].to + 1 >= from; n--)
+		from = from < r[n - 1].from ? from : r[n - 1].from;
+	if (n == LOST_RANGES) {
+		r[1].from = r[0].from;
+		memmove(r, r + 1, (LOST_RANGES - 1) * sizeof(*r));
+		n--;
+	}
+	r[n] = (struct lost_range){ .from = from, .to = to };
+	t->n_lost = n + 1;
+}
+
+enum audit_state
+tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last)
+{
+	if (last == 0)
+		return AUDIT_LOST;
+	assert(first <= last);
+	if (last > t->written)
+		return AUDIT_PENDING;
+	for (unsigned i = t->n_lost; i-- > 0;)
+		if (first <= t->lost[i].to && last >= t->lost[i].from)
+			return AUDIT_LOST;
+	return last > t->durable ? AUDIT_WRITTEN : AUDIT_DURABLE;
+}
