@@ -31,7 +31,7 @@ save_pair(void *arg, const struct pair_key *key, const struct addr *client,
 }
 
 int
-keep_save(const struct judge *j, struct store *st, struct err *err)
+pair_store_save(const struct judge *j, struct store *st, struct err *err)
 {
 	struct saving s = { .st = st, .err = err };
 
@@ -70,7 +70,7 @@ load_pair(void *arg, const struct store_pair *pair)
 }
 
 int
-keep_load(struct judge *j, struct store *st, struct err *err)
+pair_store_load(struct judge *j, struct store *st, struct err *err)
 {
 	return store_each_pair(st, load_pair, j, err);
 }
@@ -84,7 +84,7 @@ copy_pair(void *arg, const struct pair_key *key, const struct addr *client,
 }
 
 void
-keep_copy(struct judge *j, const struct judge *from)
+pair_store_copy(struct judge *j, const struct judge *from)
 {
 	for (int i = 0; i < 2; i++) {
 		struct pairs *to = judge_pairs(j, i == 1);
@@ -96,7 +96,7 @@ keep_copy(struct judge *j, const struct judge *from)
 }
 
 uint64_t
-keep_changes(const struct judge *j)
+pair_store_changes(const struct judge *j)
 {
 	uint64_t n = 0;
 
