@@ -7,49 +7,18 @@
 #include "common/base/err.h"
 #include "common/grammar/custom.h"
 #include "common/grammar/grammar.h"
+#include "common/grammar/origin.h"
 #include "common/grammar/pairs.h"
 #include "common/grammar/prefix.h"
+#include "common/grammar/programs.h"
 #include "common/grammar/streams.h"
 
-static const struct grammar *const grammars[] = { GRAMMARS };
-
-enum {
-	GRAMMAR_N = sizeof(grammars) / sizeof(grammars[0]),
-	PROGRAM_GRAMMARS = 4, /* servers that share one tag */
-	PROGRAM_NAME_MAX = 64,
-	SLOT_N = 512, /* of the program table; a power of two */
-	HEAD_SIZE = 4, /* bytes of a program's name */
-	HEAD_BITS = 4096, /* a power of two */
-	PAIR_CAPACITY = 4096,
-	ORDINARY_UID = 1000, /* first of the people: login.defs(5) */
-	/* what remains free keeps the probes of program_find() short */
-	CUSTOM_MAX = SLOT_N / 4
-};
-
-struct program {
-	char name[PROGRAM_NAME_MAX];
-	size_t len; /* 0: a free slot */
-	uint8_t grammar[PROGRAM_GRAMMARS];
-	uint8_t grammar_n;
-	bool custom; /* one of the admin's rules is for it */
-	bool custom_by_exe; /* and one of these names no unit */
-};
+enum { PAIR_CAPACITY = 4096 };
 
 struct parser {
 	/* What follows is constant after parser_create(). */
-
-	/* Most lines are of other programs, and end at one of these:
-	 * bits for the hash of a program's first four bytes, usable unless a
-	 * program is shorter; and bit l of first[c] for a program of length l
-	 * that begins with c. */
-	uint64_t head[HEAD_BITS / 64];
-	bool head_usable;
-	uint64_t first[256];
-	struct program program[SLOT_N]; /* open addressing */
-	bool paired[GRAMMAR_N];
-	struct custom **custom;
-	size_t custom_n;
-	bool custom_stream[CUSTOM_MAX]; /* lines of its output count */
+	struct programs programs;
+	bool paired[GRAMMAR_N]; /* two-line servers that are named */
 	bool bare_lines;
 	bool nginx_file;
 	bool (*only_root)(const char *path, size_t len);
@@ -57,9 +26,8 @@ struct parser {
 	/* Memory between lines. */
 	struct pairs *pairs; /* NULL: no server is paired */
 	struct prefix_clock clock;
-	/* of exported entries; source_journal.c asks the journal */
-	struct streams streams;
-	bool stream_lost; /* one that isn't there may have been cut */
+	struct streams streams; /* of exported journal entries */
+	bool stream_lost; /* an output that isn't in streams may be cut */
 	char scratch[PREFIX_SCRATCH];
 };
 
@@ -103,117 +71,16 @@ static const char *const reason_names[PARSE_REASON_N] = {
 };
 
 const char *
-parse_reason_name(enum parse_reason reason)
-{
-	assert(reason < PARSE_REASON_N);
-	return reason_names[reason];
-}
-
-const char *
 parser_server_name(size_t i)
 {
 	return i < GRAMMAR_N ? grammars[i]->name : NULL;
 }
 
-/* ---- the table of programs ---- */
-
-static size_t
-slot_of(const char *name, size_t len)
+const char *
+parse_reason_name(enum parse_reason reason)
 {
-	uint32_t h = (uint32_t)len * 0x9E3779B1u;
-
-	h ^= (uint32_t)(unsigned char)name[0] << 3;
-	h ^= (uint32_t)(unsigned char)name[len / 2] << 9;
-	h ^= (uint32_t)(unsigned char)name[len - 1] << 15;
-	h *= 0x85EBCA6Bu;
-	return (h >> 16) & (SLOT_N - 1);
-}
-
-static unsigned
-head_bit(const char *name)
-{
-	uint32_t word;
-
-	memcpy(&word, name, HEAD_SIZE);
-	return (word * 0x9E3779B1u) >> 20 & (HEAD_BITS - 1);
-}
-
-static void
-head_add(struct parser *parser, const char *name)
-{
-	unsigned bit;
-
-	if (strlen(name) < HEAD_SIZE) {
-		parser->head_usable = false;
-		return;
-	}
-	bit = head_bit(name);
-	parser->head[bit / 64] |= UINT64_C(1) << (bit % 64);
-}
-
-/* Is this plainly a line of a program that is none of ours? */
-static bool
-line_is_foreign(const struct parser *parser, const char *line, size_t len)
-{
-	const char *tag = prefix_peek_tag(line, len);
-	unsigned bit;
-
-	if (tag == NULL || !parser->head_usable)
-		return false;
-	bit = head_bit(tag);
-	return !(parser->head[bit / 64] >> (bit % 64) & 1);
-}
-
-static const struct program *
-program_find(const struct parser *parser, struct span name)
-{
-	size_t len = span_len(name);
-
-	if (len == 0 || len >= PROGRAM_NAME_MAX ||
-	    !(parser->first[(unsigned char)*name.p] >> len & 1))
-		return NULL;
-	for (size_t i = slot_of(name.p, len);; i = (i + 1) & (SLOT_N - 1)) {
-		const struct program *p = &parser->program[i];
-
-		if (p->len == 0)
-			return NULL;
-		if (p->len == len && memcmp(p->name, name.p, len) == 0)
-			return p;
-	}
-}
-
-static struct program *
-program_add(struct parser *parser, const char *name)
-{
-	size_t len = strlen(name);
-	size_t i;
-
-	assert(len > 0 && len < PROGRAM_NAME_MAX);
-	for (i = slot_of(name, len); parser->program[i].len != 0;
-	     i = (i + 1) & (SLOT_N - 1)) {
-		if (parser->program[i].len == len &&
-		    memcmp(parser->program[i].name, name, len) == 0)
-			return &parser->program[i];
-	}
-	head_add(parser, name);
-	parser->first[(unsigned char)name[0]] |= UINT64_C(1) << len;
-	memcpy(parser->program[i].name, name, len);
-	parser->program[i].len = len;
-	return &parser->program[i];
-}
-
-static void
-grammar_add(struct parser *parser, size_t number)
-{
-	for (const char *const *name = grammars[number]->programs;
-	     *name != NULL; name++) {
-		struct program *p = program_add(parser, *name);
-
-		assert(p->grammar_n < PROGRAM_GRAMMARS);
-		assert(
-		    !grammars[number]->stream || !grammars[number]->two_lines);
-		p->grammar[p->grammar_n++] = (uint8_t)number;
-	}
+	assert(reason < PARSE_REASON_N);
+	return reason_names[reason];
 }
 
 /* ---- creation ---- */
@@ -255,7 +122,7 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 	}
 	for (size_t g = 0; g < GRAMMAR_N; g++) {
 		if (all || chosen[g])
-			grammar_add(parser, g);
+			programs_add_grammar(&parser->programs, g);
 		if (!parser->paired[g] || parser->pairs != NULL)
 			continue;
 		parser->pairs = pairs_create(PAIR_CAPACITY);
@@ -267,72 +134,43 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 	return 0;
 }
 
-/* Units that people start, not the machine. */
-static bool
-unit_of_a_person(struct span unit)
+static int
+check_custom(const struct parser_custom *c, struct err *err)
 {
-	return SPAN_STARTS(unit, "user@") || SPAN_STARTS(unit, "session-") ||
-	    SPAN_STARTS(unit, "user-");
-}
-
-static bool
-unit_usable(const char *unit)
-{
-	struct span u = span_of(unit, strlen(unit));
-
-	return !unit_of_a_person(u) && SPAN_CHOP(&u, ".service") &&
-	    !span_empty(u);
+	if (strlen(c->program) >= PROGRAM_NAME_MAX)
+		err_set(err, ERR_INVALID,
+		    "custom server \"%.80s\": a program's name has at most %d bytes",
+		    c->program, (int)PROGRAM_NAME_MAX - 1);
+	else if (c->unit != NULL && !origin_unit_of_system(c->unit))
+		err_set(err, ERR_INVALID,
+		    "custom server \"%.80s\": unit \"%.80s\": expected a service of the system, as \"mypopd.service\"",
+		    c->program, c->unit);
+	else
+		return 0;
+	return -1;
 }
 
 static int
 add_custom(struct parser *parser, const struct parser_options *options,
     struct err *err)
 {
-	if (options->custom_n == 0)
-		return 0;
-	if (options->custom_n > CUSTOM_MAX) {
+	if (options->custom_n > PROGRAM_CUSTOM_MAX) {
 		err_set(err, ERR_INVALID, "more than %d custom servers",
-		    (int)CUSTOM_MAX);
-		err_locate(err, options->custom[CUSTOM_MAX].where);
-		return -1;
-	}
-	/* NOLINTNEXTLINE: pointers are what it holds */
-	parser->custom = calloc(options->custom_n, sizeof(*parser->custom));
-	if (parser->custom == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
+		    (int)PROGRAM_CUSTOM_MAX);
+		err_locate(err, options->custom[PROGRAM_CUSTOM_MAX].where);
 		return -1;
 	}
 	for (size_t i = 0; i < options->custom_n; i++) {
 		const struct parser_custom *c = &options->custom[i];
-		struct program *p;
+		struct custom *custom;
 
-		if (strlen(c->program) >= PROGRAM_NAME_MAX) {
-			err_set(err, ERR_INVALID,
-			    "custom server \"%.80s\": "
-			    "a program's name has at most %d bytes",
-			    c->program, (int)PROGRAM_NAME_MAX - 1);
+		if (check_custom(c, err) == -1 ||
+		    custom_compile(
+			c->program, c->pattern, c->unit, &custom, err) == -1) {
 			err_locate(err, c->where);
 			return -1;
 		}
-		if (c->unit != NULL && !unit_usable(c->unit)) {
-			err_set(err, ERR_INVALID,
-			    "custom server \"%.80s\": unit \"%.80s\": "
-			    "expected a service of the system, "
-			    "as \"mypopd.service\"",
-			    c->program, c->unit);
-			err_locate(err, c->where);
-			return -1;
-		}
-		if (custom_compile(c->program, c->pattern, c->unit,
-			&parser->custom[i], err) == -1) {
-			err_locate(err, c->where);
-			return -1;
-		}
-		parser->custom_n = i + 1;
-		parser->custom_stream[i] = c->stream;
-		p = program_add(parser, c->program);
-		p->custom = true;
-		p->custom_by_exe |= c->unit == NULL;
+		programs_add_custom(&parser->programs, custom, c->stream);
 	}
 	return 0;
 }
@@ -348,9 +186,7 @@ parser_create(const struct parser_options *options, struct parser **parser_r,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	parser->head_usable = true;
-	for (const char *const *f = prefix_facilities; *f != NULL; f++)
-		head_add(parser, *f);
+	programs_init(&parser->programs);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
 	parser->only_root = options->only_root;
@@ -370,9 +206,7 @@ parser_free(struct parser **parser)
 
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->custom_n; i++)
-		custom_free(&p->custom[i]);
-	free(p->custom);
+	programs_release(&p->programs);
 	pairs_free(&p->pairs);
 	free(p);
 	*parser = NULL;
@@ -387,144 +221,6 @@ parser_pairs(const struct parser *parser)
 /* ---- who may speak ---- */
 
 static struct span
-base_name(struct span path)
-{
-	struct span dir;
-
-	(void)SPAN_UNTIL_LAST(&path, "/", &dir);
-	return path;
-}
-
-/* The kernel cuts comm at 15 bytes. */
-static bool
-comm_matches(struct span comm, const char *name, size_t len)
-{
-	return span_equals(comm, name, len < 15 ? len : 15);
-}
-
-static bool
-process_of_grammar(const struct grammar *g, struct span program,
-    struct span process, bool is_comm)
-{
-	struct span base = base_name(program);
-
-	if (is_comm ? comm_matches(process, base.p, span_len(base))
-		    : span_equals(process, base.p, span_len(base)))
-		return true;
-	for (const char *const *name = g->processes;
-	     name != NULL && *name != NULL; name++) {
-		if (is_comm ? comm_matches(process, *name, strlen(*name))
-			    : span_equals(process, *name, strlen(*name)))
-			return true;
-	}
-	return false;
-}
-
-/* Is it where packages put servers? Elsewhere whoever has a directory, as
- * www-data has, may put an executable named like one. */
-static bool
-exe_in_system_place(struct span exe)
-{
-	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
-		"/usr/lib", "/usr/cyrus/", "/bin/", "/sbin/", "/lib",
-		"/var/qmail/bin/", "/nix/store/", "/gnu/store/", NULL };
-
-	for (const char *const *place = places; *place != NULL; place++) {
-		if (span_starts(exe, *place, strlen(*place)))
-			return true;
-	}
-	return false;
-}
-
-/* Where admins put servers, and where others may own directories: Debian's
- * group staff /usr/local, a program's user its part of /opt. What runs as root
- * needs no such directory. */
-static bool
-exe_in_admins_place(const struct parser *parser, struct span exe, int64_t uid)
-{
-	if (!SPAN_STARTS(exe, "/usr/local/") && !SPAN_STARTS(exe, "/opt/"))
-		return false;
-	return uid == 0 ||
-	    (parser->only_root != NULL &&
-		parser->only_root(exe.p, span_len(exe)));
-}
-
-static bool
-may_speak_as(
-    const struct grammar *g, struct span program, const struct prefix_origin *o)
-{
-	if (g->root_only && o->uid > 0)
-		return false;
-	if (!span_empty(o->comm) &&
-	    !process_of_grammar(g, program, o->comm, true))
-		return false;
-	return span_empty(o->exe) ||
-	    process_of_grammar(g, program, base_name(o->exe), false);
-}
-
-static bool
-exe_is_program(struct span exe, struct span program)
-{
-	struct span base = base_name(program);
-
-	return span_empty(exe) ||
-	    span_equals(base_name(exe), base.p, span_len(base));
-}
-
-/* The unit that the admin named says all, executable and user nothing. */
-static bool
-unit_of_custom(const struct parser *parser, struct span program,
-    const struct prefix_origin *o)
-{
-	for (size_t i = 0; i < parser->custom_n; i++) {
-		const struct custom *c = parser->custom[i];
-		const char *name = custom_program(c), *unit = custom_unit(c);
-
-		if (unit != NULL && span_equals(o->unit, unit, strlen(unit)) &&
-		    span_equals(program, name, strlen(name)))
-			return true;
-	}
-	return false;
-}
-
-/* The executable of a process that ended before journald looked is unknown:
- * only root's may be, who needs no log line to let somebody relay. */
-static bool
-origin_of_system(const struct parser *parser, const struct prefix_origin *o)
-{
-	enum { NOBODY = 65534 };
-
-	if (o->uid >= ORDINARY_UID && o->uid != NOBODY)
-		return false;
-	if (unit_of_a_person(o->unit))
-		return false;
-	return span_empty(o->exe) ? o->uid <= 0
-				  : exe_in_system_place(o->exe) ||
-		exe_in_admins_place(parser, o->exe, o->uid);
-}
-
-static bool
-origin_may_speak(const struct parser *parser, const struct program *p,
-    struct span program, const struct prefix_origin *origin)
-{
-	struct prefix_origin o = *origin;
-
-	/* an upgrade under a running server */
-	(void)SPAN_CHOP(&o.exe, " (deleted)");
-	if (p->custom && unit_of_custom(parser, program, &o))
-		return true;
-	if (!origin_of_system(parser, &o))
-		return false;
-	if (p->custom_by_exe && p->grammar_n == 0)
-		return exe_is_program(o.exe, program);
-	for (size_t i = 0; i < p->grammar_n; i++) {
-		if (may_speak_as(grammars[p->grammar[i]], program, &o))
-			return true;
-	}
-	return false;
-}
-
-static struct span
 span_of_string(const char *text)
 {
 	return text == NULL ? span_of("", 0) : span_of(text, strlen(text));
@@ -535,7 +231,7 @@ parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin)
 {
 	struct span name = span_of_string(program);
-	const struct program *p = program_find(parser, name);
+	const struct program *p = programs_find(&parser->programs, name);
 	const struct prefix_origin o = {
 		.uid = origin->uid,
 		.comm = span_of_string(origin->comm),
@@ -543,7 +239,8 @@ parser_may_speak(const struct parser *parser, const char *program,
 		.unit = span_of_string(origin->unit),
 	};
 
-	return p == NULL || origin_may_speak(parser, p, name, &o);
+	return p == NULL ||
+	    origin_may_speak(&parser->programs, p, name, &o, parser->only_root);
 }
 
 /* ---- outputs that were cut ---- */
@@ -781,12 +478,13 @@ match_delivered(struct parser *parser, struct message *msg, size_t number,
 static enum parse_reason
 match_custom(struct parser *parser, struct message *msg, struct login *login)
 {
+	const struct programs *programs = &parser->programs;
 	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
 
 	if (span_len(msg->text) > GRAMMAR_CUT_MIN)
 		return PARSE_TOO_LONG;
-	for (size_t i = 0; i < parser->custom_n; i++) {
-		struct custom *c = parser->custom[i];
+	for (size_t i = 0; i < programs->custom_n; i++) {
+		struct custom *c = programs->custom[i];
 		struct grammar_match m = { .service = SERVICE_NONE };
 		const char *name = custom_program(c);
 
@@ -799,7 +497,7 @@ match_custom(struct parser *parser, struct message *msg, struct login *login)
 			reason = PARSE_BAD_ADDRESS;
 		if (reason == PARSE_REASON_LOGIN &&
 		    msg->delivery == DELIVERY_PIECE &&
-		    !parser->custom_stream[i])
+		    !programs->custom_stream[i])
 			reason = PARSE_STREAM_PIECE;
 		if (reason == PARSE_REASON_LOGIN)
 			break;
@@ -878,7 +576,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 
 	result->server = NULL;
 	result->year_guessed = false;
-	if (line_is_foreign(parser, line, len)) {
+	if (programs_foreign(&parser->programs, line, len)) {
 		ignore(result, PARSE_OTHER_PROGRAM);
 		return;
 	}
@@ -900,7 +598,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		ignore(result, PARSE_UNTRUSTED);
 		return;
 	}
-	msg.program = program_find(parser, prefix.program);
+	msg.program = programs_find(&parser->programs, prefix.program);
 	if (msg.program == NULL) {
 		ignore(result, PARSE_OTHER_PROGRAM);
 		return;
@@ -911,8 +609,8 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		return;
 	}
 	if (prefix.form == PREFIX_JOURNAL &&
-	    !origin_may_speak(
-		parser, msg.program, prefix.program, &prefix.origin)) {
+	    !origin_may_speak(&parser->programs, msg.program, prefix.program,
+		&prefix.origin, parser->only_root)) {
 		result->server = msg.program->grammar_n > 0
 		    ? grammars[msg.program->grammar[0]]->name
 		    : "custom";
@@ -954,7 +652,7 @@ parser_message(struct parser *parser, const char *host, const char *program,
 		ignore(result, PARSE_TOO_LONG);
 		return;
 	}
-	msg.program = program_find(parser, msg.name);
+	msg.program = programs_find(&parser->programs, msg.name);
 	if (msg.program == NULL) {
 		ignore(result, PARSE_OTHER_PROGRAM);
 		return;
