@@ -43,7 +43,7 @@ collect_check(const struct config *cfg, struct err *err)
 {
 	struct judge *judge;
 
-	if (judge_create(cfg, &judge, err) == -1)
+	if (judge_new(cfg, NULL, &judge, err) == -1)
 		return -1;
 	judge_free(&judge);
 	return 0;
@@ -124,7 +124,7 @@ collect_create(struct config *cfg, collect_note_fn *note_fn,
 		err_set(err, ERR_NOMEM, "out of memory");
 		goto fail;
 	}
-	if (judge_create(cfg, &c->judge, err) == -1 ||
+	if (judge_new(cfg, NULL, &c->judge, err) == -1 ||
 	    make_feeds(c, cfg, &c->feed, &c->fds, err) == -1)
 		goto fail;
 	c->n_feeds = cfg->collector.n_sources;
@@ -461,7 +461,7 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	/* entries of the batch borrow the names of feeds that may go */
 	if ((batch_count(c->batch) > 0 &&
 		(c->store == NULL || commit_flush(c, true, err) == -1)) ||
-	    judge_create(cfg, &judge, err) == -1)
+	    judge_new(cfg, NULL, &judge, err) == -1)
 		goto fail;
 	if (!judge_set_own(judge, &c->own)) {
 		err_set(err, ERR_NOMEM, "out of memory");

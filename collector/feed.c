@@ -121,10 +121,10 @@ note_future(
 /* Answer the sender of a login, and warn when it may not send any. */
 static void
 answer_told(struct collect *c, struct feed *f, const struct line_told *told,
-    const char *reason)
+    enum fate fate)
 {
-	source_answer(f->source, reason);
-	if (reason == judge_forged && state_complain(&c->told_complaint))
+	source_answer(f->source, fate_name(fate));
+	if (fate == FATE_FORGED && state_complain(&c->told_complaint))
 		state_note(c, LOG_WARNING,
 		    "%s: user id %" PRId64 " (process %" PRId64
 		    ") is not in collector.login_users: its logins don't count",
@@ -197,8 +197,7 @@ of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 static void
 refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
 {
-	j->record = false;
-	j->reason = judge_too_old;
+	j->fate = FATE_TOO_OLD;
 	if (state_complain(&c->year_complaint))
 		state_note(c, LOG_WARNING,
 		    "%s: a login of %s, dated without a year, is taken for one of an earlier year: it is %" PRId64
@@ -216,12 +215,12 @@ take_line(void *arg, const struct line *line)
 
 	c->lines++;
 	judge_line(c->judge, line, f->direct, c->now, &judged);
-	if (judged.record && of_earlier_year(f, line, &judged))
+	if (judged.fate == FATE_LOGIN && of_earlier_year(f, line, &judged))
 		refuse_earlier_year(c, f, &judged);
 	if (line->told != NULL)
-		answer_told(c, f, line->told, judged.reason);
-	stats_line(f->stats, judged.server, judged.reason, judged.record,
-	    judged.unknown_shape ? line->text : NULL, line->len, c->now);
+		answer_told(c, f, line->told, judged.fate);
+	stats_line(f->stats, judged.server, judged.fate, line->text, line->len,
+	    c->now);
 	if (f->want_time) {
 		int64_t at = judge_line_time(c->judge, line, c->now);
 
@@ -229,9 +228,9 @@ take_line(void *arg, const struct line *line)
 		if (at > f->line_at)
 			f->line_at = at > c->now ? c->now : at;
 	}
-	if (judged.piece)
+	if (judged.fate == FATE_STREAM_PIECE)
 		note_piece(c, f, judged.server);
-	if (!judged.record)
+	if (judged.fate != FATE_LOGIN)
 		return true;
 	/* the line may be younger than c->now, when this step began */
 	if (judged.ahead_s > 0)

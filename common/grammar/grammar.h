@@ -57,10 +57,10 @@ struct grammar {
 	 * is a newline or NUL there, and no line has 48 KiB, where journald
 	 * cuts. Say how that is known. Not with two_lines. */
 	bool stream;
-	/* Returns PARSE_REASON_LOGIN with *m filled, or why not; for two-line
-	 * servers PARSE_PAIR_OPENED and PARSE_PAIR_MISSING go with PAIR_OPEN
+	/* Returns FATE_LOGIN with *m filled, or why not; for two-line
+	 * servers FATE_PAIR_OPENED and FATE_PAIR_MISSING go with PAIR_OPEN
 	 * and PAIR_CLOSE. *m is zeroed by the caller. */
-	enum parse_reason (*match)(
+	enum fate (*match)(
 	    struct span msg, struct span program, struct grammar_match *m);
 };
 

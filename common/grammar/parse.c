@@ -44,43 +44,10 @@ struct message {
 	int64_t at;
 };
 
-static const char *const reason_names[PARSE_REASON_N] = {
-	[PARSE_REASON_LOGIN] = "login",
-	[PARSE_OTHER_PROGRAM] = "other-program",
-	[PARSE_NO_PREFIX] = "no-prefix",
-	[PARSE_TOO_LONG] = "too-long",
-	[PARSE_FORGEABLE_FILE] = "forgeable-file",
-	[PARSE_UNTRUSTED] = "untrusted-sender",
-	[PARSE_STREAM_PIECE] = "stream-piece",
-	[PARSE_CUT_PIECE] = "cut-piece",
-	[PARSE_NOT_A_LOGIN] = "not-a-login",
-	[PARSE_FAILED_LOGIN] = "failed-login",
-	[PARSE_PROXIED] = "proxied",
-	[PARSE_OTHER_SERVICE] = "other-service",
-	[PARSE_ANONYMOUS] = "anonymous",
-	[PARSE_AMBIGUOUS] = "ambiguous",
-	[PARSE_BAD_ADDRESS] = "bad-address",
-	[PARSE_NO_ADDRESS] = "no-address",
-	[PARSE_NO_USER] = "no-user",
-	[PARSE_BAD_USER] = "bad-user",
-	[PARSE_TRUNCATED] = "truncated",
-	[PARSE_BAD_TIME] = "bad-time",
-	[PARSE_PAIR_OPENED] = "pair-opened",
-	[PARSE_PAIR_MISSING] = "pair-incomplete",
-	[PARSE_UNKNOWN_SHAPE] = "unknown-shape",
-};
-
 const char *
 parser_server_name(size_t i)
 {
 	return i < GRAMMAR_N ? grammars[i]->name : NULL;
-}
-
-const char *
-parse_reason_name(enum parse_reason reason)
-{
-	assert(reason < PARSE_REASON_N);
-	return reason_names[reason];
 }
 
 /* ---- creation ---- */
@@ -277,15 +244,6 @@ parser_skip(struct parser *parser)
 
 /* ---- from message to login ---- */
 
-static void
-ignore(struct parse_result *result, enum parse_reason reason)
-{
-	result->verdict = PARSE_IGNORE;
-	result->code = reason;
-	result->reason = reason_names[reason];
-	result->unknown_shape = reason == PARSE_UNKNOWN_SHAPE;
-}
-
 static bool
 is_anonymous(struct span user)
 {
@@ -300,22 +258,22 @@ is_anonymous(struct span user)
 	return true;
 }
 
-enum parse_reason
+enum fate
 parse_user(const char *user, size_t len, char *user_r)
 {
 	if (len == 0)
-		return PARSE_NO_USER;
+		return FATE_NO_USER;
 	/* No mail system has such names, and where the server writes its
 	 * verdict behind the name, a long one pushes it off the line. */
 	if (len >= LOGIN_USER_MAX)
-		return PARSE_TOO_LONG;
+		return FATE_TOO_LONG;
 	if (memchr(user, '\0', len) != NULL || memchr(user, '\n', len) != NULL)
-		return PARSE_BAD_USER;
+		return FATE_BAD_USER;
 	if (is_anonymous(span_of(user, len)))
-		return PARSE_ANONYMOUS;
+		return FATE_ANONYMOUS;
 	memcpy(user_r, user, len);
 	user_r[len] = '\0';
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static bool
@@ -339,7 +297,7 @@ copy_word(char *word_r, const char *text)
 }
 
 /* All but the address is checked and filled in here. */
-static enum parse_reason
+static enum fate
 fill_login(struct parser *parser, struct message *msg,
     const struct grammar_match *m, const char *server, struct login *login)
 {
@@ -348,24 +306,24 @@ fill_login(struct parser *parser, struct message *msg,
 		[SERVICE_IMAP] = "imap",
 		[SERVICE_POP3] = "pop3",
 	};
-	enum parse_reason reason =
+	enum fate reason =
 	    parse_user(m->user.p, span_len(m->user), login->user);
 
-	if (reason != PARSE_REASON_LOGIN)
+	if (reason != FATE_LOGIN)
 		return reason;
 	if (m->user_cut)
 		login->user[0] = '\0';
 	if (!message_time(parser, msg))
-		return PARSE_BAD_TIME;
+		return FATE_BAD_TIME;
 	login->at = msg->at;
 	copy_word(login->service, services[m->service]);
 	copy_word(login->server, server);
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 /* A server that is paired gives the address in the second line too: it must be
  * the same, or a user is named like the end of such a line. */
-static enum parse_reason
+static enum fate
 confirm_by_pair(struct parser *parser, struct message *msg,
     const struct pair_key *key, const struct grammar_match *m)
 {
@@ -373,23 +331,22 @@ confirm_by_pair(struct parser *parser, struct message *msg,
 
 	if (!addr_parse_n(m->addr.p, span_len(m->addr), &second)) {
 		pairs_forget(parser->pairs, key);
-		return PARSE_BAD_ADDRESS;
+		return FATE_BAD_ADDRESS;
 	}
 	if (!message_time(parser, msg)) {
 		pairs_forget(parser->pairs, key);
-		return PARSE_BAD_TIME;
+		return FATE_BAD_TIME;
 	}
 	if (pairs_take(parser->pairs, key, msg->at, PARSE_PAIR_S, &first) &&
 	    !addr_equal(&first, &second))
-		return PARSE_AMBIGUOUS;
-	return PARSE_REASON_LOGIN;
+		return FATE_AMBIGUOUS;
+	return FATE_LOGIN;
 }
 
 /* Lines of two-line servers: keep the book, and complete the login. */
-static enum parse_reason
+static enum fate
 follow_pair(struct parser *parser, struct message *msg, size_t number,
-    const struct grammar_match *m, enum parse_reason reason,
-    struct addr *client_r)
+    const struct grammar_match *m, enum fate reason, struct addr *client_r)
 {
 	const struct pair_key key = {
 		.host = msg->host.p,
@@ -404,85 +361,84 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	case PAIR_OPEN:
 		pairs_forget(parser->pairs, &key);
 		if (!addr_parse_n(m->addr.p, span_len(m->addr), client_r))
-			return PARSE_BAD_ADDRESS;
+			return FATE_BAD_ADDRESS;
 		if (!message_time(parser, msg))
-			return PARSE_BAD_TIME;
+			return FATE_BAD_TIME;
 		pairs_open(parser->pairs, &key, client_r, msg->at);
 		return reason;
 	case PAIR_CLOSE:
 		if (!message_time(parser, msg)) {
 			pairs_forget(parser->pairs, &key);
-			return PARSE_BAD_TIME;
+			return FATE_BAD_TIME;
 		}
 		return pairs_take(
 			   parser->pairs, &key, msg->at, PARSE_PAIR_S, client_r)
-		    ? PARSE_REASON_LOGIN
-		    : PARSE_PAIR_MISSING;
+		    ? FATE_LOGIN
+		    : FATE_PAIR_MISSING;
 	case PAIR_FORGET:
 		break;
 	}
-	if (reason == PARSE_REASON_LOGIN)
+	if (reason == FATE_LOGIN)
 		return confirm_by_pair(parser, msg, &key, m);
 	pairs_forget(parser->pairs, &key);
 	return reason;
 }
 
-static enum parse_reason
+static enum fate
 match_grammar(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	const struct grammar *g = grammars[number];
 	struct grammar_match m = { .pair = PAIR_FORGET };
-	enum parse_reason reason = g->match(msg->text, msg->name, &m);
+	enum fate reason = g->match(msg->text, msg->name, &m);
 	bool closed = false;
 
-	if (reason == PARSE_REASON_LOGIN && !g->long_lines &&
+	if (reason == FATE_LOGIN && !g->long_lines &&
 	    span_len(msg->text) > GRAMMAR_CUT_MIN)
-		reason = PARSE_TOO_LONG;
+		reason = FATE_TOO_LONG;
 	if (parser->paired[number]) {
-		enum parse_reason before = reason;
+		enum fate before = reason;
 
 		reason = follow_pair(
 		    parser, msg, number, &m, reason, &login->client);
-		closed = reason == PARSE_REASON_LOGIN && before != reason;
-	} else if (reason == PARSE_PAIR_OPENED) {
-		reason = PARSE_NOT_A_LOGIN;
-	} else if (reason == PARSE_PAIR_MISSING) {
-		reason = PARSE_NO_ADDRESS;
+		closed = reason == FATE_LOGIN && before != reason;
+	} else if (reason == FATE_PAIR_OPENED) {
+		reason = FATE_NOT_A_LOGIN;
+	} else if (reason == FATE_PAIR_MISSING) {
+		reason = FATE_NO_ADDRESS;
 	}
-	if (reason != PARSE_REASON_LOGIN)
+	if (reason != FATE_LOGIN)
 		return reason;
 	if (!closed &&
 	    !addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
-		return PARSE_BAD_ADDRESS;
+		return FATE_BAD_ADDRESS;
 	return fill_login(parser, msg, &m, g->name, login);
 }
 
 /* A line of a program's output may be made by a client where its server isn't
  * known to let none through: then it is no login, and named when it looks like
  * one. First lines of two aren't even looked at. */
-static enum parse_reason
+static enum fate
 match_delivered(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	bool doubtful =
 	    msg->delivery == DELIVERY_PIECE && !grammars[number]->stream;
-	enum parse_reason reason = doubtful && parser->paired[number]
-	    ? PARSE_STREAM_PIECE
+	enum fate reason = doubtful && parser->paired[number]
+	    ? FATE_STREAM_PIECE
 	    : match_grammar(parser, msg, number, login);
 
-	return doubtful && reason == PARSE_REASON_LOGIN ? PARSE_STREAM_PIECE
-							: reason;
+	return doubtful && reason == FATE_LOGIN ? FATE_STREAM_PIECE : reason;
 }
 
-static enum parse_reason
+static enum fate
 match_custom(struct parser *parser, struct message *msg, struct login *login)
 {
 	const struct programs *programs = &parser->programs;
-	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+	enum fate reason = FATE_UNKNOWN_SHAPE;
 
 	if (span_len(msg->text) > GRAMMAR_CUT_MIN)
-		return PARSE_TOO_LONG;
+		return FATE_TOO_LONG;
 	for (size_t i = 0; i < programs->custom_n; i++) {
 		struct custom *c = programs->custom[i];
 		struct grammar_match m = { .service = SERVICE_NONE };
@@ -494,12 +450,11 @@ match_custom(struct parser *parser, struct message *msg, struct login *login)
 		if (addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
 			reason = fill_login(parser, msg, &m, "custom", login);
 		else
-			reason = PARSE_BAD_ADDRESS;
-		if (reason == PARSE_REASON_LOGIN &&
-		    msg->delivery == DELIVERY_PIECE &&
+			reason = FATE_BAD_ADDRESS;
+		if (reason == FATE_LOGIN && msg->delivery == DELIVERY_PIECE &&
 		    !programs->custom_stream[i])
-			reason = PARSE_STREAM_PIECE;
-		if (reason == PARSE_REASON_LOGIN)
+			reason = FATE_STREAM_PIECE;
+		if (reason == FATE_LOGIN)
 			break;
 	}
 	return reason;
@@ -522,49 +477,40 @@ unwrap_repeated(struct span s)
 static void
 judge(struct parser *parser, struct message *msg, struct parse_result *result)
 {
-	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+	enum fate reason = FATE_UNKNOWN_SHAPE;
 	const struct program *p = msg->program;
 
 	result->server =
 	    p->grammar_n > 0 ? grammars[p->grammar[0]]->name : "custom";
 	if (msg->delivery == DELIVERY_UNKNOWN ||
 	    msg->delivery == DELIVERY_CUT) {
-		ignore(result,
-		    msg->delivery == DELIVERY_CUT ? PARSE_CUT_PIECE
-						  : PARSE_UNTRUSTED);
+		result->fate = msg->delivery == DELIVERY_CUT ? FATE_CUT_PIECE
+							     : FATE_UNTRUSTED;
 		return;
 	}
 	if (SPAN_STARTS(msg->text, "message repeated "))
 		msg->text = unwrap_repeated(msg->text);
 	for (size_t i = 0; i < p->grammar_n; i++) {
-		enum parse_reason own =
+		enum fate own =
 		    match_delivered(parser, msg, p->grammar[i], &result->login);
 
 		/* the first server that knows the line has it */
-		if (i == 0 || own != PARSE_UNKNOWN_SHAPE) {
+		if (i == 0 || own != FATE_UNKNOWN_SHAPE) {
 			result->server = grammars[p->grammar[i]]->name;
 			reason = own;
 		}
-		if (own != PARSE_UNKNOWN_SHAPE)
+		if (own != FATE_UNKNOWN_SHAPE)
 			break;
 	}
-	if (reason != PARSE_REASON_LOGIN && p->custom) {
-		enum parse_reason own =
-		    match_custom(parser, msg, &result->login);
+	if (reason != FATE_LOGIN && p->custom) {
+		enum fate own = match_custom(parser, msg, &result->login);
 
-		if (own != PARSE_UNKNOWN_SHAPE || p->grammar_n == 0) {
+		if (own != FATE_UNKNOWN_SHAPE || p->grammar_n == 0) {
 			result->server = "custom";
 			reason = own;
 		}
 	}
-	if (reason != PARSE_REASON_LOGIN) {
-		ignore(result, reason);
-		return;
-	}
-	result->verdict = PARSE_LOGIN;
-	result->code = PARSE_REASON_LOGIN;
-	result->reason = reason_names[PARSE_REASON_LOGIN];
-	result->unknown_shape = false;
+	result->fate = reason;
 }
 
 void
@@ -577,14 +523,14 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	result->server = NULL;
 	result->year_guessed = false;
 	if (programs_foreign(&parser->programs, line, len)) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	if (len > PREFIX_LINE_MAX) {
 		parser_skip(parser);
-		ignore(result, PARSE_TOO_LONG);
+		result->fate = FATE_TOO_LONG;
 		return;
 	}
 	switch (prefix_split(
@@ -592,20 +538,20 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	case PREFIX_OK:
 		break;
 	case PREFIX_UNKNOWN:
-		ignore(result, PARSE_NO_PREFIX);
+		result->fate = FATE_NO_PREFIX;
 		return;
 	case PREFIX_CONTRADICTS:
-		ignore(result, PARSE_UNTRUSTED);
+		result->fate = FATE_UNTRUSTED;
 		return;
 	}
 	msg.program = programs_find(&parser->programs, prefix.program);
 	if (msg.program == NULL) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	if (prefix.form == PREFIX_NGINX_FILE && !parser->nginx_file) {
 		result->server = "nginx";
-		ignore(result, PARSE_FORGEABLE_FILE);
+		result->fate = FATE_FORGEABLE_FILE;
 		return;
 	}
 	if (prefix.form == PREFIX_JOURNAL &&
@@ -614,7 +560,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		result->server = msg.program->grammar_n > 0
 		    ? grammars[msg.program->grammar[0]]->name
 		    : "custom";
-		ignore(result, PARSE_UNTRUSTED);
+		result->fate = FATE_UNTRUSTED;
 		return;
 	}
 	result->year_guessed = prefix.stamp == STAMP_BSD;
@@ -649,12 +595,12 @@ parser_message(struct parser *parser, const char *host, const char *program,
 	result->server = NULL;
 	result->year_guessed = false;
 	if (len > PREFIX_LINE_MAX) {
-		ignore(result, PARSE_TOO_LONG);
+		result->fate = FATE_TOO_LONG;
 		return;
 	}
 	msg.program = programs_find(&parser->programs, msg.name);
 	if (msg.program == NULL) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	judge(parser, &msg, result);
