@@ -1,5 +1,6 @@
 #include "collector/collect.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -108,6 +109,7 @@ collect_create(struct config *cfg, collect_note_fn *note_fn,
 {
 	struct collect *c = calloc(1, sizeof(*c));
 
+	assert(cfg != NULL && note_fn != NULL);
 	*c_r = NULL;
 	if (c == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
@@ -458,6 +460,7 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	struct feed **feed;
 	struct pollfd *fds;
 
+	assert(cfg != NULL && cfg != c->cfg);
 	/* entries of the batch borrow the names of feeds that may go */
 	if ((batch_count(c->batch) > 0 &&
 		(c->store == NULL || commit_flush(c, true, err) == -1)) ||

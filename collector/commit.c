@@ -1,5 +1,6 @@
 #include "collector/commit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -34,6 +35,7 @@ commit(struct collect *c, bool all, struct err *err)
 {
 	bool pairs = pair_store_changes(c->judge) != c->pairs_saved;
 
+	assert(c->store != NULL);
 	if (store_begin(c->store, err) == -1)
 		return -1;
 	if (batch_store(c->batch, c->store, err) == -1 ||
@@ -245,6 +247,7 @@ open_store(struct collect *c, struct err *err)
 {
 	struct stat st;
 
+	assert(c->store == NULL);
 	if (lock_database(c, err) == -1)
 		return -1;
 	if (store_open(c->cfg->logins.database, STORE_WRITE, &c->store, err) ==
@@ -301,6 +304,7 @@ commit_watch(struct collect *c)
 	int64_t ms = clock_monotonic_ms();
 	struct stat st;
 
+	assert(c->store != NULL);
 	if (stat(path, &st) == 0 && st.st_ino == c->db_ino &&
 	    st.st_dev == c->db_dev) {
 		c->db_missing_ms = 0;
@@ -349,6 +353,7 @@ commit_tidy(struct collect *c)
 	int64_t cutoff = c->now - c->cfg->logins.keep_s;
 	struct err err;
 
+	assert(c->store != NULL);
 	if (clock_monotonic_ms() - c->tidy_ms < TIDY_MS)
 		return;
 	c->tidy_ms = clock_monotonic_ms();

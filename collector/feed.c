@@ -1,5 +1,6 @@
 #include "collector/feed.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ feed_try_open(struct feed *f)
 {
 	struct err err;
 
+	assert(f->source == NULL && f->c->store != NULL);
 	f->retry_ms = clock_monotonic_ms() + STATE_RETRY_MS;
 	if (feed_open(f, &err) == 0) {
 		if (f->complaint.active)
@@ -265,6 +267,7 @@ feed_read(struct feed *f)
 	struct collect *c = f->c;
 	struct err err;
 
+	assert(f->source != NULL && !batch_full(c->batch));
 	f->due = false;
 	f->written_from = -1;
 	f->want_time = true;
@@ -299,6 +302,7 @@ feed_save(struct feed *f, struct err *err)
 	struct store_source row = { .read_at = f->read_at,
 		.line_at = f->line_at };
 
+	assert(f->source != NULL);
 	source_mark(f->source, &f->mark);
 	(void)snprintf(row.name, sizeof(row.name), "%s", f->cfg.name);
 	row.device = f->mark.device;

@@ -1,5 +1,6 @@
 #include "collector/pair_store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -27,6 +28,7 @@ save_pair(void *arg, const struct pair_key *key, const struct addr *client,
 		.client = addr_format(client, text),
 		.at = at };
 
+	assert(pair.server != NULL);
 	return store_pair_add(s->st, &pair, s->err) == 0;
 }
 

@@ -1,4 +1,5 @@
 #include "collector/stats.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,7 @@ count_server(
 static void
 take_sample(struct row *row, const char *sample, size_t len)
 {
+	assert(sample != NULL);
 	row->sample_len = len < STATS_SAMPLE ? len : STATS_SAMPLE;
 	memcpy(row->sample, sample, row->sample_len);
 }
@@ -125,6 +127,7 @@ void
 stats_line(struct stats *s, const char *server, enum fate fate,
     const char *line, size_t len, int64_t now)
 {
+	assert(fate > FATE_NONE && fate < FATE_N);
 	struct row *row = find_row(s, server, fate);
 	bool silent =
 	    *server != '\0' && fate != FATE_LOGIN && fate != FATE_FAILED_LOGIN;

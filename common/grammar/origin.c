@@ -1,5 +1,6 @@
 #include "common/grammar/origin.h"
 
+#include <assert.h>
 #include <string.h>
 
 typedef bool only_root_fn(const char *path, size_t len);
@@ -147,6 +148,7 @@ origin_may_speak(const struct programs *t, const struct program *p,
 {
 	struct prefix_origin o = *origin;
 
+	assert(p != NULL && p->len > 0);
 	/* the server runs on after an upgrade */
 	(void)SPAN_CHOP(&o.exe, " (deleted)");
 	if (p->custom && unit_of_custom(t, program, &o))

@@ -510,6 +510,7 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 			reason = own;
 		}
 	}
+	assert(reason > FATE_NONE && reason < FATE_N);
 	result->fate = reason;
 }
 

@@ -41,6 +41,7 @@ head_add(struct programs *t, const char *name)
 		return;
 	}
 	bit = head_bit(name);
+	assert(bit < PROGRAM_HEADS);
 	t->head[bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
@@ -95,6 +96,8 @@ programs_add(struct programs *t, const char *name)
 {
 	size_t len = strlen(name);
 	size_t i;
+
+	static_assert(PROGRAM_NAME_MAX <= 64, "lengths are bits of first[]");
 
 	assert(len > 0 && len < PROGRAM_NAME_MAX);
 	for (i = slot_of(name, len); t->program[i].len != 0;

@@ -1,5 +1,6 @@
 #include "common/logs/choose.h"
 
+#include <assert.h>
 #include <sys/stat.h>
 
 #include "common/base/err.h"
@@ -132,6 +133,7 @@ choose_last(
 void
 choose(struct follow *f, const struct generations *g, struct found *found)
 {
+	assert(found->i == -1);
 	for (size_t i = 0; i < g->n && found->i == -1; i++)
 		if (g->v[i].live || unread(f, g, &g->v[i], found))
 			found->i = (ptrdiff_t)i;
@@ -182,6 +184,7 @@ static int
 open_found(struct follow *f, const struct generations *g, struct found *found,
     struct err *err)
 {
+	assert(found->i >= 0 && (size_t)found->i < g->n);
 	const struct generation *gen = &g->v[found->i];
 	int ret =
 	    logfile_open(&found->file, gen->path, found->reading.position, err);

@@ -1,5 +1,6 @@
 #include "common/logs/follow.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
@@ -134,6 +135,7 @@ follow_open(
 	struct follow *f = calloc(1, sizeof(*f));
 	char dir[PATH_MAX];
 
+	assert(options->path != NULL);
 	*f_r = NULL;
 	if (f == NULL)
 		goto nomem;
@@ -191,6 +193,7 @@ follow_close(struct follow **f)
 static void
 drop_prev(struct follow *f, int i)
 {
+	assert(i >= 0 && i < PREVS);
 	if (f->prev[i].file.fd == -1)
 		return;
 	contents_put(&f->known, &f->prev[i].file);
@@ -200,6 +203,7 @@ drop_prev(struct follow *f, int i)
 static void
 take_found(struct follow *f, const struct generations *g, struct found *found)
 {
+	assert(found->i >= 0 && found->file.fd != -1);
 	/* one reader of a file is enough */
 	for (int i = 0; i < PREVS; i++)
 		if (choose_is_file(&f->prev[i].file, &g->v[found->i]))
@@ -215,6 +219,7 @@ take_prev(struct follow *f, const struct logfile *file)
 {
 	int last = 0;
 
+	assert(file->fd != -1);
 	while (last < PREVS - 1 && f->prev[last].file.fd != -1)
 		last++;
 	drop_prev(f, last);
@@ -273,6 +278,8 @@ locate(struct follow *f, struct err *err)
 	struct generations g;
 	struct found found;
 
+	assert(f->cur.fd == -1);
+
 	remember(f);
 	int ret = choose_search(f, &g, &found, err);
 
@@ -302,6 +309,8 @@ advance(struct follow *f, struct err *err)
 {
 	struct generations g;
 	struct found found;
+
+	assert(f->cur.fd != -1);
 
 	remember(f);
 	int ret = choose_search(f, &g, &found, err);
@@ -335,14 +344,18 @@ out:
 }
 
 /* Where to go on in a log that was cut, and that may have got lines since. */
-static void
-cut(struct follow *f)
+static int
+cut(struct follow *f, struct err *err)
 {
 	int64_t size = logfile_size(&f->cur);
 	struct content old = content_of(&f->cur);
 	struct reading r = { 0 };
 	char path[32];
 
+	if (size == -1) {
+		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
+		return -1;
+	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
 	const struct generation g = {
 		.path = path, .size = size, .live = true
@@ -357,6 +370,7 @@ cut(struct follow *f)
 	logfile_move(&f->cur, r.position);
 	f->cur.trail = r.trail;
 	f->at = content_of(&f->cur);
+	return 1;
 }
 
 /* cur was cut off or written anew in place. Find the copy that holds what we
@@ -366,8 +380,7 @@ truncated(struct follow *f, struct err *err)
 {
 	if (!f->unproven && f->cur.head_n > 0 && logfile_head_same(&f->cur)) {
 		remember(f);
-		cut(f);
-		return 1;
+		return cut(f, err);
 	}
 	/* one of these may be the copy: all are looked at anew */
 	for (int i = PREVS; i-- > 0;)
@@ -569,6 +582,7 @@ follow_read(
 	 * time keeps us from everything else */
 	enum { TURNS = 1000 };
 
+	assert(budget > 0);
 	drain_events(f);
 	watch_directories(f);
 	for (int turn = 0; turn < TURNS; turn++) {

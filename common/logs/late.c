@@ -1,5 +1,6 @@
 #include "common/logs/late.h"
 
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,6 +48,8 @@ late_line(void *arg, const struct line *line)
 {
 	struct late *late = arg;
 	struct follow *f = late->f;
+
+	assert(late->i >= 0 && late->i < PREVS);
 	struct logfile *file = &f->prev[late->i].file;
 
 	for (int i = -1; i < late->i; i++) {
