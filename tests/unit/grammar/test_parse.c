@@ -160,7 +160,11 @@ run_corpus(void)
 		};
 		n++;
 	}
-	assert_int_equal(n, 206);
+	if (n < 206) {
+		(void)fprintf(stderr, "corpus.tsv: only %zu rows\n", n);
+		free(text);
+		return 1;
+	}
 
 	int failed = _cmocka_run_group_tests("corpus", tests, n, NULL, NULL);
 
