@@ -215,6 +215,15 @@ struct scan {
 	struct trail now;
 };
 
+/* Are the newest lines of now, two at least, those of old at the same offset?
+ */
+static bool
+same_place(const struct trail *old, int back, const struct trail *now)
+{
+	return back >= 0 && (size_t)back + 1 < old->recent_n &&
+	    now->recent_n > 1 && old->recent[back].end == now->recent[0].end;
+}
+
 static void
 scan_line(struct scan *s)
 {
@@ -226,8 +235,10 @@ scan_line(struct scan *s)
 
 		if (back == -1 && trail_has(old, &s->now))
 			back = TRAIL_RECENT;
-		/* few lines are evidence only of what was read just now */
-		if (s->c->n - i > NEWEST && (back > 0 || s->now.recent_n < 2))
+		/* of what wasn't read just now, few lines are evidence only
+		 * where it ended, or at the same place */
+		if (s->c->n - i > NEWEST && (back > 0 || s->now.recent_n < 2) &&
+		    !same_place(old, back, &s->now))
 			back = -1;
 		if (back == -1 ||
 		    (s->at[i].position > 0 && back > s->at[i].back))

@@ -164,6 +164,36 @@ text_that_says_nothing(void **state)
 			fail_msg("\"%s\"", texts[i]);
 }
 
+/* A rotated copy that lacks the last lines of a log read long ago, and that
+ * also begins as a file that was left earlier: nothing in it is new. */
+static void
+short_copy_of_an_old_log(void **state)
+{
+	struct place *p = *state;
+	struct reading r;
+
+	p->known = (struct contents){ 0 };
+	write_lines(p->other, 0, 199);
+	(void)read_all(&p->known, p->other);
+	(void)read_all(&p->known, p->path);
+	for (int i = 1; i < 5; i++) {
+		write_lines(p->other, 0, -1);
+		write_lines(p->other, 1000 * i, 1000 * i + 200);
+		(void)read_all(&p->known, p->other);
+	}
+	/* the steps of an old content aren't kept over a restart */
+	for (size_t i = 0; i < p->known.n; i++)
+		p->known.v[i].trail.step_n = 0;
+	write_lines(p->other, 0, 297);
+	r = look(&p->known, p->other, false);
+	assert_int_equal(r.position, 298 * LINE);
+	/* with another end, it is read from where it is known */
+	write_lines(p->other, 0, 199);
+	write_lines(p->other, 7000, 7050);
+	r = look(&p->known, p->other, false);
+	assert_int_equal(r.position, 200 * LINE);
+}
+
 /* More files than fit: the oldest is forgotten, and what is as old is never
  * taken for new. */
 static void
@@ -190,6 +220,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    as_text_and_back, set_up, tear_down),
 		cmocka_unit_test(text_that_says_nothing),
+		cmocka_unit_test_setup_teardown(
+		    short_copy_of_an_old_log, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bounded, set_up, tear_down),
 	};
 
