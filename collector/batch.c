@@ -56,6 +56,7 @@ keep(struct batch *b, const char *text)
 	char *p = b->text + b->text_n;
 	size_t size = strlen(text) + 1;
 
+	assert(size <= TEXT_SIZE - b->text_n);
 	memcpy(p, text, size);
 	b->text_n += size;
 	return p;
@@ -70,6 +71,7 @@ batch_add(struct batch *b, const struct login *login, const struct network *net,
 	char client[NETWORK_TEXT_MAX];
 
 	assert(!batch_full(b));
+	assert(source != NULL);
 	b->n++;
 	e->client = keep(b, network_format(net, client));
 	e->user = keep(b, login->user);
@@ -79,6 +81,7 @@ batch_add(struct batch *b, const struct login *login, const struct network *net,
 	e->expires_at = expires_at;
 	e->source = source;
 	e->position = position;
+	assert(b->text_n + LINE_MAX_KEPT <= TEXT_SIZE);
 	e->line_len = len < LINE_MAX_KEPT ? len : LINE_MAX_KEPT;
 	e->line = b->text + b->text_n;
 	memcpy(b->text + b->text_n, text, e->line_len);

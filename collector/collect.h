@@ -1,6 +1,6 @@
-/* collect - the collector's pipeline and its loop: sources -> judge -> batch
- * -> store. This and main.c are the glue: they know all stages. What is worth
- * a log line goes to a callback. One thread. */
+/* collect - the collector's loop: feed.c reads the sources, judges their lines
+ * and fills the batch; commit.c writes it. Lines for the log go to a callback.
+ * One thread. */
 #ifndef POPGATE_COLLECT_H
 #define POPGATE_COLLECT_H
 

@@ -1,5 +1,6 @@
 #include "collector/pair_store.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -27,11 +28,12 @@ save_pair(void *arg, const struct pair_key *key, const struct addr *client,
 		.client = addr_format(client, text),
 		.at = at };
 
+	assert(pair.server != NULL);
 	return store_pair_add(s->st, &pair, s->err) == 0;
 }
 
 int
-keep_save(const struct judge *j, struct store *st, struct err *err)
+pair_store_save(const struct judge *j, struct store *st, struct err *err)
 {
 	struct saving s = { .st = st, .err = err };
 
@@ -70,7 +72,7 @@ load_pair(void *arg, const struct store_pair *pair)
 }
 
 int
-keep_load(struct judge *j, struct store *st, struct err *err)
+pair_store_load(struct judge *j, struct store *st, struct err *err)
 {
 	return store_each_pair(st, load_pair, j, err);
 }
@@ -84,7 +86,7 @@ copy_pair(void *arg, const struct pair_key *key, const struct addr *client,
 }
 
 void
-keep_copy(struct judge *j, const struct judge *from)
+pair_store_copy(struct judge *j, const struct judge *from)
 {
 	for (int i = 0; i < 2; i++) {
 		struct pairs *to = judge_pairs(j, i == 1);
@@ -96,7 +98,7 @@ keep_copy(struct judge *j, const struct judge *from)
 }
 
 uint64_t
-keep_changes(const struct judge *j)
+pair_store_changes(const struct judge *j)
 {
 	uint64_t n = 0;
 

@@ -1,16 +1,16 @@
 #include "collector/stats.h"
-#include "common/records/silence.h"
-
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/db/store.h"
+#include "common/records/silence.h"
 
 struct row {
 	char server[STATS_NAME_MAX];
-	const char *reason;
+	enum fate fate;
 	/* since the last save */
 	int64_t lines, since_login;
 	int64_t first_at, last_at;
@@ -48,30 +48,29 @@ stats_free(struct stats **s)
 }
 
 static bool
-row_is(const struct row *row, const char *server, const char *reason)
+row_is(const struct row *row, const char *server, enum fate fate)
 {
-	/* reasons are constants, but not each compiled in once */
-	return (row->reason == reason || strcmp(row->reason, reason) == 0) &&
+	return row->fate == fate &&
 	    strncmp(row->server, server, STATS_NAME_MAX - 1) == 0;
 }
 
 /* NULL: the table is full. */
 static struct row *
-find_row(struct stats *s, const char *server, const char *reason)
+find_row(struct stats *s, const char *server, enum fate fate)
 {
 	size_t i;
 
 	/* most lines are like the one before */
-	if (s->n_rows > 0 && row_is(&s->row[s->last], server, reason))
+	if (s->n_rows > 0 && row_is(&s->row[s->last], server, fate))
 		return &s->row[s->last];
 	for (i = 0; i < s->n_rows; i++)
-		if (row_is(&s->row[i], server, reason))
+		if (row_is(&s->row[i], server, fate))
 			break;
 	if (i == STATS_ROWS)
 		return NULL;
 	if (i == s->n_rows) {
 		(void)snprintf(s->row[i].server, STATS_NAME_MAX, "%s", server);
-		s->row[i].reason = reason;
+		s->row[i].fate = fate;
 		s->n_rows++;
 	}
 	s->last = i;
@@ -95,8 +94,8 @@ find_server(struct stats *s, const char *name)
 }
 
 static void
-count_server(struct stats *s, const char *name, bool login, bool silent,
-    bool unknown, int64_t now)
+count_server(
+    struct stats *s, const char *name, enum fate fate, bool silent, int64_t now)
 {
 	struct server *server = find_server(s, name);
 
@@ -105,8 +104,8 @@ count_server(struct stats *s, const char *name, bool login, bool silent,
 	server->quiet = false;
 	if (silent && server->lines++ == 0)
 		server->since = now;
-	server->unknown += unknown;
-	if (!login)
+	server->unknown += fate == FATE_UNKNOWN_SHAPE;
+	if (fate != FATE_LOGIN)
 		return;
 	server->lines = server->unknown = 0;
 	server->alarm_s = SILENT_S;
@@ -119,28 +118,30 @@ count_server(struct stats *s, const char *name, bool login, bool silent,
 static void
 take_sample(struct row *row, const char *sample, size_t len)
 {
+	assert(sample != NULL);
 	row->sample_len = len < STATS_SAMPLE ? len : STATS_SAMPLE;
 	memcpy(row->sample, sample, row->sample_len);
 }
 
 void
-stats_line(struct stats *s, const char *server, const char *reason, bool login,
-    const char *sample, size_t sample_len, int64_t now)
+stats_line(struct stats *s, const char *server, enum fate fate,
+    const char *line, size_t len, int64_t now)
 {
-	struct row *row = find_row(s, server, reason);
+	assert(fate > FATE_NONE && fate < FATE_N);
+	struct row *row = find_row(s, server, fate);
 	bool silent =
-	    *server != '\0' && !login && strcmp(reason, "failed-login") != 0;
+	    *server != '\0' && fate != FATE_LOGIN && fate != FATE_FAILED_LOGIN;
 
 	if (*server != '\0')
-		count_server(s, server, login, silent, sample != NULL, now);
+		count_server(s, server, fate, silent, now);
 	if (row == NULL)
 		return;
 	if (row->lines++ == 0)
 		row->first_at = now;
 	row->since_login += silent;
 	row->last_at = now;
-	if (sample != NULL)
-		take_sample(row, sample, sample_len);
+	if (fate == FATE_UNKNOWN_SHAPE)
+		take_sample(row, line, len);
 }
 
 void
@@ -163,7 +164,7 @@ stats_save(const struct stats *s, struct store *st, const char *source,
 		const struct row *row = &s->row[i];
 		const struct store_count more = { .source = source,
 			.server = row->server,
-			.reason = row->reason,
+			.reason = fate_name(row->fate),
 			.lines = row->lines,
 			.since_login = row->since_login,
 			.first_at = row->first_at,

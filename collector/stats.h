@@ -1,7 +1,7 @@
-/* stats - what became of the lines of one source, counted by server and by
- * reason; and the alarm when a server's lines hold no logins any more, which
- * is how a changed log format looks. Failed logins are understood, and come by
- * the thousand in an attack: they are no sign of it. Bounded. No clock, no log.
+/* stats - counts what became of the lines of one source, by server and fate;
+ * and raises the alarm when a server's lines hold no logins any more, which is
+ * how a changed log format looks. Failed logins are no sign of that: they are
+ * understood, and come by the thousand in an attack. Bounded. No clock, no log.
  */
 #ifndef POPGATE_STATS_H
 #define POPGATE_STATS_H
@@ -10,12 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/records/fate.h"
+
 struct err;
 struct stats; /* used by one thread at a time */
 struct store;
 
 enum {
-	STATS_ROWS = 512, /* pairs of server and reason */
+	STATS_ROWS = 512, /* pairs of server and fate */
 	STATS_SERVERS = 64,
 	STATS_SAMPLE = 512, /* bytes of a sample kept */
 	STATS_NAME_MAX = 64
@@ -25,14 +27,13 @@ struct stats *stats_create(void); /* NULL when memory is short */
 void stats_free(struct stats **s); /* NULL-safe; sets NULL */
 
 /* Count a line.
- *   server   copied; "" no server's
- *   reason   a constant
- *   sample   the line, when it is of an unknown shape; else NULL
- *   now      Unix seconds */
-void stats_line(struct stats *s, const char *server, const char *reason,
-    bool login, const char *sample, size_t sample_len, int64_t now);
+ *   server     copied; "" no server's
+ *   line, len  copied as a sample when it is of an unknown shape
+ *   now        Unix seconds */
+void stats_line(struct stats *s, const char *server, enum fate fate,
+    const char *line, size_t len, int64_t now);
 
-/* The clock was set back to now: nothing was seen later. */
+/* The clock was set back to now: forget later times. */
 void stats_set_back(struct stats *s, int64_t now);
 
 /* Write what was counted since stats_saved(), inside a transaction. 0, or -1

@@ -1,5 +1,6 @@
 #include "collector/sources/source.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/base/err.h"
@@ -21,6 +22,7 @@ source_open(const struct config_source *cfg,
 		[SOURCE_LOGIN] = &source_login_ops };
 	struct source *s = malloc(sizeof(*s));
 
+	assert(cfg->kind < sizeof(ops) / sizeof(ops[0]));
 	*s_r = NULL;
 	if (s == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
@@ -61,6 +63,7 @@ int
 source_read(
     struct source *s, size_t budget, line_fn *fn, void *arg, struct err *err)
 {
+	assert(budget > 0 && fn != NULL);
 	return s->ops->read(s->impl, budget, fn, arg, err);
 }
 

@@ -44,8 +44,8 @@ int source_poll_ms(const struct source *s);
 int source_read(
     struct source *s, size_t budget, line_fn *fn, void *arg, struct err *err);
 
-/* Tell who sent the line that fn is being given what became of it (a word),
- * where the source is one of questions. */
+/* Answer the sender of the line that fn is being given, where a source takes
+ * questions: by a word, what became of it. */
 void source_answer(struct source *s, const char *reason);
 
 /* Where reading stands behind the last line given to fn. */

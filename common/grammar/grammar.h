@@ -1,5 +1,6 @@
 /* grammar - what a server's grammar is made of. To add a server, write
- * grammar_<name>.c with one struct grammar and name it in grammars[] below.
+ * servers/<name>.c with one `struct grammar grammar_<name>`, and name it in
+ * GRAMMARS below.
  *
  * Rules for match():
  * - A login needs a word that the server writes for successes only, and an
@@ -56,29 +57,29 @@ struct grammar {
 	 * is a newline or NUL there, and no line has 48 KiB, where journald
 	 * cuts. Say how that is known. Not with two_lines. */
 	bool stream;
-	/* Returns PARSE_REASON_LOGIN with *m filled, or why not; for two-line
-	 * servers PARSE_PAIR_OPENED and PARSE_PAIR_MISSING go with PAIR_OPEN
+	/* Returns FATE_LOGIN with *m filled, or why not; for two-line
+	 * servers FATE_PAIR_OPENED and FATE_PAIR_MISSING go with PAIR_OPEN
 	 * and PAIR_CLOSE. *m is zeroed by the caller. */
-	enum parse_reason (*match)(
+	enum fate (*match)(
 	    struct span msg, struct span program, struct grammar_match *m);
 };
 
-extern const struct grammar grammar_dovecot, grammar_courier, grammar_cyrus,
-    grammar_uw, grammar_qpopper, grammar_teapop, grammar_tpop3d, grammar_popa3d,
-    grammar_vm_pop3d, grammar_solid_pop3d, grammar_cucipop, grammar_gnu_pop3d,
-    grammar_mailutils, grammar_perdition, grammar_imapproxy, grammar_nginx,
-    grammar_vpopmail, grammar_zimbra, grammar_dbmail, grammar_stalwart,
-    grammar_apple, grammar_binc, grammar_vpop3d;
+/* Every server, once. Where several use one tag, the first that knows the line
+ * has it. */
+/* clang-format off */
+#define GRAMMARS(_) \
+	_(dovecot) _(courier) _(cyrus) _(uw) _(qpopper) _(teapop) _(tpop3d) \
+	_(popa3d) _(vm_pop3d) _(solid_pop3d) _(cucipop) _(gnu_pop3d) \
+	_(mailutils) _(perdition) _(imapproxy) _(nginx) _(vpopmail) \
+	_(zimbra) _(dbmail) _(stalwart) _(apple) _(binc) _(vpop3d)
+/* clang-format on */
 
-/* Where several servers use one tag, the first that knows the line has it. */
-#define GRAMMARS                                                         \
-	&grammar_dovecot, &grammar_courier, &grammar_cyrus, &grammar_uw, \
-	    &grammar_qpopper, &grammar_teapop, &grammar_tpop3d,          \
-	    &grammar_popa3d, &grammar_vm_pop3d, &grammar_solid_pop3d,    \
-	    &grammar_cucipop, &grammar_gnu_pop3d, &grammar_mailutils,    \
-	    &grammar_perdition, &grammar_imapproxy, &grammar_nginx,      \
-	    &grammar_vpopmail, &grammar_zimbra, &grammar_dbmail,         \
-	    &grammar_stalwart, &grammar_apple, &grammar_binc, &grammar_vpop3d
+#define GRAMMAR_DECLARED(server) extern const struct grammar grammar_##server;
+GRAMMARS(GRAMMAR_DECLARED)
+
+#define GRAMMAR_COUNTED(server) +1
+enum { GRAMMAR_N = GRAMMARS(GRAMMAR_COUNTED) };
+extern const struct grammar *const grammars[GRAMMAR_N]; /* programs.c */
 
 /* imap or pop3 by what the tag is called. */
 static inline enum grammar_service

@@ -110,6 +110,7 @@ pairs_open(struct pairs *pairs, const struct pair_key *key,
 	pair->host_len = key->host_len;
 	pair->server = key->server;
 	pair->pid = key->pid;
+	assert(key->host_len <= sizeof(pair->host));
 	pair->age = ++pairs->age;
 	pair->at = at;
 	pair->client = *client;
@@ -118,6 +119,7 @@ pairs_open(struct pairs *pairs, const struct pair_key *key,
 static void
 release(struct pairs *pairs, struct pair *pair)
 {
+	assert(pair->pid >= 0);
 	pair->pid = -1;
 	pairs->age++;
 }
@@ -128,6 +130,7 @@ pairs_take(struct pairs *pairs, const struct pair_key *key, int64_t at,
 {
 	struct pair *pair = pair_find(pairs, key);
 
+	assert(max_age_s >= 0);
 	if (pair == NULL)
 		return false;
 	release(pairs, pair);

@@ -7,49 +7,18 @@
 #include "common/base/err.h"
 #include "common/grammar/custom.h"
 #include "common/grammar/grammar.h"
+#include "common/grammar/origin.h"
 #include "common/grammar/pairs.h"
 #include "common/grammar/prefix.h"
+#include "common/grammar/programs.h"
 #include "common/grammar/streams.h"
 
-static const struct grammar *const grammars[] = { GRAMMARS };
-
-enum {
-	GRAMMAR_N = sizeof(grammars) / sizeof(grammars[0]),
-	PROGRAM_GRAMMARS = 4, /* servers that share one tag */
-	PROGRAM_NAME_MAX = 64,
-	SLOT_N = 512, /* of the program table; a power of two */
-	HEAD_SIZE = 4, /* bytes of a program's name */
-	HEAD_BITS = 4096, /* a power of two */
-	PAIR_CAPACITY = 4096,
-	ORDINARY_UID = 1000, /* first of the people: login.defs(5) */
-	/* what remains free keeps the probes of program_find() short */
-	CUSTOM_MAX = SLOT_N / 4
-};
-
-struct program {
-	char name[PROGRAM_NAME_MAX];
-	size_t len; /* 0: a free slot */
-	uint8_t grammar[PROGRAM_GRAMMARS];
-	uint8_t grammar_n;
-	bool custom; /* one of the admin's rules is for it */
-	bool custom_by_exe; /* and one of these names no unit */
-};
+enum { PAIR_CAPACITY = 4096 };
 
 struct parser {
 	/* What follows is constant after parser_create(). */
-
-	/* Most lines are of other programs, and end at one of these:
-	 * bits for the hash of a program's first four bytes, usable unless a
-	 * program is shorter; and bit l of first[c] for a program of length l
-	 * that begins with c. */
-	uint64_t head[HEAD_BITS / 64];
-	bool head_usable;
-	uint64_t first[256];
-	struct program program[SLOT_N]; /* open addressing */
-	bool paired[GRAMMAR_N];
-	struct custom **custom;
-	size_t custom_n;
-	bool custom_stream[CUSTOM_MAX]; /* lines of its output count */
+	struct programs programs;
+	bool paired[GRAMMAR_N]; /* two-line servers that are named */
 	bool bare_lines;
 	bool nginx_file;
 	bool (*only_root)(const char *path, size_t len);
@@ -57,9 +26,8 @@ struct parser {
 	/* Memory between lines. */
 	struct pairs *pairs; /* NULL: no server is paired */
 	struct prefix_clock clock;
-	/* of exported entries; source_journal.c asks the journal */
-	struct streams streams;
-	bool stream_lost; /* one that isn't there may have been cut */
+	struct streams streams; /* of exported journal entries */
+	bool stream_lost; /* an output that isn't in streams may be cut */
 	char scratch[PREFIX_SCRATCH];
 };
 
@@ -76,144 +44,10 @@ struct message {
 	int64_t at;
 };
 
-static const char *const reason_names[PARSE_REASON_N] = {
-	[PARSE_REASON_LOGIN] = "login",
-	[PARSE_OTHER_PROGRAM] = "other-program",
-	[PARSE_NO_PREFIX] = "no-prefix",
-	[PARSE_TOO_LONG] = "too-long",
-	[PARSE_FORGEABLE_FILE] = "forgeable-file",
-	[PARSE_UNTRUSTED] = "untrusted-sender",
-	[PARSE_STREAM_PIECE] = "stream-piece",
-	[PARSE_CUT_PIECE] = "cut-piece",
-	[PARSE_NOT_A_LOGIN] = "not-a-login",
-	[PARSE_FAILED_LOGIN] = "failed-login",
-	[PARSE_PROXIED] = "proxied",
-	[PARSE_OTHER_SERVICE] = "other-service",
-	[PARSE_ANONYMOUS] = "anonymous",
-	[PARSE_AMBIGUOUS] = "ambiguous",
-	[PARSE_BAD_ADDRESS] = "bad-address",
-	[PARSE_NO_ADDRESS] = "no-address",
-	[PARSE_NO_USER] = "no-user",
-	[PARSE_BAD_USER] = "bad-user",
-	[PARSE_TRUNCATED] = "truncated",
-	[PARSE_BAD_TIME] = "bad-time",
-	[PARSE_PAIR_OPENED] = "pair-opened",
-	[PARSE_PAIR_MISSING] = "pair-incomplete",
-	[PARSE_UNKNOWN_SHAPE] = "unknown-shape",
-};
-
-const char *
-parse_reason_name(enum parse_reason reason)
-{
-	assert(reason < PARSE_REASON_N);
-	return reason_names[reason];
-}
-
 const char *
 parser_server_name(size_t i)
 {
 	return i < GRAMMAR_N ? grammars[i]->name : NULL;
-}
-
-/* ---- the table of programs ---- */
-
-static size_t
-slot_of(const char *name, size_t len)
-{
-	uint32_t h = (uint32_t)len * 0x9E3779B1u;
-
-	h ^= (uint32_t)(unsigned char)name[0] << 3;
-	h ^= (uint32_t)(unsigned char)name[len / 2] << 9;
-	h ^= (uint32_t)(unsigned char)name[len - 1] << 15;
-	h *= 0x85EBCA6Bu;
-	return (h >> 16) & (SLOT_N - 1);
-}
-
-static unsigned
-head_bit(const char *name)
-{
-	uint32_t word;
-
-	memcpy(&word, name, HEAD_SIZE);
-	return (word * 0x9E3779B1u) >> 20 & (HEAD_BITS - 1);
-}
-
-static void
-head_add(struct parser *parser, const char *name)
-{
-	unsigned bit;
-
-	if (strlen(name) < HEAD_SIZE) {
-		parser->head_usable = false;
-		return;
-	}
-	bit = head_bit(name);
-	parser->head[bit / 64] |= UINT64_C(1) << (bit % 64);
-}
-
-/* Is this plainly a line of a program that is none of ours? */
-static bool
-line_is_foreign(const struct parser *parser, const char *line, size_t len)
-{
-	const char *tag = prefix_peek_tag(line, len);
-	unsigned bit;
-
-	if (tag == NULL || !parser->head_usable)
-		return false;
-	bit = head_bit(tag);
-	return !(parser->head[bit / 64] >> (bit % 64) & 1);
-}
-
-static const struct program *
-program_find(const struct parser *parser, struct span name)
-{
-	size_t len = span_len(name);
-
-	if (len == 0 || len >= PROGRAM_NAME_MAX ||
-	    !(parser->first[(unsigned char)*name.p] >> len & 1))
-		return NULL;
-	for (size_t i = slot_of(name.p, len);; i = (i + 1) & (SLOT_N - 1)) {
-		const struct program *p = &parser->program[i];
-
-		if (p->len == 0)
-			return NULL;
-		if (p->len == len && memcmp(p->name, name.p, len) == 0)
-			return p;
-	}
-}
-
-static struct program *
-program_add(struct parser *parser, const char *name)
-{
-	size_t len = strlen(name);
-	size_t i;
-
-	assert(len > 0 && len < PROGRAM_NAME_MAX);
-	for (i = slot_of(name, len); parser->program[i].len != 0;
-	     i = (i + 1) & (SLOT_N - 1)) {
-		if (parser->program[i].len == len &&
-		    memcmp(parser->program[i].name, name, len) == 0)
-			return &parser->program[i];
-	}
-	head_add(parser, name);
-	parser->first[(unsigned char)name[0]] |= UINT64_C(1) << len;
-	memcpy(parser->program[i].name, name, len);
-	parser->program[i].len = len;
-	return &parser->program[i];
-}
-
-static void
-grammar_add(struct parser *parser, size_t number)
-{
-	for (const char *const *name = grammars[number]->programs;
-	     *name != NULL; name++) {
-		struct program *p = program_add(parser, *name);
-
-		assert(p->grammar_n < PROGRAM_GRAMMARS);
-		assert(
-		    !grammars[number]->stream || !grammars[number]->two_lines);
-		p->grammar[p->grammar_n++] = (uint8_t)number;
-	}
 }
 
 /* ---- creation ---- */
@@ -255,7 +89,7 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 	}
 	for (size_t g = 0; g < GRAMMAR_N; g++) {
 		if (all || chosen[g])
-			grammar_add(parser, g);
+			programs_add_grammar(&parser->programs, g);
 		if (!parser->paired[g] || parser->pairs != NULL)
 			continue;
 		parser->pairs = pairs_create(PAIR_CAPACITY);
@@ -267,72 +101,43 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 	return 0;
 }
 
-/* Units that people start, not the machine. */
-static bool
-unit_of_a_person(struct span unit)
+static int
+check_custom(const struct parser_custom *c, struct err *err)
 {
-	return SPAN_STARTS(unit, "user@") || SPAN_STARTS(unit, "session-") ||
-	    SPAN_STARTS(unit, "user-");
-}
-
-static bool
-unit_usable(const char *unit)
-{
-	struct span u = span_of(unit, strlen(unit));
-
-	return !unit_of_a_person(u) && SPAN_CHOP(&u, ".service") &&
-	    !span_empty(u);
+	if (strlen(c->program) >= PROGRAM_NAME_MAX)
+		err_set(err, ERR_INVALID,
+		    "custom server \"%.80s\": a program's name has at most %d bytes",
+		    c->program, (int)PROGRAM_NAME_MAX - 1);
+	else if (c->unit != NULL && !origin_unit_of_system(c->unit))
+		err_set(err, ERR_INVALID,
+		    "custom server \"%.80s\": unit \"%.80s\": expected a service of the system, as \"mypopd.service\"",
+		    c->program, c->unit);
+	else
+		return 0;
+	return -1;
 }
 
 static int
 add_custom(struct parser *parser, const struct parser_options *options,
     struct err *err)
 {
-	if (options->custom_n == 0)
-		return 0;
-	if (options->custom_n > CUSTOM_MAX) {
+	if (options->custom_n > PROGRAM_CUSTOM_MAX) {
 		err_set(err, ERR_INVALID, "more than %d custom servers",
-		    (int)CUSTOM_MAX);
-		err_locate(err, options->custom[CUSTOM_MAX].where);
-		return -1;
-	}
-	/* NOLINTNEXTLINE: pointers are what it holds */
-	parser->custom = calloc(options->custom_n, sizeof(*parser->custom));
-	if (parser->custom == NULL) {
-		err_set(err, ERR_NOMEM, "out of memory");
+		    (int)PROGRAM_CUSTOM_MAX);
+		err_locate(err, options->custom[PROGRAM_CUSTOM_MAX].where);
 		return -1;
 	}
 	for (size_t i = 0; i < options->custom_n; i++) {
 		const struct parser_custom *c = &options->custom[i];
-		struct program *p;
+		struct custom *custom;
 
-		if (strlen(c->program) >= PROGRAM_NAME_MAX) {
-			err_set(err, ERR_INVALID,
-			    "custom server \"%.80s\": "
-			    "a program's name has at most %d bytes",
-			    c->program, (int)PROGRAM_NAME_MAX - 1);
+		if (check_custom(c, err) == -1 ||
+		    custom_compile(
+			c->program, c->pattern, c->unit, &custom, err) == -1) {
 			err_locate(err, c->where);
 			return -1;
 		}
-		if (c->unit != NULL && !unit_usable(c->unit)) {
-			err_set(err, ERR_INVALID,
-			    "custom server \"%.80s\": unit \"%.80s\": "
-			    "expected a service of the system, "
-			    "as \"mypopd.service\"",
-			    c->program, c->unit);
-			err_locate(err, c->where);
-			return -1;
-		}
-		if (custom_compile(c->program, c->pattern, c->unit,
-			&parser->custom[i], err) == -1) {
-			err_locate(err, c->where);
-			return -1;
-		}
-		parser->custom_n = i + 1;
-		parser->custom_stream[i] = c->stream;
-		p = program_add(parser, c->program);
-		p->custom = true;
-		p->custom_by_exe |= c->unit == NULL;
+		programs_add_custom(&parser->programs, custom, c->stream);
 	}
 	return 0;
 }
@@ -348,9 +153,7 @@ parser_create(const struct parser_options *options, struct parser **parser_r,
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	parser->head_usable = true;
-	for (const char *const *f = prefix_facilities; *f != NULL; f++)
-		head_add(parser, *f);
+	programs_init(&parser->programs);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
 	parser->only_root = options->only_root;
@@ -370,9 +173,7 @@ parser_free(struct parser **parser)
 
 	if (p == NULL)
 		return;
-	for (size_t i = 0; i < p->custom_n; i++)
-		custom_free(&p->custom[i]);
-	free(p->custom);
+	programs_release(&p->programs);
 	pairs_free(&p->pairs);
 	free(p);
 	*parser = NULL;
@@ -387,144 +188,6 @@ parser_pairs(const struct parser *parser)
 /* ---- who may speak ---- */
 
 static struct span
-base_name(struct span path)
-{
-	struct span dir;
-
-	(void)SPAN_UNTIL_LAST(&path, "/", &dir);
-	return path;
-}
-
-/* The kernel cuts comm at 15 bytes. */
-static bool
-comm_matches(struct span comm, const char *name, size_t len)
-{
-	return span_equals(comm, name, len < 15 ? len : 15);
-}
-
-static bool
-process_of_grammar(const struct grammar *g, struct span program,
-    struct span process, bool is_comm)
-{
-	struct span base = base_name(program);
-
-	if (is_comm ? comm_matches(process, base.p, span_len(base))
-		    : span_equals(process, base.p, span_len(base)))
-		return true;
-	for (const char *const *name = g->processes;
-	     name != NULL && *name != NULL; name++) {
-		if (is_comm ? comm_matches(process, *name, strlen(*name))
-			    : span_equals(process, *name, strlen(*name)))
-			return true;
-	}
-	return false;
-}
-
-/* Is it where packages put servers? Elsewhere whoever has a directory, as
- * www-data has, may put an executable named like one. */
-static bool
-exe_in_system_place(struct span exe)
-{
-	static const char *const places[] = { "/usr/bin/", "/usr/sbin/",
-		"/usr/lib", "/usr/cyrus/", "/bin/", "/sbin/", "/lib",
-		"/var/qmail/bin/", "/nix/store/", "/gnu/store/", NULL };
-
-	for (const char *const *place = places; *place != NULL; place++) {
-		if (span_starts(exe, *place, strlen(*place)))
-			return true;
-	}
-	return false;
-}
-
-/* Where admins put servers, and where others may own directories: Debian's
- * group staff /usr/local, a program's user its part of /opt. What runs as root
- * needs no such directory. */
-static bool
-exe_in_admins_place(const struct parser *parser, struct span exe, int64_t uid)
-{
-	if (!SPAN_STARTS(exe, "/usr/local/") && !SPAN_STARTS(exe, "/opt/"))
-		return false;
-	return uid == 0 ||
-	    (parser->only_root != NULL &&
-		parser->only_root(exe.p, span_len(exe)));
-}
-
-static bool
-may_speak_as(
-    const struct grammar *g, struct span program, const struct prefix_origin *o)
-{
-	if (g->root_only && o->uid > 0)
-		return false;
-	if (!span_empty(o->comm) &&
-	    !process_of_grammar(g, program, o->comm, true))
-		return false;
-	return span_empty(o->exe) ||
-	    process_of_grammar(g, program, base_name(o->exe), false);
-}
-
-static bool
-exe_is_program(struct span exe, struct span program)
-{
-	struct span base = base_name(program);
-
-	return span_empty(exe) ||
-	    span_equals(base_name(exe), base.p, span_len(base));
-}
-
-/* The unit that the admin named says all, executable and user nothing. */
-static bool
-unit_of_custom(const struct parser *parser, struct span program,
-    const struct prefix_origin *o)
-{
-	for (size_t i = 0; i < parser->custom_n; i++) {
-		const struct custom *c = parser->custom[i];
-		const char *name = custom_program(c), *unit = custom_unit(c);
-
-		if (unit != NULL && span_equals(o->unit, unit, strlen(unit)) &&
-		    span_equals(program, name, strlen(name)))
-			return true;
-	}
-	return false;
-}
-
-/* The executable of a process that ended before journald looked is unknown:
- * only root's may be, who needs no log line to let somebody relay. */
-static bool
-origin_of_system(const struct parser *parser, const struct prefix_origin *o)
-{
-	enum { NOBODY = 65534 };
-
-	if (o->uid >= ORDINARY_UID && o->uid != NOBODY)
-		return false;
-	if (unit_of_a_person(o->unit))
-		return false;
-	return span_empty(o->exe) ? o->uid <= 0
-				  : exe_in_system_place(o->exe) ||
-		exe_in_admins_place(parser, o->exe, o->uid);
-}
-
-static bool
-origin_may_speak(const struct parser *parser, const struct program *p,
-    struct span program, const struct prefix_origin *origin)
-{
-	struct prefix_origin o = *origin;
-
-	/* an upgrade under a running server */
-	(void)SPAN_CHOP(&o.exe, " (deleted)");
-	if (p->custom && unit_of_custom(parser, program, &o))
-		return true;
-	if (!origin_of_system(parser, &o))
-		return false;
-	if (p->custom_by_exe && p->grammar_n == 0)
-		return exe_is_program(o.exe, program);
-	for (size_t i = 0; i < p->grammar_n; i++) {
-		if (may_speak_as(grammars[p->grammar[i]], program, &o))
-			return true;
-	}
-	return false;
-}
-
-static struct span
 span_of_string(const char *text)
 {
 	return text == NULL ? span_of("", 0) : span_of(text, strlen(text));
@@ -535,7 +198,7 @@ parser_may_speak(const struct parser *parser, const char *program,
     const struct parse_origin *origin)
 {
 	struct span name = span_of_string(program);
-	const struct program *p = program_find(parser, name);
+	const struct program *p = programs_find(&parser->programs, name);
 	const struct prefix_origin o = {
 		.uid = origin->uid,
 		.comm = span_of_string(origin->comm),
@@ -543,7 +206,8 @@ parser_may_speak(const struct parser *parser, const char *program,
 		.unit = span_of_string(origin->unit),
 	};
 
-	return p == NULL || origin_may_speak(parser, p, name, &o);
+	return p == NULL ||
+	    origin_may_speak(&parser->programs, p, name, &o, parser->only_root);
 }
 
 /* ---- outputs that were cut ---- */
@@ -580,15 +244,6 @@ parser_skip(struct parser *parser)
 
 /* ---- from message to login ---- */
 
-static void
-ignore(struct parse_result *result, enum parse_reason reason)
-{
-	result->verdict = PARSE_IGNORE;
-	result->code = reason;
-	result->reason = reason_names[reason];
-	result->unknown_shape = reason == PARSE_UNKNOWN_SHAPE;
-}
-
 static bool
 is_anonymous(struct span user)
 {
@@ -603,22 +258,22 @@ is_anonymous(struct span user)
 	return true;
 }
 
-enum parse_reason
+enum fate
 parse_user(const char *user, size_t len, char *user_r)
 {
 	if (len == 0)
-		return PARSE_NO_USER;
+		return FATE_NO_USER;
 	/* No mail system has such names, and where the server writes its
 	 * verdict behind the name, a long one pushes it off the line. */
 	if (len >= LOGIN_USER_MAX)
-		return PARSE_TOO_LONG;
+		return FATE_TOO_LONG;
 	if (memchr(user, '\0', len) != NULL || memchr(user, '\n', len) != NULL)
-		return PARSE_BAD_USER;
+		return FATE_BAD_USER;
 	if (is_anonymous(span_of(user, len)))
-		return PARSE_ANONYMOUS;
+		return FATE_ANONYMOUS;
 	memcpy(user_r, user, len);
 	user_r[len] = '\0';
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static bool
@@ -642,7 +297,7 @@ copy_word(char *word_r, const char *text)
 }
 
 /* All but the address is checked and filled in here. */
-static enum parse_reason
+static enum fate
 fill_login(struct parser *parser, struct message *msg,
     const struct grammar_match *m, const char *server, struct login *login)
 {
@@ -651,24 +306,24 @@ fill_login(struct parser *parser, struct message *msg,
 		[SERVICE_IMAP] = "imap",
 		[SERVICE_POP3] = "pop3",
 	};
-	enum parse_reason reason =
+	enum fate reason =
 	    parse_user(m->user.p, span_len(m->user), login->user);
 
-	if (reason != PARSE_REASON_LOGIN)
+	if (reason != FATE_LOGIN)
 		return reason;
 	if (m->user_cut)
 		login->user[0] = '\0';
 	if (!message_time(parser, msg))
-		return PARSE_BAD_TIME;
+		return FATE_BAD_TIME;
 	login->at = msg->at;
 	copy_word(login->service, services[m->service]);
 	copy_word(login->server, server);
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 /* A server that is paired gives the address in the second line too: it must be
  * the same, or a user is named like the end of such a line. */
-static enum parse_reason
+static enum fate
 confirm_by_pair(struct parser *parser, struct message *msg,
     const struct pair_key *key, const struct grammar_match *m)
 {
@@ -676,23 +331,22 @@ confirm_by_pair(struct parser *parser, struct message *msg,
 
 	if (!addr_parse_n(m->addr.p, span_len(m->addr), &second)) {
 		pairs_forget(parser->pairs, key);
-		return PARSE_BAD_ADDRESS;
+		return FATE_BAD_ADDRESS;
 	}
 	if (!message_time(parser, msg)) {
 		pairs_forget(parser->pairs, key);
-		return PARSE_BAD_TIME;
+		return FATE_BAD_TIME;
 	}
 	if (pairs_take(parser->pairs, key, msg->at, PARSE_PAIR_S, &first) &&
 	    !addr_equal(&first, &second))
-		return PARSE_AMBIGUOUS;
-	return PARSE_REASON_LOGIN;
+		return FATE_AMBIGUOUS;
+	return FATE_LOGIN;
 }
 
 /* Lines of two-line servers: keep the book, and complete the login. */
-static enum parse_reason
+static enum fate
 follow_pair(struct parser *parser, struct message *msg, size_t number,
-    const struct grammar_match *m, enum parse_reason reason,
-    struct addr *client_r)
+    const struct grammar_match *m, enum fate reason, struct addr *client_r)
 {
 	const struct pair_key key = {
 		.host = msg->host.p,
@@ -707,86 +361,86 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	case PAIR_OPEN:
 		pairs_forget(parser->pairs, &key);
 		if (!addr_parse_n(m->addr.p, span_len(m->addr), client_r))
-			return PARSE_BAD_ADDRESS;
+			return FATE_BAD_ADDRESS;
 		if (!message_time(parser, msg))
-			return PARSE_BAD_TIME;
+			return FATE_BAD_TIME;
 		pairs_open(parser->pairs, &key, client_r, msg->at);
 		return reason;
 	case PAIR_CLOSE:
 		if (!message_time(parser, msg)) {
 			pairs_forget(parser->pairs, &key);
-			return PARSE_BAD_TIME;
+			return FATE_BAD_TIME;
 		}
 		return pairs_take(
 			   parser->pairs, &key, msg->at, PARSE_PAIR_S, client_r)
-		    ? PARSE_REASON_LOGIN
-		    : PARSE_PAIR_MISSING;
+		    ? FATE_LOGIN
+		    : FATE_PAIR_MISSING;
 	case PAIR_FORGET:
 		break;
 	}
-	if (reason == PARSE_REASON_LOGIN)
+	if (reason == FATE_LOGIN)
 		return confirm_by_pair(parser, msg, &key, m);
 	pairs_forget(parser->pairs, &key);
 	return reason;
 }
 
-static enum parse_reason
+static enum fate
 match_grammar(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	const struct grammar *g = grammars[number];
 	struct grammar_match m = { .pair = PAIR_FORGET };
-	enum parse_reason reason = g->match(msg->text, msg->name, &m);
+	enum fate reason = g->match(msg->text, msg->name, &m);
 	bool closed = false;
 
-	if (reason == PARSE_REASON_LOGIN && !g->long_lines &&
+	if (reason == FATE_LOGIN && !g->long_lines &&
 	    span_len(msg->text) > GRAMMAR_CUT_MIN)
-		reason = PARSE_TOO_LONG;
+		reason = FATE_TOO_LONG;
 	if (parser->paired[number]) {
-		enum parse_reason before = reason;
+		enum fate before = reason;
 
 		reason = follow_pair(
 		    parser, msg, number, &m, reason, &login->client);
-		closed = reason == PARSE_REASON_LOGIN && before != reason;
-	} else if (reason == PARSE_PAIR_OPENED) {
-		reason = PARSE_NOT_A_LOGIN;
-	} else if (reason == PARSE_PAIR_MISSING) {
-		reason = PARSE_NO_ADDRESS;
+		closed = reason == FATE_LOGIN && before != reason;
+	} else if (reason == FATE_PAIR_OPENED) {
+		reason = FATE_NOT_A_LOGIN;
+	} else if (reason == FATE_PAIR_MISSING) {
+		reason = FATE_NO_ADDRESS;
 	}
-	if (reason != PARSE_REASON_LOGIN)
+	if (reason != FATE_LOGIN)
 		return reason;
 	if (!closed &&
 	    !addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
-		return PARSE_BAD_ADDRESS;
+		return FATE_BAD_ADDRESS;
 	return fill_login(parser, msg, &m, g->name, login);
 }
 
 /* A line of a program's output may be made by a client where its server isn't
  * known to let none through: then it is no login, and named when it looks like
  * one. First lines of two aren't even looked at. */
-static enum parse_reason
+static enum fate
 match_delivered(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	bool doubtful =
 	    msg->delivery == DELIVERY_PIECE && !grammars[number]->stream;
-	enum parse_reason reason = doubtful && parser->paired[number]
-	    ? PARSE_STREAM_PIECE
+	enum fate reason = doubtful && parser->paired[number]
+	    ? FATE_STREAM_PIECE
 	    : match_grammar(parser, msg, number, login);
 
-	return doubtful && reason == PARSE_REASON_LOGIN ? PARSE_STREAM_PIECE
-							: reason;
+	return doubtful && reason == FATE_LOGIN ? FATE_STREAM_PIECE : reason;
 }
 
-static enum parse_reason
+static enum fate
 match_custom(struct parser *parser, struct message *msg, struct login *login)
 {
-	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+	const struct programs *programs = &parser->programs;
+	enum fate reason = FATE_UNKNOWN_SHAPE;
 
 	if (span_len(msg->text) > GRAMMAR_CUT_MIN)
-		return PARSE_TOO_LONG;
-	for (size_t i = 0; i < parser->custom_n; i++) {
-		struct custom *c = parser->custom[i];
+		return FATE_TOO_LONG;
+	for (size_t i = 0; i < programs->custom_n; i++) {
+		struct custom *c = programs->custom[i];
 		struct grammar_match m = { .service = SERVICE_NONE };
 		const char *name = custom_program(c);
 
@@ -796,12 +450,11 @@ match_custom(struct parser *parser, struct message *msg, struct login *login)
 		if (addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
 			reason = fill_login(parser, msg, &m, "custom", login);
 		else
-			reason = PARSE_BAD_ADDRESS;
-		if (reason == PARSE_REASON_LOGIN &&
-		    msg->delivery == DELIVERY_PIECE &&
-		    !parser->custom_stream[i])
-			reason = PARSE_STREAM_PIECE;
-		if (reason == PARSE_REASON_LOGIN)
+			reason = FATE_BAD_ADDRESS;
+		if (reason == FATE_LOGIN && msg->delivery == DELIVERY_PIECE &&
+		    !programs->custom_stream[i])
+			reason = FATE_STREAM_PIECE;
+		if (reason == FATE_LOGIN)
 			break;
 	}
 	return reason;
@@ -824,49 +477,41 @@ unwrap_repeated(struct span s)
 static void
 judge(struct parser *parser, struct message *msg, struct parse_result *result)
 {
-	enum parse_reason reason = PARSE_UNKNOWN_SHAPE;
+	enum fate reason = FATE_UNKNOWN_SHAPE;
 	const struct program *p = msg->program;
 
 	result->server =
 	    p->grammar_n > 0 ? grammars[p->grammar[0]]->name : "custom";
 	if (msg->delivery == DELIVERY_UNKNOWN ||
 	    msg->delivery == DELIVERY_CUT) {
-		ignore(result,
-		    msg->delivery == DELIVERY_CUT ? PARSE_CUT_PIECE
-						  : PARSE_UNTRUSTED);
+		result->fate = msg->delivery == DELIVERY_CUT ? FATE_CUT_PIECE
+							     : FATE_UNTRUSTED;
 		return;
 	}
 	if (SPAN_STARTS(msg->text, "message repeated "))
 		msg->text = unwrap_repeated(msg->text);
 	for (size_t i = 0; i < p->grammar_n; i++) {
-		enum parse_reason own =
+		enum fate own =
 		    match_delivered(parser, msg, p->grammar[i], &result->login);
 
 		/* the first server that knows the line has it */
-		if (i == 0 || own != PARSE_UNKNOWN_SHAPE) {
+		if (i == 0 || own != FATE_UNKNOWN_SHAPE) {
 			result->server = grammars[p->grammar[i]]->name;
 			reason = own;
 		}
-		if (own != PARSE_UNKNOWN_SHAPE)
+		if (own != FATE_UNKNOWN_SHAPE)
 			break;
 	}
-	if (reason != PARSE_REASON_LOGIN && p->custom) {
-		enum parse_reason own =
-		    match_custom(parser, msg, &result->login);
+	if (reason != FATE_LOGIN && p->custom) {
+		enum fate own = match_custom(parser, msg, &result->login);
 
-		if (own != PARSE_UNKNOWN_SHAPE || p->grammar_n == 0) {
+		if (own != FATE_UNKNOWN_SHAPE || p->grammar_n == 0) {
 			result->server = "custom";
 			reason = own;
 		}
 	}
-	if (reason != PARSE_REASON_LOGIN) {
-		ignore(result, reason);
-		return;
-	}
-	result->verdict = PARSE_LOGIN;
-	result->code = PARSE_REASON_LOGIN;
-	result->reason = reason_names[PARSE_REASON_LOGIN];
-	result->unknown_shape = false;
+	assert(reason > FATE_NONE && reason < FATE_N);
+	result->fate = reason;
 }
 
 void
@@ -878,15 +523,15 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 
 	result->server = NULL;
 	result->year_guessed = false;
-	if (line_is_foreign(parser, line, len)) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+	if (programs_foreign(&parser->programs, line, len)) {
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	if (len > PREFIX_LINE_MAX) {
 		parser_skip(parser);
-		ignore(result, PARSE_TOO_LONG);
+		result->fate = FATE_TOO_LONG;
 		return;
 	}
 	switch (prefix_split(
@@ -894,29 +539,29 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	case PREFIX_OK:
 		break;
 	case PREFIX_UNKNOWN:
-		ignore(result, PARSE_NO_PREFIX);
+		result->fate = FATE_NO_PREFIX;
 		return;
 	case PREFIX_CONTRADICTS:
-		ignore(result, PARSE_UNTRUSTED);
+		result->fate = FATE_UNTRUSTED;
 		return;
 	}
-	msg.program = program_find(parser, prefix.program);
+	msg.program = programs_find(&parser->programs, prefix.program);
 	if (msg.program == NULL) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	if (prefix.form == PREFIX_NGINX_FILE && !parser->nginx_file) {
 		result->server = "nginx";
-		ignore(result, PARSE_FORGEABLE_FILE);
+		result->fate = FATE_FORGEABLE_FILE;
 		return;
 	}
 	if (prefix.form == PREFIX_JOURNAL &&
-	    !origin_may_speak(
-		parser, msg.program, prefix.program, &prefix.origin)) {
+	    !origin_may_speak(&parser->programs, msg.program, prefix.program,
+		&prefix.origin, parser->only_root)) {
 		result->server = msg.program->grammar_n > 0
 		    ? grammars[msg.program->grammar[0]]->name
 		    : "custom";
-		ignore(result, PARSE_UNTRUSTED);
+		result->fate = FATE_UNTRUSTED;
 		return;
 	}
 	result->year_guessed = prefix.stamp == STAMP_BSD;
@@ -951,12 +596,12 @@ parser_message(struct parser *parser, const char *host, const char *program,
 	result->server = NULL;
 	result->year_guessed = false;
 	if (len > PREFIX_LINE_MAX) {
-		ignore(result, PARSE_TOO_LONG);
+		result->fate = FATE_TOO_LONG;
 		return;
 	}
-	msg.program = program_find(parser, msg.name);
+	msg.program = programs_find(&parser->programs, msg.name);
 	if (msg.program == NULL) {
-		ignore(result, PARSE_OTHER_PROGRAM);
+		result->fate = FATE_OTHER_PROGRAM;
 		return;
 	}
 	judge(parser, &msg, result);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/records/fate.h"
 #include "common/records/line.h"
 #include "common/records/login.h"
 
@@ -24,45 +25,11 @@ struct parser; /* used by one thread at a time */
 /* How long the first line of a two-line server is kept, by line time. */
 enum { PARSE_PAIR_S = 120 };
 
-enum parse_verdict { PARSE_IGNORE = 0, PARSE_LOGIN = 1 };
-
-/* Why a line gave no login; the collector counts by it. */
-enum parse_reason {
-	PARSE_REASON_LOGIN = 0, /* it is one */
-	PARSE_OTHER_PROGRAM, /* not a POP or IMAP server's line */
-	PARSE_NO_PREFIX, /* no known time stamp, host and tag */
-	PARSE_TOO_LONG, /* the line, or the user name in it */
-	PARSE_FORGEABLE_FILE, /* nginx's own error_log */
-	PARSE_UNTRUSTED, /* journal: not that server's process */
-	PARSE_STREAM_PIECE, /* journal: a login, but from the output of a
-			     * server that lets clients end lines there */
-	PARSE_CUT_PIECE, /* journal: cut off, or behind a cut */
-	PARSE_NOT_A_LOGIN, /* known, but no login */
-	PARSE_FAILED_LOGIN,
-	PARSE_PROXIED, /* Dovecot passed the client on */
-	PARSE_OTHER_SERVICE, /* authenticated for SMTP, sieve, webmail */
-	PARSE_ANONYMOUS, /* also: without a password */
-	PARSE_AMBIGUOUS, /* can be read in two ways */
-	PARSE_BAD_ADDRESS,
-	PARSE_NO_ADDRESS, /* a login, but its line holds no address */
-	PARSE_NO_USER,
-	PARSE_BAD_USER, /* holds a NUL or a line end */
-	PARSE_TRUNCATED,
-	PARSE_BAD_TIME, /* a date that does not exist */
-	PARSE_PAIR_OPENED, /* first line of two */
-	PARSE_PAIR_MISSING, /* second line of two without its first */
-	PARSE_UNKNOWN_SHAPE, /* ours, but not a line that we know */
-	PARSE_REASON_N
-};
-
 struct parse_result {
-	enum parse_verdict verdict;
-	enum parse_reason code;
-	const char *reason; /* parse_reason_name(code): constant */
+	enum fate fate; /* a login, or why it is none by what the line says */
 	const char *server; /* grammar of the program, constant; or NULL */
-	bool unknown_shape; /* code == PARSE_UNKNOWN_SHAPE */
 	bool year_guessed; /* the line's stamp has none */
-	struct login login; /* valid with PARSE_LOGIN only */
+	struct login login; /* valid with FATE_LOGIN only */
 };
 
 /* A server of the admin's own: see custom.h. Messages above 900 bytes are not
@@ -119,7 +86,7 @@ void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
 /* Parse one raw line.
  *   line, len  without its newline; borrowed, need not be NUL-terminated
  *   now        Unix seconds: chooses the year of a stamp without one
- *   result     filled; login only with PARSE_LOGIN
+ *   result     filled; login only with FATE_LOGIN
  * The parser remembers first lines of two-line servers, and outputs of servers
  * that journald cut, nothing else. */
 void parser_line(struct parser *parser, const char *line, size_t len,
@@ -153,10 +120,8 @@ bool parser_may_speak(const struct parser *parser, const char *program,
 
 /* Check the name of a user who logged in, as every login is.
  *   user_r  of LOGIN_USER_MAX
- * Returns PARSE_REASON_LOGIN with a copy in user_r, or what is wrong. */
-enum parse_reason parse_user(const char *user, size_t len, char *user_r);
-
-const char *parse_reason_name(enum parse_reason reason);
+ * Returns FATE_LOGIN with a copy in user_r, or what is wrong. */
+enum fate parse_user(const char *user, size_t len, char *user_r);
 
 /* Names of the built-in grammars for i = 0, 1, ...; then NULL. */
 const char *parser_server_name(size_t i);

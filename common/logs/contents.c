@@ -1,5 +1,6 @@
 #include "common/logs/contents.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ enum { NS_IN_S = 1000000000, NEWEST = 3 };
 struct content
 content_of(const struct logfile *f)
 {
+	assert(f->fd != -1);
 	return (struct content){ .head = logfile_print(f),
 		.position = f->lines.mark,
 		.trail = f->trail,
@@ -28,6 +30,7 @@ content_of(const struct logfile *f)
 static void
 drop(struct contents *c, size_t i)
 {
+	assert(i < c->n);
 	memmove(
 	    &c->v[i], &c->v[i + 1], (c->n - i - 1) * sizeof(struct content));
 	c->n--;
@@ -74,6 +77,7 @@ append(struct contents *c, const struct content *content)
 {
 	if (c->n == CONTENTS_MAX)
 		forget(c);
+	assert(c->n < CONTENTS_MAX);
 	c->v[c->n++] = *content;
 }
 
@@ -211,6 +215,15 @@ struct scan {
 	struct trail now;
 };
 
+/* Are the newest lines of now, two at least, those of old at the same offset?
+ */
+static bool
+same_place(const struct trail *old, int back, const struct trail *now)
+{
+	return back >= 0 && (size_t)back + 1 < old->recent_n &&
+	    now->recent_n > 1 && old->recent[back].end == now->recent[0].end;
+}
+
 static void
 scan_line(struct scan *s)
 {
@@ -222,8 +235,10 @@ scan_line(struct scan *s)
 
 		if (back == -1 && trail_has(old, &s->now))
 			back = TRAIL_RECENT;
-		/* few lines are evidence only of what was read just now */
-		if (s->c->n - i > NEWEST && (back > 0 || s->now.recent_n < 2))
+		/* of what wasn't read just now, few lines are evidence only
+		 * where it ended, or at the same place */
+		if (s->c->n - i > NEWEST && (back > 0 || s->now.recent_n < 2) &&
+		    !same_place(old, back, &s->now))
 			back = -1;
 		if (back == -1 ||
 		    (s->at[i].position > 0 && back > s->at[i].back))
@@ -329,6 +344,10 @@ contents_look(const struct contents *c, const struct generation *g,
 	head_n = logfile_peek(&file, head);
 	int64_t size = file.packed != NULL ? 0 : logfile_size(&file);
 
+	if (size == -1) {
+		logfile_close(&file);
+		return;
+	}
 	for (size_t i = 0; i < open_n; i++)
 		if (open[i]->packed == NULL && file.packed == NULL)
 			close |= !look_open(open[i], &file, size, r);
@@ -410,6 +429,7 @@ contents_format(
 	enum { WITH_STEPS = 2 };
 	struct text t = { .buf = buf, .size = size };
 
+	assert(size > 0 && c->n <= CONTENTS_MAX);
 	add(&t, "2 %" PRId64, c->horizon_ns);
 	format_content(&t, at, true);
 	for (size_t i = c->n; i-- > 0;)

@@ -63,6 +63,8 @@ lines_added(struct lines *l, size_t n)
 bool
 lines_next(struct lines *l, struct line *line)
 {
+	assert(l->head <= l->scan && l->scan <= l->tail);
+	assert(l->tail <= LINES_BUFFER);
 	const char *begin = l->buf + l->head;
 	const char *end = l->tail == l->scan
 	    ? NULL

@@ -1,5 +1,6 @@
 #include "common/logs/logfile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -27,6 +28,7 @@ hash_of(const unsigned char *p, size_t n)
 static size_t
 least(int64_t a, size_t b)
 {
+	assert(a >= 0);
 	return a < (int64_t)b ? (size_t)a : b;
 }
 
@@ -136,6 +138,7 @@ logfile_open(
 	struct err why = { 0 };
 	struct stat st;
 
+	assert(position >= 0);
 	f->packed = NULL;
 	f->head_n = 0;
 	f->whole = false;
@@ -263,6 +266,7 @@ logfile_fill(struct logfile *f, struct err *err)
 	char *room = lines_room(&f->lines, &size);
 	ssize_t n;
 
+	assert(f->fd != -1 && f->head_n <= LOGFILE_HEAD);
 	offset = lines_read_offset(&f->lines);
 	n = f->packed != NULL ? fill_packed(f, room, size, err)
 			      : fill_plain(f, room, size, offset, err);
@@ -280,6 +284,7 @@ logfile_fill(struct logfile *f, struct err *err)
 struct print
 print_of(const unsigned char *head, size_t n)
 {
+	assert(n <= LOGFILE_HEAD);
 	return (struct print){ .n = n, .hash = hash_of(head, n) };
 }
 
@@ -294,6 +299,7 @@ logfile_peek(struct logfile *f, unsigned char *head)
 {
 	ssize_t n;
 
+	assert(f->lines.mark == 0);
 	if (f->packed != NULL)
 		return unpack_all(f->packed, head, LOGFILE_HEAD);
 	n = pread_all(f->fd, head, LOGFILE_HEAD, 0);
@@ -325,6 +331,7 @@ logfile_common(const struct logfile *a, const struct logfile *b, int64_t n)
 	int64_t line = 0;
 	size_t edge = least(n, LOGFILE_HEAD);
 
+	assert(a->packed == NULL && b->packed == NULL);
 	/* lines have time stamps: with the same first and last ones at the
 	 * same offsets, there is nothing else between them */
 	if (common_block(a->fd, b->fd, 0, edge, &line) == edge &&
@@ -347,6 +354,7 @@ logfile_line_start(const struct logfile *f, int64_t n)
 {
 	char buf[1024];
 
+	assert(f->packed == NULL);
 	while (n > 0) {
 		size_t size = least(n, sizeof(buf));
 		ssize_t got =

@@ -1,5 +1,6 @@
 #include "common/logs/trail.h"
 
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ push_step(struct trail *t, struct step step)
 {
 	size_t n = 0;
 
+	assert(t->step_n <= TRAIL_STEPS);
 	if (t->step_n == TRAIL_STEPS)
 		t->step_n--;
 	memmove(&t->step[1], &t->step[0], t->step_n * sizeof(struct step));
@@ -55,6 +57,8 @@ push(struct trail *t, struct step step, int64_t len)
 	int64_t known = t->first_n == 0 ? 0 : t->first[t->first_n - 1].end;
 	bool full = t->recent_n == TRAIL_RECENT;
 
+	assert(t->recent_n <= TRAIL_RECENT && t->first_n <= TRAIL_FIRST);
+	assert(len > 0);
 	memmove(&t->recent[1], &t->recent[0],
 	    (TRAIL_RECENT - 1) * sizeof(struct step));
 	t->recent[0] = step;
@@ -87,6 +91,7 @@ trail_load(struct trail *t, int fd, int64_t position)
 	int64_t from = position > ROOM ? position - ROOM : 0;
 	size_t want = (size_t)(position - from), at = 0;
 
+	assert(position >= 0);
 	*t = (struct trail){ 0 };
 	if (pread(fd, buf, want, (off_t)from) != (ssize_t)want || want == 0 ||
 	    buf[want - 1] != '\n')
@@ -188,6 +193,7 @@ trail_cut(struct trail *t, const struct trail *recent, int64_t position)
 {
 	size_t n = 0;
 
+	assert(recent->recent_n <= TRAIL_RECENT);
 	while (n < t->step_n && t->step[n].end > position)
 		n++;
 	memmove(

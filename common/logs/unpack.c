@@ -1,7 +1,9 @@
 #include "common/logs/unpack.h"
 
+#include <assert.h>
 #include <bzlib.h>
 #include <errno.h>
+#include <limits.h>
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +294,7 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 	char *out = buf;
 	size_t room = size;
 
+	assert(size > 0 && size <= UINT_MAX);
 	while (room == size) {
 		if (!u->damaged && !refill(u, err))
 			return -1;
@@ -312,6 +315,7 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 
 		u->inside = step == STEP_GOES_ON;
 		/* what was unpacked before the damage is given out first */
+		assert(room <= size && u->left <= before);
 		u->damaged = step == STEP_DAMAGED ||
 		    (u->inside && room == size && u->in_end &&
 			u->left == before);

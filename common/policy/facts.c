@@ -135,18 +135,18 @@ facts_monitored(
 	return false;
 }
 
-const char *
+enum fate
 facts_refused_address(const struct config *cfg, const struct network_set *own,
     const struct addr *client)
 {
 	if (network_set_contains(&cfg->relay.never_authorize, client))
-		return "never-authorize";
+		return FATE_NEVER_AUTHORIZE;
 	if (cfg->relay.never_authorize_own && own != NULL &&
 	    network_set_contains(own, client))
-		return "own-address";
+		return FATE_OWN_ADDRESS;
 	if (network_set_contains(&cfg->relay.proxy_networks, client))
-		return "proxy";
-	return NULL;
+		return FATE_PROXY;
+	return FATE_NONE;
 }
 
 /* Row 6: an address that many share, or that is ourselves, proves nothing. */
@@ -155,7 +155,7 @@ has_identity(
     const struct config *cfg, bool own_address, const struct addr *client)
 {
 	return client->family != ADDR_NONE && !own_address &&
-	    facts_refused_address(cfg, NULL, client) == NULL;
+	    facts_refused_address(cfg, NULL, client) == FATE_NONE;
 }
 
 /* Row 8, as far as it doesn't take a user: UNKNOWN then. */

@@ -13,6 +13,7 @@
 #include "common/mta/domains.h"
 #include "common/mta/senders.h"
 #include "common/policy/policy.h"
+#include "common/records/fate.h"
 
 struct config;
 struct err;
@@ -71,9 +72,10 @@ bool facts_monitored(
     const struct config *cfg, const char *listener, const struct addr *client);
 
 /* Why an address proves nothing of who uses it, so that no login from there
- * counts (row 6): "never-authorize", "own-address", "proxy"; NULL: it may.
+ * counts (row 6): FATE_NEVER_AUTHORIZE, FATE_OWN_ADDRESS, FATE_PROXY; else
+ * FATE_NONE.
  *   own  the machine's own addresses; NULL: not asked */
-const char *facts_refused_address(const struct config *cfg,
+enum fate facts_refused_address(const struct config *cfg,
     const struct network_set *own, const struct addr *client);
 
 /* Did the session prove who it is by SMTP AUTH? A user without a mechanism

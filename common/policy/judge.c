@@ -14,6 +14,7 @@
 
 struct judge {
 	const struct config *cfg;
+	bool any_age; /* no login is too old */
 	struct parser *parser, *direct;
 	struct network_set own;
 	uid_t *tellers; /* who may tell logins, besides root */
@@ -22,10 +23,8 @@ struct judge {
 	char scratch[PREFIX_SCRATCH];
 };
 
-const char judge_forged[] = "forged";
-const char judge_too_old[] = "too-old";
-
-/* Names into user ids: once, so that no line waits for a directory. */
+/* The ids of collector.login_users: looked up once, so that no login waits for
+ * a directory service. */
 static int
 set_tellers(struct judge *j, struct err *err)
 {
@@ -54,17 +53,22 @@ set_tellers(struct judge *j, struct err *err)
 }
 
 int
-judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
+judge_new(const struct config *cfg, const struct judge_replay *replay,
+    struct judge **j_r, struct err *err)
 {
+	bool servers = replay != NULL && replay->servers != NULL;
+	const struct string_list *names =
+	    servers ? replay->servers : &cfg->collector.servers;
 	struct judge *j = calloc(1, sizeof(*j));
 	struct parser_custom *custom =
 	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
 	struct parser_options options = {
-		.servers = (const char *const *)cfg->collector.servers.v,
-		.servers_n = cfg->collector.servers.n,
+		.servers = (const char *const *)names->v,
+		.servers_n = names->n,
 		.custom = custom,
 		.custom_n = cfg->collector.n_custom,
-		.only_root = exe_only_root
+		.only_root = exe_only_root,
+		.nginx_file = replay != NULL && replay->nginx_file,
 	};
 	char where[CONFIG_WHERE_MAX];
 	int ret = -1;
@@ -75,7 +79,8 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		goto out;
 	}
 	j->cfg = cfg;
-	if (options.servers_n > 0)
+	j->any_age = replay != NULL;
+	if (!servers && names->n > 0)
 		options.servers_where =
 		    config_where(cfg, "collector.servers", where);
 	for (size_t i = 0; i < cfg->collector.n_custom; i++)
@@ -89,7 +94,7 @@ judge_create(const struct config *cfg, struct judge **j_r, struct err *err)
 		goto out;
 	options.bare_lines = true;
 	if (parser_create(&options, &j->direct, err) == -1 ||
-	    set_tellers(j, err) == -1)
+	    (replay == NULL && set_tellers(j, err) == -1))
 		goto out;
 	*j_r = j;
 	j = NULL;
@@ -151,22 +156,20 @@ judge_login(const struct judge *j, const struct login *login, int64_t now,
     struct judged *out)
 {
 	const struct config *cfg = j->cfg;
-	const char *refused =
-	    facts_refused_address(j->cfg, &j->own, &login->client);
 
-	if (refused == NULL && login->at < now - cfg->logins.keep_s)
-		refused = judge_too_old;
-	if (refused != NULL) {
-		out->reason = refused;
+	out->fate = facts_refused_address(cfg, &j->own, &login->client);
+	if (out->fate == FATE_NONE && !j->any_age &&
+	    login->at < now - cfg->logins.keep_s)
+		out->fate = FATE_TOO_OLD;
+	if (out->fate != FATE_NONE)
 		return;
-	}
+	out->fate = FATE_LOGIN;
 	out->login = *login;
 	judge_date(j, out, login->at, now);
 	out->net = network_of(&out->login.client,
 	    out->login.client.family == ADDR_IPV6
 		? (uint8_t)cfg->relay.ipv6_prefix
 		: 32);
-	out->record = true;
 }
 
 static bool
@@ -175,9 +178,8 @@ may_speak(const struct judge *j, const struct line_message *m)
 	const struct parse_origin sender = {
 		.uid = m->uid, .comm = m->comm, .exe = m->exe, .unit = m->unit
 	};
-	/* as untrusted as one of the people, which makes no difference for
-	 * programs that are no servers; the user is always known in a journal
-	 */
+	/* trusted as little as a person, who may only speak for programs that
+	 * are no servers; a journal always knows the user */
 	static const struct parse_origin unknown = { .uid = INT32_MAX };
 	bool known = !m->doubtful && m->uid >= 0;
 
@@ -194,34 +196,31 @@ may_tell(const struct judge *j, int64_t uid)
 	return uid == 0;
 }
 
-/* A login that a server told of itself: who says so, then what a login needs
- * wherever it is read. */
+/* A login that a server tells: first who sent it, then what every login
+ * needs. */
 static void
 judge_told(const struct judge *j, const struct line_told *told, int64_t now,
     struct judged *out)
 {
 	const struct told *t = &told->told;
 	struct login login = { .at = now };
-	enum parse_reason reason;
 
 	out->server = "post-login";
-	out->unknown_shape = false;
 	if (!may_tell(j, told->uid)) {
-		out->reason = judge_forged;
+		out->fate = FATE_FORGED;
 		return;
 	}
 	if (!told->good || !told_server_good(t->server)) {
-		out->reason = parse_reason_name(PARSE_NO_PREFIX);
+		out->fate = FATE_NO_PREFIX;
 		return;
 	}
-	reason = parse_user(t->user, strlen(t->user), login.user);
-	if (reason == PARSE_REASON_LOGIN && !told_service_good(t->service))
-		reason = PARSE_OTHER_SERVICE;
-	if (reason == PARSE_REASON_LOGIN &&
+	out->fate = parse_user(t->user, strlen(t->user), login.user);
+	if (out->fate == FATE_LOGIN && !told_service_good(t->service))
+		out->fate = FATE_OTHER_SERVICE;
+	if (out->fate == FATE_LOGIN &&
 	    !addr_parse_n(t->client, strlen(t->client), &login.client))
-		reason = PARSE_BAD_ADDRESS;
-	out->reason = parse_reason_name(reason);
-	if (reason != PARSE_REASON_LOGIN)
+		out->fate = FATE_BAD_ADDRESS;
+	if (out->fate != FATE_LOGIN)
 		return;
 	(void)snprintf(login.service, sizeof(login.service), "%s", t->service);
 	(void)snprintf(login.server, sizeof(login.server), "%s", t->server);
@@ -236,7 +235,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	struct parse_result result;
 
 	assert(m == NULL || line->told == NULL);
-	out->record = out->unknown_shape = out->piece = false;
+	out->fate = FATE_NONE;
 	out->server = "";
 	out->ahead_s = 0;
 	out->year_guessed = false;
@@ -247,28 +246,26 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	if (line->too_long) {
 		if (m == NULL)
 			parser_skip(direct ? j->direct : j->parser);
-		out->reason = "too-long";
+		out->fate = FATE_TOO_LONG;
 		return;
 	}
 	if (m == NULL) {
 		parser_line(direct ? j->direct : j->parser, line->text,
 		    line->len, now, &result);
 	} else if (!may_speak(j, m)) {
-		/* not shown to the grammars at all: it could spoil what a
-		 * two-line server has begun */
+		/* no grammar may see it: it could spoil the pair that a
+		 * two-line server has opened */
 		out->server = m->program;
-		out->reason = judge_forged;
+		out->fate = FATE_FORGED;
 		return;
 	} else {
 		parser_message(j->parser, m->host, m->program, m->pid,
 		    m->delivery, m->msg, m->msg_len, m->at, &result);
 	}
 	out->server = result.server == NULL ? "" : result.server;
-	out->reason = result.reason;
-	out->unknown_shape = result.unknown_shape;
-	out->piece = result.code == PARSE_STREAM_PIECE;
+	out->fate = result.fate;
 	out->year_guessed = result.year_guessed;
-	if (result.verdict == PARSE_LOGIN)
+	if (result.fate == FATE_LOGIN)
 		judge_login(j, &result.login, now, out);
 }
 

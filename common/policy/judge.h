@@ -1,6 +1,7 @@
-/* judge - a line -> the login to be recorded, or why there is none: the
- * grammars (parse.h), then what an address and a time stamp must be to count.
- * Depends on nothing but its arguments and on what judge_set_own() was told. */
+/* judge - a line -> the login that counts, or why there is none: the grammars
+ * (parse.h), then what its sender, address and time stamp must be. The
+ * collector asks it, and so do `popgatectl replay` and `why`. Depends on
+ * nothing but its arguments and on what judge_set_own() was told. */
 #ifndef POPGATE_JUDGE_H
 #define POPGATE_JUDGE_H
 
@@ -8,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/config/config.h"
+#include "common/records/fate.h"
 #include "common/records/line.h"
 #include "common/records/login.h"
 
@@ -15,19 +17,17 @@ struct err;
 struct pairs;
 struct judge; /* used by one thread at a time */
 
-/* struct judged's reason for who may not tell logins (reasons are compared
- * by this). */
-extern const char judge_forged[];
-/* and for a login older than logins.keep */
-extern const char judge_too_old[];
+/* For a log that is old, or of another machine: nothing is too old, and nobody
+ * may tell logins. */
+struct judge_replay {
+	const struct string_list *servers; /* not collector.servers; or NULL */
+	bool nginx_file; /* as in struct parser_options */
+};
 
 struct judged {
-	bool record;
+	enum fate fate;
 	const char *server; /* whose line it is; "" nobody's we know */
-	const char *reason; /* "login", or why it is none: constant */
-	bool unknown_shape;
-	bool piece; /* a login, but in a server's output: PARSE_STREAM_PIECE */
-	/* with record: */
+	/* with FATE_LOGIN: */
 	struct login login; /* at: never after now */
 	struct network net; /* what is leased */
 	int64_t expires_at;
@@ -35,9 +35,11 @@ struct judged {
 	bool year_guessed; /* it has none: it may be of an earlier year */
 };
 
-/* Build from cfg, which must live as long as the judge. 0, or -1 with err
- * (ERR_INVALID: unknown server or bad pattern; names it). */
-int judge_create(const struct config *cfg, struct judge **j_r, struct err *err);
+/* Build from cfg, which must live as long as the judge.
+ *   replay  borrowed by this call; NULL: judge as the collector does
+ * 0, or -1 with err (ERR_INVALID: unknown server or user, or a bad pattern). */
+int judge_new(const struct config *cfg, const struct judge_replay *replay,
+    struct judge **j_r, struct err *err);
 void judge_free(struct judge **j); /* NULL-safe; sets NULL */
 
 /* Addresses of this machine; copied. */

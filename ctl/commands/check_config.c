@@ -7,8 +7,8 @@
 
 #include "common/base/err.h"
 #include "common/policy/facts.h"
+#include "common/policy/judge.h"
 #include "ctl/commands/commands.h"
-#include "ctl/commands/line_verdict.h"
 
 static void
 warn_directory(struct ctl *ctl, const char *key, const char *path)
@@ -68,7 +68,8 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct facts_lists lists = { .senders = { .user_name = false } };
-	struct parser *parser = NULL;
+	const struct judge_replay replay = { .servers = NULL };
+	struct judge *judge = NULL;
 	struct err err;
 
 	if (args->n == 1)
@@ -79,15 +80,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
-	if (rc == 0)
-		rc = line_verdict_parser(ctl, NULL, false, &parser);
+	if (rc == 0 && judge_new(ctl->cfg, &replay, &judge, &err) == -1)
+		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	if (rc == 0) {
 		warn(ctl, &lists.domains);
 		(void)printf("%s: good (%zu local domains, %zu sources)\n",
 		    ctl->config_path, lists.domains.names.n,
 		    ctl->cfg->collector.n_sources);
 	}
-	parser_free(&parser);
+	judge_free(&judge);
 	facts_lists_release(&lists);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/records/fate.h"
 #include "common/records/told.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
@@ -158,9 +159,9 @@ hear(const struct ctl *ctl, int fd, int64_t end_ms)
 			    ctl, EX_UNAVAILABLE, "%s", strerror(errno));
 	}
 	answer[n] = '\0';
-	if (strcmp(answer, "login") == 0)
+	if (strcmp(answer, fate_name(FATE_LOGIN)) == 0)
 		return 0;
-	if (strcmp(answer, "forged") == 0)
+	if (strcmp(answer, fate_name(FATE_FORGED)) == 0)
 		return ctl_fail(ctl, EX_NOPERM,
 		    "user id %u is not in collector.login_users",
 		    (unsigned)getuid());

@@ -12,8 +12,8 @@
 #include "common/base/err.h"
 #include "common/logs/lines.h"
 #include "common/logs/unpack.h"
+#include "common/policy/judge.h"
 #include "ctl/commands/commands.h"
-#include "ctl/commands/line_verdict.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"
 
@@ -23,28 +23,26 @@ enum { TALLIES_MAX = 200, SAMPLES_MAX = 5, SAMPLE_TEXT_MAX = 300 };
 
 static const struct ctl_option options[] = {
 	[OPT_EACH] = { "each", NULL,
-	    "a verdict for each line: login or "
-	    "ignore, user, address" },
+	    "a verdict for each line: login or ignore, user, address" },
 	[OPT_REASON] = { "reason", NULL,
-	    "with --each: why, as a fourth "
-	    "column" },
+	    "with --each: why, as a fourth column" },
 	[OPT_SERVERS] = { "servers", "LIST",
-	    "grammars, separated by commas, "
-	    "instead of collector.servers" },
+	    "grammars, separated by commas, instead of collector.servers" },
 	{ 0 }
 };
 
-/* How often a server's lines had a reason; both are constants. */
+/* How many lines of a server had a fate. */
 struct tally {
-	const char *server, *reason;
+	const char *server; /* constant */
+	enum fate fate;
 	int64_t n;
 };
 
 struct replay {
 	struct ctl *ctl;
-	struct parser *parser;
+	struct judge *judge;
 	bool each, reason;
-	int64_t now; /* what a stamp without a year is near to */
+	int64_t now; /* chooses the year of a stamp without one */
 	int64_t lines, logins, current;
 	struct tally tally[TALLIES_MAX];
 	size_t n;
@@ -55,35 +53,34 @@ struct replay {
 };
 
 static void
-count(struct replay *r, const struct line_verdict *j)
+count(struct replay *r, const struct judged *j)
 {
-	const char *server = j->server == NULL ? "" : j->server;
 	size_t i = 0;
 
 	while (i < r->n &&
-	    (strcmp(r->tally[i].server, server) != 0 ||
-		strcmp(r->tally[i].reason, j->reason) != 0))
+	    (strcmp(r->tally[i].server, j->server) != 0 ||
+		r->tally[i].fate != j->fate))
 		i++;
 	if (i == TALLIES_MAX)
 		return;
 	if (i == r->n)
-		r->tally[r->n++] = (struct tally){ server, j->reason, 0 };
+		r->tally[r->n++] = (struct tally){ j->server, j->fate, 0 };
 	r->tally[i].n++;
 }
 
 static void
-print_each(const struct replay *r, const struct line_verdict *j)
+print_each(const struct replay *r, const struct judged *j)
 {
 	char user[LOGIN_USER_MAX * 4], client[ADDR_TEXT_MAX];
 
-	if (j->login)
+	if (j->fate == FATE_LOGIN)
 		(void)printf("login\t%s\t%s",
-		    out_escape(j->record->user, user, sizeof(user)),
-		    addr_format(&j->record->client, client));
+		    out_escape(j->login.user, user, sizeof(user)),
+		    addr_format(&j->login.client, client));
 	else
 		(void)fputs("ignore\t-\t-", stdout);
 	if (r->reason)
-		(void)printf("\t%s", j->reason);
+		(void)printf("\t%s", fate_name(j->fate));
 	(void)putchar('\n');
 }
 
@@ -103,26 +100,21 @@ sample(struct replay *r, const struct line *line)
 static void
 take_line(struct replay *r, const struct line *line)
 {
-	struct parse_result result;
-	struct line_verdict j = { .reason = parse_reason_name(PARSE_TOO_LONG) };
+	struct judged j;
 
 	r->lines++;
-	if (line->too_long)
-		parser_skip(r->parser);
-	else
-		line_verdict(r->ctl, r->parser, line->text, line->len, r->now,
-		    &result, &j);
+	judge_line(r->judge, line, false, r->now, &j);
 	if (r->each) {
 		print_each(r, &j);
 		return;
 	}
 	count(r, &j);
-	if (j.unknown_shape)
+	if (j.fate == FATE_UNKNOWN_SHAPE)
 		sample(r, line);
-	if (!j.login)
+	if (j.fate != FATE_LOGIN)
 		return;
 	r->logins++;
-	r->current += j.record->at + r->ctl->cfg->logins.window_s > r->ctl->now;
+	r->current += j.expires_at + j.ahead_s > r->ctl->now;
 }
 
 static void
@@ -201,7 +193,7 @@ summary(const struct replay *r)
 
 	for (size_t i = 0; i < r->n; i++) {
 		table_cell(t, r->tally[i].server);
-		table_cell(t, r->tally[i].reason);
+		table_cell(t, fate_name(r->tally[i].fate));
 		table_number(t, r->tally[i].n);
 	}
 	(void)table_end(t);
@@ -222,7 +214,7 @@ replay_fd(struct replay *r, int fd, const char *name)
 	struct err err;
 	int rc;
 
-	/* a stamp without a year is near to when the log was last written */
+	/* the year of a stamp without one: when the log was last written */
 	r->now = r->ctl->now;
 	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
@@ -267,6 +259,34 @@ open_input(const struct ctl *ctl, const char *name, int *fd_r)
 	return 0;
 }
 
+/* Only --each takes nginx's own error_log: the collector refuses it, and the
+ * summary is of what the collector would learn. */
+static int
+make_judge(struct replay *r, const char *servers)
+{
+	struct string_list names = { 0 };
+	const struct judge_replay replay = {
+		.servers = servers == NULL ? NULL : &names,
+		.nginx_file = r->each,
+	};
+	const char *word = servers;
+	struct err err;
+	int rc = 0;
+
+	while (word != NULL && *(word += strspn(word, ", ")) != '\0') {
+		size_t len = strcspn(word, ", ");
+
+		if (!string_list_add(&names, word, len))
+			rc = ctl_fail(r->ctl, EX_OSERR, "out of memory");
+		word += len;
+	}
+	if (rc == 0 && judge_new(r->ctl->cfg, &replay, &r->judge, &err) == -1)
+		rc = ctl_fail(r->ctl, servers == NULL ? EX_CONFIG : EX_USAGE,
+		    "%s", err.text);
+	string_list_release(&names);
+	return rc;
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -286,16 +306,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	r->reason = args->opt[OPT_REASON] != NULL;
 	r->progress = !r->each && isatty(STDERR_FILENO);
 	r->next_ms = clock_monotonic_ms() + 1000;
-	/* the summary is of what the collector would learn */
-	rc = line_verdict_parser(
-	    ctl, args->opt[OPT_SERVERS], r->each, &r->parser);
+	rc = make_judge(r, args->opt[OPT_SERVERS]);
 	if (rc == 0)
 		rc = open_input(ctl, args->v[0], &fd);
 	if (rc == 0)
 		rc = replay_fd(r, fd, args->v[0]);
 	if (rc == 0 && !r->each)
 		summary(r);
-	parser_free(&r->parser);
+	judge_free(&r->judge);
 	free(r);
 	return rc;
 }

@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/err.h"
 #include "common/logs/lines.h"
-#include "ctl/commands/line_verdict.h"
+#include "common/policy/judge.h"
 #include "ctl/times.h"
 
 enum {
@@ -22,22 +23,23 @@ enum {
 struct hit {
 	char text[LINES_MAX + 1];
 	int64_t position;
-	const char *reason; /* constant */
+	const char *why; /* constant */
 };
 
 struct near {
 	struct ctl *ctl;
-	struct parser *parser;
+	struct judge *judge;
 	struct json *json;
 	const struct addr *client;
 	int64_t deleted_at;
-	char text[2][ADDR_TEXT_MAX]; /* how servers write it */
+	char text[2][ADDR_TEXT_MAX]; /* the client, as servers write it */
 	struct hit *hit; /* ring of NEAR_LINES */
 	size_t hits;
 	bool title;
 };
 
-/* 192.0.2.1 is not in "192.0.2.10". */
+/* Does the line hold the address, and not as a part of another, as 192.0.2.1 is
+ * of "192.0.2.10"? */
 static bool
 names_it(const char *line, size_t len, const char *text)
 {
@@ -60,31 +62,30 @@ names_it(const char *line, size_t len, const char *text)
 static void
 take_line(struct near *near, const struct line *line)
 {
-	struct parse_result result;
-	struct line_verdict j;
+	struct judged j;
 
-	/* two-line servers: the parser must see all */
-	line_verdict(near->ctl, near->parser, line->text, line->len,
-	    near->ctl->now, &result, &j);
+	/* every line must be judged, for two-line servers */
+	judge_line(near->judge, line, false, near->ctl->now, &j);
 	if (!names_it(line->text, line->len, near->text[0]) &&
 	    !names_it(line->text, line->len, near->text[1]))
 		return;
-	/* what other programs said of it is not near to a login */
-	if (j.server == NULL)
+	/* a line of another program is no near miss */
+	if (*j.server == '\0')
 		return;
 	struct hit *h = &near->hit[near->hits++ % NEAR_LINES];
 
 	memcpy(h->text, line->text, line->len);
 	h->text[line->len] = '\0';
 	h->position = line->position;
-	h->reason = j.reason;
-	if (j.login && j.record->at <= near->deleted_at)
-		h->reason = "a login, but an admin deleted the client later";
-	else if (j.login)
-		h->reason = j.record->at + near->ctl->cfg->logins.window_s <=
-			near->ctl->now
-		    ? "a login, but too old to count"
-		    : "a login that should count: has the collector read it?";
+	if (j.fate != FATE_LOGIN)
+		h->why = fate_name(j.fate);
+	else if (j.login.at + j.ahead_s <= near->deleted_at)
+		h->why = "a login, but an admin deleted the client later";
+	else if (j.expires_at <= near->ctl->now)
+		h->why = "a login, but too old to count";
+	else
+		h->why =
+		    "a login that should count: has the collector read it?";
 }
 
 static void
@@ -105,7 +106,7 @@ read_tail(struct near *near, int fd, int64_t offset)
 		if (n > 0)
 			lines_added(&lines, (size_t)n);
 		while (n > 0 && lines_next(&lines, &line)) {
-			/* begins somewhere inside a line */
+			/* the first begins somewhere inside a line */
 			if (!first && !line.too_long)
 				take_line(near, &line);
 			first = false;
@@ -121,14 +122,14 @@ show_hit(struct near *near, const char *source, const struct hit *h)
 		json_open(near->json, NULL, '{');
 		json_text(near->json, "source", source);
 		json_number(near->json, "position", h->position);
-		json_text(near->json, "reason", h->reason);
+		json_text(near->json, "reason", h->why);
 		json_text(near->json, "line", h->text);
 		json_close(near->json, '}');
 		return;
 	}
 	(void)fputs("  ", stdout);
 	out_text(source);
-	(void)printf(" at byte %" PRId64 ": %s\n    ", h->position, h->reason);
+	(void)printf(" at byte %" PRId64 ": %s\n    ", h->position, h->why);
 	out_text(h->text);
 	(void)putchar('\n');
 }
@@ -181,18 +182,31 @@ say_collector(const struct near *near, const struct verdict_answer *a)
 	if (a->store_failed)
 		return;
 	if (a->sources_read_at == 0)
-		(void)puts("  popgate-collector has never read a log here: "
-			   "nobody's login is known");
+		(void)puts(
+		    "  popgate-collector has never read a log here: nobody's login is known");
 	else if (a->sources_read_at == STORE_NEVER_READ)
-		(void)puts("  a log was never read to its end: what it says "
-			   "of logins is not known\n  ('popgatectl status')");
+		(void)puts(
+		    "  a log was never read to its end: what it says of logins is not known\n"
+		    "  ('popgatectl status')");
 	else if (ctl->now - a->sources_read_at > 60)
-		(void)printf("  the logs were last read %s: newer logins are "
-			     "not known\n",
+		(void)printf(
+		    "  the logs were last read %s: newer logins are not known\n",
 		    time_both(a->sources_read_at, ctl->now, when));
 	if (a->found.expires_at != 0)
 		(void)printf("  the login expired %s\n",
 		    time_both(a->found.expires_at, ctl->now, when));
+}
+
+static bool
+make_judge(struct near *near)
+{
+	const struct judge_replay replay = { .servers = NULL };
+	struct err err;
+
+	if (judge_new(near->ctl->cfg, &replay, &near->judge, &err) == 0)
+		return true;
+	(void)ctl_fail(near->ctl, EX_CONFIG, "%s", err.text);
+	return false;
 }
 
 void
@@ -216,7 +230,7 @@ near_show(struct ctl *ctl, const struct addr *client,
 	addr_format(client, near.text[0]);
 	addr_format_long(client, near.text[1]);
 	if (near.hit != NULL && client->family != ADDR_NONE &&
-	    line_verdict_parser(ctl, NULL, false, &near.parser) == 0)
+	    make_judge(&near))
 		for (size_t i = 0; i < ctl->cfg->collector.n_sources; i++) {
 			const struct config_source *s =
 			    &ctl->cfg->collector.sources[i];
@@ -224,11 +238,11 @@ near_show(struct ctl *ctl, const struct addr *client,
 			if (s->kind == SOURCE_FILE)
 				search_file(&near, s);
 			else if (j == NULL)
-				(void)printf("  %s: can't be searched "
-					     "afterwards\n",
+				(void)printf(
+				    "  %s: can't be searched afterwards\n",
 				    s->name);
 		}
-	parser_free(&near.parser);
+	judge_free(&near.judge);
 	free(near.hit);
 	if (j != NULL)
 		json_close(j, ']');

@@ -1,7 +1,7 @@
-/* near - why an address may not relay though somebody thinks it should: the
- * collector's state, and lines of the logs that name the address. */
-#ifndef POPGATE_NEAR_H
-#define POPGATE_NEAR_H
+/* near_miss - why an address may not relay though somebody thinks it should:
+ * the collector's state, and lines of the logs that name the address. */
+#ifndef POPGATE_NEAR_MISS_H
+#define POPGATE_NEAR_MISS_H
 
 #include "ctl/ctl.h"
 #include "ctl/out.h"

@@ -65,7 +65,7 @@ parse_all(const char *p, const char *end, struct parser *parser)
 			break;
 		parser_line(parser, p, (size_t)(nl - p), now, &result);
 		c.lines++;
-		c.logins += result.verdict == PARSE_LOGIN;
+		c.logins += result.fate == FATE_LOGIN;
 		p = nl + 1;
 	}
 	c.seconds = now_s() - start;

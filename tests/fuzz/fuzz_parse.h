@@ -258,7 +258,7 @@ fuzz_check(const struct fuzz_line *want, const struct fuzz_text *line,
 {
 	char ip[ADDR_TEXT_MAX];
 
-	if (got->verdict == PARSE_IGNORE)
+	if (got->fate != FATE_LOGIN)
 		return;
 	addr_format(&got->login.client, ip);
 	if (want->success && strcmp(ip, GENUINE) == 0)
@@ -300,7 +300,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    strcmp(l->program, "bincimapd") == 0 ? "bincimap-up"
 							 : l->program,
 		    7, DELIVERY_MESSAGE, line.text, line.len, FUZZ_NOW, &got);
-		if (got.verdict == PARSE_LOGIN)
+		if (got.fate == FATE_LOGIN)
 			abort();
 	}
 	(void)fuzz_fill(&line, l->msg, &first, &second);

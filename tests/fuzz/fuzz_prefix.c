@@ -70,7 +70,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_prefix(line, size, false);
 	check_prefix(line, size, true);
 	parser_line(parser, line, size, NOW, &result);
-	if (result.verdict == PARSE_LOGIN &&
+	if (result.fate == FATE_LOGIN &&
 	    (result.login.client.family == ADDR_NONE ||
 		memchr(result.login.user, '\0', sizeof(result.login.user)) ==
 		    NULL))

@@ -5,23 +5,23 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	m->service = SERVICE_IMAP;
 	if (!SPAN_TAKE(&s, "IMAP User \""))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_UNTIL(&s, "\"", &m->user))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (span_has_char(s, '"'))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (SPAN_STARTS(s, " log on failed"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, " log on successful from "))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->addr = s;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "AppleMailServer", NULL };

@@ -6,24 +6,24 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	m->service = SERVICE_IMAP;
 	if (SPAN_EQUALS(program, "bincimap-up")) {
 		if (!SPAN_TAKE(&s, "connection from "))
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 		m->pair = PAIR_OPEN;
 		m->addr = s;
-		return PARSE_PAIR_OPENED;
+		return FATE_PAIR_OPENED;
 	}
 	if (!SPAN_TAKE(&s, "<") || !SPAN_CHOP(&s, "> authenticated"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (span_has_char(s, '>'))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	m->user = s;
 	m->pair = PAIR_CLOSE;
-	return PARSE_PAIR_MISSING;
+	return FATE_PAIR_MISSING;
 }
 
 static const char *const programs[] = { "bincimap-up", "bincimapd", NULL };

@@ -49,7 +49,7 @@ match_tail(struct span s, struct grammar_match *m)
 	return true;
 }
 
-static enum parse_reason
+static enum fate
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
@@ -74,15 +74,15 @@ other_line(struct span s)
 	};
 
 	if (SPAN_STARTS(s, "LOGIN FAILED"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
 		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 	}
-	return PARSE_UNKNOWN_SHAPE;
+	return FATE_UNKNOWN_SHAPE;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)SPAN_TAKE(&s, "INFO: ");
@@ -91,16 +91,16 @@ match(struct span s, struct span program, struct grammar_match *m)
 	m->service = service_of_program(program);
 	switch (SPAN_COUNT(s, "ip=[")) {
 	case 0:
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_UNTIL(&s, ", ip=[", &m->user) ||
 	    !SPAN_UNTIL(&s, "]", &m->addr))
-		return PARSE_TRUNCATED;
-	return match_tail(s, m) ? PARSE_REASON_LOGIN : PARSE_UNKNOWN_SHAPE;
+		return FATE_TRUNCATED;
+	return match_tail(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 }
 
 static const char *const programs[] = { "imapd", "pop3d", "imapd-ssl",

@@ -13,20 +13,20 @@ take_count_and_size(struct span *s)
 	    SPAN_TAKE(s, " (") && span_number(s, NULL) && SPAN_TAKE(s, ")");
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	m->service = SERVICE_POP3;
 	if (SPAN_STARTS(s, "authentication failure "))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (SPAN_STARTS(s, "lost "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_UNTIL(&s, " ", &m->user) || !SPAN_UNTIL(&s, " ", &m->addr) ||
 	    !span_number(&s, NULL) || !take_count_and_size(&s) ||
 	    !take_count_and_size(&s) || !span_done(s))
-		return PARSE_NOT_A_LOGIN;
-	return PARSE_REASON_LOGIN;
+		return FATE_NOT_A_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "cucipop", NULL };

@@ -22,7 +22,7 @@ take_mechanism(struct span *s, bool *plain_r)
 	return true;
 }
 
-static enum parse_reason
+static enum fate
 match_old(struct span s, struct grammar_match *m)
 {
 	struct span session;
@@ -30,26 +30,26 @@ match_old(struct span s, struct grammar_match *m)
 
 	if (!span_host_address(&s, &m->addr) || !SPAN_TAKE(&s, " ") ||
 	    !SPAN_UNTIL(&s, " ", &m->user))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	/* "anonymous PASSWORD": the rest is the client's, and may read
 	 * "plaintext User logged in". */
 	if (SPAN_EQUALS(m->user, "anonymous"))
-		return PARSE_ANONYMOUS;
+		return FATE_ANONYMOUS;
 	if (span_has_char(m->user, '['))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!take_mechanism(&s, &plain))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	/* 3.0 logs IMAP's LOGIN without the words */
 	if (plain && (span_done(s) || SPAN_EQUALS(s, " ")))
-		return PARSE_REASON_LOGIN;
+		return FATE_LOGIN;
 	if (!SPAN_TAKE(&s, " User logged in"))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (span_done(s))
-		return PARSE_REASON_LOGIN;
+		return FATE_LOGIN;
 	if (!SPAN_TAKE(&s, " SESSIONID=<") || !SPAN_UNTIL(&s, ">", &session) ||
 	    !span_done(s))
-		return PARSE_TRUNCATED;
-	return PARSE_REASON_LOGIN;
+		return FATE_TRUNCATED;
+	return FATE_LOGIN;
 }
 
 /* One key=value of logfmt. A value in quotes has its escapes left in. */
@@ -87,7 +87,7 @@ take_pair(struct span *s, struct span *key_r, struct span *value_r)
 	return span_done(*s) || SPAN_TAKE(s, " ");
 }
 
-static enum parse_reason
+static enum fate
 match_logfmt(struct span s, struct grammar_match *m)
 {
 	struct span key, value;
@@ -96,23 +96,23 @@ match_logfmt(struct span s, struct grammar_match *m)
 
 	/* the event is always the first pair */
 	if (!take_pair(&s, &key, &value))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (SPAN_EQUALS(value, "login.bad"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_EQUALS(value, "login.good"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	while (!span_done(s)) {
 		struct span *want = NULL;
 
 		if (!take_pair(&s, &key, &value))
-			return PARSE_TRUNCATED;
+			return FATE_TRUNCATED;
 		if (SPAN_EQUALS(key, "event"))
-			return PARSE_AMBIGUOUS;
+			return FATE_AMBIGUOUS;
 		if (SPAN_EQUALS(key, "login.anonymous") ||
 		    SPAN_EQUALS(key, "login.nopassword"))
-			return PARSE_ANONYMOUS;
+			return FATE_ANONYMOUS;
 		if (SPAN_EQUALS(key, "login.scheme"))
-			return PARSE_OTHER_SERVICE;
+			return FATE_OTHER_SERVICE;
 		if (SPAN_EQUALS(key, "r.clienthost"))
 			want = &host;
 		else if (SPAN_EQUALS(key, "u.username"))
@@ -120,20 +120,20 @@ match_logfmt(struct span s, struct grammar_match *m)
 		if (want == NULL)
 			continue;
 		if (want->p != NULL)
-			return PARSE_AMBIGUOUS;
+			return FATE_AMBIGUOUS;
 		*want = value;
 	}
 	if (host.p == NULL)
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	if (user.p == NULL || SPAN_EQUALS(user, "~null~"))
-		return PARSE_NO_USER;
+		return FATE_NO_USER;
 	if (!span_host_address(&host, &m->addr) || !span_done(host))
-		return PARSE_BAD_ADDRESS;
+		return FATE_BAD_ADDRESS;
 	m->user = user;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	m->service = service_of_program(program);
@@ -142,14 +142,14 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_STARTS(s, "event="))
 		return match_logfmt(s, m);
 	if (SPAN_STARTS(s, "badlogin: "))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	/* imapd's other lines are too many to list, but those of other
 	 * servers with the same tag are not ours to judge */
 	return SPAN_STARTS(program, "cyrus/") ||
 		!(SPAN_EQUALS(program, "imapd") ||
 		    SPAN_EQUALS(program, "pop3d"))
-	    ? PARSE_NOT_A_LOGIN
-	    : PARSE_UNKNOWN_SHAPE;
+	    ? FATE_NOT_A_LOGIN
+	    : FATE_UNKNOWN_SHAPE;
 }
 
 /* Service names are the admin's choice in cyrus.conf; these are the ones that

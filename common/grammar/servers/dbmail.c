@@ -6,7 +6,7 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span module, place, pointer, client;
@@ -14,35 +14,35 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	m->service = SERVICE_IMAP;
 	if (!SPAN_TAKE(&s, "Notice:"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (span_bracketed(&s, &module)) {
 		/* the place is source text, and the first ": " ends it */
 		if (!SPAN_TAKE(&s, " ") || !SPAN_UNTIL(&s, ":", &place) ||
 		    span_has_char(place, ' '))
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 	}
 	if (!SPAN_TAKE(&s, " ") || !span_bracketed(&s, &pointer) ||
 	    !SPAN_TAKE(&s, " login "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_STARTS(s, "rejected: "))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, "accepted: id [") || !span_number(&s, NULL) ||
 	    !SPAN_TAKE(&s, "] user ["))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	switch (SPAN_COUNT(s, "] from [")) {
 	case 0:
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_UNTIL(&s, "] from [", &m->user) ||
 	    !SPAN_UNTIL(&s, "]", &client) || !span_done(s))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (!span_split_port(client, &m->addr))
-		return PARSE_BAD_ADDRESS;
-	return PARSE_REASON_LOGIN;
+		return FATE_BAD_ADDRESS;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "dbmail-imapd", "dbmail/imap4d",

@@ -64,38 +64,38 @@ is_session(struct span s)
 	    !span_has_char(s, ' ');
 }
 
-static enum parse_reason
+static enum fate
 once(struct elements *e, enum element element, bool valid)
 {
 	if (e->seen & (unsigned)element)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	e->seen |= (unsigned)element;
-	return valid ? PARSE_REASON_LOGIN : PARSE_TRUNCATED;
+	return valid ? FATE_LOGIN : FATE_TRUNCATED;
 }
 
 /* An element of the admin's invention: key=value, behind user and rip. */
-static enum parse_reason
+static enum fate
 extra_element(struct elements *e, struct span s)
 {
 	const unsigned need = ELEMENT_USER | ELEMENT_RIP;
 	struct span key;
 
 	if (SPAN_HAS(s, "rip=") || SPAN_HAS(s, "user=<"))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if ((e->seen & need) != need)
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	e->unknown = true;
 	/* %k, the TLS parameters, comes without a key */
 	if (SPAN_STARTS(s, "TLSv1") || SPAN_STARTS(s, "SSLv3"))
-		return PARSE_REASON_LOGIN;
+		return FATE_LOGIN;
 	if (!span_run(&s, char_host, &key) || !SPAN_TAKE(&s, "="))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (SPAN_STARTS(s, "<") && !SPAN_CHOP(&s, ">"))
-		return PARSE_TRUNCATED;
-	return PARSE_REASON_LOGIN;
+		return FATE_TRUNCATED;
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 one_element(struct elements *e, struct span s)
 {
 	if (SPAN_TAKE(&s, "rip=")) {
@@ -103,10 +103,10 @@ one_element(struct elements *e, struct span s)
 		return once(e, ELEMENT_RIP, true);
 	}
 	if (SPAN_TAKE(&s, "method=")) {
-		enum parse_reason reason = once(e, ELEMENT_METHOD, is_word(s));
+		enum fate reason = once(e, ELEMENT_METHOD, is_word(s));
 
-		if (reason == PARSE_REASON_LOGIN && SPAN_EQUALS(s, "ANONYMOUS"))
-			return PARSE_ANONYMOUS;
+		if (reason == FATE_LOGIN && SPAN_EQUALS(s, "ANONYMOUS"))
+			return FATE_ANONYMOUS;
 		return reason;
 	}
 	if (SPAN_TAKE(&s, "lip="))
@@ -130,22 +130,22 @@ one_element(struct elements *e, struct span s)
 }
 
 /* Behind "user=<". */
-static enum parse_reason
+static enum fate
 user_element(struct elements *e, struct span *s, bool *more_r)
 {
 	struct span user;
 
 	if (e->unknown)
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	*more_r = SPAN_UNTIL(s, ">, ", &user);
 	if (!*more_r) {
 		user = *s;
 		if (!SPAN_CHOP(&user, ">"))
-			return PARSE_TRUNCATED;
+			return FATE_TRUNCATED;
 		s->p = s->end;
 	}
 	if (SPAN_HAS(user, "rip="))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	/* str_sanitize() cuts at 80 bytes */
 	if (span_len(user) > 3 && memcmp(user.end - 3, "...", 3) == 0)
 		e->m->user_cut = true;
@@ -153,7 +153,7 @@ user_element(struct elements *e, struct span *s, bool *more_r)
 	return once(e, ELEMENT_USER, true);
 }
 
-static enum parse_reason
+static enum fate
 match_elements(struct span s, struct grammar_match *m)
 {
 	struct elements e = { .m = m };
@@ -161,7 +161,7 @@ match_elements(struct span s, struct grammar_match *m)
 	bool rip_last = false;
 
 	while (more) {
-		enum parse_reason reason;
+		enum fate reason;
 
 		if (SPAN_TAKE(&s, "user=<")) {
 			rip_last = false;
@@ -175,15 +175,15 @@ match_elements(struct span s, struct grammar_match *m)
 				element = s;
 			reason = one_element(&e, element);
 		}
-		if (reason != PARSE_REASON_LOGIN)
+		if (reason != FATE_LOGIN)
 			return reason;
 	}
 	if (!(e.seen & ELEMENT_RIP))
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	/* 192.0.2.5 at the end of a line may have been 192.0.2.55 */
 	if (rip_last)
-		return PARSE_TRUNCATED;
-	return e.seen & ELEMENT_USER ? PARSE_REASON_LOGIN : PARSE_NO_USER;
+		return FATE_TRUNCATED;
+	return e.seen & ELEMENT_USER ? FATE_LOGIN : FATE_NO_USER;
 }
 
 /* "U [A]" */
@@ -200,7 +200,7 @@ match_ancient(struct span s, struct grammar_match *m)
 	return true;
 }
 
-static enum parse_reason
+static enum fate
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
@@ -231,15 +231,15 @@ other_line(struct span s)
 	};
 
 	if (SPAN_STARTS(s, "proxy(") || SPAN_STARTS(s, "Started proxying"))
-		return PARSE_PROXIED;
+		return FATE_PROXIED;
 	if (SPAN_STARTS(s, "Login failed") || SPAN_STARTS(s, "Login aborted") ||
 	    SPAN_STARTS(s, "Aborted login"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
 		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 	}
-	return PARSE_UNKNOWN_SHAPE;
+	return FATE_UNKNOWN_SHAPE;
 }
 
 /* "Mar 03 08:01:11 ", "2026-03-03 08:01:11 ": Dovecot's own stamp where
@@ -259,10 +259,10 @@ skip_stamp(struct span *s)
 		s->p += 20;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
-	enum parse_reason reason;
+	enum fate reason;
 
 	if (SPAN_EQUALS(program, "dovecot")) {
 		skip_stamp(&s);
@@ -273,9 +273,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 			m->service = SERVICE_POP3;
 		else if (SPAN_STARTS(s, "managesieve-login: Login: ") ||
 		    SPAN_STARTS(s, "submission-login: Login: "))
-			return PARSE_OTHER_SERVICE;
+			return FATE_OTHER_SERVICE;
 		else
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 	} else {
 		m->service = service_of_program(program);
 	}
@@ -285,13 +285,12 @@ match(struct span s, struct span program, struct grammar_match *m)
 	/* Which of the two shapes is the server's is told by the end, which
 	 * no client writes: an ancient one's user may be named "user=<...". */
 	if (s.p < s.end && s.end[-1] == ']')
-		return match_ancient(s, m) ? PARSE_REASON_LOGIN
-					   : PARSE_UNKNOWN_SHAPE;
+		return match_ancient(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 	reason = match_elements(s, m);
 	/* whichever element broke: with two of these, that is why */
-	if (reason == PARSE_TRUNCATED &&
+	if (reason == FATE_TRUNCATED &&
 	    (SPAN_COUNT(s, " rip=") > 1 || SPAN_COUNT(s, "user=<") > 1))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	return reason;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span path;
@@ -12,20 +12,19 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	m->service = SERVICE_POP3;
 	if (!SPAN_TAKE(&s, "User "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, " logged in with mailbox ") != 1)
 		return SPAN_HAS(s, " logged in with mailbox ")
-		    ? PARSE_AMBIGUOUS
-		    : PARSE_UNKNOWN_SHAPE;
+		    ? FATE_AMBIGUOUS
+		    : FATE_UNKNOWN_SHAPE;
 	if (SPAN_COUNT(s, " from ") != 1)
-		return SPAN_HAS(s, " from ") ? PARSE_AMBIGUOUS
-					     : PARSE_NO_ADDRESS;
+		return SPAN_HAS(s, " from ") ? FATE_AMBIGUOUS : FATE_NO_ADDRESS;
 	if (!SPAN_UNTIL(&s, " logged in with mailbox ", &m->user) ||
 	    !SPAN_UNTIL(&s, " from ", &path) || span_empty(path) ||
 	    span_has_char(m->user, ' '))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	m->addr = s;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "gnu-pop3d", NULL };

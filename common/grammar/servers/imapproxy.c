@@ -8,7 +8,7 @@
  * before the password was tried. */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span client;
@@ -16,27 +16,27 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	m->service = SERVICE_IMAP;
 	if (!SPAN_TAKE(&s, "LOGIN: '"))
-		return SPAN_STARTS(s, "LOGIN:") ? PARSE_UNKNOWN_SHAPE
-						: PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "LOGIN:") ? FATE_UNKNOWN_SHAPE
+						: FATE_NOT_A_LOGIN;
 	switch (SPAN_COUNT(s, "' (")) {
 	case 0:
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_UNTIL(&s, "' (", &m->user) || !SPAN_UNTIL(&s, ")", &client))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (SPAN_STARTS(s, " failed"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (SPAN_STARTS(s, " no previous connection"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_TAKE(&s, " on new sd [") &&
 	    !SPAN_TAKE(&s, " on existing sd ["))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]") || !span_done(s))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	m->addr = client; /* old versions print no port */
 	(void)span_split_port(client, &m->addr);
 	if (span_len(m->user) >= 2 && m->user.p[0] == '"' &&
@@ -44,7 +44,7 @@ match(struct span s, struct span program, struct grammar_match *m)
 		m->user.p++;
 		m->user.end--;
 	}
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "in.imapproxyd", "imapproxyd", NULL };

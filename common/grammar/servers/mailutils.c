@@ -4,15 +4,15 @@
  * say so, instead of leaving the lines unknown. */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	(void)m;
 	if (!SPAN_TAKE(&s, "user `"))
-		return PARSE_UNKNOWN_SHAPE;
-	return SPAN_HAS(s, "' logged in ") ? PARSE_NO_ADDRESS
-					   : PARSE_FAILED_LOGIN;
+		return FATE_UNKNOWN_SHAPE;
+	return SPAN_HAS(s, "' logged in ") ? FATE_NO_ADDRESS
+					   : FATE_FAILED_LOGIN;
 }
 
 static const char *const programs[] = { "pop3d", "imap4d", NULL };

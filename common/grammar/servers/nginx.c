@@ -30,52 +30,51 @@ take_head(struct span *s, struct span *level_r)
 	    SPAN_TAKE(s, ": ");
 }
 
-static enum parse_reason
+static enum fate
 match_login(struct span s, struct grammar_match *m)
 {
 	struct span server, port, ignored;
 
 	if (SPAN_COUNT(s, "client: ") != 1 || SPAN_COUNT(s, ", login: \"") != 1)
-		return SPAN_HAS(s, ", login: \"") ? PARSE_AMBIGUOUS
-						  : PARSE_TRUNCATED;
+		return SPAN_HAS(s, ", login: \"") ? FATE_AMBIGUOUS
+						  : FATE_TRUNCATED;
 	if (!SPAN_TAKE(&s, ", client: ") ||
 	    !SPAN_UNTIL(&s, ", server: ", &m->addr) ||
 	    !SPAN_UNTIL(&s, ", login: \"", &server) ||
 	    span_has_char(server, ',') || span_has_char(server, ' ') ||
 	    !SPAN_UNTIL(&s, "\"", &m->user))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	(void)SPAN_CHOP(&m->addr, " using starttls");
 	if (span_has_char(s, '"'))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!span_done(s) && !SPAN_STARTS(s, ", upstream: "))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	port = server;
 
 	uint64_t number;
 
 	if (!SPAN_UNTIL_LAST(&port, ":", &ignored) ||
 	    !span_number(&port, &number) || !span_done(port))
-		return PARSE_OTHER_SERVICE;
+		return FATE_OTHER_SERVICE;
 	m->service = service_of_port(number);
-	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE
-					  : PARSE_REASON_LOGIN;
+	return m->service == SERVICE_NONE ? FATE_OTHER_SERVICE : FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span level;
 
 	(void)program;
 	if (!take_head(&s, &level))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_TAKE(&s, "*") || !span_number(&s, NULL) ||
 	    !SPAN_TAKE(&s, " client "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_STARTS(s, "login failed"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_EQUALS(level, "info") || !SPAN_TAKE(&s, "logged in"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	return match_login(s, m);
 }
 

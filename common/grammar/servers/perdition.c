@@ -25,28 +25,28 @@ take_ends(struct span *s, struct span *client_r)
 	return true;
 }
 
-static enum parse_reason
+static enum fate
 match_old(struct span s, struct grammar_match *m)
 {
 	struct span server, port;
 
 	if (SPAN_COUNT(s, "\" server=\"") != 1 ||
 	    SPAN_COUNT(s, "\" port=\"") != 1)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_UNTIL(&s, "\" server=\"", &m->user) ||
 	    !SPAN_UNTIL(&s, "\" port=\"", &server) ||
 	    !SPAN_UNTIL(&s, "\"", &port) || !span_done(s))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->service = SPAN_EQUALS(port, "143") || SPAN_EQUALS(port, "993") ||
 		SPAN_EQUALS(port, "imap") || SPAN_EQUALS(port, "imap2") ||
 		SPAN_EQUALS(port, "imaps")
 	    ? SERVICE_IMAP
 	    : SERVICE_POP3;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 /* ` server="H:P" protocol=X server-secure=S`, behind its first word */
-static enum parse_reason
+static enum fate
 match_server(struct span s, struct grammar_match *m)
 {
 	struct span host, protocol, secure;
@@ -56,69 +56,69 @@ match_server(struct span s, struct grammar_match *m)
 	    !span_run(&s, char_word, &protocol) ||
 	    !SPAN_TAKE(&s, " server-secure=") ||
 	    !span_run(&s, char_word, &secure) || !span_done(s))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (SPAN_EQUALS(protocol, "IMAP4") || SPAN_EQUALS(protocol, "IMAP4S"))
 		m->service = SERVICE_IMAP;
 	else if (SPAN_EQUALS(protocol, "POP3") ||
 	    SPAN_EQUALS(protocol, "POP3S"))
 		m->service = SERVICE_POP3;
 	else
-		return PARSE_OTHER_SERVICE; /* MANAGESIEVE */
-	return PARSE_REASON_LOGIN;
+		return FATE_OTHER_SERVICE; /* MANAGESIEVE */
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match_new(struct span s, struct grammar_match *m)
 {
 	struct span secure, authorisation, ids;
 
 	if (SPAN_COUNT(s, " server=\"") != 1 ||
 	    SPAN_COUNT(s, " authentication_id=\"") != 1)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!span_run(&s, char_word, &secure) ||
 	    !SPAN_TAKE(&s, " authorisation_id=") ||
 	    !SPAN_UNTIL(&s, " server=\"", &ids) ||
 	    !SPAN_UNTIL(&ids, " authentication_id=\"", &authorisation) ||
 	    !SPAN_CHOP(&ids, "\""))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (!SPAN_EQUALS(authorisation, "NONE") &&
 	    (!SPAN_TAKE(&authorisation, "\"") ||
 		!SPAN_CHOP(&authorisation, "\"") ||
 		span_has_char(authorisation, '"')))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	m->user = ids;
 	if (SPAN_COUNT(ids, "\" passwd=\"") == 1)
 		(void)SPAN_UNTIL(&ids, "\" passwd=\"", &m->user);
 	if (span_has_char(m->user, '"'))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	return match_server(s, m);
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	if (!SPAN_TAKE(&s, "Auth: "))
-		return SPAN_STARTS(s, "Auth") ? PARSE_UNKNOWN_SHAPE
-					      : PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "Auth") ? FATE_UNKNOWN_SHAPE
+					      : FATE_NOT_A_LOGIN;
 	(void)SPAN_TAKE(&s, " ");
 	switch (SPAN_COUNT(s, "status=\"")) {
 	case 0:
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_CHOP(&s, " status=\"ok\""))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!take_ends(&s, &m->addr))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (SPAN_TAKE(&s, "client-secure="))
 		return match_new(s, m);
 	if (SPAN_TAKE(&s, "user=\""))
 		return match_old(s, m);
-	return PARSE_UNKNOWN_SHAPE;
+	return FATE_UNKNOWN_SHAPE;
 }
 
 static const char *const programs[] = { "perdition", "perdition.imap4",

@@ -7,7 +7,7 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
@@ -15,25 +15,25 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_TAKE(&s, "Session from ")) {
 		m->pair = PAIR_OPEN;
 		m->addr = s;
-		return PARSE_PAIR_OPENED;
+		return FATE_PAIR_OPENED;
 	}
 	if (SPAN_TAKE(&s, "Authentication passed for ")) {
 		m->user = s;
 		if (!span_has_char(s, ' ')) {
 			m->pair = PAIR_CLOSE;
-			return PARSE_PAIR_MISSING;
+			return FATE_PAIR_MISSING;
 		}
 		if (!SPAN_UNTIL(&s, " ", &m->user) || !SPAN_TAKE(&s, "-- ") ||
 		    !span_bracketed(&s, &m->addr) || !span_done(s))
-			return PARSE_AMBIGUOUS;
-		return PARSE_REASON_LOGIN;
+			return FATE_AMBIGUOUS;
+		return FATE_LOGIN;
 	}
 	if (SPAN_STARTS(s, "Authentication failed"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (SPAN_STARTS(s, "pam_"))
 		m->pair = PAIR_KEEP;
-	return SPAN_STARTS(s, "Authentication ") ? PARSE_UNKNOWN_SHAPE
-						 : PARSE_NOT_A_LOGIN;
+	return SPAN_STARTS(s, "Authentication ") ? FATE_UNKNOWN_SHAPE
+						 : FATE_NOT_A_LOGIN;
 }
 
 static const char *const programs[] = { "popa3d", NULL };

@@ -21,43 +21,43 @@ chop_source(struct span *s)
 		s->end = before.end;
 }
 
-static enum parse_reason
+static enum fate
 match_login(struct span s, struct grammar_match *m)
 {
 	struct span name;
 
 	/* the opening quote is behind us */
 	if (SPAN_COUNT(s, "\"") != 1 || SPAN_COUNT(s, "at (") != 1)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_UNTIL(&s, "\"", &m->user) || !SPAN_TAKE(&s, " at (") ||
 	    !SPAN_UNTIL(&s, ") ", &name) || span_has_char(name, '(') ||
 	    span_has_char(name, ' '))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->addr = s;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match_stats(struct span s, struct grammar_match *m)
 {
 	struct span name, addr;
 
 	if (!SPAN_UNTIL(&s, " ", &m->user))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	for (int i = 0; i < 4; i++) {
 		if ((i > 0 && !SPAN_TAKE(&s, " ")) || !span_number(&s, NULL))
-			return PARSE_UNKNOWN_SHAPE;
+			return FATE_UNKNOWN_SHAPE;
 	}
 	if (!SPAN_TAKE(&s, " "))
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	addr = s;
 	if (SPAN_UNTIL(&addr, " ", &name) && span_has_char(addr, ' '))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->addr = addr;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span version;
@@ -67,15 +67,15 @@ match(struct span s, struct span program, struct grammar_match *m)
 	m->service = SERVICE_POP3;
 	/* error replies begin with the client's name for itself */
 	if (SPAN_STARTS(s, "[AUTH] Failed") || SPAN_HAS(s, "-ERR "))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	chop_source(&s);
 	if (SPAN_TAKE(&s, "Stats: "))
 		return match_stats(s, m);
 	if (SPAN_TAKE(&s, "(") && SPAN_UNTIL(&s, ") ", &version) &&
 	    SPAN_TAKE(&s, "POP login by user \""))
 		return match_login(s, m);
-	return SPAN_STARTS(whole, "POP login by user") ? PARSE_UNKNOWN_SHAPE
-						       : PARSE_NOT_A_LOGIN;
+	return SPAN_STARTS(whole, "POP login by user") ? FATE_UNKNOWN_SHAPE
+						       : FATE_NOT_A_LOGIN;
 }
 
 static const char *const programs[] = { "popper", "qpopper", "in.qpopper",

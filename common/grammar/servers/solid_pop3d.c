@@ -8,7 +8,7 @@
 
 enum { USER_CUT = 40 }; /* %.40s */
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span name;
@@ -20,36 +20,36 @@ match(struct span s, struct span program, struct grammar_match *m)
 		m->addr = s;
 		if (SPAN_UNTIL(&s, " (", &name) && SPAN_CHOP(&s, ")"))
 			m->addr = s;
-		return PARSE_PAIR_OPENED;
+		return FATE_PAIR_OPENED;
 	}
 	if (SPAN_STARTS(s, "pam_") || SPAN_STARTS(s, "config file: ") ||
 	    SPAN_STARTS(s, "open: "))
 		m->pair = PAIR_KEEP;
 	if (SPAN_STARTS(s, "authentication failed"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	(void)SPAN_TAKE(&s, "mapped ");
 	if (!SPAN_TAKE(&s, "user "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, " authenticated") != 1)
-		return SPAN_HAS(s, " authenticated") ? PARSE_AMBIGUOUS
-						     : PARSE_UNKNOWN_SHAPE;
+		return SPAN_HAS(s, " authenticated") ? FATE_AMBIGUOUS
+						     : FATE_UNKNOWN_SHAPE;
 	if (!SPAN_UNTIL(&s, " ", &m->user) || !SPAN_TAKE(&s, "authenticated"))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	m->user_cut = span_len(m->user) >= USER_CUT;
 	(void)SPAN_TAKE(&s, " through APOP");
 	if (span_done(s)) {
 		m->pair = PAIR_CLOSE;
-		return PARSE_PAIR_MISSING;
+		return FATE_PAIR_MISSING;
 	}
 	if (!SPAN_TAKE(&s, " - "))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->addr = s;
 	if (SPAN_UNTIL(&s, " (", &name)) {
 		if (!SPAN_CHOP(&s, ")") || span_has_char(name, ' '))
-			return PARSE_TRUNCATED;
+			return FATE_TRUNCATED;
 		m->addr = s;
 	}
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "solid-pop3d", "spop3d", NULL };

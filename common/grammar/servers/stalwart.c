@@ -41,7 +41,7 @@ skip_stamp(struct span *s)
 		s->p += 21;
 }
 
-static enum parse_reason
+static enum fate
 match_items(struct span s, struct grammar_match *m)
 {
 	struct span port = { .p = NULL };
@@ -50,15 +50,15 @@ match_items(struct span s, struct grammar_match *m)
 	uint64_t number;
 
 	if (SPAN_COUNT(s, "remoteIp = ") != 1)
-		return SPAN_HAS(s, "remoteIp = ") ? PARSE_AMBIGUOUS
-						  : PARSE_NO_ADDRESS;
+		return SPAN_HAS(s, "remoteIp = ") ? FATE_AMBIGUOUS
+						  : FATE_NO_ADDRESS;
 	while (!span_done(s)) {
 		struct span key, value;
 		struct span *want = NULL;
 		bool quoted;
 
 		if (!take_item(&s, &key, &value, &quoted))
-			return PARSE_AMBIGUOUS;
+			return FATE_AMBIGUOUS;
 		if (SPAN_EQUALS(key, "localPort") && !quoted)
 			want = &port;
 		else if (SPAN_EQUALS(key, "remoteIp") && !quoted)
@@ -68,23 +68,22 @@ match_items(struct span s, struct grammar_match *m)
 		if (want == NULL)
 			continue;
 		if (want->p != NULL)
-			return PARSE_AMBIGUOUS;
+			return FATE_AMBIGUOUS;
 		*want = value;
 	}
 	if (addr.p == NULL)
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	if (user.p == NULL)
-		return PARSE_NO_USER;
+		return FATE_NO_USER;
 	if (port.p == NULL || !span_number(&port, &number) || !span_done(port))
-		return PARSE_OTHER_SERVICE;
+		return FATE_OTHER_SERVICE;
 	m->service = service_of_port(number);
 	m->addr = addr;
 	m->user = user;
-	return m->service == SERVICE_NONE ? PARSE_OTHER_SERVICE
-					  : PARSE_REASON_LOGIN;
+	return m->service == SERVICE_NONE ? FATE_OTHER_SERVICE : FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
@@ -92,9 +91,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_TAKE(&s, "INFO Authentication successful (auth.success) "))
 		return match_items(s, m);
 	if (SPAN_HAS(s, " (auth.failed) "))
-		return PARSE_FAILED_LOGIN;
-	return SPAN_STARTS(s, "INFO Authentication ") ? PARSE_UNKNOWN_SHAPE
-						      : PARSE_NOT_A_LOGIN;
+		return FATE_FAILED_LOGIN;
+	return SPAN_STARTS(s, "INFO Authentication ") ? FATE_UNKNOWN_SHAPE
+						      : FATE_NOT_A_LOGIN;
 }
 
 /* The own file has no tag: see prefix.c. */

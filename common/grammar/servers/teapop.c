@@ -8,7 +8,7 @@
 
 #include "common/base/addr.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span local, name;
@@ -18,18 +18,18 @@ match(struct span s, struct span program, struct grammar_match *m)
 	m->service = SERVICE_POP3;
 	if (SPAN_STARTS(s, "Failed login") ||
 	    SPAN_STARTS(s, "Three failed login"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, "Successful login for "))
-		return SPAN_STARTS(s, "Successful") ? PARSE_UNKNOWN_SHAPE
-						    : PARSE_NOT_A_LOGIN;
+		return SPAN_STARTS(s, "Successful") ? FATE_UNKNOWN_SHAPE
+						    : FATE_NOT_A_LOGIN;
 	if (span_count(s, "[", 1, 3) != 2 || span_count(s, "]", 1, 3) != 2)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_UNTIL(&s, " ", &m->user) || !span_bracketed(&s, &local) ||
 	    !addr_parse_n(local.p, span_len(local), &addr) ||
 	    !SPAN_TAKE(&s, " from ") || !SPAN_UNTIL(&s, " ", &name) ||
 	    !span_bracketed(&s, &m->addr) || !span_done(s))
-		return PARSE_UNKNOWN_SHAPE;
-	return PARSE_REASON_LOGIN;
+		return FATE_UNKNOWN_SHAPE;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "teapop", NULL };

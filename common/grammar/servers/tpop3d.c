@@ -6,7 +6,7 @@
  * The address stands before U. */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span id, auth;
@@ -15,26 +15,26 @@ match(struct span s, struct span program, struct grammar_match *m)
 	m->service = SERVICE_POP3;
 	if (!SPAN_TAKE(&s, "fork_child: "))
 		return SPAN_HAS(s, "authentication failures")
-		    ? PARSE_FAILED_LOGIN
-		    : PARSE_NOT_A_LOGIN;
+		    ? FATE_FAILED_LOGIN
+		    : FATE_NOT_A_LOGIN;
 	if (!SPAN_TAKE(&s, "["))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]") ||
 	    !SPAN_UNTIL(&s, ": ", &id))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (!SPAN_TAKE(&s, "began session for `"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	m->addr = id;
 	(void)SPAN_UNTIL(&id, "/", &m->addr);
 	if (!SPAN_UNTIL(&s, "'", &m->user))
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	if (span_has_char(s, '\''))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_TAKE(&s, " with ") || !span_run(&s, char_word, &auth) ||
 	    !SPAN_TAKE(&s, "; child PID is ") || !span_number(&s, NULL) ||
 	    !span_done(s))
-		return PARSE_UNKNOWN_SHAPE;
-	return PARSE_REASON_LOGIN;
+		return FATE_UNKNOWN_SHAPE;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "tpop3d", NULL };

@@ -23,7 +23,7 @@ match_tail(struct span s)
 	return span_done(s);
 }
 
-static enum parse_reason
+static enum fate
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
@@ -61,20 +61,20 @@ other_line(struct span s)
 
 	if (SPAN_STARTS(s, "Login anonymous=") ||
 	    SPAN_STARTS(s, "Authenticated anonymous="))
-		return PARSE_ANONYMOUS;
+		return FATE_ANONYMOUS;
 	if (SPAN_STARTS(s, "Login failed ") ||
 	    SPAN_STARTS(s, "Login excessive ") ||
 	    SPAN_STARTS(s, "Login disabled ") ||
 	    SPAN_STARTS(s, "Login SYSTEM BREAK-IN ATTEMPT"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
 		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return PARSE_NOT_A_LOGIN;
+			return FATE_NOT_A_LOGIN;
 	}
-	return PARSE_UNKNOWN_SHAPE;
+	return FATE_UNKNOWN_SHAPE;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	const char *host;
@@ -86,23 +86,23 @@ match(struct span s, struct span program, struct grammar_match *m)
 	m->service = service_of_program(program);
 	switch (SPAN_COUNT(s, "host=")) {
 	case 0:
-		return PARSE_TRUNCATED;
+		return FATE_TRUNCATED;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_UNTIL(&s, " host=", &m->user) ||
 	    span_len(m->user) > FIELD_MAX)
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->user_cut = span_len(m->user) == FIELD_MAX;
 	host = s.p;
 	if (SPAN_STARTS(s, "UNKNOWN"))
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	if (!span_host_address(&s, &m->addr) ||
 	    m->addr.end + 1 - host > FIELD_MAX)
-		return PARSE_TRUNCATED;
-	return match_tail(s) ? PARSE_REASON_LOGIN : PARSE_UNKNOWN_SHAPE;
+		return FATE_TRUNCATED;
+	return match_tail(s) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 }
 
 static const char *const programs[] = { "ipop3d", "imapd", "in.imapd",

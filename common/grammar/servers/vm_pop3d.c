@@ -12,7 +12,7 @@ take_quoted(struct span *s, struct span *inside_r)
 	return SPAN_TAKE(s, "'") && SPAN_UNTIL(s, "'", inside_r);
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span domain;
@@ -22,30 +22,30 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (SPAN_TAKE(&s, "Connect from ")) {
 		m->pair = PAIR_OPEN;
 		m->addr = s;
-		return PARSE_PAIR_OPENED;
+		return FATE_PAIR_OPENED;
 	}
 	if (SPAN_STARTS(s, "pam_"))
 		m->pair = PAIR_KEEP;
 	if (SPAN_STARTS(s, "Non-existent user"))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, "User "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!take_quoted(&s, &m->user))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (SPAN_TAKE(&s, " of ") && !take_quoted(&s, &domain))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (!SPAN_TAKE(&s, " logged in"))
-		return SPAN_HAS(s, "'") ? PARSE_AMBIGUOUS : PARSE_UNKNOWN_SHAPE;
+		return SPAN_HAS(s, "'") ? FATE_AMBIGUOUS : FATE_UNKNOWN_SHAPE;
 	if (span_done(s)) {
 		m->pair = PAIR_CLOSE;
-		return PARSE_PAIR_MISSING;
+		return FATE_PAIR_MISSING;
 	}
 	if (span_has_char(s, '\''))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_TAKE(&s, " from "))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	m->addr = s;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "vm-pop3d", NULL };

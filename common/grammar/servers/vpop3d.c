@@ -5,23 +5,23 @@
  */
 #include "common/grammar/grammar.h"
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	(void)program;
 	m->service = SERVICE_POP3;
 	(void)SPAN_TAKE(&s, "vpop3d: ");
 	if (!SPAN_TAKE(&s, "("))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_CHOP(&s, ") Authenticated"))
-		return SPAN_HAS(s, "Authentication failed") ? PARSE_FAILED_LOGIN
-							    : PARSE_NOT_A_LOGIN;
+		return SPAN_HAS(s, "Authentication failed") ? FATE_FAILED_LOGIN
+							    : FATE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, ",") != 1 || span_has_char(s, ')') ||
 	    span_has_char(s, '('))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	(void)SPAN_UNTIL(&s, ",", &m->user);
 	m->addr = s;
-	return PARSE_REASON_LOGIN;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "vpop3d", NULL };

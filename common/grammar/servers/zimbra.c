@@ -10,28 +10,28 @@
 #include "common/grammar/grammar.h"
 
 /* "ip=A;" at the start of the context or behind a ';'. */
-static enum parse_reason
+static enum fate
 match_context(struct span context, struct grammar_match *m)
 {
 	struct span before;
 
 	switch (SPAN_COUNT(context, "ip=")) {
 	case 0:
-		return PARSE_NO_ADDRESS;
+		return FATE_NO_ADDRESS;
 	case 1:
 		break;
 	default:
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	}
 	if (!SPAN_UNTIL(&context, "ip=", &before) ||
 	    (!span_empty(before) && before.end[-1] != ';'))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!SPAN_UNTIL(&context, ";", &m->addr))
-		return PARSE_TRUNCATED;
-	return PARSE_REASON_LOGIN;
+		return FATE_TRUNCATED;
+	return FATE_LOGIN;
 }
 
-static enum parse_reason
+static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span thread, context, mechanism;
@@ -39,34 +39,34 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)program;
 	/* log4j pads the level to five letters */
 	if (!SPAN_TAKE(&s, "INFO "))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	(void)SPAN_TAKE(&s, " ");
 	if (!span_bracketed(&s, &thread) || !SPAN_TAKE(&s, " ["))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_STARTS(thread, "Imap"))
 		m->service = SERVICE_IMAP;
 	else if (SPAN_STARTS(thread, "Pop3"))
 		m->service = SERVICE_POP3;
 	else
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (SPAN_COUNT(s, "] imap - ") + SPAN_COUNT(s, "] pop - ") != 1)
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (!(m->service == SERVICE_IMAP
 		    ? SPAN_UNTIL(&s, "] imap - ", &context)
 		    : SPAN_UNTIL(&s, "] pop - ", &context)))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	if (SPAN_STARTS(s, "authentication failed for "))
-		return PARSE_FAILED_LOGIN;
+		return FATE_FAILED_LOGIN;
 	if (!SPAN_TAKE(&s, "user ") || !SPAN_HAS(s, " authenticated"))
-		return PARSE_NOT_A_LOGIN;
+		return FATE_NOT_A_LOGIN;
 	if (!SPAN_UNTIL(&s, " authenticated, mechanism=", &m->user) ||
 	    !span_run(&s, char_word, &mechanism))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	(void)SPAN_TAKE(&s, " [TLS]");
 	if (!span_done(s))
-		return PARSE_UNKNOWN_SHAPE;
+		return FATE_UNKNOWN_SHAPE;
 	if (span_has_char(m->user, ' '))
-		return PARSE_AMBIGUOUS;
+		return FATE_AMBIGUOUS;
 	return match_context(context, m);
 }
 

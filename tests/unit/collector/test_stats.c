@@ -7,15 +7,10 @@
 enum { NOW = 1700000000 };
 
 static void
-lines(
-    struct stats *s, const char *server, const char *reason, int n, int64_t now)
+lines(struct stats *s, const char *server, enum fate fate, int n, int64_t now)
 {
-	bool login = strcmp(reason, "login") == 0;
-	const char *sample =
-	    strcmp(reason, "unknown-shape") == 0 ? "so odd" : NULL;
-
 	for (int i = 0; i < n; i++)
-		stats_line(s, server, reason, login, sample, 6, now);
+		stats_line(s, server, fate, "so odd", 6, now);
 }
 
 static void
@@ -50,12 +45,12 @@ silence(void **state)
 		char got[256];
 
 		assert_non_null(s);
-		lines(s, "", "other-program", rows[i].other, NOW);
-		lines(s, "dovecot", "login", 1, NOW);
-		lines(s, "dovecot", "failed-login", rows[i].failed, NOW);
-		lines(s, "dovecot", "not-a-login", rows[i].aborted, NOW);
-		lines(s, "dovecot", "unknown-shape", rows[i].unknown, NOW);
-		lines(s, "dovecot", "login", rows[i].logins_after, NOW);
+		lines(s, "", FATE_OTHER_PROGRAM, rows[i].other, NOW);
+		lines(s, "dovecot", FATE_LOGIN, 1, NOW);
+		lines(s, "dovecot", FATE_FAILED_LOGIN, rows[i].failed, NOW);
+		lines(s, "dovecot", FATE_NOT_A_LOGIN, rows[i].aborted, NOW);
+		lines(s, "dovecot", FATE_UNKNOWN_SHAPE, rows[i].unknown, NOW);
+		lines(s, "dovecot", FATE_LOGIN, rows[i].logins_after, NOW);
 		assert_int_equal(stats_alarm(s, now, got, sizeof(got)),
 		    rows[i].want != NULL);
 		if (rows[i].want != NULL) {
@@ -79,11 +74,11 @@ bounded(void **state)
 	(void)state;
 	for (int i = 0; i < 10000; i++) {
 		(void)snprintf(name, sizeof(name), "server%d", i);
-		lines(s, name, "failed-login", 1, NOW);
+		lines(s, name, FATE_FAILED_LOGIN, 1, NOW);
 	}
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	lines(s, name, "forged", 3, NOW);
+	lines(s, name, FATE_FORGED, 3, NOW);
 	assert_false(stats_alarm(s, NOW, got, sizeof(got)));
 	stats_free(&s);
 	stats_free(&s);
@@ -98,7 +93,7 @@ quiet_once(void **state)
 	assert_true(stats_quiet(s, "dovecot"));
 	assert_true(stats_quiet(s, "courier"));
 	assert_false(stats_quiet(s, "dovecot"));
-	lines(s, "dovecot", "failed-login", 1, NOW);
+	lines(s, "dovecot", FATE_FAILED_LOGIN, 1, NOW);
 	assert_true(stats_quiet(s, "dovecot"));
 	assert_false(stats_quiet(s, "courier"));
 	stats_free(&s);
@@ -145,21 +140,21 @@ saved(void **state)
 	assert_non_null(mkdtemp(dir));
 	(void)snprintf(db, sizeof(db), "%s/l.db", dir);
 	assert_int_equal(store_open(db, STORE_WRITE, &st, &err), 0);
-	lines(s, "dovecot", "unknown-shape", 2, NOW);
+	lines(s, "dovecot", FATE_UNKNOWN_SHAPE, 2, NOW);
 	save(s, st);
 	save(s, st); /* nothing is counted twice */
-	lines(s, "dovecot", "unknown-shape", 3, NOW + 1);
-	lines(s, "", "other-program", 7, NOW + 1);
+	lines(s, "dovecot", FATE_UNKNOWN_SHAPE, 3, NOW + 1);
+	lines(s, "", FATE_OTHER_PROGRAM, 7, NOW + 1);
 	save(s, st);
 	assert_int_equal(store_each_count(st, add_row, &sum, &err), 0);
 	assert_string_equal(sum.text,
 	    " other-program 7 0 1..1 \n"
 	    "dovecot unknown-shape 5 5 0..1 so odd\n");
 	/* a login: what was before it isn't silence, what is behind it is */
-	lines(s, "dovecot", "failed-login", 4, NOW + 2);
-	lines(s, "dovecot", "login", 1, NOW + 2);
-	lines(s, "dovecot", "failed-login", 1, NOW + 3);
-	lines(s, "dovecot", "unknown-shape", 1, NOW + 3);
+	lines(s, "dovecot", FATE_FAILED_LOGIN, 4, NOW + 2);
+	lines(s, "dovecot", FATE_LOGIN, 1, NOW + 2);
+	lines(s, "dovecot", FATE_FAILED_LOGIN, 1, NOW + 3);
+	lines(s, "dovecot", FATE_UNKNOWN_SHAPE, 1, NOW + 3);
 	save(s, st);
 	sum.text[0] = '\0';
 	assert_int_equal(store_each_count(st, add_row, &sum, &err), 0);

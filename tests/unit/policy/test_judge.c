@@ -26,7 +26,7 @@ make_judge(void)
 	struct judge *j;
 	struct err err;
 
-	if (judge_create(&cfg, &j, &err) == -1)
+	if (judge_new(&cfg, NULL, &j, &err) == -1)
 		fail_msg("%s", err.text);
 	return j;
 }
@@ -91,9 +91,9 @@ addresses(void **state)
 		char net[NETWORK_TEXT_MAX];
 
 		judge_line(j, &line, false, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(fate_name(got.fate), rows[i].want);
 		assert_string_equal(got.server, "dovecot");
-		assert_int_equal(got.record, rows[i].net != NULL);
+		assert_int_equal(got.fate == FATE_LOGIN, rows[i].net != NULL);
 		if (rows[i].net != NULL)
 			assert_string_equal(
 			    network_format(&got.net, net), rows[i].net);
@@ -104,7 +104,7 @@ addresses(void **state)
 	struct judged got;
 
 	judge_line(j, &line, false, NOW, &got);
-	assert_true(got.record);
+	assert_int_equal(got.fate, FATE_LOGIN);
 	judge_free(&j);
 	network_set_release(&cfg.relay.never_authorize);
 	network_set_release(&cfg.relay.proxy_networks);
@@ -143,9 +143,9 @@ times(void **state)
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(fate_name(got.fate), rows[i].want);
 		assert_int_equal(judge_line_time(j, &line, NOW), rows[i].at);
-		if (!got.record)
+		if (got.fate != FATE_LOGIN)
 			continue;
 		assert_int_equal(got.login.at, rows[i].want_at);
 		assert_int_equal(got.expires_at, rows[i].want_at + WINDOW);
@@ -193,14 +193,15 @@ other_lines(void **state)
 		line = (struct line){ .text = rows[i].text,
 			.len = strlen(rows[i].text) };
 		judge_line(j, &line, false, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(fate_name(got.fate), rows[i].want);
 		assert_string_equal(got.server, rows[i].server);
-		assert_int_equal(got.unknown_shape, rows[i].unknown);
-		assert_false(got.record);
+		assert_int_equal(
+		    got.fate == FATE_UNKNOWN_SHAPE, rows[i].unknown);
+		assert_int_not_equal(got.fate, FATE_LOGIN);
 	}
 	line = (struct line){ .text = "", .too_long = true };
 	judge_line(j, &line, false, NOW, &got);
-	assert_string_equal(got.reason, "too-long");
+	assert_string_equal(fate_name(got.fate), "too-long");
 	assert_int_equal(judge_line_time(j, &line, NOW), 0);
 	judge_free(&j);
 }
@@ -337,8 +338,8 @@ journal_senders(void **state)
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
-		if (got.record)
+		assert_string_equal(fate_name(got.fate), rows[i].want);
+		if (got.fate == FATE_LOGIN)
 			assert_int_equal(got.login.at, NOW - 5);
 		assert_int_equal(judge_line_time(j, &line, NOW), NOW - 5);
 	}
@@ -399,11 +400,44 @@ journal_deliveries(void **state)
 		struct judged got;
 
 		judge_line(j, &line, false, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
-		assert_int_equal(
-		    got.piece, strcmp(rows[i].want, "stream-piece") == 0);
+		assert_string_equal(fate_name(got.fate), rows[i].want);
 	}
 	judge_free(&j);
+}
+
+/* A log of another machine, or an old one: all its logins are shown, by the
+ * grammars that were asked for. */
+static void
+replayed(void **state)
+{
+	static const char user[] = "nobody has this name";
+	const struct line old = login_line(NOW - KEEP - 1, "192.0.2.7");
+	struct string_list servers = { 0 };
+	struct judge_replay replay = { .servers = NULL };
+	char *tellers[] = { (char *)user };
+	struct judge *j;
+	struct judged got;
+	struct err err;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.relay.ipv6_prefix = 128;
+	cfg.collector.login_users = (struct string_list){ tellers, 1 };
+	assert_int_equal(judge_new(&cfg, &replay, &j, &err), 0);
+	judge_line(j, &old, false, NOW, &got);
+	assert_int_equal(got.fate, FATE_LOGIN);
+	assert_int_equal(got.login.at, NOW - KEEP - 1);
+	judge_free(&j);
+
+	assert_true(string_list_add(&servers, "courier", 7));
+	replay.servers = &servers;
+	assert_int_equal(judge_new(&cfg, &replay, &j, &err), 0);
+	judge_line(j, &old, false, NOW, &got);
+	assert_int_equal(got.fate, FATE_OTHER_PROGRAM);
+	judge_free(&j);
+	string_list_release(&servers);
 }
 
 /* A line without a time stamp is good only where a syslog daemon hands it
@@ -424,9 +458,9 @@ bare_lines(void **state)
 	cfg.logins.keep_s = KEEP;
 	j = make_judge();
 	judge_line(j, &line, false, NOW, &got);
-	assert_false(got.record);
+	assert_int_not_equal(got.fate, FATE_LOGIN);
 	judge_line(j, &line, true, NOW, &got);
-	assert_true(got.record);
+	assert_int_equal(got.fate, FATE_LOGIN);
 	assert_int_equal(got.login.at, NOW);
 	judge_free(&j);
 }
@@ -495,7 +529,7 @@ bad_configuration(void **state)
 		if (config_load(path, &loaded, &err) == -1)
 			fail_msg("%s", err.text);
 		assert_false(facts_lists_load(loaded, &lists, &err) == 0 &&
-		    judge_create(loaded, &j, &err) == 0);
+		    judge_new(loaded, NULL, &j, &err) == 0);
 		(void)snprintf(
 		    want, sizeof(want), "%s%s", file, rows[i / 2].at);
 		if (err.code == ERR_NONE ||
@@ -597,11 +631,11 @@ told_logins(void **state)
 
 		line.told = &told;
 		judge_line(j, &line, true, NOW, &got);
-		assert_string_equal(got.reason, rows[i].want);
+		assert_string_equal(fate_name(got.fate), rows[i].want);
 		assert_string_equal(got.server, "post-login");
 		assert_int_equal(
-		    got.record, strcmp(rows[i].want, "login") == 0);
-		if (!got.record)
+		    got.fate == FATE_LOGIN, strcmp(rows[i].want, "login") == 0);
+		if (got.fate != FATE_LOGIN)
 			continue;
 		assert_int_equal(got.login.at, NOW);
 		assert_int_equal(got.expires_at, NOW + WINDOW);
@@ -621,7 +655,8 @@ main(void)
 		cmocka_unit_test(times), cmocka_unit_test(other_lines),
 		cmocka_unit_test(journal_senders),
 		cmocka_unit_test(journal_deliveries),
-		cmocka_unit_test(bare_lines), cmocka_unit_test(told_logins),
+		cmocka_unit_test(bare_lines), cmocka_unit_test(replayed),
+		cmocka_unit_test(told_logins),
 		cmocka_unit_test(bad_configuration),
 		cmocka_unit_test(machine) };
 

@@ -1,0 +1,314 @@
+#include "collector/feed.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "collector/state.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+
+enum { READ_BUDGET = 256 * 1024 /* bytes a source may take at a turn */ };
+
+static void
+source_note(void *arg, const char *text)
+{
+	const struct feed *f = arg;
+
+	f->c->note(LOG_NOTICE, text);
+}
+
+/* Open the source where the database says that it was left. */
+static int
+feed_open(struct feed *f, struct err *err)
+{
+	struct collect *c = f->c;
+	struct store_source row = { .name = "" };
+	int found = store_source_find(c->store, f->cfg.name, &row, err);
+	const struct source_options options = {
+		.mark = found == 1 ? &f->mark : NULL,
+		.since = clock_now() - c->cfg->logins.window_s,
+		.note = source_note,
+		.note_arg = f,
+	};
+
+	if (found == -1)
+		return -1;
+	f->read_at = f->saved_at = f->line_at = 0;
+	if (found == 1) {
+		f->mark.device = row.device;
+		f->mark.inode = row.inode;
+		f->mark.position = row.position;
+		(void)snprintf(f->mark.fingerprint, sizeof(f->mark.fingerprint),
+		    "%s", row.fingerprint);
+		f->read_at = row.read_at;
+		f->line_at = row.line_at;
+	}
+	if (source_open(&f->cfg, &options, &f->source, err) == -1)
+		return -1;
+	f->state = SOURCE_MORE;
+	f->was_end = false;
+	f->due = true;
+	return 0;
+}
+
+void
+feed_try_open(struct feed *f)
+{
+	struct err err;
+
+	assert(f->source == NULL && f->c->store != NULL);
+	f->retry_ms = clock_monotonic_ms() + STATE_RETRY_MS;
+	if (feed_open(f, &err) == 0) {
+		if (f->complaint.active)
+			state_note(
+			    f->c, LOG_NOTICE, "%s: open now", f->cfg.name);
+		f->complaint.active = false;
+	} else if (state_complain(&f->complaint)) {
+		state_note(f->c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
+	}
+}
+
+void
+feed_free(struct feed *f)
+{
+	source_close(&f->source);
+	stats_free(&f->stats);
+	free(f->cfg.name);
+	free(f->cfg.where);
+	free(f->cfg.rotated);
+	free(f);
+}
+
+struct feed *
+feed_new(struct collect *c, const struct config_source *cfg)
+{
+	struct feed *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->c = c;
+	f->cfg.kind = cfg->kind;
+	f->cfg.name = strdup(cfg->name);
+	f->cfg.where = strdup(cfg->where);
+	f->cfg.rotated = cfg->rotated == NULL ? NULL : strdup(cfg->rotated);
+	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET ||
+	    cfg->kind == SOURCE_LOGIN;
+	f->stats = stats_create();
+	if (f->cfg.name != NULL && f->cfg.where != NULL &&
+	    (cfg->rotated == NULL || f->cfg.rotated != NULL) &&
+	    f->stats != NULL)
+		return f;
+	feed_free(f);
+	return NULL;
+}
+
+static void
+note_future(
+    struct collect *c, const struct feed *f, const struct judged *judged)
+{
+	if (judged->ahead_s > LOGIN_FUTURE_S &&
+	    state_complain(&c->future_complaint))
+		state_note(c, LOG_WARNING,
+		    "%s: a login of %s is dated %" PRId64
+		    " seconds ahead of this machine's clock: counted as of now",
+		    f->cfg.name, judged->server, judged->ahead_s);
+}
+
+/* Answer the sender of a login, and warn when it may not send any. */
+static void
+answer_told(struct collect *c, struct feed *f, const struct line_told *told,
+    enum fate fate)
+{
+	source_answer(f->source, fate_name(fate));
+	if (fate == FATE_FORGED && state_complain(&c->told_complaint))
+		state_note(c, LOG_WARNING,
+		    "%s: user id %" PRId64 " (process %" PRId64
+		    ") is not in collector.login_users: its logins don't count",
+		    f->cfg.name, told->uid, told->pid);
+}
+
+/* Warn the admin that logins in a program's output don't count: the users of
+ * that server are refused. */
+static void
+note_piece(struct collect *c, const struct feed *f, const char *server)
+{
+	if (state_complain(&c->piece_complaint))
+		state_note(c, LOG_WARNING,
+		    "%s: a login of %s comes through its standard output or error, where clients can write whole lines: such logins don't count; let %s log by syslog",
+		    f->cfg.name, server, server);
+}
+
+/* Was this line written after a read had come to the end of its file? */
+static bool
+is_fresh(const struct feed *f, const struct line *line)
+{
+	struct mark mark;
+
+	if (f->cfg.kind == SOURCE_SOCKET)
+		return true;
+	if (f->cfg.kind != SOURCE_FILE || !f->was_end)
+		return false;
+	source_place(f->source, &mark);
+	return mark.inode == f->end.inode && line->position >= f->end.position;
+}
+
+/* When the file that holds the line was written last, INT64_MAX if unknown.
+ * One stat(2) a read: lines come by the thousand. */
+static int64_t
+written_at(struct feed *f, const struct line *line)
+{
+	struct mark mark;
+	struct stat st;
+
+	if (f->written_from != -1 && line->position >= f->written_from)
+		return f->written_at;
+	f->written_from = line->position;
+	f->written_at = INT64_MAX;
+	if (f->cfg.kind != SOURCE_FILE || stat(f->cfg.where, &st) == -1)
+		return INT64_MAX;
+	source_place(f->source, &mark);
+	if (st.st_ino == mark.inode)
+		f->written_at = st.st_mtim.tv_sec;
+	return f->written_at;
+}
+
+/* A stamp without a year fits every year, and the nearest is taken. A log that
+ * is read again, or for the first time, may be of an earlier year: a line that
+ * was there before, and is dated ahead of now or days later than its file was
+ * written, is of that one. */
+static bool
+of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
+{
+	/* more than any clock is wrong, a file server's included */
+	enum { WRITTEN_S = 7 * 86400 };
+
+	if (!j->year_guessed)
+		return false;
+	if (j->ahead_s > LOGIN_FUTURE_S)
+		return !is_fresh(f, line);
+	return j->expires_at > f->c->now &&
+	    j->login.at - WRITTEN_S > written_at(f, line);
+}
+
+static void
+refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
+{
+	j->fate = FATE_TOO_OLD;
+	if (state_complain(&c->year_complaint))
+		state_note(c, LOG_WARNING,
+		    "%s: a login of %s, dated without a year, is taken for one of an earlier year: it is %" PRId64
+		    " seconds ahead or days later than the file was written, and was there before it was read",
+		    f->cfg.name, j->server, j->ahead_s);
+}
+
+/* Every line of every source comes through here. */
+static bool
+take_line(void *arg, const struct line *line)
+{
+	struct feed *f = arg;
+	struct collect *c = f->c;
+	struct judged judged;
+
+	c->lines++;
+	judge_line(c->judge, line, f->direct, c->now, &judged);
+	if (judged.fate == FATE_LOGIN && of_earlier_year(f, line, &judged))
+		refuse_earlier_year(c, f, &judged);
+	if (line->told != NULL)
+		answer_told(c, f, line->told, judged.fate);
+	stats_line(f->stats, judged.server, judged.fate, line->text, line->len,
+	    c->now);
+	if (f->want_time) {
+		int64_t at = judge_line_time(c->judge, line, c->now);
+
+		f->want_time = at == 0;
+		if (at > f->line_at)
+			f->line_at = at > c->now ? c->now : at;
+	}
+	if (judged.fate == FATE_STREAM_PIECE)
+		note_piece(c, f, judged.server);
+	if (judged.fate != FATE_LOGIN)
+		return true;
+	/* the line may be younger than c->now, when this step began */
+	if (judged.ahead_s > 0)
+		judge_date(c->judge, &judged, judged.login.at + judged.ahead_s,
+		    clock_now());
+	c->logins++;
+	if (judged.login.at > f->line_at)
+		f->line_at = judged.login.at;
+	note_future(c, f, &judged);
+	if (batch_count(c->batch) == 0)
+		c->batch_ms = clock_monotonic_ms();
+	batch_add(c->batch, &judged.login, &judged.net, judged.expires_at,
+	    f->cfg.name, line->position, line->text, line->len);
+	f->contributed = true;
+	return !batch_full(c->batch);
+}
+
+/* `popgatectl status` compares the file that the database says is read with the
+ * one at the path: a change must be saved at once. */
+static void
+note_moved(struct feed *f)
+{
+	source_place(f->source, &f->mark);
+	f->moved = f->mark.device != f->saved_device ||
+	    f->mark.inode != f->saved_inode ||
+	    f->mark.position < f->saved_position;
+}
+
+void
+feed_read(struct feed *f)
+{
+	struct collect *c = f->c;
+	struct err err;
+
+	assert(f->source != NULL && !batch_full(c->batch));
+	f->due = false;
+	f->written_from = -1;
+	f->want_time = true;
+	f->poll_ms = source_poll_ms(f->source) == 0
+	    ? 0
+	    : clock_monotonic_ms() + source_poll_ms(f->source);
+	f->state = source_read(f->source, READ_BUDGET, take_line, f, &err);
+	if (f->state == SOURCE_CLOSED)
+		state_note(c, LOG_NOTICE, "%s: end of input", f->cfg.name);
+	if (f->state == -1) {
+		if (state_complain(&f->complaint))
+			state_note(c, LOG_ERR, "%s: %s", f->cfg.name, err.text);
+		return;
+	}
+	if (f->state == SOURCE_END) {
+		f->was_end = true;
+		source_place(f->source, &f->end);
+	}
+	if (f->complaint.active)
+		state_note(c, LOG_NOTICE, "%s: read again", f->cfg.name);
+	f->complaint.active = false;
+	/* c->now is before the read: what came since may be unread */
+	if (f->state != SOURCE_MORE && f->state != SOURCE_MISSING)
+		f->read_at = c->now;
+	if (f->cfg.kind == SOURCE_FILE && f->state == SOURCE_END)
+		note_moved(f);
+}
+
+int
+feed_save(struct feed *f, struct err *err)
+{
+	struct store_source row = { .read_at = f->read_at,
+		.line_at = f->line_at };
+
+	assert(f->source != NULL);
+	source_mark(f->source, &f->mark);
+	(void)snprintf(row.name, sizeof(row.name), "%s", f->cfg.name);
+	row.device = f->mark.device;
+	row.inode = f->mark.inode;
+	row.position = f->mark.position;
+	(void)snprintf(row.fingerprint, sizeof(row.fingerprint), "%s",
+	    f->mark.fingerprint);
+	return store_source_save(f->c->store, &row, err);
+}

@@ -1,0 +1,222 @@
+#include "common/logs/choose.h"
+
+#include <assert.h>
+#include <sys/stat.h>
+
+#include "common/base/err.h"
+#include "common/logs/follow_state.h"
+#include "common/logs/generations.h"
+
+static void
+add_done(struct follow *f, const struct done *done)
+{
+	f->done[f->done_n++ % DONE_MAX] = *done;
+}
+
+static bool
+is_done(const struct follow *f, const struct generation *g)
+{
+	for (size_t i = 0; i < f->done_n && i < DONE_MAX; i++)
+		if (f->done[i].ino == g->ino && f->done[i].dev == g->dev &&
+		    f->done[i].size == g->size &&
+		    f->done[i].mtime_ns == g->mtime_ns)
+			return true;
+	return false;
+}
+
+static void
+generation_done(struct follow *f, const struct generation *g)
+{
+	add_done(f, &(struct done){ g->dev, g->ino, g->size, g->mtime_ns });
+}
+
+/* cur was read to its end, or to where it is damaged. */
+void
+choose_cur_done(struct follow *f)
+{
+	struct stat st;
+
+	if (fstat(f->cur.fd, &st) == 0 &&
+	    (f->cur.packed != NULL ||
+		st.st_size == lines_read_offset(&f->cur.lines)))
+		add_done(f,
+		    &(struct done){ st.st_dev, st.st_ino, st.st_size,
+			(int64_t)st.st_mtim.tv_sec * 1000000000 +
+			    st.st_mtim.tv_nsec });
+}
+
+bool
+choose_is_file(const struct logfile *file, const struct generation *g)
+{
+	return file->fd != -1 && file->ino == g->ino && file->dev == g->dev;
+}
+
+void
+choose_look(
+    const struct follow *f, const struct generation *g, struct reading *r)
+{
+	const struct logfile *open[1 + PREVS] = { 0 };
+	size_t n = 0;
+
+	if (f->cur.fd != -1)
+		open[n++] = &f->cur;
+	for (int i = 0; i < PREVS; i++)
+		if (f->prev[i].file.fd != -1)
+			open[n++] = &f->prev[i].file;
+
+	contents_look(&f->known, g, open, n, r);
+}
+
+bool
+choose_is_last(const struct follow *f, const struct reading *r)
+{
+	return r->position > 0 && r->was == f->at.position;
+}
+
+/* Is all of the file the beginning of the live one? Then it is a copy of that,
+ * maybe in the making, and the live one is read. */
+static bool
+is_copy(const struct generations *g, const struct generation *gen)
+{
+	const struct generation *live = &g->v[g->n - 1];
+	struct logfile a, b;
+	bool ret = false;
+
+	if (!live->live || gen->packed || gen->size > live->size ||
+	    logfile_open(&a, gen->path, 0, NULL) != 1)
+		return false;
+	if (logfile_open(&b, live->path, 0, NULL) == 1) {
+		ret = a.packed == NULL && b.packed == NULL &&
+		    logfile_common(&a, &b, gen->size) == gen->size;
+		logfile_close(&b);
+	}
+	logfile_close(&a);
+	return ret;
+}
+
+/* Does the file, which isn't the live one, hold lines that we don't know? */
+static bool
+unread(struct follow *f, const struct generations *g,
+    const struct generation *gen, struct found *found)
+{
+	struct reading *r = &found->reading;
+
+	if (!generations_not_before(gen, f->known.horizon_ns) ||
+	    choose_is_file(&f->cur, gen) || is_done(f, gen))
+		return false;
+	for (int i = 0; i < PREVS; i++)
+		if (choose_is_file(&f->prev[i].file, gen))
+			return false;
+	choose_look(f, gen, r);
+	if (gen->packed ? !r->whole : gen->size > r->position)
+		return !is_copy(g, gen);
+	contents_seen(&f->known, gen, r);
+	generation_done(f, gen);
+	return false;
+}
+
+/* The newest file of which something was read: the log was rotated away, and is
+ * not begun anew before its next line. */
+static void
+choose_last(
+    const struct follow *f, const struct generations *g, struct found *found)
+{
+	for (size_t i = g->n; i-- > 0 && found->i == -1;) {
+		if (!generations_not_before(&g->v[i], f->known.horizon_ns))
+			continue;
+		choose_look(f, &g->v[i], &found->reading);
+		if (found->reading.position > 0 && found->reading.exact)
+			found->i = (ptrdiff_t)i;
+	}
+}
+
+void
+choose(struct follow *f, const struct generations *g, struct found *found)
+{
+	assert(found->i == -1);
+	for (size_t i = 0; i < g->n && found->i == -1; i++)
+		if (g->v[i].live || unread(f, g, &g->v[i], found))
+			found->i = (ptrdiff_t)i;
+	if (found->i != -1 && g->v[found->i].live)
+		choose_look(f, &g->v[found->i], &found->reading);
+	if (found->i == -1 && f->cur.fd == -1)
+		choose_last(f, g, found);
+}
+
+/* Files that were written before what was read last are not looked at: there
+ * may be years of them, and this is for a note only. */
+bool
+choose_last_is_there(const struct follow *f, const struct generations *g)
+{
+	struct reading r;
+
+	for (size_t i = g->n; i-- > 0;) {
+		if (!g->v[i].live &&
+		    !generations_not_before(&g->v[i], f->at.mtime_ns))
+			continue;
+		choose_look(f, &g->v[i], &r);
+		if (choose_is_last(f, &r))
+			return true;
+	}
+	return false;
+}
+
+/* Is what was opened what was looked at? */
+static bool
+as_looked_at(const struct found *found)
+{
+	const struct logfile *file = &found->file;
+	struct print print = logfile_print(file);
+	struct trail trail;
+
+	if (file->packed != NULL || found->reading.position == 0)
+		return true;
+	trail_load(&trail, file->fd, found->reading.position);
+	return print.n == found->reading.head.n &&
+	    print.hash == found->reading.head.hash &&
+	    trail_same(&trail, &found->reading.trail);
+}
+
+/* An old file that can't be read (rotation may give it to root) is left out:
+ * it must not stand in the way of the live log.
+ * Returns 1, 0 when the file has just gone, or -1; 2: choose again. */
+static int
+open_found(struct follow *f, const struct generations *g, struct found *found,
+    struct err *err)
+{
+	assert(found->i >= 0 && (size_t)found->i < g->n);
+	const struct generation *gen = &g->v[found->i];
+	int ret =
+	    logfile_open(&found->file, gen->path, found->reading.position, err);
+
+	if (ret == -1 && !gen->live) {
+		follow_note(f, "%s: left out", err->text);
+		generation_done(f, gen);
+		return 2;
+	}
+	if (ret == 1)
+		found->file.trail = found->reading.trail;
+	return ret == 1 && !as_looked_at(found) ? 2 : ret;
+}
+
+int
+choose_search(struct follow *f, struct generations *g, struct found *found,
+    struct err *err)
+{
+	enum { TRIES = 1000 };
+
+	for (int i = 0; i < TRIES; i++) {
+		*found = (struct found){ .i = -1, .file.fd = -1 };
+		if (generations_list(f->path, f->rotated, g, err) == -1)
+			return -1;
+		choose(f, g, found);
+		int ret = found->i == -1 ? 0 : open_found(f, g, found, err);
+
+		if (ret != 2 && generations_unchanged(f->path, f->rotated, g))
+			return ret;
+		logfile_close(&found->file);
+		generations_release(g);
+	}
+	/* rotated without end? look again in a moment */
+	return 0;
+}
