@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -355,7 +356,8 @@ ask_store(const struct gate_config *gc, const struct gate_request *req,
 		return;
 	/* of an expired login its user; of several that count, all of them */
 	if (found->active)
-		(void)stpcpy(answer->login_users, found->login_users);
+		(void)snprintf(answer->login_users, sizeof(answer->login_users),
+		    "%s", found->login_users);
 	else
 		(void)userlist_add(answer->login_users, found->user);
 }
@@ -468,14 +470,9 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		return NULL;
 	}
 	reply[0] = '\0';
-	if (answer->refuse) {
-		char *p = stpcpy(reply, answer->code);
-
-		*p++ = ' ';
-		p = stpcpy(p, answer->status);
-		*p++ = ' ';
-		(void)stpcpy(p, answer->text);
-	}
+	if (answer->refuse)
+		(void)snprintf(reply, sizeof(reply), "%s %s %s", answer->code,
+		    answer->status, answer->text);
 	struct audit_facts facts = { .at_ms = answer->at_ms,
 		.session = req->session,
 		.queue_id = req->queue_id,

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -77,11 +78,12 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err)
 {
-	char sql[600] =
+	static const char columns[] =
 	    "SELECT id, at, client, sender, reason, auth_user, "
 	    "login_user, session, queue_id, channel, recipient, "
 	    "coalesce(reply, '') = 'aborted' FROM decision "
 	    "WHERE at >= ?2 AND verdict = 'accept' AND class = 'relay'";
+	char sql[600];
 	bool prefix = client != NULL && *client != '\0' &&
 	    client[strlen(client) - 1] == ':';
 	sqlite3_stmt *stmt = NULL;
@@ -94,15 +96,12 @@ audit_each_relayed(struct audit_reader *r, int64_t since_ms, const char *client,
 	if (cut_r != NULL)
 		*cut_r = cut;
 	/* +: not by the id, but by the index of clients */
-	strcat(sql,
+	(void)snprintf(sql, sizeof(sql), "%s%s%s%s ORDER BY id", columns,
 	    prefix ? " AND +id >= ?1 AND client >= ?3 AND client < "
 		     "substr(?3, 1, length(?3) - 1) || ';'"
-		   : " AND id >= ?1");
-	if (client != NULL && !prefix)
-		strcat(sql, " AND client = ?3");
-	if (user != NULL)
-		strcat(sql, " AND coalesce(auth_user, login_user) = ?4");
-	strcat(sql, " ORDER BY id");
+		   : " AND id >= ?1",
+	    client != NULL && !prefix ? " AND client = ?3" : "",
+	    user != NULL ? " AND coalesce(auth_user, login_user) = ?4" : "");
 	if (db_prepare(r->db, sql, &stmt, err) == -1)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, first);

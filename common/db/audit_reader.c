@@ -121,6 +121,7 @@ prepare_filter(
 	    "certificate, count, coalesce(last_at, at) "
 	    "FROM decision WHERE id > ?1 AND id <= ?4 AND at >= ?2 "
 	    "AND at < ?3";
+	size_t len = strlen(sql);
 	int64_t first, last;
 	sqlite3_stmt *stmt = NULL;
 
@@ -131,11 +132,11 @@ prepare_filter(
 		first = f->after_id;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (texts[i].value != NULL)
-			strcat(sql, texts[i].sql);
-	strcat(sql, f->newest_first ? " ORDER BY id DESC" : " ORDER BY id");
-	if (f->limit > 0)
-		(void)snprintf(
-		    sql + strlen(sql), 40, " LIMIT %lld", (long long)f->limit);
+			len += (size_t)snprintf(
+			    sql + len, sizeof(sql) - len, "%s", texts[i].sql);
+	(void)snprintf(sql + len, sizeof(sql) - len,
+	    " ORDER BY id%s LIMIT %lld", f->newest_first ? " DESC" : "",
+	    f->limit > 0 ? (long long)f->limit : -1LL);
 	if (db_prepare(r->db, sql, &stmt, err) == -1)
 		return NULL;
 	int n = 5;

@@ -30,16 +30,15 @@ doctor_check_writable(struct doctor *d, const char *id, const char *path)
 	struct stat st;
 	bool there = stat(path, &st) == 0;
 
-	if (*path != '/' || strlen(path) >= sizeof(up))
+	if (*path != '/' || strlen(path) + sizeof("/.") > sizeof(up))
 		return;
 	if (there && !S_ISDIR(st.st_mode) && !S_ISSOCK(st.st_mode) &&
 	    (st.st_mode & S_IWOTH) != 0 && !S_ISCHR(st.st_mode)) {
 		report(d, id, path, path, &st);
 		return;
 	}
-	(void)snprintf(up, sizeof(up), "%s", path);
-	if (there && S_ISDIR(st.st_mode))
-		(void)strcat(up, "/.");
+	(void)snprintf(up, sizeof(up), "%s%s", path,
+	    there && S_ISDIR(st.st_mode) ? "/." : "");
 	for (char *slash = strrchr(up, '/'); slash != NULL;
 	     slash = strrchr(up, '/')) {
 		slash[slash == up] = '\0';

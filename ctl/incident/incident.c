@@ -1,6 +1,7 @@
 #include "ctl/incident/incident.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,7 +331,7 @@ right_of(struct incident *in, const struct message *m,
 	enum right right;
 	struct addr client;
 
-	(void)strcpy(user, m->user);
+	(void)snprintf(user, INCIDENT_USER_MAX, "%s", m->user);
 	if (m->origin != RIGHT_NONE)
 		return m->origin;
 	if (m->local)
@@ -507,7 +508,7 @@ sendmail_from(struct incident *in, const struct mtalog *line, int64_t pid)
 	m->auth = line->auth;
 	if (m->auth && pid != -1 && s->pid == pid &&
 	    strcmp(s->client, m->client) == 0)
-		(void)strcpy(m->user, s->user);
+		(void)snprintf(m->user, sizeof(m->user), "%s", s->user);
 }
 
 static void

@@ -414,7 +414,7 @@ try_xclient(struct probe *p, const char *sender)
 	    reply.code == 220 &&
 	    smtp_talk_say(p->talk, SMTP_EHLO, "localhost", 9, &reply) ==
 		TALK_REPLY) {
-		(void)strcpy(p->helo, "localhost");
+		(void)snprintf(p->helo, sizeof(p->helo), "localhost");
 		(void)plain(p, RELAY_XCLIENT, attributes, p->helo, sender);
 	}
 	hang_up(p);
