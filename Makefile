@@ -122,7 +122,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 		elif ! cmp -s $$f $$own; then \
 		    echo "kept $$own; ours is $$new"; fi; done; done
 	cp -r sql/queries $(DOC)/sql
-	install -m 644 README.md docs/*.md etc/cron.d/popgate-doctor $(DOC)
+	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
 
 uninstall:			## remove programs, manuals and units
 	rm -f $(addprefix $(DESTDIR)$(SBIN)/,$(notdir $(PROGRAMS)) vsmtprelay)

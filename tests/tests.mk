@@ -32,11 +32,15 @@ RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
 $(RUNS): run/%: % $(PROGRAMS)
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-check: arrows banned unit daemon	## what follows but system: in minutes
+check: arrows banned fresh unit daemon	## what follows but system: in minutes
 arrows:				## do includes point down only?
 banned:				## is no function used that must not be?
 arrows banned:
 	sh tests/$@.sh
+map:				## make docs/MAP.md from the first comments
+	sh tests/map.sh --write
+fresh:				## is docs/MAP.md as make map would make it?
+	sh tests/map.sh
 unit: $(addprefix run/,$(UNIT))		## run the unit tests
 daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
 

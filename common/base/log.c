@@ -148,8 +148,9 @@ log_escape(const char *text, bool quote, char *buf, size_t size)
 	return buf;
 }
 
-/* The caller waits for the log: of a program that does nothing else. */
-static void
+/* The caller waits for the log: of a program that does nothing else. Not
+ * inlined: its buffer stays off the stack of threads that use the queue. */
+__attribute__((noinline)) static void
 write_now(int priority, const char *text, size_t len)
 {
 	char line[TEXT_MAX + LOG_SINK_PREFIX + 1];

@@ -1,3 +1,5 @@
+/* config_each - every key of a configuration with its value, as dump-config
+ * prints it. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

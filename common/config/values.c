@@ -315,7 +315,7 @@ key_set(struct config *cfg, const struct key *key, const config_setting_t *s,
 	case K_ENUM:
 		return set_choice(cfg, key, s, text, member, err);
 	}
-	assert(!"a kind that key_set() knows");
+	assert(false); /* a kind that has no setter */
 	return -1;
 }
 
