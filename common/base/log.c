@@ -1,5 +1,6 @@
 #include "common/base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -130,6 +131,7 @@ log_escape(const char *text, bool quote, char *buf, size_t size)
 	char *p = buf, *end = buf + size - 1;
 	char one[UTF8_ESCAPE_MAX];
 
+	assert(size > 0);
 	while (*text != '\0') {
 		size_t n;
 
@@ -154,6 +156,8 @@ __attribute__((noinline)) static void
 write_now(int priority, const char *text, size_t len)
 {
 	char line[TEXT_MAX + LOG_SINK_PREFIX + 1];
+
+	assert(len <= TEXT_MAX);
 	size_t n = log_sink_format(priority, clock_now(), text, len, line);
 
 	(void)pthread_mutex_lock(&writing);

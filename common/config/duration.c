@@ -1,5 +1,6 @@
 #include "common/config/duration.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ duration_format(int64_t seconds, char *buf)
 	} units[] = { { 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
 	size_t i = 0;
 
+	assert(seconds >= 0);
 	while (seconds % units[i].s != 0)
 		i++;
 	(void)snprintf(buf, DURATION_TEXT_MAX, "%" PRId64 "%c",
@@ -74,6 +76,7 @@ rate_format(const struct limit_rate *rate, char *buf)
 {
 	char window[DURATION_TEXT_MAX];
 
+	assert(rate->max >= 0 && rate->max <= RATE_MAX);
 	if (rate->max == 0)
 		(void)snprintf(buf, RATE_TEXT_MAX, "off");
 	else
@@ -104,6 +107,7 @@ size_format(int64_t bytes, char *buf)
 {
 	size_t unit = 0;
 
+	assert(bytes >= 0 && bytes % 1024 == 0);
 	for (bytes >>= 10; bytes % 1024 == 0 && bytes != 0 && unit < 3;
 	     bytes >>= 10)
 		unit++;
