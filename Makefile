@@ -68,7 +68,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # popgatectl wiring prints these files, which its assembler includes
-$(BUILD)/obj/ctl/commands/wiring.o: CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/commands/wiring.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/commands/wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
 
 # a program takes from an archive what it uses, and a test what it tests
