@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -56,8 +57,10 @@ hash(const struct covered_recipients *r, const struct addr *client,
 	memset(&message, 0, sizeof(message));
 	message.n = r->n;
 	message.sum = r->sum;
-	(void)stpcpy(message.client, addr_format(client, client_text));
-	(void)stpcpy(message.queue_id, queue_id);
+	(void)snprintf(message.client, sizeof(message.client), "%s",
+	    addr_format(client, client_text));
+	(void)snprintf(
+	    message.queue_id, sizeof(message.queue_id), "%s", queue_id);
 	return siphash(covered.key, &message, sizeof(message));
 }
 

@@ -344,14 +344,9 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		return NULL;
 	}
 	reply[0] = '\0';
-	if (answer->refuse) {
-		char *p = stpcpy(reply, answer->code);
-
-		*p++ = ' ';
-		p = stpcpy(p, answer->status);
-		*p++ = ' ';
-		(void)stpcpy(p, answer->text);
-	}
+	if (answer->refuse)
+		(void)snprintf(reply, sizeof(reply), "%s %s %s", answer->code,
+		    answer->status, answer->text);
 	struct audit_facts facts = { .at_ms = answer->at_ms,
 		.session = req->session,
 		.queue_id = req->queue_id,

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ owed_get(const char *name, int64_t now_ms)
 		    (owed.n >= OWED_MAX && !forget_one(now_ms)) ||
 		    (m = calloc(1, sizeof(*m))) == NULL)
 			return NULL;
-		(void)stpcpy(m->name, name);
+		(void)snprintf(m->name, sizeof(m->name), "%s", name);
 		m->same_bucket = *bucket_of(name);
 		*bucket_of(name) = m;
 		owed.n++;

@@ -1,6 +1,7 @@
 #include "common/base/addr.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,6 +226,7 @@ network_format(const struct network *net, char *buf)
 {
 	char text[ADDR_TEXT_MAX];
 
+	assert(net->bits <= addr_bits(&net->base));
 	addr_format(&net->base, text);
 	if (net->bits == addr_bits(&net->base))
 		(void)snprintf(buf, NETWORK_TEXT_MAX, "%s", text);
@@ -239,6 +241,7 @@ network_contains(const struct network *net, const struct addr *addr)
 {
 	if (addr->family == ADDR_NONE || addr->family != net->base.family)
 		return false;
+	assert(net->bits <= addr_bits(addr));
 	unsigned whole = net->bits / 8, rest = net->bits % 8;
 
 	if (memcmp(net->base.bytes, addr->bytes, whole) != 0)
@@ -262,6 +265,7 @@ network_set_add(struct network_set *set, const struct network *net)
 {
 	struct network *v = reallocarray(set->v, set->n + 1, sizeof(*v));
 
+	assert(net->bits <= addr_bits(&net->base));
 	if (v == NULL)
 		return false;
 	set->v = v;

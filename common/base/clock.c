@@ -1,5 +1,7 @@
 #include "common/base/clock.h"
 
+#include <assert.h>
+
 static int64_t
 read_ms(clockid_t id)
 {
@@ -45,6 +47,7 @@ clock_monotonic_ns(void)
 void
 clock_deadline(int ms, struct timespec *until)
 {
+	assert(ms >= 0);
 	(void)clock_gettime(CLOCK_MONOTONIC, until);
 	until->tv_sec += ms / 1000;
 	until->tv_nsec += (long)(ms % 1000) * 1000000;

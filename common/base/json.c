@@ -1,5 +1,6 @@
 #include "common/base/json.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ json_key(struct json *j, const char *key)
 void
 json_open(struct json *j, const char *key, char bracket)
 {
+	assert(bracket == '{' || bracket == '[');
 	json_key(j, key);
 	(void)fputc(bracket, j->to);
 	j->comma = false;
@@ -60,6 +62,7 @@ json_open(struct json *j, const char *key, char bracket)
 void
 json_close(struct json *j, char bracket)
 {
+	assert(bracket == '}' || bracket == ']');
 	(void)fputc(bracket, j->to);
 	j->comma = true;
 }

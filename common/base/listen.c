@@ -1,5 +1,6 @@
 #include "common/base/listen.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -109,6 +110,7 @@ unix_address(const struct listen_spec *spec)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 
+	assert(spec->is_unix);
 	memcpy(sun.sun_path, spec->path, sizeof(sun.sun_path));
 	return sun;
 }
@@ -334,6 +336,7 @@ int
 listen_open(
     const struct listen_spec *spec, mode_t mode, gid_t gid, struct err *err)
 {
+	assert((mode & ~(mode_t)0777) == 0);
 	if (!spec->is_unix)
 		return open_inet(spec, err);
 	int lock = listen_lock(spec);

@@ -1,5 +1,6 @@
 #include "common/base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -129,6 +130,7 @@ log_escape(const char *text, bool quote, char *buf, size_t size)
 	char *p = buf, *end = buf + size - 1;
 	char one[UTF8_ESCAPE_MAX];
 
+	assert(size > 0);
 	while (*text != '\0') {
 		size_t n;
 
@@ -147,11 +149,14 @@ log_escape(const char *text, bool quote, char *buf, size_t size)
 	return buf;
 }
 
-/* The caller waits for the log: of a program that does nothing else. */
-static void
+/* The caller waits for the log: of a program that does nothing else. Not
+ * inlined: its buffer stays off the stack of threads that use the queue. */
+__attribute__((noinline)) static void
 write_now(int priority, const char *text, size_t len)
 {
 	char line[TEXT_MAX + LOG_SINK_PREFIX + 1];
+
+	assert(len <= TEXT_MAX);
 	size_t n = log_sink_format(priority, clock_now(), text, len, line);
 
 	mutex_lock(&writing);

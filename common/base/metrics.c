@@ -1,5 +1,6 @@
 #include "common/base/metrics.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ void
 metrics_family(FILE *to, const char *name, const char *type, const char *unit,
     const char *help)
 {
+	assert(unit == NULL || strlen(unit) < strlen(name));
 	(void)fprintf(to, "# TYPE " PREFIX "%s %s\n", name, type);
 	if (unit != NULL)
 		(void)fprintf(to, "# UNIT " PREFIX "%s %s\n", name, unit);
@@ -152,6 +154,7 @@ histogram_count(struct histogram *h, int64_t ns)
 
 	while (ns > bounds[i].ns)
 		i++;
+	assert(i < HISTOGRAM_BUCKETS);
 	atomic_fetch_add_explicit(&h->bucket[i], 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(
 	    &h->sum_ns, (uint_fast64_t)(ns < 0 ? 0 : ns), memory_order_relaxed);

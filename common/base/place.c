@@ -1,5 +1,6 @@
 #include "common/base/place.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -222,6 +223,7 @@ next_name(struct place *p, int i)
 int
 place_create(struct place *p, struct err *err)
 {
+	assert(p->dir != -1);
 	for (int i = 0; next_name(p, i); i++) {
 		int fd = openat(p->dir, p->temporary,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -316,6 +318,7 @@ place_commit(
 {
 	bool private = p->private_dir != -1;
 
+	assert(p->dir != -1 && (private || p->temporary[0] != '\0'));
 	if (as_the_old(p, fd, mode) == -1 || fsync(fd) == -1 ||
 	    renameat(private ? p->private_dir : p->dir,
 		private ? private_name : p->temporary, p->dir, p->name) == -1)

@@ -1,5 +1,6 @@
 #include "common/base/run.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -251,6 +252,7 @@ run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
 	char path[PATH_LEN];
 
+	assert(timeout_s > 0);
 	if (strchr(argv[0], '/') != NULL)
 		(void)snprintf(path, sizeof(path), "%s", argv[0]);
 	else if (!look_in(getenv("PATH"), argv[0], path, sizeof(path)) &&

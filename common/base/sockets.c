@@ -1,5 +1,6 @@
 #include "common/base/sockets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -63,6 +64,7 @@ void
 sockets_keep(const char *key, const struct listen_spec *spec, int fd,
     mode_t mode, gid_t gid, void (*moved)(void *arg), void *arg)
 {
+	assert(fd >= 0);
 	if (!spec->is_unix)
 		return;
 	mutex_lock(&mtx);
@@ -84,6 +86,7 @@ sockets_keep(const char *key, const struct listen_spec *spec, int fd,
 static void
 drop(unsigned i) REQUIRES(mtx)
 {
+	assert(i < sockets.n);
 	if (is_there(&sockets.kept[i]))
 		(void)unlink(sockets.kept[i].spec.path);
 	sockets.kept[i] = sockets.kept[--sockets.n];

@@ -1,5 +1,6 @@
 #include "common/base/strset.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@ hash(const char *text)
 static bool
 find(const struct strset *set, const char *text, size_t *i)
 {
+	assert(set->n < set->size);
 	for (*i = hash(text) & (set->size - 1); set->slot[*i] != NULL;
 	     *i = (*i + 1) & (set->size - 1))
 		if (strcmp(set->slot[*i], text) == 0)
@@ -75,6 +77,7 @@ strset_lost(
 {
 	size_t n = 0, at = 0;
 
+	assert(size > 0);
 	buf[0] = '\0';
 	for (size_t i = 0; i < was->size; i++) {
 		const char *text = was->slot[i];

@@ -1,5 +1,6 @@
 #include "common/base/utf8.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,7 @@ utf8_harmful(uint32_t cp)
 		else
 			high = i;
 	}
+	assert(low < sizeof(harmful) / sizeof(*harmful));
 	/* the last range has no end; noncharacters of the other planes */
 	return cp >= harmful[low].first || (cp & 0xfffe) == 0xfffe;
 }

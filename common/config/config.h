@@ -11,6 +11,7 @@
 
 #include "common/base/addr.h"
 #include "common/base/strings.h"
+#include "common/config/duration.h"
 #include "common/config/map_format.h"
 #include "common/mta/certificate.h"
 #include "common/mta/senders.h"
@@ -194,27 +195,5 @@ struct config_value {
 int config_each(const struct config *cfg,
     bool (*fn)(void *arg, const struct config_value *value), void *arg,
     struct err *err);
-
-/* "90s", "30m", "2h", "14d", "1w" or plain seconds into seconds.
- * Returns false when text is none of these or above 100 years. */
-bool duration_parse(const char *text, int64_t *seconds_r);
-
-/* "100/1h" or "off" into rate; "off" leaves the window as it is. Returns
- * false when text is none of these, or the number is 0 or above RATE_MAX. */
-enum { RATE_MAX = 10000000 };
-bool rate_parse(const char *text, struct limit_rate *rate);
-
-/* The reverse. buf of at least RATE_TEXT_MAX. Returns buf. */
-enum { RATE_TEXT_MAX = 48 };
-const char *rate_format(const struct limit_rate *rate, char *buf);
-
-/* 5400 -> "90m", 7200 -> "2h". buf of at least 24. Returns buf. */
-const char *duration_format(int64_t seconds, char *buf);
-
-/* "500M", "8G": a whole number of K, M, G or T, in powers of 1024. */
-bool size_parse(const char *text, int64_t *bytes_r);
-/* The same back, into buf of SIZE_TEXT_MAX; whole kilobytes. Returns buf. */
-enum { SIZE_TEXT_MAX = 24 };
-const char *size_format(int64_t bytes, char *buf);
 
 #endif

@@ -1,3 +1,6 @@
+/* config_each - every key of a configuration with its value, as dump-config
+ * prints it. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +76,7 @@ groups(struct members *m, const struct config *cfg, const struct key *key,
 {
 	size_t n;
 
+	assert(key->groups != NULL);
 	memcpy(&n, (const char *)cfg + key->groups->count, sizeof(n));
 	for (size_t i = 0; i < n; i++) {
 		struct config_member v[CONFIG_GROUP_MAX] = { 0 };
@@ -98,6 +102,7 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 	const void *member = (const char *)cfg + key->offset;
 	unsigned choice;
 
+	assert(key->offset < sizeof(*cfg));
 	*form = CONFIG_TEXT;
 	if (key->off && *(const int64_t *)member == 0)
 		return one(m, CONFIG_TEXT, "off");

@@ -1,6 +1,7 @@
 /* config_key - the table of keys: what popgate.conf may hold, of which kind,
  * within which limits, by which default. Reading, checking, freeing, known
- * names and dump-config all go by it. For config.c and config_each.c only. */
+ * names and dump-config all go by it. For this folder only. Threads: any, as
+ * long as one struct config is written by one thread. */
 #ifndef POPGATE_CONFIG_KEY_H
 #define POPGATE_CONFIG_KEY_H
 
@@ -27,6 +28,8 @@ enum kind {
 	K_GROUPS /* list of groups: ( { ... }, { ... } ) */
 };
 
+enum { KEY_CHOICES = 4 };
+
 /* K_GROUPS: an array of structs in struct config. */
 struct key_groups {
 	size_t count; /* offset of its size_t */
@@ -46,7 +49,7 @@ struct key {
 	enum kind kind;
 	size_t offset; /* in struct config */
 	const char *def; /* as written; lists: separated by spaces */
-	const char *choice[4]; /* up to a NULL; K_STRINGS: if any */
+	const char *choice[KEY_CHOICES]; /* up to a NULL; K_STRINGS: if any */
 	int64_t min, max;
 	bool off; /* K_SECONDS, K_INT, K_SIZE: "off" is 0 */
 	/* Returns NULL when value is good, else what was expected. */
@@ -54,7 +57,39 @@ struct key {
 	const struct key_groups *groups;
 };
 
-/* The table, *n_r long. */
+/* keys.c: the table, *n_r long. Constant. */
 const struct key *config_keys(size_t *n_r);
+
+/* groups.c: the keys of groups. */
+extern const struct key_groups key_sources, key_custom, key_certificates,
+    key_mirrors;
+
+/* values.c: give key's member of cfg the value of s, or its default where s is
+ * NULL. 0, or -1 with err; config_free() releases what was set, in both
+ * cases. */
+int key_set(struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct err *err);
+/* values.c: free what key_set() gave the member. */
+void key_release(struct config *cfg, const struct key *key);
+
+/* --- key_error.c --- */
+
+/* Set err to "FILE:LINE: PATH: expected EXPECTED" and return -1. The line is
+ * that of s, or 0 where s is NULL: a default. */
+int key_error(const struct config *cfg, const config_setting_t *s,
+    const char *path, const char *expected, struct err *err);
+/* The same, where one of the words of a key was expected. */
+int key_choice_error(const struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct err *err);
+/* Set err to ERR_NOMEM and return -1. */
+int key_nomem(struct err *err);
+
+/* The index of text among the words of a key, or KEY_CHOICES. */
+unsigned key_choice_find(const struct key *key, const char *text);
+
+/* "FILE:LINE: KEY" into buf; file NULL is the one that config_load() was asked
+ * for. Returns buf. */
+const char *key_where(char buf[CONFIG_WHERE_MAX], const struct config *cfg,
+    const char *file, unsigned line, const char *key);
 
 #endif

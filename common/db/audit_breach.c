@@ -1,3 +1,5 @@
+/* audit_breach - what was relayed before a limit was reached, and who is denied
+ * for it: the reading of audit.db by breaches. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+/* store_deletions - the logins that an admin deleted, so that no log line read
+ * later brings them back. */
 #include "common/db/store.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* store_denies - the clients and users that an admin denied. */
 #include "common/db/store.h"
 
 #include <stdio.h>

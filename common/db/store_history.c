@@ -1,3 +1,4 @@
+/* store_history - the log lines that logins rest on. */
 #include "common/db/store.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* store_logins - the rows of logins: written, changed and walked. */
 #include "common/db/store.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* store_lookup - what a recipient asks of logins.db: may this client relay, and
+ * by which users? */
 #include "common/db/store.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* store_sources - how far each log is read, and what was counted of its lines.
+ */
 #include "common/db/store.h"
 
 #include <assert.h>

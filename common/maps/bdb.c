@@ -25,16 +25,9 @@ bdb_is_hash(const char *path)
 	return magic == magics[0] || magic == magics[1];
 }
 
-/* Berkeley DB's <db.h> has the name of our common/db/db.h, which -I finds
- * first.
- */
-#ifndef BDB_HEADER
-#define BDB_HEADER "/usr/include/db.h"
-#endif
+#if __has_include(<db.h>)
 
-#if __has_include(BDB_HEADER)
-
-#include BDB_HEADER
+#include <db.h>
 #include <dlfcn.h>
 
 enum { BDB_TEXT_MAX = 1024 };

@@ -1,5 +1,6 @@
 #include "common/maps/map.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ map_begin(const char *path, enum map_format format, const char *value,
 {
 	struct map *m = calloc(1, sizeof(*m));
 
+	assert(format < MAP_FORMATS);
 	*m_r = NULL;
 	if (m == NULL)
 		goto nomem;
@@ -148,6 +150,7 @@ map_put(struct map *m, const struct permitted *p, struct err *err)
 	char ticks[24];
 	const char *value = m->value;
 
+	assert((m->db != NULL) == map_format_is_hash(m->format));
 	/* a key "10.0.0.0/8" means nothing but in a list of networks */
 	if (p->is_network && m->format != MAP_AS_CIDR)
 		return 0;
@@ -174,6 +177,7 @@ map_put(struct map *m, const struct permitted *p, struct err *err)
 int
 map_descriptor(const struct map *m)
 {
+	assert(m->to != NULL);
 	return fileno(m->to);
 }
 
@@ -202,6 +206,7 @@ map_commit(struct map **mp, struct stat *st_r, struct err *err)
 	struct map *m = *mp;
 	int ret = 0;
 
+	assert(m->db != NULL || m->to != NULL);
 	if (m->db != NULL)
 		ret = bdb_close(&m->db, err);
 	else if (fflush(m->to) != 0 || ferror(m->to))

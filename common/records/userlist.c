@@ -1,5 +1,6 @@
 #include "common/records/userlist.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* A list has room for any name that a login may have. */
@@ -75,6 +76,7 @@ userlist_add(char list[USERLIST_MAX], const char *name)
 	if (at + 1 + len >= USERLIST_MAX ||
 	    userlist_count(list) == USERLIST_USERS)
 		return false;
+	assert(at < USERLIST_MAX);
 	if (at > 0)
 		list[at++] = ',';
 	for (; *name != '\0'; name++)

@@ -16,13 +16,13 @@ attach(const char *path)
 
 	if (sql == NULL)
 		return NULL;
-	to = stpcpy(sql, "ATTACH '");
+	to = sql + snprintf(sql, 2 * n + 40, "ATTACH '");
 	for (; *path != '\0'; path++) {
 		if (*path == '\'')
 			*to++ = '\'';
 		*to++ = *path;
 	}
-	(void)stpcpy(to, "' AS audit");
+	(void)snprintf(to, sizeof("' AS audit"), "' AS audit");
 	return sql;
 }
 

@@ -79,7 +79,7 @@ key_of_words(const char *client, const char *sender, struct span recipient)
 static struct entry *
 slot(const struct rights *r, uint64_t key)
 {
-	size_t i = key & (r->size - 1);
+	size_t i = (size_t)key & (r->size - 1);
 
 	assert(key != 0 && r->n < r->size);
 	while (r->v[i].key != 0 && r->v[i].key != key)

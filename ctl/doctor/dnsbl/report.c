@@ -1,6 +1,6 @@
-/* doctor --dnsbl: is our address on a block list, and what would put it there
- * by backscatter: mail that this server makes or passes on to senders who
- * never wrote. */
+/* report - doctor --dnsbl: is our address on a block list, and what would put
+ * it there by backscatter: mail that this server makes or passes on to senders
+ * who never wrote. */
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <stdio.h>

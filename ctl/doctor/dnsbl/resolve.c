@@ -16,7 +16,7 @@
 /* RFC 1035 sections 3.2.2 and 3.2.4 */
 enum { CLASS_IN = 1, TYPE_A = 1, TYPE_TXT = 16 };
 
-enum { TRIES = 2, GIVE_UP = 5 };
+enum { TRIES = 2, GIVE_UP = 5, TICK_MS = 50 };
 
 struct resolver {
 	ares_channel channel;
@@ -104,17 +104,13 @@ answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 	q->len = len;
 }
 
-/* Wait for the sockets once, not longer than ms. */
+/* Wait for the sockets once, not longer than ms or a tick. */
 static void
 wait_once(struct resolver *r, int ms)
 {
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	struct pollfd fds[ARES_GETSOCK_MAXNUM];
 	int bits = ares_getsock(r->channel, sockets, ARES_GETSOCK_MAXNUM);
-	struct timeval most = { .tv_sec = ms / 1000,
-		.tv_usec = ms % 1000 * 1000 },
-		       next;
-	const struct timeval *tv = ares_timeout(r->channel, &most, &next);
 	nfds_t n = 0;
 
 	for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
@@ -128,8 +124,10 @@ wait_once(struct resolver *r, int ms)
 			fds[n++] = (struct pollfd){ .fd = sockets[i],
 				.events = events };
 	}
-	int ready =
-	    poll(fds, n, (int)(tv->tv_sec * 1000 + tv->tv_usec / 1000 + 1));
+	/* Not ares_timeout(): the size of its struct timeval depends, on 32-bit
+	 * systems, on how c-ares was built. It looks at its clock when called.
+	 */
+	int ready = poll(fds, n, ms < TICK_MS ? ms : TICK_MS);
 
 	for (nfds_t i = 0; ready > 0 && i < n; i++) {
 		bool in = (fds[i].revents & (POLLIN | POLLERR | POLLHUP)) != 0;

@@ -407,43 +407,6 @@ missing(void **state)
 	assert_null(cfg);
 }
 
-static void
-durations(void **state)
-{
-	static const struct {
-		const char *text;
-		int64_t want;
-	} rows[] = {
-		{ "90s", 90 },
-		{ "30m", 1800 },
-		{ "2h", 7200 },
-		{ "14d", 1209600 },
-		{ "1w", 604800 },
-		{ "45", 45 },
-		{ "", -1 },
-		{ "m", -1 },
-		{ "1.5h", -1 },
-		{ "-1s", -1 },
-		{ "1hh", -1 },
-		{ "1 h", -1 },
-		{ "99999999999999", -1 },
-	};
-	char buf[24];
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
-		ROW("%s", rows[i].text);
-		int64_t got = -1;
-
-		assert_int_equal(
-		    duration_parse(rows[i].text, &got), rows[i].want != -1);
-		assert_int_equal(got, rows[i].want);
-	}
-	assert_string_equal(duration_format(5400, buf), "90m");
-	assert_string_equal(duration_format(7200, buf), "2h");
-	assert_string_equal(duration_format(0, buf), "0d");
-}
-
 int
 main(void)
 {
@@ -453,7 +416,6 @@ main(void)
 		cmocka_unit_test(mirrors),
 		cmocka_unit_test(errors),
 		cmocka_unit_test(missing),
-		cmocka_unit_test(durations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

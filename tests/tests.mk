@@ -1,0 +1,154 @@
+# tests.mk - what is for those who work on popgate: tests, measuring, reading.
+# The Makefile includes it.
+
+built     = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/$(1).c))
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+JOBS     ?= $(shell nproc)
+UNIT     := $(call built,unit/*/test_*)
+DAEMON   := $(call built,daemon/test_*)
+FUZZ     := $(call built,fuzz/fuzz_*)
+BENCH    := $(filter-out %/mclient %/clients,$(call built,bench/*))
+SOURCES  := $(patsubst $(BUILD)/obj/%.o,%.c,$(COMMON) $(COLLECTOR) $(MILTER) \
+	    $(CTL))
+
+$(BUILD)/unit/%: LIBS += -lcmocka
+$(BUILD)/daemon/%: LIBS += -lcmocka
+$(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
+$(UNIT) $(FUZZ): $(LIBRARIES)
+$(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
+$(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
+	    $(BUILD)/libcommon.a
+$(UNIT) $(DAEMON) $(FUZZ) $(BENCH): $(BUILD)/%: tests/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $(linked)
+
+check-build: $(PROGRAMS) $(UNIT) $(DAEMON)
+bench-build: $(PROGRAMS) $(BENCH)
+fuzz-build: $(FUZZ)
+
+# as many at once as make is told to run
+RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
+$(RUNS): run/%: % $(PROGRAMS)
+	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
+
+check: arrows banned fresh unit daemon	## what follows but system: in minutes
+arrows:				## do includes point down only?
+banned:				## is no function used that must not be?
+arrows banned:
+	sh tests/$@.sh
+map:				## make docs/MAP.md from the first comments
+	sh tests/map.sh --write
+fresh:				## is docs/MAP.md as make map would make it?
+	sh tests/map.sh
+unit: $(addprefix run/,$(UNIT))		## run the unit tests
+daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
+
+# at once: the tests have network namespaces and directories of their own
+system: $(PROGRAMS) $(DAEMON)	## run the tests on real mail servers (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
+	    -p no:cacheprovider -n $(JOBS) --dist loadfile tests/system
+
+# another build beside this one: its name, and its CFLAGS
+beside    = $(MAKE) -j$(JOBS) -O BUILD=build-$(1) CFLAGS="$(2)"
+test san tsan matrix analyze fuzz fuzz-replay: export WERROR = 1
+
+# random histories where each is slow; make check plays thousands
+san tsan: export POPGATE_HISTORIES = 100
+SAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	    -fno-sanitize-recover=all
+# what it adds to the code confuses gcc's flow analysis
+TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
+tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0
+
+san:				## unit and daemon tests under ASan and UBSan
+	$(call beside,san,$(SAN_FLAGS)) check-build
+	$(call beside,san,$(SAN_FLAGS)) check
+
+tsan:				## unit and daemon tests under TSan
+	$(call beside,tsan,$(TSAN_FLAGS)) check-build
+	$(call beside,tsan,$(TSAN_FLAGS)) check
+
+matrix:				## build by each compiler here, at -O0 to -flto; i386
+	sh tests/matrix.sh
+
+# libFuzzer is clang's; seeds and finds are in tests/fuzz/corpus
+CLANG    := $(firstword $(shell command -v clang clang-14 2>/dev/null) clang)
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize-recover=all
+fuzz:        FUZZ_ARGS := -max_total_time=$(FUZZ_SECONDS)
+fuzz-replay: FUZZ_ARGS := -runs=0
+fuzz:				## fuzz each parser for FUZZ_SECONDS (60)
+fuzz-replay:			## run each fuzzer's corpus once
+fuzz fuzz-replay:
+	$(call beside,fuzz,$(FUZZ_FLAGS)) CC=$(CLANG) fuzz-build
+	@for f in $(notdir $(FUZZ)); do d=tests/fuzz/corpus/$${f#fuzz_}; \
+	    mkdir -p $$d; echo "== $$f"; build-fuzz/fuzz/$$f -verbosity=0 \
+	    -print_final_stats=0 $(FUZZ_ARGS) $$d || exit 1; done
+
+deps:				## install what building and testing need
+	sh tests/deps.sh test
+
+test: deps			## install what is needed, run every test
+	$(MAKE) -j$(JOBS) check-build
+	$(MAKE) -j$(JOBS) -O check
+	$(MAKE) san
+	$(MAKE) tsan
+	$(MAKE) fuzz-replay
+	$(MAKE) system
+
+MTA      ?= postfix
+demo:				## the whole story on real servers (MTA=sendmail)
+	sh tests/deps.sh demo-$(MTA)
+	$(MAKE) all
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) \
+	    tests/system/demo.py $(MTA)
+
+# --- measuring ---
+
+bench:				## measure the milter against a bare filter
+bench-postfix:			## measure what popgate costs a real Postfix (as root)
+bench-ctl:			## measure popgatectl on large tables
+bench-collector:		## measure parser and collector
+bench bench-postfix bench-ctl bench-collector: bench-build
+bench:
+	$(PYTHON) tests/bench/bench.py --build $(BUILD)
+	$(BUILD)/bench/bench_limiter $(BUILD)/bench
+	$(PYTHON) tests/bench/bench_ctl.py --build $(BUILD)
+	-$(SUDO) $(PYTHON) tests/bench/bench_postfix.py --build $(BUILD)
+bench-postfix:
+	$(SUDO) $(PYTHON) tests/bench/bench_postfix.py --build $(BUILD)
+bench-ctl:
+	$(PYTHON) tests/bench/bench_ctl.py --build $(BUILD)
+bench-collector:
+	$(PYTHON) tests/bench/gen_maillog.py 2000000 > $(BUILD)/bench/maillog
+	$(BUILD)/bench/bench_parse $(BUILD)/bench/maillog tests/bench/parse.pl
+	rm -f $(BUILD)/bench/maillog
+	-$(PYTHON) tests/bench/bench_collector.py \
+	    --build $(abspath $(BUILD)) --dir $(abspath $(BUILD))/bench
+
+# --- reading ---
+
+# gcc 12's analyzer loses track of memory that a structure holds, and of what
+# an assert said; LeakSanitizer and clang's analyzer don't
+FANALYZER := -fanalyzer -Wno-analyzer-malloc-leak \
+	    -Wno-analyzer-null-dereference -Wno-analyzer-file-leak
+
+analyze: $(BUILD)/obj/sql.c	## clang, clang-tidy, cppcheck, -fanalyzer, mandoc
+	$(MAKE) check-build BUILD=build-clang CC=$(CLANG) \
+	    CFLAGS="-O2 -g -Werror=thread-safety"
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
+	    --enable=warning,portability --suppress=missingIncludeSystem \
+	    --suppress=duplicateAssignExpression $(OURS) $(SOURCES)
+	$(firstword $(shell command -v clang-tidy clang-tidy-14) clang-tidy) \
+	    --quiet --warnings-as-errors='*' $(SOURCES) -- -std=c17 $(OURS) \
+	    2>/dev/null
+	$(MAKE) all BUILD=build-analyzer CFLAGS="-O2 -g $(FANALYZER)"
+	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+
+FORMAT    = $(shell git ls-files '*.c' '*.h')
+format:				## settle the layout by clang-format
+	clang-format -i $(FORMAT)
+format-check:			## is there anything for format to do?
+	clang-format --dry-run --Werror $(FORMAT)

@@ -1,0 +1,54 @@
+#include "tests/unit/unit.h"
+
+#include <time.h>
+
+#include "common/base/clock.h"
+
+/* Two readings of one clock in different units agree, and none goes back. */
+static void
+units(void **state)
+{
+	(void)state;
+	int64_t s = clock_now(), ms = clock_now_ms();
+
+	assert_true(s <= ms / 1000);
+	assert_true(clock_now() >= ms / 1000 - 1);
+	int64_t mono_ms = clock_monotonic_ms();
+	int64_t mono_ns = clock_monotonic_ns();
+
+	assert_true(mono_ms <= mono_ns / 1000000);
+	assert_true(clock_coarse_ms() <= clock_monotonic_ms());
+}
+
+static void
+deadline(void **state)
+{
+	static const int rows[] = { 0, 1, 999, 1000, 1001, 123456 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct timespec until;
+		int64_t before = clock_monotonic_ns();
+
+		clock_deadline(rows[i], &until);
+		int64_t after = clock_monotonic_ns();
+		int64_t got =
+		    until.tv_sec * INT64_C(1000000000) + until.tv_nsec;
+		int64_t wait_ns = rows[i] * INT64_C(1000000);
+
+		assert_in_range(until.tv_nsec, 0, 999999999);
+		if (got < before + wait_ns || got > after + wait_ns)
+			fail_msg("%d ms", rows[i]);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(units),
+		cmocka_unit_test(deadline),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+#include "tests/unit/unit.h"
+
+#include "common/base/err.h"
+#include "common/base/run.h"
+
+static void
+programs(void **state)
+{
+	static const struct {
+		const char *name, *script, *input;
+		const char *want; /* NULL: an error */
+		const char *want_err; /* part of its text */
+	} rows[] = {
+		{ "output", "printf hello", NULL, "hello", NULL },
+		{ "nothing", ":", NULL, "", NULL },
+		{ "input", "cat", "a\nb\n", "a\nb\n", NULL },
+		{ "no input is an empty one", "cat", NULL, "", NULL },
+		{ "NUL bytes", "printf 'a\\0b'", NULL, "a?b", NULL },
+		{ "input that nobody reads", "printf x", "abc", "x", NULL },
+		{ "status", "exit 3", NULL, NULL, "sh" },
+		{ "complaint", "echo no table >&2; exit 1", NULL, NULL,
+		    "no table" },
+		{ "killed", "kill -9 $$", NULL, NULL, "sh" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char script[64];
+		char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" },
+			script, NULL };
+		struct err err = { .code = ERR_NONE };
+
+		(void)snprintf(script, sizeof(script), "%s", rows[i].script);
+		char *got = run_read(argv, rows[i].input, 30, &err);
+
+		if ((got == NULL) != (rows[i].want == NULL) ||
+		    (got != NULL && strcmp(got, rows[i].want) != 0) ||
+		    (got == NULL && strstr(err.text, rows[i].want_err) == NULL))
+			fail_msg("%s: got '%s', '%s'", rows[i].name,
+			    got == NULL ? "(error)" : got, err.text);
+		free(got);
+	}
+}
+
+static void
+missing(void **state)
+{
+	char *argv[] = { (char[]){ "/nonexistent/program" }, NULL };
+	struct err err;
+
+	(void)state;
+	assert_null(run_read(argv, NULL, 30, &err));
+	assert_non_null(strstr(err.text, "/nonexistent/program"));
+}
+
+/* What the program has started ends with it. */
+static void
+too_slow(void **state)
+{
+	char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" },
+		(char[]){ "sleep 600 & sleep 600" }, NULL };
+	struct err err;
+
+	(void)state;
+	assert_null(run_read(argv, NULL, 1, &err));
+	assert_non_null(strstr(err.text, "sh"));
+}
+
+static void
+too_much(void **state)
+{
+	char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" },
+		(char[]){ "head -c 17000000 /dev/zero" }, NULL };
+	struct err err;
+
+	(void)state;
+	assert_null(run_read(argv, NULL, 60, &err));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(programs),
+		cmocka_unit_test(missing),
+		cmocka_unit_test(too_slow),
+		cmocka_unit_test(too_much),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
