@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # popgate - see README.md; `make help` lists the targets.
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/batch.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* batch - logins on their way to the store. They wait here until they are
  * committed, so that a store that is locked or full loses none. Bounded. */
 #ifndef POPGATE_BATCH_H

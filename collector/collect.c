@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/collect.h"
 
 #include <assert.h>

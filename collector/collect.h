@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* collect - the collector's loop: feed.c reads the sources, judges their lines
  * and fills the batch; commit.c writes it. Lines for the log go to a callback.
  * One thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/commit.h"
 
 #include <assert.h>

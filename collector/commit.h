@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* commit - the collector's side of the login database: opening and watching
  * the file, and every transaction on it. One thread. */
 #ifndef POPGATE_COMMIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/feed.h"
 
 #include <assert.h>

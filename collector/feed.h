@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* feed - a configured source at work: opens it where the database says that it
  * was left, gives its lines to the judge, and puts the logins into the batch.
  * Failures are noted and tried again. One thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popgate-collector - follows mail logs and records who logged in from where.
  * Options, signals, privileges, detaching; the work is in collect.c. */
 #include <errno.h>

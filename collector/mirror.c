@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/mirror.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mirror - keeps the files of collector.mirror as the login table says: by a
  * thread and a reading handle of its own, so that no login waits for them.
  *

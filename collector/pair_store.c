@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/pair_store.h"
 
 #include <assert.h>

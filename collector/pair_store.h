@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* pair_store - pairs of two-line servers, over a restart. */
 #ifndef POPGATE_PAIR_STORE_H
 #define POPGATE_PAIR_STORE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/state.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* state - the collector's working state, which its loop (collect.c), its
  * sources (feed.c) and its database (commit.c) share. One thread. */
 #ifndef POPGATE_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/stats.h"
 #include <assert.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* stats - counts what became of the lines of one source, by server and fate;
  * and raises the alarm when a server's lines hold no logins any more, which is
  * how a changed log format looks. Failed logins are no sign of that: they are

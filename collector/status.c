@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/status.h"
 
 #include <stdio.h>

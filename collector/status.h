@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* status - what the collector says on its pages for monitoring (health.h).
  * Other threads than the collector's serve them: they look at the table
  * themselves, and at what the collector told last, so that a loop that hangs

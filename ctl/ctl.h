@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* ctl - what the subcommands of popgatectl share: their table, options,
  * errors, the configuration and the databases. */
 #ifndef POPGATE_CTL_H

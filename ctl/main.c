@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popgatectl: the admin's command. The table below dispatches, documents and
  * completes the subcommands; each is in its own cmd_*.c. Called as
  * vsmtprelay, it speaks that utility's language (vsmtprelay.c). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* out - what popgatectl prints: text that can't harm a terminal, and CSV and
  * JSON for programs. One thread. */
 #ifndef POPGATE_OUT_H

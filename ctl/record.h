@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* record - one recorded decision on a line, in JSON, in CSV. */
 #ifndef POPGATE_RECORD_H
 #define POPGATE_RECORD_H

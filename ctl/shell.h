@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* shell - text in the command lines that popgatectl proposes: an admin pastes
  * them into a root shell, and what they name may come from a stranger. */
 #ifndef POPGATE_SHELL_H

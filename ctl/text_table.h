@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* text_table - a table for people on stdout. One thread. */
 #ifndef POPGATE_TEXT_TABLE_H
 #define POPGATE_TEXT_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* times - moments for people, and as people type them. Any thread. */
 #ifndef POPGATE_TIMES_H
 #define POPGATE_TIMES_H

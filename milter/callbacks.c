@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/callbacks.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* callbacks - what happens at each SMTP step: milter events in, verdicts out.
  * Asks the gate at RCPT (gate_decide()), and waits for the audit at DATA
  * (gate_commit()). */

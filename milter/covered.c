@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/covered.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* covered - messages whose relayed recipients are all in the audit, on disk, by
  * what the permit channel recorded: the milter, which sees the same message a
  * moment later, needn't wait for the disk again.

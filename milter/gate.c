@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/gate.h"
 
 #include <pthread.h>

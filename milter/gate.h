@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* gate - what the milter and the permit channel share: a recipient is decided,
  * an audit row is made. Everything here may be called by any thread at any
  * time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/gate_config.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* gate_config - the configuration in force, and what was read because of it.
  * Constant once loaded, shared, counted: a connection keeps the one that it
  * began with. Everything here may be called by any thread at any time. */

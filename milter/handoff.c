@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/handoff.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* handoff - what the permit channel permitted by a certificate, for the milter
  * that asks a moment later about the same recipient: Postfix tells a policy
  * service a certificate's fingerprint, but never a milter.

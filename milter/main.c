@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
 #include <grp.h>
 #include <inttypes.h>

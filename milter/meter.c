@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/meter.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* meter - what the milter's threads count while they work: an atomic addition
  * a decision, and two readings of the clock where metrics are wanted. */
 #ifndef POPGATE_METER_H

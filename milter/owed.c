@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/owed.h"
 
 #include <assert.h>

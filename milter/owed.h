@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* owed - messages of which the permit channel permitted recipients, whose rows
  * are written but perhaps not on disk yet: the MTA promised to ask again at
  * DATA, and there the channel waits for the disk, once for all recipients.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/permit.h"
 
 #include <assert.h>

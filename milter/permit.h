@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* permit - the permit channel: answers a closed MTA that asks whether it may
  * relay. One thread, any number of connections; never blocks on the disk. */
 #ifndef POPGATE_PERMIT_H

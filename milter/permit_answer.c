@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/permit_answer.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* permit_answer - what the permit channel says to one request: asks the gate,
  * submits the audit row, writes the reply, and knows when the reply may be
  * sent. Knows nothing of sockets (permit.c).

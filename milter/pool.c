@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/pool.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* pool - lends open login tables to the milter's threads, one thread at a
  * time. Notices when the file was removed or replaced, so that nobody goes on
  * asking a table that is no longer there. Threads: any. */

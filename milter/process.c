@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/process.h"
 
 #include <assert.h>

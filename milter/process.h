@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* process - what popgate-milter asks of the system for the whole process:
  * which thread gets signals, how much memory threads take, and how its
  * descriptors are shared between libmilter and the rest. The main thread's. */

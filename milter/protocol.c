@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/protocol.h"
 
 #include <assert.h>

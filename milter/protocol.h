@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* protocol - the permit channel's two protocols as text: requests out of a
  * buffer, replies into one. Pure.
  * Sources: Postfix SMTPD_POLICY_README, socketmap_table(5); for Sendmail's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/refresh.h"
 
 #include <stdio.h>

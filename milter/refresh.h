@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* refresh - changes reach the running milter: popgate.conf at a reload, the
  * lists (relay.local_domains, relay.sender_addresses) as soon as the files they
  * were read from change. The main thread's. */

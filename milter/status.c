@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/status.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* status - what the milter says on its pages for monitoring (health.h). */
 #ifndef POPGATE_MILTER_STATUS_H
 #define POPGATE_MILTER_STATUS_H

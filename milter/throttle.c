@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/throttle.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* throttle - the limits in force: the limiter, with what the audit remembers
  * at start, the time of day, the log, and automatic denials. Any thread, once
  * it is started. */

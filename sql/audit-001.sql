@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- audit.db, version 1: what was decided, for whom, and why.
 -- Written by popgate-milter only; any number of readers (WAL).
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- audit.db, version 2: monitor mode, and certificates.
 -- decision.verdict may be 'would-reject' and 'would-tempfail' from now on:
 -- popgate refused nothing, the MTA decided.

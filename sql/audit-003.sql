@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- audit.db, version 3: who went over a limit (policy row 9), who is kept out
 -- for it, and who was let in again.
 

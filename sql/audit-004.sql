@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- audit.db, version 4: strangers can't fill the disk. Of a client that is
 -- refused again and again for the same reason the first rows of a minute are
 -- whole; one more counts the rest. So count recipients by sum(count), never by

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- audit.db, version 5: how far a user is from each limit is found without
 -- reading every relay of the day.
 

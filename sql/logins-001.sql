@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- logins.db, version 1: who logged in from where, and until when that counts.
 -- All times are Unix seconds. One writer at a time (popgate-collector, or
 -- popgatectl for a moment), any number of readers (WAL).

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- logins.db, version 2: what the collector saw in each source, so that a log
 -- format that changed shows as silence instead of as users who can't send.
 

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- logins.db, version 4: what two-line servers have begun to say. Written in
 -- the transaction of the sources' positions, so that no restart loses a login
 -- between its two lines.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- logins.db, version 5: for how long a server has said nothing before, so that
 -- one that stops, or whose tag changes, is missed.
 ALTER TABLE source_count ADD COLUMN

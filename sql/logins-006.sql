@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- logins.db, version 6: what an admin deleted. A log may be read again, and
 -- what it says of the time before must not undo the deletion.
 CREATE TABLE deleted (

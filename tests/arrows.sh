@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # arrows.sh - includes point down only: base < records < grammar, logs, mta <
 # config < db < policy < maps < daemon < the programs, and never from one
 # program into another (docs/ARCHITECTURE.md). `make check` runs it.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # banned.sh - refuse functions of libc that write without a bound, turn text
 # into numbers without an error, or answer from one buffer for all threads.
 # `make check` runs it.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # deps.sh - install what building, testing and the demo need (Debian 12).
 #
 #   tests/deps.sh build|demo-postfix|demo-sendmail|test

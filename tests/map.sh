@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # map.sh - docs/MAP.md, a line a module, from the first sentence of each
 # module's first comment: the header's, or the .c file's where it has none.
 #

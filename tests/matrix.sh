@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # matrix.sh - build programs and tests with every compiler that is here, at
 # each level of optimizing, with -flto, and for i386. A warning is an error.
 # `make matrix` runs it; it says what it skipped. An i386 build that links also

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/sources/datagram.h"
 
 #include <errno.h>

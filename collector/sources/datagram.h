@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* datagram - Unix datagram sockets that others write to. */
 #ifndef POPGATE_DATAGRAM_H
 #define POPGATE_DATAGRAM_H

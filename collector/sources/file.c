@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A log file: see follow.h. */
 #include "collector/sources/source.h"
 #include "common/logs/follow.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The systemd journal. Whom an entry is from is told by fields that begin
  * with an underscore: journald fills them in from the kernel, and senders
  * can't set them. What the sender may set (identifier, message, pid) is taken

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A Unix datagram socket where servers tell logins themselves (told.h).
  * Everybody may write to it: who he is comes from the kernel with each
  * datagram, and judge.c looks at that. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A Unix datagram socket that syslog daemons write to: one message each. */
 #include <errno.h>
 #include <stdlib.h>

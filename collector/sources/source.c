@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "collector/sources/source.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* source - where log lines come from: a file, the systemd journal, standard
  * input, or a Unix datagram socket; or logins that servers tell themselves.
  * Logs nothing: notes go to a callback. One thread at a time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Standard input, for rsyslog's omprog and syslog-ng's program(). What was
  * read and not yet committed when we are killed is lost to us: a pipe has no
  * memory. A daemon that must not lose it writes a file. */

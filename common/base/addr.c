@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/addr.h"
 
 #include <arpa/inet.h>

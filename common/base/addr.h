@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* addr - one IP address or network: parse, canonical text, containment.
  * An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) is folded to IPv4
  * wherever it comes in, so one client has one name. Pure; any thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* clock - the time of day, and deadlines. Any thread. */
 #ifndef POPGATE_CLOCK_H
 #define POPGATE_CLOCK_H

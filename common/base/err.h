@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* err - how a function says why it failed.
  * Modules return an answer or -1 and fill a struct err; only programs log. */
 #ifndef POPGATE_ERR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* fnv - the hash FNV-1a of 64 bits, for tables and for telling texts apart.
  * Not against an adversary: use siphash where strangers choose what is hashed
  * and collisions would cost something. Pure; any thread. */

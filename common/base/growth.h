@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* growth - how much a count has grown in the last minute. One thread, or the
  * caller's lock. */
 #ifndef POPGATE_GROWTH_H

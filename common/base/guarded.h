@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* guarded - mutexes, and what each guards, in words that clang checks: `make
  * analyze` fails where a guarded variable is touched without its mutex, or a
  * function returns with one that it should have given back. Other compilers

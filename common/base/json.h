@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* json - JSON (RFC 8259) written to a stream, and single members read back
  * from an object that we wrote. Any thread. */
 #ifndef POPGATE_JSON_H

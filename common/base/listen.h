@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* listen - where a service listens: "unix:/path", "inet:host:port" or
  * libmilter's "inet:port@host" ("inet6:" the same). A port without a host
  * would listen to the whole network and is refused. */

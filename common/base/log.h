@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* log - where a program's messages go. Called by the programs, not by the
  * modules below them (those return struct err). Any thread. */
 #ifndef POPGATE_LOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/log_queue.h"
 
 #include <assert.h>

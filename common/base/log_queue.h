@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* log_queue - lines on their way to the log, so that nobody has to wait for
  * it: a bounded queue in the order of arrival, and the one thread that writes
  * them. Any thread may call this. */

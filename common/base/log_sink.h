@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* log_sink - where log lines end: standard error, or syslogd. A call may last
  * as long as whoever reads there likes, so only one thread makes it, on which
  * nobody waits (see log.h). */

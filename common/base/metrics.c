@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/metrics.h"
 
 #include <assert.h>

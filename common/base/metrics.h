@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* metrics - OpenMetrics text (openmetrics.io, version 1.0.0), and the
  * histogram that it wants. */
 #ifndef POPGATE_METRICS_H

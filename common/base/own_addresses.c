@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/own_addresses.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* own - the machine's own addresses and its gateways: nobody who comes from
  * there is a client of his own (a webmail, a proxy, a NAT). */
 #ifndef POPGATE_OWN_H

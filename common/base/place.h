@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* place - put a file into a directory that others may write, too.
  *
  * A name is looked up anew at each use, and whoever may write the directory

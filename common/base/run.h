@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* run - run a program with fixed arguments, without a shell, and read what it
  * prints. */
 #ifndef POPGATE_RUN_H

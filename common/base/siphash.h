@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* siphash - SipHash-2-4 (Aumasson and Bernstein, 2012): a keyed hash of 64
  * bits, so that who chooses the input can't choose where it collides. Pure. */
 #ifndef POPGATE_SIPHASH_H

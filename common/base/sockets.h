@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sockets - are our Unix sockets still where we made them? A cleaner or a
  * second instance may take the file away: the daemon goes on listening, and
  * nobody can come any more. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* strings - a growing list of words. One thread at a time. */
 #ifndef POPGATE_STRINGS_H
 #define POPGATE_STRINGS_H

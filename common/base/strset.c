@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/strset.h"
 
 #include <assert.h>

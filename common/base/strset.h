@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* strset - a set of strings: open addressing, filled once, then constant and
  * free to be asked by any number of threads. */
 #ifndef POPGATE_STRSET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/utf8.h"
 
 #include <assert.h>

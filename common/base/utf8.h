@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* utf8 - one character of text that somebody else wrote. Pure; any thread. */
 #ifndef POPGATE_UTF8_H
 #define POPGATE_UTF8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/base/watch.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* watch - have files changed since they were read, and are they at rest? For
  * lists that an admin edits in place: a file that is being written, that is
  * gone or has become empty must not pass for what its owner wanted. One

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/config/config.h"
 
 #include <assert.h>

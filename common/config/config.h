@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* config - popgate.conf, read by libconfig, checked once, constant after.
  * Every key is in popgate.conf(5). */
 #ifndef POPGATE_CONFIG_H

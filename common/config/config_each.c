@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* config_each - every key of a configuration with its value, as dump-config
  * prints it. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* config_key - the table of keys: what popgate.conf may hold, of which kind,
  * within which limits, by which default. Reading, checking, freeing, known
  * names and dump-config all go by it. For this folder only. Threads: any, as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* duration - how the configuration and popgatectl write a time, a rate and a
  * size: "30m", "100/1h", "8G". Pure. Threads: any. */
 #ifndef POPGATE_DURATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* groups - the keys whose value is a list of groups: ( { ... }, { ... } ). */
 #include <assert.h>
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* key_error - what is wrong with a setting, and where it stands. */
 #include <assert.h>
 #include <stdio.h>

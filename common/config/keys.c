@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* keys - the table of keys: popgate.conf(5) as data. */
 #include <grp.h>
 #include <pwd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/config/map_format.h"
 
 #include <string.h>

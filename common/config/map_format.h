@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* map_format - the forms of the files by which other programs let clients
  * relay (see common/maps/map.h). Pure. */
 #ifndef POPGATE_MAP_FORMAT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/config/reply_template.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* reply_template - the admin's templates of SMTP replies: what may stand in
  * one, and what each is by default. Pure. */
 #ifndef POPGATE_REPLY_TEMPLATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* values - a setting's value into its member of struct config: one setter a
  * type. */
 #include <assert.h>

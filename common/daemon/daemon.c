@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/daemon/daemon.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* daemon - what both daemons do alike: options, detaching, dropping
  * privileges, telling systemd. */
 #ifndef POPGATE_DAEMON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/daemon/health.h"
 
 #include <assert.h>

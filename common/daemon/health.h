@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* health - the pages that a daemon serves for monitoring: /health in JSON on
  * the status socket, /metrics where it is wanted. What both daemons say of
  * themselves stands here; each adds its own. One a process. */

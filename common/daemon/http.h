@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* http - a few pages for monitoring, served by libmicrohttpd on a Unix socket
  * or a loopback address. GET and HEAD only, 16 connections at most; nothing
  * that a client sends is kept. The only file with <microhttpd.h> is http.c. */

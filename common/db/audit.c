@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/db/audit.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit - the decisions on disk, and one log line for each that matters.
  * A bounded queue, one writer thread, grouped transactions. Readers of the
  * file (popgatectl) use audit_open_reader() and the walks below. */

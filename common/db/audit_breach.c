@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_breach - what was relayed before a limit was reached, and who is denied
  * for it: the reading of audit.db by breaches. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>

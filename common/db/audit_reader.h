@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_reader - what the readers of audit.db share. For audit_*.c only. */
 #ifndef POPGATE_AUDIT_READER_H
 #define POPGATE_AUDIT_READER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What a message with very many recipients hands over in batches. */
 #include "common/base/clock.h"
 #include "common/db/audit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_repeat - which refused recipients are only counted: a client that is
  * refused for the same reason again and again gets a few whole rows a minute,
  * and then one that counts. Pure; for one thread, the audit's writer. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/db/audit_row.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_row - one decision, or one breach, on its way to the disk and to the
  * log. For audit*.c only. */
 #ifndef POPGATE_AUDIT_ROW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_table - the audit's file as its writer has it: transactions, age and
  * size of what is kept, and whether the file is still the one at its path.
  * For the writer's thread alone. Used by audit.c only. */

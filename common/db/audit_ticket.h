@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* audit_ticket - which of the tickets that the audit gave are written, on disk,
  * or lost. Pure; the caller locks. Used by audit.c only. */
 #ifndef POPGATE_AUDIT_TICKET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/db/db.h"
 
 #include <assert.h>

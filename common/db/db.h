@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* db - an SQLite file: open, migrate, prepare, and SQLite's errors as ours.
  * Only the files of store and audit include this: other code asks those. */
 #ifndef POPGATE_DB_H

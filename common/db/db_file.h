@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* db_file - whether what an open database writes is what the next reader finds
  * under its name. Somebody may remove, replace, truncate or overwrite the file
  * or its -wal while it is open; SQLite doesn't notice and writes on into what

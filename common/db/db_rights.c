@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/db/db_rights.h"
 
 #include <errno.h>

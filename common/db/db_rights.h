@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* db_rights - for root: let SQLite open, make and remove files with the rights
  * of the user whom the database belongs to.
  *

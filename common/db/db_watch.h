@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* db_watch - for who watches a database handle work at a terminal. */
 #ifndef POPGATE_DB_WATCH_H
 #define POPGATE_DB_WATCH_H

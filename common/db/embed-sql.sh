@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # Write the numbered steps of sql/ as C: one array a database.
 # usage: embed-sql.sh SQLDIR > sql.c   (sql.h declares what this defines)
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sql - the numbered steps of sql/, built into the programs.
  * A new file sql/<db>-NNN.sql needs its count raised here. */
 #ifndef POPGATE_SQL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/db/store.h"
 
 #include <assert.h>

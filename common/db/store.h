@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store - the login table on disk: who logged in from where, and until when
  * that counts. Decides nothing (see policy.h) and logs nothing. */
 #ifndef POPGATE_STORE_H

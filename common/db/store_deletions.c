@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_deletions - the logins that an admin deleted, so that no log line read
  * later brings them back. */
 #include "common/db/store.h"

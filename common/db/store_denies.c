@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_denies - the clients and users that an admin denied. */
 #include "common/db/store.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_history - the log lines that logins rest on. */
 #include "common/db/store.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_inside - what the files of store share. For store*.c only. */
 #ifndef POPGATE_STORE_INSIDE_H
 #define POPGATE_STORE_INSIDE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_logins - the rows of logins: written, changed and walked. */
 #include "common/db/store.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_lookup - what a recipient asks of logins.db: may this client relay, and
  * by which users? */
 #include "common/db/store.h"

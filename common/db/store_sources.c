@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* store_sources - how far each log is read, and what was counted of its lines.
  */
 #include "common/db/store.h"

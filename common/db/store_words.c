@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What an admin deleted and denied, kept besides in a table of its own: a lost
  * or restored logins.db learns it from there. */
 #include "common/db/store.h"

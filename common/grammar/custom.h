@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* custom - a server of the admin's own: { program, pattern }, the pattern
  * being a PCRE2 regular expression over the whole message with the named
  * groups "user" and "ip".

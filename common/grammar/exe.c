@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/grammar/exe.h"
 
 #include <errno.h>

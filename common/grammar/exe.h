@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* exe - could anybody but root have put an executable where it is? For places
  * that packages don't fill, as /usr/local and /opt. Looks at the disk as it is
  * now; any thread. */

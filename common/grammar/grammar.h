@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* grammar - what a server's grammar is made of. To add a server, write
  * servers/<name>.c with one `struct grammar grammar_<name>`, and name it in
  * GRAMMARS below.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* origin - may a process, as journald describes it, speak for a mail server?
  * Pure but for only_root; any thread. */
 #ifndef POPGATE_ORIGIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/grammar/pairs.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* pairs - remembers which process of a two-line server serves which address,
  * until the line that names the user. Bounded: a flood of connections pushes
  * out the oldest of its bucket, so it can cost logins, never give any. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* parse - one log line -> the login it reports, or why it reports none.
  * The program name, taken from the tag by equality, selects the grammar; the
  * grammar matches the whole message, both ends; what can be read in two ways

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/grammar/prefix.h"
 
 /* Tags are short words; anything longer is a message that lost its tag. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* prefix - split a raw log line into time stamp, host, program, pid and
  * message, whichever of the forms in use it has; forms may be mixed in a file.
  * Splitting looks only at the structure: the time stamp is converted, and its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The part of prefix.h that reads journalctl -o json: one object a line.
  * Fields beginning with '_' were set by journald from what the kernel says of
  * the sender; all others, SYSLOG_IDENTIFIER and MESSAGE too, by the sender. A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The half of prefix.h that converts time stamps. */
 #include "common/grammar/prefix.h"
 

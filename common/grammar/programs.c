@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/grammar/programs.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* programs - the table of programs whose lines are read: by which grammars, and
  * by which rules of the admin's own. Constant once it is filled; pure. */
 #ifndef POPGATE_PROGRAMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* span - a stretch of somebody else's bytes, and the scanners that walk it.
  * Nothing here allocates, copies or looks behind the end; every scanner is
  * linear in what it consumes. A scanner that fails leaves its span as it was,

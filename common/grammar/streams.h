@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* streams - which outputs of programs were cut in the middle of a line, by
  * journald's _STREAM_ID: their next piece goes on with that line. Pure. */
 #ifndef POPGATE_STREAMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/logs/choose.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* choose - which file of a log is read next: of its generations, the oldest
  * that holds something unread. What has been read is known from the files
  * themselves (contents.h), so the order says only what comes first. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* contents - what has been read of which files, whatever these are called now:
  * by their first bytes, and by the last lines read of them. So nothing counts
  * twice when a log is renamed, copied, packed, restored, or rewritten without

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* follow - whole lines out of a log file that grows, is rotated by renaming
  * or by copying and truncating, replaced, removed, or not there yet.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/logs/follow_state.h"
 
 #include <limits.h>

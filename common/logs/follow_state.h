@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* follow_state - a log that is followed, as follow.c, choose.c and late.c share
  * it. One thread at a time. */
 #ifndef POPGATE_FOLLOW_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/logs/generations.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* generations - a log file and its rotated predecessors, oldest first.
  * Known names for "mail.log": mail.log.1, .0, .20260303, .old, mail.log-
  * 20260303, mail.log-20260303-1700000000, each also with .gz, .bz2, .xz or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* late - lines that a syslog daemon still writes to a file that was rotated, or
  * that somebody is copying: each counts once, and not in both files. */
 #ifndef POPGATE_LATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* lines - whole lines out of a stream of bytes, in bounded memory.
  * A line ends with a newline; what stands behind the last one waits. A line
  * longer than LINES_MAX is passed on as "too long" without its text, however

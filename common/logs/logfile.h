@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* logfile - one log file, plain or packed (unpack.h), read line by line, and
  * its fingerprint: a hash of its first bytes, by which it is known again after
  * it was renamed, copied, compressed, or its inode number was given to another

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/logs/trail.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* trail - what stands before a place in a log: hashes of its last lines, and
  * of some farther back, the fewer the farther, and of the first ones. By them
  * the place is found again in a file that begins otherwise (somebody deleted

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/logs/unpack.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* unpack - a file packed by gzip, bzip2, xz or zstd, as a stream of what was
  * in it. Which it is, its first bytes say, not its name. Memory is bounded: a
  * file that needs more to be unpacked (xz -9) is refused. No log; one thread

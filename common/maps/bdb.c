@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/maps/bdb.h"
 
 #include <errno.h>

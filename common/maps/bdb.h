@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bdb - Berkeley DB hash files, as makemap(8) and vsmtprelay make them: ASCII
  * key and value, with or without the NUL behind them. The library is looked
  * for when it is first needed, so that popgatectl runs without it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* map - files by which other programs let clients relay: written beside,
  * made durable, renamed into place, so that a reader finds the old or the new
  * one and never half of it. Owner and mode of a file that is there are kept.

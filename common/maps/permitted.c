@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/maps/permitted.h"
 
 #include <stdio.h>

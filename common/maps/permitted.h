@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* permitted - the clients that popgate-milter would let relay by a login,
  * whatever they send: what a map for another program may hold. Such a map
  * knows no sender, no limit and no "try again later". Logs nothing. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/address.h"
 
 #include <string.h>

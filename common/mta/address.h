@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* address - mail addresses as an MTA shows them: plain local@domain or not?
  * Pure. */
 #ifndef POPGATE_ADDRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* certificate - TLS client certificates as MTAs tell of them, against the list
  * of those that may relay. Pure. */
 #ifndef POPGATE_CERTIFICATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/conf_file.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* conf_file - the text of a configuration file of an MTA. */
 #ifndef POPGATE_CONF_FILE_H
 #define POPGATE_CONF_FILE_H

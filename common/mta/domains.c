@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/domains.h"
 
 #include <assert.h>

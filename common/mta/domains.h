@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* domains - the set of domains that are ours. */
 #ifndef POPGATE_DOMAINS_H
 #define POPGATE_DOMAINS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* exim_conf - an Exim configuration as "exim -bP config" prints it (macros and
  * files replaced, a setting a line): options, named lists, ACLs. Pure. */
 #ifndef POPGATE_EXIM_CONF_H

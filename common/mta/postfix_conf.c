@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/postfix_conf.h"
 
 #include <assert.h>

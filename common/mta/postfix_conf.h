@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_conf - a Postfix configuration as postconf(1) prints it: settings
  * with everything expanded, the services of master.cf and their overrides;
  * and the line each is on. One thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_table - the entries of a Postfix lookup table, and what a result of
  * access(5) does. Tables are named as in main.cf: "type:name". Any thread. */
 #ifndef POPGATE_POSTFIX_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/restrict.h"
 
 #include <assert.h>

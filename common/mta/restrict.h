@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* restrict - walk through a list of Postfix's smtpd restrictions as smtpd
  * does, for a stranger who wants to relay. Pure: what has to be looked up
  * (tables, classes) is asked from the caller. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/senders.h"
 
 #include <errno.h>

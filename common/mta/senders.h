@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* senders - which sender addresses a user may use (sender binding). */
 #ifndef POPGATE_SENDERS_H
 #define POPGATE_SENDERS_H

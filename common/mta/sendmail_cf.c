@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/mta/sendmail_cf.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sendmail_cf - the lines of a sendmail.cf: what each is, in which rule set.
  * Pure. */
 #ifndef POPGATE_SENDMAIL_CF_H

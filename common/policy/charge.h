@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* charge - which recipients count against the limits, and whose they are: the
  * same for those that come now and for those that the audit remembers. */
 #ifndef POPGATE_CHARGE_H

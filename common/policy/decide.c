@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/policy/decide.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* decide - one recipient -> a decision: the one order in which the policy's
  * questions are asked, whoever asks them.
  *   1. What the MTA told and the configuration says: is the recipient ours?

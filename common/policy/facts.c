@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/policy/facts.h"
 
 #include <assert.h>

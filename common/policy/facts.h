@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* facts - what the policy goes by, gathered from the question, the
  * configuration and the login table. decide.h says in which order. Asks no
  * clock, logs nothing.

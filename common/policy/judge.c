@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/policy/judge.h"
 
 #include <assert.h>

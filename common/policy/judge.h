@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* judge - a line -> the login that counts, or why there is none: the grammars
  * (parse.h), then what its sender, address and time stamp must be. The
  * collector asks it, and so do `popgatectl replay` and `why`. Depends on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/policy/limiter.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* limiter - how much was relayed for each client and each user of late, in a
  * table of fixed size. Times are given, there is no clock inside. Any thread.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* policy - facts in, decision out. Pure: no file, clock, lock or log.
  * decide.h says in which order the facts are found out. */
 #ifndef POPGATE_POLICY_H

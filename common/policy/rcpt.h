@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* rcpt - is a recipient ours, or would accepting it be relaying? Never asks
  * who the sender claims to be. Pure. Rules: docs/ARCHITECTURE.md "Ours". */
 #ifndef POPGATE_RCPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/policy/reply.h"
 
 #include <assert.h>

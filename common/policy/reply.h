@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* reply - the text of an SMTP reply, from the admin's template.
  * {client} becomes the client's address, {ago} how long ago a login expired
  * ("12 minutes"), {family} "IPv4" or "IPv6" as the client has it, {other} the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/records/decision.h"
 
 #include <assert.h>

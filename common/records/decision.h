@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* decision - what was decided on one recipient, and why. The names of the
  * reasons are the vocabulary of audit rows, log lines, metrics and tests. */
 #ifndef POPGATE_DECISION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/records/fate.h"
 
 #include <assert.h>

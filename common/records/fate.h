@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* fate - what becomes of a log line, or of a login that a server tells: it lets
  * its client relay, or why it doesn't. The names are in tables, replies and
  * metrics: they never change. */

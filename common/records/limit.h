@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* limit - the limits of policy row 9, as the configuration names them. */
 #ifndef POPGATE_LIMIT_H
 #define POPGATE_LIMIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* line - what every source hands on: a whole log line or journal entry; and
  * the mark that says how far a source is read. Plain records. */
 #ifndef POPGATE_LINE_H

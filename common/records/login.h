@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* login - one successful POP3 or IMAP login, as a server's log told it. */
 #ifndef POPGATE_LOGIN_H
 #define POPGATE_LOGIN_H

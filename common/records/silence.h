@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* silence - when a server that logs has fallen silent: what the collector
  * alarms by and popgatectl status shows. */
 #ifndef POPGATE_SILENCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* told - how a server tells popgate-collector of a login itself, as Dovecot's
  * post-login script does by "popgatectl login": a datagram to the Unix socket
  * of a { login = "/path"; } source, answered by a word. Pure.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "common/records/userlist.h"
 
 #include <assert.h>

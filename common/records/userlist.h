@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* userlist - the few users whose logins let a client relay, as one text:
  * "alice,bob@example.org". It stands so in the audit's login_user, and the
  * limits are charged from it, now and after a restart. Pure.

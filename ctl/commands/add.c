@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* add - let an address or network relay, by hand. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/commands/admin_entry.h"
 
 #include <assert.h>

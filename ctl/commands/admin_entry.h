@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* admin_entry - an admin's own entries in the login table. */
 #ifndef POPGATE_ENTRY_H
 #define POPGATE_ENTRY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/commands/ask_daemon.h"
 
 #include <assert.h>

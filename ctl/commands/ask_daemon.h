@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* ask_daemon - are the daemons there, without disturbing them. */
 #ifndef POPGATE_PROBE_H
 #define POPGATE_PROBE_H

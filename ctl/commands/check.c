@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* check - what would happen to this recipient? The real policy, row by row.
  */
 #include <errno.h>

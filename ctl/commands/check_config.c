@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* check-config - is the configuration good, and what is odd about it? */
 #include <errno.h>
 #include <libgen.h>

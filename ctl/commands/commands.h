@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* commands - the subcommands, one a file; their table is in main.c. */
 #ifndef POPGATE_COMMANDS_H
 #define POPGATE_COMMANDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* completion - for bash and zsh, out of the table of subcommands. */
 #include <stdio.h>
 #include <string.h>

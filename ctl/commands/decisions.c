@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* decisions - what was decided, recipient by recipient. */
 #include <inttypes.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* delete - take addresses out of the table. */
 #include <stdio.h>
 

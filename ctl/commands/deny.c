@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* deny, undeny - keep a client or user out, whatever logins say. */
 #include <stdio.h>
 #include <string.h>

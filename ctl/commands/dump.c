@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* dump - every entry, as vsmtprelay prints it. */
 #include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* dump-config - every value in force, and where it was said. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* expire - delete entries that count no longer. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* expire - the deletion behind `popgatectl expire` and `vsmtprelay expire`. */
 #ifndef POPGATE_EXPIRE_H
 #define POPGATE_EXPIRE_H

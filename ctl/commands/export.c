@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* export - who may relay now, in other programs' formats. */
 #include <errno.h>
 #include <inttypes.h>

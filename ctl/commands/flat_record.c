@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/commands/flat_record.h"
 
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* flat_record - named values of one line of another program's file: a JSON
  * object without depth, or CSV (RFC 4180) under its heads. Pure. */
 #ifndef POPGATE_FLAT_RECORD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* import - other programs' tables of relay clients into ours. */
 #include <ctype.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* list - who may relay now. */
 #include <inttypes.h>
 #include <stdio.h>

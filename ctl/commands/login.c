@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* login - tell popgate-collector of a login, as a server itself: for Dovecot's
  * post-login script. It must not hold up the user who logs in. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mirror - what the files of collector.mirror permit, and whether they may;
  * or empty them, when nobody keeps them. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* reload - let the daemons read their configuration again, and say what came
  * of it. */
 #include <errno.h>

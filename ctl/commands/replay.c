@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* replay - what would be learnt from a log; writes nothing. */
 #include <errno.h>
 #include <inttypes.h>

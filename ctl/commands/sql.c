@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sql - sqlite3 with both databases, read-only. */
 #include <errno.h>
 #include <stdio.h>

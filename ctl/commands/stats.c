@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* stats, top, spam, dependents - decisions counted. */
 #include <inttypes.h>
 #include <stdio.h>

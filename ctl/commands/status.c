@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* status, health - is everything alive? For people, and for monitoring. */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/commands/vsmtprelay.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* vsmtprelay - the command language of the utility of that name: add, delete,
  * expire, list, dump; its output, one "ip<TAB>ticks" a line, is what
  * makemap(8) reads. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* wiring - the lines for Postfix or Sendmail, for the running configuration.
  * The texts are the tested ones of etc/, built in; only the sockets change. */
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/commands/words.h"
 
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* words - what an admin said, kept beside the login table in a file of its own
  * (store_words_path()), so that it holds when the table is lost, or replaced
  * by an older copy. popgate-collector takes it from there. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* changes - what the doctor found the last time, a line a finding:
  * id, file and detail, separated by tabs, control characters escaped. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* doctor - is this server an open relay, and what would make it one? */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* doctor - is this server an open relay, and what would make it one?
  *
  * cmd_doctor.c reads the command line; the readers below each look at one

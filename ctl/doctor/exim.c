@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* exim - what in an Exim configuration lets strangers relay, or will,
  * as far as reading it goes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/files.h"
 
 #include <stdio.h>

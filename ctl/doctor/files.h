@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* files - who may change a file that somebody trusts? */
 #ifndef POPGATE_DOCTOR_FILES_H
 #define POPGATE_DOCTOR_FILES_H

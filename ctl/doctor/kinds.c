@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The findings, by program. docs/DOCTOR.md explains each at length. */
 #include "ctl/doctor/doctor.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* net - is a network that somebody trusts too wide, or does it hold
  * an address that other people's connections come from? */
 #ifndef POPGATE_DOCTOR_NET_H

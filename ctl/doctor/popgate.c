@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popgate - popgate's own settings, its files, and what of this
  * machine makes them worth less. */
 #include <dirent.h>

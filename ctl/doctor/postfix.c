@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix - what in a Postfix configuration lets strangers relay, or will.
  * What postconf(1) can tell is asked from it. */
 #include <stdio.h>

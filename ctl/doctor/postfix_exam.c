@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_exam - questions that more than one check of a Postfix asks. */
 #include "ctl/doctor/postfix_exam.h"
 

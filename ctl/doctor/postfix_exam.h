@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_exam - questions about one Postfix that more than one check asks.
  * One thread at a time. */
 #ifndef POPGATE_POSTFIX_EXAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_list - a list of restrictions is walked through for a stranger, and
  * what permits somebody before a refusal is remembered. */
 #include "ctl/doctor/postfix_list.h"

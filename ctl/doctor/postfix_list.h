@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_list - whom a list of restrictions (smtpd_relay_restrictions, ...)
  * lets relay. One thread at a time. */
 #ifndef POPGATE_POSTFIX_LIST_H

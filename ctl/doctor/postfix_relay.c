@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_relay - can a stranger relay through one smtpd service?
  *
  * smtpd asks smtpd_relay_restrictions and smtpd_recipient_restrictions, and

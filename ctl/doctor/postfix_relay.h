@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* postfix_relay - can a stranger relay through one smtpd service? */
 #ifndef POPGATE_POSTFIX_RELAY_H
 #define POPGATE_POSTFIX_RELAY_H

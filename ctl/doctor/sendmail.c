@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sendmail - what in a sendmail.cf lets strangers relay, or will. */
 #include <errno.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sendmail_exam - one examination of one sendmail.cf. One thread at a time. */
 #ifndef POPGATE_SENDMAIL_EXAM_H
 #define POPGATE_SENDMAIL_EXAM_H

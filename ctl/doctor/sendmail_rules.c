@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* sendmail_rules - what the rule sets of a sendmail.cf let pass.
  *
  * The FEATUREs that open a Sendmail leave no name in the file, so they are

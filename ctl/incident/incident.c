@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/incident/incident.h"
 
 #include <assert.h>

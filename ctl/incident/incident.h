@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* incident - which messages left this server, for whom, and by which right:
  * counted from the lines of a mail log, in bounded memory, whatever is in
  * them. No file, no clock, no output. One thread. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/incident/maillog.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* maillog - the lines of an MTA in the mail log and its rotated predecessors,
  * oldest first. One thread. */
 #ifndef POPGATE_MAILLOG_H

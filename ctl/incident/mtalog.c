@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/incident/mtalog.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mtalog - what Postfix and Sendmail say of a message in the mail log, from
  * lines that prefix.h has split. Sender and recipient are whatever a client
  * made of them, the text behind a status is a foreign server's: only what

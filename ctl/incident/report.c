@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* doctor --incident: the case at three in the morning. What went out, by whose
  * right, does it go on, and what to do, in order. */
 #include <inttypes.h>

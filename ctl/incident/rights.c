@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/incident/rights.h"
 
 #include <assert.h>

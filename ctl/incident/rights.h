@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* rights - by which right popgate let messages out, from its own record: an
  * index of the accepted recipients of audit.db in memory. One thread. */
 #ifndef POPGATE_RIGHTS_H

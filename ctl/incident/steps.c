@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* steps - what to do about an incident, in order. */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* story - what 'popgatectl doctor --incident' found out, and what is to be
  * done about it. */
 #ifndef POPGATE_STORY_H

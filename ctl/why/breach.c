@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/why/breach.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* breach - who went over a limit, and is kept out for it: popgate-milter's own
  * denials, which are in audit.db. */
 #ifndef POPGATE_BREACH_H

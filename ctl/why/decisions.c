@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* decisions - what was decided on a client, a user or a message. */
 #include <assert.h>
 #include <stdio.h>

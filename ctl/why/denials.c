@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* denials - who is kept out, by an admin or for having exceeded a limit. */
 #include <assert.h>
 

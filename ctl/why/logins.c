@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* logins - who logged in from a client, or from where a user did; and the log
  * lines that say so. */
 #include <assert.h>

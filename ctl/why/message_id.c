@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/why/message_id.h"
 
 #include <assert.h>

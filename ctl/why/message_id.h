@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* message_id - which messages carried a Message-ID, by the MTA's log: the
  * queue ids that the record of decisions knows them by. */
 #ifndef POPGATE_MESSAGE_ID_H

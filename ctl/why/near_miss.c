@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/why/near_miss.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* near_miss - why an address may not relay though somebody thinks it should:
  * the collector's state, and lines of the logs that name the address. */
 #ifndef POPGATE_NEAR_MISS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* print - the answer of 'popgatectl why' for people. */
 #include <inttypes.h>
 #include <stdio.h>

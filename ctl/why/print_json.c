@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* print_json - the answer of 'popgatectl why' for programs. */
 #include "common/base/json.h"
 #include "ctl/out.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* verdict - the real policy on the real tables, for an admin's question, and
  * each row of the policy in words. */
 #ifndef POPGATE_VERDICT_H

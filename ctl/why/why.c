@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* why - 'popgatectl why': may it relay, and why? Asks and gathers; see why.h
  * for what prints. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* why - the answer to "may it relay, and why?": decisions.c, denials.c and
  * logins.c gather it, print.c and print_json.c print it. */
 #ifndef POPGATE_WHY_H

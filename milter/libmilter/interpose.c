@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* interpose - two functions of libc as libmilter gets to see them: a program's
  * own function goes before that of a library, for the libraries, too. Each
  * mends a fault of libmilter. Nothing else calls them. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* interpose - what libmilter gets instead of two functions of libc. */
 #ifndef POPGATE_INTERPOSE_H
 #define POPGATE_INTERPOSE_H

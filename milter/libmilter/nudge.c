@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "milter/libmilter/nudge.h"
 
 #include <pthread.h>

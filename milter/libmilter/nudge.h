@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* nudge - no connection is forgotten by libmilter while others are busy.
  *
  * A thread of libmilter keeps its connection as long as the next packet comes

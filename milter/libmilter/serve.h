@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* serve - runs libmilter, which calls back at each SMTP step: opens its socket
  * with the mode and group that were asked for, and answers. */
 #ifndef POPGATE_SERVE_H

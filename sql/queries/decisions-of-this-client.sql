@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- What did this client send, and what was it refused?
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db \
 --     '.parameter set :client "''192.0.2.7''"' '.read decisions-of-this-client.sql'

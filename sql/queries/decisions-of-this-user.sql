@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- What was relayed for this user, by SMTP AUTH or by a login?
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db \
 --     '.parameter set :user "''alice''"' '.read decisions-of-this-user.sql'

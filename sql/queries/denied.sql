@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Who is denied, since when, until when, and why?
 -- sqlite3 -readonly -box /var/lib/popgate/logins.db < denied.sql
 SELECT subject, kind,

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- How far is each log read? (Policy row 12 refuses with 450 when the oldest
 -- read_at is longer ago than relay.collector_grace.)
 -- sqlite3 -readonly -box /var/lib/popgate/logins.db < is-the-collector-alive.sql

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Which client used many sender addresses in the last 2 hours? That is what a
 -- hijacked machine or account looks like.
 -- (Of the newest million decisions: ids grow with time, and are the index; without

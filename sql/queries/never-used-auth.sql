@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Who relayed by a login in the last 30 days and never used SMTP AUTH? The
 -- users to migrate before POP-before-SMTP can go.
 -- (Of the newest million decisions: ids grow with time, and are the index.)

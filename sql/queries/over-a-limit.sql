@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Who went over a limit (popgate.conf(5), limits), and who was let in again
 -- since? denied_until: kept out until then, for limits.deny_for.
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db < over-a-limit.sql

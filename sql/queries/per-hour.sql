@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- How many relays were accepted, refused and put off per hour today, and how
 -- many recipients of our own were counted beside?
 -- (Of the newest million decisions: ids grow with time, and are the index.)

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Who was refused in the last 24 hours, how often, and why?
 -- (Of the newest million decisions: ids grow with time, and are the index; without
 -- NOT INDEXED another one would be read from end to end.)

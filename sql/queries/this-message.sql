@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Why was each recipient of this message accepted or refused?
 -- sqlite3 -readonly -box /var/lib/popgate/audit.db \
 --     '.parameter set :queue_id "''4XyZ1abcde''"' '.read this-message.sql'

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Which users relayed most in the last 7 days?
 -- (Of the newest million decisions: ids grow with time, and are the index; without
 -- NOT INDEXED another one would be read from end to end.)

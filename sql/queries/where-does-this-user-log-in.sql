@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- From which addresses does this user log in?
 -- sqlite3 -readonly -box /var/lib/popgate/logins.db \
 --     '.parameter set :user "''alice''"' '.read where-does-this-user-log-in.sql'

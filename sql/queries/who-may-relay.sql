@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Who may relay now? A page of a hundred; for the next one set :after to the
 -- last client shown. (The view relay_client says the same of all at once; on
 -- a table of millions that reads them all.)

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: ISC
 -- Why may this client relay: who logged in from there, by which log line?
 -- sqlite3 -readonly -box /var/lib/popgate/logins.db \
 --     '.parameter set :client "''192.0.2.7''"' \

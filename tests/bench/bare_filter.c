@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bare_filter - a libmilter filter that says CONTINUE to everything: what
  * popgate-milter is measured against.
  * It negotiates the steps and macro lists it is told, so that both filters

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
 """Measure popgate-milter against a bare libmilter filter; `make bench`.
 
 Both filters negotiate the same steps and get the same packets from the same

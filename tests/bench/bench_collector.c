@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What popgate-collector is measured against, and what measures it.
  *   bench_collector probe LOG DB LINES-PER-SECOND LINES NOISE
  *       write login lines, NOISE other lines before each, and time each login

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Measure popgate-collector against simple programs, in one run, as ratios.
 
 usage: bench_collector.py [--build DIR] [--lines N] [--dir DIR]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Measure popgatectl on large tables: bench_ctl.py --build DIR
 
 Each figure is the time of a whole process, from fork to exit, with the files

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bench_limiter - what one decision pays for the limits of policy row 9, as a
  * ratio to what every decision pays anyway: one look-up in the login table.
  * Usage: bench_limiter DIRECTORY */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* bench_milter - load a milter as many SMTP sessions at once would, and say
  * how fast it answers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* How fast lines are parsed, all grammars on, as ratios.
  *   bench_parse FILE [PERL-SCRIPT]
  * Prints one row each for a bare memchr line splitter over the mapped file,

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
 """Measure what popgate costs a real Postfix; part of `make bench`, as root.
 
 One Postfix in a private directory, with an smtpd on a port of its own for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "tests/bench/clients.h"
 
 #include <stdio.h>

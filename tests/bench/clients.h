@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* clients - the addresses the benchmark's programs agree on. */
 #ifndef POPGATE_CLIENTS_H
 #define POPGATE_CLIENTS_H

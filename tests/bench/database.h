@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* database - what mklogins and mkdecisions share: a database that is filled
  * fast, without a journal, because a half-made file is thrown away. Whatever
  * fails ends the program. */

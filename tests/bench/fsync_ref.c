@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* fsync_ref - how long does this file system take to make 4 KiB durable?
  * usage: fsync_ref FILE
  * Appends a block and calls fdatasync(), again and again; prints the median

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Write a synthetic mail log: gen_maillog.py LINES [SEED] > FILE
 
 Four lines of five are an MTA's, as on a busy mail host; of the rest about

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* login_writer - what a very busy collector does to the login table: commit
  * a batch of logins every millisecond, until the end of standard input.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "tests/bench/mclient.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mclient - the MTA side of the milter protocol, version 6, as Sendmail and
  * Postfix speak it to libmilter.
  *

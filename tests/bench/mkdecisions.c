@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mkdecisions - make a record of decisions of any size for the benchmark.
  * usage: mkdecisions FILE DECISIONS CLIENTS
  *

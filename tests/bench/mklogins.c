@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* mklogins - make a login table of any size for the benchmark, fast.
  * usage: mklogins FILE LOGINS [ACTIVE]
  *

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: ISC
 # What the old tools do: a loop over the log with regular expressions.
 #   parse.pl one FILE    one alternation of anchored patterns
 #   parse.pl turn FILE   the patterns tried in turn

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "tests/daemon/lab.h"
 
 #include <errno.h>

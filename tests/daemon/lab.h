@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* lab - a popgate-milter of its own in a new directory, and an MTA's side of
  * the conversation. What all tests of the daemon share. */
 #ifndef POPGATE_LAB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fairness: every MTA connection at full speed makes progress, and a new one
  * is served while they do. All is counted in answers and not in time, so that
  * a machine that does something else as well makes no difference. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* kill -9 at random instants, under load: what an MTA was told to relay is in
  * the audit. $POPGATE_KILLS says how often (25). */
 #include "tests/daemon/lab.h"

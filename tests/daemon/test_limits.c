@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The limits of policy row 9, as an MTA meets them: who is counted, for how
  * long, and what is left after kill -9. */
 #include "tests/daemon/lab.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A log that takes nothing: an unread pipe, a syslogd that is stopped, a full
  * disk. Both daemons start, work, read their configuration again and stop as
  * if nothing were wrong; afterwards they say what was lost.

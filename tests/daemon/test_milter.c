@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The real popgate-milter, spoken to as an MTA would, politely and not.
  * $POPGATE_BUILD says where the program is (default: build). */
 #include "tests/daemon/lab.h"

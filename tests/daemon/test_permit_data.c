@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The permit channel where Postfix asks again at DATA: one wait for the disk a
  * message, and no message is relayed before its rows are there. */
 #include "tests/daemon/lab.h"

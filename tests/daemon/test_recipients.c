@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Messages with very many recipients: one that is relayed has all its rows on
  * disk, whatever the number, the queue and the moment of a full disk. */
 #include "tests/daemon/lab.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The sockets' files: removed, replaced by another program's, in the way. The
  * daemon makes them again where it can; where it can't, it says so, and health
  * is critical. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Stopping, and too much of everything: sessions end in peace, nothing opens
  * when there is no room, probes and scans leave nothing behind. */
 #include "tests/daemon/lab.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Everything at once: sessions, permits, reloads, lists that are read again,
  * denies set and lifted every few milliseconds. Each answer must be legal at
  * its moment. Best run under a thread sanitizer (make tsan).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A configuration file of any bytes: an error with a text, or a configuration
  * that can be freed. */
 #include <assert.h>

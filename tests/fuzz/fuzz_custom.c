@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A pattern of an admin, a zero byte, a message. What is taken begins and ends
  * as it must, and what it finds stands inside the message. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz the splitting of an Exim configuration, its lists and conditions. */
 #include <stdint.h>
 #include <stdlib.h>

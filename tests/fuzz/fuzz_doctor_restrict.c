@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz the walk through Postfix's restrictions, the tables that need no file,
  * and the look for lines in main.cf and master.cf. The first byte says which.
  * What is invariant: nothing but "permit" or a table permits. */

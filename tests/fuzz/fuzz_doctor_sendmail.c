@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz the splitting of a sendmail.cf: every line lies in the text. */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tables of other programs, as 'popgatectl import' reads them: the first line
  * as heads of CSV, each line as a row below them and as a JSON object. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Members of a JSON object, out of any bytes: what a daemon's health page
  * could be if somebody else sat on its socket. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of a mail log: whatever is found lies inside the line. */
 #include <assert.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What the fuzz targets of the grammars share. A target gives genuine lines
  * of its server with places for what a client may send; the fuzzer fills
  * these. Whatever it sends, the parser must find the genuine address or

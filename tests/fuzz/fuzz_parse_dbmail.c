@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz target of the grammar dbmail: see fuzz_parse.h. */
 #include "tests/fuzz/fuzz_parse.h"
 

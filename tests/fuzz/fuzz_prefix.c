@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz target of the prefix and time parsers, and of whole lines: any bytes.
  * What the prefix points at must lie in the line, in scratch or in constants;
  * the quick look must find no tag where the thorough one finds another. */

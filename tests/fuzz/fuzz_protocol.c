@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The permit channel's requests: any bytes, both protocols. What is taken as
  * a request must lie inside the buffer, and end before what was used. */
 #include <assert.h>

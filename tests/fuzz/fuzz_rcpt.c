@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Recipients: whatever is typed, only our own domains, written plainly, may
  * count as ours where the MTA gave no hint. The check is a second, slower
  * statement of rules (b) and (c). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Senders and certificates: "user LF sender" and "subject LF issuer". Only a
  * plain address of alice's own may count as hers, and only names that decode
  * to those on the list. */

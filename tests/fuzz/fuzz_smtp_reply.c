@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* An SMTP server's bytes, in two pieces: memory stays bounded, the text is a
  * string, and the pieces make no difference. */
 #include <assert.h>

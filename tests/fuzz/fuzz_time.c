@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Fuzz target of the time stamps: any bytes in the place of one. What is
  * converted is compared with what libc makes of the same text. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A message to a login source: what is one, is written the same again; all
  * pointers stay inside. */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* A packed file: unpacking ends, within the memory that it may use. */
 #include <assert.h>
 #include <stdint.h>

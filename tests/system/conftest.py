@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Shared fixtures: one running lab per test class, logs of failed tests."""
 import pathlib
 import sys

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """make demo - popgate's story on real servers, told on the screen.
 
     tests/system/demo.py [postfix|sendmail]

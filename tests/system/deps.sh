@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: ISC
 # deps.sh - install what the system tests and the demo need (Debian 12).
 #
 # Debian packages are installed without starting a single service.  Sendmail and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Misconfigurations that popgatectl doctor must name, each for a real server.
 
 A case says how it differs from a good configuration, which finding it is, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A real journald with servers whose output it takes line by line, in a mount
 and a network namespace of its own.  test_journal.py runs this by unshare(1):
 

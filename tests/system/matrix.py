@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What every wiring has to do, on every MTA: promises 1 to 3 of the design.
 
 A test class per wiring (test_postfix.py, test_sendmail.py) inherits these.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgate-collector as a process: files, heartbeat, batching, options, signals."""
 import grp
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgate-collector and a database that is not always there."""
 import os
 import re

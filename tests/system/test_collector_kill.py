@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Exactly once: popgate-collector is killed with -9 at random instants while
 lines come in and the log is rotated in every way. What it has recorded at the
 end must equal what an undisturbed run makes of the same lines.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgate-collector reads standard input, sockets, the journal, and what syslog
 daemons write."""
 import os

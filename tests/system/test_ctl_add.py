@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl add, delete, expire: what gets into the table by hand, and out of it."""
 import subprocess
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl check: what the milter would say."""
 import json
 import re

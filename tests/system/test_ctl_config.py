@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl check-config and dump-config."""
 import subprocess
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl decisions, stats, top, spam, dependents: what was decided."""
 import csv
 import io

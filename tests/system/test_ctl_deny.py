@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl deny and undeny, and the denials that limits make."""
 import json
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl import and export: other programs' files."""
 import os
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl's language; and tables that are missing, foreign, locked, rubbish
 or not to be read by whoever asks."""
 import os

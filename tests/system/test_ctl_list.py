@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl list, on few rows and on more than people read."""
 from lab.box import EX_USAGE, jsons, lines
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl replay: what a log would have let in."""
 import bz2
 import lzma

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl sql, and the SQL of the manual and of sql/queries."""
 import re
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl status, health and reload without daemons."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Every subcommand of popgatectl on tables that the real daemons filled: good,
 empty, hostile, large; of a newer version, locked, missing, rubbish; and as a
 member of the group that may only read."""

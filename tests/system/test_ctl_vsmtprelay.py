@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """vsmtprelay, the language that POP-before-SMTP scripts spoke."""
 import subprocess
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl why: a client, a user, a queue id, a message."""
 import json
 import os

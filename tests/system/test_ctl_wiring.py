@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl wiring prints the files of etc/."""
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """kill -9 of popgate-milter at 200 random instants, under load."""
 import os
 import re

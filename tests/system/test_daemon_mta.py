@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What real MTAs do while popgate-milter has too many sessions, and while it
 stops: nothing opens, nothing that was answered is lost."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """make demo, interrupted: it leaves no process and no file. (That it tells its
 story to the end, `make demo` shows.)"""
 import os

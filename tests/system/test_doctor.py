@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popgatectl doctor names what is wrong, and nothing else."""
 import json
 import os

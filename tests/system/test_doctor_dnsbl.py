@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """doctor --dnsbl: a real DNS server (dnsmasq) on loopback, and one that lies,
 garbles and stays silent."""
 import json

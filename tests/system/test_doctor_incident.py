@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """doctor --incident on logs that are large, hostile, or not there."""
 import json
 import resource

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The probe and the reading agree: each misconfiguration that lets strangers
 relay is started on the real server, the probe relays (as far as RCPT) and the
 reading names it; where the probe relays, the reading must not be silent."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """doctor --probe against servers that are anything but a mail server's best
 day: each records every command, and none may ever be DATA."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The two stories that the doctor is for, in miniature, on real servers.
 
 A provider's server sent 60,000 spams because a foreign rule set had put one

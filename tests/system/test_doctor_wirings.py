@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """doctor --probe against our own wirings."""
 import json
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A log that becomes another file while it is read: by real tools (cp, mv,
 sed, mount), with a real rsyslogd that writes it; and what popgatectl says of
 it.  Random histories of a log: tests/unit/logs/test_follow_histories.c."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Real POP and IMAP servers under attack, the collector reading what they log.
 
 Clients send user names, IMAP IDs, tags and commands that look like the end of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Which entries of a real journald count: messages of a server, and lines of
 its output where no client can end one."""
 import json

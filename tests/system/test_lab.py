@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The lab itself: it ends, whatever a test has left in it."""
 import pathlib
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Lists that change under the milter: read again by itself, never in part,
 and never lost without a line in the log."""
 import os

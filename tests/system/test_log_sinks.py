@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A log that takes nothing, below real MTAs: nothing that is asked of popgate
 waits for it, relays and our own mail, and what was lost is said afterwards."""
 import contextlib

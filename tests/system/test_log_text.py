@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What a stranger says at EHLO, MAIL and RCPT, as it is shown afterwards: no
 byte of it is a command for the terminal of whoever reads the log."""
 import unicodedata

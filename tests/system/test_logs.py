@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Login lines of other servers, and what happens to log files."""
 import os
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """collector.mirror: files by which other programs let clients relay, kept by
 the real collector. What is no longer permitted must not stay in them."""
 import json

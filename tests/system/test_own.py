@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What this machine is to its daemons: its addresses and its gateways, none of
 which is a client, whatever table a route is in and whenever it comes."""
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Postfix 3.7 in its three wirings."""
 import subprocess
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Sendmail 8.17 in its two wirings."""
 
 import pytest

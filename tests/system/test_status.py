@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """What the daemons say of themselves: health, metrics, the dashboard, and
 what popgatectl makes of it.  No mail server, no namespace."""
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The systemd units: both daemons under exactly their users, with what the
 units, sysusers.d and tmpfiles.d make; who can do what with each file; what
 they tell systemd; and how exposed systemd calls them.

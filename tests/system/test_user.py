@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Who the daemons are when root starts them: the user that popgate.conf
 names, else the one that is made for them, else they don't start."""
 import os

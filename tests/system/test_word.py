@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """An admin's word holds against log lines older than it, however often they
 are read: popgatectl delete, deny and expire, and vsmtprelay's."""
 import shutil

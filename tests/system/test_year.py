@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Lines without a year: a log of an earlier year that is read again, or for
 the first time, lets nobody relay."""
 import os

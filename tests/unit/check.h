@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* check - cmocka's assertions, saying more: the row of the table that is
  * tried, the expression, what it gave and what it should have given.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* packers - what gzip, bzip2, xz and zstd make of some bytes, for tests. */
 #ifndef POPGATE_TEST_PACKERS_H
 #define POPGATE_TEST_PACKERS_H

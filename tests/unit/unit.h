@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* unit - what every unit test includes, and where its data is. */
 #ifndef POPGATE_UNIT_H
 #define POPGATE_UNIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* AppleMailServer of old Mac OS X Server. Known from pop-before-smtp's
  * pattern.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Binc IMAP. Source: bincimap-up.cc, bincimapd.cc. The first program becomes
  * the second by exec(2), and only then have both lines the same process id.
  *

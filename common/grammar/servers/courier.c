@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Courier-IMAP, and the POP and IMAP servers of the Courier suite. Source:
  * imap/imapd.C, imap/imaplogin.C, imap/pop3dserver.C, imap/pop3login.C.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* cucipop. Known from pop-before-smtp's pattern and its sample.
  *
  *   U A N, N (N), N (N)

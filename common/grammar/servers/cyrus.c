@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Cyrus IMAP. Source: imap/imapd.c, imap/pop3d.c; from 3.13 on
  * imap/loginlog.c and lib/logfmt.c.
  *

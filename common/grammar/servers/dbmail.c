@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* DBMail's IMAP server. Source: dm_imapsession.c, dm_debug.c. Its POP3 server
  * logs no address.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Dovecot 0.99 to 2.4, cPanel's too. Source: src/login-common/
  * login-settings.c (login_log_format_elements), client-common.c.
  *

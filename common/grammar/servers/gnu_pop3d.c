@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* gnu-pop3d. Known from pop-before-smtp's pattern.
  *
  *   User U logged in with mailbox PATH from A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* up-imapproxy. Source: src/imapcommon.c.
  *
  *   LOGIN: 'U' (A:P) on {new|existing} sd [N]

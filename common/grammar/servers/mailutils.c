@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* GNU mailutils' pop3d and imap4d. Source: pop3d/user.c, imap4d/imap4d.c.
  * Their success lines hold no address, and the line that does is written by
  * another process, so no login can be had from them. The grammar is there to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* nginx's mail proxy, through syslog. Source: src/mail/ngx_mail_handler.c.
  *
  *   2026/03/03 09:20:00 [info] 1402#0: *31 client logged in, client: A[ using

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* perdition, a POP and IMAP proxy. Source: perdition/perdition.c.
  *
  *   Auth: A:P->B:P client-secure=S authorisation_id={NONE|"Z"}

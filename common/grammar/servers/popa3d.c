@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popa3d. Source: pop_root.c; the one-line form is the patch that
  * pop-before-smtp carries in contrib.
  *

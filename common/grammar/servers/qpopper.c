@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Qpopper 3 and 4. Source: pop_log.c, pop_updt.c, main.c (log-login).
  *
  *   (v4.0.9) POP login by user "U" at (NAME) A[ [pop_log.c:244]]

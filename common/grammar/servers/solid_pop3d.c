@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* solid-pop3d. Source: src/main.c. The address is there when it was built
  * with --enable-logextend; otherwise "connect from" of the same process has
  * it.

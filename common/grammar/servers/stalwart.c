@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Stalwart. Source: crates/trc (serializers/text.rs).
  *
  *   INFO Authentication successful (auth.success) listenerId = "imaptls",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* teapop. Source: teapop/pop_auth.c.
  *
  *   Successful login for U [LOCAL] from NAME [A]

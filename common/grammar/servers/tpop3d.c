@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* tpop3d. Source: netloop.c, whose comment calls this line a known format for
  * POP-before-SMTP, and connection.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* University of Washington ipop3d and imapd. Source: src/ipopd/ipop3d.c,
  * src/imapd/imapd.c.
  *

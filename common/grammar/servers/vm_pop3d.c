@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* vm-pop3d. Source: vm-pop3d.c, user.c.
  *
  *   Connect from A				then, same process:

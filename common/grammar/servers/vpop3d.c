@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* vpop3d and other poppers of its time. Known from POPRelay's and popauther's
  * patterns.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* vpopmail's vchkpw, behind qmail-popup, courier and others. Source: vchkpw.c.
  *
  *   vchkpw-{pop3|pop3s|imap|imaps}: (MECH) login success U@D:A

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Zimbra's mailbox.log, Carbonio's too. Source: ImapHandler.java,
  * Pop3Handler.java, ZimbraLog.java.
  *

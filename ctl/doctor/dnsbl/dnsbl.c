@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/dnsbl/dnsbl.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* dnsbl - DNS block lists (RFC 5782): the names to ask for, and what answers
  * mean. Pure. */
 #ifndef POPGATE_DNSBL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* report - doctor --dnsbl: is our address on a block list, and what would put
  * it there by backscatter: mail that this server makes or passes on to senders
  * who never wrote. */

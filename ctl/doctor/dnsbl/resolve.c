@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/dnsbl/resolve.h"
 
 #define CARES_NO_DEPRECATED

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* resolve - ask DNS for addresses and texts, in bounded time. The only file
  * that includes c-ares. One thread. */
 #ifndef POPGATE_RESOLVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* doctor --probe: what does the server say to somebody who has no right to
  * relay? */
 #include <ifaddrs.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/probe/probe_net.h"
 
 #include <assert.h>

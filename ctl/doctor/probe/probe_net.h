@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* probe_net - a client's address to speak from that isn't the machine's own.
  * Without one given, a network name space of ours is joined to the machine by
  * a pair of virtual interfaces with an address of RFC 2544 (198.18.0.0/15) or

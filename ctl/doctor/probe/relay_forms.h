@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* relay_forms - the ways in which mail servers were asked to relay: every form
  * of recipient that an open Postfix or Sendmail sent outside (tests/data/
  * forms), and those of nmap's smtp-open-relay, as templates. Pure. */

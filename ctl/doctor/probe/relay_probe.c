@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/probe/relay_probe.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* relay_probe - ask a mail server, in every form of relay_forms.h, to relay
  * for a client that has no right to, and take note of what it says. MAIL, RCPT
  * and RSET only: smtp_talk.h has no word to send a message with. */

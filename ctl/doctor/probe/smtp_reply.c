@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/probe/smtp_reply.h"
 
 #include <assert.h>

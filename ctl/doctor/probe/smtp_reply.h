@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp_reply - an SMTP server's replies, out of a stream of bytes that may be
  * anything at all. Pure; memory is bounded; one thread at a time. */
 #ifndef POPGATE_SMTP_REPLY_H

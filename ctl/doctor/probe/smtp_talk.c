@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "ctl/doctor/probe/smtp_talk.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* smtp_talk - an SMTP session that can ask but never send a message: there is
  * no way in here to say DATA or BDAT, and an argument can't hold a second
  * command. Everything has a deadline; the server may be hostile. */

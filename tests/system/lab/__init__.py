@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The laboratory: real mail servers, started privately, for tests and demo.
 
 namespace  a network, a file system view and a process table of our own

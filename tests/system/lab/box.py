@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A directory with a popgate.conf, a log and databases of its own, and the
 programs that run on it: for all that needs no mail server."""
 import json

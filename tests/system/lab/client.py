@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """SMTP, POP3 and IMAP clients that come from any address we like.
 
 Not smtplib: the tests send what no honest client would, byte by byte.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Courier's POP3 and IMAP servers, from packages unpacked in build/courier
 (they can't be installed beside Dovecot); wants a private /usr and /etc."""
 import pathlib

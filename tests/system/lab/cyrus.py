@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Cyrus IMAP, from packages unpacked in build/cyrus (they conflict with
 Dovecot's); wants a private /usr and /etc."""
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Both daemons on files in a directory: no mail server, no namespace."""
 import http.client
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Dovecot: POP3 and IMAP logins, and SMTP AUTH for Postfix."""
 import shutil
 

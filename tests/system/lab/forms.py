@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The recipient forms of tests/data/forms: how an open MTA treated them."""
 import collections
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A network, mounts, a process table and a host name of our own.
 
 enter() moves this process (and all it starts from then on) into new

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Perdition, a POP3 and IMAP proxy, before a Dovecot on other ports of the
 same machine; from packages unpacked in build/perdition."""
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """popa3d, which says in two lines who logged in from where; from the package
 unpacked in build/popa3d. POP3 over IPv4 only, for users with a password."""
 import pathlib

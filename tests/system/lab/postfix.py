@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A private Postfix: all it reads and writes is below site.root/postfix."""
 import os
 import pwd

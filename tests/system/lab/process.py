@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Start, watch and stop one server; wait for what it promises."""
 import os
 import pathlib

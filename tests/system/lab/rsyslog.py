@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """rsyslog: takes what the site's servers say at /dev/log, writes mail.log."""
 import os
 import signal

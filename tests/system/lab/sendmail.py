@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """A private Sendmail 8.17 from Debian's package, unpacked in build/sendmail."""
 import os
 import pathlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Where everything is: directories, addresses, ports, accounts.
 
 NamespaceSite is for tests: standard ports, documentation addresses

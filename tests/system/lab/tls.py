@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """Certificates: one that nobody trusts for STARTTLS, and those of clients."""
 import collections
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The five ways to wire popgate to an MTA, each with all its servers."""
 import contextlib
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """The rest of the Internet: smtp-sink, which keeps what it is given."""
 import re
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The log's queue: whoever logs never waits, what is lost is counted and said,
  * and the order stays. Each case is a process of its own, whose standard error
  * is the log; one that hangs is ended by SIGALRM, and fails. */

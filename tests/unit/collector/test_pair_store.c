@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "tests/unit/unit.h"
 
 #include "collector/pair_store.h"

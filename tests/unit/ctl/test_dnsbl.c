@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Names to ask a block list for, and what its answers mean. */
 #include "tests/unit/unit.h"
 

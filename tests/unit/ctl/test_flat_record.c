@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of other programs' CSV and JSON. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Who sent what, by which right: from log lines, in the order of a log. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Lines of real Postfix and Sendmail, and what clients make of them. */
 #include "tests/unit/unit.h"
 

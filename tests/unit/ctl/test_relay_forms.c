@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The forms of the probe: every one that an open server relayed is there, and
  * no value can end a command. */
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What an admin pastes into a root shell holds nothing that a stranger chose
  * and the shell acts on. */
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* An SMTP server's replies: whole, in pieces, hostile; and what they say. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Moments as people type them, and as they are printed. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* get - an HTTP client on a Unix socket, for the tests of pages. */
 #ifndef POPGATE_UNIT_GET_H
 #define POPGATE_UNIT_GET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 #include "tests/unit/daemon/get.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* No statement of store and audit_reader reads a large table from end to
  * end, unless that is what was asked for. Statements are caught as they run,
  * so that none is forgotten when its text changes. */

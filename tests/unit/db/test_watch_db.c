@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* db_watch: a word while a step takes long, and none when it doesn't. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tests of custom.h: which patterns are refused, and what the others match. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tests of pairs.h. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tests of parse.h. The judged lines are in $POPGATE_TEST_DATA (default
  * tests/data): corpus.tsv, each row one test, judged with the default
  * never_authorize; captured/<server>.tsv, what real servers wrote, under

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Tests of prefix.h: every form of time stamp and tag, and what none is. */
 #include "tests/unit/unit.h"
 

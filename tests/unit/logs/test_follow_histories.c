@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Random histories of a log: written, renamed, copied, truncated, packed,
  * replaced by copies of itself, rewritten without its first lines, restored,
  * moved by a link; with a reader that looks, or is killed and started again

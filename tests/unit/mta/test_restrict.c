@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* restriction lists, access maps, and the forms of the three MTAs that the
  * doctor reads by itself */
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* What is counted while it happens, and what is counted of it after a restart,
  * from the audit: the same. */
 #include "tests/unit/unit.h"

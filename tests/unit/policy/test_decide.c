@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Which questions are asked, and in which order, of a world that answers as the
  * row says. What follows from the answers is test_policy's. */
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Limits in the large: random histories of clients, users, connections and
  * both channels, with recipients that the MTA refuses, messages that are given
  * up, and restarts. What is compared is not another counter but the world:

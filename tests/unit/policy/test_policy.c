@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* Every combination of facts against a second, independent statement of the
  * policy: a truth table in text, and what must hold whatever the table says. */
 #include "tests/unit/unit.h"

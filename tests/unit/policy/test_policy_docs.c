@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* popgate(7) and docs/ARCHITECTURE.md have the policy's rows, all of them, in
  * this order and in these words. POPGATE_WRITE=1 writes them there. */
 #include "tests/unit/unit.h"

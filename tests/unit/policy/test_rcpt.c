@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /* The forms of recipient that two real MTAs were asked to take, with where
  * each one really went: nothing that left may count as ours. */
 #include "tests/unit/unit.h"
