@@ -11,8 +11,8 @@ PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
 	    liblzma libzstd libmicrohttpd libcares
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-LIBS     := $(shell pkg-config --libs $(PKGS)) -lmilter -lbz2 -lpthread -lm
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
 HARDEN   := -fPIE
@@ -21,7 +21,7 @@ ifeq (,$(findstring -fsanitize,$(CFLAGS))$(findstring -O0,$(CFLAGS)))
 WARN     += -Wframe-larger-than=8192
 HARDEN   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	    -fstack-clash-protection \
-	    $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine)),-fcf-protection)
+	    $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine 2>/dev/null)),-fcf-protection)
 endif
 # a warning ends the build of those who set this, as make test does
 WERROR   ?=

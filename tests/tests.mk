@@ -87,10 +87,12 @@ fuzz fuzz-replay:
 	    mkdir -p $$d; echo "== $$f"; build-fuzz/fuzz/$$f -verbosity=0 \
 	    -print_final_stats=0 $(FUZZ_ARGS) $$d || exit 1; done
 
-deps:				## install what building and testing need
+deps:				## install what building needs, and nothing else
+	sh tests/deps.sh build
+test-deps:			## install what the tests need, mail servers included
 	sh tests/deps.sh test
 
-test: deps			## install what is needed, run every test
+test: test-deps			## install what is needed, run every test
 	$(MAKE) -j$(JOBS) check-build
 	$(MAKE) -j$(JOBS) -O check
 	$(MAKE) san
