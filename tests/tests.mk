@@ -32,7 +32,7 @@ RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
 $(RUNS): run/%: % $(PROGRAMS)
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-check: arrows banned fresh unit daemon	## what follows but system: in minutes
+check: arrows banned fresh unit daemon	## all tests but those on real servers
 arrows:				## do includes point down only?
 banned:				## is no function used that must not be?
 arrows banned:
