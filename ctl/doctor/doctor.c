@@ -293,8 +293,8 @@ doctor_print(const struct doctor *d, FILE *to)
 	};
 	static const char *const last[] = {
 		[SEVERITY_OPEN_RELAY] =
-		    "This server relays for strangers. Do what stands first, reload the mail server,\n"
-		    "and look again.\n",
+		    ("This server relays for strangers. Do what stands first, reload the mail server,\n"
+		     "and look again.\n"),
 		[SEVERITY_WARNING] =
 		    "Nothing found that lets a stranger relay today. What stands above can become it.\n",
 		[SEVERITY_INFO] = "Nothing found that lets a stranger relay.\n",
