@@ -22,7 +22,7 @@ struct batch {
 };
 
 struct batch *
-batch_create(void)
+batch_new(void)
 {
 	/* not zeroed: memory is only touched when logins come in numbers */
 	struct batch *b = malloc(sizeof(*b));

@@ -16,7 +16,7 @@ struct batch; /* used by one thread at a time */
 
 enum { BATCH_LOGINS = 32768 };
 
-struct batch *batch_create(void); /* NULL when memory is short */
+struct batch *batch_new(void); /* NULL when memory is short */
 void batch_free(struct batch **b); /* NULL-safe; sets NULL */
 
 size_t batch_count(const struct batch *b);

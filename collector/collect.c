@@ -105,8 +105,8 @@ make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
 }
 
 int
-collect_create(struct config *cfg, collect_note_fn *note_fn,
-    struct collect **c_r, struct err *err)
+collect_new(struct config *cfg, collect_note_fn *note_fn, struct collect **c_r,
+    struct err *err)
 {
 	struct collect *c = calloc(1, sizeof(*c));
 
@@ -122,7 +122,7 @@ collect_create(struct config *cfg, collect_note_fn *note_fn,
 	/* the clock may have been set back before we came: cap once */
 	c->ahead_ms = INT64_MAX;
 	c->note = note_fn;
-	c->batch = batch_create();
+	c->batch = batch_new();
 	if (c->batch == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		goto fail;

@@ -20,8 +20,8 @@ typedef void collect_note_fn(int priority, const char *text);
 int collect_check(const struct config *cfg, struct err *err);
 
 /* Take cfg over (also when this fails). Opens nothing. 0, or -1 with err. */
-int collect_create(struct config *cfg, collect_note_fn *note,
-    struct collect **c_r, struct err *err);
+int collect_new(struct config *cfg, collect_note_fn *note, struct collect **c_r,
+    struct err *err);
 void collect_free(struct collect **c); /* NULL-safe; commits nothing */
 
 /* Open the database and the sources of which opening can't wait. Returns 0,

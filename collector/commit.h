@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* commit - the collector's side of the login database: opening and watching
- * the file, and every transaction on it. One thread. */
+/* commit - the collector's side of the login database: the lock that keeps a
+ * second collector out, opening and watching the file, and every transaction on
+ * it. One thread. */
 #ifndef POPGATE_COMMIT_H
 #define POPGATE_COMMIT_H
 

@@ -100,7 +100,7 @@ feed_new(struct collect *c, const struct config_source *cfg)
 	f->cfg.rotated = cfg->rotated == NULL ? NULL : strdup(cfg->rotated);
 	f->direct = cfg->kind == SOURCE_STDIN || cfg->kind == SOURCE_SOCKET ||
 	    cfg->kind == SOURCE_LOGIN;
-	f->stats = stats_create();
+	f->stats = stats_new();
 	if (f->cfg.name != NULL && f->cfg.where != NULL &&
 	    (cfg->rotated == NULL || f->cfg.rotated != NULL) &&
 	    f->stats != NULL)

@@ -212,7 +212,7 @@ serve(struct config *cfg)
 		code = daemon_fail(&opt, EX_OSERR, strerror(rc));
 		goto out;
 	}
-	if (collect_create(cfg, note, &c, &err) == -1) {
+	if (collect_new(cfg, note, &c, &err) == -1) {
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
 		goto out;
 	}

@@ -36,7 +36,7 @@ struct stats {
 };
 
 struct stats *
-stats_create(void)
+stats_new(void)
 {
 	return calloc(1, sizeof(struct stats));
 }

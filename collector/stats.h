@@ -24,7 +24,7 @@ enum {
 	STATS_NAME_MAX = 64
 };
 
-struct stats *stats_create(void); /* NULL when memory is short */
+struct stats *stats_new(void); /* NULL when memory is short */
 void stats_free(struct stats **s); /* NULL-safe; sets NULL */
 
 /* Count a line.

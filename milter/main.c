@@ -28,7 +28,7 @@
 #include "milter/meter.h"
 #include "milter/permit.h"
 #include "milter/process.h"
-#include "milter/refresh.h"
+#include "milter/reload.h"
 #include "milter/status.h"
 
 enum {
@@ -51,7 +51,8 @@ static const char usage[] =
     "  -V, --version      print versions\n"
     "  -h, --help         print this\n"
     "\n"
-    "Signals: SIGTERM and SIGINT stop, SIGUSR1 reads the configuration again.\n"
+    "Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n"
+    "again.\n"
     "See popgate-milter(8) and popgate.conf(5).\n";
 
 static struct daemon_options opt = { .ident = "popgate-milter",
@@ -152,9 +153,9 @@ wait_for_end(void)
 		if (sig == SIGTERM || sig == SIGINT)
 			return;
 		if (sig == SIGUSR1 || sig == SIGHUP)
-			refresh_reload(opt.config);
+			reload_now(opt.config);
 		meter_tick();
-		refresh_tick();
+		reload_changed_lists();
 		sockets_tick();
 		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
@@ -274,7 +275,7 @@ start_threads(struct gate_config *gc, const struct listen_spec *spec,
 	    permit_start(err) == -1 ||
 	    (*cfg->milter.listen != '\0' && nudge_start(spec, err) == -1))
 		return -1;
-	refresh_watch();
+	reload_watch_lists();
 	status_open(cfg);
 	share_files(files, cfg);
 	return 0;
@@ -335,7 +336,7 @@ main(int argc, char **argv)
 	const struct config *cfg = gc->cfg;
 	const struct daemon_user user = user_of(cfg);
 
-	refresh_warn(cfg, !opt.test);
+	reload_warn(cfg, !opt.test);
 	if (daemon_user_check(&user, &err) == -1)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	if (opt.test) {

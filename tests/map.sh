@@ -28,9 +28,9 @@ first() {
 		sub(/^ /, "", text)
 		sub(/ $/, "", text)
 		sub(/^[A-Za-z0-9_, -]+ - /, "", text)
-		if (match(text, /[.?]( [A-Z]|$)/))
+		if (match(text, /[.?:]( [A-Z0-9"{]|$)/))
 			text = substr(text, 1, RSTART)
-		sub(/[.]$/, "", text)
+		sub(/[.:]$/, "", text)
 		gsub(/[*|<>_]/, "\\\\&", text)
 		print text
 	}' "$1"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* metrics - OpenMetrics text (openmetrics.io, version 1.0.0), and the
- * histogram that it wants. */
+ * histogram that it wants. How to add one: docs/HACKING.md, "Adding a metric".
+ */
 #ifndef POPGATE_METRICS_H
 #define POPGATE_METRICS_H
 

@@ -46,7 +46,7 @@ int daemon_user_check(const struct daemon_user *user, struct err *err);
 
 /* Become that user, with all its groups; there is no way back. Where the
  * configuration says "root", log a warning and stay. Nothing when the process
- * isn't root's. 0, or -1 with err. */
+ * isn't root's. What root does besides: docs/SECURITY.md. 0, or -1 with err. */
 int daemon_drop(const struct daemon_user *user, struct err *err);
 
 /* Give the log a moment for lines that it has not taken yet; the last thing

@@ -138,7 +138,9 @@ bool audit_receipt_wait(
     struct audit *a, struct audit_receipt *receipt, int timeout_ms);
 
 /* false while the last transaction failed or the queue is full: a relay
- * that needs durable rows is then better refused at RCPT. */
+ * that needs durable rows is then better refused at RCPT. When the disk takes
+ * nothing, the rows of the transaction are lost and counted, and each second a
+ * round tries whether writing works again. */
 bool audit_healthy(struct audit *a);
 
 /* Count a local recipient without storing it. */

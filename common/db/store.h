@@ -189,10 +189,9 @@ int store_deleted_find(
 int store_expire(struct store *st, int64_t cutoff, int limit,
     char cursor[NETWORK_TEXT_MAX], struct err *err);
 
-/* Logins dated after latest (Unix seconds), by a clock that has been set back
- * since, become logins of now, that count for window_s at most; counters are
- * corrected, too. Not an admin's entries. Inside a transaction. Returns how
- * many, or -1. */
+/* The clock was set back: logins dated later than latest (Unix seconds) are
+ * dated now, and count for window_s at most; counters are corrected, too. Not
+ * an admin's entries. Inside a transaction. Returns how many, or -1. */
 int store_cap_future(struct store *st, int64_t now, int64_t latest,
     int64_t window_s, struct err *err);
 

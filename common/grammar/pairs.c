@@ -24,7 +24,7 @@ struct pairs {
 };
 
 struct pairs *
-pairs_create(size_t capacity)
+pairs_new(size_t capacity)
 {
 	struct pairs *pairs;
 	size_t buckets = 1;

@@ -25,7 +25,7 @@ struct pair_key {
 
 /* A table for capacity pairs or a little more (1 .. 1,000,000).
  * Returns NULL when memory is short. */
-struct pairs *pairs_create(size_t capacity);
+struct pairs *pairs_new(size_t capacity);
 void pairs_free(struct pairs **pairs); /* NULL-safe; sets NULL */
 
 /* Remember that key serves client since at (Unix seconds). An earlier pair of

@@ -17,7 +17,7 @@
 enum { PAIR_CAPACITY = 4096 };
 
 struct parser {
-	/* What follows is constant after parser_create(). */
+	/* What follows is constant after parser_new(). */
 	struct programs programs;
 	bool paired[GRAMMAR_N]; /* two-line servers that are named */
 	bool bare_lines;
@@ -93,7 +93,7 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 			programs_add_grammar(&parser->programs, g);
 		if (!parser->paired[g] || parser->pairs != NULL)
 			continue;
-		parser->pairs = pairs_create(PAIR_CAPACITY);
+		parser->pairs = pairs_new(PAIR_CAPACITY);
 		if (parser->pairs == NULL) {
 			err_set(err, ERR_NOMEM, "out of memory");
 			return -1;
@@ -144,7 +144,7 @@ add_custom(struct parser *parser, const struct parser_options *options,
 }
 
 int
-parser_create(const struct parser_options *options, struct parser **parser_r,
+parser_new(const struct parser_options *options, struct parser **parser_r,
     struct err *err)
 {
 	struct parser *parser = calloc(1, sizeof(*parser));

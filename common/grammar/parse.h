@@ -43,7 +43,7 @@ struct parser_custom {
 	bool stream; /* lines of its output count: see struct grammar */
 };
 
-/* Borrowed by parser_create() only. */
+/* Borrowed by parser_new() only. */
 struct parser_options {
 	/* Names of grammars, "all" for every one that needs a single line.
 	 * None: "all". The two-line servers (popa3d, vm-pop3d, solid-pop3d
@@ -80,8 +80,8 @@ struct parse_origin {
 
 /* Build a parser. Returns 0 and sets *parser_r, or -1 with ERR_INVALID
  * (unknown server, refused pattern) or ERR_NOMEM. */
-int parser_create(const struct parser_options *options,
-    struct parser **parser_r, struct err *err);
+int parser_new(const struct parser_options *options, struct parser **parser_r,
+    struct err *err);
 void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
 
 /* Parse one raw line.

@@ -42,8 +42,8 @@ struct reading {
 	struct print head; /* of what is before it */
 	int64_t was; /* what was read of its content, or a longer one; 0 none */
 	bool whole; /* packed, and for sure nothing behind position */
-	bool exact; /* position is as far as it was read; else less of it is
-		     * there, or it goes on otherwise */
+	bool exact; /* the file holds all that was read of its content;
+		     * else less, or it differs behind position */
 };
 
 struct content content_of(const struct logfile *f);

@@ -10,7 +10,7 @@
  * a while, since a syslog daemon goes on writing into it until it is told to
  * reopen. What has been read is known by what it is (contents.h), not by names
  * and inodes: so a log is found again after a restart under whatever name it
- * has then, also packed by gzip; and a copy that takes its place, or stands
+ * has then, also packed (unpack.h); and a copy that takes its place, or stands
  * beside it, is read from where the other was left.
  *
  * Logs nothing: notes go to a callback. One thread at a time. */

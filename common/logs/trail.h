@@ -42,8 +42,7 @@ void trail_push(struct trail *t, const struct line *line, int64_t end);
  * in the plain file fd. Fewer, also none, where they can't be read. */
 void trail_load(struct trail *t, int fd, int64_t position);
 
-/* What is known of a shorter beginning of the same: up to position, before
- * which recent stands. */
+/* Cut t to the first position bytes; recent holds the lines that end there. */
 void trail_cut(struct trail *t, const struct trail *recent, int64_t position);
 
 /* Do the newest lines agree, as far as both know them? */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_conf - a Postfix configuration as postconf(1) prints it: settings
  * with everything expanded, the services of master.cf and their overrides;
- * and the line each is on. One thread. */
+ * and the line each is on. Which settings name our domains, and how the lists
+ * in them are read: domains.h. One thread. */
 #ifndef POPGATE_POSTFIX_CONF_H
 #define POPGATE_POSTFIX_CONF_H
 

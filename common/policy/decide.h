@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* decide - one recipient -> a decision: the one order in which the policy's
- * questions are asked, whoever asks them.
+ * questions are asked, whoever asks them:
  *   1. What the MTA told and the configuration says: is the recipient ours?
  *      Then nothing else is asked.
  *   2. The login table: denials, logins; where no login counts, how far the

@@ -91,10 +91,10 @@ judge_new(const struct config *cfg, const struct judge_replay *replay,
 			    cfg->collector.custom[i].where,
 			    cfg->collector.custom[i].unit,
 			    cfg->collector.custom[i].stream };
-	if (parser_create(&options, &j->parser, err) == -1)
+	if (parser_new(&options, &j->parser, err) == -1)
 		goto out;
 	options.bare_lines = true;
-	if (parser_create(&options, &j->direct, err) == -1 ||
+	if (parser_new(&options, &j->direct, err) == -1 ||
 	    (replay == NULL && set_tellers(j, err) == -1))
 		goto out;
 	*j_r = j;

@@ -109,8 +109,9 @@ struct limiter_answer {
 		uint8_t user; /* place in the userlist */
 		bool entered; /* it wasn't over when we last looked; it is so
 			       * again after having been at half */
-		bool firm; /* also without what is only reserved; entered
-			    * may be true twice, at first without this */
+		bool firm; /* over by what was sent alone: what is reserved
+			    * may bring it over first (entered, not firm) and
+			    * what is sent later (entered again, firm) */
 	} breach[USERLIST_USERS];
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* policy - facts in, decision out. Pure: no file, clock, lock or log.
- * decide.h says in which order the facts are found out. */
+ * decide.h says in which order the facts are found out. How to add a row:
+ * docs/HACKING.md, "A policy reason". */
 #ifndef POPGATE_POLICY_H
 #define POPGATE_POLICY_H
 
@@ -42,8 +43,8 @@ struct policy_facts {
 		      * refused; with ..._ANSWERED */
 	enum policy_store store; /* 7 */
 	enum policy_sender sender; /* 8 */
-	bool within_limits; /* 9: or what would let it relay isn't
-			     * limited */
+	bool within_limits; /* 9: there is room, or no limit applies to
+			     * what lets it relay */
 	bool login_active; /* 10: with POLICY_STORE_ANSWERED */
 	bool login_seen; /* 11 */
 	int64_t login_at; /* newest login, Unix seconds, 0 none */

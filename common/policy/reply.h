@@ -2,7 +2,9 @@
 /* reply - the text of an SMTP reply, from the admin's template.
  * {client} becomes the client's address, {ago} how long ago a login expired
  * ("12 minutes"), {family} "IPv4" or "IPv6" as the client has it, {other} the
- * other one. User names are never in a reply. Pure. */
+ * other one. User names are never in a reply. Pure.
+ * The texts are the keys reply.*, with defaults in
+ * common/config/reply_template.h; the codes are policy_rows in policy.c. */
 #ifndef POPGATE_REPLY_H
 #define POPGATE_REPLY_H
 

@@ -140,7 +140,7 @@ main(int argc, char **argv)
 		perror(argv[1]);
 		return 1;
 	}
-	if (parser_create(&options, &parser, &err) == -1) {
+	if (parser_new(&options, &parser, &err) == -1) {
 		fprintf(stderr, "bench_parse: %s\n", err.text);
 		return 1;
 	}

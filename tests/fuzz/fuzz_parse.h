@@ -227,7 +227,7 @@ fuzz_parser(void)
 		.servers_n = sizeof(servers) / sizeof(servers[0]),
 	};
 
-	if (parser == NULL && parser_create(&options, &parser, NULL) == -1)
+	if (parser == NULL && parser_new(&options, &parser, NULL) == -1)
 		abort();
 	return parser;
 }

@@ -64,7 +64,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *line = malloc(size + (size == 0));
 
 	if (line == NULL ||
-	    (parser == NULL && parser_create(&options, &parser, NULL) == -1))
+	    (parser == NULL && parser_new(&options, &parser, NULL) == -1))
 		abort();
 	if (size > 0)
 		memcpy(line, data, size);

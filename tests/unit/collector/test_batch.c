@@ -91,7 +91,7 @@ same_as_one_by_one(void **state)
 		"tab\there" };
 	static struct text one, many;
 	struct store *st1 = open_store("one"), *st2 = open_store("many");
-	struct batch *b = batch_create();
+	struct batch *b = batch_new();
 	struct err err;
 
 	(void)state;
@@ -212,7 +212,7 @@ deletion_holds(void **state)
 {
 	static struct seen v[LINES];
 	struct seen *all[LINES], *one;
-	struct batch *b = batch_create();
+	struct batch *b = batch_new();
 
 	(void)state;
 	for (unsigned seed = 1; seed <= 20; seed++) {
@@ -269,7 +269,7 @@ deletion_of_all(void **state)
 	static struct seen v[] = { { 1, 100, "a", false },
 		{ 2, 101, "b", true }, { 3, 102, "c", false } };
 	struct seen *const all[] = { &v[0], &v[1], &v[2] };
-	struct batch *b = batch_create();
+	struct batch *b = batch_new();
 	struct store *st = open_store("everybody");
 	struct err err;
 	int64_t at = 0;
@@ -303,7 +303,7 @@ static void
 bounded(void **state)
 {
 	static char line[40000];
-	struct batch *b = batch_create();
+	struct batch *b = batch_new();
 	struct login login = random_login();
 	struct network net = network_of(&login.client, 32);
 	size_t n = 0;
@@ -329,7 +329,7 @@ static void
 nothing(void **state)
 {
 	struct store *st = open_store("none");
-	struct batch *b = batch_create();
+	struct batch *b = batch_new();
 	struct err err;
 
 	(void)state;

@@ -41,7 +41,7 @@ silence(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		ROW("%s", rows[i].name);
-		struct stats *s = stats_create();
+		struct stats *s = stats_new();
 		int64_t now = NOW + rows[i].hours * 3600;
 		char got[256];
 
@@ -69,7 +69,7 @@ silence(void **state)
 static void
 bounded(void **state)
 {
-	struct stats *s = stats_create();
+	struct stats *s = stats_new();
 	char name[100], got[256];
 
 	(void)state;
@@ -88,7 +88,7 @@ bounded(void **state)
 static void
 quiet_once(void **state)
 {
-	struct stats *s = stats_create();
+	struct stats *s = stats_new();
 
 	(void)state;
 	assert_true(stats_quiet(s, "dovecot"));
@@ -131,7 +131,7 @@ save(struct stats *s, struct store *st)
 static void
 saved(void **state)
 {
-	struct stats *s = stats_create();
+	struct stats *s = stats_new();
 	struct store *st;
 	struct sum sum = { "" };
 	struct err err;

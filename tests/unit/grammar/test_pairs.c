@@ -28,7 +28,7 @@ client_of(unsigned n)
 static void
 pair_is_taken_once(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	struct pair_key key = key_of("mail", 1, 7);
 	struct addr client = client_of(1), got;
 
@@ -47,7 +47,7 @@ pair_is_taken_once(void **state)
 static void
 age_is_limited(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	struct pair_key key = key_of("mail", 1, 7);
 	struct addr client = client_of(1), got;
 
@@ -66,7 +66,7 @@ age_is_limited(void **state)
 static void
 keys_differ_in_each_part(void **state)
 {
-	struct pairs *pairs = pairs_create(64);
+	struct pairs *pairs = pairs_new(64);
 	struct pair_key keys[] = {
 		key_of("mail", 1, 7),
 		key_of("mail", 2, 7),
@@ -92,7 +92,7 @@ keys_differ_in_each_part(void **state)
 static void
 newer_pair_replaces_older(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	struct pair_key key = key_of("mail", 1, 7);
 	struct addr first = client_of(1), second = client_of(2), got;
 
@@ -108,7 +108,7 @@ newer_pair_replaces_older(void **state)
 static void
 forgotten_is_forgotten(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	struct pair_key key = key_of("mail", 1, 7);
 	struct addr client = client_of(1), got;
 
@@ -123,7 +123,7 @@ forgotten_is_forgotten(void **state)
 static void
 unusable_keys_are_not_kept(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	char host[PAIRS_HOST_MAX + 2];
 	struct pair_key no_pid = key_of("mail", 1, -1);
 	struct pair_key key;
@@ -151,7 +151,7 @@ static void
 table_is_bounded(void **state)
 {
 	enum { N = 10000 };
-	struct pairs *pairs = pairs_create(1000);
+	struct pairs *pairs = pairs_new(1000);
 	unsigned found = 0;
 
 	(void)state;
@@ -199,7 +199,7 @@ see(void *arg, const struct pair_key *key, const struct addr *client,
 static void
 what_is_open_is_told(void **state)
 {
-	struct pairs *pairs = pairs_create(16);
+	struct pairs *pairs = pairs_new(16);
 	struct seen all = { .until = 9 }, first = { .until = 1 };
 	uint64_t before = pairs_changes(pairs);
 	struct pair_key key;

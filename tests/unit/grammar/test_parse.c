@@ -35,8 +35,8 @@ new_parser(const struct parser_options *options)
 	struct parser *parser;
 	struct err err = { .code = ERR_NONE };
 
-	if (parser_create(options, &parser, &err) == -1)
-		fail_msg("parser_create: %s", err.text);
+	if (parser_new(options, &parser, &err) == -1)
+		fail_msg("parser_new: %s", err.text);
 	return parser;
 }
 
@@ -1438,7 +1438,7 @@ unknown_server_is_refused(void **state)
 	struct err err = { .code = ERR_NONE };
 
 	(void)state;
-	assert_int_equal(parser_create(&options, &parser, &err), -1);
+	assert_int_equal(parser_new(&options, &parser, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
 	assert_non_null(strstr(err.text, "dovcot"));
 	assert_null(parser);
@@ -1559,7 +1559,7 @@ bad_custom_server_is_refused(void **state)
 	struct err err = { .code = ERR_NONE };
 
 	(void)state;
-	assert_int_equal(parser_create(&options, &parser, &err), -1);
+	assert_int_equal(parser_new(&options, &parser, &err), -1);
 	assert_int_equal(err.code, ERR_INVALID);
 	assert_non_null(strstr(err.text, "mypopd"));
 }

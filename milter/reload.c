@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "milter/refresh.h"
+#include "milter/reload.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static struct watch *watch;
 static char said[ERR_TEXT_MAX]; /* the last error, not to repeat it */
 
 void
-refresh_watch(void)
+reload_watch_lists(void)
 {
 	struct gate_config *gc = gate_config_take();
 	const struct string_list *const lists[] = { &gc->lists.domains.files,
@@ -70,11 +70,11 @@ renew(const char *path)
 	    &gc->lists.senders.set);
 	gate_config_give(old);
 	gate_config_swap(gc);
-	refresh_watch();
+	reload_watch_lists();
 }
 
 void
-refresh_tick(void)
+reload_changed_lists(void)
 {
 	const char *path;
 
@@ -166,7 +166,7 @@ warn(void *arg, const char *text)
 }
 
 void
-refresh_warn(const struct config *cfg, bool sure)
+reload_warn(const struct config *cfg, bool sure)
 {
 	facts_open_relay(cfg, warn, NULL);
 	facts_socketmap(cfg, sure, warn, NULL);
@@ -180,13 +180,13 @@ put_into_force(struct gate_config *gc)
 	say_restarts(old->cfg, gc->cfg);
 	keep_windows(old->cfg, gc->cfg);
 	gate_config_give(old);
-	refresh_warn(gc->cfg, true);
+	reload_warn(gc->cfg, true);
 	gate_config_swap(gc);
-	refresh_watch();
+	reload_watch_lists();
 }
 
 void
-refresh_reload(const char *path)
+reload_now(const char *path)
 {
 	struct gate_config *gc;
 	struct err err;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* refresh - changes reach the running milter: popgate.conf at a reload, the
+/* reload - changes reach the running milter: popgate.conf at a reload, the
  * lists (relay.local_domains, relay.sender_addresses) as soon as the files they
  * were read from change. The main thread's. */
-#ifndef POPGATE_REFRESH_H
-#define POPGATE_REFRESH_H
+#ifndef POPGATE_RELOAD_H
+#define POPGATE_RELOAD_H
 
 #include <stdbool.h>
 
@@ -11,18 +11,19 @@ struct config;
 
 /* Log settings of cfg that are valid and probably not meant.
  *   sure  see facts_socketmap() */
-void refresh_warn(const struct config *cfg, bool sure);
+void reload_warn(const struct config *cfg, bool sure);
 
 /* Read the configuration at path again and put it into force. A bad one is
  * logged, and the old one stays; so do settings that need a restart, which are
- * named in the log. Tells systemd and the status page. After refresh_watch().
+ * named in the log. Tells systemd and the status page. After
+ * reload_watch_lists().
  */
-void refresh_reload(const char *path);
+void reload_now(const char *path);
 
 /* Watch the files that the lists of the newest configuration came from. */
-void refresh_watch(void);
+void reload_watch_lists(void);
 
 /* Read changed lists anew; every second or so. */
-void refresh_tick(void);
+void reload_changed_lists(void);
 
 #endif
