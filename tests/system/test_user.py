@@ -95,8 +95,8 @@ def test_root_is_said(popgate, name):
     configure(popgate, "root")
     process = start(popgate, name)
     assert identity(process)[0] == 0
-    assert f'{name}.user is "root", so it stays root'.encode() in \
-        process.log.read_bytes()
+    wait_for(lambda: f'{name}.user is "root", so it stays root'.encode() in
+             process.log.read_bytes(), "a log line that says so")
     # its status socket is made last
     wait_for(lambda: f"popgate-{name}'s user: root, as popgate.conf says" in
              popgate.ctl("status", check=False).stdout, "status to say so")
