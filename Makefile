@@ -59,9 +59,9 @@ $(BUILD)/obj/sql.c: $(wildcard sql/*.sql) common/db/embed-sql.sh
 	$(call say,SQL,$@)
 	$(Q)sh common/db/embed-sql.sh sql > $@
 
-$(BUILD)/obj/sql.o: $(BUILD)/obj/sql.c
+$(BUILD)/obj/sql.o: $(BUILD)/obj/sql.c Makefile
 	$(call say,CC,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Wno-overlength-strings -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-overlength-strings -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -113,8 +113,8 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	for u in etc/systemd/*.service; do sed 's|@SBIN@|$(SBIN)|' $$u \
 	    > $(LIBDIR)/systemd/system/$${u##*/} || exit 1; done
 	install -m 644 etc/systemd/*.timer $(LIBDIR)/systemd/system
-	for d in sysusers tmpfiles; do install -m 644 \
-	    etc/systemd/popgate.$$d $(LIBDIR)/$$d.d/popgate.conf; done
+	for d in sysusers tmpfiles; do install -m 644 etc/systemd/popgate.$$d \
+	    $(LIBDIR)/$$d.d/popgate.conf || exit 1; done
 	for d in postfix sendmail dovecot grafana; do \
 	    install -d $(DOC)/etc/$$d $(CONF)/$$d || exit 1; \
 	    for f in etc/$$d/*; do \

@@ -145,12 +145,14 @@ static int
 connect_to(const struct listen_spec *spec, int flags)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
-	struct sockaddr_un sun = unix_address(spec);
+	struct sockaddr_un sun;
 	struct sockaddr *sa = (struct sockaddr *)&sun;
 	socklen_t len = sizeof(sun);
 	char port[8];
 
-	if (!spec->is_unix) {
+	if (spec->is_unix) {
+		sun = unix_address(spec);
+	} else {
 		(void)snprintf(port, sizeof(port), "%u", spec->port);
 		if (getaddrinfo(spec->host, port, &hints, &res) != 0) {
 			errno = ENOENT;

@@ -65,9 +65,9 @@ void
 sockets_keep(const char *key, const struct listen_spec *spec, int fd,
     mode_t mode, gid_t gid, void (*moved)(void *arg), void *arg)
 {
-	assert(fd >= 0);
 	if (!spec->is_unix)
 		return;
+	assert(fd >= -1);
 	mutex_lock(&mtx);
 	if (sockets.n < KEPT_MAX) {
 		struct kept *k = &sockets.kept[sockets.n++];

@@ -133,7 +133,7 @@ audit_table_insert(
 {
 	struct repeat *p;
 
-	assert(t->db != NULL && !sqlite3_get_autocommit(t->db));
+	assert(t->db != NULL);
 	if (repeat_of(t, row, &p, err) == -1)
 		return -1;
 	if (p != NULL && p->id != 0) {
@@ -275,11 +275,18 @@ shrink(
 	rows += all ? PRUNE_ROWS / 10 : PRUNE_ROWS;
 	(void)sqlite3_bind_int64(t->shrink_to, 1, from);
 	(void)sqlite3_bind_int64(t->shrink_to, 2, rows);
-	if (sqlite3_step(t->shrink_to) == SQLITE_ROW) {
+	int rc = sqlite3_step(t->shrink_to);
+
+	if (rc == SQLITE_ROW) {
 		to = sqlite3_column_int64(t->shrink_to, 0);
 		found = sqlite3_column_int64(t->shrink_to, 1);
+	} else {
+		db_err(t->db, "prune", err);
 	}
 	(void)sqlite3_reset(t->shrink_to);
+	/* SQLite may have rolled back: no statement may follow as if not */
+	if (rc != SQLITE_ROW)
+		return -1;
 	*end_r = found < rows;
 	if (all) {
 		int64_t oldest = number_of(
@@ -524,7 +531,6 @@ int
 audit_table_commit(
     struct audit_table *t, bool sync, bool *unsynced_r, struct err *err)
 {
-	assert(!sqlite3_get_autocommit(t->db));
 	*unsynced_r = false;
 	if (db_run(t->db, t->commit, "commit", err) == -1)
 		return -1;

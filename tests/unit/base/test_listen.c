@@ -114,6 +114,33 @@ unix_socket(void **state)
 	(void)rmdir(dir);
 }
 
+/* The milter's nudge, and popgatectl, connect to either kind. */
+static void
+inet_socket(void **state)
+{
+	struct listen_spec spec;
+	struct err err;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(listen_parse("inet:127.0.0.1:9", &spec, &err), 0);
+	for (uint16_t port = 20000; port < 20100 && fd == -1; port++) {
+		spec.port = port;
+		fd = listen_open(&spec, 0600, (gid_t)-1, &err);
+	}
+	assert_int_not_equal(fd, -1);
+	int client = listen_connect(&spec);
+
+	assert_int_not_equal(client, -1);
+	(void)close(client);
+	client = listen_poke(&spec);
+	assert_int_not_equal(client, -1);
+	(void)close(client);
+	(void)close(fd);
+	assert_int_equal(listen_connect(&spec), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+}
+
 int
 main(void)
 {
@@ -121,6 +148,7 @@ main(void)
 		cmocka_unit_test(parse),
 		cmocka_unit_test(path_length),
 		cmocka_unit_test(unix_socket),
+		cmocka_unit_test(inet_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
