@@ -73,6 +73,7 @@ struct group {
 	bool probe; /* the one before it failed */
 	bool unsynced; /* committed, but the disk didn't take it */
 	bool sync; /* commit to the disk */
+	bool ending; /* begun when the end had come */
 	size_t n; /* rows of it, inserted or lost */
 	uint64_t first, ticket; /* of them */
 	int64_t began_ms;
@@ -208,7 +209,11 @@ take_piece(
 			for (int r = 0; r < REASONS; r++)
 				counted |= g->tallies[c][r] != 0;
 	}
-	bool more = *list != NULL || g->open || counted || !a->stop;
+	/* at the end what can't be written is tried once more, not for ever */
+	bool tried = g->ending && g->probe;
+
+	g->ending = a->stop;
+	bool more = *list != NULL || g->open || (counted && !tried) || !a->stop;
 
 	(void)pthread_mutex_unlock(&a->mtx);
 	return more;
@@ -354,6 +359,7 @@ writer(void *arg)
 		log_rows(a, list);
 		audit_row_free(list);
 	}
+	breaches_free(g.breaches);
 	return NULL;
 }
 

@@ -1312,6 +1312,28 @@ old_version(void **state)
 	assert_int_equal(number("PRAGMA user_version"), 5);
 }
 
+/* Counts and a breach that can't be written don't hold up the end. */
+static void
+ends_unwritten(void **state)
+{
+	struct audit *a = start(100);
+	char name[160];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		static const char *const parts[] = { "", "-wal", "-shm" };
+
+		(void)snprintf(name, sizeof(name), "%s%s", db, parts[i]);
+		(void)unlink(name);
+	}
+	assert_int_equal(mkdir(db, 0700), 0);
+	audit_count_local(a, CHANNEL_POLICY, REASON_LOCAL_RECIPIENT);
+	breach(a, true, "alice", 6000);
+	wait_until(!audit_healthy(a));
+	audit_stop(&a);
+	assert_int_equal(rmdir(db), 0);
+}
+
 int
 main(void)
 {
@@ -1336,6 +1358,7 @@ main(void)
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),
+		TEST(ends_unwritten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
