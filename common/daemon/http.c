@@ -150,6 +150,17 @@ wake(void *arg)
 	(void)!write(h->wake, &one, sizeof(one));
 }
 
+/* One connection less. libmicrohttpd may say that a connection has closed which
+ * it could not even take: it is not counted twice. */
+static void
+uncount(struct http *h)
+{
+	unsigned n = atomic_load(&h->n);
+
+	while (n > 0 && !atomic_compare_exchange_weak(&h->n, &n, n - 1))
+		continue;
+}
+
 static void
 notice(void *arg, struct MHD_Connection *connection, void **context,
     enum MHD_ConnectionNotificationCode code)
@@ -159,10 +170,7 @@ notice(void *arg, struct MHD_Connection *connection, void **context,
 	(void)connection;
 	(void)context;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		unsigned before = atomic_fetch_sub(&h->n, 1);
-
-		assert(before > 0);
-		(void)before;
+		uncount(h);
 		wake(h);
 	}
 }
@@ -187,7 +195,7 @@ accept_one(struct http *h)
 	/* which closes it when that fails */
 	if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) !=
 	    MHD_YES)
-		atomic_fetch_sub(&h->n, 1);
+		uncount(h);
 }
 
 static void *
