@@ -55,6 +55,7 @@ class Namespace:
                                   "mail servers in namespaces of their own")
         self.saved = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY)
                       for kind in KINDS}
+        self.root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
         self.cwd = os.getcwd()
         check(libc.unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS |
                            CLONE_NEWIPC | CLONE_NEWPID), "unshare")
@@ -81,6 +82,11 @@ class Namespace:
             if kind in self.saved:
                 check(libc.setns(self.saved[kind], 0), f"setns {kind}")
                 os.close(self.saved.pop(kind))
+        # A mount namespace is entered at its own root, which isn't ours in a
+        # chroot.
+        os.fchdir(self.root)
+        os.chroot(".")
+        os.close(self.root)
         os.chdir(self.cwd)
 
     def reap(self):
