@@ -78,7 +78,7 @@ exec sleep 600
     holder = subprocess.Popen(['unshare', '-m', 'sh', '-c', script])
     try:
         wait_for((site.path / 'mounted').exists)
-        enter = ['nsenter', '-m', '-t', str(holder.pid)]
+        enter = ['nsenter', '-m', '-r', '-t', str(holder.pid)]
         site.logins = site.path / 'small/logins.db'
         site.configure()
         site.log.touch()
@@ -124,7 +124,7 @@ exec sleep 600
 '''])
     try:
         wait_for((site.path / 'mounted').exists)
-        enter = ['nsenter', '-m', '-t', str(holder.pid)]
+        enter = ['nsenter', '-m', '-r', '-t', str(holder.pid)]
         log = site.log = site.path / 'small/mail.log'
 
         def run(*argv, **kwargs):
