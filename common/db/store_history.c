@@ -65,23 +65,43 @@ static const char event_sql[] =
     "INSERT INTO login_event (at, client, user, service, server, "
     "source, position, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
+/* The statement for one line of the history, all but the line bound. NULL with
+ * err. */
+static sqlite3_stmt *
+event_stmt(struct store *st, const struct store_event *event, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, event_sql, err);
+
+	if (stmt == NULL)
+		return NULL;
+	(void)sqlite3_bind_int64(stmt, 1, event->at);
+	store_bind_text(stmt, 2, event->client);
+	store_bind_text(stmt, 3, event->user);
+	store_bind_text(stmt, 4, event->service);
+	store_bind_text(stmt, 5, event->server);
+	store_bind_text(stmt, 6, event->source);
+	(void)sqlite3_bind_int64(stmt, 7, event->position);
+	return stmt;
+}
+
 int
 store_record_evidence(
     struct store *st, const struct store_entry *e, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, event_sql, err);
+	const struct store_event event = {
+		.at = e->at,
+		.client = e->client,
+		.user = e->user,
+		.service = e->service,
+		.server = e->server,
+		.source = e->source,
+		.position = e->position,
+	};
+	sqlite3_stmt *stmt = event_stmt(st, &event, err);
 	char *escaped = NULL;
 
-	if (stmt == NULL)
-		return -1;
-	(void)sqlite3_bind_int64(stmt, 1, e->at);
-	store_bind_text(stmt, 2, e->client);
-	store_bind_text(stmt, 3, e->user);
-	store_bind_text(stmt, 4, e->service);
-	store_bind_text(stmt, 5, e->server);
-	store_bind_text(stmt, 6, e->source);
-	(void)sqlite3_bind_int64(stmt, 7, e->position);
-	if (store_bind_evidence(stmt, 8, e, &escaped, err) == -1)
+	if (stmt == NULL ||
+	    store_bind_evidence(stmt, 8, e, &escaped, err) == -1)
 		return -1;
 	int ret = db_run(st->db, stmt, "login event", err);
 
@@ -93,17 +113,10 @@ int
 store_event_add(
     struct store *st, const struct store_event *event, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, event_sql, err);
+	sqlite3_stmt *stmt = event_stmt(st, event, err);
 
 	if (stmt == NULL)
 		return -1;
-	(void)sqlite3_bind_int64(stmt, 1, event->at);
-	store_bind_text(stmt, 2, event->client);
-	store_bind_text(stmt, 3, event->user);
-	store_bind_text(stmt, 4, event->service);
-	store_bind_text(stmt, 5, event->server);
-	store_bind_text(stmt, 6, event->source);
-	(void)sqlite3_bind_int64(stmt, 7, event->position);
 	store_bind_text(stmt, 8, event->line);
 	return db_run(st->db, stmt, "history", err);
 }
