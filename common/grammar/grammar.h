@@ -91,6 +91,14 @@ service_of_program(struct span program)
 					 : SERVICE_NONE;
 }
 
+/* A line that holds its marker n times: without the marker its end is missing,
+ * and of several one may be the client's. FATE_NONE: exactly once. */
+static inline enum fate
+grammar_mark(size_t n)
+{
+	return n == 0 ? FATE_TRUNCATED : n > 1 ? FATE_AMBIGUOUS : FATE_NONE;
+}
+
 /* Proxies log every protocol in the same words, so the port must tell. Ports
  * moved for containers and tests (1143, 3110, 10993) keep their last three
  * digits by custom; 25, 465, 587 and what is made of them do not pass. */

@@ -90,14 +90,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "LOGIN, user="))
 		return other_line(s);
 	m->service = service_of_program(program);
-	switch (SPAN_COUNT(s, "ip=[")) {
-	case 0:
-		return FATE_TRUNCATED;
-	case 1:
-		break;
-	default:
-		return FATE_AMBIGUOUS;
-	}
+	enum fate fate = grammar_mark(SPAN_COUNT(s, "ip=["));
+
+	if (fate != FATE_NONE)
+		return fate;
 	if (!SPAN_UNTIL(&s, ", ip=[", &m->user) ||
 	    !SPAN_UNTIL(&s, "]", &m->addr))
 		return FATE_TRUNCATED;

@@ -30,14 +30,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "accepted: id [") || !span_number(&s, NULL) ||
 	    !SPAN_TAKE(&s, "] user ["))
 		return FATE_UNKNOWN_SHAPE;
-	switch (SPAN_COUNT(s, "] from [")) {
-	case 0:
-		return FATE_TRUNCATED;
-	case 1:
-		break;
-	default:
-		return FATE_AMBIGUOUS;
-	}
+	enum fate fate = grammar_mark(SPAN_COUNT(s, "] from ["));
+
+	if (fate != FATE_NONE)
+		return fate;
 	if (!SPAN_UNTIL(&s, "] from [", &m->user) ||
 	    !SPAN_UNTIL(&s, "]", &client) || !span_done(s))
 		return FATE_TRUNCATED;

@@ -19,14 +19,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, "LOGIN: '"))
 		return SPAN_STARTS(s, "LOGIN:") ? FATE_UNKNOWN_SHAPE
 						: FATE_NOT_A_LOGIN;
-	switch (SPAN_COUNT(s, "' (")) {
-	case 0:
-		return FATE_TRUNCATED;
-	case 1:
-		break;
-	default:
-		return FATE_AMBIGUOUS;
-	}
+	enum fate fate = grammar_mark(SPAN_COUNT(s, "' ("));
+
+	if (fate != FATE_NONE)
+		return fate;
 	if (!SPAN_UNTIL(&s, "' (", &m->user) || !SPAN_UNTIL(&s, ")", &client))
 		return FATE_TRUNCATED;
 	if (SPAN_STARTS(s, " failed"))

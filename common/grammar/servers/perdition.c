@@ -103,14 +103,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 		return SPAN_STARTS(s, "Auth") ? FATE_UNKNOWN_SHAPE
 					      : FATE_NOT_A_LOGIN;
 	(void)SPAN_TAKE(&s, " ");
-	switch (SPAN_COUNT(s, "status=\"")) {
-	case 0:
-		return FATE_TRUNCATED;
-	case 1:
-		break;
-	default:
-		return FATE_AMBIGUOUS;
-	}
+	enum fate fate = grammar_mark(SPAN_COUNT(s, "status=\""));
+
+	if (fate != FATE_NONE)
+		return fate;
 	if (!SPAN_CHOP(&s, " status=\"ok\""))
 		return FATE_FAILED_LOGIN;
 	if (!take_ends(&s, &m->addr))

@@ -85,14 +85,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 	    !SPAN_TAKE(&s, "Authenticated user="))
 		return other_line(s);
 	m->service = service_of_program(program);
-	switch (SPAN_COUNT(s, "host=")) {
-	case 0:
-		return FATE_TRUNCATED;
-	case 1:
-		break;
-	default:
-		return FATE_AMBIGUOUS;
-	}
+	enum fate fate = grammar_mark(SPAN_COUNT(s, "host="));
+
+	if (fate != FATE_NONE)
+		return fate;
 	if (!SPAN_UNTIL(&s, " host=", &m->user) ||
 	    span_len(m->user) > FIELD_MAX)
 		return FATE_UNKNOWN_SHAPE;
