@@ -9,6 +9,12 @@ import time
 from lab.box import EX_NOINPUT, HOSTILE, jsons, lines
 
 
+def without_ages(text):
+    """text without "4 min ago" and "in 25 min", which the next second may
+    change."""
+    return re.sub(r"in \d+ \w+|\d+ \w+ ago", "AGE", text)
+
+
 def test_why_address(box):
     box.fill_logins([("192.0.2.1", "alice", -240, 1560)])
     box.fill_audit([
@@ -33,8 +39,8 @@ def test_why_address(box):
     assert j["logins"][0]["user"] == "alice"
     assert j["evidence"][0]["position"] == 77
     assert j["accept"]["recipients"] == 2
-    # in JSON: its times don't depend on when it is asked
-    assert json.loads(box.out("why", "[::ffff:192.0.2.1]", "--json")) == j
+    mapped = box.out("why", "[::ffff:192.0.2.1]")
+    assert without_ages(mapped) == without_ages(out)
 
 
 def test_why_several_users_is_never_a_guess(box):
