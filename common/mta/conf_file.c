@@ -3,9 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "common/base/err.h"
 
 char *
 conf_file_read(const char *path)
@@ -46,4 +50,31 @@ conf_file_read(const char *path)
 		text[len] = '\0';
 	}
 	return text;
+}
+
+int
+conf_file_lines(const char *path, conf_line_fn *fn, void *arg, struct err *err)
+{
+	FILE *in = fopen(path, "re");
+	char *line = NULL, where[600];
+	size_t size = 0;
+	unsigned n = 0;
+	ssize_t len;
+	int ret = 0;
+
+	if (in == NULL) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	while (ret == 0 && (len = getline(&line, &size, in)) != -1) {
+		(void)snprintf(where, sizeof(where), "%.500s:%u", path, ++n);
+		ret = fn(arg, line, (size_t)len, where, err);
+	}
+	if (ret == 0 && ferror(in)) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		ret = -1;
+	}
+	free(line);
+	(void)fclose(in);
+	return ret;
 }

@@ -130,50 +130,44 @@ is_network(const char *text, size_t len)
 
 enum file_style { FILE_PLAIN, FILE_BELOW };
 
+struct reading {
+	struct domain_set *set;
+	enum file_style style;
+};
+
+/* A conf_line_fn. */
+static int
+add_line(void *arg, char *line, size_t len, const char *where, struct err *err)
+{
+	const struct reading *r = arg;
+	const char *word = line + strspn(line, " \t\r\n");
+	size_t word_len = strcspn(word, " \t\r\n#");
+	const char *rest = word + word_len + strspn(word + word_len, " \t\r\n");
+
+	(void)len;
+	if (word_len == 0)
+		return 0;
+	if (*rest != '\0' && *rest != '#') {
+		err_set(
+		    err, ERR_INVALID, "%s: expected one domain a line", where);
+		return -1;
+	}
+	if (is_network(word, word_len))
+		return 0;
+	return r->style == FILE_BELOW
+	    ? add_below(r->set, word, word_len, where, err)
+	    : add(r->set, word, word_len, where, err);
+}
+
 static int
 add_file(struct domain_set *set, const char *path, enum file_style style,
     struct err *err)
 {
-	FILE *in = fopen(path, "re");
-	char *line = NULL, where[600];
-	size_t size = 0;
-	unsigned n = 0;
-	int ret = 0;
+	struct reading r = { .set = set, .style = style };
 
-	if (in == NULL) {
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-		return -1;
-	}
-	ret = remember_file(set, path, err);
-	while (ret == 0 && getline(&line, &size, in) != -1) {
-		char *word = line + strspn(line, " \t\r\n");
-		size_t len = strcspn(word, " \t\r\n#");
-
-		n++;
-		if (len == 0)
-			continue;
-		const char *rest = word + len + strspn(word + len, " \t\r\n");
-
-		(void)snprintf(where, sizeof(where), "%.500s:%u", path, n);
-		if (*rest != '\0' && *rest != '#') {
-			err_set(err, ERR_INVALID,
-			    "%s: expected one domain a line", where);
-			ret = -1;
-		} else if (is_network(word, len)) {
-			continue;
-		} else if (style == FILE_BELOW) {
-			ret = add_below(set, word, len, where, err);
-		} else {
-			ret = add(set, word, len, where, err);
-		}
-	}
-	if (ret == 0 && ferror(in)) {
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-		ret = -1;
-	}
-	free(line);
-	(void)fclose(in);
-	return ret;
+	return remember_file(set, path, err) == -1
+	    ? -1
+	    : conf_file_lines(path, add_line, &r, err);
 }
 
 static int

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mta/senders.h"
 
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/mta/address.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/postfix_conf.h"
 #include "common/mta/postfix_table.h"
 
@@ -156,7 +156,7 @@ add_key(struct sender_set *set, const struct key *key, const char *user,
 
 /* "user: address, @domain ..." */
 static int
-add_line(struct sender_set *set, char *line, const char *where, struct err *err)
+add_rule(struct sender_set *set, char *line, const char *where, struct err *err)
 {
 	char user[USER_MAX], *save = NULL;
 	struct key key;
@@ -181,40 +181,26 @@ add_line(struct sender_set *set, char *line, const char *where, struct err *err)
 	return -1;
 }
 
+/* A conf_line_fn. */
+static int
+add_line(void *arg, char *line, size_t len, const char *where, struct err *err)
+{
+	char *text = line + strspn(line, " \t\r\n");
+
+	if (strlen(line) != len) {
+		err_set(err, ERR_INVALID, "%s: has a NUL byte", where);
+		return -1;
+	}
+	return *text == '\0' || *text == '#' ? 0
+					     : add_rule(arg, text, where, err);
+}
+
 static int
 add_file(struct sender_set *set, const char *path, struct err *err)
 {
-	FILE *in = fopen(path, "re");
-	char *line = NULL, where[600];
-	size_t size = 0;
-	unsigned n = 0;
-	int ret = 0;
-	ssize_t len;
-
-	if (in == NULL) {
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-		return -1;
-	}
 	if (!string_list_add(&set->files, path, strlen(path)))
-		ret = no_memory(err);
-	while (ret == 0 && (len = getline(&line, &size, in)) != -1) {
-		char *text = line + strspn(line, " \t\r\n");
-
-		(void)snprintf(where, sizeof(where), "%.500s:%u", path, ++n);
-		if (strlen(line) != (size_t)len) {
-			err_set(err, ERR_INVALID, "%s: has a NUL byte", where);
-			ret = -1;
-		} else if (*text != '\0' && *text != '#') {
-			ret = add_line(set, text, where, err);
-		}
-	}
-	if (ret == 0 && ferror(in)) {
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-		ret = -1;
-	}
-	free(line);
-	(void)fclose(in);
-	return ret;
+		return no_memory(err);
+	return conf_file_lines(path, add_line, set, err);
 }
 
 /* "address<TAB>user, user ..." */
