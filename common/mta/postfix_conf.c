@@ -183,8 +183,9 @@ postfix_conf_release(struct postfix_conf *pf)
 	memset(pf, 0, sizeof(*pf));
 }
 
-const char *
-postfix_find(const struct postfix_conf *pf, const char *name)
+/* NULL when there is none of that name. */
+static const char *
+setting(const struct postfix_conf *pf, const char *name)
 {
 	return look_up(&pf->main, name);
 }
@@ -216,7 +217,7 @@ postfix_value(const struct postfix_conf *pf, const struct postfix_service *s,
 	const char *value = override(pf, s, name);
 
 	if (value == NULL)
-		value = postfix_find(pf, name);
+		value = setting(pf, name);
 	return value == NULL ? "" : value;
 }
 

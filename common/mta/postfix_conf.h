@@ -50,8 +50,6 @@ char *postfix_setting(const char *dir, const char *name, struct err *err);
 /* A setting; "" when there is none. s NULL: that of main.cf. */
 const char *postfix_value(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name);
-/* NULL when there is none of that name. */
-const char *postfix_find(const struct postfix_conf *pf, const char *name);
 bool postfix_yes(const struct postfix_conf *pf, const struct postfix_service *s,
     const char *name);
 /* Does the service have a value of its own? */

@@ -109,13 +109,6 @@ each_with(const struct ctl *ctl, const char *path, int64_t since,
 }
 
 int
-maillog_each(const struct ctl *ctl, const char *path, int64_t since,
-    maillog_fn *fn, void *arg, struct maillog_stats *stats)
-{
-	return each_with(ctl, path, since, NULL, fn, arg, stats);
-}
-
-int
 maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
     const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
 {

@@ -22,15 +22,12 @@ struct maillog_stats {
 	int64_t first_at, last_at; /* of the MTA's lines; 0: none */
 };
 
-/* Read path, and what it was rotated to as far back as files changed since
- * since (Unix seconds). Adds to *stats. Returns 0, or an exit status after
- * having said why. */
-int maillog_each(const struct ctl *ctl, const char *path, int64_t since,
-    maillog_fn *fn, void *arg, struct maillog_stats *stats);
-
-/* The same of the logs that the configuration's sources name, or of log (not
- * NULL), but only of lines that hold the text with (NULL: of all). -1: no
- * source is a file; nothing was said. */
+/* Read log, or if it is NULL the logs that the configuration's sources name;
+ * and what they were rotated to, as far back as files changed since since (Unix
+ * seconds). Adds to *stats.
+ *   with  only lines that hold this text; NULL: all
+ * Returns 0, or an exit status after having said why; -1: no source is a file,
+ * and nothing was said. */
 int maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
     const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats);
 
