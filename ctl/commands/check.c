@@ -65,17 +65,17 @@ static void
 print_answer(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a)
 {
-	bool refused = a->decision.verdict != VERDICT_ACCEPT;
+	bool refused = a->said.decision.verdict != VERDICT_ACCEPT;
 
 	(void)printf("answer:  %s (%s, row %d)\n",
-	    verdict_name(a->decision.verdict), reason_name(a->decision.reason),
-	    a->decision.rule);
+	    verdict_name(a->said.decision.verdict),
+	    reason_name(a->said.decision.reason), a->said.decision.rule);
 	if (refused)
-		(void)printf(
-		    "reply:   %s %s %s\n", a->code, a->status, a->text);
+		(void)printf("reply:   %s %s %s\n", a->said.code,
+		    a->said.status, a->said.text);
 	else
 		(void)printf("reply:   none of popgate's: %s\n",
-		    a->facts.recipient_local
+		    a->said.facts.recipient_local
 			? "the MTA delivers as it always would"
 			: "the permit channel opens the MTA, the milter lets it pass");
 	if (facts_monitored(ctl->cfg, NULL, &q->q.client))
@@ -126,15 +126,17 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_text(&j, "recipient", q->q.recipient);
 	json_text(&j, "auth_user", q->q.auth_user);
 	json_time(&j, "at", q->at);
-	json_text(&j, "class", a->facts.recipient_local ? "local" : "relay");
-	json_text(&j, "verdict", verdict_name(a->decision.verdict));
-	json_text(&j, "reason", reason_name(a->decision.reason));
-	json_number(&j, "rule", a->decision.rule);
-	json_time(&j, "login_at", a->decision.login_at);
-	json_time(&j, "expires_at", a->decision.expires_at);
-	json_text(&j, "code", *a->code == '\0' ? NULL : a->code);
-	json_text(&j, "status", *a->status == '\0' ? NULL : a->status);
-	json_text(&j, "text", *a->text == '\0' ? NULL : a->text);
+	json_text(
+	    &j, "class", a->said.facts.recipient_local ? "local" : "relay");
+	json_text(&j, "verdict", verdict_name(a->said.decision.verdict));
+	json_text(&j, "reason", reason_name(a->said.decision.reason));
+	json_number(&j, "rule", a->said.decision.rule);
+	json_time(&j, "login_at", a->said.decision.login_at);
+	json_time(&j, "expires_at", a->said.decision.expires_at);
+	json_text(&j, "code", *a->said.code == '\0' ? NULL : a->said.code);
+	json_text(
+	    &j, "status", *a->said.status == '\0' ? NULL : a->said.status);
+	json_text(&j, "text", *a->said.text == '\0' ? NULL : a->said.text);
 	json_bool(
 	    &j, "enforced", !facts_monitored(ctl->cfg, NULL, &q->q.client));
 	json_open(&j, "rows", '[');
@@ -232,9 +234,9 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	facts_lists_release(&lists);
 	if (args->opt[OPT_EXIT_CODE] == NULL)
 		return 0;
-	return a.decision.verdict == VERDICT_ACCEPT ? 0
-	    : a.decision.verdict == VERDICT_REJECT  ? CTL_NONE
-						    : EX_TEMPFAIL;
+	return a.said.decision.verdict == VERDICT_ACCEPT ? 0
+	    : a.said.decision.verdict == VERDICT_REJECT  ? CTL_NONE
+							 : EX_TEMPFAIL;
 }
 
 const struct command cmd_check = { .name = "check",

@@ -158,10 +158,10 @@ confirm_client(const struct confirm *c, const struct addr *client)
 	struct verdict_answer a;
 
 	verdict_ask(c->ctl, c->st, NULL, NULL, &q, &a);
-	if (a.decision.verdict == VERDICT_ACCEPT)
+	if (a.said.decision.verdict == VERDICT_ACCEPT)
 		(void)ctl_fail(c->ctl, 0,
 		    "WARNING: policy row %d (%s) still lets %s relay",
-		    a.decision.rule, reason_name(a.decision.reason),
+		    a.said.decision.rule, reason_name(a.said.decision.reason),
 		    addr_format(client, text));
 }
 

@@ -14,7 +14,7 @@
 static void
 print_verdict(const struct ctl *ctl, const struct why_answer *a)
 {
-	const struct decision *d = &a->verdict.decision;
+	const struct decision *d = &a->verdict.said.decision;
 	char when[TIME_TEXT_MAX];
 
 	if (d->verdict != VERDICT_ACCEPT)
@@ -37,8 +37,8 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 		    "--to RECIPIENT' asks about one.\n",
 		    a->verdict.found.users > 1 ? "users" : "user", a->text);
 	if (d->verdict != VERDICT_ACCEPT)
-		(void)printf("It is told: %s %s %s\n", a->verdict.code,
-		    a->verdict.status, a->verdict.text);
+		(void)printf("It is told: %s %s %s\n", a->verdict.said.code,
+		    a->verdict.said.status, a->verdict.said.text);
 	if (facts_monitored(ctl->cfg, NULL, &a->question.q.client))
 		(void)puts(
 		    "Monitor mode: popgate only records this, the MTA decides alone.");
@@ -297,7 +297,7 @@ why_print(struct ctl *ctl, const struct why_answer *a)
 		print_verdict(ctl, a);
 		print_denials(ctl, &a->denials);
 		print_logins(ctl, &a->logins);
-		if (a->verdict.decision.verdict != VERDICT_ACCEPT)
+		if (a->verdict.said.decision.verdict != VERDICT_ACCEPT)
 			near_show(ctl, &a->question.q.client, &a->verdict,
 			    a->logins.deleted_until, NULL);
 		print_decisions(ctl, &a->decisions);

@@ -9,8 +9,8 @@
 static void
 print_verdict(struct json *j, const struct why_answer *a)
 {
-	const struct decision *d = &a->verdict.decision;
-	const char *reply = a->verdict.text;
+	const struct decision *d = &a->verdict.said.decision;
+	const char *reply = a->verdict.said.text;
 
 	json_text(j, "client", a->text);
 	json_bool(j, "may_relay", d->verdict == VERDICT_ACCEPT);
@@ -174,7 +174,7 @@ why_print_json(struct ctl *ctl, const struct why_answer *a, struct json *j)
 		print_verdict(j, a);
 		print_denials(j, &a->denials);
 		print_logins(j, &a->logins, ctl->now);
-		if (a->verdict.decision.verdict != VERDICT_ACCEPT)
+		if (a->verdict.said.decision.verdict != VERDICT_ACCEPT)
 			near_show(ctl, &a->question.q.client, &a->verdict,
 			    a->logins.deleted_until, j);
 		print_decisions(j, &a->decisions);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "common/base/own_addresses.h"
-#include "common/policy/decide.h"
 #include "ctl/out.h"
 #include "ctl/times.h"
 
@@ -126,7 +125,6 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
     struct verdict_answer *a)
 {
 	struct asked asked = { .ctl = ctl, .st = st, .q = q, .a = a };
-	static struct decide_answer answer; /* large for a stack */
 
 	memset(a, 0, sizeof(*a));
 	if (st == NULL && err != NULL)
@@ -139,12 +137,7 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 		.at_ms = q->at * 1000,
 		.now = ctl->now };
 
-	decide(&question, &ops, &asked, &answer);
-	a->facts = answer.facts;
-	a->decision = answer.decision;
-	memcpy(a->code, answer.code, sizeof(a->code));
-	memcpy(a->status, answer.status, sizeof(a->status));
-	memcpy(a->text, answer.text, sizeof(a->text));
+	decide(&question, &ops, &asked, &a->said);
 	/* for what is said of the collector, also where it wasn't asked about
 	 */
 	if (st != NULL &&
@@ -180,7 +173,7 @@ say_recipient(const struct verdict_question *q, const struct verdict_answer *a,
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s is %s",
 		    out_escape(q->q.recipient, name, sizeof(name)),
-		    a->facts.recipient_local
+		    a->said.facts.recipient_local
 			? "delivered here"
 			: "none of ours: this would be relaying");
 }
@@ -197,7 +190,7 @@ say_identity(const struct ctl *ctl, const struct verdict_question *q,
 	else if (a->own)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "one of this machine's own addresses or its gateway");
-	if (a->facts.shared)
+	if (a->said.facts.shared)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "shared: %u users log in from there, relay.shared_address_users is %" PRId64,
 		    a->found.sharing, ctl->cfg->relay.shared_address_users);
@@ -224,7 +217,7 @@ say_certificate(const struct ctl *ctl, const struct verdict_question *q,
 		    "%s is%s in relay.certificates",
 		    out_escape(
 			certificate_name(q->q.certificate), name, sizeof(name)),
-		    a->facts.certificate ? "" : "n't");
+		    a->said.facts.certificate ? "" : "n't");
 }
 
 static void
@@ -238,7 +231,7 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	const char *sender = q->q.sender;
 	char name[100], user[100];
 
-	if (!a->facts.login_active) {
+	if (!a->said.facts.login_active) {
 		(void)snprintf(
 		    words, VERDICT_WORDS_MAX, "no login that counts");
 		return;
@@ -265,13 +258,14 @@ say_sender(const struct ctl *ctl, const struct verdict_question *q,
 	if (a->found.users > 1)
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "%s of those who logged in from there may send as %s (\"%s\")",
-		    a->facts.sender == POLICY_SENDER_GOOD ? "one" : "none",
+		    a->said.facts.sender == POLICY_SENDER_GOOD ? "one" : "none",
 		    name, binding);
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "%s %s send as %s (\"%s\")",
 		    *user == '\0' ? "nobody by name" : user,
-		    a->facts.sender == POLICY_SENDER_GOOD ? "may" : "may not",
+		    a->said.facts.sender == POLICY_SENDER_GOOD ? "may"
+							       : "may not",
 		    name, binding);
 }
 
@@ -305,10 +299,11 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 static void
 say_limits(const struct ctl *ctl, const struct verdict_answer *a, char *words)
 {
-	if (a->decision.verdict != VERDICT_ACCEPT && a->decision.rule != 9)
+	if (a->said.decision.verdict != VERDICT_ACCEPT &&
+	    a->said.decision.rule != 9)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "%s",
-		    a->facts.login_active ? "not asked"
-					  : "no login that counts");
+		    a->said.facts.login_active ? "not asked"
+					       : "no login that counts");
 	else if (!a->breach.counts)
 		(void)snprintf(words, VERDICT_WORDS_MAX, "not limited");
 	else if (!a->breach.known)
@@ -355,8 +350,9 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 		    a->store_failed        ? "not known: see row 7"
 			: a->found.denied  ? "popgatectl deny --list says why"
 			: a->breach.denied ? a->breach.denial
-			: a->facts.denied  ? "all who logged in from there are"
-					   : "nobody denied it");
+			: a->said.facts.denied
+			? "all who logged in from there are"
+			: "nobody denied it");
 		break;
 	case REASON_AUTHENTICATED:
 		(void)snprintf(words, VERDICT_WORDS_MAX,
@@ -410,8 +406,8 @@ is_shown(const struct verdict_answer *a, const struct policy_row *row)
 {
 	bool early = row == policy_refusal(REASON_RATE_LIMITED);
 	bool limited = a->breach.counts &&
-	    (a->facts.authenticated || a->facts.certificate ||
-		a->facts.trusted);
+	    (a->said.facts.authenticated || a->said.facts.certificate ||
+		a->said.facts.trusted);
 
 	return row->verdict != VERDICT_ASK_STORE && (!early || limited);
 }
@@ -420,7 +416,7 @@ int
 verdict_rows(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, struct verdict_row *rows)
 {
-	const struct policy_row *last = policy_match(&a->facts);
+	const struct policy_row *last = policy_match(&a->said.facts);
 	int n = 0;
 
 	for (const struct policy_row *row = policy_rows; row <= last; row++) {

@@ -5,9 +5,7 @@
 #define POPGATE_VERDICT_H
 
 #include "common/base/err.h"
-#include "common/policy/facts.h"
-#include "common/policy/policy.h"
-#include "common/policy/reply.h"
+#include "common/policy/decide.h"
 #include "common/records/login.h"
 #include "ctl/ctl.h"
 #include "ctl/why/breach.h"
@@ -22,15 +20,13 @@ struct verdict_question {
 };
 
 struct verdict_answer {
-	struct policy_facts facts;
+	struct decide_answer said; /* what decide() said */
 	struct store_lookup found;
-	struct decision decision;
 	bool store_failed; /* err says why */
 	bool own; /* the client is one of our addresses */
 	int64_t sources_read_at;
 	struct breach_state breach;
 	struct err err;
-	char code[4], status[8], text[REPLY_TEXT_MAX];
 };
 
 /* A row of the policy table. */
