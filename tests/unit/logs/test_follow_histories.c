@@ -20,6 +20,7 @@
 
 #include "common/base/err.h"
 #include "common/logs/follow.h"
+#include "tests/unit/chance.h"
 
 enum {
 	LINES = 4000, /* of a history, at most */
@@ -31,20 +32,12 @@ enum {
 
 /* --- chance --- */
 
-static uint64_t seed, dice;
-
-static unsigned
-below(unsigned n)
-{
-	dice = dice * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)((dice >> 33) % n);
-}
+static uint64_t seed;
 
 static bool
 chance(unsigned of)
 {
-	return below(of) == 0;
+	return random_below(of) == 0;
 }
 
 /* --- what happened, to be told when it went wrong --- */
@@ -106,8 +99,8 @@ at(const char *name)
 static void
 pass_time(void)
 {
-	now.tv_sec += 1 + (time_t)below(20);
-	now.tv_nsec = (long)below(1000000000);
+	now.tv_sec += 1 + (time_t)random_below(20);
+	now.tv_nsec = (long)random_below(1000000000);
 }
 
 static void
@@ -201,7 +194,7 @@ daemon_writes(int n)
 		int len = snprintf(line, sizeof(line),
 		    "Nov 29 12:%02d:%02d mail dovecot: line %d %.*s\n",
 		    written / 60 % 60, written % 60, written,
-		    chance(4) ? (int)below(250) : 0, x);
+		    chance(4) ? (int)random_below(250) : 0, x);
 
 		assert_int_equal(write(daemon_fd, line, (size_t)len), len);
 		written++;
@@ -288,7 +281,7 @@ read_all(void)
 static void
 read_some(void)
 {
-	stop_after = 1 + (int)below(6);
+	stop_after = 1 + (int)random_below(6);
 	tell("    read %d lines\n", stop_after);
 	(void)follow_read(f, FILE_MAX, take, NULL, &(struct err){ 0 });
 	stop_after = 0;
@@ -317,7 +310,7 @@ static void
 look(void)
 {
 	pass_time();
-	switch (below(8)) {
+	switch (random_below(8)) {
 	case 0:
 		read_all();
 		break;
@@ -403,7 +396,7 @@ rotate(void)
 	tell("renamed to .1\n");
 	look();
 	if (chance(2)) {
-		daemon_writes(1 + (int)below(3));
+		daemon_writes(1 + (int)random_below(3));
 		look();
 	}
 	if (chance(2)) {
@@ -423,7 +416,7 @@ copy(const char *from, const char *to, int flags, bool by_halves)
 	size_t n = slurp(from, buf, &st);
 
 	if (by_halves) {
-		spill(to, flags, buf, below((unsigned)n + 1), &now);
+		spill(to, flags, buf, random_below((unsigned)n + 1), &now);
 		tell("copied half of %s to %s\n", from, to);
 		look();
 		flags = 0;
@@ -436,7 +429,7 @@ copy(const char *from, const char *to, int flags, bool by_halves)
 static int
 free_number(void)
 {
-	int number = 1 + (int)below(NUMBERS);
+	int number = 1 + (int)random_below(NUMBERS);
 
 	return exists(numbered(number, 0)) ? 0 : number;
 }
@@ -464,7 +457,8 @@ pack_one(void)
 {
 	static char buf[FILE_MAX];
 	static unsigned char packed[FILE_MAX];
-	int number = 1 + (int)below(NUMBERS), packer = (int)below(PACKERS);
+	int number = 1 + (int)random_below(NUMBERS),
+	    packer = (int)random_below(PACKERS);
 	unsigned s = 1;
 	struct stat st;
 
@@ -502,7 +496,7 @@ static void
 until_it_reopens(void)
 {
 	detached = true;
-	for (int i = (int)below(3); i > 0; i--) {
+	for (int i = (int)random_below(3); i > 0; i--) {
 		look();
 		if (!detached)
 			return;
@@ -510,7 +504,7 @@ until_it_reopens(void)
 			/* only who saw it before can see what is written
 			 * there now */
 			read_all();
-			daemon_writes(1 + (int)below(4));
+			daemon_writes(1 + (int)random_below(4));
 		}
 	}
 	read_all();
@@ -575,7 +569,7 @@ trim(void)
 		kill_reader(), read_all(), save();
 	size_t n = slurp("mail.log", buf, &st);
 
-	for (unsigned i = 1 + below(4); i > 0 && from < n; i--)
+	for (unsigned i = 1 + random_below(4); i > 0 && from < n; i--)
 		from =
 		    (size_t)((char *)memchr(buf + from, '\n', n - from) - buf) +
 		    1;
@@ -583,7 +577,7 @@ trim(void)
 	if (from == n)
 		return;
 	if (chance(2)) {
-		daemon_writes(1 + (int)below(4));
+		daemon_writes(1 + (int)random_below(4));
 		n = slurp("mail.log", buf, &st);
 	}
 	if (in_place) {
@@ -612,7 +606,7 @@ restore(void)
 
 	if (n == 0)
 		return;
-	daemon_writes(1 + (int)below(30));
+	daemon_writes(1 + (int)random_below(30));
 	look();
 	read_all();
 	save();
@@ -622,7 +616,7 @@ restore(void)
 	detached = true;
 	reopen();
 	if (chance(2))
-		daemon_writes(1 + (int)below(60));
+		daemon_writes(1 + (int)random_below(60));
 	read_all();
 	save();
 }
@@ -638,7 +632,7 @@ static void
 step(void)
 {
 	look();
-	switch (below(16)) {
+	switch (random_below(16)) {
 	case 0:
 	case 1:
 		rotate();
@@ -677,7 +671,7 @@ step(void)
 		reopen();
 		break;
 	default:
-		daemon_writes(1 + (int)below(12));
+		daemon_writes(1 + (int)random_below(12));
 		break;
 	}
 }
@@ -687,7 +681,7 @@ begin(void)
 {
 	char path[100];
 
-	dice = seed * UINT64_C(0x9e3779b97f4a7c15);
+	random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
 	story_n = 0;
 	written = 0;
 	rewrites = chance(2);

@@ -10,6 +10,7 @@
 #include "common/config/config.h"
 #include "common/db/audit.h"
 #include "common/policy/charge.h"
+#include "tests/unit/chance.h"
 
 enum { CLIENTS = 5, USERS = 4, LISTS = 6, SENDERS = 6 };
 
@@ -22,16 +23,6 @@ static const char *const lists[LISTS] = { "", "alice", "Bob", "bob,alice",
 
 static char dir[64], db[96];
 static struct config *cfg;
-
-static uint64_t seed_now;
-
-static unsigned
-random_below(unsigned n)
-{
-	seed_now = seed_now * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)(seed_now >> 33) % n;
-}
 
 static void
 on_line(const char *line, size_t len)
@@ -327,7 +318,7 @@ one_story(uint64_t seed, bool authenticated, bool trusted)
 	struct audit *a = start();
 	struct err err;
 
-	seed_now = seed;
+	random_state = seed;
 	cfg->limits.authenticated = authenticated;
 	cfg->limits.trusted_networks = trusted;
 	for (int i = 0; i < 150; i++) {

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/base/siphash.h"
 #include "common/policy/limiter.h"
+#include "tests/unit/chance.h"
 
 /* --- helpers --- */
 
@@ -61,17 +62,6 @@ fill(struct limiter *l, const struct limiter_event *ev, int max)
 	while (n < max && take(l, ev, NULL) == -1)
 		n++;
 	return n;
-}
-
-/* A generator of our own, so that a failure can be had again. */
-static uint64_t seed_now;
-
-static unsigned
-random_below(unsigned n)
-{
-	seed_now = seed_now * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)(seed_now >> 33) % n;
 }
 
 /* --- a model: every recipient that went, looked at one by one --- */
@@ -251,7 +241,7 @@ one_sequence(uint64_t seed)
 	bool narrow = seed % 3 == 0;
 	int steps = 100 + (int)(seed % 7) * 50;
 
-	seed_now = seed * 2 + 1;
+	random_state = seed * 2 + 1;
 	memset(&m, 0, sizeof(m));
 	for (int i = 0; i < steps; i++) {
 		unsigned what = random_below(100);

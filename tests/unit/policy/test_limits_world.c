@@ -13,6 +13,7 @@
 
 #include "common/base/err.h"
 #include "common/policy/limiter.h"
+#include "tests/unit/chance.h"
 
 enum {
 	CLIENTS = 4,
@@ -75,16 +76,6 @@ static struct world {
 	int64_t now_s;
 	uint64_t seed;
 } w;
-
-static uint64_t random_now;
-
-static unsigned
-random_below(unsigned n)
-{
-	random_now = random_now * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)(random_now >> 33) % n;
-}
 
 static struct limiter *
 make(void)
@@ -394,7 +385,7 @@ restart(void)
 static void
 history(uint64_t seed, int steps)
 {
-	random_now = seed * 2 + 1;
+	random_state = seed * 2 + 1;
 	memset(&w, 0, sizeof(w));
 	w.seed = seed;
 	w.l = make();
