@@ -50,7 +50,7 @@ def test_interrupted(place, mta, number, told):
             [sys.executable, DEMO, mta], stdout=file, stderr=file,
             env={**os.environ, "TMPDIR": str(tmp)})
     try:
-        wait_for(lambda: f"\n{told}" in out.read_text(), told)
+        wait_for(lambda: f"\n{told}" in out.read_text(), out.read_text)
         time.sleep(0.3)
         demo.send_signal(number)
         assert demo.wait(120) == 130, out.read_text()
