@@ -47,7 +47,8 @@ struct ctl_args {
 	int n;
 };
 
-/* One subcommand: each cmd_*.c defines one, main.c lists them. */
+/* A subcommand. Files of ctl/commands/, ctl/why/ and ctl/doctor/ define them,
+ * and main.c lists them. */
 struct command {
 	const char *name;
 	const char *args; /* synopsis behind the name */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* popgatectl: the admin's command. The table below dispatches, documents and
- * completes the subcommands; each is in its own cmd_*.c. Called as
- * vsmtprelay, it speaks that utility's language (vsmtprelay.c). */
+ * completes the subcommands, which commands/, why/ and doctor/ define. Called
+ * as vsmtprelay, it speaks that utility's language (commands/vsmtprelay.c). */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
