@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
@@ -29,18 +30,20 @@ enum {
 	SOCKET_MODE = 0660
 };
 
-/* A thread of our own accepts connections and counts them. libmicrohttpd's
- * would loop at full speed where descriptors run out, and 0.9.75 locks itself
- * out when it gets more connections than its limit. */
+/* One thread of our own accepts connections, counts them and lets libmicrohttpd
+ * serve them. libmicrohttpd's own would loop at full speed where descriptors
+ * run out, and 0.9.75 locks itself out when it gets more connections than its
+ * limit. */
 struct http {
 	struct MHD_Daemon *daemon;
 	struct listen_spec spec;
 	const struct http_page *pages;
-	int fd, wake;
+	int fd, wake, epoll;
 	unsigned max; /* connections */
-	atomic_uint n;
+	unsigned n; /* of the thread */
+	bool resting; /* of the thread: the last one could not be accepted */
 	atomic_bool ending;
-	pthread_t thread; /* accepts */
+	pthread_t thread;
 };
 
 /* Keeps libmicrohttpd from writing to stderr. What goes wrong in a request is
@@ -150,17 +153,6 @@ wake(void *arg)
 	(void)!write(h->wake, &one, sizeof(one));
 }
 
-/* One connection less. libmicrohttpd may say that a connection has closed which
- * it could not even take: it is not counted twice. */
-static void
-uncount(struct http *h)
-{
-	unsigned n = atomic_load(&h->n);
-
-	while (n > 0 && !atomic_compare_exchange_weak(&h->n, &n, n - 1))
-		continue;
-}
-
 static void
 notice(void *arg, struct MHD_Connection *connection, void **context,
     enum MHD_ConnectionNotificationCode code)
@@ -169,50 +161,59 @@ notice(void *arg, struct MHD_Connection *connection, void **context,
 
 	(void)connection;
 	(void)context;
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		uncount(h);
-		wake(h);
-	}
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		h->n++;
+	else
+		h->n--;
 }
 
-/* Accept one waiting connection, or rest when descriptors have run out. */
 static void
 accept_one(struct http *h)
 {
-	struct pollfd pfd = { .fd = h->wake, .events = POLLIN };
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
-	int fd = atomic_load(&h->n) >= h->max
-	    ? -1
-	    : accept4(h->fd, (struct sockaddr *)&peer, &len,
-		  SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(h->fd, (struct sockaddr *)&peer, &len,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd == -1) {
-		(void)poll(&pfd, 1, REST_MS);
-		return;
-	}
-	atomic_fetch_add(&h->n, 1);
-	/* which closes it when that fails */
-	if (MHD_add_connection(h->daemon, fd, (struct sockaddr *)&peer, len) !=
-	    MHD_YES)
-		uncount(h);
+	h->resting = fd == -1;
+	if (fd != -1) /* which is closed when that fails */
+		(void)MHD_add_connection(
+		    h->daemon, fd, (struct sockaddr *)&peer, len);
+}
+
+/* How long to wait for anything to happen; -1: for ever. */
+static int
+wait_ms(const struct http *h)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+	int most = h->resting ? REST_MS : -1;
+
+	if (MHD_get_timeout(h->daemon, &ms) != MHD_YES)
+		return most;
+	return most != -1 && ms > (unsigned)most ? most
+	    : ms > INT_MAX                       ? INT_MAX
+						 : (int)ms;
 }
 
 static void *
-accept_thread(void *arg)
+serve_thread(void *arg)
 {
 	struct http *h = arg;
 	uint64_t ticks;
 
 	while (!atomic_load(&h->ending)) {
+		bool takes = h->n < h->max && !h->resting;
 		struct pollfd pfd[] = { { .fd = h->wake, .events = POLLIN },
-			{ .fd = h->fd, .events = POLLIN } };
+			{ .fd = h->epoll, .events = POLLIN },
+			{ .fd = takes ? h->fd : -1, .events = POLLIN } };
 
-		(void)poll(pfd, 2, -1);
+		(void)poll(pfd, 3, wait_ms(h));
+		h->resting = false;
 		if (pfd[0].revents != 0)
 			(void)!read(h->wake, &ticks, sizeof(ticks));
-		if (pfd[1].revents != 0)
+		if (pfd[2].revents != 0)
 			accept_one(h);
+		(void)MHD_run(h->daemon);
 	}
 	return NULL;
 }
@@ -220,17 +221,22 @@ accept_thread(void *arg)
 static int
 start(struct http *h, const char *listen, struct err *err)
 {
+	const union MHD_DaemonInfo *info = NULL;
+
 	h->max = connections_max();
 	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD |
-		MHD_USE_AUTO | MHD_USE_ERROR_LOG | MHD_USE_ITC |
-		MHD_USE_NO_LISTEN_SOCKET,
-	    0, NULL, NULL, answer, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing,
+	h->daemon = MHD_start_daemon(
+	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0,
+	    NULL, NULL, answer, h, MHD_OPTION_EXTERNAL_LOGGER, say_nothing,
 	    NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)NEVER_REACHED,
 	    MHD_OPTION_NOTIFY_CONNECTION, notice, h,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
-	if (h->daemon != NULL && h->wake != -1 &&
-	    pthread_create(&h->thread, NULL, accept_thread, h) == 0)
+	if (h->daemon != NULL)
+		info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	if (info != NULL)
+		h->epoll = info->epoll_fd;
+	if (info != NULL && h->wake != -1 &&
+	    pthread_create(&h->thread, NULL, serve_thread, h) == 0)
 		return 0;
 	err_set(err, ERR_IO, "%s: libmicrohttpd can't serve it", listen);
 	if (h->daemon != NULL)
