@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/own_addresses.h"
 #include "common/config/config.h"
 #include "common/db/store.h"
@@ -42,7 +43,7 @@ struct mirror {
 	struct config *cfg;
 	mirror_note_fn *note;
 	pthread_t thread;
-	pthread_mutex_t mtx;
+	struct mutex mtx;
 	pthread_cond_t cond;
 	bool poked, stop; /* guarded by mtx */
 	/* of the thread alone */
@@ -327,20 +328,20 @@ static bool
 wait_for_work(struct mirror *m)
 {
 	int64_t rest = m->rest_ms - clock_monotonic_ms();
-	int err = 0;
+	bool in_time = true;
 
-	(void)pthread_mutex_lock(&m->mtx);
-	while (!m->stop && err != ETIMEDOUT && (rest > 0 || !m->poked)) {
+	mutex_lock(&m->mtx);
+	while (!m->stop && in_time && (rest > 0 || !m->poked)) {
 		struct timespec until;
 
 		clock_deadline(rest > 0 ? (int)rest : TICK_MS, &until);
-		err = pthread_cond_timedwait(&m->cond, &m->mtx, &until);
+		in_time = mutex_wait_until(&m->mtx, &m->cond, &until);
 		rest = m->rest_ms - clock_monotonic_ms();
 	}
 	bool more = !m->stop;
 
 	m->poked = false;
-	(void)pthread_mutex_unlock(&m->mtx);
+	mutex_unlock(&m->mtx);
 	return more;
 }
 
@@ -367,23 +368,17 @@ mirror_free(struct mirror *m)
 	free(m);
 }
 
-/* Waiting goes by the clock that nobody sets. */
 static int
 start_thread(struct mirror *m, struct err *err)
 {
-	pthread_condattr_t attr;
-
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&m->cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
-	(void)pthread_mutex_init(&m->mtx, NULL);
+	(void)pthread_cond_init(&m->cond, NULL);
+	mutex_init(&m->mtx);
 	int rc = pthread_create(&m->thread, NULL, run, m);
 
 	if (rc == 0)
 		return 0;
 	(void)pthread_cond_destroy(&m->cond);
-	(void)pthread_mutex_destroy(&m->mtx);
+	mutex_destroy(&m->mtx);
 	err_set(err, ERR_IO, "collector.mirror: %s", strerror(rc));
 	return -1;
 }
@@ -433,10 +428,10 @@ mirror_poke(struct mirror *m)
 {
 	if (m == NULL)
 		return;
-	(void)pthread_mutex_lock(&m->mtx);
+	mutex_lock(&m->mtx);
 	m->poked = true;
 	(void)pthread_cond_signal(&m->cond);
-	(void)pthread_mutex_unlock(&m->mtx);
+	mutex_unlock(&m->mtx);
 }
 
 static bool
@@ -456,13 +451,13 @@ mirror_stop(struct mirror **mp, const struct config *next)
 
 	if (m == NULL)
 		return;
-	(void)pthread_mutex_lock(&m->mtx);
+	mutex_lock(&m->mtx);
 	m->stop = true;
 	(void)pthread_cond_signal(&m->cond);
-	(void)pthread_mutex_unlock(&m->mtx);
+	mutex_unlock(&m->mtx);
 	(void)pthread_join(m->thread, NULL);
 	(void)pthread_cond_destroy(&m->cond);
-	(void)pthread_mutex_destroy(&m->mtx);
+	mutex_destroy(&m->mtx);
 	for (size_t i = 0; i < m->n; i++)
 		if (!goes_on(m->target[i].cfg, next) &&
 		    target_empty(&m->target[i], &err) == -1)

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/log.h"
 #include "common/base/own_addresses.h"
 #include "common/db/store.h"
@@ -27,22 +28,23 @@ enum { BEAT_MS = 250 };
  * reused. */
 enum { FAMILIES_MS = 2000 };
 
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	pthread_mutex_t mtx;
-	/* guarded by mtx */
-	int64_t store_said_ms; /* when we last spoke of a bad store */
+	/* when we last spoke of a bad store */
+	int64_t store_said_ms GUARDED_BY(mtx);
 	atomic_bool store_bad;
-	int64_t beat_ms, read_at; /* the heartbeat, and when we looked */
-	bool ipv4, ipv6; /* people log in so; when we looked: */
-	int64_t families_ms;
+	/* the heartbeat, and when we looked */
+	int64_t beat_ms GUARDED_BY(mtx), read_at GUARDED_BY(mtx);
+	/* people log in so; when we looked */
+	bool ipv4 GUARDED_BY(mtx), ipv6 GUARDED_BY(mtx);
+	int64_t families_ms GUARDED_BY(mtx);
 	/* set before any thread is made */
 	struct audit *audit;
 	struct pool *pool;
 	/* guarded by own_lock */
 	pthread_rwlock_t own_lock;
 	struct network_set own;
-} gate = { .mtx = PTHREAD_MUTEX_INITIALIZER,
-	.own_lock = PTHREAD_RWLOCK_INITIALIZER };
+} gate = { .own_lock = PTHREAD_RWLOCK_INITIALIZER };
 
 static void
 log_decision(const char *line, size_t len)
@@ -120,14 +122,14 @@ say_store(bool good, const char *text)
 	if (good &&
 	    !atomic_load_explicit(&gate.store_bad, memory_order_relaxed))
 		return;
-	(void)pthread_mutex_lock(&gate.mtx);
+	mutex_lock(&mtx);
 	say = good
 	    ? gate.store_bad
 	    : !gate.store_bad || now_ms - gate.store_said_ms > STORE_SAY_MS;
 	gate.store_bad = !good;
 	if (say)
 		gate.store_said_ms = now_ms;
-	(void)pthread_mutex_unlock(&gate.mtx);
+	mutex_unlock(&mtx);
 	if (say && good)
 		log_msg(LOG_NOTICE, "the login table can be read again");
 	else if (say)
@@ -190,19 +192,19 @@ ask_read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 	int64_t now_ms = clock_monotonic_ms(), read_at;
 
 	(void)arg;
-	(void)pthread_mutex_lock(&gate.mtx);
+	mutex_lock(&mtx);
 	bool fresh = gate.beat_ms != 0 && now_ms - gate.beat_ms < BEAT_MS;
 
 	*read_at_r = gate.read_at;
-	(void)pthread_mutex_unlock(&gate.mtx);
+	mutex_unlock(&mtx);
 	if (fresh)
 		return 0;
 	if (store_sources_read_at(st, &read_at, err) == -1)
 		return -1;
-	(void)pthread_mutex_lock(&gate.mtx);
+	mutex_lock(&mtx);
 	gate.read_at = *read_at_r = read_at;
 	gate.beat_ms = now_ms;
-	(void)pthread_mutex_unlock(&gate.mtx);
+	mutex_unlock(&mtx);
 	return 0;
 }
 
@@ -212,23 +214,23 @@ ask_families(void *arg, struct store *st, bool *ipv4_r, bool *ipv6_r)
 	const struct asked *a = arg;
 	int64_t now_ms = clock_monotonic_ms();
 
-	(void)pthread_mutex_lock(&gate.mtx);
+	mutex_lock(&mtx);
 	bool fresh =
 	    gate.families_ms != 0 && now_ms - gate.families_ms < FAMILIES_MS;
 
 	*ipv4_r = gate.ipv4;
 	*ipv6_r = gate.ipv6;
-	(void)pthread_mutex_unlock(&gate.mtx);
+	mutex_unlock(&mtx);
 	if (fresh)
 		return 0;
 	if (store_families(st, a->now - a->cfg->logins.window_s, ipv4_r, ipv6_r,
 		NULL) == -1)
 		return -1;
-	(void)pthread_mutex_lock(&gate.mtx);
+	mutex_lock(&mtx);
 	gate.ipv4 = *ipv4_r;
 	gate.ipv6 = *ipv6_r;
 	gate.families_ms = now_ms;
-	(void)pthread_mutex_unlock(&gate.mtx);
+	mutex_unlock(&mtx);
 	return 0;
 }
 

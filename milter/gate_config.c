@@ -2,18 +2,16 @@
 #include "milter/gate_config.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 
-static struct {
-	pthread_mutex_t mtx;
-	/* guarded by mtx, as is every refs */
-	struct gate_config *newest;
-} in_force = { .mtx = PTHREAD_MUTEX_INITIALIZER };
+/* Guards every refs, too. */
+static struct mutex mtx = MUTEX_INITIALIZER;
+static struct gate_config *newest GUARDED_BY(mtx);
 
 /* NULL with err when memory is short. */
 static struct gate_config *
@@ -68,11 +66,10 @@ gate_config_renew(struct gate_config **gc_r, struct err *err)
 	*gc_r = NULL;
 	if (gc == NULL)
 		return -1;
-	(void)pthread_mutex_lock(&in_force.mtx);
-	gc->cfg_of = in_force.newest->cfg_of != NULL ? in_force.newest->cfg_of
-						     : in_force.newest;
+	mutex_lock(&mtx);
+	gc->cfg_of = newest->cfg_of != NULL ? newest->cfg_of : newest;
 	gc->cfg_of->refs++;
-	(void)pthread_mutex_unlock(&in_force.mtx);
+	mutex_unlock(&mtx);
 	gc->cfg = gc->cfg_of->cfg;
 	if (facts_lists_load(gc->cfg, &gc->lists, err) == 0) {
 		*gc_r = gc;
@@ -85,22 +82,22 @@ gate_config_renew(struct gate_config **gc_r, struct err *err)
 struct gate_config *
 gate_config_take(void)
 {
-	(void)pthread_mutex_lock(&in_force.mtx);
-	struct gate_config *gc = in_force.newest;
+	mutex_lock(&mtx);
+	struct gate_config *gc = newest;
 
 	gc->refs++;
-	(void)pthread_mutex_unlock(&in_force.mtx);
+	mutex_unlock(&mtx);
 	return gc;
 }
 
 void
 gate_config_give(struct gate_config *gc)
 {
-	(void)pthread_mutex_lock(&in_force.mtx);
+	mutex_lock(&mtx);
 	assert(gc->refs > 0);
 	bool last = --gc->refs == 0;
 
-	(void)pthread_mutex_unlock(&in_force.mtx);
+	mutex_unlock(&mtx);
 	if (last)
 		gate_config_free(gc);
 }
@@ -108,11 +105,11 @@ gate_config_give(struct gate_config *gc)
 void
 gate_config_swap(struct gate_config *gc)
 {
-	(void)pthread_mutex_lock(&in_force.mtx);
-	struct gate_config *old = in_force.newest;
+	mutex_lock(&mtx);
+	struct gate_config *old = newest;
 
-	in_force.newest = gc;
-	(void)pthread_mutex_unlock(&in_force.mtx);
+	newest = gc;
+	mutex_unlock(&mtx);
 	if (old != NULL)
 		gate_config_give(old);
 }

@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/metrics.h"
 #include "common/db/audit_row.h"
 #include "common/db/audit_table.h"
@@ -45,7 +46,7 @@ struct audit {
 	char *path;
 	struct audit_table table; /* the writer's */
 	pthread_t thread;
-	pthread_mutex_t mtx;
+	struct mutex mtx;
 	pthread_cond_t work, room; /* room: in the queue */
 	/* guarded by mtx */
 	struct audit_row *head, **tail;
@@ -94,9 +95,9 @@ fail_group(struct audit *a, struct group *g)
 static void
 lose_all(struct audit *a, uint64_t before)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	tickets_lose(&a->tickets, 1, before - 1);
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 }
 
 static void
@@ -145,9 +146,9 @@ log_rows(const struct audit *a, const struct audit_row *list)
 		a->opt.log_flush();
 }
 
-/* With mtx held: is it time to write what the group has? */
+/* Is it time to write what the group has? */
 static bool
-group_due(const struct audit *a, const struct group *g)
+group_due(const struct audit *a, const struct group *g) REQUIRES(a->mtx)
 {
 	int64_t age_ms = clock_monotonic_ms() - g->began_ms;
 
@@ -167,12 +168,11 @@ take_piece(
 	struct timespec until;
 	bool counted = false;
 
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	clock_deadline(g->open ? PIECE_MS : IDLE_MS, &until);
 	a->lingering = g->open;
 	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))
-		if (pthread_cond_timedwait(&a->work, &a->mtx, &until) ==
-			ETIMEDOUT ||
+		if (!mutex_wait_until(&a->mtx, &a->work, &until) ||
 		    (g->open && group_due(a, g)))
 			break;
 	a->lingering = false;
@@ -215,7 +215,7 @@ take_piece(
 	g->ending = a->stop;
 	bool more = *list != NULL || g->open || (counted && !tried) || !a->stop;
 
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	return more;
 }
 
@@ -228,7 +228,7 @@ is_settled(enum audit_state state)
 static void
 settle(struct audit *a, struct group *g)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	for (int c = 0; !g->good && c < 3; c++)
 		for (int r = 0; r < REASONS; r++)
 			a->local[c][r] += g->tallies[c][r];
@@ -270,7 +270,7 @@ settle(struct audit *a, struct group *g)
 		if (is_settled(
 			tickets_state(&a->tickets, w->ticket, w->ticket)))
 			(void)pthread_cond_signal(&w->cond);
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	if (a->opt.committed != NULL)
 		a->opt.committed(a->opt.committed_arg);
 }
@@ -282,14 +282,14 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 	int64_t now = clock_now();
 	char text[ERR_TEXT_MAX + 100];
 
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	uint64_t lost = a->lost_unsaid;
 	bool quiet = good == was_good &&
 	    ((good && lost == 0) || now - a->lost_said_at < 10);
 
 	if (!quiet)
 		a->lost_unsaid = 0;
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	if (quiet)
 		return;
 	a->lost_said_at = now;
@@ -368,7 +368,6 @@ audit_start(
     const struct audit_options *options, struct audit **a_r, struct err *err)
 {
 	struct audit *a = calloc(1, sizeof(*a));
-	pthread_condattr_t attr;
 
 	assert(options->queue > 0 && options->log_line != NULL &&
 	    options->log_state != NULL);
@@ -396,12 +395,9 @@ audit_start(
 		free(a);
 		return -1;
 	}
-	(void)pthread_mutex_init(&a->mtx, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&a->work, &attr);
-	(void)pthread_cond_init(&a->room, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	mutex_init(&a->mtx);
+	(void)pthread_cond_init(&a->work, NULL);
+	(void)pthread_cond_init(&a->room, NULL);
 	int rc = pthread_create(&a->thread, NULL, writer, a);
 
 	if (rc != 0) {
@@ -419,12 +415,12 @@ audit_start(
 void
 audit_drain(struct audit *a)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	bool joined = a->stop;
 
 	a->stop = true;
 	(void)pthread_cond_signal(&a->work);
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	if (joined)
 		return;
 	(void)pthread_join(a->thread, NULL);
@@ -442,7 +438,7 @@ audit_stop(struct audit **ap)
 	assert(a->head == NULL && a->queued == 0);
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->room);
-	(void)pthread_mutex_destroy(&a->mtx);
+	mutex_destroy(&a->mtx);
 	breaches_free(a->breaches);
 	repeats_free(a->table.repeats);
 	free(a->path);
@@ -450,9 +446,10 @@ audit_stop(struct audit **ap)
 	*ap = NULL;
 }
 
-/* With mtx held: take the chain if there is room. Returns its ticket, or 0. */
+/* Take the chain if there is room. Returns its ticket, or 0. */
 static uint64_t
 enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
+    REQUIRES(a->mtx)
 {
 	if (a->stop || a->queued + list->n > (uint64_t)a->opt.queue)
 		return 0;
@@ -473,19 +470,19 @@ enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
 	return ++a->tickets.submitted;
 }
 
-/* With mtx held: wait for room for n rows. */
+/* Wait for room for n rows. */
 static void
-wait_for_room(struct audit *a, size_t n, int timeout_ms)
+wait_for_room(struct audit *a, size_t n, int timeout_ms) REQUIRES(a->mtx)
 {
 	struct timespec until;
-	int rc = 0;
+	bool in_time = true;
 
 	clock_deadline(timeout_ms, &until);
 	while (!a->stop && a->queued + n > (uint64_t)a->opt.queue &&
-	    n <= (uint64_t)a->opt.queue && rc == 0) {
+	    n <= (uint64_t)a->opt.queue && in_time) {
 		a->urgent = true;
 		(void)pthread_cond_signal(&a->work);
-		rc = pthread_cond_timedwait(&a->room, &a->mtx, &until);
+		in_time = mutex_wait_until(&a->mtx, &a->room, &until);
 	}
 }
 
@@ -495,7 +492,7 @@ submit(struct audit *a, struct audit_row *list, bool urgent, bool sync,
 {
 	if (list == NULL)
 		return 0;
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	if (timeout_ms > 0)
 		wait_for_room(a, list->n, timeout_ms);
 	uint64_t ticket = enqueue(a, list, urgent, sync);
@@ -504,7 +501,7 @@ submit(struct audit *a, struct audit_row *list, bool urgent, bool sync,
 		a->lost += list->n;
 		a->lost_unsaid += list->n;
 	}
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	if (ticket == 0)
 		audit_row_free(list);
 	return ticket;
@@ -529,9 +526,9 @@ audit_submit_written(struct audit *a, struct audit_row *list)
 	return submit(a, list, true, false, 0);
 }
 
-/* With mtx held: somebody waits for the disk. */
+/* Somebody waits for the disk. */
 static void
-want_sync(struct audit *a)
+want_sync(struct audit *a) REQUIRES(a->mtx)
 {
 	if (!a->urgent)
 		(void)pthread_cond_signal(&a->work);
@@ -543,22 +540,22 @@ audit_sync(struct audit *a)
 {
 	uint64_t ticket = 0;
 
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	if (!a->stop) {
 		ticket = ++a->tickets.submitted;
 		want_sync(a);
 	}
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	return ticket;
 }
 
 enum audit_state
 audit_state_range(struct audit *a, uint64_t first, uint64_t last)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	enum audit_state state = tickets_state(&a->tickets, first, last);
 
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	return state;
 }
 
@@ -574,10 +571,10 @@ audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 	struct waiter w = { .ticket = ticket,
 		.cond = PTHREAD_COND_INITIALIZER };
 	struct timespec until;
-	int rc = 0;
+	bool in_time = true;
 
 	clock_deadline(timeout_ms, &until);
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	w.next = a->waiters;
 	w.to = &a->waiters;
 	if (w.next != NULL)
@@ -587,16 +584,15 @@ audit_wait(struct audit *a, uint64_t ticket, int timeout_ms)
 	if (!is_settled(tickets_state(&a->tickets, ticket, ticket)))
 		want_sync(a);
 	while (
-	    !is_settled(tickets_state(&a->tickets, ticket, ticket)) && rc == 0)
-		rc = pthread_cond_clockwait(
-		    &w.cond, &a->mtx, CLOCK_MONOTONIC, &until);
+	    !is_settled(tickets_state(&a->tickets, ticket, ticket)) && in_time)
+		in_time = mutex_wait_until(&a->mtx, &w.cond, &until);
 	bool durable =
 	    tickets_state(&a->tickets, ticket, ticket) == AUDIT_DURABLE;
 
 	*w.to = w.next;
 	if (w.next != NULL)
 		w.next->to = w.to;
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	(void)pthread_cond_destroy(&w.cond);
 	return durable;
 }
@@ -612,10 +608,10 @@ audit_batch(const struct audit *a)
 bool
 audit_healthy(struct audit *a)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	bool healthy = a->healthy && a->queued < (uint64_t)a->opt.queue;
 
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	return healthy;
 }
 
@@ -624,9 +620,9 @@ audit_count_local(
     struct audit *a, enum audit_channel channel, enum reason reason)
 {
 	assert(channel <= CHANNEL_SOCKETMAP && reason < REASONS);
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	a->local[channel][reason]++;
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 }
 
 void
@@ -636,7 +632,7 @@ audit_breach(struct audit *a, const struct audit_breach *breach)
 
 	if (new == NULL)
 		return;
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	bool room = !a->stop && a->n_breaches < BREACHES_MAX;
 
 	if (room) {
@@ -646,7 +642,7 @@ audit_breach(struct audit *a, const struct audit_breach *breach)
 		a->urgent = true;
 		(void)pthread_cond_signal(&a->work);
 	}
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 	if (!room)
 		free(new);
 }
@@ -654,7 +650,7 @@ audit_breach(struct audit *a, const struct audit_breach *breach)
 void
 audit_stats(struct audit *a, struct audit_stats *stats)
 {
-	(void)pthread_mutex_lock(&a->mtx);
+	mutex_lock(&a->mtx);
 	*stats = (struct audit_stats){ .rows = a->rows,
 		.transactions = a->transactions,
 		.syncs = a->syncs,
@@ -664,7 +660,7 @@ audit_stats(struct audit *a, struct audit_stats *stats)
 		.bytes = a->bytes,
 		.max_size = a->opt.max_size,
 		.healthy = a->healthy && a->queued < (uint64_t)a->opt.queue };
-	(void)pthread_mutex_unlock(&a->mtx);
+	mutex_unlock(&a->mtx);
 }
 
 const struct histogram *

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 
 enum { OWNERS_MAX = 16, GROUPS_MAX = 128, PATH_LEN = 2048 };
 
@@ -33,9 +33,9 @@ struct owner {
 	char name[48];
 };
 
-static pthread_mutex_t mtx = PTHREAD_MUTEX_INITIALIZER;
+static struct mutex mtx = MUTEX_INITIALIZER;
 static struct owner owners[OWNERS_MAX]; /* guarded by mtx until registered */
-static int n_owners; /* guarded by mtx */
+static int n_owners GUARDED_BY(mtx);
 
 /* --- of this thread, for a moment --- */
 
@@ -110,7 +110,7 @@ on_shm_map(
 static int
 adopt(struct owner *o, sqlite3_file *file)
 {
-	(void)pthread_mutex_lock(&mtx);
+	mutex_lock(&mtx);
 	if (o->real_io == NULL) {
 		o->real_io = file->pMethods;
 		o->io = *file->pMethods;
@@ -118,7 +118,7 @@ adopt(struct owner *o, sqlite3_file *file)
 	}
 	bool known = o->real_io == file->pMethods;
 
-	(void)pthread_mutex_unlock(&mtx);
+	mutex_unlock(&mtx);
 	if (known) {
 		file->pMethods = &o->io;
 		return SQLITE_OK;
@@ -232,7 +232,7 @@ can_reach(const struct owner *o, const char *dir)
 }
 
 static struct owner *
-make_owner(uid_t uid, gid_t gid)
+make_owner(uid_t uid, gid_t gid) REQUIRES(mtx)
 {
 	struct owner *o = &owners[n_owners];
 	sqlite3_vfs *real = sqlite3_vfs_find(NULL);
@@ -262,13 +262,13 @@ take_owner(uid_t uid, gid_t gid)
 {
 	struct owner *o = NULL;
 
-	(void)pthread_mutex_lock(&mtx);
+	mutex_lock(&mtx);
 	for (int i = 0; i < n_owners && o == NULL; i++)
 		if (owners[i].uid == uid && owners[i].gid == gid)
 			o = &owners[i];
 	if (o == NULL)
 		o = make_owner(uid, gid);
-	(void)pthread_mutex_unlock(&mtx);
+	mutex_unlock(&mtx);
 	return o;
 }
 

@@ -2,7 +2,6 @@
 #include "common/policy/limiter.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <sys/random.h>
 
 #include "common/base/err.h"
+#include "common/base/guarded.h"
 #include "common/base/siphash.h"
 #include "common/mta/address.h"
 
@@ -98,12 +98,12 @@ struct group {
 };
 
 struct shard {
-	_Alignas(64) pthread_mutex_t mtx;
+	_Alignas(64) struct mutex mtx;
 	struct set *sets;
 	struct subject *subjects; /* number 0 is nobody's */
 	uint16_t *buckets; /* numbers of groups; 0: none yet */
 	struct group *groups; /* number 0 is nobody's */
-	/* guarded by mtx, and so is what these point to */
+	/* guarded by mtx, as is what the pointers above lead to */
 	uint16_t n_subjects, n_groups;
 	uint32_t n_born;
 	int64_t now_s;
@@ -211,7 +211,7 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 		    (rate[i].window_s * 1000 + SLOTS - 2) / (SLOTS - 1);
 	}
 	for (int i = 0; i < SHARDS; i++)
-		(void)pthread_mutex_init(&l->shard[i].mtx, NULL);
+		mutex_init(&l->shard[i].mtx);
 	if (!lay_out(l))
 		goto nomem;
 	if (getrandom(l->key, sizeof(l->key), 0) != sizeof(l->key)) {
@@ -234,7 +234,7 @@ limiter_free(struct limiter *l)
 		return;
 	for (int i = 0; i < SHARDS; i++) {
 		free(l->shard[i].denied);
-		(void)pthread_mutex_destroy(&l->shard[i].mtx);
+		mutex_destroy(&l->shard[i].mtx);
 	}
 	if (l->memory != NULL)
 		(void)munmap(l->memory, l->memory_size);
@@ -617,14 +617,15 @@ struct taking {
 
 _Static_assert(SHARDS <= 64, "a bit for each shard");
 
-/* In the order of their number; the time of none goes back. */
+/* In the order of their number; the time of none goes back. Which mutexes it
+ * locks is a number, which clang can't follow. */
 static void
-lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s)
+lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s) UNCHECKED
 {
 	assert(shards != 0 && *now_s >= 0);
 	for (int i = 0; i < SHARDS; i++)
 		if (shards >> i & 1) {
-			(void)pthread_mutex_lock(&l->shard[i].mtx);
+			mutex_lock(&l->shard[i].mtx);
 			if (l->shard[i].now_s > *now_s)
 				*now_s = l->shard[i].now_s;
 		}
@@ -634,11 +635,11 @@ lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s)
 }
 
 static void
-unlock_shards(struct limiter *l, uint64_t shards)
+unlock_shards(struct limiter *l, uint64_t shards) UNCHECKED
 {
 	for (int i = 0; i < SHARDS; i++)
 		if (shards >> i & 1)
-			(void)pthread_mutex_unlock(&l->shard[i].mtx);
+			mutex_unlock(&l->shard[i].mtx);
 }
 
 /* Is there a count of the subject's for when the value was seen? */
@@ -1429,14 +1430,14 @@ limiter_deny(struct limiter *l, uint64_t subject, int64_t until)
 	struct shard *shard = &l->shard[shard_of(subject)];
 
 	assert(subject != 0);
-	(void)pthread_mutex_lock(&shard->mtx);
+	mutex_lock(&shard->mtx);
 	struct denial *d = denial_find(shard, subject);
 
 	if (d != NULL && d->until < until)
 		d->until = until;
 	if (d == NULL && (d = denial_make(l, shard)) != NULL)
 		*d = (struct denial){ .tag = subject, .until = until };
-	(void)pthread_mutex_unlock(&shard->mtx);
+	mutex_unlock(&shard->mtx);
 }
 
 bool
@@ -1452,13 +1453,13 @@ limiter_denied(struct limiter *l, uint64_t subject, int64_t now)
 
 	if (!limiter_denies(l))
 		return false;
-	(void)pthread_mutex_lock(&shard->mtx);
+	mutex_lock(&shard->mtx);
 	struct denial *d = denial_find(shard, subject);
 	bool denied = d != NULL && d->until > now;
 
 	if (d != NULL && !denied)
 		denial_drop(l, shard, d);
-	(void)pthread_mutex_unlock(&shard->mtx);
+	mutex_unlock(&shard->mtx);
 	return denied;
 }
 
@@ -1468,7 +1469,7 @@ limiter_forget(struct limiter *l, uint64_t subject)
 	struct shard *shard = &l->shard[shard_of(subject)];
 
 	assert(subject != 0);
-	(void)pthread_mutex_lock(&shard->mtx);
+	mutex_lock(&shard->mtx);
 	struct subject *s = subject_find(l, subject);
 	struct denial *d = denial_find(shard, subject);
 
@@ -1481,5 +1482,5 @@ limiter_forget(struct limiter *l, uint64_t subject)
 	}
 	if (d != NULL)
 		denial_drop(l, shard, d);
-	(void)pthread_mutex_unlock(&shard->mtx);
+	mutex_unlock(&shard->mtx);
 }
