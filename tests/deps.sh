@@ -1,21 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# deps.sh - install what building, testing and the demo need (Debian 12).
+# deps.sh - install what building, testing and the demo need (Debian 12, 13).
 #
 #   tests/deps.sh build|demo-postfix|demo-sendmail|test
 #
-# As root or with sudo. Does nothing when everything is there. No package
-# that it installs starts a service: see tests/system/deps.sh.
+# As root or with sudo. Does nothing when everything is there, removes nothing.
+# No package that it installs starts a service: see tests/system/deps.sh.
 set -eu
 
 what=${1:-test}
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/packages.sh
+. "$here/packages.sh"
 
 build="gcc make pkg-config libmilter-dev libsqlite3-dev libconfig-dev
 	libidn2-dev libpcre2-dev libsystemd-dev zlib1g-dev liblzma-dev
 	libbz2-dev libzstd-dev libdb5.3-dev libmicrohttpd-dev
 	libc-ares-dev"
-check="libcmocka-dev clang libclang-rt-14-dev clang-tidy clang-format cppcheck
+check="libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev clang-tidy clang-format cppcheck
 	sqlite3 mandoc python3 perl python3-prometheus-client systemd procps"
 
 case $what in
@@ -27,19 +29,8 @@ test)		packages="$build $check" ;;
 		exit 64 ;;
 esac
 
-missing=
-for p in $packages; do
-	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null |
-	    grep -qx installed || missing="$missing $p"
-done
-if [ -n "$missing" ]; then
-	sudo=
-	[ "$(id -u)" = 0 ] || sudo=sudo
-	$sudo apt-get -qq update
-	# shellcheck disable=SC2086 # a list of words
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq \
-	    --no-install-recommends -o Dpkg::Use-Pty=0 install $missing
-fi
+# shellcheck disable=SC2086 # a list of words
+install_packages $packages
 case $what in
 demo-*)		sh "$here/system/deps.sh" "${what#demo-}" ;;
 test)		sh "$here/system/deps.sh" all ;;

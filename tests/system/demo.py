@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from lab import client, sendmail  # noqa: E402
-from lab.dovecot import Dovecot  # noqa: E402
+from lab.dovecot import Dovecot, login_line  # noqa: E402
 from lab.popgate import Popgate  # noqa: E402
 from lab.postfix import Postfix  # noqa: E402
 from lab.process import Failure, started, wait_for  # noqa: E402
@@ -188,7 +188,7 @@ def story(site, mta_name):
     learnt = (time.monotonic() - started) * 1000
     say("Dovecot wrote that to its log, as always:")
     line = [text for text in site.mail_log.read_text().splitlines()
-            if "Login: user=" in text][-1]
+            if login_line() in text][-1]
     for part in textwrap.wrap(line, 72):
         show(part)
     say(f"popgate-collector follows the log, and {learnt:.0f} ms later "

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# deps.sh - install what the system tests and the demo need (Debian 12).
+# deps.sh - install what the system tests and the demo need (Debian 12, 13).
 #
 # Debian packages are installed without starting a single service.  Sendmail and
 # Exim conflict with Postfix, and Courier, Cyrus and other POP and IMAP servers
@@ -16,71 +16,20 @@ what=${1:-all}
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${POPGATE_BUILD:-$top/build}
 
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# Programs that a Debian policy would start: 101 means "do not".
-policy=/usr/sbin/policy-rc.d
-made_policy=
-forbid_services() {
-	[ ! -e $policy ] || return 0
-	as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
-	made_policy=yes
-}
-allow_services() {
-	[ -z "$made_policy" ] || as_root rm -f $policy
-	made_policy=
-}
-trap allow_services EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-updated=
-update() {
-	[ -z "$updated" ] || return 0
-	as_root apt-get -qq update
-	updated=yes
-}
-
-installed() {
-	dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null |
-		grep -qx installed
-}
-
-install_packages() {
-	missing=
-	for package in "$@"; do
-		installed "$package" || missing="$missing $package"
-	done
-	[ -n "$missing" ] || return 0
-	update
-	forbid_services
-	# shellcheck disable=SC2086 # a list of words
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq \
-		--no-install-recommends -o Dpkg::Use-Pty=0 install $missing
-	allow_services
-	# Not at the next boot either: nobody asked for these services.
-	[ -d /run/systemd/system ] || return 0
-	for package in $missing; do
-		case $package in
-		postfix) service=postfix ;;
-		dovecot-imapd) service=dovecot ;;
-		rsyslog) service=rsyslog ;;
-		*) continue ;;
-		esac
-		as_root systemctl disable --quiet "$service"
-	done
-}
+# shellcheck source=tests/packages.sh
+. "$top/tests/packages.sh"
 
 # unpack DIRECTORY PACKAGE... - as installed, but below DIRECTORY only.
 unpack() {
 	directory=$1
 	shift
-	[ "$(cat "$directory/.complete" 2>/dev/null)" != "$*" ] || return 0
+	words=$*
+	[ "$(cat "$directory/.complete" 2>/dev/null)" != "$words" ] || return 0
 	update
 	scratch=$(mktemp -d)
 	chmod 755 "$scratch"
+	# shellcheck disable=SC2046 # a list of words
+	set -- $(choose_packages "$@")
 	(cd "$scratch" &&
 	 apt-get -qq -o APT::Sandbox::User=root download "$@")
 	rm -rf "$directory"
@@ -89,7 +38,7 @@ unpack() {
 		dpkg -x "$archive" "$directory"
 	done
 	as_root rm -rf "$scratch"
-	echo "$*" >"$directory/.complete"
+	echo "$words" >"$directory/.complete"
 }
 
 has_mta() {
@@ -116,27 +65,30 @@ install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
 
 case $what in
 all|sendmail)
-	install_packages libdb5.3 libldap-2.5-0 liblockfile1 libnsl2 libwrap0
+	install_packages 'libdb5.3t64|libdb5.3' 'libldap2|libldap-2.5-0' \
+		liblockfile1 libnsl2 libwrap0
 	unpack "$build/sendmail" sendmail-bin sendmail-base sendmail-cf
 	;;
 esac
 
 case $what in
 all)
-	install_packages nmap python3-pytest python3-pytest-xdist libidn12 libgdbm6 libltdl7 \
-		libicu72 libjansson4 libpcre3 libxml2 libevent-2.1-7 \
-		libgnutls-dane0 libnsl2
+	install_packages nmap python3-pytest python3-pytest-xdist libidn12 \
+		'libgdbm6t64|libgdbm6' libltdl7 'libicu76|libicu72' \
+		libjansson4 'libpcre2-posix3|' 'libpcre3|' libxml2 \
+		'libevent-2.1-7t64|libevent-2.1-7' \
+		'libgnutls-dane0t64|libgnutls-dane0' libnsl2
 	# dnsmasq-base: the program without its service
 	install_packages dnsmasq-base
 	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base
 	unpack "$build/courier" courier-base courier-pop courier-imap \
-		courier-authlib courier-authlib-userdb libcourier-unicode4 \
-		libgamin0
+		courier-authlib courier-authlib-userdb \
+		'libcourier-unicode8|libcourier-unicode4' 'libgamin0|'
 	# with their libraries, which nothing else here needs
-	unpack "$build/cyrus" cyrus-common cyrus-imapd cyrus-pop3d libical3 \
-		libxapian30 libzephyr4 libclamav12 libpq5
+	unpack "$build/cyrus" cyrus-common cyrus-imapd cyrus-pop3d \
+		'libical3t64|libical3' libxapian30 libzephyr4 libclamav12 libpq5
 	unpack "$build/perdition" perdition libvanessa-adt1 \
-		libvanessa-logger0 libvanessa-socket2 libpopt0
+		libvanessa-logger0 'libvanessa-socket2t64|libvanessa-socket2' libpopt0
 	unpack "$build/popa3d" popa3d
 	# a mail proxy that writes client names raw into its error log
 	unpack "$build/nginx" nginx libnginx-mod-mail

@@ -21,6 +21,7 @@ import threading
 import time
 
 from lab import process
+from lab.dovecot import head, store
 
 RUN = pathlib.Path("/run")
 DB = RUN / "logins.db"
@@ -56,17 +57,7 @@ imap_id_log = *
 auth_verbose = yes
 auth_mechanisms = plain login
 auth_failure_delay = 0
-disable_plaintext_auth = no
 ssl = no
-mail_location = maildir:/run/home/%u
-passdb {
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u /run/users
-}
-userdb {
-  driver = static
-  args = uid=33 gid=33 home=/run/home/%u
-}
 default_login_user = dovenull
 default_internal_user = dovecot
 service imap-login {
@@ -271,7 +262,8 @@ def dovecot(lab):
     (RUN / "users").write_text("alice:secret\n")
     (RUN / "home").mkdir()
     (RUN / "home").chmod(0o777)
-    (RUN / "dovecot.conf").write_text(DOVECOT)
+    (RUN / "dovecot.conf").write_text(
+        head() + DOVECOT + store("/run/home", "/run/users", 33, 33))
     lab.spawn("systemd-cat", "-t", "dovecot", "/usr/sbin/dovecot", "-F", "-c",
               "/run/dovecot.conf")
     wait_for(reachable, "dovecot")

@@ -1,9 +1,70 @@
 # SPDX-License-Identifier: ISC
-"""Dovecot: POP3 and IMAP logins, and SMTP AUTH for Postfix."""
+"""Dovecot 2.3 or 2.4: POP3 and IMAP logins, and SMTP AUTH for Postfix."""
+import functools
+import re
 import shutil
+import subprocess
 
 from .process import Process, need
 from .site import BUILD, PASSWORD, TOP, USERS
+
+# What 2.4 writes in other words than 2.3: mailboxes are in {home}, and whoever
+# is in {users} (name:password) may log in without TLS.
+STORE_2_3 = """\
+disable_plaintext_auth = no
+mail_location = maildir:{home}/%u
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {users}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={home}/%u
+}}
+"""
+STORE_2_4 = """\
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {home}/%{{user}}
+passdb passwd-file {{
+  default_password_scheme = PLAIN
+  passwd_file_path = {users}
+}}
+userdb static {{
+  fields {{
+    uid = {uid}
+    gid = {gid}
+    home = {home}/%{{user}}
+  }}
+}}
+"""
+
+
+@functools.cache
+def is_2_4():
+    """Is the Dovecot that is here 2.4 or newer?"""
+    version = subprocess.run(
+        [need("/usr/sbin/dovecot", "dovecot-imapd"), "--version"],
+        capture_output=True, text=True, check=True).stdout
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2]) >= (2, 4)
+
+
+def head():
+    """What has to be the first line."""
+    return "dovecot_config_version = 2.4.0\n" \
+        "dovecot_storage_version = 2.4.0\n" if is_2_4() else ""
+
+
+def store(home, users, uid, gid):
+    return (STORE_2_4 if is_2_4() else STORE_2_3).format(
+        home=home, users=users, uid=uid, gid=gid)
+
+
+def login_line(user=""):
+    """How its line of a login begins, behind the tag."""
+    end = f"{user}>" if user else ""
+    return f"{'Logged in' if is_2_4() else 'Login'}: user=<{end}"
+
 
 CONFIG = """\
 base_dir = {run}
@@ -13,18 +74,8 @@ listen = {listen}
 {logging}
 auth_mechanisms = plain login
 auth_failure_delay = 0
-disable_plaintext_auth = no
 ssl = no
-mail_location = maildir:{home}/%u
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN username_format=%u {root}/dovecot/users
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={home}/%u
-}}
-default_login_user = dovenull
+{store}default_login_user = dovenull
 default_internal_user = dovecot
 service imap-login {{
   inet_listener imap {{
@@ -61,7 +112,7 @@ service {name} {{
 }}
 service {name}-postlogin {{
   executable = script-login {script} {name}
-  user = $default_internal_user
+  user = dovecot
   unix_listener {name}-postlogin {{
   }}
 }}
@@ -81,11 +132,12 @@ class Dovecot:
         passwd = directory / "users"
         passwd.write_text("".join(f"{user}:{PASSWORD}\n" for user in users))
         config = directory / "dovecot.conf"
-        config.write_text(CONFIG.format(
-            run=directory / "run", root=site.root, home=directory / "home",
+        config.write_text(head() + CONFIG.format(
+            run=directory / "run",
+            store=store(directory / "home", passwd, uid, gid),
             listen=", ".join(filter(None, (site.address4, site.address6))),
             imap=site.imap[1], pop3=site.pop3[1], sasl=self.sasl,
-            uid=uid, gid=gid, logging=f"log_path = {log_file}" if log_file
+            logging=f"log_path = {log_file}" if log_file
             else "syslog_facility = mail") +
             (self.post_login(directory, post_login) if post_login else ""))
         self.process = Process("dovecot", [

@@ -25,7 +25,9 @@ scanned(const char *detail)
 
 	/* the index of the few networks that an admin entered */
 	if (strncmp(detail, "SCAN ", 5) != 0 ||
-	    strcmp(detail, "SCAN login USING INDEX login_network") == 0)
+	    strcmp(detail, "SCAN login USING INDEX login_network") == 0 ||
+	    strcmp(detail, "SCAN login USING COVERING INDEX login_network") ==
+		0)
 		return NULL;
 	for (size_t i = 0; i < LENGTH(tables); i++) {
 		size_t n = strlen(tables[i]);
