@@ -29,6 +29,9 @@ struct parser {
 	struct prefix_clock clock;
 	struct streams streams; /* of exported journal entries */
 	bool stream_lost; /* an output that isn't in streams may be cut */
+	/* Containers: the newest line of a standard output, of an error output,
+	 * was cut. */
+	bool contained_cut[2];
 	char scratch[PREFIX_SCRATCH];
 };
 
@@ -236,11 +239,23 @@ delivery_of(struct parser *parser, const struct prefix_origin *o)
 	return before ? DELIVERY_CUT : o->delivery;
 }
 
+/* A line of a container's output: the same. Which container, nobody says. */
+static enum line_delivery
+delivery_contained(struct parser *parser, const struct prefix_origin *o)
+{
+	bool *cut = &parser->contained_cut[SPAN_EQUALS(o->stream, "stderr")];
+	bool before = *cut;
+
+	*cut = o->delivery == DELIVERY_CUT;
+	return before ? DELIVERY_CUT : o->delivery;
+}
+
 void
 parser_skip(struct parser *parser)
 {
 	parser->streams = (struct streams){ .v[0].cut = false };
 	parser->stream_lost = true;
+	parser->contained_cut[0] = parser->contained_cut[1] = true;
 }
 
 /* ---- from message to login ---- */
@@ -385,13 +400,22 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	return reason;
 }
 
+/* Without the blanks that pasting and some loggers leave at the end. */
+static struct span
+trimmed(struct span s)
+{
+	while (s.p < s.end && (s.end[-1] == ' ' || s.end[-1] == '\t'))
+		s.end--;
+	return s;
+}
+
 static enum fate
 match_grammar(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	const struct grammar *g = grammars[number];
 	struct grammar_match m = { .pair = PAIR_FORGET };
-	enum fate reason = g->match(msg->text, msg->name, &m);
+	enum fate reason = g->match(trimmed(msg->text), msg->name, &m);
 	bool closed = false;
 
 	if (reason == FATE_LOGIN && !g->long_lines &&
@@ -535,8 +559,13 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		result->fate = FATE_TOO_LONG;
 		return;
 	}
-	switch (prefix_split(
-	    line, len, parser->bare_lines, &prefix, parser->scratch)) {
+	enum prefix_result split = prefix_split(
+	    line, len, parser->bare_lines, &prefix, parser->scratch);
+
+	if (prefix.contained)
+		prefix.origin.delivery =
+		    delivery_contained(parser, &prefix.origin);
+	switch (split) {
 	case PREFIX_OK:
 		break;
 	case PREFIX_UNKNOWN:
@@ -569,7 +598,8 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	msg.host = prefix.host;
 	msg.name = prefix.program;
 	msg.pid = prefix.pid;
-	msg.delivery = prefix.form == PREFIX_JOURNAL
+	msg.delivery = prefix.contained ? prefix.origin.delivery
+	    : prefix.form == PREFIX_JOURNAL
 	    ? delivery_of(parser, &prefix.origin)
 	    : DELIVERY_MESSAGE;
 	msg.text = prefix.msg;

@@ -61,6 +61,19 @@ skip_spaces(struct span *s)
 		s->p++;
 }
 
+/* " <Notice>", which macOS's syslogd puts between tag and colon, or nothing. */
+static const char *
+skip_asl_level(const char *p, const char *end)
+{
+	const char *at = p;
+
+	if (end - p < 4 || p[0] != ' ' || p[1] != '<')
+		return p;
+	for (at += 2; at < end && char_word(*at); at++)
+		continue;
+	return at < end && *at == '>' ? at + 1 : p;
+}
+
 /* "tag:", "tag[pid]:", and then the message. */
 static bool
 split_tag(struct span *s, struct prefix *prefix)
@@ -84,6 +97,7 @@ split_tag(struct span *s, struct prefix *prefix)
 		prefix->pid = pid;
 		p++;
 	}
+	p = skip_asl_level(p, s->end);
 	if (p == s->end || *p != ':')
 		return false;
 	p++;
@@ -245,8 +259,41 @@ skip_fraction(const char *p, const char *end)
 	return p;
 }
 
-/* "Mar  3 08:01:11", with or without year, and asctime(3)'s form; only the
- * separators are looked at. Steps behind the stamp and its space. */
+/* The seconds of "Mar  3 08:01:11" end here: a fraction, a space. */
+static bool
+end_bsd(struct span *s, const char *end, struct prefix *prefix)
+{
+	if (*end == '.')
+		end = skip_fraction(end, s->end);
+	if (end == s->end || *end != ' ')
+		return false;
+	prefix->stamp = STAMP_BSD;
+	prefix->time = (struct span){ .p = s->p, .end = end };
+	s->p = end + 1;
+	return true;
+}
+
+/* "Tue 2026-03-03 09:01:02 CET " */
+static bool
+take_full(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p, *end = p + 24;
+
+	if (span_len(*s) < 27 || p[8] != '-' || p[11] != '-' || p[14] != ' ' ||
+	    p[17] != ':' || p[20] != ':' || p[23] != ' ')
+		return false;
+	while (end < s->end && (char_word(*end) || *end == '+'))
+		end++;
+	if (end == p + 24 || end == s->end || *end != ' ')
+		return false;
+	prefix->stamp = STAMP_FULL;
+	prefix->time = (struct span){ .p = p + 4, .end = end };
+	s->p = end + 1;
+	return true;
+}
+
+/* "Mar  3 08:01:11", with or without year, asctime(3)'s form and journalctl's;
+ * only the separators are looked at. Steps behind the stamp and its space. */
 static bool
 take_letter_stamp(struct span *s, struct prefix *prefix)
 {
@@ -255,18 +302,12 @@ take_letter_stamp(struct span *s, struct prefix *prefix)
 
 	if (n < 16 || p[3] != ' ')
 		return false;
-	if (p[6] == ' ' && p[9] == ':' && p[12] == ':') {
-		const char *end = p + 15;
-
-		if (*end == '.')
-			end = skip_fraction(end, s->end);
-		if (end == s->end || *end != ' ')
-			return false;
-		prefix->stamp = STAMP_BSD;
-		prefix->time = (struct span){ .p = p, .end = end };
-		s->p = end + 1;
+	if (p[6] == ' ' && p[9] == ':' && p[12] == ':')
+		return end_bsd(s, p + 15, prefix);
+	if (char_digit(p[4]) && p[5] == ' ' && p[8] == ':' && p[11] == ':')
+		return end_bsd(s, p + 14, prefix);
+	if (take_full(s, prefix))
 		return true;
-	}
 	if (n >= 21 && p[6] == ' ' && p[11] == ' ' && p[14] == ':' &&
 	    p[17] == ':' && p[20] == ' ') {
 		prefix->stamp = STAMP_BSD_YEAR;
@@ -284,12 +325,33 @@ take_letter_stamp(struct span *s, struct prefix *prefix)
 	return false;
 }
 
+/* "1772521200.123456 " */
+static bool
+take_unix(struct span *s, struct prefix *prefix)
+{
+	const char *p = s->p;
+
+	for (int i = 0; i < 17; i++)
+		if (i == 10 ? p[i] != '.' : !char_digit(p[i]))
+			return false;
+	if (p[17] != ' ')
+		return false;
+	prefix->stamp = STAMP_UNIX;
+	prefix->time = span_of(p, 10);
+	s->p = p + 18;
+	return true;
+}
+
 static bool
 take_digit_stamp(struct span *s, struct prefix *prefix)
 {
 	const char *p = s->p;
 
-	if (span_len(*s) < 20 || p[13] != ':' || p[16] != ':')
+	if (span_len(*s) < 20)
+		return false;
+	if (p[10] == '.')
+		return take_unix(s, prefix);
+	if (p[13] != ':' || p[16] != ':')
 		return false;
 	if (p[4] == '/' && p[7] == '/' && p[10] == ' ' && p[19] == ' ') {
 		prefix->stamp = STAMP_SLASH;
@@ -312,6 +374,21 @@ take_digit_stamp(struct span *s, struct prefix *prefix)
 	prefix->stamp = STAMP_ISO;
 	prefix->time = (struct span){ .p = s->p, .end = p };
 	s->p = p + 1;
+	return true;
+}
+
+bool
+prefix_take_iso(struct span *s, struct span *time_r)
+{
+	struct prefix prefix;
+	struct span rest = *s;
+
+	if (span_empty(rest) || !char_digit(*rest.p) ||
+	    !take_digit_stamp(&rest, &prefix) || prefix.stamp != STAMP_ISO ||
+	    prefix.time.p[10] != 'T')
+		return false;
+	*s = rest;
+	*time_r = prefix.time;
 	return true;
 }
 
@@ -501,12 +578,43 @@ split_text(struct span s, struct prefix *prefix)
 	return split_after_stamp(s, prefix);
 }
 
+/* The output of a container: lines of a syslog daemon in it, or a server's own,
+ * which may have left the time to the engine. */
+static bool
+split_contained(struct span line, struct prefix *prefix, char *scratch)
+{
+	struct prefix_container c;
+
+	if (!prefix_uncontain(line, &c, scratch))
+		return false;
+	bool good = !span_empty(c.inside) && split_text(c.inside, prefix);
+
+	if (!good && !span_empty(c.time) &&
+	    (SPAN_STARTS(c.inside, "imap-login: ") ||
+		SPAN_STARTS(c.inside, "pop3-login: "))) {
+		prefix->host = span_of(line.p, 0);
+		good = own_file(prefix, "dovecot", c.inside);
+	}
+	if (good && !span_empty(c.time)) {
+		prefix->stamp = STAMP_ISO;
+		prefix->time = c.time;
+	}
+	prefix->contained = true;
+	prefix->origin = (struct prefix_origin){
+		.uid = -1,
+		.delivery = c.cut ? DELIVERY_CUT : DELIVERY_PIECE,
+		.stream = c.stream,
+	};
+	return good;
+}
+
 enum prefix_result
 prefix_split(const char *line, size_t len, bool bare, struct prefix *prefix,
     char *scratch)
 {
 	struct span s = span_of(line, len);
 
+	prefix->contained = false;
 	if (len == 0 || len > PREFIX_LINE_MAX)
 		return PREFIX_UNKNOWN;
 	if (*line == '{') {
@@ -514,9 +622,10 @@ prefix_split(const char *line, size_t len, bool bare, struct prefix *prefix,
 
 		if (ret == PREFIX_OK)
 			set_message(prefix, prefix->msg);
-		return ret;
-	}
-	if (split_text(s, prefix) || (bare && split_bare(s, prefix)))
+		if (ret != PREFIX_UNKNOWN)
+			return ret;
+	} else if (split_text(s, prefix) || (bare && split_bare(s, prefix))) {
 		return PREFIX_OK;
-	return PREFIX_UNKNOWN;
+	}
+	return split_contained(s, prefix, scratch) ? PREFIX_OK : PREFIX_UNKNOWN;
 }

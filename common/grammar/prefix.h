@@ -22,13 +22,16 @@ enum {
 
 enum prefix_stamp {
 	STAMP_NONE = 0,
-	STAMP_BSD, /* Mar  3 08:01:11[.frac]: RFC 3164 section 4.1.2 */
+	STAMP_BSD, /* Mar  3 08:01:11[.frac]: RFC 3164 section 4.1.2; the day
+		    * may have lost its blank or zero */
 	STAMP_BSD_YEAR, /* Mar  3 2026 08:01:11 */
 	STAMP_CTIME, /* Tue Mar 03 09:01:02 2026 */
 	STAMP_ISO, /* 2026-03-03{T| }08:01:11[.frac][zone]: RFC 3339 */
 	STAMP_SLASH, /* 2026/03/03 08:45:20: nginx */
 	STAMP_TAI64N, /* @ and 24 hexadecimal digits: multilog */
-	STAMP_USEC /* microseconds since 1970: journald's JSON */
+	STAMP_USEC, /* microseconds since 1970: journald's JSON */
+	STAMP_FULL, /* Tue 2026-03-03 09:01:02 CET: journalctl -o short-full */
+	STAMP_UNIX /* 1772521200.123456: journalctl -o short-unix */
 };
 
 enum prefix_form {
@@ -59,7 +62,20 @@ struct prefix {
 	struct span program; /* the tag, or the server of the own file */
 	int64_t pid; /* -1: none */
 	struct span msg;
-	struct prefix_origin origin; /* PREFIX_JOURNAL only */
+	/* PREFIX_JOURNAL only; delivery and stream when contained, too */
+	struct prefix_origin origin;
+	/* A container engine wrote it down as the output of a container, also
+	 * when what is in it is none of the forms. The time is the engine's
+	 * where it says one. */
+	bool contained;
+};
+
+/* What a container engine wrote around a line of output. */
+struct prefix_container {
+	struct span time; /* RFC 3339; empty: it doesn't say */
+	struct span stream; /* "stdout", "stderr"; empty: it doesn't say */
+	struct span inside;
+	bool cut; /* the line goes on in the next one of the stream */
 };
 
 enum prefix_result {
@@ -112,7 +128,7 @@ prefix_peek_tag(const char *line, size_t len)
 {
 	const char *p, *last;
 
-	if (len < 24)
+	if (len < 24 || *line == '{')
 		return NULL;
 	p = line + 15;
 	last = line + len - 5;
@@ -123,8 +139,11 @@ prefix_peek_tag(const char *line, size_t len)
 		p = line + 19;
 		while (p < last && *p != ' ')
 			p++;
-		/* a level word in place of the host: prefix.c, is_level() */
-		if (p < last && p[1] >= 'A' && p[1] <= 'Z')
+		/* in place of the host a level word (prefix.c, is_level()), or
+		 * what a container engine writes there */
+		if (p < last &&
+		    ((p[1] >= 'A' && p[1] <= 'Z') || char_digit(p[1]) ||
+			memcmp(p + 1, "std", 3) == 0))
 			return NULL;
 	} else {
 		return NULL;
@@ -148,5 +167,14 @@ extern const char *const prefix_facilities[];
 /* For prefix.c: one journald JSON object. */
 enum prefix_result
 prefix_split_json(struct span line, struct prefix *prefix, char *scratch);
+
+/* For prefix.c: is the line a container's, as the engines write them (Docker's
+ * json-file and "docker logs -t", "docker compose logs", CRI)? */
+bool
+prefix_uncontain(struct span line, struct prefix_container *c, char *scratch);
+bool
+prefix_docker_json(struct span line, struct prefix_container *c, char *scratch);
+/* "2026-03-03T08:01:11[.frac][zone] ": step over it. */
+bool prefix_take_iso(struct span *s, struct span *time_r);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* The part of prefix.h that reads journalctl -o json: one object a line.
+/* The part of prefix.h that reads JSON, one object a line: journalctl -o json,
+ * and what Docker's json-file driver keeps of a container's output.
  * Fields beginning with '_' were set by journald from what the kernel says of
  * the sender; all others, SYSLOG_IDENTIFIER and MESSAGE too, by the sender. A
  * sender may give a field twice, which journalctl prints as an array: nothing
- * we rely on may come so. Source: systemd, "Journal JSON Format". */
+ * we rely on may come so. Source: systemd, "Journal JSON Format"; Docker's
+ * daemon/logger/jsonfilelog. */
 #include "common/grammar/prefix.h"
 
 enum field {
@@ -39,7 +41,17 @@ static const char *const field_names[FIELD_N] = {
 	[FIELD_STREAM] = "_STREAM_ID",
 };
 
+enum docker_field { DOCKER_LOG, DOCKER_STREAM, DOCKER_TIME, DOCKER_N };
+
+static const char *const docker_names[DOCKER_N] = {
+	[DOCKER_LOG] = "log",
+	[DOCKER_STREAM] = "stream",
+	[DOCKER_TIME] = "time",
+};
+
 struct json {
+	const char *const *names; /* of the fields that are wanted */
+	int names_n;
 	struct span s; /* what is left to read */
 	char *out; /* next free byte of scratch */
 	char *out_end;
@@ -243,37 +255,63 @@ skip_array(struct json *j)
 	return take_char(j, ']');
 }
 
-static enum field
-field_of(struct span key)
+/* Of a key that isn't wanted: names_n. */
+static int
+field_of(const struct json *j, struct span key)
 {
-	for (int f = 0; f < FIELD_N; f++) {
-		if (span_equals(key, field_names[f], strlen(field_names[f])))
-			return (enum field)f;
-	}
-	return FIELD_N;
+	int f = 0;
+
+	while (f < j->names_n &&
+	    !span_equals(key, j->names[f], strlen(j->names[f])))
+		f++;
+	return f;
+}
+
+/* An object of strings: Docker's "attrs". */
+static bool
+skip_object(struct json *j)
+{
+	struct span ignored;
+	char *out = j->out;
+
+	if (!take_char(j, '{'))
+		return false;
+	if (take_char(j, '}'))
+		return true;
+	do {
+		if (!take_string(j, &ignored) || !take_char(j, ':') ||
+		    !take_string(j, &ignored))
+			return false;
+		j->out = out;
+	} while (take_char(j, ','));
+	return take_char(j, '}');
 }
 
 static bool
-take_value(struct json *j, enum field f)
+take_value(struct json *j, int f)
 {
 	struct span value;
 	struct json before = *j;
 
 	skip_white(j);
 	if (SPAN_STARTS(j->s, "[")) {
-		if (f == FIELD_MESSAGE && take_bytes(j, &j->field[f]))
+		if (f == FIELD_MESSAGE && j->names == field_names &&
+		    take_bytes(j, &j->field[f]))
 			return true;
 		*j = before;
-		j->twice |= f != FIELD_N;
+		j->twice |= f < j->names_n;
 		return skip_array(j);
 	}
+	if (SPAN_STARTS(j->s, "{"))
+		return j->names == docker_names && f == j->names_n &&
+		    skip_object(j);
 	if (SPAN_STARTS(j->s, "\"")) {
 		if (!take_string(j, &value))
 			return false;
 	} else if (!take_plain(j, &value)) {
 		return false;
 	}
-	if (f == FIELD_N)
+	if (f == j->names_n)
 		j->out = before.out; /* its room is free again */
 	else
 		j->field[f] = value;
@@ -289,10 +327,10 @@ take_member(struct json *j)
 	if (!take_string(j, &key) || !take_char(j, ':'))
 		return false;
 
-	enum field f = field_of(key);
+	int f = field_of(j, key);
 
 	j->out = out;
-	if (f != FIELD_N) {
+	if (f < j->names_n) {
 		j->twice |= j->seen[f];
 		j->seen[f] = true;
 	}
@@ -342,6 +380,8 @@ enum prefix_result
 prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 {
 	struct json j = {
+		.names = field_names,
+		.names_n = FIELD_N,
 		.s = line,
 		.out = scratch,
 		.out_end = scratch + PREFIX_SCRATCH,
@@ -382,4 +422,31 @@ prefix_split_json(struct span line, struct prefix *prefix, char *scratch)
 			return PREFIX_CONTRADICTS;
 	}
 	return PREFIX_OK;
+}
+
+bool
+prefix_docker_json(struct span line, struct prefix_container *c, char *scratch)
+{
+	struct json j = {
+		.names = docker_names,
+		.names_n = DOCKER_N,
+		.s = line,
+		.out = scratch,
+		.out_end = scratch + PREFIX_SCRATCH,
+	};
+	const struct span *f = j.field;
+
+	for (int i = 0; i < DOCKER_N; i++)
+		j.field[i] = (struct span){ .p = line.p, .end = line.p };
+	if (!take_object(&j) || j.twice || !j.seen[DOCKER_LOG] ||
+	    !j.seen[DOCKER_TIME])
+		return false;
+	*c = (struct prefix_container){
+		.time = f[DOCKER_TIME],
+		.stream = f[DOCKER_STREAM],
+		.inside = f[DOCKER_LOG],
+	};
+	/* what was too long for one entry has its newline in a later one */
+	c->cut = !SPAN_CHOP(&c->inside, "\n");
+	return !span_has_char(c->inside, '\n');
 }

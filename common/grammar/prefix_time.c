@@ -48,13 +48,18 @@ take_month_name(struct span *s, int *month_r)
 	return false;
 }
 
-/* Two digits, the first of which may be a space. */
+/* Two digits, the first of which may be a space or missing. */
 static bool
 take_padded_day(struct span *s, int *day_r)
 {
 	if (span_len(*s) >= 2 && s->p[0] == ' ' && char_digit(s->p[1])) {
 		*day_r = s->p[1] - '0';
 		s->p += 2;
+		return true;
+	}
+	if (span_len(*s) >= 2 && char_digit(s->p[0]) && s->p[1] == ' ') {
+		*day_r = s->p[0] - '0';
+		s->p++;
 		return true;
 	}
 	return take_two(s, day_r);
@@ -197,6 +202,18 @@ take_zone(struct span *s, bool *has_zone_r, int *offset_s_r)
 	return true;
 }
 
+/* The date and time of an ISO stamp. */
+static bool
+take_date(struct span *s, struct stamp *t)
+{
+	if (!take_year(s, &t->year) || !SPAN_TAKE(s, "-") ||
+	    !take_two(s, &t->month) || !SPAN_TAKE(s, "-") ||
+	    !take_two(s, &t->day) || span_empty(*s))
+		return false;
+	s->p++; /* 'T' or space: prefix_split() has looked */
+	return take_clock(s, t) && stamp_exists(t);
+}
+
 static bool
 convert_iso(struct span s, struct prefix_clock *clock, int64_t *at_r)
 {
@@ -204,12 +221,7 @@ convert_iso(struct span s, struct prefix_clock *clock, int64_t *at_r)
 	bool has_zone;
 	int offset_s;
 
-	if (!take_year(&s, &t.year) || !SPAN_TAKE(&s, "-") ||
-	    !take_two(&s, &t.month) || !SPAN_TAKE(&s, "-") ||
-	    !take_two(&s, &t.day) || span_empty(s))
-		return false;
-	s.p++; /* 'T' or space: prefix_split() has looked */
-	if (!take_clock(&s, &t) || !stamp_exists(&t))
+	if (!take_date(&s, &t))
 		return false;
 	if (SPAN_TAKE(&s, ".") || SPAN_TAKE(&s, ",")) {
 		while (s.p < s.end && char_digit(*s.p))
@@ -220,6 +232,32 @@ convert_iso(struct span s, struct prefix_clock *clock, int64_t *at_r)
 	if (!has_zone)
 		return stamp_local(&t, clock, at_r);
 	*at_r = stamp_utc(&t) - offset_s;
+	return true;
+}
+
+/* The zone by its name: UTC, or one that is ours. "+03": of a zone without one.
+ * Which of the two names of a zone holds, its date tells, too. */
+static bool
+convert_full(struct span s, struct prefix_clock *clock, int64_t *at_r)
+{
+	struct stamp t = { .year = 0 };
+	int hours;
+
+	if (!take_date(&s, &t) || !SPAN_TAKE(&s, " "))
+		return false;
+	if (SPAN_EQUALS(s, "UTC") || SPAN_EQUALS(s, "GMT")) {
+		*at_r = stamp_utc(&t);
+		return true;
+	}
+	for (int i = 0; i < 2; i++)
+		if (span_equals(s, tzname[i], strlen(tzname[i])))
+			return stamp_local(&t, clock, at_r);
+	bool east = SPAN_TAKE(&s, "+");
+
+	if ((!east && !SPAN_TAKE(&s, "-")) || !take_two(&s, &hours) ||
+	    !span_empty(s) || hours > 14)
+		return false;
+	*at_r = stamp_utc(&t) - (east ? hours : -hours) * INT64_C(3600);
 	return true;
 }
 
@@ -252,6 +290,17 @@ convert_usec(struct span s, int64_t *at_r)
 	    usec > (uint64_t)INT64_MAX)
 		return false;
 	*at_r = (int64_t)(usec / 1000000);
+	return true;
+}
+
+static bool
+convert_unix(struct span s, int64_t *at_r)
+{
+	uint64_t at;
+
+	if (!span_number(&s, &at) || !span_empty(s))
+		return false;
+	*at_r = (int64_t)at;
 	return true;
 }
 
@@ -313,6 +362,10 @@ prefix_time(const struct prefix *prefix, int64_t now,
 		return convert_tai64n(prefix->time, at_r);
 	case STAMP_USEC:
 		return convert_usec(prefix->time, at_r);
+	case STAMP_FULL:
+		return convert_full(prefix->time, clock, at_r);
+	case STAMP_UNIX:
+		return convert_unix(prefix->time, at_r);
 	}
 	return false;
 }

@@ -148,6 +148,12 @@ kills(void **state)
 				i < MTAS ? mta_thread : policy_thread,
 				i % 2 == 0 ? NULL : &thread[i]),
 			    0);
+		/* a third of the kills comes at any time, the others when the
+		 * load is one */
+		if (round % 3 != 0) {
+			wait_until(atomic_load(&messages) > before + 1);
+			wait_until(atomic_load(&permits) > 0);
+		}
 		(void)usleep((useconds_t)(rand_r(&seed) % 60000));
 		assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
 		for (int i = 0; i < MTAS + POLICIES; i++)
@@ -169,9 +175,6 @@ kills(void **state)
 	printf("%d kills: %u messages relayed, %u permits, %u rounds cut "
 	       "short under load\n",
 	    rounds, atomic_load(&messages), atomic_load(&permits), busy);
-	/* the load was one */
-	assert_true(atomic_load(&messages) > (unsigned)rounds);
-	assert_true(atomic_load(&permits) > 0);
 	assert_int_equal(
 	    sql_int("audit.db",
 		"SELECT count(*) FROM "

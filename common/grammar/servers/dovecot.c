@@ -57,12 +57,15 @@ is_word(struct span s)
 	return span_run(&s, char_word, &word) && span_done(s);
 }
 
+/* <S>, or S where the admin's format has no brackets. */
 static bool
 is_session(struct span s)
 {
-	return SPAN_TAKE(&s, "<") && SPAN_CHOP(&s, ">") &&
+	bool open = SPAN_TAKE(&s, "<");
+
+	return SPAN_CHOP(&s, ">") == open && !span_empty(s) &&
 	    !span_has_char(s, '<') && !span_has_char(s, '>') &&
-	    !span_has_char(s, ' ');
+	    !span_has_char(s, ' ') && (open || !span_has_char(s, '='));
 }
 
 static enum fate

@@ -1104,6 +1104,10 @@ message_is_judged(void **state)
 	"{\"__REALTIME_TIMESTAMP\":\"1772522400000000\","         \
 	"\"_TRANSPORT\":\"" transport "\",\"SYSLOG_IDENTIFIER\":" \
 	"\"" program "\"," more "\"MESSAGE\":\"" message "\"}"
+/* text is JSON's */
+#define DOCKER(text)                                   \
+	"{\"log\":\"" text "\",\"stream\":\"stderr\"," \
+	"\"time\":\"2026-03-03T08:00:00.1Z\"}"
 #define JSON_STDOUT(program, more, message) \
 	JSON_BY("stdout", program, "\"_STREAM_ID\":\"ab01\"," more, message)
 #define NGINX                                                               \
@@ -1245,6 +1249,75 @@ static const struct line_row lines[] = {
 		"@4000000069a68f1e1dcd6500 INFO: LOGIN, user=a, ip=[192.0.2.1], "
 		"port=[1], protocol=IMAP",
 	    .want_at = 1772523284 },
+	{ .name = "blanks at the end",
+	    .line = "2026-03-03T08:00:00Z mail dovecot: " DOVECOT " \t ",
+	    .want_at = 1772524800 },
+	{ .name = "dovecot: a session without brackets, before rip",
+	    .line = "2026-03-03T08:00:00Z mail dovecot: imap-login: Login: "
+		    "user=<a>, session=h6/hvXfOIQBAjhIX, method=PLAIN, "
+		    "rip=192.0.2.1, lip=192.0.2.2, secured",
+	    .want_at = 1772524800 },
+	{ .name = "dovecot: a session that opens a bracket only",
+	    .line = "2026-03-03T08:00:00Z mail dovecot: imap-login: Login: "
+		    "user=<a>, session=<h6, method=PLAIN, rip=192.0.2.1, TLS",
+	    .want = FATE_TRUNCATED },
+	{ .name = "dovecot: a user who brings a session and an address",
+	    .line = "2026-03-03T08:00:00Z mail dovecot: imap-login: Login: "
+		    "user=<a>, session=x, rip=192.0.2.1, TLS>, method=PLAIN, "
+		    "rip=203.0.113.9, lip=192.0.2.2, TLS, session=<q>",
+	    .want = FATE_AMBIGUOUS },
+	{ .name = "container: dovecot's own output",
+	    .line = "2026-03-03T08:00:00.1Z stderr F " DOVECOT,
+	    .want_at = 1772524800 },
+	{ .name = "container: a syslog daemon's output",
+	    .line = "2026-03-03T08:00:00.1Z stdout F Mar  3 01:02:03 mail "
+		    "dovecot: " DOVECOT,
+	    .want_at = 1772524800 },
+	{ .name = "container: a line that goes on",
+	    .line = "2026-03-03T08:00:00.1Z stdout P Mar  3 01:02:03 mail "
+		    "dovecot: " DOVECOT,
+	    .want = FATE_CUT_PIECE },
+	{ .name = "container: Docker's json-file",
+	    .line = DOCKER(DOVECOT "\\n"),
+	    .want_at = 1772524800 },
+	{ .name = "container: Docker's json-file, without the end",
+	    .line = DOCKER(DOVECOT),
+	    .want = FATE_CUT_PIECE },
+	{ .name = "container: two lines in one entry",
+	    .line = DOCKER("x\\n" DOVECOT "\\n"),
+	    .want = FATE_NO_PREFIX },
+	{ .name = "container: two texts in one entry",
+	    .line = "{\"log\":\"x\\n\",\"log\":\"" DOVECOT "\\n\","
+		    "\"stream\":\"stderr\","
+		    "\"time\":\"2026-03-03T08:00:00.1Z\"}",
+	    .want = FATE_NO_PREFIX },
+	{ .name = "container: no time",
+	    .line = "{\"log\":\"" DOVECOT "\\n\",\"stream\":\"stderr\"}",
+	    .want = FATE_NO_PREFIX },
+	{ .name = "container: a server that lets names through raw",
+	    .line =
+		"2026-03-03T08:00:00.1Z stdout F Mar  3 01:02:03 mail nginx: "
+		"2026/03/03 08:45:20 [info] 1#0: *3 client logged in, "
+		"client: 192.0.2.1, server: 0.0.0.0:993, login: \"a\"",
+	    .want = FATE_STREAM_PIECE },
+	{ .name = "container: nginx's own output",
+	    .line = "front-1  | " NGINX,
+	    .want = FATE_FORGEABLE_FILE },
+	{ .name = "container: courier's own output",
+	    .line = "mail-1  | Mar  3 01:02:03 mail imapd: LOGIN, user=a, "
+		    "ip=[192.0.2.1], port=[1], protocol=IMAP",
+	    .want = FATE_STREAM_PIECE },
+	{ .name = "container: a journal's entry in it",
+	    .line = "mail-1  | " JSON_BY("syslog", "dovecot", "", "x"),
+	    .want = FATE_NO_PREFIX },
+	{ .name = "container in a container",
+	    .line =
+		"mail-1  | mail-2  | Mar  3 08:00:00 mail dovecot: " DOVECOT,
+	    .want = FATE_NO_PREFIX },
+	{ .name = "no container: another program's words",
+	    .line = "Mar  3 08:00:00 mail logger: mail-1  | Mar  3 08:00:00 "
+		    "mail dovecot: " DOVECOT,
+	    .want = FATE_OTHER_PROGRAM },
 	{ .name = "no host: not believed",
 	    .line = "Mar  3 08:00:00 dovecot: " DOVECOT,
 	    .want = FATE_NO_PREFIX },
@@ -1319,6 +1392,55 @@ what_follows_a_cut(void **state)
 			    NOW, &got);
 		assert_string_equal(
 		    fate_name(got.fate), fate_name(rows[i].want));
+	}
+	parser_free(&parser);
+}
+
+#define CRI(stream, tag) "2026-03-03T08:00:00Z " stream " " tag " " DOVECOT
+
+/* The same of containers: of each of their two outputs. */
+static void
+what_follows_a_cut_in_a_container(void **state)
+{
+	static const struct {
+		const char *line; /* NULL: one that is too long */
+		enum fate want;
+	} rows[] = {
+		{ CRI("stderr", "F"), FATE_LOGIN },
+		{ "2026-03-03T08:00:00Z stderr P somebody's words", 0 },
+		{ CRI("stdout", "F"), FATE_LOGIN },
+		{ CRI("stderr", "F"), FATE_CUT_PIECE },
+		{ CRI("stderr", "F"), FATE_LOGIN },
+		{ DOCKER("x"), FATE_NO_PREFIX },
+		{ DOCKER(DOVECOT), FATE_CUT_PIECE },
+		{ DOCKER(DOVECOT "\\n"), FATE_CUT_PIECE },
+		{ DOCKER(DOVECOT "\\n"), FATE_LOGIN },
+		{ "{\"log\":\"  T  :  : 01234567\",\"stream\":\"stderr\","
+		  "\"time\":\"2026-03-03T08:00:00Z\"}",
+		    FATE_NO_PREFIX },
+		{ DOCKER(DOVECOT "\\n"), FATE_CUT_PIECE },
+		{ NULL, FATE_TOO_LONG },
+		{ CRI("stdout", "F"), FATE_CUT_PIECE },
+		{ CRI("stderr", "F"), FATE_CUT_PIECE },
+		{ CRI("stderr", "F"), FATE_LOGIN },
+	};
+	const struct parser_options options = { .servers_n = 0 };
+	struct parser *parser = new_parser(&options);
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu, %s", i,
+		    rows[i].line == NULL ? "skipped" : rows[i].line);
+		struct parse_result got = { .fate = FATE_TOO_LONG };
+
+		if (rows[i].line == NULL)
+			parser_skip(parser);
+		else
+			parser_line(parser, rows[i].line, strlen(rows[i].line),
+			    NOW, &got);
+		if (rows[i].want != 0)
+			assert_string_equal(
+			    fate_name(got.fate), fate_name(rows[i].want));
 	}
 	parser_free(&parser);
 }
@@ -1821,6 +1943,7 @@ run_rest(void)
 		cmocka_unit_test(every_server_can_be_named),
 		cmocka_unit_test(too_long_a_line_is_ignored),
 		cmocka_unit_test(what_follows_a_cut),
+		cmocka_unit_test(what_follows_a_cut_in_a_container),
 		cmocka_unit_test(many_cut_outputs),
 		cmocka_unit_test(output_of_a_two_line_server),
 		cmocka_unit_test(custom_server_is_parsed),
