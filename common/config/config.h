@@ -47,6 +47,13 @@ struct config_custom {
 	bool stream; /* lines of its output count, too */
 };
 
+/* By which other tags a server logs. */
+struct config_tags {
+	char *server;
+	struct string_list tags;
+	char *where; /* "FILE:LINE: collector.tags", for errors */
+};
+
 /* A file that the collector keeps for another program. */
 struct config_mirror {
 	char *file;
@@ -139,6 +146,8 @@ struct config {
 		struct string_list login_users;
 		struct config_custom *custom;
 		size_t n_custom;
+		struct config_tags *tags;
+		size_t n_tags;
 		struct config_mirror *mirror;
 		size_t n_mirror;
 	} collector;
@@ -167,15 +176,16 @@ enum config_form {
 	CONFIG_NUMBER,
 	CONFIG_BOOL,
 	CONFIG_LIST,
-	CONFIG_GROUPS
+	CONFIG_GROUPS, /* ( { name = value; ... }, ... ) */
+	CONFIG_TABLE /* { name = [ value, ... ]; ... } */
 };
 
 enum { CONFIG_GROUP_MAX = 16 };
 
 /* A value, or one of a list's. */
 struct config_member {
-	size_t group; /* CONFIG_GROUPS: which one, from 0 */
-	const char *name; /* CONFIG_GROUPS: "file"; else NULL */
+	size_t group; /* of the groups, or of the names: which one, from 0 */
+	const char *name; /* of groups and tables: "file"; else NULL */
 	enum config_form form; /* text, number or bool */
 	const char *text; /* "30m", "128", "true" */
 };

@@ -145,7 +145,8 @@ value_of(const struct config *cfg, const struct key *key, struct members *m,
 		*form = CONFIG_LIST;
 		return networks(m, cfg, member, text_r);
 	case K_GROUPS:
-		*form = CONFIG_GROUPS;
+	case K_TABLE:
+		*form = key->kind == K_TABLE ? CONFIG_TABLE : CONFIG_GROUPS;
 		return groups(m, cfg, key, *(const char *const *)member);
 	}
 	return false;

@@ -26,19 +26,20 @@ enum kind {
 	K_RATE, /* "100/1h" or "off"; min and max: of the window */
 	K_STRINGS, /* array or list of strings */
 	K_NETWORKS, /* the same, of addresses and networks */
-	K_GROUPS /* list of groups: ( { ... }, { ... } ) */
+	K_GROUPS, /* list of groups: ( { ... }, { ... } ) */
+	K_TABLE /* group of lists of strings: { name = [ ... ]; ... } */
 };
 
 enum { KEY_CHOICES = 4 };
 
-/* K_GROUPS: an array of structs in struct config. */
+/* K_GROUPS, K_TABLE: an array of structs in struct config. */
 struct key_groups {
 	size_t count; /* offset of its size_t */
 	size_t size; /* of one struct */
 	/* Fill the next struct, whose memory is zero, and add one to the
-	 * count as soon as something is in it. 0, or -1 with err. */
-	int (*set)(
-	    struct config *cfg, config_setting_t *group, struct err *err);
+	 * count as soon as something is in it. 0, or -1 with err.
+	 *   s  one of the groups; of a table, one of the lists */
+	int (*set)(struct config *cfg, config_setting_t *s, struct err *err);
 	/* The members of a struct, by what to write in the file; returns how
 	 * many (at most CONFIG_GROUP_MAX). */
 	size_t (*members)(const void *one, struct config_member *v);
@@ -63,13 +64,18 @@ const struct key *config_keys(size_t *n_r);
 
 /* groups.c: the keys of groups. */
 extern const struct key_groups key_sources, key_custom, key_certificates,
-    key_mirrors;
+    key_mirrors, key_tags;
 
 /* values.c: give key's member of cfg the value of s, or its default where s is
  * NULL. 0, or -1 with err; config_free() releases what was set, in both
  * cases. */
 int key_set(struct config *cfg, const struct key *key,
     const config_setting_t *s, struct err *err);
+/* values.c: add the strings of s, a list of them, to list; where s is NULL the
+ * default's. Of key its path, default, words and check count. 0, or -1 with
+ * err; what was added stays. */
+int key_strings(const struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct string_list *list, struct err *err);
 /* values.c: free what key_set() gave the member. */
 void key_release(struct config *cfg, const struct key *key);
 

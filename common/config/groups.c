@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* groups - the keys whose value is a list of groups: ( { ... }, { ... } ). */
+/* groups - the keys whose value is a list of groups, ( { ... }, { ... } ), or a
+ * group of lists. */
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -242,6 +243,59 @@ const struct key_groups key_custom = {
 	.set = set_custom,
 	.members = custom_members,
 	.release = custom_release,
+};
+
+/* More would be in nobody's logs; and CONFIG_GROUP_MAX is what is printed. */
+enum { TAGS_MAX = CONFIG_GROUP_MAX };
+
+static int
+set_tags(struct config *cfg, config_setting_t *e, struct err *err)
+{
+	static const struct key key = { .path = "collector.tags" };
+	struct config_tags *t = &cfg->collector.tags[cfg->collector.n_tags++];
+	char where[CONFIG_WHERE_MAX];
+
+	key_where(where, cfg, config_setting_source_file(e),
+	    config_setting_source_line(e), key.path);
+	t->where = strdup(where);
+	t->server = strdup(config_setting_name(e));
+	if (t->where == NULL || t->server == NULL)
+		return key_nomem(err);
+	if (key_strings(cfg, &key, e, &t->tags, err) == -1)
+		return -1;
+	if (t->tags.n == 0 || t->tags.n > TAGS_MAX)
+		return key_error(
+		    cfg, e, key.path, "between 1 and 16 tags of a server", err);
+	return 0;
+}
+
+static size_t
+tags_members(const void *one, struct config_member *v)
+{
+	const struct config_tags *t = one;
+
+	assert(t->tags.n <= CONFIG_GROUP_MAX);
+	for (size_t i = 0; i < t->tags.n; i++)
+		v[i] = member(CONFIG_TEXT, t->server, t->tags.v[i]);
+	return t->tags.n;
+}
+
+static void
+tags_release(void *one)
+{
+	struct config_tags *t = one;
+
+	free(t->server);
+	free(t->where);
+	string_list_release(&t->tags);
+}
+
+const struct key_groups key_tags = {
+	.count = offsetof(struct config, collector.n_tags),
+	.size = sizeof(struct config_tags),
+	.set = set_tags,
+	.members = tags_members,
+	.release = tags_release,
 };
 
 /* Set *to to the digits of a digest, or to NULL when text is NULL. */

@@ -508,6 +508,12 @@ static const struct key keys[] = {
 	    .groups = &key_custom,
 	},
 	{
+	    .path = "collector.tags",
+	    .kind = K_TABLE,
+	    .offset = AT(collector.tags),
+	    .groups = &key_tags,
+	},
+	{
 	    .path = "collector.mirror",
 	    .kind = K_GROUPS,
 	    .offset = AT(collector.mirror),

@@ -11,9 +11,9 @@
 #include "common/config/config_key.h"
 
 /* The strings of a setting (or of the default) as a list. */
-static int
-strings_of(struct config *cfg, const struct key *key, const config_setting_t *s,
-    struct string_list *list, struct err *err)
+int
+key_strings(const struct config *cfg, const struct key *key,
+    const config_setting_t *s, struct string_list *list, struct err *err)
 {
 	if (s == NULL) {
 		for (const char *p = key->def; *p != '\0';) {
@@ -56,7 +56,7 @@ set_networks(struct config *cfg, const struct key *key,
     const config_setting_t *s, struct network_set *set, struct err *err)
 {
 	struct string_list list = { 0 };
-	int ret = strings_of(cfg, key, s, &list, err);
+	int ret = key_strings(cfg, key, s, &list, err);
 
 	for (size_t i = 0; ret == 0 && i < list.n; i++) {
 		struct network net;
@@ -176,9 +176,14 @@ static int
 set_groups(struct config *cfg, const struct key *key, const config_setting_t *s,
     void **member, struct err *err)
 {
-	if (s != NULL && !config_setting_is_list(s))
+	bool table = key->kind == K_TABLE;
+
+	if (s != NULL &&
+	    !(table ? config_setting_is_group(s) : config_setting_is_list(s)))
 		return key_error(cfg, s, key->path,
-		    "a list of groups: ( { ... }, { ... } )", err);
+		    table ? "a group of lists: { name = [ \"...\" ]; ... }"
+			  : "a list of groups: ( { ... }, { ... } )",
+		    err);
 	int n = s == NULL ? 0 : config_setting_length(s);
 
 	*member = calloc((size_t)n + 1, key->groups->size);
@@ -283,7 +288,7 @@ key_set(struct config *cfg, const struct key *key, const config_setting_t *s,
 	const char *text = s == NULL ? key->def : config_setting_get_string(s);
 
 	/* a default has no setting and is always a text */
-	assert(s != NULL || text != NULL || key->kind == K_GROUPS);
+	assert(s != NULL || text != NULL || key->groups != NULL);
 	assert(key->offset < sizeof(*cfg));
 	assert(key->min <= key->max);
 	if (key->off && text != NULL && strcmp(text, "off") == 0) {
@@ -292,9 +297,10 @@ key_set(struct config *cfg, const struct key *key, const config_setting_t *s,
 	}
 	switch (key->kind) {
 	case K_GROUPS:
+	case K_TABLE:
 		return set_groups(cfg, key, s, member, err);
 	case K_STRINGS:
-		return strings_of(cfg, key, s, member, err);
+		return key_strings(cfg, key, s, member, err);
 	case K_NETWORKS:
 		return set_networks(cfg, key, s, member, err);
 	case K_PATH:
@@ -345,6 +351,7 @@ key_release(struct config *cfg, const struct key *key)
 		network_set_release(member);
 		break;
 	case K_GROUPS:
+	case K_TABLE:
 		release_groups(cfg, key, *(char **)member);
 		break;
 	case K_SECONDS:

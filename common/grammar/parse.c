@@ -56,6 +56,12 @@ parser_server_name(size_t i)
 
 /* ---- creation ---- */
 
+static struct span
+span_of_string(const char *text)
+{
+	return text == NULL ? span_of("", 0) : span_of(text, strlen(text));
+}
+
 static bool
 grammar_is(const struct grammar *g, const char *name)
 {
@@ -103,6 +109,45 @@ choose_grammars(struct parser *parser, const struct parser_options *options,
 		}
 	}
 	return 0;
+}
+
+/* Could a line have it as its tag? See prefix.h. */
+static bool
+is_tag(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len < PROGRAM_NAME_MAX &&
+	    strcspn(text, " :[]<>\"'\\\t\r\n") == len;
+}
+
+static int
+add_tag(struct parser *parser, const struct parser_tag *tag, struct err *err)
+{
+	size_t g = 0;
+
+	while (g < GRAMMAR_N && !grammar_is(grammars[g], tag->server))
+		g++;
+	if (g == GRAMMAR_N)
+		err_set(err, ERR_INVALID,
+		    "unknown server \"%.80s\"; expected a name like \"%s\"",
+		    tag->server, grammars[0]->name);
+	else if (!is_tag(tag->tag))
+		err_set(err, ERR_INVALID,
+		    "\"%.80s\" is not what stands before the colon of a log line; expected a word of at most %d bytes, as \"dovecot-backend\"",
+		    tag->tag, (int)PROGRAM_NAME_MAX - 1);
+	else if (programs_find(&parser->programs,
+		     span_of_string(grammars[g]->programs[0])) == NULL)
+		err_set(err, ERR_INVALID,
+		    "the lines of %.80s are not read: collector.servers doesn't name it",
+		    tag->server);
+	else if (!programs_add_tag(&parser->programs, g, tag->tag))
+		err_set(err, ERR_INVALID,
+		    "\"%.80s\" is the tag of a server already", tag->tag);
+	else
+		return 0;
+	err_locate(err, tag->where);
+	return -1;
 }
 
 static int
@@ -161,8 +206,19 @@ parser_new(const struct parser_options *options, struct parser **parser_r,
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
 	parser->only_root = options->only_root;
-	if (choose_grammars(parser, options, err) == -1 ||
-	    add_custom(parser, options, err) == -1) {
+	int rc = choose_grammars(parser, options, err);
+
+	if (rc == 0 && options->tags_n > PROGRAM_TAG_MAX) {
+		err_set(err, ERR_INVALID, "more than %d other tags",
+		    (int)PROGRAM_TAG_MAX);
+		err_locate(err, options->tags[PROGRAM_TAG_MAX].where);
+		rc = -1;
+	}
+	for (size_t i = 0; rc == 0 && i < options->tags_n; i++)
+		rc = add_tag(parser, &options->tags[i], err);
+	if (rc == 0)
+		rc = add_custom(parser, options, err);
+	if (rc == -1) {
 		parser_free(&parser);
 		return -1;
 	}
@@ -191,10 +247,11 @@ parser_pairs(const struct parser *parser)
 
 /* ---- who may speak ---- */
 
+/* The tag, as the grammar knows it. */
 static struct span
-span_of_string(const char *text)
+name_in_grammar(const struct program *p, struct span name)
 {
-	return text == NULL ? span_of("", 0) : span_of(text, strlen(text));
+	return p->as == NULL ? name : span_of_string(p->as);
 }
 
 bool
@@ -211,7 +268,8 @@ parser_may_speak(const struct parser *parser, const char *program,
 	};
 
 	return p == NULL ||
-	    origin_may_speak(&parser->programs, p, name, &o, parser->only_root);
+	    origin_may_speak(&parser->programs, p, name_in_grammar(p, name), &o,
+		parser->only_root);
 }
 
 /* ---- outputs that were cut ---- */
@@ -415,7 +473,8 @@ match_grammar(struct parser *parser, struct message *msg, size_t number,
 {
 	const struct grammar *g = grammars[number];
 	struct grammar_match m = { .pair = PAIR_FORGET };
-	enum fate reason = g->match(trimmed(msg->text), msg->name, &m);
+	enum fate reason = g->match(
+	    trimmed(msg->text), name_in_grammar(msg->program, msg->name), &m);
 	bool closed = false;
 
 	if (reason == FATE_LOGIN && !g->long_lines &&
@@ -586,8 +645,9 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 		return;
 	}
 	if (prefix.form == PREFIX_JOURNAL &&
-	    !origin_may_speak(&parser->programs, msg.program, prefix.program,
-		&prefix.origin, parser->only_root)) {
+	    !origin_may_speak(&parser->programs, msg.program,
+		name_in_grammar(msg.program, prefix.program), &prefix.origin,
+		parser->only_root)) {
 		result->server = msg.program->grammar_n > 0
 		    ? grammars[msg.program->grammar[0]]->name
 		    : "custom";

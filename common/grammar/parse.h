@@ -43,6 +43,12 @@ struct parser_custom {
 	bool stream; /* lines of its output count: see struct grammar */
 };
 
+struct parser_tag {
+	const char *server; /* as in servers */
+	const char *tag;
+	const char *where; /* for errors: see err_locate(); or NULL */
+};
+
 /* Borrowed by parser_new() only. */
 struct parser_options {
 	/* Names of grammars, "all" for every one that needs a single line.
@@ -55,6 +61,10 @@ struct parser_options {
 
 	const struct parser_custom *custom;
 	size_t custom_n;
+
+	/* Other tags by which servers log. */
+	const struct parser_tag *tags;
+	size_t tags_n;
 
 	/* Take "program[pid]: message" without a time stamp as of now. For
 	 * input that a syslog daemon hands over directly. */
@@ -79,7 +89,7 @@ struct parse_origin {
 };
 
 /* Build a parser. Returns 0 and sets *parser_r, or -1 with ERR_INVALID
- * (unknown server, refused pattern) or ERR_NOMEM. */
+ * (unknown server, refused pattern or tag) or ERR_NOMEM. */
 int parser_new(const struct parser_options *options, struct parser **parser_r,
     struct err *err);
 void parser_free(struct parser **parser); /* NULL-safe; sets NULL */

@@ -128,6 +128,38 @@ programs_add_grammar(struct programs *t, size_t number)
 	}
 }
 
+/* The tag's last word, by the slashes that servers put in their tags. */
+static const char *
+name_of_tag(const struct grammar *g, const char *tag)
+{
+	const char *best = g->programs[0];
+	size_t len = strlen(tag), best_len = 0;
+
+	for (const char *const *name = g->programs; *name != NULL; name++) {
+		size_t n = strlen(*name);
+
+		if (n > best_len && n <= len &&
+		    strcmp(tag + len - n, *name) == 0) {
+			best = *name;
+			best_len = n;
+		}
+	}
+	return best;
+}
+
+bool
+programs_add_tag(struct programs *t, size_t number, const char *name)
+{
+	assert(number < GRAMMAR_N);
+	if (programs_find(t, span_of(name, strlen(name))) != NULL)
+		return false;
+	struct program *p = programs_add(t, name);
+
+	p->as = name_of_tag(grammars[number], name);
+	p->grammar[p->grammar_n++] = (uint8_t)number;
+	return true;
+}
+
 void
 programs_add_custom(struct programs *t, struct custom *custom, bool stream)
 {

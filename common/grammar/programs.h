@@ -17,7 +17,8 @@ enum {
 	PROGRAM_SLOTS = 512, /* a power of two */
 	PROGRAM_HEADS = 4096, /* bits; a power of two */
 	/* keeps so many slots free that a search is short */
-	PROGRAM_CUSTOM_MAX = PROGRAM_SLOTS / 4
+	PROGRAM_CUSTOM_MAX = PROGRAM_SLOTS / 4,
+	PROGRAM_TAG_MAX = PROGRAM_SLOTS / 4
 };
 
 struct program {
@@ -25,6 +26,9 @@ struct program {
 	size_t len; /* 0: a free slot */
 	uint8_t grammar[PROGRAM_GRAMMARS]; /* indices into grammars[] */
 	uint8_t grammar_n;
+	/* The name by which its grammar knows it, where the admin named another
+	 * tag; constant; NULL: its own. */
+	const char *as;
 	bool custom; /* a rule of the admin's is for it */
 	bool custom_by_exe; /* and one of these rules names no unit */
 };
@@ -48,6 +52,12 @@ void programs_release(struct programs *t);
 
 /* Add the programs of grammars[number], once. */
 void programs_add_grammar(struct programs *t, size_t number);
+
+/* Add another tag of grammars[number], whose programs are in the table: its
+ * lines are read as those of the longest of their names that the tag ends with
+ * ("sloti30t15/imap" as "imap"), or else of the first. name is below
+ * PROGRAM_NAME_MAX. Returns false when the tag is in the table already. */
+bool programs_add_tag(struct programs *t, size_t number, const char *name);
 
 /* Add a rule and its program, while custom_n is below PROGRAM_CUSTOM_MAX.
  *   custom  taken over; its program's name is below PROGRAM_NAME_MAX

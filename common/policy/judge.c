@@ -53,6 +53,27 @@ set_tellers(struct judge *j, struct err *err)
 	return 0;
 }
 
+/* collector.tags, up to one without a tag; NULL: out of memory. */
+static struct parser_tag *
+new_tags(const struct config *cfg)
+{
+	struct parser_tag *tags;
+	size_t n = 0;
+
+	for (size_t i = 0; i < cfg->collector.n_tags; i++)
+		n += cfg->collector.tags[i].tags.n;
+	tags = calloc(n + 1, sizeof(*tags));
+	n = 0;
+	for (size_t i = 0; tags != NULL && i < cfg->collector.n_tags; i++) {
+		const struct config_tags *t = &cfg->collector.tags[i];
+
+		for (size_t k = 0; k < t->tags.n; k++)
+			tags[n++] = (struct parser_tag){ t->server,
+				t->tags.v[k], t->where };
+	}
+	return tags;
+}
+
 int
 judge_new(const struct config *cfg, const struct judge_replay *replay,
     struct judge **j_r, struct err *err)
@@ -63,7 +84,9 @@ judge_new(const struct config *cfg, const struct judge_replay *replay,
 	struct judge *j = calloc(1, sizeof(*j));
 	struct parser_custom *custom =
 	    calloc(cfg->collector.n_custom + 1, sizeof(*custom));
+	struct parser_tag *tags = new_tags(cfg);
 	struct parser_options options = {
+		.tags = tags,
 		.servers = (const char *const *)names->v,
 		.servers_n = names->n,
 		.custom = custom,
@@ -75,12 +98,14 @@ judge_new(const struct config *cfg, const struct judge_replay *replay,
 	int ret = -1;
 
 	*j_r = NULL;
-	if (j == NULL || custom == NULL) {
+	if (j == NULL || custom == NULL || tags == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		goto out;
 	}
 	j->cfg = cfg;
 	j->any_age = replay != NULL;
+	while (tags[options.tags_n].tag != NULL)
+		options.tags_n++;
 	if (!servers && names->n > 0)
 		options.servers_where =
 		    config_where(cfg, "collector.servers", where);
@@ -102,6 +127,7 @@ judge_new(const struct config *cfg, const struct judge_replay *replay,
 	ret = 0;
 out:
 	free(custom);
+	free(tags);
 	judge_free(&j);
 	return ret;
 }

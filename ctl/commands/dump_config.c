@@ -52,21 +52,51 @@ print_member(const struct config_member *m)
 		(void)fputs("; ", stdout);
 }
 
+/* Does this member begin the next group, or name? */
+static bool
+is_first(const struct config_value *value, size_t i)
+{
+	return i == 0 || value->v[i].group != value->v[i - 1].group;
+}
+
+static bool
+is_last(const struct config_value *value, size_t i)
+{
+	return i + 1 == value->n || is_first(value, i + 1);
+}
+
+static void
+print_table(const struct config_value *value)
+{
+	(void)fputs("{", stdout);
+	for (size_t i = 0; i < value->n; i++) {
+		if (is_first(value, i))
+			(void)printf("\n        %s = [ ", value->v[i].name);
+		else
+			(void)fputs(", ", stdout);
+		print_string(value->v[i].text);
+		if (is_last(value, i))
+			(void)fputs(" ];", stdout);
+	}
+	(void)fputs(" }", stdout);
+}
+
 static void
 print_value(const struct config_value *value)
 {
 	bool groups = value->form == CONFIG_GROUPS;
 
+	if (value->form == CONFIG_TABLE) {
+		print_table(value);
+		return;
+	}
 	if (value->form != CONFIG_LIST && !groups) {
 		print_member(&value->v[0]);
 		return;
 	}
 	(void)fputs(groups ? "(" : "[", stdout);
 	for (size_t i = 0; i < value->n; i++) {
-		bool first = i == 0 || !groups ||
-		    value->v[i].group != value->v[i - 1].group;
-
-		if (first)
+		if (!groups || is_first(value, i))
 			(void)printf("%s%s\n        %s",
 			    i > 0 && groups ? "}" : "", i > 0 ? "," : "",
 			    groups ? "{ " : "");
@@ -117,18 +147,27 @@ print_json(struct json *j, const struct config_value *value)
 
 	json_open(j, NULL, '{');
 	json_text(j, "key", value->key);
-	if (value->form != CONFIG_LIST && !groups) {
+	if (value->form == CONFIG_TABLE) {
+		json_open(j, "value", '{');
+		for (size_t i = 0; i < value->n; i++) {
+			if (is_first(value, i))
+				json_open(j, value->v[i].name, '[');
+			json_text(j, NULL, value->v[i].text);
+			if (is_last(value, i))
+				json_close(j, ']');
+		}
+		json_close(j, '}');
+	} else if (value->form != CONFIG_LIST && !groups) {
 		member_json(j, "value", &value->v[0]);
 	} else {
 		json_open(j, "value", '[');
 		for (size_t i = 0; i < value->n; i++) {
 			const struct config_member *m = &value->v[i];
 
-			if (groups && (i == 0 || m[-1].group != m->group))
+			if (groups && is_first(value, i))
 				json_open(j, NULL, '{');
 			member_json(j, m->name, m);
-			if (groups &&
-			    (i + 1 == value->n || m[1].group != m->group))
+			if (groups && is_last(value, i))
 				json_close(j, '}');
 		}
 		json_close(j, ']');

@@ -104,7 +104,8 @@ everything(void **state)
 	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
 	    "= \"p\"; pattern = \"^x$\"; }, { program = \"q\"; pattern = "
 	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
-	    "\"^z$\"; stream = true; } ); };\n");
+	    "\"^z$\"; stream = true; } ); tags = { dovecot = [ \"d\" ]; cyrus = "
+	    "( \"c\", \"e\" ); }; };\n");
 	struct config *cfg;
 	struct err err;
 
@@ -156,6 +157,9 @@ everything(void **state)
 	assert_false(cfg->collector.custom[1].stream);
 	assert_null(cfg->collector.custom[2].unit);
 	assert_true(cfg->collector.custom[2].stream);
+	assert_int_equal(cfg->collector.n_tags, 2);
+	assert_string_equal(cfg->collector.tags[1].server, "cyrus");
+	assert_string_equal(cfg->collector.tags[1].tags.v[1], "e");
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -373,6 +377,12 @@ errors(void **state)
 		{ "collector: { custom = ( { program = \"x\"; pattern = "
 		  "\"^x$\"; stream = 1; } ); };",
 		    ":1:", "collector.custom", "stream = true" },
+		{ "collector: { tags = [ \"x\" ]; };", ":1:", "collector.tags",
+		    "a group of lists" },
+		{ "collector: { tags = { dovecot = [ ]; }; };",
+		    ":1:", "collector.tags", "between 1 and 16 tags" },
+		{ "collector: { tags = { dovecot = [ 1 ]; }; };",
+		    ":1:", "collector.tags", "strings that are not empty" },
 		{ "logins: {", ":1:", "", "syntax error" },
 		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
 		    "duplicate" },

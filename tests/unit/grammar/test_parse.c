@@ -1668,6 +1668,101 @@ custom_server_is_parsed(void **state)
 	parser_free(&parser);
 }
 
+/* Other tags of a server: their lines are read as its own. */
+static void
+tags_of_the_admin(void **state)
+{
+	static const struct parser_tag tags[] = {
+		{ .server = "dovecot", .tag = "dovecot-backend" },
+		{ .server = "cyrus", .tag = "sloti30t15/pop3" },
+		{ .server = "courier", .tag = "0123456789ab" },
+	};
+	static const struct {
+		const char *line;
+		enum fate want;
+		const char *service;
+	} rows[] = {
+		{ "Mar  3 08:00:00 mail dovecot-backend: " DOVECOT, FATE_LOGIN,
+		    "imap" },
+		{ "Mar  3 08:00:00 mail dovecot-backen: " DOVECOT,
+		    FATE_OTHER_PROGRAM, NULL },
+		{ "Mar  3 08:00:00 mail dovecot: " DOVECOT, FATE_LOGIN,
+		    "imap" },
+		{ "Mar  3 08:00:00 mail sloti30t15/pop3[7]: login: h "
+		  "[192.0.2.1] bob plaintext User logged in",
+		    FATE_LOGIN, "pop3" },
+		{ "Mar  3 08:00:00 mail sloti30t15/imap[7]: login: h "
+		  "[192.0.2.1] bob plaintext User logged in",
+		    FATE_OTHER_PROGRAM, NULL },
+		{ JSON_STDOUT("dovecot-backend", "", DOVECOT), FATE_LOGIN,
+		    "imap" },
+	};
+	const struct parser_options options = {
+		.tags = tags,
+		.tags_n = LENGTH(tags),
+	};
+	struct parser *parser = new_parser(&options);
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].line);
+		struct parse_result got;
+
+		parser_line(
+		    parser, rows[i].line, strlen(rows[i].line), NOW, &got);
+		assert_string_equal(
+		    fate_name(got.fate), fate_name(rows[i].want));
+		if (rows[i].service != NULL)
+			assert_string_equal(got.login.service, rows[i].service);
+	}
+	/* it is the server whose processes may speak for it */
+	assert_true(parser_may_speak(parser, "dovecot-backend",
+	    &(const struct parse_origin){
+		.uid = 0, .comm = "log", .exe = "/usr/lib/dovecot/log" }));
+	assert_false(parser_may_speak(parser, "dovecot-backend",
+	    &(const struct parse_origin){
+		.uid = 1000, .comm = "logger", .exe = "/usr/bin/logger" }));
+	parser_free(&parser);
+}
+
+static void
+bad_tag_is_refused(void **state)
+{
+	static const struct {
+		const char *server, *tag, *want;
+	} rows[] = {
+		{ "dovecott", "x", "unknown server" },
+		{ "dovecot", "a b", "\"a b\" is not what stands before" },
+		{ "dovecot", "a:", "is not what stands before" },
+		{ "dovecot", "", "is not what stands before" },
+		{ "dovecot", "imapd", "is the tag of a server already" },
+		{ "dovecot", "dovecot", "is the tag of a server already" },
+		{ "popa3d", "x", "collector.servers doesn't name it" },
+	};
+	static const char *const servers[] = { "dovecot", "courier" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s: %s", rows[i].server, rows[i].tag);
+		const struct parser_tag tag = { .server = rows[i].server,
+			.tag = rows[i].tag,
+			.where = "x.conf:7: collector.tags" };
+		const struct parser_options options = {
+			.servers = servers,
+			.servers_n = LENGTH(servers),
+			.tags = &tag,
+			.tags_n = 1,
+		};
+		struct parser *parser;
+		struct err err;
+
+		assert_int_equal(parser_new(&options, &parser, &err), -1);
+		assert_int_equal(err.code, ERR_INVALID);
+		assert_contains(err.text, "x.conf:7: collector.tags: ");
+		assert_contains(err.text, rows[i].want);
+	}
+}
+
 static void
 bad_custom_server_is_refused(void **state)
 {
@@ -1947,6 +2042,8 @@ run_rest(void)
 		cmocka_unit_test(many_cut_outputs),
 		cmocka_unit_test(output_of_a_two_line_server),
 		cmocka_unit_test(custom_server_is_parsed),
+		cmocka_unit_test(tags_of_the_admin),
+		cmocka_unit_test(bad_tag_is_refused),
 		cmocka_unit_test(bad_custom_server_is_refused),
 		cmocka_unit_test(origin_decides_who_may_speak),
 		cmocka_unit_test(places_of_admins),
