@@ -100,6 +100,10 @@ test: test-deps			## install what is needed, run every test
 	$(MAKE) fuzz-replay
 	$(MAKE) system
 
+RELEASE  ?= trixie
+test-release:			## both, on a bare Debian (RELEASE=bookworm); as root
+	sh tests/release.sh $(RELEASE)
+
 MTA      ?= postfix
 demo:				## the whole story on real servers (MTA=sendmail)
 	sh tests/deps.sh demo-$(MTA)
