@@ -109,7 +109,7 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 {
 	struct config_source *src =
 	    &cfg->collector.sources[cfg->collector.n_sources];
-	const config_setting_t *s;
+	const config_setting_t *s = NULL;
 	const char *path = "collector.sources", *where, *rotated;
 	char name[SOURCE_WHERE_MAX + sizeof("journal:")];
 
