@@ -31,6 +31,10 @@ struct protocol_request {
 	    *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
 	const char *context; /* policy_context: see PROTOCOL_ASKED_AT_DATA */
+	/* The MTA's name and version, and how many recipients of this message
+	 * were permitted before: asked by etc/exim/closed.conf, which connects
+	 * anew for each recipient. */
+	const char *mta, *permitted;
 	/* of the client's certificate, encoded as they were sent */
 	const char *verify; /* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;
