@@ -9,11 +9,7 @@
 #include <stddef.h>
 
 #include "common/base/strings.h"
-
-/* One file. Borrowed: it must outlive what was read from it. */
-struct exim_file {
-	const char *path, *text;
-};
+#include "common/mta/exim_text.h"
 
 struct exim_condition {
 	bool negated;
@@ -47,14 +43,12 @@ struct exim_source {
 	struct exim_acl *acls;
 	size_t n_acls;
 	struct string_list options; /* main section: name, value, name, ... */
-	struct string_list macros; /* name, value, ... */
-	struct string_list missing; /* files included that were not given */
-	struct string_list includes; /* all that are included */
+	struct exim_text text; /* what is missing, among other things */
 };
 
-/* Read files[0..n_main), one behind the other, as Debian joins conf.d, and those
- * of the rest that they include. Returns false when memory is short. Release
- * src in any case. */
+/* Read files[0..n_main), one behind the other, as Debian joins conf.d, and
+ * those of the rest that they include. Returns false when memory is short.
+ * Release src in any case. */
 bool exim_source_read(const struct exim_file *files, size_t n, size_t n_main,
     struct exim_source *src);
 void exim_source_release(struct exim_source *src);
@@ -63,8 +57,7 @@ void exim_source_release(struct exim_source *src);
 const struct exim_acl *
 exim_source_acl(const struct exim_source *src, const char *name, size_t len);
 /* The value of a setting of the main section; NULL: not set. */
-const char *
-exim_source_option(const struct exim_source *src, const char *name);
+const char *exim_source_option(const struct exim_source *src, const char *name);
 
 /* The first condition of that name; NULL. */
 const struct exim_condition *
