@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""The five ways to wire popgate to an MTA, each with all its servers."""
+"""The six ways to wire popgate to an MTA, each with all its servers."""
 import contextlib
 import itertools
 
-from . import client, tls
+from . import client, exim, tls
 from .dovecot import Dovecot
 from .popgate import Popgate
 from .postfix import Postfix
@@ -31,8 +31,8 @@ class Lab:
     digests = True              # of certificates, to that channel
     stamps = "traditional"
 
-    def __init__(self):
-        self.site = NamespaceSite()
+    def __init__(self, *packages):
+        self.site = NamespaceSite(*packages)
         self.hosts = itertools.count(1)
         try:
             self.furnish()
@@ -48,7 +48,11 @@ class Lab:
         self.dovecot = Dovecot(site).start()
         self.mta = self.make_mta()
         self.popgate = Popgate(site, self.domains, self.mta_group).start()
+        self.connect()
         self.mta.start()
+
+    def connect(self):
+        """What is still to be done when popgate's configuration is there."""
 
     def close(self):
         self.site.close()
@@ -193,3 +197,27 @@ class SendmailSoleGate(SendmailLab):
     file = "sole-gate.m4"
     closed = False
     route = "esmtp"
+
+
+class EximClosed(Lab):
+    channel = "policy"
+    mta_group = "Debian-exim"
+    auth_needs_popgate = False
+    certificates_known = False
+    acl = exim.ACL
+
+    def __init__(self):
+        super().__init__("exim")
+
+    @property
+    def domains(self):
+        return ["lab.test", "valias.test", "vmail.test", "relay.test",
+                "mail.lab.test"]
+
+    def make_mta(self):
+        exim.make_user()
+        return exim.Exim(self.site, self.acl,
+                         certificate=tls.certificate(self.site))
+
+    def connect(self):
+        self.mta.wire(self.popgate)
