@@ -26,9 +26,12 @@ domainlist local_domains = @ : lab.test : valias.test : vmail.test
 domainlist relay_to_domains = relay.test
 hostlist relay_from_hosts = 127.0.0.1
 qualify_domain = lab.test
+recipient_unqualified_hosts = *
 acl_smtp_rcpt = acl_check_rcpt
 {tls}
 smtp_accept_max = 0
+smtp_accept_max_nonmail = 10000
+smtp_accept_queue_per_connection = 0
 smtp_accept_max_per_connection = 0
 rfc1413_query_timeout = 0s
 dns_ipv4_lookup = *
@@ -88,8 +91,10 @@ vmail:
 
 local:
   driver = accept
-  domains = lab.test
+  domains = lab.test : {hostname}
   local_parts = alice : bob : carol
+  local_part_suffix = +*
+  local_part_suffix_optional
   transport = box
 
 outside:

@@ -30,6 +30,10 @@ class Lab:
     certificates_known = True   # to that channel at all
     digests = True              # of certificates, to that channel
     stamps = "traditional"
+    # Senders that come to popgate as they are typed.
+    routed_senders = ("@elsewhere.test:bob@lab.test",)
+    nmap_refused = 8            # of its 16 forms, by popgate
+    not_taken = ()              # forms of our own that the MTA doesn't take
 
     def __init__(self, *packages):
         self.site = NamespaceSite(*packages)
@@ -204,6 +208,10 @@ class EximClosed(Lab):
     mta_group = "Debian-exim"
     auth_needs_popgate = False
     certificates_known = False
+    routed_senders = ()         # Exim takes routes away
+    nmap_refused = 3
+    not_taken = (b"<alice@lab.test.>", b"<alice@localhost>",
+                 b"<alice@[127.0.0.1]>")
     acl = exim.ACL
 
     def __init__(self):
