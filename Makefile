@@ -71,6 +71,9 @@ $(BUILD)/obj/%.o: %.c Makefile
 # popgatectl wiring prints these files, which its assembler includes
 $(BUILD)/obj/ctl/commands/wiring.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/commands/wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
+# and popgatectl setup writes these
+$(BUILD)/obj/ctl/setup/built_in.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/setup/built_in.o: etc/popgate.conf $(wildcard etc/systemd/popgate.*)
 
 # a program takes from an archive what it uses, and a test what it tests
 $(BUILD)/libcommon.a: $(COMMON) $(BUILD)/obj/sql.o

@@ -176,7 +176,7 @@ insert(const char *text, const char *open, const char *end, const char *name,
 	if (at != NULL)
 		return replace(text, at, at, "\t", name, " = ", value, ";\n");
 	return replace(
-	    text, open + 1, open + 1, "\n\t", name, " = ", value, ";\n");
+	    text, open + 1, open + 1, "\n\t", name, " = ", value, ";");
 }
 
 char *

@@ -150,7 +150,7 @@ hunk_end(const struct script *s, size_t at)
 {
 	size_t end = at;
 
-	for (size_t i = at; i < s->n && i <= end + 2 * (size_t)CONTEXT; i++)
+	for (size_t i = at; i < s->n && i <= end + 2 * (size_t)CONTEXT + 1; i++)
 		if (s->v[i].sign != ' ')
 			end = i;
 	return end + 1;
