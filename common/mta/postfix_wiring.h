@@ -125,7 +125,7 @@ bool postfix_names_socket(const struct postfix_conf *pf,
 /* The configuration directories of all instances, that of the default
  * instance first. Runs postconf. 0, or -1 with err. The caller releases dirs.
  *   dir  of the default instance; NULL: Postfix's own default */
-int postfix_instances(
-    const char *dir, struct string_list *dirs, struct err *err);
+int
+postfix_instances(const char *dir, struct string_list *dirs, struct err *err);
 
 #endif
