@@ -199,47 +199,52 @@ pause_a_moment(void)
 	(void)nanosleep(&t, NULL);
 }
 
-/* Without systemd: end it, if it runs, and wait for that. */
-static int
-end(const struct config *cfg, int i, struct err *err)
+/* The file of the daemon beside this program. */
+static void
+program_of(int i, char *buf, size_t size)
 {
-	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
-	struct probe p;
-	pid_t pid;
+	ssize_t n = readlink("/proc/self/exe", buf, size - 40);
 
-	ask(cfg, i, &p);
-	pid = p.pid;
-	if (p.result != PROBE_GOOD || pid <= 1)
-		return 0;
-	if (kill(pid, SIGTERM) == -1 && errno != ESRCH) {
-		err_set(err, ERR_IO, "%s (process %ld): %s", names[i],
-		    (long)pid, strerror(errno));
-		return -1;
-	}
-	while (kill(pid, 0) == 0 && clock_monotonic_ms() < until_ms)
-		pause_a_moment();
-	if (kill(pid, 0) == -1)
-		return 0;
-	err_set(
-	    err, ERR_BUSY, "%s (process %ld) doesn't end", names[i], (long)pid);
-	return -1;
+	buf[n > 0 ? n : 0] = '\0';
+	char *slash = strrchr(buf, '/');
+
+	assert(slash != NULL);
+	(void)snprintf(slash + 1, 40, "%s", names[i]);
 }
 
-/* This program's own directory has both. */
+/* Without systemd: end it, if it runs, and wait for that. */
+static int
+end(const struct setup *s, int i, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+	char path[500];
+	pid_t pid;
+
+	program_of(i, path, sizeof(path));
+	while ((pid = setup_process(path, s->ctl->config_path)) != 0) {
+		if (kill(pid, SIGTERM) == -1 && errno != ESRCH) {
+			err_set(err, ERR_IO, "%s (process %ld): %s", names[i],
+			    (long)pid, strerror(errno));
+			return -1;
+		}
+		if (clock_monotonic_ms() > until_ms) {
+			err_set(err, ERR_BUSY, "%s (process %ld) doesn't end",
+			    names[i], (long)pid);
+			return -1;
+		}
+		pause_a_moment();
+	}
+	return 0;
+}
+
+/* In the background; it keeps nothing of ours open. */
 static int
 begin(const struct setup *s, int i, struct err *err)
 {
 	char path[500];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 40);
 
-	path[n > 0 ? n : 0] = '\0';
-	char *slash = strrchr(path, '/');
-
-	assert(slash != NULL);
-	(void)snprintf(slash + 1, 40, "%s", names[i]);
-	/* its output goes nowhere: it stays behind, and nobody reads it */
-	const char *const argv[] = { "sh", "-c",
-		"\"$0\" -c \"$1\" -d </dev/null", path, s->ctl->config_path,
+	program_of(i, path, sizeof(path));
+	const char *const argv[] = { path, "-c", s->ctl->config_path, "-d",
 		NULL };
 	char *said = setup_run(argv, err);
 
@@ -257,7 +262,7 @@ setup_daemon_back(const struct setup *s, const char *act, struct err *err)
 		return 0;
 	while (i < DAEMONS && strcmp(name, names[i]) != 0)
 		i++;
-	if (i == DAEMONS || s->ctl->cfg == NULL)
+	if (i == DAEMONS)
 		return 0;
 	bool running = strcmp(state, "running") == 0;
 
@@ -268,7 +273,7 @@ setup_daemon_back(const struct setup *s, const char *act, struct err *err)
 			ret = -1;
 		return ret;
 	}
-	ret = end(s->ctl->cfg, i, err);
+	ret = end(s, i, err);
 	return ret == 0 && running ? begin(s, i, err) : ret;
 }
 
@@ -319,7 +324,7 @@ setup_start_daemons(struct setup *s, struct err *err)
 				ret = systemd_do("restart", names[i], err);
 		} else if (!now || change) {
 			set_group("postfix");
-			ret = end(s->cfg, i, err);
+			ret = end(s, i, err);
 			if (ret == 0)
 				ret = begin(s, i, err);
 		}

@@ -96,6 +96,55 @@ look_at_processes(struct around *a)
 		(void)closedir(dir);
 }
 
+/* Is "-c config" in its command line? */
+static bool
+reads(const char *pid, const char *config)
+{
+	char path[300], text[2000];
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+	FILE *from = fopen(path, "re");
+
+	if (from == NULL)
+		return false;
+	size_t len = fread(text, 1, sizeof(text) - 1, from);
+
+	text[len] = '\0';
+	(void)fclose(from);
+	for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+		if (strcmp(text + at, config) == 0)
+			return true;
+	return false;
+}
+
+static const char deleted[] = " (deleted)";
+
+pid_t
+setup_process(const char *program, const char *config)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+	pid_t pid = 0;
+
+	while (pid == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+		char exe[500];
+
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		read_exe(entry->d_name, exe, sizeof(exe));
+		/* it goes on after an upgrade */
+		size_t n = strlen(exe), gone = strlen(deleted);
+
+		if (n > gone && strcmp(exe + n - gone, deleted) == 0)
+			exe[n - gone] = '\0';
+		if (strcmp(exe, program) == 0 && reads(entry->d_name, config))
+			pid = (pid_t)atol(entry->d_name);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return pid;
+}
+
 /* --- where logins are logged --- */
 
 /* A setting of Dovecot, which may be unset: to be freed by the caller. */

@@ -4,8 +4,7 @@
 #include "ctl/setup/postfix.h"
 
 int
-setup_postfix_trial(
-    struct setup *s, const struct config *cfg, struct err *err)
+setup_postfix_trial(struct setup *s, const struct config *cfg, struct err *err)
 {
 	(void)s;
 	(void)cfg;
@@ -14,8 +13,7 @@ setup_postfix_trial(
 }
 
 int
-setup_postfix_prove(
-    struct setup *s, const struct config *cfg, struct err *err)
+setup_postfix_prove(struct setup *s, const struct config *cfg, struct err *err)
 {
 	(void)s;
 	(void)cfg;

@@ -49,6 +49,20 @@ print_question(const struct setup_question *q)
 		    q->choices[i], q->meanings[i]);
 }
 
+/* A new file that is made from a sample: what is different from that. */
+static void
+print_file(const struct setup_file *f)
+{
+	const char *before = f->before != NULL ? f->before : f->sample;
+
+	if (f->before == NULL && f->sample != NULL) {
+		out_text(f->path);
+		(void)puts(": new, as it is shipped, but for");
+	}
+	if (diff_print(stdout, f->path, before, f->after) == -1)
+		(void)printf("%s: changes, too long to show\n", f->path);
+}
+
 void
 setup_print(const struct setup *s)
 {
@@ -61,10 +75,7 @@ setup_print(const struct setup *s)
 		(void)putchar('\n');
 	}
 	for (size_t i = 0; i < s->n_files; i++)
-		if (diff_print(stdout, s->files[i].path, s->files[i].before,
-			s->files[i].after) == -1)
-			(void)printf("%s: changes, too long to show\n",
-			    s->files[i].path);
+		print_file(&s->files[i]);
 }
 
 static void

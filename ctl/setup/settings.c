@@ -174,6 +174,15 @@ is_loopback(const struct network *net)
 		network_contains(&v6, &net->base));
 }
 
+static bool
+has(const struct string_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* Those of mynetworks that popgate doesn't trust: loopback, and others. The
  * words are added to the lists. */
 static bool
@@ -182,12 +191,15 @@ sort_networks(
 {
 	for (size_t i = 0; i < e->s->mynetworks.n; i++) {
 		const char *word = e->s->mynetworks.v[i];
+		char text[NETWORK_TEXT_MAX];
 		struct network net;
 
 		if (!network_parse(word, &net) || is_trusted(e->cfg, &net))
 			continue;
-		if (!string_list_add(
-			is_loopback(&net) ? own : others, word, strlen(word)))
+		struct string_list *to = is_loopback(&net) ? own : others;
+
+		(void)network_format(&net, text);
+		if (!has(to, text) && !string_list_add(to, text, strlen(text)))
 			return false;
 	}
 	return true;
@@ -320,6 +332,8 @@ setup_settings(struct setup *s, struct err *err)
 	ret = there == 1 && !e.changed
 	    ? 0
 	    : setup_change(s, path, e.text, 0644, err);
+	if (there == 0 && ret == 0)
+		s->files[s->n_files - 1].sample = built_in_popgate_conf;
 out:
 	config_free(before);
 	free(e.text);

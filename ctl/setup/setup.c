@@ -84,8 +84,10 @@ setup_change(struct setup *s, const char *path, const char *text, mode_t mode,
 	if (v != NULL)
 		s->files = v;
 	if (after != NULL) {
-		v[s->n_files++] =
-		    (struct setup_file){ real, before, after, mode };
+		v[s->n_files++] = (struct setup_file){ .path = real,
+			.before = before,
+			.after = after,
+			.mode = mode };
 		return 0;
 	}
 	free(real);

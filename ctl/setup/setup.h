@@ -50,6 +50,7 @@ struct setup_line {
 struct setup_file {
 	char *path; /* no symbolic link */
 	char *before; /* NULL: it isn't there */
+	const char *sample; /* what a new one was made from; NULL: nothing */
 	char *after;
 	mode_t mode; /* of a new one */
 };
@@ -159,6 +160,8 @@ void setup_release(struct setup *s);
 int setup_find_mta(struct setup *s);
 /* POP and IMAP servers, where logins are logged, another popgate. */
 void setup_look_around(struct setup *s);
+/* A process that was started as "PROGRAM -c CONFIG ..."; 0: there is none. */
+pid_t setup_process(const char *program, const char *config);
 /* popgate.conf: sets s->cfg; adds the file if it has to change. */
 int setup_settings(struct setup *s, struct err *err);
 

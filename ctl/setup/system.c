@@ -48,7 +48,11 @@ directory_is_made(const struct directory *d)
 {
 	struct stat st;
 
-	return stat(d->path, &st) == 0 && S_ISDIR(st.st_mode);
+	const struct passwd *pw = getpwnam(d->user);
+
+	/* its group may be the mail server's */
+	return pw != NULL && lstat(d->path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    st.st_uid == pw->pw_uid && (st.st_mode & 07777) == d->mode;
 }
 
 /* What is missing, "a, b", into buf. */
@@ -171,7 +175,7 @@ make_directory(const struct directory *d, struct err *err)
 	if (directory_is_made(d))
 		return 0;
 	/* its mode as last: chown(2) takes set-id bits away */
-	if (mkdir(d->path, 0700) == -1 ||
+	if ((mkdir(d->path, 0700) == -1 && errno != EEXIST) ||
 	    lchown(d->path, pw->pw_uid, gr->gr_gid) == -1 ||
 	    chmod(d->path, d->mode) == -1) {
 		err_set(err, ERR_IO, "%s: %s", d->path, strerror(errno));
