@@ -10,7 +10,7 @@ CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
-	    liblzma libzstd libmicrohttpd libcares
+	    liblzma libzstd libmicrohttpd libcares openssl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
