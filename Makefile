@@ -147,4 +147,4 @@ help:				## print this
 .PHONY: $(RUNS) $(shell sed -n 's/^\([a-z][a-z -]*\):.*/\1/p' \
 	    Makefile tests/tests.mk)
 
--include $(shell find $(addprefix $(BUILD)/,obj unit daemon fuzz bench) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj unit daemon system fuzz bench) -name '*.d' 2>/dev/null)

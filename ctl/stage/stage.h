@@ -26,6 +26,7 @@
 
 struct config;
 struct err;
+struct network_set;
 struct stage;
 
 enum stage_mta { STAGE_POSTFIX };
@@ -52,6 +53,8 @@ struct stage_spec {
 	const char *milter;
 	/* How long each step and each reply may take; 0: 30 s. */
 	int timeout_ms;
+	/* stage_open()'s own business: leave it NULL. */
+	const struct network_set *addresses;
 };
 
 /* Make the copy and start it: popgate-milter, the mail server, and wait until
