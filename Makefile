@@ -10,7 +10,7 @@ CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
-	    liblzma libzstd libmicrohttpd libcares
+	    liblzma libzstd libmicrohttpd libcares openssl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
@@ -150,4 +150,4 @@ help:				## print this
 .PHONY: $(RUNS) $(shell sed -n 's/^\([a-z][a-z -]*\):.*/\1/p' \
 	    Makefile tests/tests.mk)
 
--include $(shell find $(addprefix $(BUILD)/,obj unit daemon fuzz bench) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj unit daemon system fuzz bench) -name '*.d' 2>/dev/null)
