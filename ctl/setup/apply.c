@@ -307,6 +307,7 @@ setup_apply(struct setup *s)
 	if (rc != 0)
 		return rc;
 	if (setup_changes_nothing(s)) {
+		s->mta->before(s);
 		if (s->mta->prove(s, s->cfg, &err) == -1)
 			return ctl_fail_err(s->ctl, &err);
 		said(
@@ -314,10 +315,15 @@ setup_apply(struct setup *s)
 		return 0;
 	}
 	catch_signals();
-	if (s->mta->trial != NULL && s->mta->trial(s, s->cfg, &err) == -1) {
-		rc = ctl_fail_err(s->ctl, &err);
-		return ctl_fail(s->ctl, rc, "nothing was changed");
+	if (s->reloads.n > 0 && s->try_it) {
+		said("Trying it on a private copy of the mail server");
+		if (s->mta->trial(s, s->cfg, &err) == -1) {
+			rc = ctl_fail_err(s->ctl, &err);
+			return ctl_fail(s->ctl, rc,
+			    "nothing was changed; --answer trial=skip would do it without the trial");
+		}
 	}
+	s->mta->before(s);
 	if (setup_make_system(&err) == -1 || fill_journal(s, &err) == -1)
 		return ctl_fail_err(s->ctl, &err);
 	said("Applying:");

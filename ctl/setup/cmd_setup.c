@@ -10,6 +10,7 @@
 #include "ctl/commands/commands.h"
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
+#include "ctl/stage/room.h"
 
 static const struct ctl_option options[] = {
 	[SETUP_MTA] = { "mta", "NAME",
@@ -95,6 +96,37 @@ check_answers(struct setup *s)
 	}
 }
 
+/* Can the changes be tried on a copy, and shall they be? */
+static void
+plan_trial(struct setup *s)
+{
+	struct setup_question q = {
+		.key = "trial",
+		.choices = { "skip", NULL },
+		.meanings = { "make the changes without having tried them; the running mail server is asked afterwards, and all is put back if it isn't right" },
+	};
+	struct err err;
+	bool skip = false;
+
+	for (int i = 0; i < s->args->n_many; i++)
+		skip |= strcmp(s->args->many[i], "trial=skip") == 0;
+	s->try_it = s->mta->trial != NULL && !skip;
+	if (s->reloads.n == 0 || geteuid() != 0 || s->mta->trial == NULL)
+		return;
+	if (room_possible(&err) == -1) {
+		s->try_it = false;
+		if (asprintf(&q.text,
+			"the changes can't be tried on a private copy of the mail server: %s",
+			err.text) == -1)
+			q.text = NULL;
+		(void)setup_ask(s, &q);
+	} else if (skip) {
+		q.text = strdup(
+		    "the changes can be tried on a private copy of the mail server first");
+		(void)setup_ask(s, &q);
+	}
+}
+
 int
 setup_plan(struct setup *s)
 {
@@ -112,6 +144,7 @@ setup_plan(struct setup *s)
 	setup_plan_daemons(s);
 	if (s->refused == 0 && s->mta->plan(s, s->cfg, &err) == -1)
 		return ctl_fail_err(s->ctl, &err);
+	plan_trial(s);
 	check_answers(s);
 	return s->no_memory ? ctl_fail(s->ctl, EX_OSERR, "out of memory") : 0;
 }

@@ -353,5 +353,6 @@ const struct setup_mta setup_postfix = {
 	.plan = plan,
 	.trial = setup_postfix_trial,
 	.reload = reload,
+	.before = setup_postfix_before,
 	.prove = setup_postfix_prove,
 };

@@ -32,7 +32,7 @@ struct service {
 };
 
 struct trial {
-	const struct setup *s;
+	struct setup *s;
 	const struct config *cfg;
 	const char *dir;
 	struct service v[SERVICES_MAX];
@@ -332,8 +332,8 @@ before(struct trial *t, const struct postfix_conf *pf, struct err *err)
 }
 
 static int
-try_instance(const struct setup *s, const struct config *cfg, const char *dir,
-    struct err *err)
+try_instance(
+    struct setup *s, const struct config *cfg, const char *dir, struct err *err)
 {
 	struct trial *t = calloc(1, sizeof(*t));
 	struct postfix_conf pf;
@@ -349,6 +349,8 @@ try_instance(const struct setup *s, const struct config *cfg, const char *dir,
 		t->dir = dir;
 		take_services(t, &pf);
 		ret = t->n == 0 ? 0 : before(t, &pf, err);
+		if (s->own == NULL && *t->own != '\0')
+			s->own = strdup(t->own);
 		if (ret == 0 && t->n > 0)
 			ret = open_copy(t, true, err);
 		if (ret == 0 && t->n > 0)
@@ -368,14 +370,5 @@ setup_postfix_trial(struct setup *s, const struct config *cfg, struct err *err)
 			err_locate(err, s->reloads.v[i]);
 			return -1;
 		}
-	return 0;
-}
-
-int
-setup_postfix_prove(struct setup *s, const struct config *cfg, struct err *err)
-{
-	(void)s;
-	(void)cfg;
-	(void)err;
 	return 0;
 }

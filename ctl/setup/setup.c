@@ -287,6 +287,8 @@ setup_release(struct setup *s)
 	free(s->dir);
 	free(s->log);
 	free(s->domains_text);
+	free(s->own);
+	free(s->live.v);
 	string_list_release(&s->reloads);
 	string_list_release(&s->mynetworks);
 	config_free(s->cfg);

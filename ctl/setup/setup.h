@@ -18,6 +18,7 @@
 
 struct err;
 struct journal;
+struct live_service;
 struct setup;
 
 /* Where the journal is. Not below /var/lib/popgate, where a daemon's user
@@ -79,14 +80,18 @@ struct setup_mta {
 	/* Add the changes for popgate with the configuration cfg: lines, files
 	 * by setup_change(), what has to be reloaded by setup_reload(). */
 	int (*plan)(struct setup *s, const struct config *cfg, struct err *err);
-	/* Try the planned changes on a private copy; NULL: it can't be.
+	/* Try the planned changes on a private copy; NULL: it can't be. May set
+	 * s->own.
 	 * Returns 0, or -1 with err: what failed, and how. */
 	int (*trial)(
 	    struct setup *s, const struct config *cfg, struct err *err);
 	/* Let it read its configuration: dir as given to setup_reload(). Also
 	 * after an undo. Nothing when it doesn't run. */
 	int (*reload)(const char *dir, struct err *err);
-	/* Ask the server itself whether all is as promised. */
+	/* Ask the running server what it says to strangers, to compare it
+	 * later; says on stdout why it can't be asked. */
+	void (*before)(struct setup *s);
+	/* Ask it again: is all as promised? Waits for the reload. */
 	int (*prove)(
 	    struct setup *s, const struct config *cfg, struct err *err);
 };
@@ -99,6 +104,7 @@ struct setup {
 	struct ctl *ctl;
 	const struct ctl_args *args;
 	bool apply, monitor;
+	bool try_it; /* on a private copy, before it is applied */
 	const struct setup_mta *mta;
 	char *dir; /* its configuration, absolute */
 	struct journal *journal;
@@ -118,6 +124,12 @@ struct setup {
 	/* from found.c */
 	bool journald; /* logins are in the journal, not in log */
 	char *log; /* the file of logins; NULL: the journal */
+	/* from mta->trial and mta->before */
+	char *own; /* a recipient of ours that the server takes; or NULL */
+	struct setup_live {
+		struct live_service *v;
+		size_t n;
+	} live;
 	/* from settings.c */
 	struct config *cfg; /* as it will be */
 	bool no_memory;
