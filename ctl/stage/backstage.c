@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/run.h"
 #include "common/config/config.h"
+#include "common/mta/postfix_wiring.h"
 #include "ctl/stage/gate.h"
 #include "ctl/stage/loopback.h"
 #include "ctl/stage/postfix_copy.h"
@@ -29,7 +30,7 @@
 #include "ctl/stage/servant.h"
 #include "ctl/stage/stage.h"
 
-enum { LOOK_MS = 10 };
+enum { LOOK_MS = 10, PATH_LEN = 1024 };
 
 /* The first process of the room. */
 struct first {
@@ -37,6 +38,7 @@ struct first {
 	int sock, log;
 	struct gate gate;
 	struct postfix_copy postfix;
+	struct servant_share *share; /* NULL: there is no servant yet */
 };
 
 /* The answer, with a descriptor or -1, which is closed. */
@@ -142,9 +144,12 @@ static int
 do_connect(struct first *f, const struct backstage_request *r,
     struct backstage_answer *a)
 {
-	struct addr to;
+	struct addr to, nobody = { 0 };
 	unsigned port;
 
+	for (size_t i = strlen(r->words) + 1; i < r->words_len;
+	     i += strlen(r->words + i) + 1)
+		names_add(&f->share->names, r->words + i, &nobody);
 	if (loopback_stranger(&r->addr, &a->err) == -1 ||
 	    postfix_copy_where(&f->postfix, f->spec->addresses, r->words,
 		&r->addr, &to, &port, &a->tls, &a->err) == -1)
@@ -227,6 +232,31 @@ do_log(const struct first *f, struct err *err)
 	return to;
 }
 
+static bool
+same_endpoint(
+    const struct postfix_endpoint *a, const struct postfix_endpoint *b)
+{
+	return a->is_unix == b->is_unix &&
+	    (a->is_unix ? strcmp(a->path, b->path) == 0
+			: a->port == b->port && strcmp(a->host, b->host) == 0);
+}
+
+static int64_t
+times_asked(const struct first *f, const char *word)
+{
+	struct postfix_endpoint e;
+
+	if (!postfix_endpoint_parse(word, &e)) {
+		/* smtpd_sasl_path */
+		e = (struct postfix_endpoint){ .is_unix = true };
+		(void)snprintf(e.path, sizeof(e.path), "%s", word);
+	}
+	for (size_t i = 0; i < f->share->n_asked; i++)
+		if (same_endpoint(&f->share->asked[i].named, &e))
+			return atomic_load(&f->share->asked[i].times);
+	return -1;
+}
+
 /* Do what was asked, and answer. */
 static void
 serve(struct first *f, const struct backstage_request *r)
@@ -239,6 +269,9 @@ serve(struct first *f, const struct backstage_request *r)
 	switch (r->op) {
 	case BACKSTAGE_CONNECT:
 		a.ok = (fd = do_connect(f, r, &a)) != -1;
+		break;
+	case BACKSTAGE_ASKED:
+		a.number = times_asked(f, r->words);
 		break;
 	case BACKSTAGE_LOGIN:
 		a.ok = gate_login(&r->addr, r->words, prefix, &a.err) == 0;
@@ -260,30 +293,87 @@ serve(struct first *f, const struct backstage_request *r)
 }
 
 static int
+run_quietly(const char *const *argv, struct err *err)
+{
+	char *out =
+	    run_read((char *const *)(uintptr_t)argv, NULL, RUN_TIMEOUT_S, err);
+
+	free(out);
+	return out == NULL ? -1 : 0;
+}
+
+/* The edit by the command that makes it on the machine. */
+static int
+edit(
+    const struct stage_spec *spec, const struct wiring_edit *e, struct err *err)
+{
+	static const char *const option[] = {
+		[EDIT_MAIN] = "-e", [EDIT_SERVICE] = "-P", [EDIT_FIELD] = "-F"
+	};
+	char *word = NULL;
+	int rc;
+
+	if (asprintf(&word, "%s%s%s=%s", e->kind == EDIT_MAIN ? "" : e->service,
+		e->kind == EDIT_MAIN ? "" : "/", e->name, e->value) == -1) {
+		err_nomem(err, "an edit of the copy", 0);
+		return -1;
+	}
+	const char *const argv[] = { "postconf", "-c", spec->dir,
+		option[e->kind], word, NULL };
+
+	rc = run_quietly(argv, err);
+	free(word);
+	return rc;
+}
+
+/* Put a file into the place of one of the machine's. */
+static int
+replace(const struct stage_file *file, struct err *err)
+{
+	char dir[PATH_LEN];
+	char *slash;
+
+	(void)snprintf(dir, sizeof(dir), "%s", file->path);
+	slash = strrchr(dir, '/');
+	if (*dir != '/' || slash == NULL) {
+		err_set(err, ERR_INVALID, "%s: expected an absolute path",
+		    file->path);
+		return -1;
+	}
+	*(slash == dir ? slash + 1 : slash) = '\0';
+	if (access(file->path, F_OK) == -1 && room_writable(dir, err) == -1)
+		return -1;
+	return room_file(file->path, file->text, 0644, err);
+}
+
+/* Files, edits, commands. */
+static int
 prepare(struct first *f, struct err *err)
 {
 	const struct stage_spec *spec = f->spec;
 
-	for (size_t i = 0; i < spec->n_prepare; i++) {
-		char *out = run_read((char *const *)(uintptr_t)spec->prepare[i],
-		    NULL, RUN_TIMEOUT_S, err);
-
-		free(out);
-		if (out == NULL)
+	for (size_t i = 0; i < spec->n_files; i++)
+		if (replace(&spec->files[i], err) == -1)
 			return -1;
-	}
+	for (size_t i = 0; i < spec->n_edits; i++)
+		if (edit(spec, &spec->edits[i], err) == -1)
+			return -1;
+	for (size_t i = 0; i < spec->n_prepare; i++)
+		if (run_quietly(spec->prepare[i], err) == -1)
+			return -1;
 	return 0;
 }
 
 static int
 make_ready(struct first *f, struct err *err)
 {
+	static struct asked asked[ASKED_MAX];
 	const struct stage_spec *spec = f->spec;
+	size_t n;
 
 	if (room_furnish(err) == -1 ||
 	    loopback_up(spec->addresses, err) == -1 ||
-	    postfix_copy_make(spec->dir, err) == -1 || prepare(f, err) == -1 ||
-	    servant_start(err) == -1)
+	    postfix_copy_make(spec->dir, err) == -1 || prepare(f, err) == -1)
 		return -1;
 	f->log =
 	    open(SERVANT_LOG, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
@@ -299,7 +389,13 @@ make_ready(struct first *f, struct err *err)
 		    gate_start(&f->gate, spec->timeout_ms, err) == -1)
 			return -1;
 	}
-	return postfix_copy_start(&f->postfix, spec->dir, f->log, err);
+	/* behind popgate, whose sockets nobody is to stand in for */
+	if (postfix_copy_read(&f->postfix, spec->dir, err) == -1)
+		return -1;
+	n = asked_of(&f->postfix.pf, asked);
+	if (servant_start(asked, n, &f->share, err) == -1)
+		return -1;
+	return postfix_copy_start(&f->postfix, f->log, err);
 }
 
 /* What the copy inherits of the caller's: nothing but the way to the

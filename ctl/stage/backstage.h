@@ -13,7 +13,10 @@
 struct stage_spec;
 
 enum backstage_op {
-	BACKSTAGE_CONNECT, /* addr to the service words: a connected socket */
+	/* addr to a service: a connected socket; words: the service, and names
+	 * that are to exist */
+	BACKSTAGE_CONNECT,
+	BACKSTAGE_ASKED, /* words: an endpoint; number: how often */
 	BACKSTAGE_LOGIN, /* addr; words: the user */
 	BACKSTAGE_POPGATE, /* up */
 	BACKSTAGE_RUN, /* words: argv, each with its NUL: its output */

@@ -10,23 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/base/run.h"
+#include "common/base/strings.h"
+#include "common/mta/postfix_wiring.h"
 #include "ctl/stage/program.h"
 #include "ctl/stage/room.h"
 
 enum { PATH_LEN = 2048 };
 
-static bool
-is_file_of_ours(const char *name)
+static enum room_fate
+fate_of_file(const char *name)
 {
-	return strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0;
+	return strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0
+	    ? FATE_LEFT_OUT
+	    : FATE_KEPT;
 }
 
 /* What Postfix itself makes in a queue directory: postfix-files(5). */
-static bool
-is_queue(const char *name)
+static enum room_fate
+fate_of_queue(const char *name)
 {
 	static const char *const queues[] = { "active", "bounce", "corrupt",
 		"defer", "deferred", "flush", "hold", "incoming", "maildrop",
@@ -34,8 +38,8 @@ is_queue(const char *name)
 
 	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
 		if (strcmp(name, queues[i]) == 0)
-			return true;
-	return false;
+			return FATE_EMPTIED;
+	return FATE_KEPT;
 }
 
 static int
@@ -57,7 +61,7 @@ copy_configuration(const char *dir, struct err *err)
 		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
 		return -1;
 	}
-	return room_cover(real, ROOM_ENTRIES, is_file_of_ours, err) == 0 &&
+	return room_cover(real, ROOM_ENTRIES, fate_of_file, err) == 0 &&
 		copy_file(real, "main.cf", err) == 0 &&
 		copy_file(real, "master.cf", err) == 0
 	    ? 0
@@ -83,6 +87,25 @@ cover_log(const struct postfix_conf *pf, struct err *err)
 	return room_cover(dir, ROOM_EMPTY, NULL, err);
 }
 
+static bool
+is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* A chroot has a resolver configuration of its own. */
+static int
+use_names(const struct postfix_conf *pf, struct err *err)
+{
+	char path[PATH_LEN];
+
+	(void)snprintf(path, sizeof(path), "%s/etc/resolv.conf",
+	    postfix_value(pf, NULL, "queue_directory"));
+	return access(path, F_OK) == -1 ? 0 : room_names(path, err);
+}
+
 static int
 copy_instance(const char *dir, struct err *err)
 {
@@ -94,29 +117,62 @@ copy_instance(const char *dir, struct err *err)
 	if (postfix_conf_load(dir, &pf, err) == -1)
 		return -1;
 	if (room_cover(postfix_value(&pf, NULL, "queue_directory"), ROOM_TREE,
-		is_queue, err) == 0 &&
+		fate_of_queue, err) == 0 &&
 	    room_cover(postfix_value(&pf, NULL, "data_directory"), ROOM_EMPTY,
 		NULL, err) == 0)
-		rc = cover_log(&pf, err);
+		rc = cover_log(&pf, err) == 0 ? use_names(&pf, err) : -1;
 	postfix_conf_release(&pf);
+	return rc;
+}
+
+/* The other instances stay as they are on the machine: only their directories
+ * are covered, so that nothing is written there. */
+static int
+copy_others(const char *dir, struct err *err)
+{
+	struct string_list all = { 0 };
+	char *given = realpath(dir, NULL);
+	int rc = 0;
+
+	if (given != NULL && postfix_instances(NULL, &all, NULL) == 0)
+		for (size_t i = 0; i < all.n && rc == 0; i++) {
+			char *other = realpath(all.v[i], NULL);
+
+			if (other != NULL && strcmp(given, other) != 0)
+				rc = copy_instance(all.v[i], err);
+			free(other);
+		}
+	free(given);
+	string_list_release(&all);
 	return rc;
 }
 
 int
 postfix_copy_make(const char *dir, struct err *err)
 {
-	return copy_instance(dir, err);
+	static const char resolver[] = "/etc/resolv.conf";
+
+	if (copy_instance(dir, err) == -1 || copy_others(dir, err) == -1)
+		return -1;
+	/* where there is none, the resolver asks loopback */
+	return access(resolver, F_OK) == 0 || is_link(resolver)
+	    ? room_names(resolver, err)
+	    : 0;
 }
 
 int
-postfix_copy_start(
-    struct postfix_copy *copy, const char *dir, int log, struct err *err)
+postfix_copy_read(struct postfix_copy *copy, const char *dir, struct err *err)
 {
-	const char *const argv[] = { "postfix", "-c", dir, "start", NULL };
-
 	copy->dir = dir;
-	if (postfix_conf_load(dir, &copy->pf, err) == -1)
-		return -1;
+	return postfix_conf_load(dir, &copy->pf, err);
+}
+
+int
+postfix_copy_start(const struct postfix_copy *copy, int log, struct err *err)
+{
+	const char *const argv[] = { "postfix", "-c", copy->dir, "start",
+		NULL };
+
 	return program_run(argv, log, err);
 }
 

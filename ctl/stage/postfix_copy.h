@@ -20,11 +20,15 @@ struct postfix_copy {
  * machine has, by copies and empty ones. 0, or -1 with err. */
 int postfix_copy_make(const char *dir, struct err *err);
 
-/* Read its configuration, start it and wait until it listens. 0, or -1 with
- * err: what it complained about.
+/* Read its configuration as it is now. 0, or -1 with err. */
+int
+postfix_copy_read(struct postfix_copy *copy, const char *dir, struct err *err);
+
+/* Start it and wait until it listens. 0, or -1 with err: what it complained
+ * about.
  *   log  a descriptor for its standard error */
-int postfix_copy_start(
-    struct postfix_copy *copy, const char *dir, int log, struct err *err);
+int
+postfix_copy_start(const struct postfix_copy *copy, int log, struct err *err);
 
 /* Where a client of this address would reach a service: see stage_say(). 0,
  * or -1 with err.

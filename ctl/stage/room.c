@@ -177,7 +177,7 @@ out:
 }
 
 static int fill(const char *from, const char *to, bool deep, int depth,
-    bool (*skip)(const char *name), struct err *err);
+    enum room_fate (*fate)(const char *name), struct err *err);
 
 static int
 keep_link(const char *from, const char *to, struct err *err)
@@ -202,8 +202,8 @@ same_owner(const char *path, const struct stat *st, struct err *err)
 
 /* One entry of a directory that is covered. */
 static int
-keep_entry(
-    const char *from, const char *to, bool deep, int depth, struct err *err)
+keep_entry(const char *from, const char *to, bool deep, int depth,
+    enum room_fate fate, struct err *err)
 {
 	struct stat st;
 	int fd;
@@ -217,6 +217,8 @@ keep_entry(
 	if (S_ISDIR(st.st_mode)) {
 		if (make_dir(to, 0700, err) == -1)
 			return -1;
+		if (fate == FATE_EMPTIED)
+			return same_owner(to, &st, err);
 		if (!deep || depth >= DEPTH_MAX)
 			return bind(from, to, err);
 		return same_owner(to, &st, err) == 0
@@ -232,7 +234,7 @@ keep_entry(
 
 static int
 fill(const char *from, const char *to, bool deep, int depth,
-    bool (*skip)(const char *name), struct err *err)
+    enum room_fate (*fate)(const char *name), struct err *err)
 {
 	DIR *dir = opendir(from);
 	const struct dirent *entry;
@@ -244,13 +246,15 @@ fill(const char *from, const char *to, bool deep, int depth,
 		char a[PATH_LEN], b[PATH_LEN];
 		const char *name = entry->d_name;
 
+		enum room_fate what = fate == NULL ? FATE_KEPT : fate(name);
+
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-		    (skip != NULL && skip(name)))
+		    what == FATE_LEFT_OUT)
 			continue;
 		if (snprintf(a, sizeof(a), "%s/%s", from, name) >= PATH_LEN ||
 		    snprintf(b, sizeof(b), "%s/%s", to, name) >= PATH_LEN)
 			continue;
-		rc = keep_entry(a, b, deep, depth, err);
+		rc = keep_entry(a, b, deep, depth, what, err);
 	}
 	(void)closedir(dir);
 	return rc;
@@ -258,7 +262,7 @@ fill(const char *from, const char *to, bool deep, int depth,
 
 int
 room_cover(const char *path, enum room_keep keep,
-    bool (*skip)(const char *name), struct err *err)
+    enum room_fate (*fate)(const char *name), struct err *err)
 {
 	static unsigned number;
 	char own[64];
@@ -270,7 +274,7 @@ room_cover(const char *path, enum room_keep keep,
 	if (make_dir(own, 0700, err) == -1 || same_owner(own, &st, err) == -1)
 		return -1;
 	if (keep != ROOM_EMPTY &&
-	    fill(path, own, keep == ROOM_TREE, 0, skip, err) == -1)
+	    fill(path, own, keep == ROOM_TREE, 0, fate, err) == -1)
 		return -1;
 	return bind(own, path, err);
 }
@@ -385,6 +389,30 @@ room_write(const char *path, const char *text, mode_t mode, struct err *err)
 	return rc;
 }
 
+/* Make the directory that a dangling link leads to, as /etc/resolv.conf is
+ * one where /run is ours. */
+static int
+room_target(const char *path, struct err *err)
+{
+	char target[PATH_LEN], full[2 * PATH_LEN];
+	ssize_t n = readlink(path, target, sizeof(target) - 1);
+	char *slash;
+
+	if (n == -1)
+		return 0;
+	target[n] = '\0';
+	if (*target == '/')
+		(void)snprintf(full, sizeof(full), "%s", target);
+	else
+		(void)snprintf(full, sizeof(full), "%.*s/%s",
+		    (int)(strrchr(path, '/') - path), path, target);
+	slash = strrchr(full, '/');
+	if (slash == full)
+		return 0;
+	*slash = '\0';
+	return room_writable(full, err);
+}
+
 int
 room_file(const char *path, const char *text, mode_t mode, struct err *err)
 {
@@ -392,8 +420,17 @@ room_file(const char *path, const char *text, mode_t mode, struct err *err)
 	char own[64], real[PATH_MAX];
 
 	if (realpath(path, real) == NULL)
-		return room_write(path, text, mode, err);
+		return room_target(path, err) == 0
+		    ? room_write(path, text, mode, err)
+		    : -1;
 	(void)snprintf(own, sizeof(own), ROOM_DIR "/own/file-%u", ++number);
 	return room_write(own, text, mode, err) == 0 ? bind(own, real, err)
 						     : -1;
+}
+
+int
+room_names(const char *path, struct err *err)
+{
+	return room_file(path,
+	    "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n", 0644, err);
 }

@@ -36,12 +36,15 @@ enum room_keep {
 	ROOM_TREE /* the same in each directory below, however deep */
 };
 
+/* What becomes of one entry. */
+enum room_fate { FATE_KEPT, FATE_LEFT_OUT, FATE_EMPTIED };
+
 /* Cover a directory by one of ours with the same owner and mode.
- *   skip  is asked for each entry of path itself, which is left out when it
- *         says so; NULL: none is
+ *   fate  is asked for each entry of path itself; an emptied one is a
+ *         directory with the same owner and mode; NULL: all are kept
  * 0, or -1 with err. */
 int room_cover(const char *path, enum room_keep keep,
-    bool (*skip)(const char *name), struct err *err);
+    enum room_fate (*fate)(const char *name), struct err *err);
 
 /* Make sure that files can be made in the directory path: it exists and is
  * ours, with what it holds on the machine (ROOM_ENTRIES). 0, or -1. */
@@ -58,5 +61,8 @@ int room_file(const char *path, const char *text, mode_t mode, struct err *err);
 /* A new regular file; its directory must be ours. 0, or -1 with err. */
 int
 room_write(const char *path, const char *text, mode_t mode, struct err *err);
+
+/* Let this resolv.conf name the room's own name server, on loopback. */
+int room_names(const char *path, struct err *err);
 
 #endif

@@ -171,11 +171,23 @@ log_length(struct stage *stage)
 	return len;
 }
 
+/* The domains that the client speaks of exist. */
+static bool
+say_names(struct backstage_request *r, const struct dialogue *d)
+{
+	const char *sender = strrchr(d->mail->sender, '@');
+	const char *recipient = strrchr(d->mail->recipient, '@');
+
+	return front_word(r, d->helo) &&
+	    (sender == NULL || front_word(r, sender + 1)) &&
+	    (recipient == NULL || front_word(r, recipient + 1));
+}
+
 int
 stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
 {
-	struct backstage_request *r = front_request(stage, BACKSTAGE_CONNECT);
+	struct backstage_request *r;
 	struct dialogue d = { .mail = mail,
 		.helo = mail->helo == NULL ? "client.example" : mail->helo,
 		.reply = reply,
@@ -188,8 +200,8 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	*reply = (struct stage_reply){ 0 };
 	r = front_request(stage, BACKSTAGE_CONNECT);
 	r->addr = *from;
-	if (!front_word(r, service)) {
-		err_set(err, ERR_INVALID, "the service's name is too long");
+	if (!front_word(r, service) || !say_names(r, &d)) {
+		err_set(err, ERR_INVALID, "the names are too long");
 		return -1;
 	}
 	if (front_ask(stage, r, &a, &fd, err) == -1)

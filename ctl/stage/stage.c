@@ -456,7 +456,11 @@ stage_decisions(struct stage *stage, size_t min, struct stage_decision **v_r,
 int
 stage_asked(struct stage *stage, const char *address)
 {
-	(void)stage;
-	(void)address;
-	return -1;
+	struct backstage_request *r = front_request(stage, BACKSTAGE_ASKED);
+	struct backstage_answer a;
+
+	return front_word(r, address) &&
+		front_ask(stage, r, &a, NULL, NULL) == 0
+	    ? (int)a.number
+	    : -1;
 }

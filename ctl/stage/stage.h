@@ -28,6 +28,13 @@ struct config;
 struct err;
 struct network_set;
 struct stage;
+struct wiring_edit;
+
+/* A file of the copy instead of, or besides, the machine's. */
+struct stage_file {
+	const char *path; /* absolute */
+	const char *text;
+};
 
 enum stage_mta { STAGE_POSTFIX };
 
@@ -40,9 +47,14 @@ struct stage_spec {
 	/* Postfix: the configuration directory of the instance to start. The
 	 * other instances of the machine are copied, too, and not started. */
 	const char *dir;
-	/* Commands that are run on the copy before anything starts, in order:
-	 * "postconf -e ...". Each argv ends with NULL; argv[0] is looked for
-	 * as run_read() does. A command that fails ends stage_open(). */
+	/* What the copy has differently, in this order: whole files; Postfix's
+	 * edits of main.cf and master.cf, made by postconf(1); commands, each
+	 * an argv that ends with NULL, whose argv[0] is looked for as
+	 * run_read() does. What fails ends stage_open(). */
+	const struct stage_file *files;
+	size_t n_files;
+	const struct wiring_edit *edits;
+	size_t n_edits;
 	const char *const *const *prepare;
 	size_t n_prepare;
 	/* Relay settings and sockets of the copy's popgate-milter; NULL: the
