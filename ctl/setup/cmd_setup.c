@@ -217,10 +217,16 @@ change(struct setup *s)
 	rc = setup_plan(s);
 	if (rc != 0)
 		return rc;
-	if (s->args->opt[SETUP_JSON] != NULL)
+	if (s->args->opt[SETUP_JSON] != NULL) {
 		setup_print_json(s);
-	else
+		/* what is said from now on is no JSON */
+		if (fflush(stdout) != 0 ||
+		    dup2(STDERR_FILENO, STDOUT_FILENO) == -1)
+			return ctl_fail(
+			    s->ctl, EX_IOERR, "the plan can't be written");
+	} else {
 		setup_print(s);
+	}
 	return setup_apply(s);
 }
 

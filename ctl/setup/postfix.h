@@ -5,10 +5,10 @@
 
 #include "ctl/setup/setup.h"
 
-int setup_postfix_trial(
-    struct setup *s, const struct config *cfg, struct err *err);
+int
+setup_postfix_trial(struct setup *s, const struct config *cfg, struct err *err);
 void setup_postfix_before(struct setup *s);
-int setup_postfix_prove(
-    struct setup *s, const struct config *cfg, struct err *err);
+int
+setup_postfix_prove(struct setup *s, const struct config *cfg, struct err *err);
 
 #endif

@@ -3,12 +3,9 @@
  * each service says before them is compared with what it says with them, to a
  * stranger, to a client that has logged in, and while popgate is down. */
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/config/config.h"
@@ -29,6 +26,7 @@ struct service {
 	char name[200]; /* "smtp/inet" */
 	bool own, relays; /* took a stranger's mail for us; for others */
 	bool login; /* took one from a client that has logged in */
+	bool auth; /* took one after SMTP AUTH */
 };
 
 struct trial {
@@ -43,89 +41,37 @@ struct trial {
 
 /* --- the copy --- */
 
-/* The planned files, each in a file of its own, and the commands that put them
- * in their places on the copy. */
-struct put {
-	char dir[40];
-	char *from[8];
-	const char *argv[8][4];
-	const char *const *prepare[8];
-	size_t n;
-};
-
-static int
-write_text(const char *path, const char *text, struct err *err)
-{
-	FILE *to = fopen(path, "we");
-
-	if (to != NULL && fputs(text, to) >= 0 && fclose(to) == 0)
-		return 0;
-	err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-	return -1;
-}
-
-static void
-put_release(struct put *p)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->from[i] != NULL)
-			(void)unlink(p->from[i]);
-		free(p->from[i]);
-	}
-	(void)rmdir(p->dir);
-}
-
-static int
-put_make(const struct setup *s, struct put *p, struct err *err)
-{
-	*p = (struct put){ .dir = "/tmp/popgate-setup-XXXXXX" };
-	if (mkdtemp(p->dir) == NULL) {
-		err_set(err, ERR_IO, "%s: %s", p->dir, strerror(errno));
-		return -1;
-	}
-	for (size_t i = 0; i < s->n_files && p->n < 8; i++) {
-		const struct setup_file *f = &s->files[i];
-		size_t k = p->n;
-
-		/* popgate.conf is given as a struct config */
-		if (strcmp(f->path, s->ctl->config_path) == 0)
-			continue;
-		if (asprintf(&p->from[k], "%s/%zu", p->dir, k) == -1)
-			p->from[k] = NULL;
-		p->argv[k][0] = "cp";
-		p->argv[k][1] = p->from[k];
-		p->argv[k][2] = f->path;
-		p->prepare[k] = p->argv[k];
-		p->n++;
-		if (p->from[k] == NULL ||
-		    write_text(p->from[k], f->after, err) == -1) {
-			put_release(p);
-			return -1;
-		}
-	}
-	return 0;
-}
+enum { FILES_MAX = 32 };
 
 static int
 open_copy(struct trial *t, bool planned, struct err *err)
 {
-	struct stage_spec spec = { .mta = STAGE_POSTFIX, .dir = t->dir };
-	struct put put = { .n = 0 };
+	struct stage_file files[FILES_MAX];
+	struct stage_spec spec = { .mta = STAGE_POSTFIX,
+		.dir = t->dir,
+		.files = files,
+		/* before the changes popgate may be wired already */
+		.popgate = t->cfg };
 
-	if (planned && put_make(t->s, &put, err) == -1)
-		return -1;
-	spec.prepare = put.prepare;
-	spec.n_prepare = put.n;
-	/* before the changes popgate may be wired already */
-	spec.popgate = t->cfg;
-	int ret = stage_open(&spec, &t->stage, err);
+	for (size_t i = 0; planned && i < t->s->n_files; i++) {
+		const struct setup_file *f = &t->s->files[i];
 
-	if (planned)
-		put_release(&put);
-	return ret;
+		/* popgate.conf is given as a struct config */
+		if (spec.n_files < FILES_MAX &&
+		    strcmp(f->path, t->s->ctl->config_path) != 0)
+			files[spec.n_files++] =
+			    (struct stage_file){ f->path, f->after };
+	}
+	return stage_open(&spec, &t->stage, err);
 }
 
 /* --- one question --- */
+
+static const char *
+own_or_any(const struct trial *t)
+{
+	return *t->own == '\0' ? foreign_sender : t->own;
+}
 
 static int
 say(struct trial *t, const char *from, const char *service, const char *sender,
@@ -135,6 +81,22 @@ say(struct trial *t, const char *from, const char *service, const char *sender,
 		.recipient = recipient };
 	struct addr addr;
 	bool ok = addr_parse_loose(from, &addr);
+
+	assert(ok);
+	(void)ok;
+	return stage_say(t->stage, &addr, service, &mail, reply, err);
+}
+
+/* The same after SMTP AUTH. */
+static int
+say_auth(struct trial *t, const char *service, struct stage_reply *reply,
+    struct err *err)
+{
+	const struct stage_mail mail = {
+		.sender = own_or_any(t), .recipient = foreign, .user = "popgate"
+	};
+	struct addr addr;
+	bool ok = addr_parse_loose(stranger, &addr);
 
 	assert(ok);
 	(void)ok;
@@ -198,12 +160,6 @@ find_own(struct trial *t, const struct postfix_conf *pf, const char *setting,
 	return 0;
 }
 
-static const char *
-own_or_any(const struct trial *t)
-{
-	return *t->own == '\0' ? foreign_sender : t->own;
-}
-
 static int
 ask_before(struct trial *t, struct err *err)
 {
@@ -230,6 +186,9 @@ ask_before(struct trial *t, struct err *err)
 		    -1)
 			return -1;
 		v->login = r.accepted;
+		if (say_auth(t, v->name, &r, err) == -1)
+			return -1;
+		v->auth = r.accepted;
 	}
 	return 0;
 }
@@ -279,6 +238,22 @@ ask_login(struct trial *t, const struct service *v, struct err *err)
 }
 
 static int
+ask_auth(struct trial *t, const struct service *v, struct err *err)
+{
+	struct stage_reply r;
+
+	if (!v->auth)
+		return 0;
+	if (say_auth(t, v->name, &r, err) == -1)
+		return -1;
+	return r.accepted
+	    ? 0
+	    : wrong(err, t, v,
+		  "refuses a client after SMTP AUTH, which it lets relay today",
+		  &r);
+}
+
+static int
 ask_after(struct trial *t, struct err *err)
 {
 	struct addr addr;
@@ -288,7 +263,8 @@ ask_after(struct trial *t, struct err *err)
 		return -1;
 	for (size_t i = 0; i < t->n; i++)
 		if (ask_stranger(t, &t->v[i], false, err) == -1 ||
-		    ask_login(t, &t->v[i], err) == -1)
+		    ask_login(t, &t->v[i], err) == -1 ||
+		    ask_auth(t, &t->v[i], err) == -1)
 			return -1;
 	if (stage_popgate(t->stage, false, err) == -1)
 		return -1;
