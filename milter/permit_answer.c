@@ -274,6 +274,8 @@ static enum protocol_answer
 opinion(const struct gate_config *gc, const struct gate_request *ask,
     const struct protocol_request *req, const struct decide_answer *a)
 {
+	if (gc->cfg->relay.mode == RELAY_OBSERVE)
+		return ANSWER_NONE;
 	if (a->local)
 		return req->list != LIST_UNKNOWN && gate_knows(gc, ask)
 		    ? ANSWER_PERMIT

@@ -85,13 +85,13 @@ set_domains(struct edit *e, struct err *err)
 static int
 set_mode(struct edit *e, struct err *err)
 {
-	bool monitor = e->cfg->relay.mode == RELAY_MONITOR;
+	enum relay_mode mode = e->cfg->relay.mode;
 
-	if (e->s->monitor && !monitor)
-		return set(e, "relay.mode", "\"monitor\"",
+	if (e->s->monitor && mode != RELAY_OBSERVE)
+		return set(e, "relay.mode", "\"observe\"",
 		    "popgate records what it would do, and permits and refuses nothing",
 		    err);
-	if (!e->s->monitor && monitor)
+	if (!e->s->monitor && mode != RELAY_ENFORCE)
 		return set(e, "relay.mode", "\"enforce\"",
 		    "from now on popgate's answers count", err);
 	return 0;
