@@ -279,19 +279,30 @@ setup_daemon_back(const struct setup *s, const char *act, struct err *err)
 
 /* --- start --- */
 
+/* Has it ended, or given up? */
+static bool
+has_failed(const struct setup *s, int i)
+{
+	char path[500];
+
+	if (by_systemd())
+		return systemd_says("is-failed", names[i]);
+	program_of(i, path, sizeof(path));
+	return setup_process(path, s->ctl->config_path) == 0;
+}
+
 static int
-wait_until_good(const struct config *cfg, int i, struct err *err)
+wait_until_good(const struct setup *s, int i, struct err *err)
 {
 	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
 	struct probe p;
 
 	do {
-		ask(cfg, i, &p);
+		ask(s->cfg, i, &p);
 		if (p.result == PROBE_GOOD || p.result == PROBE_NOT_SET)
 			return 0;
 		pause_a_moment();
-	} while (clock_monotonic_ms() < until_ms &&
-	    (!by_systemd() || !systemd_says("is-failed", names[i])));
+	} while (clock_monotonic_ms() < until_ms && !has_failed(s, i));
 	err_set(err, ERR_IO, "%s doesn't answer: %s; its log says why",
 	    names[i], p.words);
 	return -1;
@@ -328,7 +339,7 @@ setup_start_daemons(struct setup *s, struct err *err)
 			if (ret == 0)
 				ret = begin(s, i, err);
 		}
-		if (ret == -1 || wait_until_good(s->cfg, i, err) == -1)
+		if (ret == -1 || wait_until_good(s, i, err) == -1)
 			return -1;
 	}
 	return 0;
