@@ -95,8 +95,9 @@ void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 bool wiring_is_policy(const struct wiring_work *w, const char *operand);
 bool wiring_is_map(const char *table);
 bool wiring_is_milter(const struct wiring_work *w, const char *milter);
-/* Define popgate_WHAT in main.cf, or set it right. */
-void wiring_define(struct wiring_work *w, const char *what);
+/* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
+ * so on in main.cf, or set it right. */
+void wiring_define(struct wiring_work *w, const char *name);
 enum wiring_milter {
 	WIRING_MILTER_NONE,
 	WIRING_MILTER_OTHER, /* popgate's, but not where popgate listens */

@@ -29,6 +29,7 @@ static const struct ctl_option options[] = {
 
 const struct setup_mta *const setup_mtas[] = {
 	&setup_postfix,
+	&setup_sendmail,
 	NULL,
 };
 

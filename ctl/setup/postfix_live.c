@@ -127,8 +127,8 @@ is_good(const struct setup *s, const struct live_service *before,
 	else if (before->own && !now->own)
 		what = "doesn't take our own mail any more";
 	if (what != NULL)
-		err_set(err, ERR_INVALID, "%s of the running Postfix %s: %s",
-		    now->name, what, now->said);
+		err_set(err, ERR_INVALID, "%s of the running %s %s: %s",
+		    now->name, s->mta->title, what, now->said);
 	return what == NULL;
 }
 
