@@ -120,7 +120,21 @@ hand_over(const struct permit_peer *peer, const struct protocol_request *req,
 		handoff_give(&h, clock_monotonic_ms());
 }
 
-/* What the message that Postfix names has relayed so far. NULL where the
+/* A message that this connection hasn't seen: nothing of it was relayed, unless
+ * the MTA says so. */
+static struct limiter_message
+message_so_far(const struct protocol_request *req)
+{
+	char *end;
+	unsigned long n = strtoul(req->permitted, &end, 10);
+
+	if (*end != '\0' || n > UINT32_MAX)
+		n = 0;
+	return (struct limiter_message){ .counted = n > 0,
+		.recipients = (uint32_t)n };
+}
+
+/* What the message that the MTA names has relayed so far. NULL where the
  * protocol doesn't name messages. */
 static struct limiter_message *
 message_of(struct permit_peer *peer, const struct protocol_request *req)
@@ -132,7 +146,7 @@ message_of(struct permit_peer *peer, const struct protocol_request *req)
 		count_unasked(peer);
 		(void)snprintf(
 		    peer->instance, sizeof(peer->instance), "%s", req->session);
-		peer->message = (struct limiter_message){ .counted = false };
+		peer->message = message_so_far(req);
 	}
 	return &peer->message;
 }
@@ -217,6 +231,15 @@ answer_data(const struct protocol_request *req, struct permit_reply *reply)
 		say_failure(reply);
 }
 
+static const char *
+mta_of(const struct protocol_request *req)
+{
+	if (req->kind == PROTOCOL_SOCKETMAP &&
+	    req->map == PROTOCOL_MAP_SENDMAIL)
+		return "Sendmail";
+	return *req->mta == '\0' ? "Postfix" : req->mta;
+}
+
 static struct gate_request
 gate_request_of(const struct protocol_request *req,
     const struct certificate *shown, const char *session)
@@ -233,10 +256,7 @@ gate_request_of(const struct protocol_request *req,
 		.helo = req->helo,
 		.queue_id = req->queue_id,
 		.session = *req->session == '\0' ? session : req->session,
-		.mta = req->kind == PROTOCOL_SOCKETMAP &&
-			req->map == PROTOCOL_MAP_SENDMAIL
-		    ? "Sendmail"
-		    : "Postfix",
+		.mta = mta_of(req),
 		.port = port_of(req),
 		.channel = req->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
 							: CHANNEL_SOCKETMAP,

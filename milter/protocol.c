@@ -53,6 +53,8 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		{ "instance", &req->session },
 		{ "protocol_state", &req->state },
 		{ "policy_context", &context },
+		{ "popgate_mta", &req->mta },
+		{ "popgate_permitted", &req->permitted },
 	};
 	enum { N = sizeof(attributes) / sizeof(*attributes) };
 	const char *request = "";
@@ -215,6 +217,8 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
 		.queue_id = "",
 		.session = "",
 		.state = "",
+		.mta = "",
+		.permitted = "",
 		.verify = "",
 		.cert_subject = "",
 		.cert_issuer = "",

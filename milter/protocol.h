@@ -42,6 +42,10 @@ struct protocol_request {
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
 	bool asked_at_data; /* policy_context promises so */
 	enum protocol_list list; /* of policy_context */
+	/* The MTA's name and version, and how many recipients of this message
+	 * were permitted before: asked by etc/exim/closed.conf, which connects
+	 * anew for each recipient. */
+	const char *mta, *permitted;
 	/* of the client's certificate, encoded as they were sent */
 	const char *verify; /* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;

@@ -12,27 +12,30 @@
 
 enum { DIR_LEN = 1024 };
 
-/* Where postconf looks when it isn't told. */
-static char *
-default_directory(struct err *err)
+char *
+postfix_usual_directory(struct err *err)
 {
+	const char *told = getenv("MAIL_CONFIG");
 	char *argv[] = {
 		(char[]){ "postconf" },
 		(char[]){ "-dh" },
 		(char[]){ "config_directory" },
 		NULL,
 	};
-	char *text = run_read(argv, NULL, RUN_TIMEOUT_S, err);
+	char *text = told != NULL ? strdup(told)
+				  : run_read(argv, NULL, RUN_TIMEOUT_S, err);
 
 	if (text != NULL)
 		text[strcspn(text, "\r\n")] = '\0';
+	else if (told != NULL)
+		err_set(err, ERR_NOMEM, "out of memory");
 	return text;
 }
 
 int
 postfix_instances(const char *dir, struct string_list *dirs, struct err *err)
 {
-	char *first = dir == NULL ? default_directory(err) : strdup(dir);
+	char *first = dir == NULL ? postfix_usual_directory(err) : strdup(dir);
 	char *others = NULL, word[DIR_LEN];
 	int rc = -1;
 

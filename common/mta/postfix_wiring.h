@@ -122,9 +122,14 @@ enum wiring_role postfix_service_role(
 bool postfix_names_socket(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *endpoint, const char *listen);
 
+/* Where Postfix's own programs look for their configuration: $MAIL_CONFIG, or
+ * what postconf was built with. To be freed by the caller; NULL with err: there
+ * is no Postfix. */
+char *postfix_usual_directory(struct err *err);
+
 /* The configuration directories of all instances, that of the default
  * instance first. Runs postconf. 0, or -1 with err. The caller releases dirs.
- *   dir  of the default instance; NULL: Postfix's own default */
+ *   dir  of the default instance; NULL: postfix_usual_directory() */
 int
 postfix_instances(const char *dir, struct string_list *dirs, struct err *err);
 
