@@ -211,24 +211,25 @@ message_of(const char *line)
 bool
 front_complaint(const char *log, char *buf, size_t size)
 {
-	static const char *const words[] = { "fatal: ", "panic: ", "error: " };
+	static const char *const words[] = {
+		"fatal: ", "panic: ", "error: ", "popgate-milter["
+	};
+	const char *found = NULL;
 
-	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
-		const char *found = NULL;
-
-		for (const char *p = log; (p = strstr(p, words[w])) != NULL;
-		     p++)
+	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
+		if ((found = strstr(log, words[w])) != NULL)
+			break;
+	if (found == NULL)
+		return false;
+	if (*found == 'p' && found[1] == 'o')
+		for (const char *p = found; p != NULL;
+		     p = strstr(p + 1, "popgate-milter["))
 			found = p;
-		if (found == NULL)
-			continue;
-		while (found > log && found[-1] != '\n')
-			found--;
-		found = message_of(found);
-		(void)snprintf(
-		    buf, size, "%.*s", (int)strcspn(found, "\n"), found);
-		return true;
-	}
-	return false;
+	while (found > log && found[-1] != '\n')
+		found--;
+	found = message_of(found);
+	(void)snprintf(buf, size, "%.*s", (int)strcspn(found, "\n"), found);
+	return true;
 }
 
 /* Add to err what the copy's log complains about; closes log. */
