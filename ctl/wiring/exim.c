@@ -270,13 +270,7 @@ format_policy(const struct ctl *ctl, char *buf, size_t size)
 		    ctl->defaults ? "the built-in default" : ctl->config_path);
 	if (listen_parse(value, &spec, &err) == -1)
 		return ctl_fail(ctl, EX_CONFIG, "permit.policy: %s", err.text);
-	if (spec.is_unix)
-		(void)snprintf(buf, size, "%s", spec.path);
-	else
-		(void)snprintf(buf, size,
-		    strchr(spec.host, ':') == NULL ? "inet:%s:%u"
-						   : "inet:[%s]:%u",
-		    spec.host, spec.port);
+	exim_policy_format(&spec, buf, size);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "common/mta/exim_source.h"
 
 struct err;
+struct listen_spec;
 
 /* etc/exim/closed.conf, built in. */
 extern const char exim_closed_conf[];
@@ -43,5 +44,8 @@ void exim_loaded_release(struct exim_loaded *loaded);
 /* The text of a file that was read; NULL: none of that path. */
 const char *
 exim_loaded_text(const struct exim_loaded *loaded, const char *path);
+
+/* permit.policy as ${readsocket} names it, into buf. */
+void exim_policy_format(const struct listen_spec *spec, char *buf, size_t size);
 
 #endif

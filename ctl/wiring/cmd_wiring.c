@@ -9,6 +9,7 @@
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
 #include "ctl/wiring/exim.h"
+#include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
@@ -152,6 +153,17 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = format_socket(ctl, postfix, &sockets[i]);
 	if (rc != 0)
 		return rc;
+	if (postfix && !sole && !map) {
+		rc = wiring_postfix(ctl,
+		    &(struct wiring_sockets){ .milter = ctl->cfg->milter.listen,
+			.policy = ctl->cfg->permit.policy },
+		    args->opt[OPT_CONFIG_DIR], args->opt[OPT_DIFF] != NULL);
+		if (rc != -1)
+			return rc;
+		(void)ctl_fail(ctl, 0,
+		    "note: there is no Postfix with a configuration here: "
+		    "these are the general lines for main.cf");
+	}
 	if (!postfix && !sole) {
 		rc = wiring_sendmail(ctl,
 		    &(struct sendmail_sockets){ .milter = sockets[0].text,
