@@ -3,11 +3,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/exim_wiring.h"
 #include "ctl/wiring/exim_load.h"
 
@@ -92,15 +93,20 @@ print_commands(const struct exim_plan *plan)
 	}
 }
 
+/* closed.conf, unless it is there already. */
 static void
-print_include(const char *path)
+print_include(void)
 {
-	if (access(path, R_OK) == 0)
+	char *text = conf_file_read(EXIM_INCLUDE);
+	bool there = text != NULL && strcmp(text, exim_closed_conf) == 0;
+
+	free(text);
+	if (there)
 		return;
 	(void)putchar('\n');
 	comment("The ACLs that ask popgate.");
-	(void)printf("mkdir -p %.*s\ncat >%s <<'" HERE "'\n%s" HERE "\n",
-	    (int)(strrchr(path, '/') - path), path, path, exim_closed_conf);
+	(void)printf("cat >" EXIM_INCLUDE " <<'" HERE "'\n%s" HERE "\n",
+	    exim_closed_conf);
 }
 
 static void
@@ -248,7 +254,7 @@ print_plan(const struct ctl *ctl, const struct exim_loaded *l,
 	}
 	print_head(ctl, l, plan);
 	if (plan->n_edits > 0) {
-		print_include(EXIM_INCLUDE);
+		print_include();
 		print_commands(plan);
 		print_restart(l);
 	}

@@ -15,8 +15,8 @@ struct listen_spec;
 /* etc/exim/closed.conf, built in. */
 extern const char exim_closed_conf[];
 
-/* Where "make install" puts it. */
-#define EXIM_INCLUDE "/etc/popgate/exim/closed.conf"
+/* Where it is put for Exim to include. */
+#define EXIM_INCLUDE "/etc/popgate/exim-closed.conf"
 
 enum exim_layout {
 	EXIM_SINGLE, /* Exim reads the file that is edited */

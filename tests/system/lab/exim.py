@@ -13,7 +13,7 @@ from .site import PASSWORD, USERS
 
 ETC = pathlib.Path("/etc/exim4")
 UID = 64920
-INCLUDE = pathlib.Path("/etc/popgate/exim/closed.conf")
+INCLUDE = pathlib.Path("/etc/popgate/exim-closed.conf")
 
 MAIN = """\
 primary_hostname = {hostname}
