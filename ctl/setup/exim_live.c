@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/mta/exim_conf.h"
@@ -15,7 +15,13 @@
 #include "ctl/setup/live.h"
 #include "ctl/wiring/exim_load.h"
 
-enum { WORD_LEN = 260, RELOAD_MS = 15000, LOOK_MS = 50 };
+enum {
+	WORD_LEN = 260,
+	RELOAD_MS = 15000,
+	LOOK_MS = 50,
+	FDS_MAX = 256, /* a daemon has a dozen */
+	SOCKETS_MAX = 64
+};
 
 /* --- start anew --- */
 
@@ -43,24 +49,18 @@ read_pid(const char *file)
 }
 
 static pid_t
-find_daemon(const char *dir, char *file, size_t size)
+find_daemon(const char *dir)
 {
 	static const char *const usual[] = { "/run/exim4/exim.pid",
 		"/run/exim.pid", "/var/spool/exim/exim-daemon.pid",
 		"/var/spool/exim4/exim-daemon.pid" };
 	char *named = setup_exim_option(dir, "pid_file_path");
-	pid_t pid = 0;
+	pid_t pid = named == NULL ? 0 : read_pid(named);
 
-	(void)snprintf(file, size, "%s", named == NULL ? "" : named);
-	if (*file != '\0')
-		pid = read_pid(file);
-	for (size_t i = 0;
-	     *file == '\0' && i < sizeof(usual) / sizeof(*usual) && pid == 0;
-	     i++) {
+	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual) && pid == 0 &&
+	     (named == NULL || *named == '\0');
+	     i++)
 		pid = read_pid(usual[i]);
-		if (pid != 0)
-			(void)snprintf(file, size, "%s", usual[i]);
-	}
 	free(named);
 	return pid;
 }
@@ -89,21 +89,54 @@ make_and_check(const char *dir, struct err *err)
 	return text == NULL ? -1 : 0;
 }
 
-/* SIGHUP starts Exim's daemon again in the same process; its file is written
- * when it listens. */
+/* The daemon's sockets, by their inodes: others are in use when it has started
+ * again. Returns how many there are. */
+static size_t
+sockets_of(pid_t pid, unsigned long v[SOCKETS_MAX])
+{
+	char path[60], name[80];
+	size_t n = 0;
+
+	for (int fd = 0; fd < FDS_MAX && n < SOCKETS_MAX; fd++) {
+		(void)snprintf(
+		    path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+		ssize_t len = readlink(path, name, sizeof(name) - 1);
+
+		if (len <= 0)
+			continue;
+		name[len] = '\0';
+		if (strncmp(name, "socket:[", 8) == 0)
+			v[n++] = strtoul(name + 8, NULL, 10);
+	}
+	return n;
+}
+
+static bool
+are_new(const unsigned long *old, size_t n_old, const unsigned long *new,
+    size_t n_new)
+{
+	for (size_t i = 0; i < n_old; i++)
+		for (size_t k = 0; k < n_new; k++)
+			if (old[i] == new[k])
+				return false;
+	return n_new > 0 && n_new >= n_old;
+}
+
+/* SIGHUP starts Exim's daemon again in the same process. */
 int
 setup_exim_reload(const char *dir, struct err *err)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
-	char file[WORD_LEN];
-	struct stat before, now;
+	unsigned long before[SOCKETS_MAX], now[SOCKETS_MAX];
 
 	if (make_and_check(dir, err) == -1)
 		return -1;
-	pid_t pid = find_daemon(dir, file, sizeof(file));
+	pid_t pid = find_daemon(dir);
 
-	if (pid == 0 || stat(file, &before) == -1)
+	if (pid == 0)
 		return 0; /* it doesn't run */
+	size_t n = sockets_of(pid, before);
+
 	if (kill(pid, SIGHUP) == -1) {
 		err_set(err, ERR_IO, "Exim (process %d): %s", (int)pid,
 		    strerror(errno));
@@ -111,10 +144,7 @@ setup_exim_reload(const char *dir, struct err *err)
 	}
 	for (int ms = 0; ms < RELOAD_MS; ms += LOOK_MS) {
 		(void)nanosleep(&pause, NULL);
-		if (stat(file, &now) == 0 &&
-		    (now.st_mtim.tv_sec != before.st_mtim.tv_sec ||
-			now.st_mtim.tv_nsec != before.st_mtim.tv_nsec) &&
-		    read_pid(file) != 0)
+		if (are_new(before, n, now, sockets_of(pid, now)))
 			return 0;
 	}
 	err_set(err, ERR_IO, "Exim (process %d) didn't start again with %.300s",
