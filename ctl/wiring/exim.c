@@ -105,7 +105,9 @@ print_include(void)
 		return;
 	(void)putchar('\n');
 	comment("The ACLs that ask popgate.");
-	(void)printf("cat >" EXIM_INCLUDE " <<'" HERE "'\n%s" HERE "\n",
+	(void)printf("mkdir -p %.*s\ncat >" EXIM_INCLUDE " <<'" HERE
+		     "'\n%s" HERE "\n",
+	    (int)(strrchr(EXIM_INCLUDE, '/') - EXIM_INCLUDE), EXIM_INCLUDE,
 	    exim_closed_conf);
 }
 

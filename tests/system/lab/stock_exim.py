@@ -68,6 +68,7 @@ class StockExim(Stock):
             pathlib.Path("/etc/exim4/exim4.conf").write_text(SINGLE.format(
                 root="/var/spool/exim4", hostname=self.site.hostname,
                 interfaces="<; 0.0.0.0 ; ::0", tls="", main="",
+                rcpt="acl_smtp_rcpt = acl_check_rcpt",
                 world="198.51.100.25", inner="198.51.100.26", users="carol",
                 password="secret").replace(
                     "log_file_path = /var/spool/exim4/log/%slog", "").replace(
