@@ -234,6 +234,43 @@ plan_final(
 	return 0;
 }
 
+/* Does the statement accept whoever asks, since the list of hosts that it names
+ * is "*"? */
+static bool
+accepts_every_host(
+    const struct exim_source *src, const struct exim_statement *s)
+{
+	const char *list = NULL;
+
+	if (strcmp(s->verb, "accept") != 0)
+		return false;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct exim_condition *c = &s->v[i];
+
+		if (exim_condition_modifies(c))
+			continue;
+		if (strcmp(c->name, "hosts") != 0 || c->negated ||
+		    *c->value != '+')
+			return false;
+		list = exim_source_list(src, "hostlist", c->value + 1);
+		if (list == NULL || strcmp(list, "*") != 0)
+			return false;
+	}
+	return list != NULL;
+}
+
+static int
+fail_open(const struct planner *p, const struct exim_acl *acl,
+    const struct exim_statement *s)
+{
+	err_set(p->err, ERR_INVALID,
+	    "%s:%u: this accept lets every client relay, and nothing in front "
+	    "of it in the ACL %s refuses that: expected a require or deny by "
+	    "domains. Close Exim first (popgatectl doctor)",
+	    s->file->path, s->line, acl->name);
+	return -1;
+}
+
 static int
 plan_rcpt(struct planner *p, const struct exim_acl *acl)
 {
@@ -242,6 +279,8 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 	for (size_t i = 0; i < acl->n; i++) {
 		const struct exim_statement *s = &acl->v[i];
 
+		if (accepts_every_host(p->src, s))
+			return fail_open(p, acl, s);
 		switch (exim_statement_effect(s)) {
 		case EXIM_GOES_ON:
 			break;
@@ -255,13 +294,7 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 		case EXIM_ACCEPTS:
 			if (passed > 0)
 				return 0;
-			err_set(p->err, ERR_INVALID,
-			    "%s:%u: this accept lets every client relay, and "
-			    "nothing in front of it in the ACL %s refuses "
-			    "that: expected a require or deny by domains. "
-			    "Close Exim first (popgatectl doctor)",
-			    s->file->path, s->line, acl->name);
-			return -1;
+			return fail_open(p, acl, s);
 		}
 	}
 	return plan_final(p, acl, passed, acl->n);

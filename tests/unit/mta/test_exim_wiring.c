@@ -199,6 +199,10 @@ static const struct {
 	    "/e:5: this accept" },
 	{ "open for all hosts", MAIN "acl_rcpt:\n  accept hosts = *\n  deny\n",
 	    "/e:4: this accept" },
+	{ "open for a list of all hosts",
+	    "hostlist friends = *\n" MAIN
+	    "acl_rcpt:\n  accept hosts = +friends\n  deny\n",
+	    "/e:5: this accept" },
 	{ "another popgate",
 	    "POPGATE_POLICY = /old\n" MAIN "acl_rcpt:\n  deny\n",
 	    "Exim asks popgate at /old" },
