@@ -22,7 +22,11 @@
 
 struct err;
 
-enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
+enum relay_mode {
+	RELAY_ENFORCE,
+	RELAY_MONITOR, /* nothing is refused */
+	RELAY_OBSERVE /* and the permit channel permits nothing */
+};
 
 enum source_kind {
 	SOURCE_FILE,
@@ -198,6 +202,19 @@ struct config_value {
 	const char *file; /* where it is set; NULL: the default */
 	unsigned line;
 };
+
+/* Does this member begin, or end, a group or the list of a name? */
+static inline bool
+config_member_first(const struct config_value *value, size_t i)
+{
+	return i == 0 || value->v[i].group != value->v[i - 1].group;
+}
+
+static inline bool
+config_member_last(const struct config_value *value, size_t i)
+{
+	return i + 1 == value->n || config_member_first(value, i + 1);
+}
 
 /* Call fn for every key, those of a section behind each other, until it
  * returns false. Written as a file that config_load() reads, the values make

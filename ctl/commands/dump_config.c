@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "ctl/commands/commands.h"
+#include "ctl/config_text.h"
 #include "ctl/out.h"
 
 enum { OPT_JSON };
@@ -18,93 +19,6 @@ struct dump {
 	struct json *json;
 	char section[64]; /* that is open; "" none */
 };
-
-/* A string as libconfig reads it. */
-static void
-print_string(const char *text)
-{
-	char buf[OUT_TEXT_MAX];
-	bool harmless = strcmp(out_escape(text, buf, sizeof(buf)), text) == 0;
-
-	(void)putchar('"');
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
-	     p++) {
-		if (*p == '"' || *p == '\\')
-			(void)printf("\\%c", *p);
-		else if (!harmless && (*p < 0x20 || *p >= 0x7f))
-			(void)printf("\\x%02x", *p);
-		else
-			(void)putchar(*p);
-	}
-	(void)putchar('"');
-}
-
-static void
-print_member(const struct config_member *m)
-{
-	if (m->name != NULL)
-		(void)printf("%s = ", m->name);
-	if (m->form == CONFIG_TEXT)
-		print_string(m->text);
-	else
-		(void)fputs(m->text, stdout);
-	if (m->name != NULL)
-		(void)fputs("; ", stdout);
-}
-
-/* Does this member begin the next group, or name? */
-static bool
-is_first(const struct config_value *value, size_t i)
-{
-	return i == 0 || value->v[i].group != value->v[i - 1].group;
-}
-
-static bool
-is_last(const struct config_value *value, size_t i)
-{
-	return i + 1 == value->n || is_first(value, i + 1);
-}
-
-static void
-print_table(const struct config_value *value)
-{
-	(void)fputs("{", stdout);
-	for (size_t i = 0; i < value->n; i++) {
-		if (is_first(value, i))
-			(void)printf("\n        %s = [ ", value->v[i].name);
-		else
-			(void)fputs(", ", stdout);
-		print_string(value->v[i].text);
-		if (is_last(value, i))
-			(void)fputs(" ];", stdout);
-	}
-	(void)fputs(" }", stdout);
-}
-
-static void
-print_value(const struct config_value *value)
-{
-	bool groups = value->form == CONFIG_GROUPS;
-
-	if (value->form == CONFIG_TABLE) {
-		print_table(value);
-		return;
-	}
-	if (value->form != CONFIG_LIST && !groups) {
-		print_member(&value->v[0]);
-		return;
-	}
-	(void)fputs(groups ? "(" : "[", stdout);
-	for (size_t i = 0; i < value->n; i++) {
-		if (!groups || is_first(value, i))
-			(void)printf("%s%s\n        %s",
-			    i > 0 && groups ? "}" : "", i > 0 ? "," : "",
-			    groups ? "{ " : "");
-		print_member(&value->v[i]);
-	}
-	(void)fputs(groups && value->n > 0 ? "}" : "", stdout);
-	(void)fputs(groups ? " )" : " ]", stdout);
-}
 
 static void
 print_text(struct dump *d, const struct config_value *value)
@@ -126,7 +40,7 @@ print_text(struct dump *d, const struct config_value *value)
 		(void)printf(":%u\n", value->line);
 	}
 	(void)printf("    %s = ", value->key + len + 1);
-	print_value(value);
+	config_text_value(stdout, value);
 	(void)puts(";");
 }
 
@@ -150,10 +64,10 @@ print_json(struct json *j, const struct config_value *value)
 	if (value->form == CONFIG_TABLE) {
 		json_open(j, "value", '{');
 		for (size_t i = 0; i < value->n; i++) {
-			if (is_first(value, i))
+			if (config_member_first(value, i))
 				json_open(j, value->v[i].name, '[');
 			json_text(j, NULL, value->v[i].text);
-			if (is_last(value, i))
+			if (config_member_last(value, i))
 				json_close(j, ']');
 		}
 		json_close(j, '}');
@@ -164,10 +78,10 @@ print_json(struct json *j, const struct config_value *value)
 		for (size_t i = 0; i < value->n; i++) {
 			const struct config_member *m = &value->v[i];
 
-			if (groups && is_first(value, i))
+			if (groups && config_member_first(value, i))
 				json_open(j, NULL, '{');
 			member_json(j, m->name, m);
-			if (groups && is_last(value, i))
+			if (groups && config_member_last(value, i))
 				json_close(j, '}');
 		}
 		json_close(j, ']');

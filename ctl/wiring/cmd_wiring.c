@@ -8,8 +8,12 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/exim.h"
+#include "ctl/wiring/postfix.h"
+#include "ctl/wiring/sendmail.h"
+#include "ctl/wiring/sendmail_load.h"
 
-enum { OPT_SOLE_GATE, OPT_SOCKETMAP };
+enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF };
 
 static const struct ctl_option options[] = {
 	[OPT_SOLE_GATE] = { "sole-gate", NULL,
@@ -18,6 +22,10 @@ static const struct ctl_option options[] = {
 	[OPT_SOCKETMAP] = { "socketmap", NULL,
 	    "Postfix: by socketmap instead "
 	    "of the policy channel" },
+	[OPT_CONFIG_DIR] = { "config-dir", "PATH",
+	    "where its configuration is, if it is elsewhere" },
+	[OPT_DIFF] = { "diff", NULL,
+	    "what would change, as a patch, instead of commands" },
 	{ 0 },
 };
 
@@ -33,8 +41,6 @@ static const struct ctl_option options[] = {
 BUILT_IN(wiring_postfix_closed, "etc/postfix/closed.cf");
 BUILT_IN(wiring_postfix_socketmap, "etc/postfix/closed-socketmap.cf");
 BUILT_IN(wiring_postfix_sole_gate, "etc/postfix/sole-gate.cf");
-BUILT_IN(wiring_sendmail_closed, "etc/sendmail/closed.m4");
-BUILT_IN(wiring_sendmail_sole_gate, "etc/sendmail/sole-gate.m4");
 
 enum { SOCKETS = 3 };
 
@@ -113,10 +119,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	bool map = args->opt[OPT_SOCKETMAP] != NULL;
 	int rc = ctl_config(ctl);
 
+	if (strcmp(args->v[0], "exim") == 0 && !sole && !map)
+		return rc != 0 ? rc
+			       : wiring_exim(ctl, args->opt[OPT_CONFIG_DIR],
+				     args->opt[OPT_DIFF] != NULL);
 	if (!postfix && strcmp(args->v[0], "sendmail") != 0)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s' is not a mail server "
-		    "that can be wired: expected postfix or sendmail",
+		    "that can be wired so: expected postfix, sendmail, or "
+		    "exim without --sole-gate and --socketmap",
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
@@ -142,6 +153,25 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = format_socket(ctl, postfix, &sockets[i]);
 	if (rc != 0)
 		return rc;
+	if (postfix && !sole && !map) {
+		rc = wiring_postfix(ctl,
+		    &(struct wiring_sockets){ .milter = ctl->cfg->milter.listen,
+			.policy = ctl->cfg->permit.policy },
+		    args->opt[OPT_CONFIG_DIR], args->opt[OPT_DIFF] != NULL);
+		if (rc != -1)
+			return rc;
+		(void)ctl_fail(ctl, 0,
+		    "note: there is no Postfix with a configuration here: "
+		    "these are the general lines for main.cf");
+	}
+	if (!postfix && !sole) {
+		rc = wiring_sendmail(ctl,
+		    &(struct sendmail_sockets){ .milter = sockets[0].text,
+			.socketmap = sockets[2].text },
+		    args->opt[OPT_CONFIG_DIR], args->opt[OPT_DIFF] != NULL);
+		if (rc != -1)
+			return rc;
+	}
 	if (sole)
 		(void)ctl_fail(ctl, 0,
 		    "DANGER: these lines make the mail "
@@ -156,22 +186,22 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	print(postfix  ? sole ? wiring_postfix_sole_gate
 		     : map    ? wiring_postfix_socketmap
 			      : wiring_postfix_closed
-		: sole ? wiring_sendmail_sole_gate
-		       : wiring_sendmail_closed,
+		: sole ? sendmail_sole_gate_m4
+		       : sendmail_closed_m4,
 	    sockets);
 	return 0;
 }
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--sole-gate]",
-	.summary = "the lines that connect Postfix or Sendmail",
+	.args = "postfix|sendmail|exim [--sole-gate]",
+	.summary = "the lines that connect Postfix, Sendmail or Exim",
 	.help = "For the sockets of the running configuration. The MTA stays "
 		"closed and asks popgate\nwhom to let relay; the milter is the "
 		"second lock. --sole-gate opens the MTA and\nleaves the milter "
 		"alone to guard it: without it the machine is an open relay.\n",
 	.options = options,
-	.words = "postfix sendmail",
+	.words = "postfix sendmail exim",
 	.min = 1,
 	.max = 1,
 	.run = run,
