@@ -89,7 +89,8 @@ note_refusals(struct sendmail_build *b)
 	bool late = delayed(&b->cf);
 
 	for (size_t c = 0; c < sizeof(checks) / sizeof(*checks); c++) {
-		if (late && !checks[c].always)
+		if ((late && !checks[c].always) ||
+		    (b->lists_ask && strncmp(checks[c].holds, "$(", 2) == 0))
 			continue;
 		for (size_t i = 0; i < b->cf.n; i++) {
 			if (!in(&b->cf.v[i], checks[c].ruleset) ||

@@ -11,6 +11,7 @@
 
 /* The names of popgate's maps in sendmail.cf. */
 #define SENDMAIL_MAP "sendmail"
+#define SENDMAIL_CLIENT_MAP "sendmail_client"
 
 enum { SENDMAIL_LINE_MAX = 2000 /* bytes of a line that is edited */ };
 
@@ -19,6 +20,7 @@ struct sendmail_build {
 	const struct sendmail_sockets *sockets;
 	struct sendmail_cf cf; /* of src->cf, parsed */
 	struct sendmail_plan *plan;
+	bool lists_ask; /* the DNS block lists ask popgate first */
 	bool no_memory;
 };
 
@@ -35,15 +37,17 @@ void sendmail_add_note(struct sendmail_build *b, enum sendmail_note_kind kind,
  * newline is added. NULL when memory is short. */
 char *sendmail_lines(const char *text, unsigned from, unsigned last);
 
-/* etc/sendmail/closed.m4 with these sockets, to be freed; NULL when memory is
+/* A file of etc/sendmail/ with these sockets, to be freed; NULL when memory is
  * short. */
 char *
-sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets);
+sendmail_rules_m4(const char *file, const struct sendmail_sockets *sockets);
 
-/* The same as lines of sendmail.cf, without what m4 would do; relay_msg: how
- * that sendmail.cf refuses to relay. */
-char *sendmail_rules_cf(const char *closed,
-    const struct sendmail_sockets *sockets, const char *relay_msg);
+/* The same as lines of sendmail.cf, without what m4 would do.
+ *   relay_msg  how that sendmail.cf refuses to relay
+ *   letters    only lines that begin with one of these; NULL: all */
+char *
+sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
+    const char *relay_msg, const char *letters);
 
 /* The notes on what sendmail.cf does. */
 void sendmail_note_cf(struct sendmail_build *b);

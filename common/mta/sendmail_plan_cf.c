@@ -96,9 +96,10 @@ replace_line(struct sendmail_build *b, unsigned n, const char *line,
 	sendmail_add_edit(b, b->src->cf.path, n, old, new, why);
 }
 
-/* O InputMailFilters=a, and of each listener that has a list of its own. */
+/* O InputMailFilters=a, and of each listener that has a list of its own. Lines
+ * first..last are popgate's. Returns whether there is a list for all. */
 static bool
-edit_lists(struct sendmail_build *b)
+edit_lists(struct sendmail_build *b, unsigned first, unsigned last)
 {
 	char list[SENDMAIL_LINE_MAX], longer[SENDMAIL_LINE_MAX],
 	    line[SENDMAIL_LINE_MAX], text[SENDMAIL_LINE_MAX];
@@ -114,6 +115,8 @@ edit_lists(struct sendmail_build *b)
 		    : sendmail_option(l->text, "DaemonPortOptions");
 		char *at;
 
+		if (l->line >= first && l->line <= last)
+			continue;
 		if (all != NULL) {
 			listed = true;
 			(void)snprintf(list, sizeof(list), "%s", all);
@@ -175,6 +178,50 @@ rename_own_rules(struct sendmail_build *b)
 	}
 }
 
+/* The first line of Sendmail's DNS block lists in its rule set; 0: there are
+ * none, or popgate is asked before them already. */
+static unsigned
+find_lists(struct sendmail_build *b)
+{
+	unsigned found = 0;
+
+	for (size_t i = 1; i < b->cf.n; i++) {
+		const struct sendmail_line *l = &b->cf.v[i];
+
+		if (l->kind != 'R' ||
+		    strcmp(l->ruleset, "Basic_check_relay") != 0)
+			continue;
+		if (strstr(l->text, "$(" SENDMAIL_CLIENT_MAP " ") != NULL) {
+			b->lists_ask = true;
+			return 0;
+		}
+		if (found == 0 &&
+		    strstr(l[-1].text, "$: $&{client_addr}") != NULL &&
+		    (strstr(l->text, "$(dnsbl ") != NULL ||
+			strstr(l->text, "$(ednsbl ") != NULL))
+			found = l[-1].line;
+	}
+	b->lists_ask = found != 0;
+	return found;
+}
+
+static void
+exempt_from_lists(struct sendmail_build *b)
+{
+	unsigned line = find_lists(b);
+	char *rules;
+
+	if (line == 0)
+		return;
+	rules = sendmail_rules_cf(b->src->lists_m4, b->sockets, "", "R");
+	if (rules == NULL)
+		b->no_memory = true;
+	else
+		sendmail_add_edit(b, b->src->cf.path, line, "", rules,
+		    "A client that popgate lets relay isn't looked up in the DNS block lists below: they refuse before popgate is asked about a recipient.");
+	free(rules);
+}
+
 /* The lines of popgate's block; 0: there is none. */
 static unsigned
 find_block(const char *text, unsigned *last_r)
@@ -221,7 +268,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 	const char *message = sendmail_relay_message(&b->cf);
 	const char *text = b->src->cf.text;
 	unsigned last = 0, first = find_block(text, &last), end = 1;
-	char *rules, *block = NULL, *old = NULL;
+	char *rules, *map, *block = NULL, *old = NULL;
 	bool listed;
 
 	if (*message == '\0') {
@@ -236,13 +283,16 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 		return -1;
 	if (first == 0)
 		rename_own_rules(b);
-	listed = edit_lists(b);
-	rules = sendmail_rules_cf(b->src->closed, b->sockets, message);
-	if (rules == NULL ||
-	    asprintf(&block, "%s\n%s%s%s\n", BEGIN_LINE,
-		listed ? "" : "O InputMailFilters=" SENDMAIL_FILTER "\n", rules,
-		END_LINE) == -1) {
+	listed = edit_lists(b, first, last);
+	exempt_from_lists(b);
+	rules = sendmail_rules_cf(b->src->closed_m4, b->sockets, message, NULL);
+	map = sendmail_rules_cf(b->src->lists_m4, b->sockets, "", "K");
+	if (rules == NULL || map == NULL ||
+	    asprintf(&block, "%s\n%s%s%s%s\n", BEGIN_LINE,
+		listed ? "" : "O InputMailFilters=" SENDMAIL_FILTER "\n",
+		b->lists_ask ? map : "", rules, END_LINE) == -1) {
 		b->no_memory = true;
+		free(map);
 		free(rules);
 		return 0;
 	}
@@ -258,6 +308,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 		    "popgate's rules, for this version and its sockets.");
 	free(old);
 	free(block);
+	free(map);
 	free(rules);
 	return 0;
 }

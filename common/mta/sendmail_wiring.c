@@ -218,7 +218,7 @@ fill(FILE *out, const char *text, size_t len,
 }
 
 char *
-sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets)
+sendmail_rules_m4(const char *file, const struct sendmail_sockets *sockets)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -226,7 +226,7 @@ sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets)
 
 	if (out == NULL)
 		return NULL;
-	fill(out, closed, strlen(closed), sockets);
+	fill(out, file, strlen(file), sockets);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;
@@ -256,8 +256,8 @@ write_filter(FILE *out, const char *line, const struct sendmail_sockets *s)
 }
 
 char *
-sendmail_rules_cf(const char *closed, const struct sendmail_sockets *sockets,
-    const char *relay_msg)
+sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
+    const char *relay_msg, const char *letters)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -265,11 +265,13 @@ sendmail_rules_cf(const char *closed, const struct sendmail_sockets *sockets,
 
 	if (out == NULL)
 		return NULL;
-	for (const char *l = closed; *l != '\0'; l = line_start(l, 2)) {
+	for (const char *l = file; *l != '\0'; l = line_start(l, 2)) {
 		size_t len = strcspn(l, "\n");
 
 		if (starts(l, "dnl") || starts(l, "LOCAL_") ||
-		    starts(l, "')dnl"))
+		    starts(l, "')dnl") || starts(l, "PUSHDIVERT") ||
+		    starts(l, "POPDIVERT") ||
+		    (letters != NULL && strchr(letters, *l) == NULL))
 			continue;
 		if (starts(l, "ifdef(")) {
 			(void)fprintf(out,
@@ -350,9 +352,9 @@ sendmail_wiring_plan(const struct sendmail_source *src,
 	*plan = (struct sendmail_plan){ .edits = NULL };
 	b.no_memory = copy == NULL || !sendmail_cf_parse(copy, &b.cf);
 	if (!b.no_memory && check_cf(&b, err) == 0) {
-		sendmail_note_cf(&b);
 		ret = src->n_mc > 0 ? sendmail_plan_mc(&b, err)
 				    : sendmail_plan_cf(&b, err);
+		sendmail_note_cf(&b);
 	}
 	if (b.no_memory) {
 		err_nomem(

@@ -73,6 +73,8 @@ text_of(const struct sendmail_source *src, const char *file)
 		text = src->cf.text;
 	else if (strcmp(file, src->rules.path) == 0)
 		text = src->rules.text;
+	else if (strcmp(file, src->lists.path) == 0)
+		text = src->lists.text;
 	for (size_t i = 0; i < src->n_mc; i++)
 		if (strcmp(file, src->mc[i].path) == 0)
 			text = src->mc[i].text;
