@@ -9,7 +9,7 @@
 struct err;
 struct network_set;
 
-/* The addresses of this machine's interfaces with the lengths of their
+/* The addresses of this machine with the lengths of their
  * networks, but loopback's and link-local ones, into *set (released first).
  * 0, or -1 with err. */
 int loopback_machine(struct network_set *set, struct err *err);

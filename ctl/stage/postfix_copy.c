@@ -239,7 +239,17 @@ loopback(enum addr_family family, struct addr *to)
 	(void)addr_parse_n(text, strlen(text), to);
 }
 
-/* The first of inet_interfaces that a client of this family can reach. */
+static bool
+is_loopback(const struct addr *addr)
+{
+	struct addr own;
+
+	loopback(addr->family, &own);
+	return addr_equal(addr, &own);
+}
+
+/* The first of inet_interfaces that another machine of this family can reach;
+ * else loopback. */
 static void
 listening(const struct postfix_copy *copy, const struct network_set *own,
     enum addr_family family, struct addr *to)
@@ -259,7 +269,8 @@ listening(const struct postfix_copy *copy, const struct network_set *own,
 
 			(void)snprintf(
 			    word, sizeof(word), "%.*s", (int)len, text);
-			if (len > 0 && resolve(word, family, to))
+			if (len > 0 && resolve(word, family, to) &&
+			    !is_loopback(to))
 				return;
 			text += len + (text[len] != '\0');
 		}
