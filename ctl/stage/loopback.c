@@ -131,6 +131,14 @@ loopback_up(const struct network_set *own, struct err *err)
 	return 0;
 }
 
+void
+loopback_address(enum addr_family family, struct addr *addr)
+{
+	const char *text = family == ADDR_IPV6 ? "::1" : "127.0.0.1";
+
+	(void)addr_parse_n(text, strlen(text), addr);
+}
+
 int
 loopback_stranger(const struct addr *addr, struct err *err)
 {

@@ -18,6 +18,9 @@ int loopback_machine(struct network_set *set, struct err *err);
  * loopback_machine() gives them, that is with host bits. 0, or -1. */
 int loopback_up(const struct network_set *own, struct err *err);
 
+/* The loopback address of a family. */
+void loopback_address(enum addr_family family, struct addr *addr);
+
 /* From now on addr is reached over lo, and can be a client's address; no
  * program takes it for an address of this machine. 0 also if it was already,
  * or -1 with err. */
