@@ -9,6 +9,7 @@
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
 #include "ctl/wiring/check.h"
+#include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
@@ -121,10 +122,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	bool map = args->opt[OPT_SOCKETMAP] != NULL;
 	int rc = ctl_config(ctl);
 
+	if (strcmp(args->v[0], "exim") == 0 && !sole && !map)
+		return rc != 0 ? rc
+			       : wiring_exim(ctl, args->opt[OPT_CONFIG_DIR],
+				     args->opt[OPT_DIFF] != NULL);
 	if (!postfix && strcmp(args->v[0], "sendmail") != 0)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s' is not a mail server "
-		    "that can be wired: expected postfix or sendmail",
+		    "that can be wired so: expected postfix, sendmail, or "
+		    "exim without --sole-gate and --socketmap",
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
@@ -193,14 +199,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--sole-gate]",
-	.summary = "the lines that connect Postfix or Sendmail",
+	.args = "postfix|sendmail|exim [--sole-gate]",
+	.summary = "the lines that connect Postfix, Sendmail or Exim",
 	.help = "For the sockets of the running configuration. The MTA stays "
 		"closed and asks popgate\nwhom to let relay; the milter is the "
 		"second lock. --sole-gate opens the MTA and\nleaves the milter "
 		"alone to guard it: without it the machine is an open relay.\n",
 	.options = options,
-	.words = "postfix sendmail",
+	.words = "postfix sendmail exim",
 	.min = 1,
 	.max = 1,
 	.run = run,
