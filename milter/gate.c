@@ -358,11 +358,18 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
+	/* what the milter sees and accepts, the MTA has let through by itself
+	 */
+	if (gc->cfg->relay.mode == RELAY_OBSERVE && !answer->local &&
+	    req->channel != CHANNEL_MILTER &&
+	    answer->decision.verdict == VERDICT_ACCEPT)
+		answer->decision.verdict = VERDICT_WOULD_ACCEPT;
 	meter_decision(req->channel, &answer->decision, began_ns);
 }
 
 bool
-gate_knows(const struct gate_config *gc, const struct gate_request *req)
+gate_knows(const struct gate_config *gc, const struct gate_request *req,
+    enum reason *reason_r)
 {
 	struct facts_question q = req->q;
 	struct decide_answer answer;
@@ -371,7 +378,9 @@ gate_knows(const struct gate_config *gc, const struct gate_request *req)
 	q.mailer = NULL;
 	q.any_sender = q.sender == NULL;
 	ask(gc, req, &q, &ops_of_knows, &answer);
-	return answer.decision.verdict == VERDICT_ACCEPT;
+	*reason_r = answer.decision.reason;
+	return answer.decision.verdict == VERDICT_ACCEPT &&
+	    gc->cfg->relay.mode != RELAY_OBSERVE;
 }
 
 void

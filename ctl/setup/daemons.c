@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +21,9 @@
 #include "ctl/setup/setup.h"
 
 enum {
-	WAIT_MS = 120000, /* a large database may be brought up to date first */
+	WAIT_MS = 120000,
+	/* a large database may be brought up to date first: as in the units */
+	START_S = 600,
 	LOOK_MS = 50,
 	DAEMONS = 2
 };
@@ -58,7 +59,7 @@ static int
 systemd_do(const char *verb, const char *unit, struct err *err)
 {
 	const char *const argv[] = { "systemctl", verb, unit, NULL };
-	char *said = setup_run(argv, err);
+	char *said = setup_run_for(argv, START_S, err);
 
 	free(said);
 	return said == NULL ? -1 : 0;
@@ -246,7 +247,7 @@ begin(const struct setup *s, int i, struct err *err)
 	program_of(i, path, sizeof(path));
 	const char *const argv[] = { path, "-c", s->ctl->config_path, "-d",
 		NULL };
-	char *said = setup_run(argv, err);
+	char *said = setup_run_for(argv, START_S, err);
 
 	free(said);
 	return said == NULL ? -1 : 0;
@@ -279,19 +280,30 @@ setup_daemon_back(const struct setup *s, const char *act, struct err *err)
 
 /* --- start --- */
 
+/* Has it ended, or given up? */
+static bool
+has_failed(const struct setup *s, int i)
+{
+	char path[500];
+
+	if (by_systemd())
+		return systemd_says("is-failed", names[i]);
+	program_of(i, path, sizeof(path));
+	return setup_process(path, s->ctl->config_path) == 0;
+}
+
 static int
-wait_until_good(const struct config *cfg, int i, struct err *err)
+wait_until_good(const struct setup *s, int i, struct err *err)
 {
 	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
 	struct probe p;
 
 	do {
-		ask(cfg, i, &p);
+		ask(s->cfg, i, &p);
 		if (p.result == PROBE_GOOD || p.result == PROBE_NOT_SET)
 			return 0;
 		pause_a_moment();
-	} while (clock_monotonic_ms() < until_ms &&
-	    (!by_systemd() || !systemd_says("is-failed", names[i])));
+	} while (clock_monotonic_ms() < until_ms && !has_failed(s, i));
 	err_set(err, ERR_IO, "%s doesn't answer: %s; its log says why",
 	    names[i], p.words);
 	return -1;
@@ -304,8 +316,9 @@ set_group(const char *group)
 {
 	const struct group *gr = group == NULL ? NULL : getgrnam(group);
 
-	if (gr != NULL && chown("/run/popgate", (uid_t)-1, gr->gr_gid) == 0)
-		(void)chmod("/run/popgate", 02755);
+	if (gr != NULL)
+		(void)setup_own_directory(
+		    "/run/popgate", (uid_t)-1, gr->gr_gid, 02755, NULL);
 }
 
 int
@@ -328,7 +341,7 @@ setup_start_daemons(struct setup *s, struct err *err)
 			if (ret == 0)
 				ret = begin(s, i, err);
 		}
-		if (ret == -1 || wait_until_good(s->cfg, i, err) == -1)
+		if (ret == -1 || wait_until_good(s, i, err) == -1)
 			return -1;
 	}
 	return 0;

@@ -8,13 +8,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "ctl/doctor/probe/probe_net.h"
 #include "ctl/smtp/smtp_talk.h"
 
-enum { TIMEOUT_MS = 20000 };
+enum { TIMEOUT_MS = 20000, RETRY_MS = 3000 };
 
 static bool
 is_reachable(const struct addr *a)
@@ -142,11 +144,28 @@ ask(const struct probe_net *net, struct live_service *v, const char *own)
 	smtp_talk_close(&t);
 }
 
+/* The kernel takes the one before away a little after it is closed. */
+static int
+open_net(struct probe_net *net, enum addr_family family, struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000000L };
+	const struct addr any = { .family = ADDR_NONE };
+	int64_t until_ms = clock_monotonic_ms() + RETRY_MS;
+
+	for (;;) {
+		if (probe_net_open(net, family, &any, err) == 0)
+			return 0;
+		probe_net_close(net);
+		if (clock_monotonic_ms() > until_ms)
+			return -1;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 int
 live_ask(struct live_service *v, size_t n, const char *own, struct err *err)
 {
 	static const enum addr_family families[] = { ADDR_IPV4, ADDR_IPV6 };
-	const struct addr any = { .family = ADDR_NONE };
 	int ret = 0;
 
 	for (size_t f = 0; f < 2 && ret == 0; f++) {
@@ -157,11 +176,12 @@ live_ask(struct live_service *v, size_t n, const char *own, struct err *err)
 			any_of_it |= v[i].to.family == families[f];
 		if (!any_of_it)
 			continue;
-		ret = probe_net_open(&net, families[f], &any, err);
+		ret = open_net(&net, families[f], err);
 		for (size_t i = 0; i < n && ret == 0; i++)
 			if (v[i].to.family == families[f])
 				ask(&net, &v[i], own);
-		probe_net_close(&net);
+		if (ret == 0)
+			probe_net_close(&net);
 	}
 	return ret;
 }

@@ -236,7 +236,7 @@ take_status(char *text)
 
 	while (n > 0 && strchr("0123456789", text[n - 1]) != NULL)
 		n--;
-	int status = atoi(text + n);
+	int status = (int)strtol(text + n, NULL, 10);
 
 	text[n > 0 ? n - 1 : 0] = '\0'; /* the script's own newline */
 	return status;
@@ -244,6 +244,12 @@ take_status(char *text)
 
 char *
 setup_run(const char *const argv[], struct err *err)
+{
+	return setup_run_for(argv, RUN_TIMEOUT_S, err);
+}
+
+char *
+setup_run_for(const char *const argv[], int timeout_s, struct err *err)
 {
 	const char *words[32] = { "sh", "-c",
 		"\"$@\" 2>&1; status=$?; printf '\\n%s' $status", "sh" };
@@ -255,7 +261,7 @@ setup_run(const char *const argv[], struct err *err)
 	}
 	words[n] = NULL;
 	char *text =
-	    run_read((char *const *)(uintptr_t)words, NULL, RUN_TIMEOUT_S, err);
+	    run_read((char *const *)(uintptr_t)words, NULL, timeout_s, err);
 
 	if (text == NULL)
 		return NULL;

@@ -208,27 +208,39 @@ message_of(const char *line)
 	return end != NULL && end[1] == ':' && end[2] == ' ' ? end + 3 : line;
 }
 
+/* The last line that isn't empty; NULL: there is none. */
+static const char *
+last_line(const char *log)
+{
+	size_t n = strlen(log);
+
+	while (n > 0 && log[n - 1] == '\n')
+		n--;
+	if (n == 0)
+		return NULL;
+	while (n > 0 && log[n - 1] != '\n')
+		n--;
+	return log + n;
+}
+
 bool
-front_complaint(const char *log, char *buf, size_t size)
+front_complaint(const char *log, bool last, char *buf, size_t size)
 {
 	static const char *const words[] = { "fatal: ", "panic: ", "error: " };
+	const char *found = NULL;
 
-	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
-		const char *found = NULL;
-
-		for (const char *p = log; (p = strstr(p, words[w])) != NULL;
-		     p++)
-			found = p;
-		if (found == NULL)
-			continue;
-		while (found > log && found[-1] != '\n')
-			found--;
-		found = message_of(found);
-		(void)snprintf(
-		    buf, size, "%.*s", (int)strcspn(found, "\n"), found);
-		return true;
-	}
-	return false;
+	for (size_t i = 0;
+	     i < sizeof(words) / sizeof(words[0]) && found == NULL; i++)
+		found = strstr(log, words[i]);
+	if (found == NULL && last)
+		found = last_line(log);
+	if (found == NULL)
+		return false;
+	while (found > log && found[-1] != '\n')
+		found--;
+	found = message_of(found);
+	(void)snprintf(buf, size, "%.*s", (int)strcspn(found, "\n"), found);
+	return true;
 }
 
 /* Add to err what the copy's log complains about; closes log. */
@@ -240,7 +252,7 @@ explain(int log, struct err *err)
 	struct err before;
 
 	if (text != NULL && err != NULL &&
-	    front_complaint(text, why, sizeof(why))) {
+	    front_complaint(text, true, why, sizeof(why))) {
 		before = *err;
 		err_set(err, before.code, "%.200s: %s", before.text, why);
 	}

@@ -8,11 +8,12 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/check.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
-enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF };
+enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF, OPT_CHECK };
 
 static const struct ctl_option options[] = {
 	[OPT_SOLE_GATE] = { "sole-gate", NULL,
@@ -25,6 +26,8 @@ static const struct ctl_option options[] = {
 	    "where its configuration is, if it is elsewhere" },
 	[OPT_DIFF] = { "diff", NULL,
 	    "what would change, as a patch, instead of commands" },
+	[OPT_CHECK] = { "check", NULL,
+	    "ask the running mail server, on every service" },
 	{ 0 },
 };
 
@@ -125,6 +128,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
+	if (args->opt[OPT_CHECK] != NULL)
+		return wiring_check(ctl, args->v[0], args->opt[OPT_CONFIG_DIR]);
 	struct socket sockets[SOCKETS] = {
 		{ .sample = "unix:/run/popgate/milter.sock",
 		    .key = "milter.listen",

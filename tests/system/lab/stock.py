@@ -2,9 +2,7 @@
 """A machine with Debian's stock Postfix, set up for Internet mail, as
 popgatectl setup finds it: standard paths, chroot, no popgate yet."""
 import hashlib
-import os
 import pathlib
-import pwd
 import re
 import shutil
 import subprocess
@@ -12,8 +10,7 @@ import subprocess
 from . import namespace
 from .client import Smtp
 from .process import need, wait_for
-from .rsyslog import Rsyslog
-from .site import BUILD, TOP, NamespaceSite
+from .site import BUILD, NamespaceSite
 
 CTL = BUILD / "popgatectl"
 JOURNAL = pathlib.Path("/var/lib/popgate-setup")
@@ -81,7 +78,8 @@ class Stock:
                 path = pathlib.Path("/etc", name)
                 text = re.sub(r"(?m)^popgate.*\n", "", path.read_text())
                 path.write_text(text.replace("popgate-collector,", ""))
-        shutil.rmtree("/etc/popgate", ignore_errors=True)
+        for path in ("/etc/popgate", JOURNAL, "/var/lib/popgate"):
+            shutil.rmtree(path, ignore_errors=True)
         pathlib.Path("/etc/popgate").mkdir()
         self.site.sockets.rmdir()
         self.etc = pathlib.Path("/etc/postfix")
