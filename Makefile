@@ -76,6 +76,8 @@ $(BUILD)/obj/ctl/wiring/sendmail_load.o: $(wildcard etc/sendmail/*)
 # and popgatectl setup writes these
 $(BUILD)/obj/ctl/setup/built_in.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/setup/built_in.o: etc/popgate.conf $(wildcard etc/systemd/popgate.*)
+$(BUILD)/obj/ctl/wiring/exim_load.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/wiring/exim_load.o: etc/exim/closed.conf
 
 # a program takes from an archive what it uses, and a test what it tests
 $(BUILD)/libcommon.a: $(COMMON) $(BUILD)/obj/sql.o
@@ -120,7 +122,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	install -m 644 etc/systemd/*.timer $(LIBDIR)/systemd/system
 	for d in sysusers tmpfiles; do install -m 644 etc/systemd/popgate.$$d \
 	    $(LIBDIR)/$$d.d/popgate.conf || exit 1; done
-	for d in postfix sendmail dovecot grafana; do \
+	for d in postfix sendmail exim dovecot grafana; do \
 	    install -d $(DOC)/etc/$$d $(CONF)/$$d || exit 1; \
 	    for f in etc/$$d/*; do \
 		new=$(DOC)/$$f; own=$(CONF)/$${f#etc/}; \

@@ -10,6 +10,7 @@
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
 #include "ctl/wiring/check.h"
+#include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
@@ -122,10 +123,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	bool map = args->opt[OPT_SOCKETMAP] != NULL;
 	int rc = ctl_config(ctl);
 
+	if (strcmp(args->v[0], "exim") == 0 && !sole && !map)
+		return rc != 0 ? rc
+			       : wiring_exim(ctl, args->opt[OPT_CONFIG_DIR],
+				     args->opt[OPT_DIFF] != NULL);
 	if (!postfix && strcmp(args->v[0], "sendmail") != 0)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s' is not a mail server "
-		    "that can be wired: expected postfix or sendmail",
+		    "that can be wired so: expected postfix, sendmail, or "
+		    "exim without --sole-gate and --socketmap",
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
@@ -194,7 +200,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--config-dir PATH] [--diff]",
+	.args = "postfix|sendmail|exim [--config-dir PATH] [--diff]",
 	.summary = "what connects the mail server of this machine",
 	.help =
 	    "Commands for sh, each with its reason, for the sockets of the "
@@ -204,7 +210,7 @@ const struct command cmd_wiring = {
 	    "leaves the milter alone to guard it: without it the machine is "
 	    "an open relay.\n",
 	.options = options,
-	.words = "postfix sendmail",
+	.words = "postfix sendmail exim",
 	.min = 1,
 	.max = 1,
 	.run = run,
