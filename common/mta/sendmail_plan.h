@@ -51,10 +51,18 @@ sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
 
 /* The notes on what sendmail.cf does. */
 void sendmail_note_cf(struct sendmail_build *b);
+/* The note that Local_check_rcpt, at this place, has rules of the admin's. */
+void
+sendmail_note_own(struct sendmail_build *b, const char *file, unsigned line);
 
 /* The edits of the .mc files, and of sendmail.cf. Return 0, or -1 with err. */
 int sendmail_plan_mc(struct sendmail_build *b, struct err *err);
 int sendmail_plan_cf(struct sendmail_build *b, struct err *err);
+
+/* Where the value of an equate, by its first letter, stands between text and
+ * end, which may hold m4's quotes; its length in *len. NULL: there is none. */
+const char *sendmail_find_equate(
+    const char *text, const char *end, char letter, size_t *len);
 
 /* A list of filters, as Sendmail takes it, with popgate's behind; into buf.
  * Returns false when it is there already, or buf is too small. */

@@ -96,53 +96,54 @@ replace_line(struct sendmail_build *b, unsigned n, const char *line,
 	sendmail_add_edit(b, b->src->cf.path, n, old, new, why);
 }
 
+/* Add popgate's filter to the list of len bytes at value, which is in line l of
+ * the file. */
+static void
+edit_list(struct sendmail_build *b, const struct sendmail_line *l,
+    const char *value, size_t len, const char *why)
+{
+	char list[SENDMAIL_LINE_MAX], longer[SENDMAIL_LINE_MAX],
+	    line[SENDMAIL_LINE_MAX], text[SENDMAIL_LINE_MAX];
+	size_t at = 1 + (size_t)(value - l->text); /* behind its first letter */
+
+	if (len >= sizeof(list))
+		return;
+	(void)snprintf(list, sizeof(list), "%.*s", (int)len, value);
+	if (sendmail_list_add(list, longer, sizeof(longer)) &&
+	    take_line(b->src->cf.text, l->line, line, sizeof(line)) &&
+	    at + len <= strlen(line) &&
+	    snprintf(text, sizeof(text), "%.*s%s%s", (int)at, line, longer,
+		line + at + len) < (int)sizeof(text))
+		replace_line(b, l->line, line, text, why);
+}
+
 /* O InputMailFilters=a, and of each listener that has a list of its own. Lines
  * first..last are popgate's. Returns whether there is a list for all. */
 static bool
 edit_lists(struct sendmail_build *b, unsigned first, unsigned last)
 {
-	char list[SENDMAIL_LINE_MAX], longer[SENDMAIL_LINE_MAX],
-	    line[SENDMAIL_LINE_MAX], text[SENDMAIL_LINE_MAX];
 	bool listed = false;
 
 	for (size_t i = 0; i < b->cf.n; i++) {
 		const struct sendmail_line *l = &b->cf.v[i];
-		const char *all = l->kind != 'O'
-		    ? NULL
-		    : sendmail_option(l->text, "InputMailFilters");
-		const char *options = l->kind != 'O'
-		    ? NULL
-		    : sendmail_option(l->text, "DaemonPortOptions");
-		char *at;
+		const char *all, *options, *value = NULL;
+		size_t len;
 
-		if (l->line >= first && l->line <= last)
+		if (l->kind != 'O' || (l->line >= first && l->line <= last))
 			continue;
+		all = sendmail_option(l->text, "InputMailFilters");
+		options = sendmail_option(l->text, "DaemonPortOptions");
 		if (all != NULL) {
 			listed = true;
-			(void)snprintf(list, sizeof(list), "%s", all);
-		} else if (options == NULL || sendmail_is_loopback(options) ||
-		    !sendmail_equate(options, 'I', list, sizeof(list))) {
-			continue;
+			edit_list(b, l, all, strlen(all),
+			    "popgate's filter is asked behind the others.");
+		} else if (options != NULL && !sendmail_is_loopback(options)) {
+			value = sendmail_find_equate(
+			    options, options + strlen(options), 'I', &len);
 		}
-		if (!sendmail_list_add(list, longer, sizeof(longer)) ||
-		    !take_line(b->src->cf.text, l->line, line, sizeof(line)))
-			continue;
-		at = *list == '\0' ? NULL : strstr(line, list);
-		if (at == NULL) { /* an empty list */
-			at = all != NULL
-			    ? line + strlen(line)
-			    : strcasestr(line, "InputMailFilters=");
-			if (at != NULL && all == NULL)
-				at += strlen("InputMailFilters=");
-		}
-		if (at == NULL ||
-		    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - line),
-			line, longer, at + strlen(list)) >= (int)sizeof(text))
-			continue;
-		replace_line(b, l->line, line, text,
-		    all != NULL
-			? "popgate's filter is asked behind the others."
-			: "This listener has a list of filters of its own: popgate's is added behind them.");
+		if (value != NULL)
+			edit_list(b, l, value, len,
+			    "This listener has a list of filters of its own: popgate's is added behind them.");
 	}
 	return listed;
 }
@@ -167,10 +168,7 @@ rename_own_rules(struct sendmail_build *b)
 			(void)snprintf(text, sizeof(text),
 			    "S" SENDMAIL_OWN_RULES "%s",
 			    line + sizeof(name) - 1);
-			sendmail_add_note(b, SENDMAIL_OWN_WORD, b->src->cf.path,
-			    n,
-			    "Local_check_rcpt has rules of your own: they are "
-			    "kept, and asked before popgate");
+			sendmail_note_own(b, b->src->cf.path, n);
 			replace_line(b, n, line, text,
 			    "The rules below are kept: popgate's rule set calls them first by this name.");
 		}

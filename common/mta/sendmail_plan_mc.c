@@ -64,37 +64,14 @@ replace_in_call(struct mc_walk *w, const struct sendmail_call *call,
 
 /* --- lists of filters --- */
 
-/* Where an equate's value stands in a call, by its first letter; its length in
- * *len. NULL: there is none. */
-static const char *
-find_equate(const struct sendmail_call *call, char letter, size_t *len)
-{
-	const char *at = call->args;
-
-	while (at < call->end) {
-		at += strspn(at, " \t\n`',");
-		size_t n = strcspn(at, ",'`)");
-		const char *equals = memchr(at, '=', n);
-
-		if (equals != NULL && (*at == letter || *at == letter + 32)) {
-			equals += 1 + strspn(equals + 1, " \t");
-			*len = equals < at + n ? (size_t)(at + n - equals) : 0;
-			while (*len > 0 && equals[*len - 1] == ' ')
-				(*len)--;
-			return equals;
-		}
-		at += n == 0 ? 1 : n;
-	}
-	return NULL;
-}
-
 /* DAEMON_OPTIONS(`Port=587, Name=MSA, InputMailFilters=opendkim') */
 static void
 take_daemon(struct mc_walk *w, const struct sendmail_call *call)
 {
 	char options[ARG_MAX_LEN], list[ARG_MAX_LEN], longer[ARG_MAX_LEN];
 	size_t len;
-	const char *value = find_equate(call, 'I', &len);
+	const char *value =
+	    sendmail_find_equate(call->args, call->end, 'I', &len);
 
 	if (value == NULL || len >= sizeof(list) ||
 	    !sendmail_mc_arg(call, 0, options, sizeof(options)) ||
@@ -215,9 +192,7 @@ rename_own_rules(struct mc_walk *w, unsigned line, const char *l)
 		return;
 	(void)snprintf(text, sizeof(text), "S" SENDMAIL_OWN_RULES "%.*s\n",
 	    (int)strcspn(l + sizeof(name) - 1, "\n"), l + sizeof(name) - 1);
-	sendmail_add_note(w->b, SENDMAIL_OWN_WORD, w->f->path, line,
-	    "Local_check_rcpt has rules of your own: they are kept, and asked "
-	    "before popgate");
+	sendmail_note_own(w->b, w->f->path, line);
 	sendmail_replace_lines(w, line, line, text,
 	    "The rules below are kept: popgate's rule set calls them first by this name.");
 }

@@ -2,6 +2,7 @@
 #include "common/mta/sendmail_wiring.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -182,6 +183,31 @@ sendmail_plan_apply(
 		return NULL;
 	}
 	return text;
+}
+
+/* --- equates --- */
+
+const char *
+sendmail_find_equate(
+    const char *text, const char *end, char letter, size_t *len)
+{
+	while (text < end) {
+		text += strspn(text, " \t\n`',");
+		size_t n = strcspn(text, ",'`)");
+		const char *equals = memchr(text, '=', n);
+
+		if (equals != NULL && toupper((unsigned char)*text) == letter) {
+			equals += 1 + strspn(equals + 1, " \t");
+			*len =
+			    equals < text + n ? (size_t)(text + n - equals) : 0;
+			while (
+			    *len > 0 && strchr(" \t", equals[*len - 1]) != NULL)
+				(*len)--;
+			return equals;
+		}
+		text += n == 0 ? 1 : n;
+	}
+	return NULL;
 }
 
 /* --- popgate's rules --- */

@@ -166,9 +166,11 @@ generator(const char *text)
 		char *line = strndup(text, n < 200 ? n : 200);
 		bool found = false;
 
-		for (size_t k = 0; line != NULL && strchr("#;!", *line) &&
-		     k < sizeof(words) / sizeof(words[0]);
-		     k++)
+		bool comment = line != NULL &&
+		    (strchr("#;!", *line) || strncmp(line, "dnl", 3) == 0);
+
+		for (size_t k = 0;
+		     comment && k < sizeof(words) / sizeof(words[0]); k++)
 			found |= strcasestr(line, words[k]) != NULL;
 		if (found)
 			return line;
