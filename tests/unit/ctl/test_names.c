@@ -70,8 +70,8 @@ static const struct row {
 	{ "which has its address", "mlaahbaf.client.test", A, 0, 1,
 	    "\xcb\0\x71\5", 4 },
 	{ "and no other", "mlaahbaf.client.test", AAAA, 0, 0, "", 0 },
-	{ "no number is too large", "256.113.0.203.in-addr.arpa", PTR, 0, 1, "",
-	    0 },
+	{ "a number that is too large", "256.113.0.203.in-addr.arpa", PTR, 3, 0,
+	    "", 0 },
 	{ "a name of no client", "www.client.test", A, 3, 0, "", 0 },
 	{ "half an address", "mlaahba.client.test", A, 3, 0, "", 0 },
 };
