@@ -193,7 +193,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--sole-gate]",
+	.args = "postfix|sendmail [--check|--diff] [--sole-gate]",
 	.summary = "the lines that connect Postfix or Sendmail",
 	.help = "For the sockets of the running configuration. The MTA stays "
 		"closed and asks popgate\nwhom to let relay; the milter is the "
