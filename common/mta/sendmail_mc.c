@@ -118,6 +118,34 @@ sendmail_mc_next(const char **at, unsigned *line, struct sendmail_call *call)
 }
 
 bool
+sendmail_mc_is_closed(const char *text, unsigned *line_r)
+{
+	*line_r = 1;
+	while (*text != '\0') {
+		const char *end = word_end(text), *next;
+		bool word = end > text, open;
+
+		if (word && *end == '(' &&
+		    !is_dnl(text, (size_t)(end - text))) {
+			for (next = arg_end(end + 1); *next == ',';
+			     next = arg_end(next))
+				next++;
+			open = *next == '\0';
+			next += !open;
+		} else {
+			next = skip_one(text);
+			open =
+			    *text == '`' && *next == '\0' && next[-1] != '\'';
+		}
+		if (open)
+			return false;
+		*line_r += count_lines(text, next);
+		text = next;
+	}
+	return true;
+}
+
+bool
 sendmail_mc_is(const struct sendmail_call *call, const char *name)
 {
 	return strlen(name) == call->name_len &&

@@ -19,6 +19,10 @@ struct sendmail_call {
 bool
 sendmail_mc_next(const char **at, unsigned *line, struct sendmail_call *call);
 
+/* Is every quote and every call closed? Else m4 reads to the end of the file
+ * and no further; *line_r is where the open one begins. */
+bool sendmail_mc_is_closed(const char *text, unsigned *line_r);
+
 /* Is it a call of name? */
 bool sendmail_mc_is(const struct sendmail_call *call, const char *name);
 

@@ -21,6 +21,10 @@ struct sendmail_build {
 	struct sendmail_cf cf; /* of src->cf, parsed */
 	struct sendmail_plan *plan;
 	bool lists_ask; /* the DNS block lists ask popgate first */
+	struct sendmail_place {
+		const char *file;
+		unsigned line;
+	} met; /* where two edits want the same line; file NULL: nowhere */
 	bool no_memory;
 };
 

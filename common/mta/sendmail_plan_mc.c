@@ -33,6 +33,8 @@ sendmail_replace_lines(struct mc_walk *w, unsigned from, unsigned last,
 		w->b->no_memory = true;
 	else if (from >= w->past)
 		sendmail_add_edit(w->b, w->f->path, from, old, text, why);
+	else
+		w->b->met = (struct sendmail_place){ w->f->path, from };
 	free(old);
 	w->past = last + 1;
 }
@@ -162,11 +164,23 @@ take_feature(struct mc_walk *w, const struct sendmail_call *call)
 	free(old);
 }
 
-static int
-take_call(struct mc_walk *w, const struct sendmail_call *call)
+/* Is no other call on its lines? Lines are edited as a whole, and once. */
+static bool
+is_alone(const struct mc_walk *w, const struct sendmail_call *call)
 {
-	if (call->line < w->past)
-		return 0;
+	const char *before = call->name, *behind = call->end;
+
+	while (before > w->f->text && before[-1] != '\n')
+		if (strchr(" \t", *--before) == NULL)
+			return false;
+	behind += strspn(behind, " \t");
+	return starts(behind, "dnl") ||
+	    memchr(behind, '(', strcspn(behind, "\n")) == NULL;
+}
+
+static int
+edit_call(struct mc_walk *w, const struct sendmail_call *call)
+{
 	if (sendmail_mc_is(call, "include") || sendmail_mc_is(call, "sinclude"))
 		sendmail_old_include(w, call);
 	else if (sendmail_mc_is(call, "DAEMON_OPTIONS"))
@@ -179,6 +193,22 @@ take_call(struct mc_walk *w, const struct sendmail_call *call)
 	    sendmail_mc_is(call, "MAIL_FILTER"))
 		return sendmail_old_filter(w, call);
 	return 0;
+}
+
+static int
+take_call(struct mc_walk *w, const struct sendmail_call *call)
+{
+	size_t edits = w->b->plan->n_edits;
+
+	if (edit_call(w, call) == -1)
+		return -1;
+	if (w->b->plan->n_edits == edits || is_alone(w, call))
+		return 0;
+	err_set(w->err, ERR_INVALID,
+	    "%.300s:%u: %.*s has to be changed, and shares its line with "
+	    "something else: put it on a line of its own first",
+	    w->f->path, call->line, (int)call->name_len, call->name);
+	return -1;
 }
 
 /* SLocal_check_rcpt */
@@ -326,6 +356,51 @@ add_include(struct sendmail_build *b)
 	free(include);
 }
 
+/* Rules in Local_check_rcpt that none of the files brings, but, say, a HACK:
+ * popgate's would come behind them, in the same rule set. */
+static int
+check_own_rules(const struct sendmail_build *b, struct err *err)
+{
+	const struct sendmail_line *own = NULL;
+
+	for (size_t i = 0; i < b->src->n_mc; i++)
+		if (strstr(b->src->mc[i].text, "SLocal_check_rcpt") != NULL)
+			return 0;
+	for (size_t i = 0; i < b->cf.n; i++) {
+		const struct sendmail_line *l = &b->cf.v[i];
+
+		if (l->kind != 'R' ||
+		    strcmp(l->ruleset, "Local_check_rcpt") != 0)
+			continue;
+		if (strstr(l->text, "$(" SENDMAIL_MAP " ") != NULL)
+			return 0; /* they are popgate's */
+		if (own == NULL)
+			own = l;
+	}
+	if (own == NULL)
+		return 0;
+	err_set(err, ERR_INVALID,
+	    "%.300s:%u: Local_check_rcpt has rules that stand in none of the "
+	    "files that %.300s includes from /etc: rename the rule set to %s "
+	    "where they come from, and make sendmail.cf",
+	    b->src->cf.path, own->line, b->src->mc[0].path, SENDMAIL_OWN_RULES);
+	return -1;
+}
+
+static int
+check_closed(const struct mc_walk *w)
+{
+	unsigned line;
+
+	if (sendmail_mc_is_closed(w->f->text, &line))
+		return 0;
+	err_set(w->err, ERR_INVALID,
+	    "%.300s:%u: a quote or a parenthesis that is opened here is never "
+	    "closed: m4 wouldn't read what is added behind it",
+	    w->f->path, line);
+	return -1;
+}
+
 int
 sendmail_plan_mc(struct sendmail_build *b, struct err *err)
 {
@@ -341,11 +416,14 @@ sendmail_plan_mc(struct sendmail_build *b, struct err *err)
 		};
 
 		note_generated(&w);
-		if (walk_lines(&w) == -1 || walk_calls(&w) == -1)
+		if (check_closed(&w) == -1 || walk_lines(&w) == -1 ||
+		    walk_calls(&w) == -1)
 			return -1;
 		included |= w.included;
 		exempt |= w.exempt;
 	}
+	if (check_own_rules(b, err) == -1)
+		return -1;
 	add_file(b, &b->src->rules, b->src->closed_m4,
 	    "popgate's rules: Sendmail asks popgate where it would refuse to relay.");
 	if (exempt)

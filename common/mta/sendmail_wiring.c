@@ -361,6 +361,32 @@ check_cf(const struct sendmail_build *b, struct err *err)
 	return 0;
 }
 
+/* Sort the edits. No two may want the same line: what was taken for one call is
+ * more than that then. Returns 0, or -1 with err. */
+static int
+order_edits(struct sendmail_build *b, struct err *err)
+{
+	struct sendmail_plan *p = b->plan;
+
+	if (p->n_edits > 1)
+		qsort(p->edits, p->n_edits, sizeof(*p->edits), by_place);
+	for (size_t i = 0; i + 1 < p->n_edits; i++) {
+		const struct sendmail_edit *e = &p->edits[i];
+		unsigned n = e->old == NULL ? 0 : count_lines(e->old);
+
+		if (strcmp(e->file, e[1].file) == 0 && e->line + n > e[1].line)
+			b->met = (struct sendmail_place){ e->file, e[1].line };
+	}
+	if (b->met.file == NULL)
+		return 0;
+	err_set(err, ERR_INVALID,
+	    "%.300s:%u: two changes meet in this line: put what stands there "
+	    "on lines of their own first, and see whether a quote above it is "
+	    "closed",
+	    b->met.file, b->met.line);
+	return -1;
+}
+
 int
 sendmail_wiring_plan(const struct sendmail_source *src,
     const struct sendmail_sockets *sockets, struct sendmail_plan *plan,
@@ -381,15 +407,14 @@ sendmail_wiring_plan(const struct sendmail_source *src,
 		ret = src->n_mc > 0 ? sendmail_plan_mc(&b, err)
 				    : sendmail_plan_cf(&b, err);
 		sendmail_note_cf(&b);
+		if (ret == 0 && order_edits(&b, err) == -1)
+			ret = -1;
 	}
 	if (b.no_memory) {
 		err_nomem(
 		    err, "Sendmail's configuration", strlen(src->cf.text));
 		ret = -1;
 	}
-	if (plan->n_edits > 1)
-		qsort(
-		    plan->edits, plan->n_edits, sizeof(*plan->edits), by_place);
 	if (copy != NULL)
 		sendmail_cf_release(&b.cf);
 	return ret;

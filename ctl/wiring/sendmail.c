@@ -373,6 +373,14 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 			      "hold 127.0.0.1: programs on this machine, the "
 			      "sendmail command too, send from there, and "
 			      "popgate's filter refuses what they relay.");
+	for (const char *m = missing; p->n_edits == 0 && *m != '\0';) {
+		size_t n = strcspn(m, "\n");
+
+		(void)snprintf(text, sizeof(text), "%.300s lacks: %.*s.",
+		    l->src.cf.path, (int)n, m);
+		print_comment(text);
+		m += n + (m[n] == '\n');
+	}
 	if (p->n_edits == 0 && *missing == '\0')
 		print_comment("It is wired; there is nothing to do.");
 	else
