@@ -20,6 +20,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/log.h"
+#include "common/mta/postfix_ask.h"
 #include "milter/permit_answer.h"
 
 enum {
@@ -33,6 +34,7 @@ struct connection {
 	int fd;
 	bool closing; /* close when the reply is written */
 	bool eof; /* close when all requests are answered */
+	bool asking; /* its request waits for a table of Postfix's */
 	char in[PROTOCOL_FRAME_MAX];
 	size_t in_len;
 	struct permit_peer peer;
@@ -155,6 +157,9 @@ connection_serve(struct connection *c)
 			break;
 		}
 		assert(used > 0 && used <= c->in_len);
+		c->asking = !permit_can_answer(&req);
+		if (c->asking)
+			return true;
 		permit_answer(&c->peer, &req, &c->reply);
 		c->in_len -= used;
 		memmove(c->in, c->in + used, c->in_len);
@@ -275,7 +280,8 @@ accept_one(const struct listener *l)
 	permit.n++;
 }
 
-/* Send the replies whose rows are on disk, or lost, or late. */
+/* Send the replies whose rows are on disk, or lost, or late; and answer the
+ * requests for which a table was asked. */
 static void
 release_held(void)
 {
@@ -283,11 +289,12 @@ release_held(void)
 
 	for (struct connection *c = permit.first; c != NULL; c = next) {
 		next = c->next;
-		if (c->reply.ticket == 0 || !permit_answer_ready(&c->reply))
+		if (!c->asking &&
+		    (c->reply.ticket == 0 || !permit_answer_ready(&c->reply)))
 			continue;
 		if (c->in_len == sizeof(c->in) && !c->eof)
 			connection_watch(c, EPOLLIN);
-		if (connection_write(c))
+		if (c->asking || connection_write(c))
 			(void)connection_serve(c);
 	}
 }
@@ -307,6 +314,7 @@ release_last(void)
 			held |= c->reply.ticket != 0;
 			/* no request after this one is answered */
 			c->closing = true;
+			c->asking = false;
 			c->in_len = 0;
 		}
 		if (held) {
@@ -439,6 +447,12 @@ permit_connections(void)
 	return atomic_load(&permit.n);
 }
 
+static void
+wake(void)
+{
+	permit_committed(NULL);
+}
+
 int
 permit_start(struct err *err)
 {
@@ -446,6 +460,7 @@ permit_start(struct err *err)
 	if (permit.n_listeners == 0)
 		return 0;
 	permit_answer_start();
+	postfix_ask_notify(wake);
 	int rc = pthread_create(&permit.thread, NULL, permit_thread, NULL);
 
 	if (rc != 0) {

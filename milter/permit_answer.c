@@ -262,8 +262,11 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	    gate_request_of(peer, req, certificate(req, &shown), session);
 
 	gate_decide(gc, &ask, &a);
-	struct audit_row *row = gate_row(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
+	/* It may be ours: the closed MTA knows, and refuses behind us if it
+	 * isn't. The milter has no such MTA behind it. */
+	bool leave_it = a.facts.recipient_unknown && !permit_it;
+	struct audit_row *row = leave_it ? NULL : gate_row(gc, &ask, &a);
 	bool ok = row != NULL || !permit_it;
 
 	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
@@ -273,9 +276,9 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	if (permit_it)
 		prepare_failure(reply, req, gc);
 	reply->len = protocol_reply(req,
-	    permit_it && ok       ? ANSWER_PERMIT
-		: a.refuse || !ok ? ANSWER_REFUSE
-				  : ANSWER_NONE,
+	    permit_it && ok                      ? ANSWER_PERMIT
+		: (a.refuse && !leave_it) || !ok ? ANSWER_REFUSE
+						 : ANSWER_NONE,
 	    ok ? a.code : "451", ok ? a.status : "4.3.0",
 	    ok ? a.text : gc->cfg->reply.unavailable, reply->text);
 	if (!ok)
@@ -302,6 +305,20 @@ nothing_to_decide(const struct protocol_request *req)
 		    *req->recipient == '\0';
 	return req->map == PROTOCOL_MAP_CLIENT &&
 	    !addr_parse_loose(req->client, &addr);
+}
+
+bool
+permit_can_answer(const struct protocol_request *req)
+{
+	const struct facts_question q = { .recipient = req->recipient };
+
+	if (at_data(req) || nothing_to_decide(req))
+		return true;
+	struct gate_config *gc = gate_config_take();
+	bool ready = facts_ready(gc->cfg, &gc->lists, &q);
+
+	gate_config_give(gc);
+	return ready;
 }
 
 void
