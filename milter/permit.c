@@ -34,7 +34,9 @@ struct connection {
 	int fd;
 	bool closing; /* close when the reply is written */
 	bool eof; /* close when all requests are answered */
-	bool asking; /* its request waits for a table of Postfix's */
+	struct protocol_request req; /* the one that is answered, in in */
+	size_t used; /* its bytes */
+	bool asking; /* req waits for a table of Postfix's */
 	char in[PROTOCOL_FRAME_MAX];
 	size_t in_len;
 	struct permit_peer peer;
@@ -129,40 +131,53 @@ connection_write(struct connection *c)
 	return true;
 }
 
+/* The next request in the buffer into c->req, c->used. Returns false when there
+ * is none yet, or the connection has ended. */
+static bool
+connection_parse(struct connection *c, bool *gone_r)
+{
+	const char *why;
+
+	*gone_r = false;
+	switch (protocol_parse(
+	    c->peer.kind, c->in, c->in_len, &c->req, &c->used, &why)) {
+	case PROTOCOL_MORE:
+		if (c->in_len < sizeof(c->in) && !c->eof)
+			return false;
+		why = c->eof ? "end of file within a request"
+			     : "request longer than 8192 bytes";
+		/* FALLTHROUGH */
+	case PROTOCOL_BAD:
+		complain(c, why);
+		c->reply.len = protocol_reply(
+		    &c->req, ANSWER_BAD, "", "", "", c->reply.text);
+		c->closing = true;
+		*gone_r = !connection_write(c);
+		return false;
+	case PROTOCOL_REQUEST:
+		break;
+	}
+	assert(c->used > 0 && c->used <= c->in_len);
+	return true;
+}
+
 /* Take requests from the buffer, one at a time while no reply is held.
  * Returns false when the connection is gone. */
 static bool
 connection_serve(struct connection *c)
 {
-	struct protocol_request req;
-	const char *why;
-	size_t used;
+	bool gone;
 
 	while (c->reply.ticket == 0 && c->reply.len == 0 && c->in_len > 0) {
-		switch (protocol_parse(
-		    c->peer.kind, c->in, c->in_len, &req, &used, &why)) {
-		case PROTOCOL_MORE:
-			if (c->in_len < sizeof(c->in) && !c->eof)
-				return true;
-			why = c->eof ? "end of file within a request"
-				     : "request longer than 8192 bytes";
-			/* FALLTHROUGH */
-		case PROTOCOL_BAD:
-			complain(c, why);
-			c->reply.len = protocol_reply(
-			    &req, ANSWER_BAD, "", "", "", c->reply.text);
-			c->closing = true;
-			return connection_write(c);
-		case PROTOCOL_REQUEST:
-			break;
-		}
-		assert(used > 0 && used <= c->in_len);
-		c->asking = !permit_can_answer(&req);
+		/* parsing changes the buffer: only once */
+		if (!c->asking && !connection_parse(c, &gone))
+			return !gone;
+		c->asking = !permit_can_answer(&c->req);
 		if (c->asking)
 			return true;
-		permit_answer(&c->peer, &req, &c->reply);
-		c->in_len -= used;
-		memmove(c->in, c->in + used, c->in_len);
+		permit_answer(&c->peer, &c->req, &c->reply);
+		c->in_len -= c->used;
+		memmove(c->in, c->in + c->used, c->in_len);
 		if (c->reply.ticket == 0 && !connection_write(c))
 			return false;
 	}

@@ -103,6 +103,9 @@ postfix_lists_ask(const struct postfix_lists *l, const char *domain, bool wait)
 {
 	if (*domain == '[' && postfix_literals_has(l->literals, domain))
 		return POSTFIX_FOUND;
+	/* an address without brackets: smtpd refuses the syntax */
+	if (domain[strspn(domain, "0123456789.")] == '\0')
+		return POSTFIX_NONE;
 	for (size_t i = 0; i < LISTS; i++) {
 		enum postfix_answer a = ask_list(l, &l->list[i], domain, wait);
 

@@ -86,7 +86,7 @@ postfix_lookup_add(struct postfix_lookup *l, const char *name, size_t len)
 	return strset_add(&l->keys, text);
 }
 
-/* hash, btree, texthash, inline ...: all of it, by postmap -s. */
+/* hash, btree ...: all of it, by postmap -s. */
 static struct postfix_lookup *
 open_keys(const char *dir, const char *table, struct string_list *files)
 {
@@ -109,6 +109,54 @@ open_keys(const char *dir, const char *table, struct string_list *files)
 	}
 	free(text);
 	return l;
+}
+
+struct text_keys {
+	struct postfix_lookup *l;
+	bool no_memory;
+};
+
+/* A postfix_table_entry. */
+static void
+take_key(
+    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
+{
+	struct text_keys *t = arg;
+
+	(void)kind;
+	(void)value;
+	/* Postfix looks for lower case, and leaves the table's as it is */
+	for (const char *at = key; *at != '\0'; at++)
+		if ((*at >= 'A' && *at <= 'Z') || *at == '@')
+			return;
+	if (postfix_lookup_add(t->l, key, strlen(key)) == -1)
+		t->no_memory = true;
+}
+
+/* texthash, inline: postmap -s would fold their keys. */
+static struct postfix_lookup *
+open_text(const char *dir, const char *table, struct string_list *files)
+{
+	struct text_keys t = { .l = postfix_lookup_new(
+				   LOOKUP_KEYS, table, NULL) };
+	const char *path = postfix_table_path(table);
+	char why[POSTFIX_WHY_MAX];
+	struct err err;
+	bool ok = t.l != NULL;
+
+	if (ok && path != NULL)
+		ok = string_list_add(files, path, strlen(path));
+	if (!ok)
+		t.no_memory = true;
+	else
+		ok = postfix_table_read(dir, table, take_key, &t, why);
+	if (ok && !t.no_memory)
+		return t.l;
+	postfix_lookup_free(t.l);
+	if (t.no_memory)
+		return NULL;
+	err_set(&err, ERR_IO, "%s", why);
+	return broken(table, &err);
 }
 
 /* Whatever postmap can ask. */
@@ -217,6 +265,8 @@ open_at(const char *dir, const char *table, struct string_list *files,
 	while (is_type(table, "proxy:"))
 		table += 6;
 	path = postfix_table_path(table);
+	if (is_type(table, "texthash:") || is_type(table, "inline:"))
+		return open_text(dir, table, files);
 	if (postfix_table_listable(table))
 		return open_keys(dir, table, files);
 	if (path != NULL && !string_list_add(files, path, strlen(path)))
