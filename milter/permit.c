@@ -92,6 +92,10 @@ connection_close(struct connection *c)
 		permit.first = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
+	/* A child that hasn't called exec yet may have a copy of the
+	 * descriptor, and epoll would go on to name a connection that is no
+	 * more. */
+	(void)epoll_ctl(permit.epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	(void)close(c->fd);
 	free(c);
 	permit.n--;

@@ -104,13 +104,13 @@ postfix_lists_ask(const struct postfix_lists *l, const char *domain, bool wait)
 	if (*domain == '[' && postfix_literals_has(l->literals, domain))
 		return POSTFIX_FOUND;
 	/* an address without brackets: smtpd refuses the syntax */
-	if (domain[strspn(domain, "0123456789.")] == '\0')
-		return POSTFIX_NONE;
+	bool number = domain[strspn(domain, "0123456789.")] == '\0';
+
 	for (size_t i = 0; i < LISTS; i++) {
 		enum postfix_answer a = ask_list(l, &l->list[i], domain, wait);
 
 		if (a != POSTFIX_NONE)
-			return a;
+			return number && a == POSTFIX_FOUND ? POSTFIX_NONE : a;
 	}
 	return POSTFIX_NONE;
 }

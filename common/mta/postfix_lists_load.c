@@ -192,7 +192,7 @@ add_table(const struct loading *l, bool out, const char *table)
 static int
 add_words(const struct loading *l, bool out, const char *text, unsigned depth);
 
-/* Its lines are words of the list; "#" at a line's beginning only. */
+/* Its lines are words of the list. */
 static int
 add_file(const struct loading *l, bool out, const char *path, unsigned depth)
 {
@@ -213,8 +213,7 @@ add_file(const struct loading *l, bool out, const char *path, unsigned depth)
 	}
 	for (char *line = strtok_r(text, "\n", &save); ret == 0 && line != NULL;
 	     line = strtok_r(NULL, "\n", &save))
-		if (*line != '#')
-			ret = add_words(l, out, line, depth + 1);
+		ret = add_words(l, out, line, depth + 1);
 	free(text);
 	return ret;
 }
@@ -249,7 +248,9 @@ add_words(const struct loading *l, bool out, const char *text, unsigned depth)
 	size_t n;
 	int ret = 0;
 
-	while (ret == 0 && (n = postfix_next_word(&text, &word)) > 0)
+	/* "#" before a word: the rest of the line is a comment */
+	while (ret == 0 && (n = postfix_next_word(&text, &word)) > 0 &&
+	    *word != '#')
 		ret = add_word(l, out, word, n, depth);
 	return ret;
 }

@@ -124,7 +124,8 @@ take_key(
 	struct text_keys *t = arg;
 
 	(void)kind;
-	(void)value;
+	if (*value == '\0') /* Postfix ignores such a line */
+		return;
 	/* Postfix looks for lower case, and leaves the table's as it is */
 	for (const char *at = key; *at != '\0'; at++)
 		if ((*at >= 'A' && *at <= 'Z') || *at == '@')
@@ -159,12 +160,21 @@ open_text(const char *dir, const char *table, struct string_list *files)
 	return broken(table, &err);
 }
 
+static bool
+is_type(const char *table, const char *type)
+{
+	return strncmp(table, type, strlen(type)) == 0;
+}
+
 /* Whatever postmap can ask. */
 static struct postfix_lookup *
 open_ask(const char *dir, const char *table)
 {
 	struct postfix_lookup *l = postfix_lookup_new(LOOKUP_ASK, table, NULL);
 
+	if (l != NULL &&
+	    (is_type(table, "socketmap:") || is_type(table, "tcp:")))
+		l->fixed = false;
 	if (l != NULL && (l->ask = postfix_ask_new(dir, table)) == NULL) {
 		postfix_lookup_free(l);
 		return NULL;
@@ -246,12 +256,6 @@ open_union(const char *dir, const char *table, struct string_list *files,
 	postfix_lookup_free(l);
 	free(inside);
 	return open_ask(dir, table);
-}
-
-static bool
-is_type(const char *table, const char *type)
-{
-	return strncmp(table, type, strlen(type)) == 0;
 }
 
 static struct postfix_lookup *

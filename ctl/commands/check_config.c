@@ -70,7 +70,6 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct facts_lists lists = { .senders = { .user_name = false } };
-	const struct judge_replay replay = { .servers = NULL };
 	struct judge *judge = NULL;
 	struct err err;
 
@@ -82,7 +81,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
-	if (rc == 0 && judge_new(ctl->cfg, &replay, &judge, &err) == -1)
+	if (rc == 0 && judge_new(ctl->cfg, NULL, &judge, &err) == -1)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	if (rc == 0) {
 		warn(ctl, &lists);
