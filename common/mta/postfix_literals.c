@@ -2,7 +2,6 @@
 #include "common/mta/postfix_literals.h"
 
 #include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,23 @@ struct postfix_literals {
 	struct network_set own;
 };
 
+/* 127.0.0.0/8, ::1 */
 static bool
-add(struct postfix_literals *l, const struct sockaddr *sa)
+is_loopback(const struct addr *addr)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	return addr->family == ADDR_IPV4
+	    ? addr->bytes[0] == 127
+	    : memcmp(addr->bytes, one, sizeof(one)) == 0;
+}
+
+static bool
+add(struct postfix_literals *l, const struct sockaddr *sa, bool loopback)
 {
 	struct addr addr;
 
-	if (!addr_from_sockaddr(sa, &addr))
+	if (!addr_from_sockaddr(sa, &addr) || (loopback && !is_loopback(&addr)))
 		return true;
 	struct network net = network_of(&addr, addr_bits(&addr));
 
@@ -39,8 +49,7 @@ add_interfaces(struct postfix_literals *l, bool loopback)
 	if (getifaddrs(&first) == -1)
 		return true;
 	for (const struct ifaddrs *i = first; ok && i != NULL; i = i->ifa_next)
-		if (!loopback || (i->ifa_flags & IFF_LOOPBACK) != 0)
-			ok = add(l, i->ifa_addr);
+		ok = add(l, i->ifa_addr, loopback);
 	freeifaddrs(first);
 	return ok;
 }
@@ -56,7 +65,7 @@ add_host(struct postfix_literals *l, const char *host)
 	if (getaddrinfo(host, NULL, &hints, &first) != 0)
 		return true;
 	for (const struct addrinfo *i = first; ok && i != NULL; i = i->ai_next)
-		ok = add(l, i->ai_addr);
+		ok = add(l, i->ai_addr, false);
 	freeaddrinfo(first);
 	return ok;
 }

@@ -55,7 +55,7 @@ ASKED = ["a.test", "A.Test", "a.test.", "x.a.test", "y.x.a.test", "xa.test",
          "b.test", "x.b.test", "c.test", "x.c.test", "d.test", "r.test",
          "x.r.test", "nobody.test", "shop.com", "x.shop.com", "shop.org",
          "localhost", "[192.0.2.25]", "[192.0.2.26]", "[203.0.113.1]",
-         "[IPv6:2001:db8:25::25]", "[IPv6:2001:db8:25::26]", "192.0.2.25"]
+         "[IPv6:2001:db8:25::25]", "[IPv6:2001:db8:25::26]"]
 
 TABLE = "a.test x\nB.Test y\n.c.test z\nuser@d.test x\nr.test\n"
 REGEXP = """\
@@ -167,6 +167,8 @@ CASES = [
     Case("cidr", "mydestination = cidr:@DIR@/cidr a.test",
          {"cidr": "0.0.0.0/0 OK\n::/0 OK\n"}),
     Case("everything stays here", "mydestination = a.test static:all"),
+    Case("an address without brackets", "mydestination = static:all",
+         asked=["a.test", "192.0.2.25", "[192.0.2.26]"]),
     Case("everything but one stays here", "virtual_mailbox_domains = "
          "!b.test, pcre:@DIR@/re", {"re": "/./ all\n"}),
     Case("a static table of all", "mydestination = a.test\n"
