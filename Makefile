@@ -10,7 +10,7 @@ CFLAGS   ?= -O2 -g
 PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
-	    liblzma libzstd libmicrohttpd libcares
+	    liblzma libzstd libmicrohttpd libcares openssl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
@@ -73,6 +73,11 @@ $(BUILD)/obj/ctl/wiring/cmd_wiring.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/wiring/cmd_wiring.o: $(wildcard etc/postfix/*)
 $(BUILD)/obj/ctl/wiring/sendmail_load.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/wiring/sendmail_load.o: $(wildcard etc/sendmail/*)
+$(BUILD)/obj/ctl/wiring/exim_load.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/wiring/exim_load.o: etc/exim/closed.conf
+# and popgatectl setup writes these
+$(BUILD)/obj/ctl/setup/built_in.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/setup/built_in.o: etc/popgate.conf $(wildcard etc/systemd/popgate.*)
 
 # a program takes from an archive what it uses, and a test what it tests
 $(BUILD)/libcommon.a: $(COMMON) $(BUILD)/obj/sql.o
@@ -125,6 +130,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 		if [ ! -e $$own ]; then cp $$f $$own || exit 1; \
 		elif ! cmp -s $$f $$own; then \
 		    echo "kept $$own; ours is $$new"; fi; done; done
+	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf
 	cp -r sql/queries $(DOC)/sql
 	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
 
@@ -149,4 +155,4 @@ help:				## print this
 .PHONY: $(RUNS) $(shell sed -n 's/^\([a-z][a-z -]*\):.*/\1/p' \
 	    Makefile tests/tests.mk)
 
--include $(shell find $(addprefix $(BUILD)/,obj unit daemon fuzz bench) -name '*.d' 2>/dev/null)
+-include $(shell find $(addprefix $(BUILD)/,obj unit daemon system fuzz bench) -name '*.d' 2>/dev/null)

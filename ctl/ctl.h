@@ -18,6 +18,7 @@ struct err;
 
 enum {
 	CTL_OPTIONS_MAX = 24,
+	CTL_MANY_MAX = 16,
 	CTL_NONE = 1 /* exit status: asked rightly, but there is nothing */
 };
 
@@ -35,7 +36,9 @@ struct ctl {
 /* --name, or --name ARG */
 struct ctl_option {
 	const char *name;
-	const char *arg; /* what it takes, for help; NULL: a switch */
+	/* what it takes, for help; NULL: a switch; "WORD...": it may be given
+	 * more than once, see ctl_args.many */
+	const char *arg;
 	const char *help;
 };
 
@@ -43,6 +46,8 @@ struct ctl_option {
 struct ctl_args {
 	const char *opt[CTL_OPTIONS_MAX]; /* by place in the table; "" for
 					   * a switch; NULL: not given */
+	const char *many[CTL_MANY_MAX]; /* of the option that may be given often */
+	int n_many;
 	char **v; /* operands */
 	int n;
 };

@@ -38,6 +38,7 @@ const struct command *const commands[] = {
 	&cmd_replay,
 	&cmd_check_config,
 	&cmd_dump_config,
+	&cmd_setup,
 	&cmd_doctor,
 	&cmd_wiring,
 	&cmd_reload,
@@ -225,6 +226,14 @@ parse(struct ctl *ctl, const struct command *cmd, int argc, char **argv,
 		else
 			return ctl_fail(ctl, EX_USAGE, "option '--%s' needs %s",
 			    o->name, o->arg);
+		bool many = o->arg != NULL && strstr(o->arg, "...") != NULL;
+
+		if (many && args->n_many == CTL_MANY_MAX)
+			return ctl_fail(ctl, EX_USAGE,
+			    "option '--%s' is given more than %d times",
+			    o->name, CTL_MANY_MAX);
+		if (many)
+			args->many[args->n_many++] = *value;
 	}
 	if (args->n < cmd->min || (cmd->max >= 0 && args->n > cmd->max))
 		return ctl_fail(ctl, EX_USAGE, "usage: popgatectl %s%s%s",

@@ -358,6 +358,12 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
+	/* what the milter sees and accepts, the MTA has let through by itself
+	 */
+	if (gc->cfg->relay.mode == RELAY_OBSERVE && !answer->local &&
+	    req->channel != CHANNEL_MILTER &&
+	    answer->decision.verdict == VERDICT_ACCEPT)
+		answer->decision.verdict = VERDICT_WOULD_ACCEPT;
 	meter_decision(req->channel, &answer->decision, began_ns);
 }
 
@@ -373,7 +379,8 @@ gate_knows(const struct gate_config *gc, const struct gate_request *req,
 	q.any_sender = q.sender == NULL;
 	ask(gc, req, &q, &ops_of_knows, &answer);
 	*reason_r = answer.decision.reason;
-	return answer.decision.verdict == VERDICT_ACCEPT;
+	return answer.decision.verdict == VERDICT_ACCEPT &&
+	    gc->cfg->relay.mode != RELAY_OBSERVE;
 }
 
 void

@@ -230,6 +230,8 @@ say_ready(const struct config *cfg)
 	    or_dash(cfg->permit.socketmap),
 	    cfg->relay.mode == RELAY_MONITOR
 		? "; MONITOR MODE: nothing is refused"
+		: cfg->relay.mode == RELAY_OBSERVE
+		? "; OBSERVE MODE: nothing is refused or permitted"
 		: cfg->relay.monitor_networks.n > 0 ||
 		    cfg->relay.monitor_listeners.n > 0
 		? "; MONITOR MODE in part"

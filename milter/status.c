@@ -21,7 +21,9 @@ add_members(struct json *j)
 
 	gate_audit_stats(&audit);
 	json_text(j, "mode",
-	    gc->cfg->relay.mode == RELAY_MONITOR ? "monitor" : "enforce");
+	    gc->cfg->relay.mode == RELAY_MONITOR       ? "monitor"
+		: gc->cfg->relay.mode == RELAY_OBSERVE ? "observe"
+						       : "enforce");
 	json_number(j, "sessions", callbacks_sessions());
 	json_number(j, "sessions_over_limit", (int64_t)callbacks_over_limit());
 	json_number(j, "permit_connections", permit_connections());

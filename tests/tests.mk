@@ -8,22 +8,23 @@ UNIT     := $(call built,unit/*/test_*)
 DAEMON   := $(call built,daemon/test_*)
 FUZZ     := $(call built,fuzz/fuzz_*)
 BENCH    := $(filter-out %/mclient %/clients,$(call built,bench/*))
+TOOLS    := $(call built,system/*)
 SOURCES  := $(patsubst $(BUILD)/obj/%.o,%.c,$(COMMON) $(COLLECTOR) $(MILTER) \
 	    $(CTL))
 
 $(BUILD)/unit/%: LIBS += -lcmocka
 $(BUILD)/daemon/%: LIBS += -lcmocka
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
-$(UNIT) $(FUZZ): $(LIBRARIES)
+$(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
-$(UNIT) $(DAEMON) $(FUZZ) $(BENCH): $(BUILD)/%: tests/%.c Makefile
+$(UNIT) $(DAEMON) $(FUZZ) $(BENCH) $(TOOLS): $(BUILD)/%: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -o $@ $(linked)
 
-check-build: $(PROGRAMS) $(UNIT) $(DAEMON)
+check-build: $(PROGRAMS) $(UNIT) $(DAEMON) $(TOOLS)
 bench-build: $(PROGRAMS) $(BENCH)
 fuzz-build: $(FUZZ)
 
@@ -45,7 +46,7 @@ unit: $(addprefix run/,$(UNIT))		## run the unit tests
 daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
 
 # at once: the tests have network namespaces and directories of their own
-system: $(PROGRAMS) $(DAEMON)	## run the tests on real mail servers (as root)
+system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) --dist loadfile tests/system
 

@@ -22,7 +22,11 @@
 
 struct err;
 
-enum relay_mode { RELAY_ENFORCE, RELAY_MONITOR };
+enum relay_mode {
+	RELAY_ENFORCE,
+	RELAY_MONITOR, /* nothing is refused */
+	RELAY_OBSERVE /* and the permit channel permits nothing */
+};
 
 enum source_kind {
 	SOURCE_FILE,

@@ -203,7 +203,7 @@ static const struct key keys[] = {
 	    .kind = K_ENUM,
 	    .offset = AT(relay.mode),
 	    .def = "enforce",
-	    .choice = { "enforce", "monitor" },
+	    .choice = { "enforce", "monitor", "observe" },
 	},
 	{
 	    .path = "relay.monitor_networks",

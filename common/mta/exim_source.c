@@ -158,23 +158,40 @@ read_acl_line(
 		read_condition(r, l, text, l->raw);
 }
 
+/* How much of "hostlist name" is the name of a setting; 0: nothing. */
+static size_t
+option_name(const char *text)
+{
+	static const char *const lists[] = { "addresslist", "domainlist",
+		"hostlist", "localpartlist" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		const char *rest = exim_text_after(text, lists[i]);
+
+		if (rest != NULL)
+			n = (size_t)(rest - text);
+	}
+	while (isalnum((unsigned char)text[n]) || text[n] == '_')
+		n++;
+	return n;
+}
+
 static void
 read_option(struct reader *r, const char *text)
 {
 	struct string_list *options = &r->src->options;
-	const char *name, *value;
-	size_t n = 0;
+	const char *value;
+	size_t n;
 
 	if (strncmp(text, "hide ", 5) == 0)
 		text += 5 + strspn(text + 5, blank);
-	name = text;
-	while (isalnum((unsigned char)name[n]) || name[n] == '_')
-		n++;
-	value = name + n + strspn(name + n, blank);
+	n = option_name(text);
+	value = text + n + strspn(text + n, blank);
 	if (n == 0 || *value != '=')
 		return;
 	value += 1 + strspn(value + 1, blank);
-	if (!string_list_add(options, name, n) ||
+	if (!string_list_add(options, text, n) ||
 	    !string_list_add(options, value, strlen(value)))
 		r->failed = true;
 }
@@ -269,6 +286,21 @@ exim_source_acl(const struct exim_source *src, const char *name, size_t len)
 		    src->acls[i].name[len] == '\0')
 			return &src->acls[i];
 	return NULL;
+}
+
+const char *
+exim_source_list(
+    const struct exim_source *src, const char *kind, const char *name)
+{
+	const char *found = NULL;
+
+	for (size_t i = 0; i + 1 < src->options.n; i += 2) {
+		const char *rest = exim_text_after(src->options.v[i], kind);
+
+		if (rest != NULL && strcmp(rest, name) == 0)
+			found = src->options.v[i + 1];
+	}
+	return found;
 }
 
 const char *

@@ -56,6 +56,9 @@ void exim_source_release(struct exim_source *src);
 /* NULL: none. */
 const struct exim_acl *
 exim_source_acl(const struct exim_source *src, const char *name, size_t len);
+/* The value of "hostlist name = value" (domainlist, ...); NULL: none. */
+const char *exim_source_list(
+    const struct exim_source *src, const char *kind, const char *name);
 /* The value of a setting of the main section; NULL: not set. */
 const char *exim_source_option(const struct exim_source *src, const char *name);
 

@@ -136,31 +136,38 @@ put_not_ours(struct exim_draft *t, const struct exim_acl *acl, size_t from,
 	}
 }
 
+/* Text goes in front of the statement at, or to the end of the ACL. */
+static int
+edit_at(struct planner *p, const struct exim_acl *acl, size_t at,
+    struct exim_draft text, const char *why)
+{
+	if (at == acl->n)
+		return edit(p, acl->file, acl->end, text, why);
+	return edit(p, acl->v[at].file, acl->v[at].before, text, why);
+}
+
 static int
 edit_permit(struct planner *p, const struct exim_acl *acl,
     const struct exim_acl_places *at)
 {
-	const struct exim_statement *auth =
+	const struct exim_statement *known =
 	    at->neighbour < acl->n ? &acl->v[at->neighbour] : NULL;
 	bool beside = at->permit != at->refusal;
 	struct exim_draft t = exim_draft_begin();
 
 	exim_draft_put(&t,
-	    "\n  # popgate: a client that it permits relays as an AUTH user "
-	    "does.\n  accept\n");
+	    "%s  # popgate: a client that it permits relays as an AUTH user "
+	    "does.\n  accept\n",
+	    beside || at->refusal == acl->n ? "\n" : "");
 	put_not_ours(&t, acl, at->permit, at->refusal);
 	exim_draft_put(&t, "    acl = " PERMIT "\n");
-	put_modifiers(&t, auth);
-	exim_draft_put(&t, "\n");
+	put_modifiers(&t, known);
 	if (beside)
-		return edit(p, auth->file, auth->behind, t,
-		    "A client that popgate permits is accepted where a "
-		    "client that Exim lets relay is.");
-	const struct exim_file *file =
-	    at->refusal < acl->n ? acl->v[at->refusal].file : acl->file;
-
-	return edit(p, file,
-	    at->refusal < acl->n ? acl->v[at->refusal].before : acl->end, t,
+		return edit(p, known->file, known->behind, t,
+		    "A client that popgate permits is accepted where a client "
+		    "that Exim lets relay is.");
+	exim_draft_put(&t, at->refusal == acl->n ? "" : "\n");
+	return edit_at(p, acl, at->refusal, t,
 	    "A client that popgate permits is accepted before Exim refuses "
 	    "it.");
 }
@@ -169,15 +176,15 @@ static int
 edit_verdict(struct planner *p, const struct exim_acl *acl, size_t refusal)
 {
 	struct exim_draft t = exim_draft_begin();
-	bool last = refusal == acl->n;
 
 	exim_draft_put(&t,
-	    "\n  # popgate: who may not relay is told why; without popgate, to "
-	    "come again.\n  deny\n");
+	    "%s  # popgate: who may not relay is told why; without popgate, to "
+	    "come again.\n  deny\n",
+	    refusal == acl->n ? "\n" : "");
 	put_refusal(&t, acl, refusal);
-	exim_draft_put(&t, "    !acl = " VERDICT "\n\n");
-	return edit(p, last ? acl->file : acl->v[refusal].file,
-	    last ? acl->end : acl->v[refusal].before, t,
+	exim_draft_put(
+	    &t, "    !acl = " VERDICT "\n%s", refusal == acl->n ? "" : "\n");
+	return edit_at(p, acl, refusal, t,
 	    "Who would be refused here is refused in popgate's words, and "
 	    "deferred while popgate gives no answer.");
 }
@@ -227,6 +234,43 @@ plan_final(
 	return 0;
 }
 
+/* Does the statement accept whoever asks, since the list of hosts that it names
+ * is "*"? */
+static bool
+accepts_every_host(
+    const struct exim_source *src, const struct exim_statement *s)
+{
+	const char *list = NULL;
+
+	if (strcmp(s->verb, "accept") != 0)
+		return false;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct exim_condition *c = &s->v[i];
+
+		if (exim_condition_modifies(c))
+			continue;
+		if (strcmp(c->name, "hosts") != 0 || c->negated ||
+		    *c->value != '+')
+			return false;
+		list = exim_source_list(src, "hostlist", c->value + 1);
+		if (list == NULL || strcmp(list, "*") != 0)
+			return false;
+	}
+	return list != NULL;
+}
+
+static int
+fail_open(const struct planner *p, const struct exim_acl *acl,
+    const struct exim_statement *s)
+{
+	err_set(p->err, ERR_INVALID,
+	    "%s:%u: this accept lets every client relay, and nothing in front "
+	    "of it in the ACL %s refuses that: expected a require or deny by "
+	    "domains. Close Exim first (popgatectl doctor)",
+	    s->file->path, s->line, acl->name);
+	return -1;
+}
+
 static int
 plan_rcpt(struct planner *p, const struct exim_acl *acl)
 {
@@ -235,6 +279,8 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 	for (size_t i = 0; i < acl->n; i++) {
 		const struct exim_statement *s = &acl->v[i];
 
+		if (accepts_every_host(p->src, s))
+			return fail_open(p, acl, s);
 		switch (exim_statement_effect(s)) {
 		case EXIM_GOES_ON:
 			break;
@@ -248,13 +294,7 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 		case EXIM_ACCEPTS:
 			if (passed > 0)
 				return 0;
-			err_set(p->err, ERR_INVALID,
-			    "%s:%u: this accept lets every client relay, and "
-			    "nothing in front of it in the ACL %s refuses "
-			    "that: expected a require or deny by domains. "
-			    "Close Exim first (popgatectl doctor)",
-			    s->file->path, s->line, acl->name);
-			return -1;
+			return fail_open(p, acl, s);
 		}
 	}
 	return plan_final(p, acl, passed, acl->n);

@@ -142,7 +142,7 @@ facts_monitored(
 {
 	const struct string_list *list = &cfg->relay.monitor_listeners;
 
-	if (cfg->relay.mode == RELAY_MONITOR ||
+	if (cfg->relay.mode != RELAY_ENFORCE ||
 	    network_set_contains(&cfg->relay.monitor_networks, client))
 		return true;
 	for (size_t i = 0; listener != NULL && i < list->n; i++)

@@ -21,6 +21,7 @@ verdict_name(enum verdict verdict)
 		[VERDICT_TEMPFAIL] = "tempfail",
 		[VERDICT_WOULD_REJECT] = "would-reject",
 		[VERDICT_WOULD_TEMPFAIL] = "would-tempfail",
+		[VERDICT_WOULD_ACCEPT] = "would-accept",
 		[VERDICT_ASK_STORE] = "ask-store",
 	};
 

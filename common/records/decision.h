@@ -14,6 +14,7 @@ enum verdict {
 	/* in monitor mode: recorded, and left to the MTA */
 	VERDICT_WOULD_REJECT,
 	VERDICT_WOULD_TEMPFAIL,
+	VERDICT_WOULD_ACCEPT, /* in observe mode, by the permit channel */
 	VERDICTS,
 	VERDICT_ASK_STORE = VERDICTS /* policy_decide() needs the table */
 };

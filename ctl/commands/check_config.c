@@ -51,7 +51,7 @@ warn(struct ctl *ctl, const struct facts_lists *lists)
 		(void)ctl_fail(ctl, 0,
 		    "note: collector.sources is empty: no login will be seen");
 	facts_open_relay(cfg, say_note, ctl);
-	if (cfg->relay.mode != RELAY_MONITOR &&
+	if (cfg->relay.mode == RELAY_ENFORCE &&
 	    (cfg->relay.monitor_networks.n > 0 ||
 		cfg->relay.monitor_listeners.n > 0))
 		(void)ctl_fail(ctl, 0,
@@ -59,6 +59,9 @@ warn(struct ctl *ctl, const struct facts_lists *lists)
 	if (cfg->relay.mode == RELAY_MONITOR)
 		(void)ctl_fail(ctl, 0,
 		    "note: relay.mode is \"monitor\": nothing is refused");
+	if (cfg->relay.mode == RELAY_OBSERVE)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.mode is \"observe\": nothing is refused or permitted");
 	if (cfg->relay.collector_grace_s == 0)
 		(void)ctl_fail(ctl, 0,
 		    "note: relay.collector_grace is 0: a dead collector is not noticed, its users get a lasting 550");

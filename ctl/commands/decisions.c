@@ -37,7 +37,7 @@ static const struct ctl_option options[] = {
 	[OPT_SENDER] = { "sender", "ADDRESS", "MAIL FROM" },
 	[OPT_RECIPIENT] = { "recipient", "ADDRESS", "RCPT TO" },
 	[OPT_VERDICT] = { "verdict", "WORD",
-	    "accept, reject or tempfail; in monitor mode would-reject, would-tempfail" },
+	    "accept, reject or tempfail; would-... in monitor and observe mode" },
 	[OPT_REASON] = { "reason", "WORD", "recent-login, no-login, ..." },
 	[OPT_QUEUE_ID] = { "queue-id", "ID", "of this message" },
 	[OPT_LIMIT] = { "limit", "N",
@@ -109,7 +109,7 @@ filter_words(struct ctl *ctl, struct audit_filter *f)
 	for (int i = 0; f->verdict != NULL; i++) {
 		if (i == VERDICTS)
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a verdict: expected accept, reject, tempfail, would-reject or would-tempfail",
+			    "'%.100s' is not a verdict: expected accept, reject, tempfail, would-reject, would-tempfail or would-accept",
 			    f->verdict);
 		if (strcmp(f->verdict, verdict_name((enum verdict)i)) == 0)
 			break;

@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "ctl/commands/commands.h"
+#include "ctl/config_text.h"
 #include "ctl/out.h"
 
 enum { OPT_JSON };
@@ -18,63 +19,6 @@ struct dump {
 	struct json *json;
 	char section[64]; /* that is open; "" none */
 };
-
-/* A string as libconfig reads it. */
-static void
-print_string(const char *text)
-{
-	char buf[OUT_TEXT_MAX];
-	bool harmless = strcmp(out_escape(text, buf, sizeof(buf)), text) == 0;
-
-	(void)putchar('"');
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
-	     p++) {
-		if (*p == '"' || *p == '\\')
-			(void)printf("\\%c", *p);
-		else if (!harmless && (*p < 0x20 || *p >= 0x7f))
-			(void)printf("\\x%02x", *p);
-		else
-			(void)putchar(*p);
-	}
-	(void)putchar('"');
-}
-
-static void
-print_member(const struct config_member *m)
-{
-	if (m->name != NULL)
-		(void)printf("%s = ", m->name);
-	if (m->form == CONFIG_TEXT)
-		print_string(m->text);
-	else
-		(void)fputs(m->text, stdout);
-	if (m->name != NULL)
-		(void)fputs("; ", stdout);
-}
-
-static void
-print_value(const struct config_value *value)
-{
-	bool groups = value->form == CONFIG_GROUPS;
-
-	if (value->form != CONFIG_LIST && !groups) {
-		print_member(&value->v[0]);
-		return;
-	}
-	(void)fputs(groups ? "(" : "[", stdout);
-	for (size_t i = 0; i < value->n; i++) {
-		bool first = i == 0 || !groups ||
-		    value->v[i].group != value->v[i - 1].group;
-
-		if (first)
-			(void)printf("%s%s\n        %s",
-			    i > 0 && groups ? "}" : "", i > 0 ? "," : "",
-			    groups ? "{ " : "");
-		print_member(&value->v[i]);
-	}
-	(void)fputs(groups && value->n > 0 ? "}" : "", stdout);
-	(void)fputs(groups ? " )" : " ]", stdout);
-}
 
 static void
 print_text(struct dump *d, const struct config_value *value)
@@ -96,7 +40,7 @@ print_text(struct dump *d, const struct config_value *value)
 		(void)printf(":%u\n", value->line);
 	}
 	(void)printf("    %s = ", value->key + len + 1);
-	print_value(value);
+	config_text_value(stdout, value);
 	(void)puts(";");
 }
 

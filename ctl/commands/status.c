@@ -556,6 +556,9 @@ gather(struct ctl *ctl, struct status *s)
 	if (ctl->cfg->relay.mode == RELAY_MONITOR)
 		add(s, LEVEL_WARNING, "mode",
 		    "relay.mode is \"monitor\": nothing is refused");
+	else if (ctl->cfg->relay.mode == RELAY_OBSERVE)
+		add(s, LEVEL_WARNING, "mode",
+		    "relay.mode is \"observe\": nothing is refused or permitted");
 	else if (ctl->cfg->relay.monitor_networks.n > 0 ||
 	    ctl->cfg->relay.monitor_listeners.n > 0)
 		add(s, LEVEL_WARNING, "mode",

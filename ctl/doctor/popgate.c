@@ -110,6 +110,9 @@ check_settings(struct exam *x)
 	if (cfg->relay.mode == RELAY_MONITOR)
 		add(x, "popgate-monitor", "relay.mode",
 		    "relay.mode is \"monitor\".");
+	if (cfg->relay.mode == RELAY_OBSERVE)
+		add(x, "popgate-monitor", "relay.mode",
+		    "relay.mode is \"observe\".");
 	if (cfg->relay.monitor_listeners.n > 0)
 		add(x, "popgate-monitor", "relay.monitor_listeners",
 		    "relay.monitor_listeners isn't empty.");

@@ -225,6 +225,7 @@ print_decisions(const struct ctl *ctl, const struct why_decisions *d)
 		[VERDICT_TEMPFAIL] = "Put off (4xx)",
 		[VERDICT_WOULD_REJECT] = "Not refused, in monitor mode",
 		[VERDICT_WOULD_TEMPFAIL] = "Not put off, in monitor mode",
+		[VERDICT_WOULD_ACCEPT] = "Not permitted, in observe mode",
 	};
 
 	if (d->unknown != NULL)

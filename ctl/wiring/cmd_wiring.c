@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* wiring - what connects the mail server of this machine, for the running
- * configuration: commands for the one that is here (postfix.h, sendmail.h),
- * else the tested texts of etc/, built in, with the sockets in place. */
+ * configuration: commands for the one that is here (postfix.h, sendmail.h,
+ * exim.h), else the tested texts of etc/, built in, with the sockets in place.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
@@ -111,6 +113,23 @@ need(const struct ctl *ctl, const struct socket *s)
 	    s->key, s->sample);
 }
 
+/* What whoever pastes the general lines has to know. */
+static void
+warn(const struct ctl *ctl, bool postfix, bool sole, bool map)
+{
+	if (sole)
+		(void)ctl_fail(ctl, 0,
+		    "DANGER: these lines make the mail "
+		    "server an open relay that only popgate-milter guards; "
+		    "the closed wiring does the same for your users without "
+		    "that");
+	if (postfix && map && !sole && ctl->cfg->relay.n_certificates > 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.certificates: Postfix doesn't tell a "
+		    "socketmap the client's certificate: see the lines on "
+		    "certificates below, or use the policy channel");
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -119,10 +138,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	bool map = args->opt[OPT_SOCKETMAP] != NULL;
 	int rc = ctl_config(ctl);
 
+	if (strcmp(args->v[0], "exim") == 0 && !sole && !map)
+		return rc != 0 ? rc
+			       : wiring_exim(ctl, args->opt[OPT_CONFIG_DIR],
+				     args->opt[OPT_DIFF] != NULL);
 	if (!postfix && strcmp(args->v[0], "sendmail") != 0)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s' is not a mail server "
-		    "that can be wired: expected postfix or sendmail",
+		    "that can be wired so: expected postfix, sendmail, or "
+		    "exim without --sole-gate and --socketmap",
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
@@ -167,17 +191,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		if (rc != -1)
 			return rc;
 	}
-	if (sole)
-		(void)ctl_fail(ctl, 0,
-		    "DANGER: these lines make the mail "
-		    "server an open relay that only popgate-milter guards; "
-		    "the closed wiring does the same for your users without "
-		    "that");
-	if (postfix && map && !sole && ctl->cfg->relay.n_certificates > 0)
-		(void)ctl_fail(ctl, 0,
-		    "note: relay.certificates: Postfix doesn't tell a "
-		    "socketmap the client's certificate: see the lines on "
-		    "certificates below, or use the policy channel");
+	warn(ctl, postfix, sole, map);
 	print(postfix  ? sole ? wiring_postfix_sole_gate
 		     : map    ? wiring_postfix_socketmap
 			      : wiring_postfix_closed
@@ -189,7 +203,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--config-dir PATH] [--diff]",
+	.args = "postfix|sendmail|exim [--config-dir PATH] [--diff]",
 	.summary = "what connects the mail server of this machine",
 	.help =
 	    "Commands for sh, each with its reason, for the sockets of the "
@@ -199,7 +213,7 @@ const struct command cmd_wiring = {
 	    "leaves the milter alone to guard it: without it the machine is "
 	    "an open relay.\n",
 	.options = options,
-	.words = "postfix sendmail",
+	.words = "postfix sendmail exim",
 	.min = 1,
 	.max = 1,
 	.run = run,

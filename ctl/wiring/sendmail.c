@@ -11,6 +11,9 @@
 #include "ctl/wiring/sendmail_load.h"
 
 #define HERE "POPGATE_END"
+/* Where Sendmail writes its process id unless sendmail.cf says: the usual
+ * place, and Debian's. */
+#define PID_FILES "/var/run/sendmail.pid /var/run/sendmail/mta/sendmail.pid"
 
 enum { TEXT_LEN = 1024, DIFF_CONTEXT = 3 };
 
@@ -210,10 +213,10 @@ print_make(const struct sendmail_loaded *l)
 	}
 	find_pid_file(&l->src, pid, sizeof(pid));
 	if (*pid == '\0' || strchr(pid, '$') != NULL)
-		(void)snprintf(pid, sizeof(pid), "/var/run/sendmail.pid");
+		(void)snprintf(pid, sizeof(pid), PID_FILES);
 	(void)putchar('\n');
 	print_comment("Sendmail starts anew with it.");
-	(void)printf("kill -HUP \"$(head -n 1 %s)\"\n", pid);
+	(void)printf("kill -HUP \"$(cat %s 2>/dev/null | head -n 1)\"\n", pid);
 }
 
 /* --- as a patch --- */
@@ -252,44 +255,76 @@ print_context(const char *text, unsigned from, unsigned n)
 	}
 }
 
-static void
-print_hunk(const char *text, const struct sendmail_edit *e, int shift)
+/* The lines that an edit takes; those that it gives. */
+static unsigned
+taken(const struct sendmail_edit *e)
 {
-	unsigned old = count_lines(e->old), new = count_lines(e->text);
+	return e->old == NULL ? 0 : count_lines(e->old);
+}
+
+/* The edits e..last of one file, so close that their context meets. */
+static void
+print_hunk(const char *text, const struct sendmail_edit *e,
+    const struct sendmail_edit *last, int shift)
+{
 	unsigned all = count_lines(text);
 	unsigned before =
 	    e->line - 1 < DIFF_CONTEXT ? e->line - 1 : DIFF_CONTEXT;
-	unsigned behind = e->line + old > all ? 0 : all + 1 - e->line - old;
+	unsigned first = e->line - before, line = first;
+	unsigned end = last->line + taken(last); /* behind the last edit */
+	unsigned behind = end > all ? 0 : all + 1 - end;
+	int more = 0;
 
+	assert(e <= last);
 	if (behind > DIFF_CONTEXT)
 		behind = DIFF_CONTEXT;
-	(void)printf("@@ -%u,%u +%u,%u @@ %s\n",
-	    e->old == NULL ? 0 : e->line - before, old + before + behind,
-	    (unsigned)((int)(e->line - before) + shift), new + before + behind,
-	    e->why);
-	print_context(text, e->line - before, before);
-	print_lines('-', e->old == NULL ? "" : e->old);
-	print_lines('+', e->text);
-	print_context(text, e->line + old, behind);
+	for (const struct sendmail_edit *i = e; i <= last; i++)
+		more += (int)count_lines(i->text) - (int)taken(i);
+	int old = (int)(end + behind - first);
+
+	(void)printf("@@ -%u,%d +%d,%d @@\n", e->old == NULL ? 0 : first, old,
+	    (int)first + shift, old + more);
+	for (; e <= last; e++) {
+		print_context(text, line, e->line - line);
+		print_lines('-', e->old == NULL ? "" : e->old);
+		print_lines('+', e->text);
+		line = e->line + taken(e);
+	}
+	print_context(text, line, behind);
+}
+
+static void
+print_file_diff(const char *text, const struct sendmail_edit *e, size_t n)
+{
+	int shift = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		(void)printf("# line %u: %s\n", e[i].line, e[i].why);
+	}
+	(void)printf("--- %s\n+++ %s\n", e->old == NULL ? "/dev/null" : e->file,
+	    e->file);
+	for (size_t i = 0, last; i < n; i = last + 1) {
+		for (last = i; last + 1 < n &&
+		     e[last + 1].line <=
+			 e[last].line + taken(&e[last]) + 2 * DIFF_CONTEXT;)
+			last++;
+		print_hunk(text, &e[i], &e[last], shift);
+		for (size_t k = i; k <= last; k++)
+			shift +=
+			    (int)count_lines(e[k].text) - (int)taken(&e[k]);
+	}
 }
 
 static void
 print_diff(const struct sendmail_source *src, const struct sendmail_plan *p)
 {
-	const char *file = "";
-	int shift = 0;
+	for (size_t i = 0, n; i < p->n_edits; i += n) {
+		const char *file = p->edits[i].file;
 
-	for (size_t i = 0; i < p->n_edits; i++) {
-		const struct sendmail_edit *e = &p->edits[i];
-
-		if (strcmp(file, e->file) != 0) {
-			file = e->file;
-			shift = 0;
-			(void)printf("--- %s\n+++ %s\n",
-			    e->old == NULL ? "/dev/null" : file, file);
-		}
-		print_hunk(text_of(src, file), e, shift);
-		shift += (int)count_lines(e->text) - (int)count_lines(e->old);
+		for (n = 1; i + n < p->n_edits &&
+		     strcmp(p->edits[i + n].file, file) == 0;)
+			n++;
+		print_file_diff(text_of(src, file), &p->edits[i], n);
 	}
 }
 

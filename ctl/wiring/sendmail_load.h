@@ -45,7 +45,14 @@ void sendmail_loaded_release(struct sendmail_loaded *loaded);
  * sendmail.cf, to be freed. NULL with err, which has m4's own words. */
 char *sendmail_make(const struct sendmail_loaded *loaded, struct err *err);
 
-/* The same as a command for a shell, without what it is written to, into buf.
+/* What m4 would make of the files after a plan's edits, which nobody has
+ * written yet: it works in a scratch directory. The text of a sendmail.cf, to
+ * be freed; NULL with err. */
+char *sendmail_make_planned(const struct sendmail_loaded *loaded,
+    const struct sendmail_plan *plan, struct err *err);
+
+/* The command of sendmail_make() for a shell, without what it is written to,
+ * into buf.
  */
 void sendmail_make_command(
     const struct sendmail_loaded *loaded, char *buf, size_t size);

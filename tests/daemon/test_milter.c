@@ -1354,6 +1354,30 @@ monitor_in_part(void **state)
 	wait_int("audit.db", COUNT "verdict = 'reject'", 4);
 }
 
+/* As if popgate weren't there: neither a refusal nor a permit. */
+static void
+observe_mode(void **state)
+{
+	static const char *const asked[] = { ASK "sender=x@y.test\n\n",
+		MAP_KEY("x@y.test") };
+
+	(void)state;
+	restart_with("mode = \"observe\";");
+	assert_reply(ask_text("policy.sock", asked[0]), "action=DUNNO");
+	assert_reply(ask_text("map.sock", asked[1]), "NOTFOUND");
+	assert_accepted(relay_from("203.0.113.7", "<s@y.test>", NULL));
+	wait_int("audit.db", COUNT "verdict = 'would-reject'", 3);
+	login("203.0.113.7", 100);
+	assert_reply(ask_text("policy.sock", asked[0]), "action=DUNNO");
+	assert_reply(ask_text("map.sock", asked[1]), "NOTFOUND");
+	wait_int("audit.db",
+	    COUNT "verdict = 'would-accept' AND channel <> 'milter'", 2);
+	/* what the milter sees and lets pass, the MTA has let through */
+	assert_accepted(relay_from("203.0.113.7", "<s@y.test>", NULL));
+	wait_int("audit.db",
+	    COUNT "verdict = 'accept' AND channel = 'milter'", 1);
+}
+
 static void
 stop(void **state)
 {
@@ -1406,6 +1430,7 @@ main(void)
 		TEST(other_family),
 		TEST(monitor_mode),
 		TEST(monitor_in_part),
+		TEST(observe_mode),
 		TEST(stop),
 	};
 

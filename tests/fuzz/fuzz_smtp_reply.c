@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "ctl/doctor/probe/smtp_reply.h"
+#include "ctl/smtp/smtp_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

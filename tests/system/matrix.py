@@ -254,7 +254,7 @@ class Matrix:
             lab.world.wait_recipients(sent.token)
             for sender in ("alice@lab.test", "bob@elsewhere.test", "",
                            '"bob"@lab.test@elsewhere.test',
-                           "@elsewhere.test:bob@lab.test",
+                           *lab.routed_senders,
                            "bob%elsewhere.test@lab.test",
                            "bob@lab.test.elsewhere.test"):
                 sent = lab.send(client, REMOTE, sender=sender)
@@ -445,8 +445,9 @@ class Matrix:
             sent = lab.send(client, REMOTE)
             if lab.closed:
                 assert not sent.data
-                assert "elaying denied" in sent.rcpt[0].text or \
-                    "elay access denied" in sent.rcpt[0].text
+                assert any(words in sent.rcpt[0].text for words in (
+                    "elaying denied", "elay access denied",
+                    "relay not permitted"))
                 assert "check your mail" not in sent.rcpt[0].text
             else:
                 assert sent.data.code == 250, sent
@@ -483,8 +484,9 @@ class Matrix:
         def told():
             reply = refused(lab.send(client, REMOTE).rcpt[0])
             assert "bob" not in reply.text
+            # Exim breaks long lines
             return "(you send over IPv6: a login over IPv4 is no help)" in \
-                reply.text
+                reply.text.replace("\n5.7.1", "")
         wait_for(told, "the hint")
 
     def test_collector_stopped(self, lab):
@@ -521,7 +523,7 @@ class Matrix:
                 reply = smtp.command(b"RCPT TO:" + form.text)
                 if form.kind in forms.OURS:
                     allowed.append(form)
-                    if reply.code != 250:
+                    if (reply.code == 250) == (form.text in lab.not_taken):
                         wrong.append((form, reply))
                 elif forms.goes_outside(form) and reply.code == 250:
                     wrong.append((form, reply))
@@ -550,7 +552,8 @@ class Matrix:
         assert "smtp-open-relay: Server doesn't seem to be an open relay, " \
             "all tests failed" in done.stdout, done.stdout
         wait_for(lambda: len(lab.popgate.decisions(
-            client=stranger, verdict="reject")) >= 8, "nmap in the audit")
+            client=stranger, verdict="reject")) >= lab.nmap_refused,
+            "nmap in the audit")
         assert len(lab.escaped()) == before
 
     # --- when something is broken ---

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 #include "ctl/doctor/probe/probe_net.h"
-#include "ctl/doctor/probe/smtp_talk.h"
+#include "ctl/smtp/smtp_talk.h"
 
 enum {
 	/* Postfix slows down after 10 errors in a session and hangs up at 20
@@ -132,8 +132,8 @@ session(struct probe *p, const char *helo)
 	    p->questions < SESSION_QUESTIONS_MAX)
 		return 1;
 	leave(p);
-	result = smtp_talk_open(p->o->net, &p->o->to, p->o->port,
-	    p->o->timeout_ms, &p->talk, &reply);
+	result = smtp_talk_open(probe_net_socket(p->o->net, p->o->to.family),
+	    &p->o->to, p->o->port, p->o->timeout_ms, &p->talk, &reply);
 	if (result != TALK_REPLY || reply.code != 220) {
 		failed(p, result, &reply);
 		return -1;

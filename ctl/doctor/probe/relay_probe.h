@@ -11,7 +11,7 @@
 #include "common/base/addr.h"
 #include "common/config/config.h"
 #include "ctl/doctor/probe/relay_forms.h"
-#include "ctl/doctor/probe/smtp_reply.h"
+#include "ctl/smtp/smtp_reply.h"
 
 struct probe_net;
 

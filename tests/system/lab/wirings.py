@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""The five ways to wire popgate to an MTA, each with all its servers."""
+"""The six ways to wire popgate to an MTA, each with all its servers."""
 import contextlib
 import itertools
 
-from . import client, tls
+from . import client, exim, tls
 from .dovecot import Dovecot
 from .popgate import Popgate
 from .postfix import Postfix
@@ -30,9 +30,13 @@ class Lab:
     certificates_known = True   # to that channel at all
     digests = True              # of certificates, to that channel
     stamps = "traditional"
+    # Senders that come to popgate as they are typed.
+    routed_senders = ("@elsewhere.test:bob@lab.test",)
+    nmap_refused = 8            # of its 16 forms, by popgate
+    not_taken = ()              # forms of our own that the MTA doesn't take
 
-    def __init__(self):
-        self.site = NamespaceSite()
+    def __init__(self, *packages):
+        self.site = NamespaceSite(*packages)
         self.hosts = itertools.count(1)
         try:
             self.furnish()
@@ -48,7 +52,11 @@ class Lab:
         self.dovecot = Dovecot(site).start()
         self.mta = self.make_mta()
         self.popgate = Popgate(site, self.domains, self.mta_group).start()
+        self.connect()
         self.mta.start()
+
+    def connect(self):
+        """What is still to be done when popgate's configuration is there."""
 
     def close(self):
         self.site.close()
@@ -193,3 +201,31 @@ class SendmailSoleGate(SendmailLab):
     file = "sole-gate.m4"
     closed = False
     route = "esmtp"
+
+
+class EximClosed(Lab):
+    channel = "policy"
+    mta_group = "Debian-exim"
+    auth_needs_popgate = False
+    certificates_known = False
+    routed_senders = ()         # Exim takes routes away
+    nmap_refused = 3
+    not_taken = (b"<alice@lab.test.>", b"<alice@localhost>",
+                 b"<alice@[127.0.0.1]>")
+    acl = exim.ACL
+
+    def __init__(self):
+        super().__init__("exim")
+
+    @property
+    def domains(self):
+        return ["lab.test", "valias.test", "vmail.test", "relay.test",
+                "mail.lab.test"]
+
+    def make_mta(self):
+        exim.make_user()
+        return exim.Exim(self.site, self.acl,
+                         certificate=tls.certificate(self.site))
+
+    def connect(self):
+        self.mta.wire(self.popgate)

@@ -253,7 +253,7 @@ errors(void **state)
 		{ "relay: { null_sender = \"refuse\"; };",
 		    ":1:", "relay.null_sender", "\"allow\" or \"reject\"" },
 		{ "relay: { mode = \"monito\"; };", ":1:", "relay.mode",
-		    "\"enforce\" or \"monitor\"" },
+		    "\"enforce\", \"monitor\" or \"observe\"" },
 		{ "relay: { monitor_listeners = [ \"policy\", \"mta\" ]; };",
 		    ":1:", "relay.monitor_listeners",
 		    "\"milter\", \"policy\" or \"socketmap\"" },

@@ -2,7 +2,7 @@
 /* An SMTP server's replies: whole, in pieces, hostile; and what they say. */
 #include "tests/unit/unit.h"
 
-#include "ctl/doctor/probe/smtp_reply.h"
+#include "ctl/smtp/smtp_reply.h"
 
 struct row {
 	const char *name, *in;

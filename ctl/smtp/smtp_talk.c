@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/doctor/probe/smtp_talk.h"
+#include "ctl/smtp/smtp_talk.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,12 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "ctl/doctor/probe/probe_net.h"
 
 enum { COMMAND_MAX = 2048 };
 
 struct smtp_talk {
 	int fd;
+	SSL *tls; /* NULL: in the clear */
 	int timeout_ms;
 	struct smtp_parser parser;
 	char buf[4096];
@@ -33,6 +34,8 @@ static const struct {
 	[SMTP_MAIL] = { "MAIL FROM:<", ">\r\n" },
 	[SMTP_RCPT] = { "RCPT TO:", "\r\n" },
 	[SMTP_XCLIENT] = { "XCLIENT ", "\r\n" },
+	[SMTP_AUTH] = { "AUTH ", "\r\n" },
+	[SMTP_STARTTLS] = { "STARTTLS", "\r\n" },
 	[SMTP_RSET] = { "RSET", "\r\n" },
 	[SMTP_QUIT] = { "QUIT", "\r\n" },
 };
@@ -51,6 +54,8 @@ talk_words(enum talk_result result)
 		return "the connection was closed";
 	case TALK_NONSENSE:
 		return "the reply isn't SMTP";
+	case TALK_NO_TLS:
+		return "the TLS handshake failed";
 	case TALK_BAD_ARGUMENT:
 		return "can't be said in one command";
 	}
@@ -70,6 +75,55 @@ wait_for(int fd, short events, int64_t until_ms)
 		if (n != -1 || errno != EINTR)
 			return n;
 	}
+}
+
+/* What to wait for before the TLS call that returned n is made again; 0: it
+ * has failed. */
+static short
+tls_wants(const SSL *tls, int n)
+{
+	switch (SSL_get_error(tls, n)) {
+	case SSL_ERROR_WANT_READ:
+		return POLLIN;
+	case SSL_ERROR_WANT_WRITE:
+		return POLLOUT;
+	default:
+		return 0;
+	}
+}
+
+/* Bytes as recv(2) has them: 0 at the end, -1 with *wait_r: what to poll for
+ * before trying again, or 0 after an error. */
+static ssize_t
+take(struct smtp_talk *t, char *buf, size_t size, short *wait_r)
+{
+	ssize_t n;
+
+	if (t->tls != NULL) {
+		int got = SSL_read(t->tls, buf, (int)size);
+
+		*wait_r = got > 0 ? 0 : tls_wants(t->tls, got);
+		return got > 0 ? got : -1;
+	}
+	n = recv(t->fd, buf, size, MSG_DONTWAIT);
+	*wait_r = n == -1 && (errno == EAGAIN || errno == EINTR) ? POLLIN : 0;
+	return n;
+}
+
+static ssize_t
+put(struct smtp_talk *t, const char *data, size_t len, short *wait_r)
+{
+	ssize_t n;
+
+	if (t->tls != NULL) {
+		int said = SSL_write(t->tls, data, (int)len);
+
+		*wait_r = said > 0 ? 0 : tls_wants(t->tls, said);
+		return said > 0 ? said : -1;
+	}
+	n = send(t->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	*wait_r = n == -1 && (errno == EAGAIN || errno == EINTR) ? POLLOUT : 0;
+	return n;
 }
 
 static enum talk_result
@@ -94,13 +148,14 @@ read_reply(struct smtp_talk *t, struct smtp_reply *reply)
 			break;
 		}
 		t->head = t->tail = 0;
-		n = wait_for(t->fd, POLLIN, until_ms);
-		if (n > 0)
-			n = recv(t->fd, t->buf, sizeof(t->buf), MSG_DONTWAIT);
-		else if (n == 0)
-			return TALK_TIMEOUT;
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		short wait;
+
+		n = take(t, t->buf, sizeof(t->buf), &wait);
+		if (n == -1 && wait != 0) {
+			if (wait_for(t->fd, wait, until_ms) == 0)
+				return TALK_TIMEOUT;
 			continue;
+		}
 		if (n <= 0)
 			return TALK_CLOSED;
 		t->tail = (size_t)n;
@@ -144,19 +199,76 @@ connect_in_time(int fd, const struct addr *to, unsigned port, int timeout_ms)
 }
 
 enum talk_result
-smtp_talk_open(const struct probe_net *net, const struct addr *to,
-    unsigned port, int timeout_ms, struct smtp_talk **t_r,
-    struct smtp_reply *reply)
+smtp_talk_tls(struct smtp_talk *t)
+{
+	int64_t until_ms = clock_monotonic_ms() + t->timeout_ms;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	assert(t->tls == NULL);
+	if (ctx == NULL)
+		return TALK_NO_TLS;
+	/* an old server is asked as well as a new one */
+	SSL_CTX_set_security_level(ctx, 0);
+	t->tls = SSL_new(ctx);
+	SSL_CTX_free(ctx); /* t->tls holds it */
+	/* what came in the clear after STARTTLS answers nothing */
+	t->head = t->tail = 0;
+	if (t->tls == NULL || fcntl(t->fd, F_SETFL, O_NONBLOCK) == -1 ||
+	    SSL_set_fd(t->tls, t->fd) != 1)
+		return TALK_NO_TLS;
+	for (;;) {
+		int n = SSL_connect(t->tls);
+		short wait;
+
+		if (n == 1)
+			return TALK_REPLY;
+		wait = tls_wants(t->tls, n);
+		if (wait == 0)
+			return TALK_NO_TLS;
+		if (wait_for(t->fd, wait, until_ms) == 0)
+			return TALK_TIMEOUT;
+	}
+}
+
+static struct smtp_talk *
+new_talk(int fd, int timeout_ms)
 {
 	struct smtp_talk *t = calloc(1, sizeof(*t));
 
 	assert(timeout_ms > 0);
-	*t_r = t;
-	if (t == NULL)
-		return TALK_NO_CONNECTION; /* errno is ENOMEM */
+	if (t == NULL) {
+		if (fd != -1)
+			(void)close(fd);
+		errno = ENOMEM;
+		return NULL;
+	}
+	t->fd = fd;
 	t->timeout_ms = timeout_ms;
-	t->fd = probe_net_socket(net, to->family);
-	if (t->fd == -1 || connect_in_time(t->fd, to, port, timeout_ms) == -1)
+	return t;
+}
+
+enum talk_result
+smtp_talk_begin(int fd, bool tls, int timeout_ms, struct smtp_talk **t_r,
+    struct smtp_reply *reply)
+{
+	struct smtp_talk *t = *t_r = new_talk(fd, timeout_ms);
+	enum talk_result result = TALK_REPLY;
+
+	if (t == NULL || fd == -1)
+		return TALK_NO_CONNECTION;
+	if (tls)
+		result = smtp_talk_tls(t);
+	return result == TALK_REPLY ? read_reply(t, reply) : result;
+}
+
+enum talk_result
+smtp_talk_open(int fd, const struct addr *to, unsigned port, int timeout_ms,
+    struct smtp_talk **t_r, struct smtp_reply *reply)
+{
+	struct smtp_talk *t = *t_r = new_talk(fd, timeout_ms);
+
+	if (t == NULL || fd == -1 ||
+	    connect_in_time(fd, to, port, timeout_ms) == -1)
 		return TALK_NO_CONNECTION;
 	return read_reply(t, reply);
 }
@@ -196,14 +308,14 @@ smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb, const char *argument,
 	/* what came unasked answers nothing */
 	t->head = t->tail = 0;
 	while (sent < n) {
-		ssize_t put = send(t->fd, command + sent, n - sent,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		short wait;
+		ssize_t said = put(t, command + sent, n - sent, &wait);
 
-		if (put >= 0)
-			sent += (size_t)put;
-		else if (errno != EAGAIN && errno != EINTR)
+		if (said >= 0)
+			sent += (size_t)said;
+		else if (wait == 0)
 			return TALK_CLOSED;
-		else if (wait_for(t->fd, POLLOUT, until_ms) <= 0)
+		else if (wait_for(t->fd, wait, until_ms) <= 0)
 			return TALK_TIMEOUT;
 	}
 	return read_reply(t, reply);
@@ -212,6 +324,8 @@ smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb, const char *argument,
 void
 smtp_talk_close(struct smtp_talk **t)
 {
+	if (*t != NULL)
+		SSL_free((*t)->tls);
 	if (*t != NULL && (*t)->fd != -1)
 		(void)close((*t)->fd);
 	free(*t);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/doctor/probe/smtp_reply.h"
+#include "ctl/smtp/smtp_reply.h"
 
 #include <assert.h>
 #include <stdio.h>

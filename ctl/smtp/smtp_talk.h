@@ -5,12 +5,12 @@
 #ifndef POPGATE_SMTP_TALK_H
 #define POPGATE_SMTP_TALK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/addr.h"
-#include "ctl/doctor/probe/smtp_reply.h"
+#include "ctl/smtp/smtp_reply.h"
 
-struct probe_net;
 struct smtp_talk;
 
 enum smtp_verb {
@@ -19,6 +19,8 @@ enum smtp_verb {
 	SMTP_MAIL, /* argument: what stands in the brackets */
 	SMTP_RCPT, /* argument: all behind "TO:" */
 	SMTP_XCLIENT, /* argument: attributes; where the server offers it */
+	SMTP_AUTH, /* argument: a mechanism and its initial response */
+	SMTP_STARTTLS, /* then smtp_talk_tls(); no argument */
 	SMTP_RSET,
 	SMTP_QUIT /* no argument */
 };
@@ -29,15 +31,27 @@ enum talk_result {
 	TALK_TIMEOUT,
 	TALK_CLOSED,
 	TALK_NONSENSE, /* no reply, or one without end */
+	TALK_NO_TLS, /* the TLS handshake failed */
 	TALK_BAD_ARGUMENT /* holds CR or LF, or is too long: not said */
 };
 const char *talk_words(enum talk_result result);
 
-/* Connect and take the greeting. *t_r is to be closed in any case.
+/* Connect fd and take the greeting. *t_r is to be closed in any case.
+ *   fd  a stream socket of to's family, which may be bound; the session's from
+ *       now on; -1 with errno: there is none
  *   timeout_ms  for this, and for each reply as a whole */
-enum talk_result smtp_talk_open(const struct probe_net *net,
-    const struct addr *to, unsigned port, int timeout_ms,
+enum talk_result smtp_talk_open(int fd, const struct addr *to, unsigned port,
+    int timeout_ms, struct smtp_talk **t_r, struct smtp_reply *reply);
+
+/* The same on a socket that is connected.
+ *   tls  the server speaks TLS from the first byte (RFC 8314) */
+enum talk_result smtp_talk_begin(int fd, bool tls, int timeout_ms,
     struct smtp_talk **t_r, struct smtp_reply *reply);
+
+/* Begin TLS, after the server has said yes to SMTP_STARTTLS. Any certificate
+ * is good: the client asks what the server does, and tells it no secret that
+ * is worth one. TALK_REPLY is success. */
+enum talk_result smtp_talk_tls(struct smtp_talk *t);
 
 /* Say one command and wait for the reply. After anything but TALK_REPLY and
  * TALK_BAD_ARGUMENT there is nothing to be done but to close. */

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC */
+/* daemons - popgate-collector and popgate-milter: by systemd where it runs,
+ * else started by us, in the background. */
+#include <assert.h>
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/config/config.h"
+#include "ctl/commands/ask_daemon.h"
+#include "ctl/setup/journal.h"
+#include "ctl/setup/setup.h"
+
+enum {
+	WAIT_MS = 120000, /* a large database may be brought up to date first */
+	LOOK_MS = 50,
+	DAEMONS = 2
+};
+
+/* The collector first: it makes the login table. */
+static const char *const names[DAEMONS] = { "popgate-collector",
+	"popgate-milter" };
+
+static const char *
+status_socket(const struct config *cfg, int i)
+{
+	return i == 0 ? cfg->collector.status : cfg->milter.status;
+}
+
+static bool
+by_systemd(void)
+{
+	return access("/run/systemd/system", F_OK) == 0;
+}
+
+/* Does systemctl VERB UNIT say yes? */
+static bool
+systemd_says(const char *verb, const char *unit)
+{
+	const char *const argv[] = { "systemctl", verb, "--quiet", unit, NULL };
+	char *said = setup_run(argv, NULL);
+
+	free(said);
+	return said != NULL;
+}
+
+static int
+systemd_do(const char *verb, const char *unit, struct err *err)
+{
+	const char *const argv[] = { "systemctl", verb, unit, NULL };
+	char *said = setup_run(argv, err);
+
+	free(said);
+	return said == NULL ? -1 : 0;
+}
+
+static void
+ask(const struct config *cfg, int i, struct probe *p)
+{
+	static char text[PROBE_TEXT_MAX];
+
+	probe_health(status_socket(cfg, i), names[i], p, text);
+}
+
+static bool
+runs(const struct config *cfg, int i)
+{
+	struct probe p;
+
+	if (by_systemd())
+		return systemd_says("is-active", names[i]);
+	ask(cfg, i, &p);
+	return p.result == PROBE_GOOD;
+}
+
+static bool
+starts_at_boot(int i)
+{
+	return !by_systemd() || systemd_says("is-enabled", names[i]);
+}
+
+/* Does popgate.conf change? */
+static bool
+settings_change(const struct setup *s)
+{
+	return s->n_files > 0 &&
+	    strcmp(s->files[0].path, s->ctl->config_path) == 0;
+}
+
+bool
+setup_daemons_run(const struct setup *s)
+{
+	if (settings_change(s))
+		return false;
+	for (int i = 0; i < DAEMONS; i++)
+		if (!runs(s->cfg, i) || !starts_at_boot(i))
+			return false;
+	return true;
+}
+
+/* --- the plan --- */
+
+/* Somebody else's listener at a port that is to be ours. */
+static void
+look_at_port(struct setup *s, const char *key, const char *value)
+{
+	struct listen_spec spec;
+	struct probe p;
+
+	if (*value == '\0' || listen_parse(value, &spec, NULL) == -1)
+		return;
+	if (spec.is_unix) {
+		probe_listening(value, &p);
+		if (p.result != PROBE_GOOD)
+			return;
+	} else {
+		int fd = listen_connect(&spec);
+
+		if (fd == -1)
+			return;
+		(void)close(fd);
+	}
+	setup_refuse(s, EX_UNAVAILABLE,
+	    "%s = \"%s\" is in use by a program that isn't this popgate-milter: end it, or choose another one",
+	    key, value);
+}
+
+static void
+look_at_units(struct setup *s)
+{
+	for (int i = 0; i < DAEMONS; i++)
+		if (!systemd_says("cat", names[i]))
+			setup_refuse(s, EX_UNAVAILABLE,
+			    "systemd has no unit %s: install popgate (make install PREFIX=/usr), then say systemctl daemon-reload",
+			    names[i]);
+	if (strcmp(s->ctl->config_path, CONFIG_DEFAULT_PATH) != 0)
+		setup_refuse(s, EX_USAGE, "-c %s: the units of systemd read %s",
+		    s->ctl->config_path, CONFIG_DEFAULT_PATH);
+}
+
+void
+setup_plan_daemons(struct setup *s)
+{
+	bool change = settings_change(s);
+
+	if (by_systemd())
+		look_at_units(s);
+	if (!runs(s->cfg, 1)) {
+		look_at_port(s, "milter.listen", s->cfg->milter.listen);
+		look_at_port(s, "permit.policy", s->cfg->permit.policy);
+		look_at_port(s, "permit.socketmap", s->cfg->permit.socketmap);
+	}
+	for (int i = 0; i < DAEMONS; i++) {
+		bool now = runs(s->cfg, i);
+
+		if (now && !change && starts_at_boot(i))
+			continue;
+		setup_say(s, SETUP_DO, "%s: %s%s", names[i],
+		    now ? "started again, for the new settings" : "started",
+		    !by_systemd()
+			? "; there is no systemd here: have your init start it at boot"
+			: starts_at_boot(i) ? ""
+					    : ", and enabled at boot");
+	}
+}
+
+/* --- before, and back --- */
+
+int
+setup_daemons_before(struct setup *s, struct err *err)
+{
+	for (int i = 0; i < DAEMONS; i++) {
+		char act[100];
+
+		(void)snprintf(act, sizeof(act), "daemon %s %s %s", names[i],
+		    starts_at_boot(i) ? "enabled" : "disabled",
+		    runs(s->cfg, i) ? "running" : "stopped");
+		if (journal_add_act(s->journal, act, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+pause_a_moment(void)
+{
+	const struct timespec t = { .tv_nsec = LOOK_MS * 1000000L };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* The file of the daemon beside this program. */
+static void
+program_of(int i, char *buf, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", buf, size - 40);
+
+	buf[n > 0 ? n : 0] = '\0';
+	char *slash = strrchr(buf, '/');
+
+	assert(slash != NULL);
+	(void)snprintf(slash + 1, 40, "%s", names[i]);
+}
+
+/* Without systemd: end it, if it runs, and wait for that. */
+static int
+end(const struct setup *s, int i, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+	char path[500];
+	pid_t pid;
+
+	program_of(i, path, sizeof(path));
+	while ((pid = setup_process(path, s->ctl->config_path)) != 0) {
+		if (kill(pid, SIGTERM) == -1 && errno != ESRCH) {
+			err_set(err, ERR_IO, "%s (process %ld): %s", names[i],
+			    (long)pid, strerror(errno));
+			return -1;
+		}
+		if (clock_monotonic_ms() > until_ms) {
+			err_set(err, ERR_BUSY, "%s (process %ld) doesn't end",
+			    names[i], (long)pid);
+			return -1;
+		}
+		pause_a_moment();
+	}
+	return 0;
+}
+
+/* In the background; it keeps nothing of ours open. */
+static int
+begin(const struct setup *s, int i, struct err *err)
+{
+	char path[500];
+
+	program_of(i, path, sizeof(path));
+	const char *const argv[] = { path, "-c", s->ctl->config_path, "-d",
+		NULL };
+	char *said = setup_run(argv, err);
+
+	free(said);
+	return said == NULL ? -1 : 0;
+}
+
+int
+setup_daemon_back(const struct setup *s, const char *act, struct err *err)
+{
+	char name[40], boot[20], state[20];
+	int i = 0, ret;
+
+	if (sscanf(act, "daemon %39s %19s %19s", name, boot, state) != 3)
+		return 0;
+	while (i < DAEMONS && strcmp(name, names[i]) != 0)
+		i++;
+	if (i == DAEMONS)
+		return 0;
+	bool running = strcmp(state, "running") == 0;
+
+	if (by_systemd()) {
+		ret = systemd_do(running ? "restart" : "stop", name, err);
+		if (strcmp(boot, "disabled") == 0 &&
+		    systemd_do("disable", name, err) == -1)
+			ret = -1;
+		return ret;
+	}
+	ret = end(s, i, err);
+	return ret == 0 && running ? begin(s, i, err) : ret;
+}
+
+/* --- start --- */
+
+/* Has it ended, or given up? */
+static bool
+has_failed(const struct setup *s, int i)
+{
+	char path[500];
+
+	if (by_systemd())
+		return systemd_says("is-failed", names[i]);
+	program_of(i, path, sizeof(path));
+	return setup_process(path, s->ctl->config_path) == 0;
+}
+
+static int
+wait_until_good(const struct setup *s, int i, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + WAIT_MS;
+	struct probe p;
+
+	do {
+		ask(s->cfg, i, &p);
+		if (p.result == PROBE_GOOD || p.result == PROBE_NOT_SET)
+			return 0;
+		pause_a_moment();
+	} while (clock_monotonic_ms() < until_ms && !has_failed(s, i));
+	err_set(err, ERR_IO, "%s doesn't answer: %s; its log says why",
+	    names[i], p.words);
+	return -1;
+}
+
+/* The sockets get the group of their directory; the mail server is in it. The
+ * unit does the same. */
+static void
+set_group(const char *group)
+{
+	const struct group *gr = group == NULL ? NULL : getgrnam(group);
+
+	if (gr != NULL && chown("/run/popgate", (uid_t)-1, gr->gr_gid) == 0)
+		(void)chmod("/run/popgate", 02755);
+}
+
+int
+setup_start_daemons(struct setup *s, struct err *err)
+{
+	bool change = settings_change(s);
+
+	for (int i = 0; i < DAEMONS; i++) {
+		bool now = runs(s->cfg, i);
+		int ret = 0;
+
+		if (by_systemd()) {
+			if (!starts_at_boot(i))
+				ret = systemd_do("enable", names[i], err);
+			if (ret == 0 && (!now || change))
+				ret = systemd_do("restart", names[i], err);
+		} else if (!now || change) {
+			set_group("postfix");
+			ret = end(s, i, err);
+			if (ret == 0)
+				ret = begin(s, i, err);
+		}
+		if (ret == -1 || wait_until_good(s, i, err) == -1)
+			return -1;
+	}
+	return 0;
+}

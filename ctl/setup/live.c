@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/setup/live.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/smtp_talk.h"
+
+enum { TIMEOUT_MS = 20000, RETRY_MS = 3000 };
+
+static bool
+is_reachable(const struct addr *a)
+{
+	struct in6_addr in6;
+
+	if (a->family == ADDR_IPV4)
+		return a->bytes[0] != 127 &&
+		    (a->bytes[0] != 169 || a->bytes[1] != 254);
+	memcpy(&in6, a->bytes, sizeof(in6));
+	return !IN6_IS_ADDR_LOOPBACK(&in6) && !IN6_IS_ADDR_LINKLOCAL(&in6);
+}
+
+bool
+live_addresses(struct network_set *set)
+{
+	struct ifaddrs *list;
+
+	if (getifaddrs(&list) == -1)
+		return false;
+	for (const struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
+		struct addr a;
+
+		if (!addr_from_sockaddr(i->ifa_addr, &a) || !is_reachable(&a))
+			continue;
+		struct network net = network_of(&a, addr_bits(&a));
+
+		(void)network_set_add(set, &net);
+	}
+	freeifaddrs(list);
+	return set->n > 0;
+}
+
+static int
+connect_to(const struct probe_net *net, const struct live_service *v)
+{
+	const struct timeval patience = { .tv_sec = TIMEOUT_MS / 1000 };
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)v->port) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)v->port) };
+	bool six = v->to.family == ADDR_IPV6;
+	int fd = probe_net_socket(net, v->to.family);
+
+	if (fd == -1)
+		return -1;
+	memcpy(&in.sin_addr, v->to.bytes, sizeof(in.sin_addr));
+	memcpy(&in6.sin6_addr, v->to.bytes, sizeof(in6.sin6_addr));
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if ((six ? connect(fd, (const struct sockaddr *)&in6, sizeof(in6))
+		 : connect(fd, (const struct sockaddr *)&in, sizeof(in))) == 0)
+		return fd;
+	int error = errno;
+
+	(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+/* Say something, and note the reply. Was it 2xx? */
+static bool
+say(struct smtp_talk *t, struct live_service *v, enum smtp_verb verb,
+    const char *argument)
+{
+	struct smtp_reply reply;
+	enum talk_result result = smtp_talk_say(
+	    t, verb, argument, argument == NULL ? 0 : strlen(argument), &reply);
+
+	if (result == TALK_REPLY)
+		(void)snprintf(v->said, sizeof(v->said), "%d %.250s",
+		    reply.code, reply.text);
+	else
+		(void)snprintf(
+		    v->said, sizeof(v->said), "%s", talk_words(result));
+	return result == TALK_REPLY && reply.code / 100 == 2;
+}
+
+/* The relay is asked about last, so that its reply is the one that is kept. */
+static void
+ask_open(struct smtp_talk *t, struct live_service *v, const char *own)
+{
+	char recipient[320];
+
+	if (!say(t, v, SMTP_EHLO, "popgate-setup.example"))
+		return;
+	(void)snprintf(recipient, sizeof(recipient), "<%s>", own);
+	if (!say(t, v, SMTP_MAIL, "somebody@example.org"))
+		return;
+	v->own = say(t, v, SMTP_RCPT, recipient);
+	v->relays = say(t, v, SMTP_RCPT, "<friend@example.net>");
+	char said[sizeof(v->said)];
+
+	memcpy(said, v->said, sizeof(said));
+	(void)say(t, v, SMTP_RSET, NULL);
+	(void)say(t, v, SMTP_QUIT, NULL);
+	memcpy(v->said, said, sizeof(said));
+}
+
+static void
+ask(const struct probe_net *net, struct live_service *v, const char *own)
+{
+	struct smtp_talk *t = NULL;
+	struct smtp_reply reply;
+	int fd = connect_to(net, v);
+
+	v->answers = v->relays = v->own = false;
+	if (fd == -1) {
+		(void)snprintf(v->said, sizeof(v->said), "no connection: %s",
+		    strerror(errno));
+		return;
+	}
+	enum talk_result result =
+	    smtp_talk_begin(fd, v->tls, TIMEOUT_MS, &t, &reply);
+
+	v->answers = result == TALK_REPLY && reply.code / 100 == 2;
+	if (v->answers)
+		ask_open(t, v, own);
+	else if (result == TALK_REPLY)
+		(void)snprintf(v->said, sizeof(v->said), "%d %.250s",
+		    reply.code, reply.text);
+	else
+		(void)snprintf(
+		    v->said, sizeof(v->said), "%s", talk_words(result));
+	smtp_talk_close(&t);
+}
+
+/* The kernel takes the one before away a little after it is closed. */
+static int
+open_net(struct probe_net *net, enum addr_family family, struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = 100 * 1000000L };
+	const struct addr any = { .family = ADDR_NONE };
+	int64_t until_ms = clock_monotonic_ms() + RETRY_MS;
+
+	for (;;) {
+		if (probe_net_open(net, family, &any, err) == 0)
+			return 0;
+		probe_net_close(net);
+		if (clock_monotonic_ms() > until_ms)
+			return -1;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+int
+live_ask(struct live_service *v, size_t n, const char *own, struct err *err)
+{
+	static const enum addr_family families[] = { ADDR_IPV4, ADDR_IPV6 };
+	int ret = 0;
+
+	for (size_t f = 0; f < 2 && ret == 0; f++) {
+		struct probe_net net;
+		bool any_of_it = false;
+
+		for (size_t i = 0; i < n; i++)
+			any_of_it |= v[i].to.family == families[f];
+		if (!any_of_it)
+			continue;
+		ret = open_net(&net, families[f], err);
+		for (size_t i = 0; i < n && ret == 0; i++)
+			if (v[i].to.family == families[f])
+				ask(&net, &v[i], own);
+		if (ret == 0)
+			probe_net_close(&net);
+	}
+	return ret;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/* live - the running mail server asked as a stranger would ask it: may he
+ * relay, and does it take our own mail? No message is sent. */
+#ifndef POPGATE_LIVE_H
+#define POPGATE_LIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/addr.h"
+
+struct err;
+
+struct live_service {
+	char name[200]; /* "smtp/inet", for messages */
+	struct addr to;
+	unsigned port;
+	bool tls; /* from the first byte */
+	/* what live_ask() found */
+	bool answers; /* it greeted with 2xx */
+	bool relays; /* it took a recipient elsewhere */
+	bool own; /* it took our own recipient */
+	char said[300]; /* its last reply, or what went wrong */
+};
+
+/* The addresses at which clients reach this machine: neither loopback nor
+ * link-local. Returns false when there are none. */
+bool live_addresses(struct network_set *set);
+
+/* Ask n services, from an address that nobody has (probe_net.h).
+ *   own  a recipient of ours
+ * 0, or -1 with err when there is no such address to come from. */
+int
+live_ask(struct live_service *v, size_t n, const char *own, struct err *err);
+
+#endif

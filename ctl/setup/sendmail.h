@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* sendmail - setup's part for Sendmail: see struct setup_mta in setup.h. */
+#ifndef POPGATE_SETUP_SENDMAIL_H
+#define POPGATE_SETUP_SENDMAIL_H
+
+#include "ctl/setup/setup.h"
+
+/* The path of sendmail.cf into buf: s->dir is it, or its directory. */
+void setup_sendmail_cf(const struct setup *s, char *buf, size_t size);
+
+int setup_sendmail_reload(const char *cf_file, struct err *err);
+void setup_sendmail_before(struct setup *s);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/stage/names.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* RFC 1035 section 3.2.2, RFC 3596 */
+enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_MX = 15, TYPE_AAAA = 28 };
+enum { HEAD = 12, NXDOMAIN = 3, TTL_S = 60 };
+
+/* Clients' names: a letter for each half byte of the address. Not digits: mail
+ * servers refuse names that look as those of dialled-in clients do. */
+#define CLIENTS ".client.test"
+/* The mail exchanger of every domain. */
+#define EXCHANGER "mx.exchanger.test"
+/* TEST-NET-2 of RFC 5737: nobody is there. */
+#define NOBODY "198.51.100.25"
+
+static void
+lower(char *to, const char *name, size_t size)
+{
+	size_t n = 0;
+
+	while (name[n] != '\0' && n + 1 < size) {
+		to[n] = (char)tolower((unsigned char)name[n]);
+		n++;
+	}
+	if (n > 0 && to[n - 1] == '.')
+		n--;
+	to[n] = '\0';
+}
+
+void
+names_add(struct names *names, const char *name, const struct addr *addr)
+{
+	unsigned n = atomic_load(&names->n);
+	char small[NAME_LEN];
+
+	lower(small, name, sizeof(small));
+	for (unsigned i = 0; i < n && i < NAMES_MAX; i++)
+		if (strcmp(names->v[i].name, small) == 0)
+			return;
+	names->v[n % NAMES_MAX].addr = *addr;
+	if (addr->family == ADDR_NONE)
+		(void)addr_parse_n(
+		    NOBODY, strlen(NOBODY), &names->v[n % NAMES_MAX].addr);
+	memcpy(names->v[n % NAMES_MAX].name, small, sizeof(small));
+	atomic_store(&names->n, n + 1);
+}
+
+static bool
+ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), len = strlen(end);
+
+	return n > len && strcmp(name + n - len, end) == 0;
+}
+
+/* A name of a client into its address. */
+static bool
+client_address(const char *name, struct addr *addr)
+{
+	size_t len = strlen(name) - strlen(CLIENTS);
+
+	if (len != 8 && len != 32)
+		return false;
+	*addr = (struct addr){ .family = len == 8 ? ADDR_IPV4 : ADDR_IPV6 };
+	for (size_t i = 0; i < len; i++) {
+		if (name[i] < 'a' || name[i] > 'p')
+			return false;
+		addr->bytes[i / 2] =
+		    (uint8_t)(addr->bytes[i / 2] << 4 | (name[i] - 'a'));
+	}
+	return true;
+}
+
+static void
+client_name(const struct addr *addr, char buf[NAME_LEN])
+{
+	size_t n = addr->family == ADDR_IPV4 ? 8 : 32;
+
+	for (size_t i = 0; i < n; i++)
+		buf[i] = (char)('a' +
+		    (i % 2 == 0 ? addr->bytes[i / 2] >> 4
+				: addr->bytes[i / 2] & 15));
+	(void)snprintf(buf + n, NAME_LEN - n, CLIENTS);
+}
+
+/* "5.113.0.203.in-addr.arpa", or 32 digits and "ip6.arpa", into the name. */
+static bool
+reverse_name(const char *name, char buf[NAME_LEN])
+{
+	struct addr addr = { .family = ADDR_IPV4 };
+	unsigned b[4];
+	int used = 0;
+
+	if (sscanf(name, "%3u.%3u.%3u.%3u.in-addr.arpa%n", &b[3], &b[2], &b[1],
+		&b[0], &used) == 4 &&
+	    used > 0 && name[used] == '\0') {
+		for (size_t i = 0; i < 4; i++)
+			addr.bytes[i] = (uint8_t)b[i];
+		client_name(&addr, buf);
+		return true;
+	}
+	if (!ends_in(name, ".ip6.arpa") ||
+	    strlen(name) != 64 + strlen("ip6.arpa"))
+		return false;
+	addr.family = ADDR_IPV6;
+	for (size_t i = 0; i < 32; i++) {
+		char digit[2] = { name[62 - 2 * i], '\0' };
+
+		addr.bytes[i / 2] = (uint8_t)(addr.bytes[i / 2] << 4 |
+		    (strtoul(digit, NULL, 16) & 15));
+	}
+	client_name(&addr, buf);
+	return true;
+}
+
+static bool
+find(const struct names *names, const char *name, struct addr *addr)
+{
+	unsigned n = atomic_load(&names->n);
+
+	if (ends_in(name, CLIENTS))
+		return client_address(name, addr);
+	if (strcmp(name, EXCHANGER) == 0)
+		return addr_parse_n(NOBODY, strlen(NOBODY), addr);
+	for (unsigned i = 0; i < n && i < NAMES_MAX; i++)
+		if (strcmp(names->v[i].name, name) == 0) {
+			*addr = names->v[i].addr;
+			return true;
+		}
+	return false;
+}
+
+/* The question's name as text, and where it ends; 0: it is none. */
+static size_t
+read_name(const unsigned char *query, size_t len, char *name, size_t size)
+{
+	size_t at = HEAD, n = 0;
+
+	while (at < len && query[at] != 0) {
+		size_t label = query[at];
+
+		if (label > 63 || at + 1 + label >= len || n + label + 2 > size)
+			return 0;
+		if (n > 0)
+			name[n++] = '.';
+		for (size_t i = 0; i < label; i++)
+			name[n++] = (char)tolower(query[at + 1 + i]);
+		at += label + 1;
+	}
+	name[n] = '\0';
+	/* the NUL, type and class */
+	return n > 0 && at + 5 <= len && memchr(name, '\0', n) == NULL ? at + 5
+								       : 0;
+}
+
+static size_t
+put_name(unsigned char *out, const char *name)
+{
+	size_t n = 0;
+
+	while (*name != '\0') {
+		size_t label = strcspn(name, ".");
+
+		out[n++] = (unsigned char)label;
+		memcpy(out + n, name, label);
+		n += label;
+		name += label + (name[label] == '.');
+	}
+	out[n++] = 0;
+	return n;
+}
+
+static size_t
+put16(unsigned char *out, unsigned value)
+{
+	out[0] = (unsigned char)(value >> 8);
+	out[1] = (unsigned char)value;
+	return 2;
+}
+
+/* One resource record for the question's name, with its data. */
+static size_t
+put_record(
+    unsigned char *out, unsigned type, const unsigned char *data, size_t len)
+{
+	size_t n = put16(out, 0xc000 | HEAD);
+
+	n += put16(out + n, type);
+	n += put16(out + n, 1);
+	n += put16(out + n, 0);
+	n += put16(out + n, TTL_S);
+	n += put16(out + n, (unsigned)len);
+	memcpy(out + n, data, len);
+	return n + len;
+}
+
+/* The record that answers, into out; 0: there is none. *exists_r: the name
+ * has other records, at least. */
+static size_t
+record(const struct names *names, const char *name, unsigned type,
+    unsigned char *out, bool *exists_r)
+{
+	unsigned char data[NAME_LEN + 8];
+	char text[NAME_LEN];
+	struct addr addr;
+
+	*exists_r = true;
+	if (reverse_name(name, text))
+		return type == TYPE_PTR
+		    ? put_record(out, type, data, put_name(data, text))
+		    : 0;
+	*exists_r = find(names, name, &addr);
+	if (!*exists_r)
+		return 0;
+	if (type == TYPE_MX && !ends_in(name, CLIENTS) &&
+	    strcmp(name, EXCHANGER) != 0) {
+		(void)put16(data, 10);
+		return put_record(
+		    out, type, data, 2 + put_name(data + 2, EXCHANGER));
+	}
+	if (type == TYPE_A && addr.family == ADDR_IPV4)
+		return put_record(out, type, addr.bytes, 4);
+	if (type == TYPE_AAAA && addr.family == ADDR_IPV6)
+		return put_record(out, type, addr.bytes, 16);
+	return 0;
+}
+
+size_t
+names_answer(const struct names *names, const unsigned char *query, size_t len,
+    unsigned char *out)
+{
+	unsigned char rr[NAME_LEN + 32];
+	char name[NAME_LEN];
+	size_t end, rr_len;
+	bool exists;
+
+	/* a plain question of one name */
+	if (len < HEAD || (query[2] & 0xf8) != 0 || query[4] != 0 ||
+	    query[5] != 1)
+		return 0;
+	end = read_name(query, len, name, sizeof(name));
+	if (end == 0 || end + sizeof(rr) > NAMES_PACKET_MAX)
+		return 0;
+	rr_len = record(names, name,
+	    (unsigned)query[end - 4] << 8 | query[end - 3], rr, &exists);
+	memcpy(out, query, end);
+	/* a response, authoritative; recursion is as good as there */
+	out[2] = (unsigned char)(0x84 | (query[2] & 1));
+	out[3] = (unsigned char)(0x80 | (exists ? 0 : NXDOMAIN));
+	memset(out + 6, 0, 6);
+	out[7] = rr_len > 0;
+	memcpy(out + end, rr, rr_len);
+	return end + rr_len;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/* room - namespaces of our own in which all of the machine is read-only, but
+ * for directories of ours in memory that cover some of it.
+ *
+ * For a process that is to end: nothing here leads back. Whatever is made is
+ * seen by this process and those it starts, and gone with the last of them. */
+#ifndef POPGATE_ROOM_H
+#define POPGATE_ROOM_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct err;
+
+/* Where the room's own things are, in the room. */
+#define ROOM_DIR "/run/popgate-stage"
+/* The machine as it is, below this prefix, read-only. Only root gets there. */
+#define ROOM_REAL ROOM_DIR "/real"
+
+/* Say whether this process may make a room: 0, or -1 with err, which says what
+ * is missing (root, namespaces). Makes nothing. */
+int room_possible(struct err *err);
+
+/* Leave the machine's namespaces for network, mounts, IPC, host name and
+ * processes. The next child is the first process of the room; when it ends,
+ * the kernel ends all others. 0, or -1 with err. */
+int room_leave(struct err *err);
+
+/* In that child: make the machine read-only, and /run, /dev and /proc the
+ * room's own. 0, or -1 with err. */
+int room_furnish(struct err *err);
+
+enum room_keep {
+	ROOM_EMPTY, /* nothing of what is there */
+	ROOM_ENTRIES, /* every entry, read-only, but sockets and pipes */
+	ROOM_TREE /* the same in each directory below, however deep */
+};
+
+/* What becomes of one entry. */
+enum room_fate { FATE_KEPT, FATE_LEFT_OUT, FATE_EMPTIED };
+
+/* Cover a directory by one of ours with the same owner and mode.
+ *   fate  is asked for each entry of path itself; an emptied one is a
+ *         directory with the same owner and mode; NULL: all are kept
+ * 0, or -1 with err. */
+int room_cover(const char *path, enum room_keep keep,
+    enum room_fate (*fate)(const char *name), struct err *err);
+
+/* Make sure that files can be made in the directory path: it exists and is
+ * ours, with what it holds on the machine (ROOM_ENTRIES). 0, or -1. */
+int room_writable(const char *path, struct err *err);
+
+/* A copy of a regular file, with owner and mode. The directory of to must be
+ * ours, and hold no such name. 0, or -1 with err. */
+int room_copy(const char *from, const char *to, struct err *err);
+
+/* Put text in the place of a file, which need not be there if its directory is
+ * ours. 0, or -1 with err. */
+int room_file(const char *path, const char *text, mode_t mode, struct err *err);
+
+/* A new regular file; its directory must be ours. 0, or -1 with err. */
+int
+room_write(const char *path, const char *text, mode_t mode, struct err *err);
+
+/* Let this resolv.conf name the room's own name server, on loopback. */
+int room_names(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: ISC
+"""ctl/stage: a private copy of a Postfix answers as the real one would, and
+nothing of the machine is touched, whatever happens."""
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from lab.stage import Installed, Stage, alive, descendants
+
+STRANGER, FRIEND, OTHER = "203.0.113.5", "203.0.113.6", "2001:db8:1::5"
+OURS, FOREIGN = "someone@example.org", "someone@other.test"
+WORDS = "check your mail by POP3 or IMAP first"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture
+def installed(tmp_path):
+    # pytest's directories are closed to all others, and smtpd is one of them
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.geteuid() and path != pathlib.Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    path = tmp_path / "mta"
+    path.mkdir()
+
+    def make(**changes):
+        made = Installed(path, **changes)
+        made.before = made.snapshot()
+        return made
+    return make
+
+
+def promises(stage, service):
+    """What popgate promises, on one service."""
+    code, text = stage.say(STRANGER, service, FOREIGN)
+    assert code == 550 and WORDS in text
+    assert stage.say(STRANGER, service, OURS)[0] == 250
+    stage.login(FRIEND)
+    assert stage.say(FRIEND, service, FOREIGN)[0] == 250
+
+
+def mounts():
+    return pathlib.Path("/proc/self/mountinfo").read_text()
+
+
+def test_stock_debian(installed):
+    """chroot y, as Debian has it: the promises, recorded; and popgate dead is
+    closed, while nothing on the machine has changed."""
+    made = installed()
+    mounted = mounts()
+    with Stage(made.etc, made.conf) as stage:
+        promises(stage, "smtp/inet")
+        code, text = stage.say(OTHER, "25", FOREIGN)
+        assert code == 550 and WORDS in text and OTHER in text
+        assert stage.say(OTHER, "smtp", OURS)[0] == 250
+        kinds = {(d["client"], d["verdict"], d["reason"])
+                 for d in stage.decisions(6)}
+        assert (STRANGER, "reject", "no-login") in kinds
+        assert (FRIEND, "accept", "recent-login") in kinds
+        assert (STRANGER, "accept", "local-recipient") in kinds
+        stage.popgate(False)
+        assert stage.say(FRIEND, "smtp", FOREIGN)[0] // 100 in (4, 5)
+        stage.popgate(True)
+        assert stage.say(FRIEND, "smtp", FOREIGN)[0] == 250
+        assert "NOQUEUE: reject: RCPT from " in stage.log()
+        assert len(alive(stage.members)) > 4
+    stage.wait_gone()
+    assert made.snapshot() == made.before
+    assert mounts() == mounted
+    assert not os.path.exists("/run/popgate-stage")
+
+
+SERVICES = """
+smtpd pass - - y - - smtpd
+dnsblog unix - - y - 0 dnsblog
+tlsproxy unix - - y - 0 tlsproxy
+submission inet n - y - - smtpd
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_sasl_auth_enable=yes
+smtps inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes
+  -o smtpd_sasl_auth_enable=yes
+127.0.0.1:10025 inet n - n - - smtpd
+  -o smtpd_milters=
+2525 inet n - y - - smtpd
+  -o smtpd_proxy_filter=127.0.0.1:10026
+"""
+
+MORE = """\
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_tls_chain_files = {certificate}
+smtpd_tls_security_level = may
+postscreen_greet_wait = 1s
+postscreen_greet_action = enforce
+maillog_file = {log}/maillog
+maillog_file_prefixes = {log}
+smtpd_client_restrictions = permit_mynetworks, reject_unknown_client_hostname,
+    reject_rbl_client zen.example.net
+smtpd_helo_restrictions = reject_unknown_helo_hostname
+smtpd_sender_restrictions = reject_unknown_sender_domain,
+    reject_rhsbl_sender dbl.example.net
+smtpd_recipient_restrictions = check_policy_service inet:127.0.0.1:10023,
+    check_policy_service {{ unix:private/greylist, timeout=10s }}
+smtpd_milters = inet:rspamd:11332, unix:opendkim/opendkim.sock,
+    unix:popgate/milter.sock
+"""
+
+
+def test_everything_around(installed, tmp_path):
+    """postscreen, submission, smtps, filters, a log of its own, and servers
+    that aren't there: each is answered as if they were, and asked."""
+    certificate = tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+         "-subj", "/CN=mx.example.org", "-keyout", tmp_path / "key.pem",
+         "-out", certificate], check=True, capture_output=True)
+    certificate.write_text((tmp_path / "key.pem").read_text() +
+                           certificate.read_text())
+    log = tmp_path / "log"
+    log.mkdir()
+    made = installed(
+        more=MORE.format(certificate=certificate, log=log),
+        services=SERVICES,
+        replace=[("smtp      inet  n       -       y       -       -       smtpd",
+                  "smtp inet n - y - 1 postscreen")])
+    with Stage(made.etc, made.conf) as stage:
+        for service in ("smtp", "submission", "465", "127.0.0.1:10025",
+                        "2525/inet"):
+            promises(stage, service)
+        for service in ("587", "smtps"):
+            assert stage.say(STRANGER, service, FOREIGN, "joe")[0] == 250
+            assert stage.say(
+                STRANGER, service, FOREIGN, "joe", "wrong")[0] == 535
+        for address in ("inet:rspamd:11332", "unix:opendkim/opendkim.sock",
+                        "inet:127.0.0.1:10023", "unix:private/greylist",
+                        "private/auth", "inet:127.0.0.1:10026"):
+            assert stage.asked(address) > 0, address
+        assert stage.asked("unix:private/nobody") == -1
+        assert "postfix/submission/smtpd" in stage.log() or \
+            "sasl_username=joe" in stage.log()
+    stage.wait_gone()
+    assert made.snapshot() == made.before
+    assert not list(log.iterdir())
+
+
+def test_edits_change_the_copy_alone(installed):
+    made = installed()
+    with Stage(made.etc, made.conf,
+               ["postconf", "-c", made.etc, "-e", "mydestination=else.test"],
+               ["postconf", "-c", made.etc, "-P",
+                "smtp/inet/smtpd_client_restrictions=reject"]) as stage:
+        code, text = stage.say(STRANGER, "smtp", OURS)
+        assert code == 554 and "Client host rejected" in text
+        assert "else.test" in stage.run("postconf", "-c", made.etc,
+                                        "mydestination")
+    assert made.snapshot() == made.before
+
+
+def test_nothing_leaves(installed):
+    """Neither by the network nor into a file."""
+    made = installed()
+    with Stage(made.etc, None) as stage:
+        reach = ("import socket; s = socket.socket(); s.settimeout(5); "
+                 "print(s.connect_ex(('198.51.100.25', 25)))")
+        assert stage.run("python3", "-c", reach).strip() == "101"
+        for path in (made.root, made.etc.parent, "/etc", "/var/lib", "/tmp"):
+            assert "Read-only" in stage.complain("run", "touch",
+                                                 f"{path}/new-file")
+    assert made.snapshot() == made.before
+
+
+def test_killed(installed):
+    """kill -9: the kernel ends and removes everything."""
+    made = installed()
+    stage = Stage(made.etc, made.conf)
+    assert stage.opened == {}
+    promises(stage, "smtp")
+    stage.members = descendants(stage.child.pid)
+    assert len(alive(stage.members)) > 4
+    mounted = mounts()
+    stage.child.send_signal(signal.SIGKILL)
+    stage.child.wait()
+    stage.wait_gone()
+    assert made.snapshot() == made.before
+    assert mounts() == mounted and "popgate-stage" not in mounted
+
+
+def test_two_at_once(installed):
+    made = installed()
+    with Stage(made.etc, made.conf) as one, Stage(made.etc, made.conf) as two:
+        one.login(FRIEND)
+        assert one.say(FRIEND, "smtp", FOREIGN)[0] == 250
+        assert two.say(FRIEND, "smtp", FOREIGN)[0] == 550
+        two.popgate(False)
+        assert one.say(FRIEND, "smtp", FOREIGN)[0] == 250
+    assert made.snapshot() == made.before
+
+
+def refused(stage):
+    assert stage.child.wait() == 0
+    assert not descendants(stage.child.pid)
+    return stage.opened["error"]
+
+
+def test_it_says_why(installed, tmp_path):
+    """A configuration that Postfix refuses, one whose smtpd dies, and a
+    service that isn't there."""
+    made = installed(more="smtpd_relay_restrictions = permit_mynetworks\n")
+    error = refused(Stage(tmp_path, made.conf))
+    assert "main.cf" in error
+    with Stage(made.etc, made.conf) as stage:
+        error = stage.complain("say", STRANGER, "smtp", "a@b.test", OURS)
+        assert "smtpd_relay_restrictions" in error
+        error = stage.complain("say", STRANGER, "26", "a@b.test", OURS)
+        assert "master.cf" in error and "26" in error
+    error = refused(Stage(made.etc, made.conf,
+                          ["postconf", "-c", made.etc, "-e",
+                           "inet_interfaces=192.0.2.77"]))
+    assert "192.0.2.77" in error
+    error = refused(Stage(made.etc, made.conf, ["false"]))
+    assert "false" in error
+    assert made.snapshot() == made.before
+
+
+def test_without_root(installed):
+    made = installed()
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    error = refused(Stage(made.etc, None, **nobody))
+    assert "root" in error
+
+
+def test_popgate_that_cannot_start(installed):
+    made = installed()
+    made.conf.write_text(made.conf.read_text().replace(
+        f"postfix:{made.root}/etc", "file:/nonexistent"))
+    error = refused(Stage(made.etc, made.conf))
+    assert "/nonexistent" in error
