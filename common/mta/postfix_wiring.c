@@ -119,8 +119,8 @@ examine_service(struct wiring_work *w, const struct postfix_service *s)
 
 	for (int i = 0; i < WIRING_LISTS; i++) {
 		wiring_list_examine(&now, s, &wiring_lists[i], &state[i]);
-		refuses |= state[i].refuses;
-		old |= state[i].old;
+		refuses |= state[i].refuses || state[i].sole_gate;
+		old |= state[i].old || state[i].sole_gate;
 		asks |= wiring_lists[i].relays && state[i].asks;
 	}
 	for (int i = 0; i < WIRING_LISTS; i++) {

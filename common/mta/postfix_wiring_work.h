@@ -92,6 +92,7 @@ struct wiring_list_state {
 	bool needed; /* popgate has to be asked in it */
 	bool asks; /* and is, in time */
 	bool old; /* by another wiring than this version's, or another path */
+	bool sole_gate; /* it is open for popgate's milter to guard */
 	bool refuses; /* somebody who wants to relay, for certain */
 	bool networks, certificates; /* it permits these before that */
 	bool mx_backup; /* so does permit_mx_backup */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* wiring - what connects the mail server of this machine, for the running
- * configuration: commands for the one that is here (postfix.h, sendmail.h),
- * else the tested texts of etc/, built in, with the sockets in place. */
+ * configuration: commands for the one that is here (postfix.h, sendmail.h,
+ * exim.h), else the tested texts of etc/, built in, with the sockets in place.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,6 +116,23 @@ need(const struct ctl *ctl, const struct socket *s)
 	    s->key, s->sample);
 }
 
+/* What whoever pastes the general lines has to know. */
+static void
+warn(const struct ctl *ctl, bool postfix, bool sole, bool map)
+{
+	if (sole)
+		(void)ctl_fail(ctl, 0,
+		    "DANGER: these lines make the mail "
+		    "server an open relay that only popgate-milter guards; "
+		    "the closed wiring does the same for your users without "
+		    "that");
+	if (postfix && map && !sole && ctl->cfg->relay.n_certificates > 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: relay.certificates: Postfix doesn't tell a "
+		    "socketmap the client's certificate: see the lines on "
+		    "certificates below, or use the policy channel");
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -178,17 +196,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		if (rc != -1)
 			return rc;
 	}
-	if (sole)
-		(void)ctl_fail(ctl, 0,
-		    "DANGER: these lines make the mail "
-		    "server an open relay that only popgate-milter guards; "
-		    "the closed wiring does the same for your users without "
-		    "that");
-	if (postfix && map && !sole && ctl->cfg->relay.n_certificates > 0)
-		(void)ctl_fail(ctl, 0,
-		    "note: relay.certificates: Postfix doesn't tell a "
-		    "socketmap the client's certificate: see the lines on "
-		    "certificates below, or use the policy channel");
+	warn(ctl, postfix, sole, map);
 	print(postfix  ? sole ? wiring_postfix_sole_gate
 		     : map    ? wiring_postfix_socketmap
 			      : wiring_postfix_closed

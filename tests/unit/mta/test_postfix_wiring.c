@@ -167,6 +167,28 @@ static const struct row rows[] = {
 		   "smtpd_relay_restrictions = permit_auth_destination, "
 		   "$popgate_relay_strict, reject_unauth_destination\n",
 	    NULL },
+	{ "the pasted wiring by a socketmap",
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "permit_sasl_authenticated, check_client_access "
+	    "socketmap:unix:/run/popgate/socketmap.sock:popgate, "
+	    "reject_unauth_destination\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
+			"permit_sasl_authenticated, $popgate_relay_strict, "
+			"reject_unauth_destination\n",
+	    NULL },
+	{ "the pasted wiring that opens Postfix",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
+			"$popgate_relay_strict, reject_unauth_destination\n",
+	    NULL },
+	{ "the same without popgate's milter",
+	    "smtpd_relay_restrictions = check_client_access static:OK, "
+	    "reject\n",
+	    NULL, NULL, NULL, "", "close the server first" },
 	{ "chroot: out of it", RELAY, "smtp inet n - y - - smtpd\n", NULL, NULL,
 	    "-F smtp/inet/chroot=n\n" MILTER DATA RELAY_WIRED, NULL },
 	{ "chroot: sockets below the queue", RELAY,
