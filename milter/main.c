@@ -336,7 +336,7 @@ main(int argc, char **argv)
 	const struct config *cfg = gc->cfg;
 	const struct daemon_user user = user_of(cfg);
 
-	reload_warn(cfg, !opt.test);
+	reload_warn(gc, !opt.test);
 	if (daemon_user_check(&user, &err) == -1)
 		return daemon_fail(&opt, EX_CONFIG, err.text);
 	if (opt.test) {

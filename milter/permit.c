@@ -20,6 +20,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/log.h"
+#include "common/mta/postfix_ask.h"
 #include "milter/permit_answer.h"
 
 enum {
@@ -33,6 +34,9 @@ struct connection {
 	int fd;
 	bool closing; /* close when the reply is written */
 	bool eof; /* close when all requests are answered */
+	struct protocol_request req; /* the one that is answered, in in */
+	size_t used; /* its bytes */
+	bool asking; /* req waits for a table of Postfix's */
 	char in[PROTOCOL_FRAME_MAX];
 	size_t in_len;
 	struct permit_peer peer;
@@ -88,6 +92,10 @@ connection_close(struct connection *c)
 		permit.first = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
+	/* A child that hasn't called exec yet may have a copy of the
+	 * descriptor, and epoll would go on to name a connection that is no
+	 * more. */
+	(void)epoll_ctl(permit.epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	(void)close(c->fd);
 	free(c);
 	permit.n--;
@@ -127,37 +135,53 @@ connection_write(struct connection *c)
 	return true;
 }
 
+/* The next request in the buffer into c->req, c->used. Returns false when there
+ * is none yet, or the connection has ended. */
+static bool
+connection_parse(struct connection *c, bool *gone_r)
+{
+	const char *why;
+
+	*gone_r = false;
+	switch (protocol_parse(
+	    c->peer.kind, c->in, c->in_len, &c->req, &c->used, &why)) {
+	case PROTOCOL_MORE:
+		if (c->in_len < sizeof(c->in) && !c->eof)
+			return false;
+		why = c->eof ? "end of file within a request"
+			     : "request longer than 8192 bytes";
+		/* FALLTHROUGH */
+	case PROTOCOL_BAD:
+		complain(c, why);
+		c->reply.len = protocol_reply(
+		    &c->req, ANSWER_BAD, "", "", "", c->reply.text);
+		c->closing = true;
+		*gone_r = !connection_write(c);
+		return false;
+	case PROTOCOL_REQUEST:
+		break;
+	}
+	assert(c->used > 0 && c->used <= c->in_len);
+	return true;
+}
+
 /* Take requests from the buffer, one at a time while no reply is held.
  * Returns false when the connection is gone. */
 static bool
 connection_serve(struct connection *c)
 {
-	struct protocol_request req;
-	const char *why;
-	size_t used;
+	bool gone;
 
 	while (c->reply.ticket == 0 && c->reply.len == 0 && c->in_len > 0) {
-		switch (protocol_parse(
-		    c->peer.kind, c->in, c->in_len, &req, &used, &why)) {
-		case PROTOCOL_MORE:
-			if (c->in_len < sizeof(c->in) && !c->eof)
-				return true;
-			why = c->eof ? "end of file within a request"
-				     : "request longer than 8192 bytes";
-			/* FALLTHROUGH */
-		case PROTOCOL_BAD:
-			complain(c, why);
-			c->reply.len = protocol_reply(
-			    &req, ANSWER_BAD, "", "", "", c->reply.text);
-			c->closing = true;
-			return connection_write(c);
-		case PROTOCOL_REQUEST:
-			break;
-		}
-		assert(used > 0 && used <= c->in_len);
-		permit_answer(&c->peer, &req, &c->reply);
-		c->in_len -= used;
-		memmove(c->in, c->in + used, c->in_len);
+		/* parsing changes the buffer: only once */
+		if (!c->asking && !connection_parse(c, &gone))
+			return !gone;
+		c->asking = !permit_can_answer(&c->req);
+		if (c->asking)
+			return true;
+		permit_answer(&c->peer, &c->req, &c->reply);
+		c->in_len -= c->used;
+		memmove(c->in, c->in + c->used, c->in_len);
 		if (c->reply.ticket == 0 && !connection_write(c))
 			return false;
 	}
@@ -275,7 +299,8 @@ accept_one(const struct listener *l)
 	permit.n++;
 }
 
-/* Send the replies whose rows are on disk, or lost, or late. */
+/* Send the replies whose rows are on disk, or lost, or late; and answer the
+ * requests for which a table was asked. */
 static void
 release_held(void)
 {
@@ -283,11 +308,12 @@ release_held(void)
 
 	for (struct connection *c = permit.first; c != NULL; c = next) {
 		next = c->next;
-		if (c->reply.ticket == 0 || !permit_answer_ready(&c->reply))
+		if (!c->asking &&
+		    (c->reply.ticket == 0 || !permit_answer_ready(&c->reply)))
 			continue;
 		if (c->in_len == sizeof(c->in) && !c->eof)
 			connection_watch(c, EPOLLIN);
-		if (connection_write(c))
+		if (c->asking || connection_write(c))
 			(void)connection_serve(c);
 	}
 }
@@ -307,6 +333,7 @@ release_last(void)
 			held |= c->reply.ticket != 0;
 			/* no request after this one is answered */
 			c->closing = true;
+			c->asking = false;
 			c->in_len = 0;
 		}
 		if (held) {
@@ -439,6 +466,12 @@ permit_connections(void)
 	return atomic_load(&permit.n);
 }
 
+static void
+wake(void)
+{
+	permit_committed(NULL);
+}
+
 int
 permit_start(struct err *err)
 {
@@ -446,6 +479,7 @@ permit_start(struct err *err)
 	if (permit.n_listeners == 0)
 		return 0;
 	permit_answer_start();
+	postfix_ask_notify(wake);
 	int rc = pthread_create(&permit.thread, NULL, permit_thread, NULL);
 
 	if (rc != 0) {

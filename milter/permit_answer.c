@@ -325,8 +325,11 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 
 	ask.message = message_of(peer, req);
 	gate_decide(gc, &ask, &a);
-	struct audit_row *row = gate_row(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
+	/* It may be ours: the closed MTA knows, and refuses behind us if it
+	 * isn't. The milter has no such MTA behind it. */
+	bool leave_it = a.facts.recipient_unknown && !permit_it;
+	struct audit_row *row = leave_it ? NULL : gate_row(gc, &ask, &a);
 	bool ok = row != NULL || !permit_it;
 
 	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
@@ -335,10 +338,10 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		ok = submit(peer, req, gc, row, permit_it, reply);
 	if (permit_it)
 		prepare_failure(reply, req, gc);
-	bool refuse = a.refuse || !ok;
+	bool refuse = (a.refuse && !leave_it) || !ok;
 	struct asked_answer answer = { .known = false };
 
-	if (!refuse)
+	if (!refuse && !leave_it)
 		answer = learn(gc, &ask, req, &a);
 	asked_remember(req, clock_monotonic_ms(), refuse ? NULL : &answer);
 	reply->len = protocol_reply(req,
@@ -403,6 +406,20 @@ before_recipient(const struct protocol_request *req)
 			return req->kind == PROTOCOL_POLICY &&
 			    req->list != LIST_UNKNOWN;
 	return false;
+}
+
+bool
+permit_can_answer(const struct protocol_request *req)
+{
+	const struct facts_question q = { .recipient = req->recipient };
+
+	if (at_data(req) || before_recipient(req) || nothing_to_decide(req))
+		return true;
+	struct gate_config *gc = gate_config_take();
+	bool ready = facts_ready(gc->cfg, &gc->lists, &q);
+
+	gate_config_give(gc);
+	return ready;
 }
 
 void

@@ -59,6 +59,10 @@ void permit_peer_begin(
 /* The connection is closed by the peer. */
 void permit_peer_end(struct permit_peer *peer);
 
+/* Can req be answered without a wait? Not while a table of Postfix's is being
+ * asked for it: postfix_ask_notify() tells when that may have ended. */
+bool permit_can_answer(const struct protocol_request *req);
+
 /* Answer req. reply->ticket is 0 when the reply may be sent at once; else
  * permit_answer_ready() says when.
  *   req  borrowed until this returns */

@@ -50,6 +50,24 @@ say_difference(const char *key, const char *path, const struct strset *was,
 }
 
 static void
+warn(void *arg, const char *text)
+{
+	(void)arg;
+	log_msg(LOG_WARNING, "%s", text);
+}
+
+/* A table that can't be read any more would leave its domains open. */
+static bool
+has_lost_tables(const struct gate_config *old, const struct gate_config *gc)
+{
+	if (domains_broken(&gc->lists.domains) <=
+	    domains_broken(&old->lists.domains))
+		return false;
+	facts_domains(gc->cfg, &gc->lists, warn, NULL);
+	return true;
+}
+
+static void
 renew(const char *path)
 {
 	struct gate_config *gc, *old;
@@ -64,6 +82,14 @@ renew(const char *path)
 		return;
 	}
 	old = gate_config_take();
+	if (has_lost_tables(old, gc)) {
+		log_msg(LOG_ERR,
+		    "%s has changed: not all lists can be read: the old ones stay until a reload",
+		    path);
+		gate_config_give(old);
+		gate_config_free(gc);
+		return;
+	}
 	say_difference("relay.local_domains", path, &old->lists.domains.names,
 	    &gc->lists.domains.names);
 	say_difference("relay.sender_addresses", path, &old->lists.senders.set,
@@ -73,11 +99,34 @@ renew(const char *path)
 	reload_watch_lists();
 }
 
+/* Once when a table can't be asked any more, and once when it can. */
+static void
+say_failed_tables(void)
+{
+	static char failed[ERR_TEXT_MAX];
+	char text[sizeof(failed)] = "";
+	struct gate_config *gc = gate_config_take();
+
+	(void)domains_failed(&gc->lists.domains, text, sizeof(text));
+	gate_config_give(gc);
+	if (strcmp(text, failed) == 0)
+		return;
+	if (*text != '\0')
+		log_msg(LOG_ERR,
+		    "relay.local_domains: %s: recipients of domains that aren't known otherwise get a temporary failure",
+		    text);
+	else
+		log_msg(LOG_NOTICE,
+		    "relay.local_domains: all tables can be asked again");
+	(void)snprintf(failed, sizeof(failed), "%s", text);
+}
+
 void
 reload_changed_lists(void)
 {
 	const char *path;
 
+	say_failed_tables();
 	if (watch == NULL)
 		return;
 	switch (watch_look(watch, clock_monotonic_ms(), &path)) {
@@ -158,18 +207,12 @@ keep_windows(const struct config *was, struct config *is)
 	}
 }
 
-static void
-warn(void *arg, const char *text)
-{
-	(void)arg;
-	log_msg(LOG_WARNING, "%s", text);
-}
-
 void
-reload_warn(const struct config *cfg, bool sure)
+reload_warn(const struct gate_config *gc, bool sure)
 {
-	facts_open_relay(cfg, warn, NULL);
-	facts_socketmap(cfg, sure, warn, NULL);
+	facts_domains(gc->cfg, &gc->lists, warn, NULL);
+	facts_open_relay(gc->cfg, warn, NULL);
+	facts_socketmap(gc->cfg, sure, warn, NULL);
 }
 
 static void
@@ -180,7 +223,7 @@ put_into_force(struct gate_config *gc)
 	say_restarts(old->cfg, gc->cfg);
 	keep_windows(old->cfg, gc->cfg);
 	gate_config_give(old);
-	reload_warn(gc->cfg, true);
+	reload_warn(gc, true);
 	gate_config_swap(gc);
 	reload_watch_lists();
 }

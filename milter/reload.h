@@ -7,11 +7,11 @@
 
 #include <stdbool.h>
 
-struct config;
+struct gate_config;
 
-/* Log settings of cfg that are valid and probably not meant.
+/* Log settings of gc that are valid and probably not meant.
  *   sure  see facts_socketmap() */
-void reload_warn(const struct config *cfg, bool sure);
+void reload_warn(const struct gate_config *gc, bool sure);
 
 /* Read the configuration at path again and put it into force. A bad one is
  * logged, and the old one stays; so do settings that need a restart, which are

@@ -11,8 +11,7 @@
 
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
-#include "common/mta/postfix_conf.h"
-#include "common/mta/postfix_table.h"
+#include "common/mta/postfix_lists.h"
 #include "common/mta/sendmail_cf.h"
 
 bool
@@ -48,20 +47,69 @@ domain_fold(const char *text, size_t len, char *out)
 	return n > 0 && n < DOMAIN_TEXT_MAX;
 }
 
-bool
-domains_contain(const struct domain_set *set, const char *folded)
+static bool
+has(const struct domain_set *set, const char *folded)
 {
-	assert(strlen(folded) < DOMAIN_TEXT_MAX);
-	/* ".x" names all below x, it is no domain itself */
-	if (*folded == '.')
-		return false;
-	if (strset_has(&set->names, folded))
+	if (strset_has(&set->plain, folded))
 		return true;
 	if (!set->wildcards)
 		return false;
 	for (const char *dot = strchr(folded, '.'); dot != NULL;
 	     dot = strchr(dot + 1, '.'))
-		if (strset_has(&set->names, dot))
+		if (strset_has(&set->plain, dot))
+			return true;
+	return false;
+}
+
+enum domain_answer
+domains_ask(const struct domain_set *set, const char *folded, bool wait)
+{
+	enum domain_answer answer = DOMAIN_FOREIGN;
+
+	assert(strlen(folded) < DOMAIN_TEXT_MAX);
+	/* ".x" names all below x, it is no domain itself */
+	if (*folded == '.')
+		return DOMAIN_FOREIGN;
+	if (has(set, folded))
+		return DOMAIN_OURS;
+	for (size_t i = 0; i < set->n_postfix; i++)
+		switch (postfix_lists_ask(set->postfix[i], folded, wait)) {
+		case POSTFIX_FOUND:
+			return DOMAIN_OURS;
+		case POSTFIX_PENDING:
+			answer = DOMAIN_PENDING;
+			break;
+		case POSTFIX_FAILED:
+			if (answer == DOMAIN_FOREIGN)
+				answer = DOMAIN_UNKNOWN;
+			break;
+		case POSTFIX_NONE:
+			break;
+		}
+	return answer;
+}
+
+bool
+domains_contain(const struct domain_set *set, const char *folded)
+{
+	return domains_ask(set, folded, true) == DOMAIN_OURS;
+}
+
+size_t
+domains_broken(const struct domain_set *set)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n_postfix; i++)
+		n += postfix_lists_broken(set->postfix[i]);
+	return n;
+}
+
+bool
+domains_failed(const struct domain_set *set, char *text, size_t size)
+{
+	for (size_t i = 0; i < set->n_postfix; i++)
+		if (postfix_lists_failed(set->postfix[i], text, size))
 			return true;
 	return false;
 }
@@ -91,7 +139,8 @@ add(struct domain_set *set, const char *text, size_t len, const char *where,
 		    (int)(len > 100 ? 100 : len), text);
 		return -1;
 	}
-	if (strset_add(&set->names, folded) == -1)
+	if (strset_add(&set->plain, folded) == -1 ||
+	    strset_add(&set->names, folded) == -1)
 		return no_memory(err);
 	set->wildcards |= skip == 1;
 	return 0;
@@ -144,7 +193,10 @@ add_line(void *arg, char *line, size_t len, const char *where, struct err *err)
 	size_t word_len = strcspn(word, " \t\r\n#");
 	const char *rest = word + word_len + strspn(word + word_len, " \t\r\n");
 
-	(void)len;
+	if (strlen(line) != len) {
+		err_set(err, ERR_INVALID, "%s: has a NUL byte", where);
+		return -1;
+	}
 	if (word_len == 0)
 		return 0;
 	if (*rest != '\0' && *rest != '#') {
@@ -178,92 +230,21 @@ add_word(struct domain_set *set, const char *word, bool below,
 		     : add(set, word, strlen(word), where, err);
 }
 
-/* The keys of a table that are domains. */
-static int
-add_table(struct domain_set *set, const char *dir, const char *table,
-    bool below, const char *where, struct err *err)
-{
-	if (!postfix_table_listable(table)) {
-		err_set(err, ERR_INVALID,
-		    "%s: table %s can't be listed: name its domains in relay.local_domains or in a file: of it",
-		    where, table);
-		return -1;
-	}
-	char *text = postfix_table_list(dir, table, &set->files, err),
-	     *save = NULL;
-	int ret = text == NULL ? -1 : 0;
-
-	for (char *line = text == NULL ? NULL : strtok_r(text, "\n", &save);
-	     ret == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
-		line[strcspn(line, " \t")] = '\0';
-		/* a virtual alias table holds addresses too */
-		if (strchr(line, '@') == NULL && *line != '\0')
-			ret = add_word(set, line, below, where, err);
-	}
-	free(text);
-	return ret;
-}
-
-/* One of Postfix's lists: domains, /files, tables; "!" takes one out, which
- * we can't do in a set. */
-static int
-add_postfix_list(struct domain_set *set, const char *dir, char *value,
-    bool below, const char *where, struct err *err)
-{
-	char *save = NULL;
-	int ret = 0;
-
-	for (char *word = strtok_r(value, ", \t\r\n", &save);
-	     ret == 0 && word != NULL;
-	     word = strtok_r(NULL, ", \t\r\n", &save)) {
-		if (*word == '!') {
-			err_set(err, ERR_INVALID,
-			    "%s: '%.100s': exceptions are not understood: name the domains in relay.local_domains",
-			    where, word);
-			ret = -1;
-		} else if (*word == '/') {
-			ret = add_file(
-			    set, word, below ? FILE_BELOW : FILE_PLAIN, err);
-		} else if (*word != '[' && strchr(word, ':') != NULL) {
-			ret = add_table(set, dir, word, below, where, err);
-		} else {
-			ret = add_word(set, word, below, where, err);
-		}
-	}
-	return ret;
-}
-
 static int
 add_postfix(struct domain_set *set, const char *dir, struct err *err)
 {
-	static const char *const settings[] = {
-		"mydestination",
-		"virtual_alias_domains",
-		"virtual_mailbox_domains",
-		"relay_domains",
-	};
-	char where[600], main_cf[600];
-	int ret = 0;
-	char *parents =
-	    postfix_setting(dir, "parent_domain_matches_subdomains", err);
+	struct postfix_lists **v = reallocarray(
+	    set->postfix, set->n_postfix + 1, sizeof(struct postfix_lists *));
 
-	if (parents == NULL)
+	if (v == NULL)
+		return no_memory(err);
+	set->postfix = v;
+	v[set->n_postfix] = postfix_lists_load(
+	    dir, &set->files, &set->names, &set->warnings, err);
+	if (v[set->n_postfix] == NULL)
 		return -1;
-	for (size_t i = 0; ret == 0 && i < sizeof(settings) / sizeof(*settings);
-	     i++) {
-		char *value = postfix_setting(dir, settings[i], err);
-
-		(void)snprintf(where, sizeof(where), "%.400s/main.cf: %s", dir,
-		    settings[i]);
-		ret = value == NULL
-		    ? -1
-		    : add_postfix_list(set, dir, value,
-			  strstr(parents, settings[i]) != NULL, where, err);
-		free(value);
-	}
-	free(parents);
-	(void)snprintf(main_cf, sizeof(main_cf), "%.400s/main.cf", dir);
-	return ret == 0 ? remember_file(set, main_cf, err) : -1;
+	set->n_postfix++;
+	return 0;
 }
 
 /* "Cwa b c", "C{VirtHost}a b": the names behind the class. */
@@ -377,7 +358,12 @@ domains_load(
 void
 domains_release(struct domain_set *set)
 {
+	for (size_t i = 0; i < set->n_postfix; i++)
+		postfix_lists_free(set->postfix[i]);
+	free(set->postfix);
+	strset_release(&set->plain);
 	strset_release(&set->names);
 	string_list_release(&set->files);
+	string_list_release(&set->warnings);
 	memset(set, 0, sizeof(*set));
 }

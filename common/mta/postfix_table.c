@@ -174,10 +174,8 @@ postfix_table_parse(enum postfix_table_kind kind, const char *text,
 	free(line);
 }
 
-/* The text inside "{ }" at *text, and behind it; or up to a blank or comma.
- * Returns the length of the word, with *word at its start. */
-static size_t
-next_member(const char **text, const char **word)
+size_t
+postfix_next_word(const char **text, const char **word)
 {
 	const char *at = *text + strspn(*text, " \t\r\n,");
 	size_t n = 0;
@@ -208,7 +206,7 @@ read_inline(const char *text, postfix_table_entry *entry, void *arg)
 
 	/* { key=value, { key = value with blanks } } */
 	text += *text == '{';
-	while ((n = next_member(&text, &word)) > 0) {
+	while ((n = postfix_next_word(&text, &word)) > 0) {
 		char *copy = strndup(word, n), *value;
 
 		value = copy == NULL ? NULL : strchr(copy, '=');
@@ -289,23 +287,21 @@ postfix_table_listable(const char *table)
 {
 	const char *name = without_proxy(table);
 
-	return is_indexed(name) || strncmp(name, "texthash:", 9) == 0;
+	return is_indexed(name) || strncmp(name, "texthash:", 9) == 0 ||
+	    strncmp(name, "inline:", 7) == 0;
 }
 
 char *
 postfix_table_list(const char *dir, const char *table,
     struct string_list *files, struct err *err)
 {
-	const char *name = without_proxy(table), *path;
+	const char *name = without_proxy(table);
+	const char *path = postfix_table_path(name);
 
 	assert(postfix_table_listable(table));
-	path = strchr(name, ':') + 1;
-	char *text = postmap(dir, name, err);
-
-	if (text == NULL || string_list_add(files, path, strlen(path)))
-		return text;
+	if (path == NULL || string_list_add(files, path, strlen(path)))
+		return postmap(dir, name, err);
 	err_set(err, ERR_NOMEM, "out of memory");
-	free(text);
 	return NULL;
 }
 
@@ -354,7 +350,7 @@ read_members(const char *dir, const char *list, postfix_table_entry *entry,
 
 	assert(depth < DEPTH_MAX);
 	list += *list == '{';
-	while ((n = next_member(&list, &word)) > 0) {
+	while ((n = postfix_next_word(&list, &word)) > 0) {
 		char *copy = strndup(word, n);
 
 		if (copy != NULL && n > 0 && copy[n - 1] == '}' &&

@@ -49,9 +49,9 @@ bool postfix_table_read(const char *dir, const char *table,
 void postfix_table_parse(enum postfix_table_kind kind, const char *text,
     postfix_table_entry *entry, void *arg);
 
-/* Can postmap -s list it: "hash:/path" and the like, also behind "proxy:"? One
- * that can only be asked (regexp, pcre, ldap, mysql, ...) would have to be
- * asked at RCPT, by a process. */
+/* Can postmap -s list it: "hash:/path", "inline:{...}" and the like, also
+ * behind "proxy:"? Others (regexp, pcre, ldap, mysql, ...) can only be asked.
+ */
 bool postfix_table_listable(const char *table);
 
 /* All of a listable table as lines "key<TAB>value", to be freed by the caller;
@@ -60,6 +60,11 @@ bool postfix_table_listable(const char *table);
  *   files  gets the path of its file, for those who watch it for changes */
 char *postfix_table_list(const char *dir, const char *table,
     struct string_list *files, struct err *err);
+
+/* The next word of a list, separated by blanks and commas outside of "{ }": its
+ * length, and where it begins in *word_r; braces around all of it are left out.
+ * 0 at the end. Goes on in *text. */
+size_t postfix_next_word(const char **text, const char **word_r);
 
 /* The file that a table is made from, or NULL: "hash:/x" -> "/x". Points
  * into table. */

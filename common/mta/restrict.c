@@ -124,6 +124,14 @@ is_table(const char *word)
 	return colon != NULL && colon != word && strchr(word, '/') != word;
 }
 
+static bool
+by_destination(const char *name)
+{
+	return strcmp(name, "reject_unauth_destination") == 0 ||
+	    strcmp(name, "defer_unauth_destination") == 0 ||
+	    strcmp(name, "check_relay_domains") == 0;
+}
+
 static enum restrict_end
 one(struct restrict_walk *w, const char *name, const char **at)
 {
@@ -150,12 +158,17 @@ one(struct restrict_walk *w, const char *name, const char **at)
 		(void)restrict_word(at, operand, sizeof(operand));
 	switch (r->effect) {
 	case EFFECT_NONE:
+		return w->all_ours &&
+			strcmp(r->name, "permit_auth_destination") == 0
+		    ? RESTRICT_PERMIT
+		    : RESTRICT_THROUGH;
 	case EFFECT_WARN:
 		return RESTRICT_THROUGH;
 	case EFFECT_PERMIT:
 		return RESTRICT_PERMIT;
 	case EFFECT_REJECT:
-		return RESTRICT_REJECT;
+		return w->all_ours && by_destination(r->name) ? RESTRICT_THROUGH
+							      : RESTRICT_REJECT;
 	default:
 		return w->look(w->arg, r->effect, r->name, operand);
 	}

@@ -51,6 +51,9 @@ struct restrict_walk {
 	unsigned steps; /* words seen, 0: classes that hold each other
 			 * again and again end a walk early, which
 			 * then has refused nobody */
+	/* every domain is one of ours: what refuses by destination refuses
+	 * nobody */
+	bool all_ours;
 	bool nothing_stops; /* out: a warn_if_reject took out a reject */
 };
 

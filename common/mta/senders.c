@@ -239,7 +239,7 @@ add_table(
 {
 	if (!postfix_table_listable(table)) {
 		err_set(err, ERR_INVALID,
-		    "smtpd_sender_login_maps has %.100s, which can't be listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm and texthash; name the users in a \"file:\" of \"user: address ...\" instead",
+		    "smtpd_sender_login_maps has %.100s, which can't be listed: popgate takes hash, btree, lmdb, cdb, dbm, sdbm, texthash and inline; name the users in a \"file:\" of \"user: address ...\" instead",
 		    table);
 		return -1;
 	}
@@ -259,17 +259,22 @@ add_table(
 static int
 add_postfix(struct sender_set *set, const char *dir, struct err *err)
 {
-	char main_cf[600], *save = NULL;
+	char main_cf[600];
 	char *value = postfix_setting(dir, "smtpd_sender_login_maps", err);
+	const char *at = value, *word;
 	unsigned n = 0;
+	size_t len;
 	int ret = 0;
 
 	if (value == NULL)
 		return -1;
-	for (char *word = strtok_r(value, ", \t\r\n", &save);
-	     ret == 0 && word != NULL;
-	     word = strtok_r(NULL, ", \t\r\n", &save), n++)
-		ret = add_table(set, dir, word, err);
+	for (; ret == 0 && (len = postfix_next_word(&at, &word)) > 0; n++) {
+		char *table = strndup(word, len);
+
+		ret = table == NULL ? no_memory(err)
+				    : add_table(set, dir, table, err);
+		free(table);
+	}
 	(void)snprintf(main_cf, sizeof(main_cf), "%.500s/main.cf", dir);
 	if (ret == 0 && n == 0) {
 		err_set(err, ERR_INVALID,

@@ -99,6 +99,17 @@ ask_record_and_limits(struct deciding *d)
 	a->decision = policy_decide(&a->facts);
 }
 
+/* Whom the policy refuses may send to us. */
+static void
+doubt(struct decide_answer *a)
+{
+	if (!a->facts.recipient_unknown ||
+	    a->decision.verdict != VERDICT_REJECT)
+		return;
+	a->decision.verdict = VERDICT_TEMPFAIL;
+	a->decision.reason = REASON_DOMAIN_UNKNOWN;
+}
+
 /* Several users are named only where it was theirs to relay, or to be refused
  * for having relayed: else it would be a guess. */
 static void
@@ -141,6 +152,7 @@ decide(const struct decide_question *q, const struct decide_ops *ops, void *arg,
 	}
 	if (a->decision.verdict == VERDICT_ACCEPT && !a->local)
 		ask_record_and_limits(&d);
+	doubt(a);
 	drop_bystanders(a);
 	a->refuse = a->decision.verdict != VERDICT_ACCEPT && !a->monitored;
 	reply_format(q->cfg, &a->decision, &q->q->client, q->at_ms / 1000,

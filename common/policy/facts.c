@@ -42,6 +42,21 @@ facts_lists_release(struct facts_lists *lists)
 	senders_release(&lists->senders);
 }
 
+void
+facts_domains(const struct config *cfg, const struct facts_lists *lists,
+    void (*say)(void *arg, const char *text), void *arg)
+{
+	const struct string_list *list = &lists->domains.warnings;
+	char where[CONFIG_WHERE_MAX], text[CONFIG_WHERE_MAX + 1000];
+
+	for (size_t i = 0; i < list->n; i++) {
+		(void)snprintf(text, sizeof(text), "%s: %s",
+		    config_where(cfg, "relay.local_domains", where),
+		    list->v[i]);
+		say(arg, text);
+	}
+}
+
 /* RFC 4422, section 3.1, in either case */
 static bool
 is_mechanism(const char *name)
@@ -176,27 +191,38 @@ sender_fact(const struct config *cfg, const struct facts_question *q)
 	return POLICY_SENDER_UNKNOWN;
 }
 
+bool
+facts_ready(const struct config *cfg, const struct facts_lists *lists,
+    const struct facts_question *q)
+{
+	return rcpt_ask(q->recipient, q->mailer, &cfg->relay.local_mailers,
+		   &lists->domains, false) != DOMAIN_PENDING;
+}
+
 void
 facts_ask(const struct config *cfg, const struct facts_lists *lists,
     bool own_address, const struct facts_question *q,
     struct policy_facts *facts)
 {
 	assert(lists != NULL || q->recipient == NULL);
-	*facts =
-	    (struct policy_facts){ .recipient_local = q->recipient != NULL &&
-			rcpt_is_local(q->recipient, q->mailer,
-			    &cfg->relay.local_mailers, &lists->domains),
-		    .authenticated = facts_authenticated(q),
-		    .certificate = q->vouched ||
-			(q->certificate != NULL &&
-			    certificate_listed(cfg->relay.certificates,
-				cfg->relay.n_certificates, q->certificate)),
-		    .trusted = network_set_contains(
-			&cfg->relay.trusted_networks, &q->client),
-		    .identified = has_identity(cfg, own_address, &q->client),
-		    .store = POLICY_STORE_UNASKED,
-		    .sender = sender_fact(cfg, q),
-		    .within_limits = true };
+	enum domain_answer whose = q->recipient == NULL
+	    ? DOMAIN_FOREIGN
+	    : rcpt_ask(q->recipient, q->mailer, &cfg->relay.local_mailers,
+		  &lists->domains, true);
+
+	*facts = (struct policy_facts){ .recipient_local = whose == DOMAIN_OURS,
+		.recipient_unknown = whose == DOMAIN_UNKNOWN,
+		.authenticated = facts_authenticated(q),
+		.certificate = q->vouched ||
+		    (q->certificate != NULL &&
+			certificate_listed(cfg->relay.certificates,
+			    cfg->relay.n_certificates, q->certificate)),
+		.trusted = network_set_contains(
+		    &cfg->relay.trusted_networks, &q->client),
+		.identified = has_identity(cfg, own_address, &q->client),
+		.store = POLICY_STORE_UNASKED,
+		.sender = sender_fact(cfg, q),
+		.within_limits = true };
 }
 
 bool

@@ -33,6 +33,11 @@ int facts_lists_load(
     const struct config *cfg, struct facts_lists *lists, struct err *err);
 void facts_lists_release(struct facts_lists *lists);
 
+/* Say what of relay.local_domains isn't taken, or can't be read:
+ * "FILE:LINE: relay.local_domains: ...". */
+void facts_domains(const struct config *cfg, const struct facts_lists *lists,
+    void (*say)(void *arg, const char *text), void *arg);
+
 /* Say of each of relay.trusted_networks that is too wide to be meant what it
  * makes of us: "FILE:LINE: relay.trusted_networks: ...". */
 void facts_open_relay(const struct config *cfg,
@@ -58,8 +63,13 @@ struct facts_question {
 	bool any_sender; /* asked for one that its user may use */
 };
 
+/* Can facts_ask() tell at once whose the recipient is? Else a table of
+ * Postfix's is being asked now: see postfix_ask_notify(). */
+bool facts_ready(const struct config *cfg, const struct facts_lists *lists,
+    const struct facts_question *q);
+
 /* The facts that are known without the login table; facts->store becomes
- * UNASKED.
+ * UNASKED. Waits where facts_ready() says no, for some seconds at most.
  *   lists        may be NULL when the recipient is
  *   own_address  the client has one of this machine's own addresses, and
  *                relay.never_authorize has "own": it proves nothing */

@@ -55,7 +55,10 @@
 	ROW(13, REJECT, NO_LOGIN, "550", "5.7.1", "no login", true)            \
 	ROW(0, TEMPFAIL, AUDIT_UNAVAILABLE, "451", "4.3.0",                    \
 	    "relay, but audit can't be written",                               \
-	    false) /* decide() puts it in place of an accept */
+	    false) /* decide() puts it in place of an accept */                \
+	ROW(0, TEMPFAIL, DOMAIN_UNKNOWN, "451", "4.3.0",                       \
+	    "refused, but recipient may be ours",                              \
+	    false) /* decide() puts it in place of a reject */
 
 const struct policy_row policy_rows[] = {
 #define ROW(n, verdict, reason, code, status, words, test) \

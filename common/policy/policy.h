@@ -34,6 +34,7 @@ enum policy_collector {
 /* A fact that nobody knows must be given as the one that opens nothing. */
 struct policy_facts {
 	bool recipient_local; /* 1 */
+	bool recipient_unknown; /* it may be ours, which can't be told now */
 	bool denied; /* 2 */
 	bool authenticated; /* 3: SMTP AUTH, of this message */
 	bool certificate; /* 4: proved, and on our list */
@@ -57,7 +58,7 @@ struct policy_facts {
  * docs/ARCHITECTURE.md have these rows in this order: test_policy_docs compares
  * them, and writes them. */
 struct policy_row {
-	int n; /* 0: the row of a relay that can't be recorded */
+	int n; /* 0: a row that decide() puts in place of another */
 	enum verdict verdict;
 	enum reason reason;
 	const char *code, *status; /* of the SMTP reply; "" for an accept */

@@ -14,16 +14,16 @@ mailer_is_local(const char *mailer, const struct string_list *mailers)
 	return false;
 }
 
-bool
-rcpt_is_local(const char *arg, const char *mailer,
-    const struct string_list *mailers, const struct domain_set *domains)
+enum domain_answer
+rcpt_ask(const char *arg, const char *mailer, const struct string_list *mailers,
+    const struct domain_set *domains, bool wait)
 {
 	size_t len = strlen(arg);
 	char folded[DOMAIN_TEXT_MAX];
 
 	arg = address_inside(arg, &len);
 	if (len == 0)
-		return false;
+		return DOMAIN_FOREIGN;
 	const char *at = memrchr(arg, '@', len);
 	size_t local_len = at == NULL ? len : (size_t)(at - arg);
 	bool plain = local_len > 0 && !address_has_routing(arg, local_len);
@@ -34,11 +34,13 @@ rcpt_is_local(const char *arg, const char *mailer,
 	if (mailer != NULL && *mailer != '\0' &&
 	    mailer_is_local(mailer, mailers) &&
 	    (plain || strcmp(mailer, "local") == 0))
-		return true;
+		return DOMAIN_OURS;
 	if (!plain)
-		return false;
+		return DOMAIN_FOREIGN;
 	/* (c) no domain; (b) one of our domains */
-	return at == NULL ||
-	    (domain_fold(at + 1, len - local_len - 1, folded) &&
-		domains_contain(domains, folded));
+	if (at == NULL)
+		return DOMAIN_OURS;
+	return domain_fold(at + 1, len - local_len - 1, folded)
+	    ? domains_ask(domains, folded, wait)
+	    : DOMAIN_FOREIGN;
 }

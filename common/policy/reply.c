@@ -91,6 +91,7 @@ template_of(const struct config *cfg, enum reason reason)
 	case REASON_STORE_UNAVAILABLE:
 	case REASON_SENDER_UNKNOWN:
 	case REASON_AUDIT_UNAVAILABLE:
+	case REASON_DOMAIN_UNKNOWN:
 		return cfg->reply.unavailable;
 	case REASON_LOCAL_RECIPIENT:
 	case REASON_AUTHENTICATED:

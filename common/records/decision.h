@@ -35,7 +35,8 @@ enum verdict {
 	X(LOGIN_EXPIRED, "login-expired")           \
 	X(COLLECTOR_BEHIND, "collector-behind")     \
 	X(NO_LOGIN, "no-login")                     \
-	X(AUDIT_UNAVAILABLE, "audit-unavailable")
+	X(AUDIT_UNAVAILABLE, "audit-unavailable")   \
+	X(DOMAIN_UNKNOWN, "domain-unknown")
 
 enum reason {
 #define REASON(reason, name) REASON_##reason,

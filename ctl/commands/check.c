@@ -126,8 +126,10 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_text(&j, "recipient", q->q.recipient);
 	json_text(&j, "auth_user", q->q.auth_user);
 	json_time(&j, "at", q->at);
-	json_text(
-	    &j, "class", a->said.facts.recipient_local ? "local" : "relay");
+	json_text(&j, "class",
+	    a->said.facts.recipient_local         ? "local"
+		: a->said.facts.recipient_unknown ? "unknown"
+						  : "relay");
 	json_text(&j, "verdict", verdict_name(a->said.decision.verdict));
 	json_text(&j, "reason", reason_name(a->said.decision.reason));
 	json_number(&j, "rule", a->said.decision.rule);

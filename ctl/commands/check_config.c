@@ -32,11 +32,12 @@ say_note(void *arg, const char *text)
 
 /* Good, but not what somebody would want. */
 static void
-warn(struct ctl *ctl, const struct domain_set *domains)
+warn(struct ctl *ctl, const struct facts_lists *lists)
 {
 	const struct config *cfg = ctl->cfg;
 
-	if (domains->names.n == 0)
+	facts_domains(cfg, lists, say_note, ctl);
+	if (lists->domains.names.n == 0 && lists->domains.n_postfix == 0)
 		(void)ctl_fail(ctl, 0,
 		    "note: relay.local_domains is empty: the permit channel takes every recipient for a relay");
 	if (*cfg->permit.policy == '\0' && *cfg->permit.socketmap == '\0')
@@ -69,7 +70,6 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct facts_lists lists = { .senders = { .user_name = false } };
-	const struct judge_replay replay = { .servers = NULL };
 	struct judge *judge = NULL;
 	struct err err;
 
@@ -81,10 +81,10 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 	if (rc == 0 && facts_lists_load(ctl->cfg, &lists, &err) == -1)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
-	if (rc == 0 && judge_new(ctl->cfg, &replay, &judge, &err) == -1)
+	if (rc == 0 && judge_new(ctl->cfg, NULL, &judge, &err) == -1)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	if (rc == 0) {
-		warn(ctl, &lists.domains);
+		warn(ctl, &lists);
 		(void)printf("%s: good (%zu local domains, %zu sources)\n",
 		    ctl->config_path, lists.domains.names.n,
 		    ctl->cfg->collector.n_sources);

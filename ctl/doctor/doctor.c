@@ -109,6 +109,31 @@ same_text(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+/* The same of another service: name it in the finding that there is. Returns
+ * false where it is no matter of services. */
+static bool
+name_service(struct doctor *d, struct finding *f, const struct finding_at *at)
+{
+	char text[200], *longer;
+
+	if (at->service == NULL || at->line == 0 || f->line == 0)
+		return false;
+	(void)snprintf(text, sizeof(text), "service %.100s (line %u)",
+	    at->service, at->line);
+	if (strstr(f->detail + f->own, text) != NULL ||
+	    strlen(f->detail) > DETAIL_MAX - sizeof(text))
+		return true;
+	if (asprintf(&longer, "%s%s%s", f->detail,
+		f->detail[f->own] == '\0' ? " So it is of " : ", ",
+		text) == -1) {
+		d->no_memory = true;
+		return true;
+	}
+	free(f->detail);
+	f->detail = longer;
+	return true;
+}
+
 void
 doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
     const char *fmt, ...)
@@ -125,9 +150,10 @@ doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
 	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
 	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i].kind == kind && d->v[i].line == at->line &&
-		    same_text(d->v[i].file, at->file) &&
-		    strcmp(d->v[i].detail, detail) == 0)
+		if (d->v[i].kind == kind && same_text(d->v[i].file, at->file) &&
+		    strlen(detail) == d->v[i].own &&
+		    strncmp(d->v[i].detail, detail, d->v[i].own) == 0 &&
+		    (d->v[i].line == at->line || name_service(d, &d->v[i], at)))
 			return;
 	struct finding *v = reallocarray(d->v, d->n + 1, sizeof(*v));
 
@@ -140,6 +166,7 @@ doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
 		.line = at->line,
 		.file = at->file == NULL ? NULL : strdup(at->file),
 		.detail = strdup(detail),
+		.own = strlen(detail),
 		.fix = fill_fix(at->fix != NULL ? at->fix : kind->fix, at) };
 	if (v[d->n].detail == NULL || v[d->n].fix == NULL) {
 		d->no_memory = true;

@@ -53,6 +53,7 @@ struct finding {
 	char *file; /* NULL: none */
 	unsigned line;
 	char *detail; /* what was found: one or two sentences */
+	size_t own; /* bytes of it before other services are named */
 	char *fix;
 	bool known; /* --changes: it was there the last time */
 };
@@ -102,8 +103,9 @@ const char *doctor_option(const struct doctor *d, enum doctor_option o);
 
 const char *doctor_mta_name(enum doctor_mta mta); /* "Postfix" */
 
-/* Add a finding; the same one (kind, file, line, detail) counts once. id must
- * be in finding_kinds. The detail may hold anything that stands in a
+/* Add a finding; the same one (kind, file, line, detail) counts once, and one
+ * that differs in service and line only is named in the first. id must be in
+ * finding_kinds. The detail may hold anything that stands in a
  * configuration: it is escaped when printed. */
 void doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));

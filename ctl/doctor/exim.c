@@ -41,37 +41,53 @@ struct exam {
 	struct exim_conf cf;
 	struct net_machine machine;
 	char culprit[WORD_LEN]; /* the member that matched too much */
+	/* accepts of which nobody can tell whom they let pass: the first, what
+	 * it hangs on, and how many there are */
+	const char *unknown;
+	char unknown_culprit[WORD_LEN];
+	unsigned n_unknown;
 	int depth;
 };
 
-/* The line of the file that begins as this one does (blanks don't count). */
+/* Does the source's line at say what text says (blanks don't count), or a
+ * beginning of it that goes on behind "\\"? */
+static bool
+says(const char *at, const char *text)
+{
+	for (; *text != '\0'; at++) {
+		if (*at == ' ' || *at == '\t')
+			continue;
+		text += strspn(text, " \t");
+		if (*at == '\\' && at[1 + strspn(at + 1, " \t")] == '\n')
+			return true;
+		if (*at != *text++)
+			return *text == '\0' && text[-1] == '\0';
+		text += strspn(text, " \t");
+	}
+	at += strspn(at, " \t\r");
+	return *at == '\n' || *at == '\0';
+}
+
+/* The line of the file that says what text says, a line of x->cf: of several
+ * the one that has as many like it before it. 0: none. */
 static unsigned
 source_line(const struct exam *x, const char *text)
 {
-	size_t n = strlen(text);
-	unsigned line = 0;
+	unsigned line = 0, before = 0, found = 0;
 
+	for (size_t i = 0; i < x->cf.n && x->cf.v[i].text != text; i++)
+		before += strcmp(x->cf.v[i].text, text) == 0;
 	for (const char *at = x->source; at != NULL && *at != '\0';) {
-		const char *a = at + strspn(at, " \t"), *b = text;
-
 		line++;
-		while (b < text + n && *a != '\n' && *a != '\0') {
-			if (*a == ' ' || *a == '\t') {
-				a++;
-			} else if (*b == ' ' || *b == '\t') {
-				b++;
-			} else if (*a++ != *b++) {
-				b = NULL;
-				break;
-			}
+		if (says(at, text)) {
+			found = line;
+			if (before-- == 0)
+				return line;
 		}
-		if (b != NULL &&
-		    (b == text + n || (*a == '\n' && b > text + 3)))
-			return line;
 		at += strcspn(at, "\n");
 		at += *at == '\n';
 	}
-	return 0;
+	return found;
 }
 
 static void
@@ -166,6 +182,19 @@ match_domain(const char *word)
 	return MATCH_NO;
 }
 
+/* "postmaster@example.com", "*@example.com": by its domain; with "^", or
+ * without "@", whatever it likes. */
+static enum match
+match_recipient(const char *word)
+{
+	const char *at = strrchr(word, '@');
+
+	if (*word == '^' || strchr(word, ';') != NULL)
+		return MATCH_UNKNOWN;
+	/* one address, or nobody's: no way to send to everybody */
+	return at == NULL ? match_domain(word) : match_domain(at + 1);
+}
+
 /* One member, without "!". */
 static enum match
 match_member(struct exam *x, const char *kind, const char *word)
@@ -192,7 +221,9 @@ match_member(struct exam *x, const char *kind, const char *word)
 	if (strncmp(word, "lsearch;/", 9) == 0 ||
 	    strncmp(word, "iplsearch;/", 11) == 0)
 		return match_file(x, kind, strchr(word, '/'));
-	return *kind == 'h' ? match_host(x, word) : match_domain(word);
+	return *kind == 'h' ? match_host(x, word)
+	    : *kind == 'a'  ? match_recipient(word)
+			    : match_domain(word);
 }
 
 static enum match
@@ -339,6 +370,9 @@ one_condition(struct exam *x, const char *name, const char *value, bool negated)
 	if (strcmp(name, "domains") == 0)
 		return from_match(
 		    match_list(x, "domainlist", value), negated, false);
+	if (strcmp(name, "recipients") == 0)
+		return from_match(
+		    match_list(x, "addresslist", value), negated, false);
 	if (strcmp(name, "authenticated") == 0)
 		return (struct condition){ negated, negated, BY_NONE };
 	if (strcmp(name, "senders") == 0 || strcmp(name, "sender_domains") == 0)
@@ -395,6 +429,39 @@ take_condition(struct exam *x, struct statement *s, const char *text)
 }
 
 static void
+note_unknown(struct exam *x, const struct statement *s)
+{
+	if (x->n_unknown++ > 0)
+		return;
+	x->unknown = s->first;
+	(void)snprintf(
+	    x->unknown_culprit, sizeof(x->unknown_culprit), "%s", s->culprit);
+}
+
+/* Once for all, since what to do is the same. */
+static void
+report_unknown(struct exam *x, const char *acl)
+{
+	char detail[WORD_LEN + 400], more[60] = "";
+
+	if (x->n_unknown == 0)
+		return;
+	if (x->n_unknown > 1)
+		(void)snprintf(
+		    more, sizeof(more), " and %u more", x->n_unknown - 1);
+	(void)snprintf(detail, sizeof(detail),
+	    "ACL %.60s: whether \"%.200s\"%s lets strangers pass%s%.200s%s.",
+	    acl, x->unknown, more,
+	    *x->unknown_culprit == '\0' ? " can't be told by reading"
+					: " hangs on \"",
+	    x->unknown_culprit,
+	    *x->unknown_culprit == '\0'
+		? ""
+		: "\", which only the running Exim can say");
+	add(x, "exim-not-understood", x->unknown, detail);
+}
+
+static void
 report_accept(struct exam *x, const char *acl, const struct statement *s,
     enum ground narrow)
 {
@@ -412,6 +479,10 @@ report_accept(struct exam *x, const char *acl, const struct statement *s,
 	enum ground reason = s->reason != BY_NONE ? s->reason : narrow;
 	char detail[WORD_LEN + 300];
 
+	if (reason == BY_UNKNOWN) {
+		note_unknown(x, s);
+		return;
+	}
 	(void)snprintf(detail, sizeof(detail),
 	    "ACL %.60s: a stranger who sends to other people's domains can meet \"%.200s\"%s%.200s.",
 	    acl, s->first, *s->culprit == '\0' ? "" : " by ", s->culprit);
@@ -603,6 +674,8 @@ doctor_exim(struct doctor *d, const char *path)
 		    "acl_smtp_rcpt is not the name of an ACL.");
 	else
 		(void)walk_acl(&x, acl, true);
+	if (acl != NULL)
+		report_unknown(&x, acl);
 	check_options(&x);
 	net_machine_release(&x.machine);
 out:

@@ -333,7 +333,10 @@ const struct finding_kind finding_kinds[] = {
 	    "Any local user can make this server an open relay by one line.",
 	    "chmod o-w {value}" },
 	{ "exim-not-understood", INFO,
-	    "The doctor can't tell whom this lets pass; look at it yourself.",
+	    "The doctor reads the file, and doesn't run what is in it.",
+	    "# ask the running server, which relays nothing by it:\n"
+	    "popgatectl doctor --mta exim --probe\n"
+	    "# or Exim itself, as the client 203.0.113.1, line by line:\n"
 	    "exim4 -C {file} -bh 203.0.113.1" },
 	{ "exim-no-acl", INFO,
 	    "Without an ACL nobody can send to this server by SMTP.", "" },

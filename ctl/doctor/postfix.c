@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix - what in a Postfix configuration lets strangers relay, or will.
  * What postconf(1) can tell is asked from it. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
@@ -231,28 +233,77 @@ take_domain(
 	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key));
 }
 
-/* "com" as a relay domain is all of .com, where parents match. */
+/* Is this host known by the name: is it its host name, or a word of
+ * mydestination? */
+static bool
+is_own_name(const struct postfix_exam *x, const char *word)
+{
+	const char *host = postfix_value(&x->pf, NULL, "myhostname");
+	const char *list = postfix_value(&x->pf, NULL, "mydestination");
+	size_t n = strlen(word);
+	char own[600];
+
+	if (strncasecmp(host, word, n) == 0 &&
+	    (host[n] == '\0' || host[n] == '.'))
+		return true;
+	while (restrict_word(&list, own, sizeof(own)))
+		if (strcasecmp(own, word) == 0)
+			return true;
+	return false;
+}
+
+/* Can it be a top level domain of the Internet? Its letters say no where it has
+ * digits, and these names are set apart for private networks. */
+static bool
+is_top_level(const char *name)
+{
+	static const char *const private[] = {
+		"localhost",
+		"localdomain",
+		"local",
+		"lan",
+		"home",
+		"internal",
+		"intranet",
+		"private",
+		"corp",
+	};
+
+	for (size_t i = 0; i < sizeof(private) / sizeof(*private); i++)
+		if (strcasecmp(name, private[i]) == 0)
+			return false;
+	for (const char *at = name; *at != '\0'; at++)
+		if (!isalpha((unsigned char)*at) &&
+		    strncasecmp(name, "xn--", 4) != 0)
+			return false;
+	return *name != '\0';
+}
+
+/* "com" as a relay domain is all of .com, where parents match. "*" is a name
+ * like any other to Postfix, which no domain has. */
 static bool
 is_all_domains(
     const struct postfix_exam *x, const char *setting, const char *word)
 {
 	const char *parents =
 	    postfix_value(&x->pf, NULL, "parent_domain_matches_subdomains");
+	bool below = strstr(parents, setting) != NULL;
 	char why[POSTFIX_WHY_MAX];
 	bool all = false;
 
+	if (*word == '!')
+		return false;
 	if (strchr(word, ':') != NULL && *word != '[') {
 		(void)postfix_table_read(
 		    x->pf.dir, word, take_domain, &all, why);
 		return all;
 	}
 	if (strcmp(setting, "relay_domains") != 0 || *word == '/' ||
-	    *word == '!' || *word == '[')
+	    *word == '[')
 		return false;
 	if (*word == '.')
-		return strchr(word + 1, '.') == NULL;
-	return strchr(word, '.') == NULL && strstr(parents, setting) != NULL &&
-	    strcmp(word, "localhost") != 0;
+		return !below && is_top_level(word + 1);
+	return below && is_top_level(word) && !is_own_name(x, word);
 }
 
 static void
@@ -290,7 +341,11 @@ check_service(
 	    "postfix-xclient-open", "postfix-xclient-wide");
 	check_proxy(x, s);
 	check_auth(x, s);
-	check_domains(x, s, "relay_domains", "postfix-relay-domains-all");
+	/* only strangers can relay by it, and only where the destination counts
+	 */
+	if (!postfix_is_local(x, s) && !postfix_refuses_all(x, s))
+		check_domains(
+		    x, s, "relay_domains", "postfix-relay-domains-all");
 	postfix_check_relay(x, s, &gate, &permit);
 	seen->permit |= permit;
 	seen->milter |= gate.there;

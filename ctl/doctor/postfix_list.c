@@ -276,6 +276,38 @@ look_table(struct postfix_list *l, enum restrict_effect effect,
 
 /* --- the other restrictions that permit --- */
 
+/* One finding for all that a setting holds: add the word to the one that is
+ * there. */
+static bool
+add_to_wide(struct postfix_list *l, const char *kind, const char *word)
+{
+	enum { NAMED_MAX = 400 };
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct postfix_grant *g = &l->v[i];
+		size_t n = g->detail == NULL ? 0 : strlen(g->detail);
+		char *longer;
+
+		if (g->kind == NULL || strcmp(g->kind, kind) != 0 || n == 0)
+			continue;
+		g->detail[n - 1] = '\0'; /* its full stop */
+		if (asprintf(&longer, "%s%s%.100s.", g->detail,
+			n < NAMED_MAX ? ", " : "",
+			n < NAMED_MAX                           ? word
+			    : strstr(g->detail, " ...") == NULL ? " ..."
+								: "") == -1)
+			longer = NULL;
+		if (longer == NULL) {
+			l->x->d->no_memory = true;
+			return true;
+		}
+		free(g->detail);
+		g->detail = longer;
+		return true;
+	}
+	return false;
+}
+
 static void
 take_network(void *arg, const char *word, const struct network *net)
 {
@@ -304,6 +336,8 @@ take_network(void *arg, const char *word, const struct network *net)
 		: danger == NET_GATEWAY ? "gateway "
 					: "address on a bridge, ",
 	    who);
+	if (danger == NET_WIDE && add_to_wide(l, kinds[danger], word))
+		return;
 	grant_full(l, kinds[danger],
 	    danger == NET_WORLD ? GRANTEE_STRANGER : GRANTEE_NETWORKS, file,
 	    line, detail);
@@ -479,7 +513,8 @@ new_walk(struct postfix_list *l, enum restrict_effect plain_table)
 	return (struct restrict_walk){ .arg = l,
 		.class_list = class_list,
 		.look = look,
-		.plain_table = plain_table };
+		.plain_table = plain_table,
+		.all_ours = l->all_ours };
 }
 
 static enum restrict_end
@@ -500,9 +535,11 @@ walk_text(struct postfix_list *l, const char *text)
 void
 postfix_list_walk(struct postfix_list *l, struct postfix_exam *x,
     const struct postfix_service *s, const char *setting,
-    enum restrict_effect plain_table)
+    enum restrict_effect plain_table, bool all_ours)
 {
-	*l = (struct postfix_list){ .x = x, .s = s, .setting = setting };
+	*l = (struct postfix_list){
+		.x = x, .s = s, .setting = setting, .all_ours = all_ours
+	};
 	struct restrict_walk w = new_walk(l, plain_table);
 
 	l->end = restrict_list(&w, postfix_value(&x->pf, s, setting));

@@ -33,6 +33,7 @@ struct postfix_list {
 	enum restrict_end end;
 	bool nothing_stops;
 	bool asks_popgate;
+	bool all_ours; /* see restrict.h; set before the walk */
 	struct postfix_grant v[POSTFIX_GRANTS_MAX];
 	size_t n;
 	int depth; /* of lists that are results of tables */
@@ -42,10 +43,11 @@ struct postfix_list {
 /* Fill in *l: what the restrictions of this setting do to a stranger. Reads the
  * tables that they ask.
  *   plain_table  what a table's name alone asks about in this setting
+ *   all_ours     as if relay_domains held every domain
  * Caller releases. x and s are borrowed. */
 void postfix_list_walk(struct postfix_list *l, struct postfix_exam *x,
     const struct postfix_service *s, const char *setting,
-    enum restrict_effect plain_table);
+    enum restrict_effect plain_table, bool all_ours);
 void postfix_list_release(struct postfix_list *l);
 
 /* Is there a restriction in it that refuses strangers, wherever it stands? */

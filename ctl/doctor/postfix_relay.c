@@ -161,7 +161,29 @@ is_closed_before(struct postfix_exam *x, const struct postfix_service *s)
 	for (size_t i = 0;
 	     l != NULL && i < sizeof(before) / sizeof(before[0]) && !closed;
 	     i++) {
-		postfix_list_walk(l, x, s, before[i].setting, before[i].plain);
+		postfix_list_walk(
+		    l, x, s, before[i].setting, before[i].plain, false);
+		closed = l->end == RESTRICT_REJECT && !permits_strangers(l);
+		postfix_list_release(l);
+	}
+	free(l);
+	return closed;
+}
+
+bool
+postfix_refuses_all(struct postfix_exam *x, const struct postfix_service *s)
+{
+	static const char *const settings[] = {
+		"smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions",
+	};
+	struct postfix_list *l = malloc(sizeof(*l));
+	bool closed = l != NULL && is_closed_before(x, s);
+
+	for (size_t i = 0;
+	     l != NULL && !closed && i < sizeof(settings) / sizeof(*settings);
+	     i++) {
+		postfix_list_walk(l, x, s, settings[i], EFFECT_RECIPIENT, true);
 		closed = l->end == RESTRICT_REJECT && !permits_strangers(l);
 		postfix_list_release(l);
 	}
@@ -182,9 +204,9 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 		goto out;
 	}
 	postfix_list_walk(
-	    relay, x, s, "smtpd_relay_restrictions", EFFECT_RECIPIENT);
-	postfix_list_walk(
-	    rcpt, x, s, "smtpd_recipient_restrictions", EFFECT_RECIPIENT);
+	    relay, x, s, "smtpd_relay_restrictions", EFFECT_RECIPIENT, false);
+	postfix_list_walk(rcpt, x, s, "smtpd_recipient_restrictions",
+	    EFFECT_RECIPIENT, false);
 	*asks_popgate_r = relay->asks_popgate || rcpt->asks_popgate;
 	add_notes(relay);
 	add_notes(rcpt);

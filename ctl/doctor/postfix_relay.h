@@ -18,4 +18,9 @@ void
 postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
     const struct postfix_gate *gate, bool *asks_popgate_r);
 
+/* Are strangers refused whatever they send to, even to our own domains? So it
+ * is with "permit_sasl_authenticated, reject". */
+bool
+postfix_refuses_all(struct postfix_exam *x, const struct postfix_service *s);
+
 #endif

@@ -116,36 +116,72 @@ read_class_file(
 	free(text);
 }
 
+/* Is "$={Name}", "$=w" a word of a C line of class R? Then whatever is in that
+ * class is in R. */
+static bool
+is_in_class_r(const struct sendmail_exam *x, const char *name)
+{
+	if (strcmp(name, "R") == 0)
+		return true;
+	for (size_t i = 0; i < x->cf.n; i++) {
+		char class[SENDMAIL_NAME_MAX], inner[SENDMAIL_NAME_MAX];
+		char *at;
+
+		if (x->cf.v[i].kind != 'C')
+			continue;
+		at = sendmail_name(x->cf.v[i].text, class);
+		if (strcmp(class, "R") != 0)
+			continue;
+		while ((at = strstr(at, "$=")) != NULL) {
+			at += 2;
+			(void)sendmail_name(at, inner);
+			if (strcmp(inner, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The words of a C line; those of a class in it come with its own lines. */
+static void
+take_class_words(struct sendmail_exam *x, unsigned line, char *words)
+{
+	char *save = NULL;
+
+	for (char *w = strtok_r(words, " \t", &save); w != NULL;
+	     w = strtok_r(NULL, " \t", &save))
+		if (*w != '$')
+			take_relay_word(x, x->path, line, w);
+}
+
 static void
 check_classes(struct sendmail_exam *x)
 {
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
-		char name[SENDMAIL_NAME_MAX], *copy, *save = NULL;
+		char name[SENDMAIL_NAME_MAX], *copy;
 		bool optional;
 
 		if (l->kind != 'C' && l->kind != 'F')
 			continue;
 		copy = strdup(sendmail_name(l->text, name));
-		if (copy == NULL ||
-		    (strcmp(name, "R") != 0 && strcmp(name, "w") != 0)) {
+		bool relay = strcmp(name, "w") != 0 && is_in_class_r(x, name);
+
+		if (copy == NULL || (!relay && strcmp(name, "w") != 0)) {
 			free(copy);
 			continue;
 		}
-		if (l->kind == 'F') {
+		if (l->kind == 'C' && relay) {
+			take_class_words(x, l->line, copy);
+		} else if (l->kind == 'F') {
 			const char *file = sendmail_class_file(copy, &optional);
 
 			if (*file == '/')
-				read_class_file(
-				    x, file, optional, *name == 'R');
+				read_class_file(x, file, optional, relay);
 			else
 				sendmail_add(x, "sendmail-not-understood",
 				    l->line, "Class %s comes from %.200s.",
 				    name, copy);
-		} else if (*name == 'R') {
-			for (char *w = strtok_r(copy, " \t", &save); w != NULL;
-			     w = strtok_r(NULL, " \t", &save))
-				take_relay_word(x, x->path, l->line, w);
 		}
 		free(copy);
 	}
@@ -175,7 +211,36 @@ is_ours(const struct sendmail_exam *x, const char *name)
 			at += len;
 		}
 	}
-	return strcasecmp(name, "localhost") == 0;
+	return strcasecmp(name, "localhost") == 0 ||
+	    strncasecmp(name, "localhost.localdomain", 22) == 0;
+}
+
+static bool
+is_local_daemon(const char *text)
+{
+	char address[80];
+
+	return sendmail_equate(text, 'A', address, sizeof(address)) &&
+	    (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+		strcmp(address, "localhost") == 0);
+}
+
+/* Do all of its listeners take connections of this machine only? */
+static bool
+listens_locally(const struct sendmail_exam *x)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < x->cf.n; i++) {
+		const char *value = x->cf.v[i].kind != 'O'
+		    ? NULL
+		    : sendmail_option(x->cf.v[i].text, "DaemonPortOptions");
+
+		if (value != NULL && !is_local_daemon(value))
+			return false;
+		any |= value != NULL;
+	}
+	return any;
 }
 
 /* --- the access map --- */
@@ -221,7 +286,7 @@ take_access(
 		doctor_add(x->d, "sendmail-relay-domains-all", &at,
 		    "The access map says RELAY to %.150s: everything that ends so.",
 		    key);
-	} else if (!to) {
+	} else if (!to && !listens_locally(x)) {
 		doctor_add(x->d, "sendmail-client-name-permits", &at,
 		    "The access map says RELAY to clients whose name ends in %.150s.",
 		    word);
@@ -364,16 +429,6 @@ lists_filter(const char *list, const char *name)
 		list += len;
 	}
 	return false;
-}
-
-static bool
-is_local_daemon(const char *text)
-{
-	char address[80];
-
-	return sendmail_equate(text, 'A', address, sizeof(address)) &&
-	    (strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
-		strcmp(address, "localhost") == 0);
 }
 
 static void

@@ -35,6 +35,7 @@ class Case:
     counts: tuple = ()          # (server, reason): one line, now
     machine: str = ""           # shell: a network namespace's interfaces
     open: bool = False          # a stranger relays now
+    local: bool = False         # listens to this machine only
     # what he says: sender, helo, recipient, anonymous, xclient, qmqp
     how: dict = dataclasses.field(default_factory=dict)
     info: str = ""              # a finding of severity info, too
@@ -296,6 +297,37 @@ POSTFIX = [
     postfix("relay_domains in a wildcard", "postfix-relay-domains-all",
             {"relay_domains": ".test",
              "parent_domain_matches_subdomains": ""}, open=True),
+    postfix("relay_domains is static, and what is refused isn't asked of it",
+            "postfix-relay-domains-all",
+            {"relay_domains": "static:ok", "smtpd_relay_restrictions":
+             "permit_mynetworks, permit_auth_destination, reject"},
+            open=True),
+    postfix("a top level domain besides our own",
+            "postfix-relay-domains-all",
+            {"relay_domains": "mx " + OURS + " test",
+             "parent_domain_matches_subdomains": "relay_domains"},
+            open=True),
+    postfix("a star is no pattern in relay_domains", "",
+            {"relay_domains": "*",
+             "parent_domain_matches_subdomains": "relay_domains"}),
+    postfix("relay_domains is static, but every service refuses all", "",
+            {"relay_domains": "static:ok"},
+            smtpd="    -o smtpd_relay_restrictions="
+            "permit_sasl_authenticated,reject"),
+    postfix("relay_domains is static, but only some clients get that far",
+            "", {"relay_domains": "static:ok",
+                 "smtpd_client_restrictions":
+                 "permit_mynetworks, reject"}),
+    postfix("relay_domains is static, for this machine", "",
+            {"relay_domains": "static:ok",
+             "inet_interfaces": "loopback-only"}, local=True),
+    postfix("the default of old, and a host name without a dot", "",
+            {"compatibility_level": "0", "myhostname": "ubuntu",
+             "mydestination": "$myhostname, ubuntu01, localhost." + OURS +
+             ", localhost"}),
+    postfix("a relay domain that is no top level domain", "",
+            {"relay_domains": "ubuntu01 lan xy-1",
+             "parent_domain_matches_subdomains": "relay_domains"}),
     postfix("mydestination is static", "postfix-domains-all",
             {"mydestination": "static:ok"}),
     postfix("routed addresses", "postfix-untrusted-routing",
@@ -541,6 +573,23 @@ SENDMAIL = [
              open=True),
     sendmail("a top level domain in class R", "sendmail-relay-domains-all",
              "RELAY_DOMAIN(`relay.test test')", open=True),
+    sendmail("a top level domain in a class that R takes in",
+             "sendmail-relay-domains-all",
+             "VIRTUSER_DOMAIN(`virt.test test')", open=True),
+    sendmail("a top level domain in the file of a class that R takes in",
+             "sendmail-relay-domains-all",
+             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')",
+             files={"virtual": "virt.test\ntest\n"}, open=True),
+    sendmail("a class that R takes in is no domain", "",
+             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')",
+             files={"virtual": "virt.test\n"}),
+    sendmail("the access map that Red Hat ships", "",
+             **access("Connect:localhost.localdomain\t\tRELAY\n"
+                      "Connect:localhost\t\tRELAY\n"
+                      "Connect:127.0.0.1\t\tRELAY\n")),
+    sendmail("clients by name, of this machine only", "",
+             cf=("Name=MTA, Port=", "Name=MTA, Addr=127.0.0.1, Port="),
+             local=True, **access("Connect:dsl.friend.test RELAY\n")),
     sendmail("a network in relay-domains", "sendmail-network-wide",
              files={"relay-domains": "198.51\n"}),
     sendmail("an IPv6 network in relay-domains", "sendmail-network-wide",
@@ -624,7 +673,8 @@ def write_sendmail(case, directory, port=25):
     made = subprocess.run(["m4", f"-D_CF_DIR_={fill['cf']}/", mc],
                           capture_output=True, text=True, check=True)
     assert "ERROR" not in made.stderr, made.stderr
-    cf.write_text(made.stdout)
+    cf.write_text(made.stdout.replace(*case.cf) if case.cf
+                  else made.stdout)
     for name in case.maps:
         subprocess.run([LIBEXEC / "makemap", "-C", cf, "hash",
                         directory / name],
@@ -754,6 +804,12 @@ EXIM_CASES = [
          open=True),
     exim("a top level domain", "exim-domains-open",
          main={"domains": "relay.test : *.test"}, open=True),
+    exim("recipients everywhere", "exim-domains-open",
+         "  accept\n    recipients = postmaster@{ours} : *@*\n", open=True),
+    exim("recipients here", "",
+         "  accept\n    hosts = :\n"
+         "  accept\n    recipients = postmaster@{ours} : abuse@{ours} : "
+         "*@{ours}\n    senders = !*@spam.test\n"),
     exim("whoever lists us", "exim-mx", main={"domains": "@mx_any"}),
     exim("percent_hack_domains", "exim-percent-hack",
          main={"top": "percent_hack_domains = *"}),

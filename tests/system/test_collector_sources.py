@@ -229,6 +229,9 @@ def test_login_users_are_checked(site, users, why):
     site.configure(collector=f'login_users = {users};')
     assert site.launch(COLLECTOR, '-t').wait(PATIENCE) == os.EX_CONFIG
     assert why in site.said()
+    done = subprocess.run([CTL, '-c', site.conf, 'check-config'],
+                          capture_output=True, text=True)
+    assert done.returncode == os.EX_CONFIG and why in done.stderr
 
 
 @pytest.mark.skipif(shutil.which('rsyslogd', path='/usr/sbin:/usr/bin') is

@@ -103,6 +103,71 @@ def test_exim_agrees(case, directory):
     assert ("250 Accepted" in said) == case.open, said
 
 
+def test_one_finding_a_setting(directory):
+    """However many networks it holds, and services have it."""
+    networks = [f"10.{n}.0.0/16" for n in range(60)]
+    case = Case("many", "postfix", "", {"mynetworks": ", ".join(networks)},
+                smtpd="    -o mynetworks=$main",
+                master="".join(
+                    f"{port} inet n - n - - smtpd\n"
+                    "    -o smtpd_sasl_auth_enable=yes\n"
+                    "    -o mynetworks=198.51.0.0/16\n"
+                    for port in (2501, 2502, 2503)))
+    case.main["main"] = "10.0.0.0/16 10.1.0.0/16"
+    write(case, directory)
+    findings = bad(examine(directory, "postfix", directory / "popgate.conf"))
+    wide = [f for f in findings if f["id"] == "postfix-mynetworks-wide"]
+    assert len(wide) == 2, wide
+    assert "198.51.0.0/16." in wide[1]["detail"]
+    for service in ("2502", "2503"):
+        assert f"service {service} (line " in wide[1]["detail"]
+    auth = [f for f in findings if f["id"] == "postfix-auth-without-tls"]
+    assert len(auth) == 1 and "service 2503" in auth[0]["detail"], auth
+    case = Case("many", "postfix", "", {"mynetworks": ", ".join(networks)})
+    write(case, directory)
+    f, = bad(examine(directory, "postfix", directory / "popgate.conf"))
+    assert "10.0.0.0/16, 10.1.0.0/16, " in f["detail"]
+    assert len(f["detail"]) < 600 and f["detail"].endswith(" ....")
+
+
+DOCKER = """\
+  accept
+    hosts = :
+  accept
+    hosts = ${{env{{RELAY_FROM_HOSTS}}{{$value}}{{127.0.0.1}}}}
+  accept
+    local_parts = postmaster
+    domains = ${{env{{LOCAL_DOMAINS}}{{$value}}{{@}}}}
+  require
+    domains = +local_domains : ${{env{{RELAY_TO}}{{$value}}{{@}}}}
+  accept
+"""
+
+
+def test_exim_notes_are_said_once(directory):
+    """What only the running Exim can tell, with what to do."""
+    path = write(doctor_cases.exim("docker", "", rest=DOCKER), directory)
+    findings = examine(path, "exim", directory / "popgate.conf",
+                       "--program", directory / "exim")
+    assert bad(findings) == []
+    note, = [f for f in findings if f["id"] == "exim-not-understood"]
+    assert "RELAY_FROM_HOSTS" in note["detail"]
+    assert "and 2 more" in note["detail"]
+    assert "doctor --mta exim --probe" in note["fix"]
+
+
+def test_exim_lines(directory):
+    """Of several statements that look alike, the one that it is."""
+    path = write(doctor_cases.exim(
+        "lines", "", "  accept\n    hosts = :\n"
+        "  accept\n    senders = *@friend.test\n"), directory)
+    f, = bad(examine(path, "exim", directory / "popgate.conf",
+                     "--program", directory / "exim"))
+    lines = path.read_text().splitlines()
+    assert lines[f["line"] - 1].strip() == "accept"
+    assert lines[f["line"]].strip() == "senders = *@friend.test"
+
+
 # --- defaults and our own wirings: nothing to put right ---
 
 def test_debian_postfix(directory):

@@ -22,7 +22,7 @@ PROBE_OPENS = {"probe-open-relay", "probe-sender-opens", "probe-helo-opens",
 OPEN = [case for case in CASES if case.open]
 # what looks bad and isn't, and the good ones; on the machine that we have
 GOOD = [case for case in CASES if not case.want and not case.machine and
-        not case.entries and case.mta in ("postfix", "sendmail", "exim")]
+        not case.local and not case.entries and case.mta in ("postfix", "sendmail", "exim")]
 
 
 # good ones of which the probe can't tell: they refuse everybody, or ask

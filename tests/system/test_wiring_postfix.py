@@ -108,6 +108,12 @@ smtpd_data_restrictions = permit_auth_destination,
     check_policy_service unix:/var/run/popgate-old/policy.sock
 smtpd_milters = {{ unix:/var/run/popgate-old/milter.sock, default_action=accept }}
 """),
+    "sole-gate": dict(main="""\
+compatibility_level = 3.6
+smtpd_relay_restrictions = check_client_access static:OK, reject
+smtpd_milters = {{ unix:/run/popgate/milter.sock, default_action=tempfail }}
+milter_default_action = tempfail
+"""),
     "reinjection": dict(main="""\
 compatibility_level = 3.6
 content_filter = smtp:[127.0.0.1]:10024

@@ -14,6 +14,15 @@ load(struct domain_set *set, struct err *err, char **names, size_t n)
 	return domains_load(&list, set, err);
 }
 
+static enum domain_answer
+ask(const struct domain_set *set, const char *domain)
+{
+	char folded[DOMAIN_TEXT_MAX];
+
+	assert_true(domain_fold(domain, strlen(domain), folded));
+	return domains_ask(set, folded, true);
+}
+
 static bool
 has(const struct domain_set *set, const char *domain)
 {
@@ -117,6 +126,17 @@ files(void **state)
 	assert_int_equal(load(&set, &err, names, 1), -1);
 	assert_non_null(strstr(err.text, ":3: 'user@b.test'"));
 	(void)unlink(path);
+
+	path = unit_file(0, "a.test\n");
+	FILE *out = fopen(path, "a");
+
+	assert_non_null(out);
+	(void)fwrite("b.test\0c.test\n", 1, 14, out);
+	(void)fclose(out);
+	(void)snprintf(name, sizeof(name), "file:%s", path);
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_non_null(strstr(err.text, ":2: has a NUL byte"));
+	(void)unlink(path);
 }
 
 static void
@@ -212,15 +232,22 @@ postfix_settings(void **state)
 	assert_false(has(&set, "x.a.test"));
 	domains_release(&set);
 
-	/* what can't be listed is said, not skipped */
-	(void)setenv("VMD", "mysql:/x/my.cf", 1);
-	assert_int_equal(load(&set, &err, names, 1), -1);
-	assert_non_null(strstr(err.text,
-	    "virtual_mailbox_domains: table "
-	    "mysql:/x/my.cf can't be listed"));
+	/* what can't be read is said, and left open */
+	(void)setenv("VMD", "/nonexistent/list, m.test", 1);
+	assert_int_equal(load(&set, &err, names, 1), 0);
+	assert_int_equal(set.warnings.n, 1);
+	assert_non_null(strstr(set.warnings.v[0],
+	    "main.cf: virtual_mailbox_domains: /nonexistent/list can't be "
+	    "read: No such file or directory"));
+	assert_int_equal(domains_broken(&set), 1);
+	assert_int_equal(ask(&set, "a.test"), DOMAIN_OURS);
+	assert_int_equal(ask(&set, "m.test"), DOMAIN_UNKNOWN);
+	assert_int_equal(ask(&set, "x.test"), DOMAIN_UNKNOWN);
+	domains_release(&set);
 	(void)setenv("VMD", "!no.test", 1);
-	assert_int_equal(load(&set, &err, names, 1), -1);
-	assert_non_null(strstr(err.text, "exceptions"));
+	assert_int_equal(load(&set, &err, names, 1), 0);
+	assert_int_equal(ask(&set, "no.test"), DOMAIN_FOREIGN);
+	domains_release(&set);
 	(void)setenv("PATH", dir, 1);
 	for (int i = 0; i < 2; i++) {
 		(void)snprintf(

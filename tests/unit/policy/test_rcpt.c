@@ -64,8 +64,10 @@ check_row(char *const col[COLUMNS], const char *file, unsigned *relayed,
 	arg[len - 1] = '\0';
 	arg++;
 	unescape(arg);
-	bool by_mailer = rcpt_is_local(arg, col[MAILER], &mailers, &domains);
-	bool by_text = rcpt_is_local(arg, NULL, &mailers, &domains);
+	bool by_mailer =
+	    rcpt_ask(arg, col[MAILER], &mailers, &domains, true) == DOMAIN_OURS;
+	bool by_text =
+	    rcpt_ask(arg, NULL, &mailers, &domains, true) == DOMAIN_OURS;
 	bool left = strncmp(col[WENT], "LOCAL:", 6) != 0;
 
 	if (left && !forwarded_by_admin(col[KIND])) {
@@ -160,9 +162,9 @@ rules(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		ROW("%s", rows[i].name);
-		assert_int_equal(rcpt_is_local(rows[i].arg, rows[i].mailer,
-				     &mailers, &domains),
-		    rows[i].want);
+		assert_int_equal(rcpt_ask(rows[i].arg, rows[i].mailer, &mailers,
+				     &domains, true),
+		    rows[i].want ? DOMAIN_OURS : DOMAIN_FOREIGN);
 	}
 }
 
