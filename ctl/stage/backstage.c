@@ -21,31 +21,11 @@
 #include "common/base/clock.h"
 #include "common/base/run.h"
 #include "common/config/config.h"
-#include "common/mta/postfix_wiring.h"
-#include "ctl/stage/daemon_copy.h"
-#include "ctl/stage/exim_copy.h"
-#include "ctl/stage/gate.h"
+#include "ctl/stage/first.h"
 #include "ctl/stage/loopback.h"
-#include "ctl/stage/postfix_copy.h"
-#include "ctl/stage/program.h"
-#include "ctl/stage/room.h"
-#include "ctl/stage/sasl.h"
-#include "ctl/stage/sendmail_copy.h"
-#include "ctl/stage/servant.h"
 #include "ctl/stage/stage.h"
 
-enum { LOOK_MS = 10, PATH_LEN = 1024 };
-
-/* The first process of the room. */
-struct first {
-	const struct stage_spec *spec;
-	int sock, log;
-	struct gate gate;
-	struct postfix_copy postfix;
-	struct daemon_copy daemon; /* Sendmail, Exim */
-	const char *own_log; /* a log file of the mail server's, or "" */
-	struct servant_share *share; /* NULL: there is no servant yet */
-};
+enum { LOOK_MS = 10 };
 
 /* The answer, with a descriptor or -1, which is closed. */
 static void
@@ -266,7 +246,7 @@ times_asked(const struct first *f, const char *word)
 	if (!postfix_endpoint_parse(word, &e)) {
 		/* smtpd_sasl_path */
 		e = (struct postfix_endpoint){ .is_unix = true };
-		(void)snprintf(e.path, sizeof(e.path), "%s", word);
+		(void)snprintf(e.path, sizeof(e.path), "%.299s", word);
 	}
 	for (size_t i = 0; i < f->share->n_asked; i++)
 		if (same_endpoint(&f->share->asked[i].named, &e))
@@ -309,174 +289,6 @@ serve(struct first *f, const struct backstage_request *r)
 	answer(f, &a, fd);
 }
 
-static int
-run_quietly(const char *const *argv, struct err *err)
-{
-	char *out =
-	    run_read((char *const *)(uintptr_t)argv, NULL, RUN_TIMEOUT_S, err);
-
-	free(out);
-	return out == NULL ? -1 : 0;
-}
-
-/* The edit by the command that makes it on the machine. */
-static int
-edit(
-    const struct stage_spec *spec, const struct wiring_edit *e, struct err *err)
-{
-	static const char *const option[] = {
-		[EDIT_MAIN] = "-e", [EDIT_SERVICE] = "-P", [EDIT_FIELD] = "-F"
-	};
-	char *word = NULL;
-	int rc;
-
-	if (asprintf(&word, "%s%s%s=%s", e->kind == EDIT_MAIN ? "" : e->service,
-		e->kind == EDIT_MAIN ? "" : "/", e->name, e->value) == -1) {
-		err_nomem(err, "an edit of the copy", 0);
-		return -1;
-	}
-	const char *const argv[] = { "postconf", "-c", spec->dir,
-		option[e->kind], word, NULL };
-
-	rc = run_quietly(argv, err);
-	free(word);
-	return rc;
-}
-
-/* Put a file into the place of one of the machine's. */
-static int
-replace(const struct stage_file *file, struct err *err)
-{
-	char dir[PATH_LEN];
-	char *slash;
-
-	(void)snprintf(dir, sizeof(dir), "%s", file->path);
-	slash = strrchr(dir, '/');
-	if (*dir != '/' || slash == NULL) {
-		err_set(err, ERR_INVALID, "%s: expected an absolute path",
-		    file->path);
-		return -1;
-	}
-	*(slash == dir ? slash + 1 : slash) = '\0';
-	if (access(file->path, F_OK) == -1 && room_writable(dir, err) == -1)
-		return -1;
-	return room_file(file->path, file->text, 0644, err);
-}
-
-/* Files, edits, commands. */
-static int
-prepare(struct first *f, struct err *err)
-{
-	const struct stage_spec *spec = f->spec;
-
-	for (size_t i = 0; i < spec->n_files; i++)
-		if (replace(&spec->files[i], err) == -1)
-			return -1;
-	for (size_t i = 0; i < spec->n_edits; i++)
-		if (edit(spec, &spec->edits[i], err) == -1)
-			return -1;
-	for (size_t i = 0; i < spec->n_prepare; i++)
-		if (run_quietly(spec->prepare[i], err) == -1)
-			return -1;
-	return 0;
-}
-
-/* Which servers it asks, after the edits. */
-static int
-find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
-{
-	static char log[EXIM_LOG_MAX];
-	const struct stage_spec *spec = f->spec;
-	const struct exim_program exim = { spec->program, spec->dir };
-
-	switch (spec->mta) {
-	case STAGE_POSTFIX:
-		if (postfix_copy_read(&f->postfix, spec->dir, err) == -1)
-			return -1;
-		f->own_log =
-		    postfix_value(&f->postfix.pf, NULL, "maillog_file");
-		*n_r = asked_of(&f->postfix.pf, asked);
-		return sasl_ask_stand_in("smtpd", spec->dir, err);
-	case STAGE_SENDMAIL:
-		return sendmail_copy_make(
-		    &f->daemon, spec->dir, asked, n_r, err);
-	case STAGE_EXIM:
-		f->own_log = log;
-		return exim_copy_make(&f->daemon, &exim, asked, n_r, log, err);
-	}
-	return -1;
-}
-
-static int
-start_mta(struct first *f, struct err *err)
-{
-	const struct stage_spec *spec = f->spec;
-
-	const struct exim_program exim = { spec->program, spec->dir };
-
-	if (spec->mta == STAGE_POSTFIX)
-		return postfix_copy_start(&f->postfix, f->log, err);
-	if (spec->mta == STAGE_EXIM)
-		return exim_copy_start(&f->daemon, &exim, spec->addresses,
-		    f->log, spec->timeout_ms, err);
-	return sendmail_copy_start(&f->daemon, spec->program, spec->dir,
-	    spec->addresses, f->log, spec->timeout_ms, err);
-}
-
-static int
-start_gate(struct first *f, struct err *err)
-{
-	if (f->spec->popgate == NULL)
-		return 0;
-	f->gate = (struct gate){ .cfg = f->spec->popgate,
-		.milter = f->spec->milter,
-		.log = f->log };
-	return gate_prepare(&f->gate, err) == 0
-	    ? gate_start(&f->gate, f->spec->timeout_ms, err)
-	    : -1;
-}
-
-/* The machine's own name is known to DNS. */
-static void
-name_machine(struct first *f)
-{
-	const struct network_set *own = f->spec->addresses;
-	char name[256] = "";
-	struct addr addr;
-
-	loopback_address(ADDR_IPV4, &addr);
-	(void)gethostname(name, sizeof(name) - 1);
-	names_add(&f->share->names, name, own->n > 0 ? &own->v[0].base : &addr);
-}
-
-static int
-make_ready(struct first *f, struct err *err)
-{
-	static struct asked asked[ASKED_MAX];
-	const struct stage_spec *spec = f->spec;
-	size_t n;
-
-	if (room_furnish(err) == -1 ||
-	    loopback_up(spec->addresses, err) == -1 ||
-	    room_resolver(err) == -1 ||
-	    (spec->mta == STAGE_POSTFIX &&
-		postfix_copy_make(spec->dir, err) == -1) ||
-	    prepare(f, err) == -1)
-		return -1;
-	f->log =
-	    open(SERVANT_LOG, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
-	if (f->log == -1) {
-		err_set(err, ERR_IO, SERVANT_LOG ": %s", strerror(errno));
-		return -1;
-	}
-	/* popgate first: nobody is to stand in for its sockets */
-	if (start_gate(f, err) == -1 || find_asked(f, asked, &n, err) == -1 ||
-	    servant_start(asked, n, &f->share, err) == -1)
-		return -1;
-	name_machine(f);
-	return start_mta(f, err);
-}
-
 /* What the copy inherits of the caller's: nothing but the way to the
  * programs. */
 static void
@@ -501,17 +313,19 @@ reap(struct first *f)
 }
 
 _Noreturn void
-backstage(const struct stage_spec *spec, int sock)
+backstage(const struct stage_spec *spec, int sock, int machine)
 {
 	static struct backstage_request request;
-	struct first f = {
-		.spec = spec, .sock = sock, .log = -1, .own_log = ""
-	};
+	struct first f = { .spec = spec,
+		.sock = sock,
+		.log = -1,
+		.machine = machine,
+		.own_log = "" };
 	struct backstage_answer ready = { 0 };
 
 	clean_environment();
 	(void)signal(SIGPIPE, SIG_IGN);
-	ready.ok = make_ready(&f, &ready.err) == 0;
+	ready.ok = first_ready(&f, &ready.err) == 0;
 	answer(&f, &ready, f.log == -1 ? -1 : do_log(&f, &ready.err));
 	for (;;) {
 		ssize_t n = recv(sock, &request, sizeof(request), 0);

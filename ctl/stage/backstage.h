@@ -45,7 +45,8 @@ struct backstage_answer {
 
 /* Be the first process of a room that was left for (room_leave()): never
  * returns. The first answer says whether the copy is ready.
- *   sock  SOCK_SEQPACKET; when its other end is closed, this is the end */
-_Noreturn void backstage(const struct stage_spec *spec, int sock);
+ *   sock  SOCK_SEQPACKET; when its other end is closed, this is the end
+ *   machine  the machine's network namespace */
+_Noreturn void backstage(const struct stage_spec *spec, int sock, int machine);
 
 #endif

@@ -70,10 +70,12 @@ client_address(const char *name, struct addr *addr)
 		return false;
 	*addr = (struct addr){ .family = len == 8 ? ADDR_IPV4 : ADDR_IPV6 };
 	for (size_t i = 0; i < len; i++) {
+		unsigned value = (unsigned)(name[i] - 'a');
+
 		if (name[i] < 'a' || name[i] > 'p')
 			return false;
 		addr->bytes[i / 2] =
-		    (uint8_t)(addr->bytes[i / 2] << 4 | (name[i] - 'a'));
+		    (uint8_t)((unsigned)addr->bytes[i / 2] << 4 | value);
 	}
 	return true;
 }
@@ -113,9 +115,10 @@ reverse_name(const char *name, char buf[NAME_LEN])
 	addr.family = ADDR_IPV6;
 	for (size_t i = 0; i < 32; i++) {
 		char digit[2] = { name[62 - 2 * i], '\0' };
+		unsigned value = (unsigned)strtoul(digit, NULL, 16) & 15;
 
-		addr.bytes[i / 2] = (uint8_t)(addr.bytes[i / 2] << 4 |
-		    (strtoul(digit, NULL, 16) & 15));
+		addr.bytes[i / 2] =
+		    (uint8_t)((unsigned)addr.bytes[i / 2] << 4 | value);
 	}
 	client_name(&addr, buf);
 	return true;

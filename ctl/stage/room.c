@@ -437,6 +437,28 @@ room_file(const char *path, const char *text, mode_t mode, struct err *err)
 }
 
 int
+room_socket(const char *path, struct err *err)
+{
+	char real[PATH_LEN], dir[PATH_LEN];
+	struct stat st;
+	int fd;
+
+	(void)snprintf(real, sizeof(real), ROOM_REAL "%.900s", path);
+	(void)snprintf(
+	    dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+	if (stat(real, &st) == -1 || !S_ISSOCK(st.st_mode) ||
+	    (stat(path, &st) == 0 && S_ISSOCK(st.st_mode)))
+		return 0;
+	if (room_writable(dir, err) == -1)
+		return -1;
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return fail(err, "make", path);
+	(void)close(fd);
+	return bind(real, path, err);
+}
+
+int
 room_names(const char *path, struct err *err)
 {
 	return room_file(path,

@@ -62,6 +62,10 @@ int room_file(const char *path, const char *text, mode_t mode, struct err *err);
 int
 room_write(const char *path, const char *text, mode_t mode, struct err *err);
 
+/* Let a Unix socket of the machine be seen in the room. 0, also when there is
+ * none at this path, or -1 with err. */
+int room_socket(const char *path, struct err *err);
+
 /* Let the machine's resolver ask the room's own name server, on loopback. */
 int room_resolver(struct err *err);
 

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,16 +18,22 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "ctl/stage/doors.h"
 #include "ctl/stage/loopback.h"
-#include "ctl/stage/room.h"
 
 enum {
 	FDS_MAX = 512,
 	DNS_PORT = 53,
-	BACKLOG = 64,
 };
 
-enum fd_kind { FD_LOG, FD_NAMES, FD_LISTEN, FD_SESSION };
+enum fd_kind {
+	FD_LOG,
+	FD_NAMES,
+	FD_LISTEN,
+	FD_SESSION,
+	FD_TABLE, /* listens for a server of the machine */
+	FD_PIPE /* one end of a connection to it */
+};
 
 /* One descriptor of the servant's. */
 struct door {
@@ -34,11 +41,14 @@ struct door {
 	enum standin_kind standin;
 	size_t asked; /* FD_LISTEN: which of share->asked */
 	struct standin *session; /* FD_SESSION: owned */
+	unsigned port; /* FD_TABLE: of the machine's loopback */
+	int peer; /* FD_PIPE: the other end, which is here, too */
 };
 
 struct servant {
 	struct servant_share *share;
 	int log;
+	int machine, room; /* network namespaces */
 	struct pollfd fds[FDS_MAX];
 	struct door doors[FDS_MAX];
 	nfds_t n;
@@ -65,74 +75,6 @@ remove_fd(struct servant *s, nfds_t i)
 	s->n--;
 	s->fds[i] = s->fds[s->n];
 	s->doors[i] = s->doors[s->n];
-}
-
-/* A Unix socket at path, whose directory is made; -1 with errno or err. */
-static int
-bind_unix(const char *path, int type, struct err *err)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	char dir[sizeof(sun.sun_path)];
-	char *slash;
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(sun.sun_path, path, strlen(path) + 1);
-	memcpy(dir, sun.sun_path, sizeof(dir));
-	slash = strrchr(dir, '/');
-	if (slash != NULL && slash != dir) {
-		*slash = '\0';
-		if (room_writable(dir, err) == -1)
-			return -1;
-	}
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd != -1 &&
-	    (bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-		chmod(path, 0666) == -1 ||
-		(type == SOCK_STREAM && listen(fd, BACKLOG) == -1))) {
-		int error = errno;
-
-		(void)close(fd);
-		errno = error;
-		fd = -1;
-	}
-	return fd;
-}
-
-/* A socket of inet at an address that may be anybody's; -1 with errno. */
-static int
-bind_inet(const struct addr *addr, unsigned port, int type)
-{
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)port) };
-	struct sockaddr_in four = { .sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port) };
-	bool is_six = addr->family == ADDR_IPV6;
-	const int on = 1;
-	int fd = socket(is_six ? AF_INET6 : AF_INET,
-	    type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	memcpy(&six.sin6_addr, addr->bytes, 16);
-	memcpy(&four.sin_addr, addr->bytes, 4);
-	if (fd == -1)
-		return -1;
-	if (is_six) {
-		(void)setsockopt(
-		    fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
-		(void)setsockopt(
-		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	}
-	if (bind(fd,
-		is_six ? (const struct sockaddr *)&six
-		       : (const struct sockaddr *)&four,
-		is_six ? sizeof(six) : sizeof(four)) == 0 &&
-	    (type != SOCK_STREAM || listen(fd, BACKLOG) == 0))
-		return fd;
-	(void)close(fd);
-	return -1;
 }
 
 static struct addr
@@ -163,7 +105,7 @@ listen_inet(struct servant *s, const struct asked *a, struct door door)
 	}
 	if (addr.family == ADDR_NONE) {
 		struct addr six = address("::1");
-		int fd = bind_inet(&six, a->named.port, SOCK_STREAM);
+		int fd = door_inet(&six, a->named.port, SOCK_STREAM);
 
 		if (fd != -1)
 			(void)add_fd(s, fd, door);
@@ -171,7 +113,7 @@ listen_inet(struct servant *s, const struct asked *a, struct door door)
 		names_add(&s->share->names, host, &addr);
 	}
 	(void)loopback_stranger(&addr, NULL);
-	int fd = bind_inet(&addr, a->named.port, SOCK_STREAM);
+	int fd = door_inet(&addr, a->named.port, SOCK_STREAM);
 
 	if (fd != -1)
 		(void)add_fd(s, fd, door);
@@ -191,7 +133,7 @@ stand_in(struct servant *s, const struct asked *a, struct err *err)
 		listen_inet(s, a, door);
 		return 0;
 	}
-	fd = bind_unix(a->path, SOCK_STREAM, &why);
+	fd = door_unix(a->path, SOCK_STREAM, &why);
 	if (fd != -1)
 		return add_fd(s, fd, door) ? 0 : -1;
 	if (why.code == ERR_NONE && errno == EADDRINUSE)
@@ -298,15 +240,69 @@ serve_session(const struct servant *s, nfds_t i)
 	return open;
 }
 
+/* Lead a client of the room to a server of the machine. */
+static void
+take_pipe(struct servant *s, nfds_t i)
+{
+	int fd = accept4(s->fds[i].fd, NULL, NULL, SOCK_CLOEXEC);
+	int to =
+	    fd == -1 ? -1 : door_machine(s->machine, s->room, s->doors[i].port);
+
+	if (to == -1 || s->n + 2 > FDS_MAX) {
+		if (fd != -1)
+			(void)close(fd);
+		if (to != -1)
+			(void)close(to);
+		return;
+	}
+	(void)add_fd(s, fd, (struct door){ .kind = FD_PIPE, .peer = to });
+	(void)add_fd(s, to, (struct door){ .kind = FD_PIPE, .peer = fd });
+}
+
+/* Pass on what came; false when either end has closed. */
+static bool
+serve_pipe(const struct servant *s, nfds_t i)
+{
+	static char data[16384];
+	ssize_t n = recv(s->fds[i].fd, data, sizeof(data), MSG_DONTWAIT);
+	size_t at = 0;
+
+	if (n <= 0)
+		return n == -1 && (errno == EAGAIN || errno == EINTR);
+	while (at < (size_t)n) {
+		ssize_t put = send(
+		    s->doors[i].peer, data + at, (size_t)n - at, MSG_NOSIGNAL);
+
+		if (put <= 0)
+			return false;
+		at += (size_t)put;
+	}
+	return true;
+}
+
+static void
+end_pipe(struct servant *s, nfds_t i)
+{
+	int peer = s->doors[i].peer;
+
+	remove_fd(s, i);
+	for (nfds_t j = 0; j < s->n; j++)
+		if (s->fds[j].fd == peer) {
+			remove_fd(s, j);
+			return;
+		}
+}
+
 static _Noreturn void
 serve(struct servant *s)
 {
 	for (;;) {
 		if (poll(s->fds, s->n, -1) == -1)
 			continue;
-		/* backwards: a session that ends is replaced by the last */
+		/* backwards: what ends is replaced by the last, which may then
+		 * be looked at once more, and has nothing */
 		for (nfds_t i = s->n; i-- > 0;) {
-			if (s->fds[i].revents == 0)
+			if (i >= s->n || s->fds[i].revents == 0)
 				continue;
 			switch (s->doors[i].kind) {
 			case FD_LOG:
@@ -322,6 +318,13 @@ serve(struct servant *s)
 				if (!serve_session(s, i))
 					remove_fd(s, i);
 				break;
+			case FD_TABLE:
+				take_pipe(s, i);
+				break;
+			case FD_PIPE:
+				if (!serve_pipe(s, i))
+					end_pipe(s, i);
+				break;
 			}
 		}
 	}
@@ -336,14 +339,14 @@ open_first(struct servant *s, struct err *err)
 
 	s->log =
 	    open(SERVANT_LOG, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
-	fd = bind_unix("/dev/log", SOCK_DGRAM, err);
+	fd = door_unix("/dev/log", SOCK_DGRAM, err);
 	if (s->log == -1 || fd == -1) {
 		err_set(
 		    err, ERR_IO, "the log of the copy: %s", strerror(errno));
 		return -1;
 	}
 	(void)add_fd(s, fd, (struct door){ .kind = FD_LOG });
-	fd = bind_inet(&loopback, DNS_PORT, SOCK_DGRAM);
+	fd = door_inet(&loopback, DNS_PORT, SOCK_DGRAM);
 	if (fd == -1) {
 		err_set(err, ERR_IO, "the name server of the copy: %s",
 		    strerror(errno));
@@ -353,9 +356,29 @@ open_first(struct servant *s, struct err *err)
 	return 0;
 }
 
+/* Listen for the servers of lookup tables, where nobody else does. */
+static void
+listen_tables(struct servant *s, const struct servant_work *work)
+{
+	const struct addr loopback = address("127.0.0.1");
+
+	s->machine = work->machine;
+	s->room = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < work->n_tables && s->room != -1; i++) {
+		unsigned port = work->tables[i].port;
+		int fd = work->tables[i].is_unix
+		    ? -1
+		    : door_inet(&loopback, port, SOCK_STREAM);
+
+		if (fd != -1)
+			(void)add_fd(s, fd,
+			    (struct door){ .kind = FD_TABLE, .port = port });
+	}
+}
+
 int
-servant_start(const struct asked *asked, size_t n,
-    struct servant_share **share_r, struct err *err)
+servant_start(const struct servant_work *work, struct servant_share **share_r,
+    struct err *err)
 {
 	static struct servant servant;
 	struct servant *s = &servant;
@@ -370,8 +393,9 @@ servant_start(const struct asked *asked, size_t n,
 	*share_r = s->share = memory;
 	if (open_first(s, err) == -1)
 		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (stand_in(s, &asked[i], err) == -1)
+	listen_tables(s, work);
+	for (size_t i = 0; i < work->n_asked; i++)
+		if (stand_in(s, &work->asked[i], err) == -1)
 			return -1;
 	pid = fork();
 	if (pid == 0)
@@ -381,5 +405,7 @@ servant_start(const struct asked *asked, size_t n,
 	for (nfds_t i = 0; i < s->n; i++)
 		(void)close(s->fds[i].fd);
 	(void)close(s->log);
+	if (s->room != -1)
+		(void)close(s->room);
 	return pid == -1 ? -1 : 0;
 }

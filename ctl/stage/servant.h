@@ -25,10 +25,21 @@ struct servant_share {
 	} asked[ASKED_MAX];
 };
 
+/* What the servant does besides log and DNS. All borrowed. */
+struct servant_work {
+	const struct asked *asked; /* to stand in for */
+	size_t n_asked;
+	/* Servers of loopback that clients of the room are led to: those of
+	 * lookup tables. Unix sockets among them are somebody else's work. */
+	const struct postfix_endpoint *tables;
+	size_t n_tables;
+	int machine; /* the machine's network namespace */
+};
+
 /* Bind /dev/log, the name server, and the stand-ins; then start the servant.
  *   share_r  is filled; never freed
  * 0, or -1 with err. */
-int servant_start(const struct asked *asked, size_t n,
+int servant_start(const struct servant_work *work,
     struct servant_share **share_r, struct err *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -65,10 +66,12 @@ between(const struct stage_spec *spec, int sock)
 {
 	struct backstage_answer a = { 0 };
 	pid_t pid = -1;
+	int machine;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)setsid();
 	keep_only(sock);
+	machine = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (room_leave(&a.err) == 0) {
 		pid = fork();
 		if (pid == -1)
@@ -76,7 +79,7 @@ between(const struct stage_spec *spec, int sock)
 	}
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		backstage(spec, sock);
+		backstage(spec, sock, machine);
 	}
 	a.ok = pid != -1;
 	a.number = pid;

@@ -4,7 +4,9 @@ nothing of the machine is touched, whatever happens."""
 import os
 import pathlib
 import signal
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -310,3 +312,55 @@ def test_sendmail(tmp_path):
         assert "26" in error
     stage.wait_gone()
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_lookup_tables(installed, tmp_path):
+    """The SQL server of this machine is asked by the copy, too, by TCP and by
+    its socket; what isn't named by a table isn't reached."""
+    made = installed(
+        more=f"smtp_generic_maps = proxy:mysql:{tmp_path}/table.cf\n")
+    (tmp_path / "ask.py").write_text(ASK)
+    path = tmp_path / "sql" / "server.sock"
+    path.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as tcp, \
+            socket.create_server(("127.0.0.1", 0)) as other, \
+            socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(path))
+        unix.listen()
+        port, closed = tcp.getsockname()[1], other.getsockname()[1]
+        (tmp_path / "table.cf").write_text(
+            f"# to the server\nuser = mail\nhosts = 127.0.0.1:{port} "
+            f"unix:{path}\nquery = SELECT 1\n")
+        for server in (tcp, unix):
+            threading.Thread(target=echo, args=[server], daemon=True).start()
+        with Stage(made.etc, made.conf) as stage:
+            asked = [stage.run("python3", tmp_path / "ask.py", *where) for where in (
+                ["127.0.0.1", port], [path], ["127.0.0.1", port])]
+            assert asked == ["you said hello" + "x" * 100000] * 3
+            assert "refused" in stage.run(
+                "python3", tmp_path / "ask.py", "127.0.0.1", closed)
+        stage.wait_gone()
+
+
+ASK = """
+import socket, sys
+where = sys.argv[1] if len(sys.argv) == 2 else (sys.argv[1], int(sys.argv[2]))
+s = socket.socket(socket.AF_UNIX if len(sys.argv) == 2 else socket.AF_INET)
+try:
+    s.connect(where)
+except OSError as error:
+    print(error)
+    sys.exit()
+s.sendall(b'hello' + b'x' * 100000 + b'\\n')
+print(s.makefile().read(), end='')
+"""
+
+
+def echo(server):
+    while True:
+        try:
+            client, _ = server.accept()
+        except OSError:
+            return
+        with client, client.makefile("rwb") as lines:
+            lines.write(b"you said " + lines.readline().rstrip())
