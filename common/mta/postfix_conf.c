@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/base/run.h"
+#include "common/base/strings.h"
 #include "common/mta/conf_file.h"
 
 /* name: of one setting; NULL: all. */
@@ -32,6 +33,25 @@ postfix_setting(const char *dir, const char *name, struct err *err)
 {
 	assert(*name != '\0' && *name != '-');
 	return postconf(dir, "-hx", name, err);
+}
+
+int
+postfix_instances(const char *dir, struct string_list *dirs, struct err *err)
+{
+	char *list, *save = NULL;
+	bool added = string_list_add(dirs, dir, strlen(dir));
+
+	list = postfix_setting(dir, "multi_instance_directories", err);
+	if (list == NULL)
+		return -1;
+	for (char *word = strtok_r(list, " \t\r\n,", &save);
+	     word != NULL && added; word = strtok_r(NULL, " \t\r\n,", &save))
+		if (strcmp(word, dir) != 0)
+			added = string_list_add(dirs, word, strlen(word));
+	free(list);
+	if (!added)
+		err_set(err, ERR_NOMEM, "out of memory");
+	return added ? 0 : -1;
 }
 
 static int

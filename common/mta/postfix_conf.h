@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct err;
+struct string_list;
 
 struct postfix_pair {
 	char *name; /* of an override: "service/type/setting" */
@@ -46,6 +47,14 @@ void postfix_conf_release(struct postfix_conf *pf);
 /* One setting of main.cf alone, with everything expanded: to be freed by the
  * caller, or NULL with err. Runs postconf. */
 char *postfix_setting(const char *dir, const char *name, struct err *err);
+
+/* The configuration directories of all instances: dir, then those of its
+ * multi_instance_directories in their order, whether postmulti(1) starts them
+ * or not. Adds to *dirs, which the caller releases. Runs postconf. Returns 0,
+ * or -1 with err, and dir alone in *dirs. */
+struct string_list;
+int
+postfix_instances(const char *dir, struct string_list *dirs, struct err *err);
 
 /* A setting; "" when there is none. s NULL: that of main.cf. */
 const char *postfix_value(const struct postfix_conf *pf,

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
+#include "common/base/strings.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
@@ -380,8 +381,8 @@ check_all(struct postfix_exam *x)
 	x->d->wired |= seen.milter || seen.permit;
 }
 
-void
-doctor_postfix(struct doctor *d, const char *dir)
+static void
+examine(struct doctor *d, const char *dir)
 {
 	struct postfix_exam x = { .d = d };
 	struct finding_at at = { .file = dir, .dir = dir };
@@ -398,4 +399,35 @@ doctor_postfix(struct doctor *d, const char *dir)
 	domains_release(&x.ours);
 	net_machine_release(&x.machine);
 	postfix_conf_release(&x.pf);
+}
+
+/* "dir, dir": what was looked at. */
+static void
+add_read(struct doctor *d, const char *dir)
+{
+	char *before = d->read[MTA_POSTFIX], *both;
+
+	if (before == NULL || strcmp(before, dir) == 0)
+		return;
+	if (asprintf(&both, "%s, %s", before, dir) == -1) {
+		d->no_memory = true;
+		return;
+	}
+	free(before);
+	d->read[MTA_POSTFIX] = both;
+}
+
+void
+doctor_postfix(struct doctor *d, const char *dir)
+{
+	struct string_list dirs = { 0 };
+	struct err err;
+
+	/* when that fails, so does postconf in examine(), which says it */
+	(void)postfix_instances(dir, &dirs, &err);
+	for (size_t i = 0; i < dirs.n; i++) {
+		add_read(d, dirs.v[i]);
+		examine(d, dirs.v[i]);
+	}
+	string_list_release(&dirs);
 }
