@@ -12,8 +12,4 @@
  * d->wired when a service asks. Reads no table. */
 void postfix_check_asked(struct postfix_exam *x);
 
-/* The same of every instance that runs, for those who look often: dir and what
- * its multi_instance_directories name. */
-void doctor_postfix_asked(struct doctor *d, const char *dir);
-
 #endif
