@@ -278,7 +278,7 @@ check_audit(struct status *s)
 	struct audit_reader *r;
 	struct err err;
 
-	if (audit_open_reader(path, &r, &err) == -1) {
+	if (ctl_audit_open(path, &r, &err) == -1) {
 		int code = ctl_database_reason(path, "record of decisions",
 		    STORE_READ, &err, text, sizeof(text));
 
