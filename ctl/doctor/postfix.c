@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/strings.h"
 #include "common/mta/postfix_table.h"
+#include "common/mta/postfix_wiring.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/files.h"
@@ -284,8 +284,8 @@ doctor_postfix(struct doctor *d, const char *dir)
 	struct string_list dirs = { 0 };
 	struct err err;
 
-	/* when that fails, so does postconf in examine(), which says it */
-	(void)postfix_instances(dir, &dirs, &err);
+	if (postfix_instances(dir, &dirs, &err) == -1)
+		examine(d, dir); /* which says why */
 	for (size_t i = 0; i < dirs.n; i++) {
 		add_read(d, dirs.v[i]);
 		examine(d, dirs.v[i]);

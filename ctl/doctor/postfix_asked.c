@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/strings.h"
+#include "common/mta/postfix_wiring.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/postfix_reinjection.h"
@@ -201,10 +201,21 @@ postfix_check_asked(struct postfix_exam *x)
 	free(a.v);
 }
 
-static bool
-is_enabled(const struct postfix_conf *pf)
+/* Of the others those count that postmulti(1) starts. */
+static void
+check_instance(struct doctor *d, const char *dir, bool first)
 {
-	return postfix_yes(pf, NULL, "multi_instance_enable");
+	struct postfix_exam x = { .d = d };
+	struct finding_at at = { .file = dir, .dir = dir };
+	struct err err;
+
+	if (postfix_conf_load(dir, &x.pf, &err) == -1) {
+		doctor_add(d, "postfix-unreadable", &at, "%s", err.text);
+		return;
+	}
+	if (first || postfix_yes(&x.pf, NULL, "multi_instance_enable"))
+		postfix_check_asked(&x);
+	postfix_conf_release(&x.pf);
 }
 
 void
@@ -213,19 +224,9 @@ doctor_postfix_asked(struct doctor *d, const char *dir)
 	struct string_list dirs = { 0 };
 	struct err err;
 
-	(void)postfix_instances(dir, &dirs, &err);
-	for (size_t i = 0; i < dirs.n; i++) {
-		struct postfix_exam x = { .d = d };
-		struct finding_at at = { .file = dirs.v[i], .dir = dirs.v[i] };
-
-		if (postfix_conf_load(dirs.v[i], &x.pf, &err) == -1) {
-			doctor_add(
-			    d, "postfix-unreadable", &at, "%s", err.text);
-			continue;
-		}
-		if (i == 0 || is_enabled(&x.pf))
-			postfix_check_asked(&x);
-		postfix_conf_release(&x.pf);
-	}
+	if (postfix_instances(dir, &dirs, &err) == -1)
+		check_instance(d, dir, true);
+	for (size_t i = 0; i < dirs.n; i++)
+		check_instance(d, dirs.v[i], i == 0);
 	string_list_release(&dirs);
 }

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: ISC */
+/* postfix_wiring_list - where in a list of restrictions popgate has to be
+ * asked, and how it stands with that. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/mta/postfix_wiring_items.h"
+
+enum { TEXT_LEN = 1200 };
+
+/* --- where popgate has to be asked --- */
+
+/* A place in front of an item, or at the end. */
+struct place {
+	bool needed;
+	size_t at;
+	const char *refuses; /* what would, behind it; NULL: nothing */
+};
+
+/* The first item from `from` on that is a refusal, or may be one, before the
+ * list ends by a permit; l->n: none. */
+static size_t
+find_refusal(const struct wiring_items *l, size_t from, bool certain)
+{
+	for (size_t i = from; i < l->n && l->v[i].kind != ITEM_PERMIT; i++)
+		if (wiring_is_refusal(l->v[i].kind) ||
+		    (!certain && l->v[i].kind == ITEM_MAYBE))
+			return i;
+	return l->n;
+}
+
+/* Behind the last item of this kind before end, and the permits that follow
+ * it; 0: there is none. */
+static size_t
+behind_last(
+    const struct wiring_items *l, enum wiring_item_kind kind, size_t end)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < end && l->v[i].kind != ITEM_PERMIT; i++)
+		if (l->v[i].kind == kind)
+			at = i + 1;
+	while (at > 0 && at < end &&
+	    (l->v[at].kind == ITEM_AUTH || l->v[at].kind == ITEM_NETWORKS))
+		at++;
+	return at;
+}
+
+static struct place
+find_place(const struct wiring_items *l)
+{
+	size_t certain = find_refusal(l, 0, true);
+	size_t at = behind_last(l, ITEM_AUTH, certain);
+
+	if (at == 0)
+		at = behind_last(l, ITEM_NETWORKS, certain);
+	size_t refusal = at == 0 ? certain : find_refusal(l, at, false);
+
+	return (struct place){ .needed = refusal < l->n,
+		.at = at == 0 ? certain : at,
+		.refuses = refusal < l->n ? l->v[refusal].name : NULL };
+}
+
+/* Does nothing from at on ever concern mail for our own domains? Then it needs
+ * not wait for popgate. */
+static bool
+only_relays_behind(const struct wiring_items *l, size_t at)
+{
+	for (size_t i = at; i < l->n; i++)
+		if (l->v[i].kind == ITEM_REFUSE || l->v[i].kind == ITEM_MAYBE)
+			return false;
+	return true;
+}
+
+/* At this place, may everybody be put off who gets there while popgate doesn't
+ * answer? Then it says so in words that a user understands. */
+static bool
+may_be_strict(const struct wiring_items *l, size_t at)
+{
+	if (wiring_own_mail_has_passed(l, at))
+		return true;
+	while (at < l->n && l->v[at].kind == ITEM_OURS)
+		at++;
+	return at < l->n &&
+	    (strcasecmp(l->v[at].name, "reject") == 0 ||
+		strcasecmp(l->v[at].name, "defer") == 0);
+}
+
+/* The definition that asks at this place, into buf. */
+static void
+name_definition(
+    const struct wiring_items *l, bool strict, char *buf, size_t size)
+{
+	(void)snprintf(
+	    buf, size, "popgate_%s%s", l->kind->name, strict ? "_strict" : "");
+}
+
+/* Does the item at o ask early enough? */
+static bool
+is_in_time(const struct wiring_items *l, size_t o, const struct place *place)
+{
+	for (size_t i = 0; i < o; i++) {
+		enum wiring_item_kind kind = l->v[i].kind;
+
+		if (kind == ITEM_PERMIT || wiring_is_refusal(kind) ||
+		    (kind == ITEM_MAYBE && i >= place->at && place->needed))
+			return false;
+	}
+	return true;
+}
+
+/* The item that asks as the wiring has it; l->n: there is none. */
+static size_t
+find_current(const struct wiring_items *l, const struct place *place)
+{
+	char plain[WIRING_NAME_MAX], strict[WIRING_NAME_MAX];
+
+	name_definition(l, false, plain, sizeof(plain));
+	name_definition(l, true, strict, sizeof(strict));
+	for (size_t i = 0; i < l->n; i++) {
+		const char *definition = l->v[i].definition;
+
+		if (is_in_time(l, i, place) &&
+		    (strcmp(definition, plain) == 0 ||
+			(strcmp(definition, strict) == 0 &&
+			    may_be_strict(l, i))))
+			return i;
+	}
+	return l->n;
+}
+
+static void
+insert_at_place(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind, const char *raw)
+{
+	const struct postfix_service *owner =
+	    wiring_own(w, s, kind->setting) != NULL ? s : NULL;
+	char name[WIRING_NAME_MAX], text[2 * WIRING_NAME_MAX], why[TEXT_LEN];
+	struct wiring_items l;
+
+	wiring_items_parse(&l, w, s, kind, raw);
+	struct place place = find_place(&l);
+	bool strict = may_be_strict(&l, place.at);
+	bool own_first =
+	    !strict && kind->relays && only_relays_behind(&l, place.at);
+
+	name_definition(&l, strict || own_first, name, sizeof(name));
+	wiring_define(w, name);
+	(void)snprintf(text, sizeof(text), "%s%s$%s",
+	    own_first ? "permit_auth_destination" : "",
+	    own_first ? wiring_separator(owner, raw) : "", name);
+	(void)snprintf(why, sizeof(why),
+	    "Here %s would refuse a client that popgate permits, or may: popgate is asked in front of it.",
+	    place.refuses);
+	const struct wiring_insertion in = {
+		.w = w, .s = s, .kind = kind, .text = text, .why = why
+	};
+
+	wiring_insert(&in, owner, kind->setting, raw, place.at, 0);
+	wiring_items_release(&l);
+}
+
+void
+wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	const struct postfix_service *owner =
+	    wiring_own(w, s, kind->setting) != NULL ? s : NULL;
+	char *raw = wiring_start_value(w, s, kind), *old = NULL;
+	struct wiring_items l = { .n = 0 };
+
+	if (raw == NULL) {
+		w->no_memory = true;
+		return;
+	}
+	wiring_items_parse(&l, w, s, kind, raw);
+	struct place place = find_place(&l);
+	size_t current = find_current(&l, &place);
+
+	if (current < l.n)
+		wiring_define(w, l.v[current].definition);
+	wiring_clear_references(w, &l, raw, current);
+	old = wiring_without_ours(&l, raw, current);
+	if (old == NULL)
+		w->no_memory = true;
+	else if (place.needed && current == l.n)
+		insert_at_place(w, s, kind, old);
+	else if (strcmp(old, raw) != 0)
+		wiring_set(w, owner, kind->setting, old,
+		    "popgate needs not be asked here, or is asked already: what an earlier wiring left goes.");
+	wiring_items_release(&l);
+	free(old);
+	free(raw);
+}
+
+/* --- what a list does as it is --- */
+
+void
+wiring_list_examine(const struct wiring_work *w,
+    const struct postfix_service *s, const struct wiring_list_kind *kind,
+    struct wiring_list_state *state)
+{
+	struct wiring_items l;
+
+	wiring_items_parse(&l, w, s, kind, wiring_raw(w, s, kind->setting));
+	struct place place = find_place(&l);
+
+	*state = (struct wiring_list_state){ .refuses = false };
+	for (size_t i = 0; i < l.n; i++) {
+		const struct wiring_item *item = &l.v[i];
+
+		state->old |= item->kind == ITEM_OURS &&
+		    (*item->definition == '\0' || !item->reaches);
+		state->asks |= item->kind == ITEM_OURS && item->reaches &&
+		    is_in_time(&l, i, &place);
+	}
+	state->refuses = find_refusal(&l, 0, true) < l.n;
+	state->needed = place.needed;
+	(void)snprintf(state->refusal, sizeof(state->refusal), "%s",
+	    place.refuses == NULL ? "" : place.refuses);
+	for (size_t i = 0; i < l.n && !wiring_is_refusal(l.v[i].kind); i++) {
+		state->networks |=
+		    strcasecmp(l.v[i].name, "permit_mynetworks") == 0;
+		state->certificates |=
+		    strncasecmp(l.v[i].name, "permit_tls_", 11) == 0;
+	}
+	wiring_items_release(&l);
+}
