@@ -196,7 +196,9 @@ postfix_check_asked(struct postfix_exam *x)
 	for (size_t i = 0; i < a.n; i++) {
 		say(&a, &a.v[i]);
 		postfix_check_reinjection(x, a.v[i].s);
-		postfix_check_sockets(x, a.v[i].s);
+		/* what isn't asked there needn't be reached */
+		postfix_check_sockets(x, a.v[i].s,
+		    !a.v[i].local || postfix_asks_about_us(x, a.v[i].s));
 	}
 	free(a.v);
 }

@@ -72,9 +72,9 @@ is_trusted(const struct postfix_exam *x, const struct postfix_service *s)
 		&x->d->ctl->cfg->relay.trusted_networks, &net.base);
 }
 
-/* Is the permit channel asked about this machine? */
-static bool
-asks_permit(const struct postfix_exam *x, const struct postfix_service *s)
+bool
+postfix_asks_about_us(
+    const struct postfix_exam *x, const struct postfix_service *s)
 {
 	static const char *const settings[] = {
 		"smtpd_client_restrictions",
@@ -139,7 +139,7 @@ postfix_check_reinjection(
 
 	if (!postfix_is_return(x, s) || is_trusted(x, s))
 		return;
-	bool permit = asks_permit(x, s);
+	bool permit = postfix_asks_about_us(x, s);
 
 	if (!milter && !permit)
 		return;

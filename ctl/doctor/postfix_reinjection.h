@@ -10,6 +10,11 @@
 bool postfix_is_return(
     const struct postfix_exam *x, const struct postfix_service *s);
 
+/* Does service s ask the permit channel about mail of this machine itself,
+ * which is in mynetworks? */
+bool postfix_asks_about_us(
+    const struct postfix_exam *x, const struct postfix_service *s);
+
 /* Add a finding when service s is where a filter gives mail back, and popgate
  * would refuse it there. */
 void postfix_check_reinjection(

@@ -305,9 +305,10 @@ take_endpoint(void *arg, bool is_map, const char *word)
 }
 
 void
-postfix_check_sockets(struct postfix_exam *x, const struct postfix_service *s)
+postfix_check_sockets(
+    struct postfix_exam *x, const struct postfix_service *s, bool lists)
 {
-	static const char *const lists[] = {
+	static const char *const settings[] = {
 		"smtpd_client_restrictions",
 		"smtpd_helo_restrictions",
 		"smtpd_sender_restrictions",
@@ -323,8 +324,9 @@ postfix_check_sockets(struct postfix_exam *x, const struct postfix_service *s)
 	while (restrict_word(&milters, word, sizeof(word)))
 		if (postfix_endpoint_parse(word, &e))
 			check_endpoint(&c, &e, x->d->ctl->cfg->milter.listen);
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		c.setting = lists[i];
-		postfix_walk_endpoints(x, s, lists[i], take_endpoint, &c);
+	for (size_t i = 0; lists && i < sizeof(settings) / sizeof(settings[0]);
+	     i++) {
+		c.setting = settings[i];
+		postfix_walk_endpoints(x, s, settings[i], take_endpoint, &c);
 	}
 }

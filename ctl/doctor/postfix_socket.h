@@ -27,8 +27,9 @@ enum socket_reach postfix_socket_look(const struct postfix_conf *pf,
     char *seen);
 
 /* Add a finding when a socket of popgate's that service s names can't be
- * reached by it, or names a popgate that isn't there: one of each kind. */
-void
-postfix_check_sockets(struct postfix_exam *x, const struct postfix_service *s);
+ * reached by it, or names a popgate that isn't there: one of each kind.
+ *   lists  look at the restrictions, too, and not only at the milters */
+void postfix_check_sockets(
+    struct postfix_exam *x, const struct postfix_service *s, bool lists);
 
 #endif

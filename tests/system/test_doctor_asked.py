@@ -136,6 +136,9 @@ ASKED = [
     case("a filter's mail comes back without popgate", "", {**WIRED, **FILTER},
          SCAN + BACK + "    -o content_filter= -o smtpd_milters=\n"
          "    -o smtpd_relay_restrictions=permit_mynetworks,reject\n"),
+    case("a filter's mail comes back in a chroot, and asks nobody", "",
+         {**WIRED, **FILTER}, SCAN + BACK.replace("n - n", "n - y") +
+         "    -o content_filter= -o smtpd_milters=\n"),
     case("a filter's mail comes back, this machine is trusted", "",
          {**WIRED, **FILTER}, SCAN + BACK + "    -o content_filter=\n",
          conf=TRUSTING),
