@@ -20,6 +20,9 @@
  * Postfix's max_idle and a long session. */
 enum { OLD_SETTINGS_S = 300 };
 
+/* A milter that nobody asked for so long is compared with the mail log. */
+enum { UNASKED_S = 600 };
+
 /* What of a finding makes a level of its own. While one of the critical ones is
  * true, nobody relays by popgate. */
 static enum level
@@ -145,6 +148,28 @@ say_time(const struct status *s, int64_t at, char *buf)
 		       : time_relative(at, s->ctl->now, buf);
 }
 
+/* Did clients reach the mail server without popgate being asked? */
+static bool
+add_passed_by(struct status *s, const struct found *f)
+{
+	int64_t asked =
+	    s->milter_asked_at > 0 ? s->milter_asked_at : s->started_at;
+	char client_text[TIME_TEXT_MAX], asked_text[TIME_TEXT_MAX], words[900];
+
+	if (s->milter_asked_at == -1 || s->ctl->now - asked < UNASKED_S)
+		return false;
+	int64_t client = status_newest_client(s->ctl);
+
+	if (client < asked + OLD_SETTINGS_S)
+		return false;
+	(void)snprintf(words, sizeof(words),
+	    "%s: popgate is wired, but a client connected %s, by the log; milter last asked: %s. Does the server run with this configuration? To reload Postfix: postfix reload",
+	    f->where, time_relative(client, s->ctl->now, client_text),
+	    say_time(s, s->milter_asked_at, asked_text));
+	status_add(s, LEVEL_WARNING, "mail server", words);
+	return true;
+}
+
 static void
 add_wired(struct status *s, const struct found *f)
 {
@@ -155,7 +180,7 @@ add_wired(struct status *s, const struct found *f)
 		    words, sizeof(words), "%s: popgate is wired", f->where);
 	else
 		(void)snprintf(words, sizeof(words),
-		    "%s: popgate is wired; its milter was asked %s, the permit channel %s",
+		    "%s: popgate is wired; last asked: milter %s, permit channel %s",
 		    f->where, say_time(s, s->milter_asked_at, milter),
 		    say_time(s, s->permit_asked_at, permit));
 	status_add(s, LEVEL_OK, "mail server", words);
@@ -204,8 +229,8 @@ status_mta(struct status *s)
 	if (!f.any)
 		status_add(s, LEVEL_OK, "mail server",
 		    "none has its configuration at the usual place");
-	else if (f.wired)
+	else if (f.wired && !add_passed_by(s, &f))
 		add_wired(s, &f);
-	else if (!f.unsure)
+	else if (!f.wired && !f.unsure)
 		add_unwired(s, &f);
 }

@@ -48,4 +48,8 @@ void status_tables(struct status *s); /* logs, logins.db, audit.db */
 /* Does a mail server of this machine ask popgate? After the other two. */
 void status_mta(struct status *s);
 
+/* When a client of another machine last connected to Postfix, by the end of the
+ * logs that the collector reads: Unix seconds; 0: not known. */
+int64_t status_newest_client(const struct ctl *ctl);
+
 #endif

@@ -9,6 +9,7 @@ import re
 import smtplib
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -178,8 +179,8 @@ def test_story(server):
     assert server.ask(STRANGER, "a@friend.test")[0] == 550
     found = server.checks()
     assert set(found) == {"OK"}, found
-    assert re.search(r"popgate is wired; its milter was asked .*(now|ago), "
-                     r"the permit channel .*(now|ago)", found["OK"][0])
+    assert re.search(r"popgate is wired; last asked: milter .*(now|ago), "
+                     r"permit channel .*(now|ago)", found["OK"][0])
     server.health(0)
     # an upgrade writes main.cf anew
     server.wire("")
@@ -310,3 +311,56 @@ def test_who_may_look(server):
     # what is wrong is worse than what can't be seen
     server.processes[0].stop()
     assert "POPGATE CRITICAL" in server.health(2, **nobody)
+
+
+# The milter's own page, as if it had run for an hour and nobody had asked. A
+# program, since a process in a new process table can't have threads.
+OLD_HEALTH = r"""
+import re, socket, sys, time
+real_path, path = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+while True:
+    client, _ = listener.accept()
+    with client, socket.socket(socket.AF_UNIX) as real:
+        real.connect(real_path)
+        request = client.recv(1000)
+        if not request:
+            continue
+        real.sendall(request)
+        text = b"".join(iter(lambda: real.recv(65536), b""))
+        text = re.sub(rb'("started_at":\s*)\d+',
+                      rb"\g<1>%d" % (time.time() - 3600), text)
+        text = re.sub(rb'("\w+_asked_at":\s*)\d+', rb"\g<1>0", text)
+        client.sendall(re.sub(rb"(?i)content-length: \d+\r\n", b"", text))
+"""
+
+
+def test_passed_by(server):
+    """Wired as it seems, and clients come that popgate hears nothing of."""
+    server.wire(CLOSED, MASTER.replace(" y ", " n ", 1))
+    server.popgate()
+    server.postfix()
+    log = server.root / "maillog"
+    old = server.root / "old-status.sock"
+    health = Process("health", [sys.executable, "-c", OLD_HEALTH,
+                                server.root / "milter-status.sock", old],
+                     server.root)
+    server.processes.append(health.start())
+    health.accepts(old)
+    server.ask(CLIENT, "a@ours.test")
+    wait_for(lambda: f"disconnect from unknown[{CLIENT}]" in log.read_text(),
+             "a line")
+    connected = [line for line in log.read_text().splitlines(keepends=True)
+                 if " connect from " in line]
+    # what comes from this machine may be a filter's
+    conf = server.conf.read_text().replace("milter-status", "old-status")
+    server.conf.write_text(conf)
+    (server.root / "mail.log").write_text("".join(
+        re.sub(r"from \S+", "from localhost[127.0.0.1]", line)
+        for line in connected))
+    assert "last asked: milter not since its start" in \
+        server.checks()["OK"][0]
+    (server.root / "mail.log").write_text("".join(connected))
+    assert "but a client connected" in server.checks()["WARNING"][0]
