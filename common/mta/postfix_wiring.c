@@ -72,6 +72,9 @@ examine_milters(struct wiring_work *w, const struct wiring_work *now,
 			    "receive_override_options holds no_milters: popgate's milter is never called here.");
 		break;
 	}
+	if (wiring_macros_missing(now, s))
+		wiring_note(w, NOTE_MACROS, s, "milter_mail_macros",
+		    "milter_mail_macros doesn't hold {auth_type} and {auth_authen}: popgate's milter doesn't see SMTP AUTH, and refuses its users.");
 	if (*postfix_value(w->pf, s, "smtpd_milter_maps") != '\0')
 		wiring_note(w, NOTE_MILTER_MAPS, s, "smtpd_milter_maps",
 		    "smtpd_milter_maps takes milters away from some clients; popgate's is among them.");
@@ -91,6 +94,13 @@ examine_permits(struct wiring_work *w, const struct postfix_service *s,
 		wiring_note(w, NOTE_MYNETWORKS, NULL, "mynetworks",
 		    "Postfix relays for mynetworks (%.300s); popgate's milter refuses them unless relay.trusted_networks names them.",
 		    networks);
+	if (*state->table != '\0')
+		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
+		    "Postfix relays for whom %s permits; popgate's milter refuses those whom it doesn't know, and recipients that aren't in relay.local_domains.",
+		    state->table);
+	if (state->mx_backup)
+		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
+		    "permit_mx_backup takes mail for domains that name this server as their backup; popgate's milter refuses what isn't in relay.local_domains.");
 	if (state->certificates)
 		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
 		    "Postfix relays for clients by their certificates; popgate's milter refuses them unless relay.certificates names them.");
@@ -100,9 +110,10 @@ static void
 examine_service(struct wiring_work *w, const struct postfix_service *s)
 {
 	struct wiring_plan none = { .n_edits = 0 };
-	const struct wiring_work now = {
-		.pf = w->pf, .sockets = w->sockets, .plan = &none
-	};
+	const struct wiring_work now = { .pf = w->pf,
+		.sockets = w->sockets,
+		.plan = &none,
+		.tables = w->tables };
 	struct wiring_list_state state[WIRING_LISTS];
 	bool asks = false, refuses = false, old = false;
 
@@ -166,11 +177,30 @@ drop_edits(struct wiring_plan *plan)
 	plan->n_edits = 0;
 }
 
+/* policy_context and "{ }" for its sake came with 3.1. */
+static int
+check_version(const struct postfix_conf *pf, struct err *err)
+{
+	const char *version = postfix_value(pf, NULL, "mail_version");
+	unsigned major, minor;
+
+	if (sscanf(version, "%u.%u", &major, &minor) != 2 || major > 3 ||
+	    (major == 3 && minor >= 1))
+		return 0;
+	err_set(err, ERR_INVALID,
+	    "Postfix %.20s can't ask popgate as it has to: this needs 3.1 or newer",
+	    version);
+	return -1;
+}
+
 static int
 plan_all(struct wiring_work *w, struct err *err)
 {
 	const struct postfix_conf *pf = w->pf;
 	size_t clients = 0;
+
+	if (check_version(pf, err) == -1)
+		return -1;
 
 	for (size_t i = 0; i < pf->n_services; i++) {
 		const struct postfix_service *s = &pf->services[i];
@@ -215,11 +245,15 @@ postfix_wiring_plan(const struct postfix_conf *pf,
     const struct wiring_sockets *sockets, struct wiring_plan *plan,
     struct err *err)
 {
-	struct wiring_work w = { .pf = pf, .sockets = sockets, .plan = plan };
+	struct wiring_tables tables = { .n = 0 };
+	struct wiring_work w = {
+		.pf = pf, .sockets = sockets, .plan = plan, .tables = &tables
+	};
 
 	*plan = (struct wiring_plan){ 0 };
 	int rc = plan_all(&w, err);
 
+	wiring_tables_release(&tables);
 	if (w.no_memory) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		rc = -1;

@@ -9,10 +9,24 @@
 
 #define WIRING_SEPARATORS " \t\r\n,"
 
+/* A table that a list looks up, read once. */
+struct wiring_table {
+	char *name;
+	bool all_refused, all_permitted; /* whatever the key */
+	bool permits; /* somebody */
+	struct string_list words; /* of results that are restrictions */
+};
+
+struct wiring_tables {
+	struct wiring_table **v;
+	size_t n;
+};
+
 struct wiring_work {
 	const struct postfix_conf *pf;
 	const struct wiring_sockets *sockets;
 	struct wiring_plan *plan;
+	struct wiring_tables *tables;
 	bool no_memory; /* the plan isn't whole */
 };
 
@@ -53,6 +67,14 @@ size_t wiring_word(const char *text);
 /* text with its bytes [from, to) replaced; the caller frees it. */
 char *wiring_splice(const char *text, size_t from, size_t to, const char *with);
 
+/* --- postfix_wiring_table.c --- */
+
+/* What is in a table; NULL: no memory. One that can't be read is as if it were
+ * empty. Borrowed from w. */
+const struct wiring_table *
+wiring_table(const struct wiring_work *w, const char *name);
+void wiring_tables_release(struct wiring_tables *tables);
+
 /* --- postfix_wiring_list.c --- */
 
 struct wiring_list_kind {
@@ -72,6 +94,8 @@ struct wiring_list_state {
 	bool old; /* by another wiring than this version's, or another path */
 	bool refuses; /* somebody who wants to relay, for certain */
 	bool networks, certificates; /* it permits these before that */
+	bool mx_backup; /* so does permit_mx_backup */
+	char table[200]; /* and this table; "": none */
 	char refusal[200]; /* what refuses first, or may */
 };
 
@@ -90,6 +114,9 @@ void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 
 /* --- postfix_wiring_ask.c: what asks popgate --- */
 
+/* "{ unix:/run/x, timeout=1s }" -> "unix:/run/x" */
+void wiring_endpoint(const char *operand, char *buf, size_t size);
+
 /* Is the operand of check_policy_service, or a table, or a milter, one of
  * popgate's, of whatever version and path? */
 bool wiring_is_policy(const struct wiring_work *w, const char *operand);
@@ -98,6 +125,17 @@ bool wiring_is_milter(const struct wiring_work *w, const char *milter);
 /* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
  * so on in main.cf, or set it right. */
 void wiring_define(struct wiring_work *w, const char *name);
+/* Can the service reach the sockets from its chroot? Else take it out of it.
+ * Returns 0, or -1 with err: something else needs the chroot. */
+int wiring_chroot_plan(
+    struct wiring_work *w, const struct postfix_service *s, struct err *err);
+
+/* --- postfix_wiring_milter.c --- */
+
+/* Is a macro missing that popgate's milter goes by? */
+bool wiring_macros_missing(
+    const struct wiring_work *w, const struct postfix_service *s);
+
 enum wiring_milter {
 	WIRING_MILTER_NONE,
 	WIRING_MILTER_OTHER, /* popgate's, but not where popgate listens */
@@ -110,10 +148,6 @@ enum wiring_milter wiring_milter_state(const struct wiring_work *w,
 void wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the milters without popgate. */
 void wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s);
-/* Can the service reach the sockets from its chroot? Else take it out of it.
- * Returns 0, or -1 with err: something else needs the chroot. */
-int wiring_chroot_plan(
-    struct wiring_work *w, const struct postfix_service *s, struct err *err);
 
 /* --- postfix_wiring_service.c: postfix_service_role() --- */
 
