@@ -4,13 +4,16 @@
  * Two witnesses: the server's configuration, which the doctor reads, and when
  * popgate was last asked. A configuration that names popgate nowhere although
  * popgate was asked until it was changed, has lost its wiring. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/base/listen.h"
 #include "common/mta/conf_file.h"
+#include "common/mta/sendmail_wiring.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/status/status.h"
@@ -82,24 +85,59 @@ changed_at(enum doctor_mta mta, const char *path)
 	return newest;
 }
 
-/* Does the text of a configuration name popgate's socket at all? */
+/* Does the text of a configuration name one of popgate's sockets, or a file of
+ * popgate's that does? */
 static bool
-names_socket(const struct status *s, const char *path)
+names_popgate(const struct status *s, const char *text)
 {
 	const struct config *cfg = s->ctl->cfg;
 	const char *const listens[] = { cfg->milter.listen, cfg->permit.policy,
 		cfg->permit.socketmap };
-	char *text = conf_file_read(path);
-	bool found = false;
+	bool found = strstr(text, "/popgate/exim/") != NULL;
 
-	for (size_t i = 0; i < 3 && text != NULL; i++) {
+	for (size_t i = 0; i < 3; i++) {
 		const char *at = strchr(listens[i], ':');
 
 		at = at == NULL ? listens[i] : at + 1;
 		found |= *at != '\0' && strstr(text, at) != NULL;
 	}
-	free(text);
 	return found;
+}
+
+static void
+format_socket(const char *listen, char *buf)
+{
+	struct listen_spec spec;
+	struct err err;
+
+	buf[0] = '\0';
+	if (*listen != '\0' && listen_parse(listen, &spec, &err) == 0)
+		listen_for_libmilter(&spec, buf);
+}
+
+/* What a sendmail.cf that names popgate lacks of the closed wiring. One that is
+ * open by itself, behind popgate's milter alone, is none. */
+static void
+add_sendmail_gaps(struct status *s, const char *path, const char *text)
+{
+	char milter[400], socketmap[400], missing[600], words[900];
+	const struct sendmail_sockets sockets = { milter, socketmap };
+
+	format_socket(s->ctl->cfg->milter.listen, milter);
+	format_socket(s->ctl->cfg->permit.socketmap, socketmap);
+	if (strstr(text, "elaying denied") == NULL ||
+	    sendmail_wiring_missing(text, &sockets, missing, sizeof(missing)) <=
+		0)
+		return;
+	size_t n = strlen(missing);
+
+	while (n > 0 && missing[n - 1] == '\n')
+		missing[--n] = '\0';
+	for (char *at = missing; (at = strchr(at, '\n')) != NULL;)
+		*at = ';';
+	(void)snprintf(words, sizeof(words),
+	    "%s. To mend it: popgatectl wiring sendmail", missing);
+	status_add(s, LEVEL_WARNING, path, words);
 }
 
 /* What the configurations of this machine say. */
@@ -110,6 +148,24 @@ struct found {
 	char where[500];
 	int64_t changed_at;
 };
+
+/* Sendmail's or Exim's configuration. */
+static void
+take_file(
+    struct status *s, struct found *f, enum doctor_mta mta, const char *path)
+{
+	char *text = conf_file_read(path);
+	bool named = text != NULL && names_popgate(s, text);
+
+	f->wired |= named;
+	if (text == NULL) {
+		f->unsure = true;
+		status_add(s, LEVEL_UNKNOWN, path, strerror(errno));
+	} else if (named && mta == MTA_SENDMAIL) {
+		add_sendmail_gaps(s, path, text);
+	}
+	free(text);
+}
 
 static void
 take_mta(struct status *s, struct found *f, enum doctor_mta mta)
@@ -128,8 +184,7 @@ take_mta(struct status *s, struct found *f, enum doctor_mta mta)
 	if (at > f->changed_at)
 		f->changed_at = at;
 	if (mta != MTA_POSTFIX) {
-		f->wired |= names_socket(s, path);
-		f->unsure |= mta == MTA_EXIM;
+		take_file(s, f, mta, path);
 		return;
 	}
 	doctor_postfix_asked(&d, path);

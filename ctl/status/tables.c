@@ -61,7 +61,7 @@ take_source(void *arg, const struct store_source *src)
 	    file[200];
 	enum level level = compare_file(src, file, sizeof(file));
 
-	if (lag > s->lag_s)
+	if (src->read_at > 0 && lag > s->lag_s)
 		s->lag_s = lag;
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
 	(void)snprintf(text, sizeof(text),

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: ISC
 """A real Postfix and a real popgate: what status, health and the doctor say of
 the wiring is what happens to mail."""
+import dataclasses
 import json
 import os
 import pathlib
 import pwd
 import re
+import shutil
 import smtplib
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import sys
 
 import pytest
 
+import doctor_cases
 from lab.box import COLLECTOR, CTL, MILTER
 from lab.postfix import SERVICES
 from lab.process import Process, can_connect, need, wait_for
@@ -121,7 +124,7 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.root}/mail.log"; }} );
         found = {}
         for check in json.loads(self.ctl("status", "--json").stdout)["checks"]:
             if check["what"] == "mail server" or \
-                    check["what"].startswith(str(ETC)):
+                    check["what"].startswith("/etc/"):
                 found.setdefault(check["state"], []).append(check["words"])
         return found
 
@@ -364,3 +367,40 @@ def test_passed_by(server):
         server.checks()["OK"][0]
     (server.root / "mail.log").write_text("".join(connected))
     assert "but a client connected" in server.checks()["WARNING"][0]
+
+
+MAIL = pathlib.Path("/etc/mail")
+
+
+def test_sendmail(server):
+    """Of a sendmail.cf: wired, without a filter on a listener, lost."""
+    (ETC / "main.cf").unlink()
+    shutil.rmtree(MAIL, ignore_errors=True)
+    MAIL.mkdir()
+    server.conf.write_text(server.conf.read_text().replace(
+        "permit: {", f'permit: {{ socketmap = "{doctor_cases.SOCKETMAP}"; '))
+    server.popgate()
+    wired = doctor_cases.sendmail(
+        "wired", "", after=f"include(`{TOP}/etc/sendmail/closed.m4')")
+
+    def write(case):
+        return doctor_cases.write_sendmail(case, MAIL).read_text()
+    assert "popgate" in write(wired)
+    assert "Sendmail (/etc/mail/sendmail.cf): popgate is wired" in \
+        server.checks()["OK"][0]
+    server.health(0)
+    write(dataclasses.replace(wired, before="DAEMON_OPTIONS(`Name=MSA, "
+                              "Port=587, InputMailFilters=')"))
+    assert "not in the list of a listener" in server.health(1)
+    text = write(wired)
+    (MAIL / "sendmail.cf").write_text("".join(
+        line for line in text.splitlines(keepends=True)
+        if not line.startswith("Ksendmail ")))
+    assert "There is no map of popgate's socket" in server.health(1)
+    # open by itself: another wiring
+    write(doctor_cases.sendmail(
+        "sole", "", before=f"include(`{TOP}/etc/sendmail/sole-gate.m4')"))
+    server.health(0)
+    write(doctor_cases.sendmail("plain", ""))
+    assert "Sendmail (/etc/mail/sendmail.cf) doesn't ask popgate" in \
+        server.health(1)
