@@ -93,7 +93,7 @@ names_popgate(const struct status *s, const char *text)
 	const struct config *cfg = s->ctl->cfg;
 	const char *const listens[] = { cfg->milter.listen, cfg->permit.policy,
 		cfg->permit.socketmap };
-	bool found = strstr(text, "/popgate/exim/") != NULL;
+	bool found = strstr(text, "/popgate/exim") != NULL;
 
 	for (size_t i = 0; i < 3; i++) {
 		const char *at = strchr(listens[i], ':');
