@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/db_watch.h"
 #include "ctl/out.h"
@@ -46,6 +48,7 @@ ctl_fail_err(const struct ctl *ctl, const struct err *err)
 		[ERR_IO] = EX_IOERR,
 		[ERR_CORRUPT] = EX_DATAERR,
 		[ERR_VERSION] = EX_DATAERR,
+		[ERR_EMPTY] = EX_DATAERR,
 		[ERR_NOMEM] = EX_OSERR,
 	};
 
@@ -170,6 +173,23 @@ ctl_store(struct ctl *ctl, enum store_mode mode, struct store **st_r)
 	return ctl_fail(ctl, rc, "%s", text);
 }
 
+/* popgate-milter makes a file anew that was truncated, within a second or so:
+ * that is waited for. */
+enum { REMADE_MS = 10000, REMADE_STEP_MS = 50 };
+
+int
+ctl_audit_open(const char *path, struct audit_reader **r_r, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + REMADE_MS;
+
+	while (audit_open_reader(path, r_r, err) == -1) {
+		if (err->code != ERR_EMPTY || clock_monotonic_ms() > until_ms)
+			return -1;
+		(void)poll(NULL, 0, REMADE_STEP_MS);
+	}
+	return 0;
+}
+
 int
 ctl_audit(struct ctl *ctl, struct audit_reader **r_r)
 {
@@ -180,7 +200,7 @@ ctl_audit(struct ctl *ctl, struct audit_reader **r_r)
 	*r_r = NULL;
 	if (rc != 0)
 		return rc;
-	if (audit_open_reader(ctl->cfg->audit.database, r_r, &err) == 0) {
+	if (ctl_audit_open(ctl->cfg->audit.database, r_r, &err) == 0) {
 		if (watch_of(ctl) != NULL)
 			audit_watch(*r_r, watch_of(ctl));
 		return 0;

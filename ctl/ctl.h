@@ -91,6 +91,10 @@ int ctl_config(struct ctl *ctl);
  * status after having said why. Caller closes. */
 int ctl_store(struct ctl *ctl, enum store_mode mode, struct store **st_r);
 int ctl_audit(struct ctl *ctl, struct audit_reader **r_r);
+/* audit_open_reader() that waits some seconds for a file that popgate-milter is
+ * making anew. err must not be NULL. */
+int
+ctl_audit_open(const char *path, struct audit_reader **r_r, struct err *err);
 /* Why a database can't be opened, in words for an admin; returns the status.
  * what: "login table" or "record of decisions" */
 int ctl_database_reason(const char *path, const char *what,

@@ -22,6 +22,7 @@
 #include "milter/gate.h"
 #include "milter/handoff.h"
 #include "milter/libmilter/nudge.h"
+#include "milter/meter.h"
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 
@@ -277,6 +278,7 @@ on_connect(SMFICTX *ctx, char *hostname, _SOCK_ADDR *hostaddr)
 			return SMFIS_TEMPFAIL;
 		s->lists = !atomic_load(&own_lists);
 	}
+	meter_asked(CHANNEL_MILTER);
 	if (s->over_limit)
 		return SMFIS_TEMPFAIL;
 	(void)addr_from_sockaddr(hostaddr, &s->client);

@@ -15,6 +15,7 @@ enum { CHANNELS = 3 };
 static atomic_uint_fast64_t decided[CHANNELS][VERDICTS][REASONS];
 static atomic_uint_fast64_t breaches[LIMITS];
 static struct histogram duration[CHANNELS];
+static atomic_int_fast64_t asked_at[CHANNELS]; /* Unix seconds; 0: never */
 static bool measure;
 
 static struct mutex mtx = MUTEX_INITIALIZER;
@@ -34,11 +35,27 @@ meter_begin(void)
 }
 
 void
+meter_asked(enum audit_channel channel)
+{
+	assert((int)channel < CHANNELS);
+	atomic_store_explicit(
+	    &asked_at[channel], clock_now(), memory_order_relaxed);
+}
+
+int64_t
+meter_asked_at(enum audit_channel channel)
+{
+	assert((int)channel < CHANNELS);
+	return atomic_load_explicit(&asked_at[channel], memory_order_relaxed);
+}
+
+void
 meter_decision(enum audit_channel channel, const struct decision *decision,
     int64_t began_ns)
 {
 	assert((int)channel < CHANNELS);
 	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
+	meter_asked(channel);
 	atomic_fetch_add_explicit(
 	    &decided[channel][decision->verdict][decision->reason], 1,
 	    memory_order_relaxed);

@@ -20,6 +20,12 @@ int64_t meter_begin(void);
 void meter_decision(enum audit_channel channel, const struct decision *decision,
     int64_t began_ns);
 
+/* An MTA has asked by this channel, if only by a connection. Any thread. */
+void meter_asked(enum audit_channel channel);
+/* When it did so last, by meter_asked() or meter_decision(): Unix seconds; 0:
+ * not since the start. */
+int64_t meter_asked_at(enum audit_channel channel);
+
 /* Somebody went over this limit. Any thread. */
 void meter_breach(enum limit limit);
 

@@ -29,6 +29,9 @@ add_members(struct json *j)
 	json_number(j, "permit_connections", permit_connections());
 	json_number(j, "decisions", (int64_t)decisions);
 	json_number(j, "decisions_per_minute", (int64_t)per_minute);
+	json_number(j, "milter_asked_at", meter_asked_at(CHANNEL_MILTER));
+	json_number(j, "policy_asked_at", meter_asked_at(CHANNEL_POLICY));
+	json_number(j, "socketmap_asked_at", meter_asked_at(CHANNEL_SOCKETMAP));
 	json_bool(j, "audit_good", audit.healthy);
 	json_number(j, "audit_queued", (int64_t)audit.queued);
 	json_number(j, "audit_queue_limit", (int64_t)audit.limit);

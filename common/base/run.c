@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,13 +37,26 @@ struct child {
 	int64_t until_ms;
 };
 
+/* Can nobody but root put a program into this directory? */
 static bool
-look_in(const char *dirs, const char *name, char *buf, size_t size)
+is_roots(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_uid == 0 &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* safely: only in directories of root's. */
+static bool
+look_in(const char *dirs, bool safely, const char *name, char *buf, size_t size)
 {
 	while (dirs != NULL && *dirs != '\0') {
 		size_t n = strcspn(dirs, ":");
 
 		if (*dirs == '/' &&
+		    snprintf(buf, size, "%.*s", (int)n, dirs) < (int)size &&
+		    (!safely || is_roots(buf)) &&
 		    snprintf(buf, size, "%.*s/%s", (int)n, dirs, name) <
 			(int)size &&
 		    access(buf, X_OK) == 0)
@@ -256,9 +270,10 @@ run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 	assert(timeout_s > 0);
 	if (strchr(argv[0], '/') != NULL)
 		(void)snprintf(path, sizeof(path), "%s", argv[0]);
-	else if (!look_in(getenv("PATH"), argv[0], path, sizeof(path)) &&
-	    !look_in("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin", argv[0],
-		path, sizeof(path))) {
+	else if (!look_in(getenv("PATH"), geteuid() == 0, argv[0], path,
+		     sizeof(path)) &&
+	    !look_in("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin", false,
+		argv[0], path, sizeof(path))) {
 		err_set(err, ERR_IO, "%s: %s", argv[0], strerror(ENOENT));
 		return NULL;
 	}

@@ -373,6 +373,7 @@ daemon_exit_code(const struct err *err)
 	case ERR_NONE:
 	case ERR_IO:
 	case ERR_CORRUPT:
+	case ERR_EMPTY:
 		break;
 	}
 	return EX_CANTCREAT;

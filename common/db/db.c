@@ -240,6 +240,19 @@ refuse_to_make_wal(const char *path, struct err *err)
 	return 0;
 }
 
+/* Not one table: the file was truncated, or its writer has just made it. */
+static bool
+is_empty(sqlite3 *db)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool empty = sqlite3_prepare_v2(db, "SELECT 1 FROM sqlite_master", -1,
+			 &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_DONE;
+
+	(void)sqlite3_finalize(stmt);
+	return empty;
+}
+
 int
 db_open(const char *path, enum db_mode mode, int busy_ms,
     const struct db_migration *steps, int n, sqlite3 **db_r, struct err *err)
@@ -285,10 +298,8 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 		goto fail;
 	}
 	if (mode == DB_READ) {
-		struct stat st;
-
-		if (version == 0 && stat(path, &st) == 0 && st.st_size == 0) {
-			err_set(err, ERR_VERSION,
+		if (version == 0 && is_empty(db)) {
+			err_set(err, ERR_EMPTY,
 			    "%s: is empty: was it truncated? Its writer makes "
 			    "it anew within seconds: is it running? To have "
 			    "the old rows, stop the writer and restore a "

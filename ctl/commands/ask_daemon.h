@@ -28,7 +28,8 @@ void probe_health(
     const char *listen, const char *daemon, struct probe *p, char *text);
 
 /* Ask the permit channel a policy request that decides nothing (a state
- * before RCPT), and wait for its answer. */
+ * before RCPT), and wait for its answer. A user who may not connect learns as
+ * by probe_listening() whether somebody listens. */
 void probe_policy(const char *listen, struct probe *p);
 
 /* Does somebody listen on this socket? Looks at the system's list of sockets:

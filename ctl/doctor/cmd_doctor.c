@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* doctor - is this server an open relay, and what would make it one? */
+#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,10 +76,11 @@ read_mta(struct doctor *d, int mta, const char *path)
 	mtas[mta].read(d, path);
 }
 
-/* Is the MTA set up here? Postfix: the directory stays when it is removed. */
-static const char *
-find_mta(int mta)
+/* Postfix: the directory stays when it is removed. */
+const char *
+doctor_find_mta(enum doctor_mta mta)
 {
+	assert(mta < MTAS);
 	for (int i = 0; i < 4 && mtas[mta].paths[i] != NULL; i++) {
 		char file[200];
 
@@ -96,7 +98,8 @@ read_named(struct doctor *d, const char *name, const char *path)
 	for (int i = 0; i < MTAS; i++) {
 		if (strcmp(name, mtas[i].name) != 0)
 			continue;
-		if (path == NULL && (path = find_mta(i)) == NULL)
+		if (path == NULL &&
+		    (path = doctor_find_mta((enum doctor_mta)i)) == NULL)
 			return ctl_fail(d->ctl, EX_NOINPUT,
 			    "there is no configuration of %s at %s; name it by --config-dir",
 			    doctor_mta_name((enum doctor_mta)i),
@@ -121,7 +124,7 @@ read_all(struct doctor *d)
 	if (path != NULL)
 		return ctl_fail(d->ctl, EX_USAGE, "--config-dir needs --mta");
 	for (int i = 0; i < MTAS; i++) {
-		path = find_mta(i);
+		path = doctor_find_mta((enum doctor_mta)i);
 		if (path != NULL)
 			read_mta(d, i, path);
 		any |= path != NULL;

@@ -103,6 +103,10 @@ const char *doctor_option(const struct doctor *d, enum doctor_option o);
 
 const char *doctor_mta_name(enum doctor_mta mta); /* "Postfix" */
 
+/* Where the MTA's configuration usually is, when it is set up here: Postfix's
+ * directory, else a file. NULL: it isn't. */
+const char *doctor_find_mta(enum doctor_mta mta);
+
 /* Add a finding; the same one (kind, file, line, detail) counts once, and one
  * that differs in service and line only is named in the first. id must be in
  * finding_kinds. The detail may hold anything that stands in a
@@ -137,6 +141,9 @@ void doctor_postfix(struct doctor *d, const char *dir);
 void doctor_sendmail(struct doctor *d, const char *path);
 void doctor_exim(struct doctor *d, const char *path);
 void doctor_popgate(struct doctor *d);
+/* Of every instance that runs, only whether it asks popgate (postfix_asked.h),
+ * for those who look often: a few runs of postconf(1). dir: the first's. */
+void doctor_postfix_asked(struct doctor *d, const char *dir);
 
 /* The modes, run after the readers. Return 0, or an exit status (sysexits)
  * after having said why. */

@@ -203,6 +203,44 @@ const struct finding_kind finding_kinds[] = {
 	    "smtpd doesn't see popgate's socket from inside its chroot: the "
 	    "users of popgate get 451, and nothing is recorded.",
 	    "postconf -c {dir} -F {service}/chroot=n" RELOAD },
+	{ "postfix-no-milter", WARN,
+	    "The second lock is missing: nobody checks or records what Postfix "
+	    "lets through by a right of its own.",
+	    "popgatectl wiring postfix" },
+	{ "postfix-service-without-permit", WARN,
+	    "Clients that popgate would let relay are refused by Postfix, in "
+	    "its own words.",
+	    "popgatectl wiring postfix" },
+	{ "postfix-refuses-first", WARN,
+	    "Clients that popgate would let relay are refused before popgate is "
+	    "asked.",
+	    "popgatectl wiring postfix" },
+	{ "postfix-auth-only-service", INFO,
+	    "Here only AUTH users relay; who logged in by POP or IMAP doesn't.",
+	    "popgatectl wiring postfix" },
+	{ "postfix-data-not-asked", WARN,
+	    "popgate doesn't wait for the disk at each recipient, since it was "
+	    "promised a question at DATA: after a crash the record of a relayed "
+	    "recipient may be missing.",
+	    "popgatectl wiring postfix" },
+	{ "postfix-reinjection", WARN,
+	    "What a client was allowed to relay is refused on its way back from "
+	    "the filter, and bounces after it was accepted.",
+	    "" },
+	{ "postfix-socket-missing", WARN,
+	    "smtpd doesn't find popgate: the users of popgate get 451, and "
+	    "nothing is recorded.",
+	    "" },
+	{ "postfix-socket-denied", WARN,
+	    "smtpd may not ask popgate: the users of popgate get 451, and "
+	    "nothing is recorded.",
+	    "# in popgate.conf: milter: { group = \"postfix\"; };\n"
+	    "# and let that group into the socket's directory, then\n"
+	    "systemctl restart popgate-milter" },
+	{ "postfix-popgate-elsewhere", WARN,
+	    "Nobody answers there: the users of popgate get 451, and nothing "
+	    "is recorded.",
+	    "popgatectl wiring postfix" },
 	{ "postfix-popgate-too-late", WARN,
 	    "popgate is asked about nobody: the refusal stands before it, and "
 	    "somebody will take that out.",

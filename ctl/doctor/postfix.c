@@ -8,11 +8,12 @@
 #include <strings.h>
 
 #include "common/base/err.h"
-#include "common/base/listen.h"
 #include "common/mta/postfix_table.h"
+#include "common/mta/postfix_wiring.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/files.h"
+#include "ctl/doctor/postfix_asked.h"
 #include "ctl/doctor/postfix_exam.h"
 #include "ctl/doctor/postfix_relay.h"
 
@@ -109,82 +110,6 @@ check_auth(struct postfix_exam *x, const struct postfix_service *s)
 
 /* --- milters --- */
 
-/* A milter: "unix:/x" or "{ unix:/x, default_action = accept }". */
-static bool
-is_popgate_milter(
-    const struct postfix_exam *x, const char *word, char *action, size_t size)
-{
-	char endpoint[300];
-	const char *at = word;
-
-	if (*word != '{') {
-		(void)snprintf(endpoint, sizeof(endpoint), "%.299s", word);
-	} else {
-		at++;
-		if (!restrict_word(&at, endpoint, sizeof(endpoint)))
-			return false;
-		endpoint[strcspn(endpoint, "}")] = '\0';
-	}
-	if (!postfix_is_ours(endpoint, x->d->ctl->cfg->milter.listen))
-		return false;
-	at = *word == '{' ? strstr(word, "default_action") : NULL;
-	if (at != NULL) {
-		at += strlen("default_action");
-		at += strspn(at, " \t=");
-		(void)snprintf(
-		    action, size, "%.*s", (int)strcspn(at, " \t,}"), at);
-	}
-	return true;
-}
-
-static struct postfix_gate
-find_gate(const struct postfix_exam *x, const struct postfix_service *s,
-    const char *setting)
-{
-	const char *list = postfix_value(&x->pf, s, setting);
-	struct postfix_gate gate = { 0 };
-	char word[1000], action[60];
-
-	while (restrict_word(&list, word, sizeof(word))) {
-		(void)snprintf(action, sizeof(action), "%s",
-		    postfix_value(&x->pf, s, "milter_default_action"));
-		if (!is_popgate_milter(x, word, action, sizeof(action)))
-			continue;
-		gate.there = true;
-		gate.accept = strcmp(action, "accept") == 0;
-	}
-	if (strstr(postfix_value(&x->pf, s, "receive_override_options"),
-		"no_milters") != NULL)
-		gate.there = false;
-	return gate;
-}
-
-/* Is the Unix socket of a chrooted service where it sees it? */
-static void
-check_chroot(
-    struct postfix_exam *x, const struct postfix_service *s, const char *listen)
-{
-	const char *queue = postfix_value(&x->pf, s, "queue_directory");
-	struct listen_spec spec;
-	struct finding_at at = { .service = NULL };
-	char full[300];
-	struct err err;
-
-	if (!s->chroot || listen_parse(listen, &spec, &err) == -1 ||
-	    !spec.is_unix || strncmp(spec.path, queue, strlen(queue)) == 0)
-		return;
-	(void)snprintf(full, sizeof(full), "%s/%s", s->name, s->type);
-	at.service = full;
-	at.dir = x->pf.dir;
-	at.file = x->pf.master_cf;
-	if (x->pf.master_text != NULL)
-		at.line = postfix_master_line(
-		    x->pf.master_text, s->name, s->type, NULL);
-	doctor_add(x->d, "postfix-chroot-socket", &at,
-	    "Service %s/%s runs in the chroot %s, and popgate's socket %s is outside.",
-	    s->name, s->type, queue, spec.path);
-}
-
 static void
 take_milter_map(
     void *arg, enum postfix_table_kind kind, const char *key, const char *value)
@@ -207,7 +132,7 @@ check_milters(struct postfix_exam *x)
 	const char *maps = postfix_value(&x->pf, NULL, "smtpd_milter_maps");
 	char word[600], why[POSTFIX_WHY_MAX], detail[POSTFIX_WHY_MAX + 60];
 
-	if (find_gate(x, NULL, "non_smtpd_milters").there)
+	if (postfix_gate(x, NULL, "non_smtpd_milters").there)
 		add(x, NULL, "non_smtpd_milters", "postfix-non-smtpd-popgate",
 		    "non_smtpd_milters holds popgate's milter.");
 	while (restrict_word(&maps, word, sizeof(word)))
@@ -324,18 +249,10 @@ check_domains(struct postfix_exam *x, const struct postfix_service *s,
 
 /* --- one service, all of it --- */
 
-struct seen {
-	bool milter, permit; /* popgate's, somewhere */
-	const struct postfix_service *without; /* milter, and not local */
-};
-
 static void
-check_service(
-    struct postfix_exam *x, const struct postfix_service *s, struct seen *seen)
+check_service(struct postfix_exam *x, const struct postfix_service *s)
 {
-	const struct config *cfg = x->d->ctl->cfg;
-	struct postfix_gate gate = find_gate(x, s, "smtpd_milters");
-	bool permit;
+	struct postfix_gate gate = postfix_gate(x, s, "smtpd_milters");
 
 	check_power(x, s, "smtpd_authorized_xclient_hosts",
 	    "postfix-xclient-open", "postfix-xclient-wide");
@@ -346,63 +263,21 @@ check_service(
 	if (!postfix_is_local(x, s) && !postfix_refuses_all(x, s))
 		check_domains(
 		    x, s, "relay_domains", "postfix-relay-domains-all");
-	postfix_check_relay(x, s, &gate, &permit);
-	seen->permit |= permit;
-	seen->milter |= gate.there;
-	if (!gate.there && seen->without == NULL && !postfix_is_local(x, s))
-		seen->without = s;
-	if (gate.there)
-		check_chroot(x, s, cfg->milter.listen);
-	else if (permit)
-		check_chroot(x, s,
-		    *cfg->permit.policy != '\0' ? cfg->permit.policy
-						: cfg->permit.socketmap);
+	postfix_check_relay(x, s, &gate);
 	if (gate.there && postfix_forges_auth(x, s) &&
 	    !doctor_has(x->d, "postfix-macro-auth-open"))
 		add(x, s, "milter_macro_defaults", "postfix-macro-auth",
 		    "milter_macro_defaults sets {auth_type} or {auth_authen}.");
 }
 
-/* popgate's policy check, where nobody gets to it? */
-static void
-check_order(struct postfix_exam *x, const struct seen *seen)
-{
-	static const char *const settings[] = {
-		"smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions",
-	};
-	const struct config *cfg = x->d->ctl->cfg;
-	struct listen_spec spec;
-	struct err err;
-
-	if (seen->permit)
-		return;
-	for (int i = 0; i < 4; i++) {
-		const char *listen =
-		    i < 2 ? cfg->permit.policy : cfg->permit.socketmap;
-
-		if (*listen == '\0' ||
-		    listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
-		    strstr(postfix_value(&x->pf, NULL, settings[i % 2]),
-			spec.path) == NULL)
-			continue;
-		add(x, NULL, settings[i % 2], "postfix-popgate-too-late",
-		    "popgate's permit channel stands behind what refuses.");
-	}
-}
-
 static void
 check_all(struct postfix_exam *x)
 {
-	struct seen seen = { 0 };
-	struct finding_at at = { 0 };
-	char fix[400];
-
 	for (size_t i = 0; i < x->pf.n_services; i++) {
 		const struct postfix_service *s = &x->pf.services[i];
 
 		if (strcmp(s->command, "smtpd") == 0)
-			check_service(x, s, &seen);
+			check_service(x, s);
 		else if (strcmp(s->command, "postscreen") == 0)
 			check_proxy(x, s);
 		else if (strcmp(s->command, "qmqpd") == 0 &&
@@ -410,19 +285,7 @@ check_all(struct postfix_exam *x)
 			check_power(x, s, "qmqpd_authorized_clients",
 			    "postfix-qmqpd-open", NULL);
 	}
-	if (seen.milter && seen.without != NULL) {
-		postfix_at(x, seen.without, "smtpd_milters", &at, fix);
-		at.file = x->pf.master_cf;
-		if (x->pf.master_text != NULL)
-			at.line = postfix_master_line(x->pf.master_text,
-			    seen.without->name, seen.without->type,
-			    "smtpd_milters");
-		at.fix = NULL;
-		doctor_add(x->d, "postfix-service-without-popgate", &at,
-		    "Service %s has no popgate among its milters, others have.",
-		    seen.without->name);
-	}
-	check_order(x, &seen);
+	postfix_check_asked(x);
 	check_milters(x);
 	check_domains(x, NULL, "mydestination", "postfix-domains-all");
 	check_domains(x, NULL, "virtual_alias_domains", "postfix-domains-all");
@@ -432,11 +295,10 @@ check_all(struct postfix_exam *x)
 		add(x, NULL, "allow_untrusted_routing",
 		    "postfix-untrusted-routing",
 		    "allow_untrusted_routing is yes.");
-	x->d->wired |= seen.milter || seen.permit;
 }
 
-void
-doctor_postfix(struct doctor *d, const char *dir)
+static void
+examine(struct doctor *d, const char *dir)
 {
 	struct postfix_exam x = { .d = d };
 	struct finding_at at = { .file = dir, .dir = dir };
@@ -453,4 +315,35 @@ doctor_postfix(struct doctor *d, const char *dir)
 	domains_release(&x.ours);
 	net_machine_release(&x.machine);
 	postfix_conf_release(&x.pf);
+}
+
+/* "dir, dir": what was looked at. */
+static void
+add_read(struct doctor *d, const char *dir)
+{
+	char *before = d->read[MTA_POSTFIX], *both;
+
+	if (before == NULL || strcmp(before, dir) == 0)
+		return;
+	if (asprintf(&both, "%s, %s", before, dir) == -1) {
+		d->no_memory = true;
+		return;
+	}
+	free(before);
+	d->read[MTA_POSTFIX] = both;
+}
+
+void
+doctor_postfix(struct doctor *d, const char *dir)
+{
+	struct string_list dirs = { 0 };
+	struct err err;
+
+	if (postfix_instances(dir, &dirs, &err) == -1)
+		examine(d, dir); /* which says why */
+	for (size_t i = 0; i < dirs.n; i++) {
+		add_read(d, dirs.v[i]);
+		examine(d, dirs.v[i]);
+	}
+	string_list_release(&dirs);
 }

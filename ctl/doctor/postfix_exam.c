@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/mta/conf_file.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
+#include "ctl/ctl.h"
 #include "ctl/doctor/files.h"
 
 enum { LIST_DEPTH_MAX = 4 };
@@ -48,28 +50,90 @@ postfix_is_domain(struct postfix_exam *x, const char *folded)
 	return domains_contain(&x->ours, folded);
 }
 
-bool
-postfix_is_ours(const char *endpoint, const char *listen)
+/* The same file, by whatever name? */
+static bool
+same_file(const char *a, const char *b)
 {
-	struct listen_spec a, b;
-	struct err err;
-	const char *path = strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5
-	    : *endpoint == '/'                                ? endpoint
-							      : NULL;
+	struct stat x, y;
 
-	if (*listen == '\0' || listen_parse(listen, &b, &err) == -1)
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	    x.st_ino == y.st_ino;
+}
+
+bool
+postfix_is_listener(const struct postfix_exam *x,
+    const struct postfix_service *s, const struct postfix_endpoint *e,
+    const char *listen)
+{
+	char seen[POSTFIX_PATH_MAX];
+	struct listen_spec spec;
+	struct err err;
+
+	if (*listen == '\0' || listen_parse(listen, &spec, &err) == -1 ||
+	    e->is_unix != spec.is_unix)
 		return false;
+	if (!e->is_unix)
+		return e->port != 0 && e->port == spec.port;
 	/* a chrooted smtpd names it as it sees it: "/popgate/milter.sock" or
 	 * "popgate/milter.sock" for /var/spool/postfix/popgate/milter.sock */
-	if (path != NULL && b.is_unix) {
-		size_t n = strlen(path), m = strlen(b.path);
+	size_t n = strlen(e->path), m = strlen(spec.path);
 
-		return n > 0 && n <= m && strcmp(b.path + m - n, path) == 0 &&
-		    (n == m || *path == '/' || b.path[m - n - 1] == '/');
+	if (n <= m && strcmp(spec.path + m - n, e->path) == 0 &&
+	    (n == m || *e->path == '/' || spec.path[m - n - 1] == '/'))
+		return true;
+	postfix_endpoint_seen(postfix_value(&x->pf, s, "queue_directory"),
+	    s != NULL && s->chroot, e->path, seen);
+	return strcmp(seen, spec.path) == 0 || same_file(seen, spec.path);
+}
+
+bool
+postfix_is_ours(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *word, const char *listen)
+{
+	struct postfix_endpoint e;
+
+	return postfix_endpoint_parse(word, &e) &&
+	    postfix_is_listener(x, s, &e, listen);
+}
+
+/* What Postfix does with mail when this milter isn't there: "{ unix:/x,
+ * default_action = accept }", else as milter_default_action says. */
+static bool
+accepts_without(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *word)
+{
+	const char *action = postfix_value(&x->pf, s, "milter_default_action");
+	const char *own = *word == '{' ? strstr(word, "default_action") : NULL;
+
+	if (own != NULL) {
+		action = own + strlen("default_action");
+		action += strspn(action, " \t=");
 	}
-	return path == NULL && !b.is_unix &&
-	    listen_parse(endpoint, &a, &err) == 0 && !a.is_unix &&
-	    a.port == b.port;
+	return strcspn(action, " \t,}") == 6 &&
+	    strncmp(action, "accept", 6) == 0;
+}
+
+struct postfix_gate
+postfix_gate(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *setting)
+{
+	const char *list = postfix_value(&x->pf, s, setting);
+	struct postfix_gate gate = { 0 };
+	char word[1000];
+
+	while (restrict_word(&list, word, sizeof(word)))
+		if (postfix_is_ours(
+			x, s, word, x->d->ctl->cfg->milter.listen)) {
+			gate.there = true;
+			gate.accept = accepts_without(x, s, word);
+		}
+	if (gate.there &&
+	    strstr(postfix_value(&x->pf, s, "receive_override_options"),
+		"no_milters") != NULL) {
+		gate.there = false;
+		gate.turned_off = true;
+	}
+	return gate;
 }
 
 static bool

@@ -8,6 +8,7 @@
 
 #include "common/mta/domains.h"
 #include "common/mta/postfix_conf.h"
+#include "common/mta/postfix_endpoint.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/doctor/net.h"
 
@@ -29,9 +30,27 @@ bool postfix_is_domain(struct postfix_exam *x, const char *folded);
 void postfix_at(const struct postfix_exam *x, const struct postfix_service *s,
     const char *setting, struct finding_at *at, char *fix_buf);
 
-/* Does this endpoint ("unix:/run/x", "inet:127.0.0.1:1", "/run/x") name
- * popgate's? listen: as in popgate.conf, may be "". */
-bool postfix_is_ours(const char *endpoint, const char *listen);
+/* Does this endpoint, as a service names it (NULL: main.cf), name popgate's
+ * socket, by any path? That the service can reach it by that path is another
+ * question (postfix_socket.h).
+ *   listen  where popgate listens, as in popgate.conf; may be "" */
+bool postfix_is_listener(const struct postfix_exam *x,
+    const struct postfix_service *s, const struct postfix_endpoint *e,
+    const char *listen);
+/* The same of a word of smtpd_milters or an operand of check_policy_service. */
+bool postfix_is_ours(const struct postfix_exam *x,
+    const struct postfix_service *s, const char *word, const char *listen);
+
+/* popgate's milter among the milters of a service. */
+struct postfix_gate {
+	bool there;
+	bool accept; /* mail passes when it is not there */
+	bool turned_off; /* named, but receive_override_options = no_milters */
+};
+
+/* setting: smtpd_milters or non_smtpd_milters. */
+struct postfix_gate postfix_gate(const struct postfix_exam *x,
+    const struct postfix_service *s, const char *setting);
 
 /* Does only this machine reach the service? */
 bool

@@ -216,17 +216,13 @@ table_name(const char *operand, char *buf, size_t size)
 }
 
 static bool
-is_popgate_map(const struct postfix_exam *x, const char *table)
+is_popgate_map(const struct postfix_exam *x, const struct postfix_service *s,
+    const char *table)
 {
-	char endpoint[300];
-	const char *last = strrchr(table, ':');
-	const struct config *cfg = x->d->ctl->cfg;
+	struct postfix_endpoint e;
 
-	if (strncmp(table, "socketmap:", 10) != 0 || last <= table + 10)
-		return false;
-	(void)snprintf(endpoint, sizeof(endpoint), "%.*s",
-	    (int)(last - table - 10), table + 10);
-	return postfix_is_ours(endpoint, cfg->permit.socketmap);
+	return postfix_endpoint_map(table, &e) &&
+	    postfix_is_listener(x, s, &e, x->d->ctl->cfg->permit.socketmap);
 }
 
 static void
@@ -257,7 +253,7 @@ look_table(struct postfix_list *l, enum restrict_effect effect,
 			not_understood(l, "it asks too many tables");
 		return RESTRICT_THROUGH;
 	}
-	if (is_popgate_map(l->x, table)) {
+	if (is_popgate_map(l->x, l->s, table)) {
 		l->asks_popgate = true;
 		return RESTRICT_THROUGH;
 	}
@@ -431,7 +427,7 @@ look_policy(struct postfix_list *l, const char *operand)
 	(void)snprintf(action, sizeof(action), "%s",
 	    postfix_value(&x->pf, l->s, "smtpd_policy_service_default_action"));
 	policy_action(operand, action, sizeof(action));
-	bool ours = postfix_is_ours(service, cfg->permit.policy);
+	bool ours = postfix_is_ours(x, l->s, service, cfg->permit.policy);
 
 	l->asks_popgate |= ours;
 	enum access_result result = access_result_parse(action);

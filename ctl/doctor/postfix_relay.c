@@ -193,12 +193,11 @@ postfix_refuses_all(struct postfix_exam *x, const struct postfix_service *s)
 
 void
 postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
-    const struct postfix_gate *gate, bool *asks_popgate_r)
+    const struct postfix_gate *gate)
 {
 	struct postfix_list *relay = malloc(sizeof(*relay));
 	struct postfix_list *rcpt = malloc(sizeof(*rcpt));
 
-	*asks_popgate_r = false;
 	if (relay == NULL || rcpt == NULL) {
 		x->d->no_memory = true;
 		goto out;
@@ -207,7 +206,6 @@ postfix_check_relay(struct postfix_exam *x, const struct postfix_service *s,
 	    relay, x, s, "smtpd_relay_restrictions", EFFECT_RECIPIENT, false);
 	postfix_list_walk(rcpt, x, s, "smtpd_recipient_restrictions",
 	    EFFECT_RECIPIENT, false);
-	*asks_popgate_r = relay->asks_popgate || rcpt->asks_popgate;
 	add_notes(relay);
 	add_notes(rcpt);
 	if (is_closed_before(x, s)) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/unit.h"
 
+#include <sys/stat.h>
+
 #include "common/base/err.h"
 #include "common/base/run.h"
 
@@ -54,6 +56,62 @@ missing(void **state)
 	assert_non_null(strstr(err.text, "/nonexistent/program"));
 }
 
+static void
+write_program(const char *dir, char *path, size_t size)
+{
+	(void)snprintf(path, size, "%s/popgate-unit-run", dir);
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fputs("#!/bin/sh\nprintf found", out);
+	(void)fclose(out);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* Root doesn't run what others could have put into $PATH. */
+static void
+path(void **state)
+{
+	static const struct {
+		mode_t mode;
+		uid_t owner; /* when root tests */
+		bool want;
+	} rows[] = {
+		{ 0755, 0, true },
+		{ 0700, 0, true },
+		{ 0775, 0, false },
+		{ 0757, 0, false },
+		{ 01777, 0, false },
+		{ 0755, 65534, false },
+	};
+	char *argv[] = { (char[]){ "popgate-unit-run" }, NULL };
+	const char *dir = unit_dir();
+	static char old_path[4000], new_path[4200];
+	char file[200];
+	bool root = geteuid() == 0;
+
+	(void)state;
+	write_program(dir, file, sizeof(file));
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
+	(void)setenv("PATH", new_path, 1);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct err err = { .code = ERR_NONE };
+
+		ROW("mode %o, uid %u", rows[i].mode, rows[i].owner);
+		if (root)
+			assert_int_equal(chown(dir, rows[i].owner, 0), 0);
+		assert_int_equal(chmod(dir, rows[i].mode), 0);
+		char *got = run_read(argv, NULL, 30, &err);
+
+		assert_int_equal(got != NULL, rows[i].want || !root);
+		free(got);
+	}
+	(void)setenv("PATH", old_path, 1);
+	(void)unlink(file);
+	(void)rmdir(dir);
+}
+
 /* What the program has started ends with it. */
 static void
 too_slow(void **state)
@@ -84,6 +142,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(programs),
 		cmocka_unit_test(missing),
+		cmocka_unit_test(path),
 		cmocka_unit_test(too_slow),
 		cmocka_unit_test(too_much),
 	};

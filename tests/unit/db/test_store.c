@@ -781,7 +781,7 @@ unusable(void **state)
 
 	write_file("");
 	assert_int_equal(store_open(db, STORE_READ, &st, &err), -1);
-	assert_int_equal(err.code, ERR_VERSION);
+	assert_int_equal(err.code, ERR_EMPTY);
 
 	memset(garbage, 'x', sizeof(garbage) - 1);
 	garbage[sizeof(garbage) - 1] = '\0';
