@@ -10,7 +10,8 @@
     a file; a hash: or btree: table of that name is made by postmap, and
     "--- PATH sqlite ---" holds the SQL that makes it
     --- standins ---
-    KIND NAME LISTEN...         see standins.py; and: sasldb
+    KIND NAME LISTEN...         see standins.py; and: sasldb, for Cyrus SASL;
+    address IP, host NAME       the machine's own; certificate FILE
     --- dialogue ---
     service=smtp client=192.168.7.9 sender=x@y.test rcpt=victim@elsewhere.test
                                 [login] [auth] [helo=...]  [want=REGEXP]
@@ -28,7 +29,7 @@ SECTION = re.compile(r"^--- (\S+)(?: (\w+))? ---$", re.M)
 
 EXPECT = {
     "own": "alice@lab.test",        # a recipient of our own
-    "unknown": "nobody@lab.test",   # one that isn't there
+    "unknown": "missing@lab.test",   # one that isn't there
     "user": "alice",                # of AUTH
     "user_sender": "alice@lab.test",    # what a user sends as
     "trusted": "",                  # relay.trusted_networks

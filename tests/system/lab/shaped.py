@@ -138,6 +138,7 @@ class ShapeLab:
 
     def furnish(self):
         shape = self.shape
+        self.own_addresses()
         for path, (text, kind) in shape.files.items():
             write(pathlib.Path(path), text, kind)
         self.write_instance(DIRECTORY, shape.main, shape.master)
@@ -154,13 +155,22 @@ class ShapeLab:
             self.site, ["postfix:/etc/postfix"], grace="0s",
             trusted=["127.0.0.1", "::1", *shape.trusted.split()])
 
+    def own_addresses(self):
+        """More of the machine's own, and names for some."""
+        for words in self.shape.standins:
+            if words[0] == "address":
+                self.site.namespace.address(words[1])
+            elif words[0] == "host":
+                for path in ("/etc/hosts", SPOOL / "etc/hosts"):
+                    with open(path, "a") as hosts:
+                        hosts.write(f"127.0.0.1 {words[1]}\n")
+
     def write_instance(self, directory, main, master):
         write(directory / "main.cf", main)
         write(directory / "master.cf", complete(
             DEBIAN if master is None else master))
-        dynamic = pathlib.Path("/etc/postfix/dynamicmaps.cf")
-        if directory != DIRECTORY and dynamic.exists():
-            shutil.copy(dynamic, directory)
+        if directory != DIRECTORY:
+            self.make_instance(directory)
         text = self.shape.main + (master or "") + main
         for path in set(TABLES.findall(text)):
             path = path.replace("$config_directory", str(directory)).replace(
@@ -170,15 +180,31 @@ class ShapeLab:
                     ":" in self.shape.files[path][0] else "postmap"
                 run(f"/usr/sbin/{tool}", "-c", directory, f"hash:{path}")
 
+    def make_instance(self, directory):
+        """What postmulti -e create makes besides the two files."""
+        dynamic = DIRECTORY / "dynamicmaps.cf"
+        if dynamic.exists():
+            shutil.copy(dynamic, directory)
+        for name in ("queue_directory", "data_directory"):
+            path = postconf("-c", directory, "-h", name)
+            os.mkdir(path)
+            if name == "data_directory":
+                os.chown(path, postfix_uid(), -1)
+
     def certificates(self):
         """Debian's self-signed one."""
         text = self.shape.main + (self.shape.master or "")
-        if "ssl-cert-snakeoil" not in text:
-            return
-        pem = tls.certificate(self.site)
-        for path in ("/etc/ssl/certs/ssl-cert-snakeoil.pem",
-                     "/etc/ssl/private/ssl-cert-snakeoil.key"):
-            pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        paths = [words[1] for words in self.shape.standins
+                 if words[0] == "certificate"]
+        if "ssl-cert-snakeoil" in text:
+            paths += ["/etc/ssl/certs/ssl-cert-snakeoil.pem",
+                      "/etc/ssl/private/ssl-cert-snakeoil.key"]
+        if paths:
+            pem = tls.certificate(self.site)
+        for path in map(pathlib.Path, paths):
+            assert str(path).startswith(COVERED), path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
             shutil.copy(pem, path)
 
     def stand_in(self):
@@ -188,9 +214,7 @@ class ShapeLab:
         for words in self.shape.standins:
             if words == ["sasldb"]:
                 self.sasldb()
-            elif words[0] == "address":
-                self.site.namespace.address(words[1])
-            else:
+            elif words[0] not in ("address", "host", "certificate"):
                 groups.append(words)
                 if words[2].startswith("/"):
                     pathlib.Path(words[2]).parent.mkdir(parents=True,
@@ -229,14 +253,14 @@ class ShapeLab:
             if more.strip() else [DIRECTORY]
 
     def start(self):
-        """False, and why: this Postfix doesn't start."""
+        """Failure: this Postfix doesn't start, or its smtpd doesn't."""
         done = subprocess.run(["/usr/sbin/postfix", "start"],
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"postfix start: {done.stderr}\n{log()}")
         self.services = self.find_services()
         for service in self.services:
-            wait_for(lambda: listens(service), f"{service} to listen")
+            wait_for(lambda: speaks(service), f"{service} to speak")
 
     def reload(self):
         """Until the smtpd processes of before are gone."""
@@ -401,8 +425,8 @@ class ShapeLab:
             for queue_id, relay, status in pattern.findall(
                     LOG.read_text(errors="replace")[logged:]):
                 found[queue_id] = f"{status} by {relay}"
-            return found if ids <= set(found) else None
-        return wait_for(all_known, lambda: f"the fate of {ids}: {log()}")
+            return [found] if ids <= set(found) else None
+        return wait_for(all_known, lambda: f"the fate of {ids}: {log()}")[0]
 
 
 def complete(master):
@@ -438,10 +462,22 @@ def postconf(*arguments):
     return run("/usr/sbin/postconf", *arguments).strip()
 
 
-def listens(service):
+def speaks(service):
+    """Or Failure, as soon as its program said that it can't run."""
     with socket.socket() as probe:
-        probe.settimeout(2)
-        return probe.connect_ex((service.host, service.port)) == 0
+        if probe.connect_ex((service.host, service.port)) != 0:
+            return False
+        if service.tls == "wrapper":
+            return True
+        probe.settimeout(0.2)
+        while True:
+            try:
+                return probe.recv(3) == b"220"
+            except TimeoutError:
+                said = re.search(r"(?:smtpd|postscreen)\[\d+\]: fatal: .*",
+                                 LOG.read_text(errors="replace"))
+                if said:
+                    raise Failure(f"{service}: {said[0]}") from None
 
 
 def processes(*names):

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from .popgate import BUILD
-from .process import wait_for
+from .process import Failure, wait_for
 from .shaped import DIRECTORY, FOREIGN, ShapeLab
 
 CTL = BUILD / "popgatectl"
@@ -27,7 +27,13 @@ class Trial:
     def run(self):
         self.lab = lab = ShapeLab(self.shape)
         self.files = snapshot()
-        lab.start()
+        try:
+            lab.start()
+        except Failure as failure:
+            self.words["fatal"] = str(failure)
+            if self.shape.starts == "yes":
+                self.problems.append(f"doesn't start: {failure}")
+            return
         lab.discover()
         self.state = "started"
         self.questions = lab.questions()
