@@ -122,8 +122,8 @@ class Trial:
                 self.relays(one, mine)
             elif kind == "auth foreign":
                 self.auth_relays(one)
-            else:
-                self.is_as_before(one)
+            elif kind != "login own" or not one.answer.accepted:
+                self.is_as_before(one)      # or a colleague is let through
             self.calls_are_as_before(one, heard)
 
     def judge_dead(self, heard):
