@@ -69,8 +69,10 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # popgatectl wiring prints these files, which its assembler includes
-$(BUILD)/obj/ctl/commands/wiring.o: override CFLAGS += -fno-lto
-$(BUILD)/obj/ctl/commands/wiring.o: $(wildcard etc/postfix/* etc/sendmail/*)
+$(BUILD)/obj/ctl/wiring/cmd_wiring.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/wiring/cmd_wiring.o: $(wildcard etc/postfix/*)
+$(BUILD)/obj/ctl/wiring/sendmail_load.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/wiring/sendmail_load.o: $(wildcard etc/sendmail/*)
 
 # a program takes from an archive what it uses, and a test what it tests
 $(BUILD)/libcommon.a: $(COMMON) $(BUILD)/obj/sql.o

@@ -286,6 +286,32 @@ static const struct decide_ops ops = {
 	.within_limits = ask_within_limits,
 };
 
+static bool
+always(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static bool
+uncounted(void *arg, struct decide_answer *answer)
+{
+	(void)arg;
+	(void)answer;
+	return true;
+}
+
+/* Of a question that no recipient hangs on. */
+static const struct decide_ops ops_of_knows = {
+	.look_up = ask_look_up,
+	.read_at = ask_read_at,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = always,
+	.within_limits = uncounted,
+};
+
 /* Has the client one of this machine's own addresses? */
 static bool
 is_own(const struct config *cfg, const struct addr *client)
@@ -299,11 +325,11 @@ is_own(const struct config *cfg, const struct addr *client)
 	return own;
 }
 
-void
-gate_decide(const struct gate_config *gc, const struct gate_request *req,
+static void
+ask(const struct gate_config *gc, const struct gate_request *req,
+    const struct facts_question *q, const struct decide_ops *ask_ops,
     struct decide_answer *answer)
 {
-	int64_t began_ns = meter_begin();
 	int64_t at_ms = clock_now_ms();
 	struct gate_memo none = { .known = false };
 	struct asked asked = { .cfg = gc->cfg,
@@ -313,17 +339,39 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 		.now = at_ms / 1000 };
 	const struct decide_question question = { .cfg = gc->cfg,
 		.lists = &gc->lists,
-		.q = &req->q,
-		.own_address = is_own(gc->cfg, &req->q.client),
+		.q = q,
+		.own_address = is_own(gc->cfg, &q->client),
 		.listener = audit_channel_name(req->channel),
 		.at_ms = at_ms,
 		.now = asked.now };
 
-	decide(&question, &ops, &asked, answer);
+	decide(&question, ask_ops, &asked, answer);
+}
+
+void
+gate_decide(const struct gate_config *gc, const struct gate_request *req,
+    struct decide_answer *answer)
+{
+	int64_t began_ns = meter_begin();
+
+	ask(gc, req, &req->q, &ops, answer);
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
 	meter_decision(req->channel, &answer->decision, began_ns);
+}
+
+bool
+gate_knows(const struct gate_config *gc, const struct gate_request *req)
+{
+	struct facts_question q = req->q;
+	struct decide_answer answer;
+
+	q.recipient = NULL;
+	q.mailer = NULL;
+	q.any_sender = q.sender == NULL;
+	ask(gc, req, &q, &ops_of_knows, &answer);
+	return answer.decision.verdict == VERDICT_ACCEPT;
 }
 
 void

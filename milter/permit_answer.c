@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "milter/asked.h"
 #include "milter/gate.h"
 #include "milter/handoff.h"
 
@@ -35,6 +36,7 @@ void
 permit_answer_stop(void)
 {
 	owed_free();
+	asked_clear();
 }
 
 /* A connection begins with what the others did last: most are of smtpds that
@@ -118,7 +120,21 @@ hand_over(const struct permit_peer *peer, const struct protocol_request *req,
 		handoff_give(&h, clock_monotonic_ms());
 }
 
-/* What the message that Postfix names has relayed so far. NULL where the
+/* A message that this connection hasn't seen: nothing of it was relayed, unless
+ * the MTA says so. */
+static struct limiter_message
+message_so_far(const struct protocol_request *req)
+{
+	char *end;
+	unsigned long n = strtoul(req->permitted, &end, 10);
+
+	if (*end != '\0' || n > UINT32_MAX)
+		n = 0;
+	return (struct limiter_message){ .counted = n > 0,
+		.recipients = (uint32_t)n };
+}
+
+/* What the message that the MTA names has relayed so far. NULL where the
  * protocol doesn't name messages. */
 static struct limiter_message *
 message_of(struct permit_peer *peer, const struct protocol_request *req)
@@ -130,7 +146,7 @@ message_of(struct permit_peer *peer, const struct protocol_request *req)
 		count_unasked(peer);
 		(void)snprintf(
 		    peer->instance, sizeof(peer->instance), "%s", req->session);
-		peer->message = (struct limiter_message){ .counted = false };
+		peer->message = message_so_far(req);
 	}
 	return &peer->message;
 }
@@ -163,8 +179,8 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
     const struct gate_config *gc, struct audit_row *row, bool permit_it,
     struct permit_reply *reply)
 {
-	struct owed *m = permit_it && gc->cfg->audit.durable &&
-		strcmp(req->context, PROTOCOL_ASKED_AT_DATA) == 0
+	struct owed *m =
+	    permit_it && gc->cfg->audit.durable && req->asked_at_data
 	    ? owed_get(req->session, clock_monotonic_ms())
 	    : NULL;
 	bool ok = true;
@@ -215,8 +231,17 @@ answer_data(const struct protocol_request *req, struct permit_reply *reply)
 		say_failure(reply);
 }
 
+static const char *
+mta_of(const struct protocol_request *req)
+{
+	if (req->kind == PROTOCOL_SOCKETMAP &&
+	    req->map == PROTOCOL_MAP_SENDMAIL)
+		return "Sendmail";
+	return *req->mta == '\0' ? "Postfix" : req->mta;
+}
+
 static struct gate_request
-gate_request_of(struct permit_peer *peer, const struct protocol_request *req,
+gate_request_of(const struct protocol_request *req,
     const struct certificate *shown, const char *session)
 {
 	struct gate_request ask = {
@@ -231,11 +256,7 @@ gate_request_of(struct permit_peer *peer, const struct protocol_request *req,
 		.helo = req->helo,
 		.queue_id = req->queue_id,
 		.session = *req->session == '\0' ? session : req->session,
-		.mta = req->kind == PROTOCOL_SOCKETMAP &&
-			req->map == PROTOCOL_MAP_SENDMAIL
-		    ? "Sendmail"
-		    : "Postfix",
-		.message = message_of(peer, req),
+		.mta = mta_of(req),
 		.port = port_of(req),
 		.channel = req->kind == PROTOCOL_POLICY ? CHANNEL_POLICY
 							: CHANNEL_SOCKETMAP,
@@ -245,8 +266,24 @@ gate_request_of(struct permit_peer *peer, const struct protocol_request *req,
 	return ask;
 }
 
-/* Ask the gate about one recipient. A recipient of our own gets no opinion: the
- * MTA knows itself, and better, whether to deliver here. */
+/* What is said of a decision, if its row is kept. A recipient of our own gets
+ * no opinion: the MTA knows itself, and better, whether to deliver here. But
+ * where a list asks that refuses others than those who relay, a client that may
+ * relay passes to our own recipients as well. */
+static enum protocol_answer
+opinion(const struct gate_config *gc, const struct gate_request *ask,
+    const struct protocol_request *req, const struct decide_answer *a)
+{
+	if (a->local)
+		return req->list != LIST_UNKNOWN && gate_knows(gc, ask)
+		    ? ANSWER_PERMIT
+		    : ANSWER_NONE;
+	return a->decision.verdict == VERDICT_ACCEPT ? ANSWER_PERMIT
+	    : a->refuse                              ? ANSWER_REFUSE
+						     : ANSWER_NONE;
+}
+
+/* Ask the gate about one recipient. */
 static void
 answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
     struct permit_reply *reply)
@@ -259,8 +296,9 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	(void)snprintf(session, sizeof(session), "%s%" PRIx64,
 	    *req->session == '\0' ? "permit-" : "", ++requests);
 	struct gate_request ask =
-	    gate_request_of(peer, req, certificate(req, &shown), session);
+	    gate_request_of(req, certificate(req, &shown), session);
 
+	ask.message = message_of(peer, req);
 	gate_decide(gc, &ask, &a);
 	struct audit_row *row = gate_row(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
@@ -272,14 +310,33 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		ok = submit(peer, req, gc, row, permit_it, reply);
 	if (permit_it)
 		prepare_failure(reply, req, gc);
-	reply->len = protocol_reply(req,
-	    permit_it && ok       ? ANSWER_PERMIT
-		: a.refuse || !ok ? ANSWER_REFUSE
-				  : ANSWER_NONE,
-	    ok ? a.code : "451", ok ? a.status : "4.3.0",
-	    ok ? a.text : gc->cfg->reply.unavailable, reply->text);
+	enum protocol_answer answer =
+	    ok ? opinion(gc, &ask, req, &a) : ANSWER_REFUSE;
+
+	reply->len = protocol_reply(req, answer, ok ? a.code : "451",
+	    ok ? a.status : "4.3.0", ok ? a.text : gc->cfg->reply.unavailable,
+	    reply->text);
 	if (!ok)
 		reply->ticket = 0;
+	asked_remember(req, clock_monotonic_ms(), answer);
+	gate_config_give(gc);
+}
+
+/* Where smtpd_delay_reject is off, lists are asked before there is a recipient:
+ * a client that may relay passes, and of others nothing is known yet. */
+static void
+answer_client(const struct protocol_request *req, struct permit_reply *reply)
+{
+	struct gate_config *gc = gate_config_take();
+	struct certificate shown;
+	struct gate_request ask =
+	    gate_request_of(req, certificate(req, &shown), "");
+
+	if (strcmp(req->state, "MAIL") != 0)
+		ask.q.sender = NULL;
+	reply->len = protocol_reply(req,
+	    gate_knows(gc, &ask) ? ANSWER_PERMIT : ANSWER_NONE, "", "", "",
+	    reply->text);
 	gate_config_give(gc);
 }
 
@@ -304,17 +361,36 @@ nothing_to_decide(const struct protocol_request *req)
 	    !addr_parse_loose(req->client, &addr);
 }
 
+/* Is it asked about a client of which no recipient is known yet? */
+static bool
+before_recipient(const struct protocol_request *req)
+{
+	static const char *const states[] = { "CONNECT", "HELO", "EHLO",
+		"MAIL" };
+
+	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++)
+		if (strcmp(req->state, states[i]) == 0)
+			return req->kind == PROTOCOL_POLICY &&
+			    req->list != LIST_UNKNOWN;
+	return false;
+}
+
 void
 permit_answer(struct permit_peer *peer, const struct protocol_request *req,
     struct permit_reply *reply)
 {
+	enum protocol_answer answer = ANSWER_NONE;
+
 	assert(reply->ticket == 0); /* else a held reply would be lost */
 	reply->last = 0;
 	if (at_data(req))
 		answer_data(req, reply);
-	else if (nothing_to_decide(req))
+	else if (before_recipient(req))
+		answer_client(req, reply);
+	else if (nothing_to_decide(req) ||
+	    asked_before(req, clock_monotonic_ms(), &answer))
 		reply->len =
-		    protocol_reply(req, ANSWER_NONE, "", "", "", reply->text);
+		    protocol_reply(req, answer, "", "", "", reply->text);
 	else
 		answer_recipient(peer, req, reply);
 	assert(reply->len <= sizeof(reply->text));

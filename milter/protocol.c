@@ -8,10 +8,31 @@
 
 /* --- Postfix policy delegation: name=value lines, an empty line ends --- */
 
+static void
+take_context(const char *context, struct protocol_request *req)
+{
+	static const char *const lists[] = { [LIST_CLIENT] = "client",
+		[LIST_HELO] = "helo",
+		[LIST_SENDER] = "sender",
+		[LIST_RECIPIENT] = "recipient",
+		[LIST_RELAY] = "relay" };
+	size_t n = strlen(PROTOCOL_ASKED_AT_DATA);
+
+	if (strncmp(context, PROTOCOL_ASKED_AT_DATA, n) == 0 &&
+	    (context[n] == '\0' || context[n] == '/')) {
+		req->asked_at_data = true;
+		context += n + (context[n] == '/');
+	}
+	for (unsigned i = LIST_CLIENT; i < sizeof(lists) / sizeof(*lists); i++)
+		if (strcmp(lists[i], context) == 0)
+			req->list = (enum protocol_list)i;
+}
+
 static enum protocol_result
 parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
     const char **why)
 {
+	const char *context = "";
 	const struct {
 		const char *name;
 		const char **value;
@@ -31,7 +52,9 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		{ "ccert_pubkey_fingerprint", &req->cert_key },
 		{ "instance", &req->session },
 		{ "protocol_state", &req->state },
-		{ "policy_context", &req->context },
+		{ "policy_context", &context },
+		{ "popgate_mta", &req->mta },
+		{ "popgate_permitted", &req->permitted },
 	};
 	enum { N = sizeof(attributes) / sizeof(*attributes) };
 	const char *request = "";
@@ -82,6 +105,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		    "policy request of another kind than smtpd_access_policy";
 		return PROTOCOL_BAD;
 	}
+	take_context(context, req);
 	return PROTOCOL_REQUEST;
 }
 
@@ -193,7 +217,8 @@ protocol_parse(enum protocol_kind kind, char *buf, size_t len,
 		.queue_id = "",
 		.session = "",
 		.state = "",
-		.context = "",
+		.mta = "",
+		.permitted = "",
 		.verify = "",
 		.cert_subject = "",
 		.cert_issuer = "",

@@ -11,9 +11,19 @@
 
 enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
 
-/* By this policy_context the wiring promises that Postfix asks again at DATA.
- */
+/* The wiring's policy_context: "asked-at-data" promises that Postfix asks again
+ * at DATA. "/client", "/helo", "/sender", "/recipient" or "/relay" behind it,
+ * or alone without the "/", names the list of restrictions that asks. */
 #define PROTOCOL_ASKED_AT_DATA "asked-at-data"
+
+enum protocol_list {
+	LIST_UNKNOWN, /* the only one that asks, or another context */
+	LIST_CLIENT,
+	LIST_HELO,
+	LIST_SENDER,
+	LIST_RECIPIENT,
+	LIST_RELAY
+};
 
 enum protocol_kind { PROTOCOL_POLICY, PROTOCOL_SOCKETMAP };
 
@@ -30,7 +40,12 @@ struct protocol_request {
 	const char *client, *client_port, *client_name, *helo, *sender,
 	    *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
-	const char *context; /* policy_context: see PROTOCOL_ASKED_AT_DATA */
+	bool asked_at_data; /* policy_context promises so */
+	enum protocol_list list; /* of policy_context */
+	/* The MTA's name and version, and how many recipients of this message
+	 * were permitted before: asked by etc/exim/closed.conf, which connects
+	 * anew for each recipient. */
+	const char *mta, *permitted;
 	/* of the client's certificate, encoded as they were sent */
 	const char *verify; /* Sendmail's {verify} */
 	const char *cert_subject, *cert_issuer, *cert_digest, *cert_key;

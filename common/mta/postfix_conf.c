@@ -130,38 +130,82 @@ join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) == -1 ? NULL : path;
 }
 
+/* Takes over text, which may be NULL: then err is filled already. */
+static int
+take_pairs(char *text, struct postfix_pairs *p, struct err *err)
+{
+	if (text == NULL)
+		return -1;
+	if (split_pairs(text, p))
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
+static int
+take_services(char *text, struct postfix_conf *pf, struct err *err)
+{
+	if (text == NULL)
+		return -1;
+	if (split_services(text, pf))
+		return 0;
+	err_set(err, ERR_NOMEM, "out of memory");
+	return -1;
+}
+
 int
 postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err)
 {
-	char *text;
-
 	memset(pf, 0, sizeof(*pf));
 	pf->dir = strdup(dir);
 	pf->main_cf = join(dir, "main.cf");
 	pf->master_cf = join(dir, "master.cf");
-	if (pf->dir == NULL || pf->main_cf == NULL || pf->master_cf == NULL)
-		goto no_memory;
-	text = postconf(dir, "-x", NULL, err);
-	if (text == NULL)
+	if (pf->dir == NULL || pf->main_cf == NULL || pf->master_cf == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
 		goto fail;
-	if (!split_pairs(text, &pf->main))
-		goto no_memory;
-	text = postconf(dir, "-Mx", NULL, err);
-	if (text == NULL)
+	}
+	if (take_pairs(postconf(dir, "-x", NULL, err), &pf->main, err) == -1 ||
+	    take_services(postconf(dir, "-Mx", NULL, err), pf, err) == -1 ||
+	    take_pairs(postconf(dir, "-Px", NULL, err), &pf->overrides, err) ==
+		-1 ||
+	    take_pairs(postconf(dir, "-n", NULL, err), &pf->main_raw, err) ==
+		-1 ||
+	    take_pairs(
+		postconf(dir, "-P", NULL, err), &pf->overrides_raw, err) == -1)
 		goto fail;
-	if (!split_services(text, pf))
-		goto no_memory;
-	text = postconf(dir, "-Px", NULL, err);
-	if (text == NULL)
-		goto fail;
-	if (!split_pairs(text, &pf->overrides))
-		goto no_memory;
 	pf->main_text = conf_file_read(pf->main_cf);
 	pf->master_text = conf_file_read(pf->master_cf);
 	return 0;
-no_memory:
-	err_set(err, ERR_NOMEM, "out of memory");
 fail:
+	postfix_conf_release(pf);
+	return -1;
+}
+
+/* A copy of a or else of b. */
+static char *
+copy(const char *a, const char *b, struct err *err)
+{
+	char *text = strdup(a != NULL ? a : b != NULL ? b : "");
+
+	if (text == NULL)
+		err_set(err, ERR_NOMEM, "out of memory");
+	return text;
+}
+
+int
+postfix_conf_parse(const struct postfix_conf_text *text,
+    struct postfix_conf *pf, struct err *err)
+{
+	memset(pf, 0, sizeof(*pf));
+	if (take_pairs(copy(text->main, NULL, err), &pf->main, err) == 0 &&
+	    take_services(copy(text->services, NULL, err), pf, err) == 0 &&
+	    take_pairs(copy(text->overrides, NULL, err), &pf->overrides, err) ==
+		0 &&
+	    take_pairs(copy(text->main_raw, text->main, err), &pf->main_raw,
+		err) == 0 &&
+	    take_pairs(copy(text->overrides_raw, text->overrides, err),
+		&pf->overrides_raw, err) == 0)
+		return 0;
 	postfix_conf_release(pf);
 	return -1;
 }
@@ -178,6 +222,10 @@ postfix_conf_release(struct postfix_conf *pf)
 	free(pf->main.text);
 	free(pf->overrides.v);
 	free(pf->overrides.text);
+	free(pf->main_raw.v);
+	free(pf->main_raw.text);
+	free(pf->overrides_raw.v);
+	free(pf->overrides_raw.text);
 	free(pf->services);
 	free(pf->services_text);
 	memset(pf, 0, sizeof(*pf));
@@ -191,7 +239,7 @@ setting(const struct postfix_conf *pf, const char *name)
 }
 
 static const char *
-override(const struct postfix_conf *pf, const struct postfix_service *s,
+override(const struct postfix_pairs *pairs, const struct postfix_service *s,
     const char *name)
 {
 	char key[512];
@@ -200,21 +248,29 @@ override(const struct postfix_conf *pf, const struct postfix_service *s,
 	    snprintf(key, sizeof(key), "%s/%s/%s", s->name, s->type, name) >=
 		(int)sizeof(key))
 		return NULL;
-	return look_up(&pf->overrides, key);
+	return look_up(pairs, key);
+}
+
+const char *
+postfix_raw(const struct postfix_conf *pf, const struct postfix_service *s,
+    const char *name)
+{
+	return s == NULL ? look_up(&pf->main_raw, name)
+			 : override(&pf->overrides_raw, s, name);
 }
 
 bool
 postfix_overridden(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name)
 {
-	return override(pf, s, name) != NULL;
+	return override(&pf->overrides, s, name) != NULL;
 }
 
 const char *
 postfix_value(const struct postfix_conf *pf, const struct postfix_service *s,
     const char *name)
 {
-	const char *value = override(pf, s, name);
+	const char *value = override(&pf->overrides, s, name);
 
 	if (value == NULL)
 		value = setting(pf, name);
@@ -232,7 +288,7 @@ const char *
 postfix_where(const struct postfix_conf *pf, const struct postfix_service *s,
     const char *name, unsigned *line_r)
 {
-	if (override(pf, s, name) != NULL) {
+	if (override(&pf->overrides, s, name) != NULL) {
 		*line_r = pf->master_text == NULL
 		    ? 0
 		    : postfix_master_line(

@@ -32,15 +32,31 @@ struct postfix_conf {
 	char *dir;
 	char *main_cf, *master_cf; /* paths */
 	char *main_text, *master_text; /* NULL: can't be read */
-	struct postfix_pairs main, overrides;
+	struct postfix_pairs main, overrides; /* everything expanded */
+	/* as the files have them, with their $names: what main.cf sets, and
+	 * what master.cf overrides */
+	struct postfix_pairs main_raw, overrides_raw;
 	struct postfix_service *services;
 	size_t n_services;
 	char *services_text;
 };
 
-/* Runs postconf three times. Returns 0, or -1 with err. */
+/* Runs postconf five times. Returns 0, or -1 with err. */
 int
 postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err);
+
+/* What postconf prints of one configuration. NULL is none; the raw ones that
+ * are NULL are taken for the same as the expanded ones. */
+struct postfix_conf_text {
+	const char *main, *main_raw; /* postconf -x; postconf -n */
+	const char *services; /* postconf -Mx */
+	const char *overrides, *overrides_raw; /* postconf -Px; postconf -P */
+};
+
+/* The same out of texts: files, paths and lines stay unknown. Pure. Returns 0,
+ * or -1 with err. */
+int postfix_conf_parse(const struct postfix_conf_text *text,
+    struct postfix_conf *pf, struct err *err);
 void postfix_conf_release(struct postfix_conf *pf);
 
 /* One setting of main.cf alone, with everything expanded: to be freed by the
@@ -54,6 +70,11 @@ bool postfix_yes(const struct postfix_conf *pf, const struct postfix_service *s,
     const char *name);
 /* Does the service have a value of its own? */
 bool postfix_overridden(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *name);
+
+/* A setting as its file has it, with its $names; NULL: not set in that file.
+ * s NULL: in main.cf, else the override in master.cf alone. */
+const char *postfix_raw(const struct postfix_conf *pf,
     const struct postfix_service *s, const char *name);
 
 /* Where the setting is: its file, and the line, or 0 for a default. */

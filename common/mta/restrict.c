@@ -103,6 +103,17 @@ find(const char *name)
 	return NULL;
 }
 
+bool
+restrict_effect_of(
+    const char *name, enum restrict_effect *effect_r, bool *operand_r)
+{
+	const struct restriction *r = find(name);
+
+	*effect_r = r == NULL ? EFFECT_UNKNOWN : r->effect;
+	*operand_r = r != NULL && r->operand;
+	return r != NULL;
+}
+
 /* "{ type:name, parameter=value }" -> "type:name" stays the caller's work; a
  * table by itself has a colon in its name. */
 static bool

@@ -59,6 +59,12 @@ enum restrict_end restrict_list(struct restrict_walk *w, const char *list);
 /* Does smtpd find the reject that it wants before it takes mail at all? */
 bool restrict_has_reject(struct restrict_walk *w, const char *list);
 
+/* What a restriction may do, by its name in upper or lower case. false: it
+ * isn't one of postconf(5) that this knows: a class, a table, or
+ * reject_something. operand_r  does the next word belong to it? */
+bool restrict_effect_of(
+    const char *name, enum restrict_effect *effect_r, bool *operand_r);
+
 /* The next word of a list: separated by commas and blanks, "{ }" is one word
  * (with its braces). Copies it into buf, cut to size - 1. Returns false at
  * the end. */

@@ -10,8 +10,13 @@ dnl words.  Whatever else comes back, Sendmail's verdict stands.  So mail for ou
 dnl own recipients never waits for popgate, and popgate down means 451 for those
 dnl who would be refused anyway.
 dnl
+dnl Rules of your own that stood in SLocal_check_rcpt go into SOwn_check_rcpt:
+dnl they are asked first, and a recipient that they accept or refuse ($#OK,
+dnl $#error) is never shown to popgate.
+dnl
 dnl Don't use TRUST_AUTH_MECH: popgate permits SMTP AUTH by itself, writes down
-dnl why, and when it is down nothing is relayed for anybody.
+dnl why, and when it is down nothing is relayed for anybody.  Where it is used,
+dnl AUTH relays by Sendmail's word alone, and the second lock writes it down.
 dnl
 dnl The key names client, AUTH mechanism and user, sender and recipient, and of a
 dnl client certificate what Sendmail makes of it, subject, issuer and (with
@@ -27,10 +32,18 @@ LOCAL_CONFIG
 D{popgateEnd}\"\n\"
 Ksendmail socket -f -q -T<TMPF> unix:/run/popgate/socketmap.sock
 LOCAL_RULESETS
+SOwn_check_rcpt
 SLocal_check_rcpt
+# rules of the administrator have the first word
+R$*			$: $1 $| $>"Own_check_rcpt" $1
+R$* $| $#$*		$#$2
+R$* $| $*		$: $1
 R$*			$: $1 $| $>"Basic_check_rcpt" $1
 # every way in which Relay_ok says no
-R$* $| $#error $* confRELAY_MSG $*	$: <ask> $1
+R$* $| $#error $* "550 Relaying denied" $*	$: <ask> $1
+R$* $| $#error $* "550 Relaying denied. Proper authentication required." $*	$: <ask> $1
+ifdef(`confRELAY_MSG', `R$* $| $#error $* confRELAY_MSG $*	$: <ask> $1
+')dnl
 R$* $| $#error $* "550 Relaying denied. IP name possibly forged " $*	$: <ask> $1
 R$* $| $#error $* "550 Relaying denied. IP name lookup failed " $*	$: <ask> $1
 R$* $| $#error $* "450 Relaying temporarily denied. Cannot resolve PTR record for " $*	$: <ask> $1

@@ -27,6 +27,7 @@ policy_request(void **state)
 	    "client_address=2001:db8::5\nclient_name=unknown\nhelo_name=h\n"
 	    "sender=\nrecipient=a=b@remote.test\nsasl_method=PLAIN\n"
 	    "sasl_username=alice\nqueue_id=\ninstance=1a.2b\nnew_one=x\n"
+	    "popgate_mta=Exim 4.96\npopgate_permitted=2\n"
 	    "\nrequest=next";
 	struct protocol_request req;
 	size_t used;
@@ -46,6 +47,8 @@ policy_request(void **state)
 	assert_string_equal(req.auth_type, "PLAIN");
 	assert_string_equal(req.auth_user, "alice");
 	assert_string_equal(req.session, "1a.2b");
+	assert_string_equal(req.mta, "Exim 4.96");
+	assert_string_equal(req.permitted, "2");
 }
 
 static void

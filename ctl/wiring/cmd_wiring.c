@@ -8,8 +8,11 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/postfix.h"
+#include "ctl/wiring/sendmail.h"
+#include "ctl/wiring/sendmail_load.h"
 
-enum { OPT_SOLE_GATE, OPT_SOCKETMAP };
+enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF };
 
 static const struct ctl_option options[] = {
 	[OPT_SOLE_GATE] = { "sole-gate", NULL,
@@ -18,6 +21,10 @@ static const struct ctl_option options[] = {
 	[OPT_SOCKETMAP] = { "socketmap", NULL,
 	    "Postfix: by socketmap instead "
 	    "of the policy channel" },
+	[OPT_CONFIG_DIR] = { "config-dir", "PATH",
+	    "where its configuration is, if it is elsewhere" },
+	[OPT_DIFF] = { "diff", NULL,
+	    "what would change, as a patch, instead of commands" },
 	{ 0 },
 };
 
@@ -33,8 +40,6 @@ static const struct ctl_option options[] = {
 BUILT_IN(wiring_postfix_closed, "etc/postfix/closed.cf");
 BUILT_IN(wiring_postfix_socketmap, "etc/postfix/closed-socketmap.cf");
 BUILT_IN(wiring_postfix_sole_gate, "etc/postfix/sole-gate.cf");
-BUILT_IN(wiring_sendmail_closed, "etc/sendmail/closed.m4");
-BUILT_IN(wiring_sendmail_sole_gate, "etc/sendmail/sole-gate.m4");
 
 enum { SOCKETS = 3 };
 
@@ -142,6 +147,25 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = format_socket(ctl, postfix, &sockets[i]);
 	if (rc != 0)
 		return rc;
+	if (postfix && !sole && !map) {
+		rc = wiring_postfix(ctl,
+		    &(struct wiring_sockets){ .milter = ctl->cfg->milter.listen,
+			.policy = ctl->cfg->permit.policy },
+		    args->opt[OPT_CONFIG_DIR], args->opt[OPT_DIFF] != NULL);
+		if (rc != -1)
+			return rc;
+		(void)ctl_fail(ctl, 0,
+		    "note: there is no Postfix with a configuration here: "
+		    "these are the general lines for main.cf");
+	}
+	if (!postfix && !sole) {
+		rc = wiring_sendmail(ctl,
+		    &(struct sendmail_sockets){ .milter = sockets[0].text,
+			.socketmap = sockets[2].text },
+		    args->opt[OPT_CONFIG_DIR], args->opt[OPT_DIFF] != NULL);
+		if (rc != -1)
+			return rc;
+	}
 	if (sole)
 		(void)ctl_fail(ctl, 0,
 		    "DANGER: these lines make the mail "
@@ -156,8 +180,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	print(postfix  ? sole ? wiring_postfix_sole_gate
 		     : map    ? wiring_postfix_socketmap
 			      : wiring_postfix_closed
-		: sole ? wiring_sendmail_sole_gate
-		       : wiring_sendmail_closed,
+		: sole ? sendmail_sole_gate_m4
+		       : sendmail_closed_m4,
 	    sockets);
 	return 0;
 }

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: ISC */
+/* postfix_wiring_ask - what in main.cf asks popgate: the checks and the milter
+ * that the wiring defines there, how they are known again, and the paths of
+ * their sockets as smtpd sees them. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/mta/postfix_wiring_work.h"
+#include "common/mta/restrict.h"
+
+enum { NAME_LEN = 600, VALUE_LEN = 1200 };
+
+/* "{ unix:/run/x, timeout=1s }" -> "unix:/run/x" */
+static void
+endpoint_of(const char *operand, char *buf, size_t size)
+{
+	operand += strspn(operand, "{" WIRING_SEPARATORS);
+	(void)snprintf(buf, size, "%.*s",
+	    (int)strcspn(operand, "}" WIRING_SEPARATORS), operand);
+}
+
+/* The path of a Unix endpoint, or NULL. */
+static const char *
+path_of(const char *endpoint)
+{
+	return strncmp(endpoint, "unix:", 5) == 0 ? endpoint + 5
+	    : strncmp(endpoint, "local:", 6) == 0 ? endpoint + 6
+	    : *endpoint == '/'                    ? endpoint
+						  : NULL;
+}
+
+/* What is left of path below dir; NULL: it isn't below. */
+static const char *
+below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
+	return n > 1 && strncmp(path, dir, n) == 0 && path[n] == '/'
+	    ? path + n + 1
+	    : NULL;
+}
+
+bool
+postfix_names_socket(const struct postfix_conf *pf,
+    const struct postfix_service *s, const char *endpoint, const char *listen)
+{
+	struct listen_spec ours, theirs;
+	char word[NAME_LEN];
+	struct err err;
+
+	endpoint_of(endpoint, word, sizeof(word));
+	const char *path = path_of(word);
+
+	if (listen == NULL || *listen == '\0' ||
+	    listen_parse(listen, &ours, &err) == -1)
+		return false;
+	if (path == NULL)
+		return !ours.is_unix &&
+		    listen_parse(word, &theirs, &err) == 0 && !theirs.is_unix &&
+		    theirs.port == ours.port;
+	if (!ours.is_unix)
+		return false;
+	const char *inside =
+	    below(ours.path, postfix_value(pf, NULL, "queue_directory"));
+
+	/* smtpd's directory is queue_directory, in the chroot or not */
+	if (*path != '/')
+		return inside != NULL && strcmp(path, inside) == 0;
+	if (s == NULL || !s->chroot)
+		if (strcmp(path, ours.path) == 0)
+			return true;
+	return (s == NULL || s->chroot) && inside != NULL &&
+	    strcmp(path + 1, inside) == 0;
+}
+
+bool
+wiring_is_policy(const struct wiring_work *w, const char *operand)
+{
+	char word[NAME_LEN];
+
+	endpoint_of(operand, word, sizeof(word));
+	const char *path = path_of(word);
+
+	return strstr(operand, "asked-at-data") != NULL ||
+	    (path != NULL && strstr(path, "popgate") != NULL) ||
+	    postfix_names_socket(w->pf, NULL, word, w->sockets->policy);
+}
+
+bool
+wiring_is_map(const char *table)
+{
+	size_t n = strlen(table);
+
+	return strncmp(table, "socketmap:", 10) == 0 && n > 8 &&
+	    strcmp(table + n - 8, ":popgate") == 0;
+}
+
+bool
+wiring_is_milter(const struct wiring_work *w, const char *milter)
+{
+	char word[NAME_LEN];
+
+	endpoint_of(milter, word, sizeof(word));
+	const char *path = path_of(word);
+
+	return (path != NULL && strstr(path, "popgate") != NULL) ||
+	    postfix_names_socket(w->pf, NULL, word, w->sockets->milter);
+}
+
+/* How every smtpd names the socket. */
+static void
+name_socket(
+    const struct wiring_work *w, const char *listen, char *buf, size_t size)
+{
+	struct listen_spec spec;
+	struct err err;
+
+	if (listen_parse(listen, &spec, &err) == -1) {
+		(void)snprintf(buf, size, "%s", listen);
+		return;
+	}
+	if (!spec.is_unix) {
+		(void)snprintf(buf, size,
+		    strchr(spec.host, ':') == NULL ? "inet:%s:%u"
+						   : "inet:[%s]:%u",
+		    spec.host, spec.port);
+		return;
+	}
+	const char *inside =
+	    below(spec.path, postfix_value(w->pf, NULL, "queue_directory"));
+
+	(void)snprintf(
+	    buf, size, "unix:%s", inside == NULL ? spec.path : inside);
+}
+
+static const struct definition {
+	const char *what;
+	const char *list; /* its part of policy_context; NULL: no check */
+	const char *action; /* popgate doesn't answer */
+	const char *why;
+} definitions[] = {
+	{ "client", "client", "defer_unauth_destination", NULL },
+	{ "helo", "helo", "defer_unauth_destination", NULL },
+	{ "sender", "sender", "defer_unauth_destination", NULL },
+	{ "recipient", "recipient", "defer_unauth_destination", NULL },
+	{ "relay", "relay", "451 4.3.0 Relaying is temporarily unavailable",
+	    NULL },
+	{ "submit", "relay", "defer_unauth_destination", NULL },
+};
+
+static void
+define_check(struct wiring_work *w, const struct definition *d)
+{
+	char name[NAME_LEN], value[VALUE_LEN], why[NAME_LEN], socket[NAME_LEN];
+
+	name_socket(w, w->sockets->policy, socket, sizeof(socket));
+	(void)snprintf(name, sizeof(name), "popgate_%s", d->what);
+	(void)snprintf(value, sizeof(value),
+	    "check_policy_service { %s, timeout=10s, policy_context=asked-at-data/%s, { default_action = %s } }",
+	    socket, d->list, d->action);
+	(void)snprintf(why, sizeof(why),
+	    "smtpd_%s_restrictions ask popgate by it; without an answer relaying is put off, and our own mail goes on.",
+	    d->list);
+	wiring_set(w, NULL, name, value, why);
+}
+
+void
+wiring_define(struct wiring_work *w, const char *what)
+{
+	char value[VALUE_LEN], socket[NAME_LEN];
+
+	for (size_t i = 0; i < sizeof(definitions) / sizeof(definitions[0]);
+	     i++)
+		if (strcmp(definitions[i].what, what) == 0) {
+			define_check(w, &definitions[i]);
+			return;
+		}
+	if (strcmp(what, "data") == 0) {
+		name_socket(w, w->sockets->policy, socket, sizeof(socket));
+		(void)snprintf(value, sizeof(value),
+		    "check_policy_service { %s, timeout=10s, { default_action = DUNNO } }",
+		    socket);
+		wiring_set(w, NULL, "popgate_data", value,
+		    "popgate is asked again at DATA, where it waits once until all that it permitted is on disk.");
+		return;
+	}
+	assert(strcmp(what, "milter") == 0);
+	name_socket(w, w->sockets->milter, socket, sizeof(socket));
+	(void)snprintf(value, sizeof(value),
+	    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept }",
+	    socket);
+	wiring_set(w, NULL, "popgate_milter", value,
+	    "The second lock and the record; accept is right because Postfix itself stays closed.");
+}
+
+/* --- milters --- */
+
+enum wiring_milter
+wiring_milter_state(const struct wiring_work *w,
+    const struct postfix_service *s, const char *list)
+{
+	enum wiring_milter state = WIRING_MILTER_NONE;
+	char word[NAME_LEN];
+
+	while (restrict_word(&list, word, sizeof(word))) {
+		if (postfix_names_socket(w->pf, s, word, w->sockets->milter))
+			return WIRING_MILTER_OURS;
+		if (wiring_is_milter(w, word))
+			state = WIRING_MILTER_OTHER;
+	}
+	return state;
+}
+
+/* Take popgate's milters out of list, but $popgate_milter when keep is set.
+ * NULL: no memory. */
+static char *
+without_ours(const struct wiring_work *w, const char *list, bool keep)
+{
+	char *out = strdup(list), word[NAME_LEN], name[NAME_LEN];
+	size_t at = 0;
+
+	while (out != NULL) {
+		size_t from = at + strspn(out + at, WIRING_SEPARATORS);
+		size_t len = wiring_word(out + from);
+
+		if (len == 0)
+			break;
+		(void)snprintf(
+		    word, sizeof(word), "%.*s", (int)len, out + from);
+		bool ref = wiring_reference(word, name, sizeof(name)) == len;
+		bool current = ref && strcmp(name, "popgate_milter") == 0;
+		bool ours = current || (!ref && wiring_is_milter(w, word));
+
+		if (!ours || (current && keep)) {
+			at = from + len;
+			continue;
+		}
+		/* with the separators behind it, or of the last one those in
+		 * front */
+		size_t to = from + len;
+
+		to += strspn(out + to, WIRING_SEPARATORS);
+		if (out[to] == '\0')
+			from = at;
+		char *new = wiring_splice(out, from, to, "");
+
+		free(out);
+		out = new;
+	}
+	return out;
+}
+
+static bool
+names_current(const char *list)
+{
+	char name[NAME_LEN];
+
+	for (const char *at = strchr(list, '$'); at != NULL;
+	     at = strchr(at + 1, '$'))
+		if (wiring_reference(at, name, sizeof(name)) != 0 &&
+		    strcmp(name, "popgate_milter") == 0)
+			return true;
+	return false;
+}
+
+/* Other settings that take their value from smtpd_milters get the value itself:
+ * popgate isn't meant for them. */
+static void
+cut_loose(struct wiring_work *w, const char *old)
+{
+	const char *value = wiring_own(w, NULL, "non_smtpd_milters");
+	char name[NAME_LEN];
+
+	for (const char *at = value == NULL ? NULL : strchr(value, '$');
+	     at != NULL; at = strchr(at + 1, '$')) {
+		size_t len = wiring_reference(at, name, sizeof(name));
+		size_t from = (size_t)(at - value);
+
+		if (len == 0 || strcmp(name, "smtpd_milters") != 0)
+			continue;
+		char *new = wiring_splice(value, from, from + len, old);
+
+		if (new == NULL)
+			w->no_memory = true;
+		else
+			wiring_set(w, NULL, "non_smtpd_milters", new,
+			    "popgate isn't meant for mail that programs submit: it keeps the milters that smtpd_milters had.");
+		free(new);
+		return;
+	}
+}
+
+void
+wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s)
+{
+	const struct postfix_service *own =
+	    wiring_own(w, s, "smtpd_milters") != NULL ? s : NULL;
+	const char *raw = wiring_raw(w, s, "smtpd_milters");
+	char *old = without_ours(w, raw, false);
+	char *kept = without_ours(w, raw, true);
+	char *new = NULL;
+
+	wiring_define(w, "milter");
+	if (old == NULL || kept == NULL) {
+		w->no_memory = true;
+	} else if (!names_current(kept)) {
+		const char *between = *kept == '\0'               ? ""
+		    : strpbrk(kept, " \t") != NULL || own == NULL ? ", "
+								  : ",";
+
+		if (asprintf(&new, "%s%s$popgate_milter", kept, between) == -1)
+			new = NULL;
+		if (new != NULL && own == NULL)
+			cut_loose(w, old);
+		if (new != NULL)
+			wiring_set(w, own, "smtpd_milters", new,
+			    *old == '\0'
+				? "popgate's milter sees every recipient that Postfix lets through."
+				: "popgate's milter comes behind the milters that are there.");
+		w->no_memory |= new == NULL;
+	} else if (strcmp(kept, raw) != 0) {
+		wiring_set(w, own, "smtpd_milters", kept,
+		    "popgate's milter stands in it once.");
+	}
+	free(new);
+	free(kept);
+	free(old);
+}
+
+void
+wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s)
+{
+	char *raw = strdup(wiring_raw(w, s, "smtpd_milters"));
+	char *old = raw == NULL ? NULL : without_ours(w, raw, false);
+
+	if (old == NULL)
+		w->no_memory = true;
+	else if (strcmp(raw, old) != 0)
+		wiring_set(w, s, "smtpd_milters", old,
+		    "What comes back from a content filter was judged when it came in: popgate would see the filter's address.");
+	free(old);
+	free(raw);
+}
+
+/* --- chroot --- */
+
+static bool
+reachable(const struct wiring_work *w, const char *listen)
+{
+	struct listen_spec spec;
+	struct err err;
+
+	return listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
+	    below(spec.path, postfix_value(w->pf, NULL, "queue_directory")) !=
+	    NULL;
+}
+
+/* Something of the service's own whose path means another file outside of the
+ * chroot, in buf; NULL: nothing. */
+static const char *
+needs_chroot(const struct wiring_work *w, const struct postfix_service *s,
+    char *buf, size_t size)
+{
+	static const char *const settings[] = { "smtpd_milters",
+		"smtpd_client_restrictions", "smtpd_helo_restrictions",
+		"smtpd_sender_restrictions", "smtpd_relay_restrictions",
+		"smtpd_recipient_restrictions", "smtpd_data_restrictions",
+		"smtpd_end_of_data_restrictions" };
+	char word[NAME_LEN];
+
+	if (postfix_yes(w->pf, s, "smtpd_sasl_auth_enable")) {
+		const char *path = postfix_value(w->pf, s, "smtpd_sasl_path");
+
+		if (strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"),
+			"cyrus") == 0)
+			return "Cyrus SASL's saslauthd";
+		if (*path_of(*path == '/' ? path : "unix:") == '/') {
+			(void)snprintf(buf, size, "smtpd_sasl_path %s", path);
+			return buf;
+		}
+	}
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		const char *list = postfix_value(w->pf, s, settings[i]);
+
+		while (restrict_word(&list, word, sizeof(word))) {
+			char endpoint[NAME_LEN];
+
+			endpoint_of(word, endpoint, sizeof(endpoint));
+			if ((strncmp(endpoint, "unix:/", 6) != 0 &&
+				strncmp(endpoint, "local:/", 7) != 0) ||
+			    wiring_is_policy(w, word) ||
+			    wiring_is_milter(w, word))
+				continue;
+			(void)snprintf(
+			    buf, size, "%s %.300s", settings[i], endpoint);
+			return buf;
+		}
+	}
+	return NULL;
+}
+
+int
+wiring_chroot_plan(
+    struct wiring_work *w, const struct postfix_service *s, struct err *err)
+{
+	char buf[NAME_LEN];
+
+	if (!s->chroot ||
+	    (reachable(w, w->sockets->milter) &&
+		reachable(w, w->sockets->policy)))
+		return 0;
+	const char *queue = postfix_value(w->pf, NULL, "queue_directory");
+	const char *why = needs_chroot(w, s, buf, sizeof(buf));
+
+	wiring_note(w, NOTE_CHROOT, s, NULL,
+	    "smtpd runs in the chroot %s and can't reach %s from there.", queue,
+	    w->sockets->policy);
+	if (why != NULL) {
+		err_set(err, ERR_INVALID,
+		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it (milter.listen = \"unix:%s/popgate/milter.sock\", permit.policy = \"unix:%s/popgate/policy.sock\")",
+		    s->name, s->type, queue, why, queue, queue);
+		return -1;
+	}
+	wiring_set_field(w, s, "chroot", "y", "n",
+	    "In its chroot smtpd can't reach popgate's sockets.");
+	return 0;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/mta/sendmail_wiring.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/mta/sendmail_plan.h"
+
+/* --- the plan as it grows --- */
+
+void
+sendmail_add_edit(struct sendmail_build *b, const char *file, unsigned line,
+    const char *old, const char *text, const char *why)
+{
+	struct sendmail_plan *p = b->plan;
+	struct sendmail_edit *v =
+	    reallocarray(p->edits, p->n_edits + 1, sizeof(*v));
+	struct sendmail_edit e = {
+		.file = strdup(file),
+		.line = line,
+		.old = old == NULL ? NULL : strdup(old),
+		.text = strdup(text),
+		.why = strdup(why),
+	};
+
+	if (v != NULL)
+		p->edits = v;
+	if (v == NULL || e.file == NULL || (old != NULL && e.old == NULL) ||
+	    e.text == NULL || e.why == NULL) {
+		free(e.file);
+		free(e.old);
+		free(e.text);
+		free(e.why);
+		b->no_memory = true;
+		return;
+	}
+	v[p->n_edits++] = e;
+}
+
+void
+sendmail_add_note(struct sendmail_build *b, enum sendmail_note_kind kind,
+    const char *file, unsigned line, const char *fmt, ...)
+{
+	struct sendmail_plan *p = b->plan;
+	struct sendmail_note *v =
+	    reallocarray(p->notes, p->n_notes + 1, sizeof(*v));
+	struct sendmail_note n = { .kind = kind, .line = line };
+	va_list ap;
+
+	if (v != NULL)
+		p->notes = v;
+	n.file = strdup(file);
+	va_start(ap, fmt);
+	if (vasprintf(&n.text, fmt, ap) == -1)
+		n.text = NULL;
+	va_end(ap);
+	if (v == NULL || n.file == NULL || n.text == NULL) {
+		free(n.file);
+		free(n.text);
+		b->no_memory = true;
+		return;
+	}
+	v[p->n_notes++] = n;
+}
+
+void
+sendmail_plan_release(struct sendmail_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_edits; i++) {
+		free(plan->edits[i].file);
+		free(plan->edits[i].old);
+		free(plan->edits[i].text);
+		free(plan->edits[i].why);
+	}
+	for (size_t i = 0; i < plan->n_notes; i++) {
+		free(plan->notes[i].file);
+		free(plan->notes[i].text);
+	}
+	free(plan->edits);
+	free(plan->notes);
+	*plan = (struct sendmail_plan){ .edits = NULL };
+}
+
+/* --- lines --- */
+
+/* Where line n (from 1) begins; the text's end when it has fewer. */
+static const char *
+line_start(const char *text, unsigned n)
+{
+	while (n > 1 && *text != '\0') {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+		n--;
+	}
+	return text;
+}
+
+char *
+sendmail_lines(const char *text, unsigned from, unsigned last)
+{
+	const char *start = line_start(text, from);
+	size_t len = (size_t)(line_start(start, last - from + 2) - start);
+	bool whole = len > 0 && start[len - 1] == '\n';
+	char *copy = malloc(len + 2);
+
+	assert(from > 0 && last >= from);
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, start, len);
+	if (!whole)
+		copy[len++] = '\n';
+	copy[len] = '\0';
+	return copy;
+}
+
+static unsigned
+count_lines(const char *text)
+{
+	unsigned n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct sendmail_edit *x = a, *y = b;
+	int files = strcmp(x->file, y->file);
+
+	if (files != 0)
+		return files;
+	return x->line < y->line ? -1 : x->line > y->line;
+}
+
+char *
+sendmail_plan_apply(
+    const struct sendmail_plan *plan, const char *file, const char *old)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	unsigned line = 1;
+
+	if (out == NULL)
+		return NULL;
+	if (old == NULL)
+		old = "";
+	for (size_t i = 0; i < plan->n_edits; i++) {
+		const struct sendmail_edit *e = &plan->edits[i];
+
+		if (strcmp(e->file, file) != 0)
+			continue;
+		if (e->line > line) {
+			const char *at = line_start(old, e->line - line + 1);
+
+			assert(e->line >= line);
+			(void)fwrite(old, 1, (size_t)(at - old), out);
+			/* a text is added behind a line without a newline */
+			if (at > old && at[-1] != '\n')
+				(void)putc('\n', out);
+			old = at;
+			line = e->line;
+		}
+		(void)fputs(e->text, out);
+		if (e->old != NULL) {
+			unsigned n = count_lines(e->old);
+
+			old = line_start(old, n + 1);
+			line += n;
+		}
+	}
+	(void)fputs(old, out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* --- popgate's rules --- */
+
+/* Write text to out with the sockets of popgate.conf. */
+static void
+fill(FILE *out, const char *text, size_t len,
+    const struct sendmail_sockets *sockets)
+{
+	static const char socketmap[] = "unix:/run/popgate/socketmap.sock",
+			  milter[] = "unix:/run/popgate/milter.sock";
+	const char *end = text + len;
+
+	while (text < end) {
+		const char *at = memmem(
+		    text, (size_t)(end - text), "unix:/run/popgate/", 18);
+
+		if (at == NULL)
+			at = end;
+		(void)fwrite(text, 1, (size_t)(at - text), out);
+		text = at;
+		if (at == end)
+			return;
+		if (strncmp(at, socketmap, sizeof(socketmap) - 1) == 0) {
+			(void)fputs(sockets->socketmap, out);
+			text += sizeof(socketmap) - 1;
+		} else if (strncmp(at, milter, sizeof(milter) - 1) == 0) {
+			(void)fputs(sockets->milter, out);
+			text += sizeof(milter) - 1;
+		} else {
+			(void)putc(*text++, out);
+		}
+	}
+}
+
+char *
+sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	fill(out, closed, strlen(closed), sockets);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static bool
+starts(const char *line, const char *word)
+{
+	return strncmp(line, word, strlen(word)) == 0;
+}
+
+/* "INPUT_MAIL_FILTER(`popgate', `S=...')dnl" as "Xpopgate, S=..." */
+static void
+write_filter(FILE *out, const char *line, const struct sendmail_sockets *s)
+{
+	const char *equates = strstr(line, "`S="), *end;
+
+	assert(equates != NULL);
+	equates++;
+	end = strchr(equates, '\'');
+	assert(end != NULL);
+	(void)fputs("X" SENDMAIL_FILTER ", ", out);
+	fill(out, equates, (size_t)(end - equates), s);
+	(void)putc('\n', out);
+}
+
+char *
+sendmail_rules_cf(const char *closed, const struct sendmail_sockets *sockets,
+    const char *relay_msg)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	for (const char *l = closed; *l != '\0'; l = line_start(l, 2)) {
+		size_t len = strcspn(l, "\n");
+
+		if (starts(l, "dnl") || starts(l, "LOCAL_") ||
+		    starts(l, "')dnl"))
+			continue;
+		if (starts(l, "ifdef(")) {
+			(void)fprintf(out,
+			    "R$* $| $#error $* %s $*\t$: <ask> $1\n",
+			    relay_msg);
+		} else if (starts(l, "INPUT_MAIL_FILTER(")) {
+			write_filter(out, l, sockets);
+		} else {
+			fill(out, l, len, sockets);
+			(void)putc('\n', out);
+		}
+	}
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* --- the plan --- */
+
+static const struct sendmail_line *
+own_map(const struct sendmail_cf *cf)
+{
+	for (size_t i = 0; i < cf->n; i++) {
+		const char *text = cf->v[i].text;
+		size_t n = strcspn(text, " \t");
+
+		if (cf->v[i].kind == 'K' && n == strlen(SENDMAIL_MAP) &&
+		    strncmp(text, SENDMAIL_MAP, n) == 0)
+			return &cf->v[i];
+	}
+	return NULL;
+}
+
+/* Is it a configuration that the wiring knows? */
+static int
+check_cf(const struct sendmail_build *b, struct err *err)
+{
+	const struct sendmail_line *map = own_map(&b->cf);
+	bool basic = false;
+
+	for (size_t i = 0; i < b->cf.n; i++)
+		basic |= b->cf.v[i].kind == 'R' &&
+		    strcmp(b->cf.v[i].ruleset, "Basic_check_rcpt") == 0;
+	if (!basic) {
+		err_set(err, ERR_INVALID,
+		    "%.300s has no rule set Basic_check_rcpt: it wasn't made "
+		    "by the m4 files of Sendmail 8.9 or later, and popgate "
+		    "can't ask in the right place",
+		    b->src->cf.path);
+		return -1;
+	}
+	if (map != NULL && strstr(map->text, "socket ") == NULL) {
+		err_set(err, ERR_INVALID,
+		    "%.300s:%u: there is a map named %s of another kind "
+		    "(K%.60s); popgate's map must have this name",
+		    b->src->cf.path, map->line, SENDMAIL_MAP, map->text);
+		return -1;
+	}
+	return 0;
+}
+
+int
+sendmail_wiring_plan(const struct sendmail_source *src,
+    const struct sendmail_sockets *sockets, struct sendmail_plan *plan,
+    struct err *err)
+{
+	struct sendmail_build b = {
+		.src = src,
+		.sockets = sockets,
+		.plan = plan,
+	};
+	char *copy = strdup(src->cf.text);
+	int ret = -1;
+
+	assert(*sockets->milter != '\0' && *sockets->socketmap != '\0');
+	*plan = (struct sendmail_plan){ .edits = NULL };
+	b.no_memory = copy == NULL || !sendmail_cf_parse(copy, &b.cf);
+	if (!b.no_memory && check_cf(&b, err) == 0) {
+		sendmail_note_cf(&b);
+		ret = src->n_mc > 0 ? sendmail_plan_mc(&b, err)
+				    : sendmail_plan_cf(&b, err);
+	}
+	if (b.no_memory) {
+		err_nomem(
+		    err, "Sendmail's configuration", strlen(src->cf.text));
+		ret = -1;
+	}
+	if (plan->n_edits > 1)
+		qsort(
+		    plan->edits, plan->n_edits, sizeof(*plan->edits), by_place);
+	if (copy != NULL)
+		sendmail_cf_release(&b.cf);
+	return ret;
+}

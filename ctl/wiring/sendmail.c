@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/wiring/sendmail.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/mta/sendmail_cf.h"
+#include "ctl/wiring/sendmail_load.h"
+
+#define HERE "POPGATE_END"
+
+enum { TEXT_LEN = 1024, DIFF_CONTEXT = 3 };
+
+/* --- words for a shell --- */
+
+/* text as one word. */
+static void
+print_quoted(const char *text)
+{
+	(void)putchar('\'');
+	for (; *text != '\0'; text++)
+		if (*text == '\'')
+			(void)fputs("'\\''", stdout);
+		else
+			(void)putchar(*text);
+	(void)putchar('\'');
+}
+
+/* "# text" over as many lines as it takes, at most 78 wide. */
+static void
+print_comment(const char *text)
+{
+	size_t column = 1;
+
+	(void)putchar('#');
+	while (*text != '\0') {
+		size_t n = strcspn(text, " ");
+
+		if (column + 1 + n > 78 && column > 1) {
+			(void)fputs("\n#", stdout);
+			column = 1;
+		}
+		(void)printf(" %.*s", (int)n, text);
+		column += n + 1;
+		text += n + strspn(text + n, " ");
+	}
+	(void)putchar('\n');
+}
+
+static unsigned
+count_lines(const char *text)
+{
+	unsigned n = 0;
+
+	for (; text != NULL && *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* A file's text today; "" for one that doesn't exist. */
+static const char *
+text_of(const struct sendmail_source *src, const char *file)
+{
+	const char *text = NULL;
+
+	if (strcmp(file, src->cf.path) == 0)
+		text = src->cf.text;
+	else if (strcmp(file, src->rules.path) == 0)
+		text = src->rules.text;
+	for (size_t i = 0; i < src->n_mc; i++)
+		if (strcmp(file, src->mc[i].path) == 0)
+			text = src->mc[i].text;
+	return text == NULL ? "" : text;
+}
+
+/* --- as commands --- */
+
+static void
+print_copy(const char *file)
+{
+	(void)fputs("cp -p ", stdout);
+	print_quoted(file);
+	(void)putchar(' ');
+	print_quoted(file);
+	(void)puts(".before-popgate");
+}
+
+/* A whole file by a here document. */
+static void
+print_new_file(const struct sendmail_edit *e)
+{
+	(void)fputs("cat >", stdout);
+	print_quoted(e->file);
+	(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
+}
+
+/* Is it added behind the last line? */
+static bool
+is_append(const struct sendmail_source *src, const struct sendmail_edit *e)
+{
+	const char *text = text_of(src, e->file);
+	size_t len = strlen(text);
+	unsigned lines = count_lines(text) + (len > 0 && text[len - 1] != '\n');
+
+	return *e->old == '\0' && e->line > lines;
+}
+
+static void
+print_append(const struct sendmail_source *src, const struct sendmail_edit *e)
+{
+	const char *text = text_of(src, e->file);
+	size_t len = strlen(text);
+	bool whole = len == 0 || text[len - 1] == '\n';
+
+	if (!whole) {
+		(void)fputs("echo >>", stdout);
+		print_quoted(e->file);
+		(void)putchar('\n');
+	}
+	(void)fputs("cat >>", stdout);
+	print_quoted(e->file);
+	(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
+}
+
+/* Lines that are replaced; the edits of a file are printed from its end, so
+ * that line numbers hold. */
+static void
+print_replace(const struct sendmail_edit *e)
+{
+	unsigned n = count_lines(e->old);
+
+	if (*e->text != '\0') {
+		/* sed reads the text behind the last line that goes */
+		(void)printf("sed -i '%ur /dev/stdin' ",
+		    n == 0 ? e->line - 1 : e->line + n - 1);
+		print_quoted(e->file);
+		(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
+	}
+	if (n > 0) {
+		(void)printf("sed -i '%u,%ud' ", e->line, e->line + n - 1);
+		print_quoted(e->file);
+		(void)putchar('\n');
+	}
+}
+
+static void
+print_edits(const struct sendmail_source *src, const struct sendmail_plan *p)
+{
+	const char *copied = "";
+
+	for (size_t i = p->n_edits; i-- > 0;) {
+		const struct sendmail_edit *e = &p->edits[i];
+
+		(void)putchar('\n');
+		print_comment(e->why);
+		if (e->old == NULL) {
+			print_new_file(e);
+			continue;
+		}
+		if (strcmp(copied, e->file) != 0)
+			print_copy(e->file);
+		copied = e->file;
+		if (is_append(src, e))
+			print_append(src, e);
+		else
+			print_replace(e);
+	}
+}
+
+/* Where the daemon's process id is; "" when sendmail.cf doesn't say. */
+static void
+find_pid_file(const struct sendmail_source *src, char *buf, size_t size)
+{
+	struct sendmail_cf cf = { .n = 0 };
+	char *copy = strdup(src->cf.text);
+
+	*buf = '\0';
+	if (copy == NULL)
+		return;
+	if (sendmail_cf_parse(copy, &cf))
+		for (size_t i = 0; i < cf.n; i++) {
+			const char *value = cf.v[i].kind != 'O'
+			    ? NULL
+			    : sendmail_option(cf.v[i].text, "PidFile");
+
+			if (value != NULL)
+				(void)snprintf(buf, size, "%s", value);
+		}
+	sendmail_cf_release(&cf);
+}
+
+static void
+print_make(const struct sendmail_loaded *l)
+{
+	char command[TEXT_LEN], pid[TEXT_LEN];
+	const char *cf = l->src.cf.path;
+
+	if (l->src.n_mc > 0) {
+		sendmail_make_command(l, command, sizeof(command));
+		(void)putchar('\n');
+		print_comment("Make sendmail.cf anew.");
+		(void)printf("(umask 077 && %s >%s.popgate) &&\n"
+			     "\tcp -p %s %s.before-popgate &&\n"
+			     "\tcat %s.popgate >%s &&\n"
+			     "\trm %s.popgate\n",
+		    command, cf, cf, cf, cf, cf, cf);
+	}
+	find_pid_file(&l->src, pid, sizeof(pid));
+	if (*pid == '\0' || strchr(pid, '$') != NULL)
+		(void)snprintf(pid, sizeof(pid), "/var/run/sendmail.pid");
+	(void)putchar('\n');
+	print_comment("Sendmail starts anew with it.");
+	(void)printf("kill -HUP \"$(head -n 1 %s)\"\n", pid);
+}
+
+/* --- as a patch --- */
+
+/* Line n (from 1) of text, and its length without the end. */
+static const char *
+line_at(const char *text, unsigned n, size_t *len)
+{
+	while (--n > 0) {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	*len = strcspn(text, "\n");
+	return text;
+}
+
+static void
+print_lines(char sign, const char *text)
+{
+	while (*text != '\0') {
+		size_t n = strcspn(text, "\n");
+
+		(void)printf("%c%.*s\n", sign, (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
+static void
+print_context(const char *text, unsigned from, unsigned n)
+{
+	for (; n > 0; n--, from++) {
+		size_t len;
+		const char *line = line_at(text, from, &len);
+
+		(void)printf(" %.*s\n", (int)len, line);
+	}
+}
+
+static void
+print_hunk(const char *text, const struct sendmail_edit *e, int shift)
+{
+	unsigned old = count_lines(e->old), new = count_lines(e->text);
+	unsigned all = count_lines(text);
+	unsigned before =
+	    e->line - 1 < DIFF_CONTEXT ? e->line - 1 : DIFF_CONTEXT;
+	unsigned behind = e->line + old > all ? 0 : all + 1 - e->line - old;
+
+	if (behind > DIFF_CONTEXT)
+		behind = DIFF_CONTEXT;
+	(void)printf("@@ -%u,%u +%u,%u @@ %s\n",
+	    e->old == NULL ? 0 : e->line - before, old + before + behind,
+	    (unsigned)((int)(e->line - before) + shift), new + before + behind,
+	    e->why);
+	print_context(text, e->line - before, before);
+	print_lines('-', e->old == NULL ? "" : e->old);
+	print_lines('+', e->text);
+	print_context(text, e->line + old, behind);
+}
+
+static void
+print_diff(const struct sendmail_source *src, const struct sendmail_plan *p)
+{
+	const char *file = "";
+	int shift = 0;
+
+	for (size_t i = 0; i < p->n_edits; i++) {
+		const struct sendmail_edit *e = &p->edits[i];
+
+		if (strcmp(file, e->file) != 0) {
+			file = e->file;
+			shift = 0;
+			(void)printf("--- %s\n+++ %s\n",
+			    e->old == NULL ? "/dev/null" : file, file);
+		}
+		print_hunk(text_of(src, file), e, shift);
+		shift += (int)count_lines(e->text) - (int)count_lines(e->old);
+	}
+}
+
+/* --- the whole --- */
+
+static void
+print_head(const struct sendmail_loaded *l, const struct sendmail_plan *p,
+    const char *missing)
+{
+	char text[TEXT_LEN];
+
+	if (l->src.n_mc > 0)
+		(void)snprintf(text, sizeof(text),
+		    "Sendmail: %.300s, made of %.300s.", l->src.cf.path,
+		    l->src.mc[0].path);
+	else
+		(void)snprintf(text, sizeof(text),
+		    "Sendmail: %.300s; no file that it is made of is beside "
+		    "it, so it is edited itself.",
+		    l->src.cf.path);
+	print_comment(text);
+	for (size_t i = 0; i < p->n_notes; i++) {
+		const struct sendmail_note *n = &p->notes[i];
+
+		if (n->line == 0)
+			(void)snprintf(text, sizeof(text), "%.300s: %.600s.",
+			    n->file, n->text);
+		else
+			(void)snprintf(text, sizeof(text), "%.300s:%u: %.600s.",
+			    n->file, n->line, n->text);
+		print_comment(text);
+	}
+	if (p->n_edits == 0 && *missing == '\0')
+		print_comment("It is wired; there is nothing to do.");
+	else
+		print_comment("The commands below wire it; they are for root.");
+}
+
+/* m4 wouldn't give what runs: whoever edits the .mc file should know. */
+static void
+warn_of_source(const struct ctl *ctl, const struct sendmail_loaded *l)
+{
+	if (l->src.n_mc == 0 || l->made == SENDMAIL_MADE)
+		return;
+	if (l->made == SENDMAIL_UNTRIED)
+		(void)ctl_fail(ctl, 0, "note: m4 can't make %s now: %s",
+		    l->src.cf.path, l->why.text);
+	else
+		(void)ctl_fail(ctl, 0,
+		    "WARNING: %s:%u isn't what m4 makes of %s: making it anew "
+		    "loses what was edited in it by hand, or brings what was "
+		    "never made. Compare first: %s",
+		    l->src.cf.path, l->differs_at, l->src.mc[0].path,
+		    "m4 FILE.mc | diff FILE.cf -");
+}
+
+static int
+print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
+    const struct sendmail_sockets *sockets, bool diff)
+{
+	struct sendmail_plan plan;
+	char missing[TEXT_LEN];
+	struct err err;
+
+	if (sendmail_wiring_plan(&l->src, sockets, &plan, &err) == -1) {
+		sendmail_plan_release(&plan);
+		return ctl_fail(ctl, EX_CONFIG, "%s", err.text);
+	}
+	if (sendmail_wiring_missing(
+		l->src.cf.text, sockets, missing, sizeof(missing)) == -1)
+		missing[0] = '\0';
+	warn_of_source(ctl, l);
+	if (diff) {
+		print_diff(&l->src, &plan);
+	} else {
+		print_head(l, &plan, missing);
+		print_edits(&l->src, &plan);
+		if (plan.n_edits > 0 || *missing != '\0')
+			print_make(l);
+	}
+	sendmail_plan_release(&plan);
+	return 0;
+}
+
+int
+wiring_sendmail(const struct ctl *ctl, const struct sendmail_sockets *sockets,
+    const char *config, bool diff)
+{
+	struct sendmail_loaded l;
+	char path[TEXT_LEN];
+	struct stat st;
+	struct err err;
+	int found, rc;
+
+	(void)snprintf(
+	    path, sizeof(path), "%s", config == NULL ? SENDMAIL_CF : config);
+	if (config != NULL && stat(config, &st) == 0 && S_ISDIR(st.st_mode))
+		(void)snprintf(path, sizeof(path), "%s/sendmail.cf", config);
+	if (*path != '/')
+		return ctl_fail(ctl, EX_USAGE,
+		    "--config-dir: '%.200s' is no absolute path", path);
+	found = sendmail_load(path, NULL, &l, &err);
+	if (found == -1)
+		return ctl_fail(ctl, EX_CONFIG, "%s", err.text);
+	if (found == 0 && config == NULL)
+		return -1;
+	if (found == 0)
+		return ctl_fail(
+		    ctl, EX_NOINPUT, "%.300s: there is no such file", path);
+	rc = print_plan(ctl, &l, sockets, diff);
+	sendmail_loaded_release(&l);
+	return rc;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* asked - what the permit channel answered of a recipient, for the other lists
+ * of Postfix's restrictions that ask about the same RCPT a moment later: so it
+ * is recorded and charged once, however many lists ask.
+ * Threads: one, the permit channel's. */
+#ifndef POPGATE_ASKED_H
+#define POPGATE_ASKED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "milter/protocol.h"
+
+/* For how long an answer counts (ms): other checks between two of ours may wait
+ * for DNS or for another server. */
+enum { ASKED_MS = 60000 };
+
+/* Was this recipient of this message answered a moment ago, and asked about by
+ * another list than this one since? Then what was answered, in *answer_r. A
+ * list that asks again means another RCPT: false. */
+bool asked_before(const struct protocol_request *req, int64_t now_ms,
+    enum protocol_answer *answer_r);
+
+/* Remember the answer to a request that asked_before() didn't know. A refusal
+ * is forgotten at once: Postfix asks no other list then. */
+void asked_remember(const struct protocol_request *req, int64_t now_ms,
+    enum protocol_answer answer);
+
+/* Forget all. */
+void asked_clear(void);
+
+#endif
