@@ -35,7 +35,7 @@ EXPECT = {
     "trusted": "",                  # relay.trusted_networks
     "refuses": "",      # popgatectl won't wire it: what its reason contains
     "starts": "yes",    # no: this smtpd does not start, here to say so
-    "after": "",        # services whose stranger may be refused by others
+    "sockets": "/run/popgate",      # popgate's
 }
 
 BASE = """\

@@ -151,6 +151,8 @@ class ShapeLab:
                     master.read_text() if master.exists() else "")
         self.certificates()
         self.stand_in()
+        self.site.sockets = pathlib.Path(shape.sockets)
+        self.site.sockets.mkdir(exist_ok=True)
         self.popgate = Popgate(
             self.site, ["postfix:/etc/postfix"], grace="0s",
             trusted=["127.0.0.1", "::1", *shape.trusted.split()])
