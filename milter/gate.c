@@ -362,7 +362,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 }
 
 bool
-gate_knows(const struct gate_config *gc, const struct gate_request *req)
+gate_knows(const struct gate_config *gc, const struct gate_request *req,
+    enum reason *reason_r)
 {
 	struct facts_question q = req->q;
 	struct decide_answer answer;
@@ -371,6 +372,7 @@ gate_knows(const struct gate_config *gc, const struct gate_request *req)
 	q.mailer = NULL;
 	q.any_sender = q.sender == NULL;
 	ask(gc, req, &q, &ops_of_knows, &answer);
+	*reason_r = answer.decision.reason;
 	return answer.decision.verdict == VERDICT_ACCEPT;
 }
 

@@ -2,7 +2,6 @@
 /* postfix_wiring_ask - what in main.cf asks popgate: the checks and the milter
  * that the wiring defines there, how they are known again, and the paths of
  * their sockets as smtpd sees them. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,9 @@
 #include "common/base/listen.h"
 #include "common/mta/postfix_wiring_work.h"
 #include "common/mta/restrict.h"
+
+/* See milter/protocol.h: popgate is asked again at DATA. */
+#define ASKED "asked-at-data"
 
 enum { NAME_LEN = 600, VALUE_LEN = 1200 };
 
@@ -87,7 +89,7 @@ wiring_is_policy(const struct wiring_work *w, const char *operand)
 	endpoint_of(operand, word, sizeof(word));
 	const char *path = path_of(word);
 
-	return strstr(operand, "asked-at-data") != NULL ||
+	return strstr(operand, ASKED) != NULL ||
 	    (path != NULL && strstr(path, "popgate") != NULL) ||
 	    postfix_names_socket(w->pf, NULL, word, w->sockets->policy);
 }
@@ -139,64 +141,52 @@ name_socket(
 	    buf, size, "unix:%s", inside == NULL ? spec.path : inside);
 }
 
-static const struct definition {
-	const char *what;
-	const char *list; /* its part of policy_context; NULL: no check */
-	const char *action; /* popgate doesn't answer */
-	const char *why;
-} definitions[] = {
-	{ "client", "client", "defer_unauth_destination", NULL },
-	{ "helo", "helo", "defer_unauth_destination", NULL },
-	{ "sender", "sender", "defer_unauth_destination", NULL },
-	{ "recipient", "recipient", "defer_unauth_destination", NULL },
-	{ "relay", "relay", "451 4.3.0 Relaying is temporarily unavailable",
-	    NULL },
-	{ "submit", "relay", "defer_unauth_destination", NULL },
-};
-
+/* popgate_LIST, or popgate_LIST_strict. */
 static void
-define_check(struct wiring_work *w, const struct definition *d)
+define_check(struct wiring_work *w, const char *name, const char *socket)
 {
-	char name[NAME_LEN], value[VALUE_LEN], why[NAME_LEN], socket[NAME_LEN];
+	const char *list = name + strlen("popgate_");
+	bool strict = strstr(list, "_strict") != NULL;
+	int n = (int)strcspn(list, "_");
+	char value[VALUE_LEN], why[NAME_LEN];
 
-	name_socket(w, w->sockets->policy, socket, sizeof(socket));
-	(void)snprintf(name, sizeof(name), "popgate_%s", d->what);
 	(void)snprintf(value, sizeof(value),
-	    "check_policy_service { %s, timeout=10s, policy_context=asked-at-data/%s, { default_action = %s } }",
-	    socket, d->list, d->action);
+	    "check_policy_service { %s, timeout=10s, policy_context=" ASKED
+	    "/%.*s, { default_action = %s } }",
+	    socket, n, list,
+	    strict ? "451 4.3.0 Relaying is temporarily unavailable"
+		   : "defer_unauth_destination");
 	(void)snprintf(why, sizeof(why),
-	    "smtpd_%s_restrictions ask popgate by it; without an answer relaying is put off, and our own mail goes on.",
-	    d->list);
+	    strict
+		? "By it smtpd_%.*s_restrictions ask popgate, where nothing but a refusal follows; without an answer who gets there is put off."
+		: "By it smtpd_%.*s_restrictions ask popgate; without an answer who wants to relay is put off, and our own mail goes on.",
+	    n, list);
 	wiring_set(w, NULL, name, value, why);
 }
 
 void
-wiring_define(struct wiring_work *w, const char *what)
+wiring_define(struct wiring_work *w, const char *name)
 {
+	bool milter = strcmp(name, "popgate_milter") == 0;
 	char value[VALUE_LEN], socket[NAME_LEN];
 
-	for (size_t i = 0; i < sizeof(definitions) / sizeof(definitions[0]);
-	     i++)
-		if (strcmp(definitions[i].what, what) == 0) {
-			define_check(w, &definitions[i]);
-			return;
-		}
-	if (strcmp(what, "data") == 0) {
-		name_socket(w, w->sockets->policy, socket, sizeof(socket));
+	name_socket(w, milter ? w->sockets->milter : w->sockets->policy, socket,
+	    sizeof(socket));
+	if (milter) {
+		(void)snprintf(value, sizeof(value),
+		    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept }",
+		    socket);
+		wiring_set(w, NULL, name, value,
+		    "The second lock and the record; accept is right because Postfix itself stays closed.");
+	} else if (strcmp(name, "popgate_data") == 0) {
 		(void)snprintf(value, sizeof(value),
 		    "check_policy_service { %s, timeout=10s, { default_action = DUNNO } }",
 		    socket);
-		wiring_set(w, NULL, "popgate_data", value,
+		wiring_set(w, NULL, name, value,
 		    "popgate is asked again at DATA, where it waits once until all that it permitted is on disk.");
-		return;
+	} else {
+		define_check(w, name, socket);
 	}
-	assert(strcmp(what, "milter") == 0);
-	name_socket(w, w->sockets->milter, socket, sizeof(socket));
-	(void)snprintf(value, sizeof(value),
-	    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept }",
-	    socket);
-	wiring_set(w, NULL, "popgate_milter", value,
-	    "The second lock and the record; accept is right because Postfix itself stays closed.");
 }
 
 /* --- milters --- */
@@ -306,7 +296,7 @@ wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s)
 	char *kept = without_ours(w, raw, true);
 	char *new = NULL;
 
-	wiring_define(w, "milter");
+	wiring_define(w, "popgate_milter");
 	if (old == NULL || kept == NULL) {
 		w->no_memory = true;
 	} else if (!names_current(kept)) {

@@ -176,7 +176,7 @@ without_space(const char *value)
 	return new;
 }
 
-/* popgate_submission_relay for submission's smtpd_relay_restrictions */
+/* at_submission_relay for submission's smtpd_relay_restrictions */
 static void
 name_of_own(
     const struct postfix_service *s, const char *name, char *buf, size_t size)
@@ -184,7 +184,7 @@ name_of_own(
 	const char *what = strncmp(name, "smtpd_", 6) == 0 ? name + 6 : name;
 
 	(void)snprintf(
-	    buf, size, "%s_%.*s", s->name, (int)strcspn(what, "_"), what);
+	    buf, size, "at_%s_%.*s", s->name, (int)strcspn(what, "_"), what);
 	for (char *p = buf; *p != '\0'; p++)
 		if (!isalnum((unsigned char)*p))
 			*p = '_';
@@ -274,8 +274,12 @@ rank(const struct wiring_edit *e)
 {
 	if (e->kind == EDIT_FIELD)
 		return 0;
-	if (e->kind == EDIT_MAIN && strncmp(e->name, "smtpd_", 6) != 0)
-		return strcmp(e->name, "non_smtpd_milters") == 0 ? 2 : 1;
+	if (e->kind == EDIT_MAIN && strncmp(e->name, "popgate_", 8) == 0)
+		return 1;
+	if (e->kind == EDIT_MAIN &&
+	    (strncmp(e->name, "at_", 3) == 0 ||
+		strcmp(e->name, "non_smtpd_milters") == 0))
+		return 2;
 	/* what keeps popgate out of a service */
 	if (e->kind == EDIT_SERVICE && strstr(e->value, "popgate") == NULL)
 		return 2;

@@ -9,10 +9,24 @@
 
 #define WIRING_SEPARATORS " \t\r\n,"
 
+/* A table that a list looks up, read once. */
+struct wiring_table {
+	char *name;
+	bool all_refused, all_permitted; /* whatever the key */
+	bool permits; /* somebody */
+	struct string_list words; /* of results that are restrictions */
+};
+
+struct wiring_tables {
+	struct wiring_table **v;
+	size_t n;
+};
+
 struct wiring_work {
 	const struct postfix_conf *pf;
 	const struct wiring_sockets *sockets;
 	struct wiring_plan *plan;
+	struct wiring_tables *tables;
 	bool no_memory; /* the plan isn't whole */
 };
 
@@ -53,6 +67,14 @@ size_t wiring_word(const char *text);
 /* text with its bytes [from, to) replaced; the caller frees it. */
 char *wiring_splice(const char *text, size_t from, size_t to, const char *with);
 
+/* --- postfix_wiring_table.c --- */
+
+/* What is in a table; NULL: no memory. One that can't be read is as if it were
+ * empty. Borrowed from w. */
+const struct wiring_table *
+wiring_table(const struct wiring_work *w, const char *name);
+void wiring_tables_release(struct wiring_tables *tables);
+
 /* --- postfix_wiring_list.c --- */
 
 struct wiring_list_kind {
@@ -72,6 +94,8 @@ struct wiring_list_state {
 	bool old; /* by another wiring than this version's, or another path */
 	bool refuses; /* somebody who wants to relay, for certain */
 	bool networks, certificates; /* it permits these before that */
+	bool mx_backup; /* so does permit_mx_backup */
+	char table[200]; /* and this table; "": none */
 	char refusal[200]; /* what refuses first, or may */
 };
 
@@ -95,8 +119,9 @@ void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 bool wiring_is_policy(const struct wiring_work *w, const char *operand);
 bool wiring_is_map(const char *table);
 bool wiring_is_milter(const struct wiring_work *w, const char *milter);
-/* Define popgate_WHAT in main.cf, or set it right. */
-void wiring_define(struct wiring_work *w, const char *what);
+/* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
+ * so on in main.cf, or set it right. */
+void wiring_define(struct wiring_work *w, const char *name);
 enum wiring_milter {
 	WIRING_MILTER_NONE,
 	WIRING_MILTER_OTHER, /* popgate's, but not where popgate listens */
