@@ -164,6 +164,31 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 	wiring_items_release(&l);
 }
 
+/* The pasted wiring that opens Postfix and leaves popgate's milter alone to
+ * guard it: "check_client_access static:OK, reject". */
+static bool
+is_sole_gate(const struct wiring_items *l)
+{
+	return strcmp(l->kind->name, "relay") == 0 && l->n == 2 &&
+	    strcmp(l->v[0].table, "static:OK") == 0 &&
+	    strcasecmp(l->v[1].name, "reject") == 0 &&
+	    wiring_milter_state(
+		l->w, l->s, postfix_value(l->w->pf, l->s, "smtpd_milters")) !=
+	    WIRING_MILTER_NONE;
+}
+
+/* Close it. */
+static void
+replace_sole_gate(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	wiring_define(w, "popgate_relay_strict");
+	wiring_set(w, wiring_own(w, s, kind->setting) != NULL ? s : NULL,
+	    kind->setting,
+	    "permit_auth_destination, $popgate_relay_strict, reject_unauth_destination",
+	    "Postfix was open, and popgate's milter alone its guard: closed, it asks popgate whom to let relay.");
+}
+
 /* Make popgate be asked in one list.
  *   some  only some clients meet it, by a table's result: then those who would
  *         be refused whether they have logged in or not stay refused */
@@ -182,6 +207,12 @@ plan_list(struct wiring_work *w, const struct postfix_service *s,
 	struct place place = find_place(&l);
 	size_t current = find_current(&l, &place);
 
+	bool expanded = strcmp(raw, wiring_raw(w, s, kind->setting)) != 0;
+
+	if (is_sole_gate(&l)) {
+		replace_sole_gate(w, s, kind);
+		goto out;
+	}
 	if (some && !place.behind_permits)
 		place.needed = false;
 	if (current < l.n)
@@ -195,6 +226,12 @@ plan_list(struct wiring_work *w, const struct postfix_service *s,
 	else if (strcmp(old, raw) != 0)
 		wiring_set(w, owner, kind->setting, old,
 		    "popgate needs not be asked here, or is asked already: what an earlier wiring left goes.");
+	if (expanded && old != NULL &&
+	    ((place.needed && current == l.n) || strcmp(old, raw) != 0))
+		wiring_note(w, NOTE_EXPANDED, s, kind->setting,
+		    "%s is written out with what its $names stand for: one has a form that popgate can't follow.",
+		    kind->setting);
+out:
 	wiring_items_release(&l);
 	free(old);
 	free(raw);
@@ -240,6 +277,7 @@ wiring_list_examine(const struct wiring_work *w,
 	}
 	state->refuses = find_refusal(&l, 0, true) < l.n;
 	state->needed = place.needed;
+	state->sole_gate = is_sole_gate(&l);
 	(void)snprintf(state->refusal, sizeof(state->refusal), "%s",
 	    place.refuses == NULL ? "" : place.refuses);
 	for (size_t i = 0; i < l.n && !wiring_is_refusal(l.v[i].kind); i++) {

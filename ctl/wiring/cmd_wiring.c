@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* wiring - the lines for Postfix or Sendmail, for the running configuration.
- * The texts are the tested ones of etc/, built in; only the sockets change. */
+/* wiring - what connects the mail server of this machine, for the running
+ * configuration: commands for the one that is here (postfix.h, sendmail.h),
+ * else the tested texts of etc/, built in, with the sockets in place. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,12 +189,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail [--sole-gate]",
-	.summary = "the lines that connect Postfix or Sendmail",
-	.help = "For the sockets of the running configuration. The MTA stays "
-		"closed and asks popgate\nwhom to let relay; the milter is the "
-		"second lock. --sole-gate opens the MTA and\nleaves the milter "
-		"alone to guard it: without it the machine is an open relay.\n",
+	.args = "postfix|sendmail [--config-dir PATH] [--diff]",
+	.summary = "what connects the mail server of this machine",
+	.help =
+	    "Commands for sh, each with its reason, for the sockets of the "
+	    "configuration. The MTA\nstays closed and asks popgate whom to "
+	    "let relay; the milter is the second lock.\nWhat is there stays: "
+	    "other checks, other milters. --sole-gate opens the MTA and\n"
+	    "leaves the milter alone to guard it: without it the machine is "
+	    "an open relay.\n",
 	.options = options,
 	.words = "postfix sendmail",
 	.min = 1,

@@ -167,6 +167,28 @@ static const struct row rows[] = {
 		   "smtpd_relay_restrictions = permit_auth_destination, "
 		   "$popgate_relay_strict, reject_unauth_destination\n",
 	    NULL },
+	{ "the pasted wiring by a socketmap",
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "permit_sasl_authenticated, check_client_access "
+	    "socketmap:unix:/run/popgate/socketmap.sock:popgate, "
+	    "reject_unauth_destination\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
+			"permit_sasl_authenticated, $popgate_relay_strict, "
+			"reject_unauth_destination\n",
+	    NULL },
+	{ "the pasted wiring that opens Postfix",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
+			"$popgate_relay_strict, reject_unauth_destination\n",
+	    NULL },
+	{ "the same without popgate's milter",
+	    "smtpd_relay_restrictions = check_client_access static:OK, "
+	    "reject\n",
+	    NULL, NULL, NULL, "", "close the server first" },
 	{ "chroot: out of it", RELAY, "smtp inet n - y - - smtpd\n", NULL, NULL,
 	    "-F smtp/inet/chroot=n\n" MILTER DATA RELAY_WIRED, NULL },
 	{ "chroot: sockets below the queue", RELAY,
@@ -208,6 +230,22 @@ static const struct row rows[] = {
 	    NULL, NULL, NULL,
 	    MILTER DATA "smtpd_helo_restrictions = permit_mynetworks, "
 			"$popgate_helo_strict, reject\n" RELAY_WIRED,
+	    NULL },
+	{ "macros as other milters want them",
+	    RELAY "milter_mail_macros = i {mail_addr} {auth_authen}\n"
+		  "milter_protocol = 2\n",
+	    NULL, NULL, NULL,
+	    "milter_mail_macros = i {mail_addr} {auth_authen} {auth_type}\n" MILTER
+		DATA RELAY_WIRED,
+	    NULL },
+	{ "too old a Postfix", RELAY "mail_version = 2.11.3\n", NULL, NULL,
+	    NULL, "", "3.1 or newer" },
+	{ "a form of $ that can't be followed",
+	    "x = reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = ${x?permit_mynetworks}, $x\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = ${x?permit_mynetworks}, "
+			"permit_auth_destination, $popgate_relay_strict, $x\n",
 	    NULL },
 	{ "a sender that is an AUTH user's",
 	    RELAY "smtpd_sasl_auth_enable = yes\n"
