@@ -44,7 +44,7 @@ myhostname = mail.lab.test
 mydestination = lab.test, $myhostname, localhost
 alias_maps =
 alias_database =
-relayhost = [198.51.100.25]:2525
+relayhost = [198.51.100.25]:10999
 maillog_file = /var/log/mail.log
 """
 

@@ -28,7 +28,7 @@ COVERED = ("/etc", "/usr", "/var", "/home", "/opt", "/srv")
 
 DEBIAN = "smtp inet n - y - - smtpd"
 
-WORLD = "198.51.100.25:2525"
+WORLD = "198.51.100.25:10999"
 FOREIGN = "victim@elsewhere.test"
 STRANGER = "someone@elsewhere.test"
 
@@ -207,7 +207,8 @@ class ShapeLab:
             assert str(path).startswith(COVERED), path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            shutil.copy(pem, path)
+            shutil.copy(pem.with_suffix(".key") if "key" in path.name
+                        else pem, path)
 
     def stand_in(self):
         groups = [["sink", "world", WORLD],
@@ -422,13 +423,18 @@ class ShapeLab:
         pattern = re.compile(r"/[\w-]+\[\d+\]: (\w+): to=<[^>]*>.*? "
                              r"relay=([^,]*),.* status=(\w+)")
 
+        found = {}
+
         def all_known():
-            found = {}
             for queue_id, relay, status in pattern.findall(
                     LOG.read_text(errors="replace")[logged:]):
                 found[queue_id] = f"{status} by {relay}"
-            return [found] if ids <= set(found) else None
-        return wait_for(all_known, lambda: f"the fate of {ids}: {log()}")[0]
+            return ids <= set(found)
+        try:
+            wait_for(all_known, seconds=30)
+        except Failure:
+            pass            # said as "not known": as before, or a problem
+        return {queue_id: found.get(queue_id, "not known") for queue_id in ids}
 
 
 def complete(master):

@@ -193,7 +193,9 @@ class Trial:
         channels = [row["channel"] for row in accepted]
         if len(set(channels)) != len(channels):
             self.problem(one, f"recorded more than once: {channels}")
-        if not one.fate.startswith("sent"):
+        if not one.fate.startswith("sent") and any(
+                other.fate.startswith("sent") for other in self.before
+                if other.question.service is one.question.service):
             self.problem(one, "accepted and not delivered")
 
     def auth_relays(self, one):

@@ -64,7 +64,7 @@ class Milter(Handler):
                 self.packet(b"c")
             elif command not in self.SILENT:
                 if command == b"C":
-                    self.client = data.split(b"\0")[1][3:].decode()
+                    self.client = data.split(b"\0")[1][3:].decode() or "-"
                 self.packet(b"c")
 
 
