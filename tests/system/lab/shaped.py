@@ -7,7 +7,6 @@ import pathlib
 import pwd
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -317,7 +316,14 @@ class ShapeLab:
             self.popgate.ctl("add", client, "--user", self.shape.user)
 
     def kill_popgate(self):
+        """Ours, and whatever setup has started."""
         self.popgate.milter.kill()
+        # by a child: we ourselves are not in the process table of /proc
+        for pid in processes("popgate-milter"):
+            subprocess.run(["/bin/kill", "-KILL", str(pid)],
+                           capture_output=True)
+        wait_for(lambda: not processes("popgate-milter"),
+                 "the end of popgate")
 
     # --- the dialogue ---
 
