@@ -262,7 +262,10 @@ class Lab:
         self.popgate = Daemons(self.site.root / "popgate")
         conf = self.popgate.conf
         conf.write_text(conf.read_text().replace(
-            '[ "lab.test" ]', f'[ "postfix:{self.etc}" ]'))
+            '[ "lab.test" ]', f'[ "postfix:{self.etc}" ]').replace(
+                'user = "root"; listen', 'user = "root"; mode = "0666"; '
+                'listen'))
+        self.popgate.start("collector")
         self.popgate.start("milter")
 
     def close(self):
@@ -333,7 +336,7 @@ class Lab:
         for domain in domains:
             answer = self.popgate.ask("203.0.113.9", f"postmaster@{domain}")
             found[domain] = ("ours" if answer.startswith("action=DUNNO")
-                             else "foreign" if re.match(r"action=45\d",
+                             else "foreign" if re.match(r"action=[45]5\d ",
                                                         answer)
                              else answer)
         return found
@@ -388,3 +391,62 @@ def test_same(lab, case):
         assert "ours" in postfix.values()
         for domain in ("a.test", "nobody.test"):
             assert lab.check(domain) == postfix[domain], domain
+
+
+CLOSED = """\
+smtpd_relay_restrictions =
+    check_policy_service { unix:@POPGATE@/policy.sock, timeout=20s },
+    reject_unauth_destination
+"""
+LOCK = """\
+smtpd_milters = { unix:@POPGATE@/milter.sock, command_timeout=20s,
+    default_action=tempfail }
+"""
+
+
+def break_postmap(broken):
+    """/usr is this namespace's own."""
+    path, away = "/usr/sbin/postmap", "/usr/sbin/postmap.away"
+    if broken:
+        os.rename(path, away)
+        with open(path, "w") as script:
+            script.write("#!/bin/sh\necho no tables today >&2\nexit 1\n")
+        os.chmod(path, 0o755)
+    else:
+        os.replace(away, path)
+
+
+def rcpts(domains):
+    with Smtp(("127.0.0.1", 25)) as smtp:
+        assert smtp.command("MAIL FROM:<s@x.test>").code == 250
+        return [smtp.command(f"RCPT TO:<postmaster@{d}>") for d in domains]
+
+
+def test_only_popgate_cannot_ask(lab):
+    """The closed Postfix, which can, goes on taking mail for its own domains
+    and refuses the rest; the milter puts off what it doesn't know."""
+    sql = {"sqlite.cf": "dbpath = @DIR@/db\n"
+           "query = SELECT d FROM t WHERE d = '%s'\n"}
+    made = ["sqlite3 db \"CREATE TABLE t (d); "
+            "INSERT INTO t VALUES ('a.test'), ('b.test')\""]
+    lists = "relay_domains = sqlite:@DIR@/sqlite.cf\n"
+    paths = lab.popgate.path
+    permit, lock = (text.replace("@POPGATE@", str(paths))
+                    for text in (CLOSED, LOCK))
+    asked = ["a.test", "c.test", lab.canary]
+    for wiring, want in ((permit, [250, 554, 250]),
+                         (permit + lock, [451, 554, 250])):
+        break_postmap(True)
+        try:
+            lab.set(Case("one", lists + wiring, sql, made=made))
+            asked[2] = lab.canary
+            said = rcpts(asked)
+            assert [r.code for r in said] == want, said
+        finally:
+            break_postmap(False)
+    assert "can't be decided now" in said[0].text
+    assert re.search("relay_domains: sqlite:.* can't be asked: .*no tables "
+                     "today", lab.said()), lab.said()
+    # it can again: without a reload
+    wait_for(lambda: [r.code for r in rcpts(asked)] == [250, 550, 250],
+             "popgate's asking again")
