@@ -181,7 +181,7 @@ do_decisions(const struct first *f, const struct backstage_request *r,
 	int64_t until_ms = clock_monotonic_ms() + f->spec->timeout_ms;
 	struct stage_decision *v = NULL;
 
-	while ((a->number = gate_decisions(&v, &a->err)) < r->number &&
+	while ((a->number = stage_gate_decisions(&v, &a->err)) < r->number &&
 	    a->number != -1 && clock_monotonic_ms() < until_ms) {
 		free(v);
 		(void)nanosleep(&tick, NULL);
@@ -202,8 +202,8 @@ do_popgate(struct first *f, bool up, struct err *err)
 		return -1;
 	}
 	if (up)
-		return gate_start(&f->gate, f->spec->timeout_ms, err);
-	gate_kill(&f->gate);
+		return stage_gate_start(&f->gate, f->spec->timeout_ms, err);
+	stage_gate_kill(&f->gate);
 	return 0;
 }
 
@@ -271,7 +271,8 @@ serve(struct first *f, const struct backstage_request *r)
 		a.number = times_asked(f, r->words);
 		break;
 	case BACKSTAGE_LOGIN:
-		a.ok = gate_login(&r->addr, r->words, prefix, &a.err) == 0;
+		a.ok =
+		    stage_gate_login(&r->addr, r->words, prefix, &a.err) == 0;
 		break;
 	case BACKSTAGE_POPGATE:
 		a.ok = do_popgate(f, r->up, &a.err) == 0;

@@ -168,11 +168,11 @@ start_gate(struct first *f, struct err *err)
 {
 	if (f->spec->popgate == NULL)
 		return 0;
-	f->gate = (struct gate){ .cfg = f->spec->popgate,
+	f->gate = (struct stage_gate){ .cfg = f->spec->popgate,
 		.milter = f->spec->milter,
 		.log = f->log };
-	return gate_prepare(&f->gate, err) == 0
-	    ? gate_start(&f->gate, f->spec->timeout_ms, err)
+	return stage_gate_prepare(&f->gate, err) == 0
+	    ? stage_gate_start(&f->gate, f->spec->timeout_ms, err)
 	    : -1;
 }
 

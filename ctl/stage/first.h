@@ -16,7 +16,7 @@ struct first {
 	const struct stage_spec *spec;
 	int sock, log;
 	int machine; /* its network namespace */
-	struct gate gate;
+	struct stage_gate gate;
 	struct postfix_copy postfix;
 	struct daemon_copy daemon; /* Sendmail, Exim */
 	const char *own_log; /* a log file of the mail server's, or "" */

@@ -139,7 +139,7 @@ socket_directory(const char *listen, struct err *err)
 }
 
 int
-gate_prepare(const struct gate *g, struct err *err)
+stage_gate_prepare(const struct stage_gate *g, struct err *err)
 {
 	struct store *st = NULL;
 
@@ -159,7 +159,7 @@ gate_prepare(const struct gate *g, struct err *err)
 }
 
 static void
-run_milter(const struct gate *g)
+run_milter(const struct stage_gate *g)
 {
 	if (dup2(g->log, STDOUT_FILENO) != -1 &&
 	    dup2(g->log, STDERR_FILENO) != -1)
@@ -184,7 +184,7 @@ answers(const char *listen)
 }
 
 int
-gate_start(struct gate *g, int timeout_ms, struct err *err)
+stage_gate_start(struct stage_gate *g, int timeout_ms, struct err *err)
 {
 	const struct timespec tick = { .tv_nsec = LOOK_MS * 1000000L };
 	int64_t until_ms = clock_monotonic_ms() + timeout_ms;
@@ -219,7 +219,7 @@ gate_start(struct gate *g, int timeout_ms, struct err *err)
 }
 
 void
-gate_kill(struct gate *g)
+stage_gate_kill(struct stage_gate *g)
 {
 	if (g->pid <= 0)
 		return;
@@ -230,8 +230,8 @@ gate_kill(struct gate *g)
 }
 
 int
-gate_login(const struct addr *client, const char *user, uint8_t ipv6_prefix,
-    struct err *err)
+stage_gate_login(const struct addr *client, const char *user,
+    uint8_t ipv6_prefix, struct err *err)
 {
 	struct login login = { .client = *client,
 		.service = "imap",
@@ -292,7 +292,7 @@ take_decision(void *arg, const struct audit_record *r)
 }
 
 int64_t
-gate_decisions(struct stage_decision **v_r, struct err *err)
+stage_gate_decisions(struct stage_decision **v_r, struct err *err)
 {
 	const struct audit_filter all = { 0 };
 	struct taken taken = { 0 };
