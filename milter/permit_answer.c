@@ -405,7 +405,8 @@ before_recipient(const struct protocol_request *req)
 		if (strcmp(req->state, states[i]) == 0)
 			return req->kind == PROTOCOL_POLICY &&
 			    req->list != LIST_UNKNOWN;
-	return false;
+	return req->kind == PROTOCOL_SOCKETMAP &&
+	    req->map == PROTOCOL_MAP_KNOWN;
 }
 
 bool

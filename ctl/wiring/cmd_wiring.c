@@ -10,12 +10,13 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/check.h"
 #include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
-enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF };
+enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF, OPT_CHECK };
 
 static const struct ctl_option options[] = {
 	[OPT_SOLE_GATE] = { "sole-gate", NULL,
@@ -28,6 +29,8 @@ static const struct ctl_option options[] = {
 	    "where its configuration is, if it is elsewhere" },
 	[OPT_DIFF] = { "diff", NULL,
 	    "what would change, as a patch, instead of commands" },
+	[OPT_CHECK] = { "check", NULL,
+	    "ask the running mail server, on every service" },
 	{ 0 },
 };
 
@@ -150,6 +153,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
+	if (args->opt[OPT_CHECK] != NULL)
+		return wiring_check(ctl, args->v[0], args->opt[OPT_CONFIG_DIR]);
 	struct socket sockets[SOCKETS] = {
 		{ .sample = "unix:/run/popgate/milter.sock",
 		    .key = "milter.listen",
@@ -203,7 +208,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail|exim [--config-dir PATH] [--diff]",
+	.args = "postfix|sendmail|exim [--config-dir PATH] [--check | --diff]",
 	.summary = "what connects the mail server of this machine",
 	.help =
 	    "Commands for sh, each with its reason, for the sockets of the "

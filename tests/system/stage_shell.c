@@ -173,8 +173,11 @@ main(int argc, char **argv)
 
 	if (argc < 4 || argc > WORDS)
 		return 64;
-	spec.mta = STAGE_POSTFIX;
-	spec.dir = argv[2];
+	spec.mta = strcmp(argv[1], "sendmail") == 0 ? STAGE_SENDMAIL
+	    : strcmp(argv[1], "exim") == 0          ? STAGE_EXIM
+						    : STAGE_POSTFIX;
+	spec.program = getenv("STAGE_PROGRAM");
+	spec.dir = strcmp(argv[2], "-") == 0 ? NULL : argv[2];
 	spec.milter = getenv("STAGE_MILTER");
 	if (strcmp(argv[3], "-") != 0 &&
 	    config_load(argv[3], &cfg, &err) == -1) {

@@ -138,6 +138,14 @@ socketmap_request(void **state)
 	assert_string_equal(req.client, "203.0.113.77");
 	assert_false(req.has_recipient);
 
+	/* before there is a recipient */
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "36:sendmail_client ipv6:2001:db8:0:0:5:,",
+		40, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(req.map, PROTOCOL_MAP_KNOWN);
+	assert_string_equal(req.client, "ipv6:2001:db8:0:0:5:");
+
 	/* as Sendmail 8.17 wrote them */
 	static const char key[] =
 	    "71:sendmail 203.0.113.5\"\n\"\"\n\"\"\n\""
