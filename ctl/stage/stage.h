@@ -11,7 +11,9 @@
  * everything. Needs root and Linux 5.12.
  *
  * Servers that the mail server asks and that aren't part of it (other milters,
- * policy services, Dovecot's auth, DNS) are stood in for: see standin.h.
+ * policy services, Dovecot's auth, DNS) are stood in for: see standin.h. SQL
+ * and LDAP servers of this machine that lookup tables name are asked as ever:
+ * see tables.h.
  *
  * One thread; several stages may be open at once. */
 #ifndef POPGATE_STAGE_H
