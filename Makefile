@@ -122,7 +122,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	install -m 644 etc/systemd/*.timer $(LIBDIR)/systemd/system
 	for d in sysusers tmpfiles; do install -m 644 etc/systemd/popgate.$$d \
 	    $(LIBDIR)/$$d.d/popgate.conf || exit 1; done
-	for d in postfix sendmail exim dovecot grafana; do \
+	for d in postfix sendmail dovecot grafana; do \
 	    install -d $(DOC)/etc/$$d $(CONF)/$$d || exit 1; \
 	    for f in etc/$$d/*; do \
 		new=$(DOC)/$$f; own=$(CONF)/$${f#etc/}; \
@@ -130,6 +130,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 		if [ ! -e $$own ]; then cp $$f $$own || exit 1; \
 		elif ! cmp -s $$f $$own; then \
 		    echo "kept $$own; ours is $$new"; fi; done; done
+	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf
 	cp -r sql/queries $(DOC)/sql
 	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
 

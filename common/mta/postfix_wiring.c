@@ -72,6 +72,9 @@ examine_milters(struct wiring_work *w, const struct wiring_work *now,
 			    "receive_override_options holds no_milters: popgate's milter is never called here.");
 		break;
 	}
+	if (wiring_macros_missing(now, s))
+		wiring_note(w, NOTE_MACROS, s, "milter_mail_macros",
+		    "milter_mail_macros doesn't hold {auth_type} and {auth_authen}: popgate's milter doesn't see SMTP AUTH, and refuses its users.");
 	if (*postfix_value(w->pf, s, "smtpd_milter_maps") != '\0')
 		wiring_note(w, NOTE_MILTER_MAPS, s, "smtpd_milter_maps",
 		    "smtpd_milter_maps takes milters away from some clients; popgate's is among them.");
@@ -174,11 +177,30 @@ drop_edits(struct wiring_plan *plan)
 	plan->n_edits = 0;
 }
 
+/* policy_context and "{ }" for its sake came with 3.1. */
+static int
+check_version(const struct postfix_conf *pf, struct err *err)
+{
+	const char *version = postfix_value(pf, NULL, "mail_version");
+	unsigned major, minor;
+
+	if (sscanf(version, "%u.%u", &major, &minor) != 2 || major > 3 ||
+	    (major == 3 && minor >= 1))
+		return 0;
+	err_set(err, ERR_INVALID,
+	    "Postfix %.20s can't ask popgate as it has to: this needs 3.1 or newer",
+	    version);
+	return -1;
+}
+
 static int
 plan_all(struct wiring_work *w, struct err *err)
 {
 	const struct postfix_conf *pf = w->pf;
 	size_t clients = 0;
+
+	if (check_version(pf, err) == -1)
+		return -1;
 
 	for (size_t i = 0; i < pf->n_services; i++) {
 		const struct postfix_service *s = &pf->services[i];

@@ -16,9 +16,8 @@
 
 enum { NAME_LEN = 600, VALUE_LEN = 1200 };
 
-/* "{ unix:/run/x, timeout=1s }" -> "unix:/run/x" */
-static void
-endpoint_of(const char *operand, char *buf, size_t size)
+void
+wiring_endpoint(const char *operand, char *buf, size_t size)
 {
 	operand += strspn(operand, "{" WIRING_SEPARATORS);
 	(void)snprintf(buf, size, "%.*s",
@@ -56,7 +55,7 @@ postfix_names_socket(const struct postfix_conf *pf,
 	char word[NAME_LEN];
 	struct err err;
 
-	endpoint_of(endpoint, word, sizeof(word));
+	wiring_endpoint(endpoint, word, sizeof(word));
 	const char *path = path_of(word);
 
 	if (listen == NULL || *listen == '\0' ||
@@ -86,7 +85,7 @@ wiring_is_policy(const struct wiring_work *w, const char *operand)
 {
 	char word[NAME_LEN];
 
-	endpoint_of(operand, word, sizeof(word));
+	wiring_endpoint(operand, word, sizeof(word));
 	const char *path = path_of(word);
 
 	return strstr(operand, ASKED) != NULL ||
@@ -108,7 +107,7 @@ wiring_is_milter(const struct wiring_work *w, const char *milter)
 {
 	char word[NAME_LEN];
 
-	endpoint_of(milter, word, sizeof(word));
+	wiring_endpoint(milter, word, sizeof(word));
 	const char *path = path_of(word);
 
 	return (path != NULL && strstr(path, "popgate") != NULL) ||
@@ -173,9 +172,13 @@ wiring_define(struct wiring_work *w, const char *name)
 	name_socket(w, milter ? w->sockets->milter : w->sockets->policy, socket,
 	    sizeof(socket));
 	if (milter) {
+		const char *protocol =
+		    postfix_value(w->pf, NULL, "milter_protocol");
+		bool old = *protocol != '\0' && strcmp(protocol, "6") != 0;
+
 		(void)snprintf(value, sizeof(value),
-		    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept }",
-		    socket);
+		    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept%s }",
+		    socket, old ? ", protocol=6" : "");
 		wiring_set(w, NULL, name, value,
 		    "The second lock and the record; accept is right because Postfix itself stays closed.");
 	} else if (strcmp(name, "popgate_data") == 0) {
@@ -187,155 +190,6 @@ wiring_define(struct wiring_work *w, const char *name)
 	} else {
 		define_check(w, name, socket);
 	}
-}
-
-/* --- milters --- */
-
-enum wiring_milter
-wiring_milter_state(const struct wiring_work *w,
-    const struct postfix_service *s, const char *list)
-{
-	enum wiring_milter state = WIRING_MILTER_NONE;
-	char word[NAME_LEN];
-
-	while (restrict_word(&list, word, sizeof(word))) {
-		if (postfix_names_socket(w->pf, s, word, w->sockets->milter))
-			return WIRING_MILTER_OURS;
-		if (wiring_is_milter(w, word))
-			state = WIRING_MILTER_OTHER;
-	}
-	return state;
-}
-
-/* Take popgate's milters out of list, but $popgate_milter when keep is set.
- * NULL: no memory. */
-static char *
-without_ours(const struct wiring_work *w, const char *list, bool keep)
-{
-	char *out = strdup(list), word[NAME_LEN], name[NAME_LEN];
-	size_t at = 0;
-
-	while (out != NULL) {
-		size_t from = at + strspn(out + at, WIRING_SEPARATORS);
-		size_t len = wiring_word(out + from);
-
-		if (len == 0)
-			break;
-		(void)snprintf(
-		    word, sizeof(word), "%.*s", (int)len, out + from);
-		bool ref = wiring_reference(word, name, sizeof(name)) == len;
-		bool current = ref && strcmp(name, "popgate_milter") == 0;
-		bool ours = current || (!ref && wiring_is_milter(w, word));
-
-		if (!ours || (current && keep)) {
-			at = from + len;
-			continue;
-		}
-		/* with the separators behind it, or of the last one those in
-		 * front */
-		size_t to = from + len;
-
-		to += strspn(out + to, WIRING_SEPARATORS);
-		if (out[to] == '\0')
-			from = at;
-		char *new = wiring_splice(out, from, to, "");
-
-		free(out);
-		out = new;
-	}
-	return out;
-}
-
-static bool
-names_current(const char *list)
-{
-	char name[NAME_LEN];
-
-	for (const char *at = strchr(list, '$'); at != NULL;
-	     at = strchr(at + 1, '$'))
-		if (wiring_reference(at, name, sizeof(name)) != 0 &&
-		    strcmp(name, "popgate_milter") == 0)
-			return true;
-	return false;
-}
-
-/* Other settings that take their value from smtpd_milters get the value itself:
- * popgate isn't meant for them. */
-static void
-cut_loose(struct wiring_work *w, const char *old)
-{
-	const char *value = wiring_own(w, NULL, "non_smtpd_milters");
-	char name[NAME_LEN];
-
-	for (const char *at = value == NULL ? NULL : strchr(value, '$');
-	     at != NULL; at = strchr(at + 1, '$')) {
-		size_t len = wiring_reference(at, name, sizeof(name));
-		size_t from = (size_t)(at - value);
-
-		if (len == 0 || strcmp(name, "smtpd_milters") != 0)
-			continue;
-		char *new = wiring_splice(value, from, from + len, old);
-
-		if (new == NULL)
-			w->no_memory = true;
-		else
-			wiring_set(w, NULL, "non_smtpd_milters", new,
-			    "popgate isn't meant for mail that programs submit: it keeps the milters that smtpd_milters had.");
-		free(new);
-		return;
-	}
-}
-
-void
-wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s)
-{
-	const struct postfix_service *own =
-	    wiring_own(w, s, "smtpd_milters") != NULL ? s : NULL;
-	const char *raw = wiring_raw(w, s, "smtpd_milters");
-	char *old = without_ours(w, raw, false);
-	char *kept = without_ours(w, raw, true);
-	char *new = NULL;
-
-	wiring_define(w, "popgate_milter");
-	if (old == NULL || kept == NULL) {
-		w->no_memory = true;
-	} else if (!names_current(kept)) {
-		const char *between = *kept == '\0'               ? ""
-		    : strpbrk(kept, " \t") != NULL || own == NULL ? ", "
-								  : ",";
-
-		if (asprintf(&new, "%s%s$popgate_milter", kept, between) == -1)
-			new = NULL;
-		if (new != NULL && own == NULL)
-			cut_loose(w, old);
-		if (new != NULL)
-			wiring_set(w, own, "smtpd_milters", new,
-			    *old == '\0'
-				? "popgate's milter sees every recipient that Postfix lets through."
-				: "popgate's milter comes behind the milters that are there.");
-		w->no_memory |= new == NULL;
-	} else if (strcmp(kept, raw) != 0) {
-		wiring_set(w, own, "smtpd_milters", kept,
-		    "popgate's milter stands in it once.");
-	}
-	free(new);
-	free(kept);
-	free(old);
-}
-
-void
-wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s)
-{
-	char *raw = strdup(wiring_raw(w, s, "smtpd_milters"));
-	char *old = raw == NULL ? NULL : without_ours(w, raw, false);
-
-	if (old == NULL)
-		w->no_memory = true;
-	else if (strcmp(raw, old) != 0)
-		wiring_set(w, s, "smtpd_milters", old,
-		    "What comes back from a content filter was judged when it came in: popgate would see the filter's address.");
-	free(old);
-	free(raw);
 }
 
 /* --- chroot --- */
@@ -381,7 +235,7 @@ needs_chroot(const struct wiring_work *w, const struct postfix_service *s,
 		while (restrict_word(&list, word, sizeof(word))) {
 			char endpoint[NAME_LEN];
 
-			endpoint_of(word, endpoint, sizeof(endpoint));
+			wiring_endpoint(word, endpoint, sizeof(endpoint));
 			if ((strncmp(endpoint, "unix:/", 6) != 0 &&
 				strncmp(endpoint, "local:/", 7) != 0) ||
 			    wiring_is_policy(w, word) ||

@@ -274,6 +274,8 @@ rank(const struct wiring_edit *e)
 {
 	if (e->kind == EDIT_FIELD)
 		return 0;
+	if (strncmp(e->name, "milter_", 7) == 0)
+		return 1;
 	if (e->kind == EDIT_MAIN && strncmp(e->name, "popgate_", 8) == 0)
 		return 1;
 	if (e->kind == EDIT_MAIN &&

@@ -182,6 +182,8 @@ plan_list(struct wiring_work *w, const struct postfix_service *s,
 	struct place place = find_place(&l);
 	size_t current = find_current(&l, &place);
 
+	bool expanded = strcmp(raw, wiring_raw(w, s, kind->setting)) != 0;
+
 	if (some && !place.behind_permits)
 		place.needed = false;
 	if (current < l.n)
@@ -195,6 +197,11 @@ plan_list(struct wiring_work *w, const struct postfix_service *s,
 	else if (strcmp(old, raw) != 0)
 		wiring_set(w, owner, kind->setting, old,
 		    "popgate needs not be asked here, or is asked already: what an earlier wiring left goes.");
+	if (expanded && old != NULL &&
+	    ((place.needed && current == l.n) || strcmp(old, raw) != 0))
+		wiring_note(w, NOTE_EXPANDED, s, kind->setting,
+		    "%s is written out with what its $names stand for: one has a form that popgate can't follow.",
+		    kind->setting);
 	wiring_items_release(&l);
 	free(old);
 	free(raw);

@@ -114,6 +114,9 @@ void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 
 /* --- postfix_wiring_ask.c: what asks popgate --- */
 
+/* "{ unix:/run/x, timeout=1s }" -> "unix:/run/x" */
+void wiring_endpoint(const char *operand, char *buf, size_t size);
+
 /* Is the operand of check_policy_service, or a table, or a milter, one of
  * popgate's, of whatever version and path? */
 bool wiring_is_policy(const struct wiring_work *w, const char *operand);
@@ -122,6 +125,17 @@ bool wiring_is_milter(const struct wiring_work *w, const char *milter);
 /* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
  * so on in main.cf, or set it right. */
 void wiring_define(struct wiring_work *w, const char *name);
+/* Can the service reach the sockets from its chroot? Else take it out of it.
+ * Returns 0, or -1 with err: something else needs the chroot. */
+int wiring_chroot_plan(
+    struct wiring_work *w, const struct postfix_service *s, struct err *err);
+
+/* --- postfix_wiring_milter.c --- */
+
+/* Is a macro missing that popgate's milter goes by? */
+bool wiring_macros_missing(
+    const struct wiring_work *w, const struct postfix_service *s);
+
 enum wiring_milter {
 	WIRING_MILTER_NONE,
 	WIRING_MILTER_OTHER, /* popgate's, but not where popgate listens */
@@ -134,10 +148,6 @@ enum wiring_milter wiring_milter_state(const struct wiring_work *w,
 void wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the milters without popgate. */
 void wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s);
-/* Can the service reach the sockets from its chroot? Else take it out of it.
- * Returns 0, or -1 with err: something else needs the chroot. */
-int wiring_chroot_plan(
-    struct wiring_work *w, const struct postfix_service *s, struct err *err);
 
 /* --- postfix_wiring_service.c: postfix_service_role() --- */
 

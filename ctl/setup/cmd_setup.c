@@ -32,6 +32,7 @@ static const struct ctl_option options[] = {
 const struct setup_mta *const setup_mtas[] = {
 	&setup_postfix,
 	&setup_sendmail,
+	&setup_exim,
 	NULL,
 };
 

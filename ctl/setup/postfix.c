@@ -15,6 +15,7 @@
 #include "common/mta/conf_file.h"
 #include "common/mta/postfix_conf.h"
 #include "common/mta/postfix_wiring.h"
+#include "ctl/wiring/postfix_apply.h"
 
 /* --- look --- */
 
@@ -189,31 +190,6 @@ copy_remove(const struct copy *c)
 	(void)rmdir(c->dir);
 }
 
-static const char edit_options[][3] = {
-	[EDIT_MAIN] = "-e",
-	[EDIT_SERVICE] = "-P",
-	[EDIT_FIELD] = "-F",
-};
-
-static int
-edit(const struct copy *c, const struct wiring_edit *e, struct err *err)
-{
-	char *word;
-
-	if (asprintf(&word, "%s%s%s=%s", e->service == NULL ? "" : e->service,
-		e->service == NULL ? "" : "/", e->name, e->value) == -1) {
-		err_nomem(err, e->name, strlen(e->value));
-		return -1;
-	}
-	const char *const argv[] = { "postconf", "-c", c->dir,
-		edit_options[e->kind], word, NULL };
-	char *said = setup_run(argv, err);
-
-	free(word);
-	free(said);
-	return said == NULL ? -1 : 0;
-}
-
 static void
 say_edit(
     struct setup *s, const struct postfix_conf *pf, const struct wiring_edit *e)
@@ -255,8 +231,8 @@ make_edits(struct setup *s, const struct postfix_conf *pf,
 	struct copy c;
 	int ret = copy_make(&c, pf, err);
 
-	for (size_t i = 0; ret == 0 && i < plan->n_edits; i++)
-		ret = edit(&c, &plan->edits[i], err);
+	if (ret == 0)
+		ret = postfix_apply(c.dir, plan, err);
 	if (ret == 0)
 		ret = take_file(
 		    s, &c, "main.cf", pf->main_cf, pf->main_text, err);

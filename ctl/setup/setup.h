@@ -96,7 +96,7 @@ struct setup_mta {
 	    struct setup *s, const struct config *cfg, struct err *err);
 };
 
-extern const struct setup_mta setup_postfix, setup_sendmail;
+extern const struct setup_mta setup_postfix, setup_sendmail, setup_exim;
 /* All of them; ends with NULL. */
 extern const struct setup_mta *const setup_mtas[];
 

@@ -50,6 +50,19 @@ add_text(struct smtp_parser *p, const char *text, size_t n)
 	to[p->text_len] = '\0';
 }
 
+/* How much of a further line only says the status again, as RFC 2034 section 4
+ * wants it; it would stand in the middle of a sentence. */
+static size_t
+repeated_status(const struct smtp_reply *reply, const char *text, size_t len)
+{
+	size_t n = strlen(reply->status);
+
+	return n > 0 && len > n && text[n] == ' ' &&
+		memcmp(text, reply->status, n) == 0
+	    ? n + 1
+	    : 0;
+}
+
 /* One line without its end. */
 static enum smtp_result
 take_line(struct smtp_parser *p)
@@ -68,8 +81,11 @@ take_line(struct smtp_parser *p)
 		return SMTP_BAD;
 	if (p->len > 4) {
 		size_t before = p->text_len == 0 ? 0 : p->text_len + 1;
+		size_t repeated = p->reply.lines > 1
+		    ? repeated_status(&p->reply, l + 4, p->len - 4)
+		    : 0;
 
-		add_text(p, l + 4, p->len - 4);
+		add_text(p, l + 4 + repeated, p->len - 4 - repeated);
 		if (p->reply.status[0] == '\0' && before < p->text_len)
 			take_status(&p->reply, p->reply.text + before);
 	}

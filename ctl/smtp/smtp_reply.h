@@ -15,7 +15,8 @@ enum {
 };
 
 /* A whole reply. text holds what the server sent but for NUL, which is '?':
- * escape it before it is shown. Lines are joined by a space. */
+ * escape it before it is shown. Lines are joined by a space, without the
+ * status that each of them repeats. */
 struct smtp_reply {
 	int code; /* 200..599 */
 	char status[SMTP_STATUS_MAX]; /* enhanced code, or "" */

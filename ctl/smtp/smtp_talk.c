@@ -7,14 +7,18 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 
 enum { COMMAND_MAX = 2048 };
+enum tls_call { TLS_CONNECT, TLS_READ, TLS_WRITE };
 
 struct smtp_talk {
 	int fd;
@@ -92,6 +96,50 @@ tls_wants(const SSL *tls, int n)
 	}
 }
 
+/* OpenSSL writes by write(2), which raises SIGPIPE where the server has hung
+ * up: hold it back, and let go of one that came. */
+static void
+hold_pipe(sigset_t *before)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+static void
+release_pipe(const sigset_t *before)
+{
+	const struct timespec now = { 0 };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGPIPE);
+	if (sigismember(before, SIGPIPE) == 0)
+		while (sigtimedwait(&set, NULL, &now) == SIGPIPE)
+			;
+	(void)pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+/* A call of OpenSSL: what it returned, and what to wait for before it is made
+ * again. */
+static int
+tls_call(struct smtp_talk *t, enum tls_call call, void *data, size_t len,
+    short *wait_r)
+{
+	sigset_t before;
+	int n;
+
+	hold_pipe(&before);
+	n = call == TLS_READ    ? SSL_read(t->tls, data, (int)len)
+	    : call == TLS_WRITE ? SSL_write(t->tls, data, (int)len)
+				: SSL_connect(t->tls);
+	*wait_r = n > 0 ? 0 : tls_wants(t->tls, n);
+	release_pipe(&before);
+	return n;
+}
+
 /* Bytes as recv(2) has them: 0 at the end, -1 with *wait_r: what to poll for
  * before trying again, or 0 after an error. */
 static ssize_t
@@ -100,9 +148,8 @@ take(struct smtp_talk *t, char *buf, size_t size, short *wait_r)
 	ssize_t n;
 
 	if (t->tls != NULL) {
-		int got = SSL_read(t->tls, buf, (int)size);
+		int got = tls_call(t, TLS_READ, buf, size, wait_r);
 
-		*wait_r = got > 0 ? 0 : tls_wants(t->tls, got);
 		return got > 0 ? got : -1;
 	}
 	n = recv(t->fd, buf, size, MSG_DONTWAIT);
@@ -116,9 +163,9 @@ put(struct smtp_talk *t, const char *data, size_t len, short *wait_r)
 	ssize_t n;
 
 	if (t->tls != NULL) {
-		int said = SSL_write(t->tls, data, (int)len);
+		int said = tls_call(
+		    t, TLS_WRITE, (void *)(uintptr_t)data, len, wait_r);
 
-		*wait_r = said > 0 ? 0 : tls_wants(t->tls, said);
 		return said > 0 ? said : -1;
 	}
 	n = send(t->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -217,12 +264,10 @@ smtp_talk_tls(struct smtp_talk *t)
 	    SSL_set_fd(t->tls, t->fd) != 1)
 		return TALK_NO_TLS;
 	for (;;) {
-		int n = SSL_connect(t->tls);
 		short wait;
 
-		if (n == 1)
+		if (tls_call(t, TLS_CONNECT, NULL, 0, &wait) == 1)
 			return TALK_REPLY;
-		wait = tls_wants(t->tls, n);
 		if (wait == 0)
 			return TALK_NO_TLS;
 		if (wait_for(t->fd, wait, until_ms) == 0)

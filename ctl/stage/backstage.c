@@ -23,6 +23,7 @@
 #include "common/config/config.h"
 #include "common/mta/postfix_wiring.h"
 #include "ctl/stage/daemon_copy.h"
+#include "ctl/stage/exim_copy.h"
 #include "ctl/stage/gate.h"
 #include "ctl/stage/loopback.h"
 #include "ctl/stage/postfix_copy.h"
@@ -384,7 +385,9 @@ prepare(struct first *f, struct err *err)
 static int
 find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 {
+	static char log[EXIM_LOG_MAX];
 	const struct stage_spec *spec = f->spec;
+	const struct exim_program exim = { spec->program, spec->dir };
 
 	switch (spec->mta) {
 	case STAGE_POSTFIX:
@@ -398,9 +401,9 @@ find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 		return sendmail_copy_make(
 		    &f->daemon, spec->dir, asked, n_r, err);
 	case STAGE_EXIM:
-		break;
+		f->own_log = log;
+		return exim_copy_make(&f->daemon, &exim, asked, n_r, log, err);
 	}
-	err_set(err, ERR_INVALID, "no copy of such a mail server can be made");
 	return -1;
 }
 
@@ -409,8 +412,13 @@ start_mta(struct first *f, struct err *err)
 {
 	const struct stage_spec *spec = f->spec;
 
+	const struct exim_program exim = { spec->program, spec->dir };
+
 	if (spec->mta == STAGE_POSTFIX)
 		return postfix_copy_start(&f->postfix, f->log, err);
+	if (spec->mta == STAGE_EXIM)
+		return exim_copy_start(&f->daemon, &exim, spec->addresses,
+		    f->log, spec->timeout_ms, err);
 	return sendmail_copy_start(&f->daemon, spec->program, spec->dir,
 	    spec->addresses, f->log, spec->timeout_ms, err);
 }

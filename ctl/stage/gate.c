@@ -131,7 +131,7 @@ socket_directory(const char *listen, struct err *err)
 	/* setgid: the sockets inherit the group */
 	if (gr != NULL &&
 	    (chown(spec.path, 0, gr->gr_gid) == -1 ||
-		chmod(spec.path, 02750) == -1)) {
+		chmod(spec.path, 02755) == -1)) {
 		err_set(err, ERR_IO, "%s: %s", spec.path, strerror(errno));
 		return -1;
 	}

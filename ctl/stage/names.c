@@ -100,7 +100,8 @@ reverse_name(const char *name, char buf[NAME_LEN])
 
 	if (sscanf(name, "%3u.%3u.%3u.%3u.in-addr.arpa%n", &b[3], &b[2], &b[1],
 		&b[0], &used) == 4 &&
-	    used > 0 && name[used] == '\0') {
+	    used > 0 && name[used] == '\0' && b[0] < 256 && b[1] < 256 &&
+	    b[2] < 256 && b[3] < 256) {
 		for (size_t i = 0; i < 4; i++)
 			addr.bytes[i] = (uint8_t)b[i];
 		client_name(&addr, buf);

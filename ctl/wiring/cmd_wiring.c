@@ -200,7 +200,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail|exim [--config-dir PATH] [--diff]",
+	.args = "postfix|sendmail|exim [--config-dir PATH] [--check | --diff]",
 	.summary = "what connects the mail server of this machine",
 	.help =
 	    "Commands for sh, each with its reason, for the sockets of the "

@@ -3,11 +3,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
+#include "common/mta/conf_file.h"
 #include "common/mta/exim_wiring.h"
 #include "ctl/wiring/exim_load.h"
 
@@ -92,15 +93,22 @@ print_commands(const struct exim_plan *plan)
 	}
 }
 
+/* closed.conf, unless it is there already. */
 static void
-print_include(const char *path)
+print_include(void)
 {
-	if (access(path, R_OK) == 0)
+	char *text = conf_file_read(EXIM_INCLUDE);
+	bool there = text != NULL && strcmp(text, exim_closed_conf) == 0;
+
+	free(text);
+	if (there)
 		return;
 	(void)putchar('\n');
 	comment("The ACLs that ask popgate.");
-	(void)printf("mkdir -p %.*s\ncat >%s <<'" HERE "'\n%s" HERE "\n",
-	    (int)(strrchr(path, '/') - path), path, path, exim_closed_conf);
+	(void)printf("mkdir -p %.*s\ncat >" EXIM_INCLUDE " <<'" HERE
+		     "'\n%s" HERE "\n",
+	    (int)(strrchr(EXIM_INCLUDE, '/') - EXIM_INCLUDE), EXIM_INCLUDE,
+	    exim_closed_conf);
 }
 
 static void
@@ -248,7 +256,7 @@ print_plan(const struct ctl *ctl, const struct exim_loaded *l,
 	}
 	print_head(ctl, l, plan);
 	if (plan->n_edits > 0) {
-		print_include(EXIM_INCLUDE);
+		print_include();
 		print_commands(plan);
 		print_restart(l);
 	}
@@ -270,13 +278,7 @@ format_policy(const struct ctl *ctl, char *buf, size_t size)
 		    ctl->defaults ? "the built-in default" : ctl->config_path);
 	if (listen_parse(value, &spec, &err) == -1)
 		return ctl_fail(ctl, EX_CONFIG, "permit.policy: %s", err.text);
-	if (spec.is_unix)
-		(void)snprintf(buf, size, "%s", spec.path);
-	else
-		(void)snprintf(buf, size,
-		    strchr(spec.host, ':') == NULL ? "inet:%s:%u"
-						   : "inet:[%s]:%u",
-		    spec.host, spec.port);
+	exim_policy_format(&spec, buf, size);
 	return 0;
 }
 

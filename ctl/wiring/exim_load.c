@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "common/base/err.h"
+#include "common/base/listen.h"
 #include "common/base/run.h"
 #include "common/mta/conf_file.h"
 
@@ -392,4 +393,16 @@ exim_loaded_release(struct exim_loaded *loaded)
 	free(loaded->owner);
 	free(loaded->group);
 	*loaded = (struct exim_loaded){ .n_files = 0 };
+}
+
+void
+exim_policy_format(const struct listen_spec *spec, char *buf, size_t size)
+{
+	if (spec->is_unix)
+		(void)snprintf(buf, size, "%s", spec->path);
+	else
+		(void)snprintf(buf, size,
+		    strchr(spec->host, ':') == NULL ? "inet:%s:%u"
+						    : "inet:[%s]:%u",
+		    spec->host, spec->port);
 }

@@ -10,12 +10,13 @@
 #include "common/mta/exim_source.h"
 
 struct err;
+struct listen_spec;
 
 /* etc/exim/closed.conf, built in. */
 extern const char exim_closed_conf[];
 
-/* Where "make install" puts it. */
-#define EXIM_INCLUDE "/etc/popgate/exim/closed.conf"
+/* Where it is put for Exim to include. */
+#define EXIM_INCLUDE "/etc/popgate/exim-closed.conf"
 
 enum exim_layout {
 	EXIM_SINGLE, /* Exim reads the file that is edited */
@@ -43,5 +44,8 @@ void exim_loaded_release(struct exim_loaded *loaded);
 /* The text of a file that was read; NULL: none of that path. */
 const char *
 exim_loaded_text(const struct exim_loaded *loaded, const char *path);
+
+/* permit.policy as ${readsocket} names it, into buf. */
+void exim_policy_format(const struct listen_spec *spec, char *buf, size_t size);
 
 #endif

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("matrix", "lab.box", "lab.daemons")
 
 from lab.box import CollectorBox, CtlBox  # noqa: E402
 from lab.process import tail  # noqa: E402
+from lab.stock import Stock  # noqa: E402
 
 running = []
 
@@ -39,6 +40,18 @@ def lend(box):
         yield box
     finally:
         box.close()
+
+
+@pytest.fixture
+def stock(keep):
+    """A machine with Debian's stock Postfix, without popgate's users."""
+    yield from keep(Stock())
+
+
+@pytest.fixture
+def ready(keep):
+    """The same with these users, which setup takes a moment to make."""
+    yield from keep(Stock(with_users=True))
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ main(int argc, char **argv)
 	    : strcmp(argv[1], "exim") == 0          ? STAGE_EXIM
 						    : STAGE_POSTFIX;
 	spec.program = getenv("STAGE_PROGRAM");
-	spec.dir = argv[2];
+	spec.dir = strcmp(argv[2], "-") == 0 ? NULL : argv[2];
 	spec.milter = getenv("STAGE_MILTER");
 	if (strcmp(argv[3], "-") != 0 &&
 	    config_load(argv[3], &cfg, &err) == -1) {

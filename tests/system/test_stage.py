@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from lab.process import need
+from lab.site import BUILD, TOP
 from lab.stage import Installed, Stage, alive, descendants
 
 STRANGER, FRIEND, OTHER = "203.0.113.5", "203.0.113.6", "2001:db8:1::5"
@@ -66,6 +68,7 @@ def test_stock_debian(installed):
         stage.popgate(True)
         assert stage.say(FRIEND, "smtp", FOREIGN)[0] == 250
         assert "NOQUEUE: reject: RCPT from " in stage.log()
+        stage.members |= descendants(stage.child.pid)
         assert len(alive(stage.members)) > 4
     stage.wait_gone()
     assert made.snapshot() == made.before
@@ -240,3 +243,70 @@ def test_popgate_that_cannot_start(installed):
         f"postfix:{made.root}/etc", "file:/nonexistent"))
     error = refused(Stage(made.etc, made.conf))
     assert "/nonexistent" in error
+
+
+SENDMAIL_MC = """\
+divert(-1)
+include(`{package}/usr/share/sendmail/cf/m4/cf.m4')
+divert(0)dnl
+OSTYPE(`linux')
+define(`confDOMAIN_NAME', `mx.example.org')
+define(`confPID_FILE', `/run/sendmail/mta/sendmail.pid')
+define(`QUEUE_DIR', `{root}/mqueue')
+define(`STATUS_FILE', `{root}/statistics')
+define(`ALIAS_FILE', `')
+define(`confBAD_RCPT_THROTTLE', `0')
+define(`confQUEUE_LA', `1000000')
+define(`confREFUSE_LA', `1000000')
+define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe')
+FEATURE(`nouucp', `nospecial')
+FEATURE(`no_default_msa')
+DAEMON_OPTIONS(`Family=inet, Name=MTA-v4, Port=smtp')
+DAEMON_OPTIONS(`Family=inet, Name=MSP-v4, Port=submission')
+INPUT_MAIL_FILTER(`opendkim', `S=inet:8891@localhost, F=T')
+LOCAL_DOMAIN(`example.org')
+MAILER(`local')
+MAILER(`smtp')
+{wiring}
+"""
+
+SENDMAIL_CONFIG = """\
+milter: {{ listen = "unix:/run/popgate/milter.sock"; }};
+permit: {{ socketmap = "unix:/run/popgate/socketmap.sock"; }};
+relay: {{ local_domains = [ "example.org" ]; }};
+"""
+
+
+def test_sendmail(tmp_path):
+    package = BUILD / "sendmail"
+    program = need(package / "usr/libexec/sendmail/sendmail",
+                   "sendmail-bin in build/sendmail")
+    (tmp_path / "mqueue").mkdir(mode=0o700)
+    (tmp_path / "mqueue/qfABC").write_text("a mail of somebody")
+    conf = tmp_path / "popgate.conf"
+    conf.write_text(SENDMAIL_CONFIG.format())
+    cf = tmp_path / "sendmail.cf"
+    made = subprocess.run(
+        ["m4", f"-D_CF_DIR_={package}/usr/share/sendmail/cf/"],
+        input=SENDMAIL_MC.format(
+            package=package, root=tmp_path,
+            wiring=(TOP / "etc/sendmail/closed.m4").read_text()),
+        capture_output=True, text=True, check=True)
+    cf.write_text(made.stdout)
+    before = sorted(tmp_path.rglob("*"))
+    with Stage(cf, conf, mta="sendmail",
+               env={**os.environ, "STAGE_PROGRAM": program,
+                    "STAGE_MILTER": str(BUILD / "popgate-milter")}) as stage:
+        for service in ("25", "MSP-v4"):
+            code, text = stage.say(STRANGER, service, FOREIGN)
+            assert code == 550 and WORDS in text
+            assert stage.say(STRANGER, service, "root@example.org")[0] == 250
+        stage.login(FRIEND)
+        assert stage.say(FRIEND, "smtp", FOREIGN)[0] == 250
+        assert stage.asked("inet:localhost:8891") > 0
+        stage.popgate(False)
+        assert stage.say(FRIEND, "smtp", FOREIGN)[0] // 100 in (4, 5)
+        error = stage.complain("say", STRANGER, "26", "a@b.test", OURS)
+        assert "26" in error
+    stage.wait_gone()
+    assert sorted(tmp_path.rglob("*")) == before

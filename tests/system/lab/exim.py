@@ -13,7 +13,7 @@ from .site import PASSWORD, USERS
 
 ETC = pathlib.Path("/etc/exim4")
 UID = 64920
-INCLUDE = pathlib.Path("/etc/popgate/exim/closed.conf")
+INCLUDE = pathlib.Path("/etc/popgate/exim-closed.conf")
 
 MAIN = """\
 primary_hostname = {hostname}
@@ -27,7 +27,7 @@ domainlist relay_to_domains = relay.test
 hostlist relay_from_hosts = 127.0.0.1
 qualify_domain = lab.test
 recipient_unqualified_hosts = *
-acl_smtp_rcpt = acl_check_rcpt
+{rcpt}
 {tls}
 smtp_accept_max = 0
 smtp_accept_max_nonmail = 10000
@@ -152,11 +152,13 @@ def make_user():
 class Exim:
     name = "exim"
 
-    def __init__(self, site, acl=ACL, main="", certificate=None):
-        """acl: what stands in the ACL section.  main: settings besides."""
+    def __init__(self, site, acl=ACL, main="", certificate=None,
+                 name="exim"):
+        """acl: what stands in the ACL section.  main: settings besides.
+        name: of its directory."""
         self.site = site
-        self.directory = directory = site.root / "exim"
-        site.make("exim", "exim/spool", "exim/log", "exim/mail")
+        self.directory = directory = site.root / name
+        site.make(name, f"{name}/spool", f"{name}/log", f"{name}/mail")
         for name in ("", "spool", "log", "mail"):
             os.chown(directory / name, UID, UID)
         (directory / "aliases").write_text(ALIASES)
@@ -169,6 +171,8 @@ class Exim:
             tls=f"tls_certificate = {certificate}\n"
                 "tls_advertise_hosts = *" if certificate
             else "tls_advertise_hosts =",
+            rcpt="" if "acl_smtp_rcpt" in main
+            else "acl_smtp_rcpt = acl_check_rcpt",
             main=main, world=site.world[0], inner=site.inner[0],
             users=":".join(USERS), password=PASSWORD)
         self.conf.write_text(MAIN.format(**fill) + "\nbegin acl\n\n" + acl +

@@ -2,6 +2,7 @@
 """A machine with Debian's stock Postfix, set up for Internet mail, as
 popgatectl setup finds it: standard paths, chroot, no popgate yet."""
 import hashlib
+import os
 import pathlib
 import re
 import shutil
@@ -57,6 +58,27 @@ def tree(*tops):
                 hashlib.sha256(path.read_bytes()).hexdigest()
                 if path.is_file() and not path.is_symlink() else None)
     return found
+
+
+def relay(stock, client):
+    """What a client is told who wants to relay."""
+    return stock.say("somebody@example.org", "friend@example.net", client)
+
+
+def own(stock, client="203.0.113.9"):
+    return stock.say("somebody@example.org", "root@lab.test", client)
+
+
+def daemon(name):
+    """The process of a daemon that setup has started, by the namespace's
+    numbers; 0: there is none."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/exe"):
+        try:
+            if os.readlink(path) == str(BUILD / name):
+                return int(path.parent.name)
+        except OSError:
+            pass
+    return 0
 
 
 class Stock:

@@ -20,7 +20,7 @@ static const struct row rows[] = {
 	{ "many lines", "250-mail\r\n250-SIZE 1\r\n250 OK\r\n", SMTP_REPLY, 250,
 	    "", "mail SIZE 1 OK", "" },
 	{ "status in each line", "550-5.7.1 no\r\n550 5.7.1 never\r\n",
-	    SMTP_REPLY, 550, "5.7.1", "5.7.1 no 5.7.1 never", "" },
+	    SMTP_REPLY, 550, "5.7.1", "5.7.1 no never", "" },
 	{ "a bare newline ends a line too", "220 hi\n", SMTP_REPLY, 220, "",
 	    "hi", "" },
 	{ "what follows stays", "250 a\r\n421 b\r\n", SMTP_REPLY, 250, "", "a",

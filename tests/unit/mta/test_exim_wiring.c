@@ -7,7 +7,7 @@
 #include "common/base/err.h"
 #include "common/mta/exim_wiring.h"
 
-#define INCLUDE "/etc/popgate/exim/closed.conf"
+#define INCLUDE "/etc/popgate/exim-closed.conf"
 #define POLICY "/run/popgate/policy.sock"
 
 static const struct exim_wiring_names names = { POLICY, INCLUDE };

@@ -209,6 +209,22 @@ static const struct row rows[] = {
 	    MILTER DATA "smtpd_helo_restrictions = permit_mynetworks, "
 			"$popgate_helo_strict, reject\n" RELAY_WIRED,
 	    NULL },
+	{ "macros as other milters want them",
+	    RELAY "milter_mail_macros = i {mail_addr} {auth_authen}\n"
+		  "milter_protocol = 2\n",
+	    NULL, NULL, NULL,
+	    "milter_mail_macros = i {mail_addr} {auth_authen} {auth_type}\n" MILTER
+		DATA RELAY_WIRED,
+	    NULL },
+	{ "too old a Postfix", RELAY "mail_version = 2.11.3\n", NULL, NULL,
+	    NULL, "", "3.1 or newer" },
+	{ "a form of $ that can't be followed",
+	    "x = reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = ${x?permit_mynetworks}, $x\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = ${x?permit_mynetworks}, "
+			"permit_auth_destination, $popgate_relay_strict, $x\n",
+	    NULL },
 	{ "a sender that is an AUTH user's",
 	    RELAY "smtpd_sasl_auth_enable = yes\n"
 		  "smtpd_sender_login_maps = hash:/x\n"

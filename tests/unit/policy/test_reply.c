@@ -90,7 +90,18 @@ every_refusal_has_a_reply(void **state)
 		assert_int_equal(code[0], reject ? '5' : '4');
 		assert_int_equal(code[0], status[0]);
 		assert_true(strlen(text) > 10);
+		/* an MTA puts words of its own before it */
+		char said[REPLY_TEXT_MAX + 40];
+
+		(void)snprintf(said, sizeof(said),
+		    "%s <a@b>: Recipient address rejected: %s", status, text);
+		assert_true(reply_is_ours(cfg, said));
+		said[strlen(said) - 3] = '\0';
+		assert_false(reply_is_ours(cfg, said));
 	}
+	assert_false(reply_is_ours(cfg, ""));
+	assert_false(reply_is_ours(cfg, "5.7.1 <a@b>: Relay access denied"));
+	assert_false(reply_is_ours(cfg, "5.7.1 <a@b>... Relaying denied"));
 	config_free(cfg);
 	(void)unlink(path);
 }

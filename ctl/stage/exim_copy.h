@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/* exim_copy - an Exim in the room (room.h). It says itself what its settings
+ * are: "exim -bP". */
+#ifndef POPGATE_EXIM_COPY_H
+#define POPGATE_EXIM_COPY_H
+
+#include <stddef.h>
+
+#include "ctl/stage/asked.h"
+#include "ctl/stage/daemon_copy.h"
+
+struct err;
+
+enum { EXIM_LOG_MAX = 1024 };
+
+/* What Exim is run with: the program (NULL: the usual places) and the file of
+ * its configuration (NULL: its own). */
+struct exim_program {
+	const char *program, *file;
+};
+
+/* Read its settings as they are in the room, and cover the spool and the
+ * directories of log and pid file.
+ *   asked  ASKED_MAX; *n_r of them: Dovecot's auth, saslauthd
+ *   log    the path of its main log, or ""
+ * 0, or -1 with err. */
+int exim_copy_make(struct daemon_copy *copy, const struct exim_program *exim,
+    struct asked *asked, size_t *n_r, char log[EXIM_LOG_MAX], struct err *err);
+
+/* Start it: see daemon_copy_start(). */
+int
+exim_copy_start(const struct daemon_copy *copy, const struct exim_program *exim,
+    const struct network_set *own, int log, int timeout_ms, struct err *err);
+
+#endif

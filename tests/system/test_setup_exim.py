@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: ISC
+"""popgatectl setup with Exim: as Debian's package leaves it, split and in one
+template, and with a file of its own."""
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from lab.box import login
+from lab.process import wait_for
+from lab.site import BUILD
+from lab.stock import CONF, CTL
+from lab.stock_exim import StockExim
+
+STRANGER, CLIENT = "203.0.113.9", "203.0.113.10"
+EDITED = {
+    "split": "/etc/exim4/conf.d/acl/30_exim4-config_check_rcpt",
+    "template": "/etc/exim4/exim4.conf.template",
+    "single": "/etc/exim4/exim4.conf",
+}
+
+
+@pytest.fixture(params=EDITED)
+def stock(request, keep):
+    yield from keep(StockExim(request.param))
+
+
+@pytest.fixture
+def single(keep):
+    yield from keep(StockExim("single"))
+
+
+def relay(stock, client):
+    return stock.say("somebody@example.org", "friend@example.net", client)
+
+
+def own(stock):
+    return stock.say("somebody@example.org", "postmaster@lab.test", STRANGER)
+
+
+def kill_milter():
+    for path in pathlib.Path("/proc").glob("[0-9]*/exe"):
+        try:
+            if os.readlink(path) == str(BUILD / "popgate-milter"):
+                subprocess.run(["kill", "-9", path.parent.name], check=True)
+        except OSError:
+            pass
+
+
+def test_there_and_back(stock):
+    stock.start()
+    assert str(relay(stock, STRANGER)) == "550 relay not permitted"
+    plan = stock.setup().stdout
+    assert f"+++ {EDITED[stock.form]}" in plan and not stock.changed()
+
+    done = stock.setup("--apply")
+    assert "Done." in done.stdout and done.stderr == ""
+    assert stock.changed() == {EDITED[stock.form], str(CONF),
+                               "/etc/popgate/exim-closed.conf"}
+    assert f"Relaying denied for {STRANGER}" in str(relay(stock, STRANGER))
+    assert own(stock).code == 250
+    with open("/var/log/mail.log", "a") as log:
+        log.write(login(CLIENT))
+    wait_for(lambda: CLIENT in subprocess.run(
+        [CTL, "list"], capture_output=True, text=True).stdout, "a login")
+    assert relay(stock, CLIENT).code == 250
+    assert "Nothing to change" in stock.setup("--apply").stdout
+    said = subprocess.run([CTL, "wiring", "exim"], capture_output=True,
+                          text=True, check=True).stdout
+    assert "nothing to do" in said
+
+    kill_milter()
+    wait_for(lambda: relay(stock, CLIENT).code == 451, "its end")
+    assert relay(stock, STRANGER).code == 451
+    assert own(stock).code == 250
+    stock.setup("--apply")
+    assert relay(stock, CLIENT).code == 250
+
+    assert "All of it is as it was before" in stock.setup("--undo").stdout
+    assert not stock.changed()
+    assert str(relay(stock, CLIENT)) == "550 relay not permitted"
+    assert own(stock).code == 250
+
+
+@pytest.mark.parametrize("text,words", [
+    ("# Ansible managed\n", "is written by Ansible"),
+    ("acl_smtp_rcpt = nowhere\n", "no ACL of that name"),
+    ("acl_smtp_rcpt = ${acl_x}\n", "no ACL of that name"),
+    ("no such option = 1\n", "configuration error in line 1"),
+    ("POPGATE_POLICY = /old/policy.sock\n", "an older wiring is there"),
+])
+def test_refused(single, text, words):
+    """Before anything is changed, with the reason."""
+    conf = pathlib.Path("/etc/exim4/exim4.conf")
+    conf.write_text(text + conf.read_text().replace(
+        "acl_smtp_rcpt = acl_check_rcpt\n",
+        "" if "acl_smtp_rcpt" in text else "acl_smtp_rcpt = acl_check_rcpt\n"))
+    before = conf.read_bytes()
+    done = single.setup("--apply", code=None)
+    assert done.returncode not in (0, 1), done
+    assert words in done.stdout + done.stderr, done
+    assert conf.read_bytes() == before
+    assert not CONF.exists()
+    assert not pathlib.Path("/etc/popgate/exim-closed.conf").exists()
+

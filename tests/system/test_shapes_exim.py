@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: ISC
+"""Shapes of Exim configurations: wired by the printed commands, and asked on
+the wire."""
+import contextlib
+
+import pytest
+
+from lab import exim, tls, wirings
+from lab.exim import Exim
+from lab.popgate import Popgate
+from lab.world import World
+from matrix import OWN, REMOTE
+
+TAIL = """\
+  require verify = recipient
+  accept
+"""
+
+SHAPES = {
+    # Exim's default configuration of 4.96, and of 4.8x
+    "default": exim.ACL,
+    "helo and sender checks": """\
+acl_check_rcpt:
+  accept hosts = :
+  deny message = Restricted characters in address
+       domains = !+local_domains
+       local_parts = ^[./|] : ^.*[@%!] : ^.*/\\\\.\\\\./
+  accept local_parts = postmaster
+         domains = +local_domains
+  deny condition = ${if and {\\
+         {>{$rcpt_count}{10}}\\
+         {<{$recipients_count}{${eval:$rcpt_count/2}}} }}
+  accept hosts = +relay_from_hosts
+         control = submission
+         control = dkim_disable_verify
+  accept authenticated = *
+         control = submission/domain=
+         control = dkim_disable_verify
+  require message = nice hosts say HELO first
+          condition = ${if def:sender_helo_name}
+  require message = relay not permitted
+          domains = +local_domains : +relay_to_domains
+""" + TAIL,
+    "the end refuses": """\
+acl_check_rcpt:
+  accept hosts = :
+  accept domains = +local_domains : +relay_to_domains
+         endpass
+         verify = recipient
+  accept authenticated = *
+  deny message = relay not permitted
+""",
+    "nothing refuses by a statement": """\
+acl_check_rcpt:
+  accept authenticated = *
+  accept domains = +local_domains : +relay_to_domains
+         verify = recipient
+""",
+    "no AUTH": """\
+acl_check_rcpt:
+  accept hosts = : +relay_from_hosts
+  warn !verify = reverse_host_lookup
+  require domains = +local_domains : +relay_to_domains
+""" + TAIL,
+    "one refusal that spares": """\
+acl_check_rcpt:
+  deny message = relay not permitted
+       !authenticated = *
+       !hosts = : +relay_from_hosts
+       domains = ! +local_domains : ! +relay_to_domains
+  deny domains = +local_domains
+       !verify = recipient
+  accept
+""",
+    "macros": """\
+OURS = +local_domains : +relay_to_domains
+.ifndef NO_AUTH
+KNOWN = *
+.endif
+acl_check_rcpt:
+  accept
+    hosts = :
+  .ifdef KNOWN
+  accept
+    authenticated = KNOWN
+    .ifdef SUBMIT
+    control = submission
+    .endif
+  .endif
+  .ifdef STRICT
+  deny
+    message = never
+  .endif
+  require
+    message = relay not permitted
+    domains = OURS
+""" + TAIL,
+    "another ACL first": """\
+acl_exceptions:
+  accept hosts = 192.0.2.99
+  deny
+
+acl_check_rcpt:
+  accept hosts = :
+  deny !acl = acl_exceptions
+       senders = spammer@elsewhere.test
+  accept authenticated = *
+         set acl_m_user = $authenticated_id
+         set acl_m_known = yes
+         add_header = X-Known: $acl_m_known
+  deny condition = ${if eq{$sender_helo_name}{spam.test}}
+  deny message = relay not permitted
+       !domains = +local_domains : +relay_to_domains
+""" + TAIL,
+    "by port": """\
+acl_mx:
+  accept hosts = :
+  require message = relay not permitted
+          domains = +local_domains : +relay_to_domains
+""" + TAIL + """
+acl_msa:
+  accept authenticated = *
+  deny message = AUTH first
+""",
+    "separators": """\
+acl_check_rcpt:
+  accept hosts = <; 127.0.0.1 ; ::1
+  accept authenticated = *
+  # \\ is no end of a comment
+  require message = relay \\
+            # neither is this one
+            not permitted
+          domains = <; lab.test ; valias.test ; vmail.test; \\
+                    relay.test
+""" + TAIL,
+}
+MAIN = {"by port": "acl_smtp_rcpt = ${if eq{$received_port}{587}{acl_msa}"
+                   "{acl_mx}}"}
+WITHOUT_AUTH = {"no AUTH", "by port"}
+
+
+class Shapes(wirings.EximClosed):
+    """popgate and a world, but no Exim yet."""
+
+    def furnish(self):
+        site = self.site
+        exim.make_user()
+        self.world = World(site, "world", site.world).start()
+        tls.certificate(site)
+        site.mail_log.touch()
+        self.popgate = Popgate(site, self.domains, self.mta_group).start()
+        self.mta = None
+
+    @contextlib.contextmanager
+    def shape(self, name, n):
+        self.mta = mta = Exim(self.site, SHAPES[name], MAIN.get(name, ""),
+                              name=f"exim{n}")
+        try:
+            mta.wire(self.popgate)
+            mta.start()
+            yield mta
+        finally:
+            mta.process.stop()
+
+
+@pytest.fixture(scope="module")
+def lab(keep):
+    yield from keep(Shapes())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shape(lab, name):
+    popgate = lab.popgate
+    with lab.shape(name, list(SHAPES).index(name)):
+        stranger, known = lab.stranger(), lab.stranger()
+        popgate.ctl("add", known)
+        # a stranger is refused in popgate's words, and recorded
+        with lab.smtp(stranger) as smtp:
+            sent = smtp.transaction("a@elsewhere.test", REMOTE, OWN)
+        assert [reply.code for reply in sent.rcpt] == [550, 250], sent
+        assert "Relaying denied for" in sent.rcpt[0].text
+        assert sent.data.code == 250
+        row = popgate.wait_decision(client=stranger)
+        assert (row["reason"], row["recipient"]) == ("no-login", REMOTE)
+        assert len(popgate.decisions(client=stranger)) == 1
+        lab.delivered_locally(sent.token)
+        # who has logged in relays, who has shown a password, too
+        sent = lab.send(known, REMOTE, OWN)
+        assert [reply.code for reply in sent.rcpt] == [250, 250], sent
+        assert lab.world.wait_recipients(sent.token) == [REMOTE]
+        if name not in WITHOUT_AUTH:
+            with lab.smtp(lab.stranger()) as smtp:
+                assert smtp.auth_plain("carol", "secret").code == 235
+                sent = smtp.transaction("carol@lab.test", REMOTE)
+            assert sent.data.code == 250, sent
+        # no popgate: closed, and our own get their mail
+        popgate.milter.kill()
+        try:
+            for address in (lab.stranger(), known):
+                sent = lab.send(address, REMOTE, OWN)
+                assert [reply.code for reply in sent.rcpt] == [451, 250], sent
+                assert sent.data.code == 250, sent
+        finally:
+            popgate.start_milter()
+        assert "nothing to do" in popgate.ctl("wiring", "exim")
