@@ -180,7 +180,19 @@ is_recorded(const struct config *cfg, int64_t since_ms)
 	return r.found;
 }
 
-/* 0 when popgate was asked, or when Postfix refuses such a client for good
+/* Does the reply say that nobody answered at popgate's socket? The first text
+ * is that of the wiring, the second one what Postfix says of itself where the
+ * wiring leaves it to that. A check that comes before popgate has other words:
+ * greylisting, a domain that isn't found. */
+static bool
+was_not_reached(const struct live_service *now)
+{
+	return now->answers && now->said[0] == '4' &&
+	    (strstr(now->said, "Relaying is temporarily unavailable") != NULL ||
+		strstr(now->said, "Relay access denied") != NULL);
+}
+
+/* 0 when popgate was asked, or when Postfix refuses such a client
  * before it asks; else -1 with err. */
 static int
 check_asked(const struct config *cfg, const struct live_service *now, size_t n,
@@ -193,7 +205,7 @@ check_asked(const struct config *cfg, const struct live_service *now, size_t n,
 	for (size_t i = 0; i < n; i++)
 		answers |= now[i].answers;
 	for (size_t i = 0; i < n; i++)
-		if (now[i].answers && now[i].said[0] == '4')
+		if (was_not_reached(&now[i]))
 			put_off = &now[i];
 	if (!answers)
 		return 0;

@@ -19,8 +19,10 @@
 
 enum { TEXT_LEN = 1000 };
 
+/* Sendmail's program; Postfix has a sendmail, too, at the usual place. NULL: it
+ * isn't here. */
 static const char *
-find(void)
+program(void)
 {
 	static const char *const programs[] = {
 		"/usr/libexec/sendmail/sendmail",
@@ -29,13 +31,18 @@ find(void)
 		"/usr/sbin/sendmail-mta",
 	};
 
-	/* the file stays when the package is removed, but not purged */
-	if (access(SENDMAIL_CF, F_OK) != 0)
-		return NULL;
 	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
 		if (access(programs[i], X_OK) == 0)
-			return SENDMAIL_CF;
+			return programs[i];
 	return NULL;
+}
+
+static const char *
+find(void)
+{
+	/* the file stays when the package is removed, but not purged */
+	return access(SENDMAIL_CF, F_OK) == 0 && program() != NULL ? SENDMAIL_CF
+								   : NULL;
 }
 
 /* The path of sendmail.cf: s->dir is it, or its directory. */
@@ -286,6 +293,39 @@ change_file(struct setup *s, const struct sendmail_plan *plan, const char *path,
 	return ret;
 }
 
+/* Does Sendmail itself take this text as a sendmail.cf? A daemon that is told
+ * to start again with one that it doesn't take ends. 0, or -1 with err. */
+static int
+check_cf(const char *text, struct err *err)
+{
+	char path[] = "/tmp/popgate-sendmail-cf-XXXXXX", option[60];
+	const char *sendmail = program();
+	int fd = sendmail == NULL ? -1 : mkstemp(path);
+	FILE *out = fd == -1 ? NULL : fdopen(fd, "w");
+	int ret = 0;
+
+	if (out == NULL) {
+		if (fd != -1)
+			(void)close(fd);
+		return 0;
+	}
+	(void)snprintf(option, sizeof(option), "-C%s", path);
+	if (fputs(text, out) < 0)
+		ret = -1;
+	if (fclose(out) != 0 || ret == -1) {
+		err_set(err, ERR_IO, "%s can't be written", path);
+		ret = -1;
+	} else {
+		const char *const argv[] = { sendmail, option, "-bt", NULL };
+		char *said = setup_run(argv, err);
+
+		ret = said == NULL ? -1 : 0;
+		free(said);
+	}
+	(void)unlink(path);
+	return ret;
+}
+
 /* sendmail.cf, as m4 makes it of the files after the plan. */
 static int
 change_cf(struct setup *s, const struct sendmail_loaded *l,
@@ -305,6 +345,11 @@ change_cf(struct setup *s, const struct sendmail_loaded *l,
 		setup_refuse(s, EX_CONFIG,
 		    "%s would not ask popgate even so: %.*s", l->src.cf.path,
 		    (int)strcspn(missing, "\n"), missing);
+		ret = 0;
+	} else if (geteuid() == 0 && check_cf(text, err) == -1) {
+		setup_refuse(s, EX_CONFIG,
+		    "Sendmail doesn't take the %.300s that would be made: %s",
+		    l->src.cf.path, err->text);
 		ret = 0;
 	} else {
 		ret = setup_change(s, l->src.cf.path, text, 0644, err);

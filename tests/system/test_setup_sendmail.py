@@ -83,6 +83,18 @@ def test_generated(lab):
     assert files(lab) == before
 
 
+def test_what_sendmail_refuses(lab):
+    """m4 makes a sendmail.cf with which Sendmail wouldn't start."""
+    lab.install(shape_of("own-rules"))
+    with open(ETC / "sendmail.mc", "a") as mc:
+        mc.write("R<no tab here>\n")
+    before = files(lab)
+    refused = lab.setup("--apply", "--answer", "sendmail_cf=make",
+                        code=EX_CONFIG)
+    assert "Sendmail doesn't take" in refused, refused
+    assert files(lab) == before
+
+
 def test_refused(lab):
     """What can't be wired is said, and nothing is changed."""
     lab.install(shape_of("no-cf.m4"))
