@@ -21,7 +21,7 @@ class TestInterrupted:
     def killer(self, tmp_path):
         shim = tmp_path / "kill.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", shim,
-                        TOP / "tests/system/preload/setup_kill.c", "-ldl"], check=True)
+                        TOP / "tests/system/lab/setup_kill.c", "-ldl"], check=True)
 
         def kill_at(n, *args):
             return subprocess.run(
