@@ -73,11 +73,11 @@ $(BUILD)/obj/ctl/wiring/cmd_wiring.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/wiring/cmd_wiring.o: $(wildcard etc/postfix/*)
 $(BUILD)/obj/ctl/wiring/sendmail_load.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/wiring/sendmail_load.o: $(wildcard etc/sendmail/*)
-$(BUILD)/obj/ctl/wiring/exim_load.o: override CFLAGS += -fno-lto
-$(BUILD)/obj/ctl/wiring/exim_load.o: etc/exim/closed.conf
 # and popgatectl setup writes these
 $(BUILD)/obj/ctl/setup/built_in.o: override CFLAGS += -fno-lto
 $(BUILD)/obj/ctl/setup/built_in.o: etc/popgate.conf $(wildcard etc/systemd/popgate.*)
+$(BUILD)/obj/ctl/wiring/exim_load.o: override CFLAGS += -fno-lto
+$(BUILD)/obj/ctl/wiring/exim_load.o: etc/exim/closed.conf
 
 # a program takes from an archive what it uses, and a test what it tests
 $(BUILD)/libcommon.a: $(COMMON) $(BUILD)/obj/sql.o

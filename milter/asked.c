@@ -15,7 +15,7 @@ static struct slot {
 	char text[TEXT_MAX]; /* what is asked about; "": free */
 	int64_t at_ms;
 	unsigned lists; /* a bit for each that has asked */
-	enum protocol_answer answer;
+	struct asked_answer answer;
 } slots[BUCKETS][WAYS];
 
 /* Everything that the answer hangs on; false: it can't be remembered. */
@@ -54,7 +54,7 @@ find(struct slot *bucket, const char *text)
 
 bool
 asked_before(const struct protocol_request *req, int64_t now_ms,
-    enum protocol_answer *answer_r)
+    struct asked_answer *answer_r)
 {
 	char text[TEXT_MAX];
 	struct slot *s = text_of(req, text) ? find(bucket_of(req), text) : NULL;
@@ -70,7 +70,7 @@ asked_before(const struct protocol_request *req, int64_t now_ms,
 
 void
 asked_remember(const struct protocol_request *req, int64_t now_ms,
-    enum protocol_answer answer)
+    const struct asked_answer *answer)
 {
 	char text[TEXT_MAX];
 
@@ -87,7 +87,7 @@ asked_remember(const struct protocol_request *req, int64_t now_ms,
 			if (bucket[i].at_ms < s->at_ms)
 				s = &bucket[i];
 	}
-	if (answer != ANSWER_PERMIT && answer != ANSWER_NONE) {
+	if (answer == NULL) {
 		if (strcmp(s->text, text) == 0)
 			*s->text = '\0';
 		return;
@@ -95,7 +95,7 @@ asked_remember(const struct protocol_request *req, int64_t now_ms,
 	(void)snprintf(s->text, sizeof(s->text), "%s", text);
 	s->at_ms = now_ms;
 	s->lists = 1U << req->list;
-	s->answer = answer;
+	s->answer = *answer;
 }
 
 void

@@ -9,22 +9,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/records/decision.h"
 #include "milter/protocol.h"
 
 /* For how long an answer counts (ms): other checks between two of ours may wait
  * for DNS or for another server. */
 enum { ASKED_MS = 60000 };
 
+/* What the other lists need to know of the decision. */
+struct asked_answer {
+	bool known; /* the client may relay, or might if it were asked */
+	enum reason reason; /* known: why */
+};
+
 /* Was this recipient of this message answered a moment ago, and asked about by
  * another list than this one since? Then what was answered, in *answer_r. A
  * list that asks again means another RCPT: false. */
 bool asked_before(const struct protocol_request *req, int64_t now_ms,
-    enum protocol_answer *answer_r);
+    struct asked_answer *answer_r);
 
-/* Remember the answer to a request that asked_before() didn't know. A refusal
- * is forgotten at once: Postfix asks no other list then. */
+/* Remember the answer to a request that asked_before() didn't know.
+ *   answer  NULL: a refusal, behind which Postfix asks no other list */
 void asked_remember(const struct protocol_request *req, int64_t now_ms,
-    enum protocol_answer answer);
+    const struct asked_answer *answer);
 
 /* Forget all. */
 void asked_clear(void);

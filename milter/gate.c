@@ -368,7 +368,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 }
 
 bool
-gate_knows(const struct gate_config *gc, const struct gate_request *req)
+gate_knows(const struct gate_config *gc, const struct gate_request *req,
+    enum reason *reason_r)
 {
 	struct facts_question q = req->q;
 	struct decide_answer answer;
@@ -377,7 +378,9 @@ gate_knows(const struct gate_config *gc, const struct gate_request *req)
 	q.mailer = NULL;
 	q.any_sender = q.sender == NULL;
 	ask(gc, req, &q, &ops_of_knows, &answer);
-	return answer.decision.verdict == VERDICT_ACCEPT;
+	*reason_r = answer.decision.reason;
+	return answer.decision.verdict == VERDICT_ACCEPT &&
+	    gc->cfg->relay.mode != RELAY_OBSERVE;
 }
 
 void

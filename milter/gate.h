@@ -56,10 +56,12 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer);
 
 /* Would the client be let relay by what is known of it now, whatever the
- * recipient is? Nothing is counted, neither against limits nor in metrics, and
- * nothing is to be recorded.
+ * recipient is, and for which reason? Nothing is counted, neither against
+ * limits nor in metrics, and nothing is to be recorded. Never with relay.mode
+ * = "observe".
  *   req  q.recipient isn't looked at; q.sender NULL: it isn't known yet */
-bool gate_knows(const struct gate_config *gc, const struct gate_request *req);
+bool gate_knows(const struct gate_config *gc, const struct gate_request *req,
+    enum reason *reason_r);
 
 /* The message is sent, or given up, for good: its recipients count against the
  * limits, or not. Once is enough, more are harmless. */

@@ -266,23 +266,46 @@ gate_request_of(const struct protocol_request *req,
 	return ask;
 }
 
-/* What is said of a decision, if its row is kept. A recipient of our own gets
- * no opinion: the MTA knows itself, and better, whether to deliver here. But
- * where a list asks that refuses others than those who relay, a client that may
- * relay passes to our own recipients as well. */
+/* Does a client that may relay pass the list that asks? Who came by SMTP AUTH
+ * or from a trusted network meets what the admin's own lists say of these, and
+ * is let through only where relaying itself is decided. */
+static bool
+passes(enum protocol_list list, enum reason reason)
+{
+	switch (list) {
+	case LIST_UNKNOWN:
+	case LIST_RELAY:
+		return true;
+	case LIST_RECIPIENT:
+		return reason != REASON_AUTHENTICATED;
+	default:
+		return reason != REASON_AUTHENTICATED &&
+		    reason != REASON_TRUSTED_NETWORK;
+	}
+}
+
 static enum protocol_answer
-opinion(const struct gate_config *gc, const struct gate_request *ask,
+opinion(enum protocol_list list, const struct asked_answer *a)
+{
+	return a->known && passes(list, a->reason) ? ANSWER_PERMIT
+						   : ANSWER_NONE;
+}
+
+/* What is known of the client of a decision that refuses nothing. A recipient
+ * of our own gets no opinion: the MTA knows itself, and better, whether to
+ * deliver here. But where a list asks that may refuse others than those who
+ * relay, a client that may relay passes to our own recipients as well. */
+static struct asked_answer
+learn(const struct gate_config *gc, const struct gate_request *ask,
     const struct protocol_request *req, const struct decide_answer *a)
 {
-	if (gc->cfg->relay.mode == RELAY_OBSERVE)
-		return ANSWER_NONE;
-	if (a->local)
-		return req->list != LIST_UNKNOWN && gate_knows(gc, ask)
-		    ? ANSWER_PERMIT
-		    : ANSWER_NONE;
-	return a->decision.verdict == VERDICT_ACCEPT ? ANSWER_PERMIT
-	    : a->refuse                              ? ANSWER_REFUSE
-						     : ANSWER_NONE;
+	struct asked_answer answer = { .known = !a->local &&
+		    a->decision.verdict == VERDICT_ACCEPT,
+		.reason = a->decision.reason };
+
+	if (a->local && req->list != LIST_UNKNOWN)
+		answer.known = gate_knows(gc, ask, &answer.reason);
+	return answer;
 }
 
 /* Ask the gate about one recipient. */
@@ -312,15 +335,18 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		ok = submit(peer, req, gc, row, permit_it, reply);
 	if (permit_it)
 		prepare_failure(reply, req, gc);
-	enum protocol_answer answer =
-	    ok ? opinion(gc, &ask, req, &a) : ANSWER_REFUSE;
+	bool refuse = a.refuse || !ok;
+	struct asked_answer answer = { .known = false };
 
-	reply->len = protocol_reply(req, answer, ok ? a.code : "451",
-	    ok ? a.status : "4.3.0", ok ? a.text : gc->cfg->reply.unavailable,
-	    reply->text);
+	if (!refuse)
+		answer = learn(gc, &ask, req, &a);
+	asked_remember(req, clock_monotonic_ms(), refuse ? NULL : &answer);
+	reply->len = protocol_reply(req,
+	    refuse ? ANSWER_REFUSE : opinion(req->list, &answer),
+	    ok ? a.code : "451", ok ? a.status : "4.3.0",
+	    ok ? a.text : gc->cfg->reply.unavailable, reply->text);
 	if (!ok)
 		reply->ticket = 0;
-	asked_remember(req, clock_monotonic_ms(), answer);
 	gate_config_give(gc);
 }
 
@@ -334,11 +360,13 @@ answer_client(const struct protocol_request *req, struct permit_reply *reply)
 	struct gate_request ask =
 	    gate_request_of(req, certificate(req, &shown), "");
 
+	struct asked_answer answer;
+
 	if (strcmp(req->state, "MAIL") != 0)
 		ask.q.sender = NULL;
-	reply->len = protocol_reply(req,
-	    gate_knows(gc, &ask) ? ANSWER_PERMIT : ANSWER_NONE, "", "", "",
-	    reply->text);
+	answer.known = gate_knows(gc, &ask, &answer.reason);
+	reply->len = protocol_reply(
+	    req, opinion(req->list, &answer), "", "", "", reply->text);
 	gate_config_give(gc);
 }
 
@@ -374,14 +402,15 @@ before_recipient(const struct protocol_request *req)
 		if (strcmp(req->state, states[i]) == 0)
 			return req->kind == PROTOCOL_POLICY &&
 			    req->list != LIST_UNKNOWN;
-	return false;
+	return req->kind == PROTOCOL_SOCKETMAP &&
+	    req->map == PROTOCOL_MAP_KNOWN;
 }
 
 void
 permit_answer(struct permit_peer *peer, const struct protocol_request *req,
     struct permit_reply *reply)
 {
-	enum protocol_answer answer = ANSWER_NONE;
+	struct asked_answer answer = { .known = false };
 
 	assert(reply->ticket == 0); /* else a held reply would be lost */
 	reply->last = 0;
@@ -391,8 +420,8 @@ permit_answer(struct permit_peer *peer, const struct protocol_request *req,
 		answer_client(req, reply);
 	else if (nothing_to_decide(req) ||
 	    asked_before(req, clock_monotonic_ms(), &answer))
-		reply->len =
-		    protocol_reply(req, answer, "", "", "", reply->text);
+		reply->len = protocol_reply(
+		    req, opinion(req->list, &answer), "", "", "", reply->text);
 	else
 		answer_recipient(peer, req, reply);
 	assert(reply->len <= sizeof(reply->text));

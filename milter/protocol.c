@@ -193,6 +193,9 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 			    "socketmap key for Sendmail that is cut or malformed";
 			return PROTOCOL_BAD;
 		}
+	} else if (strcmp(text, "sendmail_client") == 0) {
+		req->map = PROTOCOL_MAP_KNOWN;
+		req->client = key;
 	} else {
 		*why =
 		    "socketmap request for a map that is neither popgate nor sendmail";
@@ -270,7 +273,7 @@ reply_socketmap(const struct protocol_request *req, enum protocol_answer answer,
     const char *code, const char *status, const char *text, char *buf)
 {
 	char reply[PROTOCOL_REPLY_MAX - 16], quoted[256];
-	bool sendmail = req->map == PROTOCOL_MAP_SENDMAIL;
+	bool sendmail = req->map != PROTOCOL_MAP_CLIENT;
 
 	switch (answer) {
 	case ANSWER_PERMIT:

@@ -29,7 +29,9 @@ enum protocol_kind { PROTOCOL_POLICY, PROTOCOL_SOCKETMAP };
 
 enum protocol_map {
 	PROTOCOL_MAP_CLIENT, /* "popgate": the key is a client address */
-	PROTOCOL_MAP_SENDMAIL /* "sendmail": client, AUTH, sender, recipient */
+	PROTOCOL_MAP_SENDMAIL, /* "sendmail": client, AUTH, sender, recipient */
+	PROTOCOL_MAP_KNOWN /* "sendmail_client": a client address, before there
+			    * is a recipient; nothing is recorded */
 };
 
 /* One request; strings point into the buffer that was parsed, and are ""

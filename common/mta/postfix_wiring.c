@@ -91,6 +91,13 @@ examine_permits(struct wiring_work *w, const struct postfix_service *s,
 		wiring_note(w, NOTE_MYNETWORKS, NULL, "mynetworks",
 		    "Postfix relays for mynetworks (%.300s); popgate's milter refuses them unless relay.trusted_networks names them.",
 		    networks);
+	if (*state->table != '\0')
+		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
+		    "Postfix relays for whom %s permits; popgate's milter refuses those whom it doesn't know, and recipients that aren't in relay.local_domains.",
+		    state->table);
+	if (state->mx_backup)
+		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
+		    "permit_mx_backup takes mail for domains that name this server as their backup; popgate's milter refuses what isn't in relay.local_domains.");
 	if (state->certificates)
 		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
 		    "Postfix relays for clients by their certificates; popgate's milter refuses them unless relay.certificates names them.");
@@ -100,9 +107,10 @@ static void
 examine_service(struct wiring_work *w, const struct postfix_service *s)
 {
 	struct wiring_plan none = { .n_edits = 0 };
-	const struct wiring_work now = {
-		.pf = w->pf, .sockets = w->sockets, .plan = &none
-	};
+	const struct wiring_work now = { .pf = w->pf,
+		.sockets = w->sockets,
+		.plan = &none,
+		.tables = w->tables };
 	struct wiring_list_state state[WIRING_LISTS];
 	bool asks = false, refuses = false, old = false;
 
@@ -215,11 +223,15 @@ postfix_wiring_plan(const struct postfix_conf *pf,
     const struct wiring_sockets *sockets, struct wiring_plan *plan,
     struct err *err)
 {
-	struct wiring_work w = { .pf = pf, .sockets = sockets, .plan = plan };
+	struct wiring_tables tables = { .n = 0 };
+	struct wiring_work w = {
+		.pf = pf, .sockets = sockets, .plan = plan, .tables = &tables
+	};
 
 	*plan = (struct wiring_plan){ 0 };
 	int rc = plan_all(&w, err);
 
+	wiring_tables_release(&tables);
 	if (w.no_memory) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		rc = -1;

@@ -75,10 +75,8 @@ wiring_data_plan(struct wiring_work *w, const struct postfix_service *s)
 	size_t current;
 
 	wiring_define(w, "popgate_data");
-	if (raw == NULL) {
-		w->no_memory = true;
+	if (raw == NULL)
 		return;
-	}
 	wiring_items_parse(&l, w, s, &data_list, raw);
 	bool is_current = data_is_current(&l, &current);
 
@@ -121,10 +119,8 @@ wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 	char *raw = wiring_start_value(w, s, kind);
 	struct wiring_items l = { .n = 0 };
 
-	if (raw == NULL) {
-		w->no_memory = true;
+	if (raw == NULL)
 		return;
-	}
 	wiring_items_parse(&l, w, s, kind, raw);
 	char *old = wiring_without_ours(&l, raw, l.n);
 

@@ -187,9 +187,10 @@ wiring_start_value(struct wiring_work *w, const struct postfix_service *s,
 	struct wiring_items l;
 
 	wiring_items_parse(&l, w, s, kind, raw);
-	bool understood = !l.not_understood;
+	char *value = strdup(
+	    l.not_understood ? postfix_value(w->pf, s, kind->setting) : raw);
 
+	w->no_memory |= value == NULL || l.no_memory;
 	wiring_items_release(&l);
-	return strdup(
-	    understood ? raw : postfix_value(w->pf, s, kind->setting));
+	return value;
 }

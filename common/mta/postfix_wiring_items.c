@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
 
 enum { TEXT_LEN = 1200, DEPTH_MAX = 8, ITEMS_MAX = 400 };
@@ -24,6 +23,7 @@ wiring_items_release(struct wiring_items *l)
 {
 	free(l->v);
 	free(l->parts);
+	string_list_release(&l->classes);
 	l->v = NULL;
 	l->parts = NULL;
 	l->n = l->n_parts = 0;
@@ -31,54 +31,44 @@ wiring_items_release(struct wiring_items *l)
 
 /* --- what a restriction does --- */
 
-struct table_end {
-	bool all_refused, all_permitted;
-};
+static bool is_class(const struct wiring_items *l, const char *name);
 
+/* Remember the classes among the words of a table's results. */
 static void
-take_entry(
-    void *arg, enum postfix_table_kind kind, const char *key, const char *value)
+take_classes(struct wiring_items *l, const struct string_list *words)
 {
-	struct table_end *end = arg;
-	bool all = kind == TABLE_ALWAYS ||
-	    (kind == TABLE_PATTERN && postfix_pattern_is_all(key)) ||
-	    (kind == TABLE_CIDR &&
-		(strcmp(key, "0.0.0.0/0") == 0 || strcmp(key, "::/0") == 0));
+	for (size_t i = 0; i < words->n; i++) {
+		const char *word = words->v[i];
+		bool known = !is_class(l, word);
 
-	if (!all || end->all_permitted || end->all_refused)
-		return;
-	switch (access_result_parse(value)) {
-	case RESULT_REJECT:
-		end->all_refused = true;
-		break;
-	case RESULT_OK:
-	case RESULT_DIGITS:
-		end->all_permitted = true;
-		break;
-	case RESULT_LIST:
-		end->all_refused = strcasecmp(value, "reject") == 0;
-		end->all_permitted = strcasecmp(value, "permit") == 0;
-		break;
-	default:
-		break;
+		for (size_t c = 0; c < l->classes.n && !known; c++)
+			known = strcmp(l->classes.v[c], word) == 0;
+		if (!known && !string_list_add(&l->classes, word, strlen(word)))
+			l->no_memory = true;
 	}
 }
 
-static enum wiring_item_kind
-table_kind(const struct wiring_items *l, const char *table)
+static void
+classify_table(
+    struct wiring_items *l, const char *table, struct wiring_item *item)
 {
-	struct table_end end = { .all_refused = false };
-	char why[POSTFIX_WHY_MAX];
-	const char *dir = l->w->pf->dir;
+	const struct wiring_table *t =
+	    wiring_is_map(table) ? NULL : wiring_table(l->w, table);
 
-	if (wiring_is_map(table))
-		return ITEM_OURS;
-	if (dir != NULL || strncmp(table, "static:", 7) == 0)
-		(void)postfix_table_read(
-		    dir == NULL ? "" : dir, table, take_entry, &end, why);
-	return end.all_refused  ? ITEM_REFUSE
-	    : end.all_permitted ? ITEM_PERMIT
-				: ITEM_MAYBE;
+	item->kind = ITEM_MAYBE;
+	if (wiring_is_map(table)) {
+		item->kind = ITEM_OURS;
+	} else if (t == NULL) {
+		l->no_memory = true;
+	} else {
+		(void)snprintf(
+		    item->table, sizeof(item->table), "%.199s", table);
+		item->permits = t->permits;
+		item->kind = t->all_refused ? ITEM_REFUSE
+		    : t->all_permitted      ? ITEM_PERMIT
+					    : ITEM_MAYBE;
+		take_classes(l, &t->words);
+	}
 }
 
 static bool
@@ -143,9 +133,8 @@ plain_kind(
 static void
 parse(struct wiring_items *l, const char *text, bool top, int depth);
 
-/* The list of a restriction class, or NULL. */
-static const char *
-class_of(const struct wiring_items *l, const char *name)
+static bool
+is_class(const struct wiring_items *l, const char *name)
 {
 	const char *classes =
 	    postfix_value(l->w->pf, l->s, "smtpd_restriction_classes");
@@ -153,8 +142,8 @@ class_of(const struct wiring_items *l, const char *name)
 
 	while (restrict_word(&classes, word, sizeof(word)))
 		if (strcmp(word, name) == 0)
-			return wiring_raw(l->w, l->s, name);
-	return NULL;
+			return true;
+	return false;
 }
 
 /* A class as a whole: it is entered to see how it ends. */
@@ -185,27 +174,42 @@ class_kind(const struct wiring_items *l, const char *text, int depth)
 	return kind;
 }
 
-static enum wiring_item_kind
-kind_of(const struct wiring_items *l, const char *name, const char *operand,
-    int depth)
+/* Of a restriction that is in neither table of names: a table alone, a class,
+ * or reject_something. */
+static void
+classify_other(struct wiring_items *l, const char *name, int depth,
+    struct wiring_item *item)
+{
+	if (strchr(name, ':') != NULL) {
+		classify_table(l, name, item);
+	} else if (is_class(l, name)) {
+		item->kind = class_kind(l, wiring_raw(l->w, l->s, name), depth);
+	} else {
+		item->kind = plain_kind(l, name, EFFECT_UNKNOWN);
+	}
+}
+
+static void
+classify(struct wiring_items *l, const char *name, const char *operand,
+    int depth, struct wiring_item *item)
 {
 	enum restrict_effect effect;
 	bool wants_operand;
 
-	if (restrict_effect_of(name, &effect, &wants_operand)) {
-		if (effect == EFFECT_POLICY)
-			return wiring_is_policy(l->w, operand) ? ITEM_OURS
-							       : ITEM_MAYBE;
-		if (effect >= EFFECT_CLIENT && effect <= EFFECT_OTHER_MAP)
-			return table_kind(l, operand);
-		return plain_kind(l, name, effect);
+	if (!restrict_effect_of(name, &effect, &wants_operand)) {
+		classify_other(l, name, depth, item);
+	} else if (effect == EFFECT_POLICY) {
+		item->kind =
+		    wiring_is_policy(l->w, operand) ? ITEM_OURS : ITEM_MAYBE;
+	} else if (effect >= EFFECT_CLIENT && effect <= EFFECT_OTHER_MAP) {
+		classify_table(l, operand, item);
+	} else {
+		item->kind = plain_kind(l, name, effect);
 	}
-	if (strchr(name, ':') != NULL)
-		return table_kind(l, name);
-	const char *class = class_of(l, name);
-
-	return class != NULL ? class_kind(l, class, depth)
-			     : plain_kind(l, name, EFFECT_UNKNOWN);
+	if (item->kind == ITEM_OURS)
+		item->reaches = wiring_is_map(operand) ||
+		    postfix_names_socket(
+			l->w->pf, l->s, operand, l->w->sockets->policy);
 }
 
 /* --- a value, taken apart --- */
@@ -318,13 +322,10 @@ take_restriction(
 	(void)restrict_effect_of(name, &effect, &wants_operand);
 	if (wants_operand)
 		*at += next_word(l, text, at, operand, sizeof(operand));
-	struct wiring_item *item =
-	    add_item(l, kind_of(l, name, operand, depth), name);
+	struct wiring_item *item = add_item(l, ITEM_MAYBE, name);
 
-	if (item != NULL && item->kind == ITEM_OURS)
-		item->reaches = wiring_is_map(operand) ||
-		    postfix_names_socket(
-			l->w->pf, l->s, operand, l->w->sockets->policy);
+	if (item != NULL)
+		classify(l, name, operand, depth, item);
 }
 
 static void

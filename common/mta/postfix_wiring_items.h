@@ -28,6 +28,8 @@ struct wiring_item {
 	bool first; /* of this part */
 	char name[WIRING_NAME_MAX];
 	char definition[WIRING_NAME_MAX]; /* of ours: "popgate_client", or "" */
+	char table[WIRING_NAME_MAX]; /* that it looks up, or "" */
+	bool permits; /* the table, somebody or something */
 	bool reaches; /* ours: the socket is the one that popgate listens on */
 };
 
@@ -42,6 +44,8 @@ struct wiring_items {
 		size_t from, to; /* in the raw value */
 	} * parts;
 	size_t n_parts;
+	/* restriction classes that entries of the tables lead to */
+	struct string_list classes;
 	bool not_understood; /* a form of $ that this can't follow */
 	bool no_memory;
 };

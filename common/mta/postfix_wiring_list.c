@@ -15,6 +15,7 @@ enum { TEXT_LEN = 1200 };
 /* A place in front of an item, or at the end. */
 struct place {
 	bool needed;
+	bool behind_permits; /* of SMTP AUTH or of networks */
 	size_t at;
 	const char *refuses; /* what would, behind it; NULL: nothing */
 };
@@ -59,6 +60,7 @@ find_place(const struct wiring_items *l)
 	size_t refusal = at == 0 ? certain : find_refusal(l, at, false);
 
 	return (struct place){ .needed = refusal < l->n,
+		.behind_permits = at != 0,
 		.at = at == 0 ? certain : at,
 		.refuses = refusal < l->n ? l->v[refusal].name : NULL };
 }
@@ -162,23 +164,26 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 	wiring_items_release(&l);
 }
 
-void
-wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
-    const struct wiring_list_kind *kind)
+/* Make popgate be asked in one list.
+ *   some  only some clients meet it, by a table's result: then those who would
+ *         be refused whether they have logged in or not stay refused */
+static void
+plan_list(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind, bool some)
 {
 	const struct postfix_service *owner =
 	    wiring_own(w, s, kind->setting) != NULL ? s : NULL;
 	char *raw = wiring_start_value(w, s, kind), *old = NULL;
 	struct wiring_items l = { .n = 0 };
 
-	if (raw == NULL) {
-		w->no_memory = true;
+	if (raw == NULL)
 		return;
-	}
 	wiring_items_parse(&l, w, s, kind, raw);
 	struct place place = find_place(&l);
 	size_t current = find_current(&l, &place);
 
+	if (some && !place.behind_permits)
+		place.needed = false;
 	if (current < l.n)
 		wiring_define(w, l.v[current].definition);
 	wiring_clear_references(w, &l, raw, current);
@@ -193,6 +198,23 @@ wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
 	wiring_items_release(&l);
 	free(old);
 	free(raw);
+}
+
+void
+wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	struct wiring_items l;
+
+	plan_list(w, s, kind, false);
+	wiring_items_parse(&l, w, s, kind, wiring_raw(w, s, kind->setting));
+	for (size_t i = 0; i < l.classes.n; i++)
+		plan_list(w, s,
+		    &(struct wiring_list_kind){ .setting = l.classes.v[i],
+			.name = kind->name,
+			.early = kind->early },
+		    true);
+	wiring_items_release(&l);
 }
 
 /* --- what a list does as it is --- */
@@ -223,6 +245,11 @@ wiring_list_examine(const struct wiring_work *w,
 	for (size_t i = 0; i < l.n && !wiring_is_refusal(l.v[i].kind); i++) {
 		state->networks |=
 		    strcasecmp(l.v[i].name, "permit_mynetworks") == 0;
+		if (l.v[i].permits && *state->table == '\0')
+			(void)snprintf(state->table, sizeof(state->table), "%s",
+			    l.v[i].table);
+		state->mx_backup |=
+		    strcasecmp(l.v[i].name, "permit_mx_backup") == 0;
 		state->certificates |=
 		    strncasecmp(l.v[i].name, "permit_tls_", 11) == 0;
 	}

@@ -9,10 +9,24 @@
 
 #define WIRING_SEPARATORS " \t\r\n,"
 
+/* A table that a list looks up, read once. */
+struct wiring_table {
+	char *name;
+	bool all_refused, all_permitted; /* whatever the key */
+	bool permits; /* somebody */
+	struct string_list words; /* of results that are restrictions */
+};
+
+struct wiring_tables {
+	struct wiring_table **v;
+	size_t n;
+};
+
 struct wiring_work {
 	const struct postfix_conf *pf;
 	const struct wiring_sockets *sockets;
 	struct wiring_plan *plan;
+	struct wiring_tables *tables;
 	bool no_memory; /* the plan isn't whole */
 };
 
@@ -53,6 +67,14 @@ size_t wiring_word(const char *text);
 /* text with its bytes [from, to) replaced; the caller frees it. */
 char *wiring_splice(const char *text, size_t from, size_t to, const char *with);
 
+/* --- postfix_wiring_table.c --- */
+
+/* What is in a table; NULL: no memory. One that can't be read is as if it were
+ * empty. Borrowed from w. */
+const struct wiring_table *
+wiring_table(const struct wiring_work *w, const char *name);
+void wiring_tables_release(struct wiring_tables *tables);
+
 /* --- postfix_wiring_list.c --- */
 
 struct wiring_list_kind {
@@ -72,6 +94,8 @@ struct wiring_list_state {
 	bool old; /* by another wiring than this version's, or another path */
 	bool refuses; /* somebody who wants to relay, for certain */
 	bool networks, certificates; /* it permits these before that */
+	bool mx_backup; /* so does permit_mx_backup */
+	char table[200]; /* and this table; "": none */
 	char refusal[200]; /* what refuses first, or may */
 };
 

@@ -3,6 +3,7 @@
  * who is refused before popgate is asked, who relays without it. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/mta/sendmail_plan.h"
 
@@ -89,7 +90,8 @@ note_refusals(struct sendmail_build *b)
 	bool late = delayed(&b->cf);
 
 	for (size_t c = 0; c < sizeof(checks) / sizeof(*checks); c++) {
-		if (late && !checks[c].always)
+		if ((late && !checks[c].always) ||
+		    (b->lists_ask && strncmp(checks[c].holds, "$(", 2) == 0))
 			continue;
 		for (size_t i = 0; i < b->cf.n; i++) {
 			if (!in(&b->cf.v[i], checks[c].ruleset) ||
@@ -153,6 +155,36 @@ note_relays(struct sendmail_build *b)
 			    l->line, "%s", rules[r].text);
 			break;
 		}
+}
+
+void
+sendmail_note_own(struct sendmail_build *b, const char *file, unsigned line)
+{
+	bool refuse = false, accept = false;
+
+	for (size_t i = 0; i < b->cf.n; i++) {
+		const struct sendmail_line *l = &b->cf.v[i];
+		const char *at;
+
+		if (!in(l, "Local_check_rcpt") && !in(l, SENDMAIL_OWN_RULES))
+			continue;
+		at = strstr(l->text, "$#");
+		if (at == NULL)
+			continue;
+		at += 2 + strspn(at + 2, " ");
+		refuse |= strncmp(at, "error", 5) == 0;
+		accept |= strncasecmp(at, "OK", 2) == 0 ||
+		    strncasecmp(at, "RELAY", 5) == 0;
+	}
+	sendmail_add_note(b, SENDMAIL_OWN_WORD, file, line,
+	    "Local_check_rcpt has rules of your own: they are kept, and asked "
+	    "before popgate%s%s",
+	    refuse ? "; whom they refuse ($#error) is refused, also after a "
+		     "login"
+		   : "",
+	    accept ? "; whom they let relay ($#OK), popgate's filter refuses "
+		     "unless popgate permits it"
+		   : "");
 }
 
 /* "O RunAsUser=smmta:smmsp" */

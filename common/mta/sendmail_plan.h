@@ -11,6 +11,7 @@
 
 /* The names of popgate's maps in sendmail.cf. */
 #define SENDMAIL_MAP "sendmail"
+#define SENDMAIL_CLIENT_MAP "sendmail_client"
 
 enum { SENDMAIL_LINE_MAX = 2000 /* bytes of a line that is edited */ };
 
@@ -19,6 +20,7 @@ struct sendmail_build {
 	const struct sendmail_sockets *sockets;
 	struct sendmail_cf cf; /* of src->cf, parsed */
 	struct sendmail_plan *plan;
+	bool lists_ask; /* the DNS block lists ask popgate first */
 	bool no_memory;
 };
 
@@ -35,22 +37,32 @@ void sendmail_add_note(struct sendmail_build *b, enum sendmail_note_kind kind,
  * newline is added. NULL when memory is short. */
 char *sendmail_lines(const char *text, unsigned from, unsigned last);
 
-/* etc/sendmail/closed.m4 with these sockets, to be freed; NULL when memory is
+/* A file of etc/sendmail/ with these sockets, to be freed; NULL when memory is
  * short. */
 char *
-sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets);
+sendmail_rules_m4(const char *file, const struct sendmail_sockets *sockets);
 
-/* The same as lines of sendmail.cf, without what m4 would do; relay_msg: how
- * that sendmail.cf refuses to relay. */
-char *sendmail_rules_cf(const char *closed,
-    const struct sendmail_sockets *sockets, const char *relay_msg);
+/* The same as lines of sendmail.cf, without what m4 would do.
+ *   relay_msg  how that sendmail.cf refuses to relay
+ *   letters    only lines that begin with one of these; NULL: all */
+char *
+sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
+    const char *relay_msg, const char *letters);
 
 /* The notes on what sendmail.cf does. */
 void sendmail_note_cf(struct sendmail_build *b);
+/* The note that Local_check_rcpt, at this place, has rules of the admin's. */
+void
+sendmail_note_own(struct sendmail_build *b, const char *file, unsigned line);
 
 /* The edits of the .mc files, and of sendmail.cf. Return 0, or -1 with err. */
 int sendmail_plan_mc(struct sendmail_build *b, struct err *err);
 int sendmail_plan_cf(struct sendmail_build *b, struct err *err);
+
+/* Where the value of an equate, by its first letter, stands between text and
+ * end, which may hold m4's quotes; its length in *len. NULL: there is none. */
+const char *sendmail_find_equate(
+    const char *text, const char *end, char letter, size_t *len);
 
 /* A list of filters, as Sendmail takes it, with popgate's behind; into buf.
  * Returns false when it is there already, or buf is too small. */

@@ -96,50 +96,54 @@ replace_line(struct sendmail_build *b, unsigned n, const char *line,
 	sendmail_add_edit(b, b->src->cf.path, n, old, new, why);
 }
 
-/* O InputMailFilters=a, and of each listener that has a list of its own. */
-static bool
-edit_lists(struct sendmail_build *b)
+/* Add popgate's filter to the list of len bytes at value, which is in line l of
+ * the file. */
+static void
+edit_list(struct sendmail_build *b, const struct sendmail_line *l,
+    const char *value, size_t len, const char *why)
 {
 	char list[SENDMAIL_LINE_MAX], longer[SENDMAIL_LINE_MAX],
 	    line[SENDMAIL_LINE_MAX], text[SENDMAIL_LINE_MAX];
+	size_t at = 1 + (size_t)(value - l->text); /* behind its first letter */
+
+	if (len >= sizeof(list))
+		return;
+	(void)snprintf(list, sizeof(list), "%.*s", (int)len, value);
+	if (sendmail_list_add(list, longer, sizeof(longer)) &&
+	    take_line(b->src->cf.text, l->line, line, sizeof(line)) &&
+	    at + len <= strlen(line) &&
+	    snprintf(text, sizeof(text), "%.*s%s%s", (int)at, line, longer,
+		line + at + len) < (int)sizeof(text))
+		replace_line(b, l->line, line, text, why);
+}
+
+/* O InputMailFilters=a, and of each listener that has a list of its own. Lines
+ * first..last are popgate's. Returns whether there is a list for all. */
+static bool
+edit_lists(struct sendmail_build *b, unsigned first, unsigned last)
+{
 	bool listed = false;
 
 	for (size_t i = 0; i < b->cf.n; i++) {
 		const struct sendmail_line *l = &b->cf.v[i];
-		const char *all = l->kind != 'O'
-		    ? NULL
-		    : sendmail_option(l->text, "InputMailFilters");
-		const char *options = l->kind != 'O'
-		    ? NULL
-		    : sendmail_option(l->text, "DaemonPortOptions");
-		char *at;
+		const char *all, *options, *value = NULL;
+		size_t len;
 
+		if (l->kind != 'O' || (l->line >= first && l->line <= last))
+			continue;
+		all = sendmail_option(l->text, "InputMailFilters");
+		options = sendmail_option(l->text, "DaemonPortOptions");
 		if (all != NULL) {
 			listed = true;
-			(void)snprintf(list, sizeof(list), "%s", all);
-		} else if (options == NULL || sendmail_is_loopback(options) ||
-		    !sendmail_equate(options, 'I', list, sizeof(list))) {
-			continue;
+			edit_list(b, l, all, strlen(all),
+			    "popgate's filter is asked behind the others.");
+		} else if (options != NULL && !sendmail_is_loopback(options)) {
+			value = sendmail_find_equate(
+			    options, options + strlen(options), 'I', &len);
 		}
-		if (!sendmail_list_add(list, longer, sizeof(longer)) ||
-		    !take_line(b->src->cf.text, l->line, line, sizeof(line)))
-			continue;
-		at = *list == '\0' ? NULL : strstr(line, list);
-		if (at == NULL) { /* an empty list */
-			at = all != NULL
-			    ? line + strlen(line)
-			    : strcasestr(line, "InputMailFilters=");
-			if (at != NULL && all == NULL)
-				at += strlen("InputMailFilters=");
-		}
-		if (at == NULL ||
-		    snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - line),
-			line, longer, at + strlen(list)) >= (int)sizeof(text))
-			continue;
-		replace_line(b, l->line, line, text,
-		    all != NULL
-			? "popgate's filter is asked behind the others."
-			: "This listener has a list of filters of its own: popgate's is added behind them.");
+		if (value != NULL)
+			edit_list(b, l, value, len,
+			    "This listener has a list of filters of its own: popgate's is added behind them.");
 	}
 	return listed;
 }
@@ -164,15 +168,56 @@ rename_own_rules(struct sendmail_build *b)
 			(void)snprintf(text, sizeof(text),
 			    "S" SENDMAIL_OWN_RULES "%s",
 			    line + sizeof(name) - 1);
-			sendmail_add_note(b, SENDMAIL_OWN_WORD, b->src->cf.path,
-			    n,
-			    "Local_check_rcpt has rules of your own: they are "
-			    "kept, and asked before popgate");
+			sendmail_note_own(b, b->src->cf.path, n);
 			replace_line(b, n, line, text,
 			    "The rules below are kept: popgate's rule set calls them first by this name.");
 		}
 		l = next + (*next == '\n');
 	}
+}
+
+/* The first line of Sendmail's DNS block lists in its rule set; 0: there are
+ * none, or popgate is asked before them already. */
+static unsigned
+find_lists(struct sendmail_build *b)
+{
+	unsigned found = 0;
+
+	for (size_t i = 1; i < b->cf.n; i++) {
+		const struct sendmail_line *l = &b->cf.v[i];
+
+		if (l->kind != 'R' ||
+		    strcmp(l->ruleset, "Basic_check_relay") != 0)
+			continue;
+		if (strstr(l->text, "$(" SENDMAIL_CLIENT_MAP " ") != NULL) {
+			b->lists_ask = true;
+			return 0;
+		}
+		if (found == 0 &&
+		    strstr(l[-1].text, "$: $&{client_addr}") != NULL &&
+		    (strstr(l->text, "$(dnsbl ") != NULL ||
+			strstr(l->text, "$(ednsbl ") != NULL))
+			found = l[-1].line;
+	}
+	b->lists_ask = found != 0;
+	return found;
+}
+
+static void
+exempt_from_lists(struct sendmail_build *b)
+{
+	unsigned line = find_lists(b);
+	char *rules;
+
+	if (line == 0)
+		return;
+	rules = sendmail_rules_cf(b->src->lists_m4, b->sockets, "", "R");
+	if (rules == NULL)
+		b->no_memory = true;
+	else
+		sendmail_add_edit(b, b->src->cf.path, line, "", rules,
+		    "A client that popgate lets relay isn't looked up in the DNS block lists below: they refuse before popgate is asked about a recipient.");
+	free(rules);
 }
 
 /* The lines of popgate's block; 0: there is none. */
@@ -221,7 +266,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 	const char *message = sendmail_relay_message(&b->cf);
 	const char *text = b->src->cf.text;
 	unsigned last = 0, first = find_block(text, &last), end = 1;
-	char *rules, *block = NULL, *old = NULL;
+	char *rules, *map, *block = NULL, *old = NULL;
 	bool listed;
 
 	if (*message == '\0') {
@@ -236,13 +281,16 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 		return -1;
 	if (first == 0)
 		rename_own_rules(b);
-	listed = edit_lists(b);
-	rules = sendmail_rules_cf(b->src->closed, b->sockets, message);
-	if (rules == NULL ||
-	    asprintf(&block, "%s\n%s%s%s\n", BEGIN_LINE,
-		listed ? "" : "O InputMailFilters=" SENDMAIL_FILTER "\n", rules,
-		END_LINE) == -1) {
+	listed = edit_lists(b, first, last);
+	exempt_from_lists(b);
+	rules = sendmail_rules_cf(b->src->closed_m4, b->sockets, message, NULL);
+	map = sendmail_rules_cf(b->src->lists_m4, b->sockets, "", "K");
+	if (rules == NULL || map == NULL ||
+	    asprintf(&block, "%s\n%s%s%s%s\n", BEGIN_LINE,
+		listed ? "" : "O InputMailFilters=" SENDMAIL_FILTER "\n",
+		b->lists_ask ? map : "", rules, END_LINE) == -1) {
 		b->no_memory = true;
+		free(map);
 		free(rules);
 		return 0;
 	}
@@ -258,6 +306,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 		    "popgate's rules, for this version and its sockets.");
 	free(old);
 	free(block);
+	free(map);
 	free(rules);
 	return 0;
 }

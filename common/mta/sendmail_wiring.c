@@ -2,6 +2,7 @@
 #include "common/mta/sendmail_wiring.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -184,6 +185,31 @@ sendmail_plan_apply(
 	return text;
 }
 
+/* --- equates --- */
+
+const char *
+sendmail_find_equate(
+    const char *text, const char *end, char letter, size_t *len)
+{
+	while (text < end) {
+		text += strspn(text, " \t\n`',");
+		size_t n = strcspn(text, ",'`)");
+		const char *equals = memchr(text, '=', n);
+
+		if (equals != NULL && toupper((unsigned char)*text) == letter) {
+			equals += 1 + strspn(equals + 1, " \t");
+			*len =
+			    equals < text + n ? (size_t)(text + n - equals) : 0;
+			while (
+			    *len > 0 && strchr(" \t", equals[*len - 1]) != NULL)
+				(*len)--;
+			return equals;
+		}
+		text += n == 0 ? 1 : n;
+	}
+	return NULL;
+}
+
 /* --- popgate's rules --- */
 
 /* Write text to out with the sockets of popgate.conf. */
@@ -218,7 +244,7 @@ fill(FILE *out, const char *text, size_t len,
 }
 
 char *
-sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets)
+sendmail_rules_m4(const char *file, const struct sendmail_sockets *sockets)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -226,7 +252,7 @@ sendmail_rules_m4(const char *closed, const struct sendmail_sockets *sockets)
 
 	if (out == NULL)
 		return NULL;
-	fill(out, closed, strlen(closed), sockets);
+	fill(out, file, strlen(file), sockets);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;
@@ -256,8 +282,8 @@ write_filter(FILE *out, const char *line, const struct sendmail_sockets *s)
 }
 
 char *
-sendmail_rules_cf(const char *closed, const struct sendmail_sockets *sockets,
-    const char *relay_msg)
+sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
+    const char *relay_msg, const char *letters)
 {
 	char *text = NULL;
 	size_t size = 0;
@@ -265,11 +291,13 @@ sendmail_rules_cf(const char *closed, const struct sendmail_sockets *sockets,
 
 	if (out == NULL)
 		return NULL;
-	for (const char *l = closed; *l != '\0'; l = line_start(l, 2)) {
+	for (const char *l = file; *l != '\0'; l = line_start(l, 2)) {
 		size_t len = strcspn(l, "\n");
 
 		if (starts(l, "dnl") || starts(l, "LOCAL_") ||
-		    starts(l, "')dnl"))
+		    starts(l, "')dnl") || starts(l, "PUSHDIVERT") ||
+		    starts(l, "POPDIVERT") ||
+		    (letters != NULL && strchr(letters, *l) == NULL))
 			continue;
 		if (starts(l, "ifdef(")) {
 			(void)fprintf(out,
@@ -350,9 +378,9 @@ sendmail_wiring_plan(const struct sendmail_source *src,
 	*plan = (struct sendmail_plan){ .edits = NULL };
 	b.no_memory = copy == NULL || !sendmail_cf_parse(copy, &b.cf);
 	if (!b.no_memory && check_cf(&b, err) == 0) {
-		sendmail_note_cf(&b);
 		ret = src->n_mc > 0 ? sendmail_plan_mc(&b, err)
 				    : sendmail_plan_cf(&b, err);
+		sendmail_note_cf(&b);
 	}
 	if (b.no_memory) {
 		err_nomem(

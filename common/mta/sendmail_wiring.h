@@ -31,7 +31,10 @@ struct sendmail_source {
 	/* The file of popgate's rules, included by the .mc file:
 	 * "/etc/mail/popgate.m4", and what it holds today. */
 	struct sendmail_file rules;
-	const char *closed; /* the text of etc/sendmail/closed.m4 */
+	/* The same for what stands before Sendmail's DNS block lists, where it
+	 * has such lists: "/etc/mail/popgate-lists.m4". */
+	struct sendmail_file lists;
+	const char *closed_m4, *lists_m4; /* the files of etc/sendmail/ */
 };
 
 /* As Sendmail and libmilter write them: "unix:/path", "inet:8891@127.0.0.1" */

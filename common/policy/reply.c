@@ -139,3 +139,48 @@ reply_double_percent(const char *text, char *buf)
 	}
 	*buf = '\0';
 }
+
+/* A template's words, in their order. A template that is nearly all values
+ * says nothing. */
+static bool
+holds(const char *template, const char *text)
+{
+	enum { WORDS_MIN = 8 };
+	size_t longest = 0;
+
+	for (const char *t = template; *t != '\0';) {
+		char piece[REPLY_TEXT_MAX];
+		size_t len = 0, n = 0;
+
+		if (*t == '{' && reply_word_at(t, &len) != WORDS) {
+			t += len;
+			continue;
+		}
+		while (t[n] != '\0' && n < sizeof(piece) - 1 &&
+		    (t[n] != '{' || reply_word_at(t + n, &len) == WORDS))
+			n++;
+		(void)snprintf(piece, sizeof(piece), "%.*s", (int)n, t);
+		text = strstr(text, piece);
+		if (text == NULL)
+			return false;
+		text += n;
+		t += n;
+		longest = n > longest ? n : longest;
+	}
+	return longest >= WORDS_MIN;
+}
+
+bool
+reply_is_ours(const struct config *cfg, const char *text)
+{
+	const char *const templates[] = { cfg->reply.no_login,
+		cfg->reply.login_expired, cfg->reply.denied,
+		cfg->reply.no_client_identity, cfg->reply.shared_address,
+		cfg->reply.sender_mismatch, cfg->reply.rate_limited,
+		cfg->reply.unavailable, cfg->reply.collector_behind };
+
+	for (size_t i = 0; i < sizeof(templates) / sizeof(templates[0]); i++)
+		if (holds(templates[i], text))
+			return true;
+	return false;
+}

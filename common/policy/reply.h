@@ -8,6 +8,7 @@
 #ifndef POPGATE_REPLY_H
 #define POPGATE_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,10 @@ enum { REPLY_TEXT_MAX = 512 };
 void reply_format(const struct config *cfg, const struct decision *d,
     const struct addr *client, int64_t now, char *code, char *status,
     char *text);
+
+/* Does the text of an SMTP reply hold the words of one of the templates, with
+ * anything in the place of a value? An MTA may put words of its own before. */
+bool reply_is_ours(const struct config *cfg, const char *text);
 
 /* Copy text with each % doubled into buf of 2 * REPLY_TEXT_MAX. */
 void reply_double_percent(const char *text, char *buf);

@@ -344,7 +344,10 @@ find_popgate(struct sendmail_exam *x)
 			    sendmail_equate(l->text, 'F', flag, sizeof(flag)) &&
 			    (*flag == 'T' || *flag == 'R');
 		}
-		if (l->kind == 'K' && is_socket(l->text, cfg->permit.socketmap))
+		/* the other map, before block lists, decides about nobody */
+		if (l->kind == 'K' &&
+		    strncmp(l->text, "sendmail_client ", 16) != 0 &&
+		    is_socket(l->text, cfg->permit.socketmap))
 			(void)snprintf(x->map, sizeof(x->map), "%.*s",
 			    (int)strcspn(l->text, " \t"), l->text);
 	}

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/mta/sendmail_wiring.h"
 #include "ctl/doctor/sendmail_exam.h"
 
 void
@@ -171,6 +172,7 @@ check_local(struct sendmail_exam *x)
 {
 	static const char *const names[] = {
 		"Local_check_rcpt",
+		SENDMAIL_OWN_RULES,
 		"Local_Relay_Auth",
 		NULL,
 	};
@@ -196,7 +198,8 @@ check_local(struct sendmail_exam *x)
 			sendmail_add(x, "sendmail-helo-rule", l->line,
 			    "A rule of %s looks at the HELO name, and one behind it accepts.",
 			    l->ruleset);
-		else if (!popgate && unknown == NULL)
+		else if (unknown == NULL &&
+		    (!popgate || strcmp(l->ruleset, SENDMAIL_OWN_RULES) == 0))
 			unknown = l;
 	}
 	if (unknown != NULL)

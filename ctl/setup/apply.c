@@ -89,7 +89,7 @@ print_left(const struct journal_told *told)
 	shell_print(told->after);
 	(void)putchar(' ');
 	shell_print(told->before);
-	(void)fputs(" | patch ", stdout);
+	(void)fputs(" | patch -F3 ", stdout);
 	shell_print(told->path);
 	(void)putchar('\n');
 }

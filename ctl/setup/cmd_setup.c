@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* cmd_setup - popgatectl setup: its command line, and in which order its parts
  * look. */
-#include <limits.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
@@ -98,6 +100,26 @@ check_answers(struct setup *s)
 	}
 }
 
+/* May this process make namespaces? Tried by a child. */
+static bool
+makes_namespaces(struct err *err)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID) == 0
+			? 0
+			: errno & 0xff);
+	if (pid == -1 || waitpid(pid, &status, 0) != pid)
+		return false;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	err_set(err, ERR_IO, "this system allows no namespaces (%s)",
+	    strerror(WIFEXITED(status) ? WEXITSTATUS(status) : EPERM));
+	return false;
+}
+
 /* Can the changes be tried on a copy, and shall they be? */
 static void
 plan_trial(struct setup *s)
@@ -115,7 +137,7 @@ plan_trial(struct setup *s)
 	s->try_it = s->mta->trial != NULL && !skip;
 	if (s->reloads.n == 0 || geteuid() != 0 || s->mta->trial == NULL)
 		return;
-	if (room_possible(&err) == -1) {
+	if (room_possible(&err) == -1 || !makes_namespaces(&err)) {
 		s->try_it = false;
 		if (asprintf(&q.text,
 			"the changes can't be tried on a private copy of the mail server: %s",

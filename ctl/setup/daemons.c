@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +21,9 @@
 #include "ctl/setup/setup.h"
 
 enum {
-	WAIT_MS = 120000, /* a large database may be brought up to date first */
+	WAIT_MS = 120000,
+	/* a large database may be brought up to date first: as in the units */
+	START_S = 600,
 	LOOK_MS = 50,
 	DAEMONS = 2
 };
@@ -58,7 +59,7 @@ static int
 systemd_do(const char *verb, const char *unit, struct err *err)
 {
 	const char *const argv[] = { "systemctl", verb, unit, NULL };
-	char *said = setup_run(argv, err);
+	char *said = setup_run_for(argv, START_S, err);
 
 	free(said);
 	return said == NULL ? -1 : 0;
@@ -246,7 +247,7 @@ begin(const struct setup *s, int i, struct err *err)
 	program_of(i, path, sizeof(path));
 	const char *const argv[] = { path, "-c", s->ctl->config_path, "-d",
 		NULL };
-	char *said = setup_run(argv, err);
+	char *said = setup_run_for(argv, START_S, err);
 
 	free(said);
 	return said == NULL ? -1 : 0;
@@ -315,8 +316,9 @@ set_group(const char *group)
 {
 	const struct group *gr = group == NULL ? NULL : getgrnam(group);
 
-	if (gr != NULL && chown("/run/popgate", (uid_t)-1, gr->gr_gid) == 0)
-		(void)chmod("/run/popgate", 02755);
+	if (gr != NULL)
+		(void)setup_own_directory(
+		    "/run/popgate", (uid_t)-1, gr->gr_gid, 02755, NULL);
 }
 
 int

@@ -80,7 +80,7 @@ take_process(struct around *a, const char *pid)
 		return;
 	read_exe(pid, exe, sizeof(exe));
 	a->milter = strdup(exe);
-	a->milter_pid = atol(pid);
+	a->milter_pid = strtol(pid, NULL, 10);
 }
 
 static void
@@ -138,7 +138,7 @@ setup_process(const char *program, const char *config)
 		if (n > gone && strcmp(exe + n - gone, deleted) == 0)
 			exe[n - gone] = '\0';
 		if (strcmp(exe, program) == 0 && reads(entry->d_name, config))
-			pid = (pid_t)atol(entry->d_name);
+			pid = (pid_t)strtol(entry->d_name, NULL, 10);
 	}
 	if (dir != NULL)
 		(void)closedir(dir);

@@ -95,6 +95,15 @@ find_services(struct setup *s)
 	network_set_release(&own);
 }
 
+static bool
+any_answers(const struct setup_live *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i].answers)
+			return true;
+	return false;
+}
+
 void
 setup_postfix_before(struct setup *s)
 {
@@ -110,6 +119,10 @@ setup_postfix_before(struct setup *s)
 		    "The running Postfix isn't asked as a stranger: %s\n",
 		    err.text);
 		s->live.n = 0;
+	} else if (!any_answers(&s->live)) {
+		(void)printf(
+		    "%s isn't asked as a stranger: it doesn't run; the changes take effect when it is started\n",
+		    s->mta->title);
 	}
 }
 
@@ -175,11 +188,14 @@ check_asked(const struct config *cfg, const struct live_service *now, size_t n,
 {
 	int64_t until_ms = clock_monotonic_ms() + RECORD_MS;
 	const struct live_service *put_off = NULL;
+	bool answers = false;
 
+	for (size_t i = 0; i < n; i++)
+		answers |= now[i].answers;
 	for (size_t i = 0; i < n; i++)
 		if (now[i].answers && now[i].said[0] == '4')
 			put_off = &now[i];
-	if (n == 0)
+	if (!answers)
 		return 0;
 	do {
 		if (is_recorded(cfg, since_ms))

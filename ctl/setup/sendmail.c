@@ -332,6 +332,9 @@ change_all(struct setup *s, const struct sendmail_loaded *l,
 	if (l->src.n_mc > 0)
 		ret = change_file(
 		    s, &plan, l->src.rules.path, l->src.rules.text, err);
+	if (l->src.n_mc > 0 && ret == 0)
+		ret = change_file(
+		    s, &plan, l->src.lists.path, l->src.lists.text, err);
 	for (size_t i = 0; i < l->src.n_mc && ret == 0; i++)
 		ret = change_file(
 		    s, &plan, l->src.mc[i].path, l->src.mc[i].text, err);

@@ -11,10 +11,13 @@
 
 #include "common/base/err.h"
 #include "common/config/config.h"
+#include "common/mta/domains.h"
 #include "ctl/setup/built_in.h"
 #include "ctl/setup/conf_edit.h"
 #include "ctl/setup/setup.h"
 #include "ctl/setup/swap.h"
+
+enum { DOMAINS_SHOWN = 5 };
 
 /* Read a text as config_load() reads a file. Errors name path. */
 static int
@@ -305,6 +308,37 @@ edit(struct edit *e, struct err *err)
 	return 0;
 }
 
+/* Are our domains known? The milter wouldn't start otherwise. */
+static void
+say_domains(struct setup *s)
+{
+	struct domain_set set;
+	struct err err;
+	char list[300] = "";
+	size_t n = 0;
+
+	if (domains_load(&s->cfg->relay.local_domains, &set, &err) == -1) {
+		setup_refuse(s, EX_CONFIG, "relay.local_domains: %s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < set.names.size; i++) {
+		size_t len = strlen(list);
+
+		if (set.names.slot[i] == NULL || n++ >= DOMAINS_SHOWN)
+			continue;
+		(void)snprintf(list + len, sizeof(list) - len, "%s%s",
+		    len == 0 ? "" : ", ", set.names.slot[i]);
+	}
+	if (n == 0)
+		setup_say(s, SETUP_NOTE,
+		    "no domain is our own: all mail is relaying; see relay.local_domains in %s",
+		    s->ctl->config_path);
+	else
+		setup_say(s, SETUP_FOUND, "our own domains: %s%s (%zu)", list,
+		    n > DOMAINS_SHOWN ? ", ..." : "", n);
+	domains_release(&set);
+}
+
 int
 setup_settings(struct setup *s, struct err *err)
 {
@@ -327,6 +361,7 @@ setup_settings(struct setup *s, struct err *err)
 	e.cfg = before;
 	if (edit(&e, err) == -1 || load_text(e.text, path, &s->cfg, err) == -1)
 		goto out;
+	say_domains(s);
 	if (e.changed && there == 1)
 		setup_origin(s, path, e.text);
 	ret = there == 1 && !e.changed

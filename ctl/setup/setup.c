@@ -166,9 +166,11 @@ generator(const char *text)
 		char *line = strndup(text, n < 200 ? n : 200);
 		bool found = false;
 
-		for (size_t k = 0; line != NULL && strchr("#;!", *line) &&
-		     k < sizeof(words) / sizeof(words[0]);
-		     k++)
+		bool comment = line != NULL &&
+		    (strchr("#;!", *line) || strncmp(line, "dnl", 3) == 0);
+
+		for (size_t k = 0;
+		     comment && k < sizeof(words) / sizeof(words[0]); k++)
 			found |= strcasestr(line, words[k]) != NULL;
 		if (found)
 			return line;
@@ -236,7 +238,7 @@ take_status(char *text)
 
 	while (n > 0 && strchr("0123456789", text[n - 1]) != NULL)
 		n--;
-	int status = atoi(text + n);
+	int status = (int)strtol(text + n, NULL, 10);
 
 	text[n > 0 ? n - 1 : 0] = '\0'; /* the script's own newline */
 	return status;
@@ -244,6 +246,12 @@ take_status(char *text)
 
 char *
 setup_run(const char *const argv[], struct err *err)
+{
+	return setup_run_for(argv, RUN_TIMEOUT_S, err);
+}
+
+char *
+setup_run_for(const char *const argv[], int timeout_s, struct err *err)
 {
 	const char *words[32] = { "sh", "-c",
 		"\"$@\" 2>&1; status=$?; printf '\\n%s' $status", "sh" };
@@ -255,7 +263,7 @@ setup_run(const char *const argv[], struct err *err)
 	}
 	words[n] = NULL;
 	char *text =
-	    run_read((char *const *)(uintptr_t)words, NULL, RUN_TIMEOUT_S, err);
+	    run_read((char *const *)(uintptr_t)words, NULL, timeout_s, err);
 
 	if (text == NULL)
 		return NULL;

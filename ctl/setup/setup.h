@@ -162,6 +162,8 @@ void setup_origin(struct setup *s, const char *path, const char *text);
 /* Run a program; what it printed on both outputs is to be freed by the caller.
  * NULL with err when it can't be run or fails. argv ends with NULL. */
 char *setup_run(const char *const argv[], struct err *err);
+/* The same; it is killed after so many seconds. */
+char *setup_run_for(const char *const argv[], int timeout_s, struct err *err);
 
 void setup_release(struct setup *s);
 
@@ -181,6 +183,9 @@ int setup_settings(struct setup *s, struct err *err);
 void setup_plan_system(struct setup *s);
 int setup_make_system(struct err *err);
 bool setup_system_is_made(void);
+/* Give a directory, which may be no symbolic link, owner and mode. */
+int setup_own_directory(
+    const char *path, uid_t uid, gid_t gid, mode_t mode, struct err *err);
 
 /* The daemons: what is to be done, as lines. */
 void setup_plan_daemons(struct setup *s);

@@ -2,6 +2,7 @@
 /* system - popgate's users, groups and directories: those of popgate.sysusers
  * and popgate.tmpfiles, also where systemd's tools are missing. */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -51,8 +52,26 @@ directory_is_made(const struct directory *d)
 	const struct passwd *pw = getpwnam(d->user);
 
 	/* its group may be the mail server's */
-	return pw != NULL && lstat(d->path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	return pw != NULL && stat(d->path, &st) == 0 && S_ISDIR(st.st_mode) &&
 	    st.st_uid == pw->pw_uid && (st.st_mode & 07777) == d->mode;
+}
+
+/* Never by its name: that may be a link to anything. */
+int
+setup_own_directory(
+    const char *path, uid_t uid, gid_t gid, mode_t mode, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int ret = 0;
+
+	/* its mode as last: chown(2) takes set-id bits away */
+	if (fd == -1 || fchown(fd, uid, gid) == -1 || fchmod(fd, mode) == -1) {
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		ret = -1;
+	}
+	if (fd != -1)
+		(void)close(fd);
+	return ret;
 }
 
 /* What is missing, "a, b", into buf. */
@@ -174,14 +193,12 @@ make_directory(const struct directory *d, struct err *err)
 	}
 	if (directory_is_made(d))
 		return 0;
-	/* its mode as last: chown(2) takes set-id bits away */
-	if ((mkdir(d->path, 0700) == -1 && errno != EEXIST) ||
-	    lchown(d->path, pw->pw_uid, gr->gr_gid) == -1 ||
-	    chmod(d->path, d->mode) == -1) {
+	if (mkdir(d->path, 0700) == -1 && errno != EEXIST) {
 		err_set(err, ERR_IO, "%s: %s", d->path, strerror(errno));
 		return -1;
 	}
-	return 0;
+	return setup_own_directory(
+	    d->path, pw->pw_uid, gr->gr_gid, d->mode, err);
 }
 
 int

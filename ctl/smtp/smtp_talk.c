@@ -162,8 +162,8 @@ read_reply(struct smtp_talk *t, struct smtp_reply *reply)
 	}
 }
 
-static int
-connect_in_time(int fd, const struct addr *to, unsigned port, int timeout_ms)
+int
+smtp_connect(int fd, const struct addr *to, unsigned port, int timeout_ms)
 {
 	struct sockaddr_in6 sin6 = {
 		.sin6_family = AF_INET6,
@@ -268,7 +268,7 @@ smtp_talk_open(int fd, const struct addr *to, unsigned port, int timeout_ms,
 	struct smtp_talk *t = *t_r = new_talk(fd, timeout_ms);
 
 	if (t == NULL || fd == -1 ||
-	    connect_in_time(fd, to, port, timeout_ms) == -1)
+	    smtp_connect(fd, to, port, timeout_ms) == -1)
 		return TALK_NO_CONNECTION;
 	return read_reply(t, reply);
 }

@@ -36,6 +36,10 @@ enum talk_result {
 };
 const char *talk_words(enum talk_result result);
 
+/* Connect a stream socket of to's family, which becomes non-blocking. 0, or -1
+ * with errno. */
+int smtp_connect(int fd, const struct addr *to, unsigned port, int timeout_ms);
+
 /* Connect fd and take the greeting. *t_r is to be closed in any case.
  *   fd  a stream socket of to's family, which may be bound; the session's from
  *       now on; -1 with errno: there is none

@@ -7,6 +7,7 @@
 
 #include "common/mta/restrict.h"
 #include "ctl/stage/room.h"
+#include "ctl/stage/sasl.h"
 
 struct list {
 	const struct postfix_conf *pf;
@@ -123,8 +124,7 @@ add_auth(struct list *l, const struct postfix_service *s)
 	struct postfix_endpoint e = { .is_unix = true };
 
 	if (strcmp(type, "cyrus") == 0) {
-		(void)snprintf(
-		    e.path, sizeof(e.path), "/var/run/saslauthd/mux");
+		(void)snprintf(e.path, sizeof(e.path), SASL_SOCKET);
 		add(l, STANDIN_SASLAUTHD, s->chroot, &e);
 		return;
 	}

@@ -22,11 +22,14 @@
 #include "common/base/run.h"
 #include "common/config/config.h"
 #include "common/mta/postfix_wiring.h"
+#include "ctl/stage/daemon_copy.h"
 #include "ctl/stage/gate.h"
 #include "ctl/stage/loopback.h"
 #include "ctl/stage/postfix_copy.h"
 #include "ctl/stage/program.h"
 #include "ctl/stage/room.h"
+#include "ctl/stage/sasl.h"
+#include "ctl/stage/sendmail_copy.h"
 #include "ctl/stage/servant.h"
 #include "ctl/stage/stage.h"
 
@@ -38,6 +41,8 @@ struct first {
 	int sock, log;
 	struct gate gate;
 	struct postfix_copy postfix;
+	struct daemon_copy daemon; /* Sendmail, Exim */
+	const char *own_log; /* a log file of the mail server's, or "" */
 	struct servant_share *share; /* NULL: there is no servant yet */
 };
 
@@ -141,6 +146,19 @@ connect_from(const struct addr *from, const struct addr *to, unsigned port,
 }
 
 static int
+where(const struct first *f, const struct backstage_request *r, struct addr *to,
+    unsigned *port, struct backstage_answer *a)
+{
+	const struct network_set *own = f->spec->addresses;
+
+	return f->spec->mta == STAGE_POSTFIX
+	    ? postfix_copy_where(&f->postfix, own, r->words, &r->addr, to, port,
+		  &a->tls, &a->err)
+	    : daemon_copy_where(&f->daemon, own, r->words, &r->addr, to, port,
+		  &a->tls, &a->err);
+}
+
+static int
 do_connect(struct first *f, const struct backstage_request *r,
     struct backstage_answer *a)
 {
@@ -151,8 +169,7 @@ do_connect(struct first *f, const struct backstage_request *r,
 	     i += strlen(r->words + i) + 1)
 		names_add(&f->share->names, r->words + i, &nobody);
 	if (loopback_stranger(&r->addr, &a->err) == -1 ||
-	    postfix_copy_where(&f->postfix, f->spec->addresses, r->words,
-		&r->addr, &to, &port, &a->tls, &a->err) == -1)
+	    where(f, r, &to, &port, a) == -1)
 		return -1;
 	return connect_from(&r->addr, &to, port, &a->err);
 }
@@ -213,8 +230,7 @@ do_popgate(struct first *f, bool up, struct err *err)
 static int
 do_log(const struct first *f, struct err *err)
 {
-	const char *own = postfix_value(&f->postfix.pf, NULL, "maillog_file");
-	const char *const paths[] = { SERVANT_LOG, own };
+	const char *const paths[] = { SERVANT_LOG, f->own_log };
 	int to = file_of("", 0, err);
 	char buf[4096];
 
@@ -364,6 +380,67 @@ prepare(struct first *f, struct err *err)
 	return 0;
 }
 
+/* Which servers it asks, after the edits. */
+static int
+find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
+{
+	const struct stage_spec *spec = f->spec;
+
+	switch (spec->mta) {
+	case STAGE_POSTFIX:
+		if (postfix_copy_read(&f->postfix, spec->dir, err) == -1)
+			return -1;
+		f->own_log =
+		    postfix_value(&f->postfix.pf, NULL, "maillog_file");
+		*n_r = asked_of(&f->postfix.pf, asked);
+		return sasl_ask_stand_in("smtpd", spec->dir, err);
+	case STAGE_SENDMAIL:
+		return sendmail_copy_make(
+		    &f->daemon, spec->dir, asked, n_r, err);
+	case STAGE_EXIM:
+		break;
+	}
+	err_set(err, ERR_INVALID, "no copy of such a mail server can be made");
+	return -1;
+}
+
+static int
+start_mta(struct first *f, struct err *err)
+{
+	const struct stage_spec *spec = f->spec;
+
+	if (spec->mta == STAGE_POSTFIX)
+		return postfix_copy_start(&f->postfix, f->log, err);
+	return sendmail_copy_start(&f->daemon, spec->program, spec->dir,
+	    spec->addresses, f->log, spec->timeout_ms, err);
+}
+
+static int
+start_gate(struct first *f, struct err *err)
+{
+	if (f->spec->popgate == NULL)
+		return 0;
+	f->gate = (struct gate){ .cfg = f->spec->popgate,
+		.milter = f->spec->milter,
+		.log = f->log };
+	return gate_prepare(&f->gate, err) == 0
+	    ? gate_start(&f->gate, f->spec->timeout_ms, err)
+	    : -1;
+}
+
+/* The machine's own name is known to DNS. */
+static void
+name_machine(struct first *f)
+{
+	const struct network_set *own = f->spec->addresses;
+	char name[256] = "";
+	struct addr addr;
+
+	loopback_address(ADDR_IPV4, &addr);
+	(void)gethostname(name, sizeof(name) - 1);
+	names_add(&f->share->names, name, own->n > 0 ? &own->v[0].base : &addr);
+}
+
 static int
 make_ready(struct first *f, struct err *err)
 {
@@ -373,7 +450,10 @@ make_ready(struct first *f, struct err *err)
 
 	if (room_furnish(err) == -1 ||
 	    loopback_up(spec->addresses, err) == -1 ||
-	    postfix_copy_make(spec->dir, err) == -1 || prepare(f, err) == -1)
+	    room_resolver(err) == -1 ||
+	    (spec->mta == STAGE_POSTFIX &&
+		postfix_copy_make(spec->dir, err) == -1) ||
+	    prepare(f, err) == -1)
 		return -1;
 	f->log =
 	    open(SERVANT_LOG, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
@@ -381,21 +461,12 @@ make_ready(struct first *f, struct err *err)
 		err_set(err, ERR_IO, SERVANT_LOG ": %s", strerror(errno));
 		return -1;
 	}
-	if (spec->popgate != NULL) {
-		f->gate = (struct gate){ .cfg = spec->popgate,
-			.milter = spec->milter,
-			.log = f->log };
-		if (gate_prepare(&f->gate, err) == -1 ||
-		    gate_start(&f->gate, spec->timeout_ms, err) == -1)
-			return -1;
-	}
-	/* behind popgate, whose sockets nobody is to stand in for */
-	if (postfix_copy_read(&f->postfix, spec->dir, err) == -1)
+	/* popgate first: nobody is to stand in for its sockets */
+	if (start_gate(f, err) == -1 || find_asked(f, asked, &n, err) == -1 ||
+	    servant_start(asked, n, &f->share, err) == -1)
 		return -1;
-	n = asked_of(&f->postfix.pf, asked);
-	if (servant_start(asked, n, &f->share, err) == -1)
-		return -1;
-	return postfix_copy_start(&f->postfix, f->log, err);
+	name_machine(f);
+	return start_mta(f, err);
 }
 
 /* What the copy inherits of the caller's: nothing but the way to the
@@ -425,7 +496,9 @@ _Noreturn void
 backstage(const struct stage_spec *spec, int sock)
 {
 	static struct backstage_request request;
-	struct first f = { .spec = spec, .sock = sock, .log = -1 };
+	struct first f = {
+		.spec = spec, .sock = sock, .log = -1, .own_log = ""
+	};
 	struct backstage_answer ready = { 0 };
 
 	clean_environment();

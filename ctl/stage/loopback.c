@@ -131,6 +131,14 @@ loopback_up(const struct network_set *own, struct err *err)
 	return 0;
 }
 
+void
+loopback_address(enum addr_family family, struct addr *addr)
+{
+	const char *text = family == ADDR_IPV6 ? "::1" : "127.0.0.1";
+
+	(void)addr_parse_n(text, strlen(text), addr);
+}
+
 int
 loopback_stranger(const struct addr *addr, struct err *err)
 {
@@ -176,6 +184,18 @@ mask_bits(const struct sockaddr *mask)
 	return (uint8_t)n;
 }
 
+/* Loopback's own, or link-local. */
+static bool
+stays_here(const struct addr *a)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	if (a->family == ADDR_IPV4)
+		return a->bytes[0] == 127;
+	return memcmp(a->bytes, one, sizeof(one)) == 0 ||
+	    (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
+}
+
 int
 loopback_machine(struct network_set *set, struct err *err)
 {
@@ -192,11 +212,8 @@ loopback_machine(struct network_set *set, struct err *err)
 	     i = i->ifa_next) {
 		struct network own;
 
-		if ((i->ifa_flags & IFF_LOOPBACK) != 0 ||
-		    !addr_from_sockaddr(i->ifa_addr, &own.base))
-			continue;
-		if (own.base.family == ADDR_IPV6 && own.base.bytes[0] == 0xfe &&
-		    (own.base.bytes[1] & 0xc0) == 0x80)
+		if (!addr_from_sockaddr(i->ifa_addr, &own.base) ||
+		    stays_here(&own.base))
 			continue;
 		own.bits = i->ifa_netmask == NULL ? addr_bits(&own.base)
 						  : mask_bits(i->ifa_netmask);

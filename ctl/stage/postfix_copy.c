@@ -15,6 +15,8 @@
 #include "common/base/err.h"
 #include "common/base/strings.h"
 #include "common/mta/postfix_wiring.h"
+#include "ctl/stage/daemon_copy.h"
+#include "ctl/stage/loopback.h"
 #include "ctl/stage/program.h"
 #include "ctl/stage/room.h"
 
@@ -87,14 +89,6 @@ cover_log(const struct postfix_conf *pf, struct err *err)
 	return room_cover(dir, ROOM_EMPTY, NULL, err);
 }
 
-static bool
-is_link(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-}
-
 /* A chroot has a resolver configuration of its own. */
 static int
 use_names(const struct postfix_conf *pf, struct err *err)
@@ -150,14 +144,7 @@ copy_others(const char *dir, struct err *err)
 int
 postfix_copy_make(const char *dir, struct err *err)
 {
-	static const char resolver[] = "/etc/resolv.conf";
-
-	if (copy_instance(dir, err) == -1 || copy_others(dir, err) == -1)
-		return -1;
-	/* where there is none, the resolver asks loopback */
-	return access(resolver, F_OK) == 0 || is_link(resolver)
-	    ? room_names(resolver, err)
-	    : 0;
+	return copy_instance(dir, err) == 0 ? copy_others(dir, err) : -1;
 }
 
 int
@@ -199,19 +186,6 @@ split_service(const char *service, char *host, size_t host_size, char *port,
 	    (int)(len - (size_t)(colon - service) - 1), colon + 1);
 }
 
-static unsigned
-port_number(const char *name)
-{
-	char *end;
-	unsigned long n = strtoul(name, &end, 10);
-	const struct servent *entry;
-
-	if (*name != '\0' && *end == '\0')
-		return n <= 65535 ? (unsigned)n : 0;
-	entry = getservbyname(name, "tcp");
-	return entry == NULL ? 0 : ntohs((uint16_t)entry->s_port);
-}
-
 static bool
 resolve(const char *host, enum addr_family family, struct addr *to)
 {
@@ -231,15 +205,17 @@ resolve(const char *host, enum addr_family family, struct addr *to)
 	return ok && to->family == family;
 }
 
-static void
-loopback(enum addr_family family, struct addr *to)
+static bool
+is_loopback(const struct addr *addr)
 {
-	const char *text = family == ADDR_IPV6 ? "::1" : "127.0.0.1";
+	struct addr own;
 
-	(void)addr_parse_n(text, strlen(text), to);
+	loopback_address(addr->family, &own);
+	return addr_equal(addr, &own);
 }
 
-/* The first of inet_interfaces that a client of this family can reach. */
+/* The first of inet_interfaces that another machine of this family can reach;
+ * else loopback. */
 static void
 listening(const struct postfix_copy *copy, const struct network_set *own,
     enum addr_family family, struct addr *to)
@@ -259,12 +235,13 @@ listening(const struct postfix_copy *copy, const struct network_set *own,
 
 			(void)snprintf(
 			    word, sizeof(word), "%.*s", (int)len, text);
-			if (len > 0 && resolve(word, family, to))
+			if (len > 0 && resolve(word, family, to) &&
+			    !is_loopback(to))
 				return;
 			text += len + (text[len] != '\0');
 		}
 	}
-	loopback(family, to);
+	loopback_address(family, to);
 }
 
 static const struct postfix_service *
@@ -283,8 +260,8 @@ find_service(const struct postfix_copy *copy, const char *service)
 			return s;
 		split_service(s->name, host, sizeof(host), port, sizeof(port));
 		if (*host == '\0' && strchr(service, ':') == NULL &&
-		    port_number(port) != 0 &&
-		    port_number(port) == port_number(service))
+		    daemon_copy_port(port) != 0 &&
+		    daemon_copy_port(port) == daemon_copy_port(service))
 			return s;
 	}
 	return NULL;
@@ -306,7 +283,7 @@ postfix_copy_where(const struct postfix_copy *copy,
 		return -1;
 	}
 	split_service(s->name, host, sizeof(host), port, sizeof(port));
-	*port_r = port_number(port);
+	*port_r = daemon_copy_port(port);
 	if (*port_r == 0) {
 		err_set(err, ERR_INVALID,
 		    "%s: %s: %s is no port that /etc/services knows",

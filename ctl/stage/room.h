@@ -62,6 +62,9 @@ int room_file(const char *path, const char *text, mode_t mode, struct err *err);
 int
 room_write(const char *path, const char *text, mode_t mode, struct err *err);
 
+/* Let the machine's resolver ask the room's own name server, on loopback. */
+int room_resolver(struct err *err);
+
 /* Let this resolv.conf name the room's own name server, on loopback. */
 int room_names(const char *path, struct err *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* say - what a client says to the copy, and what it hears: stage_say(). */
+#include "ctl/stage/say.h"
+
 #include <openssl/evp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,10 +10,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "ctl/smtp/smtp_talk.h"
 #include "ctl/stage/front.h"
 
 enum { LOOK_MS = 100, WORD_MAX = 1200 };
+
+#define HELO "client.example"
 
 /* One dialogue. */
 struct dialogue {
@@ -131,13 +133,29 @@ dialogue(struct dialogue *d)
 		(void)smtp_talk_say(d->talk, SMTP_QUIT, NULL, 0, &rest);
 }
 
+enum talk_result
+say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
+    struct stage_reply *reply)
+{
+	struct dialogue d = { .mail = mail,
+		.helo = mail->helo == NULL ? HELO : mail->helo,
+		.reply = reply };
+
+	d.result =
+	    smtp_talk_begin(fd, reply->tls, timeout_ms, &d.talk, &reply->reply);
+	if (d.result == TALK_REPLY)
+		dialogue(&d);
+	smtp_talk_close(&d.talk);
+	return d.result;
+}
+
 /* What the log complains about behind the first len bytes; false: nothing. */
 static bool
 complaint_since(struct stage *stage, size_t len, char *buf, size_t size)
 {
 	char *log = stage_log(stage, NULL);
 	bool found = log != NULL && strlen(log) > len &&
-	    front_complaint(log + len, buf, size);
+	    front_complaint(log + len, false, buf, size);
 
 	free(log);
 	return found;
@@ -173,12 +191,12 @@ log_length(struct stage *stage)
 
 /* The domains that the client speaks of exist. */
 static bool
-say_names(struct backstage_request *r, const struct dialogue *d)
+say_names(struct backstage_request *r, const struct stage_mail *mail)
 {
-	const char *sender = strrchr(d->mail->sender, '@');
-	const char *recipient = strrchr(d->mail->recipient, '@');
+	const char *sender = strrchr(mail->sender, '@');
+	const char *recipient = strrchr(mail->recipient, '@');
 
-	return front_word(r, d->helo) &&
+	return front_word(r, mail->helo == NULL ? HELO : mail->helo) &&
 	    (sender == NULL || front_word(r, sender + 1)) &&
 	    (recipient == NULL || front_word(r, recipient + 1));
 }
@@ -187,20 +205,16 @@ int
 stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
 {
-	struct backstage_request *r;
-	struct dialogue d = { .mail = mail,
-		.helo = mail->helo == NULL ? "client.example" : mail->helo,
-		.reply = reply,
-		.result = TALK_TIMEOUT };
-	struct backstage_answer a;
+	enum talk_result result = TALK_TIMEOUT;
 	size_t log_len = log_length(stage);
-	char why[300];
+	struct backstage_request *r = front_request(stage, BACKSTAGE_CONNECT);
+	struct backstage_answer a;
+	char why[300] = "";
 	int fd;
 
 	*reply = (struct stage_reply){ 0 };
-	r = front_request(stage, BACKSTAGE_CONNECT);
 	r->addr = *from;
-	if (!front_word(r, service) || !say_names(r, &d)) {
+	if (!front_word(r, service) || !say_names(r, mail)) {
 		err_set(err, ERR_INVALID, "the names are too long");
 		return -1;
 	}
@@ -209,20 +223,14 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	reply->tls = mail->tls == STAGE_TLS_IMPLICIT ||
 	    (mail->tls == STAGE_TLS_AUTO && a.tls);
 	if (reply->tls || greets(stage, fd, log_len))
-		d.result = smtp_talk_begin(
-		    fd, reply->tls, stage->timeout_ms, &d.talk, &reply->reply);
+		result = say_mail(fd, mail, stage->timeout_ms, reply);
 	else
 		(void)close(fd);
-	if (d.result == TALK_REPLY)
-		dialogue(&d);
-	smtp_talk_close(&d.talk);
-	if (d.result == TALK_REPLY)
+	if (result == TALK_REPLY)
 		return 0;
-	if (complaint_since(stage, log_len, why, sizeof(why)))
-		err_set(err, ERR_IO, "%s: %s: %s: %s", service,
-		    stage_step_name(reply->step), talk_words(d.result), why);
-	else
-		err_set(err, ERR_IO, "%s: %s: %s", service,
-		    stage_step_name(reply->step), talk_words(d.result));
+	(void)complaint_since(stage, log_len, why, sizeof(why));
+	err_set(err, ERR_IO, "%s: %s: %s%s%s", service,
+	    stage_step_name(reply->step), talk_words(result),
+	    *why == '\0' ? "" : ": ", why);
 	return -1;
 }

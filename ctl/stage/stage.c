@@ -208,23 +208,34 @@ message_of(const char *line)
 	return end != NULL && end[1] == ':' && end[2] == ' ' ? end + 3 : line;
 }
 
-bool
-front_complaint(const char *log, char *buf, size_t size)
+/* The last line that isn't empty; NULL: there is none. */
+static const char *
+last_line(const char *log)
 {
-	static const char *const words[] = {
-		"fatal: ", "panic: ", "error: ", "popgate-milter["
-	};
+	size_t n = strlen(log);
+
+	while (n > 0 && log[n - 1] == '\n')
+		n--;
+	if (n == 0)
+		return NULL;
+	while (n > 0 && log[n - 1] != '\n')
+		n--;
+	return log + n;
+}
+
+bool
+front_complaint(const char *log, bool last, char *buf, size_t size)
+{
+	static const char *const words[] = { "fatal: ", "panic: ", "error: " };
 	const char *found = NULL;
 
-	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
-		if ((found = strstr(log, words[w])) != NULL)
-			break;
+	for (size_t i = 0;
+	     i < sizeof(words) / sizeof(words[0]) && found == NULL; i++)
+		found = strstr(log, words[i]);
+	if (found == NULL && last)
+		found = last_line(log);
 	if (found == NULL)
 		return false;
-	if (*found == 'p' && found[1] == 'o')
-		for (const char *p = found; p != NULL;
-		     p = strstr(p + 1, "popgate-milter["))
-			found = p;
 	while (found > log && found[-1] != '\n')
 		found--;
 	found = message_of(found);
@@ -241,7 +252,7 @@ explain(int log, struct err *err)
 	struct err before;
 
 	if (text != NULL && err != NULL &&
-	    front_complaint(text, why, sizeof(why))) {
+	    front_complaint(text, true, why, sizeof(why))) {
 		before = *err;
 		err_set(err, before.code, "%.200s: %s", before.text, why);
 	}

@@ -36,7 +36,7 @@ struct stage_file {
 	const char *text;
 };
 
-enum stage_mta { STAGE_POSTFIX };
+enum stage_mta { STAGE_POSTFIX, STAGE_SENDMAIL, STAGE_EXIM };
 
 /* The one user whom the copy's auth server lets in, by any name. */
 #define STAGE_PASSWORD "popgate-stage"
@@ -45,8 +45,12 @@ enum stage_mta { STAGE_POSTFIX };
 struct stage_spec {
 	enum stage_mta mta;
 	/* Postfix: the configuration directory of the instance to start. The
-	 * other instances of the machine are copied, too, and not started. */
+	 * other instances of the machine are copied, too, and not started.
+	 * Sendmail: the path of sendmail.cf. Exim: that of its configuration
+	 * file, or NULL for its own. */
 	const char *dir;
+	/* The program of Sendmail or Exim; NULL: where it usually is. */
+	const char *program;
 	/* What the copy has differently, in this order: whole files; Postfix's
 	 * edits of main.cf and master.cf, made by postconf(1); commands, each
 	 * an argv that ends with NULL, whose argv[0] is looked for as

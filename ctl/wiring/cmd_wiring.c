@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* wiring - the lines for Postfix or Sendmail, for the running configuration.
- * The texts are the tested ones of etc/, built in; only the sockets change. */
+/* wiring - what connects the mail server of this machine, for the running
+ * configuration: commands for the one that is here (postfix.h, sendmail.h),
+ * else the tested texts of etc/, built in, with the sockets in place. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,12 +9,13 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "ctl/commands/commands.h"
+#include "ctl/wiring/check.h"
 #include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"
 #include "ctl/wiring/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
-enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF };
+enum { OPT_SOLE_GATE, OPT_SOCKETMAP, OPT_CONFIG_DIR, OPT_DIFF, OPT_CHECK };
 
 static const struct ctl_option options[] = {
 	[OPT_SOLE_GATE] = { "sole-gate", NULL,
@@ -26,6 +28,8 @@ static const struct ctl_option options[] = {
 	    "where its configuration is, if it is elsewhere" },
 	[OPT_DIFF] = { "diff", NULL,
 	    "what would change, as a patch, instead of commands" },
+	[OPT_CHECK] = { "check", NULL,
+	    "ask the running mail server, on every service" },
 	{ 0 },
 };
 
@@ -131,6 +135,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		    args->v[0]);
 	if (rc != 0)
 		return rc;
+	if (args->opt[OPT_CHECK] != NULL)
+		return wiring_check(ctl, args->v[0], args->opt[OPT_CONFIG_DIR]);
 	struct socket sockets[SOCKETS] = {
 		{ .sample = "unix:/run/popgate/milter.sock",
 		    .key = "milter.listen",
@@ -194,12 +200,15 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_wiring = {
 	.name = "wiring",
-	.args = "postfix|sendmail|exim [--sole-gate]",
-	.summary = "the lines that connect Postfix, Sendmail or Exim",
-	.help = "For the sockets of the running configuration. The MTA stays "
-		"closed and asks popgate\nwhom to let relay; the milter is the "
-		"second lock. --sole-gate opens the MTA and\nleaves the milter "
-		"alone to guard it: without it the machine is an open relay.\n",
+	.args = "postfix|sendmail|exim [--config-dir PATH] [--diff]",
+	.summary = "what connects the mail server of this machine",
+	.help =
+	    "Commands for sh, each with its reason, for the sockets of the "
+	    "configuration. The MTA\nstays closed and asks popgate whom to "
+	    "let relay; the milter is the second lock.\nWhat is there stays: "
+	    "other checks, other milters. --sole-gate opens the MTA and\n"
+	    "leaves the milter alone to guard it: without it the machine is "
+	    "an open relay.\n",
 	.options = options,
 	.words = "postfix sendmail exim",
 	.min = 1,

@@ -73,6 +73,8 @@ text_of(const struct sendmail_source *src, const char *file)
 		text = src->cf.text;
 	else if (strcmp(file, src->rules.path) == 0)
 		text = src->rules.text;
+	else if (strcmp(file, src->lists.path) == 0)
+		text = src->lists.text;
 	for (size_t i = 0; i < src->n_mc; i++)
 		if (strcmp(file, src->mc[i].path) == 0)
 			text = src->mc[i].text;
@@ -330,9 +332,18 @@ print_diff(const struct sendmail_source *src, const struct sendmail_plan *p)
 
 /* --- the whole --- */
 
+static bool
+trusts_loopback(const struct ctl *ctl)
+{
+	const struct addr a = { .family = ADDR_IPV4,
+		.bytes = { 127, 0, 0, 1 } };
+
+	return network_set_contains(&ctl->cfg->relay.trusted_networks, &a);
+}
+
 static void
-print_head(const struct sendmail_loaded *l, const struct sendmail_plan *p,
-    const char *missing)
+print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
+    const struct sendmail_plan *p, const char *missing)
 {
 	char text[TEXT_LEN];
 
@@ -357,6 +368,11 @@ print_head(const struct sendmail_loaded *l, const struct sendmail_plan *p,
 			    n->file, n->line, n->text);
 		print_comment(text);
 	}
+	if (!trusts_loopback(ctl))
+		print_comment("relay.trusted_networks of popgate.conf doesn't "
+			      "hold 127.0.0.1: programs on this machine, the "
+			      "sendmail command too, send from there, and "
+			      "popgate's filter refuses what they relay.");
 	if (p->n_edits == 0 && *missing == '\0')
 		print_comment("It is wired; there is nothing to do.");
 	else
@@ -365,9 +381,10 @@ print_head(const struct sendmail_loaded *l, const struct sendmail_plan *p,
 
 /* m4 wouldn't give what runs: whoever edits the .mc file should know. */
 static void
-warn_of_source(const struct ctl *ctl, const struct sendmail_loaded *l)
+warn_of_source(
+    const struct ctl *ctl, const struct sendmail_loaded *l, size_t n_edits)
 {
-	if (l->src.n_mc == 0 || l->made == SENDMAIL_MADE)
+	if (l->src.n_mc == 0 || l->made == SENDMAIL_MADE || n_edits == 0)
 		return;
 	if (l->made == SENDMAIL_UNTRIED)
 		(void)ctl_fail(ctl, 0, "note: m4 can't make %s now: %s",
@@ -396,11 +413,11 @@ print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
 	if (sendmail_wiring_missing(
 		l->src.cf.text, sockets, missing, sizeof(missing)) == -1)
 		missing[0] = '\0';
-	warn_of_source(ctl, l);
+	warn_of_source(ctl, l, plan.n_edits);
 	if (diff) {
 		print_diff(&l->src, &plan);
 	} else {
-		print_head(l, &plan, missing);
+		print_head(ctl, l, &plan, missing);
 		print_edits(&l->src, &plan);
 		if (plan.n_edits > 0 || *missing != '\0')
 			print_make(l);

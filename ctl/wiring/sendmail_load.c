@@ -23,6 +23,7 @@ enum { PATH_LEN = 512 };
 /* NOLINTEND */
 
 BUILT_IN(sendmail_closed_m4, "etc/sendmail/closed.m4");
+BUILT_IN(sendmail_lists_m4, "etc/sendmail/lists.m4");
 BUILT_IN(sendmail_sole_gate_m4, "etc/sendmail/sole-gate.m4");
 
 /* The directory of path, "/" at its end, into buf. */
@@ -93,6 +94,7 @@ add_included(
 		(void)snprintf(
 		    full, sizeof(full), "%s%s", *path == '/' ? "" : dir, path);
 		if (strcmp(full, l->src.rules.path) == 0 ||
+		    strcmp(full, l->src.lists.path) == 0 ||
 		    (strncmp(full, "/etc/", 5) != 0 &&
 			strncmp(full, dir, strlen(dir)) != 0))
 			continue;
@@ -171,11 +173,28 @@ try_m4(struct sendmail_loaded *l)
 	free(text);
 }
 
+/* A file of popgate's own beside sendmail.cf, which may not be there yet. */
+static int
+load_own(
+    struct sendmail_file *f, const char *dir, const char *name, struct err *err)
+{
+	char *path;
+
+	if (asprintf(&path, "%s%s", dir, name) == -1)
+		return no_memory(err);
+	f->path = path;
+	f->text = conf_file_read(path);
+	if (f->text != NULL || errno == ENOENT)
+		return 0;
+	err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+	return -1;
+}
+
 int
 sendmail_load(
     const char *cf, const char *mc, struct sendmail_loaded *l, struct err *err)
 {
-	char dir[PATH_LEN], *rules = NULL, *text = conf_file_read(cf);
+	char dir[PATH_LEN], *text = conf_file_read(cf);
 
 	assert(*cf == '/');
 	*l = (struct sendmail_loaded){ .src = { .mc = NULL } };
@@ -188,22 +207,16 @@ sendmail_load(
 	directory_of(cf, dir, sizeof(dir));
 	l->src.cf = (struct sendmail_file){ .path = strdup(cf), .text = text };
 	l->src.mc = l->files;
-	l->src.closed = sendmail_closed_m4;
+	l->src.closed_m4 = sendmail_closed_m4;
+	l->src.lists_m4 = sendmail_lists_m4;
 	l->cf_dir = include_directory(text);
-	if (asprintf(&rules, "%spopgate.m4", dir) == -1)
-		rules = NULL;
-	l->src.rules.path = rules;
-	if (rules == NULL || l->cf_dir == NULL || l->src.cf.path == NULL) {
+	if (l->cf_dir == NULL || l->src.cf.path == NULL) {
 		sendmail_loaded_release(l);
 		return no_memory(err);
 	}
-	l->src.rules.text = conf_file_read(rules);
-	if (l->src.rules.text == NULL && errno != ENOENT) {
-		err_set(err, ERR_IO, "%.300s: %s", rules, strerror(errno));
-		sendmail_loaded_release(l);
-		return -1;
-	}
-	if (add_sources(l, mc, err) == -1) {
+	if (load_own(&l->src.rules, dir, "popgate.m4", err) == -1 ||
+	    load_own(&l->src.lists, dir, "popgate-lists.m4", err) == -1 ||
+	    add_sources(l, mc, err) == -1) {
 		sendmail_loaded_release(l);
 		return -1;
 	}
@@ -227,6 +240,8 @@ sendmail_loaded_release(struct sendmail_loaded *l)
 	drop(l->src.cf.text);
 	drop(l->src.rules.path);
 	drop(l->src.rules.text);
+	drop(l->src.lists.path);
+	drop(l->src.lists.text);
 	for (size_t i = 0; i < l->src.n_mc; i++) {
 		drop(l->files[i].path);
 		drop(l->files[i].text);

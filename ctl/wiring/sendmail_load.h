@@ -11,8 +11,9 @@
 
 #define SENDMAIL_CF "/etc/mail/sendmail.cf"
 
-/* etc/sendmail/closed.m4 and sole-gate.m4, built in. */
-extern const char sendmail_closed_m4[], sendmail_sole_gate_m4[];
+/* The files of etc/sendmail/, built in. */
+extern const char sendmail_closed_m4[], sendmail_lists_m4[],
+    sendmail_sole_gate_m4[];
 
 enum { SENDMAIL_SOURCES_MAX = 32 };
 

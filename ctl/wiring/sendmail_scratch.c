@@ -12,11 +12,19 @@
 
 enum { PATH_LEN = 600 };
 
-/* The source files and popgate's rules, in one row. */
+/* The source files and popgate's own, in one row. */
+static size_t
+count_files(const struct sendmail_loaded *l)
+{
+	return l->src.n_mc + 2;
+}
+
 static const struct sendmail_file *
 file_at(const struct sendmail_loaded *l, size_t i)
 {
-	return i < l->src.n_mc ? &l->files[i] : &l->src.rules;
+	return i < l->src.n_mc ? &l->files[i]
+	    : i == l->src.n_mc ? &l->src.rules
+			       : &l->src.lists;
 }
 
 static void
@@ -39,7 +47,7 @@ write_copy(const struct sendmail_loaded *l, const char *dir, size_t n,
 	while (out != NULL && *text != '\0') {
 		bool replaced = false;
 
-		for (size_t i = 0; *text == '`' && i <= l->src.n_mc; i++) {
+		for (size_t i = 0; *text == '`' && i < count_files(l); i++) {
 			int len = snprintf(quoted, sizeof(quoted), "`%s'",
 			    file_at(l, i)->path);
 
@@ -101,7 +109,7 @@ sendmail_make_planned(const struct sendmail_loaded *l,
 		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
 		return NULL;
 	}
-	for (size_t i = 0; i <= l->src.n_mc && ret == 0; i++) {
+	for (size_t i = 0; i < count_files(l) && ret == 0; i++) {
 		char *text = sendmail_plan_apply(
 		    plan, file_at(l, i)->path, file_at(l, i)->text);
 
@@ -113,7 +121,7 @@ sendmail_make_planned(const struct sendmail_loaded *l,
 	scratch_path(dir, 0, path);
 	if (ret == 0)
 		made = run_m4(l, path, err);
-	for (size_t i = 0; i <= l->src.n_mc; i++) {
+	for (size_t i = 0; i < count_files(l); i++) {
 		scratch_path(dir, i, path);
 		(void)unlink(path);
 	}

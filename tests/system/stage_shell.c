@@ -173,7 +173,10 @@ main(int argc, char **argv)
 
 	if (argc < 4 || argc > WORDS)
 		return 64;
-	spec.mta = STAGE_POSTFIX;
+	spec.mta = strcmp(argv[1], "sendmail") == 0 ? STAGE_SENDMAIL
+	    : strcmp(argv[1], "exim") == 0          ? STAGE_EXIM
+						    : STAGE_POSTFIX;
+	spec.program = getenv("STAGE_PROGRAM");
 	spec.dir = argv[2];
 	spec.milter = getenv("STAGE_MILTER");
 	if (strcmp(argv[3], "-") != 0 &&

@@ -1,14 +1,118 @@
 # SPDX-License-Identifier: ISC
-"""popgatectl wiring prints the files of etc/."""
+"""popgatectl wiring prints commands for the Postfix that is there, else the
+files of etc/."""
+import re
+import shutil
+import subprocess
+
 import pytest
 
-from lab.box import EX_CONFIG
+from lab.box import EX_CONFIG, EX_NOINPUT
 from lab.site import TOP
 
 
 def expected_wiring(box, name):
     return (TOP / "etc" / name).read_text().replace(
         "unix:/run/popgate/", f"unix:{box.path}/")
+
+
+@pytest.fixture(autouse=True)
+def no_postfix(monkeypatch, tmp_path):
+    """None but one that --config-dir names."""
+    monkeypatch.setenv("MAIL_CONFIG", str(tmp_path / "nowhere"))
+
+
+@pytest.fixture
+def etc(tmp_path):
+    """A Postfix's configuration directory."""
+    path = tmp_path / "it's etc"        # is to be quoted
+    path.mkdir()
+    (path / "main.cf").write_text(
+        "compatibility_level = 3.6\n"
+        "# our users' own\n"
+        "mua = permit_sasl_authenticated, reject\n"
+        "smtpd_milters = inet:127.0.0.1:11332\n"
+        "smtpd_banner = it's $myhostname\n")
+    (path / "master.cf").write_text(
+        "smtp inet n - n - - smtpd\n"
+        "submission inet n - y - - smtpd\n"
+        "  -o smtpd_client_restrictions=$mua\n"
+        "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n")
+    return path
+
+
+def sh(commands):
+    """Run them, but for those that need a running Postfix."""
+    return subprocess.run(
+        ["sh", "-e"], input=re.sub(r"(?m)^postfix .*", "true", commands)
+        .replace("true\ntrue", "true"), text=True, capture_output=True)
+
+
+def test_wiring_of_a_postfix(box, etc):
+    before = {name: (etc / name).read_text()
+              for name in ("main.cf", "master.cf")}
+    text = box.out("wiring", "postfix", "--config-dir", etc)
+    diff = box.out("wiring", "postfix", "--config-dir", etc, "--diff")
+    assert before == {name: (etc / name).read_text() for name in before}
+    # every command has its reason
+    for paragraph in text.strip().split("\n\n"):
+        assert paragraph.startswith("# "), paragraph
+    assert all(len(line) < 80 for line in text.splitlines()
+               if line.startswith("#"))
+    assert "it'\\''s etc' reload" in text
+
+    assert sh(text).returncode == 0
+    main, master = [(etc / name).read_text() for name in before]
+    assert "mua = permit_sasl_authenticated, $popgate_client_strict, reject\n" \
+        in main
+    assert "# our users' own\n" in main
+    assert "smtpd_milters = inet:127.0.0.1:11332, $popgate_milter\n" in main
+    assert f"unix:{box.path}/policy.sock" in main
+    assert "-o smtpd_client_restrictions=$mua\n" in master
+    assert re.search(r"(?m)^submission +inet +n +- +n ", master)
+    # the diff is what the commands have changed
+    for name, old in before.items():
+        path = etc / name
+        made = subprocess.run(
+            ["diff", "-u", "--label", path, "--label", path, "-", path],
+            input=old, text=True, capture_output=True).stdout
+        assert made and diff.startswith(made)
+        diff = diff[len(made):]
+    assert diff == ""
+    # and once is enough
+    assert "there is nothing to do" in \
+        box.out("wiring", "postfix", "--config-dir", etc)
+    assert box.out("wiring", "postfix", "--config-dir", etc, "--diff") == ""
+
+
+def test_wiring_of_instances(box, etc, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(etc, other)
+    with open(etc / "main.cf", "a") as out:
+        out.write(f"multi_instance_directories = {other}\n")
+    assert sh(box.out("wiring", "postfix", "--config-dir", etc)).returncode == 0
+    for path in etc, other:
+        assert "$popgate_relay_strict" in (path / "master.cf").read_text()
+
+
+@pytest.mark.parametrize("setting,reason", [
+    ("smtpd_relay_restrictions = permit", "close the server first"),
+    ("smtpd_milters = unix:/opendkim/sock", "needs"),
+])
+def test_wiring_says_what_it_cant(box, etc, setting, reason):
+    with open(etc / "main.cf", "a") as out:
+        out.write(setting + "\n")
+    done = box.run("wiring", "postfix", "--config-dir", etc, code=EX_CONFIG)
+    assert reason in done.stderr, done
+    assert "postconf" not in done.stdout
+
+
+def test_wiring_of_no_postfix(box, tmp_path):
+    assert "main.cf" in box.err("wiring", "postfix", "--config-dir",
+                                tmp_path / "none", code=EX_NOINPUT)
+    done = box.run("wiring", "postfix")
+    assert "general lines" in done.stderr
+    assert done.stdout == expected_wiring(box, "postfix/closed.cf")
 
 
 @pytest.mark.parametrize("args,name", [

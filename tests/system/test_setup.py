@@ -20,7 +20,7 @@ from lab.process import wait_for
 from lab.stock import CONF, CTL, JOURNAL, Stock, tree
 from lab.site import BUILD, TOP
 
-EX_IOERR = 74
+EX_IOERR, MS_RDONLY = 74, 1
 STRANGER, CLIENT = "203.0.113.9", "203.0.113.20"
 POSTFIX = {"/etc/postfix/main.cf", "/etc/postfix/master.cf"}
 
@@ -238,16 +238,19 @@ class TestInterrupted:
 
     @pytest.mark.parametrize("full", ["/etc/postfix", "/var/lib"])
     def test_full_disk(self, ready, full):
-        content = pathlib.Path(full)
+        size = "1m" if full == "/etc/postfix" else "16k"
+        copy = pathlib.Path("/run/copy")
         if full == "/etc/postfix":
-            copy = pathlib.Path("/run/copy")
-            shutil.copytree(content, copy, symlinks=True)
-            size = sum((p.stat().st_size + 4095) // 4096 * 4
-                       for p in copy.rglob("*") if p.is_file())
-            namespace.mount("tmpfs", content, "tmpfs", 0, f"size={size + 8}k")
-            shutil.copytree(copy, content, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(full, copy, symlinks=True)
+        namespace.mount("tmpfs", full, "tmpfs", 0, f"size={size}")
+        if full == "/etc/postfix":      # room for one new file, not for two
+            shutil.copytree(copy, full, symlinks=True, dirs_exist_ok=True)
+            with open("/etc/postfix/filler", "wb", buffering=0) as filler:
+                with pytest.raises(OSError):
+                    while True:
+                        filler.write(b"x" * 4096)
+                filler.truncate(filler.tell() // 4096 * 4096 - 4096)
         else:
-            namespace.mount("tmpfs", content, "tmpfs", 0, "size=16k")
             os.mkdir("/var/lib/popgate")
             shutil.chown("/var/lib/popgate", "popgate-collector", "popgate")
             os.chmod("/var/lib/popgate", 0o3770)
@@ -372,12 +375,38 @@ class TestRefused:
             child.kill()
             child.wait()
 
-    def test_proof(self, ready):
+    def test_no_start(self, ready):
         """A milter that can't start: nothing stays."""
-        namespace.mount("tmpfs", "/run/popgate", "tmpfs", 0,
-                        "mode=0555") if os.path.isdir("/run/popgate") else \
-            os.symlink("/dev/null", "/run/popgate")
+        os.mkdir("/run/popgate")
+        namespace.mount("tmpfs", "/run/popgate", "tmpfs", MS_RDONLY)
+        before = tree("/etc/postfix", "/etc/popgate")
+        done = ready.setup("--apply", "--answer", "trial=skip", code=EX_IOERR)
+        assert "Read-only file system" in done.stderr
+        assert tree("/etc/postfix", "/etc/popgate") == before
+        assert not daemon("popgate-collector")
+
+    def test_a_link(self, ready):
+        """What stands at our directory's name, and is none, stays as it is."""
+        elsewhere = pathlib.Path("/run/elsewhere")
+        elsewhere.mkdir(0o700)
+        os.symlink(elsewhere, "/run/popgate")
+        before = tree("/etc/postfix", "/etc/popgate")
+        done = ready.setup("--apply", "--answer", "trial=skip", code=EX_IOERR)
+        assert "/run/popgate: " in done.stderr
+        assert tree("/etc/postfix", "/etc/popgate") == before
+        assert (elsewhere.stat().st_mode & 0o7777, elsewhere.stat().st_uid) \
+            == (0o700, 0)
+
+    def test_not_reached(self, ready):
+        """Sockets that Postfix may not use: the proof fails, all goes back."""
+        ready.start()
+        main = ready.etc / "main.cf"
+        CONF.write_text('milter: { group = "root"; };\n')
         before = tree("/etc/postfix", "/etc/popgate")
         done = ready.setup("--apply", "--answer", "trial=skip", code=None)
         assert done.returncode not in (0, 1), done
+        assert "doesn't reach popgate" in done.stderr
+        assert "It is all put back" in done.stdout
         assert tree("/etc/postfix", "/etc/popgate") == before
+        assert own(ready).code == 250 and relay(ready, STRANGER).code == 454
+        assert not daemon("popgate-milter") and main.exists()

@@ -3,6 +3,8 @@
 as admins have them: whom popgate permits relays on every service, nobody else
 does, and everything else is as it was."""
 import itertools
+import re
+import sys
 
 import pytest
 
@@ -10,7 +12,7 @@ from lab import client
 from lab.dovecot import Dovecot
 from lab.pasted import Pasted
 from lab.popgate import Popgate
-from lab.process import wait_for
+from lab.process import Process, wait_for
 from lab.site import PASSWORD, NamespaceSite
 from lab.world import World
 
@@ -89,13 +91,50 @@ smtpd_helo_restrictions = permit_mynetworks, reject_invalid_helo_hostname
 """, master=SUBMISSION + """\
   -o smtpd_sender_restrictions=permit_sasl_authenticated,reject
 """),
+    "milters": dict(main="""\
+compatibility_level = 3.6
+smtpd_milters = {{ inet:127.0.0.1:11332, default_action=accept }}
+non_smtpd_milters = $smtpd_milters
+smtpd_recipient_restrictions = permit_sasl_authenticated,
+    check_policy_service {{ inet:127.0.0.1:11332, default_action=DUNNO,
+        timeout=1s }}, reject_unlisted_recipient
+""", asked=True),
+    "old-wiring": dict(main="""\
+compatibility_level = 3.6
+smtpd_relay_restrictions = permit_auth_destination,
+    check_policy_service {{ unix:/var/run/popgate-old/policy.sock, timeout=10s,
+        policy_context=asked-at-data }}, reject_unauth_destination
+smtpd_data_restrictions = permit_auth_destination,
+    check_policy_service unix:/var/run/popgate-old/policy.sock
+smtpd_milters = {{ unix:/var/run/popgate-old/milter.sock, default_action=accept }}
+"""),
+    "reinjection": dict(main="""\
+compatibility_level = 3.6
+content_filter = smtp:[127.0.0.1]:10024
+smtpd_client_restrictions = permit_sasl_authenticated,
+    reject_unauth_pipelining
+""", master=SMTP + """\
+127.0.0.1:10025 inet n - n - - smtpd
+  -o content_filter=
+  -o smtpd_recipient_restrictions=permit_mynetworks,reject
+""", reinjects=10025),
     "classes": dict(main="""\
 compatibility_level = 1
 smtpd_restriction_classes = strict
 strict = reject_unauth_destination
-smtpd_recipient_restrictions = strict, permit_mynetworks
+smtpd_recipient_restrictions = permit_sasl_authenticated, strict
 """),
 }
+
+
+# Somebody's milter and policy service: hangs up on who comes, and counts them.
+OTHER = """\
+import socket
+with socket.create_server(("127.0.0.1", 11332)) as s:
+    while True:
+        s.accept()[0].close()
+        print("asked", flush=True)
+"""
 
 
 class Servers:
@@ -111,12 +150,18 @@ class Servers:
                                    trusted=["127.0.0.0/8"])
             self.popgate.ctl("add", "203.0.113.250")    # makes the table
             self.popgate.start_milter()
+            self.other = Process("other", [sys.executable, "-c", OTHER],
+                                 self.site.log)
+            self.other.start().accepts(("127.0.0.1", 11332))
         except BaseException:
             self.close()
             raise
 
     def close(self):
         self.site.close()
+
+    def asked(self):
+        return self.other.log.read_text().count("asked")
 
     def address(self):
         n = next(self.hosts)
@@ -165,17 +210,20 @@ def wired(servers, request):
         before = {port: servers.rcpt("alice@lab.test", port)
                   for port in servers.ports()}
         servers.mta.paste(servers.popgate.ctl("wiring", "postfix"))
-        yield servers, before
+        yield servers, before, case
     finally:
         servers.mta.stop()
 
 
-def same(a, b):
-    return a.code == b.code and a.text.split(":")[0] == b.text.split(":")[0]
+def same(reply, before):
+    """The same but for who is named."""
+    def text(reply):
+        return re.sub("<[^>]*>", "<>", reply.text)
+    return reply.code == before.code and text(reply) == text(before)
 
 
 def test_promises(wired):
-    lab, before = wired
+    lab, before, case = wired
     remote = "someone@remote.test"
 
     # nothing is left to do
@@ -200,11 +248,27 @@ def test_promises(wired):
         # our own mail as before
         assert same(lab.rcpt("alice@lab.test", port), before[port])
 
+    if case.get("asked"):
+        was = lab.asked()
+        assert lab.rcpt("alice@lab.test").code == 250
+        # as a milter, and twice as a policy service
+        wait_for(lambda: lab.asked() >= was + 3, "the others to be asked")
+        assert "non_smtpd_milters = { inet:127.0.0.1:11332" in \
+            lab.mta.text("main.cf")
+    if "reinjects" in case:
+        with client.Smtp(("127.0.0.1", case["reinjects"])) as smtp:
+            smtp.mail("friend@elsewhere.test")
+            assert smtp.rcpt(remote).code == 250
+            assert smtp.data("token").code == 250
+
     lab.popgate.milter.kill()
     try:
         for port in lab.ports():
             user = lab.logged_in()
-            assert same(lab.rcpt("alice@lab.test", port), before[port])
+            reply = lab.rcpt("alice@lab.test", port)
+            # who is refused may be put off instead
+            assert same(reply, before[port]) or (
+                before[port].code >= 500 > reply.code >= 400), reply
             reply = lab.rcpt(remote, port, user)
             assert 400 <= reply.code < 500, reply
             assert 400 <= lab.rcpt(remote, port).code < 600

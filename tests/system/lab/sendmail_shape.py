@@ -77,6 +77,7 @@ class Lab:
 
     def furnish(self, site):
         namespace.mount("tmpfs", "/var/spool", "tmpfs", 0, "mode=0755")
+        namespace.cover("/var/lib", "/run/cover/var/lib")
         for name, text in (("passwd", USERS), ("group", GROUPS)):
             with open(f"/etc/{name}", "a") as out:
                 out.write(text)
@@ -93,7 +94,8 @@ class Lab:
             *(f"10.9.200.{host}" for host in range(256))],
             site.log).start()
         self.popgate = Popgate(site, ["lab.test", "relay.test",
-                                      "mail.lab.test"], "mail").start()
+                                      "mail.lab.test"], "mail",
+                               trusted=("127.0.0.1/32", "::1/128")).start()
         conf = pathlib.Path("/usr/lib/sasl2/Sendmail.conf")
         conf.parent.mkdir(exist_ok=True)
         conf.write_text(SASL.format(db="/run/lab/sasldb2"))
@@ -160,6 +162,12 @@ class Lab:
 
     def wiring(self, *options, check=True):
         return self.popgate.ctl("wiring", "sendmail", *options, check=check)
+
+    def setup(self, *options, code=0):
+        done = self.popgate.ctl("setup", "--mta", "sendmail", *options,
+                                check=False)
+        assert done.returncode == code, done
+        return done.stdout + done.stderr
 
     def wire(self, shape):
         """By the commands that popgatectl prints, Sendmail running."""

@@ -37,6 +37,7 @@ class Shape:
     address: str = "192.0.2.25"
     pid_file: str = "/var/run/sendmail/mta/sendmail.pid"
     own_words: tuple = ()       # (client, sender, recipient, code, text)
+    block_lists: bool = False   # 10.9.200.0/24 is in one
 
 
 SHAPES = [
@@ -289,6 +290,27 @@ R<special@$*>	$#error $@ 5.7.1 $: "550 special is not at home"
           notes=("edited itself", "rules of your own"),
           own_words=(("stranger", "x@far.test", "special@lab.test", 550,
                       "special is not at home"),)),
+
+    Shape("block-lists", CF + """\
+OSTYPE(`linux')dnl
+FEATURE(`no_default_msa')dnl
+FEATURE(`use_cw_file')dnl
+FEATURE(`access_db', `hash -T<TMPF> -o /etc/mail/access')dnl
+FEATURE(`dnsbl', `bl.test', `"550 refused, see http://bl.test/?" $&{client_addr}')dnl
+FEATURE(`enhdnsbl', `bl.test', `', `t')dnl
+""" + PORT_25 + CALM + OUT + AUTH + MAILERS,
+          files={"access": "Connect:10.9.200.99 REJECT\n"}, auth=True,
+          block_lists=True, notes=("isn't looked up in the DNS block lists",
+                                   "access map's entries")),
+
+    Shape("block-lists-delayed", "divert(-1)\n" + CF + """\
+OSTYPE(`linux')dnl
+FEATURE(`no_default_msa')dnl
+FEATURE(`use_cw_file')dnl
+FEATURE(`delay_checks')dnl
+FEATURE(`enhdnsbl', `bl.test')dnl
+""" + PORT_25 + CALM + OUT + AUTH + MAILERS, auth=True, block_lists=True,
+          keep_mc=False),
 
     Shape("no-cf.m4", """\
 dnl ## paths and macros of its own

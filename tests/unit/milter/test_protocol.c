@@ -51,6 +51,46 @@ policy_request(void **state)
 	assert_string_equal(req.permitted, "2");
 }
 
+/* The wiring's policy_context. */
+static void
+policy_context(void **state)
+{
+	static const struct {
+		const char *context;
+		bool want_at_data;
+		enum protocol_list want_list;
+	} rows[] = {
+		{ "", false, LIST_UNKNOWN },
+		{ "asked-at-data", true, LIST_UNKNOWN },
+		{ "asked-at-data/client", true, LIST_CLIENT },
+		{ "asked-at-data/relay", true, LIST_RELAY },
+		{ "asked-at-data/", true, LIST_UNKNOWN },
+		{ "asked-at-data/clients", true, LIST_UNKNOWN },
+		{ "asked-at-datum", false, LIST_UNKNOWN },
+		{ "helo", false, LIST_HELO },
+		{ "sender", false, LIST_SENDER },
+		{ "recipient", false, LIST_RECIPIENT },
+		{ "/recipient", false, LIST_UNKNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char text[200];
+		struct protocol_request req;
+		size_t used;
+		int n = snprintf(text, sizeof(text),
+		    "request=smtpd_access_policy\npolicy_context=%s\n\n",
+		    rows[i].context);
+
+		ROW("%s", rows[i].context);
+		assert_int_equal(
+		    parse(PROTOCOL_POLICY, text, (size_t)n, &req, &used),
+		    PROTOCOL_REQUEST);
+		assert_int_equal(req.asked_at_data, rows[i].want_at_data);
+		assert_int_equal(req.list, rows[i].want_list);
+	}
+}
+
 static void
 policy_bad(void **state)
 {
@@ -97,6 +137,14 @@ socketmap_request(void **state)
 	assert_int_equal(req.map, PROTOCOL_MAP_CLIENT);
 	assert_string_equal(req.client, "203.0.113.77");
 	assert_false(req.has_recipient);
+
+	/* before there is a recipient */
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "36:sendmail_client ipv6:2001:db8:0:0:5:,",
+		40, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(req.map, PROTOCOL_MAP_KNOWN);
+	assert_string_equal(req.client, "ipv6:2001:db8:0:0:5:");
 
 	/* as Sendmail 8.17 wrote them */
 	static const char key[] =
@@ -234,6 +282,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(policy_request),
+		cmocka_unit_test(policy_context),
 		cmocka_unit_test(policy_bad),
 		cmocka_unit_test(socketmap_request),
 		cmocka_unit_test(socketmap_bad),

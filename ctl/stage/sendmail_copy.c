@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/stage/sendmail_copy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/mta/conf_file.h"
+#include "common/mta/sendmail_cf.h"
+#include "ctl/stage/room.h"
+#include "ctl/stage/sasl.h"
+
+enum { PATH_LEN = 1024, WORD_LEN = 300 };
+
+/* What is collected of the lines. */
+struct reading {
+	struct daemon_copy *copy;
+	struct asked *asked;
+	size_t n;
+};
+
+static void
+add(struct reading *r, enum standin_kind kind,
+    const struct postfix_endpoint *named)
+{
+	struct asked *a = &r->asked[r->n];
+
+	if (r->n == ASKED_MAX ||
+	    (named->is_unix && strstr(named->path, "popgate") != NULL))
+		return;
+	*a = (struct asked){ .kind = kind, .named = *named };
+	if (named->is_unix)
+		(void)snprintf(a->path, sizeof(a->path), "%s", named->path);
+	r->n++;
+}
+
+/* "unix:/path", "local:/path", "inet:port@host", as libmilter writes it. */
+static bool
+endpoint(const char *text, struct postfix_endpoint *e)
+{
+	char word[WORD_LEN];
+	const char *at;
+
+	(void)snprintf(
+	    word, sizeof(word), "%.*s", (int)strcspn(text, ", \t"), text);
+	if (strncmp(word, "inet", 4) != 0)
+		return postfix_endpoint_parse(word, e);
+	text = strchr(word, ':');
+	at = text == NULL ? NULL : strchr(text, '@');
+	if (at == NULL)
+		return false;
+	*e = (struct postfix_endpoint){ .port = (unsigned)strtoul(
+					    text + 1, NULL, 10) };
+	(void)snprintf(e->host, sizeof(e->host), "%s", at + 1);
+	return true;
+}
+
+/* "popgate, S=unix:/run/x, F=T" */
+static void
+take_milter(struct reading *r, const char *text)
+{
+	struct postfix_endpoint e;
+	char value[WORD_LEN];
+
+	if (sendmail_equate(text, 'S', value, sizeof(value)) &&
+	    endpoint(value, &e))
+		add(r, STANDIN_MILTER, &e);
+}
+
+/* "name socket -T<TMPF> unix:/run/x" */
+static void
+take_map(struct reading *r, const char *text)
+{
+	const char *words = strpbrk(text, " \t");
+	const char *last = strrchr(text, ' ');
+	struct postfix_endpoint e;
+
+	if (words != NULL && last != NULL &&
+	    strncmp(words + strspn(words, " \t"), "socket", 6) == 0 &&
+	    endpoint(last + 1, &e))
+		add(r, STANDIN_SOCKETMAP, &e);
+}
+
+static void
+take_daemon(struct reading *r, const char *text)
+{
+	struct listener l = { .family = ADDR_IPV4, .port = 25 };
+	char value[WORD_LEN];
+
+	if (sendmail_equate(text, 'P', value, sizeof(value)))
+		l.port = daemon_copy_port(value);
+	if (sendmail_equate(text, 'N', value, sizeof(value)))
+		(void)snprintf(l.name, sizeof(l.name), "%.60s", value);
+	if (sendmail_equate(text, 'F', value, sizeof(value)) &&
+	    strcmp(value, "inet6") == 0)
+		l.family = ADDR_IPV6;
+	if (sendmail_equate(text, 'A', value, sizeof(value)) &&
+	    addr_parse_loose(value, &l.addr))
+		l.family = l.addr.family;
+	/* M=s: TLS from the first byte */
+	l.tls = sendmail_equate(text, 'M', value, sizeof(value)) &&
+	    strchr(value, 's') != NULL;
+	(void)daemon_copy_add(r->copy, &l);
+}
+
+/* The directory that a path of an option is in becomes ours: for a queue
+ * ("/var/spool/mqueue", "/var/spool/mqueue/q*") an empty one. */
+static int
+take_directory(const char *value, bool queue, struct err *err)
+{
+	char dir[PATH_LEN];
+	struct stat st;
+	char *slash;
+
+	(void)snprintf(dir, sizeof(dir), "%s", value);
+	slash = strrchr(dir, '/');
+	if (slash == NULL || *dir != '/')
+		return 0;
+	if (!queue || strpbrk(slash, "*?[") != NULL)
+		*slash = '\0';
+	if (*dir == '\0' || stat(dir, &st) == -1)
+		return *dir == '\0' ? 0 : room_writable(dir, err);
+	return queue ? room_cover(dir, ROOM_EMPTY, NULL, err)
+		     : room_writable(dir, err);
+}
+
+static int
+take_option(struct reading *r, const char *text, struct err *err)
+{
+	const char *value;
+
+	if ((value = sendmail_option(text, "DaemonPortOptions")) != NULL)
+		take_daemon(r, value);
+	if ((value = sendmail_option(text, "QueueDirectory")) != NULL)
+		return take_directory(value, true, err);
+	if ((value = sendmail_option(text, "PidFile")) != NULL ||
+	    (value = sendmail_option(text, "StatusFile")) != NULL ||
+	    (value = sendmail_option(text, "ControlSocketName")) != NULL)
+		return take_directory(value, false, err);
+	return 0;
+}
+
+/* Sendmail waits for a minute where the machine's name has no domain. */
+static int
+qualify(struct err *err)
+{
+	char name[256] = "";
+	char full[300];
+
+	(void)gethostname(name, sizeof(name) - 1);
+	if (strchr(name, '.') != NULL)
+		return 0;
+	(void)snprintf(
+	    full, sizeof(full), "%s.stage.test", *name == '\0' ? "mail" : name);
+	if (sethostname(full, strlen(full)) == 0)
+		return 0;
+	err_set(err, ERR_IO, "the host name of the copy: %s", strerror(errno));
+	return -1;
+}
+
+int
+sendmail_copy_make(struct daemon_copy *copy, const char *cf,
+    struct asked *asked, size_t *n_r, struct err *err)
+{
+	struct postfix_endpoint saslauthd = { .is_unix = true,
+		.path = SASL_SOCKET };
+	struct reading r = { .copy = copy, .asked = asked };
+	struct sendmail_cf lines;
+	char *text = conf_file_read(cf);
+	int rc = 0;
+
+	if (text == NULL) {
+		err_set(err, ERR_IO, "%s: %s", cf, strerror(errno));
+		return -1;
+	}
+	if (!sendmail_cf_parse(text, &lines)) {
+		err_nomem(err, cf, 0);
+		return -1;
+	}
+	for (size_t i = 0; i < lines.n && rc == 0; i++) {
+		if (lines.v[i].kind == 'O')
+			rc = take_option(&r, lines.v[i].text, err);
+		else if (lines.v[i].kind == 'X')
+			take_milter(&r, lines.v[i].text);
+		else if (lines.v[i].kind == 'K')
+			take_map(&r, lines.v[i].text);
+	}
+	sendmail_cf_release(&lines);
+	if (copy->n == 0)
+		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
+	add(&r, STANDIN_SASLAUTHD, &saslauthd);
+	*n_r = r.n;
+	if (rc == 0)
+		rc = sasl_ask_stand_in("Sendmail", NULL, err);
+	return rc == 0 ? qualify(err) : -1;
+}
+
+int
+sendmail_copy_start(const struct daemon_copy *copy, const char *program,
+    const char *cf, const struct network_set *own, int log, int timeout_ms,
+    struct err *err)
+{
+	static const char *const usual[] = { "/usr/libexec/sendmail/sendmail",
+		"/usr/lib/sm.bin/sendmail", "/usr/sbin/sendmail.sendmail",
+		"/usr/sbin/sendmail-mta", "/usr/sbin/sendmail" };
+	char file[PATH_LEN];
+
+	for (size_t i = 0;
+	     i < sizeof(usual) / sizeof(usual[0]) && program == NULL; i++)
+		if (access(usual[i], X_OK) == 0)
+			program = usual[i];
+	if (program == NULL) {
+		err_set(err, ERR_IO, "Sendmail's program isn't here");
+		return -1;
+	}
+	(void)snprintf(file, sizeof(file), "-C%s", cf);
+	/* -q is never given: nothing is delivered, whatever is accepted */
+	const char *const argv[] = { program, file, "-bD", "-ODeliveryMode=q",
+		NULL };
+
+	return daemon_copy_start(copy, argv, own, log, timeout_ms, err);
+}
