@@ -150,11 +150,17 @@ accepts_known(const struct exim_statement *s, const char *by)
 	    exim_statement_find(s, "local_parts") == NULL;
 }
 
+bool
+exim_accepts_auth(const struct exim_statement *s)
+{
+	return accepts_known(s, "authenticated");
+}
+
 static size_t
 find_neighbour(const struct exim_acl *acl, size_t after, size_t refusal)
 {
 	for (size_t i = after; i < refusal; i++)
-		if (accepts_known(&acl->v[i], "authenticated"))
+		if (exim_accepts_auth(&acl->v[i]))
 			return i;
 	for (size_t i = refusal; i-- > after;)
 		if (accepts_known(&acl->v[i], "hosts"))

@@ -21,6 +21,9 @@ enum exim_effect {
 
 enum exim_effect exim_statement_effect(const struct exim_statement *s);
 
+/* Does it accept every AUTH user, whatever the domain? */
+bool exim_accepts_auth(const struct exim_statement *s);
+
 /* deny, drop, defer, discard */
 bool exim_verb_refuses(const char *verb);
 

@@ -19,9 +19,7 @@ struct exim_edit {
 };
 
 enum exim_note_kind {
-	EXIM_REFUSES_FIRST, /* a statement that popgate's clients don't pass */
 	EXIM_ASKED_FOR_ALL, /* popgate is asked for our own recipients, too */
-	EXIM_GENERATED, /* the file is written by another program */
 };
 
 struct exim_note {

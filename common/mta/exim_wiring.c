@@ -9,7 +9,8 @@
 
 #define PERMIT "acl_popgate"
 #define VERDICT "acl_popgate_verdict"
-#define POLICY_MACRO "POPGATE_POLICY"
+#define CLIENT "acl_popgate_client"
+#define POLICY_MACRO "POPGATE"
 #define POLICY_DEFAULT "/run/popgate/policy.sock"
 
 struct planner {
@@ -191,11 +192,11 @@ edit_verdict(struct planner *p, const struct exim_acl *acl, size_t refusal)
 
 /* A refusal that spares AUTH users spares popgate's clients, too. */
 static int
-edit_spare(struct planner *p, const struct exim_statement *s)
+edit_spare(struct planner *p, const struct exim_statement *s, const char *acl)
 {
 	struct exim_draft t = exim_draft_begin();
 
-	exim_draft_put(&t, "    !acl = " PERMIT "\n");
+	exim_draft_put(&t, "    !acl = %s\n", acl);
 	return edit(p, s->file, s->behind, t,
 	    "This refusal spares AUTH users; now it spares clients that "
 	    "popgate permits, too.");
@@ -210,7 +211,7 @@ plan_spared(struct planner *p, const struct exim_acl *acl, size_t i)
 		return 0;
 	if (!asked(acl, i, "deny", VERDICT) && edit_verdict(p, acl, i) == -1)
 		return -1;
-	return edit_spare(p, &acl->v[i]);
+	return edit_spare(p, &acl->v[i], PERMIT);
 }
 
 /* The last place: whoever comes here and isn't accepted is refused. */
@@ -300,21 +301,29 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 	return plan_final(p, acl, passed, acl->n);
 }
 
-/* HELO and MAIL: refusals that spare AUTH users, of whom popgate knows no
- * counterpart before the recipient. */
+/* Refusals that AUTH users don't meet: those that say so, and block lists
+ * behind the statement that accepts them. Popgate's clients often come from
+ * addresses that are in such lists. */
 static int
-note_refusals(struct planner *p, const struct exim_acl *acl)
+spare_clients(struct planner *p, const struct exim_acl *acl)
 {
+	bool accepted = false; /* AUTH users, by a statement above */
+
 	for (size_t i = 0; i < acl->n; i++) {
 		const struct exim_statement *s = &acl->v[i];
 		const struct exim_condition *c =
 		    exim_statement_find(s, "authenticated");
 
-		if (!exim_verb_refuses(s->verb) || c == NULL || !c->negated)
+		accepted |= exim_accepts_auth(s);
+		if (!exim_verb_refuses(s->verb) ||
+		    exim_statement_effect(s) != EXIM_GOES_ON ||
+		    exim_statement_asks(s, CLIENT) ||
+		    exim_statement_asks(s, VERDICT))
 			continue;
-		if (note(p, EXIM_REFUSES_FIRST, s,
-			"This refusal spares AUTH users, but not popgate's "
-			"clients: popgate is asked at the recipient.") == -1)
+		if (((c != NULL && c->negated) ||
+			(accepted &&
+			    exim_statement_find(s, "dnslists") != NULL)) &&
+		    edit_spare(p, s, CLIENT) == -1)
 			return -1;
 	}
 	return 0;
@@ -421,12 +430,16 @@ exim_wiring_plan(const struct exim_source *src,
 		return -1;
 	if (first == NULL)
 		return fail_no_acl(&p);
+	/* Conditions first: at one place they go to the statement above, and
+	 * stay there in front of a new one. */
+	if (each_acl(&p, "acl_smtp_rcpt", spare_clients) == -1 ||
+	    each_acl(&p, "acl_smtp_helo", spare_clients) == -1 ||
+	    each_acl(&p, "acl_smtp_mail", spare_clients) == -1)
+		return -1;
 	if (exim_source_acl(src, PERMIT, strlen(PERMIT)) == NULL &&
 	    edit_include(&p, first) == -1)
 		return -1;
-	if (each_acl(&p, "acl_smtp_rcpt", plan_rcpt) == -1 ||
-	    each_acl(&p, "acl_smtp_helo", note_refusals) == -1 ||
-	    each_acl(&p, "acl_smtp_mail", note_refusals) == -1)
+	if (each_acl(&p, "acl_smtp_rcpt", plan_rcpt) == -1)
 		return -1;
 	exim_plan_sort(plan);
 	return 0;

@@ -302,9 +302,12 @@ wiring_exim(const struct ctl *ctl, const char *config, bool diff)
 		    "names another place");
 	if (rc == -1)
 		return ctl_fail_err(ctl, &err);
-	rc = exim_wiring_plan(&loaded.src, &names, &plan, &err) == -1
-	    ? ctl_fail_err(ctl, &err)
-	    : print_plan(ctl, &loaded, &plan, diff);
+	if (exim_wiring_plan(&loaded.src, &names, &plan, &err) == 0)
+		rc = print_plan(ctl, &loaded, &plan, diff);
+	else if (err.code == ERR_INVALID)
+		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
+	else
+		rc = ctl_fail_err(ctl, &err);
 	exim_plan_release(&plan);
 	exim_loaded_release(&loaded);
 	return rc;

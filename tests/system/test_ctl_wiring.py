@@ -150,3 +150,48 @@ def test_wiring_without_a_permit_channel(box):
     assert "permit.policy" in box.err("wiring", "postfix", code=EX_CONFIG)
     assert "permit.socketmap" in box.err("wiring", "sendmail",
                                          code=EX_CONFIG)
+
+
+EXIM = """\
+acl_smtp_rcpt = r
+begin acl
+r:
+  accept authenticated = *
+  require message = relay not permitted
+          domains = lab.test
+  accept
+"""
+
+
+def test_wiring_exim_is_a_patch(box, tmp_path):
+    """What --diff prints is what patch(1) takes; then there is nothing to do."""
+    conf = tmp_path / "exim.conf"
+    conf.write_text(EXIM)
+    patch = box.out("wiring", "exim", "--diff", "--config-dir", conf)
+    assert f"POPGATE = {box.path}/policy.sock" in patch
+    assert box.out("wiring", "exim", "--config-dir", conf).count("sed -i") == 3
+    subprocess.run(["patch", "-s", conf], input=patch, text=True, check=True)
+    # what the file includes is written by the commands, and not here
+    conf.write_text(conf.read_text() + "acl_popgate:\n  deny\n")
+    again = box.out("wiring", "exim", "--config-dir", conf)
+    assert "nothing to do" in again and "sed" not in again
+    assert box.out("wiring", "exim", "--diff", "--config-dir", conf) == ""
+
+
+@pytest.mark.parametrize("text,words", [
+    ("# Ansible managed\n" + EXIM, "is written by Ansible"),
+    (EXIM.replace("  require message = relay not permitted\n"
+                  "          domains = lab.test\n", ""), ":5: this accept"),
+    ("POPGATE = /other.sock\n" + EXIM, "an older wiring is there"),
+    ("", "expected the files that Exim reads"),
+])
+def test_wiring_exim_refuses(box, tmp_path, text, words):
+    conf = tmp_path / "exim.conf"
+    conf.write_text(text)
+    assert words in box.err("wiring", "exim", "--config-dir", conf,
+                            code=EX_CONFIG)
+
+
+def test_wiring_exim_is_not_here(box, tmp_path):
+    assert "No such file" in box.err("wiring", "exim", "--config-dir",
+                                     tmp_path / "none", code=None)

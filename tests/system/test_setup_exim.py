@@ -88,7 +88,7 @@ def test_there_and_back(stock):
     ("acl_smtp_rcpt = nowhere\n", "no ACL of that name"),
     ("acl_smtp_rcpt = ${acl_x}\n", "no ACL of that name"),
     ("no such option = 1\n", "configuration error in line 1"),
-    ("POPGATE_POLICY = /old/policy.sock\n", "an older wiring is there"),
+    ("POPGATE = /old/policy.sock\n", "an older wiring is there"),
 ])
 def test_refused(single, text, words):
     """Before anything is changed, with the reason."""

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from lab import exim, tls, wirings
+from lab.client import Smtp
 from lab.exim import Exim
 from lab.popgate import Popgate
 from lab.world import World
@@ -134,7 +135,26 @@ acl_check_rcpt:
                     relay.test
 """ + TAIL,
 }
-MAIN = {"by port": "acl_smtp_rcpt = ${if eq{$received_port}{587}{acl_msa}"
+SHAPES["refusals that spare AUTH users"] = """\
+acl_check_mail:
+  drop !authenticated = *
+       hosts = !127.0.0.1
+       condition = ${if eq{$sender_helo_name}{bad.example}}
+       message = HELO not liked
+  accept
+
+acl_check_rcpt:
+  accept hosts = :
+  accept authenticated = *
+         control = submission
+  require message = relay not permitted
+          domains = +local_domains : +relay_to_domains
+  deny message = AUTH first
+       sender_domains = +local_domains
+       !authenticated = *
+""" + TAIL
+MAIN = {"refusals that spare AUTH users": "acl_smtp_mail = acl_check_mail",
+        "by port": "acl_smtp_rcpt = ${if eq{$received_port}{587}{acl_msa}"
                    "{acl_mx}}"}
 WITHOUT_AUTH = {"no AUTH", "by port"}
 
@@ -203,3 +223,33 @@ def test_shape(lab, name):
         finally:
             popgate.start_milter()
         assert "nothing to do" in popgate.ctl("wiring", "exim")
+
+
+def test_spared(lab):
+    """What spares AUTH users spares who has logged in, and nobody else; also
+    when popgate is dead. Nothing of it is recorded."""
+    name = "refusals that spare AUTH users"
+    popgate = lab.popgate
+
+    def mail(address, sender, helo):
+        with Smtp(lab.site.smtp, address, helo) as smtp:
+            reply = smtp.mail(sender)
+            return reply if reply.code != 250 else smtp.rcpt(OWN)
+
+    with lab.shape(name, "spared"):
+        stranger, known = lab.stranger(), lab.stranger()
+        popgate.ctl("add", known)
+        for sender, helo, words in (
+                ("a@elsewhere.test", "bad.example", "HELO not liked"),
+                ("alice@lab.test", "good.example", "AUTH first")):
+            assert words in mail(stranger, sender, helo).text
+            assert mail(known, sender, helo).code == 250
+        assert mail(stranger, "a@elsewhere.test", "good.example").code == 250
+        assert not popgate.decisions(client=known)
+        assert not popgate.decisions(client=stranger)
+        popgate.milter.kill()
+        try:
+            assert mail(known, "alice@lab.test", "x.example").code == 550
+            assert mail(stranger, "a@elsewhere.test", "x.example").code == 250
+        finally:
+            popgate.start_milter()

@@ -68,7 +68,8 @@ static const struct {
 			  "    acl = acl_popgate\n"
 			  "    control = submission\n"
 			  "\n"
-			  "  deny    dnslists = x.example\n" VERDICT_TOP
+			  "  deny    dnslists = x.example\n"
+			  "    !acl = acl_popgate_client\n" VERDICT_TOP
 			  "    !domains = +local : +relay\n" VERDICT "\n"
 			  "  # relaying\n"
 			  "  require message = relay not permitted\n"
@@ -149,6 +150,29 @@ static const struct {
 	    "    set acl_m_own = yes\n    add_header = X-A: b\n" PERMIT_TOP
 	    "    acl = acl_popgate\n    set acl_m_own = yes\n"
 	    "    add_header = X-A: b\n\n" VERDICT_TOP VERDICT "\n  deny\n" },
+	{ "refusals that spare AUTH users, and block lists behind their accept",
+	    "acl_smtp_mail = m\n" MAIN
+	    "acl_rcpt:\n  deny dnslists = a.example\n"
+	    "  accept authenticated = *\n"
+	    "  deny message = listed\n       dnslists = b.example\n"
+	    "  require domains = +local\n"
+	    "  deny sender_domains = +local\n       !authenticated = *\n"
+	    "  accept\n"
+	    "m:\n  drop !authenticated = *\n    condition = x\n    delay = 4s\n"
+	    "  accept\n",
+	    "acl_smtp_mail = m\n" MAIN INCLUDED
+	    "acl_rcpt:\n  deny dnslists = a.example\n"
+	    "  accept authenticated = *\n"
+	    "\n" PERMIT_TOP "    !domains = +local\n    acl = acl_popgate\n"
+	    "  deny message = listed\n       dnslists = b.example\n"
+	    "    !acl = acl_popgate_client\n" VERDICT_TOP
+	    "    !domains = +local\n" VERDICT "\n  require domains = +local\n"
+	    "  deny sender_domains = +local\n       !authenticated = *\n"
+	    "    !acl = acl_popgate_client\n"
+	    "  accept\n"
+	    "m:\n  drop !authenticated = *\n    condition = x\n    delay = 4s\n"
+	    "    !acl = acl_popgate_client\n"
+	    "  accept\n" },
 	{ "two ACLs by an expansion",
 	    "acl_smtp_rcpt = ${if eq{$interface_port}{25}{mx}{msa}}\n"
 	    "begin acl\nmx:\n  accept domains = +local\nmsa:\n"
@@ -204,7 +228,7 @@ static const struct {
 	    "acl_rcpt:\n  accept hosts = +friends\n  deny\n",
 	    "/e:5: this accept" },
 	{ "another popgate",
-	    "POPGATE_POLICY = /old\n" MAIN "acl_rcpt:\n  deny\n",
+	    "POPGATE = /old\n" MAIN "acl_rcpt:\n  deny\n",
 	    "Exim asks popgate at /old" },
 };
 
@@ -256,28 +280,6 @@ several_files(void **state)
 	exim_source_release(&src);
 }
 
-/* A refusal at MAIL that spares AUTH users is named. */
-static void
-refuses_first(void **state)
-{
-	static const struct exim_file file = { "/e",
-		"acl_smtp_mail = m\n" MAIN "acl_rcpt:\n  deny\n"
-		"m:\n  accept hosts = :\n  drop !authenticated = *\n"
-		"    condition = x\n  accept\n" };
-	struct exim_source src;
-	struct exim_plan plan;
-	struct err err;
-
-	(void)state;
-	assert_true(exim_source_read(&file, 1, 1, &src));
-	assert_int_equal(exim_wiring_plan(&src, &names, &plan, &err), 0);
-	assert_int_equal(plan.n_notes, 1);
-	assert_int_equal(plan.notes[0].kind, EXIM_REFUSES_FIRST);
-	assert_int_equal(plan.notes[0].line, 8);
-	exim_plan_release(&plan);
-	exim_source_release(&src);
-}
-
 /* Text that breaks off anywhere gives a plan or an error, and no more. */
 static void
 any_end(void **state)
@@ -305,7 +307,6 @@ main(void)
 		cmocka_unit_test(edits),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(several_files),
-		cmocka_unit_test(refuses_first),
 		cmocka_unit_test(any_end),
 	};
 
