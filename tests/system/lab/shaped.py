@@ -260,7 +260,9 @@ class ShapeLab:
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"postfix start: {done.stderr}\n{log()}")
-        self.services = self.find_services()
+        dead = self.shape.dead.split()
+        self.services = [service for service in self.find_services()
+                         if service.name not in dead]
         for service in self.services:
             wait_for(lambda: speaks(service), f"{service} to speak")
 
