@@ -206,8 +206,8 @@ class ShapeLab:
             assert str(path).startswith(COVERED), path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            shutil.copy(pem.with_suffix(".key") if "key" in path.name
-                        else pem, path)
+            shutil.copy(pem.with_suffix(
+                ".key" if "key" in path.name else ".cert"), path)
 
     def stand_in(self):
         groups = [["sink", "world", WORLD],
@@ -341,7 +341,7 @@ class ShapeLab:
             tried = secured.get(id(service))
             if answer.code == 0:
                 raise Failure(f"{service}: {answer}\n{log()}")
-            if answer.code == 530 and "STARTTLS" in answer.text and tried:
+            if answer.code == 530 and tried:
                 service.tls = "starttls"
             if "AUTH" in answer.offers:
                 service.auth = service.tls
