@@ -212,6 +212,7 @@ class ShapeLab:
     def stand_in(self):
         groups = [["sink", "world", WORLD],
                   ["dns", "dns", "127.0.0.1:53", ".test", ".example",
+                   "example.org", "example.com", "example.net",
                    *self.own_names()]]
         for words in self.shape.standins:
             if words == ["sasldb"]:
