@@ -59,6 +59,7 @@ if ! installed postfix; then
 		as_root debconf-set-selections
 fi
 install_packages postfix
+install_packages postfix-pcre postfix-sqlite
 install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
 	libsasl2-modules libsasl2-modules-db openssl m4 make iproute2 \
 	util-linux mount python3 sqlite3

@@ -24,8 +24,10 @@ SHAPES = read_all(os.environ.get("POPGATE_SHAPES", HERE / "shapes"))
 REPORT = os.environ.get("POPGATE_SHAPES_REPORT")
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_shape(shape):
+PARTS = 4       # a file is run by one process: test_shapes_2.py and so on
+
+
+def trial_of(shape):
     trial = Trial(shape)
     try:
         trial.run()
@@ -35,3 +37,19 @@ def test_shape(shape):
             with open(REPORT, "a") as report:
                 report.write(json.dumps(trial.report()) + "\n")
     assert not trial.problems, "\n".join(trial.problems)
+
+
+def part(number):
+    """The test of every fourth shape, from this one on."""
+    @pytest.mark.parametrize("shape", SHAPES[number::PARTS],
+                             ids=lambda shape: shape.name)
+    def test_shape(shape):
+        trial_of(shape)
+    return test_shape
+
+
+test_shape = part(0)
+
+
+def test_there_are_many():
+    assert "POPGATE_SHAPES" in os.environ or len(SHAPES) >= 60

@@ -36,6 +36,7 @@ EXPECT = {
     "refuses": "",      # popgatectl won't wire it: what its reason contains
     "starts": "yes",    # no: this smtpd does not start, here to say so
     "sockets": "/run/popgate",      # popgate's
+    "dead": "",         # services whose smtpd refuses to run: names
     "setup": "no",      # yes: wired by popgatectl setup, and unwired
 }
 

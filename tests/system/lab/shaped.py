@@ -206,12 +206,13 @@ class ShapeLab:
             assert str(path).startswith(COVERED), path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            shutil.copy(pem.with_suffix(".key") if "key" in path.name
-                        else pem, path)
+            shutil.copy(pem.with_suffix(
+                ".key" if "key" in path.name else ".cert"), path)
 
     def stand_in(self):
         groups = [["sink", "world", WORLD],
                   ["dns", "dns", "127.0.0.1:53", ".test", ".example",
+                   "example.org", "example.com", "example.net",
                    *self.own_names()]]
         for words in self.shape.standins:
             if words == ["sasldb"]:
@@ -260,7 +261,9 @@ class ShapeLab:
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"postfix start: {done.stderr}\n{log()}")
-        self.services = self.find_services()
+        dead = self.shape.dead.split()
+        self.services = [service for service in self.find_services()
+                         if service.name not in dead]
         for service in self.services:
             wait_for(lambda: speaks(service), f"{service} to speak")
 
@@ -339,7 +342,7 @@ class ShapeLab:
             tried = secured.get(id(service))
             if answer.code == 0:
                 raise Failure(f"{service}: {answer}\n{log()}")
-            if answer.code == 530 and "STARTTLS" in answer.text and tried:
+            if answer.code == 530 and tried:
                 service.tls = "starttls"
             if "AUTH" in answer.offers:
                 service.auth = service.tls

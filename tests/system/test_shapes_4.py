@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: ISC
+"""The fourth quarter of the shapes: see test_shapes.py."""
+from test_shapes import part
+
+test_shape = part(3)
