@@ -50,9 +50,9 @@ struct exam {
 };
 
 /* Does the source's line at say what text says (blanks don't count), or a
- * beginning of it that goes on behind "\\"? */
+ * beginning of it that goes on behind "\\"? Not whole: "text = ...". */
 static bool
-says(const char *at, const char *text)
+says(const char *at, const char *text, bool whole)
 {
 	for (; *text != '\0'; at++) {
 		if (*at == ' ' || *at == '\t')
@@ -65,21 +65,25 @@ says(const char *at, const char *text)
 		text += strspn(text, " \t");
 	}
 	at += strspn(at, " \t\r");
-	return *at == '\n' || *at == '\0';
+	return *at == '\n' || *at == '\0' || (!whole && *at == '=');
 }
 
 /* The line of the file that says what text says, a line of x->cf: of several
- * the one that has as many like it before it. 0: none. */
+ * the one that has as many like it before it. Else text is the name of an
+ * option, and it is the line that sets it. 0: none. */
 static unsigned
 source_line(const struct exam *x, const char *text)
 {
 	unsigned line = 0, before = 0, found = 0;
+	size_t i;
 
-	for (size_t i = 0; i < x->cf.n && x->cf.v[i].text != text; i++)
+	for (i = 0; i < x->cf.n && x->cf.v[i].text != text; i++)
 		before += strcmp(x->cf.v[i].text, text) == 0;
+	bool whole = i < x->cf.n;
+
 	for (const char *at = x->source; at != NULL && *at != '\0';) {
 		line++;
-		if (says(at, text)) {
+		if (says(at, text, whole)) {
 			found = line;
 			if (before-- == 0)
 				return line;
