@@ -91,7 +91,7 @@ every_refusal_has_a_reply(void **state)
 		assert_int_equal(code[0], status[0]);
 		assert_true(strlen(text) > 10);
 		/* an MTA puts words of its own before it */
-		char said[REPLY_TEXT_MAX + 40];
+		char said[REPLY_TEXT_MAX + 60];
 
 		(void)snprintf(said, sizeof(said),
 		    "%s <a@b>: Recipient address rejected: %s", status, text);
