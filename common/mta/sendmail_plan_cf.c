@@ -89,11 +89,18 @@ static void
 replace_line(struct sendmail_build *b, unsigned n, const char *line,
     const char *text, const char *why)
 {
-	char old[SENDMAIL_LINE_MAX + 2], new[SENDMAIL_LINE_MAX + 2];
+	char *old = NULL, *new = NULL;
 
-	(void)snprintf(old, sizeof(old), "%s\n", line);
-	(void)snprintf(new, sizeof(new), "%s\n", text);
-	sendmail_add_edit(b, b->src->cf.path, n, old, new, why);
+	if (asprintf(&old, "%s\n", line) == -1)
+		old = NULL;
+	if (asprintf(&new, "%s\n", text) == -1)
+		new = NULL;
+	if (old == NULL || new == NULL)
+		b->no_memory = true;
+	else
+		sendmail_add_edit(b, b->src->cf.path, n, old, new, why);
+	free(old);
+	free(new);
 }
 
 /* Add popgate's filter to the list of len bytes at value, which is in line l of

@@ -241,7 +241,7 @@ journal_make(struct journal *j, const char *path, struct err *err)
 		swap_close(&e->swap);
 		return ret;
 	}
-	assert(!"a file of this transaction");
+	assert(false); /* it is no file of this transaction */
 	return -1;
 }
 

@@ -57,17 +57,17 @@ copy_file(const char *dir, const char *name, struct err *err)
 static int
 copy_configuration(const char *dir, struct err *err)
 {
-	char real[PATH_MAX];
+	char *real = realpath(dir, NULL);
+	int rc = -1;
 
-	if (realpath(dir, real) == NULL) {
+	if (real == NULL)
 		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
-		return -1;
-	}
-	return room_cover(real, ROOM_ENTRIES, fate_of_file, err) == 0 &&
-		copy_file(real, "main.cf", err) == 0 &&
-		copy_file(real, "master.cf", err) == 0
-	    ? 0
-	    : -1;
+	else if (room_cover(real, ROOM_ENTRIES, fate_of_file, err) == 0 &&
+	    copy_file(real, "main.cf", err) == 0 &&
+	    copy_file(real, "master.cf", err) == 0)
+		rc = 0;
+	free(real);
+	return rc;
 }
 
 /* The directory of a log file of Postfix's own. */
