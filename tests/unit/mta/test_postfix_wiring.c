@@ -258,6 +258,9 @@ static const struct row rows[] = {
 };
 
 static void
+add(char *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void
 add(char *text, const char *fmt, ...)
 {
 	size_t n = strlen(text);
