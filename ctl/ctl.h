@@ -46,7 +46,8 @@ struct ctl_option {
 struct ctl_args {
 	const char *opt[CTL_OPTIONS_MAX]; /* by place in the table; "" for
 					   * a switch; NULL: not given */
-	const char *many[CTL_MANY_MAX]; /* of the option that may be given often */
+	const char
+	    *many[CTL_MANY_MAX]; /* of the option that may be given often */
 	int n_many;
 	char **v; /* operands */
 	int n;

@@ -13,7 +13,8 @@ enum err_code {
 	ERR_IO, /* the system said no; text holds path and errno text */
 	ERR_CORRUPT, /* not a database, or a damaged one */
 	ERR_VERSION, /* written by a newer popgate */
-	ERR_EMPTY, /* nothing is in it yet; its writer may be about to fill it */
+	ERR_EMPTY, /* nothing is in it yet; its writer may be about to fill it
+		    */
 	ERR_NOMEM
 };
 

@@ -79,6 +79,33 @@ db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : -1;
 }
 
+int64_t
+db_step_number(
+    sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err)
+{
+	int64_t n = -1;
+
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		n = sqlite3_column_int64(stmt, 0);
+	else
+		db_err(db, what, err);
+	(void)sqlite3_reset(stmt);
+	return n;
+}
+
+int64_t
+db_number(sqlite3 *db, const char *sql, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t n;
+
+	if (db_prepare(db, sql, &stmt, err) == -1)
+		return -1;
+	n = db_step_number(db, stmt, sql, err);
+	(void)sqlite3_finalize(stmt);
+	return n;
+}
+
 enum { WATCH_OPS = 20000, TELL_MS = 100 };
 
 static int

@@ -44,6 +44,12 @@ int db_exec(sqlite3 *db, const char *sql, struct err *err);
 
 /* Step a statement that gives no row, and reset it. 0 or -1 with err. */
 int db_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err);
+/* Step a statement that gives one number, and reset it. The number, which is
+ * not negative; or -1 with err. what: what the number is, for err. */
+int64_t db_step_number(
+    sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct err *err);
+/* The same of a statement that is needed too seldom to stay prepared. */
+int64_t db_number(sqlite3 *db, const char *sql, struct err *err);
 
 /* Call w when a step takes long; w must live as long as db. */
 void db_watch(sqlite3 *db, struct db_watch *w);

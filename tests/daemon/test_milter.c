@@ -1374,8 +1374,8 @@ observe_mode(void **state)
 	    COUNT "verdict = 'would-accept' AND channel <> 'milter'", 2);
 	/* what the milter sees and lets pass, the MTA has let through */
 	assert_accepted(relay_from("203.0.113.7", "<s@y.test>", NULL));
-	wait_int("audit.db",
-	    COUNT "verdict = 'accept' AND channel = 'milter'", 1);
+	wait_int(
+	    "audit.db", COUNT "verdict = 'accept' AND channel = 'milter'", 1);
 }
 
 static void

@@ -126,8 +126,7 @@ own_recipients(void **state)
 	login(CLIENT, 100000);
 	connect_all();
 	for (int list = 0; list < LISTS; list++)
-		assert_reply(
-		    rcpt_of((enum list)list, "4", "a@lab.test"), "OK");
+		assert_reply(rcpt_of((enum list)list, "4", "a@lab.test"), "OK");
 	/* and is asked about by a list without a name as ever */
 	static const char text[] =
 	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"

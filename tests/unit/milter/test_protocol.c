@@ -140,8 +140,8 @@ socketmap_request(void **state)
 
 	/* before there is a recipient */
 	assert_int_equal(
-	    parse(PROTOCOL_SOCKETMAP, "36:sendmail_client ipv6:2001:db8:0:0:5:,",
-		40, &req, &used),
+	    parse(PROTOCOL_SOCKETMAP,
+		"36:sendmail_client ipv6:2001:db8:0:0:5:,", 40, &req, &used),
 	    PROTOCOL_REQUEST);
 	assert_int_equal(req.map, PROTOCOL_MAP_KNOWN);
 	assert_string_equal(req.client, "ipv6:2001:db8:0:0:5:");

@@ -227,8 +227,7 @@ static const struct {
 	    "hostlist friends = *\n" MAIN
 	    "acl_rcpt:\n  accept hosts = +friends\n  deny\n",
 	    "/e:5: this accept" },
-	{ "another popgate",
-	    "POPGATE = /old\n" MAIN "acl_rcpt:\n  deny\n",
+	{ "another popgate", "POPGATE = /old\n" MAIN "acl_rcpt:\n  deny\n",
 	    "Exim asks popgate at /old" },
 };
 
