@@ -47,11 +47,17 @@ fate_of_queue(const char *name)
 static int
 copy_file(const char *dir, const char *name, struct err *err)
 {
-	char from[PATH_LEN], to[PATH_LEN];
+	char *from;
 
-	(void)snprintf(from, sizeof(from), ROOM_REAL "%s/%s", dir, name);
-	(void)snprintf(to, sizeof(to), "%s/%s", dir, name);
-	return room_copy(from, to, err);
+	if (asprintf(&from, ROOM_REAL "%s/%s", dir, name) == -1) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	/* the copy has the path that the file has on the machine */
+	int rc = room_copy(from, from + strlen(ROOM_REAL), err);
+
+	free(from);
+	return rc;
 }
 
 static int

@@ -125,7 +125,7 @@ run_corpus(void)
 	for (char *line = strtok(text, "\n"); line != NULL;
 	     line = strtok(NULL, "\n")) {
 		struct corpus_row *row = &rows[n];
-		char *fields[5];
+		char *fields[5] = { NULL };
 
 		assert_true(n < LENGTH(rows));
 		assert_int_equal(cut_fields(line, fields, 5), 5);
@@ -241,7 +241,7 @@ captured_file_is_judged(void **state)
 	text = read_file(name, &len);
 	for (line = strtok(text, "\n"); line != NULL;
 	     line = strtok(NULL, "\n")) {
-		char *fields[4];
+		char *fields[4] = { NULL };
 
 		row++;
 		assert_int_equal(cut_fields(line, fields, 4), 4);
