@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* popgate-milter - answers Sendmail and Postfix. See popgate-milter(8). */
+/* popgate-milter - answers Postfix, Sendmail and Exim. See popgate-milter(8).
+ */
 #include <grp.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -41,7 +42,7 @@ enum {
 static const char usage[] =
     "usage: popgate-milter [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
     "\n"
-    "Tell Sendmail and Postfix which clients may relay: those that logged in by\n"
+    "Tell Postfix, Sendmail and Exim which clients may relay: those that logged in by\n"
     "POP3 or IMAP a moment ago, that used SMTP AUTH, or that are trusted.\n"
     "\n"
     "  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"

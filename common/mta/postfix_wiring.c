@@ -96,7 +96,7 @@ examine_permits(struct wiring_work *w, const struct postfix_service *s,
 		    networks);
 	if (*state->table != '\0')
 		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,
-		    "Postfix relays for whom %s permits; popgate's milter refuses those whom it doesn't know, and recipients that aren't in relay.local_domains.",
+		    "Postfix relays for clients that %s permits; popgate's milter refuses those that it doesn't know, and recipients that aren't in relay.local_domains.",
 		    state->table);
 	if (state->mx_backup)
 		wiring_note(w, NOTE_OTHER_PERMIT, s, kind->setting,

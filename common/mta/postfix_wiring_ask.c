@@ -157,8 +157,8 @@ define_check(struct wiring_work *w, const char *name, const char *socket)
 		   : "defer_unauth_destination");
 	(void)snprintf(why, sizeof(why),
 	    strict
-		? "By it smtpd_%.*s_restrictions ask popgate, where nothing but a refusal follows; without an answer who gets there is put off."
-		: "By it smtpd_%.*s_restrictions ask popgate; without an answer who wants to relay is put off, and our own mail goes on.",
+		? "smtpd_%.*s_restrictions ask popgate by this name, right before a refusal: without an answer the client gets a temporary failure."
+		: "smtpd_%.*s_restrictions ask popgate by this name: without an answer a relay gets a temporary failure, and our own mail goes on.",
 	    n, list);
 	wiring_set(w, NULL, name, value, why);
 }
@@ -180,7 +180,7 @@ wiring_define(struct wiring_work *w, const char *name)
 		    "{ %s, connect_timeout=5s, command_timeout=10s, default_action=accept%s }",
 		    socket, old ? ", protocol=6" : "");
 		wiring_set(w, NULL, name, value,
-		    "The second lock and the record; accept is right because Postfix itself stays closed.");
+		    "popgate's milter is the second lock, and the record; default_action=accept is right, because Postfix itself stays closed.");
 	} else if (strcmp(name, "popgate_data") == 0) {
 		(void)snprintf(value, sizeof(value),
 		    "check_policy_service { %s, timeout=10s, { default_action = DUNNO } }",

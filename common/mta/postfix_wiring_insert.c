@@ -57,7 +57,7 @@ clear_one(struct wiring_work *w, const struct wiring_items *l, const char *name,
 		w->no_memory = true;
 	else if (strcmp(new, value) != 0 && wiring_own(w, NULL, name) != NULL)
 		wiring_set(w, NULL, name, new,
-		    "What an earlier wiring left here goes.");
+		    "This is left from an earlier wiring, and goes.");
 	free(new);
 	wiring_items_release(&in);
 	free(value);

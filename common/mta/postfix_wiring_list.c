@@ -154,7 +154,7 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 	    own_first ? "permit_auth_destination" : "",
 	    own_first ? wiring_separator(owner, raw) : "", name);
 	(void)snprintf(why, sizeof(why),
-	    "Here %s would refuse a client that popgate permits, or may: popgate is asked in front of it.",
+	    "%s refuses, or may refuse, a client that popgate permits: popgate is asked in front of it.",
 	    place.refuses);
 	const struct wiring_insertion in = {
 		.w = w, .s = s, .kind = kind, .text = text, .why = why
@@ -186,7 +186,7 @@ replace_sole_gate(struct wiring_work *w, const struct postfix_service *s,
 	wiring_set(w, wiring_own(w, s, kind->setting) != NULL ? s : NULL,
 	    kind->setting,
 	    "permit_auth_destination, $popgate_relay_strict, reject_unauth_destination",
-	    "Postfix was open, and popgate's milter alone its guard: closed, it asks popgate whom to let relay.");
+	    "Postfix was open, and only popgate's milter guarded it: closed, it asks popgate which clients may relay.");
 }
 
 /* Make popgate be asked in one list.

@@ -430,9 +430,9 @@ const struct finding_kind finding_kinds[] = {
 
 	/* --- popgate --- */
 	{ "popgate-not-wired", INFO,
-	    "Without popgate the mail server decides by itself, and who logged "
-	    "in by POP or IMAP gets nothing for it.",
-	    "popgatectl wiring postfix    # or: sendmail" },
+	    "Without popgate the mail server decides by itself, and a login by "
+	    "POP or IMAP lets nobody relay.",
+	    "popgatectl wiring postfix    # or: sendmail, exim" },
 	{ "popgate-monitor", WARN,
 	    "Nothing is refused there, only recorded: whatever the mail server "
 	    "lets through is relayed.",
@@ -534,7 +534,7 @@ const struct finding_kind finding_kinds[] = {
 	    "such a server within hours.",
 	    "# stop it, find the setting, close it, start it:\n"
 	    "popgatectl doctor\n"
-	    "popgatectl wiring postfix    # or: sendmail" },
+	    "popgatectl wiring postfix    # or: sendmail, exim" },
 	{ "probe-sender-opens", SEVERITY_OPEN_RELAY,
 	    "A sender address is what the client says of itself, so whoever "
 	    "guesses it relays.",

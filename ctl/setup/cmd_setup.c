@@ -22,7 +22,7 @@ static const struct ctl_option options[] = {
 	[SETUP_APPLY] = { "apply", NULL, "do it" },
 	[SETUP_UNDO] = { "undo", NULL, "put back what setup has changed" },
 	[SETUP_MONITOR] = { "monitor", NULL,
-	    "popgate only records what it would do" },
+	    "relay.mode = \"observe\": only record what popgate would do" },
 	[SETUP_ANSWER] = { "answer", "KEY=VALUE...",
 	    "answer a question of the plan" },
 	[SETUP_JSON] = { "json", NULL, "the plan as a JSON object" },
@@ -281,12 +281,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 
 const struct command cmd_setup = {
 	.name = "setup",
-	.args = "[--mta NAME] [--apply | --undo]",
+	.args =
+	    "[--mta NAME [--config-dir PATH]] [--monitor] [--apply] | --undo",
 	.summary = "connect popgate to the mail server, and prove it",
 	.help =
 	    "Without --apply it prints what it found and what it would do, and changes\n"
 	    "nothing. --apply tries the change on a private copy of the mail server, makes\n"
-	    "it, and asks the mail server whether it works; if not, all is put back.\n",
+	    "it, and asks the mail server whether it works; if not, all is put back. A plan\n"
+	    "with questions begins only when each has its --answer.\n",
 	.options = options,
 	.min = 0,
 	.max = 0,

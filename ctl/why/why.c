@@ -265,8 +265,9 @@ const struct command cmd_why = {
 	.help =
 	    "For an address: which row of the policy decides now, who logged in from there, the\n"
 	    "very log lines, what was relayed and refused; and when it may not relay, what came\n"
-	    "near. For a user: all addresses. For a queue id: each recipient's decision; a message-id is looked up\n"
-	    "in the mail log for that.\n",
+	    "near. For a user: all addresses. For a queue id: each recipient's decision; a\n"
+	    "message-id is looked up in the mail log for that. A relayed recipient that both\n"
+	    "the permit channel and the milter decided on stands there twice.\n",
 	.options = options,
 	.min = 1,
 	.max = 1,

@@ -212,11 +212,13 @@ const struct command cmd_wiring = {
 	.summary = "what connects the mail server of this machine",
 	.help =
 	    "Commands for sh, each with its reason, for the sockets of the "
-	    "configuration. The MTA\nstays closed and asks popgate whom to "
-	    "let relay; the milter is the second lock.\nWhat is there stays: "
+	    "configuration. The MTA\nstays closed and asks popgate which "
+	    "clients may relay; the milter is the second lock.\nWhat is there stays: "
 	    "other checks, other milters. --sole-gate opens the MTA and\n"
-	    "leaves the milter alone to guard it: without it the machine is "
-	    "an open relay.\n",
+	    "leaves only the milter to guard it: without that the machine is "
+	    "an open relay.\n"
+	    "Exit status of --check, 0: each service asks popgate, 1: one doesn't or gave no\n"
+	    "answer, 2: one is an open relay.\n",
 	.options = options,
 	.words = "postfix sendmail exim",
 	.min = 1,
