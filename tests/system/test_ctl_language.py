@@ -64,7 +64,7 @@ def test_unknown_subcommand_far_from_all(box):
     (["decisions", "--since", "yesterday"], "is not a time"),
     (["decisions", "--csv", "--json"], "exclude"),
     (["stats", "--by", "week"], "nothing to count by"),
-    (["wiring", "exim"], "expected postfix or sendmail"),
+    (["wiring", "qmail"], "expected postfix, sendmail"),
     (["replay", "--reason", "-"], "--reason goes with --each"),
     (["completion", "fish"], "expected bash or zsh"),
     (["export", "--format", "cdb"], "is no format"),

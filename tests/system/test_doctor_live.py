@@ -31,6 +31,7 @@ UNJUDGED = {"a client list that refuses the rest", "another policy service",
             "a table that can't be listed", "a sole gate that holds",
             "no ACL",
             "relay_domains is static, but every service refuses all",
+            "the default of old, and a host name without a dot",
             "relay_domains is static, but only some clients get that far"}
 
 
