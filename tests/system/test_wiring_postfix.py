@@ -200,6 +200,10 @@ def servers(keep):
     yield from keep(Servers())
 
 
+def answered(reply):
+    return reply if reply.code != 0 else None
+
+
 @pytest.fixture(params=CASES)
 def wired(servers, request):
     """The servers with this configuration; before it is wired, what is said
@@ -213,8 +217,10 @@ def wired(servers, request):
                         case.get("master", SMTP))
     servers.mta.start()
     try:
-        before = {port: servers.rcpt("alice@lab.test", port)
-                  for port in servers.ports()}
+        # a server that has just been started may hang up at first
+        before = {port: wait_for(lambda: answered(
+            servers.rcpt("alice@lab.test", port)), f"an answer at {port}")
+            for port in servers.ports()}
         servers.mta.paste(servers.popgate.ctl("wiring", "postfix"))
         yield servers, before, case
     finally:

@@ -78,7 +78,7 @@ class Popgate:
         log = self.collector.log
         before = log.stat().st_size if log.exists() else 0
         self.collector.start().ready(
-            lambda: b"started" in log.read_bytes()[before:], "started")
+            lambda: b": started, " in log.read_bytes()[before:], "started")
 
     def start(self):
         self.start_collector()
