@@ -71,7 +71,7 @@ static bool
 only_relays_behind(const struct wiring_items *l, size_t at)
 {
 	for (size_t i = at; i < l->n; i++)
-		if (l->v[i].kind == ITEM_REFUSE || l->v[i].kind == ITEM_MAYBE)
+		if (wiring_meets_own(&l->v[i]))
 			return false;
 	return true;
 }

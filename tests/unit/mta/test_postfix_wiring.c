@@ -247,6 +247,40 @@ static const struct row rows[] = {
 	    MILTER DATA "smtpd_relay_restrictions = ${x?permit_mynetworks}, "
 			"permit_auth_destination, $popgate_relay_strict, $x\n",
 	    NULL },
+	{ "a class that refuses to relay, and checks our own mail, too",
+	    RELAY "smtpd_restriction_classes = inner, outer\n"
+		  "inner = reject_unauth_destination, reject_rbl_client x\n"
+		  "outer = inner\n"
+		  "smtpd_recipient_restrictions = permit_mynetworks, outer\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA RELAY_WIRED
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "$popgate_recipient, outer\n",
+	    NULL },
+	{ "a class that checks our own mail, and then refuses to relay",
+	    "smtpd_restriction_classes = ours\n"
+	    "ours = check_recipient_access hash:/x, "
+	    "reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = permit_mynetworks, ours\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_mynetworks, "
+			"$popgate_relay, ours\n",
+	    NULL },
+	{ "a name that a service's list goes on behind is written out",
+	    RELAY "ours = permit_mynetworks, reject_unauth_destination\n"
+		  "smtpd_recipient_restrictions = $ours\n",
+	    SUBMISSION,
+	    "submission/inet/smtpd_recipient_restrictions = "
+	    "$ours,reject_rbl_client,x\n",
+	    NULL,
+	    MILTER DATA RELAY_WIRED
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "permit_auth_destination, $popgate_recipient_strict, "
+	    "reject_unauth_destination\n"
+	    "-P submission/inet/smtpd_recipient_restrictions="
+	    "permit_mynetworks,$popgate_recipient,reject_unauth_destination,"
+	    "reject_rbl_client,x\n",
+	    NULL },
 	{ "a sender that is an AUTH user's",
 	    RELAY "smtpd_sasl_auth_enable = yes\n"
 		  "smtpd_sender_login_maps = hash:/x\n"
