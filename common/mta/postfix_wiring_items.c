@@ -380,6 +380,14 @@ wiring_meets_own(const struct wiring_item *item)
 }
 
 bool
+wiring_is_open(const struct wiring_items *l)
+{
+	return strcmp(l->kind->name, "relay") == 0 && l->n == 2 &&
+	    strcmp(l->v[0].table, "static:OK") == 0 &&
+	    strcasecmp(l->v[1].name, "reject") == 0;
+}
+
+bool
 wiring_own_mail_has_passed(const struct wiring_items *l, size_t at)
 {
 	for (size_t i = 0; i < at; i++)

@@ -66,6 +66,10 @@ bool wiring_is_refusal(enum wiring_item_kind kind);
  */
 bool wiring_meets_own(const struct wiring_item *item);
 
+/* Is it the list that leaves Postfix open for popgate's milter to guard:
+ * "check_client_access static:OK, reject" of smtpd_relay_restrictions? */
+bool wiring_is_open(const struct wiring_items *l);
+
 /* Does a permit_auth_destination stand before item `at`? */
 bool wiring_own_mail_has_passed(const struct wiring_items *l, size_t at);
 

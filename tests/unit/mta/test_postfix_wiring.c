@@ -182,8 +182,32 @@ static const struct row rows[] = {
 	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
 	    "default_action=tempfail }\n",
 	    NULL, NULL, NULL,
-	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
-			"$popgate_relay_strict, reject_unauth_destination\n",
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
+	    NULL },
+	{ "the same, and a content filter that gives mail back",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "content_filter = smtp:[127.0.0.1]:10024\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
+	    "127.0.0.1:10025/inet/content_filter =\n", NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_relay_restrictions="
+	    "permit_mynetworks,reject_unauth_destination\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
+	    NULL },
+	{ "the same, and a service of this machine that it guards, too",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n", NULL, NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_relay_restrictions="
+	    "permit_auth_destination,reject_unauth_destination\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
 	    NULL },
 	{ "the same without popgate's milter",
 	    "smtpd_relay_restrictions = check_client_access static:OK, "
@@ -209,9 +233,9 @@ static const struct row rows[] = {
 		  "reject_rbl_client x\n",
 	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
 	    "127.0.0.1:10025/inet/content_filter =\n", NULL,
-	    "-P 127.0.0.1:10025/inet/smtpd_milters=inet:127.0.0.1:1\n"
 	    "-P 127.0.0.1:10025/inet/smtpd_client_restrictions="
 	    "permit_sasl_authenticated,reject_rbl_client,x\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=inet:127.0.0.1:1\n"
 	    "smtpd_milters = inet:127.0.0.1:1, $popgate_milter\n" DATA
 	    "smtpd_client_restrictions = permit_sasl_authenticated, "
 	    "$popgate_client, reject_rbl_client x\n" RELAY_WIRED,
