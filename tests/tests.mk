@@ -4,6 +4,8 @@
 built     = $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/$(1).c))
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 JOBS     ?= $(shell nproc)
+# tests wait more than they compute: twice as many run at once
+RUNNING  ?= $(shell echo $$((2 * $(JOBS))))
 UNIT     := $(call built,unit/*/test_*)
 DAEMON   := $(call built,daemon/test_*)
 FUZZ     := $(call built,fuzz/fuzz_*)
@@ -48,10 +50,11 @@ daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
 # at once: the tests have network namespaces and directories of their own
 system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) --dist loadfile tests/system
+	    -p no:cacheprovider -n $(RUNNING) --dist loadfile tests/system
 
 # another build beside this one: its name, and its CFLAGS
-beside    = $(MAKE) -j$(JOBS) -O BUILD=build-$(1) CFLAGS="$(2)"
+beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
+	    BUILD=build-$(1) CFLAGS="$(2)" $(3)
 test san tsan matrix analyze fuzz fuzz-replay: export WERROR = 1
 
 # random histories where each is slow; make check plays thousands
@@ -63,12 +66,12 @@ TSAN_FLAGS := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized
 tsan: export TSAN_OPTIONS = suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0
 
 san:				## unit and daemon tests under ASan and UBSan
-	$(call beside,san,$(SAN_FLAGS)) check-build
-	$(call beside,san,$(SAN_FLAGS)) check
+	$(call beside,san,$(SAN_FLAGS),check-build)
+	$(call beside,san,$(SAN_FLAGS),check)
 
 tsan:				## unit and daemon tests under TSan
-	$(call beside,tsan,$(TSAN_FLAGS)) check-build
-	$(call beside,tsan,$(TSAN_FLAGS)) check
+	$(call beside,tsan,$(TSAN_FLAGS),check-build)
+	$(call beside,tsan,$(TSAN_FLAGS),check)
 
 matrix:				## build by each compiler here, at -O0 to -flto; i386
 	sh tests/matrix.sh
@@ -83,7 +86,7 @@ fuzz-replay: FUZZ_ARGS := -runs=0
 fuzz:				## fuzz each parser for FUZZ_SECONDS (60)
 fuzz-replay:			## run each fuzzer's corpus once
 fuzz fuzz-replay:
-	$(call beside,fuzz,$(FUZZ_FLAGS)) CC=$(CLANG) fuzz-build
+	$(call beside,fuzz,$(FUZZ_FLAGS),CC=$(CLANG) fuzz-build)
 	@for f in $(notdir $(FUZZ)); do d=tests/fuzz/corpus/$${f#fuzz_}; \
 	    mkdir -p $$d; echo "== $$f"; build-fuzz/fuzz/$$f -verbosity=0 \
 	    -print_final_stats=0 $(FUZZ_ARGS) $$d || exit 1; done
@@ -95,7 +98,7 @@ test-deps:			## install what the tests need, mail servers included
 
 test: test-deps			## install what is needed, run every test
 	$(MAKE) -j$(JOBS) check-build
-	$(MAKE) -j$(JOBS) -O check
+	$(MAKE) -j$(RUNNING) -O check
 	$(MAKE) san
 	$(MAKE) tsan
 	$(MAKE) fuzz-replay

@@ -62,7 +62,7 @@ install_packages postfix
 install_packages postfix-pcre postfix-sqlite
 install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
 	libsasl2-modules libsasl2-modules-db openssl m4 make iproute2 \
-	util-linux mount python3 sqlite3
+	util-linux mount python3 sqlite3 gzip bzip2 xz-utils zstd
 
 case $what in
 all|sendmail)
