@@ -552,6 +552,10 @@ roles(void **state)
 		    ROLE_CLIENTS },
 		{ "loopback", "", "localhost:2525 inet n - n - - smtpd\n", "",
 		    ROLE_LOOPBACK },
+		{ "loopback by a setting that has no effect there", "",
+		    "submission inet n - n - - smtpd\n",
+		    "submission/inet/inet_interfaces = 127.0.0.1\n",
+		    ROLE_CLIENTS },
 		{ "behind HAProxy", "", "127.0.0.1:2525 inet n - n - - smtpd\n",
 		    "127.0.0.1:2525/inet/smtpd_upstream_proxy_protocol = "
 		    "haproxy\n",
