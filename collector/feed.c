@@ -215,9 +215,11 @@ take_line(void *arg, const struct line *line)
 	struct feed *f = arg;
 	struct collect *c = f->c;
 	struct judged judged;
+	struct line of_feed = *line;
 
 	c->lines++;
-	judge_line(c->judge, line, f->direct, c->now, &judged);
+	of_feed.outputs = &f->outputs;
+	judge_line(c->judge, &of_feed, f->direct, c->now, &judged);
 	if (judged.fate == FATE_LOGIN && of_earlier_year(f, line, &judged))
 		refuse_earlier_year(c, f, &judged);
 	if (line->told != NULL)

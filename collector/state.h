@@ -38,6 +38,7 @@ struct feed {
 	struct source *source; /* NULL: not open, feed_try_open() is due */
 	struct stats *stats;
 	bool direct; /* lines come without a file that could be read again */
+	struct line_outputs outputs; /* what was cut of it */
 	int state; /* of the last read: enum source_state, or -1 failed */
 	bool due; /* to be read in this step */
 	bool contributed; /* has logins in the batch */

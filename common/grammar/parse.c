@@ -29,9 +29,7 @@ struct parser {
 	struct prefix_clock clock;
 	struct streams streams; /* of exported journal entries */
 	bool stream_lost; /* an output that isn't in streams may be cut */
-	/* Containers: the newest line of a standard output, of an error output,
-	 * was cut. */
-	bool contained_cut[2];
+	struct line_outputs own, *outputs; /* of containers */
 	char scratch[PREFIX_SCRATCH];
 };
 
@@ -203,6 +201,7 @@ parser_new(const struct parser_options *options, struct parser **parser_r,
 		return -1;
 	}
 	programs_init(&parser->programs);
+	parser_source(parser, NULL);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
 	parser->only_root = options->only_root;
@@ -301,7 +300,7 @@ delivery_of(struct parser *parser, const struct prefix_origin *o)
 static enum line_delivery
 delivery_contained(struct parser *parser, const struct prefix_origin *o)
 {
-	bool *cut = &parser->contained_cut[SPAN_EQUALS(o->stream, "stderr")];
+	bool *cut = &parser->outputs->cut[SPAN_EQUALS(o->stream, "stderr")];
 	bool before = *cut;
 
 	*cut = o->delivery == DELIVERY_CUT;
@@ -309,11 +308,17 @@ delivery_contained(struct parser *parser, const struct prefix_origin *o)
 }
 
 void
+parser_source(struct parser *parser, struct line_outputs *outputs)
+{
+	parser->outputs = outputs == NULL ? &parser->own : outputs;
+}
+
+void
 parser_skip(struct parser *parser)
 {
 	parser->streams = (struct streams){ .v[0].cut = false };
 	parser->stream_lost = true;
-	parser->contained_cut[0] = parser->contained_cut[1] = true;
+	parser->outputs->cut[0] = parser->outputs->cut[1] = true;
 }
 
 /* ---- from message to login ---- */

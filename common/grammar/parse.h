@@ -103,6 +103,11 @@ void parser_free(struct parser **parser); /* NULL-safe; sets NULL */
 void parser_line(struct parser *parser, const char *line, size_t len,
     int64_t now, struct parse_result *result);
 
+/* The lines that follow are of another source.
+ *   outputs  of that source, zeroed before its first line; borrowed until this
+ *            is called again. NULL: the parser's own */
+void parser_source(struct parser *parser, struct line_outputs *outputs);
+
 /* A line was too long to be parsed: it may have been an exported entry of any
  * server's output. */
 void parser_skip(struct parser *parser);

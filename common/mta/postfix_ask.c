@@ -22,10 +22,7 @@ enum {
 	WAIT_MS = POSTFIX_ASK_TIMEOUT_S * 1000 + 1000,
 };
 
-/* postmap's exit status doesn't tell "none found" from a failure. A second
- * table answers this key, which is asked last: it proves that all were asked.
- */
-#define LAST_KEY "popgate-has-asked-all.invalid"
+enum { LAST_KEY_MAX = 48 };
 
 struct known {
 	char *key;
@@ -41,6 +38,10 @@ struct keys {
 struct postfix_ask {
 	char *dir, *table;
 	uint64_t hash_key[2];
+	/* postmap's exit status doesn't tell "none found" from a failure. A
+	 * second table answers this key, which is asked last: it proves that
+	 * all were asked. Strangers choose keys: they don't know this one. */
+	char last_key[LAST_KEY_MAX];
 	pthread_mutex_t mtx;
 	pthread_cond_t answered;
 	/* all below: guarded by mtx */
@@ -73,7 +74,13 @@ postfix_ask_new(const char *dir, const char *table)
 	a->refs = 1;
 	a->dir = strdup(dir);
 	a->table = strdup(table);
+	unsigned chance[4] = { 0 };
+
 	(void)!getrandom(a->hash_key, sizeof(a->hash_key), 0);
+	(void)!getrandom(chance, sizeof(chance), 0);
+	(void)snprintf(a->last_key, sizeof(a->last_key),
+	    "%08x%08x%08x%08x.invalid", chance[0], chance[1], chance[2],
+	    chance[3]);
 	(void)pthread_mutex_init(&a->mtx, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -166,7 +173,7 @@ remember(struct postfix_ask *a, char *key, bool found)
 
 /* The keys as postmap reads them, one a line; NULL when memory is short. */
 static char *
-questions(const struct keys *k)
+questions(const struct keys *k, const char *last_key)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -176,7 +183,7 @@ questions(const struct keys *k)
 		return NULL;
 	for (size_t i = 0; i < k->n; i++)
 		(void)fprintf(out, "%s\n", k->v[i]);
-	(void)fputs(LAST_KEY "\n", out);
+	(void)fprintf(out, "%s\n", last_key);
 	if (fclose(out) == 0)
 		return text;
 	free(text);
@@ -188,7 +195,7 @@ questions(const struct keys *k)
 static char *
 run_postmap(struct postfix_ask *a, struct err *err)
 {
-	static char last_table[] = "inline:{" LAST_KEY "=asked}";
+	char last_table[LAST_KEY_MAX + 20], last_line[LAST_KEY_MAX + 1];
 	char *argv[] = {
 		(char[]){ "postmap" },
 		(char[]){ "-c" },
@@ -199,15 +206,18 @@ run_postmap(struct postfix_ask *a, struct err *err)
 		last_table,
 		NULL,
 	};
-	char *in = questions(&a->asked), *out;
+	char *in = questions(&a->asked, a->last_key), *out;
 
+	(void)snprintf(
+	    last_table, sizeof(last_table), "inline:{%s=asked}", a->last_key);
+	(void)snprintf(last_line, sizeof(last_line), "%s\t", a->last_key);
 	if (in == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return NULL;
 	}
 	out = run_read(argv, in, POSTFIX_ASK_TIMEOUT_S, err);
 	free(in);
-	if (out == NULL || strstr(out, LAST_KEY "\t") != NULL)
+	if (out == NULL || strstr(out, last_line) != NULL)
 		return out;
 	err_set(err, ERR_IO, "postmap: gave no answer");
 	free(out);

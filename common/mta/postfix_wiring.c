@@ -161,9 +161,10 @@ plan_clients(
 static void
 plan_others(struct wiring_work *w, const struct postfix_service *s)
 {
-	wiring_milter_pin(w, s);
+	/* an open list is closed before it loses its guard */
 	for (int i = 0; i < WIRING_LISTS; i++)
 		wiring_list_pin(w, s, &wiring_lists[i]);
+	wiring_milter_pin(w, s);
 }
 
 static void

@@ -49,6 +49,7 @@ struct wiring_edit {
 	char *old; /* as the file has it; NULL: not set there */
 	char *value;
 	char *why; /* one sentence */
+	bool closes; /* what was open, with popgate's milter as its guard */
 };
 
 /* What was found in the configuration as it is. */

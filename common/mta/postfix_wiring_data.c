@@ -112,6 +112,32 @@ asks_about_networks(const struct wiring_items *l)
 	return false;
 }
 
+/* Was it open, and closed for the clients of other services? What a content
+ * filter gives back has to pass, and so has what nobody guarded; popgate's
+ * milter did guard other mail, and was told whom to trust. */
+static bool
+relays_for_networks(const struct wiring_work *w,
+    const struct postfix_service *s, const struct wiring_list_kind *kind)
+{
+	struct wiring_plan none = { .n_edits = 0 };
+	const struct wiring_work before = { .pf = w->pf,
+		.sockets = w->sockets,
+		.plan = &none,
+		.tables = w->tables };
+	struct wiring_items l;
+
+	wiring_items_parse(
+	    &l, &before, s, kind, wiring_raw(&before, s, kind->setting));
+	bool open = wiring_is_open(&l);
+
+	wiring_items_release(&l);
+	return open &&
+	    (postfix_service_role(w->pf, s) == ROLE_REINJECTION ||
+		wiring_milter_state(
+		    w, s, postfix_value(w->pf, s, "smtpd_milters")) ==
+		    WIRING_MILTER_NONE);
+}
+
 void
 wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind)
@@ -126,6 +152,11 @@ wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 
 	if (old == NULL)
 		w->no_memory = true;
+	else if (asks_about_networks(&l) && strcmp(old, raw) != 0 &&
+	    relays_for_networks(w, s, kind))
+		wiring_set(w, s, kind->setting,
+		    "permit_mynetworks,reject_unauth_destination",
+		    "It was open to whoever reaches it: closed, it relays for mynetworks.");
 	else if (asks_about_networks(&l) && strcmp(old, raw) != 0)
 		wiring_set(w, s, kind->setting, old,
 		    "Only this machine sends here: popgate knows its mail from where it came in.");

@@ -217,6 +217,17 @@ wiring_set(struct wiring_work *w, const struct postfix_service *s,
 }
 
 void
+wiring_set_closed(struct wiring_work *w, const struct postfix_service *s,
+    const char *name, const char *value, const char *why)
+{
+	wiring_set(w, s, name, value, why);
+	struct wiring_edit *e = find_edit(w, s, name);
+
+	if (e != NULL)
+		e->closes = true;
+}
+
+void
 wiring_set_field(struct wiring_work *w, const struct postfix_service *s,
     const char *field, const char *old, const char *value, const char *why)
 {
@@ -274,6 +285,11 @@ rank(const struct wiring_edit *e)
 {
 	if (e->kind == EDIT_FIELD)
 		return 0;
+	if (e->closes)
+		return 3;
+	/* it may be the only guard of what the edit before closes */
+	if (e->kind == EDIT_MAIN && strcmp(e->name, "popgate_milter") == 0)
+		return 4;
 	if (strncmp(e->name, "milter_", 7) == 0)
 		return 1;
 	if (e->kind == EDIT_MAIN && strncmp(e->name, "popgate_", 8) == 0)
@@ -285,9 +301,9 @@ rank(const struct wiring_edit *e)
 	/* what keeps popgate out of a service */
 	if (e->kind == EDIT_SERVICE && strstr(e->value, "popgate") == NULL)
 		return 2;
-	return strcmp(e->name, "smtpd_milters") == 0          ? 3
-	    : strcmp(e->name, "smtpd_data_restrictions") == 0 ? 4
-							      : 5;
+	return strcmp(e->name, "smtpd_milters") == 0          ? 5
+	    : strcmp(e->name, "smtpd_data_restrictions") == 0 ? 6
+							      : 7;
 }
 
 /* Few, and edits of one rank keep their order. */

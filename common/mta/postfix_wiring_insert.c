@@ -82,11 +82,13 @@ wiring_clear_references(struct wiring_work *w, const struct wiring_items *l,
 }
 
 /* Is this $name only ever a part of this setting, so that what is put into it
- * comes nowhere else? */
+ * comes nowhere else? Other services' lists of that setting may hold it if they
+ * are the same: in another, what is right here may be wrong. */
 static bool
-is_used_here_only(
-    const struct wiring_work *w, const char *name, const char *setting)
+is_used_here_only(const struct wiring_work *w, const char *name,
+    const struct postfix_service *owner, const char *setting)
 {
+	const char *here = postfix_raw(w->pf, owner, setting);
 	const struct postfix_pairs *all[] = { &w->pf->main_raw,
 		&w->pf->overrides_raw };
 	char found[WIRING_NAME_MAX];
@@ -106,7 +108,9 @@ is_used_here_only(
 				if (wiring_reference(
 					at, found, sizeof(found)) != 0 &&
 				    strcmp(found, name) == 0 &&
-				    strcmp(user, setting) != 0)
+				    (here == NULL ||
+					strcmp(user, setting) != 0 ||
+					strcmp(all[p]->v[i].value, here) != 0))
 					return false;
 			/* or an override of the name itself */
 			if (slash != NULL && strcmp(user, name) == 0)
@@ -159,7 +163,7 @@ wiring_insert(const struct wiring_insertion *in,
 			first--;
 		if (value == NULL)
 			in->w->no_memory = true;
-		else if (is_used_here_only(in->w, name, setting))
+		else if (is_used_here_only(in->w, name, owner, setting))
 			wiring_insert(
 			    in, NULL, name, value, at - first, depth + 1);
 		else

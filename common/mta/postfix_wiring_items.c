@@ -146,32 +146,33 @@ is_class(const struct wiring_items *l, const char *name)
 	return false;
 }
 
-/* A class as a whole: it is entered to see how it ends. */
-static enum wiring_item_kind
-class_kind(const struct wiring_items *l, const char *text, int depth)
+/* A class as a whole: it is entered to see how it ends, and whom it meets. */
+static void
+classify_class(const struct wiring_items *l, const char *text, int depth,
+    struct wiring_item *item)
 {
 	struct wiring_items in = { .w = l->w,
 		.s = l->s,
 		.kind = l->kind,
 		.recipient_known = l->recipient_known };
-	enum wiring_item_kind kind = ITEM_PASS;
+	bool ends = false;
 
+	item->kind = ITEM_MAYBE;
 	if (depth >= DEPTH_MAX)
-		return ITEM_MAYBE;
+		return;
+	item->kind = ITEM_PASS;
 	parse(&in, text, false, depth + 1);
 	for (size_t i = 0; i < in.n; i++) {
 		enum wiring_item_kind one = in.v[i].kind;
 
-		if (one == ITEM_REFUSE || one == ITEM_REFUSE_RELAY ||
-		    one == ITEM_PERMIT) {
-			kind = one;
-			break;
-		}
-		if (one == ITEM_MAYBE)
-			kind = ITEM_MAYBE;
+		item->meets_own |= wiring_meets_own(&in.v[i]);
+		if (!ends &&
+		    (one == ITEM_MAYBE || one == ITEM_PERMIT ||
+			wiring_is_refusal(one)))
+			item->kind = one;
+		ends |= one == ITEM_PERMIT || wiring_is_refusal(one);
 	}
 	wiring_items_release(&in);
-	return kind;
 }
 
 /* Of a restriction that is in neither table of names: a table alone, a class,
@@ -183,7 +184,7 @@ classify_other(struct wiring_items *l, const char *name, int depth,
 	if (strchr(name, ':') != NULL) {
 		classify_table(l, name, item);
 	} else if (is_class(l, name)) {
-		item->kind = class_kind(l, wiring_raw(l->w, l->s, name), depth);
+		classify_class(l, wiring_raw(l->w, l->s, name), depth, item);
 	} else {
 		item->kind = plain_kind(l, name, EFFECT_UNKNOWN);
 	}
@@ -369,6 +370,21 @@ bool
 wiring_is_refusal(enum wiring_item_kind kind)
 {
 	return kind == ITEM_REFUSE || kind == ITEM_REFUSE_RELAY;
+}
+
+bool
+wiring_meets_own(const struct wiring_item *item)
+{
+	return item->kind == ITEM_REFUSE || item->kind == ITEM_MAYBE ||
+	    item->meets_own;
+}
+
+bool
+wiring_is_open(const struct wiring_items *l)
+{
+	return strcmp(l->kind->name, "relay") == 0 && l->n == 2 &&
+	    strcmp(l->v[0].table, "static:OK") == 0 &&
+	    strcasecmp(l->v[1].name, "reject") == 0;
 }
 
 bool

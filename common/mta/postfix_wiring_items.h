@@ -30,6 +30,7 @@ struct wiring_item {
 	char definition[WIRING_NAME_MAX]; /* of ours: "popgate_client", or "" */
 	char table[WIRING_NAME_MAX]; /* that it looks up, or "" */
 	bool permits; /* the table, somebody or something */
+	bool meets_own; /* a class: it may refuse our own mail, too */
 	bool reaches; /* ours: the socket is the one that popgate listens on */
 };
 
@@ -60,6 +61,14 @@ void wiring_items_release(struct wiring_items *l);
 /* Does it refuse, for certain, a client that popgate permits and that relays?
  */
 bool wiring_is_refusal(enum wiring_item_kind kind);
+
+/* May it refuse mail for our own domains, which popgate has no business with?
+ */
+bool wiring_meets_own(const struct wiring_item *item);
+
+/* Is it the list that leaves Postfix open for popgate's milter to guard:
+ * "check_client_access static:OK, reject" of smtpd_relay_restrictions? */
+bool wiring_is_open(const struct wiring_items *l);
 
 /* Does a permit_auth_destination stand before item `at`? */
 bool wiring_own_mail_has_passed(const struct wiring_items *l, size_t at);

@@ -71,7 +71,7 @@ static bool
 only_relays_behind(const struct wiring_items *l, size_t at)
 {
 	for (size_t i = at; i < l->n; i++)
-		if (l->v[i].kind == ITEM_REFUSE || l->v[i].kind == ITEM_MAYBE)
+		if (wiring_meets_own(&l->v[i]))
 			return false;
 	return true;
 }
@@ -164,14 +164,11 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 	wiring_items_release(&l);
 }
 
-/* The pasted wiring that opens Postfix and leaves popgate's milter alone to
- * guard it: "check_client_access static:OK, reject". */
+/* The pasted wiring that opens Postfix, and does popgate's milter guard it? */
 static bool
 is_sole_gate(const struct wiring_items *l)
 {
-	return strcmp(l->kind->name, "relay") == 0 && l->n == 2 &&
-	    strcmp(l->v[0].table, "static:OK") == 0 &&
-	    strcasecmp(l->v[1].name, "reject") == 0 &&
+	return wiring_is_open(l) &&
 	    wiring_milter_state(
 		l->w, l->s, postfix_value(l->w->pf, l->s, "smtpd_milters")) !=
 	    WIRING_MILTER_NONE;
@@ -183,7 +180,7 @@ replace_sole_gate(struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind)
 {
 	wiring_define(w, "popgate_relay_strict");
-	wiring_set(w, wiring_own(w, s, kind->setting) != NULL ? s : NULL,
+	wiring_set_closed(w, wiring_own(w, s, kind->setting) != NULL ? s : NULL,
 	    kind->setting,
 	    "permit_auth_destination, $popgate_relay_strict, reject_unauth_destination",
 	    "Postfix was open, and only popgate's milter guarded it: closed, it asks popgate which clients may relay.");

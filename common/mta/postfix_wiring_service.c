@@ -34,7 +34,8 @@ static bool
 listens_to_loopback(
     const struct postfix_conf *pf, const struct postfix_service *s)
 {
-	const char *list = postfix_value(pf, s, "inet_interfaces");
+	/* master(8) listens, which no service's -o concerns */
+	const char *list = postfix_value(pf, NULL, "inet_interfaces");
 	char word[WORD_LEN];
 	bool any = false;
 

@@ -46,6 +46,10 @@ const char *wiring_own(const struct wiring_work *w,
  * main.cf under a name of its own. */
 void wiring_set(struct wiring_work *w, const struct postfix_service *s,
     const char *name, const char *value, const char *why);
+/* The same, of a list that was open: it is closed before popgate's milter, its
+ * guard, is touched. */
+void wiring_set_closed(struct wiring_work *w, const struct postfix_service *s,
+    const char *name, const char *value, const char *why);
 void wiring_set_field(struct wiring_work *w, const struct postfix_service *s,
     const char *field, const char *old, const char *value, const char *why);
 void wiring_note(struct wiring_work *w, enum wiring_note_kind kind,

@@ -270,6 +270,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 		judge_told(j, line->told, now, out);
 		return;
 	}
+	parser_source(direct ? j->direct : j->parser, line->outputs);
 	if (line->too_long) {
 		if (m == NULL)
 			parser_skip(direct ? j->direct : j->parser);

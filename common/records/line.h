@@ -48,6 +48,12 @@ struct line_told {
 	int64_t uid, pid; /* who sent it, as the kernel says; -1 */
 };
 
+/* Of a source that holds what a container engine wrote: was the newest line of
+ * the standard output, of the error output, cut? */
+struct line_outputs {
+	bool cut[2];
+};
+
 /* Borrowed: valid until the function that was given it returns. */
 struct line {
 	const char *text; /* no newline, no NUL behind; "" if too_long */
@@ -57,6 +63,8 @@ struct line {
 	const struct line_message *message; /* NULL: all is in text */
 	const struct line_told *told; /* NULL: a log line; else text is the
 				       * evidence */
+	struct line_outputs *outputs; /* of this source; NULL: there is only
+				       * one */
 };
 
 /* Takes a line; returns false to be given no more for now (this one counts

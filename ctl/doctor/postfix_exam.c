@@ -157,7 +157,8 @@ is_loopback_word(const char *word)
 bool
 postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
 {
-	const char *list = postfix_value(&x->pf, s, "inet_interfaces");
+	/* master(8) listens, which no service's -o concerns */
+	const char *list = postfix_value(&x->pf, NULL, "inet_interfaces");
 	char word[200];
 	bool local = true;
 

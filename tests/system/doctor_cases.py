@@ -128,6 +128,11 @@ POSTFIX = [
     postfix("static:OK, a service's own", "postfix-permit-all",
             smtpd="    -o smtpd_relay_restrictions="
             "check_client_access,static:OK,reject", open=True),
+    # master(8), which listens, doesn't heed it
+    postfix("open, and local by -o inet_interfaces", "postfix-permit-all",
+            smtpd="    -o inet_interfaces=127.0.0.1\n"
+            "    -o smtpd_relay_restrictions="
+            "check_client_access,static:OK,reject", open=True),
     postfix("static:OK for senders", "postfix-permit-all",
             relay("check_sender_access static:OK"), open=True),
     postfix("a pattern that matches everybody", "postfix-permit-all",

@@ -55,7 +55,9 @@ ASKED = ["a.test", "A.Test", "a.test.", "x.a.test", "y.x.a.test", "xa.test",
          "b.test", "x.b.test", "c.test", "x.c.test", "d.test", "r.test",
          "x.r.test", "nobody.test", "shop.com", "x.shop.com", "shop.org",
          "localhost", "[192.0.2.25]", "[192.0.2.26]", "[203.0.113.1]",
-         "[IPv6:2001:db8:25::25]", "[IPv6:2001:db8:25::26]"]
+         "[IPv6:2001:db8:25::25]", "[IPv6:2001:db8:25::26]",
+         # what popgate itself asks for
+         "popgate-has-asked-all.invalid", "x.popgate-has-asked-all.invalid"]
 
 TABLE = "a.test x\nB.Test y\n.c.test z\nuser@d.test x\nr.test\n"
 REGEXP = """\

@@ -153,6 +153,15 @@ acl_check_rcpt:
        sender_domains = +local_domains
        !authenticated = *
 """ + TAIL
+BY_A_CONDITION = """\
+acl_check_rcpt:
+  accept hosts = :
+  deny message = relay not permitted
+       !authenticated = *
+       condition = ${if !match_domain{$domain}\\
+                   {+local_domains:+relay_to_domains}}
+  accept verify = recipient
+"""
 MAIN = {"refusals that spare AUTH users": "acl_smtp_mail = acl_check_mail",
         "by port": "acl_smtp_rcpt = ${if eq{$received_port}{587}{acl_msa}"
                    "{acl_mx}}"}
@@ -173,7 +182,7 @@ class Shapes(wirings.EximClosed):
 
     @contextlib.contextmanager
     def shape(self, name, n):
-        self.mta = mta = Exim(self.site, SHAPES[name], MAIN.get(name, ""),
+        self.mta = mta = Exim(self.site, SHAPES.get(name, BY_A_CONDITION), MAIN.get(name, ""),
                               name=f"exim{n}")
         try:
             mta.wire(self.popgate)
@@ -253,3 +262,22 @@ def test_spared(lab):
             assert mail(stranger, "a@elsewhere.test", "x.example").code == 250
         finally:
             popgate.start_milter()
+
+
+def test_relaying_by_a_condition(lab):
+    """A refusal that spares AUTH users may be what keeps Exim closed. Whom
+    popgate lets pass there is on record, and was counted."""
+    popgate = lab.popgate
+    with lab.shape("by a condition", "condition"):
+        stranger, known = lab.stranger(), lab.stranger()
+        popgate.ctl("add", known)
+        assert lab.send(stranger, REMOTE).rcpt[0].code == 550
+        sent = lab.send(known, REMOTE)
+        assert sent.rcpt[0].code == 250, sent
+        rows = popgate.decisions(client=known)
+        assert [(row["recipient"], row["verdict"]) for row in rows] == [
+            (REMOTE, "accept")]
+        # no recipient for whom popgate has refused this client gets through
+        popgate.ctl("deny", known)
+        assert lab.send(known, REMOTE).rcpt[0].code == 550
+        assert lab.send(known, OWN).rcpt[0].code == 250

@@ -1445,6 +1445,45 @@ what_follows_a_cut_in_a_container(void **state)
 	parser_free(&parser);
 }
 
+/* What is between the pieces of a line in one file says nothing of another. */
+static void
+sources_are_cut_apart(void **state)
+{
+	static const struct {
+		int source;
+		const char *line; /* NULL: one that is too long */
+		enum fate want;
+	} rows[] = {
+		{ 0, "2026-03-03T08:00:00Z stderr P somebody's words",
+		    FATE_NO_PREFIX },
+		{ 1, CRI("stderr", "F"), FATE_LOGIN },
+		{ 0, CRI("stderr", "F"), FATE_CUT_PIECE },
+		{ 0, CRI("stderr", "F"), FATE_LOGIN },
+		{ 1, NULL, FATE_TOO_LONG },
+		{ 0, CRI("stderr", "F"), FATE_LOGIN },
+		{ 1, CRI("stderr", "F"), FATE_CUT_PIECE },
+	};
+	const struct parser_options options = { .servers_n = 0 };
+	struct parser *parser = new_parser(&options);
+	struct line_outputs outputs[2] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%zu", i);
+		struct parse_result got = { .fate = FATE_TOO_LONG };
+
+		parser_source(parser, &outputs[rows[i].source]);
+		if (rows[i].line == NULL)
+			parser_skip(parser);
+		else
+			parser_line(parser, rows[i].line, strlen(rows[i].line),
+			    NOW, &got);
+		assert_string_equal(
+		    fate_name(got.fate), fate_name(rows[i].want));
+	}
+	parser_free(&parser);
+}
+
 /* Far more cut outputs than are remembered: none is taken for whole. */
 static void
 many_cut_outputs(void **state)
@@ -2039,6 +2078,7 @@ run_rest(void)
 		cmocka_unit_test(too_long_a_line_is_ignored),
 		cmocka_unit_test(what_follows_a_cut),
 		cmocka_unit_test(what_follows_a_cut_in_a_container),
+		cmocka_unit_test(sources_are_cut_apart),
 		cmocka_unit_test(many_cut_outputs),
 		cmocka_unit_test(output_of_a_two_line_server),
 		cmocka_unit_test(custom_server_is_parsed),

@@ -182,8 +182,32 @@ static const struct row rows[] = {
 	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
 	    "default_action=tempfail }\n",
 	    NULL, NULL, NULL,
-	    MILTER DATA "smtpd_relay_restrictions = permit_auth_destination, "
-			"$popgate_relay_strict, reject_unauth_destination\n",
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
+	    NULL },
+	{ "the same, and a content filter that gives mail back",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "content_filter = smtp:[127.0.0.1]:10024\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
+	    "127.0.0.1:10025/inet/content_filter =\n", NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_relay_restrictions="
+	    "permit_mynetworks,reject_unauth_destination\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
+	    NULL },
+	{ "the same, and a service of this machine that it guards, too",
+	    "smtpd_relay_restrictions = check_client_access static:OK, reject\n"
+	    "smtpd_milters = { unix:/run/popgate/milter.sock, "
+	    "default_action=tempfail }\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n", NULL, NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_relay_restrictions="
+	    "permit_auth_destination,reject_unauth_destination\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "smtpd_relay_restrictions = permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n" MILTER DATA,
 	    NULL },
 	{ "the same without popgate's milter",
 	    "smtpd_relay_restrictions = check_client_access static:OK, "
@@ -209,9 +233,9 @@ static const struct row rows[] = {
 		  "reject_rbl_client x\n",
 	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
 	    "127.0.0.1:10025/inet/content_filter =\n", NULL,
-	    "-P 127.0.0.1:10025/inet/smtpd_milters=inet:127.0.0.1:1\n"
 	    "-P 127.0.0.1:10025/inet/smtpd_client_restrictions="
 	    "permit_sasl_authenticated,reject_rbl_client,x\n"
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=inet:127.0.0.1:1\n"
 	    "smtpd_milters = inet:127.0.0.1:1, $popgate_milter\n" DATA
 	    "smtpd_client_restrictions = permit_sasl_authenticated, "
 	    "$popgate_client, reject_rbl_client x\n" RELAY_WIRED,
@@ -246,6 +270,40 @@ static const struct row rows[] = {
 	    NULL, NULL, NULL,
 	    MILTER DATA "smtpd_relay_restrictions = ${x?permit_mynetworks}, "
 			"permit_auth_destination, $popgate_relay_strict, $x\n",
+	    NULL },
+	{ "a class that refuses to relay, and checks our own mail, too",
+	    RELAY "smtpd_restriction_classes = inner, outer\n"
+		  "inner = reject_unauth_destination, reject_rbl_client x\n"
+		  "outer = inner\n"
+		  "smtpd_recipient_restrictions = permit_mynetworks, outer\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA RELAY_WIRED
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "$popgate_recipient, outer\n",
+	    NULL },
+	{ "a class that checks our own mail, and then refuses to relay",
+	    "smtpd_restriction_classes = ours\n"
+	    "ours = check_recipient_access hash:/x, "
+	    "reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = permit_mynetworks, ours\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_relay_restrictions = permit_mynetworks, "
+			"$popgate_relay, ours\n",
+	    NULL },
+	{ "a name that a service's list goes on behind is written out",
+	    RELAY "ours = permit_mynetworks, reject_unauth_destination\n"
+		  "smtpd_recipient_restrictions = $ours\n",
+	    SUBMISSION,
+	    "submission/inet/smtpd_recipient_restrictions = "
+	    "$ours,reject_rbl_client,x\n",
+	    NULL,
+	    MILTER DATA RELAY_WIRED
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "permit_auth_destination, $popgate_recipient_strict, "
+	    "reject_unauth_destination\n"
+	    "-P submission/inet/smtpd_recipient_restrictions="
+	    "permit_mynetworks,$popgate_recipient,reject_unauth_destination,"
+	    "reject_rbl_client,x\n",
 	    NULL },
 	{ "a sender that is an AUTH user's",
 	    RELAY "smtpd_sasl_auth_enable = yes\n"
@@ -497,6 +555,10 @@ roles(void **state)
 		    ROLE_CLIENTS },
 		{ "loopback", "", "localhost:2525 inet n - n - - smtpd\n", "",
 		    ROLE_LOOPBACK },
+		{ "loopback by a setting that has no effect there", "",
+		    "submission inet n - n - - smtpd\n",
+		    "submission/inet/inet_interfaces = 127.0.0.1\n",
+		    ROLE_CLIENTS },
 		{ "behind HAProxy", "", "127.0.0.1:2525 inet n - n - - smtpd\n",
 		    "127.0.0.1:2525/inet/smtpd_upstream_proxy_protocol = "
 		    "haproxy\n",
