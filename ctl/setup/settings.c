@@ -345,7 +345,7 @@ setup_settings(struct setup *s, struct err *err)
 	const char *path = s->ctl->config_path;
 	struct config *before = NULL;
 	struct edit e = { .s = s };
-	char *real = realpath(path, NULL);
+	char *was = NULL, *real = realpath(path, NULL);
 	size_t len;
 	int there = swap_read(real == NULL ? path : real, &e.text, &len, err);
 	int ret = -1;
@@ -356,6 +356,10 @@ setup_settings(struct setup *s, struct err *err)
 	}
 	if (there == -1 || e.text == NULL)
 		goto out;
+	if (there == 1 && (was = strdup(e.text)) == NULL) {
+		err_nomem(err, path, len);
+		goto out;
+	}
 	if (load_text(e.text, path, &before, err) == -1)
 		goto out;
 	e.cfg = before;
@@ -366,11 +370,12 @@ setup_settings(struct setup *s, struct err *err)
 		setup_origin(s, path, e.text);
 	ret = there == 1 && !e.changed
 	    ? 0
-	    : setup_change(s, path, e.text, 0644, err);
+	    : setup_change(s, path, was, e.text, 0644, err);
 	if (there == 0 && ret == 0)
 		s->files[s->n_files - 1].sample = built_in_popgate_conf;
 out:
 	config_free(before);
+	free(was);
 	free(e.text);
 	free(real);
 	return ret;

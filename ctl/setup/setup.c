@@ -62,9 +62,22 @@ setup_refuse(struct setup *s, int code, const char *fmt, ...)
 
 /* --- files --- */
 
+/* Does path still hold what the edit was made from? */
+static bool
+is_as_it_was(
+    const char *path, const char *was, const char *now, struct err *err)
+{
+	if (was == NULL || (now != NULL && strcmp(was, now) == 0))
+		return true;
+	err_set(err, ERR_BUSY,
+	    "%s isn't what was read a moment ago: somebody changes it, or it holds NUL bytes; nothing was done",
+	    path);
+	return false;
+}
+
 int
-setup_change(struct setup *s, const char *path, const char *text, mode_t mode,
-    struct err *err)
+setup_change(struct setup *s, const char *path, const char *was,
+    const char *text, mode_t mode, struct err *err)
 {
 	char *real = realpath(path, NULL), *before = NULL;
 	size_t len;
@@ -76,6 +89,9 @@ setup_change(struct setup *s, const char *path, const char *text, mode_t mode,
 		return -1;
 	}
 	int there = swap_read(real, &before, &len, err);
+
+	if (there != -1 && !is_as_it_was(path, was, before, err))
+		there = -1;
 	bool change = there == 0 || (there == 1 && strcmp(before, text) != 0);
 	struct setup_file *v =
 	    !change ? NULL : reallocarray(s->files, s->n_files + 1, sizeof(*v));

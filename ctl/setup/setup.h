@@ -145,9 +145,13 @@ void setup_refuse(struct setup *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Change path, which is followed when it is a symbolic link, to text. Nothing
- * when it holds that already. 0, or -1 with err. */
-int setup_change(struct setup *s, const char *path, const char *text,
-    mode_t mode, struct err *err);
+ * when it holds that already.
+ *   was  what text was made from, as it was read: what somebody writes
+ *        meanwhile isn't lost; NULL: text is nobody else's
+ *   mode of a file that isn't there
+ * 0, or -1 with err: ERR_BUSY when it holds something else than was. */
+int setup_change(struct setup *s, const char *path, const char *was,
+    const char *text, mode_t mode, struct err *err);
 /* Have the mail server read the configuration dir when all is in its place. */
 void setup_reload(struct setup *s, const char *dir);
 
