@@ -179,10 +179,7 @@ static int
 fill_journal(struct setup *s, struct err *err)
 {
 	char act[600];
-	size_t own =
-	    s->n_files > 0 && strcmp(s->files[0].path, s->ctl->config_path) == 0
-	    ? 1
-	    : 0;
+	size_t own = s->n_files > 0 && s->files[0].own ? 1 : 0;
 
 	if (journal_begin(s->journal, s->ctl->now, err) == -1 ||
 	    setup_daemons_before(s, err) == -1)
@@ -220,10 +217,7 @@ static int
 make_files(struct setup *s, bool own, struct err *err)
 {
 	for (size_t i = 0; i < s->n_files; i++) {
-		bool is_own =
-		    strcmp(s->files[i].path, s->ctl->config_path) == 0;
-
-		if (is_own != own)
+		if (s->files[i].own != own)
 			continue;
 		if (interrupted(err) == -1 ||
 		    journal_make(s->journal, s->files[i].path, err) == -1)

@@ -57,8 +57,7 @@ open_copy(struct trial *t, bool planned, struct err *err)
 		const struct setup_file *f = &t->s->files[i];
 
 		/* popgate.conf is given as a struct config */
-		if (spec.n_files < FILES_MAX &&
-		    strcmp(f->path, t->s->ctl->config_path) != 0)
+		if (spec.n_files < FILES_MAX && !f->own)
 			files[spec.n_files++] =
 			    (struct stage_file){ f->path, f->after };
 	}

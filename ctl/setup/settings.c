@@ -107,12 +107,13 @@ set_sources(struct edit *e, struct err *err)
 	const struct config_source *v = e->cfg->collector.sources;
 	char value[600];
 
-	/* only what nobody chose: the default of the file, which isn't where
-	 * logins are logged */
-	if (e->cfg->collector.n_sources != 1 || v[0].kind != SOURCE_FILE ||
-	    strcmp(v[0].where, "/var/log/mail.log") != 0)
-		return 0;
-	if (s->log != NULL && strcmp(s->log, v[0].where) == 0)
+	/* only what nobody chose: none at all, or the default of the file,
+	 * which isn't where logins are logged */
+	if (e->cfg->collector.n_sources > 1 ||
+	    (e->cfg->collector.n_sources == 1 &&
+		(v[0].kind != SOURCE_FILE ||
+		    strcmp(v[0].where, "/var/log/mail.log") != 0 ||
+		    (s->log != NULL && strcmp(s->log, v[0].where) == 0))))
 		return 0;
 	if (s->log == NULL && !s->journald)
 		return 0;
@@ -371,8 +372,11 @@ setup_settings(struct setup *s, struct err *err)
 	ret = there == 1 && !e.changed
 	    ? 0
 	    : setup_change(s, path, was, e.text, 0644, err);
+	/* the first one: nobody has looked for others yet */
+	if (ret == 0 && s->n_files > 0)
+		s->files[0].own = true;
 	if (there == 0 && ret == 0)
-		s->files[s->n_files - 1].sample = built_in_popgate_conf;
+		s->files[0].sample = built_in_popgate_conf;
 out:
 	config_free(before);
 	free(was);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
@@ -220,6 +221,7 @@ void
 setup_origin(struct setup *s, const char *path, const char *text)
 {
 	char *line = generator(text), *real = realpath(path, NULL);
+	struct stat st;
 	char *tree = real == NULL ? NULL : work_tree(real);
 	struct setup_question q = {
 		.key = "generated",
@@ -234,6 +236,10 @@ setup_origin(struct setup *s, const char *path, const char *text)
 			q.text = NULL;
 		(void)setup_ask(s, &q);
 	}
+	if (real != NULL && stat(real, &st) == 0 && st.st_nlink > 1)
+		setup_say(s, SETUP_NOTE,
+		    "%s has another name (a hard link), under which it stays as it is now",
+		    path);
 	if (tree != NULL)
 		setup_say(s, SETUP_NOTE,
 		    "%s is in a work tree of git (%s): commit the change there yourself",

@@ -54,6 +54,7 @@ struct setup_file {
 	const char *sample; /* what a new one was made from; NULL: nothing */
 	char *after;
 	mode_t mode; /* of a new one */
+	bool own; /* popgate.conf, by whatever name */
 };
 
 /* What only the admin can know. */
@@ -160,7 +161,7 @@ void setup_reload(struct setup *s, const char *dir);
 const char *setup_ask(struct setup *s, const struct setup_question *q);
 
 /* Is the file made by a program, which would undo the edit? Asks, or notes
- * that it is in a work tree of git. text: its contents. */
+ * that it is in a work tree of git or has a second name. text: its contents. */
 void setup_origin(struct setup *s, const char *path, const char *text);
 
 /* Run a program; what it printed on both outputs is to be freed by the caller.

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from lab.box import EX_DATAERR, EX_TEMPFAIL
+from lab.box import EX_DATAERR, EX_TEMPFAIL, EX_USAGE
 from lab.process import wait_for
 from lab.site import BUILD
 from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
@@ -137,6 +137,49 @@ exec /usr/sbin/postconf "$@"
         assert done.returncode not in (0, 1), done
         assert "master.cf" in done.stderr and "put back" in done.stdout
         assert not ready.changed() and not daemon("popgate-milter")
+
+
+    def test_settings_by_a_link(self, ready):
+        """popgate.conf is a link: the daemons start with the new settings."""
+        real = pathlib.Path("/run/settings.conf")
+        real.write_text('relay: { local_domains = [ "other.test" ]; };\n'
+                        'permit: { policy = ""; };\n')
+        CONF.symlink_to(real)
+        before = real.read_text()
+        ready.before = tree("/etc/postfix", "/etc/popgate")
+        ready.start()
+        ready.setup(*SKIP)
+        assert 'sources = ( { file = "/var/log/mail.log"; } )' in \
+            real.read_text()
+        assert CONF.is_symlink() and "policy.sock" in real.read_text()
+        assert relay(ready, STRANGER).code == 550
+        ready.setup("--undo")
+        assert not ready.changed() and real.read_text() == before
+
+    def test_names_beside(self, ready):
+        """Files of the admin's that are named after main.cf stay; one that is
+        another name of it is told of."""
+        mine = [ready.etc / f"main.cf.{end}" for end in (
+            "20261130.new", "1.new", "old", "bak")]
+        for path in mine:
+            path.write_text("mine")
+        (ready.etc / "main.cf.mine").hardlink_to(ready.etc / "main.cf")
+        ready.before = tree("/etc/postfix", "/etc/popgate")
+        assert "main.cf has another name" in ready.setup(*SKIP).stdout
+        ready.setup("--undo")
+        assert not ready.changed()
+
+    def test_paths(self, ready):
+        """Paths that the journal or the daemons couldn't be given."""
+        odd = "/run/a\nb"
+        shutil.copytree(ready.etc, odd, symlinks=True)
+        done = ready.setup(*SKIP, "--config-dir", odd, code=EX_USAGE)
+        assert "without control characters" in done.stderr
+        done = subprocess.run([CTL, "-c", "new.conf", "setup", *SKIP],
+                              capture_output=True, text=True, cwd="/run")
+        assert done.returncode == EX_USAGE
+        assert "-c new.conf: expected an absolute path" in done.stderr
+        assert not ready.changed() and not list(JOURNAL.iterdir())
 
 
 class TestUndo:
