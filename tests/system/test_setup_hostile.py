@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from lab.box import EX_DATAERR, EX_TEMPFAIL, EX_USAGE
+from lab.box import EX_DATAERR, EX_IOERR, EX_TEMPFAIL, EX_USAGE
 from lab.process import wait_for
 from lab.site import BUILD
 from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
@@ -166,6 +166,18 @@ exec /usr/sbin/postconf "$@"
         (ready.etc / "main.cf.mine").hardlink_to(ready.etc / "main.cf")
         ready.before = tree("/etc/postfix", "/etc/popgate")
         assert "main.cf has another name" in ready.setup(*SKIP).stdout
+        ready.setup("--undo")
+        assert not ready.changed()
+
+    @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "<&- >&-", ">&-"])
+    def test_closed(self, ready, closed):
+        """Started without standard files: what is printed goes into none of
+        those that are written."""
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" "$@" {closed}', CTL, "setup", *SKIP])
+        assert done.returncode == EX_IOERR
+        for path in (CONF, ready.etc / "main.cf", ready.etc / "master.cf"):
+            assert "written: " not in path.read_text()
         ready.setup("--undo")
         assert not ready.changed()
 
