@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +19,18 @@ from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
 
 SKIP = ("--apply", "--answer", "trial=skip")
 STRANGER = "203.0.113.9"
+
+
+LMTP = """
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.bind("/var/lib/lmtp.sock")
+s.listen(5)
+print("ready", flush=True)
+while True:
+    s.accept()
+    open("/run/mail", "w").close()
+"""
 
 
 def executable(path, text):
@@ -285,6 +298,33 @@ class TestProcesses:
             "/var/spool/postfix/pid/master.pid").read_text() == pid
         assert own(ready).code == 250
         assert "nothing to undo" in ready.setup("--undo").stdout
+
+    def test_mail_stays(self, ready):
+        """Postfix tells postmaster of what it refuses, and delivers by a
+        socket that the copy sees: nothing of the copy's arrives there."""
+        child = subprocess.Popen(
+            [sys.executable, "-c", LMTP], stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"ready\n"
+        with open(ready.etc / "main.cf", "a") as main:
+            main.write("local_transport = lmtp:unix:/var/lib/lmtp.sock\n"
+                       "notify_classes = policy, protocol\n")
+        master = ready.etc / "master.cf"
+        master.write_text(re.sub(r"(?m)^lmtp .*", "lmtp unix - - n - - lmtp",
+                                 master.read_text()))
+        real = pathlib.Path("/var/lib/main.cf")  # and it is a link
+        shutil.move(ready.etc / "main.cf", real)
+        (ready.etc / "main.cf").symlink_to(real)
+        before = real.read_text()
+        try:
+            done = ready.setup("--apply").stdout
+            assert "Trying it" in done and "Done." in done
+            # Postfix doesn't run here: whatever arrives is the copy's
+            assert not pathlib.Path("/run/mail").exists()
+            ready.setup("--undo")
+            assert real.read_text() == before
+        finally:
+            child.kill()
+            child.communicate()
 
     def test_not_asked(self, ready):
         """Nobody says that it works who hasn't asked."""
