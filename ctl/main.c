@@ -3,6 +3,7 @@
  * completes the subcommands, which commands/, why/ and doctor/ define. Called
  * as vsmtprelay, it speaks that utility's language (commands/vsmtprelay.c). */
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,9 +331,24 @@ const struct command cmd_help = {
 	.run = run_help,
 };
 
+/* No file that is opened may get the number of a standard one that was closed
+ * by who started us: what is printed would be written into it. Read-only, so
+ * that what is printed there fails as before. */
+static void
+open_standard_files(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDONLY)) != -1 && fd <= STDERR_FILENO)
+		;
+	if (fd != -1)
+		(void)close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
+	open_standard_files();
 	const char *base = strrchr(argv[0], '/');
 	struct ctl ctl = {
 		.config_path = CONFIG_DEFAULT_PATH,

@@ -20,6 +20,8 @@ enum {
 };
 
 static const char private_name[] = "new";
+/* what nobody else calls a file of his: he may have "main.cf.20261130.new" */
+static const char temporary_mark[] = ".popgate-";
 
 static int
 fail(const char *path, struct err *err)
@@ -208,8 +210,8 @@ place_close(struct place *p)
 static bool
 next_name(struct place *p, int i)
 {
-	int n = snprintf(p->temporary, sizeof(p->temporary), "%s.%ld%02d.new",
-	    p->name, (long)getpid(), i);
+	int n = snprintf(p->temporary, sizeof(p->temporary), "%s%s%ld%02d.new",
+	    p->name, temporary_mark, (long)getpid(), i);
 
 	if (i == TRIES)
 		errno = EEXIST;
@@ -343,17 +345,18 @@ place_abort(struct place *p)
 
 /* --- the file that is there --- */
 
-/* "name.DIGITS.new" */
+/* "name.popgate-DIGITS.new" */
 static bool
 is_left(const struct place *p, const char *name)
 {
-	size_t n = strlen(p->name);
+	size_t n = strlen(p->name), mark = strlen(temporary_mark);
 
-	if (strncmp(name, p->name, n) != 0 || name[n] != '.' ||
-	    !isdigit((unsigned char)name[n + 1]))
+	if (strncmp(name, p->name, n) != 0 ||
+	    strncmp(name + n, temporary_mark, mark) != 0 ||
+	    !isdigit((unsigned char)name[n + mark]))
 		return false;
-	return strcmp(name + n + 1 + strspn(name + n + 1, "0123456789"),
-		   ".new") == 0;
+	name += n + mark;
+	return strcmp(name + strspn(name, "0123456789"), ".new") == 0;
 }
 
 static void

@@ -47,23 +47,70 @@ is_roots(const char *path)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* safely: only in directories of root's. */
 static bool
-look_in(const char *dirs, bool safely, const char *name, char *buf, size_t size)
+look_in(const char *dirs, const char *name, char *buf, size_t size)
 {
-	while (dirs != NULL && *dirs != '\0') {
+	while (*dirs != '\0') {
 		size_t n = strcspn(dirs, ":");
 
-		if (*dirs == '/' &&
-		    snprintf(buf, size, "%.*s", (int)n, dirs) < (int)size &&
-		    (!safely || is_roots(buf)) &&
-		    snprintf(buf, size, "%.*s/%s", (int)n, dirs, name) <
+		if (snprintf(buf, size, "%.*s/%s", (int)n, dirs, name) <
 			(int)size &&
 		    access(buf, X_OK) == 0)
 			return true;
 		dirs += n + (dirs[n] == ':');
 	}
 	return false;
+}
+
+/* "PATH=..." for what we run and what that runs, as a shell and make(1) do: for
+ * root, without directories that others own or may write to. To be freed by
+ * the caller; NULL: no memory. */
+static char *
+search_path(void)
+{
+	const char *given = getenv("PATH");
+	bool safely = geteuid() == 0;
+	char *path = NULL, dir[PATH_LEN];
+	size_t len;
+	FILE *to = open_memstream(&path, &len);
+
+	if (to == NULL)
+		return NULL;
+	(void)fputs("PATH=", to);
+	while (given != NULL && *given != '\0') {
+		size_t n = strcspn(given, ":");
+
+		(void)snprintf(dir, sizeof(dir), "%.*s", (int)n, given);
+		if (*dir == '/' && n < sizeof(dir) &&
+		    (!safely || is_roots(dir)))
+			(void)fprintf(to, "%s:", dir);
+		given += n + (given[n] == ':');
+	}
+	(void)fputs("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin", to);
+	if (fclose(to) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Our environment but for $PATH: the array is to be freed by the caller, and
+ * borrows path, "PATH=..."; NULL: no memory. */
+static char **
+environment(char *path)
+{
+	size_t n = 0, kept = 0;
+
+	while (environ != NULL && environ[n] != NULL)
+		n++;
+	char **v = calloc(n + 2, sizeof(*v));
+
+	if (v == NULL)
+		return NULL;
+	v[kept++] = path;
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], "PATH=", 5) != 0)
+			v[kept++] = environ[i];
+	return v;
 }
 
 /* The text of an open file for the child's standard input. */
@@ -94,7 +141,8 @@ open_input(const char *input)
 
 /* Returns 0 or an errno value. */
 static int
-spawn(struct child *c, const char *path, char *const argv[], const int fds[3])
+spawn(struct child *c, const char *path, char *const argv[], char *const envp[],
+    const int fds[3])
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -114,7 +162,7 @@ spawn(struct child *c, const char *path, char *const argv[], const int fds[3])
 		POSIX_SPAWN_SETSIGDEF);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setsigdefault(&attr, &usual);
-	int rc = posix_spawn(&c->pid, path, &actions, &attr, argv, environ);
+	int rc = posix_spawn(&c->pid, path, &actions, &attr, argv, envp);
 
 	(void)posix_spawnattr_destroy(&attr);
 	(void)posix_spawn_file_actions_destroy(&actions);
@@ -122,8 +170,8 @@ spawn(struct child *c, const char *path, char *const argv[], const int fds[3])
 }
 
 static bool
-start(struct child *c, const char *path, char *const argv[], const char *input,
-    struct err *err)
+start(struct child *c, const char *path, char *const argv[], char *const envp[],
+    const char *input, struct err *err)
 {
 	int out[2] = { -1, -1 }, complaints[2] = { -1, -1 };
 	int in = open_input(input), rc;
@@ -132,7 +180,8 @@ start(struct child *c, const char *path, char *const argv[], const char *input,
 	    pipe2(complaints, O_CLOEXEC) == -1)
 		rc = errno;
 	else
-		rc = spawn(c, path, argv, (int[]){ in, out[1], complaints[1] });
+		rc = spawn(
+		    c, path, argv, envp, (int[]){ in, out[1], complaints[1] });
 	if (rc != 0)
 		err_set(err, ERR_IO, "%s: %s", c->name, strerror(rc));
 	c->out = out[0];
@@ -258,6 +307,23 @@ reap(struct child *c, bool ok, struct err *err)
 	return false;
 }
 
+/*   envp  "PATH=..." first */
+static bool
+find_and_start(struct child *c, char *const argv[], char *const envp[],
+    const char *input, struct err *err)
+{
+	char path[PATH_LEN];
+
+	if (strchr(argv[0], '/') != NULL)
+		(void)snprintf(path, sizeof(path), "%s", argv[0]);
+	else if (!look_in(
+		     envp[0] + strlen("PATH="), argv[0], path, sizeof(path))) {
+		err_set(err, ERR_IO, "%s: %s", argv[0], strerror(ENOENT));
+		return false;
+	}
+	return start(c, path, argv, envp, input, err);
+}
+
 char *
 run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 {
@@ -265,20 +331,19 @@ run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 		.out = -1,
 		.err = -1,
 		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
-	char path[PATH_LEN];
+	char *dirs = search_path();
+	char **envp = dirs == NULL ? NULL : environment(dirs);
+	bool started = false;
 
 	assert(timeout_s > 0);
-	if (strchr(argv[0], '/') != NULL)
-		(void)snprintf(path, sizeof(path), "%s", argv[0]);
-	else if (!look_in(getenv("PATH"), geteuid() == 0, argv[0], path,
-		     sizeof(path)) &&
-	    !look_in("/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin", false,
-		argv[0], path, sizeof(path))) {
-		err_set(err, ERR_IO, "%s: %s", argv[0], strerror(ENOENT));
-		return NULL;
-	}
-	bool started = start(&c, path, argv, input, err);
+	if (envp == NULL)
+		err_nomem(err, argv[0], 0);
+	else
+		started = find_and_start(&c, argv, envp, input, err);
 	bool ok = started && follow(&c, err);
+
+	free(envp);
+	free(dirs);
 
 	end(&c.out);
 	end(&c.err);

@@ -16,7 +16,8 @@ enum {
 /*   argv   ends with NULL; argv[0] without a slash is looked for in $PATH and
  *          then where system programs are, as cron's $PATH leaves these out.
  *          Root skips what of $PATH others own or may write to, so that no
- *          user's program of that name is run
+ *          user's program of that name is run. The program gets the same
+ *          $PATH: a shell, a makefile look as safely
  *   input  what it reads on its standard input; NULL: nothing
  *   timeout_s  seconds until it is killed with all that it started
  *   err    names the program, and the first line of what it complained about

@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "ctl/out.h"
 #include "ctl/setup/journal.h"
+#include "ctl/setup/live.h"
 #include "ctl/setup/setup.h"
 #include "ctl/shell.h"
 
@@ -33,7 +34,6 @@ catch_signals(void)
 
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		(void)sigaction(signals[i], &sa, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
 }
 
 static void
@@ -147,9 +147,6 @@ setup_recover(struct setup *s)
 
 	if (state != JOURNAL_APPLYING && state != JOURNAL_UNDOING)
 		return 0;
-	/* the daemons' sockets, to find those that were started */
-	if (ctl_config(s->ctl) != 0)
-		s->ctl->cfg = NULL;
 	said(state == JOURNAL_APPLYING
 		? "An earlier setup was interrupted; it is put back first:"
 		: "An earlier setup --undo was interrupted; it goes on first:");
@@ -164,13 +161,11 @@ setup_undo(struct setup *s)
 		journal_each_left(s->journal, tell_left, NULL);
 		return 0;
 	}
-	int rc = ctl_config(s->ctl);
-
-	if (rc != 0)
-		return rc;
+	(void)signal(SIGPIPE, SIG_IGN);
 	catch_signals();
 	said("Putting back what setup has changed:");
-	rc = undo(s, journal_undo_all);
+	int rc = undo(s, journal_undo_all);
+
 	if (rc == 0)
 		said(
 		    "All of it is as it was before. popgate's users, its directories and what it recorded in /var/lib/popgate stay.");
@@ -184,10 +179,7 @@ static int
 fill_journal(struct setup *s, struct err *err)
 {
 	char act[600];
-	size_t own =
-	    s->n_files > 0 && strcmp(s->files[0].path, s->ctl->config_path) == 0
-	    ? 1
-	    : 0;
+	size_t own = s->n_files > 0 && s->files[0].own ? 1 : 0;
 
 	if (journal_begin(s->journal, s->ctl->now, err) == -1 ||
 	    setup_daemons_before(s, err) == -1)
@@ -225,10 +217,7 @@ static int
 make_files(struct setup *s, bool own, struct err *err)
 {
 	for (size_t i = 0; i < s->n_files; i++) {
-		bool is_own =
-		    strcmp(s->files[i].path, s->ctl->config_path) == 0;
-
-		if (is_own != own)
+		if (s->files[i].own != own)
 			continue;
 		if (interrupted(err) == -1 ||
 		    journal_make(s->journal, s->files[i].path, err) == -1)
@@ -289,13 +278,20 @@ fail_back(struct setup *s, const struct err *why)
 	int rc = ctl_fail_err(s->ctl, why);
 
 	said("It is all put back:");
-	/* sockets by which the daemons were asked */
-	if (s->ctl->cfg == NULL && ctl_config(s->ctl) != 0)
-		return rc;
 	if (undo(s, journal_undo_newest) != 0)
 		return ctl_fail(s->ctl, rc,
 		    "not all could be put back; say popgatectl setup --undo when the cause is gone");
 	return rc;
+}
+
+/* Did the running mail server answer? */
+static bool
+was_asked(const struct setup *s)
+{
+	for (size_t i = 0; i < s->live.n; i++)
+		if (s->live.v[i].answers)
+			return true;
+	return false;
 }
 
 int
@@ -304,17 +300,19 @@ setup_apply(struct setup *s)
 	struct err err;
 	int rc = may_begin(s);
 
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (rc != 0)
 		return rc;
 	if (setup_changes_nothing(s)) {
 		s->mta->before(s);
 		if (s->mta->prove(s, s->cfg, &err) == -1)
 			return ctl_fail_err(s->ctl, &err);
-		said(
-		    "Nothing to change: all is as setup would make it, and it works.");
+		said(was_asked(s)
+			? "Nothing to change: all is as setup would make it, and it works."
+			: "Nothing to change: all is as setup would make it. Whether it works wasn't asked.");
 		return 0;
 	}
-	catch_signals();
+	/* until here nothing is changed, and a signal simply ends it */
 	if (s->reloads.n > 0 && s->try_it) {
 		said("Trying it on a private copy of the mail server");
 		if (s->mta->trial(s, s->cfg, &err) == -1) {
@@ -324,6 +322,7 @@ setup_apply(struct setup *s)
 		}
 	}
 	s->mta->before(s);
+	catch_signals();
 	if (setup_make_system(&err) == -1 || fill_journal(s, &err) == -1)
 		return ctl_fail_err(s->ctl, &err);
 	said("Applying:");

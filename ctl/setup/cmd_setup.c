@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* cmd_setup - popgatectl setup: its command line, and in which order its parts
  * look. */
+#include <ctype.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
 #include "ctl/stage/room.h"
+
+enum { DIR_LEN_MAX = 500 };
 
 static const struct ctl_option options[] = {
 	[SETUP_MTA] = { "mta", "NAME",
@@ -42,6 +45,16 @@ unknown_mta(const struct setup *s, const char *name)
 	return ctl_fail(s->ctl, EX_USAGE,
 	    "'%.100s' is not a mail server that can be set up: expected postfix, sendmail or exim",
 	    name);
+}
+
+/* The journal has a line an entry, and an act names the directory. */
+static bool
+is_plain_directory(const char *dir)
+{
+	for (const char *p = dir; *p != '\0'; p++)
+		if (iscntrl((unsigned char)*p))
+			return false;
+	return strlen(dir) < DIR_LEN_MAX;
 }
 
 int
@@ -74,10 +87,14 @@ setup_find_mta(struct setup *s)
 		    "there is no configuration of %s at its usual place; name it by --config-dir",
 		    s->mta->title);
 	s->dir = realpath(dir, NULL);
-	return s->dir != NULL
+	if (s->dir == NULL)
+		return ctl_fail(s->ctl, EX_NOINPUT,
+		    "--config-dir %s: there is nothing of that name", dir);
+	return is_plain_directory(s->dir)
 	    ? 0
-	    : ctl_fail(s->ctl, EX_NOINPUT,
-		  "--config-dir %s: there is nothing of that name", dir);
+	    : ctl_fail(s->ctl, EX_USAGE,
+		  "--config-dir %s: expected a path of less than %d bytes without control characters",
+		  s->dir, DIR_LEN_MAX);
 }
 
 /* An answer to a question that isn't asked is a slip, or a script that was
@@ -254,6 +271,29 @@ change(struct setup *s)
 	return setup_apply(s);
 }
 
+/* What the command line itself says wrong: an exit status, or 0. */
+static int
+check_usage(struct ctl *ctl, const struct ctl_args *args)
+{
+	bool undo = args->opt[SETUP_UNDO] != NULL;
+
+	if (undo &&
+	    (args->opt[SETUP_APPLY] != NULL ||
+		args->opt[SETUP_MONITOR] != NULL || args->n_many > 0))
+		return ctl_fail(ctl, EX_USAGE,
+		    "--undo takes no other option: it puts back what setup has changed");
+	for (int i = 0; i < args->n_many; i++)
+		if (strchr(args->many[i], '=') == NULL)
+			return ctl_fail(ctl, EX_USAGE,
+			    "--answer %.100s: expected key=value",
+			    args->many[i]);
+	if (*ctl->config_path != '/')
+		return ctl_fail(ctl, EX_USAGE,
+		    "-c %s: expected an absolute path, as the daemons are started with it",
+		    ctl->config_path);
+	return 0;
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -264,16 +304,10 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		.monitor = args->opt[SETUP_MONITOR] != NULL,
 	};
 	bool undo = args->opt[SETUP_UNDO] != NULL;
-	int rc;
+	int rc = check_usage(ctl, args);
 
-	if (undo && (s.apply || s.monitor || args->n_many > 0))
-		return ctl_fail(ctl, EX_USAGE,
-		    "--undo takes no other option: it puts back what setup has changed");
-	for (int i = 0; i < args->n_many; i++)
-		if (strchr(args->many[i], '=') == NULL)
-			return ctl_fail(ctl, EX_USAGE,
-			    "--answer %.100s: expected key=value",
-			    args->many[i]);
+	if (rc != 0)
+		return rc;
 	rc = s.apply || undo ? change(&s) : show(&s);
 	setup_release(&s);
 	return rc;

@@ -94,8 +94,7 @@ starts_at_boot(int i)
 static bool
 settings_change(const struct setup *s)
 {
-	return s->n_files > 0 &&
-	    strcmp(s->files[0].path, s->ctl->config_path) == 0;
+	return s->n_files > 0 && s->files[0].own;
 }
 
 bool

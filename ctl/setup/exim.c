@@ -166,7 +166,8 @@ static int
 change_files(struct setup *s, const struct exim_loaded *l,
     const struct exim_plan *plan, struct err *err)
 {
-	int ret = setup_change(s, EXIM_INCLUDE, exim_closed_conf, 0644, err);
+	int ret =
+	    setup_change(s, EXIM_INCLUDE, NULL, exim_closed_conf, 0644, err);
 
 	for (size_t i = 0; i < plan->n_edits && ret == 0; i++) {
 		const char *path = plan->edits[i].file;
@@ -181,7 +182,7 @@ change_files(struct setup *s, const struct exim_loaded *l,
 			return -1;
 		}
 		setup_origin(s, path, old);
-		ret = setup_change(s, path, text, 0644, err);
+		ret = setup_change(s, path, old, text, 0644, err);
 		free(text);
 	}
 	if (plan->n_edits > 0)

@@ -25,27 +25,10 @@ enum {
 
 /* --- start anew --- */
 
-/* The process id in a file of Exim's, when that process is an Exim. */
 static pid_t
 read_pid(const char *file)
 {
-	char path[60], name[40] = "";
-	FILE *in = fopen(file, "re");
-	int pid = 0;
-
-	if (in != NULL && fscanf(in, "%d", &pid) != 1)
-		pid = 0;
-	if (in != NULL)
-		(void)fclose(in);
-	if (pid <= 1)
-		return 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	in = fopen(path, "re");
-	if (in != NULL && fgets(name, sizeof(name), in) == NULL)
-		*name = '\0';
-	if (in != NULL)
-		(void)fclose(in);
-	return strncmp(name, "exim", 4) == 0 ? pid : 0;
+	return live_process(file, "exim");
 }
 
 static pid_t

@@ -52,6 +52,22 @@ read_exe(const char *pid, char *buf, size_t size)
 	buf[n > 0 ? n : 0] = '\0';
 }
 
+/* Is it one of our process table, not of a container on this machine, whose
+ * programs and files have the same names? */
+static bool
+is_of_this_system(const char *pid)
+{
+	char path[300], own[100], theirs[100];
+	ssize_t n = readlink("/proc/self/ns/pid", own, sizeof(own));
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/ns/pid", pid);
+	ssize_t k = readlink(path, theirs, sizeof(theirs));
+
+	/* it can't be read of others without root */
+	return n <= 0 || k <= 0 ||
+	    (n == k && memcmp(own, theirs, (size_t)n) == 0);
+}
+
 static void
 read_comm(const char *pid, char *buf, size_t size)
 {
@@ -90,7 +106,8 @@ look_at_processes(struct around *a)
 	const struct dirent *entry;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (isdigit((unsigned char)entry->d_name[0]))
+		if (isdigit((unsigned char)entry->d_name[0]) &&
+		    is_of_this_system(entry->d_name))
 			take_process(a, entry->d_name);
 	if (dir != NULL)
 		(void)closedir(dir);
@@ -129,7 +146,8 @@ setup_process(const char *program, const char *config)
 	while (pid == 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
 		char exe[500];
 
-		if (!isdigit((unsigned char)entry->d_name[0]))
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    !is_of_this_system(entry->d_name))
 			continue;
 		read_exe(entry->d_name, exe, sizeof(exe));
 		/* it goes on after an upgrade */

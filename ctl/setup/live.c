@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -13,10 +15,31 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/mta/conf_file.h"
 #include "ctl/doctor/probe/probe_net.h"
 #include "ctl/smtp/smtp_talk.h"
 
 enum { TIMEOUT_MS = 20000, RETRY_MS = 3000 };
+
+pid_t
+live_process(const char *pid_file, const char *name)
+{
+	/* not fopen(3), which would wait for a pipe's writer */
+	char *text = conf_file_read(pid_file), path[60], comm[40] = "";
+	long pid = text == NULL ? 0 : strtol(text, NULL, 10);
+
+	free(text);
+	if (pid <= 1 || pid > INT_MAX)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+	FILE *in = fopen(path, "re");
+
+	if (in != NULL && fgets(comm, sizeof(comm), in) == NULL)
+		*comm = '\0';
+	if (in != NULL)
+		(void)fclose(in);
+	return strncmp(comm, name, strlen(name)) == 0 ? (pid_t)pid : 0;
+}
 
 static bool
 is_reachable(const struct addr *a)

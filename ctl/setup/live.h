@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "common/base/addr.h"
 
@@ -22,6 +23,10 @@ struct live_service {
 	bool own; /* it took our own recipient */
 	char said[300]; /* its last reply, or what went wrong */
 };
+
+/* The process whose number is in a regular file, which the mail server's user
+ * may write, if the name of its program begins with name; else 0. */
+pid_t live_process(const char *pid_file, const char *name);
 
 /* The addresses at which clients reach this machine: neither loopback nor
  * link-local. Returns false when there are none. */

@@ -154,7 +154,8 @@ manifest_read(struct journal *j, unsigned number, struct err *err)
 
 	if (ret == 1 && (ret = parse(t, text, err)) == 0) {
 		err_set(err, ERR_VERSION,
-		    "%s: not a manifest of this version of popgatectl", path);
+		    "%s: not a manifest of this version of popgatectl: it is damaged, or a newer popgatectl has written it. N.before beside it is what a file held before setup: put back by hand what has to be, then move %s away",
+		    path, j->dir);
 		ret = -1;
 	}
 	if (ret != 1)

@@ -136,7 +136,7 @@ look(struct setup *s, struct err *err)
 
 /* A copy of the two files that postconf changes. */
 struct copy {
-	char dir[40];
+	char dir[40]; /* "": it isn't made */
 };
 
 static int
@@ -159,18 +159,20 @@ copy_path(const struct copy *c, const char *name, char buf[80])
 static int
 copy_make(struct copy *c, const struct postfix_conf *pf, struct err *err)
 {
-	char path[80];
+	char path[80], dir[] = "/tmp/popgate-setup-XXXXXX";
 
-	(void)snprintf(c->dir, sizeof(c->dir), "/tmp/popgate-setup-XXXXXX");
+	*c->dir = '\0';
 	if (pf->main_text == NULL || pf->master_text == NULL) {
 		err_set(err, ERR_IO, "%s: main.cf or master.cf can't be read",
 		    pf->dir);
 		return -1;
 	}
-	if (mkdtemp(c->dir) == NULL) {
-		err_set(err, ERR_IO, "%s: %s", c->dir, strerror(errno));
+	if (mkdtemp(dir) == NULL) {
+		err_set(err, ERR_IO, "%s: %s", dir, strerror(errno));
 		return -1;
 	}
+	/* from now on it is ours to remove */
+	memcpy(c->dir, dir, sizeof(dir));
 	copy_path(c, "main.cf", path);
 	if (write_file(path, pf->main_text, err) == -1)
 		return -1;
@@ -218,7 +220,7 @@ take_file(struct setup *s, const struct copy *c, const char *name,
 	}
 	if (strcmp(text, before) != 0)
 		setup_origin(s, path, before);
-	int ret = setup_change(s, path, text, 0644, err);
+	int ret = setup_change(s, path, before, text, 0644, err);
 
 	free(text);
 	return ret;
@@ -239,7 +241,8 @@ make_edits(struct setup *s, const struct postfix_conf *pf,
 	if (ret == 0)
 		ret = take_file(
 		    s, &c, "master.cf", pf->master_cf, pf->master_text, err);
-	copy_remove(&c);
+	if (*c.dir != '\0')
+		copy_remove(&c);
 	return ret;
 }
 

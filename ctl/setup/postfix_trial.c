@@ -3,6 +3,7 @@
  * each service says before them is compared with what it says with them, to a
  * stranger, to a client that has logged in, and while popgate is down. */
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +44,25 @@ struct trial {
 
 enum { FILES_MAX = 32 };
 
+/* The copy has its files in its directory, also where they are links. */
+static const char *
+name_in_copy(const struct trial *t, const char *path, char buf[PATH_MAX])
+{
+	static const char *const names[] = { "main.cf", "master.cf" };
+	char real[PATH_MAX];
+
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(buf, PATH_MAX, "%s/%s", t->dir, names[i]);
+		if (realpath(buf, real) != NULL && strcmp(real, path) == 0)
+			return buf;
+	}
+	return path;
+}
+
 static int
 open_copy(struct trial *t, bool planned, struct err *err)
 {
+	static char names[FILES_MAX][PATH_MAX];
 	struct stage_file files[FILES_MAX];
 	struct stage_spec spec = { .mta = STAGE_POSTFIX,
 		.dir = t->dir,
@@ -57,10 +74,13 @@ open_copy(struct trial *t, bool planned, struct err *err)
 		const struct setup_file *f = &t->s->files[i];
 
 		/* popgate.conf is given as a struct config */
-		if (spec.n_files < FILES_MAX &&
-		    strcmp(f->path, t->s->ctl->config_path) != 0)
+		if (spec.n_files < FILES_MAX && !f->own) {
+			const char *path =
+			    name_in_copy(t, f->path, names[spec.n_files]);
+
 			files[spec.n_files++] =
-			    (struct stage_file){ f->path, f->after };
+			    (struct stage_file){ path, f->after };
+		}
 	}
 	return stage_open(&spec, &t->stage, err);
 }

@@ -288,7 +288,7 @@ change_file(struct setup *s, const struct sendmail_plan *plan, const char *path,
 		setup_origin(s, path, old);
 	ret = strcmp(text, old == NULL ? "" : old) == 0
 	    ? 0
-	    : setup_change(s, path, text, 0644, err);
+	    : setup_change(s, path, old, text, 0644, err);
 	free(text);
 	return ret;
 }
@@ -352,7 +352,8 @@ change_cf(struct setup *s, const struct sendmail_loaded *l,
 		    l->src.cf.path, err->text);
 		ret = 0;
 	} else {
-		ret = setup_change(s, l->src.cf.path, text, 0644, err);
+		ret = setup_change(
+		    s, l->src.cf.path, l->src.cf.text, text, 0644, err);
 		if (strcmp(text, l->src.cf.text) != 0)
 			setup_reload(s, l->src.cf.path);
 	}

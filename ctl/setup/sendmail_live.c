@@ -16,27 +16,10 @@
 
 enum { TEXT_LEN = 1000, RELOAD_MS = 15000, LOOK_MS = 50 };
 
-/* The process id in a file of Sendmail's, when that process is a Sendmail. */
 static pid_t
 read_pid(const char *file)
 {
-	char path[60], name[40] = "";
-	FILE *in = fopen(file, "re");
-	int pid = 0;
-
-	if (in != NULL && fscanf(in, "%d", &pid) != 1)
-		pid = 0;
-	if (in != NULL)
-		(void)fclose(in);
-	if (pid <= 1)
-		return 0;
-	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	in = fopen(path, "re");
-	if (in != NULL && fgets(name, sizeof(name), in) == NULL)
-		*name = '\0';
-	if (in != NULL)
-		(void)fclose(in);
-	return strncmp(name, "sendmail", 8) == 0 ? pid : 0;
+	return live_process(file, "sendmail");
 }
 
 /* Where sendmail.cf, or the program itself, has the process id. */

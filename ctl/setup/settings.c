@@ -107,12 +107,13 @@ set_sources(struct edit *e, struct err *err)
 	const struct config_source *v = e->cfg->collector.sources;
 	char value[600];
 
-	/* only what nobody chose: the default of the file, which isn't where
-	 * logins are logged */
-	if (e->cfg->collector.n_sources != 1 || v[0].kind != SOURCE_FILE ||
-	    strcmp(v[0].where, "/var/log/mail.log") != 0)
-		return 0;
-	if (s->log != NULL && strcmp(s->log, v[0].where) == 0)
+	/* only what nobody chose: none at all, or the default of the file,
+	 * which isn't where logins are logged */
+	if (e->cfg->collector.n_sources > 1 ||
+	    (e->cfg->collector.n_sources == 1 &&
+		(v[0].kind != SOURCE_FILE ||
+		    strcmp(v[0].where, "/var/log/mail.log") != 0 ||
+		    (s->log != NULL && strcmp(s->log, v[0].where) == 0))))
 		return 0;
 	if (s->log == NULL && !s->journald)
 		return 0;
@@ -345,7 +346,7 @@ setup_settings(struct setup *s, struct err *err)
 	const char *path = s->ctl->config_path;
 	struct config *before = NULL;
 	struct edit e = { .s = s };
-	char *real = realpath(path, NULL);
+	char *was = NULL, *real = realpath(path, NULL);
 	size_t len;
 	int there = swap_read(real == NULL ? path : real, &e.text, &len, err);
 	int ret = -1;
@@ -356,6 +357,10 @@ setup_settings(struct setup *s, struct err *err)
 	}
 	if (there == -1 || e.text == NULL)
 		goto out;
+	if (there == 1 && (was = strdup(e.text)) == NULL) {
+		err_nomem(err, path, len);
+		goto out;
+	}
 	if (load_text(e.text, path, &before, err) == -1)
 		goto out;
 	e.cfg = before;
@@ -366,11 +371,15 @@ setup_settings(struct setup *s, struct err *err)
 		setup_origin(s, path, e.text);
 	ret = there == 1 && !e.changed
 	    ? 0
-	    : setup_change(s, path, e.text, 0644, err);
+	    : setup_change(s, path, was, e.text, 0644, err);
+	/* the first one: nobody has looked for others yet */
+	if (ret == 0 && s->n_files > 0)
+		s->files[0].own = true;
 	if (there == 0 && ret == 0)
-		s->files[s->n_files - 1].sample = built_in_popgate_conf;
+		s->files[0].sample = built_in_popgate_conf;
 out:
 	config_free(before);
+	free(was);
 	free(e.text);
 	free(real);
 	return ret;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
@@ -62,9 +63,22 @@ setup_refuse(struct setup *s, int code, const char *fmt, ...)
 
 /* --- files --- */
 
+/* Does path still hold what the edit was made from? */
+static bool
+is_as_it_was(
+    const char *path, const char *was, const char *now, struct err *err)
+{
+	if (was == NULL || (now != NULL && strcmp(was, now) == 0))
+		return true;
+	err_set(err, ERR_BUSY,
+	    "%s isn't what was read a moment ago: somebody changes it, or it holds NUL bytes; nothing was done",
+	    path);
+	return false;
+}
+
 int
-setup_change(struct setup *s, const char *path, const char *text, mode_t mode,
-    struct err *err)
+setup_change(struct setup *s, const char *path, const char *was,
+    const char *text, mode_t mode, struct err *err)
 {
 	char *real = realpath(path, NULL), *before = NULL;
 	size_t len;
@@ -76,6 +90,9 @@ setup_change(struct setup *s, const char *path, const char *text, mode_t mode,
 		return -1;
 	}
 	int there = swap_read(real, &before, &len, err);
+
+	if (there != -1 && !is_as_it_was(path, was, before, err))
+		there = -1;
 	bool change = there == 0 || (there == 1 && strcmp(before, text) != 0);
 	struct setup_file *v =
 	    !change ? NULL : reallocarray(s->files, s->n_files + 1, sizeof(*v));
@@ -204,6 +221,7 @@ void
 setup_origin(struct setup *s, const char *path, const char *text)
 {
 	char *line = generator(text), *real = realpath(path, NULL);
+	struct stat st;
 	char *tree = real == NULL ? NULL : work_tree(real);
 	struct setup_question q = {
 		.key = "generated",
@@ -218,6 +236,10 @@ setup_origin(struct setup *s, const char *path, const char *text)
 			q.text = NULL;
 		(void)setup_ask(s, &q);
 	}
+	if (real != NULL && stat(real, &st) == 0 && st.st_nlink > 1)
+		setup_say(s, SETUP_NOTE,
+		    "%s has another name (a hard link), under which it stays as it is now",
+		    path);
 	if (tree != NULL)
 		setup_say(s, SETUP_NOTE,
 		    "%s is in a work tree of git (%s): commit the change there yourself",

@@ -54,6 +54,7 @@ struct setup_file {
 	const char *sample; /* what a new one was made from; NULL: nothing */
 	char *after;
 	mode_t mode; /* of a new one */
+	bool own; /* popgate.conf, by whatever name */
 };
 
 /* What only the admin can know. */
@@ -145,9 +146,13 @@ void setup_refuse(struct setup *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Change path, which is followed when it is a symbolic link, to text. Nothing
- * when it holds that already. 0, or -1 with err. */
-int setup_change(struct setup *s, const char *path, const char *text,
-    mode_t mode, struct err *err);
+ * when it holds that already.
+ *   was  what text was made from, as it was read: what somebody writes
+ *        meanwhile isn't lost; NULL: text is nobody else's
+ *   mode of a file that isn't there
+ * 0, or -1 with err: ERR_BUSY when it holds something else than was. */
+int setup_change(struct setup *s, const char *path, const char *was,
+    const char *text, mode_t mode, struct err *err);
 /* Have the mail server read the configuration dir when all is in its place. */
 void setup_reload(struct setup *s, const char *dir);
 
@@ -156,7 +161,7 @@ void setup_reload(struct setup *s, const char *dir);
 const char *setup_ask(struct setup *s, const struct setup_question *q);
 
 /* Is the file made by a program, which would undo the edit? Asks, or notes
- * that it is in a work tree of git. text: its contents. */
+ * that it is in a work tree of git or has a second name. text: its contents. */
 void setup_origin(struct setup *s, const char *path, const char *text);
 
 /* Run a program; what it printed on both outputs is to be freed by the caller.

@@ -35,7 +35,8 @@ load_copy(const char *path, char **text_r, size_t *len_r, struct err *err)
 
 	if (ret == 0)
 		err_set(err, ERR_CORRUPT,
-		    "%s: it is missing, so the file can't be put back", path);
+		    "%s: it is missing, so the file can't be put back: do that by hand, then move %.*s away",
+		    path, (int)(strrchr(path, '/') - path), path);
 	return ret == 1 ? 0 : -1;
 }
 

@@ -233,7 +233,9 @@ first_ready(struct first *f, struct err *err)
 	    room_resolver(err) == -1 ||
 	    (spec->mta == STAGE_POSTFIX &&
 		postfix_copy_make(spec->dir, err) == -1) ||
-	    prepare(f, err) == -1)
+	    prepare(f, err) == -1 ||
+	    (spec->mta == STAGE_POSTFIX &&
+		postfix_copy_quiet(spec->dir, err) == -1))
 		return -1;
 	f->log =
 	    open(SERVANT_LOG, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);

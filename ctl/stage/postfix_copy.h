@@ -20,6 +20,10 @@ struct postfix_copy {
  * machine has, by copies and empty ones. 0, or -1 with err. */
 int postfix_copy_make(const char *dir, struct err *err);
 
+/* Have it send no notices of its own: none may reach a mailbox of the
+ * machine's. Behind all edits. 0, or -1 with err. */
+int postfix_copy_quiet(const char *dir, struct err *err);
+
 /* Read its configuration as it is now. 0, or -1 with err. */
 int
 postfix_copy_read(struct postfix_copy *copy, const char *dir, struct err *err);

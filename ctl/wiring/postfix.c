@@ -65,11 +65,30 @@ print_command(const char *program, const char *dir, const char *usual)
 	(void)putchar(' ');
 }
 
-static int
-print_edits(const struct ctl *ctl, const struct wiring_plan *plan,
-    const char *dir, const char *usual)
+/* postconf(1) writes on behind the last byte. */
+static void
+print_last_line(const char *path, const char *text)
 {
-	const char *why = "";
+	size_t n = text == NULL ? 0 : strlen(text);
+
+	if (n == 0 || text[n - 1] == '\n')
+		return;
+	(void)putchar('\n');
+	print_comment(
+	    "The last line has no end, and postconf would write on there.");
+	(void)fputs("echo >>", stdout);
+	print_word(path);
+	(void)puts(" &&");
+}
+
+static int
+print_edits(const struct ctl *ctl, const struct postfix_conf *pf,
+    const struct wiring_plan *plan, const char *usual)
+{
+	const char *why = "", *dir = pf->dir;
+
+	print_last_line(pf->main_cf, pf->main_text);
+	print_last_line(pf->master_cf, pf->master_text);
 
 	for (size_t i = 0; i < plan->n_edits; i++) {
 		const struct wiring_edit *e = &plan->edits[i];
@@ -169,7 +188,7 @@ print_instance(const struct ctl *ctl, const struct wiring_sockets *sockets,
 	} else {
 		print_head(&pf, &plan);
 		rc =
-		    plan.n_edits == 0 ? 0 : print_edits(ctl, &plan, dir, usual);
+		    plan.n_edits == 0 ? 0 : print_edits(ctl, &pf, &plan, usual);
 	}
 	wiring_plan_release(&plan);
 	postfix_conf_release(&pf);

@@ -2,6 +2,8 @@
 #include "ctl/wiring/postfix_apply.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +62,38 @@ apply_one(const char *dir, const struct wiring_edit *e, struct err *err)
 	return rc;
 }
 
+/* postconf(1) of Postfix up to 3.7 at least writes on where the last line ends:
+ * without a newline there, the last setting would get the new one as a part of
+ * its value, or a comment would swallow it. */
+static int
+end_last_line(const char *dir, const char *name, struct err *err)
+{
+	char *path = NULL, last = '\n';
+
+	if (asprintf(&path, "%s/%s", dir, name) == -1) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+	off_t size = fd == -1 ? -1 : lseek(fd, 0, SEEK_END);
+	bool good = size != -1 &&
+	    (size == 0 || pread(fd, &last, 1, size - 1) == 1) &&
+	    (last == '\n' || write(fd, "\n", 1) == 1);
+
+	if (!good)
+		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+	if (fd != -1)
+		(void)close(fd);
+	free(path);
+	return good ? 0 : -1;
+}
+
 int
 postfix_apply(const char *dir, const struct wiring_plan *plan, struct err *err)
 {
+	for (int i = 0; i < FILES; i++)
+		if (end_last_line(dir, files[i], err) == -1)
+			return -1;
 	for (size_t i = 0; i < plan->n_edits; i++)
 		if (apply_one(dir, &plan->edits[i], err) == -1)
 			return -1;

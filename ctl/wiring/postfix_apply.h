@@ -13,8 +13,9 @@ struct err;
 const char *postfix_edit_option(const struct wiring_edit *edit);
 char *postfix_edit_argument(const struct wiring_edit *edit);
 
-/* Make the edits in dir by postconf. 0, or -1 with err: then those before it
- * are made. */
+/* Make the edits in dir, a copy, by postconf, and end each file's last line
+ * first, if it isn't ended. 0, or -1 with err: then those before it are made.
+ */
 int
 postfix_apply(const char *dir, const struct wiring_plan *plan, struct err *err);
 

@@ -104,3 +104,16 @@ def test_refused(single, text, words):
     assert not CONF.exists()
     assert not pathlib.Path("/etc/popgate/exim-closed.conf").exists()
 
+
+
+class TestPidFile:
+    def test_a_pipe(self, single):
+        """Exim's user may write the directory of its pid files: a pipe there
+        has nobody wait."""
+        path = pathlib.Path("/run/exim4/exim.pid")
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        single.setup("--apply", "--answer", "trial=skip")
+        single.setup("--undo")
+        assert not single.changed()

@@ -63,8 +63,8 @@ made_and_put_there(void **state)
 	assert_int_equal(place_open(&p, path, &err), 0);
 	/* names that a dead process has left, or that somebody expects */
 	for (int i = 0; i < 3; i++) {
-		(void)snprintf(temporary, sizeof(temporary), ".%ld%02d.new",
-		    (long)getpid(), i);
+		(void)snprintf(temporary, sizeof(temporary),
+		    ".popgate-%ld%02d.new", (long)getpid(), i);
 		put(temporary, "not ours");
 	}
 	int fd = place_create(&p, &err);
@@ -98,8 +98,8 @@ all_names_taken(void **state)
 	(void)state;
 	new_path("map");
 	for (int i = 0; i < 100; i++) {
-		(void)snprintf(temporary, sizeof(temporary), ".%ld%02d.new",
-		    (long)getpid(), i);
+		(void)snprintf(temporary, sizeof(temporary),
+		    ".popgate-%ld%02d.new", (long)getpid(), i);
 		put(temporary, "");
 	}
 	assert_int_equal(place_open(&p, path, &err), 0);
@@ -150,10 +150,12 @@ what_is_cleaned(void **state)
 	static const struct {
 		const char *name;
 		bool goes;
-	} rows[] = { { ".1.new", true }, { ".98765432109876.new", true },
-		{ ".new", false }, { ".1.newer", false }, { ".x1.new", false },
-		{ ".1x.new", false }, { "2.1.new", false }, { "", false },
-		{ "..new", false } };
+	} rows[] = { { ".popgate-1.new", true },
+		{ ".popgate-98765432109876.new", true },
+		{ ".popgate-.new", false }, { ".popgate-1.newer", false },
+		{ ".popgate-x1.new", false }, { ".popgate-1x.new", false },
+		{ "2.popgate-1.new", false }, { "", false },
+		{ ".20261130.new", false } };
 	struct place p;
 	struct err err;
 

@@ -85,6 +85,10 @@ path(void **state)
 		{ 0755, 65534, false },
 	};
 	char *argv[] = { (char[]){ "popgate-unit-run" }, NULL };
+	/* what a shell that is run looks for in turn */
+	char *shell[] = { (char[]){ "sh" }, (char[]){ "-c" },
+		(char[]){ "popgate-unit-run 2>/dev/null || printf none" },
+		NULL };
 	const char *dir = unit_dir();
 	static char old_path[4000], new_path[4200];
 	char file[200];
@@ -105,6 +109,11 @@ path(void **state)
 		char *got = run_read(argv, NULL, 30, &err);
 
 		assert_int_equal(got != NULL, rows[i].want || !root);
+		free(got);
+		got = run_read(shell, NULL, 30, &err);
+		assert_non_null(got);
+		assert_string_equal(
+		    got, rows[i].want || !root ? "found" : "none");
 		free(got);
 	}
 	(void)setenv("PATH", old_path, 1);
