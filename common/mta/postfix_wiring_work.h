@@ -150,6 +150,14 @@ void wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the milters without popgate. */
 void wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s);
 
+/* --- postfix_wiring_back.c --- */
+
+/* Let a service through what a content filter gives back to it from this
+ * machine, where another service relays for this machine's programs already.
+ * Returns 0, or -1 with err: none does, so that it is for the admin to say. */
+int wiring_back_plan(
+    struct wiring_work *w, const struct postfix_service *s, struct err *err);
+
 /* --- postfix_wiring_service.c: postfix_service_role() --- */
 
 #endif

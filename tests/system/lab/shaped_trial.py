@@ -88,7 +88,8 @@ class Trial:
     def wire(self):
         """False: popgatectl refused to, and says why."""
         if self.by_setup():
-            done = self.setup("--apply", "--answer", "mynetworks=trust")
+            done = self.setup("--apply", "--answer", "mynetworks=trust",
+                              "--answer", "generated=edit")
             self.words["wiring"] = done.stdout
         else:
             done = subprocess.run(
@@ -98,12 +99,13 @@ class Trial:
             self.words["wiring"] = pathlib.Path("/run/wiring").read_text()
         if done.returncode != 0:
             self.state = "refused"
-            self.words["refusal"] = done.stderr
+            said = done.stderr + done.stdout.partition("In the way:")[2]
+            self.words["refusal"] = said
             if snapshot() != self.files:
                 self.problems.append("refused, but files changed")
             if not self.shape.refuses or \
-                    self.shape.refuses not in done.stderr:
-                self.problems.append(f"not wired: {done.stderr}")
+                    self.shape.refuses not in said:
+                self.problems.append(f"not wired: {said}")
             return False
         if self.shape.refuses:
             self.problems.append("wired, though it should be refused")
@@ -145,6 +147,9 @@ class Trial:
                 self.relays(one, mine)
             elif kind == "auth foreign":
                 self.auth_relays(one)
+            elif kind == "local foreign" and one.question.service.back:
+                if not one.answer.accepted:
+                    self.problem(one, "no way back for what a filter saw")
             elif kind != "login own" or not one.answer.accepted:
                 self.is_as_before(one)      # or a colleague is let through
             self.calls_are_as_before(one, heard)
@@ -214,7 +219,9 @@ class Trial:
 
     def relays(self, one, rows):
         if not one.answer.accepted:
-            self.problem(one, "a logged-in client can't relay")
+            refusal = self.refuses_all(one.question.service)
+            if not refusal or not same(refusal, one.answer):
+                self.problem(one, "a logged-in client can't relay")
             return
         accepted = [row for row in rows if row["verdict"] == "accept"]
         if not accepted:

@@ -41,6 +41,38 @@ struct row {
 };
 
 static const struct row rows[] = {
+	{ "a filter's way back that refuses, beside one that relays",
+	    "smtpd_relay_restrictions = reject\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n"
+		 "127.0.0.1:10026 inet n - n - - smtpd\n",
+	    "smtp/inet/smtpd_proxy_filter = 127.0.0.1:10081\n"
+	    "smtp/inet/smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "127.0.0.1:10025/inet/smtpd_relay_restrictions = "
+	    "permit_mynetworks,reject\n"
+	    "127.0.0.1:10026/inet/smtpd_relay_restrictions = "
+	    "reject_unauth_destination\n",
+	    NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "-P 127.0.0.1:10026/inet/smtpd_milters=\n"
+	    "-P 127.0.0.1:10026/inet/smtpd_relay_restrictions="
+	    "permit_mynetworks,reject_unauth_destination\n" MILTER DATA
+	    "-P smtp/inet/smtpd_relay_restrictions=permit_auth_destination,"
+	    "$popgate_relay_strict,reject_unauth_destination\n",
+	    NULL },
+	{ "a filter's one way back relays for nobody",
+	    "smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "content_filter = scan:[127.0.0.1]:10024\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
+	    "127.0.0.1:10025/inet/content_filter =\n", NULL, "",
+	    "127.0.0.1:10025/inet: a content filter gives its mail back here" },
+	{ "a filter's way back for a machine of its own",
+	    "smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "content_filter = scan:[192.0.2.9]:10024\n",
+	    "10025 inet n - n - - smtpd\n",
+	    "10025/inet/content_filter =\n"
+	    "10025/inet/mynetworks = 192.0.2.9\n"
+	    "10025/inet/smtpd_relay_restrictions = permit_mynetworks,reject\n",
+	    NULL, "", NULL },
 	{ "relay list as Debian has it", RELAY, NULL, NULL, NULL,
 	    MILTER DATA RELAY_WIRED, NULL },
 	{ "no permits at all",
