@@ -26,7 +26,7 @@ class Trial:
 
     def run(self):
         self.lab = lab = ShapeLab(self.shape)
-        self.files = snapshot()
+        self.files = self.snapshot()
         try:
             lab.start()
         except Failure as failure:
@@ -101,7 +101,7 @@ class Trial:
             self.state = "refused"
             said = done.stderr + done.stdout.partition("In the way:")[2]
             self.words["refusal"] = said
-            if snapshot() != self.files:
+            if self.snapshot() != self.files:
                 self.problems.append("refused, but files changed")
             if not self.shape.refuses or \
                     self.shape.refuses not in said:
@@ -112,14 +112,25 @@ class Trial:
         self.lab.reload()
         return True
 
+    def snapshot(self):
+        """All configuration, and who may read it, byte by byte."""
+        found = {}
+        for path in sorted([*DIRECTORY.parent.rglob("*"),
+                            *self.lab.popgate.config.parent.rglob("*")]):
+            if path.is_file() and not path.is_symlink():
+                state = path.stat()
+                found[path] = (path.read_bytes(), state.st_mode,
+                               state.st_uid, state.st_gid)
+        return found
+
     def judge_again(self):
         """A wiring of what is wired changes nothing."""
         if self.by_setup():
             return
-        files = snapshot()
+        files = self.snapshot()
         subprocess.run(f"{CTL} -c {self.lab.popgate.config} wiring postfix "
                        "| sh -e", shell=True, capture_output=True)
-        for path in changed(files, snapshot()):
+        for path in changed(files, self.snapshot()):
             self.problems.append(f"wired twice: {path} changed")
 
     def unwire(self):
@@ -129,7 +140,7 @@ class Trial:
         done = self.setup("--undo")
         if done.returncode != 0:
             self.problems.append(f"no undo: {done.stderr}")
-        for path in changed(self.files, snapshot()):
+        for path in changed(self.files, self.snapshot()):
             self.problems.append(f"undone, but {path} isn't as it was")
 
     # --- promises ---
@@ -301,13 +312,6 @@ def same_reason(one, other):
     """The same but for the recipient."""
     return re.sub(r"<[^>]*>", "<>", normal(one)) == \
         re.sub(r"<[^>]*>", "<>", normal(other))
-
-
-def snapshot():
-    """All that belongs to Postfix's configuration, byte by byte."""
-    return {path: (path.read_bytes(), os.stat(path).st_mode)
-            for path in sorted(DIRECTORY.parent.glob("postfix*/**/*"))
-            if path.is_file() and not path.is_symlink()}
 
 
 def changed(before, after):
