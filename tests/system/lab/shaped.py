@@ -209,8 +209,9 @@ class ShapeLab:
             assert str(path).startswith(COVERED), path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            shutil.copy(pem.with_suffix(
-                ".key" if "key" in path.name else ".cert"), path)
+            kinds = [".key"] if "key" in path.name else [".key", ".cert"]
+            path.write_text("".join(        # smtpd_tls_chain_files: both
+                pem.with_suffix(kind).read_text() for kind in kinds))
 
     def stand_in(self):
         groups = [["sink", "world", WORLD],
