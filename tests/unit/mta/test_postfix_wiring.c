@@ -230,10 +230,25 @@ static const struct row rows[] = {
 	{ "chroot that SASL needs",
 	    RELAY "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = cyrus\n",
 	    "smtp inet n - y - - smtpd\n", NULL, NULL, "", "saslauthd" },
-	{ "chroot that another milter needs",
+	{ "what another milter's path means in the chroot, it means outside",
 	    RELAY "smtpd_milters = local:/opendkim/sock\n",
+	    "smtp inet n - y - - smtpd\n", NULL, NULL,
+	    "-F smtp/inet/chroot=n\n"
+	    "smtpd_milters = local:opendkim/sock, $popgate_milter\n" DATA
+		RELAY_WIRED,
+	    NULL },
+	{ "a path in the chroot that a smtpd outside reads otherwise",
+	    RELAY "smtpd_sasl_auth_enable = yes\n"
+		  "smtpd_sasl_path = /auth\n",
+	    "smtp inet n - y - - smtpd\nsubmission inet n - n - - smtpd\n",
+	    NULL, NULL,
+	    "-F smtp/inet/chroot=n\n"
+	    "-P smtp/inet/smtpd_sasl_path=auth\n" MILTER DATA RELAY_WIRED,
+	    NULL },
+	{ "chroot that a milter behind another name needs",
+	    RELAY "dkim = unix:/opendkim/sock\nsmtpd_milters = $dkim\n",
 	    "smtp inet n - y - - smtpd\n", NULL, NULL, "",
-	    "local:/opendkim/sock" },
+	    "smtpd_milters unix:/opendkim/sock" },
 	{ "a content filter gives mail back",
 	    RELAY "content_filter = smtp:[127.0.0.1]:10024\n"
 		  "smtpd_milters = inet:127.0.0.1:1\n"
