@@ -201,9 +201,12 @@ say_names(struct backstage_request *r, const struct stage_mail *mail)
 	    (recipient == NULL || front_word(r, recipient + 1));
 }
 
-int
-stage_say(struct stage *stage, const struct addr *from, const char *service,
-    const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
+/* As stage_say().
+ *   broken  set: the connection was closed, and no log says why */
+static int
+say_once(struct stage *stage, const struct addr *from, const char *service,
+    const struct stage_mail *mail, struct stage_reply *reply, bool *broken,
+    struct err *err)
 {
 	enum talk_result result = TALK_TIMEOUT;
 	size_t log_len = log_length(stage);
@@ -213,6 +216,7 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	int fd;
 
 	*reply = (struct stage_reply){ 0 };
+	*broken = false;
 	r->addr = *from;
 	if (!front_word(r, service) || !say_names(r, mail)) {
 		err_set(err, ERR_INVALID, "the names are too long");
@@ -229,8 +233,23 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	if (result == TALK_REPLY)
 		return 0;
 	(void)complaint_since(stage, log_len, why, sizeof(why));
+	*broken = result == TALK_CLOSED && *why == '\0';
 	err_set(err, ERR_IO, "%s: %s: %s%s%s", service,
 	    stage_step_name(reply->step), talk_words(result),
 	    *why == '\0' ? "" : ": ", why);
 	return -1;
+}
+
+/* A connection that breaks off on a busy machine says nothing of the
+ * configuration: another one does. */
+int
+stage_say(struct stage *stage, const struct addr *from, const char *service,
+    const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
+{
+	bool broken;
+	int rc = say_once(stage, from, service, mail, reply, &broken, err);
+
+	return rc == -1 && broken
+	    ? say_once(stage, from, service, mail, reply, &broken, err)
+	    : rc;
 }
