@@ -106,8 +106,8 @@ wiring_back_plan(
 		/* who permits mynetworks means the filter */
 		size_t at = find_refusal(&l, true);
 
-		if (at < l.n && trusts_itself(w->pf, s) &&
-		    any_relays_for_itself(w)) {
+		if (at < l.n && wiring_on_loopback(w->pf, s) &&
+		    trusts_itself(w->pf, s) && any_relays_for_itself(w)) {
 			wiring_note(w, NOTE_REFUSES_FIRST, s, kind->setting,
 			    "%s: %s refuses what a content filter gives back here for a logged-in client.",
 			    kind->setting, l.v[at].name);

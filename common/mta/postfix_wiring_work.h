@@ -165,4 +165,8 @@ int wiring_back_plan(
 
 /* --- postfix_wiring_service.c: postfix_service_role() --- */
 
+/* Does only this machine reach the service? */
+bool wiring_on_loopback(
+    const struct postfix_conf *pf, const struct postfix_service *s);
+
 #endif

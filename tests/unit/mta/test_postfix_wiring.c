@@ -65,6 +65,17 @@ static const struct row rows[] = {
 	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
 	    "127.0.0.1:10025/inet/content_filter =\n", NULL, "",
 	    "127.0.0.1:10025/inet: a content filter gives its mail back here" },
+	{ "a filter's way back that other machines reach isn't opened",
+	    "smtpd_relay_restrictions = permit_mynetworks, "
+	    "reject_unauth_destination\n"
+	    "content_filter = scan:[192.0.2.9]:10024\n",
+	    SMTP "10025 inet n - n - - smtpd\n",
+	    "10025/inet/content_filter =\n"
+	    "10025/inet/mynetworks = 127.0.0.0/8 192.0.2.9\n"
+	    "10025/inet/smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "10025/inet/smtpd_recipient_restrictions = "
+	    "permit_mynetworks,reject\n",
+	    NULL, "", "10025/inet: a content filter gives its mail back here" },
 	{ "a filter's way back for a machine of its own",
 	    "smtpd_relay_restrictions = reject_unauth_destination\n"
 	    "content_filter = scan:[192.0.2.9]:10024\n",
