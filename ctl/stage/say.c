@@ -240,16 +240,21 @@ say_once(struct stage *stage, const struct addr *from, const char *service,
 	return -1;
 }
 
-/* A connection that breaks off on a busy machine says nothing of the
- * configuration: another one does. */
+/* A connection that breaks off says nothing of the configuration: another one
+ * does. Postfix under stress, with all processes of a service at work, closes
+ * it at the first command that it refuses: the next one begins with STARTTLS,
+ * for want of which MAIL was refused. */
 int
 stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
 {
+	struct stage_mail again = *mail;
 	bool broken;
 	int rc = say_once(stage, from, service, mail, reply, &broken, err);
 
-	return rc == -1 && broken
-	    ? say_once(stage, from, service, mail, reply, &broken, err)
-	    : rc;
+	if (rc == 0 || !broken)
+		return rc;
+	if (reply->step == STAGE_STARTTLS && mail->tls == STAGE_TLS_AUTO)
+		again.tls = STAGE_TLS_START;
+	return say_once(stage, from, service, &again, reply, &broken, err);
 }
