@@ -252,7 +252,10 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	bool broken;
 	int rc = say_once(stage, from, service, mail, reply, &broken, err);
 
-	if (rc == 0 || !broken)
+	/* RFC 5321 section 3.8: it closes */
+	if (rc == 0 && reply->step == STAGE_STARTTLS)
+		broken = reply->reply.code == 421;
+	if (!broken)
 		return rc;
 	if (reply->step == STAGE_STARTTLS && mail->tls == STAGE_TLS_AUTO)
 		again.tls = STAGE_TLS_START;
