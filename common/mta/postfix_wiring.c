@@ -234,6 +234,9 @@ plan_all(struct wiring_work *w, struct err *err)
 
 		if (role == ROLE_REINJECTION || role == ROLE_LOOPBACK)
 			plan_others(w, &pf->services[i]);
+		if (role == ROLE_REINJECTION && clients > 0 &&
+		    wiring_back_plan(w, &pf->services[i], err) == -1)
+			return -1;
 	}
 	if (clients == 0)
 		wiring_note(w, NOTE_NO_CLIENTS, NULL, NULL,

@@ -34,9 +34,8 @@ path_of(const char *endpoint)
 						  : NULL;
 }
 
-/* What is left of path below dir; NULL: it isn't below. */
-static const char *
-below(const char *path, const char *dir)
+const char *
+wiring_below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
@@ -68,7 +67,7 @@ postfix_names_socket(const struct postfix_conf *pf,
 	if (!ours.is_unix)
 		return false;
 	const char *inside =
-	    below(ours.path, postfix_value(pf, NULL, "queue_directory"));
+	    wiring_below(ours.path, postfix_value(pf, NULL, "queue_directory"));
 
 	/* smtpd's directory is queue_directory, in the chroot or not */
 	if (*path != '/')
@@ -133,8 +132,8 @@ name_socket(
 		    spec.host, spec.port);
 		return;
 	}
-	const char *inside =
-	    below(spec.path, postfix_value(w->pf, NULL, "queue_directory"));
+	const char *inside = wiring_below(
+	    spec.path, postfix_value(w->pf, NULL, "queue_directory"));
 
 	(void)snprintf(
 	    buf, size, "unix:%s", inside == NULL ? spec.path : inside);
@@ -190,88 +189,4 @@ wiring_define(struct wiring_work *w, const char *name)
 	} else {
 		define_check(w, name, socket);
 	}
-}
-
-/* --- chroot --- */
-
-static bool
-reachable(const struct wiring_work *w, const char *listen)
-{
-	struct listen_spec spec;
-	struct err err;
-
-	return listen_parse(listen, &spec, &err) == -1 || !spec.is_unix ||
-	    below(spec.path, postfix_value(w->pf, NULL, "queue_directory")) !=
-	    NULL;
-}
-
-/* Something of the service's own whose path means another file outside of the
- * chroot, in buf; NULL: nothing. */
-static const char *
-needs_chroot(const struct wiring_work *w, const struct postfix_service *s,
-    char *buf, size_t size)
-{
-	static const char *const settings[] = { "smtpd_milters",
-		"smtpd_client_restrictions", "smtpd_helo_restrictions",
-		"smtpd_sender_restrictions", "smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions", "smtpd_data_restrictions",
-		"smtpd_end_of_data_restrictions" };
-	char word[NAME_LEN];
-
-	if (postfix_yes(w->pf, s, "smtpd_sasl_auth_enable")) {
-		const char *path = postfix_value(w->pf, s, "smtpd_sasl_path");
-
-		if (strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"),
-			"cyrus") == 0)
-			return "Cyrus SASL's saslauthd";
-		if (*path_of(*path == '/' ? path : "unix:") == '/') {
-			(void)snprintf(buf, size, "smtpd_sasl_path %s", path);
-			return buf;
-		}
-	}
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		const char *list = postfix_value(w->pf, s, settings[i]);
-
-		while (restrict_word(&list, word, sizeof(word))) {
-			char endpoint[NAME_LEN];
-
-			wiring_endpoint(word, endpoint, sizeof(endpoint));
-			if ((strncmp(endpoint, "unix:/", 6) != 0 &&
-				strncmp(endpoint, "local:/", 7) != 0) ||
-			    wiring_is_policy(w, word) ||
-			    wiring_is_milter(w, word))
-				continue;
-			(void)snprintf(
-			    buf, size, "%s %.300s", settings[i], endpoint);
-			return buf;
-		}
-	}
-	return NULL;
-}
-
-int
-wiring_chroot_plan(
-    struct wiring_work *w, const struct postfix_service *s, struct err *err)
-{
-	char buf[NAME_LEN];
-
-	if (!s->chroot ||
-	    (reachable(w, w->sockets->milter) &&
-		reachable(w, w->sockets->policy)))
-		return 0;
-	const char *queue = postfix_value(w->pf, NULL, "queue_directory");
-	const char *why = needs_chroot(w, s, buf, sizeof(buf));
-
-	wiring_note(w, NOTE_CHROOT, s, NULL,
-	    "smtpd runs in the chroot %s and can't reach %s from there.", queue,
-	    w->sockets->policy);
-	if (why != NULL) {
-		err_set(err, ERR_INVALID,
-		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it (milter.listen = \"unix:%s/popgate/milter.sock\", permit.policy = \"unix:%s/popgate/policy.sock\")",
-		    s->name, s->type, queue, why, queue, queue);
-		return -1;
-	}
-	wiring_set_field(w, s, "chroot", "y", "n",
-	    "In its chroot smtpd can't reach popgate's sockets.");
-	return 0;
 }

@@ -29,9 +29,8 @@ is_loopback(const char *host)
 	return false;
 }
 
-/* Does only this machine reach it? */
-static bool
-listens_to_loopback(
+bool
+wiring_on_loopback(
     const struct postfix_conf *pf, const struct postfix_service *s)
 {
 	/* master(8) listens, which no service's -o concerns */
@@ -114,7 +113,7 @@ postfix_service_role(
 
 	if (!smtpd)
 		return ROLE_OTHER;
-	if (listens_to_loopback(pf, s)) {
+	if (wiring_on_loopback(pf, s)) {
 		if (is_behind_proxy(pf, s) &&
 		    strcmp(postfix_value(pf, NULL, "inet_interfaces"),
 			"loopback-only") != 0)

@@ -130,6 +130,11 @@ bool wiring_is_milter(const struct wiring_work *w, const char *milter);
 /* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
  * so on in main.cf, or set it right. */
 void wiring_define(struct wiring_work *w, const char *name);
+/* What is left of path below dir; NULL: it isn't below. */
+const char *wiring_below(const char *path, const char *dir);
+
+/* --- postfix_wiring_chroot.c --- */
+
 /* Can the service reach the sockets from its chroot? Else take it out of it.
  * Returns 0, or -1 with err: something else needs the chroot. */
 int wiring_chroot_plan(
@@ -154,6 +159,18 @@ void wiring_milter_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the milters without popgate. */
 void wiring_milter_pin(struct wiring_work *w, const struct postfix_service *s);
 
+/* --- postfix_wiring_back.c --- */
+
+/* Let a service through what a content filter gives back to it from this
+ * machine, where another service relays for this machine's programs already.
+ * Returns 0, or -1 with err: none does, so that it is for the admin to say. */
+int wiring_back_plan(
+    struct wiring_work *w, const struct postfix_service *s, struct err *err);
+
 /* --- postfix_wiring_service.c: postfix_service_role() --- */
+
+/* Does only this machine reach the service? */
+bool wiring_on_loopback(
+    const struct postfix_conf *pf, const struct postfix_service *s);
 
 #endif

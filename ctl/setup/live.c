@@ -118,18 +118,22 @@ say(struct smtp_talk *t, struct live_service *v, enum smtp_verb verb,
 	return result == TALK_REPLY && reply.code / 100 == 2;
 }
 
-/* The relay is asked about last, so that its reply is the one that is kept. */
-static void
+/* The relay is asked about last, so that its reply is the one that is kept.
+ *   own  NULL: the relay alone
+ * false: the server hung up at our own recipient: the relay wasn't asked about.
+ */
+static bool
 ask_open(struct smtp_talk *t, struct live_service *v, const char *own)
 {
 	char recipient[320];
 
-	if (!say(t, v, SMTP_EHLO, "popgate-setup.example"))
-		return;
-	(void)snprintf(recipient, sizeof(recipient), "<%s>", own);
-	if (!say(t, v, SMTP_MAIL, "somebody@example.org"))
-		return;
-	v->own = say(t, v, SMTP_RCPT, recipient);
+	if (!say(t, v, SMTP_EHLO, "popgate-setup.example") ||
+	    !say(t, v, SMTP_MAIL, "somebody@example.org"))
+		return true;
+	if (own != NULL) {
+		(void)snprintf(recipient, sizeof(recipient), "<%s>", own);
+		v->own = say(t, v, SMTP_RCPT, recipient);
+	}
 	v->relays = say(t, v, SMTP_RCPT, "<friend@example.net>");
 	char said[sizeof(v->said)];
 
@@ -137,27 +141,32 @@ ask_open(struct smtp_talk *t, struct live_service *v, const char *own)
 	(void)say(t, v, SMTP_RSET, NULL);
 	(void)say(t, v, SMTP_QUIT, NULL);
 	memcpy(v->said, said, sizeof(said));
+	return v->relays ||
+	    (strchr("45", v->said[0]) != NULL &&
+		strncmp(v->said, "421", 3) != 0);
 }
 
-static void
-ask(const struct probe_net *net, struct live_service *v, const char *own)
+/* false: as ask_open(). */
+static bool
+ask_once(const struct probe_net *net, struct live_service *v, const char *own)
 {
 	struct smtp_talk *t = NULL;
 	struct smtp_reply reply;
 	int fd = connect_to(net, v);
+	bool asked = true;
 
-	v->answers = v->relays = v->own = false;
+	v->answers = v->relays = false;
 	if (fd == -1) {
 		(void)snprintf(v->said, sizeof(v->said), "no connection: %s",
 		    strerror(errno));
-		return;
+		return true;
 	}
 	enum talk_result result =
 	    smtp_talk_begin(fd, v->tls, TIMEOUT_MS, &t, &reply);
 
 	v->answers = result == TALK_REPLY && reply.code / 100 == 2;
 	if (v->answers)
-		ask_open(t, v, own);
+		asked = ask_open(t, v, own);
 	else if (result == TALK_REPLY)
 		(void)snprintf(v->said, sizeof(v->said), "%d %.250s",
 		    reply.code, reply.text);
@@ -165,6 +174,17 @@ ask(const struct probe_net *net, struct live_service *v, const char *own)
 		(void)snprintf(
 		    v->said, sizeof(v->said), "%s", talk_words(result));
 	smtp_talk_close(&t);
+	return asked;
+}
+
+/* Who hangs up at the first error, as Postfix does under stress, is asked about
+ * the relay by itself. */
+static void
+ask(const struct probe_net *net, struct live_service *v, const char *own)
+{
+	v->own = false;
+	if (!ask_once(net, v, own))
+		(void)ask_once(net, v, NULL);
 }
 
 /* The kernel takes the one before away a little after it is closed. */

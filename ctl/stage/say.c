@@ -201,9 +201,12 @@ say_names(struct backstage_request *r, const struct stage_mail *mail)
 	    (recipient == NULL || front_word(r, recipient + 1));
 }
 
-int
-stage_say(struct stage *stage, const struct addr *from, const char *service,
-    const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
+/* As stage_say().
+ *   broken  set: the connection was closed, and no log says why */
+static int
+say_once(struct stage *stage, const struct addr *from, const char *service,
+    const struct stage_mail *mail, struct stage_reply *reply, bool *broken,
+    struct err *err)
 {
 	enum talk_result result = TALK_TIMEOUT;
 	size_t log_len = log_length(stage);
@@ -213,6 +216,7 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	int fd;
 
 	*reply = (struct stage_reply){ 0 };
+	*broken = false;
 	r->addr = *from;
 	if (!front_word(r, service) || !say_names(r, mail)) {
 		err_set(err, ERR_INVALID, "the names are too long");
@@ -229,8 +233,31 @@ stage_say(struct stage *stage, const struct addr *from, const char *service,
 	if (result == TALK_REPLY)
 		return 0;
 	(void)complaint_since(stage, log_len, why, sizeof(why));
+	*broken = result == TALK_CLOSED && *why == '\0';
 	err_set(err, ERR_IO, "%s: %s: %s%s%s", service,
 	    stage_step_name(reply->step), talk_words(result),
 	    *why == '\0' ? "" : ": ", why);
 	return -1;
+}
+
+/* A connection that breaks off says nothing of the configuration: another one
+ * does. Postfix under stress, with all processes of a service at work, closes
+ * it at the first command that it refuses: the next one begins with STARTTLS,
+ * for want of which MAIL was refused. */
+int
+stage_say(struct stage *stage, const struct addr *from, const char *service,
+    const struct stage_mail *mail, struct stage_reply *reply, struct err *err)
+{
+	struct stage_mail again = *mail;
+	bool broken;
+	int rc = say_once(stage, from, service, mail, reply, &broken, err);
+
+	/* RFC 5321 section 3.8: it closes */
+	if (rc == 0 && reply->step == STAGE_STARTTLS)
+		broken = reply->reply.code == 421;
+	if (!broken)
+		return rc;
+	if (reply->step == STAGE_STARTTLS && mail->tls == STAGE_TLS_AUTO)
+		again.tls = STAGE_TLS_START;
+	return say_once(stage, from, service, &again, reply, &broken, err);
 }

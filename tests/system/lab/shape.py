@@ -28,7 +28,7 @@ import shlex
 SECTION = re.compile(r"^--- (\S+)(?: (\w+))? ---$", re.M)
 
 EXPECT = {
-    "own": "alice@lab.test",        # a recipient of our own
+    "own": "alice@lab.test",        # a recipient of our own; nothing: none
     "unknown": "missing@lab.test",   # one that isn't there
     "user": "alice",                # of AUTH
     "user_sender": "alice@lab.test",    # what a user sends as
@@ -36,6 +36,7 @@ EXPECT = {
     "refuses": "",      # popgatectl won't wire it: what its reason contains
     "starts": "yes",    # no: this smtpd does not start, here to say so
     "sockets": "/run/popgate",      # popgate's
+    "back": "",         # services that a filter gives its mail back to: names
     "dead": "",         # services whose smtpd refuses to run: names
     "setup": "no",      # yes: wired by popgatectl setup, and unwired
 }

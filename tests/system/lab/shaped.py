@@ -87,9 +87,12 @@ class Service:
     tls: str = ""               # what a client needs to be heard
     auth: str | None = None     # None: no AUTH; else as tls
 
+    back: bool = False      # a content filter's way back
+
     @property
     def local(self):
-        return self.host.startswith("127.") or self.host == "::1"
+        return self.back or self.host.startswith("127.") or \
+            self.host == "::1"
 
     def __str__(self):
         place = "" if self.directory == DIRECTORY else f"{self.directory}: "
@@ -206,8 +209,9 @@ class ShapeLab:
             assert str(path).startswith(COVERED), path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            shutil.copy(pem.with_suffix(
-                ".key" if "key" in path.name else ".cert"), path)
+            kinds = [".key"] if "key" in path.name else [".key", ".cert"]
+            path.write_text("".join(        # smtpd_tls_chain_files: both
+                pem.with_suffix(kind).read_text() for kind in kinds))
 
     def stand_in(self):
         groups = [["sink", "world", WORLD],
@@ -232,7 +236,7 @@ class ShapeLab:
                 "ready" in self.record.read_text(), "the stand-ins")
 
     def own_names(self):
-        return [self.shape.own.partition("@")[2]]
+        return [self.shape.own.partition("@")[2]] if self.shape.own else []
 
     def sasldb(self):
         """Cyrus SASL: Postfix asks its own file of passwords."""
@@ -299,7 +303,8 @@ class ShapeLab:
         port = int(port) if port.isdigit() else socket.getservbyname(port)
         wrapped = "smtpd_tls_wrappermode=yes" in line
         return Service(directory, name, command, host, port,
-                       "wrapper" if wrapped else "")
+                       "wrapper" if wrapped else "",
+                       back=name in self.shape.back.split())
 
     def listening_on(self, interfaces):
         words = re.split(r"[\s,]+", interfaces.strip())
@@ -351,13 +356,15 @@ class ShapeLab:
 
     def probe(self, service, secure):
         return Message((service.host, service.port), "198.18.255.9",
-                       STRANGER, self.shape.own, tls=secure)
+                       STRANGER, self.shape.own or FOREIGN, tls=secure)
 
     def questions(self):
         """The same in each phase; a client of its own for each."""
         shape, asked = self.shape, []
 
         def ask(kind, service, sender, rcpt, **how):
+            if not rcpt:
+                return
             number = len(asked) + 1
             client = how.pop("client", "127.0.0.1" if service.local else
                              f"198.18.{number // 250}.{number % 250 + 1}")
@@ -371,7 +378,8 @@ class ShapeLab:
                 ask("local foreign", service, STRANGER, FOREIGN)
                 continue
             ask("stranger own", service, STRANGER, shape.own)
-            ask("stranger unknown", service, STRANGER, shape.unknown)
+            ask("stranger unknown", service, STRANGER,
+                shape.own and shape.unknown)
             ask("stranger foreign", service, STRANGER, FOREIGN)
             ask("login own", service, shape.user_sender, shape.own)
             ask("login foreign", service, shape.user_sender, FOREIGN)

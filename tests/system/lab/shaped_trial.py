@@ -26,7 +26,7 @@ class Trial:
 
     def run(self):
         self.lab = lab = ShapeLab(self.shape)
-        self.files = snapshot()
+        self.files = self.snapshot()
         try:
             lab.start()
         except Failure as failure:
@@ -88,7 +88,8 @@ class Trial:
     def wire(self):
         """False: popgatectl refused to, and says why."""
         if self.by_setup():
-            done = self.setup("--apply", "--answer", "mynetworks=trust")
+            done = self.setup("--apply", "--answer", "mynetworks=trust",
+                              "--answer", "generated=edit")
             self.words["wiring"] = done.stdout
         else:
             done = subprocess.run(
@@ -98,26 +99,38 @@ class Trial:
             self.words["wiring"] = pathlib.Path("/run/wiring").read_text()
         if done.returncode != 0:
             self.state = "refused"
-            self.words["refusal"] = done.stderr
-            if snapshot() != self.files:
+            said = done.stderr + done.stdout.partition("In the way:")[2]
+            self.words["refusal"] = said
+            if self.snapshot() != self.files:
                 self.problems.append("refused, but files changed")
             if not self.shape.refuses or \
-                    self.shape.refuses not in done.stderr:
-                self.problems.append(f"not wired: {done.stderr}")
+                    self.shape.refuses not in said:
+                self.problems.append(f"not wired: {said}")
             return False
         if self.shape.refuses:
             self.problems.append("wired, though it should be refused")
         self.lab.reload()
         return True
 
+    def snapshot(self):
+        """All configuration, and who may read it, byte by byte."""
+        found = {}
+        for path in sorted([*DIRECTORY.parent.rglob("*"),
+                            *self.lab.popgate.config.parent.rglob("*")]):
+            if path.is_file() and not path.is_symlink():
+                state = path.stat()
+                found[path] = (path.read_bytes(), state.st_mode,
+                               state.st_uid, state.st_gid)
+        return found
+
     def judge_again(self):
         """A wiring of what is wired changes nothing."""
         if self.by_setup():
             return
-        files = snapshot()
+        files = self.snapshot()
         subprocess.run(f"{CTL} -c {self.lab.popgate.config} wiring postfix "
                        "| sh -e", shell=True, capture_output=True)
-        for path in changed(files, snapshot()):
+        for path in changed(files, self.snapshot()):
             self.problems.append(f"wired twice: {path} changed")
 
     def unwire(self):
@@ -127,7 +140,7 @@ class Trial:
         done = self.setup("--undo")
         if done.returncode != 0:
             self.problems.append(f"no undo: {done.stderr}")
-        for path in changed(self.files, snapshot()):
+        for path in changed(self.files, self.snapshot()):
             self.problems.append(f"undone, but {path} isn't as it was")
 
     # --- promises ---
@@ -145,6 +158,9 @@ class Trial:
                 self.relays(one, mine)
             elif kind == "auth foreign":
                 self.auth_relays(one)
+            elif kind == "local foreign" and one.question.service.back:
+                if not one.answer.accepted:
+                    self.problem(one, "no way back for what a filter saw")
             elif kind != "login own" or not one.answer.accepted:
                 self.is_as_before(one)      # or a colleague is let through
             self.calls_are_as_before(one, heard)
@@ -214,7 +230,9 @@ class Trial:
 
     def relays(self, one, rows):
         if not one.answer.accepted:
-            self.problem(one, "a logged-in client can't relay")
+            refusal = self.refuses_all(one.question.service)
+            if not refusal or not same(refusal, one.answer):
+                self.problem(one, "a logged-in client can't relay")
             return
         accepted = [row for row in rows if row["verdict"] == "accept"]
         if not accepted:
@@ -294,13 +312,6 @@ def same_reason(one, other):
     """The same but for the recipient."""
     return re.sub(r"<[^>]*>", "<>", normal(one)) == \
         re.sub(r"<[^>]*>", "<>", normal(other))
-
-
-def snapshot():
-    """All that belongs to Postfix's configuration, byte by byte."""
-    return {path: (path.read_bytes(), os.stat(path).st_mode)
-            for path in sorted(DIRECTORY.parent.glob("postfix*/**/*"))
-            if path.is_file() and not path.is_symlink()}
 
 
 def changed(before, after):

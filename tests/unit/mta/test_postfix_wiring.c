@@ -41,6 +41,49 @@ struct row {
 };
 
 static const struct row rows[] = {
+	{ "a filter's way back that refuses, beside one that relays",
+	    "smtpd_relay_restrictions = reject\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n"
+		 "127.0.0.1:10026 inet n - n - - smtpd\n",
+	    "smtp/inet/smtpd_proxy_filter = 127.0.0.1:10081\n"
+	    "smtp/inet/smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "127.0.0.1:10025/inet/smtpd_relay_restrictions = "
+	    "permit_mynetworks,reject\n"
+	    "127.0.0.1:10026/inet/smtpd_relay_restrictions = "
+	    "reject_unauth_destination\n",
+	    NULL,
+	    "-P 127.0.0.1:10025/inet/smtpd_milters=\n"
+	    "-P 127.0.0.1:10026/inet/smtpd_milters=\n"
+	    "-P 127.0.0.1:10026/inet/smtpd_relay_restrictions="
+	    "permit_mynetworks,reject_unauth_destination\n" MILTER DATA
+	    "-P smtp/inet/smtpd_relay_restrictions=permit_auth_destination,"
+	    "$popgate_relay_strict,reject_unauth_destination\n",
+	    NULL },
+	{ "a filter's one way back relays for nobody",
+	    "smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "content_filter = scan:[127.0.0.1]:10024\n",
+	    SMTP "127.0.0.1:10025 inet n - n - - smtpd\n",
+	    "127.0.0.1:10025/inet/content_filter =\n", NULL, "",
+	    "127.0.0.1:10025/inet: a content filter gives its mail back here" },
+	{ "a filter's way back that other machines reach isn't opened",
+	    "smtpd_relay_restrictions = permit_mynetworks, "
+	    "reject_unauth_destination\n"
+	    "content_filter = scan:[192.0.2.9]:10024\n",
+	    SMTP "10025 inet n - n - - smtpd\n",
+	    "10025/inet/content_filter =\n"
+	    "10025/inet/mynetworks = 127.0.0.0/8 192.0.2.9\n"
+	    "10025/inet/smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "10025/inet/smtpd_recipient_restrictions = "
+	    "permit_mynetworks,reject\n",
+	    NULL, "", "10025/inet: a content filter gives its mail back here" },
+	{ "a filter's way back for a machine of its own",
+	    "smtpd_relay_restrictions = reject_unauth_destination\n"
+	    "content_filter = scan:[192.0.2.9]:10024\n",
+	    "10025 inet n - n - - smtpd\n",
+	    "10025/inet/content_filter =\n"
+	    "10025/inet/mynetworks = 192.0.2.9\n"
+	    "10025/inet/smtpd_relay_restrictions = permit_mynetworks,reject\n",
+	    NULL, "", NULL },
 	{ "relay list as Debian has it", RELAY, NULL, NULL, NULL,
 	    MILTER DATA RELAY_WIRED, NULL },
 	{ "no permits at all",
@@ -222,10 +265,25 @@ static const struct row rows[] = {
 	{ "chroot that SASL needs",
 	    RELAY "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = cyrus\n",
 	    "smtp inet n - y - - smtpd\n", NULL, NULL, "", "saslauthd" },
-	{ "chroot that another milter needs",
+	{ "what another milter's path means in the chroot, it means outside",
 	    RELAY "smtpd_milters = local:/opendkim/sock\n",
+	    "smtp inet n - y - - smtpd\n", NULL, NULL,
+	    "-F smtp/inet/chroot=n\n"
+	    "smtpd_milters = local:opendkim/sock, $popgate_milter\n" DATA
+		RELAY_WIRED,
+	    NULL },
+	{ "a path in the chroot that a smtpd outside reads otherwise",
+	    RELAY "smtpd_sasl_auth_enable = yes\n"
+		  "smtpd_sasl_path = /auth\n",
+	    "smtp inet n - y - - smtpd\nsubmission inet n - n - - smtpd\n",
+	    NULL, NULL,
+	    "-F smtp/inet/chroot=n\n"
+	    "-P smtp/inet/smtpd_sasl_path=auth\n" MILTER DATA RELAY_WIRED,
+	    NULL },
+	{ "chroot that a milter behind another name needs",
+	    RELAY "dkim = unix:/opendkim/sock\nsmtpd_milters = $dkim\n",
 	    "smtp inet n - y - - smtpd\n", NULL, NULL, "",
-	    "local:/opendkim/sock" },
+	    "smtpd_milters unix:/opendkim/sock" },
 	{ "a content filter gives mail back",
 	    RELAY "content_filter = smtp:[127.0.0.1]:10024\n"
 		  "smtpd_milters = inet:127.0.0.1:1\n"
