@@ -97,7 +97,7 @@ def test_wiring_of_instances(box, etc, tmp_path):
 
 @pytest.mark.parametrize("setting,reason", [
     ("smtpd_relay_restrictions = permit", "close the server first"),
-    ("smtpd_milters = unix:/opendkim/sock", "needs"),
+    ("x = unix:/opendkim/sock\nsmtpd_milters = $x", "needs"),
 ])
 def test_wiring_says_what_it_cant(box, etc, setting, reason):
     with open(etc / "main.cf", "a") as out:
