@@ -286,8 +286,10 @@ class TestProcesses:
         pid = pathlib.Path("/var/spool/postfix/pid/master.pid").read_text()
         log = pathlib.Path("/var/log/mail.log").read_text()
         mounts = mounted()
-        child = subprocess.Popen([CTL, "setup", "--apply"],
-                                 stdout=subprocess.DEVNULL)
+        # a run in the background of a shell ignores SIGINT
+        child = subprocess.Popen(
+            [CTL, "setup", "--apply"], stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         wait_for(lambda: len(processes("master")) > len(real), "the copy")
         child.send_signal(signo)
         assert child.wait(10) == -signo
