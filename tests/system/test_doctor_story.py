@@ -134,7 +134,8 @@ class TestProvider:
         assert group["client"] == provider.spammer
         assert group["messages"] == group["recipients"] == 30, report
         assert group["random_senders"] and group["sender_domains"] == 1
-        assert abs(group["senders"] - 30) <= 1
+        # an estimate, by a hash with a random key
+        assert abs(group["senders"] - 30) <= 3
         assert group["recent"] == 30 and report["goes_on"]
         text = "\n".join(group["lines"])
         assert f"client=unknown[{provider.spammer}]" in text
