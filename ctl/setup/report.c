@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "ctl/diff.h"
 #include "ctl/out.h"
-#include "ctl/setup/diff.h"
 #include "ctl/setup/setup.h"
 
 static const struct {
@@ -59,7 +59,7 @@ print_file(const struct setup_file *f)
 		out_text(f->path);
 		(void)puts(": new, as it is shipped, but for");
 	}
-	if (diff_print(stdout, f->path, before, f->after) == -1)
+	if (diff_print(stdout, f->path, before, f->after, true) == -1)
 		(void)printf("%s: changes, too long to show\n", f->path);
 }
 
@@ -107,7 +107,7 @@ json_file(struct json *j, const struct setup_file *f)
 	json_text(j, "path", f->path);
 	json_bool(j, "new", f->before == NULL);
 	if (to != NULL) {
-		(void)diff_print(to, f->path, f->before, f->after);
+		(void)diff_print(to, f->path, f->before, f->after, true);
 		if (fclose(to) == 0)
 			json_text(j, "diff", text);
 		free(text);

@@ -10,50 +10,22 @@
 #include "common/base/listen.h"
 #include "common/mta/conf_file.h"
 #include "common/mta/exim_wiring.h"
+#include "ctl/diff.h"
 #include "ctl/wiring/exim_load.h"
+#include "ctl/wiring/print.h"
 
 #define HERE "POPGATE_END"
 
-enum { DIFF_CONTEXT = 3 };
-
-/* "# text" over as many lines as it takes, at most 78 wide. */
 static __attribute__((format(printf, 1, 2))) void
 comment(const char *fmt, ...)
 {
 	char text[2048];
-	const char *at = text;
-	size_t column = 1;
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)putchar('#');
-	while (*at != '\0') {
-		size_t n = strcspn(at, " ");
-
-		if (column + 1 + n > 78 && column > 1) {
-			(void)fputs("\n#", stdout);
-			column = 1;
-		}
-		(void)printf(" %.*s", (int)n, at);
-		column += n + 1;
-		at += n + strspn(at + n, " ");
-	}
-	(void)putchar('\n');
-}
-
-/* text as one word of a shell. */
-static void
-quoted(const char *text)
-{
-	(void)putchar('\'');
-	for (; *text != '\0'; text++)
-		if (*text == '\'')
-			(void)fputs("'\\''", stdout);
-		else
-			(void)putchar(*text);
-	(void)putchar('\'');
+	wiring_print_comment(text);
 }
 
 /* --- as commands --- */
@@ -68,7 +40,7 @@ print_insert(const struct exim_edit *e)
 				    "-e 'g;N;}' "
 				  : "sed -i '%ur /dev/stdin' ",
 	    e->line - 1);
-	quoted(e->file);
+	wiring_print_word(e->file);
 	(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
 }
 
@@ -83,11 +55,8 @@ print_commands(const struct exim_plan *plan)
 
 		if (strcmp(copied, e->file) != 0) {
 			copied = e->file;
-			(void)fputs("\ncp -p ", stdout);
-			quoted(e->file);
-			(void)putchar(' ');
-			quoted(e->file);
-			(void)puts(".before-popgate");
+			(void)putchar('\n');
+			wiring_print_copy(e->file);
 		}
 		print_insert(e);
 	}
@@ -129,82 +98,26 @@ print_restart(const struct exim_loaded *l)
 
 /* --- as a patch --- */
 
-static unsigned
-count_lines(const char *text)
-{
-	unsigned n = 0;
-
-	for (; *text != '\0'; text++)
-		n += *text == '\n';
-	return n;
-}
-
-static const char *
-print_line(char sign, const char *at)
-{
-	size_t n = strcspn(at, "\n");
-
-	(void)printf("%c%.*s\n", sign, (int)n, at);
-	return at + n + (at[n] == '\n');
-}
-
-/* How many edits, from the first, belong into one hunk. */
-static size_t
-hunk_edits(const struct exim_edit *e, size_t n)
-{
-	size_t i = 1;
-
-	while (i < n && strcmp(e[i].file, e->file) == 0 &&
-	    e[i].line - e[i - 1].line <= 2 * DIFF_CONTEXT)
-		i++;
-	return i;
-}
-
-static void
-print_hunk(
-    const char *text, const struct exim_edit *e, size_t n, unsigned shift)
-{
-	unsigned all = count_lines(text), added = 0;
-	unsigned from = e->line > DIFF_CONTEXT ? e->line - DIFF_CONTEXT : 1;
-	unsigned to = e[n - 1].line + DIFF_CONTEXT; /* not included */
-	unsigned line = 1;
-
-	if (to > all + 1)
-		to = all + 1;
-	for (size_t i = 0; i < n; i++)
-		added += count_lines(e[i].text);
-	(void)printf("@@ -%u,%u +%u,%u @@\n", from, to - from, from + shift,
-	    to - from + added);
-	for (; line < from; line++)
-		text += strcspn(text, "\n") + 1;
-	for (; line <= to; line++) {
-		for (; n > 0 && e->line == line; e++, n--)
-			for (const char *at = e->text; *at != '\0';)
-				at = print_line('+', at);
-		if (line < to)
-			text = print_line(' ', text);
-	}
-}
-
-static void
+/* Returns false when memory is short. */
+static bool
 print_diff(const struct exim_loaded *l, const struct exim_plan *plan)
 {
 	const char *file = "";
-	unsigned shift = 0;
+	bool good = true;
 
-	for (size_t i = 0, n; i < plan->n_edits; i += n) {
-		const struct exim_edit *e = &plan->edits[i];
+	/* the edits of a file are side by side */
+	for (size_t i = 0; i < plan->n_edits && good; i++) {
+		if (strcmp(file, plan->edits[i].file) == 0)
+			continue;
+		file = plan->edits[i].file;
+		const char *before = exim_loaded_text(l, file);
+		char *after = exim_plan_apply(plan, file, before);
 
-		if (strcmp(file, e->file) != 0) {
-			file = e->file;
-			shift = 0;
-			(void)printf("--- %s\n+++ %s\n", file, file);
-		}
-		n = hunk_edits(e, plan->n_edits - i);
-		print_hunk(exim_loaded_text(l, file), e, n, shift);
-		for (size_t k = 0; k < n; k++)
-			shift += count_lines(e[k].text);
+		good = after != NULL &&
+		    diff_print(stdout, file, before, after, false) == 0;
+		free(after);
 	}
+	return good;
 }
 
 /* --- the whole --- */
@@ -250,10 +163,10 @@ print_plan(const struct ctl *ctl, const struct exim_loaded *l,
 {
 	if (l->owner != NULL && !diff && plan->n_edits > 0)
 		return refuse_owned(ctl, l);
-	if (diff) {
-		print_diff(l, plan);
-		return 0;
-	}
+	if (diff)
+		return print_diff(l, plan)
+		    ? 0
+		    : ctl_fail(ctl, EX_OSERR, "out of memory");
 	print_head(ctl, l, plan);
 	if (plan->n_edits > 0) {
 		print_include();

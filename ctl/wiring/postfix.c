@@ -8,42 +8,9 @@
 
 #include "common/base/err.h"
 #include "ctl/wiring/postfix_apply.h"
+#include "ctl/wiring/print.h"
 
-enum { LINE_WIDTH = 78, TEXT_LEN = 2000 };
-
-/* text as one word of a shell. */
-static void
-print_word(const char *text)
-{
-	(void)putchar('\'');
-	for (; *text != '\0'; text++)
-		if (*text == '\'')
-			(void)fputs("'\\''", stdout);
-		else
-			(void)putchar(*text);
-	(void)putchar('\'');
-}
-
-/* "# text" over as many lines as it takes. */
-static void
-print_comment(const char *text)
-{
-	size_t column = 1;
-
-	(void)putchar('#');
-	while (*text != '\0') {
-		size_t n = strcspn(text, " \n");
-
-		if (column + 1 + n > LINE_WIDTH && column > 1) {
-			(void)fputs("\n#", stdout);
-			column = 1;
-		}
-		(void)printf(" %.*s", (int)n, text);
-		column += n + 1;
-		text += n + strspn(text + n, " \n");
-	}
-	(void)putchar('\n');
-}
+enum { TEXT_LEN = 2000 };
 
 /* --- one instance --- */
 
@@ -60,7 +27,7 @@ print_command(const char *program, const char *dir, const char *usual)
 	(void)fputs(program, stdout);
 	if (!is_default(dir, usual)) {
 		(void)fputs(" -c ", stdout);
-		print_word(dir);
+		wiring_print_word(dir);
 	}
 	(void)putchar(' ');
 }
@@ -74,10 +41,10 @@ print_last_line(const char *path, const char *text)
 	if (n == 0 || text[n - 1] == '\n')
 		return;
 	(void)putchar('\n');
-	print_comment(
+	wiring_print_comment(
 	    "The last line has no end, and postconf would write on there.");
 	(void)fputs("echo >>", stdout);
-	print_word(path);
+	wiring_print_word(path);
 	(void)puts(" &&");
 }
 
@@ -98,17 +65,17 @@ print_edits(const struct ctl *ctl, const struct postfix_conf *pf,
 			return ctl_fail(ctl, EX_OSERR, "out of memory");
 		if (strcmp(why, e->why) != 0) {
 			(void)putchar('\n');
-			print_comment(e->why);
+			wiring_print_comment(e->why);
 		}
 		why = e->why;
 		print_command("postconf", dir, usual);
 		(void)printf("%s ", postfix_edit_option(e));
-		print_word(argument);
+		wiring_print_word(argument);
 		(void)puts(" &&");
 		free(argument);
 	}
 	(void)putchar('\n');
-	print_comment("Postfix takes it over; no connection is lost.");
+	wiring_print_comment("Postfix takes it over; no connection is lost.");
 	print_command("postfix", dir, usual);
 	(void)puts("check &&");
 	print_command("postfix", dir, usual);
@@ -127,7 +94,7 @@ print_notes(const struct wiring_plan *plan)
 		(void)snprintf(text, sizeof(text), "%s%s%s",
 		    n->service == NULL ? "" : n->service,
 		    n->service == NULL ? "" : ": ", n->text);
-		print_comment(text);
+		wiring_print_comment(text);
 	}
 }
 
@@ -163,9 +130,9 @@ print_head(const struct postfix_conf *pf, const struct wiring_plan *plan)
 	}
 	(void)snprintf(text, sizeof(text), "Postfix in %.300s%s%s.", pf->dir,
 	    n == 0 ? "" : "; from clients mail comes by ", names);
-	print_comment(text);
+	wiring_print_comment(text);
 	print_notes(plan);
-	print_comment(plan->n_edits == 0
+	wiring_print_comment(plan->n_edits == 0
 		? "It is wired, or needs no wiring: there is nothing to do."
 		: "The commands below wire it; they are for root.");
 }

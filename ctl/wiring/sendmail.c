@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 
 #include "common/mta/sendmail_cf.h"
+#include "ctl/diff.h"
+#include "ctl/wiring/print.h"
 #include "ctl/wiring/sendmail_load.h"
 
 #define HERE "POPGATE_END"
@@ -15,43 +17,7 @@
  * place, and Debian's. */
 #define PID_FILES "/var/run/sendmail.pid /var/run/sendmail/mta/sendmail.pid"
 
-enum { TEXT_LEN = 1024, DIFF_CONTEXT = 3 };
-
-/* --- words for a shell --- */
-
-/* text as one word. */
-static void
-print_quoted(const char *text)
-{
-	(void)putchar('\'');
-	for (; *text != '\0'; text++)
-		if (*text == '\'')
-			(void)fputs("'\\''", stdout);
-		else
-			(void)putchar(*text);
-	(void)putchar('\'');
-}
-
-/* "# text" over as many lines as it takes, at most 78 wide. */
-static void
-print_comment(const char *text)
-{
-	size_t column = 1;
-
-	(void)putchar('#');
-	while (*text != '\0') {
-		size_t n = strcspn(text, " ");
-
-		if (column + 1 + n > 78 && column > 1) {
-			(void)fputs("\n#", stdout);
-			column = 1;
-		}
-		(void)printf(" %.*s", (int)n, text);
-		column += n + 1;
-		text += n + strspn(text + n, " ");
-	}
-	(void)putchar('\n');
-}
+enum { TEXT_LEN = 1024 };
 
 static unsigned
 count_lines(const char *text)
@@ -83,22 +49,12 @@ text_of(const struct sendmail_source *src, const char *file)
 
 /* --- as commands --- */
 
-static void
-print_copy(const char *file)
-{
-	(void)fputs("cp -p ", stdout);
-	print_quoted(file);
-	(void)putchar(' ');
-	print_quoted(file);
-	(void)puts(".before-popgate");
-}
-
 /* A whole file by a here document. */
 static void
 print_new_file(const struct sendmail_edit *e)
 {
 	(void)fputs("cat >", stdout);
-	print_quoted(e->file);
+	wiring_print_word(e->file);
 	(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
 }
 
@@ -122,11 +78,11 @@ print_append(const struct sendmail_source *src, const struct sendmail_edit *e)
 
 	if (!whole) {
 		(void)fputs("echo >>", stdout);
-		print_quoted(e->file);
+		wiring_print_word(e->file);
 		(void)putchar('\n');
 	}
 	(void)fputs("cat >>", stdout);
-	print_quoted(e->file);
+	wiring_print_word(e->file);
 	(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
 }
 
@@ -141,12 +97,12 @@ print_replace(const struct sendmail_edit *e)
 		/* sed reads the text behind the last line that goes */
 		(void)printf("sed -i '%ur /dev/stdin' ",
 		    n == 0 ? e->line - 1 : e->line + n - 1);
-		print_quoted(e->file);
+		wiring_print_word(e->file);
 		(void)printf(" <<'" HERE "'\n%s" HERE "\n", e->text);
 	}
 	if (n > 0) {
 		(void)printf("sed -i '%u,%ud' ", e->line, e->line + n - 1);
-		print_quoted(e->file);
+		wiring_print_word(e->file);
 		(void)putchar('\n');
 	}
 }
@@ -160,13 +116,13 @@ print_edits(const struct sendmail_source *src, const struct sendmail_plan *p)
 		const struct sendmail_edit *e = &p->edits[i];
 
 		(void)putchar('\n');
-		print_comment(e->why);
+		wiring_print_comment(e->why);
 		if (e->old == NULL) {
 			print_new_file(e);
 			continue;
 		}
 		if (strcmp(copied, e->file) != 0)
-			print_copy(e->file);
+			wiring_print_copy(e->file);
 		copied = e->file;
 		if (is_append(src, e))
 			print_append(src, e);
@@ -206,7 +162,7 @@ print_make(const struct sendmail_loaded *l)
 	if (l->src.n_mc > 0) {
 		sendmail_make_command(l, command, sizeof(command));
 		(void)putchar('\n');
-		print_comment("Make sendmail.cf anew.");
+		wiring_print_comment("Make sendmail.cf anew.");
 		(void)printf("(umask 077 && %s >%s.popgate) &&\n"
 			     "\tcp -p %s %s.before-popgate &&\n"
 			     "\tcat %s.popgate >%s &&\n"
@@ -217,117 +173,44 @@ print_make(const struct sendmail_loaded *l)
 	if (*pid == '\0' || strchr(pid, '$') != NULL)
 		(void)snprintf(pid, sizeof(pid), PID_FILES);
 	(void)putchar('\n');
-	print_comment("Sendmail starts anew with it.");
+	wiring_print_comment("Sendmail starts anew with it.");
 	(void)printf("kill -HUP \"$(cat %s 2>/dev/null | head -n 1)\"\n", pid);
 }
 
 /* --- as a patch --- */
 
-/* Line n (from 1) of text, and its length without the end. */
-static const char *
-line_at(const char *text, unsigned n, size_t *len)
+/* The n edits of one file, behind their reasons. Returns false when memory is
+ * short. */
+static bool
+print_file_diff(const struct sendmail_source *src,
+    const struct sendmail_plan *p, const struct sendmail_edit *e, size_t n)
 {
-	while (--n > 0) {
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
-	*len = strcspn(text, "\n");
-	return text;
-}
+	const char *before = e->old == NULL ? NULL : text_of(src, e->file);
+	char *after = sendmail_plan_apply(p, e->file, before);
+	bool good = after != NULL;
 
-static void
-print_lines(char sign, const char *text)
-{
-	while (*text != '\0') {
-		size_t n = strcspn(text, "\n");
-
-		(void)printf("%c%.*s\n", sign, (int)n, text);
-		text += n + (text[n] == '\n');
-	}
-}
-
-static void
-print_context(const char *text, unsigned from, unsigned n)
-{
-	for (; n > 0; n--, from++) {
-		size_t len;
-		const char *line = line_at(text, from, &len);
-
-		(void)printf(" %.*s\n", (int)len, line);
-	}
-}
-
-/* The lines that an edit takes; those that it gives. */
-static unsigned
-taken(const struct sendmail_edit *e)
-{
-	return e->old == NULL ? 0 : count_lines(e->old);
-}
-
-/* The edits e..last of one file, so close that their context meets. */
-static void
-print_hunk(const char *text, const struct sendmail_edit *e,
-    const struct sendmail_edit *last, int shift)
-{
-	unsigned all = count_lines(text);
-	unsigned before =
-	    e->line - 1 < DIFF_CONTEXT ? e->line - 1 : DIFF_CONTEXT;
-	unsigned first = e->line - before, line = first;
-	unsigned end = last->line + taken(last); /* behind the last edit */
-	unsigned behind = end > all ? 0 : all + 1 - end;
-	int more = 0;
-
-	assert(e <= last);
-	if (behind > DIFF_CONTEXT)
-		behind = DIFF_CONTEXT;
-	for (const struct sendmail_edit *i = e; i <= last; i++)
-		more += (int)count_lines(i->text) - (int)taken(i);
-	int old = (int)(end + behind - first);
-
-	(void)printf("@@ -%u,%d +%d,%d @@\n", e->old == NULL ? 0 : first, old,
-	    (int)first + shift, old + more);
-	for (; e <= last; e++) {
-		print_context(text, line, e->line - line);
-		print_lines('-', e->old == NULL ? "" : e->old);
-		print_lines('+', e->text);
-		line = e->line + taken(e);
-	}
-	print_context(text, line, behind);
-}
-
-static void
-print_file_diff(const char *text, const struct sendmail_edit *e, size_t n)
-{
-	int shift = 0;
-
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		(void)printf("# line %u: %s\n", e[i].line, e[i].why);
-	}
-	(void)printf("--- %s\n+++ %s\n", e->old == NULL ? "/dev/null" : e->file,
-	    e->file);
-	for (size_t i = 0, last; i < n; i = last + 1) {
-		for (last = i; last + 1 < n &&
-		     e[last + 1].line <=
-			 e[last].line + taken(&e[last]) + 2 * DIFF_CONTEXT;)
-			last++;
-		print_hunk(text, &e[i], &e[last], shift);
-		for (size_t k = i; k <= last; k++)
-			shift +=
-			    (int)count_lines(e[k].text) - (int)taken(&e[k]);
-	}
+	if (good)
+		good = diff_print(stdout, e->file, before, after, false) == 0;
+	free(after);
+	return good;
 }
 
-static void
+static bool
 print_diff(const struct sendmail_source *src, const struct sendmail_plan *p)
 {
-	for (size_t i = 0, n; i < p->n_edits; i += n) {
+	bool good = true;
+
+	for (size_t i = 0, n; i < p->n_edits && good; i += n) {
 		const char *file = p->edits[i].file;
 
 		for (n = 1; i + n < p->n_edits &&
 		     strcmp(p->edits[i + n].file, file) == 0;)
 			n++;
-		print_file_diff(text_of(src, file), &p->edits[i], n);
+		good = print_file_diff(src, p, &p->edits[i], n);
 	}
+	return good;
 }
 
 /* --- the whole --- */
@@ -356,7 +239,7 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 		    "Sendmail: %.300s; no file that it is made of is beside "
 		    "it, so it is edited itself.",
 		    l->src.cf.path);
-	print_comment(text);
+	wiring_print_comment(text);
 	for (size_t i = 0; i < p->n_notes; i++) {
 		const struct sendmail_note *n = &p->notes[i];
 
@@ -366,25 +249,27 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 		else
 			(void)snprintf(text, sizeof(text), "%.300s:%u: %.600s.",
 			    n->file, n->line, n->text);
-		print_comment(text);
+		wiring_print_comment(text);
 	}
 	if (!trusts_loopback(ctl))
-		print_comment("relay.trusted_networks of popgate.conf doesn't "
-			      "hold 127.0.0.1: programs on this machine, the "
-			      "sendmail command too, send from there, and "
-			      "popgate's filter refuses what they relay.");
+		wiring_print_comment(
+		    "relay.trusted_networks of popgate.conf doesn't "
+		    "hold 127.0.0.1: programs on this machine, the "
+		    "sendmail command too, send from there, and "
+		    "popgate's filter refuses what they relay.");
 	for (const char *m = missing; p->n_edits == 0 && *m != '\0';) {
 		size_t n = strcspn(m, "\n");
 
 		(void)snprintf(text, sizeof(text), "%.300s lacks: %.*s.",
 		    l->src.cf.path, (int)n, m);
-		print_comment(text);
+		wiring_print_comment(text);
 		m += n + (m[n] == '\n');
 	}
 	if (p->n_edits == 0 && *missing == '\0')
-		print_comment("It is wired; there is nothing to do.");
+		wiring_print_comment("It is wired; there is nothing to do.");
 	else
-		print_comment("The commands below wire it; they are for root.");
+		wiring_print_comment(
+		    "The commands below wire it; they are for root.");
 }
 
 /* m4 wouldn't give what runs: whoever edits the .mc file should know. */
@@ -413,6 +298,7 @@ print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
 	struct sendmail_plan plan;
 	char missing[TEXT_LEN];
 	struct err err;
+	int rc = 0;
 
 	if (sendmail_wiring_plan(&l->src, sockets, &plan, &err) == -1) {
 		sendmail_plan_release(&plan);
@@ -423,7 +309,8 @@ print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
 		missing[0] = '\0';
 	warn_of_source(ctl, l, plan.n_edits);
 	if (diff) {
-		print_diff(&l->src, &plan);
+		if (!print_diff(&l->src, &plan))
+			rc = ctl_fail(ctl, EX_OSERR, "out of memory");
 	} else {
 		print_head(ctl, l, &plan, missing);
 		print_edits(&l->src, &plan);
@@ -431,7 +318,7 @@ print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
 			print_make(l);
 	}
 	sendmail_plan_release(&plan);
-	return 0;
+	return rc;
 }
 
 int

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "common/base/err.h"
+#include "ctl/diff.h"
 #include "ctl/setup/conf_edit.h"
-#include "ctl/setup/diff.h"
 
 static const struct {
 	const char *name, *text, *key, *value, *want; /* NULL: refused */
@@ -108,7 +108,8 @@ diff(void **state)
 
 		ROW("%s", diffs[i].name);
 		assert_int_equal(
-		    diff_print(to, "f", diffs[i].before, diffs[i].after), 0);
+		    diff_print(to, "f", diffs[i].before, diffs[i].after, true),
+		    0);
 		assert_int_equal(fclose(to), 0);
 		assert_string_equal(got, diffs[i].want);
 		free(got);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/setup/diff.h"
+#include "ctl/diff.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -124,7 +124,7 @@ compare(struct script *s, const struct lines *a, const struct lines *b)
 }
 
 static void
-print_line(FILE *to, const struct line *l)
+print_line(FILE *to, const struct line *l, bool escape)
 {
 	const char *end = l->text + strcspn(l->text, "\n");
 	char one[UTF8_ESCAPE_MAX];
@@ -132,7 +132,7 @@ print_line(FILE *to, const struct line *l)
 	(void)fputc(l->sign, to);
 	for (const char *at = l->text; at < end;) {
 		/* a tab does no harm */
-		size_t n = *at == '\t' ? 0 : utf8_escape(&at, one);
+		size_t n = !escape || *at == '\t' ? 0 : utf8_escape(&at, one);
 
 		if (n == 0)
 			(void)fputc(*at++, to);
@@ -157,7 +157,8 @@ hunk_end(const struct script *s, size_t at)
 }
 
 static void
-print_hunk(FILE *to, const struct script *s, size_t from, size_t until)
+print_hunk(
+    FILE *to, const struct script *s, size_t from, size_t until, bool escape)
 {
 	size_t count[2] = { 0, 0 }, first[2] = { 1, 1 };
 
@@ -171,11 +172,12 @@ print_hunk(FILE *to, const struct script *s, size_t from, size_t until)
 	    first[0] - (count[0] == 0), count[0], first[1] - (count[1] == 0),
 	    count[1]);
 	for (size_t i = from; i < until; i++)
-		print_line(to, &s->v[i]);
+		print_line(to, &s->v[i], escape);
 }
 
 static void
-print_script(FILE *to, const struct script *s, const char *path, bool is_new)
+print_script(FILE *to, const struct script *s, const char *path, bool is_new,
+    bool escape)
 {
 	bool head = false;
 
@@ -189,13 +191,14 @@ print_script(FILE *to, const struct script *s, const char *path, bool is_new)
 		size_t until = hunk_end(s, i);
 		size_t end = until + CONTEXT < s->n ? until + CONTEXT : s->n;
 
-		print_hunk(to, s, i < CONTEXT ? 0 : i - CONTEXT, end);
+		print_hunk(to, s, i < CONTEXT ? 0 : i - CONTEXT, end, escape);
 		i = end - 1;
 	}
 }
 
 int
-diff_print(FILE *to, const char *path, const char *before, const char *after)
+diff_print(FILE *to, const char *path, const char *before, const char *after,
+    bool escape)
 {
 	struct lines a = { 0 }, b = { 0 };
 	struct script s = { 0 };
@@ -203,7 +206,7 @@ diff_print(FILE *to, const char *path, const char *before, const char *after)
 	    compare(&s, &a, &b);
 
 	if (ok)
-		print_script(to, &s, path, before == NULL);
+		print_script(to, &s, path, before == NULL, escape);
 	free(s.v);
 	free(a.v);
 	free(b.v);
