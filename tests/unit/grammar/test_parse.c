@@ -1353,34 +1353,19 @@ line_is_judged(void **state)
 	JSON_BY("stdout", "dovecot", "\"_STREAM_ID\":\"" id "\"," more, DOVECOT)
 #define CUT "\"_LINE_BREAK\":\"nul\","
 
-/* What was cut goes on in the next entry of the same output. */
+struct turn {
+	const char *line; /* NULL: one that is too long */
+	enum fate want;
+};
+
+/* One line after the other, by one parser. */
 static void
-what_follows_a_cut(void **state)
+judge_in_turn(const struct turn *rows, size_t n)
 {
-	static const struct {
-		const char *line; /* NULL: one that is too long */
-		enum fate want;
-	} rows[] = {
-		{ STREAM("01", ""), FATE_LOGIN },
-		{ STREAM("01", CUT), FATE_CUT_PIECE },
-		{ STREAM("02", ""), FATE_LOGIN },
-		{ JSON_BY("syslog", "dovecot", "", DOVECOT), FATE_LOGIN },
-		{ STREAM("01", CUT), FATE_CUT_PIECE },
-		{ STREAM("01", ""), FATE_CUT_PIECE },
-		{ STREAM("01", ""), FATE_LOGIN },
-		/* it may have been of any output, and cut */
-		{ NULL, FATE_TOO_LONG },
-		{ STREAM("02", ""), FATE_CUT_PIECE },
-		{ STREAM("02", ""), FATE_LOGIN },
-		{ STREAM("03", ""), FATE_CUT_PIECE },
-		{ STREAM("03", ""), FATE_LOGIN },
-		{ JSON_BY("syslog", "dovecot", "", DOVECOT), FATE_LOGIN },
-	};
 	const struct parser_options options = { .servers_n = 0 };
 	struct parser *parser = new_parser(&options);
 
-	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
+	for (size_t i = 0; i < n; i++) {
 		ROW("%zu, %s", i,
 		    rows[i].line == NULL ? "skipped" : rows[i].line);
 		struct parse_result got = { .fate = FATE_TOO_LONG };
@@ -1396,18 +1381,40 @@ what_follows_a_cut(void **state)
 	parser_free(&parser);
 }
 
+/* What was cut goes on in the next entry of the same output. */
+static void
+what_follows_a_cut(void **state)
+{
+	static const struct turn rows[] = {
+		{ STREAM("01", ""), FATE_LOGIN },
+		{ STREAM("01", CUT), FATE_CUT_PIECE },
+		{ STREAM("02", ""), FATE_LOGIN },
+		{ JSON_BY("syslog", "dovecot", "", DOVECOT), FATE_LOGIN },
+		{ STREAM("01", CUT), FATE_CUT_PIECE },
+		{ STREAM("01", ""), FATE_CUT_PIECE },
+		{ STREAM("01", ""), FATE_LOGIN },
+		/* it may have been of any output, and cut */
+		{ NULL, FATE_TOO_LONG },
+		{ STREAM("02", ""), FATE_CUT_PIECE },
+		{ STREAM("02", ""), FATE_LOGIN },
+		{ STREAM("03", ""), FATE_CUT_PIECE },
+		{ STREAM("03", ""), FATE_LOGIN },
+		{ JSON_BY("syslog", "dovecot", "", DOVECOT), FATE_LOGIN },
+	};
+	(void)state;
+	judge_in_turn(rows, LENGTH(rows));
+}
+
 #define CRI(stream, tag) "2026-03-03T08:00:00Z " stream " " tag " " DOVECOT
 
 /* The same of containers: of each of their two outputs. */
 static void
 what_follows_a_cut_in_a_container(void **state)
 {
-	static const struct {
-		const char *line; /* NULL: one that is too long */
-		enum fate want;
-	} rows[] = {
+	static const struct turn rows[] = {
 		{ CRI("stderr", "F"), FATE_LOGIN },
-		{ "2026-03-03T08:00:00Z stderr P somebody's words", 0 },
+		{ "2026-03-03T08:00:00Z stderr P somebody's words",
+		    FATE_NO_PREFIX },
 		{ CRI("stdout", "F"), FATE_LOGIN },
 		{ CRI("stderr", "F"), FATE_CUT_PIECE },
 		{ CRI("stderr", "F"), FATE_LOGIN },
@@ -1424,25 +1431,8 @@ what_follows_a_cut_in_a_container(void **state)
 		{ CRI("stderr", "F"), FATE_CUT_PIECE },
 		{ CRI("stderr", "F"), FATE_LOGIN },
 	};
-	const struct parser_options options = { .servers_n = 0 };
-	struct parser *parser = new_parser(&options);
-
 	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
-		ROW("%zu, %s", i,
-		    rows[i].line == NULL ? "skipped" : rows[i].line);
-		struct parse_result got = { .fate = FATE_TOO_LONG };
-
-		if (rows[i].line == NULL)
-			parser_skip(parser);
-		else
-			parser_line(parser, rows[i].line, strlen(rows[i].line),
-			    NOW, &got);
-		if (rows[i].want != 0)
-			assert_string_equal(
-			    fate_name(got.fate), fate_name(rows[i].want));
-	}
-	parser_free(&parser);
+	judge_in_turn(rows, LENGTH(rows));
 }
 
 /* What is between the pieces of a line in one file says nothing of another. */
