@@ -7,17 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char blank[] = " \t\r";
+#include "common/mta/exim_text.h"
 
-static char *
-trim(char *text)
-{
-	text += strspn(text, blank);
-	for (size_t n = strlen(text);
-	     n > 0 && strchr(blank, text[n - 1]) != NULL; n--)
-		text[n - 1] = '\0';
-	return text;
-}
+static const char blank[] = " \t\r";
 
 /* One logical line: "\" at the end joins the next, whose blanks go. */
 static char *
@@ -75,7 +67,7 @@ is_item(char *text)
 	if (n == 0 || text[n] != ':')
 		return NULL;
 	text[n] = '\0';
-	return trim(text + n + 1);
+	return exim_text_trim(text + n + 1);
 }
 
 bool
@@ -91,12 +83,12 @@ exim_conf_parse(char *text, struct exim_conf *cf)
 	while ((line = next_line(&at)) != NULL) {
 		char *rest;
 
-		line = trim(line);
+		line = exim_text_trim(line);
 		if (*line == '#' || *line == '\0')
 			continue;
 		if (strncmp(line, "begin", 5) == 0 &&
 		    strchr(blank, line[5]) != NULL && line[5] != '\0') {
-			section = trim(line + 6);
+			section = exim_text_trim(line + 6);
 			item = none;
 			continue;
 		}

@@ -31,8 +31,8 @@ struct reader {
 
 static void read_file(struct reader *r, const struct exim_file *file);
 
-static char *
-trim(char *text)
+char *
+exim_text_trim(char *text)
 {
 	text += strspn(text, blank);
 	for (size_t n = strlen(text);
@@ -309,7 +309,7 @@ read_include(struct reader *r, const char *text)
 static void
 read_line(struct reader *r, struct exim_text_line *l)
 {
-	char *text = trim(l->raw);
+	char *text = exim_text_trim(l->raw);
 
 	if (*text == '#' || *text == '\0')
 		return;

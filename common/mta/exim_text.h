@@ -45,6 +45,9 @@ bool exim_text_read(struct exim_text *t, const struct exim_file *files,
     void (*take)(void *to, const struct exim_text_line *l), void *to);
 void exim_text_release(struct exim_text *t);
 
+/* Take the blanks off both ends, in place. */
+char *exim_text_trim(char *text);
+
 /* What stands behind word and blanks at the beginning of line; NULL when line
  * begins with another word. */
 const char *exim_text_after(const char *line, const char *word);

@@ -8,33 +8,21 @@
 #include "common/mta/sendmail_walk.h"
 
 static bool
-starts(const char *line, const char *word)
-{
-	return strncmp(line, word, strlen(word)) == 0;
-}
-
-static const char *
-next_line(const char *line)
-{
-	line += strcspn(line, "\n");
-	return line + (*line == '\n');
-}
-
-static bool
 is_rule_line(const char *l)
 {
-	return starts(l, "dnl") || starts(l, "#") || *l == '\n' || *l == '\0' ||
-	    starts(l, "K" SENDMAIL_MAP) || starts(l, "D{popgateEnd}") ||
-	    starts(l, "LOCAL_RULESETS") || starts(l, "SLocal_check_rcpt") ||
-	    starts(l, "S" SENDMAIL_OWN_RULES) || *l == 'R' || *l == '\t' ||
-	    starts(l, "ifdef(`confRELAY_MSG'") || starts(l, "')dnl");
+	return mc_starts(l, "dnl") || mc_starts(l, "#") || *l == '\n' ||
+	    *l == '\0' || mc_starts(l, "K" SENDMAIL_MAP) ||
+	    mc_starts(l, "D{popgateEnd}") || mc_starts(l, "LOCAL_RULESETS") ||
+	    mc_starts(l, "SLocal_check_rcpt") ||
+	    mc_starts(l, "S" SENDMAIL_OWN_RULES) || *l == 'R' || *l == '\t' ||
+	    mc_starts(l, "ifdef(`confRELAY_MSG'") || mc_starts(l, "')dnl");
 }
 
 static const char *
 line_at(const char *text, unsigned line)
 {
 	while (--line > 0)
-		text = next_line(text);
+		text = mc_next_line(text);
 	return text;
 }
 
@@ -46,14 +34,14 @@ sendmail_old_block(struct mc_walk *w, unsigned line)
 	const char *text = w->f->text, *l = line_at(text, line);
 	unsigned first = line, last = line, comment;
 
-	if (line > 1 && starts(line_at(text, line - 1), "LOCAL_CONFIG"))
+	if (line > 1 && mc_starts(line_at(text, line - 1), "LOCAL_CONFIG"))
 		first--;
 	for (comment = first;
-	     comment > 1 && starts(line_at(text, comment - 1), "dnl");)
-		if (starts(line_at(text, --comment),
+	     comment > 1 && mc_starts(line_at(text, comment - 1), "dnl");)
+		if (mc_starts(line_at(text, --comment),
 			"dnl Sendmail, closed, with popgate"))
 			first = comment;
-	while (!starts(l, "INPUT_MAIL_FILTER(`" SENDMAIL_FILTER "'")) {
+	while (!mc_starts(l, "INPUT_MAIL_FILTER(`" SENDMAIL_FILTER "'")) {
 		if (!is_rule_line(l) || *l == '\0') {
 			err_set(w->err, ERR_INVALID,
 			    "%.300s:%u: popgate's rules begin in line %u, and "
@@ -62,7 +50,7 @@ sendmail_old_block(struct mc_walk *w, unsigned line)
 			    w->f->path, last, line);
 			return -1;
 		}
-		l = next_line(l);
+		l = mc_next_line(l);
 		last++;
 	}
 	sendmail_add_note(w->b, SENDMAIL_OLD_WIRING, w->f->path, first,

@@ -9,19 +9,6 @@
 #include "common/base/err.h"
 #include "common/mta/sendmail_walk.h"
 
-static bool
-starts(const char *line, const char *word)
-{
-	return strncmp(line, word, strlen(word)) == 0;
-}
-
-static const char *
-next_line(const char *line)
-{
-	line += strcspn(line, "\n");
-	return line + (*line == '\n');
-}
-
 /* Replace the lines from..last by text. */
 void
 sendmail_replace_lines(struct mc_walk *w, unsigned from, unsigned last,
@@ -174,7 +161,7 @@ is_alone(const struct mc_walk *w, const struct sendmail_call *call)
 		if (strchr(" \t", *--before) == NULL)
 			return false;
 	behind += strspn(behind, " \t");
-	return starts(behind, "dnl") ||
+	return mc_starts(behind, "dnl") ||
 	    memchr(behind, '(', strcspn(behind, "\n")) == NULL;
 }
 
@@ -218,7 +205,8 @@ rename_own_rules(struct mc_walk *w, unsigned line, const char *l)
 	static const char name[] = "SLocal_check_rcpt";
 	char text[SENDMAIL_LINE_MAX];
 
-	if (!starts(l, name) || strchr(" \t\r\n=", l[sizeof(name) - 1]) == NULL)
+	if (!mc_starts(l, name) ||
+	    strchr(" \t\r\n=", l[sizeof(name) - 1]) == NULL)
 		return;
 	(void)snprintf(text, sizeof(text), "S" SENDMAIL_OWN_RULES "%.*s\n",
 	    (int)strcspn(l + sizeof(name) - 1, "\n"), l + sizeof(name) - 1);
@@ -232,10 +220,11 @@ walk_lines(struct mc_walk *w)
 {
 	unsigned line = 1;
 
-	for (const char *l = w->f->text; *l != '\0'; l = next_line(l), line++) {
+	for (const char *l = w->f->text; *l != '\0';
+	     l = mc_next_line(l), line++) {
 		if (line < w->past)
 			continue;
-		if (starts(l, "D{popgateEnd}")) {
+		if (mc_starts(l, "D{popgateEnd}")) {
 			if (sendmail_old_block(w, line) == -1)
 				return -1;
 		} else {
@@ -292,7 +281,7 @@ note_generated(struct mc_walk *w)
 	unsigned line = 1;
 
 	for (const char *l = w->f->text; *l != '\0' && line < 200;
-	     l = next_line(l), line++) {
+	     l = mc_next_line(l), line++) {
 		char copy[300];
 
 		(void)snprintf(
@@ -349,7 +338,7 @@ add_include(struct sendmail_build *b)
 		b->no_memory = true;
 		return;
 	}
-	for (const char *l = src->mc[0].text; *l != '\0'; l = next_line(l))
+	for (const char *l = src->mc[0].text; *l != '\0'; l = mc_next_line(l))
 		lines++;
 	sendmail_add_edit(b, src->mc[0].path, lines, "", include,
 	    "The last line: popgate's filter comes behind the others, and its rules behind yours.");

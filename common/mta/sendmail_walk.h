@@ -3,6 +3,9 @@
 #ifndef POPGATE_SENDMAIL_WALK_H
 #define POPGATE_SENDMAIL_WALK_H
 
+#include <stdbool.h>
+#include <string.h>
+
 #include "common/mta/sendmail_mc.h"
 #include "common/mta/sendmail_plan.h"
 
@@ -17,6 +20,22 @@ struct mc_walk {
 	bool included; /* popgate's rules are included */
 	bool exempt; /* and what stands before the block lists */
 };
+
+/* Does the line begin with word? */
+static inline bool
+mc_starts(const char *line, const char *word)
+{
+	return strncmp(line, word, strlen(word)) == 0;
+}
+
+/* Where the line behind this one begins; the end of the text behind the last
+ * one. */
+static inline const char *
+mc_next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
 
 /* Replace the lines from..last by text. */
 void sendmail_replace_lines(struct mc_walk *w, unsigned from, unsigned last,

@@ -59,20 +59,11 @@ static void
 look_at_service(
     struct service *v, struct postfix_exam *x, const struct postfix_service *s)
 {
-	static const char *const settings[] = {
-		"smtpd_client_restrictions",
-		"smtpd_helo_restrictions",
-		"smtpd_sender_restrictions",
-		"smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions",
-		"smtpd_data_restrictions",
-	};
-
 	*v = (struct service){ .s = s,
 		.local = postfix_is_local(x, s) || postfix_is_return(x, s) };
 	v->gate = postfix_gate(x, s, "smtpd_milters");
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
-		look_at_list(v, x, settings[i]);
+	for (size_t i = 0; i < POSTFIX_WALK_LISTS; i++)
+		look_at_list(v, x, postfix_walk_lists[i]);
 }
 
 /* --- what is wrong with it --- */

@@ -76,17 +76,10 @@ bool
 postfix_asks_about_us(
     const struct postfix_exam *x, const struct postfix_service *s)
 {
-	static const char *const settings[] = {
-		"smtpd_client_restrictions",
-		"smtpd_helo_restrictions",
-		"smtpd_sender_restrictions",
-		"smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions",
-	};
 	struct postfix_walk w;
 
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		postfix_walk(&w, x, s, settings[i], true);
+	for (size_t i = 0; i < POSTFIX_WALK_LISTS - 1; i++) {
+		postfix_walk(&w, x, s, postfix_walk_lists[i], true);
 		if (w.asked)
 			return true;
 	}

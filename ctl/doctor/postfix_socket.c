@@ -308,14 +308,6 @@ void
 postfix_check_sockets(
     struct postfix_exam *x, const struct postfix_service *s, bool lists)
 {
-	static const char *const settings[] = {
-		"smtpd_client_restrictions",
-		"smtpd_helo_restrictions",
-		"smtpd_sender_restrictions",
-		"smtpd_relay_restrictions",
-		"smtpd_recipient_restrictions",
-		"smtpd_data_restrictions",
-	};
 	struct check c = { .x = x, .s = s, .setting = "smtpd_milters" };
 	const char *milters = postfix_value(&x->pf, s, "smtpd_milters");
 	struct postfix_endpoint e;
@@ -324,9 +316,9 @@ postfix_check_sockets(
 	while (restrict_word(&milters, word, sizeof(word)))
 		if (postfix_endpoint_parse(word, &e))
 			check_endpoint(&c, &e, x->d->ctl->cfg->milter.listen);
-	for (size_t i = 0; lists && i < sizeof(settings) / sizeof(settings[0]);
-	     i++) {
-		c.setting = settings[i];
-		postfix_walk_endpoints(x, s, settings[i], take_endpoint, &c);
+	for (size_t i = 0; lists && i < POSTFIX_WALK_LISTS; i++) {
+		c.setting = postfix_walk_lists[i];
+		postfix_walk_endpoints(
+		    x, s, postfix_walk_lists[i], take_endpoint, &c);
 	}
 }

@@ -9,6 +9,15 @@
 #include "common/mta/postfix_table.h"
 #include "ctl/ctl.h"
 
+const char *const postfix_walk_lists[POSTFIX_WALK_LISTS] = {
+	"smtpd_client_restrictions",
+	"smtpd_helo_restrictions",
+	"smtpd_sender_restrictions",
+	"smtpd_relay_restrictions",
+	"smtpd_recipient_restrictions",
+	"smtpd_data_restrictions",
+};
+
 enum { DEPTH_MAX = 4, WORD_MAX = 1024 };
 
 /* The list of a restriction class; NULL: there is none of that name. */

@@ -7,6 +7,11 @@
 #include "common/mta/restrict.h"
 #include "ctl/doctor/postfix_exam.h"
 
+/* The settings that name smtpd's lists; but for the last one, which is asked
+ * about a message, all are asked about a recipient. */
+enum { POSTFIX_WALK_LISTS = 6 };
+extern const char *const postfix_walk_lists[POSTFIX_WALK_LISTS];
+
 /* How a list went for a client that relays and is neither in mynetworks nor an
  * AUTH user; or, when local is set, for this machine itself. */
 struct postfix_walk {
