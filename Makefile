@@ -141,7 +141,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 		    echo "kept $$own; ours is $$new"; fi; done; done
 	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf
 	cp -r sql/queries $(DOC)/sql
-	install -D -m 644 -t $(SHARE)/popgate etc/leaving.sh
+	install -D -t $(SHARE)/popgate etc/leaving.sh
 	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
 
 # stops what runs, unless it is a tree for somewhere else; a PREFIX at which
