@@ -21,6 +21,7 @@ container=
 say() { echo "== $*"; }
 stop() {
 	[ -z "$container" ] || kill -KILL "$container" 2>/dev/null || :
+	wait
 	container=
 }
 trap stop EXIT
@@ -152,6 +153,10 @@ cp -a "$home/mail.0" "$home/mail"
 mkdir "$home/mail/root/popgate"
 cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb "$home/mail/root/popgate"
 cp -r tests/package "$home/mail/root/popgate/tests"
+# the libraries that it needs: there is no network later
+within "$home/mail" "apt-get -qq update
+apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
+    install /root/popgate/popgate_*.deb >/dev/null"
 boot "$home/mail"
 for part in tests/package/*.sh; do
 	part=${part##*/}
