@@ -106,11 +106,18 @@ LIBDIR   := $(DESTDIR)$(PREFIX)/lib
 SHARE    := $(DESTDIR)$(PREFIX)/share
 DOC      := $(SHARE)/doc/popgate
 CONF     := $(DESTDIR)$(SYSCONFDIR)/popgate
+# where others than systemd and zsh themselves have them
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+BASH     := $(SHARE)/bash-completion/completions/popgatectl
+ZSH      := $(DESTDIR)$(ZSHDIR)/_popgatectl
+UNITS    := $(DESTDIR)$(UNITDIR)
 
 # what the admin has is kept
 install: all			## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(SBIN) $(DOC)/sql $(CONF) \
-	    $(LIBDIR)/systemd/system $(LIBDIR)/sysusers.d $(LIBDIR)/tmpfiles.d
+	    $(UNITS) $(LIBDIR)/sysusers.d $(LIBDIR)/tmpfiles.d \
+	    $(dir $(BASH) $(ZSH))
 	install $(PROGRAMS) $(DESTDIR)$(SBIN)
 	ln -sf popgatectl $(DESTDIR)$(SBIN)/vsmtprelay
 	for m in $(MAN); do \
@@ -118,8 +125,10 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	[ -e $(CONF)/popgate.conf ] || \
 	    install -m 644 etc/popgate.conf $(CONF)
 	for u in etc/systemd/*.service; do sed 's|@SBIN@|$(SBIN)|' $$u \
-	    > $(LIBDIR)/systemd/system/$${u##*/} || exit 1; done
-	install -m 644 etc/systemd/*.timer $(LIBDIR)/systemd/system
+	    > $(UNITS)/$${u##*/} || exit 1; done
+	install -m 644 etc/systemd/*.timer $(UNITS)
+	$(BUILD)/popgatectl completion bash > $(BASH)
+	$(BUILD)/popgatectl completion zsh > $(ZSH)
 	for d in sysusers tmpfiles; do install -m 644 etc/systemd/popgate.$$d \
 	    $(LIBDIR)/$$d.d/popgate.conf || exit 1; done
 	for d in postfix sendmail dovecot grafana; do \
@@ -132,15 +141,39 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 		    echo "kept $$own; ours is $$new"; fi; done; done
 	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf
 	cp -r sql/queries $(DOC)/sql
+	install -D -t $(SHARE)/popgate etc/leaving.sh
 	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
 
-uninstall:			## remove programs, manuals and units
-	rm -f $(addprefix $(DESTDIR)$(SBIN)/,$(notdir $(PROGRAMS)) vsmtprelay)
-	for m in $(notdir $(MAN)); do rm -f $(SHARE)/man/man$${m##*.}/$$m; done
-	rm -f $(addprefix $(LIBDIR)/,systemd/system/popgate-*.service \
-	    systemd/system/popgate-*.timer sysusers.d/popgate.conf \
-	    tmpfiles.d/popgate.conf)
-	rm -rf $(DOC)
+# stops what runs, unless it is a tree for somewhere else; a PREFIX at which
+# nothing is installed is a mistake
+uninstall:			## stop, disable and remove popgate; say what stays
+	@[ -e $(DESTDIR)$(SBIN)/popgatectl ] || { \
+	    echo "uninstall: there is no $(DESTDIR)$(SBIN)/popgatectl:" \
+	    "give the PREFIX= (and DESTDIR=) of make install" >&2; exit 66; }
+	@sh etc/leaving.sh $(DESTDIR)
+	$(Q)[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || \
+	    systemctl disable --now $(notdir $(wildcard etc/systemd/*.timer)) \
+	    $(notdir $(wildcard etc/systemd/*.service))
+	$(Q)rm -f $(addprefix $(DESTDIR)$(SBIN)/,$(notdir $(PROGRAMS)) vsmtprelay)
+	$(Q)for m in $(notdir $(MAN)); do \
+	    rm -f $(SHARE)/man/man$${m##*.}/$$m; done
+	$(Q)rm -f $(BASH) $(ZSH) $(UNITS)/popgate-*.service \
+	    $(UNITS)/popgate-*.timer $(LIBDIR)/sysusers.d/popgate.conf \
+	    $(LIBDIR)/tmpfiles.d/popgate.conf
+	$(Q)rm -rf $(DOC) $(SHARE)/popgate
+	$(Q)[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || \
+	    systemctl daemon-reload
+
+# out of what is committed, with Debian's tools: debian/control says which
+DEB      := popgate-$(VERSION)
+deb:				## make Debian packages in build-deb
+	rm -rf build-deb
+	mkdir -p build-deb
+	git archive --prefix=$(DEB)/ HEAD ':!debian' | gzip -n9 \
+	    > build-deb/popgate_$(VERSION).orig.tar.gz
+	git archive --prefix=$(DEB)/ HEAD | tar -x -C build-deb
+	cd build-deb/$(DEB) && env -u MAKEFLAGS -u MAKELEVEL \
+	    dpkg-buildpackage -us -uc
 
 clean:				## remove what was built
 	rm -rf build build-*

@@ -111,6 +111,9 @@ RELEASE  ?= trixie
 test-release:			## both, on a bare Debian (RELEASE=bookworm); as root
 	sh tests/release.sh $(RELEASE)
 
+test-package:			## make Debian packages and boot them (RELEASE=bookworm); as root
+	sh tests/package.sh $(RELEASE)
+
 MTA      ?= postfix
 demo:				## the whole story on real servers (MTA=sendmail)
 	sh tests/deps.sh demo-$(MTA)

@@ -79,10 +79,16 @@ class Unit:
             self.said.append(self.notify.recv(4096).decode())
         self.said.clear()
 
+    def ask_reload(self, pid):
+        """As the service's user; pid: as its own process table has it."""
+        return subprocess.run(
+            as_user(self["User"], self["Group"]) +
+            shlex.split(self["ExecReload"].replace("$MAINPID", pid)),
+            capture_output=True, text=True, timeout=60)
+
     def reload(self, pid):
-        """pid: as its own process table has it."""
-        subprocess.run(shlex.split(self["ExecReload"].replace(
-            "$MAINPID", pid)), check=True)
+        done = self.ask_reload(pid)
+        assert done.returncode == 0, done
         self.wait_said("RELOADING=1")
         self.wait_said("READY=1")
 
@@ -287,6 +293,31 @@ def test_reload_and_status_text(units):
         assert unit["Type"] == "notify" and "WatchdogSec" in unit.settings
     text = units.ctl("reload")
     assert len(re.findall(r": in force", text)) == 2
+
+
+def test_failed_reload(units):
+    """A bad file is a failed reload with its reason, and changes nothing."""
+    for unit in (units.collector, units.milter):
+        pid = re.search(rf"{unit.name}: .*?pid (\d+)",
+                        units.ctl("status"))[1]
+        units.config.write_text(CONFIG + "nonsense = 1;\n")
+        done = unit.ask_reload(pid)
+        assert done.returncode == 78, done
+        assert re.search(r"popgate\.conf:\d+: .*nonsense", done.stderr), done
+        # no answer from the status socket that the new file names
+        units.config.write_text(
+            CONFIG.replace('{ group = "postfix"', '{ status = ""; group = '
+                           '"postfix"') + "\n")
+        if unit is units.milter:
+            done = unit.ask_reload(pid)
+            assert done.returncode == 0 and "told" in done.stdout, done
+            unit.wait_said("RELOADING=1")
+            unit.wait_said("READY=1")
+        units.config.write_text(CONFIG)
+        unit.reload(pid)
+    units.ctl("reload", "popgate", code=64)
+    units.ctl("reload", "popgate-milter", "none", code=64)
+    units.ctl("reload", "popgate-milter")
 
 
 @pytest.mark.parametrize("order", ["collector first", "milter first"])

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ISC
+# Installed beside a stock Postfix and Dovecot: the daemons run, and open
+# nothing; then the story of the demo through the real units.
+. "$(dirname "$0")/lib.sh"
+
+make_network
+id alice >/dev/null 2>&1 || useradd -m alice
+echo alice:secret | chpasswd
+if dovecot --version | grep -q '^2\.3'; then
+	echo 'disable_plaintext_auth = no' >/etc/dovecot/local.conf
+else
+	echo 'auth_allow_cleartext = yes' >/etc/dovecot/local.conf
+fi
+postconf -e 'inet_interfaces = all' 'mynetworks = 127.0.0.0/8' \
+    'mydestination = mail.example, localhost' 'inet_protocols = ipv4' \
+    'default_transport = discard:'
+systemctl restart dovecot postfix
+wait_for "Postfix" smtp a@b.example alice@mail.example
+
+# autopkgtest has installed it
+if [ ! -e /usr/sbin/popgatectl ]; then
+	expect 0 apt-get -y --no-install-recommends install "$deb"
+	has "popgatectl setup"
+	ok "installed; the next step is named"
+fi
+for unit in $daemons; do
+	expect 0 systemctl is-active $unit
+	expect 0 systemctl is-enabled $unit
+done
+no_failed_unit
+expect 0 popgatectl check-config
+expect 0 sh -c "popgatectl check --client 192.0.2.66 --to x@y.example || :"
+case $out in *accept*) fail "it opens something: $out" ;; esac
+expect 0 smtp a@b.example friend@remote.example
+case $out in 250*) fail "the server relays: $out" ;; esac
+ok "the daemons run, and open nothing"
+
+login alice secret
+expect 1 popgatectl list --json
+expect 0 popgatectl setup
+expect 0 popgatectl setup --apply
+ok "setup"
+expect 0 smtp a@b.example friend@remote.example 192.0.2.77
+case $out in 5*|4*) ;; *) fail "a stranger relays: $out" ;; esac
+expect 0 smtp a@b.example alice@mail.example 192.0.2.77
+has 250
+login alice secret
+relays() { smtp alice@mail.example friend@remote.example | grep -q ^250; }
+wait_for "the login to count" relays
+expect 0 popgatectl list
+has 192.0.2.66
+expect 0 popgatectl why 192.0.2.66
+ok "a login relays, a stranger does not"

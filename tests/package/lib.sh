@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: ISC
+# lib.sh - what the parts of tests/package share. They run on a mail server of
+# their own, booted by systemd, and change it.
+# shellcheck shell=sh
+set -eu
+deb=$(echo /root/popgate/popgate_*.deb)
+daemons="popgate-collector popgate-milter"
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+ok() { echo "ok: $*"; }
+
+# expect STATUS COMMAND... - its output is $out
+expect() {
+	want=$1; shift
+	rc=0
+	out=$("$@" 2>&1) || rc=$?
+	[ $rc = "$want" ] || fail "$*: status $rc, not $want: $out"
+}
+has() {
+	case $out in *"$1"*) ;; *) fail "no '$1' in: $out" ;; esac
+}
+# wait_for WHAT COMMAND... - a minute at most
+wait_for() {
+	what=$1; shift
+	i=0
+	until "$@" >/dev/null 2>&1; do
+		i=$((i + 1))
+		[ $i -lt 600 ] || fail "waited for $what: $*"
+		sleep 0.1
+	done
+}
+main_pid() { systemctl show -P MainPID "$1"; }
+no_failed_unit() {
+	expect 0 systemctl --failed --no-legend --plain
+	[ -z "$out" ] || fail "failed units: $out"
+}
+
+# a network with two clients, 192.0.2.66 and .77; the server is .1
+make_network() {
+	ip netns add client
+	ip link add mail type veth peer name eth0 netns client
+	ip address add 192.0.2.1/24 dev mail
+	ip link set mail up
+	ip -n client address add 192.0.2.66/24 dev eth0
+	ip -n client address add 192.0.2.77/24 dev eth0
+	ip -n client link set lo up
+	ip -n client link set eth0 up
+}
+at_client() { nsenter --net=/run/netns/client "$@"; }
+
+# smtp FROM TO [SOURCE] - the server's answer to RCPT
+smtp() {
+	at_client python3 -c '
+import socket, sys
+sender, to, source = sys.argv[1:4]
+with socket.create_connection(("192.0.2.1", 25), 60, (source, 0)) as s:
+    f = s.makefile("rw", newline="\r\n")
+    def reply():
+        while True:
+            line = f.readline()
+            if line[3:4] != "-":
+                return line.strip()
+    said = reply()
+    for words in ("EHLO client.example", f"MAIL FROM:<{sender}>",
+                  f"RCPT TO:<{to}>"):
+        f.write(words + "\r\n"); f.flush(); said = reply()
+    print(said)
+' "$1" "$2" "${3:-192.0.2.66}"
+}
+# login USER PASSWORD [SOURCE] - by IMAP
+login() {
+	at_client python3 -c '
+import socket, sys
+user, password, source = sys.argv[1:4]
+with socket.create_connection(("192.0.2.1", 143), 60, (source, 0)) as s:
+    f = s.makefile("rw", newline="\r\n")
+    f.readline()
+    f.write(f"a LOGIN {user} {password}\r\nb LOGOUT\r\n"); f.flush()
+    said = f.read()
+    sys.exit("a OK" not in said)
+' "$1" "$2" "${3:-192.0.2.66}"
+}
