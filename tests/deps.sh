@@ -4,8 +4,9 @@
 #
 #   tests/deps.sh build|demo-postfix|demo-sendmail|test
 #
-# As root or with sudo. Does nothing when everything is there, removes nothing.
-# No package that it installs starts a service: see tests/system/deps.sh.
+# As root or with sudo. Does nothing when everything is there, removes nothing,
+# and goes on where a run before it was interrupted. No package that it installs
+# starts a service: see tests/install.sh.
 set -eu
 
 what=${1:-test}

@@ -3,31 +3,32 @@
 # removing anything. Read by tests/deps.sh and tests/system/deps.sh.
 # shellcheck shell=sh
 
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+packages_dir=$(cd "$(dirname "$0")" && pwd)
+packages_dir=${packages_dir%/system}
+# its packages were not there before; of them an interrupted run may have
+# installed a part
+unfinished=${POPGATE_BUILD:-${packages_dir%/tests}/build}/.installing
+
+stop() {
+	echo "deps.sh: $*" >&2
+	exit 69
 }
 
-# Programs that a Debian policy would start: 101 means "do not".
-policy=/usr/sbin/policy-rc.d
-made_policy=
-forbid_services() {
-	[ ! -e $policy ] || return 0
-	made_policy=yes
-	as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		stop "installing packages takes root: be root, or install sudo"
+	fi
 }
-allow_services() {
-	[ -z "$made_policy" ] || as_root rm -f $policy
-	made_policy=
-}
-trap allow_services EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 updated=
 update() {
 	[ -z "$updated" ] || return 0
-	as_root apt-get -qq update
+	as_root apt-get -qq update ||
+		stop "apt-get update failed: see above; is there a network?"
 	updated=yes
 }
 
@@ -71,32 +72,37 @@ install_packages() {
 		esac
 		[ -n "$there" ] || missing="$missing $word"
 	done
+	interrupted=
+	if [ -e "$unfinished" ]; then
+		interrupted=--again
+		missing="$(cat "$unfinished") $missing"
+	fi
 	[ -n "$missing" ] || return 0
 	update
 	# shellcheck disable=SC2086 # a list of words
-	missing=$(choose_packages $missing | tr '\n' ' ')
-	forbid_services
+	missing=$(choose_packages $missing | sort -u | tr '\n' ' ')
 	# shellcheck disable=SC2086 # a list of words
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq --no-remove \
-		--no-install-recommends -o Dpkg::Use-Pty=0 install $missing ||
-		no_packages $missing
-	allow_services
-	# Not at the next boot either: nobody asked for these services.
-	[ -d /run/systemd/system ] || return 0
-	for package in $missing; do
-		case $package in
-		postfix) service=postfix ;;
-		dovecot-imapd) service=dovecot ;;
-		rsyslog) service=rsyslog ;;
-		*) continue ;;
-		esac
-		as_root systemctl disable --quiet "$service"
-	done
+	removed=$(would "Remv" $missing)
+	[ -z "$removed" ] || stop "to install ${missing% } would remove" \
+	    "${removed% }, which is in use here, perhaps: nothing was done." \
+	    "Use a machine or container without it"
+	# shellcheck disable=SC2086 # a list of words
+	added=$(would Inst $missing)
+	[ -z "$added" ] || echo "deps.sh: installing: $(echo "$added" | fold -s -w 60 |
+	    sed '2,$s/^/    /')"
+	mkdir -p "${unfinished%/*}"
+	echo "$missing" >"$unfinished"
+	# shellcheck disable=SC2086 # lists of words
+	as_root sh "$packages_dir/install.sh" $interrupted $missing ||
+		stop "not all packages are installed: see above. When that is" \
+		    "mended, give the same command again"
+	rm -f "$unfinished"
 }
 
-no_packages() {
-	echo "deps.sh: apt-get could not install, without removing what is" \
-	     "here: $*. Install them yourself, or use a machine or container" \
-	     "where they don't conflict with anything." >&2
-	exit 1
+# would Remv|Inst PACKAGE... - what apt-get would remove, or install, for these.
+would() {
+	what_apt_says=$1
+	shift
+	apt-get -s -qq --no-install-recommends install "$@" 2>/dev/null |
+		awk -v what="$what_apt_says" '$1 == what { printf "%s ", $2 }'
 }

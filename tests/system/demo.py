@@ -7,7 +7,8 @@
 Starts Postfix or Sendmail (closed wiring), Dovecot, popgate and smtp-sink,
 which plays the rest of the world, in a private directory and on unprivileged
 ports of 127.0.0.1.  Stops all of it and removes the directory at the end, on
-Ctrl-C too.
+Ctrl-C too.  Servers that are only unpacked below build/ are seen in a mount
+namespace.
 """
 import os
 import pathlib
@@ -163,9 +164,9 @@ def versions(mta_name):
 def story(site, mta_name):
     print(style("title", "popgate: POP-before-SMTP, done right"))
     say(f"Starting {versions(mta_name)} and popgate in {site.root}, on "
-        "127.0.0.1 and ports nobody else uses. Nothing else on this machine "
-        "is touched, and no mail leaves it: smtp-sink plays the rest of the "
-        "world.")
+        "127.0.0.1 and ports nobody else uses. No server and no file of this "
+        "machine is touched, and no mail leaves it: smtp-sink plays the rest "
+        "of the world.")
     mta, world, popgate = start_servers(site, mta_name)
     ctl = [BUILD / "popgatectl", "-c", popgate.config]
 

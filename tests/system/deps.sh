@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: ISC
 # deps.sh - install what the system tests and the demo need (Debian 12, 13).
 #
-# Debian packages are installed without starting a single service.  Sendmail and
-# Exim conflict with Postfix, and Courier, Cyrus and other POP and IMAP servers
-# with Dovecot, so their packages are only unpacked, below build/sendmail,
-# build/exim, build/courier and so on.
+# Debian packages are installed without starting a single service, and without
+# removing one.  Sendmail and Exim conflict with Postfix, and Courier, Cyrus and
+# other POP and IMAP servers with Dovecot, so their packages are only unpacked,
+# below build/sendmail, build/exim, build/courier and so on; where one of them
+# is installed, Postfix or Dovecot are unpacked instead.
 #
 #   tests/system/deps.sh [all|postfix|sendmail]    default: all
 #
@@ -41,29 +42,47 @@ unpack() {
 	echo "$words" >"$directory/.complete"
 }
 
-has_mta() {
-	dpkg-query -W -f '${db:Status-Status} ${Provides}\n' 2>/dev/null |
-		grep -q '^installed.*mail-transport-agent'
+# The libraries that packages need and that are packages of their own.
+libraries_of() {
+	apt-cache depends --no-recommends --no-suggests --no-conflicts \
+	    --no-breaks --no-replaces --no-enhances "$@" |
+		awk '/Depends: lib/ { print $2 }' | sort -u
 }
 
-# Postfix is needed in any case: smtp-sink is part of it.
-if ! installed postfix; then
-	if has_mta; then
-		echo "deps.sh: another MTA is installed here; installing" \
-		     "Postfix would remove it. Use a machine or container" \
-		     "without one." >&2
-		exit 1
+# install_or_unpack DIRECTORY PACKAGE... - installed, unless this would remove
+# a package: then unpacked below DIRECTORY, where lab/site.py finds them.
+install_or_unpack() {
+	directory=$1
+	shift
+	there=yes
+	for package in "$@"; do installed "$package" || there=; done
+	if [ -n "$there" ] && [ ! -e "$unfinished" ]; then
+		rm -rf "$directory"
+		return
 	fi
-	# Not to be used by this machine: no main.cf for it.
+	update
+	removed=$(would Remv "$@")
+	if [ -z "$removed" ]; then
+		rm -rf "$directory"
+		install_packages "$@"
+		return
+	fi
+	echo "deps.sh: to install $* would remove ${removed% }:" \
+	    "unpacking it below $directory instead"
+	# shellcheck disable=SC2046 # a list of words
+	install_packages $(libraries_of "$@")
+	unpack "$directory" "$@"
+}
+
+# Not to be used by this machine: no main.cf for it.
+if ! installed postfix && command -v debconf-set-selections >/dev/null; then
 	echo 'postfix postfix/main_mailer_type select No configuration' |
 		as_root debconf-set-selections
 fi
-install_packages postfix
-install_packages postfix-pcre postfix-sqlite
-install_packages dovecot-imapd dovecot-pop3d rsyslog sasl2-bin \
-	libsasl2-modules libsasl2-modules-db openssl m4 make iproute2 \
-	util-linux mount python3 sqlite3 gzip bzip2 xz-utils zstd
-
+# Postfix is needed in any case: smtp-sink is part of it.
+install_or_unpack "$build/postfix" postfix postfix-pcre postfix-sqlite
+install_or_unpack "$build/dovecot" dovecot-core dovecot-imapd dovecot-pop3d
+install_packages python3 openssl m4 sqlite3 iproute2 util-linux mount
 case $what in
 all|sendmail)
 	install_packages 'libdb5.3t64|libdb5.3' 'libldap2|libldap-2.5-0' \
@@ -74,6 +93,9 @@ esac
 
 case $what in
 all)
+	install_or_unpack "$build/rsyslog" rsyslog
+	install_packages sasl2-bin libsasl2-modules libsasl2-modules-db make \
+		gzip bzip2 xz-utils zstd
 	install_packages nmap python3-pytest python3-pytest-xdist libidn12 \
 		'libgdbm6t64|libgdbm6' libltdl7 'libicu76|libicu72' \
 		libjansson4 'libpcre2-posix3|' 'libpcre3|' libxml2 \

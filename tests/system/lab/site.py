@@ -45,6 +45,16 @@ HOSTS = """\
 2001:db8:25::25 mail.lab.test
 """
 
+# What packages' scripts make, when these servers are only unpacked, since they
+# conflict with what is installed: tests/system/deps.sh.
+BESIDE = {
+    "postfix": ("postfix:x:64921:64921::/var/spool/postfix:/usr/sbin/nologin",
+                "postfix:x:64921:\npostdrop:x:64922:"),
+    "dovecot": ("dovecot:x:64923:64923::/usr/lib/dovecot:/usr/sbin/nologin\n"
+                "dovenull:x:64924:64924::/nonexistent:/usr/sbin/nologin",
+                "dovecot:x:64923:\ndovenull:x:64924:"),
+    "rsyslog": ("", ""),
+}
 
 NSSWITCH = """\
 passwd: files
@@ -54,6 +64,36 @@ hosts: files
 services: files
 protocols: files
 """
+
+
+def unpacked():
+    """Those of them that are below build/."""
+    return [name for name in BESIDE if (BUILD / name / ".complete").exists()]
+
+
+def private_system(*packages):
+    """/etc and /usr of our own, with what is unpacked below build/."""
+    beside = unpacked()
+    namespace.cover("/etc", "/run/cover/etc",
+                    *(BUILD / name / "etc" for name in beside))
+    namespace.cover("/usr", "/run/cover/usr",
+                    *(BUILD / name / "usr" for name in (*packages, *beside)))
+    for name in beside:
+        for path, text in zip(("/etc/passwd", "/etc/group"), BESIDE[name]):
+            add_accounts(pathlib.Path(path), text)
+    if "postfix" in beside:
+        for new, old in (("main.cf.proto", "main.cf.dist"),
+                         ("master.cf.proto", "master.cf.dist"),
+                         ("dynamicmaps.cf", "dynamicmaps.cf")):
+            shutil.copy(f"/usr/share/postfix/{old}", f"/etc/postfix/{new}")
+
+
+def add_accounts(path, lines):
+    """Those that aren't there, to passwd or group."""
+    there = path.read_text()
+    path.write_text(there + "".join(
+        f"{line}\n" for line in lines.splitlines()
+        if not re.search(f"(?m)^{line.split(':')[0]}:", there)))
 
 
 class Site:
@@ -100,9 +140,7 @@ class NamespaceSite(Site):
         namespace.mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")
         namespace.mount("tmpfs", "/var/mail", "tmpfs", 0, "mode=1777")
         namespace.private_dev()
-        namespace.cover("/etc", "/run/cover/etc")
-        namespace.cover("/usr", "/run/cover/usr",
-                        *(BUILD / package / "usr" for package in packages))
+        private_system(*packages)
         etc = pathlib.Path("/etc")
         for name, text in (
                 ("passwd", (etc / "passwd").read_text() + PASSWD),
@@ -135,6 +173,10 @@ class LoopbackSite(Site):
         """Replaced by whoever needs more than a signal."""
 
     def __init__(self, name):
+        if unpacked():
+            namespace.private_mounts()
+            namespace.mount("tmpfs", "/run", "tmpfs", 0, "mode=0755")
+            private_system()
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}.",
                                                   dir="/run"))
         self.root.chmod(0o755)
