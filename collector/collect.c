@@ -88,6 +88,7 @@ make_feeds(struct collect *c, const struct config *cfg, struct feed ***feed_r,
 			feed[made] = feed_new(c, s);
 		if (feed[made] == NULL)
 			break;
+		feed[made]->cfg.zone = s->zone;
 		made++;
 	}
 	if (feed != NULL && fds != NULL && made == n) {

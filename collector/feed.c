@@ -219,6 +219,7 @@ take_line(void *arg, const struct line *line)
 
 	c->lines++;
 	of_feed.outputs = &f->outputs;
+	of_feed.zone = f->cfg.zone;
 	judge_line(c->judge, &of_feed, f->direct, c->now, &judged);
 	if (judged.fate == FATE_LOGIN && of_earlier_year(f, line, &judged))
 		refuse_earlier_year(c, f, &judged);
@@ -227,7 +228,7 @@ take_line(void *arg, const struct line *line)
 	stats_line(f->stats, judged.server, judged.fate, line->text, line->len,
 	    c->now);
 	if (f->want_time) {
-		int64_t at = judge_line_time(c->judge, line, c->now);
+		int64_t at = judge_line_time(c->judge, &of_feed, c->now);
 
 		f->want_time = at == 0;
 		if (at > f->line_at)

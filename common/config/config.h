@@ -12,6 +12,7 @@
 
 #include "common/base/addr.h"
 #include "common/base/strings.h"
+#include "common/base/zone.h"
 #include "common/config/duration.h"
 #include "common/config/map_format.h"
 #include "common/mta/certificate.h"
@@ -41,6 +42,8 @@ struct config_source {
 	char *name; /* "file:/var/log/mail.log": the key in the table */
 	char *where; /* path, or journal: "system"; stdin: "" */
 	char *rotated; /* files: other directory of predecessors; or NULL */
+	struct zone zone; /* of stamps that name none */
+	char zone_text[ZONE_TEXT_MAX]; /* of a fixed one */
 };
 
 struct config_custom {

@@ -70,37 +70,65 @@ source_kind(
 
 enum { SOURCE_WHERE_MAX = 480 };
 
+static const char source_path[] = "collector.sources";
 static const char source_expected[] =
     "{ file = \"/path\"; } (and rotated = \"/directory\"), "
     "{ journal = \"system\"; }, { stdin = true; }, { socket = \"/path\"; } or "
-    "{ login = \"/path\"; }";
+    "{ login = \"/path\"; }; and zone = \"UTC\"";
 
-/* Find the member that says where a source is, and the directory of a file's
- * predecessors; *rotated_r is NULL when absent. */
+/* The directory of a file's predecessors; *rotated_r is NULL when absent. */
+static int
+source_rotated(struct config *cfg, config_setting_t *e, const char **rotated_r,
+    struct err *err)
+{
+	if (member_text(cfg, e, "rotated", source_path, rotated_r, err) == -1)
+		return -1;
+	if (*rotated_r == NULL)
+		return 0;
+	if (config_setting_get_member(e, "file") == NULL)
+		return key_error(cfg, e, source_path, source_expected, err);
+	if (**rotated_r != '/' || strlen(*rotated_r) > SOURCE_WHERE_MAX)
+		return key_error(cfg, e, source_path,
+		    "rotated = \"/directory\", an absolute path", err);
+	return 0;
+}
+
+/* The zone of stamps without one; *zone_r is NULL when absent. */
+static int
+source_zone(struct config *cfg, config_setting_t *e, struct zone *zone,
+    const char **zone_r, struct err *err)
+{
+	*zone = (struct zone){ .fixed = false };
+	if (member_text(cfg, e, "zone", source_path, zone_r, err) == -1)
+		return -1;
+	if (*zone_r == NULL || zone_parse(*zone_r, zone))
+		return 0;
+	return key_error(cfg, config_setting_get_member(e, "zone"), source_path,
+	    "zone = \"UTC\" or an offset like \"+01:00\"", err);
+}
+
+/* Find the member that says where a source is, and what goes with it. */
 static int
 source_find(struct config *cfg, config_setting_t *e,
-    const config_setting_t **s_r, const char **rotated_r, struct err *err)
+    const config_setting_t **s_r, const char **rotated_r, struct zone *zone,
+    struct err *err)
 {
-	const char *path = "collector.sources";
-	int members = 1;
+	static const char *const kinds[] = { "file", "journal", "stdin",
+		"socket", "login" };
+	const char *zone_text;
 
-	*rotated_r = NULL;
 	if (!config_setting_is_group(e) || config_setting_length(e) < 1)
-		return key_error(cfg, e, path, source_expected, err);
-	*s_r = config_setting_get_member(e, "file");
-	if (*s_r == NULL) {
-		*s_r = config_setting_get_elem(e, 0);
-	} else if (config_setting_get_member(e, "rotated") != NULL) {
-		members = 2;
-		if (member_text(cfg, e, "rotated", path, rotated_r, err) == -1)
-			return -1;
-		if (*rotated_r == NULL || **rotated_r != '/' ||
-		    strlen(*rotated_r) > SOURCE_WHERE_MAX)
-			return key_error(cfg, e, path,
-			    "rotated = \"/directory\", an absolute path", err);
-	}
-	if (config_setting_length(e) != members)
-		return key_error(cfg, e, path, source_expected, err);
+		return key_error(cfg, e, source_path, source_expected, err);
+	if (source_rotated(cfg, e, rotated_r, err) == -1 ||
+	    source_zone(cfg, e, zone, &zone_text, err) == -1)
+		return -1;
+	*s_r = NULL;
+	for (size_t i = 0; i < 5 && *s_r == NULL; i++)
+		*s_r = config_setting_get_member(e, kinds[i]);
+	if (*s_r == NULL ||
+	    config_setting_length(e) !=
+		1 + (*rotated_r != NULL) + (zone_text != NULL))
+		return key_error(cfg, e, source_path, source_expected, err);
 	return 0;
 }
 
@@ -110,17 +138,24 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 	struct config_source *src =
 	    &cfg->collector.sources[cfg->collector.n_sources];
 	const config_setting_t *s = NULL;
-	const char *path = "collector.sources", *where, *rotated;
+	const char *path = source_path, *where, *rotated;
 	char name[SOURCE_WHERE_MAX + sizeof("journal:")];
 
-	if (source_find(cfg, e, &s, &rotated, err) == -1)
+	if (source_find(cfg, e, &s, &rotated, &src->zone, err) == -1)
 		return -1;
 	if (!source_kind(s, &src->kind, &where))
 		return key_error(cfg, s, path, source_expected, err);
+	if (src->zone.fixed &&
+	    (src->kind == SOURCE_JOURNAL || src->kind == SOURCE_LOGIN))
+		return key_error(cfg, s, path,
+		    "no zone: the journal's entries and told logins have none",
+		    err);
 	if (strlen(where) > SOURCE_WHERE_MAX)
 		return key_error(cfg, s, path, "a shorter path", err);
 	(void)snprintf(name, sizeof(name), "%s%s%s", config_setting_name(s),
 	    src->kind == SOURCE_STDIN ? "" : ":", where);
+	if (src->zone.fixed)
+		(void)zone_format(&src->zone, src->zone_text);
 	src->where = strdup(where);
 	src->name = strdup(name);
 	src->rotated = rotated == NULL ? NULL : strdup(rotated);
@@ -148,10 +183,13 @@ source_members(const void *one, struct config_member *v)
 	v[0] = src->kind == SOURCE_STDIN
 	    ? member(CONFIG_BOOL, "stdin", "true")
 	    : member(CONFIG_TEXT, names[src->kind], src->where);
-	if (src->rotated == NULL)
-		return 1;
-	v[1] = member(CONFIG_TEXT, "rotated", src->rotated);
-	return 2;
+	size_t n = 1;
+
+	if (src->rotated != NULL)
+		v[n++] = member(CONFIG_TEXT, "rotated", src->rotated);
+	if (src->zone.fixed)
+		v[n++] = member(CONFIG_TEXT, "zone", src->zone_text);
+	return n;
 }
 
 static void

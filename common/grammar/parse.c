@@ -201,7 +201,7 @@ parser_new(const struct parser_options *options, struct parser **parser_r,
 		return -1;
 	}
 	programs_init(&parser->programs);
-	parser_source(parser, NULL);
+	parser_source(parser, NULL, &parser->clock.zone);
 	parser->bare_lines = options->bare_lines;
 	parser->nginx_file = options->nginx_file;
 	parser->only_root = options->only_root;
@@ -308,8 +308,10 @@ delivery_contained(struct parser *parser, const struct prefix_origin *o)
 }
 
 void
-parser_source(struct parser *parser, struct line_outputs *outputs)
+parser_source(struct parser *parser, struct line_outputs *outputs,
+    const struct zone *zone)
 {
+	prefix_clock_zone(&parser->clock, zone);
 	parser->outputs = outputs == NULL ? &parser->own : outputs;
 }
 

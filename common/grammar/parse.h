@@ -105,8 +105,10 @@ void parser_line(struct parser *parser, const char *line, size_t len,
 
 /* The lines that follow are of another source.
  *   outputs  of that source, zeroed before its first line; borrowed until this
- *            is called again. NULL: the parser's own */
-void parser_source(struct parser *parser, struct line_outputs *outputs);
+ *            is called again. NULL: the parser's own
+ *   zone     of its stamps that name none; copied */
+void parser_source(struct parser *parser, struct line_outputs *outputs,
+    const struct zone *zone);
 
 /* A line was too long to be parsed: it may have been an exported entry of any
  * server's output. */

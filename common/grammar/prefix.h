@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "common/base/zone.h"
 #include "common/grammar/span.h"
 #include "common/records/line.h"
 
@@ -84,9 +85,10 @@ enum prefix_result {
 	PREFIX_CONTRADICTS /* a journal entry says something twice */
 };
 
-/* What prefix_time() remembers between lines; zeroed by the caller, used by
- * one thread, and dropped when TZ changes. */
+/* What prefix_time() remembers between lines; zeroed by the caller but for the
+ * zone, used by one thread, and dropped when TZ changes. */
 struct prefix_clock {
+	struct zone zone; /* set it by prefix_clock_zone() */
 	bool limit_known;
 	int64_t limit_now; /* the now that limit was made for */
 	struct tm limit; /* local time of now + 1 day */
@@ -112,11 +114,21 @@ enum prefix_result prefix_split(const char *line, size_t len, bool bare,
  *   now     Unix seconds; chooses the year of a stamp without one: the latest
  *           that makes the line not later than now + 1 day
  *   at_r    Unix seconds
- * A stamp without zone is local time; in the hour that a clock change repeats
- * or skips it may be an hour off. Returns false for a date that does not
- * exist (29 February outside leap years too) and for PREFIX_BARE. */
+ * A stamp without zone is of clock->zone; in the hour that a clock change of
+ * the machine's zone repeats or skips it may be an hour off. Returns false for
+ * a date that does not exist (29 February outside leap years too) and for
+ * PREFIX_BARE. */
 bool prefix_time(const struct prefix *prefix, int64_t now,
     struct prefix_clock *clock, int64_t *at_r);
+
+/* The stamps that follow are of this zone where they name none. */
+static inline void
+prefix_clock_zone(struct prefix_clock *clock, const struct zone *zone)
+{
+	if (clock->zone.fixed != zone->fixed ||
+	    clock->zone.east_s != zone->east_s)
+		*clock = (struct prefix_clock){ .zone = *zone };
+}
 
 /* Where the tag begins in a line of the two commonest forms ("Mar  3 08:01:11
  * host tag", "2026-03-03T08:01:11... host tag"), or NULL where only

@@ -121,6 +121,11 @@ stamp_utc(const struct stamp *t)
 static bool
 stamp_local(const struct stamp *t, struct prefix_clock *clock, int64_t *at_r)
 {
+	if (clock->zone.fixed) {
+		*at_r = stamp_utc(t) - clock->zone.east_s;
+		return true;
+	}
+
 	int64_t key = ((((int64_t)t->year * 12 + t->month) * 32 + t->day) * 24 +
 			  t->hour) *
 		60 +
@@ -153,9 +158,11 @@ static bool
 choose_year(struct stamp *t, int64_t now, struct prefix_clock *clock)
 {
 	if (!clock->limit_known || clock->limit_now != now) {
-		time_t limit = (time_t)(now + DAY_S);
+		const struct zone *zone = &clock->zone;
+		time_t limit = (time_t)(now + DAY_S + zone->east_s);
 
-		if (localtime_r(&limit, &clock->limit) == NULL)
+		if ((zone->fixed ? gmtime_r : localtime_r)(
+			&limit, &clock->limit) == NULL)
 			return false;
 		clock->limit_known = true;
 		clock->limit_now = now;

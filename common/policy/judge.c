@@ -270,7 +270,8 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 		judge_told(j, line->told, now, out);
 		return;
 	}
-	parser_source(direct ? j->direct : j->parser, line->outputs);
+	parser_source(
+	    direct ? j->direct : j->parser, line->outputs, &line->zone);
 	if (line->too_long) {
 		if (m == NULL)
 			parser_skip(direct ? j->direct : j->parser);
@@ -303,6 +304,7 @@ judge_line_time(struct judge *j, const struct line *line, int64_t now)
 	struct prefix prefix;
 	int64_t at;
 
+	prefix_clock_zone(&j->clock, &line->zone);
 	if (line->told != NULL)
 		return now;
 	if (line->message != NULL)

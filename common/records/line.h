@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/zone.h"
 #include "common/records/told.h"
 
 /* How a message came to the journal. What the first two hold counts for
@@ -65,6 +66,7 @@ struct line {
 				       * evidence */
 	struct line_outputs *outputs; /* of this source; NULL: there is only
 				       * one */
+	struct zone zone; /* of stamps that name none */
 };
 
 /* Takes a line; returns false to be given no more for now (this one counts

@@ -18,7 +18,7 @@
 #include "ctl/out.h"
 #include "ctl/text_table.h"
 
-enum { OPT_EACH, OPT_REASON, OPT_SERVERS };
+enum { OPT_EACH, OPT_REASON, OPT_SERVERS, OPT_ZONE };
 
 enum { TALLIES_MAX = 200, SAMPLES_MAX = 5, SAMPLE_TEXT_MAX = 300 };
 
@@ -29,6 +29,8 @@ static const struct ctl_option options[] = {
 	    "with --each: why, as a fourth column" },
 	[OPT_SERVERS] = { "servers", "LIST",
 	    "grammars, separated by commas, instead of collector.servers" },
+	[OPT_ZONE] = { "zone", "ZONE",
+	    "of stamps that name none, as in collector.sources" },
 	{ 0 }
 };
 
@@ -44,6 +46,7 @@ struct replay {
 	struct judge *judge;
 	bool each, reason;
 	int64_t now; /* chooses the year of a stamp without one */
+	struct zone zone; /* of stamps that name none */
 	int64_t lines, logins, current;
 	struct tally tally[TALLIES_MAX];
 	size_t n;
@@ -99,9 +102,11 @@ sample(struct replay *r, const struct line *line)
 }
 
 static void
-take_line(struct replay *r, const struct line *line)
+take_line(struct replay *r, struct line *line)
 {
 	struct judged j;
+
+	line->zone = r->zone;
 
 	r->lines++;
 	judge_line(r->judge, line, false, r->now, &j);
@@ -288,6 +293,21 @@ make_judge(struct replay *r, const char *servers)
 	return rc;
 }
 
+/* --zone, or else that of the source whose file it is. */
+static int
+choose_zone(struct replay *r, const char *word, const char *file)
+{
+	const struct config *cfg = r->ctl->cfg;
+
+	for (size_t i = 0; i < cfg->collector.n_sources; i++)
+		if (strcmp(cfg->collector.sources[i].where, file) == 0)
+			r->zone = cfg->collector.sources[i].zone;
+	if (word != NULL && !zone_parse(word, &r->zone))
+		return ctl_fail(r->ctl, EX_USAGE,
+		    "--zone %s: expected UTC or an offset like +01:00", word);
+	return 0;
+}
+
 static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -309,6 +329,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	r->next_ms = clock_monotonic_ms() + 1000;
 	rc = make_judge(r, args->opt[OPT_SERVERS]);
 	if (rc == 0)
+		rc = choose_zone(r, args->opt[OPT_ZONE], args->v[0]);
+	if (rc == 0)
 		rc = open_input(ctl, args->v[0], &fd);
 	if (rc == 0)
 		rc = replay_fd(r, fd, args->v[0]);
@@ -320,7 +342,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 }
 
 const struct command cmd_replay = { .name = "replay",
-	.args = "[--each [--reason]] [--servers LIST] FILE|-",
+	.args = "[--each [--reason]] [--servers LIST] [--zone ZONE] FILE|-",
 	.summary = "what would be learnt from a log, writing nothing",
 	.help =
 	    "FILE may be packed by gzip, bzip2, xz or zstd; - is standard "

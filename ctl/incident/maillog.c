@@ -71,14 +71,16 @@ read_file(const struct ctl *ctl, struct reader *r, const char *path)
 }
 
 static int
-each_with(const struct ctl *ctl, const char *path, int64_t since,
-    const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
+each_with(const struct ctl *ctl, const char *path, const struct zone *zone,
+    int64_t since, const char *with, maillog_fn *fn, void *arg,
+    struct maillog_stats *stats)
 {
 	struct reader r = {
 		.with = with,
 		.fn = fn,
 		.arg = arg,
 		.stats = stats,
+		.clock.zone = *zone,
 	};
 	struct generations g;
 	struct err err;
@@ -113,17 +115,21 @@ maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
     const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats)
 {
 	const struct config *cfg = ctl->cfg;
+	const struct zone machine = { .fixed = false };
 	bool any = false;
 	int rc = 0;
 
 	if (log != NULL)
-		return each_with(ctl, log, since, with, fn, arg, stats);
+		return each_with(
+		    ctl, log, &machine, since, with, fn, arg, stats);
 	for (size_t i = 0; i < cfg->collector.n_sources && rc == 0; i++) {
-		if (cfg->collector.sources[i].kind != SOURCE_FILE)
+		const struct config_source *src = &cfg->collector.sources[i];
+
+		if (src->kind != SOURCE_FILE)
 			continue;
 		any = true;
-		rc = each_with(ctl, cfg->collector.sources[i].where, since,
-		    with, fn, arg, stats);
+		rc = each_with(
+		    ctl, src->where, &src->zone, since, with, fn, arg, stats);
 	}
 	return rc == 0 && !any ? -1 : rc;
 }

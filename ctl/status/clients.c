@@ -46,10 +46,11 @@ is_smtpd(struct span program)
 }
 
 static void
-take_line(const char *line, size_t len, int64_t now, int64_t *newest)
+take_line(const char *line, size_t len, const struct zone *zone, int64_t now,
+    int64_t *newest)
 {
 	static char scratch[PREFIX_SCRATCH];
-	struct prefix_clock clock = { 0 };
+	struct prefix_clock clock = { .zone = *zone };
 	struct prefix prefix;
 	int64_t at;
 
@@ -61,18 +62,20 @@ take_line(const char *line, size_t len, int64_t now, int64_t *newest)
 }
 
 static void
-take_text(const char *text, int64_t now, int64_t *newest)
+take_text(
+    const char *text, const struct zone *zone, int64_t now, int64_t *newest)
 {
 	while (*text != '\0') {
 		size_t n = strcspn(text, "\n");
 
-		take_line(text, n, now, newest);
+		take_line(text, n, zone, now, newest);
 		text += n + (text[n] == '\n');
 	}
 }
 
 static void
-take_file(const char *path, int64_t now, int64_t *newest)
+take_file(
+    const char *path, const struct zone *zone, int64_t now, int64_t *newest)
 {
 	FILE *in = fopen(path, "re");
 	char *text = in == NULL ? NULL : malloc(TAIL_MAX + 1);
@@ -82,7 +85,7 @@ take_file(const char *path, int64_t now, int64_t *newest)
 	    (st.st_size <= TAIL_MAX ||
 		fseeko(in, st.st_size - TAIL_MAX, SEEK_SET) == 0)) {
 		text[fread(text, 1, TAIL_MAX, in)] = '\0';
-		take_text(text, now, newest);
+		take_text(text, zone, now, newest);
 	}
 	free(text);
 	if (in != NULL)
@@ -92,6 +95,7 @@ take_file(const char *path, int64_t now, int64_t *newest)
 static void
 take_journal(int64_t now, int64_t *newest)
 {
+	const struct zone machine = { .fixed = false };
 	char *argv[] = { (char[]){ "journalctl" }, (char[]){ "-q" },
 		(char[]){ "-n" }, (char[]){ "50" }, (char[]){ "-o" },
 		(char[]){ "json" }, (char[]){ "-t" },
@@ -100,7 +104,7 @@ take_journal(int64_t now, int64_t *newest)
 	char *text = run_read(argv, NULL, JOURNAL_TIMEOUT_S, &err);
 
 	if (text != NULL)
-		take_text(text, now, newest);
+		take_text(text, &machine, now, newest);
 	free(text);
 }
 
@@ -110,11 +114,13 @@ status_newest_client(const struct ctl *ctl)
 	const struct config *cfg = ctl->cfg;
 	int64_t newest = 0;
 
-	for (size_t i = 0; i < cfg->collector.n_sources; i++)
-		if (cfg->collector.sources[i].kind == SOURCE_FILE)
-			take_file(
-			    cfg->collector.sources[i].where, ctl->now, &newest);
-		else if (cfg->collector.sources[i].kind == SOURCE_JOURNAL)
+	for (size_t i = 0; i < cfg->collector.n_sources; i++) {
+		const struct config_source *src = &cfg->collector.sources[i];
+
+		if (src->kind == SOURCE_FILE)
+			take_file(src->where, &src->zone, ctl->now, &newest);
+		else if (src->kind == SOURCE_JOURNAL)
 			take_journal(ctl->now, &newest);
+	}
 	return newest;
 }

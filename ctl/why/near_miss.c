@@ -90,7 +90,7 @@ take_line(struct near *near, const struct line *line)
 }
 
 static void
-read_tail(struct near *near, int fd, int64_t offset)
+read_tail(struct near *near, int fd, int64_t offset, const struct zone *zone)
 {
 	struct lines lines;
 	struct line line;
@@ -107,6 +107,7 @@ read_tail(struct near *near, int fd, int64_t offset)
 		if (n > 0)
 			lines_added(&lines, (size_t)n);
 		while (n > 0 && lines_next(&lines, &line)) {
+			line.zone = *zone;
 			/* the first begins somewhere inside a line */
 			if (!first && !line.too_long)
 				take_line(near, &line);
@@ -157,7 +158,8 @@ search_file(struct near *near, const struct config_source *source)
 	near->hits = 0;
 	if (S_ISREG(st.st_mode))
 		read_tail(near, fd,
-		    st.st_size > NEAR_TAIL ? st.st_size - NEAR_TAIL : 0);
+		    st.st_size > NEAR_TAIL ? st.st_size - NEAR_TAIL : 0,
+		    &source->zone);
 	(void)close(fd);
 	size_t n = near->hits < NEAR_LINES ? near->hits : NEAR_LINES;
 

@@ -100,7 +100,7 @@ everything(void **state)
 	    "reply: { no_login = \"100% no for {client}\"; };\n"
 	    "collector: { sources = ( { file = \"/var/log/mail.log\"; }, "
 	    "{ journal = \"system\"; }, { stdin = true; }, { socket = "
-	    "\"/tmp/s\"; }, { file = \"/a\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
+	    "\"/tmp/s\"; }, { file = \"/a\"; zone = \"-0330\"; rotated = \"/old\"; }, { login = \"/tmp/t\"; } ); login_users = [ "
 	    "\"daemon\" ]; servers = [ \"dovecot\" ]; custom = ( { program "
 	    "= \"p\"; pattern = \"^x$\"; }, { program = \"q\"; pattern = "
 	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
@@ -146,6 +146,10 @@ everything(void **state)
 	assert_int_equal(cfg->limits.deny_for_s, 3600);
 	assert_int_equal(cfg->collector.n_sources, 6);
 	assert_null(cfg->collector.sources[0].rotated);
+	assert_false(cfg->collector.sources[0].zone.fixed);
+	assert_true(cfg->collector.sources[4].zone.fixed);
+	assert_int_equal(cfg->collector.sources[4].zone.east_s, -12600);
+	assert_string_equal(cfg->collector.sources[4].zone_text, "-03:30");
 	assert_string_equal(cfg->collector.sources[4].rotated, "/old");
 	assert_string_equal(
 	    cfg->collector.sources[0].name, "file:/var/log/mail.log");
@@ -351,6 +355,14 @@ errors(void **state)
 		{ "collector: { sources = ( { file = \"/x\"; rotated = 5; } ); "
 		  "};",
 		    ":1:", "collector.sources", "string" },
+		{ "collector: { sources = ( { file = \"/x\"; zone = \"CET\"; "
+		  "} ); };",
+		    ":1:", "collector.sources", "+01:00" },
+		{ "collector: { sources = ( { zone = \"UTC\"; } ); };",
+		    ":1:", "collector.sources", "{ file" },
+		{ "collector: { sources = ( { journal = \"system\"; zone = "
+		  "\"UTC\"; } ); };",
+		    ":1:", "collector.sources", "no zone" },
 		{ "collector: { sources = ( { rotated = \"/old\"; } ); };",
 		    ":1:", "collector.sources", "{ file" },
 		{ "collector: { sources = ( { socket = \"/x\"; rotated = "

@@ -1456,13 +1456,14 @@ sources_are_cut_apart(void **state)
 	const struct parser_options options = { .servers_n = 0 };
 	struct parser *parser = new_parser(&options);
 	struct line_outputs outputs[2] = { 0 };
+	const struct zone machine = { .fixed = false };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		ROW("%zu", i);
 		struct parse_result got = { .fate = FATE_TOO_LONG };
 
-		parser_source(parser, &outputs[rows[i].source]);
+		parser_source(parser, &outputs[rows[i].source], &machine);
 		if (rows[i].line == NULL)
 			parser_skip(parser);
 		else

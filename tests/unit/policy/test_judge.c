@@ -111,6 +111,65 @@ addresses(void **state)
 	network_set_release(&cfg.relay.proxy_networks);
 }
 
+/* A stamp that names no zone is of the source's; one that does is not. */
+static void
+zones(void **state)
+{
+	static const struct {
+		const char *stamp;
+		bool fixed;
+		int east_s;
+		int64_t want_at; /* the machine is at +02:00 */
+	} rows[] = {
+		{ "Mar  3 08:20:00", false, 0, NOW - 7200 },
+		{ "Mar  3 08:20:00", true, 0, NOW },
+		{ "Mar  3 09:20:00", true, 3600, NOW },
+		{ "2026-03-03T08:20:00.5", true, 0, NOW },
+		{ "2026-03-03 03:50:00", true, -16200, NOW },
+		{ "Mar  3 2026 08:20:00", true, 0, NOW },
+		{ "Tue Mar  3 08:20:00 2026", true, 0, NOW },
+		{ "2026-03-03T08:20:00Z", true, 19800, NOW },
+		{ "2026-03-03T09:20:00+01:00", true, 19800, NOW },
+		{ "Tue 2026-03-03 08:20:00 UTC", true, 19800, NOW },
+		{ "1772526000.000001", true, 19800, NOW },
+		/* the turn of the year is the zone's, too */
+		{ "Mar  4 08:20:00", true, 0, NOW + 86400 },
+		{ "Mar  4 08:20:01", true, 0, NOW + 86401 - 365 * 86400 },
+		{ "Mar  4 10:20:01", false, 0, NOW + 86401 - 365 * 86400 },
+		{ "Mar  3 08:20:00", false, 0, NOW - 7200 },
+	};
+	struct judge *j;
+
+	(void)state;
+	assert_int_equal(setenv("TZ", "XYZ-2", 1), 0);
+	tzset();
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = 400 * 86400;
+	cfg.relay.ipv6_prefix = 128;
+	j = make_judge();
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s %d", rows[i].stamp, rows[i].east_s);
+		char text[400];
+		int n = snprintf(text, sizeof(text),
+		    "%s mail dovecot: imap-login: Login: user=<u>, method=PLAIN, rip=192.0.2.7, lip=198.51.100.5, session=<s>",
+		    rows[i].stamp);
+		struct line line = { .text = text,
+			.len = (size_t)n,
+			.zone = { rows[i].fixed, rows[i].east_s } };
+		struct judged got;
+
+		judge_line(j, &line, false, NOW, &got);
+		assert_string_equal(fate_name(got.fate), "login");
+		assert_int_equal(got.login.at + got.ahead_s, rows[i].want_at);
+		assert_int_equal(
+		    judge_line_time(j, &line, NOW), rows[i].want_at);
+	}
+	judge_free(&j);
+	assert_int_equal(setenv("TZ", "UTC0", 1), 0);
+	tzset();
+}
+
 static void
 times(void **state)
 {
@@ -653,7 +712,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
-		cmocka_unit_test(times), cmocka_unit_test(other_lines),
+		cmocka_unit_test(zones), cmocka_unit_test(times),
+		cmocka_unit_test(other_lines),
 		cmocka_unit_test(journal_senders),
 		cmocka_unit_test(journal_deliveries),
 		cmocka_unit_test(bare_lines), cmocka_unit_test(replayed),
