@@ -28,6 +28,7 @@ enum {
 	GROUP_ROWS = 32768,
 	PIECE_MS = 1,
 	IDLE_MS = 1000,
+	UPGRADE_MS = 50, /* the same while there are rows to be paired */
 	/* A message keeps at most so many rows back, whatever the queue
 	 * holds. */
 	BATCH_MAX = 1024,
@@ -169,7 +170,11 @@ take_piece(
 	bool counted = false;
 
 	mutex_lock(&a->mtx);
-	clock_deadline(g->open ? PIECE_MS : IDLE_MS, &until);
+	clock_deadline(g->open ? PIECE_MS
+		: a->table.old.up_to != 0
+		? UPGRADE_MS
+		: IDLE_MS,
+	    &until);
 	a->lingering = g->open;
 	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))
 		if (!mutex_wait_until(&a->mtx, &a->work, &until) ||
@@ -326,6 +331,7 @@ end_group(struct audit *a, struct group *g)
 		    -1 ||
 		audit_table_breaches(&a->table, g->breaches, &g->err) == -1 ||
 		audit_table_prune(&a->table, (int64_t)g->n, &g->err) == -1 ||
+		audit_table_pair_old(&a->table, &g->err) == -1 ||
 		commit(a, g) == -1))
 		fail_group(a, g);
 	settle(a, g);
@@ -363,6 +369,16 @@ writer(void *arg)
 	return NULL;
 }
 
+static void
+audit_free(struct audit *a)
+{
+	breaches_free(a->breaches);
+	repeats_free(a->table.repeats);
+	free(a->table.numbers);
+	free(a->path);
+	free(a);
+}
+
 int
 audit_start(
     const struct audit_options *options, struct audit **a_r, struct err *err)
@@ -385,14 +401,15 @@ audit_start(
 	a->table = (struct audit_table){ .opt = &a->opt,
 		.path = a->path,
 		.repeats = repeats_new(),
+		.numbers = calloc(AUDIT_NUMBERS, sizeof(*a->table.numbers)),
 		.lift_id = -1 };
-	if (a->path == NULL || a->table.repeats == NULL)
+	bool memory = a->path != NULL && a->table.repeats != NULL &&
+	    a->table.numbers != NULL;
+
+	if (!memory)
 		err_set(err, ERR_NOMEM, "out of memory");
-	if (a->path == NULL || a->table.repeats == NULL ||
-	    audit_table_open(&a->table, err) == -1) {
-		repeats_free(a->table.repeats);
-		free(a->path);
-		free(a);
+	if (!memory || audit_table_open(&a->table, err) == -1) {
+		audit_free(a);
 		return -1;
 	}
 	mutex_init(&a->mtx);
@@ -403,9 +420,7 @@ audit_start(
 	if (rc != 0) {
 		err_set(err, ERR_IO, "thread: %s", strerror(rc));
 		audit_table_close(&a->table);
-		repeats_free(a->table.repeats);
-		free(a->path);
-		free(a);
+		audit_free(a);
 		return -1;
 	}
 	*a_r = a;
@@ -439,10 +454,7 @@ audit_stop(struct audit **ap)
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->room);
 	mutex_destroy(&a->mtx);
-	breaches_free(a->breaches);
-	repeats_free(a->table.repeats);
-	free(a->path);
-	free(a);
+	audit_free(a);
 	*ap = NULL;
 }
 

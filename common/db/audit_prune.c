@@ -73,7 +73,7 @@ shrink(
 	*end_r = found < rows;
 	if (all) {
 		int64_t oldest = db_number(
-		    t->db, "SELECT coalesce(min(id), 0) FROM decision", err);
+		    t->db, "SELECT coalesce(min(id), 0) FROM channel_decision", err);
 		int64_t middle = oldest + (t->last_id - oldest) / 2;
 
 		if (oldest == -1)

@@ -103,8 +103,10 @@ audit_row_new(const struct audit_facts *f)
 	row->at_ms = f->at_ms;
 	row->decision = f->decision;
 	row->local = f->local;
-	row->aborted = false;
+	row->aborted = row->taking = false;
 	row->channel = f->channel;
+	row->number = f->number;
+	row->takes = f->takes;
 	(void)snprintf(row->queue_id, sizeof(row->queue_id), "%s",
 	    f->queue_id == NULL ? "" : f->queue_id);
 	size_t at = 0;
@@ -121,6 +123,19 @@ audit_row_new(const struct audit_facts *f)
 		row->text[at++] = '\0';
 	}
 	assert(at == total);
+	return row;
+}
+
+struct audit_row *
+audit_row_taking(uint64_t takes)
+{
+	struct audit_row *row =
+	    audit_row_new(&(struct audit_facts){ .local = true });
+
+	if (row != NULL) {
+		row->takes = takes;
+		row->taking = true;
+	}
 	return row;
 }
 

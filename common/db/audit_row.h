@@ -29,7 +29,9 @@ struct audit_row {
 	int64_t at_ms;
 	struct decision decision;
 	bool local, aborted;
+	bool taking; /* no decision: audit_row_taking() */
 	enum audit_channel channel;
+	uint64_t number, takes;
 	char queue_id[32];
 	uint16_t offset[AUDIT_TEXTS]; /* into text */
 	char text[];
