@@ -112,11 +112,11 @@ class Popgate:
             with db:
                 db.execute(f"ALTER TABLE {name} RENAME TO {new}")
             db.close()
-        rename("decision", "gone")
+        rename("channel_decision", "gone")
         try:
             yield
         finally:
-            rename("gone", "decision")
+            rename("gone", "channel_decision")
         wait_for(lambda: self.health()["audit_good"], "the table")
 
     def logins(self):
@@ -130,10 +130,11 @@ class Popgate:
                         f"the login of {client}")
 
     def decisions(self, **equal):
-        """Rows of the audit, oldest first, with these values."""
+        """Rows of the audit, of each channel, oldest first, with these
+        values."""
         where = " AND ".join(f"{name} = :{name}" for name in equal) or "1"
-        return self.query("audit.db", f"SELECT * FROM decision WHERE {where} "
-                          "ORDER BY id", equal)
+        return self.query("audit.db", "SELECT * FROM channel_decision WHERE "
+                          f"{where} ORDER BY id", equal)
 
     def wait_decision(self, seconds=PATIENCE, **equal):
         """The newest row with these values, as soon as it is there."""
