@@ -373,8 +373,8 @@ void
 gate_pass(const struct gate_request *req, const struct decide_answer *answer)
 {
 	char client[ADDR_TEXT_MAX];
-	const struct audit_pair_key key = { .client =
-					  addr_format(&req->q.client, client),
+	const struct audit_pair_key key = { .client = addr_format(
+						&req->q.client, client),
 		.port = req->port,
 		.recipient = told(req->q.recipient) };
 
@@ -390,13 +390,14 @@ static void
 find_pair(const struct gate_request *req)
 {
 	char client[ADDR_TEXT_MAX];
-	const struct audit_pair_key key = { .client =
-					  addr_format(&req->q.client, client),
+	const struct audit_pair_key key = { .client = addr_format(
+						&req->q.client, client),
 		.port = req->port,
 		.recipient = told(req->q.recipient) };
 
 	mutex_lock(&pairs_mtx);
-	(void)audit_pairs_take(gate.pairs, &key, clock_monotonic_ms(), req->pair);
+	(void)audit_pairs_take(
+	    gate.pairs, &key, clock_monotonic_ms(), req->pair);
 	mutex_unlock(&pairs_mtx);
 }
 
@@ -414,8 +415,7 @@ count(const struct gate_request *req, const struct decide_answer *answer,
 	meter_duration(req->channel, began_ns);
 	if (!again && !nobody)
 		meter_decision(req->channel, &answer->decision);
-	else if (again &&
-	    (int)answer->decision.verdict != req->pair->verdict)
+	else if (again && (int)answer->decision.verdict != req->pair->verdict)
 		meter_overruled(&answer->decision);
 }
 

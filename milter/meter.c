@@ -190,8 +190,8 @@ meter_metrics(FILE *to)
 			{ "limit", limit_name((enum limit)i) }, { 0 }
 		};
 
-		metrics_sample(to, "limit_breaches", "_total", labels,
-		    load(&breaches[i]));
+		metrics_sample(
+		    to, "limit_breaches", "_total", labels, load(&breaches[i]));
 	}
 	metrics_family(to, "decision_duration_seconds", "histogram", "seconds",
 	    "Time to decide on a recipient, without the waiting for the disk.");

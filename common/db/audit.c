@@ -170,10 +170,9 @@ take_piece(
 	bool counted = false;
 
 	mutex_lock(&a->mtx);
-	clock_deadline(g->open ? PIECE_MS
-		: a->table.old.up_to != 0
-		? UPGRADE_MS
-		: IDLE_MS,
+	clock_deadline(g->open            ? PIECE_MS
+		: a->table.old.up_to != 0 ? UPGRADE_MS
+					  : IDLE_MS,
 	    &until);
 	a->lingering = g->open;
 	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))

@@ -33,8 +33,8 @@ struct audit_facts {
 	/* A number of the permit channel's row, so that the milter's can name
 	 * it: from 1 on, in the order in which they are submitted; 0: none. */
 	uint64_t number;
-	/* That of the permit channel's row of the same recipient, which this one
-	 * stands for from now on; 0: none. */
+	/* That of the permit channel's row of the same recipient, which this
+	 * one stands for from now on; 0: none. */
 	uint64_t takes;
 };
 

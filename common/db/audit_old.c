@@ -101,8 +101,8 @@ remember(struct audit_table *t, struct err *err)
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
-	return walk(t, t->old.from - BETWEEN_ROWS, t->old.from - 1, false,
-	    &next, err);
+	return walk(
+	    t, t->old.from - BETWEEN_ROWS, t->old.from - 1, false, &next, err);
 }
 
 static void

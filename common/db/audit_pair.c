@@ -58,8 +58,8 @@ hash_of(const struct audit_pairs *p, const char *client, uint16_t port,
 	recipient = address_inside(recipient, &len);
 	int n = snprintf(text, sizeof(text), "%s\n%u\n%.*s", client, port,
 	    len > 512 ? 512 : (int)len, recipient);
-	uint64_t hash = siphash(p->key, text,
-	    n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	uint64_t hash = siphash(
+	    p->key, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
 
 	return hash == 0 ? 1 : hash;
 }
@@ -71,8 +71,8 @@ bucket_of(struct audit_pairs *p, uint64_t hash)
 }
 
 void
-audit_pairs_give(struct audit_pairs *p, const struct audit_pair_key *key, int64_t at_ms,
-    const struct audit_pair *pair)
+audit_pairs_give(struct audit_pairs *p, const struct audit_pair_key *key,
+    int64_t at_ms, const struct audit_pair *pair)
 {
 	bool told = *key->recipient != '\0';
 	uint64_t hash =
@@ -100,8 +100,8 @@ newest(struct audit_pairs *p, uint64_t hash, int64_t at_ms)
 }
 
 bool
-audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key, int64_t at_ms,
-    struct audit_pair *pair_r)
+audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key,
+    int64_t at_ms, struct audit_pair *pair_r)
 {
 	struct slot *s = NULL;
 

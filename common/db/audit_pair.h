@@ -40,13 +40,13 @@ struct audit_pairs; /* opaque */
 struct audit_pairs *audit_pairs_new(size_t room);
 void audit_pairs_free(struct audit_pairs *p);
 
-void audit_pairs_give(struct audit_pairs *p, const struct audit_pair_key *key, int64_t at_ms,
-    const struct audit_pair *pair);
+void audit_pairs_give(struct audit_pairs *p, const struct audit_pair_key *key,
+    int64_t at_ms, const struct audit_pair *pair);
 
 /* The newest that the key fits, by what the giver was told: client, port and
  * recipient; client and recipient; or the client alone. Sets pair_r->found, and
  * takes it: each is found once. */
-bool audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key, int64_t at_ms,
-    struct audit_pair *pair_r);
+bool audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key,
+    int64_t at_ms, struct audit_pair *pair_r);
 
 #endif

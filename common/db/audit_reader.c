@@ -135,7 +135,8 @@ prepare_filter(
 	sqlite3_stmt *stmt = NULL;
 
 	add_sql(sql, sizeof(sql),
-	    f->channels ? "NULL FROM channel_decision" : "message FROM decision");
+	    f->channels ? "NULL FROM channel_decision"
+			: "message FROM decision");
 	/* by id, or by the index of what is asked for */
 	add_sql(sql, sizeof(sql),
 	    " WHERE id > ?1 AND id <= ?4 AND at >= ?2 AND at < ?3");
@@ -229,14 +230,14 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	return rc;
 }
 
-#define GROUP_COLUMNS                                                   \
-	"sum(count), sum((verdict = 'accept') * count), "               \
-	"sum((verdict = 'reject') * count), "                           \
-	"sum((verdict = 'tempfail') * count), "                         \
-	"count(DISTINCT message), "                                     \
-	"count(DISTINCT sender), count(DISTINCT client), "              \
-	"count(DISTINCT coalesce(auth_user, login_user)), min(at), "    \
-	"max(coalesce(last_at, at)), "                                  \
+#define GROUP_COLUMNS                                                    \
+	"sum(count), sum((verdict = 'accept') * count), "                \
+	"sum((verdict = 'reject') * count), "                            \
+	"sum((verdict = 'tempfail') * count), "                          \
+	"count(DISTINCT message), "                                      \
+	"count(DISTINCT sender), count(DISTINCT client), "               \
+	"count(DISTINCT coalesce(auth_user, login_user)), min(at), "     \
+	"max(coalesce(last_at, at)), "                                   \
 	"sum((verdict IN ('would-reject', 'would-tempfail')) * count), " \
 	"sum((verdict = '" AUDIT_ABORTED "') * count) FROM decision "
 

@@ -293,9 +293,8 @@ still_ours(struct audit_table *t, const char *what, struct err *err)
 	t->checked_ms = clock_monotonic_ms();
 	if (audit_table_open(t, err) == -1)
 		return false;
-	int64_t newest =
-	    db_number(t->db, "SELECT coalesce(max(id), 0) FROM channel_decision",
-		err);
+	int64_t newest = db_number(
+	    t->db, "SELECT coalesce(max(id), 0) FROM channel_decision", err);
 
 	t->damaged = newest == -1 || !check_whole(t, err);
 	if (t->damaged) {

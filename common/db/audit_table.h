@@ -35,11 +35,12 @@ struct audit_table {
 	struct audit_number {
 		uint64_t number;
 		int64_t id;
-	} *numbers; /* owned by audit.c */
+	} * numbers; /* owned by audit.c */
 	/* The newest of them, and the newest that isn't known to be in this
 	 * file: it was opened anew, or a transaction failed. */
 	uint64_t newest_number, unknown_number;
-	/* What is still to be paired of earlier versions' rows; up to 0: none. */
+	/* What is still to be paired of earlier versions' rows; up to 0: none.
+	 */
 	struct {
 		int64_t from, up_to;
 		struct audit_pairs *pairs; /* owned */
