@@ -514,6 +514,7 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.local = answer->local,
 		.channel = req->channel,
 		.decision = answer->decision,
+		.durable = gc->cfg->audit.durable,
 		.number = milter ? 0 : req->pair->number,
 		.takes = milter ? req->pair->number : 0 };
 

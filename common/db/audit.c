@@ -81,8 +81,27 @@ struct group {
 	int64_t began_ms;
 	uint64_t tallies[3][REASONS];
 	struct breach *breaches;
+	struct audit_row *rows; /* of it */
+	struct audit_row *unsaid; /* committed before; not on disk yet */
 	struct err err;
 };
+
+/* Say what came of rows, and free them. */
+static void
+say_rows(const struct audit *a, struct audit_row **list, bool lost)
+{
+	bool any = false;
+
+	for (const struct audit_row *r = *list; r != NULL; r = r->next)
+		if (!r->local) {
+			audit_row_log(r, lost, a->opt.log_line);
+			any = true;
+		}
+	if (any && a->opt.log_flush != NULL)
+		a->opt.log_flush();
+	audit_row_free(*list);
+	*list = NULL;
+}
 
 static void
 fail_group(struct audit *a, struct group *g)
@@ -121,30 +140,40 @@ begin_group(struct audit *a, struct group *g)
 	if (!audit_table_good(&a->table, &g->err)) {
 		say_gone(a, &g->err);
 		lose_all(a, g->first);
+		say_rows(a, &g->unsaid, true);
 	}
 	if (audit_table_begin(&a->table, g->probe, &g->err) == -1)
 		fail_group(a, g);
 }
 
 static void
-insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
+insert_rows(struct audit *a, struct group *g, struct audit_row *list)
 {
 	assert(g->open);
-	for (const struct audit_row *r = list; r != NULL; r = r->next) {
+	for (struct audit_row *r = list; r != NULL; r = r->next) {
 		g->n++;
+		list->last = r; /* of all chains that were taken */
 		if (g->good && audit_table_insert(&a->table, r, &g->err) == -1)
 			fail_group(a, g);
 	}
+	g->rows = audit_row_chain(g->rows, list);
 }
 
+/* The group has ended. Threads that wait for the disk have their answer
+ * already: they don't wait for the log. */
 static void
-log_rows(const struct audit *a, const struct audit_row *list)
+log_group(const struct audit *a, struct group *g)
 {
-	for (const struct audit_row *r = list; r != NULL; r = r->next)
-		if (!r->local)
-			audit_row_log(r, a->opt.log_line);
-	if (list != NULL && a->opt.log_flush != NULL)
-		a->opt.log_flush();
+	if (!g->good) {
+		if (g->unsynced)
+			say_rows(a, &g->unsaid, true);
+		say_rows(a, &g->rows, true);
+		return;
+	}
+	g->unsaid = audit_row_chain(g->unsaid, g->rows);
+	g->rows = NULL;
+	if (g->sync)
+		say_rows(a, &g->unsaid, false);
 }
 
 /* Is it time to write what the group has? */
@@ -358,12 +387,12 @@ writer(void *arg)
 		if (!g.open)
 			begin_group(a, &g);
 		insert_rows(a, &g, list);
-		if (commit || !g.good)
+		if (commit || !g.good) {
 			end_group(a, &g);
-		/* whoever waits for the disk doesn't wait for the log */
-		log_rows(a, list);
-		audit_row_free(list);
+			log_group(a, &g);
+		}
 	}
+	say_rows(a, &g.unsaid, false);
 	breaches_free(g.breaches);
 	return NULL;
 }

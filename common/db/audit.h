@@ -30,6 +30,8 @@ struct audit_facts {
 	bool local;
 	enum audit_channel channel;
 	struct decision decision;
+	/* Its message isn't relayed unless the row is on disk. */
+	bool durable;
 	/* A number of the permit channel's row, so that the milter's can name
 	 * it: from 1 on, in the order in which they are submitted; 0: none. */
 	uint64_t number;
@@ -44,7 +46,9 @@ struct audit_options {
 	int64_t keep_s; /* older rows are deleted */
 	int64_t max_size; /* bytes of the file, see popgate.conf(5); 0: any */
 	/* one decision's log line, printable and ending in NUL; called by the
-	 * writer thread, and then log_flush (may be NULL) once a group */
+	 * writer thread when the row is on disk, or lost (a relay that depends
+	 * on it is then told as the temporary failure that it got), and then
+	 * log_flush (may be NULL) once a group */
 	void (*log_line)(const char *line, size_t len);
 	void (*log_flush)(void);
 	/* what went wrong or right again; called by the writer thread */

@@ -119,6 +119,22 @@ class Popgate:
             rename("gone", "channel_decision")
         wait_for(lambda: self.health()["audit_good"], "the table")
 
+    def counters(self):
+        """Counters of popgate-milter, each summed over its labels."""
+        sums = dict.fromkeys(
+            ("decisions", "decisions_overruled", "recipients_aborted"), 0)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.site.sockets / "metrics.sock"))
+            s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        for line in text.splitlines():
+            name = line.partition("{")[0].partition(" ")[0]
+            name = name.removeprefix("popgate_").removesuffix("_total")
+            if name in sums and not line.startswith("#"):
+                sums[name] += int(float(line.split()[-1]))
+        return sums
+
     def logins(self):
         return self.query("logins.db", "SELECT * FROM login")
 

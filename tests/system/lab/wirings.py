@@ -29,6 +29,7 @@ class Lab:
     full_names = False          # of certificates, or the CN only
     certificates_known = True   # to that channel at all
     digests = True              # of certificates, to that channel
+    aborts_known = True         # a milter sees what the client gives up
     stamps = "traditional"
     # Senders that come to popgate as they are typed.
     routed_senders = ("@elsewhere.test:bob@lab.test",)
@@ -207,7 +208,7 @@ class EximClosed(Lab):
     channel = "policy"
     mta_group = "Debian-exim"
     auth_needs_popgate = False
-    certificates_known = False
+    certificates_known = aborts_known = False
     routed_senders = ()         # Exim takes routes away
     nmap_refused = 3
     not_taken = (b"<alice@lab.test.>", b"<alice@localhost>",
