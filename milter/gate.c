@@ -369,14 +369,22 @@ told(const char *text)
 	return text == NULL ? "" : text;
 }
 
+/* client: of ADDR_TEXT_MAX, for the key's text. */
+static struct audit_pair_key
+pair_key(const struct gate_request *req, char *client)
+{
+	return (struct audit_pair_key){
+		.client = addr_format(&req->q.client, client),
+		.port = req->port,
+		.recipient = told(req->q.recipient),
+	};
+}
+
 void
 gate_pass(const struct gate_request *req, const struct decide_answer *answer)
 {
 	char client[ADDR_TEXT_MAX];
-	const struct audit_pair_key key = { .client = addr_format(
-						&req->q.client, client),
-		.port = req->port,
-		.recipient = told(req->q.recipient) };
+	const struct audit_pair_key key = pair_key(req, client);
 
 	assert(req->channel != CHANNEL_MILTER);
 	req->pair->verdict = (int)answer->decision.verdict;
@@ -390,10 +398,7 @@ static void
 find_pair(const struct gate_request *req)
 {
 	char client[ADDR_TEXT_MAX];
-	const struct audit_pair_key key = { .client = addr_format(
-						&req->q.client, client),
-		.port = req->port,
-		.recipient = told(req->q.recipient) };
+	const struct audit_pair_key key = pair_key(req, client);
 
 	mutex_lock(&pairs_mtx);
 	(void)audit_pairs_take(

@@ -283,8 +283,9 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 				 "'unixepoch', 'localtime')",
 		[AUDIT_BY_CLIENT] = "+client",
 		[AUDIT_BY_USER] = "+coalesce(auth_user, login_user)",
-		[AUDIT_BY_SENDER] = "sender",
-		[AUDIT_BY_RECIPIENT] = "lower(trim(recipient, '<>'))",
+		[AUDIT_BY_SENDER] = "coalesce(sender, '(not told)')",
+		[AUDIT_BY_RECIPIENT] = "coalesce(lower(trim(recipient, '<>')), "
+				       "'(not told)')",
 		[AUDIT_BY_REASON] = "reason"
 	};
 	sqlite3_stmt *stmt = NULL;

@@ -490,6 +490,8 @@ class Matrix:
         # OWN is recorded here, too: audit.record = "all"
         assert f"Accepted: {4 - aborted + own} recipients in {3 - aborted} " \
             "messages" in why, why
+        assert ("given up by the client: 1 recipient in 1 message" in why) == \
+            (aborted == 1), why
         assert lab.popgate.health()["decisions"] == asked + 4 + own
         after = lab.popgate.counters()
         assert after["decisions"] - before["decisions"] == 4 + own

@@ -70,8 +70,7 @@ explain(unsigned type, void *arg, void *p, void *x)
 		by_id |= strstr(sql, "class = 'relay'") != NULL &&
 		    strcmp(detail,
 			"SEARCH channel_decision USING INTEGER PRIMARY KEY "
-			"(rowid>?)") ==
-			0;
+			"(rowid>?)") == 0;
 		if (table != NULL &&
 		    (allowed == NULL || strcmp(allowed, table) != 0))
 			fail_msg("%s: %s", detail, sqlite3_sql(stmt));
