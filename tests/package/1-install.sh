@@ -37,7 +37,7 @@ ok "the daemons run, and open nothing"
 
 login alice secret
 expect 0 popgatectl list
-[ -z "$out" ] || fail "a login counts: $out"
+has Nobody
 expect 0 popgatectl setup
 expect 0 popgatectl setup --apply
 ok "setup"
