@@ -157,13 +157,17 @@ cp -r tests/package "$home/mail/root/popgate/tests"
 within "$home/mail" "apt-get -qq update
 apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
     install /root/popgate/popgate_*.deb >/dev/null"
+: >"$home/mail/etc/resolv.conf"
 boot "$home/mail"
 for part in tests/package/*.sh; do
 	part=${part##*/}
 	case $part in lib.sh) continue ;; esac
 	case $part in *-rebooted.sh) say reboot; reboot "$home/mail" ;; esac
 	say "$part"
-	inside sh -c "cd /root/popgate && sh tests/$part"
+	inside sh -c "cd /root/popgate && sh tests/$part" || {
+		inside journalctl -q -n 15 --no-pager
+		exit 1
+	}
 done
 kill -RTMIN+4 "$leader"
 wait "$container" || :

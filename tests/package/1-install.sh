@@ -36,7 +36,8 @@ case $out in 250*) fail "the server relays: $out" ;; esac
 ok "the daemons run, and open nothing"
 
 login alice secret
-expect 1 popgatectl list --json
+expect 0 popgatectl list
+has Nobody
 expect 0 popgatectl setup
 expect 0 popgatectl setup --apply
 ok "setup"

@@ -63,7 +63,7 @@ with socket.create_connection(("192.0.2.1", 25), 60, (source, 0)) as s:
     said = reply()
     for words in ("EHLO client.example", f"MAIL FROM:<{sender}>",
                   f"RCPT TO:<{to}>"):
-        f.write(words + "\r\n"); f.flush(); said = reply()
+        f.write(words + "\n"); f.flush(); said = reply()
     print(said)
 ' "$1" "$2" "${3:-192.0.2.66}"
 }
@@ -75,7 +75,7 @@ user, password, source = sys.argv[1:4]
 with socket.create_connection(("192.0.2.1", 143), 60, (source, 0)) as s:
     f = s.makefile("rw", newline="\r\n")
     f.readline()
-    f.write(f"a LOGIN {user} {password}\r\nb LOGOUT\r\n"); f.flush()
+    f.write(f"a LOGIN {user} {password}\nb LOGOUT\n"); f.flush()
     said = f.read()
     sys.exit("a OK" not in said)
 ' "$1" "$2" "${3:-192.0.2.66}"
