@@ -105,7 +105,7 @@ test: test-deps			## install what is needed, run every test
 	$(MAKE) system
 
 RELEASE  ?= trixie
-test-release:			## both, on a bare Debian (RELEASE=bookworm); as root
+test-release:			## the README's commands on a bare Debian (RELEASE=bookworm); as root
 	sh tests/release.sh $(RELEASE)
 
 MTA      ?= postfix
