@@ -145,6 +145,42 @@ note_piece(struct collect *c, const struct feed *f, const char *server)
 		    f->cfg.name, server, server);
 }
 
+/* Remember whose logins a unit's messages are: when journald drops messages, it
+ * names the unit alone. */
+static void
+remember_unit(struct feed *f, const char *unit, const char *server)
+{
+	size_t last = sizeof(f->units) / sizeof(f->units[0]) - 1, at = 0;
+
+	if (strlen(unit) >= sizeof(f->units[0].name))
+		return;
+	while (at < last && strcmp(f->units[at].name, unit) != 0)
+		at++;
+	memmove(f->units + 1, f->units, at * sizeof(f->units[0]));
+	(void)snprintf(f->units[0].name, sizeof(f->units[0].name), "%s", unit);
+	f->units[0].server = server;
+}
+
+/* Warn when what journald dropped may hold logins: these users are refused. */
+static void
+take_dropped(struct collect *c, struct feed *f, const struct line *line)
+{
+	for (size_t i = 0; i < sizeof(f->units) / sizeof(f->units[0]); i++) {
+		const struct feed_unit *u = &f->units[i];
+
+		if (u->server == NULL ||
+		    strcmp(u->name, line->dropped_unit) != 0)
+			continue;
+		stats_line(f->stats, u->server, FATE_DROPPED, line->text,
+		    line->len, c->now);
+		if (state_complain(&c->dropped_complaint))
+			state_note(c, LOG_WARNING,
+			    "%s: journald dropped messages of %s at its rate limit, and logins with them: set LogRateLimitIntervalSec=0 in that unit, or RateLimitBurst= in journald.conf",
+			    f->cfg.name, u->name);
+		return;
+	}
+}
+
 /* Was this line written after a read had come to the end of its file? */
 static bool
 is_fresh(const struct feed *f, const struct line *line)
@@ -218,6 +254,10 @@ take_line(void *arg, const struct line *line)
 	struct line of_feed = *line;
 
 	c->lines++;
+	if (line->dropped_unit != NULL) {
+		take_dropped(c, f, line);
+		return true;
+	}
 	of_feed.outputs = &f->outputs;
 	of_feed.zone = f->cfg.zone;
 	judge_line(c->judge, &of_feed, f->direct, c->now, &judged);
@@ -243,6 +283,8 @@ take_line(void *arg, const struct line *line)
 		judge_date(c->judge, &judged, judged.login.at + judged.ahead_s,
 		    clock_now());
 	c->logins++;
+	if (line->message != NULL && line->message->unit != NULL)
+		remember_unit(f, line->message->unit, judged.server);
 	if (judged.login.at > f->line_at)
 		f->line_at = judged.login.at;
 	note_future(c, f, &judged);

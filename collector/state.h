@@ -39,6 +39,11 @@ struct feed {
 	struct stats *stats;
 	bool direct; /* lines come without a file that could be read again */
 	struct line_outputs outputs; /* what was cut of it */
+	/* Units whose logins counted, the newest first; "" none. */
+	struct feed_unit {
+		char name[64];
+		const char *server; /* a constant */
+	} units[8];
 	int state; /* of the last read: enum source_state, or -1 failed */
 	bool due; /* to be read in this step */
 	bool contributed; /* has logins in the batch */
@@ -93,7 +98,7 @@ struct collect {
 	int64_t tick_ms, beat_ms, own_ms, tidy_ms; /* when last done; 0 never */
 	int64_t retry_ms; /* when to try the store again; 0: it works */
 	struct complaint store_complaint, future_complaint, told_complaint,
-	    piece_complaint, year_complaint;
+	    piece_complaint, year_complaint, dropped_complaint;
 	uint64_t lines, logins; /* since the start */
 };
 

@@ -1,21 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# release.sh - the two commands of the README on a bare Debian of another
-# release: a system of its own in a directory, made by debootstrap, that shares
-# nothing with this one but the kernel, /dev and the network.
+# release.sh - the commands of the README on a bare Debian of another release: a
+# system of its own in a directory, made by debootstrap, that shares nothing with
+# this one but the kernel, /dev and the network.
 #
 #   tests/release.sh bookworm|trixie [DIRECTORY]
 #
 # As root. `make test-release RELEASE=trixie` calls it. What is committed here
 # is cloned into it; the packages come from where this system's come from.
-# POPGATE_COMMANDS: others than "make demo && make demo MTA=sendmail &&
-# make test". POPGATE_BUSY=1: beside a program that keeps every processor busy.
+# POPGATE_COMMANDS: others than the README's. POPGATE_INSTALL: packages that are
+# there before, such as courier-imap or exim4-daemon-light. POPGATE_BUSY=1: beside
+# a program that keeps every processor busy.
 set -eu
 cd "$(dirname "$0")/.."
 release=${1:?which release?}
 tree=${2:-/var/tmp/popgate-$release}
 top=$PWD
-commands=${POPGATE_COMMANDS:-make demo && make demo MTA=sendmail && make test}
+commands=${POPGATE_COMMANDS:-make deps && make && make demo && \
+    make demo MTA=sendmail && make test && make install PREFIX=/usr}
 
 [ "$(id -u)" = 0 ] || { echo "release.sh: be root" >&2; exit 77; }
 for program in debootstrap git unshare; do
@@ -54,6 +56,13 @@ mount -t tmpfs -o mode=0755 tmpfs "$tree/run"
 if [ -n "${POPGATE_BUSY:-}" ]; then
 	for i in $(seq "$(nproc)"); do (while :; do :; done) & done
 fi
-env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-    chroot "$tree" sh -c "cd /root/popgate && $2"
+inside() {
+	env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+	    chroot "$tree" sh -c "cd /root/popgate && $1"
+}
+if [ -n "${POPGATE_INSTALL:-}" ]; then
+	inside "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get \
+	    -qq -y --no-install-recommends install $POPGATE_INSTALL"
+fi
+inside "$2"
 ' release "$tree" "$commands"

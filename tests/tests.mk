@@ -108,7 +108,7 @@ test: test-deps			## install what is needed, run every test
 	$(MAKE) system
 
 RELEASE  ?= trixie
-test-release:			## both, on a bare Debian (RELEASE=bookworm); as root
+test-release:			## the README's commands on a bare Debian (RELEASE=bookworm); as root
 	sh tests/release.sh $(RELEASE)
 
 test-package:			## make Debian packages and boot them (RELEASE=bookworm); as root

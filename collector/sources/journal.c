@@ -42,6 +42,7 @@ enum field {
 	F_TRANSPORT,
 	F_LINE_BREAK,
 	F_STREAM,
+	F_N_DROPPED,
 	FIELDS
 };
 
@@ -59,7 +60,8 @@ static const struct {
 	[F_UNIT] = { "_SYSTEMD_UNIT=", false },
 	[F_TRANSPORT] = { "_TRANSPORT=", false },
 	[F_LINE_BREAK] = { "_LINE_BREAK=", false },
-	[F_STREAM] = { "_STREAM_ID=", false } };
+	[F_STREAM] = { "_STREAM_ID=", false },
+	[F_N_DROPPED] = { "N_DROPPED=", true } };
 
 struct journal {
 	sd_journal *j;
@@ -389,6 +391,28 @@ word_or_null(const struct journal *s, enum field f)
 	return s->word[f][0] == '\0' ? NULL : s->word[f];
 }
 
+/* Of which unit journald says that it dropped messages; NULL: it says something
+ * else. The transport "driver" is journald's own. Source: the message
+ * "Suppressed N messages from UNIT" with N_DROPPED= of systemd-journald(8). */
+static const char *
+unit_of_dropped(const struct journal *s, const struct entry *e, char *unit)
+{
+	static const char begin[] = "Suppressed ", from[] = " messages from ";
+	char text[WORD_MAX];
+
+	if (strcmp(s->word[F_TRANSPORT], "driver") != 0 ||
+	    !e->seen[F_N_DROPPED] || e->msg_len >= sizeof(text))
+		return NULL;
+	memcpy(text, s->text, e->msg_len);
+	text[e->msg_len] = '\0';
+	const char *at = strstr(text, from);
+
+	if (strncmp(text, begin, sizeof(begin) - 1) != 0 || at == NULL)
+		return NULL;
+	(void)snprintf(unit, WORD_MAX, "%s", at + sizeof(from) - 1);
+	return unit;
+}
+
 static bool
 give_entry(
     struct journal *s, struct entry *e, uint64_t usec, line_fn *fn, void *arg)
@@ -406,12 +430,14 @@ give_entry(
 		.delivery = e->delivery,
 		.doubtful = e->doubtful };
 	struct line line = { .position = (int64_t)usec, .message = &m };
+	char unit[WORD_MAX];
 
 	if (e->msg_len > LINES_MAX) {
 		line.text = "";
 		line.too_long = true;
 		return fn(arg, &line);
 	}
+	line.dropped_unit = unit_of_dropped(s, e, unit);
 	add_head(s, e, usec);
 	line.text = s->text;
 	line.len = e->head_len + e->msg_len;

@@ -13,6 +13,7 @@ static const char *const names[FATE_N] = {
 	[FATE_UNTRUSTED] = "untrusted-sender",
 	[FATE_STREAM_PIECE] = "stream-piece",
 	[FATE_CUT_PIECE] = "cut-piece",
+	[FATE_DROPPED] = "dropped",
 	[FATE_NOT_A_LOGIN] = "not-a-login",
 	[FATE_FAILED_LOGIN] = "failed-login",
 	[FATE_PROXIED] = "proxied",

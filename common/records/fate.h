@@ -18,6 +18,7 @@ enum fate {
 	FATE_STREAM_PIECE, /* journal: a login, but in the output of a server
 			    * that lets clients end lines there */
 	FATE_CUT_PIECE, /* journal: cut off, or behind a cut */
+	FATE_DROPPED, /* journald's word that it dropped a server's messages */
 	FATE_NOT_A_LOGIN, /* known, but no login */
 	FATE_FAILED_LOGIN,
 	FATE_PROXIED, /* Dovecot passed the client on */

@@ -61,6 +61,9 @@ struct line {
 	size_t len;
 	int64_t position; /* where in the source it begins */
 	bool too_long;
+	/* journald itself says, in text, that it dropped messages of this
+	 * systemd unit at its rate limit; NULL: a line like others */
+	const char *dropped_unit;
 	const struct line_message *message; /* NULL: all is in text */
 	const struct line_told *told; /* NULL: a log line; else text is the
 				       * evidence */

@@ -24,6 +24,32 @@ warn_directory(struct ctl *ctl, const char *key, const char *path)
 		    strerror(errno));
 }
 
+/* A log that isn't there yet may come; an admin who waits for it in vain has
+ * users who can't send. */
+static void
+warn_sources(struct ctl *ctl)
+{
+	bool journald = access("/run/systemd/journal/socket", F_OK) == 0;
+
+	if (ctl->cfg->collector.n_sources == 0)
+		(void)ctl_fail(ctl, 0,
+		    "note: collector.sources is empty: no login will be seen");
+	for (size_t i = 0; i < ctl->cfg->collector.n_sources; i++) {
+		const struct config_source *v = &ctl->cfg->collector.sources[i];
+
+		if (v->kind == SOURCE_FILE && access(v->where, F_OK) == -1)
+			(void)ctl_fail(ctl, 0,
+			    "note: collector.sources: %s: %s%s", v->where,
+			    strerror(errno),
+			    journald
+				? ": this machine has a journal: { journal = \"system\"; }"
+				: "");
+		if (v->kind == SOURCE_JOURNAL && !journald)
+			(void)ctl_fail(ctl, 0,
+			    "note: collector.sources: { journal = \"system\"; }: journald doesn't run here: name the log file, { file = \"/path\"; }");
+	}
+}
+
 static void
 say_note(void *arg, const char *text)
 {
@@ -47,9 +73,7 @@ warn(struct ctl *ctl, const struct facts_lists *lists)
 	if (*cfg->milter.listen == '\0')
 		(void)ctl_fail(ctl, 0,
 		    "note: milter.listen is empty: nothing checks what the MTA lets through by itself");
-	if (cfg->collector.n_sources == 0)
-		(void)ctl_fail(ctl, 0,
-		    "note: collector.sources is empty: no login will be seen");
+	warn_sources(ctl);
 	facts_open_relay(cfg, say_note, ctl);
 	if (cfg->relay.mode == RELAY_ENFORCE &&
 	    (cfg->relay.monitor_networks.n > 0 ||

@@ -100,22 +100,41 @@ set_mode(struct edit *e, struct err *err)
 	return 0;
 }
 
+/* Did nobody choose where logins are read: no source at all, or one that is in
+ * the sample of this version or of an earlier one? */
+static bool
+is_sample_source(const struct config *cfg)
+{
+	const struct config_source *v = cfg->collector.sources;
+
+	return cfg->collector.n_sources == 0 ||
+	    (cfg->collector.n_sources == 1 &&
+		(v[0].kind == SOURCE_JOURNAL ||
+		    (v[0].kind == SOURCE_FILE &&
+			strcmp(v[0].where, "/var/log/mail.log") == 0)));
+}
+
+/* Is the only source the one that was found? */
+static bool
+is_source_found(const struct setup *s, const struct config *cfg)
+{
+	const struct config_source *v = cfg->collector.sources;
+
+	if (cfg->collector.n_sources != 1)
+		return false;
+	return s->log == NULL
+	    ? v[0].kind == SOURCE_JOURNAL
+	    : v[0].kind == SOURCE_FILE && strcmp(s->log, v[0].where) == 0;
+}
+
 static int
 set_sources(struct edit *e, struct err *err)
 {
 	const struct setup *s = e->s;
-	const struct config_source *v = e->cfg->collector.sources;
 	char value[600];
 
-	/* only what nobody chose: none at all, or the default of the file,
-	 * which isn't where logins are logged */
-	if (e->cfg->collector.n_sources > 1 ||
-	    (e->cfg->collector.n_sources == 1 &&
-		(v[0].kind != SOURCE_FILE ||
-		    strcmp(v[0].where, "/var/log/mail.log") != 0 ||
-		    (s->log != NULL && strcmp(s->log, v[0].where) == 0))))
-		return 0;
-	if (s->log == NULL && !s->journald)
+	if (!is_sample_source(e->cfg) || is_source_found(s, e->cfg) ||
+	    (s->log == NULL && !s->journald))
 		return 0;
 	if (s->log == NULL)
 		return set(e, "collector.sources",

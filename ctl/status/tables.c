@@ -125,24 +125,38 @@ say_counts(struct counts *c)
 	status_add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
-/* Entries that the collector doesn't believe, of the last day. */
+/* Entries that the collector doesn't believe or that journald dropped, of the
+ * last day. */
 static void
 say_pieces(struct status *s, const struct store_count *row)
 {
-	bool logins = strcmp(row->reason, "stream-piece") == 0;
+	static const struct {
+		const char *reason, *text;
+		enum level level;
+	} kinds[] = {
+		{ "stream-piece",
+		    "that don't count: clients can write whole lines into its output: let it log by syslog",
+		    LEVEL_WARNING },
+		{ "cut-piece",
+		    "that don't count: parts of lines that journald cut",
+		    LEVEL_OK },
+		{ "dropped",
+		    "times journald dropped messages, and logins with them: set LogRateLimitIntervalSec=0 in the server's unit",
+		    LEVEL_WARNING },
+	};
 	char what[200], text[200];
 
-	if ((!logins && strcmp(row->reason, "cut-piece") != 0) ||
-	    s->ctl->now - row->last_at >= 86400)
+	if (s->ctl->now - row->last_at >= 86400)
 		return;
-	(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
-	    row->server, row->source);
-	(void)snprintf(text, sizeof(text), "%s: %" PRId64 " %s", row->reason,
-	    row->lines,
-	    logins
-		? "that don't count: clients can write whole lines into its output: let it log by syslog"
-		: "that don't count: parts of lines that journald cut");
-	status_add(s, logins ? LEVEL_WARNING : LEVEL_OK, what, text);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(row->reason, kinds[i].reason) != 0)
+			continue;
+		(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
+		    row->server, row->source);
+		(void)snprintf(text, sizeof(text), "%s: %" PRId64 " %s",
+		    row->reason, row->lines, kinds[i].text);
+		status_add(s, kinds[i].level, what, text);
+	}
 }
 
 static bool

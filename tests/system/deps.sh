@@ -95,7 +95,7 @@ case $what in
 all)
 	install_or_unpack "$build/rsyslog" rsyslog
 	install_packages sasl2-bin libsasl2-modules libsasl2-modules-db make \
-		gzip bzip2 xz-utils zstd
+		patch gzip bzip2 xz-utils zstd
 	install_packages nmap python3-pytest python3-pytest-xdist libidn12 \
 		'libgdbm6t64|libgdbm6' libltdl7 'libicu76|libicu72' \
 		libjansson4 'libpcre2-posix3|' 'libpcre3|' libxml2 \

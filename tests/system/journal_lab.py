@@ -2,7 +2,7 @@
 """A real journald with servers whose output it takes line by line, in a mount
 and a network namespace of its own.  test_journal.py runs this by unshare(1):
 
-    journal_lab.py BUILD nginx|dovecot|lines
+    journal_lab.py BUILD nginx|dovecot|lines|flood
 
 and reads what it prints: a JSON object of what the collector made of it."""
 import base64
@@ -121,6 +121,9 @@ class Lab:
         (RUN / "log/journal" / machine).mkdir(parents=True)
         (RUN / "systemd/journal").mkdir(parents=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        (RUN / "systemd/journald.conf.d").mkdir()
+        (RUN / "systemd/journald.conf.d/rate.conf").write_text(
+            "[Journal]\nRateLimitIntervalSec=1s\nRateLimitBurst=20\n")
         (RUN / "popgate.conf").write_text(CONF)
         self.children = []
         self.spawn("/lib/systemd/systemd-journald",
@@ -370,6 +373,38 @@ def lines(lab):
     wait_count("custom cut-piece", 8)
 
 
+# --- a unit that logs more than journald takes ---
+
+def flood(lab):
+    """Only units are limited; root may name one for an output."""
+    program = pathlib.Path("/opt/myescd")
+    shutil.copy("/usr/bin/cat", program)
+
+    def connect():
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(str(RUN / "systemd/journal/stdout"))
+        s.sendall(b"myescd\nmyescd.service\n6\n0\n0\n0\n0\n")
+        os.dup2(s.fileno(), 1)
+
+    child = lab.spawn(program, stdin=subprocess.PIPE, preexec_fn=connect)
+
+    def say(text):
+        child.stdin.write(text)
+        child.stdin.flush()
+
+    def told():
+        say(b"hello\n")
+        return counts().get("custom dropped")
+
+    say(b"in w 192.0.2.1\n")
+    wait_for(lambda: rows("SELECT 1 FROM login WHERE client = '192.0.2.1'"),
+             "a login of the unit")
+    say(b"hello\n" * 2000)
+    wait_for(told, "journald's word")
+    child.stdin.close()
+    lab.marker()
+
+
 def export():
     """The same entries as another program may be handed them."""
     done = subprocess.run(["journalctl", "--directory=/run/log/journal", "-o",
@@ -383,7 +418,8 @@ def main():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     lab = Lab(build)
     try:
-        {"nginx": nginx, "dovecot": dovecot, "lines": lines}[what](lab)
+        {"nginx": nginx, "dovecot": dovecot, "lines": lines,
+         "flood": flood}[what](lab)
         result = json.loads(dump())
         each = subprocess.run(
             [build / "popgatectl", "-c", "/run/popgate.conf", "replay",

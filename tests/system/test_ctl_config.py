@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """popgatectl check-config and dump-config."""
+import pathlib
 import subprocess
 
 import pytest
@@ -26,6 +27,14 @@ def test_check_config(box):
     assert f"note: {warning}" in notes
     box.configure(relay='local_mailers = [ "esmtp" ];')
     assert "would open the relay" in box.err("check-config", code=EX_CONFIG)
+    # a log that isn't there, or a journal, is waited for; and said
+    sources = box.path / "sources.conf"
+    sources.write_text('collector: { sources = ( { file = "/nowhere/log"; }, '
+                       '{ journal = "system"; } ); };')
+    notes = box.run("check-config", str(sources)).stderr
+    assert "/nowhere/log: No such file or directory" in notes
+    assert ("journald doesn't run here" in notes) != \
+        pathlib.Path("/run/systemd/journal/socket").exists()
     box.err("check-config", "/nonexistent.conf", code=EX_NOINPUT)
     # what is found only when it is used has its place, too
     box.configure(relay='sender_binding = "domain";\n'

@@ -82,3 +82,11 @@ def test_pieces_of_lines():
     assert counts['stalwart stream-piece'] == 1
     assert counts['custom stream-piece'] == 1
     assert 11 <= reasons(result).count('cut-piece') <= 15
+
+
+def test_dropped_by_journald():
+    """What it says of a unit whose logins have counted is told the admin."""
+    result = run('flood')
+    assert 'journald dropped messages of myescd.service' in result['notes']
+    assert 'dropped: ' in result['status']
+    assert 'LogRateLimitIntervalSec=0' in result['status']

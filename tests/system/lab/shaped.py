@@ -507,10 +507,11 @@ def speaks(service):
 
 def processes(*names):
     found = set()
-    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+    # glob("[0-9]*/comm") would fail when a process ends meanwhile
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if path.read_text().strip() in names:
-                found.add(int(path.parent.name))
+            if (path / "comm").read_text().strip() in names:
+                found.add(int(path.name))
         except (FileNotFoundError, ProcessLookupError):
             pass
     return found

@@ -86,6 +86,8 @@ def private_system(*packages):
                          ("master.cf.proto", "master.cf.dist"),
                          ("dynamicmaps.cf", "dynamicmaps.cf")):
             shutil.copy(f"/usr/share/postfix/{old}", f"/etc/postfix/{new}")
+        for mta in ("exim4", "exim"):       # this machine has Postfix alone
+            pathlib.Path("/usr/sbin", mta).unlink(missing_ok=True)
 
 
 def add_accounts(path, lines):

@@ -95,6 +95,10 @@ class Stock:
     def furnish(self, main, with_users):
         for path in ("/var/lib", "/var/spool", "/var/log", "/tmp"):
             namespace.cover(path, f"/run/cover{path}")
+        pathlib.Path("/var/spool/postfix").mkdir(exist_ok=True)
+        own = pathlib.Path("/var/lib/postfix")      # not there when unpacked
+        own.mkdir(exist_ok=True)
+        shutil.chown(own, "postfix", "postfix")
         if not with_users:
             for name in ("passwd", "group"):
                 path = pathlib.Path("/etc", name)

@@ -10,8 +10,8 @@ names(void **state)
 {
 	static const char want[] =
 	    "none login other-program no-prefix too-long forgeable-file "
-	    "untrusted-sender stream-piece cut-piece not-a-login failed-login "
-	    "proxied other-service anonymous ambiguous bad-address no-address "
+	    "untrusted-sender stream-piece cut-piece dropped not-a-login "
+	    "failed-login proxied other-service anonymous ambiguous bad-address no-address "
 	    "no-user bad-user truncated bad-time pair-opened pair-incomplete "
 	    "unknown-shape forged too-old never-authorize own-address proxy ";
 	char got[sizeof(want) + 100] = "";
