@@ -14,7 +14,12 @@
 #include "common/base/err.h"
 #include "common/db/store.h"
 
-enum { READ_BUDGET = 256 * 1024 /* bytes a source may take at a turn */ };
+enum {
+	READ_BUDGET = 256 * 1024, /* bytes a source may take at a turn */
+	/* Lines of a turn that may be asked what they look like: all of a log
+	 * that is followed, few of one that is read from its beginning. */
+	GUESSES = 64,
+};
 
 static void
 source_note(void *arg, const char *text)
@@ -244,6 +249,53 @@ refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
 		    f->cfg.name, j->server, j->ahead_s);
 }
 
+/* Does a line that no grammar was asked about look like a login? */
+static void
+guess(struct feed *f, const struct line *line, struct judged *j)
+{
+	if ((j->fate != FATE_OTHER_PROGRAM && j->fate != FATE_NO_PREFIX) ||
+	    f->guesses == 0)
+		return;
+	f->guesses--;
+	judge_guess(f->c->judge, line, f->direct, j);
+	if (f->said_guess ||
+	    (j->fate != FATE_UNKNOWN_TAG && j->fate != FATE_UNKNOWN_PREFIX))
+		return;
+	f->said_guess = true;
+	state_note(f->c, LOG_WARNING,
+	    "%s: a line looks like a login%s%s, but %s: to see it and what to do: popgatectl status",
+	    f->cfg.name, *j->server == '\0' ? "" : " of ", j->server,
+	    j->fate == FATE_UNKNOWN_TAG
+		? "its tag is none that is read"
+		: "what stands before it has no known form");
+}
+
+/* A login that had expired when its new line came lets nobody relay. Returns
+ * what to count it as. */
+static enum fate
+late_or_login(struct feed *f, const struct line *line, const struct judged *j)
+{
+	struct zone zone;
+	char text[ZONE_TEXT_MAX];
+
+	if (j->expires_at > f->c->now || !is_fresh(f, line))
+		return FATE_LOGIN;
+	if (f->said_late)
+		return FATE_LATE;
+	f->said_late = true;
+	bool other_zone = j->zone_assumed &&
+	    zone_guess(&f->cfg.zone, j->login.at, f->c->now, &zone);
+
+	state_note(f->c, LOG_WARNING,
+	    "%s: a login of %s had expired when its line came: its stamp is %" PRId64
+	    " s behind%s%s%s",
+	    f->cfg.name, j->server, f->c->now - j->login.at,
+	    other_zone ? ": of another time zone? Then zone = \"" : "",
+	    other_zone ? zone_format(&zone, text) : "",
+	    other_zone ? "\" belongs to this source in collector.sources" : "");
+	return FATE_LATE;
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -265,8 +317,11 @@ take_line(void *arg, const struct line *line)
 		refuse_earlier_year(c, f, &judged);
 	if (line->told != NULL)
 		answer_told(c, f, line->told, judged.fate);
-	stats_line(f->stats, judged.server, judged.fate, line->text, line->len,
-	    c->now);
+	guess(f, &of_feed, &judged);
+	stats_line(f->stats, judged.server,
+	    judged.fate == FATE_LOGIN ? late_or_login(f, line, &judged)
+				      : judged.fate,
+	    line->text, line->len, c->now);
 	if (f->want_time) {
 		int64_t at = judge_line_time(c->judge, &of_feed, c->now);
 
@@ -317,6 +372,7 @@ feed_read(struct feed *f)
 	f->due = false;
 	f->written_from = -1;
 	f->want_time = true;
+	f->guesses = GUESSES;
 	f->poll_ms = source_poll_ms(f->source) == 0
 	    ? 0
 	    : clock_monotonic_ms() + source_poll_ms(f->source);

@@ -47,6 +47,8 @@ struct feed {
 	int state; /* of the last read: enum source_state, or -1 failed */
 	bool due; /* to be read in this step */
 	bool contributed; /* has logins in the batch */
+	int guesses; /* how many lines judge_guess() may see in this read */
+	bool said_guess, said_late; /* in the log, since the start */
 	bool want_time; /* no line of this read has told a time yet */
 	/* when to read although nothing is readable; 0 never */
 	int64_t poll_ms;

@@ -116,6 +116,16 @@ count_server(
 			s->row[i].since_login = 0;
 }
 
+/* Is the newest line of this fate kept, for an admin to look at? */
+static bool
+is_shown(enum fate fate)
+{
+	return fate == FATE_UNKNOWN_SHAPE || fate == FATE_UNKNOWN_TAG ||
+	    fate == FATE_UNKNOWN_PREFIX || fate == FATE_FORGED ||
+	    fate == FATE_UNTRUSTED || fate == FATE_STREAM_PIECE ||
+	    fate == FATE_AMBIGUOUS || fate == FATE_LATE;
+}
+
 static void
 take_sample(struct row *row, const char *sample, size_t len)
 {
@@ -141,7 +151,7 @@ stats_line(struct stats *s, const char *server, enum fate fate,
 		row->first_at = now;
 	row->since_login += silent;
 	row->last_at = now;
-	if (fate == FATE_UNKNOWN_SHAPE)
+	if (is_shown(fate))
 		take_sample(row, line, len);
 }
 

@@ -29,7 +29,7 @@ void stats_free(struct stats **s); /* NULL-safe; sets NULL */
 
 /* Count a line.
  *   server     copied; "" no server's
- *   line, len  copied as a sample when it is of an unknown shape
+ *   line, len  copied as a sample where an admin may want to see it
  *   now        Unix seconds */
 void stats_line(struct stats *s, const char *server, enum fate fate,
     const char *line, size_t len, int64_t now);

@@ -280,7 +280,7 @@ struct store_count {
 	int64_t lines;
 	int64_t since_login; /* of these: since the server's last login */
 	int64_t first_at, last_at; /* Unix seconds when they were read */
-	const char *sample; /* newest line of an unknown shape, or "" */
+	const char *sample; /* newest line, where an admin may want to see it; or "" */
 };
 
 /* Add to what was counted. Inside a transaction. 0, or -1 with err.

@@ -613,7 +613,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	struct message msg;
 
 	result->server = NULL;
-	result->year_guessed = false;
+	result->year_guessed = result->zone_assumed = false;
 	if (programs_foreign(&parser->programs, line, len)) {
 		result->fate = FATE_OTHER_PROGRAM;
 		return;
@@ -674,6 +674,8 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	msg.now = now;
 	msg.at = now;
 	judge(parser, &msg, result);
+	if (result->fate == FATE_LOGIN)
+		result->zone_assumed = prefix_zone_assumed(&prefix);
 }
 
 void
@@ -692,7 +694,7 @@ parser_message(struct parser *parser, const char *host, const char *program,
 	};
 
 	result->server = NULL;
-	result->year_guessed = false;
+	result->year_guessed = result->zone_assumed = false;
 	if (len > PREFIX_LINE_MAX) {
 		result->fate = FATE_TOO_LONG;
 		return;

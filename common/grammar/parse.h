@@ -30,6 +30,7 @@ struct parse_result {
 	enum fate fate; /* a login, or why it is none by what the line says */
 	const char *server; /* grammar of the program, constant; or NULL */
 	bool year_guessed; /* the line's stamp has none */
+	bool zone_assumed; /* nor a zone; known with FATE_LOGIN only */
 	struct login login; /* valid with FATE_LOGIN only */
 };
 

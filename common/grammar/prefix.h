@@ -121,6 +121,9 @@ enum prefix_result prefix_split(const char *line, size_t len, bool bare,
 bool prefix_time(const struct prefix *prefix, int64_t now,
     struct prefix_clock *clock, int64_t *at_r);
 
+/* Does the stamp name no zone? */
+bool prefix_zone_assumed(const struct prefix *prefix);
+
 /* The stamps that follow are of this zone where they name none. */
 static inline void
 prefix_clock_zone(struct prefix_clock *clock, const struct zone *zone)

@@ -376,3 +376,28 @@ prefix_time(const struct prefix *prefix, int64_t now,
 	}
 	return false;
 }
+
+bool
+prefix_zone_assumed(const struct prefix *prefix)
+{
+	struct span s = prefix->time;
+
+	switch (prefix->stamp) {
+	case STAMP_BSD:
+	case STAMP_BSD_YEAR:
+	case STAMP_CTIME:
+	case STAMP_SLASH:
+		return true;
+	case STAMP_ISO:
+		s.p += 11; /* the date has a '-', too */
+		return !span_has_char(s, 'Z') && !span_has_char(s, '+') &&
+		    !span_has_char(s, '-');
+	case STAMP_NONE:
+	case STAMP_TAI64N:
+	case STAMP_USEC:
+	case STAMP_FULL:
+	case STAMP_UNIX:
+		break;
+	}
+	return false;
+}

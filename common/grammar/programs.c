@@ -128,18 +128,19 @@ programs_add_grammar(struct programs *t, size_t number)
 	}
 }
 
-/* The tag's last word, by the slashes that servers put in their tags. */
-static const char *
-name_of_tag(const struct grammar *g, const char *tag)
+const char *
+program_of_tag(size_t number, struct span tag)
 {
-	const char *best = g->programs[0];
-	size_t len = strlen(tag), best_len = 0;
+	assert(number < GRAMMAR_N);
+	const char *const *name = grammars[number]->programs;
+	const char *best = *name;
+	size_t len = span_len(tag), best_len = 0;
 
-	for (const char *const *name = g->programs; *name != NULL; name++) {
+	for (; *name != NULL; name++) {
 		size_t n = strlen(*name);
 
 		if (n > best_len && n <= len &&
-		    strcmp(tag + len - n, *name) == 0) {
+		    memcmp(tag.end - n, *name, n) == 0) {
 			best = *name;
 			best_len = n;
 		}
@@ -155,7 +156,7 @@ programs_add_tag(struct programs *t, size_t number, const char *name)
 		return false;
 	struct program *p = programs_add(t, name);
 
-	p->as = name_of_tag(grammars[number], name);
+	p->as = program_of_tag(number, span_of(name, strlen(name)));
 	p->grammar[p->grammar_n++] = (uint8_t)number;
 	return true;
 }

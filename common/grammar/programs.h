@@ -59,6 +59,11 @@ void programs_add_grammar(struct programs *t, size_t number);
  * PROGRAM_NAME_MAX. Returns false when the tag is in the table already. */
 bool programs_add_tag(struct programs *t, size_t number, const char *name);
 
+/* The program of grammars[number] that a tag of the admin's stands for, as
+ * programs_add_tag() says: the tag's last word, by the slashes that servers put
+ * in their tags. A constant. */
+const char *program_of_tag(size_t number, struct span tag);
+
 /* Add a rule and its program, while custom_n is below PROGRAM_CUSTOM_MAX.
  *   custom  taken over; its program's name is below PROGRAM_NAME_MAX
  *   stream  lines of the program's output count */

@@ -9,6 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/grammar/exe.h"
+#include "common/grammar/guess.h"
 #include "common/grammar/parse.h"
 #include "common/grammar/prefix.h"
 #include "common/policy/facts.h"
@@ -265,7 +266,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	out->fate = FATE_NONE;
 	out->server = "";
 	out->ahead_s = 0;
-	out->year_guessed = false;
+	out->year_guessed = out->zone_assumed = false;
 	if (line->told != NULL) {
 		judge_told(j, line->told, now, out);
 		return;
@@ -294,8 +295,38 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	out->server = result.server == NULL ? "" : result.server;
 	out->fate = result.fate;
 	out->year_guessed = result.year_guessed;
+	out->zone_assumed = result.zone_assumed;
 	if (result.fate == FATE_LOGIN)
 		judge_login(j, &result.login, now, out);
+}
+
+void
+judge_guess(
+    struct judge *j, const struct line *line, bool direct, struct judged *out)
+{
+	const struct line_message *m = line->message;
+	struct prefix prefix;
+	const char *server = NULL;
+
+	if (line->told != NULL || line->too_long || line->len > PREFIX_LINE_MAX)
+		return;
+	if (out->fate == FATE_NO_PREFIX) {
+		if (guess_words(span_of(line->text, line->len)))
+			out->fate = FATE_UNKNOWN_PREFIX;
+		return;
+	}
+	if (out->fate != FATE_OTHER_PROGRAM)
+		return;
+	if (m != NULL)
+		server = guess_server(span_of(m->program, strlen(m->program)),
+		    span_of(m->msg, m->msg_len));
+	else if (prefix_split(line->text, line->len, direct, &prefix,
+		     j->scratch) == PREFIX_OK)
+		server = guess_server(prefix.program, prefix.msg);
+	if (server == NULL)
+		return;
+	out->server = server;
+	out->fate = FATE_UNKNOWN_TAG;
 }
 
 int64_t

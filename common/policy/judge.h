@@ -34,6 +34,7 @@ struct judged {
 	int64_t expires_at;
 	int64_t ahead_s; /* how far the stamp was in the future */
 	bool year_guessed; /* it has none: it may be of an earlier year */
+	bool zone_assumed; /* it names none */
 };
 
 /* Build from cfg, which must live as long as the judge.
@@ -54,6 +55,13 @@ struct pairs *judge_pairs(const struct judge *j, bool direct);
  *   now     Unix seconds */
 void judge_line(struct judge *j, const struct line *line, bool direct,
     int64_t now, struct judged *out);
+
+/* Where a line was judged to be of another program or of no known form: does it
+ * look like a login that a change of the configuration would take? Then out
+ * says so (FATE_UNKNOWN_TAG with the server, FATE_UNKNOWN_PREFIX). Costs
+ * several times what judge_line() does. */
+void judge_guess(
+    struct judge *j, const struct line *line, bool direct, struct judged *out);
 
 /* Date a login at, and no later than now; its permission goes with it. */
 void judge_date(

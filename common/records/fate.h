@@ -34,10 +34,15 @@ enum fate {
 	FATE_PAIR_OPENED, /* first line of two */
 	FATE_PAIR_MISSING, /* second line of two without its first */
 	FATE_UNKNOWN_SHAPE, /* a mail server's, but of no known form */
+	/* By its words a login of a known server, but by a tag that isn't read,
+	 * or behind no known prefix. */
+	FATE_UNKNOWN_TAG,
+	FATE_UNKNOWN_PREFIX,
 
 	/* A login, but it doesn't count. */
 	FATE_FORGED, /* its sender may not speak for the server */
 	FATE_TOO_OLD, /* older than logins.keep */
+	FATE_LATE, /* it had expired when it came, though its line is new */
 	FATE_NEVER_AUTHORIZE, /* the client is in relay.never_authorize */
 	FATE_OWN_ADDRESS, /* the client is this machine */
 	FATE_PROXY, /* the client is in relay.proxy_networks */

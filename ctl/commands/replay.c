@@ -14,13 +14,14 @@
 #include "common/logs/lines.h"
 #include "common/logs/unpack.h"
 #include "common/policy/judge.h"
+#include "ctl/causes.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"
 
 enum { OPT_EACH, OPT_REASON, OPT_SERVERS, OPT_ZONE };
 
-enum { TALLIES_MAX = 200, SAMPLES_MAX = 5, SAMPLE_TEXT_MAX = 300 };
+enum { TALLIES_MAX = 200, SAMPLE_TEXT_MAX = 400 };
 
 static const struct ctl_option options[] = {
 	[OPT_EACH] = { "each", NULL,
@@ -39,6 +40,7 @@ struct tally {
 	const char *server; /* constant */
 	enum fate fate;
 	int64_t n;
+	char sample[SAMPLE_TEXT_MAX]; /* the first of them */
 };
 
 struct replay {
@@ -50,14 +52,23 @@ struct replay {
 	int64_t lines, logins, current;
 	struct tally tally[TALLIES_MAX];
 	size_t n;
-	char sample[SAMPLES_MAX][SAMPLE_TEXT_MAX]; /* of unknown shape */
-	size_t samples;
 	bool progress, shown;
 	int64_t next_ms;
 };
 
 static void
-count(struct replay *r, const struct judged *j)
+sample(const struct line *line, char *buf)
+{
+	char text[SAMPLE_TEXT_MAX];
+	size_t n = line->len < sizeof(text) ? line->len : sizeof(text) - 1;
+
+	memcpy(text, line->text, n);
+	text[n] = '\0';
+	out_escape(text, buf, SAMPLE_TEXT_MAX);
+}
+
+static void
+count(struct replay *r, const struct judged *j, const struct line *line)
 {
 	size_t i = 0;
 
@@ -67,8 +78,11 @@ count(struct replay *r, const struct judged *j)
 		i++;
 	if (i == TALLIES_MAX)
 		return;
-	if (i == r->n)
-		r->tally[r->n++] = (struct tally){ j->server, j->fate, 0 };
+	if (i == r->n) {
+		r->tally[r->n++] =
+		    (struct tally){ .server = j->server, .fate = j->fate };
+		sample(line, r->tally[i].sample);
+	}
 	r->tally[i].n++;
 }
 
@@ -89,19 +103,6 @@ print_each(const struct replay *r, const struct judged *j)
 }
 
 static void
-sample(struct replay *r, const struct line *line)
-{
-	char text[SAMPLE_TEXT_MAX];
-	size_t n = line->len < sizeof(text) ? line->len : sizeof(text) - 1;
-
-	if (r->samples == SAMPLES_MAX)
-		return;
-	memcpy(text, line->text, n);
-	text[n] = '\0';
-	out_escape(text, r->sample[r->samples++], SAMPLE_TEXT_MAX);
-}
-
-static void
 take_line(struct replay *r, struct line *line)
 {
 	struct judged j;
@@ -110,13 +111,12 @@ take_line(struct replay *r, struct line *line)
 
 	r->lines++;
 	judge_line(r->judge, line, false, r->now, &j);
+	judge_guess(r->judge, line, false, &j);
 	if (r->each) {
 		print_each(r, &j);
 		return;
 	}
-	count(r, &j);
-	if (j.fate == FATE_UNKNOWN_SHAPE)
-		sample(r, line);
+	count(r, &j, line);
 	if (j.fate != FATE_LOGIN)
 		return;
 	r->logins++;
@@ -191,6 +191,25 @@ read_all(struct replay *r, const struct input *in, const char *name)
 	return rc;
 }
 
+/* Why lines that look like logins are none, and what would take them. */
+static void
+causes(const struct replay *r)
+{
+	char words[CAUSE_TEXT_MAX];
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct tally *t = &r->tally[i];
+		const struct cause cause = { .fate = t->fate,
+			.server = t->server,
+			.lines = t->n,
+			.sample = t->sample };
+
+		if (cause_words(&cause, words, sizeof(words)))
+			(void)printf("\n%s%s%s\n", t->server,
+			    *t->server == '\0' ? "" : ": ", words);
+	}
+}
+
 static void
 summary(const struct replay *r)
 {
@@ -206,10 +225,7 @@ summary(const struct replay *r)
 	(void)printf("%s%" PRId64 " lines, %" PRId64 " logins; %" PRId64
 		     " of them would still count now.\n",
 	    r->n == 0 ? "" : "\n", r->lines, r->logins, r->current);
-	if (r->samples > 0)
-		(void)puts("\nLines of a mail server that no grammar knows:");
-	for (size_t i = 0; i < r->samples; i++)
-		(void)printf("  %s\n", r->sample[i]);
+	causes(r);
 }
 
 static int

@@ -8,6 +8,7 @@
 
 #include "common/records/login.h"
 #include "common/records/silence.h"
+#include "ctl/causes.h"
 #include "ctl/ctl.h"
 #include "ctl/status/status.h"
 #include "ctl/times.h"
@@ -16,11 +17,38 @@
  * read, but for a line that isn't whole. */
 enum { SURELY_SEEN_S = 60, LINE_MAX_LEN = 8192 };
 
+/* A log that was rotated has a successor with the next line, and a mail server
+ * logs more often than this. */
+enum { ROTATED_S = 600 };
+
+/* There is no file at the log's path. */
+static enum level
+say_missing(const struct status *s, const struct store_source *src, char *words,
+    size_t size)
+{
+	struct stat st;
+	bool never = src->read_at == 0;
+
+	if (!never && s->ctl->now - src->line_at < ROTATED_S) {
+		(void)snprintf(words, size, "; there is no such file");
+		return LEVEL_OK;
+	}
+	(void)snprintf(words, size, "; there is no such file: %s%s",
+	    never
+		? "correct its path in collector.sources"
+		: "rotated, and nobody has written since? Look at the syslog daemon, or correct the path in collector.sources",
+	    stat("/run/systemd/journal/socket", &st) == 0
+		? "; where only the journal keeps the log: { journal = \"system\"; }"
+		: "");
+	return never ? LEVEL_CRITICAL : LEVEL_WARNING;
+}
+
 /* Is the file that has a log's path now the one that the collector reads, and
  * as far as it says? Else words say what is wrong. A file that is missing may
  * only be rotated, and one that we may not look at is no fault. */
 static enum level
-compare_file(const struct store_source *src, char *words, size_t size)
+compare_file(const struct status *s, const struct store_source *src,
+    char *words, size_t size)
 {
 	struct stat st;
 
@@ -28,9 +56,8 @@ compare_file(const struct store_source *src, char *words, size_t size)
 	if (strncmp(src->name, "file:", 5) != 0)
 		return LEVEL_OK;
 	if (stat(src->name + 5, &st) == -1) {
-		if (errno == ENOENT)
-			(void)snprintf(words, size, "; there is no such file");
-		return LEVEL_OK;
+		return errno == ENOENT ? say_missing(s, src, words, size)
+				       : LEVEL_OK;
 	}
 	if (src->inode == 0)
 		return LEVEL_OK;
@@ -57,9 +84,9 @@ take_source(void *arg, const struct store_source *src)
 	int64_t now = s->ctl->now, lag = now - src->read_at;
 	int64_t grace = s->ctl->cfg->relay.collector_grace_s;
 	bool ahead = src->line_at > now + LOGIN_FUTURE_S;
-	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[500],
-	    file[200];
-	enum level level = compare_file(src, file, sizeof(file));
+	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[700],
+	    file[400];
+	enum level level = compare_file(s, src, file, sizeof(file));
 
 	if (src->read_at > 0 && lag > s->lag_s)
 		s->lag_s = lag;
@@ -125,38 +152,68 @@ say_counts(struct counts *c)
 	status_add(c->s, changed ? LEVEL_WARNING : LEVEL_OK, what, text);
 }
 
-/* Entries that the collector doesn't believe or that journald dropped, of the
- * last day. */
-static void
-say_pieces(struct status *s, const struct store_count *row)
+static enum fate
+fate_of(const char *reason)
 {
-	static const struct {
-		const char *reason, *text;
-		enum level level;
-	} kinds[] = {
-		{ "stream-piece",
-		    "that don't count: clients can write whole lines into its output: let it log by syslog",
-		    LEVEL_WARNING },
-		{ "cut-piece",
-		    "that don't count: parts of lines that journald cut",
-		    LEVEL_OK },
-		{ "dropped",
-		    "times journald dropped messages, and logins with them: set LogRateLimitIntervalSec=0 in the server's unit",
-		    LEVEL_WARNING },
-	};
-	char what[200], text[200];
+	int fate = FATE_N - 1;
 
-	if (s->ctl->now - row->last_at >= 86400)
+	while (fate > 0 && strcmp(fate_name((enum fate)fate), reason) != 0)
+		fate--;
+	return (enum fate)fate;
+}
+
+static struct zone
+zone_of(const struct config *cfg, const char *source)
+{
+	for (size_t i = 0; i < cfg->collector.n_sources; i++)
+		if (strcmp(cfg->collector.sources[i].name, source) == 0)
+			return cfg->collector.sources[i].zone;
+	return (struct zone){ .fixed = false };
+}
+
+/* An alarm? Anybody on the machine can send entries that are not believed: a
+ * few between logins are none. */
+static enum level
+level_of_cause(enum fate fate, const struct store_count *row)
+{
+	if (fate == FATE_FORGED || fate == FATE_UNTRUSTED)
+		return row->since_login < SILENT_UNKNOWN ? LEVEL_OK
+							 : LEVEL_WARNING;
+	return LEVEL_WARNING;
+}
+
+/* Lines of the last day that look like logins and don't count. Late ones are
+ * over when one in time has come. */
+static void
+say_cause(struct status *s, const struct store_count *row)
+{
+	const struct cause cause = { .fate = fate_of(row->reason),
+		.server = row->server,
+		.lines = row->lines,
+		.sample = row->sample,
+		.read_at = row->last_at,
+		.zone = zone_of(s->ctl->cfg, row->source) };
+	char what[200], text[CAUSE_TEXT_MAX];
+
+	if (s->ctl->now - row->last_at >= 86400 ||
+	    (cause.fate == FATE_LATE && row->since_login == 0))
 		return;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(row->reason, kinds[i].reason) != 0)
-			continue;
-		(void)snprintf(what, sizeof(what), "server %.60s in %.100s",
-		    row->server, row->source);
-		(void)snprintf(text, sizeof(text), "%s: %" PRId64 " %s",
-		    row->reason, row->lines, kinds[i].text);
-		status_add(s, kinds[i].level, what, text);
+	if (cause.fate == FATE_CUT_PIECE) {
+		(void)snprintf(text, sizeof(text),
+		    "cut-piece: %" PRId64
+		    " that don't count: parts of lines that journald cut",
+		    row->lines);
+	} else if (cause.fate == FATE_UNKNOWN_SHAPE ||
+	    !cause_words(&cause, text, sizeof(text))) {
+		return; /* say_counts() has the first */
 	}
+	(void)snprintf(what, sizeof(what), "%s%.60s%s%.100s",
+	    *row->server == '\0' ? "source " : "server ", row->server,
+	    *row->server == '\0' ? "" : " in ", row->source);
+	status_add(s,
+	    cause.fate == FATE_CUT_PIECE ? LEVEL_OK
+					 : level_of_cause(cause.fate, row),
+	    what, text);
 }
 
 static bool
@@ -171,7 +228,7 @@ take_count(void *arg, const struct store_count *row)
 		(void)snprintf(c->source, sizeof(c->source), "%s", row->source);
 		(void)snprintf(c->server, sizeof(c->server), "%s", row->server);
 	}
-	say_pieces(c->s, row);
+	say_cause(c->s, row);
 	c->lines += row->lines;
 	c->silent += row->since_login;
 	if (c->first_at == 0 || row->first_at < c->first_at)

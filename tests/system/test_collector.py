@@ -507,6 +507,47 @@ def test_silence_is_counted(site):
     assert 'Loged in' in row[4]
 
 
+def test_logins_that_need_a_setting(site):
+    """Each is named in the log and in status, with what would take it."""
+    daemon = site.start()
+    site.write(login('192.0.2.1'))
+    wait_for(lambda: '192.0.2.1' in site.clients())
+    before = stamp(time.time() - 3600 - 1)
+    site.write(login('192.0.2.2').replace(' dovecot: ', ' dovecot-b: ') +
+               f'{stamp()} mail x: 2026 dovecot: imap-login: Login: user=<u>\n' +
+               '2026 ' + login('192.0.2.3') +
+               before + login('192.0.2.4')[len(stamp()):])
+    wait_for(lambda: site.counts().get(('dovecot', 'late')) == 1)
+    assert site.counts()['dovecot', 'unknown-tag'] == 1
+    assert site.counts()['', 'unknown-prefix'] == 1
+    assert site.counts()['', 'other-program'] == 1
+    assert '192.0.2.2' not in site.clients()
+    assert '192.0.2.3' not in site.clients()
+    out = ctl(site, 'status').stdout
+    assert re.search(r'WARNING +server dovecot in .*: unknown-tag: 1 lines .*'
+                     r'collector.tags = { dovecot = \[ "dovecot-b" \]', out)
+    assert re.search(r'WARNING +source .*: unknown-prefix: 1 lines', out)
+    assert re.search(r'WARNING +server dovecot in .*: late: .* 60 min behind.*'
+                     r'zone = "-01:00"', out)
+    assert 'its tag is none that is read' in site.said()
+    assert 'zone = "-01:00" belongs to this source' in site.said()
+    # one in time ends the last of them
+    site.write(login('192.0.2.5'))
+    wait_for(lambda: '192.0.2.5' in site.clients())
+    wait_for(lambda: ': late: ' not in ctl(site, 'status').stdout)
+    # and what status said takes the hour, and the tag
+    site.configure(f'{{ file = "{site.log}"; zone = "-01:00"; }}',
+                   collector='tags = { dovecot = [ "dovecot-b" ]; };')
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: 'reload: ' in site.said())
+    site.write(before + login('192.0.2.6').replace(
+        ' dovecot: ', ' dovecot-b: ')[len(stamp()):])
+    wait_for(lambda: '192.0.2.6' in site.clients())
+    until, = site.query('SELECT expires_at FROM login '
+                        "WHERE client = '192.0.2.6'")[0]
+    assert until > time.time()
+
+
 def test_server_that_has_stopped(site):
     site.write(login('192.0.2.1'))
     daemon = site.start()

@@ -111,6 +111,66 @@ addresses(void **state)
 	network_set_release(&cfg.relay.proxy_networks);
 }
 
+/* What a line looks like that no grammar was asked about. */
+static void
+guesses(void **state)
+{
+	static const struct {
+		const char *line, *fate, *server;
+	} rows[] = {
+#define DOVECOT \
+	"imap-login: Login: user=<u>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<s>"
+		{ "Mar  3 08:01:11 mail dovecot-2: " DOVECOT, "unknown-tag",
+		    "dovecot" },
+		{ "Mar  3 08:01:11 mail 0123456789ab[7]: Mar 03 08:01:11 " DOVECOT,
+		    "unknown-tag", "dovecot" },
+		{ "Mar  3 08:01:11 mail sloti30t15/imap[7]: login: pc.example.net [192.0.2.90] u plaintext User logged in",
+		    "unknown-tag", "cyrus" },
+		{ "Mar  3 08:01:11 mail mypop3d: LOGIN, user=u, ip=[::ffff:192.0.2.91], port=[4]",
+		    "unknown-tag", "courier" },
+		/* a client's text in the line of another program */
+		{ "Mar  3 08:01:11 mail sshd[7]: Invalid user " DOVECOT,
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail postfix/smtpd[7]: NOQUEUE: helo=<" DOVECOT
+		  ">",
+		    "other-program", "" },
+		/* a failed one, one without an address */
+		{ "Mar  3 08:01:11 mail dovecot-2: imap-login: Aborted login (auth failed, 1 attempts): user=<u>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1",
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail dovecot-2: imap-login: Login: user=<u>, method=PLAIN, rip=nowhere, lip=192.0.2.1, TLS",
+		    "other-program", "" },
+		{ "2026 Mar 3 08:01:11 mail dovecot: " DOVECOT,
+		    "unknown-prefix", "" },
+		{ "{\"message\":\"" DOVECOT "\"}", "unknown-prefix", "" },
+		{ "a line", "no-prefix", "" },
+		/* what is read is left as it is */
+		{ "Mar  3 08:01:11 mail dovecot: " DOVECOT, "login",
+		    "dovecot" },
+		{ "Mar  3 08:01:11 mail dovecot: imap-login: Loged in",
+		    "unknown-shape", "dovecot" },
+	};
+	struct judge *j;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.relay.ipv6_prefix = 128;
+	j = make_judge();
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].line);
+		struct line line = { .text = rows[i].line,
+			.len = strlen(rows[i].line) };
+		struct judged got;
+
+		judge_line(j, &line, false, NOW, &got);
+		judge_guess(j, &line, false, &got);
+		assert_string_equal(fate_name(got.fate), rows[i].fate);
+		assert_string_equal(got.server, rows[i].server);
+	}
+	judge_free(&j);
+}
+
 /* A stamp that names no zone is of the source's; one that does is not. */
 static void
 zones(void **state)
@@ -712,8 +772,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
-		cmocka_unit_test(zones), cmocka_unit_test(times),
-		cmocka_unit_test(other_lines),
+		cmocka_unit_test(guesses), cmocka_unit_test(zones),
+		cmocka_unit_test(times), cmocka_unit_test(other_lines),
 		cmocka_unit_test(journal_senders),
 		cmocka_unit_test(journal_deliveries),
 		cmocka_unit_test(bare_lines), cmocka_unit_test(replayed),

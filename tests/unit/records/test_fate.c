@@ -13,7 +13,7 @@ names(void **state)
 	    "untrusted-sender stream-piece cut-piece dropped not-a-login "
 	    "failed-login proxied other-service anonymous ambiguous bad-address no-address "
 	    "no-user bad-user truncated bad-time pair-opened pair-incomplete "
-	    "unknown-shape forged too-old never-authorize own-address proxy ";
+	    "unknown-shape unknown-tag unknown-prefix forged too-old late never-authorize own-address proxy ";
 	char got[sizeof(want) + 100] = "";
 
 	(void)state;

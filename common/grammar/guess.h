@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/* guess - does a line that is read by no grammar look like a login of a known
+ * server? For telling an admin what his configuration lacks, never for letting
+ * anybody relay. Pure. */
+#ifndef POPGATE_GUESS_H
+#define POPGATE_GUESS_H
+
+#include <stdbool.h>
+
+#include "common/grammar/span.h"
+
+/* Whose login would the message be, were the tag one of that server's? Servers
+ * of two lines are not asked. Returns a constant, or NULL. */
+const char *guess_server(struct span tag, struct span msg);
+
+/* Does a line of no known form hold words of a known server's logins? */
+bool guess_words(struct span line);
+
+#endif
