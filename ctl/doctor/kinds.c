@@ -378,6 +378,20 @@ const struct finding_kind finding_kinds[] = {
 	    "exim4 -C {file} -bh 203.0.113.1" },
 	{ "exim-no-acl", INFO,
 	    "Without an ACL nobody can send to this server by SMTP.", "" },
+	{ "exim-not-rehearsed", WARN,
+	    "Exim wasn't asked: what its ACLs let through isn't known.",
+	    "# as root, on a kernel with namespaces:\n"
+	    "popgatectl doctor --mta exim" },
+	{ "exim-auth-open", OPEN,
+	    "AUTH succeeds without the right password, and whoever has passed "
+	    "AUTH may send everywhere.",
+	    "# in {file}, line {line}: server_condition must be true for the "
+	    "right password alone,\n"
+	    "# and false for an unknown user and for an empty password" },
+	{ "exim-recipient-routed", OPEN,
+	    "An address in a domain of yours is accepted and sent to the domain "
+	    "that its local part names.",
+	    "" },
 	{ "exim-relay-open", OPEN,
 	    "Nothing refuses a stranger who sends to other people's domains.",
 	    "# in {file}, line {line}: before this statement,\n"
