@@ -72,6 +72,7 @@ add(struct rehearsal *r, const char *kind, const struct exim_place *place,
 	struct exim_rehearsal *to = r->to;
 	struct exim_finding *v =
 	    reallocarray(to->v, to->n + 1, sizeof(*v));
+	const char *path = place->source == NULL ? place->path : place->source;
 	struct exim_finding *f;
 
 	if (v == NULL || detail == NULL) {
@@ -81,8 +82,9 @@ add(struct rehearsal *r, const char *kind, const struct exim_place *place,
 	to->v = v;
 	f = &v[to->n++];
 	*f = (struct exim_finding){ .kind = kind,
-		.file = place->path == NULL ? NULL : strdup(place->path),
-		.line = place->line,
+		.file = path == NULL ? NULL : strdup(path),
+		.line = place->source == NULL ? place->line
+					      : place->source_line,
 		.detail = detail,
 		.fix = fix == NULL ? NULL : strdup(fix) };
 	return true;
@@ -109,6 +111,7 @@ open_copy(const struct rehearsal *r, const struct stage_file *file,
 	const struct stage_spec spec = { .mta = STAGE_EXIM,
 		.dir = r->spec->file,
 		.program = r->spec->program,
+		.trace = true,
 		.files = file,
 		.n_files = file != NULL,
 		.popgate = r->spec->popgate };
@@ -425,6 +428,16 @@ text_of(const struct rehearsal *r, const char *path)
 	return NULL;
 }
 
+/* What Debian's tools generated is edited elsewhere. */
+static void
+to_source(const struct rehearsal *r, struct exim_place *place)
+{
+	if (r->loaded.layout != EXIM_SINGLE && place->path != NULL &&
+	    strcmp(place->path, r->spec->file) == 0)
+		exim_place_source(
+		    place, r->loaded.files, r->loaded.n_files);
+}
+
 static void
 place_statement(const struct rehearsal *r, const struct exim_cause *c,
     struct exim_place *place, struct exim_source *src)
@@ -439,6 +452,7 @@ place_statement(const struct rehearsal *r, const struct exim_cause *c,
 	place->path = c->at->file;
 	place->line = c->at->line;
 	place->text = text_of(r, c->at->file);
+	to_source(r, place);
 	if (place->text == NULL)
 		return;
 	place->behind = place->line + 1;
@@ -467,6 +481,8 @@ place_list(const struct rehearsal *r, const struct exim_cause *c,
 		(void)exim_place_setting(
 		    r->read, r->n_read, n_main(r), "", name, NULL, list);
 	}
+	exim_place_macro(list);
+	to_source(r, list);
 	if (c->path == NULL)
 		return;
 	*table = conf_file_read(c->path);
@@ -497,6 +513,8 @@ put_dialogue(FILE *to, const struct rehearsal *r, const struct exim_try *y)
 		(void)fprintf(to, " (%s)", client + n + 1);
 	if (y->v[EXIM_PORT] != 0 && port != NULL)
 		(void)fprintf(to, " on port %s", port + 1);
+	if (y->v[EXIM_TLS] != 0)
+		(void)fputs(", by STARTTLS,", to);
 	if (y->v[EXIM_HELO] != 0)
 		(void)fprintf(
 		    to, " who says EHLO %s", exim_try_value(&r->talk, y, EXIM_HELO));
@@ -540,6 +558,10 @@ put_cause(FILE *to, const struct shown *s)
 	if (c->item != NULL && *c->item != '\0' && *c->item != '+')
 		(void)fprintf(to, ", by %.200s", c->item);
 	(void)putc('.', to);
+	if (c->origin != NULL && s->at == s->statement &&
+	    strcmp(c->origin->verb, "warn") == 0)
+		(void)fprintf(to, " That hangs on \"%s\" in %s, line %u.",
+		    c->origin->verb, c->origin->file, c->origin->line);
 }
 
 static char *
@@ -630,7 +652,7 @@ static int
 refuse(struct rehearsal *r, const struct exim_try *hole,
     struct exim_trace *trace, struct exim_heard *heard)
 {
-	static const enum exim_dim order[] = { EXIM_HELO, EXIM_SENDER,
+	static const enum exim_dim order[] = { EXIM_TLS, EXIM_HELO, EXIM_SENDER,
 		EXIM_CLIENT, EXIM_RECIPIENT, EXIM_PORT, EXIM_AUTH };
 	struct err err;
 

@@ -78,7 +78,9 @@ find_hit(const struct exim_trace *t, const struct exim_ran *ran)
 	for (size_t i = 0; i < t->n_hits; i++) {
 		const struct exim_check *c = &t->checks[t->hits[i].check];
 
-		if (c->ran != index_of(t, ran))
+		/* what routers ask isn't the ACL's */
+		if (c->ran != index_of(t, ran) ||
+		    strcmp(c->name, "verify") == 0 || exim_check_modifies(c))
 			continue;
 		if (found == NULL || found->check != t->hits[i].check)
 			found = &t->hits[i];
@@ -142,6 +144,35 @@ take_lists(const struct exim_trace *t, const struct exim_hit *hit,
 	}
 }
 
+/* The last condition of a statement; NULL. */
+static const struct exim_check *
+last_check(const struct exim_trace *t, const struct exim_ran *ran)
+{
+	for (size_t i = t->n_checks; i-- > 0;)
+		if (t->checks[i].ran == index_of(t, ran) &&
+		    !exim_check_modifies(&t->checks[i]))
+			return &t->checks[i];
+	return NULL;
+}
+
+/* The first statement that went otherwise than where it was refused: that may
+ * have set what a later one asks. NULL. */
+static const struct exim_ran *
+first_that_differs(const struct exim_heard_in *accepted,
+    const struct exim_heard_in *refused, const struct exim_ran *at)
+{
+	const struct exim_trace *t = accepted->trace;
+
+	for (size_t i = t->said[accepted->heard->from].ran;
+	     i < index_of(t, at); i++) {
+		const struct exim_ran *other = same(refused, &t->ran[i]);
+
+		if (other != NULL && other->passed != t->ran[i].passed)
+			return &t->ran[i];
+	}
+	return NULL;
+}
+
 static const char *
 kind_of(const struct exim_talk *t, const struct exim_try *y,
     const struct exim_cause *c)
@@ -191,6 +222,10 @@ exim_cause_find(const struct exim_talk *t, const struct exim_try *y,
 		if (c->at == NULL)
 			c->at = decided;
 	}
+	if (c->at != NULL)
+		c->check = last_check(trace, c->at);
+	if (c->at != NULL && refused != NULL)
+		c->origin = first_that_differs(accepted, refused, c->at);
 	hit = c->at == NULL ? NULL : find_hit(trace, c->at);
 	if (hit != NULL)
 		take_lists(trace, hit, c);

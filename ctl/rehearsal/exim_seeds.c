@@ -396,6 +396,8 @@ exim_seeds_begin(struct exim_seeds *s)
 {
 	*s = (struct exim_seeds){ .failed = false };
 	add(s, &s->v[EXIM_AUTH], "");
+	add(s, &s->v[EXIM_TLS], "");
+	add(s, &s->v[EXIM_TLS], "TLS");
 	add(s, &s->v[EXIM_HELO], "client." EXIM_VICTIM ".example");
 	add(s, &s->v[EXIM_SENDER], "someone@" EXIM_VICTIM ".example");
 	add(s, &s->v[EXIM_SENDER], "");

@@ -223,10 +223,22 @@ take_acl_line(struct reader *r, char *line)
 		take_hit(r, line);
 }
 
+/* A daemon's processes say their numbers in front. */
+static char *
+skip_number(char *line)
+{
+	char *at = line + strspn(line, " ");
+	size_t n = strspn(at, "0123456789");
+
+	return n > 0 && at[n] == ' ' ? at + n + 1 : line;
+}
+
 static void
 take_line(struct reader *r, char *line)
 {
 	char *rest;
+
+	line = skip_number(line);
 
 	if ((rest = after(line, "SMTP<< ")) != NULL)
 		begin_command(r, rest);
