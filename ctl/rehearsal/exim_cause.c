@@ -99,7 +99,8 @@ last_by_list(const struct exim_heard_in *in, const struct exim_ran *decided)
 		const struct exim_ran *ran = &t->ran[i];
 		bool require = strcmp(ran->verb, "require") == 0;
 
-		if (ran->depth == 0 && (ran->passed == require || ran == decided) &&
+		if (ran->depth == 0 &&
+		    (ran->passed == require || ran == decided) &&
 		    strcmp(ran->verb, "warn") != 0 && find_hit(t, ran) != NULL)
 			return ran;
 	}
@@ -112,7 +113,8 @@ uncached(const struct exim_trace *t, const struct exim_hit *hit)
 {
 	for (const struct exim_hit *h = t->hits; h < hit; h++)
 		if (h > t->hits && *hit->item == '+' &&
-		    strcmp(h->item, hit->item) == 0 && h[-1].check == h->check) {
+		    strcmp(h->item, hit->item) == 0 &&
+		    h[-1].check == h->check) {
 			while (h > t->hits && h[-1].check == h->check)
 				h--;
 			return h;
@@ -163,8 +165,8 @@ first_that_differs(const struct exim_heard_in *accepted,
 {
 	const struct exim_trace *t = accepted->trace;
 
-	for (size_t i = t->said[accepted->heard->from].ran;
-	     i < index_of(t, at); i++) {
+	for (size_t i = t->said[accepted->heard->from].ran; i < index_of(t, at);
+	     i++) {
 		const struct exim_ran *other = same(refused, &t->ran[i]);
 
 		if (other != NULL && other->passed != t->ran[i].passed)

@@ -193,8 +193,8 @@ exim_place_source(
 
 /* Does a key of a table, as it is written, stand for what was looked for? */
 static bool
-stands_for(const char *key, const char *item, const char *subject,
-    const char *client)
+stands_for(
+    const char *key, const char *item, const char *subject, const char *client)
 {
 	struct network net;
 	struct addr addr;
@@ -207,13 +207,14 @@ stands_for(const char *key, const char *item, const char *subject,
 	    addr_parse_n(client, strcspn(client, " "), &addr))
 		return network_contains(&net, &addr);
 	if (*key == '*')
-		return n - 1 <= m && strcasecmp(key + 1, subject + m - (n - 1)) == 0;
+		return n - 1 <= m &&
+		    strcasecmp(key + 1, subject + m - (n - 1)) == 0;
 	return *key == '^';
 }
 
 unsigned
-exim_place_entry(const char *text, const char *item, const char *subject,
-    const char *client)
+exim_place_entry(
+    const char *text, const char *item, const char *subject, const char *client)
 {
 	unsigned line = 0, found = 0;
 
@@ -268,8 +269,8 @@ then(const struct exim_place *p, char buf[SHOWN_LEN])
 
 /* The text with new in place of the lines from..behind. */
 static char *
-replaced(const struct exim_place *p, unsigned from, unsigned behind,
-    const char *new)
+replaced(
+    const struct exim_place *p, unsigned from, unsigned behind, const char *new)
 {
 	const char *begin = line_at(p->text, from),
 		   *end = line_at(p->text, behind);
@@ -307,9 +308,8 @@ without_item(const struct exim_place *p, const char *item)
 	size_t n = strlen(item);
 	char *line;
 
-	for (const char *at = strchr(begin, '=');
-	     n > 0 && at != NULL && at < end &&
-	     (at = strstr(at, item)) != NULL && at < end;
+	for (const char *at = strchr(begin, '='); n > 0 && at != NULL &&
+	     at < end && (at = strstr(at, item)) != NULL && at < end;
 	     at += n) {
 		const char *from = at, *to = at + n;
 
@@ -356,9 +356,8 @@ fix_list(const struct exim_cause *c, const struct exim_place *list,
 		memcpy(whole + len, "\n", 2);
 		add(fixes, n, list->path,
 		    replaced(list, list->line, list->behind, whole),
-		    "# in %s, without \"%s\":\n%s%s", shown(list, buf),
-		    c->item, list->setting != NULL ? "" : line,
-		    then(list, after));
+		    "# in %s, without \"%s\":\n%s%s", shown(list, buf), c->item,
+		    list->setting != NULL ? "" : line, then(list, after));
 	}
 	free(whole);
 	free(line);
@@ -396,10 +395,9 @@ fix_statement(const struct exim_cause *c, const struct exim_place *s,
 	first = line_at(s->text, s->line);
 	if (strcmp(c->at->verb, "accept") == 0 && c->check != NULL &&
 	    strcmp(c->check->name, "verify") != 0 && *ours != '\0') {
-		(void)snprintf(lines, sizeof(lines), "%.*s        domains = %s\n",
-		    indent(s), first, ours);
-		add(fixes, n, s->path,
-		    replaced(s, s->behind, s->behind, lines),
+		(void)snprintf(lines, sizeof(lines),
+		    "%.*s        domains = %s\n", indent(s), first, ours);
+		add(fixes, n, s->path, replaced(s, s->behind, s->behind, lines),
 		    "# add to the statement in %s:\n%.*s%s", shown(s, buf),
 		    (int)strlen(lines) - 1, lines, then(s, after));
 	}

@@ -60,7 +60,8 @@ unsigned exim_place_entry(const char *text, const char *item,
  *   statement  where c->at stands; line 0: it isn't known
  *   list  where the list c->named stands; entry: the table's line; line 0
  *   ours  "+local_domains : +relay_to_domains", as far as there are such */
-size_t exim_fixes(const struct exim_cause *c, const struct exim_place *statement,
+size_t
+exim_fixes(const struct exim_cause *c, const struct exim_place *statement,
     const struct exim_place *list, const struct exim_place *entry,
     const char *ours, struct exim_try_fix fixes[EXIM_FIXES_MAX]);
 void exim_fixes_release(struct exim_try_fix *fixes, size_t n);

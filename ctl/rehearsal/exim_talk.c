@@ -95,7 +95,8 @@ put_auth(FILE *to, const char *auth)
 	else
 		n = snprintf((char *)plain, sizeof(plain), "%s", user);
 	(void)EVP_EncodeBlock(out, plain, n);
-	(void)fprintf(to, "AUTH %s %s\n", mechanism, *out == '\0' ? "=" : (const char *)out);
+	(void)fprintf(to, "AUTH %s %s\n", mechanism,
+	    *out == '\0' ? "=" : (const char *)out);
 	if (strcmp(mechanism, "LOGIN") == 0) {
 		(void)EVP_EncodeBlock(out, (const unsigned char *)second + 1,
 		    (int)strlen(second + 1));
@@ -120,14 +121,13 @@ fits(const struct exim_try *a, const struct exim_try *b)
 }
 
 static void
-put_try(FILE *to, const struct exim_talk *t, const struct exim_try *y,
-    bool first)
+put_try(
+    FILE *to, const struct exim_talk *t, const struct exim_try *y, bool first)
 {
 	if (first) {
 		const char *auth = exim_try_value(t, y, EXIM_AUTH);
 
-		(void)fprintf(
-		    to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
+		(void)fprintf(to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
 		if (*auth != '\0')
 			put_auth(to, auth);
 	}
@@ -240,7 +240,8 @@ say(const struct exim_talk *t, const struct exim_try *y,
 	struct addr from;
 
 	if (*auth != '\0') {
-		(void)snprintf(user, sizeof(user), "%s", strchr(auth, '\t') + 1);
+		(void)snprintf(
+		    user, sizeof(user), "%s", strchr(auth, '\t') + 1);
 		password = strchr(user, '\t');
 		*password++ = '\0';
 		mail.user = user;
@@ -250,8 +251,8 @@ say(const struct exim_talk *t, const struct exim_try *y,
 		err_set(err, ERR_INVALID, "%s: no address", client);
 		return -1;
 	}
-	return stage_say(t->stage, &from, port == NULL ? "25" : port + 1, &mail,
-	    reply, err);
+	return stage_say(
+	    t->stage, &from, port == NULL ? "25" : port + 1, &mail, reply, err);
 }
 
 int

@@ -23,8 +23,7 @@ grow(struct reader *r, void **v, size_t *n, size_t size)
 {
 	/* doubled when it is a power of two */
 	if ((*n & (*n - 1)) == 0) {
-		void *more =
-		    reallocarray(*v, *n == 0 ? 1 : *n * 2, size);
+		void *more = reallocarray(*v, *n == 0 ? 1 : *n * 2, size);
 
 		if (more == NULL) {
 			r->failed = true;
@@ -68,9 +67,9 @@ begin_command(struct reader *r, char *command)
 	r->replying = false;
 	memset(r->open, 0, sizeof(r->open));
 	if (s != NULL)
-		*s = (struct exim_said){ .command = command,
-			.reply = "",
-			.ran = r->t->n_ran };
+		*s = (struct exim_said){
+			.command = command, .reply = "", .ran = r->t->n_ran
+		};
 }
 
 /* "250-mx Hello", "250 HELP" */
