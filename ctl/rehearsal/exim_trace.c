@@ -226,10 +226,14 @@ take_acl_line(struct reader *r, char *line)
 static char *
 skip_number(char *line)
 {
+	enum { WIDTH = 5 }; /* "%5d " */
 	char *at = line + strspn(line, " ");
 	size_t n = strspn(at, "0123456789");
 
-	return n > 0 && at[n] == ' ' ? at + n + 1 : line;
+	return n > 0 && at[n] == ' ' &&
+		(at == line ? n >= WIDTH : (size_t)(at - line) + n == WIDTH)
+	    ? at + n + 1
+	    : line;
 }
 
 static void
