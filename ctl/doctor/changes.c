@@ -63,14 +63,16 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 		err_set(err, ERR_IO, "%.400s: %s", path, strerror(errno));
 		return -1;
 	}
-	if (text != NULL && strncmp(text, head, sizeof(head) - 1) != 0) {
+	/* an empty one: a run before this one could not write it */
+	if (text != NULL && *text != '\0' &&
+	    strncmp(text, head, sizeof(head) - 1) != 0) {
 		err_set(err, ERR_INVALID,
 		    "%.400s: this isn't a file of popgatectl doctor --changes: name another one",
 		    path);
 		free(text);
 		return -1;
 	}
-	rest = text == NULL ? NULL : text + sizeof(head) - 1;
+	rest = text == NULL || *text == '\0' ? NULL : text + sizeof(head) - 1;
 	for (char *line = strsep(&rest, "\n"); line != NULL;
 	     line = strsep(&rest, "\n"))
 		if (*line != '\0' && !mark(d, line)) {

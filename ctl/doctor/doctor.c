@@ -341,7 +341,14 @@ doctor_print(const struct doctor *d, FILE *to)
 	}
 	print_gone(d, to);
 	print_read(d, to);
-	(void)fputs(last[doctor_worst(d)], to);
+	if (doctor_worst(d) == SEVERITY_WARNING &&
+	    count(d, SEVERITY_WARNING) == 0)
+		(void)fputs(
+		    "Nothing found that lets a stranger relay today. The warnings of before are still there:\n"
+		    "popgatectl doctor\n",
+		    to);
+	else
+		(void)fputs(last[doctor_worst(d)], to);
 	return (int)doctor_worst(d);
 }
 

@@ -178,9 +178,9 @@ rehearse(struct exam *x)
 	}
 	for (size_t i = 0; i < r.n; i++) {
 		const struct exim_finding *f = &r.v[i];
-		struct finding_at at = { .file = f->file,
-			.line = f->line,
-			.fix = f->fix };
+		struct finding_at at = {
+			.file = f->file, .line = f->line, .fix = f->fix
+		};
 
 		doctor_add(x->d, f->kind, &at, "%s", f->detail);
 	}
@@ -204,8 +204,8 @@ is_valid(struct exam *x, struct err *err)
 
 	for (size_t i = 0; i < (program == NULL ? 2 : 1); i++) {
 		const char *argv[] = { names[i], "-C", x->path, "-bV", NULL };
-		char *text = run_read((char *const *)(uintptr_t)argv, NULL,
-		    RUN_TIMEOUT_S, err);
+		char *text = run_read(
+		    (char *const *)(uintptr_t)argv, NULL, RUN_TIMEOUT_S, err);
 
 		free(text);
 		if (text != NULL)

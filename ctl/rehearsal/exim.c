@@ -52,8 +52,7 @@ struct rehearsal {
 
 /* --- findings --- */
 
-static char *__attribute__((format(printf, 1, 2)))
-format(const char *fmt, ...)
+static char *__attribute__((format(printf, 1, 2))) format(const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
@@ -70,8 +69,8 @@ add(struct rehearsal *r, const char *kind, const struct exim_place *place,
     char *detail, const char *fix)
 {
 	struct exim_rehearsal *to = r->to;
-	struct exim_finding *v =
-	    reallocarray(to->v, to->n + 1, sizeof(*v));
+	struct exim_finding *v = reallocarray(to->v, to->n + 1, sizeof(*v));
+	const char *path = place->source == NULL ? place->path : place->source;
 	struct exim_finding *f;
 
 	if (v == NULL || detail == NULL) {
@@ -81,8 +80,9 @@ add(struct rehearsal *r, const char *kind, const struct exim_place *place,
 	to->v = v;
 	f = &v[to->n++];
 	*f = (struct exim_finding){ .kind = kind,
-		.file = place->path == NULL ? NULL : strdup(place->path),
-		.line = place->line,
+		.file = path == NULL ? NULL : strdup(path),
+		.line =
+		    place->source == NULL ? place->line : place->source_line,
 		.detail = detail,
 		.fix = fix == NULL ? NULL : strdup(fix) };
 	return true;
@@ -109,6 +109,7 @@ open_copy(const struct rehearsal *r, const struct stage_file *file,
 	const struct stage_spec spec = { .mta = STAGE_EXIM,
 		.dir = r->spec->file,
 		.program = r->spec->program,
+		.trace = true,
 		.files = file,
 		.n_files = file != NULL,
 		.popgate = r->spec->popgate };
@@ -238,8 +239,8 @@ seed_auth(struct rehearsal *r)
 
 				(void)snprintf(word, sizeof(word), "%s\t%s",
 				    mechanisms[m], said[i]);
-				(void)string_list_add(&r->seeds.v[EXIM_AUTH],
-				    word, strlen(word));
+				(void)string_list_add(
+				    &r->seeds.v[EXIM_AUTH], word, strlen(word));
 			}
 		}
 	}
@@ -374,8 +375,8 @@ find_keepers(struct rehearsal *r)
 	char own[256];
 
 	for (size_t i = 0; i < r->seeds.own.n && i < 3; i++) {
-		(void)snprintf(own, sizeof(own), "postmaster@%.200s",
-		    r->seeds.own.v[i]);
+		(void)snprintf(
+		    own, sizeof(own), "postmaster@%.200s", r->seeds.own.v[i]);
 		keep_if_taken(r, stranger, NULL, own);
 	}
 	if (*r->known != '\0')
@@ -383,8 +384,7 @@ find_keepers(struct rehearsal *r)
 	keep_if_taken(r, "127.0.0.1", NULL, victim);
 	for (size_t i = 0; i < r->seeds.clients.n && i < 6; i++)
 		if (strchr(r->seeds.clients.v[i], ' ') == NULL)
-			keep_if_taken(
-			    r, r->seeds.clients.v[i], NULL, victim);
+			keep_if_taken(r, r->seeds.clients.v[i], NULL, victim);
 }
 
 /* --- fixes --- */
@@ -425,6 +425,15 @@ text_of(const struct rehearsal *r, const char *path)
 	return NULL;
 }
 
+/* What Debian's tools generated is edited elsewhere. */
+static void
+to_source(const struct rehearsal *r, struct exim_place *place)
+{
+	if (r->loaded.layout != EXIM_SINGLE && place->path != NULL &&
+	    strcmp(place->path, r->spec->file) == 0)
+		exim_place_source(place, r->loaded.files, r->loaded.n_files);
+}
+
 static void
 place_statement(const struct rehearsal *r, const struct exim_cause *c,
     struct exim_place *place, struct exim_source *src)
@@ -439,6 +448,7 @@ place_statement(const struct rehearsal *r, const struct exim_cause *c,
 	place->path = c->at->file;
 	place->line = c->at->line;
 	place->text = text_of(r, c->at->file);
+	to_source(r, place);
 	if (place->text == NULL)
 		return;
 	place->behind = place->line + 1;
@@ -467,6 +477,8 @@ place_list(const struct rehearsal *r, const struct exim_cause *c,
 		(void)exim_place_setting(
 		    r->read, r->n_read, n_main(r), "", name, NULL, list);
 	}
+	exim_place_macro(list);
+	to_source(r, list);
 	if (c->path == NULL)
 		return;
 	*table = conf_file_read(c->path);
@@ -488,8 +500,7 @@ put_dialogue(FILE *to, const struct rehearsal *r, const struct exim_try *y)
 {
 	const char *client = exim_try_value(&r->talk, y, EXIM_CLIENT);
 	const char *auth = exim_try_value(&r->talk, y, EXIM_AUTH);
-	const char *port =
-	    strrchr(exim_try_value(&r->talk, y, EXIM_PORT), '.');
+	const char *port = strrchr(exim_try_value(&r->talk, y, EXIM_PORT), '.');
 	size_t n = strcspn(client, " ");
 
 	(void)fprintf(to, "A stranger from %.*s", (int)n, client);
@@ -497,9 +508,11 @@ put_dialogue(FILE *to, const struct rehearsal *r, const struct exim_try *y)
 		(void)fprintf(to, " (%s)", client + n + 1);
 	if (y->v[EXIM_PORT] != 0 && port != NULL)
 		(void)fprintf(to, " on port %s", port + 1);
+	if (y->v[EXIM_TLS] != 0)
+		(void)fputs(", by STARTTLS,", to);
 	if (y->v[EXIM_HELO] != 0)
-		(void)fprintf(
-		    to, " who says EHLO %s", exim_try_value(&r->talk, y, EXIM_HELO));
+		(void)fprintf(to, " who says EHLO %s",
+		    exim_try_value(&r->talk, y, EXIM_HELO));
 	if (y->v[EXIM_AUTH] != 0) {
 		const char *user = auth + strcspn(auth, "\t") + 1;
 
@@ -540,6 +553,10 @@ put_cause(FILE *to, const struct shown *s)
 	if (c->item != NULL && *c->item != '\0' && *c->item != '+')
 		(void)fprintf(to, ", by %.200s", c->item);
 	(void)putc('.', to);
+	if (c->origin != NULL && s->at == s->statement &&
+	    strcmp(c->origin->verb, "warn") == 0)
+		(void)fprintf(to, " That hangs on \"%s\" in %s, line %u.",
+		    c->origin->verb, c->origin->file, c->origin->line);
 }
 
 static char *
@@ -594,8 +611,7 @@ report_cause(struct rehearsal *r, const struct exim_try *hole,
 {
 	struct exim_place statement, list, entry, auth;
 	struct exim_try_fix fixes[EXIM_FIXES_MAX];
-	const char *recipient =
-	    exim_try_value(&r->talk, hole, EXIM_RECIPIENT);
+	const char *recipient = exim_try_value(&r->talk, hole, EXIM_RECIPIENT);
 	bool hosts = c->check != NULL && strcmp(c->check->name, "hosts") == 0;
 	bool forged = strcmp(c->kind, "exim-sender-permits") == 0 ||
 	    strcmp(c->kind, "exim-helo-permits") == 0;
@@ -606,10 +622,10 @@ report_cause(struct rehearsal *r, const struct exim_try *hole,
 	place_statement(r, c, &statement, src);
 	place_list(r, c, &list, &entry, &table);
 	if (table != NULL)
-		entry.line = exim_place_entry(table,
-		    c->item == NULL ? "" : c->item,
-		    hosts ? "host" : strrchr(recipient, '@') + 1,
-		    exim_try_value(&r->talk, hole, EXIM_CLIENT));
+		entry.line =
+		    exim_place_entry(table, c->item == NULL ? "" : c->item,
+			hosts ? "host" : strrchr(recipient, '@') + 1,
+			exim_try_value(&r->talk, hole, EXIM_CLIENT));
 	entry.behind = entry.line + 1;
 	if (!forged && list.line != 0)
 		s.at = &list;
@@ -630,7 +646,7 @@ static int
 refuse(struct rehearsal *r, const struct exim_try *hole,
     struct exim_trace *trace, struct exim_heard *heard)
 {
-	static const enum exim_dim order[] = { EXIM_HELO, EXIM_SENDER,
+	static const enum exim_dim order[] = { EXIM_TLS, EXIM_HELO, EXIM_SENDER,
 		EXIM_CLIENT, EXIM_RECIPIENT, EXIM_PORT, EXIM_AUTH };
 	struct err err;
 
@@ -661,8 +677,7 @@ report_hole(struct rehearsal *r, const struct exim_try *hole, bool with_fix,
 	const struct exim_heard_in accepted = { &open, &open_heard };
 	const struct exim_heard_in refused = { &closed, &closed_heard };
 
-	exim_cause_find(
-	    &r->talk, hole, &accepted, other ? &refused : NULL, &c);
+	exim_cause_find(&r->talk, hole, &accepted, other ? &refused : NULL, &c);
 	if (exim_source_read(r->read, r->n_read, n_main(r), &src))
 		report_cause(r, hole, &c, &src, with_fix);
 	exim_source_release(&src);
@@ -709,7 +724,8 @@ report_trusted(struct rehearsal *r, struct err *err)
 		struct exim_trace trace;
 		struct exim_heard heard;
 
-		if (is_loopback(client) || (!name && !is_wide_client(r, client)))
+		if (is_loopback(client) ||
+		    (!name && !is_wide_client(r, client)))
 			continue;
 		if (exim_talk_as(&r->talk, &c, &trace, &heard, err) == -1)
 			return -1;
@@ -730,7 +746,8 @@ report_trusted(struct rehearsal *r, struct err *err)
 			    name ? "exim-client-name-permits"
 				 : "exim-hosts-wide",
 			    at,
-			    format("A client %s may send to every domain%s%.200s.",
+			    format(
+				"A client %s may send to every domain%s%.200s.",
 				client,
 				cause.item == NULL || *cause.item == '\0'
 				    ? ""
@@ -750,8 +767,7 @@ report_trusted(struct rehearsal *r, struct err *err)
 static int
 rehearse(struct rehearsal *r, struct err *err)
 {
-	int budget =
-	    r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
+	int budget = r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
 	struct exim_search s = { .talk = &r->talk,
 		.until_ms = clock_monotonic_ms() + budget };
 

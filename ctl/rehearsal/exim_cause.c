@@ -78,7 +78,9 @@ find_hit(const struct exim_trace *t, const struct exim_ran *ran)
 	for (size_t i = 0; i < t->n_hits; i++) {
 		const struct exim_check *c = &t->checks[t->hits[i].check];
 
-		if (c->ran != index_of(t, ran))
+		/* what routers ask isn't the ACL's */
+		if (c->ran != index_of(t, ran) ||
+		    strcmp(c->name, "verify") == 0 || exim_check_modifies(c))
 			continue;
 		if (found == NULL || found->check != t->hits[i].check)
 			found = &t->hits[i];
@@ -97,7 +99,8 @@ last_by_list(const struct exim_heard_in *in, const struct exim_ran *decided)
 		const struct exim_ran *ran = &t->ran[i];
 		bool require = strcmp(ran->verb, "require") == 0;
 
-		if (ran->depth == 0 && (ran->passed == require || ran == decided) &&
+		if (ran->depth == 0 &&
+		    (ran->passed == require || ran == decided) &&
 		    strcmp(ran->verb, "warn") != 0 && find_hit(t, ran) != NULL)
 			return ran;
 	}
@@ -110,7 +113,8 @@ uncached(const struct exim_trace *t, const struct exim_hit *hit)
 {
 	for (const struct exim_hit *h = t->hits; h < hit; h++)
 		if (h > t->hits && *hit->item == '+' &&
-		    strcmp(h->item, hit->item) == 0 && h[-1].check == h->check) {
+		    strcmp(h->item, hit->item) == 0 &&
+		    h[-1].check == h->check) {
 			while (h > t->hits && h[-1].check == h->check)
 				h--;
 			return h;
@@ -140,6 +144,35 @@ take_lists(const struct exim_trace *t, const struct exim_hit *hit,
 		if (*h->item == '+' && c->named == NULL)
 			c->named = h->item + 1;
 	}
+}
+
+/* The last condition of a statement; NULL. */
+static const struct exim_check *
+last_check(const struct exim_trace *t, const struct exim_ran *ran)
+{
+	for (size_t i = t->n_checks; i-- > 0;)
+		if (t->checks[i].ran == index_of(t, ran) &&
+		    !exim_check_modifies(&t->checks[i]))
+			return &t->checks[i];
+	return NULL;
+}
+
+/* The first statement that went otherwise than where it was refused: that may
+ * have set what a later one asks. NULL. */
+static const struct exim_ran *
+first_that_differs(const struct exim_heard_in *accepted,
+    const struct exim_heard_in *refused, const struct exim_ran *at)
+{
+	const struct exim_trace *t = accepted->trace;
+
+	for (size_t i = t->said[accepted->heard->from].ran; i < index_of(t, at);
+	     i++) {
+		const struct exim_ran *other = same(refused, &t->ran[i]);
+
+		if (other != NULL && other->passed != t->ran[i].passed)
+			return &t->ran[i];
+	}
+	return NULL;
 }
 
 static const char *
@@ -191,6 +224,10 @@ exim_cause_find(const struct exim_talk *t, const struct exim_try *y,
 		if (c->at == NULL)
 			c->at = decided;
 	}
+	if (c->at != NULL)
+		c->check = last_check(trace, c->at);
+	if (c->at != NULL && refused != NULL)
+		c->origin = first_that_differs(accepted, refused, c->at);
 	hit = c->at == NULL ? NULL : find_hit(trace, c->at);
 	if (hit != NULL)
 		take_lists(trace, hit, c);

@@ -11,6 +11,9 @@ struct exim_cause {
 	const char *kind; /* of finding */
 	const struct exim_ran *at; /* the statement; NULL: no ACL was asked */
 	const struct exim_check *check; /* its condition; NULL */
+	/* An earlier statement that was decided by what the stranger said, too:
+	 * it may set what this one asks; NULL. */
+	const struct exim_ran *origin;
 	/* The innermost list that matched; "" or NULL where there is none. */
 	const char *list, *item;
 	const char *named; /* the name of the list that holds the item */

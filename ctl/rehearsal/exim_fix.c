@@ -10,6 +10,8 @@
 
 #include "common/base/addr.h"
 
+enum { SHOWN_LEN = 300 };
+
 /* --- settings --- */
 
 struct finder {
@@ -23,8 +25,10 @@ struct finder {
 static void
 take_option(struct finder *f, const struct exim_text_line *l)
 {
-	const struct exim_place here = { l->file->path, l->file->text,
-		l->number, l->next };
+	const struct exim_place here = { .path = l->file->path,
+		.text = l->file->text,
+		.line = l->number,
+		.behind = l->next };
 	size_t n = strlen(f->name);
 	const char *rest = l->text;
 
@@ -85,12 +89,112 @@ exim_place_setting(const struct exim_file *files, size_t n, size_t n_main,
 	return place->line != 0;
 }
 
+static const char *
+line_at(const char *text, unsigned line)
+{
+	for (unsigned i = 1; i < line && *text != '\0'; i++) {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return text;
+}
+
+void
+exim_place_macro(struct exim_place *place)
+{
+	const char *value, *at = place->text;
+	size_t n;
+	unsigned line = 1;
+
+	if (place->line == 0 || at == NULL)
+		return;
+	value = strchr(line_at(at, place->line), '=');
+	value = value == NULL ? "" : value + 1 + strspn(value + 1, " \t");
+	n = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+	if (n == 0 || (value[n] != '\n' && value[n] != '\0'))
+		return;
+	for (; *at != '\0'; line++) {
+		size_t blanks =
+		    strncmp(at, value, n) == 0 ? strspn(at + n, " \t") : 0;
+
+		if (strncmp(at, value, n) == 0 && at[n + blanks] == '=') {
+			place->line = line;
+			place->behind = line + 1;
+		}
+		at += strcspn(at, "\n");
+		at += *at == '\n';
+	}
+}
+
+/* How many lines from a on, at most max, are those from b on. */
+static unsigned
+same_lines(const char *a, const char *b, unsigned max)
+{
+	unsigned n = 0;
+
+	for (; n < max && *a != '\0' && *b != '\0'; n++) {
+		size_t len = strcspn(a, "\n");
+
+		if (len != strcspn(b, "\n") || strncmp(a, b, len) != 0)
+			break;
+		a += len + (a[len] != '\0');
+		b += len + (b[len] != '\0');
+	}
+	return n;
+}
+
+/* update-exim4.conf.conf of Debian, and what it makes of it. */
+static const struct {
+	const char *macro, *setting;
+} debian[] = {
+	{ "MAIN_RELAY_TO_DOMAINS", "dc_relay_domains" },
+	{ "MAIN_RELAY_NETS", "dc_relay_nets" },
+	{ "MAIN_LOCAL_DOMAINS", "dc_other_hostnames" },
+	{ "MAIN_LOCAL_INTERFACES", "dc_local_interfaces" },
+};
+
+void
+exim_place_source(
+    struct exim_place *place, const struct exim_file *files, size_t n)
+{
+	enum { LINES = 12 };
+	const char *here;
+	unsigned best = 0;
+
+	if (place->line == 0)
+		return;
+	here = line_at(place->text, place->line);
+	place->then = "update-exim4.conf";
+	for (size_t i = 0; i < sizeof(debian) / sizeof(*debian); i++)
+		if (strncmp(here, debian[i].macro, strlen(debian[i].macro)) ==
+		    0) {
+			place->source = "/etc/exim4/update-exim4.conf.conf";
+			place->setting = debian[i].setting;
+			return;
+		}
+	for (size_t i = 0; i < n; i++) {
+		const char *at = files[i].text;
+
+		for (unsigned line = 1; *at != '\0'; line++) {
+			unsigned same = same_lines(here, at, LINES);
+
+			if (same > best) {
+				best = same;
+				place->source = files[i].path;
+				place->source_line = line;
+			}
+			at += strcspn(at, "\n");
+			at += *at == '\n';
+		}
+	}
+}
+
 /* --- tables --- */
 
 /* Does a key of a table, as it is written, stand for what was looked for? */
 static bool
-stands_for(const char *key, const char *item, const char *subject,
-    const char *client)
+stands_for(
+    const char *key, const char *item, const char *subject, const char *client)
 {
 	struct network net;
 	struct addr addr;
@@ -103,13 +207,14 @@ stands_for(const char *key, const char *item, const char *subject,
 	    addr_parse_n(client, strcspn(client, " "), &addr))
 		return network_contains(&net, &addr);
 	if (*key == '*')
-		return n - 1 <= m && strcasecmp(key + 1, subject + m - (n - 1)) == 0;
+		return n - 1 <= m &&
+		    strcasecmp(key + 1, subject + m - (n - 1)) == 0;
 	return *key == '^';
 }
 
 unsigned
-exim_place_entry(const char *text, const char *item, const char *subject,
-    const char *client)
+exim_place_entry(
+    const char *text, const char *item, const char *subject, const char *client)
 {
 	unsigned line = 0, found = 0;
 
@@ -138,20 +243,34 @@ exim_place_entry(const char *text, const char *item, const char *subject,
 
 /* --- edits --- */
 
+/* Where an admin edits it: "FILE, line 7". */
 static const char *
-line_at(const char *text, unsigned line)
+shown(const struct exim_place *p, char buf[SHOWN_LEN])
 {
-	for (unsigned i = 1; i < line && *text != '\0'; i++) {
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-	}
-	return text;
+	const char *path = p->source == NULL ? p->path : p->source;
+	unsigned line = p->source == NULL ? p->line : p->source_line;
+
+	if (p->setting != NULL)
+		(void)snprintf(buf, SHOWN_LEN, "%s, %s", path, p->setting);
+	else
+		(void)snprintf(buf, SHOWN_LEN, "%s, line %u", path, line);
+	return buf;
+}
+
+/* What is to be done afterwards. */
+static const char *
+then(const struct exim_place *p, char buf[SHOWN_LEN])
+{
+	*buf = '\0';
+	if (p->then != NULL)
+		(void)snprintf(buf, SHOWN_LEN, "\n%s", p->then);
+	return buf;
 }
 
 /* The text with new in place of the lines from..behind. */
 static char *
-replaced(const struct exim_place *p, unsigned from, unsigned behind,
-    const char *new)
+replaced(
+    const struct exim_place *p, unsigned from, unsigned behind, const char *new)
 {
 	const char *begin = line_at(p->text, from),
 		   *end = line_at(p->text, behind);
@@ -189,9 +308,8 @@ without_item(const struct exim_place *p, const char *item)
 	size_t n = strlen(item);
 	char *line;
 
-	for (const char *at = strchr(begin, '=');
-	     n > 0 && at != NULL && at < end &&
-	     (at = strstr(at, item)) != NULL && at < end;
+	for (const char *at = strchr(begin, '='); n > 0 && at != NULL &&
+	     at < end && (at = strstr(at, item)) != NULL && at < end;
 	     at += n) {
 		const char *from = at, *to = at + n;
 
@@ -219,14 +337,18 @@ static void
 fix_list(const struct exim_cause *c, const struct exim_place *list,
     struct exim_try_fix *fixes, size_t *n)
 {
+	char buf[SHOWN_LEN], after[SHOWN_LEN];
 	char *line = c->item == NULL || list->line == 0
 	    ? NULL
 	    : without_item(list, c->item);
 
 	if (line == NULL)
 		return;
-	line[strcspn(line, "\n")] = '\0';
-	size_t len = strlen(line);
+	size_t len = strcspn(line, "\n");
+
+	while (len > 0 && strchr(" \t", line[len - 1]) != NULL)
+		len--;
+	line[len] = '\0';
 	char *whole = malloc(len + 2);
 
 	if (whole != NULL) {
@@ -234,8 +356,8 @@ fix_list(const struct exim_cause *c, const struct exim_place *list,
 		memcpy(whole + len, "\n", 2);
 		add(fixes, n, list->path,
 		    replaced(list, list->line, list->behind, whole),
-		    "# in %s, line %u, without \"%s\":\n%s", list->path,
-		    list->line, c->item, line);
+		    "# in %s, without \"%s\":\n%s%s", shown(list, buf), c->item,
+		    list->setting != NULL ? "" : line, then(list, after));
 	}
 	free(whole);
 	free(line);
@@ -266,22 +388,22 @@ fix_statement(const struct exim_cause *c, const struct exim_place *s,
     const char *ours, struct exim_try_fix *fixes, size_t *n)
 {
 	const char *first;
-	char lines[1024];
+	char lines[1024], buf[SHOWN_LEN], after[SHOWN_LEN];
 
 	if (s->line == 0 || c->at == NULL)
 		return;
 	first = line_at(s->text, s->line);
 	if (strcmp(c->at->verb, "accept") == 0 && c->check != NULL &&
-	    *ours != '\0') {
-		(void)snprintf(lines, sizeof(lines), "%.*s        domains = %s\n",
-		    indent(s), first, ours);
-		add(fixes, n, s->path,
-		    replaced(s, s->behind, s->behind, lines),
-		    "# in %s, add to the statement of line %u:\n%.*s", s->path,
-		    s->line, (int)strlen(lines) - 1, lines);
+	    strcmp(c->check->name, "verify") != 0 && *ours != '\0') {
+		(void)snprintf(lines, sizeof(lines),
+		    "%.*s        domains = %s\n", indent(s), first, ours);
+		add(fixes, n, s->path, replaced(s, s->behind, s->behind, lines),
+		    "# add to the statement in %s:\n%.*s%s", shown(s, buf),
+		    (int)strlen(lines) - 1, lines, then(s, after));
 	}
 	/* what refuses strangers, and lets pass whom the lists name */
-	if (c->check == NULL || strcmp(c->at->verb, "accept") != 0) {
+	if (c->check == NULL || strcmp(c->check->name, "verify") == 0 ||
+	    strcmp(c->at->verb, "accept") != 0) {
 		static const char *const known[] = { "",
 			"  accept  authenticated = *\n",
 			"  accept  hosts = +relay_from_hosts\n"
@@ -294,15 +416,15 @@ fix_statement(const struct exim_cause *c, const struct exim_place *s,
 			    known[i], ours);
 			add(fixes, n, s->path,
 			    replaced(s, s->line, s->line, lines),
-			    "# in %s, before line %u:\n%.*s", s->path, s->line,
-			    (int)strlen(lines) - 1, lines);
+			    "# in front of %s:\n%.*s%s", shown(s, buf),
+			    (int)strlen(lines) - 1, lines, then(s, after));
 		}
 	}
 	if (strcmp(c->at->verb, "accept") == 0 &&
 	    strchr(first, ':') - first != (ptrdiff_t)strcspn(first, " \t=:\n"))
 		add(fixes, n, s->path, replaced(s, s->line, s->behind, ""),
-		    "# take the statement of line %u out of %s", s->line,
-		    s->path);
+		    "# take the statement out: %s%s", shown(s, buf),
+		    then(s, after));
 }
 
 size_t

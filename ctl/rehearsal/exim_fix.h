@@ -14,6 +14,12 @@
 struct exim_place {
 	const char *path, *text; /* of the whole file */
 	unsigned line, behind; /* from line up to behind, which isn't part */
+	/* Where an admin edits it, if that is elsewhere: Debian generates what
+	 * Exim reads. NULL: here. */
+	const char *source;
+	unsigned source_line; /* 0: not known */
+	const char *setting; /* there, "dc_relay_nets"; NULL */
+	const char *then; /* what he runs afterwards; NULL: nothing */
 };
 
 /* An edit of one file, to be tried. */
@@ -34,6 +40,15 @@ bool exim_place_setting(const struct exim_file *files, size_t n, size_t n_main,
     const char *section, const char *name, const char *item,
     struct exim_place *place);
 
+/* The definition of the macro that is all of a setting's value: place is moved
+ * there. Where the value is anything else it stays. */
+void exim_place_macro(struct exim_place *place);
+
+/* Where the lines of a place stand in the files that it was made from: source
+ * and source_line are set. */
+void exim_place_source(
+    struct exim_place *place, const struct exim_file *files, size_t n);
+
 /* The line of a table, or of a file with a list, that holds an entry. 0: not
  * known.
  *   subject  what was looked for: a domain, an address, "host"
@@ -45,7 +60,8 @@ unsigned exim_place_entry(const char *text, const char *item,
  *   statement  where c->at stands; line 0: it isn't known
  *   list  where the list c->named stands; entry: the table's line; line 0
  *   ours  "+local_domains : +relay_to_domains", as far as there are such */
-size_t exim_fixes(const struct exim_cause *c, const struct exim_place *statement,
+size_t
+exim_fixes(const struct exim_cause *c, const struct exim_place *statement,
     const struct exim_place *list, const struct exim_place *entry,
     const char *ours, struct exim_try_fix fixes[EXIM_FIXES_MAX]);
 void exim_fixes_release(struct exim_try_fix *fixes, size_t n);

@@ -101,7 +101,7 @@ class_member(struct sample *s)
 	}
 	s->at = *end == '\0' ? end : end + 1;
 	for (const char *c = letters; *c != '\0'; c++)
-		if (holds(from, (size_t)(end - from), *c) != not)
+		if (holds(from, (size_t)(end - from), *c) != not )
 			return *c;
 	s->ok = false;
 	return 'x';

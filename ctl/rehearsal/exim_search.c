@@ -190,6 +190,9 @@ take_hole(struct work *w, const struct exim_try *y, struct err *err)
 		if (open == 1)
 			least = less;
 	}
+	/* what the daemon itself refuses is none */
+	if (exim_talk_tcp(s->talk, &least, err) == 0)
+		return 0;
 	/* the cause of the least one */
 	if (ask_one(w, &least, &cause, err) == -1)
 		return -1;
@@ -298,6 +301,33 @@ vary(struct work *w, const struct exim_try *y, struct err *err)
 	return 0;
 }
 
+/* AUTH is often offered after STARTTLS alone. Each costs a connection. */
+static int
+vary_tls(struct work *w, struct err *err)
+{
+	static const enum exim_dim order[] = { EXIM_AUTH, EXIM_PORT };
+
+	if (strstr(w->s->config, "tls_") == NULL &&
+	    strstr(w->s->config, "encrypted") == NULL)
+		return 0;
+	for (size_t d = 0; d < sizeof(order) / sizeof(*order); d++) {
+		size_t n = w->s->talk->seeds->v[order[d]].n;
+
+		for (size_t i = 0; i < n && in_time(w->s); i++) {
+			struct exim_try y = { .v = { [EXIM_TLS] = 1 } };
+
+			y.v[order[d]] = (unsigned short)i;
+			if (order[d] == EXIM_AUTH && i > 0 &&
+			    strncmp(exim_try_value(w->s->talk, &y, EXIM_AUTH),
+				"PLAIN", 5) != 0)
+				continue;
+			if (put(w, &y, err) == -1 || flush(w, err) == -1)
+				return -1;
+		}
+	}
+	return 0;
+}
+
 static int
 search(struct work *w, struct err *err)
 {
@@ -316,7 +346,7 @@ search(struct work *w, struct err *err)
 		if (vary(w, &y, err) == -1)
 			return -1;
 	}
-	return 0;
+	return vary_tls(w, err);
 }
 
 int
@@ -332,7 +362,7 @@ exim_search(struct exim_search *s, struct err *err)
 	w->s = s;
 	s->n_holes = 0;
 	rc = search(w, err);
-	s->complete = w->next == w->n && in_time(s);
+	s->complete = s->n_holes > 0 || (w->next == w->n && in_time(s));
 	free(w);
 	return rc;
 }

@@ -64,8 +64,7 @@ is_domain(const char *word)
 
 	return n < WORD_LEN / 2 && n > 2 && strchr(word, '.') != NULL &&
 	    *word != '.' && word[n - 1] != '.' && strstr(word, "..") == NULL &&
-	    word[strspn(word, label) + 0] != '\0' &&
-	    strspn(word, label) > 0 &&
+	    word[strspn(word, label) + 0] != '\0' && strspn(word, label) > 0 &&
 	    strspn(word,
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		"0123456789-_.") == n &&
@@ -105,7 +104,8 @@ static void
 take_address(struct exim_seeds *s, const char *word)
 {
 	const char *at = strrchr(word, '@');
-	const char *domain = at + 1 + (at[1] == '*') + (at[1] == '*' && at[2] == '.');
+	const char *domain =
+	    at + 1 + (at[1] == '*') + (at[1] == '*' && at[2] == '.');
 	bool any = at == word || (at == word + 1 && *word == '*');
 	const char *local = any ? "someone" : word;
 	int len = any ? 7 : (int)(at - word);
@@ -126,8 +126,7 @@ take_address(struct exim_seeds *s, const char *word)
 static void
 take_network(struct exim_seeds *s, const struct network *net)
 {
-	uint8_t world =
-	    net->base.family == ADDR_IPV4 ? WORLD_IPV4 : WORLD_IPV6;
+	uint8_t world = net->base.family == ADDR_IPV4 ? WORLD_IPV4 : WORLD_IPV6;
 	struct addr a = net->base;
 	char text[ADDR_TEXT_MAX];
 	size_t last = a.family == ADDR_IPV4 ? 3 : 15;
@@ -269,15 +268,15 @@ is_language(const char *word)
 	static const char *const words[] = { "accept", "and", "any", "bool",
 		"ciphers", "cram_md5", "crypteq", "def", "defer", "deny",
 		"dnsdb", "driver", "eq", "eqi", "exists", "expand", "extract",
-		"false", "fail", "first", "forall", "forany", "ge", "gei",
-		"gt", "gti", "hash", "if", "inlist", "inlisti", "isip", "lc",
-		"le", "lei", "length", "lookup", "lsearch", "lt", "lti", "map",
+		"false", "fail", "first", "forall", "forany", "ge", "gei", "gt",
+		"gti", "hash", "if", "inlist", "inlisti", "isip", "lc", "le",
+		"lei", "length", "lookup", "lsearch", "lt", "lti", "map",
 		"match", "match_address", "match_domain", "match_ip",
 		"match_local_part", "negative", "no", "not", "or", "pam",
 		"partial-lsearch", "plaintext", "pwcheck", "quote", "readfile",
-		"readsocket", "reduce", "recipient", "reject", "run", "saslauthd",
-		"sender", "sg", "sha1", "substr", "tr", "true", "uc", "value",
-		"warn", "yes", NULL };
+		"readsocket", "reduce", "recipient", "reject", "run",
+		"saslauthd", "sender", "sg", "sha1", "substr", "tr", "true",
+		"uc", "value", "warn", "yes", NULL };
 
 	for (size_t i = 0; words[i] != NULL; i++)
 		if (strcasecmp(word, words[i]) == 0)
@@ -396,6 +395,8 @@ exim_seeds_begin(struct exim_seeds *s)
 {
 	*s = (struct exim_seeds){ .failed = false };
 	add(s, &s->v[EXIM_AUTH], "");
+	add(s, &s->v[EXIM_TLS], "");
+	add(s, &s->v[EXIM_TLS], "TLS");
 	add(s, &s->v[EXIM_HELO], "client." EXIM_VICTIM ".example");
 	add(s, &s->v[EXIM_SENDER], "someone@" EXIM_VICTIM ".example");
 	add(s, &s->v[EXIM_SENDER], "");
@@ -437,8 +438,8 @@ exim_seeds_end(struct exim_seeds *s)
 	static const char *const strangers[] = { "203.0.113.77",
 		"198.51.100.77", "8.77.66.55", "24.77.66.55", "45.77.66.55",
 		"64.77.66.55", "89.77.66.55", "103.77.66.55", "130.77.66.55",
-		"151.77.66.55", "185.77.66.55", "217.77.66.55",
-		"2a00:77::77", "2001:db8:77::77", "2600:77::77" };
+		"151.77.66.55", "185.77.66.55", "217.77.66.55", "2a00:77::77",
+		"2001:db8:77::77", "2600:77::77" };
 	struct string_list named = s->v[EXIM_CLIENT], *to = &s->v[EXIM_CLIENT];
 	struct addr addr;
 

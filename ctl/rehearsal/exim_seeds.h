@@ -26,6 +26,7 @@ enum exim_dim {
 	EXIM_AUTH, /* "", or "PLAIN\tuser\tpassword" */
 	EXIM_SENDER, /* "" is <> */
 	EXIM_RECIPIENT,
+	EXIM_TLS, /* "", or "TLS": after STARTTLS */
 	EXIM_DIMS
 };
 

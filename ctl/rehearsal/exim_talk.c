@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "common/base/err.h"
+#include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
 
 enum {
@@ -94,7 +95,8 @@ put_auth(FILE *to, const char *auth)
 	else
 		n = snprintf((char *)plain, sizeof(plain), "%s", user);
 	(void)EVP_EncodeBlock(out, plain, n);
-	(void)fprintf(to, "AUTH %s %s\n", mechanism, *out == '\0' ? "=" : (const char *)out);
+	(void)fprintf(to, "AUTH %s %s\n", mechanism,
+	    *out == '\0' ? "=" : (const char *)out);
 	if (strcmp(mechanism, "LOGIN") == 0) {
 		(void)EVP_EncodeBlock(out, (const unsigned char *)second + 1,
 		    (int)strlen(second + 1));
@@ -119,14 +121,13 @@ fits(const struct exim_try *a, const struct exim_try *b)
 }
 
 static void
-put_try(FILE *to, const struct exim_talk *t, const struct exim_try *y,
-    bool first)
+put_try(
+    FILE *to, const struct exim_talk *t, const struct exim_try *y, bool first)
 {
 	if (first) {
 		const char *auth = exim_try_value(t, y, EXIM_AUTH);
 
-		(void)fprintf(
-		    to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
+		(void)fprintf(to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
 		if (*auth != '\0')
 			put_auth(to, auth);
 	}
@@ -194,7 +195,11 @@ hear(const struct exim_trace *trace, size_t *at, struct exim_heard *h)
 	/* 4xx of the connection's end is no answer to RCPT */
 	h->answered = said[i + 1].code != 0 && said[i + 1].code != 421;
 	h->rcpt = i + 1;
-	h->accepted = said[i + 1].code / 100 == 2;
+	const struct exim_ran *ran = exim_trace_decided(trace, i + 1);
+
+	/* 250, and into the void */
+	h->accepted = said[i + 1].code / 100 == 2 &&
+	    (ran == NULL || strcmp(ran->verb, "discard") != 0);
 }
 
 static size_t
@@ -217,6 +222,79 @@ run_script(const struct exim_talk *t, const char *script, struct err *err)
 	return stage_run(t->stage, argv, err);
 }
 
+/* --- by TCP --- */
+
+/* Say it to the copy's daemon. 0, or -1 with err. */
+static int
+say(const struct exim_talk *t, const struct exim_try *y,
+    struct stage_reply *reply, struct err *err)
+{
+	const char *client = exim_try_value(t, y, EXIM_CLIENT);
+	const char *port = strrchr(exim_try_value(t, y, EXIM_PORT), '.');
+	const char *auth = exim_try_value(t, y, EXIM_AUTH);
+	char user[WORD_LEN] = "", *password;
+	struct stage_mail mail = { .helo = exim_try_value(t, y, EXIM_HELO),
+		.tls = y->v[EXIM_TLS] != 0 ? STAGE_TLS_START : STAGE_TLS_AUTO,
+		.sender = exim_try_value(t, y, EXIM_SENDER),
+		.recipient = exim_try_value(t, y, EXIM_RECIPIENT) };
+	struct addr from;
+
+	if (*auth != '\0') {
+		(void)snprintf(
+		    user, sizeof(user), "%s", strchr(auth, '\t') + 1);
+		password = strchr(user, '\t');
+		*password++ = '\0';
+		mail.user = user;
+		mail.password = password;
+	}
+	if (!addr_parse_n(client, strcspn(client, " "), &from)) {
+		err_set(err, ERR_INVALID, "%s: no address", client);
+		return -1;
+	}
+	return stage_say(
+	    t->stage, &from, port == NULL ? "25" : port + 1, &mail, reply, err);
+}
+
+int
+exim_talk_tcp(
+    const struct exim_talk *t, const struct exim_try *y, struct err *err)
+{
+	const char *auth = exim_try_value(t, y, EXIM_AUTH);
+	struct stage_reply reply;
+
+	if (strchr(exim_try_value(t, y, EXIM_CLIENT), ' ') != NULL ||
+	    (*auth != '\0' && strncmp(auth, "PLAIN\t", 6) != 0))
+		return 1;
+	return say(t, y, &reply, err) == -1 ? -1 : reply.accepted;
+}
+
+/* One dialogue with TLS: the daemon's log has the trace. */
+static int
+talk_tls(const struct exim_talk *t, const struct exim_try *y,
+    struct exim_trace *trace, struct exim_heard *heard, struct err *err)
+{
+	static const char mark[] = EXIM_TRACE_SESSION "0\n";
+	char *before = stage_log(t->stage, err), *after, *text = NULL;
+	struct stage_reply reply;
+	size_t len = before == NULL ? 0 : strlen(before), at = 1;
+
+	free(before);
+	/* what isn't offered is no answer, and no failure */
+	bool said = say(t, y, &reply, err) == 0;
+
+	after = stage_log(t->stage, err);
+	if (after == NULL ||
+	    asprintf(&text, "%s%s", mark,
+		strlen(after) < len ? "" : after + len) == -1)
+		text = NULL;
+	free(after);
+	if (text == NULL || !exim_trace_parse(text, trace))
+		return -1;
+	hear(trace, &at, heard);
+	heard->answered &= said;
+	return 0;
+}
+
 int
 exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err)
@@ -226,6 +304,8 @@ exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
 
 	assert(n > 0 && n <= EXIM_TRIES_MAX);
 	memset(heard, 0, n * sizeof(*heard));
+	if (tries[0].v[EXIM_TLS] != 0)
+		return talk_tls(t, &tries[0], trace, heard, err);
 	script = write_script(t, tries, n, &done);
 	text = script == NULL ? NULL : run_script(t, script, err);
 	free(script);

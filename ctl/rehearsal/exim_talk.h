@@ -31,14 +31,20 @@ struct exim_heard {
 	size_t rcpt; /* RCPT, where it was answered */
 };
 
-const char *
-exim_try_value(const struct exim_talk *t, const struct exim_try *y,
-    enum exim_dim dim);
+const char *exim_try_value(
+    const struct exim_talk *t, const struct exim_try *y, enum exim_dim dim);
 
-/* Hold up to EXIM_TRIES_MAX dialogues; heard has n. 0, or -1 with err; release
+/* Hold up to EXIM_TRIES_MAX dialogues; heard has n. One with TLS is held alone,
+ * with the copy's daemon. 0, or -1 with err; release
  * the trace after 0. */
 int exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err);
+
+/* Would it be taken by the copy's daemon, by TCP? As far as a client of
+ * loopback can say it: its name, and AUTH other than PLAIN, are what they are.
+ * 1, 0, or -1 with err: there was no answer. */
+int exim_talk_tcp(
+    const struct exim_talk *t, const struct exim_try *y, struct err *err);
 
 /* The same for one client of our own making, whom nobody needs as a seed.
  *   client  "address" or "address name"

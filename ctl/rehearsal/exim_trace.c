@@ -23,8 +23,7 @@ grow(struct reader *r, void **v, size_t *n, size_t size)
 {
 	/* doubled when it is a power of two */
 	if ((*n & (*n - 1)) == 0) {
-		void *more =
-		    reallocarray(*v, *n == 0 ? 1 : *n * 2, size);
+		void *more = reallocarray(*v, *n == 0 ? 1 : *n * 2, size);
 
 		if (more == NULL) {
 			r->failed = true;
@@ -68,9 +67,9 @@ begin_command(struct reader *r, char *command)
 	r->replying = false;
 	memset(r->open, 0, sizeof(r->open));
 	if (s != NULL)
-		*s = (struct exim_said){ .command = command,
-			.reply = "",
-			.ran = r->t->n_ran };
+		*s = (struct exim_said){
+			.command = command, .reply = "", .ran = r->t->n_ran
+		};
 }
 
 /* "250-mx Hello", "250 HELP" */
@@ -223,10 +222,26 @@ take_acl_line(struct reader *r, char *line)
 		take_hit(r, line);
 }
 
+/* A daemon's processes say their numbers in front. */
+static char *
+skip_number(char *line)
+{
+	enum { WIDTH = 5 }; /* "%5d " */
+	char *at = line + strspn(line, " ");
+	size_t n = strspn(at, "0123456789");
+
+	return n > 0 && at[n] == ' ' &&
+		(at == line ? n >= WIDTH : (size_t)(at - line) + n == WIDTH)
+	    ? at + n + 1
+	    : line;
+}
+
 static void
 take_line(struct reader *r, char *line)
 {
 	char *rest;
+
+	line = skip_number(line);
 
 	if ((rest = after(line, "SMTP<< ")) != NULL)
 		begin_command(r, rest);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* exim_trace - what Exim says of itself while it talks SMTP
- * ("-d-all+acl+receive+lists"): each command, its reply, and the ACL statements
+ * (EXIM_TRACE_SELECTORS): each command, its reply, and the ACL statements
  * that were asked, with file and line. Pure. */
 #ifndef POPGATE_EXIM_TRACE_H
 #define POPGATE_EXIM_TRACE_H
 
 #include <stdbool.h>
 #include <stddef.h>
-
-/* The debug selectors that make Exim say all of it. */
-#define EXIM_TRACE_SELECTORS "-d-all+acl+receive+lists+auth+noutf8"
 
 /* A line that begins so starts a new dialogue; it is a command without a reply,
  * with what Exim does before it greets. */

@@ -115,9 +115,12 @@ look_at_lists(struct setup *s, const struct exim_source *src)
 {
 	char *host = setup_exim_option(s->dir, "primary_hostname");
 
-	take_domains(s, exim_source_list(src, "domainlist", "local_domains"), host);
-	take_domains(s, exim_source_list(src, "domainlist", "relay_to_domains"), host);
-	take_domains(s, exim_source_list(src, "domainlist", "relay_domains"), host);
+	take_domains(
+	    s, exim_source_list(src, "domainlist", "local_domains"), host);
+	take_domains(
+	    s, exim_source_list(src, "domainlist", "relay_to_domains"), host);
+	take_domains(
+	    s, exim_source_list(src, "domainlist", "relay_domains"), host);
 	take_hosts(s, exim_source_list(src, "hostlist", "relay_from_hosts"));
 	take_hosts(s, exim_source_list(src, "hostlist", "relay_hosts"));
 	s->domains = s->domains_text;

@@ -278,11 +278,14 @@ int
 exim_copy_start(const struct daemon_copy *copy, const struct exim_program *exim,
     const struct network_set *own, int log, int timeout_ms, struct err *err)
 {
-	const char *argv[5] = { exim_copy_program(exim->program), "-bdf" };
+	const char *argv[6] = { exim_copy_program(exim->program), "-bdf" };
+	size_t n = 2;
 
 	if (exim->file != NULL) {
-		argv[2] = "-C";
-		argv[3] = exim->file;
+		argv[n++] = "-C";
+		argv[n++] = exim->file;
 	}
+	if (exim->trace)
+		argv[n] = EXIM_TRACE_SELECTORS;
 	return daemon_copy_start(copy, argv, own, log, timeout_ms, err);
 }

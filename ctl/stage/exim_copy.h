@@ -4,6 +4,7 @@
 #ifndef POPGATE_EXIM_COPY_H
 #define POPGATE_EXIM_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ctl/stage/asked.h"
@@ -11,12 +12,17 @@
 
 struct err;
 
+/* The debug selectors by which Exim tells what its ACLs do, with file and
+ * line. */
+#define EXIM_TRACE_SELECTORS "-d-all+acl+receive+lists+auth+noutf8"
+
 enum { EXIM_LOG_MAX = 1024 };
 
 /* What Exim is run with: the program (NULL: the usual places) and the file of
  * its configuration (NULL: its own). */
 struct exim_program {
 	const char *program, *file;
+	bool trace; /* log what its ACLs do */
 };
 
 /* The program to run: the given one, or the first of the usual places. */

@@ -127,7 +127,8 @@ find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 {
 	static char log[EXIM_LOG_MAX];
 	const struct stage_spec *spec = f->spec;
-	const struct exim_program exim = { spec->program, spec->dir };
+	const struct exim_program exim = { spec->program, spec->dir,
+		spec->trace };
 
 	switch (spec->mta) {
 	case STAGE_POSTFIX:
@@ -152,7 +153,8 @@ start_mta(struct first *f, struct err *err)
 {
 	const struct stage_spec *spec = f->spec;
 
-	const struct exim_program exim = { spec->program, spec->dir };
+	const struct exim_program exim = { spec->program, spec->dir,
+		spec->trace };
 
 	if (spec->mta == STAGE_POSTFIX)
 		return postfix_copy_start(&f->postfix, f->log, err);

@@ -156,6 +156,20 @@ reverse_name(const struct names *names, const char *name, char buf[NAME_LEN])
 	return true;
 }
 
+/* Two or three labels, the last of letters: no address, and nothing below a
+ * block list's name. */
+static bool
+is_domain(const char *name)
+{
+	unsigned dots = 0;
+
+	for (const char *c = name; *c != '\0'; c++)
+		dots += *c == '.';
+	return (dots == 1 || dots == 2) &&
+	    isalpha((unsigned char)strrchr(name, '.')[1]) &&
+	    !ends_in(name, ".arpa") && *name != '_';
+}
+
 static bool
 find(const struct names *names, const char *name, struct addr *addr)
 {
@@ -173,7 +187,7 @@ find(const struct names *names, const char *name, struct addr *addr)
 			return true;
 		}
 	}
-	return false;
+	return is_domain(name) && addr_parse_n(NOBODY, strlen(NOBODY), addr);
 }
 
 /* The question's name as text, and where it ends; 0: it is none. */

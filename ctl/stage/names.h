@@ -2,7 +2,8 @@
 /* names - the DNS of a private copy, one answer at a time (RFC 1035). Pure.
  *
  * What is spoken of exists: each name that it is told of has an address and an
- * MX. Each address has a name, which has that address, as a good client's has.
+ * MX, and so has every name of up to three labels, as domains of strangers
+ * have. Each address has a name, which has that address, as a good client's has.
  * Everything else doesn't exist, names in block lists among them. */
 #ifndef POPGATE_NAMES_H
 #define POPGATE_NAMES_H

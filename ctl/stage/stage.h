@@ -53,6 +53,8 @@ struct stage_spec {
 	const char *dir;
 	/* The program of Sendmail or Exim; NULL: where it usually is. */
 	const char *program;
+	/* Exim: log what its ACLs do, too ("-d"). */
+	bool trace;
 	/* What the copy has differently, in this order: whole files; Postfix's
 	 * edits of main.cf and master.cf, made by postconf(1); commands, each
 	 * an argv that ends with NULL, whose argv[0] is looked for as

@@ -719,11 +719,23 @@ acl_check_rcpt:
 
 begin routers
 
+outside:
+  driver = manualroute
+  domains = ! +local_domains
+  transport = out
+  route_list = * 127.0.0.1
+  self = send
+
 all:
   driver = accept
   transport = nowhere
 
 begin transports
+
+out:
+  driver = smtp
+  port = 2526
+  allow_localhost
 
 nowhere:
   driver = appendfile
@@ -846,8 +858,10 @@ EXIM_CASES = [
          "  deny\n    senders = *@spam.test\n"
          "  deny\n    dnslists = dnsbl.invalid\n"),
     exim("an expression the doctor can't judge", "",
-         "  accept\n    condition = ${{if exists{{{dir}/open}}}}\n",
-         info="exim-not-understood"),
+         "  accept\n    condition = ${{if exists{{{dir}/open}}}}\n"),
+    exim("an expression that is true", "exim-relay-open",
+         "  accept\n    condition = ${{if exists{{{dir}/exim.conf}}}}\n",
+         open=True),
     exim("no ACL", "", main={"rcpt": ""}, info="exim-no-acl"),
     exim("an ACL that asks another", "",
          "  accept\n    acl = acl_ours\n",

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: ISC
+"""popgatectl doctor on Exims that somebody played a stranger's dialogue with
+(tests/data/doctor-cases), and on others of their kinds: the verdict, the line,
+and that the fix which it prints was tried."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from lab import exim as lab_exim
+
+BUILD = pathlib.Path(os.environ["POPGATE_BUILD"])
+DATA = pathlib.Path(__file__).parents[1] / "data/doctor-cases"
+EXIM = BUILD / "exim"
+
+# what the real server did, and where the cause stands; "" is closed
+TRUTH = {
+    300: ("exim-sender-permits", "exim.conf", 27),
+    302: ("exim-sender-permits", "exim.conf", 29),
+    304: ("exim-relay-open", "exim.conf", 17),
+    306: ("exim-sender-permits", "exim.conf", 27),
+    308: ("exim-auth-open", "exim.conf", 66),
+    310: ("exim-domains-open", "rd", 2),
+    312: ("exim-domains-open", "rd", 2),
+    314: ("exim-domains-open", "exim.conf", 9),
+    316: ("exim-hosts-open", "rh", 1),
+    318: ("exim-hosts-open", "exim.conf", 11),
+    320: ("exim-sender-permits", "exim.conf", 25),
+    322: ("exim-sender-permits", "exim.conf", 26),
+    326: ("exim-sender-permits", "exim.conf", 27),
+    328: ("exim-domains-open", "dom", 2),
+    330: ("exim-domains-open", "exim.conf", 25),
+    332: None, 334: None, 336: None, 338: None, 340: None,
+}
+
+# Others, by what is changed in case 336, which is closed: what is put before
+# the accept of trusted hosts (line 27), the ACLs before it, main settings,
+# authenticators, files; then the kind, and words of the line that is named.
+LOGIN = """\
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = {condition}
+  server_advertise_condition = {when}
+"""
+TLS = "${if def:tls_in_cipher}"
+LOOKUP = "${lookup{$auth2}lsearch{@DIR@/pw}{$value}}"
+MORE = {
+    "a flag set in a warn": dict(
+        add="  warn sender_domains = friend.test\n    set acl_m0 = 1\n"
+            "  accept condition = ${if eq{$acl_m0}{1}}\n",
+        want=("exim-sender-permits", "accept condition")),
+    "a nested ACL": dict(
+        acls="inner:\n  accept senders = *@friend.test\n",
+        add="  accept acl = inner\n",
+        want=("exim-sender-permits", "accept acl = inner")),
+    "sender and HELO name": dict(
+        add="  accept sender_domains = friend.test\n"
+            "    condition = ${if eqi{$sender_helo_name}{mx.friend.test}}\n",
+        want=("exim-helo-permits", "accept sender_domains")),
+    "an ACL in the setting": dict(
+        rcpt="accept", want=("exim-relay-open", "acl_smtp_rcpt = accept")),
+    "senders by a pattern": dict(
+        add="  accept senders = ^.*@(mail|news)\\\\.friend\\\\.test\\$\n",
+        want=("exim-sender-permits", "accept senders")),
+    "an included file": dict(
+        add=".include @DIR@/inc\n",
+        files={"inc": "  # friends\n  accept senders = *@friend.test\n"},
+        want=("exim-sender-permits", "accept senders")),
+    "lsearch* as relay_to_domains": dict(
+        replace=("relay_to_domains =", "relay_to_domains = lsearch*;@DIR@/rd"),
+        files={"rd": "relay.test:\n*: x\n"},
+        want=("exim-domains-open", "*: x")),
+    "no password is no user's": dict(
+        auth=LOGIN.format(condition="${if eq{$auth3}{" + LOOKUP + "}}",
+                          when="yes"),
+        files={"pw": "bob: secret\n"},
+        want=("exim-auth-open", "server_condition")),
+    "AUTH behind STARTTLS": dict(
+        auth=LOGIN.format(condition="true", when=TLS),
+        want=("exim-auth-open", "server_condition")),
+    "a password that is checked": dict(
+        auth=LOGIN.format(
+            condition="${if and{{!eq{$auth3}{}}{eq{$auth3}{" + LOOKUP +
+                      "}}}}", when=TLS),
+        files={"pw": "bob: secret\n"}, want=None),
+    "whoever speaks TLS": dict(
+        add="  accept encrypted = *\n",
+        want=("exim-relay-open", "accept encrypted")),
+    "friends' mail is thrown away": dict(
+        add="  discard senders = *@friend.test\n", want=None),
+    "a customer's domain": dict(
+        replace=("relay_to_domains =", "relay_to_domains = *.customer.test"),
+        want=None),
+    "a host that has no password": dict(
+        add="  accept hosts = 198.51.100.7\n", want=None),
+}
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """Exim's user, for the processes that we start."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    path.chmod(0o755)
+    for name, line in (("passwd",
+                        f"Debian-exim:x:{lab_exim.UID}:{lab_exim.UID}::/:"
+                        "/usr/sbin/nologin\n"),
+                       ("group", f"Debian-exim:x:{lab_exim.UID}:\n")):
+        text = pathlib.Path("/etc", name).read_text()
+        (path / name).write_text(
+            re.sub("(?m)^Debian-exim:.*\n", "", text) + line)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def directory():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    path.chmod(0o755)
+    for name in ("log", "spool"):
+        (path / name).mkdir()
+        os.chown(path / name, lab_exim.UID, lab_exim.UID)
+    yield path
+    shutil.rmtree(path)
+
+
+def write(number, directory):
+    """A case's files."""
+    source = next(DATA.glob(f"{number}-*"))
+    for path in source.iterdir():
+        if path.name != "dialogue.txt":
+            (directory / path.name).write_text(
+                path.read_text().replace(f"@RUN@/{number}", str(directory))
+                .replace("@EXIM@", str(EXIM)))
+    return directory / "exim.conf"
+
+
+def doctor(machine, directory):
+    script = (f"mount --bind {machine}/passwd /etc/passwd; "
+              f"mount --bind {machine}/group /etc/group; "
+              'ip link set lo up; exec "$@"')
+    done = subprocess.run(
+        ["unshare", "-mn", "sh", "-ec", script, "sh", BUILD / "popgatectl",
+         "-c", directory / "popgate.conf", "doctor", "--mta", "exim",
+         "--config-dir", directory / "exim.conf", "--program",
+         EXIM / "usr/sbin/exim4", "--json"],
+        capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 1, 2), done.stderr
+    return [f for f in json.loads(done.stdout)["findings"]
+            if f["id"].startswith("exim-")]
+
+
+def only(findings):
+    """The open relays; there is nothing else to say of these servers."""
+    assert {f["severity"] for f in findings
+            if f["id"] != "exim-auth-without-tls"} <= {"open-relay"}, findings
+    return [f for f in findings if f["severity"] == "open-relay"]
+
+
+@pytest.mark.parametrize("number", TRUTH)
+def test_case(number, machine, directory):
+    write(number, directory)
+    found = only(doctor(machine, directory))
+    want = TRUTH[number]
+    assert len(found) == (1 if want else 0), found
+    if want:
+        kind, name, line = want
+        assert (found[0]["id"], found[0]["file"], found[0]["line"]) == \
+            (kind, str(directory / name), line)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_more(name, machine, directory):
+    case = MORE[name]
+    conf = write(336, directory)
+    text = conf.read_text().replace(
+        "  accept sender_domains = friend.test\n"
+        "         domains = +local_domains\n", case.get("add", ""))
+    text = text.replace("begin acl\n", "begin acl\n\n" + case.get("acls", ""))
+    if "rcpt" in case:
+        text = re.sub("acl_smtp_rcpt = .*", "acl_smtp_rcpt = " + case["rcpt"],
+                      text)
+    if "replace" in case:
+        assert case["replace"][0] in text
+        text = text.replace(*case["replace"], 1)
+    text = text.rstrip() + "\n\n" + case.get("auth", "")
+    conf.write_text(text.replace("@DIR@", str(directory)))
+    for file, more in case.get("files", {}).items():
+        (directory / file).write_text(more)
+    found = only(doctor(machine, directory))
+    assert len(found) == (1 if case["want"] else 0), found
+    if case["want"]:
+        kind, words = case["want"]
+        assert found[0]["id"] == kind
+        line = pathlib.Path(found[0]["file"]).read_text().splitlines()[
+            found[0]["line"] - 1]
+        assert words in line
+
+
+def test_fix(machine, directory):
+    """The fix of the first case, applied: closed, and its list still works."""
+    conf = write(300, directory)
+    fix = only(doctor(machine, directory))[0]["fix"]
+    assert fix.splitlines() == [
+        f"# add to the statement in {conf}, line 27:",
+        "          domains = +local_domains : +relay_to_domains"]
+    lines = conf.read_text().splitlines()
+    lines.insert(27, fix.splitlines()[1])
+    conf.write_text("\n".join(lines) + "\n")
+    assert only(doctor(machine, directory)) == []
