@@ -22,12 +22,45 @@
 
 enum { PATH_LEN = 2048 };
 
+/* The name of Postfix's own log file, which the copy makes anew, in whatever
+ * directory it is; "": none. */
+static char log_name[NAME_MAX + 1];
+
+static enum room_fate
+fate_of_log(const char *name)
+{
+	return strcmp(name, log_name) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
+}
+
+/* The directory of that file. It may hold tables, the other directories or the
+ * configuration itself: all but the log stays. Does nothing where files can be
+ * made already. */
+static int
+cover_log(const struct postfix_conf *pf, struct err *err)
+{
+	const char *log = postfix_value(pf, NULL, "maillog_file");
+	char dir[PATH_MAX];
+	char *slash;
+
+	(void)snprintf(dir, sizeof(dir), "%s", log);
+	slash = strrchr(dir, '/');
+	if (*log != '/' || slash == dir || strncmp(log, "/dev/", 5) == 0)
+		return 0;
+	*slash = '\0';
+	(void)snprintf(log_name, sizeof(log_name), "%s", slash + 1);
+	if (access(dir, W_OK) == 0)
+		return 0;
+	return errno == ENOENT
+	    ? room_writable(dir, err)
+	    : room_cover(dir, ROOM_ENTRIES, fate_of_log, err);
+}
+
 static enum room_fate
 fate_of_file(const char *name)
 {
 	return strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0
 	    ? FATE_LEFT_OUT
-	    : FATE_KEPT;
+	    : fate_of_log(name);
 }
 
 /* What Postfix itself makes in a queue directory: postfix-files(5). */
@@ -76,36 +109,6 @@ copy_configuration(const char *dir, struct err *err)
 	return rc;
 }
 
-/* The name of the log file that fate_of_log() leaves out. */
-static const char *log_name;
-
-static enum room_fate
-fate_of_log(const char *name)
-{
-	return strcmp(name, log_name) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
-}
-
-/* The directory of a log file of Postfix's own. It may hold tables, or the
- * configuration itself: all but the log stays. */
-static int
-cover_log(const struct postfix_conf *pf, struct err *err)
-{
-	const char *log = postfix_value(pf, NULL, "maillog_file");
-	char dir[PATH_MAX];
-	char *slash;
-	struct stat st;
-
-	(void)snprintf(dir, sizeof(dir), "%s", log);
-	slash = strrchr(dir, '/');
-	if (*log != '/' || slash == dir || strncmp(log, "/dev/", 5) == 0)
-		return 0;
-	*slash = '\0';
-	if (stat(dir, &st) == -1)
-		return room_writable(dir, err);
-	log_name = slash + 1;
-	return room_cover(dir, ROOM_ENTRIES, fate_of_log, err);
-}
-
 /* A chroot has a resolver configuration of its own. */
 static int
 use_names(const struct postfix_conf *pf, struct err *err)
@@ -123,15 +126,17 @@ copy_instance(const char *dir, struct err *err)
 	struct postfix_conf pf;
 	int rc = -1;
 
-	if (copy_configuration(dir, err) == -1)
-		return -1;
 	if (postfix_conf_load(dir, &pf, err) == -1)
 		return -1;
-	if (room_cover(postfix_value(&pf, NULL, "queue_directory"), ROOM_TREE,
+	/* what is covered last is seen: the log may be above or below */
+	if (cover_log(&pf, err) == 0 && copy_configuration(dir, err) == 0 &&
+	    room_cover(postfix_value(&pf, NULL, "queue_directory"), ROOM_TREE,
 		fate_of_queue, err) == 0 &&
 	    room_cover(postfix_value(&pf, NULL, "data_directory"), ROOM_EMPTY,
-		NULL, err) == 0)
-		rc = cover_log(&pf, err) == 0 ? use_names(&pf, err) : -1;
+		NULL, err) == 0 &&
+	    cover_log(&pf, err) == 0)
+		rc = use_names(&pf, err);
+	log_name[0] = '\0';
 	postfix_conf_release(&pf);
 	return rc;
 }
