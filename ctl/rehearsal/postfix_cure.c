@@ -12,7 +12,7 @@
 #include "ctl/rehearsal/postfix_run.h"
 #include "ctl/stage/stage.h"
 
-enum { TRIES = 4, SCRIPT = 4000, PLACE = 500 };
+enum { TRIES = 4, SCRIPT = 3200, PLACE = 500 };
 
 /* Where the cause stands. */
 struct place {
@@ -62,6 +62,8 @@ is_plain(const char *text)
 
 /* --- why --- */
 
+/* From now on a process says each step of one connection, and ends: what it
+ * remembers of the one before it wouldn't say again. */
 static bool
 make_verbose(struct postfix_run *run)
 {
@@ -70,7 +72,7 @@ make_verbose(struct postfix_run *run)
 	if (run->verbose)
 		return true;
 	(void)snprintf(script, sizeof(script),
-	    "postconf -c '%s' -e 'debug_peer_list=0.0.0.0/0, [::]/0' 'debug_peer_level=2' && postfix -c '%s' reload",
+	    "postconf -c '%s' -e 'debug_peer_list=0.0.0.0/0, [::]/0' 'debug_peer_level=2' max_use=1 && postfix -c '%s' reload",
 	    run->pf->dir, run->pf->dir);
 	return run->verbose = run_shell(run, script);
 }
@@ -412,62 +414,70 @@ static char *
 without_entry(struct postfix_run *run, const struct postfix_shown *shown,
     const struct needs *before, const struct place *p, const char *table)
 {
-	char edit[SCRIPT / 2], index[PLACE] = "", *fix = NULL;
+	char edit[SCRIPT / 2], index[PLACE] = "", again[2 * PLACE] = "";
+	char *fix = NULL;
 
 	if (!p->entry || !is_plain(p->file))
 		return NULL;
-	if (is_indexed(table))
-		(void)snprintf(index, sizeof(index), "%.*s",
-		    (int)strcspn(table, ":"), table);
-	(void)snprintf(edit, sizeof(edit),
-	    "sed '%ud' '%s' >$d/popgate-fix; chmod 644 $d/popgate-fix; %s%s%s "
-	    "sed -i \"s#%s#$d/popgate-fix#g\" main.cf master.cf",
-	    p->line, p->file, *index == '\0' ? "" : "postmap ", index,
-	    *index == '\0' ? "" : ":$d/popgate-fix;", p->file);
-	if (!try_edit(run, shown, before, edit))
-		return NULL;
-	if (asprintf(&fix,
-		"sed -i.bak '%ud' %s    # takes line %u out\n%s%s%s%spostfix -c %s reload",
-		p->line, p->file, p->line, *index == '\0' ? "" : "postmap ",
-		index, *index == '\0' ? "" : ":", *index == '\0' ? "" : p->file,
-		run->pf->dir) == -1)
-		return NULL;
-	if (*index != '\0') { /* the map's name stands in a line of its own */
-		char *line = strstr(fix, "postfix -c ");
-		char *split = NULL;
+	if (is_indexed(table)) {
+		int type = (int)strcspn(table, ":");
 
-		if (line != NULL &&
-		    asprintf(&split, "%.*s\n%s", (int)(line - fix), fix,
-			line) != -1) {
-			free(fix);
-			fix = split;
-		}
+		(void)snprintf(index, sizeof(index),
+		    "postmap -c . %.*s:$d/popgate-fix; ", type, table);
+		(void)snprintf(again, sizeof(again),
+		    "postmap -c {dir} %.*s:%s\n", type, table, p->file);
 	}
+	(void)snprintf(edit, sizeof(edit),
+	    "sed '%ud' '%s' >$d/popgate-fix; chmod 644 $d/popgate-fix; %s"
+	    "sed -i \"s#%s#$d/popgate-fix#g\" main.cf master.cf",
+	    p->line, p->file, index, p->file);
+	if (!try_edit(run, shown, before, edit) ||
+	    asprintf(&fix,
+		"sed -i.bak '%ud' %s    # takes line %u out\n%spostfix -c {dir} reload",
+		p->line, p->file, p->line, again) == -1)
+		return NULL;
 	return fix;
 }
 
-/* Set a setting otherwise. NULL: that doesn't do. */
+/* "postconf -P" takes no blanks: a list is separated by commas alone. */
+static void
+without_blanks(const char *value, char *to, size_t size)
+{
+	size_t n = 0;
+
+	for (; *value != '\0' && n + 1 < size; value++)
+		if (*value != ' ')
+			to[n++] = *value;
+		else if (n > 0 && to[n - 1] != ',')
+			to[n++] = ',';
+	to[n] = '\0';
+}
+
+/* Set a setting otherwise. NULL: that doesn't do. What is to be pasted into a
+ * shell holds nothing that ends its quotes. */
 static char *
 with_setting(struct postfix_run *run, const struct postfix_shown *shown,
     const struct needs *before, const char *setting, const char *value)
 {
 	const struct postfix_service *s =
 	    postfix_overridden(run->pf, shown->s, setting) ? shown->s : NULL;
-	char edit[SCRIPT / 2], *fix = NULL;
+	char edit[SCRIPT / 2], where[PLACE] = "", own[SCRIPT / 4], *fix = NULL;
 
-	if (strchr(value, '\'') != NULL)
+	if (strpbrk(value, "'\r\n") != NULL || !is_plain(setting) ||
+	    (s != NULL && !is_plain(s->name)))
 		return NULL;
-	(void)snprintf(edit, sizeof(edit), "postconf -c . %s '%s%s%s%s%s=%s'",
-	    s == NULL ? "-e" : "-P", s == NULL ? "" : s->name,
-	    s == NULL ? "" : "/", s == NULL ? "" : s->type,
-	    s == NULL ? "" : "/", setting, value);
-	if (!try_edit(run, shown, before, edit))
-		return NULL;
-	if (asprintf(&fix,
-		"postconf -c %s %s '%s%s%s%s%s=%s'\npostfix -c %s reload",
-		run->pf->dir, s == NULL ? "-e" : "-P", s == NULL ? "" : s->name,
-		s == NULL ? "" : "/", s == NULL ? "" : s->type,
-		s == NULL ? "" : "/", setting, value, run->pf->dir) == -1)
+	if (s != NULL) {
+		(void)snprintf(
+		    where, sizeof(where), "%.200s/%.100s/", s->name, s->type);
+		without_blanks(value, own, sizeof(own));
+		value = own;
+	}
+	(void)snprintf(edit, sizeof(edit), "postconf -c . %s '%s%s=%s'",
+	    s == NULL ? "-e" : "-P", where, setting, value);
+	if (!try_edit(run, shown, before, edit) ||
+	    asprintf(&fix,
+		"postconf -c {dir} %s '%s%s=%s'\npostfix -c {dir} reload",
+		s == NULL ? "-e" : "-P", where, setting, value) == -1)
 		return NULL;
 	return fix;
 }
@@ -545,13 +555,15 @@ find_fix(struct postfix_run *run, const struct postfix_shown *shown,
 /* --- */
 
 static bool
-is_known(
-    const struct postfix_rehearsal *r, const struct place *p, const char *why)
+is_known(const struct postfix_rehearsal *r, const struct place *p,
+    const struct postfix_cause *cause, const char *why)
 {
+	const char *same = *cause->table != '\0' ? cause->table : why;
+
 	for (size_t i = 0; i < r->n; i++)
 		if (strcmp(r->v[i].file, p->file) == 0 &&
 		    r->v[i].line == p->line &&
-		    (p->entry || strstr(r->v[i].detail, why) != NULL))
+		    (p->entry || strstr(r->v[i].detail, same) != NULL))
 			return true;
 	return false;
 }
@@ -615,7 +627,7 @@ postfix_cure(
 	if (trace(run, shown, cause)) {
 		place_find(run, shown, cause, &p);
 		explain(cause, &p, why, sizeof(why));
-		if (!is_known(run->r, &p, why) &&
+		if (!is_known(run->r, &p, cause, why) &&
 		    postfix_run_leaves(run, shown->mail.recipient))
 			rc = add(run, shown, &p, why,
 			    find_fix(run, shown, cause, &p), err);

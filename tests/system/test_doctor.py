@@ -29,7 +29,7 @@ NETNS = """ip link set lo up
 
 def doctor(*args, conf, before=(), env=None):
     return subprocess.run(
-        [*before, CTL, "-c", conf, "doctor", *map(str, args)],
+        [*before, CTL, "-c", conf, "doctor", "--read", *map(str, args)],
         capture_output=True, text=True, timeout=120,
         env=env and {**os.environ, **env})
 
@@ -702,7 +702,8 @@ def test_every_finding_is_tested():
     done = {c.want for c in CASES} | {c.info for c in CASES}
     text = "".join(pathlib.Path(__file__).with_name(name).read_text()
                    for name in ("test_doctor.py", "test_doctor_asked.py",
-                                "test_asked.py"))
+                                "test_asked.py",
+                                "test_rehearsal_postfix.py"))
     missing = [name for name, _ in kinds()
                if name.split("-")[0] in ("postfix", "sendmail", "exim",
                                          "popgate", "mta")

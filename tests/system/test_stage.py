@@ -3,9 +3,11 @@
 nothing of the machine is touched, whatever happens."""
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -22,19 +24,20 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @pytest.fixture
-def installed(tmp_path):
-    # pytest's directories are closed to all others, and smtpd is one of them
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.geteuid() and path != pathlib.Path("/"):
-            path.chmod(path.stat().st_mode | 0o011)
-    path = tmp_path / "mta"
+def installed():
+    # smtpd must get there: every pytest that starts on the machine closes
+    # the directory that holds all tmp_path to other users
+    root = pathlib.Path(tempfile.mkdtemp(prefix="stage-"))
+    root.chmod(0o711)
+    path = root / "mta"
     path.mkdir()
 
     def make(**changes):
         made = Installed(path, **changes)
         made.before = made.snapshot()
         return made
-    return make
+    yield make
+    shutil.rmtree(root)
 
 
 def promises(stage, service):

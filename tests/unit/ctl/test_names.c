@@ -135,6 +135,28 @@ ipv6(void **state)
 	assert_memory_equal(out + len - 16, addr.bytes, 16);
 }
 
+/* A client may be called what it likes; its last name counts, both ways. */
+static void
+given(void **state)
+{
+	static const char *const words[] = { "a.isp.test", "b.isp.test" };
+	unsigned char out[NAMES_PACKET_MAX];
+	struct addr addr;
+	size_t len;
+
+	(void)state;
+	assert_true(addr_parse_n("203.0.113.77", 12, &addr));
+	for (size_t i = 0; i < 2; i++) {
+		names_client(&names, words[i], &addr);
+		assert_int_equal(
+		    ask("77.113.0.203.in-addr.arpa", PTR, out, &len), 0);
+		assert_memory_equal(out + len - 12,
+		    i == 0 ? "\1a\3isp\4test" : "\1b\3isp\4test", 12);
+		assert_int_equal(ask(words[i], A, out, &len), 0);
+		assert_memory_equal(out + len - 4, addr.bytes, 4);
+	}
+}
+
 /* What is no question gets no answer, and nothing is read beyond it. */
 static void
 garbage(void **state)
@@ -163,6 +185,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),
 		cmocka_unit_test(ipv6),
+		cmocka_unit_test(given),
 		cmocka_unit_test(garbage),
 	};
 
