@@ -17,6 +17,7 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 	const struct decision *d = &a->verdict.said.decision;
 	char when[TIME_TEXT_MAX];
 
+	daemon_print(&a->daemon, d);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("%s may not relay now%s.\n", a->text,
 		    d->verdict == VERDICT_TEMPFAIL
@@ -40,8 +41,9 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 		(void)printf("It is told: %s %s %s\n", a->verdict.said.code,
 		    a->verdict.said.status, a->verdict.said.text);
 	if (facts_monitored(ctl->cfg, NULL, &a->question.q.client))
-		(void)puts(
-		    "Monitor mode: popgate only records this, the MTA decides alone.");
+		(void)puts(ctl->cfg->relay.mode == RELAY_OBSERVE
+			? "Observe mode: popgate opens and refuses nothing, the MTA decides alone."
+			: "Monitor mode: popgate only records this, the MTA decides alone.");
 	if (ctl->defaults)
 		(void)printf("By the built-in defaults: there is no %s.\n",
 		    ctl->config_path);

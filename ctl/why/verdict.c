@@ -340,7 +340,7 @@ static void
 say(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, enum reason reason, char *words)
 {
-	(void)snprintf(words, VERDICT_WORDS_MAX, "-");
+	*words = '\0';
 	switch (reason) {
 	case REASON_LOCAL_RECIPIENT:
 		say_recipient(q, a, words);
@@ -386,6 +386,15 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case REASON_RATE_LIMITED:
 		say_limits(ctl, a, words);
 		break;
+	case REASON_AUDIT_UNAVAILABLE:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "popgate-milter alone knows how its writing goes");
+		break;
+	case REASON_DOMAIN_UNKNOWN:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "relay.local_domains can't tell whether the recipient is ours");
+		break;
+	case REASON_NO_LOGIN:
 	case REASON_RECENT_LOGIN:
 	case REASON_LOGIN_EXPIRED:
 		say_login(ctl, q, a, words);
@@ -393,7 +402,7 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case REASON_COLLECTOR_BEHIND:
 		say_collector(ctl, a, words);
 		break;
-	default:
+	case REASONS:
 		break;
 	}
 }

@@ -35,7 +35,11 @@ def test_why_address(box):
     assert "Refused: 1 recipient in 1 message" in out
     assert "told: 550 5.7.1 Relaying denied" in out
     j = json.loads(box.out("why", "192.0.2.1", "--json"))
-    assert j["may_relay"] is True and j["rule"] == 10
+    assert (j["verdict"], j["rule"]) == ("accept", 10)
+    # no popgate-milter runs here
+    assert j["daemon"]["state"] == "silent" and j["may_relay"] is False
+    assert out.startswith("popgate-milter does not answer (milter.status "
+                          f"unix:{box.path}/status.sock: No such file")
     assert j["logins"][0]["user"] == "alice"
     assert j["evidence"][0]["position"] == 77
     assert j["accept"]["recipients"] == 2
