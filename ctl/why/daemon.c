@@ -115,7 +115,7 @@ note_silence(
 	a->state = p->result == PROBE_BAD && (hangs || gate.result == PROBE_BAD)
 	    ? DAEMON_SILENT
 	    : DAEMON_UNKNOWN;
-	(void)snprintf(a->words, sizeof(a->words), "milter.status %.60s: %s",
+	(void)snprintf(a->words, sizeof(a->words), "milter.status %.120s: %s",
 	    *cfg->milter.status == '\0' ? "is off" : cfg->milter.status,
 	    *cfg->milter.status == '\0' ? "there is nobody to ask" : p->words);
 }

@@ -286,7 +286,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 		out_escape(
 		    *a->found.user == '\0' ? "nobody by name" : a->found.user,
 		    user, sizeof(user));
-	time_both(a->found.last_at, q->at, last);
+	time_past(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
 	    "%.100s, last login %s, %s %s%s", user, last,
@@ -333,7 +333,7 @@ say_collector(
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "the logs were read %s; relay.collector_grace is %s",
-		    time_both(a->sources_read_at, ctl->now, when), grace);
+		    time_past(a->sources_read_at, ctl->now, when), grace);
 }
 
 static void

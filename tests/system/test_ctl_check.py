@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab.box import EX_CONFIG, EX_TEMPFAIL, jsons, lines
+from lab.box import EX_CONFIG, EX_TEMPFAIL, EX_USAGE, jsons, lines
 
 
 CHECKS = [
