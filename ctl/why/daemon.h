@@ -23,7 +23,7 @@ enum daemon_state {
 
 struct daemon_answer {
 	enum daemon_state state;
-	char words[500];
+	char words[600];
 	/* what it said */
 	enum verdict verdict;
 	char reason[40];
