@@ -38,7 +38,7 @@ class Agreement:
         self.seed = seed
         self.random = random.Random(seed)
         self.clients = [lab.stranger(family) for family in (4, 6) * 5]
-        self.tables_differ = 0
+        self.differ = []       # the tables alone would have been wrong
         self.seen = {}
         self.wrong = []
 
@@ -96,7 +96,9 @@ class Agreement:
             smtp.mail(sender)
             got = smtp.rcpt(to)
         said = check["daemon"].get("verdict")
-        self.tables_differ += said != check["verdict"]
+        if said != check["verdict"]:
+            self.differ.append((check["reason"], check["daemon"]["reason"],
+                                rules))
         name = (check["daemon"].get("reason"), said)
         self.seen[name] = self.seen.get(name, 0) + 1
         wanted = CODES.get(said, ())
@@ -128,8 +130,8 @@ class Agreement:
         for user in ("alice", "bob", "carol"):
             self.lab.popgate.ctl("undeny", "--user", user, check=False)
         print(f"seed {self.seed}: {share * len(RULES)} situations, "
-              f"{len(self.wrong)} wrong; the tables alone would have been "
-              f"wrong in {self.tables_differ}; {self.seen}")
+              f"{len(self.wrong)} wrong; {self.seen}; the tables alone would "
+              f"have been wrong in {len(self.differ)}: {self.differ}")
         assert not self.wrong, (self.seed, self.wrong[:5])
         # situations that show something
         reasons = {reason for reason, _ in self.seen}
