@@ -109,8 +109,11 @@ print_rows(const struct ctl *ctl, const struct why_logins *l)
 		table_cell(t, row->service);
 		table_cell(t, row->server);
 		table_number(t, row->count);
-		table_cell(t, time_past(row->last_at, ctl->now, when));
-		table_cell(t, time_both(row->expires_at, ctl->now, when));
+		table_cell(t, time_relative(row->last_at, ctl->now, when));
+		table_cell(t,
+		    row->expires_at >= STORE_FOREVER
+			? "for ever"
+			: time_relative(row->expires_at, ctl->now, when));
 		if (!l->of_user)
 			table_cell(t, row->client);
 	}

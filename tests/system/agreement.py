@@ -11,7 +11,7 @@ import random
 import sqlite3
 import time
 
-SITUATIONS = int(os.environ.get("POPGATE_SITUATIONS", "48"))
+SITUATIONS = int(os.environ.get("POPGATE_SITUATIONS", "32"))
 SEED = int(os.environ.get("POPGATE_SEED", "1"))
 
 RULES = [
