@@ -273,6 +273,15 @@ ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r)
 }
 
 int
+ctl_period(const struct ctl *ctl, int64_t since, int64_t until)
+{
+	if (since == 0 || until == 0 || since < until)
+		return 0;
+	return ctl_fail(ctl, EX_USAGE,
+	    "--since is not before --until: nothing lies between them");
+}
+
+int
 ctl_number(const struct ctl *ctl, const char *text, int64_t min, int64_t max,
     int64_t *n_r)
 {

@@ -109,6 +109,9 @@ int ctl_address(const struct ctl *ctl, const char *text, struct addr *addr);
 /* An operand that is a duration; a moment (see time_parse()). */
 int ctl_duration(const struct ctl *ctl, const char *text, int64_t *s_r);
 int ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r);
+/* Is --until, when both are given, behind --since? In any unit; 0: not given.
+ * Returns 0, or EX_USAGE after having said it. */
+int ctl_period(const struct ctl *ctl, int64_t since, int64_t until);
 /* A whole number from min to max. */
 int ctl_number(const struct ctl *ctl, const char *text, int64_t min,
     int64_t max, int64_t *n_r);

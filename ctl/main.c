@@ -57,33 +57,34 @@ command_find(const char *name)
 	return NULL;
 }
 
-/* Levenshtein distance, for short words only. */
+/* How many letters to add, leave out, change, or swap with the next, for short
+ * words only. */
 static unsigned
 distance(const char *a, const char *b)
 {
-	unsigned row[32];
-	size_t n = strlen(b);
+	enum { LEN = 32 };
+	unsigned d[LEN][LEN];
+	size_t m = strlen(a), n = strlen(b);
 
-	if (n >= 32 || strlen(a) >= 32)
+	if (m >= LEN || n >= LEN)
 		return 99;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		unsigned diagonal = row[0];
+	for (size_t i = 0; i <= m; i++)
+		for (size_t j = 0; j <= n; j++) {
+			unsigned best = (unsigned)(i == 0 ? j : i);
 
-		row[0] = (unsigned)i + 1;
-		for (size_t j = 0; j < n; j++) {
-			unsigned best = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (diagonal + 1 < best)
-				best = diagonal + 1;
-			row[j + 1] = best;
+			if (i > 0 && j > 0) {
+				best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+				if (d[i - 1][j] + 1 < best)
+					best = d[i - 1][j] + 1;
+				if (d[i][j - 1] + 1 < best)
+					best = d[i][j - 1] + 1;
+			}
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
 		}
-	}
-	return row[n];
+	return d[m][n];
 }
 
 const char *

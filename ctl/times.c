@@ -95,6 +95,21 @@ time_both(int64_t at, int64_t now, char *buf)
 	return buf;
 }
 
+const char *
+time_past(int64_t at, int64_t now, char *buf)
+{
+	enum { SOON_S = 60 };
+
+	if (at <= now || at >= STORE_FOREVER)
+		return time_both(at, now, buf);
+	time_local(at, buf);
+	size_t n = strlen(buf);
+
+	(void)snprintf(buf + n, TIME_TEXT_MAX - n, " (%s)",
+	    at - now <= SOON_S ? "now" : "later than now: clock set back?");
+	return buf;
+}
+
 /* Digits of a fixed width; moves *p. */
 static bool
 take_digits(const char **p, int width, int *v)

@@ -18,6 +18,11 @@ const char *time_relative(int64_t at, int64_t now, char *buf);
 /* "2026-11-21 12:00:00 +0100 (4 min ago)" */
 const char *time_both(int64_t at, int64_t now, char *buf);
 
+/* The same of what has happened. A moment that the clock reaches within a
+ * minute is "(now)": others write while we read. A later one says that the
+ * clock was set back. */
+const char *time_past(int64_t at, int64_t now, char *buf);
+
 /* A moment: "now", "@1700000000", "1700000000", "2026-11-21",
  * "2026-11-21 12:00[:00]" (or T), with Z or +01:00 behind when it isn't the
  * local zone, or "12:00[:00]".

@@ -327,6 +327,27 @@ static const struct decide_ops ops_of_knows = {
 	.within_limits = uncounted,
 };
 
+static bool
+ask_has_room(void *arg, struct decide_answer *answer)
+{
+	const struct asked *a = arg;
+	const struct throttle_recipient r = { .q = &a->req->q,
+		.reason = answer->decision.reason,
+		.login_users = answer->login_users };
+
+	return throttle_has_room(a->cfg, &r);
+}
+
+static const struct decide_ops ops_of_would = {
+	.look_up = ask_look_up,
+	.read_at = ask_read_at,
+	.families = ask_families,
+	.table_done = table_done,
+	.breached = ask_breached,
+	.recordable = ask_recordable,
+	.within_limits = ask_has_room,
+};
+
 /* Has the client one of this machine's own addresses? */
 static bool
 is_own(const struct config *cfg, const struct addr *client)
@@ -443,6 +464,13 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	    answer->decision.verdict == VERDICT_ACCEPT)
 		answer->decision.verdict = VERDICT_WOULD_ACCEPT;
 	count(req, answer, began_ns);
+}
+
+void
+gate_would(const struct gate_config *gc, const struct gate_request *req,
+    struct decide_answer *answer)
+{
+	ask(gc, req, &req->q, &ops_of_would, answer);
 }
 
 bool

@@ -68,6 +68,12 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
 bool gate_knows(const struct gate_config *gc, const struct gate_request *req,
     enum reason *reason_r);
 
+/* What would gate_decide() say now? Counts and records nothing: for an admin's
+ * question.
+ *   req  q.recipient NULL: one that isn't ours */
+void gate_would(const struct gate_config *gc, const struct gate_request *req,
+    struct decide_answer *answer);
+
 /* The message is sent, or given up, for good: its recipients count against the
  * limits, or not. Once is enough, more are harmless. */
 void gate_settle(

@@ -7,6 +7,7 @@
 #include "common/base/metrics.h"
 #include "common/config/config.h"
 #include "common/daemon/health.h"
+#include "common/daemon/http.h"
 #include "milter/callbacks.h"
 #include "milter/gate.h"
 #include "milter/meter.h"
@@ -95,6 +96,52 @@ add_metrics(FILE *to)
 	return 0;
 }
 
+/* One question of an admin's, of which nothing is counted or recorded. */
+static int
+write_would(FILE *to, const struct http_request *request)
+{
+	const char *client = http_argument(request, "client");
+	struct gate_request req = {
+		.q = { .sender = http_argument(request, "sender"),
+		    .recipient = http_argument(request, "recipient"),
+		    .mailer = http_argument(request, "mailer"),
+		    .auth_user = http_argument(request, "auth") },
+		.channel = CHANNEL_POLICY,
+	};
+	struct gate_config *gc = gate_config_take();
+	struct certificate certificate;
+	struct decide_answer a;
+	struct json j = { .to = to };
+	/* a table of Postfix's is asked meanwhile: health must not wait */
+	bool ready =
+	    req.q.recipient == NULL || facts_ready(gc->cfg, &gc->lists, &req.q);
+
+	if (client != NULL)
+		(void)addr_parse_loose(client, &req.q.client);
+	req.q.any_sender = req.q.sender == NULL;
+	req.q.auth_type = req.q.auth_user == NULL ? NULL : "PLAIN";
+	if (certificate_from_postfix(&certificate, false,
+		http_argument(request, "subject"),
+		http_argument(request, "issuer"),
+		http_argument(request, "fingerprint"),
+		http_argument(request, "key")))
+		req.q.certificate = &certificate;
+	if (ready) {
+		gate_would(gc, &req, &a);
+		json_open(&j, NULL, '{');
+		json_text(&j, "verdict", verdict_name(a.decision.verdict));
+		json_text(&j, "reason", reason_name(a.decision.reason));
+		json_number(&j, "rule", a.decision.rule);
+		json_text(&j, "code", a.code);
+		json_text(&j, "status", a.status);
+		json_text(&j, "text", a.text);
+		json_close(&j, '}');
+		json_line(&j);
+	}
+	gate_config_give(gc);
+	return ready ? 0 : -1;
+}
+
 void
 status_open(const struct config *cfg)
 {
@@ -107,6 +154,7 @@ status_open(const struct config *cfg)
 		.gid = getegid(),
 		.add_members = add_members,
 		.add_metrics = add_metrics,
+		.write_would = write_would,
 	};
 
 	health_open(&pages);

@@ -222,12 +222,31 @@ keep_charged(char *login_users, unsigned charged)
 	memcpy(login_users, kept, sizeof(kept));
 }
 
+static bool
+has_room(const struct config *cfg, const struct limiter_event *ev)
+{
+	enum limit limit;
+
+	return !limiter_full(throttle.limiter, cfg->limits.rate, ev, &limit);
+}
+
+bool
+throttle_has_room(const struct config *cfg, const struct throttle_recipient *r)
+{
+	struct limiter_event ev = { .now_s = limiter_now(),
+		.client = r->q->client };
+
+	return !charge_any(cfg) ||
+	    !charge_event(
+		cfg, r->reason, r->q->auth_user, r->login_users, &ev) ||
+	    has_room(cfg, &ev);
+}
+
 bool
 throttle_take(const struct config *cfg, const struct throttle_recipient *r)
 {
 	const struct facts_question *q = r->q;
 	struct limiter_answer answer;
-	enum limit limit;
 	struct limiter_event ev = { .now_s = limiter_now(),
 		.client = q->client,
 		.port = r->port,
@@ -244,8 +263,7 @@ throttle_take(const struct config *cfg, const struct throttle_recipient *r)
 	 * nobody through who has nothing left, and counts nothing. */
 	if (r->channel == CHANNEL_SOCKETMAP &&
 	    (q->recipient == NULL || *q->recipient == '\0'))
-		return !limiter_full(
-		    throttle.limiter, cfg->limits.rate, &ev, &limit);
+		return has_room(cfg, &ev);
 	limiter_take(throttle.limiter, cfg->limits.rate, &ev, &answer);
 	for (unsigned i = 0; answer.over && i < answer.n; i++)
 		breach(cfg, r, &ev, &answer.breach[i]);

@@ -57,6 +57,11 @@ struct throttle_recipient {
 bool
 throttle_take(const struct config *cfg, const struct throttle_recipient *r);
 
+/* Would throttle_take() find room for a recipient? Counts nothing, and knows
+ * nothing of the limits that hang on the message or the sender. */
+bool
+throttle_has_room(const struct config *cfg, const struct throttle_recipient *r);
+
 /* The message is sent, or given up: what it reserved counts, or is free. */
 void throttle_settle(
     const struct config *cfg, struct limiter_message *message, bool sent);

@@ -175,12 +175,13 @@ serve(const char *key, const char *listen, gid_t gid,
 void
 health_open(const struct health_pages *own)
 {
-	static const struct http_page pages[] = {
-		{ HEALTH_PATH, "application/json", write_health },
+	static struct http_page pages[] = {
+		{ HEALTH_PATH, "application/json", write_health, NULL },
+		{ 0 }, /* WOULD_PATH */
 		{ 0 },
 	};
 	static const struct http_page metrics[] = {
-		{ "/metrics", METRICS_TYPE, write_metrics },
+		{ "/metrics", METRICS_TYPE, write_metrics, NULL },
 		{ 0 },
 	};
 
@@ -188,6 +189,11 @@ health_open(const struct health_pages *own)
 	assert(health.pages == NULL && health.metrics == NULL);
 	health.add_members = own->add_members;
 	health.add_metrics = own->add_metrics;
+	pages[1] = (struct http_page){ 0 };
+	if (own->write_would != NULL)
+		pages[1] = (struct http_page){ .path = WOULD_PATH,
+			.type = "application/json",
+			.answer = own->write_would };
 	serve(own->status_key, own->status, own->gid, pages, &health.pages);
 	serve(
 	    own->metrics_key, own->metrics, own->gid, metrics, &health.metrics);

@@ -14,6 +14,10 @@
 /* One flat object; times are Unix seconds. popgate-milter(8) and
  * popgate-collector(8) list its members. */
 #define HEALTH_PATH "/health"
+/* What would popgate-milter answer? popgate-milter(8) lists the arguments. */
+#define WOULD_PATH "/would"
+
+struct http_request;
 
 /* Before the first thread. Strings are borrowed for ever. */
 void health_start(const char *daemon, const char *config);
@@ -36,6 +40,8 @@ struct health_pages {
 	 * gets an error instead of the page. */
 	void (*add_members)(struct json *j);
 	int (*add_metrics)(FILE *to);
+	/* The page WOULD_PATH, see http.h; NULL: there is none. */
+	int (*write_would)(FILE *to, const struct http_request *request);
 };
 
 /* Serve the pages. What can't be served is said in the log: monitoring is no

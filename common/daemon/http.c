@@ -30,6 +30,10 @@ enum {
 	SOCKET_MODE = 0660
 };
 
+struct http_request {
+	struct MHD_Connection *connection;
+};
+
 /* One thread of our own accepts connections, counts them and lets libmicrohttpd
  * serve them. libmicrohttpd's own would loop at full speed where descriptors
  * run out, and 0.9.75 locks itself out when it gets more connections than its
@@ -89,6 +93,23 @@ reply_words(
 	    strlen(words), MHD_RESPMEM_PERSISTENT);
 }
 
+const char *
+http_argument(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(
+	    request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static int
+write_page(
+    FILE *to, const struct http_page *page, struct MHD_Connection *connection)
+{
+	const struct http_request request = { .connection = connection };
+
+	return page->write != NULL ? page->write(to)
+				   : page->answer(to, &request);
+}
+
 static enum MHD_Result
 answer(void *arg, struct MHD_Connection *connection, const char *url,
     const char *method, const char *version, const char *body, size_t *body_len,
@@ -119,7 +140,7 @@ answer(void *arg, struct MHD_Connection *connection, const char *url,
 		return reply_words(
 		    connection, MHD_HTTP_NOT_FOUND, "no such page\n");
 	FILE *out = open_memstream(&text, &len);
-	int rc = out == NULL ? -1 : page->write(out);
+	int rc = out == NULL ? -1 : write_page(out, page, connection);
 
 	if (out != NULL && fclose(out) != 0)
 		rc = -1;

@@ -10,6 +10,7 @@
 
 struct err;
 struct http;
+struct http_request; /* one that is being answered */
 
 struct http_page {
 	const char *path; /* "/health" */
@@ -17,7 +18,13 @@ struct http_page {
 	/* Write the page. Called by the server's own thread, one at a time
 	 * for each server. Returns 0, or -1: the client gets 500. */
 	int (*write)(FILE *to);
+	/* Instead of write, for a page that answers a question. */
+	int (*answer)(FILE *to, const struct http_request *request);
 };
+
+/* An argument of the request's URL, decoded; NULL: it has none of that name.
+ * Lives as long as the request. */
+const char *http_argument(const struct http_request *request, const char *name);
 
 /* Listen and serve in threads of its own until http_close(). A Unix socket
  * gets mode 0660. Where descriptors run out, those who connect wait.

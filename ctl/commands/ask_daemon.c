@@ -143,38 +143,54 @@ probe_policy(const char *listen, struct probe *p)
 	(void)close(fd);
 }
 
+int
+probe_page(const char *listen, const char *path, struct probe *p, char *text)
+{
+	char request[PROBE_PATH_MAX + 32];
+	int fd = reach(listen, p), status = 0;
+
+	assert(listen != NULL && strlen(path) < PROBE_PATH_MAX);
+	text[0] = '\0';
+	if (fd == -1)
+		return 0;
+	(void)snprintf(
+	    request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
+	bool answered = ask(fd, request, NULL, text, PROBE_TEXT_MAX, p);
+	const char *body = answered ? strstr(text, "\r\n\r\n") : NULL;
+
+	(void)close(fd);
+	if (!answered) {
+		text[0] = '\0';
+		return 0;
+	}
+	if (body == NULL || sscanf(text, "HTTP/1.%*1[01] %3d ", &status) != 1)
+		status = -1; /* this is no HTTP */
+	if (body == NULL)
+		text[0] = '\0';
+	else
+		memmove(text, body + 4, strlen(body + 4) + 1);
+	return status;
+}
+
 void
 probe_health(
     const char *listen, const char *daemon, struct probe *p, char *text)
 {
-	static const char request[] = "GET " HEALTH_PATH " HTTP/1.0\r\n\r\n";
 	int64_t began_ms = clock_monotonic_ms(), pid;
-	int fd = reach(listen, p);
 	char name[64];
 
-	assert(listen != NULL && daemon != NULL);
-	text[0] = '\0';
-	if (fd == -1)
-		return;
-	bool answered = ask(fd, request, NULL, text, PROBE_TEXT_MAX, p);
+	assert(daemon != NULL);
+	int status = probe_page(listen, HEALTH_PATH, p, text);
 
-	(void)close(fd);
-	char *body = answered && strncmp(text, "HTTP/1.", 7) == 0 &&
-		strncmp(text + 8, " 200 ", 5) == 0
-	    ? strstr(text, "\r\n\r\n")
-	    : NULL;
-
-	if (body != NULL &&
-	    json_find_text(body + 4, "daemon", name, sizeof(name)) &&
-	    strcmp(name, daemon) == 0 &&
-	    json_find_number(body + 4, "pid", &pid)) {
-		memmove(text, body + 4, strlen(body + 4) + 1);
+	if (status == 200 &&
+	    json_find_text(text, "daemon", name, sizeof(name)) &&
+	    strcmp(name, daemon) == 0 && json_find_number(text, "pid", &pid)) {
 		p->pid = (pid_t)pid;
 		good(p, began_ms);
 		return;
 	}
 	text[0] = '\0';
-	if (answered)
+	if (status != 0)
 		(void)snprintf(p->words, sizeof(p->words),
 		    "the answer is not %s's", daemon);
 }

@@ -23,9 +23,16 @@ struct probe {
 /* Ask a daemon for its health (common/daemon/health.h): GET on its status
  * socket. text    the answer, a JSON object, of PROBE_TEXT_MAX; "" without one
  *   daemon  who has to answer: "popgate-milter" */
-enum { PROBE_TEXT_MAX = 65536 };
+enum { PROBE_TEXT_MAX = 65536, PROBE_PATH_MAX = 4096 };
 void probe_health(
     const char *listen, const char *daemon, struct probe *p, char *text);
+
+/* GET a page of a daemon's status socket.
+ *   path  what the request asks for, with its arguments, already encoded
+ *   text  the body, of PROBE_TEXT_MAX; "" without one
+ * Returns the status of the reply; 0: there was none, see p. */
+int
+probe_page(const char *listen, const char *path, struct probe *p, char *text);
 
 /* Ask the permit channel a policy request that decides nothing (a state
  * before RCPT), and wait for its answer. A user who may not connect learns as

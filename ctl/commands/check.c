@@ -8,6 +8,7 @@
 
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
+#include "ctl/why/daemon.h"
 #include "ctl/why/verdict.h"
 
 enum {
@@ -94,11 +95,14 @@ print_answer(const struct ctl *ctl, const struct verdict_question *q,
 
 static void
 print_people(struct ctl *ctl, const struct ctl_args *args,
-    const struct verdict_question *q, const struct verdict_answer *a)
+    const struct verdict_question *q, const struct verdict_answer *a,
+    const struct daemon_answer *daemon)
 {
 	struct verdict_row rows[POLICY_ROWS_MAX];
 	int n = verdict_rows(ctl, q, a, rows);
 
+	if (daemon != NULL)
+		daemon_print(daemon, &a->said.decision);
 	print_asked(args, q);
 	if (ctl->defaults)
 		(void)printf("config:  built-in defaults, there is no %s\n",
@@ -113,7 +117,8 @@ print_people(struct ctl *ctl, const struct ctl_args *args,
 
 static void
 print_json(struct ctl *ctl, const struct ctl_args *args,
-    const struct verdict_question *q, const struct verdict_answer *a)
+    const struct verdict_question *q, const struct verdict_answer *a,
+    const struct daemon_answer *daemon)
 {
 	struct verdict_row rows[POLICY_ROWS_MAX];
 	struct json j = { .to = stdout };
@@ -141,6 +146,8 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_text(&j, "text", *a->said.text == '\0' ? NULL : a->said.text);
 	json_bool(
 	    &j, "enforced", !facts_monitored(ctl->cfg, NULL, &q->q.client));
+	if (daemon != NULL)
+		daemon_json(daemon, &j);
 	json_open(&j, "rows", '[');
 	for (int i = 0; i < n; i++) {
 		json_open(&j, NULL, '{');
@@ -153,6 +160,18 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_close(&j, ']');
 	json_close(&j, '}');
 	json_line(&j);
+}
+
+static int
+exit_code(const struct verdict_answer *a, const struct daemon_answer *daemon)
+{
+	enum verdict verdict = daemon == NULL
+	    ? a->said.decision.verdict
+	    : daemon_verdict(daemon, &a->said.decision);
+
+	return verdict == VERDICT_ACCEPT ? 0
+	    : verdict == VERDICT_REJECT  ? CTL_NONE
+					 : EX_TEMPFAIL;
 }
 
 /* As an MTA gives it: without its brackets. */
@@ -177,6 +196,11 @@ question(
 
 	if (client == NULL || args->opt[OPT_TO] == NULL)
 		return ctl_fail(ctl, EX_USAGE, "--client and --to are needed");
+	if (strcmp(args->opt[OPT_TO], "") == 0 ||
+	    strcmp(args->opt[OPT_TO], "<>") == 0)
+		return ctl_fail(ctl, EX_USAGE,
+		    "--to '%s' is no recipient: expected one like friend@example.net",
+		    args->opt[OPT_TO]);
 	*q = (struct verdict_question){
 		.q = { .sender = sender_of(args->opt[OPT_FROM]),
 		    .recipient = args->opt[OPT_TO],
@@ -202,6 +226,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	static struct certificate certificate; /* large */
 	struct verdict_question q = { .q.recipient = "" };
 	static struct verdict_answer a; /* large for a stack */
+	struct daemon_answer now, *daemon = NULL; /* NULL: of another time */
 	struct store *st = NULL;
 	struct err err;
 	int rc = question(ctl, args, &q);
@@ -227,18 +252,18 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	/* only rows 2 and 9 go by the audit: they say when it can't be read */
 	(void)audit_open_reader(ctl->cfg->audit.database, &q.audit, NULL);
 	verdict_ask(ctl, st, &err, &lists, &q, &a);
+	if (q.at == ctl->now) {
+		daemon = &now;
+		daemon_ask(ctl->cfg, &q.q, daemon);
+	}
 	if (args->opt[OPT_JSON] != NULL)
-		print_json(ctl, args, &q, &a);
+		print_json(ctl, args, &q, &a, daemon);
 	else
-		print_people(ctl, args, &q, &a);
+		print_people(ctl, args, &q, &a, daemon);
 	store_close(&st);
 	audit_close_reader(&q.audit);
 	facts_lists_release(&lists);
-	if (args->opt[OPT_EXIT_CODE] == NULL)
-		return 0;
-	return a.said.decision.verdict == VERDICT_ACCEPT ? 0
-	    : a.said.decision.verdict == VERDICT_REJECT  ? CTL_NONE
-							 : EX_TEMPFAIL;
+	return args->opt[OPT_EXIT_CODE] == NULL ? 0 : exit_code(&a, daemon);
 }
 
 const struct command cmd_check = { .name = "check",

@@ -5,6 +5,70 @@
 
 #include "ctl/commands/commands.h"
 
+/* The values of options that are a closed set. */
+static const char by_words[] = "client user sender recipient";
+static const char mta_words[] = "postfix sendmail exim";
+static const struct {
+	const char *cmd, *option, *words;
+} values[] = {
+	{ "decisions", "verdict",
+	    "accept reject tempfail would-reject would-tempfail would-accept" },
+	{ "decisions", "reason", NULL }, /* every reason_name() */
+	{ "doctor", "mta", mta_words },
+	{ "export", "format",
+	    "makemap relayers.db relayhosts relayhostsusers access hash cidr json csv" },
+	{ "import", "format", "relayers.db text json csv" },
+	{ "list", "sort", "client user server since last expires count" },
+	{ "setup", "mta", mta_words },
+	{ "stats", "by", "hour day client user sender recipient reason" },
+	{ "top", "by", by_words },
+};
+
+/* Print what the option may be, in words; nothing where that is no closed set.
+ */
+static void
+print_values(const struct command *cmd, const struct ctl_option *o)
+{
+	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		if (strcmp(values[i].cmd, cmd->name) != 0 ||
+		    strcmp(values[i].option, o->name) != 0)
+			continue;
+		if (values[i].words != NULL)
+			(void)fputs(values[i].words, stdout);
+		for (int r = 0; values[i].words == NULL && r < REASONS; r++)
+			(void)printf("%s%s", r == 0 ? "" : " ",
+			    reason_name((enum reason)r));
+	}
+}
+
+static bool
+is_file(const struct ctl_option *o)
+{
+	return strcmp(o->arg, "FILE") == 0 || strcmp(o->arg, "PATH") == 0;
+}
+
+/* Of an option that takes a value, only that is completed behind it. */
+static void
+print_bash_values(void)
+{
+	(void)puts("\tcase $cmd:${COMP_WORDS[COMP_CWORD-1]} in");
+	for (size_t i = 0; commands[i] != NULL; i++)
+		for (const struct ctl_option *o = commands[i]->options;
+		     o != NULL && o->name != NULL; o++) {
+			if (o->arg == NULL)
+				continue;
+			(void)printf("\t%s:--%s)\n\t\tCOMPREPLY=($(compgen %s",
+			    commands[i]->name, o->name,
+			    is_file(o) ? "-f" : "-W '");
+			if (!is_file(o)) {
+				print_values(commands[i], o);
+				(void)putchar('\'');
+			}
+			(void)puts(" -- \"$cur\"))\n\t\treturn ;;");
+		}
+	(void)puts("\tesac");
+}
+
 static void
 print_bash(void)
 {
@@ -23,8 +87,9 @@ print_bash(void)
 		   "\tif [[ ${COMP_WORDS[COMP_CWORD-1]} == -c ]]; then\n"
 		   "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
 		   "\t\treturn\n"
-		   "\tfi\n"
-		   "\tcase $cmd in");
+		   "\tfi");
+	print_bash_values();
+	(void)puts("\tcase $cmd in");
 	(void)fputs("\t'') words='-c --help --version", stdout);
 	for (size_t i = 0; commands[i] != NULL; i++)
 		(void)printf(" %s", commands[i]->name);
@@ -67,6 +132,24 @@ print_zsh_text(const char *text)
 }
 
 static void
+print_zsh_option(const struct command *cmd, const struct ctl_option *o)
+{
+	(void)printf(" '--%s[", o->name);
+	print_zsh_text(o->help);
+	(void)putchar(']');
+	if (o->arg != NULL) {
+		(void)putchar(':');
+		print_zsh_text(o->arg);
+		(void)fputs(is_file(o) ? ":_files" : ":(", stdout);
+		if (!is_file(o)) {
+			print_values(cmd, o);
+			(void)putchar(')');
+		}
+	}
+	(void)putchar('\'');
+}
+
+static void
 print_zsh(void)
 {
 	(void)puts(
@@ -94,14 +177,8 @@ print_zsh(void)
 
 		(void)printf("\t\t%s) _arguments", cmd->name);
 		for (const struct ctl_option *o = cmd->options;
-		     o != NULL && o->name != NULL; o++) {
-			(void)printf(" '--%s[", o->name);
-			print_zsh_text(o->help);
-			(void)putchar(']');
-			if (o->arg != NULL)
-				(void)printf(":%s:", o->arg);
-			(void)putchar('\'');
-		}
+		     o != NULL && o->name != NULL; o++)
+			print_zsh_option(cmd, o);
 		if (cmd->words != NULL)
 			(void)printf(" '*:word:(%s)'", cmd->words);
 		else if (strcmp(cmd->name, "help") == 0)

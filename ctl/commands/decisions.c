@@ -128,7 +128,7 @@ filter_times(
 		rc = ctl_time(ctl, args->opt[OPT_UNTIL], 1, &at);
 		f->until_ms = at * 1000;
 	}
-	return rc;
+	return rc != 0 ? rc : ctl_period(ctl, f->since_ms, f->until_ms);
 }
 
 static int

@@ -107,7 +107,8 @@ const struct command cmd_delete = {
 	.help =
 	    "All entries of the address, of every user. It comes back with its next login;\n"
 	    "older log lines bring nothing back, however often they are read, also of an\n"
-	    "address that has no entry. Exit status 1: there was no such entry.\n",
+	    "address that has no entry. Exit status 1: there was no such entry, or an entry of\n"
+	    "a network still lets the address relay.\n",
 	.min = 1,
 	.max = -1,
 	.run = run,

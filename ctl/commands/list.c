@@ -23,6 +23,7 @@ enum {
 	OPT_SORT,
 	OPT_REVERSE,
 	OPT_LIMIT,
+	OPT_WIDE,
 	OPT_TICKS,
 	OPT_JSON
 };
@@ -45,6 +46,7 @@ static const struct ctl_option options[] = {
 	[OPT_REVERSE] = { "reverse", NULL, "the other way round" },
 	[OPT_LIMIT] = { "limit", "N",
 	    "at most so many: without --sort the newest; default 1000 where people read it, 0: all" },
+	[OPT_WIDE] = { "wide", NULL, "more than 80 columns: SINCE, too" },
 	[OPT_TICKS] = { "ticks", NULL, "ADDRESS<TAB>TICKS, as vsmtprelay" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
 	{ 0 },
@@ -77,7 +79,7 @@ struct list {
 	char client[NETWORK_TEXT_MAX]; /* of which users was asked */
 	int64_t users;
 	const char *user, *server;
-	bool by_network, expired_only, active_only, ticks;
+	bool by_network, expired_only, active_only, ticks, wide;
 	struct network network;
 	int64_t older_than; /* last login before this */
 	struct table *table;
@@ -172,7 +174,8 @@ print_row(struct list *l, const struct store_row *row)
 	table_cell(l->table, row->user);
 	table_cell(l->table, row->service);
 	table_cell(l->table, row->server);
-	table_cell(l->table, time_local(row->first_at, buf));
+	if (l->wide)
+		table_cell(l->table, time_local(row->first_at, buf));
 	table_cell(l->table, time_relative(row->last_at, now, buf));
 	table_cell(l->table,
 	    row->expires_at >= STORE_FOREVER
@@ -421,15 +424,25 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		"LOGINS",
 		"NOTE",
 	};
+	static const char *const narrow_heads[] = {
+		"CLIENT",
+		"USER",
+		"SERVICE",
+		"SERVER",
+		"LAST LOGIN",
+		"EXPIRES",
+		"LOGINS",
+		"NOTE",
+	};
 	struct json json = { .to = stdout };
-	struct list l = { .ctl = ctl };
+	struct list l = { .ctl = ctl, .wide = args->opt[OPT_WIDE] != NULL };
 	int rc = filters(ctl, args, &l);
 
 	if (rc != 0)
 		return rc;
 	if (args->opt[OPT_JSON] != NULL)
 		l.json = &json;
-	l.table = table_new(heads, 9);
+	l.table = l.wide ? table_new(heads, 9) : table_new(narrow_heads, 8);
 	rc = walk(ctl, &l);
 	forget_behind(&l, 0);
 	free(l.kept);
@@ -447,7 +460,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 const struct command cmd_list = {
 	.name = "list",
 	.args =
-	    "[--client NETWORK] [--user USER] [--server NAME] [--expired | --all] [--sort KEY] [--limit N] [--json] [MINUTES]",
+	    "[--client NETWORK] [--user USER] [--server NAME] [--expired | --all] [--sort KEY] [--limit N] [--wide | --json] [MINUTES]",
 	.summary = "who may relay now",
 	.help =
 	    "With MINUTES: those whose last login is longer ago than that. Trusted networks and\n"

@@ -168,6 +168,8 @@ open_query(struct ctl *ctl, const struct ctl_args *args,
 	if (rc == 0 && args->opt[OPT_UNTIL] != NULL)
 		rc = ctl_time(ctl, args->opt[OPT_UNTIL], 1, &until);
 	q->until_ms = until * 1000;
+	if (rc == 0)
+		rc = ctl_period(ctl, q->since_ms, q->until_ms);
 	return rc != 0 ? rc : ctl_audit(ctl, r);
 }
 

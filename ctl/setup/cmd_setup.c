@@ -97,8 +97,8 @@ setup_find_mta(struct setup *s)
 		  s->dir, DIR_LEN_MAX);
 }
 
-/* An answer to a question that isn't asked is a slip, or a script that was
- * written for another machine. */
+/* An answer to a question that isn't asked here is no mistake: it was asked
+ * before, or is elsewhere. */
 static void
 check_answers(struct setup *s)
 {
@@ -112,7 +112,7 @@ check_answers(struct setup *s)
 			k++;
 		if (k == s->n_questions)
 			setup_say(s, SETUP_NOTE,
-			    "--answer %s: there is no such question here",
+			    "--answer %s: that question is not asked here",
 			    answer);
 	}
 }
@@ -282,11 +282,18 @@ check_usage(struct ctl *ctl, const struct ctl_args *args)
 		args->opt[SETUP_MONITOR] != NULL || args->n_many > 0))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--undo takes no other option: it puts back what setup has changed");
-	for (int i = 0; i < args->n_many; i++)
-		if (strchr(args->many[i], '=') == NULL)
+	for (int i = 0; i < args->n_many; i++) {
+		size_t n = strcspn(args->many[i], "=");
+
+		if (args->many[i][n] != '=')
 			return ctl_fail(ctl, EX_USAGE,
 			    "--answer %.100s: expected key=value",
 			    args->many[i]);
+		if (!setup_may_ask(args->many[i], n))
+			return ctl_fail(ctl, EX_USAGE,
+			    "--answer %.100s: there is no such question: expected generated, mynetworks, sendmail_cf or trial",
+			    args->many[i]);
+	}
 	if (*ctl->config_path != '/')
 		return ctl_fail(ctl, EX_USAGE,
 		    "-c %s: expected an absolute path, as the daemons are started with it",

@@ -136,6 +136,18 @@ given(const struct setup *s, const char *key)
 	return NULL;
 }
 
+bool
+setup_may_ask(const char *key, size_t len)
+{
+	static const char *const keys[] = { "generated", "mynetworks",
+		"sendmail_cf", "trial" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (strlen(keys[i]) == len && strncmp(keys[i], key, len) == 0)
+			return true;
+	return false;
+}
+
 const char *
 setup_ask(struct setup *s, const struct setup_question *q)
 {
@@ -143,6 +155,7 @@ setup_ask(struct setup *s, const struct setup_question *q)
 	struct setup_question *to;
 
 	assert(s->n_questions < SETUP_QUESTIONS_MAX);
+	assert(setup_may_ask(q->key, strlen(q->key)));
 	if (q->text == NULL)
 		s->no_memory = true;
 	for (size_t i = 0; i < s->n_questions; i++)

@@ -160,6 +160,9 @@ void setup_reload(struct setup *s, const char *dir);
  * choices, or NULL when there is none. */
 const char *setup_ask(struct setup *s, const struct setup_question *q);
 
+/* Is that the key of a question that setup may ask, here or elsewhere? */
+bool setup_may_ask(const char *key, size_t len);
+
 /* Is the file made by a program, which would undo the edit? Asks, or notes
  * that it is in a work tree of git or has a second name. text: its contents. */
 void setup_origin(struct setup *s, const char *path, const char *text);

@@ -194,7 +194,7 @@ say_collector(const struct near *near, const struct verdict_answer *a)
 	else if (ctl->now - a->sources_read_at > 60)
 		(void)printf(
 		    "  the logs were last read %s: newer logins are not known\n",
-		    time_both(a->sources_read_at, ctl->now, when));
+		    time_past(a->sources_read_at, ctl->now, when));
 	if (a->found.expires_at != 0)
 		(void)printf("  the login expired %s\n",
 		    time_both(a->found.expires_at, ctl->now, when));
@@ -212,6 +212,15 @@ make_judge(struct near *near)
 	return false;
 }
 
+/* What decided? Only where a login was missed is a near miss of interest: of
+ * who is denied or over a limit, a line that "should count" does. */
+static bool
+was_missed(enum reason reason)
+{
+	return reason == REASON_LOGIN_EXPIRED ||
+	    reason == REASON_COLLECTOR_BEHIND || reason == REASON_NO_LOGIN;
+}
+
 void
 near_show(struct ctl *ctl, const struct addr *client,
     const struct verdict_answer *a, int64_t deleted_at, struct json *j)
@@ -221,6 +230,10 @@ near_show(struct ctl *ctl, const struct addr *client,
 		.client = client,
 		.deleted_at = deleted_at };
 
+	bool missed = was_missed(a->said.decision.reason);
+
+	if (j == NULL && !missed)
+		return;
 	if (j != NULL)
 		json_open(j, "near_misses", '[');
 	else
@@ -232,7 +245,7 @@ near_show(struct ctl *ctl, const struct addr *client,
 	near.hit = calloc(NEAR_LINES, sizeof(*near.hit));
 	addr_format(client, near.text[0]);
 	addr_format_long(client, near.text[1]);
-	if (near.hit != NULL && client->family != ADDR_NONE &&
+	if (missed && near.hit != NULL && client->family != ADDR_NONE &&
 	    make_judge(&near))
 		for (size_t i = 0; i < ctl->cfg->collector.n_sources; i++) {
 			const struct config_source *s =

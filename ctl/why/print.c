@@ -17,6 +17,7 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 	const struct decision *d = &a->verdict.said.decision;
 	char when[TIME_TEXT_MAX];
 
+	daemon_print(&a->daemon, d);
 	if (d->verdict != VERDICT_ACCEPT)
 		(void)printf("%s may not relay now%s.\n", a->text,
 		    d->verdict == VERDICT_TEMPFAIL
@@ -40,8 +41,9 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 		(void)printf("It is told: %s %s %s\n", a->verdict.said.code,
 		    a->verdict.said.status, a->verdict.said.text);
 	if (facts_monitored(ctl->cfg, NULL, &a->question.q.client))
-		(void)puts(
-		    "Monitor mode: popgate only records this, the MTA decides alone.");
+		(void)puts(ctl->cfg->relay.mode == RELAY_OBSERVE
+			? "Observe mode: popgate opens and refuses nothing, the MTA decides alone."
+			: "Monitor mode: popgate only records this, the MTA decides alone.");
 	if (ctl->defaults)
 		(void)printf("By the built-in defaults: there is no %s.\n",
 		    ctl->config_path);
@@ -54,7 +56,7 @@ print_deny(const struct ctl *ctl, const struct store_deny *d)
 
 	(void)printf("Denied: %s ", d->is_user ? "user" : "client");
 	out_text(d->subject);
-	(void)printf(" since %s, ", time_both(d->created_at, ctl->now, when));
+	(void)printf(" since %s, ", time_past(d->created_at, ctl->now, when));
 	(void)printf("until %s: ",
 	    d->expires_at >= STORE_FOREVER
 		? "'popgatectl undeny'"
@@ -107,8 +109,11 @@ print_rows(const struct ctl *ctl, const struct why_logins *l)
 		table_cell(t, row->service);
 		table_cell(t, row->server);
 		table_number(t, row->count);
-		table_cell(t, time_both(row->last_at, ctl->now, when));
-		table_cell(t, time_both(row->expires_at, ctl->now, when));
+		table_cell(t, time_relative(row->last_at, ctl->now, when));
+		table_cell(t,
+		    row->expires_at >= STORE_FOREVER
+			? "for ever"
+			: time_relative(row->expires_at, ctl->now, when));
 		if (!l->of_user)
 			table_cell(t, row->client);
 	}
@@ -136,14 +141,17 @@ print_sharing(const struct config *cfg, const struct why_logins *l)
 static void
 print_event(const struct ctl *ctl, const struct store_event *e)
 {
+	static const char journal[] = "journal:"; /* positions are us */
 	char when[TIME_TEXT_MAX];
 
-	(void)printf("  %s  ", time_both(e->at, ctl->now, when));
+	(void)printf("  %s  ", time_past(e->at, ctl->now, when));
 	out_text(*e->user == '\0' ? "(nobody)" : e->user);
 	(void)printf("  %s %s\n", e->service, e->server);
 	(void)fputs("    ", stdout);
 	out_text(e->source);
-	if (strcmp(e->source, STORE_ADMIN) != 0)
+	if (strncmp(e->source, journal, strlen(journal)) == 0)
+		(void)printf(" at %s", time_local(e->position / 1000000, when));
+	else if (strcmp(e->source, STORE_ADMIN) != 0)
 		(void)printf(" at byte %" PRId64, e->position);
 	(void)fputs(":\n    ", stdout);
 	out_text(e->line);
@@ -161,8 +169,36 @@ print_evidence(const struct ctl *ctl, const struct why_logins *l)
 		(void)puts("\nEvidence: none is kept any more (logins.keep).");
 }
 
+/* Is the user of these denials kept out now? */
+static bool
+is_denied(const struct why_denials *d, int64_t now)
+{
+	bool denied = d->n_deny > 0;
+
+	for (size_t i = 0; i < d->n_breach && !denied; i++)
+		denied = d->breach[i].denied_until > now &&
+		    d->breach[i].lifted_at_ms == 0;
+	return denied;
+}
+
 static void
-print_logins(const struct ctl *ctl, const struct why_logins *l)
+print_active(const struct ctl *ctl, const struct why_logins *l,
+    const struct why_denials *denials)
+{
+	if (is_denied(denials, ctl->now))
+		(void)printf(
+		    "  the user is denied: no login of its counts, from %" PRId64
+		    " %s\n",
+		    l->total, l->total == 1 ? "address" : "addresses");
+	else
+		(void)printf("  a login counts now from %" PRId64 " of %" PRId64
+			     " addresses\n",
+		    l->active, l->total);
+}
+
+static void
+print_logins(const struct ctl *ctl, const struct why_logins *l,
+    const struct why_denials *denials)
 {
 	char when[TIME_TEXT_MAX];
 
@@ -177,9 +213,7 @@ print_logins(const struct ctl *ctl, const struct why_logins *l)
 			     " more: see 'popgatectl list --all'\n",
 		    l->total - WHY_LOGINS_MAX);
 	if (l->of_user && l->n_row > 0)
-		(void)printf("  a login counts now from %" PRId64 " of %" PRId64
-			     " addresses\n",
-		    l->active, l->total);
+		print_active(ctl, l, denials);
 	print_sharing(ctl->cfg, l);
 	if (l->deleted_until != 0)
 		(void)printf(
@@ -264,7 +298,9 @@ print_message(const struct why_message *m)
 		record_print(rec, 2);
 		(void)printf("    policy row %" PRId64 ", channel %s",
 		    rec->rule, rec->channel);
-		if (rec->login_at != 0)
+		/* others had no part in it, as behind SMTP AUTH */
+		if (rec->login_at != 0 &&
+		    strcmp(rec->reason, reason_name(REASON_RECENT_LOGIN)) == 0)
 			(void)printf(", by the login of %s",
 			    time_local(rec->login_at, when));
 		(void)putchar('\n');
@@ -285,7 +321,7 @@ print_messages(const struct ctl *ctl, const struct why_answer *a)
 		const struct why_message *m = &a->message[i];
 
 		(void)printf("\nQueue id %s, %s\n", m->queue_id,
-		    time_both(m->at, ctl->now, when));
+		    time_past(m->at, ctl->now, when));
 		print_message(m);
 		if (!m->found && !m->failed)
 			(void)puts(
@@ -300,7 +336,7 @@ why_print(struct ctl *ctl, const struct why_answer *a)
 	case WHY_ADDRESS:
 		print_verdict(ctl, a);
 		print_denials(ctl, &a->denials);
-		print_logins(ctl, &a->logins);
+		print_logins(ctl, &a->logins, &a->denials);
 		if (a->verdict.said.decision.verdict != VERDICT_ACCEPT)
 			near_show(ctl, &a->question.q.client, &a->verdict,
 			    a->logins.deleted_until, NULL);
@@ -311,14 +347,14 @@ why_print(struct ctl *ctl, const struct why_answer *a)
 		    "%s is a network: entries of just that text. For one client, ask for its\n"
 		    "address; for all in it: popgatectl list --client %s\n",
 		    a->text, a->text);
-		print_logins(ctl, &a->logins);
+		print_logins(ctl, &a->logins, &a->denials);
 		break;
 	case WHY_USER:
 		(void)fputs("User ", stdout);
 		out_text(a->text);
 		(void)puts(":");
 		print_denials(ctl, &a->denials);
-		print_logins(ctl, &a->logins);
+		print_logins(ctl, &a->logins, &a->denials);
 		print_decisions(ctl, &a->decisions);
 		break;
 	case WHY_MESSAGE:

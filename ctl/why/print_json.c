@@ -13,7 +13,9 @@ print_verdict(struct json *j, const struct why_answer *a)
 	const char *reply = a->verdict.said.text;
 
 	json_text(j, "client", a->text);
-	json_bool(j, "may_relay", d->verdict == VERDICT_ACCEPT);
+	json_bool(
+	    j, "may_relay", daemon_verdict(&a->daemon, d) == VERDICT_ACCEPT);
+	daemon_json(&a->daemon, j);
 	json_text(j, "verdict", verdict_name(d->verdict));
 	json_text(j, "reason", reason_name(d->reason));
 	json_number(j, "rule", d->rule);

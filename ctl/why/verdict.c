@@ -286,7 +286,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 		out_escape(
 		    *a->found.user == '\0' ? "nobody by name" : a->found.user,
 		    user, sizeof(user));
-	time_both(a->found.last_at, q->at, last);
+	time_past(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
 	    "%.100s, last login %s, %s %s%s", user, last,
@@ -333,14 +333,14 @@ say_collector(
 	else
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "the logs were read %s; relay.collector_grace is %s",
-		    time_both(a->sources_read_at, ctl->now, when), grace);
+		    time_past(a->sources_read_at, ctl->now, when), grace);
 }
 
 static void
 say(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, enum reason reason, char *words)
 {
-	(void)snprintf(words, VERDICT_WORDS_MAX, "-");
+	*words = '\0';
 	switch (reason) {
 	case REASON_LOCAL_RECIPIENT:
 		say_recipient(q, a, words);
@@ -386,6 +386,15 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case REASON_RATE_LIMITED:
 		say_limits(ctl, a, words);
 		break;
+	case REASON_AUDIT_UNAVAILABLE:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "popgate-milter alone knows how its writing goes");
+		break;
+	case REASON_DOMAIN_UNKNOWN:
+		(void)snprintf(words, VERDICT_WORDS_MAX,
+		    "relay.local_domains can't tell whether the recipient is ours");
+		break;
+	case REASON_NO_LOGIN:
 	case REASON_RECENT_LOGIN:
 	case REASON_LOGIN_EXPIRED:
 		say_login(ctl, q, a, words);
@@ -393,7 +402,7 @@ say(const struct ctl *ctl, const struct verdict_question *q,
 	case REASON_COLLECTOR_BEHIND:
 		say_collector(ctl, a, words);
 		break;
-	default:
+	case REASONS:
 		break;
 	}
 }

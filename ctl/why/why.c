@@ -77,6 +77,7 @@ ask_address(struct why *w, const struct addr *addr, struct why_answer *a)
 	int n = verdict_rows(w->ctl, &a->question, &a->verdict, rows);
 
 	memcpy(a->row, rows[n - 1].words, sizeof(a->row));
+	daemon_ask(w->ctl->cfg, &a->question.q, &a->daemon);
 	why_denials(w, addr, NULL, &a->denials);
 	why_logins(w, addr, NULL, NULL, &a->logins);
 	why_decisions(w, &f, &a->decisions);

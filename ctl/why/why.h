@@ -7,6 +7,7 @@
 #include "common/base/strings.h"
 #include "common/records/decision.h"
 #include "ctl/ctl.h"
+#include "ctl/why/daemon.h"
 #include "ctl/why/message_id.h"
 #include "ctl/why/verdict.h"
 
@@ -102,6 +103,7 @@ struct why_answer {
 	struct verdict_question question;
 	struct verdict_answer verdict;
 	char row[VERDICT_WORDS_MAX]; /* the row that decides, in words */
+	struct daemon_answer daemon;
 	/* an address, a user; a network has only logins */
 	struct why_denials denials;
 	struct why_logins logins;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab.box import EX_CONFIG, EX_TEMPFAIL, jsons, lines
+from lab.box import EX_CONFIG, EX_TEMPFAIL, EX_USAGE, jsons, lines
 
 
 CHECKS = [
@@ -47,7 +47,9 @@ def test_check(box, client, to, more, verdict, reason, row, code):
     assert f"answer:  {verdict} ({reason}, row {row})" in out
     if code:
         assert f"reply:   {code} 5.7.1 " in out
-    box.run(*args, "--exit-code", code=0 if verdict == "accept" else 1)
+    # no popgate-milter runs here: no login opens anything
+    box.run(*args, "--exit-code", code=1 if verdict == "reject" else
+            EX_TEMPFAIL if reason == "recent-login" else 0)
 
 
 @pytest.mark.parametrize("sender,users,verdict,words", [
@@ -146,6 +148,12 @@ def test_check_at_another_time(box):
     out = box.out("check", "--client", "192.0.2.1", "--to", "a@far.test",
                   "--at", "3h")
     assert "login-expired" in out and "note:" in out
+
+
+@pytest.mark.parametrize("to", ["", "<>"])
+def test_check_without_a_recipient(box, to):
+    assert "is no recipient: expected one like" in box.err(
+        "check", "--client", "192.0.2.1", "--to", to, code=EX_USAGE)
 
 
 def test_check_collector_behind(box):

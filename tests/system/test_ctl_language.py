@@ -32,7 +32,7 @@ def test_version_help_and_usage(box):
 
 @pytest.mark.parametrize("typed,meant", [
     ("lst", "list"), ("remove", "delete"), ("dcisions", "decisions"),
-    ("blok", "deny"), ("chek-config", "check-config")])
+    ("blok", "deny"), ("sttaus", "status"), ("lsit", "list"), ("chek-config", "check-config")])
 def test_unknown_subcommand_suggests(box, typed, meant):
     assert f"did you mean '{meant}'?" in box.err(typed, code=EX_USAGE)
 
@@ -58,6 +58,11 @@ def test_unknown_subcommand_far_from_all(box):
     (["add"], "usage: popgatectl add"),
     (["list", "--sort", "size"], "can't sort by"),
     (["check", "--to", "a@b.test"], "--client and --to are needed"),
+    (["decisions", "--since", "2h", "--until", "3h"], "is not before"),
+    (["stats", "--since", "2h", "--until", "2h"], "is not before"),
+    (["top", "--until", "2d"], "is not before"),
+    (["setup", "--answer", "foo=bar"], "no such question: expected"),
+    (["setup", "--answer", "trial"], "expected key=value"),
     (["check", "--client", "x", "--to", "a@b.test"], "is not an IP address"),
     (["decisions", "--verdict", "ok"], "not a verdict"),
     (["decisions", "--reason", "ok"], "not a reason"),
@@ -185,10 +190,20 @@ COMP_WORDS=(popgatectl -c x dec); COMP_CWORD=3; _popgatectl
 echo "${COMPREPLY[@]}"
 COMP_WORDS=(popgatectl decisions --fo); COMP_CWORD=2; _popgatectl
 echo "${COMPREPLY[@]}"
+COMP_WORDS=(popgatectl list --sort e); COMP_CWORD=3; _popgatectl
+echo "${COMPREPLY[@]}"
+COMP_WORDS=(popgatectl decisions --reason no-); COMP_CWORD=3; _popgatectl
+echo "${COMPREPLY[@]}"
+COMP_WORDS=(popgatectl decisions --user ''); COMP_CWORD=3; _popgatectl
+echo "[${COMPREPLY[@]}]"
+COMP_WORDS=(popgatectl why --log /etc/hostn); COMP_CWORD=3; _popgatectl
+echo "${COMPREPLY[@]}"
 COMP_WORDS=(popgatectl wiring p); COMP_CWORD=2; _popgatectl
 echo "${COMPREPLY[@]}"
 """], capture_output=True, text=True)
-    assert done.stdout == "decisions\n--follow\npostfix\n", done
+    assert done.stdout == (
+        "decisions\n--follow\nexpires\nno-client-identity no-login\n[]\n"
+        "/etc/hostname\npostfix\n"), done
     script = box.out("completion", "zsh")
     if shutil.which("zsh"):
         subprocess.run(["zsh", "-n"], input=script, text=True, check=True)

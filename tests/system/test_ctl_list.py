@@ -112,3 +112,14 @@ def test_list_more_than_people_read(box):
     assert len(jsons(box.out("list", "--json"))) == 4000
     assert len(lines(box.out("list", "--ticks"))) == 4000
     assert len(lines(box.out("list", "--sort", "client"))) == 1001
+
+
+def test_list_fits_a_terminal(box):
+    box.fill_logins([("198.51.100.101", "firstname", -90000, 1560),
+                     ("192.0.2.1", "bob", -9000, -7200)])
+    for args in (["list", "--all"], ["why", "198.51.100.101", "--events", "0"]):
+        table = [line for line in lines(box.out(*args))
+                 if "LAST LOGIN" in line or "  dovecot " in line]
+        assert len(table) >= 2 and max(map(len, table)) <= 80, table
+    assert "SINCE" not in box.out("list")
+    assert "SINCE" in lines(box.out("list", "--wide"))[0]

@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import time
 
-from lab.box import EX_NOINPUT, HOSTILE, jsons, lines
+from lab.box import EX_NOINPUT, HOSTILE, jsons, lines, login
 
 
 def without_ages(text):
@@ -35,7 +36,11 @@ def test_why_address(box):
     assert "Refused: 1 recipient in 1 message" in out
     assert "told: 550 5.7.1 Relaying denied" in out
     j = json.loads(box.out("why", "192.0.2.1", "--json"))
-    assert j["may_relay"] is True and j["rule"] == 10
+    assert (j["verdict"], j["rule"]) == ("accept", 10)
+    # no popgate-milter runs here
+    assert j["daemon"]["state"] == "silent" and j["may_relay"] is False
+    assert out.startswith("popgate-milter does not answer (milter.status "
+                          f"unix:{box.path}/status.sock: No such file")
     assert j["logins"][0]["user"] == "alice"
     assert j["evidence"][0]["position"] == 77
     assert j["accept"]["recipients"] == 2
@@ -163,13 +168,53 @@ def test_why_near_misses(box):
     out = box.out("why", "192.0.2.1")
     assert "may not relay now" in out
     assert "Near misses:" in out
-    assert "failed" in out and "rip=192.0.2.1," in out
+    assert ": failed-login" in out and "rip=192.0.2.1," in out
     assert "192.0.2.10" not in out and "smtpd" not in out
     out = box.out("why", "192.0.2.2")
     assert "login-expired" in out and "the login expired" in out
     assert "no POP or IMAP server's line names it" in out
     os.unlink(box.log)
     assert "can't be read" in box.out("why", "192.0.2.1")
+
+
+def test_why_says_nothing_that_is_not_so(box):
+    box.fill_logins([("192.0.2.1", "alice", -240, 1560),
+                     ("192.0.2.7", "bob", -240, 1560)])
+    box.fill_audit([{"queue_id": "4AUTH", "auth_user": "carol", "rule": 3,
+                     "reason": "authenticated"}, {"queue_id": "4LOGIN"}])
+    now = int(time.time())
+    for database, change in (
+            (box.audit, "UPDATE decision SET login_at = 1700000000"),
+            (box.logins, "UPDATE login_event SET source = 'journal:system', "
+             f"position = {now}000017"),
+            (box.logins, "UPDATE source SET read_at = read_at + 20")):
+        with sqlite3.connect(database) as db:
+            db.execute(change)
+        db.close()
+    # another's login had no part in what SMTP AUTH opened
+    assert "by the login of" not in box.out("why", "4AUTH")
+    assert "by the login of" in box.out("why", "4LOGIN")
+    # a position in the journal is a moment
+    out = box.out("why", "192.0.2.1")
+    assert "at byte" not in out
+    assert f"journal:system at {time.strftime('%Y-%m-%d', time.gmtime(now))}" \
+        in out
+    # what others wrote while we read is no future
+    out = box.out("why", "192.0.2.9")
+    assert "Policy row 13, no-login: no login from there is in the table." \
+        in out and "in 20 s" not in out
+    # who is denied has missed no login
+    box.write(login("192.0.2.1"))
+    box.run("deny", "192.0.2.1")
+    out = box.out("why", "192.0.2.1")
+    assert "row 2, denied" in out and "Near misses" not in out
+    assert json.loads(box.out("why", "192.0.2.1",
+                              "--json"))["near_misses"] == []
+    assert "counts now from 1 of 1" in box.out("why", "bob")
+    box.run("deny", "--user", "bob")
+    out = box.out("why", "bob")
+    assert "counts now" not in out
+    assert "the user is denied: no login of its counts" in out
 
 
 def test_hostile_text_never_reaches_the_terminal(box):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from agreement import SEED, SITUATIONS, Agreement
 from lab import tls, wirings
 from lab.process import wait_for
 from matrix import REMOTE, Matrix, hangs_up_at_data, refused
@@ -60,6 +61,10 @@ class PostfixMatrix(Matrix):
 
 class TestPolicy(PostfixMatrix):
     wiring = wirings.PostfixPolicy
+
+    def test_agreement(self, lab):
+        """What popgatectl says is what a client then gets."""
+        Agreement(lab, SEED).run(SITUATIONS)
 
     @pytest.mark.parametrize("chunking", [False, True])
     @pytest.mark.parametrize("n", [1, 50])

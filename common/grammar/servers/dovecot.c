@@ -233,11 +233,17 @@ other_line(struct span s)
 		"Login queue",
 		"XCLIENT",
 	};
+	struct span rest = s, said;
 
 	if (SPAN_STARTS(s, "proxy(") || SPAN_STARTS(s, "Started proxying"))
 		return FATE_PROXIED;
 	if (SPAN_STARTS(s, "Login failed") || SPAN_STARTS(s, "Login aborted") ||
 	    SPAN_STARTS(s, "Aborted login"))
+		return FATE_FAILED_LOGIN;
+	/* in front of what the client chooses */
+	if (SPAN_STARTS(s, "Disconnected") &&
+	    SPAN_UNTIL(&rest, ": user=<", &said) &&
+	    SPAN_HAS(said, "(auth failed, "))
 		return FATE_FAILED_LOGIN;
 	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
 		if (span_starts(s, quiet[i], strlen(quiet[i])))

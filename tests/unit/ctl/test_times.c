@@ -126,6 +126,13 @@ print(void **state)
 	assert_string_equal(time_both(NOW - 240, NOW, buf),
 	    "2026-03-03 11:56:00 +0100 (4 min ago)");
 	assert_string_equal(time_both(0, NOW, buf), "never");
+	assert_string_equal(time_past(0, NOW, buf), "never");
+	assert_string_equal(time_past(NOW - 240, NOW, buf),
+	    "2026-03-03 11:56:00 +0100 (4 min ago)");
+	assert_string_equal(
+	    time_past(NOW + 20, NOW, buf), "2026-03-03 12:00:20 +0100 (now)");
+	assert_string_equal(time_past(NOW + 240, NOW, buf),
+	    "2026-03-03 12:04:00 +0100 (later than now: clock set back?)");
 	/* a year that libc doesn't have */
 	assert_string_equal(
 	    time_local(-(INT64_C(1) << 62), buf), "@-4611686018427387904");

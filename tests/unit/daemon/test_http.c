@@ -24,9 +24,20 @@ write_bad(FILE *to)
 	return -1;
 }
 
+/* What the request asks: its argument "a". */
+static int
+write_echo(FILE *to, const struct http_request *request)
+{
+	const char *a = http_argument(request, "a");
+
+	(void)fprintf(to, "[%s]", a == NULL ? "none" : a);
+	return 0;
+}
+
 static const struct http_page pages[] = {
-	{ "/good", "text/x-good", write_good },
-	{ "/bad", "text/x-bad", write_bad },
+	{ "/good", "text/x-good", write_good, NULL },
+	{ "/bad", "text/x-bad", write_bad, NULL },
+	{ "/echo", "text/x-echo", NULL, write_echo },
 	{ 0 },
 };
 
@@ -75,6 +86,10 @@ replies(void **state)
 		    " 404 ", "no such page\n", NULL },
 		{ "a page that can't be written", "GET /bad HTTP/1.0\r\n\r\n",
 		    " 500 ", "this can't be said now\n", "half" },
+		{ "an argument", "GET /echo?b=1&a=%3C+x%25%3e HTTP/1.0\r\n\r\n",
+		    " 200 ", "\r\n\r\n[< x%>]", NULL },
+		{ "no argument", "GET /echo?b=1 HTTP/1.0\r\n\r\n", " 200 ",
+		    "\r\n\r\n[none]", NULL },
 		{ "another method", "DELETE /good HTTP/1.0\r\n\r\n", " 405 ",
 		    "Allow: GET, HEAD\r\n", "it is well" },
 	};

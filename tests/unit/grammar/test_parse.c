@@ -616,6 +616,24 @@ static const struct message_row messages[] = {
 		"[192.0.2.1]\" u.username=\"m n\" login.mech=PLAIN login.tls=1",
 	    .want_user = "m n",
 	    .want_ip = "192.0.2.1" },
+	{ .name = "dovecot: a wrong password, then gone",
+	    .program = "dovecot",
+	    .msg = "imap-login: Disconnected: Connection closed (auth failed, "
+		   "1 attempts in 2 secs): user=<eve>, method=PLAIN, "
+		   "rip=192.0.2.1, lip=192.0.2.2, session=<x>",
+	    .want = FATE_FAILED_LOGIN },
+	{ .name = "dovecot: a wrong password in 2.3's older words",
+	    .program = "dovecot",
+	    .msg = "pop3-login: Disconnected (auth failed, 3 attempts in 12 "
+		   "secs): user=<eve>, method=PLAIN, rip=192.0.2.1, "
+		   "lip=192.0.2.2, TLS, session=<x>",
+	    .want = FATE_FAILED_LOGIN },
+	{ .name = "dovecot: a wrong password in a name is none",
+	    .program = "dovecot",
+	    .msg = "imap-login: Disconnected: Connection closed (no auth "
+		   "attempts in 2 secs): user=<(auth failed, 1 >, "
+		   "rip=192.0.2.1, lip=192.0.2.2, session=<x>",
+	    .want = FATE_NOT_A_LOGIN },
 	{ .name = "cyrus: logfmt, a success inside a failure",
 	    .program = "cyrus/imaps",
 	    .msg =

@@ -101,7 +101,8 @@ start(void **state)
 	(void)fprintf(out,
 	    "logins: { database = \"%s\"; };\naudit: { database = \"%s\"; };\n"
 	    "milter: { listen = \"unix:%s/milter.sock\"; };\n"
-	    "relay: { local_domains = [ \"lab.test\" ]; };\n",
+	    "relay: { local_domains = [ \"lab.test\" ]; };\n"
+	    "limits: { client_recipients = \"20/1h\"; };\n",
 	    logins, audit, dir);
 	assert_int_equal(fclose(out), 0);
 	if (store_open(logins, STORE_WRITE, &table, &err) == -1 ||
@@ -139,6 +140,36 @@ who_may_relay(void **state)
 	    REASON_RECENT_LOGIN);
 	assert_int_equal(decided("198.51.100.92", "b@lab.test", NULL),
 	    REASON_LOCAL_RECIPIENT);
+}
+
+/* An admin's question gets the same answer, and leaves no trace. */
+static void
+would(void **state)
+{
+	struct gate_request req = request("198.51.100.95", "b@example.net");
+	struct gate_request ours = request("198.51.100.95", "b@lab.test");
+	struct decide_answer answer;
+	int64_t before = rows_recorded();
+
+	(void)state;
+	gate_would(gc, &req, &answer);
+	assert_int_not_equal(answer.decision.verdict, VERDICT_ACCEPT);
+	login("198.51.100.95");
+	for (int i = 0; i < 25; i++) { /* the limit is 20 */
+		gate_would(gc, &req, &answer);
+		assert_int_equal(answer.decision.reason, REASON_RECENT_LOGIN);
+	}
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(
+		    decided("198.51.100.95", "b@example.net", NULL),
+		    REASON_RECENT_LOGIN);
+	gate_would(gc, &req, &answer);
+	assert_int_equal(answer.decision.reason, REASON_RATE_LIMITED);
+	assert_int_equal(decided("198.51.100.95", "b@example.net", NULL),
+	    REASON_RATE_LIMITED);
+	gate_would(gc, &ours, &answer);
+	assert_int_equal(answer.decision.reason, REASON_LOCAL_RECIPIENT);
+	assert_int_equal(rows_recorded(), before);
 }
 
 /* An address of this machine's own proves nothing. */
@@ -222,6 +253,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_may_relay),
+		cmocka_unit_test(would),
 		cmocka_unit_test(own_address),
 		cmocka_unit_test(memo),
 		cmocka_unit_test(records),
