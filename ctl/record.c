@@ -19,31 +19,33 @@ record_user(const struct audit_record *rec)
 	    : NULL;
 }
 
-/* As typed, with or without brackets: always without here. */
+/* As typed, with or without brackets: always with here. NULL: not told. */
 static void
-bare(const char *address, char *buf, size_t size)
+bracketed(const char *address, char *buf, size_t size)
 {
-	size_t n;
+	char text[400];
 
-	assert(size > 0);
-	out_escape(address, buf, size);
-	n = strlen(buf);
-	if (n >= 2 && buf[0] == '<' && buf[n - 1] == '>') {
-		memmove(buf, buf + 1, n - 2);
-		buf[n - 2] = '\0';
+	if (address == NULL) {
+		(void)snprintf(buf, size, "(not told)");
+		return;
 	}
+	out_escape(address, text, sizeof(text));
+	size_t n = strlen(text);
+	bool typed = n >= 2 && text[0] == '<' && text[n - 1] == '>';
+
+	(void)snprintf(buf, size, typed ? "%s" : "<%s>", text);
 }
 
 void
 record_print(const struct audit_record *rec, int indent)
 {
-	char when[TIME_TEXT_MAX], from[400], to[400], user[300], id[80];
+	char when[TIME_TEXT_MAX], from[410], to[410], user[300], id[80];
 	const char *name = record_user(rec);
 
 	assert(indent >= 0);
-	bare(rec->sender, from, sizeof(from));
-	bare(rec->recipient, to, sizeof(to));
-	(void)printf("%*s%s  %-8s %-18s %s  <%s> -> <%s>", indent, "",
+	bracketed(rec->sender, from, sizeof(from));
+	bracketed(rec->recipient, to, sizeof(to));
+	(void)printf("%*s%s  %-8s %-18s %s  %s -> %s", indent, "",
 	    time_local(rec->at_ms / 1000, when), rec->verdict, rec->reason,
 	    rec->client, from, to);
 	if (name != NULL)
@@ -87,6 +89,7 @@ record_json(struct json *j, const struct audit_record *rec)
 	json_text(j, "channel", rec->channel);
 	json_text(j, "mta", rec->mta);
 	json_text(j, "certificate", rec->certificate);
+	json_text(j, "message", rec->message);
 	json_number(j, "count", rec->count);
 	json_time(j, "last_at", rec->last_ms / 1000);
 	json_close(j, '}');

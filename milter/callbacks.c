@@ -46,7 +46,8 @@ struct session {
 	bool other; /* another client, whose address we weren't told */
 	struct addr client;
 	uint16_t port; /* the client's */
-	char id[32];
+	char id[32]; /* of the connection */
+	uint64_t messages; /* begun */
 	char client_name[NAME_MAX_LEN];
 	char helo[NAME_MAX_LEN];
 	char mta[MTA_MAX];
@@ -56,6 +57,10 @@ struct session {
 	char auth_user[NAME_MAX_LEN];
 	struct certificate *certificate; /* owned; NULL: none */
 	char queue_id[QUEUE_ID_MAX];
+	char message_id[PAIR_SESSION_MAX]; /* as the permit channel names the
+					    * message, or the connection's id
+					    * and a number */
+	bool named; /* by the permit channel */
 	struct accepted accepted;
 	struct limiter_message message;
 	struct gate_memo memo;
@@ -117,6 +122,7 @@ flush_accepted(struct session *s)
 	struct accepted accepted = take_accepted(s);
 	bool ok;
 
+	meter_aborted(accepted.relays.n);
 	audit_row_aborted(accepted.rows);
 	if (accepted.rows != NULL)
 		(void)gate_submit(s->gc, accepted.rows, false, &ok);
@@ -354,6 +360,9 @@ on_envfrom(SMFICTX *ctx, char **argv)
 		return SMFIS_TEMPFAIL;
 	/* here, and not only in abort, which may have been left out */
 	end_message(s);
+	(void)snprintf(s->message_id, sizeof(s->message_id), "%s.%" PRIx64,
+	    s->id, ++s->messages);
+	s->named = false;
 	look_for_another_client(ctx, s);
 	const char *arg = argv[0] == NULL ? "" : argv[0];
 	size_t len = strnlen(arg, 2000);
@@ -384,7 +393,8 @@ set_reply(SMFICTX *ctx, const char *code, const char *status, const char *text)
 }
 
 static struct gate_request
-request_of(SMFICTX *ctx, struct session *s, const char *rcpt)
+request_of(
+    SMFICTX *ctx, struct session *s, const char *rcpt, struct audit_pair *pair)
 {
 	return (struct gate_request){
 		.q = {
@@ -399,8 +409,9 @@ request_of(SMFICTX *ctx, struct session *s, const char *rcpt)
 		},
 		.client_name = s->client_name,
 		.helo = s->helo,
-		.session = s->id,
+		.session = s->message_id,
 		.queue_id = s->queue_id,
+		.pair = pair,
 		.mta = s->mta,
 		.memo = &s->memo,
 		.message = &s->message,
@@ -442,9 +453,14 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
-	const struct gate_request req = request_of(ctx, s, argv[0]);
+	struct audit_pair pair = { .number = 0 };
+	const struct gate_request req = request_of(ctx, s, argv[0], &pair);
 
 	gate_decide(s->gc, &req, &answer);
+	/* the request has a pointer to it */
+	if (pair.session[0] != '\0' && !s->named)
+		copy(s->message_id, sizeof(s->message_id), pair.session);
+	s->named |= pair.session[0] != '\0';
 	struct audit_row *row = gate_row(s->gc, &req, &answer);
 
 	if (!answer.refuse)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "milter/gate.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -28,7 +29,12 @@ enum { BEAT_MS = 250 };
  * reused. */
 enum { FAMILIES_MS = 2000 };
 
+/* Recipients on their way from the permit channel to the milter: a millisecond
+ * each, but for those that the MTA refuses itself. */
+enum { PAIRS = 8192 };
+
 static struct mutex mtx = MUTEX_INITIALIZER;
+static struct mutex pairs_mtx = MUTEX_INITIALIZER;
 static struct {
 	/* when we last spoke of a bad store */
 	int64_t store_said_ms GUARDED_BY(mtx);
@@ -41,6 +47,8 @@ static struct {
 	/* set before any thread is made */
 	struct audit *audit;
 	struct pool *pool;
+	struct audit_pairs *pairs GUARDED_BY(pairs_mtx);
+	atomic_uint_fast64_t numbers; /* of the permit channel's rows */
 	/* guarded by own_lock */
 	pthread_rwlock_t own_lock;
 	struct network_set own;
@@ -74,7 +82,12 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		.lifted = throttle_lifted };
 
 	gate.pool = pool_new(gc->cfg->logins.database);
-	if (gate.pool == NULL) {
+	mutex_lock(&pairs_mtx);
+	gate.pairs = audit_pairs_new(PAIRS);
+	bool paired = gate.pairs != NULL;
+
+	mutex_unlock(&pairs_mtx);
+	if (gate.pool == NULL || !paired) {
 		err_set(err, ERR_NOMEM, "out of memory");
 		return -1;
 	}
@@ -350,12 +363,75 @@ ask(const struct gate_config *gc, const struct gate_request *req,
 	decide(&question, ask_ops, &asked, answer);
 }
 
+static const char *
+told(const char *text)
+{
+	return text == NULL ? "" : text;
+}
+
+/* client: of ADDR_TEXT_MAX, for the key's text. */
+static struct audit_pair_key
+pair_key(const struct gate_request *req, char *client)
+{
+	return (struct audit_pair_key){
+		.client = addr_format(&req->q.client, client),
+		.port = req->port,
+		.recipient = told(req->q.recipient),
+	};
+}
+
+void
+gate_pass(const struct gate_request *req, const struct decide_answer *answer)
+{
+	char client[ADDR_TEXT_MAX];
+	const struct audit_pair_key key = pair_key(req, client);
+
+	assert(req->channel != CHANNEL_MILTER);
+	req->pair->verdict = (int)answer->decision.verdict;
+	mutex_lock(&pairs_mtx);
+	audit_pairs_give(gate.pairs, &key, clock_monotonic_ms(), req->pair);
+	mutex_unlock(&pairs_mtx);
+}
+
+/* The milter's recipient: has the permit channel passed it a moment ago? */
+static void
+find_pair(const struct gate_request *req)
+{
+	char client[ADDR_TEXT_MAX];
+	const struct audit_pair_key key = pair_key(req, client);
+
+	mutex_lock(&pairs_mtx);
+	(void)audit_pairs_take(
+	    gate.pairs, &key, clock_monotonic_ms(), req->pair);
+	mutex_unlock(&pairs_mtx);
+}
+
+/* A recipient is counted by the channel that decides on it first. A map that is
+ * only told the client decides on no recipient, unless it refuses it. */
+static void
+count(const struct gate_request *req, const struct decide_answer *answer,
+    int64_t began_ns)
+{
+	bool milter = req->channel == CHANNEL_MILTER;
+	bool again = milter && req->pair->found && !req->pair->client_only;
+	bool nobody =
+	    !milter && *told(req->q.recipient) == '\0' && !answer->refuse;
+
+	meter_duration(req->channel, began_ns);
+	if (!again && !nobody)
+		meter_decision(req->channel, &answer->decision);
+	else if (again && (int)answer->decision.verdict != req->pair->verdict)
+		meter_overruled(&answer->decision);
+}
+
 void
 gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer)
 {
 	int64_t began_ns = meter_begin();
 
+	if (req->channel == CHANNEL_MILTER)
+		find_pair(req);
 	ask(gc, req, &req->q, &ops, answer);
 	if (answer->monitored)
 		answer->decision.verdict =
@@ -366,7 +442,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	    req->channel != CHANNEL_MILTER &&
 	    answer->decision.verdict == VERDICT_ACCEPT)
 		answer->decision.verdict = VERDICT_WOULD_ACCEPT;
-	meter_decision(req->channel, &answer->decision, began_ns);
+	count(req, answer, began_ns);
 }
 
 bool
@@ -392,17 +468,34 @@ gate_settle(
 	throttle_settle(gc->cfg, message, sent);
 }
 
+/* Count a recipient of our own, once: the permit channel may have. */
+static void
+count_local(const struct gate_request *req, enum reason reason)
+{
+	const struct audit_pair *pair = req->pair;
+	bool again = req->channel == CHANNEL_MILTER && pair->found;
+
+	if (!again || pair->number != 0)
+		audit_count_local(gate.audit, req->channel, reason);
+	/* it took the recipient for a relay, or knew none */
+	if (again && pair->number != 0)
+		(void)audit_submit(
+		    gate.audit, audit_row_taking(pair->number), false);
+}
+
 struct audit_row *
 gate_row(const struct gate_config *gc, const struct gate_request *req,
     const struct decide_answer *answer)
 {
 	char client[ADDR_TEXT_MAX], reply[REPLY_TEXT_MAX + 16];
+	bool milter = req->channel == CHANNEL_MILTER;
 
 	if (answer->local && !gc->cfg->audit.record_all) {
-		audit_count_local(
-		    gate.audit, req->channel, answer->decision.reason);
+		count_local(req, answer->decision.reason);
 		return NULL;
 	}
+	if (!milter)
+		req->pair->number = atomic_fetch_add(&gate.numbers, 1) + 1;
 	reply[0] = '\0';
 	if (answer->refuse)
 		(void)snprintf(reply, sizeof(reply), "%s %s %s", answer->code,
@@ -425,7 +518,10 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.mta = req->mta,
 		.local = answer->local,
 		.channel = req->channel,
-		.decision = answer->decision };
+		.decision = answer->decision,
+		.durable = gc->cfg->audit.durable,
+		.number = milter ? 0 : req->pair->number,
+		.takes = milter ? req->pair->number : 0 };
 
 	return audit_row_new(&facts);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/db/audit.h"
+#include "common/db/audit_pair.h"
 #include "common/db/store.h"
 #include "common/policy/decide.h"
 #include "common/policy/facts.h"
@@ -38,6 +39,10 @@ struct gate_request {
 	/* of the message, zero at its begin; NULL: which message it is isn't
 	 * known */
 	struct limiter_message *message;
+	/* Of the milter: gate_decide() says in it what the permit channel has
+	 * recorded of the same recipient. Of the permit channel: gate_row() and
+	 * gate_pass() fill it. Not NULL. */
+	struct audit_pair *pair;
 	uint16_t port; /* the client's; 0: not known */
 	enum audit_channel channel;
 };
@@ -69,9 +74,15 @@ void gate_settle(
     const struct gate_config *gc, struct limiter_message *message, bool sent);
 
 /* The audit row of a decision, or NULL where it is only counted (our own
- * recipients by default) or memory is short. */
+ * recipients by default) or memory is short. A recipient that the permit
+ * channel has counted or recorded is not counted again. */
 struct audit_row *gate_row(const struct gate_config *gc,
     const struct gate_request *req, const struct decide_answer *answer);
+
+/* The permit channel doesn't refuse this recipient, whose row, or NULL, comes
+ * from gate_row(): the milter may be asked about it next. */
+void
+gate_pass(const struct gate_request *req, const struct decide_answer *answer);
 
 /* How many rows of accepted recipients a message may keep until DATA; with
  * more, gate_hand_over() takes those that there are. Waits for the disk when

@@ -13,6 +13,8 @@
 enum { CHANNELS = 3 };
 
 static atomic_uint_fast64_t decided[CHANNELS][VERDICTS][REASONS];
+static atomic_uint_fast64_t overruled[VERDICTS][REASONS];
+static atomic_uint_fast64_t aborted;
 static atomic_uint_fast64_t breaches[LIMITS];
 static struct histogram duration[CHANNELS];
 static atomic_int_fast64_t asked_at[CHANNELS]; /* Unix seconds; 0: never */
@@ -50,18 +52,38 @@ meter_asked_at(enum audit_channel channel)
 }
 
 void
-meter_decision(enum audit_channel channel, const struct decision *decision,
-    int64_t began_ns)
+meter_duration(enum audit_channel channel, int64_t began_ns)
 {
 	assert((int)channel < CHANNELS);
-	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
 	meter_asked(channel);
-	atomic_fetch_add_explicit(
-	    &decided[channel][decision->verdict][decision->reason], 1,
-	    memory_order_relaxed);
 	if (began_ns != 0)
 		histogram_count(
 		    &duration[channel], clock_monotonic_ns() - began_ns);
+}
+
+void
+meter_decision(enum audit_channel channel, const struct decision *decision)
+{
+	assert((int)channel < CHANNELS);
+	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
+	atomic_fetch_add_explicit(
+	    &decided[channel][decision->verdict][decision->reason], 1,
+	    memory_order_relaxed);
+}
+
+void
+meter_overruled(const struct decision *decision)
+{
+	assert(decision->verdict < VERDICTS && decision->reason < REASONS);
+	atomic_fetch_add_explicit(
+	    &overruled[decision->verdict][decision->reason], 1,
+	    memory_order_relaxed);
+}
+
+void
+meter_aborted(uint64_t recipients)
+{
+	atomic_fetch_add_explicit(&aborted, recipients, memory_order_relaxed);
 }
 
 void
@@ -72,10 +94,15 @@ meter_breach(enum limit limit)
 }
 
 static uint64_t
+load(const atomic_uint_fast64_t *n)
+{
+	return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+static uint64_t
 count(int channel, int verdict, int reason)
 {
-	return atomic_load_explicit(
-	    &decided[channel][verdict][reason], memory_order_relaxed);
+	return load(&decided[channel][verdict][reason]);
 }
 
 static uint64_t
@@ -111,11 +138,32 @@ meter_decisions(uint64_t *per_minute_r)
 	return total;
 }
 
+static void
+overruled_metrics(FILE *to)
+{
+	metrics_family(to, "decisions_overruled", "counter", NULL,
+	    "Recipients that the milter decided otherwise than the permit channel, which counted them.");
+	for (int v = 0; v < VERDICTS; v++)
+		for (int r = 0; r < REASONS; r++) {
+			const struct metrics_label labels[] = {
+				{ "verdict", verdict_name((enum verdict)v) },
+				{ "reason", reason_name((enum reason)r) }, { 0 }
+			};
+
+			if (load(&overruled[v][r]) > 0)
+				metrics_sample(to, "decisions_overruled",
+				    "_total", labels, load(&overruled[v][r]));
+		}
+	metrics_counter(to, "recipients_aborted",
+	    "Accepted relays that the client gave up before DATA.",
+	    load(&aborted));
+}
+
 void
 meter_metrics(FILE *to)
 {
 	metrics_family(to, "decisions", "counter", NULL,
-	    "Recipients decided on, by channel, verdict and reason.");
+	    "Recipients decided on, each once, by the channel that was first, verdict and reason.");
 	for (int c = 0; c < CHANNELS; c++)
 		for (int v = 0; v < VERDICTS; v++)
 			for (int r = 0; r < REASONS; r++) {
@@ -134,6 +182,7 @@ meter_metrics(FILE *to)
 					metrics_sample(to, "decisions",
 					    "_total", labels, count(c, v, r));
 			}
+	overruled_metrics(to);
 	metrics_family(to, "limit_breaches", "counter", NULL,
 	    "Times that a client or user went over a limit.");
 	for (int i = 0; i < LIMITS; i++) {
@@ -141,8 +190,8 @@ meter_metrics(FILE *to)
 			{ "limit", limit_name((enum limit)i) }, { 0 }
 		};
 
-		metrics_sample(to, "limit_breaches", "_total", labels,
-		    atomic_load_explicit(&breaches[i], memory_order_relaxed));
+		metrics_sample(
+		    to, "limit_breaches", "_total", labels, load(&breaches[i]));
 	}
 	metrics_family(to, "decision_duration_seconds", "histogram", "seconds",
 	    "Time to decide on a recipient, without the waiting for the disk.");

@@ -17,12 +17,23 @@ void meter_start(bool durations);
 
 /* Any thread. began_ns: what meter_begin() said when the request came. */
 int64_t meter_begin(void);
-void meter_decision(enum audit_channel channel, const struct decision *decision,
-    int64_t began_ns);
+void meter_duration(enum audit_channel channel, int64_t began_ns);
+
+/* A recipient was decided on; the milter's only if the permit channel hadn't.
+ * Any thread. */
+void
+meter_decision(enum audit_channel channel, const struct decision *decision);
+
+/* The milter decided otherwise than the permit channel had. Any thread. */
+void meter_overruled(const struct decision *decision);
+
+/* So many relayed recipients were given up by the client before DATA. Any
+ * thread. */
+void meter_aborted(uint64_t recipients);
 
 /* An MTA has asked by this channel, if only by a connection. Any thread. */
 void meter_asked(enum audit_channel channel);
-/* When it did so last, by meter_asked() or meter_decision(): Unix seconds; 0:
+/* When it did so last, by meter_asked() or meter_duration(): Unix seconds; 0:
  * not since the start. */
 int64_t meter_asked_at(enum audit_channel channel);
 

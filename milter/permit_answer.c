@@ -322,8 +322,13 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	    *req->session == '\0' ? "permit-" : "", ++requests);
 	struct gate_request ask =
 	    gate_request_of(req, certificate(req, &shown), session);
+	struct audit_pair pair = { .number = 0 };
 
 	ask.message = message_of(peer, req);
+	ask.pair = &pair;
+	if (req->kind == PROTOCOL_POLICY)
+		(void)snprintf(
+		    pair.session, sizeof(pair.session), "%s", req->session);
 	gate_decide(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
 	/* It may be ours: the closed MTA knows, and refuses behind us if it
@@ -341,6 +346,8 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	bool refuse = (a.refuse && !leave_it) || !ok;
 	struct asked_answer answer = { .known = false };
 
+	if (!refuse && !leave_it)
+		gate_pass(&ask, &a);
 	if (!refuse && !leave_it)
 		answer = learn(gc, &ask, req, &a);
 	asked_remember(req, clock_monotonic_ms(), refuse ? NULL : &answer);

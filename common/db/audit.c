@@ -28,6 +28,7 @@ enum {
 	GROUP_ROWS = 32768,
 	PIECE_MS = 1,
 	IDLE_MS = 1000,
+	UPGRADE_MS = 50, /* the same while there are rows to be paired */
 	/* A message keeps at most so many rows back, whatever the queue
 	 * holds. */
 	BATCH_MAX = 1024,
@@ -80,8 +81,27 @@ struct group {
 	int64_t began_ms;
 	uint64_t tallies[3][REASONS];
 	struct breach *breaches;
+	struct audit_row *rows; /* of it */
+	struct audit_row *unsaid; /* committed before; not on disk yet */
 	struct err err;
 };
+
+/* Say what came of rows, and free them. */
+static void
+say_rows(const struct audit *a, struct audit_row **list, bool lost)
+{
+	bool any = false;
+
+	for (const struct audit_row *r = *list; r != NULL; r = r->next)
+		if (!r->local) {
+			audit_row_log(r, lost, a->opt.log_line);
+			any = true;
+		}
+	if (any && a->opt.log_flush != NULL)
+		a->opt.log_flush();
+	audit_row_free(*list);
+	*list = NULL;
+}
 
 static void
 fail_group(struct audit *a, struct group *g)
@@ -120,30 +140,40 @@ begin_group(struct audit *a, struct group *g)
 	if (!audit_table_good(&a->table, &g->err)) {
 		say_gone(a, &g->err);
 		lose_all(a, g->first);
+		say_rows(a, &g->unsaid, true);
 	}
 	if (audit_table_begin(&a->table, g->probe, &g->err) == -1)
 		fail_group(a, g);
 }
 
 static void
-insert_rows(struct audit *a, struct group *g, const struct audit_row *list)
+insert_rows(struct audit *a, struct group *g, struct audit_row *list)
 {
 	assert(g->open);
-	for (const struct audit_row *r = list; r != NULL; r = r->next) {
+	for (struct audit_row *r = list; r != NULL; r = r->next) {
 		g->n++;
+		list->last = r; /* of all chains that were taken */
 		if (g->good && audit_table_insert(&a->table, r, &g->err) == -1)
 			fail_group(a, g);
 	}
+	g->rows = audit_row_chain(g->rows, list);
 }
 
+/* The group has ended. Threads that wait for the disk have their answer
+ * already: they don't wait for the log. */
 static void
-log_rows(const struct audit *a, const struct audit_row *list)
+log_group(const struct audit *a, struct group *g)
 {
-	for (const struct audit_row *r = list; r != NULL; r = r->next)
-		if (!r->local)
-			audit_row_log(r, a->opt.log_line);
-	if (list != NULL && a->opt.log_flush != NULL)
-		a->opt.log_flush();
+	if (!g->good) {
+		if (g->unsynced)
+			say_rows(a, &g->unsaid, true);
+		say_rows(a, &g->rows, true);
+		return;
+	}
+	g->unsaid = audit_row_chain(g->unsaid, g->rows);
+	g->rows = NULL;
+	if (g->sync)
+		say_rows(a, &g->unsaid, false);
 }
 
 /* Is it time to write what the group has? */
@@ -169,7 +199,10 @@ take_piece(
 	bool counted = false;
 
 	mutex_lock(&a->mtx);
-	clock_deadline(g->open ? PIECE_MS : IDLE_MS, &until);
+	clock_deadline(g->open            ? PIECE_MS
+		: a->table.old.up_to != 0 ? UPGRADE_MS
+					  : IDLE_MS,
+	    &until);
 	a->lingering = g->open;
 	while (!a->stop && !a->urgent && (a->lingering || a->head == NULL))
 		if (!mutex_wait_until(&a->mtx, &a->work, &until) ||
@@ -326,6 +359,7 @@ end_group(struct audit *a, struct group *g)
 		    -1 ||
 		audit_table_breaches(&a->table, g->breaches, &g->err) == -1 ||
 		audit_table_prune(&a->table, (int64_t)g->n, &g->err) == -1 ||
+		audit_table_pair_old(&a->table, &g->err) == -1 ||
 		commit(a, g) == -1))
 		fail_group(a, g);
 	settle(a, g);
@@ -353,14 +387,24 @@ writer(void *arg)
 		if (!g.open)
 			begin_group(a, &g);
 		insert_rows(a, &g, list);
-		if (commit || !g.good)
+		if (commit || !g.good) {
 			end_group(a, &g);
-		/* whoever waits for the disk doesn't wait for the log */
-		log_rows(a, list);
-		audit_row_free(list);
+			log_group(a, &g);
+		}
 	}
+	say_rows(a, &g.unsaid, false);
 	breaches_free(g.breaches);
 	return NULL;
+}
+
+static void
+audit_free(struct audit *a)
+{
+	breaches_free(a->breaches);
+	repeats_free(a->table.repeats);
+	free(a->table.numbers);
+	free(a->path);
+	free(a);
 }
 
 int
@@ -385,14 +429,15 @@ audit_start(
 	a->table = (struct audit_table){ .opt = &a->opt,
 		.path = a->path,
 		.repeats = repeats_new(),
+		.numbers = calloc(AUDIT_NUMBERS, sizeof(*a->table.numbers)),
 		.lift_id = -1 };
-	if (a->path == NULL || a->table.repeats == NULL)
+	bool memory = a->path != NULL && a->table.repeats != NULL &&
+	    a->table.numbers != NULL;
+
+	if (!memory)
 		err_set(err, ERR_NOMEM, "out of memory");
-	if (a->path == NULL || a->table.repeats == NULL ||
-	    audit_table_open(&a->table, err) == -1) {
-		repeats_free(a->table.repeats);
-		free(a->path);
-		free(a);
+	if (!memory || audit_table_open(&a->table, err) == -1) {
+		audit_free(a);
 		return -1;
 	}
 	mutex_init(&a->mtx);
@@ -403,9 +448,7 @@ audit_start(
 	if (rc != 0) {
 		err_set(err, ERR_IO, "thread: %s", strerror(rc));
 		audit_table_close(&a->table);
-		repeats_free(a->table.repeats);
-		free(a->path);
-		free(a);
+		audit_free(a);
 		return -1;
 	}
 	*a_r = a;
@@ -439,10 +482,7 @@ audit_stop(struct audit **ap)
 	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->room);
 	mutex_destroy(&a->mtx);
-	breaches_free(a->breaches);
-	repeats_free(a->table.repeats);
-	free(a->path);
-	free(a);
+	audit_free(a);
 	*ap = NULL;
 }
 

@@ -30,6 +30,14 @@ struct audit_facts {
 	bool local;
 	enum audit_channel channel;
 	struct decision decision;
+	/* Its message isn't relayed unless the row is on disk. */
+	bool durable;
+	/* A number of the permit channel's row, so that the milter's can name
+	 * it: from 1 on, in the order in which they are submitted; 0: none. */
+	uint64_t number;
+	/* That of the permit channel's row of the same recipient, which this
+	 * one stands for from now on; 0: none. */
+	uint64_t takes;
 };
 
 struct audit_options {
@@ -38,7 +46,9 @@ struct audit_options {
 	int64_t keep_s; /* older rows are deleted */
 	int64_t max_size; /* bytes of the file, see popgate.conf(5); 0: any */
 	/* one decision's log line, printable and ending in NUL; called by the
-	 * writer thread, and then log_flush (may be NULL) once a group */
+	 * writer thread when the row is on disk, or lost (a relay that depends
+	 * on it is then told as the temporary failure that it got), and then
+	 * log_flush (may be NULL) once a group */
 	void (*log_line)(const char *line, size_t len);
 	void (*log_flush)(void);
 	/* what went wrong or right again; called by the writer thread */
@@ -66,6 +76,8 @@ void audit_drain(struct audit *a);
 
 /* Make a row; free it unless it is submitted. NULL when memory is short. */
 struct audit_row *audit_row_new(const struct audit_facts *facts);
+/* No decision: only takes is done. */
+struct audit_row *audit_row_taking(uint64_t takes);
 void audit_row_free(struct audit_row *row);
 
 /* Chain row behind list (both may be NULL); returns the list. */
@@ -190,13 +202,23 @@ struct audit_record {
 	const char *sender, *recipient, *class, *verdict, *reason;
 	const char *auth_user, *login_user, *reply, *channel, *mta;
 	const char *certificate;
+	/* The same text for all recipients of one message; NULL: not known. */
+	const char *message;
 	int64_t count; /* recipients that it stands for */
 	int64_t last_ms; /* of them; at_ms when it is one */
 	bool aborted; /* audit_row_aborted() */
 };
 
-/* NULL and 0 mean: any. */
+/* The verdict of a record that was accepted, and given up by the client. */
+#define AUDIT_ABORTED "aborted"
+
+/* NULL and 0 mean: any.
+ *   channels  what each channel decided, with verdicts as they were given;
+ *             else one record a recipient, as the view decision has it, where
+ *             sender and recipient may be NULL (not told) and the verdict may
+ *             be AUDIT_ABORTED */
 struct audit_filter {
+	bool channels;
 	const char *client, *user, *sender, *recipient, *verdict, *reason;
 	const char *queue_id;
 	int64_t since_ms, until_ms, after_id;
@@ -230,7 +252,8 @@ struct audit_relayed {
 
 /* Recipients that were relayed, by id (about the oldest first), without the
  * columns that the limits don't need: only id, at_ms, client, sender, reason,
- * auth_user, login_user, session, queue_id, channel, recipient and aborted.
+ * auth_user, login_user, session, queue_id, channel, recipient, aborted and
+ * count. Those of both channels, count 0 where the other stands for it.
  *   cut_r  whether there were more rows than which->rows_max; may be NULL
  * 0, or -1 with err. */
 int
@@ -283,7 +306,8 @@ struct audit_group {
 	const char *key; /* "2026-11-21 12:00" (local), an address ... */
 	int64_t recipients, accepted, rejected, tempfailed;
 	int64_t would_refuse; /* in monitor mode */
-	int64_t messages; /* queue ids and sessions */
+	int64_t aborted; /* accepted, and given up by the client */
+	int64_t messages; /* of those that are known */
 	int64_t senders, clients, users; /* distinct */
 	int64_t first_ms, last_ms;
 };

@@ -65,7 +65,7 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	if (*first_r == -1 ||
 	    db_prepare(r->db,
 		"SELECT coalesce(max(id), 0) "
-		"FROM decision",
+		"FROM channel_decision",
 		&stmt, err) == -1)
 		return -1;
 	rc = sqlite3_step(stmt);
@@ -88,18 +88,20 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 #define RELAYED_ROWS                                          \
 	"SELECT id, at, client, sender, reason, auth_user, "  \
 	"login_user, session, queue_id, channel, recipient, " \
-	"coalesce(reply, '') = 'aborted' FROM decision WHERE "
+	"coalesce(reply, '') = 'aborted', count "             \
+	"FROM channel_decision WHERE "
 
 /* ?3 and ?4: the client, or what the texts of its network lie between; ?5 to
  * ?13: the users. +: by the index of odd users, not by the id. */
-#define ROWS_OF_SOME(client)                                            \
-	RELAYED_ROWS                                                    \
-	"id IN (SELECT id FROM decision WHERE " client " AND id >= ?1 " \
-	"UNION SELECT id FROM decision "                                \
-	"WHERE coalesce(auth_user, login_user) "                        \
-	"IN (?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) AND id >= ?1 "     \
-	"UNION SELECT +id FROM decision WHERE at >= ?2 AND " RELAYED    \
-	" AND " ODD_USERS " AND ?5 IS NOT NULL) "                       \
+#define ROWS_OF_SOME(client)                                                 \
+	RELAYED_ROWS                                                         \
+	"id IN (SELECT id FROM channel_decision WHERE " client               \
+	" AND id >= ?1 "                                                     \
+	"UNION SELECT id FROM channel_decision "                             \
+	"WHERE coalesce(auth_user, login_user) "                             \
+	"IN (?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) AND id >= ?1 "          \
+	"UNION SELECT +id FROM channel_decision WHERE at >= ?2 AND " RELAYED \
+	" AND " ODD_USERS " AND ?5 IS NOT NULL) "                            \
 	"AND at >= ?2 AND " RELAYED " ORDER BY id"
 
 enum { FIRST_USER = 5, LAST_USER = FIRST_USER + USERLIST_USERS };
@@ -223,7 +225,8 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 			.queue_id = text(stmt, 8),
 			.channel = text(stmt, 9),
 			.recipient = text(stmt, 10),
-			.aborted = sqlite3_column_int(stmt, 11) != 0 };
+			.aborted = sqlite3_column_int(stmt, 11) != 0,
+			.count = sqlite3_column_int64(stmt, 12) };
 
 		more = fn(arg, &rec);
 	}

@@ -72,8 +72,8 @@ shrink(
 		return -1;
 	*end_r = found < rows;
 	if (all) {
-		int64_t oldest = db_number(
-		    t->db, "SELECT coalesce(min(id), 0) FROM decision", err);
+		int64_t oldest = db_number(t->db,
+		    "SELECT coalesce(min(id), 0) FROM channel_decision", err);
 		int64_t middle = oldest + (t->last_id - oldest) / 2;
 
 		if (oldest == -1)

@@ -55,7 +55,7 @@ audit_id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
 	int rc = SQLITE_ROW;
 
 	if (db_prepare(r->db,
-		"SELECT id, at FROM decision WHERE id >= ?1 "
+		"SELECT id, at FROM channel_decision WHERE id >= ?1 "
 		"ORDER BY id LIMIT 1",
 		&stmt, err) == -1)
 		return -1;
@@ -130,13 +130,16 @@ prepare_filter(
 	    "SELECT id, at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
 	    "auth_user, login_user, login_at, rule, reply, channel, mta, "
-	    "certificate, count, coalesce(last_at, at) "
-	    "FROM decision WHERE id > ?1 AND id <= ?4 AND at >= ?2 "
-	    "AND at < ?3";
+	    "certificate, count, coalesce(last_at, at), ";
 	int64_t first, last;
 	sqlite3_stmt *stmt = NULL;
 
+	add_sql(sql, sizeof(sql),
+	    f->channels ? "NULL FROM channel_decision"
+			: "message FROM decision");
 	/* by id, or by the index of what is asked for */
+	add_sql(sql, sizeof(sql),
+	    " WHERE id > ?1 AND id <= ?4 AND at >= ?2 AND at < ?3");
 	if (id_range(r, f->since_ms, f->until_ms, &first, &last, err) == -1)
 		return NULL;
 	if (f->after_id > first)
@@ -214,7 +217,11 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 			.mta = text(stmt, 18),
 			.certificate = text(stmt, 19),
 			.count = sqlite3_column_int64(stmt, 20),
-			.last_ms = sqlite3_column_int64(stmt, 21) };
+			.last_ms = sqlite3_column_int64(stmt, 21),
+			.message = text(stmt, 22) };
+
+		rec.aborted =
+		    rec.reply != NULL && strcmp(rec.reply, AUDIT_ABORTED) == 0;
 
 		more = fn(arg, &rec);
 	}
@@ -223,16 +230,16 @@ audit_each(struct audit_reader *r, const struct audit_filter *filter,
 	return rc;
 }
 
-#define GROUP_COLUMNS                                                   \
-	"sum(count), sum((verdict = 'accept') * count), "               \
-	"sum((verdict = 'reject') * count), "                           \
-	"sum((verdict = 'tempfail') * count), "                         \
-	"count(DISTINCT session || '/' || coalesce(queue_id, '')), "    \
-	"count(DISTINCT sender), count(DISTINCT client), "              \
-	"count(DISTINCT coalesce(auth_user, login_user)), min(at), "    \
-	"max(coalesce(last_at, at)), "                                  \
-	"sum((verdict IN ('would-reject', 'would-tempfail')) * count) " \
-	"FROM decision AS d NOT INDEXED "
+#define GROUP_COLUMNS                                                    \
+	"sum(count), sum((verdict = 'accept') * count), "                \
+	"sum((verdict = 'reject') * count), "                            \
+	"sum((verdict = 'tempfail') * count), "                          \
+	"count(DISTINCT message), "                                      \
+	"count(DISTINCT sender), count(DISTINCT client), "               \
+	"count(DISTINCT coalesce(auth_user, login_user)), min(at), "     \
+	"max(coalesce(last_at, at)), "                                   \
+	"sum((verdict IN ('would-reject', 'would-tempfail')) * count), " \
+	"sum((verdict = '" AUDIT_ABORTED "') * count) FROM decision "
 
 static int
 each_group(struct audit_reader *r, sqlite3_stmt *stmt,
@@ -254,7 +261,8 @@ each_group(struct audit_reader *r, sqlite3_stmt *stmt,
 			.users = sqlite3_column_int64(stmt, 8),
 			.first_ms = sqlite3_column_int64(stmt, 9),
 			.last_ms = sqlite3_column_int64(stmt, 10),
-			.would_refuse = sqlite3_column_int64(stmt, 11) };
+			.would_refuse = sqlite3_column_int64(stmt, 11),
+			.aborted = sqlite3_column_int64(stmt, 12) };
 
 		more = fn(arg, &g);
 	}
@@ -273,14 +281,16 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 				  "'unixepoch', 'localtime')",
 		[AUDIT_BY_DAY] = "strftime('%Y-%m-%d', at / 1000, "
 				 "'unixepoch', 'localtime')",
-		[AUDIT_BY_CLIENT] = "client",
-		[AUDIT_BY_USER] = "coalesce(auth_user, login_user)",
-		[AUDIT_BY_SENDER] = "sender",
-		[AUDIT_BY_RECIPIENT] = "lower(trim(recipient, '<>'))",
+		[AUDIT_BY_CLIENT] = "+client",
+		[AUDIT_BY_USER] = "+coalesce(auth_user, login_user)",
+		[AUDIT_BY_SENDER] = "coalesce(sender, '(not told)')",
+		[AUDIT_BY_RECIPIENT] = "coalesce(lower(trim(recipient, '<>')), "
+				       "'(not told)')",
 		[AUDIT_BY_REASON] = "reason"
 	};
 	sqlite3_stmt *stmt = NULL;
 	int64_t first, last;
+	/* +: these are walked by id, not by another index */
 	char sql[1800];
 
 	if (id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
@@ -291,11 +301,12 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	    "AND class = 'relay'%s GROUP BY 1 "
 	    "HAVING (?4 > 0 AND count(DISTINCT sender) >= ?4) OR "
 	    "(?5 > 0 AND sum(count) >= ?5) OR "
-	    "(?6 > 0 AND sum((verdict <> 'accept') * count) >= ?6) OR "
+	    "(?6 > 0 AND sum((verdict NOT IN ('accept', '" AUDIT_ABORTED
+	    "')) * count) >= ?6) OR "
 	    "?4 + ?5 + ?6 = 0 ORDER BY %s LIMIT ?3",
 	    keys[q->by],
 	    q->by == AUDIT_BY_USER
-		? " AND coalesce(auth_user, login_user) IS NOT NULL"
+		? " AND +coalesce(auth_user, login_user) IS NOT NULL"
 		: "",
 	    q->largest_first ? "2 DESC, 1" : "1");
 	if (db_prepare(r->db, sql, &stmt, err) == -1)
@@ -327,7 +338,8 @@ audit_each_dependent(struct audit_reader *r, int64_t since_ms,
 		"WHERE id > ?2 AND at >= ?1 "
 		"AND reason = 'recent-login' AND verdict = 'accept' "
 		"AND coalesce(login_user, '') NOT IN "
-		"(SELECT auth_user FROM decision WHERE auth_user IS NOT NULL) "
+		"(SELECT auth_user FROM channel_decision "
+		"WHERE auth_user IS NOT NULL) "
 		"GROUP BY 1 "
 		"ORDER BY 2 DESC, 1",
 		&stmt, err) == -1)

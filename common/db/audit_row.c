@@ -103,8 +103,11 @@ audit_row_new(const struct audit_facts *f)
 	row->at_ms = f->at_ms;
 	row->decision = f->decision;
 	row->local = f->local;
-	row->aborted = false;
+	row->aborted = row->taking = false;
 	row->channel = f->channel;
+	row->durable = f->durable;
+	row->number = f->number;
+	row->takes = f->takes;
 	(void)snprintf(row->queue_id, sizeof(row->queue_id), "%s",
 	    f->queue_id == NULL ? "" : f->queue_id);
 	size_t at = 0;
@@ -121,6 +124,19 @@ audit_row_new(const struct audit_facts *f)
 		row->text[at++] = '\0';
 	}
 	assert(at == total);
+	return row;
+}
+
+struct audit_row *
+audit_row_taking(uint64_t takes)
+{
+	struct audit_row *row =
+	    audit_row_new(&(struct audit_facts){ .local = true });
+
+	if (row != NULL) {
+		row->takes = takes;
+		row->taking = true;
+	}
 	return row;
 }
 
@@ -217,16 +233,36 @@ put(struct line *l, const char *key, const char *value)
 	*l->p++ = '"';
 }
 
+/* What came of it: an accepted recipient may have been given up, or put off
+ * because its row was lost. */
+static void
+put_verdict(struct line *l, const struct audit_row *row, bool lost)
+{
+	enum verdict verdict = row->decision.verdict;
+	enum reason reason = row->decision.reason;
+	bool accepted = verdict == VERDICT_ACCEPT && !row->local;
+
+	if (accepted && row->aborted) {
+		put_text(l, "verdict=" AUDIT_ABORTED);
+	} else {
+		if (accepted && lost && row->durable) {
+			verdict = VERDICT_TEMPFAIL;
+			reason = REASON_AUDIT_UNAVAILABLE;
+		}
+		put_text(l, "verdict=");
+		put_text(l, verdict_name(verdict));
+	}
+	put(l, " reason=", reason_name(reason));
+}
+
 void
-audit_row_log(
-    const struct audit_row *row, void (*give)(const char *line, size_t len))
+audit_row_log(const struct audit_row *row, bool lost,
+    void (*give)(const char *line, size_t len))
 {
 	char text[4000], age[24];
 	struct line l = { text, text + sizeof(text) - 1 };
 
-	put_text(&l, "verdict=");
-	put_text(&l, verdict_name(row->decision.verdict));
-	put(&l, " reason=", reason_name(row->decision.reason));
+	put_verdict(&l, row, lost);
 	put(&l, " client=", audit_row_text(row, T_CLIENT));
 	put(&l, " client_name=", audit_row_text(row, T_CLIENT_NAME));
 	put(&l, " helo=", audit_row_text(row, T_HELO));

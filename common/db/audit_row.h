@@ -29,7 +29,10 @@ struct audit_row {
 	int64_t at_ms;
 	struct decision decision;
 	bool local, aborted;
+	bool durable; /* see struct audit_facts */
+	bool taking; /* no decision: audit_row_taking() */
 	enum audit_channel channel;
+	uint64_t number, takes;
 	char queue_id[32];
 	uint16_t offset[AUDIT_TEXTS]; /* into text */
 	char text[];
@@ -43,9 +46,10 @@ int audit_row_len(const struct audit_row *row, enum audit_text t);
  * wouldn't have permitted is refused by the MTA itself. */
 bool audit_row_refused(const struct audit_row *row);
 
-/* Call give with the row's log line, which is printable and ends in NUL. */
-void audit_row_log(
-    const struct audit_row *row, void (*give)(const char *line, size_t len));
+/* Call give with the row's log line, which is printable and ends in NUL.
+ *   lost  it isn't on disk */
+void audit_row_log(const struct audit_row *row, bool lost,
+    void (*give)(const char *line, size_t len));
 
 /* A breach with strings of its own. */
 struct breach {

@@ -120,6 +120,31 @@ insert_whole(
 	return 0;
 }
 
+static void
+note_number(struct audit_table *t, uint64_t number, int64_t id)
+{
+	if (number == 0)
+		return;
+	t->numbers[number % AUDIT_NUMBERS] =
+	    (struct audit_number){ .number = number, .id = id };
+	if (number > t->newest_number)
+		t->newest_number = number;
+}
+
+/* The row of that number stands for one recipient less: this one does. A row
+ * of another file, or of long ago, stays as it is. */
+static int
+take_number(struct audit_table *t, uint64_t number, struct err *err)
+{
+	struct audit_number *n = &t->numbers[number % AUDIT_NUMBERS];
+
+	if (number <= t->unknown_number || n->number != number)
+		return 0;
+	n->number = 0;
+	(void)sqlite3_bind_int64(t->take, 1, n->id);
+	return db_run(t->db, t->take, "decision", err);
+}
+
 int
 audit_table_insert(
     struct audit_table *t, const struct audit_row *row, struct err *err)
@@ -127,14 +152,20 @@ audit_table_insert(
 	struct repeat *p;
 
 	assert(t->db != NULL);
+	if (take_number(t, row->takes, err) == -1)
+		return -1;
+	if (row->taking)
+		return 0;
 	if (repeat_of(t, row, &p, err) == -1)
 		return -1;
 	if (p != NULL && p->id != 0) {
 		repeats_count(t->repeats, p, row->at_ms);
+		note_number(t, row->number, p->id);
 		return 0;
 	}
 	if (insert_whole(t, row, err) == -1)
 		return -1;
+	note_number(t, row->number, t->new_id);
 	if (p != NULL && ++p->rows > REPEAT_ROWS)
 		p->id = t->new_id;
 	return 0;
@@ -203,8 +234,10 @@ audit_table_rollback(struct audit_table *t)
 {
 	if (t->db != NULL && !sqlite3_get_autocommit(t->db))
 		(void)sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);
-	/* The rows that count repeats may have gone with it. */
+	/* The rows that count repeats, and those of numbers, may have gone with
+	 * it. */
 	repeats_forget(t->repeats);
+	t->unknown_number = t->newest_number;
 }
 
 /* Tell opt->lifted of new lifts. Only this writer writes decisions, so a file
@@ -260,8 +293,8 @@ still_ours(struct audit_table *t, const char *what, struct err *err)
 	t->checked_ms = clock_monotonic_ms();
 	if (audit_table_open(t, err) == -1)
 		return false;
-	int64_t newest =
-	    db_number(t->db, "SELECT coalesce(max(id), 0) FROM decision", err);
+	int64_t newest = db_number(
+	    t->db, "SELECT coalesce(max(id), 0) FROM channel_decision", err);
 
 	t->damaged = newest == -1 || !check_whole(t, err);
 	if (t->damaged) {
@@ -391,26 +424,31 @@ on_commit(void *arg, sqlite3 *db, const char *name, int frames)
 
 /* A condition for every DELETE: the newest row stays. SQLite would give its id
  * to the next row, but ids must grow, since rows are known by them. */
-#define NOT_THE_NEWEST "id < (SELECT max(id) FROM decision) "
+#define NOT_THE_NEWEST "id < (SELECT max(id) FROM channel_decision) "
 
 static int
 prepare_size(struct audit_table *t, struct err *err)
 {
 	return db_prepare(t->db,
-		   "UPDATE decision SET count = count + ?1, last_at = ?2 "
-		   "WHERE id = ?3",
+		   "UPDATE channel_decision SET count = count + ?1, "
+		   "last_at = ?2 WHERE id = ?3",
 		   &t->again, err) == -1 ||
+		db_prepare(t->db,
+		    "UPDATE channel_decision SET count = count - 1 "
+		    "WHERE id = ?1",
+		    &t->take, err) == -1 ||
 		db_prepare(t->db,
 		    "SELECT (p.page_count - f.freelist_count) * s.page_size "
 		    "FROM pragma_page_count AS p, pragma_freelist_count AS f, "
 		    "pragma_page_size AS s",
 		    &t->pages, err) == -1 ||
 		db_prepare(t->db,
-		    "SELECT max(id), count(*) FROM (SELECT id FROM decision "
+		    "SELECT max(id), count(*) FROM "
+		    "(SELECT id FROM channel_decision "
 		    "WHERE id > ?1 ORDER BY id LIMIT ?2)",
 		    &t->shrink_to, err) == -1 ||
 		db_prepare(t->db,
-		    "DELETE FROM decision WHERE id > ?1 AND id <= ?2 "
+		    "DELETE FROM channel_decision WHERE id > ?1 AND id <= ?2 "
 		    "AND " NOT_THE_NEWEST "AND (?3 OR class = 'local' "
 		    "OR verdict IN ('reject', 'tempfail') "
 		    "OR (channel <> 'milter' AND "
@@ -426,6 +464,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 	int64_t lift_id;
 
 	assert(t->db == NULL);
+	t->unknown_number = t->newest_number;
 	if (db_open(t->path, DB_CREATE, WRITE_BUSY_MS, sql_audit,
 		SQL_AUDIT_STEPS, &t->db, err) == -1)
 		return -1;
@@ -439,7 +478,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 	    db_prepare(t->db, "BEGIN IMMEDIATE", &t->begin, err) == 0 &&
 	    db_prepare(t->db, "COMMIT", &t->commit, err) == 0 &&
 	    db_prepare(t->db,
-		"INSERT INTO decision (at, session, queue_id, "
+		"INSERT INTO channel_decision (at, session, queue_id, "
 		"client, client_name, helo, sender, recipient, class, verdict, "
 		"reason, auth_user, login_user, login_at, rule, reply, channel, "
 		"mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
@@ -451,8 +490,8 @@ audit_table_open(struct audit_table *t, struct err *err)
 		"recipients = recipients + excluded.recipients",
 		&t->tally, err) == 0 &&
 	    db_prepare(t->db,
-		"DELETE FROM decision WHERE id IN (SELECT id "
-		"FROM decision ORDER BY id LIMIT ?2) AND at < ?1 "
+		"DELETE FROM channel_decision WHERE id IN (SELECT id "
+		"FROM channel_decision ORDER BY id LIMIT ?2) AND at < ?1 "
 		"AND " NOT_THE_NEWEST,
 		&t->prune, err) == 0 &&
 	    db_prepare(t->db,
@@ -468,6 +507,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 		&t->lifts, err) == 0 &&
 	    (lift_id = db_number(
 		 t->db, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&
+	    audit_table_old_open(t, err) == 0 &&
 	    db_file_sync(t->db, err) == 0 &&
 	    db_file_note(t->db, t->path, &t->file, err) == 0) {
 		/* Lifts written while the file was closed are still told. */
@@ -485,6 +525,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 void
 audit_table_close(struct audit_table *t)
 {
+	audit_table_old_close(t);
 	(void)sqlite3_finalize(t->begin);
 	(void)sqlite3_finalize(t->commit);
 	(void)sqlite3_finalize(t->insert);
@@ -497,7 +538,8 @@ audit_table_close(struct audit_table *t)
 	(void)sqlite3_finalize(t->pages);
 	(void)sqlite3_finalize(t->shrink);
 	(void)sqlite3_finalize(t->shrink_to);
-	t->again = t->pages = t->shrink = t->shrink_to = NULL;
+	(void)sqlite3_finalize(t->take);
+	t->take = t->again = t->pages = t->shrink = t->shrink_to = NULL;
 	t->begin = t->commit = t->insert = t->tally = t->prune = NULL;
 	t->breach = t->version = t->lifts = NULL;
 	/* The last one to close moves the -wal into the file: not into one

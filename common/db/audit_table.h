@@ -5,10 +5,15 @@
 #ifndef POPGATE_AUDIT_TABLE_H
 #define POPGATE_AUDIT_TABLE_H
 
+#include "common/db/audit_pair.h"
 #include "common/db/audit_repeat.h"
 #include "common/db/audit_row.h"
 #include "common/db/db.h"
 #include "common/db/db_file.h"
+
+/* So many recipients may be permitted between a message's RCPT and its DATA;
+ * with more, a recipient may be counted twice. */
+enum { AUDIT_NUMBERS = 1 << 18 };
 
 struct audit_table {
 	const struct audit_options *opt; /* borrowed, and path */
@@ -17,7 +22,7 @@ struct audit_table {
 	sqlite3 *db; /* NULL: it couldn't be opened */
 	sqlite3_stmt *begin, *commit, *insert, *tally, *prune, *breach;
 	sqlite3_stmt *version, *lifts;
-	sqlite3_stmt *again, *pages, *shrink, *shrink_to;
+	sqlite3_stmt *again, *pages, *shrink, *shrink_to, *take;
 	int64_t pruned_at, synced_ms;
 	/* The size: bytes in use at sized_at; when we said so; when all rows
 	 * had been looked at. */
@@ -25,6 +30,22 @@ struct audit_table {
 	int64_t shrunk_to; /* id up to which this round has come */
 	int64_t shrunk, shrunk_relays; /* rows deleted, and of any kind */
 	int64_t data_version, lift_id; /* what others wrote, up to there */
+	/* Where the rows of numbers are, which the milter's may take: of the
+	 * newest AUDIT_NUMBERS of this file. */
+	struct audit_number {
+		uint64_t number;
+		int64_t id;
+	} * numbers; /* owned by audit.c */
+	/* The newest of them, and the newest that isn't known to be in this
+	 * file: it was opened anew, or a transaction failed. */
+	uint64_t newest_number, unknown_number;
+	/* What is still to be paired of earlier versions' rows; up to 0: none.
+	 */
+	struct {
+		int64_t from, up_to;
+		struct audit_pairs *pairs; /* owned */
+		int64_t found;
+	} old;
 	int64_t new_id; /* newest row of this transaction; 0: none */
 	int64_t last_id; /* newest row of ours that is committed */
 	struct db_file file;
@@ -65,6 +86,10 @@ int audit_table_breaches(
  *   rows  so many were inserted */
 int audit_table_prune(struct audit_table *t, int64_t rows, struct err *err);
 
+/* Find the pairs among some more of an earlier version's rows, if there are
+ * any. */
+int audit_table_pair_old(struct audit_table *t, struct err *err);
+
 /* Commit.
  *   sync        wait for the disk
  *   unsynced_r  with -1: it is committed, but the disk didn't take it */
@@ -72,6 +97,10 @@ int audit_table_commit(
     struct audit_table *t, bool sync, bool *unsynced_r, struct err *err);
 
 void audit_table_rollback(struct audit_table *t);
+
+/* Of audit_table_open() and audit_table_close(). */
+int audit_table_old_open(struct audit_table *t, struct err *err);
+void audit_table_old_close(struct audit_table *t);
 
 /* Between transactions: move the -wal into the file once it is long. */
 void audit_table_checkpoint(struct audit_table *t);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/db/audit_pair.h"
 #include "ctl/commands/commands.h"
 #include "ctl/record.h"
 
@@ -21,12 +22,13 @@ enum {
 	OPT_REASON,
 	OPT_QUEUE_ID,
 	OPT_LIMIT,
+	OPT_CHANNELS,
 	OPT_FOLLOW,
 	OPT_JSON,
 	OPT_CSV
 };
 
-enum { LIMIT_DEFAULT = 50, FOLLOW_MS = 300 };
+enum { LIMIT_DEFAULT = 50, FOLLOW_MS = 300, FOLLOWED = 4096 };
 
 static const struct ctl_option options[] = {
 	[OPT_SINCE] = { "since", "TIME",
@@ -37,11 +39,13 @@ static const struct ctl_option options[] = {
 	[OPT_SENDER] = { "sender", "ADDRESS", "MAIL FROM" },
 	[OPT_RECIPIENT] = { "recipient", "ADDRESS", "RCPT TO" },
 	[OPT_VERDICT] = { "verdict", "WORD",
-	    "accept, reject or tempfail; would-... in monitor and observe mode" },
+	    "accept, aborted, reject or tempfail; would-... in monitor and observe mode" },
 	[OPT_REASON] = { "reason", "WORD", "recent-login, no-login, ..." },
 	[OPT_QUEUE_ID] = { "queue-id", "ID", "of this message" },
 	[OPT_LIMIT] = { "limit", "N",
 	    "the newest N; default 50 unless --since is given, 0: all" },
+	[OPT_CHANNELS] = { "channels", NULL,
+	    "what each channel decided: a relayed recipient is two rows" },
 	[OPT_FOLLOW] = { "follow", NULL,
 	    "go on with new ones, until interrupted" },
 	[OPT_JSON] = { "json", NULL, "a JSON object a line" },
@@ -54,10 +58,32 @@ enum form { FOR_PEOPLE, AS_JSON, AS_CSV };
 struct show {
 	enum form form;
 	int64_t last_id, shown;
+	/* Of --follow: what was shown of the permit channel, whose recipients
+	 * the milter may record again. */
+	struct audit_pairs *followed;
 	/* ids of the newest N, found backwards */
 	int64_t *ids;
 	size_t n;
 };
+
+/* Was the recipient shown already, as the permit channel recorded it? Not when
+ * there is something new to tell. */
+static bool
+shown_before(struct show *s, const struct audit_record *rec)
+{
+	const struct audit_pair_key key = { .client = rec->client,
+		.recipient = rec->recipient == NULL ? "" : rec->recipient };
+	struct audit_pair pair = { .number = (uint64_t)rec->id };
+
+	if (s->followed == NULL)
+		return false;
+	if (strcmp(rec->channel, audit_channel_name(CHANNEL_MILTER)) == 0)
+		return audit_pairs_take(s->followed, &key, rec->at_ms, &pair) &&
+		    !pair.client_only && strcmp(rec->verdict, "accept") == 0;
+	if (strcmp(rec->verdict, "accept") == 0)
+		audit_pairs_give(s->followed, &key, rec->at_ms, &pair);
+	return false;
+}
 
 static bool
 show(void *arg, const struct audit_record *rec)
@@ -66,6 +92,8 @@ show(void *arg, const struct audit_record *rec)
 	struct show *s = arg;
 
 	s->last_id = rec->id;
+	if (shown_before(s, rec))
+		return true;
 	s->shown++;
 	if (s->form == AS_JSON)
 		record_json(&j, rec);
@@ -106,10 +134,12 @@ filter_times(
 static int
 filter_words(struct ctl *ctl, struct audit_filter *f)
 {
-	for (int i = 0; f->verdict != NULL; i++) {
+	for (int i = 0;
+	     f->verdict != NULL && strcmp(f->verdict, AUDIT_ABORTED) != 0;
+	     i++) {
 		if (i == VERDICTS)
 			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is not a verdict: expected accept, reject, tempfail, would-reject, would-tempfail or would-accept",
+			    "'%.100s' is not a verdict: expected accept, aborted, reject, tempfail, would-reject, would-tempfail or would-accept",
 			    f->verdict);
 		if (strcmp(f->verdict, verdict_name((enum verdict)i)) == 0)
 			break;
@@ -138,6 +168,7 @@ make_filter(struct ctl *ctl, const struct ctl_args *args,
 	f->verdict = args->opt[OPT_VERDICT];
 	f->reason = args->opt[OPT_REASON];
 	f->queue_id = args->opt[OPT_QUEUE_ID];
+	f->channels = args->opt[OPT_CHANNELS] != NULL;
 	f->limit = args->opt[OPT_SINCE] == NULL ? LIMIT_DEFAULT : 0;
 	if (rc == 0)
 		rc = filter_words(ctl, f);
@@ -184,7 +215,9 @@ static int
 follow(struct ctl *ctl, struct audit_reader *r, struct audit_filter *f,
     struct show *s)
 {
-	struct audit_filter newest = { .newest_first = true, .limit = 1 };
+	struct audit_filter newest = {
+		.channels = true, .newest_first = true, .limit = 1
+	};
 	struct err err;
 
 	/* with a filter nothing may have been shown yet */
@@ -225,11 +258,14 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return rc;
 	if (s.form == AS_CSV)
 		record_csv_heads();
+	if (args->opt[OPT_FOLLOW] != NULL && !f.channels)
+		s.followed = audit_pairs_new(FOLLOWED);
 	rc = show_all(ctl, r, &f, &s);
 	if (rc == 0 && args->opt[OPT_FOLLOW] != NULL)
 		rc = follow(ctl, r, &f, &s);
 	else if (rc == 0 && s.shown == 0 && s.form == FOR_PEOPLE)
 		(void)puts("No such decision is recorded.");
+	audit_pairs_free(s.followed);
 	audit_close_reader(&r);
 	return rc;
 }

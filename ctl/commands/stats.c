@@ -62,6 +62,7 @@ show_group(void *arg, const struct audit_group *g)
 		json_text(s->json, s->by->name, g->key);
 		json_number(s->json, "recipients", g->recipients);
 		json_number(s->json, "accepted", g->accepted);
+		json_number(s->json, "aborted", g->aborted);
 		json_number(s->json, "rejected", g->rejected);
 		json_number(s->json, "tempfailed", g->tempfailed);
 		json_number(s->json, "would_refuse", g->would_refuse);
@@ -78,6 +79,7 @@ show_group(void *arg, const struct audit_group *g)
 	table_cell(s->table, *g->key == '\0' ? "<>" : g->key);
 	table_number(s->table, g->recipients);
 	table_number(s->table, g->accepted);
+	table_number(s->table, g->aborted);
 	table_number(s->table, g->rejected);
 	table_number(s->table, g->tempfailed);
 	table_number(s->table, g->would_refuse);
@@ -98,6 +100,7 @@ show_groups(struct ctl *ctl, struct audit_reader *r, const struct word *by,
 		by->head,
 		"RECIPIENTS",
 		"ACCEPTED",
+		"ABORTED",
 		"REFUSED",
 		"PUT OFF",
 		"MONITORED",

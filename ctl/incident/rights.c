@@ -205,6 +205,7 @@ rights_load(struct audit_reader *reader, int64_t since, struct rights **r_r,
 	struct rights *r = calloc(1, sizeof(*r));
 	/* what waits in the queue was decided earlier */
 	const struct audit_filter filter = {
+		.channels = true,
 		.verdict = "accept",
 		.since_ms = (since - 86400) * 1000,
 	};

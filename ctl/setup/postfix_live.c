@@ -167,7 +167,8 @@ look_at_record(void *arg, const struct audit_record *rec)
 static bool
 is_recorded(const struct config *cfg, int64_t since_ms)
 {
-	const struct audit_filter filter = { .since_ms = since_ms - HOUR_MS,
+	const struct audit_filter filter = { .channels = true,
+		.since_ms = since_ms - HOUR_MS,
 		.newest_first = true,
 		.limit = 1000 };
 	struct record r = { .since_ms = since_ms };

@@ -294,7 +294,7 @@ take_decision(void *arg, const struct audit_record *r)
 int64_t
 stage_gate_decisions(struct stage_decision **v_r, struct err *err)
 {
-	const struct audit_filter all = { 0 };
+	const struct audit_filter all = { .channels = true };
 	struct taken taken = { 0 };
 	struct audit_reader *reader = NULL;
 	int rc = 0;

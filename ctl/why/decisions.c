@@ -16,36 +16,38 @@ enum {
 struct counting {
 	struct why_decisions *d;
 	int64_t oldest_id; /* of those that were counted */
-	/* the newest message of each verdict that was counted */
-	struct {
-		char session[64], queue_id[64];
-	} last[VERDICTS];
+	/* the newest message of each kind that was counted */
+	char last[WHY_KINDS][128];
 };
+
+const char *
+why_kind_name(size_t kind)
+{
+	assert(kind < WHY_KINDS);
+	return kind == WHY_ABORTED ? AUDIT_ABORTED
+				   : verdict_name((enum verdict)kind);
+}
 
 static bool
 count_decision(void *arg, const struct audit_record *rec)
 {
-	const char *id = rec->queue_id == NULL ? "" : rec->queue_id;
 	struct counting *c = arg;
 	size_t v = 0;
 
 	c->d->looked_at++;
 	c->oldest_id = rec->id;
-	while (strcmp(verdict_name((enum verdict)v), rec->verdict) != 0)
-		if (++v == VERDICTS)
+	while (strcmp(why_kind_name(v), rec->verdict) != 0)
+		if (++v == WHY_KINDS)
 			return true;
 	struct why_kind *k = &c->d->kind[v];
 
 	if (k->recipients == 0)
 		k->last_ms = rec->last_ms;
 	k->recipients += rec->count;
-	if (strcmp(c->last[v].session, rec->session) != 0 ||
-	    strcmp(c->last[v].queue_id, id) != 0) {
+	if (rec->message != NULL && strcmp(c->last[v], rec->message) != 0) {
 		k->messages++;
-		(void)snprintf(c->last[v].session, sizeof(c->last[v].session),
-		    "%s", rec->session);
 		(void)snprintf(
-		    c->last[v].queue_id, sizeof(c->last[v].queue_id), "%s", id);
+		    c->last[v], sizeof(c->last[v]), "%s", rec->message);
 	}
 	return true;
 }
@@ -71,6 +73,7 @@ keep_record(
 	kept->channel = why_keep(w, rec->channel);
 	kept->mta = why_keep(w, rec->mta);
 	kept->certificate = why_keep(w, rec->certificate);
+	kept->message = why_keep(w, rec->message);
 }
 
 struct records {
@@ -124,8 +127,8 @@ why_decisions(
 	d->partly = d->looked_at == f.limit;
 	f.after_id = c.oldest_id - 1;
 	f.limit = w->decisions;
-	for (size_t v = 0; v < VERDICTS; v++) {
-		f.verdict = verdict_name((enum verdict)v);
+	for (size_t v = 0; v < WHY_KINDS; v++) {
+		f.verdict = why_kind_name(v);
 		take_newest(w, &f, &d->kind[v]);
 	}
 }

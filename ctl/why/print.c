@@ -198,10 +198,12 @@ print_kind(const struct ctl *ctl, const char *title, const struct why_kind *k,
 
 	if (k->recipients == 0)
 		return;
-	(void)printf("\n%s: %s%" PRId64 " %s in %" PRId64 " %s, the last %s\n",
-	    title, partly ? "at least " : "", k->recipients,
-	    k->recipients == 1 ? "recipient" : "recipients", k->messages,
-	    k->messages == 1 ? "message" : "messages",
+	(void)printf("\n%s: %s%" PRId64 " %s", title, partly ? "at least " : "",
+	    k->recipients, k->recipients == 1 ? "recipient" : "recipients");
+	if (k->messages > 0)
+		(void)printf(" in %" PRId64 " %s", k->messages,
+		    k->messages == 1 ? "message" : "messages");
+	(void)printf(", the last %s\n",
 	    time_relative(k->last_ms / 1000, ctl->now, when));
 	for (size_t i = 0; i < k->n_newest; i++) {
 		const char *reply = k->newest[i].reply;
@@ -219,8 +221,9 @@ print_kind(const struct ctl *ctl, const char *title, const struct why_kind *k,
 static void
 print_decisions(const struct ctl *ctl, const struct why_decisions *d)
 {
-	static const char *const titles[VERDICTS] = {
+	static const char *const titles[WHY_KINDS] = {
 		[VERDICT_ACCEPT] = "Accepted",
+		[WHY_ABORTED] = "Accepted, and given up by the client",
 		[VERDICT_REJECT] = "Refused",
 		[VERDICT_TEMPFAIL] = "Put off (4xx)",
 		[VERDICT_WOULD_REJECT] = "Not refused, in monitor mode",
@@ -235,7 +238,7 @@ print_decisions(const struct ctl *ctl, const struct why_decisions *d)
 	if (d->partly)
 		(void)printf(
 		    "\nOf its newest %" PRId64 " decisions:\n", d->looked_at);
-	for (size_t v = 0; v < VERDICTS; v++)
+	for (size_t v = 0; v < WHY_KINDS; v++)
 		print_kind(ctl, titles[v], &d->kind[v], d->partly);
 }
 

@@ -130,10 +130,10 @@ print_decisions(struct json *j, const struct why_decisions *d)
 {
 	if (d->unknown != NULL)
 		json_text(j, "decisions_error", d->unknown);
-	for (size_t v = 0; v < VERDICTS && d->counted; v++) {
+	for (size_t v = 0; v < WHY_KINDS && d->counted; v++) {
 		const struct why_kind *k = &d->kind[v];
 
-		json_open(j, verdict_name((enum verdict)v), '{');
+		json_open(j, why_kind_name(v), '{');
 		json_number(j, "recipients", k->recipients);
 		json_bool(j, "at_least", d->partly);
 		json_time(j, "last_at", k->last_ms / 1000);

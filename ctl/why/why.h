@@ -54,9 +54,15 @@ struct why_logins {
 	bool events_asked; /* for at least one */
 };
 
-/* The decisions of one verdict. */
+/* The verdicts, and what was accepted and given up by the client. */
+enum { WHY_ABORTED = VERDICTS, WHY_KINDS };
+
+const char *why_kind_name(size_t kind);
+
+/* The decisions of one kind. */
 struct why_kind {
-	int64_t recipients, messages;
+	int64_t recipients;
+	int64_t messages; /* of those that the channel tells apart */
 	int64_t last_ms; /* of the newest */
 	struct audit_record *newest;
 	size_t n_newest;
@@ -67,7 +73,7 @@ struct why_decisions {
 	bool counted; /* false: reading failed, and that was said */
 	int64_t looked_at;
 	bool partly; /* there are older ones, which weren't looked at */
-	struct why_kind kind[VERDICTS];
+	struct why_kind kind[WHY_KINDS];
 };
 
 /* The decisions on one message. */

@@ -105,7 +105,7 @@ class Gate(Filter):
         Those under way when the driver stopped may be there as well."""
         with sqlite3.connect(f"file:{self.audit}?mode=ro", uri=True) as db:
             rows, = db.execute(
-                "SELECT coalesce(sum(count), 0) FROM decision").fetchone()
+                "SELECT coalesce(sum(count), 0) FROM channel_decision").fetchone()
         return self.decided - rows
 
 

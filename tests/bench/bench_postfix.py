@@ -221,7 +221,7 @@ class Bench:
         with sqlite3.connect(
                 f"file:{self.root}/popgate/audit.db?mode=ro", uri=True) as db:
             rows, = db.execute(
-                "SELECT count(*) FROM decision WHERE channel = 'milter' AND "
+                "SELECT count(*) FROM channel_decision WHERE channel = 'milter' AND "
                 "verdict = 'accept' AND class = 'relay'").fetchone()
         if rows != self.expected:
             self.missed += 1

@@ -80,7 +80,7 @@ fill(const char *path, int64_t n, uint32_t clients)
 	int indexes = drop_indexes(index);
 
 	stmt = prepare(
-	    "INSERT INTO decision (at, session, queue_id, client, "
+	    "INSERT INTO channel_decision (at, session, queue_id, client, "
 	    "client_name, helo, sender, recipient, class, verdict, reason, "
 	    "auth_user, login_user, login_at, rule, reply, channel, mta) "
 	    "VALUES (?1, ?2, ?2, ?3, 'client.example.com', "

@@ -111,7 +111,7 @@ read_rows(void)
 	assert_int_equal(
 	    sqlite3_prepare_v2(h,
 		"SELECT id, substr(recipient, "
-		"3) FROM decision WHERE id > ?1 AND verdict = 'accept'",
+		"3) FROM channel_decision WHERE id > ?1 AND verdict = 'accept'",
 		-1, &stmt, NULL),
 	    SQLITE_OK);
 	(void)sqlite3_bind_int64(stmt, 1, last_id);

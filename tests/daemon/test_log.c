@@ -354,7 +354,7 @@ milter_row(const struct sink *s)
 	assert_int_equal(stop_of(daemon_pid), 0);
 	daemon_pid = 0;
 	close_sink();
-	sql("audit.db", "DELETE FROM decision");
+	sql("audit.db", "DELETE FROM channel_decision");
 }
 
 /* --- the collector --- */

@@ -1268,7 +1268,7 @@ other_family(void **state)
 	}
 }
 
-#define COUNT "SELECT count(*) FROM decision WHERE "
+#define COUNT "SELECT count(*) FROM channel_decision WHERE "
 
 static void
 monitor_mode(void **state)

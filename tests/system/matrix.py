@@ -415,6 +415,90 @@ class Matrix:
                      for _ in range(4)]
             assert codes == [250, 250, 250, 450]
 
+    @pytest.mark.parametrize("limited", [False, True])
+    def test_a_recipient_is_one_in_every_count(self, lab, limited):
+        """Two messages to three foreign recipients and one of ours, and one
+        that the client gave up: every place that counts says so, with limits
+        and without."""
+        rate = "5000/1h" if limited else "off"
+        keys = ("client_recipients", "client_messages", "client_senders",
+                "user_recipients", "user_messages", "user_clients")
+        limits = " ".join(f'{key} = "{rate}";' for key in keys)
+        with lab.rules(limits=limits):
+            self.truth(lab, lab.logged_in("imap", 4, "bob"))
+
+    def truth(self, lab, client):
+        def bob():
+            rows = lab.popgate.ctl("dependents", "--json").splitlines()
+            users = {row["user"]: row for row in map(json.loads, rows)}
+            row = users.get("bob", {"recipients": 0, "messages": 0})
+            return row["recipients"], row["messages"]
+
+        was, asked = bob(), lab.popgate.health()["decisions"]
+        before = lab.popgate.counters()
+        first = lab.send(client, REMOTE, "other@remote.test")
+        second = lab.send(client, REMOTE, OWN)
+        assert first.data.code == second.data.code == 250, (first, second)
+        with lab.smtp(client) as smtp:
+            smtp.mail("sender@elsewhere.test")
+            assert smtp.rcpt(REMOTE).code == 250
+            smtp.rset()
+        # who has no milter isn't told that a message was given up
+        aborted, own = int(lab.aborts_known), int(lab.own_recorded)
+        relayed = {"accepted": 4 - aborted, "aborted": aborted}
+        wait_for(lambda: lab.popgate.query(
+            "audit.db", "SELECT 1 FROM decision WHERE client = ? AND "
+            "verdict = 'aborted'", (client,)) or not aborted, "the abort")
+
+        row = dict(lab.popgate.query(
+            "audit.db", "SELECT * FROM relay_by_client WHERE client = ?",
+            (client,))[0])
+        want = {"recipients": 4, "messages": 3, "senders": 1, **relayed}
+        assert {key: row[key] for key in want} == want
+        for sql, count in (
+                ("class = 'relay'", 4), ("class = 'local'", own),
+                ("verdict = 'accept' AND class = 'relay'", 4 - aborted),
+                ("sender IS NULL OR recipient IS NULL", 0),
+                ("queue_id IS NULL AND verdict = 'accept' AND "
+                 "channel = 'milter'", 0)):
+            assert lab.popgate.query(
+                "audit.db", "SELECT sum(count) FROM decision WHERE client = ?"
+                f" AND ({sql})", (client,))[0][0] == (count or None), sql
+        for command in ("stats", "top"):
+            rows = map(json.loads, lab.popgate.ctl(
+                command, "--by", "client", "--json", *(
+                    ("--limit", "1000") if command == "top" else ())
+            ).splitlines())
+            row = next(r for r in rows if r["client"] == client)
+            assert {key: row[key] for key in want} == want, command
+
+        def suspects(threshold):
+            return client in lab.popgate.ctl("spam", "--since", "1h",
+                                             "--recipients", threshold)
+        assert (suspects("4"), suspects("5")) == (True, False)
+        got = bob()
+        assert got == (was[0] + 4 - aborted, was[1] + 3 - aborted)
+        shown = [json.loads(line) for line in lab.popgate.ctl(
+            "decisions", "--client", client, "--json").splitlines()]
+        assert sorted(r["verdict"] for r in shown if r["class"] == "relay"
+                      ) == ["aborted"] * aborted + ["accept"] * (4 - aborted)
+        assert len(shown) == 4 + own
+        both = lab.popgate.ctl("decisions", "--client", client, "--channels",
+                               "--json").splitlines()
+        assert (len(both) > 5) == (lab.closed and aborted == 1)
+        why = lab.popgate.ctl("why", client)
+        # OWN is recorded here, too: audit.record = "all"
+        assert f"Accepted: {4 - aborted + own} recipients in {3 - aborted} " \
+            "messages" in why, why
+        assert ("given up by the client: 1 recipient in 1 message" in why) == \
+            (aborted == 1), why
+        assert lab.popgate.health()["decisions"] == asked + 4 + own
+        after = lab.popgate.counters()
+        assert after["decisions"] - before["decisions"] == 4 + own
+        assert after["recipients_aborted"] - \
+            before["recipients_aborted"] == aborted
+        assert after["decisions_overruled"] == before["decisions_overruled"]
+
     def test_limit_of_a_stolen_password(self, lab):
         """SMTP AUTH counts for the user, from wherever it comes."""
         with lab.rules(limits='user_recipients = "5/1h"; deny_for = "1h"; '

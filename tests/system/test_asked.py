@@ -210,12 +210,12 @@ def test_another_one_asks(server):
         assert s.recv(2000)
     # asked now, changed now: the wiring may be gone a moment ago
     assert "asks popgate no more" in server.health(2)
-    row = "SELECT max(id) FROM decision"
+    row = "SELECT max(id) FROM channel_decision"
     wait_for(lambda: subprocess.run(
         ["sqlite3", server.root / "db/audit.db", row], capture_output=True,
         text=True).stdout.strip(), "a row")
     subprocess.run(["sqlite3", server.root / "db/audit.db",
-                    "UPDATE decision SET at = at + 400000"], check=True)
+                    "UPDATE channel_decision SET at = at + 400000"], check=True)
     assert "but another one does" in server.checks()["OK"][0]
     server.health(0)
 

@@ -19,7 +19,7 @@ def test_sql(box):
     assert box.out("sql", "SELECT client FROM relay_client") == \
         "192.0.2.1\n"
     assert box.out("sql", "SELECT count(*) FROM audit.decision") == "1\n"
-    for table in ("login", "audit.decision"):
+    for table in ("login", "audit.channel_decision"):
         done = subprocess.run([CTL, "-c", box.conf, "sql",
                                "DELETE FROM " + table], capture_output=True,
                               text=True)

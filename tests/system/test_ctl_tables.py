@@ -359,13 +359,13 @@ def test_two_hundred_thousand(copied):
     db.close()
     with sqlite3.connect(copied.audit) as db:
         db.execute('PRAGMA synchronous = OFF')
-        row = db.execute('SELECT * FROM decision WHERE id = 1').fetchone()
-        columns = [c[1] for c in db.execute('PRAGMA table_info(decision)')]
+        row = db.execute('SELECT * FROM channel_decision WHERE id = 1').fetchone()
+        columns = [c[1] for c in db.execute('PRAGMA table_info(channel_decision)')]
         at, client = columns.index('at'), columns.index('client')
         rows = ((None, *row[1:at], now * 1000 - 200000 + i, *row[at + 1:])
                 for i in range(200000))
         assert client > at
-        db.executemany('INSERT INTO decision VALUES (%s)' %
+        db.executemany('INSERT INTO channel_decision VALUES (%s)' %
                        ','.join('?' * len(row)), rows)
     db.close()
     for name, (needs, args) in COMMANDS.items():

@@ -70,7 +70,7 @@ class TestClosed(Matrix):
                     assert smtp.command("DATA").code == 354, n
                     assert smtp.command("\r\n.").code == 250, n
                 rows = lab.popgate.query(
-                    "audit.db", "SELECT count(*) FROM decision WHERE "
+                    "audit.db", "SELECT count(*) FROM channel_decision WHERE "
                     "trim(sender, '<>') = ? AND channel = 'milter' AND "
                     "verdict = 'accept'", (f"many{n}@s.test",))
                 assert rows[0][0] == n

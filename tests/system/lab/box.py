@@ -257,7 +257,7 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
                      "auth_user": None, "login_user": None, "rule": 10,
                      "reply": None, "session": "s%d" % n, **row}
                 r["at"] = int((now + r["at"]) * 1000)
-                db.execute("""INSERT INTO decision (at, session, queue_id,
+                db.execute("""INSERT INTO channel_decision (at, session, queue_id,
                     client, client_name, helo, sender, recipient, class,
                     verdict, reason, auth_user, login_user, login_at, rule,
                     reply, channel, mta) VALUES (:at, :session, :queue_id,

@@ -112,12 +112,28 @@ class Popgate:
             with db:
                 db.execute(f"ALTER TABLE {name} RENAME TO {new}")
             db.close()
-        rename("decision", "gone")
+        rename("channel_decision", "gone")
         try:
             yield
         finally:
-            rename("gone", "decision")
+            rename("gone", "channel_decision")
         wait_for(lambda: self.health()["audit_good"], "the table")
+
+    def counters(self):
+        """Counters of popgate-milter, each summed over its labels."""
+        sums = dict.fromkeys(
+            ("decisions", "decisions_overruled", "recipients_aborted"), 0)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10)
+            s.connect(str(self.site.sockets / "metrics.sock"))
+            s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        for line in text.splitlines():
+            name = line.partition("{")[0].partition(" ")[0]
+            name = name.removeprefix("popgate_").removesuffix("_total")
+            if name in sums and not line.startswith("#"):
+                sums[name] += int(float(line.split()[-1]))
+        return sums
 
     def logins(self):
         return self.query("logins.db", "SELECT * FROM login")
@@ -130,10 +146,11 @@ class Popgate:
                         f"the login of {client}")
 
     def decisions(self, **equal):
-        """Rows of the audit, oldest first, with these values."""
+        """Rows of the audit, of each channel, oldest first, with these
+        values."""
         where = " AND ".join(f"{name} = :{name}" for name in equal) or "1"
-        return self.query("audit.db", f"SELECT * FROM decision WHERE {where} "
-                          "ORDER BY id", equal)
+        return self.query("audit.db", "SELECT * FROM channel_decision WHERE "
+                          f"{where} ORDER BY id", equal)
 
     def wait_decision(self, seconds=PATIENCE, **equal):
         """The newest row with these values, as soon as it is there."""

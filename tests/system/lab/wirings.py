@@ -29,6 +29,8 @@ class Lab:
     full_names = False          # of certificates, or the CN only
     certificates_known = True   # to that channel at all
     digests = True              # of certificates, to that channel
+    aborts_known = True         # a milter sees what the client gives up
+    own_recorded = True         # it is asked about our own recipients
     stamps = "traditional"
     # Senders that come to popgate as they are typed.
     routed_senders = ("@elsewhere.test:bob@lab.test",)
@@ -207,7 +209,7 @@ class EximClosed(Lab):
     channel = "policy"
     mta_group = "Debian-exim"
     auth_needs_popgate = False
-    certificates_known = False
+    certificates_known = aborts_known = own_recorded = False
     routed_senders = ()         # Exim takes routes away
     nmap_refused = 3
     not_taken = (b"<alice@lab.test.>", b"<alice@localhost>",

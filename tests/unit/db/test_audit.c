@@ -1309,7 +1309,173 @@ old_version(void **state)
 	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, clock_now_ms());
 	audit_stop(&a);
 	assert_int_equal(number("SELECT recipients FROM relay_by_client"), 101);
-	assert_int_equal(number("PRAGMA user_version"), 5);
+	assert_int_equal(number("PRAGMA user_version"), 6);
+}
+
+/* A file of version 5 with both channels' rows of a message after the other,
+ * and a few of other kinds: two rows of a recipient are one after the upgrade,
+ * which the start doesn't wait for, and which a kill doesn't confuse. */
+static void
+old_pairs(void **state)
+{
+	enum { MESSAGES = 20000 };
+	char command[300];
+
+	(void)state;
+	for (int v = 1; v <= 5; v++) {
+		(void)snprintf(command, sizeof(command),
+		    "sqlite3 %%s < sql/audit-%03d.sql", v);
+		shell(command);
+	}
+	/* three rows each: policy, policy refused, milter at DATA; every
+	 * tenth is a map that is told the client only */
+	shell("sqlite3 %s \"PRAGMA user_version = 5; WITH n(n) AS (SELECT 0 "
+	      "UNION ALL SELECT n + 1 FROM n WHERE n < 19999) INSERT INTO "
+	      "decision (at, session, queue_id, client, client_name, helo, "
+	      "sender, recipient, class, verdict, reason, rule, channel, mta) "
+	      "SELECT unixepoch() * 1000 - 20000 + n, 's' || n, iif(k = 2, 'Q' "
+	      "|| n, NULL), '192.0.2.' || (n % 200), '', '', iif(k = 0 AND n "
+	      "% 10 = 0, '', 'a'), iif(k = 0 AND n % 10 = 0, '', iif(k = 2, "
+	      "'<b@x>', 'b@x')), 'relay', iif(k = 1, 'reject', 'accept'), "
+	      "iif(k = 1, 'no-login', 'recent-login'), 10, iif(k = 2, "
+	      "'milter', iif(n % 10 = 0, 'socketmap', 'policy')), '' FROM n, "
+	      "(SELECT 0 AS k UNION SELECT 1 UNION SELECT 2) ORDER BY n, k\"");
+	for (int part = 0; part < 3; part++) {
+		struct audit *a = start(1000);
+
+		/* the writer is about its work, wherever it is stopped */
+		audit_stop(&a);
+		assert_int_equal(
+		    number("SELECT count(*) FROM channel_decision"),
+		    3 * MESSAGES);
+	}
+	struct audit *a = start(1000);
+
+	wait_until(number("SELECT count(*) FROM unpaired") == 0);
+	assert_int_equal(
+	    number("SELECT sum(count) FROM decision"), 2 * MESSAGES);
+	assert_int_equal(
+	    number("SELECT sum(accepted) FROM relay_by_client"), MESSAGES);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE queue_id "
+				"IS NULL AND verdict = 'accept'"),
+	    0);
+	assert_int_equal(number("SELECT count(DISTINCT message) FROM decision "
+				"WHERE verdict = 'accept'"),
+	    MESSAGES);
+	/* what comes now isn't looked at again */
+	assert_true(audit_wait(a, message(a, "NEW", 1), 20000));
+	audit_stop(&a);
+	assert_int_equal(
+	    number("SELECT sum(count) FROM decision"), 2 * MESSAGES + 1);
+}
+
+/* Of a recipient that both channels record, the milter's row counts, also when
+ * it refuses, when it is only counted among repeats, or when there is none; a
+ * number of another file or of nobody takes nothing. */
+static void
+numbers(void **state)
+{
+	struct audit *a = start(1000);
+	struct audit_facts f = { .at_ms = clock_now_ms(),
+		.session = "i1",
+		.client = "192.0.2.1",
+		.sender = "s@x",
+		.recipient = "b@x",
+		.channel = CHANNEL_POLICY,
+		.number = 1,
+		.decision = { .reason = REASON_RECENT_LOGIN } };
+	struct audit_facts m = f;
+
+	(void)state;
+	m.channel = CHANNEL_MILTER;
+	m.number = 0;
+	m.takes = 1;
+	assert_true(
+	    audit_wait(a, audit_submit(a, audit_row_new(&f), true), 20000));
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 1);
+	struct audit_row *row = audit_row_new(&m);
+
+	audit_row_aborted(row);
+	assert_true(audit_wait(a, audit_submit(a, row, true), 20000));
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 1);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE verdict = "
+				"'aborted' AND channel = 'milter'"),
+	    1);
+	/* once only; and numbers of nobody */
+	m.decision.verdict = VERDICT_REJECT;
+	for (m.takes = 1; m.takes < 4; m.takes++)
+		assert_true(audit_wait(
+		    a, audit_submit(a, audit_row_new(&m), true), 20000));
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 4);
+	assert_int_equal(number("SELECT min(count) FROM channel_decision"), 0);
+	/* no row of the milter's, for a map that is told no recipient */
+	f.number = 5;
+	f.recipient = f.sender = "";
+	f.channel = CHANNEL_SOCKETMAP;
+	assert_true(
+	    audit_wait(a, audit_submit(a, audit_row_new(&f), true), 20000));
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE recipient "
+				"IS NULL AND sender IS NULL AND message IS "
+				"NULL"),
+	    1);
+	assert_true(
+	    audit_wait(a, audit_submit(a, audit_row_taking(5), true), 20000));
+	assert_int_equal(number("SELECT sum(count) FROM decision"), 4);
+	/* repeats of a refusal in monitor mode */
+	f.recipient = "c@x";
+	f.decision.verdict = VERDICT_WOULD_REJECT;
+	m.decision.verdict = VERDICT_WOULD_REJECT;
+	for (f.number = 10; f.number < 60; f.number++) {
+		m.takes = f.number;
+		(void)audit_submit(a, audit_row_new(&f), false);
+		(void)audit_submit(a, audit_row_new(&m), false);
+	}
+	audit_stop(&a);
+	assert_int_equal(number("SELECT sum(count) FROM decision WHERE verdict "
+				"= 'would-reject'"),
+	    50);
+	/* another process numbers anew */
+	a = start(1000);
+	m.takes = 1;
+	assert_true(
+	    audit_wait(a, audit_submit(a, audit_row_new(&m), true), 20000));
+	audit_stop(&a);
+	assert_int_equal(number("SELECT sum(count) FROM decision WHERE verdict "
+				"= 'would-reject'"),
+	    51);
+}
+
+/* The log says what the client was told: a relay that needs its row and lost it
+ * was put off. */
+static void
+lost_is_said(void **state)
+{
+	struct audit *a = start(100);
+	struct audit_facts f = { .at_ms = clock_now_ms(),
+		.session = "s1",
+		.client = "192.0.2.1",
+		.recipient = "b@x",
+		.durable = true,
+		.decision = { .reason = REASON_RECENT_LOGIN } };
+
+	(void)state;
+	lines = 0;
+	shell("sqlite3 %s 'ALTER TABLE channel_decision RENAME TO gone'");
+	assert_false(
+	    audit_wait(a, audit_submit(a, audit_row_new(&f), true), 20000));
+	audit_stop(&a);
+	assert_int_equal(lines, 1);
+	assert_non_null(strstr(last_line,
+	    "verdict=tempfail "
+	    "reason=audit-unavailable "));
+	shell("sqlite3 %s 'ALTER TABLE gone RENAME TO channel_decision'");
+	a = start(100);
+	assert_true(
+	    audit_wait(a, audit_submit(a, audit_row_new(&f), true), 20000));
+	audit_stop(&a);
+	assert_int_equal(lines, 2);
+	assert_non_null(
+	    strstr(last_line, "verdict=accept reason=recent-login"));
 }
 
 /* Counts and a breach that can't be written don't hold up the end. */
@@ -1355,6 +1521,9 @@ main(void)
 		TEST(relays_outlive),
 		TEST(newest_stays),
 		TEST(old_version),
+		TEST(old_pairs),
+		TEST(numbers),
+		TEST(lost_is_said),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),

@@ -21,7 +21,7 @@ static const char *
 scanned(const char *detail)
 {
 	static const char *const tables[] = { "login_event", "login",
-		"decision", "d" };
+		"channel_decision", "decision", "d" };
 
 	/* the index of the few networks that an admin entered */
 	if (strncmp(detail, "SCAN ", 5) != 0 ||
@@ -69,8 +69,8 @@ explain(unsigned type, void *arg, void *p, void *x)
 
 		by_id |= strstr(sql, "class = 'relay'") != NULL &&
 		    strcmp(detail,
-			"SEARCH decision USING INTEGER PRIMARY KEY (rowid>?)") ==
-			0;
+			"SEARCH channel_decision USING INTEGER PRIMARY KEY "
+			"(rowid>?)") == 0;
 		if (table != NULL &&
 		    (allowed == NULL || strcmp(allowed, table) != 0))
 			fail_msg("%s: %s", detail, sqlite3_sql(stmt));
@@ -353,7 +353,7 @@ audit_plans(void **state)
 		assert_true(by_id == (i == 0));
 	}
 	/* who ever used AUTH: all that is kept */
-	allowed = "decision";
+	allowed = "channel_decision";
 	GOOD(audit_each_dependent(r, 1000, any_group, NULL, &err));
 	allowed = NULL;
 	assert_true(statements >= 20);

@@ -41,6 +41,8 @@ login(const char *client)
 	assert_int_equal(store_commit(table, &err), 0);
 }
 
+static struct audit_pair pair;
+
 /* What the gate says of a recipient from this client. */
 static struct gate_request
 request(const char *client, const char *recipient)
@@ -49,6 +51,7 @@ request(const char *client, const char *recipient)
 					  .sender = "a@example.org",
 					  .recipient = recipient },
 		.session = "s",
+		.pair = &pair,
 		.mta = "m",
 		.channel = CHANNEL_MILTER };
 }
