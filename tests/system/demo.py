@@ -114,6 +114,7 @@ def command(shown, arguments):
         show(line)
     expect(done.returncode == 0, f"{shown} failed")
     pause()
+    return done.stdout
 
 
 def expect(truth, what):
@@ -205,9 +206,11 @@ def story(site, mta_name):
     Chapter("Why may this address relay?")
     say("Any administrator will ask some day. One command answers, down to "
         "the line of the log:")
-    command(f"popgatectl why {CLIENT}", [*ctl, "why", CLIENT])
+    said = command(f"popgatectl why {CLIENT}", [*ctl, "why", CLIENT])
+    for told in "Accepted: 2 recipients in 2 messages", "Refused: 1 recipient":
+        expect(told in said, f"no '{told}'")
 
-    Chapter("Every decision is a row in SQLite")
+    Chapter("Every recipient is a row in SQLite")
     query = ("SELECT time(at / 1000, 'unixepoch', 'localtime') AS time, "
              "client, trim(recipient, '<>') AS recipient, verdict, reason, "
              "channel FROM decision ORDER BY id")
@@ -219,6 +222,7 @@ def story(site, mta_name):
     for text in (done.stdout + done.stderr).rstrip().splitlines():
         show(text)
     expect(done.returncode == 0, "sqlite3 failed")
+    expect(len(done.stdout.splitlines()) == 2 + 3, "not three recipients")
     say("Channel policy or socketmap is where popgate lets the closed server "
         "relay; channel milter is the second lock, which sees everything the "
         "server let through.")
