@@ -29,8 +29,7 @@ is_mailbox_service(
 const char *
 guess_server(struct span tag, struct span msg)
 {
-	while (msg.p < msg.end && (msg.end[-1] == ' ' || msg.end[-1] == '\t'))
-		msg.end--;
+	msg = span_trimmed(msg);
 	for (size_t g = 0; g < GRAMMAR_N; g++) {
 		struct grammar_match m = { .pair = PAIR_FORGET };
 		const char *name = program_of_tag(g, tag);
