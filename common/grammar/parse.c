@@ -465,23 +465,14 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	return reason;
 }
 
-/* Without the blanks that pasting and some loggers leave at the end. */
-static struct span
-trimmed(struct span s)
-{
-	while (s.p < s.end && (s.end[-1] == ' ' || s.end[-1] == '\t'))
-		s.end--;
-	return s;
-}
-
 static enum fate
 match_grammar(struct parser *parser, struct message *msg, size_t number,
     struct login *login)
 {
 	const struct grammar *g = grammars[number];
 	struct grammar_match m = { .pair = PAIR_FORGET };
-	enum fate reason = g->match(
-	    trimmed(msg->text), name_in_grammar(msg->program, msg->name), &m);
+	enum fate reason = g->match(span_trimmed(msg->text),
+	    name_in_grammar(msg->program, msg->name), &m);
 	bool closed = false;
 
 	if (reason == FATE_LOGIN && !g->long_lines &&

@@ -220,7 +220,12 @@ split_after_stamp(struct span s, struct prefix *prefix)
 		if (SPAN_EQUALS(host, "imap-login:") ||
 		    SPAN_EQUALS(host, "pop3-login:"))
 			return own_file(prefix, "dovecot", s);
-		return false;
+		/* Courier by multilog, read through tai64nlocal(8), which
+		 * writes nanoseconds. */
+		return prefix->stamp == STAMP_ISO &&
+		    span_len(prefix->time) == 29 && prefix->time.p[10] == ' ' &&
+		    prefix->time.p[19] == '.' && SPAN_EQUALS(host, "INFO:") &&
+		    own_file(prefix, "courierlogger", s);
 	}
 	if (prefix->stamp == STAMP_ISO && is_level(host))
 		return own_file(prefix,
@@ -229,6 +234,9 @@ split_after_stamp(struct span s, struct prefix *prefix)
 	prefix->host = host;
 	s.p = host.end + 1;
 	if (split_tag(&s, prefix)) {
+		/* journalctl -o with-unit: the unit in the tag's place */
+		if (prefix->stamp == STAMP_FULL)
+			(void)SPAN_CHOP(&prefix->program, ".service");
 		set_message(prefix, s);
 		return true;
 	}
@@ -351,6 +359,13 @@ take_digit_stamp(struct span *s, struct prefix *prefix)
 		return false;
 	if (p[10] == '.')
 		return take_unix(s, prefix);
+	if (p[4] == ' ' && p[8] == ' ' && p[11] == ' ' && p[14] == ':' &&
+	    p[17] == ':' && span_len(*s) > 20 && p[20] == ' ') {
+		prefix->stamp = STAMP_YEAR_BSD;
+		prefix->time = span_of(p, 20);
+		s->p = p + 21;
+		return true;
+	}
 	if (p[13] != ':' || p[16] != ':')
 		return false;
 	if (p[4] == '/' && p[7] == '/' && p[10] == ' ' && p[19] == ' ') {

@@ -26,6 +26,7 @@ enum prefix_stamp {
 	STAMP_BSD, /* Mar  3 08:01:11[.frac]: RFC 3164 section 4.1.2; the day
 		    * may have lost its blank or zero */
 	STAMP_BSD_YEAR, /* Mar  3 2026 08:01:11 */
+	STAMP_YEAR_BSD, /* 2026 Mar  3 08:01:11: syslog-ng's ts-format(full) */
 	STAMP_CTIME, /* Tue Mar 03 09:01:02 2026 */
 	STAMP_ISO, /* 2026-03-03{T| }08:01:11[.frac][zone]: RFC 3339 */
 	STAMP_SLASH, /* 2026/03/03 08:45:20: nginx */

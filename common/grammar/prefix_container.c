@@ -6,6 +6,7 @@
  *   T stderr F LINE				CRI (containerd, CRI-O)
  *   T LINE					docker logs -t
  *   service-1  | LINE				docker compose logs, also with T
+ *   service.1.ID@node    | LINE		docker service logs
  *
  * Who wrote LINE, the engine doesn't say: all programs of the container share
  * its output. Source: Kubernetes, "CRI: logging"; Docker's cli/compose. */
@@ -21,8 +22,7 @@ take_service(struct span *s)
 	const char *p = s->p;
 
 	while (p < s->end && p - s->p < SERVICE_MAX &&
-	    ((*p >= 'a' && *p <= 'z') || char_digit(*p) || *p == '-' ||
-		*p == '_' || *p == '.'))
+	    (char_host(*p) || *p == '_' || *p == '@'))
 		p++;
 	if (p == s->p)
 		return false;

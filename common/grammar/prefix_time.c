@@ -242,8 +242,30 @@ convert_iso(struct span s, struct prefix_clock *clock, int64_t *at_r)
 	return true;
 }
 
-/* The zone by its name: UTC, or one that is ours. "+03": of a zone without one.
- * Which of the two names of a zone holds, its date tells, too. */
+/* Zones by names that mean one thing only, which outside Europe few do: "CST"
+ * and "IST" are three zones each, "EST" two. */
+static bool
+zone_by_name(struct span s, int *hours_r)
+{
+	static const struct {
+		const char *name;
+		int hours;
+	} zones[] = { { "UTC", 0 }, { "GMT", 0 }, { "WET", 0 }, { "WEST", 1 },
+		{ "CET", 1 }, { "CEST", 2 }, { "EET", 2 }, { "EEST", 3 },
+		{ "MSK", 3 } };
+
+	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
+		if (!span_equals(s, zones[i].name, strlen(zones[i].name)))
+			continue;
+		*hours_r = zones[i].hours;
+		return true;
+	}
+	return false;
+}
+
+/* The zone by its name: UTC, one that is ours, or one that is nobody else's.
+ * "+03": of a zone without one. Which of the two names of our zone holds, its
+ * date tells, too. */
 static bool
 convert_full(struct span s, struct prefix_clock *clock, int64_t *at_r)
 {
@@ -259,6 +281,10 @@ convert_full(struct span s, struct prefix_clock *clock, int64_t *at_r)
 	for (int i = 0; i < 2; i++)
 		if (span_equals(s, tzname[i], strlen(tzname[i])))
 			return stamp_local(&t, clock, at_r);
+	if (zone_by_name(s, &hours)) {
+		*at_r = stamp_utc(&t) - hours * INT64_C(3600);
+		return true;
+	}
 	bool east = SPAN_TAKE(&s, "+");
 
 	if ((!east && !SPAN_TAKE(&s, "-")) || !take_two(&s, &hours) ||
@@ -320,6 +346,9 @@ convert_letters(const struct prefix *prefix, int64_t now,
 
 	if (prefix->stamp == STAMP_CTIME)
 		s.p += 4; /* the week day tells nothing new */
+	if (prefix->stamp == STAMP_YEAR_BSD &&
+	    (!take_year(&s, &t.year) || !SPAN_TAKE(&s, " ")))
+		return false;
 	if (!take_month_name(&s, &t.month) || !SPAN_TAKE(&s, " ") ||
 	    !take_padded_day(&s, &t.day) || !SPAN_TAKE(&s, " "))
 		return false;
@@ -359,6 +388,7 @@ prefix_time(const struct prefix *prefix, int64_t now,
 		return false;
 	case STAMP_BSD:
 	case STAMP_BSD_YEAR:
+	case STAMP_YEAR_BSD:
 	case STAMP_CTIME:
 		return convert_letters(prefix, now, clock, at_r);
 	case STAMP_ISO:
@@ -385,6 +415,7 @@ prefix_zone_assumed(const struct prefix *prefix)
 	switch (prefix->stamp) {
 	case STAMP_BSD:
 	case STAMP_BSD_YEAR:
+	case STAMP_YEAR_BSD:
 	case STAMP_CTIME:
 	case STAMP_SLASH:
 		return true;

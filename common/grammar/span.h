@@ -252,4 +252,13 @@ span_split_port(struct span s, struct span *addr_r)
 	return true;
 }
 
+/* Without the blanks that pasting and some loggers leave at the end. */
+static inline struct span
+span_trimmed(struct span s)
+{
+	while (s.p < s.end && (s.end[-1] == ' ' || s.end[-1] == '\t'))
+		s.end--;
+	return s;
+}
+
 #endif

@@ -29,6 +29,9 @@ by_libc(const struct prefix *p, int64_t *at_r)
 	case STAMP_BSD_YEAR:
 		rest = strptime(text, "%b %d %Y %H:%M:%S", &tm);
 		break;
+	case STAMP_YEAR_BSD:
+		rest = strptime(text, "%Y %b %d %H:%M:%S", &tm);
+		break;
 	case STAMP_CTIME:
 		rest = strptime(text + 4, "%b %d %H:%M:%S %Y", &tm);
 		break;

@@ -515,7 +515,7 @@ def test_logins_that_need_a_setting(site):
     before = stamp(time.time() - 3600 - 1)
     site.write(login('192.0.2.2').replace(' dovecot: ', ' dovecot-b: ') +
                f'{stamp()} mail x: 2026 dovecot: imap-login: Login: user=<u>\n' +
-               '2026 ' + login('192.0.2.3') +
+               'Mon, ' + login('192.0.2.3') +
                before + login('192.0.2.4')[len(stamp()):])
     wait_for(lambda: site.counts().get(('dovecot', 'late')) == 1)
     assert site.counts()['dovecot', 'unknown-tag'] == 1

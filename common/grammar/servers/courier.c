@@ -4,6 +4,8 @@
  *
  *   LOGIN, user=U, ip=[A], port=[N], protocol=IMAP, starttls=1
  *
+ *   IMAP connect from @ [A]INFO: LOGIN, ...	Plesk's, in one line
+ *
  * U precedes the address and may hold ", ip=[6.6.6.6]": hence exactly one. */
 #include "common/grammar/grammar.h"
 
@@ -54,6 +56,7 @@ static enum fate
 other_line(struct span s)
 {
 	static const char *const quiet[] = {
+		"IMAP connect from ",
 		"LOGOUT",
 		"Connection",
 		"DISCONNECTED",
@@ -83,9 +86,25 @@ other_line(struct span s)
 	return FATE_UNKNOWN_SHAPE;
 }
 
+/* What Plesk's wrapper says of the connection stands in front, without a line
+ * end. *from_r is empty where it doesn't. */
+static void
+take_connect(struct span *s, struct span *from_r)
+{
+	struct span rest = *s;
+
+	*from_r = span_of(s->p, 0);
+	if (SPAN_TAKE(&rest, "IMAP connect from @ ") &&
+	    span_bracketed(&rest, from_r) && SPAN_STARTS(rest, "INFO: "))
+		*s = rest;
+}
+
 static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
+	struct span from;
+
+	take_connect(&s, &from);
 	(void)SPAN_TAKE(&s, "INFO: ");
 	if (!SPAN_TAKE(&s, "LOGIN, user="))
 		return other_line(s);
@@ -97,6 +116,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!SPAN_UNTIL(&s, ", ip=[", &m->user) ||
 	    !SPAN_UNTIL(&s, "]", &m->addr))
 		return FATE_TRUNCATED;
+	if (!span_empty(from) &&
+	    !span_equals(from, m->addr.p, span_len(m->addr)))
+		return FATE_AMBIGUOUS;
 	return match_tail(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 }
 

@@ -521,6 +521,33 @@ static const struct message_row messages[] = {
 	    .msg = "INFO: LOGIN, user=a, ip=[192.0.2.1], port=[1], stls=1",
 	    .want_user = "a",
 	    .want_ip = "192.0.2.1" },
+	{ .name = "courier: Plesk's",
+	    .program = "pop3d",
+	    .msg =
+		"IMAP connect from @ [::ffff:192.0.2.1]INFO: LOGIN, user=a, ip=[::ffff:192.0.2.1]",
+	    .want_user = "a",
+	    .want_ip = "192.0.2.1",
+	    .want_service = "pop3" },
+	{ .name = "courier: Plesk's, two addresses",
+	    .program = "pop3d",
+	    .msg =
+		"IMAP connect from @ [192.0.2.1]INFO: LOGIN, user=a, ip=[192.0.2.2]",
+	    .want = FATE_AMBIGUOUS },
+	{ .name = "courier: Plesk's, a name before the address",
+	    .program = "pop3d",
+	    .msg =
+		"IMAP connect from x@ [192.0.2.1]INFO: LOGIN, user=a, ip=[192.0.2.1]",
+	    .want = FATE_NOT_A_LOGIN },
+	{ .name = "courier: Plesk's, an address in the name",
+	    .program = "pop3d",
+	    .msg =
+		"IMAP connect from @ [192.0.2.1]INFO: LOGIN, user=a, ip=[6.6.6.6], ip=[192.0.2.1]",
+	    .want = FATE_AMBIGUOUS },
+	{ .name = "courier: Plesk's, failed",
+	    .program = "pop3d",
+	    .msg =
+		"IMAP connect from @ [192.0.2.1]LOGIN FAILED, user=a, ip=[192.0.2.1]",
+	    .want = FATE_NOT_A_LOGIN },
 	{ .name = "courier: an address in the name",
 	    .program = "imapd",
 	    .msg =

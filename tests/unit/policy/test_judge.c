@@ -134,6 +134,23 @@ guesses(void **state)
 		{ "Mar  3 08:01:11 mail postfix/smtpd[7]: NOQUEUE: helo=<" DOVECOT
 		  ">",
 		    "other-program", "" },
+		/* logins for something else */
+		{ "Mar  3 08:01:11 mail lmtp[7]: login: relay.example.net [192.0.2.86] postman PLAIN User logged in",
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail x/lmtp-imap[7]: login: relay.example.net [192.0.2.86] postman PLAIN User logged in",
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail y/sync_server[7]: login: b.example.net [192.0.2.86] repl PLAIN User logged in",
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail sqwebmaild: LOGIN, user=u, ip=[192.0.2.97]",
+		    "other-program", "" },
+		{ "Mar  3 08:01:11 mail y: LOGIN, user=imap, ip=[192.0.2.97]",
+		    "other-program", "" },
+		/* a client's text in a line of no known form */
+		{ "Nov 21 09:48:06 auth: Info: plain(?,127.0.1.9,<x>): bad (username: " DOVECOT
+		  ")",
+		    "no-prefix", "" },
+		{ "sshd: Invalid user " DOVECOT, "no-prefix", "" },
+		{ "x: helo=" DOVECOT, "no-prefix", "" },
 		/* a failed one, one without an address */
 		{ "Mar  3 08:01:11 mail dovecot-2: imap-login: Aborted login (auth failed, 1 attempts): user=<u>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1",
 		    "other-program", "" },
