@@ -77,8 +77,8 @@ install_or_unpack() {
 		install_packages "$@"
 		return
 	fi
-	echo "deps.sh: to install $* would${removed:+ remove $removed}" \
-	    "${here:+change$here}: unpacking them below $directory instead"
+	echo "deps.sh: to install $* would${removed:+ remove ${removed% }}${here:+ change$here}:" \
+	    "unpacking them below $directory instead"
 	# shellcheck disable=SC2046 # a list of words
 	install_packages $(libraries_of "$@")
 	unpack "$directory" "$@"
