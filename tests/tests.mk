@@ -30,12 +30,15 @@ check-build: $(PROGRAMS) $(UNIT) $(DAEMON) $(TOOLS)
 bench-build: $(PROGRAMS) $(BENCH)
 fuzz-build: $(FUZZ)
 
-# as many at once as make is told to run
+# as many at once as make is told to run, those first that take longest
+LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
+	    daemon/test_log daemon/test_sockets unit/logs/test_follow \
+	    daemon/test_fair unit/db/test_audit daemon/test_stop)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
 $(RUNS): run/%: % $(PROGRAMS)
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-check: arrows banned fresh unit daemon	## all tests but those on real servers
+check: $(LONGEST) arrows banned fresh unit daemon	## all tests but those on real servers
 arrows:				## do includes point down only?
 banned:				## is no function used that must not be?
 arrows banned:

@@ -13,19 +13,22 @@ char_id(char c)
 }
 
 /* "4B3C2A1:" or Sendmail's "6ALENnKj000068:", and a space. Words that stand
- * in the same place (NOQUEUE, warning, fatal, statistics) hold no digit. */
+ * in the same place (NOQUEUE, warning, fatal, statistics) hold no digit, and a
+ * letter that isn't hexadecimal: "BBCAFBF" is a queue id. */
 static bool
 take_queue_id(struct span *s, struct span *id)
 {
 	struct span rest = *s;
-	bool digit = false;
+	bool digit = false, hex = true;
 
 	if (!span_run(&rest, char_id, id) || span_len(*id) < QUEUE_ID_MIN ||
 	    span_len(*id) > QUEUE_ID_MAX || !SPAN_TAKE(&rest, ": "))
 		return false;
-	for (const char *p = id->p; p < id->end; p++)
+	for (const char *p = id->p; p < id->end; p++) {
 		digit |= char_digit(*p);
-	if (!digit)
+		hex &= char_digit(*p) || (*p >= 'A' && *p <= 'F');
+	}
+	if (!digit && !hex)
 		return false;
 	*s = rest;
 	return true;

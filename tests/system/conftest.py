@@ -15,6 +15,19 @@ from lab.stock import Stock  # noqa: E402
 
 running = []
 
+# One worker takes a file, so those that take longest begin first.
+LONGEST = ("test_shapes", "test_hostile", "test_doctor_live", "test_domains",
+           "test_doctor", "test_postfix", "test_setup", "test_lists",
+           "test_stage", "test_mirror", "test_exim")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        name = item.path.stem
+        return next((i for i, start in enumerate(LONGEST)
+                     if name.startswith(start)), len(LONGEST))
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def keep():

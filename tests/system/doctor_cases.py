@@ -453,8 +453,10 @@ POSTFIX = [
             "    -o smtpd_relay_restrictions="
             "check_client_access,static:OK,reject\n",
             info="postfix-local-service"),
+    # nobody answers there; Postfix need not try twice, a second apart
     postfix("another policy service", "",
-            relay("check_policy_service inet:127.0.0.1:10031"),
+            relay("check_policy_service inet:127.0.0.1:10031") |
+            {"smtpd_policy_service_try_limit": "1"},
             info="postfix-policy-unknown"),
     postfix("a table that can't be listed", "",
             relay("check_sender_access ldap:{dir}/ldap.cf"),

@@ -149,11 +149,11 @@ def test_login_told(site):
             s.send(data)
             socket.send_fds(s, [data or b'-'], [0, 1, 2])
     wait_for(lambda: len(list(Path(f'/proc/{daemon.pid}/fd').iterdir())) < 20)
+    wait_for(lambda: me != 0 or site.counts().get(
+        ('post-login', 'no-prefix')) == 12, lambda: site.counts())
     assert '6.6.6.6' not in ' '.join(site.clients())
     site.stop(daemon)
     assert not path.exists()
-    wait_for(lambda: site.counts().get(('post-login', 'no-prefix')) == 12
-          if me == 0 else True, lambda: site.counts())
 
 
 @is_root

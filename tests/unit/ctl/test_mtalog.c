@@ -122,6 +122,10 @@ static const struct row rows[] = {
 	    .kind = MTALOG_CHILD, .id = "44D6CB8", .child = "4701EBF" },
 	{ "postfix: out of the queue", P("qmgr", "334DDA2: removed"),
 	    .kind = MTALOG_END, .id = "334DDA2" },
+	{ "postfix: a queue id of letters only", P("qmgr", "BBCAFBF: removed"),
+	    .kind = MTALOG_END, .id = "BBCAFBF" },
+	{ "postfix: letters that no short queue id has",
+	    P("qmgr", "BBCAGBF: removed"), .kind = MTALOG_OTHER },
 	{ "postfix: refused",
 	    P("smtpd",
 		"NOQUEUE: reject: RCPT from unknown"

@@ -26,7 +26,7 @@ enum {
 	LINES = 4000, /* of a history, at most */
 	STEPS = 120,
 	NUMBERS = 6, /* mail.log.1 to .6 */
-	PLAYERS = 12, /* processes, each with an inotify: a user may have 128 */
+	PLAYERS = 32, /* processes, each with an inotify: a user may have 128 */
 	FILE_MAX = 1024 * 1024
 };
 
