@@ -27,8 +27,9 @@ unpack() {
 	words=$*
 	[ "$(cat "$directory/.complete" 2>/dev/null)" != "$words" ] || return 0
 	update
-	scratch=$(mktemp -d)
-	chmod 755 "$scratch"
+	scratch=$directory.packages
+	rm -rf "$scratch"
+	mkdir -p "$scratch"
 	# shellcheck disable=SC2046 # a list of words
 	set -- $(choose_packages "$@")
 	(cd "$scratch" &&
@@ -38,7 +39,7 @@ unpack() {
 	for archive in "$scratch"/*.deb; do
 		dpkg -x "$archive" "$directory"
 	done
-	as_root rm -rf "$scratch"
+	rm -rf "$scratch"
 	echo "$words" >"$directory/.complete"
 }
 
@@ -49,26 +50,35 @@ libraries_of() {
 		awk '/Depends: lib/ { print $2 }' | sort -u
 }
 
-# install_or_unpack DIRECTORY PACKAGE... - installed, unless this would remove
-# a package: then unpacked below DIRECTORY, where lab/site.py finds them.
+# install_or_unpack DIRECTORY PACKAGE... - installed, unless this would remove a
+# package, or add a part to a server that is in use here: dovecot-pop3d lets a
+# Dovecot that had IMAP alone serve POP3. Then all are unpacked below DIRECTORY,
+# where lab/site.py finds them.
 install_or_unpack() {
 	directory=$1
 	shift
-	there=yes
-	for package in "$@"; do installed "$package" || there=; done
-	if [ -n "$there" ] && [ ! -e "$unfinished" ]; then
+	here='' missing=''
+	for package in "$@"; do
+		if installed "$package"; then
+			here="$here $package"
+		else
+			missing="$missing $package"
+		fi
+	done
+	if [ -z "$missing" ]; then
 		rm -rf "$directory"
 		return
 	fi
 	update
+	[ ! -e "$unfinished" ] || here=
 	removed=$(would Remv "$@")
-	if [ -z "$removed" ]; then
+	if [ -z "$here$removed" ]; then
 		rm -rf "$directory"
 		install_packages "$@"
 		return
 	fi
-	echo "deps.sh: to install $* would remove ${removed% }:" \
-	    "unpacking it below $directory instead"
+	echo "deps.sh: to install $* would${removed:+ remove ${removed% }}${here:+ change$here}:" \
+	    "unpacking them below $directory instead"
 	# shellcheck disable=SC2046 # a list of words
 	install_packages $(libraries_of "$@")
 	unpack "$directory" "$@"
@@ -79,8 +89,11 @@ if ! installed postfix && command -v debconf-set-selections >/dev/null; then
 	echo 'postfix postfix/main_mailer_type select No configuration' |
 		as_root debconf-set-selections
 fi
-# Postfix is needed in any case: smtp-sink is part of it.
-install_or_unpack "$build/postfix" postfix postfix-pcre postfix-sqlite
+# Postfix is needed in any case: smtp-sink is part of it. The demo needs none of
+# its parts.
+if [ "$what" = all ] || ! installed postfix; then
+	install_or_unpack "$build/postfix" postfix postfix-pcre postfix-sqlite
+fi
 install_or_unpack "$build/dovecot" dovecot-core dovecot-imapd dovecot-pop3d
 install_packages python3 openssl m4 sqlite3 iproute2 util-linux mount
 case $what in

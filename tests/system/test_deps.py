@@ -49,19 +49,19 @@ def machine(tmp_path):
             path.chmod(0o755)
         POLICY.unlink(missing_ok=True)
         CALLS.touch()
-        (tmp_path / "tests").mkdir()
-        for name in ("deps.sh", "packages.sh", "install.sh"):
-            shutil.copy(TOP / "tests" / name, tmp_path / "tests")
+        (tmp_path / "tests/system").mkdir(parents=True)
+        for name in ("deps.sh", "packages.sh", "install.sh", "system/deps.sh"):
+            shutil.copy(TOP / "tests" / name, tmp_path / "tests" / name)
         yield tmp_path / "tests/deps.sh"
     finally:
         site.close()
 
 
-def deps(script, **popen):
+def deps(script, what="build", **popen):
     environment = {**os.environ}
     environment.pop("POPGATE_BUILD", None)
     return subprocess.Popen(
-        ["sh", script, "build"], text=True, stdout=subprocess.PIPE,
+        ["sh", script, what], text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, env=environment, start_new_session=True,
         **popen)
 
@@ -151,3 +151,20 @@ def test_would_remove(machine):
     assert "would remove courier-imap" in said
     assert "--no-remove" not in CALLS.read_text()
     assert not POLICY.exists()
+
+
+def test_a_server_in_use(machine):
+    """A Dovecot that serves IMAP alone isn't given POP3: what the demo needs is
+    unpacked."""
+    pathlib.Path("/usr/bin/dpkg-query").write_text(
+        "#!/bin/sh\ncase $* in *pop3d) exit 1 ;; *) echo installed ;; esac\n")
+    child = deps(machine.with_name("system") / "deps.sh", "postfix")
+    said = child.communicate()[0]
+    assert child.returncode == 0, said
+    assert "would change dovecot-core dovecot-imapd" in said
+    calls = CALLS.read_text()
+    assert "download dovecot-core dovecot-imapd dovecot-pop3d" in calls
+    assert not [call for call in calls.splitlines()
+                if " install " in call and " -s " not in call]
+    build = machine.parents[1] / "build"
+    assert [path.name for path in build.iterdir()] == ["dovecot"]
