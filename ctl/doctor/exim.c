@@ -226,6 +226,10 @@ doctor_exim(struct doctor *d, const char *path)
 	}
 	check_tables(&x);
 	check_options(&x);
+	if (doctor_option(d, DOCTOR_READ) != NULL) {
+		exim_loaded_release(&x.loaded);
+		return;
+	}
 	/* Exim itself refuses a file that everybody can write to */
 	if (is_valid(&x, &err))
 		rehearse(&x);

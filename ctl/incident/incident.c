@@ -12,7 +12,15 @@
 enum {
 	TABLE_BITS = 17, /* slots of the index: twice the messages */
 	SESSIONS = 4096, /* Sendmail processes whose user is remembered */
-	GROUP_BITS = 16
+	GROUP_BITS = 16,
+	USAGE_BITS = 14
+};
+
+/* What one user sent by one right, from all clients. */
+struct usage {
+	uint64_t key; /* 0: free */
+	int64_t recipients, before;
+	struct distinct clients;
 };
 
 /* A message in the queue. */
@@ -47,6 +55,9 @@ struct incident {
 	struct incident_group *groups;
 	size_t n, room;
 	uint32_t *group_index;
+	struct usage *usage; /* open addressing, half of it is used */
+	size_t n_usage;
+	int64_t before_at; /* the first of the days before; 0: none */
 	struct incident_totals totals;
 };
 
@@ -152,8 +163,9 @@ incident_new(int64_t since, int64_t now, const struct incident_facts *facts)
 	in->sessions = calloc(SESSIONS, sizeof(*in->sessions));
 	in->group_index =
 	    calloc(UINT32_C(1) << GROUP_BITS, sizeof(*in->group_index));
-	if (in->ring == NULL || in->index == NULL || in->sessions == NULL ||
-	    in->group_index == NULL) {
+	in->usage = calloc(UINT32_C(1) << USAGE_BITS, sizeof(*in->usage));
+	if (in->usage == NULL || in->ring == NULL || in->index == NULL ||
+	    in->sessions == NULL || in->group_index == NULL) {
 		incident_free(in);
 		return NULL;
 	}
@@ -170,6 +182,7 @@ incident_free(struct incident *in)
 	free(in->sessions);
 	free(in->group_index);
 	free(in->groups);
+	free(in->usage);
 	free(in);
 }
 
@@ -321,6 +334,42 @@ find_group(
 	return (uint32_t)in->n - 1;
 }
 
+/* Of a user by a right; of a client that has no user's name all together.
+ * NULL: there are too many. */
+static struct usage *
+find_usage(struct incident *in, enum right right, const char *user, bool make)
+{
+	const uint32_t mask = (1U << USAGE_BITS) - 1;
+	uint64_t key = hash(user, strlen(user)) * 31 + (uint64_t)right;
+	uint32_t slot = (uint32_t)(key ^ key >> 20) & mask;
+
+	key += key == 0;
+	for (; in->usage[slot].key != 0; slot = (slot + 1) & mask)
+		if (in->usage[slot].key == key)
+			return &in->usage[slot];
+	if (!make || in->n_usage == mask / 2)
+		return NULL;
+	in->n_usage++;
+	in->usage[slot].key = key;
+	return &in->usage[slot];
+}
+
+static void
+use(struct incident *in, enum right right, const struct message *m,
+    const char *user, unsigned n, bool before)
+{
+	struct usage *u = find_usage(in, right, user, true);
+
+	if (u == NULL)
+		return;
+	if (before) {
+		u->before += n;
+		return;
+	}
+	u->recipients += n;
+	distinct_add(&u->clients, hash(m->client, strlen(m->client)));
+}
+
 static enum right
 right_of(struct incident *in, const struct message *m,
     const struct mtalog *line, struct span recipient, bool typed,
@@ -407,6 +456,7 @@ count(struct incident *in, struct message *m, const struct mtalog *line,
 		return;
 	g = &in->groups[m->group];
 	g->recipients += n;
+	use(in, g->right, m, g->user, n, false);
 	if (g->first_at == 0 || at < g->first_at)
 		g->first_at = at;
 	if (at > g->last_at)
@@ -417,6 +467,23 @@ count(struct incident *in, struct message *m, const struct mtalog *line,
 	g->queued++;
 	g->recent += at > in->now - INCIDENT_RECENT_S;
 	add_sender(g, m);
+}
+
+/* What left in the days before is only counted, for comparison. */
+static void
+count_before(struct incident *in, struct message *m, const struct mtalog *line,
+    int64_t at)
+{
+	struct span list = line->list, recipient;
+	char user[INCIDENT_USER_MAX];
+	bool typed = true;
+
+	if (in->before_at == 0 || at < in->before_at)
+		in->before_at = at;
+	while (mtalog_recipient(&list, &recipient, &typed))
+		if (!in->facts.ours(in->facts.arg, recipient))
+			use(in, right_of(in, m, line, recipient, typed, user),
+			    m, user, 1, true);
 }
 
 /* Each recipient that isn't ours, by itself: one of ours beside it must not
@@ -430,6 +497,8 @@ delivered(struct incident *in, const struct mtalog *line, int64_t at)
 	unsigned n = 0;
 
 	m->done += line->sent ? line->n : 0;
+	if (line->outside && at < in->since && line->sent)
+		count_before(in, m, line, at);
 	if (line->outside && at >= in->since && !line->sent)
 		in->totals.failed += line->n;
 	if (line->outside && at >= in->since && line->sent)
@@ -583,6 +652,26 @@ worst_first(const void *a, const void *b)
 	return strcmp(x->client, y->client);
 }
 
+/* Had they a right, and sent far more than in the days before? */
+static void
+judge_volume(struct incident *in, struct incident_group *g)
+{
+	const struct usage *u = find_usage(in, g->right, g->user, false);
+	int64_t covered = in->before_at == 0 ? 0 : in->since - in->before_at;
+	int64_t window = in->now - in->since;
+
+	if (u == NULL || g->right < RIGHT_AUTH || g->right > RIGHT_PROGRAM)
+		return;
+	g->user_recipients = u->recipients;
+	g->user_clients = distinct_count(&u->clients);
+	/* less than a day says nothing of what is usual */
+	g->user_expected = covered < 86400 ? 0 : u->before * window / covered;
+	g->rise = (u->recipients >= INCIDENT_MANY ||
+		      (u->recipients >= INCIDENT_MANY_FROM &&
+			  g->user_clients >= INCIDENT_ADDRESSES)) &&
+	    u->recipients > g->user_expected * INCIDENT_RISE;
+}
+
 const struct incident_group *
 incident_result(
     struct incident *in, struct incident_totals *totals, size_t *n_r)
@@ -590,6 +679,8 @@ incident_result(
 	assert(in->n <= INCIDENT_GROUPS_MAX);
 	if (in->n > 1)
 		qsort(in->groups, in->n, sizeof(*in->groups), worst_first);
+	for (size_t i = 0; i < in->n; i++)
+		judge_volume(in, &in->groups[i]);
 	*totals = in->totals;
 	*n_r = in->n;
 	return in->groups;

@@ -19,7 +19,14 @@ enum {
 	INCIDENT_ID_MAX = 25,
 	INCIDENT_SENDER_MAX = 120,
 	INCIDENT_SAMPLES = 3,
-	INCIDENT_RECENT_S = 300
+	INCIDENT_RECENT_S = 300,
+	/* recipients of one user that are worth a look where he had few before:
+	 * by themselves, and from several addresses */
+	INCIDENT_MANY = 500,
+	INCIDENT_MANY_FROM = 100,
+	INCIDENT_ADDRESSES = 5,
+	INCIDENT_RISE = 10, /* times what he had before */
+	INCIDENT_BEFORE_S = 7 * 86400 /* how far back "before" goes */
 };
 
 /* Why a message could leave. The first is the one to fear. */
@@ -74,6 +81,12 @@ struct incident_group {
 	int64_t queued; /* that are still in the queue, as the log tells */
 	int64_t first_at, last_at;
 	struct distinct senders, domains;
+	/* Of the user, by this right from all clients; of all clients where
+	 * there is no user: recipients, those that are to be expected by the
+	 * days before, and addresses. Set by incident_result(). */
+	int64_t user_recipients, user_expected;
+	unsigned user_clients;
+	bool rise; /* far more than expected */
 	char domain[INCIDENT_SENDER_MAX]; /* of the first sender */
 	char sender[INCIDENT_SAMPLES][INCIDENT_SENDER_MAX];
 	char id[INCIDENT_SAMPLES][INCIDENT_ID_MAX];

@@ -36,11 +36,15 @@ take_line(struct reader *r, const struct line *line)
 	if (r->with != NULL &&
 	    memmem(line->text, line->len, r->with, strlen(r->with)) == NULL)
 		return;
-	if (prefix_split(line->text, line->len, false, &prefix, r->scratch) !=
-		PREFIX_OK ||
+	if (mtalog_exim_prefix(line->text, line->len, &prefix, &at)) {
+		if (!mtalog_parse(&prefix, &m))
+			return;
+	} else if (prefix_split(line->text, line->len, false, &prefix,
+		       r->scratch) != PREFIX_OK ||
 	    !mtalog_parse(&prefix, &m) ||
-	    !prefix_time(&prefix, r->now, &r->clock, &at))
+	    !prefix_time(&prefix, r->now, &r->clock, &at)) {
 		return;
+	}
 	r->stats->of_mta++;
 	if (r->stats->first_at == 0 || at < r->stats->first_at)
 		r->stats->first_at = at;

@@ -2,6 +2,7 @@
 #include "ctl/incident/mtalog.h"
 
 #include <string.h>
+#include <time.h>
 
 enum { QUEUE_ID_MIN = 5, QUEUE_ID_MAX = 24 };
 
@@ -410,6 +411,214 @@ sendmail(struct span s, struct mtalog *m)
 	return sendmail_from(s, m) || sendmail_to(s, m);
 }
 
+/* --- Exim --- */
+
+static bool
+char_exim_id(char c)
+{
+	return char_id(c) || c == '-';
+}
+
+/* "1xXuOd-0005Tz-0O", since 4.97 "1xXuOd-000000005Tz-0O12" */
+static bool
+take_exim_id(struct span *s, struct span *id)
+{
+	struct span rest = *s;
+	size_t n;
+
+	if (!span_run(&rest, char_exim_id, id))
+		return false;
+	n = span_len(*id);
+	if ((n != 16 && n != 23) || id->p[6] != '-' ||
+	    id->p[n == 16 ? 13 : 18] != '-')
+		return false;
+	*s = rest;
+	return true;
+}
+
+/* "2026-11-30 05:57:51", perhaps ".123", " +0100", " [4711]", and a blank */
+static bool
+take_exim_time(struct span *s, int64_t *at_r)
+{
+	struct tm tm = { .tm_isdst = -1 };
+	char text[20];
+	struct span rest = *s, word;
+	const char *end;
+	bool has_zone = false;
+	int zone = 0;
+
+	if (span_len(rest) < 20)
+		return false;
+	memcpy(text, rest.p, 19);
+	text[19] = '\0';
+	end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+	if (end == NULL || *end != '\0')
+		return false;
+	rest.p += 19;
+	if (SPAN_TAKE(&rest, "."))
+		(void)span_run(&rest, char_digit, &word);
+	if (span_len(rest) > 6 &&
+	    (SPAN_STARTS(rest, " +") || SPAN_STARTS(rest, " -")) &&
+	    char_digit(rest.p[2]) && rest.p[6] == ' ') {
+		zone = ((rest.p[2] - '0') * 10 + rest.p[3] - '0') * 3600 +
+		    ((rest.p[4] - '0') * 10 + rest.p[5] - '0') * 60;
+		if (rest.p[1] == '-')
+			zone = -zone;
+		has_zone = true;
+		rest.p += 6;
+	}
+	if (SPAN_TAKE(&rest, " ["))
+		(void)SPAN_UNTIL(&rest, "]", &word);
+	if (!SPAN_TAKE(&rest, " "))
+		return false;
+	*at_r = has_zone ? (int64_t)timegm(&tm) - zone : (int64_t)mktime(&tm);
+	*s = rest;
+	return true;
+}
+
+bool
+mtalog_exim_prefix(
+    const char *line, size_t len, struct prefix *prefix, int64_t *at_r)
+{
+	struct span s = span_of(line, len), id;
+
+	*prefix = (struct prefix){ .pid = -1, .program = span_of("exim", 4) };
+	if (!take_exim_time(&s, at_r))
+		return false;
+	prefix->msg = s;
+	return take_exim_id(&s, &id);
+}
+
+/* An address up to a blank; quoted parts are stepped over. */
+static bool
+take_exim_address(struct span *s, struct span *a)
+{
+	const char *p = s->p;
+	bool quoted = false;
+
+	for (; p < s->end && (quoted || *p != ' '); p++) {
+		if (*p == '\\' && p + 1 < s->end)
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+	}
+	if (p == s->p || quoted || p > s->end)
+		return false;
+	*a = (struct span){ s->p, p };
+	s->p = p;
+	return true;
+}
+
+/* [name ][(helo) ][address]:port ... P=: a HELO name may hold what it likes. */
+static void
+exim_host(struct span s, struct mtalog *m)
+{
+	struct span host, word;
+
+	if (!SPAN_UNTIL(&s, " P=", &host))
+		return;
+	if (!SPAN_STARTS(host, "(") && !SPAN_STARTS(host, "[") &&
+	    !SPAN_UNTIL(&host, " ", &word))
+		return;
+	if (SPAN_TAKE(&host, "(")) {
+		if (!SPAN_UNTIL_LAST(&host, ") [", &word))
+			return;
+	} else if (!SPAN_TAKE(&host, "[")) {
+		return;
+	}
+	if (SPAN_UNTIL(&host, "]", &word))
+		m->client = word;
+}
+
+/* SENDER [R=ID] [H=...] [U=user] P=protocol [X=...] [A=driver:user] S=size */
+static bool
+exim_from(struct span s, struct mtalog *m)
+{
+	struct span sender, head, rest, word;
+
+	if (!take_exim_address(&s, &sender) || !SPAN_TAKE(&s, " "))
+		return false;
+	m->kind = MTALOG_FROM;
+	m->sender = sender;
+	if (SPAN_EQUALS(sender, "<>"))
+		m->sender = span_of(sender.p, 0);
+	rest = s;
+	if (SPAN_TAKE(&rest, "R=") && take_exim_id(&rest, &word)) {
+		m->child = m->queue_id;
+		m->queue_id = word;
+		m->kind = MTALOG_CHILD;
+		m->child_kind = CHILD_BOUNCE;
+		return true;
+	}
+	rest = s;
+	if (SPAN_TAKE(&rest, "H="))
+		exim_host(rest, m);
+	/* what stands behind is the message's: T="subject" */
+	if (!SPAN_UNTIL(&s, " S=", &head))
+		return false;
+	if (span_empty(m->client)) {
+		rest = head;
+		m->kind = MTALOG_LOCAL;
+		if (SPAN_TAKE(&rest, "U=") && SPAN_UNTIL(&rest, " ", &word))
+			m->user = word;
+		return true;
+	}
+	if (SPAN_UNTIL_LAST(&head, " A=", &word)) {
+		m->auth = true;
+		if (!SPAN_UNTIL(&head, ":", &word) ||
+		    !take_exim_address(&head, &m->user))
+			m->user = word;
+	}
+	return true;
+}
+
+/* RECIPIENT [<original>] R=router T=transport [H=host [address]] ... */
+static bool
+exim_to(struct span s, bool sent, struct mtalog *m)
+{
+	struct span word;
+
+	if (!take_exim_address(&s, &m->recipient))
+		return false;
+	m->list = m->recipient;
+	if (SPAN_TAKE(&s, " <") && SPAN_UNTIL(&s, ">", &word) &&
+	    !(span_len(word) == span_len(m->recipient) &&
+		memcmp(word.p, m->recipient.p, span_len(word)) == 0))
+		m->orig_to = word;
+	m->kind = MTALOG_TO;
+	m->n = 1;
+	m->typed = true;
+	m->sent = sent;
+	m->outside = SPAN_UNTIL(&s, " R=", &word) &&
+	    SPAN_UNTIL(&s, " T=", &word) && SPAN_UNTIL(&s, " H=", &word);
+	return true;
+}
+
+static bool
+exim(struct span s, struct mtalog *m)
+{
+	struct span rest = s;
+	int64_t at;
+
+	m->sendmail = true;
+	/* syslog's lines have it twice */
+	if (take_exim_time(&rest, &at))
+		s = rest;
+	if (!take_exim_id(&s, &m->queue_id))
+		return false;
+	if (SPAN_EQUALS(s, " Completed")) {
+		m->kind = MTALOG_END;
+		return true;
+	}
+	if (SPAN_TAKE(&s, " <= "))
+		return exim_from(s, m);
+	if (SPAN_TAKE(&s, " => ") || SPAN_TAKE(&s, " -> ") ||
+	    SPAN_TAKE(&s, " >> "))
+		return exim_to(s, true, m);
+	return (SPAN_TAKE(&s, " ** ") || SPAN_TAKE(&s, " == ")) &&
+	    exim_to(s, false, m);
+}
+
 bool
 mtalog_parse(const struct prefix *prefix, struct mtalog *m)
 {
@@ -422,6 +631,8 @@ mtalog_parse(const struct prefix *prefix, struct mtalog *m)
 	else if (SPAN_STARTS(program, "sendmail") ||
 	    SPAN_STARTS(program, "sm-"))
 		found = sendmail(prefix->msg, m);
+	else if (SPAN_STARTS(program, "exim"))
+		found = exim(prefix->msg, m);
 	if (!found)
 		m->kind = MTALOG_OTHER;
 	return found;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* mtalog - what Postfix and Sendmail say of a message in the mail log, from
- * lines that prefix.h has split. Sender and recipient are whatever a client
- * made of them, the text behind a status is a foreign server's: only what
- * stands where the MTA alone writes is taken for structure. Pure. */
+/* mtalog - what Postfix, Sendmail and Exim say of a message in the mail log,
+ * from lines that prefix.h has split. Sender and recipient are whatever a
+ * client made of them, the text behind a status is a foreign server's: only
+ * what stands where the MTA alone writes is taken for structure. Pure. */
 #ifndef POPGATE_MTALOG_H
 #define POPGATE_MTALOG_H
 
@@ -29,7 +29,8 @@ enum mtalog_child { CHILD_FORWARD, CHILD_BOUNCE };
 /* Spans point into the line; empty: not told. */
 struct mtalog {
 	enum mtalog_kind kind;
-	bool sendmail; /* else Postfix */
+	bool sendmail; /* Sendmail or Exim, which tell client and sender in one
+			* line; else Postfix */
 	struct span queue_id; /* empty for MTALOG_AUTH */
 	struct span client; /* address, without brackets or "IPv6:" */
 	struct span user; /* AUTH, or "uid=33", or a local name */
@@ -50,6 +51,12 @@ struct mtalog {
 
 /* Returns whether the line is of interest. */
 bool mtalog_parse(const struct prefix *prefix, struct mtalog *m);
+
+/* Split a line of Exim's own log ("2026-11-30 05:57:51 1xXuOd-0005Tz-0O <=
+ * ..."), whose time is this machine's, or says its zone. Returns false for
+ * another line. */
+bool mtalog_exim_prefix(
+    const char *line, size_t len, struct prefix *prefix, int64_t *at_r);
 
 /* The next of m->list, which steps behind it; without brackets. */
 bool mtalog_recipient(struct span *list, struct span *recipient, bool *typed);

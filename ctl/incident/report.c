@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
@@ -73,12 +74,28 @@ take_line(
 	incident_line(arg, m, pid, at);
 }
 
+/* Exim writes a log of its own; where it usually is, or NULL. */
+static const char *
+exim_log(void)
+{
+	static const char *const usual[] = { "/var/log/exim4/mainlog",
+		"/var/log/exim/mainlog", "/var/log/exim/main.log",
+		"/var/log/exim_mainlog", "/var/spool/exim/log/mainlog" };
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
+		if (access(usual[i], R_OK) == 0)
+			return usual[i];
+	return NULL;
+}
+
 static int
 each_log(struct story *s, maillog_fn *fn, void *arg)
 {
 	const char *log = doctor_option(s->d, DOCTOR_LOG);
 	int rc = 0;
 
+	if (log == NULL && s->d->read[MTA_EXIM] != NULL)
+		log = exim_log();
 	memset(&s->stats, 0, sizeof(s->stats));
 	if (log != NULL && strcmp(log, "-") == 0) {
 		if (*s->spool == '\0')
@@ -86,8 +103,8 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 		log = s->spool;
 	}
 	if (rc == 0)
-		rc = maillog_configured(
-		    s->ctl, log, s->since, NULL, fn, arg, &s->stats);
+		rc = maillog_configured(s->ctl, log,
+		    s->since - INCIDENT_BEFORE_S, NULL, fn, arg, &s->stats);
 	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
 		    "collector.sources names no log file; use --log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -");
@@ -129,7 +146,7 @@ read_all(struct story *s)
 	if (s->stats.of_mta == 0 && s->stats.lines > 0)
 		return ctl_fail(s->ctl, EX_DATAERR,
 		    "%" PRId64
-		    " lines were read, none of Postfix or Sendmail; name the mail server's log by --log",
+		    " lines were read, none of Postfix, Sendmail or Exim; name the mail server's log by --log",
 		    s->stats.lines);
 	s->groups = incident_result(s->in, &s->totals, &s->n);
 	if (s->totals.no_memory)
@@ -260,6 +277,13 @@ print_right(const struct story *s, enum right right)
 		    *g->client == '\0' ? "this machine" : g->client,
 		    *g->user == '\0' ? "" : ", ",
 		    *g->user == '\0' ? "" : g->user);
+		if (g->rise)
+			(void)printf(
+			    "    %" PRId64
+			    " recipients from %u addresses in all; by the days before, %" PRId64
+			    " were to be expected.\n",
+			    g->user_recipients, g->user_clients,
+			    g->user_expected);
 		print_senders(g);
 		told++;
 		if (i >= s->evidence_n || s->evidence[i].n == 0)
@@ -449,6 +473,13 @@ print_people(const struct story *s)
 	switch (story_status(s)) {
 	case 2:
 	case 1:
+		if (s->stats.of_mta == 0) {
+			print_entries(s);
+			(void)printf(
+			    "The log has no line of the mail server, so nothing can be said: name its log by\n"
+			    "--log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -\n");
+			break;
+		}
 		print_goes_on(s);
 		print_steps(s);
 		break;
@@ -456,7 +487,7 @@ print_people(const struct story *s)
 		print_entries(s);
 		(void)printf(
 		    "Nothing alarming: all that left had a right to, and no client or user sent with\n"
-		    "many senders.\n");
+		    "many senders, or far more than in the days before.\n");
 		break;
 	}
 }
@@ -480,6 +511,9 @@ json_group(struct json *j, const struct story *s, size_t i)
 	json_number(j, "null_senders", g->null_senders);
 	json_number(j, "recent", g->recent);
 	json_number(j, "queued", g->queued);
+	json_bool(j, "rise", g->rise);
+	json_number(j, "user_recipients", g->user_recipients);
+	json_number(j, "user_expected", g->user_expected);
 	json_bool(
 	    j, "suspicious", story_is_fearsome(g) || story_is_suspicious(g));
 	json_time(j, "first", g->first_at);

@@ -8,7 +8,10 @@
 #include "ctl/incident/story.h"
 #include "ctl/shell.h"
 
-enum { SUSPICIOUS_SENDERS = 10 /* more than one person has */ };
+enum {
+	SUSPICIOUS_SENDERS = 10, /* more than one person has */
+	CLIENTS = 5 /* that are named in a step */
+};
 
 bool
 story_is_fearsome(const struct incident_group *g)
@@ -34,29 +37,81 @@ story_is_suspicious(const struct incident_group *g)
 	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
 		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
 		   g->right == RIGHT_PROGRAM) &&
-	    (incident_random_senders(g) ||
+	    (g->rise || incident_random_senders(g) ||
 		distinct_count(&g->senders) >= SUSPICIOUS_SENDERS);
 }
 
 static void
 step_close(struct story *s, const struct incident_group *g)
 {
-	bool postfix = s->d->read[MTA_POSTFIX] != NULL;
+	char clients[240] = "";
+	size_t n = 0;
 
+	for (size_t i = 0; i < s->n; i++) {
+		const struct incident_group *o = &s->groups[i];
+		size_t len = strlen(clients);
+
+		if (!story_is_fearsome(o) || !shell_plain(o->client))
+			continue;
+		if (n++ < CLIENTS)
+			(void)snprintf(clients + len, sizeof(clients) - len,
+			    "%s%s", len == 0 ? "" : ",", o->client);
+	}
 	step(s,
 	    "Close the mail server: a rule of its own lets this through. The doctor names it, and the probe tells when it is closed:\n"
 	    "popgatectl doctor\npopgatectl doctor --probe%s%s",
 	    shell_plain(g->sender[0]) ? " --sender " : "",
 	    shell_plain(g->sender[0]) ? g->sender[0] : "");
 	step(s,
-	    "Until then, refuse the client, or stop the mail server:\n"
+	    "Until then, refuse %s, or stop the mail server:\n"
 	    "iptables -I INPUT -p tcp --dport 25 -s %s -j DROP\n%s",
-	    shell_plain(g->client) ? g->client : "...",
-	    postfix ? "postfix stop" : "systemctl stop postfix sendmail");
+	    n > CLIENTS ? "the clients (there are more: it is better to stop)"
+		: n > 1 ? "the clients"
+			: "the client",
+	    n == 0 ? "..." : clients,
+	    s->d->read[MTA_POSTFIX] != NULL    ? "postfix stop"
+		: s->d->read[MTA_EXIM] != NULL ? "systemctl stop exim4"
+		: s->d->read[MTA_SENDMAIL] != NULL
+		? "systemctl stop sendmail"
+		: "systemctl stop postfix sendmail exim4");
 	step(s,
 	    "Let popgate be asked about all that relays, so that a rule like this opens nothing again:\n"
 	    "popgatectl wiring %s",
-	    s->d->read[MTA_SENDMAIL] != NULL ? "sendmail" : "postfix");
+	    s->d->read[MTA_EXIM] != NULL           ? "exim"
+		: s->d->read[MTA_SENDMAIL] != NULL ? "sendmail"
+						   : "postfix");
+}
+
+/* Every client that the user, or by this right nobody in particular, came
+ * from. */
+static void
+step_clients(struct story *s, const struct incident_group *g)
+{
+	char text[STORY_STEP_TEXT_MAX] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct incident_group *o = &s->groups[i];
+		size_t len = strlen(text);
+
+		if (o->right != g->right || strcmp(o->user, g->user) != 0 ||
+		    !shell_plain(o->client) || !story_is_suspicious(o))
+			continue;
+		if (n++ < CLIENTS)
+			(void)snprintf(text + len, sizeof(text) - len,
+			    "\npopgatectl deny %s --reason 'spam, see the log'",
+			    o->client);
+	}
+	if (n == 1)
+		step(s,
+		    "Keep the client out, and see what it did:%s\npopgatectl why %s",
+		    text, g->client);
+	else if (n > CLIENTS)
+		step(s,
+		    "Keep these clients out, and %zu more, which --json lists:%s",
+		    n - CLIENTS, text);
+	else if (n > 1)
+		step(s, "Keep these clients out:%s", text);
 }
 
 static void
@@ -78,12 +133,7 @@ step_user(struct story *s, const struct incident_group *g)
 		    "popgatectl undeny --user %s",
 		    g->user, shell_plain(g->user) ? g->user : "...",
 		    shell_plain(g->user) ? g->user : "...");
-	if (shell_plain(g->client))
-		step(s,
-		    "Keep the client out, and see what it did:\n"
-		    "popgatectl deny %s --reason 'spam, see the log'\n"
-		    "popgatectl why %s",
-		    g->client, g->client);
+	step_clients(s, g);
 }
 
 static void
@@ -95,6 +145,21 @@ step_queue(struct story *s, const struct incident_group *g)
 	if (g->null_senders * 2 > g->messages || !shell_plain(what) ||
 	    strlen(what) < 4)
 		what = NULL;
+	if (s->d->read[MTA_EXIM] != NULL) {
+		step(s,
+		    "Look at what waits in the queue, and freeze what is of this kind (exim -Mrm ID deletes it, exim -Mt ID lets it go):\n"
+		    "exim -bp\nexiqgrep -i %s%s%s | xargs exim -Mf",
+		    what == NULL ? "" : "-f '", what == NULL ? "" : what,
+		    what == NULL ? "" : "'");
+		return;
+	}
+	if (s->d->read[MTA_SENDMAIL] != NULL) {
+		step(s,
+		    "Look at what waits in the queue, and put what is of this kind aside:\n"
+		    "mailq\nsendmail -Q -qS%s        # mailq -qQ shows it; sendmail -Q -qQ lets it go",
+		    what == NULL ? "..." : what);
+		return;
+	}
 	if (what == NULL) {
 		step(s,
 		    "Look at what waits in the queue, and hold it:\n"
@@ -105,6 +170,17 @@ step_queue(struct story *s, const struct incident_group *g)
 	    "Hold what waits in the queue with such a sender; look at it, then delete it (postsuper -d) or let it go (-H):\n"
 	    "postqueue -j | grep -F '%s' | sed 's/.*\"queue_id\": \"\\([^\"]*\\)\".*/\\1/' | postsuper -h -",
 	    what);
+}
+
+/* Has an earlier group the same user? */
+static bool
+told_before(const struct story *s, size_t at)
+{
+	for (size_t i = 0; i < at && *s->groups[at].user != '\0'; i++)
+		if (story_is_suspicious(&s->groups[i]) &&
+		    strcmp(s->groups[i].user, s->groups[at].user) == 0)
+			return true;
+	return false;
 }
 
 void
@@ -122,7 +198,7 @@ story_steps(struct story *s)
 	if (story_is_fearsome(worst))
 		step_close(s, worst);
 	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
-		if (story_is_suspicious(&s->groups[i])) {
+		if (story_is_suspicious(&s->groups[i]) && !told_before(s, i)) {
 			step_user(s, &s->groups[i]);
 			users++;
 		}
@@ -138,7 +214,8 @@ story_steps(struct story *s)
 int
 story_status(const struct story *s)
 {
-	int rc = 0;
+	/* a log that says nothing doesn't say that nothing left */
+	int rc = s->stats.of_mta == 0;
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct incident_group *g = &s->groups[i];

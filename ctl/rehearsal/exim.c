@@ -365,6 +365,33 @@ keep_if_taken(struct rehearsal *r, const char *client, const char *known,
 		r->keep[r->n_keep++] = k;
 }
 
+/* Is the domain in a list that the admin wrote, or delivered here? Mail for
+ * the machine's own name may be neither. */
+static bool
+is_own(const struct rehearsal *r, const char *domain)
+{
+	char address[256];
+	struct err err;
+	char *route;
+	bool here;
+
+	for (const char *at = r->config; at != NULL;
+	     at = strchr(at + 1, '\n')) {
+		const char *line = *at == '\n' ? at + 1 : at;
+
+		if (strncmp(line, "domainlist ", 11) == 0 &&
+		    memmem(line, strcspn(line, "\n"), domain, strlen(domain)) !=
+			NULL)
+			return true;
+	}
+	(void)snprintf(address, sizeof(address), "postmaster@%.200s", domain);
+	route = exim_route(&r->talk, "", address, &err);
+	here = route != NULL && strstr(route, "transport = ") != NULL &&
+	    strstr(route, "\n  host ") == NULL;
+	free(route);
+	return here;
+}
+
 /* Our own mail, who gave a password, and clients that are trusted by their
  * addresses. */
 static void
@@ -375,6 +402,8 @@ find_keepers(struct rehearsal *r)
 	char own[256];
 
 	for (size_t i = 0; i < r->seeds.own.n && i < 3; i++) {
+		if (!is_own(r, r->seeds.own.v[i]))
+			continue;
 		(void)snprintf(
 		    own, sizeof(own), "postmaster@%.200s", r->seeds.own.v[i]);
 		keep_if_taken(r, stranger, NULL, own);

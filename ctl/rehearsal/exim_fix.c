@@ -356,7 +356,8 @@ fix_list(const struct exim_cause *c, const struct exim_place *list,
 		memcpy(whole + len, "\n", 2);
 		add(fixes, n, list->path,
 		    replaced(list, list->line, list->behind, whole),
-		    "# in %s, without \"%s\":\n%s%s", shown(list, buf), c->item,
+		    "# in %s, without \"%s\"%s%s%s", shown(list, buf), c->item,
+		    list->setting != NULL ? "" : ":\n",
 		    list->setting != NULL ? "" : line, then(list, after));
 	}
 	free(whole);

@@ -862,6 +862,10 @@ EXIM_CASES = [
     exim("an expression that is true", "exim-relay-open",
          "  accept\n    condition = ${{if exists{{{dir}/exim.conf}}}}\n",
          open=True),
+    exim("lists by expression, as containers have them", "",
+         rest="  accept\n    hosts = ${{env{{RELAY_FROM_HOSTS}}{{$value}}"
+         "{{127.0.0.1}}}}\n  require\n    domains = +local_domains : "
+         "${{env{{RELAY_TO}}{{$value}}{{@}}}}\n  accept\n"),
     exim("no ACL", "", main={"rcpt": ""}, info="exim-no-acl"),
     exim("an ACL that asks another", "",
          "  accept\n    acl = acl_ours\n",

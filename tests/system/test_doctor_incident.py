@@ -120,7 +120,7 @@ def test_queue(incident, tmp_path):
 @pytest.mark.parametrize("log, content, status, words", [
     ("/nonexistent/mail.log", None, 66, "no such log"),
     (None, None, 66, "no such log"),
-    (None, "nothing of a mail server\n", 65, "none of Postfix or Sendmail"),
+    (None, "nothing of a mail server\n", 65, "none of Postfix, Sendmail or Exim"),
 ])
 def test_no_log(incident, tmp_path, log, content, status, words):
     if content:

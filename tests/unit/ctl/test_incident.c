@@ -107,6 +107,60 @@ only(struct incident *in, enum right right, int64_t messages)
 	return g;
 }
 
+/* A user's mail from so many addresses, each one recipient. */
+static void
+sends(struct incident *in, int64_t at, unsigned n, unsigned addresses)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char id[20], client[100];
+
+		(void)snprintf(id, sizeof(id), "%05uABC", i);
+		(void)snprintf(client, sizeof(client),
+		    "x[203.0.113.%u], sasl_method=PLAIN, sasl_username=alice",
+		    i % addresses);
+		postfix(in, at, id, client, "alice@lab.test", "v@e.test");
+		line(in, at, "postfix/qmgr", "00000ABC: removed");
+	}
+}
+
+/* A hijacked user who writes as himself is told by volume and reach. */
+static void
+volume(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned before, now, addresses;
+		bool want;
+	} rows[] = {
+		{ "many, from some addresses", 0, 1200, 6, true },
+		{ "many, from one", 0, 600, 1, true },
+		{ "not many, from several", 0, 150, 6, true },
+		{ "not many, from one", 0, 150, 1, false },
+		{ "few", 0, 20, 6, false },
+		/* the window is an hour, the days before are 100 hours */
+		{ "as many as always", 60000, 600, 1, false },
+		{ "a sudden rise", 3000, 600, 1, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct incident *in = start(NULL);
+		struct incident_totals totals;
+		const struct incident_group *g;
+		size_t n;
+
+		ROW("%s", rows[i].name);
+		sends(in, NOW - 3600 - 360000, rows[i].before, 1);
+		sends(in, NOW - 100, rows[i].now, rows[i].addresses);
+		g = incident_result(in, &totals, &n);
+		assert_int_equal(n, rows[i].addresses);
+		assert_int_equal(totals.recipients, rows[i].now);
+		assert_int_equal(g->rise, rows[i].want);
+		assert_int_equal(g->user_recipients, rows[i].now);
+		incident_free(in);
+	}
+}
+
 static void
 rights(void **state)
 {
@@ -367,6 +421,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(volume),
 		cmocka_unit_test(rights),
 		cmocka_unit_test(not_counted),
 		cmocka_unit_test(queue),

@@ -5,6 +5,9 @@
 #include "ctl/incident/mtalog.h"
 
 #define P(program, msg) "Nov 21 14:23:48 mail postfix/" program "[154]: " msg
+#define X(msg)                                                       \
+	"2026-11-21T14:23:49+00:00 mail exim[60]: 2026-11-21 14:23:49 "  \
+	"1xXuOd-0005Tz-0O " msg
 #define S(msg) "2026-11-21T14:23:49.875340+00:00 mail sendmail[60]: " msg
 
 struct row {
@@ -147,6 +150,47 @@ static const struct row rows[] = {
 	    "Nov 21 14:23:48 mail "
 	    "postfix[1]: 334DDA2: client=unknown[203.0.113.1]",
 	    .kind = MTALOG_OTHER },
+
+	{ "exim: a sender",
+	    X("<= boss@friend.test H=(pc) [203.0.113.1]:5 I=[192.0.2.1]:25 "
+	      "P=esmtp S=199 id=a T=\"x A=plain:eve S=1\""),
+	    .kind = MTALOG_FROM, .id = "1xXuOd-0005Tz-0O",
+	    .client = "203.0.113.1", .sender = "boss@friend.test" },
+	{ "exim: a HELO name that plays the rest",
+	    X("<= a@b H=mx.c.test (x) [10.0.0.1]) [203.0.113.1]:5 P=esmtp "
+	      "S=199"),
+	    .kind = MTALOG_FROM, .id = "1xXuOd-0005Tz-0O",
+	    .client = "203.0.113.1", .sender = "a@b" },
+	{ "exim: a sender that plays the rest",
+	    X("<= \"a H=(x) [10.0.0.1] P=y\"@b H=[203.0.113.1] P=smtp S=1"),
+	    .kind = MTALOG_FROM, .id = "1xXuOd-0005Tz-0O",
+	    .client = "203.0.113.1",
+	    .sender = "\"a H=(x) [10.0.0.1] P=y\"@b" },
+	{ "exim: with AUTH",
+	    X("<= a@b H=pc.c.test (pc) [2001:db8::2]:5 P=esmtpsa X=TLS1.3:x:256 "
+	      "CV=no A=plain:carol S=199"),
+	    .kind = MTALOG_FROM, .id = "1xXuOd-0005Tz-0O",
+	    .client = "2001:db8::2", .user = "carol", .sender = "a@b",
+	    .auth = true },
+	{ "exim: a program of ours", X("<= www@b U=www-data P=local S=199"),
+	    .kind = MTALOG_LOCAL, .id = "1xXuOd-0005Tz-0O", .user = "www-data",
+	    .sender = "www@b" },
+	{ "exim: sent",
+	    X("=> v@e.test <fwd@lab.test> R=dnslookup T=remote_smtp "
+	      "H=mx.e.test [198.51.100.25] C=\"250 OK\""),
+	    .kind = MTALOG_TO, .id = "1xXuOd-0005Tz-0O",
+	    .recipient = "v@e.test", .orig_to = "fwd@lab.test", .n = 1,
+	    .sent = true, .outside = true },
+	{ "exim: delivered here",
+	    X("=> alice <alice@lab.test> R=local_user T=mail_spool"),
+	    .kind = MTALOG_TO, .id = "1xXuOd-0005Tz-0O", .recipient = "alice",
+	    .orig_to = "alice@lab.test", .n = 1, .sent = true },
+	{ "exim: failed",
+	    X("** v@e.test R=dnslookup T=remote_smtp H=mx [198.51.100.25]: no"),
+	    .kind = MTALOG_TO, .id = "1xXuOd-0005Tz-0O",
+	    .recipient = "v@e.test", .n = 1, .outside = true },
+	{ "exim: done", X("Completed"), .kind = MTALOG_END,
+	    .id = "1xXuOd-0005Tz-0O" },
 
 	{ "sendmail: a sender",
 	    S("6ALENncK000060: from=<sender@elsewhere."
