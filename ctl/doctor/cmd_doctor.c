@@ -18,7 +18,7 @@ static const struct ctl_option options[] = {
 	[DOCTOR_CONFIG_DIR] = { "config-dir", "PATH",
 	    "its configuration: a directory, or a file (needs --mta)" },
 	[DOCTOR_PROGRAM] = { "program", "PATH",
-	    "Exim's program, if it is elsewhere" },
+	    "Exim's or Sendmail's program, if it is elsewhere" },
 	[DOCTOR_JSON] = { "json", NULL, "a JSON object" },
 	[DOCTOR_CHANGES] = { "changes", "FILE",
 	    "print only what changed since FILE was written, and write it" },

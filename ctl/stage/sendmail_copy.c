@@ -199,27 +199,38 @@ sendmail_copy_make(struct daemon_copy *copy, const char *cf,
 	return rc == 0 ? qualify(err) : -1;
 }
 
-int
-sendmail_copy_start(const struct daemon_copy *copy, const char *program,
-    const char *cf, const struct network_set *own, int log, int timeout_ms,
-    struct err *err)
+const char *
+sendmail_copy_program(const char *program)
 {
 	static const char *const usual[] = { "/usr/libexec/sendmail/sendmail",
 		"/usr/lib/sm.bin/sendmail", "/usr/sbin/sendmail.sendmail",
 		"/usr/sbin/sendmail-mta", "/usr/sbin/sendmail" };
-	char file[PATH_LEN];
 
 	for (size_t i = 0;
 	     i < sizeof(usual) / sizeof(usual[0]) && program == NULL; i++)
 		if (access(usual[i], X_OK) == 0)
 			program = usual[i];
+	return program;
+}
+
+int
+sendmail_copy_start(const struct daemon_copy *copy, const char *program,
+    const char *cf, const struct network_set *own, int log, int timeout_ms,
+    struct err *err)
+{
+	char file[PATH_LEN];
+
+	program = sendmail_copy_program(program);
 	if (program == NULL) {
 		err_set(err, ERR_IO, "Sendmail's program isn't here");
 		return -1;
 	}
 	(void)snprintf(file, sizeof(file), "-C%s", cf);
-	/* -q is never given: nothing is delivered, whatever is accepted */
+	/* -q is never given: nothing is delivered, whatever is accepted. The
+	 * load is the machine's, and no reason to refuse or delay the copy's
+	 * clients. */
 	const char *const argv[] = { program, file, "-bD", "-ODeliveryMode=q",
+		"-ORefuseLA=1000000", "-ODelayLA=0", "-OQueueLA=1000000",
 		NULL };
 
 	return daemon_copy_start(copy, argv, own, log, timeout_ms, err);
