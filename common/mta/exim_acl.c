@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "common/mta/exim_conf.h"
-
 enum { MEMBER_LEN = 256 };
 
 static bool

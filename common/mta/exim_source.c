@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mta/exim_source.h"
 
+#include <assert.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "common/mta/exim_conf.h"
 
 static const char blank[] = " \t\r";
 
@@ -19,6 +19,33 @@ struct reader {
 	unsigned open_depth; /* .ifdefs around its verb */
 	bool deeper; /* it goes on within an .ifdef that is still open */
 };
+
+/* The statement's first word; returns what stands behind it, or NULL. */
+static const char *
+find_verb(const char *text, char *verb, size_t size)
+{
+	static const char *const verbs[] = {
+		"accept",
+		"deny",
+		"require",
+		"warn",
+		"drop",
+		"defer",
+		"discard",
+	};
+
+	assert(size > 0);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		size_t n = strlen(verbs[i]);
+
+		if (strncmp(text, verbs[i], n) == 0 &&
+		    (text[n] == '\0' || strchr(blank, text[n]) != NULL)) {
+			(void)snprintf(verb, size, "%s", verbs[i]);
+			return text + n + strspn(text + n, blank);
+		}
+	}
+	return NULL;
+}
 
 static void *
 grow(struct reader *r, void **v, size_t *n, size_t size)
@@ -151,7 +178,7 @@ read_acl_line(
 		if (*text == '\0')
 			return;
 	}
-	rest = exim_verb(text, verb, sizeof(verb));
+	rest = find_verb(text, verb, sizeof(verb));
 	if (rest != NULL)
 		begin_statement(r, l, verb, rest);
 	else if (r->open != NULL)
@@ -214,7 +241,7 @@ read_inactive(struct reader *r, const struct exim_text_line *l)
 	if (r->open == NULL || r->open->file != l->file)
 		return;
 	if (!l->closes) {
-		if (exim_verb(l->raw, verb, sizeof(verb)) == NULL)
+		if (find_verb(l->raw, verb, sizeof(verb)) == NULL)
 			r->deeper = true;
 	} else if (r->deeper && l->depth == r->open_depth) {
 		r->open->behind = l->next;

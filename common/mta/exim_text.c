@@ -375,3 +375,39 @@ exim_text_release(struct exim_text *t)
 	string_list_release(&t->missing);
 	string_list_release(&t->includes);
 }
+
+bool
+exim_member(const char **at, char *sep, char *buf, size_t size)
+{
+	const char *from = *at;
+	size_t n = 0;
+	int depth = 0;
+
+	assert(size > 0);
+	from += strspn(from, " \t\r\"");
+	if (*sep == 0) {
+		*sep = ':';
+		if (*from == '<' && from[1] != '\0') {
+			*sep = from[1];
+			from += 2 + strspn(from + 2, blank);
+		}
+	}
+	if (*from == '\0')
+		return false;
+	for (; *from != '\0'; from++) {
+		depth += *from == '{';
+		depth -= *from == '}' && depth > 0;
+		if (*from == *sep && depth == 0) {
+			if (from[1] != *sep)
+				break;
+			from++; /* doubled: itself */
+		}
+		if (n < size - 1)
+			buf[n++] = *from;
+	}
+	while (n > 0 && strchr(" \t\r\"", buf[n - 1]) != NULL)
+		n--;
+	buf[n] = '\0';
+	*at = *from == '\0' ? from : from + 1;
+	return true;
+}

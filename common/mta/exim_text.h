@@ -52,6 +52,11 @@ char *exim_text_trim(char *text);
  * begins with another word. */
 const char *exim_text_after(const char *line, const char *word);
 
+/* The next member of a list, into buf without blanks around: separated by
+ * colons ("::" is one), or as "<;" at the beginning says; *sep is 0 at first.
+ * Returns false at the end. */
+bool exim_member(const char **at, char *sep, char *buf, size_t size);
+
 /* The line where the comment directly above line number begins, or number. */
 unsigned exim_text_above(const struct exim_file *file, unsigned number);
 

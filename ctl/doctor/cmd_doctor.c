@@ -19,6 +19,8 @@ static const struct ctl_option options[] = {
 	    "its configuration: a directory, or a file (needs --mta)" },
 	[DOCTOR_PROGRAM] = { "program", "PATH",
 	    "Exim's or Sendmail's program, if it is elsewhere" },
+	[DOCTOR_READ] = { "read", NULL,
+	    "only read the configuration: ask no copy of the mail server" },
 	[DOCTOR_JSON] = { "json", NULL, "a JSON object" },
 	[DOCTOR_CHANGES] = { "changes", "FILE",
 	    "print only what changed since FILE was written, and write it" },

@@ -24,6 +24,18 @@ const struct finding_kind finding_kinds[] = {
 	{ "postfix-not-understood", INFO,
 	    "The doctor can't tell what this answers; look at it yourself.",
 	    "postconf -c {dir} {setting}" },
+	{ "postfix-rehearsed-open", OPEN,
+	    "A stranger relayed through a private copy of this server: anybody can repeat that dialogue.",
+	    "postconf -c {dir} -e 'smtpd_relay_restrictions=permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'" RELOAD },
+	{ "postfix-rehearsed", INFO,
+	    "What a private copy of this server was asked, as any stranger can ask.",
+	    "popgatectl doctor --mta postfix" },
+	{ "postfix-not-rehearsed", INFO,
+	    "The configuration was only read: a mail server does more than can be read off its configuration.",
+	    "popgatectl doctor --mta postfix    # as root, on the mail server" },
+	{ "postfix-not-shown", INFO,
+	    "It reads like an open relay, but a private copy of this server let no stranger relay by it.",
+	    "popgatectl doctor --probe" },
 	{ "postfix-relay-open", OPEN,
 	    "Nothing in the restrictions refuses a stranger who sends to other "
 	    "people's domains.",
@@ -393,6 +405,20 @@ const struct finding_kind finding_kinds[] = {
 	    "exim4 -C {file} -bh 203.0.113.1" },
 	{ "exim-no-acl", INFO,
 	    "Without an ACL nobody can send to this server by SMTP.", "" },
+	{ "exim-not-rehearsed", WARN,
+	    "Exim wasn't asked: what its ACLs let through isn't known.",
+	    "# as root, on a kernel with namespaces:\n"
+	    "popgatectl doctor --mta exim" },
+	{ "exim-auth-open", OPEN,
+	    "AUTH succeeds without the right password, and whoever has passed "
+	    "AUTH may send everywhere.",
+	    "# in {file}, line {line}: server_condition must be true for the "
+	    "right password alone,\n"
+	    "# and false for an unknown user and for an empty password" },
+	{ "exim-recipient-routed", OPEN,
+	    "An address in a domain of yours is accepted and sent to the domain "
+	    "that its local part names.",
+	    "" },
 	{ "exim-relay-open", OPEN,
 	    "Nothing refuses a stranger who sends to other people's domains.",
 	    "# in {file}, line {line}: before this statement,\n"

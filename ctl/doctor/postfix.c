@@ -16,6 +16,7 @@
 #include "ctl/doctor/postfix_asked.h"
 #include "ctl/doctor/postfix_exam.h"
 #include "ctl/doctor/postfix_relay.h"
+#include "ctl/rehearsal/postfix.h"
 
 static void
 add(struct postfix_exam *x, const struct postfix_service *s,
@@ -297,11 +298,87 @@ check_all(struct postfix_exam *x)
 		    "allow_untrusted_routing is yes.");
 }
 
+/* --- what Postfix itself says --- */
+
+/* What was read as an open relay is a finding no more: the copy has answered,
+ * and what it showed is told with the dialogue. */
+static void
+withdraw(struct doctor *d, size_t from, size_t to)
+{
+	const struct finding_kind *shown = finding_kinds;
+
+	while (strcmp(shown->id, "postfix-not-shown") != 0)
+		shown++;
+	for (size_t i = from; i < to; i++)
+		if (d->v[i].kind->severity == SEVERITY_OPEN_RELAY &&
+		    strcmp(d->v[i].kind->id, "postfix-qmqpd-open") != 0)
+			d->v[i].kind = shown;
+}
+
+static void
+add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
+{
+	struct finding_at at = { .file = x->pf.main_cf, .dir = x->pf.dir };
+
+	for (size_t i = 0; i < r->n; i++) {
+		struct finding_at hole = { .file = r->v[i].file,
+			.line = r->v[i].line,
+			.dir = x->pf.dir,
+			.fix = r->v[i].fix };
+
+		doctor_add(x->d, "postfix-rehearsed-open", &hole, "%s",
+		    r->v[i].detail);
+	}
+	doctor_add(x->d, "postfix-rehearsed", &at,
+	    "A private copy was asked to take %zu recipients from strangers%s.",
+	    r->dialogues, r->complete ? "" : "; then the time was up");
+}
+
+/* Ask a private copy, and believe it. */
+static void
+rehearse(struct postfix_exam *x, size_t from)
+{
+	struct finding_at at = { .file = x->pf.main_cf, .dir = x->pf.dir };
+	const struct postfix_service **v =
+	    calloc(x->pf.n_services + 1, sizeof(*v));
+	struct postfix_rehearsal_spec spec = { .pf = &x->pf,
+		.services = v,
+		.popgate = x->d->wired ? x->d->ctl->cfg : NULL };
+	struct postfix_rehearsal r = { 0 };
+	size_t to = x->d->n;
+	struct err err;
+
+	if (v == NULL) {
+		x->d->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < x->pf.n_services; i++) {
+		const struct postfix_service *s = &x->pf.services[i];
+
+		if (strcmp(s->type, "inet") == 0 &&
+		    (strcmp(s->command, "smtpd") == 0 ||
+			strcmp(s->command, "postscreen") == 0) &&
+		    !postfix_is_local(x, s))
+			v[spec.n_services++] = s;
+	}
+	if (spec.n_services == 0) {
+		;
+	} else if (postfix_rehearse(&spec, &r, &err) == -1) {
+		doctor_add(x->d, "postfix-not-rehearsed", &at, "%s", err.text);
+	} else {
+		withdraw(x->d, from, to);
+		add_holes(x, &r);
+	}
+	postfix_rehearsal_release(&r);
+	free(v);
+}
+
 static void
 examine(struct doctor *d, const char *dir)
 {
 	struct postfix_exam x = { .d = d };
 	struct finding_at at = { .file = dir, .dir = dir };
+	size_t before = d->n;
 	struct err err;
 
 	if (postfix_conf_load(dir, &x.pf, &err) == -1) {
@@ -312,6 +389,8 @@ examine(struct doctor *d, const char *dir)
 	doctor_check_writable(d, "postfix-config-writable", x.pf.master_cf);
 	net_machine_load(&x.machine);
 	check_all(&x);
+	if (doctor_option(d, DOCTOR_READ) == NULL)
+		rehearse(&x, before);
 	domains_release(&x.ours);
 	net_machine_release(&x.machine);
 	postfix_conf_release(&x.pf);

@@ -521,6 +521,11 @@ rehearse(struct sendmail_exam *x)
 	struct sendmail_rehearsal r;
 	struct err err;
 
+	if (doctor_option(x->d, DOCTOR_READ) != NULL) {
+		sendmail_add(x, "sendmail-not-rehearsed", 0,
+		    "Only the configuration was read (--read).");
+		return;
+	}
 	if (sendmail_rehearse(&spec, &r, &err) == -1) {
 		sendmail_add(x, "sendmail-not-rehearsed", 0, "%s", err.text);
 		return;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/addr.h"
 #include "common/base/clock.h"
@@ -22,6 +23,7 @@
 #include "ctl/stage/stage.h"
 
 #define STRANGER "203.0.113.50"
+#define NAMED "203.0.113.77" /* a stranger with a name of his own */
 #define STRANGER6 "2001:db8:5::50"
 #define FOREIGN "popgate-elsewhere" /* no domain of anybody's */
 #define VICTIM "victim@" FOREIGN ".example"
@@ -31,7 +33,6 @@ enum {
 	BATCH = 128,
 	HOLES_MAX = 24, /* to be confirmed by SMTP */
 	DOORS_MAX = 16,
-	NAMED_MAX = 60, /* clients with names of their own */
 	KEEP_MAX = 10,
 	WORD_LEN = 300
 };
@@ -70,7 +71,6 @@ struct rehearsal {
 	struct string_list own; /* class w */
 	struct door door[DOORS_MAX];
 	size_t n_doors;
-	char *hosts; /* /etc/hosts of the copy */
 	char *mc_path, *mc; /* the source; NULL: isn't there */
 	int64_t until_ms;
 	struct try batch[BATCH];
@@ -198,30 +198,6 @@ find_doors(struct rehearsal *r)
 		take_door(r, "");
 }
 
-/* A name of a client for each suffix below which anybody has one, in the
- * copy's /etc/hosts. */
-static bool
-write_hosts(struct rehearsal *r)
-{
-	size_t len = 0, n = 0;
-	FILE *to = open_memstream(&r->hosts, &len);
-	char *real = conf_file_read("/etc/hosts");
-
-	if (to == NULL) {
-		free(real);
-		return false;
-	}
-	(void)fputs(real == NULL ? "127.0.0.1 localhost\n" : real, to);
-	free(real);
-	for (size_t i = 0; i < r->seeds.n && n < NAMED_MAX; i++)
-		if (sendmail_seeds_is_public(r->seeds.v[i].word) &&
-		    r->seeds.v[i].from != SEED_RULE)
-			(void)fprintf(to, "\n203.0.113.%zu " FOREIGN ".%s",
-			    100 + n++, r->seeds.v[i].word);
-	(void)putc('\n', to);
-	return fclose(to) == 0;
-}
-
 /* sendmail.mc beside sendmail.cf. m4(1) runs what stands in it, so it must be
  * root's, as the cf. */
 static void
@@ -254,10 +230,6 @@ read_cf(struct rehearsal *r, struct err *err)
 	sendmail_seeds_take(&r->seeds, &r->cf, r->spec->file);
 	find_doors(r);
 	find_source(r);
-	if (!write_hosts(r)) {
-		err_nomem(err, "hosts", 0);
-		return -1;
-	}
 	return 0;
 }
 
@@ -284,12 +256,9 @@ find_own(struct rehearsal *r)
 static int
 open_copy(struct rehearsal *r, struct err *err)
 {
-	const struct stage_file hosts = { "/etc/hosts", r->hosts };
 	const struct stage_spec spec = { .mta = STAGE_SENDMAIL,
 		.dir = r->spec->file,
 		.program = r->spec->program,
-		.files = &hosts,
-		.n_files = 1,
 		.popgate = r->spec->popgate };
 
 	if (stage_open(&spec, &r->stage, err) == -1)
@@ -432,7 +401,7 @@ try_word(struct rehearsal *r, const struct sendmail_seed *s, bool dotted)
 
 /* Whose domain ends so: anybody's may. */
 static void
-try_public(struct rehearsal *r, const struct sendmail_seed *s, size_t *named)
+try_public(struct rehearsal *r, const struct sendmail_seed *s)
 {
 	struct try *y;
 
@@ -441,25 +410,21 @@ try_public(struct rehearsal *r, const struct sendmail_seed *s, size_t *named)
 		return;
 	put(next(r, TRY_PUBLIC, s)->recipient, WORD_LEN,
 	    "victim@" FOREIGN ".%.200s", s->word);
-	if (*named >= NAMED_MAX)
-		return;
 	y = next(r, TRY_PUBLIC, s);
-	put(y->address, sizeof(y->address), "203.0.113.%zu", 100 + (*named)++);
+	put(y->address, sizeof(y->address), "%s", NAMED);
 	put(y->name, WORD_LEN, FOREIGN ".%.200s", s->word);
 }
 
 static void
 search(struct rehearsal *r)
 {
-	size_t named = 0;
-
 	(void)next(r, TRY_BASE, NULL);
 	flush(r);
 	if (r->n_holes > 0)
 		return; /* whatever else is said, it is the same hole */
 	try_ours(r);
 	for (size_t i = 0; i < r->seeds.n; i++)
-		try_public(r, &r->seeds.v[i], &named);
+		try_public(r, &r->seeds.v[i]);
 	flush(r);
 	/* what the administrator wrote stands at the end; a name that could be
 	 * somebody's makes the better story */
@@ -471,6 +436,21 @@ search(struct rehearsal *r)
 }
 
 /* --- by SMTP --- */
+
+/* From now on DNS has this name of that address. */
+static void
+be_named(struct rehearsal *r, const struct try *y, const struct door *d,
+    const struct addr *from)
+{
+	struct err err;
+	bool tls;
+	int fd = *y->name == '\0' ? -1
+				  : stage_connect(r->stage, from, y->name,
+					d->service, NULL, 0, &tls, &err);
+
+	if (fd != -1)
+		(void)close(fd);
+}
 
 /* 1: accepted, by *door; 0: refused, or no answer. */
 static int
@@ -487,8 +467,10 @@ say(struct rehearsal *r, const struct try *y, const struct door **door)
 	for (size_t i = 0; i < r->n_doors; i++) {
 		const struct door *d = &r->door[i];
 
-		if (addr_parse_loose(d->six ? STRANGER6 : y->address, &from) &&
-		    stage_say(r->stage, &from, d->service, &mail, &reply,
+		if (!addr_parse_loose(d->six ? STRANGER6 : y->address, &from))
+			continue;
+		be_named(r, y, d, &from);
+		if (stage_say(r->stage, &from, d->service, &mail, &reply,
 			&err) == 0 &&
 		    reply.accepted) {
 			*door = d;
@@ -809,7 +791,6 @@ sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
 	sendmail_cf_release(&r->cf);
 	sendmail_seeds_release(&r->seeds);
 	string_list_release(&r->own);
-	free(r->hosts);
 	free(r->mc_path);
 	free(r->mc);
 	free(r);

@@ -8,7 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/config/config.h"
-#include "common/mta/exim_conf.h"
+#include "common/mta/exim_source.h"
 #include "common/mta/exim_wiring.h"
 #include "ctl/setup/exim.h"
 #include "ctl/setup/postfix.h"
@@ -111,15 +111,15 @@ take_hosts(struct setup *s, const char *list)
 
 /* Lists by the names that they have in nearly every configuration. */
 static void
-look_at_lists(struct setup *s, const struct exim_conf *cf)
+look_at_lists(struct setup *s, const struct exim_source *src)
 {
 	char *host = setup_exim_option(s->dir, "primary_hostname");
 
-	take_domains(s, exim_list(cf, "domainlist", "local_domains"), host);
-	take_domains(s, exim_list(cf, "domainlist", "relay_to_domains"), host);
-	take_domains(s, exim_list(cf, "domainlist", "relay_domains"), host);
-	take_hosts(s, exim_list(cf, "hostlist", "relay_from_hosts"));
-	take_hosts(s, exim_list(cf, "hostlist", "relay_hosts"));
+	take_domains(s, exim_source_list(src, "domainlist", "local_domains"), host);
+	take_domains(s, exim_source_list(src, "domainlist", "relay_to_domains"), host);
+	take_domains(s, exim_source_list(src, "domainlist", "relay_domains"), host);
+	take_hosts(s, exim_source_list(src, "hostlist", "relay_from_hosts"));
+	take_hosts(s, exim_source_list(src, "hostlist", "relay_hosts"));
 	s->domains = s->domains_text;
 	free(host);
 }
@@ -128,7 +128,7 @@ static int
 look(struct setup *s, struct err *err)
 {
 	static char group[WORD_LEN];
-	struct exim_conf cf;
+	struct exim_source src;
 	char *text = setup_exim_ask(s->dir, "config", err);
 	char *name = setup_exim_option(s->dir, "exim_group");
 
@@ -137,11 +137,14 @@ look(struct setup *s, struct err *err)
 		return -1;
 	}
 	setup_say(s, SETUP_FOUND, "Exim, configured in %s", s->dir);
-	if (exim_conf_parse(text, &cf))
-		look_at_lists(s, &cf);
+	const struct exim_file printed = { "exim -bP config", text };
+
+	if (exim_source_read(&printed, 1, 1, &src))
+		look_at_lists(s, &src);
 	else
 		s->no_memory = true;
-	exim_conf_release(&cf);
+	exim_source_release(&src);
+	free(text);
 	/* Exim reads the policy socket with this group */
 	(void)snprintf(group, sizeof(group), "%s", name == NULL ? "" : name);
 	s->group = *group == '\0' ? NULL : group;

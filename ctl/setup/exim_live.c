@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/mta/exim_conf.h"
+#include "common/mta/exim_text.h"
 #include "ctl/setup/exim.h"
 #include "ctl/setup/live.h"
 #include "ctl/wiring/exim_load.h"

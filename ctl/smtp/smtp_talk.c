@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -245,8 +246,33 @@ smtp_connect(int fd, const struct addr *to, unsigned port, int timeout_ms)
 	return error == 0 ? 0 : -1;
 }
 
-enum talk_result
-smtp_talk_tls(struct smtp_talk *t)
+/* A key and a certificate that it signed itself. */
+static bool
+certify(SSL_CTX *ctx)
+{
+	enum { DAY_S = 86400 };
+	static const unsigned char name[] = "client";
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	bool ok = key != NULL && x != NULL && X509_set_version(x, 2) == 1 &&
+	    ASN1_INTEGER_set(X509_get_serialNumber(x), 1) == 1 &&
+	    X509_gmtime_adj(X509_getm_notBefore(x), -DAY_S) != NULL &&
+	    X509_gmtime_adj(X509_getm_notAfter(x), DAY_S) != NULL &&
+	    X509_set_pubkey(x, key) == 1 &&
+	    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN",
+		MBSTRING_ASC, name, -1, -1, 0) == 1 &&
+	    X509_set_issuer_name(x, X509_get_subject_name(x)) == 1 &&
+	    X509_sign(x, key, EVP_sha256()) > 0 &&
+	    SSL_CTX_use_certificate(ctx, x) == 1 &&
+	    SSL_CTX_use_PrivateKey(ctx, key) == 1;
+
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+static enum talk_result
+begin_tls(struct smtp_talk *t, bool certified)
 {
 	int64_t until_ms = clock_monotonic_ms() + t->timeout_ms;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -256,6 +282,10 @@ smtp_talk_tls(struct smtp_talk *t)
 		return TALK_NO_TLS;
 	/* an old server is asked as well as a new one */
 	SSL_CTX_set_security_level(ctx, 0);
+	if (certified && !certify(ctx)) {
+		SSL_CTX_free(ctx);
+		return TALK_NO_TLS;
+	}
 	t->tls = SSL_new(ctx);
 	SSL_CTX_free(ctx); /* t->tls holds it */
 	/* what came in the clear after STARTTLS answers nothing */
@@ -273,6 +303,18 @@ smtp_talk_tls(struct smtp_talk *t)
 		if (wait_for(t->fd, wait, until_ms) == 0)
 			return TALK_TIMEOUT;
 	}
+}
+
+enum talk_result
+smtp_talk_tls(struct smtp_talk *t)
+{
+	return begin_tls(t, false);
+}
+
+enum talk_result
+smtp_talk_tls_certified(struct smtp_talk *t)
+{
+	return begin_tls(t, true);
 }
 
 static struct smtp_talk *

@@ -57,6 +57,10 @@ enum talk_result smtp_talk_begin(int fd, bool tls, int timeout_ms,
  * is worth one. TALK_REPLY is success. */
 enum talk_result smtp_talk_tls(struct smtp_talk *t);
 
+/* The same, with a certificate of one's own making for a server that asks for
+ * one. */
+enum talk_result smtp_talk_tls_certified(struct smtp_talk *t);
+
 /* Say one command and wait for the reply. After anything but TALK_REPLY and
  * TALK_BAD_ARGUMENT there is nothing to be done but to close. */
 enum talk_result smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb,

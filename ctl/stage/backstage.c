@@ -144,9 +144,12 @@ do_connect(struct first *f, const struct backstage_request *r,
     struct backstage_answer *a)
 {
 	struct addr to, nobody = { 0 };
+	size_t name = strlen(r->words) + 1;
 	unsigned port;
 
-	for (size_t i = strlen(r->words) + 1; i < r->words_len;
+	if (r->words[name] != '\0')
+		names_client(&f->share->names, r->words + name, &r->addr);
+	for (size_t i = name + strlen(r->words + name) + 1; i < r->words_len;
 	     i += strlen(r->words + i) + 1)
 		names_add(&f->share->names, r->words + i, &nobody);
 	if (loopback_stranger(&r->addr, &a->err) == -1 ||

@@ -13,8 +13,8 @@
 struct stage_spec;
 
 enum backstage_op {
-	/* addr to a service: a connected socket; words: the service, and names
-	 * that are to exist */
+	/* addr to a service: a connected socket; words: the service, the
+	 * client's name or "", and names that are to exist */
 	BACKSTAGE_CONNECT,
 	BACKSTAGE_ASKED, /* words: an endpoint; number: how often */
 	BACKSTAGE_LOGIN, /* addr; words: the user */

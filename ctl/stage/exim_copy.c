@@ -16,24 +16,24 @@
 
 enum { WORD_LEN = 200 };
 
-static const char *
-find_program(const struct exim_program *exim)
+const char *
+exim_copy_program(const char *program)
 {
 	static const char *const usual[] = { "/usr/sbin/exim4",
 		"/usr/sbin/exim", "/usr/exim/bin/exim" };
 
 	for (size_t i = 0;
-	     i < sizeof(usual) / sizeof(usual[0]) && exim->program == NULL; i++)
+	     i < sizeof(usual) / sizeof(usual[0]) && program == NULL; i++)
 		if (access(usual[i], X_OK) == 0)
 			return usual[i];
-	return exim->program == NULL ? "exim" : exim->program;
+	return program == NULL ? "exim" : program;
 }
 
 /* What "exim -bP name" prints; to be freed; NULL with err. */
 static char *
 print(const struct exim_program *exim, const char *name, struct err *err)
 {
-	const char *argv[6] = { find_program(exim) };
+	const char *argv[6] = { exim_copy_program(exim->program) };
 	size_t n = 1;
 
 	if (exim->file != NULL) {
@@ -278,7 +278,7 @@ int
 exim_copy_start(const struct daemon_copy *copy, const struct exim_program *exim,
     const struct network_set *own, int log, int timeout_ms, struct err *err)
 {
-	const char *argv[5] = { find_program(exim), "-bdf" };
+	const char *argv[5] = { exim_copy_program(exim->program), "-bdf" };
 
 	if (exim->file != NULL) {
 		argv[2] = "-C";

@@ -19,6 +19,9 @@ struct exim_program {
 	const char *program, *file;
 };
 
+/* The program to run: the given one, or the first of the usual places. */
+const char *exim_copy_program(const char *program);
+
 /* Read its settings as they are in the room, and cover the spool and the
  * directories of log and pid file.
  *   asked  ASKED_MAX; *n_r of them: Dovecot's auth, saslauthd

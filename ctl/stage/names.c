@@ -45,11 +45,41 @@ names_add(struct names *names, const char *name, const struct addr *addr)
 		if (strcmp(names->v[i].name, small) == 0)
 			return;
 	names->v[n % NAMES_MAX].addr = *addr;
+	names->v[n % NAMES_MAX].client = false;
 	if (addr->family == ADDR_NONE)
 		(void)addr_parse_n(
 		    NOBODY, strlen(NOBODY), &names->v[n % NAMES_MAX].addr);
 	memcpy(names->v[n % NAMES_MAX].name, small, sizeof(small));
 	atomic_store(&names->n, n + 1);
+}
+
+void
+names_client(struct names *names, const char *name, const struct addr *addr)
+{
+	unsigned n = atomic_load(&names->n);
+
+	names->v[n % NAMES_MAX].addr = *addr;
+	names->v[n % NAMES_MAX].client = true;
+	lower(names->v[n % NAMES_MAX].name, name, NAME_LEN);
+	atomic_store(&names->n, n + 1);
+}
+
+/* The name that addr was given last. */
+static bool
+given_name(const struct names *names, const struct addr *addr, char *buf)
+{
+	unsigned n = atomic_load(&names->n);
+
+	for (unsigned i = 0; i < n && i < NAMES_MAX; i++) {
+		unsigned at = (n - 1 - i) % NAMES_MAX;
+
+		if (names->v[at].client &&
+		    addr_equal(&names->v[at].addr, addr)) {
+			memcpy(buf, names->v[at].name, NAME_LEN);
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool
@@ -94,7 +124,7 @@ client_name(const struct addr *addr, char buf[NAME_LEN])
 
 /* "5.113.0.203.in-addr.arpa", or 32 digits and "ip6.arpa", into the name. */
 static bool
-reverse_name(const char *name, char buf[NAME_LEN])
+reverse_name(const struct names *names, const char *name, char buf[NAME_LEN])
 {
 	struct addr addr = { .family = ADDR_IPV4 };
 	unsigned b[4];
@@ -106,7 +136,8 @@ reverse_name(const char *name, char buf[NAME_LEN])
 	    b[2] < 256 && b[3] < 256) {
 		for (size_t i = 0; i < 4; i++)
 			addr.bytes[i] = (uint8_t)b[i];
-		client_name(&addr, buf);
+		if (!given_name(names, &addr, buf))
+			client_name(&addr, buf);
 		return true;
 	}
 	if (!ends_in(name, ".ip6.arpa") ||
@@ -120,7 +151,8 @@ reverse_name(const char *name, char buf[NAME_LEN])
 		addr.bytes[i / 2] =
 		    (uint8_t)((unsigned)addr.bytes[i / 2] << 4 | value);
 	}
-	client_name(&addr, buf);
+	if (!given_name(names, &addr, buf))
+		client_name(&addr, buf);
 	return true;
 }
 
@@ -133,11 +165,14 @@ find(const struct names *names, const char *name, struct addr *addr)
 		return client_address(name, addr);
 	if (strcmp(name, EXCHANGER) == 0)
 		return addr_parse_n(NOBODY, strlen(NOBODY), addr);
-	for (unsigned i = 0; i < n && i < NAMES_MAX; i++)
-		if (strcmp(names->v[i].name, name) == 0) {
-			*addr = names->v[i].addr;
+	for (unsigned i = 0; i < n && i < NAMES_MAX; i++) {
+		unsigned at = (n - 1 - i) % NAMES_MAX;
+
+		if (strcmp(names->v[at].name, name) == 0) {
+			*addr = names->v[at].addr;
 			return true;
 		}
+	}
 	return false;
 }
 
@@ -216,7 +251,7 @@ record(const struct names *names, const char *name, unsigned type,
 	struct addr addr;
 
 	*exists_r = true;
-	if (reverse_name(name, text))
+	if (reverse_name(names, name, text))
 		return type == TYPE_PTR
 		    ? put_record(out, type, data, put_name(data, text))
 		    : 0;

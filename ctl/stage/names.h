@@ -8,6 +8,7 @@
 #define POPGATE_NAMES_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/addr.h"
@@ -24,12 +25,18 @@ struct names {
 	struct {
 		char name[NAME_LEN]; /* lower case, without the last dot */
 		struct addr addr;
+		bool client; /* addr's PTR names it */
 	} v[NAMES_MAX];
 };
 
 /* Let name have addr (ADDR_NONE: an address that nobody has). One adds, others
  * may answer at the same time. */
 void names_add(struct names *names, const char *name, const struct addr *addr);
+
+/* Let a client of this address have this name: PTR and address agree, as an
+ * attacker's do. The last name counts. */
+void
+names_client(struct names *names, const char *name, const struct addr *addr);
 
 /* The answer to a query into out of NAMES_PACKET_MAX; its length, or 0: the
  * query isn't one. */

@@ -76,7 +76,17 @@ copy_configuration(const char *dir, struct err *err)
 	return rc;
 }
 
-/* The directory of a log file of Postfix's own. */
+/* The name of the log file that fate_of_log() leaves out. */
+static const char *log_name;
+
+static enum room_fate
+fate_of_log(const char *name)
+{
+	return strcmp(name, log_name) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
+}
+
+/* The directory of a log file of Postfix's own. It may hold tables, or the
+ * configuration itself: all but the log stays. */
 static int
 cover_log(const struct postfix_conf *pf, struct err *err)
 {
@@ -92,7 +102,8 @@ cover_log(const struct postfix_conf *pf, struct err *err)
 	*slash = '\0';
 	if (stat(dir, &st) == -1)
 		return room_writable(dir, err);
-	return room_cover(dir, ROOM_EMPTY, NULL, err);
+	log_name = slash + 1;
+	return room_cover(dir, ROOM_ENTRIES, fate_of_log, err);
 }
 
 /* A chroot has a resolver configuration of its own. */

@@ -218,7 +218,8 @@ say_once(struct stage *stage, const struct addr *from, const char *service,
 	*reply = (struct stage_reply){ 0 };
 	*broken = false;
 	r->addr = *from;
-	if (!front_word(r, service) || !say_names(r, mail)) {
+	if (!front_word(r, service) || !front_word(r, "") ||
+	    !say_names(r, mail)) {
 		err_set(err, ERR_INVALID, "the names are too long");
 		return -1;
 	}

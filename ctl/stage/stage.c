@@ -399,6 +399,30 @@ stage_close(struct stage **stage)
 }
 
 int
+stage_connect(struct stage *stage, const struct addr *from, const char *name,
+    const char *service, const char *const *names, size_t n, bool *tls_r,
+    struct err *err)
+{
+	struct backstage_request *r = front_request(stage, BACKSTAGE_CONNECT);
+	struct backstage_answer a;
+	bool fits =
+	    front_word(r, service) && front_word(r, name == NULL ? "" : name);
+	int fd;
+
+	r->addr = *from;
+	for (size_t i = 0; i < n && fits; i++)
+		fits = front_word(r, names[i]);
+	if (!fits) {
+		err_set(err, ERR_INVALID, "the names are too long");
+		return -1;
+	}
+	if (front_ask(stage, r, &a, &fd, err) == -1)
+		return -1;
+	*tls_r = a.tls;
+	return fd;
+}
+
+int
 stage_login(struct stage *stage, const struct addr *client, const char *user,
     struct err *err)
 {

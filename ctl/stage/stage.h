@@ -132,6 +132,15 @@ struct stage_reply {
 int stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err);
 
+/* A connection of a client, for a dialogue that stage_say() hasn't.
+ *   name   what DNS says of from, both ways; NULL: a name that says nothing
+ *   names  that exist in DNS besides
+ *   tls_r  the service speaks TLS from the first byte
+ * A socket, the caller's; or -1 with err. */
+int stage_connect(struct stage *stage, const struct addr *from,
+    const char *name, const char *service, const char *const *names, size_t n,
+    bool *tls_r, struct err *err);
+
 /* A login of user from client, that counts for an hour. 0, or -1 with err. */
 int stage_login(struct stage *stage, const struct addr *client,
     const char *user, struct err *err);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* Fuzz the splitting of an Exim configuration, its lists and conditions. */
+/* Fuzz what the doctor reads of Exim: lists, seeds of a configuration and of a
+ * table, samples of patterns, and a trace. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mta/exim_conf.h"
+#include "common/mta/exim_text.h"
+#include "ctl/rehearsal/exim_seeds.h"
+#include "ctl/rehearsal/exim_trace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,31 +23,39 @@ members(const char *list)
 			abort();
 }
 
+static void
+seeds(const char *text)
+{
+	struct exim_seeds s;
+	char sample[64];
+
+	exim_seeds_begin(&s);
+	exim_seeds_take_config(&s, text);
+	exim_seeds_take_table(&s, text);
+	(void)exim_seeds_end(&s);
+	for (size_t i = 0; i < s.v[EXIM_SENDER].n; i++)
+		if (strpbrk(s.v[EXIM_SENDER].v[i], "\r\n") != NULL)
+			abort();
+	exim_seeds_release(&s);
+	for (unsigned i = 0; i < 3; i++)
+		(void)exim_sample(text, i, sample, sizeof(sample));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct exim_conf cf;
-	char word[32], *text = malloc(size + 1);
-	bool negated;
+	char *text = malloc(size + 1);
+	struct exim_trace t;
 
 	if (text == NULL)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (exim_conf_parse(text, &cf)) {
-		for (size_t i = 0; i < cf.n; i++) {
-			const char *t = cf.v[i].text, *value;
-
-			if (t < cf.text || t + strlen(t) > cf.text + size)
-				abort();
-			(void)exim_verb(t, word, sizeof(word));
-			value = exim_condition(t, word, sizeof(word), &negated);
-			if (value != NULL)
-				members(value);
-		}
-		(void)exim_option(&cf, "acl_smtp_rcpt");
-		(void)exim_list(&cf, "hostlist", "relay_from_hosts");
-	}
-	exim_conf_release(&cf);
+	members(text);
+	seeds(text);
+	if (exim_trace_parse(text, &t))
+		for (size_t i = 0; i < t.n_said; i++)
+			(void)exim_trace_decided(&t, i);
+	exim_trace_release(&t);
 	return 0;
 }

@@ -10,7 +10,7 @@
 
 #include "common/base/addr.h"
 #include "common/config/config.h"
-#include "ctl/doctor/probe/relay_forms.h"
+#include "ctl/smtp/relay_forms.h"
 #include "ctl/smtp/smtp_reply.h"
 
 struct probe_net;

@@ -3,7 +3,7 @@
  * no value can end a command. */
 #include "tests/unit/unit.h"
 
-#include "ctl/doctor/probe/relay_forms.h"
+#include "ctl/smtp/relay_forms.h"
 
 static const struct form_values values = { .domain = "lab.test",
 	.host = "mail.lab.test",

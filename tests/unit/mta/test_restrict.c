@@ -3,7 +3,7 @@
  * doctor reads by itself */
 #include "tests/unit/unit.h"
 
-#include "common/mta/exim_conf.h"
+#include "common/mta/exim_text.h"
 #include "common/mta/postfix_conf.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
@@ -310,32 +310,10 @@ sendmail(void **state)
 static void
 exim(void **state)
 {
-	struct exim_conf cf;
 	char word[64], sep = 0;
-	bool negated;
 	const char *list = "<; a ; b;;c ;; ${if eq{a;b}{x}} ";
 
 	(void)state;
-	assert_true(exim_conf_parse(
-	    strdup("# c\nhide domainlist a = x : \\\n"
-		   "   y\nacl_smtp_rcpt = acl\nbegin acl\n\nacl: deny\n"
-		   "  !hosts = z\n other:\n  accept\n"),
-	    &cf));
-	assert_int_equal(cf.n, 5);
-	assert_string_equal(exim_list(&cf, "domainlist", "a"), "x : y");
-	assert_null(exim_list(&cf, "hostlist", "a"));
-	assert_string_equal(exim_option(&cf, "acl_smtp_rcpt"), "acl");
-	assert_string_equal(cf.v[2].item, "acl");
-	assert_string_equal(exim_verb(cf.v[2].text, word, sizeof(word)), "");
-	assert_string_equal(word, "deny");
-	assert_string_equal(
-	    exim_condition(cf.v[3].text, word, sizeof(word), &negated), "z");
-	assert_string_equal(word, "hosts");
-	assert_true(negated);
-	assert_string_equal(cf.v[4].item, "other");
-	assert_null(exim_verb("accepting", word, sizeof(word)));
-	exim_conf_release(&cf);
-
 	assert_true(exim_member(&list, &sep, word, sizeof(word)));
 	assert_string_equal(word, "a");
 	assert_true(exim_member(&list, &sep, word, sizeof(word)));

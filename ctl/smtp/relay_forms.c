@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/doctor/probe/relay_forms.h"
+#include "ctl/smtp/relay_forms.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/rehearsal/postfix.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/mta/postfix_lists.h"
+#include "common/mta/postfix_wiring.h"
+#include "ctl/rehearsal/postfix_run.h"
+#include "ctl/smtp/relay_forms.h"
+#include "ctl/stage/stage.h"
+
+enum {
+	BUDGET_MS = 60000,
+	BATCH = 100, /* recipients in a connection */
+	FORMS = 512,
+	OURS_ASKED = 4, /* of our domains, in each form */
+	PAIRS = 3000,
+	SHOWN_MAX = 80,
+	VERIFY_MS = 6000
+};
+
+/* --- who is a stranger's --- */
+
+/* Where the last two labels begin. */
+static const char *
+registered(const char *domain)
+{
+	const char *at = domain + strlen(domain);
+
+	for (int dots = 0; at > domain; at--)
+		if (at[-1] == '.' && ++dots == 2)
+			break;
+	return at;
+}
+
+static bool
+is_foreign(const struct postfix_run *run, const char *domain)
+{
+	if (strchr(domain, '.') == NULL || *domain == '[')
+		return false;
+	for (size_t i = 0; i < run->ours.n; i++)
+		if (strcasecmp(
+			registered(run->ours.v[i]), registered(domain)) == 0)
+			return false;
+	return true;
+}
+
+static bool
+is_foreign_address(const struct postfix_run *run, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	char domain[POSTFIX_TRACE_WORD];
+
+	if (at == NULL)
+		return false;
+	(void)snprintf(domain, sizeof(domain), "%s", at + 1);
+	domain[strcspn(domain, ">")] = '\0';
+	return is_foreign(run, domain);
+}
+
+static void
+add_ours(struct postfix_run *run, const char *name)
+{
+	if (*name == '.')
+		name++;
+	if (strchr(name, '.') != NULL && *name != '[' && *name != '/' &&
+	    !string_list_add(&run->ours, name, strlen(name)))
+		run->seeds.failed = true;
+}
+
+/* The lists that say which domains are ours, and what their tables name. */
+static void
+load_ours(struct postfix_run *run)
+{
+	static const char *const settings[] = { "mydestination", "mydomain",
+		"virtual_alias_domains", "virtual_mailbox_domains",
+		"relay_domains", "myorigin" };
+	struct strset names = { 0 };
+	struct string_list files = { 0 }, warnings = { 0 };
+	struct postfix_lists *l =
+	    postfix_lists_load(run->pf->dir, &files, &names, &warnings, NULL);
+
+	for (size_t i = 0; i < names.size; i++)
+		if (names.slot[i] != NULL)
+			add_ours(run, names.slot[i]);
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		struct postfix_seeds s = { 0 };
+		const char *value = postfix_value(run->pf, NULL, settings[i]);
+
+		postfix_seeds_take(&s, value, strlen(value));
+		postfix_seeds_follow(&s);
+		/* "user@domain" stands for each domain that was named */
+		for (size_t k = 0; k < s.helos.n; k++)
+			if (strncmp(s.helos.v[k], "popgate-", 8) != 0)
+				add_ours(run, s.helos.v[k]);
+		postfix_seeds_release(&s);
+	}
+	postfix_lists_free(l);
+	strset_release(&names);
+	string_list_release(&files);
+	string_list_release(&warnings);
+}
+
+/* --- does it leave? --- */
+
+static size_t
+log_length(struct postfix_run *run, char **log_r)
+{
+	*log_r = stage_log(run->stage, NULL);
+	return *log_r == NULL ? 0 : strlen(*log_r);
+}
+
+/* What became of these recipients, from the log behind before: how many, and
+ * *foreign_r: the first of them that leaves for a stranger's domain, or -1. */
+static size_t
+outcome(struct postfix_run *run, const char *log, const char *const *recipients,
+    size_t n, int *foreign_r)
+{
+	char to[POSTFIX_TRACE_WORD], from[POSTFIX_TRACE_WORD];
+	size_t seen = 0;
+	bool leaves;
+
+	*foreign_r = -1;
+	while (postfix_trace_next(&log, to, from, &leaves)) {
+		seen++;
+		for (size_t i = 0; i < n && *foreign_r == -1; i++)
+			if (leaves && is_foreign_address(run, to) &&
+			    (strcasestr(to, POSTFIX_VICTIM) != NULL ||
+				strcasecmp(to, from) == 0) &&
+			    (strcasecmp(from, recipients[i]) == 0 || n == 1))
+				*foreign_r = (int)i;
+	}
+	return seen;
+}
+
+/* Ask Postfix to verify: the first recipient that leaves for where a stranger
+ * chose, or -1. */
+static int
+first_that_leaves(
+    struct postfix_run *run, const char *const *recipients, size_t n)
+{
+	const struct timespec tick = { .tv_nsec = 100000000 };
+	const char *argv[40] = { "sendmail", "-C", run->pf->dir, "-bv", "--" };
+	char *log, *out;
+	size_t before = log_length(run, &log), used = 5, seen = 0;
+	int64_t until_ms = clock_monotonic_ms() + VERIFY_MS;
+	int found = -1;
+
+	free(log);
+	for (size_t i = 0; i < n && used < 39; i++)
+		argv[used++] = recipients[i];
+	argv[used] = NULL;
+	out = stage_run(run->stage, argv, NULL);
+	free(out);
+	while (out != NULL && found == -1 && seen < n &&
+	    clock_monotonic_ms() < until_ms) {
+		if (log_length(run, &log) > before)
+			seen =
+			    outcome(run, log + before, recipients, n, &found);
+		free(log);
+		(void)nanosleep(&tick, NULL);
+	}
+	return found;
+}
+
+static bool
+unbracket(const char *recipient, char to[FORM_TEXT_MAX])
+{
+	size_t n = strlen(recipient);
+
+	if (n < 3 || n >= FORM_TEXT_MAX || recipient[0] != '<' ||
+	    recipient[n - 1] != '>')
+		return false;
+	(void)snprintf(to, FORM_TEXT_MAX, "%.*s", (int)n - 2, recipient + 1);
+	return strpbrk(to, "<>") == NULL;
+}
+
+/* --- the search --- */
+
+struct search {
+	struct postfix_run *run;
+	const struct postfix_service *s;
+	struct postfix_client client; /* who asks now */
+	bool open; /* to everybody: no more is asked */
+	struct postfix_shown shown[SHOWN_MAX]; /* that were taken */
+	size_t n;
+};
+
+static bool
+is_over(const struct search *x)
+{
+	return x->open || clock_monotonic_ms() >= x->run->until_ms;
+}
+
+/* Remember what was taken, until its cause is looked for. */
+static void
+keep(struct search *x, const struct postfix_mail *mail)
+{
+	struct postfix_shown shown = {
+		.s = x->s, .client = x->client, .mail = *mail
+	};
+	struct string_list *kept = &x->run->kept;
+
+	if (x->n == SHOWN_MAX ||
+	    !string_list_add(kept, mail->recipient, strlen(mail->recipient)))
+		return;
+	shown.mail.recipient = kept->v[kept->n - 1];
+	x->shown[x->n++] = shown;
+}
+
+/* Ask, and look at what was taken. */
+static void
+ask_batch(struct search *x, struct postfix_mail *v, size_t n)
+{
+	struct err err;
+
+	if (is_over(x) ||
+	    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
+		return;
+	x->run->r->dialogues += n;
+	for (size_t i = 0; i < n && !is_over(x); i++)
+		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
+			keep(x, &v[i]);
+}
+
+static void
+ask_one(struct search *x, const char *sender, const char *recipient)
+{
+	struct postfix_mail mail = { .sender = sender, .recipient = recipient };
+
+	ask_batch(x, &mail, 1);
+}
+
+static void
+ask_all(struct search *x, const struct string_list *senders,
+    const struct string_list *recipients)
+{
+	struct postfix_mail v[BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < senders->n; i++)
+		for (size_t k = 0; k < recipients->n; k++) {
+			v[n++] = (struct postfix_mail){ .sender = senders->v[i],
+				.recipient = recipients->v[k] };
+			if (n == BATCH) {
+				ask_batch(x, v, n);
+				n = 0;
+			}
+		}
+	if (n > 0)
+		ask_batch(x, v, n);
+}
+
+static struct string_list
+first_of(const struct string_list *list, size_t n)
+{
+	return (struct string_list){ list->v, list->n < n ? list->n : n };
+}
+
+/* Our domains in forms that lead outside when Postfix follows them. */
+static void
+ask_forms(struct search *x)
+{
+	static const char *const more[] = { "<user=$f@$d>", "<user_$f@$d>",
+		"<user+$f@$d>", "<user#$f@$d>", "<user.$f@$d>", "<user-$f@$d>",
+		"<user%$f@$d>", "<$f+user@$d>" };
+	enum { MORE = sizeof(more) / sizeof(*more) };
+	static char text[BATCH][FORM_TEXT_MAX];
+	const char *host = postfix_value(x->run->pf, NULL, "myhostname");
+
+	for (size_t o = 0; o < x->run->ours.n && o < OURS_ASKED; o++) {
+		const struct form_values values = { x->run->ours.v[o], host,
+			"127.0.0.1", POSTFIX_VICTIM ".com" };
+		struct postfix_mail v[BATCH];
+		const char *accepted[34];
+		static char bare[34][FORM_TEXT_MAX];
+		size_t n = 0, taken = 0, index[34];
+		struct err err;
+
+		for (size_t i = 0; i < MORE + relay_forms_n && n < BATCH; i++) {
+			const char *form =
+			    i < MORE ? more[i] : relay_forms[i - MORE].text;
+
+			if (strstr(form, "$z") != NULL ||
+			    (i >= MORE && o > 0 &&
+				!relay_forms[i - MORE].domain) ||
+			    form_expand(form, &values, text[n]) == 0)
+				continue;
+			v[n] = (struct postfix_mail){
+				.sender = x->run->seeds.senders.v[0],
+				.recipient = text[n]
+			};
+			n++;
+		}
+		if (is_over(x) ||
+		    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
+			return;
+		x->run->r->dialogues += n;
+		for (size_t i = 0; i < n && taken < 34; i++)
+			if (v[i].accepted &&
+			    unbracket(v[i].recipient, bare[taken])) {
+				accepted[taken] = bare[taken];
+				index[taken++] = i;
+			}
+		if (taken == 0)
+			continue;
+		int hole = first_that_leaves(x->run, accepted, taken);
+
+		if (hole != -1)
+			keep(x, &v[index[hole]]);
+	}
+}
+
+static void
+ask_clients(struct search *x, const struct postfix_client *stranger)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+
+	for (size_t i = 1; i < s->clients.n; i++) {
+		x->client = *stranger;
+		x->client.from = s->clients.v[i];
+		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+	for (size_t i = 0; i < s->names.n; i++) {
+		x->client = *stranger;
+		x->client.name = s->names.v[i];
+		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
+static void
+ask_helos(struct search *x, const struct postfix_client *stranger)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+
+	x->client = *stranger;
+	x->client.helo = NULL;
+	ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	for (size_t i = 1; i < s->helos.n; i++) {
+		x->client = *stranger;
+		x->client.helo = s->helos.v[i];
+		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
+static void
+ask_tricks(struct search *x, const struct postfix_client *stranger)
+{
+	static const enum postfix_trick tricks[] = { TRICK_TLS, TRICK_ANONYMOUS,
+		TRICK_XCLIENT };
+	const struct postfix_seeds *s = &x->run->seeds;
+
+	for (size_t i = 0; i < sizeof(tricks) / sizeof(*tricks); i++) {
+		x->client = *stranger;
+		x->client.trick = tricks[i];
+		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
+static bool
+wants_proxy(const struct postfix_run *run, const struct postfix_service *s)
+{
+	return *postfix_value(run->pf, s,
+		   strcmp(s->command, "postscreen") == 0
+		       ? "postscreen_upstream_proxy_protocol"
+		       : "smtpd_upstream_proxy_protocol") != '\0';
+}
+
+/* With popgate dead, a stranger must be refused as ever. */
+static void
+ask_without_popgate(struct search *x)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+
+	if (x->run->spec->popgate == NULL || is_over(x) ||
+	    stage_popgate(x->run->stage, false, NULL) == -1)
+		return;
+	ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	(void)stage_popgate(x->run->stage, true, NULL);
+}
+
+static void
+search(struct search *x)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+	const struct string_list one = first_of(&s->senders, 1);
+	const struct string_list two = first_of(&s->recipients, 2);
+	const struct postfix_client stranger = { .service = x->s->name,
+		.from = s->clients.v[0],
+		.helo = s->helos.v[0],
+		.trick = wants_proxy(x->run, x->s) ? TRICK_PROXY : TRICK_NONE };
+
+	x->client = stranger;
+	ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	x->open = x->n > 0 && postfix_run_leaves(x->run, s->recipients.v[0]);
+	ask_without_popgate(x);
+	ask_all(x, &s->senders, &two);
+	ask_all(x, &one, &s->recipients);
+	if (stranger.trick == TRICK_NONE)
+		ask_tricks(x, &stranger);
+	ask_helos(x, &stranger);
+	ask_clients(x, &stranger);
+	x->client = stranger;
+	ask_forms(x);
+	if (s->senders.n * s->recipients.n <= PAIRS)
+		ask_all(x, &s->senders, &s->recipients);
+}
+
+/* --- all of it --- */
+
+static void
+load_seeds(struct postfix_run *run)
+{
+	const struct postfix_conf *pf = run->pf;
+
+	postfix_seeds_begin(&run->seeds);
+	for (size_t i = 0; i < pf->main_raw.n; i++) {
+		const char *value =
+		    postfix_value(pf, NULL, pf->main_raw.v[i].name);
+
+		if (strstr(pf->main_raw.v[i].name, "tls_") == NULL)
+			postfix_seeds_take(&run->seeds, value, strlen(value));
+	}
+	for (size_t i = 0; i < pf->overrides.n; i++)
+		postfix_seeds_take(&run->seeds, pf->overrides.v[i].value,
+		    strlen(pf->overrides.v[i].value));
+	const char *networks = postfix_value(pf, NULL, "mynetworks");
+
+	postfix_seeds_take(&run->seeds, networks, strlen(networks));
+	postfix_seeds_follow(&run->seeds);
+	postfix_seeds_end(&run->seeds);
+}
+
+/* What the copy has differently: nothing that decides whom it serves. */
+static int
+open_stage(struct postfix_run *run, struct err *err)
+{
+#define SETTING(n, v)                                                       \
+	{                                                                   \
+		.kind = EDIT_MAIN, .name = (char[]){ n }, .value = (char[]) \
+		{                                                           \
+			v                                                   \
+		}                                                           \
+	}
+	struct wiring_edit edits[] = {
+		SETTING("smtpd_error_sleep_time", "0"),
+		SETTING("smtpd_soft_error_limit", "100000"),
+		SETTING("smtpd_hard_error_limit", "100000"),
+		SETTING("smtpd_junk_command_limit", "100000"),
+		SETTING("smtpd_client_connection_count_limit", "0"),
+		SETTING("smtpd_client_connection_rate_limit", "0"),
+		SETTING("smtpd_client_message_rate_limit", "0"),
+		SETTING("smtpd_client_recipient_rate_limit", "0"),
+		SETTING("smtpd_client_auth_rate_limit", "0"),
+		SETTING("smtpd_client_new_tls_session_rate_limit", "0"),
+		SETTING("address_verify_poll_count", "1"),
+		/* a client that waits and doesn't come back */
+		SETTING("postscreen_access_list", "static:permit"),
+	};
+#undef SETTING
+	const struct stage_spec spec = { .mta = STAGE_POSTFIX,
+		.dir = run->pf->dir,
+		.edits = edits,
+		.n_edits = sizeof(edits) / sizeof(*edits),
+		.popgate = run->spec->popgate };
+
+	return stage_open(&spec, &run->stage, err);
+}
+
+int
+postfix_rehearse(const struct postfix_rehearsal_spec *spec,
+    struct postfix_rehearsal *r, struct err *err)
+{
+	struct postfix_run run = { .spec = spec, .pf = spec->pf, .r = r };
+	int rc = -1;
+
+	*r = (struct postfix_rehearsal){ 0 };
+	load_seeds(&run);
+	load_ours(&run);
+	if (run.seeds.clients.n == 0) {
+		err_set(err, ERR_INVALID, "no client is a stranger here");
+		goto out;
+	}
+	if (open_stage(&run, err) == -1)
+		goto out;
+	run.until_ms = clock_monotonic_ms() +
+	    (spec->budget_ms > 0 ? spec->budget_ms : BUDGET_MS);
+	rc = 0;
+	for (size_t i = 0; i < spec->n_services && rc == 0; i++) {
+		struct search *x = calloc(1, sizeof(*x));
+
+		if (x == NULL) {
+			err_nomem(err, "a rehearsal", sizeof(*x));
+			rc = -1;
+			break;
+		}
+		x->run = &run;
+		x->s = spec->services[i];
+		search(x);
+		for (size_t k = 0; k < x->n && rc == 0; k++)
+			rc = postfix_cure(&run, &x->shown[k], err);
+		free(x);
+	}
+	r->complete = clock_monotonic_ms() < run.until_ms;
+out:
+	stage_close(&run.stage);
+	postfix_seeds_release(&run.seeds);
+	string_list_release(&run.ours);
+	string_list_release(&run.kept);
+	return rc;
+}
+
+void
+postfix_rehearsal_release(struct postfix_rehearsal *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->v[i].file);
+		free(r->v[i].detail);
+		free(r->v[i].fix);
+	}
+	free(r->v);
+	*r = (struct postfix_rehearsal){ 0 };
+}
+
+bool
+postfix_run_leaves(struct postfix_run *run, const char *recipient)
+{
+	char bare[FORM_TEXT_MAX];
+	const char *one[] = { bare };
+
+	return unbracket(recipient, bare) &&
+	    first_that_leaves(run, one, 1) != -1;
+}
+
+bool
+postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
+    const char *sender, const char *recipient)
+{
+	struct postfix_mail mail = { .sender = sender, .recipient = recipient };
+
+	run->r->dialogues++;
+	return postfix_talk(run->stage, client, &mail, 1, NULL) == 0 &&
+	    mail.accepted;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* postfix - the rehearsal of a Postfix: what a stranger can send through it,
+ * asked of Postfix itself on a private copy, and why. */
+#ifndef POPGATE_REHEARSAL_POSTFIX_H
+#define POPGATE_REHEARSAL_POSTFIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/mta/postfix_conf.h"
+
+struct config;
+struct err;
+
+struct postfix_rehearsal_spec {
+	const struct postfix_conf *pf; /* as it is on the machine */
+	/* services of type inet that a stranger reaches, as pf has them */
+	const struct postfix_service *const *services;
+	size_t n_services;
+	const struct config *popgate; /* NULL: the copy has none */
+	int budget_ms; /* for all dialogues of the search; 0: a minute */
+};
+
+/* One hole that a dialogue has shown. Strings are owned. */
+struct postfix_hole {
+	char *file;
+	unsigned line; /* 0: not known */
+	char *detail; /* the dialogue, and why Postfix took it */
+	char *fix; /* tried on the copy; NULL: none is known */
+};
+
+struct postfix_rehearsal {
+	struct postfix_hole *v;
+	size_t n;
+	size_t dialogues; /* recipients that were asked about */
+	bool complete; /* within the time */
+};
+
+/* 0, or -1 with err: there is no rehearsal here (no root, no namespaces), or
+ * Postfix doesn't start. Release r in both cases. Takes seconds. One thread. */
+int postfix_rehearse(const struct postfix_rehearsal_spec *spec,
+    struct postfix_rehearsal *r, struct err *err);
+void postfix_rehearsal_release(struct postfix_rehearsal *r);
+
+#endif

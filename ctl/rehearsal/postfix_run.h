@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* postfix_run - one rehearsal of a Postfix, as its parts share it: the search
+ * (postfix.c), and cause and cure (postfix_cure.c). */
+#ifndef POPGATE_POSTFIX_RUN_H
+#define POPGATE_POSTFIX_RUN_H
+
+#include <stdint.h>
+
+#include "common/base/strset.h"
+#include "ctl/rehearsal/postfix.h"
+#include "ctl/rehearsal/postfix_seeds.h"
+#include "ctl/rehearsal/postfix_talk.h"
+#include "ctl/rehearsal/postfix_trace.h"
+
+struct stage;
+
+struct postfix_run {
+	const struct postfix_rehearsal_spec *spec;
+	const struct postfix_conf *pf;
+	struct postfix_rehearsal *r;
+	struct stage *stage;
+	struct postfix_seeds seeds;
+	struct string_list ours; /* domains with a dot that are the server's */
+	struct string_list kept; /* recipients that were taken */
+	int64_t until_ms; /* by clock_monotonic_ms() */
+	bool verbose; /* smtpd logs each step */
+};
+
+/* What was shown, with its strings borrowed. */
+struct postfix_shown {
+	const struct postfix_service *s;
+	struct postfix_client client;
+	struct postfix_mail mail;
+};
+
+/* Find out why it was taken and, unless that is known already or the mail would
+ * stay, look for an edit that closes it, and add it to run->r. 0, or -1 with
+ * err. */
+int postfix_cure(struct postfix_run *run, const struct postfix_shown *shown,
+    struct err *err);
+
+/* Would mail to this recipient ("<a@b>") leave for where a stranger chose? */
+bool postfix_run_leaves(struct postfix_run *run, const char *recipient);
+
+/* Is it accepted? */
+bool
+postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
+    const char *sender, const char *recipient);
+
+#endif

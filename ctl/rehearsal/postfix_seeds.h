@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/* postfix_seeds - what is worth saying to a Postfix: taken from its
+ * configuration and tables, whatever they mean there. */
+#ifndef POPGATE_POSTFIX_SEEDS_H
+#define POPGATE_POSTFIX_SEEDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/addr.h"
+#include "common/base/strings.h"
+
+/* A domain below any label that nobody configures: a stranger's. */
+#define POSTFIX_VICTIM "relay-victim"
+
+struct postfix_seeds {
+	struct string_list senders; /* "" is <> */
+	struct string_list recipients; /* "<user@domain>" */
+	struct string_list helos;
+	struct string_list names; /* of clients: those that anybody may have */
+	struct string_list clients; /* addresses in wide networks */
+	struct network_set narrow; /* whose clients the admin knows */
+	struct string_list paths; /* files that are named, for the caller */
+	bool failed; /* no memory */
+};
+
+/* What any server is asked. Pure. */
+void postfix_seeds_begin(struct postfix_seeds *s);
+/* Take every word of a text, or of a database's bytes, and a sample of every
+ * pattern. Pure. */
+void postfix_seeds_take(struct postfix_seeds *s, const char *text, size_t len);
+/* Take what the files in s->paths hold, and those that they name. */
+void postfix_seeds_follow(struct postfix_seeds *s);
+/* Leave out clients in narrow networks: they are no strangers. Pure. */
+void postfix_seeds_end(struct postfix_seeds *s);
+void postfix_seeds_release(struct postfix_seeds *s);
+
+#endif
