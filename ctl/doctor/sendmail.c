@@ -261,7 +261,7 @@ take_access(
 	if (strncasecmp(value, "RELAY", 5) != 0)
 		return;
 	if (from) {
-		x->from_permits = true;
+		; /* nothing, unless Sendmail says otherwise */
 	} else if (!to && is_number(word)) {
 		check_network(x, w->path, at.line, word, "The access map");
 	} else if (strchr(word, ':') != NULL || strchr(word, '@') != NULL ||
@@ -569,7 +569,7 @@ doctor_sendmail(struct doctor *d, const char *path)
 	sendmail_check_rules(&x);
 	check_classes(&x);
 	check_access(&x);
-	if (x.from_map != 0 && !x.from_permits)
+	if (x.from_map != 0 && !doctor_has(d, "sendmail-sender-permits"))
 		sendmail_add(&x, "sendmail-mail-from", x.from_map,
 		    "Relay_ok looks for the sender in the access map (FEATURE(`relay_mail_from')).");
 	check_options(&x);

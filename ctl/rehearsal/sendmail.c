@@ -374,6 +374,18 @@ has_time(const struct rehearsal *r)
 	return clock_monotonic_ms() < r->until_ms;
 }
 
+/* A name of class w, which try_ours() stands for. */
+static bool
+is_own(const struct rehearsal *r, const struct sendmail_seed *s)
+{
+	if (s->from != SEED_WORD && s->from != SEED_FILE)
+		return false;
+	for (size_t i = 0; i < r->own.n; i++)
+		if (strcasecmp(r->own.v[i], s->word) == 0)
+			return true;
+	return false;
+}
+
 /* Whoever says this word. */
 static void
 try_word(struct rehearsal *r, const struct sendmail_seed *s, bool dotted)
@@ -381,7 +393,8 @@ try_word(struct rehearsal *r, const struct sendmail_seed *s, bool dotted)
 	const char *at = strchr(s->word, '@');
 
 	if (sendmail_seeds_is_network(s->word) || strlen(s->word) > 200 ||
-	    (strchr(s->word, '.') != NULL) != dotted || r->n_holes == HOLES_MAX)
+	    (strchr(s->word, '.') != NULL) != dotted ||
+	    r->n_holes == HOLES_MAX || is_own(r, s))
 		return;
 	if (!has_time(r)) {
 		r->to->complete = false;

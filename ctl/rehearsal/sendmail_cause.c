@@ -47,9 +47,12 @@ bool
 sendmail_cause_make(const struct sendmail_talk *t, const char *mc,
     const unsigned *lines, size_t n, struct sendmail_talk *other)
 {
+	/* where cf/m4 is, the cf says in its head */
 	static const char script[] =
 	    "umask 022; cd \"${1%/*}\" && sed \"$2\" \"$1\" >" OTHER_TABLE
-	    " && m4 " OTHER_TABLE " >" OTHER_CF;
+	    " && d=$(sed -n 's/^##### *using \\(.*\\) as configuration include"
+	    " directory.*/\\1/p' \"$3\") && m4 ${d:+\"-D_CF_DIR_=$d\"} " OTHER_TABLE
+	    " >" OTHER_CF;
 	char sed[SCRIPT_LEN] = "";
 	size_t at = 0;
 
@@ -57,7 +60,7 @@ sendmail_cause_make(const struct sendmail_talk *t, const char *mc,
 		at += (size_t)snprintf(
 		    sed + at, sizeof(sed) - at, "%ud;", lines[i]);
 	const char *const argv[] = { "/bin/sh", "-c", script, "sh", mc, sed,
-		NULL };
+		t->cf, NULL };
 	struct err err;
 	char *output = stage_run(t->stage, argv, &err);
 	bool ok = output != NULL;

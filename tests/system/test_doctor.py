@@ -42,6 +42,8 @@ def namespace(machine):
 
 def examine(path, mta, conf, *more, **how):
     """The findings of an MTA's configuration."""
+    if mta == "sendmail" and "--program" not in more:
+        more += ("--program", doctor_cases.LIBEXEC / "sendmail")
     done = doctor("--mta", mta, "--config-dir", path, "--json", *more,
                   conf=conf, **how)
     assert done.returncode in (0, 1, 2), done.stderr
@@ -57,8 +59,9 @@ def bad(findings):
 
 @pytest.fixture
 def directory():
-    """Where daemons that give root away can read; pytest's own is closed."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="doctor-"))
+    """Where daemons that give root away can read; pytest's own is closed.
+    Not below /tmp: Sendmail reads nothing where everybody can write."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="doctor-", dir="/srv"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
