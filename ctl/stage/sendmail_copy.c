@@ -194,6 +194,9 @@ sendmail_copy_make(struct daemon_copy *copy, const char *cf,
 		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
 	add(&r, STANDIN_SASLAUTHD, &saslauthd);
 	*n_r = r.n;
+	/* where m4(1) makes a sendmail.cf, it writes */
+	if (rc == 0)
+		rc = room_writable("/tmp", err);
 	if (rc == 0)
 		rc = sasl_ask_stand_in("Sendmail", NULL, err);
 	return rc == 0 ? qualify(err) : -1;
