@@ -137,24 +137,57 @@ read_cf(struct sendmail_run *r, struct err *err)
 	return 0;
 }
 
-/* The members of class w, as Sendmail sees it. */
+/* The members of a class that are names, as Sendmail sees them. */
 static void
-find_own(struct sendmail_run *r)
+read_class(struct sendmail_run *r, const char *name, struct string_list *list)
 {
 	const char *const argv[] = { "/bin/sh", "-c",
-		"echo '$=w' | \"$1\" -C\"$2\" -bt", "sh", r->talk.program,
-		r->talk.cf, NULL };
+		"echo \"\\$=$3\" | \"$1\" -C\"$2\" -bt", "sh", r->talk.program,
+		r->talk.cf, name, NULL };
 	struct err err;
 	char *text = stage_run(r->stage, argv, &err), *rest = text;
 
 	for (char *l = strsep(&rest, "\n"); l != NULL;
 	     l = strsep(&rest, "\n")) {
 		l += strspn(l, "> ");
-		if (*l != '[' && strchr(l, '.') != NULL &&
-		    strchr(l, ' ') == NULL)
-			(void)string_list_add(&r->own, l, strlen(l));
+		if (*l != '[' && *l != '\0' && strchr(l, ' ') == NULL &&
+		    strcasecmp(l, "localhost") != 0)
+			(void)string_list_add(list, l, strlen(l));
 	}
 	free(text);
+}
+
+/* Does the configuration name a network that holds 203.0.113? */
+static bool
+is_named(const struct sendmail_run *r, const char *net)
+{
+	for (size_t i = 0; i < r->seeds.n; i++) {
+		const char *word = r->seeds.v[i].word;
+		size_t n = strcspn(word, "/");
+
+		if (n > 0 && n <= strlen(net) + 4 &&
+		    sendmail_seeds_is_network(word) &&
+		    (strncmp(net, word, n) == 0
+			    ? net[n] == '.' || net[n] == ':' || net[n] == '\0'
+			    : strncmp(net, word, strlen(net)) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void
+choose_strangers(struct sendmail_run *r)
+{
+	static const char *const nets[] = { "203.0.113", "198.51.100",
+		"192.0.2", "100.66.7", "11.77.7", "203.0.113" };
+	size_t i = 0;
+
+	while (i + 1 < sizeof(nets) / sizeof(nets[0]) && is_named(r, nets[i]))
+		i++;
+	(void)snprintf(r->stranger, sizeof(r->stranger), "%s.50", nets[i]);
+	(void)snprintf(r->named, sizeof(r->named), "%s.77", nets[i]);
+	r->stranger6 =
+	    is_named(r, "IPv6:2001:db8:5") ? "2a0b:77::50" : "2001:db8:5::50";
 }
 
 static int
@@ -171,7 +204,9 @@ open_copy(struct sendmail_run *r, struct err *err)
 		.program = sendmail_copy_program(r->spec->program),
 		.cf = r->spec->file,
 		.flags = r->door[0].flags };
-	find_own(r);
+	read_class(r, "w", &r->own);
+	read_class(r, "m", &r->below);
+	choose_strangers(r);
 	return 0;
 }
 
@@ -209,10 +244,10 @@ next(struct sendmail_run *r, enum sendmail_try_kind kind,
 	y = &r->batch[r->n_batch++];
 	*y = (struct sendmail_try){ .kind = kind,
 		.seed = seed,
-		.address = SENDMAIL_STRANGER,
 		.helo = "client.popgate-stranger.example",
 		.sender = "someone@popgate-stranger.example",
 		.recipient = SENDMAIL_VICTIM };
+	(void)snprintf(y->address, sizeof(y->address), "%s", r->stranger);
 	return y;
 }
 
@@ -248,6 +283,22 @@ try_forms(struct sendmail_run *r, const char *domain)
 	}
 }
 
+/* Whose domain ends so: anybody's may. */
+static void
+try_below(
+    struct sendmail_run *r, const char *word, const struct sendmail_seed *s)
+{
+	struct sendmail_try *y;
+
+	if (!sendmail_seeds_is_public(word) || sendmail_seeds_is_network(word))
+		return;
+	put(next(r, TRY_PUBLIC, s)->recipient, SENDMAIL_WORD_LEN,
+	    "victim@" SENDMAIL_FOREIGN ".%.200s", word);
+	y = next(r, TRY_PUBLIC, s);
+	put(y->address, sizeof(y->address), "%s", r->named);
+	put(y->name, SENDMAIL_WORD_LEN, SENDMAIL_FOREIGN ".%.200s", word);
+}
+
 static void
 try_ours(struct sendmail_run *r)
 {
@@ -256,8 +307,14 @@ try_ours(struct sendmail_run *r)
 	    SENDMAIL_VICTIM);
 	put(next(r, TRY_OURS, NULL)->helo, SENDMAIL_WORD_LEN, "%s",
 	    "localhost");
-	for (size_t i = 0; i < r->own.n && i < 4; i++) {
+	for (size_t i = 0; i < r->below.n && i < 4; i++)
+		try_below(r, r->below.v[i], NULL);
+	for (size_t i = 0, n = 0; i < r->own.n && n < 4; i++) {
 		const char *own = r->own.v[i];
+
+		if (strchr(own, '.') == NULL)
+			continue;
+		n++;
 
 		put(next(r, TRY_OURS, NULL)->sender, SENDMAIL_WORD_LEN,
 		    "someone@%.200s", own);
@@ -313,20 +370,11 @@ try_word(struct sendmail_run *r, const struct sendmail_seed *s, bool dotted)
 	put(next(r, TRY_HELO, s)->helo, SENDMAIL_WORD_LEN, "host.%s", s->word);
 }
 
-/* Whose domain ends so: anybody's may. */
 static void
 try_public(struct sendmail_run *r, const struct sendmail_seed *s)
 {
-	struct sendmail_try *y;
-
-	if (s->from == SEED_RULE || !sendmail_seeds_is_public(s->word) ||
-	    sendmail_seeds_is_network(s->word))
-		return;
-	put(next(r, TRY_PUBLIC, s)->recipient, SENDMAIL_WORD_LEN,
-	    "victim@" SENDMAIL_FOREIGN ".%.200s", s->word);
-	y = next(r, TRY_PUBLIC, s);
-	put(y->address, sizeof(y->address), "%s", SENDMAIL_NAMED);
-	put(y->name, SENDMAIL_WORD_LEN, SENDMAIL_FOREIGN ".%.200s", s->word);
+	if (s->from != SEED_RULE)
+		try_below(r, s->word, s);
 }
 
 static void
@@ -383,7 +431,7 @@ say(struct sendmail_run *r, const struct sendmail_try *y,
 		const struct sendmail_door *d = &r->door[i];
 
 		if (!addr_parse_loose(
-			d->six ? SENDMAIL_STRANGER6 : y->address, &from))
+			d->six ? r->stranger6 : y->address, &from))
 			continue;
 		be_named(r, y, d, &from);
 		if (stage_say(r->stage, &from, d->service, &mail, &reply,
@@ -460,6 +508,7 @@ sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
 	sendmail_cf_release(&r->cf);
 	sendmail_seeds_release(&r->seeds);
 	string_list_release(&r->own);
+	string_list_release(&r->below);
 	free(r->mc_path);
 	free(r->mc);
 	free(r);

@@ -70,11 +70,10 @@ sendmail_run_keepers(struct sendmail_run *r)
 	size_t n = 0;
 
 	for (size_t i = 0; i < 3; i++)
-		all[n++] =
-		    (struct sendmail_client){ .address = SENDMAIL_STRANGER,
-			    .helo = "client.popgate-stranger.example",
-			    .sender = "someone@popgate-stranger.example",
-			    .recipient = SENDMAIL_VICTIM };
+		all[n++] = (struct sendmail_client){ .address = r->stranger,
+			.helo = "client.popgate-stranger.example",
+			.sender = "someone@popgate-stranger.example",
+			.recipient = SENDMAIL_VICTIM };
 	if (r->own.n > 0) {
 		(void)snprintf(
 		    own, sizeof(own), "postmaster@%.200s", r->own.v[0]);
@@ -265,8 +264,8 @@ kind_of(const struct sendmail_try *y, const struct sendmail_cause *c)
 }
 
 static char *
-describe(const struct sendmail_try *y, const struct sendmail_door *d,
-    const struct place *p)
+describe(const struct sendmail_run *r, const struct sendmail_try *y,
+    const struct sendmail_door *d, const struct place *p)
 {
 	char cause[SENDMAIL_WORD_LEN] = "";
 
@@ -278,9 +277,8 @@ describe(const struct sendmail_try *y, const struct sendmail_door *d,
 		    " Without this rule the copy refuses.");
 	return sendmail_run_format(
 	    "A stranger (%s%s%s) on port %s says EHLO %s, MAIL FROM:<%s>, RCPT TO:<%s>: accepted, and it would leave.%s",
-	    d->six ? SENDMAIL_STRANGER6 : y->address,
-	    *y->name == '\0' ? "" : ", ", y->name, d->service, y->helo,
-	    y->sender, y->recipient, cause);
+	    d->six ? r->stranger6 : y->address, *y->name == '\0' ? "" : ", ",
+	    y->name, d->service, y->helo, y->sender, y->recipient, cause);
 }
 
 void
@@ -308,5 +306,5 @@ sendmail_run_report(struct sendmail_run *r, const struct sendmail_try *y,
 			free(p.fix);
 			return; /* the same, said in another way */
 		}
-	sendmail_run_add(r, kind, p.file, p.line, describe(y, d, &p), p.fix);
+	sendmail_run_add(r, kind, p.file, p.line, describe(r, y, d, &p), p.fix);
 }

@@ -16,9 +16,6 @@
 
 struct stage;
 
-#define SENDMAIL_STRANGER "203.0.113.50"
-#define SENDMAIL_NAMED "203.0.113.77" /* a stranger with a name of his own */
-#define SENDMAIL_STRANGER6 "2001:db8:5::50"
 #define SENDMAIL_FOREIGN "popgate-elsewhere" /* no domain of anybody's */
 #define SENDMAIL_VICTIM "victim@" SENDMAIL_FOREIGN ".example"
 
@@ -62,6 +59,11 @@ struct sendmail_run {
 	struct sendmail_cf cf;
 	struct sendmail_seeds seeds;
 	struct string_list own; /* class w */
+	struct string_list below; /* class m: relay_entire_domain */
+	/* a stranger, and one with a name of his own; in no network that the
+	 * configuration names */
+	char stranger[20], named[20];
+	const char *stranger6;
 	struct sendmail_door door[SENDMAIL_DOORS_MAX];
 	size_t n_doors;
 	char *mc_path, *mc; /* the source; NULL: isn't there */
