@@ -526,6 +526,13 @@ rehearse(struct sendmail_exam *x)
 		    "Only the configuration was read (--read).");
 		return;
 	}
+	/* the copy's Sendmail is started by root, and runs what the file says
+	 */
+	if (doctor_has(x->d, "sendmail-config-writable")) {
+		sendmail_add(x, "sendmail-not-understood", 0,
+		    "Sendmail wasn't asked: whoever can write to its configuration would have root run his programs.");
+		return;
+	}
 	if (sendmail_rehearse(&spec, &r, &err) == -1) {
 		sendmail_add(x, "sendmail-not-rehearsed", 0, "%s", err.text);
 		return;

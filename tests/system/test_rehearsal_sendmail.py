@@ -120,3 +120,14 @@ def test_somebody_elses_source_is_not_run(directory):
     hole, = examine(cf, conf)
     assert hole["file"] == str(cf)
     assert not pathlib.Path("/run/popgate-was-here").exists()
+
+
+def test_somebody_elses_configuration_is_not_run(directory):
+    """sendmail.cf names programs, which root would run."""
+    cf, conf = make(212, directory)
+    with open(cf, "a") as text:
+        text.write("FR|/bin/touch /srv/popgate-was-here\n")
+    shutil.chown(cf, "nobody")
+    found, = examine(cf, conf)
+    assert found["id"] == "sendmail-not-rehearsed"
+    assert "doesn't belong to root" in found["detail"]
