@@ -389,7 +389,9 @@ const struct finding_kind finding_kinds[] = {
 	{ "sendmail-recipient-routed", OPEN,
 	    "An address in a domain of yours is accepted and sent to the domain "
 	    "that its local part names.",
-	    "" },
+	    "# see where it goes, then take out of sendmail.mc the rule that "
+	    "takes the local part apart:\n"
+	    "echo '/parse user+elsewhere.example@your-domain' | sendmail -bt" },
 
 	/* --- Exim --- */
 	{ "exim-unreadable", WARN, "What can't be read can't be called safe.",

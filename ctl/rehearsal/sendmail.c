@@ -280,6 +280,9 @@ try_forms(struct sendmail_run *r, const char *domain)
 		"\"victim@" SENDMAIL_FOREIGN ".example\"@%s",
 		"victim@" SENDMAIL_FOREIGN ".example@%s",
 		SENDMAIL_FOREIGN ".example!victim@%s",
+		"victim+" SENDMAIL_FOREIGN ".example@%s",
+		"victim=" SENDMAIL_FOREIGN ".example@%s",
+		"victim/" SENDMAIL_FOREIGN ".example@%s",
 		"\"victim%%" SENDMAIL_FOREIGN ".example\"@%s" };
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {

@@ -561,8 +561,6 @@ SENDMAIL = [
              files={"access": "From:boss@friend.test\tRELAY\n"}),
     sendmail("relay_entire_domain", "sendmail-entire-domain",
              feature("relay_entire_domain")),
-    sendmail("a trusted network that examples are from", "",
-             **access("Connect:203.0.113 RELAY\nConnect:198.51.100 RELAY\n")),
     sendmail("a virtual domain whose mail goes to one place outside", "",
              VIRTUAL + "\nVIRTUSER_DOMAIN(`virt.test')",
              files={"virtusertable": "@virt.test\t%1@friend.test\n"},
@@ -632,6 +630,8 @@ SENDMAIL = [
              "R<mail.friend.test>\t\t$#OK\n"
              "R$*\t\t$@ NO\n", open=True,
              how={"helo": "mail.friend.test"}),
+    sendmail("a class from a program", "", info="sendmail-not-understood",
+             after="LOCAL_CONFIG\nFR|/bin/echo test\n", local=True),
     sendmail("a rule for an address", "",
              after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
              "R$*\t\t$: <$&{{client_addr}}>\n"
@@ -640,6 +640,11 @@ SENDMAIL = [
     sendmail("a rule for everybody", "sendmail-rule-open",
              after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
              "R$*\t\t$# accepted\n", open=True),
+    sendmail("a rule that routes by the local part",
+             "sendmail-recipient-routed",
+             after="LOCAL_RULE_0\n"
+             "R$+ + $+ < @ ours.test. >\t\t"
+             "$#smtp $@ $2 $: $1 < @ $2 >\n"),
     sendmail("a rule that calls one for a sender", "sendmail-sender-rule",
              after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
              "R$*\t\t$: $>Friends $&f\n"

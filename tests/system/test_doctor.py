@@ -705,7 +705,8 @@ def test_every_finding_is_tested():
     done = {c.want for c in CASES} | {c.info for c in CASES}
     text = "".join(pathlib.Path(__file__).with_name(name).read_text()
                    for name in ("test_doctor.py", "test_doctor_asked.py",
-                                "test_asked.py"))
+                                "test_asked.py",
+                                "test_rehearsal_sendmail.py"))
     missing = [name for name, _ in kinds()
                if name.split("-")[0] in ("postfix", "sendmail", "exim",
                                          "popgate", "mta")

@@ -111,6 +111,17 @@ def test_the_advice_closes_the_hole(directory):
     assert examine(cf, conf) == []
 
 
+def test_no_stranger_comes_from_a_trusted_network(directory):
+    """Also when it is one of those that are for examples (RFC 5737)."""
+    cf, conf = make(242, directory)
+    access = directory / "access"
+    access.write_text("Connect:203.0.113 RELAY\n198.51 RELAY\n"
+                      "Connect:192.0.2.7 RELAY\n")
+    subprocess.run([doctor_cases.LIBEXEC / "makemap", "-C", cf, "hash",
+                    access], stdin=open(access), check=True)
+    assert {f["id"] for f in examine(cf, conf)} == {"sendmail-network-wide"}
+
+
 def test_somebody_elses_source_is_not_run(directory):
     """m4 runs what stands in sendmail.mc: only root's is made again."""
     cf, conf = make(206, directory)
