@@ -303,16 +303,28 @@ check_all(struct postfix_exam *x)
 /* What was read as an open relay is a finding no more: the copy has answered,
  * and what it showed is told with the dialogue. */
 static void
-withdraw(struct doctor *d, size_t from, size_t to)
+withdraw(struct doctor *d, size_t from, size_t to, bool holes)
 {
+	size_t kept = from;
 	const struct finding_kind *shown = finding_kinds;
 
 	while (strcmp(shown->id, "postfix-not-shown") != 0)
 		shown++;
-	for (size_t i = from; i < to; i++)
-		if (d->v[i].kind->severity == SEVERITY_OPEN_RELAY &&
-		    strcmp(d->v[i].kind->id, "postfix-qmqpd-open") != 0)
+	for (size_t i = from; i < to; i++) {
+		bool open = d->v[i].kind->severity == SEVERITY_OPEN_RELAY &&
+		    strcmp(d->v[i].kind->id, "postfix-qmqpd-open") != 0;
+
+		if (open && holes) {
+			free(d->v[i].file);
+			free(d->v[i].detail);
+			free(d->v[i].fix);
+			continue;
+		}
+		if (open)
 			d->v[i].kind = shown;
+		d->v[kept++] = d->v[i];
+	}
+	d->n = kept;
 }
 
 static void
@@ -330,8 +342,9 @@ add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
 		    r->v[i].detail);
 	}
 	doctor_add(x->d, "postfix-rehearsed", &at,
-	    "A private copy was asked to take %zu recipients from strangers%s.",
-	    r->dialogues, r->complete ? "" : "; then the time was up");
+	    "A private copy was asked to take %zu recipients from strangers%s%s.",
+	    r->dialogues, r->silent ? "; a service of it gave no answer" : "",
+	    r->complete ? "" : "; then the time was up");
 }
 
 /* Ask a private copy, and believe it. */
@@ -361,12 +374,12 @@ rehearse(struct postfix_exam *x, size_t from)
 		    !postfix_is_local(x, s))
 			v[spec.n_services++] = s;
 	}
-	if (spec.n_services == 0) {
-		;
+	if (spec.n_services == 0) { /* no stranger reaches it */
+		withdraw(x->d, from, to, false);
 	} else if (postfix_rehearse(&spec, &r, &err) == -1) {
 		doctor_add(x->d, "postfix-not-rehearsed", &at, "%s", err.text);
 	} else {
-		withdraw(x->d, from, to);
+		withdraw(x->d, from, to, r.n > 0);
 		add_holes(x, &r);
 	}
 	postfix_rehearsal_release(&r);

@@ -188,6 +188,7 @@ struct search {
 	const struct postfix_service *s;
 	struct postfix_client client; /* who asks now */
 	bool open; /* to everybody: no more is asked */
+	bool answered, silent; /* it took a connection; or gave no answer */
 	struct postfix_shown shown[SHOWN_MAX]; /* that were taken */
 	size_t n;
 };
@@ -195,7 +196,7 @@ struct search {
 static bool
 is_over(const struct search *x)
 {
-	return x->open || clock_monotonic_ms() >= x->run->until_ms;
+	return x->open || x->silent || clock_monotonic_ms() >= x->run->until_ms;
 }
 
 /* Remember what was taken, until its cause is looked for. */
@@ -220,9 +221,15 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 {
 	struct err err;
 
-	if (is_over(x) ||
-	    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
+	if (is_over(x))
 		return;
+	if (postfix_talk(x->run->stage, &x->client, v, n, &err) == -1) {
+		/* a server that doesn't greet won't do so later */
+		if (!x->answered && err.code == ERR_IO)
+			x->silent = x->run->r->silent = true;
+		return;
+	}
+	x->answered = true;
 	x->run->r->dialogues += n;
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
@@ -460,6 +467,7 @@ open_stage(struct postfix_run *run, struct err *err)
 		SETTING("smtpd_client_auth_rate_limit", "0"),
 		SETTING("smtpd_client_new_tls_session_rate_limit", "0"),
 		SETTING("address_verify_poll_count", "1"),
+		SETTING("address_verify_poll_delay", "1s"),
 		/* a client that waits and doesn't come back */
 		SETTING("postscreen_access_list", "static:permit"),
 	};

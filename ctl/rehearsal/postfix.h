@@ -33,6 +33,7 @@ struct postfix_rehearsal {
 	struct postfix_hole *v;
 	size_t n;
 	size_t dialogues; /* recipients that were asked about */
+	bool silent; /* a service gave no answer */
 	bool complete; /* within the time */
 };
 

@@ -62,6 +62,8 @@ is_plain(const char *text)
 
 /* --- why --- */
 
+/* From now on a process says each step of one connection, and ends: what it
+ * remembers of the one before it wouldn't say again. */
 static bool
 make_verbose(struct postfix_run *run)
 {
@@ -70,7 +72,7 @@ make_verbose(struct postfix_run *run)
 	if (run->verbose)
 		return true;
 	(void)snprintf(script, sizeof(script),
-	    "postconf -c '%s' -e 'debug_peer_list=0.0.0.0/0, [::]/0' 'debug_peer_level=2' && postfix -c '%s' reload",
+	    "postconf -c '%s' -e 'debug_peer_list=0.0.0.0/0, [::]/0' 'debug_peer_level=2' max_use=1 && postfix -c '%s' reload",
 	    run->pf->dir, run->pf->dir);
 	return run->verbose = run_shell(run, script);
 }
@@ -422,7 +424,7 @@ without_entry(struct postfix_run *run, const struct postfix_shown *shown,
 	(void)snprintf(edit, sizeof(edit),
 	    "sed '%ud' '%s' >$d/popgate-fix; chmod 644 $d/popgate-fix; %s%s%s "
 	    "sed -i \"s#%s#$d/popgate-fix#g\" main.cf master.cf",
-	    p->line, p->file, *index == '\0' ? "" : "postmap ", index,
+	    p->line, p->file, *index == '\0' ? "" : "postmap -c . ", index,
 	    *index == '\0' ? "" : ":$d/popgate-fix;", p->file);
 	if (!try_edit(run, shown, before, edit))
 		return NULL;
@@ -545,13 +547,15 @@ find_fix(struct postfix_run *run, const struct postfix_shown *shown,
 /* --- */
 
 static bool
-is_known(
-    const struct postfix_rehearsal *r, const struct place *p, const char *why)
+is_known(const struct postfix_rehearsal *r, const struct place *p,
+    const struct postfix_cause *cause, const char *why)
 {
+	const char *same = *cause->table != '\0' ? cause->table : why;
+
 	for (size_t i = 0; i < r->n; i++)
 		if (strcmp(r->v[i].file, p->file) == 0 &&
 		    r->v[i].line == p->line &&
-		    (p->entry || strstr(r->v[i].detail, why) != NULL))
+		    (p->entry || strstr(r->v[i].detail, same) != NULL))
 			return true;
 	return false;
 }
@@ -615,7 +619,7 @@ postfix_cure(
 	if (trace(run, shown, cause)) {
 		place_find(run, shown, cause, &p);
 		explain(cause, &p, why, sizeof(why));
-		if (!is_known(run->r, &p, why) &&
+		if (!is_known(run->r, &p, cause, why) &&
 		    postfix_run_leaves(run, shown->mail.recipient))
 			rc = add(run, shown, &p, why,
 			    find_fix(run, shown, cause, &p), err);

@@ -2,10 +2,12 @@
 #include "ctl/rehearsal/postfix_seeds.h"
 
 #include <ctype.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/base/addr.h"
@@ -15,6 +17,7 @@ enum {
 	WORD = 300,
 	KIND_MAX = 160, /* seeds of one kind: what a minute allows */
 	FILES_MAX = 64,
+	ROWS_MAX = 200,
 	FILE_MAX = 4 * 1024 * 1024,
 	/* a network at least as wide isn't known to its admin by heart */
 	WIDE_V4 = 8,
@@ -95,15 +98,33 @@ is_domain(const char *word)
 	return dot != NULL && is_label(dot + 1) && strstr(word, "..") == NULL;
 }
 
+/* No stranger has a name below these: they stand for something else, or are
+ * set apart for private networks. */
+static bool
+is_private(const char *word)
+{
+	static const char *const names[] = { "unknown", "localhost",
+		"localdomain", "local", "lan", "home", "internal", "intranet",
+		"private", "corp", "ok", "reject", "permit", "relay", "dunno",
+		"discard", "defer", "hold", "static", "all" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcasecmp(word, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* A top level domain, perhaps: anybody has a name below it. */
 static void
 take_label(struct postfix_seeds *s, const char *word)
 {
+	addf(s, &s->helos, "%s", word);
+	if (is_private(word))
+		return;
 	addf(s, &s->recipients, "user@" POSTFIX_VICTIM ".%s", word);
 	addf(s, &s->senders, "user@popgate-stranger.%s", word);
 	addf(s, &s->names, "host77.popgate-stranger.%s", word);
 	addf(s, &s->senders, "%s@popgate-stranger.com", word);
-	addf(s, &s->helos, "%s", word);
 }
 
 static void
@@ -324,6 +345,47 @@ postfix_seeds_take(struct postfix_seeds *s, const char *text, size_t len)
 }
 
 static void
+take_row(struct postfix_seeds *s, sqlite3_stmt *row)
+{
+	for (int i = 0; i < sqlite3_column_count(row); i++) {
+		const unsigned char *text = sqlite3_column_text(row, i);
+
+		if (text != NULL)
+			postfix_seeds_take(
+			    s, (const char *)text, strlen((const char *)text));
+	}
+}
+
+/* Every column of every table. */
+static void
+take_sqlite(struct postfix_seeds *s, const char *path)
+{
+	sqlite3_stmt *names = NULL, *rows = NULL;
+	sqlite3 *db = NULL;
+	char *sql;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) ==
+		SQLITE_OK &&
+	    sqlite3_prepare_v2(db,
+		"SELECT name FROM sqlite_schema WHERE type IN ('table','view')",
+		-1, &names, NULL) == SQLITE_OK)
+		while (sqlite3_step(names) == SQLITE_ROW) {
+			sql = sqlite3_mprintf("SELECT * FROM \"%w\" LIMIT %d",
+			    sqlite3_column_text(names, 0), ROWS_MAX);
+			if (sql != NULL &&
+			    sqlite3_prepare_v2(db, sql, -1, &rows, NULL) ==
+				SQLITE_OK)
+				while (sqlite3_step(rows) == SQLITE_ROW)
+					take_row(s, rows);
+			(void)sqlite3_finalize(rows);
+			rows = NULL;
+			sqlite3_free(sql);
+		}
+	(void)sqlite3_finalize(names);
+	(void)sqlite3_close(db);
+}
+
+static void
 take_file(struct postfix_seeds *s, const char *path)
 {
 	struct stat st;
@@ -336,7 +398,10 @@ take_file(struct postfix_seeds *s, const char *path)
 	    st.st_size > 0 && (text = malloc(FILE_MAX)) != NULL) {
 		size_t n = fread(text, 1, FILE_MAX, from);
 
-		postfix_seeds_take(s, text, n);
+		if (n > 15 && memcmp(text, "SQLite format 3", 15) == 0)
+			take_sqlite(s, path);
+		else
+			postfix_seeds_take(s, text, n);
 		free(text);
 	}
 	(void)fclose(from);

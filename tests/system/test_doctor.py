@@ -29,7 +29,7 @@ NETNS = """ip link set lo up
 
 def doctor(*args, conf, before=(), env=None):
     return subprocess.run(
-        [*before, CTL, "-c", conf, "doctor", *map(str, args)],
+        [*before, CTL, "-c", conf, "doctor", "--read", *map(str, args)],
         capture_output=True, text=True, timeout=120,
         env=env and {**os.environ, **env})
 
@@ -706,6 +706,7 @@ def test_every_finding_is_tested():
     text = "".join(pathlib.Path(__file__).with_name(name).read_text()
                    for name in ("test_doctor.py", "test_doctor_asked.py",
                                 "test_asked.py",
+                                "test_rehearsal_postfix.py",
                                 "test_rehearsal_sendmail.py"))
     missing = [name for name, _ in kinds()
                if name.split("-")[0] in ("postfix", "sendmail", "exim",

@@ -49,18 +49,11 @@ def make(number, directory):
     case, = DATA.glob(f"{number}-sendmail-*")
     for file in case.iterdir():
         (directory / file.name).write_text(
-            file.read_text().replace("@DIR@", str(directory))
+            file.read_text()
+            .replace(f"/srv/h-doctor/{number}", str(directory))
             .replace("@SENDMAIL@", str(doctor_cases.PACKAGE)))
     (directory / "queue").mkdir(mode=0o700)
-    conf = directory / "popgate.conf"
-    conf.write_text(f'logins: {{ database = "{directory}/logins.db"; }};\n'
-                    f'audit: {{ database = "{directory}/audit.db"; }};\n'
-                    + doctor_cases.CONF)
-    cf = directory / "sendmail.cf"
-    cf.write_text(subprocess.run(
-        ["m4", f"-D_CF_DIR_={doctor_cases.PACKAGE}/usr/share/sendmail/cf/",
-         directory / "sendmail.mc"],
-        capture_output=True, text=True, check=True).stdout)
+    cf, conf = directory / "sendmail.cf", directory / "popgate.conf"
     for name in ("access", "virt", "mt"):
         if (directory / name).exists():
             subprocess.run([doctor_cases.LIBEXEC / "makemap", "-C", cf,
