@@ -18,7 +18,7 @@ static const struct ctl_option options[] = {
 	[DOCTOR_CONFIG_DIR] = { "config-dir", "PATH",
 	    "its configuration: a directory, or a file (needs --mta)" },
 	[DOCTOR_PROGRAM] = { "program", "PATH",
-	    "Exim's program, if it is elsewhere" },
+	    "Exim's or Sendmail's program, if it is elsewhere" },
 	[DOCTOR_READ] = { "read", NULL,
 	    "only read the configuration: ask no copy of the mail server" },
 	[DOCTOR_JSON] = { "json", NULL, "a JSON object" },

@@ -376,6 +376,23 @@ const struct finding_kind finding_kinds[] = {
 	    "Filters and rules are told that everybody has logged in.",
 	    "# take the line out of {file} (line {line}) and of sendmail.mc" },
 
+	{ "sendmail-not-rehearsed", WARN,
+	    "Sendmail wasn't asked: what its rules and maps let through isn't "
+	    "known.",
+	    "# as root, on a kernel with namespaces:\n"
+	    "popgatectl doctor --mta sendmail" },
+	{ "sendmail-rule-open", OPEN,
+	    "A rule of your own lets everybody send to everybody.",
+	    "# take the rule out of LOCAL_RULESETS in sendmail.mc "
+	    "({file} line {line}), then\n"
+	    "make -C /etc/mail && /etc/init.d/sendmail restart" },
+	{ "sendmail-recipient-routed", OPEN,
+	    "An address in a domain of yours is accepted and sent to the domain "
+	    "that its local part names.",
+	    "# see where it goes, then take out of sendmail.mc the rule that "
+	    "takes the local part apart:\n"
+	    "echo '/parse user+elsewhere.example@your-domain' | sendmail -bt" },
+
 	/* --- Exim --- */
 	{ "exim-unreadable", WARN, "What can't be read can't be called safe.",
 	    "exim4 -C {file} -bP config" },

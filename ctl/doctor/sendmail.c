@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* sendmail - what in a sendmail.cf lets strangers relay, or will. */
+/* sendmail - what lets strangers relay through a Sendmail: asked of Sendmail
+ * itself on a private copy (ctl/rehearsal/), and read where no dialogue shows
+ * it. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include "ctl/ctl.h"
 #include "ctl/doctor/files.h"
 #include "ctl/doctor/sendmail_exam.h"
+#include "ctl/rehearsal/sendmail.h"
 
 enum { FILTERS_LEN = 1000 };
 
@@ -65,26 +68,12 @@ is_number(const char *word)
 	    strspn(word, "0123456789./[]") == strlen(word);
 }
 
-static bool
-is_top_level(const char *word)
-{
-	word += *word == '.';
-	return *word != '\0' && strchr(word, '.') == NULL &&
-	    strcasecmp(word, "localhost") != 0;
-}
-
 static void
 take_relay_word(
     struct sendmail_exam *x, const char *file, unsigned line, const char *word)
 {
-	struct finding_at at = { .file = file, .line = line };
-
 	if (is_number(word))
 		check_network(x, file, line, word, "Class R (relay-domains)");
-	else if (is_top_level(word))
-		doctor_add(x->d, "sendmail-relay-domains-all", &at,
-		    "Class R (relay-domains) holds %.100s: every domain that ends so.",
-		    word);
 }
 
 static void
@@ -272,21 +261,13 @@ take_access(
 	if (strncasecmp(value, "RELAY", 5) != 0)
 		return;
 	if (from) {
-		if (x->from_map == 0)
-			return;
-		x->from_permits = true;
-		doctor_add(x->d, "sendmail-sender-permits", &at,
-		    "The access map says RELAY to the sender %.150s.", word);
+		; /* nothing, unless Sendmail says otherwise */
 	} else if (!to && is_number(word)) {
 		check_network(x, w->path, at.line, word, "The access map");
 	} else if (strchr(word, ':') != NULL || strchr(word, '@') != NULL ||
 	    is_ours(x, word) || is_number(word)) {
 		; /* other tags: certificates, AUTH; one recipient */
-	} else if (is_top_level(word)) {
-		doctor_add(x->d, "sendmail-relay-domains-all", &at,
-		    "The access map says RELAY to %.150s: everything that ends so.",
-		    key);
-	} else if (!to && !listens_locally(x)) {
+	} else if (!to && strchr(word, '.') != NULL && !listens_locally(x)) {
 		doctor_add(x->d, "sendmail-client-name-permits", &at,
 		    "The access map says RELAY to clients whose name ends in %.150s.",
 		    word);
@@ -482,8 +463,8 @@ check_filters(struct sendmail_exam *x)
 static void
 check_options(struct sendmail_exam *x)
 {
-	bool plain = false, protected = false;
-	unsigned mechanisms = 0;
+	bool plain = false, protected = false, anonymous = false;
+	unsigned mechanisms = 0, trusted = 0;
 
 	for (size_t i = 0; i < x->cf.n; i++) {
 		const struct sendmail_line *l = &x->cf.v[i];
@@ -500,6 +481,7 @@ check_options(struct sendmail_exam *x)
 			mechanisms = l->line;
 			plain = strstr(mechs, "PLAIN") != NULL ||
 			    strstr(mechs, "LOGIN") != NULL;
+			anonymous = strstr(mechs, "ANONYMOUS") != NULL;
 		}
 		if (opts != NULL)
 		protected = strpbrk(opts, "py") != NULL;
@@ -507,17 +489,67 @@ check_options(struct sendmail_exam *x)
 		    strstr(sendmail_name(l->text, class), "ANONYMOUS") !=
 			NULL &&
 		    strcmp(class, "TrustAuthMech") == 0)
-			sendmail_add(x, "sendmail-auth-anonymous", l->line,
-			    "Class TrustAuthMech holds ANONYMOUS.");
+			trusted = l->line;
 		if (l->kind == 'D' &&
 		    (strncmp(l->text, "{auth_type}", 11) == 0 ||
 			strncmp(l->text, "{auth_authen}", 13) == 0))
 			sendmail_add(x, "sendmail-macro-auth", l->line,
 			    "A D line sets %.100s.", l->text);
 	}
+	if (trusted != 0 && anonymous)
+		sendmail_add(x, "sendmail-auth-anonymous", trusted,
+		    "Class TrustAuthMech holds ANONYMOUS, and AuthMechanisms offers it.");
 	if (plain && !protected)
 		sendmail_add(x, "sendmail-auth-without-tls", mechanisms,
 		    "AUTH PLAIN or LOGIN is offered before TLS: AuthOptions has no p.");
+}
+
+/* --- what Sendmail says --- */
+
+static void
+rehearse(struct sendmail_exam *x)
+{
+	const char *mta = doctor_option(x->d, DOCTOR_MTA);
+	const struct sendmail_rehearsal_spec spec = {
+		/* of several servers it would be the program of all */
+		.program = mta == NULL || strcmp(mta, "sendmail") != 0
+		    ? NULL
+		    : doctor_option(x->d, DOCTOR_PROGRAM),
+		.file = x->path,
+		.popgate = x->d->ctl->cfg,
+	};
+	struct sendmail_rehearsal r;
+	struct err err;
+
+	if (doctor_option(x->d, DOCTOR_READ) != NULL) {
+		sendmail_add(x, "sendmail-not-rehearsed", 0,
+		    "Only the configuration was read (--read).");
+		return;
+	}
+	/* the copy's Sendmail is started by root, and runs what the file says
+	 */
+	if (doctor_has(x->d, "sendmail-config-writable")) {
+		sendmail_add(x, "sendmail-not-understood", 0,
+		    "Sendmail wasn't asked: whoever can write to its configuration would have root run his programs.");
+		return;
+	}
+	if (sendmail_rehearse(&spec, &r, &err) == -1) {
+		sendmail_add(x, "sendmail-not-rehearsed", 0, "%s", err.text);
+		return;
+	}
+	for (size_t i = 0; i < r.n; i++) {
+		const struct sendmail_finding *f = &r.v[i];
+		struct finding_at at = {
+			.file = f->file, .line = f->line, .fix = f->fix
+		};
+
+		doctor_add(x->d, f->kind, &at, "%s", f->detail);
+	}
+	if (!r.complete)
+		sendmail_add(x, "sendmail-not-understood", 0,
+		    "Sendmail was asked about %zu of the things that a client can say; then the time was up.",
+		    r.tries);
+	sendmail_rehearsal_release(&r);
 }
 
 void
@@ -540,10 +572,11 @@ doctor_sendmail(struct doctor *d, const char *path)
 	net_machine_load(&x.machine);
 	find_popgate(&x);
 	check_filters(&x);
+	rehearse(&x);
 	sendmail_check_rules(&x);
 	check_classes(&x);
 	check_access(&x);
-	if (x.from_map != 0 && !x.from_permits)
+	if (x.from_map != 0 && !doctor_has(d, "sendmail-sender-permits"))
 		sendmail_add(&x, "sendmail-mail-from", x.from_map,
 		    "Relay_ok looks for the sender in the access map (FEATURE(`relay_mail_from')).");
 	check_options(&x);

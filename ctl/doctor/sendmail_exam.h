@@ -19,7 +19,6 @@ struct sendmail_exam {
 	unsigned filter_line;
 	char map[SENDMAIL_NAME_MAX]; /* popgate's K line; "" none */
 	unsigned from_map; /* line of relay_mail_from's rule; 0: none */
-	bool from_permits; /* and a sender is in the map */
 };
 
 /* Add a finding at a line of sendmail.cf; 0: of the whole file. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* sendmail_rules - what the rule sets of a sendmail.cf let pass.
+/* sendmail_rules - what the rule sets of a sendmail.cf would let pass, which
+ * no dialogue shows yet.
  *
  * The FEATUREs that open a Sendmail leave no name in the file, so they are
  * known by the rules that they add to or take from the rule sets check_rcpt,
@@ -38,15 +39,6 @@ in_ruleset(const struct sendmail_line *l, const char *const *names)
 	return false;
 }
 
-static const char *const relay_rulesets[] = {
-	"Basic_check_rcpt",
-	"Rcpt_ok",
-	"Relay_ok",
-	"check_rcpt",
-	"checkrcpt",
-	NULL,
-};
-
 /* The first rule of these sets that holds text; NULL: none. */
 static const struct sendmail_line *
 find_rule(
@@ -59,25 +51,6 @@ find_rule(
 	return NULL;
 }
 
-static void
-check_open(struct sendmail_exam *x)
-{
-	if (find_rule(x, relay_rulesets, "Relay_ok") != NULL ||
-	    find_rule(x, relay_rulesets, "elaying denied") != NULL)
-		return;
-	if (*x->filter == '\0')
-		sendmail_add(x, "sendmail-promiscuous", 0,
-		    "No rule of check_rcpt refuses relaying (FEATURE(`promiscuous_relay'), or a sendmail.cf from before 8.9).");
-	else if (!x->filter_closes)
-		sendmail_add(x, "sendmail-milter-accept", x->filter_line,
-		    "No rule of check_rcpt refuses relaying, and filter %s has neither F=T nor F=R.",
-		    x->filter);
-	else
-		sendmail_add(x, "sendmail-sole-gate", x->filter_line,
-		    "No rule of check_rcpt refuses relaying; filter %s alone does.",
-		    x->filter);
-}
-
 static const char *const sender_macros[] = {
 	"$&f",
 	"$&{mail_from}",
@@ -86,7 +59,6 @@ static const char *const sender_macros[] = {
 	"$f",
 	NULL,
 };
-static const char *const helo_macros[] = { "$&s", "$s", NULL };
 
 static bool
 holds_one(const char *text, const char *const *words)
@@ -104,25 +76,6 @@ holds_one(const char *text, const char *const *words)
 	return false;
 }
 
-/* Does this rule or one of the next that belong to it accept? */
-static const struct sendmail_line *
-accepts_after(const struct sendmail_exam *x, const struct sendmail_line *from)
-{
-	const struct sendmail_line *end = x->cf.v + x->cf.n;
-
-	for (const struct sendmail_line *l = from; l < end && l - from < 8 &&
-	     l->kind == 'R' && strcmp(l->ruleset, from->ruleset) == 0;
-	     l++)
-		if (strstr(l->text, "$@ RELAY") != NULL ||
-		    strstr(l->text, "$@RELAY") != NULL ||
-		    strstr(l->text, "$#OK") != NULL ||
-		    strstr(l->text, "$# OK") != NULL ||
-		    strstr(l->text, "$#RELAY") != NULL ||
-		    strstr(l->text, "$# RELAY") != NULL)
-			return l;
-	return NULL;
-}
-
 static bool
 asks_popgate(const struct sendmail_exam *x, const char *text)
 {
@@ -132,43 +85,28 @@ asks_popgate(const struct sendmail_exam *x, const char *text)
 	return *x->map != '\0' && strstr(text, lookup) != NULL;
 }
 
-/* FEATURE(`relay_local_from'), FEATURE(`relay_mail_from') */
+/* FEATURE(`relay_mail_from'): Relay_ok looks for the sender in the access map.
+ */
 static void
 check_from(struct sendmail_exam *x)
 {
-	static const char *const names[] = {
-		"Relay_ok",
-		"Rcpt_ok",
-		"Basic_check_rcpt",
-		NULL,
-	};
+	static const char *const names[] = { "Relay_ok", "Rcpt_ok", NULL };
 
-	for (size_t i = 0; i < x->cf.n; i++) {
-		const struct sendmail_line *l = &x->cf.v[i], *ok, *search;
+	for (size_t i = 0; i < x->cf.n && x->from_map == 0; i++) {
+		const struct sendmail_line *l = &x->cf.v[i];
 
-		if (!in_ruleset(l, names) || !holds_one(l->text, sender_macros))
-			continue;
-		ok = accepts_after(x, l);
-		search = l;
-		while (ok != NULL && search < ok &&
-		    strstr(search->text, "From>") == NULL)
-			search++;
-		if (ok == NULL)
-			continue;
-		if (search < ok) {
-			x->from_map = l->line;
-			/* the same block may go on with class w */
-			if (strstr(ok->text, "$=w") == NULL)
-				continue;
-		}
-		sendmail_add(x, "sendmail-local-from", ok->line,
-		    "Relay_ok accepts whoever says that his sender address is local (FEATURE(`relay_local_from')).");
+		/* its rules stand together: the sender, then the map */
+		if (in_ruleset(l, names) && holds_one(l->text, sender_macros))
+			for (size_t j = i; j < x->cf.n && j < i + 8; j++)
+				if (in_ruleset(&x->cf.v[j], names) &&
+				    strstr(x->cf.v[j].text, "From>") != NULL)
+					x->from_map = l->line;
 	}
 }
 
-/* The administrator's own rules, before Sendmail's. */
+/* Do the administrator's own rules ask popgate? */
 static void
-check_local(struct sendmail_exam *x)
+check_wired(struct sendmail_exam *x)
 {
 	static const char *const names[] = {
 		"Local_check_rcpt",
@@ -176,35 +114,11 @@ check_local(struct sendmail_exam *x)
 		"Local_Relay_Auth",
 		NULL,
 	};
-	bool popgate = find_rule(x, names, "$(") != NULL && *x->map != '\0';
-	const struct sendmail_line *unknown = NULL;
 
-	for (size_t i = 0; i < x->cf.n; i++) {
-		const struct sendmail_line *l = &x->cf.v[i];
-
-		if (!in_ruleset(l, names))
-			continue;
-		if (asks_popgate(x, l->text)) {
+	for (size_t i = 0; i < x->cf.n; i++)
+		if (in_ruleset(&x->cf.v[i], names) &&
+		    asks_popgate(x, x->cf.v[i].text))
 			x->d->wired = true;
-			continue;
-		}
-		if (accepts_after(x, l) == NULL)
-			continue;
-		if (holds_one(l->text, sender_macros))
-			sendmail_add(x, "sendmail-sender-rule", l->line,
-			    "A rule of %s looks at the sender, and one behind it accepts.",
-			    l->ruleset);
-		else if (holds_one(l->text, helo_macros))
-			sendmail_add(x, "sendmail-helo-rule", l->line,
-			    "A rule of %s looks at the HELO name, and one behind it accepts.",
-			    l->ruleset);
-		else if (unknown == NULL &&
-		    (!popgate || strcmp(l->ruleset, SENDMAIL_OWN_RULES) == 0))
-			unknown = l;
-	}
-	if (unknown != NULL)
-		sendmail_add(x, "sendmail-not-understood", unknown->line,
-		    "%s has rules of its own that accept.", unknown->ruleset);
 }
 
 void
@@ -214,9 +128,8 @@ sendmail_check_rules(struct sendmail_exam *x)
 	static const char *const relay[] = { "Relay_ok", "Rcpt_ok", NULL };
 	const struct sendmail_line *l;
 
-	check_open(x);
 	check_from(x);
-	check_local(x);
+	check_wired(x);
 	l = find_rule(x, relay, "$=m");
 	if (l != NULL)
 		sendmail_add(x, "sendmail-entire-domain", l->line,

@@ -194,9 +194,26 @@ sendmail_copy_make(struct daemon_copy *copy, const char *cf,
 		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
 	add(&r, STANDIN_SASLAUTHD, &saslauthd);
 	*n_r = r.n;
+	/* where m4(1) makes a sendmail.cf, it writes */
+	if (rc == 0)
+		rc = room_writable("/tmp", err);
 	if (rc == 0)
 		rc = sasl_ask_stand_in("Sendmail", NULL, err);
 	return rc == 0 ? qualify(err) : -1;
+}
+
+const char *
+sendmail_copy_program(const char *program)
+{
+	static const char *const usual[] = { "/usr/libexec/sendmail/sendmail",
+		"/usr/lib/sm.bin/sendmail", "/usr/sbin/sendmail.sendmail",
+		"/usr/sbin/sendmail-mta", "/usr/sbin/sendmail" };
+
+	for (size_t i = 0;
+	     i < sizeof(usual) / sizeof(usual[0]) && program == NULL; i++)
+		if (access(usual[i], X_OK) == 0)
+			program = usual[i];
+	return program;
 }
 
 int
@@ -204,22 +221,19 @@ sendmail_copy_start(const struct daemon_copy *copy, const char *program,
     const char *cf, const struct network_set *own, int log, int timeout_ms,
     struct err *err)
 {
-	static const char *const usual[] = { "/usr/libexec/sendmail/sendmail",
-		"/usr/lib/sm.bin/sendmail", "/usr/sbin/sendmail.sendmail",
-		"/usr/sbin/sendmail-mta", "/usr/sbin/sendmail" };
 	char file[PATH_LEN];
 
-	for (size_t i = 0;
-	     i < sizeof(usual) / sizeof(usual[0]) && program == NULL; i++)
-		if (access(usual[i], X_OK) == 0)
-			program = usual[i];
+	program = sendmail_copy_program(program);
 	if (program == NULL) {
 		err_set(err, ERR_IO, "Sendmail's program isn't here");
 		return -1;
 	}
 	(void)snprintf(file, sizeof(file), "-C%s", cf);
-	/* -q is never given: nothing is delivered, whatever is accepted */
+	/* -q is never given: nothing is delivered, whatever is accepted. The
+	 * load is the machine's, and no reason to refuse or delay the copy's
+	 * clients. */
 	const char *const argv[] = { program, file, "-bD", "-ODeliveryMode=q",
+		"-ORefuseLA=1000000", "-ODelayLA=0", "-OQueueLA=1000000",
 		NULL };
 
 	return daemon_copy_start(copy, argv, own, log, timeout_ms, err);

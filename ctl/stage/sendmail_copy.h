@@ -17,6 +17,9 @@ struct err;
 int sendmail_copy_make(struct daemon_copy *copy, const char *cf,
     struct asked *asked, size_t *n_r, struct err *err);
 
+/* The program; NULL: where it usually is, or NULL when it isn't there. */
+const char *sendmail_copy_program(const char *program);
+
 /* Start it: see daemon_copy_start().
  *   program  NULL: the usual places */
 int sendmail_copy_start(const struct daemon_copy *copy, const char *program,

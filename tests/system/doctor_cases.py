@@ -537,6 +537,8 @@ def access(text, **more):
 FILTER = f"S={MILTER}, F=, T=S:10s;R:10s"
 TRUSTING = f"INPUT_MAIL_FILTER(`popgate', `S={MILTER}, F=T')"
 
+VIRTUAL = "FEATURE(`virtusertable', `hash -o {dir}/virtusertable')"
+
 SENDMAIL = [
     sendmail("a good configuration", "",
              **access("Connect:127 RELAY\nConnect:192.0.2.7 RELAY\n"
@@ -557,10 +559,14 @@ SENDMAIL = [
              feature("relay_mail_from", "domain"),
              **access("From:friend.test RELAY\n", open=True, how=SENDER)),
     sendmail("relay_mail_from, not yet made into a map",
-             "sendmail-sender-permits", feature("relay_mail_from"),
+             "sendmail-mail-from", feature("relay_mail_from"),
              files={"access": "From:boss@friend.test\tRELAY\n"}),
     sendmail("relay_entire_domain", "sendmail-entire-domain",
              feature("relay_entire_domain")),
+    sendmail("a virtual domain whose mail goes to one place outside", "",
+             VIRTUAL + "\nVIRTUSER_DOMAIN(`virt.test')",
+             files={"virtusertable": "@virt.test\t%1@friend.test\n"},
+             maps=("virtusertable",)),
     sendmail("relay_based_on_MX", "sendmail-mx",
              feature("relay_based_on_MX")),
     sendmail("loose_relay_check", "sendmail-loose",
@@ -582,15 +588,17 @@ SENDMAIL = [
              "RELAY_DOMAIN(`relay.test test')", open=True),
     sendmail("a top level domain in a class that R takes in",
              "sendmail-relay-domains-all",
-             "VIRTUSER_DOMAIN(`virt.test test')"),
+             "VIRTUSER_DOMAIN(`virt.test test')\n" + VIRTUAL,
+             files={"virtusertable": ""}, maps=("virtusertable",), open=True),
     sendmail("a top level domain in the file of a class that R takes in",
              "sendmail-relay-domains-all",
-             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')",
-             files={"virtual": "virt.test\ntest\n"}),
+             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')\n" + VIRTUAL,
+             files={"virtual": "virt.test\ntest\n", "virtusertable": ""},
+             maps=("virtusertable",), open=True),
     sendmail("a class that R takes in is no domain", "",
-             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')",
-             # only read: without a virtusertable Sendmail doesn't start
-             files={"virtual": "virt.test\n"}, local=True),
+             "VIRTUSER_DOMAIN_FILE(`{dir}/virtual')\n" + VIRTUAL,
+             files={"virtual": "virt.test\n", "virtusertable": ""},
+             maps=("virtusertable",)),
     sendmail("the access map that Red Hat ships", "",
              **access("Connect:localhost.localdomain\t\tRELAY\n"
                       "Connect:localhost\t\tRELAY\n"
@@ -624,12 +632,30 @@ SENDMAIL = [
              "R<mail.friend.test>\t\t$#OK\n"
              "R$*\t\t$@ NO\n", open=True,
              how={"helo": "mail.friend.test"}),
-    sendmail("a rule that the doctor can't judge", "",
+    sendmail("a class from a program", "", info="sendmail-not-understood",
+             after="LOCAL_CONFIG\nFR|/bin/echo test\n", local=True),
+    sendmail("a rule for an address", "",
              after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
              "R$*\t\t$: <$&{{client_addr}}>\n"
              "R<192.0.2.7>\t\t$#OK\n"
-             "R$*\t\t$@ NO\n", info="sendmail-not-understood"),
+             "R$*\t\t$@ NO\n"),
+    sendmail("a rule for everybody", "sendmail-rule-open",
+             after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
+             "R$*\t\t$# accepted\n", open=True),
+    sendmail("a rule that routes by the local part",
+             "sendmail-recipient-routed",
+             after="LOCAL_RULE_0\n"
+             "R$+ + $+ < @ ours.test. >\t\t"
+             "$#smtp $@ $2 $: $1 < @ $2 >\n"),
+    sendmail("a rule that calls one for a sender", "sendmail-sender-rule",
+             after="LOCAL_RULESETS\nSLocal_check_rcpt\n"
+             "R$*\t\t$: $>Friends $&f\n"
+             "SFriends\n"
+             "R$+ @ friend.test\t\t$#ok\n", open=True, how=SENDER),
     sendmail("AUTH ANONYMOUS", "sendmail-auth-anonymous",
+             "TRUST_AUTH_MECH(`ANONYMOUS CRAM-MD5')\n"
+             "define(`confAUTH_MECHANISMS', `ANONYMOUS CRAM-MD5')"),
+    sendmail("AUTH ANONYMOUS that isn't offered", "",
              "TRUST_AUTH_MECH(`ANONYMOUS CRAM-MD5')"),
     sendmail("AUTH without TLS", "sendmail-auth-without-tls",
              "define(`confAUTH_MECHANISMS', `PLAIN LOGIN')"),

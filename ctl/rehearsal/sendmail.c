@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: ISC */
+#include "ctl/rehearsal/sendmail.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/addr.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/strings.h"
+#include "common/mta/conf_file.h"
+#include "common/mta/sendmail_cf.h"
+#include "ctl/rehearsal/sendmail_run.h"
+#include "ctl/stage/sendmail_copy.h"
+#include "ctl/stage/stage.h"
+
+enum { BUDGET_MS = 40000 };
+
+void
+sendmail_rehearsal_release(struct sendmail_rehearsal *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		free(r->v[i].file);
+		free(r->v[i].detail);
+		free(r->v[i].fix);
+	}
+	free(r->v);
+	*r = (struct sendmail_rehearsal){ .n = 0 };
+}
+
+/* --- what there is --- */
+
+/* "Eaf" as "EE a f " */
+static void
+put_flags(const char *modifiers, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	for (; *modifiers != '\0' && n + 4 < size; modifiers++) {
+		buf[n++] = *modifiers;
+		if (*modifiers >= 'A' && *modifiers <= 'Z')
+			buf[n++] = *modifiers;
+		buf[n++] = ' ';
+	}
+	buf[n] = '\0';
+}
+
+static void
+take_door(struct sendmail_run *r, const char *options)
+{
+	char value[SENDMAIL_WORD_LEN];
+	struct sendmail_door *d = &r->door[r->n_doors];
+	struct addr addr;
+
+	if (r->n_doors == SENDMAIL_DOORS_MAX)
+		return;
+	*d = (struct sendmail_door){ .six = false };
+	if (sendmail_equate(options, 'F', value, sizeof(value)))
+		d->six = strcasecmp(value, "inet6") == 0;
+	if (sendmail_equate(options, 'A', value, sizeof(value))) {
+		if (strncmp(value, "127.", 4) == 0 ||
+		    strcasecmp(value, "localhost") == 0)
+			return;
+		if (addr_parse_loose(value, &addr)) {
+			d->six = addr.family == ADDR_IPV6;
+			if (strcmp(value, "::1") == 0 ||
+			    strcasecmp(value, "IPv6:::1") == 0)
+				return;
+		}
+	}
+	if (!sendmail_equate(options, 'P', value, sizeof(value)))
+		(void)snprintf(value, sizeof(value), "25");
+	(void)snprintf(d->service, sizeof(d->service), "%.19s", value);
+	if (sendmail_equate(options, 'M', value, sizeof(value)))
+		put_flags(value, d->flags, sizeof(d->flags));
+	r->n_doors++;
+}
+
+static void
+find_doors(struct sendmail_run *r)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < r->cf.n; i++) {
+		const char *options = r->cf.v[i].kind != 'O'
+		    ? NULL
+		    : sendmail_option(r->cf.v[i].text, "DaemonPortOptions");
+
+		if (options == NULL)
+			continue;
+		any = true;
+		take_door(r, options);
+	}
+	if (!any)
+		take_door(r, "");
+}
+
+/* sendmail.mc beside sendmail.cf. m4(1) runs what stands in it, so it must be
+ * root's, as the cf. */
+static void
+find_source(struct sendmail_run *r)
+{
+	size_t n = strlen(r->spec->file);
+	struct stat st;
+
+	if (n < 3 || strcmp(r->spec->file + n - 3, ".cf") != 0)
+		return;
+	r->mc_path =
+	    sendmail_run_format("%.*s.mc", (int)(n - 3), r->spec->file);
+	if (r->mc_path != NULL && stat(r->mc_path, &st) == 0 &&
+	    st.st_uid == 0 && (st.st_mode & 022) == 0)
+		r->mc = conf_file_read(r->mc_path);
+}
+
+static int
+read_cf(struct sendmail_run *r, struct err *err)
+{
+	char *text = conf_file_read(r->spec->file);
+	struct stat st;
+
+	if (text == NULL || stat(r->spec->file, &st) == -1) {
+		err_set(err, ERR_IO, "%s: %s", r->spec->file, strerror(errno));
+		free(text);
+		return -1;
+	}
+	/* it names programs, which the copy's Sendmail runs as root */
+	if (st.st_uid != 0) {
+		err_set(err, ERR_INVALID, "%s doesn't belong to root",
+		    r->spec->file);
+		free(text);
+		return -1;
+	}
+	if (!sendmail_cf_parse(text, &r->cf)) {
+		err_nomem(err, r->spec->file, 0);
+		return -1;
+	}
+	sendmail_seeds_take(&r->seeds, &r->cf, r->spec->file);
+	find_doors(r);
+	find_source(r);
+	return 0;
+}
+
+/* The members of a class that are names, as Sendmail sees them. */
+static void
+read_class(struct sendmail_run *r, const char *name, struct string_list *list)
+{
+	const char *const argv[] = { "/bin/sh", "-c",
+		"echo \"\\$=$3\" | \"$1\" -C\"$2\" -bt", "sh", r->talk.program,
+		r->talk.cf, name, NULL };
+	struct err err;
+	char *text = stage_run(r->stage, argv, &err), *rest = text;
+
+	for (char *l = strsep(&rest, "\n"); l != NULL;
+	     l = strsep(&rest, "\n")) {
+		l += strspn(l, "> ");
+		if (*l != '[' && *l != '\0' && strchr(l, ' ') == NULL &&
+		    strcasecmp(l, "localhost") != 0)
+			(void)string_list_add(list, l, strlen(l));
+	}
+	free(text);
+}
+
+/* Does the configuration name a network that holds 203.0.113? */
+static bool
+is_named(const struct sendmail_run *r, const char *net)
+{
+	for (size_t i = 0; i < r->seeds.n; i++) {
+		const char *word = r->seeds.v[i].word;
+		size_t n = strcspn(word, "/");
+
+		if (n > 0 && n <= strlen(net) + 4 &&
+		    sendmail_seeds_is_network(word) &&
+		    (strncmp(net, word, n) == 0
+			    ? net[n] == '.' || net[n] == ':' || net[n] == '\0'
+			    : strncmp(net, word, strlen(net)) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void
+choose_strangers(struct sendmail_run *r)
+{
+	static const char *const nets[] = { "203.0.113", "198.51.100",
+		"192.0.2", "100.66.7", "11.77.7", "203.0.113" };
+	size_t i = 0;
+
+	while (i + 1 < sizeof(nets) / sizeof(nets[0]) && is_named(r, nets[i]))
+		i++;
+	(void)snprintf(r->stranger, sizeof(r->stranger), "%s.50", nets[i]);
+	(void)snprintf(r->named, sizeof(r->named), "%s.77", nets[i]);
+	r->stranger6 =
+	    is_named(r, "IPv6:2001:db8:5") ? "2a0b:77::50" : "2001:db8:5::50";
+}
+
+static int
+open_copy(struct sendmail_run *r, struct err *err)
+{
+	const struct stage_spec spec = { .mta = STAGE_SENDMAIL,
+		.dir = r->spec->file,
+		.program = r->spec->program,
+		.popgate = r->spec->popgate };
+
+	if (stage_open(&spec, &r->stage, err) == -1)
+		return -1;
+	r->talk = (struct sendmail_talk){ .stage = r->stage,
+		.program = sendmail_copy_program(r->spec->program),
+		.cf = r->spec->file,
+		.flags = r->door[0].flags };
+	read_class(r, "w", &r->own);
+	read_class(r, "m", &r->below);
+	choose_strangers(r);
+	return 0;
+}
+
+/* --- the search --- */
+
+static void
+flush(struct sendmail_run *r)
+{
+	const struct sendmail_said *said = r->said;
+	struct err err;
+
+	for (size_t i = 0; i < r->n_batch; i++)
+		r->asked[i] = sendmail_run_client(&r->batch[i]);
+	if (r->n_batch > 0 &&
+	    sendmail_talk(&r->talk, r->asked, r->n_batch, r->said, &err) == 0)
+		for (size_t i = 0; i < r->n_batch; i++)
+			if (said[i].accepted && said[i].leaves &&
+			    strstr(said[i].user, "@" SENDMAIL_FOREIGN) !=
+				NULL &&
+			    r->n_holes < SENDMAIL_HOLES_MAX)
+				r->hole[r->n_holes++] = r->batch[i];
+	r->to->tries += r->n_batch;
+	r->n_batch = 0;
+}
+
+/* The next try, of a stranger who says nothing in particular. */
+static struct sendmail_try *
+next(struct sendmail_run *r, enum sendmail_try_kind kind,
+    const struct sendmail_seed *seed)
+{
+	struct sendmail_try *y;
+
+	if (r->n_batch == SENDMAIL_BATCH)
+		flush(r);
+	y = &r->batch[r->n_batch++];
+	*y = (struct sendmail_try){ .kind = kind,
+		.seed = seed,
+		.helo = "client.popgate-stranger.example",
+		.sender = "someone@popgate-stranger.example",
+		.recipient = SENDMAIL_VICTIM };
+	(void)snprintf(y->address, sizeof(y->address), "%s", r->stranger);
+	return y;
+}
+
+static void __attribute__((format(printf, 3, 4)))
+put(char *buf, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(buf, size, fmt, ap);
+	va_end(ap);
+}
+
+/* Recipients that are written as ours, and lead to the foreign domain. */
+static void
+try_forms(struct sendmail_run *r, const char *domain)
+{
+	static const char *const forms[] = { "victim%%" SENDMAIL_FOREIGN
+					     ".example@%s",
+		"@%s:victim@" SENDMAIL_FOREIGN ".example",
+		"\"victim@" SENDMAIL_FOREIGN ".example\"@%s",
+		"victim@" SENDMAIL_FOREIGN ".example@%s",
+		SENDMAIL_FOREIGN ".example!victim@%s",
+		"victim+" SENDMAIL_FOREIGN ".example@%s",
+		"victim=" SENDMAIL_FOREIGN ".example@%s",
+		"victim/" SENDMAIL_FOREIGN ".example@%s",
+		"\"victim%%" SENDMAIL_FOREIGN ".example\"@%s" };
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct sendmail_try *y = next(r, TRY_FORM, NULL);
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		put(y->recipient, SENDMAIL_WORD_LEN, forms[i], domain);
+#pragma GCC diagnostic pop
+	}
+}
+
+/* Whose domain ends so: anybody's may. */
+static void
+try_below(
+    struct sendmail_run *r, const char *word, const struct sendmail_seed *s)
+{
+	struct sendmail_try *y;
+
+	if (!sendmail_seeds_is_public(word) || sendmail_seeds_is_network(word))
+		return;
+	put(next(r, TRY_PUBLIC, s)->recipient, SENDMAIL_WORD_LEN,
+	    "victim@" SENDMAIL_FOREIGN ".%.200s", word);
+	y = next(r, TRY_PUBLIC, s);
+	put(y->address, sizeof(y->address), "%s", r->named);
+	put(y->name, SENDMAIL_WORD_LEN, SENDMAIL_FOREIGN ".%.200s", word);
+}
+
+static void
+try_ours(struct sendmail_run *r)
+{
+	put(next(r, TRY_OURS, NULL)->sender, SENDMAIL_WORD_LEN, "%s", "");
+	put(next(r, TRY_OURS, NULL)->sender, SENDMAIL_WORD_LEN, "%s",
+	    SENDMAIL_VICTIM);
+	put(next(r, TRY_OURS, NULL)->helo, SENDMAIL_WORD_LEN, "%s",
+	    "localhost");
+	for (size_t i = 0; i < r->below.n && i < 4; i++)
+		try_below(r, r->below.v[i], NULL);
+	for (size_t i = 0, n = 0; i < r->own.n && n < 4; i++) {
+		const char *own = r->own.v[i];
+
+		if (strchr(own, '.') == NULL)
+			continue;
+		n++;
+
+		put(next(r, TRY_OURS, NULL)->sender, SENDMAIL_WORD_LEN,
+		    "someone@%.200s", own);
+		put(next(r, TRY_OURS, NULL)->sender, SENDMAIL_WORD_LEN,
+		    "postmaster@%.200s", own);
+		put(next(r, TRY_HELO, NULL)->helo, SENDMAIL_WORD_LEN, "%.200s",
+		    own);
+		try_forms(r, own);
+	}
+}
+
+static bool
+has_time(const struct sendmail_run *r)
+{
+	return clock_monotonic_ms() < r->until_ms;
+}
+
+/* A name of class w, which try_ours() stands for. */
+static bool
+is_own(const struct sendmail_run *r, const struct sendmail_seed *s)
+{
+	if (s->from != SEED_WORD && s->from != SEED_FILE)
+		return false;
+	for (size_t i = 0; i < r->own.n; i++)
+		if (strcasecmp(r->own.v[i], s->word) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever says this word. */
+static void
+try_word(struct sendmail_run *r, const struct sendmail_seed *s, bool dotted)
+{
+	const char *at = strchr(s->word, '@');
+
+	if (sendmail_seeds_is_network(s->word) || strlen(s->word) > 200 ||
+	    (strchr(s->word, '.') != NULL) != dotted ||
+	    r->n_holes == SENDMAIL_HOLES_MAX || is_own(r, s))
+		return;
+	if (!has_time(r)) {
+		r->to->complete = false;
+		return;
+	}
+	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
+	    at != NULL ? "%s" : "someone@%s", s->word);
+	if (at != NULL)
+		return;
+	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
+	    "someone@host.%s", s->word);
+	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
+	    "%s@popgate-stranger.example", s->word);
+	put(next(r, TRY_HELO, s)->helo, SENDMAIL_WORD_LEN, "%s", s->word);
+	put(next(r, TRY_HELO, s)->helo, SENDMAIL_WORD_LEN, "host.%s", s->word);
+}
+
+static void
+try_public(struct sendmail_run *r, const struct sendmail_seed *s)
+{
+	if (s->from != SEED_RULE)
+		try_below(r, s->word, s);
+}
+
+static void
+search(struct sendmail_run *r)
+{
+	(void)next(r, TRY_BASE, NULL);
+	flush(r);
+	if (r->n_holes > 0)
+		return; /* whatever else is said, it is the same hole */
+	try_ours(r);
+	for (size_t i = 0; i < r->seeds.n; i++)
+		try_public(r, &r->seeds.v[i]);
+	flush(r);
+	/* what the administrator wrote stands at the end; a name that could be
+	 * somebody's makes the better story */
+	for (size_t i = r->seeds.n; i-- > 0;)
+		try_word(r, &r->seeds.v[i], true);
+	for (size_t i = r->seeds.n; i-- > 0;)
+		try_word(r, &r->seeds.v[i], false);
+	flush(r);
+}
+
+/* --- by SMTP --- */
+
+/* From now on DNS has this name of that address. */
+static void
+be_named(struct sendmail_run *r, const struct sendmail_try *y,
+    const struct sendmail_door *d, const struct addr *from)
+{
+	struct err err;
+	bool tls;
+	int fd = *y->name == '\0' ? -1
+				  : stage_connect(r->stage, from, y->name,
+					d->service, NULL, 0, &tls, &err);
+
+	if (fd != -1)
+		(void)close(fd);
+}
+
+/* 1: accepted, by *door; 0: refused, or no answer. */
+static int
+say(struct sendmail_run *r, const struct sendmail_try *y,
+    const struct sendmail_door **door)
+{
+	struct stage_mail mail = { .helo = y->helo,
+		.tls = STAGE_TLS_AUTO,
+		.sender = y->sender,
+		.recipient = y->recipient };
+	struct stage_reply reply;
+	struct addr from;
+	struct err err;
+
+	for (size_t i = 0; i < r->n_doors; i++) {
+		const struct sendmail_door *d = &r->door[i];
+
+		if (!addr_parse_loose(
+			d->six ? r->stranger6 : y->address, &from))
+			continue;
+		be_named(r, y, d, &from);
+		if (stage_say(r->stage, &from, d->service, &mail, &reply,
+			&err) == 0 &&
+		    reply.accepted) {
+			*door = d;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* Open by itself, and a filter alone refuses: what when it is dead? */
+static void
+report_gate(struct sendmail_run *r, const struct sendmail_try *y)
+{
+	const struct sendmail_door *d;
+	struct err err;
+
+	if (r->spec->popgate == NULL)
+		return;
+	if (stage_popgate(r->stage, false, &err) == 0 && say(r, y, &d))
+		sendmail_run_add(r, "sendmail-milter-accept", r->spec->file, 0,
+		    sendmail_run_format(
+			"With popgate-milter dead, a stranger (%s) on port %s says RCPT TO:<%s>: accepted.",
+			y->address, d->service, y->recipient),
+		    NULL);
+	else
+		sendmail_run_add(r, "sendmail-sole-gate", r->spec->file, 0,
+		    sendmail_run_format(
+			"Sendmail's rules refuse nobody; a filter alone does, also with popgate-milter dead."),
+		    NULL);
+	(void)stage_popgate(r->stage, true, &err);
+}
+
+static void
+confirm(struct sendmail_run *r)
+{
+	const struct sendmail_door *d;
+
+	if (r->n_holes > 0)
+		sendmail_run_keepers(r);
+	for (size_t i = 0; i < r->n_holes; i++)
+		if (say(r, &r->hole[i], &d))
+			sendmail_run_report(r, &r->hole[i], d);
+	if (r->n_holes == 1 && r->to->n == 0 && r->hole[0].kind == TRY_BASE)
+		report_gate(r, &r->hole[0]);
+}
+
+int
+sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
+    struct sendmail_rehearsal *to, struct err *err)
+{
+	struct sendmail_run *r = calloc(1, sizeof(*r));
+	int rc;
+
+	*to = (struct sendmail_rehearsal){ .complete = true };
+	if (r == NULL) {
+		err_nomem(err, spec->file, sizeof(*r));
+		return -1;
+	}
+	r->spec = spec;
+	r->to = to;
+	rc = read_cf(r, err);
+	/* where strangers can't come in, there is nobody to ask */
+	if (rc == 0 && r->n_doors > 0 && (rc = open_copy(r, err)) == 0) {
+		r->until_ms = clock_monotonic_ms() +
+		    (spec->budget_ms == 0 ? BUDGET_MS : spec->budget_ms);
+		search(r);
+		confirm(r);
+		to->complete = to->complete && !r->seeds.cut;
+	}
+	stage_close(&r->stage);
+	sendmail_cf_release(&r->cf);
+	sendmail_seeds_release(&r->seeds);
+	string_list_release(&r->own);
+	string_list_release(&r->below);
+	free(r->mc_path);
+	free(r->mc);
+	free(r);
+	return rc;
+}

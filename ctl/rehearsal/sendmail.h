@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/* sendmail - the rehearsal of a Sendmail: what a stranger can send through it,
+ * asked of Sendmail itself on a private copy, and why. */
+#ifndef POPGATE_REHEARSAL_SENDMAIL_H
+#define POPGATE_REHEARSAL_SENDMAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config;
+struct err;
+
+struct sendmail_rehearsal_spec {
+	const char *program; /* NULL: the usual places */
+	const char *file; /* sendmail.cf */
+	const struct config *popgate; /* NULL: the copy has none */
+	int budget_ms; /* for the search; 0: 40 s */
+};
+
+/* One thing that a dialogue has shown. Strings are owned. */
+struct sendmail_finding {
+	const char *kind; /* finding_kinds[].id */
+	char *file;
+	unsigned line; /* 0: not known */
+	char *detail; /* the dialogue, and why Sendmail took it */
+	char *fix; /* tried on the copy; NULL: none is known */
+};
+
+struct sendmail_rehearsal {
+	struct sendmail_finding *v;
+	size_t n;
+	size_t tries; /* that were asked */
+	bool complete; /* within the time */
+};
+
+/* 0, or -1 with err: there is no rehearsal here (no root, no namespaces), or
+ * Sendmail doesn't start. Release r after 0. Takes seconds. */
+int sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
+    struct sendmail_rehearsal *r, struct err *err);
+void sendmail_rehearsal_release(struct sendmail_rehearsal *r);
+
+#endif
