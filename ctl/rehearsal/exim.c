@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
 #include "ctl/rehearsal/exim_fix.h"
+#include "ctl/rehearsal/exim_house.h"
 #include "ctl/rehearsal/exim_search.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
@@ -20,34 +21,10 @@
 
 enum {
 	BUDGET_MS = 60000,
-	TABLE_MAX = 1 << 20, /* bytes of a table that are read for seeds */
-	KEEP_MAX = 12,
 	CAUSES_MAX = 4, /* whose fixes are tried */
 	WIDE_IPV4 = 24, /* a trusted network is wider: see net.h */
 	WIDE_IPV6 = 48,
 	WORD_LEN = 400
-};
-
-/* Somebody whom a fix must not shut out. */
-struct keep {
-	char client[64], recipient[256];
-	const char *known;
-};
-
-struct rehearsal {
-	const struct exim_rehearsal_spec *spec;
-	struct exim_rehearsal *to;
-	struct stage *stage;
-	struct exim_talk talk;
-	struct exim_seeds seeds;
-	struct exim_loaded loaded;
-	struct exim_file *read; /* what Exim reads, with what it includes */
-	size_t n_read;
-	char *config; /* as exim -bP prints it */
-	char ours[256]; /* a list of the lists of our domains */
-	char known[64]; /* an authenticator, or "" */
-	struct keep keep[KEEP_MAX];
-	size_t n_keep;
 };
 
 /* --- findings --- */
@@ -65,7 +42,7 @@ static char *__attribute__((format(printf, 1, 2))) format(const char *fmt, ...)
 }
 
 static bool
-add(struct rehearsal *r, const char *kind, const struct exim_place *place,
+add(struct exim_house *r, const char *kind, const struct exim_place *place,
     char *detail, const char *fix)
 {
 	struct exim_rehearsal *to = r->to;
@@ -100,241 +77,6 @@ exim_rehearsal_release(struct exim_rehearsal *r)
 	*r = (struct exim_rehearsal){ .n = 0 };
 }
 
-/* --- the copy --- */
-
-static int
-open_copy(const struct rehearsal *r, const struct stage_file *file,
-    struct stage **stage_r, struct err *err)
-{
-	const struct stage_spec spec = { .mta = STAGE_EXIM,
-		.dir = r->spec->file,
-		.program = r->spec->program,
-		.trace = true,
-		.files = file,
-		.n_files = file != NULL,
-		.popgate = r->spec->popgate };
-
-	return stage_open(&spec, stage_r, err);
-}
-
-/* What exim -bP prints, of all or of one setting; to be freed. */
-static char *
-print(const struct rehearsal *r, const char *what, struct err *err)
-{
-	const char *const argv[] = { r->talk.program, "-C", r->spec->file,
-		"-bP", what, NULL };
-
-	return stage_run(r->stage, argv, err);
-}
-
-/* A list's items, one at a time; "::" is one colon. */
-static bool
-next_item(const char **at, char *sep, char *item, size_t size)
-{
-	*item = '\0';
-	while (*item == '\0') {
-		if (**at == '\0' || **at == '\n')
-			return false;
-		if (!exim_member(at, sep, item, size))
-			return false;
-	}
-	return true;
-}
-
-static bool
-is_loopback(const char *text)
-{
-	return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
-}
-
-static const char *
-value_of(char *setting)
-{
-	char *equals = setting == NULL ? NULL : strchr(setting, '=');
-
-	if (equals == NULL)
-		return "";
-	setting[strcspn(setting, "\n")] = '\0';
-	return equals + 1 + strspn(equals + 1, " ");
-}
-
-/* "192.0.2.1.25" for what strangers reach. */
-static void
-seed_ports(struct rehearsal *r, const char *interfaces, const char *ports)
-{
-	const char *between = interfaces;
-	char one[ADDR_TEXT_MAX * 2], port[20], word[100], sep = 0;
-	bool any = false;
-
-	while (next_item(&between, &sep, one, sizeof(one))) {
-		const char *at = ports;
-		char comma = 0;
-		struct addr addr;
-
-		any = true;
-		if (!addr_parse_loose(one, &addr) || is_loopback(one))
-			continue;
-		while (next_item(&at, &comma, port, sizeof(port))) {
-			bool all = strcmp(one, "0.0.0.0") == 0 ||
-			    strspn(one, ":0") == strlen(one);
-
-			(void)snprintf(word, sizeof(word), "%s.%s",
-			    all ? "192.0.2.1" : one,
-			    strcmp(port, "smtp") == 0 ? "25" : port);
-			(void)string_list_add(
-			    &r->seeds.v[EXIM_PORT], word, strlen(word));
-		}
-	}
-	if (any)
-		return;
-	for (char comma = 0; next_item(&ports, &comma, port, sizeof(port));) {
-		(void)snprintf(word, sizeof(word), "192.0.2.1.%s",
-		    strcmp(port, "smtp") == 0 ? "25" : port);
-		(void)string_list_add(
-		    &r->seeds.v[EXIM_PORT], word, strlen(word));
-	}
-}
-
-/* Tables that the configuration names, and those that they name. */
-static void
-seed_tables(struct rehearsal *r)
-{
-	for (size_t i = 0; i < r->seeds.paths.n; i++) {
-		const char *path = r->seeds.paths.v[i];
-		struct stat st;
-		char *text;
-
-		if (stat(path, &st) == -1 || !S_ISREG(st.st_mode) ||
-		    (st.st_mode & 0111) != 0)
-			continue;
-		text = conf_file_read(path);
-		if (text == NULL)
-			continue;
-		if (strlen(text) > TABLE_MAX)
-			text[TABLE_MAX] = '\0';
-		exim_seeds_take_table(&r->seeds, text);
-		free(text);
-	}
-}
-
-/* What somebody says who has no password. */
-static void
-seed_auth(struct rehearsal *r)
-{
-	static const char *const said[] = { "nobody-here\twrong",
-		"nobody-here\t", "\t" };
-	static const char *const mechanisms[] = { "PLAIN", "LOGIN",
-		"EXTERNAL" };
-	const char *at = r->config;
-
-	while ((at = strstr(at, "public_name = ")) != NULL) {
-		at += strlen("public_name = ");
-		for (size_t m = 0; m < 3; m++) {
-			size_t n = strlen(mechanisms[m]);
-
-			if (strncasecmp(at, mechanisms[m], n) != 0)
-				continue;
-			for (size_t i = 0; i < 3; i++) {
-				char word[60];
-
-				(void)snprintf(word, sizeof(word), "%s\t%s",
-				    mechanisms[m], said[i]);
-				(void)string_list_add(
-				    &r->seeds.v[EXIM_AUTH], word, strlen(word));
-			}
-		}
-	}
-	at = strstr(r->config, "begin authenticators");
-	if (at != NULL) {
-		at = strchr(at, '\n');
-		at = at == NULL ? "" : at + strspn(at, " \n\t");
-		(void)snprintf(r->known, sizeof(r->known), "%.*s",
-		    (int)strcspn(at, ":\n "), at);
-	}
-}
-
-/* The lists that stand for our domains in what is advised. */
-static void
-find_ours(struct rehearsal *r)
-{
-	static const char *const names[] = { "local_domains",
-		"relay_to_domains" };
-
-	for (size_t i = 0; i < 2; i++) {
-		size_t n = strlen(r->ours);
-
-		if (exim_source_list(&r->loaded.src, "domainlist", names[i]) !=
-		    NULL)
-			(void)snprintf(r->ours + n, sizeof(r->ours) - n,
-			    "%s+%s", n == 0 ? "" : " : ", names[i]);
-	}
-}
-
-/* What Exim reads: for Debian's, that isn't what the admin edits. */
-static bool
-read_files(struct rehearsal *r)
-{
-	const struct exim_loaded *l = &r->loaded;
-	char *text;
-
-	if (l->layout == EXIM_SINGLE) {
-		r->read = l->files;
-		r->n_read = l->n_files;
-		return true;
-	}
-	text = conf_file_read(r->spec->file);
-	r->read = calloc(l->n_files + 1, sizeof(*r->read));
-	if (text == NULL || r->read == NULL) {
-		free(text);
-		return false;
-	}
-	r->read[r->n_read++] = (struct exim_file){ r->spec->file, text };
-	for (size_t i = l->n_main; i < l->n_files; i++)
-		r->read[r->n_read++] = l->files[i];
-	return true;
-}
-
-/* The files to begin with in exim_text_read(): macros, and the file. */
-static size_t
-n_main(const struct rehearsal *r)
-{
-	return r->loaded.layout == EXIM_SINGLE ? r->loaded.n_main : 1;
-}
-
-static int
-furnish(struct rehearsal *r, struct err *err)
-{
-	char *interfaces, *ports;
-
-	if (exim_load(r->spec->file, &r->loaded, err) != 1 ||
-	    open_copy(r, NULL, &r->stage, err) == -1)
-		return -1;
-	r->talk = (struct exim_talk){ .stage = r->stage,
-		.program = exim_copy_program(r->spec->program),
-		.file = r->spec->file,
-		.seeds = &r->seeds };
-	r->config = print(r, "config", err);
-	interfaces = print(r, "local_interfaces", err);
-	ports = print(r, "daemon_smtp_ports", err);
-	exim_seeds_begin(&r->seeds);
-	if (r->config == NULL || interfaces == NULL || ports == NULL ||
-	    !read_files(r)) {
-		free(interfaces);
-		free(ports);
-		return -1;
-	}
-	exim_seeds_take_config(&r->seeds, r->config);
-	seed_tables(r);
-	seed_auth(r);
-	const char *numbers = value_of(ports);
-
-	seed_ports(r, value_of(interfaces), *numbers == '\0' ? "25" : numbers);
-	free(interfaces);
-	free(ports);
-	find_ours(r);
-	return 0;
-}
-
 /* --- who is to stay --- */
 
 /* 1: taken, 0: refused, -1: no answer. */
@@ -354,21 +96,21 @@ taken(const struct exim_talk *t, const struct keep *k)
 }
 
 static void
-keep_if_taken(struct rehearsal *r, const char *client, const char *known,
+keep_if_taken(struct exim_house *r, const char *client, const char *known,
     const char *recipient)
 {
 	struct keep k = { .known = known };
 
 	(void)snprintf(k.client, sizeof(k.client), "%s", client);
 	(void)snprintf(k.recipient, sizeof(k.recipient), "%s", recipient);
-	if (r->n_keep < KEEP_MAX && taken(&r->talk, &k) == 1)
+	if (r->n_keep < EXIM_KEEP_MAX && taken(&r->talk, &k) == 1)
 		r->keep[r->n_keep++] = k;
 }
 
 /* Is the domain in a list that the admin wrote, or delivered here? Mail for
  * the machine's own name may be neither. */
 static bool
-is_own(const struct rehearsal *r, const char *domain)
+is_own(const struct exim_house *r, const char *domain)
 {
 	char address[256];
 	struct err err;
@@ -395,7 +137,7 @@ is_own(const struct rehearsal *r, const char *domain)
 /* Our own mail, who gave a password, and clients that are trusted by their
  * addresses. */
 static void
-find_keepers(struct rehearsal *r)
+find_keepers(struct exim_house *r)
 {
 	static const char victim[] = "victim@" EXIM_VICTIM ".example";
 	const char *stranger = r->seeds.v[EXIM_CLIENT].v[0];
@@ -421,7 +163,7 @@ find_keepers(struct rehearsal *r)
 /* Does the hole close in a copy with this file, and is everybody still there
  * who is to stay? */
 static bool
-closes(const struct rehearsal *r, const struct exim_try_fix *fix,
+closes(const struct exim_house *r, const struct exim_try_fix *fix,
     const struct exim_try *hole)
 {
 	const struct stage_file file = { fix->path, fix->text };
@@ -431,7 +173,7 @@ closes(const struct rehearsal *r, const struct exim_try_fix *fix,
 	struct err err;
 	bool ok = false;
 
-	if (open_copy(r, &file, &talk.stage, &err) == -1)
+	if (exim_house_copy(r, &file, &talk.stage, &err) == -1)
 		return false;
 	if (exim_talk(&talk, hole, 1, &trace, &heard, &err) == 0) {
 		ok = !heard.accepted && heard.answered;
@@ -446,7 +188,7 @@ closes(const struct rehearsal *r, const struct exim_try_fix *fix,
 /* --- causes --- */
 
 static const char *
-text_of(const struct rehearsal *r, const char *path)
+text_of(const struct exim_house *r, const char *path)
 {
 	for (size_t i = 0; i < r->n_read; i++)
 		if (strcmp(r->read[i].path, path) == 0)
@@ -456,7 +198,7 @@ text_of(const struct rehearsal *r, const char *path)
 
 /* What Debian's tools generated is edited elsewhere. */
 static void
-to_source(const struct rehearsal *r, struct exim_place *place)
+to_source(const struct exim_house *r, struct exim_place *place)
 {
 	if (r->loaded.layout != EXIM_SINGLE && place->path != NULL &&
 	    strcmp(place->path, r->spec->file) == 0)
@@ -464,14 +206,14 @@ to_source(const struct rehearsal *r, struct exim_place *place)
 }
 
 static void
-place_statement(const struct rehearsal *r, const struct exim_cause *c,
+place_statement(const struct exim_house *r, const struct exim_cause *c,
     struct exim_place *place, struct exim_source *src)
 {
 	*place = (struct exim_place){ .line = 0 };
 	if (c->at == NULL || *c->at->acl == '\0') {
 		/* an ACL in the setting itself */
-		(void)exim_place_setting(r->read, r->n_read, n_main(r), "",
-		    "acl_smtp_rcpt", NULL, place);
+		(void)exim_place_setting(r->read, r->n_read,
+		    exim_house_n_main(r), "", "acl_smtp_rcpt", NULL, place);
 		return;
 	}
 	place->path = c->at->file;
@@ -492,7 +234,7 @@ place_statement(const struct rehearsal *r, const struct exim_cause *c,
 }
 
 static void
-place_list(const struct rehearsal *r, const struct exim_cause *c,
+place_list(const struct exim_house *r, const struct exim_cause *c,
     struct exim_place *list, struct exim_place *entry, char **table)
 {
 	static const char *const kinds[] = { "hostlist", "domainlist",
@@ -503,8 +245,8 @@ place_list(const struct rehearsal *r, const struct exim_cause *c,
 	for (size_t i = 0; i < 4 && c->named != NULL && list->line == 0; i++) {
 		(void)snprintf(
 		    name, sizeof(name), "%s %.150s", kinds[i], c->named);
-		(void)exim_place_setting(
-		    r->read, r->n_read, n_main(r), "", name, NULL, list);
+		(void)exim_place_setting(r->read, r->n_read,
+		    exim_house_n_main(r), "", name, NULL, list);
 	}
 	exim_place_macro(list);
 	to_source(r, list);
@@ -525,7 +267,7 @@ struct shown {
 
 /* "a client 203.0.113.77, HELO x, MAIL FROM:<a>, RCPT TO:<b>" */
 static void
-put_dialogue(FILE *to, const struct rehearsal *r, const struct exim_try *y)
+put_dialogue(FILE *to, const struct exim_house *r, const struct exim_try *y)
 {
 	const char *client = exim_try_value(&r->talk, y, EXIM_CLIENT);
 	const char *auth = exim_try_value(&r->talk, y, EXIM_AUTH);
@@ -589,7 +331,7 @@ put_cause(FILE *to, const struct shown *s)
 }
 
 static char *
-describe(const struct rehearsal *r, const struct shown *s)
+describe(const struct exim_house *r, const struct shown *s)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -608,7 +350,7 @@ describe(const struct rehearsal *r, const struct shown *s)
 
 /* Who was let in without a password: by which authenticator. */
 static bool
-place_auth(const struct rehearsal *r, const struct exim_try *y,
+place_auth(const struct exim_house *r, const struct exim_try *y,
     struct exim_place *place)
 {
 	static const char *const names[] = { "server_condition", "driver" };
@@ -618,14 +360,14 @@ place_auth(const struct rehearsal *r, const struct exim_try *y,
 	(void)snprintf(mechanism, sizeof(mechanism), "%.*s",
 	    (int)strcspn(auth, "\t"), auth);
 	for (size_t i = 0; i < 2; i++)
-		if (exim_place_setting(r->read, r->n_read, n_main(r),
+		if (exim_place_setting(r->read, r->n_read, exim_house_n_main(r),
 			"authenticators", names[i], mechanism, place))
 			return true;
 	return false;
 }
 
 static const char *
-first_that_closes(const struct rehearsal *r, const struct exim_try *hole,
+first_that_closes(const struct exim_house *r, const struct exim_try *hole,
     const struct exim_try_fix *fixes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -635,7 +377,7 @@ first_that_closes(const struct rehearsal *r, const struct exim_try *hole,
 }
 
 static void
-report_cause(struct rehearsal *r, const struct exim_try *hole,
+report_cause(struct exim_house *r, const struct exim_try *hole,
     const struct exim_cause *c, struct exim_source *src, bool with_fix)
 {
 	struct exim_place statement, list, entry, auth;
@@ -672,7 +414,7 @@ report_cause(struct rehearsal *r, const struct exim_try *hole,
 
 /* The dialogue without one of the values that it needs, which is refused. */
 static int
-refuse(struct rehearsal *r, const struct exim_try *hole,
+refuse(struct exim_house *r, const struct exim_try *hole,
     struct exim_trace *trace, struct exim_heard *heard)
 {
 	static const enum exim_dim order[] = { EXIM_TLS, EXIM_HELO, EXIM_SENDER,
@@ -691,7 +433,7 @@ refuse(struct rehearsal *r, const struct exim_try *hole,
 }
 
 static int
-report_hole(struct rehearsal *r, const struct exim_try *hole, bool with_fix,
+report_hole(struct exim_house *r, const struct exim_try *hole, bool with_fix,
     struct err *err)
 {
 	struct exim_trace open, closed = { .text = NULL };
@@ -707,7 +449,7 @@ report_hole(struct rehearsal *r, const struct exim_try *hole, bool with_fix,
 	const struct exim_heard_in refused = { &closed, &closed_heard };
 
 	exim_cause_find(&r->talk, hole, &accepted, other ? &refused : NULL, &c);
-	if (exim_source_read(r->read, r->n_read, n_main(r), &src))
+	if (exim_source_read(r->read, r->n_read, exim_house_n_main(r), &src))
 		report_cause(r, hole, &c, &src, with_fix);
 	exim_source_release(&src);
 	exim_trace_release(&open);
@@ -725,7 +467,7 @@ is_wide(const struct network *net)
 }
 
 static bool
-is_wide_client(const struct rehearsal *r, const char *client)
+is_wide_client(const struct exim_house *r, const char *client)
 {
 	struct addr addr;
 
@@ -741,7 +483,7 @@ is_wide_client(const struct rehearsal *r, const char *client)
 /* Clients that the configuration names: does it let them send everywhere
  * because of a wide network, or of a name? */
 static int
-report_trusted(struct rehearsal *r, struct err *err)
+report_trusted(struct exim_house *r, struct err *err)
 {
 	for (size_t i = 0; i < r->seeds.clients.n; i++) {
 		const char *client = r->seeds.clients.v[i];
@@ -753,7 +495,7 @@ report_trusted(struct rehearsal *r, struct err *err)
 		struct exim_trace trace;
 		struct exim_heard heard;
 
-		if (is_loopback(client) ||
+		if (exim_house_is_loopback(client) ||
 		    (!name && !is_wide_client(r, client)))
 			continue;
 		if (exim_talk_as(&r->talk, &c, &trace, &heard, err) == -1)
@@ -767,7 +509,7 @@ report_trusted(struct rehearsal *r, struct err *err)
 
 			exim_cause_find(&r->talk, &none, &in, NULL, &cause);
 			if (exim_source_read(
-				r->read, r->n_read, n_main(r), &src))
+				r->read, r->n_read, exim_house_n_main(r), &src))
 				place_statement(r, &cause, &statement, &src);
 			place_list(r, &cause, &list, &entry, &table);
 			at = list.line != 0 ? &list : &statement;
@@ -794,13 +536,13 @@ report_trusted(struct rehearsal *r, struct err *err)
 /* --- the whole --- */
 
 static int
-rehearse(struct rehearsal *r, struct err *err)
+rehearse(struct exim_house *r, struct err *err)
 {
 	int budget = r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
 	struct exim_search s = { .talk = &r->talk,
 		.until_ms = clock_monotonic_ms() + budget };
 
-	if (furnish(r, err) == -1)
+	if (exim_house_furnish(r, err) == -1)
 		return -1;
 	/* only this machine can speak to it */
 	if (r->seeds.v[EXIM_PORT].n == 0) {
@@ -832,7 +574,7 @@ int
 exim_rehearse(const struct exim_rehearsal_spec *spec, struct exim_rehearsal *to,
     struct err *err)
 {
-	struct rehearsal *r = calloc(1, sizeof(*r));
+	struct exim_house *r = calloc(1, sizeof(*r));
 	int rc;
 
 	*to = (struct exim_rehearsal){ .n = 0 };

@@ -407,8 +407,8 @@ fix_statement(const struct exim_cause *c, const struct exim_place *s,
 	    strcmp(c->at->verb, "accept") != 0) {
 		static const char *const known[] = { "",
 			"  accept  authenticated = *\n",
-			"  accept  hosts = +relay_from_hosts\n"
-			"  accept  authenticated = *\n" };
+			("  accept  hosts = +relay_from_hosts\n"
+			 "  accept  authenticated = *\n") };
 
 		for (size_t i = 0; i < 3 && *ours != '\0'; i++) {
 			(void)snprintf(lines, sizeof(lines),

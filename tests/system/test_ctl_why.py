@@ -184,7 +184,7 @@ def test_why_says_nothing_that_is_not_so(box):
                      "reason": "authenticated"}, {"queue_id": "4LOGIN"}])
     now = int(time.time())
     for database, change in (
-            (box.audit, "UPDATE decision SET login_at = 1700000000"),
+            (box.audit, "UPDATE channel_decision SET login_at = 1700000000"),
             (box.logins, "UPDATE login_event SET source = 'journal:system', "
              f"position = {now}000017"),
             (box.logins, "UPDATE source SET read_at = read_at + 20")):

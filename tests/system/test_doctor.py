@@ -28,8 +28,8 @@ NETNS = """ip link set lo up
 
 
 def doctor(*args, conf, before=(), env=None):
-    # Sendmail's table is that of what its copy says
-    read = [] if "sendmail" in args else ["--read"]
+    # Sendmail's and Exim's tables are those of what their copies say
+    read = [] if {"sendmail", "exim"} & set(args) else ["--read"]
     return subprocess.run(
         [*before, CTL, "-c", conf, "doctor", *read, *map(str, args)],
         capture_output=True, text=True, timeout=120,
@@ -684,7 +684,8 @@ def test_every_finding_is_tested():
                    for name in ("test_doctor.py", "test_doctor_asked.py",
                                 "test_asked.py",
                                 "test_rehearsal_postfix.py",
-                                "test_rehearsal_sendmail.py"))
+                                "test_rehearsal_sendmail.py",
+                                "test_rehearsal_exim.py"))
     missing = [name for name, _ in kinds()
                if name.split("-")[0] in ("postfix", "sendmail", "exim",
                                          "popgate", "mta")

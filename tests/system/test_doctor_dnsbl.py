@@ -329,7 +329,7 @@ def test_null_senders_relayed(dnsmasq, dnsbl, tmp_path):
     audit.execute("PRAGMA journal_mode = WAL")
     for sender in ("", "a@lab.test"):
         audit.execute(
-            "INSERT INTO decision (at, session, client, client_name, helo, "
+            "INSERT INTO channel_decision (at, session, client, client_name, helo, "
             "sender, recipient, class, verdict, reason, rule, channel, mta) "
             "VALUES (?, 's', '203.0.113.9', '', '', ?, '<v@r.test>', "
             "'relay', 'accept', 'recent-login', 10, 'milter', '')",

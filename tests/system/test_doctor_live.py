@@ -110,7 +110,7 @@ def examine(site, case):
     """What each found that is open; all findings; the running server."""
     site.serial += 1
     directory = site.root / f"case{site.serial}"
-    if case.mta == "sendmail":      # its copy has a /run of its own
+    if case.mta != "postfix":       # its copy has a /run of its own
         directory = pathlib.Path("/srv") / f"{site.root.name}-{os.getpid()}" \
             / directory.name
     directory.mkdir(parents=True)
@@ -137,7 +137,7 @@ def examine(site, case):
         found, findings = doctor(directory, *options)
     finally:
         server.stop()
-        if case.mta == "sendmail":
+        if case.mta != "postfix":
             shutil.rmtree(directory.parent)
     if case.mta == "postfix":
         # by the server's own count: nobody said DATA
