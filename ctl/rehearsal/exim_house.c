@@ -75,7 +75,8 @@ static void
 seed_ports(struct exim_house *r, const char *interfaces, const char *ports)
 {
 	const char *between = interfaces;
-	char one[ADDR_TEXT_MAX * 2], port[20], word[100], sep = 0;
+	char one[ADDR_TEXT_MAX * 2], port[20], sep = 0;
+	char word[ADDR_TEXT_MAX * 2 + sizeof(port)];
 	bool any = false;
 
 	while (next_item(&between, &sep, one, sizeof(one))) {
