@@ -28,6 +28,22 @@ is_socket(const char *name)
 	return lstat(path(name), &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* Between bind(2) and listen(2) the file is there, and nobody can connect. */
+static bool
+is_listening(const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_not_equal(fd, -1);
+	(void)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path(name));
+	bool taken =
+	    connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) == 0;
+
+	(void)close(fd);
+	return taken;
+}
+
 /* Does each do what it is for? A waiting connection is enough to say that the
  * milter's is taken from: its first answer comes. */
 static void
@@ -95,7 +111,7 @@ removed(void **state)
 
 		assert_int_equal(stat(path(r->file), &was), 0);
 		assert_int_equal(unlink(path(r->file)), 0);
-		wait_until(is_socket(r->file));
+		wait_until(is_listening(r->file));
 		(void)snprintf(want, sizeof(want),
 		    "%s: %s was removed or replaced: made again", r->key,
 		    path(r->file));
@@ -118,7 +134,7 @@ all_removed(void **state)
 	for (int i = 0; i < ROWS; i++)
 		assert_int_equal(unlink(path(rows[i].file)), 0);
 	for (int i = 0; i < ROWS; i++) {
-		wait_until(is_socket(rows[i].file));
+		wait_until(is_listening(rows[i].file));
 		assert_serves(rows[i].file);
 	}
 	assert_int_equal(health_number("sockets_good"), 1);
@@ -184,7 +200,7 @@ replaced(void **state)
 		}
 		assert_int_equal(unlink(path(r->file)), 0);
 		(void)close(fd);
-		wait_until(is_socket(r->file));
+		wait_until(is_listening(r->file));
 		assert_serves(r->file);
 		wait_until(health_number("sockets_good") == 1);
 	}
