@@ -41,38 +41,56 @@ static char *__attribute__((format(printf, 1, 2))) format(const char *fmt, ...)
 	return text;
 }
 
+/* One finding a place: that another dialogue passes there, too, says nothing
+ * more. */
 static bool
+is_told(const struct exim_rehearsal *to, const struct exim_finding *f)
+{
+	for (size_t i = 0; i < to->n; i++)
+		if (strcmp(to->v[i].kind, f->kind) == 0 &&
+		    to->v[i].line == f->line && f->file != NULL &&
+		    to->v[i].file != NULL &&
+		    strcmp(to->v[i].file, f->file) == 0)
+			return true;
+	return false;
+}
+
+static void
+release(struct exim_finding *f)
+{
+	free(f->file);
+	free(f->detail);
+	free(f->fix);
+}
+
+/* Takes detail. */
+static void
 add(struct exim_house *r, const char *kind, const struct exim_place *place,
     char *detail, const char *fix)
 {
 	struct exim_rehearsal *to = r->to;
-	struct exim_finding *v = reallocarray(to->v, to->n + 1, sizeof(*v));
 	const char *path = place->source == NULL ? place->path : place->source;
-	struct exim_finding *f;
-
-	if (v == NULL || detail == NULL) {
-		free(detail);
-		return false;
-	}
-	to->v = v;
-	f = &v[to->n++];
-	*f = (struct exim_finding){ .kind = kind,
+	struct exim_finding f = { .kind = kind,
 		.file = path == NULL ? NULL : strdup(path),
 		.line =
 		    place->source == NULL ? place->line : place->source_line,
 		.detail = detail,
 		.fix = fix == NULL ? NULL : strdup(fix) };
-	return true;
+	struct exim_finding *v = reallocarray(to->v, to->n + 1, sizeof(*v));
+
+	if (v != NULL)
+		to->v = v;
+	if (v == NULL || detail == NULL || is_told(to, &f))
+		release(&f);
+	else
+		to->v[to->n++] = f;
 }
 
 void
 exim_rehearsal_release(struct exim_rehearsal *r)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		free(r->v[i].file);
-		free(r->v[i].detail);
-		free(r->v[i].fix);
-	}
+	for (size_t i = 0; i < r->n; i++)
+		release(&r->v[i]);
 	free(r->v);
 	*r = (struct exim_rehearsal){ .n = 0 };
 }
@@ -406,7 +424,7 @@ report_cause(struct exim_house *r, const struct exim_try *hole,
 	    place_auth(r, hole, &auth))
 		s.at = &auth;
 	n = exim_fixes(c, &statement, &list, &entry, r->ours, fixes);
-	(void)add(r, c->kind, s.at, describe(r, &s),
+	add(r, c->kind, s.at, describe(r, &s),
 	    with_fix ? first_that_closes(r, hole, fixes, n) : NULL);
 	exim_fixes_release(fixes, n);
 	free(table);
@@ -513,7 +531,7 @@ report_trusted(struct exim_house *r, struct err *err)
 				place_statement(r, &cause, &statement, &src);
 			place_list(r, &cause, &list, &entry, &table);
 			at = list.line != 0 ? &list : &statement;
-			(void)add(r,
+			add(r,
 			    name ? "exim-client-name-permits"
 				 : "exim-hosts-wide",
 			    at,

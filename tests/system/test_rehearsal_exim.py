@@ -52,6 +52,16 @@ plain:
 TLS = "${if def:tls_in_cipher}"
 LOOKUP = "${lookup{$auth2}lsearch{@DIR@/pw}{$value}}"
 MORE = {
+    "a router that makes user=domain an address": dict(
+        replace=("begin routers\n", "begin routers\n\nways:\n"
+                 "  driver = redirect\n  domains = +local_domains\n"
+                 "  local_parts = ^.+=.+\n  allow_defer\n"
+                 "  data = ${sg{$local_part}{=}{@}}\n"
+                 "ours:\n  driver = manualroute\n"
+                 "  domains = +local_domains\n  transport = out\n"
+                 "  route_list = * 127.0.0.1\n  self = send\n"),
+        # where it passes; the router's own line isn't told
+        want=("exim-recipient-routed", "domainlist local_domains")),
     "a flag set in a warn": dict(
         add="  warn sender_domains = friend.test\n    set acl_m0 = 1\n"
             "  accept condition = ${if eq{$acl_m0}{1}}\n",
