@@ -73,6 +73,10 @@ class TestPolicy(PostfixMatrix):
         client = lab.logged_in("imap", user="bob")
         rounds = 5
         with lab.smtp(client) as smtp:
+            # After a message that was given up behind RCPT, the channel waits
+            # at each RCPT until this smtpd asks at DATA again.
+            assert smtp.transaction("first@s.test",
+                                    "first@remote.test").data.code == 250
             before = lab.popgate.health()["audit_syncs"]
             began = time.monotonic()
             for i in range(rounds):
