@@ -9,6 +9,7 @@
 
 #include "ctl/ctl.h"
 #include "ctl/out.h"
+#include "ctl/rehearsal/findings.h"
 #include "ctl/shell.h"
 
 enum { DETAIL_MAX = 1000, FIX_MAX = 3000, WIDTH = 78 };
@@ -176,6 +177,19 @@ doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
 		return;
 	}
 	d->n++;
+}
+
+void
+doctor_rehearsed(struct doctor *d, const struct rehearsal_findings *shown)
+{
+	for (size_t i = 0; i < shown->n; i++) {
+		const struct rehearsal_finding *f = &shown->v[i];
+		const struct finding_at at = {
+			.file = f->file, .line = f->line, .fix = f->fix
+		};
+
+		doctor_add(d, f->kind, &at, "%s", f->detail);
+	}
 }
 
 bool

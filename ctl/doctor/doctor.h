@@ -15,6 +15,7 @@
 
 struct ctl;
 struct ctl_args;
+struct rehearsal_findings;
 struct err;
 
 enum severity {
@@ -114,6 +115,9 @@ const char *doctor_find_mta(enum doctor_mta mta);
  * configuration: it is escaped when printed. */
 void doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Add what a rehearsal has shown. */
+void doctor_rehearsed(struct doctor *d, const struct rehearsal_findings *shown);
 
 /* Is there a finding of this kind already? */
 bool doctor_has(const struct doctor *d, const char *id);

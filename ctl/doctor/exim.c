@@ -176,14 +176,7 @@ rehearse(struct exam *x)
 		doctor_add(x->d, "exim-not-rehearsed", &at, "%s", err.text);
 		return;
 	}
-	for (size_t i = 0; i < r.n; i++) {
-		const struct exim_finding *f = &r.v[i];
-		struct finding_at at = {
-			.file = f->file, .line = f->line, .fix = f->fix
-		};
-
-		doctor_add(x->d, f->kind, &at, "%s", f->detail);
-	}
+	doctor_rehearsed(x->d, &r.findings);
 	if (!r.complete) {
 		struct finding_at at = { .file = x->path };
 
@@ -191,7 +184,7 @@ rehearse(struct exam *x)
 		    "%zu dialogues reached %u statements of its ACLs; then the time was up.",
 		    r.dialogues, r.statements);
 	}
-	exim_rehearsal_release(&r);
+	rehearsal_findings_release(&r.findings);
 }
 
 /* Exim's own error, where it doesn't take the file. */

@@ -537,19 +537,12 @@ rehearse(struct sendmail_exam *x)
 		sendmail_add(x, "sendmail-not-rehearsed", 0, "%s", err.text);
 		return;
 	}
-	for (size_t i = 0; i < r.n; i++) {
-		const struct sendmail_finding *f = &r.v[i];
-		struct finding_at at = {
-			.file = f->file, .line = f->line, .fix = f->fix
-		};
-
-		doctor_add(x->d, f->kind, &at, "%s", f->detail);
-	}
+	doctor_rehearsed(x->d, &r.findings);
 	if (!r.complete)
 		sendmail_add(x, "sendmail-not-understood", 0,
 		    "Sendmail was asked about %zu of the things that a client can say; then the time was up.",
 		    r.tries);
-	sendmail_rehearsal_release(&r);
+	rehearsal_findings_release(&r.findings);
 }
 
 void

@@ -2,7 +2,6 @@
 #include "ctl/rehearsal/exim.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,72 +26,20 @@ enum {
 	WORD_LEN = 400
 };
 
-/* --- findings --- */
-
-static char *__attribute__((format(printf, 1, 2))) format(const char *fmt, ...)
-{
-	char *text = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = NULL;
-	va_end(ap);
-	return text;
-}
-
-/* One finding a place: that another dialogue passes there, too, says nothing
- * more. */
-static bool
-is_told(const struct exim_rehearsal *to, const struct exim_finding *f)
-{
-	for (size_t i = 0; i < to->n; i++)
-		if (strcmp(to->v[i].kind, f->kind) == 0 &&
-		    to->v[i].line == f->line && f->file != NULL &&
-		    to->v[i].file != NULL &&
-		    strcmp(to->v[i].file, f->file) == 0)
-			return true;
-	return false;
-}
-
-static void
-release(struct exim_finding *f)
-{
-	free(f->file);
-	free(f->detail);
-	free(f->fix);
-}
-
 /* Takes detail. */
 static void
 add(struct exim_house *r, const char *kind, const struct exim_place *place,
     char *detail, const char *fix)
 {
-	struct exim_rehearsal *to = r->to;
-	const char *path = place->source == NULL ? place->path : place->source;
-	struct exim_finding f = { .kind = kind,
+	bool own = place->source == NULL;
+	const char *path = own ? place->path : place->source;
+
+	rehearsal_findings_add(&r->to->findings,
+	    (struct rehearsal_finding){ .kind = kind,
 		.file = path == NULL ? NULL : strdup(path),
-		.line =
-		    place->source == NULL ? place->line : place->source_line,
+		.line = own ? place->line : place->source_line,
 		.detail = detail,
-		.fix = fix == NULL ? NULL : strdup(fix) };
-	struct exim_finding *v = reallocarray(to->v, to->n + 1, sizeof(*v));
-
-	if (v != NULL)
-		to->v = v;
-	if (v == NULL || detail == NULL || is_told(to, &f))
-		release(&f);
-	else
-		to->v[to->n++] = f;
-}
-
-void
-exim_rehearsal_release(struct exim_rehearsal *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		release(&r->v[i]);
-	free(r->v);
-	*r = (struct exim_rehearsal){ .n = 0 };
+		.fix = fix == NULL ? NULL : strdup(fix) });
 }
 
 /* --- who is to stay --- */
@@ -535,7 +482,7 @@ report_trusted(struct exim_house *r, struct err *err)
 			    name ? "exim-client-name-permits"
 				 : "exim-hosts-wide",
 			    at,
-			    format(
+			    rehearsal_format(
 				"A client %s may send to every domain%s%.200s.",
 				client,
 				cause.item == NULL || *cause.item == '\0'
@@ -595,7 +542,7 @@ exim_rehearse(const struct exim_rehearsal_spec *spec, struct exim_rehearsal *to,
 	struct exim_house *r = calloc(1, sizeof(*r));
 	int rc;
 
-	*to = (struct exim_rehearsal){ .n = 0 };
+	*to = (struct exim_rehearsal){ .complete = false };
 	if (r == NULL) {
 		err_nomem(err, "a rehearsal", sizeof(*r));
 		return -1;
@@ -613,6 +560,6 @@ exim_rehearse(const struct exim_rehearsal_spec *spec, struct exim_rehearsal *to,
 	free(r->config);
 	free(r);
 	if (rc == -1)
-		exim_rehearsal_release(to);
+		rehearsal_findings_release(&to->findings);
 	return rc;
 }

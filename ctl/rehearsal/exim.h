@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "ctl/rehearsal/findings.h"
+
 struct config;
 struct err;
 
@@ -17,27 +19,16 @@ struct exim_rehearsal_spec {
 	int budget_ms; /* for all dialogues of the search; 0: a minute */
 };
 
-/* One thing that a dialogue has shown. Strings are owned. */
-struct exim_finding {
-	const char *kind; /* finding_kinds[].id */
-	char *file;
-	unsigned line; /* 0: not known */
-	char *detail; /* the dialogue, and why Exim took it */
-	char *fix; /* tried on a copy; NULL: none is known */
-};
-
 struct exim_rehearsal {
-	struct exim_finding *v;
-	size_t n;
+	struct rehearsal_findings findings;
 	size_t dialogues; /* that were held */
 	unsigned statements; /* of ACLs that any of them reached */
 	bool complete; /* within the time */
 };
 
 /* 0, or -1 with err: there is no rehearsal here (no root, no namespaces), or
- * Exim doesn't start. Release r after 0. Takes seconds. */
+ * Exim doesn't start. Release r->findings after 0. Takes seconds. */
 int exim_rehearse(const struct exim_rehearsal_spec *spec,
     struct exim_rehearsal *r, struct err *err);
-void exim_rehearsal_release(struct exim_rehearsal *r);
 
 #endif

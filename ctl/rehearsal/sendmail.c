@@ -22,18 +22,6 @@
 
 enum { BUDGET_MS = 40000 };
 
-void
-sendmail_rehearsal_release(struct sendmail_rehearsal *r)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		free(r->v[i].file);
-		free(r->v[i].detail);
-		free(r->v[i].fix);
-	}
-	free(r->v);
-	*r = (struct sendmail_rehearsal){ .n = 0 };
-}
-
 /* --- what there is --- */
 
 /* "Eaf" as "EE a f " */
@@ -111,8 +99,7 @@ find_source(struct sendmail_run *r)
 
 	if (n < 3 || strcmp(r->spec->file + n - 3, ".cf") != 0)
 		return;
-	r->mc_path =
-	    sendmail_run_format("%.*s.mc", (int)(n - 3), r->spec->file);
+	r->mc_path = rehearsal_format("%.*s.mc", (int)(n - 3), r->spec->file);
 	if (r->mc_path != NULL && stat(r->mc_path, &st) == 0 &&
 	    st.st_uid == 0 && (st.st_mode & 022) == 0)
 		r->mc = conf_file_read(r->mc_path);
@@ -467,13 +454,13 @@ report_gate(struct sendmail_run *r, const struct sendmail_try *y)
 		return;
 	if (stage_popgate(r->stage, false, &err) == 0 && say(r, y, &d))
 		sendmail_run_add(r, "sendmail-milter-accept", r->spec->file, 0,
-		    sendmail_run_format(
+		    rehearsal_format(
 			"With popgate-milter dead, a stranger (%s) on port %s says RCPT TO:<%s>: accepted.",
 			y->address, d->service, y->recipient),
 		    NULL);
 	else
 		sendmail_run_add(r, "sendmail-sole-gate", r->spec->file, 0,
-		    sendmail_run_format(
+		    rehearsal_format(
 			"Sendmail's rules refuse nobody; a filter alone does, also with popgate-milter dead."),
 		    NULL);
 	(void)stage_popgate(r->stage, true, &err);
@@ -489,7 +476,8 @@ confirm(struct sendmail_run *r)
 	for (size_t i = 0; i < r->n_holes; i++)
 		if (say(r, &r->hole[i], &d))
 			sendmail_run_report(r, &r->hole[i], d);
-	if (r->n_holes == 1 && r->to->n == 0 && r->hole[0].kind == TRY_BASE)
+	if (r->n_holes == 1 && r->to->findings.n == 0 &&
+	    r->hole[0].kind == TRY_BASE)
 		report_gate(r, &r->hole[0]);
 }
 

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "ctl/rehearsal/findings.h"
+
 struct config;
 struct err;
 
@@ -17,26 +19,15 @@ struct sendmail_rehearsal_spec {
 	int budget_ms; /* for the search; 0: 40 s */
 };
 
-/* One thing that a dialogue has shown. Strings are owned. */
-struct sendmail_finding {
-	const char *kind; /* finding_kinds[].id */
-	char *file;
-	unsigned line; /* 0: not known */
-	char *detail; /* the dialogue, and why Sendmail took it */
-	char *fix; /* tried on the copy; NULL: none is known */
-};
-
 struct sendmail_rehearsal {
-	struct sendmail_finding *v;
-	size_t n;
+	struct rehearsal_findings findings;
 	size_t tries; /* that were asked */
 	bool complete; /* within the time */
 };
 
 /* 0, or -1 with err: there is no rehearsal here (no root, no namespaces), or
- * Sendmail doesn't start. Release r after 0. Takes seconds. */
+ * Sendmail doesn't start. Release r->findings after 0. Takes seconds. */
 int sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
     struct sendmail_rehearsal *r, struct err *err);
-void sendmail_rehearsal_release(struct sendmail_rehearsal *r);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What a dialogue has shown, why it could be, and what closes it. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,39 +10,17 @@
 
 /* --- findings --- */
 
-char *
-sendmail_run_format(const char *fmt, ...)
-{
-	char *text = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		text = NULL;
-	va_end(ap);
-	return text;
-}
-
 /* Takes over detail and fix. */
 void
 sendmail_run_add(struct sendmail_run *r, const char *kind, const char *file,
     unsigned line, char *detail, char *fix)
 {
-	struct sendmail_finding *v = detail == NULL
-	    ? NULL
-	    : reallocarray(r->to->v, r->to->n + 1, sizeof(*v));
-
-	if (v == NULL) {
-		free(detail);
-		free(fix);
-		return;
-	}
-	r->to->v = v;
-	v[r->to->n++] = (struct sendmail_finding){ .kind = kind,
+	rehearsal_findings_add(&r->to->findings,
+	    (struct rehearsal_finding){ .kind = kind,
 		.file = strdup(file),
 		.line = line,
 		.detail = detail,
-		.fix = fix };
+		.fix = fix });
 }
 
 struct sendmail_client
@@ -161,7 +138,7 @@ place_feature(
 		p->file = r->mc_path;
 		p->line = line;
 		p->text = features[i];
-		p->fix = sendmail_run_format(
+		p->fix = rehearsal_format(
 		    "# in %s: take FEATURE(`%s') out (line %u), then\n%s",
 		    p->file, features[i], line, restart(r));
 		return true;
@@ -185,8 +162,8 @@ place_rules(struct sendmail_run *r, const struct sendmail_try *hole,
 		lines[i] = 0;
 		for (size_t j = 0; j < r->cf.n; j++)
 			if (r->cf.v[j].line == c->rules[i] &&
-			    (text = sendmail_run_format(
-				 "R%s", r->cf.v[j].text)) != NULL)
+			    (text = rehearsal_format("R%s", r->cf.v[j].text)) !=
+				NULL)
 				break;
 		if (text != NULL && r->mc != NULL)
 			lines[i] = sendmail_cause_mc_line(r->mc, text);
@@ -201,9 +178,9 @@ place_rules(struct sendmail_run *r, const struct sendmail_try *hole,
 	if (!cured)
 		return;
 	p->fix = source
-	    ? sendmail_run_format("# in %s: take out line%s %s, then\n%s",
-		  p->file, c->n_rules == 1 ? "" : "s", list, restart(r))
-	    : sendmail_run_format(
+	    ? rehearsal_format("# in %s: take out line%s %s, then\n%s", p->file,
+		  c->n_rules == 1 ? "" : "s", list, restart(r))
+	    : rehearsal_format(
 		  "# take the rule%s of %s, line%s %s, out of the sendmail.mc that it is made from, then\n%s",
 		  c->n_rules == 1 ? "" : "s", p->file,
 		  c->n_rules == 1 ? "" : "s", list, restart(r));
@@ -226,17 +203,17 @@ place_entry(struct sendmail_run *r, const struct sendmail_try *hole,
 	if (!cures(r, other, hole))
 		return;
 	if (s->from == SEED_WORD)
-		p->fix = sendmail_run_format(
+		p->fix = rehearsal_format(
 		    "# in %s, line %u: take %s out%s, then\n%s", p->file,
 		    p->line, s->word,
 		    line != 0 ? "" : " of the sendmail.mc that it is made from",
 		    restart(r));
 	else if (s->from == SEED_MAP && strcmp(s->type, "text") != 0)
-		p->fix = sendmail_run_format(
+		p->fix = rehearsal_format(
 		    "sed -i %ud %s && makemap -C %s %s %s < %s", s->line,
 		    s->file, r->spec->file, s->type, s->file, s->file);
 	else
-		p->fix = sendmail_run_format(
+		p->fix = rehearsal_format(
 		    "sed -i %ud %s && /etc/init.d/sendmail restart", s->line,
 		    s->file);
 }
@@ -275,7 +252,7 @@ describe(const struct sendmail_run *r, const struct sendmail_try *y,
 	else if (p->line != 0)
 		(void)snprintf(cause, sizeof(cause),
 		    " Without this rule the copy refuses.");
-	return sendmail_run_format(
+	return rehearsal_format(
 	    "A stranger (%s%s%s) on port %s says EHLO %s, MAIL FROM:<%s>, RCPT TO:<%s>: accepted, and it would leave.%s",
 	    d->six ? r->stranger6 : y->address, *y->name == '\0' ? "" : ", ",
 	    y->name, d->service, y->helo, y->sender, y->recipient, cause);
@@ -289,7 +266,6 @@ sendmail_run_report(struct sendmail_run *r, const struct sendmail_try *y,
 	struct place p = { .file = r->spec->file };
 	struct sendmail_cause c;
 	struct sendmail_talk other;
-	const char *kind;
 
 	if (!sendmail_cause_find(
 		&r->talk, &r->cf, &client, y->seed, &c, &other))
@@ -298,13 +274,6 @@ sendmail_run_report(struct sendmail_run *r, const struct sendmail_try *y,
 		place_entry(r, y, c.entry, &other, &p);
 	else if (c.own || !place_feature(r, y, &p))
 		place_rules(r, y, &c, &other, &p);
-	kind = kind_of(y, &c);
-	for (size_t i = 0; i < r->to->n; i++)
-		if (strcmp(r->to->v[i].kind, kind) == 0 &&
-		    strcmp(r->to->v[i].file, p.file) == 0 &&
-		    r->to->v[i].line == p.line) {
-			free(p.fix);
-			return; /* the same, said in another way */
-		}
-	sendmail_run_add(r, kind, p.file, p.line, describe(r, y, d, &p), p.fix);
+	sendmail_run_add(
+	    r, kind_of(y, &c), p.file, p.line, describe(r, y, d, &p), p.fix);
 }

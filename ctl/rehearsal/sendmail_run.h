@@ -81,10 +81,6 @@ struct sendmail_run {
 /* The client of a try, borrowing from it. */
 struct sendmail_client sendmail_run_client(const struct sendmail_try *y);
 
-/* Text as printf(3) has it, to be freed; NULL when memory is short. */
-char *
-sendmail_run_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 /* Add a finding; takes over detail and fix. */
 void sendmail_run_add(struct sendmail_run *r, const char *kind,
     const char *file, unsigned line, char *detail, char *fix);
