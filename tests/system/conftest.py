@@ -29,6 +29,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def base(tmp_path_factory):
+    """The directory of all tmp_path is made before a machine's own /tmp covers
+    this one: what is made there is gone with that machine."""
+    return tmp_path_factory.getbasetemp()
+
+
 @pytest.fixture(scope="session")
 def keep():
     """Lends a lab to tests, knows it is running, closes it."""
