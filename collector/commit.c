@@ -177,7 +177,11 @@ lock_database(struct collect *c, struct err *err)
 	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd == -1) {
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+		err_set(err, ERR_IO,
+		    errno == EACCES
+			? "%s: %s: uid %ld must be able to write into this directory"
+			: "%s: %s",
+		    path, strerror(errno), (long)geteuid());
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {

@@ -260,6 +260,8 @@ listen_prepare(const struct listen_spec *spec, struct err *err)
 		err_set(err, ERR_IO, "%s: %s", spec->path,
 		    fd != -1 || error == EAGAIN
 			? "another process listens there"
+			: error == EACCES
+			? "somebody else's socket is there: remove it"
 			: strerror(error));
 		return -1;
 	}

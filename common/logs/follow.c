@@ -565,7 +565,13 @@ static int
 find_file(struct follow *f, struct err *err)
 {
 	int ret = locate(f, err);
+	struct stat st;
 
+	if (ret == 0 && stat(f->path, &st) == -1 && errno != ENOENT &&
+	    errno != ENOTDIR) {
+		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
+		return -1;
+	}
 	if (ret == 0)
 		note_missing(f,
 		    "until it is there, what it says is not "
