@@ -12,12 +12,13 @@
 #include "common/base/guarded.h"
 #include "common/base/json.h"
 #include "common/base/metrics.h"
-#include "common/base/sockets.h"
 #include "common/config/config.h"
 #include "common/daemon/health.h"
 #include "common/db/store.h"
 
-static char *database; /* set before the threads */
+/* set before the threads */
+static char *database;
+static int64_t opened_at;
 static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
 	struct collect_figures now;
@@ -47,11 +48,21 @@ struct sources {
 	bool lines; /* to: the newest line's time */
 };
 
+/* Since a source was last read to its end: one that never was, since the start
+ * at least. A clock that was set back is no advance. */
+static int64_t
+lag_of(const struct store_source *src, int64_t now)
+{
+	int64_t lag_s = now - (src->read_at == 0 ? opened_at : src->read_at);
+
+	return lag_s < 0 ? 0 : lag_s;
+}
+
 static bool
 source_json(void *arg, const struct store_source *src)
 {
 	struct sources *s = arg;
-	int64_t lag_s = s->now - src->read_at;
+	int64_t lag_s = lag_of(src, s->now);
 
 	if (lag_s > s->lag_s)
 		s->lag_s = lag_s;
@@ -97,7 +108,7 @@ source_metric(void *arg, const struct store_source *src)
 
 	if (!s->lines)
 		metrics_milli(s->to, "source_lag_seconds", labels,
-		    (s->now - src->read_at) * 1000);
+		    lag_of(src, s->now) * 1000);
 	else if (src->line_at != 0)
 		metrics_sample(s->to, "source_newest_line_time_seconds", "",
 		    labels, (uint64_t)src->line_at);
@@ -196,6 +207,7 @@ status_open(const struct config *cfg)
 	mutex_lock(&mtx);
 	status.told_ms = clock_monotonic_ms();
 	mutex_unlock(&mtx);
+	opened_at = clock_now();
 	database = strdup(cfg->logins.database);
 	if (database == NULL)
 		return;
@@ -210,7 +222,7 @@ status_tell(const struct collect_figures *figures)
 	status.told_ms = clock_monotonic_ms();
 	growth_note(&status.logins, status.told_ms, figures->logins);
 	mutex_unlock(&mtx);
-	sockets_tick();
+	health_tick();
 }
 
 void

@@ -157,7 +157,7 @@ wait_for_end(void)
 			reload_now(opt.config);
 		meter_tick();
 		reload_changed_lists();
-		sockets_tick();
+		health_tick();
 		tell_systemd("");
 		if (clock_monotonic_ms() - refreshed_ms < REFRESH_MS)
 			continue;

@@ -181,21 +181,29 @@ sockets_tick(void)
 	mutex_unlock(&mtx);
 }
 
-void
-sockets_write(struct json *j)
+bool
+sockets_good(char text[SOCKETS_TEXT_MAX])
 {
-	char text[ERR_TEXT_MAX + LISTEN_PATH_MAX + 100] = "";
-
+	text[0] = '\0';
 	mutex_lock(&mtx);
 	for (unsigned i = 0; i < sockets.n && text[0] == '\0'; i++) {
 		const struct kept *k = &sockets.kept[i];
 
 		if (k->gone)
-			(void)snprintf(text, sizeof(text),
+			(void)snprintf(text, SOCKETS_TEXT_MAX,
 			    "%s: %s is gone, and can't be made again: %s",
 			    k->key, k->spec.path, k->why);
 	}
 	mutex_unlock(&mtx);
+	return text[0] == '\0';
+}
+
+void
+sockets_write(struct json *j)
+{
+	char text[SOCKETS_TEXT_MAX];
+
+	(void)sockets_good(text);
 	json_bool(j, "sockets_good", text[0] == '\0');
 	json_text(j, "sockets_text", text[0] == '\0' ? NULL : text);
 }

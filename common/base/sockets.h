@@ -5,9 +5,10 @@
 #ifndef POPGATE_SOCKETS_H
 #define POPGATE_SOCKETS_H
 
-#include <stdio.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
+#include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/listen.h"
 
@@ -31,8 +32,13 @@ void sockets_drop_all(void);
 /* Look, and act; once a second however often it is called. One thread. */
 void sockets_tick(void);
 
-/* For a health page: "sockets_good", and "sockets_text", which says which one
- * is gone and why it can't be made again. Any thread. */
+/* Is each where it was made, or could it be made again? Else the text says
+ * which one is gone and why it can't be made again. Any thread. */
+enum { SOCKETS_TEXT_MAX = ERR_TEXT_MAX + LISTEN_PATH_MAX + 100 };
+bool sockets_good(char text[SOCKETS_TEXT_MAX]);
+
+/* For a health page: "sockets_good", and "sockets_text", null when all are. Any
+ * thread. */
 void sockets_write(struct json *j);
 
 #endif

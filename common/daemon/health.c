@@ -10,10 +10,22 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/guarded.h"
+#include "common/base/listen.h"
 #include "common/base/log.h"
 #include "common/base/metrics.h"
 #include "common/base/sockets.h"
 #include "common/daemon/http.h"
+
+enum { RETRY_MS = 1000 };
+
+/* What health_open() shall serve, and does unless http is NULL. */
+struct served {
+	const char *key;
+	char listen[LISTEN_PATH_MAX + 100]; /* "" not wanted */
+	gid_t gid;
+	const struct http_page *pages;
+	struct http *http;
+};
 
 static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
@@ -23,7 +35,8 @@ static struct {
 	/* set by health_open() */
 	void (*add_members)(struct json *j);
 	int (*add_metrics)(FILE *to);
-	struct http *pages, *metrics;
+	struct served status, metrics;
+	int64_t tried_ms;
 	atomic_bool draining;
 	int64_t loaded_at GUARDED_BY(mtx);
 	uint64_t reloads GUARDED_BY(mtx), failed GUARDED_BY(mtx);
@@ -117,6 +130,7 @@ own_metrics(FILE *to)
 	const struct metrics_label error[] = { { "priority", "error" }, { 0 } };
 	const struct metrics_label warning[] = { { "priority", "warning" },
 		{ 0 } };
+	char sockets_text[SOCKETS_TEXT_MAX];
 	struct log_state log;
 
 	mutex_lock(&mtx);
@@ -136,6 +150,9 @@ own_metrics(FILE *to)
 	    "Times that the configuration was to be read again.");
 	metrics_sample(to, "config_reloads", "_total", good, reloads - failed);
 	metrics_sample(to, "config_reloads", "_total", bad, failed);
+	metrics_gauge(to, "sockets_good", NULL,
+	    "1 while every socket's file is where it was made.",
+	    sockets_good(sockets_text));
 	metrics_family(to, "log_messages", "counter", NULL,
 	    "Messages logged with these priorities.");
 	metrics_sample(to, "log_messages", "_total", error, log_count(LOG_ERR));
@@ -160,16 +177,46 @@ write_metrics(FILE *to)
 	return rc;
 }
 
+static int
+serve(struct served *s, struct err *err)
+{
+	return http_open(s->key, s->listen, s->gid, s->pages, &s->http, err);
+}
+
 static void
-serve(const char *key, const char *listen, gid_t gid,
-    const struct http_page *pages, struct http **h_r)
+begin(struct served *s, const char *key, const char *listen, gid_t gid,
+    const struct http_page *pages)
 {
 	struct err err;
 
-	if (*listen != '\0' &&
-	    http_open(key, listen, gid, pages, h_r, &err) == -1)
-		log_msg(
-		    LOG_WARNING, "%s: not served: %s", pages->path, err.text);
+	*s = (struct served){ .key = key, .gid = gid, .pages = pages };
+	(void)snprintf(s->listen, sizeof(s->listen), "%s", listen);
+	if (*listen != '\0' && serve(s, &err) == -1)
+		log_msg(LOG_WARNING, "%s: not served: %s: trying again",
+		    pages->path, err.text);
+}
+
+/* The directory may have come, or the port become free. */
+static void
+retry(struct served *s)
+{
+	struct err err;
+
+	if (s->listen[0] != '\0' && s->http == NULL && serve(s, &err) == 0)
+		log_msg(LOG_NOTICE, "%s: served now", s->pages->path);
+}
+
+void
+health_tick(void)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	sockets_tick();
+	if (now_ms - health.tried_ms < RETRY_MS)
+		return;
+	health.tried_ms = now_ms;
+	retry(&health.status);
+	retry(&health.metrics);
 }
 
 void
@@ -186,7 +233,7 @@ health_open(const struct health_pages *own)
 	};
 
 	assert(health.daemon != NULL);
-	assert(health.pages == NULL && health.metrics == NULL);
+	assert(health.status.http == NULL && health.metrics.http == NULL);
 	health.add_members = own->add_members;
 	health.add_metrics = own->add_metrics;
 	pages[1] = (struct http_page){ 0 };
@@ -194,14 +241,16 @@ health_open(const struct health_pages *own)
 		pages[1] = (struct http_page){ .path = WOULD_PATH,
 			.type = "application/json",
 			.answer = own->write_would };
-	serve(own->status_key, own->status, own->gid, pages, &health.pages);
-	serve(
-	    own->metrics_key, own->metrics, own->gid, metrics, &health.metrics);
+	health.tried_ms = clock_monotonic_ms();
+	begin(&health.status, own->status_key, own->status, own->gid, pages);
+	begin(
+	    &health.metrics, own->metrics_key, own->metrics, own->gid, metrics);
 }
 
 void
 health_close(void)
 {
-	http_close(&health.pages);
-	http_close(&health.metrics);
+	http_close(&health.status.http);
+	http_close(&health.metrics.http);
+	health.status.listen[0] = health.metrics.listen[0] = '\0';
 }

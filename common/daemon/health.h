@@ -44,9 +44,15 @@ struct health_pages {
 	int (*write_would)(FILE *to, const struct http_request *request);
 };
 
-/* Serve the pages. What can't be served is said in the log: monitoring is no
- * reason not to work. After health_start(); once until health_close(). */
+/* Serve the pages. What can't be served is said in the log, and tried again by
+ * health_tick(): monitoring is no reason not to work. After health_start();
+ * once until health_close(). */
 void health_open(const struct health_pages *pages);
+
+/* Look after all sockets of the process (sockets_tick()), and after pages that
+ * could not be served yet. As often as one likes; the thread of health_open().
+ */
+void health_tick(void);
 
 /* Before what the pages tell of goes away. Nothing when none were served. */
 void health_close(void);

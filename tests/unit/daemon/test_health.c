@@ -2,6 +2,7 @@
 #include "tests/unit/daemon/get.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "common/base/metrics.h"
 #include "common/daemon/health.h"
@@ -132,13 +133,14 @@ what_cannot_be_said_is_an_error(void **state)
 	assert_non_null(strstr(health(), "\"own\""));
 }
 
-/* Monitoring is no reason not to start. */
+/* Monitoring is no reason not to start; it comes when it can be had. */
 static void
-what_cannot_be_served_is_left_out(void **state)
+what_cannot_be_served_is_served_later(void **state)
 {
+	char late[100], path[120], at[140];
 	const struct health_pages pages = {
 		.status_key = "test.status",
-		.status = "unix:/no/such/dir/socket",
+		.status = at,
 		.metrics_key = "metrics.test",
 		.metrics = "",
 		.gid = (gid_t)-1,
@@ -147,8 +149,21 @@ what_cannot_be_served_is_left_out(void **state)
 	};
 
 	(void)state;
+	(void)snprintf(late, sizeof(late), "%s/late", dir);
+	(void)snprintf(path, sizeof(path), "%s/socket", late);
+	(void)snprintf(at, sizeof(at), "unix:%s", path);
 	health_open(&pages);
+	assert_int_equal(mkdir(late, 0700), 0);
+	while (access(path, F_OK) == -1) {
+		health_tick();
+		(void)usleep(1000);
+	}
+	assert_non_null(
+	    strstr(get_page(path, HEALTH_PATH), "application/json"));
 	health_close();
+	assert_int_equal(rmdir(late), 0);
+	/* what was closed stays closed */
+	health_tick();
 }
 
 static void
@@ -174,7 +189,7 @@ main(void)
 		    metrics_are_a_whole_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_cannot_be_said_is_an_error, setup, teardown),
-		cmocka_unit_test(what_cannot_be_served_is_left_out),
+		cmocka_unit_test(what_cannot_be_served_is_served_later),
 		/* last: there is no way back */
 		cmocka_unit_test_setup_teardown(draining, setup, teardown),
 	};
