@@ -38,6 +38,13 @@ collect_start(struct collect *c, struct err *err)
 	return 0;
 }
 
+void
+collect_complain(struct collect *c, const struct err *err)
+{
+	if (state_complain(&c->store_complaint))
+		state_note(c, LOG_ERR, "%s: trying again", err->text);
+}
+
 /* --- creation --- */
 
 int
@@ -396,9 +403,7 @@ collect_step(struct collect *c)
 		if (ms < c->retry_ms)
 			return true;
 		if (collect_start(c, &err) == -1) {
-			if (state_complain(&c->store_complaint))
-				state_note(
-				    c, LOG_ERR, "%s: trying again", err.text);
+			collect_complain(c, &err);
 			return true;
 		}
 	}
@@ -504,7 +509,7 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	c->tick_ms = 0;
 	/* after a failure collect_step() tries again */
 	if (c->store != NULL && collect_start(c, err) == -1)
-		state_note(c, LOG_ERR, "%s: trying again", err->text);
+		collect_complain(c, err);
 	return 0;
 fail:
 	judge_free(&judge);

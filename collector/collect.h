@@ -28,6 +28,9 @@ void collect_free(struct collect **c); /* NULL-safe; commits nothing */
  * or -1 with err: collect_step() tries again in a moment. */
 int collect_start(struct collect *c, struct err *err);
 
+/* Log, once a minute, that collect_start() failed and is tried again. */
+void collect_complain(struct collect *c, const struct err *err);
+
 /* The two halves of a loop: wait until there is something to do, or wake_fd
  * is readable (then true); do it. collect_step() returns false when there is
  * nothing left to follow. */

@@ -220,13 +220,14 @@ serve(struct config *cfg)
 
 	/* in any case: what a former process left there must not stay */
 	start_mirror(opt.config);
-	if (!started) {
+	if (!started && (opt.detach || err.code == ERR_VERSION)) {
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
-		/* in the foreground somebody restarts us for ever anyway:
-		 * better to stay and say what is wrong */
-		if (opt.detach || err.code == ERR_VERSION)
-			goto out;
+		goto out;
 	}
+	/* in the foreground somebody restarts us for ever anyway: better to
+	 * stay and say what is wrong */
+	if (!started)
+		collect_complain(c, &err);
 	status_open(cfg);
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
 	if (cfg->collector.n_sources == 0)

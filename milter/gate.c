@@ -257,6 +257,20 @@ table_done(void *arg, const struct err *err)
 	say_store(err == NULL, err == NULL ? "" : err->text);
 }
 
+bool
+gate_reads_logins(struct err *err)
+{
+	struct pool_loan loan;
+	int64_t read_at;
+	bool taken = pool_take(gate.pool, &loan, err) == 0;
+	bool good = taken && store_sources_read_at(loan.st, &read_at, err) == 0;
+
+	if (taken)
+		pool_give(gate.pool, &loan, good);
+	say_store(good, good ? "" : err->text);
+	return good;
+}
+
 static bool
 ask_breached(void *arg, const char *auth_user, char *login_users)
 {

@@ -122,6 +122,11 @@ enum audit_state gate_ticket_range(uint64_t first, uint64_t last);
 void gate_audit_stats(struct audit_stats *stats);
 const struct histogram *gate_audit_commits(void);
 
+/* Can the login table be read now, as for a recipient? Else err says why, and
+ * so does the log: relays by a login get a temporary failure. Before
+ * gate_start() and after gate_stop() not to be called. */
+bool gate_reads_logins(struct err *err);
+
 /* Read the machine's own addresses again; every half minute or so. */
 void gate_refresh_own(void);
 

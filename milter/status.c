@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/metrics.h"
 #include "common/config/config.h"
@@ -19,6 +20,7 @@ add_members(struct json *j)
 	struct gate_config *gc = gate_config_take();
 	struct audit_stats audit;
 	uint64_t per_minute, decisions = meter_decisions(&per_minute);
+	struct err err;
 
 	gate_audit_stats(&audit);
 	json_text(j, "mode",
@@ -33,6 +35,10 @@ add_members(struct json *j)
 	json_number(j, "milter_asked_at", meter_asked_at(CHANNEL_MILTER));
 	json_number(j, "policy_asked_at", meter_asked_at(CHANNEL_POLICY));
 	json_number(j, "socketmap_asked_at", meter_asked_at(CHANNEL_SOCKETMAP));
+	bool reads = gate_reads_logins(&err);
+
+	json_bool(j, "logins_good", reads);
+	json_text(j, "logins_text", reads ? NULL : err.text);
 	json_bool(j, "audit_good", audit.healthy);
 	json_number(j, "audit_queued", (int64_t)audit.queued);
 	json_number(j, "audit_queue_limit", (int64_t)audit.limit);
@@ -50,6 +56,9 @@ audit_metrics(FILE *to)
 	struct audit_stats audit;
 
 	gate_audit_stats(&audit);
+	metrics_gauge(to, "audit_good", NULL,
+	    "1 while decisions can be written; else relays get a temporary failure.",
+	    audit.healthy);
 	metrics_gauge(to, "audit_queue_rows", NULL,
 	    "Rows that wait for the disk.", audit.queued);
 	metrics_gauge(to, "audit_queue_limit_rows", NULL,
@@ -79,6 +88,7 @@ static int
 add_metrics(FILE *to)
 {
 	struct gate_config *gc = gate_config_take();
+	struct err err;
 
 	meter_metrics(to);
 	metrics_gauge(to, "sessions", NULL, "Milter sessions that are open.",
@@ -89,6 +99,9 @@ add_metrics(FILE *to)
 	metrics_gauge(to, "permit_connections", NULL,
 	    "Connections to the permit channel that are open.",
 	    permit_connections());
+	metrics_gauge(to, "logins_good", NULL,
+	    "1 while the login table can be read; else relays get a temporary failure.",
+	    gate_reads_logins(&err));
 	audit_metrics(to);
 	metrics_file(to, true, "audit", gc->cfg->audit.database);
 	metrics_file(to, false, "logins", gc->cfg->logins.database);

@@ -42,6 +42,7 @@ ask(int fd, const char *request, const char *end, char *buf, size_t size,
 		if (left <= 0 || poll(&pfd, 1, (int)left) <= 0) {
 			(void)snprintf(p->words, sizeof(p->words),
 			    "no answer within %d s", ANSWER_MS / 1000);
+			p->hangs = true;
 			return false;
 		}
 		got = recv(fd, buf + n, size - 1 - n, 0);
@@ -99,8 +100,9 @@ reach(const char *listen, struct probe *p)
 	if (fd == -1) {
 		if (errno == EACCES)
 			p->result = PROBE_UNKNOWN;
+		p->hangs = errno == EAGAIN;
 		(void)snprintf(p->words, sizeof(p->words), "%s",
-		    errno == EAGAIN ? "it takes no more connections: it hangs"
+		    errno == EAGAIN ? "it takes no more connections"
 				    : strerror(errno));
 		return -1;
 	}

@@ -17,6 +17,7 @@ struct probe {
 	enum probe_result result;
 	pid_t pid; /* who made the socket; 0: not known */
 	long ms; /* how long the answer took */
+	bool hangs; /* somebody is there, and doesn't answer */
 	char words[400];
 };
 

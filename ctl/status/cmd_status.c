@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/base/json.h"
+#include "common/config/config.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/status/status.h"
@@ -58,17 +61,20 @@ gather(struct ctl *ctl, struct status *s)
 {
 	int rc = ctl_config(ctl);
 
-	if (rc != 0)
-		return rc;
 	*s = (struct status){ .ctl = ctl,
 		.lag_s = -1,
+		.per_minute = -1,
 		.decisions = -1,
 		.logins = -1,
 		.queued = -1,
 		.milter_asked_at = -1,
 		.permit_asked_at = -1,
 		.started_at = -1 };
+	if (rc != 0)
+		return rc;
 	status_daemons(s);
+	/* one that hangs takes seconds, and the collector's goes on */
+	ctl->now = clock_now();
 	status_tables(s);
 	status_mta(s);
 	check_mode(s);
@@ -125,6 +131,44 @@ run_status(struct ctl *ctl, const struct ctl_args *args)
 	return 0;
 }
 
+/* A monitor shows standard output only, where ctl_config() has said nothing. */
+static void
+add_bad_config(struct status *s)
+{
+	struct config *cfg = NULL;
+	struct err err = { .text = "is not good" };
+
+	(void)config_load(s->ctl->config_path, &cfg, &err);
+	config_free(cfg);
+	status_add(s, LEVEL_UNKNOWN, "configuration", err.text);
+}
+
+/* A plug-in's performance data: what isn't known is left out. */
+static void
+print_figures(const struct status *s)
+{
+	const struct {
+		const char *name, *unit;
+		int64_t value; /* -1: not known */
+	} figures[] = {
+		{ "lag", "s", s->lag_s },
+		{ "relays", "", s->per_minute },
+		{ "decisions", "", s->decisions },
+		{ "queue", "", s->queued },
+		{ "logins", "", s->logins },
+	};
+	const char *before = " |";
+
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+		if (figures[i].value < 0)
+			continue;
+		(void)printf("%s%s=%" PRId64 "%s", before, figures[i].name,
+		    figures[i].value, figures[i].unit);
+		before = " ";
+	}
+	(void)putchar('\n');
+}
+
 static int
 run_health(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -132,10 +176,8 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 	bool said = false;
 
 	/* a monitor takes other exit statuses for its own trouble */
-	if (gather(ctl, &s) != 0) {
-		(void)puts("POPGATE UNKNOWN - the configuration is not good");
-		return 3;
-	}
+	if (gather(ctl, &s) != 0)
+		add_bad_config(&s);
 	if (args->opt[0] != NULL) {
 		print_json(&s);
 		return (int)s.worst;
@@ -150,15 +192,8 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 		(void)fputs(": ", stdout);
 		out_text(s.check[i].words);
 	}
-	(void)printf("%s|lag=%" PRId64 "s relays=%" PRId64,
-	    said ? " " : "all is well ", s.lag_s < 0 ? 0 : s.lag_s,
-	    s.per_minute);
-	if (s.decisions >= 0)
-		(void)printf(" decisions=%" PRId64 " queue=%" PRId64,
-		    s.decisions, s.queued);
-	if (s.logins >= 0)
-		(void)printf(" logins=%" PRId64, s.logins);
-	(void)putchar('\n');
+	(void)printf("%s", said ? "" : "all is well");
+	print_figures(&s);
 	return (int)s.worst;
 }
 

@@ -28,6 +28,26 @@ add_probe(struct status *s, const char *what, const char *listen,
 	    what, text);
 }
 
+/* A daemon that doesn't say how it is. */
+static void
+add_silent(struct status *s, const char *daemon, const char *listen,
+    const struct probe *p)
+{
+	struct probe told = *p;
+	size_t n = strlen(told.words);
+
+	if (p->hangs)
+		(void)snprintf(told.words + n, sizeof(told.words) - n,
+		    ": it hangs: restart %s", daemon);
+	else if (p->result == PROBE_BAD && p->pid == 0)
+		(void)snprintf(told.words + n, sizeof(told.words) - n,
+		    ": start %s, or read in its log why it stopped", daemon);
+	else if (p->result == PROBE_UNKNOWN)
+		(void)snprintf(told.words + n, sizeof(told.words) - n,
+		    ": asking it needs root or the group popgate");
+	add_probe(s, daemon, listen, &told);
+}
+
 /* What a daemon says of itself when asked on its status socket: text is its
  * answer, "" without one. */
 static int64_t
@@ -123,13 +143,29 @@ add_user(struct status *s, const char *daemon, const char *text)
 	    "root, as popgate.conf says: a fault in it would be one of the whole machine");
 }
 
+/* As the milter's user sees it, who isn't the one that asks. */
+static void
+add_logins(struct status *s, const char *text)
+{
+	char error[ERR_TEXT_MAX], words[ERR_TEXT_MAX + 100];
+
+	if (!is_false(text, "logins_good") ||
+	    !json_find_text(text, "logins_text", error, sizeof(error)))
+		return;
+	(void)snprintf(words, sizeof(words),
+	    "popgate-milter can't read it, relays get a temporary failure: %s",
+	    error);
+	status_add(s, LEVEL_CRITICAL, "login table", words);
+}
+
 static int64_t
 newer(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }
 
-static void
+/* Does the milter hang? */
+static bool
 check_milter(struct status *s)
 {
 	static char text[PROBE_TEXT_MAX];
@@ -140,8 +176,8 @@ check_milter(struct status *s)
 
 	probe_health(listen, name, &p, text);
 	if (p.result != PROBE_GOOD) {
-		add_probe(s, name, listen, &p);
-		return;
+		add_silent(s, name, listen, &p);
+		return p.hangs;
 	}
 	s->decisions = number(text, "decisions_per_minute");
 	s->queued = number(text, "audit_queued");
@@ -181,6 +217,7 @@ check_milter(struct status *s)
 		status_add(
 		    s, full ? LEVEL_WARNING : LEVEL_OK, "audit size", words);
 	}
+	add_logins(s, text);
 	add_troubles(s, name, text);
 	add_log(s, name, text);
 	add_user(s, name, text);
@@ -188,6 +225,7 @@ check_milter(struct status *s)
 	s->milter_asked_at = number(text, "milter_asked_at");
 	s->permit_asked_at = newer(number(text, "policy_asked_at"),
 	    number(text, "socketmap_asked_at"));
+	return false;
 }
 
 /* Its loop turns every second. */
@@ -204,7 +242,7 @@ check_collector(struct status *s)
 
 	probe_health(listen, name, &p, text);
 	if (p.result != PROBE_GOOD) {
-		add_probe(s, name, listen, &p);
+		add_silent(s, name, listen, &p);
 		return;
 	}
 	s->logins = number(text, "logins_per_minute");
@@ -231,11 +269,16 @@ status_daemons(struct status *s)
 	const struct config *cfg = s->ctl->cfg;
 	struct probe p;
 
-	check_milter(s);
+	bool hangs = check_milter(s);
+
 	check_collector(s);
 	probe_listening(cfg->milter.listen, &p);
 	add_probe(s, "milter", cfg->milter.listen, &p);
-	probe_policy(cfg->permit.policy, &p);
+	/* a monitor doesn't wait for ever: nor do we, twice for one process */
+	if (hangs)
+		probe_listening(cfg->permit.policy, &p);
+	else
+		probe_policy(cfg->permit.policy, &p);
 	add_probe(s, "policy channel", cfg->permit.policy, &p);
 	probe_listening(cfg->permit.socketmap, &p);
 	add_probe(s, "socketmap channel", cfg->permit.socketmap, &p);

@@ -28,7 +28,7 @@ struct status {
 	struct check check[STATUS_CHECKS_MAX];
 	int n;
 	enum level worst;
-	int64_t per_minute; /* decisions of the last minute */
+	int64_t per_minute; /* decisions of the last minute; -1: not known */
 	int64_t lag_s; /* of the slowest source; -1: not known */
 	/* what the daemons said; -1: not known */
 	int64_t decisions, logins, queued;

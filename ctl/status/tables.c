@@ -77,13 +77,24 @@ compare_file(const struct status *s, const struct store_source *src,
 	return words[0] == '\0' ? LEVEL_OK : LEVEL_WARNING;
 }
 
+/* The collector goes on while we look: that is no future. */
+static const char *
+say_time(int64_t at, int64_t now, char *buf)
+{
+	bool meanwhile = at > now && at <= now + LOGIN_FUTURE_S;
+
+	return time_relative(meanwhile ? now : at, now, buf);
+}
+
 static bool
 take_source(void *arg, const struct store_source *src)
 {
 	struct status *s = arg;
 	int64_t now = s->ctl->now, lag = now - src->read_at;
 	int64_t grace = s->ctl->cfg->relay.collector_grace_s;
-	bool ahead = src->line_at > now + LOGIN_FUTURE_S;
+	bool ahead = src->line_at > now + LOGIN_FUTURE_S ||
+	    src->read_at > now + LOGIN_FUTURE_S;
+	bool late = grace > 0 && lag > grace;
 	char read[TIME_TEXT_MAX], line[TIME_TEXT_MAX], what[200], text[700],
 	    file[400];
 	enum level level = compare_file(s, src, file, sizeof(file));
@@ -92,16 +103,17 @@ take_source(void *arg, const struct store_source *src)
 		s->lag_s = lag;
 	(void)snprintf(what, sizeof(what), "source %.180s", src->name);
 	(void)snprintf(text, sizeof(text),
-	    "read to its end %s, newest line %s%s%s",
-	    src->read_at == 0 ? "never"
-			      : time_relative(src->read_at, now, read),
-	    src->line_at == 0 ? "none yet"
-			      : time_relative(src->line_at, now, line),
-	    ahead ? ": a clock is or was ahead" : "", file);
+	    "read to its end %s, newest line %s%s%s%s",
+	    src->read_at == 0 ? "never" : say_time(src->read_at, now, read),
+	    src->line_at == 0 ? "none yet" : say_time(src->line_at, now, line),
+	    ahead ? ": a clock is or was ahead" : "", file,
+	    late && file[0] == '\0'
+		? ": until it is read, clients without a login are put off; popgate-collector's log says why"
+		: "");
 	status_add(s,
-	    grace > 0 && lag > grace ? LEVEL_CRITICAL
-		: ahead              ? LEVEL_WARNING
-				     : level,
+	    late        ? LEVEL_CRITICAL
+		: ahead ? LEVEL_WARNING
+			: level,
 	    what, text);
 	return true;
 }
@@ -278,6 +290,25 @@ level_of(int code)
 	return code == EX_NOPERM ? LEVEL_UNKNOWN : LEVEL_CRITICAL;
 }
 
+/* Sources that popgate.conf names and the collector has not heard of. */
+static void
+check_unread(struct status *s, struct store *st)
+{
+	const struct config *cfg = s->ctl->cfg;
+
+	for (size_t i = 0; i < cfg->collector.n_sources; i++) {
+		const char *name = cfg->collector.sources[i].name;
+		static struct store_source row; /* large for a stack */
+		char what[200];
+
+		if (store_source_find(st, name, &row, NULL) != 0)
+			continue;
+		(void)snprintf(what, sizeof(what), "source %.180s", name);
+		status_add(s, LEVEL_WARNING, what,
+		    "popgate.conf names it, and popgate-collector doesn't read it: popgatectl reload popgate-collector");
+	}
+}
+
 static void
 check_logins(struct status *s)
 {
@@ -303,6 +334,8 @@ check_logins(struct status *s)
 	else if (s->n == before)
 		status_add(s, LEVEL_CRITICAL, "collector",
 		    "popgate-collector has never read a log");
+	else
+		check_unread(s, st);
 	struct counts counts = { .s = s };
 
 	if (store_each_count(st, take_count, &counts, &err) == 0)
@@ -374,8 +407,7 @@ check_audit(struct status *s)
 	status_add(s, LEVEL_OK, "decisions", text);
 	if (recent.unavailable > 0) {
 		(void)snprintf(text, sizeof(text),
-		    "%" PRId64
-		    " recipients were put off in the last 10 min because a database failed",
+		    "recipients put off in the last 10 min because a database failed: %" PRId64,
 		    recent.unavailable);
 		status_add(s, LEVEL_WARNING, "databases", text);
 	}

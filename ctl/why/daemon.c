@@ -109,8 +109,7 @@ note_silence(
 	struct probe gate;
 
 	probe_listening(cfg->milter.listen, &gate);
-	/* who accepted the connection and says nothing hangs */
-	bool hangs = p->pid != 0 || strncmp(p->words, "no answer", 9) == 0;
+	bool hangs = p->hangs || p->pid != 0;
 
 	a->state = p->result == PROBE_BAD && (hangs || gate.result == PROBE_BAD)
 	    ? DAEMON_SILENT
