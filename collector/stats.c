@@ -123,7 +123,8 @@ is_shown(enum fate fate)
 	return fate == FATE_UNKNOWN_SHAPE || fate == FATE_UNKNOWN_TAG ||
 	    fate == FATE_UNKNOWN_PREFIX || fate == FATE_FORGED ||
 	    fate == FATE_UNTRUSTED || fate == FATE_STREAM_PIECE ||
-	    fate == FATE_AMBIGUOUS || fate == FATE_LATE;
+	    fate == FATE_AMBIGUOUS || fate == FATE_LATE ||
+	    fate == FATE_TRUNCATED;
 }
 
 static void

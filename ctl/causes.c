@@ -74,6 +74,15 @@ fix_late(const struct cause *c, char *buf)
 		    "look at the clock and the time zone of whoever writes the log, and at what delays it");
 }
 
+/* "..., rip=192.0.2.7" */
+static bool
+ends_in_address(const char *sample)
+{
+	const char *last = strrchr(sample, ' ');
+
+	return last != NULL && strncmp(last + 1, "rip=", 4) == 0;
+}
+
 bool
 cause_words(const struct cause *c, char *buf, size_t size)
 {
@@ -94,6 +103,15 @@ cause_words(const struct cause *c, char *buf, size_t size)
 		what = "lines of no known shape";
 		(void)snprintf(fix, sizeof(fix),
 		    "if they are logins, collector.custom can take them");
+		break;
+	case FATE_TRUNCATED:
+		if (strcmp(c->server, "dovecot") != 0 ||
+		    !ends_in_address(c->sample))
+			return false;
+		what =
+		    "logins whose last word is the address, which may be cut";
+		(void)snprintf(fix, sizeof(fix),
+		    "put another element behind rip=%%r in Dovecot's login_log_format_elements, as the default has lip=%%l");
 		break;
 	case FATE_LATE:
 		what = "logins that had expired when their lines came";

@@ -63,9 +63,18 @@ is_head(const char *line, const char *at)
 			return false;
 	if (n < 2 || at[-1] == '"')
 		return true;
-	return at[-1] == ' ' &&
-	    (at[-2] == ':' || at[-2] == ']' || at[-2] == '|' ||
-		char_digit(at[-2]));
+	if (at[-1] != ' ')
+		return false;
+	while (at > line && at[-1] == ' ')
+		at--;
+	if (at == line)
+		return true;
+	/* RFC 5424 without its PRI ends in "- - ", a stamp in "11Z" */
+	return at[-1] == ':' || at[-1] == ']' || at[-1] == '|' ||
+	    char_digit(at[-1]) ||
+	    (at - line > 1 &&
+		((at[-1] == '-' && at[-2] == ' ') ||
+		    (at[-1] == 'Z' && char_digit(at[-2]))));
 }
 
 bool
