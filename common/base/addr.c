@@ -35,25 +35,47 @@ addr_set_ipv6(struct addr *addr, const void *sixteen)
 	memcpy(addr->bytes, b, 16);
 }
 
+/* What inet_pton() takes for IPv4, which is a sixth of the time that a line of
+ * a log takes: four numbers without leading zeros. */
+static bool
+parse_ipv4(const char *p, const char *end, uint8_t four[4])
+{
+	for (int i = 0; i < 4; i++) {
+		unsigned n = 0;
+
+		if (i > 0 && (p == end || *p++ != '.'))
+			return false;
+		const char *digits = p;
+
+		while (p < end && p - digits < 3 && *p >= '0' && *p <= '9')
+			n = n * 10 + (unsigned)(*p++ - '0');
+		if (p == digits || n > 255 ||
+		    (*digits == '0' && p - digits > 1))
+			return false;
+		four[i] = (uint8_t)n;
+	}
+	return p == end;
+}
+
 bool
 addr_parse_n(const char *text, size_t len, struct addr *addr)
 {
 	char buf[ADDR_TEXT_MAX];
 	uint8_t raw[16];
 
-	if (len < 2 || len >= sizeof(buf) || memchr(text, '\0', len) != NULL)
+	if (len < 2 || len >= sizeof(buf))
+		return false;
+	if (parse_ipv4(text, text + len, raw)) {
+		addr_set_ipv4(addr, raw);
+		return true;
+	}
+	if (memchr(text, '\0', len) != NULL)
 		return false;
 	memcpy(buf, text, len);
 	/* cppcheck-suppress arrayIndexOutOfBoundsCond */
 	buf[len] = '\0';
 	/* inet_pton takes exactly the strict forms that we want, leading
 	 * zeros and short forms excluded. */
-	if (memchr(buf, ':', len) == NULL) {
-		if (inet_pton(AF_INET, buf, raw) != 1)
-			return false;
-		addr_set_ipv4(addr, raw);
-		return true;
-	}
 	if (inet_pton(AF_INET6, buf, raw) != 1)
 		return false;
 	addr_set_ipv6(addr, raw);

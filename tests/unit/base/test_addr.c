@@ -54,6 +54,35 @@ parse_and_format(void **state)
 	assert_false(addr_parse_n("192.0.2.1\0x", 11, &addr));
 }
 
+/* IPv4 as inet_pton() takes it, no more and no less. */
+static void
+ipv4_as_inet_pton(void **state)
+{
+	static const char *const part[] = { "", "0", "00", "01", "1", "9", "10",
+		"99", "100", "199", "249", "255", "256", "300", "1000", "-1",
+		"+1", "1 ", "x", ".", "1.", ":" };
+	enum { PARTS = LENGTH(part) };
+	struct in_addr want;
+	struct addr got;
+	char text[40];
+	size_t good = 0;
+
+	(void)state;
+	for (size_t i = 0; i < (size_t)PARTS * PARTS * PARTS * PARTS; i++) {
+		int len = snprintf(text, sizeof(text), "%s.%s.%s.%s",
+		    part[i % PARTS], part[i / PARTS % PARTS],
+		    part[i / PARTS / PARTS % PARTS],
+		    part[i / PARTS / PARTS / PARTS]);
+		bool ok = inet_pton(AF_INET, text, &want) == 1;
+
+		if (addr_parse_n(text, (size_t)len, &got) != ok ||
+		    (ok && memcmp(got.bytes, &want, 4) != 0))
+			fail_msg("%s", text);
+		good += ok;
+	}
+	assert_int_equal(good, 9 * 9 * 9 * 9);
+}
+
 static void
 loose(void **state)
 {
@@ -162,6 +191,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse_and_format),
+		cmocka_unit_test(ipv4_as_inet_pton),
 		cmocka_unit_test(loose),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(sockaddrs),
