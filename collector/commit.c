@@ -318,7 +318,9 @@ commit_watch(struct collect *c)
 	if (stat(path, &st) == -1) {
 		if (c->db_missing_ms == 0) {
 			c->db_missing_ms = ms;
-			state_note(c, LOG_ERR, "%s: %s", path, strerror(errno));
+			state_note(c, LOG_ERR,
+			    "%s: %s: the login table is gone: in a minute it is made anew, and the logs are read again",
+			    path, strerror(errno));
 		}
 		if (ms - c->db_missing_ms < MISSING_MS)
 			return;

@@ -22,11 +22,11 @@ enum {
 };
 
 static void
-source_note(void *arg, const char *text)
+source_note(void *arg, int priority, const char *text)
 {
 	const struct feed *f = arg;
 
-	f->c->note(LOG_NOTICE, text);
+	f->c->note(priority, text);
 }
 
 /* Open the source where the database says that it was left. */

@@ -170,7 +170,7 @@ say_over_limit(void)
 	atomic_fetch_add(&over_limit, 1);
 	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
-		    "%u sessions are open, and %u may be: temporary failure for more",
+		    "%u sessions are open, and %u may be: temporary failure for more: raise milter.max_sessions or LimitNOFILE=",
 		    callbacks_sessions(), atomic_load(&sessions_max));
 }
 
@@ -207,7 +207,8 @@ ask_for_macros(SMFICTX *ctx, bool certificates)
 		if (smfi_setsymlist(ctx, stage, (char *)(uintptr_t)macros) !=
 		    MI_SUCCESS)
 			log_msg(LOG_WARNING,
-			    "macro list of stage %d was refused", stage);
+			    "macro list of stage %d was refused by libmilter: SMTP AUTH and certificates may not be seen",
+			    stage);
 	}
 }
 
@@ -388,7 +389,8 @@ set_reply(SMFICTX *ctx, const char *code, const char *status, const char *text)
 	reply_double_percent(text, doubled);
 	if (smfi_setreply(ctx, (char *)(uintptr_t)code,
 		(char *)(uintptr_t)status, doubled) != MI_SUCCESS)
-		log_msg(LOG_WARNING, "libmilter refused the reply: %s %s %s",
+		log_msg(LOG_WARNING,
+		    "libmilter refused the reply, the client gets one of the MTA's: %s %s %s",
 		    code, status, text);
 }
 

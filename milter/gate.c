@@ -114,7 +114,9 @@ gate_refresh_own(void)
 	struct err err;
 
 	if (own_addresses(&own, &err) == -1) {
-		log_msg(LOG_WARNING, "%s", err.text);
+		log_msg(LOG_WARNING,
+		    "%s: this machine's addresses can't be read again, the old ones stay",
+		    err.text);
 		return;
 	}
 	(void)pthread_rwlock_wrlock(&gate.own_lock);

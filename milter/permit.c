@@ -269,7 +269,8 @@ accept_one(const struct listener *l)
 		 * be a loop at full speed */
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 		    errno == ENOMEM) {
-			log_msg(LOG_ERR, "permit channel: accept: %s",
+			log_msg(LOG_ERR,
+			    "permit channel: accept: %s: nobody new is answered for a second: raise LimitNOFILE=, or look at memory",
 			    strerror(errno));
 			pause_listeners(true);
 		}
@@ -284,7 +285,7 @@ accept_one(const struct listener *l)
 	    epoll_ctl(permit.epoll, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		if (log_due(&permit.said_ms, SAY_EVERY_MS))
 			log_msg(LOG_ERR,
-			    "permit channel: no room for one more connection than %u",
+			    "permit channel: no room for one more connection than %u: hung up, which the MTA answers with a temporary failure: raise LimitNOFILE=, or let the MTA have fewer processes",
 			    permit.max);
 		(void)close(fd);
 		free(c);

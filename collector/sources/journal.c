@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,7 +72,7 @@ struct journal {
 	int64_t since;
 	int64_t position; /* microseconds of the newest entry read */
 	char cursor[MARK_FINGERPRINT_MAX]; /* "" none read yet */
-	void (*note)(void *arg, const char *text);
+	void (*note)(void *arg, int priority, const char *text);
 	void *note_arg;
 	/* the entry that is being given out */
 	char word[FIELDS][WORD_MAX];
@@ -116,7 +117,7 @@ seek(struct journal *s)
 	int r = sd_journal_seek_cursor(s->j, s->cursor);
 
 	if (r == -EINVAL) {
-		s->note(s->note_arg,
+		s->note(s->note_arg, LOG_NOTICE,
 		    "journal: unknown cursor: reading as "
 		    "far back as logins count");
 		*s->cursor = '\0';
@@ -505,9 +506,8 @@ at_end(struct journal *s)
 	bool missing = nothing_there(s);
 
 	if (missing && !s->missing)
-		s->note(s->note_arg,
-		    "journal: there is none: until there is, "
-		    "what it says is not known");
+		s->note(s->note_arg, LOG_WARNING,
+		    "journal: there is none: until there is, what it says is not known, and clients without a login are put off: is journald here?");
 	s->missing = missing;
 	return missing ? SOURCE_MISSING : SOURCE_END;
 }

@@ -25,7 +25,7 @@ enum source_state {
 struct source_options {
 	const struct mark *mark; /* of an earlier run; NULL: none */
 	int64_t since; /* first start: how far to look back */
-	void (*note)(void *arg, const char *text);
+	void (*note)(void *arg, int priority, const char *text);
 	void *note_arg;
 };
 

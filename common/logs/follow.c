@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -480,12 +481,31 @@ read_cur(
 	    : read_file(&f->cur, budget, fn, arg, err);
 }
 
+/* Normal right after a rotation; else a path that is wrong, or a server that
+ * has never logged. */
 static void
-note_missing(struct follow *f, const char *words)
+note_missing(struct follow *f, bool rotated)
 {
-	if (!f->missing)
-		follow_note(f, "%s: no such file: %s", f->path, words);
+	if (!f->missing && rotated)
+		follow_note(
+		    f, "%s: no such file: waiting for a new one", f->path);
+	else if (!f->missing)
+		follow_say(f, LOG_WARNING,
+		    "%s: no such file: until it is there, what it says is not known, and clients without a login are put off: is this path of collector.sources right?",
+		    f->path);
 	f->missing = true;
+}
+
+/* A path that may not be looked at. Returns -1. */
+static int
+closed(const struct follow *f, struct err *err)
+{
+	err_set(err, ERR_IO,
+	    errno == EACCES
+		? "%s: %s: a directory of this path is closed to uid %ld"
+		: "%s: %s",
+	    f->path, strerror(errno), (long)geteuid());
+	return -1;
 }
 
 /* Between opening the live file and reading its first bytes, these may have
@@ -548,10 +568,9 @@ at_end(struct follow *f, struct err *err)
 			return 0;
 		}
 	} else if (errno != ENOENT && errno != ENOTDIR) {
-		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
-		return -1;
+		return closed(f, err);
 	} else {
-		note_missing(f, "waiting for a new one");
+		note_missing(f, true);
 	}
 	choose_cur_done(f);
 	int ret = advance(f, err);
@@ -568,14 +587,10 @@ find_file(struct follow *f, struct err *err)
 	struct stat st;
 
 	if (ret == 0 && stat(f->path, &st) == -1 && errno != ENOENT &&
-	    errno != ENOTDIR) {
-		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
-		return -1;
-	}
+	    errno != ENOTDIR)
+		return closed(f, err);
 	if (ret == 0)
-		note_missing(f,
-		    "until it is there, what it says is not "
-		    "known");
+		note_missing(f, false);
 	if (ret == 1)
 		f->missing = false;
 	return ret;

@@ -44,8 +44,9 @@ struct follow_options {
 	 * files are read first, if changed at or after since (Unix seconds) */
 	const struct mark *mark;
 	int64_t since;
-	/* what an admin should know: rotation, truncation, gaps */
-	void (*note)(void *arg, const char *text);
+	/* what an admin should know: rotation, truncation, gaps, a log that
+	 * was never there; priority: of syslog(3) */
+	void (*note)(void *arg, int priority, const char *text);
 	void *note_arg;
 };
 

@@ -4,17 +4,35 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <syslog.h>
+
+static void
+say(const struct follow *f, int priority, const char *fmt, va_list ap)
+{
+	char text[PATH_MAX + 256];
+
+	if (f->note == NULL)
+		return;
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	f->note(f->note_arg, priority, text);
+}
 
 void
 follow_note(const struct follow *f, const char *fmt, ...)
 {
-	char text[PATH_MAX + 256];
 	va_list ap;
 
-	if (f->note == NULL)
-		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	say(f, LOG_NOTICE, fmt, ap);
 	va_end(ap);
-	f->note(f->note_arg, text);
+}
+
+void
+follow_say(const struct follow *f, int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(f, priority, fmt, ap);
+	va_end(ap);
 }

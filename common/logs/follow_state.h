@@ -44,12 +44,14 @@ struct follow {
 	struct done done[DONE_MAX]; /* a ring */
 	size_t done_n;
 
-	void (*note)(void *arg, const char *text);
+	void (*note)(void *arg, int priority, const char *text);
 	void *note_arg;
 };
 
-/* Give a line of text to f's callback. */
+/* Give a line of text to f's callback, with priority LOG_NOTICE or another. */
 void follow_note(const struct follow *f, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+void follow_say(const struct follow *f, int priority, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -132,6 +132,23 @@ logfile_move(struct logfile *f, int64_t position)
 	f->lines.skipping = inside_line(f->fd, position);
 }
 
+/* The first-hour failure of all who read logs: say whose it is. */
+static int
+open_error(const char *path, int error, struct err *err)
+{
+	struct stat st;
+
+	if (error == EACCES && stat(path, &st) == 0)
+		err_set(err, ERR_IO,
+		    "%s: %s (it has mode %04o, owner %u:%u; we are %u:%u)",
+		    path, strerror(error), (unsigned)(st.st_mode & 07777),
+		    (unsigned)st.st_uid, (unsigned)st.st_gid,
+		    (unsigned)geteuid(), (unsigned)getegid());
+	else
+		err_set(err, ERR_IO, "%s: %s", path, strerror(error));
+	return -1;
+}
+
 int
 logfile_open(
     struct logfile *f, const char *path, int64_t position, struct err *err)
@@ -149,8 +166,7 @@ logfile_open(
 	if (f->fd == -1) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 0;
-		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
-		return -1;
+		return open_error(path, errno, err);
 	}
 	f->lines.buf = NULL;
 	if (fstat(f->fd, &st) == -1) {

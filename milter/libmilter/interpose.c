@@ -75,7 +75,9 @@ accept(int listener, __SOCKADDR_ARG addr, socklen_t *restrict len)
 		error != ENOMEM))
 		return fd;
 	if (log_due(&said_ms, SAY_EVERY_MS))
-		log_msg(LOG_ERR, "milter: accept: %s", strerror(error));
+		log_msg(LOG_ERR,
+		    "milter: accept: %s: new sessions wait: raise LimitNOFILE=, or look at memory",
+		    strerror(error));
 	(void)nanosleep(&rest, NULL);
 	errno = error;
 	return -1;

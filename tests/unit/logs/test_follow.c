@@ -159,11 +159,12 @@ take(void *arg, const struct line *line)
 }
 
 static void
-take_note(void *arg, const char *text)
+take_note(void *arg, int priority, const char *text)
 {
 	size_t at = strlen(notes);
 
 	(void)arg;
+	(void)priority;
 	(void)snprintf(notes + at, sizeof(notes) - at, "%s\n", text);
 }
 

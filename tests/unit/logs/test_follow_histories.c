@@ -212,9 +212,10 @@ static int stop_after;
 static int64_t since;
 
 static void
-take_note(void *arg, const char *text)
+take_note(void *arg, int priority, const char *text)
 {
 	(void)arg;
+	(void)priority;
 	tell("    %s\n", text);
 }
 
