@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <syslog.h>
 
+static void say(const struct follow *f, int priority, const char *fmt,
+    va_list ap) __attribute__((format(printf, 3, 0)));
+
 static void
 say(const struct follow *f, int priority, const char *fmt, va_list ap)
 {

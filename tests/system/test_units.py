@@ -177,7 +177,7 @@ class Lab:
     def ctl(self, *words, code=0, who=()):
         done = subprocess.run([*who, BUILD / "popgatectl", *words],
                               capture_output=True, text=True, timeout=60)
-        assert done.returncode == code, done
+        assert code in (None, done.returncode), done
         return done.stdout + done.stderr
 
 
@@ -282,6 +282,23 @@ def test_admin_without_root(units):
     wait_for(lambda: "action=OK" in units.ask("203.0.113.77"), "the entry")
     units.ctl("delete", "203.0.113.77")
     assert "action=550" in units.ask("203.0.113.77")
+
+
+def test_a_monitor_is_told(units):
+    """What the milter's user can't do, by whoever may ask; who may not ask is
+    not told that all is well."""
+    logins = pathlib.Path("/var/lib/popgate/logins.db")
+    monitor = as_user("alice", "alice", "popgate")
+    mode = logins.stat().st_mode & 0o777
+    logins.chmod(0o600)
+    assert "popgate-milter can't read it" in units.ctl(
+        "health", who=monitor, code=2)
+    logins.chmod(mode)
+    text = units.ctl("health", who=monitor, code=None)
+    assert "can't read it" not in text and "CRITICAL" not in text
+    text = units.ctl("status", who=as_user("alice", "alice"))
+    assert "UNKNOWN   popgate-milter: " in text
+    assert "UNKNOWN   popgate-collector: " in text
 
 
 def test_reload_and_status_text(units):
