@@ -251,6 +251,7 @@ const struct setup_mta setup_exim = {
 	.find = find,
 	.look = look,
 	.plan = plan,
+	.trial = setup_exim_trial,
 	.reload = setup_exim_reload,
 	.before = setup_exim_before,
 	.prove = setup_postfix_prove,

@@ -81,8 +81,7 @@ struct setup_mta {
 	/* Add the changes for popgate with the configuration cfg: lines, files
 	 * by setup_change(), what has to be reloaded by setup_reload(). */
 	int (*plan)(struct setup *s, const struct config *cfg, struct err *err);
-	/* Try the planned changes on a private copy; NULL: it can't be. May set
-	 * s->own.
+	/* Try the planned changes on a private copy. May set s->own.
 	 * Returns 0, or -1 with err: what failed, and how. */
 	int (*trial)(
 	    struct setup *s, const struct config *cfg, struct err *err);

@@ -235,6 +235,8 @@ first_ready(struct first *f, struct err *err)
 	    room_resolver(err) == -1 ||
 	    (spec->mta == STAGE_POSTFIX &&
 		postfix_copy_make(spec->dir, err) == -1) ||
+	    (spec->mta == STAGE_EXIM && spec->n_prepare > 0 &&
+		exim_copy_unmake(spec->dir, err) == -1) ||
 	    prepare(f, err) == -1 ||
 	    (spec->mta == STAGE_POSTFIX &&
 		postfix_copy_quiet(spec->dir, err) == -1))

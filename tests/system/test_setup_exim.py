@@ -54,7 +54,9 @@ def test_there_and_back(stock):
     plan = stock.setup().stdout
     assert f"+++ {EDITED[stock.form]}" in plan and not stock.changed()
 
-    done = stock.setup("--apply")
+    # the other two are tried on a copy: one that is made, one that is edited
+    skip = ("--answer", "trial=skip") if stock.form == "template" else ()
+    done = stock.setup("--apply", *skip)
     assert "Done." in done.stdout and done.stderr == ""
     assert stock.changed() == {EDITED[stock.form], str(CONF),
                                "/etc/popgate/exim-closed.conf"}
@@ -104,6 +106,25 @@ def test_refused(single, text, words):
     assert not CONF.exists()
     assert not pathlib.Path("/etc/popgate/exim-closed.conf").exists()
 
+
+
+HIDDEN = """\
+  deny message = not from you
+       condition = ${if match_domain{$domain}{+local_domains}{no}{yes}}
+"""
+
+
+def test_trial(single):
+    """A refusal that the plan doesn't see: the copy's Exim names it, and
+    nothing is changed."""
+    conf = pathlib.Path("/etc/exim4/exim4.conf")
+    conf.write_text(conf.read_text().replace(
+        "acl_check_rcpt:\n", "acl_check_rcpt:\n" + HIDDEN))
+    before = conf.read_bytes()
+    done = single.setup("--apply", code=65)
+    assert ("refuses a client that has logged in: 550 not from you (to RCPT)"
+            in done.stderr), done
+    assert conf.read_bytes() == before and not CONF.exists()
 
 
 class TestPidFile:

@@ -95,6 +95,21 @@ def test_what_sendmail_refuses(lab):
     assert files(lab) == before
 
 
+def test_trial(lab):
+    """A rule that the admin's own check has for a recipient comes before
+    popgate's: the copy's Sendmail says so, and nothing is changed."""
+    lab.install(shape_of("own-rules"))
+    mc = ETC / "sendmail.mc"
+    mc.write_text(mc.read_text().replace(
+        "R<special@", 'R<$*@example.net> $| $*\t'
+        '$#error $@ 5.7.1 $: "550 not there"\nR<special@'))
+    before = files(lab)
+    refused = lab.setup("--apply", "--answer", "sendmail_cf=make", code=65)
+    assert "refuses a client that has logged in: 550 5.7.1" in refused
+    assert "not there (to RCPT)" in refused
+    assert files(lab) == before
+
+
 def test_refused(lab):
     """What can't be wired is said, and nothing is changed."""
     lab.install(shape_of("no-cf.m4"))
