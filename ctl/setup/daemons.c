@@ -165,12 +165,12 @@ setup_plan_daemons(struct setup *s)
 
 		if (now && !change && starts_at_boot(i))
 			continue;
-		setup_say(s, SETUP_DO, "%s: %s%s", names[i],
-		    now ? "started again, for the new settings" : "started",
+		setup_say(s, SETUP_DO, "start %s%s%s", names[i],
+		    now ? " again, for the new settings" : "",
 		    !by_systemd()
 			? "; there is no systemd here: have your init start it at boot"
 			: starts_at_boot(i) ? ""
-					    : ", and enabled at boot");
+					    : ", and enable it at boot");
 	}
 }
 
