@@ -252,7 +252,8 @@ carry_out(struct setup *s, struct err *err)
 	if (reload_all(s, err) == -1)
 		return -1;
 	said("  asking whether it works");
-	if (s->mta->prove(s, s->cfg, err) == -1 || interrupted(err) == -1)
+	if (setup_prove(s, err) == -1 || interrupted(err) == -1 ||
+	    setup_prove_login(s, err) == -1 || interrupted(err) == -1)
 		return -1;
 	return journal_commit(s->journal, err);
 }
@@ -305,7 +306,7 @@ setup_apply(struct setup *s)
 		return rc;
 	if (setup_changes_nothing(s)) {
 		s->mta->before(s);
-		if (s->mta->prove(s, s->cfg, &err) == -1)
+		if (setup_prove(s, &err) == -1)
 			return ctl_fail_err(s->ctl, &err);
 		said(was_asked(s)
 			? "Nothing to change: all is as setup would make it, and it works."
@@ -328,6 +329,7 @@ setup_apply(struct setup *s)
 	said("Applying:");
 	if (carry_out(s, &err) == -1)
 		return fail_back(s, &err);
+	setup_tell_doctor(s);
 	said(s->monitor
 		? "Done. popgate watches: see 'popgatectl decisions' for what it would do; popgatectl setup --apply lets it decide."
 		: "Done. popgatectl status says how it is, popgatectl setup --undo puts all back.");

@@ -13,7 +13,6 @@
 #include "common/base/listen.h"
 #include "common/config/config.h"
 #include "common/mta/sendmail_cf.h"
-#include "ctl/setup/postfix.h"
 #include "ctl/setup/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
@@ -436,5 +435,4 @@ const struct setup_mta setup_sendmail = {
 	.trial = setup_sendmail_trial,
 	.reload = setup_sendmail_reload,
 	.before = setup_sendmail_before,
-	.prove = setup_postfix_prove,
 };

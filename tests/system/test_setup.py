@@ -33,6 +33,11 @@ class TestThereAndBack:
 
         done = stock.setup("--apply")
         assert "Done." in done.stdout and done.stderr == ""
+        assert "a client with a login relays at smtp/inet: 250" in done.stdout
+        assert "the doctor finds nothing" in done.stdout
+        assert subprocess.run([CTL, "list", "--all"], capture_output=True,
+                              text=True, check=False).stdout.count(
+                                  "198.18.") == 0
         assert stock.changed() == {*POSTFIX, str(CONF)}
         assert relay(stock, STRANGER).code == 550
         assert f"Relaying denied for {STRANGER}" in str(relay(stock, STRANGER))

@@ -58,6 +58,7 @@ def test_there_and_back(stock):
     skip = ("--answer", "trial=skip") if stock.form == "template" else ()
     done = stock.setup("--apply", *skip)
     assert "Done." in done.stdout and done.stderr == ""
+    assert "a client with a login relays at port 25: 250" in done.stdout
     assert stock.changed() == {EDITED[stock.form], str(CONF),
                                "/etc/popgate/exim-closed.conf"}
     assert f"Relaying denied for {STRANGER}" in str(relay(stock, STRANGER))

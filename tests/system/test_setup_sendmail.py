@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """popgatectl setup on Sendmail as it is set up elsewhere: it wires the running
 Sendmail, proves it, and puts everything back."""
+import re
+
 import pytest
 
 from lab.sendmail_shape import ETC, OWN, REMOTE, Lab
@@ -45,7 +47,9 @@ def test_apply_and_undo(lab, name):
     plan = lab.setup()
     assert "Nothing was changed" in plan
     assert files(lab) == before
-    lab.setup("--apply")
+    done = lab.setup("--apply")
+    assert re.search(r"a client with a login relays at \S+ \(port 25\): 250",
+                     done), done
     promises(lab, shape)
     wired = files(lab)
     assert "Nothing to change" in lab.setup("--apply")
