@@ -188,7 +188,8 @@ name_machine(struct first *f)
 
 	loopback_address(ADDR_IPV4, &addr);
 	(void)gethostname(name, sizeof(name) - 1);
-	names_add(&f->share->names, name, own->n > 0 ? &own->v[0].base : &addr);
+	f->share->names.here = own->n > 0 ? own->v[0].base : addr;
+	names_add(&f->share->names, name, &f->share->names.here);
 }
 
 static bool
