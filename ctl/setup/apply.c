@@ -13,7 +13,6 @@
 #include "common/base/err.h"
 #include "ctl/out.h"
 #include "ctl/setup/journal.h"
-#include "ctl/setup/live.h"
 #include "ctl/setup/setup.h"
 #include "ctl/shell.h"
 
@@ -285,16 +284,6 @@ fail_back(struct setup *s, const struct err *why)
 	return rc;
 }
 
-/* Did the running mail server answer? */
-static bool
-was_asked(const struct setup *s)
-{
-	for (size_t i = 0; i < s->live.n; i++)
-		if (s->live.v[i].answers)
-			return true;
-	return false;
-}
-
 int
 setup_apply(struct setup *s)
 {
@@ -308,7 +297,7 @@ setup_apply(struct setup *s)
 		s->mta->before(s);
 		if (setup_prove(s, &err) == -1)
 			return ctl_fail_err(s->ctl, &err);
-		said(was_asked(s)
+		said(setup_was_asked(s)
 			? "Nothing to change: all is as setup would make it, and it works."
 			: "Nothing to change: all is as setup would make it. Whether it works wasn't asked.");
 		return 0;

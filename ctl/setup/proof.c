@@ -274,6 +274,15 @@ judge_login(const struct setup *s, const struct live_service *now, size_t n,
 	return -1;
 }
 
+bool
+setup_was_asked(const struct setup *s)
+{
+	for (size_t i = 0; i < s->live.n; i++)
+		if (s->live.v[i].answers)
+			return true;
+	return false;
+}
+
 int
 setup_prove_login(struct setup *s, struct err *err)
 {
@@ -283,7 +292,7 @@ setup_prove_login(struct setup *s, struct err *err)
 	struct err why;
 	int ret = 0;
 
-	if (n == 0 || s->monitor)
+	if (!setup_was_asked(s) || s->monitor)
 		return 0;
 	now = calloc(n, sizeof(*now));
 	if (now == NULL) {

@@ -205,6 +205,8 @@ int setup_daemon_back(const struct setup *s, const char *act, struct err *err);
 /* Ask the running mail server again, as before() did: is all as promised? Waits
  * for the reload. 0, or -1 with err: it isn't. */
 int setup_prove(struct setup *s, struct err *err);
+/* Did the running mail server answer before()? */
+bool setup_was_asked(const struct setup *s);
 /* Let a client log in that nobody but setup can be, ask whether it relays, and
  * print what is shown and what isn't. 0, or -1 with err: popgate itself
  * refuses it. */
