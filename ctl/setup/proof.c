@@ -171,8 +171,7 @@ setup_prove(struct setup *s, struct err *err)
 
 /* The login of an address of RFC 2544 or RFC 5180 that the machine reaches only
  * in our own namespace, while that is there: nobody else can come from it. It
- * is no log line: history, mirrors of other machines and limits know nothing
- * of it. */
+ * isn't in the history, from which other machines would learn of it. */
 static int
 let_in(void *arg, const struct addr *client, bool in, struct err *err)
 {

@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/config/config.h"
 #include "common/mta/domains.h"
+#include "ctl/out.h"
 
 enum { CANDIDATES = 24, NAMES = 4, FILES_MAX = 32 };
 
@@ -259,12 +260,14 @@ leave_out_silent(struct trial *t, struct err *err)
 		struct stage_reply r;
 
 		if (say(t, people[0].stranger, &t->v[i], foreign_sender,
-			foreign, &r, err) == 0)
+			foreign, &r, err) == 0) {
 			t->v[kept++] = t->v[i];
-		else
-			(void)printf(
-			    "  not tried, as the copy gives no answer: %s\n",
-			    err->text);
+			continue;
+		}
+		(void)fputs(
+		    "  not tried, as the copy gives no answer: ", stdout);
+		out_text(err->text);
+		(void)putchar('\n');
 	}
 	t->n = kept;
 	return kept == 0 ? -1 : 0;
