@@ -157,6 +157,29 @@ check_options(struct exam *x)
 	check_auth(x);
 }
 
+static void
+take_popgate(void *to, const struct exim_text_line *l)
+{
+	struct doctor *d = to;
+
+	d->wired |= l->active && doctor_names_popgate(d->ctl->cfg, l->text);
+}
+
+/* A comment that names popgate doesn't ask it. */
+static void
+look_for_popgate(struct exam *x)
+{
+	const struct exim_loaded *l = &x->loaded;
+	struct exim_text text;
+
+	(void)exim_text_read(
+	    &text, l->files, l->n_files, l->n_main, take_popgate, x->d);
+	for (size_t i = 0; i < text.includes.n; i++)
+		x->d->wired |=
+		    doctor_names_popgate(x->d->ctl->cfg, text.includes.v[i]);
+	exim_text_release(&text);
+}
+
 /* --- what Exim says --- */
 
 static void
@@ -217,6 +240,7 @@ doctor_exim(struct doctor *d, const char *path)
 		add(&x, "exim-unreadable", "", NULL, err.text);
 		return;
 	}
+	look_for_popgate(&x);
 	check_tables(&x);
 	check_options(&x);
 	if (doctor_option(d, DOCTOR_READ) != NULL) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/config/config.h"
 #include "ctl/doctor/doctor.h"
 
 enum { PATH_LEN = 1024 };
@@ -21,6 +22,22 @@ report(struct doctor *d, const char *id, const char *path, const char *culprit,
 	    strcmp(culprit, path) == 0 ? "" : ", and so put another ",
 	    strcmp(culprit, path) == 0 ? "" : path,
 	    strcmp(culprit, path) == 0 ? "" : " in its place");
+}
+
+bool
+doctor_names_popgate(const struct config *cfg, const char *text)
+{
+	const char *const listens[] = { cfg->milter.listen, cfg->permit.policy,
+		cfg->permit.socketmap };
+	bool found = strstr(text, "/popgate/exim") != NULL;
+
+	for (size_t i = 0; i < 3; i++) {
+		const char *at = strchr(listens[i], ':');
+
+		at = at == NULL ? listens[i] : at + 1;
+		found |= *at != '\0' && strstr(text, at) != NULL;
+	}
+	return found;
 }
 
 void

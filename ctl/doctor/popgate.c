@@ -141,7 +141,8 @@ check_settings(struct exam *x)
 		    "relay.collector_grace is 0.");
 	if (!x->d->wired &&
 	    (x->d->read[MTA_POSTFIX] != NULL ||
-		x->d->read[MTA_SENDMAIL] != NULL))
+		x->d->read[MTA_SENDMAIL] != NULL ||
+		x->d->read[MTA_EXIM] != NULL))
 		add(x, "popgate-not-wired", "milter.listen",
 		    "No mail server that was looked at asks popgate at %.200s.",
 		    *cfg->milter.listen == '\0' ? cfg->permit.policy

@@ -505,6 +505,7 @@ rehearse(struct exim_house *r, struct err *err)
 {
 	int budget = r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
 	struct exim_search s = { .talk = &r->talk,
+		.progress = &r->progress,
 		.until_ms = clock_monotonic_ms() + budget };
 
 	if (exim_house_furnish(r, err) == -1)
@@ -549,7 +550,9 @@ exim_rehearse(const struct exim_rehearsal_spec *spec, struct exim_rehearsal *to,
 	}
 	r->spec = spec;
 	r->to = to;
+	progress_begin(&r->progress, "Exim");
 	rc = rehearse(r, err);
+	progress_end(&r->progress);
 	stage_close(&r->stage);
 	exim_seeds_release(&r->seeds);
 	if (r->read != r->loaded.files && r->read != NULL) {

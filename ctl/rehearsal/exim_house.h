@@ -27,6 +27,7 @@ struct keep {
 struct exim_house {
 	const struct exim_rehearsal_spec *spec;
 	struct exim_rehearsal *to;
+	struct progress progress;
 	struct stage *stage;
 	struct exim_talk talk;
 	struct exim_seeds seeds;

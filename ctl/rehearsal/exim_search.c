@@ -253,6 +253,7 @@ flush(struct work *w, struct err *err)
 		}
 		if (rc == -1)
 			return -1;
+		progress_tell(w->s->progress, NULL, w->s->dialogues);
 		exim_trace_release(&trace);
 		memcpy(w->batch, again, n * sizeof(*again));
 		w->n_batch = n < asked ? n : 0;

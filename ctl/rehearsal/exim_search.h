@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ctl/rehearsal/exim_talk.h"
+#include "ctl/rehearsal/progress.h"
 
 struct err;
 
@@ -25,6 +26,7 @@ struct exim_search {
 	struct exim_try holes[EXIM_HOLES_MAX];
 	size_t n_holes;
 	size_t dialogues;
+	struct progress *progress; /* borrowed */
 	unsigned statements;
 	bool complete;
 };

@@ -183,6 +183,13 @@ unbracket(const char *recipient, char to[FORM_TEXT_MAX])
 
 /* --- the search --- */
 
+static void
+count(struct postfix_run *run, size_t recipients)
+{
+	run->r->dialogues += recipients;
+	progress_tell(&run->progress, run->at, run->r->dialogues);
+}
+
 struct search {
 	struct postfix_run *run;
 	const struct postfix_service *s;
@@ -230,7 +237,7 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 		return;
 	}
 	x->answered = true;
-	x->run->r->dialogues += n;
+	count(x->run, n);
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);
@@ -308,7 +315,7 @@ ask_forms(struct search *x)
 		if (is_over(x) ||
 		    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
 			return;
-		x->run->r->dialogues += n;
+		count(x->run, n);
 		for (size_t i = 0; i < n && taken < 34; i++)
 			if (v[i].accepted &&
 			    unbracket(v[i].recipient, bare[taken])) {
@@ -495,6 +502,7 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		err_set(err, ERR_INVALID, "no client is a stranger here");
 		goto out;
 	}
+	progress_begin(&run.progress, "Postfix");
 	if (open_stage(&run, err) == -1)
 		goto out;
 	run.until_ms = clock_monotonic_ms() +
@@ -510,6 +518,7 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		}
 		x->run = &run;
 		x->s = spec->services[i];
+		run.at = x->s->name;
 		search(x);
 		for (size_t k = 0; k < x->n && rc == 0; k++)
 			rc = postfix_cure(&run, &x->shown[k], err);
@@ -517,6 +526,7 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 	}
 	r->complete = clock_monotonic_ms() < run.until_ms;
 out:
+	progress_end(&run.progress);
 	stage_close(&run.stage);
 	postfix_seeds_release(&run.seeds);
 	string_list_release(&run.ours);
@@ -552,7 +562,7 @@ postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
 {
 	struct postfix_mail mail = { .sender = sender, .recipient = recipient };
 
-	run->r->dialogues++;
+	count(run, 1);
 	return postfix_talk(run->stage, client, &mail, 1, NULL) == 0 &&
 	    mail.accepted;
 }

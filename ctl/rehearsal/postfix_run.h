@@ -11,6 +11,7 @@
 #include "ctl/rehearsal/postfix_seeds.h"
 #include "ctl/rehearsal/postfix_talk.h"
 #include "ctl/rehearsal/postfix_trace.h"
+#include "ctl/rehearsal/progress.h"
 
 struct stage;
 
@@ -23,6 +24,8 @@ struct postfix_run {
 	struct string_list ours; /* domains with a dot that are the server's */
 	struct string_list kept; /* recipients that were taken */
 	int64_t until_ms; /* by clock_monotonic_ms() */
+	struct progress progress;
+	const char *at; /* the service that is asked */
 	bool verbose; /* smtpd logs each step */
 };
 

@@ -12,6 +12,7 @@
 
 #include "common/base/addr.h"
 #include "ctl/rehearsal/exim_seeds.h"
+#include "ctl/stage/names.h"
 
 enum {
 	WORD = 300,
@@ -69,6 +70,7 @@ postfix_seeds_begin(struct postfix_seeds *s)
 	add(s, &s->senders, "");
 	add(s, &s->recipients, "user@" POSTFIX_VICTIM ".com");
 	add(s, &s->recipients, "user@" POSTFIX_VICTIM ".org");
+	add(s, &s->recipients, "user@" NAMES_MX_HERE ".com");
 	add(s, &s->helos, "host77.popgate-stranger.com");
 	add(s, &s->helos, "203.0.113.50");
 	add(s, &s->helos, "[203.0.113.50]");

@@ -225,6 +225,7 @@ flush(struct sendmail_run *r)
 			    r->n_holes < SENDMAIL_HOLES_MAX)
 				r->hole[r->n_holes++] = r->batch[i];
 	r->to->tries += r->n_batch;
+	progress_tell(&r->progress, NULL, r->to->tries);
 	r->n_batch = 0;
 }
 
@@ -495,6 +496,7 @@ sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
 	}
 	r->spec = spec;
 	r->to = to;
+	progress_begin(&r->progress, "Sendmail");
 	rc = read_cf(r, err);
 	/* where strangers can't come in, there is nobody to ask */
 	if (rc == 0 && r->n_doors > 0 && (rc = open_copy(r, err)) == 0) {
@@ -504,6 +506,7 @@ sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
 		confirm(r);
 		to->complete = to->complete && !r->seeds.cut;
 	}
+	progress_end(&r->progress);
 	stage_close(&r->stage);
 	sendmail_cf_release(&r->cf);
 	sendmail_seeds_release(&r->seeds);

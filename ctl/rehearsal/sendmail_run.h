@@ -10,6 +10,7 @@
 #include "common/base/addr.h"
 #include "common/base/strings.h"
 #include "common/mta/sendmail_cf.h"
+#include "ctl/rehearsal/progress.h"
 #include "ctl/rehearsal/sendmail.h"
 #include "ctl/rehearsal/sendmail_seeds.h"
 #include "ctl/rehearsal/sendmail_talk.h"
@@ -54,6 +55,7 @@ struct sendmail_door {
 struct sendmail_run {
 	const struct sendmail_rehearsal_spec *spec;
 	struct sendmail_rehearsal *to;
+	struct progress progress;
 	struct stage *stage;
 	struct sendmail_talk talk;
 	struct sendmail_cf cf;

@@ -13,7 +13,6 @@
 #include "common/base/err.h"
 #include "ctl/out.h"
 #include "ctl/setup/journal.h"
-#include "ctl/setup/live.h"
 #include "ctl/setup/setup.h"
 #include "ctl/shell.h"
 
@@ -252,7 +251,8 @@ carry_out(struct setup *s, struct err *err)
 	if (reload_all(s, err) == -1)
 		return -1;
 	said("  asking whether it works");
-	if (s->mta->prove(s, s->cfg, err) == -1 || interrupted(err) == -1)
+	if (setup_prove(s, err) == -1 || interrupted(err) == -1 ||
+	    setup_prove_login(s, err) == -1 || interrupted(err) == -1)
 		return -1;
 	return journal_commit(s->journal, err);
 }
@@ -284,16 +284,6 @@ fail_back(struct setup *s, const struct err *why)
 	return rc;
 }
 
-/* Did the running mail server answer? */
-static bool
-was_asked(const struct setup *s)
-{
-	for (size_t i = 0; i < s->live.n; i++)
-		if (s->live.v[i].answers)
-			return true;
-	return false;
-}
-
 int
 setup_apply(struct setup *s)
 {
@@ -305,9 +295,9 @@ setup_apply(struct setup *s)
 		return rc;
 	if (setup_changes_nothing(s)) {
 		s->mta->before(s);
-		if (s->mta->prove(s, s->cfg, &err) == -1)
+		if (setup_prove(s, &err) == -1)
 			return ctl_fail_err(s->ctl, &err);
-		said(was_asked(s)
+		said(setup_was_asked(s)
 			? "Nothing to change: all is as setup would make it, and it works."
 			: "Nothing to change: all is as setup would make it. Whether it works wasn't asked.");
 		return 0;
@@ -328,6 +318,7 @@ setup_apply(struct setup *s)
 	said("Applying:");
 	if (carry_out(s, &err) == -1)
 		return fail_back(s, &err);
+	setup_tell_doctor(s);
 	said(s->monitor
 		? "Done. popgate watches: see 'popgatectl decisions' for what it would do; popgatectl setup --apply lets it decide."
 		: "Done. popgatectl status says how it is, popgatectl setup --undo puts all back.");

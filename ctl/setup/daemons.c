@@ -135,6 +135,46 @@ look_at_port(struct setup *s, const char *key, const char *value)
 	    key, value);
 }
 
+/* May the unit's popgate-milter make a socket in this directory? */
+static bool
+unit_may_write(const char *dir)
+{
+	static const char *const argv[] = { "systemctl", "show",
+		"--property=ReadWritePaths", "popgate-milter", NULL };
+	char *said = setup_run(argv, NULL);
+	bool may = said != NULL && strstr(said, dir) != NULL;
+
+	free(said);
+	return may;
+}
+
+/* A socket that is to be elsewhere than in popgate's own directory, as below
+ * the queue directory of a chrooted smtpd. */
+static void
+look_at_directory(struct setup *s, const char *key, const char *value)
+{
+	struct listen_spec spec;
+
+	if (*value == '\0' || listen_parse(value, &spec, NULL) == -1 ||
+	    !spec.is_unix || strncmp(spec.path, "/run/popgate/", 13) == 0)
+		return;
+	char *slash = strrchr(spec.path, '/');
+
+	*slash = '\0';
+	if (access(spec.path, F_OK) == -1)
+		setup_refuse(s, EX_CONFIG,
+		    "%s = \"%s\": there is no such directory; to make it: install -d -o popgate -g %s -m 2755 %s",
+		    key, value,
+		    s->mta == &setup_postfix ? "postfix"
+			: s->group != NULL   ? s->group
+					     : "popgate",
+		    spec.path);
+	else if (by_systemd() && !unit_may_write(spec.path))
+		setup_refuse(s, EX_CONFIG,
+		    "%s = \"%s\": the unit of popgate-milter may not write there; say systemctl edit popgate-milter, and put in: [Service], and in the next line ReadWritePaths=%s",
+		    key, value, spec.path);
+}
+
 static void
 look_at_units(struct setup *s)
 {
@@ -155,6 +195,9 @@ setup_plan_daemons(struct setup *s)
 
 	if (by_systemd())
 		look_at_units(s);
+	look_at_directory(s, "milter.listen", s->cfg->milter.listen);
+	look_at_directory(s, "permit.policy", s->cfg->permit.policy);
+	look_at_directory(s, "permit.socketmap", s->cfg->permit.socketmap);
 	if (!runs(s->cfg, 1)) {
 		look_at_port(s, "milter.listen", s->cfg->milter.listen);
 		look_at_port(s, "permit.policy", s->cfg->permit.policy);
@@ -165,12 +208,12 @@ setup_plan_daemons(struct setup *s)
 
 		if (now && !change && starts_at_boot(i))
 			continue;
-		setup_say(s, SETUP_DO, "%s: %s%s", names[i],
-		    now ? "started again, for the new settings" : "started",
+		setup_say(s, SETUP_DO, "start %s%s%s", names[i],
+		    now ? " again, for the new settings" : "",
 		    !by_systemd()
 			? "; there is no systemd here: have your init start it at boot"
 			: starts_at_boot(i) ? ""
-					    : ", and enabled at boot");
+					    : ", and enable it at boot");
 	}
 }
 

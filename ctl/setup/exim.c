@@ -11,7 +11,6 @@
 #include "common/mta/exim_source.h"
 #include "common/mta/exim_wiring.h"
 #include "ctl/setup/exim.h"
-#include "ctl/setup/postfix.h"
 #include "ctl/wiring/exim_load.h"
 
 enum { WORD_LEN = 260 };
@@ -251,7 +250,7 @@ const struct setup_mta setup_exim = {
 	.find = find,
 	.look = look,
 	.plan = plan,
+	.trial = setup_exim_trial,
 	.reload = setup_exim_reload,
 	.before = setup_exim_before,
-	.prove = setup_postfix_prove,
 };

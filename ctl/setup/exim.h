@@ -11,6 +11,8 @@ char *setup_exim_ask(const char *dir, const char *what, struct err *err);
 /* The value of an option, to be freed; NULL: not known. */
 char *setup_exim_option(const char *dir, const char *name);
 
+int
+setup_exim_trial(struct setup *s, const struct config *cfg, struct err *err);
 int setup_exim_reload(const char *dir, struct err *err);
 void setup_exim_before(struct setup *s);
 

@@ -52,7 +52,7 @@ find_daemon(const char *dir)
 static int
 make_and_check(const char *dir, struct err *err)
 {
-	static const char *const make[] = { "update-exim4.conf", NULL };
+	static const char *const make[] = { EXIM_DEBIAN_MAKE, NULL };
 	struct exim_loaded l;
 	char *text;
 

@@ -293,6 +293,24 @@ journal_state(const struct journal *j, int64_t *at_r)
 }
 
 bool
+journal_is_empty(const char *dir, int64_t *at_r)
+{
+	struct journal *j = NULL;
+	struct stat st;
+	bool empty;
+
+	if (stat(dir, &st) == -1 || !S_ISDIR(st.st_mode))
+		return false;
+	*at_r = st.st_mtime;
+	if (st.st_nlink == 2) /* its name, and "." */
+		return true;
+	empty = journal_open(dir, JOURNAL_LOOK, &j, NULL) == 0 &&
+	    geteuid() == 0 && journal_state(j, NULL) == JOURNAL_NOTHING;
+	journal_close(&j);
+	return empty;
+}
+
+bool
 journal_each_act(
     const struct journal *j, bool (*fn)(void *arg, const char *act), void *arg)
 {

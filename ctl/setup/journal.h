@@ -70,6 +70,12 @@ void journal_close(struct journal **j); /* NULL-safe; sets *j to NULL */
  *   at_r  when it began, Unix seconds; may be NULL */
 enum journal_state journal_state(const struct journal *j, int64_t *at_r);
 
+/* Is there a journal in dir with nothing in it, as an undo, or a run that put
+ * all back, leaves it? Also for who isn't root, where the file system counts
+ * directories in st_nlink.
+ *   at_r  when it became so, Unix seconds */
+bool journal_is_empty(const char *dir, int64_t *at_r);
+
 /* What is applied and not undone, newest first: stop at the first true. */
 bool journal_each_act(
     const struct journal *j, bool (*fn)(void *arg, const char *act), void *arg);

@@ -205,26 +205,77 @@ open_net(struct probe_net *net, enum addr_family family, struct err *err)
 	}
 }
 
-int
-live_ask(struct live_service *v, size_t n, const char *own, struct err *err)
+/* How services are asked. */
+struct way {
+	const char *own; /* live_ask(): a recipient of ours */
+	/* live_ask_user() */
+	int (*let)(
+	    void *arg, const struct addr *client, bool in, struct err *err);
+	void *arg;
+};
+
+static void
+ask_one(
+    const struct way *w, const struct probe_net *net, struct live_service *v)
+{
+	if (w->let == NULL)
+		ask(net, v, w->own);
+	else
+		(void)ask_once(net, v, NULL);
+}
+
+static int
+ask_family(const struct way *w, enum addr_family family, struct live_service *v,
+    size_t n, struct err *err)
+{
+	struct probe_net net;
+	int ret = open_net(&net, family, err);
+
+	if (ret == -1)
+		return -1;
+	if (w->let != NULL)
+		ret = w->let(w->arg, &net.source, true, err);
+	for (size_t i = 0; i < n && ret == 0; i++)
+		if (v[i].to.family == family)
+			ask_one(w, &net, &v[i]);
+	if (w->let != NULL &&
+	    w->let(w->arg, &net.source, false, ret == 0 ? err : NULL) == -1)
+		ret = -1;
+	probe_net_close(&net);
+	return ret;
+}
+
+static int
+ask_all(const struct way *w, struct live_service *v, size_t n, struct err *err)
 {
 	static const enum addr_family families[] = { ADDR_IPV4, ADDR_IPV6 };
 	int ret = 0;
 
 	for (size_t f = 0; f < 2 && ret == 0; f++) {
-		struct probe_net net;
 		bool any_of_it = false;
 
 		for (size_t i = 0; i < n; i++)
 			any_of_it |= v[i].to.family == families[f];
-		if (!any_of_it)
-			continue;
-		ret = open_net(&net, families[f], err);
-		for (size_t i = 0; i < n && ret == 0; i++)
-			if (v[i].to.family == families[f])
-				ask(&net, &v[i], own);
-		if (ret == 0)
-			probe_net_close(&net);
+		if (any_of_it)
+			ret = ask_family(w, families[f], v, n, err);
 	}
 	return ret;
+}
+
+int
+live_ask(struct live_service *v, size_t n, const char *own, struct err *err)
+{
+	const struct way w = { .own = own };
+
+	return ask_all(&w, v, n, err);
+}
+
+int
+live_ask_user(struct live_service *v, size_t n,
+    int (*let)(void *arg, const struct addr *client, bool in, struct err *err),
+    void *arg, struct err *err)
+{
+	const struct way w = { .let = let, .arg = arg };
+
+	return ask_all(&w, v, n, err);
 }

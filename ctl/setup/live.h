@@ -9,8 +9,13 @@
 #include <sys/types.h>
 
 #include "common/base/addr.h"
+#include "ctl/doctor/probe/probe_net.h"
 
 struct err;
+
+/* The addresses from which live_ask() and live_ask_user() come. */
+#define LIVE_CLIENT4 PROBE_NET_SOURCE4
+#define LIVE_CLIENT6 PROBE_NET_SOURCE6
 
 struct live_service {
 	char name[200]; /* "smtp/inet", for messages */
@@ -37,5 +42,13 @@ bool live_addresses(struct network_set *set);
  * 0, or -1 with err when there is no such address to come from. */
 int
 live_ask(struct live_service *v, size_t n, const char *own, struct err *err);
+
+/* Ask whether they relay for a client that has logged in.
+ *   let  is called with the client's address before it is used (in), and after,
+ *        also when the first call failed: 0, or -1 with err
+ * 0, or -1 with err when it can't be asked. */
+int live_ask_user(struct live_service *v, size_t n,
+    int (*let)(void *arg, const struct addr *client, bool in, struct err *err),
+    void *arg, struct err *err);
 
 #endif

@@ -333,5 +333,4 @@ const struct setup_mta setup_postfix = {
 	.trial = setup_postfix_trial,
 	.reload = reload,
 	.before = setup_postfix_before,
-	.prove = setup_postfix_prove,
 };

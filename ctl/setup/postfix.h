@@ -8,7 +8,5 @@
 int
 setup_postfix_trial(struct setup *s, const struct config *cfg, struct err *err);
 void setup_postfix_before(struct setup *s);
-int
-setup_postfix_prove(struct setup *s, const struct config *cfg, struct err *err);
 
 #endif

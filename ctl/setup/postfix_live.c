@@ -1,35 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* postfix_live - the running Postfix asked before and after: a stranger may
- * relay nowhere, and our own mail is taken where it was taken before. */
+/* postfix_live - the running Postfix asked as a stranger would ask it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/config/config.h"
-#include "common/db/audit.h"
 #include "common/mta/postfix_conf.h"
 #include "common/mta/postfix_wiring.h"
 #include "ctl/setup/live.h"
 #include "ctl/setup/postfix.h"
 #include "ctl/stage/postfix_copy.h"
-
-enum {
-	WAIT_MS = 30000,
-	LOOK_MS = 200,
-	RECORD_MS = 10000, /* until what popgate decided is in the record */
-	HOUR_MS = 3600000
-};
-
-static void
-pause_a_moment(void)
-{
-	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000L };
-
-	(void)nanosleep(&pause, NULL);
-}
 
 /* The services of one instance that take mail from clients. */
 static void
@@ -124,136 +104,4 @@ setup_postfix_before(struct setup *s)
 		    "%s isn't asked as a stranger: it doesn't run; the changes take effect when it is started\n",
 		    s->mta->title);
 	}
-}
-
-/* Is now as it should be, given what was before? Else err says what isn't. */
-static bool
-is_good(const struct setup *s, const struct live_service *before,
-    const struct live_service *now, struct err *err)
-{
-	const char *what = NULL;
-
-	if (before->answers && !now->answers)
-		what = "doesn't answer any more";
-	else if (now->relays && (!s->monitor || !before->relays))
-		what = "lets a stranger relay";
-	else if (before->own && !now->own)
-		what = "doesn't take our own mail any more";
-	if (what != NULL)
-		err_set(err, ERR_INVALID, "%s of the running %s %s: %s",
-		    now->name, s->mta->title, what, now->said);
-	return what == NULL;
-}
-
-/* --- was popgate asked? --- */
-
-struct record {
-	int64_t since_ms;
-	bool found;
-};
-
-static bool
-look_at_record(void *arg, const struct audit_record *rec)
-{
-	struct record *r = arg;
-
-	/* one that is refused again and again is one row, and counted */
-	r->found |= strstr(rec->recipient, "friend@example.net") != NULL &&
-	    (rec->at_ms >= r->since_ms || rec->last_ms >= r->since_ms);
-	return !r->found;
-}
-
-/* Is the stranger's relay in the record of decisions? */
-static bool
-is_recorded(const struct config *cfg, int64_t since_ms)
-{
-	const struct audit_filter filter = { .channels = true,
-		.since_ms = since_ms - HOUR_MS,
-		.newest_first = true,
-		.limit = 1000 };
-	struct record r = { .since_ms = since_ms };
-	struct audit_reader *reader;
-
-	if (audit_open_reader(cfg->audit.database, &reader, NULL) == -1)
-		return false;
-	(void)audit_each(reader, &filter, look_at_record, &r, NULL);
-	audit_close_reader(&reader);
-	return r.found;
-}
-
-/* Does the reply say that nobody answered at popgate's socket? The first text
- * is that of the wiring, the second one what Postfix says of itself where the
- * wiring leaves it to that. A check that comes before popgate has other words:
- * greylisting, a domain that isn't found. */
-static bool
-was_not_reached(const struct live_service *now)
-{
-	return now->answers && now->said[0] == '4' &&
-	    (strstr(now->said, "Relaying is temporarily unavailable") != NULL ||
-		strstr(now->said, "Relay access denied") != NULL);
-}
-
-/* 0 when popgate was asked, or when Postfix refuses such a client
- * before it asks; else -1 with err. */
-static int
-check_asked(const struct config *cfg, const struct live_service *now, size_t n,
-    int64_t since_ms, struct err *err)
-{
-	int64_t until_ms = clock_monotonic_ms() + RECORD_MS;
-	const struct live_service *put_off = NULL;
-	bool answers = false;
-
-	for (size_t i = 0; i < n; i++)
-		answers |= now[i].answers;
-	for (size_t i = 0; i < n; i++)
-		if (was_not_reached(&now[i]))
-			put_off = &now[i];
-	if (!answers)
-		return 0;
-	do {
-		if (is_recorded(cfg, since_ms))
-			return 0;
-		pause_a_moment();
-	} while (clock_monotonic_ms() < until_ms);
-	if (put_off == NULL) {
-		(void)printf(
-		    "  popgate wasn't asked about the stranger: Postfix refuses it before: %s\n",
-		    now[0].said);
-		return 0;
-	}
-	err_set(err, ERR_INVALID,
-	    "%s of the running Postfix doesn't reach popgate: %s",
-	    put_off->name, put_off->said);
-	return -1;
-}
-
-/* A reload takes effect in a moment. */
-int
-setup_postfix_prove(struct setup *s, const struct config *cfg, struct err *err)
-{
-	int64_t until_ms = clock_monotonic_ms() + WAIT_MS, since_ms;
-	size_t n = s->live.n;
-	struct live_service *now = calloc(n + 1, sizeof(*now));
-	bool good = false;
-
-	if (now == NULL) {
-		err_nomem(err, "the proof", n * sizeof(*now));
-		return -1;
-	}
-	if (n > 0)
-		memcpy(now, s->live.v, n * sizeof(*now));
-	while (!good && clock_monotonic_ms() < until_ms) {
-		since_ms = clock_now_ms();
-		if (n > 0 && live_ask(now, n, s->own, err) == -1)
-			break;
-		good = true;
-		for (size_t i = 0; i < n && good; i++)
-			good = is_good(s, &s->live.v[i], &now[i], err);
-		if (good)
-			good = check_asked(cfg, now, n, since_ms, err) == 0;
-		if (!good)
-			pause_a_moment();
-	}
-	free(now);
-	return good ? 0 : -1;
 }

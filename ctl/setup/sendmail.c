@@ -13,16 +13,13 @@
 #include "common/base/listen.h"
 #include "common/config/config.h"
 #include "common/mta/sendmail_cf.h"
-#include "ctl/setup/postfix.h"
 #include "ctl/setup/sendmail.h"
 #include "ctl/wiring/sendmail_load.h"
 
 enum { TEXT_LEN = 1000 };
 
-/* Sendmail's program; Postfix has a sendmail, too, at the usual place. NULL: it
- * isn't here. */
-static const char *
-program(void)
+const char *
+setup_sendmail_program(void)
 {
 	static const char *const programs[] = {
 		"/usr/libexec/sendmail/sendmail",
@@ -41,8 +38,10 @@ static const char *
 find(void)
 {
 	/* the file stays when the package is removed, but not purged */
-	return access(SENDMAIL_CF, F_OK) == 0 && program() != NULL ? SENDMAIL_CF
-								   : NULL;
+	return access(SENDMAIL_CF, F_OK) == 0 &&
+		setup_sendmail_program() != NULL
+	    ? SENDMAIL_CF
+	    : NULL;
 }
 
 /* The path of sendmail.cf: s->dir is it, or its directory. */
@@ -299,7 +298,7 @@ static int
 check_cf(const char *text, struct err *err)
 {
 	char path[] = "/tmp/popgate-sendmail-cf-XXXXXX", option[60];
-	const char *sendmail = program();
+	const char *sendmail = setup_sendmail_program();
 	int fd = sendmail == NULL ? -1 : mkstemp(path);
 	FILE *out = fd == -1 ? NULL : fdopen(fd, "w");
 	int ret = 0;
@@ -433,7 +432,7 @@ const struct setup_mta setup_sendmail = {
 	.find = find,
 	.look = look,
 	.plan = plan,
+	.trial = setup_sendmail_trial,
 	.reload = setup_sendmail_reload,
 	.before = setup_sendmail_before,
-	.prove = setup_postfix_prove,
 };

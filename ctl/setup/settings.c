@@ -371,7 +371,7 @@ setup_settings(struct setup *s, struct err *err)
 	int ret = -1;
 
 	if (there == 0) {
-		setup_say(s, SETUP_DO, "%s: written, as it isn't there", path);
+		setup_say(s, SETUP_DO, "write %s, which isn't there", path);
 		e.text = strdup(built_in_popgate_conf);
 	}
 	if (there == -1 || e.text == NULL)

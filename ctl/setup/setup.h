@@ -81,8 +81,7 @@ struct setup_mta {
 	/* Add the changes for popgate with the configuration cfg: lines, files
 	 * by setup_change(), what has to be reloaded by setup_reload(). */
 	int (*plan)(struct setup *s, const struct config *cfg, struct err *err);
-	/* Try the planned changes on a private copy; NULL: it can't be. May set
-	 * s->own.
+	/* Try the planned changes on a private copy. May set s->own.
 	 * Returns 0, or -1 with err: what failed, and how. */
 	int (*trial)(
 	    struct setup *s, const struct config *cfg, struct err *err);
@@ -92,9 +91,6 @@ struct setup_mta {
 	/* Ask the running server what it says to strangers, to compare it
 	 * later; says on stdout why it can't be asked. */
 	void (*before)(struct setup *s);
-	/* Ask it again: is all as promised? Waits for the reload. */
-	int (*prove)(
-	    struct setup *s, const struct config *cfg, struct err *err);
 };
 
 extern const struct setup_mta setup_postfix, setup_sendmail, setup_exim;
@@ -205,6 +201,19 @@ bool setup_daemons_run(const struct setup *s);
 int setup_start_daemons(struct setup *s, struct err *err);
 /* Take back what the act says. */
 int setup_daemon_back(const struct setup *s, const char *act, struct err *err);
+
+/* Ask the running mail server again, as before() did: is all as promised? Waits
+ * for the reload. 0, or -1 with err: it isn't. */
+int setup_prove(struct setup *s, struct err *err);
+/* Did the running mail server answer before()? */
+bool setup_was_asked(const struct setup *s);
+/* Let a client log in that nobody but setup can be, ask whether it relays, and
+ * print what is shown and what isn't. 0, or -1 with err: popgate itself
+ * refuses it. */
+int setup_prove_login(struct setup *s, struct err *err);
+/* Print what the doctor reads of the configuration, but for what is only good
+ * to know. */
+void setup_tell_doctor(struct setup *s);
 
 /* The whole plan. Returns 0, or an exit status after having said why. */
 int setup_plan(struct setup *s);

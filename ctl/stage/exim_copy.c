@@ -140,8 +140,8 @@ add_listeners(struct daemon_copy *copy, const char *interfaces,
 		}
 }
 
-static int
-find_listeners(
+int
+exim_copy_listeners(
     struct daemon_copy *copy, const struct exim_program *exim, struct err *err)
 {
 	char *interfaces = setting(exim, "local_interfaces", err);
@@ -263,11 +263,38 @@ find_auth(const struct exim_program *exim, struct asked *asked, size_t *n_r,
 	return 0;
 }
 
+/* The file of exim_copy_unmake(), for leave_out(). */
+static const char *made_file;
+
+static enum room_fate
+leave_out(const char *name)
+{
+	return strcmp(name, made_file) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
+}
+
+int
+exim_copy_unmake(const char *file, struct err *err)
+{
+	char dir[EXIM_LOG_MAX];
+	const char *slash = file == NULL ? NULL : strrchr(file, '/');
+
+	if (slash == NULL || slash == file) {
+		err_set(err, ERR_INVALID,
+		    "a configuration that is made needs the path of its file");
+		return -1;
+	}
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(slash - file), file);
+	made_file = slash + 1;
+	return room_cover(dir, ROOM_ENTRIES, leave_out, err) == 0
+	    ? room_writable("/tmp", err)
+	    : -1;
+}
+
 int
 exim_copy_make(struct daemon_copy *copy, const struct exim_program *exim,
     struct asked *asked, size_t *n_r, char log[EXIM_LOG_MAX], struct err *err)
 {
-	return find_listeners(copy, exim, err) == 0 &&
+	return exim_copy_listeners(copy, exim, err) == 0 &&
 		cover_spool(exim, err) == 0 && cover_pid_file(exim, err) == 0 &&
 		cover_log(exim, log, err) == 0
 	    ? find_auth(exim, asked, n_r, err)

@@ -28,6 +28,14 @@ struct exim_program {
 /* The program to run: the given one, or the first of the usual places. */
 const char *exim_copy_program(const char *program);
 
+/* Where it listens, by its settings as they are now. 0, or -1 with err. */
+int exim_copy_listeners(
+    struct daemon_copy *copy, const struct exim_program *exim, struct err *err);
+
+/* In the room: leave its configuration file out, for a command to make it.
+ * 0, or -1 with err. */
+int exim_copy_unmake(const char *file, struct err *err);
+
 /* Read its settings as they are in the room, and cover the spool and the
  * directories of log and pid file.
  *   asked  ASKED_MAX; *n_r of them: Dovecot's auth, saslauthd

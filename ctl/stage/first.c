@@ -188,7 +188,8 @@ name_machine(struct first *f)
 
 	loopback_address(ADDR_IPV4, &addr);
 	(void)gethostname(name, sizeof(name) - 1);
-	names_add(&f->share->names, name, own->n > 0 ? &own->v[0].base : &addr);
+	f->share->names.here = own->n > 0 ? own->v[0].base : addr;
+	names_add(&f->share->names, name, &f->share->names.here);
 }
 
 static bool
@@ -235,6 +236,8 @@ first_ready(struct first *f, struct err *err)
 	    room_resolver(err) == -1 ||
 	    (spec->mta == STAGE_POSTFIX &&
 		postfix_copy_make(spec->dir, err) == -1) ||
+	    (spec->mta == STAGE_EXIM && spec->n_prepare > 0 &&
+		exim_copy_unmake(spec->dir, err) == -1) ||
 	    prepare(f, err) == -1 ||
 	    (spec->mta == STAGE_POSTFIX &&
 		postfix_copy_quiet(spec->dir, err) == -1))

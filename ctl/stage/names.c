@@ -17,6 +17,8 @@ enum { HEAD = 12, NXDOMAIN = 3, TTL_S = 60 };
 #define CLIENTS ".client.test"
 /* The mail exchanger of every domain. */
 #define EXCHANGER "mx.exchanger.test"
+/* The machine itself, as an exchanger. */
+#define HERE "here.exchanger.test"
 /* TEST-NET-2 of RFC 5737: nobody is there. */
 #define NOBODY "198.51.100.25"
 
@@ -177,6 +179,10 @@ find(const struct names *names, const char *name, struct addr *addr)
 
 	if (ends_in(name, CLIENTS))
 		return client_address(name, addr);
+	if (strcmp(name, HERE) == 0) {
+		*addr = names->here;
+		return addr->family != ADDR_NONE;
+	}
 	if (strcmp(name, EXCHANGER) == 0)
 		return addr_parse_n(NOBODY, strlen(NOBODY), addr);
 	for (unsigned i = 0; i < n && i < NAMES_MAX; i++) {
@@ -254,17 +260,28 @@ put_record(
 	return n + len;
 }
 
-/* The record that answers, into out; 0: there is none. *exists_r: the name
- * has other records, at least. */
 static size_t
-record(const struct names *names, const char *name, unsigned type,
-    unsigned char *out, bool *exists_r)
+put_mx(unsigned char *out, unsigned preference, const char *exchanger)
+{
+	unsigned char data[NAME_LEN + 8];
+
+	(void)put16(data, preference);
+	return put_record(
+	    out, TYPE_MX, data, 2 + put_name(data + 2, exchanger));
+}
+
+/* The records that answer, into out; 0: there is none. *n_r: how many.
+ * *exists_r: the name has other records, at least. */
+static size_t
+records(const struct names *names, const char *name, unsigned type,
+    unsigned char *out, unsigned *n_r, bool *exists_r)
 {
 	unsigned char data[NAME_LEN + 8];
 	char text[NAME_LEN];
 	struct addr addr;
 
 	*exists_r = true;
+	*n_r = 1;
 	if (reverse_name(names, name, text))
 		return type == TYPE_PTR
 		    ? put_record(out, type, data, put_name(data, text))
@@ -273,10 +290,13 @@ record(const struct names *names, const char *name, unsigned type,
 	if (!*exists_r)
 		return 0;
 	if (type == TYPE_MX && !ends_in(name, CLIENTS) &&
-	    strcmp(name, EXCHANGER) != 0) {
-		(void)put16(data, 10);
-		return put_record(
-		    out, type, data, 2 + put_name(data + 2, EXCHANGER));
+	    strcmp(name, EXCHANGER) != 0 && strcmp(name, HERE) != 0) {
+		size_t len = put_mx(out, 10, EXCHANGER);
+
+		if (strstr(name, NAMES_MX_HERE) == NULL)
+			return len;
+		*n_r = 2;
+		return len + put_mx(out + len, 20, HERE);
 	}
 	if (type == TYPE_A && addr.family == ADDR_IPV4)
 		return put_record(out, type, addr.bytes, 4);
@@ -292,6 +312,7 @@ names_answer(const struct names *names, const unsigned char *query, size_t len,
 	unsigned char rr[NAME_LEN + 32];
 	char name[NAME_LEN];
 	size_t end, rr_len;
+	unsigned n;
 	bool exists;
 
 	/* a plain question of one name */
@@ -301,14 +322,14 @@ names_answer(const struct names *names, const unsigned char *query, size_t len,
 	end = read_name(query, len, name, sizeof(name));
 	if (end == 0 || end + sizeof(rr) > NAMES_PACKET_MAX)
 		return 0;
-	rr_len = record(names, name,
-	    (unsigned)query[end - 4] << 8 | query[end - 3], rr, &exists);
+	rr_len = records(names, name,
+	    (unsigned)query[end - 4] << 8 | query[end - 3], rr, &n, &exists);
 	memcpy(out, query, end);
 	/* a response, authoritative; recursion is as good as there */
 	out[2] = (unsigned char)(0x84 | (query[2] & 1));
 	out[3] = (unsigned char)(0x80 | (exists ? 0 : NXDOMAIN));
 	memset(out + 6, 0, 6);
-	out[7] = rr_len > 0;
+	out[7] = (unsigned char)(rr_len > 0 ? n : 0);
 	memcpy(out + end, rr, rr_len);
 	return end + rr_len;
 }

@@ -4,7 +4,8 @@
  * What is spoken of exists: each name that it is told of has an address and an
  * MX, and so has every name of up to three labels, as domains of strangers
  * have. Each address has a name, which has that address, as a good client's has.
- * Everything else doesn't exist, names in block lists among them. */
+ * A stranger's domain that names this server as its second MX has NAMES_MX_HERE
+ * in its name. Everything else doesn't exist, names in block lists among them. */
 #ifndef POPGATE_NAMES_H
 #define POPGATE_NAMES_H
 
@@ -20,9 +21,12 @@ enum {
 	NAMES_PACKET_MAX = 512
 };
 
+#define NAMES_MX_HERE "popgate-mx-here"
+
 /* Shared by the process that adds and the one that answers. */
 struct names {
 	atomic_uint n; /* that were ever added */
+	struct addr here; /* of the machine; set before anybody asks */
 	struct {
 		char name[NAME_LEN]; /* lower case, without the last dot */
 		struct addr addr;

@@ -18,7 +18,6 @@ enum { PATH_LEN = 1024, WORD_LEN = 300 };
 
 /* What is collected of the lines. */
 struct reading {
-	struct daemon_copy *copy;
 	struct asked *asked;
 	size_t n;
 };
@@ -86,7 +85,7 @@ take_map(struct reading *r, const char *text)
 }
 
 static void
-take_daemon(struct reading *r, const char *text)
+take_daemon(struct daemon_copy *copy, const char *text)
 {
 	struct listener l = { .family = ADDR_IPV4, .port = 25 };
 	char value[WORD_LEN];
@@ -104,7 +103,22 @@ take_daemon(struct reading *r, const char *text)
 	/* M=s: TLS from the first byte */
 	l.tls = sendmail_equate(text, 'M', value, sizeof(value)) &&
 	    strchr(value, 's') != NULL;
-	(void)daemon_copy_add(r->copy, &l);
+	(void)daemon_copy_add(copy, &l);
+}
+
+static void
+take_daemons(struct daemon_copy *copy, const struct sendmail_cf *lines)
+{
+	for (size_t i = 0; i < lines->n; i++) {
+		const char *value = lines->v[i].kind != 'O'
+		    ? NULL
+		    : sendmail_option(lines->v[i].text, "DaemonPortOptions");
+
+		if (value != NULL)
+			take_daemon(copy, value);
+	}
+	if (copy->n == 0)
+		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
 }
 
 /* The directory that a path of an option is in becomes ours: for a queue
@@ -129,12 +143,10 @@ take_directory(const char *value, bool queue, struct err *err)
 }
 
 static int
-take_option(struct reading *r, const char *text, struct err *err)
+take_option(const char *text, struct err *err)
 {
 	const char *value;
 
-	if ((value = sendmail_option(text, "DaemonPortOptions")) != NULL)
-		take_daemon(r, value);
 	if ((value = sendmail_option(text, "QueueDirectory")) != NULL)
 		return take_directory(value, true, err);
 	if ((value = sendmail_option(text, "PidFile")) != NULL ||
@@ -162,36 +174,55 @@ qualify(struct err *err)
 	return -1;
 }
 
+static int
+read_cf(const char *cf, struct sendmail_cf *lines, struct err *err)
+{
+	char *text = conf_file_read(cf);
+
+	if (text == NULL)
+		err_set(err, ERR_IO, "%s: %s", cf, strerror(errno));
+	else if (!sendmail_cf_parse(text, lines))
+		err_nomem(err, cf, 0);
+	else
+		return 0;
+	return -1;
+}
+
+int
+sendmail_copy_listeners(
+    struct daemon_copy *copy, const char *cf, struct err *err)
+{
+	struct sendmail_cf lines;
+
+	if (read_cf(cf, &lines, err) == -1)
+		return -1;
+	take_daemons(copy, &lines);
+	sendmail_cf_release(&lines);
+	return 0;
+}
+
 int
 sendmail_copy_make(struct daemon_copy *copy, const char *cf,
     struct asked *asked, size_t *n_r, struct err *err)
 {
 	struct postfix_endpoint saslauthd = { .is_unix = true,
 		.path = SASL_SOCKET };
-	struct reading r = { .copy = copy, .asked = asked };
+	struct reading r = { .asked = asked };
 	struct sendmail_cf lines;
-	char *text = conf_file_read(cf);
 	int rc = 0;
 
-	if (text == NULL) {
-		err_set(err, ERR_IO, "%s: %s", cf, strerror(errno));
+	if (read_cf(cf, &lines, err) == -1)
 		return -1;
-	}
-	if (!sendmail_cf_parse(text, &lines)) {
-		err_nomem(err, cf, 0);
-		return -1;
-	}
+	take_daemons(copy, &lines);
 	for (size_t i = 0; i < lines.n && rc == 0; i++) {
 		if (lines.v[i].kind == 'O')
-			rc = take_option(&r, lines.v[i].text, err);
+			rc = take_option(lines.v[i].text, err);
 		else if (lines.v[i].kind == 'X')
 			take_milter(&r, lines.v[i].text);
 		else if (lines.v[i].kind == 'K')
 			take_map(&r, lines.v[i].text);
 	}
 	sendmail_cf_release(&lines);
-	if (copy->n == 0)
-		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
 	add(&r, STANDIN_SASLAUTHD, &saslauthd);
 	*n_r = r.n;
 	/* where m4(1) makes a sendmail.cf, it writes */

@@ -17,6 +17,10 @@ struct err;
 int sendmail_copy_make(struct daemon_copy *copy, const char *cf,
     struct asked *asked, size_t *n_r, struct err *err);
 
+/* Where it listens, by a sendmail.cf. 0, or -1 with err. */
+int sendmail_copy_listeners(
+    struct daemon_copy *copy, const char *cf, struct err *err);
+
 /* The program; NULL: where it usually is, or NULL when it isn't there. */
 const char *sendmail_copy_program(const char *program);
 

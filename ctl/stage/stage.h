@@ -58,7 +58,8 @@ struct stage_spec {
 	/* What the copy has differently, in this order: whole files; Postfix's
 	 * edits of main.cf and master.cf, made by postconf(1); commands, each
 	 * an argv that ends with NULL, whose argv[0] is looked for as
-	 * run_read() does. What fails ends stage_open(). */
+	 * run_read() does. What fails ends stage_open(). Of an Exim, commands
+	 * make the configuration file: the machine's isn't there. */
 	const struct stage_file *files;
 	size_t n_files;
 	const struct wiring_edit *edits;

@@ -16,6 +16,9 @@
 #include "common/mta/sendmail_wiring.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
+#include "ctl/doctor/files.h"
+#include "ctl/setup/journal.h"
+#include "ctl/setup/setup.h"
 #include "ctl/status/status.h"
 #include "ctl/times.h"
 
@@ -85,25 +88,6 @@ changed_at(enum doctor_mta mta, const char *path)
 	return newest;
 }
 
-/* Does the text of a configuration name one of popgate's sockets, or a file of
- * popgate's that does? */
-static bool
-names_popgate(const struct status *s, const char *text)
-{
-	const struct config *cfg = s->ctl->cfg;
-	const char *const listens[] = { cfg->milter.listen, cfg->permit.policy,
-		cfg->permit.socketmap };
-	bool found = strstr(text, "/popgate/exim") != NULL;
-
-	for (size_t i = 0; i < 3; i++) {
-		const char *at = strchr(listens[i], ':');
-
-		at = at == NULL ? listens[i] : at + 1;
-		found |= *at != '\0' && strstr(text, at) != NULL;
-	}
-	return found;
-}
-
 static void
 format_socket(const char *listen, char *buf)
 {
@@ -155,7 +139,7 @@ take_file(
     struct status *s, struct found *f, enum doctor_mta mta, const char *path)
 {
 	char *text = conf_file_read(path);
-	bool named = text != NULL && names_popgate(s, text);
+	bool named = text != NULL && doctor_names_popgate(s->ctl->cfg, text);
 
 	f->wired |= named;
 	if (text == NULL) {
@@ -246,12 +230,20 @@ static void
 add_unwired(struct status *s, const struct found *f)
 {
 	char asked_text[TIME_TEXT_MAX], changed[TIME_TEXT_MAX], words[900];
-	int64_t asked = s->decided_at;
+	int64_t asked = s->decided_at, back;
 
 	if (s->milter_asked_at > asked)
 		asked = s->milter_asked_at;
 	if (s->permit_asked_at > asked)
 		asked = s->permit_asked_at;
+	if (journal_is_empty(SETUP_JOURNAL, &back) &&
+	    asked <= back + OLD_SETTINGS_S) {
+		(void)snprintf(words, sizeof(words),
+		    "%s doesn't ask popgate: popgatectl setup put back what it had changed %s",
+		    f->where, time_relative(back, s->ctl->now, changed));
+		status_add(s, LEVEL_OK, "mail server", words);
+		return;
+	}
 	if (asked == 0) {
 		(void)snprintf(words, sizeof(words),
 		    "%s doesn't ask popgate, and nobody else ever has; to wire it: popgatectl wiring",

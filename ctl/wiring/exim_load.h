@@ -18,6 +18,9 @@ extern const char exim_closed_conf[];
 /* Where it is put for Exim to include. */
 #define EXIM_INCLUDE "/etc/popgate/exim-closed.conf"
 
+/* Debian's program that makes the file that Exim reads. */
+#define EXIM_DEBIAN_MAKE "update-exim4.conf"
+
 enum exim_layout {
 	EXIM_SINGLE, /* Exim reads the file that is edited */
 	EXIM_DEBIAN_SPLIT, /* update-exim4.conf joins conf.d */

@@ -231,6 +231,17 @@ log_file_path = {directory}/log/%slog
     findings = examine(conf, "exim", directory / "popgate.conf",
                        "--program", directory / "exim")
     assert bad(findings) == []
+    not_wired = "popgate-not-wired"
+    assert not_wired in {f["id"] for f in findings}
+    with open(conf, "a") as end:
+        end.write("# .include_if_exists /etc/popgate/exim-closed.conf\n")
+    assert not_wired in {f["id"] for f in examine(
+        conf, "exim", directory / "popgate.conf", "--read")}
+    end = conf.read_text().replace("begin acl\n", "begin acl\n\n"
+        ".include_if_exists /etc/popgate/exim-closed.conf\n", 1)
+    conf.write_text(end)
+    assert not_wired not in {f["id"] for f in examine(
+        conf, "exim", directory / "popgate.conf", "--read")}
 
 
 @pytest.mark.parametrize("name", ["closed.cf", "closed-socketmap.cf",

@@ -33,6 +33,11 @@ class TestThereAndBack:
 
         done = stock.setup("--apply")
         assert "Done." in done.stdout and done.stderr == ""
+        assert "a client with a login relays at smtp/inet: 250" in done.stdout
+        assert "the doctor finds nothing" in done.stdout
+        assert subprocess.run([CTL, "list", "--all"], capture_output=True,
+                              text=True, check=False).stdout.count(
+                                  "198.18.") == 0
         assert stock.changed() == {*POSTFIX, str(CONF)}
         assert relay(stock, STRANGER).code == 550
         assert f"Relaying denied for {STRANGER}" in str(relay(stock, STRANGER))
@@ -61,7 +66,7 @@ class TestThereAndBack:
         for client in (STRANGER, CLIENT):
             assert relay(stock, client).code // 100 == 4
         assert own(stock).code == 250
-        assert "popgate-milter: started" in stock.setup().stdout
+        assert "start popgate-milter" in stock.setup().stdout
         stock.setup("--apply")
         assert relay(stock, CLIENT).code == 250
 
@@ -128,6 +133,11 @@ class TestEdited:
         assert '# not this one\n  mode = "enforce"; };' in text
         ready.setup("--undo")
         assert 'mode = "monitor"' in CONF.read_text()
+        # nobody is told to wire what was unwired on purpose
+        said = subprocess.run([CTL, "status"], capture_output=True,
+                              text=True).stdout
+        assert "OK        mail server" in said, said
+        assert "popgatectl setup put back what it had changed" in said
 
 
 # systemctl's verbs as setup uses them: units of popgate, their state in files,
@@ -167,7 +177,7 @@ class TestSystemd:
         systemctl.chmod(0o755)
         ready.start()
         plan = ready.setup().stdout
-        assert "popgate-milter: started, and enabled at boot" in plan
+        assert "start popgate-milter, and enable it at boot" in plan
         calls = (fake / "calls").read_text()
         assert not re.search(r"(?m)^(enable|restart)", calls)
         ready.setup("--apply", "--answer", "trial=skip")

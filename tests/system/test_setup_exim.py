@@ -54,8 +54,11 @@ def test_there_and_back(stock):
     plan = stock.setup().stdout
     assert f"+++ {EDITED[stock.form]}" in plan and not stock.changed()
 
-    done = stock.setup("--apply")
+    # split is the one of which the copy makes Exim's file; see test_trial, too
+    skip = ("--answer", "trial=skip") if stock.form != "split" else ()
+    done = stock.setup("--apply", *skip)
     assert "Done." in done.stdout and done.stderr == ""
+    assert "a client with a login relays at port 25: 250" in done.stdout
     assert stock.changed() == {EDITED[stock.form], str(CONF),
                                "/etc/popgate/exim-closed.conf"}
     assert f"Relaying denied for {STRANGER}" in str(relay(stock, STRANGER))
@@ -104,6 +107,25 @@ def test_refused(single, text, words):
     assert not CONF.exists()
     assert not pathlib.Path("/etc/popgate/exim-closed.conf").exists()
 
+
+
+HIDDEN = """\
+  deny message = not from you
+       condition = ${if match_domain{$domain}{+local_domains}{no}{yes}}
+"""
+
+
+def test_trial(single):
+    """A refusal that the plan doesn't see: the copy's Exim names it, and
+    nothing is changed."""
+    conf = pathlib.Path("/etc/exim4/exim4.conf")
+    conf.write_text(conf.read_text().replace(
+        "acl_check_rcpt:\n", "acl_check_rcpt:\n" + HIDDEN))
+    before = conf.read_bytes()
+    done = single.setup("--apply", code=65)
+    assert ("refuses a client that has logged in: 550 not from you (to RCPT)"
+            in done.stderr), done
+    assert conf.read_bytes() == before and not CONF.exists()
 
 
 class TestPidFile:

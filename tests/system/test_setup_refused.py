@@ -107,6 +107,23 @@ class TestRefused:
         self.refused(ready, "--apply", code=EX_CONFIG,
                      words=f"{CONF}:1: relay.mode: expected")
 
+    def test_sockets_in_the_chroot(self, ready):
+        """Where smtpd can't leave its chroot, the sockets go below the queue
+        directory: the directory that lacks is named, and with it all works."""
+        queue = "/var/spool/postfix"
+        CONF.write_text(
+            f'milter: {{ listen = "unix:{queue}/popgate/milter.sock"; }};\n'
+            f'permit: {{ policy = "unix:{queue}/popgate/policy.sock"; }};\n')
+        command = f"install -d -o popgate -g postfix -m 2755 {queue}/popgate"
+        self.refused(ready, "--apply", code=EX_CONFIG, words=command)
+        subprocess.run(command, shell=True, check=True)
+        ready.start()
+        done = ready.setup("--apply", "--answer", "trial=skip").stdout
+        assert "a client with a login relays at smtp/inet: 250" in done
+        assert "unix:popgate/policy.sock" in (ready.etc / "main.cf").read_text()
+        assert not re.search(r"(?m)^smtp +inet +n +- +n ",
+                             (ready.etc / "master.cf").read_text())
+
     def test_taken(self, ready):
         with socket.create_server(("127.0.0.1", 8891)):
             CONF.write_text('milter: { listen = "inet:127.0.0.1:8891"; };\n')

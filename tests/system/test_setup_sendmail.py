@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """popgatectl setup on Sendmail as it is set up elsewhere: it wires the running
 Sendmail, proves it, and puts everything back."""
+import re
+
 import pytest
 
 from lab.sendmail_shape import ETC, OWN, REMOTE, Lab
@@ -45,7 +47,9 @@ def test_apply_and_undo(lab, name):
     plan = lab.setup()
     assert "Nothing was changed" in plan
     assert files(lab) == before
-    lab.setup("--apply")
+    done = lab.setup("--apply")
+    assert re.search(r"a client with a login relays at \S+ \(port 25\): 250",
+                     done), done
     promises(lab, shape)
     wired = files(lab)
     assert "Nothing to change" in lab.setup("--apply")
@@ -92,6 +96,21 @@ def test_what_sendmail_refuses(lab):
     refused = lab.setup("--apply", "--answer", "sendmail_cf=make",
                         code=EX_CONFIG)
     assert "Sendmail doesn't take" in refused, refused
+    assert files(lab) == before
+
+
+def test_trial(lab):
+    """A rule that the admin's own check has for a recipient comes before
+    popgate's: the copy's Sendmail says so, and nothing is changed."""
+    lab.install(shape_of("own-rules"))
+    mc = ETC / "sendmail.mc"
+    mc.write_text(mc.read_text().replace(
+        "R<special@", 'R<$*@example.net> $| $*\t'
+        '$#error $@ 5.7.1 $: "550 not there"\nR<special@'))
+    before = files(lab)
+    refused = lab.setup("--apply", "--answer", "sendmail_cf=make", code=65)
+    assert "refuses a client that has logged in: 550 5.7.1" in refused
+    assert "not there (to RCPT)" in refused
     assert files(lab) == before
 
 

@@ -17,8 +17,8 @@
 #include "common/base/run.h"
 
 /* Host's end and ours. */
-static const char *const ends4[] = { "198.18.255.1", "198.18.255.2" };
-static const char *const ends6[] = { "2001:2:0:ffff::1", "2001:2:0:ffff::2" };
+static const char *const ends4[] = { "198.18.255.1", PROBE_NET_SOURCE4 };
+static const char *const ends6[] = { "2001:2:0:ffff::1", PROBE_NET_SOURCE6 };
 
 void
 probe_net_plain(struct probe_net *n, const struct addr *source)

@@ -11,6 +11,10 @@
 
 struct err;
 
+/* Our end of the pair, where no source is given. */
+#define PROBE_NET_SOURCE4 "198.18.255.2"
+#define PROBE_NET_SOURCE6 "2001:2:0:ffff::2"
+
 struct probe_net {
 	struct addr source; /* ADDR_NONE: the system chooses */
 	int ns, home; /* name spaces; -1: sockets are made here */
