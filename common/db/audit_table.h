@@ -64,7 +64,8 @@ void audit_table_close(struct audit_table *t);
  * lost, and err says why. */
 bool audit_table_good(struct audit_table *t, struct err *err);
 
-/* Begin a transaction, and tell opt->lifted of whom an admin let in again.
+/* Begin a transaction, and tell opt->lifted of those whom an admin let in
+ * again.
  *   probe  the transaction before failed: open the file anew
  * 0, or -1 with err. */
 int audit_table_begin(struct audit_table *t, bool probe, struct err *err);
