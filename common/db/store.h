@@ -58,7 +58,7 @@ struct store_lookup {
 			    * they don't count as active */
 };
 
-enum { STORE_FINGERPRINT_MAX = 7456 };
+enum { STORE_FINGERPRINT_MAX = 6656 };
 
 /* How far a source is read. */
 struct store_source {

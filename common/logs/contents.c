@@ -427,7 +427,7 @@ void
 contents_format(
     const struct contents *c, const struct content *at, char *buf, size_t size)
 {
-	enum { WITH_STEPS = 3 };
+	enum { WITH_STEPS = 2 };
 	struct text t = { .buf = buf, .size = size };
 
 	assert(size > 0 && c->n <= CONTENTS_MAX);

@@ -76,7 +76,7 @@ struct line {
  * as read). */
 typedef bool line_fn(void *arg, const struct line *line);
 
-enum { MARK_FINGERPRINT_MAX = 7456 };
+enum { MARK_FINGERPRINT_MAX = 6656 };
 
 /* How far a source is read, to be kept until the next start. */
 struct mark {
