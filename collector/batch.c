@@ -100,3 +100,14 @@ batch_clear(struct batch *b)
 {
 	b->n = b->text_n = 0;
 }
+
+void
+batch_drop(struct batch *b, const char *source)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (strcmp(b->v[i].source, source) != 0)
+			b->v[n++] = b->v[i];
+	b->n = n;
+}

@@ -35,4 +35,7 @@ void batch_add(struct batch *b, const struct login *login,
 int batch_store(const struct batch *b, struct store *st, struct err *err);
 void batch_clear(struct batch *b);
 
+/* Drop the logins of a source, whose lines are about to be read again. */
+void batch_drop(struct batch *b, const char *source);
+
 #endif

@@ -28,6 +28,31 @@ enum {
 	CHECKPOINT_PAGES = 8192
 };
 
+/* Did somebody put an older copy into the file, as sqlite3's .restore does?
+ * Then a source isn't as far as this collector has written. In a transaction.
+ */
+static bool
+was_restored(struct collect *c, struct err *err)
+{
+	struct store_source row;
+	int64_t version;
+
+	if (store_data_version(c->store, &version, err) == -1 ||
+	    version == c->db_version)
+		return false;
+	c->db_version = version;
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		const struct feed *f = c->feed[i];
+		int found = f->saved_at == 0
+		    ? -1
+		    : store_source_find(c->store, f->cfg.name, &row, err);
+
+		if (found == 0 || (found == 1 && row.read_at < f->saved_at))
+			return true;
+	}
+	return false;
+}
+
 /* One transaction holds the logins, how far their sources are read, and the
  * pairs that two-line servers have opened. Any source may have opened a pair,
  * so a changed pair saves them all. */
@@ -39,6 +64,12 @@ commit(struct collect *c, bool all, struct err *err)
 	assert(c->store != NULL);
 	if (store_begin(c->store, err) == -1)
 		return -1;
+	if (was_restored(c, err)) {
+		err_set(err, ERR_IO, "%s: was replaced by an older copy",
+		    c->cfg->logins.database);
+		c->db_ino = 0; /* meet it like another file */
+		goto fail;
+	}
 	if (batch_store(c->batch, c->store, err) == -1 ||
 	    (pairs && pair_store_save(c->judge, c->store, err) == -1))
 		goto fail;
@@ -241,9 +272,13 @@ meet_database(struct collect *c, struct err *err)
 	    pair_store_load(c->judge, c->store, err) == -1)
 		return -1;
 	c->pairs_saved = PAIRS_UNSAVED;
-	for (size_t i = 0; i < c->n_feeds; i++)
-		if (!c->feed[i]->direct)
-			source_close(&c->feed[i]->source);
+	for (size_t i = 0; i < c->n_feeds; i++) {
+		c->feed[i]->saved_at = 0;
+		if (c->feed[i]->direct)
+			continue;
+		batch_drop(c->batch, c->feed[i]->cfg.name);
+		source_close(&c->feed[i]->source);
+	}
 	return 0;
 }
 
@@ -269,8 +304,9 @@ open_store(struct collect *c, struct err *err)
 		return -1;
 	}
 	store_wait(c->store, LOCK_WAIT_MS);
-	if ((st.st_ino != c->db_ino || st.st_dev != c->db_dev) &&
-	    meet_database(c, err) == -1) {
+	if (((st.st_ino != c->db_ino || st.st_dev != c->db_dev) &&
+		meet_database(c, err) == -1) ||
+	    store_data_version(c->store, &c->db_version, err) == -1) {
 		store_close(&c->store);
 		return -1;
 	}

@@ -89,6 +89,7 @@ struct collect {
 	int lock; /* held file beside the database; -1 none */
 	dev_t db_dev; /* of the open database */
 	ino_t db_ino;
+	int64_t db_version; /* counts what others wrote to it */
 	int64_t db_missing_ms; /* since when it is; 0: it is there */
 	uint64_t pairs_saved; /* pair_store_changes() as the table has them */
 	char expire_cursor[NETWORK_TEXT_MAX]; /* of store_expire() */

@@ -23,6 +23,7 @@
 #include "milter/handoff.h"
 #include "milter/libmilter/nudge.h"
 #include "milter/meter.h"
+#include "milter/owed.h"
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 
@@ -31,6 +32,7 @@ struct accepted {
 	struct audit_row *rows; /* of those that wait for DATA; owned */
 	size_t n_rows;
 	struct audit_receipt receipt; /* of those that couldn't wait */
+	bool handed; /* some couldn't wait */
 	bool relayed; /* a relay is among them */
 	struct covered_recipients relays;
 };
@@ -114,6 +116,25 @@ take_accepted(struct session *s)
 	return accepted;
 }
 
+static void
+name_message(const struct session *s, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "%s.%" PRIx64, s->id, (uint64_t)s->messages);
+}
+
+/* Rows of the message, which isn't relayed, are with the audit. */
+static void
+give_up(const struct session *s)
+{
+	char own[PAIR_SESSION_MAX];
+
+	gate_give_up(&s->client, s->message_id);
+	/* rows from before the permit channel named it */
+	name_message(s, own, sizeof(own));
+	if (s->named)
+		gate_give_up(&s->client, own);
+}
+
 /* Submit the rows of accepted recipients whose message didn't come to DATA. The
  * rows of refused ones were submitted at once. */
 static void
@@ -122,10 +143,14 @@ flush_accepted(struct session *s)
 	struct accepted accepted = take_accepted(s);
 	bool ok;
 
+	if (accepted.relayed && s->named)
+		owed_give_up(s->message_id);
 	meter_aborted(accepted.relays.n);
 	audit_row_aborted(accepted.rows);
 	if (accepted.rows != NULL)
 		(void)gate_submit(s->gc, accepted.rows, false, &ok);
+	if (accepted.handed)
+		give_up(s);
 }
 
 /* Keep the row of an accepted recipient until DATA, when the message has a
@@ -147,6 +172,7 @@ keep_row(struct session *s, struct audit_row *row)
 	/* Postfix has one from its second recipient on */
 	if (s->queue_id[0] != '\0')
 		audit_row_queue_id(row, s->queue_id);
+	a->handed = true;
 	gate_hand_over(s->gc, row, a->relayed, &a->receipt);
 }
 
@@ -361,8 +387,8 @@ on_envfrom(SMFICTX *ctx, char **argv)
 		return SMFIS_TEMPFAIL;
 	/* here, and not only in abort, which may have been left out */
 	end_message(s);
-	(void)snprintf(s->message_id, sizeof(s->message_id), "%s.%" PRIx64,
-	    s->id, ++s->messages);
+	s->messages++;
+	name_message(s, s->message_id, sizeof(s->message_id));
 	s->named = false;
 	look_for_another_client(ctx, s);
 	const char *arg = argv[0] == NULL ? "" : argv[0];
@@ -499,6 +525,7 @@ commit_message(SMFICTX *ctx, struct session *s)
 	    "or slow, or audit.queue too small: temporary failure for a "
 	    "relayed message",
 	    s->id);
+	give_up(s);
 	/* 421 makes the MTA hang up. After 451 the client might say DATA once
 	 * more, which libmilter drops without an answer: the MTA takes that
 	 * for a filter that is gone, and with default_action=accept relays. */

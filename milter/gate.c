@@ -307,16 +307,6 @@ ask_within_limits(void *arg, struct decide_answer *answer)
 	return throttle_take(a->cfg, &r);
 }
 
-static const struct decide_ops ops = {
-	.look_up = ask_look_up,
-	.read_at = ask_read_at,
-	.families = ask_families,
-	.table_done = table_done,
-	.breached = ask_breached,
-	.recordable = ask_recordable,
-	.within_limits = ask_within_limits,
-};
-
 static bool
 always(void *arg)
 {
@@ -332,17 +322,6 @@ uncounted(void *arg, struct decide_answer *answer)
 	return true;
 }
 
-/* Of a question that no recipient hangs on. */
-static const struct decide_ops ops_of_knows = {
-	.look_up = ask_look_up,
-	.read_at = ask_read_at,
-	.families = ask_families,
-	.table_done = table_done,
-	.breached = ask_breached,
-	.recordable = always,
-	.within_limits = uncounted,
-};
-
 static bool
 ask_has_room(void *arg, struct decide_answer *answer)
 {
@@ -354,15 +333,21 @@ ask_has_room(void *arg, struct decide_answer *answer)
 	return throttle_has_room(a->cfg, &r);
 }
 
-static const struct decide_ops ops_of_would = {
-	.look_up = ask_look_up,
-	.read_at = ask_read_at,
-	.families = ask_families,
-	.table_done = table_done,
-	.breached = ask_breached,
-	.recordable = ask_recordable,
-	.within_limits = ask_has_room,
-};
+/* All questions but whether it can be recorded, and the limits, are asked
+ * alike.
+ */
+#define OPS(recordable_, within_limits_)                               \
+	{                                                              \
+		.look_up = ask_look_up, .read_at = ask_read_at,        \
+		.families = ask_families, .table_done = table_done,    \
+		.breached = ask_breached, .recordable = (recordable_), \
+		.within_limits = (within_limits_),                     \
+	}
+
+static const struct decide_ops ops = OPS(ask_recordable, ask_within_limits);
+/* Of a question that no recipient hangs on. */
+static const struct decide_ops ops_of_knows = OPS(always, uncounted);
+static const struct decide_ops ops_of_would = OPS(ask_recordable, ask_has_room);
 
 /* Has the client one of this machine's own addresses? */
 static bool
@@ -619,6 +604,27 @@ gate_commit(const struct gate_config *gc, struct audit_row *rows, bool relayed,
 
 	return audit_receipt_wait(
 	    gate.audit, receipt, left_ms > 0 ? (int)left_ms : 0);
+}
+
+void
+gate_give_up(const struct addr *client, const char *session)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)audit_submit(gate.audit,
+	    audit_row_giving_up(addr_format(client, text), session), false);
+}
+
+void
+gate_put_off(uint64_t number)
+{
+	(void)audit_submit(gate.audit, audit_row_putting_off(number), false);
+}
+
+int64_t
+gate_whole_since(void)
+{
+	return audit_whole_since(gate.audit);
 }
 
 enum audit_state

@@ -110,6 +110,16 @@ uint64_t gate_submit(const struct gate_config *gc, struct audit_row *rows,
     bool relayed, bool *ok_r);
 enum audit_state gate_ticket_state(uint64_t ticket);
 
+/* The MTA was told, or told us, that nothing comes of a message after all, of
+ * which rows have been submitted: the audit shall say so. */
+void gate_give_up(const struct addr *client, const char *session);
+/* The same of one recipient of the permit channel, by gate_row()'s
+ * audit_pair.number. */
+void gate_put_off(uint64_t number);
+
+/* audit_whole_since() */
+int64_t gate_whole_since(void);
+
 /* Submit the rows of a relay whose message is asked about again at DATA.
  * Returns a ticket to wait for until it is AUDIT_WRITTEN; 0: the queue is full.
  */

@@ -7,22 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/guarded.h"
 #include "common/base/siphash.h"
 
 /* What was lost is remembered for longer than any SMTP session lasts. */
-enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000 };
+enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000, GIVEN_UP = 64 };
 
 static struct {
 	struct owed *bucket[BUCKETS];
 	struct owed *oldest, *newest; /* by their last recipient */
 	unsigned n;
+	int64_t since_ms; /* Unix time from which on nothing was forgotten */
 	enum audit_state (*state)(uint64_t first, uint64_t last);
 } owed;
+
+/* The newest that were given up. What is forgotten only waits for the disk. */
+static struct mutex given_up_mtx = MUTEX_INITIALIZER;
+static char given_up[GIVEN_UP][OWED_NAME_MAX] GUARDED_BY(given_up_mtx);
+static unsigned given_up_next GUARDED_BY(given_up_mtx);
 
 void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last))
 {
 	assert(state != NULL);
 	owed.state = state;
+	owed.since_ms = clock_now_ms();
 }
 
 /* Instances are Postfix's own, not a client's choice: no secret key. */
@@ -72,6 +81,7 @@ forget(struct owed *m)
 	unlink_age(m);
 	free(m);
 	owed.n--;
+	owed.since_ms = clock_now_ms();
 }
 
 /* Make room: one of the oldest whose rows are on disk, of which nobody needs
@@ -127,6 +137,51 @@ owed_add(struct owed *m, uint64_t ticket, const char *recipient)
 		m->first = ticket;
 	m->last = ticket;
 	covered_add(&m->recipients, recipient);
+}
+
+int64_t
+owed_began_ms(const char *name)
+{
+	unsigned long s, us;
+	unsigned pid, number;
+	int used = -1;
+
+	if (strlen(name) >= OWED_NAME_MAX ||
+	    sscanf(name, "%8x.%12lx.%6lx.%8x%n", &pid, &s, &us, &number,
+		&used) != 4 ||
+	    name[used] != '\0')
+		return INT64_MAX;
+	return (int64_t)s * 1000 + (int64_t)us / 1000;
+}
+
+bool
+owed_would_know(int64_t at_ms)
+{
+	return at_ms >= owed.since_ms;
+}
+
+void
+owed_give_up(const char *name)
+{
+	mutex_lock(&given_up_mtx);
+	(void)snprintf(given_up[given_up_next], OWED_NAME_MAX, "%s", name);
+	given_up_next = (given_up_next + 1) % GIVEN_UP;
+	mutex_unlock(&given_up_mtx);
+}
+
+bool
+owed_given_up(const char *name)
+{
+	bool found = false;
+
+	mutex_lock(&given_up_mtx);
+	for (unsigned i = 0; !found && i < GIVEN_UP; i++) {
+		found = *name != '\0' && strcmp(given_up[i], name) == 0;
+		if (found)
+			given_up[i][0] = '\0';
+	}
+	mutex_unlock(&given_up_mtx);
+	return found;
 }
 
 void

@@ -2,7 +2,7 @@
 /* owed - messages of which the permit channel permitted recipients, whose rows
  * are written but perhaps not on disk yet: the MTA promised to ask again at
  * DATA, and there the channel waits for the disk, once for all recipients.
- * Threads: one, the permit channel's. */
+ * Threads: one, the permit channel's, but where said. */
 #ifndef POPGATE_OWED_H
 #define POPGATE_OWED_H
 
@@ -28,8 +28,16 @@ struct owed {
  * gate_ticket_range(), or a test's function. Before all others. */
 void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last));
 
-/* The message of that name; NULL: nothing is owed. */
+/* The message of that name; NULL: nothing is owed, if owed_would_know(). */
 struct owed *owed_find(const char *name);
+
+/* Unix ms at which the message of that name began, at the latest: Postfix
+ * writes it into the name ("%x.%lx.%lx.%x": process, seconds, microseconds,
+ * and a number). INT64_MAX: the name isn't of that form. Pure. */
+int64_t owed_began_ms(const char *name);
+
+/* Has nothing been forgotten since at_ms (Unix ms), when a message began? */
+bool owed_would_know(int64_t at_ms);
 
 /* Find the message of that name, or make it. NULL when the name is empty or too
  * long, memory is short, or there are OWED_MAX already that can't be forgotten:
@@ -38,6 +46,12 @@ struct owed *owed_get(const char *name, int64_t now_ms);
 
 /* Add a recipient of m, whose row has this ticket; not 0. */
 void owed_add(struct owed *m, uint64_t ticket, const char *recipient);
+
+/* The client gave that message up: nobody asks about it at DATA. Any thread. */
+void owed_give_up(const char *name);
+
+/* Was it given up lately? True once. */
+bool owed_given_up(const char *name);
 
 /* Forget all. */
 void owed_free(void);

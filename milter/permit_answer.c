@@ -16,14 +16,15 @@
 #include "milter/handoff.h"
 
 enum {
-	SAY_UNASKED_MS = 60000,
-	/* an aborted message isn't asked about at DATA either */
+	SAY_EVERY_MS = 60000,
+	/* one that was given up isn't asked about at DATA either, and without
+	 * a milter nobody says so */
 	UNASKED_SAY = 20
 };
 
 /* the thread's own */
 static unsigned unasked; /* messages in a row, of all connections */
-static atomic_int_fast64_t unasked_said_ms;
+static atomic_int_fast64_t unasked_said_ms, doubt_said_ms;
 static uint64_t requests;
 
 void
@@ -52,20 +53,20 @@ permit_peer_begin(
 	};
 }
 
-/* The peer's message has ended: was DATA asked about, as was promised? An
- * aborted message never is. */
+/* The peer's message has ended: was DATA asked about, as was promised? One that
+ * was given up never is. */
 static void
 count_unasked(struct permit_peer *peer)
 {
 	const struct owed *m = owed_find(peer->instance);
 
-	if (m == NULL)
+	if (m == NULL || (!m->asked && owed_given_up(peer->instance)))
 		return;
 	peer->unasked = m->asked ? 0 : peer->unasked + 1;
 	unasked = m->asked ? 0 : unasked + 1;
 	unsigned n = peer->unasked > unasked ? peer->unasked : unasked;
 
-	if (n >= UNASKED_SAY && log_due(&unasked_said_ms, SAY_UNASKED_MS))
+	if (n >= UNASKED_SAY && log_due(&unasked_said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
 		    "permit channel: Postfix didn't ask at DATA about the last "
 		    "%u messages, as policy_context promises: until it does, "
@@ -197,6 +198,22 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
 	return ok;
 }
 
+/* Of a message of which nothing is owed: may recipients have been permitted,
+ * whose rows are in a file that is gone? */
+static bool
+may_be_lost(const struct protocol_request *req)
+{
+	int64_t began_ms = owed_began_ms(req->session);
+
+	if (owed_would_know(began_ms) || began_ms >= gate_whole_since())
+		return false;
+	if (log_due(&doubt_said_ms, SAY_EVERY_MS))
+		log_msg(LOG_WARNING,
+		    "permit channel: message %s began before audit.database was lost and popgate-milter started: temporary failure for it, since decisions on it may be lost",
+		    req->session);
+	return true;
+}
+
 /* DATA: the reply waits until what was permitted of the message is on disk,
  * and the file that it is in still has its name. Nothing to wait for when
  * nothing was permitted, or by a process before this one, whose rows were
@@ -205,18 +222,22 @@ static void
 answer_data(const struct protocol_request *req, struct permit_reply *reply)
 {
 	struct owed *m = owed_find(req->session);
+	bool lost = m == NULL && may_be_lost(req);
 
 	reply->len = protocol_reply(req, ANSWER_NONE, "", "", "", reply->text);
-	if (m == NULL)
+	if (m != NULL)
+		m->asked = true;
+	if (!lost && (m == NULL || m->last == 0))
 		return;
-	m->asked = true;
-	if (m->last == 0)
-		return;
-	assert(m->first > 0 && m->first <= m->last);
 	struct gate_config *gc = gate_config_take();
 
 	prepare_failure(reply, req, gc);
 	gate_config_give(gc);
+	if (lost) {
+		say_failure(reply);
+		return;
+	}
+	assert(m->first > 0 && m->first <= m->last);
 	reply->ticket = gate_sync();
 	reply->first = m->first;
 	reply->last = m->last;
@@ -224,6 +245,8 @@ answer_data(const struct protocol_request *req, struct permit_reply *reply)
 	(void)addr_parse_loose(req->client, &reply->client);
 	(void)snprintf(
 	    reply->queue_id, sizeof(reply->queue_id), "%s", req->queue_id);
+	(void)snprintf(
+	    reply->instance, sizeof(reply->instance), "%s", req->session);
 	reply->until_written = false;
 	/* stopping: nothing more is written */
 	if (reply->ticket == 0 &&
@@ -341,6 +364,7 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		hand_over(peer, req, &ask.q.client);
 	if (row != NULL)
 		ok = submit(peer, req, gc, row, permit_it, reply);
+	reply->number = pair.number;
 	if (permit_it)
 		prepare_failure(reply, req, gc);
 	bool refuse = (a.refuse && !leave_it) || !ok;
@@ -451,6 +475,18 @@ permit_answer(struct permit_peer *peer, const struct protocol_request *req,
 	assert(reply->len <= sizeof(reply->text));
 }
 
+/* The rows weren't there in time, or are lost: what comes of them later is no
+ * relay. */
+static void
+fail(struct permit_reply *reply)
+{
+	say_failure(reply);
+	if (reply->last != 0)
+		gate_give_up(&reply->client, reply->instance);
+	else
+		gate_put_off(reply->number);
+}
+
 bool
 permit_answer_ready(struct permit_reply *reply)
 {
@@ -471,7 +507,7 @@ permit_answer_ready(struct permit_reply *reply)
 			    reply->queue_id);
 	}
 	if (!kept)
-		say_failure(reply);
+		fail(reply);
 	reply->ticket = 0;
 	return true;
 }

@@ -40,12 +40,14 @@ struct permit_reply {
 	int64_t held_ms; /* since when, by clock_monotonic_ms() */
 	char failed[PROTOCOL_REPLY_MAX]; /* instead, when the rows are lost */
 	size_t failed_len;
+	uint64_t number; /* of the recipient's row, to take it back */
 	/* at DATA: the message's tickets (last 0: this isn't DATA), and what
 	 * the milter is told when they are on disk */
 	uint64_t first, last;
 	struct covered_recipients recipients;
 	struct addr client;
 	char queue_id[OWED_NAME_MAX];
+	char instance[OWED_NAME_MAX];
 };
 
 /* Before the first request; after the last. */

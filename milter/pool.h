@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* pool - lends open login tables to the milter's threads, one thread at a
- * time. Notices when the file was removed or replaced, so that nobody goes on
+ * time. Notices when the file was removed or replaced, so that nobody keeps
  * asking a table that is no longer there. Threads: any. */
 #ifndef POPGATE_POOL_H
 #define POPGATE_POOL_H

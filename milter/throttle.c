@@ -209,7 +209,7 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 }
 
 /* Keep the users who were charged: after a restart the audit's login_user tells
- * whom to charge again. */
+ * which subjects to charge again. */
 static void
 keep_charged(char *login_users, unsigned charged)
 {

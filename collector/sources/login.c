@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A Unix datagram socket where servers tell logins themselves (told.h).
- * Everybody may write to it: who he is comes from the kernel with each
+ * Everybody may write to it: who the sender is comes from the kernel with each
  * datagram, and judge.c looks at that. */
 #include <errno.h>
 #include <inttypes.h>

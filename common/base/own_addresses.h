@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* own - the machine's own addresses and its gateways: nobody who comes from
- * there is a client of his own (a webmail, a proxy, a NAT). */
+ * there is a client in its own right (a webmail, a proxy, a NAT). */
 #ifndef POPGATE_OWN_H
 #define POPGATE_OWN_H
 

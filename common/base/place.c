@@ -100,7 +100,7 @@ step(struct way *w, const char *name)
 			(void)close(fd);
 		return -1;
 	}
-	/* who owns a directory can put anything of his there, and a link to
+	/* the owner of a directory can put anything there, and a link to
 	 * anything of others */
 	if (w->by != 0 && w->by != st.st_uid) {
 		(void)close(fd);

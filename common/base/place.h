@@ -5,8 +5,8 @@
  * can put another file, or a symbolic link, under it in between. So the
  * directory is opened once, the new file is made by us (O_EXCL) and owner and
  * mode are set on its descriptor, and no step follows a link. For root the way
- * to the directory counts as well: what a user put into a directory of his may
- * lead to nothing but to what is his.
+ * to the directory counts as well: what a user put into a directory of his own
+ * may lead only to what belongs to that user.
  * Logs nothing; a place is used by one thread at a time. */
 #ifndef POPGATE_PLACE_H
 #define POPGATE_PLACE_H

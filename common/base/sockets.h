@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* sockets - are our Unix sockets still where we made them? A cleaner or a
- * second instance may take the file away: the daemon goes on listening, and
+ * second instance may take the file away: the daemon keeps listening, and
  * nobody can come any more. */
 #ifndef POPGATE_SOCKETS_H
 #define POPGATE_SOCKETS_H
@@ -18,7 +18,7 @@
  *   key    the setting, for messages; borrowed for ever
  *   fd     -1: not known to us, so that it can't be made again
  *   mode, gid  as in listen_open()
- *   moved  may be NULL: who waits on fd goes by its number
+ *   moved  may be NULL: a caller that waits on fd knows it by its number
  * Nothing to do for inet. Any thread. */
 void sockets_keep(const char *key, const struct listen_spec *spec, int fd,
     mode_t mode, gid_t gid, void (*moved)(void *arg), void *arg);

@@ -14,6 +14,7 @@
 #include "common/base/err.h"
 #include "common/base/guarded.h"
 #include "common/base/metrics.h"
+#include "common/db/audit_extra.h"
 #include "common/db/audit_row.h"
 #include "common/db/audit_table.h"
 #include "common/db/audit_ticket.h"
@@ -60,10 +61,9 @@ struct audit {
 	struct waiter *waiters; /* owned by who waits */
 	uint64_t rows, transactions, syncs, lost;
 	int64_t bytes; /* in use, when the writer last looked */
-	uint64_t local[3][REASONS];
+	int64_t whole_since_ms; /* see audit_whole_since() */
 	uint64_t lost_unsaid;
-	struct breach *breaches, **breaches_tail;
-	unsigned n_breaches;
+	struct audit_extra extra; /* for the next transaction */
 	struct histogram commits; /* counted by the writer */
 	int64_t lost_said_at; /* the writer's */
 };
@@ -79,29 +79,11 @@ struct group {
 	size_t n; /* rows of it, inserted or lost */
 	uint64_t first, ticket; /* of them */
 	int64_t began_ms;
-	uint64_t tallies[3][REASONS];
-	struct breach *breaches;
+	struct audit_extra extra; /* of it */
 	struct audit_row *rows; /* of it */
 	struct audit_row *unsaid; /* committed before; not on disk yet */
 	struct err err;
 };
-
-/* Say what came of rows, and free them. */
-static void
-say_rows(const struct audit *a, struct audit_row **list, bool lost)
-{
-	bool any = false;
-
-	for (const struct audit_row *r = *list; r != NULL; r = r->next)
-		if (!r->local) {
-			audit_row_log(r, lost, a->opt.log_line);
-			any = true;
-		}
-	if (any && a->opt.log_flush != NULL)
-		a->opt.log_flush();
-	audit_row_free(*list);
-	*list = NULL;
-}
 
 static void
 fail_group(struct audit *a, struct group *g)
@@ -117,6 +99,7 @@ lose_all(struct audit *a, uint64_t before)
 {
 	mutex_lock(&a->mtx);
 	tickets_lose(&a->tickets, 1, before - 1);
+	a->whole_since_ms = a->table.whole_since_ms;
 	mutex_unlock(&a->mtx);
 }
 
@@ -140,7 +123,7 @@ begin_group(struct audit *a, struct group *g)
 	if (!audit_table_good(&a->table, &g->err)) {
 		say_gone(a, &g->err);
 		lose_all(a, g->first);
-		say_rows(a, &g->unsaid, true);
+		audit_row_say(&a->opt, &g->unsaid, true);
 	}
 	if (audit_table_begin(&a->table, g->probe, &g->err) == -1)
 		fail_group(a, g);
@@ -166,14 +149,14 @@ log_group(const struct audit *a, struct group *g)
 {
 	if (!g->good) {
 		if (g->unsynced)
-			say_rows(a, &g->unsaid, true);
-		say_rows(a, &g->rows, true);
+			audit_row_say(&a->opt, &g->unsaid, true);
+		audit_row_say(&a->opt, &g->rows, true);
 		return;
 	}
 	g->unsaid = audit_row_chain(g->unsaid, g->rows);
 	g->rows = NULL;
 	if (g->sync)
-		say_rows(a, &g->unsaid, false);
+		audit_row_say(&a->opt, &g->unsaid, false);
 }
 
 /* Is it time to write what the group has? */
@@ -231,16 +214,8 @@ take_piece(
 		    (g->ticket > a->tickets.durable &&
 			clock_monotonic_ms() - a->table.synced_ms >= IDLE_MS);
 		a->urgent = a->sync = false;
-		memcpy(g->tallies, a->local, sizeof(g->tallies));
-		memset(a->local, 0, sizeof(a->local));
-		g->breaches = a->breaches;
-		a->breaches = NULL;
-		a->breaches_tail = &a->breaches;
-		a->n_breaches = 0;
-		counted |= g->breaches != NULL;
-		for (int c = 0; c < 3; c++)
-			for (int r = 0; r < REASONS; r++)
-				counted |= g->tallies[c][r] != 0;
+		g->extra = audit_extra_take(&a->extra);
+		counted |= audit_extra_any(&g->extra);
 	}
 	/* at the end what can't be written is tried once more, not for ever */
 	bool tried = g->ending && g->probe;
@@ -262,21 +237,8 @@ static void
 settle(struct audit *a, struct group *g)
 {
 	mutex_lock(&a->mtx);
-	for (int c = 0; !g->good && c < 3; c++)
-		for (int r = 0; r < REASONS; r++)
-			a->local[c][r] += g->tallies[c][r];
-	/* Breaches that were not written wait for the next group. */
-	if (!g->good && g->breaches != NULL) {
-		struct breach **tail = &g->breaches;
-
-		for (; *tail != NULL; tail = &(*tail)->next)
-			a->n_breaches++;
-		*tail = a->breaches;
-		if (a->breaches == NULL)
-			a->breaches_tail = tail;
-		a->breaches = g->breaches;
-		g->breaches = NULL;
-	}
+	if (!g->good)
+		audit_extra_give_back(&a->extra, &g->extra);
 	assert(a->queued >= g->n);
 	assert(a->tickets.written <= g->ticket);
 	a->queued -= g->n;
@@ -296,6 +258,7 @@ settle(struct audit *a, struct group *g)
 	}
 	a->healthy = g->good;
 	a->bytes = a->table.bytes;
+	a->whole_since_ms = a->table.whole_since_ms;
 	(void)pthread_cond_broadcast(&a->room);
 	/* Wake only those that have their answer: under load half of the
 	 * waiters wait for the next group. */
@@ -355,16 +318,17 @@ end_group(struct audit *a, struct group *g)
 
 	assert(g->open);
 	if (g->good &&
-	    (audit_table_count(&a->table, g->tallies, g->probe, &g->err) ==
+	    (audit_table_count(
+		 &a->table, g->extra.tallies, g->probe, &g->err) == -1 ||
+		audit_table_breaches(&a->table, g->extra.breaches, &g->err) ==
 		    -1 ||
-		audit_table_breaches(&a->table, g->breaches, &g->err) == -1 ||
 		audit_table_prune(&a->table, (int64_t)g->n, &g->err) == -1 ||
 		audit_table_pair_old(&a->table, &g->err) == -1 ||
 		commit(a, g) == -1))
 		fail_group(a, g);
 	settle(a, g);
-	breaches_free(g->breaches);
-	g->breaches = NULL;
+	breaches_free(g->extra.breaches);
+	g->extra.breaches = NULL;
 	say_state(a, g->good, was_good, &g->err);
 	g->open = false;
 	g->probe = !g->good;
@@ -392,15 +356,15 @@ writer(void *arg)
 			log_group(a, &g);
 		}
 	}
-	say_rows(a, &g.unsaid, false);
-	breaches_free(g.breaches);
+	audit_row_say(&a->opt, &g.unsaid, false);
+	breaches_free(g.extra.breaches);
 	return NULL;
 }
 
 static void
 audit_free(struct audit *a)
 {
-	breaches_free(a->breaches);
+	breaches_free(a->extra.breaches);
 	repeats_free(a->table.repeats);
 	free(a->table.numbers);
 	free(a->path);
@@ -424,7 +388,6 @@ audit_start(
 	a->opt.path = NULL;
 	a->path = strdup(options->path); /* a reload may free theirs */
 	a->tail = &a->head;
-	a->breaches_tail = &a->breaches;
 	a->healthy = true;
 	a->table = (struct audit_table){ .opt = &a->opt,
 		.path = a->path,
@@ -440,6 +403,7 @@ audit_start(
 		audit_free(a);
 		return -1;
 	}
+	a->whole_since_ms = a->table.whole_since_ms;
 	mutex_init(&a->mtx);
 	(void)pthread_cond_init(&a->work, NULL);
 	(void)pthread_cond_init(&a->room, NULL);
@@ -491,7 +455,10 @@ static uint64_t
 enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
     REQUIRES(a->mtx)
 {
-	if (a->stop || a->queued + list->n > (uint64_t)a->opt.queue)
+	bool room = a->queued + list->n <= (uint64_t)a->opt.queue;
+
+	/* one for a message whose rows were given room: not kept out */
+	if (a->stop || (!room && list->kind < ROW_GIVING_UP))
 		return 0;
 	struct audit_row *last = list->last;
 
@@ -645,6 +612,16 @@ audit_batch(const struct audit *a)
 	return n < 1 ? 1 : n > BATCH_MAX ? BATCH_MAX : (size_t)n;
 }
 
+int64_t
+audit_whole_since(struct audit *a)
+{
+	mutex_lock(&a->mtx);
+	int64_t since_ms = a->whole_since_ms;
+
+	mutex_unlock(&a->mtx);
+	return since_ms;
+}
+
 bool
 audit_healthy(struct audit *a)
 {
@@ -661,7 +638,7 @@ audit_count_local(
 {
 	assert(channel <= CHANNEL_SOCKETMAP && reason < REASONS);
 	mutex_lock(&a->mtx);
-	a->local[channel][reason]++;
+	a->extra.tallies[channel][reason]++;
 	mutex_unlock(&a->mtx);
 }
 
@@ -673,12 +650,10 @@ audit_breach(struct audit *a, const struct audit_breach *breach)
 	if (new == NULL)
 		return;
 	mutex_lock(&a->mtx);
-	bool room = !a->stop && a->n_breaches < BREACHES_MAX;
+	bool room = !a->stop && a->extra.n_breaches < BREACHES_MAX;
 
 	if (room) {
-		*a->breaches_tail = new;
-		a->breaches_tail = &new->next;
-		a->n_breaches++;
+		audit_extra_add(&a->extra, new);
 		a->urgent = true;
 		(void)pthread_cond_signal(&a->work);
 	}

@@ -78,6 +78,15 @@ void audit_drain(struct audit *a);
 struct audit_row *audit_row_new(const struct audit_facts *facts);
 /* No decision: only takes is done. */
 struct audit_row *audit_row_taking(uint64_t takes);
+/* No decision: the client gave up a message, or it got a temporary failure at
+ * DATA, after rows of it had been submitted. The accepted rows of that client
+ * and session are marked as by audit_row_aborted(), on disk, and in the log
+ * where it has none of them yet. Submit it alone: there is always room for it.
+ */
+struct audit_row *audit_row_giving_up(const char *client, const char *session);
+/* The same of one recipient, which the permit channel submitted under that
+ * number and then put off. It stands for no recipient any more. */
+struct audit_row *audit_row_putting_off(uint64_t number);
 void audit_row_free(struct audit_row *row);
 
 /* Chain row behind list (both may be NULL); returns the list. */
@@ -148,6 +157,11 @@ void audit_receipt_add(struct audit *a, struct audit_receipt *receipt,
  * batch was lost, or when there was none. */
 bool audit_receipt_wait(
     struct audit *a, struct audit_receipt *receipt, int timeout_ms);
+
+/* Since when (Unix ms) what was recorded is in the file, as far as the writer
+ * can tell: what was recorded earlier may have been in a file that was lost. 0:
+ * the file is older than its oldest row. */
+int64_t audit_whole_since(struct audit *a);
 
 /* false while the last transaction failed or the queue is full: a relay
  * that needs durable rows is then better refused at RCPT. When the disk takes

@@ -19,7 +19,7 @@ struct slot {
 };
 
 struct audit_pairs {
-	uint64_t key[2]; /* nobody may choose whose place he takes */
+	uint64_t key[2]; /* no client may choose which place it takes */
 	size_t buckets;
 	struct slot slot[];
 };

@@ -14,7 +14,7 @@
 enum { SLOTS = 8192, NAME_MAX_LEN = 64 };
 
 struct repeats {
-	uint64_t key[2]; /* nobody may choose whose place he takes */
+	uint64_t key[2]; /* no client may choose which place it takes */
 	struct repeat *more;
 	struct repeat slot[SLOTS];
 };

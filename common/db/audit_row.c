@@ -103,7 +103,8 @@ audit_row_new(const struct audit_facts *f)
 	row->at_ms = f->at_ms;
 	row->decision = f->decision;
 	row->local = f->local;
-	row->aborted = row->taking = false;
+	row->aborted = false;
+	row->kind = ROW_DECISION;
 	row->channel = f->channel;
 	row->durable = f->durable;
 	row->number = f->number;
@@ -127,17 +128,38 @@ audit_row_new(const struct audit_facts *f)
 	return row;
 }
 
+/* A row that is no decision, and has no log line. */
+static struct audit_row *
+row_of_kind(enum audit_row_kind kind, const char *client, const char *session,
+    uint64_t takes)
+{
+	struct audit_row *row =
+	    audit_row_new(&(struct audit_facts){ .client = client,
+		.session = session,
+		.takes = takes,
+		.local = true });
+
+	if (row != NULL)
+		row->kind = kind;
+	return row;
+}
+
 struct audit_row *
 audit_row_taking(uint64_t takes)
 {
-	struct audit_row *row =
-	    audit_row_new(&(struct audit_facts){ .local = true });
+	return row_of_kind(ROW_TAKING, NULL, NULL, takes);
+}
 
-	if (row != NULL) {
-		row->takes = takes;
-		row->taking = true;
-	}
-	return row;
+struct audit_row *
+audit_row_giving_up(const char *client, const char *session)
+{
+	return row_of_kind(ROW_GIVING_UP, client, session, 0);
+}
+
+struct audit_row *
+audit_row_putting_off(uint64_t number)
+{
+	return row_of_kind(ROW_PUTTING_OFF, NULL, NULL, number);
 }
 
 const char *
@@ -191,6 +213,32 @@ audit_row_aborted(struct audit_row *list)
 {
 	for (; list != NULL; list = list->next)
 		list->aborted = true;
+}
+
+static bool
+gives_up(const struct audit_row *by, const struct audit_row *row)
+{
+	if (row->kind != ROW_DECISION)
+		return false;
+	if (by->kind == ROW_PUTTING_OFF)
+		return row->number == by->takes;
+	return by->kind == ROW_GIVING_UP &&
+	    strcmp(audit_row_text(row, T_SESSION),
+		audit_row_text(by, T_SESSION)) == 0 &&
+	    strcmp(audit_row_text(row, T_CLIENT),
+		audit_row_text(by, T_CLIENT)) == 0;
+}
+
+/* Mark the rows of list that a row of kind ROW_GIVING_UP or ROW_PUTTING_OFF
+ * behind them names. */
+static void
+give_up(struct audit_row *list)
+{
+	for (const struct audit_row *by = list; by != NULL; by = by->next)
+		if (by->kind >= ROW_GIVING_UP)
+			for (struct audit_row *r = list; r != by; r = r->next)
+				r->aborted |= gives_up(by, r) &&
+				    r->decision.verdict == VERDICT_ACCEPT;
 }
 
 /* A log line that grows; what doesn't fit is left out. */
@@ -255,8 +303,8 @@ put_verdict(struct line *l, const struct audit_row *row, bool lost)
 	put(l, " reason=", reason_name(reason));
 }
 
-void
-audit_row_log(const struct audit_row *row, bool lost,
+static void
+log_row(const struct audit_row *row, bool lost,
     void (*give)(const char *line, size_t len))
 {
 	char text[4000], age[24];
@@ -286,6 +334,25 @@ audit_row_log(const struct audit_row *row, bool lost,
 	    " reply=", row->aborted ? "aborted" : audit_row_text(row, T_REPLY));
 	*l.p = '\0';
 	give(text, (size_t)(l.p - text));
+}
+
+void
+audit_row_say(
+    const struct audit_options *opt, struct audit_row **list, bool lost)
+{
+	bool any = false;
+
+	if (!lost)
+		give_up(*list);
+	for (const struct audit_row *r = *list; r != NULL; r = r->next)
+		if (!r->local) {
+			log_row(r, lost, opt->log_line);
+			any = true;
+		}
+	if (any && opt->log_flush != NULL)
+		opt->log_flush();
+	audit_row_free(*list);
+	*list = NULL;
 }
 
 struct breach *

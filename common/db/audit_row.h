@@ -23,6 +23,13 @@ enum audit_text {
 	AUDIT_TEXTS
 };
 
+enum audit_row_kind {
+	ROW_DECISION,
+	ROW_TAKING, /* audit_row_taking() */
+	ROW_GIVING_UP, /* audit_row_giving_up() */
+	ROW_PUTTING_OFF /* audit_row_putting_off() */
+};
+
 struct audit_row {
 	struct audit_row *next, *last; /* last: only in the first of a chain */
 	size_t n; /* rows of the chain, likewise */
@@ -30,7 +37,7 @@ struct audit_row {
 	struct decision decision;
 	bool local, aborted;
 	bool durable; /* see struct audit_facts */
-	bool taking; /* no decision: audit_row_taking() */
+	enum audit_row_kind kind;
 	enum audit_channel channel;
 	uint64_t number, takes;
 	char queue_id[32];
@@ -46,10 +53,10 @@ int audit_row_len(const struct audit_row *row, enum audit_text t);
  * wouldn't have permitted is refused by the MTA itself. */
 bool audit_row_refused(const struct audit_row *row);
 
-/* Call give with the row's log line, which is printable and ends in NUL.
- *   lost  it isn't on disk */
-void audit_row_log(const struct audit_row *row, bool lost,
-    void (*give)(const char *line, size_t len));
+/* Tell the log what came of rows, and free them.
+ *   lost  they aren't on disk */
+void audit_row_say(
+    const struct audit_options *opt, struct audit_row **list, bool lost);
 
 /* A breach with strings of its own. */
 struct breach {

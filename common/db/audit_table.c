@@ -145,6 +145,18 @@ take_number(struct audit_table *t, uint64_t number, struct err *err)
 	return db_run(t->db, t->take, "decision", err);
 }
 
+/* Of the newest AUDIT_NUMBERS rows of the file. */
+static int
+give_up(struct audit_table *t, const struct audit_row *row, struct err *err)
+{
+	int64_t newest = t->new_id != 0 ? t->new_id : t->last_id;
+
+	bind_row(t->give_up, 1, row, T_CLIENT, false);
+	bind_row(t->give_up, 2, row, T_SESSION, false);
+	(void)sqlite3_bind_int64(t->give_up, 3, newest - AUDIT_NUMBERS);
+	return db_run(t->db, t->give_up, "decision", err);
+}
+
 int
 audit_table_insert(
     struct audit_table *t, const struct audit_row *row, struct err *err)
@@ -152,9 +164,11 @@ audit_table_insert(
 	struct repeat *p;
 
 	assert(t->db != NULL);
+	if (row->kind == ROW_GIVING_UP)
+		return give_up(t, row, err);
 	if (take_number(t, row->takes, err) == -1)
 		return -1;
-	if (row->taking)
+	if (row->kind != ROW_DECISION)
 		return 0;
 	if (repeat_of(t, row, &p, err) == -1)
 		return -1;
@@ -307,6 +321,7 @@ still_ours(struct audit_table *t, const char *what, struct err *err)
 	}
 	if (newest >= t->last_id)
 		return true;
+	t->whole_since_ms = clock_now_ms();
 	err_set(err, ERR_IO, "%s %s: its newest decisions are no longer in it",
 	    t->path, what);
 	t->last_id = newest;
@@ -346,6 +361,7 @@ audit_table_good(struct audit_table *t, struct err *err)
 	    t->path, what);
 	t->gone = true;
 	t->damaged = false;
+	t->whole_since_ms = clock_now_ms();
 	return false;
 }
 
@@ -438,6 +454,12 @@ prepare_size(struct audit_table *t, struct err *err)
 		    "WHERE id = ?1",
 		    &t->take, err) == -1 ||
 		db_prepare(t->db,
+		    "UPDATE channel_decision INDEXED BY decision_by_client "
+		    "SET reply = '" AUDIT_ABORTED "' "
+		    "WHERE client = ?1 AND session = ?2 AND id > ?3 "
+		    "AND verdict = 'accept'",
+		    &t->give_up, err) == -1 ||
+		db_prepare(t->db,
 		    "SELECT (p.page_count - f.freelist_count) * s.page_size "
 		    "FROM pragma_page_count AS p, pragma_freelist_count AS f, "
 		    "pragma_page_size AS s",
@@ -456,6 +478,29 @@ prepare_size(struct audit_table *t, struct err *err)
 		    &t->shrink, err) == -1
 	    ? -1
 	    : 0;
+}
+
+/* The first row of all is the oldest trace of when the file was made. 0, or -1
+ * with err. */
+static int
+note_age(struct audit_table *t, struct err *err)
+{
+	int64_t newest = db_number(
+	    t->db, "SELECT coalesce(max(id), 0) FROM channel_decision", err);
+	int64_t first = newest == -1
+	    ? -1
+	    : db_number(t->db,
+		  "SELECT coalesce((SELECT at FROM channel_decision "
+		  "WHERE id = 1), 0)",
+		  err);
+
+	if (first == -1)
+		return -1;
+	if (newest == 0)
+		first = clock_now_ms();
+	if (first > t->whole_since_ms)
+		t->whole_since_ms = first;
+	return 0;
 }
 
 int
@@ -507,7 +552,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 		&t->lifts, err) == 0 &&
 	    (lift_id = db_number(
 		 t->db, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&
-	    audit_table_old_open(t, err) == 0 &&
+	    note_age(t, err) == 0 && audit_table_old_open(t, err) == 0 &&
 	    db_file_sync(t->db, err) == 0 &&
 	    db_file_note(t->db, t->path, &t->file, err) == 0) {
 		/* Lifts written while the file was closed are still told. */
@@ -539,7 +584,9 @@ audit_table_close(struct audit_table *t)
 	(void)sqlite3_finalize(t->shrink);
 	(void)sqlite3_finalize(t->shrink_to);
 	(void)sqlite3_finalize(t->take);
-	t->take = t->again = t->pages = t->shrink = t->shrink_to = NULL;
+	(void)sqlite3_finalize(t->give_up);
+	t->give_up = t->take = t->again = t->pages = t->shrink = t->shrink_to =
+	    NULL;
 	t->begin = t->commit = t->insert = t->tally = t->prune = NULL;
 	t->breach = t->version = t->lifts = NULL;
 	/* The last one to close moves the -wal into the file: not into one

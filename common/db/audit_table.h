@@ -22,7 +22,7 @@ struct audit_table {
 	sqlite3 *db; /* NULL: it couldn't be opened */
 	sqlite3_stmt *begin, *commit, *insert, *tally, *prune, *breach;
 	sqlite3_stmt *version, *lifts;
-	sqlite3_stmt *again, *pages, *shrink, *shrink_to, *take;
+	sqlite3_stmt *again, *pages, *shrink, *shrink_to, *take, *give_up;
 	int64_t pruned_at, synced_ms;
 	/* The size: bytes in use at sized_at; when we said so; when all rows
 	 * had been looked at. */
@@ -48,6 +48,7 @@ struct audit_table {
 	} old;
 	int64_t new_id; /* newest row of this transaction; 0: none */
 	int64_t last_id; /* newest row of ours that is committed */
+	int64_t whole_since_ms; /* see audit_whole_since() */
 	struct db_file file;
 	bool gone; /* the file: don't write into what is left of it */
 	bool damaged; /* somebody wrote into it */
@@ -63,7 +64,8 @@ void audit_table_close(struct audit_table *t);
  * lost, and err says why. */
 bool audit_table_good(struct audit_table *t, struct err *err);
 
-/* Begin a transaction, and tell opt->lifted of whom an admin let in again.
+/* Begin a transaction, and tell opt->lifted of those whom an admin let in
+ * again.
  *   probe  the transaction before failed: open the file anew
  * 0, or -1 with err. */
 int audit_table_begin(struct audit_table *t, bool probe, struct err *err);

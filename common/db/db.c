@@ -214,10 +214,8 @@ fail:
 	return -1;
 }
 
-/* Make an empty file with the right owner, so that SQLite's -wal and -shm,
- * which copy owner and mode from it, are right from the first moment. */
-static int
-create_file(const char *path, struct err *err)
+int
+db_create(const char *path, const char *like, struct err *err)
 {
 	int fd = open(path, O_CREAT | O_RDWR | O_EXCL | O_CLOEXEC, 0640);
 
@@ -228,12 +226,10 @@ create_file(const char *path, struct err *err)
 		    (unsigned)geteuid());
 		return -1;
 	}
-	char copy[4096];
 	struct stat st;
 
-	(void)snprintf(copy, sizeof(copy), "%s", path);
 	if (fchmod(fd, 0640) == -1 ||
-	    (geteuid() == 0 && stat(dirname(copy), &st) == 0 &&
+	    (geteuid() == 0 && stat(like, &st) == 0 &&
 		fchown(fd, st.st_uid, st.st_gid) == -1)) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		(void)close(fd);
@@ -241,6 +237,15 @@ create_file(const char *path, struct err *err)
 	}
 	(void)close(fd);
 	return 0;
+}
+
+static int
+create_in_directory(const char *path, struct err *err)
+{
+	char copy[4096];
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	return db_create(path, dirname(copy), err);
 }
 
 /* A reader that opens a table whose -wal and -shm are gone would make them
@@ -295,7 +300,7 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 	 * global mutex each time; fails harmlessly after the first open */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	*db_r = NULL;
-	if ((mode == DB_CREATE && create_file(path, err) == -1) ||
+	if ((mode == DB_CREATE && create_in_directory(path, err) == -1) ||
 	    (mode == DB_READ && refuse_to_make_wal(path, err) == -1) ||
 	    db_rights(path, mode != DB_READ, &vfs, err) == -1)
 		return -1;

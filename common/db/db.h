@@ -22,6 +22,12 @@ struct db_migration {
 	const char *sql;
 };
 
+/* Make an empty file at path, unless there is one. It gets mode 0640 and, when
+ * root makes it, the owner and group of the file or directory like: SQLite's
+ * -wal and -shm, which copy these, are right from the first moment. 0, or -1
+ * with err. */
+int db_create(const char *path, const char *like, struct err *err);
+
 /* Open path and check or bring its user_version to n (the number of steps).
  *   busy_ms  how long a look-up or a transaction waits for a lock
  * A file made here gets mode 0640 and, when root makes it, the owner and

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* db_rights - for root: let SQLite open, make and remove files with the rights
- * of the user whom the database belongs to.
+ * of the user that the database belongs to.
  *
- * A database's directory is that user's, or he may write it. SQLite goes by
- * names there, and believes what it finds: it removes whatever file a journal
- * names as its super-journal, and gives files owner and mode of the database.
- * As root it would do so to any file of the system. */
+ * A database's directory is that user's, or writable by that user. SQLite goes
+ * by names there, and believes what it finds: it removes whatever file a
+ * journal names as its super-journal, and gives files owner and mode of the
+ * database. As root it would do so to any file of the system. */
 #ifndef POPGATE_DB_RIGHTS_H
 #define POPGATE_DB_RIGHTS_H
 

@@ -170,6 +170,11 @@ int store_delete_older(struct store *st, int64_t at, struct err *err);
  * path, which only holds these. */
 void store_words_path(const char *path, char *buf, size_t size);
 
+/* Open it for writing. A new one belongs to the owner of the table at path, for
+ * whom root may be at work. 0, or -1 with err. */
+int
+store_words_open(const char *path, struct store **words_r, struct err *err);
+
 /* Make st, which may be an older copy or new, say what words does: deletions
  * that it doesn't know, also of what it holds, and newer denials and ends of
  * these. Inside a transaction of st.

@@ -15,6 +15,18 @@ store_words_path(const char *path, char *buf, size_t size)
 	(void)snprintf(buf, size, "%s.words", path);
 }
 
+int
+store_words_open(const char *path, struct store **words_r, struct err *err)
+{
+	char words[4096];
+
+	*words_r = NULL;
+	store_words_path(path, words, sizeof(words));
+	return db_create(words, path, err) == -1
+	    ? -1
+	    : store_open(words, STORE_WRITE, words_r, err);
+}
+
 struct taking {
 	struct store *st;
 	struct err *err;

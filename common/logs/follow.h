@@ -7,7 +7,7 @@
  * being read. So no event can be lost or misread.
  *
  * A file is read to its end before its successor is begun, then kept open for
- * a while, since a syslog daemon goes on writing into it until it is told to
+ * a while, since a syslog daemon keeps writing into it until it is told to
  * reopen. What has been read is known by what it is (contents.h), not by names
  * and inodes: so a log is found again after a restart under whatever name it
  * has then, also packed (unpack.h); and a copy that takes its place, or stands

@@ -19,7 +19,7 @@ enum {
 		       * only as fine as the kernel's tick */
 };
 
-/* No secret: whoever can write into the log can write logins. */
+/* No secret: one who can write into the log can write logins. */
 static uint64_t
 hash_of(const unsigned char *p, size_t n)
 {

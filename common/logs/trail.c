@@ -9,7 +9,7 @@
 #include "common/records/line.h"
 
 /* Eight bytes at a time: every line that is read comes through here. Not for
- * secrets: who can write into the log can write logins. */
+ * secrets: one who can write into the log can write logins. */
 static uint64_t
 hash_line(const char *p, size_t n)
 {

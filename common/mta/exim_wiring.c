@@ -70,7 +70,7 @@ edit_include(struct planner *p, const struct exim_acl *acl)
 }
 
 /* The modifiers of the statement by which an AUTH user is accepted, but for
- * those that name him. */
+ * those that name that user. */
 static void
 put_modifiers(struct exim_draft *t, const struct exim_statement *s)
 {
@@ -214,7 +214,7 @@ plan_spared(struct planner *p, const struct exim_acl *acl, size_t i)
 	return edit_spare(p, &acl->v[i], PERMIT);
 }
 
-/* The last place: whoever comes here and isn't accepted is refused. */
+/* The last place: a client that comes here and isn't accepted is refused. */
 static int
 plan_final(
     struct planner *p, const struct exim_acl *acl, size_t after, size_t refusal)

@@ -146,7 +146,8 @@ is_class(const struct wiring_items *l, const char *name)
 	return false;
 }
 
-/* A class as a whole: it is entered to see how it ends, and whom it meets. */
+/* A class as a whole: it is entered to see how it ends, and which clients it
+ * meets. */
 static void
 classify_class(const struct wiring_items *l, const char *text, int depth,
     struct wiring_item *item)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_wiring_items - a list of Postfix's restrictions taken apart, as a
- * client meets it whom popgate permits. For the postfix_wiring_*.c alone. */
+ * client that popgate permits meets it. For the postfix_wiring_*.c alone. */
 #ifndef POPGATE_POSTFIX_WIRING_ITEMS_H
 #define POPGATE_POSTFIX_WIRING_ITEMS_H
 
@@ -15,7 +15,7 @@ enum wiring_item_kind {
 	ITEM_PERMIT, /* ends the list for everybody */
 	ITEM_OWN_DOMAINS, /* permit_auth_destination */
 	ITEM_REFUSE, /* for certain, whatever the recipient */
-	ITEM_REFUSE_RELAY, /* for certain, who relays */
+	ITEM_REFUSE_RELAY, /* for certain, a client that relays */
 	ITEM_MAYBE, /* may refuse */
 	ITEM_OURS
 };

@@ -10,7 +10,8 @@
 
 /* How a list ends for a stranger. */
 enum restrict_end {
-	RESTRICT_THROUGH, /* nothing stopped him: the next list decides */
+	RESTRICT_THROUGH, /* nothing stopped the client: the next list decides
+			   */
 	RESTRICT_PERMIT, /* permitted for certain */
 	RESTRICT_REJECT /* refused for certain */
 };

@@ -57,7 +57,7 @@ enum sendmail_note_kind {
 	SENDMAIL_AUTH_ONLY, /* a port that wants AUTH of everybody (M=a) */
 	SENDMAIL_GENERATED, /* the file says that a program writes it */
 	SENDMAIL_REFUSES_FIRST, /* refuses a client before popgate is asked */
-	SENDMAIL_RELAYS, /* relays for clients whom popgate may not know */
+	SENDMAIL_RELAYS, /* relays for clients that popgate may not know */
 	SENDMAIL_RECIPIENTS, /* relays to domains that must be in
 				relay.local_domains */
 	SENDMAIL_OWN_WORD, /* rules of the admin's own, asked before popgate */

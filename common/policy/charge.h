@@ -46,10 +46,10 @@ struct charge_history {
 	bool cut; /* there were more than are looked at */
 };
 
-/* Count what the audit says was relayed in the longest window, and deny whom
- * it says is denied. Messages that the client gave up are freed as they were
- * when it happened. At most rows_max of the newest rows are looked at.
- * 0, or -1 with err. */
+/* Count what the audit says was relayed in the longest window, and deny those
+ * whom it says is denied. Messages that the client gave up are freed as they
+ * were when it happened. At most rows_max of the newest rows are looked at. 0,
+ * or -1 with err. */
 enum { CHARGE_ROWS = 2000000 };
 int charge_history(struct limiter *l, const struct config *cfg,
     struct audit_reader *r, struct charge_history *h, struct err *err);

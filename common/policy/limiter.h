@@ -24,7 +24,7 @@
  * and filling the table with many addresses frees no heavy sender. The same
  * for distinct senders and clients: one that was evicted is counted again.
  *
- * Hashes are keyed by random bits: who chooses the names can't choose where
+ * Hashes are keyed by random bits: one who chooses names can't choose where
  * they fall. All of a name is hashed, however long it is. Two names of equal
  * 64-bit hash count as one: with a million in the table that is one chance in
  * 10^13 for each new one.
@@ -81,8 +81,8 @@ struct limiter_event {
 	 *   by_login true: a userlist of those whose logins let the client
 	 *   relay. One of them must have room; each that has room is charged.
 	 * A user by AUTH and the same user by logins are two subjects: what
-	 * others relay behind an address that he logged in from must not keep
-	 * him from using AUTH. */
+	 * others relay behind an address that the user logged in from must not
+	 * keep that user from using AUTH. */
 	const char *user;
 	bool by_login;
 	const char *sender; /* NULL: not known; case is folded */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where the limiter keeps whom it knows: one piece of memory that is laid out
+/* The limiter's subjects: one piece of memory that is laid out
  * once, in which subjects and marks have places by their tags. */
 #include "common/policy/limiter_inside.h"
 
@@ -248,7 +248,8 @@ static void
 ghost_take(const struct limiter *l, struct subject *ghost,
     const struct subject *s, int64_t now_s)
 {
-	/* nobody reserves of a ghost: who starts with it has nothing pending */
+	/* nobody reserves of a ghost: a subject that starts with its counts
+	 * has nothing pending */
 	assert(ghost->pending[0] == 0 && ghost->pending[1] == 0);
 	ghost->kind = s->kind;
 	subject_advance(l, ghost, now_s);
@@ -326,7 +327,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind, int64_t now_s)
 	return s;
 }
 
-/* --- marks: who was seen with whom, and credits --- */
+/* --- marks: senders seen of a client, and credits --- */
 
 struct name
 name_in(struct limiter *l, uint64_t subject, uint64_t tag)

@@ -166,7 +166,7 @@ hear(const struct ctl *ctl, int fd, int64_t end_ms)
 		return ctl_fail(ctl, EX_NOPERM,
 		    "user id %u is not in collector.login_users",
 		    (unsigned)getuid());
-	/* a rule of the admin's, nothing to wake him for */
+	/* a rule of the admin's, nothing to wake anyone for */
 	(void)fputs("not counted: ", stdout);
 	out_text(answer);
 	(void)putchar('\n');

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/commands/words.h"
 
-#include <limits.h>
-
 #include "common/base/err.h"
 
 struct word {
@@ -24,12 +22,10 @@ write_word(struct store *st, const struct word *w, struct err *err)
 static void
 keep(struct ctl *ctl, const struct word *w)
 {
-	char path[PATH_MAX];
 	struct store *st = NULL;
 	struct err err;
 
-	store_words_path(ctl->cfg->logins.database, path, sizeof(path));
-	if (store_open(path, STORE_WRITE, &st, &err) == -1 ||
+	if (store_words_open(ctl->cfg->logins.database, &st, &err) == -1 ||
 	    store_begin(st, &err) == -1 ||
 	    store_prune_events(
 		st, ctl->now - ctl->cfg->logins.keep_s, 1, &err) == -1 ||

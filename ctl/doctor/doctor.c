@@ -180,12 +180,16 @@ doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
 }
 
 void
-doctor_rehearsed(struct doctor *d, const struct rehearsal_findings *shown)
+doctor_rehearsed(
+    struct doctor *d, const struct rehearsal_findings *shown, const char *dir)
 {
 	for (size_t i = 0; i < shown->n; i++) {
 		const struct rehearsal_finding *f = &shown->v[i];
 		const struct finding_at at = {
-			.file = f->file, .line = f->line, .fix = f->fix
+			.file = f->file,
+			.line = f->line,
+			.dir = dir,
+			.fix = f->fix,
 		};
 
 		doctor_add(d, f->kind, &at, "%s", f->detail);

@@ -116,8 +116,10 @@ const char *doctor_find_mta(enum doctor_mta mta);
 void doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* Add what a rehearsal has shown. */
-void doctor_rehearsed(struct doctor *d, const struct rehearsal_findings *shown);
+/* Add what a rehearsal has shown.
+ *   dir  configuration directory, where fixes name it; may be NULL */
+void doctor_rehearsed(
+    struct doctor *d, const struct rehearsal_findings *shown, const char *dir);
 
 /* Is there a finding of this kind already? */
 bool doctor_has(const struct doctor *d, const char *id);

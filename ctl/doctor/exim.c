@@ -199,7 +199,7 @@ rehearse(struct exam *x)
 		doctor_add(x->d, "exim-not-rehearsed", &at, "%s", err.text);
 		return;
 	}
-	doctor_rehearsed(x->d, &r.findings);
+	doctor_rehearsed(x->d, &r.findings, NULL);
 	if (!r.complete) {
 		struct finding_at at = { .file = x->path };
 

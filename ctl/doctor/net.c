@@ -9,8 +9,8 @@
 #include "common/base/err.h"
 #include "common/base/own_addresses.h"
 
-/* Interfaces that containers and virtual machines hang on: who reaches a
- * published port may come from our own address there. */
+/* Interfaces that containers and virtual machines hang on: a client that
+ * reaches a published port may come from our own address there. */
 static bool
 is_bridge(const char *name)
 {

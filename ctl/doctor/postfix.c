@@ -332,15 +332,7 @@ add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
 {
 	struct finding_at at = { .file = x->pf.main_cf, .dir = x->pf.dir };
 
-	for (size_t i = 0; i < r->n; i++) {
-		struct finding_at hole = { .file = r->v[i].file,
-			.line = r->v[i].line,
-			.dir = x->pf.dir,
-			.fix = r->v[i].fix };
-
-		doctor_add(x->d, "postfix-rehearsed-open", &hole, "%s",
-		    r->v[i].detail);
-	}
+	doctor_rehearsed(x->d, &r->findings, x->pf.dir);
 	doctor_add(x->d, "postfix-rehearsed", &at,
 	    "A private copy was asked to take %zu recipients from strangers%s%s.",
 	    r->dialogues, r->silent ? "; a service of it gave no answer" : "",
@@ -379,10 +371,10 @@ rehearse(struct postfix_exam *x, size_t from)
 	} else if (postfix_rehearse(&spec, &r, &err) == -1) {
 		doctor_add(x->d, "postfix-not-rehearsed", &at, "%s", err.text);
 	} else {
-		withdraw(x->d, from, to, r.n > 0);
+		withdraw(x->d, from, to, r.findings.n > 0);
 		add_holes(x, &r);
 	}
-	postfix_rehearsal_release(&r);
+	rehearsal_findings_release(&r.findings);
 	free(v);
 }
 

@@ -21,8 +21,8 @@ struct service {
 	struct postfix_gate gate;
 	bool permit; /* the permit channel is asked before a refusal */
 	bool data; /* popgate is asked at DATA */
-	/* The first list that refuses whom popgate would permit, before popgate
-	 * is asked; NULL: none. */
+	/* The first list that refuses a client that popgate would permit,
+	 * before popgate is asked; NULL: none. */
 	const char *refuses;
 	bool late; /* popgate is asked behind that refusal */
 	bool auth_only; /* the list is the service's own, for AUTH users */

@@ -127,7 +127,7 @@ client_entry(struct table_walk *t, enum postfix_table_kind kind,
 	}
 }
 
-/* An entry that permits: whom? */
+/* An entry that permits: which clients? */
 static void
 permit_entry(struct table_walk *t, enum postfix_table_kind kind,
     const char *key, const char *value, bool digits)

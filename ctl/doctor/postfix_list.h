@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* postfix_list - whom a list of restrictions (smtpd_relay_restrictions, ...)
- * lets relay. One thread at a time. */
+/* postfix_list - which clients a list of restrictions
+ * (smtpd_relay_restrictions, ...) lets relay. One thread at a time. */
 #ifndef POPGATE_POSTFIX_LIST_H
 #define POPGATE_POSTFIX_LIST_H
 

@@ -21,7 +21,7 @@ permits_strangers(const struct postfix_list *l)
 	return false;
 }
 
-/* Does the list let those pass whom a grant of the other one is for? */
+/* Does the list let those clients pass that the other one grants it to? */
 static bool
 lets_pass(const struct postfix_list *l, enum grantee grantee)
 {

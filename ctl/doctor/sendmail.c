@@ -537,7 +537,7 @@ rehearse(struct sendmail_exam *x)
 		sendmail_add(x, "sendmail-not-rehearsed", 0, "%s", err.text);
 		return;
 	}
-	doctor_rehearsed(x->d, &r.findings);
+	doctor_rehearsed(x->d, &r.findings, NULL);
 	if (!r.complete)
 		sendmail_add(x, "sendmail-not-understood", 0,
 		    "Sendmail was asked about %zu of the things that a client can say; then the time was up.",

@@ -20,12 +20,12 @@ enum {
 	INCIDENT_SENDER_MAX = 120,
 	INCIDENT_SAMPLES = 3,
 	INCIDENT_RECENT_S = 300,
-	/* recipients of one user that are worth a look where he had few before:
+	/* recipients of one user that are worth a look after few before:
 	 * by themselves, and from several addresses */
 	INCIDENT_MANY = 500,
 	INCIDENT_MANY_FROM = 100,
 	INCIDENT_ADDRESSES = 5,
-	INCIDENT_RISE = 10, /* times what he had before */
+	INCIDENT_RISE = 10, /* times what that user had before */
 	INCIDENT_BEFORE_S = 7 * 86400 /* how far back "before" goes */
 };
 

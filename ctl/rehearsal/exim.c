@@ -99,7 +99,7 @@ is_own(const struct exim_house *r, const char *domain)
 	return here;
 }
 
-/* Our own mail, who gave a password, and clients that are trusted by their
+/* Our own mail, users of SMTP AUTH, and clients that are trusted by their
  * addresses. */
 static void
 find_keepers(struct exim_house *r)

@@ -402,7 +402,7 @@ fix_statement(const struct exim_cause *c, const struct exim_place *s,
 		    "# add to the statement in %s:\n%.*s%s", shown(s, buf),
 		    (int)strlen(lines) - 1, lines, then(s, after));
 	}
-	/* what refuses strangers, and lets pass whom the lists name */
+	/* what refuses strangers, and lets those pass that the lists name */
 	if (c->check == NULL || strcmp(c->check->name, "verify") == 0 ||
 	    strcmp(c->at->verb, "accept") != 0) {
 		static const char *const known[] = { "",

@@ -19,7 +19,7 @@ struct exim_place {
 	const char *source;
 	unsigned source_line; /* 0: not known */
 	const char *setting; /* there, "dc_relay_nets"; NULL */
-	const char *then; /* what he runs afterwards; NULL: nothing */
+	const char *then; /* what the admin runs afterwards; NULL: nothing */
 };
 
 /* An edit of one file, to be tried. */

@@ -41,19 +41,34 @@ release(struct rehearsal_finding *f)
 	free(f->fix);
 }
 
-void
-rehearsal_findings_add(
-    struct rehearsal_findings *to, struct rehearsal_finding f)
+static bool
+put(struct rehearsal_findings *to, struct rehearsal_finding f, bool good)
 {
 	struct rehearsal_finding *v =
 	    reallocarray(to->v, to->n + 1, sizeof(*v));
 
 	if (v != NULL)
 		to->v = v;
-	if (v == NULL || f.detail == NULL || is_told(to, &f))
+	if (v == NULL || !good) {
 		release(&f);
-	else
-		to->v[to->n++] = f;
+		return false;
+	}
+	to->v[to->n++] = f;
+	return true;
+}
+
+bool
+rehearsal_findings_put(
+    struct rehearsal_findings *to, struct rehearsal_finding f)
+{
+	return put(to, f, f.file != NULL && f.detail != NULL);
+}
+
+void
+rehearsal_findings_add(
+    struct rehearsal_findings *to, struct rehearsal_finding f)
+{
+	(void)put(to, f, f.detail != NULL && !is_told(to, &f));
 }
 
 void

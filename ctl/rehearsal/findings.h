@@ -3,6 +3,7 @@
 #ifndef POPGATE_FINDINGS_H
 #define POPGATE_FINDINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Strings but kind are owned. */
@@ -23,9 +24,13 @@ struct rehearsal_findings {
 char *
 rehearsal_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Add f, whose strings are taken over. A kind is told once of a line: another
- * dialogue that passes there says nothing more. Without a detail, or memory,
- * nothing is added. */
+/* Add f, whose strings are taken over. Without a file or detail, or memory,
+ * nothing is added: false. */
+bool rehearsal_findings_put(
+    struct rehearsal_findings *to, struct rehearsal_finding f);
+
+/* The same, file or not, unless it is there. A kind is told once of a line:
+ * another dialogue that passes there says nothing more. */
 void rehearsal_findings_add(
     struct rehearsal_findings *to, struct rehearsal_finding f);
 

@@ -534,18 +534,6 @@ out:
 	return rc;
 }
 
-void
-postfix_rehearsal_release(struct postfix_rehearsal *r)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		free(r->v[i].file);
-		free(r->v[i].detail);
-		free(r->v[i].fix);
-	}
-	free(r->v);
-	*r = (struct postfix_rehearsal){ 0 };
-}
-
 bool
 postfix_run_leaves(struct postfix_run *run, const char *recipient)
 {

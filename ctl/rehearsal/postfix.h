@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "common/mta/postfix_conf.h"
+#include "ctl/rehearsal/findings.h"
 
 struct config;
 struct err;
@@ -21,26 +22,18 @@ struct postfix_rehearsal_spec {
 	int budget_ms; /* for all dialogues of the search; 0: a minute */
 };
 
-/* One hole that a dialogue has shown. Strings are owned. */
-struct postfix_hole {
-	char *file;
-	unsigned line; /* 0: not known */
-	char *detail; /* the dialogue, and why Postfix took it */
-	char *fix; /* tried on the copy; NULL: none is known */
-};
-
 struct postfix_rehearsal {
-	struct postfix_hole *v;
-	size_t n;
+	struct rehearsal_findings findings; /* each has a file */
 	size_t dialogues; /* recipients that were asked about */
 	bool silent; /* a service gave no answer */
 	bool complete; /* within the time */
 };
 
 /* 0, or -1 with err: there is no rehearsal here (no root, no namespaces), or
- * Postfix doesn't start. Release r in both cases. Takes seconds. One thread. */
+ * Postfix doesn't start. Release r->findings in both cases. Takes seconds. One
+ * thread.
+ */
 int postfix_rehearse(const struct postfix_rehearsal_spec *spec,
     struct postfix_rehearsal *r, struct err *err);
-void postfix_rehearsal_release(struct postfix_rehearsal *r);
 
 #endif

@@ -555,7 +555,7 @@ find_fix(struct postfix_run *run, const struct postfix_shown *shown,
 /* --- */
 
 static bool
-is_known(const struct postfix_rehearsal *r, const struct place *p,
+is_known(const struct rehearsal_findings *r, const struct place *p,
     const struct postfix_cause *cause, const char *why)
 {
 	const char *same = *cause->table != '\0' ? cause->table : why;
@@ -589,26 +589,20 @@ static int
 add(struct postfix_run *run, const struct postfix_shown *shown,
     const struct place *p, const char *why, char *fix, struct err *err)
 {
-	struct postfix_rehearsal *r = run->r;
-	struct postfix_hole hole = { .line = p->line, .fix = fix };
 	char *words = postfix_talk_words(&shown->client, &shown->mail);
-	struct postfix_hole *v = realloc(r->v, (r->n + 1) * sizeof(*v));
+	struct rehearsal_finding f = { .kind = "postfix-rehearsed-open",
+		.file = strdup(p->file),
+		.line = p->line,
+		.fix = fix };
 
-	if (v != NULL)
-		r->v = v;
-	hole.file = strdup(p->file);
-	if (words == NULL || v == NULL || hole.file == NULL ||
-	    asprintf(&hole.detail, "%s (service %s): 250; %s.", words,
-		shown->s->name, why) == -1) {
-		free(words);
-		free(hole.file);
-		free(fix);
-		err_nomem(err, "a finding", 0);
-		return -1;
-	}
+	if (words != NULL)
+		f.detail = rehearsal_format(
+		    "%s (service %s): 250; %s.", words, shown->s->name, why);
 	free(words);
-	r->v[r->n++] = hole;
-	return 0;
+	if (rehearsal_findings_put(&run->r->findings, f))
+		return 0;
+	err_nomem(err, "a finding", 0);
+	return -1;
 }
 
 int
@@ -627,7 +621,7 @@ postfix_cure(
 	if (trace(run, shown, cause)) {
 		place_find(run, shown, cause, &p);
 		explain(cause, &p, why, sizeof(why));
-		if (!is_known(run->r, &p, cause, why) &&
+		if (!is_known(&run->r->findings, &p, cause, why) &&
 		    postfix_run_leaves(run, shown->mail.recipient))
 			rc = add(run, shown, &p, why,
 			    find_fix(run, shown, cause, &p), err);

@@ -27,12 +27,11 @@ static const char other_script[] =
     "case $4 in ''|text) ;;\n"
     "*) makemap -C \"$1\" \"$4\" " OTHER_TABLE " <" OTHER_TABLE ";; esac\n";
 
+/* Run a script of the room, which makes OTHER_CF; other is t with that. */
 static bool
-make_other(const struct sendmail_talk *t, const char *sed, const char *file,
-    const char *type, struct sendmail_talk *other)
+run_script(const struct sendmail_talk *t, const char *const argv[],
+    struct sendmail_talk *other)
 {
-	const char *const argv[] = { "/bin/sh", "-c", other_script, "sh", t->cf,
-		sed, file, type, t->program, NULL };
 	struct err err;
 	char *output = stage_run(t->stage, argv, &err);
 	bool ok = output != NULL;
@@ -41,6 +40,16 @@ make_other(const struct sendmail_talk *t, const char *sed, const char *file,
 	*other = *t;
 	other->cf = OTHER_CF;
 	return ok;
+}
+
+static bool
+make_other(const struct sendmail_talk *t, const char *sed, const char *file,
+    const char *type, struct sendmail_talk *other)
+{
+	const char *const argv[] = { "/bin/sh", "-c", other_script, "sh", t->cf,
+		sed, file, type, t->program, NULL };
+
+	return run_script(t, argv, other);
 }
 
 bool
@@ -61,14 +70,8 @@ sendmail_cause_make(const struct sendmail_talk *t, const char *mc,
 		    sed + at, sizeof(sed) - at, "%ud;", lines[i]);
 	const char *const argv[] = { "/bin/sh", "-c", script, "sh", mc, sed,
 		t->cf, NULL };
-	struct err err;
-	char *output = stage_run(t->stage, argv, &err);
-	bool ok = output != NULL;
 
-	free(output);
-	*other = *t;
-	other->cf = OTHER_CF;
-	return ok;
+	return run_script(t, argv, other);
 }
 
 static bool

@@ -35,7 +35,7 @@ sendmail_run_client(const struct sendmail_try *y)
 
 /* --- cause and cure --- */
 
-/* Those who must stay: our own mail, this machine, who has a password, and
+/* What must stay: our own mail, this machine, users with a password, and
  * trusted addresses; as far as they are accepted now. */
 void
 sendmail_run_keepers(struct sendmail_run *r)

@@ -272,7 +272,7 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 		    "The commands below wire it; they are for root.");
 }
 
-/* m4 wouldn't give what runs: whoever edits the .mc file should know. */
+/* m4 wouldn't give what runs: the admin who edits the .mc file should know. */
 static void
 warn_of_source(
     const struct ctl *ctl, const struct sendmail_loaded *l, size_t n_edits)

@@ -268,6 +268,96 @@ killed(void **state)
 	}
 }
 
+/* Killed after the permit, and the file is gone before the next start: what
+ * began before can't be known, what begins then can. Own mail of a message that
+ * began before gets a temporary failure, too. */
+static void
+killed_and_lost(void **state)
+{
+	static const char *const parts[] = { "audit.db", "audit.db-wal",
+		"audit.db-shm" };
+	time_t began = time(NULL);
+	char old[60], new[60];
+	int fd = policy_open();
+
+	(void)state;
+	(void)snprintf(old, sizeof(old), "6a.%lx.5.0", (unsigned long)began);
+	login("203.0.113.5", 100000);
+	permitted(fd, old, PROMISE, 0, 3);
+	/* a message of the next second is another one */
+	wait_until(time(NULL) > began);
+	assert_true(WIFSIGNALED(stop_daemon(SIGKILL)));
+	(void)close(fd);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		(void)unlink(path(parts[i]));
+	for (int start = 0; start < 2; start++) {
+		start_daemon();
+		time_t started = time(NULL);
+
+		fd = policy_open();
+		assert_reply(
+		    asked(fd, "DATA", old, "queue_id=Q8\nrecipient=\n"),
+		    "451 4.3.0");
+		wait_logged("began before audit.database was lost", start + 1);
+		wait_until(time(NULL) > started);
+		(void)snprintf(new, sizeof(new), "6b.%lx.%x.0",
+		    (unsigned long)time(NULL), start);
+		assert_reply(
+		    asked(fd, "DATA", new, "queue_id=Q9\nrecipient=\n"),
+		    "DUNNO");
+		permitted(fd, new, PROMISE, 0, 3);
+		assert_reply(
+		    asked(fd, "DATA", new, "queue_id=Q9\nrecipient=\n"),
+		    "DUNNO");
+		(void)close(fd);
+		/* a restart changes nothing: the file's first row tells */
+		(void)stop_daemon(SIGTERM);
+	}
+	start_daemon();
+}
+
+static int
+given_up_recipients(void)
+{
+	static const char name[] = "popgate_recipients_aborted_total ";
+	static char text[65536];
+	const char *at = strstr(
+	    http_get("metrics.sock", "/metrics", text, sizeof(text)), name);
+
+	assert_non_null(at);
+	return atoi(at + strlen(name));
+}
+
+/* The milter knows that a message was given up: no promise is broken. */
+static void
+given_up(void **state)
+{
+	int fd = policy_open(), from = 0, slack;
+	time_t since = 0;
+	struct mclient *mc = mta_from("Postfix 3.7", "203.0.113.5", 4711);
+	char instance[20];
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	(void)syncs(&from, &since, &slack);
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(instance, sizeof(instance), "8.%d", i);
+		permitted(fd, instance, PROMISE, 0, 1);
+		mail(mc, "<s@y.test>");
+		assert_accepted(rcpt(mc, "<u0@remote.test>", "smtp"));
+		assert_int_equal(mclient_abort(mc), 0);
+		assert_int_equal(mclient_flush(mc), 0);
+		/* the milter doesn't answer that */
+		wait_until(given_up_recipients() > i);
+	}
+	int n = syncs(&from, &since, &slack);
+
+	if (n > slack)
+		fail_msg("%d syncs, and %d by itself at most", n, slack);
+	mclient_close(&mc);
+	(void)close(fd);
+}
+
 int
 main(void)
 {
@@ -279,6 +369,8 @@ main(void)
 		TEST(milter_after_it),
 		TEST(lost_in_between),
 		TEST(killed),
+		TEST(killed_and_lost),
+		TEST(given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

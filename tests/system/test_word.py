@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """An admin's word holds against log lines older than it, however often they
 are read: popgatectl delete, deny and expire, and vsmtprelay's."""
+import os
 import shutil
 import signal
 import sqlite3
@@ -153,6 +154,35 @@ def test_table_restored_or_lost(word, restored):
     word.next_second()
     daemon = replace_table(word, daemon, restored and backup)
     assert word.active() <= {'203.0.113.99'}
+    word.stop(daemon)
+
+
+def test_table_restored_while_running(word):
+    """sqlite3's .restore puts the copy into the file itself. What root writes
+    beside the table is its owner's."""
+    word.write(login(A) + login(B))
+    daemon = word.start()
+    wait_for(lambda: word.active() == {A, B})
+    backup = word.path / 'backup.db'
+    with sqlite3.connect(backup) as to:
+        sqlite3.connect(word.logins).backup(to)
+    word.next_second()
+    os.chown(word.logins, -1, 23456)
+    word.ctl('delete', A)
+    word.ctl('deny', C)
+    assert os.stat(word.path / 'logins.db.words').st_gid == 23456
+    os.chown(word.logins, -1, os.getgid())
+    # a beat, at which the source is read further than the copy says
+    was = word.query('SELECT max(read_at) FROM source')
+    wait_for(lambda: word.query('SELECT max(read_at) FROM source') != was)
+    with sqlite3.connect(backup) as of, sqlite3.connect(word.logins) as to:
+        of.backup(to)
+    word.write(login(B))
+    wait_for(lambda: 'was replaced by an older copy' in word.said())
+    wait_for(lambda: word.active() == {B}, word.said)
+    assert [C] == [row[0] for row in word.query('SELECT subject FROM deny')]
+    # that line counts once, though it waited for the table meanwhile
+    wait_for(lambda: word.lines_of(B) == 2, lambda: word.lines_of(B))
     word.stop(daemon)
 
 

@@ -406,7 +406,7 @@ try_helos(struct probe *p, const char *sender)
 		(void)plain(p, RELAY_HELO, "a name that was given", *h, sender);
 }
 
-/* A server that lets everybody say for whom he speaks (Postfix's
+/* A server that lets everybody say for whom they speak (Postfix's
  * XCLIENT_README) is told that we speak for itself. */
 static void
 try_xclient(struct probe *p, const char *sender)

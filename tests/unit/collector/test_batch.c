@@ -325,6 +325,42 @@ bounded(void **state)
 	batch_free(&b);
 }
 
+/* What is read again isn't written twice; that of others stays. */
+static void
+dropped(void **state)
+{
+	static const char *const sources[] = { "a", "b", "a", "c", "a" };
+	struct store *st = open_store("dropped");
+	struct batch *b = batch_new();
+	struct network net;
+	static struct text got;
+	struct err err;
+
+	(void)state;
+	assert_true(network_parse("192.0.2.1", &net));
+	for (size_t i = 0; i < 5; i++) {
+		const struct login login = {
+			.client = net.base, .user = "u", .at = 1000 + (int64_t)i
+		};
+
+		batch_add(
+		    b, &login, &net, 2000, sources[i], (int64_t)i, "l", 1);
+	}
+	batch_drop(b, "a");
+	assert_int_equal(batch_count(b), 2);
+	batch_drop(b, "nobody");
+	assert_int_equal(batch_count(b), 2);
+	assert_int_equal(store_begin(st, &err), 0);
+	assert_int_equal(batch_store(b, st, &err), 0);
+	assert_int_equal(store_commit(st, &err), 0);
+	got.n = 0;
+	assert_int_equal(
+	    store_each_row(st, NULL, NULL, INT64_MIN, add_row, &got, &err), 0);
+	assert_string_equal(got.buf, "192.0.2.1 u   1001 1003 2000 2\n");
+	batch_free(&b);
+	store_close(&st);
+}
+
 static void
 nothing(void **state)
 {
@@ -365,7 +401,7 @@ main(void)
 						same_as_one_by_one),
 		cmocka_unit_test(deletion_holds),
 		cmocka_unit_test(deletion_of_all), cmocka_unit_test(bounded),
-		cmocka_unit_test(nothing) };
+		cmocka_unit_test(dropped), cmocka_unit_test(nothing) };
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1478,6 +1478,140 @@ lost_is_said(void **state)
 	    strstr(last_line, "verdict=accept reason=recent-login"));
 }
 
+static uint64_t
+submit_as(struct audit *a, const char *client, const char *session,
+    enum audit_channel channel, uint64_t number)
+{
+	const struct audit_facts f = { .at_ms = clock_now_ms(),
+		.session = session,
+		.client = client,
+		.recipient = "b@x",
+		.channel = channel,
+		.number = number,
+		.durable = true,
+		.decision = { .reason = REASON_RECENT_LOGIN } };
+
+	return audit_submit(a, audit_row_new(&f), false);
+}
+
+static int
+aborted_rows(const char *session)
+{
+	char text[200];
+
+	(void)snprintf(text, sizeof(text),
+	    "SELECT count(*) FROM decision WHERE verdict = 'aborted' AND "
+	    "session = '%s'",
+	    session);
+	return (int)number(text);
+}
+
+/* A message is given up, or put off at DATA, after rows of it went to the disk:
+ * nothing shows it as accepted, also with a full queue, and nothing else
+ * changes. */
+static void
+given_up(void **state)
+{
+	struct audit *a = start(4);
+
+	(void)state;
+	lines = 0;
+	for (int i = 0; i < 3; i++)
+		assert_true(audit_wait(a,
+		    submit_as(a, "192.0.2.1", "m1", CHANNEL_MILTER, 0), 20000));
+	(void)submit_as(a, "192.0.2.1", "m2", CHANNEL_MILTER, 0);
+	assert_true(audit_wait(
+	    a, submit_as(a, "192.0.2.2", "m1", CHANNEL_MILTER, 0), 20000));
+	uint64_t gone =
+	    audit_submit(a, audit_row_giving_up("192.0.2.1", "m1"), true);
+
+	assert_true(audit_wait(a, gone, 20000));
+	assert_int_equal(aborted_rows("m1"), 3);
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE verdict "
+				"= 'accept'"),
+	    2);
+	/* one recipient of the permit channel: none is left */
+	assert_true(audit_wait(
+	    a, submit_as(a, "192.0.2.1", "m3", CHANNEL_POLICY, 7), 20000));
+	assert_true(audit_wait(
+	    a, audit_submit(a, audit_row_putting_off(7), true), 20000));
+	assert_int_equal(number("SELECT count(*) FROM decision WHERE session "
+				"= 'm3'"),
+	    0);
+	audit_stop(&a);
+	/* the log had told of them */
+	assert_int_equal(lines, 6);
+	assert_null(strstr(last_line, "aborted"));
+}
+
+/* The same before the rows are on disk: the log knows, too. There is room for
+ * it in a full queue. */
+static void
+given_up_at_once(void **state)
+{
+	struct audit *a = start(4);
+	sqlite3 *other = NULL;
+
+	(void)state;
+	lines = 0;
+	/* the writer waits for this lock, and the rows for the writer */
+	assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
+	    SQLITE_OK);
+	for (int i = 0; i < 4; i++)
+		assert_int_not_equal(
+		    submit_as(a, "192.0.2.1", "m1", CHANNEL_MILTER, 0), 0);
+	assert_int_equal(submit_as(a, "192.0.2.1", "m2", CHANNEL_MILTER, 0), 0);
+	uint64_t gone =
+	    audit_submit(a, audit_row_giving_up("192.0.2.1", "m1"), true);
+
+	assert_int_not_equal(gone, 0);
+	assert_int_equal(
+	    sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_true(audit_wait(a, gone, 20000));
+	audit_stop(&a);
+	assert_int_equal(aborted_rows("m1"), 4);
+	assert_int_equal(lines, 4);
+	assert_non_null(strstr(last_line, "verdict=aborted "));
+}
+
+/* Since when is what was recorded in the file? */
+static void
+whole_since(void **state)
+{
+	int64_t began_ms = clock_now_ms();
+	struct audit *a = start(100);
+	int64_t made_ms = audit_whole_since(a);
+
+	(void)state;
+	assert_true(made_ms >= began_ms && made_ms <= clock_now_ms());
+	/* the first row is as good a witness for the next process */
+	assert_true(
+	    audit_wait(a, audit_submit(a, row("a@x", "s"), true), 20000));
+	assert_int_equal(audit_whole_since(a), made_ms);
+	audit_stop(&a);
+	shell("sqlite3 %s 'UPDATE channel_decision SET at = 5'");
+	a = start(100);
+	assert_int_equal(audit_whole_since(a), 5);
+	/* replaced under us by another one */
+	shell("rm %s");
+	began_ms = clock_now_ms();
+	(void)audit_wait(a, audit_submit(a, row("b@x", "s"), true), 20000);
+	wait_until(audit_healthy(a));
+	assert_true(audit_whole_since(a) >= began_ms);
+	audit_stop(&a);
+	/* an old file, whose first rows were pruned */
+	shell("sqlite3 %s 'DELETE FROM channel_decision; INSERT INTO "
+	      "channel_decision (id, at, session, client, client_name, helo, "
+	      "sender, recipient, class, verdict, reason, rule, channel, mta) "
+	      "VALUES (9, 5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3)'");
+	a = start(100);
+	assert_int_equal(audit_whole_since(a), 0);
+	audit_stop(&a);
+}
+
 /* Counts and a breach that can't be written don't hold up the end. */
 static void
 ends_unwritten(void **state)
@@ -1524,6 +1658,9 @@ main(void)
 		TEST(old_pairs),
 		TEST(numbers),
 		TEST(lost_is_said),
+		TEST(given_up),
+		TEST(given_up_at_once),
+		TEST(whole_since),
 		TEST(breaches_and_lifts),
 		TEST(breach_waits),
 		TEST(old_breaches),

@@ -125,6 +125,58 @@ too_many(void **state)
 	assert_null(owed_find("n1"));
 }
 
+/* Postfix's name of a message says when it began. */
+static void
+began(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t want;
+	} rows[] = {
+		{ "2b4.692c0a1b.a9c1f.0", INT64_C(0x692c0a1b) * 1000 + 695 },
+		{ "7fffffff.0.0.3", 0 },
+		{ "", INT64_MAX },
+		{ "1", INT64_MAX },
+		{ "1.2", INT64_MAX },
+		{ "1.2.3", INT64_MAX },
+		{ "1.2.3.4.5", INT64_MAX },
+		{ "1.2.3.4x", INT64_MAX },
+		{ "a message", INT64_MAX },
+		{ "1.ffffffffffffffffffffffff.3.4", INT64_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (owed_began_ms(rows[i].name) != rows[i].want)
+			fail_msg("'%s': got %lld, want %lld", rows[i].name,
+			    (long long)owed_began_ms(rows[i].name),
+			    (long long)rows[i].want);
+	assert_true(owed_would_know(INT64_MAX));
+	assert_false(owed_would_know(0));
+}
+
+static void
+given_up(void **state)
+{
+	char name[40];
+
+	(void)state;
+	assert_false(owed_given_up("1.2"));
+	assert_false(owed_given_up(""));
+	owed_give_up("1.2");
+	owed_give_up("1.3");
+	assert_false(owed_given_up(""));
+	assert_true(owed_given_up("1.2"));
+	assert_false(owed_given_up("1.2"));
+	/* the newest are remembered */
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		owed_give_up(name);
+	}
+	assert_true(owed_given_up("n999"));
+	assert_false(owed_given_up("1.3"));
+}
+
 static void
 add(struct covered_recipients *r, const char *list)
 {
@@ -195,6 +247,8 @@ main(void)
 		TEST(one_message),
 		TEST(bad_names),
 		TEST(too_many),
+		TEST(began),
+		TEST(given_up),
 		TEST(covered),
 	};
 
