@@ -3,11 +3,20 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "common/base/utf8.h"
 #include "common/db/store.h"
 #include "ctl/times.h"
+
+void
+out_of_memory(void)
+{
+	(void)fputs("popgatectl: out of memory\n", stderr);
+	exit(EX_OSERR);
+}
 
 const char *
 out_escape(const char *text, char *buf, size_t size)

@@ -12,6 +12,10 @@
 
 enum { OUT_TEXT_MAX = 2048 };
 
+/* Says that there is no memory left and exits with EX_OSERR: for what can't be
+ * told without it. */
+_Noreturn void out_of_memory(void);
+
 /* Copy text into buf, cut to size - 1 bytes: printable UTF-8 stays, control
  * characters (C0, DEL, C1), what turns the direction of writing, and bytes
  * that are no UTF-8 become \xNN. NULL gives "-". Returns buf. */

@@ -76,7 +76,7 @@ add_cell(struct table *t, const char *text)
 	} else {
 		t->cell[t->cells] = strdup(buf);
 		if (t->cell[t->cells] == NULL)
-			abort();
+			out_of_memory();
 		t->cells++;
 		width = text_width(buf);
 		/* one monster must not push all others off the screen */
@@ -100,7 +100,7 @@ table_new(const char *const *heads, int columns)
 	if (t == NULL ||
 	    (t->cell = calloc((size_t)columns * (TABLE_MEASURED + 1),
 		 sizeof(*t->cell))) == NULL)
-		abort();
+		out_of_memory();
 	t->columns = columns;
 	t->rows = -1; /* the heads aren't one */
 	for (int i = 0; i < columns; i++)

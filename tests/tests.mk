@@ -55,6 +55,16 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(RUNNING) --dist loadfile tests/system
 
+# each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
+# so many of each kind, minutes)
+$(BUILD)/proof/fault.so: tests/proof/fault.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
+proof: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
+	    -p no:cacheprovider -n $(JOBS) tests/proof
+
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
 	    BUILD=build-$(1) CFLAGS="$(2)" $(3)

@@ -2,6 +2,8 @@
 #include "common/logs/choose.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "common/base/err.h"
@@ -52,9 +54,9 @@ choose_is_file(const struct logfile *file, const struct generation *g)
 	return file->fd != -1 && file->ino == g->ino && file->dev == g->dev;
 }
 
-void
-choose_look(
-    const struct follow *f, const struct generation *g, struct reading *r)
+int
+choose_look(const struct follow *f, const struct generation *g,
+    struct reading *r, struct err *err)
 {
 	const struct logfile *open[1 + PREVS] = { 0 };
 	size_t n = 0;
@@ -65,7 +67,7 @@ choose_look(
 		if (f->prev[i].file.fd != -1)
 			open[n++] = &f->prev[i].file;
 
-	contents_look(&f->known, g, open, n, r);
+	return contents_look(&f->known, g, open, n, r, err);
 }
 
 bool
@@ -75,73 +77,118 @@ choose_is_last(const struct follow *f, const struct reading *r)
 }
 
 /* Is all of the file the beginning of the live one? Then it is a copy of that,
- * maybe in the making, and the live one is read. */
-static bool
-is_copy(const struct generations *g, const struct generation *gen)
+ * maybe in the making, and the live one is read. Returns 1, 0, or -1 with err.
+ */
+static int
+is_copy(
+    const struct generations *g, const struct generation *gen, struct err *err)
 {
 	const struct generation *live = &g->v[g->n - 1];
 	struct logfile a, b;
-	bool ret = false;
+	int64_t same = 0;
+	int ret;
 
-	if (!live->live || gen->packed || gen->size > live->size ||
-	    logfile_open(&a, gen->path, 0, NULL) != 1)
-		return false;
-	if (logfile_open(&b, live->path, 0, NULL) == 1) {
-		ret = a.packed == NULL && b.packed == NULL &&
-		    logfile_common(&a, &b, gen->size) == gen->size;
+	if (!live->live || gen->packed || gen->size > live->size)
+		return 0;
+	ret = logfile_open(&a, gen->path, 0, err);
+	if (ret != 1)
+		return ret == -1 && errno != EACCES ? -1 : 0;
+	ret = logfile_open(&b, live->path, 0, err);
+	if (ret == 1) {
+		if (a.packed == NULL && b.packed == NULL)
+			same = logfile_common(&a, &b, gen->size);
+		if (same == -1)
+			err_set(
+			    err, ERR_IO, "%s: %s", gen->path, strerror(errno));
+		ret = same == -1 ? -1 : same == gen->size;
 		logfile_close(&b);
 	}
 	logfile_close(&a);
 	return ret;
 }
 
-/* Does the file, which isn't the live one, hold lines that we don't know? */
-static bool
+/* What can't be read now can be read in a moment, as a rule; and what can't be
+ * for long must not stand in the way of the live log. Returns 0 to leave it
+ * out, or -1. */
+static int
+unreadable(
+    struct follow *f, const struct generation *gen, const struct err *err)
+{
+	if (f->vain < VAIN_MAX)
+		return -1;
+	follow_note(f, "%s: left out", err->text);
+	generation_done(f, gen);
+	return 0;
+}
+
+/* Does the file, which isn't the live one, hold lines that we don't know?
+ * Returns 1, 0, or -1 with err. */
+static int
 unread(struct follow *f, const struct generations *g,
-    const struct generation *gen, struct found *found)
+    const struct generation *gen, struct found *found, struct err *err)
 {
 	struct reading *r = &found->reading;
+	int copy;
 
 	if (!generations_not_before(gen, f->known.horizon_ns) ||
 	    choose_is_file(&f->cur, gen) || is_done(f, gen))
-		return false;
+		return 0;
 	for (int i = 0; i < PREVS; i++)
 		if (choose_is_file(&f->prev[i].file, gen))
-			return false;
-	choose_look(f, gen, r);
-	if (gen->packed ? !r->whole : gen->size > r->position)
-		return !is_copy(g, gen);
+			return 0;
+	if (choose_look(f, gen, r, err) == -1)
+		return unreadable(f, gen, err);
+	if (gen->packed ? !r->whole : gen->size > r->position) {
+		copy = is_copy(g, gen, err);
+		return copy == -1 ? unreadable(f, gen, err) : !copy;
+	}
 	contents_seen(&f->known, gen, r);
 	generation_done(f, gen);
-	return false;
+	return 0;
 }
 
 /* The newest file of which something was read: the log was rotated away, and is
  * not begun anew before its next line. */
-static void
-choose_last(
-    const struct follow *f, const struct generations *g, struct found *found)
+static int
+choose_last(const struct follow *f, const struct generations *g,
+    struct found *found, struct err *err)
 {
 	for (size_t i = g->n; i-- > 0 && found->i == -1;) {
 		if (!generations_not_before(&g->v[i], f->known.horizon_ns))
 			continue;
-		choose_look(f, &g->v[i], &found->reading);
+		if (choose_look(f, &g->v[i], &found->reading, err) == -1) {
+			/* nothing is read of it either */
+			if (f->vain < VAIN_MAX)
+				return -1;
+			continue;
+		}
 		if (found->reading.position > 0 && found->reading.exact)
 			found->i = (ptrdiff_t)i;
 	}
+	return 0;
 }
 
-void
-choose(struct follow *f, const struct generations *g, struct found *found)
+int
+choose(struct follow *f, const struct generations *g, struct found *found,
+    struct err *err)
 {
+	struct err why = { 0 };
+	int ret = 0;
+
 	assert(found->i == -1);
-	for (size_t i = 0; i < g->n && found->i == -1; i++)
-		if (g->v[i].live || unread(f, g, &g->v[i], found))
+	for (size_t i = 0; i < g->n && found->i == -1 && ret != -1; i++) {
+		ret = g->v[i].live ? 1 : unread(f, g, &g->v[i], found, &why);
+		if (ret == 1)
 			found->i = (ptrdiff_t)i;
-	if (found->i != -1 && g->v[found->i].live)
-		choose_look(f, &g->v[found->i], &found->reading);
-	if (found->i == -1 && f->cur.fd == -1)
-		choose_last(f, g, found);
+	}
+	if (ret != -1 && found->i != -1 && g->v[found->i].live)
+		ret = choose_look(f, &g->v[found->i], &found->reading, &why);
+	if (ret != -1 && found->i == -1 && f->cur.fd == -1)
+		ret = choose_last(f, g, found, &why);
+	f->vain = ret == -1 ? f->vain + 1 : f->vain;
+	if (ret == -1)
+		err_set(err, why.code, "%s", why.text);
+	return ret == -1 ? -1 : 0;
 }
 
 /* Files that were written before what was read last are not looked at: there
@@ -155,8 +202,9 @@ choose_last_is_there(const struct follow *f, const struct generations *g)
 		if (!g->v[i].live &&
 		    !generations_not_before(&g->v[i], f->at.mtime_ns))
 			continue;
-		choose_look(f, &g->v[i], &r);
-		if (choose_is_last(f, &r))
+		/* of what can't be read, nothing is told */
+		if (choose_look(f, &g->v[i], &r, NULL) == -1 ||
+		    choose_is_last(f, &r))
 			return true;
 	}
 	return false;
@@ -172,8 +220,8 @@ as_looked_at(const struct found *found)
 
 	if (file->packed != NULL || found->reading.position == 0)
 		return true;
-	trail_load(&trail, file->fd, found->reading.position);
-	return print.n == found->reading.head.n &&
+	return trail_load(&trail, file->fd, found->reading.position) &&
+	    print.n == found->reading.head.n &&
 	    print.hash == found->reading.head.hash &&
 	    trail_same(&trail, &found->reading.trail);
 }
@@ -210,11 +258,14 @@ choose_search(struct follow *f, struct generations *g, struct found *found,
 		*found = (struct found){ .i = -1, .file.fd = -1 };
 		if (generations_list(f->path, f->rotated, g, err) == -1)
 			return -1;
-		choose(f, g, found);
+		if (choose(f, g, found, err) == -1)
+			return -1;
 		int ret = found->i == -1 ? 0 : open_found(f, g, found, err);
 
-		if (ret != 2 && generations_unchanged(f->path, f->rotated, g))
+		if (ret != 2 && generations_unchanged(f->path, f->rotated, g)) {
+			f->vain = ret == -1 ? f->vain : 0;
 			return ret;
+		}
 		logfile_close(&found->file);
 		generations_release(g);
 	}

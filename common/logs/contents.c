@@ -2,6 +2,7 @@
 #include "common/logs/contents.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/err.h"
 #include "common/logs/generations.h"
 
 enum { NS_IN_S = 1000000000, NEWEST = 3 };
@@ -134,9 +136,9 @@ found(struct reading *r, const struct content *k, int64_t position,
 	r->whole = false;
 }
 
-/* Compare bytes with a file that is open. Returns whether one of them is all
- * the beginning of the other. */
-static bool
+/* Compare bytes with a file that is open. Returns 1 when one of them is all the
+ * beginning of the other, 0, or -1 when they can't be read. */
+static int
 look_open(const struct logfile *o, const struct logfile *file, int64_t size,
     struct reading *r)
 {
@@ -146,16 +148,19 @@ look_open(const struct logfile *o, const struct logfile *file, int64_t size,
 
 	int64_t same = logfile_common(o, file, n);
 
-	if (same == 0)
-		return n == 0;
+	if (same <= 0)
+		return same == -1 ? -1 : n == 0;
 	bool all = same == n;
 
 	n = same;
+	int64_t start = n < k.position ? logfile_line_start(file, n) : n;
+
 	/* all logs begin with the date: half a line alone tells nothing */
-	if (n < k.position && logfile_line_start(file, n) == 0)
-		return all;
+	if (start <= 0)
+		return start == -1 ? -1 : all;
 	if (n < k.position) {
-		trail_load(&trail, file->fd, n);
+		if (!trail_load(&trail, file->fd, n))
+			return -1;
 		trail_cut(&k.trail, &trail, n);
 	}
 	found(r, &k, n, &k.trail);
@@ -175,8 +180,10 @@ same_time(const struct generation *g, const struct content *k)
 }
 
 /* Without reading all of it: does the file begin as k does, and hold the same
- * lines before k's position? Returns 1; 0 no; -1 it begins so, but doesn't. */
-static int
+ * lines before k's position? */
+enum quick { QUICK_NO, QUICK_YES, QUICK_BEGINS, QUICK_UNREADABLE };
+
+static enum quick
 look_quick(const struct content *k, const struct generation *g,
     const struct logfile *file, const unsigned char *head, size_t head_n,
     int64_t size, struct reading *r)
@@ -184,22 +191,23 @@ look_quick(const struct content *k, const struct generation *g,
 	struct trail trail;
 
 	if (!head_is(head, head_n, &k->head))
-		return 0;
+		return QUICK_NO;
 	if (file->packed != NULL) {
 		if (!k->whole || !same_time(g, k))
-			return -1;
+			return QUICK_BEGINS;
 		found(r, k, k->position, &k->trail);
 		r->whole = r->position == k->position;
-		return 1;
+		return QUICK_YES;
 	}
 	if (size < k->position)
-		return -1;
-	trail_load(&trail, file->fd, k->position);
+		return QUICK_BEGINS;
+	if (!trail_load(&trail, file->fd, k->position))
+		return QUICK_UNREADABLE;
 	if (k->trail.recent_n > 0 &&
 	    (trail.recent_n == 0 || !trail_same(&trail, &k->trail)))
-		return -1;
+		return QUICK_BEGINS;
 	found(r, k, k->position, &k->trail);
-	return 1;
+	return QUICK_YES;
 }
 
 /* Where the lines that were read last of each content stand in a file. */
@@ -250,19 +258,26 @@ scan_line(struct scan *s)
 	}
 }
 
-/* All of the file, once. Returns its length. */
+/* All of the file, once, or up to where it is damaged. Returns its length, or
+ * -1 with err. */
 static int64_t
-scan_file(struct scan *s, struct logfile *file)
+scan_file(struct scan *s, struct logfile *file, struct err *err)
 {
+	struct err why = { 0 };
 	struct line line;
+	int state;
 
-	while (logfile_fill(file, NULL) == LOGFILE_DATA)
+	while ((state = logfile_fill(file, &why)) == LOGFILE_DATA)
 		while (lines_next(&file->lines, &line)) {
 			trail_push(&s->now, &line, file->lines.mark);
 			if (file->lines.mark <= LOGFILE_HEAD)
 				s->head_line = file->lines.mark;
 			scan_line(s);
 		}
+	if (state == -1 && why.code != ERR_CORRUPT) {
+		err_set(err, why.code, "%s", why.text);
+		return -1;
+	}
 	return lines_read_offset(&file->lines);
 }
 
@@ -301,24 +316,34 @@ take_place(const struct scan *s, size_t i, int64_t size, bool same_head,
 
 /* Somebody made another file of what was read: the place where its lines end;
  * or where, at least, we know that it is as it was. */
-static void
+static int
 look_closely(const struct contents *c, const struct generation *g,
-    const unsigned char *head, size_t head_n, struct reading *r)
+    const unsigned char *head, size_t head_n, struct reading *r,
+    struct err *err)
 {
 	struct scan *s = calloc(1, sizeof(*s));
 	struct logfile file;
+	int opened;
 
-	/* without memory or a file, as one that isn't known */
-	if (s == NULL || logfile_open(&file, g->path, 0, NULL) != 1) {
+	if (s == NULL) {
+		err_set(err, ERR_NOMEM, "%s: out of memory", g->path);
+		return -1;
+	}
+	opened = logfile_open(&file, g->path, 0, err);
+	if (opened != 1) {
 		free(s);
-		return;
+		return opened;
 	}
 	s->c = c;
 	s->live = g->live;
 	s->known = r->position;
-	int64_t size = scan_file(s, &file);
+	int64_t size = scan_file(s, &file, err);
 
 	logfile_close(&file);
+	if (size == -1) {
+		free(s);
+		return -1;
+	}
 	for (size_t i = 0; i < c->n; i++)
 		if (s->at[i].position > 0 && s->at[i].back == 0)
 			take_place(s, i, size, false, r);
@@ -326,42 +351,72 @@ look_closely(const struct contents *c, const struct generation *g,
 	for (size_t i = 0; i < c->n; i++)
 		take_place(s, i, size, head_is(head, head_n, &c->v[i].head), r);
 	free(s);
+	return 0;
 }
 
-void
+/* An open file. Returns 1 when it has to be looked at closely, 0, or -1. */
+static int
+look_at(const struct contents *c, const struct generation *g,
+    const struct logfile *const *open, size_t open_n,
+    const struct logfile *file, const unsigned char *head, size_t head_n,
+    struct reading *r)
+{
+	int64_t size = file->packed != NULL ? 0 : logfile_size(file);
+	bool close = false;
+
+	if (size == -1)
+		return -1;
+	for (size_t i = 0; i < open_n; i++) {
+		if (open[i]->packed != NULL || file->packed != NULL)
+			continue;
+		int all = look_open(open[i], file, size, r);
+
+		if (all == -1)
+			return -1;
+		close |= !all;
+	}
+	for (size_t i = 0; i < c->n; i++) {
+		enum quick quick =
+		    look_quick(&c->v[i], g, file, head, head_n, size, r);
+
+		if (quick == QUICK_UNREADABLE)
+			return -1;
+		close |=
+		    quick == QUICK_BEGINS && c->v[i].position > r->position;
+	}
+	return head_n > 0 && (close || r->position == 0);
+}
+
+int
 contents_look(const struct contents *c, const struct generation *g,
-    const struct logfile *const *open, size_t open_n, struct reading *r)
+    const struct logfile *const *open, size_t open_n, struct reading *r,
+    struct err *err)
 {
 	unsigned char head[LOGFILE_HEAD];
 	struct logfile file;
-	size_t head_n = 0;
-	bool close = false;
 
 	*r = (struct reading){ 0 };
 	if (c->n == 0 && open_n == 0)
-		return;
-	if (logfile_open(&file, g->path, 0, NULL) != 1)
-		return;
-	head_n = logfile_peek(&file, head);
-	int64_t size = file.packed != NULL ? 0 : logfile_size(&file);
+		return 0;
+	int ret = logfile_open(&file, g->path, 0, err);
 
-	if (size == -1) {
-		logfile_close(&file);
-		return;
-	}
-	for (size_t i = 0; i < open_n; i++)
-		if (open[i]->packed == NULL && file.packed == NULL)
-			close |= !look_open(open[i], &file, size, r);
-	for (size_t i = 0; i < c->n; i++)
-		if (look_quick(&c->v[i], g, &file, head, head_n, size, r) ==
-			-1 &&
-		    c->v[i].position > r->position)
-			close = true;
+	if (ret != 1)
+		return ret == -1 && errno != EACCES ? -1 : 0;
+	ssize_t head_n = logfile_peek(&file, head);
+
+	ret = head_n == -1
+	    ? -1
+	    : look_at(c, g, open, open_n, &file, head, (size_t)head_n, r);
+	if (ret == -1)
+		err_set(err, ERR_IO, "%s: %s", g->path, strerror(errno));
 	logfile_close(&file);
-	if (head_n > 0 && (close || r->position == 0))
-		look_closely(c, g, head, head_n, r);
-	r->head = print_of(
-	    head, r->position < (int64_t)head_n ? (size_t)r->position : head_n);
+	if (ret == 1)
+		ret = look_closely(c, g, head, (size_t)head_n, r, err);
+	if (ret == 0)
+		r->head = print_of(head,
+		    r->position < head_n ? (size_t)r->position
+					 : (size_t)head_n);
+	return ret;
 }
 
 /* --- as text --- */

@@ -46,6 +46,8 @@ struct reading {
 		     * else less, or it differs behind position */
 };
 
+struct err;
+
 struct content content_of(const struct logfile *f);
 
 /* Remember what was read of f, instead of what was known of that same file
@@ -57,10 +59,14 @@ void contents_put(struct contents *c, const struct logfile *f);
 void contents_seen(
     struct contents *c, const struct generation *g, const struct reading *r);
 
-/* How much has been read of file g? open: files that are open, whose bytes can
- * be compared. */
-void contents_look(const struct contents *c, const struct generation *g,
-    const struct logfile *const *open, size_t open_n, struct reading *r);
+/* How much has been read of file g? Nothing of one that is gone, or that may
+ * not be opened, which shows again when it is. open: files that are open, whose
+ * bytes can be compared.
+ * Returns 0, or -1 with ERR_IO or ERR_NOMEM: it can't be read now, and what it
+ * holds is not known. */
+int contents_look(const struct contents *c, const struct generation *g,
+    const struct logfile *const *open, size_t open_n, struct reading *r,
+    struct err *err);
 
 /* The content at (struct mark's position may be in a file that is gone), and
  * all others, as text; and back. Returns false when it can't be read. */

@@ -243,9 +243,9 @@ open_before(struct follow *f, const struct generations *g, size_t live)
 		if (gen->packed || choose_is_file(&f->cur, gen) ||
 		    !generations_not_before(gen, f->known.horizon_ns))
 			continue;
-		choose_look(f, gen, &r);
 		/* half a copy gets nothing but what we know */
-		if (r.position == 0 || !r.exact)
+		if (choose_look(f, gen, &r, NULL) == -1 || r.position == 0 ||
+		    !r.exact)
 			continue;
 		if (logfile_open(&file, gen->path, r.position, NULL) == 1) {
 			file.trail = r.trail;
@@ -363,13 +363,17 @@ cut(struct follow *f, struct err *err)
 		.path = path, .size = size, .live = true
 	};
 
-	contents_look(&f->known, &g, NULL, 0, &r);
+	if (contents_look(&f->known, &g, NULL, 0, &r, err) == -1)
+		return -1;
 	if (r.position == 0 || r.position > old.position)
 		r = (struct reading){ .position = size };
 	follow_note(f,
 	    "%s: was cut to %" PRId64 " bytes: going on at byte %" PRId64,
 	    f->path, size, r.position);
-	logfile_move(&f->cur, r.position);
+	if (logfile_move(&f->cur, r.position) == -1) {
+		err_set(err, ERR_IO, "%s: %s", f->path, strerror(errno));
+		return -1;
+	}
 	f->cur.trail = r.trail;
 	f->at = content_of(&f->cur);
 	return 1;
@@ -520,27 +524,31 @@ prove(struct follow *f, struct err *err)
 
 	if (ret != LOGFILE_DATA)
 		return ret;
-	if (generations_list(f->path, f->rotated, &g, err) == -1) {
+	struct found found = { .i = -1 };
+
+	if (generations_list(f->path, f->rotated, &g, err) == -1 ||
+	    choose(f, &g, &found, err) == -1) {
 		ret = -1;
 	} else {
-		struct found found = { .i = -1 };
-
-		choose(f, &g, &found);
 		if ((found.i != -1 && !g.v[found.i].live) ||
 		    !generations_unchanged(f->path, f->rotated, &g))
 			ret = LOGFILE_CHANGED;
 		/* it was empty for a moment, and got what it had before */
 		else if (found.i != -1 && found.reading.position > 0) {
 			note_place(f, f->path, &found);
-			logfile_move(&f->cur, found.reading.position);
-			f->cur.trail = found.reading.trail;
-			f->shadow = !found.reading.exact;
+			if (logfile_move(&f->cur, found.reading.position) ==
+			    0) {
+				f->cur.trail = found.reading.trail;
+				f->shadow = !found.reading.exact;
+			} else {
+				ret = LOGFILE_CHANGED;
+			}
 		}
 	}
 	generations_release(&g);
 	/* what is in the buffer would be given out otherwise */
 	if (ret == -1)
-		logfile_move(&f->cur, 0);
+		(void)logfile_move(&f->cur, 0);
 	f->unproven = ret != LOGFILE_DATA;
 	return ret;
 }
@@ -631,6 +639,8 @@ follow_read(
 			ret = truncated(f, err);
 			break;
 		default:
+			if (err->code != ERR_CORRUPT && ++f->vain < VAIN_MAX)
+				return -1;
 			if (f->cur.packed == NULL)
 				return -1;
 			/* what is damaged stays so: don't let it stand in

@@ -21,7 +21,7 @@ struct prev {
 	int64_t until; /* when it is closed, monotonic ms */
 };
 
-enum { DONE_MAX = 512, PREVS = 3 };
+enum { DONE_MAX = 512, PREVS = 3, VAIN_MAX = 5 };
 
 struct follow {
 	char *path;
@@ -41,6 +41,7 @@ struct follow {
 
 	struct content at; /* where reading stood when cur was last open */
 	struct contents known; /* what has been read, of which files */
+	int vain; /* searches in a row in which a file couldn't be read */
 	struct done done[DONE_MAX]; /* a ring */
 	size_t done_n;
 

@@ -142,14 +142,14 @@ drop(struct generations *g, size_t i)
 	g->n--;
 }
 
-static size_t
+static ssize_t
 head_of(const struct generation *gen, unsigned char *head)
 {
 	struct logfile file;
 
 	if (logfile_open(&file, gen->path, 0, NULL) != 1)
-		return 0;
-	size_t n = logfile_peek(&file, head);
+		return -1;
+	ssize_t n = logfile_peek(&file, head);
 
 	logfile_close(&file);
 	return n;
@@ -167,9 +167,10 @@ is_of(const struct generation *packed, const struct generation *plain)
 	if (strlen(plain->path) != len ||
 	    memcmp(plain->path, packed->path, len) != 0)
 		return false;
-	size_t n = head_of(packed, a);
+	ssize_t n = head_of(packed, a);
 
-	return n <= head_of(plain, b) && memcmp(a, b, n) == 0;
+	return n != -1 && n <= head_of(plain, b) &&
+	    memcmp(a, b, (size_t)n) == 0;
 }
 
 /* Packers have both files there while they work. */

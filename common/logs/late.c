@@ -38,9 +38,13 @@ hold(struct logfile *file, const struct line *line)
 {
 	struct trail recent;
 
-	trail_load(&recent, file->fd, line->position);
+	(void)trail_load(&recent, file->fd, line->position);
 	trail_cut(&file->trail, &recent, line->position);
-	logfile_move(file, line->position);
+	/* where a line was given out that isn't one, it is skipped again */
+	if (logfile_move(file, line->position) == -1) {
+		lines_restart(&file->lines, line->position);
+		file->lines.skipping = line->too_long;
+	}
 	return false;
 }
 

@@ -64,51 +64,55 @@ pread_all(int fd, void *buf, size_t n, off_t offset)
 }
 
 /* Up to n bytes of what was packed; fewer at its end, or where it is damaged,
- * which shows again when the rest is read. */
-static size_t
+ * which shows again when the rest is read. -1: it can't be read now. */
+static ssize_t
 unpack_all(struct unpack *u, void *buf, size_t n)
 {
+	struct err err = { 0 };
 	size_t got = 0;
 	ssize_t r = 1;
 
 	while (got < n && r > 0) {
-		r = unpack_read(u, (char *)buf + got, n - got, NULL);
+		r = unpack_read(u, (char *)buf + got, n - got, &err);
 		got += r > 0 ? (size_t)r : 0;
 	}
-	return got;
+	return r == -1 && err.code != ERR_CORRUPT ? -1 : (ssize_t)got;
 }
 
 /* Pass by what has been read before. */
-static void
-skip_packed(struct logfile *f, int64_t position)
+static int
+skip_packed(struct logfile *f, int64_t position, struct err *err)
 {
 	char buf[4096], last = '\n';
-
-	f->head_n =
+	ssize_t n =
 	    unpack_all(f->packed, f->head, least(position, LOGFILE_HEAD));
+
+	f->head_n = n > 0 ? (size_t)n : 0;
 	if (f->head_n > 0)
 		last = (char)f->head[f->head_n - 1];
-	for (int64_t at = (int64_t)f->head_n; at < position;) {
-		size_t n = unpack_all(
+	for (int64_t at = (int64_t)f->head_n; at < position && n > 0;) {
+		n = unpack_all(
 		    f->packed, buf, least(position - at, sizeof(buf)));
-
-		if (n == 0)
-			break;
-		last = buf[n - 1];
-		at += (int64_t)n;
+		if (n > 0)
+			last = buf[n - 1];
+		at += n;
 	}
 	f->lines.skipping = last != '\n';
+	if (n == -1)
+		err_set(err, ERR_IO, "%s", strerror(errno));
+	return n == -1 ? -1 : 0;
 }
 
 /* Not behind a newline, a "line" would begin with bytes that a client may
- * have chosen: skip to the next. */
-static bool
+ * have chosen: skip to the next. Returns 1, 0, or -1 when it can't be read. */
+static int
 inside_line(int fd, int64_t position)
 {
-	char last;
+	char last = '\n';
 
-	return position > 0 &&
-	    pread_all(fd, &last, 1, (off_t)position - 1) == 1 && last != '\n';
+	if (position > 0 && pread_all(fd, &last, 1, (off_t)position - 1) == -1)
+		return -1;
+	return last != '\n';
 }
 
 static int
@@ -116,20 +120,27 @@ open_plain(struct logfile *f, int64_t position, struct err *err)
 {
 	ssize_t n = pread_all(f->fd, f->head, least(position, LOGFILE_HEAD), 0);
 
-	if (n == -1) {
+	int inside = inside_line(f->fd, position);
+
+	if (n == -1 || inside == -1) {
 		err_set(err, ERR_IO, "%s", strerror(errno));
 		return -1;
 	}
 	f->head_n = (size_t)n;
-	f->lines.skipping = inside_line(f->fd, position);
+	f->lines.skipping = inside;
 	return 0;
 }
 
-void
+int
 logfile_move(struct logfile *f, int64_t position)
 {
+	int inside = inside_line(f->fd, position);
+
+	if (inside == -1)
+		return -1;
 	lines_restart(&f->lines, position);
-	f->lines.skipping = inside_line(f->fd, position);
+	f->lines.skipping = inside;
+	return 0;
 }
 
 /* The first-hour failure of all who read logs: say whose it is. */
@@ -146,6 +157,7 @@ open_error(const char *path, int error, struct err *err)
 		    (unsigned)geteuid(), (unsigned)getegid());
 	else
 		err_set(err, ERR_IO, "%s: %s", path, strerror(error));
+	errno = error;
 	return -1;
 }
 
@@ -164,9 +176,11 @@ logfile_open(
 	/* O_NONBLOCK: a FIFO in its place must not hang us */
 	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (f->fd == -1) {
+		int why_not = errno;
+
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 0;
-		return open_error(path, errno, err);
+		return open_error(path, why_not, err);
 	}
 	f->lines.buf = NULL;
 	if (fstat(f->fd, &st) == -1) {
@@ -179,13 +193,12 @@ logfile_open(
 		int packed = unpack_open(f->fd, &f->packed, &why);
 
 		take_stat(f, &st);
-		if (packed == 1)
-			skip_packed(f, position);
-		if (packed == 1 ||
+		if ((packed == 1 && skip_packed(f, position, &why) == 0) ||
 		    (packed == 0 && open_plain(f, position, &why) == 0))
 			return 1;
 	}
 	logfile_close(f);
+	errno = 0;
 	err_set(err, why.code, "%s: %s", path, why.text);
 	return -1;
 }
@@ -311,32 +324,29 @@ logfile_print(const struct logfile *f)
 	return print_of(f->head, least(f->lines.mark, f->head_n));
 }
 
-size_t
+ssize_t
 logfile_peek(struct logfile *f, unsigned char *head)
 {
-	ssize_t n;
-
 	assert(f->lines.mark == 0);
-	if (f->packed != NULL)
-		return unpack_all(f->packed, head, LOGFILE_HEAD);
-	n = pread_all(f->fd, head, LOGFILE_HEAD, 0);
-	return n == -1 ? 0 : (size_t)n;
+	return f->packed != NULL ? unpack_all(f->packed, head, LOGFILE_HEAD)
+				 : pread_all(f->fd, head, LOGFILE_HEAD, 0);
 }
 
 /* How many of n bytes at offset are the same; *line_r is the offset behind
- * the last newline of these, if there is one. */
-static size_t
+ * the last newline of these, if there is one. -1 when they can't be read. */
+static ssize_t
 common_block(int a, int b, int64_t offset, size_t n, int64_t *line_r)
 {
 	char one[COMPARE], two[COMPARE];
 	ssize_t n_one = pread_all(a, one, n, (off_t)offset);
 	ssize_t n_two = pread_all(b, two, n, (off_t)offset);
-	size_t same = 0;
+	ssize_t same = 0;
 
-	while ((ssize_t)same < n_one && (ssize_t)same < n_two &&
-	    one[same] == two[same]) {
+	if (n_one == -1 || n_two == -1)
+		return -1;
+	while (same < n_one && same < n_two && one[same] == two[same]) {
 		if (one[same] == '\n')
-			*line_r = offset + (int64_t)same + 1;
+			*line_r = offset + same + 1;
 		same++;
 	}
 	return same;
@@ -347,23 +357,27 @@ logfile_common(const struct logfile *a, const struct logfile *b, int64_t n)
 {
 	int64_t line = 0;
 	size_t edge = least(n, LOGFILE_HEAD);
+	ssize_t same;
 
 	assert(a->packed == NULL && b->packed == NULL);
 	/* lines have time stamps: with the same first and last ones at the
 	 * same offsets, there is nothing else between them */
-	if (common_block(a->fd, b->fd, 0, edge, &line) == edge &&
-	    common_block(a->fd, b->fd, n - (int64_t)edge, edge, &line) == edge)
+	same = common_block(a->fd, b->fd, 0, edge, &line);
+	if (same == (ssize_t)edge)
+		same =
+		    common_block(a->fd, b->fd, n - (int64_t)edge, edge, &line);
+	if (same == (ssize_t)edge)
 		return n;
 	line = 0;
-	for (int64_t at = 0; at < n;) {
+	for (int64_t at = 0; at < n && same != -1;) {
 		size_t size = least(n - at, COMPARE);
-		size_t same = common_block(a->fd, b->fd, at, size, &line);
 
-		if (same < size)
+		same = common_block(a->fd, b->fd, at, size, &line);
+		if (same < (ssize_t)size)
 			break;
-		at += (int64_t)size;
+		at += same;
 	}
-	return line;
+	return same == -1 ? -1 : line;
 }
 
 int64_t
@@ -378,7 +392,7 @@ logfile_line_start(const struct logfile *f, int64_t n)
 		    pread(f->fd, buf, size, (off_t)(n - (int64_t)size));
 
 		if (got != (ssize_t)size)
-			return 0;
+			return got == -1 ? -1 : 0;
 		const char *nl = memrchr(buf, '\n', size);
 
 		n -= (int64_t)size;

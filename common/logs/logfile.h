@@ -46,13 +46,15 @@ enum logfile_state {
 
 /* Open path to read from position; when that is inside a line, the rest of
  * the line is given out as one that is too long. Returns 1, 0 when there is no
- * such file, or -1 with ERR_IO (also for no regular file) or ERR_NOMEM. */
+ * such file, or -1 with ERR_IO (also for no regular file) or ERR_NOMEM; errno
+ * is EACCES when it is not for us. */
 int logfile_open(
     struct logfile *f, const char *path, int64_t position, struct err *err);
 void logfile_close(struct logfile *f); /* also when it isn't open */
 
-/* Go on elsewhere in a plain file. */
-void logfile_move(struct logfile *f, int64_t position);
+/* Go on elsewhere in a plain file. Returns 0, or -1 when it can't be read there,
+ * with errno; nothing has moved then. */
+int logfile_move(struct logfile *f, int64_t position);
 
 /* Read once into f->lines. LOGFILE_CHANGED (plain files only) means that the
  * file was cut off, or begins otherwise than before; nothing was added, and
@@ -73,16 +75,17 @@ struct print print_of(const unsigned char *head, size_t n);
 struct print logfile_print(const struct logfile *f);
 
 /* The first bytes of a file that was opened at 0, up to LOGFILE_HEAD; nothing
- * else can be done with a packed one then. Returns how many. */
-size_t logfile_peek(struct logfile *f, unsigned char *head);
+ * else can be done with a packed one then. Returns how many, or -1 when they
+ * can't be read. */
+ssize_t logfile_peek(struct logfile *f, unsigned char *head);
 
 /* How many of the first n bytes are the same in two plain files? Less than n
- * is cut down to whole lines. */
+ * is cut down to whole lines. -1 when one can't be read. */
 int64_t
 logfile_common(const struct logfile *a, const struct logfile *b, int64_t n);
 
 /* Where the line begins that the byte before n of a plain file is of; n itself
- * behind a newline. 0 also when it can't be read. */
+ * behind a newline. -1 when it can't be read. */
 int64_t logfile_line_start(const struct logfile *f, int64_t n);
 
 #endif

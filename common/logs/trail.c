@@ -84,7 +84,7 @@ trail_push(struct trail *t, const struct line *line, int64_t end)
 	    end - line->position);
 }
 
-void
+bool
 trail_load(struct trail *t, int fd, int64_t position)
 {
 	enum { ROOM = 7 * 1024 };
@@ -94,9 +94,12 @@ trail_load(struct trail *t, int fd, int64_t position)
 
 	assert(position >= 0);
 	*t = (struct trail){ 0 };
-	if (pread(fd, buf, want, (off_t)from) != (ssize_t)want || want == 0 ||
-	    buf[want - 1] != '\n')
-		return;
+	ssize_t got = pread(fd, buf, want, (off_t)from);
+
+	if (got == -1)
+		return false;
+	if (got != (ssize_t)want || want == 0 || buf[want - 1] != '\n')
+		return true;
 	/* what isn't a whole line, or has none of its text in buf */
 	if (from > 0) {
 		const char *nl = memchr(buf, '\n', want);
@@ -114,6 +117,7 @@ trail_load(struct trail *t, int fd, int64_t position)
 		at = end + 1;
 	}
 	t->step_n = t->first_n = 0;
+	return true;
 }
 
 /* Equal lines, and how many of them are known to be. */

@@ -39,8 +39,10 @@ struct trail {
 void trail_push(struct trail *t, const struct line *line, int64_t end);
 
 /* The lines that end at position, which is behind a newline: those before it
- * in the plain file fd. Fewer, also none, where they can't be read. */
-void trail_load(struct trail *t, int fd, int64_t position);
+ * in the plain file fd. Fewer, also none, where a
+ * line isn't whole. Returns false when the file can't be read; errno says why.
+ */
+bool trail_load(struct trail *t, int fd, int64_t position);
 
 /* Cut t to the first position bytes; recent holds the lines that end there. */
 void trail_cut(struct trail *t, const struct trail *recent, int64_t position);

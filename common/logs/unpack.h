@@ -26,8 +26,9 @@ enum {
 int unpack_open(int fd, struct unpack **u_r, struct err *err);
 void unpack_close(struct unpack **u); /* NULL-safe; closes fd; sets NULL */
 
-/* Returns bytes (size is not 0), 0 at the end, or -1 with ERR_IO: the rest is
- * damaged, or cut off. What was given out before is good. */
+/* Returns bytes (size is not 0), 0 at the end, or -1: with ERR_CORRUPT the rest
+ * is damaged, or cut off; with ERR_IO it can't be read now. What was given out
+ * before is good. */
 ssize_t unpack_read(struct unpack *u, void *buf, size_t size, struct err *err);
 
 /* Length of ".gz", ".bz2", ".xz" or ".zst" at the end of a file's name; 0. */

@@ -7,6 +7,7 @@
 
 #include "common/base/json.h"
 #include "ctl/commands/commands.h"
+#include "ctl/out.h"
 #include "ctl/why/why.h"
 
 enum { OPT_EVENTS, OPT_DECISIONS, OPT_LOG, OPT_JSON };
@@ -29,7 +30,7 @@ why_keep(struct why *w, const char *text)
 	if (text == NULL)
 		return NULL;
 	if (!string_list_add(&w->texts, text, strlen(text)))
-		abort();
+		out_of_memory();
 	return w->texts.v[w->texts.n - 1];
 }
 
@@ -39,7 +40,7 @@ why_grow(void *v, size_t n, size_t size)
 	void *grown = reallocarray(v, n + 1, size);
 
 	if (grown == NULL)
-		abort();
+		out_of_memory();
 	return grown;
 }
 

@@ -55,7 +55,7 @@ look(const struct contents *known, const char *path, bool live)
 		.number = -1,
 		.live = live };
 
-	contents_look(known, &g, NULL, 0, &r);
+	assert_int_equal(contents_look(known, &g, NULL, 0, &r, NULL), 0);
 	return r;
 }
 

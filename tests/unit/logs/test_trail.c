@@ -144,15 +144,15 @@ loaded_from_a_file(void **state)
 	assert_non_null(file);
 	assert_int_equal(fputs(text, file) == EOF, 0);
 	assert_int_equal(fflush(file), 0);
-	trail_load(&got, fileno(file), 100);
+	assert_true(trail_load(&got, fileno(file), 100));
 	assert_int_equal(got.recent_n, TRAIL_RECENT);
 	assert_memory_equal(got.recent, want.recent, sizeof(got.recent));
 	/* inside a line, and behind the end */
-	trail_load(&got, fileno(file), 95);
+	assert_true(trail_load(&got, fileno(file), 95));
 	assert_int_equal(got.recent_n, 0);
-	trail_load(&got, fileno(file), 110);
+	assert_true(trail_load(&got, fileno(file), 110));
 	assert_int_equal(got.recent_n, 0);
-	trail_load(&got, fileno(file), 0);
+	assert_true(trail_load(&got, fileno(file), 0));
 	assert_int_equal(got.recent_n, 0);
 	(void)fclose(file);
 }
