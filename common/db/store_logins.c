@@ -36,13 +36,14 @@ write_row(struct store *st, const char *sql, const struct store_row *row,
 
 /* The newest login names server and service. Expiry never goes back, so a line
  * that is read late or twice can neither shorten nor stretch it. */
+#define WINDOW_END "coalesce(window_at, expires_at)"
 static const char login_sql[] =
     "INSERT INTO login (" STORE_COLUMNS ") "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
     "ON CONFLICT (client, user) DO UPDATE SET "
-    "service = CASE WHEN excluded.expires_at >= expires_at "
+    "service = CASE WHEN excluded.expires_at >= " WINDOW_END " "
     "THEN excluded.service ELSE service END, "
-    "server = CASE WHEN excluded.expires_at >= expires_at "
+    "server = CASE WHEN excluded.expires_at >= " WINDOW_END " "
     "THEN excluded.server ELSE server END, "
     "first_at = min(first_at, excluded.first_at), "
     "last_at = max(last_at, excluded.last_at), "

@@ -306,22 +306,32 @@ static const char extend_sql[] =
     "UPDATE login SET window_at = coalesce(window_at, expires_at), "
     "expires_at = max(expires_at, ?3) WHERE client = ?1 AND user = ?2";
 
-/* The login of e is in the table. A session of the same id is another one that
- * must have ended, or the same one that is read again. */
+/* May the session of e be followed? 1, 0, or -1. */
 static int
-begin_session(struct store *st, const struct store_entry *e, struct err *err)
+may_follow(struct store *st, const struct store_entry *e, struct err *err)
 {
-	sqlite3_stmt *extend = store_stmt(st, extend_sql, err);
-	struct store_entry proof = proof_of(e);
+	const struct store_entry proof = proof_of(e);
 	int proven = e->proof ? find_note(st, &proof, e->at, err) : 1;
 	int ended = e->unordered
 	    ? find_note(st, e, e->at + UNORDERED_S - EARLY_S, err)
 	    : 0;
 
-	if (extend == NULL || proven == -1 || ended == -1 ||
+	return proven == -1 || ended == -1 ? -1 : proven == 1 && ended == 0;
+}
+
+/* A session of the same id must have ended, or is the same one, read again.
+ *   kept  the login of e is in the table */
+static int
+begin_session(
+    struct store *st, const struct store_entry *e, bool kept, struct err *err)
+{
+	sqlite3_stmt *extend = store_stmt(st, extend_sql, err);
+	int follow = may_follow(st, e, err);
+
+	if (extend == NULL || follow == -1 ||
 	    take_away(st, e, "", INT64_MAX, 0, err) == -1)
 		return -1;
-	if (proven == 0 || ended == 1 || e->until_at <= e->expires_at)
+	if (follow == 0 || !kept || e->until_at <= e->expires_at)
 		return 0;
 	if (insert(st, e, e->client, e->user, e->service, e->until_at, err) ==
 	    -1)
@@ -341,8 +351,8 @@ store_record_sessions(struct store *st, const struct store_entry *v, size_t n,
 	for (size_t i = 0; rc != -1 && i < n; i++) {
 		const struct store_entry *e = &v[i];
 
-		if (e->kind == SESSION_BEGIN && kept[i])
-			rc = begin_session(st, e, err);
+		if (e->kind == SESSION_BEGIN)
+			rc = begin_session(st, e, kept[i], err);
 		else if (e->kind == SESSION_END)
 			rc = end_session(st, e, err);
 		else if (e->kind == SESSION_END_ALL)
