@@ -47,10 +47,9 @@ int store_prepare_lookup(struct store *st, struct err *err);
 	"expires_at, count"
 
 /* What store_row_columns() reads. */
-#define STORE_CONNECTED(column)                                         \
-	"CASE WHEN window_at IS NOT NULL THEN (SELECT s." column " "    \
-	"FROM session AS s WHERE s.client = login.client AND s.user = " \
-	"login.user ORDER BY s.until_at LIMIT 1) END"
+#define STORE_CONNECTED(column)                                    \
+	"(SELECT s." column " FROM session AS s WHERE s.client = " \
+	"login.client AND s.user = login.user ORDER BY s.until_at LIMIT 1)"
 #define STORE_ROW     \
 	STORE_COLUMNS \
 	", " STORE_CONNECTED("began_at") ", " STORE_CONNECTED("service")
@@ -107,6 +106,11 @@ int64_t store_drop_deleted(struct store *st, const struct store_deleted *d,
     const struct store_entry **run, size_t n, struct err *err);
 
 /* --- store_sessions.c --- */
+
+/* A login of client and user counts until window_at, sessions or no. 0, or -1
+ * with err. */
+int store_sessions_window(struct store *st, const char *client,
+    const char *user, int64_t window_at, struct err *err);
 
 /* Record what n entries say of sessions, in their order, behind their logins.
  *   kept  of each entry: a login is in the table

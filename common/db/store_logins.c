@@ -36,7 +36,10 @@ write_row(struct store *st, const char *sql, const struct store_row *row,
 
 /* The newest login names server and service. Expiry never goes back, so a line
  * that is read late or twice can neither shorten nor stretch it. */
-#define WINDOW_END "coalesce(window_at, expires_at)"
+#define WINDOW_END                                                       \
+	"coalesce((SELECT s.window_at FROM session AS s WHERE s.client " \
+	"= login.client AND s.user = login.user "                        \
+	"ORDER BY s.until_at DESC LIMIT 1), expires_at) "
 static const char login_sql[] =
     "INSERT INTO login (" STORE_COLUMNS ") "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
@@ -48,8 +51,16 @@ static const char login_sql[] =
     "first_at = min(first_at, excluded.first_at), "
     "last_at = max(last_at, excluded.last_at), "
     "expires_at = max(expires_at, excluded.expires_at), "
-    "window_at = max(window_at, excluded.expires_at), " /* NULL stays */
     "count = count + excluded.count";
+
+static int
+write_login(struct store *st, const struct store_row *row, struct err *err)
+{
+	return write_row(st, login_sql, row, "login", err) == -1
+	    ? -1
+	    : store_sessions_window(
+		  st, row->client, row->user, row->expires_at, err);
+}
 
 int
 store_login(struct store *st, const struct login *login,
@@ -66,7 +77,7 @@ store_login(struct store *st, const struct login *login,
 		.expires_at = expires_at,
 		.count = 1 };
 
-	if (write_row(st, login_sql, &row, "login", err) == -1)
+	if (write_login(st, &row, err) == -1)
 		return -1;
 	if (ev == NULL)
 		return 0;
@@ -137,7 +148,7 @@ store_expire(struct store *st, int64_t cutoff, int limit,
 static const char cap_future_sql[] =
     "UPDATE login INDEXED BY login_by_expiry SET "
     "first_at = min(first_at, ?1), last_at = ?1, "
-    "expires_at = min(expires_at, ?1 + ?3), window_at = NULL "
+    "expires_at = min(expires_at, ?1 + ?3) "
     "WHERE expires_at > ?2 AND last_at > ?2 "
     "AND server <> '" STORE_ADMIN "'";
 static const char cap_sessions_sql[] =
@@ -386,7 +397,7 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 		.expires_at = newest->expires_at,
 		.count = (int64_t)n };
 
-	return write_row(st, login_sql, &row, "login", err);
+	return write_login(st, &row, err);
 }
 
 static bool

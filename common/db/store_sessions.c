@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* store_sessions - which sessions are open, and what that does to the expiry of
- * their logins. For every row of login it holds:
+ * their logins. For every row of login with open sessions it holds, of that
+ * session of it which counts longest, and first by the index if there are two:
  *
- *   window_at is NULL: no session of it is open
- *   else:              expires_at <= max(window_at, until_at of its sessions)
+ *   window_at is what expires_at would be if none were open
+ *   expires_at <= max(window_at, until_at)
  *
  * No end of a session moves expires_at forward: when an admin moves it back by
  * hand, it stays there. */
@@ -44,24 +45,47 @@ bind_key(sqlite3_stmt *stmt, const struct store_entry *e)
 
 /* --- the login of a session --- */
 
-#define OF_LOGIN "FROM session WHERE client = ?1 AND user = ?2"
+#define OF_LOGIN "WHERE client = ?1 AND user = ?2"
+
+/* The session of the login that counts longest. */
+#define LONGEST "FROM session " OF_LOGIN " ORDER BY until_at DESC LIMIT 1"
+
+static const char window_sql[] =
+    "UPDATE session SET window_at = max(window_at, ?3) WHERE (id, source, "
+    "server, host) = (SELECT id, source, server, host " LONGEST ")";
+
+int
+store_sessions_window(struct store *st, const char *client, const char *user,
+    int64_t window_at, struct err *err)
+{
+	sqlite3_stmt *stmt;
+
+	if (st->sessions == 0)
+		return 0;
+	stmt = store_stmt(st, window_sql, err);
+	if (stmt == NULL)
+		return -1;
+	store_bind_text(stmt, 1, client);
+	store_bind_text(stmt, 2, user);
+	(void)sqlite3_bind_int64(stmt, 3, window_at);
+	return db_run(st->db, stmt, "session", err);
+}
+
 static const char settle_sql[] =
-    "UPDATE login SET "
-    "window_at = CASE WHEN EXISTS (SELECT 1 " OF_LOGIN ") "
-    "THEN max(window_at, ?3) END, "
-    "expires_at = min(expires_at, max(window_at, ?3, "
-    "coalesce((SELECT max(until_at) " OF_LOGIN "), 0))) "
-    "WHERE client = ?1 AND user = ?2 AND window_at IS NOT NULL";
+    "UPDATE login SET expires_at = min(expires_at, max(?3, "
+    "coalesce((SELECT max(until_at) FROM session " OF_LOGIN "), 0), "
+    "coalesce((SELECT window_at " LONGEST "), 0))) " OF_LOGIN;
 
 /* A session of the login has been taken away or shortened: make its row say so.
- *   window_at  the session's end plus the window; 0: not known */
+ *   window_at  what the row would say without sessions */
 static int
 settle(struct store *st, const char *client, const char *user,
     int64_t window_at, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, settle_sql, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL ||
+	    store_sessions_window(st, client, user, window_at, err) == -1)
 		return -1;
 	store_bind_text(stmt, 1, client);
 	store_bind_text(stmt, 2, user);
@@ -75,9 +99,36 @@ static const char delete_sql[] = "DELETE FROM session WHERE " KEY;
 static const char shorten_sql[] = "UPDATE session SET until_at = ?5 "
 				  "WHERE " KEY;
 
-#define SELECT_SESSIONS                                                      \
-	"SELECT id, source, server, host, client, user, began_at, until_at " \
-	"FROM session "
+#define SELECT_SESSIONS                                                       \
+	"SELECT id, source, server, host, client, user, began_at, until_at, " \
+	"window_at FROM session "
+
+/* Take away, or shorten to max_s, the session that stmt stands at. */
+static int
+change_one(struct store *st, sqlite3_stmt *stmt, int64_t ended_at,
+    int64_t max_s, struct err *err)
+{
+	sqlite3_stmt *change =
+	    store_stmt(st, max_s == 0 ? delete_sql : shorten_sql, err);
+	int64_t until_at = sqlite3_column_int64(stmt, 7);
+	int64_t window_at = sqlite3_column_int64(stmt, 8);
+
+	if (change == NULL)
+		return -1;
+	for (int i = 0; i < 4; i++)
+		store_bind_text(change, i + 1, db_text(stmt, i));
+	if (max_s != 0)
+		(void)sqlite3_bind_int64(
+		    change, 5, sqlite3_column_int64(stmt, 6) + max_s);
+	if (db_run(st->db, change, "session", err) == -1)
+		return -1;
+	if (ended_at > until_at)
+		ended_at = until_at;
+	return *db_text(stmt, 4) == '\0'
+	    ? 0
+	    : settle(st, db_text(stmt, 4), db_text(stmt, 5),
+		  ended_at > window_at ? ended_at : window_at, err);
+}
 
 /* Take away, or shorten to max_s, the sessions that stmt selects. It may be
  * changed under the walk: every row is visited once or not at all.
@@ -88,31 +139,17 @@ static int
 change_selected(struct store *st, sqlite3_stmt *stmt, int64_t ended_at,
     int64_t max_s, struct err *err)
 {
-	sqlite3_stmt *change =
-	    store_stmt(st, max_s == 0 ? delete_sql : shorten_sql, err);
-	int rc, n = 0, ret = change == NULL ? -1 : 0;
+	int rc, n = 0;
 
-	while (ret == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		int64_t until_at = sqlite3_column_int64(stmt, 7);
-
-		for (int i = 0; i < 4; i++)
-			store_bind_text(change, i + 1, db_text(stmt, i));
-		if (max_s != 0)
-			(void)sqlite3_bind_int64(
-			    change, 5, sqlite3_column_int64(stmt, 6) + max_s);
-		ret = db_run(st->db, change, "session", err);
-		if (ret == 0)
-			ret = settle(st, db_text(stmt, 4), db_text(stmt, 5),
-			    ended_at < until_at ? ended_at : until_at, err);
+	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if (change_one(st, stmt, ended_at, max_s, err) == -1) {
+			(void)sqlite3_reset(stmt);
+			return -1;
+		}
 		n++;
 	}
-	if (ret == -1) {
-		if (stmt != NULL)
-			(void)sqlite3_reset(stmt);
-		return -1;
-	}
 	if (max_s == 0 && st->sessions != -1)
-		st->sessions -= n;
+		st->sessions = st->sessions > n ? st->sessions - n : -1;
 	return db_walked(st->db, stmt, rc, "sessions", err) == -1 ? -1 : n;
 }
 
@@ -211,7 +248,10 @@ drop_oldest(struct store *st, struct err *err)
 
 static const char insert_sql[] =
     "INSERT OR REPLACE INTO session (id, source, server, host, client, user, "
-    "service, began_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    "service, began_at, until_at, window_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+    "?7, ?8, ?9, coalesce((SELECT window_at FROM session WHERE client = ?5 "
+    "AND user = ?6 ORDER BY until_at DESC LIMIT 1), (SELECT expires_at FROM "
+    "login WHERE client = ?5 AND user = ?6), 0))";
 
 /* A row of client "" is no session but a note: of a server that has shown that
  * it logs ends (id ""), or of an end whose login may be still to come. */
@@ -302,9 +342,8 @@ end_session(struct store *st, const struct store_entry *e, struct err *err)
 	return n == -1 ? -1 : 0;
 }
 
-static const char extend_sql[] =
-    "UPDATE login SET window_at = coalesce(window_at, expires_at), "
-    "expires_at = max(expires_at, ?3) WHERE client = ?1 AND user = ?2";
+static const char extend_sql[] = "UPDATE login SET expires_at = "
+				 "max(expires_at, ?3) " OF_LOGIN;
 
 /* May the session of e be followed? 1, 0, or -1. */
 static int

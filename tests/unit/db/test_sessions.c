@@ -424,7 +424,7 @@ too_many(void **state)
 		"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c "
 		"WHERE i < 999999) INSERT INTO session SELECT printf('%07d', i), "
 		"'file:x', 'dovecot', 'mail', '198.51.100.1', 'u', 'imap', "
-		"1000, 2000 FROM c",
+		"1000, 2000, 0 FROM c",
 		NULL, NULL, NULL),
 	    SQLITE_OK);
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
