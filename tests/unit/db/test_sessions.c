@@ -583,12 +583,23 @@ compare(struct store *st, const struct log_line *v, int n, int64_t now)
 	}
 }
 
+static void
+save_position(struct store *st, int position)
+{
+	static struct store_source source = { .name = "file:x" };
+	struct err err;
+
+	source.position = position;
+	assert_int_equal(store_source_save(st, &source, &err), 0);
+}
+
 static int
 read_position(struct store *st)
 {
-	struct store_source source = { .position = 0 };
+	static struct store_source source;
 	struct err err;
 
+	source.position = 0;
 	assert_int_not_equal(
 	    store_source_find(st, "file:x", &source, &err), -1);
 	return (int)source.position;
@@ -600,7 +611,6 @@ static void
 read_some(struct store *st, const struct log_line *v, int from, int to)
 {
 	static struct store_entry e[LINES];
-	struct store_source source = { .name = "file:x" };
 	struct err err;
 	size_t n = 0;
 
@@ -612,10 +622,9 @@ read_some(struct store *st, const struct log_line *v, int from, int to)
 	}
 	for (; from < to && !v[from].deletes; from++)
 		e[n++] = v[from].e;
-	source.position = n == 0 ? to : from;
 	if (store_logins(st, e, n, &err) == -1)
 		fail_msg("%s", err.text);
-	assert_int_equal(store_source_save(st, &source, &err), 0);
+	save_position(st, n == 0 ? to : from);
 	if (rand() % 4 == 0) {
 		store_rollback(st); /* as if killed */
 		return;
@@ -648,11 +657,7 @@ random_logs(void **state)
 				compare(st, v, n, v[n - 1].e.at);
 		}
 		/* all of it again, from somewhere: the same comes out */
-		struct err err;
-		struct store_source source = { .name = "file:x",
-			.position = rand() % LINES };
-
-		assert_int_equal(store_source_save(st, &source, &err), 0);
+		save_position(st, rand() % LINES);
 		for (int n; (n = read_position(st)) < LINES;)
 			read_some(st, v, n, LINES);
 		compare(st, v, LINES, v[LINES - 1].e.at);
