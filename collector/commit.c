@@ -171,13 +171,22 @@ delete_leftovers(struct collect *c, struct err *err)
 	}
 }
 
+/* What was followed under another configuration counts by this one. */
+static int
+settle_sessions(struct collect *c, struct err *err)
+{
+	return c->cfg->logins.sessions
+	    ? store_sessions_limit(c->store, c->cfg->logins.session_max_s, err)
+	    : store_sessions_end(c->store, NULL, err);
+}
+
 /* Give each configured source its row, and delete the rows of others: a row
  * that nobody updates holds back policy row 12 for ever, and a missing one
  * doesn't hold it back at all. */
 static int
 settle_sources(struct collect *c, struct err *err)
 {
-	if (delete_leftovers(c, err) == -1)
+	if (delete_leftovers(c, err) == -1 || settle_sessions(c, err) == -1)
 		return -1;
 	for (size_t i = 0; i < c->n_feeds; i++) {
 		struct store_source row = { 0 };
@@ -403,6 +412,7 @@ commit_tidy(struct collect *c)
 	if (store_begin(c->store, &err) == -1 ||
 	    store_expire(c->store, cutoff, TIDY_ROWS, c->expire_cursor, &err) ==
 		-1 ||
+	    store_sessions_expire(c->store, c->now, TIDY_ROWS, &err) == -1 ||
 	    store_prune_events(c->store, cutoff, TIDY_ROWS, &err) == -1 ||
 	    store_commit(c->store, &err) == -1) {
 		store_rollback(c->store);

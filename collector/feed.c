@@ -29,6 +29,16 @@ source_note(void *arg, int priority, const char *text)
 	f->c->note(priority, text);
 }
 
+/* How old (seconds) a login may be that lets its client relay. */
+static int64_t
+reach_s(const struct config *cfg)
+{
+	return cfg->logins.sessions &&
+		cfg->logins.session_max_s > cfg->logins.window_s
+	    ? cfg->logins.session_max_s
+	    : cfg->logins.window_s;
+}
+
 /* Open the source where the database says that it was left. */
 static int
 feed_open(struct feed *f, struct err *err)
@@ -38,7 +48,7 @@ feed_open(struct feed *f, struct err *err)
 	int found = store_source_find(c->store, f->cfg.name, &row, err);
 	const struct source_options options = {
 		.mark = found == 1 ? &f->mark : NULL,
-		.since = clock_now() - c->cfg->logins.window_s,
+		.since = clock_now() - reach_s(c->cfg),
 		.note = source_note,
 		.note_arg = f,
 	};
@@ -220,6 +230,16 @@ written_at(struct feed *f, const struct line *line)
 	return f->written_at;
 }
 
+/* Until when the login lets its client relay, if its session doesn't end. */
+static int64_t
+counts_until(const struct judged *j)
+{
+	return j->session.kind == SESSION_BEGIN &&
+		j->session_until > j->expires_at
+	    ? j->session_until
+	    : j->expires_at;
+}
+
 /* A stamp without a year fits every year, and the nearest is taken. A log that
  * is read again, or for the first time, may be of an earlier year: a line that
  * was there before, and is dated ahead of now or days later than its file was
@@ -234,7 +254,7 @@ of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 		return false;
 	if (j->ahead_s > LOGIN_FUTURE_S)
 		return !is_fresh(f, line);
-	return j->expires_at > f->c->now &&
+	return counts_until(j) > f->c->now &&
 	    j->login.at - WRITTEN_S > written_at(f, line);
 }
 
@@ -278,7 +298,7 @@ late_or_login(struct feed *f, const struct line *line, const struct judged *j)
 	struct zone zone;
 	char text[ZONE_TEXT_MAX];
 
-	if (j->expires_at > f->c->now || !is_fresh(f, line))
+	if (counts_until(j) > f->c->now || !is_fresh(f, line))
 		return FATE_LOGIN;
 	if (f->said_late)
 		return FATE_LATE;
@@ -294,6 +314,24 @@ late_or_login(struct feed *f, const struct line *line, const struct judged *j)
 	    other_zone ? zone_format(&zone, text) : "",
 	    other_zone ? "\" belongs to this source in collector.sources" : "");
 	return FATE_LATE;
+}
+
+/* A line of f is about to go into the batch. */
+static void
+to_batch(struct feed *f)
+{
+	if (batch_count(f->c->batch) == 0)
+		f->c->batch_ms = clock_monotonic_ms();
+	f->contributed = true;
+}
+
+static bool
+take_end(struct feed *f, const struct line *line, const struct judged *judged)
+{
+	to_batch(f);
+	batch_add_end(f->c->batch, &judged->session, judged->session_until,
+	    f->cfg.name, line->position);
+	return !batch_full(f->c->batch);
 }
 
 /* Every line of every source comes through here. */
@@ -331,6 +369,8 @@ take_line(void *arg, const struct line *line)
 	}
 	if (judged.fate == FATE_STREAM_PIECE)
 		note_piece(c, f, judged.server);
+	if (judged.session.kind > SESSION_BEGIN)
+		return take_end(f, line, &judged);
 	if (judged.fate != FATE_LOGIN)
 		return true;
 	/* the line may be younger than c->now, when this step began */
@@ -343,11 +383,9 @@ take_line(void *arg, const struct line *line)
 	if (judged.login.at > f->line_at)
 		f->line_at = judged.login.at;
 	note_future(c, f, &judged);
-	if (batch_count(c->batch) == 0)
-		c->batch_ms = clock_monotonic_ms();
-	batch_add(c->batch, &judged.login, &judged.net, judged.expires_at,
-	    f->cfg.name, line->position, line->text, line->len);
-	f->contributed = true;
+	to_batch(f);
+	batch_add(c->batch, &judged, f->cfg.name, line->position, line->text,
+	    line->len);
 	return !batch_full(c->batch);
 }
 
