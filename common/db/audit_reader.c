@@ -324,29 +324,43 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 }
 
 int
-audit_each_dependent(struct audit_reader *r, int64_t since_ms,
-    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+audit_each_use(struct audit_reader *r,
+    bool (*fn)(void *arg, const struct audit_use *use), void *arg,
     struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t first, last;
+	bool more = true;
+	int rc = SQLITE_DONE;
 
-	if (id_range(r, since_ms, 0, &first, &last, err) == -1)
-		return -1;
+	/* the message last: it is made up, and only of relays by a login */
 	if (db_prepare(r->db,
-		"SELECT coalesce(login_user, ''), " GROUP_COLUMNS
-		"WHERE id > ?2 AND at >= ?1 "
-		"AND reason = 'recent-login' AND verdict = 'accept' "
-		"AND coalesce(login_user, '') NOT IN "
-		"(SELECT auth_user FROM channel_decision "
-		"WHERE auth_user IS NOT NULL) "
-		"GROUP BY 1 "
-		"ORDER BY 2 DESC, 1",
+		"SELECT at, coalesce(last_at, at), count, client, helo, "
+		"coalesce(sender, ''), coalesce(auth_user, ''), by_login, "
+		"iif(by_login, coalesce(login_user, ''), ''), "
+		"iif(by_login, message, NULL) FROM (SELECT *, "
+		"reason = 'recent-login' AND verdict = 'accept' AS by_login "
+		"FROM decision) WHERE by_login OR auth_user IS NOT NULL",
 		&stmt, err) == -1)
 		return -1;
-	(void)sqlite3_bind_int64(stmt, 1, since_ms);
-	(void)sqlite3_bind_int64(stmt, 2, first);
-	return each_group(r, stmt, fn, arg, err);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const struct audit_use use = {
+			.at_ms = sqlite3_column_int64(stmt, 0),
+			.last_ms = sqlite3_column_int64(stmt, 1),
+			.count = sqlite3_column_int64(stmt, 2),
+			.client = text(stmt, 3),
+			.helo = text(stmt, 4),
+			.sender = text(stmt, 5),
+			.auth_user = text(stmt, 6),
+			.by_login = sqlite3_column_int(stmt, 7) != 0,
+			.login_user = text(stmt, 8),
+			.message = text(stmt, 9),
+		};
+
+		more = fn(arg, &use);
+	}
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
+	(void)sqlite3_finalize(stmt);
+	return rc;
 }
 
 int64_t
