@@ -69,10 +69,11 @@ hashes_grow(struct hashes *h)
 static bool
 hashes_has(const struct hashes *h, uint64_t hash)
 {
-	size_t at = hash & (h->size - 1);
-
+	hash += hash == 0;
 	if (h->size == 0)
 		return false;
+	size_t at = hash & (h->size - 1);
+
 	while (h->slot[at] != 0 && h->slot[at] != hash)
 		at = (at + 1) & (h->size - 1);
 	return h->slot[at] == hash;
@@ -368,13 +369,13 @@ add_address(struct dependent *u, const struct audit_use *use)
 
 /* --- gathering --- */
 
-/* Is the message a new one? -1: memory is short. */
+/* Is the message a new one of this user's? -1: memory is short. */
 static int
-new_message(struct gather *g, const struct audit_use *use)
+new_message(struct gather *g, size_t user, const struct audit_use *use)
 {
-	uint64_t hash = use->message == NULL ? 0 : hash_text(use->message);
+	uint64_t hash = fnv_mix(use->message + user);
 
-	if (use->message == NULL)
+	if (use->message == 0)
 		return 0;
 	if (use->at_ms - g->messages_ms >= MESSAGE_MS) {
 		free(g->before.slot);
@@ -382,27 +383,26 @@ new_message(struct gather *g, const struct audit_use *use)
 		g->messages = (struct hashes){ .slot = NULL };
 		g->messages_ms = use->at_ms;
 	}
-	return hashes_has(&g->before, hash + (hash == 0))
-	    ? 0
-	    : hashes_add(&g->messages, hash);
+	return hashes_has(&g->before, hash) ? 0
+					    : hashes_add(&g->messages, hash);
 }
 
 static bool
 add_counts(struct gather *g, struct dependent *u, const struct audit_use *use)
 {
-	uint64_t pair = fnv_mix(
-	    fnv_add(hash_user(u->user), use->client, strlen(use->client)));
-	int message = new_message(g, use);
+	size_t user = (size_t)(u - g->d->user);
+	uint64_t address = hash_text(use->client) + user;
 
 	if (use->last_ms < g->since_ms)
-		return message != -1;
-	int address = hashes_add(&g->clients, pair);
+		return true;
+	int new_one = new_message(g, user, use);
+	int new_address = hashes_add(&g->clients, fnv_mix(address));
 
-	if (message == -1 || address == -1)
+	if (new_one == -1 || new_address == -1)
 		return false;
 	u->recipients += (uint32_t)use->count;
-	u->messages += (uint32_t)message;
-	u->addresses += (uint32_t)address;
+	u->messages += (uint32_t)new_one;
+	u->addresses += (uint32_t)new_address;
 	return !g->details || (add_device(g, u, use) && add_address(u, use));
 }
 

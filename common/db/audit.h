@@ -327,7 +327,7 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *query,
     struct err *err);
 
 /* One recipient, of those by which it shows who relays by a login and who uses
- * SMTP AUTH. Texts are never NULL but message. */
+ * SMTP AUTH. Texts are never NULL. */
 struct audit_use {
 	int64_t at_ms, last_ms; /* last_ms: of the repeats that it stands for */
 	int64_t count; /* recipients that it stands for */
@@ -336,7 +336,8 @@ struct audit_use {
 	/* Relayed by the login of login_user, which may be a userlist; "" is a
 	 * login of nobody by name. */
 	bool by_login;
-	const char *login_user, *message; /* as in audit_record */
+	const char *login_user;
+	uint64_t message; /* the same for all recipients of one; 0: not known */
 };
 
 /* Call fn for each use in the record, about the oldest first, until it returns

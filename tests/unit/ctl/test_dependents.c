@@ -139,6 +139,66 @@ counts(void **state)
 	dependents_free(&d);
 }
 
+/* Messages are those of the view. */
+static void
+messages(void **state)
+{
+	static const struct {
+		struct row row;
+		const char *queue_id;
+	} rows[] = {
+		{ { .session = "p.1", .channel = "policy" }, "" },
+		{ { .session = "p.1", .channel = "policy" }, "Q1" },
+		{ { .session = "m.1" }, "Q1" },
+		{ { .session = "m.1" }, "Q2" },
+		{ { .session = "old" }, "Q1" },
+		{ { .session = "old" }, "Q2" },
+		{ { .session = "old" }, "" },
+		{ { .session = "x", .channel = "socketmap" }, "" },
+	};
+	struct row v[LENGTH(rows) + 1];
+	struct dependents *d;
+	struct audit_reader *r;
+	struct err err;
+	sqlite3 *db;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		v[i] = rows[i].row;
+		v[i].login = "ann";
+		v[i].count = 1;
+	}
+	/* the same message for another user is one of each */
+	v[LENGTH(rows)] = v[0];
+	v[LENGTH(rows)].login = "bob";
+	fill(v, LENGTH(v));
+	assert_int_equal(db_open(path, DB_WRITE, 1000, sql_audit,
+			     SQL_AUDIT_STEPS, &db, &err),
+	    0);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char *sql = sqlite3_mprintf(
+		    "UPDATE channel_decision SET queue_id = nullif(%Q, '') "
+		    "WHERE id = %d",
+		    rows[i].queue_id, (int)i + 1);
+
+		assert_int_equal(db_exec(db, sql, &err), 0);
+		sqlite3_free(sql);
+	}
+	int64_t want = db_number(db,
+	    "SELECT count(DISTINCT message) FROM decision "
+	    "WHERE login_user = 'ann'",
+	    &err);
+
+	(void)sqlite3_close(db);
+	assert_int_equal(want, 5);
+	assert_int_equal(audit_open_reader(path, &r, &err), 0);
+	assert_int_equal(dependents_gather(r, 0, now, true, &d, &err), 0);
+	assert_int_equal(user(d, "ann")->messages, want);
+	assert_int_equal(user(d, "bob")->messages, 1);
+	dependents_free(&d);
+	audit_close_reader(&r);
+}
+
 /* The messages of an hour ago are known, too. */
 static void
 messages_over_hours(void **state)
@@ -334,6 +394,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counts),
+		cmocka_unit_test(messages),
 		cmocka_unit_test(messages_over_hours),
 		cmocka_unit_test(states),
 		cmocka_unit_test(devices),
