@@ -237,6 +237,17 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err);
 
+/* A number that differs as soon as somebody has written to the file; -1 with
+ * err. */
+int64_t audit_version(struct audit_reader *r, struct err *err);
+
+/* What changes in rows that are there, from first_id to last_id: how many
+ * recipients each stands for, and when the last of them was (Unix ms). 0, or -1
+ * with err. */
+int audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
+    bool (*fn)(void *arg, int64_t id, int64_t count, int64_t last_ms),
+    void *arg, struct err *err);
+
 /* Which relays audit_each_relayed() walks. */
 struct audit_relayed {
 	int64_t since_ms;

@@ -49,6 +49,37 @@ audit_close_reader(struct audit_reader **r)
 }
 
 int64_t
+audit_version(struct audit_reader *r, struct err *err)
+{
+	return db_number(r->db, "PRAGMA data_version", err);
+}
+
+int
+audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
+    bool (*fn)(void *arg, int64_t id, int64_t count, int64_t last_ms),
+    void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (db_prepare(r->db,
+		"SELECT id, count, coalesce(last_at, at) FROM channel_decision "
+		"WHERE id >= ?1 AND id <= ?2 ORDER BY id",
+		&stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, first_id);
+	(void)sqlite3_bind_int64(stmt, 2, last_id);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		more = fn(arg, sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_int64(stmt, 1),
+		    sqlite3_column_int64(stmt, 2));
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
+	(void)sqlite3_finalize(stmt);
+	return rc;
+}
+
+int64_t
 audit_id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
