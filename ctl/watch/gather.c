@@ -19,9 +19,11 @@
 enum {
 	AGAIN_MS =
 	    10000, /* a daemon that didn't answer is left alone so long */
-	/* the limits are summed up a hundredth of the time at most */
+	/* Limits are summed up a 200th of the time at most; where nothing was
+	 * written, seldom: denials end by themselves. */
 	LIMITS_MS = 10000,
-	LIMITS_SHARE = 100
+	LIMITS_SHARE = 200,
+	LIMITS_SAME_MS = 60000
 };
 
 struct gather {
@@ -31,6 +33,7 @@ struct gather {
 	ino_t inode;
 	int64_t version; /* audit_version() of what was read */
 	int64_t limits_ms; /* when limits are summed up again */
+	int64_t limits_version; /* what they are of */
 	int64_t milter_ms, collector_ms; /* when it is asked again */
 	/* while reading */
 	struct watch_model *m;
@@ -215,6 +218,7 @@ open_audit(struct gather *g, struct watch_model *m, struct err *err)
 	audit_close_reader(&g->audit);
 	forget(m, m->n);
 	g->version = -1;
+	g->limits_ms = -LIMITS_SAME_MS;
 	if (audit_open_reader(path, &g->audit, err) == -1)
 		return false;
 	g->device = st.st_dev;
@@ -240,7 +244,6 @@ read_audit(struct gather *g, struct watch_model *m)
 		    read_counts(g, m, &err) == -1 || read_new(g, m, &err) == -1
 		    ? -1
 		    : 0;
-		g->limits_ms = ret == 0 && g->version == -1 ? 0 : g->limits_ms;
 		g->version = ret == 0 ? version : -1;
 	} else {
 		forget_old(g, m, 0);
@@ -255,14 +258,17 @@ static void
 read_limits(struct gather *g, struct watch_model *m)
 {
 	int64_t now_ms = clock_monotonic_ms();
+	bool same = g->version == g->limits_version;
 
-	if (g->audit == NULL || now_ms < g->limits_ms)
+	if (g->audit == NULL ||
+	    now_ms < g->limits_ms + (same ? LIMITS_SAME_MS : 0))
 		return;
 	limits_read(g->ctl, g->audit, m);
 	int64_t end_ms = clock_monotonic_ms();
 	int64_t rest_ms = (end_ms - now_ms) * LIMITS_SHARE;
 
 	g->limits_ms = end_ms + (rest_ms > LIMITS_MS ? rest_ms : LIMITS_MS);
+	g->limits_version = g->version;
 }
 
 /* --- daemons --- */
