@@ -225,7 +225,7 @@ def test_good_and_hostile(filled, name):
                 'check': 'recent-login', 'decisions': 'evil\\x1b[2J',
                 'export': '2001:db8::1', 'dump': '192.0.2.66\t',
                 'stats': ':00', 'top': '203.0.113.9', 'dependents': 'carol',
-                'watch': 'client 203.0.113.9',
+                'watch': 'decisions in the last minute, 0 rows wait',
                 'sql': '', 'replay': 'dovecot', 'health': 'OK',
                 'delete': '192.0.2.3', 'add': '198.51.100.77'}
     assert expected.get(name, '') in out
