@@ -130,6 +130,10 @@ def test_live(filled, terminal):
     terminal.wait("PAUSED", gone="SENDS MOST|REASON")
     terminal.tmux("resize-window", "-x", "140", "-y", "40")
     terminal.wait("SENDS MOST(?s:.*)SENDER ")
+    os.kill(terminal.pid(), signal.SIGTSTP)
+    terminal.wait("^$", gone="SENDS MOST")
+    os.kill(terminal.pid(), signal.SIGCONT)
+    terminal.wait("SENDS MOST")
     assert box.query("SELECT * FROM deny") == []    # nothing was run
 
     terminal.keys("q")
