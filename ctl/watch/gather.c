@@ -128,6 +128,8 @@ take(void *arg, const struct audit_record *rec)
 static void
 forget(struct watch_model *m, size_t n)
 {
+	if (n == 0)
+		return; /* perhaps there is no array yet */
 	for (size_t i = 0; i < n; i++)
 		free(m->event[i].text);
 	m->n -= n;
