@@ -55,10 +55,8 @@ set(struct watch_state *state, enum watch_level level, const char *words)
 static enum watch_fate
 fate_of(const struct audit_record *rec)
 {
-	if (rec->aborted)
-		return WATCH_ABORTED;
 	if (strcmp(rec->verdict, "accept") == 0)
-		return WATCH_RELAYED;
+		return rec->aborted ? WATCH_ABORTED : WATCH_RELAYED;
 	if (strcmp(rec->verdict, "reject") == 0)
 		return WATCH_REFUSED;
 	if (strcmp(rec->verdict, "tempfail") == 0)

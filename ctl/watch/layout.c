@@ -282,7 +282,8 @@ draw_decision(
 	pen_cell(p, e->client, w.client);
 	pen_cell(p, *watch_user(e) == '\0' ? "-" : watch_user(e), w.user);
 	pen_cell(p, e->sender, w.sender);
-	pen_cell(p, e->recipient, w.recipient);
+	pen_cell(p, *e->recipient == '\0' ? "(not told)" : e->recipient,
+	    w.recipient);
 }
 
 enum { TOP_NUMBER = 8, TOP_REST = 7 + 4 * (TOP_NUMBER + 1) + 1 };

@@ -125,7 +125,9 @@ add(struct sums *s, const struct watch_event *e, bool is_user, const char *name)
 	top->is_user = is_user;
 	top->name = name;
 	top->recipients[e->fate] += e->count;
-	top->senders += new_sender(s, hash, e->sender);
+	/* a map that is asked for the client is told neither */
+	if (*e->recipient != '\0')
+		top->senders += new_sender(s, hash, e->sender);
 	if (e->last_ms > top->last_ms)
 		top->last_ms = e->last_ms;
 }

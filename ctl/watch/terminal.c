@@ -67,7 +67,7 @@ take(void)
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
 	terminal.taken = 1;
-	(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	say(enter, sizeof(enter) - 1);
 	terminal.unknown = true;
 }
@@ -78,9 +78,16 @@ terminal_close(void)
 	if (terminal.taken == 0)
 		return;
 	terminal.taken = 0;
+	/* a terminal that takes nothing (Ctrl-S, a dead line) must not keep us:
+	 * what it hasn't taken goes */
+	if (ended != 0) {
+		(void)tcflow(STDOUT_FILENO, TCOON);
+		(void)tcflush(STDOUT_FILENO, TCOFLUSH);
+	}
 	say(leave, sizeof(leave) - 1);
 	/* what was typed and not read must not become a command of the shell */
-	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal.was);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal.was);
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
 	(void)sigprocmask(SIG_SETMASK, &terminal.old_mask, NULL);
 }
 
@@ -207,6 +214,33 @@ draw_line(FILE *out, int i, const struct screen_line *line)
 	    look_on(line->look), line->text);
 }
 
+/* A piece at a time when there is room, so that no write waits: a signal ends
+ * it when the terminal takes nothing. (O_NONBLOCK would be the shell's, too.)
+ */
+static bool
+send_all(const char *bytes, size_t n)
+{
+	enum { PIECE = 256 }; /* Linux says POLLOUT when a tty has so much */
+	struct pollfd pfd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+	while (n > 0) {
+		int ready = ppoll(&pfd, 1, NULL, &terminal.old_mask);
+
+		if (ended != 0 || (ready == -1 && errno != EINTR))
+			return false;
+		if (ready <= 0)
+			continue;
+		ssize_t done =
+		    write(STDOUT_FILENO, bytes, n < PIECE ? n : PIECE);
+
+		if (done <= 0)
+			return false;
+		bytes += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
 bool
 terminal_draw(const struct screen *screen)
 {
@@ -232,14 +266,8 @@ terminal_draw(const struct screen *screen)
 		if (is->look != was->look || strcmp(is->text, was->text) != 0)
 			draw_line(out, i, is);
 	}
-	bool good = fclose(out) == 0;
+	bool good = fclose(out) == 0 && send_all(buf, size);
 
-	for (size_t at = 0; good && at < size;) {
-		ssize_t n = write(STDOUT_FILENO, buf + at, size - at);
-
-		good = n > 0 || (n == -1 && errno == EINTR);
-		at += n > 0 ? (size_t)n : 0;
-	}
 	free(buf);
 	*shown = *screen;
 	terminal.unknown = !good;

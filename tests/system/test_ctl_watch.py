@@ -2,14 +2,18 @@
 """popgatectl watch in a real terminal, which is tmux's: keys go in, and what
 stands on the screen comes out."""
 import os
+import pathlib
+import pty
 import re
+import select
 import signal
 import sqlite3
 import subprocess
+import termios
 
 import pytest
 
-from lab.box import CTL, HARMFUL, HOSTILE
+from lab.box import CTL, HARMFUL, HOSTILE, jsons
 from lab.process import wait_for
 
 # says how it ended, and what became of the terminal
@@ -167,9 +171,39 @@ def test_nobody_is_there_any_more(filled, terminal):
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
 
 
+def test_a_terminal_that_takes_nothing(filled):
+    """Ctrl-S, or a line that is dead: SIGTERM ends it all the same."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (200, 400))
+    filled.fill_audit([{"sender": "x" * 300}] * 200)
+    child = subprocess.Popen([CTL, "-c", filled.conf, "watch"], stdin=slave,
+                             stdout=slave, env={**os.environ, "TERM": "xterm"})
+    stat = pathlib.Path(f"/proc/{child.pid}/stat")
+    wait_for(lambda: select.select([master], [], [], 0)[0] and
+             stat.read_text().split(") ")[1][0] == "S")
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(120) == 0
+    assert termios.tcgetattr(slave)[3] & termios.ECHO
+    sent = b""
+    while select.select([master], [], [], 0)[0]:
+        sent += os.read(master, 1 << 20)
+    assert sent.endswith(b"\x1b[?1049l"), sent[-60:]
+    assert b"q quit" not in sent        # the end of the screen: it did wait
+    os.close(slave)
+    os.close(master)
+
+
 def test_once(filled):
+    filled.fill_audit([{"reply": "aborted"}, {"verdict": "would-reject"},
+                       {"verdict": "tempfail", "reason": "rate-limited"}])
+    change(filled, "UPDATE channel_decision SET count = 0 WHERE id = 2")
     text = filled.out("watch", "--once")
-    assert "Last 10 min: 3 relayed, 1 refused, 0 put off" in text
+    assert ("Last 10 min: 2 relayed, 1 refused, 1 put off, 1 aborted, "
+            "1 monitored\n") in text
+    stats = jsons(filled.out("stats", "--by", "client", "--json"))
+    for name, told in (("accepted", 2), ("rejected", 1), ("tempfailed", 1),
+                       ("aborted", 1), ("would_refuse", 1)):
+        assert sum(row[name] for row in stats) == told
     assert "q quit" not in text and not re.search(" $", text, re.M)
     assert "use --once" in filled.err("watch", code=64)
     assert "1s to 1h" in filled.err("watch", "--interval", "0s", code=64)
