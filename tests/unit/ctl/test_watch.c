@@ -190,9 +190,7 @@ nothing_at_all(void **state)
 static void
 every_size(void **state)
 {
-	static const char *const hostile[] = { "a\033[2Jb",
-		"\xe2\x80\xae"
-		"cba",
+	static const char *const hostile[] = { "a\033[2Jb", "\xe2\x80\xae zyx",
 		"\xff\xfe", "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5",
 		"e\xcc\x81\xcc\x81\xcc\x81\xcc\x81", "\xf0\x9f\x98\x80 smile",
 		"2001:db8:1111:2222:3333:4444:5555:6666", "",
