@@ -307,7 +307,8 @@ ask(const char *listen, const char *daemon, int64_t *again_ms,
 	if (p.result == PROBE_NOT_SET)
 		set(state, WATCH_ODD, "its status socket is off");
 	else {
-		(void)snprintf(words, sizeof(words), "%s", p.words);
+		(void)snprintf(
+		    words, sizeof(words), "%.180s: %s", listen, p.words);
 		set(state, p.result == PROBE_BAD ? WATCH_BAD : WATCH_ODD,
 		    words);
 	}

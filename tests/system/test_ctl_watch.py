@@ -196,7 +196,8 @@ def test_a_terminal_that_takes_nothing(filled):
 def test_once(filled):
     filled.fill_audit([{"reply": "aborted"}, {"verdict": "would-reject"},
                        {"verdict": "tempfail", "reason": "rate-limited"}])
-    change(filled, "UPDATE channel_decision SET count = 0 WHERE id = 2")
+    change(filled, "UPDATE channel_decision SET count = 0, "
+           "channel = 'policy' WHERE id = 2")
     text = filled.out("watch", "--once")
     assert ("Last 10 min: 2 relayed, 1 refused, 1 put off, 1 aborted, "
             "1 monitored\n") in text
@@ -205,6 +206,10 @@ def test_once(filled):
                        ("aborted", 1), ("would_refuse", 1)):
         assert sum(row[name] for row in stats) == told
     assert "q quit" not in text and not re.search(" $", text, re.M)
+    filled.configure(relay='never_authorize = [ ]; }; limits: { '
+                     'user_recipients = "4/1h"; client_recipients = "off";')
+    assert re.search(r"^50 % +user +alice +user_recipients 2 of 4/1h by logins$",
+                     filled.out("watch", "--once"), re.M)
     assert "use --once" in filled.err("watch", code=64)
     assert "1s to 1h" in filled.err("watch", "--interval", "0s", code=64)
     assert "not a duration" in filled.err("watch", "--interval", "x", code=64)
