@@ -35,6 +35,7 @@ const struct command *const commands[] = {
 	&cmd_mirror,
 	&cmd_status,
 	&cmd_health,
+	&cmd_watch,
 	&cmd_sql,
 	&cmd_replay,
 	&cmd_check_config,

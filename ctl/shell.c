@@ -35,22 +35,28 @@ printable(const char *text)
 void
 shell_print(const char *text)
 {
+	shell_write(stdout, text);
+}
+
+void
+shell_write(FILE *to, const char *text)
+{
 	bool escaped = !printable(text);
 	char one[UTF8_ESCAPE_MAX];
 
-	(void)fputs(escaped ? "$'" : "'", stdout);
+	(void)fputs(escaped ? "$'" : "'", to);
 	while (*text != '\0') {
 		if (*text == '\'') {
-			(void)fputs(escaped ? "\\'" : "'\\''", stdout);
+			(void)fputs(escaped ? "\\'" : "'\\''", to);
 			text++;
 		} else if (escaped && *text == '\\') {
-			(void)fputs("\\\\", stdout);
+			(void)fputs("\\\\", to);
 			text++;
 		} else {
 			size_t n = utf8_escape(&text, one);
 
-			(void)fwrite(one, 1, n, stdout);
+			(void)fwrite(one, 1, n, to);
 		}
 	}
-	(void)putchar('\'');
+	(void)fputc('\'', to);
 }

@@ -251,6 +251,17 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
     bool (*fn)(void *arg, const struct audit_record *record), void *arg,
     struct err *err);
 
+/* A number that differs as soon as somebody has written to the file; -1 with
+ * err. */
+int64_t audit_version(struct audit_reader *r, struct err *err);
+
+/* What changes in rows that are there, from first_id to last_id: how many
+ * recipients each stands for, and when the last of them was (Unix ms). 0, or -1
+ * with err. */
+int audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
+    bool (*fn)(void *arg, int64_t id, int64_t count, int64_t last_ms),
+    void *arg, struct err *err);
+
 /* Which relays audit_each_relayed() walks. */
 struct audit_relayed {
 	int64_t since_ms;
@@ -340,10 +351,24 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *query,
     bool (*fn)(void *arg, const struct audit_group *group), void *arg,
     struct err *err);
 
-/* Users who relayed by a login since since_ms, and never used AUTH. key is
- * the user, "" the relays of clients with several users. */
-int audit_each_dependent(struct audit_reader *r, int64_t since_ms,
-    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+/* One recipient, of those by which it shows who relays by a login and who uses
+ * SMTP AUTH. Texts are never NULL. */
+struct audit_use {
+	int64_t at_ms, last_ms; /* last_ms: of the repeats that it stands for */
+	int64_t count; /* recipients that it stands for */
+	const char *client, *helo, *sender;
+	const char *auth_user; /* "": no SMTP AUTH in this session */
+	/* Relayed by the login of login_user, which may be a userlist; "" is a
+	 * login of nobody by name. */
+	bool by_login;
+	const char *login_user;
+	uint64_t message; /* the same for all recipients of one; 0: not known */
+};
+
+/* Call fn for each use in the record, about the oldest first, until it returns
+ * false: reads the whole table once. 0, or -1 with err. */
+int audit_each_use(struct audit_reader *r,
+    bool (*fn)(void *arg, const struct audit_use *use), void *arg,
     struct err *err);
 
 /* Local recipients that were only counted, since that hour. -1: error. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/fnv.h"
 #include "common/db/audit.h"
 #include "common/db/audit_reader.h"
 #include "common/db/sql.h"
@@ -45,6 +46,37 @@ audit_close_reader(struct audit_reader **r)
 	(void)sqlite3_close((*r)->db);
 	free(*r);
 	*r = NULL;
+}
+
+int64_t
+audit_version(struct audit_reader *r, struct err *err)
+{
+	return db_number(r->db, "PRAGMA data_version", err);
+}
+
+int
+audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
+    bool (*fn)(void *arg, int64_t id, int64_t count, int64_t last_ms),
+    void *arg, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (db_prepare(r->db,
+		"SELECT id, count, coalesce(last_at, at) FROM channel_decision "
+		"WHERE id >= ?1 AND id <= ?2 ORDER BY id",
+		&stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, first_id);
+	(void)sqlite3_bind_int64(stmt, 2, last_id);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		more = fn(arg, sqlite3_column_int64(stmt, 0),
+		    sqlite3_column_int64(stmt, 1),
+		    sqlite3_column_int64(stmt, 2));
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
+	(void)sqlite3_finalize(stmt);
+	return rc;
 }
 
 int64_t
@@ -323,30 +355,63 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	return each_group(r, stmt, fn, arg, err);
 }
 
+/* What tells messages apart, as the view decision says it. Of millions of rows
+ * only a hash is made: the text would be half of the work. */
+static uint64_t
+message_of(const char *channel, const char *session, const char *queue_id)
+{
+	uint64_t hash = fnv_add(FNV_START, session, strlen(session));
+
+	if (strcmp(channel, "socketmap") == 0)
+		return 0;
+	if (strcmp(channel, "policy") != 0 && strchr(session, '.') == NULL) {
+		hash = fnv_add(hash, "/", 1);
+		hash = fnv_add(hash, queue_id, strlen(queue_id));
+	}
+	hash = fnv_mix(hash);
+	return hash + (hash == 0);
+}
+
 int
-audit_each_dependent(struct audit_reader *r, int64_t since_ms,
-    bool (*fn)(void *arg, const struct audit_group *group), void *arg,
+audit_each_use(struct audit_reader *r,
+    bool (*fn)(void *arg, const struct audit_use *use), void *arg,
     struct err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int64_t first, last;
+	bool more = true;
+	int rc = SQLITE_DONE;
 
-	if (id_range(r, since_ms, 0, &first, &last, err) == -1)
-		return -1;
+	/* the view's rows and its accepts, without making its columns */
 	if (db_prepare(r->db,
-		"SELECT coalesce(login_user, ''), " GROUP_COLUMNS
-		"WHERE id > ?2 AND at >= ?1 "
-		"AND reason = 'recent-login' AND verdict = 'accept' "
-		"AND coalesce(login_user, '') NOT IN "
-		"(SELECT auth_user FROM channel_decision "
-		"WHERE auth_user IS NOT NULL) "
-		"GROUP BY 1 "
-		"ORDER BY 2 DESC, 1",
+		"SELECT at, coalesce(last_at, at), count, client, helo, sender, "
+		"auth_user, login_user, channel, session, queue_id, "
+		"reason = 'recent-login' AND verdict = 'accept' "
+		"AND reply IS NOT '" AUDIT_ABORTED "' AS by_login "
+		"FROM channel_decision WHERE (reason = 'recent-login' "
+		"OR auth_user IS NOT NULL) AND count > 0 "
+		"AND (by_login OR auth_user IS NOT NULL)",
 		&stmt, err) == -1)
 		return -1;
-	(void)sqlite3_bind_int64(stmt, 1, since_ms);
-	(void)sqlite3_bind_int64(stmt, 2, first);
-	return each_group(r, stmt, fn, arg, err);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const struct audit_use use = {
+			.at_ms = sqlite3_column_int64(stmt, 0),
+			.last_ms = sqlite3_column_int64(stmt, 1),
+			.count = sqlite3_column_int64(stmt, 2),
+			.client = db_text(stmt, 3),
+			.helo = db_text(stmt, 4),
+			.sender = db_text(stmt, 5),
+			.auth_user = db_text(stmt, 6),
+			.login_user = db_text(stmt, 7),
+			.message = message_of(db_text(stmt, 8),
+			    db_text(stmt, 9), db_text(stmt, 10)),
+			.by_login = sqlite3_column_int(stmt, 11) != 0,
+		};
+
+		more = fn(arg, &use);
+	}
+	rc = db_walked(r->db, stmt, rc, "decisions", err);
+	(void)sqlite3_finalize(stmt);
+	return rc;
 }
 
 int64_t

@@ -84,16 +84,6 @@ struct replay {
 	uint64_t messages[MESSAGES];
 };
 
-static enum reason
-reason_of(const char *name)
-{
-	int r = 0;
-
-	while (r < REASONS && strcmp(reason_name((enum reason)r), name) != 0)
-		r++;
-	return (enum reason)r;
-}
-
 static uint64_t
 add_text(uint64_t hash, const char *text)
 {
@@ -169,7 +159,7 @@ replay_one(void *arg, const struct audit_record *rec)
 	if (socketmap && *rec->recipient == '\0')
 		return true;
 	if (!addr_parse_loose(rec->client, &ev.client) ||
-	    !charge_event(p->cfg, reason_of(rec->reason), rec->auth_user,
+	    !charge_event(p->cfg, reason_find(rec->reason), rec->auth_user,
 		rec->login_user, &ev) ||
 	    (p->h->only != NULL && !concerns(p, &ev)))
 		return true;

@@ -2,6 +2,7 @@
 #include "common/records/decision.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum verdict
 verdict_monitored(enum verdict verdict)
@@ -40,4 +41,14 @@ reason_name(enum reason reason)
 
 	assert(reason < REASONS);
 	return names[reason];
+}
+
+enum reason
+reason_find(const char *name)
+{
+	int r = 0;
+
+	while (r < REASONS && strcmp(reason_name((enum reason)r), name) != 0)
+		r++;
+	return (enum reason)r;
 }

@@ -60,5 +60,6 @@ struct decision {
 enum verdict verdict_monitored(enum verdict verdict);
 const char *verdict_name(enum verdict verdict); /* "accept", ... */
 const char *reason_name(enum reason reason); /* "no-login", ... */
+enum reason reason_find(const char *name); /* REASONS: there is none */
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* stats, top, spam, dependents - decisions counted. */
+/* stats, top, spam - decisions counted. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/records/userlist.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 #include "ctl/shell.h"
@@ -384,95 +383,4 @@ const struct command cmd_spam = {
 	.min = 0,
 	.max = 0,
 	.run = run_spam,
-};
-
-/* --- dependents --- */
-
-enum { OPT_DEP_SINCE, OPT_DEP_JSON };
-
-static const struct ctl_option dependents_options[] = {
-	[OPT_DEP_SINCE] = { "since", "TIME", "default 30d (ago)" },
-	[OPT_DEP_JSON] = { "json", NULL, "a JSON object a line" },
-	{ 0 },
-};
-
-struct dependents {
-	struct show show;
-	int64_t shared; /* relays by one of several users */
-};
-
-static bool
-show_dependent(void *arg, const struct audit_group *g)
-{
-	struct dependents *d = arg;
-	char buf[TIME_TEXT_MAX];
-
-	/* several users: see userlist.h */
-	if (*g->key == '\0' || userlist_count(g->key) > 1) {
-		d->shared += g->recipients;
-		return true;
-	}
-	if (d->show.json != NULL)
-		return show_group(&d->show, g);
-	d->show.rows++;
-	table_cell(d->show.table, g->key);
-	table_number(d->show.table, g->recipients);
-	table_number(d->show.table, g->messages);
-	table_number(d->show.table, g->clients);
-	table_cell(
-	    d->show.table, time_both(g->last_ms / 1000, d->show.ctl->now, buf));
-	return true;
-}
-
-static int
-run_dependents(struct ctl *ctl, const struct ctl_args *args)
-{
-	static const char *const heads[] = {
-		"USER",
-		"RECIPIENTS",
-		"MESSAGES",
-		"CLIENTS",
-		"LAST RELAY",
-	};
-	struct json j = { .to = stdout };
-	struct dependents d = {
-		.show = { .ctl = ctl, .by = &words[AUDIT_BY_USER] },
-	};
-	struct audit_reader *r;
-	int64_t since_ms;
-	struct err err;
-	int rc = since(
-	    ctl, args->opt[OPT_DEP_SINCE], INT64_C(30) * 86400, &since_ms);
-
-	if (rc == 0)
-		rc = ctl_audit(ctl, &r);
-	if (rc != 0)
-		return rc;
-	if (args->opt[OPT_DEP_JSON] != NULL)
-		d.show.json = &j;
-	d.show.table = table_new(heads, 5);
-	if (audit_each_dependent(r, since_ms, show_dependent, &d, &err) == -1)
-		rc = ctl_fail_err(ctl, &err);
-	(void)table_end(d.show.table);
-	if (rc == 0 && d.show.json == NULL && d.show.rows == 0)
-		(void)puts(
-		    "Nobody depends on a login: all who relayed by one use SMTP AUTH, too.");
-	if (rc == 0 && d.show.json == NULL && d.shared > 0)
-		(void)printf(
-		    "%" PRId64
-		    " more recipients were relayed for clients with several users.\n",
-		    d.shared);
-	audit_close_reader(&r);
-	return rc;
-}
-
-const struct command cmd_dependents = {
-	.name = "dependents",
-	.args = "[--since TIME] [--json]",
-	.summary = "users who relay by a login and never by SMTP AUTH",
-	.help = "The list to migrate before POP-before-SMTP can go.\n",
-	.options = dependents_options,
-	.min = 0,
-	.max = 0,
-	.run = run_dependents,
 };

@@ -114,8 +114,8 @@ all)
 		libjansson4 'libpcre2-posix3|' 'libpcre3|' libxml2 \
 		'libevent-2.1-7t64|libevent-2.1-7' \
 		'libgnutls-dane0t64|libgnutls-dane0' libnsl2
-	# dnsmasq-base: the program without its service
-	install_packages dnsmasq-base
+	# dnsmasq-base: the program without its service; tmux: a terminal
+	install_packages dnsmasq-base tmux
 	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base
 	unpack "$build/courier" courier-base courier-pop courier-imap \
 		courier-authlib courier-authlib-userdb \

@@ -96,3 +96,44 @@ def test_stats_top_spam_dependents(box):
     for args in (["stats"], ["top"], ["stats", "--by", "day"],
                  ["stats", "--by", "reason"]):
         assert box.out(*args)
+
+
+def test_dependents_is_a_campaign(box):
+    """Since when, with what device, who has moved; and the list to write to."""
+    day = 86400
+    box.fill_audit(
+        [{"login_user": "=1+2", "at": -40 * day, "helo": "old"},
+         {"login_user": "=1+2", "at": -60, "client": "192.0.2.5",
+          "helo": "@SUM(1)", "sender": "x@example.com"},
+         {"login_user": "bob@example.com", "at": -50, "helo": 'a"b,c'},
+         {"login_user": "ann", "at": -9 * day},
+         {"auth_user": "ANN", "at": -8 * day, "reason": "authenticated"},
+         {"login_user": "carol", "at": -2 * day},
+         {"auth_user": "carol", "at": -1 * day, "reason": "authenticated"}])
+    first, second = jsons(box.out("dependents", "--json"))
+    assert (first["user"], second["user"]) == ("=1+2", "bob@example.com")
+    assert first["recipients"] == 1 and first["state"] == "depends"
+    assert first["first_at"] < first["last_at"] and not first["auth_at"]
+    assert [d["helo"] for d in first["devices"]] == ["@SUM(1)"]
+    assert first["addresses"][0]["client"] == "192.0.2.5"
+    moved = {r["user"]: r["state"] for r in jsons(
+        box.out("dependents", "--moved", "--json"))}
+    assert moved == {"ann": "moved", "carol": "both"}
+    assert "1 more use SMTP AUTH and a login, 1 have moved" in \
+        box.out("dependents")
+    weeks = jsons(box.out("dependents", "--weeks", "--json"))
+    assert sum(w["by_auth"] for w in weeks) == 2
+    assert sum(w["by_login"] for w in weeks) == 5       # one in two weeks
+
+    done = subprocess.run([CTL, "-c", box.conf, "dependents", "--mail-merge"],
+                          capture_output=True, check=True)
+    assert done.stdout.count(b"\r\n") == done.stdout.count(b"\n") == 3
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+    assert rows[0]["user"] == "'=1+2" and rows[0]["helo"] == "'@SUM(1)"
+    assert rows[0]["address"] == "x@example.com"
+    assert rows[1]["address"] == rows[1]["user"] == "bob@example.com"
+    assert rows[1]["helo"] == 'a"b,c'
+    assert not any(cell[:1] in set("=+-@") for row in rows
+                   for cell in row.values())
+    for args in (["--mail-merge", "--json"], ["--since", "@99999999999"]):
+        box.err("dependents", *args, code=64)

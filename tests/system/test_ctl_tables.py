@@ -47,6 +47,7 @@ COMMANDS = {
     'mirror': ('', ['mirror']),
     'status': ('', ['status']),
     'health': ('', ['health']),
+    'watch': ('Ar', ['watch', '--once']),
     'sql': ('Lr', ['sql', 'SELECT count(*) FROM login']),
     'replay': ('', ['replay', 'LOG']),
     'check-config': ('', ['check-config']),
@@ -62,7 +63,8 @@ JSON = [['list', '--json'], ['list', '--all', '--json', '--sort', 'last'],
         ['why', '192.0.2.1', '--json'], ['why', HOSTILE, '--json'],
         ['decisions', '--json'], ['decisions', '--user', 'carol', '--json'],
         ['stats', '--json'], ['top', '--json'], ['spam', '--json'],
-        ['dependents', '--json'], ['status', '--json'],
+        ['dependents', '--json'], ['dependents', '--weeks', '--json'],
+        ['status', '--json'],
         ['dump-config', '--json'], ['deny', '--list', '--json'],
         ['export', '--format', 'json'],
         ['check', '--client', '192.0.2.1', '--to', 'a@far.test', '--json']]
@@ -223,6 +225,7 @@ def test_good_and_hostile(filled, name):
                 'check': 'recent-login', 'decisions': 'evil\\x1b[2J',
                 'export': '2001:db8::1', 'dump': '192.0.2.66\t',
                 'stats': ':00', 'top': '203.0.113.9', 'dependents': 'carol',
+                'watch': 'decisions in the last minute, 0 rows wait',
                 'sql': '', 'replay': 'dovecot', 'health': 'OK',
                 'delete': '192.0.2.3', 'add': '198.51.100.77'}
     assert expected.get(name, '') in out

@@ -279,6 +279,32 @@ any_group(void *arg, const struct audit_group *group)
 	return true;
 }
 
+static bool
+any_count(void *arg, int64_t id, int64_t count, int64_t last_ms)
+{
+	(void)arg;
+	(void)id;
+	(void)count;
+	(void)last_ms;
+	return true;
+}
+
+static bool
+any_breach(void *arg, const struct audit_breach *breach)
+{
+	(void)arg;
+	(void)breach;
+	return true;
+}
+
+static bool
+any_use(void *arg, const struct audit_use *use)
+{
+	(void)arg;
+	(void)use;
+	return true;
+}
+
 static void
 no_line(const char *line, size_t len)
 {
@@ -309,7 +335,12 @@ audit_plans(void **state)
 		    .limit = 5,
 		    .after_id = 7 },
 		{ .sender = "s", .since_ms = 1000 },
-		{ .recipient = "r", .since_ms = 1000 }
+		{ .recipient = "r", .since_ms = 1000 },
+		/* what 'popgatectl watch' reads each time */
+		{ .channels = true,
+		    .newest_first = true,
+		    .limit = 5,
+		    .after_id = 7 }
 	};
 	const struct network v4 = network("192.0.2.1"),
 			     v6 = network("2001:db8:1:2::/64");
@@ -346,6 +377,10 @@ audit_plans(void **state)
 		GOOD(audit_each_group(r, &q, any_group, NULL, &err));
 	}
 	GOOD(audit_tally(r, 1, &err));
+	GOOD(audit_each_count(r, 7, 9, any_count, NULL, &err));
+	assert_true(audit_version(r, &err) > 0);
+	GOOD(audit_each_denial(r, 1, any_breach, NULL, &err));
+	GOOD(audit_each_breach(r, 1, false, NULL, any_breach, NULL, &err));
 	for (size_t i = 0; i < sizeof(relayed) / sizeof(relayed[0]); i++) {
 		by_id = false;
 		GOOD(audit_each_relayed(
@@ -354,7 +389,7 @@ audit_plans(void **state)
 	}
 	/* who ever used AUTH: all that is kept */
 	allowed = "channel_decision";
-	GOOD(audit_each_dependent(r, 1000, any_group, NULL, &err));
+	GOOD(audit_each_use(r, any_use, NULL, &err));
 	allowed = NULL;
 	assert_true(statements >= 20);
 	audit_close_reader(&r);
