@@ -142,7 +142,8 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf
 	cp -r sql/queries $(DOC)/sql
 	install -D -t $(SHARE)/popgate etc/leaving.sh
-	install -m 644 README.md NEWS LICENSE docs/*.md etc/cron.d/popgate-doctor $(DOC)
+	install -m 644 README.md NEWS LICENSE docs/*.md docs/report.png \
+	    etc/cron.d/popgate-doctor $(DOC)
 
 # stops what runs, unless it is a tree for somewhere else; a PREFIX at which
 # nothing is installed is a mistake

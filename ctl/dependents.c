@@ -506,7 +506,7 @@ dependents_gather(struct audit_reader *r, int64_t since, int64_t now,
 	    (g.d->texts = calloc(1, sizeof(*g.d->texts))) == NULL)
 		goto nomem;
 	begin_weeks(&g);
-	ret = audit_each_use(r, add_use, &g, err);
+	ret = audit_each_use(r, details, add_use, &g, err);
 	if (g.no_memory)
 		goto nomem;
 	if (ret == 0)

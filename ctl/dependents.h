@@ -84,7 +84,7 @@ struct dependents {
 
 /* Read the whole record of decisions once.
  *   since, now  Unix seconds
- *   details     devices and addresses, too
+ *   details     devices, addresses and how many messages, too
  * Returns 0 and *d_r, for dependents_free(); or -1 with err. */
 int dependents_gather(struct audit_reader *r, int64_t since, int64_t now,
     bool details, struct dependents **d_r, struct err *err);

@@ -30,6 +30,7 @@ const struct command *const commands[] = {
 	&cmd_top,
 	&cmd_spam,
 	&cmd_dependents,
+	&cmd_report,
 	&cmd_import,
 	&cmd_export,
 	&cmd_mirror,

@@ -366,9 +366,38 @@ struct audit_use {
 };
 
 /* Call fn for each use in the record, about the oldest first, until it returns
- * false: reads the whole table once. 0, or -1 with err. */
-int audit_each_use(struct audit_reader *r,
+ * false: reads the whole table once, as audit_scan() does.
+ *   details  else helo and sender are "", and message is 0: much faster
+ * 0, or -1 with err. */
+int audit_each_use(struct audit_reader *r, bool details,
     bool (*fn)(void *arg, const struct audit_use *use), void *arg,
+    struct err *err);
+
+/* len bytes and a NUL behind them; NULL: none. Valid within the call only. */
+struct audit_string {
+	const char *text;
+	size_t len;
+};
+
+/* What is counted of one row of the view decision. */
+struct audit_brief {
+	int64_t at_ms, last_ms; /* of its first recipient, and of its last */
+	int64_t count; /* recipients that it stands for */
+	struct audit_string client, sender, verdict, reason, auth_user,
+	    login_user;
+};
+
+/* Call fn for each relay that was asked for from since_ms to before until_ms
+ * (0: any): the rows that audit_each_group() counts, about the oldest first.
+ * Holds no read transaction for longer than some 10 ms, so rows that are
+ * written meanwhile may be among them. 0, or -1 with err. */
+int audit_scan(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
+    void (*fn)(void *arg, const struct audit_brief *brief), void *arg,
+    struct err *err);
+
+/* When the oldest row that is kept of client was written (Unix ms), NULL: of
+ * anybody; 0: there is none. 0, or -1 with err. */
+int audit_first_at(struct audit_reader *r, const char *client, int64_t *at_ms_r,
     struct err *err);
 
 /* Local recipients that were only counted, since that hour. -1: error. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "common/base/fnv.h"
 #include "common/db/audit.h"
 #include "common/db/audit_reader.h"
 #include "common/db/sql.h"
@@ -43,6 +42,7 @@ audit_close_reader(struct audit_reader **r)
 {
 	if (*r == NULL)
 		return;
+	(void)sqlite3_finalize((*r)->first_at);
 	(void)sqlite3_close((*r)->db);
 	free(*r);
 	*r = NULL;
@@ -114,9 +114,8 @@ audit_id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
 	return high;
 }
 
-/* The ids among which rows of these times are: *first_r < id <= *last_r. */
-static int
-id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
+int
+audit_id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
     int64_t *first_r, int64_t *last_r, struct err *err)
 {
 	*first_r = 0;
@@ -172,7 +171,7 @@ prepare_filter(
 	/* by id, or by the index of what is asked for */
 	add_sql(sql, sizeof(sql),
 	    " WHERE id > ?1 AND id <= ?4 AND at >= ?2 AND at < ?3");
-	if (id_range(r, f->since_ms, f->until_ms, &first, &last, err) == -1)
+	if (audit_id_range(r, f->since_ms, f->until_ms, &first, &last, err) == -1)
 		return NULL;
 	if (f->after_id > first)
 		first = f->after_id;
@@ -325,7 +324,7 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	/* +: these are walked by id, not by another index */
 	char sql[1800];
 
-	if (id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
+	if (audit_id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
 		return -1;
 	(void)snprintf(sql, sizeof(sql),
 	    "SELECT %s, " GROUP_COLUMNS
@@ -353,65 +352,6 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	(void)sqlite3_bind_int64(stmt, 7, first);
 	(void)sqlite3_bind_int64(stmt, 8, last);
 	return each_group(r, stmt, fn, arg, err);
-}
-
-/* What tells messages apart, as the view decision says it. Of millions of rows
- * only a hash is made: the text would be half of the work. */
-static uint64_t
-message_of(const char *channel, const char *session, const char *queue_id)
-{
-	uint64_t hash = fnv_add(FNV_START, session, strlen(session));
-
-	if (strcmp(channel, "socketmap") == 0)
-		return 0;
-	if (strcmp(channel, "policy") != 0 && strchr(session, '.') == NULL) {
-		hash = fnv_add(hash, "/", 1);
-		hash = fnv_add(hash, queue_id, strlen(queue_id));
-	}
-	hash = fnv_mix(hash);
-	return hash + (hash == 0);
-}
-
-int
-audit_each_use(struct audit_reader *r,
-    bool (*fn)(void *arg, const struct audit_use *use), void *arg,
-    struct err *err)
-{
-	sqlite3_stmt *stmt = NULL;
-	bool more = true;
-	int rc = SQLITE_DONE;
-
-	/* the view's rows and its accepts, without making its columns */
-	if (db_prepare(r->db,
-		"SELECT at, coalesce(last_at, at), count, client, helo, sender, "
-		"auth_user, login_user, channel, session, queue_id, "
-		"reason = 'recent-login' AND verdict = 'accept' "
-		"AND reply IS NOT '" AUDIT_ABORTED "' AS by_login "
-		"FROM channel_decision WHERE (reason = 'recent-login' "
-		"OR auth_user IS NOT NULL) AND count > 0 "
-		"AND (by_login OR auth_user IS NOT NULL)",
-		&stmt, err) == -1)
-		return -1;
-	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const struct audit_use use = {
-			.at_ms = sqlite3_column_int64(stmt, 0),
-			.last_ms = sqlite3_column_int64(stmt, 1),
-			.count = sqlite3_column_int64(stmt, 2),
-			.client = db_text(stmt, 3),
-			.helo = db_text(stmt, 4),
-			.sender = db_text(stmt, 5),
-			.auth_user = db_text(stmt, 6),
-			.login_user = db_text(stmt, 7),
-			.message = message_of(db_text(stmt, 8),
-			    db_text(stmt, 9), db_text(stmt, 10)),
-			.by_login = sqlite3_column_int(stmt, 11) != 0,
-		};
-
-		more = fn(arg, &use);
-	}
-	rc = db_walked(r->db, stmt, rc, "decisions", err);
-	(void)sqlite3_finalize(stmt);
-	return rc;
 }
 
 int64_t

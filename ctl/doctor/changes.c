@@ -53,6 +53,36 @@ mark(struct doctor *d, const char *line)
 }
 
 int
+doctor_changes_each(const char *path,
+    void (*fn)(void *arg, const struct finding_kind *kind, const char *words),
+    void *arg)
+{
+	char *text = conf_file_read(path), *rest;
+	int n = 0;
+
+	if (text == NULL || strncmp(text, head, sizeof(head) - 1) != 0) {
+		free(text);
+		return -1;
+	}
+	rest = text + sizeof(head) - 1;
+	for (char *line = strsep(&rest, "\n"); line != NULL;
+	     line = strsep(&rest, "\n")) {
+		char *words = strchr(line, '\t');
+
+		if (words == NULL)
+			continue;
+		*words++ = '\0';
+		for (char *tab = strchr(words, '\t'); tab != NULL;
+		     tab = strchr(tab, '\t'))
+			*tab = ' ';
+		fn(arg, finding_kind_find(line), words);
+		n++;
+	}
+	free(text);
+	return n;
+}
+
+int
 doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 {
 	char *text = conf_file_read(path), *rest;

@@ -137,6 +137,21 @@ read_all(struct doctor *d)
 	return 0;
 }
 
+int
+doctor_read_quick(struct doctor *d)
+{
+	static const struct ctl_args only_read = {
+		.opt = { [DOCTOR_READ] = "" },
+	};
+	int rc;
+
+	d->args = &only_read;
+	rc = read_all(d);
+	if (rc == 0)
+		doctor_popgate(d);
+	return rc;
+}
+
 /* --- what becomes of the findings --- */
 
 static int

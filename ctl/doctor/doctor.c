@@ -40,8 +40,8 @@ doctor_mta_name(enum doctor_mta mta)
 	return names[mta];
 }
 
-static const struct finding_kind *
-find_kind(const char *id)
+const struct finding_kind *
+finding_kind_find(const char *id)
 {
 	for (const struct finding_kind *k = finding_kinds; k->id != NULL; k++)
 		if (strcmp(k->id, id) == 0)
@@ -139,7 +139,7 @@ void
 doctor_add(struct doctor *d, const char *id, const struct finding_at *at,
     const char *fmt, ...)
 {
-	const struct finding_kind *kind = find_kind(id);
+	const struct finding_kind *kind = finding_kind_find(id);
 	static const struct finding_at nowhere;
 	char detail[DETAIL_MAX];
 	va_list ap;

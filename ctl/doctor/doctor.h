@@ -36,6 +36,8 @@ struct finding_kind {
 };
 
 extern const struct finding_kind finding_kinds[]; /* ends with NULL id */
+/* NULL when there is none of that id. */
+const struct finding_kind *finding_kind_find(const char *id);
 
 /* Where and what; all optional, borrowed. A value stands in a fix only when
  * it can't do harm in a shell; else "..." stands there. */
@@ -141,6 +143,22 @@ int
 doctor_changes_save(const struct doctor *d, const char *path, struct err *err);
 
 void doctor_release(struct doctor *d);
+
+/* Where popgate-doctor.service keeps what it found the last time. */
+#define DOCTOR_FOUND "/var/lib/popgate-doctor/found"
+
+/* Call fn for each finding that such a file holds: its kind, where that is
+ * known, and its words, with control characters escaped. Returns how many, or
+ * -1 when there is no such file, or it can't be read. */
+int doctor_changes_each(const char *path,
+    void (*fn)(void *arg, const struct finding_kind *kind, const char *words),
+    void *arg);
+
+/* Read the configuration of each mail server that is here, and popgate's. No
+ * copy of a mail server is asked, and nothing is printed but an error. d->ctl
+ * is set, with its configuration; doctor_release() frees. Returns 0, or an exit
+ * status. */
+int doctor_read_quick(struct doctor *d);
 
 /* The readers. path: directory (Postfix) or file. Each says as a finding what
  * it can't read or understand: silence means that it is good. */

@@ -56,8 +56,8 @@ check_mode(struct status *s)
 		    "relay.monitor_networks or relay.monitor_listeners: there nothing is refused");
 }
 
-static int
-gather(struct ctl *ctl, struct status *s)
+int
+status_gather(struct ctl *ctl, struct status *s)
 {
 	int rc = ctl_config(ctl);
 
@@ -83,6 +83,12 @@ gather(struct ctl *ctl, struct status *s)
 
 static const char *const level_names[] = { "OK", "WARNING", "CRITICAL",
 	"UNKNOWN" };
+
+const char *
+status_level_name(enum level level)
+{
+	return level_names[level];
+}
 
 static void
 print_json(const struct status *s)
@@ -113,7 +119,7 @@ static int
 run_status(struct ctl *ctl, const struct ctl_args *args)
 {
 	static struct status s;
-	int rc = gather(ctl, &s);
+	int rc = status_gather(ctl, &s);
 
 	if (rc != 0)
 		return rc;
@@ -176,7 +182,7 @@ run_health(struct ctl *ctl, const struct ctl_args *args)
 	bool said = false;
 
 	/* a monitor takes other exit statuses for its own trouble */
-	if (gather(ctl, &s) != 0)
+	if (status_gather(ctl, &s) != 0)
 		add_bad_config(&s);
 	if (args->opt[0] != NULL) {
 		print_json(&s);

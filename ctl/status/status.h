@@ -39,6 +39,12 @@ struct status {
 	int64_t decided_at;
 };
 
+/* "OK", "WARNING", "CRITICAL", "UNKNOWN" */
+const char *status_level_name(enum level level);
+
+/* Look at all of it. Returns 0, or an exit status after having said why. */
+int status_gather(struct ctl *ctl, struct status *s);
+
 /* Add a check; past STATUS_CHECKS_MAX only its level counts. */
 void status_add(
     struct status *s, enum level level, const char *what, const char *words);

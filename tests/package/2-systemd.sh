@@ -57,7 +57,8 @@ for unit in $daemons; do
 	echo "$out" | grep Overall
 done
 expect 0 systemd-analyze verify --man=no popgate-milter.service \
-    popgate-collector.service popgate-doctor.service popgate-doctor.timer
+    popgate-collector.service popgate-doctor.service popgate-doctor.timer \
+    popgate-report.service popgate-report.timer
 case $out in *popgate*) fail "verify: $out" ;; esac
 
 [ "$(stat -c %G /run/popgate-collector/status.sock)" = popgate ] ||
@@ -80,6 +81,7 @@ expect 2 runuser -u nagios -- popgatectl health
 systemctl start popgate-collector
 ok "groups of the sockets, health for a monitoring user"
 expect 0 systemctl start popgate-doctor.service
+expect 0 systemctl start popgate-report.service
 no_failed_unit
 bash -ic '. /usr/share/bash-completion/completions/popgatectl; complete -p popgatectl' \
     2>/dev/null | grep -q _popgatectl || fail "completion"

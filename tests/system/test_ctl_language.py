@@ -99,7 +99,8 @@ def test_databases_missing(box):
     for args in (["list"], ["dump"], ["export"], ["expire"],
                  ["delete", "192.0.2.1"], ["undeny", "192.0.2.1"],
                  ["decisions"], ["stats"], ["top"], ["spam"],
-                 ["dependents"], ["watch"], ["sql"], ["deny", "--list"],
+                 ["dependents"], ["report"], ["watch"], ["sql"],
+                 ["deny", "--list"],
                  ["why", "192.0.2.1"]):
         assert "there is no" in box.err(*args, code=EX_NOINPUT), args
     # policy row 7, and nothing is made by asking

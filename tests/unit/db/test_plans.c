@@ -297,6 +297,13 @@ any_breach(void *arg, const struct audit_breach *breach)
 	return true;
 }
 
+static void
+any_brief(void *arg, const struct audit_brief *brief)
+{
+	(void)arg;
+	(void)brief;
+}
+
 static bool
 any_use(void *arg, const struct audit_use *use)
 {
@@ -355,6 +362,7 @@ audit_plans(void **state)
 		.log_state = no_state };
 	struct audit_reader *r;
 	struct audit *a;
+	int64_t at_ms;
 	char path[160];
 	struct err err;
 
@@ -389,7 +397,11 @@ audit_plans(void **state)
 	}
 	/* who ever used AUTH: all that is kept */
 	allowed = "channel_decision";
-	GOOD(audit_each_use(r, any_use, NULL, &err));
+	GOOD(audit_each_use(r, true, any_use, NULL, &err));
+	GOOD(audit_each_use(r, false, any_use, NULL, &err));
+	GOOD(audit_scan(r, 1000, 2000, any_brief, NULL, &err));
+	GOOD(audit_first_at(r, "192.0.2.1", &at_ms, &err));
+	GOOD(audit_first_at(r, NULL, &at_ms, &err));
 	allowed = NULL;
 	assert_true(statements >= 20);
 	audit_close_reader(&r);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/* words - what the renderers of a report say alike. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/report/render.h"
+
+const char *
+report_reason_words(const char *reason)
+{
+	static const struct {
+		const char *name, *words;
+	} all[] = {
+		{ "recent-login", "POP or IMAP login" },
+		{ "authenticated", "SMTP AUTH" },
+		{ "certificate", "TLS certificate" },
+		{ "trusted-network", "trusted network" },
+		{ "no-login", "no login" },
+		{ "login-expired", "login too old" },
+		{ "denied", "denied" },
+		{ "rate-limited", "limit reached" },
+		{ "shared-address", "address of too many users" },
+		{ "sender-mismatch", "sender is another user's" },
+		{ "sender-unknown", "sender not known" },
+		{ "no-client-identity", "no client address" },
+		{ "store-unavailable", "login table unavailable" },
+		{ "collector-behind", "logs not read in time" },
+		{ "audit-unavailable", "decisions can't be recorded" },
+		{ "domain-unknown", "domain not known" },
+		{ "local-recipient", "our own recipient" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(all[i].name, reason) == 0)
+			return all[i].words;
+	return reason;
+}
+
+enum report_level
+report_worst(const struct report *rep)
+{
+	enum report_level worst = REPORT_GOOD;
+
+	for (int i = 0; i < rep->state.n; i++)
+		if (rep->state.v[i].level > worst)
+			worst = rep->state.v[i].level;
+	for (int i = 0; i < rep->doctor.n; i++)
+		if (rep->doctor.v[i].level > worst)
+			worst = rep->doctor.v[i].level;
+	return worst;
+}
+
+static void
+minute(int64_t at, char buf[20])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	(void)localtime_r(&t, &tm);
+	if (strftime(buf, 20, "%Y-%m-%d %H:%M", &tm) == 0)
+		buf[0] = '\0';
+}
+
+const char *
+report_period(const struct report *rep, char *buf)
+{
+	char since[20], until[20];
+
+	minute(rep->since, since);
+	minute(rep->until, until);
+	(void)snprintf(
+	    buf, REPORT_PERIOD_MAX, "%s to %s, %s", since, until, rep->zone);
+	return buf;
+}
