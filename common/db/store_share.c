@@ -109,39 +109,21 @@ store_share_each_login(struct store *st, int64_t after, int64_t since,
 	return db_walked(st->db, stmt, rc, "history", err) == -1 ? -1 : n;
 }
 
-static const char newest_sql[] = "SELECT coalesce(max(id), 0) FROM login_event";
+static const char login_at_sql[] =
+    "SELECT coalesce((SELECT at FROM login_event WHERE id = ?1), 0)";
 
 int64_t
-store_share_newest(struct store *st, struct err *err)
+store_share_login_at(struct store *st, int64_t number, struct err *err)
 {
-	sqlite3_stmt *stmt = store_stmt(st, newest_sql, err);
+	sqlite3_stmt *stmt = store_stmt(st, login_at_sql, err);
 
-	return stmt == NULL ? -1 : db_step_number(st->db, stmt, "history", err);
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, number);
+	return db_step_number(st->db, stmt, "history", err);
 }
 
 /* --- the other machines --- */
-
-static const char peer_number_sql[] =
-    "SELECT number FROM share_peer WHERE origin = ?1";
-
-int
-store_peer_number(
-    struct store *st, const char *origin, int64_t *number_r, struct err *err)
-{
-	sqlite3_stmt *stmt = store_stmt(st, peer_number_sql, err);
-
-	*number_r = 0;
-	if (stmt == NULL)
-		return -1;
-	store_bind_text(stmt, 1, origin);
-	int rc = sqlite3_step(stmt);
-
-	if (rc == SQLITE_ROW)
-		*number_r = sqlite3_column_int64(stmt, 0);
-	if (db_walked(st->db, stmt, rc, "peer", err) == -1)
-		return -1;
-	return rc == SQLITE_ROW;
-}
 
 static const char peer_advance_sql[] =
     "INSERT INTO share_peer (origin, name, number, heard_at, read_at) "

@@ -58,8 +58,9 @@ int store_share_each_login(struct store *st, int64_t after, int64_t since,
     void (*fn)(void *arg, const struct store_share_login *login), void *arg,
     struct err *err);
 
-/* The newest number of the history; 0: it is empty. -1 with err. */
-int64_t store_share_newest(struct store *st, struct err *err);
+/* When the login of this number was; 0: there is none. -1 with err. */
+int64_t store_share_login_at(
+    struct store *st, int64_t number, struct err *err);
 
 enum store_word_kind {
 	WORD_ADD,
@@ -121,9 +122,6 @@ struct store_peer {
 	int64_t number, heard_at, read_at;
 };
 
-/* 1 found, 0 none, -1 with err. */
-int store_peer_number(
-    struct store *st, const char *origin, int64_t *number_r, struct err *err);
 /* Its newest login is this one; a peer that isn't known is made. */
 int store_peer_advance(
     struct store *st, const char *origin, int64_t number, struct err *err);

@@ -285,9 +285,9 @@ store_share_take_login(struct store *st, const struct store_share_login *l,
 /* --- taking words --- */
 
 /* The service and server of the newest login of a row of login. */
-#define NEWEST_LOGIN(column)                                               \
-	"(SELECT coalesce(max(e." column "), '') FROM login_event e "      \
-	"WHERE e.client = login.client AND e.user = login.user AND "       \
+#define NEWEST_LOGIN(column)                                          \
+	"(SELECT coalesce(max(e." column "), '') FROM login_event e " \
+	"WHERE e.client = login.client AND e.user = login.user AND "  \
 	"e.at = login.last_at AND e.source <> '" STORE_ADMIN "')"
 
 /* A row that has logins dated as late or later keeps what these give: it ends
@@ -302,11 +302,13 @@ static const char take_add_sql[] =
     "max(?4, expires_at) ELSE max(?4, last_at + ?5) END, "
     "server = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, "
     "last_at + ?5) THEN '" STORE_ADMIN "' WHEN ?6 OR server <> '" STORE_ADMIN
-    "' THEN server ELSE " NEWEST_LOGIN("server") " END, "
-    "service = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, "
-    "last_at + ?5) THEN 'manual' WHEN ?6 OR server <> '" STORE_ADMIN
-    "' THEN service ELSE " NEWEST_LOGIN("service") " END, "
-    "last_at = max(last_at, ?3)";
+    "' THEN server ELSE " NEWEST_LOGIN(
+	"server") " END, "
+		  "service = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, "
+		  "last_at + ?5) THEN 'manual' WHEN ?6 OR server <> '" STORE_ADMIN
+		  "' THEN service ELSE " NEWEST_LOGIN(
+		      "service") " END, "
+				 "last_at = max(last_at, ?3)";
 
 static int
 take_add(struct store *st, const struct store_word *w, bool same_second,
@@ -331,10 +333,11 @@ static const char delete_rows_sql[] =
  * have a later end, doesn't. */
 static const char delete_entries_sql[] =
     "UPDATE login SET expires_at = last_at + ?3, "
-    "service = " NEWEST_LOGIN("service") ", server = " NEWEST_LOGIN("server")
-    " WHERE client = ?1 AND server = '" STORE_ADMIN "' AND NOT EXISTS "
-    "(SELECT 1 FROM word WHERE kind = 'add' AND subject = ?1 AND "
-    "word.user = login.user AND at > ?2)";
+    "service = " NEWEST_LOGIN("service") ", server = " NEWEST_LOGIN(
+	"server") " WHERE client = ?1 AND server = '" STORE_ADMIN
+		  "' AND NOT EXISTS "
+		  "(SELECT 1 FROM word WHERE kind = 'add' AND subject = ?1 AND "
+		  "word.user = login.user AND at > ?2)";
 
 static int
 delete_client(struct store *st, const struct store_word *w, int64_t window_s,

@@ -70,6 +70,7 @@ gather(struct ctl *ctl, struct status *s)
 		.started_at = -1 };
 	status_daemons(s);
 	status_tables(s);
+	status_share(s);
 	status_mta(s);
 	check_mode(s);
 	return 0;

@@ -50,8 +50,8 @@ ask(const char *sql)
 	sqlite3_stmt *stmt;
 
 	*to = '\0';
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
 	assert_int_equal(
 	    sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -104,26 +104,29 @@ random_entry(int64_t number)
 	static const char *const clients[] = { "192.0.2.1", "192.0.2.2" };
 	static const char *const users[] = { "a", "b" };
 	struct entry e = { .number = number,
-		.w = { .user = "", .note = "", .subject = clients[chance(2)] } };
-	unsigned what = chance(10);
+		.w = { .user = "",
+		    .note = "",
+		    .subject = clients[random_below(2)] } };
+	unsigned what = random_below(10);
 
-	e.w.at = 10 + (int64_t)chance(TIMES);
+	e.w.at = 10 + (int64_t)random_below(TIMES);
 	e.w.until = e.w.at;
 	if (what < 5) {
 		e.login = true;
-		e.w.user = users[chance(2)];
+		e.w.user = users[random_below(2)];
 	} else if (what < 7) {
 		e.w.kind = WORD_ADD;
-		e.w.user = users[chance(2)];
-		e.w.until = e.w.at + 1 + (int64_t)chance(8);
+		e.w.user = users[random_below(2)];
+		e.w.until = e.w.at + 1 + (int64_t)random_below(8);
 	} else if (what < 8) {
 		e.w.kind = WORD_DELETE;
-		e.w.subject = chance(3) == 0 ? "" : e.w.subject;
+		e.w.subject = random_below(3) == 0 ? "" : e.w.subject;
 	} else {
-		e.w.kind = WORD_DENY_CLIENT + chance(2);
-		e.w.subject = e.w.kind == WORD_DENY_USER ? users[chance(2)]
-							 : e.w.subject;
-		e.w.until = e.w.at + (int64_t)chance(4);
+		e.w.kind = WORD_DENY_CLIENT + random_below(2);
+		e.w.subject = e.w.kind == WORD_DENY_USER
+		    ? users[random_below(2)]
+		    : e.w.subject;
+		e.w.until = e.w.at + (int64_t)random_below(4);
 	}
 	return e;
 }
@@ -143,8 +146,8 @@ newer(const struct store_word *a, const struct store_word *b)
 }
 
 static const struct store_word *
-word_of(const struct meaning *m, enum store_word_kind kind,
-    const char *subject, const char *user)
+word_of(const struct meaning *m, enum store_word_kind kind, const char *subject,
+    const char *user)
 {
 	const struct store_word *best = NULL;
 
@@ -160,11 +163,10 @@ word_of(const struct meaning *m, enum store_word_kind kind,
 }
 
 static size_t
-say_row(const struct meaning *m, const char *client, const char *user,
-    char *to, size_t size)
+say_row(const struct meaning *m, const char *client, const char *user, char *to,
+    size_t size)
 {
-	const struct store_word *own =
-	    word_of(m, WORD_DELETE, client, "");
+	const struct store_word *own = word_of(m, WORD_DELETE, client, "");
 	const struct store_word *all = word_of(m, WORD_DELETE, "", "");
 	const struct store_word *add = word_of(m, WORD_ADD, client, user);
 	int64_t newest = 0;
@@ -227,7 +229,7 @@ static void
 shuffle(struct entry *v, size_t n)
 {
 	for (size_t i = n; i > 1; i--) {
-		size_t j = chance((unsigned)i);
+		size_t j = random_below((unsigned)i);
 		struct entry e = v[i - 1];
 
 		v[i - 1] = v[j];
@@ -245,6 +247,14 @@ say_entries(const struct entry *v, size_t n)
 		    (int)v[i].w.until);
 }
 
+static uint64_t
+from_environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
 /* Permutations, copies, and losses that come later. */
 static void
 any_order(void **state)
@@ -254,19 +264,23 @@ any_order(void **state)
 	struct err err;
 
 	(void)state;
-	for (unsigned history = 0; history < chance_histories(300); history++) {
-		unsigned seed = chance_begin(history);
+	const uint64_t first = from_environment("POPGATE_SEED", 1);
+	const uint64_t n = from_environment("POPGATE_HISTORIES", 300);
+
+	for (uint64_t seed = first; seed < first + n; seed++) {
 		struct store *st = fresh_table();
 
-		m.n = 2 + chance(ENTRIES - 1);
+		ROW("POPGATE_SEED=%d", (int)seed);
+		random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
+		m.n = 2 + random_below(ENTRIES - 1);
 		for (size_t i = 0; i < m.n; i++)
 			v[i] = random_entry((int64_t)i + 1);
 		assert_int_equal(store_begin(st, &err), 0);
 		for (size_t i = 0; i < m.n; i++) {
-			if (chance(4) == 0)
+			if (random_below(4) == 0)
 				continue; /* lost */
 			take(st, &v[i]);
-			if (chance(4) == 0)
+			if (random_below(4) == 0)
 				take(st, &v[i]);
 		}
 		shuffle(v, m.n);
@@ -275,7 +289,6 @@ any_order(void **state)
 		assert_int_equal(store_commit(st, &err), 0);
 		const char *got = ask(table_sql), *want = meaning_of(&m);
 
-		ROW("POPGATE_SEED=%u", seed);
 		if (strcmp(got, want) != 0)
 			say_entries(v, m.n);
 		assert_string_equal(got, want);
