@@ -181,11 +181,13 @@ share_publish(struct share *s, struct err *err)
 	const struct link_batch batch = { .v = s->bytes,
 		.n = b.n,
 		.origin = s->at.origin,
+		.entry = s->at.entry,
 		.was = { .number = s->at.published },
 		.mark = b.mark,
 		.keep_s = 2 * window_s < SHARE_KEEP_MIN_S ? SHARE_KEEP_MIN_S
 							  : 2 * window_s };
-	int done = link_publish(s->out, &batch, err);
+	char added[LINK_POSITION_MAX];
+	int done = link_publish(s->out, &batch, added, err);
 
 	if (done == -1)
 		return -1;
@@ -193,6 +195,7 @@ share_publish(struct share *s, struct err *err)
 		return share_settle(s, err) == -1 ? -1 : 1;
 	if (b.n > before_hello)
 		s->hello_ms = clock_monotonic_ms();
+	(void)snprintf(s->at.entry, sizeof(s->at.entry), "%s", added);
 	if (remember(&b, scanned, err) == -1)
 		return -1;
 	return b.words == WORDS || walked == SHARE_BATCH - WORDS - 1;
@@ -212,6 +215,7 @@ rename_table(struct share *s, struct err *err)
 		return -1;
 	s->at.published = -1;
 	s->at.scanned = 0;
+	s->at.entry[0] = '\0';
 	if (!first)
 		s->note(LOG_NOTICE,
 		    "share: the login table is older than what it has published: it publishes under a new name, and again what still counts");
@@ -223,11 +227,15 @@ rename_table(struct share *s, struct err *err)
 static int
 publish_again(struct share *s, const struct link_mark *mark, struct err *err)
 {
+	s->at.entry[0] = '\0';
 	s->at.published = mark->number;
 	s->at.scanned = mark->number < 0 ? 0 : mark->number;
 	s->note(LOG_NOTICE,
 	    "share: Redis has lost what this machine had published: publishing again what still counts");
-	return store_word_untell(s->store, err);
+	if (store_word_untell(s->store, err) == -1)
+		return -1;
+	/* the stream may be lost, and the key not */
+	return mark->number >= 0 ? 0 : link_forget(s->out, s->at.origin, err);
 }
 
 static int
@@ -238,7 +246,7 @@ settle(struct share *s, struct err *err)
 
 	if (*s->at.origin == '\0')
 		return rename_table(s, err);
-	if (link_published(s->out, s->at.origin, &mark, err) == -1)
+	if (link_published(s->out, s->at.origin, s->at.entry, &mark, err) == -1)
 		return -1;
 	if (mark.number == s->at.published)
 		return 0;

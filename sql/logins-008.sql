@@ -8,6 +8,7 @@ CREATE TABLE share (
 	origin    TEXT NOT NULL,     -- random: this table's name on the stream
 	published INTEGER NOT NULL,  -- login_event.id: the newest one published
 	scanned   INTEGER NOT NULL,  -- login_event.id: all up to it looked at
+	entry     TEXT NOT NULL,     -- position of what was published last
 	server    TEXT NOT NULL,     -- whose position it is: replication id
 	position  TEXT NOT NULL,     -- of the stream, read up to it
 	heard_at  INTEGER NOT NULL,  -- all that was there then is read; 0 never

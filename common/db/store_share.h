@@ -25,7 +25,8 @@ struct store;
 /* The row of table share. */
 struct store_share {
 	char origin[40];
-	int64_t published, scanned;
+	int64_t published, scanned; /* published -1: nothing */
+	char entry[48]; /* the position of what was published last; "" none */
 	char server[64];
 	char position[48];
 	int64_t heard_at, skew_s;

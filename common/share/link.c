@@ -222,19 +222,24 @@ link_skew_s(const struct link *l)
 
 /* --- publishing --- */
 
-/* What the key of an origin holds, and whether the stream is there at all.
- * false: something that we don't write. */
+/* What the key of an origin holds when Redis has nothing of it. */
+#define NOTHING "-"
+
+/* What the key of an origin holds, if the stream has the entry that it is to
+ * have. false: something that we don't write. */
 static bool
-read_mark(const redisReply *mark, const redisReply *exists, struct link_mark *m)
+read_mark(const redisReply *mark, const redisReply *found, struct link_mark *m)
 {
 	char *end;
 
 	*m = (struct link_mark){ .number = -1 };
 	if (mark->type == REDIS_REPLY_NIL ||
-	    (exists->type == REDIS_REPLY_INTEGER && exists->integer == 0))
+	    (found->type == REDIS_REPLY_ARRAY && found->elements == 0))
 		return true;
 	if (mark->type != REDIS_REPLY_STRING)
 		return false;
+	if (strcmp(mark->str, NOTHING) == 0)
+		return true;
 	m->number = strtoll(mark->str, &end, 10);
 	if (end == mark->str || *end != ' ' || m->number < 0)
 		return false;
@@ -262,10 +267,10 @@ answer(struct link *l, struct err *err)
 /* Ask for the mark; with watch, a change of it from now on fails the next
  * transaction. */
 static int
-ask_mark(struct link *l, bool watch, const char *origin, struct link_mark *m,
-    struct err *err)
+ask_mark(struct link *l, bool watch, const char *origin, const char *entry,
+    struct link_mark *m, struct err *err)
 {
-	redisReply *watched = NULL, *mark = NULL, *exists = NULL;
+	redisReply *watched = NULL, *mark = NULL, *found = NULL;
 	int ret = -1;
 
 	if ((watch &&
@@ -273,25 +278,36 @@ ask_mark(struct link *l, bool watch, const char *origin, struct link_mark *m,
 		    l->redis, "WATCH %s:%s", l->stream, origin) != REDIS_OK) ||
 	    redisAppendCommand(l->redis, "GET %s:%s", l->stream, origin) !=
 		REDIS_OK ||
-	    redisAppendCommand(l->redis, "EXISTS %s", l->stream) != REDIS_OK)
+	    (*entry == '\0' ? redisAppendCommand(l->redis, "PING")
+			    : redisAppendCommand(l->redis, "XRANGE %s %s %s",
+				  l->stream, entry, entry)) != REDIS_OK)
 		return fail_io(l, err);
 	if ((!watch || (watched = answer(l, err)) != NULL) &&
-	    (mark = answer(l, err)) != NULL &&
-	    (exists = answer(l, err)) != NULL)
-		ret = read_mark(mark, exists, m)
+	    (mark = answer(l, err)) != NULL && (found = answer(l, err)) != NULL)
+		ret = read_mark(mark, found, m)
 		    ? 0
 		    : fail(l, "a key of ours holds something else", err);
 	freeReplyObject(watched);
 	freeReplyObject(mark);
-	freeReplyObject(exists);
+	freeReplyObject(found);
 	return ret;
 }
 
 int
-link_published(
-    struct link *l, const char *origin, struct link_mark *mark, struct err *err)
+link_published(struct link *l, const char *origin, const char *entry,
+    struct link_mark *mark, struct err *err)
 {
-	return ask_mark(l, false, origin, mark, err);
+	return ask_mark(l, false, origin, entry, mark, err);
+}
+
+int
+link_forget(struct link *l, const char *origin, struct err *err)
+{
+	redisReply *r = ask(l, REDIS_REPLY_STATUS, err,
+	    "SET %s:%s " NOTHING " EX 60", l->stream, origin);
+
+	freeReplyObject(r);
+	return r == NULL ? -1 : 0;
 }
 
 static int
@@ -321,7 +337,8 @@ append_batch(struct link *l, const struct link_batch *b)
 
 /* The answer to EXEC: 1, 0 when a watched key had changed, or -1. */
 static int
-exec_done(const struct link *l, const redisReply *r, size_t n, struct err *err)
+exec_done(const struct link *l, const redisReply *r, size_t n,
+    char added_r[LINK_POSITION_MAX], struct err *err)
 {
 	if (r->type == REDIS_REPLY_NIL)
 		return 0;
@@ -330,17 +347,21 @@ exec_done(const struct link *l, const redisReply *r, size_t n, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		if (r->element[i]->type == REDIS_REPLY_ERROR)
 			return fail(l, r->element[i]->str, err);
+	(void)snprintf(added_r, LINK_POSITION_MAX, "%s",
+	    n < 2 || r->element[n - 2]->str == NULL ? ""
+						    : r->element[n - 2]->str);
 	return 1;
 }
 
 int
-link_publish(struct link *l, const struct link_batch *b, struct err *err)
+link_publish(struct link *l, const struct link_batch *b,
+    char added_r[LINK_POSITION_MAX], struct err *err)
 {
 	struct link_mark found;
 	int ret = -1;
 
 	/* the stream itself isn't watched: others add to it all the time */
-	if (ask_mark(l, true, b->origin, &found, err) == -1)
+	if (ask_mark(l, true, b->origin, b->entry, &found, err) == -1)
 		return -1;
 	if (found.number != b->was.number) {
 		redisReply *r = ask(l, REDIS_REPLY_STATUS, err, "UNWATCH");
@@ -357,7 +378,7 @@ link_publish(struct link *l, const struct link_batch *b, struct err *err)
 		if (r == NULL)
 			return -1;
 		if (i == b->n + 2)
-			ret = exec_done(l, r, b->n + 1, err);
+			ret = exec_done(l, r, b->n + 1, added_r, err);
 		freeReplyObject(r);
 	}
 	return ret;
@@ -501,10 +522,21 @@ link_published(
 }
 
 int
-link_publish(struct link *l, const struct link_batch *b, struct err *err)
+link_forget(struct link *l, const char *origin, struct err *err)
+{
+	(void)l;
+	(void)origin;
+	(void)err;
+	return -1;
+}
+
+int
+link_publish(struct link *l, const struct link_batch *b,
+    char added_r[LINK_POSITION_MAX], struct err *err)
 {
 	(void)l;
 	(void)b;
+	(void)added_r;
 	(void)err;
 	return -1;
 }

@@ -7,7 +7,8 @@
  * Keys: STREAM is the stream, each entry of it one field "e"; STREAM:ORIGIN is
  * "NUMBER TIME": how much Redis holds of a login table. It is written in one
  * transaction with the entries, so it is true of whatever copy of its data a
- * Redis has; a Redis that lost the stream holds nothing.
+ * Redis has. A Redis that lost the stream alone, as it evicts keys, lacks the
+ * entry that we added last.
  *
  * Threads: a link belongs to one at a time. Source: redis.io/docs/latest/
  * develop/data-types/streams. */
@@ -52,28 +53,35 @@ struct link_mark {
 	int64_t at;
 };
 
-/* 0, or -1 with err. */
-int link_published(struct link *l, const char *origin, struct link_mark *mark,
-    struct err *err);
+/* What Redis holds.
+ *   entry  the position of one that we added, which is to be there; "" none
+ * 0, or -1 with err. */
+int link_published(struct link *l, const char *origin, const char *entry,
+    struct link_mark *mark, struct err *err);
 
 struct link_bytes {
 	const uint8_t *p;
 	size_t len;
 };
 
+/* Say that Redis holds nothing of origin, whatever its key says. 0, or -1. */
+int link_forget(struct link *l, const char *origin, struct err *err);
+
 struct link_batch {
 	const struct link_bytes *v;
 	size_t n;
 	const char *origin;
+	const char *entry; /* as in link_published() */
 	struct link_mark was; /* what Redis is to hold before, */
 	struct link_mark mark; /* and behind it */
 	int64_t keep_s; /* entries older than this go */
 };
 
-/* Add n entries in one transaction. Returns 1; 0 when Redis holds something
- * else than it was to hold, as it has lost its data, and nothing was added; or
- * -1 with err: they may have been added, or not. */
-int link_publish(struct link *l, const struct link_batch *b, struct err *err);
+/* Add n entries in one transaction. Returns 1, with the position of the last; 0
+ * when Redis holds something else than it was to hold, as it has lost its data,
+ * and nothing was added; or -1 with err: they may have been added, or not. */
+int link_publish(struct link *l, const struct link_batch *b,
+    char added_r[LINK_POSITION_MAX], struct err *err);
 
 /* Ask for up to count entries behind position; the answer comes within
  * block_ms, or as soon as there is an entry: link_fd() is readable then.

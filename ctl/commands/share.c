@@ -75,7 +75,7 @@ run_init(struct ctl *ctl)
 	    "   has it can let clients relay.\n"
 	    "2. In Redis 6.2 or newer, or Valkey, make a user (and ACL SAVE):\n\n"
 	    "   ACL SETUSER popgate on >PASSWORD ~%s ~%s:* -@all +auth +info +time\n"
-	    "     +xadd +xread +get +set +exists +watch +unwatch +multi +exec\n\n"
+	    "     +ping +xadd +xread +xrange +get +set +watch +unwatch +multi +exec\n\n"
 	    "3. On every machine, write PASSWORD into a file with the key's owner and mode, and\n"
 	    "   in popgate.conf:\n\n"
 	    "   share:\n   {\n"
@@ -121,7 +121,7 @@ try_server(struct ctl *ctl, const struct link_to *to)
 	int64_t skew_s;
 
 	if (link_open(to, &l, &err) == -1 ||
-	    link_published(l, "test", &mark, &err) == -1 ||
+	    link_published(l, "test", "", &mark, &err) == -1 ||
 	    link_read(l, "$", 1, 1, &err) == -1) {
 		link_close(&l);
 		return ctl_fail(ctl, CTL_NONE, "%s", err.text);
