@@ -137,12 +137,16 @@ reload(struct collect *c, const char *path)
 	struct err err;
 
 	(void)sd_notify(0, "RELOADING=1");
-	bool good = config_load(path, &cfg, &err) == 0 &&
-	    collect_reload(c, cfg, &err) == 0;
+	bool good = config_load(path, &cfg, &err) == 0;
 
 	if (good) {
-		start_mirror(path);
+		/* it would save rows that another configuration lacks */
+		share_stop(&share);
+		good = collect_reload(c, cfg, &err) == 0;
 		start_share(path);
+	}
+	if (good) {
+		start_mirror(path);
 		log_msg(LOG_NOTICE, "reload: %s: in force", path);
 	} else {
 		log_msg(LOG_ERR, "reload: %s: nothing is changed", err.text);

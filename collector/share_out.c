@@ -216,6 +216,9 @@ rename_table(struct share *s, struct err *err)
 	s->at.published = -1;
 	s->at.scanned = 0;
 	s->at.entry[0] = '\0';
+	/* what came under the old name counted as our own */
+	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
+	s->again = true;
 	if (!first)
 		s->note(LOG_NOTICE,
 		    "share: the login table is older than what it has published: it publishes under a new name, and again what still counts");
@@ -245,7 +248,9 @@ settle(struct share *s, struct err *err)
 	int64_t at = 0;
 
 	if (*s->at.origin == '\0')
-		return rename_table(s, err);
+		return store_word_gather(s->store, err) == -1
+		    ? -1
+		    : rename_table(s, err);
 	if (link_published(s->out, s->at.origin, s->at.entry, &mark, err) == -1)
 		return -1;
 	if (mark.number == s->at.published)
@@ -271,8 +276,8 @@ share_settle(struct share *s, struct err *err)
 
 	if (store_begin(s->store, err) == -1)
 		return -1;
-	if (store_word_gather(s->store, err) == -1 || settle(s, err) == -1 ||
-	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
+	if (settle(s, err) == -1 || share_save(s, err) == -1 ||
+	    store_commit(s->store, err) == -1) {
 		store_rollback(s->store);
 		s->at = old;
 		return -1;

@@ -111,7 +111,12 @@ check_stream(const char *value)
 static const char *
 check_name(const char *value)
 {
-	return strlen(value) < 64 ? NULL : "at most 63 bytes";
+	size_t len = strlen(value);
+
+	for (size_t i = 0; i < len; i++)
+		if (value[i] <= ' ' || value[i] > '~')
+			len = 64;
+	return len < 64 ? NULL : "at most 63 printable characters, no space";
 }
 
 static const char *

@@ -104,6 +104,18 @@ subject_good(const struct share_entry *e)
 							 : SHARE_IPV6_BITS_MIN);
 }
 
+/* The name of a machine stands in tables and logs. */
+static bool
+name_good(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] > '~')
+			return false;
+	return len > 0 && len < SHARE_NAME_MAX;
+}
+
 bool
 share_entry_good(const struct share_entry *e)
 {
@@ -119,7 +131,7 @@ share_entry_good(const struct share_entry *e)
 		return false;
 	if ((e->kind == SHARE_LOGIN && e->number == 0) ||
 	    (e->kind == SHARE_DENY_USER && *e->user == '\0') ||
-	    (e->kind == SHARE_HELLO && *e->note == '\0'))
+	    (e->kind == SHARE_HELLO && !name_good(e->note)))
 		return false;
 	return s->subject ? subject_good(e) : *e->subject == '\0';
 }

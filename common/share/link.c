@@ -20,7 +20,9 @@ struct link {
 	char where[160]; /* for errors */
 	char stream[80];
 	char server[LINK_SERVER_MAX];
-	int64_t ahead_ms; /* its clock before ours */
+	int64_t skew_s; /* its clock is ahead of ours by */
+	/* its time of day less our monotonic clock, which nobody sets */
+	int64_t offset_ms;
 };
 
 static const struct timeval wait_time = { .tv_sec = LINK_WAIT_MS / 1000 };
@@ -43,6 +45,9 @@ fail_io(const struct link *l, struct err *err)
 	if (l->redis->err == REDIS_ERR_IO &&
 	    strstr(text, "temporarily unavailable") != NULL)
 		text = "no answer in time";
+	if (strstr(text, "Operation not permitted") != NULL)
+		text =
+		    "Operation not permitted: the collector's unit needs IPAddressAllow= of this address";
 	return fail(l, *text == '\0' ? "the connection broke" : text, err);
 }
 
@@ -164,14 +169,17 @@ see_primary(struct link *l, struct err *err)
 static int
 read_clock(struct link *l, struct err *err)
 {
-	int64_t before_ms = clock_now_ms();
+	int64_t before_s = clock_now();
 	redisReply *r = ask(l, REDIS_REPLY_ARRAY, err, "TIME");
 
 	if (r == NULL)
 		return -1;
-	if (r->elements == 2 && r->element[0]->type == REDIS_REPLY_STRING)
-		l->ahead_ms =
-		    strtoll(r->element[0]->str, NULL, 10) * 1000 - before_ms;
+	if (r->elements == 2 && r->element[0]->type == REDIS_REPLY_STRING) {
+		int64_t its_s = strtoll(r->element[0]->str, NULL, 10);
+
+		l->skew_s = its_s - before_s;
+		l->offset_ms = its_s * 1000 - clock_monotonic_ms();
+	}
 	freeReplyObject(r);
 	return 0;
 }
@@ -217,7 +225,7 @@ link_server(const struct link *l)
 int64_t
 link_skew_s(const struct link *l)
 {
-	return l->ahead_ms / 1000;
+	return l->skew_s;
 }
 
 /* --- publishing --- */
@@ -313,7 +321,8 @@ link_forget(struct link *l, const char *origin, struct err *err)
 static int
 append_batch(struct link *l, const struct link_batch *b)
 {
-	int64_t oldest_ms = clock_now_ms() + l->ahead_ms - b->keep_s * 1000;
+	int64_t oldest_ms =
+	    clock_monotonic_ms() + l->offset_ms - b->keep_s * 1000;
 	char oldest[24], mark[48], life[24];
 	int rc = redisAppendCommand(l->redis, "MULTI");
 

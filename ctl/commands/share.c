@@ -83,7 +83,10 @@ run_init(struct ctl *ctl)
 	    "\tuser = \"popgate\";\n"
 	    "\tpassword_file = \"/etc/popgate/share.password\";\n"
 	    "\tkey_file = \"%s\";\n   };\n\n"
-	    "4. 'popgatectl share test', then 'popgatectl reload'.\n",
+	    "4. The collector's unit reaches this machine only: 'systemctl edit\n"
+	    "   popgate-collector', and below [Service]: IPAddressAllow= with the addresses of\n"
+	    "   Redis, and of the DNS server.\n"
+	    "5. 'popgatectl share test', then 'systemctl restart popgate-collector'.\n",
 	    path, stream, stream, path);
 	return 0;
 }

@@ -426,6 +426,8 @@ errors(void **state)
 		{ SHARE("name = \"0123456789012345678901234567890123456789"
 			"012345678901234567890123\";"),
 		    ":1:", "share.name", "at most 63" },
+		{ SHARE("name = \"mail 1\";"), ":1:", "share.name",
+		    "no space" },
 		{ SHARE("password = \"x\";"), ":1:", "share.password",
 		    "popgate.conf(5)" },
 		{ "logins: {", ":1:", "", "syntax error" },
