@@ -24,7 +24,9 @@ enum {
 	TICK_MS = 200, /* an admin's word waits no longer */
 	WAIT_MIN_MS = 250, /* the back-off */
 	WAIT_MAX_MS = 5000,
-	LOCK_WAIT_MS = 2000
+	LOCK_WAIT_MS = 2000,
+	CACHE_KIB = 8 * 1024,
+	CHECKPOINT_PAGES = 8192 /* as the loop's handle: others wait for it */
 };
 
 static void note(const struct share *s, int priority, const char *fmt, ...)
@@ -115,6 +117,10 @@ open_store(struct share *s, struct err *err)
 	if (store_open(path, STORE_MODIFY, &s->store, err) == -1)
 		return -1;
 	store_wait(s->store, LOCK_WAIT_MS);
+	if (store_tune(s->store, CACHE_KIB, CHECKPOINT_PAGES, err) == -1) {
+		store_close(&s->store);
+		return -1;
+	}
 	if (stat(path, &st) == -1) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 	} else if (load(s, err) == 0) {
@@ -233,9 +239,9 @@ stopping(struct share *s)
 	return stop;
 }
 
-/* Wait for a poke, an answer, or a tick. Returns whether an answer came. */
+/* Wait up to ms for a poke or an answer. Returns whether an answer came. */
 static bool
-wait_for_work(struct share *s)
+wait_for_work(struct share *s, int ms)
 {
 	struct pollfd fds[] = {
 		{ .fd = s->wake, .events = POLLIN },
@@ -244,7 +250,7 @@ wait_for_work(struct share *s)
 	};
 	uint64_t n;
 
-	if (poll(fds, 2, TICK_MS) <= 0)
+	if (poll(fds, 2, ms) <= 0)
 		return false;
 	if (fds[0].revents != 0)
 		(void)!read(s->wake, &n, sizeof(n));
@@ -261,9 +267,7 @@ run(void *arg)
 	while (!stopping(s)) {
 		bool more = turn(s, readable);
 
-		readable = false;
-		if (!more || s->asked_ms != 0)
-			readable = wait_for_work(s);
+		readable = wait_for_work(s, more ? 0 : TICK_MS);
 	}
 	while (s->out != NULL && share_publish(s, &err) == 1)
 		;

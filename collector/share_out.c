@@ -128,7 +128,7 @@ told_before(const struct share *s, int64_t now)
 	return now - window_s - (s->at.origin[0] % 16) * window_s / 32;
 }
 
-enum { WORDS = 64, HISTORY = 2000 };
+enum { WORDS = 64 };
 
 /* Redis has taken the batch. */
 static int

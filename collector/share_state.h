@@ -18,7 +18,7 @@
 #include "common/share/seal.h"
 
 enum {
-	SHARE_BATCH = 500, /* entries of a transaction, here and in Redis */
+	SHARE_BATCH = 2000, /* entries of a transaction, here and in Redis */
 	SHARE_HELLO_S = 5,
 	SHARE_KEEP_MIN_S = 600 /* of the stream */
 };
