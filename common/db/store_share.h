@@ -60,8 +60,7 @@ int store_share_each_login(struct store *st, int64_t after, int64_t since,
     struct err *err);
 
 /* When the login of this number was; 0: there is none. -1 with err. */
-int64_t store_share_login_at(
-    struct store *st, int64_t number, struct err *err);
+int64_t store_share_login_at(struct store *st, int64_t number, struct err *err);
 
 enum store_word_kind {
 	WORD_ADD,

@@ -520,11 +520,12 @@ link_skew_s(const struct link *l)
 }
 
 int
-link_published(
-    struct link *l, const char *origin, struct link_mark *mark, struct err *err)
+link_published(struct link *l, const char *origin, const char *entry,
+    struct link_mark *mark, struct err *err)
 {
 	(void)l;
 	(void)origin;
+	(void)entry;
 	(void)mark;
 	(void)err;
 	return -1;
