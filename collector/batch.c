@@ -11,7 +11,7 @@ enum {
 	LINE_MAX_KEPT = 16 * 1024,
 	/* what one login may need at most: its line, names and address */
 	LOGIN_TEXT_MAX = LINE_MAX_KEPT + LOGIN_USER_MAX + 2 * LOGIN_WORD_MAX +
-	    NETWORK_TEXT_MAX,
+	    NETWORK_TEXT_MAX + SESSION_ID_MAX + SESSION_HOST_MAX,
 	TEXT_SIZE = 8 * 1024 * 1024
 };
 
@@ -63,25 +63,57 @@ keep(struct batch *b, const char *text)
 	return p;
 }
 
-void
-batch_add(struct batch *b, const struct login *login, const struct network *net,
-    int64_t expires_at, const char *source, int64_t position, const char *text,
-    size_t len)
+static struct store_entry *
+add(struct batch *b, const struct login_session *session, const char *source,
+    int64_t position)
 {
 	struct store_entry *e = &b->v[b->n];
-	char client[NETWORK_TEXT_MAX];
 
 	assert(!batch_full(b));
 	assert(source != NULL);
 	b->n++;
-	e->client = keep(b, network_format(net, client));
+	*e = (struct store_entry){ .kind = session->kind,
+		.source = source,
+		.position = position,
+		.line = "" };
+	if (session->kind != SESSION_NONE) {
+		e->session = keep(b, session->id);
+		e->host = keep(b, session->host);
+		e->unordered = session->unordered;
+		e->proof = session->proof;
+	}
+	return e;
+}
+
+void
+batch_add_end(struct batch *b, const struct login_session *session,
+    int64_t expires_at, const char *source, int64_t position)
+{
+	struct store_entry *e = add(b, session, source, position);
+
+	assert(session->kind > SESSION_BEGIN);
+	e->user = keep(b, session->user);
+	e->server = session->server;
+	e->at = session->at;
+	e->expires_at = expires_at;
+}
+
+void
+batch_add(struct batch *b, const struct judged *judged, const char *source,
+    int64_t position, const char *text, size_t len)
+{
+	struct store_entry *e = add(b, &judged->session, source, position);
+	const struct login *login = &judged->login;
+	char client[NETWORK_TEXT_MAX];
+
+	assert(judged->fate == FATE_LOGIN);
+	e->client = keep(b, network_format(&judged->net, client));
 	e->user = keep(b, login->user);
 	e->service = keep(b, login->service);
 	e->server = keep(b, login->server);
 	e->at = login->at;
-	e->expires_at = expires_at;
-	e->source = source;
-	e->position = position;
+	e->expires_at = judged->expires_at;
+	e->until_at = judged->session_until;
 	assert(b->text_n + LINE_MAX_KEPT <= TEXT_SIZE);
 	e->line_len = len < LINE_MAX_KEPT ? len : LINE_MAX_KEPT;
 	e->line = b->text + b->text_n;

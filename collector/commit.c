@@ -162,6 +162,15 @@ settle_source(struct collect *c, const char *name, struct err *err)
 	return store_source_save(c->store, &row, err);
 }
 
+/* What was followed under another configuration counts by this one. */
+static int
+settle_sessions(struct collect *c, struct err *err)
+{
+	return c->cfg->logins.sessions
+	    ? store_sessions_limit(c->store, c->cfg->logins.session_max_s, err)
+	    : store_sessions_end(c->store, NULL, err);
+}
+
 /* Give each configured source its row, and a stream that is required, and
  * delete the rows of others: a row that nobody updates holds back policy row 12
  * for ever, and a missing one doesn't hold it back at all. */
@@ -170,7 +179,7 @@ settle_sources(struct collect *c, struct err *err)
 {
 	char stream[80];
 
-	if (delete_leftovers(c, err) == -1)
+	if (delete_leftovers(c, err) == -1 || settle_sessions(c, err) == -1)
 		return -1;
 	for (size_t i = 0; i < c->n_feeds; i++)
 		if (settle_source(c, c->feed[i]->cfg.name, err) == -1)
@@ -381,6 +390,7 @@ commit_tidy(struct collect *c)
 	if (store_begin(c->store, &err) == -1 ||
 	    store_expire(c->store, cutoff, TIDY_ROWS, c->expire_cursor, &err) ==
 		-1 ||
+	    store_sessions_expire(c->store, c->now, TIDY_ROWS, &err) == -1 ||
 	    store_prune_events(c->store, cutoff, TIDY_ROWS, &err) == -1 ||
 	    store_commit(c->store, &err) == -1) {
 		store_rollback(c->store);

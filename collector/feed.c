@@ -29,6 +29,16 @@ source_note(void *arg, const char *text)
 	f->c->note(LOG_NOTICE, text);
 }
 
+/* How old (seconds) a login may be that lets its client relay. */
+static int64_t
+reach_s(const struct config *cfg)
+{
+	return cfg->logins.sessions &&
+		cfg->logins.session_max_s > cfg->logins.window_s
+	    ? cfg->logins.session_max_s
+	    : cfg->logins.window_s;
+}
+
 /* Open the source where the database says that it was left. */
 static int
 feed_open(struct feed *f, struct err *err)
@@ -38,7 +48,7 @@ feed_open(struct feed *f, struct err *err)
 	int found = store_source_find(c->store, f->cfg.name, &row, err);
 	const struct source_options options = {
 		.mark = found == 1 ? &f->mark : NULL,
-		.since = clock_now() - c->cfg->logins.window_s,
+		.since = clock_now() - reach_s(c->cfg),
 		.note = source_note,
 		.note_arg = f,
 	};
@@ -220,6 +230,16 @@ written_at(struct feed *f, const struct line *line)
 	return f->written_at;
 }
 
+/* Until when the login lets its client relay, if its session doesn't end. */
+static int64_t
+counts_until(const struct judged *j)
+{
+	return j->session.kind == SESSION_BEGIN &&
+		j->session_until > j->expires_at
+	    ? j->session_until
+	    : j->expires_at;
+}
+
 /* A stamp without a year fits every year, and the nearest is taken. A log that
  * is read again, or for the first time, may be of an earlier year: a line that
  * was there before, and is dated ahead of now or days later than its file was
@@ -234,7 +254,7 @@ of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 		return false;
 	if (j->ahead_s > LOGIN_FUTURE_S)
 		return !is_fresh(f, line);
-	return j->expires_at > f->c->now &&
+	return counts_until(j) > f->c->now &&
 	    j->login.at - WRITTEN_S > written_at(f, line);
 }
 
@@ -278,7 +298,7 @@ late_or_login(struct feed *f, const struct line *line, const struct judged *j)
 	struct zone zone;
 	char text[ZONE_TEXT_MAX];
 
-	if (j->expires_at > f->c->now || !is_fresh(f, line))
+	if (counts_until(j) > f->c->now || !is_fresh(f, line))
 		return FATE_LOGIN;
 	if (f->said_late)
 		return FATE_LATE;
@@ -331,6 +351,14 @@ take_line(void *arg, const struct line *line)
 	}
 	if (judged.fate == FATE_STREAM_PIECE)
 		note_piece(c, f, judged.server);
+	if (batch_count(c->batch) == 0)
+		c->batch_ms = clock_monotonic_ms();
+	if (judged.session.kind > SESSION_BEGIN) {
+		batch_add_end(c->batch, &judged.session, judged.session_until,
+		    f->cfg.name, line->position);
+		f->contributed = true;
+		return !batch_full(c->batch);
+	}
 	if (judged.fate != FATE_LOGIN)
 		return true;
 	/* the line may be younger than c->now, when this step began */
@@ -343,10 +371,8 @@ take_line(void *arg, const struct line *line)
 	if (judged.login.at > f->line_at)
 		f->line_at = judged.login.at;
 	note_future(c, f, &judged);
-	if (batch_count(c->batch) == 0)
-		c->batch_ms = clock_monotonic_ms();
-	batch_add(c->batch, &judged.login, &judged.net, judged.expires_at,
-	    f->cfg.name, line->position, line->text, line->len);
+	batch_add(c->batch, &judged, f->cfg.name, line->position, line->text,
+	    line->len);
 	f->contributed = true;
 	return !batch_full(c->batch);
 }

@@ -148,4 +148,26 @@ row_json(struct json *j, const struct store_row *row, int64_t now)
 	json_bool(j, "forever", row->expires_at >= STORE_FOREVER);
 	json_bool(j, "active", row->expires_at > now);
 	json_number(j, "count", row->count);
+	bool connected = row->connected_at != 0 && row->expires_at > now;
+
+	json_time(j, "connected_since", connected ? row->connected_at : 0);
+	json_text(
+	    j, "connected_service", connected ? row->connected_service : NULL);
+}
+
+const char *
+row_connected(const struct store_row *row, int64_t now, char *buf)
+{
+	char since[TIME_TEXT_MAX];
+	const char *service = strcmp(row->connected_service, "imap") == 0
+	    ? "in IMAP "
+	    : strcmp(row->connected_service, "pop3") == 0 ? "in POP3 "
+							  : "";
+
+	*buf = '\0';
+	if (row->connected_at != 0 && row->expires_at > now)
+		(void)snprintf(buf, CONNECTED_TEXT_MAX,
+		    "%ssince %s, still connected", service,
+		    time_short(row->connected_at, now, since));
+	return buf;
 }

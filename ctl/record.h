@@ -19,4 +19,10 @@ const char *record_user(const struct audit_record *rec);
 /* The members of a row of the login table, in an object that is open. */
 void row_json(struct json *j, const struct store_row *row, int64_t now);
 
+enum { CONNECTED_TEXT_MAX = 100 };
+
+/* "in IMAP since 09:12, still connected", into buf of CONNECTED_TEXT_MAX; ""
+ * when no session of the row is open. Returns buf. */
+const char *row_connected(const struct store_row *row, int64_t now, char *buf);
+
 #endif

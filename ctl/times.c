@@ -53,6 +53,21 @@ time_iso(int64_t at, char *buf)
 }
 
 const char *
+time_short(int64_t at, int64_t now, char *buf)
+{
+	struct tm tm, today;
+
+	if (!local_time(at, &tm) || !local_time(now, &today) ||
+	    strftime(buf, TIME_TEXT_MAX,
+		tm.tm_yday == today.tm_yday && tm.tm_year == today.tm_year
+		    ? "%H:%M"
+		    : "%Y-%m-%d %H:%M",
+		&tm) == 0)
+		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
+	return buf;
+}
+
+const char *
 time_relative(int64_t at, int64_t now, char *buf)
 {
 	static const struct {

@@ -13,6 +13,8 @@ enum { TIME_TEXT_MAX = 64 };
 const char *time_local(int64_t at, char *buf);
 /* "2026-11-21T12:00:00+01:00" */
 const char *time_iso(int64_t at, char *buf);
+/* "09:12" of the day of now, else "2026-11-21 09:12" */
+const char *time_short(int64_t at, int64_t now, char *buf);
 /* "4 min ago", "in 26 min", "now" */
 const char *time_relative(int64_t at, int64_t now, char *buf);
 /* "2026-11-21 12:00:00 +0100 (4 min ago)" */

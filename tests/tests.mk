@@ -136,6 +136,7 @@ bench bench-postfix bench-ctl bench-collector: bench-build
 bench:
 	$(PYTHON) tests/bench/bench.py --build $(BUILD)
 	$(BUILD)/bench/bench_limiter $(BUILD)/bench
+	$(BUILD)/bench/bench_sessions $(BUILD)/bench
 	$(PYTHON) tests/bench/bench_ctl.py --build $(BUILD)
 	-$(SUDO) $(PYTHON) tests/bench/bench_postfix.py --build $(BUILD)
 bench-postfix:

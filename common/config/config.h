@@ -80,6 +80,8 @@ struct config {
 	struct {
 		char *database;
 		int64_t window_s; /* how long a login counts */
+		bool sessions; /* and while its session is open, ... */
+		int64_t session_max_s; /* ... but not longer */
 		int64_t keep_s; /* how long history is kept */
 	} logins;
 	struct {

@@ -143,6 +143,20 @@ static const struct key keys[] = {
 	    .max = 366 * 86400,
 	},
 	{
+	    .path = "logins.sessions",
+	    .kind = K_BOOL,
+	    .offset = AT(logins.sessions),
+	    .def = "false",
+	},
+	{
+	    .path = "logins.session_max",
+	    .kind = K_SECONDS,
+	    .offset = AT(logins.session_max_s),
+	    .def = "12h",
+	    .min = 1,
+	    .max = 7 * 86400,
+	},
+	{
 	    .path = "logins.keep",
 	    .kind = K_SECONDS,
 	    .offset = AT(logins.keep_s),

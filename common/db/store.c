@@ -31,6 +31,7 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 		return -1;
 	}
 	st->reader = mode == STORE_READ;
+	st->sessions = -1;
 	if (db_open(path, db_mode[mode],
 		mode == STORE_READ ? READ_BUSY_MS : WRITE_BUSY_MS, sql_logins,
 		SQL_LOGINS_STEPS, &st->db, err) == -1)
@@ -43,6 +44,8 @@ store_open(const char *path, enum store_mode mode, struct store **st_r,
 		goto fail;
 	if (mode != STORE_READ &&
 	    (db_exec(st->db, "PRAGMA wal_autocheckpoint = 2000", err) == -1 ||
+		/* so that REPLACE runs the trigger of what it deletes */
+		db_exec(st->db, "PRAGMA recursive_triggers = ON", err) == -1 ||
 		db_exec(st->db, "PRAGMA journal_size_limit = 67108864", err) ==
 		    -1))
 		goto fail;
@@ -111,6 +114,7 @@ store_commit(struct store *st, struct err *err)
 void
 store_rollback(struct store *st)
 {
+	st->sessions = -1;
 	if (!sqlite3_get_autocommit(st->db))
 		(void)sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 
 #include "common/base/addr.h"
 #include "common/records/login.h"
+#include "common/records/session.h"
 #include "common/records/userlist.h"
 
 struct err;
@@ -60,6 +61,10 @@ struct store_lookup {
 
 enum { STORE_FINGERPRINT_MAX = 6656 };
 
+/* More sessions than these aren't followed: the oldest go first, and their
+ * logins count for the window. */
+enum { STORE_SESSIONS_MAX = 1000000 };
+
 /* How far a source is read. */
 struct store_source {
 	char name[512];
@@ -81,6 +86,10 @@ struct store_evidence {
 struct store_row {
 	const char *client, *user, *service, *server;
 	int64_t first_at, last_at, expires_at, count;
+	/* When its oldest open session began, and at which service; 0: none is
+	 * open, or none is known. Read only. */
+	int64_t connected_at;
+	const char *connected_service;
 };
 
 /* Who is kept out, whatever logins say. */
@@ -201,7 +210,8 @@ int store_cap_future(struct store *st, int64_t now, int64_t latest,
 int store_prune_events(
     struct store *st, int64_t cutoff, int limit, struct err *err);
 
-/* Save or read a source's position; find: 1 found, 0 none, -1 error. */
+/* Save or read a source's position; find: 1 found, 0 none, -1 error. Sessions
+ * of a source that is deleted are no longer followed. */
 int store_source_save(
     struct store *st, const struct store_source *src, struct err *err);
 int store_source_find(struct store *st, const char *name,
@@ -280,7 +290,8 @@ struct store_count {
 	int64_t lines;
 	int64_t since_login; /* of these: since the server's last login */
 	int64_t first_at, last_at; /* Unix seconds when they were read */
-	const char *sample; /* newest line, where an admin may want to see it; or "" */
+	const char
+	    *sample; /* newest line, where an admin may want to see it; or "" */
 };
 
 /* Add to what was counted. Inside a transaction. 0, or -1 with err.
@@ -322,23 +333,48 @@ int store_each_pair(struct store *st,
     bool (*fn)(void *arg, const struct store_pair *pair), void *arg,
     struct err *err);
 
-/* A login of store_logins(). All is borrowed. */
+/* A login of store_logins(), or an end of sessions. All is borrowed. */
 struct store_entry {
-	const char *client; /* text of the network leased */
-	const char *user, *service, *server;
-	int64_t at, expires_at;
+	/* SESSION_NONE, SESSION_BEGIN: a login; else only what says so. */
+	enum session_kind kind;
+	/* as in struct login_session; not with NONE */
+	const char *session, *host;
+	bool unordered, proof;
+	int64_t until_at; /* with BEGIN: how long it may count at most */
+	const char *client; /* text of the network leased; logins only */
+	const char *user; /* of an end: as in struct login_session */
+	const char *service; /* logins only */
+	const char *server;
+	int64_t at, expires_at; /* of an end: at plus the window */
 	const char *source; /* evidence, as in struct store_evidence */
 	int64_t position;
 	const char *line;
 	size_t line_len;
 };
 
-/* Record n logins, in the order in which they were read: to the same end as
- * store_login() of each, but with one statement for each client and user. One
- * that an admin's deletion holds against goes into the history only.
+/* Record n logins and ends, in the order in which they were read: logins to the
+ * same end as store_login() of each, but with one statement for each client and
+ * user. One that an admin's deletion holds against goes into the history only.
+ * While a session is open, its login counts until until_at; the end moves that
+ * back to its expires_at, but not before the end of any other login or session
+ * of this client and user. Ends of sessions that aren't open change nothing.
  * Inside a transaction. Returns 0, or -1 with err. */
 int store_logins(
     struct store *st, const struct store_entry *v, size_t n, struct err *err);
+
+/* Sessions are no longer followed, and their logins count for the window: those
+ * of a source; NULL: all. Inside a transaction. Returns how many, or -1. */
+int store_sessions_end(struct store *st, const char *source, struct err *err);
+
+/* Open sessions count for max_s seconds at most. Inside a transaction. Returns
+ * how many were shortened, or -1. */
+int store_sessions_limit(struct store *st, int64_t max_s, struct err *err);
+
+/* Forget sessions that have counted for as long as they may, at most limit.
+ *   now  Unix seconds
+ * Inside a transaction. Returns how many, or -1. */
+int store_sessions_expire(
+    struct store *st, int64_t now, int limit, struct err *err);
 
 /* Another number when somebody else has changed the file. 0, or -1. */
 int store_data_version(struct store *st, int64_t *version_r, struct err *err);

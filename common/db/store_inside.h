@@ -23,6 +23,7 @@ struct store {
 	 * writes itself. */
 	bool others, others_known;
 	unsigned others_version;
+	int64_t sessions; /* rows of session, or more; -1: not counted */
 };
 
 /* The statement of a text, which must be a static array: prepared at its first
@@ -40,10 +41,18 @@ int store_prepare_lookup(struct store *st, struct err *err);
 
 /* --- store_logins.c --- */
 
-/* The columns that store_row_columns() reads. */
+/* The columns of a login that an entry fills in. */
 #define STORE_COLUMNS                                        \
 	"client, user, service, server, first_at, last_at, " \
 	"expires_at, count"
+
+/* What store_row_columns() reads. */
+#define STORE_CONNECTED(column)                                    \
+	"(SELECT s." column " FROM session AS s WHERE s.client = " \
+	"login.client AND s.user = login.user ORDER BY s.until_at LIMIT 1)"
+#define STORE_ROW     \
+	STORE_COLUMNS \
+	", " STORE_CONNECTED("began_at") ", " STORE_CONNECTED("service")
 
 /* A row of the login table. Its strings are the statement's. */
 struct store_row store_row_columns(sqlite3_stmt *stmt);
@@ -95,5 +104,18 @@ void store_deletions_seek(struct store_deletions *d, const char *client);
  * many, or -1 with err. */
 int64_t store_drop_deleted(struct store *st, const struct store_deleted *d,
     const struct store_entry **run, size_t n, struct err *err);
+
+/* --- store_sessions.c --- */
+
+/* A login of client and user counts until window_at, sessions or no. 0, or -1
+ * with err. */
+int store_sessions_window(struct store *st, const char *client,
+    const char *user, int64_t window_at, struct err *err);
+
+/* Record what n entries say of sessions, in their order, behind their logins.
+ *   kept  of each entry: a login is in the table
+ * 0, or -1 with err. */
+int store_record_sessions(struct store *st, const struct store_entry *v,
+    size_t n, const bool *kept, struct err *err);
 
 #endif

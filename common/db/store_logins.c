@@ -36,18 +36,31 @@ write_row(struct store *st, const char *sql, const struct store_row *row,
 
 /* The newest login names server and service. Expiry never goes back, so a line
  * that is read late or twice can neither shorten nor stretch it. */
+#define WINDOW_END                                                       \
+	"coalesce((SELECT s.window_at FROM session AS s WHERE s.client " \
+	"= login.client AND s.user = login.user "                        \
+	"ORDER BY s.until_at DESC LIMIT 1), expires_at) "
 static const char login_sql[] =
     "INSERT INTO login (" STORE_COLUMNS ") "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) "
     "ON CONFLICT (client, user) DO UPDATE SET "
-    "service = CASE WHEN excluded.expires_at >= expires_at "
+    "service = CASE WHEN excluded.expires_at >= " WINDOW_END " "
     "THEN excluded.service ELSE service END, "
-    "server = CASE WHEN excluded.expires_at >= expires_at "
+    "server = CASE WHEN excluded.expires_at >= " WINDOW_END " "
     "THEN excluded.server ELSE server END, "
     "first_at = min(first_at, excluded.first_at), "
     "last_at = max(last_at, excluded.last_at), "
     "expires_at = max(expires_at, excluded.expires_at), "
     "count = count + excluded.count";
+
+static int
+write_login(struct store *st, const struct store_row *row, struct err *err)
+{
+	return write_row(st, login_sql, row, "login", err) == -1
+	    ? -1
+	    : store_sessions_window(
+		  st, row->client, row->user, row->expires_at, err);
+}
 
 int
 store_login(struct store *st, const struct login *login,
@@ -64,7 +77,7 @@ store_login(struct store *st, const struct login *login,
 		.expires_at = expires_at,
 		.count = 1 };
 
-	if (write_row(st, login_sql, &row, "login", err) == -1)
+	if (write_login(st, &row, err) == -1)
 		return -1;
 	if (ev == NULL)
 		return 0;
@@ -130,13 +143,18 @@ store_expire(struct store *st, int64_t cutoff, int limit,
 	return sqlite3_changes(st->db);
 }
 
-/* expires_at is never before last_at, so the index of ends finds every row. */
+/* expires_at is never before last_at, so the index of ends finds every row. The
+ * sessions of these logins end. */
 static const char cap_future_sql[] =
     "UPDATE login INDEXED BY login_by_expiry SET "
     "first_at = min(first_at, ?1), last_at = ?1, "
     "expires_at = min(expires_at, ?1 + ?3) "
     "WHERE expires_at > ?2 AND last_at > ?2 "
     "AND server <> '" STORE_ADMIN "'";
+static const char cap_sessions_sql[] =
+    "DELETE FROM session WHERE (client, user) IN (SELECT client, user "
+    "FROM login INDEXED BY login_by_expiry WHERE expires_at > ?1 "
+    "AND last_at > ?1 AND server <> '" STORE_ADMIN "')";
 static const char cap_counts_sql[] =
     "UPDATE source_count SET first_at = min(first_at, "
     "?1), last_at = ?1 WHERE last_at > ?2";
@@ -150,10 +168,13 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 	sqlite3_stmt *logins = store_stmt(st, cap_future_sql, err);
 	sqlite3_stmt *counts = store_stmt(st, cap_counts_sql, err);
 	sqlite3_stmt *deleted = store_stmt(st, deleted_cap_sql, err);
+	sqlite3_stmt *sessions = store_stmt(st, cap_sessions_sql, err);
 
 	assert(now <= latest && window_s > 0);
-	if (logins == NULL || counts == NULL || deleted == NULL)
+	if (logins == NULL || counts == NULL || deleted == NULL ||
+	    sessions == NULL)
 		return -1;
+	(void)sqlite3_bind_int64(sessions, 1, latest);
 	(void)sqlite3_bind_int64(deleted, 1, now);
 	(void)sqlite3_bind_int64(deleted, 2, latest);
 	(void)sqlite3_bind_int64(counts, 1, now);
@@ -163,6 +184,7 @@ store_cap_future(struct store *st, int64_t now, int64_t latest,
 	(void)sqlite3_bind_int64(logins, 3, window_s);
 	if (db_run(st->db, counts, "counters", err) == -1 ||
 	    db_run(st->db, deleted, "deletions", err) == -1 ||
+	    db_run(st->db, sessions, "sessions", err) == -1 ||
 	    db_run(st->db, logins, "logins", err) == -1)
 		return -1;
 	return sqlite3_changes(st->db);
@@ -176,6 +198,15 @@ store_ticks(const struct store_row *row, int64_t window_s)
 	    : row->last_at;
 }
 
+/* As a constant, so that rows can be kept. */
+static const char *
+service_name(const char *service)
+{
+	return strcmp(service, "imap") == 0 ? "imap"
+	    : strcmp(service, "pop3") == 0  ? "pop3"
+					    : "";
+}
+
 struct store_row
 store_row_columns(sqlite3_stmt *stmt)
 {
@@ -186,7 +217,9 @@ store_row_columns(sqlite3_stmt *stmt)
 		.first_at = sqlite3_column_int64(stmt, 4),
 		.last_at = sqlite3_column_int64(stmt, 5),
 		.expires_at = sqlite3_column_int64(stmt, 6),
-		.count = sqlite3_column_int64(stmt, 7) };
+		.count = sqlite3_column_int64(stmt, 7),
+		.connected_at = sqlite3_column_int64(stmt, 8),
+		.connected_service = service_name(db_text(stmt, 9)) };
 }
 
 static int
@@ -206,13 +239,13 @@ each_row(struct store *st, sqlite3_stmt *stmt,
 }
 
 static const char rows_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login NOT INDEXED WHERE expires_at > ?2 "
+    "SELECT " STORE_ROW " FROM login NOT INDEXED WHERE expires_at > ?2 "
     "ORDER BY client, user";
 static const char many_active_sql[] =
     "SELECT 1 FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?1 LIMIT 1 OFFSET ?2";
 static const char rows_active_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login INDEXED BY login_by_expiry "
+    "SELECT " STORE_ROW " FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?2 ORDER BY client, user";
 
 /* The statement that walks the rows with expires_at > active_at: by the index
@@ -237,10 +270,10 @@ way_to_active(struct store *st, int64_t active_at, struct err *err)
 }
 
 static const char rows_of_client_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login WHERE client = ?1 "
+    "SELECT " STORE_ROW " FROM login WHERE client = ?1 "
     "AND expires_at > ?2 ORDER BY user";
 static const char rows_of_user_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login WHERE user = ?1 AND user <> '' "
+    "SELECT " STORE_ROW " FROM login WHERE user = ?1 AND user <> '' "
     "AND expires_at > ?2 ORDER BY client";
 
 int
@@ -263,7 +296,7 @@ store_each_row(struct store *st, const char *client, const char *user,
 }
 
 static const char rows_recent_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login INDEXED BY login_by_expiry "
+    "SELECT " STORE_ROW " FROM login INDEXED BY login_by_expiry "
     "WHERE expires_at > ?1 AND expires_at <= ?2 "
     "ORDER BY expires_at DESC";
 
@@ -300,9 +333,9 @@ text_prefix(const struct network *net, char prefix[NETWORK_TEXT_MAX])
 }
 
 static const char rows_within_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login "
+    "SELECT " STORE_ROW " FROM login "
     "WHERE client >= ?1 AND client < ?2 "
-    "UNION ALL SELECT " STORE_COLUMNS " FROM login INDEXED BY login_network "
+    "UNION ALL SELECT " STORE_ROW " FROM login INDEXED BY login_network "
     "WHERE server = '" STORE_ADMIN "' AND instr(client, '/') > 0 "
     "AND NOT (client >= ?1 AND client < ?2)";
 
@@ -364,12 +397,19 @@ record_run(struct store *st, const struct store_entry *const *run, size_t n,
 		.expires_at = newest->expires_at,
 		.count = (int64_t)n };
 
-	return write_row(st, login_sql, &row, "login", err);
+	return write_login(st, &row, err);
 }
 
+static bool
+is_login(const struct store_entry *e)
+{
+	return e->kind == SESSION_NONE || e->kind == SESSION_BEGIN;
+}
+
+/* Marks in kept which entries of v, to which order points, are written. */
 static int
 record_runs(struct store *st, const struct store_entry **order, size_t n,
-    struct err *err)
+    const struct store_entry *v, bool *kept_r, struct err *err)
 {
 	struct store_deletions deletions;
 	int64_t kept = 0;
@@ -388,6 +428,8 @@ record_runs(struct store *st, const struct store_entry **order, size_t n,
 		if (kept > 0 &&
 		    record_run(st, order + i, (size_t)kept, err) == -1)
 			kept = -1;
+		for (int64_t k = 0; k < kept; k++)
+			kept_r[order[i + (size_t)k] - v] = true;
 	}
 	if (kept == -1) {
 		(void)sqlite3_reset(deletions.stmt);
@@ -402,23 +444,34 @@ store_logins(
     struct store *st, const struct store_entry *v, size_t n, struct err *err)
 {
 	const struct store_entry **order;
+	bool *kept;
+	size_t logins = 0;
+	int ret = 0;
 
 	assert(v != NULL || n == 0);
 	if (n == 0)
 		return 0;
 	order = malloc(n * sizeof(struct store_entry *));
-	if (order == NULL) {
+	kept = calloc(n, sizeof(*kept));
+	if (order == NULL || kept == NULL) {
 		err_set(err, ERR_NOMEM, "out of memory");
-		return -1;
+		ret = -1;
+		goto out;
 	}
 	for (size_t i = 0; i < n; i++)
-		order[i] = &v[i];
+		if (is_login(&v[i]))
+			order[logins++] = &v[i];
 	/* Neighbours in the table are written together. */
-	qsort(order, n, sizeof(struct store_entry *), by_client_and_user);
-	int ret = record_runs(st, order, n, err);
-
-	free(order);
+	qsort(order, logins, sizeof(struct store_entry *), by_client_and_user);
+	if (logins > 0)
+		ret = record_runs(st, order, logins, v, kept, err);
 	for (size_t i = 0; ret == 0 && i < n; i++)
-		ret = store_record_evidence(st, &v[i], err);
+		if (is_login(&v[i]))
+			ret = store_record_evidence(st, &v[i], err);
+	if (ret == 0)
+		ret = store_record_sessions(st, v, n, kept, err);
+out:
+	free(order);
+	free(kept);
 	return ret;
 }

@@ -456,9 +456,8 @@ take_user(void *arg, sqlite3_stmt *stmt)
 }
 
 static const char match_sql[] =
-    "SELECT " STORE_COLUMNS " FROM login WHERE client IN (?1, ?2) "
-    "UNION ALL SELECT " STORE_COLUMNS " FROM login " NETWORKS
-    "AND client <> ?2";
+    "SELECT " STORE_ROW " FROM login WHERE client IN (?1, ?2) "
+    "UNION ALL SELECT " STORE_ROW " FROM login " NETWORKS "AND client <> ?2";
 
 int
 store_each_match(struct store *st, const struct addr *client,

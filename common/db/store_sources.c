@@ -98,6 +98,8 @@ store_source_delete(struct store *st, const char *name, struct err *err)
 
 	if (stmt == NULL)
 		return -1;
+	if (store_sessions_end(st, name, err) == -1)
+		return -1;
 	store_bind_text(stmt, 1, name);
 	return db_run(st->db, stmt, "source", err);
 }

@@ -264,7 +264,10 @@ store_share_take_login(struct store *st, const struct store_share_login *l,
 	store_bind_text(stmt, 4, l->server);
 	(void)sqlite3_bind_int64(stmt, 5, l->at);
 	(void)sqlite3_bind_int64(stmt, 6, window_s);
-	if (db_run(st->db, stmt, "login", err) == -1)
+	if (db_run(st->db, stmt, "login", err) == -1 ||
+	    (sqlite3_changes(st->db) > 0 &&
+		store_sessions_window(
+		    st, l->client, l->user, l->at + window_s, err) == -1))
 		return -1;
 	(void)snprintf(source, sizeof(source), "share:%.64s", peer);
 	(void)snprintf(line, sizeof(line),
@@ -310,13 +313,18 @@ static const char take_add_sql[] =
 		      "service") " END, "
 				 "last_at = max(last_at, ?3)";
 
+/* What is entered by hand holds, whether a session is open or not. */
+static const char add_sessions_sql[] =
+    "DELETE FROM session WHERE client = ?1 AND user = ?2";
+
 static int
 take_add(struct store *st, const struct store_word *w, bool same_second,
     int64_t window_s, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, take_add_sql, err);
+	sqlite3_stmt *sessions = store_stmt(st, add_sessions_sql, err);
 
-	if (stmt == NULL)
+	if (stmt == NULL || sessions == NULL)
 		return -1;
 	store_bind_text(stmt, 1, w->subject);
 	store_bind_text(stmt, 2, w->user);
@@ -324,7 +332,13 @@ take_add(struct store *st, const struct store_word *w, bool same_second,
 	(void)sqlite3_bind_int64(stmt, 4, w->until);
 	(void)sqlite3_bind_int64(stmt, 5, window_s);
 	(void)sqlite3_bind_int(stmt, 6, same_second);
-	return db_run(st->db, stmt, "entry", err);
+	if (db_run(st->db, stmt, "entry", err) == -1)
+		return -1;
+	if (sqlite3_changes(st->db) == 0)
+		return 0;
+	store_bind_text(sessions, 1, w->subject);
+	store_bind_text(sessions, 2, w->user);
+	return db_run(st->db, sessions, "sessions", err);
 }
 
 static const char delete_rows_sql[] =

@@ -16,6 +16,7 @@
 
 #include "common/grammar/parse.h"
 #include "common/grammar/span.h"
+#include "common/records/session.h"
 
 /* Syslog daemons cut long lines, none of them below this: RFC 3164 section 4.1
  * allows packets of 1024 bytes, header included. A longer line proves nothing:
@@ -33,12 +34,28 @@ enum grammar_pair {
 	PAIR_CLOSE /* gives the user */
 };
 
+/* What tells a session from the others of its server and host. */
+enum session_by {
+	SESSION_BY_ID = 0, /* the id that the server made */
+	SESSION_BY_PORT, /* service, address and port of the client */
+	SESSION_BY_PROCESS /* the process id: it serves one client at a time */
+};
+
 struct grammar_match {
 	struct span user;
 	struct span addr;
 	enum grammar_service service;
 	bool user_cut; /* the server shortened the name */
 	enum grammar_pair pair;
+	/* SESSION_BEGIN goes with FATE_LOGIN, the others with
+	 * another fate. Only for a server that names its session in the
+	 * line of the login and in that of the end, in a place that no client
+	 * text can reach or imitate. With SESSION_BY_PORT an end needs user,
+	 * addr and service as the login had them. */
+	enum session_kind session_kind;
+	enum session_by session_by;
+	struct span session; /* the id or the port */
+	bool session_proof; /* see struct login_session */
 };
 
 struct grammar {

@@ -12,6 +12,7 @@
 #include "common/grammar/pairs.h"
 #include "common/grammar/prefix.h"
 #include "common/grammar/programs.h"
+#include "common/grammar/sessions.h"
 #include "common/grammar/streams.h"
 
 enum { PAIR_CAPACITY = 4096 };
@@ -326,38 +327,6 @@ parser_skip(struct parser *parser)
 /* ---- from message to login ---- */
 
 static bool
-is_anonymous(struct span user)
-{
-	static const char word[] = "anonymous";
-
-	if (span_len(user) != sizeof(word) - 1)
-		return false;
-	for (size_t i = 0; i < sizeof(word) - 1; i++) {
-		if ((user.p[i] | 0x20) != word[i])
-			return false;
-	}
-	return true;
-}
-
-enum fate
-parse_user(const char *user, size_t len, char *user_r)
-{
-	if (len == 0)
-		return FATE_NO_USER;
-	/* No mail system has such names, and where the server writes its
-	 * verdict behind the name, a long one pushes it off the line. */
-	if (len >= LOGIN_USER_MAX)
-		return FATE_TOO_LONG;
-	if (memchr(user, '\0', len) != NULL || memchr(user, '\n', len) != NULL)
-		return FATE_BAD_USER;
-	if (is_anonymous(span_of(user, len)))
-		return FATE_ANONYMOUS;
-	memcpy(user_r, user, len);
-	user_r[len] = '\0';
-	return FATE_LOGIN;
-}
-
-static bool
 message_time(struct parser *parser, struct message *msg)
 {
 	if (msg->prefix == NULL)
@@ -465,11 +434,29 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	return reason;
 }
 
+/* What an accepted login, or a line that is none, says of a session. */
+static void
+take_session(struct parser *parser, struct message *msg,
+    const struct grammar *g, const struct grammar_match *m, enum fate reason,
+    struct login_session *session)
+{
+	bool begins = m->session_kind == SESSION_BEGIN;
+
+	if (m->session_kind == SESSION_NONE ||
+	    (reason == FATE_LOGIN) != begins ||
+	    (!g->long_lines && span_len(msg->text) > GRAMMAR_CUT_MIN) ||
+	    m->user_cut || !message_time(parser, msg))
+		return;
+	sessions_fill(m, g->name, msg->host, msg->pid, session);
+	session->at = msg->at;
+}
+
 static enum fate
 match_grammar(struct parser *parser, struct message *msg, size_t number,
-    struct login *login)
+    struct parse_result *result)
 {
 	const struct grammar *g = grammars[number];
+	struct login *login = &result->login;
 	struct grammar_match m = { .pair = PAIR_FORGET };
 	enum fate reason = g->match(span_trimmed(msg->text),
 	    name_in_grammar(msg->program, msg->name), &m);
@@ -489,12 +476,13 @@ match_grammar(struct parser *parser, struct message *msg, size_t number,
 	} else if (reason == FATE_PAIR_MISSING) {
 		reason = FATE_NO_ADDRESS;
 	}
-	if (reason != FATE_LOGIN)
-		return reason;
-	if (!closed &&
+	if (reason == FATE_LOGIN && !closed &&
 	    !addr_parse_n(m.addr.p, span_len(m.addr), &login->client))
 		return FATE_BAD_ADDRESS;
-	return fill_login(parser, msg, &m, g->name, login);
+	if (reason == FATE_LOGIN)
+		reason = fill_login(parser, msg, &m, g->name, login);
+	take_session(parser, msg, g, &m, reason, &result->session);
+	return reason;
 }
 
 /* A line of a program's output may be made by a client where its server isn't
@@ -502,14 +490,16 @@ match_grammar(struct parser *parser, struct message *msg, size_t number,
  * one. First lines of two aren't even looked at. */
 static enum fate
 match_delivered(struct parser *parser, struct message *msg, size_t number,
-    struct login *login)
+    struct parse_result *result)
 {
 	bool doubtful =
 	    msg->delivery == DELIVERY_PIECE && !grammars[number]->stream;
 	enum fate reason = doubtful && parser->paired[number]
 	    ? FATE_STREAM_PIECE
-	    : match_grammar(parser, msg, number, login);
+	    : match_grammar(parser, msg, number, result);
 
+	if (doubtful)
+		result->session.kind = SESSION_NONE;
 	return doubtful && reason == FATE_LOGIN ? FATE_STREAM_PIECE : reason;
 }
 
@@ -574,7 +564,7 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 		msg->text = unwrap_repeated(msg->text);
 	for (size_t i = 0; i < p->grammar_n; i++) {
 		enum fate own =
-		    match_delivered(parser, msg, p->grammar[i], &result->login);
+		    match_delivered(parser, msg, p->grammar[i], result);
 
 		/* the first server that knows the line has it */
 		if (i == 0 || own != FATE_UNKNOWN_SHAPE) {
@@ -604,6 +594,7 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	struct message msg;
 
 	result->server = NULL;
+	result->session.kind = SESSION_NONE;
 	result->year_guessed = result->zone_assumed = false;
 	if (programs_foreign(&parser->programs, line, len)) {
 		result->fate = FATE_OTHER_PROGRAM;
@@ -685,6 +676,7 @@ parser_message(struct parser *parser, const char *host, const char *program,
 	};
 
 	result->server = NULL;
+	result->session.kind = SESSION_NONE;
 	result->year_guessed = result->zone_assumed = false;
 	if (len > PREFIX_LINE_MAX) {
 		result->fate = FATE_TOO_LONG;

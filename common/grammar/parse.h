@@ -18,6 +18,7 @@
 #include "common/records/fate.h"
 #include "common/records/line.h"
 #include "common/records/login.h"
+#include "common/records/session.h"
 
 struct err;
 struct pairs;
@@ -32,6 +33,8 @@ struct parse_result {
 	bool year_guessed; /* the line's stamp has none */
 	bool zone_assumed; /* nor a zone; known with FATE_LOGIN only */
 	struct login login; /* valid with FATE_LOGIN only */
+	/* SESSION_BEGIN goes with FATE_LOGIN, an end with another fate */
+	struct login_session session;
 };
 
 /* A server of the admin's own: see custom.h. Messages above 900 bytes are not

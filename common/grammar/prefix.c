@@ -158,6 +158,17 @@ own_file(struct prefix *prefix, const char *program, struct span msg)
 	return true;
 }
 
+/* Does a line begin here that Dovecot writes itself? Of its processes, those
+ * that say something of logins and sessions. */
+static bool
+is_dovecot(struct span s)
+{
+	return SPAN_STARTS(s, "imap-login: ") ||
+	    SPAN_STARTS(s, "pop3-login: ") || SPAN_STARTS(s, "imap(") ||
+	    SPAN_STARTS(s, "pop3(") || SPAN_STARTS(s, "imap-hibernate(") ||
+	    SPAN_STARTS(s, "master: ");
+}
+
 /* metalog's "[prog] message" and Qpopper's own "[pid] message". */
 static bool
 split_bracket_tag(struct span s, struct prefix *prefix)
@@ -217,8 +228,7 @@ split_after_stamp(struct span s, struct prefix *prefix)
 		/* No host. Dovecot's own log_path looks so; any other line
 		 * of this look has lost its host, and with it the proof that
 		 * the next word was the tag. */
-		if (SPAN_EQUALS(host, "imap-login:") ||
-		    SPAN_EQUALS(host, "pop3-login:"))
+		if (is_dovecot(s))
 			return own_file(prefix, "dovecot", s);
 		/* Courier by multilog, read through tai64nlocal(8), which
 		 * writes nanoseconds. */
@@ -516,7 +526,7 @@ static bool
 split_multilog(struct span s, struct prefix *prefix)
 {
 	prefix->host = (struct span){ .p = s.p, .end = s.p };
-	if (SPAN_STARTS(s, "imap-login: ") || SPAN_STARTS(s, "pop3-login: "))
+	if (is_dovecot(s))
 		return own_file(prefix, "dovecot", s);
 	/* Courier's "INFO: " is what courierlogger would have removed. */
 	if (SPAN_STARTS(s, "INFO: "))
@@ -547,7 +557,7 @@ split_bare(struct span s, struct prefix *prefix)
 	prefix->form = PREFIX_BARE;
 	prefix->stamp = STAMP_NONE;
 	prefix->time = prefix->host;
-	if (SPAN_STARTS(s, "imap-login: ") || SPAN_STARTS(s, "pop3-login: ")) {
+	if (is_dovecot(s)) {
 		prefix->program = span_of("dovecot", 7);
 		prefix->pid = -1;
 		set_message(prefix, s);
@@ -604,9 +614,7 @@ split_contained(struct span line, struct prefix *prefix, char *scratch)
 		return false;
 	bool good = !span_empty(c.inside) && split_text(c.inside, prefix);
 
-	if (!good && !span_empty(c.time) &&
-	    (SPAN_STARTS(c.inside, "imap-login: ") ||
-		SPAN_STARTS(c.inside, "pop3-login: "))) {
+	if (!good && !span_empty(c.time) && is_dovecot(c.inside)) {
 		prefix->host = span_of(line.p, 0);
 		good = own_file(prefix, "dovecot", c.inside);
 	}

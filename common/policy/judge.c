@@ -177,6 +177,27 @@ judge_date(
 	judged->login.at = at - judged->ahead_s;
 	assert(judged->login.at <= now);
 	judged->expires_at = judged->login.at + j->cfg->logins.window_s;
+	judged->session_until = judged->login.at + j->cfg->logins.session_max_s;
+}
+
+/* What the line says of a session counts where its login does. */
+static void
+judge_session(const struct judge *j, const struct login_session *session,
+    int64_t now, struct judged *out)
+{
+	if (!j->cfg->logins.sessions || session->kind == SESSION_NONE)
+		return;
+	if (session->kind == SESSION_BEGIN) {
+		if (out->fate == FATE_LOGIN)
+			out->session = *session;
+		return;
+	}
+	if (session->at < now - j->cfg->logins.keep_s)
+		return;
+	out->session = *session;
+	if (out->session.at > now)
+		out->session.at = now;
+	out->session_until = out->session.at + j->cfg->logins.window_s;
 }
 
 static void
@@ -265,6 +286,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	assert(m == NULL || line->told == NULL);
 	out->fate = FATE_NONE;
 	out->server = "";
+	out->session.kind = SESSION_NONE;
 	out->ahead_s = 0;
 	out->year_guessed = out->zone_assumed = false;
 	if (line->told != NULL) {
@@ -298,6 +320,7 @@ judge_line(struct judge *j, const struct line *line, bool direct, int64_t now,
 	out->zone_assumed = result.zone_assumed;
 	if (result.fate == FATE_LOGIN)
 		judge_login(j, &result.login, now, out);
+	judge_session(j, &result.session, now, out);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "common/records/fate.h"
 #include "common/records/line.h"
 #include "common/records/login.h"
+#include "common/records/session.h"
 
 struct err;
 struct pairs;
@@ -35,6 +36,12 @@ struct judged {
 	int64_t ahead_s; /* how far the stamp was in the future */
 	bool year_guessed; /* it has none: it may be of an earlier year */
 	bool zone_assumed; /* it names none */
+	/* With logins.sessions: SESSION_BEGIN goes with FATE_LOGIN, an end,
+	 * which is dated no later than now, with another fate. */
+	struct login_session session;
+	/* Until when that counts: the login at most, with SESSION_BEGIN; its
+	 * window, with an end. */
+	int64_t session_until;
 };
 
 /* Build from cfg, which must live as long as the judge.

@@ -140,6 +140,7 @@ print_json(struct ctl *ctl, const struct ctl_args *args,
 	json_number(&j, "rule", a->said.decision.rule);
 	json_time(&j, "login_at", a->said.decision.login_at);
 	json_time(&j, "expires_at", a->said.decision.expires_at);
+	json_time(&j, "connected_since", a->connected.connected_at);
 	json_text(&j, "code", *a->said.code == '\0' ? NULL : a->said.code);
 	json_text(
 	    &j, "status", *a->said.status == '\0' ? NULL : a->said.status);

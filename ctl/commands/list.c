@@ -139,15 +139,17 @@ sharing_of(struct list *l, const struct store_row *row)
 }
 
 static void
-print_note(struct list *l, int64_t users)
+print_note(struct list *l, const struct store_row *row, int64_t users)
 {
-	char text[80] = "";
+	char text[80 + CONNECTED_TEXT_MAX] = "", connected[CONNECTED_TEXT_MAX];
 
+	(void)row_connected(row, l->ctl->now, connected);
 	if (users > 0)
 		(void)snprintf(text, sizeof(text),
-		    "shared by %" PRId64 " users%s", users,
-		    l->ctl->cfg->relay.shared_refused ? ": refused" : "");
-	table_cell(l->table, text);
+		    "shared by %" PRId64 " users%s%s%s", users,
+		    l->ctl->cfg->relay.shared_refused ? ": refused" : "",
+		    *connected == '\0' ? "" : "; ", connected);
+	table_cell(l->table, users > 0 ? text : connected);
 }
 
 static void
@@ -182,7 +184,7 @@ print_row(struct list *l, const struct store_row *row)
 		? "for ever"
 		: time_relative(row->expires_at, now, buf));
 	table_number(l->table, row->count);
-	print_note(l, users);
+	print_note(l, row, users);
 }
 
 /* The strings of a row are gone after the callback. */

@@ -75,6 +75,19 @@ print_denials(const struct ctl *ctl, const struct why_denials *d)
 }
 
 static void
+print_connected(const struct ctl *ctl, const struct why_logins *l,
+    const struct store_row *row)
+{
+	char text[CONNECTED_TEXT_MAX];
+
+	if (*row_connected(row, ctl->now, text) == '\0')
+		return;
+	(void)fputs("  ", stdout);
+	out_text(l->of_user ? row->client : row->user);
+	(void)printf(": %s\n", text);
+}
+
+static void
 print_rows(const struct ctl *ctl, const struct why_logins *l)
 {
 	static const char *const heads[] = {
@@ -118,6 +131,8 @@ print_rows(const struct ctl *ctl, const struct why_logins *l)
 			table_cell(t, row->client);
 	}
 	(void)table_end(t);
+	for (size_t i = 0; i < l->n_row; i++)
+		print_connected(ctl, l, &l->row[i]);
 }
 
 static void

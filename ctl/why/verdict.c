@@ -8,6 +8,7 @@
 
 #include "common/base/own_addresses.h"
 #include "ctl/out.h"
+#include "ctl/record.h"
 #include "ctl/times.h"
 
 /* --- what decide() asks --- */
@@ -107,6 +108,18 @@ static const struct decide_ops ops = {
 };
 
 static bool
+take_connected(void *arg, const struct store_row *row)
+{
+	const struct asked *asked = arg;
+	struct store_row *c = &asked->a->connected;
+
+	if (row->connected_at != 0 && row->expires_at > asked->q->at &&
+	    (c->connected_at == 0 || row->connected_at < c->connected_at))
+		*c = *row;
+	return true;
+}
+
+static bool
 is_own(const struct config *cfg, const struct addr *client)
 {
 	struct network_set own = { 0 };
@@ -138,6 +151,11 @@ verdict_ask(struct ctl *ctl, struct store *st, const struct err *err,
 		.now = ctl->now };
 
 	decide(&question, &ops, &asked, &a->said);
+	/* beside the answer: a failure is row 7's to tell */
+	if (st != NULL)
+		(void)store_each_match(st, &q->q.client,
+		    (uint8_t)ctl->cfg->relay.ipv6_prefix, take_connected,
+		    &asked, NULL);
 	/* for what is said of the collector, also where it wasn't asked about
 	 */
 	if (st != NULL &&
@@ -274,7 +292,10 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
     const struct verdict_answer *a, char *words)
 {
 	char user[101], last[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+	char connected[CONNECTED_TEXT_MAX] = "";
 
+	if (a->connected.connected_at != 0)
+		(void)row_connected(&a->connected, q->at, connected);
 	if (a->found.expires_at == 0) {
 		(void)snprintf(words, VERDICT_WORDS_MAX,
 		    "no login from there is in the table");
@@ -289,7 +310,8 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 	time_past(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "%.100s, last login %s, %s %s%s", user, last,
+	    "%.100s, last login %s, %s%s%s %s%s", user, last, connected,
+	    *connected == '\0' ? "" : ", ",
 	    a->found.expires_at > q->at ? "counts until" : "expired", until,
 	    facts_shared(ctl->cfg, a->found.sharing)
 		? "; shared by too many users"

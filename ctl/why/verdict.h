@@ -25,6 +25,9 @@ struct verdict_answer {
 	bool store_failed; /* err says why */
 	bool own; /* the client is one of our addresses */
 	int64_t sources_read_at;
+	/* A row whose session is open, longest ago; connected_at 0: none. Its
+	 * strings are not valid. */
+	struct store_row connected;
 	struct breach_state breach;
 	struct err err;
 };

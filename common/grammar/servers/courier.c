@@ -4,6 +4,9 @@
  *
  *   LOGIN, user=U, ip=[A], port=[N], protocol=IMAP, starttls=1
  *
+ *   LOGOUT, user=U, ip=[A], port=[N], rcvd=N, ...	also TIMEOUT,
+ * DISCONNECTED
+ *
  *   IMAP connect from @ [A]INFO: LOGIN, ...	Plesk's, in one line
  *
  * U precedes the address and may hold ", ip=[6.6.6.6]": hence exactly one. */
@@ -19,14 +22,22 @@ static bool
 match_tail(struct span s, struct grammar_match *m)
 {
 	unsigned seen = 0;
+	struct span port;
 
 	while (!span_done(s)) {
 		unsigned item;
 
 		if (SPAN_TAKE(&s, ", port=[")) {
 			item = TAIL_PORT;
-			if (!span_number(&s, NULL) || !SPAN_TAKE(&s, "]"))
+			port = s;
+			if (!span_number(&s, NULL))
 				return false;
+			port.end = s.p;
+			if (!SPAN_TAKE(&s, "]"))
+				return false;
+			m->session = port;
+			m->session_kind = SESSION_BEGIN;
+			m->session_by = SESSION_BY_PORT;
 		} else if (SPAN_TAKE(&s, ", protocol=")) {
 			struct span word;
 
@@ -50,6 +61,33 @@ match_tail(struct span s, struct grammar_match *m)
 		seen |= item;
 	}
 	return true;
+}
+
+/* "LOGOUT, user=U, ip=[A], port=[N], rcvd=12, sent=39": U may hold the rest. */
+static void
+match_end(struct span s, struct span program, struct grammar_match *m)
+{
+	struct span key;
+
+	if (!(SPAN_TAKE(&s, "LOGOUT, user=") ||
+		SPAN_TAKE(&s, "DISCONNECTED, user=") ||
+		SPAN_TAKE(&s, "TIMEOUT, user=")) ||
+	    SPAN_COUNT(s, "ip=[") != 1 || !SPAN_UNTIL(&s, ", ip=[", &m->user) ||
+	    !SPAN_UNTIL(&s, "], port=[", &m->addr))
+		return;
+	m->session = s;
+	if (!span_number(&s, NULL))
+		return;
+	m->session.end = s.p;
+	if (!SPAN_TAKE(&s, "]"))
+		return;
+	while (!span_done(s))
+		if (!SPAN_TAKE(&s, ", ") || !span_run(&s, char_word, &key) ||
+		    !SPAN_TAKE(&s, "=") || !span_number(&s, NULL))
+			return;
+	m->service = service_of_program(program);
+	m->session_kind = SESSION_END;
+	m->session_by = SESSION_BY_PORT;
 }
 
 static enum fate
@@ -104,10 +142,19 @@ match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span from;
 
+	/* It starts with the machine and with Courier, which says nothing of
+	 * that itself. */
+	if (SPAN_EQUALS(program, "authdaemond")) {
+		if (SPAN_STARTS(s, "modules=\""))
+			m->session_kind = SESSION_END_ALL;
+		return FATE_NOT_A_LOGIN;
+	}
 	take_connect(&s, &from);
 	(void)SPAN_TAKE(&s, "INFO: ");
-	if (!SPAN_TAKE(&s, "LOGIN, user="))
+	if (!SPAN_TAKE(&s, "LOGIN, user=")) {
+		match_end(s, program, m);
 		return other_line(s);
+	}
 	m->service = service_of_program(program);
 	enum fate fate = grammar_mark(SPAN_COUNT(s, "ip=["));
 
@@ -119,17 +166,22 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (!span_empty(from) &&
 	    !span_equals(from, m->addr.p, span_len(m->addr)))
 		return FATE_AMBIGUOUS;
-	return match_tail(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
+	if (!match_tail(s, m))
+		return FATE_UNKNOWN_SHAPE;
+	/* the line of the end names no protocol */
+	if (service_of_program(program) != m->service)
+		m->session_kind = SESSION_NONE;
+	return FATE_LOGIN;
 }
 
 static const char *const programs[] = { "imapd", "pop3d", "imapd-ssl",
 	"pop3d-ssl", "imaplogin", "pop3login", "courierimapd", "courierpop3d",
 	"courierimapd-ssl", "courierpop3d-ssl", "courierimaplogin",
-	"courierpop3login", "couriertcpd",
+	"courierpop3login", "couriertcpd", "authdaemond",
 	"courierlogger", /* multilog instead of it: see prefix.c */
 	NULL };
 static const char *const processes[] = { "courierlogger", "couriertcpd",
-	"imapd", "pop3d", "imaplogin", "pop3login", NULL };
+	"imapd", "pop3d", "imaplogin", "pop3login", "authdaemond", NULL };
 
 const struct grammar grammar_courier = {
 	.name = "courier",

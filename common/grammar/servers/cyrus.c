@@ -5,6 +5,15 @@
  *   login: HOST [A] U MECH[+TLS] User logged in[ SESSIONID=<S>]
  *   event=login.good session_id=S r.clienthost="HOST [A]" u.username=U ...
  *
+ *   USAGE U user: N.N sys: N.N			the end of a session
+ *   session ended: sessionid=<S> userid=<U> ...	newer ones, imapd
+ *
+ * A process serves one client at a time, and not every end names S: so a
+ * session is known by its process. U isn't compared: it may be another spelling
+ * than that of the login, without "+folder". imapd 3.6 logs nothing when the
+ * client just hangs up, and an id doesn't tell which version it is: its
+ * sessions count where "session ended" has been seen.
+ *
  * The address comes first. lmtpd, sync_server, httpd and others write the
  * same words, so only the tags below count. */
 #include "common/grammar/grammar.h"
@@ -50,6 +59,9 @@ match_old(struct span s, struct grammar_match *m)
 	if (!SPAN_TAKE(&s, " SESSIONID=<") || !SPAN_UNTIL(&s, ">", &session) ||
 	    !span_done(s))
 		return FATE_TRUNCATED;
+	m->session_kind = SESSION_BEGIN;
+	m->session_by = SESSION_BY_PROCESS;
+	m->session_proof = m->service != SERVICE_POP3;
 	return FATE_LOGIN;
 }
 
@@ -134,16 +146,57 @@ match_logfmt(struct span s, struct grammar_match *m)
 	return FATE_LOGIN;
 }
 
+/* A process that says so serves its client no longer, or another one already.
+ * The words begin the line, in front of all client text. */
+static bool
+is_end(struct span s, struct grammar_match *m)
+{
+	m->session_proof = SPAN_STARTS(s, "session ended: sessionid=<");
+	if (!m->session_proof && !SPAN_STARTS(s, "USAGE ") &&
+	    !SPAN_STARTS(s, "badlogin: ") && !SPAN_STARTS(s, "starttls: ") &&
+	    !SPAN_STARTS(s, "Connection reset by peer, closing ") &&
+	    !SPAN_STARTS(s, "idle for too long, closing "))
+		return false;
+	m->session_kind = SESSION_END;
+	m->session_by = SESSION_BY_PROCESS;
+	return true;
+}
+
+/* What the master says, or the program that it runs first. */
+static bool
+match_master(struct span s, struct span program, struct grammar_match *m)
+{
+	bool first;
+
+	(void)SPAN_TAKE(&program, "cyrus/");
+	first = SPAN_EQUALS(program, "ctl_cyrusdb");
+	if (!first && !SPAN_EQUALS(program, "master"))
+		return false;
+	if (first ? SPAN_EQUALS(s, "recovering cyrus databases")
+		  : SPAN_STARTS(s, "ready for work") ||
+		    SPAN_STARTS(s, "process started") ||
+		    SPAN_STARTS(s, "attempting clean shutdown") ||
+		    SPAN_STARTS(s, "exiting on SIG"))
+		m->session_kind = SESSION_END_ALL;
+	return true;
+}
+
 static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
+	if (match_master(s, program, m))
+		return FATE_NOT_A_LOGIN;
 	m->service = service_of_program(program);
+	bool ended = is_end(s, m);
+
 	if (SPAN_TAKE(&s, "login: "))
 		return match_old(s, m);
 	if (SPAN_STARTS(s, "event="))
 		return match_logfmt(s, m);
 	if (SPAN_STARTS(s, "badlogin: "))
 		return FATE_FAILED_LOGIN;
+	if (ended)
+		return FATE_NOT_A_LOGIN;
 	/* imapd's other lines are too many to list, but those of other
 	 * servers with the same tag are not ours to judge */
 	return SPAN_STARTS(program, "cyrus/") ||
@@ -159,8 +212,10 @@ static const char *const programs[] = { "imap", "imaps", "imapd", "imap4",
 	"imap4s", "imap6", "imaps6", "pop3", "pop3s", "pop3d", "pop36",
 	"pop3s6", "cyrus/imap", "cyrus/imaps", "cyrus/imapd", "cyrus/imap4",
 	"cyrus/imap4s", "cyrus/imap6", "cyrus/imaps6", "cyrus/pop3",
-	"cyrus/pop3s", "cyrus/pop3d", "cyrus/pop36", "cyrus/pop3s6", NULL };
-static const char *const processes[] = { "imapd", "pop3d", NULL };
+	"cyrus/pop3s", "cyrus/pop3d", "cyrus/pop36", "cyrus/pop3s6",
+	"cyrus/master", "master", "cyrus/ctl_cyrusdb", "ctl_cyrusdb", NULL };
+static const char *const processes[] = { "imapd", "pop3d", "master",
+	"cyrmaster", "ctl_cyrusdb", NULL };
 
 const struct grammar grammar_cyrus = {
 	.name = "cyrus",

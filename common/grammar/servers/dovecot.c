@@ -7,6 +7,11 @@
  *   pop3-login: Logged in: ...		2.4
  *   imap-login: Login: U [A]		before 1.0
  *
+ * The end of a session, from 2.3 on (mail_log_prefix); P is imap, pop3, or
+ * imap-hibernate; before 2.3 without the ids:
+ *
+ *   P(U)<N><S>: Disconnected: Logged out in=N out=N ...
+ *
  * Admins may order the elements, leave some out and add others. What counts:
  * U is the only text of the client's choice; '>', ',' and '=' survive in it.
  * So each element may occur once, elements we don't know must stand behind
@@ -117,8 +122,14 @@ one_element(struct elements *e, struct span s)
 		return once(e, ELEMENT_LIP, is_address(s));
 	if (SPAN_TAKE(&s, "mpid="))
 		return once(e, ELEMENT_MPID, is_number(s));
-	if (SPAN_TAKE(&s, "session="))
-		return once(e, ELEMENT_SESSION, is_session(s));
+	if (SPAN_TAKE(&s, "session=")) {
+		bool valid = is_session(s);
+
+		if (SPAN_TAKE(&s, "<"))
+			(void)SPAN_CHOP(&s, ">");
+		e->m->session = s;
+		return once(e, ELEMENT_SESSION, valid);
+	}
 	if (SPAN_EQUALS(s, "TLS") || SPAN_EQUALS(s, "secured") ||
 	    SPAN_STARTS(s, "TLS: "))
 		return once(e, ELEMENT_SECURED, !SPAN_HAS(s, "rip="));
@@ -157,6 +168,15 @@ user_element(struct elements *e, struct span *s, bool *more_r)
 	return once(e, ELEMENT_USER, true);
 }
 
+/* In the line of the end, U stands in front of S. */
+static bool
+is_plain_name(struct span user)
+{
+	return !span_has_char(user, '(') && !span_has_char(user, ')') &&
+	    !span_has_char(user, '<') && !span_has_char(user, '>') &&
+	    !span_has_char(user, ' ');
+}
+
 static enum fate
 match_elements(struct span s, struct grammar_match *m)
 {
@@ -187,7 +207,11 @@ match_elements(struct span s, struct grammar_match *m)
 	/* 192.0.2.5 at the end of a line may have been 192.0.2.55 */
 	if (rip_last)
 		return FATE_TRUNCATED;
-	return e.seen & ELEMENT_USER ? FATE_LOGIN : FATE_NO_USER;
+	if (!(e.seen & ELEMENT_USER))
+		return FATE_NO_USER;
+	if ((e.seen & ELEMENT_SESSION) && is_plain_name(m->user))
+		m->session_kind = SESSION_BEGIN;
+	return FATE_LOGIN;
 }
 
 /* "U [A]" */
@@ -269,6 +293,69 @@ skip_stamp(struct span *s)
 		s->p += 20;
 }
 
+static bool
+is_end(struct span s)
+{
+	(void)SPAN_TAKE(&s, "Info: ");
+	return SPAN_STARTS(s, "Disconnected") || SPAN_STARTS(s, "Logged out") ||
+	    SPAN_STARTS(s, "Connection closed") ||
+	    SPAN_STARTS(s, "Server shutting down") ||
+	    SPAN_STARTS(s, "Fatal: ") || SPAN_STARTS(s, "Panic: ");
+}
+
+/* "U)<N><S>: ". A user named "x)<1><S>: Disconnected" must not end the session
+ * S of another. S itself is the server's: a user database may give U another
+ * spelling than the line of the login has, so U is not compared. */
+static bool
+take_session(struct span *s, struct span *session_r)
+{
+	struct span user;
+
+	return SPAN_COUNT(*s, ")<") == 1 && SPAN_UNTIL(s, ")<", &user) &&
+	    is_plain_name(user) && span_number(s, NULL) && SPAN_TAKE(s, "><") &&
+	    SPAN_UNTIL(s, ">: ", session_r) &&
+	    !span_has_char(*session_r, '>') && !SPAN_HAS(*s, "): ");
+}
+
+/* Behind "imap(". */
+static void
+mail_process(struct span s, struct grammar_match *m)
+{
+	struct span named = s, user;
+
+	if (take_session(&named, &m->session)) {
+		if (is_end(named) && !span_empty(m->session))
+			m->session_kind = SESSION_END;
+	} else if (!SPAN_HAS(s, ")<") && SPAN_COUNT(s, "): ") == 1 &&
+	    SPAN_UNTIL(&s, "): ", &user) && is_end(s)) {
+		m->session_kind = SESSION_END_ALL;
+	}
+}
+
+/* Behind "master: ", whose words are its own. */
+static void
+master_process(struct span s, struct grammar_match *m)
+{
+	struct span version;
+
+	(void)SPAN_TAKE(&s, "Info: ");
+	if ((SPAN_TAKE(&s, "Dovecot v") &&
+		SPAN_UNTIL(&s, ") starting up", &version)) ||
+	    SPAN_STARTS(s, "Warning: Killed with signal "))
+		m->session_kind = SESSION_END_ALL;
+}
+
+/* A line of no login process. */
+static void
+other_process(struct span s, struct grammar_match *m)
+{
+	if (SPAN_TAKE(&s, "imap(") || SPAN_TAKE(&s, "pop3(") ||
+	    SPAN_TAKE(&s, "imap-hibernate("))
+		mail_process(s, m);
+	else if (SPAN_TAKE(&s, "master: "))
+		master_process(s, m);
+}
+
 static enum fate
 match(struct span s, struct span program, struct grammar_match *m)
 {
@@ -284,8 +371,10 @@ match(struct span s, struct span program, struct grammar_match *m)
 		else if (SPAN_STARTS(s, "managesieve-login: Login: ") ||
 		    SPAN_STARTS(s, "submission-login: Login: "))
 			return FATE_OTHER_SERVICE;
-		else
+		else {
+			other_process(s, m);
 			return FATE_NOT_A_LOGIN;
+		}
 	} else {
 		m->service = service_of_program(program);
 	}

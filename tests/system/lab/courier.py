@@ -54,7 +54,9 @@ class Courier:
         subprocess.run([need("/usr/sbin/makeuserdb", "build/courier")],
                        check=True)
         self.auth = Process("authdaemond", [
-            "/usr/lib/courier/courier-authlib/authdaemond"], site.log)
+            "/bin/sh", "-c",
+            "/usr/lib/courier/courier-authlib/authdaemond 2>&1 | "
+            "/usr/sbin/courierlogger -name=authdaemond"], site.log)
         self.servers = [self.server(name) for name in SERVERS]
 
     def server(self, name):

@@ -13,7 +13,8 @@ from .process import PATIENCE, Process, need, wait_for
 from .site import BUILD
 
 CONFIG = """\
-logins:    {{ database = "{data}/logins.db"; window = "{window}"; }};
+logins:    {{ database = "{data}/logins.db"; window = "{window}";
+             {logins} }};
 audit:     {{ database = "{data}/audit.db"; record = "all"; }};
 milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
              mode = "0660"; {milter_user}
@@ -45,7 +46,7 @@ class Popgate:
             sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
-            trusted=_list(trusted), relay="", limits="",
+            trusted=_list(trusted), relay="", limits="", logins="",
             sessions='drain_timeout = "1s";',
             milter_user=f'user = "{users[0] if users else "root"}";',
             collector_user=f'user = "{users[1] if users else "root"}";')
@@ -134,6 +135,18 @@ class Popgate:
             if name in sums and not line.startswith("#"):
                 sums[name] += int(float(line.split()[-1]))
         return sums
+
+    def listed(self, client):
+        """What 'popgatectl list' says of a client that may relay; or None."""
+        rows = [json.loads(line) for line in
+                self.ctl("list", "--json", "--client", client).splitlines()]
+        return rows[0] if rows else None
+
+    def may_relay(self, client):
+        """What 'popgatectl check' says."""
+        answer = json.loads(self.ctl("check", "--client", client, "--to",
+                                     "friend@elsewhere.test", "--json"))
+        return answer["verdict"] == "accept"
 
     def logins(self):
         return self.query("logins.db", "SELECT * FROM login")

@@ -39,6 +39,16 @@ random_login(void)
 	return login;
 }
 
+/* As the judge accepts it. */
+static struct judged
+judged_of(const struct login *login, int64_t expires_at)
+{
+	return (struct judged){ .fate = FATE_LOGIN,
+		.login = *login,
+		.net = network_of(&login->client, 32),
+		.expires_at = expires_at };
+}
+
 struct text {
 	char buf[200000];
 	size_t n;
@@ -112,8 +122,9 @@ same_as_one_by_one(void **state)
 			assert_int_equal(store_login(st1, &login, &net,
 					     expires_at, &ev, &err),
 			    0);
-			batch_add(b, &login, &net, expires_at, "file:x", i,
-			    line, strlen(line));
+			struct judged judged = judged_of(&login, expires_at);
+
+			batch_add(b, &judged, "file:x", i, line, strlen(line));
 		}
 		assert_int_equal(store_commit(st1, &err), 0);
 		assert_int_equal(store_begin(st2, &err), 0);
@@ -157,10 +168,10 @@ read_lines(struct store *st, struct batch *b, struct seen *const *v, size_t n,
 			    .bytes = { 192, 0, 2, (uint8_t)v[i]->client } },
 			/* as judge_date() does it */
 			.at = v[i]->stamp > now ? now : v[i]->stamp };
-		struct network net = network_of(&login.client, 32);
+		struct judged judged = judged_of(&login, login.at + WINDOW);
 
-		batch_add(b, &login, &net, login.at + WINDOW, "file:x", 0,
-		    v[i]->text, strlen(v[i]->text));
+		batch_add(
+		    b, &judged, "file:x", 0, v[i]->text, strlen(v[i]->text));
 	}
 	assert_int_equal(store_begin(st, &err), 0);
 	assert_int_equal(batch_store(b, st, &err), 0);
@@ -305,20 +316,21 @@ bounded(void **state)
 	static char line[40000];
 	struct batch *b = batch_new();
 	struct login login = random_login();
-	struct network net = network_of(&login.client, 32);
+	struct judged judged;
 	size_t n = 0;
 
 	(void)state;
 	memset(line, 'x', sizeof(line));
 	memset(login.user, 'u', sizeof(login.user) - 1);
+	judged = judged_of(&login, 1);
 	while (!batch_full(b)) {
-		batch_add(b, &login, &net, 1, "s", 1, line, sizeof(line));
+		batch_add(b, &judged, "s", 1, line, sizeof(line));
 		n++;
 	}
 	assert_true(n > 100 && n < 1000);
 	batch_clear(b);
 	for (n = 0; !batch_full(b); n++)
-		batch_add(b, &login, &net, 1, "s", 1, "", 0);
+		batch_add(b, &judged, "s", 1, "", 0);
 	assert_true(n > 4096);
 	assert_int_equal(batch_count(b), n);
 	batch_free(&b);

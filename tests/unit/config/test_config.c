@@ -16,6 +16,8 @@ defaults(void **state)
 		fail_msg("%s", err.text);
 	assert_string_equal(cfg->logins.database, "/var/lib/popgate/logins.db");
 	assert_int_equal(cfg->logins.window_s, 1800);
+	assert_false(cfg->logins.sessions);
+	assert_int_equal(cfg->logins.session_max_s, 12 * 3600);
 	assert_int_equal(cfg->audit.keep_s, 90 * 86400);
 	assert_false(cfg->audit.record_all);
 	assert_true(cfg->audit.durable);
@@ -81,6 +83,7 @@ everything(void **state)
 {
 	const char *path = unit_file(0,
 	    "logins: { database = \"/tmp/l.db\"; window = 90; keep = \"2h\"; "
+	    "sessions = true; session_max = \"8h\"; "
 	    "};\n"
 	    "audit: { record = \"all\"; durability = \"none\"; queue = 100; max_size = \"500M\"; "
 	    "};\n"
@@ -116,6 +119,8 @@ everything(void **state)
 	if (config_load(path, &cfg, &err) == -1)
 		fail_msg("%s", err.text);
 	assert_int_equal(cfg->logins.window_s, 90);
+	assert_true(cfg->logins.sessions);
+	assert_int_equal(cfg->logins.session_max_s, 8 * 3600);
 	assert_int_equal(cfg->logins.keep_s, 7200);
 	assert_true(cfg->audit.record_all);
 	assert_false(cfg->audit.durable);
@@ -179,6 +184,10 @@ errors(void **state)
 		const char *text, *line, *key, *expected;
 	} rows[] = {
 		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
+		{ "logins: { sessions = 1; };", ":1:", "logins.sessions",
+		    "true" },
+		{ "logins: { session_max = \"8d\"; };", ":1:",
+		    "logins.session_max", "7d" },
 		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
 		    "popgate.conf(5)" },
 		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",

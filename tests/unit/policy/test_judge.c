@@ -785,12 +785,78 @@ told_logins(void **state)
 	network_set_release(&cfg.relay.proxy_networks);
 }
 
+/* Dovecot's line of the end of session s. */
+static struct line
+end_line(int64_t at)
+{
+	static char text[200];
+	time_t t = (time_t)at;
+	char stamp[40];
+	struct tm tm;
+
+	(void)gmtime_r(&t, &tm);
+	(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	int n = snprintf(text, sizeof(text),
+	    "%s mail dovecot: imap(u)<4><s>: Disconnected: Logged out", stamp);
+
+	return (struct line){ .text = text, .len = (size_t)n };
+}
+
+/* What a line says of a session counts where a login would, and only where it
+ * is asked for. */
+static void
+sessions(void **state)
+{
+	struct judged got;
+	struct line line;
+
+	(void)state;
+	cfg = (struct config){ 0 };
+	cfg.logins.window_s = WINDOW;
+	cfg.logins.keep_s = KEEP;
+	cfg.logins.session_max_s = 7200;
+	cfg.relay.ipv6_prefix = 128;
+	add(&cfg.relay.never_authorize, "127.0.0.0/8");
+	struct judge *j = make_judge();
+
+	line = login_line(NOW, "192.0.2.7");
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_NONE);
+	line = end_line(NOW);
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_NONE);
+
+	cfg.logins.sessions = true;
+	/* the clock of the server is ahead */
+	line = login_line(NOW + 50, "192.0.2.7");
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_BEGIN);
+	assert_string_equal(got.session.id, "s");
+	assert_int_equal(got.session_until, NOW + 7200);
+	assert_int_equal(got.expires_at, NOW + WINDOW);
+	line = login_line(NOW, "127.0.0.5");
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_NONE);
+	line = end_line(NOW + 50);
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_END);
+	assert_int_equal(got.session.at, NOW);
+	assert_int_equal(got.session_until, NOW + WINDOW);
+	assert_int_equal(got.fate, FATE_NOT_A_LOGIN);
+	line = end_line(NOW - KEEP - 1);
+	judge_line(j, &line, false, NOW, &got);
+	assert_int_equal(got.session.kind, SESSION_NONE);
+	judge_free(&j);
+	network_set_release(&cfg.relay.never_authorize);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(addresses),
-		cmocka_unit_test(guesses), cmocka_unit_test(zones),
-		cmocka_unit_test(times), cmocka_unit_test(other_lines),
+		cmocka_unit_test(sessions), cmocka_unit_test(guesses),
+		cmocka_unit_test(zones), cmocka_unit_test(times),
+		cmocka_unit_test(other_lines),
 		cmocka_unit_test(journal_senders),
 		cmocka_unit_test(journal_deliveries),
 		cmocka_unit_test(bare_lines), cmocka_unit_test(replayed),
