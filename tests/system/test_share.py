@@ -2,6 +2,7 @@
 """One gate on several machines: real collectors and a real Redis (or Valkey)
 between them. What one machine knows, all know; nothing that happens to Redis,
 to a machine or between them opens a relay, loses a login, or stops mail."""
+import json
 import shutil
 import signal
 import socket
@@ -9,6 +10,8 @@ import subprocess
 import time
 
 import pytest
+from prometheus_client.openmetrics.parser import \
+    text_string_to_metric_families
 
 from lab.box import (EX_CONFIG, EX_UNAVAILABLE, MILTER, CollectorBox, login)
 from lab.process import PATIENCE, need, wait_for
@@ -91,6 +94,7 @@ relay: {{ never_authorize = [ ]; collector_grace = "2s";
          local_domains = [ "example.com" ]; }};
 collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
              status = "unix:{self.path}/c.sock"; }};
+metrics: {{ collector = "unix:{self.path}/c-metrics.sock"; }};
 share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
          password_file = "{self.password}"; key_file = "{self.key}"; {more} }};
 """)
@@ -127,6 +131,15 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
 
     def refused(self):
         return dict(self.query("SELECT reason, count FROM share_refused"))
+
+    def page(self, name, path):
+        """What the collector serves for monitoring."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.path / name))
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n"
+                      "Connection: close\r\n\r\n".encode())
+            with s.makefile() as answer:
+                return answer.read().split("\n\n", 1)[1]
 
     def ask(self, client, sender="x@far.test"):
         """What this machine's gate says of a relay."""
@@ -213,6 +226,16 @@ def test_log_in_here_relay_there(site):
     for m in (a, b, c):
         assert m.trouble() == "" and m.refused() == {}
         assert "2 other machines" in m.out("status", code=None)
+    health = json.loads(a.page("c.sock", "/health"))
+    assert health["share_good"] and health["share_trouble"] == ""
+    assert health["share_lag_s"] < 60
+    figures = {sample.name: sample for family in
+               text_string_to_metric_families(
+                   a.page("c-metrics.sock", "/metrics"))
+               for sample in family.samples}
+    assert figures["popgate_share_good"].value == 1
+    heard = figures["popgate_share_machine_heard_time_seconds"]
+    assert heard.labels["machine"] in "bc"
     out = a.out("share", "status")
     assert "b " in out and "c " in out and "refused" not in out
 
