@@ -316,6 +316,24 @@ late_or_login(struct feed *f, const struct line *line, const struct judged *j)
 	return FATE_LATE;
 }
 
+/* A line of f is about to go into the batch. */
+static void
+to_batch(struct feed *f)
+{
+	if (batch_count(f->c->batch) == 0)
+		f->c->batch_ms = clock_monotonic_ms();
+	f->contributed = true;
+}
+
+static bool
+take_end(struct feed *f, const struct line *line, const struct judged *judged)
+{
+	to_batch(f);
+	batch_add_end(f->c->batch, &judged->session, judged->session_until,
+	    f->cfg.name, line->position);
+	return !batch_full(f->c->batch);
+}
+
 /* Every line of every source comes through here. */
 static bool
 take_line(void *arg, const struct line *line)
@@ -351,14 +369,8 @@ take_line(void *arg, const struct line *line)
 	}
 	if (judged.fate == FATE_STREAM_PIECE)
 		note_piece(c, f, judged.server);
-	if (batch_count(c->batch) == 0)
-		c->batch_ms = clock_monotonic_ms();
-	if (judged.session.kind > SESSION_BEGIN) {
-		batch_add_end(c->batch, &judged.session, judged.session_until,
-		    f->cfg.name, line->position);
-		f->contributed = true;
-		return !batch_full(c->batch);
-	}
+	if (judged.session.kind > SESSION_BEGIN)
+		return take_end(f, line, &judged);
 	if (judged.fate != FATE_LOGIN)
 		return true;
 	/* the line may be younger than c->now, when this step began */
@@ -371,9 +383,9 @@ take_line(void *arg, const struct line *line)
 	if (judged.login.at > f->line_at)
 		f->line_at = judged.login.at;
 	note_future(c, f, &judged);
+	to_batch(f);
 	batch_add(c->batch, &judged, f->cfg.name, line->position, line->text,
 	    line->len);
-	f->contributed = true;
 	return !batch_full(c->batch);
 }
 

@@ -458,7 +458,7 @@ enum { LINES = 300, CLIENTS = 3, USERS = 2, PORTS = 3 };
 
 struct log_line {
 	struct store_entry e;
-	char client[20], user[8], id[12], text[12];
+	char client[20], user[16], id[16], text[24];
 	bool deletes; /* the admin deletes this client */
 };
 
