@@ -11,6 +11,13 @@ PYTHON   ?= /usr/bin/python3
 
 PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
 	    liblzma libzstd libmicrohttpd libcares openssl
+# sharing between machines, where both are here: HAVE_SHARE= builds without it
+SHARE_PKGS := hiredis libsodium
+HAVE_SHARE ?= $(shell pkg-config --exists $(SHARE_PKGS) && echo yes)
+ifneq (,$(HAVE_SHARE))
+PKGS     += $(SHARE_PKGS)
+OURS_SHARE := -DPOPGATE_SHARE
+endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
@@ -26,7 +33,7 @@ endif
 # a warning ends the build of those who set this, as make test does
 WERROR   ?=
 OURS     := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 \
-	    -DPOPGATE_VERSION='"$(VERSION)"' -I.
+	    -DPOPGATE_VERSION='"$(VERSION)"' $(OURS_SHARE) -I.
 ALL_CFLAGS = -std=c17 $(OURS) $(WARN) $(if $(WERROR),-Werror) $(HARDEN) \
 	    $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(CFLAGS) $(LDFLAGS)

@@ -142,12 +142,22 @@ struct leftover {
 	char name[512]; /* "" none */
 };
 
+/* The stream of other machines, whose row share.c keeps. */
+static bool
+is_required_stream(const struct config *cfg, const char *name)
+{
+	return cfg->share.required && cfg->share.servers.n > 0 &&
+	    strncmp(name, "share:", 6) == 0 &&
+	    strcmp(name + 6, cfg->share.stream) == 0;
+}
+
 static bool
 find_leftover(void *arg, const struct store_source *src)
 {
 	struct leftover *l = arg;
 
-	if (state_feed(l->c, src->name) != NULL)
+	if (state_feed(l->c, src->name) != NULL ||
+	    is_required_stream(l->c->cfg, src->name))
 		return true;
 	(void)snprintf(l->name, sizeof(l->name), "%s", src->name);
 	return false;
@@ -171,6 +181,18 @@ delete_leftovers(struct collect *c, struct err *err)
 	}
 }
 
+static int
+settle_source(struct collect *c, const char *name, struct err *err)
+{
+	struct store_source row = { 0 };
+	int found = store_source_find(c->store, name, &row, err);
+
+	if (found != 0)
+		return found == 1 ? 0 : -1;
+	(void)snprintf(row.name, sizeof(row.name), "%s", name);
+	return store_source_save(c->store, &row, err);
+}
+
 /* What was followed under another configuration counts by this one. */
 static int
 settle_sessions(struct collect *c, struct err *err)
@@ -180,26 +202,24 @@ settle_sessions(struct collect *c, struct err *err)
 	    : store_sessions_end(c->store, NULL, err);
 }
 
-/* Give each configured source its row, and delete the rows of others: a row
- * that nobody updates holds back policy row 12 for ever, and a missing one
- * doesn't hold it back at all. */
+/* Give each configured source its row, and a stream that is required, and
+ * delete the rows of others: a row that nobody updates holds back policy row 12
+ * for ever, and a missing one doesn't hold it back at all. */
 static int
 settle_sources(struct collect *c, struct err *err)
 {
+	char stream[80];
+
 	if (delete_leftovers(c, err) == -1 || settle_sessions(c, err) == -1)
 		return -1;
-	for (size_t i = 0; i < c->n_feeds; i++) {
-		struct store_source row = { 0 };
-		const char *name = c->feed[i]->cfg.name;
-		int found = store_source_find(c->store, name, &row, err);
-
-		if (found == 1)
-			continue;
-		(void)snprintf(row.name, sizeof(row.name), "%s", name);
-		if (found == -1 || store_source_save(c->store, &row, err) == -1)
+	for (size_t i = 0; i < c->n_feeds; i++)
+		if (settle_source(c, c->feed[i]->cfg.name, err) == -1)
 			return -1;
-	}
-	return 0;
+	(void)snprintf(
+	    stream, sizeof(stream), "share:%s", c->cfg->share.stream);
+	return is_required_stream(c->cfg, stream)
+	    ? settle_source(c, stream, err)
+	    : 0;
 }
 
 /* Two collectors on one database would count every login twice. The lock is on

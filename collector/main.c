@@ -19,6 +19,7 @@
 
 #include "collector/collect.h"
 #include "collector/mirror.h"
+#include "collector/share.h"
 #include "collector/status.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -77,10 +78,28 @@ open_signals(struct err *err)
 	return fd;
 }
 
-/* Files of collector.mirror, kept by a thread that reads the configuration of
- * its own. The table is the one that we began with. */
+/* What threads do beside the loop, each by a configuration of its own: the
+ * files of collector.mirror, and what is shared with other machines. The table
+ * is the one that we began with. */
 static struct mirror *mirror;
+static struct share *share;
 static char *database;
+
+static int
+load_again(const char *path, struct config **cfg_r, struct err *err)
+{
+	if (config_load(path, cfg_r, err) == -1)
+		return -1;
+	char *same = database == NULL ? NULL : strdup(database);
+
+	if (database == NULL)
+		database = strdup((*cfg_r)->logins.database);
+	if (same != NULL) {
+		free((*cfg_r)->logins.database);
+		(*cfg_r)->logins.database = same;
+	}
+	return 0;
+}
 
 static void
 start_mirror(const char *path)
@@ -88,20 +107,27 @@ start_mirror(const char *path)
 	struct config *cfg;
 	struct err err;
 
-	if (config_load(path, &cfg, &err) == 0) {
-		char *same = database == NULL ? NULL : strdup(database);
-
-		if (database == NULL)
-			database = strdup(cfg->logins.database);
-		if (same != NULL) {
-			free(cfg->logins.database);
-			cfg->logins.database = same;
-		}
+	if (load_again(path, &cfg, &err) == 0) {
 		mirror_stop(&mirror, cfg);
 		if (mirror_start(cfg, note, &mirror, &err) == 0)
 			return;
 	}
 	log_msg(LOG_ERR, "%s", err.text);
+}
+
+/* Without what it needs this machine goes on alone. */
+static void
+start_share(const char *path)
+{
+	struct config *cfg;
+	struct err err;
+
+	if (load_again(path, &cfg, &err) == 0) {
+		share_stop(&share);
+		if (share_start(cfg, note, &share, &err) == 0)
+			return;
+	}
+	log_msg(LOG_ERR, "nothing is shared: %s", err.text);
 }
 
 static void
@@ -111,9 +137,14 @@ reload(struct collect *c, const char *path)
 	struct err err;
 
 	(void)sd_notify(0, "RELOADING=1");
-	bool good = config_load(path, &cfg, &err) == 0 &&
-	    collect_reload(c, cfg, &err) == 0;
+	bool good = config_load(path, &cfg, &err) == 0;
 
+	if (good) {
+		/* it would save rows that another configuration lacks */
+		share_stop(&share);
+		good = collect_reload(c, cfg, &err) == 0;
+		start_share(path);
+	}
 	if (good) {
 		start_mirror(path);
 		log_msg(LOG_NOTICE, "reload: %s: in force", path);
@@ -167,6 +198,7 @@ run(struct collect *c, int signals, const char *path)
 		if (figures.waiting == 0 && figures.logins != told) {
 			told = figures.logins;
 			mirror_poke(mirror);
+			share_poke(share);
 		}
 		tell_systemd(c);
 	}
@@ -220,6 +252,7 @@ serve(struct config *cfg)
 
 	/* in any case: what a former process left there must not stay */
 	start_mirror(opt.config);
+	start_share(opt.config);
 	if (!started && (opt.detach || err.code == ERR_VERSION)) {
 		code = daemon_fail(&opt, daemon_exit_code(&err), err.text);
 		goto out;
@@ -240,6 +273,7 @@ serve(struct config *cfg)
 	log_msg(LOG_NOTICE, "stopped");
 out:
 	mirror_stop(&mirror, NULL);
+	share_stop(&share);
 	free(database);
 	collect_free(&c);
 	if (signals != -1)

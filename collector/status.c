@@ -15,10 +15,12 @@
 #include "common/config/config.h"
 #include "common/daemon/health.h"
 #include "common/db/store.h"
+#include "common/db/store_share.h"
 
 /* set before the threads */
 static char *database;
 static int64_t opened_at;
+static bool shared; /* there are servers */
 static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
 	struct collect_figures now;
@@ -75,6 +77,20 @@ source_json(void *arg, const struct store_source *src)
 	return true;
 }
 
+/* Nothing where nothing is shared. */
+static void
+share_json(struct json *j, struct store *st)
+{
+	struct store_share share;
+
+	if (!shared || store_share_find(st, &share, NULL) != 1)
+		return;
+	json_bool(j, "share_good", *share.trouble == '\0');
+	json_text(j, "share_trouble", share.trouble);
+	json_number(j, "share_lag_s", clock_now() - share.heard_at);
+	json_number(j, "share_skew_s", share.skew_s);
+}
+
 static void
 add_members(struct json *j)
 {
@@ -94,8 +110,10 @@ add_members(struct json *j)
 	json_open(j, "sources", '[');
 	if (store_open(database, STORE_READ, &st, &err) == 0)
 		(void)store_each_source(st, source_json, &s, &err);
-	store_close(&st);
 	json_close(j, ']');
+	if (st != NULL)
+		share_json(j, st);
+	store_close(&st);
 	json_number(j, "lag_s", s.lag_s);
 }
 
@@ -135,6 +153,52 @@ count_metric(void *arg, const struct store_count *row)
 	return true;
 }
 
+static bool
+refused_metric(void *arg, const char *reason, int64_t n, int64_t last_at)
+{
+	const struct metrics_label labels[] = { { "reason", reason }, { 0 } };
+
+	(void)last_at;
+	metrics_sample(arg, "share_refused", "_total", labels, (uint64_t)n);
+	return true;
+}
+
+static bool
+peer_metric(void *arg, const struct store_peer *peer)
+{
+	const struct metrics_label labels[] = { { "machine", peer->name },
+		{ "origin", peer->origin }, { 0 } };
+
+	if (peer->read_at != 0)
+		metrics_sample(arg, "share_machine_heard_time_seconds", "",
+		    labels, (uint64_t)peer->read_at);
+	return true;
+}
+
+static int
+share_metrics(FILE *to, struct store *st, struct err *err)
+{
+	struct store_share share;
+	int found = shared ? store_share_find(st, &share, err) : 0;
+
+	if (found != 1)
+		return found;
+	metrics_gauge(to, "share_good", NULL,
+	    "1 while Redis answers and the stream is read.",
+	    *share.trouble == '\0');
+	metrics_family(to, "share_lag_seconds", "gauge", "seconds",
+	    "Since the stream of other machines was last read to its end.");
+	metrics_milli(to, "share_lag_seconds", NULL,
+	    (clock_now() - share.heard_at) * 1000);
+	metrics_family(to, "share_machine_heard_time_seconds", "gauge",
+	    "seconds", "When a machine last said hello, Unix time.");
+	if (store_each_peer(st, peer_metric, to, err) == -1)
+		return -1;
+	metrics_family(to, "share_refused", "counter", NULL,
+	    "Entries of the stream that didn't count, and why.");
+	return store_each_refused(st, refused_metric, to, err);
+}
+
 static int
 table_metrics(FILE *to, struct store *st)
 {
@@ -158,7 +222,9 @@ table_metrics(FILE *to, struct store *st)
 	metrics_family(to, "lines_refused", "counter", NULL,
 	    "Lines of known servers that are no login to go by, and why.");
 	c.logins = false;
-	return store_each_count(st, count_metric, &c, &err);
+	if (store_each_count(st, count_metric, &c, &err) == -1)
+		return -1;
+	return share_metrics(to, st, &err);
 }
 
 static int
@@ -209,6 +275,7 @@ status_open(const struct config *cfg)
 	mutex_unlock(&mtx);
 	opened_at = clock_now();
 	database = strdup(cfg->logins.database);
+	shared = cfg->share.servers.n > 0;
 	if (database == NULL)
 		return;
 	health_open(&pages);

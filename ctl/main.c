@@ -34,6 +34,7 @@ const struct command *const commands[] = {
 	&cmd_import,
 	&cmd_export,
 	&cmd_mirror,
+	&cmd_share,
 	&cmd_status,
 	&cmd_health,
 	&cmd_watch,

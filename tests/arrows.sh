@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# arrows.sh - includes point down only: base < records < grammar, logs, mta <
+# arrows.sh - includes point down only: base < records < share < grammar, logs, mta <
 # config < db < policy < maps < daemon < the programs, and never from one
 # program into another (docs/ARCHITECTURE.md). `make check` runs it.
 set -eu
@@ -15,7 +15,7 @@ function complain(what) {
 	bad++
 }
 BEGIN {
-	n = split("base records grammar logs mta config db policy maps " \
+	n = split("base records share grammar logs mta config db policy maps " \
 	    "daemon collector milter ctl", name, " ")
 	for (i = 1; i <= n; i++)
 		height[name[i]] = i

@@ -62,7 +62,7 @@ refuse_unknown(const struct config *cfg, const config_t *file, struct err *err)
 			return key_error(cfg, sec, name,
 			    "one of the sections logins, audit, milter, "
 			    "permit, relay, limits, reply, collector, "
-			    "metrics",
+			    "metrics, share",
 			    err);
 		if (!config_setting_is_group(sec))
 			return key_error(
@@ -129,6 +129,20 @@ check_mirror(const struct config *cfg, const config_t *file, struct err *err)
 	    "no file while relay.sender_binding or "
 	    "relay.null_sender refuses senders: what popgate-milter refuses, "
 	    "a program that reads such a file would let in",
+	    err);
+}
+
+/* Refuse to share without a key: whoever may write to Redis would open the
+ * relay. */
+static int
+check_share(const struct config *cfg, const config_t *file, struct err *err)
+{
+	if (cfg->share.servers.n == 0 || *cfg->share.key_file != '\0')
+		return 0;
+	return key_error(cfg, config_lookup(file, "share.servers"),
+	    "share.servers",
+	    "share.key_file beside it: without a key, whoever can write to "
+	    "Redis would let clients relay (see popgatectl share init)",
 	    err);
 }
 
@@ -206,7 +220,8 @@ config_load(const char *path, struct config **cfg_r, struct err *err)
 	    refuse_unknown(cfg, &file, err) == 0 &&
 	    set_keys(cfg, &file, err) == 0 &&
 	    check_local_mailers(cfg, &file, err) == 0 &&
-	    check_mirror(cfg, &file, err) == 0)
+	    check_mirror(cfg, &file, err) == 0 &&
+	    check_share(cfg, &file, err) == 0)
 		ret = 0;
 	config_destroy(&file);
 	if (ret == 0)

@@ -163,6 +163,16 @@ struct config {
 	struct {
 		char *milter, *collector; /* "" none */
 	} metrics;
+	struct {
+		struct string_list servers; /* empty: nothing is shared */
+		char *stream; /* its name, and what other keys begin with */
+		char *user; /* of Redis; "" its default user */
+		char *password_file; /* "" none */
+		char *key_file; /* not "" where servers are */
+		char *key_file_old; /* opens entries, too; "" none */
+		bool required; /* row 12 when Redis is away */
+		char *name; /* of this machine; "" its host name */
+	} share;
 };
 
 /* Read and check path. Returns 0 and a new configuration, or -1 with err:

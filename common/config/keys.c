@@ -3,6 +3,8 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
@@ -62,6 +64,65 @@ check_group(const char *value)
 	return *value == '\0' || getgrnam(value) != NULL
 	    ? NULL
 	    : "a group of this system";
+}
+
+#ifdef POPGATE_SHARE
+enum { BUILT_TO_SHARE = true };
+#else
+enum { BUILT_TO_SHARE = false };
+#endif
+
+/* A Redis: "unix:/path", "host:port" or "[2001:db8::1]:6379". */
+static const char *
+check_redis(const char *value)
+{
+	static const char expected[] =
+	    "\"unix:/path\", \"host:port\" or \"[IPv6 address]:port\"";
+	struct listen_spec spec;
+	struct err err;
+	char text[400];
+
+	if (!BUILT_TO_SHARE)
+		return "nothing: this popgate was built without sharing "
+		       "(hiredis and libsodium)";
+	(void)snprintf(text, sizeof(text), "%s%s",
+	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:", value);
+	if (strlen(value) >= sizeof(text) - 5 ||
+	    listen_parse(text, &spec, &err) == -1 ||
+	    (!spec.is_unix && strpbrk(spec.host, "/@") != NULL))
+		return expected;
+	return NULL;
+}
+
+/* It begins the names of all keys in Redis, and rules of its ACL name it. */
+static const char *
+check_stream(const char *value)
+{
+	size_t len = strlen(value);
+
+	return len > 0 && len <= 64 &&
+		strspn(value,
+		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "0123456789.-_") == len
+	    ? NULL
+	    : "1 to 64 letters, digits, \".\", \"-\" or \"_\"";
+}
+
+static const char *
+check_name(const char *value)
+{
+	size_t len = strlen(value);
+
+	for (size_t i = 0; i < len; i++)
+		if (value[i] <= ' ' || value[i] > '~')
+			len = 64;
+	return len < 64 ? NULL : "at most 63 printable characters, no space";
+}
+
+static const char *
+check_path_or_none(const char *value)
+{
+	return *value == '\0' || *value == '/' ? NULL : "an absolute path";
 }
 
 #define AT(member) offsetof(struct config, member)
@@ -532,6 +593,60 @@ static const struct key keys[] = {
 	    .kind = K_GROUPS,
 	    .offset = AT(collector.mirror),
 	    .groups = &key_mirrors,
+	},
+	{
+	    .path = "share.servers",
+	    .kind = K_STRINGS,
+	    .offset = AT(share.servers),
+	    .def = "",
+	    .check = check_redis,
+	},
+	{
+	    .path = "share.stream",
+	    .kind = K_TEXT,
+	    .offset = AT(share.stream),
+	    .def = "popgate",
+	    .check = check_stream,
+	},
+	{
+	    .path = "share.user",
+	    .kind = K_TEXT,
+	    .offset = AT(share.user),
+	    .def = "",
+	},
+	{
+	    .path = "share.password_file",
+	    .kind = K_TEXT,
+	    .offset = AT(share.password_file),
+	    .def = "",
+	    .check = check_path_or_none,
+	},
+	{
+	    .path = "share.key_file",
+	    .kind = K_TEXT,
+	    .offset = AT(share.key_file),
+	    .def = "",
+	    .check = check_path_or_none,
+	},
+	{
+	    .path = "share.key_file_old",
+	    .kind = K_TEXT,
+	    .offset = AT(share.key_file_old),
+	    .def = "",
+	    .check = check_path_or_none,
+	},
+	{
+	    .path = "share.required",
+	    .kind = K_BOOL,
+	    .offset = AT(share.required),
+	    .def = "false",
+	},
+	{
+	    .path = "share.name",
+	    .kind = K_TEXT,
+	    .offset = AT(share.name),
+	    .def = "",
+	    .check = check_name,
 	},
 };
 

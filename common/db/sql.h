@@ -6,7 +6,7 @@
 
 #include "common/db/db.h"
 
-enum { SQL_LOGINS_STEPS = 8, SQL_AUDIT_STEPS = 6 };
+enum { SQL_LOGINS_STEPS = 9, SQL_AUDIT_STEPS = 6 };
 
 extern const struct db_migration sql_logins[SQL_LOGINS_STEPS];
 extern const struct db_migration sql_audit[SQL_AUDIT_STEPS];

@@ -6,7 +6,7 @@
 #include "common/db/db.h"
 #include "common/db/store.h"
 
-enum { STORE_STATEMENTS = 64 }; /* there are fewer texts */
+enum { STORE_STATEMENTS = 96 }; /* there are fewer texts */
 
 struct store {
 	sqlite3 *db;

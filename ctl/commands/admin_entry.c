@@ -6,6 +6,7 @@
 
 #include "common/base/err.h"
 #include "common/base/own_addresses.h"
+#include "common/db/store_share.h"
 
 enum { IPV4_BITS_MIN = 8, IPV6_BITS_MIN = 16 };
 
@@ -74,9 +75,24 @@ entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
 		.line = line,
 	};
 
+	struct store_word word = {
+		.kind = WORD_ADD,
+		.subject = row->client,
+		.user = row->user,
+		.until = row->expires_at,
+		.note = line,
+	};
+	struct store_row dated = *row;
+
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
-	if (store_set(st, row, &err) == -1 ||
+	if (store_word_say(st, &word, ctl->now, &err) == -1) {
+		store_rollback(st);
+		return ctl_fail_err(ctl, &err);
+	}
+	if (dated.last_at == ctl->now)
+		dated.first_at = dated.last_at = word.at;
+	if (store_set(st, &dated, &err) == -1 ||
 	    store_event_add(st, &event, &err) == -1 ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);

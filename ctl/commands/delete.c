@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/base/err.h"
+#include "common/db/store_share.h"
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
@@ -42,6 +43,12 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 	network_format(&net, client);
 	(void)snprintf(how, sizeof(how), "popgatectl delete %s, by %s", client,
 	    ctl_who(who, sizeof(who)));
+	struct store_word word = {
+		.kind = WORD_DELETE,
+		.subject = client,
+		.user = "",
+		.note = "",
+	};
 	const struct store_event event = {
 		.at = ctl->now,
 		.client = client,
@@ -54,7 +61,10 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
-	n = store_delete(st, client, ctl->now, &err);
+	if (store_word_say(st, &word, ctl->now, &err) == -1)
+		n = -1;
+	else
+		n = store_delete(st, client, word.at, &err);
 	if (n == -1 || (n > 0 && store_event_add(st, &event, &err) == -1) ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);

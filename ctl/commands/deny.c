@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/db/store_share.h"
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
@@ -187,6 +188,33 @@ confirm(struct ctl *ctl, struct store *st, const struct subject *s)
 		confirm_client(&c, &s->net.base);
 }
 
+/* The word that another machine is told; until: now or earlier ends a denial.
+ */
+static int
+say_deny(struct store *st, const struct subject *s, int64_t until,
+    const char *note, int64_t now, int64_t *at_r, struct err *err)
+{
+	char lower[LOGIN_USER_MAX];
+	size_t i = 0;
+
+	for (; s->text[i] != '\0'; i++)
+		lower[i] = s->text[i] >= 'A' && s->text[i] <= 'Z'
+		    ? (char)(s->text[i] - 'A' + 'a')
+		    : s->text[i];
+	lower[i] = '\0';
+	struct store_word word = {
+		.kind = s->is_user ? WORD_DENY_USER : WORD_DENY_CLIENT,
+		.subject = s->is_user ? lower : s->text,
+		.user = "",
+		.until = until,
+		.note = note,
+	};
+	int rc = store_word_say(st, &word, now, err);
+
+	*at_r = word.at;
+	return rc;
+}
+
 static int
 write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
     int64_t until, const char *reason)
@@ -200,17 +228,18 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 	else
 		(void)snprintf(text, sizeof(text), "%.400s (by %s)", reason,
 		    ctl_who(who, sizeof(who)));
-	const struct store_deny deny = {
+	struct store_deny deny = {
 		.subject = s->text,
 		.is_user = s->is_user,
-		.created_at = ctl->now,
 		.expires_at = until,
 		.reason = text,
 	};
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
-	if (store_deny_set(st, &deny, &err) == -1 ||
+	if (say_deny(st, s, until, text, ctl->now, &deny.created_at, &err) ==
+		-1 ||
+	    store_deny_set(st, &deny, &err) == -1 ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
@@ -271,6 +300,25 @@ breach_subject(const struct ctl *ctl, const struct subject *s, char *buf)
 	    : breach_client(ctl->cfg, &s->net.base, buf);
 }
 
+/* Returns how many denials there were, or -1 with err. The other machines are
+ * told in any case: this one may not have heard of theirs yet. */
+static int
+end_deny(struct ctl *ctl, struct store *st, const struct subject *subject,
+    struct err *err)
+{
+	int64_t at;
+	int n = -1;
+
+	if (store_begin(st, err) == 0 &&
+	    say_deny(st, subject, ctl->now, "popgatectl undeny", ctl->now, &at,
+		err) == 0)
+		n = store_deny_delete(st, subject->text, subject->is_user, err);
+	if (n != -1 && store_commit(st, err) == -1)
+		n = -1;
+	store_rollback(st);
+	return n;
+}
+
 static int
 run_undeny(struct ctl *ctl, const struct ctl_args *args)
 {
@@ -285,7 +333,7 @@ run_undeny(struct ctl *ctl, const struct ctl_args *args)
 		rc = ctl_store(ctl, STORE_MODIFY, &st);
 	if (rc != 0)
 		return rc;
-	int n = store_deny_delete(st, subject.text, subject.is_user, &err);
+	int n = end_deny(ctl, st, &subject, &err);
 
 	store_close(&st);
 	if (n == -1)

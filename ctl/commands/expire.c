@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/db/store_share.h"
 #include "ctl/commands/commands.h"
 #include "ctl/commands/expire.h"
 #include "ctl/commands/words.h"
@@ -25,9 +26,18 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 	*n_r = 0;
 	if (rc != 0)
 		return rc;
+	struct store_word word = {
+		.kind = WORD_DELETE,
+		.subject = "",
+		.user = "",
+		.at = cutoff - ctl->cfg->logins.window_s - 1,
+		.until = cutoff - ctl->cfg->logins.window_s - 1,
+		.note = "",
+	};
+
 	/* first: what is read while we delete must not come back either */
-	if (store_delete_older(
-		st, cutoff - ctl->cfg->logins.window_s - 1, &err) == -1) {
+	if (store_word_say(st, &word, ctl->now, &err) == -1 ||
+	    store_delete_older(st, word.at, &err) == -1) {
 		rc = ctl_fail_err(ctl, &err);
 		store_close(&st);
 		return rc;

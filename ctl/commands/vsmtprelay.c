@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/db/store_share.h"
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/expire.h"
 #include "ctl/commands/words.h"
@@ -147,9 +148,16 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 		char client[NETWORK_TEXT_MAX];
 
 		(void)ctl_network(ctl, argv[i], &net);
+		struct store_word word = {
+			.kind = WORD_DELETE,
+			.subject = network_format(&net, client),
+			.user = "",
+			.note = "",
+		};
+
 		if (store_begin(st, &err) == -1 ||
-		    store_delete(st, network_format(&net, client), ctl->now,
-			&err) == -1 ||
+		    store_word_say(st, &word, ctl->now, &err) == -1 ||
+		    store_delete(st, client, word.at, &err) == -1 ||
 		    store_commit(st, &err) == -1) {
 			store_rollback(st);
 			rc = ctl_fail_err(ctl, &err);

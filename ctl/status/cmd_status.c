@@ -76,6 +76,7 @@ status_gather(struct ctl *ctl, struct status *s)
 	/* one that hangs takes seconds, and the collector's goes on */
 	ctl->now = clock_now();
 	status_tables(s);
+	status_share(s);
 	status_mta(s);
 	check_mode(s);
 	return 0;

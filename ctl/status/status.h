@@ -51,6 +51,8 @@ void status_add(
 
 void status_daemons(struct status *s); /* the daemons and their sockets */
 void status_tables(struct status *s); /* logs, logins.db, audit.db */
+/* Is what other machines share heard, and what isn't believed? */
+void status_share(struct status *s);
 /* Does a mail server of this machine ask popgate? After the other two. */
 void status_mta(struct status *s);
 

@@ -37,6 +37,7 @@ COMMANDS = {
     'undeny': ('Lw', ['undeny', '198.51.100.79']),
     'expire': ('Lw', ['expire']),
     'dump': ('Lr', ['dump']),
+    'share': ('', None),        # asks Redis: test_share
     'login': ('', None),        # speaks to a socket: test_collector
     'stats': ('Ar', ['stats']),
     'top': ('Ar', ['top']),

@@ -48,6 +48,9 @@ defaults(void **state)
 	assert_false(cfg->limits.trusted_networks);
 	assert_int_equal(cfg->limits.deny_for_s, 0);
 	assert_int_equal(cfg->collector.n_sources, 0);
+	assert_int_equal(cfg->share.servers.n, 0);
+	assert_string_equal(cfg->share.stream, "popgate");
+	assert_false(cfg->share.required);
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -404,6 +407,38 @@ errors(void **state)
 		    ":1:", "collector.tags", "between 1 and 16 tags" },
 		{ "collector: { tags = { dovecot = [ 1 ]; }; };",
 		    ":1:", "collector.tags", "strings that are not empty" },
+#ifdef POPGATE_SHARE
+#define SHARE(text) "share: { key_file = \"/k\"; " text " };"
+		{ SHARE("servers = [ \"10.0.0.5\" ];"), ":1:",
+		    "share.servers", "\"host:port\"" },
+		{ SHARE("servers = [ \"redis://a:6379\" ];"), ":1:",
+		    "share.servers", "\"host:port\"" },
+		{ SHARE("servers = [ \"unix:run/x\" ];"), ":1:",
+		    "share.servers", "\"unix:/path\"" },
+		{ "share: { servers = [ \"a.test:6379\" ]; };",
+		    ":1:", "share.servers", "share.key_file beside it" },
+#else
+		{ "share: { servers = [ \"a.test:6379\" ]; };",
+		    ":1:", "share.servers", "built without sharing" },
+#define SHARE(text) "share: { " text " };"
+#endif
+		{ SHARE("stream = \"pop gate\";"), ":1:", "share.stream",
+		    "letters, digits" },
+		{ SHARE("stream = \"\";"), ":1:", "share.stream",
+		    "letters, digits" },
+		{ SHARE("password_file = \"secret\";"), ":1:",
+		    "share.password_file", "an absolute path" },
+		{ SHARE("key_file_old = \"k\";"), ":1:",
+		    "share.key_file_old", "an absolute path" },
+		{ SHARE("required = \"true\";"), ":1:", "share.required",
+		    "true or false" },
+		{ SHARE("name = \"0123456789012345678901234567890123456789"
+			"012345678901234567890123\";"),
+		    ":1:", "share.name", "at most 63" },
+		{ SHARE("name = \"mail 1\";"), ":1:", "share.name",
+		    "no space" },
+		{ SHARE("password = \"x\";"), ":1:", "share.password",
+		    "popgate.conf(5)" },
 		{ "logins: {", ":1:", "", "syntax error" },
 		{ "logins: { window = \"1s\"; window = \"2s\"; };", ":1:", "",
 		    "duplicate" },

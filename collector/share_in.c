@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC */
+/* The half of share.h that reads the stream. Nothing of what no key of ours has
+ * sealed is looked at. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/share_state.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+
+enum { BLOCK_MS = 1000 };
+
+/* --- the machines --- */
+
+static struct share_machine *
+add_machine(struct share *s, const char *origin, struct err *err)
+{
+	struct share_machine *more = realloc(
+	    s->machine, (s->n_machines + 1) * sizeof(struct share_machine));
+
+	if (more == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return NULL;
+	}
+	s->machine = more;
+	struct share_machine *m = &more[s->n_machines++];
+
+	*m = (struct share_machine){ .number = 0 };
+	(void)snprintf(m->origin, sizeof(m->origin), "%s", origin);
+	(void)snprintf(m->name, sizeof(m->name), "%.8s", origin);
+	return m;
+}
+
+static struct share_machine *
+machine_of(struct share *s, const char *origin, struct err *err)
+{
+	for (size_t i = 0; i < s->n_machines; i++)
+		if (strcmp(s->machine[i].origin, origin) == 0)
+			return &s->machine[i];
+	return add_machine(s, origin, err);
+}
+
+struct loading {
+	struct share *s;
+	struct err *err;
+	bool failed;
+};
+
+static bool
+load_machine(void *arg, const struct store_peer *peer)
+{
+	struct loading *l = arg;
+	struct share_machine *m = add_machine(l->s, peer->origin, l->err);
+
+	l->failed = m == NULL;
+	if (l->failed)
+		return false;
+	m->number = peer->number;
+	m->known = true;
+	if (*peer->name != '\0')
+		(void)snprintf(m->name, sizeof(m->name), "%s", peer->name);
+	return true;
+}
+
+int
+share_load_machines(struct share *s, struct err *err)
+{
+	struct loading l = { .s = s, .err = err };
+
+	s->n_machines = 0;
+	if (store_each_peer(s->store, load_machine, &l, err) == -1 || l.failed)
+		return -1;
+	return 0;
+}
+
+/* --- entries --- */
+
+struct store_word
+share_word(const struct share_entry *e)
+{
+	struct store_word w = { .subject = e->subject,
+		.user = e->user,
+		.at = e->at,
+		.until = e->until,
+		.note = e->note };
+
+	switch (e->kind) {
+	case SHARE_ADD:
+		w.kind = WORD_ADD;
+		break;
+	case SHARE_DELETE:
+		w.kind = WORD_DELETE;
+		w.until = e->at;
+		break;
+	case SHARE_DENY_CLIENT:
+		w.kind = WORD_DENY_CLIENT;
+		break;
+	case SHARE_DENY_USER:
+		w.kind = WORD_DENY_USER;
+		w.subject = e->user;
+		w.user = "";
+		break;
+	case SHARE_LOGIN:
+	case SHARE_HELLO:
+		assert(false);
+	}
+	return w;
+}
+
+static int
+take_login(
+    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	struct share_machine *m = machine_of(s, e->origin, err);
+	const struct store_share_login login = { .number = e->number,
+		.at = e->at,
+		.client = e->subject,
+		.user = e->user,
+		.service = e->service,
+		.server = e->server };
+
+	if (m == NULL)
+		return -1;
+	if (e->number <= m->number) {
+		s->refused[SHARE_COPY] += !s->again;
+		return 0;
+	}
+	m->number = e->number;
+	m->moved = true;
+	if (e->at + s->cfg->logins.window_s <= now)
+		return 0; /* counts no longer */
+	return store_share_take_login(
+	    s->store, &login, m->name, s->cfg->logins.window_s, err);
+}
+
+/* The machine has published logins up to e->number, and the stream has them in
+ * order: what didn't come, was kept from us. */
+static int
+take_hello(
+    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	struct share_machine *m = machine_of(s, e->origin, err);
+	const struct store_peer peer = { .origin = e->origin,
+		.name = m == NULL ? "" : m->name,
+		.number = e->number,
+		.heard_at = e->at,
+		.read_at = now };
+
+	if (m == NULL)
+		return -1;
+	(void)snprintf(
+	    m->name, sizeof(m->name), "%.*s", SHARE_NAME_MAX - 1, e->note);
+	if (m->known && e->number > m->number)
+		s->refused[SHARE_MISSING]++;
+	if (e->number > m->number)
+		m->number = e->number;
+	m->known = true;
+	return store_peer_hello(s->store, &peer, err);
+}
+
+static int
+take(struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	if (strcmp(e->origin, s->at.origin) == 0)
+		return 0;
+	if (e->at > now + LOGIN_FUTURE_S) {
+		s->refused[SHARE_FUTURE]++;
+		return 0;
+	}
+	if (e->kind == SHARE_LOGIN)
+		return take_login(s, e, now, err);
+	if (e->kind == SHARE_HELLO)
+		return take_hello(s, e, now, err);
+	const struct store_word word = share_word(e);
+
+	return store_share_take_word(
+	    s->store, &word, now, s->cfg->logins.window_s, err);
+}
+
+static int
+take_all(struct share *s, struct err *err)
+{
+	int64_t now = clock_now();
+
+	for (size_t i = 0; i < s->n; i++)
+		if (take(s, &s->entry[i], now, err) == -1)
+			return -1;
+	for (size_t i = 0; i < s->n_machines; i++) {
+		struct share_machine *m = &s->machine[i];
+
+		if (m->moved &&
+		    store_peer_advance(s->store, m->origin, m->number, err) ==
+			-1)
+			return -1;
+		m->known |= m->moved;
+		m->moved = false;
+	}
+	return 0;
+}
+
+/* The entries of an answer, and how far the stream is read with them. */
+static int
+commit(struct share *s, struct err *err)
+{
+	struct store_share old = s->at;
+
+	if (s->seen > 0)
+		(void)snprintf(
+		    s->at.position, sizeof(s->at.position), "%s", s->position);
+	if (s->seen < SHARE_BATCH)
+		s->at.heard_at = clock_now();
+	s->at.trouble[0] = '\0';
+	if (s->seen == 0 && s->saved_ms != 0 &&
+	    clock_monotonic_ms() - s->saved_ms < 2000)
+		return 0; /* nothing new */
+	if (store_begin(s->store, err) == -1 || take_all(s, err) == -1 ||
+	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		s->at = old;
+		(void)share_load_machines(s, NULL);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+collect_entry(void *arg, const char *position, const struct link_bytes *bytes)
+{
+	struct share *s = arg;
+	enum share_refusal refusal = SHARE_MALFORMED;
+
+	assert(s->n <= s->seen);
+	/* more than was asked for: the position stays before them */
+	if (s->seen == SHARE_BATCH)
+		return;
+	s->seen++;
+	(void)snprintf(s->position, sizeof(s->position), "%s", position);
+	if (bytes != NULL)
+		refusal = share_open(&s->keys, s->cfg->share.stream, bytes->p,
+		    bytes->len, &s->entry[s->n]);
+	if (refusal == SHARE_GOOD)
+		s->n++;
+	else
+		s->refused[refusal]++;
+}
+
+int
+share_receive(struct share *s, bool readable, struct err *err)
+{
+	int64_t ms = clock_monotonic_ms();
+
+	if (s->asked_ms != 0 && !readable) {
+		if (ms - s->asked_ms < BLOCK_MS + LINK_WAIT_MS)
+			return 0;
+		err_set(err, ERR_IO, "%s: no answer in time",
+		    s->cfg->share.servers.v[s->server]);
+		return -1;
+	}
+	if (s->asked_ms == 0) {
+		s->n = s->seen = 0;
+		if (link_read(s->in, s->at.position, SHARE_BATCH, BLOCK_MS,
+			err) == -1)
+			return -1;
+		s->asked_ms = ms;
+		return 0;
+	}
+	int done = link_taken(s->in, collect_entry, s, err);
+
+	if (done != 1)
+		return done;
+	s->asked_ms = 0;
+	if (commit(s, err) == -1)
+		return -1;
+	if (s->seen < SHARE_BATCH)
+		s->again = false;
+	return 1;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC */
+/* The half of share.h that publishes. The history is the outbox. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "collector/share_state.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/db/store.h"
+
+/* What is put together for one transaction of Redis. */
+struct batch_out {
+	struct share *s;
+	size_t n;
+	struct link_mark mark; /* behind it */
+	size_t words; /* in s->entry: those of them that are words */
+	int64_t now;
+};
+
+static void
+put(struct batch_out *b, struct share_entry *entry)
+{
+	struct share *s = b->s;
+
+	memcpy(entry->origin, s->at.origin, sizeof(entry->origin));
+	/* a user or a note that has no form here: longer than any server
+	 * allows */
+	if (b->n == SHARE_BATCH || !share_entry_good(entry))
+		return;
+	s->bytes[b->n] = (struct link_bytes){
+		.p = s->sealed[b->n],
+		.len = share_seal(
+		    &s->keys, s->cfg->share.stream, entry, s->sealed[b->n]),
+	};
+	b->n++;
+}
+
+/* Put a word, and remember which. */
+static void
+put_told(struct batch_out *b, struct share_entry *entry)
+{
+	assert(b->words < SHARE_BATCH);
+	put(b, entry);
+	b->s->entry[b->words++] = *entry;
+}
+
+#define COPY(to, from) (void)snprintf(to, sizeof(to), "%s", from)
+
+static void
+put_login(void *arg, const struct store_share_login *l)
+{
+	struct batch_out *b = arg;
+	struct share_entry e = {
+		.kind = SHARE_LOGIN, .number = l->number, .at = l->at
+	};
+
+	COPY(e.subject, l->client);
+	COPY(e.user, l->user);
+	COPY(e.service, l->service);
+	COPY(e.server, l->server);
+	put(b, &e);
+	b->mark = (struct link_mark){ .number = l->number, .at = l->at };
+}
+
+static void
+put_word(void *arg, const struct store_word *w)
+{
+	static const enum share_kind kinds[WORD_KINDS] = {
+		[WORD_ADD] = SHARE_ADD,
+		[WORD_DELETE] = SHARE_DELETE,
+		[WORD_DENY_CLIENT] = SHARE_DENY_CLIENT,
+		[WORD_DENY_USER] = SHARE_DENY_USER,
+	};
+	struct share_entry e = { .kind = kinds[w->kind],
+		.at = w->at,
+		.until = w->kind == WORD_DELETE ? 0 : w->until };
+
+	if (w->kind == WORD_DENY_USER)
+		COPY(e.user, w->subject);
+	else
+		COPY(e.subject, w->subject);
+	if (w->kind == WORD_ADD)
+		COPY(e.user, w->user);
+	if (w->kind != WORD_DELETE)
+		(void)snprintf(e.note, sizeof(e.note), "%.250s", w->note);
+	put_told(arg, &e);
+}
+
+static void
+put_hello(struct batch_out *b)
+{
+	struct share *s = b->s;
+	struct share_entry e = { .kind = SHARE_HELLO,
+		.number = b->mark.number < 0 ? 0 : b->mark.number,
+		.at = b->now };
+
+	if (s->hello_ms != 0 &&
+	    clock_monotonic_ms() - s->hello_ms < SHARE_HELLO_S * 1000)
+		return;
+	COPY(e.note, s->name);
+	put(b, &e);
+}
+
+/* Mark the words of the batch in the table: these, and no word that was said
+ * meanwhile. */
+static int
+mark_told(struct batch_out *b, struct err *err)
+{
+	for (size_t i = 0; i < b->words; i++) {
+		const struct store_word word = share_word(&b->s->entry[i]);
+
+		if (store_word_told(b->s->store, &word, b->now, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A word is told again by the machine that notices first that the stream, which
+ * is kept for two windows, will soon hold it no longer: not by all at once, so
+ * each waits as long as its name says, 1 to 1.5 windows. */
+static int64_t
+told_before(const struct share *s, int64_t now)
+{
+	int64_t window_s = s->cfg->logins.window_s;
+
+	return now - window_s - (s->at.origin[0] % 16) * window_s / 32;
+}
+
+enum { WORDS = 64 };
+
+/* Redis has taken the batch. */
+static int
+remember(struct batch_out *b, int64_t scanned, struct err *err)
+{
+	struct share *s = b->s;
+	struct store_share old = s->at;
+
+	s->at.published = b->mark.number < 0 ? 0 : b->mark.number;
+	s->at.scanned = scanned;
+	if (store_begin(s->store, err) == -1 || mark_told(b, err) == -1 ||
+	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		s->at = old;
+		return -1;
+	}
+	return 0;
+}
+
+int
+share_publish(struct share *s, struct err *err)
+{
+	int64_t scanned, now = clock_now();
+	struct batch_out b = {
+		.s = s, .now = now, .mark = { .number = s->at.published }
+	};
+
+	if (b.mark.number > 0)
+		b.mark.at = store_share_login_at(s->store, b.mark.number, err);
+	if (b.mark.at == -1 ||
+	    store_word_each_untold(
+		s->store, told_before(s, now), WORDS, put_word, &b, err) == -1)
+		return -1;
+	int walked = store_share_each_login(s->store, s->at.scanned,
+	    now - s->cfg->logins.window_s, SHARE_BATCH - WORDS - 1, &scanned,
+	    put_login, &b, err);
+
+	if (walked == -1)
+		return -1;
+	size_t before_hello = b.n;
+
+	put_hello(&b);
+	if (b.n == 0) {
+		if (b.words > 0) /* too wide to be told */
+			return remember(&b, scanned, err);
+		s->at.scanned = scanned; /* others' logins: saved some time */
+		return walked == SHARE_BATCH - WORDS - 1;
+	}
+	int64_t window_s = s->cfg->logins.window_s;
+	const struct link_batch batch = { .v = s->bytes,
+		.n = b.n,
+		.origin = s->at.origin,
+		.entry = s->at.entry,
+		.was = { .number = s->at.published },
+		.mark = b.mark,
+		.keep_s = 2 * window_s < SHARE_KEEP_MIN_S ? SHARE_KEEP_MIN_S
+							  : 2 * window_s };
+	char added[LINK_POSITION_MAX];
+	int done = link_publish(s->out, &batch, added, err);
+
+	if (done == -1)
+		return -1;
+	if (done == 0)
+		return share_settle(s, err) == -1 ? -1 : 1;
+	if (b.n > before_hello)
+		s->hello_ms = clock_monotonic_ms();
+	(void)snprintf(s->at.entry, sizeof(s->at.entry), "%s", added);
+	if (remember(&b, scanned, err) == -1)
+		return -1;
+	return b.words == WORDS || walked == SHARE_BATCH - WORDS - 1;
+}
+
+/* --- agreeing --- */
+
+/* This table is another one than the one that published under its name: it is a
+ * copy of before, or was made anew. Its numbers begin again, so its name must.
+ */
+static int
+rename_table(struct share *s, struct err *err)
+{
+	bool first = *s->at.origin == '\0';
+
+	if (share_origin_make(s->at.origin, err) == -1)
+		return -1;
+	s->at.published = -1;
+	s->at.scanned = 0;
+	s->at.entry[0] = '\0';
+	/* what came under the old name counted as our own */
+	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
+	s->again = true;
+	if (!first)
+		s->note(LOG_NOTICE,
+		    "share: the login table is older than what it has published: it publishes under a new name, and again what still counts");
+	return store_word_untell(s->store, err);
+}
+
+/* Redis lost what it had, or the last part: all that still counts is told
+ * again. */
+static int
+publish_again(struct share *s, const struct link_mark *mark, struct err *err)
+{
+	s->at.entry[0] = '\0';
+	s->at.published = mark->number;
+	s->at.scanned = mark->number < 0 ? 0 : mark->number;
+	s->note(LOG_NOTICE,
+	    "share: Redis has lost what this machine had published: publishing again what still counts");
+	if (store_word_untell(s->store, err) == -1)
+		return -1;
+	/* the stream may be lost, and the key not */
+	return mark->number >= 0 ? 0 : link_forget(s->out, s->at.origin, err);
+}
+
+static int
+settle(struct share *s, struct err *err)
+{
+	struct link_mark mark;
+	int64_t at = 0;
+
+	if (*s->at.origin == '\0')
+		return store_word_gather(s->store, err) == -1
+		    ? -1
+		    : rename_table(s, err);
+	if (link_published(s->out, s->at.origin, s->at.entry, &mark, err) == -1)
+		return -1;
+	if (mark.number == s->at.published)
+		return 0;
+	if (mark.number < s->at.published)
+		return publish_again(s, &mark, err);
+	if (mark.number > 0 &&
+	    (at = store_share_login_at(s->store, mark.number, err)) == -1)
+		return -1;
+	if (at != mark.at)
+		return rename_table(s, err);
+	/* we were ended between Redis's answer and our commit */
+	s->at.published = mark.number;
+	if (s->at.scanned < mark.number)
+		s->at.scanned = mark.number;
+	return 0;
+}
+
+int
+share_settle(struct share *s, struct err *err)
+{
+	struct store_share old = s->at;
+
+	if (store_begin(s->store, err) == -1)
+		return -1;
+	if (settle(s, err) == -1 || share_save(s, err) == -1 ||
+	    store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		s->at = old;
+		return -1;
+	}
+	return 0;
+}

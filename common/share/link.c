@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/share/link.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+
+#ifdef POPGATE_SHARE
+#include <hiredis/hiredis.h>
+
+struct link {
+	redisContext *redis;
+	char where[160]; /* for errors */
+	char stream[80];
+	char server[LINK_SERVER_MAX];
+	int64_t skew_s; /* its clock is ahead of ours by */
+	/* its time of day less our monotonic clock, which nobody sets */
+	int64_t offset_ms;
+};
+
+static const struct timeval wait_time = { .tv_sec = LINK_WAIT_MS / 1000 };
+
+/* Set err to "SERVER: text" and return -1. */
+static int
+fail(const struct link *l, const char *text, struct err *err)
+{
+	err_set(err, ERR_IO, "%s: %s", l->where, text);
+	return -1;
+}
+
+/* What is wrong with the connection itself. hiredis calls a time-out by the
+ * errno of a read that would block. */
+static int
+fail_io(const struct link *l, struct err *err)
+{
+	const char *text = l->redis->errstr;
+
+	if (l->redis->err == REDIS_ERR_IO &&
+	    strstr(text, "temporarily unavailable") != NULL)
+		text = "no answer in time";
+	if (strstr(text, "Operation not permitted") != NULL)
+		text =
+		    "Operation not permitted: the collector's unit needs IPAddressAllow= of this address";
+	return fail(l, *text == '\0' ? "the connection broke" : text, err);
+}
+
+/* Is this answer of the type that was asked for? Else err says what Redis did.
+ */
+static int
+expect(const struct link *l, const redisReply *r, int type, struct err *err)
+{
+	if (r == NULL)
+		return fail_io(l, err);
+	if (r->type == REDIS_REPLY_ERROR)
+		return fail(l, r->str, err);
+	if (r->type != type)
+		return fail(l, "an answer that no Redis gives", err);
+	return 0;
+}
+
+/* Ask, and return an answer of type, or NULL with err. */
+static redisReply *ask(struct link *l, int type, struct err *err,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static redisReply *
+ask(struct link *l, int type, struct err *err, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	redisReply *r = redisvCommand(l->redis, format, ap);
+	va_end(ap);
+	if (expect(l, r, type, err) == 0)
+		return r;
+	freeReplyObject(r);
+	return NULL;
+}
+
+/* --- connecting --- */
+
+static int
+connect_to(struct link *l, const char *server, struct err *err)
+{
+	bool is_unix = strncmp(server, "unix:", 5) == 0;
+	struct listen_spec spec;
+	char text[400];
+
+	(void)snprintf(
+	    text, sizeof(text), "%s%s", is_unix ? "" : "inet:", server);
+	if (listen_parse(text, &spec, err) == -1)
+		return -1;
+	l->redis = spec.is_unix
+	    ? redisConnectUnixWithTimeout(spec.path, wait_time)
+	    : redisConnectWithTimeout(spec.host, (int)spec.port, wait_time);
+	if (l->redis == NULL)
+		return fail(l, "out of memory", err);
+	if (l->redis->err != 0)
+		return fail_io(l, err);
+	/* an entry waits for no other */
+	if (!spec.is_unix)
+		(void)redisEnableKeepAlive(l->redis);
+	return redisSetTimeout(l->redis, wait_time) == REDIS_OK
+	    ? 0
+	    : fail_io(l, err);
+}
+
+static int
+log_in(struct link *l, const struct link_to *to, struct err *err)
+{
+	redisReply *r;
+
+	if (*to->password == '\0')
+		return 0;
+	r = *to->user == '\0'
+	    ? ask(l, REDIS_REPLY_STATUS, err, "AUTH %s", to->password)
+	    : ask(l, REDIS_REPLY_STATUS, err, "AUTH %s %s", to->user,
+		  to->password);
+	freeReplyObject(r);
+	return r == NULL ? -1 : 0;
+}
+
+/* The value of a line "name:value" of INFO into value. */
+static bool
+info_value(const char *info, const char *name, char *value, size_t size)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = info; p != NULL; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, name, len) != 0 || p[len] != ':')
+			continue;
+		(void)snprintf(value, size, "%.*s",
+		    (int)strcspn(p + len + 1, "\r\n"), p + len + 1);
+		return true;
+	}
+	return false;
+}
+
+static int
+see_primary(struct link *l, struct err *err)
+{
+	char role[16] = "", loading[8] = "0";
+	redisReply *r = ask(l, REDIS_REPLY_STRING, err, "INFO");
+
+	if (r == NULL)
+		return -1;
+	bool known = info_value(r->str, "role", role, sizeof(role)) &&
+	    info_value(r->str, "master_replid", l->server, sizeof(l->server));
+
+	(void)info_value(r->str, "loading", loading, sizeof(loading));
+	freeReplyObject(r);
+	if (!known)
+		return fail(
+		    l, "INFO doesn't tell its role: is it a Redis?", err);
+	if (strcmp(loading, "0") != 0)
+		return fail(l, "is loading its data", err);
+	if (strcmp(role, "master") != 0)
+		return fail(l, "is a replica", err);
+	return 0;
+}
+
+static int
+read_clock(struct link *l, struct err *err)
+{
+	int64_t before_s = clock_now();
+	redisReply *r = ask(l, REDIS_REPLY_ARRAY, err, "TIME");
+
+	if (r == NULL)
+		return -1;
+	if (r->elements == 2 && r->element[0]->type == REDIS_REPLY_STRING) {
+		int64_t its_s = strtoll(r->element[0]->str, NULL, 10);
+
+		l->skew_s = its_s - before_s;
+		l->offset_ms = its_s * 1000 - clock_monotonic_ms();
+	}
+	freeReplyObject(r);
+	return 0;
+}
+
+int
+link_open(const struct link_to *to, struct link **l_r, struct err *err)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	*l_r = NULL;
+	if (l == NULL) {
+		err_set(err, ERR_NOMEM, "out of memory");
+		return -1;
+	}
+	(void)snprintf(l->where, sizeof(l->where), "%s", to->server);
+	(void)snprintf(l->stream, sizeof(l->stream), "%s", to->stream);
+	if (connect_to(l, to->server, err) == -1 || log_in(l, to, err) == -1 ||
+	    see_primary(l, err) == -1 || read_clock(l, err) == -1) {
+		link_close(&l);
+		return -1;
+	}
+	*l_r = l;
+	return 0;
+}
+
+void
+link_close(struct link **l)
+{
+	if (*l == NULL)
+		return;
+	if ((*l)->redis != NULL)
+		redisFree((*l)->redis);
+	free(*l);
+	*l = NULL;
+}
+
+const char *
+link_server(const struct link *l)
+{
+	return l->server;
+}
+
+int64_t
+link_skew_s(const struct link *l)
+{
+	return l->skew_s;
+}
+
+/* --- publishing --- */
+
+/* What the key of an origin holds when Redis has nothing of it. */
+#define NOTHING "-"
+
+/* What the key of an origin holds, if the stream has the entry that it is to
+ * have. false: something that we don't write. */
+static bool
+read_mark(const redisReply *mark, const redisReply *found, struct link_mark *m)
+{
+	char *end;
+
+	*m = (struct link_mark){ .number = -1 };
+	if (mark->type == REDIS_REPLY_NIL ||
+	    (found->type == REDIS_REPLY_ARRAY && found->elements == 0))
+		return true;
+	if (mark->type != REDIS_REPLY_STRING)
+		return false;
+	if (strcmp(mark->str, NOTHING) == 0)
+		return true;
+	m->number = strtoll(mark->str, &end, 10);
+	if (end == mark->str || *end != ' ' || m->number < 0)
+		return false;
+	m->at = strtoll(end, &end, 10);
+	return *end == '\0';
+}
+
+/* The next answer, of a type that isn't an error; NULL with err. */
+static redisReply *
+answer(struct link *l, struct err *err)
+{
+	void *r = NULL;
+
+	if (redisGetReply(l->redis, &r) != REDIS_OK) {
+		(void)fail_io(l, err);
+		return NULL;
+	}
+	if (((redisReply *)r)->type != REDIS_REPLY_ERROR)
+		return r;
+	(void)fail(l, ((redisReply *)r)->str, err);
+	freeReplyObject(r);
+	return NULL;
+}
+
+/* Ask for the mark; with watch, a change of it from now on fails the next
+ * transaction. */
+static int
+ask_mark(struct link *l, bool watch, const char *origin, const char *entry,
+    struct link_mark *m, struct err *err)
+{
+	redisReply *watched = NULL, *mark = NULL, *found = NULL;
+	int ret = -1;
+
+	if ((watch &&
+		redisAppendCommand(
+		    l->redis, "WATCH %s:%s", l->stream, origin) != REDIS_OK) ||
+	    redisAppendCommand(l->redis, "GET %s:%s", l->stream, origin) !=
+		REDIS_OK ||
+	    (*entry == '\0' ? redisAppendCommand(l->redis, "PING")
+			    : redisAppendCommand(l->redis, "XRANGE %s %s %s",
+				  l->stream, entry, entry)) != REDIS_OK)
+		return fail_io(l, err);
+	if ((!watch || (watched = answer(l, err)) != NULL) &&
+	    (mark = answer(l, err)) != NULL && (found = answer(l, err)) != NULL)
+		ret = read_mark(mark, found, m)
+		    ? 0
+		    : fail(l, "a key of ours holds something else", err);
+	freeReplyObject(watched);
+	freeReplyObject(mark);
+	freeReplyObject(found);
+	return ret;
+}
+
+int
+link_published(struct link *l, const char *origin, const char *entry,
+    struct link_mark *mark, struct err *err)
+{
+	return ask_mark(l, false, origin, entry, mark, err);
+}
+
+int
+link_forget(struct link *l, const char *origin, struct err *err)
+{
+	redisReply *r = ask(l, REDIS_REPLY_STATUS, err,
+	    "SET %s:%s " NOTHING " EX 60", l->stream, origin);
+
+	freeReplyObject(r);
+	return r == NULL ? -1 : 0;
+}
+
+static int
+append_batch(struct link *l, const struct link_batch *b)
+{
+	int64_t oldest_ms =
+	    clock_monotonic_ms() + l->offset_ms - b->keep_s * 1000;
+	char oldest[24], mark[48], life[24];
+	int rc = redisAppendCommand(l->redis, "MULTI");
+
+	(void)snprintf(
+	    oldest, sizeof(oldest), "%" PRId64, oldest_ms < 0 ? 0 : oldest_ms);
+	(void)snprintf(mark, sizeof(mark), "%" PRId64 " %" PRId64,
+	    b->mark.number < 0 ? 0 : b->mark.number, b->mark.at);
+	(void)snprintf(life, sizeof(life), "%" PRId64, b->keep_s);
+	/* once a transaction is often enough to trim */
+	for (size_t i = 0; rc == REDIS_OK && i < b->n; i++)
+		rc = i == 0
+		    ? redisAppendCommand(l->redis, "XADD %s MINID ~ %s * e %b",
+			  l->stream, oldest, b->v[i].p, b->v[i].len)
+		    : redisAppendCommand(l->redis, "XADD %s * e %b", l->stream,
+			  b->v[i].p, b->v[i].len);
+	if (rc == REDIS_OK)
+		rc = redisAppendCommand(l->redis, "SET %s:%s %s EX %s",
+		    l->stream, b->origin, mark, life);
+	return rc == REDIS_OK ? redisAppendCommand(l->redis, "EXEC") : rc;
+}
+
+/* The answer to EXEC: 1, 0 when a watched key had changed, or -1. */
+static int
+exec_done(const struct link *l, const redisReply *r, size_t n,
+    char added_r[LINK_POSITION_MAX], struct err *err)
+{
+	if (r->type == REDIS_REPLY_NIL)
+		return 0;
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != n)
+		return fail(l, "an answer that no Redis gives", err);
+	for (size_t i = 0; i < n; i++)
+		if (r->element[i]->type == REDIS_REPLY_ERROR)
+			return fail(l, r->element[i]->str, err);
+	(void)snprintf(added_r, LINK_POSITION_MAX, "%s",
+	    n < 2 || r->element[n - 2]->str == NULL ? ""
+						    : r->element[n - 2]->str);
+	return 1;
+}
+
+int
+link_publish(struct link *l, const struct link_batch *b,
+    char added_r[LINK_POSITION_MAX], struct err *err)
+{
+	struct link_mark found;
+	int ret = -1;
+
+	/* the stream itself isn't watched: others add to it all the time */
+	if (ask_mark(l, true, b->origin, b->entry, &found, err) == -1)
+		return -1;
+	if (found.number != b->was.number) {
+		redisReply *r = ask(l, REDIS_REPLY_STATUS, err, "UNWATCH");
+
+		freeReplyObject(r);
+		return r == NULL ? -1 : 0;
+	}
+	if (append_batch(l, b) != REDIS_OK)
+		return fail_io(l, err);
+	/* MULTI, then each command queued, then EXEC */
+	for (size_t i = 0; i < b->n + 3; i++) {
+		redisReply *r = answer(l, err);
+
+		if (r == NULL)
+			return -1;
+		if (i == b->n + 2)
+			ret = exec_done(l, r, b->n + 1, added_r, err);
+		freeReplyObject(r);
+	}
+	return ret;
+}
+
+/* --- reading --- */
+
+int
+link_read(struct link *l, const char *position, int count, int block_ms,
+    struct err *err)
+{
+	int done = 0;
+
+	if (redisAppendCommand(l->redis,
+		"XREAD COUNT %d BLOCK %d STREAMS %s %s", count, block_ms,
+		l->stream, position) != REDIS_OK)
+		return fail_io(l, err);
+	while (!done)
+		if (redisBufferWrite(l->redis, &done) != REDIS_OK)
+			return fail_io(l, err);
+	return 0;
+}
+
+int
+link_fd(const struct link *l)
+{
+	return l->redis->fd;
+}
+
+static bool
+is_array(const redisReply *r, size_t n)
+{
+	return r->type == REDIS_REPLY_ARRAY && r->elements >= n;
+}
+
+/* The field "e" of an entry: [ name, value, ... ]. */
+static bool
+entry_bytes(const redisReply *fields, struct link_bytes *bytes)
+{
+	if (!is_array(fields, 2) || fields->elements != 2 ||
+	    fields->element[0]->type != REDIS_REPLY_STRING ||
+	    fields->element[1]->type != REDIS_REPLY_STRING ||
+	    strcmp(fields->element[0]->str, "e") != 0)
+		return false;
+	bytes->p = (const uint8_t *)fields->element[1]->str;
+	bytes->len = (size_t)fields->element[1]->len;
+	return true;
+}
+
+/* [ [ stream, [ [ position, fields ], ... ] ] ] */
+static bool
+take_entries(const redisReply *r,
+    void (*fn)(void *arg, const char *position, const struct link_bytes *entry),
+    void *arg)
+{
+	if (!is_array(r, 1) || !is_array(r->element[0], 2) ||
+	    !is_array(r->element[0]->element[1], 0))
+		return false;
+	const redisReply *entries = r->element[0]->element[1];
+
+	for (size_t i = 0; i < entries->elements; i++) {
+		const redisReply *e = entries->element[i];
+		struct link_bytes bytes;
+
+		if (!is_array(e, 2) ||
+		    e->element[0]->type != REDIS_REPLY_STRING ||
+		    strlen(e->element[0]->str) >= LINK_POSITION_MAX)
+			return false;
+		fn(arg, e->element[0]->str,
+		    entry_bytes(e->element[1], &bytes) ? &bytes : NULL);
+	}
+	return true;
+}
+
+int
+link_taken(struct link *l,
+    void (*fn)(void *arg, const char *position, const struct link_bytes *entry),
+    void *arg, struct err *err)
+{
+	void *reply = NULL;
+	int ret = 1;
+
+	if (redisBufferRead(l->redis) != REDIS_OK ||
+	    redisGetReplyFromReader(l->redis, &reply) != REDIS_OK)
+		return fail_io(l, err);
+	if (reply == NULL)
+		return 0;
+	const redisReply *r = reply;
+
+	if (r->type == REDIS_REPLY_ERROR)
+		ret = fail(l, r->str, err);
+	else if (r->type != REDIS_REPLY_NIL && !take_entries(r, fn, arg))
+		ret = fail(l, "an answer that no Redis gives", err);
+	freeReplyObject(reply);
+	return ret;
+}
+
+#else
+
+int
+link_open(const struct link_to *to, struct link **l_r, struct err *err)
+{
+	*l_r = NULL;
+	err_set(err, ERR_INVALID,
+	    "%s: this popgate was built without sharing (hiredis and libsodium)",
+	    to->server);
+	return -1;
+}
+
+void
+link_close(struct link **l)
+{
+	*l = NULL;
+}
+
+/* There is never a link that these could be asked of. */
+
+const char *
+link_server(const struct link *l)
+{
+	(void)l;
+	return "";
+}
+
+int64_t
+link_skew_s(const struct link *l)
+{
+	(void)l;
+	return 0;
+}
+
+int
+link_published(struct link *l, const char *origin, const char *entry,
+    struct link_mark *mark, struct err *err)
+{
+	(void)l;
+	(void)origin;
+	(void)entry;
+	(void)mark;
+	(void)err;
+	return -1;
+}
+
+int
+link_forget(struct link *l, const char *origin, struct err *err)
+{
+	(void)l;
+	(void)origin;
+	(void)err;
+	return -1;
+}
+
+int
+link_publish(struct link *l, const struct link_batch *b,
+    char added_r[LINK_POSITION_MAX], struct err *err)
+{
+	(void)l;
+	(void)b;
+	(void)added_r;
+	(void)err;
+	return -1;
+}
+
+int
+link_read(struct link *l, const char *position, int count, int block_ms,
+    struct err *err)
+{
+	(void)l;
+	(void)position;
+	(void)count;
+	(void)block_ms;
+	(void)err;
+	return -1;
+}
+
+int
+link_fd(const struct link *l)
+{
+	(void)l;
+	return -1;
+}
+
+int
+link_taken(struct link *l,
+    void (*fn)(void *arg, const char *position, const struct link_bytes *entry),
+    void *arg, struct err *err)
+{
+	(void)l;
+	(void)fn;
+	(void)arg;
+	(void)err;
+	return -1;
+}
+
+#endif

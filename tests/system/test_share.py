@@ -1,0 +1,432 @@
+# SPDX-License-Identifier: ISC
+"""One gate on several machines: real collectors and a real Redis (or Valkey)
+between them. What one machine knows, all know; nothing that happens to Redis,
+to a machine or between them opens a relay, loses a login, or stops mail."""
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from prometheus_client.openmetrics.parser import \
+    text_string_to_metric_families
+
+from lab.box import (EX_CONFIG, EX_UNAVAILABLE, MILTER, CollectorBox, login)
+from lab.process import PATIENCE, need, wait_for
+
+PASSWORD = "correct-horse"
+KEY = "ab" * 32
+# as popgatectl share init says
+ACL = ("~popgate ~popgate:* -@all +auth +info +time +ping +xadd +xread "
+       "+xrange +get +set +watch +unwatch +multi +exec")
+
+
+def redis_program(what):
+    for name in (f"redis-{what}", f"valkey-{what}"):
+        if shutil.which(name):
+            return shutil.which(name)
+    return need(f"/usr/bin/redis-{what}", "redis-server")
+
+
+class Redis:
+    """One server on a Unix socket, with popgate's ACL and nothing on disk."""
+
+    def __init__(self, path, name="redis", port=0, of=None):
+        self.socket = path / f"{name}.sock"
+        self.path, self.name, self.port, self.of = path, name, port, of
+        self.child = None
+
+    def start(self):
+        words = ["--port", self.port, "--bind", "127.0.0.1", "--unixsocket",
+                 self.socket, "--save", "", "--dir", self.path,
+                 "--user", "popgate", "on", f">{PASSWORD}", *ACL.split(),
+                 "--repl-diskless-sync-delay", 0]
+        if self.of:
+            words += ["--replicaof", f"127.0.0.1 {self.of}"]
+        with open(self.path / f"{self.name}.log", "ab") as log:
+            self.child = subprocess.Popen(
+                [redis_program("server"), *map(str, words)], stdout=log,
+                stderr=log, stdin=subprocess.DEVNULL)
+        wait_for(lambda: self.cli("PING", code=None).strip() == "PONG",
+                 (self.path / f"{self.name}.log").read_text)
+        return self
+
+    def cli(self, *words, code=0, data=None):
+        done = subprocess.run(
+            [redis_program("cli"), "-s", self.socket, *map(str, words)],
+            capture_output=True, input=data, timeout=PATIENCE)
+        assert code is None or done.returncode == code, done
+        return done.stdout.decode()
+
+    def stop(self, how=signal.SIGKILL):
+        if self.child is not None:
+            self.child.send_signal(signal.SIGCONT)
+            self.child.send_signal(how)
+            self.child.wait()
+            self.child = None
+
+
+class Machine(CollectorBox):
+    def __init__(self, path, name, servers, **share):
+        path.mkdir()
+        self.name, self.servers, self.share = name, servers, share
+        self.key = path / "share.key"
+        self.key.write_text(share.pop("key", KEY) + "\n")
+        self.key.chmod(0o600)
+        self.password = path / "password"
+        self.password.write_text(PASSWORD + "\n")
+        self.password.chmod(0o600)
+        self.collector = None
+        super().__init__(path)
+
+    def configure(self, **_):
+        servers = ", ".join(f'"{s}"' for s in self.servers)
+        more = " ".join(f"{key} = {value};"
+                        for key, value in self.share.items())
+        self.conf.write_text(f"""
+logins: {{ database = "{self.logins}"; }};
+audit: {{ database = "{self.audit}"; }};
+milter: {{ user = "root"; listen = ""; status = "unix:{self.path}/m.sock"; }};
+permit: {{ policy = "unix:{self.path}/policy.sock"; socketmap = ""; }};
+relay: {{ never_authorize = [ ]; collector_grace = "2s";
+         local_domains = [ "example.com" ]; }};
+collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
+             status = "unix:{self.path}/c.sock"; }};
+metrics: {{ collector = "unix:{self.path}/c-metrics.sock"; }};
+share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
+         password_file = "{self.password}"; key_file = "{self.key}"; {more} }};
+""")
+
+    def up(self):
+        self.log.touch()
+        self.collector = self.start()
+        return self
+
+    def serve(self):
+        self.launch(MILTER)
+        wait_for(lambda: "]: ready" in self.said(MILTER),
+                 lambda: self.said(MILTER))
+
+    def kill(self):
+        self.collector.kill()
+        self.collector.wait()
+
+    def forget(self):
+        """Its login table is lost."""
+        for end in ("", "-wal", "-shm"):
+            (self.path / f"logins.db{end}").unlink(missing_ok=True)
+
+    def table(self):
+        """What it lets relay, and whom not."""
+        return self.query(
+            "SELECT client, user, last_at, expires_at, server = 'popgatectl' "
+            "FROM login UNION ALL SELECT kind, subject, created_at, "
+            "expires_at, 0 FROM deny ORDER BY 1, 2")
+
+    def trouble(self):
+        rows = self.query("SELECT trouble FROM share")
+        return rows[0][0] if rows else "not begun"
+
+    def refused(self):
+        return dict(self.query("SELECT reason, count FROM share_refused"))
+
+    def page(self, name, path):
+        """What the collector serves for monitoring."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.path / name))
+            s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n"
+                      "Connection: close\r\n\r\n".encode())
+            with s.makefile() as answer:
+                return answer.read().split("\n\n", 1)[1]
+
+    def ask(self, client, sender="x@far.test"):
+        """What this machine's gate says of a relay."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(self.path / "policy.sock"))
+            s.sendall("\n".join([
+                "request=smtpd_access_policy", "protocol_state=RCPT",
+                f"client_address={client}", f"sender={sender}",
+                "recipient=y@elsewhere.test", "", ""]).encode())
+            return s.recv(4096).decode().split("\n")[0].split()[0]
+
+
+def same(*machines):
+    """All machines have the same table, which isn't empty."""
+    return machines[0].table() and all(
+        m.table() == machines[0].table() for m in machines)
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A Redis, and a way to make machines; all is ended behind the test."""
+    site = Site(tmp_path)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+class Site:
+    def __init__(self, path):
+        self.path, self.machines, self.servers = path, [], []
+        self.redis = self.server()
+
+    def server(self, *args, **kw):
+        self.servers.append(Redis(self.path, *args, **kw).start())
+        return self.servers[-1]
+
+    def machine(self, name, servers=None, **share):
+        servers = servers or [f"unix:{s.socket}" for s in self.servers]
+        self.machines.append(
+            Machine(self.path / name, name, servers, **share))
+        return self.machines[-1]
+
+    def close(self):
+        for machine in self.machines:
+            machine.close()
+        for server in self.servers:
+            server.stop()
+
+
+def test_log_in_here_relay_there(site):
+    a, b = site.machine("a").up(), site.machine("b").up()
+    b.serve()
+    assert b.ask("192.0.2.1") == "action=550"
+    a.write(login("192.0.2.1") + login("192.0.2.2", "bob"))
+    wait_for(lambda: b.ask("192.0.2.1") == "action=OK", b.said)
+    wait_for(lambda: same(a, b))
+    line, = b.query("SELECT source, line FROM login_event "
+                    "WHERE client = '192.0.2.1'")
+    assert line == ("share:a", "shared by a: its history has the line as "
+                    "number 1")
+    # what an admin says on any machine holds on all
+    a.run("delete", "192.0.2.1")
+    wait_for(lambda: b.ask("192.0.2.1") == "action=550")
+    b.run("deny", "Bob")
+    wait_for(lambda: a.query("SELECT 1 FROM deny WHERE subject = 'bob'"))
+    assert b.ask("192.0.2.2") == "action=550"
+    a.run("undeny", "bob")
+    wait_for(lambda: b.ask("192.0.2.2") == "action=OK")
+    b.run("add", "198.51.100.0/24", "--forever")
+    a.run("add", "203.0.113.9", "--for", "1h")
+    a.run("deny", "203.0.113.0/28", "--for", "1h")
+    wait_for(lambda: same(a, b) and len(a.table()) == 4,
+             lambda: f"{a.table()}\n{b.table()}")
+    assert b.ask("203.0.113.9") == "action=550"
+    # a login of before the deletion, read late, comes back nowhere
+    a.write(login("192.0.2.1", at=time.time() - 60))
+    b.run("expire", "0")
+    wait_for(lambda: same(a, b) and len(a.table()) == 3,
+             lambda: f"{a.table()}\n{b.table()}")
+    # a machine that comes later takes what still counts
+    c = site.machine("c").up()
+    wait_for(lambda: same(a, b, c), lambda: f"{a.table()}\n{c.table()}")
+    for m in (a, b, c):
+        assert m.trouble() == "" and m.refused() == {}
+        assert "2 other machines" in m.out("status", code=None)
+    health = json.loads(a.page("c.sock", "/health"))
+    assert health["share_good"] and health["share_trouble"] == ""
+    assert health["share_lag_s"] < 60
+    figures = {sample.name: sample for family in
+               text_string_to_metric_families(
+                   a.page("c-metrics.sock", "/metrics"))
+               for sample in family.samples}
+    assert figures["popgate_share_good"].value == 1
+    heard = figures["popgate_share_machine_heard_time_seconds"]
+    assert heard.labels["machine"] in "bc"
+    out = a.out("share", "status")
+    assert "b " in out and "c " in out and "refused" not in out
+
+
+def test_whom_to_believe(site):
+    """Who may write to Redis, but has no key, opens nothing; and it shows."""
+    a, b = site.machine("a").up(), site.machine("b").up()
+    a.write(login("192.0.2.1"))
+    wait_for(lambda: same(a, b))
+    # another key, and another site's stream of the same key
+    stranger = site.machine("s", key="cd" * 32).up()
+    other = site.machine("o", stream='"popgate-other"')
+    site.redis.cli("ACL", "SETUSER", "popgate", "~popgate-other*")
+    other.up()
+    stranger.write(login("203.0.113.1", "eve"))
+    other.write(login("203.0.113.2", "eve"))
+    wait_for(lambda: b.refused().get("forged", 0) > 0, b.refused)
+    wait_for(lambda: stranger.refused().get("forged", 0) > 0)
+    # what the other stream holds is copied to ours
+    wait_for(lambda: "1\n" == site.redis.cli(
+        "EVAL", """
+        for _, e in ipairs(redis.call('XRANGE', 'popgate-other', '-', '+')) do
+            if #e[2][2] > 100 then
+                redis.call('XADD', 'popgate', '*', 'e', e[2][2])
+            end
+        end
+        -- each of ours again, cut, and with a byte changed
+        local all = redis.call('XRANGE', 'popgate', '-', '+')
+        for _, e in ipairs(all) do
+            local v = e[2][2]
+            redis.call('XADD', 'popgate', '*', 'e', v)
+            redis.call('XADD', 'popgate', '*', 'e', v:sub(1, -2))
+            redis.call('XADD', 'popgate', '*', 'e', v:sub(1, 60) .. '9' ..
+                       v:sub(62))
+        end
+        redis.call('XADD', 'popgate', '*', 'e', '')
+        redis.call('XADD', 'popgate', '*', 'e', string.rep('PG', 100000))
+        redis.call('XADD', 'popgate', '*', 'x', 'y', 'z', 'w')
+        return 1""", 0))
+    wait_for(lambda: b.refused().get("copy", 0) >= 1 and
+             b.refused().get("malformed", 0) >= 3, b.refused)
+    a.write(login("192.0.2.3"))
+    wait_for(lambda: same(a, b) and len(b.table()) == 2)
+    assert "eve" not in str(a.table() + b.table())
+    assert b.query("SELECT max(count) FROM login") == [(1,)]
+    out = b.out("share", "status")
+    assert " forged, the last" in out and " malformed, the last" in out
+    assert "sealed by another key" in b.out("status", code=None)
+
+
+def test_redis_lost_and_machines_killed(site):
+    a, b = site.machine("a").up(), site.machine("b").up()
+    a.run("deny", "mallory")
+    logged_in = 0
+
+    def log_in(n=5):
+        nonlocal logged_in
+        for _ in range(n):
+            logged_in += 1
+            a.write(login(f"192.0.2.{logged_in}"))
+
+    def agreed():
+        wait_for(lambda: same(a, b) and len(a.table()) == logged_in + 1,
+                 lambda: f"{a.trouble()}\n{b.trouble()}\n{b.table()}")
+
+    log_in()
+    agreed()
+    # everything in Redis is lost, and a machine is new: it gets all
+    site.redis.cli("FLUSHALL")
+    c = site.machine("c").up()
+    log_in()
+    agreed()
+    wait_for(lambda: same(a, c), lambda: f"{c.trouble()}\n{c.table()}")
+    # the stream alone
+    site.redis.cli("DEL", "popgate")
+    c.kill()
+    c.forget()
+    c.up()
+    wait_for(lambda: same(a, c), lambda: f"{c.trouble()}\n{c.table()}")
+    # killed at any moment, either side
+    for _ in range(3):
+        log_in(2)
+        a.kill()
+        b.kill()
+        a.up()
+        b.up()
+        log_in(1)
+    agreed()
+    # started anew with nothing
+    site.redis.stop()
+    log_in()
+    wait_for(lambda: len(a.table()) == logged_in + 1)
+    wait_for(a.trouble)
+    assert "this machine goes on with what it knows" in a.out(
+        "status", code=None)
+    assert a.run("share", "status", code=1)
+    assert a.run("share", "test", code=EX_UNAVAILABLE)
+    site.redis.start()
+    agreed()
+    assert a.run("share", "test")
+    for m in (a, b):        # each once
+        assert m.query("SELECT count(*) FROM login_event WHERE source <> "
+                       "'popgatectl' GROUP BY client HAVING count(*) > 1"
+                       ) == []
+        assert m.refused().get("forged", 0) == 0
+    # an older copy of the table: its numbers begin again, its logins don't
+    # get lost
+    a.kill()
+    copy = a.path / "copy.db"
+    subprocess.run(["sqlite3", a.logins, f".backup {copy}"], check=True)
+    a.up()
+    log_in()
+    agreed()
+    a.kill()
+    a.forget()
+    shutil.copy(copy, a.logins)
+    a.up()
+    log_in(1)
+    agreed()
+
+
+def test_fail_over(site):
+    """Addresses are tried in turn; a replica is none of them until it is
+    promoted."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    site.redis.cli("CONFIG", "SET", "port", port)
+    replica = site.server("replica", of=port)
+    wait_for(lambda: "master_link_status:up" in replica.cli(
+        "INFO", "replication"))
+    a, b = site.machine("a").up(), site.machine("b").up()
+    a.write(login("192.0.2.1"))
+    wait_for(lambda: same(a, b))
+    assert "is a replica" in a.run("share", "test").stderr
+    site.redis.stop()
+    a.write(login("192.0.2.2"))
+    b.run("deny", "192.0.2.1")
+    wait_for(a.trouble)
+    replica.cli("REPLICAOF", "NO", "ONE")
+    wait_for(lambda: same(a, b) and len(b.table()) == 3,
+             lambda: f"{a.trouble()} {b.trouble()} {a.table()} {b.table()}")
+    # READONLY in the middle of work
+    site.redis.start()
+    site.redis.cli("CONFIG", "SET", "port", port)
+    replica.cli("REPLICAOF", "127.0.0.1", port)
+    a.write(login("192.0.2.3"))
+    wait_for(lambda: same(a, b) and len(b.table()) == 4,
+             lambda: f"{a.trouble()} {b.trouble()} {a.table()} {b.table()}")
+
+
+def test_a_redis_that_hangs(site):
+    """It keeps nobody waiting here; where it is required, a client that nobody
+    has seen is told to come again."""
+    a = site.machine("a", required="true").up()
+    a.serve()
+    wait_for(lambda: a.ask("192.0.2.1") == "action=550")
+    site.redis.child.send_signal(signal.SIGSTOP)
+    a.write(login("192.0.2.7"))
+    wait_for(lambda: a.ask("192.0.2.7") == "action=OK", a.said)
+    wait_for(lambda: "no answer in time" in a.trouble(), a.trouble)
+    wait_for(lambda: a.ask("192.0.2.1").startswith("action=4"),
+             lambda: a.ask("192.0.2.1"))
+    assert a.ask("192.0.2.7") == "action=OK"
+    assert "CRITICAL  shared stream" in a.out("status", code=None)
+    site.redis.child.send_signal(signal.SIGCONT)
+    wait_for(lambda: a.ask("192.0.2.1") == "action=550", a.trouble)
+    # a password that Redis doesn't know
+    site.redis.cli("ACL", "SETUSER", "popgate", "off")
+    site.redis.cli("CLIENT", "KILL", "USER", "popgate")
+    wait_for(lambda: "WRONGPASS" in a.trouble(), a.trouble)
+    site.redis.cli("ACL", "SETUSER", "popgate", "on")
+    wait_for(lambda: a.trouble() == "", a.trouble)
+    assert PASSWORD not in a.said() and KEY not in a.said()
+
+
+def test_init(site):
+    a = site.machine("a")
+    a.key.unlink()
+    out = a.out("share", "init")
+    assert a.key.stat().st_mode & 0o777 == 0o600
+    assert len(a.key.read_text()) == 65
+    assert a.key.read_text().strip() not in out
+    assert "ACL SETUSER popgate" in out
+    assert "is there already" in a.err("share", "init", code=73)
+    assert a.run("share", "test")
+    a.key.chmod(0o644)
+    assert "chmod" in a.err("share", "test", code=EX_CONFIG)
+    # the collector says so, and goes on alone
+    a.up()
+    assert "nothing is shared" in a.said()
+    a.write(login("192.0.2.1"))
+    wait_for(a.table)
+    assert "has never shared anything" in a.out("status", code=None)
