@@ -9,7 +9,8 @@
 # systems in DIRECTORY (/var/tmp/popgate-packages-RELEASE): "bare", which
 # debootstrap makes, and two copies that are made anew each time the packages
 # are: "build" compiles, twice, and "mail" is a mail server that is booted by
-# systemd-nspawn and plays tests/package/*.sh. POPGATE_BARE: a bare system to
+# systemd-nspawn and plays tests/package/*.sh; a third one is there while
+# tests/package/chroot plays. POPGATE_BARE: a bare system to
 # copy instead of calling debootstrap.
 set -eu
 cd "$(dirname "$0")/.."
@@ -96,8 +97,8 @@ for n in 1 2; do
 	mkdir "$home/build/root/$n"
 	git clone -q "$top" "$home/build/root/$n/popgate"
 	[ $n = 2 ] || within "$home/build" "apt-get -qq update
-	apt-get -qq --no-install-recommends -o Dpkg::Use-Pty=0 \
-	    build-dep /root/1/popgate >/tmp/apt.log 2>&1 ||
+	cd /root/1/popgate
+	apt -y --no-install-recommends build-dep ./ >/tmp/apt.log 2>&1 ||
 	    { cat /tmp/apt.log; exit 1; }"
 	within "$home/build" "cd /root/$n/popgate
 	DEB_BUILD_OPTIONS='parallel=$(nproc) ${POPGATE_DEB_OPTIONS-}' \
@@ -113,6 +114,33 @@ within "$home/build" "cd /root/1/popgate/build-deb
 lintian --allow-root --pedantic --display-info --tag-display-limit 0 \
     *.changes >/tmp/lintian
 ! grep -v '^N:\|: out-of-date-standards\|no-init.d-script' /tmp/lintian"
+
+# an older version: the same, but for a line of its configuration
+within "$home/build" 'cd /root
+rm -rf old
+mkdir old
+dpkg-deb -R 1/popgate/build-deb/popgate_*.deb old/tree
+sed -i "s/^Version: .*/Version: 0.0.9-1/" old/tree/DEBIAN/control
+echo "# as it was in 0.0.9" >>old/tree/etc/popgate/popgate.conf
+dpkg-deb -b old/tree old >/dev/null
+rm -r old/tree'
+
+# furnish TREE - with both packages, and what tries them
+furnish() {
+	mkdir -p "$1/root/popgate/build-deb"
+	cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb \
+	    "$1/root/popgate/build-deb"
+	cp -r "$home/build/root/old" debian "$1/root/popgate"
+	cp -r tests/package "$1/root/popgate/tests"
+}
+
+say "installed and purged without systemd"
+rm -rf "$home/clean"
+cp -a "$home/bare" "$home/clean"
+rm -rf "$home/clean/root/popgate"
+furnish "$home/clean"
+within "$home/clean" "cd /root/popgate && sh tests/chroot/clean.sh"
+rm -rf "$home/clean"
 
 # boot TREE - by its own systemd, without a network but loopback; sets $leader
 boot() {
@@ -150,13 +178,11 @@ reboot() {
 say "a mail server boots"
 rm -rf "$home/mail"
 cp -a "$home/mail.0" "$home/mail"
-mkdir "$home/mail/root/popgate"
-cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb "$home/mail/root/popgate"
-cp -r tests/package "$home/mail/root/popgate/tests"
+furnish "$home/mail"
 # the libraries that it needs: there is no network later
 within "$home/mail" "apt-get -qq update
 apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
-    install /root/popgate/popgate_*.deb >/dev/null"
+    install /root/popgate/build-deb/popgate_*.deb >/dev/null"
 : >"$home/mail/etc/resolv.conf"
 boot "$home/mail"
 for part in tests/package/*.sh; do

@@ -17,7 +17,8 @@ release=${1:?which release?}
 tree=${2:-/var/tmp/popgate-$release}
 top=$PWD
 commands=${POPGATE_COMMANDS:-make deps && make && make demo && \
-    make demo MTA=sendmail && make test && make install PREFIX=/usr}
+    make demo MTA=sendmail && make test && make install PREFIX=/usr && \
+    make uninstall PREFIX=/usr}
 
 [ "$(id -u)" = 0 ] || { echo "release.sh: be root" >&2; exit 77; }
 for program in debootstrap git unshare; do

@@ -19,7 +19,10 @@ wait_for "Postfix" smtp a@b.example alice@mail.example
 
 # autopkgtest has installed it
 if [ ! -e /usr/sbin/popgatectl ]; then
-	expect 0 apt-get -y --no-install-recommends install "$deb"
+	cd /root/popgate
+	# as in the README, but for the questions
+	expect 0 apt -y --no-install-recommends install \
+	    ./build-deb/popgate_*.deb
 	has "popgatectl setup"
 	ok "installed; the next step is named"
 fi

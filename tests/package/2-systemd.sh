@@ -56,8 +56,9 @@ for unit in $daemons; do
 	expect 0 systemd-analyze security --threshold=20 --no-pager $unit.service
 	echo "$out" | grep Overall
 done
-expect 0 systemd-analyze verify --man=no popgate-milter.service \
-    popgate-collector.service popgate-doctor.service popgate-doctor.timer
+# shellcheck disable=SC2046 # words without blanks
+expect 0 systemd-analyze verify --man=no $(systemctl list-unit-files \
+    --no-legend 'popgate-*' | cut -d ' ' -f 1)
 case $out in *popgate*) fail "verify: $out" ;; esac
 
 [ "$(stat -c %G /run/popgate-collector/status.sock)" = popgate ] ||
