@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-# A bare system on which no systemd runs: the package is refused whole or goes
-# in whole, works, and leaves nothing when it is purged.
+# A bare system on which no systemd runs: the package goes in whole, works, and
+# leaves nothing when it is purged.
 . "$(dirname "$0")/../lib.sh"
 
 # everything but what apt, its log and this test write
@@ -36,9 +36,11 @@ mount --bind /usr /usr
 mount -o remount,bind,ro /usr
 expect 100 get install "$deb"
 has "Read-only file system"
-umount /usr
+umount -l /usr # this umount is in it
+[ ! -e /usr/sbin/popgatectl ] || fail "half installed"
+expect 0 get install "$deb"
 purged
-ok "no room, a read-only /usr: nothing is half installed"
+ok "no room, a read-only /usr: refused, and good when given again"
 
 groupadd popgate-collector
 useradd -M -u 1500 -s /bin/bash popgate
