@@ -42,6 +42,8 @@ expect 0 get install "$deb"
 purged
 ok "no room, a read-only /usr: refused, and good when given again"
 
+userdel popgate
+userdel popgate-collector
 groupadd popgate-collector
 useradd -M -u 1500 -s /bin/bash popgate
 expect 0 get install "$deb"
