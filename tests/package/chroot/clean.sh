@@ -10,7 +10,7 @@ files() {
 	    -o -path /var/lib/dpkg/'*-old' -o -path /var/lib/dpkg/status \
 	    -o -path /var/lib/dpkg/lock'*' -o -path /var/lib/dpkg/triggers \
 	    -o -path '/etc/*passwd*' -o -path '/etc/*group*' \
-	    -o -path '/etc/*shadow*' -o -path /etc/.pwd.lock \) -prune -o \
+	    -o -path '/etc/*shadow*' -o -path '/etc/sub?id*' -o -path /etc/.pwd.lock \) -prune -o \
 	    ! -type d -printf '%p %y %m %u %g %s %l\n' -o \
 	    -printf '%p %y %m %u %g\n' | sort
 }
