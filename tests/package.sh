@@ -20,6 +20,7 @@ release=${1:?which release?}
 top=$PWD
 home=${2:-/var/tmp/popgate-packages-$release}
 container=
+leader=
 stack=${POPGATE_STACK:-postfix-dovecot}
 server=$home/$stack.0
 case $stack in
@@ -32,8 +33,10 @@ esac
 
 say() { echo "== $*"; }
 stop() {
-	[ -z "$container" ] || kill -KILL "$container" 2>/dev/null || :
+	[ -z "$container" ] || kill -KILL "$container" $leader 2>/dev/null || :
 	wait
+	# its first process takes all others along
+	while [ -n "$leader" ] && [ -e "/proc/$leader" ]; do sleep 0.1; done
 	container=
 }
 trap stop EXIT
