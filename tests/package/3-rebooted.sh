@@ -77,6 +77,8 @@ ok "removed: data stays, the mail server's wiring is named"
 
 expect 0 get install "$deb"
 wait_for "relaying when it is back" relays
+# its own it takes back; what the admin has changed since, it leaves
+sed -i '/^# a line of the admin$/d' /etc/popgate/popgate.conf
 expect 0 popgatectl setup --undo
 expect 0 apt -y purge popgate
 case $out in *"STILL ASKS"*) fail "nothing is wired: $out" ;; esac
