@@ -175,6 +175,9 @@ uninstall:			## stop, disable and remove popgate; say what stays
 # out of what is committed, with Debian's tools: debian/control says which
 DEB      := popgate-$(VERSION)
 deb:				## make Debian packages in build-deb
+	@for p in git dpkg-buildpackage dh; do command -v $$p >/dev/null || { \
+	    echo "deb: $$p is not here: apt build-dep ./ (and git) first" >&2; \
+	    exit 69; }; done
 	rm -rf build-deb
 	mkdir -p build-deb
 	git archive --prefix=$(DEB)/ HEAD ':!debian' | gzip -n9 \

@@ -9,19 +9,34 @@
 # systems in DIRECTORY (/var/tmp/popgate-packages-RELEASE): "bare", which
 # debootstrap makes, and two copies that are made anew each time the packages
 # are: "build" compiles, twice, and "mail" is a mail server that is booted by
-# systemd-nspawn and plays tests/package/*.sh. POPGATE_BARE: a bare system to
-# copy instead of calling debootstrap.
+# systemd-nspawn and plays tests/package/*.sh; a third one is there while
+# tests/package/chroot plays. POPGATE_BARE: a bare system to copy instead of
+# calling debootstrap. POPGATE_STACK=sendmail-dovecot, postfix-courier or
+# exim-dovecot: the packages that were made before, on another mail server, which
+# only installs popgate and says how long it took.
 set -eu
 cd "$(dirname "$0")/.."
 release=${1:?which release?}
 top=$PWD
 home=${2:-/var/tmp/popgate-packages-$release}
 container=
+leader=
+stack=${POPGATE_STACK:-postfix-dovecot}
+server=$home/$stack.0
+case $stack in
+postfix-dovecot) servers="postfix dovecot-imapd dovecot-pop3d"; server=$home/mail.0 ;;
+postfix-courier) servers="postfix courier-imap" ;;
+sendmail-dovecot) servers="sendmail-bin sendmail-cf m4 make dovecot-imapd" ;;
+exim-dovecot) servers="exim4-daemon-light dovecot-imapd" ;;
+*) echo "package.sh: POPGATE_STACK=$stack: not known" >&2; exit 64 ;;
+esac
 
 say() { echo "== $*"; }
 stop() {
-	[ -z "$container" ] || kill -KILL "$container" 2>/dev/null || :
+	[ -z "$container" ] || kill -KILL "$container" $leader 2>/dev/null || :
 	wait
+	# its first process takes all others along
+	while [ -n "$leader" ] && [ -e "/proc/$leader" ]; do sleep 0.1; done
 	container=
 }
 trap stop EXIT
@@ -80,39 +95,71 @@ if [ ! -e "$home/build" ]; then
 	within "$home/build.new" "rm -rf /root/popgate"
 	mv "$home/build.new" "$home/build"
 fi
-if [ ! -e "$home/mail.0" ]; then
-	say "a mail server"
+if [ ! -e "$server" ]; then
+	say "a mail server, $stack"
 	cp -a "$home/bare" "$home/mail.new"
-	installs "$home/mail.new" systemd systemd-sysv dbus postfix \
-	    dovecot-imapd dovecot-pop3d iproute2 python3-minimal sqlite3 \
-	    bash-completion logcheck-database openssl
+	installs "$home/mail.new" systemd systemd-sysv dbus $servers iproute2 \
+	    python3-minimal sqlite3 bash-completion logcheck-database openssl
 	rm -rf "$home/mail.new/root/popgate"
-	mv "$home/mail.new" "$home/mail.0"
+	mv "$home/mail.new" "$server"
 fi
 
-say "make deb, twice"
-for n in 1 2; do
-	rm -rf "$home/build/root/$n"
-	mkdir "$home/build/root/$n"
-	git clone -q "$top" "$home/build/root/$n/popgate"
-	[ $n = 2 ] || within "$home/build" "apt-get -qq update
-	apt-get -qq --no-install-recommends -o Dpkg::Use-Pty=0 \
-	    build-dep /root/1/popgate >/tmp/apt.log 2>&1 ||
-	    { cat /tmp/apt.log; exit 1; }"
-	within "$home/build" "cd /root/$n/popgate
-	DEB_BUILD_OPTIONS='parallel=$(nproc) ${POPGATE_DEB_OPTIONS-}' \
-	    make deb >/root/$n/log 2>&1 || { tail -n 40 /root/$n/log; exit 1; }"
-done
-for file in "$home"/build/root/1/popgate/build-deb/*.deb; do
-	cmp "$file" "$home/build/root/2/popgate/build-deb/${file##*/}"
-done
-say "reproducible; lintian"
-# Not what only one release's lintian knows: a newer policy, and init scripts,
-# which README.Debian says something of.
-within "$home/build" "cd /root/1/popgate/build-deb
-lintian --allow-root --pedantic --display-info --tag-display-limit 0 \
-    *.changes >/tmp/lintian
-! grep -v '^N:\|: out-of-date-standards\|no-init.d-script' /tmp/lintian"
+make_packages() {
+	say "make deb, twice"
+	for n in 1 2; do
+		rm -rf "$home/build/root/$n"
+		mkdir "$home/build/root/$n"
+		git clone -q "$top" "$home/build/root/$n/popgate"
+		[ $n = 2 ] || within "$home/build" "apt-get -qq update
+		cd /root/1/popgate
+		apt -y --no-install-recommends build-dep ./ >/tmp/apt.log 2>&1 ||
+		    { cat /tmp/apt.log; exit 1; }"
+		within "$home/build" "cd /root/$n/popgate
+		DEB_BUILD_OPTIONS='parallel=$(nproc) ${POPGATE_DEB_OPTIONS-}' \
+		    make deb >/root/$n/log 2>&1 || { tail -n 40 /root/$n/log; exit 1; }"
+	done
+	for file in "$home"/build/root/1/popgate/build-deb/*.deb; do
+		cmp "$file" "$home/build/root/2/popgate/build-deb/${file##*/}"
+	done
+	say "reproducible; lintian"
+	# Not what only one release's lintian knows: a newer policy, and init scripts,
+	# which README.Debian says something of.
+	within "$home/build" "cd /root/1/popgate/build-deb
+	lintian --allow-root --pedantic --display-info --tag-display-limit 0 \
+	    *.changes >/tmp/lintian
+	! grep -v '^N:\|: out-of-date-standards\|no-init.d-script' /tmp/lintian"
+
+	# an older version: the same, but for a line of its configuration
+	within "$home/build" 'cd /root
+	rm -rf old
+	mkdir old
+	dpkg-deb -R 1/popgate/build-deb/popgate_*.deb old/tree
+	sed -i "s/^Version: .*/Version: 0.0.9-1/" old/tree/DEBIAN/control
+	echo "# as it was in 0.0.9" >>old/tree/etc/popgate/popgate.conf
+	dpkg-deb -b old/tree old >/dev/null
+	rm -r old/tree'
+}
+[ -n "${POPGATE_STACK:-}" ] || make_packages
+
+# furnish TREE - with both packages, and what tries them
+furnish() {
+	mkdir -p "$1/root/popgate/build-deb"
+	cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb \
+	    "$1/root/popgate/build-deb"
+	cp -r "$home/build/root/old" debian "$1/root/popgate"
+	cp -r tests/package "$1/root/popgate/tests"
+}
+
+try_without_systemd() {
+	say "installed and purged without systemd"
+	rm -rf "$home/clean"
+	cp -a "$home/bare" "$home/clean"
+	rm -rf "$home/clean/root/popgate"
+	furnish "$home/clean"
+	within "$home/clean" "cd /root/popgate && sh tests/chroot/clean.sh"
+	rm -rf "$home/clean"
+}
+[ -n "${POPGATE_STACK:-}" ] || try_without_systemd
 
 # boot TREE - by its own systemd, without a network but loopback; sets $leader
 boot() {
@@ -149,22 +196,21 @@ reboot() {
 
 say "a mail server boots"
 rm -rf "$home/mail"
-cp -a "$home/mail.0" "$home/mail"
-mkdir "$home/mail/root/popgate"
-cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb "$home/mail/root/popgate"
-cp -r tests/package "$home/mail/root/popgate/tests"
+cp -a "$server" "$home/mail"
+furnish "$home/mail"
 # the libraries that it needs: there is no network later
 within "$home/mail" "apt-get -qq update
 apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
-    install /root/popgate/popgate_*.deb >/dev/null"
+    install /root/popgate/build-deb/popgate_*.deb >/dev/null"
 : >"$home/mail/etc/resolv.conf"
 boot "$home/mail"
 for part in tests/package/*.sh; do
 	part=${part##*/}
-	case $part in lib.sh) continue ;; esac
+	case $part in lib.sh|servers.sh) continue ;; esac
+	[ -z "${POPGATE_STACK:-}" ] || [ "$part" = 1-install.sh ] || continue
 	case $part in *-rebooted.sh) say reboot; reboot "$home/mail" ;; esac
 	say "$part"
-	inside sh -c "cd /root/popgate && sh tests/$part" || {
+	inside sh -c "cd /root/popgate && sh tests/$part $stack" || {
 		inside journalctl -q -n 15 --no-pager
 		exit 1
 	}

@@ -17,7 +17,8 @@ release=${1:?which release?}
 tree=${2:-/var/tmp/popgate-$release}
 top=$PWD
 commands=${POPGATE_COMMANDS:-make deps && make && make demo && \
-    make demo MTA=sendmail && make test && make install PREFIX=/usr}
+    make demo MTA=sendmail && make test && make install PREFIX=/usr && \
+    make uninstall PREFIX=/usr}
 
 [ "$(id -u)" = 0 ] || { echo "release.sh: be root" >&2; exit 77; }
 for program in debootstrap git unshare; do
@@ -44,6 +45,10 @@ rm -rf "$tree/root/popgate"
 git clone -q "$top" "$tree/root/popgate"
 [ ! -e /etc/resolv.conf ] || cp /etc/resolv.conf "$tree/etc/resolv.conf"
 
+# as the installer of Debian does; Sendmail waits a minute for its own name
+grep -qw "$(hostname)" "$tree/etc/hosts" 2>/dev/null ||
+	echo "127.0.1.1 $(hostname).example.org $(hostname)" >>"$tree/etc/hosts"
+
 # Namespaces of its own: whatever is left mounted or running ends with it.
 exec unshare -m -p --fork --kill-child sh -c '
 tree=$1
@@ -51,6 +56,8 @@ mount --make-rprivate /
 mount --bind "$tree" "$tree"
 mount -t proc proc "$tree/proc"
 mount -t sysfs sys "$tree/sys"
+# journald takes no message without
+mount --rbind /sys/fs/cgroup "$tree/sys/fs/cgroup"
 mount --rbind /dev "$tree/dev"
 mount -t tmpfs -o mode=0755 tmpfs "$tree/run"
 if [ -n "${POPGATE_BUSY:-}" ]; then

@@ -18,7 +18,7 @@
 
 #include "common/base/err.h"
 
-enum { DEPTH_MAX = 12, PATH_LEN = 1024 };
+enum { DEPTH_MAX = 12, PATH_LEN = 1024, COPIED_SIZE_MAX = 4 << 20 };
 
 static int
 fail(struct err *err, const char *what, const char *path)
@@ -225,6 +225,9 @@ keep_entry(const char *from, const char *to, bool deep, int depth,
 		    ? fill(from, to, deep, depth + 1, NULL, err)
 		    : -1;
 	}
+	/* what is mounted can't be renamed over, or removed */
+	if (deep && S_ISREG(st.st_mode) && st.st_size <= COPIED_SIZE_MAX)
+		return room_copy(from, to, err);
 	fd = open(to, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd == -1)
 		return fail(err, "make", to);
@@ -361,8 +364,11 @@ room_copy(const char *from, const char *to, struct err *err)
 	while ((n = read(in, buf, sizeof(buf))) > 0)
 		if (write_all(out, buf, (size_t)n) == -1)
 			break;
+	const struct timespec times[] = { st.st_atim, st.st_mtim };
+
 	if (n != 0 || fchown(out, st.st_uid, st.st_gid) == -1 ||
-	    fchmod(out, st.st_mode & 07777) == -1) {
+	    fchmod(out, st.st_mode & 07777) == -1 ||
+	    futimens(out, times) == -1) {
 		(void)fail(err, "copy", from);
 		goto done;
 	}

@@ -33,7 +33,10 @@ int room_furnish(struct err *err);
 enum room_keep {
 	ROOM_EMPTY, /* nothing of what is there */
 	ROOM_ENTRIES, /* every entry, read-only, but sockets and pipes */
-	ROOM_TREE /* the same in each directory below, however deep */
+	/* The same in each directory below, however deep. Files that aren't
+	 * large (4 MiB) are copies, which can be replaced: the script that
+	 * starts Debian's Postfix does so in a chroot. */
+	ROOM_TREE
 };
 
 /* What becomes of one entry. */
@@ -50,8 +53,8 @@ int room_cover(const char *path, enum room_keep keep,
  * ours, with what it holds on the machine (ROOM_ENTRIES). 0, or -1. */
 int room_writable(const char *path, struct err *err);
 
-/* A copy of a regular file, with owner and mode. The directory of to must be
- * ours, and hold no such name. 0, or -1 with err. */
+/* A copy of a regular file, with owner, mode and times. The directory of to
+ * must be ours, and hold no such name. 0, or -1 with err. */
 int room_copy(const char *from, const char *to, struct err *err);
 
 /* Put text in the place of a file, which need not be there if its directory is

@@ -9,19 +9,62 @@ systemctl restart postfix
 wait_for "the login from before the reboot" relays
 ok "reboot"
 
-cp /etc/popgate/popgate.conf /root/conf
-expect 0 apt-get -y --reinstall --no-install-recommends install "$deb"
-cmp /etc/popgate/popgate.conf /root/conf
-wait_for "relaying after the upgrade" relays
-ok "upgrade keeps the configuration"
-
-cp /etc/postfix/main.cf /root/main.cf
+# kept: what "popgatectl setup" and the admin made of the configuration and the
+# mail server, what was recorded, what runs and what was switched off
+same_files() {
+	sha256sum /etc/popgate/popgate.conf /etc/postfix/main.cf \
+	    /etc/postfix/master.cf
+}
+recorded() { popgatectl decisions --since 1d --json | grep -c verdict; }
+echo '# a line of the admin' >>/etc/popgate/popgate.conf
+expect 0 get --allow-downgrades install "$old"
+expect 0 systemctl enable --now popgate-doctor.timer
+same_files >/root/files
+rows=$(recorded)
 pids="$(main_pid popgate-collector) $(main_pid popgate-milter)"
-expect 0 apt-get -y remove popgate
+expect 0 get install "$deb"
+case $out in *"next step"*) fail "this was no first installation: $out" ;; esac
+same_files | cmp - /root/files || fail "the upgrade changed a file"
+for pid in $pids; do
+	[ ! -e "/proc/$pid" ] || fail "process $pid is the old one"
+done
+for unit in $daemons popgate-doctor.timer; do
+	expect 0 systemctl is-active $unit
+	expect 0 systemctl is-enabled $unit
+done
+[ "$(recorded)" -ge "$rows" ] && [ "$rows" -gt 0 ] ||
+	fail "decisions: $rows, now $(recorded)"
+wait_for "relaying after the upgrade" relays
+systemctl disable -q --now popgate-doctor.timer $daemons
+expect 0 get --reinstall install "$deb"
+for unit in $daemons popgate-doctor.timer; do
+	expect 1 systemctl is-enabled $unit
+	expect 3 systemctl is-active $unit
+done
+systemctl enable -q --now $daemons
+wait_for "relaying again" relays
+ok "upgrade keeps configuration, data and what runs"
+
+# a database of a newer version: the daemon doesn't touch it, and says why
+systemctl stop popgate-milter
+version=$(sqlite3 /var/lib/popgate/audit.db 'PRAGMA user_version')
+sqlite3 /var/lib/popgate/audit.db 'PRAGMA user_version = 999'
+expect 0 get --reinstall install "$deb"
+expect 0 journalctl -u popgate-milter -n 20 -o cat
+has 999
+sqlite3 /var/lib/popgate/audit.db "PRAGMA user_version = $version"
+systemctl restart popgate-milter
+wait_for "relaying with our database" relays
+ok "a newer database"
+
+pids="$(main_pid popgate-collector) $(main_pid popgate-milter)"
+cp /etc/postfix/main.cf /root/main.cf
+systemctl enable -q --now popgate-doctor.timer
+expect 0 get remove popgate
 has "STILL ASKS POPGATE"
 has /etc/postfix/main.cf
 cmp /etc/postfix/main.cf /root/main.cf
-for unit in $daemons; do
+for unit in $daemons popgate-doctor.timer; do
 	! systemctl is-active -q $unit || fail "$unit runs"
 done
 for pid in $pids; do [ ! -e "/proc/$pid" ] || fail "process $pid runs"; done
@@ -32,13 +75,16 @@ expect 0 smtp a@b.example alice@mail.example
 has 250
 ok "removed: data stays, the mail server's wiring is named"
 
-expect 0 apt-get -y --no-install-recommends install "$deb"
+expect 0 get install "$deb"
 wait_for "relaying when it is back" relays
+# its own it takes back; what the admin has changed since, it leaves
+sed -i '/^# a line of the admin$/d' /etc/popgate/popgate.conf
 expect 0 popgatectl setup --undo
-expect 0 apt-get -y purge popgate
+expect 0 apt -y purge popgate
 case $out in *"STILL ASKS"*) fail "nothing is wired: $out" ;; esac
-for path in /var/lib/popgate /var/lib/popgate-setup /etc/popgate \
-    /run/systemd/system/popgate* /etc/systemd/system/*/popgate*; do
+for path in /var/lib/popgate* /run/popgate* /etc/popgate \
+    /run/systemd/system/popgate* /etc/systemd/system/*/popgate* \
+    /var/lib/systemd/deb-systemd-helper-*/*popgate*; do
 	[ ! -e "$path" ] || fail "$path stays"
 done
 getent passwd popgate popgate-collector >/dev/null || fail "users are gone"

@@ -3,7 +3,9 @@
 # their own, booted by systemd, and change it.
 # shellcheck shell=sh
 set -eu
-deb=$(echo /root/popgate/popgate_*.deb)
+deb=$(echo /root/popgate/build-deb/popgate_*.deb)
+# the same with another configuration, as an older version
+old=$(echo /root/popgate/old/popgate_*.deb)
 daemons="popgate-collector popgate-milter"
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -28,6 +30,11 @@ wait_for() {
 		[ $i -lt 600 ] || fail "waited for $what: $*"
 		sleep 0.1
 	done
+}
+# apt for a script: the admin's configuration stays
+get() {
+	apt-get -y --no-install-recommends -o Dpkg::Use-Pty=0 \
+	    -o Dpkg::Options::=--force-confold "$@"
 }
 main_pid() { systemctl show -P MainPID "$1"; }
 no_failed_unit() {

@@ -114,8 +114,8 @@ all)
 		libjansson4 'libpcre2-posix3|' 'libpcre3|' libxml2 \
 		'libevent-2.1-7t64|libevent-2.1-7' \
 		'libgnutls-dane0t64|libgnutls-dane0' libnsl2
-	# the server and client of one of them
-	install_packages 'redis-server|valkey-server' 'redis-tools|valkey-tools'
+	# the program of one of them, without its service
+	install_packages 'redis-tools|valkey-tools'
 	# dnsmasq-base: the program without its service; tmux: a terminal
 	install_packages dnsmasq-base tmux
 	unpack "$build/exim" exim4-daemon-light exim4-config exim4-base

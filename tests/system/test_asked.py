@@ -18,7 +18,7 @@ import pytest
 import doctor_cases
 from lab.box import COLLECTOR, CTL, MILTER
 from lab.postfix import SERVICES
-from lab.process import Process, can_connect, need, wait_for
+from lab.process import Process, can_connect, need, unprivileged, wait_for
 from lab.site import TOP, NamespaceSite
 
 CLIENT, STRANGER = "203.0.113.5", "203.0.113.9"
@@ -296,12 +296,12 @@ def test_who_may_look(server):
         path.chmod(0o644)
     for name in ("milter", "collector"):
         os.chown(server.root / f"{name}-status.sock", 0, 64901)
-    group = {"user": 65534, "group": 65534, "extra_groups": [64901]}
+    group = unprivileged(CTL, [64901])
     text = server.health(0, **group)
     assert "POPGATE OK" in text
     assert "Permission" not in server.ctl("status", **group).stdout
     # in no group: the daemons can't be asked
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    nobody = unprivileged(CTL)
     text = server.health(3, **nobody)
     assert "POPGATE UNKNOWN" in text and "Permission denied" in text
     # nor the mail server, or a database

@@ -118,7 +118,7 @@ def examine(site, case):
     server = SERVERS[case.mta](site, case, directory, path)
     server.process.start()
     try:
-        server.process.accepts((site.address4, 25), seconds=30)
+        server.process.accepts((site.address4, 25))
         how = case.how
         foreign = FOREIGN
         if "recipient" in how and how["recipient"].startswith("someone@"):

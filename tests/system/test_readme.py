@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Each command in the README does what the README says: those of popgatectl on
-a machine with Debian's stock Postfix, in their order; those that install and
-build are what tests/release.sh runs on a bare Debian."""
+a machine with Debian's stock Postfix, in their order; those that build
+and install are what tests/release.sh and tests/package.sh run on a bare Debian."""
 import os
 import re
 import shlex
@@ -33,11 +33,16 @@ def test_commands_that_build_are_run_on_a_bare_system():
                             release)
     default = re.sub(r"\\\n\s*", "", default)
     run = {word.strip() for word in default.split("&&")}
+    packaged = "".join(path.read_text() for path in (
+        TOP / "tests/package.sh", *sorted((TOP / "tests/package").glob("*.sh"))))
+    packaged = re.sub(r" --?[a-z]\S*|\\\n\s*", "", packaged)
     for line in commands():
         if is_run_here(line):
             continue
         for word in line.replace("sudo ", "").split("&&"):
-            assert word.strip() in run, line
+            assert word.strip() in run or re.search(
+                rf"(^|expect 0|\s){re.escape(word.strip())}(\s|$)", packaged,
+                re.M), line
     # the other one, in the remark beside it
     assert "# or: make demo MTA=sendmail" in README
     assert "make demo MTA=sendmail" in run

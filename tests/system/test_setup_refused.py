@@ -11,7 +11,7 @@ import subprocess
 from lab import namespace
 from lab.box import (EX_CONFIG, EX_IOERR, EX_NOINPUT, EX_NOPERM,
                      EX_UNAVAILABLE, EX_USAGE)
-from lab.process import wait_for
+from lab.process import unprivileged, wait_for
 from lab.site import BUILD
 from lab.stock import CONF, CTL, daemon, own, relay, tree
 
@@ -94,7 +94,7 @@ class TestRefused:
     def test_not_root(self, ready):
         for args in (["--apply"], ["--undo"]):
             self.refused(ready, *args, code=EX_NOPERM, words="needs root",
-                         user=65534, group=65534, extra_groups=[])
+                         **unprivileged(CTL))
 
     def test_configurations(self, ready):
         main = ready.etc / "main.cf"

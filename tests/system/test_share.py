@@ -27,7 +27,16 @@ def redis_program(what):
     for name in (f"redis-{what}", f"valkey-{what}"):
         if shutil.which(name):
             return shutil.which(name)
-    return need(f"/usr/bin/redis-{what}", "redis-server")
+    return need(f"/usr/bin/redis-{what}", "redis-tools")
+
+
+def redis_server(path):
+    """The server is in the tools' package, too: what it is called by decides.
+    The package redis-server adds a service, which nobody asked for."""
+    program = path / "redis-server"
+    if not program.exists():
+        program.symlink_to(redis_program("check-rdb"))
+    return program
 
 
 class Redis:
@@ -47,7 +56,7 @@ class Redis:
             words += ["--replicaof", f"127.0.0.1 {self.of}"]
         with open(self.path / f"{self.name}.log", "ab") as log:
             self.child = subprocess.Popen(
-                [redis_program("server"), *map(str, words)], stdout=log,
+                [redis_server(self.path), *map(str, words)], stdout=log,
                 stderr=log, stdin=subprocess.DEVNULL)
         wait_for(lambda: self.cli("PING", code=None).strip() == "PONG",
                  (self.path / f"{self.name}.log").read_text)

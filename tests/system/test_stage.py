@@ -12,9 +12,9 @@ import threading
 
 import pytest
 
-from lab.process import need
+from lab.process import need, unprivileged
 from lab.site import BUILD, TOP
-from lab.stage import Installed, Stage, alive, descendants
+from lab.stage import SHELL, Installed, Stage, alive, descendants
 
 STRANGER, FRIEND, OTHER = "203.0.113.5", "203.0.113.6", "2001:db8:1::5"
 OURS, FOREIGN = "someone@example.org", "someone@other.test"
@@ -237,8 +237,7 @@ def test_it_says_why(installed, tmp_path):
 
 def test_without_root(installed):
     made = installed()
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
-    error = refused(Stage(made.etc, None, **nobody))
+    error = refused(Stage(made.etc, None, **unprivileged(SHELL)))
     assert "root" in error
 
 

@@ -20,7 +20,7 @@ import time
 import pytest
 
 from lab import namespace
-from lab.process import PATIENCE, Process, need, wait_for
+from lab.process import PATIENCE, Failure, Process, need, tail, wait_for
 from lab.site import BUILD, TOP, NamespaceSite
 
 SYSTEMD = TOP / "etc/systemd"
@@ -45,12 +45,14 @@ class Unit:
         self.settings = {}
         for key, value in re.findall(r"^(\w+)=(.*)$", text, re.M):
             self.settings.setdefault(key, []).append(value)
+        # as many messages may wait as systemd lets: else a daemon does
+        pathlib.Path("/proc/sys/net/unix/max_dgram_qlen").write_text("512")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         path = f"/run/{name}.notify"
         pathlib.Path(path).unlink(missing_ok=True)
         self.notify.bind(path)
         os.chmod(path, 0o666)
-        self.notify.settimeout(PATIENCE)
+        self.notify.setblocking(False)
         self.said = []
         self.process = Process(
             name, as_user(self["User"], self["Group"]) +
@@ -75,8 +77,20 @@ class Unit:
 
     def wait_said(self, what):
         """Until systemd would have been told."""
-        while not any(what in words for words in self.said):
-            self.said.append(self.notify.recv(4096).decode())
+        def heard():
+            try:
+                while not any(what in words for words in self.said):
+                    self.said.append(self.notify.recv(4096).decode())
+                return True
+            except BlockingIOError:
+                return False
+
+        # one that has ended may have said it at last
+        wait_for(lambda: heard() or not self.process.running,
+                 f"{what} of {self.name}")
+        if not heard():
+            raise Failure(f"{self.name} ended, and never said {what}:\n"
+                          f"{tail(self.process.log)}")
         self.said.clear()
 
     def ask_reload(self, pid):
@@ -97,7 +111,7 @@ class Unit:
         self.wait_said("STOPPING=1")
         if self.name == "popgate-milter":
             self.wait_said("EXTEND_TIMEOUT_USEC=30000000")
-        assert self.process.stop() == 0
+        assert self.process.stop(seconds=PATIENCE) == 0
 
 
 def as_user(user, group, *more):
@@ -183,13 +197,18 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def units(keep):
+    """Started: no test waits for what another has begun."""
     lab = Lab()
+    try:
+        lab.start()
+    except BaseException:
+        lab.close()
+        raise
     yield from keep(lab)
 
 
 def test_story(units):
-    """First start, a login, a relay; as in the README, under the units."""
-    units.start()
+    """A login, a relay; as in the README, under the units."""
     assert "action=550" in units.ask("203.0.113.5")
     units.login("203.0.113.5")
     wait_for(lambda: "action=OK" in units.ask("203.0.113.5"),

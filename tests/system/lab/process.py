@@ -42,6 +42,14 @@ def need(path, package):
     return str(path)
 
 
+def unprivileged(program, groups=()):
+    """Arguments of Popen: nobody runs it, also where nobody gets to it, as
+    below /root."""
+    fd = os.open(program, os.O_PATH)
+    return {"user": 65534, "group": 65534, "extra_groups": list(groups),
+            "executable": f"/proc/self/fd/{fd}", "pass_fds": [fd]}
+
+
 started = []        # every Process that wasn't stopped yet, oldest first
 
 

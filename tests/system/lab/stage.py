@@ -18,7 +18,7 @@ compatibility_level = 3.6
 queue_directory = {root}/queue
 data_directory = {root}/data
 command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
+daemon_directory = {root}/sbin
 mail_owner = postfix
 setgid_group = postdrop
 myhostname = mx.example.org
@@ -43,6 +43,16 @@ relay: {{ local_domains = [ "postfix:{root}/etc" ]; }};
 """
 
 
+# Debian 13's replaces what is stale in the queue directory's etc, which is for
+# services in a chroot.
+SCRIPT = """\
+#!/bin/sh -e
+(cd "$queue_directory/etc"
+for f in *; do cp -p "$f" "$f.tmp" && mv "$f.tmp" "$f"; done)
+exec /usr/lib/postfix/sbin/postfix-script "$@"
+"""
+
+
 class Installed:
     """Files of a Postfix that isn't running, with mail in its queue."""
 
@@ -50,9 +60,15 @@ class Installed:
         """services: behind the stock master.cf.  replace: (old, new) in it."""
         self.root = pathlib.Path(path)
         self.etc = self.root / "etc"
-        for name in ("etc", "queue", "data"):
+        for name in ("etc", "queue", "data", "sbin"):
             (self.root / name).mkdir()
         self.root.chmod(0o755)
+        for program in pathlib.Path("/usr/lib/postfix/sbin").iterdir():
+            (self.root / "sbin" / program.name).symlink_to(program)
+        script = self.root / "sbin/postfix-script"
+        script.unlink()
+        script.write_text(SCRIPT)
+        script.chmod(0o755)
         postfix = pwd.getpwnam("postfix").pw_uid
         os.chown(self.root / "data", postfix, -1)
         for name in ("deferred", "active", "private", "etc"):

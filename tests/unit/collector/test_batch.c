@@ -351,12 +351,15 @@ dropped(void **state)
 	(void)state;
 	assert_true(network_parse("192.0.2.1", &net));
 	for (size_t i = 0; i < 5; i++) {
-		const struct login login = {
-			.client = net.base, .user = "u", .at = 1000 + (int64_t)i
+		const struct judged judged = {
+			.login = { .client = net.base,
+			    .user = "u",
+			    .at = 1000 + (int64_t)i },
+			.net = net,
+			.expires_at = 2000
 		};
 
-		batch_add(
-		    b, &login, &net, 2000, sources[i], (int64_t)i, "l", 1);
+		batch_add(b, &judged, sources[i], (int64_t)i, "l", 1);
 	}
 	batch_drop(b, "a");
 	assert_int_equal(batch_count(b), 2);

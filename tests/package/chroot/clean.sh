@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: ISC
+# A bare system on which no systemd runs: the package goes in whole, works, and
+# leaves nothing when it is purged.
+. "$(dirname "$0")/../lib.sh"
+
+# everything but what apt, its log and this test write
+files() {
+	find / -xdev \( -path /root -o -path /tmp -o -path /var/tmp \
+	    -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
+	    -o -path /var/lib/dpkg/'*-old' -o -path /var/lib/dpkg/status \
+	    -o -path /var/lib/dpkg/lock'*' -o -path /var/lib/dpkg/triggers \
+	    -o -path '/etc/*passwd*' -o -path '/etc/*group*' \
+	    -o -path '/etc/*shadow*' -o -path '/etc/sub?id*' -o -path /etc/.pwd.lock \) -prune -o \
+	    ! -type d -printf '%p %y %m %u %g %s %l\n' -o \
+	    -printf '%p %y %m %u %g\n' | sort
+}
+purged() {
+	expect 0 get purge popgate
+	files >/root/after
+	diff /root/before /root/after || fail "purging left or took something"
+	[ -z "$(ls -d /run/popgate* 2>/dev/null)" ] || fail "/run/popgate stays"
+}
+
+expect 0 apt-get -qq update
+expect 0 get satisfy "$(dpkg-deb -f "$deb" Depends)" python3-minimal
+files >/root/before
+
+# no room, and then a /usr that can't be written to
+mkdir -p /usr/share/popgate
+mount -t tmpfs -o nr_inodes=1 tmpfs /usr/share/popgate
+expect 100 get install "$deb"
+has "No space left"
+umount /usr/share/popgate
+rmdir /usr/share/popgate
+mount --bind /usr /usr
+mount -o remount,bind,ro /usr
+expect 100 get install "$deb"
+has "Read-only file system"
+umount -l /usr # this umount is in it
+[ ! -e /usr/sbin/popgatectl ] || fail "half installed"
+expect 0 get install "$deb"
+purged
+ok "no room, a read-only /usr: refused, and good when given again"
+
+userdel popgate
+userdel popgate-collector
+groupadd popgate-collector
+useradd -M -u 1500 -s /bin/bash popgate
+expect 0 get install "$deb"
+has "popgatectl setup"
+has "the user popgate was here before (uid 1500)"
+case $out in *"user popgate-collector was"*) fail "$out" ;; esac
+expect 0 sh debian/tests/answers
+has "action=OK"
+purged
+userdel popgate
+userdel popgate-collector
+ok "a user and a group that exist"
+
+expect 0 get install "$old"
+echo '# a line of the admin' >>/etc/popgate/popgate.conf
+cp /etc/popgate/popgate.conf /root/conf
+expect 0 popgatectl check-config
+expect 0 sh debian/tests/answers
+expect 0 get install "$deb"
+cmp /etc/popgate/popgate.conf /root/conf
+expect 0 sh debian/tests/answers
+touch /var/lib/popgate/logins.db
+expect 0 get remove popgate
+has "these stay"
+[ -e /var/lib/popgate/logins.db ] || fail "removing took data"
+cmp /etc/popgate/popgate.conf /root/conf
+expect 0 get install "$deb"
+cmp /etc/popgate/popgate.conf /root/conf
+expect 0 get remove popgate
+purged
+expect 0 get install "$deb"
+purged
+expect 0 getent passwd popgate popgate-collector
+ok "installed, upgraded, removed, purged: nothing stays but the users"
