@@ -16,9 +16,10 @@ static char dir[64], log_path[80], noted[1000];
 static struct follow f;
 
 static void
-on_note(void *arg, const char *text)
+on_note(void *arg, int priority, const char *text)
 {
 	(void)arg;
+	(void)priority;
 	(void)snprintf(noted, sizeof(noted), "%s", text);
 }
 
