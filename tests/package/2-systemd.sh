@@ -71,11 +71,17 @@ useradd -r -G popgate nagios 2>/dev/null || :
 useradd -r stranger 2>/dev/null || :
 expect 0 runuser -u nagios -- popgatectl health
 expect 3 runuser -u stranger -- popgatectl health
+mode=$(stat -c %a /var/lib/popgate/logins.db)
+chmod 600 /var/lib/popgate/logins.db
+expect 2 runuser -u nagios -- popgatectl health
+has "popgate-milter can't read it"
+chmod "$mode" /var/lib/popgate/logins.db
 systemctl stop popgate-collector
 expect 2 runuser -u nagios -- popgatectl health
 systemctl start popgate-collector
 ok "groups of the sockets, health for a monitoring user"
 expect 0 systemctl start popgate-doctor.service
+expect 0 systemctl start popgate-report.service
 no_failed_unit
 bash -ic '. /usr/share/bash-completion/completions/popgatectl; complete -p popgatectl' \
     2>/dev/null | grep -q _popgatectl || fail "completion"
