@@ -11,9 +11,7 @@
 # are: "build" compiles, twice, and "mail" is a mail server that is booted by
 # systemd-nspawn and plays tests/package/*.sh; a third one is there while
 # tests/package/chroot plays. POPGATE_BARE: a bare system to copy instead of
-# calling debootstrap. POPGATE_STACK=sendmail-dovecot, postfix-courier or
-# exim-dovecot: the packages that were made before, on another mail server, which
-# only installs popgate and says how long it took.
+# calling debootstrap.
 set -eu
 cd "$(dirname "$0")/.."
 release=${1:?which release?}
@@ -21,15 +19,6 @@ top=$PWD
 home=${2:-/var/tmp/popgate-packages-$release}
 container=
 leader=
-stack=${POPGATE_STACK:-postfix-dovecot}
-server=$home/$stack.0
-case $stack in
-postfix-dovecot) servers="postfix dovecot-imapd dovecot-pop3d"; server=$home/mail.0 ;;
-postfix-courier) servers="postfix courier-imap" ;;
-sendmail-dovecot) servers="sendmail-bin sendmail-cf m4 make dovecot-imapd" ;;
-exim-dovecot) servers="exim4-daemon-light dovecot-imapd" ;;
-*) echo "package.sh: POPGATE_STACK=$stack: not known" >&2; exit 64 ;;
-esac
 
 say() { echo "== $*"; }
 stop() {
@@ -95,13 +84,14 @@ if [ ! -e "$home/build" ]; then
 	within "$home/build.new" "rm -rf /root/popgate"
 	mv "$home/build.new" "$home/build"
 fi
-if [ ! -e "$server" ]; then
-	say "a mail server, $stack"
+if [ ! -e "$home/mail.0" ]; then
+	say "a mail server"
 	cp -a "$home/bare" "$home/mail.new"
-	installs "$home/mail.new" systemd systemd-sysv dbus $servers iproute2 \
-	    python3-minimal sqlite3 bash-completion logcheck-database openssl
+	installs "$home/mail.new" systemd systemd-sysv dbus postfix \
+	    dovecot-imapd dovecot-pop3d iproute2 python3-minimal sqlite3 \
+	    bash-completion logcheck-database openssl
 	rm -rf "$home/mail.new/root/popgate"
-	mv "$home/mail.new" "$server"
+	mv "$home/mail.new" "$home/mail.0"
 fi
 
 make_packages() {
@@ -139,7 +129,7 @@ make_packages() {
 	dpkg-deb -b old/tree old >/dev/null
 	rm -r old/tree'
 }
-[ -n "${POPGATE_STACK:-}" ] || make_packages
+make_packages
 
 # furnish TREE - with both packages, and what tries them
 furnish() {
@@ -159,7 +149,7 @@ try_without_systemd() {
 	within "$home/clean" "cd /root/popgate && sh tests/chroot/clean.sh"
 	rm -rf "$home/clean"
 }
-[ -n "${POPGATE_STACK:-}" ] || try_without_systemd
+try_without_systemd
 
 # boot TREE - by its own systemd, without a network but loopback; sets $leader
 boot() {
@@ -196,7 +186,7 @@ reboot() {
 
 say "a mail server boots"
 rm -rf "$home/mail"
-cp -a "$server" "$home/mail"
+cp -a "$home/mail.0" "$home/mail"
 furnish "$home/mail"
 # the libraries that it needs: there is no network later
 within "$home/mail" "apt-get -qq update
@@ -206,11 +196,10 @@ apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
 boot "$home/mail"
 for part in tests/package/*.sh; do
 	part=${part##*/}
-	case $part in lib.sh|servers.sh) continue ;; esac
-	[ -z "${POPGATE_STACK:-}" ] || [ "$part" = 1-install.sh ] || continue
+	case $part in lib.sh) continue ;; esac
 	case $part in *-rebooted.sh) say reboot; reboot "$home/mail" ;; esac
 	say "$part"
-	inside sh -c "cd /root/popgate && sh tests/$part $stack" || {
+	inside sh -c "cd /root/popgate && sh tests/$part" || {
 		inside journalctl -q -n 15 --no-pager
 		exit 1
 	}
