@@ -46,7 +46,7 @@ unpack(size_t n, size_t step, ssize_t *end_r)
 	}
 	/* damage stays */
 	if (*end_r == -1) {
-		assert_int_equal(err.code, ERR_IO);
+		assert_int_equal(err.code, ERR_CORRUPT);
 		assert_int_equal(unpack_read(u, out + TEXT, 1, &err), -1);
 	}
 	unpack_close(&u);
