@@ -351,13 +351,12 @@ dropped(void **state)
 	(void)state;
 	assert_true(network_parse("192.0.2.1", &net));
 	for (size_t i = 0; i < 5; i++) {
-		const struct judged judged = {
+		const struct judged judged = { .fate = FATE_LOGIN,
 			.login = { .client = net.base,
 			    .user = "u",
 			    .at = 1000 + (int64_t)i },
 			.net = net,
-			.expires_at = 2000
-		};
+			.expires_at = 2000 };
 
 		batch_add(b, &judged, sources[i], (int64_t)i, "l", 1);
 	}
