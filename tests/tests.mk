@@ -6,6 +6,8 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 JOBS     ?= $(shell nproc)
 # tests wait more than they compute: twice as many run at once
 RUNNING  ?= $(shell echo $$((2 * $(JOBS))))
+# and those on real servers wait most
+WAITING  ?= $(shell echo $$((3 * $(JOBS))))
 UNIT     := $(call built,unit/*/test_*)
 DAEMON   := $(call built,daemon/test_*)
 FUZZ     := $(call built,fuzz/fuzz_*)
@@ -53,7 +55,7 @@ daemon: $(addprefix run/,$(DAEMON))	## speak the protocols to the real daemons
 # at once: the tests have network namespaces and directories of their own
 system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(RUNNING) --dist loadfile tests/system
+	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Shared fixtures: one running lab per test class, logs of failed tests."""
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -12,6 +13,10 @@ pytest.register_assert_rewrite("matrix", "lab.box", "lab.daemons")
 from lab.box import CollectorBox, CtlBox  # noqa: E402
 from lab.process import tail  # noqa: E402
 from lab.stock import Stock  # noqa: E402
+
+# A run in the background of a shell ignores both, and all would that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 running = []
 
