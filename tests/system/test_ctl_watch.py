@@ -49,8 +49,14 @@ class Terminal:
     def shown(self):
         return self.tmux("capture-pane", "-p")
 
+    def found(self, text):
+        """A command with a long path goes on in the next line."""
+        shown = self.shown()
+        return re.search(text, shown) or re.search(text,
+                                                   shown.replace("\n", ""))
+
     def wait(self, text, gone=None):
-        wait_for(lambda: re.search(text, self.shown()) and
+        wait_for(lambda: self.found(text) and
                  not (gone and re.search(gone, self.shown())), self.shown)
         assert not HARMFUL.search(self.shown())
         return self.shown()
