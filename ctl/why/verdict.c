@@ -310,7 +310,7 @@ say_login(const struct ctl *ctl, const struct verdict_question *q,
 	time_past(a->found.last_at, q->at, last);
 	time_both(a->found.expires_at, q->at, until);
 	(void)snprintf(words, VERDICT_WORDS_MAX,
-	    "%.100s, last login %s, %s%s%s %s%s", user, last, connected,
+	    "%.90s, last login %.44s, %.60s%s%s %.44s%s", user, last, connected,
 	    *connected == '\0' ? "" : ", ",
 	    a->found.expires_at > q->at ? "counts until" : "expired", until,
 	    facts_shared(ctl->cfg, a->found.sharing)

@@ -10,7 +10,7 @@
 #include "ctl/ctl.h"
 #include "ctl/why/breach.h"
 
-enum { VERDICT_WORDS_MAX = 400 };
+enum { VERDICT_WORDS_MAX = 300 };
 
 struct verdict_question {
 	struct facts_question q;
