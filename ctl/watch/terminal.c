@@ -210,7 +210,9 @@ look_on(enum screen_look look)
 static void
 draw_line(FILE *out, int i, const struct screen_line *line)
 {
-	(void)fprintf(out, "\033[%d;1H\033[0m%s%s\033[0m\033[K", i + 1,
+	/* cleared first: behind a full line the cursor stands on its last
+	 * character */
+	(void)fprintf(out, "\033[%d;1H\033[0m\033[K%s%s\033[0m", i + 1,
 	    look_on(line->look), line->text);
 }
 
