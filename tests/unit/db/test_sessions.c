@@ -560,7 +560,7 @@ compare(struct store *st, const struct log_line *v, int n, int64_t now)
 {
 	for (int c = 0; c < CLIENTS; c++) {
 		for (int u = 0; u < USERS; u++) {
-			char client[20], user[8];
+			char client[24], user[16];
 			int64_t want = 0, got;
 
 			(void)snprintf(client, sizeof(client), "192.0.2.%d", c);
