@@ -111,12 +111,13 @@ check_stream(const char *value)
 static const char *
 check_name(const char *value)
 {
-	size_t len = strlen(value);
+	size_t len = 0;
 
-	for (size_t i = 0; i < len; i++)
-		if (value[i] <= ' ' || value[i] > '~')
-			len = 64;
-	return len < 64 ? NULL : "at most 63 printable characters, no space";
+	while (value[len] > ' ' && value[len] <= '~')
+		len++;
+	return value[len] == '\0' && len < 64
+	    ? NULL
+	    : "at most 63 printable characters, no space";
 }
 
 static const char *
