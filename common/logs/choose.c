@@ -107,14 +107,15 @@ is_copy(
 	return ret;
 }
 
-/* What can't be read now can be read in a moment, as a rule; and what can't be
- * for long must not stand in the way of the live log. Returns 0 to leave it
- * out, or -1. */
+/* A rotated file that can't be read now can be read in a moment, as a rule; and
+ * one that can't be for long, or that is closed to us (rotation may give it to
+ * root), must not stand in the way of the live log. Returns 0 to leave it out,
+ * or -1. */
 static int
-unreadable(
-    struct follow *f, const struct generation *gen, const struct err *err)
+unreadable(struct follow *f, const struct generation *gen, bool closed,
+    const struct err *err)
 {
-	if (f->vain < VAIN_MAX)
+	if (!closed && f->vain < VAIN_MAX)
 		return -1;
 	follow_note(f, "%s: left out", err->text);
 	generation_done(f, gen);
@@ -137,10 +138,10 @@ unread(struct follow *f, const struct generations *g,
 		if (choose_is_file(&f->prev[i].file, gen))
 			return 0;
 	if (choose_look(f, gen, r, err) == -1)
-		return unreadable(f, gen, err);
+		return unreadable(f, gen, false, err);
 	if (gen->packed ? !r->whole : gen->size > r->position) {
 		copy = is_copy(g, gen, err);
-		return copy == -1 ? unreadable(f, gen, err) : !copy;
+		return copy == -1 ? unreadable(f, gen, false, err) : !copy;
 	}
 	contents_seen(&f->known, gen, r);
 	generation_done(f, gen);
@@ -226,9 +227,7 @@ as_looked_at(const struct found *found)
 	    trail_same(&trail, &found->reading.trail);
 }
 
-/* An old file that can't be read (rotation may give it to root) is left out:
- * it must not stand in the way of the live log.
- * Returns 1, 0 when the file has just gone, or -1; 2: choose again. */
+/* Returns 1, 0 when the file has just gone, or -1; 2: choose again. */
 static int
 open_found(struct follow *f, const struct generations *g, struct found *found,
     struct err *err)
@@ -237,12 +236,11 @@ open_found(struct follow *f, const struct generations *g, struct found *found,
 	const struct generation *gen = &g->v[found->i];
 	int ret =
 	    logfile_open(&found->file, gen->path, found->reading.position, err);
+	bool closed = ret == -1 && errno == EACCES;
 
-	if (ret == -1 && !gen->live) {
-		follow_note(f, "%s: left out", err->text);
-		generation_done(f, gen);
+	if (ret == -1 && !gen->live && unreadable(f, gen, closed, err) == 0)
 		return 2;
-	}
+	f->vain += ret == -1;
 	if (ret == 1)
 		found->file.trail = found->reading.trail;
 	return ret == 1 && !as_looked_at(found) ? 2 : ret;

@@ -210,8 +210,22 @@ class Restarted(Collector):
         assert not self.afterwards()
 
 
+class FirstStart(Collector):
+    """Nothing is known yet, and a rotated file has logins that still count."""
+
+    def again(self):
+        super().again()
+        self.write(3)
+        self.box.log.rename(self.box.path / "mail.log.1")
+        self.write(3)
+
+    def use(self):
+        return None
+
+
 PROGRAMS = {"milter": (Milter, MILTER), "collector": (Collector, COLLECTOR),
-            "restarted": (Restarted, COLLECTOR)}
+            "restarted": (Restarted, COLLECTOR),
+            "first-start": (FirstStart, COLLECTOR)}
 
 
 def wait_until(true, daemon, seconds):
