@@ -260,3 +260,19 @@ json_find_bool(const char *text, const char *key, bool *value_r)
 	*value_r = strncmp(p, "true", 4) == 0;
 	return *value_r || strncmp(p, "false", 5) == 0;
 }
+
+int64_t
+json_number_or_none(const char *text, const char *key)
+{
+	int64_t n;
+
+	return json_find_number(text, key, &n) ? n : -1;
+}
+
+bool
+json_is_false(const char *text, const char *key)
+{
+	bool value;
+
+	return json_find_bool(text, key, &value) && !value;
+}

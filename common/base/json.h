@@ -30,5 +30,9 @@ void json_line(struct json *j); /* end of a top level value */
 bool json_find_text(const char *text, const char *key, char *buf, size_t size);
 bool json_find_number(const char *text, const char *key, int64_t *n_r);
 bool json_find_bool(const char *text, const char *key, bool *value_r);
+/* The number; -1: there is none. */
+int64_t json_number_or_none(const char *text, const char *key);
+/* Is there such a member, and is it false? */
+bool json_is_false(const char *text, const char *key);
 
 #endif

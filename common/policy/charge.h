@@ -47,7 +47,7 @@ struct charge_history {
 };
 
 /* Count what the audit says was relayed in the longest window, and deny those
- * whom it says is denied. Messages that the client gave up are freed as they
+ * that it says are denied. Messages that the client gave up are freed as they
  * were when it happened. At most rows_max of the newest rows are looked at. 0,
  * or -1 with err. */
 enum { CHARGE_ROWS = 2000000 };

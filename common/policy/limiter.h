@@ -24,7 +24,7 @@
  * and filling the table with many addresses frees no heavy sender. The same
  * for distinct senders and clients: one that was evicted is counted again.
  *
- * Hashes are keyed by random bits: one who chooses names can't choose where
+ * Hashes are keyed by random bits: a client that chooses names can't choose where
  * they fall. All of a name is hashed, however long it is. Two names of equal
  * 64-bit hash count as one: with a million in the table that is one chance in
  * 10^13 for each new one.

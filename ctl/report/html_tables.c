@@ -104,7 +104,7 @@ section_end(FILE *to)
 	(void)fputs("</section>\n", to);
 }
 
-/* "20 of 1,234: those with most" */
+/* "The first 20 of 1,234." where a table has not all rows. */
 static void
 part_of(int n, int64_t all, FILE *to)
 {

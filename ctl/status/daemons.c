@@ -48,30 +48,14 @@ add_silent(struct status *s, const char *daemon, const char *listen,
 	add_probe(s, daemon, listen, &told);
 }
 
-/* What a daemon says of itself when asked on its status socket: text is its
- * answer, "" without one. */
-static int64_t
-number(const char *text, const char *key)
-{
-	int64_t n;
-
-	return json_find_number(text, key, &n) ? n : -1;
-}
-
-static bool
-is_false(const char *text, const char *key)
-{
-	bool value;
-
-	return json_find_bool(text, key, &value) && !value;
-}
-
 /* An error of the last minutes, a configuration that was refused, a socket
- * that is gone. */
+ * that is gone. text, here and below: what the daemon answers on its status
+ * socket, "" without an answer. */
 static void
 add_troubles(struct status *s, const char *daemon, const char *text)
 {
-	int64_t now = s->ctl->now, at = number(text, "last_error_at");
+	int64_t now = s->ctl->now,
+		at = json_number_or_none(text, "last_error_at");
 	char error[ERR_TEXT_MAX], when[TIME_TEXT_MAX],
 	    words[ERR_TEXT_MAX + 100], what[100];
 
@@ -83,7 +67,7 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 		    now - at < STATUS_RECENT_S ? LEVEL_WARNING : LEVEL_OK, what,
 		    words);
 	}
-	if (is_false(text, "reload_good") &&
+	if (json_is_false(text, "reload_good") &&
 	    json_find_text(text, "reload_text", error, sizeof(error))) {
 		(void)snprintf(
 		    what, sizeof(what), "%s's configuration", daemon);
@@ -91,7 +75,7 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 		    words, sizeof(words), "the old one stays: %s", error);
 		status_add(s, LEVEL_WARNING, what, words);
 	}
-	if (is_false(text, "sockets_good") &&
+	if (json_is_false(text, "sockets_good") &&
 	    json_find_text(text, "sockets_text", error, sizeof(error))) {
 		(void)snprintf(what, sizeof(what), "%s's sockets", daemon);
 		(void)snprintf(words, sizeof(words),
@@ -105,8 +89,9 @@ add_troubles(struct status *s, const char *daemon, const char *text)
 static void
 add_log(struct status *s, const char *daemon, const char *text)
 {
-	int64_t now = s->ctl->now, at = number(text, "log_lost_at");
-	int64_t stuck_ms = number(text, "log_stuck_ms");
+	int64_t now = s->ctl->now,
+		at = json_number_or_none(text, "log_lost_at");
+	int64_t stuck_ms = json_number_or_none(text, "log_stuck_ms");
 	bool stuck = stuck_ms >= LOG_STUCK_MS, lost = at > 0;
 	char words[300], what[100], when[TIME_TEXT_MAX];
 
@@ -118,13 +103,14 @@ add_log(struct status *s, const char *daemon, const char *text)
 		    "takes no lines since %" PRId64 " s: %" PRId64
 		    " wait, %" PRId64
 		    " are lost; look at syslogd or journald, or whoever reads its standard error, and at the log's disk",
-		    stuck_ms / 1000, number(text, "log_waiting"),
-		    number(text, "log_lost"));
+		    stuck_ms / 1000, json_number_or_none(text, "log_waiting"),
+		    json_number_or_none(text, "log_lost"));
 	else
 		(void)snprintf(words, sizeof(words),
 		    "%" PRId64
 		    " lines were lost since the start, the last %s; it takes lines again",
-		    number(text, "log_lost"), time_relative(at, now, when));
+		    json_number_or_none(text, "log_lost"),
+		    time_relative(at, now, when));
 	status_add(s,
 	    stuck || now - at < STATUS_RECENT_S ? LEVEL_WARNING : LEVEL_OK,
 	    what, words);
@@ -136,7 +122,7 @@ add_user(struct status *s, const char *daemon, const char *text)
 {
 	char what[100];
 
-	if (number(text, "uid") != 0)
+	if (json_number_or_none(text, "uid") != 0)
 		return;
 	(void)snprintf(what, sizeof(what), "%s's user", daemon);
 	status_add(s, LEVEL_OK, what,
@@ -149,7 +135,7 @@ add_logins(struct status *s, const char *text)
 {
 	char error[ERR_TEXT_MAX], words[ERR_TEXT_MAX + 100];
 
-	if (!is_false(text, "logins_good") ||
+	if (!json_is_false(text, "logins_good") ||
 	    !json_find_text(text, "logins_text", error, sizeof(error)))
 		return;
 	(void)snprintf(words, sizeof(words),
@@ -179,23 +165,24 @@ check_milter(struct status *s)
 		add_silent(s, name, listen, &p);
 		return p.hangs;
 	}
-	s->decisions = number(text, "decisions_per_minute");
-	s->queued = number(text, "audit_queued");
-	int64_t limit = number(text, "audit_queue_limit");
-	bool stuck = is_false(text, "audit_good");
+	s->decisions = json_number_or_none(text, "decisions_per_minute");
+	s->queued = json_number_or_none(text, "audit_queued");
+	int64_t limit = json_number_or_none(text, "audit_queue_limit");
+	bool stuck = json_is_false(text, "audit_good");
 
 	(void)json_find_text(text, "state", state, sizeof(state));
 	(void)snprintf(words, sizeof(words),
 	    "%s, pid %ld, started %s, %" PRId64 " sessions, %" PRId64
 	    " decisions in the last minute",
 	    state, (long)p.pid,
-	    time_relative(number(text, "started_at"), s->ctl->now, since),
-	    number(text, "sessions"), s->decisions);
+	    time_relative(
+		json_number_or_none(text, "started_at"), s->ctl->now, since),
+	    json_number_or_none(text, "sessions"), s->decisions);
 	status_add(s, LEVEL_OK, name, words);
 	(void)snprintf(words, sizeof(words),
 	    "%" PRId64 " of %" PRId64 " rows wait for the disk, %" PRId64
 	    " were lost%s",
-	    s->queued, limit, number(text, "audit_lost"),
+	    s->queued, limit, json_number_or_none(text, "audit_lost"),
 	    stuck ? ": it can't be written, relays get a temporary failure"
 		  : "");
 	status_add(s,
@@ -203,8 +190,8 @@ check_milter(struct status *s)
 		: s->queued * 2 > limit ? LEVEL_WARNING
 					: LEVEL_OK,
 	    "audit queue", words);
-	int64_t bytes = number(text, "audit_bytes"),
-		max = number(text, "audit_max_bytes");
+	int64_t bytes = json_number_or_none(text, "audit_bytes"),
+		max = json_number_or_none(text, "audit_max_bytes");
 
 	if (max > 0) {
 		bool full = bytes * 10 >= max * 8;
@@ -221,10 +208,10 @@ check_milter(struct status *s)
 	add_troubles(s, name, text);
 	add_log(s, name, text);
 	add_user(s, name, text);
-	s->started_at = number(text, "started_at");
-	s->milter_asked_at = number(text, "milter_asked_at");
-	s->permit_asked_at = newer(number(text, "policy_asked_at"),
-	    number(text, "socketmap_asked_at"));
+	s->started_at = json_number_or_none(text, "started_at");
+	s->milter_asked_at = json_number_or_none(text, "milter_asked_at");
+	s->permit_asked_at = newer(json_number_or_none(text, "policy_asked_at"),
+	    json_number_or_none(text, "socketmap_asked_at"));
 	return false;
 }
 
@@ -245,16 +232,17 @@ check_collector(struct status *s)
 		add_silent(s, name, listen, &p);
 		return;
 	}
-	s->logins = number(text, "logins_per_minute");
-	bool stuck = is_false(text, "database_good");
-	bool hangs = number(text, "loop_age_ms") > LOOP_HANGS_MS;
+	s->logins = json_number_or_none(text, "logins_per_minute");
+	bool stuck = json_is_false(text, "database_good");
+	bool hangs = json_number_or_none(text, "loop_age_ms") > LOOP_HANGS_MS;
 
 	(void)snprintf(words, sizeof(words),
 	    "pid %ld, started %s, %" PRId64
 	    " logins in the last minute, %" PRId64 " wait to be written%s%s",
 	    (long)p.pid,
-	    time_relative(number(text, "started_at"), s->ctl->now, since),
-	    s->logins, number(text, "logins_waiting"),
+	    time_relative(
+		json_number_or_none(text, "started_at"), s->ctl->now, since),
+	    s->logins, json_number_or_none(text, "logins_waiting"),
 	    stuck ? ": the login table can't be written" : "",
 	    hangs ? ": it hangs" : "");
 	status_add(s, stuck || hangs ? LEVEL_CRITICAL : LEVEL_OK, name, words);

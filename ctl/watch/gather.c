@@ -273,22 +273,6 @@ read_limits(struct gather *g, struct watch_model *m)
 
 /* --- daemons --- */
 
-static int64_t
-number(const char *text, const char *key)
-{
-	int64_t n;
-
-	return json_find_number(text, key, &n) ? n : -1;
-}
-
-static bool
-is_false(const char *text, const char *key)
-{
-	bool value;
-
-	return json_find_bool(text, key, &value) && !value;
-}
-
 /* Ask, unless it didn't answer a moment ago. False: state says why there is no
  * answer. */
 static bool
@@ -335,16 +319,16 @@ ask_milter(struct gather *g, struct watch_model *m)
 	if (!ask(cfg->milter.status, "popgate-milter", &g->milter_ms,
 		&m->milter, text))
 		return;
-	bool stuck = is_false(text, "audit_good");
-	int64_t queued = number(text, "audit_queued"),
-		limit = number(text, "audit_queue_limit");
+	bool stuck = json_is_false(text, "audit_good");
+	int64_t queued = json_number_or_none(text, "audit_queued"),
+		limit = json_number_or_none(text, "audit_queue_limit");
 
 	(void)snprintf(words, sizeof(words),
 	    "%s%" PRId64 " sessions, %" PRId64
 	    " decisions in the last minute, %" PRId64
 	    " rows wait for the disk%s",
-	    mode_words(cfg), number(text, "sessions"),
-	    number(text, "decisions_per_minute"), queued,
+	    mode_words(cfg), json_number_or_none(text, "sessions"),
+	    json_number_or_none(text, "decisions_per_minute"), queued,
 	    stuck ? ", which takes none: relays are put off" : "");
 	set(&m->milter,
 	    stuck                                                ? WATCH_BAD
@@ -412,11 +396,11 @@ ask_collector(struct gather *g, struct watch_model *m)
 
 	if (ask(g->ctl->cfg->collector.status, "popgate-collector",
 		&g->collector_ms, &m->collector, text)) {
-		bool stuck = is_false(text, "database_good");
+		bool stuck = json_is_false(text, "database_good");
 
 		(void)snprintf(words, sizeof(words),
 		    "%" PRId64 " logins in the last minute, %s%s",
-		    number(text, "logins_per_minute"), lag,
+		    json_number_or_none(text, "logins_per_minute"), lag,
 		    stuck ? "; the login table can't be written" : "");
 		set(&m->collector, stuck ? WATCH_BAD : level, words);
 	} else if (m->collector.level != WATCH_BAD) {
