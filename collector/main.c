@@ -256,8 +256,7 @@ serve(struct config *cfg)
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
 	if (cfg->collector.n_sources == 0)
 		log_msg(LOG_WARNING,
-		    "collector.sources is empty: there is "
-		    "nothing to follow");
+		    "collector.sources is empty: there is nothing to follow");
 	daemon_ready();
 	code = run(c, signals, opt.config);
 	status_close();

@@ -294,8 +294,7 @@ look_for_another_client(SMFICTX *ctx, struct session *s)
 	s->other = true;
 	if (log_due(&said_other_ms, SAY_EVERY_MS))
 		log_msg(LOG_ERR,
-		    "session %s: the MTA went on with another client "
-		    "(QUIT_NC, CONNECT) where libmilter ignores that: "
+		    "session %s: the MTA went on with another client (QUIT_NC, CONNECT) where libmilter ignores that: "
 		    "temporary failure for all its recipients",
 		    s->id);
 }
@@ -521,9 +520,7 @@ commit_message(SMFICTX *ctx, struct session *s)
 	if (gate_commit(s->gc, a.rows, a.relayed, &a.receipt))
 		return SMFIS_CONTINUE;
 	log_msg(LOG_ERR,
-	    "session %s: rows of the audit were lost or late: the disk is full "
-	    "or slow, or audit.queue too small: temporary failure for a "
-	    "relayed message",
+	    "session %s: rows of the audit were lost or late: the disk is full or slow, or audit.queue too small: temporary failure for a relayed message",
 	    s->id);
 	give_up(s);
 	/* 421 makes the MTA hang up. After 451 the client might say DATA once

@@ -68,11 +68,7 @@ count_unasked(struct permit_peer *peer)
 
 	if (n >= UNASKED_SAY && log_due(&unasked_said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
-		    "permit channel: Postfix didn't ask at DATA about the last "
-		    "%u messages, as policy_context promises: until it does, "
-		    "each recipient waits for the disk. smtpd_data_restrictions "
-		    "needs the check_policy_service that 'popgatectl wiring "
-		    "postfix' prints, also where master.cf overrides it",
+		    "permit channel: Postfix didn't ask at DATA about the last %u messages, as policy_context promises: until it does, each recipient waits for the disk. smtpd_data_restrictions needs the check_policy_service that 'popgatectl wiring postfix' prints, also where master.cf overrides it",
 		    n);
 }
 

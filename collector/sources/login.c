@@ -116,13 +116,13 @@ line_of(struct desk *d, size_t len, struct line_told *told)
 	n = told->good
 	    ? snprintf(d->text, sizeof(d->text),
 		  "post-login: "
-		  "user=<%s>, client=%s, service=%s, server=%s, told by "
-		  "uid %" PRId64 " pid %" PRId64,
+		  "user=<%s>, client=%s, service=%s, server=%s, told by uid %" PRId64
+		  " pid %" PRId64,
 		  told->told.user, told->told.client, told->told.service,
 		  told->told.server, told->uid, told->pid)
 	    : snprintf(d->text, sizeof(d->text),
-		  "post-login: no message of "
-		  "ours, by uid %" PRId64 " pid %" PRId64,
+		  "post-login: no message of ours, by uid %" PRId64
+		  " pid %" PRId64,
 		  told->uid, told->pid);
 	line.len = n < 0                  ? 0
 	    : (size_t)n < sizeof(d->text) ? (size_t)n

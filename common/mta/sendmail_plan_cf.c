@@ -242,9 +242,7 @@ check_foreign(const struct sendmail_build *b, unsigned first, unsigned last,
 		if ((l->kind == 'X' || l->kind == 'K' || l->kind == 'D') &&
 		    strstr(l->text, "popgate") != NULL) {
 			err_set(err, ERR_INVALID,
-			    "%.300s:%u: popgate is wired by hand here "
-			    "(%c%.60s), and there is no sendmail.mc: take it "
-			    "out by hand first",
+			    "%.300s:%u: popgate is wired by hand here (%c%.60s), and there is no sendmail.mc: take it out by hand first",
 			    b->src->cf.path, l->line, l->kind, l->text);
 			return -1;
 		}
@@ -264,8 +262,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 	if (*message == '\0') {
 		err_set(err, ERR_INVALID,
 		    "%.300s relays for everybody (FEATURE(`promiscuous_relay')"
-		    ") and there is no sendmail.mc to take that out of: make "
-		    "it refuse relaying first",
+		    ") and there is no sendmail.mc to take that out of: make it refuse relaying first",
 		    b->src->cf.path);
 		return -1;
 	}
