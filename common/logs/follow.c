@@ -308,69 +308,6 @@ out:
 	return ret;
 }
 
-static bool
-has_more(const struct logfile *file)
-{
-	return file->fd != -1 && file->packed == NULL &&
-	    logfile_size(file) > lines_read_offset(&file->lines);
-}
-
-/* Has a file that is open got lines since it was at its end? They may stand in
- * what a packer has just made of it, too. */
-static bool
-open_have_more(const struct follow *f)
-{
-	for (int i = 0; i < PREVS; i++)
-		if (has_more(&f->prev[i].file))
-			return true;
-	return has_more(&f->cur);
-}
-
-/* cur has ended and is not the live file any more: take the next one, and
- * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
-static int
-advance(struct follow *f, struct err *err)
-{
-	struct generations g;
-	struct found found;
-
-	assert(f->cur.fd != -1);
-
-	remember(f);
-	int ret = choose_search(f, &g, &found, err);
-
-	if (ret != 1)
-		goto out;
-	if (found.file.packed != NULL && open_have_more(f)) {
-		logfile_close(&found.file);
-		goto out;
-	}
-	struct logfile old = f->cur;
-	int old_watch = f->cur_watch;
-
-	if (g.v[found.i].live && choose_is_last(f, &found.reading))
-		follow_note(f,
-		    "%s: is another file, with what was read of the last one "
-		    "in it: going on at byte %" PRId64,
-		    f->path, found.reading.position);
-	else
-		follow_note(f, "%s: rotated, going on with %s", f->path,
-		    g.v[found.i].path);
-	note_place(f, g.v[found.i].path, &found);
-	take_found(f, &g, &found);
-	if (old.packed != NULL) {
-		close_file(f, &old, &old_watch);
-	} else {
-		if (old_watch != -1)
-			(void)inotify_rm_watch(f->inotify, old_watch);
-		take_prev(f, &old);
-	}
-	remember(f);
-out:
-	generations_release(&g);
-	return ret;
-}
-
 /* Where to go on in a log that was cut, and that may have got lines since. */
 static int
 cut(struct follow *f, struct err *err)
@@ -426,6 +363,75 @@ truncated(struct follow *f, struct err *err)
 		follow_note(f, "%s: truncated", f->path);
 	close_file(f, &f->cur, &f->cur_watch);
 	return locate(f, err);
+}
+
+static bool
+has_more(const struct logfile *file)
+{
+	return file->fd != -1 && file->packed == NULL &&
+	    logfile_size(file) > lines_read_offset(&file->lines);
+}
+
+/* Has a file that is open got lines since it was at its end? They may stand in
+ * what a packer has just made of it, too. */
+static bool
+open_have_more(const struct follow *f)
+{
+	for (int i = 0; i < PREVS; i++)
+		if (has_more(&f->prev[i].file))
+			return true;
+	return has_more(&f->cur);
+}
+
+/* cur has ended and is not the live file any more: take the next one, and
+ * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
+static int
+advance(struct follow *f, struct err *err)
+{
+	struct generations g;
+	struct found found;
+
+	assert(f->cur.fd != -1);
+
+	remember(f);
+	int ret = choose_search(f, &g, &found, err);
+
+	if (ret != 1)
+		goto out;
+	/* found at the path under its own name, after it was truncated */
+	if (logfile_changed(&f->cur)) {
+		logfile_close(&found.file);
+		ret = truncated(f, err);
+		goto out;
+	}
+	if (found.file.packed != NULL && open_have_more(f)) {
+		logfile_close(&found.file);
+		goto out;
+	}
+	struct logfile old = f->cur;
+	int old_watch = f->cur_watch;
+
+	if (g.v[found.i].live && choose_is_last(f, &found.reading))
+		follow_note(f,
+		    "%s: is another file, with what was read of the last one "
+		    "in it: going on at byte %" PRId64,
+		    f->path, found.reading.position);
+	else
+		follow_note(f, "%s: rotated, going on with %s", f->path,
+		    g.v[found.i].path);
+	note_place(f, g.v[found.i].path, &found);
+	take_found(f, &g, &found);
+	if (old.packed != NULL) {
+		close_file(f, &old, &old_watch);
+	} else {
+		if (old_watch != -1)
+			(void)inotify_rm_watch(f->inotify, old_watch);
+		take_prev(f, &old);
+	}
+	remember(f);
+out:
+	generations_release(&g);
+	return ret;
 }
 
 /* --- reading --- */

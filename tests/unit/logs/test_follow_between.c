@@ -279,6 +279,23 @@ copytruncate(int fd)
 	pause_here();
 }
 
+/* Another file takes the name, with all that the log had. Nothing is written
+ * until the daemon has opened it. Returns the descriptor to write to. */
+static int
+copy_over(int fd)
+{
+	static char buf[FILE_MAX];
+	struct stat st;
+	size_t n = slurp("mail.log", buf, &st);
+
+	spill("new", buf, n, chance(2) ? &now : &st.st_mtim);
+	must(rename(at("new"), at("mail.log")) == 0, "rename over");
+	tell("W moved a copy over mail.log\n");
+	(void)close(fd);
+	pause_here();
+	return open(at("mail.log"), O_WRONLY | O_APPEND | O_CREAT, 0644);
+}
+
 static void
 writer(void)
 {
@@ -289,7 +306,7 @@ writer(void)
 	for (int i = 0;
 	     i < 120 && generations < GENERATIONS && story->written < LINES;
 	     i++) {
-		switch (random_below(6)) {
+		switch (random_below(7)) {
 		case 0:
 			fd = rotate_by_name(fd);
 			break;
@@ -298,6 +315,9 @@ writer(void)
 			break;
 		case 2:
 			pack_second();
+			break;
+		case 3:
+			fd = copy_over(fd);
 			break;
 		default:
 			write_lines(fd, 40);
