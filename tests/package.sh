@@ -96,10 +96,12 @@ fi
 
 make_packages() {
 	say "make deb, twice"
+	from=$top
 	for n in 1 2; do
 		rm -rf "$home/build/root/$n"
 		mkdir "$home/build/root/$n"
-		git clone -q "$top" "$home/build/root/$n/popgate"
+		git clone -q "$from" "$home/build/root/$n/popgate"
+		from=$home/build/root/1/popgate	# somebody may commit meanwhile
 		[ $n = 2 ] || within "$home/build" "apt-get -qq update
 		cd /root/1/popgate
 		apt -y --no-install-recommends build-dep ./ >/tmp/apt.log 2>&1 ||
