@@ -11,6 +11,8 @@ import random
 import sqlite3
 import time
 
+from lab.process import wait_for
+
 SITUATIONS = int(os.environ.get("POPGATE_SITUATIONS", "32"))
 SEED = int(os.environ.get("POPGATE_SEED", "1"))
 
@@ -56,6 +58,11 @@ class Agreement:
                        (now - age, now - age, now + left, user, client))
         db.close()
 
+    def daemon_says(self, client):
+        return json.loads(self.lab.popgate.ctl(
+            "check", "--client", client, "--from", "x@elsewhere.test", "--to",
+            "user@remote.test", "--json"))["daemon"].get("reason")
+
     def change_tables(self, client):
         ctl, user = self.lab.popgate.ctl, self.random.choice(["alice", "bob"])
         what = self.random.randrange(12)
@@ -63,6 +70,9 @@ class Agreement:
             for subject in ([client], ["--user", "alice"], ["--user", "bob"],
                             ["--user", "carol"]):
                 ctl("undeny", *subject, check=False)
+            # popgate-milter reads that within a second
+            wait_for(lambda: self.daemon_says(client) != "rate-limited",
+                     "undeny to be in force")
             what -= 7
         if what < 3:
             self.write_login(client, user, 60, 1000)
