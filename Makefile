@@ -13,7 +13,7 @@ PKGS     := sqlite3 libconfig libidn2 libpcre2-8 libsystemd zlib \
 	    liblzma libzstd libmicrohttpd libcares openssl
 # sharing between machines, where both are here: HAVE_SHARE= builds without it
 SHARE_PKGS := hiredis libsodium
-HAVE_SHARE ?= $(shell pkg-config --exists $(SHARE_PKGS) && echo yes)
+HAVE_SHARE ?= $(shell pkg-config --exists $(SHARE_PKGS) 2>/dev/null && echo yes)
 ifneq (,$(HAVE_SHARE))
 PKGS     += $(SHARE_PKGS)
 OURS_SHARE := -DPOPGATE_SHARE

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/db/store.h"
 
@@ -22,15 +23,13 @@ local_time(int64_t at, struct tm *tm)
 const char *
 time_local(int64_t at, char *buf)
 {
-	struct tm tm;
-
+	static_assert(CLOCK_TEXT_MAX <= (int)TIME_TEXT_MAX, "buf has room");
 	if (at == 0)
 		memcpy(buf, "never", 6);
 	else if (at >= STORE_FOREVER)
 		memcpy(buf, "for ever", 9);
-	else if (!local_time(at, &tm) ||
-	    strftime(buf, TIME_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
-		(void)snprintf(buf, TIME_TEXT_MAX, "@%" PRId64, at);
+	else
+		(void)clock_text(at, buf);
 	return buf;
 }
 

@@ -172,6 +172,7 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 {
 	const struct limit_rate *rate = &cfg->limits.rate[b->limit];
 	char allowed[RATE_TEXT_MAX], client[ADDR_TEXT_MAX], denied[100] = "";
+	char when[CLOCK_TEXT_MAX];
 	struct offender who = { .text = "" };
 	int64_t until = 0;
 
@@ -187,8 +188,8 @@ breach(const struct config *cfg, const struct throttle_recipient *r,
 		until = deny(cfg, &who, r->at_ms / 1000);
 	if (until != 0)
 		(void)snprintf(denied, sizeof(denied),
-		    "; %sdenied until @%" PRId64 " or 'popgatectl undeny'",
-		    who.by_login ? "logins " : "", until);
+		    "; %sdenied until %s or 'popgatectl undeny'",
+		    who.by_login ? "logins " : "", clock_text(until, when));
 	log_msg(LOG_WARNING, "limits: %s %s is over limits.%s = %s%s%s",
 	    who.is_user ? "user" : "client", who.text, limit_name(b->limit),
 	    allowed, denied,

@@ -25,10 +25,18 @@ as_root() {
 }
 
 updated=
+# Without a network apt-get only warns, and takes the lists of before: then
+# hundreds of packages can't be fetched, one by one.
 update() {
 	[ -z "$updated" ] || return 0
-	as_root apt-get -qq update ||
-		stop "apt-get update failed: see above; is there a network?"
+	as_root true
+	if ! said=$(as_root env LC_ALL=C apt-get -q \
+	    -o APT::Update::Error-Mode=any update 2>&1); then
+		echo "$said" | grep '^[WE]: ' >&2 || :
+		echo "$said" | grep -q '^\(Get\|Hit\):' ||
+			stop "no list of packages could be fetched: is there a" \
+			    "network? Nothing was installed"
+	fi
 	updated=yes
 }
 

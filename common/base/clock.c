@@ -2,6 +2,8 @@
 #include "common/base/clock.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 static int64_t
 read_ms(clockid_t id)
@@ -43,6 +45,18 @@ clock_monotonic_ns(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+const char *
+clock_text(int64_t at, char *buf)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) == NULL ||
+	    strftime(buf, CLOCK_TEXT_MAX, "%Y-%m-%d %H:%M:%S %z", &tm) == 0)
+		(void)snprintf(buf, CLOCK_TEXT_MAX, "@%" PRId64, at);
+	return buf;
 }
 
 void

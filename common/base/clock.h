@@ -16,6 +16,13 @@ int64_t clock_monotonic_ns(void);
 /* The same, cheaper, and up to a tick of the kernel (4-10 ms) old. */
 int64_t clock_coarse_ms(void);
 
+enum { CLOCK_TEXT_MAX = 48 };
+
+/* Unix seconds in the local zone: "2026-11-21 12:00:00 +0100", which popgatectl
+ * takes as a time; "@" and the seconds where no calendar has them. buf of
+ * CLOCK_TEXT_MAX. Returns buf. */
+const char *clock_text(int64_t at, char *buf);
+
 /* CLOCK_MONOTONIC plus ms, for pthread_cond_timedwait(). */
 void clock_deadline(int ms, struct timespec *until);
 

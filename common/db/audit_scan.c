@@ -17,18 +17,42 @@ struct scan {
 	void (*brief)(void *arg, const struct audit_brief *brief);
 	bool (*use)(void *arg, const struct audit_use *use);
 	void *arg;
+	int64_t since_ms, until_ms; /* since <= at < until */
 	bool ended; /* use() returned false */
 };
 
-/* Of a walk of rows from since_ms to before until_ms (0: any). */
 struct walk {
 	const char *name; /* of the function in sql */
-	int columns;
 	void (*step)(sqlite3_context *context, int n, sqlite3_value **v);
-	/* ?1 < id <= ?2, ?3 <= at < ?4 */
-	const char *sql;
-	int64_t since_ms, until_ms;
+	const char *sql; /* ?1 < id <= ?2 */
 };
+
+/* The columns come as they are stored. Which rows count, and as what, is said
+ * here as the view decision says it: done by SQLite, that took half of the
+ * time of a walk. */
+enum column {
+	AT,
+	LAST_AT,
+	COUNT,
+	CLIENT,
+	VERDICT,
+	REASON,
+	REPLY,
+	AUTH_USER,
+	LOGIN_USER,
+	SENDER, /* from here on only where asked for */
+	RECIPIENT,
+	CLASS,
+	HELO = RECIPIENT,
+	CHANNEL,
+	SESSION,
+	QUEUE_ID
+};
+
+#define SQL_WALK(function, more)                                    \
+	"SELECT " function "(at, last_at, count, client, verdict, " \
+	"reason, reply, auth_user, login_user" more ") "            \
+	"FROM channel_decision WHERE id > ?1 AND id <= ?2"
 
 static const char *
 text(sqlite3_value *v)
@@ -45,31 +69,62 @@ string(sqlite3_value *v)
 		p == NULL ? 0 : (size_t)sqlite3_value_bytes(v) };
 }
 
-/* The columns in the order of sql_brief. */
+static bool
+is(struct audit_string text, const char *word)
+{
+	size_t n = strlen(word);
+
+	return text.len == n && text.text != NULL &&
+	    memcmp(text.text, word, n) == 0;
+}
+
+static int64_t
+last_ms(sqlite3_value **v)
+{
+	return sqlite3_value_int64(
+	    v[sqlite3_value_type(v[LAST_AT]) == SQLITE_NULL ? AT : LAST_AT]);
+}
+
+/* Is it a row of the view, and of this time? */
+static bool
+counts(const struct scan *s, sqlite3_value **v)
+{
+	int64_t at_ms = sqlite3_value_int64(v[AT]);
+
+	return sqlite3_value_int64(v[COUNT]) > 0 && at_ms >= s->since_ms &&
+	    at_ms < s->until_ms;
+}
+
+static const char sql_brief[] = SQL_WALK("brief", ", sender, recipient, class");
+
 static void
 step_brief(sqlite3_context *context, int n, sqlite3_value **v)
 {
+	static const struct audit_string none,
+	    aborted = { AUDIT_ABORTED, sizeof(AUDIT_ABORTED) - 1 };
 	const struct scan *s = sqlite3_user_data(context);
-	const struct audit_brief brief = {
-		.at_ms = sqlite3_value_int64(v[0]),
-		.last_ms = sqlite3_value_int64(v[1]),
-		.count = sqlite3_value_int64(v[2]),
-		.client = string(v[3]),
-		.sender = string(v[4]),
-		.verdict = string(v[5]),
-		.reason = string(v[6]),
-		.auth_user = string(v[7]),
-		.login_user = string(v[8]),
-	};
 
 	(void)n;
+	if (!counts(s, v) || !is(string(v[CLASS]), "relay"))
+		return;
+	struct audit_brief brief = {
+		.at_ms = sqlite3_value_int64(v[AT]),
+		.last_ms = last_ms(v),
+		.count = sqlite3_value_int64(v[COUNT]),
+		.client = string(v[CLIENT]),
+		.sender = string(v[SENDER]),
+		.verdict = string(v[VERDICT]),
+		.reason = string(v[REASON]),
+		.auth_user = string(v[AUTH_USER]),
+		.login_user = string(v[LOGIN_USER]),
+	};
+
+	if (string(v[RECIPIENT]).len == 0)
+		brief.sender = none;
+	if (is(brief.verdict, "accept") && is(string(v[REPLY]), AUDIT_ABORTED))
+		brief.verdict = aborted;
 	s->brief(s->arg, &brief);
 }
-
-static const char sql_brief[] =
-    "SELECT brief(at, coalesce(last_at, at), count, client, sender, verdict, "
-    "reason, auth_user, login_user) FROM decision "
-    "WHERE id > ?1 AND id <= ?2 AND at >= ?3 AND at < ?4 AND class = 'relay'";
 
 /* What tells messages apart, as the view decision says it. Of millions of rows
  * only a hash is made: the text would be half of the work. */
@@ -97,44 +152,46 @@ text_or_empty(sqlite3_value *v)
 	return p == NULL ? "" : p;
 }
 
-/* The columns in the order of sql_use. */
+static const char sql_use[] = SQL_WALK("use", "");
+static const char sql_use_details[] =
+    SQL_WALK("use", ", sender, helo, channel, session, queue_id");
+
+static void
+add_details(struct audit_use *use, sqlite3_value **v)
+{
+	use->helo = text_or_empty(v[HELO]);
+	use->sender = text_or_empty(v[SENDER]);
+	use->message = message_of(text(v[CHANNEL]), text_or_empty(v[SESSION]),
+	    text_or_empty(v[QUEUE_ID]));
+}
+
 static void
 step_use(sqlite3_context *context, int n, sqlite3_value **v)
 {
 	struct scan *s = sqlite3_user_data(context);
-	const struct audit_use use = {
-		.at_ms = sqlite3_value_int64(v[0]),
-		.last_ms = sqlite3_value_int64(v[1]),
-		.count = sqlite3_value_int64(v[2]),
-		.client = text_or_empty(v[3]),
-		.auth_user = text_or_empty(v[4]),
-		.login_user = text_or_empty(v[5]),
-		.by_login = sqlite3_value_int(v[6]) != 0,
-		.helo = text_or_empty(v[7]),
-		.sender = text_or_empty(v[8]),
-		.message = message_of(
-		    text(v[9]), text_or_empty(v[10]), text_or_empty(v[11])),
+
+	if (s->ended || !counts(s, v))
+		return;
+	struct audit_use use = {
+		.auth_user = text_or_empty(v[AUTH_USER]),
+		.by_login = is(string(v[REASON]), "recent-login") &&
+		    is(string(v[VERDICT]), "accept") &&
+		    !is(string(v[REPLY]), AUDIT_ABORTED),
+		.helo = "",
+		.sender = "",
 	};
 
-	(void)n;
-	if (!s->ended)
-		s->ended = !s->use(s->arg, &use);
+	if (!use.by_login && sqlite3_value_type(v[AUTH_USER]) == SQLITE_NULL)
+		return;
+	use.at_ms = sqlite3_value_int64(v[AT]);
+	use.last_ms = last_ms(v);
+	use.count = sqlite3_value_int64(v[COUNT]);
+	use.client = text_or_empty(v[CLIENT]);
+	use.login_user = text_or_empty(v[LOGIN_USER]);
+	if (n > SENDER)
+		add_details(&use, v);
+	s->ended = !s->use(s->arg, &use);
 }
-
-/* The view's rows and its accepts, without making its columns. */
-#define SQL_USE(details)                                                    \
-	"SELECT use(at, coalesce(last_at, at), count, client, "             \
-	"auth_user, login_user, reason = 'recent-login' AND "               \
-	"verdict = 'accept' AND reply IS NOT '" AUDIT_ABORTED "', " details \
-	") FROM channel_decision "                                          \
-	"WHERE id > ?1 AND id <= ?2 AND at >= ?3 AND at < ?4 "              \
-	"AND count > 0 AND (auth_user IS NOT NULL OR "                      \
-	"reason = 'recent-login' AND verdict = 'accept' "                   \
-	"AND reply IS NOT '" AUDIT_ABORTED "')"
-
-static const char sql_use[] = SQL_USE("NULL, NULL, NULL, NULL, NULL");
-static const char sql_use_details[] =
-    SQL_USE("helo, sender, channel, session, queue_id");
 
 static void
 final(sqlite3_context *context)
@@ -189,6 +246,7 @@ scan_ids(struct audit_reader *r, const struct scan *s, sqlite3_stmt *stmt,
 	return id == -1 ? -1 : 0;
 }
 
+/* until_ms 0: any time. */
 static int
 scan(struct audit_reader *r, const struct walk *w, struct scan *s,
     struct err *err)
@@ -197,20 +255,18 @@ scan(struct audit_reader *r, const struct walk *w, struct scan *s,
 	int64_t first, last;
 	int ret = -1;
 
-	if (audit_id_range(r, w->since_ms, w->until_ms, &first, &last, err) ==
+	if (audit_id_range(r, s->since_ms, s->until_ms, &first, &last, err) ==
 	    -1)
 		return -1;
-	if (sqlite3_create_function_v2(r->db, w->name, w->columns, SQLITE_UTF8,
-		s, NULL, w->step, final, NULL) != SQLITE_OK) {
+	if (s->until_ms == 0)
+		s->until_ms = INT64_MAX;
+	if (sqlite3_create_function_v2(r->db, w->name, -1, SQLITE_UTF8, s, NULL,
+		w->step, final, NULL) != SQLITE_OK) {
 		db_err(r->db, "decisions", err);
 		return -1;
 	}
-	if (db_prepare(r->db, w->sql, &stmt, err) == 0) {
-		(void)sqlite3_bind_int64(stmt, 3, w->since_ms);
-		(void)sqlite3_bind_int64(
-		    stmt, 4, w->until_ms == 0 ? INT64_MAX : w->until_ms);
+	if (db_prepare(r->db, w->sql, &stmt, err) == 0)
 		ret = scan_ids(r, s, stmt, first, last, err);
-	}
 	(void)sqlite3_finalize(stmt);
 	return ret;
 }
@@ -220,9 +276,11 @@ audit_scan(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
     void (*fn)(void *arg, const struct audit_brief *brief), void *arg,
     struct err *err)
 {
-	struct scan s = { .brief = fn, .arg = arg };
-	const struct walk w = { "brief", 9, step_brief, sql_brief, since_ms,
-		until_ms };
+	struct scan s = { .brief = fn,
+		.arg = arg,
+		.since_ms = since_ms,
+		.until_ms = until_ms };
+	static const struct walk w = { "brief", step_brief, sql_brief };
 
 	return scan(r, &w, &s, err);
 }
@@ -233,8 +291,8 @@ audit_each_use(struct audit_reader *r, bool details,
     struct err *err)
 {
 	struct scan s = { .use = fn, .arg = arg };
-	const struct walk w = { "use", 12, step_use,
-		details ? sql_use_details : sql_use, 0, 0 };
+	const struct walk w = { "use", step_use,
+		details ? sql_use_details : sql_use };
 
 	return scan(r, &w, &s, err);
 }

@@ -32,6 +32,17 @@ count_hash(const void *data, size_t len)
 	return siphash(key, data, len);
 }
 
+uint64_t
+count_hash_again(struct count_memo *m, const void *data, size_t len)
+{
+	if (len == m->len && len > 0 && memcmp(data, m->data, len) == 0)
+		return m->hash;
+	m->hash = count_hash(data, len);
+	m->len = len <= sizeof(m->data) ? len : 0;
+	memcpy(m->data, data, m->len);
+	return m->hash;
+}
+
 /* --- names --- */
 
 static bool
@@ -118,10 +129,10 @@ new_name(struct count_names *t, const char *name, size_t len, uint64_t hash)
 }
 
 uint64_t
-count_name_hash(const struct count_names *t, const char *name, size_t len)
+count_name_hash(struct count_names *t, const char *name, size_t len)
 {
-	uint64_t hash =
-	    count_hash(name, len < COUNT_NAME_LEN ? len : COUNT_NAME_LEN);
+	uint64_t hash = count_hash_again(
+	    &t->last, name, len < COUNT_NAME_LEN ? len : COUNT_NAME_LEN);
 
 	if (t->slots > 0)
 		__builtin_prefetch(&t->slot[hash & (t->slots - 1)]);

@@ -32,6 +32,14 @@ struct counted {
 	uint32_t several; /* most users that one login list named */
 };
 
+/* What was hashed last: the rows of a message say the same. All zero at first.
+ */
+struct count_memo {
+	char data[128];
+	size_t len; /* 0: nothing */
+	uint64_t hash;
+};
+
 struct count_names {
 	struct counted *v; /* owned, n of them */
 	size_t n, room;
@@ -40,6 +48,7 @@ struct count_names {
 	char *text; /* owned: the chunk that names are written to */
 	size_t text_left;
 	struct count_chunk *chunks; /* owned */
+	struct count_memo last;
 	bool full; /* names beyond COUNT_NAMES_MAX were not taken */
 };
 
@@ -50,11 +59,12 @@ struct count_pairs {
 };
 
 uint64_t count_hash(const void *data, size_t len);
+/* The same; cheap where data is what m saw last. */
+uint64_t count_hash_again(struct count_memo *m, const void *data, size_t len);
 
 /* The keyed hash of a name of len bytes, for count_name(), a little later: its
  * place in memory is on the way meanwhile. */
-uint64_t
-count_name_hash(const struct count_names *t, const char *name, size_t len);
+uint64_t count_name_hash(struct count_names *t, const char *name, size_t len);
 
 /* The record of a name, made when it is new; names are one when their hashes
  * are. NULL when the table is full, or memory is short (then it is full from

@@ -23,6 +23,7 @@ struct relays {
 	struct report *rep;
 	struct count_names clients, users;
 	struct count_pairs pairs;
+	struct count_memo sender;
 	int16_t *slot; /* owned: of each quarter of an hour */
 	int64_t first_quarter, quarters;
 	int64_t accepted_clients;
@@ -226,7 +227,7 @@ count_parties(struct relays *w, const struct seen *s)
 	    : count_name_hash(&w->users, user.text, user.len);
 	uint64_t sender = b->sender.text == NULL
 	    ? 0
-	    : count_hash(b->sender.text, b->sender.len);
+	    : count_hash_again(&w->sender, b->sender.text, b->sender.len);
 	struct counted *client =
 	    count_name(&w->clients, b->client.text, b->client.len, client_hash);
 	struct counted *named = user.text == NULL

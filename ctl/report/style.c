@@ -107,11 +107,19 @@ const char *const report_style[] = {
 	".w2{stroke:var(--v5);background:var(--v5);stroke-dasharray:8 5}"
 	".w3{stroke:var(--v1);background:var(--v1);stroke-dasharray:2 5}\n",
 	"code{font-size:.9em;overflow-wrap:anywhere}footer{font-size:.9rem}\n",
-	"@media print{:root{--bg:#fff;--card:#fff;--line:#999;--ink:#000;"
-	"--soft:#333;--link:#000}body{font-size:10pt}nav,.skip{display:none}"
-	"section{break-inside:avoid;border-color:#999}.cards{display:block}"
-	"section{margin-bottom:1rem}svg,.legend i,.tiles div{"
-	"print-color-adjust:exact;-webkit-print-color-adjust:exact}"
-	".scroll{overflow:visible}}\n",
+	/* A table goes on over the page; a chart, a row and a note don't, and a
+	 * heading stays with what follows. Folded numbers can't be unfolded. */
+	"@media print{@page{margin:12mm}:root{--bg:#fff;--card:#fff;--line:#999;"
+	"--ink:#000;--soft:#333;--link:#000}body{font-size:10pt}"
+	"header,main,footer{padding:0}nav,.skip,details:not([open]),"
+	"details[open]>summary{display:none}.cards{display:block}"
+	"section{border-color:#999;margin-bottom:1rem}"
+	"figure,tr,.tiles div,.notes li{break-inside:avoid}"
+	"h2,h3,h2+p,caption,thead{break-after:avoid}.plot{margin-top:.8rem}"
+	"svg,.legend i,.tiles div{print-color-adjust:exact;"
+	"-webkit-print-color-adjust:exact}.scroll{overflow:visible}"
+	"table{font-size:8pt}th,td{padding:.1rem .25rem}"
+	"tbody th{min-width:0}td.b{min-width:1.5rem;width:10%}"
+	"td.l{min-width:4rem}}\n",
 	NULL,
 };

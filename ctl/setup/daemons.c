@@ -84,6 +84,16 @@ runs(const struct config *cfg, int i)
 	return p.result == PROBE_GOOD;
 }
 
+/* Without systemd: has it an init script, as the Debian package brings? */
+static bool
+has_script(int i)
+{
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "/etc/init.d/%s", names[i]);
+	return access(path, X_OK) == 0;
+}
+
 static bool
 starts_at_boot(int i)
 {
@@ -188,6 +198,17 @@ look_at_units(struct setup *s)
 		    s->ctl->config_path, CONFIG_DEFAULT_PATH);
 }
 
+/* What a plan says of the next boot. */
+static const char *
+at_boot(int i)
+{
+	if (by_systemd())
+		return starts_at_boot(i) ? "" : ", and enable it at boot";
+	return has_script(i)
+	    ? ""
+	    : "; there is no systemd here: have your init start it at boot";
+}
+
 void
 setup_plan_daemons(struct setup *s)
 {
@@ -209,11 +230,7 @@ setup_plan_daemons(struct setup *s)
 		if (now && !change && starts_at_boot(i))
 			continue;
 		setup_say(s, SETUP_DO, "start %s%s%s", names[i],
-		    now ? " again, for the new settings" : "",
-		    !by_systemd()
-			? "; there is no systemd here: have your init start it at boot"
-			: starts_at_boot(i) ? ""
-					    : ", and enable it at boot");
+		    now ? " again, for the new settings" : "", at_boot(i));
 	}
 }
 

@@ -97,7 +97,7 @@ limits_of_several_users(void **state)
 		assert_reply(last, "550 5.7.1 ");
 		(void)snprintf(text, sizeof(text),
 		    "user %s is over limits.user_recipients = 10/1h; logins "
-		    "denied until @",
+		    "denied until 20",
 		    rows[i].second);
 		wait_logged(text, 1);
 	}
@@ -396,7 +396,7 @@ limits_monitored(void **state)
 	login("203.0.113.5", 1000);
 	assert_int_equal(send_many("203.0.113.5", 20, false, &last), 20);
 	wait_logged("203.0.113.5 is over limits.client_recipients = 7/1h; "
-		    "denied until @",
+		    "denied until 20",
 	    1);
 	wait_int("audit.db",
 	    "SELECT count(*) FROM decision WHERE verdict = "
@@ -465,7 +465,7 @@ hijack(void **state)
 	    "unixepoch() + 3600",
 	    1);
 	wait_logged("203.0.113.66 is over limits.client_senders = 20/1h; "
-		    "denied until @",
+		    "denied until 20",
 	    1);
 	/* nothing of it goes with us */
 	(void)stop_daemon(SIGKILL);

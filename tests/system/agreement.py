@@ -11,6 +11,8 @@ import random
 import sqlite3
 import time
 
+from lab.process import wait_for
+
 SITUATIONS = int(os.environ.get("POPGATE_SITUATIONS", "32"))
 SEED = int(os.environ.get("POPGATE_SEED", "1"))
 
@@ -95,6 +97,9 @@ class Agreement:
                 assert smtp.auth_plain("carol", "secret").code == 235
             smtp.mail(sender)
             got = smtp.rcpt(to)
+        # what was given up is given back to the limits
+        wait_for(lambda: self.lab.popgate.health()["sessions"] == 0,
+                 "the session's end")
         said = check["daemon"].get("verdict")
         if said != check["verdict"]:
             self.differ.append((check["reason"], check["daemon"]["reason"],

@@ -23,6 +23,7 @@ APT = """\
 echo "apt-get $*" >>/run/calls
 case "$*" in
 *-s*) cat /run/simulated 2>/dev/null; exit 0 ;;
+*update*) cat /run/update 2>/dev/null && exit 100; exit 0 ;;
 *install*) ;;
 *) exit 0 ;;
 esac
@@ -168,3 +169,19 @@ def test_a_server_in_use(machine):
                 if " install " in call and " -s " not in call]
     build = machine.parents[1] / "build"
     assert [path.name for path in build.iterdir()] == ["dovecot"]
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_lists_that_can_not_be_fetched(machine, fetched):
+    """One source that fails is the admin's matter; all: there is no network."""
+    pathlib.Path("/run/update").write_text(
+        "Err:1 http://a.test stable InRelease\n" +
+        "Hit:2 http://b.test stable InRelease\n" * fetched +
+        "W: Failed to fetch http://a.test/dists/stable/InRelease\n")
+    pathlib.Path("/run/finish").touch()
+    child = deps(machine)
+    said = child.communicate()[0]
+    assert "W: Failed to fetch http://a.test" in said
+    assert (child.returncode == 0) == fetched, said
+    assert ("is there a network" in said) != fetched
+    assert (" install " in CALLS.read_text()) == fetched

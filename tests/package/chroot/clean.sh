@@ -22,7 +22,7 @@ purged() {
 }
 
 expect 0 apt-get -qq update
-expect 0 get satisfy "$(dpkg-deb -f "$deb" Depends)" python3-minimal
+expect 0 get satisfy "$(dpkg-deb -f "$deb" Depends)" python3-minimal procps
 files >/root/before
 
 # no room, and then a /usr that can't be written to
@@ -41,6 +41,28 @@ umount -l /usr # this umount is in it
 expect 0 get install "$deb"
 purged
 ok "no room, a read-only /usr: refused, and good when given again"
+
+# another init: by the scripts, with directories that are gone after a boot
+expect 0 get install "$deb"
+expect 0 ls /etc/rc2.d/S*popgate-collector /etc/rc2.d/S*popgate-milter
+rm -rf /run/popgate /run/popgate-collector
+for daemon in $daemons; do
+	expect 3 /etc/init.d/$daemon status
+	expect 0 /etc/init.d/$daemon start
+	expect 0 /etc/init.d/$daemon start
+	expect 0 /etc/init.d/$daemon status
+done
+pid=$(pgrep -x popgate-milter)
+[ "$(stat -c %U "/proc/$pid")" = popgate ] || fail "it runs as root"
+for daemon in $daemons; do
+	expect 0 /etc/init.d/$daemon reload
+	expect 0 /etc/init.d/$daemon restart
+done
+[ "$(pgrep -x popgate-milter)" != "$pid" ] || fail "not restarted"
+for daemon in $daemons; do expect 0 /etc/init.d/$daemon stop; done
+[ -z "$(pgrep popgate || :)" ] || fail "still there: $(pgrep -a popgate)"
+purged
+ok "init scripts"
 
 userdel popgate
 userdel popgate-collector

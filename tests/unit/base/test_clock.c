@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/unit.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "ctl/times.h"
 
 /* Two readings of one clock in different units agree, and none goes back. */
 static void
@@ -43,12 +45,44 @@ deadline(void **state)
 	}
 }
 
+/* What a log line says of a moment is a date, and popgatectl takes it. */
+static void
+text(void **state)
+{
+	static const struct {
+		const char *zone;
+		int64_t at;
+		const char *want;
+	} rows[] = {
+		{ "UTC0", 1796042096, "2026-11-30 12:34:56 +0000" },
+		{ "CET-1", 1796042096, "2026-11-30 13:34:56 +0100" },
+		{ "NST3:30", 1796042096, "2026-11-30 09:04:56 -0330" },
+		{ "UTC0", 0, "1970-01-01 00:00:00 +0000" },
+		{ "UTC0", INT64_MAX, "@9223372036854775807" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char buf[CLOCK_TEXT_MAX];
+		int64_t back = 0;
+
+		ROW("%s %s", rows[i].zone, rows[i].want);
+		assert_int_equal(setenv("TZ", rows[i].zone, 1), 0);
+		tzset();
+		assert_string_equal(clock_text(rows[i].at, buf), rows[i].want);
+		if (rows[i].want[0] != '@')
+			assert_true(time_parse(buf, 0, 1, &back));
+		assert_int_equal(back, rows[i].want[0] == '@' ? 0 : rows[i].at);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(units),
 		cmocka_unit_test(deadline),
+		cmocka_unit_test(text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
