@@ -189,6 +189,7 @@ rehearse(struct exam *x)
 		.program = doctor_option(x->d, DOCTOR_PROGRAM),
 		.file = x->path,
 		.popgate = x->d->ctl->cfg,
+		.thorough = doctor_option(x->d, DOCTOR_THOROUGH) != NULL,
 	};
 	struct exim_rehearsal r;
 	struct err err;

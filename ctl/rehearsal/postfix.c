@@ -17,6 +17,7 @@
 
 enum {
 	BUDGET_MS = 60000,
+	THOROUGH_MS = 900000,
 	BATCH = 100, /* recipients in a connection */
 	FORMS = 512,
 	OURS_ASKED = 4, /* of our domains, in each form */
@@ -422,23 +423,40 @@ search(struct search *x)
 	ask_clients(x, &stranger);
 	x->client = stranger;
 	ask_forms(x);
-	if (s->senders.n * s->recipients.n <= PAIRS)
+	if (x->run->spec->thorough || s->senders.n * s->recipients.n <= PAIRS)
 		ask_all(x, &s->senders, &s->recipients);
 }
 
 /* --- all of it --- */
+
+/* Not the settings of certificates, programs, directories and users, which
+ * would fill the room for words that matter. */
+static bool
+is_about_mail(const char *setting)
+{
+	static const char *const ends[] = { "_path", "_directory", "_owner",
+		"_group", "_command", "_program", "_environment" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t n = strlen(setting), len = strlen(ends[i]);
+
+		if (n > len && strcmp(setting + n - len, ends[i]) == 0)
+			return false;
+	}
+	return strstr(setting, "tls_") == NULL;
+}
 
 static void
 load_seeds(struct postfix_run *run)
 {
 	const struct postfix_conf *pf = run->pf;
 
-	postfix_seeds_begin(&run->seeds);
+	postfix_seeds_begin(&run->seeds, run->spec->thorough);
 	for (size_t i = 0; i < pf->main_raw.n; i++) {
 		const char *value =
 		    postfix_value(pf, NULL, pf->main_raw.v[i].name);
 
-		if (strstr(pf->main_raw.v[i].name, "tls_") == NULL)
+		if (is_about_mail(pf->main_raw.v[i].name))
 			postfix_seeds_take(&run->seeds, value, strlen(value));
 	}
 	for (size_t i = 0; i < pf->overrides.n; i++)
@@ -505,8 +523,8 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 	progress_begin(&run.progress, "Postfix");
 	if (open_stage(&run, err) == -1)
 		goto out;
-	run.until_ms = clock_monotonic_ms() +
-	    (spec->budget_ms > 0 ? spec->budget_ms : BUDGET_MS);
+	run.until_ms =
+	    clock_monotonic_ms() + (spec->thorough ? THOROUGH_MS : BUDGET_MS);
 	rc = 0;
 	for (size_t i = 0; i < spec->n_services && rc == 0; i++) {
 		struct search *x = calloc(1, sizeof(*x));
@@ -525,6 +543,9 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		free(x);
 	}
 	r->complete = clock_monotonic_ms() < run.until_ms;
+	r->tables = run.seeds.tables;
+	r->entries = run.seeds.entries;
+	r->said = run.seeds.said;
 out:
 	progress_end(&run.progress);
 	stage_close(&run.stage);
