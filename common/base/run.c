@@ -286,6 +286,21 @@ follow(struct child *c, struct err *err)
 	return ok;
 }
 
+/* Its first line; and the next where the first ends with a colon, as Exim's
+ * "configuration error in line 7 of FILE:" does. */
+static void
+cut_complaint(char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	if (n > 0 && text[n - 1] == ':' && text[n] == '\n' &&
+	    text[n + 1] != '\0') {
+		text[n] = ' ';
+		n = strcspn(text, "\n");
+	}
+	text[n] = '\0';
+}
+
 static bool
 reap(struct child *c, bool ok, struct err *err)
 {
@@ -299,7 +314,7 @@ reap(struct child *c, bool ok, struct err *err)
 	if (!ok || status == 0)
 		return ok;
 	c->complaint[c->complaint_len] = '\0';
-	c->complaint[strcspn(c->complaint, "\n")] = '\0';
+	cut_complaint(c->complaint);
 	err_set(err, ERR_IO, "%s: ended with %s %d%s%s", c->name,
 	    WIFSIGNALED(status) ? "signal" : "status",
 	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),

@@ -485,6 +485,7 @@ open_stage(struct postfix_run *run, struct err *err)
 		SETTING("smtpd_soft_error_limit", "100000"),
 		SETTING("smtpd_hard_error_limit", "100000"),
 		SETTING("smtpd_junk_command_limit", "100000"),
+		SETTING("queue_minfree", "0"),
 		SETTING("smtpd_client_connection_count_limit", "0"),
 		SETTING("smtpd_client_connection_rate_limit", "0"),
 		SETTING("smtpd_client_message_rate_limit", "0"),
