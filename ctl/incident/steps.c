@@ -183,6 +183,23 @@ told_before(const struct story *s, size_t at)
 	return false;
 }
 
+/* Whom popgate has stopped, and no group of the log shows. */
+static void
+step_breaches(struct story *s)
+{
+	const struct story_breach *b;
+
+	if (s->breaches == 0)
+		return;
+	b = &s->breach[s->breaches - 1];
+	step(s,
+	    "Look at what %s %s did, whom popgate's limits stopped last. If it isn't his mail, keep him out and change the password:\n"
+	    "popgatectl spam\npopgatectl deny %s%s --reason 'spam, see the log'",
+	    b->is_user ? "the user" : "the client", b->subject,
+	    b->is_user ? "--user " : "",
+	    shell_plain(b->subject) ? b->subject : "...");
+}
+
 void
 story_steps(struct story *s)
 {
@@ -193,8 +210,10 @@ story_steps(struct story *s)
 		    (story_is_fearsome(&s->groups[i]) ||
 			story_is_suspicious(&s->groups[i])))
 			worst = &s->groups[i];
-	if (worst == NULL)
+	if (worst == NULL) {
+		step_breaches(s);
 		return;
+	}
 	if (story_is_fearsome(worst))
 		step_close(s, worst);
 	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
@@ -215,7 +234,7 @@ int
 story_status(const struct story *s)
 {
 	/* a log that says nothing doesn't say that nothing left */
-	int rc = s->stats.of_mta == 0;
+	int rc = s->stats.of_mta == 0 || s->breaches > 0;
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct incident_group *g = &s->groups[i];

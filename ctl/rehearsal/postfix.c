@@ -197,6 +197,7 @@ struct search {
 	struct postfix_client client; /* who asks now */
 	bool open; /* to everybody: no more is asked */
 	bool answered, silent; /* it took a connection; or gave no answer */
+	bool judged; /* it said yes or no to something */
 	struct postfix_shown shown[SHOWN_MAX]; /* that were taken */
 	size_t n;
 };
@@ -239,6 +240,8 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 	}
 	x->answered = true;
 	count(x->run, n);
+	for (size_t i = 0; i < n; i++)
+		x->judged |= v[i].code / 100 == 2 || v[i].code / 100 == 5;
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);
@@ -429,6 +432,20 @@ search(struct search *x)
 
 /* --- all of it --- */
 
+/* A service that never answers lets nobody relay today, and nothing is known
+ * of what it will do when it is repaired. */
+static void
+hear_why(struct postfix_run *run)
+{
+	char *log = stage_log(run->stage, NULL);
+
+	run->r->silent = true;
+	if (log == NULL ||
+	    !stage_complaint(log, false, run->r->why, sizeof(run->r->why)))
+		*run->r->why = '\0';
+	free(log);
+}
+
 /* Not the settings of certificates, programs, directories and users, which
  * would fill the room for words that matter. */
 static bool
@@ -539,6 +556,8 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		x->s = spec->services[i];
 		run.at = x->s->name;
 		search(x);
+		if (!x->judged)
+			hear_why(&run);
 		for (size_t k = 0; k < x->n && rc == 0; k++)
 			rc = postfix_cure(&run, &x->shown[k], err);
 		free(x);

@@ -27,7 +27,9 @@ struct postfix_rehearsal {
 	size_t dialogues; /* recipients that were asked about */
 	size_t tables; /* that its words are from */
 	size_t entries, said; /* in them; those that were said */
-	bool silent; /* a service gave no answer */
+	bool silent; /* a service gave no answer, or put off whatever it was
+		      * asked */
+	char why[300]; /* then: what Postfix complains about in its log; "" */
 	bool complete; /* within the time */
 };
 

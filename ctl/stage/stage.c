@@ -245,7 +245,7 @@ last_line(const char *log)
 }
 
 bool
-front_complaint(const char *log, bool last, char *buf, size_t size)
+stage_complaint(const char *log, bool last, char *buf, size_t size)
 {
 	static const char *const words[] = { "fatal: ", "panic: ", "error: " };
 	const char *found = NULL;
@@ -273,7 +273,7 @@ explain(int log, struct err *err)
 	struct err before;
 
 	if (text != NULL && err != NULL &&
-	    front_complaint(text, true, why, sizeof(why))) {
+	    stage_complaint(text, true, why, sizeof(why))) {
 		before = *err;
 		err_set(err, before.code, "%.200s: %s", before.text, why);
 	}

@@ -160,6 +160,10 @@ char *stage_run(struct stage *stage, const char *const *argv, struct err *err);
  * popgate-milter. To be freed by the caller; NULL with err. */
 char *stage_log(struct stage *stage, struct err *err);
 
+/* The first fatal error of a log, else its first error; else, where last, its
+ * last line. false: there is none. Pure. */
+bool stage_complaint(const char *log, bool last, char *buf, size_t size);
+
 /* One recipient that popgate decided on. */
 struct stage_decision {
 	char client[ADDR_TEXT_MAX];
