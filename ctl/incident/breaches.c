@@ -22,7 +22,7 @@ take_breach(void *arg, const struct audit_breach *b)
 			memmove(&s->breach[i], &s->breach[i + 1],
 			    (--s->breaches - i) * sizeof(*to));
 	if (s->breaches == STORY_BREACHES) {
-		s->more_breaches++;
+		s->more_breaches = true;
 		memmove(
 		    &s->breach[0], &s->breach[1], --s->breaches * sizeof(*to));
 	}
@@ -67,8 +67,8 @@ story_breaches_print(const struct story *s)
 			    time_local(b->denied_until, when));
 		(void)putchar('\n');
 	}
-	if (s->more_breaches > 0)
-		(void)printf("  and %zu more\n", s->more_breaches);
+	if (s->more_breaches)
+		(void)printf("  and others before: popgatectl spam\n");
 	if (s->breaches > 0)
 		(void)putchar('\n');
 }

@@ -57,7 +57,8 @@ struct story {
 	struct story_evidence evidence[STORY_EVIDENCE];
 	size_t evidence_n;
 	struct story_breach breach[STORY_BREACHES]; /* oldest first */
-	size_t breaches, more_breaches;
+	size_t breaches;
+	bool more_breaches;
 	char step[STORY_STEPS_MAX][STORY_STEP_TEXT_MAX];
 	size_t steps;
 };
