@@ -285,7 +285,7 @@ print_right(const struct story *s, enum right right)
 	for (size_t i = 0, told = 0; i < s->n && told < STORY_EVIDENCE; i++) {
 		const struct incident_group *g = &s->groups[i];
 
-		if (g->right != right ||
+		if (g->right != right || story_told_before(s, i) ||
 		    (!story_is_fearsome(g) && !story_is_suspicious(g)))
 			continue;
 		(void)printf("\n  %s%s%s\n",
@@ -455,7 +455,7 @@ print_people(const struct story *s)
 	int64_t begin =
 	    s->stats.first_at > s->since ? s->stats.first_at : s->since;
 
-	if (s->stats.lines == 0)
+	if (!story_has_lines(s))
 		(void)printf("The mail log wasn't written since %s.\n\n",
 		    time_local(s->since, from));
 	else
@@ -489,10 +489,10 @@ print_people(const struct story *s)
 	switch (story_status(s)) {
 	case 2:
 	case 1:
-		if (s->stats.of_mta == 0) {
+		if (!story_has_lines(s)) {
 			print_entries(s);
 			(void)printf(
-			    "The log has no line of the mail server, so nothing can be said: name its log by\n"
+			    "The log has no line of the mail server of this time, so nothing can be said: name its log by\n"
 			    "--log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -\n");
 			break;
 		}

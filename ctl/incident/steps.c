@@ -34,6 +34,8 @@ step(struct story *s, const char *fmt, ...)
 bool
 story_is_suspicious(const struct incident_group *g)
 {
+	if (g->right == RIGHT_BOUNCE)
+		return g->rise;
 	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
 		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
 		   g->right == RIGHT_PROGRAM) &&
@@ -126,6 +128,12 @@ step_user(struct story *s, const struct incident_group *g)
 		    shell_plain(g->user) ? g->user : "...");
 		return;
 	}
+	if (g->right == RIGHT_BOUNCE) {
+		step(s,
+		    "Let the mail server refuse what it can't deliver, instead of taking it and writing to forged senders. The doctor names the cause:\n"
+		    "popgatectl doctor --dnsbl LIST...");
+		return;
+	}
 	if (*g->user != '\0')
 		step(s,
 		    "If that isn't how %s writes mail, the password is known to others. Keep the user out, change the password, then let him in:\n"
@@ -172,9 +180,8 @@ step_queue(struct story *s, const struct incident_group *g)
 	    what);
 }
 
-/* Has an earlier group the same user? */
-static bool
-told_before(const struct story *s, size_t at)
+bool
+story_told_before(const struct story *s, size_t at)
 {
 	for (size_t i = 0; i < at && *s->groups[at].user != '\0'; i++)
 		if (story_is_suspicious(&s->groups[i]) &&
@@ -217,7 +224,8 @@ story_steps(struct story *s)
 	if (story_is_fearsome(worst))
 		step_close(s, worst);
 	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
-		if (story_is_suspicious(&s->groups[i]) && !told_before(s, i)) {
+		if (story_is_suspicious(&s->groups[i]) &&
+		    !story_told_before(s, i)) {
 			step_user(s, &s->groups[i]);
 			users++;
 		}
@@ -230,11 +238,17 @@ story_steps(struct story *s)
 	    "popgatectl doctor --dnsbl LIST...");
 }
 
+bool
+story_has_lines(const struct story *s)
+{
+	return s->stats.of_mta > 0 && s->stats.last_at >= s->since;
+}
+
 int
 story_status(const struct story *s)
 {
 	/* a log that says nothing doesn't say that nothing left */
-	int rc = s->stats.of_mta == 0 || s->breaches > 0;
+	int rc = !story_has_lines(s) || s->breaches > 0;
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct incident_group *g = &s->groups[i];

@@ -66,8 +66,13 @@ struct story {
 /* Is there no right that let this mail through? */
 bool story_is_fearsome(const struct incident_group *g);
 /* Had the sender a right, but uses more sender addresses than one person has,
- * or random ones? */
+ * or random ones, or did far more leave than in the days before? */
 bool story_is_suspicious(const struct incident_group *g);
+
+/* Has an earlier group that is suspicious the same user? */
+bool story_told_before(const struct story *s, size_t at);
+/* Did the mail server write anything in the time that was asked for? */
+bool story_has_lines(const struct story *s);
 
 /* Fill in s->step from the groups: what to do, in order. */
 void story_steps(struct story *s);

@@ -130,6 +130,37 @@ def test_no_log(incident, tmp_path, log, content, status, words):
     assert done.returncode == status and words in done.stderr.decode()
 
 
+def test_bounces(incident, tmp_path):
+    """Notifications to forged senders, many more than in the days before."""
+    log = tmp_path / "mail.log"
+    now = time.time() - 60
+    text = message(0, now - 3 * 86400)
+    for i in range(1, 601):
+        arrival, rest = message(i, now, recipient=f"v@r{i}.test").split(
+            "\n", 1)
+        text += arrival.replace(f"smtpd[{i % 999}]: A{i:07X}: client=unknown"
+                                "[203.0.113.1]", f"bounce[4]: F{i:07X}: sender"
+                                f" non-delivery notification: A{i:07X}")
+        text += "\n" + rest.replace("from=<a@y.test>", "from=<>")
+    log.write_text(text)
+    done = incident(log)
+    report = json.loads(done.stdout)
+    group, = report["groups"]
+    assert done.returncode == 1
+    assert (group["right"], group["suspicious"]) == ("bounce", True)
+    assert "refuse what it can't deliver" in report["steps"][0]
+
+
+def test_a_log_that_ended(incident, tmp_path):
+    """Lines of last week alone don't say that nothing left today."""
+    (tmp_path / "mail.log").write_text("")
+    (tmp_path / "mail.log.1").write_text(message(1, time.time() - 2 * 86400))
+    done = incident(None, text=True)
+    assert done.returncode == 1
+    assert b"nothing can be said" in done.stdout
+    assert b"Nothing alarming" not in done.stdout
+
+
 def test_journal(incident, tmp_path, monkeypatch):
     """The journal alone is read by journalctl(1), asked for the mail facility
     and no longer than needed; its own error is told."""
