@@ -244,6 +244,19 @@ last_line(const char *log)
 	return log + n;
 }
 
+/* Where the log has this word, and not only that there was another error. */
+static const char *
+telling(const char *log, const char *word)
+{
+	static const char other[] = "mail system startup failed";
+	const char *at = strstr(log, word), *first = at;
+
+	while (
+	    at != NULL && strncmp(at + strlen(word), other, strlen(other)) == 0)
+		at = strstr(at + 1, word);
+	return at != NULL ? at : first;
+}
+
 bool
 stage_complaint(const char *log, bool last, char *buf, size_t size)
 {
@@ -252,7 +265,7 @@ stage_complaint(const char *log, bool last, char *buf, size_t size)
 
 	for (size_t i = 0;
 	     i < sizeof(words) / sizeof(words[0]) && found == NULL; i++)
-		found = strstr(log, words[i]);
+		found = telling(log, words[i]);
 	if (found == NULL && last)
 		found = last_line(log);
 	if (found == NULL)
