@@ -224,6 +224,13 @@ keep(struct search *x, const struct postfix_mail *mail)
 	x->shown[x->n++] = shown;
 }
 
+/* Did the server decide? 454 is defer_unauth_destination's. */
+static bool
+is_verdict(int code)
+{
+	return code != 0 && code != 421 && code != 451 && code != 452;
+}
+
 /* Ask, and look at what was taken. */
 static void
 ask_batch(struct search *x, struct postfix_mail *v, size_t n)
@@ -241,7 +248,7 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 	x->answered = true;
 	count(x->run, n);
 	for (size_t i = 0; i < n; i++)
-		x->judged |= v[i].code / 100 == 2 || v[i].code / 100 == 5;
+		x->judged |= is_verdict(v[i].code);
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);

@@ -362,6 +362,12 @@ enter(struct stage *stage, const struct stage_spec *spec, struct err *err)
 	return 0;
 }
 
+int
+stage_trusts(const char *path, struct err *err)
+{
+	return room_trusts(path, err);
+}
+
 /* Root runs what the configuration names, in the room. Programs and files that
  * are included are root's where it is. */
 static int

@@ -87,6 +87,11 @@ int stage_open(
 /* End and remove everything. NULL-safe; sets *stage to NULL. */
 void stage_close(struct stage **stage);
 
+/* May root run what this file names: does it, and every directory above, belong
+ * to root alone? stage_open() asks that of spec->dir's files. 0, or -1 with
+ * err, which names what is somebody else's. */
+int stage_trusts(const char *path, struct err *err);
+
 enum stage_tls {
 	STAGE_TLS_AUTO, /* as a good client: implicit where the service wants
 			 * it; STARTTLS where it is offered and user is set, or
