@@ -30,6 +30,7 @@ struct child {
 	const char *name;
 	pid_t pid;
 	int out, err; /* -1 when at their end */
+	int to; /* its standard output; -1: a pipe to us */
 	char *text;
 	size_t len, size;
 	char complaint[COMPLAINT_LEN];
@@ -176,12 +177,12 @@ start(struct child *c, const char *path, char *const argv[], char *const envp[],
 	int out[2] = { -1, -1 }, complaints[2] = { -1, -1 };
 	int in = open_input(input), rc;
 
-	if (in == -1 || pipe2(out, O_CLOEXEC) == -1 ||
+	if (in == -1 || (c->to == -1 && pipe2(out, O_CLOEXEC) == -1) ||
 	    pipe2(complaints, O_CLOEXEC) == -1)
 		rc = errno;
 	else
-		rc = spawn(
-		    c, path, argv, envp, (int[]){ in, out[1], complaints[1] });
+		rc = spawn(c, path, argv, envp,
+		    (int[]){ in, c->to == -1 ? out[1] : c->to, complaints[1] });
 	if (rc != 0)
 		err_set(err, ERR_IO, "%s: %s", c->name, strerror(rc));
 	c->out = out[0];
@@ -286,6 +287,21 @@ follow(struct child *c, struct err *err)
 	return ok;
 }
 
+/* Its first line; and the next where the first ends with a colon, as Exim's
+ * "configuration error in line 7 of FILE:" does. */
+static void
+cut_complaint(char *text)
+{
+	size_t n = strcspn(text, "\n");
+
+	if (n > 0 && text[n - 1] == ':' && text[n] == '\n' &&
+	    text[n + 1] != '\0') {
+		text[n] = ' ';
+		n = strcspn(text, "\n");
+	}
+	text[n] = '\0';
+}
+
 static bool
 reap(struct child *c, bool ok, struct err *err)
 {
@@ -299,7 +315,7 @@ reap(struct child *c, bool ok, struct err *err)
 	if (!ok || status == 0)
 		return ok;
 	c->complaint[c->complaint_len] = '\0';
-	c->complaint[strcspn(c->complaint, "\n")] = '\0';
+	cut_complaint(c->complaint);
 	err_set(err, ERR_IO, "%s: ended with %s %d%s%s", c->name,
 	    WIFSIGNALED(status) ? "signal" : "status",
 	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
@@ -324,31 +340,38 @@ find_and_start(struct child *c, char *const argv[], char *const envp[],
 	return start(c, path, argv, envp, input, err);
 }
 
-char *
-run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
+/* Run it to its end. */
+static bool
+run(struct child *c, char *const argv[], const char *input, struct err *err)
 {
-	struct child c = { .name = argv[0],
-		.out = -1,
-		.err = -1,
-		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
 	char *dirs = search_path();
 	char **envp = dirs == NULL ? NULL : environment(dirs);
 	bool started = false;
 
-	assert(timeout_s > 0);
+	c->out = c->err = -1;
 	if (envp == NULL)
 		err_nomem(err, argv[0], 0);
 	else
-		started = find_and_start(&c, argv, envp, input, err);
-	bool ok = started && follow(&c, err);
+		started = find_and_start(c, argv, envp, input, err);
+	bool ok = started && follow(c, err);
 
 	free(envp);
 	free(dirs);
+	end(&c->out);
+	end(&c->err);
+	return started ? reap(c, ok, err) : ok;
+}
 
-	end(&c.out);
-	end(&c.err);
-	if (started)
-		ok = reap(&c, ok, err);
+char *
+run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
+{
+	struct child c = { .name = argv[0],
+		.to = -1,
+		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
+
+	assert(timeout_s > 0);
+	bool ok = run(&c, argv, input, err);
+
 	if (ok && c.text == NULL)
 		c.text = calloc(1, 1);
 	if (!ok || c.text == NULL) {
@@ -360,4 +383,15 @@ run_read(char *const argv[], const char *input, int timeout_s, struct err *err)
 			c.text[i] = '?';
 	c.text[c.len] = '\0';
 	return c.text;
+}
+
+int
+run_write(char *const argv[], int fd, int timeout_s, struct err *err)
+{
+	struct child c = { .name = argv[0],
+		.to = fd,
+		.until_ms = clock_monotonic_ms() + (int64_t)timeout_s * 1000 };
+
+	assert(timeout_s > 0 && fd >= 0);
+	return run(&c, argv, NULL, err) ? 0 : -1;
 }

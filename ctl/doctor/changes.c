@@ -18,6 +18,21 @@ enum { LINE_LEN = 3200 };
 
 static const char head[] = "popgatectl doctor 1\n";
 
+/* Was something left unjudged? How much of it may differ each day. */
+static bool
+is_unknown(const struct finding *f)
+{
+	static const char *const ends[] = { "-not-understood", "-unknown",
+		"-not-rehearsed", "-not-shown" };
+	size_t n = strlen(f->kind->id);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		if (n > strlen(ends[i]) &&
+		    strcmp(f->kind->id + n - strlen(ends[i]), ends[i]) == 0)
+			return f->kind->severity == SEVERITY_INFO;
+	return false;
+}
+
 static void
 format(const struct finding *f, char *line)
 {
@@ -25,13 +40,13 @@ format(const struct finding *f, char *line)
 
 	(void)snprintf(line, LINE_LEN, "%s\t%s\t%s", f->kind->id,
 	    out_escape(f->file, file, sizeof(file)),
-	    out_escape(f->detail, detail, sizeof(detail)));
+	    is_unknown(f) ? "" : out_escape(f->detail, detail, sizeof(detail)));
 }
 
-static bool
-counts(const struct finding *f)
+bool
+finding_is_news(const struct finding *f)
 {
-	return f->kind->severity != SEVERITY_INFO;
+	return f->kind->severity != SEVERITY_INFO || is_unknown(f);
 }
 
 /* Mark the finding of this line; false: it is gone. */
@@ -39,17 +54,16 @@ static bool
 mark(struct doctor *d, const char *line)
 {
 	char text[LINE_LEN];
+	bool found = false;
 
 	for (size_t i = 0; i < d->n; i++) {
-		if (!counts(&d->v[i]))
+		if (!finding_is_news(&d->v[i]))
 			continue;
 		format(&d->v[i], text);
-		if (strcmp(text, line) == 0) {
-			d->v[i].known = true;
-			return true;
-		}
+		if (strcmp(text, line) == 0)
+			found = d->v[i].known = true;
 	}
-	return false;
+	return found;
 }
 
 int
@@ -115,7 +129,7 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 		}
 	free(text);
 	for (size_t i = 0; i < d->n; i++)
-		changed |= counts(&d->v[i]) && !d->v[i].known;
+		changed |= finding_is_news(&d->v[i]) && !d->v[i].known;
 	return changed;
 }
 
@@ -134,7 +148,7 @@ write_all(const struct doctor *d, int fd)
 	}
 	(void)fputs(head, to);
 	for (size_t i = 0; i < d->n; i++)
-		if (counts(&d->v[i])) {
+		if (finding_is_news(&d->v[i])) {
 			format(&d->v[i], line);
 			(void)fprintf(to, "%s\n", line);
 		}

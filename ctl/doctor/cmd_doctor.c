@@ -21,6 +21,8 @@ static const struct ctl_option options[] = {
 	    "Exim's or Sendmail's program, if it is elsewhere" },
 	[DOCTOR_READ] = { "read", NULL,
 	    "only read the configuration: ask no copy of the mail server" },
+	[DOCTOR_THOROUGH] = { "thorough", NULL,
+	    "ask the copy of the mail server for a quarter of an hour" },
 	[DOCTOR_JSON] = { "json", NULL, "a JSON object" },
 	[DOCTOR_CHANGES] = { "changes", "FILE",
 	    "print only what changed since FILE was written, and write it" },
@@ -250,6 +252,10 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s': only --dnsbl takes operands, the lists to ask",
 		    args->v[0]);
+	if (args->opt[DOCTOR_READ] != NULL &&
+	    args->opt[DOCTOR_THOROUGH] != NULL)
+		return ctl_fail(ctl, EX_USAGE,
+		    "--read asks no copy, and --thorough asks it for longer: give one of them");
 	if (address != NULL && !mail_is_address(address))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--mail-to: '%.100s' is not an address that can be mailed to",

@@ -282,7 +282,7 @@ print_finding(FILE *to, const struct finding *f)
 static bool
 is_shown(const struct doctor *d, const struct finding *f)
 {
-	return !d->changes || (!f->known && f->kind->severity != SEVERITY_INFO);
+	return !d->changes || (!f->known && finding_is_news(f));
 }
 
 static size_t

@@ -61,6 +61,10 @@ struct finding {
 	bool known; /* --changes: it was there the last time */
 };
 
+/* Does --changes tell of it? Of what needs no action it doesn't, but for what
+ * couldn't be judged. Pure. */
+bool finding_is_news(const struct finding *f);
+
 enum doctor_mta { MTA_POSTFIX, MTA_SENDMAIL, MTA_EXIM, MTAS };
 
 /* Places in the option table of cmd_doctor.c. */
@@ -69,6 +73,7 @@ enum doctor_option {
 	DOCTOR_CONFIG_DIR,
 	DOCTOR_PROGRAM,
 	DOCTOR_READ,
+	DOCTOR_THOROUGH,
 	DOCTOR_JSON,
 	DOCTOR_CHANGES,
 	DOCTOR_MAIL_TO,

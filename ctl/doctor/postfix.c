@@ -334,9 +334,11 @@ add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
 
 	doctor_rehearsed(x->d, &r->findings, x->pf.dir);
 	doctor_add(x->d, "postfix-rehearsed", &at,
-	    "A private copy was asked to take %zu recipients from strangers%s%s.",
+	    "A private copy was asked to take %zu recipients from strangers%s%s%s%s. Its words are from the settings and from %zu of %zu entries of %zu tables, some of each sort.",
 	    r->dialogues, r->silent ? "; a service of it gave no answer" : "",
-	    r->complete ? "" : "; then the time was up");
+	    *r->why == '\0' ? "" : ": ", r->why,
+	    r->complete ? "" : "; then the time was up", r->said, r->entries,
+	    r->tables);
 }
 
 /* Ask a private copy, and believe it. */
@@ -348,7 +350,8 @@ rehearse(struct postfix_exam *x, size_t from)
 	    calloc(x->pf.n_services + 1, sizeof(*v));
 	struct postfix_rehearsal_spec spec = { .pf = &x->pf,
 		.services = v,
-		.popgate = x->d->wired ? x->d->ctl->cfg : NULL };
+		.popgate = x->d->wired ? x->d->ctl->cfg : NULL,
+		.thorough = doctor_option(x->d, DOCTOR_THOROUGH) != NULL };
 	struct postfix_rehearsal r = { 0 };
 	size_t to = x->d->n;
 	struct err err;

@@ -501,6 +501,7 @@ rehearse(struct sendmail_exam *x)
 		    : doctor_option(x->d, DOCTOR_PROGRAM),
 		.file = x->path,
 		.popgate = x->d->ctl->cfg,
+		.thorough = doctor_option(x->d, DOCTOR_THOROUGH) != NULL,
 	};
 	struct sendmail_rehearsal r;
 	struct err err;

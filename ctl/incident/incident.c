@@ -660,7 +660,9 @@ judge_volume(struct incident *in, struct incident_group *g)
 	int64_t covered = in->before_at == 0 ? 0 : in->since - in->before_at;
 	int64_t window = in->now - in->since;
 
-	if (u == NULL || g->right < RIGHT_AUTH || g->right > RIGHT_PROGRAM)
+	if (u == NULL ||
+	    ((g->right < RIGHT_AUTH || g->right > RIGHT_PROGRAM) &&
+		g->right != RIGHT_BOUNCE))
 		return;
 	g->user_recipients = u->recipients;
 	g->user_clients = distinct_count(&u->clients);

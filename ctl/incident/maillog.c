@@ -2,14 +2,18 @@
 #include "ctl/incident/maillog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/run.h"
 #include "common/logs/generations.h"
 #include "common/logs/logfile.h"
 #include "ctl/ctl.h"
+
+enum { JOURNAL_TIMEOUT_S = 300 };
 
 struct reader {
 	const char *with; /* lines without it don't count; NULL: all do */
@@ -136,6 +140,39 @@ maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
 		    ctl, src->where, &src->zone, since, with, fn, arg, stats);
 	}
 	return rc == 0 && !any ? -1 : rc;
+}
+
+static bool
+has_journal(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->collector.n_sources; i++)
+		if (cfg->collector.sources[i].kind == SOURCE_JOURNAL)
+			return true;
+	return false;
+}
+
+int
+maillog_journal(const struct ctl *ctl, int64_t since, char *path)
+{
+	char from[32];
+	char *argv[] = { (char[]){ "journalctl" }, (char[]){ "-q" },
+		(char[]){ "--no-pager" }, (char[]){ "-o" },
+		(char[]){ "short-iso" }, from, (char[]){ "SYSLOG_FACILITY=2" },
+		NULL };
+	struct err err;
+	FILE *to;
+
+	if (!has_journal(ctl->cfg))
+		return -1;
+	to = tmpfile(); /* open until we end */
+	if (to == NULL)
+		return ctl_fail(
+		    ctl, EX_CANTCREAT, "a temporary file: %s", strerror(errno));
+	(void)snprintf(from, sizeof(from), "--since=@%" PRId64, since);
+	if (run_write(argv, fileno(to), JOURNAL_TIMEOUT_S, &err) == -1)
+		return ctl_fail_err(ctl, &err);
+	(void)snprintf(path, 64, "/proc/self/fd/%d", fileno(to));
+	return 0;
 }
 
 int

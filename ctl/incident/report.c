@@ -89,6 +89,18 @@ exim_log(void)
 }
 
 static int
+each_of_journal(struct story *s, maillog_fn *fn, void *arg)
+{
+	const int64_t since = s->since - INCIDENT_BEFORE_S;
+	int rc =
+	    *s->spool == '\0' ? maillog_journal(s->ctl, since, s->spool) : 0;
+
+	return rc == 0 ? maillog_configured(
+			     s->ctl, s->spool, since, NULL, fn, arg, &s->stats)
+		       : rc;
+}
+
+static int
 each_log(struct story *s, maillog_fn *fn, void *arg)
 {
 	const char *log = doctor_option(s->d, DOCTOR_LOG);
@@ -106,8 +118,10 @@ each_log(struct story *s, maillog_fn *fn, void *arg)
 		rc = maillog_configured(s->ctl, log,
 		    s->since - INCIDENT_BEFORE_S, NULL, fn, arg, &s->stats);
 	if (rc == -1)
+		rc = each_of_journal(s, fn, arg);
+	if (rc == -1)
 		return ctl_fail(s->ctl, EX_NOINPUT,
-		    "collector.sources names no log file; use --log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -");
+		    "collector.sources names no log file and no journal; use --log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -");
 	return rc;
 }
 
@@ -119,7 +133,8 @@ load_rights(struct story *s)
 
 	if (audit_open_reader(s->ctl->cfg->audit.database, &reader, &err) ==
 		-1 ||
-	    rights_load(reader, s->since, &s->rights, &err) == -1)
+	    rights_load(reader, s->since, &s->rights, &err) == -1 ||
+	    story_breaches_load(s, reader, &err) == -1)
 		memcpy(s->rights_why, err.text, sizeof(s->rights_why));
 	audit_close_reader(&reader);
 }
@@ -270,7 +285,7 @@ print_right(const struct story *s, enum right right)
 	for (size_t i = 0, told = 0; i < s->n && told < STORY_EVIDENCE; i++) {
 		const struct incident_group *g = &s->groups[i];
 
-		if (g->right != right ||
+		if (g->right != right || story_told_before(s, i) ||
 		    (!story_is_fearsome(g) && !story_is_suspicious(g)))
 			continue;
 		(void)printf("\n  %s%s%s\n",
@@ -440,7 +455,7 @@ print_people(const struct story *s)
 	int64_t begin =
 	    s->stats.first_at > s->since ? s->stats.first_at : s->since;
 
-	if (s->stats.lines == 0)
+	if (!story_has_lines(s))
 		(void)printf("The mail log wasn't written since %s.\n\n",
 		    time_local(s->since, from));
 	else
@@ -462,6 +477,7 @@ print_people(const struct story *s)
 		(void)printf("The log begins after the time asked for.\n\n");
 	for (int right = 0; right < RIGHTS; right++)
 		print_right(s, (enum right)right);
+	story_breaches_print(s);
 	if (s->totals.ungrouped > 0)
 		(void)printf(
 		    "%" PRId64
@@ -473,10 +489,10 @@ print_people(const struct story *s)
 	switch (story_status(s)) {
 	case 2:
 	case 1:
-		if (s->stats.of_mta == 0) {
+		if (!story_has_lines(s)) {
 			print_entries(s);
 			(void)printf(
-			    "The log has no line of the mail server, so nothing can be said: name its log by\n"
+			    "The log has no line of the mail server of this time, so nothing can be said: name its log by\n"
 			    "--log FILE, or journalctl -o short-iso -S -24h | popgatectl doctor --incident --log -\n");
 			break;
 		}
@@ -550,6 +566,7 @@ print_json(const struct story *s)
 	for (size_t i = 0; i < s->n; i++)
 		json_group(&j, s, i);
 	json_close(&j, ']');
+	story_breaches_json(&j, s);
 	json_open(&j, "steps", '[');
 	for (size_t i = 0; i < s->steps; i++)
 		json_text(&j, NULL, s->step[i]);

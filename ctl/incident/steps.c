@@ -34,6 +34,8 @@ step(struct story *s, const char *fmt, ...)
 bool
 story_is_suspicious(const struct incident_group *g)
 {
+	if (g->right == RIGHT_BOUNCE)
+		return g->rise;
 	return (g->right == RIGHT_AUTH || g->right == RIGHT_LOGIN ||
 		   g->right == RIGHT_NETWORK || g->right == RIGHT_CERTIFICATE ||
 		   g->right == RIGHT_PROGRAM) &&
@@ -126,6 +128,12 @@ step_user(struct story *s, const struct incident_group *g)
 		    shell_plain(g->user) ? g->user : "...");
 		return;
 	}
+	if (g->right == RIGHT_BOUNCE) {
+		step(s,
+		    "Let the mail server refuse what it can't deliver, instead of taking it and writing to forged senders. The doctor names the cause:\n"
+		    "popgatectl doctor --dnsbl LIST...");
+		return;
+	}
 	if (*g->user != '\0')
 		step(s,
 		    "If that isn't how %s writes mail, the password is known to others. Keep the user out, change the password, then let him in:\n"
@@ -172,15 +180,31 @@ step_queue(struct story *s, const struct incident_group *g)
 	    what);
 }
 
-/* Has an earlier group the same user? */
-static bool
-told_before(const struct story *s, size_t at)
+bool
+story_told_before(const struct story *s, size_t at)
 {
 	for (size_t i = 0; i < at && *s->groups[at].user != '\0'; i++)
 		if (story_is_suspicious(&s->groups[i]) &&
 		    strcmp(s->groups[i].user, s->groups[at].user) == 0)
 			return true;
 	return false;
+}
+
+/* Whom popgate has stopped, and no group of the log shows. */
+static void
+step_breaches(struct story *s)
+{
+	const struct story_breach *b;
+
+	if (s->breaches == 0)
+		return;
+	b = &s->breach[s->breaches - 1];
+	step(s,
+	    "Look at what %s %s did, whom popgate's limits stopped last. If it isn't his mail, keep him out and change the password:\n"
+	    "popgatectl spam\npopgatectl deny %s%s --reason 'spam, see the log'",
+	    b->is_user ? "the user" : "the client", b->subject,
+	    b->is_user ? "--user " : "",
+	    shell_plain(b->subject) ? b->subject : "...");
 }
 
 void
@@ -193,12 +217,15 @@ story_steps(struct story *s)
 		    (story_is_fearsome(&s->groups[i]) ||
 			story_is_suspicious(&s->groups[i])))
 			worst = &s->groups[i];
-	if (worst == NULL)
+	if (worst == NULL) {
+		step_breaches(s);
 		return;
+	}
 	if (story_is_fearsome(worst))
 		step_close(s, worst);
 	for (size_t i = 0, users = 0; i < s->n && users < 3; i++)
-		if (story_is_suspicious(&s->groups[i]) && !told_before(s, i)) {
+		if (story_is_suspicious(&s->groups[i]) &&
+		    !story_told_before(s, i)) {
 			step_user(s, &s->groups[i]);
 			users++;
 		}
@@ -211,11 +238,17 @@ story_steps(struct story *s)
 	    "popgatectl doctor --dnsbl LIST...");
 }
 
+bool
+story_has_lines(const struct story *s)
+{
+	return s->stats.of_mta > 0 && s->stats.last_at >= s->since;
+}
+
 int
 story_status(const struct story *s)
 {
 	/* a log that says nothing doesn't say that nothing left */
-	int rc = s->stats.of_mta == 0;
+	int rc = !story_has_lines(s) || s->breaches > 0;
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct incident_group *g = &s->groups[i];

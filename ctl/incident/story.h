@@ -16,12 +16,23 @@
 struct ctl;
 struct doctor;
 struct rights;
+struct audit_reader;
+struct json;
 
 enum {
 	STORY_EVIDENCE = 3, /* groups that are shown with their log lines */
 	STORY_EVIDENCE_LINES = 12,
 	STORY_STEPS_MAX = 16,
-	STORY_STEP_TEXT_MAX = 500
+	STORY_STEP_TEXT_MAX = 500,
+	STORY_BREACHES = 20 /* that are told: the newest */
+};
+
+/* Somebody went over one of popgate's limits. */
+struct story_breach {
+	bool is_user, lifted;
+	int64_t at, denied_until; /* Unix seconds; 0: not denied for it */
+	char subject[INCIDENT_USER_MAX];
+	char limit[80]; /* "limits.client_recipients = 2000/1h" */
 };
 
 struct story_evidence {
@@ -45,6 +56,9 @@ struct story {
 	char spool[64];
 	struct story_evidence evidence[STORY_EVIDENCE];
 	size_t evidence_n;
+	struct story_breach breach[STORY_BREACHES]; /* oldest first */
+	size_t breaches;
+	bool more_breaches;
 	char step[STORY_STEPS_MAX][STORY_STEP_TEXT_MAX];
 	size_t steps;
 };
@@ -52,13 +66,25 @@ struct story {
 /* Is there no right that let this mail through? */
 bool story_is_fearsome(const struct incident_group *g);
 /* Had the sender a right, but uses more sender addresses than one person has,
- * or random ones? */
+ * or random ones, or did far more leave than in the days before? */
 bool story_is_suspicious(const struct incident_group *g);
+
+/* Has an earlier group that is suspicious the same user? */
+bool story_told_before(const struct story *s, size_t at);
+/* Did the mail server write anything in the time that was asked for? */
+bool story_has_lines(const struct story *s);
 
 /* Fill in s->step from the groups: what to do, in order. */
 void story_steps(struct story *s);
 
-/* Exit status: 2 by no right; 1 looks like a hijack, or can't be told; 0
+/* Fill in s->breach. 0, or -1 with err. */
+int story_breaches_load(
+    struct story *s, struct audit_reader *reader, struct err *err);
+void story_breaches_print(const struct story *s);
+void story_breaches_json(struct json *j, const struct story *s);
+
+/* Exit status: 2 by no right; 1 looks like a hijack, a limit was
+ * exceeded, or it can't be told; 0
  * calm. */
 int story_status(const struct story *s);
 

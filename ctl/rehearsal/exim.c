@@ -20,6 +20,7 @@
 
 enum {
 	BUDGET_MS = 60000,
+	THOROUGH_MS = 900000,
 	CAUSES_MAX = 4, /* whose fixes are tried */
 	WIDE_IPV4 = 24, /* a trusted network is wider: see net.h */
 	WIDE_IPV6 = 48,
@@ -503,7 +504,7 @@ report_trusted(struct exim_run *r, struct err *err)
 static int
 rehearse(struct exim_run *r, struct err *err)
 {
-	int budget = r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
+	int budget = r->spec->thorough ? THOROUGH_MS : BUDGET_MS;
 	struct exim_search s = { .talk = &r->talk,
 		.progress = &r->progress,
 		.until_ms = clock_monotonic_ms() + budget };

@@ -16,7 +16,7 @@ struct exim_rehearsal_spec {
 	const char *program; /* NULL: the usual places */
 	const char *file; /* that Exim reads */
 	const struct config *popgate; /* NULL: the copy has none */
-	int budget_ms; /* for all dialogues of the search; 0: a minute */
+	bool thorough; /* more is said, for a quarter of an hour */
 };
 
 struct exim_rehearsal {

@@ -9,10 +9,9 @@
 
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
+#include "ctl/rehearsal/entry_sorts.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
-
-enum { TABLE_MAX = 1 << 20 /* bytes of a table that are read for seeds */ };
 
 int
 exim_run_copy(const struct exim_run *r, const struct stage_file *file,
@@ -108,6 +107,27 @@ seed_ports(struct exim_run *r, const char *interfaces, const char *ports)
 	}
 }
 
+/* Leave a few entries of each sort in a table. */
+static void
+thin_out(char *text, bool thorough)
+{
+	struct entry_sorts sorts = { .n = 0 };
+	char *to = text, *rest = text;
+
+	for (char *line = strsep(&rest, "\n"); line != NULL;
+	     line = strsep(&rest, "\n")) {
+		size_t n = strlen(line);
+
+		if (n == 0 || *line == '#' ||
+		    !entry_sorts_take(&sorts, line, thorough))
+			continue;
+		memmove(to, line, n);
+		to += n;
+		*to++ = '\n';
+	}
+	*(to > text ? to - 1 : text) = '\0';
+}
+
 /* Tables that the configuration names, and those that they name. */
 static void
 seed_tables(struct exim_run *r)
@@ -123,8 +143,7 @@ seed_tables(struct exim_run *r)
 		text = conf_file_read(path);
 		if (text == NULL)
 			continue;
-		if (strlen(text) > TABLE_MAX)
-			text[TABLE_MAX] = '\0';
+		thin_out(text, r->spec->thorough);
 		exim_seeds_take_table(&r->seeds, text);
 		free(text);
 	}

@@ -17,6 +17,7 @@
 
 enum {
 	BUDGET_MS = 60000,
+	THOROUGH_MS = 900000,
 	BATCH = 100, /* recipients in a connection */
 	FORMS = 512,
 	OURS_ASKED = 4, /* of our domains, in each form */
@@ -196,6 +197,7 @@ struct search {
 	struct postfix_client client; /* who asks now */
 	bool open; /* to everybody: no more is asked */
 	bool answered, silent; /* it took a connection; or gave no answer */
+	bool judged; /* it said yes or no to something */
 	struct postfix_shown shown[SHOWN_MAX]; /* that were taken */
 	size_t n;
 };
@@ -222,6 +224,13 @@ keep(struct search *x, const struct postfix_mail *mail)
 	x->shown[x->n++] = shown;
 }
 
+/* Did the server decide? 454 is defer_unauth_destination's. */
+static bool
+is_verdict(int code)
+{
+	return code != 0 && code != 421 && code != 451 && code != 452;
+}
+
 /* Ask, and look at what was taken. */
 static void
 ask_batch(struct search *x, struct postfix_mail *v, size_t n)
@@ -238,6 +247,8 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 	}
 	x->answered = true;
 	count(x->run, n);
+	for (size_t i = 0; i < n; i++)
+		x->judged |= is_verdict(v[i].code);
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);
@@ -422,23 +433,54 @@ search(struct search *x)
 	ask_clients(x, &stranger);
 	x->client = stranger;
 	ask_forms(x);
-	if (s->senders.n * s->recipients.n <= PAIRS)
+	if (x->run->spec->thorough || s->senders.n * s->recipients.n <= PAIRS)
 		ask_all(x, &s->senders, &s->recipients);
 }
 
 /* --- all of it --- */
+
+/* A service that never answers lets nobody relay today, and nothing is known
+ * of what it will do when it is repaired. */
+static void
+hear_why(struct postfix_run *run)
+{
+	char *log = stage_log(run->stage, NULL);
+
+	run->r->silent = true;
+	if (log == NULL ||
+	    !stage_complaint(log, false, run->r->why, sizeof(run->r->why)))
+		*run->r->why = '\0';
+	free(log);
+}
+
+/* Not the settings of certificates, programs, directories and users, which
+ * would fill the room for words that matter. */
+static bool
+is_about_mail(const char *setting)
+{
+	static const char *const ends[] = { "_path", "_directory", "_owner",
+		"_group", "_command", "_program", "_environment" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t n = strlen(setting), len = strlen(ends[i]);
+
+		if (n > len && strcmp(setting + n - len, ends[i]) == 0)
+			return false;
+	}
+	return strstr(setting, "tls_") == NULL;
+}
 
 static void
 load_seeds(struct postfix_run *run)
 {
 	const struct postfix_conf *pf = run->pf;
 
-	postfix_seeds_begin(&run->seeds);
+	postfix_seeds_begin(&run->seeds, run->spec->thorough);
 	for (size_t i = 0; i < pf->main_raw.n; i++) {
 		const char *value =
 		    postfix_value(pf, NULL, pf->main_raw.v[i].name);
 
-		if (strstr(pf->main_raw.v[i].name, "tls_") == NULL)
+		if (is_about_mail(pf->main_raw.v[i].name))
 			postfix_seeds_take(&run->seeds, value, strlen(value));
 	}
 	for (size_t i = 0; i < pf->overrides.n; i++)
@@ -467,6 +509,7 @@ open_stage(struct postfix_run *run, struct err *err)
 		SETTING("smtpd_soft_error_limit", "100000"),
 		SETTING("smtpd_hard_error_limit", "100000"),
 		SETTING("smtpd_junk_command_limit", "100000"),
+		SETTING("queue_minfree", "0"),
 		SETTING("smtpd_client_connection_count_limit", "0"),
 		SETTING("smtpd_client_connection_rate_limit", "0"),
 		SETTING("smtpd_client_message_rate_limit", "0"),
@@ -505,8 +548,8 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 	progress_begin(&run.progress, "Postfix");
 	if (open_stage(&run, err) == -1)
 		goto out;
-	run.until_ms = clock_monotonic_ms() +
-	    (spec->budget_ms > 0 ? spec->budget_ms : BUDGET_MS);
+	run.until_ms =
+	    clock_monotonic_ms() + (spec->thorough ? THOROUGH_MS : BUDGET_MS);
 	rc = 0;
 	for (size_t i = 0; i < spec->n_services && rc == 0; i++) {
 		struct search *x = calloc(1, sizeof(*x));
@@ -520,11 +563,16 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		x->s = spec->services[i];
 		run.at = x->s->name;
 		search(x);
+		if (!x->judged)
+			hear_why(&run);
 		for (size_t k = 0; k < x->n && rc == 0; k++)
 			rc = postfix_cure(&run, &x->shown[k], err);
 		free(x);
 	}
 	r->complete = clock_monotonic_ms() < run.until_ms;
+	r->tables = run.seeds.tables;
+	r->entries = run.seeds.entries;
+	r->said = run.seeds.said;
 out:
 	progress_end(&run.progress);
 	stage_close(&run.stage);

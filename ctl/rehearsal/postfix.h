@@ -19,13 +19,17 @@ struct postfix_rehearsal_spec {
 	const struct postfix_service *const *services;
 	size_t n_services;
 	const struct config *popgate; /* NULL: the copy has none */
-	int budget_ms; /* for all dialogues of the search; 0: a minute */
+	bool thorough; /* many more words are said, for a quarter of an hour */
 };
 
 struct postfix_rehearsal {
 	struct rehearsal_findings findings; /* each has a file */
 	size_t dialogues; /* recipients that were asked about */
-	bool silent; /* a service gave no answer */
+	size_t tables; /* that its words are from */
+	size_t entries, said; /* in them; those that were said */
+	bool silent; /* a service gave no answer, or put off whatever it was
+		      * asked */
+	char why[300]; /* then: what Postfix complains about in its log; "" */
 	bool complete; /* within the time */
 };
 

@@ -595,8 +595,11 @@ add(struct postfix_run *run, const struct postfix_shown *shown,
 		.fix = fix };
 
 	if (words != NULL)
-		f.detail = rehearsal_format(
-		    "%s (service %s): 250; %s.", words, shown->s->name, why);
+		f.detail = rehearsal_format("%s (service %s): 250; %s.%s",
+		    words, shown->s->name, why,
+		    shown->client.trick == TRICK_PROXY
+			? " Only a firewall may keep others than the proxy from this port; the doctor doesn't see it."
+			: "");
 	free(words);
 	if (rehearsal_findings_put(&run->r->findings, f))
 		return 0;

@@ -2,6 +2,7 @@
 #include "ctl/rehearsal/postfix_seeds.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,17 +10,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/base/addr.h"
+#include "ctl/rehearsal/entry_sorts.h"
 #include "ctl/rehearsal/exim_seeds.h"
 #include "ctl/stage/names.h"
 
 enum {
 	WORD = 300,
 	KIND_MAX = 160, /* seeds of one kind: what a minute allows */
+	THOROUGH = 8, /* times as many, when time is no matter */
 	FILES_MAX = 64,
 	ROWS_MAX = 200,
-	FILE_MAX = 4 * 1024 * 1024,
 	/* a network at least as wide isn't known to its admin by heart */
 	WIDE_V4 = 8,
 	WIDE_V6 = 16,
@@ -38,7 +41,8 @@ add(struct postfix_seeds *s, struct string_list *list, const char *text)
 	for (size_t i = 0; i < list->n; i++)
 		if (strcmp(list->v[i], text) == 0)
 			return;
-	if (list->n < KIND_MAX && !string_list_add(list, text, strlen(text)))
+	if (list->n < (s->thorough ? KIND_MAX * THOROUGH : KIND_MAX) &&
+	    !string_list_add(list, text, strlen(text)))
 		s->failed = true;
 }
 
@@ -56,14 +60,14 @@ addf(struct postfix_seeds *s, struct string_list *list, const char *fmt, ...)
 }
 
 void
-postfix_seeds_begin(struct postfix_seeds *s)
+postfix_seeds_begin(struct postfix_seeds *s, bool thorough)
 {
 	static const char *const clients[] = { "203.0.113.50", "198.51.100.7",
 		"5.45.96.17", "46.4.12.9", "93.184.216.5", "133.11.3.4",
 		"172.104.9.8", "200.3.14.10", "2001:db8:77::50",
 		"2a02:2e0:3fe::9", "2607:f8b0::5" };
 
-	*s = (struct postfix_seeds){ 0 };
+	*s = (struct postfix_seeds){ .thorough = thorough };
 	for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++)
 		add(s, &s->clients, clients[i]);
 	add(s, &s->senders, "spam@popgate-stranger.com");
@@ -116,9 +120,10 @@ is_private(const char *word)
 	return false;
 }
 
-/* A top level domain, perhaps: anybody has a name below it. */
+/* A top level domain, perhaps: anybody has a name below it. Any word of a
+ * comment looks like one. */
 static void
-take_label(struct postfix_seeds *s, const char *word)
+say_label(struct postfix_seeds *s, const char *word)
 {
 	addf(s, &s->helos, "%s", word);
 	if (is_private(word))
@@ -211,8 +216,10 @@ take_network(struct postfix_seeds *s, const char *word)
 			s->failed = true;
 		return true;
 	}
+	/* nobody comes from there: this machine, private, multicast, reserved
+	 */
 	if (inside.bytes[0] == 0 || inside.bytes[0] == 127 ||
-	    inside.bytes[0] == 10)
+	    inside.bytes[0] == 10 || inside.bytes[0] >= 224)
 		return true;
 	inside.bytes[addr_bits(&net.base) / 8 - 1] |= 9;
 	add(s, &s->clients, addr_format(&inside, text));
@@ -240,7 +247,7 @@ take_word(struct postfix_seeds *s, const char *word)
 	else if (is_domain(word))
 		take_domain(s, word);
 	else if (is_label(word) || (*word == '.' && is_label(word + 1)))
-		take_label(s, word + (*word == '.'));
+		add(s, &s->labels, word + (*word == '.'));
 }
 
 /* A text that a pattern matches, said as whatever it may be. */
@@ -387,24 +394,63 @@ take_sqlite(struct postfix_seeds *s, const char *path)
 	(void)sqlite3_close(db);
 }
 
+/* --- tables --- */
+
 static void
-take_file(struct postfix_seeds *s, const char *path)
+take_entries(struct postfix_seeds *s, FILE *from, bool index)
 {
+	struct entry_sorts *sorts = calloc(1, sizeof(*sorts));
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+
+	if (sorts == NULL)
+		s->failed = true;
+	/* an index ends its words by NUL */
+	while (sorts != NULL &&
+	    (n = getdelim(&line, &room, index ? '\0' : '\n', from)) > 0) {
+		if (line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		if (*line == '\0' || *line == '#')
+			continue;
+		s->entries++;
+		if (!entry_sorts_take(sorts, line, s->thorough))
+			continue;
+		s->said++;
+		postfix_seeds_take(s, line, strlen(line));
+	}
+	free(line);
+	free(sorts);
+}
+
+/* Programs are named, too. */
+static bool
+is_program(const char head[16])
+{
+	return memcmp(head, "\177ELF", 4) == 0 || memcmp(head, "#!", 2) == 0;
+}
+
+static void
+take_file(struct postfix_seeds *s, const char *path, bool index)
+{
+	/* whoever may write the configuration may name any file */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	FILE *from = fd == -1 ? NULL : fdopen(fd, "r");
+	char head[16] = "";
 	struct stat st;
-	FILE *from = fopen(path, "re");
-	char *text;
 
-	if (from == NULL)
+	if (from == NULL) {
+		if (fd != -1)
+			(void)close(fd);
 		return;
-	if (fstat(fileno(from), &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_size > 0 && (text = malloc(FILE_MAX)) != NULL) {
-		size_t n = fread(text, 1, FILE_MAX, from);
-
-		if (n > 15 && memcmp(text, "SQLite format 3", 15) == 0)
+	}
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    pread(fd, head, sizeof(head), 0) > 0 && !is_program(head)) {
+		s->tables++;
+		if (memcmp(head, "SQLite format 3", 15) == 0)
 			take_sqlite(s, path);
 		else
-			postfix_seeds_take(s, text, n);
-		free(text);
+			take_entries(s, from, index);
 	}
 	(void)fclose(from);
 }
@@ -422,7 +468,7 @@ postfix_seeds_follow(struct postfix_seeds *s)
 			(void)snprintf(path, sizeof(path), "%s%s",
 			    s->paths.v[i], suffixes[k]);
 			if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
-				take_file(s, path);
+				take_file(s, path, k > 0);
 				break;
 			}
 		}
@@ -434,6 +480,8 @@ postfix_seeds_end(struct postfix_seeds *s)
 {
 	size_t kept = 0;
 
+	for (size_t i = 0; i < s->labels.n; i++)
+		say_label(s, s->labels.v[i]);
 	for (size_t i = 0; i < s->clients.n; i++) {
 		struct addr addr;
 
@@ -455,5 +503,6 @@ postfix_seeds_release(struct postfix_seeds *s)
 	string_list_release(&s->names);
 	string_list_release(&s->clients);
 	string_list_release(&s->paths);
+	string_list_release(&s->labels);
 	network_set_release(&s->narrow);
 }

@@ -21,17 +21,25 @@ struct postfix_seeds {
 	struct string_list clients; /* addresses in wide networks */
 	struct network_set narrow; /* whose clients the admin knows */
 	struct string_list paths; /* files that are named, for the caller */
+	struct string_list labels; /* words that may be top level domains, for
+				    * postfix_seeds_end() */
+	bool thorough; /* more of each, for whom time is no matter */
+	size_t tables; /* that were read */
+	size_t entries, said; /* in them; those that were taken */
 	bool failed; /* no memory */
 };
 
 /* What any server is asked. Pure. */
-void postfix_seeds_begin(struct postfix_seeds *s);
+void postfix_seeds_begin(struct postfix_seeds *s, bool thorough);
 /* Take every word of a text, or of a database's bytes, and a sample of every
  * pattern. Pure. */
 void postfix_seeds_take(struct postfix_seeds *s, const char *text, size_t len);
-/* Take what the files in s->paths hold, and those that they name. */
+/* Take what the files in s->paths hold, and those that they name: some entries
+ * of each sort, which is a kind of key with a result, so that the one OK among
+ * a hundred thousand REJECTs is among them. */
 void postfix_seeds_follow(struct postfix_seeds *s);
-/* Leave out clients in narrow networks: they are no strangers. Pure. */
+/* Take the labels, as far as there is room. Leave out clients in narrow
+ * networks: they are no strangers. Pure. */
 void postfix_seeds_end(struct postfix_seeds *s);
 void postfix_seeds_release(struct postfix_seeds *s);
 

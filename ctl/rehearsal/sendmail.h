@@ -16,7 +16,7 @@ struct sendmail_rehearsal_spec {
 	const char *program; /* NULL: the usual places */
 	const char *file; /* sendmail.cf */
 	const struct config *popgate; /* NULL: the copy has none */
-	int budget_ms; /* for the search; 0: 40 s */
+	bool thorough; /* more is said, for a quarter of an hour */
 };
 
 struct sendmail_rehearsal {

@@ -110,17 +110,27 @@ connect_from(const struct addr *from, const struct addr *to, unsigned port,
 	socklen_t b_len = socket_address(to, port, &b);
 	int fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const int on = 1;
+	socklen_t len = sizeof(a);
 	char text[ADDR_TEXT_MAX];
+	struct addr used = { 0 };
 
 	/* a stranger's address is routed to loopback, but nobody's own */
 	if (fd != -1 && from->family == ADDR_IPV6)
 		(void)setsockopt(
 		    fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
 	if (fd != -1 && bind(fd, (const struct sockaddr *)&a, a_len) == 0 &&
-	    connect(fd, (const struct sockaddr *)&b, b_len) == 0)
-		return fd;
-	err_set(err, ERR_IO, "connect to %s, port %u: %s",
-	    addr_format(to, text), port, strerror(errno));
+	    connect(fd, (const struct sockaddr *)&b, b_len) == 0) {
+		/* a multicast address is silently replaced by a trusted one */
+		if (getsockname(fd, (struct sockaddr *)&a, &len) == 0 &&
+		    addr_from_sockaddr((const struct sockaddr *)&a, &used) &&
+		    addr_equal(&used, from))
+			return fd;
+		err_set(err, ERR_INVALID, "%s: no client has this address",
+		    addr_format(from, text));
+	} else {
+		err_set(err, ERR_IO, "connect to %s, port %u: %s",
+		    addr_format(to, text), port, strerror(errno));
+	}
 	if (fd != -1)
 		(void)close(fd);
 	return -1;

@@ -166,16 +166,22 @@ start_mta(struct first *f, struct err *err)
 }
 
 static int
-start_gate(struct first *f, struct err *err)
+prepare_gate(struct first *f, struct err *err)
 {
 	if (f->spec->popgate == NULL)
 		return 0;
 	f->gate = (struct stage_gate){ .cfg = f->spec->popgate,
 		.milter = f->spec->milter,
 		.log = f->log };
-	return stage_gate_prepare(&f->gate, err) == 0
-	    ? stage_gate_start(&f->gate, f->spec->timeout_ms, err)
-	    : -1;
+	return stage_gate_prepare(&f->gate, err);
+}
+
+static int
+start_gate(struct first *f, struct err *err)
+{
+	return f->gate.cfg == NULL
+	    ? 0
+	    : stage_gate_start(&f->gate, f->spec->timeout_ms, err);
 }
 
 /* The machine's own name is known to DNS. */
@@ -254,6 +260,7 @@ first_ready(struct first *f, struct err *err)
 	leave_to_gate(f, asked, &work.n_asked);
 	/* popgate may ask DNS and lookup tables for our domains */
 	if (servant_start(&work, &f->share, err) == -1 ||
+	    prepare_gate(f, err) == -1 || room_part(err) == -1 ||
 	    start_gate(f, err) == -1)
 		return -1;
 	(void)close(f->machine);

@@ -30,8 +30,4 @@ bool front_word(struct backstage_request *r, const char *word);
 int front_ask(struct stage *stage, const struct backstage_request *r,
     struct backstage_answer *a, int *fd_r, struct err *err);
 
-/* The first fatal error of a log, else its first error; else, where last, its
- * last line. false: there is none. Pure. */
-bool front_complaint(const char *log, bool last, char *buf, size_t size);
-
 #endif

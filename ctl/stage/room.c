@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -75,8 +77,20 @@ make_dir(const char *path, mode_t mode, struct err *err)
 	    : fail(err, "make directory", path);
 }
 
+static int
+without_devices(const char *path, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV };
+
+	return mount_setattr(
+		   AT_FDCWD, path, AT_RECURSIVE, &attr, sizeof(attr)) == 0
+	    ? 0
+	    : fail(err, "switch off the devices below", path);
+}
+
 /* The whole tree of mounts read-only, and a copy of it that can be put
- * somewhere else. Its descriptor, or -1. */
+ * somewhere else. A disk's device can be written to all the same, so the tree
+ * has none; the copy has, until /dev is made. Its descriptor, or -1. */
 static int
 freeze(struct err *err)
 {
@@ -94,7 +108,32 @@ freeze(struct err *err)
 	int tree = open_tree(
 	    AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
-	return tree != -1 ? tree : fail(err, "copy the mounts of", "/");
+	if (tree == -1)
+		return fail(err, "copy the mounts of", "/");
+	if (without_devices("/", err) == 0)
+		return tree;
+	(void)close(tree);
+	return -1;
+}
+
+/* What programs of the room can't have (capabilities(7)): all but the rights
+ * over files and users that mail servers use. This process keeps its own. */
+static int
+bound(struct err *err)
+{
+	static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE,
+		CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID, CAP_KILL,
+		CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT };
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		bool keep = false;
+
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+			keep |= kept[i] == cap;
+		if (!keep && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == -1)
+			return fail(err, "give up rights in", "a private copy");
+	}
+	return 0;
 }
 
 /* A device of the machine's /dev below ours. */
@@ -166,14 +205,61 @@ room_furnish(struct err *err)
 		(void)fail(err, "mount on", ROOM_REAL);
 		goto out;
 	}
-	if (mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		NULL, err) == -1 ||
-	    own_dev(err) == -1 || chdir("/") == -1)
+	/* root may set the kernel's own settings there, were it writable */
+	if (mount_at("proc", "/proc", "proc",
+		MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL,
+		err) == -1 ||
+	    own_dev(err) == -1 || without_devices(ROOM_REAL, err) == -1 ||
+	    bound(err) == -1 || chdir("/") == -1)
 		goto out;
 	rc = 0;
 out:
 	(void)close(tree);
 	return rc;
+}
+
+int
+room_part(struct err *err)
+{
+	return umount2(ROOM_REAL, MNT_DETACH) == 0
+	    ? 0
+	    : fail(err, "take away", ROOM_REAL);
+}
+
+/* Root's, and in nobody else's hands. In a directory as /tmp, others can't
+ * replace what is root's. */
+static bool
+is_roots(const struct stat *st)
+{
+	bool sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
+
+	return st->st_uid == 0 &&
+	    (sticky ||
+		((st->st_mode & S_IWOTH) == 0 &&
+		    ((st->st_mode & S_IWGRP) == 0 || st->st_gid == 0)));
+}
+
+int
+room_trusts(const char *path, struct err *err)
+{
+	char real[PATH_MAX];
+	struct stat st;
+
+	if (realpath(path, real) == NULL)
+		return fail(err, "look at", path);
+	for (size_t n = strlen(real); n > 0; n = strlen(real)) {
+		if (stat(real, &st) == -1)
+			return fail(err, "look at", real);
+		if (!is_roots(&st)) {
+			err_set(err, ERR_INVALID,
+			    "%s doesn't belong to root, or others may write to it (owner %u, mode %04o): the private copy would run as root what it says",
+			    real, (unsigned)st.st_uid,
+			    (unsigned)st.st_mode & 07777);
+			return -1;
+		}
+		*strrchr(real, '/') = '\0';
+	}
+	return 0;
 }
 
 static int fill(const char *from, const char *to, bool deep, int depth,

@@ -26,9 +26,20 @@ int room_possible(struct err *err);
  * the kernel ends all others. 0, or -1 with err. */
 int room_leave(struct err *err);
 
-/* In that child: make the machine read-only, and /run, /dev and /proc the
- * room's own. 0, or -1 with err. */
+/* In that child: make the machine read-only, its devices unusable, and /run,
+ * /dev and /proc the room's own. A program that is started afterwards by root
+ * has the rights over files and users that a mail server needs, and none over
+ * mounts, devices, the network or other processes. 0, or -1 with err. */
 int room_furnish(struct err *err);
+
+/* Take ROOM_REAL away: sockets of the machine that root could connect to are
+ * below it. 0, or -1 with err. */
+int room_part(struct err *err);
+
+/* Is this file or directory what root, and nobody else, may change or replace?
+ * The copy runs as root what it names. 0, or -1 with err, which names what is
+ * somebody else's. */
+int room_trusts(const char *path, struct err *err);
 
 enum room_keep {
 	ROOM_EMPTY, /* nothing of what is there */

@@ -155,7 +155,7 @@ complaint_since(struct stage *stage, size_t len, char *buf, size_t size)
 {
 	char *log = stage_log(stage, NULL);
 	bool found = log != NULL && strlen(log) > len &&
-	    front_complaint(log + len, false, buf, size);
+	    stage_complaint(log + len, false, buf, size);
 
 	free(log);
 	return found;

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@ enum {
 	/* each of a start's few steps may take the time of one */
 	ANSWER_TIMEOUTS = 6,
 	END_MS = 2000,
+	PROCESSES_MAX = 2000, /* of a user, but root */
 	PATH_LEN = 1024,
 };
 
@@ -59,6 +61,21 @@ tell(int sock, const struct backstage_answer *a)
 		_exit(1);
 }
 
+/* What a program that the mail server starts may take of the machine, if it
+ * forks for ever, or eats all memory. */
+static void
+be_bounded(void)
+{
+	const struct rlimit processes = { PROCESSES_MAX, PROCESSES_MAX };
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	(void)setrlimit(RLIMIT_NPROC, &processes);
+	if (fd == -1)
+		return;
+	(void)!write(fd, "1000", 4);
+	(void)close(fd);
+}
+
 /* The process between the caller and the room's first process: a process
  * table of one's own begins with a child. Says the first process's number. */
 static _Noreturn void
@@ -71,6 +88,7 @@ between(const struct stage_spec *spec, int sock)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)setsid();
 	keep_only(sock);
+	be_bounded();
 	machine = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (room_leave(&a.err) == 0) {
 		pid = fork();
@@ -226,15 +244,28 @@ last_line(const char *log)
 	return log + n;
 }
 
+/* Where the log has this word, and not only that there was another error. */
+static const char *
+telling(const char *log, const char *word)
+{
+	static const char other[] = "mail system startup failed";
+	const char *at = strstr(log, word), *first = at;
+
+	while (
+	    at != NULL && strncmp(at + strlen(word), other, strlen(other)) == 0)
+		at = strstr(at + 1, word);
+	return at != NULL ? at : first;
+}
+
 bool
-front_complaint(const char *log, bool last, char *buf, size_t size)
+stage_complaint(const char *log, bool last, char *buf, size_t size)
 {
 	static const char *const words[] = { "fatal: ", "panic: ", "error: " };
 	const char *found = NULL;
 
 	for (size_t i = 0;
 	     i < sizeof(words) / sizeof(words[0]) && found == NULL; i++)
-		found = strstr(log, words[i]);
+		found = telling(log, words[i]);
 	if (found == NULL && last)
 		found = last_line(log);
 	if (found == NULL)
@@ -255,7 +286,7 @@ explain(int log, struct err *err)
 	struct err before;
 
 	if (text != NULL && err != NULL &&
-	    front_complaint(text, true, why, sizeof(why))) {
+	    stage_complaint(text, true, why, sizeof(why))) {
 		before = *err;
 		err_set(err, before.code, "%.200s: %s", before.text, why);
 	}
@@ -332,6 +363,35 @@ enter(struct stage *stage, const struct stage_spec *spec, struct err *err)
 }
 
 int
+stage_trusts(const char *path, struct err *err)
+{
+	return room_trusts(path, err);
+}
+
+/* Root runs what the configuration names, in the room. Programs and files that
+ * are included are root's where it is. */
+static int
+trusts(const struct stage_spec *spec, struct err *err)
+{
+	static const char *const names[] = { "/main.cf", "/master.cf" };
+	char path[PATH_LEN];
+
+	if (spec->dir == NULL)
+		return 0;
+	if (spec->mta != STAGE_POSTFIX)
+		return access(spec->dir, F_OK) == -1
+		    ? 0
+		    : room_trusts(spec->dir, err);
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%.1000s%s", spec->dir, names[i]);
+		if (room_trusts(path, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
 stage_open(
     const struct stage_spec *spec, struct stage **stage_r, struct err *err)
 {
@@ -342,7 +402,7 @@ stage_open(
 	int rc = -1;
 
 	*stage_r = NULL;
-	if (room_possible(err) == -1 ||
+	if (room_possible(err) == -1 || trusts(spec, err) == -1 ||
 	    (spec->popgate != NULL &&
 		find_milter(spec->milter, milter, err) == -1) ||
 	    loopback_machine(&addresses, err) == -1)

@@ -87,6 +87,11 @@ int stage_open(
 /* End and remove everything. NULL-safe; sets *stage to NULL. */
 void stage_close(struct stage **stage);
 
+/* May root run what this file names: does it, and every directory above, belong
+ * to root alone? stage_open() asks that of spec->dir's files. 0, or -1 with
+ * err, which names what is somebody else's. */
+int stage_trusts(const char *path, struct err *err);
+
 enum stage_tls {
 	STAGE_TLS_AUTO, /* as a good client: implicit where the service wants
 			 * it; STARTTLS where it is offered and user is set, or
@@ -159,6 +164,10 @@ char *stage_run(struct stage *stage, const char *const *argv, struct err *err);
 /* All that was logged so far: by syslog(3), to Postfix's maillog_file, and by
  * popgate-milter. To be freed by the caller; NULL with err. */
 char *stage_log(struct stage *stage, struct err *err);
+
+/* The first fatal error of a log, else its first error; else, where last, its
+ * last line. false: there is none. Pure. */
+bool stage_complaint(const char *log, bool last, char *buf, size_t size);
 
 /* One recipient that popgate decided on. */
 struct stage_decision {

@@ -164,7 +164,10 @@ recipient_delimiter = +
         pathlib.Path("/usr/share/postfix/master.cf.dist").read_text())
     conf = directory / "popgate.conf"
     conf.write_text(doctor_cases.CONF)
-    assert bad(examine(directory, "postfix", conf)) == []
+    findings = examine(directory, "postfix", conf)
+    assert bad(findings) == []
+    # its 454 to strangers is an answer
+    assert "gave no answer" not in str(findings)
 
 
 def test_debian_postfix_with_submission(directory):
@@ -354,6 +357,24 @@ def test_changes(directory):
     assert "No longer found (1)" in said[3]
     assert "postfix-mynetworks-open" in said[3]
     assert sorted(p.name for p in directory.glob("state*")) == ["state"]
+
+
+def test_changes_of_what_is_not_known(directory):
+    """Said once, and when it is known again."""
+    conf, state = directory / "popgate.conf", directory / "state"
+    state.write_text("")                # a disk was full
+    unknown = Case("policy", "postfix", "", {
+        "smtpd_relay_restrictions": "permit_mynetworks, check_policy_service "
+        "unix:private/other, reject_unauth_destination"})
+    said = []
+    for case in (unknown, unknown, GOOD):
+        done = doctor(*rewrite(case, directory), "--read", "--changes", state,
+                      conf=conf)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    assert "postfix-policy-unknown" in said[0]
+    assert said[1] == ""
+    assert "postfix-policy-unknown" in said[2] and "No longer" in said[2]
 
 
 def test_changes_of_a_foreign_file(directory):

@@ -2,13 +2,14 @@
 """doctor --incident on logs that are large, hostile, or not there."""
 import json
 import resource
+import sqlite3
 import subprocess
 import time
 
 import pytest
 
 from lab.process import need
-from lab.site import BUILD
+from lab.site import BUILD, TOP
 
 CONFIG = """\
 logins: {{ database = "{0}/logins.db"; }};
@@ -129,10 +130,101 @@ def test_no_log(incident, tmp_path, log, content, status, words):
     assert done.returncode == status and words in done.stderr.decode()
 
 
-def test_journal_only(incident):
+def test_bounces(incident, tmp_path):
+    """Notifications to forged senders, many more than in the days before."""
+    log = tmp_path / "mail.log"
+    now = time.time() - 60
+    text = message(0, now - 3 * 86400)
+    for i in range(1, 601):
+        arrival, rest = message(i, now, recipient=f"v@r{i}.test").split(
+            "\n", 1)
+        text += arrival.replace(f"smtpd[{i % 999}]: A{i:07X}: client=unknown"
+                                "[203.0.113.1]", f"bounce[4]: F{i:07X}: sender"
+                                f" non-delivery notification: A{i:07X}")
+        text += "\n" + rest.replace("from=<a@y.test>", "from=<>")
+    log.write_text(text)
+    done = incident(log)
+    report = json.loads(done.stdout)
+    group, = report["groups"]
+    assert done.returncode == 1
+    assert (group["right"], group["suspicious"]) == ("bounce", True)
+    assert "refuse what it can't deliver" in report["steps"][0]
+
+
+def test_a_log_that_ended(incident, tmp_path):
+    """Lines of last week alone don't say that nothing left today."""
+    (tmp_path / "mail.log").write_text("")
+    (tmp_path / "mail.log.1").write_text(message(1, time.time() - 2 * 86400))
+    done = incident(None, text=True)
+    assert done.returncode == 1
+    assert b"nothing can be said" in done.stdout
+    assert b"Nothing alarming" not in done.stdout
+
+
+def test_journal(incident, tmp_path, monkeypatch):
+    """The journal alone is read by journalctl(1), asked for the mail facility
+    and no longer than needed; its own error is told."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir(mode=0o755)
+    text = tmp_path / "text"
+    text.write_text("".join(message(i, time.time() - 60) for i in range(3)))
+    program = bin_ / "journalctl"
+    program.write_text(f"#!/bin/sh\necho \"$*\" >{tmp_path}/asked\n"
+                       f"exec cat {text}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin")
+    report = json.loads(incident(None, source='journal = "system";').stdout)
+    assert report["messages"] == 3
+    asked = (tmp_path / "asked").read_text()
+    assert "SYSLOG_FACILITY=2" in asked and "--since=@" in asked
+    text.unlink()
     done = incident(None, source='journal = "system";')
+    assert done.returncode == 74 and "journalctl" in done.stderr.decode()
+
+
+def test_no_source_is_a_log(incident):
+    done = incident(None, source="stdin = true;")
     assert done.returncode == 66
     assert "journalctl" in done.stderr.decode()
+
+
+def make_audit(path):
+    steps = sorted((TOP / "sql").glob("audit-0*.sql"))
+    with sqlite3.connect(path) as db:
+        for step in steps:
+            db.executescript(step.read_text())
+        db.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def test_breaches(incident, tmp_path):
+    """What popgate stopped is told, also where the log shows nothing."""
+    log = tmp_path / "mail.log"
+    log.write_text(message(1, time.time() - 60, client="127.0.0.1"))
+    assert json.loads(incident(log).stdout)["breaches"] == []
+    now = int(time.time())
+    make_audit(tmp_path / "audit.db")
+    with sqlite3.connect(tmp_path / "audit.db") as db:
+        for i in range(25):
+            db.execute(
+                "INSERT INTO breach (at, kind, subject, setting, allowed,"
+                " client, sender, denied_until) VALUES (?, 'user', ?,"
+                " 'user_recipients', '1000/1h', '203.0.113.9', 'x@y.test', ?)",
+                ((now - 500 + i) * 1000, f"user{i % 22}", now + 3600))
+        db.execute(
+            "INSERT INTO breach (at, kind, subject, setting, allowed,"
+            " client, sender, denied_until) VALUES (?, 'user', 'long-ago',"
+            " 'user_recipients', '1000/1h', '203.0.113.9', 'x@y.test', 0)",
+            ((now - 90000) * 1000,))
+    done = incident(log)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert len(report["breaches"]) == 20
+    assert report["breaches"][-1]["subject"] == "user2"
+    assert "long-ago" not in done.stdout.decode()
+    assert "popgatectl deny --user user2 " in "\n".join(report["steps"])
+    text = incident(log, text=True).stdout.decode()
+    assert "user user2, limits.user_recipients = 1000/1h" in text
+    assert "and others before" in text
 
 
 def test_bad_since(incident):

@@ -224,3 +224,17 @@ def test_fix(machine, directory):
     lines.insert(27, fix.splitlines()[1])
     conf.write_text("\n".join(lines) + "\n")
     assert only(doctor(machine, directory)) == []
+
+
+def test_somebody_elses_configuration_is_not_run(machine, directory):
+    """Exim, started by root, writes its log where the file says."""
+    conf = write(336, directory)
+    log = pathlib.Path("/srv/popgate-was-here")
+    conf.write_text(re.sub("(?m)^log_file_path.*", "", conf.read_text())
+                    .replace("begin acl", f"log_file_path = {log}/%s\n"
+                             "no_such_setting\nbegin acl", 1))
+    shutil.chown(conf, "nobody")
+    found, = doctor(machine, directory)
+    assert found["id"] == "exim-not-rehearsed"
+    assert "doesn't belong to root" in found["detail"]
+    assert not log.exists()

@@ -125,6 +125,80 @@ def test_case(run, number, is_open):
             "postfix-not-shown" in {f["id"] for f in findings}
 
 
+# Of Postfix's own documentation, in one: restriction classes (both examples),
+# virtual hosting, a backup MX, a content filter with its re-injection, and
+# submission. RESTRICTION_CLASS_README, VIRTUAL_README,
+# STANDARD_CONFIGURATION_README, FILTER_README, SASL_README.
+EXAMPLE = """\
+smtpd_restriction_classes = insiders_only, local_only
+insiders_only = check_sender_access texthash:{0}/insiders, reject
+local_only = check_recipient_access texthash:{0}/local_domains, reject
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated,
+    reject_unauth_destination
+smtpd_recipient_restrictions =
+    check_recipient_access texthash:{0}/protected,
+    check_sender_access texthash:{0}/restricted,
+    reject_unauth_destination
+virtual_alias_domains = example.com, other.example
+virtual_alias_maps = texthash:{0}/virtual
+virtual_mailbox_domains = hosted.example
+virtual_mailbox_maps = texthash:{0}/vmailbox
+virtual_mailbox_base = /var/mail
+virtual_uid_maps = static:5000
+virtual_gid_maps = static:5000
+relay_domains = $mydestination the.backed-up.domain.tld
+relay_recipient_maps = texthash:{0}/relay_recipients
+content_filter = scan:localhost:10025
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_tls_auth_only = yes
+"""
+EXAMPLE_MASTER = """
+scan unix - - n - 10 smtp
+    -o smtp_send_xforward_command=yes
+localhost:10026 inet n - n - 10 smtpd
+    -o content_filter=
+    -o smtpd_relay_restrictions=
+    -o smtpd_recipient_restrictions=permit_mynetworks,reject
+    -o mynetworks=127.0.0.0/8
+    -o smtpd_authorized_xforward_hosts=127.0.0.0/8
+10587 inet n - n - - smtpd
+    -o smtpd_tls_security_level=may
+    -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+"""
+EXAMPLE_FILES = {
+    "insiders": "ours.test OK\nother.ours.test OK\n",
+    "protected": "all@ours.test insiders_only\n",
+    "restricted": "foo@ours.test local_only\n",
+    "local_domains": "ours.test OK\nfriend.example OK\n",
+    "virtual": "postmaster@example.com postmaster\n"
+               "info@example.com joe@elsewhere.net\n"
+               "@other.example jim@yahoo.example\n",
+    "vmailbox": "info@hosted.example a\n@hosted.example b\n",
+    "relay_recipients": "@the.backed-up.domain.tld x\n",
+}
+
+
+def test_documented_examples(run):
+    """None of them is an open relay; nor is any a warning."""
+    path = install(run, 162)
+    main = (path / "etc/main.cf").read_text()
+    main = re.sub(r"(?m)^(smtpd_\w+_restrictions|relay_domains) *=.*\n", "",
+                  main)
+    (path / "etc/main.cf").write_text(main + EXAMPLE.format(path))
+    with open(path / "etc/master.cf", "a") as master:
+        master.write(EXAMPLE_MASTER)
+    for name, text in EXAMPLE_FILES.items():
+        (path / name).write_text(text)
+    (path / "queue/private").mkdir(mode=0o700)   # where Dovecot listens
+    shutil.chown(path / "queue/private", "postfix")
+    status, findings = rehearse(path)
+    assert status == 0, findings
+    asked = [f["detail"] for f in findings]
+    assert "from 12 of 12 entries of 7 tables" in str(asked), asked
+
+
 @pytest.mark.parametrize("number", [n for n, want in NOT_SHOWN.items()
                                     if want])
 def test_not_shown(run, number):

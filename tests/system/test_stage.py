@@ -182,6 +182,50 @@ def test_nothing_leaves(installed):
     assert made.snapshot() == made.before
 
 
+# What root could do to the machine from inside: mounts, kernel settings, disks,
+# sockets of what runs there, other processes, the network.
+ATTACKS = """
+mount -o remount,rw / && echo remounted
+mount -t tmpfs x /mnt && echo mounted
+unshare -m true && echo namespace
+nsenter -t 1 -a true && echo entered
+test -w /proc/sys/kernel/core_pattern && echo core_pattern
+test -w /proc/sysrq-trigger && echo sysrq
+mknod /run/disk b 8 0 && echo mknod
+ls -A /run/popgate-stage/real | grep . && echo real
+ip address add 192.0.2.99/32 dev lo && echo network
+kill -CONT $(($$ + 100000)) && echo process
+head -c1 /proc/1/mem && echo memory
+grep -q "^Max processes *2000 " /proc/self/limits || echo processes
+grep -qx 1000 /proc/self/oom_score_adj || echo oom
+true
+"""
+
+
+def test_root_inside_is_nobody_outside(installed, tmp_path):
+    made = installed()
+    attacks = tmp_path / "attacks"
+    attacks.write_text(ATTACKS)
+    with Stage(made.etc, made.conf) as stage:
+        assert stage.run("sh", attacks) == ""
+
+
+def test_only_roots_configuration(installed):
+    """Else whoever owns it names what root runs."""
+    made = installed()
+    for path, mode, owner in ((made.etc / "main.cf", 0o644, "nobody"),
+                              (made.etc / "master.cf", 0o646, "root"),
+                              (made.etc, 0o757, "root"),
+                              (made.root, 0o755, "nobody")):
+        before = path.stat()
+        path.chmod(mode)
+        shutil.chown(path, owner)
+        error = refused(Stage(made.etc, made.conf))
+        assert f"{path} doesn't belong to root" in error
+        path.chmod(before.st_mode & 0o7777)
+        shutil.chown(path, "root")
+
+
 def test_killed(installed):
     """kill -9: the kernel ends and removes everything."""
     made = installed()

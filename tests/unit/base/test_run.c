@@ -23,6 +23,11 @@ programs(void **state)
 		{ "status", "exit 3", NULL, NULL, "sh" },
 		{ "complaint", "echo no table >&2; exit 1", NULL, NULL,
 		    "no table" },
+		{ "its first line", "echo one >&2; echo two >&2; exit 1", NULL,
+		    NULL, "status 1: one" },
+		{ "a colon at the line's end",
+		    "echo one: >&2; echo ' two' >&2; exit 1", NULL, NULL,
+		    "one:  two" },
 		{ "killed", "kill -9 $$", NULL, NULL, "sh" },
 	};
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/strings.h"
+#include "ctl/rehearsal/entry_sorts.h"
 #include "ctl/rehearsal/postfix_seeds.h"
 #include "ctl/rehearsal/postfix_trace.h"
 
@@ -111,6 +112,15 @@ test_leaves(void **state)
 	assert_false(postfix_trace_next(&log, to, from, &leaves));
 }
 
+/* More words than there is room for. */
+#define TEN(a) a "a " a "b " a "c " a "d " a "e " a "f " a "g " a "h " a "i "
+#define WORDS                                                                 \
+	TEN("ma")                                                             \
+	TEN("mb")                                                             \
+	TEN("mc") TEN("md") TEN("me") TEN("mf") TEN("mg") TEN("na") TEN("nb") \
+	    TEN("nc") TEN("nd") TEN("ne") TEN("nf") TEN("ng") TEN("oa")       \
+		TEN("ob") TEN("oc") TEN("od") TEN("oe") TEN("of") TEN("og")
+
 static void
 test_seeds(void **state)
 {
@@ -139,6 +149,11 @@ test_seeds(void **state)
 		    .want_not_client = "198.51.100.7" },
 		{ .text = "inline:{friend.test=OK}",
 		    .want_sender = "user@friend.test" },
+		/* no client comes from there: Linux takes 127.0.0.1 instead */
+		{ .text = "224.0.0.0/3 OK", .want_not_client = "224.0.0.9" },
+		/* what is surely meant comes before words of a comment */
+		{ .text = WORDS "\nfriend.test OK",
+		    .want_sender = "user@friend.test" },
 	};
 
 	(void)state;
@@ -146,7 +161,7 @@ test_seeds(void **state)
 		struct postfix_seeds s;
 		bool good;
 
-		postfix_seeds_begin(&s);
+		postfix_seeds_begin(&s, false);
 		postfix_seeds_take(&s, rows[i].text, strlen(rows[i].text));
 		postfix_seeds_end(&s);
 		good = (rows[i].want_sender == NULL ||
@@ -166,6 +181,60 @@ test_seeds(void **state)
 	}
 }
 
+/* A hundred thousand entries, of which one matters. */
+static void
+test_sorts(void **state)
+{
+	static const struct {
+		const char *before, *behind, *line;
+	} rows[] = {
+		{ "user", "@spam.test REJECT", "user@friend.test OK" },
+		{ "d", ".example REJECT no spam", "d77.example.org OK" },
+		{ "d", ".example x", "test x" },
+		{ "d", ".example x", ".test x" },
+		{ "d", ".example x", "info@ x" },
+		{ "d", ".example x", "@other.example x" },
+		{ "u", "@ours.test u@a.example", "u@ours.test local" },
+		{ "d", ".example 1701234567", "d7.example RELAY" },
+		{ "d", ".example: x", "*.example: x" },
+		{ "/^d", "$/ REJECT", "/a b$/ OK" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		for (int thorough = 0; thorough < 2; thorough++) {
+			struct entry_sorts sorts = { .n = 0 };
+			unsigned taken = 0;
+			char line[80];
+
+			for (int k = 0; k < 100000; k++) {
+				(void)snprintf(line, sizeof(line), "%s%d%s",
+				    rows[i].before, k, rows[i].behind);
+				taken +=
+				    entry_sorts_take(&sorts, line, thorough);
+			}
+			if (taken > 64 || (thorough == 0 && taken > 8) ||
+			    taken == 0 ||
+			    !entry_sorts_take(&sorts, rows[i].line, thorough))
+				fail_msg("%s: %u", rows[i].line, taken);
+		}
+}
+
+/* Networks say who is no stranger: none is left out. */
+static void
+test_sorts_networks(void **state)
+{
+	struct entry_sorts sorts = { .n = 0 };
+	char line[80];
+
+	(void)state;
+	for (int k = 0; k < 1000; k++) {
+		(void)snprintf(
+		    line, sizeof(line), "10.%d.%d.0/24 OK", k / 250, k % 250);
+		assert_true(entry_sorts_take(&sorts, line, false));
+	}
+}
+
 int
 main(void)
 {
@@ -173,6 +242,8 @@ main(void)
 		cmocka_unit_test(test_cause),
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_seeds),
+		cmocka_unit_test(test_sorts),
+		cmocka_unit_test(test_sorts_networks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
