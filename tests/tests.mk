@@ -20,6 +20,7 @@ $(BUILD)/unit/%: LIBS += -lcmocka
 $(BUILD)/daemon/%: LIBS += -lcmocka
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
+$(filter $(BUILD)/unit/power/%,$(UNIT)): $(call objs,tests/proof/disk.c)
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
