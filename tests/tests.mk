@@ -59,9 +59,14 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults
+PROOFS   := faults power
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+# 10,000 lives each of the audit, and of the collector with and without logs that
+# lose their end
+proof-power: export POPGATE_POWER ?= 2500
+proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let the disk lose its power, again and again
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
@@ -98,7 +103,7 @@ tsan:				## unit and daemon tests under TSan
 # branch to be taken. COVER=check: without the tests on real servers
 COVER    ?= check system
 COVER_FLAGS := -O1 -g -DNDEBUG -fprofile-instr-generate -fcoverage-mapping
-COVER_MAKE := CC=$(CLANG) CPPFLAGS="-mllvm -runtime-counter-relocation"
+COVER_MAKE = CC=$(CLANG) CPPFLAGS="-mllvm -runtime-counter-relocation"
 cover: export POPGATE_HISTORIES = 100
 cover:				## what the tests reach, by line and branch (as root; COVER=check: fewer)
 	$(call beside,cover,$(COVER_FLAGS),$(COVER_MAKE) check-build)
