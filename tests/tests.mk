@@ -21,6 +21,11 @@ $(BUILD)/daemon/%: LIBS += -lcmocka
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(filter $(BUILD)/unit/power/%,$(UNIT)): $(call objs,tests/proof/disk.c)
+$(BUILD)/system/confined: LIBS += -lseccomp
+$(BUILD)/system/confined $(DAEMON): | $(BUILD)/system/calls
+$(BUILD)/system/calls:
+	@mkdir -p $(@D)
+	$(Q)systemd-analyze syscall-filter > $@
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
@@ -38,14 +43,16 @@ LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
 	    daemon/test_log daemon/test_sockets unit/logs/test_follow \
 	    daemon/test_fair unit/db/test_audit daemon/test_stop)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
-$(RUNS): run/%: % $(PROGRAMS)
+$(RUNS): run/%: % $(PROGRAMS) $(BUILD)/system/confined
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-check: $(LONGEST) arrows banned fresh unit daemon	## all tests but those on real servers
+check: $(LONGEST) arrows banned fresh hardened unit daemon	## all tests but those on real servers
 arrows:				## do includes point down only?
 banned:				## is no function used that must not be?
 arrows banned:
 	sh tests/$@.sh
+hardened: $(PROGRAMS)		## are the programs built as HARDEN says?
+	$(if $(findstring FORTIFY,$(HARDEN)),sh tests/hardened.sh $(BUILD))
 map:				## make docs/MAP.md from the first comments
 	sh tests/map.sh --write
 fresh:				## is docs/MAP.md as make map would make it?
@@ -59,7 +66,7 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults power
+PROOFS   := faults power reproducible
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
 
@@ -67,6 +74,9 @@ proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 # lose their end
 proof-power: export POPGATE_POWER ?= 2500
 proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let the disk lose its power, again and again
+
+proof-reproducible:		## build twice what is committed: equal byte for byte?
+	sh tests/proof/reproducible.sh
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
