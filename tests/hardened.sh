@@ -38,10 +38,10 @@ for program in popgate-milter popgate-collector popgatectl; do
 	esac
 	case $head in *X86-64*) ;; *) continue ;; esac
 	code=$(objdump -d --no-show-raw-insn "$file" |
-	    sed -n 's/.*\(endbr64\|orq *$0x0,(%rsp)\).*/\1/p' | sort | uniq -c)
+	    sed -n 's/.*\(endbr64\|sub *$0x1000,%rsp\).*/\1/p' | sort | uniq -c)
 	# a mark where each function begins; a page at a time, so that no stack
 	# grows past its guard
 	expect $program "control-flow marks" "$code" '[0-9][0-9][0-9] endbr64'
-	expect $program "probes of the stack" "$code" orq
+	expect $program "probes of the stack" "$code" sub
 done
 exit $bad

@@ -8,7 +8,7 @@
 #include "common/db/audit.h"
 #include "tests/unit/power/power.h"
 
-enum { LIVES = 5, TURNS = 30, ROWS_MAX = 4000 };
+enum { LIVES = 5, TURNS = 30, ROWS_MAX = 60000 };
 
 enum told {
 	NOTHING, /* whatever may have become of it */
@@ -20,6 +20,10 @@ enum told {
 /* Recipient <n@x>; said by say(), if somebody heard it. */
 static enum told told[ROWS_MAX];
 static unsigned n_rows, n_lifts;
+/* A message may have so many recipients. In a few worlds they are so many that
+ * the audit moves its -wal into the file by itself. */
+static unsigned most;
+static unsigned found[ROWS_MAX]; /* rows of a recipient */
 
 struct range {
 	unsigned from, to; /* rows */
@@ -72,7 +76,7 @@ start(void)
 {
 	const struct audit_options opt = {
 		.path = power_path(world, "audit.db"),
-		.queue = 1000,
+		.queue = 8000,
 		.keep_s = 86400,
 		.log_line = no_line,
 		.log_state = no_state,
@@ -126,7 +130,7 @@ static void
 message(struct audit *a)
 {
 	struct range r = { .from = n_rows, .told = ANSWERED };
-	struct audit_row *list = rows(1 + disk_chance(20), false, false);
+	struct audit_row *list = rows(1 + disk_chance(most), false, false);
 
 	r.to = n_rows;
 	if (audit_wait(a, audit_submit(a, list, true), 60000))
@@ -139,7 +143,7 @@ static void
 permit(struct audit *a)
 {
 	struct range r = { .from = n_rows, .told = WRITTEN };
-	struct audit_row *list = rows(1 + disk_chance(20), false, false);
+	struct audit_row *list = rows(1 + disk_chance(most), false, false);
 	uint64_t ticket = audit_submit_written(a, list);
 
 	r.to = n_rows;
@@ -209,8 +213,8 @@ live(struct audit *a)
 			    a, rows(1 + disk_chance(40), false, true), false);
 			break;
 		case 4:
-			(void)audit_submit(
-			    a, rows(1 + disk_chance(40), false, false), false);
+			(void)audit_submit(a,
+			    rows(1 + disk_chance(most), false, false), false);
 			break;
 		case 5:
 		case 6:
@@ -234,23 +238,38 @@ live(struct audit *a)
 }
 
 static void
+count(sqlite3 *db)
+{
+	sqlite3_stmt *stmt;
+	unsigned i;
+
+	memset(found, 0, sizeof(found));
+	if (db == NULL)
+		return;
+	assert_int_equal(
+	    sqlite3_prepare_v2(
+		db, "SELECT recipient FROM channel_decision", -1, &stmt, NULL),
+	    SQLITE_OK);
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		if (sscanf((const char *)sqlite3_column_text(stmt, 0), "<%u@x>",
+			&i) == 1 &&
+		    i < ROWS_MAX)
+			found[i]++;
+	assert_int_equal(sqlite3_finalize(stmt), SQLITE_OK);
+}
+
+static void
 look(void)
 {
 	sqlite3 *db = power_look("audit.db");
 	char text[40];
 
+	count(db);
 	for (unsigned i = 0; i < n_rows; i++) {
-		ROW("recipient %u, %s", i,
-		    told[i] == ANSWERED ? "answered" : "permitted");
-		if (told[i] < PERMITTED)
+		if (found[i] == 1 || (told[i] < PERMITTED && found[i] == 0))
 			continue;
-		assert_non_null(db);
-		(void)snprintf(text, sizeof(text), "<%u@x>", i);
-		assert_int_equal(
-		    power_ask(db,
-			"SELECT count(*) FROM channel_decision WHERE recipient = ?1",
-			text, NULL),
-		    1);
+		ROW("recipient %u, told %d", i, told[i]);
+		assert_int_equal(found[i], 1);
 	}
 	for (unsigned i = 1; i <= n_lifts; i++) {
 		ROW("lift %u", i);
@@ -278,6 +297,7 @@ play(uint64_t seed)
 	disk_begin(world, seed);
 	memset(told, 0, sizeof(told));
 	n_rows = n_lifts = 0;
+	most = disk_chance(40) == 0 ? 2000 : 20;
 	bool killed = false;
 
 	for (int i = 0; i < LIVES; i++) {
@@ -287,7 +307,7 @@ play(uint64_t seed)
 		bool power = soon || disk_chance(3) != 0;
 		unsigned operations = disk_chance(soon ? 6
 			: disk_chance(3) == 0          ? 40
-						       : 600);
+						       : 30 * most);
 
 		(power ? disk_power : disk_process)(operations);
 		struct audit *a = start();
