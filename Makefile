@@ -22,7 +22,8 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
 WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
-HARDEN   := -fPIE
+# two builds are equal, wherever each was made
+HARDEN   := -fPIE -ffile-prefix-map=$(CURDIR)=.
 # the sanitizers and FORTIFY don't go together, nor does it with no optimizer
 ifeq (,$(findstring -fsanitize,$(CFLAGS))$(findstring -O0,$(CFLAGS)))
 WARN     += -Wframe-larger-than=8192

@@ -54,7 +54,7 @@ struct ctl_args {
 };
 
 /* A subcommand. Files of ctl/commands/, ctl/why/ and ctl/doctor/ define them,
- * and main.c lists them. */
+ * and command_line.c lists them. */
 struct command {
 	const char *name;
 	const char *args; /* synopsis behind the name */
@@ -75,6 +75,9 @@ const char *command_nearest(const char *name);
 void command_help(const struct command *cmd);
 int
 command_run(struct ctl *ctl, const struct command *cmd, int argc, char **argv);
+/* Do what the command line of ctl->program says: options before the subcommand,
+ * and that. Returns an exit status. */
+int command_line(struct ctl *ctl, int argc, char **argv);
 
 /* "popgatectl: add: ..." on stderr, control characters escaped. Returns
  * code, so that a command can say `return ctl_fail(...)`. */

@@ -18,7 +18,7 @@ build="gcc make pkg-config libmilter-dev libsqlite3-dev libconfig-dev
 	libidn2-dev libpcre2-dev libsystemd-dev zlib1g-dev liblzma-dev
 	libbz2-dev libzstd-dev libdb5.3-dev libmicrohttpd-dev
 	libc-ares-dev libssl-dev libhiredis-dev libsodium-dev"
-check="libcmocka-dev clang libclang-rt-dev|libclang-rt-14-dev clang-tidy
+check="libcmocka-dev libseccomp-dev clang llvm libclang-rt-dev|libclang-rt-14-dev clang-tidy
 	clang-format cppcheck
 	sqlite3 mandoc python3 perl python3-prometheus-client systemd procps"
 

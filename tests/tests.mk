@@ -23,6 +23,12 @@ $(BUILD)/unit/logs/test_follow_between: LDFLAGS += $(foreach f,open64 pread64 \
 	    __pread64_chk stat64 fstat64 opendir readdir64,-Wl,--wrap=$(f))
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
+$(filter $(BUILD)/unit/power/%,$(UNIT)): $(call objs,tests/proof/disk.c)
+$(BUILD)/system/confined: LIBS += -lseccomp
+$(BUILD)/system/confined $(DAEMON): | $(BUILD)/system/calls
+$(BUILD)/system/calls:
+	@mkdir -p $(@D)
+	$(Q)systemd-analyze syscall-filter > $@
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
@@ -40,14 +46,16 @@ LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
 	    unit/logs/test_follow_between daemon/test_log daemon/test_sockets unit/logs/test_follow \
 	    daemon/test_fair unit/db/test_audit daemon/test_stop)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
-$(RUNS): run/%: % $(PROGRAMS)
+$(RUNS): run/%: % $(PROGRAMS) $(BUILD)/system/confined
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
-check: $(LONGEST) arrows banned fresh unit daemon	## all tests but those on real servers
+check: $(LONGEST) arrows banned fresh hardened unit daemon	## all tests but those on real servers
 arrows:				## do includes point down only?
 banned:				## is no function used that must not be?
 arrows banned:
 	sh tests/$@.sh
+hardened: $(PROGRAMS)		## are the programs built as HARDEN says?
+	$(if $(findstring FORTIFY,$(HARDEN)),sh tests/hardened.sh $(BUILD))
 map:				## make docs/MAP.md from the first comments
 	sh tests/map.sh --write
 fresh:				## is docs/MAP.md as make map would make it?
@@ -60,13 +68,26 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
+# A proof is a target proof-NAME and its name here: docs/TESTING.md.
+PROOFS   := faults power reproducible
+proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
+	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+# 10,000 lives each of the audit, and of the collector with and without logs that
+# lose their end
+proof-power: export POPGATE_POWER ?= 2500
+proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let the disk lose its power, again and again
+
+proof-reproducible:		## build twice what is committed: equal byte for byte?
+	sh tests/proof/reproducible.sh
+
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
 $(BUILD)/proof/fault.so: tests/proof/fault.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
-proof: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
+proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof
 
@@ -90,6 +111,20 @@ san:				## unit and daemon tests under ASan and UBSan
 tsan:				## unit and daemon tests under TSan
 	$(call beside,tsan,$(TSAN_FLAGS),check-build)
 	$(call beside,tsan,$(TSAN_FLAGS),check)
+
+# clang counts in files that outlive SIGKILL; an assertion that holds is no
+# branch to be taken. COVER=check: without the tests on real servers
+COVER    ?= check system
+COVER_FLAGS := -O1 -g -DNDEBUG -fprofile-instr-generate -fcoverage-mapping
+COVER_MAKE = CC=$(CLANG) CPPFLAGS="-mllvm -runtime-counter-relocation"
+cover: export POPGATE_HISTORIES = 100
+cover:				## what the tests reach, by line and branch (as root; COVER=check: fewer)
+	$(call beside,cover,$(COVER_FLAGS),$(COVER_MAKE) check-build)
+	rm -rf build-cover/raw
+	-for t in $(COVER); do $(PYTHON) tests/cover.py build-cover run $(MAKE) \
+	    -k -j$(RUNNING) -O BUILD=build-cover $(COVER_MAKE) \
+	    CFLAGS="$(COVER_FLAGS)" $$t; done
+	CLANG=$(CLANG) $(PYTHON) tests/cover.py build-cover report
 
 matrix:				## build by each compiler here, at -O0 to -flto; i386
 	sh tests/matrix.sh

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* commands - the subcommands, one a file; their table is in main.c. */
+/* commands - the subcommands, one a file; their table is in command_line.c. */
 #ifndef POPGATE_COMMANDS_H
 #define POPGATE_COMMANDS_H
 

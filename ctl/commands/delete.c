@@ -101,11 +101,9 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		rc = one > rc ? one : rc;
 	}
 	if (st != NULL && rc == 0)
-		(void)printf("A login after this brings %s back%s.\n",
-		    args->n == 1 ? "it" : "them",
-		    command_find("deny") == NULL
-			? ""
-			: "; 'popgatectl deny' keeps a client out");
+		(void)printf(
+		    "A login after this brings %s back; 'popgatectl deny' keeps a client out.\n",
+		    args->n == 1 ? "it" : "them");
 	store_close(&st);
 	return rc;
 }

@@ -180,9 +180,11 @@ void
 launch_daemon(void)
 {
 	const char *build = getenv("POPGATE_BUILD");
-	char program[300];
+	char program[300], confined[300];
 
 	(void)snprintf(program, sizeof(program), "%s/popgate-milter",
+	    build == NULL ? "build" : build);
+	(void)snprintf(confined, sizeof(confined), "%s/system/confined",
 	    build == NULL ? "build" : build);
 	daemon_pid = fork();
 	assert_int_not_equal(daemon_pid, -1);
@@ -195,8 +197,9 @@ launch_daemon(void)
 			daemon_log_open();
 		else if (freopen(path("log"), "a", stderr) == NULL)
 			_exit(126);
-		(void)execl(program, program, "-c", path("popgate.conf"), "-l",
-		    daemon_log, (char *)NULL);
+		(void)execl(confined, confined,
+		    "etc/systemd/popgate-milter.service", program, "-c",
+		    path("popgate.conf"), "-l", daemon_log, (char *)NULL);
 		_exit(127);
 	}
 }

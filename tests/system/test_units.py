@@ -12,6 +12,7 @@ import pathlib
 import pwd
 import re
 import shlex
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ import time
 import pytest
 
 from lab import namespace
+from lab.box import confined
 from lab.process import PATIENCE, Failure, Process, need, tail, wait_for
 from lab.site import BUILD, TOP, NamespaceSite
 
@@ -397,6 +399,13 @@ def test_exposure(tmp_path, name):
     assert subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=19",
          "--no-pager", unit], capture_output=True).returncode != 0
+
+
+def test_filter_of_the_tests():
+    """What runs the daemons in all tests kills who leaves the unit's filter."""
+    done = subprocess.run(confined(BUILD / "popgate-collector")[:2] + [
+        "/usr/sbin/chroot", "/", "/bin/true"], capture_output=True)
+    assert done.returncode == -signal.SIGSYS
 
 
 def test_drain_fits_into_the_stop():

@@ -31,6 +31,12 @@ is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 NOISE = "mail postfix/smtpd[11]: connect from x.example.net[203.0.113.9]\n"
 
 
+def confined(program):
+    """A daemon under the system-call filter of its unit, whoever starts it."""
+    return [BUILD / "system/confined",
+            TOP / f"etc/systemd/{program.name}.service", program]
+
+
 def stamp(at=None):
     return time.strftime("%b %e %H:%M:%S", time.localtime(at))
 
@@ -85,7 +91,7 @@ class Box:
     def launch(self, program, *args, **popen):
         with self.stderr(program).open("ab") as err:
             daemon = subprocess.Popen(
-                [program, "-c", self.conf, *args],
+                [*confined(program), "-c", self.conf, *args],
                 **{"stdin": subprocess.DEVNULL,
                    "stdout": subprocess.DEVNULL, "stderr": err, **popen})
         self.daemons.append(daemon)
