@@ -67,6 +67,15 @@ proof: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocati
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof
 
+# one room or all: nothing but unit tests, in a /tmp of their own
+ROOM     ?=
+MUTANTS_ARGS ?=
+mutants-flags: $(LIBRARIES)
+	$(info $(ALL_CFLAGS))
+	$(info $(ALL_LDFLAGS) $(LIBRARIES) $(LIBS))
+mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
+	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
+
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
 	    BUILD=build-$(1) CFLAGS="$(2)" $(3)

@@ -67,6 +67,51 @@ inline_names(void **state)
 	domains_release(&set);
 }
 
+/* What is folded, what is no domain, and how long one may be. */
+static void
+folding(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "A-Z.Example", "a-z.example" },
+		{ "a.example.", "a.example" },
+		{ "a.example..", NULL },
+		{ ".", NULL },
+		{ "..", NULL },
+		{ "", NULL },
+		{ "x", "x" },
+		{ "@[`{", "@[`{" },
+		{ "a b", NULL },
+		{ "a\x1f", NULL },
+		{ "a\x7f", NULL },
+		{ "a\x7e", "a\x7e" },
+		{ "a!", "a!" },
+		{ "M\xc3\x9cnchen.example", "xn--mnchen-3ya.example" },
+		{ "\xff.example", NULL },
+		{ "\x80.example", NULL },
+		/* a soft hyphen is nothing */
+		{ "\xc2\xad", NULL },
+	};
+	char text[DOMAIN_TEXT_MAX + 8], got[DOMAIN_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
+		bool ok = domain_fold(rows[i].text, strlen(rows[i].text), got);
+
+		assert_int_equal(ok, rows[i].want != NULL);
+		if (ok)
+			assert_string_equal(got, rows[i].want);
+	}
+	memset(text, 'a', sizeof(text));
+	assert_true(domain_fold(text, DOMAIN_TEXT_MAX - 1, got));
+	assert_int_equal(strlen(got), DOMAIN_TEXT_MAX - 1);
+	assert_false(domain_fold(text, DOMAIN_TEXT_MAX, got));
+	text[DOMAIN_TEXT_MAX - 1] = '.';
+	assert_true(domain_fold(text, DOMAIN_TEXT_MAX, got));
+}
+
 static void
 many(void **state)
 {
@@ -265,6 +310,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inline_names),
+		cmocka_unit_test(folding),
 		cmocka_unit_test(many),
 		cmocka_unit_test(files),
 		cmocka_unit_test(sendmail_classes),
