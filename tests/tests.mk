@@ -72,7 +72,11 @@ ROOM     ?=
 MUTANTS_ARGS ?=
 mutants-flags: $(LIBRARIES)
 	$(info $(ALL_CFLAGS))
-	$(info $(ALL_LDFLAGS) $(LIBRARIES) $(LIBS))
+	$(info $(ALL_LDFLAGS) $(LIBS))
+	$(info $(CTL))
+	$(info $(COLLECTOR))
+	$(info $(MILTER))
+	$(info $(COMMON) $(BUILD)/obj/sql.o)
 mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
 	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
 

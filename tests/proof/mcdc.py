@@ -33,11 +33,11 @@ def compile_all(b, sources, jobs):
     def one(path):
         subprocess.run(["gcc", *b.cflags, "--coverage", "-fcondition-coverage",
                         "-c", "-o", b.object_of(path), path], check=True)
-        return b.object_of(path)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         b.libs = ["--coverage"] + b.libs
-        b.link(list(pool.map(one, sources)), b"__gcov_")
+        list(pool.map(one, sources))
+    b.link(sources, b"__gcov_")
 
 
 def missing_of(b, sources):

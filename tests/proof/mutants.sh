@@ -7,8 +7,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 command='for d in /tmp /dev/shm; do mount -t tmpfs tmpfs $d; done
-	exec nice -n 15 python3 tests/proof/mutants.py "$@"'
+	exec python3 tests/proof/mutants.py "$@"'
 if unshare -rm true 2>/dev/null; then
 	exec unshare -rm sh -c "$command" mutants "$@"
 fi
-exec nice -n 15 python3 tests/proof/mutants.py "$@"
+exec python3 tests/proof/mutants.py "$@"
