@@ -7,6 +7,7 @@
 #include "common/config/config.h"
 #include "common/db/store.h"
 #include "common/policy/decide.h"
+#include "common/policy/policy.h"
 
 static const char conf[] =
     "relay: { local_domains = [ \"ours.test\" ];"
@@ -279,6 +280,13 @@ check_row(const struct row *row, const struct config *cfg,
 		    w.asked, row->want_asked, reason_name(got.decision.reason));
 	bool accept = got.decision.verdict == VERDICT_ACCEPT;
 
+	/* what is accepted, what is refused for good, and what for now */
+	const struct policy_row *refusal = policy_refusal(row->want);
+
+	assert_int_equal(got.decision.verdict,
+	    refusal == NULL ? VERDICT_ACCEPT : refusal->verdict);
+	if (row->want == REASON_LOGIN_EXPIRED)
+		assert_contains(got.text, "50 seconds ago");
 	assert_int_equal(got.decision.rule, row->want_rule);
 	assert_string_equal(
 	    got.login_users, row->want_users == NULL ? "" : row->want_users);
