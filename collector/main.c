@@ -33,16 +33,7 @@ static const char usage[] =
     "usage: popgate-collector [-dt] [-c FILE] [-l syslog|stderr|journal]\n"
     "\n"
     "Follow mail logs and record POP and IMAP logins.\n"
-    "\n"
-    "  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
-    "  -t, --test         check the configuration and exit\n"
-    "  -d, --detach       go to the background when ready\n"
-    "  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
-    "  -V, --version      print versions\n"
-    "  -h, --help         print this\n"
-    "\n"
-    "Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n"
-    "again. See popgate-collector(8) and popgate.conf(5).\n";
+    "\n" DAEMON_USAGE "See popgate-collector(8) and popgate.conf(5).\n";
 
 static struct daemon_options opt = { .ident = "popgate-collector",
 	.usage = usage };
@@ -265,8 +256,7 @@ serve(struct config *cfg)
 	log_msg(LOG_NOTICE, "started, %zu sources", cfg->collector.n_sources);
 	if (cfg->collector.n_sources == 0)
 		log_msg(LOG_WARNING,
-		    "collector.sources is empty: there is "
-		    "nothing to follow");
+		    "collector.sources is empty: there is nothing to follow");
 	daemon_ready();
 	code = run(c, signals, opt.config);
 	status_close();

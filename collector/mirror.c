@@ -161,8 +161,7 @@ empty_outdated(struct mirror *m)
 			target_failed(m, t, &err);
 		else if (there)
 			note(m, LOG_ERR,
-			    "collector.mirror: %s: emptied, "
-			    "since it can't be brought up to date",
+			    "collector.mirror: %s: emptied, since it can't be brought up to date",
 			    t->cfg->file);
 	}
 }
@@ -259,8 +258,7 @@ write_all(struct mirror *m)
 			target_failed(m, t, &err);
 		if (!t->failed && t->complained)
 			note(m, LOG_NOTICE,
-			    "collector.mirror: %s: written "
-			    "again",
+			    "collector.mirror: %s: written again",
 			    t->cfg->file);
 		t->complained &= t->failed;
 	}
@@ -308,9 +306,7 @@ refresh(struct mirror *m)
 		/* as of before the walk: what came since comes next time */
 		m->version = version;
 		if (m->complained)
-			note(m, LOG_NOTICE,
-			    "collector.mirror: %s: read "
-			    "again",
+			note(m, LOG_NOTICE, "collector.mirror: %s: read again",
 			    m->cfg->logins.database);
 		m->complained = false;
 	}
@@ -462,8 +458,7 @@ mirror_stop(struct mirror **mp, const struct config *next)
 		if (!goes_on(m->target[i].cfg, next) &&
 		    target_empty(&m->target[i], &err) == -1)
 			note(m, LOG_ERR,
-			    "collector.mirror: %s: not emptied, "
-			    "it goes on permitting",
+			    "collector.mirror: %s: not emptied, it goes on permitting",
 			    err.text);
 	mirror_free(m);
 	*mp = NULL;

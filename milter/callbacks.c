@@ -18,12 +18,12 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/mta/address.h"
-#include "milter/covered.h"
 #include "milter/gate.h"
-#include "milter/handoff.h"
+#include "milter/handoff_audited.h"
+#include "milter/handoff_certificate.h"
 #include "milter/libmilter/nudge.h"
 #include "milter/meter.h"
-#include "milter/owed.h"
+#include "milter/permit_pending.h"
 
 enum { NAME_MAX_LEN = 256, MTA_MAX = 40, QUEUE_ID_MAX = 32 };
 
@@ -34,7 +34,7 @@ struct accepted {
 	struct audit_receipt receipt; /* of those that couldn't wait */
 	bool handed; /* some couldn't wait */
 	bool relayed; /* a relay is among them */
-	struct covered_recipients relays;
+	struct handoff_recipients relays;
 };
 
 /* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
@@ -144,7 +144,7 @@ flush_accepted(struct session *s)
 	bool ok;
 
 	if (accepted.relayed && s->named)
-		owed_give_up(s->message_id);
+		permit_pending_give_up(s->message_id);
 	meter_aborted(accepted.relays.n);
 	audit_row_aborted(accepted.rows);
 	if (accepted.rows != NULL)
@@ -294,8 +294,7 @@ look_for_another_client(SMFICTX *ctx, struct session *s)
 	s->other = true;
 	if (log_due(&said_other_ms, SAY_EVERY_MS))
 		log_msg(LOG_ERR,
-		    "session %s: the MTA went on with another client "
-		    "(QUIT_NC, CONNECT) where libmilter ignores that: "
+		    "session %s: the MTA went on with another client (QUIT_NC, CONNECT) where libmilter ignores that: "
 		    "temporary failure for all its recipients",
 		    s->id);
 }
@@ -369,12 +368,12 @@ is_vouched(const struct session *s, const char *rcpt)
 		return false;
 	rcpt = address_inside(rcpt, &len);
 	copy(recipient, len + 1, rcpt);
-	const struct handoff h = { .client = s->client,
+	const struct handoff_certificate h = { .client = s->client,
 		.port = s->port,
 		.sender = s->sender,
 		.recipient = recipient };
 
-	return handoff_take(&h, clock_monotonic_ms());
+	return handoff_certificate_take(&h, clock_monotonic_ms());
 }
 
 static sfsistat
@@ -462,7 +461,7 @@ accept_recipient(SMFICTX *ctx, struct session *s, const char *rcpt, bool relay,
 	}
 	s->accepted.relayed |= relay;
 	if (relay)
-		covered_add(&s->accepted.relays, rcpt);
+		handoff_audited_add(&s->accepted.relays, rcpt);
 	keep_row(s, row);
 	return SMFIS_CONTINUE;
 }
@@ -514,16 +513,14 @@ commit_message(SMFICTX *ctx, struct session *s)
 		audit_row_queue_id(a.rows, queue_id);
 	/* the permit channel waited for all of them a moment ago */
 	if (a.relayed && queue_id != NULL &&
-	    covered_take(&a.relays, &s->client, queue_id)) {
+	    handoff_audited_take(&a.relays, &s->client, queue_id)) {
 		(void)gate_commit(s->gc, a.rows, false, &a.receipt);
 		return SMFIS_CONTINUE;
 	}
 	if (gate_commit(s->gc, a.rows, a.relayed, &a.receipt))
 		return SMFIS_CONTINUE;
 	log_msg(LOG_ERR,
-	    "session %s: rows of the audit were lost or late: the disk is full "
-	    "or slow, or audit.queue too small: temporary failure for a "
-	    "relayed message",
+	    "session %s: rows of the audit were lost or late: the disk is full or slow, or audit.queue too small: temporary failure for a relayed message",
 	    s->id);
 	give_up(s);
 	/* 421 makes the MTA hang up. After 451 the client might say DATA once

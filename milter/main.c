@@ -45,17 +45,7 @@ static const char usage[] =
     "Tell Postfix, Sendmail and Exim which clients may relay: those that logged in by\n"
     "POP3 or IMAP a moment ago, that used SMTP AUTH, that showed a listed certificate,\n"
     "or that are trusted.\n"
-    "\n"
-    "  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"
-    "  -t, --test         check the configuration and exit\n"
-    "  -d, --detach       go to the background when ready\n"
-    "  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"
-    "  -V, --version      print versions\n"
-    "  -h, --help         print this\n"
-    "\n"
-    "Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n"
-    "again.\n"
-    "See popgate-milter(8) and popgate.conf(5).\n";
+    "\n" DAEMON_USAGE "See popgate-milter(8) and popgate.conf(5).\n";
 
 static struct daemon_options opt = { .ident = "popgate-milter",
 	.usage = usage };

@@ -11,9 +11,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "milter/asked.h"
 #include "milter/gate.h"
-#include "milter/handoff.h"
+#include "milter/handoff_certificate.h"
+#include "milter/permit_cache.h"
 
 enum {
 	SAY_EVERY_MS = 60000,
@@ -30,14 +30,14 @@ static uint64_t requests;
 void
 permit_answer_start(void)
 {
-	owed_init(gate_ticket_range);
+	permit_pending_init(gate_ticket_range);
 }
 
 void
 permit_answer_stop(void)
 {
-	owed_free();
-	asked_clear();
+	permit_pending_free();
+	permit_cache_clear();
 }
 
 /* A connection begins with what the others did last: most are of smtpds that
@@ -58,9 +58,9 @@ permit_peer_begin(
 static void
 count_unasked(struct permit_peer *peer)
 {
-	const struct owed *m = owed_find(peer->instance);
+	const struct permit_pending *m = permit_pending_find(peer->instance);
 
-	if (m == NULL || (!m->asked && owed_given_up(peer->instance)))
+	if (m == NULL || (!m->asked && permit_pending_given_up(peer->instance)))
 		return;
 	peer->unasked = m->asked ? 0 : peer->unasked + 1;
 	unasked = m->asked ? 0 : unasked + 1;
@@ -68,11 +68,7 @@ count_unasked(struct permit_peer *peer)
 
 	if (n >= UNASKED_SAY && log_due(&unasked_said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
-		    "permit channel: Postfix didn't ask at DATA about the last "
-		    "%u messages, as policy_context promises: until it does, "
-		    "each recipient waits for the disk. smtpd_data_restrictions "
-		    "needs the check_policy_service that 'popgatectl wiring "
-		    "postfix' prints, also where master.cf overrides it",
+		    "permit channel: Postfix didn't ask at DATA about the last %u messages, as policy_context promises: until it does, each recipient waits for the disk. smtpd_data_restrictions needs the check_policy_service that 'popgatectl wiring postfix' prints, also where master.cf overrides it",
 		    n);
 }
 
@@ -112,13 +108,13 @@ static void
 hand_over(const struct permit_peer *peer, const struct protocol_request *req,
     const struct addr *client)
 {
-	const struct handoff h = { .client = *client,
+	const struct handoff_certificate h = { .client = *client,
 		.sender = req->sender,
 		.recipient = req->recipient,
 		.port = port_of(req) };
 
 	if (req->kind == PROTOCOL_POLICY && req->has_sender && peer->by_unix)
-		handoff_give(&h, clock_monotonic_ms());
+		handoff_certificate_give(&h, clock_monotonic_ms());
 }
 
 /* A message that this connection hasn't seen: nothing of it was relayed, unless
@@ -180,9 +176,9 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
     const struct gate_config *gc, struct audit_row *row, bool permit_it,
     struct permit_reply *reply)
 {
-	struct owed *m =
+	struct permit_pending *m =
 	    permit_it && gc->cfg->audit.durable && req->asked_at_data
-	    ? owed_get(req->session, clock_monotonic_ms())
+	    ? permit_pending_get(req->session, clock_monotonic_ms())
 	    : NULL;
 	bool ok = true;
 
@@ -194,7 +190,7 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
 		reply->ticket = gate_submit(gc, row, permit_it, &ok);
 	}
 	if (m != NULL && reply->ticket != 0)
-		owed_add(m, reply->ticket, req->recipient);
+		permit_pending_add(m, reply->ticket, req->recipient);
 	return ok;
 }
 
@@ -203,9 +199,10 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
 static bool
 may_be_lost(const struct protocol_request *req)
 {
-	int64_t began_ms = owed_began_ms(req->session);
+	int64_t began_ms = permit_pending_began_ms(req->session);
 
-	if (owed_would_know(began_ms) || began_ms >= gate_whole_since())
+	if (permit_pending_would_know(began_ms) ||
+	    began_ms >= gate_whole_since())
 		return false;
 	if (log_due(&doubt_said_ms, SAY_EVERY_MS))
 		log_msg(LOG_WARNING,
@@ -221,7 +218,7 @@ may_be_lost(const struct protocol_request *req)
 static void
 answer_data(const struct protocol_request *req, struct permit_reply *reply)
 {
-	struct owed *m = owed_find(req->session);
+	struct permit_pending *m = permit_pending_find(req->session);
 	bool lost = m == NULL && may_be_lost(req);
 
 	reply->len = protocol_reply(req, ANSWER_NONE, "", "", "", reply->text);
@@ -308,7 +305,7 @@ passes(enum protocol_list list, enum reason reason)
 }
 
 static enum protocol_answer
-opinion(enum protocol_list list, const struct asked_answer *a)
+opinion(enum protocol_list list, const struct permit_cache_answer *a)
 {
 	return a->known && passes(list, a->reason) ? ANSWER_PERMIT
 						   : ANSWER_NONE;
@@ -318,11 +315,11 @@ opinion(enum protocol_list list, const struct asked_answer *a)
  * of our own gets no opinion: the MTA knows itself, and better, whether to
  * deliver here. But where a list asks that may refuse others than those who
  * relay, a client that may relay passes to our own recipients as well. */
-static struct asked_answer
+static struct permit_cache_answer
 learn(const struct gate_config *gc, const struct gate_request *ask,
     const struct protocol_request *req, const struct decide_answer *a)
 {
-	struct asked_answer answer = { .known = !a->local &&
+	struct permit_cache_answer answer = { .known = !a->local &&
 		    a->decision.verdict == VERDICT_ACCEPT,
 		.reason = a->decision.reason };
 
@@ -368,13 +365,13 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	if (permit_it)
 		prepare_failure(reply, req, gc);
 	bool refuse = (a.refuse && !leave_it) || !ok;
-	struct asked_answer answer = { .known = false };
+	struct permit_cache_answer answer = { .known = false };
 
 	if (!refuse && !leave_it)
 		gate_pass(&ask, &a);
 	if (!refuse && !leave_it)
 		answer = learn(gc, &ask, req, &a);
-	asked_remember(req, clock_monotonic_ms(), refuse ? NULL : &answer);
+	permit_cache_add(req, clock_monotonic_ms(), refuse ? NULL : &answer);
 	reply->len = protocol_reply(req,
 	    refuse ? ANSWER_REFUSE : opinion(req->list, &answer),
 	    ok ? a.code : "451", ok ? a.status : "4.3.0",
@@ -394,7 +391,7 @@ answer_client(const struct protocol_request *req, struct permit_reply *reply)
 	struct gate_request ask =
 	    gate_request_of(req, certificate(req, &shown), "");
 
-	struct asked_answer answer;
+	struct permit_cache_answer answer;
 
 	if (strcmp(req->state, "MAIL") != 0)
 		ask.q.sender = NULL;
@@ -458,7 +455,7 @@ void
 permit_answer(struct permit_peer *peer, const struct protocol_request *req,
     struct permit_reply *reply)
 {
-	struct asked_answer answer = { .known = false };
+	struct permit_cache_answer answer = { .known = false };
 
 	assert(reply->ticket == 0); /* else a held reply would be lost */
 	reply->last = 0;
@@ -467,7 +464,7 @@ permit_answer(struct permit_peer *peer, const struct protocol_request *req,
 	else if (before_recipient(req))
 		answer_client(req, reply);
 	else if (nothing_to_decide(req) ||
-	    asked_before(req, clock_monotonic_ms(), &answer))
+	    permit_cache_find(req, clock_monotonic_ms(), &answer))
 		reply->len = protocol_reply(
 		    req, opinion(req->list, &answer), "", "", "", reply->text);
 	else
@@ -503,7 +500,7 @@ permit_answer_ready(struct permit_reply *reply)
 		kept = gate_ticket_range(reply->first, reply->last) ==
 		    AUDIT_DURABLE;
 		if (kept)
-			covered_give(&reply->recipients, &reply->client,
+			handoff_audited_give(&reply->recipients, &reply->client,
 			    reply->queue_id);
 	}
 	if (!kept)

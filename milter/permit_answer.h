@@ -11,8 +11,8 @@
 
 #include "common/base/addr.h"
 #include "common/policy/limiter.h"
-#include "milter/covered.h"
-#include "milter/owed.h"
+#include "milter/handoff_audited.h"
+#include "milter/permit_pending.h"
 #include "milter/protocol.h"
 
 /* A reply waits for the disk at most this long, as a milter session does. */
@@ -25,7 +25,7 @@ struct permit_peer {
 	 * local user may be. */
 	bool by_unix;
 	/* the message of the newest policy request: Postfix's instance */
-	char instance[OWED_NAME_MAX];
+	char instance[PERMIT_PENDING_NAME_MAX];
 	struct limiter_message message;
 	unsigned
 	    unasked; /* messages in a row that were not asked for at DATA */
@@ -44,10 +44,10 @@ struct permit_reply {
 	/* at DATA: the message's tickets (last 0: this isn't DATA), and what
 	 * the milter is told when they are on disk */
 	uint64_t first, last;
-	struct covered_recipients recipients;
+	struct handoff_recipients recipients;
 	struct addr client;
-	char queue_id[OWED_NAME_MAX];
-	char instance[OWED_NAME_MAX];
+	char queue_id[PERMIT_PENDING_NAME_MAX];
+	char instance[PERMIT_PENDING_NAME_MAX];
 };
 
 /* Before the first request; after the last. */

@@ -8,14 +8,14 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/file_watch.h"
 #include "common/base/log.h"
-#include "common/base/watch.h"
 #include "common/daemon/health.h"
 #include "common/policy/facts.h"
 #include "common/records/limit.h"
 #include "milter/gate.h"
 
-static struct watch *watch;
+static struct file_watch *watch;
 static char said[ERR_TEXT_MAX]; /* the last error, not to repeat it */
 
 void
@@ -26,8 +26,9 @@ reload_watch_lists(void)
 		&gc->lists.senders.files };
 
 	if (watch == NULL)
-		watch = watch_new();
-	if (watch == NULL || watch_files(watch, lists, 2, gc->read_ms) == -1)
+		watch = file_watch_new();
+	if (watch == NULL ||
+	    file_watch_files(watch, lists, 2, gc->read_ms) == -1)
 		log_msg(LOG_WARNING,
 		    "out of memory: changed lists will be seen at a reload only");
 	said[0] = '\0';
@@ -129,22 +130,22 @@ reload_changed_lists(void)
 	say_failed_tables();
 	if (watch == NULL)
 		return;
-	switch (watch_look(watch, clock_monotonic_ms(), &path)) {
-	case WATCH_SAME:
+	switch (file_watch_look(watch, clock_monotonic_ms(), &path)) {
+	case FILE_WATCH_SAME:
 		break;
-	case WATCH_CHANGED:
+	case FILE_WATCH_CHANGED:
 		renew(path);
 		break;
-	case WATCH_GONE:
+	case FILE_WATCH_GONE:
 		log_msg(LOG_ERR,
 		    "%s is gone: the list as it was read from it stays", path);
 		break;
-	case WATCH_EMPTY:
+	case FILE_WATCH_EMPTY:
 		log_msg(LOG_ERR,
 		    "%s has become empty: the list as it was read from it stays; a reload takes the empty one",
 		    path);
 		break;
-	case WATCH_BACK:
+	case FILE_WATCH_BACK:
 		log_msg(LOG_NOTICE, "%s is back", path);
 		break;
 	}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# arrows.sh - includes point down only: base < records < share < grammar, logs, mta <
+# arrows.sh - headers have guards of their own, and includes point down only: base < records < share < grammar, logs, mta <
 # config < db < policy < maps < daemon < the programs, and never from one
 # program into another (docs/ARCHITECTURE.md). `make check` runs it.
 set -eu
@@ -21,6 +21,12 @@ BEGIN {
 		height[name[i]] = i
 	side["grammar"] = side["logs"] = side["mta"] = 1
 	program["collector"] = program["milter"] = program["ctl"] = 1
+}
+# two headers with one guard: a file that includes both gets the first only
+/^#ifndef POPGATE_[A-Z0-9_]*_H$/ {
+	if ($2 in guard)
+		complain($2 " guards " guard[$2] ", too")
+	guard[$2] = FILENAME
 }
 /^#include "/ {
 	split($0, part, "\"")

@@ -97,8 +97,7 @@ check_access(struct err *err)
 		readable += access(found.gl_pathv[i], R_OK) == 0;
 	if (found.gl_pathc > 0 && readable == 0)
 		err_set(err, ERR_IO,
-		    "%s: %s: be root, or in group "
-		    "systemd-journal",
+		    "%s: %s: be root, or in group systemd-journal",
 		    found.gl_pathv[0], strerror(EACCES));
 	int ret = found.gl_pathc > 0 && readable == 0 ? -1 : 0;
 
@@ -118,8 +117,7 @@ seek(struct journal *s)
 
 	if (r == -EINVAL) {
 		s->note(s->note_arg, LOG_NOTICE,
-		    "journal: unknown cursor: reading as "
-		    "far back as logins count");
+		    "journal: unknown cursor: reading as far back as logins count");
 		*s->cursor = '\0';
 		return seek(s);
 	}

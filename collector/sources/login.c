@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* A Unix datagram socket where servers tell logins themselves (told.h).
- * Everybody may write to it: who the sender is comes from the kernel with each
- * datagram, and judge.c looks at that. */
+/* A Unix datagram socket where servers tell logins themselves
+ * (login_datagram.h). Everybody may write to it: who the sender is comes from
+ * the kernel with each datagram, and judge.c looks at that. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,9 +12,9 @@
 #include "collector/sources/datagram.h"
 #include "collector/sources/source.h"
 #include "common/base/err.h"
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 
-enum { SOCKET_MODE = 0666, TEXT_MAX = TOLD_MAX + 128 };
+enum { SOCKET_MODE = 0666, TEXT_MAX = LOGIN_DATAGRAM_MAX + 128 };
 
 struct desk {
 	int fd;
@@ -22,7 +22,7 @@ struct desk {
 	struct sockaddr_un address;
 	struct sockaddr_un from; /* of the newest message */
 	socklen_t from_len;
-	char buf[TOLD_MAX + 1];
+	char buf[LOGIN_DATAGRAM_MAX + 1];
 	char text[TEXT_MAX];
 };
 
@@ -112,17 +112,17 @@ line_of(struct desk *d, size_t len, struct line_told *told)
 	};
 	int n;
 
-	told->good = told_parse(d->buf, len, &told->told);
+	told->good = login_datagram_parse(d->buf, len, &told->told);
 	n = told->good
 	    ? snprintf(d->text, sizeof(d->text),
 		  "post-login: "
-		  "user=<%s>, client=%s, service=%s, server=%s, told by "
-		  "uid %" PRId64 " pid %" PRId64,
+		  "user=<%s>, client=%s, service=%s, server=%s, told by uid %" PRId64
+		  " pid %" PRId64,
 		  told->told.user, told->told.client, told->told.service,
 		  told->told.server, told->uid, told->pid)
 	    : snprintf(d->text, sizeof(d->text),
-		  "post-login: no message of "
-		  "ours, by uid %" PRId64 " pid %" PRId64,
+		  "post-login: no message of ours, by uid %" PRId64
+		  " pid %" PRId64,
 		  told->uid, told->pid);
 	line.len = n < 0                  ? 0
 	    : (size_t)n < sizeof(d->text) ? (size_t)n

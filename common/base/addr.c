@@ -188,6 +188,18 @@ addr_equal(const struct addr *a, const struct addr *b)
 	    memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+bool
+addr_is_loopback(const struct addr *addr)
+{
+	static const struct addr one = {
+		.family = ADDR_IPV6,
+		.bytes = { [15] = 1 },
+	};
+
+	return addr->family == ADDR_IPV4 ? addr->bytes[0] == 127
+					 : addr_equal(addr, &one);
+}
+
 uint8_t
 addr_bits(const struct addr *addr)
 {
@@ -257,6 +269,14 @@ network_format(const struct network *net, char *buf)
 		(void)snprintf(
 		    buf, NETWORK_TEXT_MAX, "%s/%u", text, (unsigned)net->bits);
 	return buf;
+}
+
+bool
+network_is_loopback(const struct network *net)
+{
+	uint8_t least = net->base.family == ADDR_IPV4 ? 8 : 128;
+
+	return net->bits >= least && addr_is_loopback(&net->base);
 }
 
 bool

@@ -60,6 +60,9 @@ const char *addr_format_long(const struct addr *addr, char *buf);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 
+/* 127.0.0.0/8 (RFC 1122 section 3.2.1.3) or ::1 (RFC 4291 section 2.5.3)? */
+bool addr_is_loopback(const struct addr *addr);
+
 /* 32 or 128: how many bits an address of this family has. */
 uint8_t addr_bits(const struct addr *addr);
 
@@ -74,6 +77,9 @@ struct network network_of(const struct addr *addr, uint8_t bits);
 /* Text into buf of NETWORK_TEXT_MAX: "base/bits", or the plain address when
  * it has all bits. Returns buf. */
 const char *network_format(const struct network *net, char *buf);
+
+/* Does it hold loopback addresses only? */
+bool network_is_loopback(const struct network *net);
 
 bool network_contains(const struct network *net, const struct addr *addr);
 bool

@@ -131,8 +131,7 @@ path_error(const char *path, const char *what, int error, struct err *err)
 		    strerror(errno));
 	else
 		err_set(err, ERR_IO,
-		    "%s: %s: %s (directory %s has mode %04o, "
-		    "owner %u:%u; we are %u:%u)",
+		    "%s: %s: %s (directory %s has mode %04o, owner %u:%u; we are %u:%u)",
 		    path, what, strerror(error), dir,
 		    (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
 		    (unsigned)st.st_gid, (unsigned)geteuid(),

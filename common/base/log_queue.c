@@ -193,8 +193,7 @@ say_lost(uint64_t lost, int64_t ms)
 {
 	log_msg(LOG_WARNING,
 	    "%" PRIu64 " log lines were lost in %" PRId64
-	    " s: whoever reads %s did not take them; nothing else waited for "
-	    "it",
+	    " s: whoever reads %s did not take them; nothing else waited for it",
 	    lost, ms / 1000 + 1, log_sink_name());
 }
 

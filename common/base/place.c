@@ -161,9 +161,7 @@ open_directory(struct place *p, const char *directory, struct err *err)
 	if (errno != EXDEV)
 		return fail(p->path, err);
 	err_set(err, ERR_IO,
-	    "%s: not written: on the way there user %ld could lead root into "
-	    "a directory of others: write it as the user whom the directory "
-	    "belongs to, or choose one that only root may move",
+	    "%s: not written: on the way there user %ld could lead root into a directory of others: write it as the user whom the directory belongs to, or choose one that only root may move",
 	    p->path, (long)w.by);
 	return -1;
 }
@@ -459,8 +457,7 @@ place_socket(const char *path, mode_t mode, gid_t gid, struct err *err)
 		(void)fail(path, err);
 	else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
 		err_set(err, ERR_IO,
-		    "%s: somebody has put something else there since the "
-		    "socket was made: let nobody else write its directory",
+		    "%s: somebody has put something else there since the socket was made: let nobody else write its directory",
 		    path);
 	else if (set_group_mode(fd, mode, gid) == -1)
 		(void)fail(path, err);

@@ -161,9 +161,7 @@ look(struct kept *k) REQUIRES(mtx)
 	(void)snprintf(k->why, sizeof(k->why), "%s", err.text);
 	if (log_due(&k->said_ms, SAY_EVERY_MS))
 		log_msg(LOG_ERR,
-		    "%s: %s was removed or replaced, nobody can connect, and "
-		    "it can't be made again: %s: mend that, or restart this "
-		    "daemon",
+		    "%s: %s was removed or replaced, nobody can connect, and it can't be made again: %s: mend that, or restart this daemon",
 		    k->key, k->spec.path, err.text);
 }
 

@@ -16,6 +16,15 @@ string_list_add(struct string_list *list, const char *text, size_t len)
 	return v[list->n] != NULL && ++list->n > 0;
 }
 
+bool
+string_list_has(const struct string_list *list, const char *text)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->v[i], text) == 0)
+			return true;
+	return false;
+}
+
 void
 string_list_release(struct string_list *list)
 {

@@ -14,6 +14,8 @@ struct string_list {
 
 /* Add a copy of len bytes of text; false when memory is short. */
 bool string_list_add(struct string_list *list, const char *text, size_t len);
+/* Is text one of the words, to the letter? */
+bool string_list_has(const struct string_list *list, const char *text);
 /* Free the words and empty the list. */
 void string_list_release(struct string_list *list);
 

@@ -60,9 +60,7 @@ refuse_unknown(const struct config *cfg, const config_t *file, struct err *err)
 
 		if (!section_known(name))
 			return key_error(cfg, sec, name,
-			    "one of the sections logins, audit, milter, "
-			    "permit, relay, limits, reply, collector, "
-			    "metrics, share",
+			    "one of the sections logins, audit, milter, permit, relay, limits, reply, collector, metrics, share",
 			    err);
 		if (!config_setting_is_group(sec))
 			return key_error(
@@ -76,8 +74,7 @@ refuse_unknown(const struct config *cfg, const config_t *file, struct err *err)
 			    config_setting_name(s));
 			if (!key_known(path))
 				return key_error(cfg, s, path,
-				    "a key that popgate.conf(5) knows: this is "
-				    "none",
+				    "a key that popgate.conf(5) knows: this is none",
 				    err);
 		}
 	}
@@ -109,8 +106,7 @@ check_local_mailers(
 				    config_lookup(file, "relay.local_mailers"),
 				    "relay.local_mailers",
 				    "mailers that deliver on this machine: "
-				    "relay, smtp, esmtp, smtp8 and dsmtp carry mail away, "
-				    "and listing one would open the relay",
+				    "relay, smtp, esmtp, smtp8 and dsmtp carry mail away, and listing one would open the relay",
 				    err);
 	return 0;
 }
@@ -126,9 +122,7 @@ check_mirror(const struct config *cfg, const config_t *file, struct err *err)
 		return 0;
 	return key_error(cfg, config_lookup(file, "collector.mirror"),
 	    "collector.mirror",
-	    "no file while relay.sender_binding or "
-	    "relay.null_sender refuses senders: what popgate-milter refuses, "
-	    "a program that reads such a file would let in",
+	    "no file while relay.sender_binding or relay.null_sender refuses senders: what popgate-milter refuses, a program that reads such a file would let in",
 	    err);
 }
 

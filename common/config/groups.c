@@ -217,8 +217,7 @@ set_custom(struct config *cfg, config_setting_t *e, struct err *err)
 	    &cfg->collector.custom[cfg->collector.n_custom];
 	const char *path = "collector.custom", *program, *pattern, *unit;
 	static const char expected[] =
-	    "{ program = \"...\"; pattern = \"...\"; }, perhaps with "
-	    "unit = \"...\" or stream = true";
+	    "{ program = \"...\"; pattern = \"...\"; }, perhaps with unit = \"...\" or stream = true";
 	config_setting_t *stream;
 
 	if (!config_setting_is_group(e))
@@ -348,8 +347,7 @@ set_digest(struct config *cfg, config_setting_t *e, const char *text, char **to,
 		return 0;
 	if (!certificate_digest(text, digest))
 		return key_error(cfg, e, "relay.certificates",
-		    "a SHA-1, SHA-256, SHA-384 or SHA-512 digest in hexadecimal "
-		    "digits (set smtpd_tls_fingerprint_digest = sha256 in Postfix, "
+		    "a SHA-1, SHA-256, SHA-384 or SHA-512 digest in hexadecimal digits (set smtpd_tls_fingerprint_digest = sha256 in Postfix, "
 		    "CertFingerprintAlgorithm=sha256 in Sendmail)",
 		    err);
 	*to = strdup(digest);
@@ -440,9 +438,7 @@ static int
 set_mirror(struct config *cfg, config_setting_t *e, struct err *err)
 {
 	static const char expected[] =
-	    "{ file = \"/path\"; format = \"relayhosts\"; }, perhaps with "
-	    "value = \"...\"; formats are makemap, relayers.db, relayhosts, "
-	    "relayhostsusers, access, hash and cidr";
+	    "{ file = \"/path\"; format = \"relayhosts\"; }, perhaps with value = \"...\"; formats are makemap, relayers.db, relayhosts, relayhostsusers, access, hash and cidr";
 	struct config_mirror *m =
 	    &cfg->collector.mirror[cfg->collector.n_mirror];
 	const char *path = "collector.mirror", *file, *format, *value;
@@ -461,16 +457,14 @@ set_mirror(struct config *cfg, config_setting_t *e, struct err *err)
 	if (value != NULL &&
 	    (!map_format_has_value(m->format) || !map_value_good(value)))
 		return key_error(cfg, e, path,
-		    "a value of printable ASCII, and only with "
-		    "access, hash or cidr",
+		    "a value of printable ASCII, and only with access, hash or cidr",
 		    err);
 	size_t len = strlen(file);
 
 	if (map_format_is_hash(m->format) &&
 	    (len < 4 || strcmp(file + len - 3, ".db") != 0))
 		return key_error(cfg, e, path,
-		    "a hash in a file whose name ends with .db: that "
-		    "is what its readers open",
+		    "a hash in a file whose name ends with .db: that is what its readers open",
 		    err);
 	for (size_t i = 0; i < cfg->collector.n_mirror; i++)
 		if (strcmp(cfg->collector.mirror[i].file, file) == 0)

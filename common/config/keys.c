@@ -32,9 +32,7 @@ check_local(const char *value)
 	if (*value == '\0' ||
 	    (listen_parse(value, &spec, &err) == 0 && listen_is_local(&spec)))
 		return NULL;
-	return "\"unix:/path\" (at most 107 bytes) or a loopback address "
-	       "like \"inet:127.0.0.1:9808\": what stands there is not for a "
-	       "network";
+	return "\"unix:/path\" (at most 107 bytes) or a loopback address like \"inet:127.0.0.1:9808\": what stands there is not for a network";
 }
 
 static const char *
@@ -83,8 +81,7 @@ check_redis(const char *value)
 	char text[400];
 
 	if (!BUILT_TO_SHARE)
-		return "nothing: this popgate was built without sharing "
-		       "(hiredis and libsodium)";
+		return "nothing: this popgate was built without sharing (hiredis and libsodium)";
 	(void)snprintf(text, sizeof(text), "%s%s",
 	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:", value);
 	if (strlen(value) >= sizeof(text) - 5 ||

@@ -4,8 +4,7 @@
 #include <string.h>
 
 static const char expected[] =
-    "printable ASCII of at most 400 bytes; in "
-    "braces only {client}, {ago}, {family} or {other}";
+    "printable ASCII of at most 400 bytes; in braces only {client}, {ago}, {family} or {other}";
 
 static const char *const words[WORDS] = { [W_CLIENT] = "{client}",
 	[W_AGO] = "{ago}",

@@ -73,8 +73,7 @@ set_networks(struct config *cfg, const struct key *key,
 			continue;
 		}
 		(void)snprintf(expected, sizeof(expected),
-		    "an address or network like \"192.0.2.0/24\" without host bits, "
-		    "not \"%.100s\"",
+		    "an address or network like \"192.0.2.0/24\" without host bits, not \"%.100s\"",
 		    list.v[i]);
 		ret = key_error(cfg,
 		    s == NULL ? NULL : config_setting_get_elem(s, (unsigned)i),

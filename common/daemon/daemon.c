@@ -219,9 +219,7 @@ find_user(const struct daemon_user *user, struct err *err)
 		    err, ERR_INVALID, "%s: %s: no such user", user->key, name);
 	else
 		err_set(err, ERR_INVALID,
-		    "started as root, and there is no user %s to become: make "
-		    "one (systemd-sysusers, or adduser --system --group %s), "
-		    "or set %s in popgate.conf (\"root\" stays root)",
+		    "started as root, and there is no user %s to become: make one (systemd-sysusers, or adduser --system --group %s), or set %s in popgate.conf (\"root\" stays root)",
 		    name, name, user->key);
 	return NULL;
 }
@@ -299,17 +297,13 @@ daemon_memory_advice(const char *why, char *buf)
 		    limit.rlim_cur == RLIM_INFINITY)
 			continue;
 		(void)snprintf(buf, DAEMON_ADVICE_MAX,
-		    "; this process has %zu MB of address space, and its "
-		    "limit (%s) is %llu MB: allow %zu MB or more, or take the "
-		    "limit away",
+		    "; this process has %zu MB of address space, and its limit (%s) is %llu MB: allow %zu MB or more, or take the limit away",
 		    used, rows[i].names,
 		    (unsigned long long)limit.rlim_cur >> 20, used + ENOUGH_MB);
 		return buf;
 	}
 	(void)snprintf(buf, DAEMON_ADVICE_MAX,
-	    "; this process has %zu MB of address space and no limit of its "
-	    "own: the machine has no more, or MemoryMax= of the unit, or "
-	    "vm.overcommit_memory is 2",
+	    "; this process has %zu MB of address space and no limit of its own: the machine has no more, or MemoryMax= of the unit, or vm.overcommit_memory is 2",
 	    used);
 	return buf;
 }
@@ -326,8 +320,7 @@ daemon_drop(const struct daemon_user *user, struct err *err)
 	if (pw->pw_uid != 0)
 		return become(pw, user->groups, err);
 	log_msg(LOG_WARNING,
-	    "%s is \"%s\", so it stays root: a fault in it would be one of the "
-	    "whole machine; user %s is made for it",
+	    "%s is \"%s\", so it stays root: a fault in it would be one of the whole machine; user %s is made for it",
 	    user->key, user->value, user->usual);
 	return 0;
 }

@@ -6,7 +6,22 @@
 
 #include <stdbool.h>
 
+#include "common/config/config.h"
+
 struct err;
+
+/* For the text of --help: the options that daemon_options() takes, and the
+ * signals. */
+#define DAEMON_USAGE                                                                    \
+	"  -c, --config FILE  configuration (" CONFIG_DEFAULT_PATH ")\n"                \
+	"  -t, --test         check the configuration and exit\n"                       \
+	"  -d, --detach       go to the background when ready\n"                        \
+	"  -l, --log TARGET   syslog, stderr or journal (stderr; with -d: syslog)\n"    \
+	"  -V, --version      print versions\n"                                         \
+	"  -h, --help         print this\n"                                             \
+	"\n"                                                                            \
+	"Signals: SIGTERM and SIGINT stop, SIGUSR1 and SIGHUP read the configuration\n" \
+	"again. "
 
 struct daemon_options {
 	const char *ident; /* program name */

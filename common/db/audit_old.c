@@ -112,8 +112,7 @@ say_done(const struct audit_table *t)
 
 	(void)snprintf(text, sizeof(text),
 	    "audit: the rows of earlier versions are paired: %" PRId64
-	    " recipients since the start that two channels had recorded are "
-	    "counted once",
+	    " recipients since the start that two channels had recorded are counted once",
 	    t->old.found);
 	t->opt->log_state(true, text);
 }

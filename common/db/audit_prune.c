@@ -104,10 +104,9 @@ say_size(struct audit_table *t, int64_t bytes, int64_t now)
 		return;
 	(void)snprintf(text, sizeof(text),
 	    "audit: %s holds %" PRId64 " MB, audit.max_size is %" PRId64
-	    " MB: from %d %% on the oldest refused recipients, and our own, "
-	    "are deleted (%" PRId64 " until now), at 100 %% the oldest of all "
-	    "(%" PRId64 "), whatever audit.keep says: raise audit.max_size or "
-	    "lower audit.keep",
+	    " MB: from %d %% on the oldest refused recipients, and our own, are deleted (%" PRId64
+	    " until now), at 100 %% the oldest of all (%" PRId64
+	    "), whatever audit.keep says: raise audit.max_size or lower audit.keep",
 	    t->path, bytes >> 20, t->opt->max_size >> 20, SIZE_PRUNE,
 	    t->shrunk - t->shrunk_relays, t->shrunk_relays);
 	t->size_said_at = now;

@@ -313,9 +313,7 @@ still_ours(struct audit_table *t, const char *what, struct err *err)
 	t->damaged = newest == -1 || !check_whole(t, err);
 	if (t->damaged) {
 		err_set(err, ERR_CORRUPT,
-		    "%s %s and is damaged: stop popgate-milter, put a backup "
-		    "in its place or move it and its -wal and -shm away, and "
-		    "start popgate-milter",
+		    "%s %s and is damaged: stop popgate-milter, put a backup in its place or move it and its -wal and -shm away, and start popgate-milter",
 		    t->path, what);
 		return false;
 	}
@@ -355,9 +353,7 @@ audit_table_good(struct audit_table *t, struct err *err)
 		break;
 	}
 	err_set(err, ERR_IO,
-	    "%s %s while popgate-milter wrote to it: the decisions in it are "
-	    "gone; it is made anew (to put a backup there, stop popgate-milter "
-	    "first)",
+	    "%s %s while popgate-milter wrote to it: the decisions in it are gone; it is made anew (to put a backup there, stop popgate-milter first)",
 	    t->path, what);
 	t->gone = true;
 	t->damaged = false;

@@ -264,9 +264,7 @@ refuse_to_make_wal(const char *path, struct err *err)
 		if (access(name, F_OK) == 0)
 			continue;
 		err_set(err, ERR_IO,
-		    "%s: is missing: its writer makes it "
-		    "when it starts",
-		    name);
+		    "%s: is missing: its writer makes it when it starts", name);
 		return -1;
 	}
 	return 0;
@@ -324,26 +322,20 @@ db_open(const char *path, enum db_mode mode, int busy_ms,
 		goto fail;
 	if (version > n) {
 		err_set(err, ERR_VERSION,
-		    "%s: version %d of the database is "
-		    "newer than this program, which knows %d",
+		    "%s: version %d of the database is newer than this program, which knows %d",
 		    path, version, n);
 		goto fail;
 	}
 	if (mode == DB_READ) {
 		if (version == 0 && is_empty(db)) {
 			err_set(err, ERR_EMPTY,
-			    "%s: is empty: was it truncated? Its writer makes "
-			    "it anew within seconds: is it running? To have "
-			    "the old rows, stop the writer and restore a "
-			    "backup",
+			    "%s: is empty: was it truncated? Its writer makes it anew within seconds: is it running? To have the old rows, stop the writer and restore a backup",
 			    path);
 			goto fail;
 		}
 		if (version < n) {
 			err_set(err, ERR_VERSION,
-			    "%s: version %d of the "
-			    "database is older than %d: start its writer once "
-			    "to upgrade it",
+			    "%s: version %d of the database is older than %d: start its writer once to upgrade it",
 			    path, version, n);
 			goto fail;
 		}

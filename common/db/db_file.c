@@ -56,8 +56,7 @@ db_file_note(sqlite3 *db, const char *path, struct db_file *f, struct err *err)
 	    stat_of(path, "-wal", &wal) == -1 ||
 	    stat_of(path, "-shm", &shm) == -1) {
 		err_set(err, ERR_IO,
-		    "%s, its -wal or its -shm was removed or replaced while "
-		    "it was opened",
+		    "%s, its -wal or its -shm was removed or replaced while it was opened",
 		    path);
 		return -1;
 	}

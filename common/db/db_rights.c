@@ -296,9 +296,7 @@ db_rights(const char *path, bool write, const char **vfs_r, struct err *err)
 	if (!write)
 		return 0;
 	err_set(err, ERR_IO,
-	    "%s: belongs to user %lu, who may not enter %s: root writes a "
-	    "database with the rights of its owner; give it a directory that "
-	    "its owner can reach",
+	    "%s: belongs to user %lu, who may not enter %s: root writes a database with the rights of its owner; give it a directory that its owner can reach",
 	    path, (unsigned long)st.st_uid, dir);
 	return -1;
 }

@@ -302,16 +302,11 @@ static const char take_add_sql[] =
     "WHERE NOT EXISTS (SELECT 1 FROM deleted WHERE client = ?1 AND at >= ?3) "
     "ON CONFLICT (client, user) DO UPDATE SET "
     "expires_at = CASE WHEN last_at < ?3 THEN ?4 WHEN ?6 THEN "
-    "max(?4, expires_at) ELSE max(?4, last_at + ?5) END, "
-    "server = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, "
-    "last_at + ?5) THEN '" STORE_ADMIN "' WHEN ?6 OR server <> '" STORE_ADMIN
-    "' THEN server ELSE " NEWEST_LOGIN(
-	"server") " END, "
-		  "service = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, "
-		  "last_at + ?5) THEN 'manual' WHEN ?6 OR server <> '" STORE_ADMIN
+    "max(?4, expires_at) ELSE max(?4, last_at + ?5) END, server = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, last_at + ?5) THEN '" STORE_ADMIN
+    "' WHEN ?6 OR server <> '" STORE_ADMIN "' THEN server ELSE " NEWEST_LOGIN(
+	"server") " END, service = CASE WHEN last_at < ?3 OR ?4 > iif(?6, expires_at, last_at + ?5) THEN 'manual' WHEN ?6 OR server <> '" STORE_ADMIN
 		  "' THEN service ELSE " NEWEST_LOGIN(
-		      "service") " END, "
-				 "last_at = max(last_at, ?3)";
+		      "service") " END, last_at = max(last_at, ?3)";
 
 /* What is entered by hand holds, whether a session is open or not. */
 static const char add_sessions_sql[] =

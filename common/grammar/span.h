@@ -140,10 +140,22 @@ span_has_char(struct span s, char c)
 	return !span_empty(s) && memchr(s.p, c, span_len(s)) != NULL;
 }
 
+static inline bool
+span_starts_any(struct span s, const char *const v[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (span_starts(s, v[i], strlen(v[i])))
+			return true;
+	return false;
+}
+
 /* Literals carry their length, so that no scanner calls strlen. */
 #define SPAN_TAKE(s, lit) span_take((s), "" lit, sizeof(lit) - 1)
 #define SPAN_CHOP(s, lit) span_chop((s), "" lit, sizeof(lit) - 1)
 #define SPAN_STARTS(s, lit) span_starts((s), "" lit, sizeof(lit) - 1)
+/* v: an array of texts */
+#define SPAN_STARTS_ANY(s, v) \
+	span_starts_any((s), (v), sizeof(v) / sizeof((v)[0]))
 #define SPAN_EQUALS(s, lit) span_equals((s), "" lit, sizeof(lit) - 1)
 #define SPAN_HAS(s, lit) (span_find((s), "" lit, sizeof(lit) - 1) != NULL)
 #define SPAN_COUNT(s, lit) span_count((s), "" lit, sizeof(lit) - 1, 2)

@@ -71,8 +71,7 @@ watch(struct follow *f, const char *path, uint32_t events)
 	if (wd == -1 && errno == ENOSPC && !f->blind) {
 		f->blind = true;
 		follow_note(f,
-		    "%s: inotify: no more watches "
-		    "(fs.inotify.max_user_watches): looking once a second",
+		    "%s: inotify: no more watches (fs.inotify.max_user_watches): looking once a second",
 		    f->path);
 	}
 	return wd;
@@ -266,8 +265,7 @@ note_place(const struct follow *f, const char *path, const struct found *found)
 
 	if (r->position > 0 && !r->exact)
 		follow_note(f,
-		    "%s: is shorter than what was read of it, or goes on "
-		    "otherwise (%" PRId64 " bytes): going on at byte %" PRId64,
+		    "%s: is shorter than what was read of it, or goes on otherwise (%" PRId64 " bytes): going on at byte %" PRId64,
 		    path, r->was, r->position);
 	else if (r->position > 0 && r->position != r->was)
 		follow_note(f,
@@ -296,8 +294,7 @@ locate(struct follow *f, struct err *err)
 	note_place(f, path, &found);
 	if (f->at.head.n > 0 && !choose_last_is_there(f, &g))
 		follow_note(f,
-		    "%s: the file that was read last is gone: going on "
-		    "with %s",
+		    "%s: the file that was read last is gone: going on with %s",
 		    f->path, path);
 	take_found(f, &g, &found);
 	if (f->prev[0].file.fd == -1 && g.v[found.i].live)
@@ -413,8 +410,7 @@ advance(struct follow *f, struct err *err)
 
 	if (g.v[found.i].live && choose_is_last(f, &found.reading))
 		follow_note(f,
-		    "%s: is another file, with what was read of the last one "
-		    "in it: going on at byte %" PRId64,
+		    "%s: is another file, with what was read of the last one in it: going on at byte %" PRId64,
 		    f->path, found.reading.position);
 	else
 		follow_note(f, "%s: rotated, going on with %s", f->path,

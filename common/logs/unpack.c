@@ -301,8 +301,7 @@ unpack_read(struct unpack *u, void *buf, size_t size, struct err *err)
 			return -1;
 		if (u->damaged) {
 			err_set(err, ERR_CORRUPT,
-			    "can't unpack: damaged, cut off, "
-			    "or needs too much memory");
+			    "can't unpack: damaged, cut off, or needs too much memory");
 			return -1;
 		}
 		if (u->left == 0 && !u->inside)

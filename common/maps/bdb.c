@@ -53,8 +53,7 @@ library_create(DB **db_r, struct err *err)
 
 		if (symbol == NULL) {
 			err_set(err, ERR_IO,
-			    "Berkeley DB %d.%d (%s) is not "
-			    "installed here",
+			    "Berkeley DB %d.%d (%s) is not installed here",
 			    DB_VERSION_MAJOR, DB_VERSION_MINOR, name);
 			return -1;
 		}
@@ -94,8 +93,7 @@ bdb_open(const char *path, bool make, struct bdb **b_r, struct err *err)
 
 	err_set(err, foreign ? ERR_CORRUPT : ERR_IO, "%s: %s", path,
 	    !foreign ? strerror(rc)
-		     : "not a Berkeley DB hash of a version "
-		       "that can be read");
+		     : "not a Berkeley DB hash of a version that can be read");
 	(void)b->db->close(b->db, 0);
 	free(b);
 	return -1;

@@ -265,15 +265,6 @@ read_ifdef(struct reader *r, const char *line, bool *closes_r)
 static void read_file(struct reader *r, const struct exim_file *file);
 
 static bool
-listed(const struct string_list *list, const char *name)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], name) == 0)
-			return true;
-	return false;
-}
-
-static bool
 read_include(struct reader *r, const char *text)
 {
 	const char *rest = exim_text_after(text, ".include");
@@ -292,7 +283,7 @@ read_include(struct reader *r, const char *text)
 		n -= 2;
 	}
 	(void)snprintf(path, sizeof(path), "%.*s", (int)n, rest);
-	if (!listed(&t->includes, path) &&
+	if (!string_list_has(&t->includes, path) &&
 	    !string_list_add(&t->includes, path, strlen(path)))
 		r->failed = true;
 	for (size_t i = 0; i < r->n; i++)
@@ -300,7 +291,7 @@ read_include(struct reader *r, const char *text)
 			read_file(r, &r->files[i]);
 			return true;
 		}
-	if (!optional && !listed(&t->missing, path) &&
+	if (!optional && !string_list_has(&t->missing, path) &&
 	    !string_list_add(&t->missing, path, strlen(path)))
 		r->failed = true;
 	return true;

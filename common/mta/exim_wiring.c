@@ -65,8 +65,7 @@ edit_include(struct planner *p, const struct exim_acl *acl)
 		exim_draft_put(&t, POLICY_MACRO " = %s\n", names->policy);
 	exim_draft_put(&t, ".include %s\n\n", names->include);
 	return edit(p, acl->file, acl->before, t,
-	    "The ACLs acl_popgate and acl_popgate_verdict ask popgate; they "
-	    "change nothing by themselves.");
+	    "The ACLs acl_popgate and acl_popgate_verdict ask popgate; they change nothing by themselves.");
 }
 
 /* The modifiers of the statement by which an AUTH user is accepted, but for
@@ -157,20 +156,17 @@ edit_permit(struct planner *p, const struct exim_acl *acl,
 	struct exim_draft t = exim_draft_begin();
 
 	exim_draft_put(&t,
-	    "%s  # popgate: a client that it permits relays as an AUTH user "
-	    "does.\n  accept\n",
+	    "%s  # popgate: a client that it permits relays as an AUTH user does.\n  accept\n",
 	    beside || at->refusal == acl->n ? "\n" : "");
 	put_not_ours(&t, acl, at->permit, at->refusal);
 	exim_draft_put(&t, "    acl = " PERMIT "\n");
 	put_modifiers(&t, known);
 	if (beside)
 		return edit(p, known->file, known->behind, t,
-		    "A client that popgate permits is accepted where a client "
-		    "that Exim lets relay is.");
+		    "A client that popgate permits is accepted where a client that Exim lets relay is.");
 	exim_draft_put(&t, at->refusal == acl->n ? "" : "\n");
 	return edit_at(p, acl, at->refusal, t,
-	    "A client that popgate permits is accepted before Exim refuses "
-	    "it.");
+	    "A client that popgate permits is accepted before Exim refuses it.");
 }
 
 static int
@@ -179,15 +175,13 @@ edit_verdict(struct planner *p, const struct exim_acl *acl, size_t refusal)
 	struct exim_draft t = exim_draft_begin();
 
 	exim_draft_put(&t,
-	    "%s  # popgate: who may not relay is told why; without popgate, to "
-	    "come again.\n  deny\n",
+	    "%s  # popgate: who may not relay is told why; without popgate, to come again.\n  deny\n",
 	    refusal == acl->n ? "\n" : "");
 	put_refusal(&t, acl, refusal);
 	exim_draft_put(
 	    &t, "    !acl = " VERDICT "\n%s", refusal == acl->n ? "" : "\n");
 	return edit_at(p, acl, refusal, t,
-	    "Who would be refused here is refused in popgate's words, and "
-	    "deferred while popgate gives no answer.");
+	    "Who would be refused here is refused in popgate's words, and deferred while popgate gives no answer.");
 }
 
 /* A refusal that spares AUTH users spares popgate's clients, too. */
@@ -198,8 +192,7 @@ edit_spare(struct planner *p, const struct exim_statement *s, const char *acl)
 
 	exim_draft_put(&t, "    !acl = %s\n", acl);
 	return edit(p, s->file, s->behind, t,
-	    "This refusal spares AUTH users; now it spares clients that "
-	    "popgate permits, too.");
+	    "This refusal spares AUTH users; now it spares clients that popgate permits, too.");
 }
 
 /* --- ACLs --- */
@@ -265,9 +258,7 @@ fail_open(const struct planner *p, const struct exim_acl *acl,
     const struct exim_statement *s)
 {
 	err_set(p->err, ERR_INVALID,
-	    "%s:%u: this accept lets every client relay, and nothing in front "
-	    "of it in the ACL %s refuses that: expected a require or deny by "
-	    "domains. Close Exim first (popgatectl doctor)",
+	    "%s:%u: this accept lets every client relay, and nothing in front of it in the ACL %s refuses that: expected a require or deny by domains. Close Exim first (popgatectl doctor)",
 	    s->file->path, s->line, acl->name);
 	return -1;
 }
@@ -367,12 +358,10 @@ fail_no_acl(const struct planner *p)
 		    "ACL: expected the files that Exim reads");
 	else if (value == NULL)
 		err_set(p->err, ERR_INVALID,
-		    "acl_smtp_rcpt is not set, so Exim takes no recipient from "
-		    "the network: expected the name of an ACL");
+		    "acl_smtp_rcpt is not set, so Exim takes no recipient from the network: expected the name of an ACL");
 	else
 		err_set(p->err, ERR_INVALID,
-		    "acl_smtp_rcpt = %.200s: no ACL of that name is in the "
-		    "files read: expected one in the section \"begin acl\"",
+		    "acl_smtp_rcpt = %.200s: no ACL of that name is in the files read: expected one in the section \"begin acl\"",
 		    value);
 	return -1;
 }
@@ -388,8 +377,8 @@ check_old(const struct planner *p)
 		    strcmp(macros->v[i + 1], p->names->policy) == 0)
 			continue;
 		err_set(p->err, ERR_INVALID,
-		    "an older wiring is there: Exim asks popgate at %.100s "
-		    "(macro " POLICY_MACRO "), and permit.policy is %.100s. "
+		    "an older wiring is there: Exim asks popgate at %.100s (macro " POLICY_MACRO
+		    "), and permit.policy is %.100s. "
 		    "Make them equal, or take the older wiring out",
 		    macros->v[i + 1], p->names->policy);
 		return -1;

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "common/base/addr.h"
 #include "common/mta/restrict.h"
 
 /* "host:port", "[::1]:port" */
@@ -111,6 +113,39 @@ tidy(char *path)
 	if (to == path)
 		*to++ = '/';
 	*to = '\0';
+}
+
+bool
+postfix_endpoint_is_loopback(const char *text)
+{
+	/* all that /etc/hosts of the distributions calls so, and main.cf */
+	static const char *const names[] = {
+		"loopback-only",
+		"localhost",
+		"localhost.localdomain",
+		"localhost4",
+		"localhost6",
+		"ip6-localhost",
+		"ip6-loopback",
+	};
+	char host[POSTFIX_ENDPOINT_MAX];
+	const char *port = strrchr(text, ':');
+	struct addr addr;
+
+	if (addr_parse_loose(text, &addr))
+		return addr_is_loopback(&addr);
+	size_t len = port == NULL ? strlen(text) : (size_t)(port - text);
+
+	if (len >= sizeof(host))
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (addr_parse_loose(host, &addr))
+		return addr_is_loopback(&addr);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(host, names[i]) == 0)
+			return true;
+	return false;
 }
 
 void

@@ -27,6 +27,12 @@ bool postfix_endpoint_parse(const char *word, struct postfix_endpoint *e);
  * "proxy:socketmap:inet:host:port:name". */
 bool postfix_endpoint_map(const char *table, struct postfix_endpoint *e);
 
+/* Is it this machine alone? An address or name, as inet_interfaces lists it
+ * ("127.0.0.1", "[::1]", "localhost", "loopback-only"), or with a port behind
+ * it, as master.cf names a service ("127.0.0.1:10025", "[::1]:smtp"). A name
+ * that only begins like one of these ("localhost.example.com") is not. */
+bool postfix_endpoint_is_loopback(const char *text);
+
 /* The path of this machine that a service opens for path: Postfix's programs
  * work in the queue directory, and a chrooted one has it for its root.
  * Without "." and doubled slashes; symbolic links aren't followed.

@@ -17,23 +17,13 @@ struct postfix_literals {
 	struct network_set own;
 };
 
-/* 127.0.0.0/8, ::1 */
-static bool
-is_loopback(const struct addr *addr)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-
-	return addr->family == ADDR_IPV4
-	    ? addr->bytes[0] == 127
-	    : memcmp(addr->bytes, one, sizeof(one)) == 0;
-}
-
 static bool
 add(struct postfix_literals *l, const struct sockaddr *sa, bool loopback)
 {
 	struct addr addr;
 
-	if (!addr_from_sockaddr(sa, &addr) || (loopback && !is_loopback(&addr)))
+	if (!addr_from_sockaddr(sa, &addr) ||
+	    (loopback && !addr_is_loopback(&addr)))
 		return true;
 	struct network net = network_of(&addr, addr_bits(&addr));
 

@@ -5,29 +5,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/mta/postfix_endpoint.h"
 #include "common/mta/postfix_wiring_work.h"
 #include "common/mta/restrict.h"
 
 enum { WORD_LEN = 300 };
-
-static bool
-is_loopback(const char *host)
-{
-	static const char *const names[] = {
-		"loopback-only",
-		"localhost",
-		"127.",
-		"[127.",
-		"::1",
-		"[::1]",
-		"ip6-localhost",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strncasecmp(host, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
 
 bool
 wiring_on_loopback(
@@ -42,9 +24,9 @@ wiring_on_loopback(
 		return false;
 	/* "host:port", "[::1]:port"; "[host]:port" */
 	if (strchr(s->name, ':') != NULL)
-		return is_loopback(s->name);
+		return postfix_endpoint_is_loopback(s->name);
 	while (restrict_word(&list, word, sizeof(word))) {
-		if (!is_loopback(word))
+		if (!postfix_endpoint_is_loopback(word))
 			return false;
 		any = true;
 	}

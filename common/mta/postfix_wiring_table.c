@@ -5,20 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/strings.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/postfix_wiring_work.h"
 #include "common/mta/restrict.h"
 
 enum { WORD_LEN = 200 };
-
-static bool
-holds(const struct string_list *list, const char *word)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], word) == 0)
-			return true;
-	return false;
-}
 
 static void
 take_words(struct wiring_table *t, const char *list)
@@ -27,7 +19,7 @@ take_words(struct wiring_table *t, const char *list)
 
 	/* without memory a class isn't known, and not asked in */
 	while (restrict_word(&list, word, sizeof(word)))
-		if (!holds(&t->words, word))
+		if (!string_list_has(&t->words, word))
 			(void)string_list_add(&t->words, word, strlen(word));
 }
 

@@ -146,3 +146,19 @@ sendmail_equate(const char *text, char letter, char *buf, size_t size)
 	}
 	return false;
 }
+
+bool
+sendmail_lists_filter(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (list += strspn(list, " \t,;"); *list != '\0';
+	     list += strspn(list, " \t,;")) {
+		size_t len = strcspn(list, " \t,;");
+
+		if (len == n && strncmp(list, name, n) == 0)
+			return true;
+		list += len;
+	}
+	return false;
+}

@@ -43,4 +43,7 @@ const char *sendmail_option(const char *text, const char *name);
  * isn't there. */
 bool sendmail_equate(const char *text, char letter, char *buf, size_t size);
 
+/* Is the filter of that name in a value of InputMailFilters ("a; b, c")? */
+bool sendmail_lists_filter(const char *list, const char *name);
+
 #endif

@@ -35,15 +35,13 @@ note_daemons(struct sendmail_build *b)
 		    strchr(modifiers, 'a') != NULL)
 			sendmail_add_note(b, SENDMAIL_AUTH_ONLY,
 			    b->src->cf.path, l->line,
-			    "Listener %s wants AUTH of every client (M=%s): a "
-			    "login by POP or IMAP is no help on it",
+			    "Listener %s wants AUTH of every client (M=%s): a login by POP or IMAP is no help on it",
 			    name, modifiers);
 	}
 	if (daemons > 0 && loopback == daemons)
 		sendmail_add_note(b, SENDMAIL_LOOPBACK_ONLY, b->src->cf.path,
 		    line,
-		    "All listeners are on the loopback address: no client "
-		    "reaches this server, and popgate has nobody to permit");
+		    "All listeners are on the loopback address: no client reaches this server, and popgate has nobody to permit");
 }
 
 static bool
@@ -99,8 +97,7 @@ note_refusals(struct sendmail_build *b)
 				continue;
 			sendmail_add_note(b, SENDMAIL_REFUSES_FIRST,
 			    b->src->cf.path, b->cf.v[i].line,
-			    "%s may refuse a client before popgate is asked, "
-			    "as it refuses clients with AUTH%s",
+			    "%s may refuse a client before popgate is asked, as it refuses clients with AUTH%s",
 			    checks[c].text,
 			    checks[c].always
 				? ""
@@ -120,27 +117,19 @@ note_relays(struct sendmail_build *b)
 	} rules[] = {
 		{ "Relay_ok", "$(drac ",
 		    "FEATURE(`drac') relays for clients of another "
-		    "POP-before-SMTP: popgate's filter refuses those that it "
-		    "doesn't know",
+		    "POP-before-SMTP: popgate's filter refuses those that it doesn't know",
 		    SENDMAIL_RELAYS },
 		{ "Relay_ok", "$=m\t",
-		    "FEATURE(`relay_entire_domain') relays for clients by "
-		    "their name: popgate's filter refuses them unless "
-		    "relay.trusted_networks holds their addresses",
+		    "FEATURE(`relay_entire_domain') relays for clients by their name: popgate's filter refuses them unless relay.trusted_networks holds their addresses",
 		    SENDMAIL_RELAYS },
 		{ "Relay_ok", "<+ Connect>",
-		    "Clients with RELAY in the access map relay by Sendmail's "
-		    "word: popgate's filter refuses them unless "
-		    "relay.trusted_networks holds their addresses",
+		    "Clients with RELAY in the access map relay by Sendmail's word: popgate's filter refuses them unless relay.trusted_networks holds their addresses",
 		    SENDMAIL_RELAYS },
 		{ "Rcpt_ok", "$(mxserved ",
-		    "FEATURE(`relay_based_on_MX') takes mail for every domain "
-		    "whose MX is this server: popgate's filter refuses it "
-		    "unless relay.local_domains holds the domain",
+		    "FEATURE(`relay_based_on_MX') takes mail for every domain whose MX is this server: popgate's filter refuses it unless relay.local_domains holds the domain",
 		    SENDMAIL_RECIPIENTS },
 		{ "Rcpt_ok", "<+ To>",
-		    "Domains with RELAY in the access map (To:) must be in "
-		    "relay.local_domains",
+		    "Domains with RELAY in the access map (To:) must be in relay.local_domains",
 		    SENDMAIL_RECIPIENTS },
 	};
 
@@ -177,14 +166,13 @@ sendmail_note_own(struct sendmail_build *b, const char *file, unsigned line)
 		    strncasecmp(at, "RELAY", 5) == 0;
 	}
 	sendmail_add_note(b, SENDMAIL_OWN_WORD, file, line,
-	    "Local_check_rcpt has rules of your own: they are kept, and asked "
-	    "before popgate%s%s",
-	    refuse ? "; whom they refuse ($#error) is refused, also after a "
-		     "login"
-		   : "",
-	    accept ? "; whom they let relay ($#OK), popgate's filter refuses "
-		     "unless popgate permits it"
-		   : "");
+	    "Local_check_rcpt has rules of your own: they are kept, and asked before popgate%s%s",
+	    refuse
+		? "; whom they refuse ($#error) is refused, also after a login"
+		: "",
+	    accept
+		? "; whom they let relay ($#OK), popgate's filter refuses unless popgate permits it"
+		: "");
 }
 
 /* "O RunAsUser=smmta:smmsp" */
@@ -200,8 +188,7 @@ note_user(struct sendmail_build *b)
 		if (user != NULL && *user != '\0')
 			sendmail_add_note(b, SENDMAIL_RUNS_AS, b->src->cf.path,
 			    l->line,
-			    "Sendmail runs as %s: this user must be let into "
-			    "popgate's sockets (milter.group)",
+			    "Sendmail runs as %s: this user must be let into popgate's sockets (milter.group)",
 			    user);
 	}
 }

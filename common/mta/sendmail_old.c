@@ -44,9 +44,7 @@ sendmail_old_block(struct mc_walk *w, unsigned line)
 	while (!mc_starts(l, "INPUT_MAIL_FILTER(`" SENDMAIL_FILTER "'")) {
 		if (!is_rule_line(l) || *l == '\0') {
 			err_set(w->err, ERR_INVALID,
-			    "%.300s:%u: popgate's rules begin in line %u, and "
-			    "this line among them is none of popgate's: take "
-			    "the rules out by hand first",
+			    "%.300s:%u: popgate's rules begin in line %u, and this line among them is none of popgate's: take the rules out by hand first",
 			    w->f->path, last, line);
 			return -1;
 		}
@@ -54,8 +52,7 @@ sendmail_old_block(struct mc_walk *w, unsigned line)
 		last++;
 	}
 	sendmail_add_note(w->b, SENDMAIL_OLD_WIRING, w->f->path, first,
-	    "popgate's rules stand in this file (lines %u to %u): they are "
-	    "replaced by a file of their own",
+	    "popgate's rules stand in this file (lines %u to %u): they are replaced by a file of their own",
 	    first, last);
 	sendmail_replace_lines(w, first, last, "",
 	    "These are popgate's rules of an earlier wiring.");
@@ -80,8 +77,7 @@ sendmail_old_include(struct mc_walk *w, const struct sendmail_call *call)
 		return;
 	}
 	sendmail_add_note(w->b, SENDMAIL_OLD_WIRING, w->f->path, call->line,
-	    "An earlier wiring of popgate's is included (%.200s): it is "
-	    "replaced",
+	    "An earlier wiring of popgate's is included (%.200s): it is replaced",
 	    path);
 	sendmail_replace_lines(w, call->line, call->last_line, "",
 	    "This includes popgate's rules of an earlier wiring.");
@@ -106,9 +102,7 @@ sendmail_old_filter(struct mc_walk *w, const struct sendmail_call *call)
 	if (strstr(equates, w->b->sockets->milter) == NULL)
 		return 0;
 	err_set(w->err, ERR_INVALID,
-	    "%.300s:%u: popgate's socket is a filter of another name here "
-	    "(%.60s): take it out by hand first, and its name out of the "
-	    "lists of filters",
+	    "%.300s:%u: popgate's socket is a filter of another name here (%.60s): take it out by hand first, and its name out of the lists of filters",
 	    w->f->path, call->line, name);
 	return -1;
 }

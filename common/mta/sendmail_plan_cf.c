@@ -12,22 +12,6 @@
 #define BEGIN_LINE "# popgate: begin of its rules (popgatectl wiring sendmail)"
 #define END_LINE "# popgate: end of its rules"
 
-static bool
-has_filter(const char *list)
-{
-	size_t n = strlen(SENDMAIL_FILTER);
-
-	for (list += strspn(list, " \t,;"); *list != '\0';
-	     list += strspn(list, " \t,;")) {
-		size_t len = strcspn(list, " \t,;");
-
-		if (len == n && strncmp(list, SENDMAIL_FILTER, n) == 0)
-			return true;
-		list += len;
-	}
-	return false;
-}
-
 bool
 sendmail_list_add(const char *list, char *buf, size_t size)
 {
@@ -35,7 +19,8 @@ sendmail_list_add(const char *list, char *buf, size_t size)
 	int n = snprintf(buf, size, "%s%s" SENDMAIL_FILTER, empty ? "" : list,
 	    empty ? "" : ";");
 
-	return !has_filter(list) && n > 0 && (size_t)n < size;
+	return !sendmail_lists_filter(list, SENDMAIL_FILTER) && n > 0 &&
+	    (size_t)n < size;
 }
 
 bool
@@ -257,9 +242,7 @@ check_foreign(const struct sendmail_build *b, unsigned first, unsigned last,
 		if ((l->kind == 'X' || l->kind == 'K' || l->kind == 'D') &&
 		    strstr(l->text, "popgate") != NULL) {
 			err_set(err, ERR_INVALID,
-			    "%.300s:%u: popgate is wired by hand here "
-			    "(%c%.60s), and there is no sendmail.mc: take it "
-			    "out by hand first",
+			    "%.300s:%u: popgate is wired by hand here (%c%.60s), and there is no sendmail.mc: take it out by hand first",
 			    b->src->cf.path, l->line, l->kind, l->text);
 			return -1;
 		}
@@ -279,8 +262,7 @@ sendmail_plan_cf(struct sendmail_build *b, struct err *err)
 	if (*message == '\0') {
 		err_set(err, ERR_INVALID,
 		    "%.300s relays for everybody (FEATURE(`promiscuous_relay')"
-		    ") and there is no sendmail.mc to take that out of: make "
-		    "it refuse relaying first",
+		    ") and there is no sendmail.mc to take that out of: make it refuse relaying first",
 		    b->src->cf.path);
 		return -1;
 	}
@@ -394,10 +376,10 @@ look_at_lists(const struct sendmail_cf *cf, struct missing *m)
 		all = sendmail_option(text, "InputMailFilters");
 		options = sendmail_option(text, "DaemonPortOptions");
 		if (all != NULL)
-			listed = has_filter(all);
+			listed = sendmail_lists_filter(all, SENDMAIL_FILTER);
 		if (options != NULL && !sendmail_is_loopback(options) &&
 		    sendmail_equate(options, 'I', list, sizeof(list)) &&
-		    !has_filter(list))
+		    !sendmail_lists_filter(list, SENDMAIL_FILTER))
 			say(m,
 			    "popgate's filter is not in the list of a listener: ",
 			    options);

@@ -138,8 +138,7 @@ take_feature(struct mc_walk *w, const struct sendmail_call *call)
 	if (strcmp(name, "promiscuous_relay") != 0)
 		return;
 	sendmail_add_note(w->b, SENDMAIL_WAS_OPEN, w->f->path, call->line,
-	    "FEATURE(`promiscuous_relay') makes this server an open relay: it "
-	    "is taken out, and relaying is refused to all whom popgate or "
+	    "FEATURE(`promiscuous_relay') makes this server an open relay: it is taken out, and relaying is refused to all whom popgate or "
 	    "Sendmail doesn't permit it");
 	old = sendmail_lines(w->f->text, call->line, call->last_line);
 	if (old == NULL || asprintf(&text, "dnl %s", old) == -1)
@@ -192,8 +191,7 @@ take_call(struct mc_walk *w, const struct sendmail_call *call)
 	if (w->b->plan->n_edits == edits || is_alone(w, call))
 		return 0;
 	err_set(w->err, ERR_INVALID,
-	    "%.300s:%u: %.*s has to be changed, and shares its line with "
-	    "something else: put it on a line of its own first",
+	    "%.300s:%u: %.*s has to be changed, and shares its line with something else: put it on a line of its own first",
 	    w->f->path, call->line, (int)call->name_len, call->name);
 	return -1;
 }
@@ -291,9 +289,7 @@ note_generated(struct mc_walk *w)
 				continue;
 			sendmail_add_note(w->b, SENDMAIL_GENERATED, w->f->path,
 			    line,
-			    "This file says that a program writes it "
-			    "(\"%.100s\"): the program will undo the change "
-			    "unless it is told of it",
+			    "This file says that a program writes it (\"%.100s\"): the program will undo the change unless it is told of it",
 			    copy);
 			return;
 		}
@@ -317,8 +313,7 @@ add_file(struct sendmail_build *b, const struct sendmail_file *f,
 			lines += *c == '\n' && c[1] != '\0';
 		old = sendmail_lines(f->text, 1, lines);
 		sendmail_add_note(b, SENDMAIL_OLD_WIRING, f->path, 0,
-		    "popgate's rules are of another version or for other "
-		    "sockets: they are replaced");
+		    "popgate's rules are of another version or for other sockets: they are replaced");
 		sendmail_add_edit(b, f->path, 1, old, text,
 		    "popgate's rules, for this version and its sockets.");
 	}
@@ -369,9 +364,7 @@ check_own_rules(const struct sendmail_build *b, struct err *err)
 	if (own == NULL)
 		return 0;
 	err_set(err, ERR_INVALID,
-	    "%.300s:%u: Local_check_rcpt has rules that stand in none of the "
-	    "files that %.300s includes from /etc: rename the rule set to %s "
-	    "where they come from, and make sendmail.cf",
+	    "%.300s:%u: Local_check_rcpt has rules that stand in none of the files that %.300s includes from /etc: rename the rule set to %s where they come from, and make sendmail.cf",
 	    b->src->cf.path, own->line, b->src->mc[0].path, SENDMAIL_OWN_RULES);
 	return -1;
 }
@@ -384,8 +377,7 @@ check_closed(const struct mc_walk *w)
 	if (sendmail_mc_is_closed(w->f->text, &line))
 		return 0;
 	err_set(w->err, ERR_INVALID,
-	    "%.300s:%u: a quote or a parenthesis that is opened here is never "
-	    "closed: m4 wouldn't read what is added behind it",
+	    "%.300s:%u: a quote or a parenthesis that is opened here is never closed: m4 wouldn't read what is added behind it",
 	    w->f->path, line);
 	return -1;
 }

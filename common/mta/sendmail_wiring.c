@@ -345,16 +345,13 @@ check_cf(const struct sendmail_build *b, struct err *err)
 		    strcmp(b->cf.v[i].ruleset, "Basic_check_rcpt") == 0;
 	if (!basic) {
 		err_set(err, ERR_INVALID,
-		    "%.300s has no rule set Basic_check_rcpt: it wasn't made "
-		    "by the m4 files of Sendmail 8.9 or later, and popgate "
-		    "can't ask in the right place",
+		    "%.300s has no rule set Basic_check_rcpt: it wasn't made by the m4 files of Sendmail 8.9 or later, and popgate can't ask in the right place",
 		    b->src->cf.path);
 		return -1;
 	}
 	if (map != NULL && strstr(map->text, "socket ") == NULL) {
 		err_set(err, ERR_INVALID,
-		    "%.300s:%u: there is a map named %s of another kind "
-		    "(K%.60s); popgate's map must have this name",
+		    "%.300s:%u: there is a map named %s of another kind (K%.60s); popgate's map must have this name",
 		    b->src->cf.path, map->line, SENDMAIL_MAP, map->text);
 		return -1;
 	}
@@ -380,9 +377,7 @@ order_edits(struct sendmail_build *b, struct err *err)
 	if (b->met.file == NULL)
 		return 0;
 	err_set(err, ERR_INVALID,
-	    "%.300s:%u: two changes meet in this line: put what stands there "
-	    "on lines of their own first, and see whether a quote above it is "
-	    "closed",
+	    "%.300s:%u: two changes meet in this line: put what stands there on lines of their own first, and see whether a quote above it is closed",
 	    b->met.file, b->met.line);
 	return -1;
 }

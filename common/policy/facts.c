@@ -111,15 +111,10 @@ facts_socketmap(const struct config *cfg, bool sure,
 		return;
 	if (cfg->relay.sender_binding != SENDER_OFF)
 		say(arg,
-		    "relay.sender_binding: Postfix doesn't tell a socketmap "
-		    "the sender, so its clients get a temporary failure; it "
-		    "needs permit.policy (Sendmail's map is told)");
+		    "relay.sender_binding: Postfix doesn't tell a socketmap the sender, so its clients get a temporary failure; it needs permit.policy (Sendmail's map is told)");
 	if (cfg->relay.n_certificates > 0)
 		say(arg,
-		    "relay.certificates: Postfix doesn't tell a socketmap the "
-		    "client's certificate, by name or by digest, so its "
-		    "clients get the refusal of a client without a login; it "
-		    "needs permit.policy (Sendmail's map is told)");
+		    "relay.certificates: Postfix doesn't tell a socketmap the client's certificate, by name or by digest, so its clients get the refusal of a client without a login; it needs permit.policy (Sendmail's map is told)");
 }
 
 bool

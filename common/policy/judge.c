@@ -251,7 +251,7 @@ static void
 judge_told(const struct judge *j, const struct line_told *told, int64_t now,
     struct judged *out)
 {
-	const struct told *t = &told->told;
+	const struct login_datagram *t = &told->told;
 	struct login login = { .at = now };
 
 	out->server = "post-login";
@@ -259,12 +259,12 @@ judge_told(const struct judge *j, const struct line_told *told, int64_t now,
 		out->fate = FATE_FORGED;
 		return;
 	}
-	if (!told->good || !told_server_good(t->server)) {
+	if (!told->good || !login_datagram_server_good(t->server)) {
 		out->fate = FATE_NO_PREFIX;
 		return;
 	}
 	out->fate = parse_user(t->user, strlen(t->user), login.user);
-	if (out->fate == FATE_LOGIN && !told_service_good(t->service))
+	if (out->fate == FATE_LOGIN && !login_datagram_service_good(t->service))
 		out->fate = FATE_OTHER_SERVICE;
 	if (out->fate == FATE_LOGIN &&
 	    !addr_parse_n(t->client, strlen(t->client), &login.client))

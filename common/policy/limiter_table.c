@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The limiter's subjects: one piece of memory that is laid out
- * once, in which subjects and marks have places by their tags. */
+/* The limiter's subjects, and their counters, whose windows slide: one piece of
+ * memory that is laid out once, in which subjects and marks have places by
+ * their tags. */
 #include "common/policy/limiter_inside.h"
 
 #include <stdlib.h>

@@ -5,15 +5,6 @@
 
 #include "common/mta/address.h"
 
-static bool
-mailer_is_local(const char *mailer, const struct string_list *mailers)
-{
-	for (size_t i = 0; i < mailers->n; i++)
-		if (strcmp(mailers->v[i], mailer) == 0)
-			return true;
-	return false;
-}
-
 enum domain_answer
 rcpt_ask(const char *arg, const char *mailer, const struct string_list *mailers,
     const struct domain_set *domains, bool wait)
@@ -32,7 +23,7 @@ rcpt_ask(const char *arg, const char *mailer, const struct string_list *mailers,
 	 * other mailers the next hop may not have (both closed MTAs refuse
 	 * user%elsewhere at a relay domain, so do we). */
 	if (mailer != NULL && *mailer != '\0' &&
-	    mailer_is_local(mailer, mailers) &&
+	    string_list_has(mailers, mailer) &&
 	    (plain || strcmp(mailer, "local") == 0))
 		return DOMAIN_OURS;
 	if (!plain)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "common/base/zone.h"
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 
 /* How a message came to the journal. What the first two hold counts for
  * nothing. */
@@ -44,7 +44,7 @@ struct line_message {
 
 /* A login that a server told of itself. */
 struct line_told {
-	struct told told; /* when good */
+	struct login_datagram told; /* when good */
 	bool good; /* it is such a message */
 	int64_t uid, pid; /* who sent it, as the kernel says; -1 */
 };

@@ -11,7 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/records/fate.h"
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 #include "ctl/commands/commands.h"
 #include "ctl/out.h"
 
@@ -48,21 +48,21 @@ message(const struct ctl *ctl, const struct ctl_args *args, char *buf,
 
 	if (rc != 0)
 		return rc;
-	const struct told told = {
+	const struct login_datagram told = {
 		.user = user,
 		.client = addr_format(&client, text),
 		.service = service == NULL ? "" : service,
 		.server = server == NULL ? "post-login" : server,
 	};
 
-	if (!told_service_good(told.service))
+	if (!login_datagram_service_good(told.service))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--service '%.100s': expected imap or pop3", told.service);
-	if (!told_server_good(told.server))
+	if (!login_datagram_server_good(told.server))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--server '%.100s': expected letters, digits, and - _ .; popgatectl is taken",
 		    told.server);
-	*len_r = told_format(&told, buf);
+	*len_r = login_datagram_format(&told, buf);
 	return *len_r != 0
 	    ? 0
 	    : ctl_fail(ctl, EX_DATAERR, "the user's name is too long");
@@ -147,7 +147,7 @@ tell(const struct ctl *ctl, int fd, const struct sockaddr_un *sun,
 static int
 hear(const struct ctl *ctl, int fd, int64_t end_ms)
 {
-	char answer[TOLD_ANSWER_MAX];
+	char answer[LOGIN_DATAGRAM_ANSWER_MAX];
 	ssize_t n = -1;
 
 	while (n == -1) {
@@ -177,7 +177,7 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct sockaddr_un sun;
-	char buf[TOLD_MAX];
+	char buf[LOGIN_DATAGRAM_MAX];
 	int64_t wait_ms = WAIT_MS;
 	size_t len = 0;
 	int rc = message(ctl, args, buf, &len);

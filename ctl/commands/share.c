@@ -210,9 +210,9 @@ say_own(const struct store_share *share, int64_t now)
 {
 	char buf[TIME_TEXT_MAX];
 
-	(void)printf("This machine is %.8s. It has published its logins up to "
-		     "number %" PRId64
-		     ",\nand read the stream to its end %s.\n",
+	(void)printf(
+	    "This machine is %.8s. It has published its logins up to number %" PRId64
+	    ",\nand read the stream to its end %s.\n",
 	    share->origin, share->published < 0 ? 0 : share->published,
 	    share->heard_at == 0 ? "never"
 				 : time_relative(share->heard_at, now, buf));

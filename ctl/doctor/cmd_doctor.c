@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "common/base/run.h"
 #include "ctl/commands/commands.h"
 #include "ctl/doctor/doctor.h"
+#include "ctl/mail.h"
 
 static const struct ctl_option options[] = {
 	[DOCTOR_MTA] = { "mta", "NAME",
@@ -161,17 +161,6 @@ print_findings(const struct doctor *d, FILE *to)
 						     : doctor_print(d, to);
 }
 
-/* An address that is no option, and no two addresses. */
-static bool
-is_mail_address(const char *text)
-{
-	static const char good[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+=@-";
-
-	return *text != '\0' && *text != '-' &&
-	    strspn(text, good) == strlen(text);
-}
-
 static int
 mail_findings(const struct doctor *d, const char *address)
 {
@@ -180,16 +169,8 @@ mail_findings(const struct doctor *d, const char *address)
 		[SEVERITY_WARNING] = "something to put right",
 		[SEVERITY_OPEN_RELAY] = "OPEN RELAY",
 	};
-	char *argv[] = {
-		(char[]){ "sendmail" },
-		(char[]){ "-i" },
-		(char[]){ "--" },
-		(char *)(uintptr_t)address,
-		NULL,
-	};
 	char host[256] = "", *text = NULL;
 	size_t len = 0;
-	struct err err;
 	FILE *to = open_memstream(&text, &len);
 
 	if (to == NULL)
@@ -201,20 +182,16 @@ mail_findings(const struct doctor *d, const char *address)
 	    "Content-Type: text/plain; charset=utf-8\n"
 	    "Content-Transfer-Encoding: 8bit\n\n",
 	    address, host, subjects[doctor_worst(d)]);
-	int rc = print_findings(d, to);
+	int verdict = print_findings(d, to);
 
 	if (fclose(to) != 0) {
 		free(text);
 		return ctl_fail(d->ctl, EX_OSERR, "out of memory");
 	}
-	char *said = run_read(argv, text, RUN_TIMEOUT_S, &err);
+	int rc = mail_send(d->ctl, address, text);
 
 	free(text);
-	if (said == NULL)
-		return ctl_fail(d->ctl, EX_TEMPFAIL,
-		    "the mail to %s was not taken: %s", address, err.text);
-	free(said);
-	return rc;
+	return rc == 0 ? verdict : rc;
 }
 
 static bool
@@ -273,7 +250,7 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s': only --dnsbl takes operands, the lists to ask",
 		    args->v[0]);
-	if (address != NULL && !is_mail_address(address))
+	if (address != NULL && !mail_is_address(address))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--mail-to: '%.100s' is not an address that can be mailed to",
 		    address);

@@ -81,19 +81,6 @@ net_machine_release(struct net_machine *m)
 }
 
 static bool
-is_loopback(const struct network *net)
-{
-	static const struct addr one = {
-		.family = ADDR_IPV6,
-		.bytes = { [15] = 1 },
-	};
-
-	return net->base.family == ADDR_IPV4
-	    ? net->bits >= 8 && net->base.bytes[0] == 127
-	    : net->bits == 128 && addr_equal(&net->base, &one);
-}
-
-static bool
 holds(const struct network *net, const struct network_set *set, char *who)
 {
 	for (size_t i = 0; i < set->n; i++)
@@ -111,7 +98,7 @@ net_danger(const struct net_machine *m, const struct network *net, char *who)
 
 	assert(net->bits <= addr_bits(&net->base));
 	*who = '\0';
-	if (is_loopback(net))
+	if (network_is_loopback(net))
 		return NET_FINE;
 	if (net->bits < (four ? 8 : 16))
 		return NET_WORLD;

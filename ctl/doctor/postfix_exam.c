@@ -11,6 +11,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/mta/conf_file.h"
+#include "common/mta/postfix_endpoint.h"
 #include "common/mta/postfix_table.h"
 #include "common/mta/restrict.h"
 #include "ctl/ctl.h"
@@ -136,24 +137,6 @@ postfix_gate(const struct postfix_exam *x, const struct postfix_service *s,
 	return gate;
 }
 
-static bool
-is_loopback_word(const char *word)
-{
-	static const char *const names[] = {
-		"loopback-only",
-		"localhost",
-		"127.",
-		"[::1]",
-		"::1",
-		"[127.",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strncmp(word, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
 bool
 postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
 {
@@ -168,9 +151,9 @@ postfix_is_local(const struct postfix_exam *x, const struct postfix_service *s)
 		return true;
 	/* "host:port", "[::1]:port" */
 	if (strchr(s->name, ':') != NULL)
-		return is_loopback_word(s->name);
+		return postfix_endpoint_is_loopback(s->name);
 	while (restrict_word(&list, word, sizeof(word)))
-		local &= is_loopback_word(word);
+		local &= postfix_endpoint_is_loopback(word);
 	return local;
 }
 

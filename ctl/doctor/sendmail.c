@@ -399,22 +399,6 @@ find_popgate(struct sendmail_exam *x)
 	}
 }
 
-static bool
-lists_filter(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (list += strspn(list, " \t,;"); *list != '\0';
-	     list += strspn(list, " \t,;")) {
-		size_t len = strcspn(list, " \t,;");
-
-		if (len == n && strncmp(list, name, n) == 0)
-			return true;
-		list += len;
-	}
-	return false;
-}
-
 static void
 check_filters(struct sendmail_exam *x)
 {
@@ -435,7 +419,7 @@ check_filters(struct sendmail_exam *x)
 			all_line = x->cf.v[i].line;
 		}
 	}
-	if (!lists_filter(all, x->filter)) {
+	if (!sendmail_lists_filter(all, x->filter)) {
 		sendmail_add(x, "sendmail-filter-unused", all_line,
 		    "Filter %s is not among the InputMailFilters (\"%.100s\").",
 		    x->filter, all);
@@ -450,7 +434,7 @@ check_filters(struct sendmail_exam *x)
 
 		if (value != NULL && !is_local_daemon(value) &&
 		    sendmail_equate(value, 'I', list, sizeof(list)) &&
-		    !lists_filter(list, x->filter))
+		    !sendmail_lists_filter(list, x->filter))
 			sendmail_add(x, "sendmail-daemon-without-popgate",
 			    l->line,
 			    "A listener has InputMailFilters of its own (\"%.100s\"), without %s.",

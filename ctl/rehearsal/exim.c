@@ -12,7 +12,7 @@
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
 #include "ctl/rehearsal/exim_fix.h"
-#include "ctl/rehearsal/exim_house.h"
+#include "ctl/rehearsal/exim_run.h"
 #include "ctl/rehearsal/exim_search.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
@@ -28,7 +28,7 @@ enum {
 
 /* Takes detail. */
 static void
-add(struct exim_house *r, const char *kind, const struct exim_place *place,
+add(struct exim_run *r, const char *kind, const struct exim_place *place,
     char *detail, const char *fix)
 {
 	bool own = place->source == NULL;
@@ -61,7 +61,7 @@ taken(const struct exim_talk *t, const struct keep *k)
 }
 
 static void
-keep_if_taken(struct exim_house *r, const char *client, const char *known,
+keep_if_taken(struct exim_run *r, const char *client, const char *known,
     const char *recipient)
 {
 	struct keep k = { .known = known };
@@ -75,7 +75,7 @@ keep_if_taken(struct exim_house *r, const char *client, const char *known,
 /* Is the domain in a list that the admin wrote, or delivered here? Mail for
  * the machine's own name may be neither. */
 static bool
-is_own(const struct exim_house *r, const char *domain)
+is_own(const struct exim_run *r, const char *domain)
 {
 	char address[256];
 	struct err err;
@@ -102,7 +102,7 @@ is_own(const struct exim_house *r, const char *domain)
 /* Our own mail, users of SMTP AUTH, and clients that are trusted by their
  * addresses. */
 static void
-find_keepers(struct exim_house *r)
+find_keepers(struct exim_run *r)
 {
 	static const char victim[] = "victim@" EXIM_VICTIM ".example";
 	const char *stranger = r->seeds.v[EXIM_CLIENT].v[0];
@@ -128,7 +128,7 @@ find_keepers(struct exim_house *r)
 /* Does the hole close in a copy with this file, and is everybody still there
  * who is to stay? */
 static bool
-closes(const struct exim_house *r, const struct exim_try_fix *fix,
+closes(const struct exim_run *r, const struct exim_try_fix *fix,
     const struct exim_try *hole)
 {
 	const struct stage_file file = { fix->path, fix->text };
@@ -138,7 +138,7 @@ closes(const struct exim_house *r, const struct exim_try_fix *fix,
 	struct err err;
 	bool ok = false;
 
-	if (exim_house_copy(r, &file, &talk.stage, &err) == -1)
+	if (exim_run_copy(r, &file, &talk.stage, &err) == -1)
 		return false;
 	if (exim_talk(&talk, hole, 1, &trace, &heard, &err) == 0) {
 		ok = !heard.accepted && heard.answered;
@@ -153,7 +153,7 @@ closes(const struct exim_house *r, const struct exim_try_fix *fix,
 /* --- causes --- */
 
 static const char *
-text_of(const struct exim_house *r, const char *path)
+text_of(const struct exim_run *r, const char *path)
 {
 	for (size_t i = 0; i < r->n_read; i++)
 		if (strcmp(r->read[i].path, path) == 0)
@@ -163,7 +163,7 @@ text_of(const struct exim_house *r, const char *path)
 
 /* What Debian's tools generated is edited elsewhere. */
 static void
-to_source(const struct exim_house *r, struct exim_place *place)
+to_source(const struct exim_run *r, struct exim_place *place)
 {
 	if (r->loaded.layout != EXIM_SINGLE && place->path != NULL &&
 	    strcmp(place->path, r->spec->file) == 0)
@@ -171,14 +171,14 @@ to_source(const struct exim_house *r, struct exim_place *place)
 }
 
 static void
-place_statement(const struct exim_house *r, const struct exim_cause *c,
+place_statement(const struct exim_run *r, const struct exim_cause *c,
     struct exim_place *place, struct exim_source *src)
 {
 	*place = (struct exim_place){ .line = 0 };
 	if (c->at == NULL || *c->at->acl == '\0') {
 		/* an ACL in the setting itself */
-		(void)exim_place_setting(r->read, r->n_read,
-		    exim_house_n_main(r), "", "acl_smtp_rcpt", NULL, place);
+		(void)exim_place_setting(r->read, r->n_read, exim_run_n_main(r),
+		    "", "acl_smtp_rcpt", NULL, place);
 		return;
 	}
 	place->path = c->at->file;
@@ -199,7 +199,7 @@ place_statement(const struct exim_house *r, const struct exim_cause *c,
 }
 
 static void
-place_list(const struct exim_house *r, const struct exim_cause *c,
+place_list(const struct exim_run *r, const struct exim_cause *c,
     struct exim_place *list, struct exim_place *entry, char **table)
 {
 	static const char *const kinds[] = { "hostlist", "domainlist",
@@ -210,8 +210,8 @@ place_list(const struct exim_house *r, const struct exim_cause *c,
 	for (size_t i = 0; i < 4 && c->named != NULL && list->line == 0; i++) {
 		(void)snprintf(
 		    name, sizeof(name), "%s %.150s", kinds[i], c->named);
-		(void)exim_place_setting(r->read, r->n_read,
-		    exim_house_n_main(r), "", name, NULL, list);
+		(void)exim_place_setting(r->read, r->n_read, exim_run_n_main(r),
+		    "", name, NULL, list);
 	}
 	exim_place_macro(list);
 	to_source(r, list);
@@ -232,7 +232,7 @@ struct shown {
 
 /* "a client 203.0.113.77, HELO x, MAIL FROM:<a>, RCPT TO:<b>" */
 static void
-put_dialogue(FILE *to, const struct exim_house *r, const struct exim_try *y)
+put_dialogue(FILE *to, const struct exim_run *r, const struct exim_try *y)
 {
 	const char *client = exim_try_value(&r->talk, y, EXIM_CLIENT);
 	const char *auth = exim_try_value(&r->talk, y, EXIM_AUTH);
@@ -296,7 +296,7 @@ put_cause(FILE *to, const struct shown *s)
 }
 
 static char *
-describe(const struct exim_house *r, const struct shown *s)
+describe(const struct exim_run *r, const struct shown *s)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -315,7 +315,7 @@ describe(const struct exim_house *r, const struct shown *s)
 
 /* Who was let in without a password: by which authenticator. */
 static bool
-place_auth(const struct exim_house *r, const struct exim_try *y,
+place_auth(const struct exim_run *r, const struct exim_try *y,
     struct exim_place *place)
 {
 	static const char *const names[] = { "server_condition", "driver" };
@@ -325,14 +325,14 @@ place_auth(const struct exim_house *r, const struct exim_try *y,
 	(void)snprintf(mechanism, sizeof(mechanism), "%.*s",
 	    (int)strcspn(auth, "\t"), auth);
 	for (size_t i = 0; i < 2; i++)
-		if (exim_place_setting(r->read, r->n_read, exim_house_n_main(r),
+		if (exim_place_setting(r->read, r->n_read, exim_run_n_main(r),
 			"authenticators", names[i], mechanism, place))
 			return true;
 	return false;
 }
 
 static const char *
-first_that_closes(const struct exim_house *r, const struct exim_try *hole,
+first_that_closes(const struct exim_run *r, const struct exim_try *hole,
     const struct exim_try_fix *fixes, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -342,7 +342,7 @@ first_that_closes(const struct exim_house *r, const struct exim_try *hole,
 }
 
 static void
-report_cause(struct exim_house *r, const struct exim_try *hole,
+report_cause(struct exim_run *r, const struct exim_try *hole,
     const struct exim_cause *c, struct exim_source *src, bool with_fix)
 {
 	struct exim_place statement, list, entry, auth;
@@ -379,7 +379,7 @@ report_cause(struct exim_house *r, const struct exim_try *hole,
 
 /* The dialogue without one of the values that it needs, which is refused. */
 static int
-refuse(struct exim_house *r, const struct exim_try *hole,
+refuse(struct exim_run *r, const struct exim_try *hole,
     struct exim_trace *trace, struct exim_heard *heard)
 {
 	static const enum exim_dim order[] = { EXIM_TLS, EXIM_HELO, EXIM_SENDER,
@@ -398,7 +398,7 @@ refuse(struct exim_house *r, const struct exim_try *hole,
 }
 
 static int
-report_hole(struct exim_house *r, const struct exim_try *hole, bool with_fix,
+report_hole(struct exim_run *r, const struct exim_try *hole, bool with_fix,
     struct err *err)
 {
 	struct exim_trace open, closed = { .text = NULL };
@@ -414,7 +414,7 @@ report_hole(struct exim_house *r, const struct exim_try *hole, bool with_fix,
 	const struct exim_heard_in refused = { &closed, &closed_heard };
 
 	exim_cause_find(&r->talk, hole, &accepted, other ? &refused : NULL, &c);
-	if (exim_source_read(r->read, r->n_read, exim_house_n_main(r), &src))
+	if (exim_source_read(r->read, r->n_read, exim_run_n_main(r), &src))
 		report_cause(r, hole, &c, &src, with_fix);
 	exim_source_release(&src);
 	exim_trace_release(&open);
@@ -432,7 +432,7 @@ is_wide(const struct network *net)
 }
 
 static bool
-is_wide_client(const struct exim_house *r, const char *client)
+is_wide_client(const struct exim_run *r, const char *client)
 {
 	struct addr addr;
 
@@ -448,7 +448,7 @@ is_wide_client(const struct exim_house *r, const char *client)
 /* Clients that the configuration names: does it let them send everywhere
  * because of a wide network, or of a name? */
 static int
-report_trusted(struct exim_house *r, struct err *err)
+report_trusted(struct exim_run *r, struct err *err)
 {
 	for (size_t i = 0; i < r->seeds.clients.n; i++) {
 		const char *client = r->seeds.clients.v[i];
@@ -460,7 +460,7 @@ report_trusted(struct exim_house *r, struct err *err)
 		struct exim_trace trace;
 		struct exim_heard heard;
 
-		if (exim_house_is_loopback(client) ||
+		if (exim_run_is_loopback(client) ||
 		    (!name && !is_wide_client(r, client)))
 			continue;
 		if (exim_talk_as(&r->talk, &c, &trace, &heard, err) == -1)
@@ -474,7 +474,7 @@ report_trusted(struct exim_house *r, struct err *err)
 
 			exim_cause_find(&r->talk, &none, &in, NULL, &cause);
 			if (exim_source_read(
-				r->read, r->n_read, exim_house_n_main(r), &src))
+				r->read, r->n_read, exim_run_n_main(r), &src))
 				place_statement(r, &cause, &statement, &src);
 			place_list(r, &cause, &list, &entry, &table);
 			at = list.line != 0 ? &list : &statement;
@@ -501,14 +501,14 @@ report_trusted(struct exim_house *r, struct err *err)
 /* --- the whole --- */
 
 static int
-rehearse(struct exim_house *r, struct err *err)
+rehearse(struct exim_run *r, struct err *err)
 {
 	int budget = r->spec->budget_ms == 0 ? BUDGET_MS : r->spec->budget_ms;
 	struct exim_search s = { .talk = &r->talk,
 		.progress = &r->progress,
 		.until_ms = clock_monotonic_ms() + budget };
 
-	if (exim_house_furnish(r, err) == -1)
+	if (exim_run_prepare(r, err) == -1)
 		return -1;
 	/* only this machine can speak to it */
 	if (r->seeds.v[EXIM_PORT].n == 0) {
@@ -540,7 +540,7 @@ int
 exim_rehearse(const struct exim_rehearsal_spec *spec, struct exim_rehearsal *to,
     struct err *err)
 {
-	struct exim_house *r = calloc(1, sizeof(*r));
+	struct exim_run *r = calloc(1, sizeof(*r));
 	int rc;
 
 	*to = (struct exim_rehearsal){ .complete = false };

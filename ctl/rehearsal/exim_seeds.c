@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/rehearsal/exim_seeds.h"
+#include "common/base/strings.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -24,11 +25,9 @@ static const char label[] = "abcdefghijklmnopqrstuvwxyz"
 static void
 add(struct exim_seeds *s, struct string_list *list, const char *text)
 {
-	if (list->n >= EACH_MAX || strlen(text) >= WORD_LEN)
+	if (list->n >= EACH_MAX || strlen(text) >= WORD_LEN ||
+	    string_list_has(list, text))
 		return;
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], text) == 0)
-			return;
 	for (const char *c = text; *c != '\0'; c++)
 		if (iscntrl((unsigned char)*c))
 			return;

@@ -428,8 +428,7 @@ without_entry(struct postfix_run *run, const struct postfix_shown *shown,
 		    "postmap -c {dir} %.*s:%s\n", type, table, p->file);
 	}
 	(void)snprintf(edit, sizeof(edit),
-	    "sed '%ud' '%s' >$d/popgate-fix; chmod 644 $d/popgate-fix; %s"
-	    "sed -i \"s#%s#$d/popgate-fix#g\" main.cf master.cf",
+	    "sed '%ud' '%s' >$d/popgate-fix; chmod 644 $d/popgate-fix; %ssed -i \"s#%s#$d/popgate-fix#g\" main.cf master.cf",
 	    p->line, p->file, index, p->file);
 	if (!try_edit(run, shown, before, edit) ||
 	    asprintf(&fix,

@@ -59,8 +59,7 @@ sendmail_cause_make(const struct sendmail_talk *t, const char *mc,
 	/* where cf/m4 is, the cf says in its head */
 	static const char script[] =
 	    "umask 022; cd \"${1%/*}\" && sed \"$2\" \"$1\" >" OTHER_TABLE
-	    " && d=$(sed -n 's/^##### *using \\(.*\\) as configuration include"
-	    " directory.*/\\1/p' \"$3\") && m4 ${d:+\"-D_CF_DIR_=$d\"} " OTHER_TABLE
+	    " && d=$(sed -n 's/^##### *using \\(.*\\) as configuration include directory.*/\\1/p' \"$3\") && m4 ${d:+\"-D_CF_DIR_=$d\"} " OTHER_TABLE
 	    " >" OTHER_CF;
 	char sed[SCRIPT_LEN] = "";
 	size_t at = 0;

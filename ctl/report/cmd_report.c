@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "common/base/place.h"
 #include "ctl/commands/commands.h"
+#include "ctl/mail.h"
 #include "ctl/report/gather.h"
 #include "ctl/report/mail.h"
 #include "ctl/report/render.h"
@@ -199,7 +200,7 @@ check_options(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s': only --mail takes an operand, the address",
 		    args->v[0]);
-	if (args->n > 0 && !report_is_mail_address(args->v[0]))
+	if (args->n > 0 && !mail_is_address(args->v[0]))
 		return ctl_fail(ctl, EX_USAGE,
 		    "--mail: '%.100s' is not an address that can be mailed to",
 		    args->v[0]);

@@ -7,28 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/err.h"
-#include "common/base/run.h"
 #include "ctl/ctl.h"
+#include "ctl/mail.h"
 #include "ctl/report/mime.h"
 #include "ctl/report/render.h"
-
-static const char letters[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-bool
-report_is_mail_address(const char *text)
-{
-	size_t n = strspn(text, letters);
-
-	/* begins with a letter or digit: "-oQ/tmp" is no address */
-	return n > 0 && strlen(text) <= 320 &&
-	    n +
-		strspn(text + n,
-		    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-		    "0123456789._%+=@-") ==
-	    strlen(text);
-}
 
 /* One of the renderings, to be freed; NULL when memory is short. */
 static char *
@@ -112,23 +94,12 @@ compose(const struct report *rep, const char *address)
 int
 report_mail(struct ctl *ctl, const struct report *rep, const char *address)
 {
-	char *argv[] = {
-		(char[]){ "sendmail" },
-		(char[]){ "-i" },
-		(char[]){ "--" },
-		(char *)(uintptr_t)address,
-		NULL,
-	};
-	char *message = compose(rep, address), *said;
-	struct err err;
+	char *message = compose(rep, address);
 
 	if (message == NULL)
 		return ctl_fail(ctl, EX_OSERR, "out of memory");
-	said = run_read(argv, message, RUN_TIMEOUT_S, &err);
+	int rc = mail_send(ctl, address, message);
+
 	free(message);
-	if (said == NULL)
-		return ctl_fail(ctl, EX_TEMPFAIL,
-		    "the mail to %s was not taken: %s", address, err.text);
-	free(said);
-	return 0;
+	return rc;
 }

@@ -10,10 +10,6 @@
 
 struct ctl;
 
-/* One address, or a local user, that is no option of sendmail(1), and can't
- * change the header that it is put into. */
-bool report_is_mail_address(const char *text);
-
 /* Returns 0 when sendmail took the mail, or an exit status after having said
  * why not. */
 int report_mail(struct ctl *ctl, const struct report *rep, const char *address);

@@ -206,9 +206,7 @@ change_all(struct setup *s, const struct exim_loaded *l,
 		setup_refuse(s, EX_CONFIG, "%s", err->text);
 	} else if (l->owner != NULL && plan.n_edits > 0) {
 		setup_refuse(s, EX_CONFIG,
-		    "%s is written by %s, and what is put into it would be "
-		    "lost: 'popgatectl wiring exim --diff' shows what belongs "
-		    "into its template",
+		    "%s is written by %s, and what is put into it would be lost: 'popgatectl wiring exim --diff' shows what belongs into its template",
 		    l->config, l->owner);
 	} else {
 		say_plan(s, &plan);

@@ -247,8 +247,8 @@ setup_exim_before(struct setup *s)
 	find_listeners(s);
 	choose_own(s);
 	if (s->live.n == 0 || s->own == NULL) {
-		(void)puts("The running Exim isn't asked as a stranger: no "
-			   "listener has an address that others reach.");
+		(void)puts(
+		    "The running Exim isn't asked as a stranger: no listener has an address that others reach.");
 		s->live.n = 0;
 	} else if (live_ask(s->live.v, s->live.n, s->own, &err) == -1) {
 		(void)printf("The running Exim isn't asked as a stranger: %s\n",

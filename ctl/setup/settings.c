@@ -187,17 +187,6 @@ is_trusted(const struct config *cfg, const struct network *net)
 }
 
 static bool
-is_loopback(const struct network *net)
-{
-	struct network v4, v6;
-
-	return (network_parse("127.0.0.0/8", &v4) && v4.bits <= net->bits &&
-		   network_contains(&v4, &net->base)) ||
-	    (network_parse("::1", &v6) && v6.bits <= net->bits &&
-		network_contains(&v6, &net->base));
-}
-
-static bool
 has(const struct string_list *list, const char *word)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -219,7 +208,8 @@ sort_networks(
 
 		if (!network_parse(word, &net) || is_trusted(e->cfg, &net))
 			continue;
-		struct string_list *to = is_loopback(&net) ? own : others;
+		struct string_list *to =
+		    network_is_loopback(&net) ? own : others;
 
 		(void)network_format(&net, text);
 		if (!has(to, text) && !string_list_add(to, text, strlen(text)))

@@ -212,15 +212,6 @@ check_place(struct check *c, const struct place *p)
 	check_own(c, p);
 }
 
-static bool
-is_loopback(const struct addr *addr)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-
-	return addr->family == ADDR_IPV4 ? addr->bytes[0] == 127
-					 : memcmp(addr->bytes, one, 16) == 0;
-}
-
 /* Where clients of either family reach a service: IPv4 if there is a way. 0,
  * or -1 with err. */
 static int
@@ -234,7 +225,7 @@ reach(const struct check *c, const struct postfix_copy *postfix,
 
 		if (postfix_copy_where(postfix, &c->own, s->name, &client,
 			&p->to, &p->port, &p->tls, err) == 0 &&
-		    !is_loopback(&p->to))
+		    !addr_is_loopback(&p->to))
 			return 0;
 		err_set(err, ERR_INVALID,
 		    "only this machine reaches it; not asked");

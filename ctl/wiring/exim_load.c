@@ -154,8 +154,7 @@ debian_source(const char *text, char *dir, bool *split_r)
 	static const char mark[] =
 	    "# This file was generated dynamically from\n# ";
 	static const char whole[] = "non-split config (",
-			  parts[] = "split config "
-				    "files in the ";
+			  parts[] = "split config files in the ";
 	const char *at = strstr(text, mark), *end;
 
 	if (at == NULL)

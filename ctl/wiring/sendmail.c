@@ -236,8 +236,7 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 		    l->src.mc[0].path);
 	else
 		(void)snprintf(text, sizeof(text),
-		    "Sendmail: %.300s; no file that it is made of is beside "
-		    "it, so it is edited itself.",
+		    "Sendmail: %.300s; no file that it is made of is beside it, so it is edited itself.",
 		    l->src.cf.path);
 	wiring_print_comment(text);
 	for (size_t i = 0; i < p->n_notes; i++) {
@@ -253,10 +252,7 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 	}
 	if (!trusts_loopback(ctl))
 		wiring_print_comment(
-		    "relay.trusted_networks of popgate.conf doesn't "
-		    "hold 127.0.0.1: programs on this machine, the "
-		    "sendmail command too, send from there, and "
-		    "popgate's filter refuses what they relay.");
+		    "relay.trusted_networks of popgate.conf doesn't hold 127.0.0.1: programs on this machine, the sendmail command too, send from there, and popgate's filter refuses what they relay.");
 	for (const char *m = missing; p->n_edits == 0 && *m != '\0';) {
 		size_t n = strcspn(m, "\n");
 
@@ -284,9 +280,7 @@ warn_of_source(
 		    l->src.cf.path, l->why.text);
 	else
 		(void)ctl_fail(ctl, 0,
-		    "WARNING: %s:%u isn't what m4 makes of %s: making it anew "
-		    "loses what was edited in it by hand, or brings what was "
-		    "never made. Compare first: %s",
+		    "WARNING: %s:%u isn't what m4 makes of %s: making it anew loses what was edited in it by hand, or brings what was never made. Compare first: %s",
 		    l->src.cf.path, l->differs_at, l->src.mc[0].path,
 		    "m4 FILE.mc | diff FILE.cf -");
 }

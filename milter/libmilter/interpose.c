@@ -50,9 +50,7 @@ hang_up(int fd)
 
 	if (log_due(&said_ms, SAY_EVERY_MS))
 		log_msg(LOG_ERR,
-		    "milter: hung up on a new connection: all open files but "
-		    "those kept for databases, logs and the permit channel "
-		    "are in use; raise LimitNOFILE=");
+		    "milter: hung up on a new connection: all open files but those kept for databases, logs and the permit channel are in use; raise LimitNOFILE=");
 	(void)close(fd);
 	errno = ECONNABORTED;
 	return -1;

@@ -10,7 +10,7 @@
 #include "tests/unit/check.h"
 
 /* Write text to a new file and return its name (static, one at a time per
- * slot 0..3); unit_forget() removes it. */
+ * slot 0..3), which the caller removes. */
 static inline const char *
 unit_file(int slot, const char *text)
 {
@@ -26,7 +26,7 @@ unit_file(int slot, const char *text)
 	return name;
 }
 
-/* A new directory (static); the caller removes what it puts there. */
+/* A new directory (static); unit_remove() removes it. */
 static inline const char *
 unit_dir(void)
 {
@@ -46,6 +46,17 @@ unit_memory_dir(void)
 
 	(void)snprintf(name, sizeof(name), "/dev/shm/popgate-unit-XXXXXX");
 	return mkdtemp(name) != NULL ? name : unit_dir();
+}
+
+/* Remove a directory with all that is in it. 0, as a tear-down returns. */
+static inline int
+unit_remove(const char *dir)
+{
+	char command[300];
+
+	assert_contains(dir, "/popgate-unit-");
+	(void)snprintf(command, sizeof(command), "rm -r '%s'", dir);
+	return system(command);
 }
 
 static inline const char *

@@ -117,11 +117,8 @@ other_line(struct span s)
 
 	if (SPAN_STARTS(s, "LOGIN FAILED"))
 		return FATE_FAILED_LOGIN;
-	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
-		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return FATE_NOT_A_LOGIN;
-	}
-	return FATE_UNKNOWN_SHAPE;
+	return SPAN_STARTS_ANY(s, quiet) ? FATE_NOT_A_LOGIN
+					 : FATE_UNKNOWN_SHAPE;
 }
 
 /* What Plesk's wrapper says of the connection stands in front, without a line

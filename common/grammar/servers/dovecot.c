@@ -269,11 +269,8 @@ other_line(struct span s)
 	    SPAN_UNTIL(&rest, ": user=<", &said) &&
 	    SPAN_HAS(said, "(auth failed, "))
 		return FATE_FAILED_LOGIN;
-	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
-		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return FATE_NOT_A_LOGIN;
-	}
-	return FATE_UNKNOWN_SHAPE;
+	return SPAN_STARTS_ANY(s, quiet) ? FATE_NOT_A_LOGIN
+					 : FATE_UNKNOWN_SHAPE;
 }
 
 /* "Mar 03 08:01:11 ", "2026-03-03 08:01:11 ": Dovecot's own stamp where

@@ -68,11 +68,8 @@ other_line(struct span s)
 	    SPAN_STARTS(s, "Login disabled ") ||
 	    SPAN_STARTS(s, "Login SYSTEM BREAK-IN ATTEMPT"))
 		return FATE_FAILED_LOGIN;
-	for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++) {
-		if (span_starts(s, quiet[i], strlen(quiet[i])))
-			return FATE_NOT_A_LOGIN;
-	}
-	return FATE_UNKNOWN_SHAPE;
+	return SPAN_STARTS_ANY(s, quiet) ? FATE_NOT_A_LOGIN
+					 : FATE_UNKNOWN_SHAPE;
 }
 
 static enum fate

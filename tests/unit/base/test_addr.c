@@ -329,6 +329,43 @@ equal(void **state)
 	assert_true(addr_equal(&a, &b));
 }
 
+/* Of this machine alone: each address of a network that is wider isn't. */
+static void
+loopback(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want_net, want_addr;
+	} rows[] = {
+		{ "127.0.0.0/8", true, true },
+		{ "127.0.0.1", true, true },
+		{ "127.255.255.255", true, true },
+		{ "126.0.0.0/7", false, false },
+		{ "0.0.0.0/0", false, false },
+		{ "128.0.0.1", false, false },
+		{ "10.0.0.1", false, false },
+		{ "::1", true, true },
+		{ "::/127", false, false },
+		{ "::", false, false },
+		{ "::2", false, false },
+		{ "7f00::1", false, false },
+		{ "2001:db8::1", false, false },
+	};
+	struct addr none = { .family = ADDR_NONE };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct network net;
+
+		ROW("%s", rows[i].text);
+		assert_true(network_parse(rows[i].text, &net));
+		assert_int_equal(network_is_loopback(&net), rows[i].want_net);
+		assert_int_equal(
+		    addr_is_loopback(&net.base), rows[i].want_addr);
+	}
+	assert_false(addr_is_loopback(&none));
+}
+
 static void
 sockaddrs(void **state)
 {
@@ -371,6 +408,7 @@ main(void)
 		cmocka_unit_test(sets),
 		cmocka_unit_test(long_form),
 		cmocka_unit_test(equal),
+		cmocka_unit_test(loopback),
 		cmocka_unit_test(sockaddrs),
 	};
 

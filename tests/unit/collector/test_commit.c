@@ -364,13 +364,10 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char command[100];
-
 	(void)state;
 	(void)close(wake[0]);
 	(void)close(wake[1]);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return unit_remove(dir);
 }
 
 int

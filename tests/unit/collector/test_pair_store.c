@@ -47,7 +47,7 @@ over_a_restart(void **state)
 	struct judge *j = new_judge(true);
 	struct store *st;
 	struct err err;
-	char dir[80], db[100], cmd[120];
+	char dir[80], db[100];
 	uint64_t before = pair_store_changes(j);
 
 	(void)state;
@@ -74,8 +74,7 @@ over_a_restart(void **state)
 	assert_int_equal(judge_text(j, CLOSED), FATE_PAIR_MISSING);
 	judge_free(&j);
 	store_close(&st);
-	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(unit_remove(dir), 0);
 }
 
 static void

@@ -135,10 +135,10 @@ saved(void **state)
 	struct store *st;
 	struct sum sum = { "" };
 	struct err err;
-	char dir[] = "/tmp/popgate-test-XXXXXX", db[64], cmd[80];
+	const char *dir = unit_dir();
+	char db[100];
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
 	(void)snprintf(db, sizeof(db), "%s/l.db", dir);
 	assert_int_equal(store_open(db, STORE_WRITE, &st, &err), 0);
 	lines(s, "dovecot", FATE_UNKNOWN_SHAPE, 2, NOW);
@@ -170,8 +170,7 @@ saved(void **state)
 	assert_string_equal(sum.text, "");
 	store_close(&st);
 	stats_free(&s);
-	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(unit_remove(dir), 0);
 }
 
 int

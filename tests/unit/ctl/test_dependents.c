@@ -383,10 +383,7 @@ teardown(void **state)
 {
 	(void)state;
 	*strrchr(path, '/') = '\0';
-	char command[200];
-
-	(void)snprintf(command, sizeof(command), "rm -r %s", path);
-	return system(command);
+	return unit_remove(path);
 }
 
 int

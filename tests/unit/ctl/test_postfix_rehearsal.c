@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/strings.h"
 #include "ctl/rehearsal/postfix_seeds.h"
 #include "ctl/rehearsal/postfix_trace.h"
 
@@ -110,15 +111,6 @@ test_leaves(void **state)
 	assert_false(postfix_trace_next(&log, to, from, &leaves));
 }
 
-static bool
-has(const struct string_list *list, const char *text)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], text) == 0)
-			return true;
-	return false;
-}
-
 static void
 test_seeds(void **state)
 {
@@ -158,15 +150,16 @@ test_seeds(void **state)
 		postfix_seeds_take(&s, rows[i].text, strlen(rows[i].text));
 		postfix_seeds_end(&s);
 		good = (rows[i].want_sender == NULL ||
-			   has(&s.senders, rows[i].want_sender)) &&
+			   string_list_has(&s.senders, rows[i].want_sender)) &&
 		    (rows[i].want_recipient == NULL ||
-			has(&s.recipients, rows[i].want_recipient)) &&
+			string_list_has(
+			    &s.recipients, rows[i].want_recipient)) &&
 		    (rows[i].want_client == NULL ||
-			has(&s.clients, rows[i].want_client)) &&
+			string_list_has(&s.clients, rows[i].want_client)) &&
 		    (rows[i].want_name == NULL ||
-			has(&s.names, rows[i].want_name)) &&
+			string_list_has(&s.names, rows[i].want_name)) &&
 		    (rows[i].want_not_client == NULL ||
-			!has(&s.clients, rows[i].want_not_client));
+			!string_list_has(&s.clients, rows[i].want_not_client));
 		if (!good)
 			fail_msg("%s", rows[i].text);
 		postfix_seeds_release(&s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/unit.h"
 
+#include "common/base/strings.h"
 #include "ctl/rehearsal/exim_cause.h"
 #include "ctl/rehearsal/exim_fix.h"
 #include "ctl/rehearsal/exim_seeds.h"
@@ -41,15 +42,6 @@ sample(void **state)
 		if (row->want != NULL)
 			assert_string_equal(got, row->want);
 	}
-}
-
-static bool
-has(const struct string_list *list, const char *text)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], text) == 0)
-			return true;
-	return false;
 }
 
 static const struct seed_row {
@@ -95,7 +87,7 @@ seed(void **state)
 		(row->table ? exim_seeds_take_table : exim_seeds_take_config)(
 		    &s, row->text);
 		assert_true(exim_seeds_end(&s));
-		assert_true(has(&s.v[row->dim], row->want));
+		assert_true(string_list_has(&s.v[row->dim], row->want));
 		exim_seeds_release(&s);
 	}
 }
@@ -111,11 +103,11 @@ strangers(void **state)
 	exim_seeds_take_config(
 	    &s, "hostlist a = 203.0.113.0/24 : 2001::db8::::/32\nx = /etc/f\n");
 	assert_true(exim_seeds_end(&s));
-	assert_false(has(&s.v[EXIM_CLIENT], "203.0.113.77"));
-	assert_false(has(&s.v[EXIM_CLIENT], "2001:db8:77::77"));
-	assert_true(has(&s.v[EXIM_CLIENT], "198.51.100.77"));
-	assert_true(has(&s.clients, "203.0.113.1"));
-	assert_true(has(&s.paths, "/etc/f"));
+	assert_false(string_list_has(&s.v[EXIM_CLIENT], "203.0.113.77"));
+	assert_false(string_list_has(&s.v[EXIM_CLIENT], "2001:db8:77::77"));
+	assert_true(string_list_has(&s.v[EXIM_CLIENT], "198.51.100.77"));
+	assert_true(string_list_has(&s.clients, "203.0.113.1"));
+	assert_true(string_list_has(&s.paths, "/etc/f"));
 	exim_seeds_release(&s);
 }
 

@@ -7,7 +7,6 @@
 
 #include "ctl/report/chart.h"
 #include "ctl/report/count.h"
-#include "ctl/report/mail.h"
 #include "ctl/report/markup.h"
 #include "ctl/report/mime.h"
 #include "ctl/report/render.h"
@@ -429,36 +428,6 @@ pairs(void **state)
 	count_pairs_release(&t);
 }
 
-/* --- mail --- */
-
-static void
-addresses(void **state)
-{
-	static const struct {
-		const char *text;
-		bool want;
-	} rows[] = {
-		{ "root", true },
-		{ "post.master+x@example.org", true },
-		{ "-oQ/tmp", false },
-		{ "", false },
-		{ "a b", false },
-		{ "a,b", false },
-		{ "a\nBcc: b", false },
-		{ "|sh", false },
-		{ "/etc/passwd", false },
-		{ ":include:/x", false },
-		{ "a@b;c", false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(rows); i++) {
-		ROW("%s", rows[i].text);
-		assert_int_equal(
-		    report_is_mail_address(rows[i].text), rows[i].want);
-	}
-}
-
 static void
 base64(void **state)
 {
@@ -670,7 +639,6 @@ main(void)
 		cmocka_unit_test(long_names_are_told_by_their_beginning),
 		cmocka_unit_test(full_names),
 		cmocka_unit_test(pairs),
-		cmocka_unit_test(addresses),
 		cmocka_unit_test(base64),
 		cmocka_unit_test(header_text),
 		cmocka_unit_test(whole_mail),

@@ -68,11 +68,8 @@ begin_test(void **state)
 static int
 end_test(void **state)
 {
-	char command[100];
-
 	(void)state;
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", top);
-	return system(command);
+	return unit_remove(top);
 }
 
 /* --- a setup, and an undo --- */

@@ -429,12 +429,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char command[200];
-
 	(void)state;
 	sqlite3_reset_auto_extension();
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return unit_remove(dir);
 }
 
 int

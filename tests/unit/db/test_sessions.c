@@ -720,11 +720,8 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char cmd[100];
-
 	(void)state;
-	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
-	return system(cmd);
+	return unit_remove(dir);
 }
 
 int

@@ -102,13 +102,10 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char command[100];
-
 	(void)state;
 	if (f.cur.fd != -1)
 		logfile_close(&f.cur);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return unit_remove(dir);
 }
 
 /* The oldest with something unread comes first, the live one last. */

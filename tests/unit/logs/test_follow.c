@@ -220,12 +220,9 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char cmd[100];
-
 	(void)state;
 	follow_close(&f);
-	(void)snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
-	return system(cmd);
+	return unit_remove(dir);
 }
 
 /* --- growing --- */

@@ -74,16 +74,13 @@ set_up(void **state)
 static int
 tear_down(void **state)
 {
-	char command[100];
-
 	(void)state;
 	if (f.cur.fd != -1)
 		logfile_close(&f.cur);
 	for (int i = 0; i < PREVS; i++)
 		if (f.prev[i].file.fd != -1)
 			logfile_close(&f.prev[i].file);
-	(void)snprintf(command, sizeof(command), "rm -r %s", dir);
-	return system(command);
+	return unit_remove(dir);
 }
 
 /* What only the old file has counts there; what the new one has at the same

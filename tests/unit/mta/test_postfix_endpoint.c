@@ -73,6 +73,51 @@ too_long(void **state)
 	assert_false(postfix_endpoint_map(word, &e));
 }
 
+/* A service that others reach must not pass for one of this machine alone: the
+ * doctor wouldn't look at it. */
+static void
+loopback(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} rows[] = {
+		{ "127.0.0.1:10025", true },
+		{ "127.1.2.3:smtp", true },
+		{ "[127.0.0.1]:25", true },
+		{ "[::1]:smtp", true },
+		{ "[::1]", true },
+		{ "::1", true },
+		{ "localhost:10026", true },
+		{ "LocalHost:10026", true },
+		{ "localhost.localdomain:10026", true },
+		{ "ip6-localhost:25", true },
+		{ "loopback-only", true },
+		{ "localhost", true },
+		{ "localhost.example.com:25", false },
+		{ "localhost-25.example.com", false },
+		{ "127.example.com:25", false },
+		{ "127.0.0.1.example.com:25", false },
+		{ "[::1:2:3:4]:25", false },
+		{ "::1:2:3:4", false },
+		{ "[2001:db8::1]:25", false },
+		{ "192.0.2.1:25", false },
+		{ "0.0.0.0:25", false },
+		{ "[::]:25", false },
+		{ "$myhostname:25", false },
+		{ "all", false },
+		{ ":25", false },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
+		assert_int_equal(
+		    postfix_endpoint_is_loopback(rows[i].text), rows[i].want);
+	}
+}
+
 static void
 seen(void **state)
 {
@@ -107,6 +152,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(too_long),
+		cmocka_unit_test(loopback),
 		cmocka_unit_test(seen),
 	};
 

@@ -86,12 +86,9 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	char command[100];
-
 	(void)state;
 	config_free(cfg);
-	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
+	return unit_remove(dir);
 }
 
 /* One decision: counted now, and submitted to the audit. */

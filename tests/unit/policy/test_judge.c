@@ -706,7 +706,7 @@ told_logins(void **state)
 	static char long_name[LOGIN_USER_MAX + 1];
 	const struct {
 		int64_t uid;
-		struct told told;
+		struct login_datagram told;
 		bool bad;
 		const char *want;
 	} rows[] = { { 0, { "alice", "192.0.2.7", "imap", "dovecot" }, false,

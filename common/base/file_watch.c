@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "common/base/watch.h"
+#include "common/base/file_watch.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,24 +22,24 @@ struct mark {
 	struct timespec mtime, ctime;
 };
 
-struct watch {
+struct file_watch {
 	char **path;
 	size_t n;
 	struct mark *read, *last, *told, *now; /* n * SUFFIXES each */
 	bool unsure; /* read may be newer than what was read */
 	int64_t rest_ms; /* since when it is as in last */
-	enum watch_state said; /* of told */
+	enum file_watch_state said; /* of told */
 	int64_t told_ms;
 };
 
-struct watch *
-watch_new(void)
+struct file_watch *
+file_watch_new(void)
 {
-	return calloc(1, sizeof(struct watch));
+	return calloc(1, sizeof(struct file_watch));
 }
 
 static void
-release(struct watch *w)
+release(struct file_watch *w)
 {
 	for (size_t i = 0; i < w->n; i++)
 		free(w->path[i]);
@@ -48,11 +48,11 @@ release(struct watch *w)
 	free(w->last);
 	free(w->told);
 	free(w->now);
-	*w = (struct watch){ .said = WATCH_SAME };
+	*w = (struct file_watch){ .said = FILE_WATCH_SAME };
 }
 
 void
-watch_free(struct watch *w)
+file_watch_free(struct file_watch *w)
 {
 	if (w == NULL)
 		return;
@@ -61,7 +61,7 @@ watch_free(struct watch *w)
 }
 
 static void
-take_marks(const struct watch *w, struct mark *m)
+take_marks(const struct file_watch *w, struct mark *m)
 {
 	char path[PATH_BYTES];
 	struct stat st;
@@ -88,7 +88,7 @@ same_time(const struct timespec *a, const struct timespec *b)
 }
 
 static bool
-same(const struct watch *w, const struct mark *a, const struct mark *b)
+same(const struct file_watch *w, const struct mark *a, const struct mark *b)
 {
 	for (size_t i = 0; i < w->n * SUFFIXES; i++)
 		if (a[i].dev != b[i].dev || a[i].ino != b[i].ino ||
@@ -100,8 +100,8 @@ same(const struct watch *w, const struct mark *a, const struct mark *b)
 }
 
 int
-watch_files(struct watch *w, const struct string_list *const lists[], size_t n,
-    int64_t read_ms)
+file_watch_files(struct file_watch *w, const struct string_list *const lists[],
+    size_t n, int64_t read_ms)
 {
 	size_t total = 0;
 
@@ -141,8 +141,8 @@ watch_files(struct watch *w, const struct string_list *const lists[], size_t n,
 }
 
 /* What the difference between read and now means; *i is where it is. */
-static enum watch_state
-judge(const struct watch *w, size_t *i)
+static enum file_watch_state
+judge(const struct file_watch *w, size_t *i)
 {
 	size_t changed = 0;
 
@@ -150,45 +150,47 @@ judge(const struct watch *w, size_t *i)
 		const struct mark *was = &w->read[*i], *is = &w->now[*i];
 
 		if (was->ino != 0 && is->ino == 0)
-			return WATCH_GONE;
+			return FILE_WATCH_GONE;
 		if (was->size > 0 && is->size == 0)
-			return WATCH_EMPTY;
+			return FILE_WATCH_EMPTY;
 		if (was->ino != is->ino || was->size != is->size ||
 		    !same_time(&was->mtime, &is->mtime))
 			changed = *i;
 	}
 	*i = changed;
-	return WATCH_CHANGED;
+	return FILE_WATCH_CHANGED;
 }
 
-enum watch_state
-watch_look(struct watch *w, int64_t now_ms, const char **path_r)
+enum file_watch_state
+file_watch_look(struct file_watch *w, int64_t now_ms, const char **path_r)
 {
 	size_t i;
 
 	if (w->n == 0)
-		return WATCH_SAME;
+		return FILE_WATCH_SAME;
 	*path_r = w->path[0];
 	take_marks(w, w->now);
 	if (w->rest_ms == 0 || !same(w, w->now, w->last)) {
 		memcpy(w->last, w->now, w->n * SUFFIXES * sizeof(*w->now));
 		w->rest_ms = now_ms;
-		return WATCH_SAME;
+		return FILE_WATCH_SAME;
 	}
-	if (now_ms - w->rest_ms < WATCH_REST_MS)
-		return WATCH_SAME;
+	if (now_ms - w->rest_ms < FILE_WATCH_REST_MS)
+		return FILE_WATCH_SAME;
 	if (!w->unsure && same(w, w->now, w->read)) {
-		bool back = w->said == WATCH_GONE || w->said == WATCH_EMPTY;
+		bool back =
+		    w->said == FILE_WATCH_GONE || w->said == FILE_WATCH_EMPTY;
 
-		w->said = WATCH_SAME;
-		return back ? WATCH_BACK : WATCH_SAME;
+		w->said = FILE_WATCH_SAME;
+		return back ? FILE_WATCH_BACK : FILE_WATCH_SAME;
 	}
-	enum watch_state state = judge(w, &i);
+	enum file_watch_state state = judge(w, &i);
 
 	*path_r = w->path[i / SUFFIXES];
 	if (w->said == state && same(w, w->now, w->told) &&
-	    (state != WATCH_CHANGED || now_ms - w->told_ms < WATCH_RETRY_MS))
-		return WATCH_SAME;
+	    (state != FILE_WATCH_CHANGED ||
+		now_ms - w->told_ms < FILE_WATCH_RETRY_MS))
+		return FILE_WATCH_SAME;
 	memcpy(w->told, w->now, w->n * SUFFIXES * sizeof(*w->now));
 	w->said = state;
 	w->told_ms = now_ms;

@@ -6,23 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *copy = malloc(size == 0 ? 1 : size), again[TOLD_MAX];
-	struct told told;
+	char *copy = malloc(size == 0 ? 1 : size), again[LOGIN_DATAGRAM_MAX];
+	struct login_datagram told;
 
 	assert(copy != NULL);
 	memcpy(copy, data, size);
-	if (told_parse(copy, size, &told)) {
-		assert(told_format(&told, again) == size);
+	if (login_datagram_parse(copy, size, &told)) {
+		assert(login_datagram_format(&told, again) == size);
 		assert(memcmp(again, copy, size) == 0);
-		(void)told_service_good(told.service);
-		(void)told_server_good(told.server);
+		(void)login_datagram_service_good(told.service);
+		(void)login_datagram_server_good(told.server);
 	}
 	free(copy);
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "milter/asked.h"
+#include "milter/permit_cache.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static struct slot {
 	char text[TEXT_MAX]; /* what is asked about; "": free */
 	int64_t at_ms;
 	unsigned lists; /* a bit for each that has asked */
-	struct asked_answer answer;
+	struct permit_cache_answer answer;
 } slots[BUCKETS][WAYS];
 
 /* Everything that the answer hangs on; false: it can't be remembered. */
@@ -53,15 +53,15 @@ find(struct slot *bucket, const char *text)
 }
 
 bool
-asked_before(const struct protocol_request *req, int64_t now_ms,
-    struct asked_answer *answer_r)
+permit_cache_find(const struct protocol_request *req, int64_t now_ms,
+    struct permit_cache_answer *answer_r)
 {
 	char text[TEXT_MAX];
 	struct slot *s = text_of(req, text) ? find(bucket_of(req), text) : NULL;
 	unsigned bit = 1U << req->list;
 
 	if (s == NULL || (s->lists & bit) != 0 || now_ms < s->at_ms ||
-	    now_ms - s->at_ms > ASKED_MS)
+	    now_ms - s->at_ms > PERMIT_CACHE_MS)
 		return false;
 	s->lists |= bit;
 	*answer_r = s->answer;
@@ -69,8 +69,8 @@ asked_before(const struct protocol_request *req, int64_t now_ms,
 }
 
 void
-asked_remember(const struct protocol_request *req, int64_t now_ms,
-    const struct asked_answer *answer)
+permit_cache_add(const struct protocol_request *req, int64_t now_ms,
+    const struct permit_cache_answer *answer)
 {
 	char text[TEXT_MAX];
 
@@ -99,7 +99,7 @@ asked_remember(const struct protocol_request *req, int64_t now_ms,
 }
 
 void
-asked_clear(void)
+permit_cache_clear(void)
 {
 	memset(slots, 0, sizeof(slots));
 }

@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "milter/covered.h"
-#include "milter/owed.h"
+#include "milter/handoff_audited.h"
+#include "milter/permit_pending.h"
 
 /* Tickets up to this are durable, and those from lost_from to lost_to lost. */
 static uint64_t durable, lost_from, lost_to;
@@ -22,7 +22,7 @@ setup(void **state)
 {
 	(void)state;
 	durable = lost_from = lost_to = 0;
-	owed_init(state_of);
+	permit_pending_init(state_of);
 	return 0;
 }
 
@@ -30,33 +30,33 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	owed_free();
+	permit_pending_free();
 	return 0;
 }
 
 static void
 one_message(void **state)
 {
-	struct owed *m = owed_get("1.2.3", 0);
+	struct permit_pending *m = permit_pending_get("1.2.3", 0);
 
 	(void)state;
 	assert_non_null(m);
-	assert_null(owed_find("1.2.4"));
-	owed_add(m, 5, "a@x.test");
-	owed_add(m, 9, "b@x.test");
-	assert_ptr_equal(owed_get("1.2.3", 0), m);
+	assert_null(permit_pending_find("1.2.4"));
+	permit_pending_add(m, 5, "a@x.test");
+	permit_pending_add(m, 9, "b@x.test");
+	assert_ptr_equal(permit_pending_get("1.2.3", 0), m);
 	assert_int_equal(m->first, 5);
 	assert_int_equal(m->last, 9);
 	assert_int_equal(m->recipients.n, 2);
 	/* what is on disk isn't looked at again: what was lost of others
 	 * between two recipients doesn't count */
 	durable = 20;
-	owed_add(m, 30, "c@x.test");
+	permit_pending_add(m, 30, "c@x.test");
 	lost_from = lost_to = 25;
 	assert_int_equal(state_of(m->first, m->last), AUDIT_WRITTEN);
 	/* but what was lost of it does, for good */
 	lost_from = lost_to = 30;
-	owed_add(m, 40, "d@x.test");
+	permit_pending_add(m, 40, "d@x.test");
 	durable = 50;
 	assert_int_equal(state_of(m->first, m->last), AUDIT_LOST);
 }
@@ -64,16 +64,16 @@ one_message(void **state)
 static void
 bad_names(void **state)
 {
-	char longest[OWED_NAME_MAX + 1];
+	char longest[PERMIT_PENDING_NAME_MAX + 1];
 
 	(void)state;
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
-	assert_null(owed_get("", 0));
-	assert_null(owed_get(longest, 0));
-	longest[OWED_NAME_MAX - 1] = '\0';
-	assert_non_null(owed_get(longest, 0));
-	assert_null(owed_find(""));
+	assert_null(permit_pending_get("", 0));
+	assert_null(permit_pending_get(longest, 0));
+	longest[PERMIT_PENDING_NAME_MAX - 1] = '\0';
+	assert_non_null(permit_pending_get(longest, 0));
+	assert_null(permit_pending_find(""));
 }
 
 /* However many: what isn't on disk or is lost is never forgotten. */
@@ -83,46 +83,47 @@ too_many(void **state)
 	char name[40];
 
 	(void)state;
-	durable = OWED_MAX;
+	durable = PERMIT_PENDING_MAX;
 	lost_from = 1;
 	lost_to = 20; /* more than are looked at once */
-	for (uint64_t i = 1; i <= OWED_MAX; i++) {
+	for (uint64_t i = 1; i <= PERMIT_PENDING_MAX; i++) {
 		(void)snprintf(
 		    name, sizeof(name), "n%llu", (unsigned long long)i);
-		owed_add(owed_get(name, 0), i, "a");
+		permit_pending_add(permit_pending_get(name, 0), i, "a");
 	}
 	/* 21 and more may go; the lost ones take a few tries each */
 	int made = 0;
 
-	for (uint64_t i = OWED_MAX + 1; made < 100; i++) {
+	for (uint64_t i = PERMIT_PENDING_MAX + 1; made < 100; i++) {
 		(void)snprintf(
 		    name, sizeof(name), "n%llu", (unsigned long long)i);
-		struct owed *m = owed_get(name, 0);
+		struct permit_pending *m = permit_pending_get(name, 0);
 
 		made += m != NULL;
 		if (m != NULL)
-			owed_add(m, i, "a");
-		assert_true(i < OWED_MAX + 200);
+			permit_pending_add(m, i, "a");
+		assert_true(i < PERMIT_PENDING_MAX + 200);
 	}
 	for (int i = 1; i <= 20; i++) {
 		(void)snprintf(name, sizeof(name), "n%d", i);
-		assert_non_null(owed_find(name));
+		assert_non_null(permit_pending_find(name));
 	}
-	assert_null(owed_find("n21"));
+	assert_null(permit_pending_find("n21"));
 	/* nothing is on disk: no room */
 	durable = 0;
-	assert_null(owed_get("more", 0));
-	assert_non_null(owed_find("n5000"));
+	assert_null(permit_pending_get("more", 0));
+	assert_non_null(permit_pending_find("n5000"));
 	/* a week later the lost ones are history */
-	durable = 3 * OWED_MAX;
-	for (int i = 0; i < OWED_MAX; i++) {
+	durable = 3 * PERMIT_PENDING_MAX;
+	for (int i = 0; i < PERMIT_PENDING_MAX; i++) {
 		(void)snprintf(name, sizeof(name), "w%d", i);
-		struct owed *m = owed_get(name, INT64_C(8) * 86400 * 1000);
+		struct permit_pending *m =
+		    permit_pending_get(name, INT64_C(8) * 86400 * 1000);
 
 		assert_non_null(m);
-		owed_add(m, 2 * OWED_MAX, "a");
+		permit_pending_add(m, 2 * PERMIT_PENDING_MAX, "a");
 	}
-	assert_null(owed_find("n1"));
+	assert_null(permit_pending_find("n1"));
 }
 
 /* Postfix's name of a message says when it began. */
@@ -147,12 +148,12 @@ began(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (owed_began_ms(rows[i].name) != rows[i].want)
+		if (permit_pending_began_ms(rows[i].name) != rows[i].want)
 			fail_msg("'%s': got %lld, want %lld", rows[i].name,
-			    (long long)owed_began_ms(rows[i].name),
+			    (long long)permit_pending_began_ms(rows[i].name),
 			    (long long)rows[i].want);
-	assert_true(owed_would_know(INT64_MAX));
-	assert_false(owed_would_know(0));
+	assert_true(permit_pending_would_know(INT64_MAX));
+	assert_false(permit_pending_would_know(0));
 }
 
 static void
@@ -161,31 +162,31 @@ given_up(void **state)
 	char name[40];
 
 	(void)state;
-	assert_false(owed_given_up("1.2"));
-	assert_false(owed_given_up(""));
-	owed_give_up("1.2");
-	owed_give_up("1.3");
-	assert_false(owed_given_up(""));
-	assert_true(owed_given_up("1.2"));
-	assert_false(owed_given_up("1.2"));
+	assert_false(permit_pending_given_up("1.2"));
+	assert_false(permit_pending_given_up(""));
+	permit_pending_give_up("1.2");
+	permit_pending_give_up("1.3");
+	assert_false(permit_pending_given_up(""));
+	assert_true(permit_pending_given_up("1.2"));
+	assert_false(permit_pending_given_up("1.2"));
 	/* the newest are remembered */
 	for (int i = 0; i < 1000; i++) {
 		(void)snprintf(name, sizeof(name), "n%d", i);
-		owed_give_up(name);
+		permit_pending_give_up(name);
 	}
-	assert_true(owed_given_up("n999"));
-	assert_false(owed_given_up("1.3"));
+	assert_true(permit_pending_given_up("n999"));
+	assert_false(permit_pending_given_up("1.3"));
 }
 
 static void
-add(struct covered_recipients *r, const char *list)
+add(struct handoff_recipients *r, const char *list)
 {
 	char copy[200], *save = NULL;
 
 	(void)snprintf(copy, sizeof(copy), "%s", list);
 	for (char *p = strtok_r(copy, " ", &save); p != NULL;
 	     p = strtok_r(NULL, " ", &save))
-		covered_add(r, p);
+		handoff_audited_add(r, p);
 }
 
 static void
@@ -221,21 +222,24 @@ covered(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		ROW("%s", cases[i].name);
-		struct covered_recipients given = { .n = 0 };
-		struct covered_recipients taken = { .n = 0 };
+		struct handoff_recipients given = { .n = 0 };
+		struct handoff_recipients taken = { .n = 0 };
 		struct addr a, b;
 
 		assert_true(addr_parse_loose(cases[i].given_client, &a));
 		assert_true(addr_parse_loose(cases[i].taken_client, &b));
 		add(&given, cases[i].given);
 		add(&taken, cases[i].taken);
-		assert_false(covered_take(&taken, &b, cases[i].taken_id));
-		covered_give(&given, &a, cases[i].given_id);
+		assert_false(
+		    handoff_audited_take(&taken, &b, cases[i].taken_id));
+		handoff_audited_give(&given, &a, cases[i].given_id);
 		assert_int_equal(
-		    covered_take(&taken, &b, cases[i].taken_id), cases[i].want);
+		    handoff_audited_take(&taken, &b, cases[i].taken_id),
+		    cases[i].want);
 		/* once only */
-		assert_false(covered_take(&taken, &b, cases[i].taken_id));
-		(void)covered_take(&given, &a, cases[i].given_id);
+		assert_false(
+		    handoff_audited_take(&taken, &b, cases[i].taken_id));
+		(void)handoff_audited_take(&given, &a, cases[i].given_id);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "milter/handoff.h"
+#include "milter/handoff_certificate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,12 +17,12 @@ struct slot {
 
 static struct mutex mtx = MUTEX_INITIALIZER;
 static struct {
-	struct slot slot[HANDOFFS];
+	struct slot slot[HANDOFF_CERTIFICATE_MAX];
 	unsigned next;
 } handoffs GUARDED_BY(mtx);
 
 static bool
-usable(const struct handoff *h)
+usable(const struct handoff_certificate *h)
 {
 	return h->port != 0 && h->client.family != ADDR_NONE &&
 	    h->sender != NULL && strlen(h->sender) < TEXT_MAX &&
@@ -30,30 +30,31 @@ usable(const struct handoff *h)
 }
 
 void
-handoff_give(const struct handoff *h, int64_t now_ms)
+handoff_certificate_give(const struct handoff_certificate *h, int64_t now_ms)
 {
 	if (!usable(h))
 		return;
 	mutex_lock(&mtx);
-	struct slot *s = &handoffs.slot[handoffs.next++ % HANDOFFS];
+	struct slot *s =
+	    &handoffs.slot[handoffs.next++ % HANDOFF_CERTIFICATE_MAX];
 
 	s->client = h->client;
 	s->port = h->port;
-	s->until_ms = now_ms + HANDOFF_MS;
+	s->until_ms = now_ms + HANDOFF_CERTIFICATE_MS;
 	(void)snprintf(s->sender, TEXT_MAX, "%s", h->sender);
 	(void)snprintf(s->recipient, TEXT_MAX, "%s", h->recipient);
 	mutex_unlock(&mtx);
 }
 
 bool
-handoff_take(const struct handoff *h, int64_t now_ms)
+handoff_certificate_take(const struct handoff_certificate *h, int64_t now_ms)
 {
 	bool found = false;
 
 	if (!usable(h))
 		return false;
 	mutex_lock(&mtx);
-	for (unsigned i = 0; i < HANDOFFS && !found; i++) {
+	for (unsigned i = 0; i < HANDOFF_CERTIFICATE_MAX && !found; i++) {
 		struct slot *s = &handoffs.slot[i];
 
 		if (s->port != h->port || now_ms >= s->until_ms ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* exim_house - one rehearsal of Exim: the copy, what is known of its
+/* exim_run - one rehearsal of Exim: the copy, what is known of its
  * configuration, and what strangers may say to it. One thread. */
-#ifndef POPGATE_EXIM_HOUSE_H
-#define POPGATE_EXIM_HOUSE_H
+#ifndef POPGATE_EXIM_RUN_H
+#define POPGATE_EXIM_RUN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ struct keep {
 	const char *known;
 };
 
-struct exim_house {
+struct exim_run {
 	const struct exim_rehearsal_spec *spec;
 	struct exim_rehearsal *to;
 	struct progress progress;
@@ -43,17 +43,17 @@ struct exim_house {
 
 /* Start a copy, with that file in place of the machine's; NULL: as it is. The
  * caller closes it. 0, or -1 with err. */
-int exim_house_copy(const struct exim_house *r, const struct stage_file *file,
+int exim_run_copy(const struct exim_run *r, const struct stage_file *file,
     struct stage **stage_r, struct err *err);
 
 /* Start the copy, and fill in what there is to know; to and spec are set.
  * 0, or -1 with err. */
-int exim_house_furnish(struct exim_house *r, struct err *err);
+int exim_run_prepare(struct exim_run *r, struct err *err);
 
 /* How many of r->read exim_text_read() begins with: macros, and the file. */
-size_t exim_house_n_main(const struct exim_house *r);
+size_t exim_run_n_main(const struct exim_run *r);
 
 /* Is a client (an address, perhaps with a name behind it) this machine? */
-bool exim_house_is_loopback(const char *text);
+bool exim_run_is_loopback(const char *text);
 
 #endif

@@ -2,7 +2,7 @@
 /* one RCPT is decided once, however many lists ask about it */
 #include "tests/unit/unit.h"
 
-#include "milter/asked.h"
+#include "milter/permit_cache.h"
 
 static struct protocol_request
 request(enum protocol_list list, const char *instance, const char *recipient)
@@ -16,7 +16,7 @@ request(enum protocol_list list, const char *instance, const char *recipient)
 		.recipient = recipient };
 }
 
-static const struct asked_answer login = { .known = true,
+static const struct permit_cache_answer login = { .known = true,
 	.reason = REASON_RECENT_LOGIN };
 
 static bool
@@ -24,9 +24,9 @@ before(enum protocol_list list, const char *instance, const char *recipient,
     int64_t now_ms)
 {
 	struct protocol_request req = request(list, instance, recipient);
-	struct asked_answer answer = { .known = false };
+	struct permit_cache_answer answer = { .known = false };
 
-	if (!asked_before(&req, now_ms, &answer))
+	if (!permit_cache_find(&req, now_ms, &answer))
 		return false;
 	assert_true(answer.known);
 	assert_int_equal(answer.reason, REASON_RECENT_LOGIN);
@@ -35,18 +35,18 @@ before(enum protocol_list list, const char *instance, const char *recipient,
 
 static void
 remember(enum protocol_list list, const char *instance, const char *recipient,
-    int64_t now_ms, const struct asked_answer *answer)
+    int64_t now_ms, const struct permit_cache_answer *answer)
 {
 	struct protocol_request req = request(list, instance, recipient);
 
-	asked_remember(&req, now_ms, answer);
+	permit_cache_add(&req, now_ms, answer);
 }
 
 static void
 one_rcpt(void **state)
 {
 	(void)state;
-	asked_clear();
+	permit_cache_clear();
 	assert_false(before(LIST_CLIENT, "1", "a@x.test", 0));
 	remember(LIST_CLIENT, "1", "a@x.test", 0, &login);
 	assert_true(before(LIST_RELAY, "1", "a@x.test", 10));
@@ -61,7 +61,8 @@ one_rcpt(void **state)
 	assert_false(before(LIST_RECIPIENT, "1", "b@x.test", 40));
 	assert_false(before(LIST_UNKNOWN, "1", "a@x.test", 40));
 	/* long ago, or a clock that went back */
-	assert_false(before(LIST_RECIPIENT, "1", "a@x.test", 31 + ASKED_MS));
+	assert_false(
+	    before(LIST_RECIPIENT, "1", "a@x.test", 31 + PERMIT_CACHE_MS));
 	assert_false(before(LIST_RECIPIENT, "1", "a@x.test", 29));
 	/* a refusal ends it */
 	remember(LIST_CLIENT, "1", "a@x.test", 50, NULL);
@@ -73,24 +74,24 @@ static void
 same_question(void **state)
 {
 	struct protocol_request req = request(LIST_CLIENT, "1", "a@x.test");
-	struct asked_answer answer;
+	struct permit_cache_answer answer;
 	static char longest[5000];
 
 	(void)state;
-	asked_clear();
-	asked_remember(&req, 0, &login);
+	permit_cache_clear();
+	permit_cache_add(&req, 0, &login);
 	req.list = LIST_RELAY;
 	req.client = "203.0.113.6";
-	assert_false(asked_before(&req, 0, &answer));
+	assert_false(permit_cache_find(&req, 0, &answer));
 	req = request(LIST_RELAY, "1", "a@x.test");
 	req.auth_user = "alice";
-	assert_false(asked_before(&req, 0, &answer));
+	assert_false(permit_cache_find(&req, 0, &answer));
 	req = request(LIST_RELAY, "1", "a@x.test");
 	req.sender = "";
-	assert_false(asked_before(&req, 0, &answer));
+	assert_false(permit_cache_find(&req, 0, &answer));
 	req = request(LIST_RELAY, "1", "a@x.test");
 	req.kind = PROTOCOL_SOCKETMAP;
-	assert_false(asked_before(&req, 0, &answer));
+	assert_false(permit_cache_find(&req, 0, &answer));
 	/* what has no message, or is too long, is never remembered */
 	remember(LIST_CLIENT, "", "a@x.test", 0, &login);
 	assert_false(before(LIST_RELAY, "", "a@x.test", 0));
@@ -106,7 +107,7 @@ many(void **state)
 	char name[20];
 
 	(void)state;
-	asked_clear();
+	permit_cache_clear();
 	for (int i = 0; i < 5000; i++) {
 		(void)snprintf(name, sizeof(name), "%d", i);
 		remember(LIST_CLIENT, name, "a@x.test", i, &login);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "milter/owed.h"
+#include "milter/permit_pending.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -15,8 +15,8 @@
 enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000, GIVEN_UP = 64 };
 
 static struct {
-	struct owed *bucket[BUCKETS];
-	struct owed *oldest, *newest; /* by their last recipient */
+	struct permit_pending *bucket[BUCKETS];
+	struct permit_pending *oldest, *newest; /* by their last recipient */
 	unsigned n;
 	int64_t since_ms; /* Unix time from which on nothing was forgotten */
 	enum audit_state (*state)(uint64_t first, uint64_t last);
@@ -24,10 +24,12 @@ static struct {
 
 /* The newest that were given up. What is forgotten only waits for the disk. */
 static struct mutex given_up_mtx = MUTEX_INITIALIZER;
-static char given_up[GIVEN_UP][OWED_NAME_MAX] GUARDED_BY(given_up_mtx);
+static char
+    given_up[GIVEN_UP][PERMIT_PENDING_NAME_MAX] GUARDED_BY(given_up_mtx);
 static unsigned given_up_next GUARDED_BY(given_up_mtx);
 
-void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last))
+void permit_pending_init(
+    enum audit_state (*state)(uint64_t first, uint64_t last))
 {
 	assert(state != NULL);
 	owed.state = state;
@@ -35,7 +37,7 @@ void owed_init(enum audit_state (*state)(uint64_t first, uint64_t last))
 }
 
 /* Instances are Postfix's own, not a client's choice: no secret key. */
-static struct owed **
+static struct permit_pending **
 bucket_of(const char *name)
 {
 	static const uint64_t key[2] = { 1, 2 };
@@ -43,10 +45,10 @@ bucket_of(const char *name)
 	return &owed.bucket[siphash(key, name, strlen(name)) % BUCKETS];
 }
 
-struct owed *
-owed_find(const char *name)
+struct permit_pending *
+permit_pending_find(const char *name)
 {
-	struct owed *m = *bucket_of(name);
+	struct permit_pending *m = *bucket_of(name);
 
 	while (m != NULL && strcmp(m->name, name) != 0)
 		m = m->same_bucket;
@@ -54,14 +56,14 @@ owed_find(const char *name)
 }
 
 static void
-unlink_age(struct owed *m)
+unlink_age(struct permit_pending *m)
 {
 	*(m->older != NULL ? &m->older->newer : &owed.oldest) = m->newer;
 	*(m->newer != NULL ? &m->newer->older : &owed.newest) = m->older;
 }
 
 static void
-link_newest(struct owed *m)
+link_newest(struct permit_pending *m)
 {
 	m->older = owed.newest;
 	m->newer = NULL;
@@ -70,9 +72,9 @@ link_newest(struct owed *m)
 }
 
 static void
-forget(struct owed *m)
+forget(struct permit_pending *m)
 {
-	struct owed **to = bucket_of(m->name);
+	struct permit_pending **to = bucket_of(m->name);
 
 	assert(owed.n > 0);
 	while (*to != m)
@@ -90,7 +92,7 @@ static bool
 forget_one(int64_t now_ms)
 {
 	for (int i = 0; i < TRIES && owed.oldest != NULL; i++) {
-		struct owed *m = owed.oldest;
+		struct permit_pending *m = owed.oldest;
 		enum audit_state state = owed.state(m->first, m->last);
 
 		if (state == AUDIT_DURABLE || m->last == 0 ||
@@ -106,14 +108,14 @@ forget_one(int64_t now_ms)
 	return false;
 }
 
-struct owed *
-owed_get(const char *name, int64_t now_ms)
+struct permit_pending *
+permit_pending_get(const char *name, int64_t now_ms)
 {
-	struct owed *m = owed_find(name);
+	struct permit_pending *m = permit_pending_find(name);
 
 	if (m == NULL) {
-		if (*name == '\0' || strlen(name) >= OWED_NAME_MAX ||
-		    (owed.n >= OWED_MAX && !forget_one(now_ms)) ||
+		if (*name == '\0' || strlen(name) >= PERMIT_PENDING_NAME_MAX ||
+		    (owed.n >= PERMIT_PENDING_MAX && !forget_one(now_ms)) ||
 		    (m = calloc(1, sizeof(*m))) == NULL)
 			return NULL;
 		(void)snprintf(m->name, sizeof(m->name), "%s", name);
@@ -129,24 +131,25 @@ owed_get(const char *name, int64_t now_ms)
 }
 
 void
-owed_add(struct owed *m, uint64_t ticket, const char *recipient)
+permit_pending_add(
+    struct permit_pending *m, uint64_t ticket, const char *recipient)
 {
 	assert(ticket != 0);
 	/* what lies between is others': don't let them be held against it */
 	if (m->first == 0 || owed.state(m->first, m->last) == AUDIT_DURABLE)
 		m->first = ticket;
 	m->last = ticket;
-	covered_add(&m->recipients, recipient);
+	handoff_audited_add(&m->recipients, recipient);
 }
 
 int64_t
-owed_began_ms(const char *name)
+permit_pending_began_ms(const char *name)
 {
 	unsigned long s, us;
 	unsigned pid, number;
 	int used = -1;
 
-	if (strlen(name) >= OWED_NAME_MAX ||
+	if (strlen(name) >= PERMIT_PENDING_NAME_MAX ||
 	    sscanf(name, "%8x.%12lx.%6lx.%8x%n", &pid, &s, &us, &number,
 		&used) != 4 ||
 	    name[used] != '\0')
@@ -155,22 +158,23 @@ owed_began_ms(const char *name)
 }
 
 bool
-owed_would_know(int64_t at_ms)
+permit_pending_would_know(int64_t at_ms)
 {
 	return at_ms >= owed.since_ms;
 }
 
 void
-owed_give_up(const char *name)
+permit_pending_give_up(const char *name)
 {
 	mutex_lock(&given_up_mtx);
-	(void)snprintf(given_up[given_up_next], OWED_NAME_MAX, "%s", name);
+	(void)snprintf(
+	    given_up[given_up_next], PERMIT_PENDING_NAME_MAX, "%s", name);
 	given_up_next = (given_up_next + 1) % GIVEN_UP;
 	mutex_unlock(&given_up_mtx);
 }
 
 bool
-owed_given_up(const char *name)
+permit_pending_given_up(const char *name)
 {
 	bool found = false;
 
@@ -185,11 +189,11 @@ owed_given_up(const char *name)
 }
 
 void
-owed_free(void)
+permit_pending_free(void)
 {
-	struct owed *newer;
+	struct permit_pending *newer;
 
-	for (struct owed *m = owed.oldest; m != NULL; m = newer) {
+	for (struct permit_pending *m = owed.oldest; m != NULL; m = newer) {
 		newer = m->newer;
 		free(m);
 	}

@@ -6,7 +6,7 @@
 #include <utime.h>
 
 #include "common/base/clock.h"
-#include "common/base/watch.h"
+#include "common/base/file_watch.h"
 
 static int64_t ms; /* the monotonic clock, as the watch is told */
 static const char *which;
@@ -21,26 +21,26 @@ put(const char *path, const char *text)
 	assert_int_equal(fclose(out), 0);
 }
 
-static enum watch_state
-look(struct watch *w, int64_t after_ms)
+static enum file_watch_state
+look(struct file_watch *w, int64_t after_ms)
 {
 	ms += after_ms;
-	return watch_look(w, ms, &which);
+	return file_watch_look(w, ms, &which);
 }
 
 /* As long as nothing rests nothing is said. */
-static enum watch_state
-settled(struct watch *w)
+static enum file_watch_state
+settled(struct file_watch *w)
 {
-	assert_int_equal(look(w, 1000), WATCH_SAME);
-	assert_int_equal(look(w, 1000), WATCH_SAME);
+	assert_int_equal(look(w, 1000), FILE_WATCH_SAME);
+	assert_int_equal(look(w, 1000), FILE_WATCH_SAME);
 	return look(w, 1000);
 }
 
 struct fixture {
 	char path[100], table[110];
 	struct string_list files;
-	struct watch *w;
+	struct file_watch *w;
 };
 
 /* A file that was read a minute ago by the watch's idea of time. */
@@ -54,16 +54,16 @@ make(struct fixture *f)
 	assert_true(string_list_add(&f->files, f->path, strlen(f->path)));
 	const struct string_list *const lists[] = { &f->files };
 
-	f->w = watch_new();
+	f->w = file_watch_new();
 	assert_non_null(f->w);
 	assert_int_equal(
-	    watch_files(f->w, lists, 1, clock_now_ms() + 60000), 0);
+	    file_watch_files(f->w, lists, 1, clock_now_ms() + 60000), 0);
 }
 
 static void
 forget(struct fixture *f)
 {
-	watch_free(f->w);
+	file_watch_free(f->w);
 	string_list_release(&f->files);
 	(void)unlink(f->path);
 	(void)unlink(f->table);
@@ -76,22 +76,22 @@ changes(void **state)
 
 	(void)state;
 	make(&f);
-	assert_int_equal(settled(f.w), WATCH_SAME);
+	assert_int_equal(settled(f.w), FILE_WATCH_SAME);
 	/* somebody who writes on and on is waited for */
 	for (int i = 0; i < 20; i++) {
 		char text[40];
 
 		(void)snprintf(text, sizeof(text), "%0*d", i + 3, 1);
 		put(f.path, text);
-		assert_int_equal(look(f.w, 1500), WATCH_SAME);
+		assert_int_equal(look(f.w, 1500), FILE_WATCH_SAME);
 	}
-	assert_int_equal(look(f.w, 1500), WATCH_SAME);
-	assert_int_equal(look(f.w, 1500), WATCH_CHANGED);
+	assert_int_equal(look(f.w, 1500), FILE_WATCH_SAME);
+	assert_int_equal(look(f.w, 1500), FILE_WATCH_CHANGED);
 	assert_string_equal(which, f.path);
 	/* said once, and again after a while for who could not read it */
 	for (int i = 0; i < 50; i++)
-		assert_int_equal(look(f.w, 1000), WATCH_SAME);
-	assert_int_equal(look(f.w, WATCH_RETRY_MS), WATCH_CHANGED);
+		assert_int_equal(look(f.w, 1000), FILE_WATCH_SAME);
+	assert_int_equal(look(f.w, FILE_WATCH_RETRY_MS), FILE_WATCH_CHANGED);
 	forget(&f);
 }
 
@@ -106,12 +106,12 @@ replaced(void **state)
 	(void)snprintf(other, sizeof(other), "%s.new", f.path);
 	put(other, "b\n"); /* the same size */
 	assert_int_equal(rename(other, f.path), 0);
-	assert_int_equal(settled(f.w), WATCH_CHANGED);
+	assert_int_equal(settled(f.w), FILE_WATCH_CHANGED);
 	forget(&f);
 	/* a table beside it comes, and changes */
 	make(&f);
 	put(f.table, "x");
-	assert_int_equal(settled(f.w), WATCH_CHANGED);
+	assert_int_equal(settled(f.w), FILE_WATCH_CHANGED);
 	assert_string_equal(which, f.path);
 	forget(&f);
 }
@@ -127,23 +127,23 @@ gone(void **state)
 	(void)snprintf(away, sizeof(away), "%s.away", f.path);
 	/* out of sight for a moment, as some editors do it */
 	assert_int_equal(rename(f.path, away), 0);
-	assert_int_equal(look(f.w, 1000), WATCH_SAME);
-	assert_int_equal(look(f.w, 1000), WATCH_SAME);
-	assert_int_equal(look(f.w, 1000), WATCH_GONE);
+	assert_int_equal(look(f.w, 1000), FILE_WATCH_SAME);
+	assert_int_equal(look(f.w, 1000), FILE_WATCH_SAME);
+	assert_int_equal(look(f.w, 1000), FILE_WATCH_GONE);
 	for (int i = 0; i < 200; i++)
-		assert_int_equal(look(f.w, 1000), WATCH_SAME);
+		assert_int_equal(look(f.w, 1000), FILE_WATCH_SAME);
 	assert_int_equal(rename(away, f.path), 0);
 	/* a rename is a change of the file's ctime: better read it again */
-	enum watch_state s = settled(f.w);
+	enum file_watch_state s = settled(f.w);
 
-	assert_true(s == WATCH_BACK || s == WATCH_CHANGED);
+	assert_true(s == FILE_WATCH_BACK || s == FILE_WATCH_CHANGED);
 	forget(&f);
 	/* and another one in its place */
 	make(&f);
 	(void)unlink(f.path);
-	assert_int_equal(settled(f.w), WATCH_GONE);
+	assert_int_equal(settled(f.w), FILE_WATCH_GONE);
 	put(f.path, "new\n");
-	assert_int_equal(settled(f.w), WATCH_CHANGED);
+	assert_int_equal(settled(f.w), FILE_WATCH_CHANGED);
 	forget(&f);
 }
 
@@ -155,11 +155,11 @@ empty(void **state)
 	(void)state;
 	make(&f);
 	put(f.path, "");
-	assert_int_equal(settled(f.w), WATCH_EMPTY);
+	assert_int_equal(settled(f.w), FILE_WATCH_EMPTY);
 	for (int i = 0; i < 200; i++)
-		assert_int_equal(look(f.w, 1000), WATCH_SAME);
+		assert_int_equal(look(f.w, 1000), FILE_WATCH_SAME);
 	put(f.path, "a\n");
-	assert_int_equal(settled(f.w), WATCH_CHANGED);
+	assert_int_equal(settled(f.w), FILE_WATCH_CHANGED);
 	forget(&f);
 }
 
@@ -173,29 +173,30 @@ written_while_read(void **state)
 	make(&f);
 	const struct string_list *const lists[] = { &f.files };
 
-	assert_int_equal(watch_files(f.w, lists, 1, clock_now_ms()), 0);
-	assert_int_equal(settled(f.w), WATCH_CHANGED);
+	assert_int_equal(file_watch_files(f.w, lists, 1, clock_now_ms()), 0);
+	assert_int_equal(settled(f.w), FILE_WATCH_CHANGED);
 	/* a time that lies in the future is no reason to read for ever */
 	struct utimbuf future = { .actime = clock_now() + 99999,
 		.modtime = clock_now() + 99999 };
 
 	assert_int_equal(utime(f.path, &future), 0);
-	assert_int_equal(watch_files(f.w, lists, 1, clock_now_ms() + 5000), 0);
-	assert_int_equal(settled(f.w), WATCH_SAME);
+	assert_int_equal(
+	    file_watch_files(f.w, lists, 1, clock_now_ms() + 5000), 0);
+	assert_int_equal(settled(f.w), FILE_WATCH_SAME);
 	forget(&f);
 }
 
 static void
 nothing(void **state)
 {
-	struct watch *w = watch_new();
+	struct file_watch *w = file_watch_new();
 
 	(void)state;
-	assert_int_equal(watch_look(w, 1, &which), WATCH_SAME);
-	assert_int_equal(watch_files(w, NULL, 0, 0), 0);
-	assert_int_equal(watch_look(w, 1, &which), WATCH_SAME);
-	watch_free(w);
-	watch_free(NULL);
+	assert_int_equal(file_watch_look(w, 1, &which), FILE_WATCH_SAME);
+	assert_int_equal(file_watch_files(w, NULL, 0, 0), 0);
+	assert_int_equal(file_watch_look(w, 1, &which), FILE_WATCH_SAME);
+	file_watch_free(w);
+	file_watch_free(NULL);
 }
 
 int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "milter/covered.h"
+#include "milter/handoff_audited.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,7 +30,7 @@ make_key(void)
 }
 
 void
-covered_add(struct covered_recipients *r, const char *recipient)
+handoff_audited_add(struct handoff_recipients *r, const char *recipient)
 {
 	size_t len = strlen(recipient);
 
@@ -42,7 +42,7 @@ covered_add(struct covered_recipients *r, const char *recipient)
 
 /* 0: can't be told apart from others. */
 static uint64_t
-hash(const struct covered_recipients *r, const struct addr *client,
+hash(const struct handoff_recipients *r, const struct addr *client,
     const char *queue_id)
 {
 	char client_text[ADDR_TEXT_MAX];
@@ -66,8 +66,8 @@ hash(const struct covered_recipients *r, const struct addr *client,
 }
 
 void
-covered_give(const struct covered_recipients *r, const struct addr *client,
-    const char *queue_id)
+handoff_audited_give(const struct handoff_recipients *r,
+    const struct addr *client, const char *queue_id)
 {
 	uint64_t h = hash(r, client, queue_id);
 
@@ -76,8 +76,8 @@ covered_give(const struct covered_recipients *r, const struct addr *client,
 }
 
 bool
-covered_take(const struct covered_recipients *r, const struct addr *client,
-    const char *queue_id)
+handoff_audited_take(const struct handoff_recipients *r,
+    const struct addr *client, const char *queue_id)
 {
 	uint_fast64_t h = hash(r, client, queue_id);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/rehearsal/exim_house.h"
+#include "ctl/rehearsal/exim_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 enum { TABLE_MAX = 1 << 20 /* bytes of a table that are read for seeds */ };
 
 int
-exim_house_copy(const struct exim_house *r, const struct stage_file *file,
+exim_run_copy(const struct exim_run *r, const struct stage_file *file,
     struct stage **stage_r, struct err *err)
 {
 	const struct stage_spec spec = { .mta = STAGE_EXIM,
@@ -31,7 +31,7 @@ exim_house_copy(const struct exim_house *r, const struct stage_file *file,
 
 /* What exim -bP prints, of all or of one setting; to be freed. */
 static char *
-print(const struct exim_house *r, const char *what, struct err *err)
+print(const struct exim_run *r, const char *what, struct err *err)
 {
 	const char *const argv[] = { r->talk.program, "-C", r->spec->file,
 		"-bP", what, NULL };
@@ -54,7 +54,7 @@ next_item(const char **at, char *sep, char *item, size_t size)
 }
 
 bool
-exim_house_is_loopback(const char *text)
+exim_run_is_loopback(const char *text)
 {
 	return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
 }
@@ -72,7 +72,7 @@ value_of(char *setting)
 
 /* "192.0.2.1.25" for what strangers reach. */
 static void
-seed_ports(struct exim_house *r, const char *interfaces, const char *ports)
+seed_ports(struct exim_run *r, const char *interfaces, const char *ports)
 {
 	const char *between = interfaces;
 	char one[ADDR_TEXT_MAX * 2], port[20], sep = 0;
@@ -85,8 +85,7 @@ seed_ports(struct exim_house *r, const char *interfaces, const char *ports)
 		struct addr addr;
 
 		any = true;
-		if (!addr_parse_loose(one, &addr) ||
-		    exim_house_is_loopback(one))
+		if (!addr_parse_loose(one, &addr) || exim_run_is_loopback(one))
 			continue;
 		while (next_item(&at, &comma, port, sizeof(port))) {
 			bool all = strcmp(one, "0.0.0.0") == 0 ||
@@ -111,7 +110,7 @@ seed_ports(struct exim_house *r, const char *interfaces, const char *ports)
 
 /* Tables that the configuration names, and those that they name. */
 static void
-seed_tables(struct exim_house *r)
+seed_tables(struct exim_run *r)
 {
 	for (size_t i = 0; i < r->seeds.paths.n; i++) {
 		const char *path = r->seeds.paths.v[i];
@@ -133,7 +132,7 @@ seed_tables(struct exim_house *r)
 
 /* What somebody says who has no password. */
 static void
-seed_auth(struct exim_house *r)
+seed_auth(struct exim_run *r)
 {
 	static const char *const said[] = { "nobody-here\twrong",
 		"nobody-here\t", "\t" };
@@ -169,7 +168,7 @@ seed_auth(struct exim_house *r)
 
 /* The lists that stand for our domains in what is advised. */
 static void
-find_ours(struct exim_house *r)
+find_ours(struct exim_run *r)
 {
 	static const char *const names[] = { "local_domains",
 		"relay_to_domains" };
@@ -186,7 +185,7 @@ find_ours(struct exim_house *r)
 
 /* What Exim reads: for Debian's, that isn't what the admin edits. */
 static bool
-read_files(struct exim_house *r)
+read_files(struct exim_run *r)
 {
 	const struct exim_loaded *l = &r->loaded;
 	char *text;
@@ -210,18 +209,18 @@ read_files(struct exim_house *r)
 
 /* The files to begin with in exim_text_read(): macros, and the file. */
 size_t
-exim_house_n_main(const struct exim_house *r)
+exim_run_n_main(const struct exim_run *r)
 {
 	return r->loaded.layout == EXIM_SINGLE ? r->loaded.n_main : 1;
 }
 
 int
-exim_house_furnish(struct exim_house *r, struct err *err)
+exim_run_prepare(struct exim_run *r, struct err *err)
 {
 	char *interfaces, *ports;
 
 	if (exim_load(r->spec->file, &r->loaded, err) != 1 ||
-	    exim_house_copy(r, NULL, &r->stage, err) == -1)
+	    exim_run_copy(r, NULL, &r->stage, err) == -1)
 		return -1;
 	r->talk = (struct exim_talk){ .stage = r->stage,
 		.program = exim_copy_program(r->spec->program),

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/unit/unit.h"
 
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 
 static void
 there_and_back(void **state)
 {
-	const struct told in = { .user = "a b>, client=6.6.6.6",
+	const struct login_datagram in = { .user = "a b>, client=6.6.6.6",
 		.client = "2001:db8::1",
 		.service = "imap",
 		.server = "dovecot" };
-	char buf[TOLD_MAX];
-	struct told out;
+	char buf[LOGIN_DATAGRAM_MAX];
+	struct login_datagram out;
 
 	(void)state;
-	size_t len = told_format(&in, buf);
+	size_t len = login_datagram_format(&in, buf);
 
 	assert_int_not_equal(len, 0);
-	assert_true(told_parse(buf, len, &out));
+	assert_true(login_datagram_parse(buf, len, &out));
 	assert_string_equal(out.user, in.user);
 	assert_string_equal(out.client, in.client);
 	assert_string_equal(out.service, in.service);
 	assert_string_equal(out.server, in.server);
 	/* cut anywhere, it is none */
 	for (size_t n = 0; n < len; n++)
-		assert_false(told_parse(buf, n, &out));
+		assert_false(login_datagram_parse(buf, n, &out));
 }
 
 static void
@@ -45,39 +45,42 @@ others_are_refused(void **state)
 		SIZED("popgate-login-2\0u\0c\0s\0x\0"),
 		SIZED("<22>popgate-login-1\0u\0c\0s\0x\0"),
 		SIZED("<22>Mar  3 08:00:00 mx dovecot: imap-login: Login: x") };
-	char big[TOLD_MAX + 100];
-	struct told out;
+	char big[LOGIN_DATAGRAM_MAX + 100];
+	struct login_datagram out;
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		ROW("%zu, '%s'", i, rows[i].text);
-		assert_false(told_parse(rows[i].text, rows[i].len, &out));
+		assert_false(
+		    login_datagram_parse(rows[i].text, rows[i].len, &out));
 	}
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
-	const struct told in = {
+	const struct login_datagram in = {
 		.user = big, .client = "", .service = "", .server = ""
 	};
-	char buf[TOLD_MAX];
+	char buf[LOGIN_DATAGRAM_MAX];
 
-	assert_int_equal(told_format(&in, buf), 0);
-	assert_false(told_parse(big, sizeof(big), &out));
+	assert_int_equal(login_datagram_format(&in, buf), 0);
+	assert_false(login_datagram_parse(big, sizeof(big), &out));
 }
 
 static void
 words(void **state)
 {
 	(void)state;
-	assert_true(told_service_good(""));
-	assert_true(told_service_good("pop3"));
-	assert_false(told_service_good("submission"));
-	assert_true(told_server_good("dovecot-2.3_x"));
-	assert_false(told_server_good(""));
-	assert_false(told_server_good("a b"));
-	assert_false(told_server_good("popgatectl"));
-	assert_false(told_server_good("a\x1b"));
-	assert_true(told_server_good("1234567890123456789012345678901"));
-	assert_false(told_server_good("12345678901234567890123456789012"));
+	assert_true(login_datagram_service_good(""));
+	assert_true(login_datagram_service_good("pop3"));
+	assert_false(login_datagram_service_good("submission"));
+	assert_true(login_datagram_server_good("dovecot-2.3_x"));
+	assert_false(login_datagram_server_good(""));
+	assert_false(login_datagram_server_good("a b"));
+	assert_false(login_datagram_server_good("popgatectl"));
+	assert_false(login_datagram_server_good("a\x1b"));
+	assert_true(
+	    login_datagram_server_good("1234567890123456789012345678901"));
+	assert_false(
+	    login_datagram_server_good("12345678901234567890123456789012"));
 }
 
 int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "common/records/told.h"
+#include "common/records/login_datagram.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 static const char magic[] = "popgate-login-1";
 
 size_t
-told_format(const struct told *t, char *buf)
+login_datagram_format(const struct login_datagram *t, char *buf)
 {
 	const char *const fields[] = { magic, t->user, t->client, t->service,
 		t->server };
@@ -17,7 +17,7 @@ told_format(const struct told *t, char *buf)
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		size_t n = strlen(fields[i]) + 1;
 
-		if (n > TOLD_MAX - len)
+		if (n > LOGIN_DATAGRAM_MAX - len)
 			return 0;
 		memcpy(buf + len, fields[i], n);
 		len += n;
@@ -26,11 +26,11 @@ told_format(const struct told *t, char *buf)
 }
 
 bool
-told_parse(const char *buf, size_t len, struct told *t)
+login_datagram_parse(const char *buf, size_t len, struct login_datagram *t)
 {
 	const char *fields[5], *p = buf, *end = buf + len;
 
-	if (len > TOLD_MAX)
+	if (len > LOGIN_DATAGRAM_MAX)
 		return false;
 	for (size_t i = 0; i < 5; i++) {
 		const char *nul =
@@ -43,7 +43,7 @@ told_parse(const char *buf, size_t len, struct told *t)
 	}
 	if (p != end || strcmp(fields[0], magic) != 0)
 		return false;
-	*t = (struct told){ .user = fields[1],
+	*t = (struct login_datagram){ .user = fields[1],
 		.client = fields[2],
 		.service = fields[3],
 		.server = fields[4] };
@@ -51,14 +51,14 @@ told_parse(const char *buf, size_t len, struct told *t)
 }
 
 bool
-told_service_good(const char *service)
+login_datagram_service_good(const char *service)
 {
 	return *service == '\0' || strcmp(service, "imap") == 0 ||
 	    strcmp(service, "pop3") == 0;
 }
 
 bool
-told_server_good(const char *server)
+login_datagram_server_good(const char *server)
 {
 	size_t n = strspn(server,
 	    "abcdefghijklmnopqrstuvwxyz"
