@@ -60,13 +60,18 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
+# A proof is a target proof-NAME and its name here: docs/TESTING.md.
+PROOFS   := faults
+proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
+	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
 $(BUILD)/proof/fault.so: tests/proof/fault.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
-proof: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
+proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof
 
