@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 # deps.sh - install what building, testing and the demo need (Debian 12, 13).
 #
-#   tests/deps.sh build|demo-postfix|demo-sendmail|test
+#   tests/deps.sh build|unit|demo-postfix|demo-sendmail|test
 #
 # As root or with sudo. Does nothing when everything is there, removes nothing,
 # and goes on where a run before it was interrupted. No package that it installs
@@ -24,10 +24,11 @@ check="libcmocka-dev libseccomp-dev clang llvm libclang-rt-dev|libclang-rt-14-de
 
 case $what in
 build)		packages=$build ;;
+unit)		packages="$build libcmocka-dev python3" ;;
 demo-*)		packages=$build ;;
 test)		packages="$build $check" ;;
-*)		echo "deps.sh: '$what': expected build, demo-postfix," \
-		    "demo-sendmail or test" >&2
+*)		echo "deps.sh: '$what': expected build, unit," \
+		    "demo-postfix, demo-sendmail or test" >&2
 		exit 64 ;;
 esac
 

@@ -91,6 +91,19 @@ proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and a
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof
 
+# one room or all: nothing but unit tests, in a /tmp of their own
+ROOM     ?=
+MUTANTS_ARGS ?=
+mutants-flags: $(LIBRARIES)
+	$(info $(ALL_CFLAGS))
+	$(info $(ALL_LDFLAGS) $(LIBS))
+	$(info $(CTL))
+	$(info $(COLLECTOR))
+	$(info $(MILTER))
+	$(info $(COMMON) $(BUILD)/obj/sql.o)
+mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
+	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
+
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
 	    BUILD=build-$(1) CFLAGS="$(2)" $(3)

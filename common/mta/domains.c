@@ -126,7 +126,7 @@ static int
 add(struct domain_set *set, const char *text, size_t len, const char *where,
     struct err *err)
 {
-	char folded[DOMAIN_TEXT_MAX];
+	char folded[1 + DOMAIN_TEXT_MAX];
 	size_t skip = len > 1 && *text == '.' ? 1 : 0;
 
 	folded[0] = '.';

@@ -114,6 +114,81 @@ corpus_row_is_judged(void **state)
 	parser_free(&parser);
 }
 
+/* Does byte at of a line stand in a copy of text? */
+static bool
+stands_in(const char *line, size_t at, const char *text)
+{
+	for (const char *p = line; (p = strstr(p, text)) != NULL; p++)
+		if (at >= (size_t)(p - line) &&
+		    at < (size_t)(p - line) + strlen(text))
+			return true;
+	return false;
+}
+
+enum damage { CHANGED, BLANK, LOST, DOUBLED, CUT, DAMAGES };
+
+/* Returns the length of the line with its byte at damaged. */
+static size_t
+damage(const char *line, size_t at, enum damage how, char *out)
+{
+	size_t len = strlen(line);
+
+	memcpy(out, line, len + 1);
+	switch (how) {
+	case CHANGED:
+		out[at] = '~';
+		break;
+	case BLANK:
+		out[at] = ' ';
+		break;
+	case LOST:
+		memmove(out + at, out + at + 1, len - at);
+		return len - 1;
+	case DOUBLED:
+		memmove(out + at + 1, out + at, len - at + 1);
+		return len + 1;
+	default:
+		return at;
+	}
+	return len;
+}
+
+/* A line with any one byte of it damaged is no login, or that of the same user
+ * from the same address, unless it is they that were damaged. */
+static void
+damaged_row_is_judged(void **state)
+{
+	const struct corpus_row *row = *state;
+	const struct parser_options options = { .nginx_file = true };
+	struct parser *parser = new_parser(&options);
+	struct parse_result got;
+	char got_ip[ADDR_TEXT_MAX], mapped[ADDR_TEXT_MAX + 8], line[2000];
+	size_t len = strlen(row->line);
+
+	assert_true(len + 2 < sizeof(line));
+	(void)snprintf(mapped, sizeof(mapped), "::ffff:%s", row->ip);
+	for (size_t at = 0; at < len; at++)
+		for (int how = 0; how < DAMAGES; how++) {
+			size_t n =
+			    damage(row->line, at, (enum damage)how, line);
+
+			ROW("byte %zu, damage %d: %.*s", at, how, (int)n, line);
+			parser_line(parser, line, n, NOW, &got);
+			if (got.fate != FATE_LOGIN)
+				continue;
+			if (how == CHANGED ||
+			    (!stands_in(row->line, at, row->ip) &&
+				!stands_in(row->line, at, mapped)))
+				assert_string_equal(
+				    addr_format(&got.login.client, got_ip),
+				    row->ip);
+			if (how == CHANGED &&
+			    !stands_in(row->line, at, row->user))
+				assert_string_equal(got.login.user, row->user);
+		}
+	parser_free(&parser);
+}
+
 static int
 run_corpus(void)
 {
@@ -147,6 +222,15 @@ run_corpus(void)
 
 	int failed = check_run_rows(
 	    "corpus", rows, sizeof(*rows), n, corpus_row_is_judged);
+	size_t logins = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rows[i].verdict, "login") == 0)
+			rows[logins++] = rows[i];
+	for (size_t i = 0; i < logins; i++)
+		rows[i].name = rows[i].full_name;
+	failed += check_run_rows(
+	    "damaged", rows, sizeof(*rows), logins, damaged_row_is_judged);
 
 	free(text);
 	return failed;

@@ -796,6 +796,259 @@ clock_changes_cost_an_hour_at_most(void **state)
 	assert_int_equal(local_at(&clock, "Oct 25 2026 03:00:00"), 1792893600);
 }
 
+/* A stamp that lacks a byte, or has another one in its place, is no time: a
+ * login is never dated by half a stamp. */
+static void
+half_a_stamp_is_none(void **state)
+{
+	static const struct {
+		enum prefix_stamp stamp;
+		const char *text;
+		const char *any; /* under a byte that may be any: "x" */
+		size_t least; /* so much of it is a stamp, too; 0: not so */
+	} rows[] = {
+		{ STAMP_BSD, "Mar  3 08:00:00", "", 0 },
+		{ STAMP_BSD, "Mar 13 08:00:00", "", 0 },
+		{ STAMP_BSD, "Mar 3 08:00:00", "", 0 },
+		{ STAMP_BSD_YEAR, "Mar  3 2026 08:00:00", "", 0 },
+		{ STAMP_YEAR_BSD, "2026 Mar  3 08:00:00", "", 0 },
+		{ STAMP_CTIME, "Tue Mar  3 08:00:00 2026", "xxxx", 0 },
+		{ STAMP_ISO, "2026-03-03T08:00:00", "          x", 0 },
+		{ STAMP_ISO, "2026-03-03T08:00:00Z", "          x", 19 },
+		{ STAMP_ISO, "2026-03-03T08:00:00+01:00", "          x", 19 },
+		{ STAMP_ISO, "2026-03-03T08:00:00-0130", "          x", 19 },
+		{ STAMP_SLASH, "2026/03/03 08:00:00", "", 0 },
+		{ STAMP_FULL, "2026-03-03 08:00:00 UTC", "          x", 0 },
+		{ STAMP_FULL, "2026-03-03 08:00:00 GMT", "          x", 0 },
+		{ STAMP_FULL, "2026-03-03 08:00:00 MSK", "          x", 0 },
+		{ STAMP_FULL, "2026-03-03 08:00:00 +03", "          x", 0 },
+		{ STAMP_FULL, "2026-03-03 08:00:00 -11", "          x", 0 },
+	};
+	int64_t at;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		size_t len = strlen(rows[i].text);
+		char text[40];
+
+		for (size_t n = 0; n <= len; n++) {
+			struct prefix_clock clock = { .limit_known = false };
+			struct prefix p = { .stamp = rows[i].stamp,
+				.time = span_of(rows[i].text, n) };
+
+			ROW("%zu bytes of %s", n, rows[i].text);
+			if (rows[i].stamp == STAMP_CTIME && n < 4)
+				continue; /* prefix_split() has looked */
+			assert_int_equal(prefix_time(&p, NOW, &clock, &at),
+			    n == len || (n > 0 && n == rows[i].least));
+		}
+		for (size_t n = 0; n < len; n++) {
+			struct prefix_clock clock = { .limit_known = false };
+			struct prefix p = { .stamp = rows[i].stamp,
+				.time = span_of(text, len) };
+
+			(void)snprintf(text, sizeof(text), "%s", rows[i].text);
+			text[n] = '~';
+			ROW("%s", text);
+			assert_int_equal(prefix_time(&p, NOW, &clock, &at),
+			    n < strlen(rows[i].any) && rows[i].any[n] == 'x');
+		}
+	}
+}
+
+static bool
+utc_of(const char *text, int64_t *at_r)
+{
+	struct prefix_clock clock = { .limit_known = false };
+	struct prefix p = { .stamp = STAMP_ISO,
+		.time = span_of(text, strlen(text)) };
+
+	return prefix_time(&p, NOW, &clock, at_r);
+}
+
+/* Each day from 1970 on is the one that timegm(3) says. */
+static void
+days_are_those_of_timegm(void **state)
+{
+	char text[40];
+	int64_t got;
+
+	(void)state;
+	/* steps that meet each day of the year, and each kind of century */
+	for (int64_t want = 0; want < INT64_C(253402300800);
+	     want += INT64_C(86400) * 29 + 3607) {
+		time_t at = (time_t)want;
+		struct tm tm;
+
+		assert_non_null(gmtime_r(&at, &tm));
+		assert_int_equal(
+		    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm),
+		    20);
+		ROW("%s", text);
+		assert_true(utc_of(text, &got));
+		assert_int_equal(got, want);
+	}
+}
+
+static void
+dates_that_are_none(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t want; /* -1: none */
+	} rows[] = {
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "1969-12-31T23:59:59Z", -1 },
+		{ "9999-12-31T23:59:59Z", 253402300799 },
+		{ "2026-00-03T08:00:00Z", -1 },
+		{ "2026-13-03T08:00:00Z", -1 },
+		{ "2026-03-00T08:00:00Z", -1 },
+		{ "2026-03-31T00:00:00Z", 1774915200 },
+		{ "2026-03-32T00:00:00Z", -1 },
+		{ "2026-04-30T00:00:00Z", 1777507200 },
+		{ "2026-04-31T00:00:00Z", -1 },
+		{ "2026-02-29T00:00:00Z", -1 },
+		{ "2028-02-29T00:00:00Z", 1835395200 },
+		{ "2028-01-32T00:00:00Z", -1 },
+		{ "2000-02-29T00:00:00Z", 951782400 },
+		{ "2100-02-29T00:00:00Z", -1 },
+		{ "2026-03-03T23:59:59Z", 1772582399 },
+		{ "2026-03-03T24:00:00Z", -1 },
+		{ "2026-03-03T08:60:00Z", -1 },
+		/* a leap second, and one more */
+		{ "2026-03-03T08:59:60Z", 1772528400 },
+		{ "2026-03-03T08:59:61Z", -1 },
+		{ "2026-03-03T08:00:00.5Z", 1772524800 },
+		{ "2026-03-03T08:00:00,123456Z", 1772524800 },
+		{ "2026-03-03T08:00:00.5xZ", -1 },
+		{ "2026-03-03T08:00:00ZZ", -1 },
+		{ "2026-03-03T08:00:00+00:00", 1772524800 },
+		{ "2026-03-03T08:00:00+01:30", 1772519400 },
+		{ "2026-03-03T08:00:00-01:30", 1772530200 },
+		{ "2026-03-03T08:00:00+0130", 1772519400 },
+		{ "2026-03-03T08:00:00+14:59", 1772470860 },
+		{ "2026-03-03T08:00:00+15:00", -1 },
+		{ "2026-03-03T08:00:00-15:00", -1 },
+		{ "2026-03-03T08:00:00+01:60", -1 },
+		{ "2026-03-03T08:00:00+01::0", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		int64_t at = -1;
+
+		ROW("%s", rows[i].text);
+		assert_int_equal(utc_of(rows[i].text, &at), rows[i].want != -1);
+		if (rows[i].want != -1)
+			assert_int_equal(at, rows[i].want);
+	}
+}
+
+static void
+zones_by_name(void **state)
+{
+	static const struct {
+		const char *zone;
+		int hours; /* -99: none */
+	} rows[] = { { "UTC", 0 }, { "GMT", 0 }, { "WET", 0 }, { "WEST", 1 },
+		{ "CET", 1 }, { "EET", 2 }, { "EEST", 3 }, { "MSK", 3 },
+		{ "+00", 0 }, { "+05", 5 }, { "-05", -5 }, { "+14", 14 },
+		{ "+15", -99 }, { "-15", -99 }, { "+5", -99 }, { "+055", -99 },
+		{ "EST", -99 }, { "CE", -99 }, { "CETX", -99 }, { "", -99 } };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct prefix_clock clock = { .limit_known = false };
+		char text[40];
+		struct prefix p = { .stamp = STAMP_FULL };
+		int64_t at = 0;
+
+		p.time = span_of(text,
+		    (size_t)snprintf(text, sizeof(text),
+			"2026-03-03 08:00:00 %s", rows[i].zone));
+		ROW("%s", text);
+		assert_int_equal(
+		    prefix_time(&p, NOW, &clock, &at), rows[i].hours != -99);
+		if (rows[i].hours != -99)
+			assert_int_equal(at, 1772524800 - rows[i].hours * 3600);
+	}
+}
+
+static void
+zone_assumed(void **state)
+{
+	static const struct {
+		enum prefix_stamp stamp;
+		const char *text;
+		bool want;
+	} rows[] = {
+		{ STAMP_BSD, "Mar  3 08:00:00", true },
+		{ STAMP_BSD_YEAR, "Mar  3 2026 08:00:00", true },
+		{ STAMP_YEAR_BSD, "2026 Mar  3 08:00:00", true },
+		{ STAMP_CTIME, "Tue Mar  3 08:00:00 2026", true },
+		{ STAMP_SLASH, "2026/03/03 08:00:00", true },
+		{ STAMP_ISO, "2026-03-03T08:00:00", true },
+		{ STAMP_ISO, "2026-03-03T08:00:00.123", true },
+		{ STAMP_ISO, "2026-03-03T08:00:00Z", false },
+		{ STAMP_ISO, "2026-03-03T08:00:00+01:00", false },
+		{ STAMP_ISO, "2026-03-03T08:00:00-01:00", false },
+		{ STAMP_FULL, "2026-03-03 08:00:00 CET", false },
+		{ STAMP_UNIX, "1772521200", false },
+		{ STAMP_USEC, "1772521200000000", false },
+		{ STAMP_TAI64N, "4000000069a686fa1dcd6500", false },
+		{ STAMP_NONE, "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct prefix p = { .stamp = rows[i].stamp,
+			.time = span_of(rows[i].text, strlen(rows[i].text)) };
+
+		ROW("%s", rows[i].text);
+		assert_int_equal(prefix_zone_assumed(&p), rows[i].want);
+	}
+}
+
+/* Labels of TAI64N, and journald's microseconds: the least and the most. */
+static void
+numbers_are_times(void **state)
+{
+	static const struct {
+		enum prefix_stamp stamp;
+		const char *text;
+		int64_t want; /* -1: none */
+	} rows[] = {
+		{ STAMP_TAI64N, "400000000000000a00000000", 0 },
+		{ STAMP_TAI64N, "400000000000000900000000", -1 },
+		{ STAMP_TAI64N, "4000000069a686fa1dcd6500", 1772521200 },
+		{ STAMP_TAI64N, "ffffffffffffffff00000000", -1 },
+		{ STAMP_USEC, "0", 0 },
+		{ STAMP_USEC, "999999", 0 },
+		{ STAMP_USEC, "1000000", 1 },
+		{ STAMP_USEC, "9223372036854775807", 9223372036854 },
+		{ STAMP_USEC, "9223372036854775808", -1 },
+		{ STAMP_USEC, "1x", -1 },
+		{ STAMP_USEC, "", -1 },
+		{ STAMP_UNIX, "1772521200", 1772521200 },
+		{ STAMP_UNIX, "1x", -1 },
+		{ STAMP_UNIX, "", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct prefix_clock clock = { .limit_known = false };
+		struct prefix p = { .stamp = rows[i].stamp,
+			.time = span_of(rows[i].text, strlen(rows[i].text)) };
+		int64_t at = 0;
+
+		ROW("%s", rows[i].text);
+		assert_int_equal(
+		    prefix_time(&p, NOW, &clock, &at), rows[i].want != -1);
+		if (rows[i].want != -1)
+			assert_int_equal(at, rows[i].want);
+	}
+}
+
 static void
 bare_line_has_no_time(void **state)
 {
@@ -886,6 +1139,12 @@ main(void)
 		cmocka_unit_test(quick_look_agrees),
 		cmocka_unit_test(year_is_chosen),
 		cmocka_unit_test(clock_changes_cost_an_hour_at_most),
+		cmocka_unit_test(half_a_stamp_is_none),
+		cmocka_unit_test(days_are_those_of_timegm),
+		cmocka_unit_test(dates_that_are_none),
+		cmocka_unit_test(zones_by_name),
+		cmocka_unit_test(zone_assumed),
+		cmocka_unit_test(numbers_are_times),
 		cmocka_unit_test(bare_line_has_no_time),
 		cmocka_unit_test(direct_line_needs_no_host),
 		cmocka_unit_test(too_long_a_line_is_unknown),

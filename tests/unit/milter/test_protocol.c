@@ -277,6 +277,90 @@ replies(void **state)
 			got) < PROTOCOL_REPLY_MAX);
 }
 
+/* A frame is as long as it may be, and not a byte longer; and a number of a
+ * netstring is refused before its bytes come. */
+static void
+socketmap_longest(void **state)
+{
+	static char text[PROTOCOL_FRAME_MAX];
+	struct protocol_request req;
+	size_t used;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "8184:popgate ", 13);
+	text[5 + 8184] = ',';
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, text, 5 + 8184 + 1, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_int_equal(used, 5 + 8184 + 1);
+	assert_int_equal(strlen(req.client), 8184 - 8);
+	assert_int_equal(parse(PROTOCOL_SOCKETMAP, text, 5 + 8184, &req, &used),
+	    PROTOCOL_MORE);
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "8185:", 5, &req, &used), PROTOCOL_BAD);
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "9999", 4, &req, &used), PROTOCOL_MORE);
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "10000", 5, &req, &used), PROTOCOL_BAD);
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "0:,", 3, &req, &used), PROTOCOL_BAD);
+	assert_int_equal(
+	    parse(PROTOCOL_SOCKETMAP, "9:popgate x,", 12, &req, &used),
+	    PROTOCOL_REQUEST);
+	assert_string_equal(req.client, "x");
+}
+
+/* Sendmail takes 200 bytes between quotes: what is shorter is whole, what is
+ * longer is cut, and neither ends a string early. */
+static void
+sendmail_texts(void **state)
+{
+	const struct protocol_request mail = { .kind = PROTOCOL_SOCKETMAP,
+		.map = PROTOCOL_MAP_SENDMAIL };
+	char got[PROTOCOL_REPLY_MAX + 1], text[300];
+
+	(void)state;
+	for (int kind = 0; kind < 2; kind++)
+		for (size_t len = 0; len < sizeof(text); len++) {
+			ROW("%zu of %s", len, kind == 0 ? "letters" : "%");
+			memset(text, kind == 0 ? 'a' : '%', len);
+			text[len] = '\0';
+			size_t n = protocol_reply(
+			    &mail, ANSWER_REFUSE, "451", "4.3.0", text, got);
+
+			got[n] = '\0';
+			const char *quoted = strchr(got, '"');
+			const char *last = strrchr(got, '"');
+
+			assert_non_null(
+			    strstr(got, ":OK <tempfail> \"451 4.3.0"));
+			assert_ptr_equal(strchr(quoted + 1, '"'), last);
+			assert_string_equal(last, "\",");
+			size_t said = (size_t)(last - quoted) + 1;
+			size_t whole = 12 + (kind == 0 ? len : 2 * len);
+
+			assert_true(said <= 200);
+			assert_true(
+			    said == whole || (said < whole && said > 198));
+		}
+	for (int c = 1; c < 256; c++) {
+		ROW("byte 0x%02x", (unsigned)c);
+		(void)snprintf(text, sizeof(text), "a%cb", c);
+		size_t n = protocol_reply(
+		    &mail, ANSWER_REFUSE, "550", "5.7.1", text, got);
+		char want[8];
+
+		got[n] = '\0';
+		(void)snprintf(want, sizeof(want), "a%sb\",",
+		    c == '%'                    ? "%%"
+			: c == '"' || c == '\\' ? "'"
+			: c < 0x20 || c > 0x7e  ? "?"
+						: (char[2]){ (char)c, '\0' });
+		assert_contains(got, want);
+	}
+}
+
 int
 main(void)
 {
@@ -287,6 +371,8 @@ main(void)
 		cmocka_unit_test(socketmap_request),
 		cmocka_unit_test(socketmap_bad),
 		cmocka_unit_test(replies),
+		cmocka_unit_test(socketmap_longest),
+		cmocka_unit_test(sendmail_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,88 @@ inline_names(void **state)
 	domains_release(&set);
 }
 
+/* What is folded, what is no domain, and how long one may be. */
+static void
+folding(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "A-Z.Example", "a-z.example" },
+		{ "a.example.", "a.example" },
+		{ "a.example..", NULL },
+		{ ".", NULL },
+		{ "..", NULL },
+		{ "", NULL },
+		{ "x", "x" },
+		{ "@[`{", "@[`{" },
+		{ "a b", NULL },
+		{ "a\x1f", NULL },
+		{ "a\x7f", NULL },
+		{ "a\x7e", "a\x7e" },
+		{ "a!", "a!" },
+		{ "M\xc3\x9cnchen.example", "xn--mnchen-3ya.example" },
+		{ "\xff.example", NULL },
+		{ "\x80.example", NULL },
+		/* a soft hyphen is nothing */
+		{ "\xc2\xad", NULL },
+	};
+	char text[DOMAIN_TEXT_MAX + 8], got[DOMAIN_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].text);
+		bool ok = domain_fold(rows[i].text, strlen(rows[i].text), got);
+
+		assert_int_equal(ok, rows[i].want != NULL);
+		if (ok)
+			assert_string_equal(got, rows[i].want);
+	}
+	memset(text, 'a', sizeof(text));
+	assert_true(domain_fold(text, DOMAIN_TEXT_MAX - 1, got));
+	assert_int_equal(strlen(got), DOMAIN_TEXT_MAX - 1);
+	assert_false(domain_fold(text, DOMAIN_TEXT_MAX, got));
+	text[DOMAIN_TEXT_MAX - 1] = '.';
+	assert_true(domain_fold(text, DOMAIN_TEXT_MAX, got));
+}
+
+/* Names that are none are refused, and what was loaded before them is gone. */
+static void
+no_domains(void **state)
+{
+	static char longest[DOMAIN_TEXT_MAX], dotted[DOMAIN_TEXT_MAX + 1];
+	static const char *const rows[] = { "", ".", "a b", "a@b", "a/b", "a,b",
+		"a\x7f"
+		"b",
+		"..", "a..",
+		"user@averylongname.averylongname.averylongname.averylongname."
+		"averylongname.averylongname.averylongname.example",
+		longest, dotted };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	/* one byte is left for a dot before it */
+	memset(longest, 'a', sizeof(longest) - 1);
+	memset(dotted, 'a', sizeof(dotted) - 1);
+	dotted[0] = '.';
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char *names[] = { "good.test", (char *)(uintptr_t)rows[i] };
+
+		ROW("%s", rows[i]);
+		assert_int_equal(load(&set, &err, names, 2), -1);
+		assert_contains(err.text, "expected a domain");
+		assert_int_equal(set.names.n, 0);
+	}
+	char *names[] = { longest };
+
+	longest[sizeof(longest) - 2] = '\0';
+	assert_int_equal(load(&set, &err, names, 1), 0);
+	assert_true(has(&set, longest));
+	assert_false(domains_failed(&set, dotted, sizeof(dotted)));
+	domains_release(&set);
+}
+
 static void
 many(void **state)
 {
@@ -178,6 +260,49 @@ sendmail_classes(void **state)
 	(void)unlink(r);
 }
 
+/* What a class of Sendmail's has that is no domain is said with its place. */
+static void
+sendmail_errors(void **state)
+{
+	static const struct {
+		const char *cf, *want; /* NULL: it is taken */
+	} rows[] = {
+		{ "CR.dotted.test\n", NULL },
+		{ "Cwa@b\n", ":1: 'a@b': expected a domain" },
+		{ "CRok.test a@b\n", ":1: 'a@b': expected a domain" },
+		{ "O x\nCwa@b good.test\n", ":2: 'a@b': expected a domain" },
+		{ "Fw|/bin/hosts\n",
+		    "class w comes from '|/bin/hosts', which is no file" },
+		{ "FR@ldap\n", "class R comes from '@ldap'" },
+		{ "F{VirtHost}/nonexistent/x\n", "No such file" },
+	};
+	char name[100], *names[] = { name };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const char *path = unit_file(0, rows[i].cf);
+
+		ROW("%s", rows[i].cf);
+		(void)snprintf(name, sizeof(name), "sendmail:%s", path);
+		int ret = load(&set, &err, names, 1);
+
+		assert_int_equal(ret, rows[i].want == NULL ? 0 : -1);
+		if (ret == 0) {
+			assert_true(has(&set, "x.dotted.test"));
+			assert_false(has(&set, "dotted.test"));
+		} else {
+			assert_contains(err.text, rows[i].want);
+		}
+		domains_release(&set);
+		(void)unlink(path);
+	}
+	(void)snprintf(name, sizeof(name), "sendmail:/nonexistent/sendmail.cf");
+	assert_int_equal(load(&set, &err, names, 1), -1);
+	assert_contains(err.text, "No such file");
+}
+
 /* postconf and postmap that print what a test wants: the programs are found
  * by PATH. The real ones are in the system tests. */
 static void
@@ -243,6 +368,15 @@ postfix_settings(void **state)
 	assert_int_equal(ask(&set, "a.test"), DOMAIN_OURS);
 	assert_int_equal(ask(&set, "m.test"), DOMAIN_UNKNOWN);
 	assert_int_equal(ask(&set, "x.test"), DOMAIN_UNKNOWN);
+	assert_false(domains_contain(&set, "x.test"));
+	domains_release(&set);
+	/* nor do two lists know more than one */
+	char *twice[] = { name, name };
+
+	assert_int_equal(load(&set, &err, twice, 2), 0);
+	assert_int_equal(domains_broken(&set), 2);
+	assert_int_equal(ask(&set, "x.test"), DOMAIN_UNKNOWN);
+	assert_int_equal(ask(&set, "a.test"), DOMAIN_OURS);
 	domains_release(&set);
 	(void)setenv("VMD", "!no.test", 1);
 	assert_int_equal(load(&set, &err, names, 1), 0);
@@ -265,9 +399,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inline_names),
+		cmocka_unit_test(folding),
+		cmocka_unit_test(no_domains),
 		cmocka_unit_test(many),
 		cmocka_unit_test(files),
 		cmocka_unit_test(sendmail_classes),
+		cmocka_unit_test(sendmail_errors),
 		cmocka_unit_test(postfix_settings),
 	};
 

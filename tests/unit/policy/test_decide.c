@@ -3,10 +3,14 @@
  * row says. What follows from the answers is test_policy's. */
 #include "tests/unit/unit.h"
 
+#include <sqlite3.h>
+#include <sys/stat.h>
+
 #include "common/base/err.h"
 #include "common/config/config.h"
 #include "common/db/store.h"
 #include "common/policy/decide.h"
+#include "common/policy/policy.h"
 
 static const char conf[] =
     "relay: { local_domains = [ \"ours.test\" ];"
@@ -279,6 +283,13 @@ check_row(const struct row *row, const struct config *cfg,
 		    w.asked, row->want_asked, reason_name(got.decision.reason));
 	bool accept = got.decision.verdict == VERDICT_ACCEPT;
 
+	/* what is accepted, what is refused for good, and what for now */
+	const struct policy_row *refusal = policy_refusal(row->want);
+
+	assert_int_equal(got.decision.verdict,
+	    refusal == NULL ? VERDICT_ACCEPT : refusal->verdict);
+	if (row->want == REASON_LOGIN_EXPIRED)
+		assert_contains(got.text, "50 seconds ago");
 	assert_int_equal(got.decision.rule, row->want_rule);
 	assert_string_equal(
 	    got.login_users, row->want_users == NULL ? "" : row->want_users);
@@ -317,11 +328,164 @@ order(void **state)
 	}
 }
 
+/* --- what can't be known is never refused for good, and never relayed --- */
+
+/* A world with a table that fails when it is asked for its users. */
+struct broken {
+	struct world w;
+	struct store *st;
+};
+
+static int
+look_up_broken(void *arg, const struct decide_answer *answer,
+    struct store **st_r, const struct store_lookup **found_r, struct err *err)
+{
+	struct broken *b = arg;
+
+	if (look_up(&b->w, answer, st_r, found_r, err) == -1)
+		return -1;
+	b->w.found.rows = 2;
+	*st_r = b->st;
+	return 0;
+}
+
+static void
+table_that_fails_later(void **state)
+{
+	static const struct row row = { .name = "several users",
+		.table = HAS_TWO };
+	struct decide_ops broken_ops = ops;
+	struct broken b = { .w = { .row = &row } };
+	char db[96], command[100];
+	const char *dir = unit_memory_dir();
+	struct facts_lists lists;
+	struct decide_answer got;
+	struct config *cfg;
+	struct err err;
+	sqlite3 *other;
+
+	(void)state;
+	broken_ops.look_up = look_up_broken;
+	const char *path = unit_file(0,
+	    "relay: { sender_binding = \"address\";"
+	    " sender_addresses = [ \"user\" ]; };\n");
+
+	if (config_load(path, &cfg, &err) == -1 ||
+	    facts_lists_load(cfg, &lists, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(path);
+	(void)snprintf(db, sizeof(db), "%s/logins.db", dir);
+	if (store_open(db, STORE_WRITE, &b.st, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(other, "DROP TABLE login", NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	struct facts_question q = { .sender = "a@b.test",
+		.recipient = "x@far.test" };
+	const struct decide_question question = { .cfg = cfg,
+		.lists = &lists,
+		.q = &q,
+		.at_ms = NOW * 1000,
+		.now = NOW };
+
+	assert_true(addr_parse_loose("192.0.2.1", &q.client));
+	decide(&question, &broken_ops, &b, &got);
+	assert_string_equal(b.w.asked, "LTb");
+	assert_int_equal(got.decision.verdict, VERDICT_TEMPFAIL);
+	assert_int_equal(got.decision.reason, REASON_STORE_UNAVAILABLE);
+	assert_true(got.refuse);
+	facts_lists_release(&lists);
+	config_free(cfg);
+	store_close(&b.st);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* A Postfix whose list of domains can't be read: its postconf says so. */
+static void
+recipient_that_may_be_ours(void **state)
+{
+	static const struct {
+		const char *name, *auth_user, *client;
+		enum table table;
+		enum verdict want;
+		enum reason want_reason;
+	} rows[] = {
+		{ "a stranger may write to us", NULL, "192.0.2.1", HAS_NOTHING,
+		    VERDICT_TEMPFAIL, REASON_DOMAIN_UNKNOWN },
+		{ "so may one who is denied", NULL, "192.0.2.1", DENIES,
+		    VERDICT_TEMPFAIL, REASON_DOMAIN_UNKNOWN },
+		{ "who may relay, may", "carol", "192.0.2.1", HAS_NOTHING,
+		    VERDICT_ACCEPT, REASON_AUTHENTICATED },
+		{ "what is a temporary failure stays the same one", NULL,
+		    "192.0.2.1", FAILS, VERDICT_TEMPFAIL,
+		    REASON_STORE_UNAVAILABLE },
+	};
+	static char old_path[4000], new_path[4200];
+	const char *dir = unit_dir();
+	char path[100], text[300];
+	struct facts_lists lists;
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/postconf", dir);
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fputs("#!/bin/sh\nshift 3\ncase $1 in\n"
+		    "mydestination) echo /nonexistent/list;;\nesac\n",
+	    out);
+	(void)fclose(out);
+	assert_int_equal(chmod(path, 0755), 0);
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
+	(void)setenv("PATH", new_path, 1);
+	(void)snprintf(text, sizeof(text),
+	    "relay: { local_domains = [ \"postfix:%s\" ]; };\n", dir);
+	const char *conf_path = unit_file(0, text);
+
+	if (config_load(conf_path, &cfg, &err) == -1 ||
+	    facts_lists_load(cfg, &lists, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(conf_path);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const struct row row = { .table = rows[i].table,
+			.auth_user = rows[i].auth_user };
+		struct world w = { .row = &row };
+		struct facts_question q = { .sender = "a@b.test",
+			.recipient = "x@far.test",
+			.auth_type = "PLAIN",
+			.auth_user = rows[i].auth_user };
+		const struct decide_question question = { .cfg = cfg,
+			.lists = &lists,
+			.q = &q,
+			.at_ms = NOW * 1000,
+			.now = NOW };
+		struct decide_answer got;
+
+		ROW("%s", rows[i].name);
+		assert_true(addr_parse_loose(rows[i].client, &q.client));
+		decide(&question, &ops, &w, &got);
+		assert_int_equal(got.decision.verdict, rows[i].want);
+		assert_int_equal(got.decision.reason, rows[i].want_reason);
+	}
+	facts_lists_release(&lists);
+	config_free(cfg);
+	(void)setenv("PATH", old_path, 1);
+	(void)unlink(path);
+	(void)rmdir(dir);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order),
+		cmocka_unit_test(table_that_fails_later),
+		cmocka_unit_test(recipient_that_may_be_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

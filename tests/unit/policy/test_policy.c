@@ -209,6 +209,32 @@ names(void **state)
 	assert_string_equal(verdict_name(VERDICT_TEMPFAIL), "tempfail");
 }
 
+/* Who is accepted has no refusal to be answered with. */
+static void
+refusals(void **state)
+{
+	(void)state;
+	for (int r = 0; r < REASONS; r++) {
+		ROW("%s", reason_name((enum reason)r));
+		const struct policy_row *row = policy_refusal((enum reason)r);
+		bool refuses = false;
+
+		for (size_t i = 0; i < policy_rows_n; i++)
+			refuses |= policy_rows[i].reason == (enum reason)r &&
+			    (policy_rows[i].verdict == VERDICT_REJECT ||
+				policy_rows[i].verdict == VERDICT_TEMPFAIL);
+		assert_int_equal(row != NULL, refuses);
+		if (row != NULL) {
+			assert_int_equal(row->reason, r);
+			assert_int_equal(row->code[0],
+			    row->verdict == VERDICT_REJECT ? '5' : '4');
+		}
+		/* the two that no facts give have no number of a row */
+		if (r == REASON_AUDIT_UNAVAILABLE || r == REASON_DOMAIN_UNKNOWN)
+			assert_int_equal(row->n, 0);
+	}
+}
+
 int
 main(void)
 {
@@ -216,6 +242,7 @@ main(void)
 		cmocka_unit_test(cross_product),
 		cmocka_unit_test(zero_facts),
 		cmocka_unit_test(names),
+		cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,20 @@ rules(void **state)
 		{ "behind the brackets", "<b@remote.test>@lab.test", "esmtp",
 		    false },
 		{ "bang", "<remote.test!a>", NULL, false },
+		{ "bang at ours", "<remote.test!a@lab.test>", NULL, false },
+		{ "routing that local saw through", "<a%b@lab.test>", "local",
+		    true },
+		{ "two signs", "<a@remote.test@lab.test>", "smtp", false },
+		{ "a local mailer takes any domain", "<a@remote.test>", "lmtp",
+		    true },
+		{ "ours, by a mailer that isn't local", "<a@lab.test>", "relay",
+		    true },
+		{ "no mailer, no domain", "<>", NULL, false },
+		{ "no mailer, no local part", "<@lab.test>", "", false },
+		{ "a part of a mailer's name", "<a@remote.test>", "loca",
+		    false },
+		{ "more than a mailer's name", "<a@remote.test>", "locals",
+		    false },
 	};
 
 	(void)state;
@@ -165,6 +179,30 @@ rules(void **state)
 		assert_int_equal(rcpt_ask(rows[i].arg, rows[i].mailer, &mailers,
 				     &domains, true),
 		    rows[i].want ? DOMAIN_OURS : DOMAIN_FOREIGN);
+	}
+}
+
+/* A local part that is plain in no MTA's eyes may be a route to elsewhere: of
+ * each byte that one may have, and of the mailers none but "local" saw it. */
+static void
+bytes(void **state)
+{
+	(void)state;
+	for (int c = 1; c < 256; c++) {
+		ROW("byte 0x%02x", (unsigned)c);
+		char arg[] = "<a.b@lab.test>";
+		bool plain = c > ' ' && c != 0x7f &&
+		    strchr("%!@:\"\\<>()[],;", c) == NULL;
+		enum domain_answer want = plain ? DOMAIN_OURS : DOMAIN_FOREIGN;
+
+		arg[2] = (char)c;
+		assert_int_equal(
+		    rcpt_ask(arg, NULL, &mailers, &domains, true), want);
+		assert_int_equal(
+		    rcpt_ask(arg, "lmtp", &mailers, &domains, true), want);
+		assert_int_equal(
+		    rcpt_ask(arg, "local", &mailers, &domains, true),
+		    DOMAIN_OURS);
 	}
 }
 
@@ -191,6 +229,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forms),
 		cmocka_unit_test(rules),
+		cmocka_unit_test(bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
