@@ -141,12 +141,10 @@ meet_server(struct share *s)
 {
 	const char *server = link_server(s->out);
 
-	s->at.skew_s = link_skew_s(s->out);
 	if (strcmp(s->at.server, server) == 0)
 		return;
 	(void)snprintf(s->at.server, sizeof(s->at.server), "%s", server);
-	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
-	s->again = true;
+	share_read_again(s);
 }
 
 static int
@@ -177,6 +175,8 @@ failed(struct share *s, const struct err *err)
 	if (store_busy)
 		return; /* the next turn tries again */
 	disconnect(s);
+	/* it may have been too much for a slow line */
+	s->most = (s->most + 1) / 2;
 	s->server = (s->server + 1) % s->cfg->share.servers.n;
 	/* after each of them was tried */
 	if (s->server == 0)
@@ -204,6 +204,7 @@ works(struct share *s)
 		    s->cfg->share.servers.v[s->server]);
 	s->complained = false;
 	s->wait_ms = WAIT_MIN_MS;
+	s->most = s->most * 2 > SHARE_BATCH ? SHARE_BATCH : s->most * 2;
 }
 
 /* --- the thread --- */
@@ -364,6 +365,8 @@ share_start(struct config *cfg, share_note_fn *note_fn, struct share **s_r,
 	s->cfg = cfg;
 	s->note = note_fn;
 	s->wait_ms = WAIT_MIN_MS;
+	s->most = SHARE_BATCH;
+	s->again = true; /* it may have been ended while it did */
 	mutex_init(&s->mtx);
 	name_machine(s);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

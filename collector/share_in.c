@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "collector/share_state.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/store.h"
 
-enum { BLOCK_MS = 1000 };
+enum { BLOCK_MS = 1000, CLOCK_SET_S = 60 };
 
 /* --- the machines --- */
 
@@ -59,7 +60,7 @@ load_machine(void *arg, const struct store_peer *peer)
 	if (l->failed)
 		return false;
 	m->number = peer->number;
-	m->known = true;
+	m->known = peer->number > 0;
 	if (*peer->name != '\0')
 		(void)snprintf(m->name, sizeof(m->name), "%s", peer->name);
 	return true;
@@ -74,6 +75,29 @@ share_load_machines(struct share *s, struct err *err)
 	if (store_each_peer(s->store, load_machine, &l, err) == -1 || l.failed)
 		return -1;
 	return 0;
+}
+
+void
+share_read_again(struct share *s)
+{
+	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
+	s->again = true;
+}
+
+/* What was read while our clock was wrong had come too early, or had ended. */
+static int
+clock_was_set(struct share *s, struct err *err)
+{
+	s->note(LOG_NOTICE,
+	    "share: a clock was set: reading again what still counts");
+	if (store_begin(s->store, err) == -1 ||
+	    store_peer_rewind(s->store, err) == -1 ||
+	    store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		return -1;
+	}
+	share_read_again(s);
+	return share_load_machines(s, err);
 }
 
 /* --- entries --- */
@@ -121,6 +145,7 @@ take_login(
 		.user = e->user,
 		.service = e->service,
 		.server = e->server };
+	int known;
 
 	if (m == NULL)
 		return -1;
@@ -132,6 +157,8 @@ take_login(
 	m->moved = true;
 	if (e->at + s->cfg->logins.window_s <= now)
 		return 0; /* counts no longer */
+	if (s->again && (known = store_share_knows(s->store, &login, err)) != 0)
+		return known == -1 ? -1 : 0;
 	return store_share_take_login(
 	    s->store, &login, m->name, s->cfg->logins.window_s, err);
 }
@@ -210,7 +237,7 @@ commit(struct share *s, struct err *err)
 	if (s->seen > 0)
 		(void)snprintf(
 		    s->at.position, sizeof(s->at.position), "%s", s->position);
-	if (s->seen < SHARE_BATCH)
+	if (s->seen < (size_t)s->asked)
 		s->at.heard_at = clock_now();
 	s->at.trouble[0] = '\0';
 	if (s->seen == 0 && s->saved_ms != 0 &&
@@ -247,34 +274,43 @@ collect_entry(void *arg, const char *position, const struct link_bytes *bytes)
 		s->refused[refusal]++;
 }
 
+static int
+ask(struct share *s, int64_t ms, struct err *err)
+{
+	int64_t moved_s = link_skew_s(s->in) - s->at.skew_s;
+
+	if ((moved_s > CLOCK_SET_S || moved_s < -CLOCK_SET_S) &&
+	    s->at.heard_at != 0 && clock_was_set(s, err) == -1)
+		return -1;
+	s->at.skew_s += moved_s;
+	s->n = s->seen = 0;
+	s->asked = s->most;
+	if (link_read(s->in, s->at.position, s->asked, BLOCK_MS, err) == -1)
+		return -1;
+	s->asked_ms = ms;
+	return 0;
+}
+
 int
 share_receive(struct share *s, bool readable, struct err *err)
 {
 	int64_t ms = clock_monotonic_ms();
 
-	if (s->asked_ms != 0 && !readable) {
-		if (ms - s->asked_ms < BLOCK_MS + LINK_WAIT_MS)
-			return 0;
+	if (s->asked_ms == 0)
+		return ask(s, ms, err);
+	int done = readable ? link_taken(s->in, collect_entry, s, err) : 0;
+
+	if (done == 0 && ms - s->asked_ms >= BLOCK_MS + LINK_WAIT_MS) {
 		err_set(err, ERR_IO, "%s: no answer in time",
 		    s->cfg->share.servers.v[s->server]);
 		return -1;
 	}
-	if (s->asked_ms == 0) {
-		s->n = s->seen = 0;
-		if (link_read(s->in, s->at.position, SHARE_BATCH, BLOCK_MS,
-			err) == -1)
-			return -1;
-		s->asked_ms = ms;
-		return 0;
-	}
-	int done = link_taken(s->in, collect_entry, s, err);
-
 	if (done != 1)
 		return done;
 	s->asked_ms = 0;
 	if (commit(s, err) == -1)
 		return -1;
-	if (s->seen < SHARE_BATCH)
+	if (s->seen < (size_t)s->asked)
 		s->again = false;
 	return 1;
 }

@@ -56,6 +56,8 @@ struct share {
 	int64_t hello_ms; /* last said; 0 never */
 	int64_t asked_ms; /* since when an answer is due from in; 0: none is */
 	bool again; /* reading what may have been read before */
+	int most; /* entries of a batch or an answer now, to SHARE_BATCH */
+	int asked; /* of the answer that is due */
 
 	/* out: a batch */
 	uint8_t sealed[SHARE_BATCH][SHARE_SEALED_MAX];
@@ -83,6 +85,10 @@ int share_load_machines(struct share *s, struct err *err);
 
 /* share_in.c: the word that an entry which is no login and no hello holds. */
 struct store_word share_word(const struct share_entry *entry);
+
+/* share_in.c: read the stream from its beginning. What has been read already
+ * counts once. */
+void share_read_again(struct share *s);
 
 /* Save s->at and the counts of refused entries. Inside a transaction. */
 int share_save(struct share *s, struct err *err);

@@ -65,7 +65,16 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
 proof: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) tests/proof
+	    -p no:cacheprovider -n $(JOBS) tests/proof/test_*_faults.py
+
+# three machines, a Redis and its replica: every fault, and 200 kills
+$(BUILD)/proof/clock.so: tests/proof/clock.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -shared -fPIC -o $@ $<
+proof-fleet: $(PROGRAMS) $(BUILD)/proof/clock.so	## what may happen to machines that share one gate (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
+	    -p no:cacheprovider tests/proof/test_fleet.py
 
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \

@@ -113,6 +113,10 @@ int
 store_share_take_login(struct store *st, const struct store_share_login *login,
     const char *peer, int64_t window_s, struct err *err);
 
+/* Has it been taken already? 1, 0, or -1 with err. */
+int store_share_knows(
+    struct store *st, const struct store_share_login *login, struct err *err);
+
 /* A word of another machine. 0, or -1 with err. */
 int store_share_take_word(struct store *st, const struct store_word *word,
     int64_t now, int64_t window_s, struct err *err);
@@ -128,6 +132,8 @@ int store_peer_advance(
 /* It said hello. */
 int store_peer_hello(
     struct store *st, const struct store_peer *peer, struct err *err);
+/* Of no peer has any login been read. 0, or -1 with err. */
+int store_peer_rewind(struct store *st, struct err *err);
 int store_peer_prune(struct store *st, int64_t cutoff, struct err *err);
 int store_each_peer(struct store *st,
     bool (*fn)(void *arg, const struct store_peer *peer), void *arg,

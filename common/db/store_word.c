@@ -285,6 +285,26 @@ store_share_take_login(struct store *st, const struct store_share_login *l,
 	return store_event_add(st, &event, err);
 }
 
+static const char knows_login_sql[] =
+    "SELECT EXISTS (SELECT 1 FROM login_event WHERE client = ?1 AND "
+    "user = ?2 AND at = ?3 AND position = ?4 AND "
+    "substr(source, 1, 6) = 'share:')";
+
+int
+store_share_knows(
+    struct store *st, const struct store_share_login *l, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, knows_login_sql, err);
+
+	if (stmt == NULL)
+		return -1;
+	store_bind_text(stmt, 1, l->client);
+	store_bind_text(stmt, 2, l->user);
+	(void)sqlite3_bind_int64(stmt, 3, l->at);
+	(void)sqlite3_bind_int64(stmt, 4, l->number);
+	return (int)db_step_number(st->db, stmt, "history", err);
+}
+
 /* --- taking words --- */
 
 /* The service and server of the newest login of a row of login. */

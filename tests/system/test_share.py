@@ -241,8 +241,17 @@ def test_whom_to_believe(site):
 
 
 def test_redis_lost_and_machines_killed(site):
+    # somebody else's key has the stream's name: what wasn't added to it isn't
+    # held to be
+    site.redis.cli("SET", "popgate", "x")
     a, b = site.machine("a").up(), site.machine("b").up()
     a.run("deny", "mallory")
+    a.write(login("192.0.2.200"))
+    wait_for(lambda: "WRONGTYPE" in a.trouble(), a.trouble)
+    site.redis.cli("DEL", "popgate")
+    wait_for(lambda: "192.0.2.200" in b.clients(), b.trouble)
+    a.run("delete", "192.0.2.200")
+    wait_for(lambda: same(a, b) and len(a.table()) == 1)
     logged_in = 0
 
     def log_in(n=5):

@@ -5,6 +5,7 @@ Each is in namespaces of its own, so each has a process of its own, which does
 what it is told (Remote). Cables lead from the hub, where Redis and its replica
 are, to the machines: 10.77.N.1 is the hub's end, 10.77.N.2 the machine's.
 """
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -66,7 +67,8 @@ class Remote:
                 except (EOFError, BrokenPipeError, ConnectionResetError):
                     break
                 except BaseException:
-                    pipe.send((False, traceback.format_exc()))
+                    with contextlib.suppress(OSError):
+                        pipe.send((False, traceback.format_exc()))
                     if it is None:
                         break
         finally:
@@ -146,6 +148,21 @@ class Hub:
     def follow(self):
         """The other one becomes its replica."""
         self.cli("REPLICAOF", "127.0.0.1", self.primary, port=self.replica())
+
+    def slow_start(self, key_us):
+        """Start the primary with the data that it saved, at so much a key."""
+        server = self.redis[self.primary]
+        server.of = None
+        before, server.more = server.more, (
+            *server.more, "--key-load-delay", key_us,
+            "--loading-process-events-interval-bytes", 1024)
+        server.start()
+        server.more = before
+
+    def fast_start(self):
+        """It doesn't wait any longer, and won't find that data again."""
+        self.cli("CONFIG", "SET", "key-load-delay", 0)
+        (self.path / f"{self.redis[self.primary].name}.rdb").unlink()
 
     def stand_in(self, name, *words):
         """Start a server of redis_standins.py."""
@@ -245,6 +262,18 @@ class Member:
     def up(self, program):
         getattr(self.popgate, f"start_{program}")()
 
+    def ctl(self, *words):
+        """popgatectl, by the time that popgate has here."""
+        env = self.popgate.milter.popen_arguments.get("env")
+        with_clock = {} if env is None else {
+            name: env[name] for name in ("LD_PRELOAD", "CLOCK_FILE")}
+        os.environ.update(with_clock)
+        try:
+            return self.popgate.ctl(*words)
+        finally:
+            for name in with_clock:
+                del os.environ[name]
+
     def cable(self, state):
         ip("link", "set", self.end, state)
 
@@ -260,16 +289,15 @@ class Member:
 
     def fill_disk(self):
         """Nothing more is written where popgate's tables are."""
-        with open(self.popgate.data / "ballast", "wb") as out:
-            try:
+        try:
+            with open(self.popgate.data / "ballast", "wb", 0) as out:
                 while True:
                     out.write(bytes(4096))
-                    out.flush()
-            except OSError:
-                pass
+        except OSError:
+            pass
 
     def free_disk(self):
-        (self.popgate.data / "ballast").unlink()
+        (self.popgate.data / "ballast").unlink(missing_ok=True)
 
     # --- what it knows and does ---
 
@@ -302,9 +330,12 @@ class Member:
         return dict(self.rows("SELECT reason, count FROM share_refused"))
 
     def memory_mb(self):
-        pid = self.popgate.collector.child.pid
-        # /proc is of the new process table, the pid of it, too
-        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+        # this process has a pid in the old process table, its child is told by
+        # that, and /proc is of the new one
+        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+            text = status.read_text()
+            if text.startswith("Name:\tpopgate-collect"):
+                break
         return int(text.partition("VmHWM:")[2].split()[0]) // 1024
 
     def tries(self, client, recipient="friend@elsewhere.test"):
