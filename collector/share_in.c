@@ -134,18 +134,30 @@ share_word(const struct share_entry *e)
 	return w;
 }
 
+/* peer NULL: it is our own. */
 static int
-take_login(
-    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+put_login(struct share *s, const struct share_entry *e, const char *peer,
+    int64_t now, struct err *err)
 {
-	struct share_machine *m = machine_of(s, e->origin, err);
+	int64_t window_s = s->cfg->logins.window_s;
 	const struct store_share_login login = { .number = e->number,
 		.at = e->at,
 		.client = e->subject,
 		.user = e->user,
 		.service = e->service,
 		.server = e->server };
-	int known;
+
+	if (e->at + window_s <= now)
+		return 0; /* counts no longer */
+	return store_share_take_login(
+	    s->store, &login, peer, s->again, window_s, err);
+}
+
+static int
+take_login(
+    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	struct share_machine *m = machine_of(s, e->origin, err);
 
 	if (m == NULL)
 		return -1;
@@ -155,12 +167,7 @@ take_login(
 	}
 	m->number = e->number;
 	m->moved = true;
-	if (e->at + s->cfg->logins.window_s <= now)
-		return 0; /* counts no longer */
-	if (s->again && (known = store_share_knows(s->store, &login, err)) != 0)
-		return known == -1 ? -1 : 0;
-	return store_share_take_login(
-	    s->store, &login, m->name, s->cfg->logins.window_s, err);
+	return put_login(s, e, m->name, now, err);
 }
 
 /* The machine has published logins up to e->number, and the stream has them in
@@ -191,12 +198,16 @@ take_hello(
 static int
 take(struct share *s, const struct share_entry *e, int64_t now, struct err *err)
 {
-	if (strcmp(e->origin, s->at.origin) == 0)
+	bool own = strcmp(e->origin, s->at.origin) == 0;
+
+	if (own && (e->kind != SHARE_LOGIN || !s->again))
 		return 0;
 	if (e->at > now + LOGIN_FUTURE_S) {
-		s->refused[SHARE_FUTURE]++;
+		s->refused[SHARE_FUTURE] += !own;
 		return 0;
 	}
+	if (own)
+		return put_login(s, e, NULL, now, err);
 	if (e->kind == SHARE_LOGIN)
 		return take_login(s, e, now, err);
 	if (e->kind == SHARE_HELLO)

@@ -106,16 +106,15 @@ int store_word_say(
 /* --- what others published --- */
 
 /* A login of another machine.
- *   peer       its name, for the history
+ *   peer       its name, for the history; NULL: it is our own, which a clock
+ *              that was wrong may have moved
+ *   again      it may have been taken already: then it counts once, but as long
+ *              as it says
  *   window_s   how long a login counts here
  * 0, or -1 with err. */
 int
 store_share_take_login(struct store *st, const struct store_share_login *login,
-    const char *peer, int64_t window_s, struct err *err);
-
-/* Has it been taken already? 1, 0, or -1 with err. */
-int store_share_knows(
-    struct store *st, const struct store_share_login *login, struct err *err);
+    const char *peer, bool again, int64_t window_s, struct err *err);
 
 /* A word of another machine. 0, or -1 with err. */
 int store_share_take_word(struct store *st, const struct store_word *word,

@@ -91,7 +91,7 @@ take(struct store *st, const struct entry *e)
 		.server = "dovecot" };
 	struct err err = { .text = "" };
 	int rc = e->login
-	    ? store_share_take_login(st, &login, "mail2", WINDOW, &err)
+	    ? store_share_take_login(st, &login, "mail2", false, WINDOW, &err)
 	    : store_share_take_word(st, &e->w, 1, WINDOW, &err);
 
 	if (rc == -1)
@@ -296,11 +296,79 @@ any_order(void **state)
 	}
 }
 
+static void
+change(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+}
+
+/* What is read again, as the clock was set, counts once, and as long as it
+ * says; what an admin deleted meanwhile stays deleted. */
+static void
+read_again(void **state)
+{
+	static const struct {
+		const char *name, *peer, *meanwhile, *want;
+	} rows[] = {
+		{ "nothing happened", "mail2", "", "50 1 1\n" },
+		{ "by another name", "mail3", "", "50 1 1\n" },
+		{ "a wrong clock moved it", "mail2",
+		    "UPDATE login SET last_at = 2, expires_at = 5",
+		    "50 1 1\n" },
+		{ "it had ended", "mail2", "DELETE FROM login", "50 1 1\n" },
+		{ "it is our own", NULL,
+		    "UPDATE login SET last_at = 2, expires_at = 5; "
+		    "UPDATE login_event SET source = 'file:x'",
+		    "50 1 1\n" },
+		{ "deleted", "mail2",
+		    "DELETE FROM login; "
+		    "INSERT INTO deleted (client, at) VALUES ('192.0.2.1', 50)",
+		    "" },
+		{ "our own, deleted", NULL,
+		    "DELETE FROM login; "
+		    "INSERT INTO deleted (client, at) VALUES ('192.0.2.1', 50)",
+		    "" },
+		{ "it was not known", "mail2",
+		    "DELETE FROM login; DELETE FROM login_event", "50 1 1\n" },
+	};
+	static const char sql[] =
+	    "SELECT last_at, count, (SELECT count(*) FROM login_event) "
+	    "FROM login WHERE expires_at = last_at + 3";
+	const struct store_share_login login = { .number = 7,
+		.at = 50,
+		.client = "192.0.2.1",
+		.user = "a",
+		.service = "imap",
+		.server = "dovecot" };
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct store *st = fresh_table();
+
+		ROW("%s", rows[i].name);
+		assert_int_equal(store_share_take_login(
+				     st, &login, "mail2", false, WINDOW, &err),
+		    0);
+		change(rows[i].meanwhile);
+		assert_int_equal(store_share_take_login(st, &login,
+				     rows[i].peer, true, WINDOW, &err),
+		    0);
+		assert_string_equal(ask(sql), rows[i].want);
+		store_close(&st);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_order),
+		cmocka_unit_test(read_again),
 	};
 
 	(void)snprintf(path, sizeof(path), "%s/logins.db", unit_memory_dir());
