@@ -211,7 +211,7 @@ works(struct share *s)
 
 /* What can be done without waiting. Returns false when it is time to wait. */
 static bool
-turn(struct share *s, bool readable)
+turn(struct share *s)
 {
 	struct err err = { .text = "" };
 	int in = 0, out = 0;
@@ -221,7 +221,7 @@ turn(struct share *s, bool readable)
 	if (open_store(s, &err) == -1 ||
 	    (s->in == NULL && connect_links(s, &err) == -1) ||
 	    (out = share_publish(s, &err)) == -1 ||
-	    (in = share_receive(s, readable, &err)) == -1) {
+	    (in = share_receive(s, &err)) == -1) {
 		failed(s, &err);
 		return false;
 	}
@@ -240,8 +240,8 @@ stopping(struct share *s)
 	return stop;
 }
 
-/* Wait up to ms for a poke or an answer. Returns whether an answer came. */
-static bool
+/* Wait up to ms for a poke or an answer. */
+static void
 wait_for_work(struct share *s, int ms)
 {
 	struct pollfd fds[] = {
@@ -251,25 +251,18 @@ wait_for_work(struct share *s, int ms)
 	};
 	uint64_t n;
 
-	if (poll(fds, 2, ms) <= 0)
-		return false;
-	if (fds[0].revents != 0)
+	if (poll(fds, 2, ms) > 0 && fds[0].revents != 0)
 		(void)!read(s->wake, &n, sizeof(n));
-	return fds[1].revents != 0;
 }
 
 static void *
 run(void *arg)
 {
 	struct share *s = arg;
-	bool readable = false;
 	struct err err;
 
-	while (!stopping(s)) {
-		bool more = turn(s, readable);
-
-		readable = wait_for_work(s, more ? 0 : TICK_MS);
-	}
+	while (!stopping(s))
+		wait_for_work(s, turn(s) ? 0 : TICK_MS);
 	while (s->out != NULL && share_publish(s, &err) == 1)
 		;
 	return NULL;

@@ -302,14 +302,26 @@ ask(struct share *s, int64_t ms, struct err *err)
 	return 0;
 }
 
+/* Take all of the answer that has come. 1: it is complete; 0; -1 with err. */
+static int
+take_answer(struct share *s, struct err *err)
+{
+	int done = 0;
+
+	while (done == 0 && link_readable(s->in))
+		done = link_taken(s->in, collect_entry, s, err);
+	return done;
+}
+
 int
-share_receive(struct share *s, bool readable, struct err *err)
+share_receive(struct share *s, struct err *err)
 {
 	int64_t ms = clock_monotonic_ms();
 
 	if (s->asked_ms == 0)
 		return ask(s, ms, err);
-	int done = readable ? link_taken(s->in, collect_entry, s, err) : 0;
+	/* first look: publishing may have waited for the table meanwhile */
+	int done = take_answer(s, err);
 
 	if (done == 0 && ms - s->asked_ms >= BLOCK_MS + LINK_WAIT_MS) {
 		err_set(err, ERR_IO, "%s: no answer in time",

@@ -79,7 +79,7 @@ int share_settle(struct share *s, struct err *err);
 
 /* share_in.c: ask for entries, or take an answer that has come. 1: there may be
  * more; 0; -1 with err. */
-int share_receive(struct share *s, bool readable, struct err *err);
+int share_receive(struct share *s, struct err *err);
 /* share_in.c: read the machines that the table knows. 0, or -1 with err. */
 int share_load_machines(struct share *s, struct err *err);
 

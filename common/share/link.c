@@ -519,6 +519,14 @@ link_fd(const struct link *l)
 	return l->redis->fd;
 }
 
+bool
+link_readable(const struct link *l)
+{
+	struct pollfd p = { .fd = l->redis->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
 static bool
 is_array(const redisReply *r, size_t n)
 {
@@ -667,6 +675,13 @@ link_fd(const struct link *l)
 {
 	(void)l;
 	return -1;
+}
+
+bool
+link_readable(const struct link *l)
+{
+	(void)l;
+	return false;
 }
 
 int

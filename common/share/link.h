@@ -92,6 +92,7 @@ int link_publish(struct link *l, const struct link_batch *b,
 int link_read(struct link *l, const char *position, int count, int block_ms,
     struct err *err);
 int link_fd(const struct link *l);
+bool link_readable(const struct link *l);
 
 /* Take what has come, by fn for each entry: its position, and its bytes (NULL:
  * it has no field "e"). Strings are fn's only until it returns.

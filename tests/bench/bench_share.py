@@ -331,7 +331,7 @@ def publishers(bench):
               used / entries * 1e7 / 1800, "")
 
 
-def cost(bench, count=300_000):
+def cost(bench, count=100_000):
     """What one collector reads in a second, alone and sharing."""
     alone, sharing, published = [], [], []
     for _ in range(ROUNDS):
