@@ -34,9 +34,9 @@ class Gate(Fleet):
         self.logins, self.denied = set(), set()
 
     def client(self):
-        """One that nobody has seen; an MTA can be asked about some."""
+        """One that nobody has seen."""
         n = next(self.numbers)
-        return f"203.0.113.{n}" if n < 240 else f"10.9.{n >> 8}.{n & 255}"
+        return f"10.9.{n >> 8}.{n & 255}"
 
     def log_in(self, member, n=1):
         clients = [self.client() for _ in range(n)]
@@ -91,7 +91,8 @@ def works_alone(gate, members=None):
         client, = gate.log_in(member)
         wait_for(lambda: member.do("known", client),
                  lambda: member.do("said"))
-        assert member.do("tries", client)[0] == 250
+        answer = member.do("tries", client)
+        assert answer[0] == 250, (answer, member.do("said"))
     wait_for(lambda: members[0].do("known", victim))
     gate.deny(members[0], victim)
     gate.closed()
@@ -336,5 +337,5 @@ def test_kills(gate):
             gate.closed()
     gate.agreed()
     gate.closed()
-    for client in [c for c in gate.denied if c.startswith("203.")][-3:]:
+    for client in list(gate.denied)[-3:]:
         assert gate.answers(client) == {550}

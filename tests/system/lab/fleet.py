@@ -28,6 +28,7 @@ KEY = "ab" * 32
 PRIMARY, REPLICA = 6379, 6380
 SLOW = 1000             # a slow way to a server: its port and this
 OWN = "alice@lab.test"
+CLIENTS = "10.9.0.0/16"     # besides those that each site has
 
 SHARE = """
 share: {{ servers = [ {servers} ]; user = "popgate"; name = "{name}";
@@ -210,6 +211,7 @@ class Member:
         ip("address", "add", f"10.77.{self.number}.2/24", "dev",
            self.end)
         ip("link", "set", self.end, "up")
+        self.site.namespace.anywhere(CLIENTS)
         super().furnish()
 
     def make_popgate(self):
@@ -347,8 +349,7 @@ class Member:
         reply = sent.data or sent.rcpt[0]
         if reply.code == 250 and recipient != OWN:
             self.taken.add(sent.token)
-        return (reply.code if sent.mail.code == 250 else sent.mail.code,
-                sent.token)
+        return sent.mail if sent.mail.code != 250 else reply
 
     def leaked(self):
         """What got out without having been taken from one who may relay."""
