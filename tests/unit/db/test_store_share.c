@@ -16,7 +16,8 @@ static char path[128];
 static void
 remove_table(void)
 {
-	static const char *const ends[] = { "", "-wal", "-shm" };
+	static const char *const ends[] = { "", "-wal", "-shm", ".words",
+		".words-wal", ".words-shm" };
 
 	for (size_t i = 0; i < LENGTH(ends); i++) {
 		char name[160];
@@ -363,12 +364,45 @@ read_again(void **state)
 	}
 }
 
+/* What an admin said when the clock was ahead: a denial that he ended has
+ * ended, though the words file has its end in the future. */
+static void
+ended_in_the_future(void **state)
+{
+	struct store *st = fresh_table(), *words;
+	const struct store_deny said = { .subject = "192.0.2.1",
+		.created_at = 500,
+		.expires_at = 500,
+		.reason = "undeny" };
+	const struct store_deny before = { .subject = "192.0.2.1",
+		.created_at = 400,
+		.expires_at = 9000,
+		.reason = "deny" };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_words_open(path, &words, &err), 0);
+	assert_int_equal(store_deny_set(words, &said, &err), 0);
+	for (int known = 0; known < 2; known++) {
+		ROW("%s", known ? "it was denied here" : "not known here");
+		if (known)
+			assert_int_equal(store_deny_set(st, &before, &err), 0);
+		assert_int_not_equal(
+		    store_take_words(st, words, 100, &err), -1);
+		assert_string_equal(
+		    ask("SELECT subject FROM deny WHERE expires_at > 100"), "");
+	}
+	store_close(&words);
+	store_close(&st);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_order),
 		cmocka_unit_test(read_again),
+		cmocka_unit_test(ended_in_the_future),
 	};
 
 	(void)snprintf(path, sizeof(path), "%s/logins.db", unit_memory_dir());
