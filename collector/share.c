@@ -141,12 +141,10 @@ meet_server(struct share *s)
 {
 	const char *server = link_server(s->out);
 
-	s->at.skew_s = link_skew_s(s->out);
 	if (strcmp(s->at.server, server) == 0)
 		return;
 	(void)snprintf(s->at.server, sizeof(s->at.server), "%s", server);
-	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
-	s->again = true;
+	share_read_again(s);
 }
 
 static int
@@ -177,6 +175,8 @@ failed(struct share *s, const struct err *err)
 	if (store_busy)
 		return; /* the next turn tries again */
 	disconnect(s);
+	/* it may have been too much for a slow line */
+	s->most = (s->most + 1) / 2;
 	s->server = (s->server + 1) % s->cfg->share.servers.n;
 	/* after each of them was tried */
 	if (s->server == 0)
@@ -204,13 +204,14 @@ works(struct share *s)
 		    s->cfg->share.servers.v[s->server]);
 	s->complained = false;
 	s->wait_ms = WAIT_MIN_MS;
+	s->most = s->most * 2 > SHARE_BATCH ? SHARE_BATCH : s->most * 2;
 }
 
 /* --- the thread --- */
 
 /* What can be done without waiting. Returns false when it is time to wait. */
 static bool
-turn(struct share *s, bool readable)
+turn(struct share *s)
 {
 	struct err err = { .text = "" };
 	int in = 0, out = 0;
@@ -220,7 +221,7 @@ turn(struct share *s, bool readable)
 	if (open_store(s, &err) == -1 ||
 	    (s->in == NULL && connect_links(s, &err) == -1) ||
 	    (out = share_publish(s, &err)) == -1 ||
-	    (in = share_receive(s, readable, &err)) == -1) {
+	    (in = share_receive(s, &err)) == -1) {
 		failed(s, &err);
 		return false;
 	}
@@ -239,8 +240,8 @@ stopping(struct share *s)
 	return stop;
 }
 
-/* Wait up to ms for a poke or an answer. Returns whether an answer came. */
-static bool
+/* Wait up to ms for a poke or an answer. */
+static void
 wait_for_work(struct share *s, int ms)
 {
 	struct pollfd fds[] = {
@@ -250,25 +251,18 @@ wait_for_work(struct share *s, int ms)
 	};
 	uint64_t n;
 
-	if (poll(fds, 2, ms) <= 0)
-		return false;
-	if (fds[0].revents != 0)
+	if (poll(fds, 2, ms) > 0 && fds[0].revents != 0)
 		(void)!read(s->wake, &n, sizeof(n));
-	return fds[1].revents != 0;
 }
 
 static void *
 run(void *arg)
 {
 	struct share *s = arg;
-	bool readable = false;
 	struct err err;
 
-	while (!stopping(s)) {
-		bool more = turn(s, readable);
-
-		readable = wait_for_work(s, more ? 0 : TICK_MS);
-	}
+	while (!stopping(s))
+		wait_for_work(s, turn(s) ? 0 : TICK_MS);
 	while (s->out != NULL && share_publish(s, &err) == 1)
 		;
 	return NULL;
@@ -364,6 +358,8 @@ share_start(struct config *cfg, share_note_fn *note_fn, struct share **s_r,
 	s->cfg = cfg;
 	s->note = note_fn;
 	s->wait_ms = WAIT_MIN_MS;
+	s->most = SHARE_BATCH;
+	s->again = true; /* it may have been ended while it did */
 	mutex_init(&s->mtx);
 	name_machine(s);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "collector/share_state.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/store.h"
 
-enum { BLOCK_MS = 1000 };
+enum { BLOCK_MS = 1000, CLOCK_SET_S = 60 };
 
 /* --- the machines --- */
 
@@ -59,7 +60,7 @@ load_machine(void *arg, const struct store_peer *peer)
 	if (l->failed)
 		return false;
 	m->number = peer->number;
-	m->known = true;
+	m->known = peer->number > 0;
 	if (*peer->name != '\0')
 		(void)snprintf(m->name, sizeof(m->name), "%s", peer->name);
 	return true;
@@ -74,6 +75,29 @@ share_load_machines(struct share *s, struct err *err)
 	if (store_each_peer(s->store, load_machine, &l, err) == -1 || l.failed)
 		return -1;
 	return 0;
+}
+
+void
+share_read_again(struct share *s)
+{
+	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
+	s->again = true;
+}
+
+/* What was read while our clock was wrong had come too early, or had ended. */
+static int
+clock_was_set(struct share *s, struct err *err)
+{
+	s->note(LOG_NOTICE,
+	    "share: a clock was set: reading again what still counts");
+	if (store_begin(s->store, err) == -1 ||
+	    store_peer_rewind(s->store, err) == -1 ||
+	    store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		return -1;
+	}
+	share_read_again(s);
+	return share_load_machines(s, err);
 }
 
 /* --- entries --- */
@@ -110,17 +134,30 @@ share_word(const struct share_entry *e)
 	return w;
 }
 
+/* peer NULL: it is our own. */
 static int
-take_login(
-    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+put_login(struct share *s, const struct share_entry *e, const char *peer,
+    int64_t now, struct err *err)
 {
-	struct share_machine *m = machine_of(s, e->origin, err);
+	int64_t window_s = s->cfg->logins.window_s;
 	const struct store_share_login login = { .number = e->number,
 		.at = e->at,
 		.client = e->subject,
 		.user = e->user,
 		.service = e->service,
 		.server = e->server };
+
+	if (e->at + window_s <= now)
+		return 0; /* counts no longer */
+	return store_share_take_login(
+	    s->store, &login, peer, s->again, window_s, err);
+}
+
+static int
+take_login(
+    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	struct share_machine *m = machine_of(s, e->origin, err);
 
 	if (m == NULL)
 		return -1;
@@ -130,10 +167,7 @@ take_login(
 	}
 	m->number = e->number;
 	m->moved = true;
-	if (e->at + s->cfg->logins.window_s <= now)
-		return 0; /* counts no longer */
-	return store_share_take_login(
-	    s->store, &login, m->name, s->cfg->logins.window_s, err);
+	return put_login(s, e, m->name, now, err);
 }
 
 /* The machine has published logins up to e->number, and the stream has them in
@@ -164,12 +198,16 @@ take_hello(
 static int
 take(struct share *s, const struct share_entry *e, int64_t now, struct err *err)
 {
-	if (strcmp(e->origin, s->at.origin) == 0)
+	bool own = strcmp(e->origin, s->at.origin) == 0;
+
+	if (own && (e->kind != SHARE_LOGIN || !s->again))
 		return 0;
 	if (e->at > now + LOGIN_FUTURE_S) {
-		s->refused[SHARE_FUTURE]++;
+		s->refused[SHARE_FUTURE] += !own;
 		return 0;
 	}
+	if (own)
+		return put_login(s, e, NULL, now, err);
 	if (e->kind == SHARE_LOGIN)
 		return take_login(s, e, now, err);
 	if (e->kind == SHARE_HELLO)
@@ -210,7 +248,7 @@ commit(struct share *s, struct err *err)
 	if (s->seen > 0)
 		(void)snprintf(
 		    s->at.position, sizeof(s->at.position), "%s", s->position);
-	if (s->seen < SHARE_BATCH)
+	if (s->seen < (size_t)s->asked)
 		s->at.heard_at = clock_now();
 	s->at.trouble[0] = '\0';
 	if (s->seen == 0 && s->saved_ms != 0 &&
@@ -247,34 +285,55 @@ collect_entry(void *arg, const char *position, const struct link_bytes *bytes)
 		s->refused[refusal]++;
 }
 
+static int
+ask(struct share *s, int64_t ms, struct err *err)
+{
+	int64_t moved_s = link_skew_s(s->in) - s->at.skew_s;
+
+	if ((moved_s > CLOCK_SET_S || moved_s < -CLOCK_SET_S) &&
+	    s->at.heard_at != 0 && clock_was_set(s, err) == -1)
+		return -1;
+	s->at.skew_s += moved_s;
+	s->n = s->seen = 0;
+	s->asked = s->most;
+	if (link_read(s->in, s->at.position, s->asked, BLOCK_MS, err) == -1)
+		return -1;
+	s->asked_ms = ms;
+	return 0;
+}
+
+/* Take all of the answer that has come. 1: it is complete; 0; -1 with err. */
+static int
+take_answer(struct share *s, struct err *err)
+{
+	int done = 0;
+
+	while (done == 0 && link_readable(s->in))
+		done = link_taken(s->in, collect_entry, s, err);
+	return done;
+}
+
 int
-share_receive(struct share *s, bool readable, struct err *err)
+share_receive(struct share *s, struct err *err)
 {
 	int64_t ms = clock_monotonic_ms();
 
-	if (s->asked_ms != 0 && !readable) {
-		if (ms - s->asked_ms < BLOCK_MS + LINK_WAIT_MS)
-			return 0;
+	if (s->asked_ms == 0)
+		return ask(s, ms, err);
+	/* first look: publishing may have waited for the table meanwhile */
+	int done = take_answer(s, err);
+
+	if (done == 0 && ms - s->asked_ms >= BLOCK_MS + LINK_WAIT_MS) {
 		err_set(err, ERR_IO, "%s: no answer in time",
 		    s->cfg->share.servers.v[s->server]);
 		return -1;
 	}
-	if (s->asked_ms == 0) {
-		s->n = s->seen = 0;
-		if (link_read(s->in, s->at.position, SHARE_BATCH, BLOCK_MS,
-			err) == -1)
-			return -1;
-		s->asked_ms = ms;
-		return 0;
-	}
-	int done = link_taken(s->in, collect_entry, s, err);
-
 	if (done != 1)
 		return done;
 	s->asked_ms = 0;
 	if (commit(s, err) == -1)
 		return -1;
-	if (s->seen < SHARE_BATCH)
+	if (s->seen < (size_t)s->asked)
 		s->again = false;
 	return 1;
 }

@@ -130,6 +130,13 @@ told_before(const struct share *s, int64_t now)
 
 enum { WORDS = 64 };
 
+/* How many rows of the history a batch has room for. */
+static int
+room(const struct share *s)
+{
+	return s->most > 2 * WORDS ? s->most - WORDS - 1 : WORDS;
+}
+
 /* Redis has taken the batch. */
 static int
 remember(struct batch_out *b, int64_t scanned, struct err *err)
@@ -163,8 +170,8 @@ share_publish(struct share *s, struct err *err)
 		s->store, told_before(s, now), WORDS, put_word, &b, err) == -1)
 		return -1;
 	int walked = store_share_each_login(s->store, s->at.scanned,
-	    now - s->cfg->logins.window_s, SHARE_BATCH - WORDS - 1, &scanned,
-	    put_login, &b, err);
+	    now - s->cfg->logins.window_s, room(s), &scanned, put_login, &b,
+	    err);
 
 	if (walked == -1)
 		return -1;
@@ -175,7 +182,7 @@ share_publish(struct share *s, struct err *err)
 		if (b.words > 0) /* too wide to be told */
 			return remember(&b, scanned, err);
 		s->at.scanned = scanned; /* others' logins: saved some time */
-		return walked == SHARE_BATCH - WORDS - 1;
+		return walked == room(s);
 	}
 	int64_t window_s = s->cfg->logins.window_s;
 	const struct link_batch batch = { .v = s->bytes,
@@ -198,7 +205,7 @@ share_publish(struct share *s, struct err *err)
 	(void)snprintf(s->at.entry, sizeof(s->at.entry), "%s", added);
 	if (remember(&b, scanned, err) == -1)
 		return -1;
-	return b.words == WORDS || walked == SHARE_BATCH - WORDS - 1;
+	return b.words == WORDS || walked == room(s);
 }
 
 /* --- agreeing --- */
@@ -217,8 +224,7 @@ rename_table(struct share *s, struct err *err)
 	s->at.scanned = 0;
 	s->at.entry[0] = '\0';
 	/* what came under the old name counted as our own */
-	(void)snprintf(s->at.position, sizeof(s->at.position), "0-0");
-	s->again = true;
+	share_read_again(s);
 	if (!first)
 		s->note(LOG_NOTICE,
 		    "share: the login table is older than what it has published: it publishes under a new name, and again what still counts");
@@ -231,6 +237,8 @@ static int
 publish_again(struct share *s, const struct link_mark *mark, struct err *err)
 {
 	s->at.entry[0] = '\0';
+	/* a stream that begins anew may do so before our position */
+	share_read_again(s);
 	s->at.published = mark->number;
 	s->at.scanned = mark->number < 0 ? 0 : mark->number;
 	s->note(LOG_NOTICE,

@@ -56,6 +56,8 @@ struct share {
 	int64_t hello_ms; /* last said; 0 never */
 	int64_t asked_ms; /* since when an answer is due from in; 0: none is */
 	bool again; /* reading what may have been read before */
+	int most; /* entries of a batch or an answer now, to SHARE_BATCH */
+	int asked; /* of the answer that is due */
 
 	/* out: a batch */
 	uint8_t sealed[SHARE_BATCH][SHARE_SEALED_MAX];
@@ -77,12 +79,16 @@ int share_settle(struct share *s, struct err *err);
 
 /* share_in.c: ask for entries, or take an answer that has come. 1: there may be
  * more; 0; -1 with err. */
-int share_receive(struct share *s, bool readable, struct err *err);
+int share_receive(struct share *s, struct err *err);
 /* share_in.c: read the machines that the table knows. 0, or -1 with err. */
 int share_load_machines(struct share *s, struct err *err);
 
 /* share_in.c: the word that an entry which is no login and no hello holds. */
 struct store_word share_word(const struct share_entry *entry);
+
+/* share_in.c: read the stream from its beginning. What has been read already
+ * counts once. */
+void share_read_again(struct share *s);
 
 /* Save s->at and the counts of refused entries. Inside a transaction. */
 int share_save(struct share *s, struct err *err);

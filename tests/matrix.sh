@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # matrix.sh - build programs and tests with every compiler that is here, at
-# each level of optimizing, with -flto, and for i386. A warning is an error.
-# `make matrix` runs it; it says what it skipped. An i386 build that links also
-# passes its unit tests. Words as arguments choose: sh tests/matrix.sh clang-19
+# each level of optimizing, with -flto, without sharing, and for i386. A warning
+# is an error. `make matrix` runs it; it says what it skipped. A build without
+# sharing, and an i386 build that links, also pass their unit tests. Words as arguments choose: sh tests/matrix.sh clang-19
 set -u
 cd "$(dirname "$0")/.."
 wanted=" $* "
@@ -42,6 +42,22 @@ done
 build gcc-O0 gcc ar "-O0 -g"
 build gcc-O3 gcc ar "-O3 -g"
 build gcc-lto gcc gcc-ar "-O2 -g -flto=auto"
+# without hiredis and libsodium everything works but sharing; who wants it is told
+case $wanted in "  " | *" no-share "*)
+	export HAVE_SHARE=
+	conf=build-matrix/no-share.conf
+	cat >$conf <<-END
+		share: { servers = [ "127.0.0.1:6379" ]; key_file = "/x"; };
+	END
+	build no-share gcc ar "-O2 -g" &&
+	    make -s unit BUILD=build-matrix/no-share &&
+	    ! ldd build-matrix/no-share/popgate-collector |
+	    grep -E 'hiredis|sodium' &&
+	    build-matrix/no-share/popgatectl -c $conf check-config 2>&1 |
+	    grep 'built without sharing' || failed="$failed no-share-unit"
+	unset HAVE_SHARE
+	;;
+esac
 # the 32-bit libraries need a system of their own, such as an i386 chroot;
 # there, make check is all that is to be run
 if echo 'int main(void) { return 0; }' |

@@ -89,7 +89,16 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
 proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) tests/proof
+	    -p no:cacheprovider -n $(JOBS) tests/proof/test_*_faults.py
+
+# three machines, a Redis and its replica: every fault, and 200 kills
+$(BUILD)/proof/clock.so: tests/proof/clock.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -shared -fPIC -o $@ $<
+proof-fleet: $(PROGRAMS) $(BUILD)/proof/clock.so	## what may happen to machines that share one gate (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
+	    -p no:cacheprovider tests/proof/test_fleet.py
 
 # one room or all: nothing but unit tests, in a /tmp of their own
 ROOM     ?=
@@ -190,7 +199,8 @@ bench:				## measure the milter against a bare filter
 bench-postfix:			## measure what popgate costs a real Postfix (as root)
 bench-ctl:			## measure popgatectl on large tables
 bench-collector:		## measure parser and collector
-bench bench-postfix bench-ctl bench-collector: bench-build
+bench-share:			## measure what sharing between machines costs
+bench bench-postfix bench-ctl bench-collector bench-share: bench-build
 bench:
 	$(PYTHON) tests/bench/bench.py --build $(BUILD)
 	$(BUILD)/bench/bench_limiter $(BUILD)/bench
@@ -207,6 +217,8 @@ bench-collector:
 	rm -f $(BUILD)/bench/maillog
 	-$(PYTHON) tests/bench/bench_collector.py \
 	    --build $(abspath $(BUILD)) --dir $(abspath $(BUILD))/bench
+bench-share:
+	$(PYTHON) tests/bench/bench_share.py --build $(BUILD)
 
 # --- reading ---
 

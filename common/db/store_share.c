@@ -182,6 +182,16 @@ store_peer_prune(struct store *st, int64_t cutoff, struct err *err)
 	return db_run(st->db, stmt, "peers", err);
 }
 
+static const char peer_rewind_sql[] = "UPDATE share_peer SET number = 0";
+
+int
+store_peer_rewind(struct store *st, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, peer_rewind_sql, err);
+
+	return stmt == NULL ? -1 : db_run(st->db, stmt, "peers", err);
+}
+
 static const char peers_sql[] =
     "SELECT origin, name, number, heard_at, read_at FROM share_peer "
     "ORDER BY name, origin";

@@ -106,12 +106,15 @@ int store_word_say(
 /* --- what others published --- */
 
 /* A login of another machine.
- *   peer       its name, for the history
+ *   peer       its name, for the history; NULL: it is our own, which a clock
+ *              that was wrong may have moved
+ *   again      it may have been taken already: then it counts once, but as long
+ *              as it says
  *   window_s   how long a login counts here
  * 0, or -1 with err. */
 int
 store_share_take_login(struct store *st, const struct store_share_login *login,
-    const char *peer, int64_t window_s, struct err *err);
+    const char *peer, bool again, int64_t window_s, struct err *err);
 
 /* A word of another machine. 0, or -1 with err. */
 int store_share_take_word(struct store *st, const struct store_word *word,
@@ -128,6 +131,8 @@ int store_peer_advance(
 /* It said hello. */
 int store_peer_hello(
     struct store *st, const struct store_peer *peer, struct err *err);
+/* Of no peer has any login been read. 0, or -1 with err. */
+int store_peer_rewind(struct store *st, struct err *err);
 int store_peer_prune(struct store *st, int64_t cutoff, struct err *err);
 int store_each_peer(struct store *st,
     bool (*fn)(void *arg, const struct store_peer *peer), void *arg,

@@ -247,16 +247,39 @@ static const char take_login_sql[] =
     "server), "
     "first_at = min(first_at, excluded.first_at), "
     "last_at = max(last_at, excluded.last_at), "
-    "expires_at = max(expires_at, excluded.expires_at), count = count + 1";
+    "expires_at = max(expires_at, excluded.expires_at), count = count + ?7";
+
+static const char knows_login_sql[] =
+    "SELECT EXISTS (SELECT 1 FROM login_event WHERE client = ?1 AND "
+    "user = ?2 AND at = ?3 AND position = ?4 AND "
+    "substr(source, 1, 6) = 'share:')";
+
+/* Has it been taken already? 1, 0, or -1 with err. */
+static int
+knows_login(
+    struct store *st, const struct store_share_login *l, struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, knows_login_sql, err);
+
+	if (stmt == NULL)
+		return -1;
+	store_bind_text(stmt, 1, l->client);
+	store_bind_text(stmt, 2, l->user);
+	(void)sqlite3_bind_int64(stmt, 3, l->at);
+	(void)sqlite3_bind_int64(stmt, 4, l->number);
+	return (int)db_step_number(st->db, stmt, "history", err);
+}
 
 int
 store_share_take_login(struct store *st, const struct store_share_login *l,
-    const char *peer, int64_t window_s, struct err *err)
+    const char *peer, bool again, int64_t window_s, struct err *err)
 {
 	sqlite3_stmt *stmt = store_stmt(st, take_login_sql, err);
 	char source[80], line[120];
+	int known = peer == NULL;
 
-	if (stmt == NULL)
+	if (stmt == NULL ||
+	    (!known && again && (known = knows_login(st, l, err)) == -1))
 		return -1;
 	store_bind_text(stmt, 1, l->client);
 	store_bind_text(stmt, 2, l->user);
@@ -264,11 +287,14 @@ store_share_take_login(struct store *st, const struct store_share_login *l,
 	store_bind_text(stmt, 4, l->server);
 	(void)sqlite3_bind_int64(stmt, 5, l->at);
 	(void)sqlite3_bind_int64(stmt, 6, window_s);
+	(void)sqlite3_bind_int(stmt, 7, !known);
 	if (db_run(st->db, stmt, "login", err) == -1 ||
 	    (sqlite3_changes(st->db) > 0 &&
 		store_sessions_window(
 		    st, l->client, l->user, l->at + window_s, err) == -1))
 		return -1;
+	if (known)
+		return 0;
 	(void)snprintf(source, sizeof(source), "share:%.64s", peer);
 	(void)snprintf(line, sizeof(line),
 	    "shared by %.64s: its history has the line as number %lld", peer,

@@ -50,14 +50,18 @@ take_deny(void *arg, const struct store_deny *deny)
 {
 	struct taking *t = arg;
 	sqlite3_stmt *stmt = store_stmt(t->st, word_deny_sql, t->err);
+	int64_t until = deny->expires_at;
 
+	/* a denial that was ended by a clock that was ahead has ended */
+	if (until <= deny->created_at && until > t->now)
+		until = t->now;
 	t->failed = stmt == NULL;
 	if (t->failed)
 		return false;
 	store_bind_text(stmt, 1, deny->subject);
 	store_bind_text(stmt, 2, deny->is_user ? "user" : "client");
 	(void)sqlite3_bind_int64(stmt, 3, deny->created_at);
-	(void)sqlite3_bind_int64(stmt, 4, deny->expires_at);
+	(void)sqlite3_bind_int64(stmt, 4, until);
 	store_bind_text(stmt, 5, deny->reason);
 	(void)sqlite3_bind_int64(stmt, 6, t->now);
 	t->failed = db_run(t->st->db, stmt, "deny", t->err) == -1;

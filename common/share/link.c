@@ -2,7 +2,9 @@
 #include "common/share/link.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +22,13 @@ struct link {
 	char where[160]; /* for errors */
 	char stream[80];
 	char server[LINK_SERVER_MAX];
-	int64_t skew_s; /* its clock is ahead of ours by */
 	/* its time of day less our monotonic clock, which nobody sets */
 	int64_t offset_ms;
+	int64_t until_ms; /* what is asked now is answered by then, or fails */
+	size_t taken; /* bytes of the answer that is under way */
 };
+
+enum { ANSWER_MAX = 16 * 1024 * 1024 }; /* bytes; SHARE_BATCH needs 3 MB */
 
 static const struct timeval wait_time = { .tv_sec = LINK_WAIT_MS / 1000 };
 
@@ -51,13 +56,107 @@ fail_io(const struct link *l, struct err *err)
 	return fail(l, *text == '\0' ? "the connection broke" : text, err);
 }
 
+static int
+fail_late(const struct link *l, struct err *err)
+{
+	return fail(l, "no answer in time", err);
+}
+
+/* --- asking --- */
+
+/* From now on LINK_WAIT_MS for all that is written and read: whoever sends or
+ * takes a byte now and then holds nobody. */
+static void
+begin(struct link *l)
+{
+	l->until_ms = clock_monotonic_ms() + LINK_WAIT_MS;
+}
+
+/* Write all that was appended. 0, or -1 with err. */
+static int
+write_all(struct link *l, struct err *err)
+{
+	for (int done = 0; !done;) {
+		if (redisBufferWrite(l->redis, &done) != REDIS_OK)
+			return fail_io(l, err);
+		if (!done && clock_monotonic_ms() >= l->until_ms)
+			return fail_late(l, err);
+	}
+	return 0;
+}
+
+/* Read what has come. 0, or -1 with err. */
+static int
+read_some(struct link *l, struct err *err)
+{
+	size_t before = l->redis->reader->len;
+
+	if (redisBufferRead(l->redis) != REDIS_OK)
+		return fail_io(l, err);
+	l->taken += l->redis->reader->len - before;
+	return l->taken <= ANSWER_MAX
+	    ? 0
+	    : fail(l,
+		  "an answer that is too long: does somebody else write to the stream?",
+		  err);
+}
+
+/* Wait for something to read. 0, or -1 with err. */
+static int
+await(struct link *l, struct err *err)
+{
+	struct pollfd p = { .fd = l->redis->fd, .events = POLLIN };
+	int64_t left_ms;
+
+	while ((left_ms = l->until_ms - clock_monotonic_ms()) > 0) {
+		int rc = poll(&p, 1, (int)left_ms);
+
+		if (rc == 1)
+			return 0;
+		if (rc == -1 && errno != EINTR)
+			return fail(l, strerror(errno), err);
+	}
+	return fail_late(l, err);
+}
+
+/* The answer, if it has come as a whole; else *r is NULL. 0, or -1 with err. */
+static int
+parsed(struct link *l, redisReply **r, struct err *err)
+{
+	void *reply = NULL;
+
+	*r = NULL;
+	if (redisGetReplyFromReader(l->redis, &reply) != REDIS_OK)
+		return fail_io(l, err);
+	*r = reply;
+	if (reply != NULL)
+		l->taken = 0;
+	return 0;
+}
+
+/* The next answer of whatever type; NULL with err. */
+static redisReply *
+next_answer(struct link *l, struct err *err)
+{
+	redisReply *r;
+
+	if (write_all(l, err) == -1)
+		return NULL;
+	for (;;) {
+		if (parsed(l, &r, err) == -1)
+			return NULL;
+		if (r != NULL)
+			return r;
+		if (await(l, err) == -1 || read_some(l, err) == -1)
+			return NULL;
+	}
+}
+
 /* Is this answer of the type that was asked for? Else err says what Redis did.
  */
 static int
 expect(const struct link *l, const redisReply *r, int type, struct err *err)
 {
-	if (r == NULL)
-		return fail_io(l, err);
 	if (r->type == REDIS_REPLY_ERROR)
 		return fail(l, r->str, err);
 	if (r->type != type)
@@ -74,10 +173,17 @@ ask(struct link *l, int type, struct err *err, const char *format, ...)
 {
 	va_list ap;
 
+	begin(l);
 	va_start(ap, format);
-	redisReply *r = redisvCommand(l->redis, format, ap);
+	int rc = redisvAppendCommand(l->redis, format, ap);
 	va_end(ap);
-	if (expect(l, r, type, err) == 0)
+	if (rc != REDIS_OK) {
+		(void)fail_io(l, err);
+		return NULL;
+	}
+	redisReply *r = next_answer(l, err);
+
+	if (r == NULL || expect(l, r, type, err) == 0)
 		return r;
 	freeReplyObject(r);
 	return NULL;
@@ -169,7 +275,6 @@ see_primary(struct link *l, struct err *err)
 static int
 read_clock(struct link *l, struct err *err)
 {
-	int64_t before_s = clock_now();
 	redisReply *r = ask(l, REDIS_REPLY_ARRAY, err, "TIME");
 
 	if (r == NULL)
@@ -177,7 +282,6 @@ read_clock(struct link *l, struct err *err)
 	if (r->elements == 2 && r->element[0]->type == REDIS_REPLY_STRING) {
 		int64_t its_s = strtoll(r->element[0]->str, NULL, 10);
 
-		l->skew_s = its_s - before_s;
 		l->offset_ms = its_s * 1000 - clock_monotonic_ms();
 	}
 	freeReplyObject(r);
@@ -225,7 +329,7 @@ link_server(const struct link *l)
 int64_t
 link_skew_s(const struct link *l)
 {
-	return l->skew_s;
+	return (clock_monotonic_ms() + l->offset_ms) / 1000 - clock_now();
 }
 
 /* --- publishing --- */
@@ -259,15 +363,11 @@ read_mark(const redisReply *mark, const redisReply *found, struct link_mark *m)
 static redisReply *
 answer(struct link *l, struct err *err)
 {
-	void *r = NULL;
+	redisReply *r = next_answer(l, err);
 
-	if (redisGetReply(l->redis, &r) != REDIS_OK) {
-		(void)fail_io(l, err);
-		return NULL;
-	}
-	if (((redisReply *)r)->type != REDIS_REPLY_ERROR)
+	if (r == NULL || r->type != REDIS_REPLY_ERROR)
 		return r;
-	(void)fail(l, ((redisReply *)r)->str, err);
+	(void)fail(l, r->str, err);
 	freeReplyObject(r);
 	return NULL;
 }
@@ -281,6 +381,7 @@ ask_mark(struct link *l, bool watch, const char *origin, const char *entry,
 	redisReply *watched = NULL, *mark = NULL, *found = NULL;
 	int ret = -1;
 
+	begin(l);
 	if ((watch &&
 		redisAppendCommand(
 		    l->redis, "WATCH %s:%s", l->stream, origin) != REDIS_OK) ||
@@ -378,6 +479,7 @@ link_publish(struct link *l, const struct link_batch *b,
 		freeReplyObject(r);
 		return r == NULL ? -1 : 0;
 	}
+	begin(l);
 	if (append_batch(l, b) != REDIS_OK)
 		return fail_io(l, err);
 	/* MULTI, then each command queued, then EXEC */
@@ -390,6 +492,10 @@ link_publish(struct link *l, const struct link_batch *b,
 			ret = exec_done(l, r, b->n + 1, added_r, err);
 		freeReplyObject(r);
 	}
+	/* no transaction of Redis takes back what it did before an error: the
+	 * mark may tell of entries that aren't there */
+	if (ret == -1)
+		(void)link_forget(l, b->origin, NULL);
 	return ret;
 }
 
@@ -399,22 +505,26 @@ int
 link_read(struct link *l, const char *position, int count, int block_ms,
     struct err *err)
 {
-	int done = 0;
-
+	begin(l);
 	if (redisAppendCommand(l->redis,
 		"XREAD COUNT %d BLOCK %d STREAMS %s %s", count, block_ms,
 		l->stream, position) != REDIS_OK)
 		return fail_io(l, err);
-	while (!done)
-		if (redisBufferWrite(l->redis, &done) != REDIS_OK)
-			return fail_io(l, err);
-	return 0;
+	return write_all(l, err);
 }
 
 int
 link_fd(const struct link *l)
 {
 	return l->redis->fd;
+}
+
+bool
+link_readable(const struct link *l)
+{
+	struct pollfd p = { .fd = l->redis->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
 }
 
 static bool
@@ -467,21 +577,18 @@ link_taken(struct link *l,
     void (*fn)(void *arg, const char *position, const struct link_bytes *entry),
     void *arg, struct err *err)
 {
-	void *reply = NULL;
+	redisReply *r;
 	int ret = 1;
 
-	if (redisBufferRead(l->redis) != REDIS_OK ||
-	    redisGetReplyFromReader(l->redis, &reply) != REDIS_OK)
-		return fail_io(l, err);
-	if (reply == NULL)
+	if (read_some(l, err) == -1 || parsed(l, &r, err) == -1)
+		return -1;
+	if (r == NULL)
 		return 0;
-	const redisReply *r = reply;
-
 	if (r->type == REDIS_REPLY_ERROR)
 		ret = fail(l, r->str, err);
 	else if (r->type != REDIS_REPLY_NIL && !take_entries(r, fn, arg))
 		ret = fail(l, "an answer that no Redis gives", err);
-	freeReplyObject(reply);
+	freeReplyObject(r);
 	return ret;
 }
 
@@ -568,6 +675,13 @@ link_fd(const struct link *l)
 {
 	(void)l;
 	return -1;
+}
+
+bool
+link_readable(const struct link *l)
+{
+	(void)l;
+	return false;
 }
 
 int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* link - a connection to the Redis (or Valkey) that carries the stream, by
- * hiredis. Every wait has an end: a Redis that hangs costs its caller
- * LINK_WAIT_MS, and is an error like one that is down. Only a primary is used:
+ * hiredis. Every wait and every answer has an end: a Redis that hangs costs its
+ * caller LINK_WAIT_MS, however many bytes it sends meanwhile, and is an error
+ * like one that is down. Only a primary is used:
  * what a replica takes or has may be nobody else's.
  *
  * Keys: STREAM is the stream, each entry of it one field "e"; STREAM:ORIGIN is
@@ -23,7 +24,8 @@ struct err;
 struct link;
 
 enum {
-	LINK_WAIT_MS = 2000, /* for a connection, and for an answer */
+	LINK_WAIT_MS =
+	    2000, /* for a connection, and for a question's answers */
 	LINK_SERVER_MAX = 64, /* of link_server() */
 	LINK_POSITION_MAX = 48
 };
@@ -43,7 +45,7 @@ void link_close(struct link **l); /* NULL-safe */
 /* Which history of data it is: another one after a fail-over, or a restart that
  * may have lost some. Positions of one mean nothing in another. */
 const char *link_server(const struct link *l);
-/* How many seconds its clock is ahead of ours. */
+/* How many seconds its clock is ahead of ours now. */
 int64_t link_skew_s(const struct link *l);
 
 /* How much Redis holds of a login table: all up to its login of this number and
@@ -90,6 +92,7 @@ int link_publish(struct link *l, const struct link_batch *b,
 int link_read(struct link *l, const char *position, int count, int block_ms,
     struct err *err);
 int link_fd(const struct link *l);
+bool link_readable(const struct link *l);
 
 /* Take what has come, by fn for each entry: its position, and its bytes (NULL:
  * it has no field "e"). Strings are fn's only until it returns.

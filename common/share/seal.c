@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,12 +13,6 @@
 
 #ifdef POPGATE_SHARE
 #include <sodium.h>
-
-bool
-share_built(void)
-{
-	return true;
-}
 
 static int
 ready(struct err *err)
@@ -152,12 +147,6 @@ share_open(const struct share_keys *keys, const char *stream,
 
 static const char absent[] =
     "this popgate was built without sharing (hiredis and libsodium)";
-
-bool
-share_built(void)
-{
-	return false;
-}
 
 int
 share_key_read(const char *path, struct share_keys *keys, struct err *err)

@@ -9,7 +9,6 @@
 #ifndef POPGATE_SHARE_SEAL_H
 #define POPGATE_SHARE_SEAL_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +28,6 @@ struct share_keys {
 	uint8_t key[2][SHARE_KEY_BYTES];
 	unsigned n;
 };
-
-/* Was this popgate built with libsodium and hiredis? */
-bool share_built(void);
 
 /* Add the key of the file at path: 64 hexadecimal digits. The file may be read
  * and written by its owner and read by its group: not by others. Returns 0, or

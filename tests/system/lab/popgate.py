@@ -30,6 +30,7 @@ collector: {{ sources = ( {sources} ); {collector_user}
              status = "unix:{data}/collector.sock"; }};
 metrics:   {{ milter = "unix:{sockets}/metrics.sock";
              collector = "unix:{data}/metrics.sock"; }};
+{share}
 """
 
 
@@ -46,7 +47,7 @@ class Popgate:
             sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
-            trusted=_list(trusted), relay="", limits="", logins="",
+            trusted=_list(trusted), relay="", limits="", logins="", share="",
             sessions='drain_timeout = "1s";',
             milter_user=f'user = "{users[0] if users else "root"}";',
             collector_user=f'user = "{users[1] if users else "root"}";')

@@ -53,9 +53,12 @@ class Lab:
         self.inner = World(site, "inner", site.inner).start()
         self.dovecot = Dovecot(site).start()
         self.mta = self.make_mta()
-        self.popgate = Popgate(site, self.domains, self.mta_group).start()
+        self.popgate = self.make_popgate().start()
         self.connect()
         self.mta.start()
+
+    def make_popgate(self):
+        return Popgate(self.site, self.domains, self.mta_group)
 
     def connect(self):
         """What is still to be done when popgate's configuration is there."""

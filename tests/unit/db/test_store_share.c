@@ -16,7 +16,8 @@ static char path[128];
 static void
 remove_table(void)
 {
-	static const char *const ends[] = { "", "-wal", "-shm" };
+	static const char *const ends[] = { "", "-wal", "-shm", ".words",
+		".words-wal", ".words-shm" };
 
 	for (size_t i = 0; i < LENGTH(ends); i++) {
 		char name[160];
@@ -91,7 +92,7 @@ take(struct store *st, const struct entry *e)
 		.server = "dovecot" };
 	struct err err = { .text = "" };
 	int rc = e->login
-	    ? store_share_take_login(st, &login, "mail2", WINDOW, &err)
+	    ? store_share_take_login(st, &login, "mail2", false, WINDOW, &err)
 	    : store_share_take_word(st, &e->w, 1, WINDOW, &err);
 
 	if (rc == -1)
@@ -296,11 +297,112 @@ any_order(void **state)
 	}
 }
 
+static void
+change(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
+}
+
+/* What is read again, as the clock was set, counts once, and as long as it
+ * says; what an admin deleted meanwhile stays deleted. */
+static void
+read_again(void **state)
+{
+	static const struct {
+		const char *name, *peer, *meanwhile, *want;
+	} rows[] = {
+		{ "nothing happened", "mail2", "", "50 1 1\n" },
+		{ "by another name", "mail3", "", "50 1 1\n" },
+		{ "a wrong clock moved it", "mail2",
+		    "UPDATE login SET last_at = 2, expires_at = 5",
+		    "50 1 1\n" },
+		{ "it had ended", "mail2", "DELETE FROM login", "50 1 1\n" },
+		{ "it is our own", NULL,
+		    "UPDATE login SET last_at = 2, expires_at = 5; "
+		    "UPDATE login_event SET source = 'file:x'",
+		    "50 1 1\n" },
+		{ "deleted", "mail2",
+		    "DELETE FROM login; "
+		    "INSERT INTO deleted (client, at) VALUES ('192.0.2.1', 50)",
+		    "" },
+		{ "our own, deleted", NULL,
+		    "DELETE FROM login; "
+		    "INSERT INTO deleted (client, at) VALUES ('192.0.2.1', 50)",
+		    "" },
+		{ "it was not known", "mail2",
+		    "DELETE FROM login; DELETE FROM login_event", "50 1 1\n" },
+	};
+	static const char sql[] =
+	    "SELECT last_at, count, (SELECT count(*) FROM login_event) "
+	    "FROM login WHERE expires_at = last_at + 3";
+	const struct store_share_login login = { .number = 7,
+		.at = 50,
+		.client = "192.0.2.1",
+		.user = "a",
+		.service = "imap",
+		.server = "dovecot" };
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct store *st = fresh_table();
+
+		ROW("%s", rows[i].name);
+		assert_int_equal(store_share_take_login(
+				     st, &login, "mail2", false, WINDOW, &err),
+		    0);
+		change(rows[i].meanwhile);
+		assert_int_equal(store_share_take_login(st, &login,
+				     rows[i].peer, true, WINDOW, &err),
+		    0);
+		assert_string_equal(ask(sql), rows[i].want);
+		store_close(&st);
+	}
+}
+
+/* What an admin said when the clock was ahead: a denial that he ended has
+ * ended, though the words file has its end in the future. */
+static void
+ended_in_the_future(void **state)
+{
+	struct store *st = fresh_table(), *words;
+	const struct store_deny said = { .subject = "192.0.2.1",
+		.created_at = 500,
+		.expires_at = 500,
+		.reason = "undeny" };
+	const struct store_deny before = { .subject = "192.0.2.1",
+		.created_at = 400,
+		.expires_at = 9000,
+		.reason = "deny" };
+	struct err err;
+
+	(void)state;
+	assert_int_equal(store_words_open(path, &words, &err), 0);
+	assert_int_equal(store_deny_set(words, &said, &err), 0);
+	for (int known = 0; known < 2; known++) {
+		ROW("%s", known ? "it was denied here" : "not known here");
+		if (known)
+			assert_int_equal(store_deny_set(st, &before, &err), 0);
+		assert_int_not_equal(
+		    store_take_words(st, words, 100, &err), -1);
+		assert_string_equal(
+		    ask("SELECT subject FROM deny WHERE expires_at > 100"), "");
+	}
+	store_close(&words);
+	store_close(&st);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_order),
+		cmocka_unit_test(read_again),
+		cmocka_unit_test(ended_in_the_future),
 	};
 
 	(void)snprintf(path, sizeof(path), "%s/logins.db", unit_memory_dir());
