@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/incident/story.h"
 #include "ctl/shell.h"
 
 enum {
 	SUSPICIOUS_SENDERS = 10, /* more than one person has */
-	CLIENTS = 5 /* that are named in a step */
+	CLIENTS = 5, /* that are named in a step */
+	DAY_S = 86400
 };
 
 bool
@@ -241,7 +243,11 @@ story_steps(struct story *s)
 bool
 story_has_lines(const struct story *s)
 {
-	return s->stats.of_mta > 0 && s->stats.last_at >= s->since;
+	int64_t since = s->ctl->now - DAY_S;
+
+	/* a server that was stopped, or is asked about minutes, is silent */
+	return s->stats.of_mta > 0 &&
+	    s->stats.last_at >= (s->since < since ? s->since : since);
 }
 
 int

@@ -71,7 +71,8 @@ bool story_is_suspicious(const struct incident_group *g);
 
 /* Has an earlier group that is suspicious the same user? */
 bool story_told_before(const struct story *s, size_t at);
-/* Did the mail server write anything in the time that was asked for? */
+/* Did the mail server write anything in the time that was asked for, or in the
+ * last day? */
 bool story_has_lines(const struct story *s);
 
 /* Fill in s->step from the groups: what to do, in order. */

@@ -88,8 +88,9 @@ int stage_open(
 void stage_close(struct stage **stage);
 
 /* May root run what this file names: does it, and every directory above, belong
- * to root alone? stage_open() asks that of spec->dir's files. 0, or -1 with
- * err, which names what is somebody else's. */
+ * to root alone? So may it where the machine's mail server has its own: whoever
+ * can write there has root by that server already. stage_open() asks that of
+ * spec->dir's files. 0, or -1 with err, which names what is somebody else's. */
 int stage_trusts(const char *path, struct err *err);
 
 enum stage_tls {
