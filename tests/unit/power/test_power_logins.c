@@ -202,7 +202,7 @@ administer(void)
 static struct collect *
 collector(void)
 {
-	struct collect *c;
+	struct collect *c = NULL;
 	struct err err;
 
 	if (config_load(power_path(world, "popgate.conf"), &cfg_read, &err) ==
