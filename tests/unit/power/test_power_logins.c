@@ -338,8 +338,8 @@ look(bool all)
 
 	look_at_lines(db, all);
 	look_at_words(db, words);
-	(void)sqlite3_close(words);
-	(void)sqlite3_close(db);
+	assert_int_equal(sqlite3_close(words), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void
