@@ -46,7 +46,9 @@ LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
 	    unit/logs/test_follow_between daemon/test_log daemon/test_sockets unit/logs/test_follow \
 	    daemon/test_fair unit/db/test_audit daemon/test_stop)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
-$(RUNS): run/%: % $(PROGRAMS) $(BUILD)/system/confined
+# Debian's package is built with the unit tests, and without libseccomp
+$(addprefix run/,$(DAEMON)): $(BUILD)/system/confined
+$(RUNS): run/%: % $(PROGRAMS)
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
 check: $(LONGEST) arrows banned fresh hardened unit daemon	## all tests but those on real servers
@@ -87,7 +89,7 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
-proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
+proof-faults: $(PROGRAMS) $(TOOLS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof
 
