@@ -44,7 +44,8 @@ fuzz-build: $(FUZZ)
 # as many at once as make is told to run, those first that take longest
 LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
 	    unit/logs/test_follow_between daemon/test_log daemon/test_sockets unit/logs/test_follow \
-	    daemon/test_fair unit/db/test_audit daemon/test_stop)
+	    daemon/test_fair unit/db/test_audit daemon/test_stop \
+	    unit/power/test_power_audit)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
 # Debian's package is built with the unit tests, and without libseccomp
 $(addprefix run/,$(DAEMON)): $(BUILD)/system/confined
@@ -100,6 +101,7 @@ test san tsan matrix analyze fuzz fuzz-replay: export WERROR = 1
 
 # random histories where each is slow; make check plays thousands
 san tsan: export POPGATE_HISTORIES = 100
+san tsan: export POPGATE_POWER = 10
 SAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all
 # what it adds to the code confuses gcc's flow analysis
