@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* popgatectl's language: the table below dispatches, documents and completes the
- * subcommands, which commands/, why/ and doctor/ define. Called as vsmtprelay, it
- * speaks that utility's language (commands/vsmtprelay.c). */
+/* popgatectl's language: the table below dispatches, documents and completes
+ * the subcommands, which commands/, why/ and doctor/ define. Called as
+ * vsmtprelay, it speaks that utility's language (commands/vsmtprelay.c). */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

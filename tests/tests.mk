@@ -44,9 +44,12 @@ fuzz-build: $(FUZZ)
 # as many at once as make is told to run, those first that take longest
 LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
 	    unit/logs/test_follow_between daemon/test_log daemon/test_sockets unit/logs/test_follow \
-	    daemon/test_fair unit/db/test_audit daemon/test_stop)
+	    daemon/test_fair unit/db/test_audit daemon/test_stop \
+	    unit/power/test_power_audit)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
-$(RUNS): run/%: % $(PROGRAMS) $(BUILD)/system/confined
+# Debian's package is built with the unit tests, and without libseccomp
+$(addprefix run/,$(DAEMON)): $(BUILD)/system/confined
+$(RUNS): run/%: % $(PROGRAMS)
 	@echo "== $<"; POPGATE_BUILD=$(BUILD) $<
 
 check: $(LONGEST) arrows banned fresh hardened unit daemon	## all tests but those on real servers
@@ -87,7 +90,7 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
-proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
+proof-faults: $(PROGRAMS) $(TOOLS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider -n $(JOBS) tests/proof/test_*_faults.py
 
@@ -120,6 +123,7 @@ test san tsan matrix analyze fuzz fuzz-replay: export WERROR = 1
 
 # random histories where each is slow; make check plays thousands
 san tsan: export POPGATE_HISTORIES = 100
+san tsan: export POPGATE_POWER = 10
 SAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all
 # what it adds to the code confuses gcc's flow analysis

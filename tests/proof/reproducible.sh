@@ -7,11 +7,12 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d /var/tmp/popgate-twice-XXXXXX)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/a" "$work/another directory" "$work/a/popgate"
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 first=$work/a/popgate
-second="$work/a-much-longer-directory"
-rmdir "$work/another directory"
-mkdir "$second"
+second=$work/a-much-longer-directory
+mkdir -p "$first" "$second"
 for tree in "$first" "$second"; do
 	git archive HEAD | tar -x -C "$tree"
 done

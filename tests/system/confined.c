@@ -15,13 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
+#define SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED true
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED false
 #endif
 
 enum { CALLS = 4000, NUMBERS = 1024, LINE_LEN = 4000 };
@@ -170,9 +172,8 @@ main(int argc, char **argv)
 	    path, sizeof(path), "%.*s/calls", (int)(slash - argv[0]), argv[0]);
 	read_calls(path);
 	read_unit(argv[1]);
-#ifndef SANITIZED
-	filter();
-#endif
+	if (!SANITIZED)
+		filter();
 	(void)execv(argv[2], argv + 2);
 	die(argv[2], NULL);
 }

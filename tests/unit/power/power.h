@@ -106,7 +106,7 @@ power_look(const char *name)
 		return db;
 	}
 	(void)sqlite3_finalize(stmt);
-	(void)sqlite3_close(db);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 	return NULL;
 }
 

@@ -172,7 +172,7 @@ checkpoint(void)
 		    disk_chance(2) == 0 ? "PRAGMA wal_checkpoint(TRUNCATE)"
 					: "PRAGMA wal_checkpoint(PASSIVE)",
 		    NULL, NULL, NULL);
-	(void)sqlite3_close(db);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void
@@ -279,7 +279,7 @@ look(void)
 				"SELECT count(*) FROM lift WHERE subject = ?1",
 				text, NULL) > 0);
 	}
-	(void)sqlite3_close(db);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 /* What outlived the process was only written. */
