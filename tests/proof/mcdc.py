@@ -28,6 +28,7 @@ SHOWN = ("common/policy/{policy,rcpt,decide}.c common/base/addr.c "
 # of these it is said how many are
 MEASURED = ("common/policy/{facts,charge,limiter*}.c "
             "common/grammar/prefix*.c common/grammar/servers/*.c")
+TESTS = "tests/unit/{base,grammar,milter,mta,policy}/test_*.c"
 FLAGS = "-O0 -g0 -w -DNDEBUG"
 ACCEPTED = "tests/proof/mcdc.txt"
 
@@ -75,7 +76,7 @@ def main():
     begun = time.monotonic()
     must = expand(SHOWN)
     sources = must + expand(MEASURED)
-    b = Build(args.build, args.jobs, FLAGS)
+    b = Build(args.build, args.jobs, FLAGS, TESTS)
     compile_all(b, sources, args.jobs)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for test, (ok, _) in zip(b.unit, pool.map(passes, b.unit)):
