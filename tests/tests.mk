@@ -72,7 +72,7 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults power reproducible
+PROOFS   := faults power reproducible mcdc
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
 
@@ -113,6 +113,8 @@ mutants-flags: $(LIBRARIES)
 	$(info $(COLLECTOR))
 	$(info $(MILTER))
 	$(info $(COMMON) $(BUILD)/obj/sql.o)
+proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc < 14)
+	$(Q)sh tests/proof/mcdc.sh
 mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
 	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
 

@@ -744,6 +744,8 @@ socketmaps(void **state)
 		{ CERT MAP, 1, 0 },
 		{ BIND CERT MAP, 2, 0 },
 		{ BIND CERT POSTFIX MAP, 2, 2 },
+		{ "local_domains = [ \"postfix:/etc/postfix\" ]; " BIND MAP, 1,
+		    1 },
 		{ BIND CERT POSTFIX MAP POLICY, 0, 0 },
 		{ "local_domains = [ \"postfix.test\" ]; " BIND MAP, 1, 0 },
 	};

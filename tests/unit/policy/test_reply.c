@@ -106,6 +106,91 @@ every_refusal_has_a_reply(void **state)
 	(void)unlink(path);
 }
 
+/* In the largest unit of which there are two. */
+static void
+ages(void **state)
+{
+	static const struct {
+		int64_t age_s;
+		const char *want;
+	} rows[] = { { -5, "0 seconds" }, { 0, "0 seconds" }, { 1, "1 second" },
+		{ 2, "2 seconds" }, { 119, "119 seconds" },
+		{ 120, "2 minutes" }, { 7199, "119 minutes" },
+		{ 7200, "2 hours" }, { 172799, "47 hours" },
+		{ 172800, "2 days" }, { 864000, "10 days" } };
+	const char *path =
+	    unit_file(0, "reply: { login_expired = \"{ago}\"; };\n");
+	const struct addr client = { .family = ADDR_NONE };
+	const struct decision d = { .verdict = VERDICT_REJECT,
+		.reason = REASON_LOGIN_EXPIRED,
+		.expires_at = 1000000 };
+	char code[4], status[8], text[REPLY_TEXT_MAX];
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(config_load(path, &cfg, &err), 0);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%" PRId64 " s", rows[i].age_s);
+		reply_format(cfg, &d, &client, 1000000 + rows[i].age_s, code,
+		    status, text);
+		assert_string_equal(text, rows[i].want);
+	}
+	config_free(cfg);
+	(void)unlink(path);
+}
+
+/* Each reason is said in the admin's words for it. */
+static void
+own_words(void **state)
+{
+	static const struct {
+		enum reason reason;
+		const char *want;
+	} rows[] = { { REASON_DENIED, "words of denied" },
+		{ REASON_NO_CLIENT_IDENTITY, "words of no_client_identity" },
+		{ REASON_SHARED_ADDRESS, "words of shared_address" },
+		{ REASON_SENDER_MISMATCH, "words of sender_mismatch" },
+		{ REASON_RATE_LIMITED, "words of rate_limited" },
+		{ REASON_LOGIN_EXPIRED, "words of login_expired" },
+		{ REASON_COLLECTOR_BEHIND, "words of collector_behind" },
+		{ REASON_NO_LOGIN, "words of no_login" },
+		{ REASON_STORE_UNAVAILABLE, "words of unavailable" },
+		{ REASON_SENDER_UNKNOWN, "words of unavailable" },
+		{ REASON_AUDIT_UNAVAILABLE, "words of unavailable" },
+		{ REASON_DOMAIN_UNKNOWN, "words of unavailable" } };
+	static const char *const names[] = { "denied", "no_client_identity",
+		"shared_address", "sender_mismatch", "rate_limited",
+		"login_expired", "collector_behind", "no_login",
+		"unavailable" };
+	char conf[1000] = "reply: {", code[4], status[8], text[REPLY_TEXT_MAX];
+	const struct addr client = { .family = ADDR_NONE };
+	size_t n = strlen(conf);
+	struct config *cfg;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(names); i++)
+		n += (size_t)snprintf(conf + n, sizeof(conf) - n,
+		    " %s = \"words of %s\";", names[i], names[i]);
+	(void)snprintf(conf + n, sizeof(conf) - n, " };\n");
+	const char *path = unit_file(0, conf);
+
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		const struct decision d = { .verdict = VERDICT_REJECT,
+			.reason = rows[i].reason };
+
+		ROW("%s", reason_name(rows[i].reason));
+		reply_format(cfg, &d, &client, 0, code, status, text);
+		assert_string_equal(text, rows[i].want);
+		assert_true(reply_is_ours(cfg, text));
+	}
+	config_free(cfg);
+	(void)unlink(path);
+}
+
 static void
 listen_specs(void **state)
 {
@@ -202,6 +287,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts),
 		cmocka_unit_test(every_refusal_has_a_reply),
+		cmocka_unit_test(ages),
+		cmocka_unit_test(own_words),
 		cmocka_unit_test(listen_specs),
 		cmocka_unit_test(sockets),
 	};
