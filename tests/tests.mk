@@ -21,6 +21,7 @@ $(BUILD)/daemon/%: LIBS += -lcmocka
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
+$(BUILD)/fuzz/fuzz_milter: $(call objs,tests/bench/mclient.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
 $(UNIT) $(DAEMON) $(FUZZ) $(BENCH) $(TOOLS): $(BUILD)/%: tests/%.c Makefile
