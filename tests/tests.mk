@@ -59,9 +59,14 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults
+PROOFS   := bounded model faults
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+proof-bounded:			## prove the policy for all inputs up to a bound (CBMC; as root)
+	$(SUDO) sh tests/proof/cbmc/run.sh
+proof-model:			## prove what the processes do together (Spin)
+	sh tests/proof/model/run.sh
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
@@ -71,7 +76,7 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
 proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) tests/proof
+	    -p no:cacheprovider -n $(JOBS) $(wildcard tests/proof/test_*_faults.py)
 
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
