@@ -30,6 +30,7 @@ $(BUILD)/system/calls:
 	@mkdir -p $(@D)
 	$(Q)systemd-analyze syscall-filter > $@
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
+$(BUILD)/fuzz/fuzz_milter: $(call objs,tests/bench/mclient.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
 $(UNIT) $(DAEMON) $(FUZZ) $(BENCH) $(TOOLS): $(BUILD)/%: tests/%.c Makefile
@@ -83,6 +84,14 @@ proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let th
 
 proof-reproducible:		## build twice what is committed: equal byte for byte?
 	sh tests/proof/reproducible.sh
+PROOFS   := bounded model faults
+proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
+	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+proof-bounded:			## prove the policy for all inputs up to a bound (CBMC; as root)
+	$(SUDO) sh tests/proof/cbmc/run.sh
+proof-model:			## prove what the processes do together (Spin)
+	sh tests/proof/model/run.sh
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
@@ -117,6 +126,7 @@ proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc <
 	$(Q)sh tests/proof/mcdc.sh
 mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
 	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
+	    -p no:cacheprovider -n $(JOBS) $(wildcard tests/proof/test_*_faults.py)
 
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
