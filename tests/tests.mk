@@ -73,9 +73,16 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults power reproducible mcdc
+PROOFS   := bounded model mcdc power reproducible fleet faults
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+proof-bounded:			## prove the policy for all inputs up to a bound (CBMC; as root)
+	$(SUDO) sh tests/proof/cbmc/run.sh
+proof-model:			## prove what the processes do together (Spin)
+	sh tests/proof/model/run.sh
+proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc < 14)
+	$(Q)sh tests/proof/mcdc.sh
 
 # 10,000 lives each of the audit, and of the collector with and without logs that
 # lose their end
@@ -84,14 +91,6 @@ proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let th
 
 proof-reproducible:		## build twice what is committed: equal byte for byte?
 	sh tests/proof/reproducible.sh
-PROOFS   := bounded model faults
-proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
-	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
-
-proof-bounded:			## prove the policy for all inputs up to a bound (CBMC; as root)
-	$(SUDO) sh tests/proof/cbmc/run.sh
-proof-model:			## prove what the processes do together (Spin)
-	sh tests/proof/model/run.sh
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
@@ -101,7 +100,7 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
 proof-faults: $(PROGRAMS) $(TOOLS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) tests/proof/test_*_faults.py
+	    -p no:cacheprovider -n $(JOBS) $(wildcard tests/proof/test_*_faults.py)
 
 # three machines, a Redis and its replica: every fault, and 200 kills
 $(BUILD)/proof/clock.so: tests/proof/clock.c
@@ -122,11 +121,8 @@ mutants-flags: $(LIBRARIES)
 	$(info $(COLLECTOR))
 	$(info $(MILTER))
 	$(info $(COMMON) $(BUILD)/obj/sql.o)
-proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc < 14)
-	$(Q)sh tests/proof/mcdc.sh
 mutants: $(LIBRARIES)		## change a token at a time: does a unit test notice? (ROOM=policy)
 	$(Q)sh tests/proof/mutants.sh $(MUTANTS_ARGS) $(ROOM)
-	    -p no:cacheprovider -n $(JOBS) $(wildcard tests/proof/test_*_faults.py)
 
 # another build beside this one: its name, and its CFLAGS
 beside    = $(MAKE) -j$(if $(filter check,$(3)),$(RUNNING),$(JOBS)) -O \
