@@ -18,6 +18,9 @@ SOURCES  := $(patsubst $(BUILD)/obj/%.o,%.c,$(COMMON) $(COLLECTOR) $(MILTER) \
 
 $(BUILD)/unit/%: LIBS += -lcmocka
 $(BUILD)/daemon/%: LIBS += -lcmocka
+# between any two of these calls others get a turn
+$(BUILD)/unit/logs/test_follow_between: LDFLAGS += $(foreach f,open64 pread64 \
+	    __pread64_chk stat64 fstat64 opendir readdir64,-Wl,--wrap=$(f))
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
@@ -34,7 +37,7 @@ fuzz-build: $(FUZZ)
 
 # as many at once as make is told to run, those first that take longest
 LONGEST  := $(addprefix run/$(BUILD)/,unit/logs/test_follow_histories \
-	    daemon/test_log daemon/test_sockets unit/logs/test_follow \
+	    unit/logs/test_follow_between daemon/test_log daemon/test_sockets unit/logs/test_follow \
 	    daemon/test_fair unit/db/test_audit daemon/test_stop)
 RUNS     := $(addprefix run/,$(DAEMON) $(UNIT))
 $(RUNS): run/%: % $(PROGRAMS)

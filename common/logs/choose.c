@@ -48,12 +48,6 @@ choose_cur_done(struct follow *f)
 			    st.st_mtim.tv_nsec });
 }
 
-bool
-choose_is_file(const struct logfile *file, const struct generation *g)
-{
-	return file->fd != -1 && file->ino == g->ino && file->dev == g->dev;
-}
-
 int
 choose_look(const struct follow *f, const struct generation *g,
     struct reading *r, struct err *err)
@@ -95,7 +89,8 @@ is_copy(
 		return ret == -1 && errno != EACCES ? -1 : 0;
 	ret = logfile_open(&b, live->path, 0, err);
 	if (ret == 1) {
-		if (a.packed == NULL && b.packed == NULL)
+		if (a.packed == NULL && b.packed == NULL &&
+		    generations_is(gen, &a) && generations_is(live, &b))
 			same = logfile_common(&a, &b, gen->size);
 		if (same == -1)
 			err_set(
@@ -132,10 +127,10 @@ unread(struct follow *f, const struct generations *g,
 	int copy;
 
 	if (!generations_not_before(gen, f->known.horizon_ns) ||
-	    choose_is_file(&f->cur, gen) || is_done(f, gen))
+	    generations_is(gen, &f->cur) || is_done(f, gen))
 		return 0;
 	for (int i = 0; i < PREVS; i++)
-		if (choose_is_file(&f->prev[i].file, gen))
+		if (generations_is(gen, &f->prev[i].file))
 			return 0;
 	if (choose_look(f, gen, r, err) == -1)
 		return unreadable(f, gen, false, err);
@@ -211,20 +206,17 @@ choose_last_is_there(const struct follow *f, const struct generations *g)
 	return false;
 }
 
-/* Is what was opened what was looked at? */
-static bool
-as_looked_at(const struct found *found)
+bool
+choose_as_looked_at(const struct logfile *file, const struct reading *r)
 {
-	const struct logfile *file = &found->file;
 	struct print print = logfile_print(file);
 	struct trail trail;
 
-	if (file->packed != NULL || found->reading.position == 0)
+	if (file->packed != NULL || r->position == 0)
 		return true;
-	return trail_load(&trail, file->fd, found->reading.position) &&
-	    print.n == found->reading.head.n &&
-	    print.hash == found->reading.head.hash &&
-	    trail_same(&trail, &found->reading.trail);
+	return trail_load(&trail, file->fd, r->position) &&
+	    print.n == r->head.n && print.hash == r->head.hash &&
+	    trail_same(&trail, &r->trail);
 }
 
 /* Returns 1, 0 when the file has just gone, or -1; 2: choose again. */
@@ -243,7 +235,9 @@ open_found(struct follow *f, const struct generations *g, struct found *found,
 	f->vain += ret == -1;
 	if (ret == 1)
 		found->file.trail = found->reading.trail;
-	return ret == 1 && !as_looked_at(found) ? 2 : ret;
+	return ret == 1 && !choose_as_looked_at(&found->file, &found->reading)
+	    ? 2
+	    : ret;
 }
 
 int

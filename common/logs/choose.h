@@ -44,8 +44,8 @@ int choose_look(const struct follow *f, const struct generation *g,
 bool choose_is_last(const struct follow *f, const struct reading *r);
 bool choose_last_is_there(const struct follow *f, const struct generations *g);
 
-/* Is g the open file? */
-bool choose_is_file(const struct logfile *file, const struct generation *g);
+/* Is the file, which was opened at r's position, what was looked at? */
+bool choose_as_looked_at(const struct logfile *file, const struct reading *r);
 
 /* f->cur was read to its end, or to where it is damaged: as it is, it isn't
  * looked at again. */

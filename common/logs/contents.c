@@ -136,8 +136,23 @@ found(struct reading *r, const struct content *k, int64_t position,
 	r->whole = false;
 }
 
-/* Compare bytes with a file that is open. Returns 1 when one of them is all the
- * beginning of the other, 0, or -1 when they can't be read. */
+/* Returns 1, 0 when the path leads to nothing or to another file by now, which
+ * then is looked at under its own name, or -1. */
+static int
+open_generation(
+    struct logfile *file, const struct generation *g, struct err *err)
+{
+	int ret = logfile_open(file, g->path, 0, err);
+
+	if (ret != 1 || generations_is(g, file))
+		return ret;
+	logfile_close(file);
+	return 0;
+}
+
+/* Compare bytes with a file that is open, if it is still what was read of it.
+ * Returns 1 when one of them is all the beginning of the other, 0, or -1 when
+ * they can't be read. */
 static int
 look_open(const struct logfile *o, const struct logfile *file, int64_t size,
     struct reading *r)
@@ -148,8 +163,13 @@ look_open(const struct logfile *o, const struct logfile *file, int64_t size,
 
 	int64_t same = logfile_common(o, file, n);
 
-	if (same <= 0)
-		return same == -1 ? -1 : n == 0;
+	if (same == -1)
+		return -1;
+	/* asked afterwards: it may be truncated at any time */
+	if (logfile_changed(o))
+		return 0;
+	if (same == 0)
+		return n == 0;
 	bool all = same == n;
 
 	n = same;
@@ -329,7 +349,7 @@ look_closely(const struct contents *c, const struct generation *g,
 		err_set(err, ERR_NOMEM, "%s: out of memory", g->path);
 		return -1;
 	}
-	opened = logfile_open(&file, g->path, 0, err);
+	opened = open_generation(&file, g, err);
 	if (opened != 1) {
 		free(s);
 		return opened;
@@ -398,7 +418,7 @@ contents_look(const struct contents *c, const struct generation *g,
 	*r = (struct reading){ 0 };
 	if (c->n == 0 && open_n == 0)
 		return 0;
-	int ret = logfile_open(&file, g->path, 0, err);
+	int ret = open_generation(&file, g, err);
 
 	if (ret != 1)
 		return ret == -1 && errno != EACCES ? -1 : 0;

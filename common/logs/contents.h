@@ -59,9 +59,10 @@ void contents_put(struct contents *c, const struct logfile *f);
 void contents_seen(
     struct contents *c, const struct generation *g, const struct reading *r);
 
-/* How much has been read of file g? Nothing of one that is gone, or that may
- * not be opened, which shows again when it is. open: files that are open, whose
- * bytes can be compared.
+/* How much has been read of file g? Nothing when its path leads to no file or to
+ * another one, which a new list tells; nothing either when it may not be opened,
+ * which shows again when it is. open: files that are open, whose bytes can be
+ * compared.
  * Returns 0, or -1 with ERR_IO or ERR_NOMEM: it can't be read now, and what it
  * holds is not known. */
 int contents_look(const struct contents *c, const struct generation *g,

@@ -208,7 +208,7 @@ take_found(struct follow *f, const struct generations *g, struct found *found)
 	assert(found->i >= 0 && found->file.fd != -1);
 	/* one reader of a file is enough */
 	for (int i = 0; i < PREVS; i++)
-		if (choose_is_file(&f->prev[i].file, &g->v[found->i]))
+		if (generations_is(&g->v[found->i], &f->prev[i].file))
 			drop_prev(f, i);
 	f->cur = found->file;
 	f->cur_watch = watch_file(f, &f->cur);
@@ -240,17 +240,21 @@ open_before(struct follow *f, const struct generations *g, size_t live)
 		struct logfile file;
 		struct reading r;
 
-		if (gen->packed || choose_is_file(&f->cur, gen) ||
+		if (gen->packed || generations_is(gen, &f->cur) ||
 		    !generations_not_before(gen, f->known.horizon_ns))
 			continue;
 		/* half a copy gets nothing but what we know */
 		if (choose_look(f, gen, &r, NULL) == -1 || r.position == 0 ||
 		    !r.exact)
 			continue;
-		if (logfile_open(&file, gen->path, r.position, NULL) == 1) {
-			file.trail = r.trail;
+		if (logfile_open(&file, gen->path, r.position, NULL) != 1)
+			return;
+		file.trail = r.trail;
+		if (generations_is(gen, &file) &&
+		    choose_as_looked_at(&file, &r))
 			take_prev(f, &file);
-		}
+		else
+			logfile_close(&file);
 		return;
 	}
 }
@@ -304,47 +308,6 @@ out:
 	return ret;
 }
 
-/* cur has ended and is not the live file any more: take the next one, and
- * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
-static int
-advance(struct follow *f, struct err *err)
-{
-	struct generations g;
-	struct found found;
-
-	assert(f->cur.fd != -1);
-
-	remember(f);
-	int ret = choose_search(f, &g, &found, err);
-
-	if (ret != 1)
-		goto out;
-	struct logfile old = f->cur;
-	int old_watch = f->cur_watch;
-
-	if (g.v[found.i].live && choose_is_last(f, &found.reading))
-		follow_note(f,
-		    "%s: is another file, with what was read of the last one "
-		    "in it: going on at byte %" PRId64,
-		    f->path, found.reading.position);
-	else
-		follow_note(f, "%s: rotated, going on with %s", f->path,
-		    g.v[found.i].path);
-	note_place(f, g.v[found.i].path, &found);
-	take_found(f, &g, &found);
-	if (old.packed != NULL) {
-		close_file(f, &old, &old_watch);
-	} else {
-		if (old_watch != -1)
-			(void)inotify_rm_watch(f->inotify, old_watch);
-		take_prev(f, &old);
-	}
-	remember(f);
-out:
-	generations_release(&g);
-	return ret;
-}
-
 /* Where to go on in a log that was cut, and that may have got lines since. */
 static int
 cut(struct follow *f, struct err *err)
@@ -360,7 +323,11 @@ cut(struct follow *f, struct err *err)
 	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", f->cur.fd);
 	const struct generation g = {
-		.path = path, .size = size, .live = true
+		.path = path,
+		.dev = f->cur.dev,
+		.ino = f->cur.ino,
+		.size = size,
+		.live = true,
 	};
 
 	if (contents_look(&f->known, &g, NULL, 0, &r, err) == -1)
@@ -396,6 +363,75 @@ truncated(struct follow *f, struct err *err)
 		follow_note(f, "%s: truncated", f->path);
 	close_file(f, &f->cur, &f->cur_watch);
 	return locate(f, err);
+}
+
+static bool
+has_more(const struct logfile *file)
+{
+	return file->fd != -1 && file->packed == NULL &&
+	    logfile_size(file) > lines_read_offset(&file->lines);
+}
+
+/* Has a file that is open got lines since it was at its end? They may stand in
+ * what a packer has just made of it, too. */
+static bool
+open_have_more(const struct follow *f)
+{
+	for (int i = 0; i < PREVS; i++)
+		if (has_more(&f->prev[i].file))
+			return true;
+	return has_more(&f->cur);
+}
+
+/* cur has ended and is not the live file any more: take the next one, and
+ * keep an eye on cur. Returns 1, 0 when there is none yet, or -1. */
+static int
+advance(struct follow *f, struct err *err)
+{
+	struct generations g;
+	struct found found;
+
+	assert(f->cur.fd != -1);
+
+	remember(f);
+	int ret = choose_search(f, &g, &found, err);
+
+	if (ret != 1)
+		goto out;
+	/* found at the path under its own name, after it was truncated */
+	if (logfile_changed(&f->cur)) {
+		logfile_close(&found.file);
+		ret = truncated(f, err);
+		goto out;
+	}
+	if (found.file.packed != NULL && open_have_more(f)) {
+		logfile_close(&found.file);
+		goto out;
+	}
+	struct logfile old = f->cur;
+	int old_watch = f->cur_watch;
+
+	if (g.v[found.i].live && choose_is_last(f, &found.reading))
+		follow_note(f,
+		    "%s: is another file, with what was read of the last one "
+		    "in it: going on at byte %" PRId64,
+		    f->path, found.reading.position);
+	else
+		follow_note(f, "%s: rotated, going on with %s", f->path,
+		    g.v[found.i].path);
+	note_place(f, g.v[found.i].path, &found);
+	take_found(f, &g, &found);
+	if (old.packed != NULL) {
+		close_file(f, &old, &old_watch);
+	} else {
+		if (old_watch != -1)
+			(void)inotify_rm_watch(f->inotify, old_watch);
+		take_prev(f, &old);
+	}
+	remember(f);
+out:
+	generations_release(&g);
+	return ret;
 }
 
 /* --- reading --- */
@@ -526,6 +562,7 @@ prove(struct follow *f, struct err *err)
 		return ret;
 	struct found found = { .i = -1 };
 
+	remember(f);
 	if (generations_list(f->path, f->rotated, &g, err) == -1 ||
 	    choose(f, &g, &found, err) == -1) {
 		ret = -1;

@@ -321,6 +321,12 @@ generations_release(struct generations *g)
 }
 
 bool
+generations_is(const struct generation *g, const struct logfile *file)
+{
+	return file->fd != -1 && file->ino == g->ino && file->dev == g->dev;
+}
+
+bool
 generations_not_before(const struct generation *g, int64_t mtime_ns)
 {
 	return g->mtime_ns >= mtime_ns;

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 struct err;
+struct logfile;
 
 struct generation {
 	const char *path; /* in generations.text */
@@ -39,6 +40,9 @@ struct generations {
 int generations_list(const char *path, const char *rotated,
     struct generations *g, struct err *err);
 void generations_release(struct generations *g);
+
+/* Is g the open file? */
+bool generations_is(const struct generation *g, const struct logfile *file);
 
 /* Is a second list the same? Then what was seen of the files in between, by
  * their names, was true of one moment; a rotation that is under way while we

@@ -15,30 +15,18 @@
 #include <ftw.h>
 #include <limits.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "common/base/err.h"
 #include "common/logs/follow.h"
-#include "tests/unit/chance.h"
+#include "tests/unit/players.h"
 
 enum {
 	LINES = 4000, /* of a history, at most */
 	STEPS = 120,
 	NUMBERS = 6, /* mail.log.1 to .6 */
-	PLAYERS = 32, /* processes, each with an inotify: a user may have 128 */
 	FILE_MAX = 1024 * 1024
 };
-
-/* --- chance --- */
-
-static uint64_t seed;
-
-static bool
-chance(unsigned of)
-{
-	return random_below(of) == 0;
-}
 
 /* --- what happened, to be told when it went wrong --- */
 
@@ -60,24 +48,16 @@ tell(const char *fmt, ...)
 		story_n += (size_t)n;
 }
 
-static int story_lock = -1; /* one story at a time */
-
 static void wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static void
 wrong(const char *fmt, ...)
 {
-	char text[600];
 	va_list ap;
 
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	players_wrong(story, fmt, ap);
 	va_end(ap);
-	if (lockf(story_lock, F_LOCK, 0) == -1)
-		(void)fprintf(stderr, "lockf: %s\n", strerror(errno));
-	(void)fprintf(stderr, "%sPOPGATE_SEED=%llu: %s\n", story,
-	    (unsigned long long)seed, text);
-	_exit(1);
 }
 
 /* --- the disk --- */
@@ -682,7 +662,6 @@ begin(void)
 {
 	char path[100];
 
-	random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
 	story_n = 0;
 	written = 0;
 	rewrites = chance(2);
@@ -748,76 +727,11 @@ history(void)
 	end();
 }
 
-static uint64_t
-from_environment(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? otherwise : strtoull(text, NULL, 10);
-}
-
-/* A history in a process of its own, which may also die of it. */
-struct player {
-	pid_t pid; /* 0: none */
-	uint64_t seed;
-};
-
-static void
-play(struct player *p)
-{
-	p->seed = seed;
-	p->pid = fork();
-	assert_int_not_equal(p->pid, -1);
-	if (p->pid != 0)
-		return;
-	history();
-	/* a failed assertion doesn't come here */
-	_exit(0);
-}
-
-/* Wait for one of them to end. Returns how many histories failed. */
-static int
-one_ended(struct player *players)
-{
-	int status, i = 0;
-	pid_t pid = wait(&status);
-
-	assert_int_not_equal(pid, -1);
-	while (players[i].pid != pid)
-		assert_int_not_equal(++i, PLAYERS);
-	players[i].pid = 0;
-	if (status != 0)
-		(void)fprintf(stderr, "POPGATE_SEED=%llu: status 0x%x\n",
-		    (unsigned long long)players[i].seed, (unsigned)status);
-	return status != 0;
-}
-
 static void
 each_line_once(void **state)
 {
-	uint64_t first = from_environment("POPGATE_SEED", 1);
-	uint64_t n = from_environment("POPGATE_HISTORIES", 2000);
-	struct player players[PLAYERS] = { 0 };
-	FILE *lock = tmpfile();
-	int playing = 0, failed = 0;
-
 	(void)state;
-	assert_non_null(lock);
-	story_lock = fileno(lock);
-	for (seed = first; seed < first + n; seed++) {
-		int i = 0;
-
-		if (playing == PLAYERS)
-			failed += one_ended(players), playing--;
-		while (players[i].pid != 0)
-			i++;
-		play(&players[i]);
-		playing++;
-	}
-	while (playing > 0)
-		failed += one_ended(players), playing--;
-	(void)fclose(lock);
-	assert_int_equal(failed, 0);
+	players_play(2000, history);
 }
 
 int
