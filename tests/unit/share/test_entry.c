@@ -156,16 +156,15 @@ out_of_limits(void **state)
 		    LOGIN(.subject = "192.0.2.1", .until = 10) },
 		{ "a note that a login has not",
 		    LOGIN(.subject = "192.0.2.1", .note = "x") },
-#define RELAYED(number_, until_, messages_, subject_, how, ...) \
-	{ .kind = SHARE_RELAYED,                                \
-		.origin = ORIGIN,                               \
-		.at = 9,                                        \
-		.number = number_,                              \
-		.until = until_,                                \
-		.messages = messages_,                          \
-		.subject = subject_,                            \
-		.service = how,                                 \
-		__VA_ARGS__ }
+#define RELAYED(number_, until_, messages_, subject_, ...) \
+	{ .kind = SHARE_RELAYED,                           \
+		.origin = ORIGIN,                          \
+		.at = 9,                                   \
+		.number = number_,                         \
+		.until = until_,                           \
+		.messages = messages_,                     \
+		.subject = subject_,                       \
+		.service = __VA_ARGS__ }
 		{ "relayed: nothing", RELAYED(1, 0, 0, "192.0.2.1", "login") },
 		{ "too much",
 		    RELAYED(
