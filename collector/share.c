@@ -19,6 +19,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/store.h"
+#include "common/policy/charge.h"
 
 enum {
 	TICK_MS = 200, /* an admin's word waits no longer */
@@ -29,11 +30,8 @@ enum {
 	CHECKPOINT_PAGES = 8192 /* as the loop's handle: others wait for it */
 };
 
-static void note(const struct share *s, int priority, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void
-note(const struct share *s, int priority, const char *fmt, ...)
+void
+share_note(const struct share *s, int priority, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -86,6 +84,8 @@ load(struct share *s, struct err *err)
 	return store_share_find(s->store, &s->at, err) == -1 ||
 		store_word_prune(s->store, cutoff, err) == -1 ||
 		store_peer_prune(s->store, cutoff, err) == -1 ||
+		store_relayed_prune(s->store, clock_now() - s->window_s, err) ==
+		    -1 ||
 		share_load_machines(s, err) == -1
 	    ? -1
 	    : 0;
@@ -183,7 +183,7 @@ failed(struct share *s, const struct err *err)
 		s->wait_ms =
 		    s->wait_ms * 2 > WAIT_MAX_MS ? WAIT_MAX_MS : s->wait_ms * 2;
 	if (!s->complained)
-		note(s, LOG_ERR, "share: %s: trying again", err->text);
+		share_note(s, LOG_ERR, "share: %s: trying again", err->text);
 	s->complained = true;
 	(void)snprintf(
 	    s->at.trouble, sizeof(s->at.trouble), "%.300s", err->text);
@@ -200,7 +200,7 @@ static void
 works(struct share *s)
 {
 	if (s->complained)
-		note(s, LOG_NOTICE, "share: %s: works again",
+		share_note(s, LOG_NOTICE, "share: %s: works again",
 		    s->cfg->share.servers.v[s->server]);
 	s->complained = false;
 	s->wait_ms = WAIT_MIN_MS;
@@ -218,7 +218,7 @@ turn(struct share *s)
 
 	if (clock_monotonic_ms() < s->retry_ms)
 		return false;
-	if (open_store(s, &err) == -1 ||
+	if (open_store(s, &err) == -1 || share_open_outbox(s, &err) == -1 ||
 	    (s->in == NULL && connect_links(s, &err) == -1) ||
 	    (out = share_publish(s, &err)) == -1 ||
 	    (in = share_receive(s, &err)) == -1) {
@@ -327,6 +327,7 @@ share_free(struct share *s)
 {
 	disconnect(s);
 	store_close(&s->store);
+	outbox_close(&s->outbox);
 	if (s->wake != -1)
 		(void)close(s->wake);
 	mutex_destroy(&s->mtx);
@@ -360,6 +361,7 @@ share_start(struct config *cfg, share_note_fn *note_fn, struct share **s_r,
 	s->wait_ms = WAIT_MIN_MS;
 	s->most = SHARE_BATCH;
 	s->again = true; /* it may have been ended while it did */
+	s->window_s = charge_window(cfg);
 	mutex_init(&s->mtx);
 	name_machine(s);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

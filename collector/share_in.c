@@ -12,7 +12,7 @@
 #include "common/base/err.h"
 #include "common/db/store.h"
 
-enum { BLOCK_MS = 1000, CLOCK_SET_S = 60 };
+enum { BLOCK_MS = 1000, CLOCK_SET_S = 60, PRUNE_MS = 60000 };
 
 /* --- the machines --- */
 
@@ -127,8 +127,19 @@ share_word(const struct share_entry *e)
 		w.subject = e->user;
 		w.user = "";
 		break;
+	case SHARE_BREACH_CLIENT:
+		w.kind = WORD_BREACH_CLIENT;
+		break;
+	case SHARE_BREACH_USER:
+	case SHARE_BREACH_LOGIN:
+		w.kind = e->kind == SHARE_BREACH_USER ? WORD_BREACH_USER
+						      : WORD_BREACH_LOGIN;
+		w.subject = e->user;
+		w.user = "";
+		break;
 	case SHARE_LOGIN:
 	case SHARE_HELLO:
+	case SHARE_RELAYED:
 		assert(false);
 	}
 	return w;
@@ -195,10 +206,40 @@ take_hello(
 	return store_peer_hello(s->store, &peer, err);
 }
 
+/* A copy is one that the table has, and no news. */
+static int
+take_relayed(
+    struct share *s, const struct share_entry *e, int64_t now, struct err *err)
+{
+	const struct relayed r = { .origin = e->origin,
+		.number = e->number,
+		.at = e->at,
+		.client = e->subject,
+		.user = e->user,
+		.how = e->service,
+		.sender = e->note,
+		.recipients = e->until,
+		.messages = e->messages };
+
+	if (e->at + s->window_s <= now)
+		return 0; /* counts no longer */
+	return store_relayed_take(s->store, &r, err);
+}
+
+/* What this machine has published itself: what is relayed under the outbox's
+ * name. */
+static bool
+is_own(const struct share *s, const struct share_entry *e)
+{
+	return strcmp(e->origin, s->at.origin) == 0 ||
+	    (s->outbox != NULL &&
+		strcmp(e->origin, outbox_origin(s->outbox)) == 0);
+}
+
 static int
 take(struct share *s, const struct share_entry *e, int64_t now, struct err *err)
 {
-	bool own = strcmp(e->origin, s->at.origin) == 0;
+	bool own = is_own(s, e);
 
 	if (own && (e->kind != SHARE_LOGIN || !s->again))
 		return 0;
@@ -212,10 +253,23 @@ take(struct share *s, const struct share_entry *e, int64_t now, struct err *err)
 		return take_login(s, e, now, err);
 	if (e->kind == SHARE_HELLO)
 		return take_hello(s, e, now, err);
+	if (e->kind == SHARE_RELAYED)
+		return take_relayed(s, e, now, err);
 	const struct store_word word = share_word(e);
 
 	return store_share_take_word(
 	    s->store, &word, now, s->cfg->logins.window_s, err);
+}
+
+static int
+prune(struct share *s, int64_t now, struct err *err)
+{
+	int64_t ms = clock_monotonic_ms();
+
+	if (ms - s->pruned_ms < PRUNE_MS)
+		return 0;
+	s->pruned_ms = ms;
+	return store_relayed_prune(s->store, now - s->window_s, err);
 }
 
 static int
@@ -226,6 +280,8 @@ take_all(struct share *s, struct err *err)
 	for (size_t i = 0; i < s->n; i++)
 		if (take(s, &s->entry[i], now, err) == -1)
 			return -1;
+	if (prune(s, now, err) == -1)
+		return -1;
 	for (size_t i = 0; i < s->n_machines; i++) {
 		struct share_machine *m = &s->machine[i];
 

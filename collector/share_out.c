@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "collector/share_state.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/db/audit.h"
 #include "common/db/store.h"
 
 /* What is put together for one transaction of Redis. */
@@ -16,15 +18,17 @@ struct batch_out {
 	size_t n;
 	struct link_mark mark; /* behind it */
 	size_t words; /* in s->entry: those of them that are words */
+	int relayed; /* rows of the outbox that were looked at, and */
+	int64_t relayed_up_to; /* the newest of them */
 	int64_t now;
 };
 
 static void
-put(struct batch_out *b, struct share_entry *entry)
+put_as(struct batch_out *b, const char *origin, struct share_entry *entry)
 {
 	struct share *s = b->s;
 
-	memcpy(entry->origin, s->at.origin, sizeof(entry->origin));
+	(void)snprintf(entry->origin, sizeof(entry->origin), "%s", origin);
 	/* a user or a note that has no form here: longer than any server
 	 * allows */
 	if (b->n == SHARE_BATCH || !share_entry_good(entry))
@@ -35,6 +39,12 @@ put(struct batch_out *b, struct share_entry *entry)
 		    &s->keys, s->cfg->share.stream, entry, s->sealed[b->n]),
 	};
 	b->n++;
+}
+
+static void
+put(struct batch_out *b, struct share_entry *entry)
+{
+	put_as(b, b->s->at.origin, entry);
 }
 
 /* Put a word, and remember which. */
@@ -72,12 +82,16 @@ put_word(void *arg, const struct store_word *w)
 		[WORD_DELETE] = SHARE_DELETE,
 		[WORD_DENY_CLIENT] = SHARE_DENY_CLIENT,
 		[WORD_DENY_USER] = SHARE_DENY_USER,
+		[WORD_BREACH_CLIENT] = SHARE_BREACH_CLIENT,
+		[WORD_BREACH_USER] = SHARE_BREACH_USER,
+		[WORD_BREACH_LOGIN] = SHARE_BREACH_LOGIN,
 	};
 	struct share_entry e = { .kind = kinds[w->kind],
 		.at = w->at,
 		.until = w->kind == WORD_DELETE ? 0 : w->until };
 
-	if (w->kind == WORD_DENY_USER)
+	if (w->kind == WORD_DENY_USER || w->kind == WORD_BREACH_USER ||
+	    w->kind == WORD_BREACH_LOGIN)
 		COPY(e.user, w->subject);
 	else
 		COPY(e.subject, w->subject);
@@ -86,6 +100,38 @@ put_word(void *arg, const struct store_word *w)
 	if (w->kind != WORD_DELETE)
 		(void)snprintf(e.note, sizeof(e.note), "%.250s", w->note);
 	put_told(arg, &e);
+}
+
+static void
+put_relayed(void *arg, const struct relayed *r)
+{
+	struct batch_out *b = arg;
+	struct share_entry e = { .kind = SHARE_RELAYED,
+		.number = r->number,
+		.at = r->at,
+		.until = r->recipients,
+		.messages = r->messages };
+
+	COPY(e.subject, r->client);
+	COPY(e.user, r->user);
+	COPY(e.service, r->how);
+	(void)snprintf(e.note, sizeof(e.note), "%.250s", r->sender);
+	put_as(b, r->origin, &e);
+	b->relayed++;
+	b->relayed_up_to = r->number;
+}
+
+/* What can't be read now is published later. */
+static void
+put_all_relayed(struct batch_out *b)
+{
+	struct share *s = b->s;
+	struct err err;
+
+	if (s->outbox != NULL &&
+	    outbox_each_relayed(s->outbox, s->at.relayed, b->now - s->window_s,
+		SHARE_RELAYED_BATCH, put_relayed, b, &err) == -1)
+		outbox_close(&s->outbox);
 }
 
 static void
@@ -128,13 +174,14 @@ told_before(const struct share *s, int64_t now)
 	return now - window_s - (s->at.origin[0] % 16) * window_s / 32;
 }
 
-enum { WORDS = 64 };
+enum { OUTBOX_SAY_MS = 5000 };
+enum { WORDS = 64, OTHERS = WORDS + SHARE_RELAYED_BATCH + 1 };
 
 /* How many rows of the history a batch has room for. */
 static int
 room(const struct share *s)
 {
-	return s->most > 2 * WORDS ? s->most - WORDS - 1 : WORDS;
+	return s->most > WORDS + OTHERS ? s->most - OTHERS : WORDS;
 }
 
 /* Redis has taken the batch. */
@@ -146,6 +193,7 @@ remember(struct batch_out *b, int64_t scanned, struct err *err)
 
 	s->at.published = b->mark.number < 0 ? 0 : b->mark.number;
 	s->at.scanned = scanned;
+	s->at.relayed = b->relayed_up_to;
 	if (store_begin(s->store, err) == -1 || mark_told(b, err) == -1 ||
 	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
 		store_rollback(s->store);
@@ -155,13 +203,124 @@ remember(struct batch_out *b, int64_t scanned, struct err *err)
 	return 0;
 }
 
+/* --- the outbox --- */
+
+struct passing {
+	struct share *s;
+	struct err *err;
+	bool failed;
+};
+
+static bool
+pass(void *arg, const struct audit_denial *d)
+{
+	struct passing *p = arg;
+	const struct store_word w = { .kind = !d->is_user ? WORD_BREACH_CLIENT
+		    : d->by_login                         ? WORD_BREACH_LOGIN
+							  : WORD_BREACH_USER,
+		.subject = d->subject,
+		.user = "",
+		.at = d->at,
+		.until = d->until,
+		.note = d->note };
+
+	p->failed = store_word_pass(p->s->store, &w, p->err) == -1;
+	return !p->failed;
+}
+
+/* Why the outbox can't be read: once, and not while it is being made. */
+static void
+say_outbox(struct share *s, const struct err *err)
+{
+	int64_t ms = clock_monotonic_ms();
+
+	if (s->outbox_bad_ms == 0)
+		s->outbox_bad_ms = ms;
+	outbox_close(&s->outbox);
+	if (ms - s->outbox_bad_ms < OUTBOX_SAY_MS)
+		return;
+	if (!s->outbox_complained)
+		share_note(s, LOG_WARNING,
+		    "share: %s: what popgate-milter relays here isn't told to other machines",
+		    err->text);
+	s->outbox_complained = true;
+}
+
+/* In one transaction of the table. 0, or -1 with err. */
+static int
+pass_denials(struct share *s, struct err *err)
+{
+	struct passing p = { .s = s, .err = err };
+	struct err outbox_err;
+
+	if (store_begin(s->store, err) == -1)
+		return -1;
+	int rc = outbox_each_denial(s->outbox, pass, &p, &outbox_err);
+
+	if (p.failed || store_commit(s->store, err) == -1) {
+		store_rollback(s->store);
+		return -1;
+	}
+	if (rc == -1)
+		say_outbox(s, &outbox_err);
+	return 0;
+}
+
+/* Numbers of another outbox begin again. */
+static void
+meet_outbox(struct share *s)
+{
+	const char *origin = outbox_origin(s->outbox);
+
+	s->outbox_version = -1;
+	s->outbox_bad_ms = 0;
+	s->outbox_complained = false;
+	if (strcmp(s->at.outbox, origin) == 0)
+		return;
+	(void)snprintf(s->at.outbox, sizeof(s->at.outbox), "%s", origin);
+	s->at.relayed = 0;
+}
+
+/* A machine without popgate-milter has none. */
+int
+share_open_outbox(struct share *s, struct err *err)
+{
+	const char *audit = s->cfg->audit.database;
+	struct err outbox_err;
+	char path[4096];
+
+	if (s->outbox != NULL && outbox_lost(s->outbox))
+		outbox_close(&s->outbox);
+	outbox_path(audit, path, sizeof(path));
+	if (s->outbox == NULL) {
+		if (access(path, F_OK) == -1)
+			return 0;
+		if (outbox_open(audit, false, &s->outbox, &outbox_err) == -1) {
+			say_outbox(s, &outbox_err);
+			return 0;
+		}
+		meet_outbox(s);
+	}
+	int64_t version = outbox_version(s->outbox, &outbox_err);
+
+	if (version == -1)
+		say_outbox(s, &outbox_err);
+	if (version == -1 || version == s->outbox_version)
+		return 0;
+	if (pass_denials(s, err) == -1)
+		return -1;
+	s->outbox_version = version;
+	return 0;
+}
+
 int
 share_publish(struct share *s, struct err *err)
 {
 	int64_t scanned, now = clock_now();
-	struct batch_out b = {
-		.s = s, .now = now, .mark = { .number = s->at.published }
-	};
+	struct batch_out b = { .s = s,
+		.now = now,
+		.mark = { .number = s->at.published },
+		.relayed_up_to = s->at.relayed };
 
 	if (b.mark.number > 0)
 		b.mark.at = store_share_login_at(s->store, b.mark.number, err);
@@ -175,11 +334,12 @@ share_publish(struct share *s, struct err *err)
 
 	if (walked == -1)
 		return -1;
+	put_all_relayed(&b);
 	size_t before_hello = b.n;
 
 	put_hello(&b);
 	if (b.n == 0) {
-		if (b.words > 0) /* too wide to be told */
+		if (b.words > 0 || b.relayed > 0) /* too wide to be told */
 			return remember(&b, scanned, err);
 		s->at.scanned = scanned; /* others' logins: saved some time */
 		return walked == room(s);
@@ -205,7 +365,8 @@ share_publish(struct share *s, struct err *err)
 	(void)snprintf(s->at.entry, sizeof(s->at.entry), "%s", added);
 	if (remember(&b, scanned, err) == -1)
 		return -1;
-	return b.words == WORDS || walked == room(s);
+	return b.words == WORDS || walked == room(s) ||
+	    b.relayed == SHARE_RELAYED_BATCH;
 }
 
 /* --- agreeing --- */
@@ -241,6 +402,7 @@ publish_again(struct share *s, const struct link_mark *mark, struct err *err)
 	share_read_again(s);
 	s->at.published = mark->number;
 	s->at.scanned = mark->number < 0 ? 0 : mark->number;
+	s->at.relayed = 0;
 	s->note(LOG_NOTICE,
 	    "share: Redis has lost what this machine had published: publishing again what still counts");
 	if (store_word_untell(s->store, err) == -1)

@@ -12,6 +12,7 @@
 #include "collector/share.h"
 #include "common/base/guarded.h"
 #include "common/config/config.h"
+#include "common/db/outbox.h"
 #include "common/db/store_share.h"
 #include "common/share/entry.h"
 #include "common/share/link.h"
@@ -19,6 +20,7 @@
 
 enum {
 	SHARE_BATCH = 2000, /* entries of a transaction, here and in Redis */
+	SHARE_RELAYED_BATCH = 400, /* of them, what was relayed */
 	SHARE_HELLO_S = 5,
 	SHARE_KEEP_MIN_S = 600 /* of the stream */
 };
@@ -49,6 +51,14 @@ struct share {
 	struct share_machine *machine; /* owned */
 	size_t n_machines;
 
+	/* popgate-milter's outbox of this machine */
+	struct outbox *outbox; /* NULL: there is none, or not open */
+	int64_t outbox_version; /* its denials are passed on */
+	int64_t window_s; /* for so long what is relayed counts */
+	int64_t pruned_ms;
+	int64_t outbox_bad_ms; /* since when; 0: it is good */
+	bool outbox_complained;
+
 	struct link *out, *in; /* NULL: not connected; both or none */
 	size_t server; /* which is, or is tried next */
 	int64_t retry_ms, wait_ms; /* when, and the back-off */
@@ -77,6 +87,11 @@ int share_publish(struct share *s, struct err *err);
  * lost data, or we. 0, or -1 with err. */
 int share_settle(struct share *s, struct err *err);
 
+/* share_out.c: open the outbox, and pass its denials on to the table. Nothing
+ * waits for it: what is wrong with it is said once. 0, or -1 with err of the
+ * store. */
+int share_open_outbox(struct share *s, struct err *err);
+
 /* share_in.c: ask for entries, or take an answer that has come. 1: there may be
  * more; 0; -1 with err. */
 int share_receive(struct share *s, struct err *err);
@@ -89,6 +104,10 @@ struct store_word share_word(const struct share_entry *entry);
 /* share_in.c: read the stream from its beginning. What has been read already
  * counts once. */
 void share_read_again(struct share *s);
+
+/* Tell the log. */
+void share_note(const struct share *s, int priority, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Save s->at and the counts of refused entries. Inside a transaction. */
 int share_save(struct share *s, struct err *err);

@@ -190,6 +190,10 @@ share_metrics(FILE *to, struct store *st, struct err *err)
 	    "Since the stream of other machines was last read to its end.");
 	metrics_milli(to, "share_lag_seconds", NULL,
 	    (clock_now() - share.heard_at) * 1000);
+	metrics_family(to, "share_clock_ahead_seconds", "gauge", "seconds",
+	    "How far the clock of Redis is ahead of this machine's.");
+	metrics_milli(
+	    to, "share_clock_ahead_seconds", NULL, share.skew_s * 1000);
 	metrics_family(to, "share_machine_heard_time_seconds", "gauge",
 	    "seconds", "When a machine last said hello, Unix time.");
 	if (store_each_peer(st, peer_metric, to, err) == -1)

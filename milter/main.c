@@ -22,6 +22,7 @@
 #include "common/daemon/health.h"
 #include "common/daemon/http.h"
 #include "milter/callbacks.h"
+#include "milter/fleet.h"
 #include "milter/gate.h"
 #include "milter/libmilter/interpose.h"
 #include "milter/libmilter/nudge.h"
@@ -266,7 +267,7 @@ start_threads(struct gate_config *gc, const struct listen_spec *spec,
 	health_start(opt.ident, opt.config);
 	meter_start(*cfg->metrics.milter != '\0');
 	if (gate_start(gc, permit_committed, NULL, err) == -1 ||
-	    permit_start(err) == -1 ||
+	    fleet_start(cfg, err) == -1 || permit_start(err) == -1 ||
 	    (*cfg->milter.listen != '\0' && nudge_start(spec, err) == -1))
 		return -1;
 	reload_watch_lists();

@@ -180,6 +180,8 @@ say_restarts(const struct config *was, const struct config *is)
 #undef TEXT
 #undef NUMBER
 	say_restart("audit.keep", was->audit.keep_s != is->audit.keep_s);
+	say_restart("share.servers (for limits)",
+	    (was->share.servers.n == 0) != (is->share.servers.n == 0));
 }
 
 /* The limiter counts by the windows that it was made for: a limit whose window

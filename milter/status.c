@@ -10,6 +10,7 @@
 #include "common/daemon/health.h"
 #include "common/daemon/http.h"
 #include "milter/callbacks.h"
+#include "milter/fleet.h"
 #include "milter/gate.h"
 #include "milter/meter.h"
 #include "milter/permit.h"
@@ -35,7 +36,7 @@ add_members(struct json *j)
 	json_number(j, "milter_asked_at", meter_asked_at(CHANNEL_MILTER));
 	json_number(j, "policy_asked_at", meter_asked_at(CHANNEL_POLICY));
 	json_number(j, "socketmap_asked_at", meter_asked_at(CHANNEL_SOCKETMAP));
-	bool reads = gate_reads_logins(&err);
+	bool reads = gate_reads_logins(&err), good;
 
 	json_bool(j, "logins_good", reads);
 	json_text(j, "logins_text", reads ? NULL : err.text);
@@ -47,6 +48,8 @@ add_members(struct json *j)
 	json_number(j, "audit_lost", (int64_t)audit.lost);
 	json_number(j, "audit_bytes", audit.bytes);
 	json_number(j, "audit_max_bytes", audit.max_size);
+	if (fleet_runs(&good))
+		json_bool(j, "share_limits_good", good);
 	gate_config_give(gc);
 }
 
@@ -89,6 +92,7 @@ add_metrics(FILE *to)
 {
 	struct gate_config *gc = gate_config_take();
 	struct err err;
+	bool good;
 
 	meter_metrics(to);
 	metrics_gauge(to, "sessions", NULL, "Milter sessions that are open.",
@@ -103,6 +107,10 @@ add_metrics(FILE *to)
 	    "1 while the login table can be read; else relays get a temporary failure.",
 	    gate_reads_logins(&err));
 	audit_metrics(to);
+	if (fleet_runs(&good))
+		metrics_gauge(to, "share_limits_good", NULL,
+		    "1 while what is relayed here is told to other machines, and theirs is counted here.",
+		    good);
 	metrics_file(to, true, "audit", gc->cfg->audit.database);
 	metrics_file(to, false, "logins", gc->cfg->logins.database);
 	gate_config_give(gc);

@@ -79,10 +79,59 @@ throttle_lifted(void *arg, bool is_user, const char *subject)
 	if (n == 0)
 		return;
 	for (int i = 0; i < n; i++)
-		limiter_forget(throttle.limiter, number[i]);
+		limiter_lift(
+		    throttle.limiter, number[i], is_user, limiter_now());
 	log_msg(LOG_NOTICE,
 	    "limits: %s %s was let in again, and is counted from now on",
 	    is_user ? "user" : "client", subject);
+}
+
+int
+throttle_hear(
+    const struct config *cfg, struct store *st, int64_t *after, struct err *err)
+{
+	struct charge_others o = {
+		.now = clock_now(), .now_s = limiter_now(), .after = *after
+	};
+	int rc = charge_others(throttle.limiter, cfg, st, &o, err);
+
+	*after = o.after;
+	return rc;
+}
+
+void
+throttle_deny(const struct audit_denial *d)
+{
+	uint64_t subject[2];
+	int n = charge_subjects(
+	    throttle.limiter, d->is_user, d->by_login, d->subject, subject);
+	char setting[32], allowed[RATE_TEXT_MAX];
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+		limiter_deny(throttle.limiter, subject[i], d->until);
+	size_t len = strcspn(d->note, " ");
+
+	(void)snprintf(setting, sizeof(setting), "%.*s", (int)len, d->note);
+	(void)snprintf(allowed, sizeof(allowed), "%s",
+	    d->note[len] == '\0' ? "" : d->note + len + 1);
+	log_msg(LOG_WARNING,
+	    "limits: %s %s is over limits.%s = %s on another machine; %sdenied until @%" PRId64
+	    " or 'popgatectl undeny'",
+	    d->is_user ? "user" : "client", d->subject, setting, allowed,
+	    d->by_login ? "logins " : "", d->until);
+	const struct audit_breach row = { .at_ms = d->at * 1000,
+		.is_user = d->is_user,
+		.by_login = d->by_login,
+		.subject = d->subject,
+		.setting = setting,
+		.allowed = allowed,
+		.client = "",
+		.sender = "",
+		.denied_until = d->until };
+
+	audit_breach(throttle.audit, &row);
 }
 
 bool

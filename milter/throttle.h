@@ -15,6 +15,7 @@
 #include "common/records/decision.h"
 
 struct err;
+struct store;
 
 /* Make the table, empty. 0, or -1 with err. */
 int throttle_new(const struct config *cfg, struct err *err);
@@ -26,6 +27,15 @@ int throttle_start(const struct config *cfg, struct audit *audit,
 
 /* For struct audit_options: an admin let one in again. */
 void throttle_lifted(void *arg, bool is_user, const char *subject);
+
+/* Count what other machines relayed, by logins.db, behind the row *after, which
+ * moves on. 0, or -1 with err. */
+int throttle_hear(const struct config *cfg, struct store *st, int64_t *after,
+    struct err *err);
+
+/* Another machine denies one for a breach: so does this one, and the audit says
+ * so. denial->until is in the future. */
+void throttle_deny(const struct audit_denial *denial);
 
 /* Is the client, or the user who authenticated (NULL: none), kept out for a
  * breach? Costs nothing while nobody is. */

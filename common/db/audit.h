@@ -221,6 +221,9 @@ struct audit_record {
 	int64_t count; /* recipients that it stands for */
 	int64_t last_ms; /* of them; at_ms when it is one */
 	bool aborted; /* audit_row_aborted() */
+	/* Of audit_each_relayed() and audit_each_relayed_behind(): the permit
+	 * channel has accepted the same recipient in a row before. */
+	bool took;
 };
 
 /* The verdict of a record that was accepted, and given up by the client. */
@@ -286,6 +289,15 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
     bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
     void *arg, struct err *err);
 
+/* The newest id; 0: there is no row. -1 with err. */
+int64_t audit_newest(struct audit_reader *r, struct err *err);
+
+/* The same records as of audit_each_relayed(), of the ids behind after up to
+ * last. 0, or -1 with err. */
+int audit_each_relayed_behind(struct audit_reader *r, int64_t after,
+    int64_t last, bool (*fn)(void *arg, const struct audit_record *record),
+    void *arg, struct err *err);
+
 /* Breaches since then, oldest first. subject NULL: of all; a user's are those
  * by SMTP AUTH and those by logins. */
 int audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
@@ -308,6 +320,25 @@ struct audit_lift {
 /* Oldest first. */
 int audit_each_lift(struct audit_reader *r, int64_t since_ms,
     bool (*fn)(void *arg, const struct audit_lift *lift), void *arg,
+    struct err *err);
+
+/* Who is denied for a breach, or was let in again, as other machines are told:
+ * of two the later holds, of the same second the one that ends later. */
+struct audit_denial {
+	bool is_user, by_login;
+	const char *subject; /* a user in lower case */
+	int64_t at, until; /* Unix seconds; until <= at: let in again */
+	const char *note; /* the setting and its value; "" let in again */
+};
+
+/* A number that differs as soon as there is another breach or lift; -1 with
+ * err. */
+int64_t audit_denials_version(struct audit_reader *r, struct err *err);
+
+/* Breaches that denied, and lifts, since then, the one that holds behind those
+ * that it replaces. 0, or -1 with err. */
+int audit_each_denial_state(struct audit_reader *r, int64_t since_ms,
+    bool (*fn)(void *arg, const struct audit_denial *denial), void *arg,
     struct err *err);
 
 /* Let one in again, a user by AUTH and by logins: writes to the file,

@@ -88,7 +88,7 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 #define RELAYED_ROWS                                          \
 	"SELECT id, at, client, sender, reason, auth_user, "  \
 	"login_user, session, queue_id, channel, recipient, " \
-	"coalesce(reply, '') = 'aborted', count "             \
+	"coalesce(reply, '') = 'aborted', count, took "       \
 	"FROM channel_decision WHERE "
 
 /* ?3 and ?4: the client, or what the texts of its network lie between; ?5 to
@@ -106,6 +106,8 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 
 enum { FIRST_USER = 5, LAST_USER = FIRST_USER + USERLIST_USERS };
 
+static const char rows_behind[] =
+    RELAYED_ROWS "id > ?1 AND id <= ?2 AND " RELAYED " ORDER BY id";
 static const char rows_of_all[] =
     RELAYED_ROWS "id >= ?1 AND at >= ?2 AND " RELAYED " ORDER BY id";
 static const char rows_of_address[] = ROWS_OF_SOME("client = ?3");
@@ -193,26 +195,15 @@ prepare_relayed(
 	return stmt;
 }
 
-int
-audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
-    bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
-    void *arg, struct err *err)
+/* Walk RELAYED_ROWS to the end of the statement. */
+static int
+each_row(struct audit_reader *r, sqlite3_stmt *stmt,
+    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
+    struct err *err)
 {
-	bool more = true, cut;
-	int64_t first;
+	bool more = true;
 	int rc = SQLITE_DONE;
 
-	assert(which->rows_max > 0);
-	if (first_id(r, which->since_ms, which->rows_max, &first, &cut, err) ==
-	    -1)
-		return -1;
-	if (cut_r != NULL)
-		*cut_r = cut;
-	sqlite3_stmt *stmt = prepare_relayed(r, which, err);
-
-	if (stmt == NULL)
-		return -1;
-	(void)sqlite3_bind_int64(stmt, 1, first);
 	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct audit_record rec = { .id = sqlite3_column_int64(stmt, 0),
 			.at_ms = sqlite3_column_int64(stmt, 1),
@@ -226,11 +217,55 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 			.channel = text(stmt, 9),
 			.recipient = text(stmt, 10),
 			.aborted = sqlite3_column_int(stmt, 11) != 0,
-			.count = sqlite3_column_int64(stmt, 12) };
+			.count = sqlite3_column_int64(stmt, 12),
+			.took = sqlite3_column_int(stmt, 13) != 0 };
 
 		more = fn(arg, &rec);
 	}
 	return end(r->db, stmt, rc, "decisions", err);
+}
+
+int
+audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
+    bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
+    void *arg, struct err *err)
+{
+	bool cut;
+	int64_t first;
+
+	assert(which->rows_max > 0);
+	if (first_id(r, which->since_ms, which->rows_max, &first, &cut, err) ==
+	    -1)
+		return -1;
+	if (cut_r != NULL)
+		*cut_r = cut;
+	sqlite3_stmt *stmt = prepare_relayed(r, which, err);
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, first);
+	return each_row(r, stmt, fn, arg, err);
+}
+
+int64_t
+audit_newest(struct audit_reader *r, struct err *err)
+{
+	return db_number(
+	    r->db, "SELECT coalesce(max(id), 0) FROM channel_decision", err);
+}
+
+int
+audit_each_relayed_behind(struct audit_reader *r, int64_t after, int64_t last,
+    bool (*fn)(void *arg, const struct audit_record *record), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	if (db_prepare(r->db, rows_behind, &stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, after);
+	(void)sqlite3_bind_int64(stmt, 2, last);
+	return each_row(r, stmt, fn, arg, err);
 }
 
 #define LIFTED                                                          \
@@ -335,6 +370,50 @@ audit_each_lift(struct audit_reader *r, int64_t since_ms,
 		more = fn(arg, &l);
 	}
 	return end(r->db, stmt, rc, "lifts", err);
+}
+
+int64_t
+audit_denials_version(struct audit_reader *r, struct err *err)
+{
+	return db_number(r->db,
+	    "SELECT coalesce((SELECT max(id) FROM breach), 0) + "
+	    "coalesce((SELECT max(id) FROM lift), 0)",
+	    err);
+}
+
+/* A lift is dated a second later than it was: so it is later than all breaches
+ * before it, of its own second, too. */
+static const char denial_states[] =
+    "SELECT kind, lower(subject), at / 1000 AS since, denied_until AS until, "
+    "setting || ' ' || allowed FROM breach "
+    "WHERE at >= ?1 AND denied_until IS NOT NULL "
+    "UNION ALL SELECT kind, lower(subject), at / 1000 + 1, at / 1000 + 1, '' "
+    "FROM lift WHERE at >= ?1 ORDER BY since, until";
+
+int
+audit_each_denial_state(struct audit_reader *r, int64_t since_ms,
+    bool (*fn)(void *arg, const struct audit_denial *denial), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (db_prepare(r->db, denial_states, &stmt, err) == -1)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, since_ms);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const struct audit_denial d = { .is_user =
+						    !is(stmt, 0, "client"),
+			.by_login = is(stmt, 0, "login"),
+			.subject = text(stmt, 1),
+			.at = sqlite3_column_int64(stmt, 2),
+			.until = sqlite3_column_int64(stmt, 3),
+			.note = text(stmt, 4) };
+
+		more = fn(arg, &d);
+	}
+	return end(r->db, stmt, rc, "breaches", err);
 }
 
 /* A busy writer leaves the lock for a millisecond or so between two

@@ -84,8 +84,8 @@ repeat_of(struct audit_table *t, const struct audit_row *row,
 }
 
 static int
-insert_whole(
-    struct audit_table *t, const struct audit_row *row, struct err *err)
+insert_whole(struct audit_table *t, const struct audit_row *row, bool took,
+    struct err *err)
 {
 	sqlite3_stmt *s = t->insert;
 
@@ -114,6 +114,7 @@ insert_whole(
 	bind(s, 17, audit_channel_name(row->channel), false);
 	bind_row(s, 18, row, T_MTA, false);
 	bind_row(s, 19, row, T_CERTIFICATE, true);
+	(void)sqlite3_bind_int(s, 20, took);
 	if (db_run(t->db, s, "decision", err) == -1)
 		return -1;
 	t->new_id = sqlite3_last_insert_rowid(t->db);
@@ -132,17 +133,23 @@ note_number(struct audit_table *t, uint64_t number, int64_t id)
 }
 
 /* The row of that number stands for one recipient less: this one does. A row
- * of another file, or of long ago, stays as it is. */
+ * of another file, or of long ago, stays as it is. *took_r: it accepted the
+ * very recipient. */
 static int
-take_number(struct audit_table *t, uint64_t number, struct err *err)
+take_number(
+    struct audit_table *t, uint64_t number, bool *took_r, struct err *err)
 {
 	struct audit_number *n = &t->numbers[number % AUDIT_NUMBERS];
 
+	*took_r = false;
 	if (number <= t->unknown_number || n->number != number)
 		return 0;
 	n->number = 0;
 	(void)sqlite3_bind_int64(t->take, 1, n->id);
-	return db_run(t->db, t->take, "decision", err);
+	int rc = sqlite3_step(t->take);
+
+	*took_r = rc == SQLITE_ROW && sqlite3_column_int(t->take, 0) != 0;
+	return db_walked(t->db, t->take, rc, "decision", err);
 }
 
 /* Of the newest AUDIT_NUMBERS rows of the file. */
@@ -162,11 +169,12 @@ audit_table_insert(
     struct audit_table *t, const struct audit_row *row, struct err *err)
 {
 	struct repeat *p;
+	bool took;
 
 	assert(t->db != NULL);
 	if (row->kind == ROW_GIVING_UP)
 		return give_up(t, row, err);
-	if (take_number(t, row->takes, err) == -1)
+	if (take_number(t, row->takes, &took, err) == -1)
 		return -1;
 	if (row->kind != ROW_DECISION)
 		return 0;
@@ -177,7 +185,7 @@ audit_table_insert(
 		note_number(t, row->number, p->id);
 		return 0;
 	}
-	if (insert_whole(t, row, err) == -1)
+	if (insert_whole(t, row, took, err) == -1)
 		return -1;
 	note_number(t, row->number, t->new_id);
 	if (p != NULL && ++p->rows > REPEAT_ROWS)
@@ -447,7 +455,8 @@ prepare_size(struct audit_table *t, struct err *err)
 		   &t->again, err) == -1 ||
 		db_prepare(t->db,
 		    "UPDATE channel_decision SET count = count - 1 "
-		    "WHERE id = ?1",
+		    "WHERE id = ?1 RETURNING "
+		    "recipient <> '' AND verdict = 'accept'",
 		    &t->take, err) == -1 ||
 		db_prepare(t->db,
 		    "UPDATE channel_decision INDEXED BY decision_by_client "
@@ -522,8 +531,9 @@ audit_table_open(struct audit_table *t, struct err *err)
 		"INSERT INTO channel_decision (at, session, queue_id, "
 		"client, client_name, helo, sender, recipient, class, verdict, "
 		"reason, auth_user, login_user, login_at, rule, reply, channel, "
-		"mta, certificate) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+		"mta, certificate, took) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+		"?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+		"?20)",
 		&t->insert, err) == 0 &&
 	    db_prepare(t->db,
 		"INSERT INTO tally (hour, channel, reason, "

@@ -5,7 +5,7 @@
 set -eu
 dir=$1
 echo '#include "common/db/sql.h"'
-for db in logins audit; do
+for db in logins audit outbox; do
 	echo "const struct db_migration sql_$db[SQL_$(echo $db |
 	    tr a-z A-Z)_STEPS] = {"
 	for step in "$dir/$db"-[0-9][0-9][0-9].sql; do

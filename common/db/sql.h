@@ -6,9 +6,10 @@
 
 #include "common/db/db.h"
 
-enum { SQL_LOGINS_STEPS = 9, SQL_AUDIT_STEPS = 6 };
+enum { SQL_LOGINS_STEPS = 10, SQL_AUDIT_STEPS = 7, SQL_OUTBOX_STEPS = 1 };
 
 extern const struct db_migration sql_logins[SQL_LOGINS_STEPS];
 extern const struct db_migration sql_audit[SQL_AUDIT_STEPS];
+extern const struct db_migration sql_outbox[SQL_OUTBOX_STEPS];
 
 #endif

@@ -12,7 +12,7 @@
 
 static const char share_find_sql[] =
     "SELECT origin, published, scanned, server, position, heard_at, skew_s, "
-    "trouble, entry FROM share WHERE id = 1";
+    "trouble, entry, relayed, outbox FROM share WHERE id = 1";
 
 int
 store_share_find(struct store *st, struct store_share *s, struct err *err)
@@ -39,6 +39,9 @@ store_share_find(struct store *st, struct store_share *s, struct err *err)
 		    s->trouble, sizeof(s->trouble), "%s", db_text(stmt, 7));
 		(void)snprintf(
 		    s->entry, sizeof(s->entry), "%s", db_text(stmt, 8));
+		s->relayed = sqlite3_column_int64(stmt, 9);
+		(void)snprintf(
+		    s->outbox, sizeof(s->outbox), "%s", db_text(stmt, 10));
 	}
 	if (db_walked(st->db, stmt, rc, "share", err) == -1)
 		return -1;
@@ -47,8 +50,8 @@ store_share_find(struct store *st, struct store_share *s, struct err *err)
 
 static const char share_save_sql[] =
     "INSERT OR REPLACE INTO share (id, origin, published, scanned, server, "
-    "position, heard_at, skew_s, trouble, entry) "
-    "VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    "position, heard_at, skew_s, trouble, entry, relayed, "
+    "outbox) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 int
 store_share_save(struct store *st, const struct store_share *s, struct err *err)
@@ -66,6 +69,8 @@ store_share_save(struct store *st, const struct store_share *s, struct err *err)
 	(void)sqlite3_bind_int64(stmt, 7, s->skew_s);
 	store_bind_text(stmt, 8, s->trouble);
 	store_bind_text(stmt, 9, s->entry);
+	(void)sqlite3_bind_int64(stmt, 10, s->relayed);
+	store_bind_text(stmt, 11, s->outbox);
 	return db_run(st->db, stmt, "share", err);
 }
 

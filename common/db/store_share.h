@@ -9,7 +9,8 @@
  *    entry of its client and user is dated later;
  *  - of two words of one kind and subject the later one holds (of the same
  *    second the one that ends later);
- *  - an admin's entry counts unless a deletion is dated as late or later.
+ *  - an admin's entry counts unless a deletion is dated as late or later;
+ *  - what was relayed is a set: each number of an origin once.
  *
  * Transactions are the caller's (store_begin()). All strings are borrowed.
  * Threads: as struct store. */
@@ -18,6 +19,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "common/records/relayed.h"
 
 struct err;
 struct store;
@@ -31,6 +34,8 @@ struct store_share {
 	char position[48];
 	int64_t heard_at, skew_s;
 	char trouble[320];
+	int64_t relayed; /* of the outbox: the newest one published */
+	char outbox[40]; /* its name; "" none was read yet */
 };
 
 /* 1 found, 0 none yet, -1 with err. */
@@ -67,6 +72,10 @@ enum store_word_kind {
 	WORD_DELETE,
 	WORD_DENY_CLIENT,
 	WORD_DENY_USER,
+	/* by a limit; popgate-milter makes denials of them */
+	WORD_BREACH_CLIENT,
+	WORD_BREACH_USER, /* by SMTP AUTH */
+	WORD_BREACH_LOGIN, /* by logins */
 	WORD_KINDS
 };
 
@@ -103,6 +112,11 @@ int store_word_gather(struct store *st, struct err *err);
 int store_word_say(
     struct store *st, struct store_word *word, int64_t now, struct err *err);
 
+/* popgate-milter of this machine says so: word->at and word->until are its own.
+ * 0, or -1 with err. */
+int store_word_pass(
+    struct store *st, const struct store_word *word, struct err *err);
+
 /* --- what others published --- */
 
 /* A login of another machine.
@@ -119,6 +133,23 @@ store_share_take_login(struct store *st, const struct store_share_login *login,
 /* A word of another machine. 0, or -1 with err. */
 int store_share_take_word(struct store *st, const struct store_word *word,
     int64_t now, int64_t window_s, struct err *err);
+
+/* Words of the kinds WORD_BREACH_... that were told at told_since or later.
+ * 0, or -1 with err. */
+int store_each_breach_word(struct store *st, int64_t told_since,
+    bool (*fn)(void *arg, const struct store_word *word), void *arg,
+    struct err *err);
+
+/* What another machine relayed; a copy is left out. 0, or -1 with err. */
+int store_relayed_take(
+    struct store *st, const struct relayed *relayed, struct err *err);
+/* Forget what was relayed before cutoff. 0, or -1 with err. */
+int store_relayed_prune(struct store *st, int64_t cutoff, struct err *err);
+/* Walk what came behind the id "after", and was relayed later than since, in
+ * the order of coming. 0, or -1 with err. */
+int store_each_relayed(struct store *st, int64_t after, int64_t since,
+    bool (*fn)(void *arg, const struct relayed *relayed), void *arg,
+    struct err *err);
 
 struct store_peer {
 	const char *origin, *name;

@@ -14,6 +14,9 @@ static const char *const kinds[WORD_KINDS] = {
 	[WORD_DELETE] = "delete",
 	[WORD_DENY_CLIENT] = "deny-client",
 	[WORD_DENY_USER] = "deny-user",
+	[WORD_BREACH_CLIENT] = "breach-client",
+	[WORD_BREACH_USER] = "breach-user",
+	[WORD_BREACH_LOGIN] = "breach-login",
 };
 
 /* A statement with kind, subject and user bound as 1, 2 and 3. NULL with err.
@@ -97,6 +100,19 @@ kind_of(const char *name)
 	return (enum store_word_kind)kind;
 }
 
+static struct store_word
+word_columns(sqlite3_stmt *stmt)
+{
+	return (struct store_word){
+		.kind = kind_of(db_text(stmt, 0)),
+		.subject = db_text(stmt, 1),
+		.user = db_text(stmt, 2),
+		.at = sqlite3_column_int64(stmt, 3),
+		.until = sqlite3_column_int64(stmt, 4),
+		.note = db_text(stmt, 5),
+	};
+}
+
 int
 store_word_each_untold(struct store *st, int64_t before, int limit,
     void (*fn)(void *arg, const struct store_word *word), void *arg,
@@ -110,16 +126,33 @@ store_word_each_untold(struct store *st, int64_t before, int limit,
 	(void)sqlite3_bind_int64(stmt, 1, before);
 	(void)sqlite3_bind_int(stmt, 2, limit);
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const struct store_word word = {
-			.kind = kind_of(db_text(stmt, 0)),
-			.subject = db_text(stmt, 1),
-			.user = db_text(stmt, 2),
-			.at = sqlite3_column_int64(stmt, 3),
-			.until = sqlite3_column_int64(stmt, 4),
-			.note = db_text(stmt, 5),
-		};
+		const struct store_word word = word_columns(stmt);
 
 		fn(arg, &word);
+	}
+	return db_walked(st->db, stmt, rc, "words", err);
+}
+
+static const char breaches_sql[] =
+    "SELECT kind, subject, user, at, until, note FROM word "
+    "WHERE told_at >= ?1 AND kind >= 'breach-' AND kind < 'breach.'";
+
+int
+store_each_breach_word(struct store *st, int64_t told_since,
+    bool (*fn)(void *arg, const struct store_word *word), void *arg,
+    struct err *err)
+{
+	sqlite3_stmt *stmt = store_stmt(st, breaches_sql, err);
+	bool more = true;
+	int rc = SQLITE_DONE;
+
+	if (stmt == NULL)
+		return -1;
+	(void)sqlite3_bind_int64(stmt, 1, told_since);
+	while (more && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		const struct store_word word = word_columns(stmt);
+
+		more = fn(arg, &word);
 	}
 	return db_walked(st->db, stmt, rc, "words", err);
 }
@@ -229,6 +262,12 @@ store_word_say(
 		w->at = said_at + 1;
 	if (w->kind == WORD_DELETE || w->until <= now)
 		w->until = w->at;
+	return word_keep(st, w, 0, err) == -1 ? -1 : 0;
+}
+
+int
+store_word_pass(struct store *st, const struct store_word *w, struct err *err)
+{
 	return word_keep(st, w, 0, err) == -1 ? -1 : 0;
 }
 
@@ -468,6 +507,10 @@ store_share_take_word(struct store *st, const struct store_word *w, int64_t now,
 	case WORD_DENY_CLIENT:
 	case WORD_DENY_USER:
 		return take_deny(st, w, err);
+	case WORD_BREACH_CLIENT:
+	case WORD_BREACH_USER:
+	case WORD_BREACH_LOGIN:
+		return 0; /* the milter looks for them */
 	case WORD_KINDS:
 		break;
 	}

@@ -9,6 +9,8 @@
 #include "common/base/fnv.h"
 #include "common/config/config.h"
 #include "common/db/audit.h"
+#include "common/db/store_share.h"
+#include "common/records/relayed.h"
 
 bool
 charge_any(const struct config *cfg)
@@ -63,11 +65,10 @@ charge_subjects(const struct limiter *l, bool is_user, bool by_login,
 
 struct lift {
 	int64_t at_ms;
+	bool is_user;
 	uint64_t subject[2];
 	int n;
 };
-
-enum { MESSAGES = 65536 };
 
 struct replay {
 	struct limiter *l;
@@ -79,9 +80,7 @@ struct replay {
 	struct lift *lifts;
 	size_t n_lifts, lift;
 	bool no_memory;
-	/* Messages of late, by hash: their rows are close to each other. One
-	 * that was driven out counts again. */
-	uint64_t messages[MESSAGES];
+	struct charge_messages messages;
 };
 
 static uint64_t
@@ -92,13 +91,12 @@ add_text(uint64_t hash, const char *text)
 	return fnv_add(hash, "\xff", 1);
 }
 
-/* Was the message of this record seen before? */
-static bool
-message_seen(struct replay *p, const struct audit_record *rec)
+bool
+charge_message_seen(struct charge_messages *m, const struct audit_record *rec)
 {
 	uint64_t hash =
 	    add_text(add_text(FNV_START, rec->session), rec->queue_id);
-	uint64_t *slot = &p->messages[hash % MESSAGES];
+	uint64_t *slot = &m->hash[hash % CHARGE_MESSAGES];
 	bool seen = *slot == hash;
 
 	*slot = hash;
@@ -109,21 +107,27 @@ static void
 apply_lifts(struct replay *p, int64_t until_ms)
 {
 	for (; p->lift < p->n_lifts && p->lifts[p->lift].at_ms <= until_ms;
-	     p->lift++)
-		for (int i = 0; i < p->lifts[p->lift].n; i++)
-			limiter_forget(p->l, p->lifts[p->lift].subject[i]);
+	     p->lift++) {
+		const struct lift *lift = &p->lifts[p->lift];
+		int64_t age_s = (p->h->now_ms - lift->at_ms) / 1000;
+
+		for (int i = 0; i < lift->n; i++)
+			limiter_lift(p->l, lift->subject[i], lift->is_user,
+			    p->h->now_s - (age_s > 0 ? age_s : 0));
+	}
 }
 
-/* Is it the client of only, or is one of its users charged? */
+/* Is it the client of only, whose number is given, or is one of its users
+ * charged? */
 static bool
-concerns(const struct replay *p, const struct limiter_event *ev)
+concerns(const struct limiter *l, const struct limiter_event *only,
+    uint64_t only_client, const struct limiter_event *ev)
 {
-	const struct limiter_event *only = p->h->only;
 	char name[LOGIN_USER_MAX];
 	const char *next = ev->user;
 
 	if (!only->free_client && !ev->free_client &&
-	    p->only_client == limiter_client(p->l, &ev->client))
+	    only_client == limiter_client(l, &ev->client))
 		return true;
 	if (only->user == NULL || next == NULL ||
 	    only->by_login != ev->by_login)
@@ -161,10 +165,11 @@ replay_one(void *arg, const struct audit_record *rec)
 	if (!addr_parse_loose(rec->client, &ev.client) ||
 	    !charge_event(p->cfg, reason_find(rec->reason), rec->auth_user,
 		rec->login_user, &ev) ||
-	    (p->h->only != NULL && !concerns(p, &ev)))
+	    (p->h->only != NULL &&
+		!concerns(p->l, p->h->only, p->only_client, &ev)))
 		return true;
 	if (!socketmap)
-		message.counted = message_seen(p, rec);
+		message.counted = charge_message_seen(&p->messages, rec);
 	limiter_take(p->l, NULL, &ev, &answer);
 	if (milter)
 		limiter_settle(p->l, p->cfg->limits.rate, ev.now_s, &message,
@@ -187,6 +192,7 @@ add_lift(void *arg, const struct audit_lift *lift)
 	struct lift *to = &v[p->n_lifts++];
 
 	to->at_ms = lift->at_ms;
+	to->is_user = lift->is_user;
 	to->n = charge_subjects(
 	    p->l, lift->is_user, lift->by_login, lift->subject, to->subject);
 	return true;
@@ -205,8 +211,8 @@ add_denial(void *arg, const struct audit_breach *b)
 	return true;
 }
 
-static int64_t
-longest_window(const struct config *cfg)
+int64_t
+charge_window(const struct config *cfg)
 {
 	int64_t longest = 0;
 
@@ -221,10 +227,10 @@ int
 charge_history(struct limiter *l, const struct config *cfg,
     struct audit_reader *r, struct charge_history *h, struct err *err)
 {
-	assert(h->now_s >= longest_window(cfg)); /* no event before second 0 */
+	assert(h->now_s >= charge_window(cfg)); /* no event before second 0 */
 	struct replay *p = calloc(1, sizeof(*p));
 	struct audit_relayed which = {
-		.since_ms = h->now_ms - longest_window(cfg) * 1000,
+		.since_ms = h->now_ms - charge_window(cfg) * 1000,
 		.rows_max = h->rows_max > 0 ? h->rows_max : CHARGE_ROWS,
 	};
 	struct network client;
@@ -258,4 +264,48 @@ out:
 		free(p->lifts);
 	free(p);
 	return ret;
+}
+
+/* --- other machines --- */
+
+struct others {
+	struct limiter *l;
+	struct charge_others *o;
+	uint64_t only_client;
+};
+
+static bool
+take_other(void *arg, const struct relayed *r)
+{
+	struct others *t = arg;
+	int64_t age_s = t->o->now - r->at;
+	const struct limiter_told told = {
+		.at_s = t->o->now_s - (age_s > 0 ? age_s : 0),
+		.recipients = (uint32_t)r->recipients,
+		.messages = (uint32_t)r->messages,
+	};
+	struct limiter_event ev = { .now_s = t->o->now_s,
+		.user = r->user,
+		.by_login = strcmp(r->how, RELAYED_LOGIN) == 0,
+		.free_client = strcmp(r->how, RELAYED_AUTH) == 0,
+		.sender = r->sender };
+
+	(void)addr_parse_loose(r->client, &ev.client);
+	t->o->after = r->id;
+	if (t->o->only == NULL ||
+	    concerns(t->l, t->o->only, t->only_client, &ev))
+		limiter_take_told(t->l, &ev, &told);
+	return true;
+}
+
+int
+charge_others(struct limiter *l, const struct config *cfg, struct store *st,
+    struct charge_others *o, struct err *err)
+{
+	struct others t = { .l = l, .o = o };
+
+	if (o->only != NULL)
+		t.only_client = limiter_client(l, &o->only->client);
+	return store_each_relayed(
+	    st, o->after, o->now - charge_window(cfg), take_other, &t, err);
 }

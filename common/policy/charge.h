@@ -11,8 +11,10 @@
 #include "common/records/decision.h"
 
 struct audit_reader;
+struct audit_record;
 struct config;
 struct err;
+struct store;
 
 /* Is any limit on? */
 bool charge_any(const struct config *cfg);
@@ -45,6 +47,33 @@ struct charge_history {
 	int64_t rows;
 	bool cut; /* there were more than are looked at */
 };
+
+/* The longest window of a limit, in seconds, and the time for which it counts
+ * beyond. */
+int64_t charge_window(const struct config *cfg);
+
+/* The messages of late, by hash: their records are close to each other. One
+ * that was driven out counts again. Zero at first. */
+enum { CHARGE_MESSAGES = 65536 };
+struct charge_messages {
+	uint64_t hash[CHARGE_MESSAGES];
+};
+
+/* Was the message of this record seen before? */
+bool
+charge_message_seen(struct charge_messages *m, const struct audit_record *rec);
+
+struct charge_others {
+	int64_t now; /* Unix seconds */
+	int64_t now_s; /* the same moment, as the limiter counts */
+	const struct limiter_event *only; /* as above */
+	int64_t after; /* relayed.id up to which it is counted; moves on */
+};
+
+/* Count what logins.db says that other machines relayed. 0, or -1 with err:
+ * what was counted until then is not counted again. */
+int charge_others(struct limiter *l, const struct config *cfg, struct store *st,
+    struct charge_others *o, struct err *err);
 
 /* Count what the audit says was relayed in the longest window, and deny those
  * that it says are denied. Messages that the client gave up are freed as they

@@ -445,6 +445,45 @@ limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
 	}
 }
 
+static void
+count_told(struct limiter *l, const struct taking *t, const struct party *p,
+    const struct limiter_told *told)
+{
+	int64_t now_s = t->credits.now_s;
+	int64_t at_s = told->at_s < now_s ? told->at_s : now_s;
+	struct subject *s = subject_get(l, p->tag, p->kind, now_s);
+	const uint32_t n[DISTINCT] = { told->recipients, told->messages };
+
+	if (at_s <= s->lifted_s)
+		return;
+	for (int m = 0; m < DISTINCT; m++)
+		counter_add_at(
+		    &s->metric[m], slot_of(l, limit_of(s, m), at_s), n[m]);
+	if (!p->has_value || told->recipients == 0)
+		return;
+	struct name value = name_for(p->value, s);
+
+	count_value_at(l, s, &value, at_s, now_s);
+}
+
+void
+limiter_take_told(struct limiter *l, const struct limiter_event *ev,
+    const struct limiter_told *told)
+{
+	struct taking t = { .ev = ev, .credits.now_s = ev->now_s };
+
+	assert(ev->message == NULL && !ev->hold && !ev->permit);
+	assert(told->at_s >= 0);
+	name_parties(l, &t);
+	if (t.n == 0)
+		return;
+	lock_shards(l, t.shards, &t.credits.now_s);
+	fetch_parties(l, &t);
+	for (unsigned i = 0; i < t.n; i++)
+		count_told(l, &t, &t.party[i], told);
+	unlock_shards(l, t.shards);
+}
+
 /* How many of n recipients of a message that was given up are free again. */
 static uint32_t
 free_again(

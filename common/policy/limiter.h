@@ -24,10 +24,10 @@
  * and filling the table with many addresses frees no heavy sender. The same
  * for distinct senders and clients: one that was evicted is counted again.
  *
- * Hashes are keyed by random bits: a client that chooses names can't choose where
- * they fall. All of a name is hashed, however long it is. Two names of equal
- * 64-bit hash count as one: with a million in the table that is one chance in
- * 10^13 for each new one.
+ * Hashes are keyed by random bits: a client that chooses names can't choose
+ * where they fall. All of a name is hashed, however long it is. Two names of
+ * equal 64-bit hash count as one: with a million in the table that is one
+ * chance in 10^13 for each new one.
  *
  * Locks. One for each 64th of the table, taken for the client and for all
  * users, in the order of their number. */
@@ -120,6 +120,18 @@ struct limiter_answer {
 void limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
     const struct limiter_event *ev, struct limiter_answer *answer);
 
+/* What another machine relayed. */
+struct limiter_told {
+	int64_t at_s; /* when; as now_s of the event counts */
+	uint32_t recipients, messages;
+};
+
+/* Count it at its own time, whatever the limits say: in whichever order such
+ * counts come, they come to the same. Nothing of a subject that was let in
+ * again at that time or later. ev->message is NULL. */
+void limiter_take_told(struct limiter *l, const struct limiter_event *ev,
+    const struct limiter_told *told);
+
 /* The message is sent, or given up: what it has reserved counts from now_s on,
  * or is free again. NULL-safe for what holds nothing.
  *
@@ -156,5 +168,9 @@ bool limiter_denied(struct limiter *l, uint64_t subject, int64_t now);
 
 /* What was counted and denied of this subject is so no longer. */
 void limiter_forget(struct limiter *l, uint64_t subject);
+/* The same, and nothing that other machines relayed for it up to at_s will
+ * count. */
+void
+limiter_lift(struct limiter *l, uint64_t subject, bool is_user, int64_t at_s);
 
 #endif

@@ -113,3 +113,18 @@ limiter_forget(struct limiter *l, uint64_t subject)
 		denial_drop(l, shard, d);
 	mutex_unlock(&shard->mtx);
 }
+
+void
+limiter_lift(struct limiter *l, uint64_t subject, bool is_user, int64_t at_s)
+{
+	struct shard *shard = &l->shard[shard_of(subject)];
+
+	mutex_lock(&shard->mtx);
+	struct subject *s =
+	    subject_get(l, subject, is_user ? USER : CLIENT, shard->now_s);
+
+	if (at_s > s->lifted_s)
+		s->lifted_s = (uint32_t)at_s;
+	mutex_unlock(&shard->mtx);
+	limiter_forget(l, subject);
+}

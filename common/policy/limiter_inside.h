@@ -49,6 +49,7 @@ struct subject {
 	/* Tells this subject from others that have had its place: reservations
 	 * of one that was driven out don't weigh on the next. */
 	uint32_t born;
+	uint32_t lifted_s; /* what was relayed up to then doesn't count */
 	uint8_t kind;
 	uint8_t over; /* bit a metric: it was said; and, SAID_FIRM bits
 		       * higher, without what is only reserved */
@@ -202,6 +203,8 @@ uint64_t
 tag_of_text(const struct limiter *l, char kind, const char *text, size_t size);
 
 uint32_t counter_sum(const struct counter *c);
+/* Count n in an earlier slot; nothing when it counts no longer. */
+void counter_add_at(struct counter *c, uint32_t slot, uint32_t n);
 void subject_advance(const struct limiter *l, struct subject *s, int64_t now_s);
 
 struct set *set_of(struct limiter *l, uint64_t tag);
@@ -236,6 +239,9 @@ struct mark *value_known(
 /* The subject uses the value now; permit: so says the permit channel. */
 void count_value(const struct limiter *l, struct subject *s,
     const struct name *value, bool permit, int64_t now_s);
+/* The subject used the value at at_s, which may be a while ago. */
+void count_value_at(const struct limiter *l, struct subject *s,
+    const struct name *value, int64_t at_s, int64_t now_s);
 /* Take back the count of a value that counts. */
 void uncount_value(
     const struct limiter *l, struct subject *s, const struct mark *mark);

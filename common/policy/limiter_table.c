@@ -196,6 +196,19 @@ counter_sum(const struct counter *c)
 }
 
 void
+counter_add_at(struct counter *c, uint32_t slot, uint32_t n)
+{
+	/* what others tell must not overflow a sum */
+	const uint32_t most = UINT32_MAX / SLOTS / 2;
+	uint32_t *to = &c->slot[slot % SLOTS];
+
+	if (slot > c->newest || c->newest - slot >= SLOTS)
+		return;
+	if (*to < most)
+		*to = n < most - *to ? *to + n : most;
+}
+
+void
 subject_advance(const struct limiter *l, struct subject *s, int64_t now_s)
 {
 	for (int m = 0; m < METRICS; m++)

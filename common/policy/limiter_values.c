@@ -83,6 +83,34 @@ count_value(const struct limiter *l, struct subject *s,
 }
 
 void
+count_value_at(const struct limiter *l, struct subject *s,
+    const struct name *value, int64_t at_s, int64_t now_s)
+{
+	struct counter *c = &s->metric[DISTINCT];
+	uint32_t slot = slot_of(l, limit_of(s, DISTINCT), at_s);
+	struct mark *mark = mark_find(value);
+	bool known = mark != NULL &&
+	    (mark->value.open > 0 ? mark->seen_s != 0 : is_counted(l, s, mark));
+
+	if (slot > c->newest || c->newest - slot >= SLOTS)
+		return;
+	if (mark == NULL)
+		mark = mark_make(value, now_s);
+	if (mark == NULL) {
+		counter_add_at(c, slot, 1);
+		return;
+	}
+	mark->value.unclaimed = 0;
+	if (known && mark->seen_s >= (uint32_t)at_s)
+		return;
+	if (known && mark->value.open == 0)
+		uncount_value(l, s, mark);
+	mark->seen_s = (uint32_t)at_s;
+	if (mark->value.open == 0)
+		counter_add_at(c, slot, 1);
+}
+
+void
 hold_value(const struct limiter *l, struct subject *s, const struct name *value,
     struct limiter_hold *h, int64_t now_s)
 {

@@ -9,8 +9,8 @@ enum { VERSION = 1, ORIGIN_BYTES = 16, FIXED = 4 + ORIGIN_BYTES + 3 * 8 };
 /* The last second that every date routine can print: STORE_FOREVER. */
 #define LATEST INT64_C(253402300799)
 
-static_assert(FIXED + 5 * 2 + NETWORK_TEXT_MAX + LOGIN_USER_MAX +
-	    2 * LOGIN_WORD_MAX + SHARE_NOTE_MAX <=
+static_assert(FIXED + 5 * 2 + NETWORK_TEXT_MAX + USERLIST_MAX +
+	    2 * LOGIN_WORD_MAX + SHARE_NOTE_MAX + 8 <=
 	SHARE_BODY_MAX,
     "the longest entry fits");
 
@@ -38,6 +38,25 @@ static const struct shape shapes[] = {
 	    .note = true },
 	{ .kind = SHARE_DENY_USER, .until = true, .user = true, .note = true },
 	{ .kind = SHARE_HELLO, .number = true, .note = true },
+	{ .kind = SHARE_RELAYED,
+	    .number = true,
+	    .until = true,
+	    .subject = true,
+	    .user = true,
+	    .words = true,
+	    .note = true },
+	{ .kind = SHARE_BREACH_CLIENT,
+	    .until = true,
+	    .subject = true,
+	    .note = true },
+	{ .kind = SHARE_BREACH_USER,
+	    .until = true,
+	    .user = true,
+	    .note = true },
+	{ .kind = SHARE_BREACH_LOGIN,
+	    .until = true,
+	    .user = true,
+	    .note = true },
 };
 
 static const char *const refusal_names[SHARE_REFUSALS] = {
@@ -92,13 +111,15 @@ subject_good(const struct share_entry *e)
 	struct network net;
 
 	if (*e->subject == '\0')
-		return e->kind == SHARE_DELETE;
+		return e->kind == SHARE_DELETE || e->kind == SHARE_RELAYED;
 	if (!network_parse(e->subject, &net) ||
 	    strcmp(network_format(&net, text), e->subject) != 0)
 		return false;
 	if (e->kind == SHARE_DELETE || e->kind == SHARE_DENY_CLIENT)
 		return true;
-	if (e->kind == SHARE_LOGIN)
+	if (e->kind == SHARE_RELAYED)
+		return net.bits == addr_bits(&net.base);
+	if (e->kind == SHARE_LOGIN || e->kind == SHARE_BREACH_CLIENT)
 		return net.bits >= 32;
 	return net.bits >= (net.base.family == ADDR_IPV4 ? SHARE_IPV4_BITS_MIN
 							 : SHARE_IPV6_BITS_MIN);
@@ -116,6 +137,21 @@ name_good(const char *name)
 	return len > 0 && len < SHARE_NAME_MAX;
 }
 
+/* Who is charged, and for how much. */
+static bool
+relayed_good(const struct share_entry *e)
+{
+	bool by_client = strcmp(e->service, "client") == 0;
+
+	if (e->number == 0 || e->until < 1 || e->until > SHARE_RELAYED_MAX ||
+	    e->messages < 0 || e->messages > e->until || *e->server != '\0')
+		return false;
+	if (strcmp(e->service, "login") == 0)
+		return *e->subject != '\0';
+	return by_client ? *e->subject != '\0' && *e->user == '\0'
+			 : strcmp(e->service, "auth") == 0 && *e->user != '\0';
+}
+
 bool
 share_entry_good(const struct share_entry *e)
 {
@@ -129,8 +165,14 @@ share_entry_good(const struct share_entry *e)
 	    (!s->user && *e->user != '\0') || (!s->note && *e->note != '\0') ||
 	    (!s->words && (*e->service != '\0' || *e->server != '\0')))
 		return false;
+	if (e->kind == SHARE_RELAYED)
+		return relayed_good(e) && subject_good(e);
+	if (e->messages != 0 || strlen(e->user) >= LOGIN_USER_MAX)
+		return false;
 	if ((e->kind == SHARE_LOGIN && e->number == 0) ||
-	    (e->kind == SHARE_DENY_USER && *e->user == '\0') ||
+	    ((e->kind == SHARE_DENY_USER || e->kind == SHARE_BREACH_USER ||
+		 e->kind == SHARE_BREACH_LOGIN) &&
+		*e->user == '\0') ||
 	    (e->kind == SHARE_HELLO && !name_good(e->note)))
 		return false;
 	return s->subject ? subject_good(e) : *e->subject == '\0';
@@ -178,6 +220,8 @@ share_entry_encode(const struct share_entry *e, uint8_t body[SHARE_BODY_MAX])
 	p = put_text(p, e->service);
 	p = put_text(p, e->server);
 	p = put_text(p, e->note);
+	if (e->kind == SHARE_RELAYED)
+		p = put_number(p, e->messages);
 	assert(p <= body + SHARE_BODY_MAX);
 	return (size_t)(p - body);
 }
@@ -215,6 +259,18 @@ get_text(struct input *in, char *text, size_t size)
 	return true;
 }
 
+static bool
+get_messages(struct input *in, struct share_entry *e)
+{
+	if (e->kind != SHARE_RELAYED)
+		return true;
+	if (in->end - in->p < 8)
+		return false;
+	e->messages = get_number(in->p);
+	in->p += 8;
+	return true;
+}
+
 static void
 get_origin(const uint8_t *p, char origin[SHARE_ORIGIN_MAX])
 {
@@ -249,7 +305,8 @@ share_entry_decode(const uint8_t *body, size_t len, struct share_entry *e)
 	    !get_text(&in, e->user, sizeof(e->user)) ||
 	    !get_text(&in, e->service, sizeof(e->service)) ||
 	    !get_text(&in, e->server, sizeof(e->server)) ||
-	    !get_text(&in, e->note, sizeof(e->note)) || in.p != in.end)
+	    !get_text(&in, e->note, sizeof(e->note)) || !get_messages(&in, e) ||
+	    in.p != in.end)
 		return SHARE_MALFORMED;
 	return share_entry_good(e) ? SHARE_GOOD : SHARE_MALFORMED;
 }

@@ -5,6 +5,7 @@
  *	"PG", version 1, kind: a byte each but "PG"
  *	origin: 16 bytes; number, at, until: 8 bytes each, big-endian
  *	subject, user, service, server, note: length (2 bytes), then the text
+ *	messages: 8 bytes; of SHARE_RELAYED only
  *
  * A field that a kind doesn't use is empty or 0. So each entry has exactly one
  * form, and what seal.h says of its bytes holds for its meaning. */
@@ -16,12 +17,14 @@
 #include <stdint.h>
 
 #include "common/records/login.h"
+#include "common/records/userlist.h"
 
 enum {
 	SHARE_ORIGIN_MAX = 33, /* 32 hexadecimal digits and a NUL */
 	SHARE_NOTE_MAX = 256,
 	SHARE_NAME_MAX = 64,
-	SHARE_BODY_MAX = 960, /* bytes of the longest entry */
+	SHARE_RELAYED_MAX = 1000000, /* recipients of one entry */
+	SHARE_BODY_MAX = 1232, /* bytes of the longest entry */
 	/* No client is wider, as popgatectl add asks. */
 	SHARE_IPV4_BITS_MIN = 8,
 	SHARE_IPV6_BITS_MIN = 16
@@ -36,7 +39,17 @@ enum share_kind {
 	    'N', /* subject, note; until <= at: denied no more */
 	SHARE_DENY_USER = 'U', /* user, note; until as above */
 	SHARE_HELLO =
-	    'H' /* note: the machine's name; number: its newest login */
+	    'H', /* note: the machine's name; number: its newest login */
+	/* subject: the client, "" unknown; user: who is charged for it, of
+	 * "login" a userlist; service: "login", "auth" or "client", as
+	 * charge.h has it; note: the sender; until: recipients; messages;
+	 * number: of its own, grows, never twice */
+	SHARE_RELAYED = 'R',
+	/* Denied for having gone over a limit. note: the limit and its value;
+	 * until as of SHARE_DENY_CLIENT. Users in lower case. */
+	SHARE_BREACH_CLIENT = 'B', /* subject */
+	SHARE_BREACH_USER = 'V', /* user, by SMTP AUTH */
+	SHARE_BREACH_LOGIN = 'W' /* user, by logins */
 };
 
 struct share_entry {
@@ -45,8 +58,9 @@ struct share_entry {
 	int64_t number; /* in the origin's history; grows; 0: not numbered */
 	int64_t at; /* Unix seconds */
 	int64_t until; /* Unix seconds; 0 where the kind has none */
+	int64_t messages; /* of SHARE_RELAYED */
 	char subject[NETWORK_TEXT_MAX]; /* canonical address or network */
-	char user[LOGIN_USER_MAX];
+	char user[USERLIST_MAX]; /* one name, but of SHARE_RELAYED */
 	char service[LOGIN_WORD_MAX], server[LOGIN_WORD_MAX];
 	char note[SHARE_NOTE_MAX];
 };

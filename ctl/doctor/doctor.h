@@ -2,7 +2,8 @@
 /* doctor - is this server an open relay, and what would make it one?
  *
  * cmd_doctor.c reads the command line; the readers below each look at one
- * program's configuration and add findings to a struct doctor; doctor.c keeps
+ * program's configuration and add findings to a struct store;
+struct doctor; doctor.c keeps
  * and prints them. All of it only reads. One thread. */
 #ifndef POPGATE_DOCTOR_H
 #define POPGATE_DOCTOR_H
@@ -17,6 +18,7 @@ struct ctl;
 struct ctl_args;
 struct rehearsal_findings;
 struct err;
+struct store;
 
 enum severity {
 	SEVERITY_INFO, /* good to know; nothing to do */
@@ -171,6 +173,8 @@ void doctor_postfix(struct doctor *d, const char *dir);
 void doctor_sendmail(struct doctor *d, const char *path);
 void doctor_exim(struct doctor *d, const char *path);
 void doctor_popgate(struct doctor *d);
+/* popgate_share.c: st is open for reading. */
+void doctor_share(struct doctor *d, struct store *st);
 /* Of every instance that runs, only whether it asks popgate (postfix_asked.h),
  * for those who look often: a few runs of postconf(1). dir: the first's. */
 void doctor_postfix_asked(struct doctor *d, const char *dir);

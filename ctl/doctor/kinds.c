@@ -571,6 +571,23 @@ const struct finding_kind finding_kinds[] = {
 	    "relay.",
 	    "popgatectl health" },
 
+	{ "popgate-share-away", WARN,
+	    "Machines that don't hear each other go on with what each knows: users who "
+	    "logged in elsewhere can't send, and limits are each machine's own.",
+	    "popgatectl share test\npopgatectl share status" },
+	{ "popgate-share-refused", WARN,
+	    "Entries that don't count are a machine with another key or clock, or somebody "
+	    "who writes to Redis and shouldn't.",
+	    "popgatectl share status" },
+	{ "popgate-share-clock", WARN,
+	    "What a machine says is dated by its own clock: a wrong one opens for too short "
+	    "or too long, or is refused.",
+	    "timedatectl" },
+	{ "popgate-share-plain", INFO,
+	    "Who reads the network sees who logs in from where, and can keep entries from "
+	    "coming; he can't forge one.",
+	    "# a private network, WireGuard or stunnel between the machines and Redis" },
+
 	/* --- the probe --- */
 	{ "probe-open-relay", SEVERITY_OPEN_RELAY,
 	    "Anybody can send mail to anybody through this server; spammers find "

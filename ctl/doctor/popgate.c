@@ -385,6 +385,8 @@ check_tables(struct exam *x)
 		ret = store_each_source(st, take_source, x, &err);
 	if (ret == 0)
 		ret = store_each_count(st, take_count, x, &err);
+	if (ret == 0)
+		doctor_share(x->d, st);
 	/* of a network that nobody is in: the entries of networks */
 	(void)network_parse("192.0.2.255", &none);
 	if (ret == 0)

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/err.h"
+#include "common/db/outbox.h"
 #include "common/db/store_share.h"
+#include "common/policy/charge.h"
 #include "common/share/entry.h"
 #include "ctl/ctl.h"
 #include "ctl/status/status.h"
@@ -115,6 +118,59 @@ say_stream(struct shared *sh, const struct store_share *share)
 	status_add(sh->s, LEVEL_WARNING, "clocks", words);
 }
 
+struct untold {
+	int64_t at; /* of the oldest; 0: there is none */
+};
+
+static void
+take_untold(void *arg, const struct relayed *r)
+{
+	((struct untold *)arg)->at = r->at;
+}
+
+/* Is what this machine relays told to the others? */
+static void
+say_limits(struct shared *sh, const struct store_share *share)
+{
+	const struct config *cfg = sh->s->ctl->cfg;
+	struct untold first = { .at = 0 };
+	struct outbox *o;
+	char words[700];
+	struct err err;
+
+	if (outbox_open(cfg->audit.database, false, &o, &err) == -1) {
+		(void)snprintf(words, sizeof(words),
+		    "%.400s: on a machine that relays, start popgate-milter again, or other machines' limits don't count what it relays",
+		    err.text);
+		status_add(sh->s,
+		    *cfg->milter.listen == '\0' && *cfg->permit.policy == '\0'
+			? LEVEL_OK
+			: LEVEL_WARNING,
+		    "shared limits", words);
+		return;
+	}
+	bool same = strcmp(share->outbox, outbox_origin(o)) == 0;
+	int rc = outbox_each_relayed(o, same ? share->relayed : 0,
+	    sh->now - charge_window(cfg), 1, take_untold, &first, &err);
+
+	if (rc == -1)
+		(void)snprintf(words, sizeof(words), "%.600s", err.text);
+	else if (first.at != 0 && sh->now - first.at > LAG_S)
+		(void)snprintf(words, sizeof(words),
+		    "what was relayed here is told up to %" PRId64
+		    " s ago only: each machine has its own limits until then",
+		    sh->now - first.at);
+	else
+		(void)snprintf(words, sizeof(words),
+		    "what is relayed here is told to the others");
+	status_add(sh->s,
+	    rc == -1 || (first.at != 0 && sh->now - first.at > LAG_S)
+		? LEVEL_WARNING
+		: LEVEL_OK,
+	    "shared limits", words);
+	outbox_close(&o);
+}
+
 void
 status_share(struct status *s)
 {
@@ -132,6 +188,7 @@ status_share(struct status *s)
 	if (found == 1) {
 		(void)store_each_peer(st, take_peer, &sh, NULL);
 		say_stream(&sh, &share);
+		say_limits(&sh, &share);
 		(void)store_each_refused(st, take_refused, &sh, NULL);
 	} else {
 		status_add(s, LEVEL_WARNING, "shared stream",

@@ -169,7 +169,8 @@ read_near(struct find *f, struct audit_reader *r)
 	f->limiter = limiter_new(
 	    cfg->limits.rate, (uint8_t)cfg->relay.ipv6_prefix, SUBJECTS, &err);
 	if (f->limiter != NULL &&
-	    charge_history(f->limiter, cfg, r, &h, &err) == 0)
+	    charge_history(f->limiter, cfg, r, &h, &err) == 0 &&
+	    breach_others(f->ctl, f->limiter, NULL, h.now_s, &err) == 0)
 		find_near(f);
 	else
 		(void)snprintf(m->limits_state.words,

@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/db/store.h"
 #include "common/policy/charge.h"
 #include "common/policy/facts.h"
 #include "ctl/out.h"
@@ -33,12 +34,17 @@ breach_print(
 
 	(void)printf("%s%s ", before, b->is_user ? "user" : "client");
 	out_text(b->subject);
-	(void)printf(" went %s %s (client %s, user ", breach_words(b, words),
-	    time_both(b->at_ms / 1000, ctl->now, when), b->client);
-	out_text(b->user == NULL ? "not known" : b->user);
-	(void)fputs(", sender <", stdout);
-	out_text(b->sender);
-	(void)fputs(">)", stdout);
+	(void)printf(" went %s %s ", breach_words(b, words),
+	    time_both(b->at_ms / 1000, ctl->now, when));
+	if (*b->client == '\0') {
+		(void)fputs("(on another machine)", stdout);
+	} else {
+		(void)printf("(client %s, user ", b->client);
+		out_text(b->user == NULL ? "not known" : b->user);
+		(void)fputs(", sender <", stdout);
+		out_text(b->sender);
+		(void)fputs(">)", stdout);
+	}
 	if (b->lifted_at_ms != 0)
 		(void)printf("; let in again %s",
 		    time_both(b->lifted_at_ms / 1000, ctl->now, when));
@@ -150,6 +156,25 @@ breach_denied(struct ctl *ctl, struct audit_reader *r,
 		drop_denied(login_users, l.denied);
 }
 
+int
+breach_others(struct ctl *ctl, struct limiter *l,
+    const struct limiter_event *only, int64_t now_s, struct err *err)
+{
+	struct charge_others o = {
+		.now = ctl->now, .now_s = now_s, .only = only
+	};
+	struct store *st;
+
+	if (ctl->cfg->share.servers.n == 0)
+		return 0;
+	if (store_open(ctl->cfg->logins.database, STORE_READ, &st, err) == -1)
+		return -1;
+	int rc = charge_others(l, ctl->cfg, st, &o, err);
+
+	store_close(&st);
+	return rc;
+}
+
 /* What the rows of the client and of the users come to. */
 static int
 add_up(struct ctl *ctl, struct audit_reader *r, const struct limiter_event *ev,
@@ -167,7 +192,10 @@ add_up(struct ctl *ctl, struct audit_reader *r, const struct limiter_event *ev,
 
 	if (l == NULL)
 		return -1;
-	int ret = charge_history(l, cfg, r, &h, &err);
+	int ret = charge_history(l, cfg, r, &h, &err) == -1 ||
+		breach_others(ctl, l, ev, ev->now_s, &err) == -1
+	    ? -1
+	    : 0;
 
 	limiter_usage(l, ev, state->used);
 	state->over = limiter_full(l, cfg->limits.rate, ev, &state->limit);

@@ -57,6 +57,13 @@ void breach_usage(struct ctl *ctl, struct audit_reader *r,
     const struct facts_question *q, enum reason reason, const char *login_users,
     struct breach_state *state);
 
+/* Where machines share one gate: count what the others relayed, too.
+ *   only   see struct charge_history
+ *   now_s  now, as the limiter counts
+ * 0, or -1 with err. */
+int breach_others(struct ctl *ctl, struct limiter *l,
+    const struct limiter_event *only, int64_t now_s, struct err *err);
+
 /* "client_recipients 13 of 2000/1h, ...", into buf. */
 const char *breach_usage_words(const struct config *cfg,
     const struct breach_state *state, char *buf, size_t size);

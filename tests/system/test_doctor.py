@@ -626,6 +626,32 @@ def test_stale_collector(directory):
     assert f["id"] == "popgate-collector-stale"
 
 
+def test_machines_that_share(directory):
+    """What a machine hears of the others, as its table has it."""
+    case = next(c for c in CASES if c.name == "a good entry")
+    write(case, directory)
+    conf = directory / "popgate.conf"
+    conf.write_text(conf.read_text() + 'share: { servers = [ '
+                    '"unix:/run/redis", "127.0.0.1:6379", "[::1]:6379", '
+                    f'"192.0.2.10:6379" ]; key_file = "{directory}/key"; }};\n')
+
+    def ids():
+        return {f["id"] for f in examine(directory, "postfix", conf)
+                if f["id"].startswith("popgate-share-")}
+    assert ids() == {"popgate-share-plain", "popgate-share-away"}
+    with sqlite3.connect(directory / "logins.db") as db:
+        db.execute("INSERT INTO share (id, origin, published, scanned, entry, "
+                   "server, position, heard_at, skew_s, trouble) VALUES "
+                   "(1, '', 0, 0, '', '', '', unixepoch(), 5, '')")
+    assert ids() == {"popgate-share-plain"}
+    with sqlite3.connect(directory / "logins.db") as db:
+        db.execute("UPDATE share SET skew_s = -90, heard_at = heard_at - 900")
+        db.execute("INSERT INTO share_refused VALUES "
+                   "('forged', 3, unixepoch()), ('copy', 1, 5)")
+    assert ids() == {"popgate-share-plain", "popgate-share-away",
+                     "popgate-share-clock", "popgate-share-refused"}
+
+
 def test_an_entry_for_the_world(directory):
     """popgatectl add doesn't take it; an import by hand does."""
     case = next(c for c in CASES if c.name == "a good entry")

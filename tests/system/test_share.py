@@ -3,19 +3,25 @@
 between them. What one machine knows, all know; nothing that happens to Redis,
 to a machine or between them opens a relay, loses a login, or stops mail."""
 import json
+import pathlib
+import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
+import sys
 import time
 
 import pytest
 from prometheus_client.openmetrics.parser import \
     text_string_to_metric_families
 
-from lab.box import (EX_CONFIG, EX_UNAVAILABLE, MILTER, CollectorBox, login)
-from lab.process import wait_for
+from lab.box import (COLLECTOR, EX_CONFIG, EX_UNAVAILABLE, MILTER,
+                     CollectorBox, is_root, login)
+from lab.process import PATIENCE, wait_for
 from lab.redis import PASSWORD, Redis
+from lab.site import TOP
 
 KEY = "ab" * 32
 
@@ -34,6 +40,7 @@ class Machine(CollectorBox):
         super().__init__(path)
 
     def configure(self, **_):
+        limits = self.share.pop("limits", "")
         servers = ", ".join(f'"{s}"' for s in self.servers)
         more = " ".join(f"{key} = {value};"
                         for key, value in self.share.items())
@@ -44,6 +51,7 @@ milter: {{ user = "root"; listen = ""; status = "unix:{self.path}/m.sock"; }};
 permit: {{ policy = "unix:{self.path}/policy.sock"; socketmap = ""; }};
 relay: {{ never_authorize = [ ]; collector_grace = "2s";
          local_domains = [ "example.com" ]; }};
+limits: {{ {limits} }};
 collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
              status = "unix:{self.path}/c.sock"; }};
 metrics: {{ collector = "unix:{self.path}/c-metrics.sock"; }};
@@ -57,7 +65,7 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
         return self
 
     def serve(self):
-        self.launch(MILTER)
+        self.milter = self.launch(MILTER)
         wait_for(lambda: "]: ready" in self.said(MILTER),
                  lambda: self.said(MILTER))
 
@@ -93,14 +101,16 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
             with s.makefile() as answer:
                 return answer.read().split("\n\n", 1)[1]
 
-    def ask(self, client, sender="x@far.test"):
+    def ask(self, client, sender="x@far.test", to="y@elsewhere.test", user=""):
         """What this machine's gate says of a relay."""
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.path / "policy.sock"))
             s.sendall("\n".join([
                 "request=smtpd_access_policy", "protocol_state=RCPT",
                 f"client_address={client}", f"sender={sender}",
-                "recipient=y@elsewhere.test", "", ""]).encode())
+                "sasl_method=" + ("PLAIN" if user else ""),
+                f"sasl_username={user}", f"recipient={to}", "",
+                ""]).encode())
             return s.recv(4096).decode().split("\n")[0].split()[0]
 
 
@@ -174,6 +184,15 @@ def test_log_in_here_relay_there(site):
     b.run("expire", "0")
     wait_for(lambda: same(a, b) and len(a.table()) == 3,
              lambda: f"{a.table()}\n{b.table()}")
+    # a table that is locked meanwhile misses nothing
+    lock = sqlite3.connect(b.logins, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    length = int(site.redis.cli("XLEN", "popgate"))
+    a.write(login("192.0.2.50", "carol"))
+    wait_for(lambda: int(site.redis.cli("XLEN", "popgate")) > length)
+    assert b.ask("203.0.113.9") == "action=550"
+    lock.close()
+    wait_for(lambda: same(a, b) and len(a.table()) == 4)
     # a machine that comes later takes what still counts
     c = site.machine("c").up()
     wait_for(lambda: same(a, b, c), lambda: f"{a.table()}\n{c.table()}")
@@ -188,6 +207,11 @@ def test_log_in_here_relay_there(site):
                    a.page("c-metrics.sock", "/metrics"))
                for sample in family.samples}
     assert figures["popgate_share_good"].value == 1
+    assert -60 < figures["popgate_share_clock_ahead_seconds"].value < 60
+    board = (TOP / "etc/grafana/popgate.json").read_text()
+    assert set(re.findall(r"popgate_share_\w+", board)) - {
+        "popgate_share_limits_good", "popgate_share_refused_total"} < set(
+        figures)
     heard = figures["popgate_share_machine_heard_time_seconds"]
     assert heard.labels["machine"] in "bc"
     out = a.out("share", "status")
@@ -372,6 +396,177 @@ def test_a_redis_that_hangs(site):
     site.redis.cli("ACL", "SETUSER", "popgate", "on")
     wait_for(lambda: a.trouble() == "", a.trouble)
     assert PASSWORD not in a.said() and KEY not in a.said()
+
+
+LIMITS = ('user_recipients = "12/1h"; client_senders = "3/1h"; '
+          'deny_for = "10m";')
+
+
+def test_limits_hold_over_all_machines(site):
+    a, b = (site.machine(name, limits=LIMITS).up() for name in "ab")
+    a.serve()
+    b.serve()
+
+    def relays(machine, n, client="192.0.2.1", **kw):
+        for _ in range(n):
+            assert machine.ask(client, **kw) == "action=OK"
+
+    def says(machine, reason, client="192.0.2.1", *more):
+        """The gate itself would say so; it counts nothing."""
+        wait_for(lambda: json.loads(machine.out(
+            "check", "--json", "--client", client, "--to",
+            "y@elsewhere.test", *more,
+            code=None))["daemon"]["reason"] == reason,
+            lambda: machine.said(MILTER))
+
+    def full(machine, *more):
+        says(machine, "rate-limited", *more)
+
+    def refused(machine, answer, client="192.0.2.1", **kw):
+        assert machine.ask(client, **kw).startswith(f"action={answer}")
+
+    a.write(login("192.0.2.1") + login("192.0.2.9", "carol"))
+    for m in (a, b):
+        wait_for(lambda: len(m.table()) == 2, m.said)
+    # senders count once, whichever machine saw them
+    relays(a, 1, "192.0.2.9", sender="p@far.test")
+    relays(a, 1, "192.0.2.9", sender="q@far.test")
+    # what one machine relays is missing on the other, by each way to relay
+    relays(a, 5)
+    relays(b, 7)
+    full(a)
+    full(b)
+    relays(b, 1, "192.0.2.9", sender="P@far.test")
+    relays(b, 1, "192.0.2.9", sender="r@far.test")
+    refused(b, 4, "192.0.2.9", sender="s@far.test")
+    assert "user_recipients 12 of 12/1h" in a.out(
+        "why", "192.0.2.1", code=None)
+    relays(b, 12, user="dave")
+    full(a, "198.51.100.9", "--auth", "Dave")
+    # a restart forgets nothing of it
+    b.stop(b.milter)
+    b.serve()
+    full(b)
+    # who goes over is denied by all, client or user
+    refused(b, 5, "192.0.2.9")
+    refused(a, 4)
+    says(a, "denied", "192.0.2.9")
+    says(b, "denied")
+    refused(b, 5)
+    assert "on another machine; logins denied" in b.said(MILTER)
+    assert "alice" in b.out("deny", "--list")
+    # mail for our own is none of this
+    assert b.ask("192.0.2.1", to="x@example.com") == "action=DUNNO"
+    # whoever lets in again has done it on all, and all count from zero
+    b.run("undeny", "alice")
+    for m in (a, b):
+        says(m, "recent-login")
+        relays(m, 1)
+        assert m.query("SELECT count(*) FROM lift", database=m.audit) == [
+            (2,)]
+    # together they go over a limit by no more than they relay in two
+    # seconds: one that has its own limit only would go on for three
+    for user in ("pat", "pit", "pot"):
+        went = []
+        while len(went) < 24 and any(
+                m.ask("192.0.2.2", user=user) == "action=OK" and
+                went.append(time.monotonic()) is None for m in (a, b)):
+            time.sleep(0.5)
+        if went[-1] < went[11] + 2:     # the machine was too busy
+            break
+    assert len(went) >= 12 and went[-1] < went[11] + 2, went
+    # no more than that is to be read of the decisions
+    outbox = a.path / "audit.db.outbox"
+    assert outbox.stat().st_mode & 0o777 == 0o644
+    assert b"elsewhere" not in outbox.read_bytes()
+    # with Redis away each has its own limit
+    site.redis.stop()
+    wait_for(lambda: a.trouble() and b.trouble())
+    relays(a, 11, user="erin")
+    relays(b, 11, user="erin")
+    site.redis.start()
+    for m in (a, b):
+        full(m, "192.0.2.1", "--auth", "erin")
+        wait_for(lambda: m.trouble() == "", m.trouble)
+        # a login that is published again, as Redis has lost it
+        assert set(m.refused()) <= {"copy"}
+    # who has no key charges and denies nobody, nor by what he has read
+
+    def heard(machine):
+        return machine.query(
+            "SELECT kind, subject, at, until FROM word UNION ALL "
+            "SELECT client, user, sum(recipients), count(*) FROM relayed "
+            "GROUP BY 1, 2 ORDER BY 1, 2")
+    before = heard(a), heard(b)
+    site.redis.cli("EVAL", """
+        for _, e in ipairs(redis.call('XRANGE', 'popgate', '-', '+')) do
+            local v = e[2][2]
+            redis.call('XADD', 'popgate', '*', 'e', v)
+            redis.call('XADD', 'popgate', '*', 'e', v:sub(1, 3) .. 'B' ..
+                       v:sub(5))
+            redis.call('XADD', 'popgate', '*', 'e', v:sub(1, 27) .. '9' ..
+                       v:sub(29))
+        end
+        redis.call('XADD', 'popgate', '*', 'e', 'end')""", 0)
+    for m in (a, b):
+        wait_for(lambda: m.refused().get("malformed"), m.refused)
+        assert m.refused()["forged"] > 10
+    assert (heard(a), heard(b)) == before
+
+
+@is_root
+def test_a_disk_full(site):
+    """It keeps what it has, and takes the rest as soon as there is room."""
+    a, b = site.machine("a").up(), site.machine("b")
+    small = b.path / "small"
+    small.mkdir()
+
+    def inside(sql):
+        """SQLite would follow /proc/PID/root to where the table isn't."""
+        done = subprocess.run(
+            ["nsenter", "-m", "-r", "-t", str(holder.pid), sys.executable,
+             "-c", "import json, sqlite3, sys; print(json.dumps(sqlite3."
+             "connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))",
+             b.logins, sql], capture_output=True, text=True)
+        return [tuple(row) for row in json.loads(done.stdout or "[]")]
+
+    holder = subprocess.Popen(
+        ["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o size=3m tmpfs {small}"
+         f" && touch {b.path}/mounted && exec sleep 600"])
+    try:
+        wait_for((b.path / "mounted").exists)
+        b.logins = small / "logins.db"
+        b.configure()
+        b.log.touch()
+        with b.stderr(COLLECTOR).open("ab") as err:
+            b.daemons.append(subprocess.Popen(
+                ["nsenter", "-m", "-r", "-t", str(holder.pid), COLLECTOR, "-c",
+                 b.conf], stderr=err, stdin=subprocess.DEVNULL))
+        b.query = inside
+        wait_for(lambda: "started" in b.said(), b.said)
+        a.run("deny", "mallory")
+        a.write(login("192.0.2.1"))
+        wait_for(lambda: same(a, b) and len(a.table()) == 2, b.said)
+        fill = pathlib.Path(f"/proc/{holder.pid}/root{small}/fill")
+        with pytest.raises(OSError), fill.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        before = b.table()
+        for i in range(400):
+            a.write(login(f"10.0.{i // 250}.{i % 250}"))
+        a.run("undeny", "mallory")
+        wait_for(lambda: "share: " in b.said() and "full" in b.said(), b.said)
+        assert b.table() == before
+        fill.unlink()
+        wait_for(lambda: same(a, b) and len(b.table()) == 401,
+                 lambda: f"{len(b.table())} {b.said()}")
+        assert b.query("SELECT count(*) FROM login_event WHERE source = "
+                       "'share:a'") == [(401,)]
+        wait_for(lambda: b.trouble() == "", b.trouble)
+        assert b.refused() == {}
+    finally:
+        holder.kill()
+        holder.wait()
 
 
 def test_init(site):

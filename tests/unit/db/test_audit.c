@@ -1309,7 +1309,7 @@ old_version(void **state)
 	refuse(a, "192.0.2.1", "s", REASON_NO_LOGIN, 100, clock_now_ms());
 	audit_stop(&a);
 	assert_int_equal(number("SELECT recipients FROM relay_by_client"), 101);
-	assert_int_equal(number("PRAGMA user_version"), 6);
+	assert_int_equal(number("PRAGMA user_version"), 7);
 }
 
 /* A file of version 5 with both channels' rows of a message after the other,

@@ -9,7 +9,7 @@
 #include "common/db/store_share.h"
 #include "tests/unit/chance.h"
 
-enum { WINDOW = 3, ENTRIES = 12, TIMES = 9 };
+enum { WINDOW = 3, ENTRIES = 16, TIMES = 9 };
 
 static char path[128];
 
@@ -71,12 +71,15 @@ ask(const char *sql)
 static const char table_sql[] =
     "SELECT client, user, last_at, expires_at, server = 'popgatectl' "
     "FROM login UNION ALL SELECT 'deny', subject || ' ' || kind, created_at, "
-    "expires_at, 0 FROM deny ORDER BY 1, 2";
+    "expires_at, 0 FROM deny UNION ALL SELECT kind, subject, at, until, 0 "
+    "FROM word WHERE kind LIKE 'breach-%' UNION ALL "
+    "SELECT 'relayed', client || ' ' || substr(origin, 1, 1), number, "
+    "recipients, 0 FROM relayed ORDER BY 1, 2, 3";
 
 /* --- entries --- */
 
 struct entry {
-	bool login;
+	bool login, relayed;
 	int64_t number;
 	struct store_word w; /* of a login: subject, user and at */
 };
@@ -90,8 +93,17 @@ take(struct store *st, const struct entry *e)
 		.user = e->w.user,
 		.service = "imap",
 		.server = "dovecot" };
+	const struct relayed relayed = { .origin = e->w.user,
+		.number = e->number,
+		.at = e->w.at,
+		.client = e->w.subject,
+		.user = "",
+		.how = RELAYED_LOGIN,
+		.sender = "",
+		.recipients = e->w.until };
 	struct err err = { .text = "" };
-	int rc = e->login
+	int rc = e->relayed ? store_relayed_take(st, &relayed, &err)
+	    : e->login
 	    ? store_share_take_login(st, &login, "mail2", false, WINDOW, &err)
 	    : store_share_take_word(st, &e->w, 1, WINDOW, &err);
 
@@ -108,7 +120,7 @@ random_entry(int64_t number)
 		.w = { .user = "",
 		    .note = "",
 		    .subject = clients[random_below(2)] } };
-	unsigned what = random_below(10);
+	unsigned what = random_below(14);
 
 	e.w.at = 10 + (int64_t)random_below(TIMES);
 	e.w.until = e.w.at;
@@ -122,12 +134,19 @@ random_entry(int64_t number)
 	} else if (what < 8) {
 		e.w.kind = WORD_DELETE;
 		e.w.subject = random_below(3) == 0 ? "" : e.w.subject;
-	} else {
-		e.w.kind = WORD_DENY_CLIENT + random_below(2);
-		e.w.subject = e.w.kind == WORD_DENY_USER
-		    ? users[random_below(2)]
-		    : e.w.subject;
+	} else if (what < 12) {
+		e.w.kind = WORD_DENY_CLIENT + random_below(5);
+		if (e.w.kind != WORD_DENY_CLIENT &&
+		    e.w.kind != WORD_BREACH_CLIENT)
+			e.w.subject = users[random_below(2)];
 		e.w.until = e.w.at + (int64_t)random_below(4);
+	} else {
+		/* of two machines, whose numbers are their own */
+		e.relayed = true;
+		e.number = 1 + random_below(3);
+		e.w.user = users[random_below(2)];
+		e.w.subject = "192.0.2.9";
+		e.w.until = 10 * e.number + (*e.w.user == 'a');
 	}
 	return e;
 }
@@ -155,7 +174,7 @@ word_of(const struct meaning *m, enum store_word_kind kind, const char *subject,
 	for (size_t i = 0; i < m->n; i++) {
 		const struct store_word *w = &m->v[i].w;
 
-		if (!m->v[i].login && w->kind == kind &&
+		if (!m->v[i].login && !m->v[i].relayed && w->kind == kind &&
 		    strcmp(w->subject, subject) == 0 &&
 		    strcmp(w->user, user) == 0 && newer(w, best))
 			best = w;
@@ -207,6 +226,34 @@ say_deny(const struct meaning *m, enum store_word_kind kind,
 	    (int)w->until);
 }
 
+static size_t
+say_breach(const struct meaning *m, enum store_word_kind kind,
+    const char *subject, char *to, size_t size)
+{
+	const struct store_word *w = word_of(m, kind, subject, "");
+
+	return w == NULL ? 0
+			 : (size_t)snprintf(to, size, "breach-%s %s %d %d 0\n",
+			       kind == WORD_BREACH_CLIENT     ? "client"
+				   : kind == WORD_BREACH_USER ? "user"
+							      : "login",
+			       subject, (int)w->at, (int)w->until);
+}
+
+/* Each number of a machine once. */
+static size_t
+say_relayed(const struct meaning *m, const char *origin, int64_t number,
+    char *to, size_t size)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].relayed && m->v[i].number == number &&
+		    strcmp(m->v[i].w.user, origin) == 0)
+			return (size_t)snprintf(to, size,
+			    "relayed 192.0.2.9 %s %d %d 0\n", origin,
+			    (int)number, (int)m->v[i].w.until);
+	return 0;
+}
+
 static const char *
 meaning_of(const struct meaning *m)
 {
@@ -219,10 +266,20 @@ meaning_of(const struct meaning *m)
 	SAY(say_row, "192.0.2.1", "b");
 	SAY(say_row, "192.0.2.2", "a");
 	SAY(say_row, "192.0.2.2", "b");
+	SAY(say_breach, WORD_BREACH_CLIENT, "192.0.2.1");
+	SAY(say_breach, WORD_BREACH_CLIENT, "192.0.2.2");
+	SAY(say_breach, WORD_BREACH_LOGIN, "a");
+	SAY(say_breach, WORD_BREACH_LOGIN, "b");
+	SAY(say_breach, WORD_BREACH_USER, "a");
+	SAY(say_breach, WORD_BREACH_USER, "b");
 	SAY(say_deny, WORD_DENY_CLIENT, "192.0.2.1");
 	SAY(say_deny, WORD_DENY_CLIENT, "192.0.2.2");
 	SAY(say_deny, WORD_DENY_USER, "a");
 	SAY(say_deny, WORD_DENY_USER, "b");
+	for (int number = 1; number <= 3; number++)
+		SAY(say_relayed, "a", number);
+	for (int number = 1; number <= 3; number++)
+		SAY(say_relayed, "b", number);
 	return text;
 }
 
@@ -243,9 +300,11 @@ say_entries(const struct entry *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		print_message("%s %d '%s' '%s' %d-%d\n",
-		    v[i].login ? "login" : "word", (int)v[i].w.kind,
-		    v[i].w.subject, v[i].w.user, (int)v[i].w.at,
-		    (int)v[i].w.until);
+		    v[i].relayed     ? "relayed"
+			: v[i].login ? "login"
+				     : "word",
+		    (int)v[i].w.kind, v[i].w.subject, v[i].w.user,
+		    (int)v[i].w.at, (int)v[i].w.until);
 }
 
 static uint64_t

@@ -970,6 +970,149 @@ test_deny_many(void **state)
 	limiter_free(l);
 }
 
+/* --- what other machines relayed --- */
+
+struct elsewhere {
+	int64_t at_s;
+	int client, user, sender;
+	uint32_t recipients, messages;
+};
+
+static struct limiter_event
+event_of(const struct elsewhere *e, int64_t now_s)
+{
+	return (struct limiter_event){ .now_s = now_s,
+		.client = addr(client_names[e->client]),
+		.user = user_names[e->user],
+		.by_login = true,
+		.sender = sender_names[e->sender] };
+}
+
+static void
+take_told(struct limiter *l, const struct elsewhere *e, int64_t now_s)
+{
+	const struct limiter_event ev = event_of(e, now_s);
+	const struct limiter_told told = { .at_s = e->at_s,
+		.recipients = e->recipients,
+		.messages = e->messages };
+
+	limiter_take_told(l, &ev, &told);
+}
+
+/* As if it had been relayed here, at that time. */
+static void
+take_here(struct limiter *l, const struct elsewhere *e)
+{
+	for (uint32_t i = 0; i < e->recipients; i++) {
+		struct limiter_message m = { .counted = i >= e->messages };
+		struct limiter_event ev = event_of(e, e->at_s);
+		struct limiter_answer a;
+
+		ev.message = &m;
+		limiter_take(l, NULL, &ev, &a);
+	}
+}
+
+static void
+same_usage(struct limiter *one, struct limiter *other, int64_t now_s)
+{
+	for (int c = 0; c < CLIENTS; c++)
+		for (int u = 0; u < USERS; u++) {
+			const struct elsewhere e = { .client = c, .user = u };
+			const struct limiter_event ev = event_of(&e, now_s);
+			int64_t a[LIMITS], b[LIMITS];
+
+			limiter_usage(one, &ev, a);
+			limiter_usage(other, &ev, b);
+			for (int i = 0; i < LIMITS; i++)
+				assert_int_equal(a[i], b[i]);
+		}
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct elsewhere *x = a, *y = b;
+
+	return x->at_s < y->at_s ? -1 : x->at_s > y->at_s;
+}
+
+/* In any order they come to what they would have come to in theirs, then and
+ * later. */
+static void
+test_told_in_any_order(void **state)
+{
+	enum { EVENTS = 25, NOW_S = 2000 };
+
+	(void)state;
+	for (int seed = 1; seed <= 300; seed++) {
+		struct limiter *told = make(1000), *here = make(1000);
+		struct elsewhere v[EVENTS];
+
+		ROW("seed %d", seed);
+		random_state = (uint64_t)seed * UINT64_C(0x9e3779b97f4a7c15);
+		for (int i = 0; i < EVENTS; i++) {
+			uint32_t n = 1 + random_below(4);
+
+			v[i] = (struct elsewhere){ .at_s = NOW_S -
+				    random_below(400),
+				.client = (int)random_below(CLIENTS),
+				.user = (int)random_below(USERS),
+				.sender = (int)random_below(SENDERS),
+				.recipients = n,
+				.messages = random_below(n + 1) };
+			take_told(told, &v[i], NOW_S);
+		}
+		qsort(v, EVENTS, sizeof(v[0]), by_time);
+		for (int i = 0; i < EVENTS; i++)
+			take_here(here, &v[i]);
+		for (int64_t at = NOW_S; at < NOW_S + 400; at += 37)
+			same_usage(told, here, at);
+		limiter_free(told);
+		limiter_free(here);
+	}
+}
+
+/* Clocks differ a little, and a machine may say what it wants. */
+static void
+test_told_odd_times_and_sums(void **state)
+{
+	struct limiter *l = make(1000);
+	struct elsewhere e = { .at_s = 1100, .recipients = 3, .messages = 1 };
+	const struct limiter_event ev = event_of(&e, 1000);
+	int64_t used[LIMITS];
+
+	(void)state;
+	take_told(l, &e, 1000); /* of the future: now */
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 3);
+	e.at_s = 0;
+	take_told(l, &e, 1000);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 3);
+	e = (struct elsewhere){ .at_s = 990, .recipients = UINT32_MAX };
+	for (int i = 0; i < 3; i++)
+		take_told(l, &e, 1000);
+	assert_int_not_equal(take(l, &ev, NULL), -1);
+	limiter_usage(l, &ev, used);
+	assert_true(used[LIMIT_CLIENT_RECIPIENTS] > 1000000);
+	/* let in again: nothing of until then, however late it comes */
+	limiter_lift(l, limiter_client(l, &ev.client), false, 995);
+	limiter_lift(l, limiter_user(l, ev.user, true), true, 995);
+	e.recipients = 1;
+	e.at_s = 995;
+	take_told(l, &e, 1000);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 0);
+	assert_int_equal(used[LIMIT_USER_RECIPIENTS], 0);
+	e.at_s = 996;
+	take_told(l, &e, 1000);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_RECIPIENTS], 1);
+	assert_int_equal(used[LIMIT_USER_RECIPIENTS], 1);
+	limiter_free(l);
+}
+
 /* Check and count are one step, however many threads there are. */
 static struct limiter *shared;
 static atomic_int shared_taken;
@@ -1035,6 +1178,8 @@ main(void)
 		cmocka_unit_test(test_long_texts),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_distinct_overflow),
+		cmocka_unit_test(test_told_in_any_order),
+		cmocka_unit_test(test_told_odd_times_and_sums),
 		cmocka_unit_test(test_deny), cmocka_unit_test(test_deny_many),
 		cmocka_unit_test(test_threads) };
 

@@ -45,6 +45,48 @@ static const struct share_entry good[] = {
 	    .until = 99,
 	    .user = "mallory" },
 	{ .kind = SHARE_HELLO, .origin = ORIGIN, .at = 5, .note = "mail1" },
+	{ .kind = SHARE_RELAYED,
+	    .origin = ORIGIN,
+	    .number = 9,
+	    .at = 5,
+	    .until = 20,
+	    .messages = 3,
+	    .subject = "192.0.2.1",
+	    .user = "alice,bob@example.org",
+	    .service = "login",
+	    .note = "alice@example.org" },
+	{ .kind = SHARE_RELAYED,
+	    .origin = ORIGIN,
+	    .number = 10,
+	    .at = 5,
+	    .until = 1,
+	    .user = "alice",
+	    .service = "auth" },
+	{ .kind = SHARE_RELAYED,
+	    .origin = ORIGIN,
+	    .number = 11,
+	    .at = 5,
+	    .until = SHARE_RELAYED_MAX,
+	    .messages = SHARE_RELAYED_MAX,
+	    .subject = "2001:db8::1",
+	    .service = "client" },
+	{ .kind = SHARE_BREACH_CLIENT,
+	    .origin = ORIGIN,
+	    .at = 5,
+	    .until = 99,
+	    .subject = "2001:db8::/64",
+	    .note = "client_recipients 2000/1h" },
+	{ .kind = SHARE_BREACH_USER,
+	    .origin = ORIGIN,
+	    .at = 5,
+	    .until = 5,
+	    .user = "mallory" },
+	{ .kind = SHARE_BREACH_LOGIN,
+	    .origin = ORIGIN,
+	    .at = 5,
+	    .until = 99,
+	    .user = "mallory",
+	    .note = "user_recipients 1000/1h" },
 };
 
 static void
@@ -69,6 +111,7 @@ same_again(void **state)
 		assert_int_equal(got.number, good[i].number);
 		assert_int_equal(got.at, good[i].at);
 		assert_int_equal(got.until, good[i].until);
+		assert_int_equal(got.messages, good[i].messages);
 		/* cut anywhere, or one byte longer, it is none */
 		for (size_t cut = 0; cut < len; cut++)
 			assert_int_equal(share_entry_decode(body, cut, &got),
@@ -113,6 +156,46 @@ out_of_limits(void **state)
 		    LOGIN(.subject = "192.0.2.1", .until = 10) },
 		{ "a note that a login has not",
 		    LOGIN(.subject = "192.0.2.1", .note = "x") },
+#define RELAYED(number_, until_, messages_, subject_, ...) \
+	{ .kind = SHARE_RELAYED,                           \
+		.origin = ORIGIN,                          \
+		.at = 9,                                   \
+		.number = number_,                         \
+		.until = until_,                           \
+		.messages = messages_,                     \
+		.subject = subject_,                       \
+		.service = __VA_ARGS__ }
+		{ "relayed: nothing", RELAYED(1, 0, 0, "192.0.2.1", "login") },
+		{ "too much",
+		    RELAYED(
+			1, SHARE_RELAYED_MAX + 1, 1, "192.0.2.1", "login") },
+		{ "more messages than recipients",
+		    RELAYED(1, 2, 3, "192.0.2.1", "login") },
+		{ "fewer than none", RELAYED(1, 2, -1, "192.0.2.1", "login") },
+		{ "how is that", RELAYED(1, 2, 1, "192.0.2.1", "trust") },
+		{ "by whose AUTH", RELAYED(1, 2, 1, "192.0.2.1", "auth") },
+		{ "a user who isn't charged",
+		    RELAYED(1, 2, 1, "192.0.2.1", "client", .user = "alice") },
+		{ "by a network", RELAYED(1, 2, 1, "192.0.2.0/24", "login") },
+		{ "by a login of nowhere", RELAYED(1, 2, 1, "", "login") },
+		{ "by a server",
+		    RELAYED(
+			1, 2, 1, "192.0.2.1", "login", .server = "dovecot") },
+		{ "relayed: no number",
+		    RELAYED(0, 2, 1, "192.0.2.1", "login") },
+		{ "messages that a login has not",
+		    LOGIN(.subject = "192.0.2.1", .messages = 1) },
+		{ "breach: everybody",
+		    { .kind = SHARE_BREACH_CLIENT,
+			.origin = ORIGIN,
+			.at = 9,
+			.until = 10,
+			.subject = "0.0.0.0/0" } },
+		{ "breach: of no user",
+		    { .kind = SHARE_BREACH_LOGIN,
+			.origin = ORIGIN,
+			.at = 9,
+			.until = 10 } },
 		{ "no number",
 		    { .kind = SHARE_LOGIN,
 			.origin = ORIGIN,
