@@ -65,12 +65,13 @@ delete_one(struct ctl *ctl, struct store *st, const char *text)
 		n = -1;
 	else
 		n = store_delete(st, client, word.at, &err);
+	if (n != -1)
+		words_delete(ctl, client, word.at);
 	if (n == -1 || (n > 0 && store_event_add(st, &event, &err) == -1) ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
 	}
-	words_delete(ctl, client);
 	if (n > 0)
 		(void)printf("%s deleted (%d %s)\n", client, n,
 		    n == 1 ? "entry" : "entries");

@@ -237,14 +237,16 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 
 	if (store_begin(st, &err) == -1)
 		return ctl_fail_err(ctl, &err);
-	if (say_deny(st, s, until, text, ctl->now, &deny.created_at, &err) ==
-		-1 ||
-	    store_deny_set(st, &deny, &err) == -1 ||
+	bool said =
+	    say_deny(st, s, until, text, ctl->now, &deny.created_at, &err) == 0;
+
+	if (said)
+		words_deny(ctl, &deny);
+	if (!said || store_deny_set(st, &deny, &err) == -1 ||
 	    store_commit(st, &err) == -1) {
 		store_rollback(st);
 		return ctl_fail_err(ctl, &err);
 	}
-	words_deny(ctl, &deny);
 	return 0;
 }
 

@@ -36,13 +36,13 @@ expire_before(struct ctl *ctl, int64_t cutoff, int64_t *n_r)
 	};
 
 	/* first: what is read while we delete must not come back either */
+	words_delete_older(ctl, word.at);
 	if (store_word_say(st, &word, ctl->now, &err) == -1 ||
 	    store_delete_older(st, word.at, &err) == -1) {
 		rc = ctl_fail_err(ctl, &err);
 		store_close(&st);
 		return rc;
 	}
-	words_delete_older(ctl, cutoff - ctl->cfg->logins.window_s - 1);
 	do {
 		int n = store_expire(st, cutoff, EXPIRE_SLICE, cursor, &err);
 

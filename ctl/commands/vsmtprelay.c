@@ -155,14 +155,15 @@ run_delete(struct ctl *ctl, int argc, char **argv)
 			.note = "",
 		};
 
-		if (store_begin(st, &err) == -1 ||
-		    store_word_say(st, &word, ctl->now, &err) == -1 ||
-		    store_delete(st, client, word.at, &err) == -1 ||
+		bool said = store_begin(st, &err) == 0 &&
+		    store_word_say(st, &word, ctl->now, &err) == 0;
+
+		if (said)
+			words_delete(ctl, client, word.at);
+		if (!said || store_delete(st, client, word.at, &err) == -1 ||
 		    store_commit(st, &err) == -1) {
 			store_rollback(st);
 			rc = ctl_fail_err(ctl, &err);
-		} else {
-			words_delete(ctl, client);
 		}
 	}
 	store_close(&st);

@@ -31,7 +31,7 @@ keep(struct ctl *ctl, const struct word *w)
 		st, ctl->now - ctl->cfg->logins.keep_s, 1, &err) == -1 ||
 	    write_word(st, w, &err) == -1 || store_commit(st, &err) == -1)
 		(void)ctl_fail(ctl, 0,
-		    "WARNING: %s: done, but it won't hold when the login table is lost or restored",
+		    "WARNING: %s: it won't hold when the login table is lost or restored",
 		    err.text);
 	if (st != NULL)
 		store_rollback(st);
@@ -39,9 +39,9 @@ keep(struct ctl *ctl, const struct word *w)
 }
 
 void
-words_delete(struct ctl *ctl, const char *client)
+words_delete(struct ctl *ctl, const char *client, int64_t at)
 {
-	keep(ctl, &(struct word){ .client = client, .at = ctl->now });
+	keep(ctl, &(struct word){ .client = client, .at = at });
 }
 
 void

@@ -8,11 +8,12 @@
 #include "common/db/store.h"
 #include "ctl/ctl.h"
 
-/* Behind the change of the table itself. When it can't be kept, a warning says
- * so: the table has it. */
-void words_delete(struct ctl *ctl, const char *client);
+/* What closes stands here before the table has it: an older copy of the table
+ * may be put back at any moment. What opens (a denial that ends: expires_at in
+ * the past) comes afterwards. When it can't be kept, a warning says so.
+ *   at   all logins up to then are deleted, Unix seconds */
+void words_delete(struct ctl *ctl, const char *client, int64_t at);
 void words_delete_older(struct ctl *ctl, int64_t at);
-/* expires_at in the past: no longer denied */
 void words_deny(struct ctl *ctl, const struct store_deny *deny);
 
 #endif

@@ -6,8 +6,7 @@
  * Holds in every state: a line is counted at most once; no line that is as old
  * as an admin's deletion opens the client. And at the end: every line counts, and
  * each deletion holds that popgatectl has said is done, also in a copy that was
- * put back. Such a copy is older than the collector's last commit, and isn't put
- * back between popgatectl's writing to logins.db and to the words file.
+ * put back. Such a copy is older than the collector's last commit.
  *
  * A fault is a step done wrongly, which the proof must find: tests/proof/model/
  * run.sh names them. */
@@ -29,7 +28,6 @@ byte read_at;			/* of the source: raised by each commit */
 
 byte words;			/* deletions, in the words file */
 byte promised;			/* that popgatectl has said are done */
-bool deleting;			/* popgatectl is between its two files */
 bool logger_done, admin_done, restorer_done;
 
 #define KILLABLE(again) \
@@ -154,6 +152,23 @@ again:
 	    (counted[1] == 1 && counted[2] == 1))
 }
 
+#define TO_TABLE		/* store_delete(), in a transaction */ \
+	d_step { \
+		if \
+		:: newest <= now -> newest = 0 \
+		:: else \
+		fi; \
+		DELETED; \
+		CHECK \
+	}
+#ifndef FAULT_DELETION_FORGOTTEN
+#define DELETED deleted = (now > deleted -> now : deleted)
+#else
+#define DELETED deleted = now
+#endif
+#define TO_WORDS		/* words_delete() */ \
+	words = (now > words -> now : words)
+
 /* popgatectl delete, twice at most, as an admin repeats what was killed. */
 proctype admin()
 {
@@ -163,28 +178,16 @@ again:
 	do
 	:: n < 2 ->
 		n++;
-		d_step {	/* store_delete(), in a transaction */
-			now = written;
-			if
-			:: newest <= now -> newest = 0
-			:: else
-			fi;
-#ifndef FAULT_DELETION_FORGOTTEN
-			deleted = (now > deleted -> now : deleted);
+		now = written;
+#ifndef FAULT_TABLE_FIRST
+		TO_WORDS;
+		KILLABLE(again);
+		TO_TABLE;
 #else
-			deleted = now;
+		TO_TABLE;
+		KILLABLE(again);
+		TO_WORDS;
 #endif
-			deleting = true;
-			CHECK
-		};
-		if
-		:: kills < KILLS -> kills++; deleting = false; goto again
-		:: true
-		fi;
-		d_step {	/* words_delete() */
-			words = (now > words -> now : words);
-			deleting = false
-		};
 		promised = (now > promised -> now : promised)
 	:: true -> break
 	od;
@@ -205,7 +208,7 @@ proctype restorer()
 	}
 	if
 	:: d_step {
-			read_at > old_read_at && !deleting;
+			read_at > old_read_at;
 			rewinds++;
 			position = old_position;
 			deleted = old_deleted;

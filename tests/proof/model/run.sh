@@ -38,7 +38,8 @@ check() {
 }
 
 check logins 0
-for fault in POSITION_FIRST LOGINS_FIRST DELETION_FORGOTTEN WORDS_NOT_READ; do
+for fault in POSITION_FIRST LOGINS_FIRST DELETION_FORGOTTEN TABLE_FIRST \
+    WORDS_NOT_READ; do
 	check logins 1 FAULT_$fault
 done
 check relay 0
