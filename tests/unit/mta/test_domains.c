@@ -355,6 +355,7 @@ postfix_settings(void **state)
 	assert_true(has(&set, "r.test"));
 	assert_true(has(&set, "x.r.test"));
 	assert_false(has(&set, "x.a.test"));
+	assert_false(domains_failed(&set, path, sizeof(path)));
 	domains_release(&set);
 
 	/* what can't be read is said, and left open */
