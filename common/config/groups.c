@@ -143,6 +143,7 @@ set_source(struct config *cfg, config_setting_t *e, struct err *err)
 
 	if (source_find(cfg, e, &s, &rotated, &src->zone, err) == -1)
 		return -1;
+	assert(s != NULL);
 	if (!source_kind(s, &src->kind, &where))
 		return key_error(cfg, s, path, source_expected, err);
 	if (src->zone.fixed &&

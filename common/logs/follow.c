@@ -265,7 +265,8 @@ note_place(const struct follow *f, const char *path, const struct found *found)
 
 	if (r->position > 0 && !r->exact)
 		follow_note(f,
-		    "%s: is shorter than what was read of it, or goes on otherwise (%" PRId64 " bytes): going on at byte %" PRId64,
+		    "%s: is shorter than what was read of it, or goes on otherwise (%" PRId64
+		    " bytes): going on at byte %" PRId64,
 		    path, r->was, r->position);
 	else if (r->position > 0 && r->position != r->was)
 		follow_note(f,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mta/exim_wiring.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -155,6 +156,7 @@ edit_permit(struct planner *p, const struct exim_acl *acl,
 	bool beside = at->permit != at->refusal;
 	struct exim_draft t = exim_draft_begin();
 
+	assert(!beside || known != NULL); /* the place is right behind it */
 	exim_draft_put(&t,
 	    "%s  # popgate: a client that it permits relays as an AUTH user does.\n  accept\n",
 	    beside || at->refusal == acl->n ? "\n" : "");

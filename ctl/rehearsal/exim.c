@@ -467,7 +467,8 @@ report_trusted(struct exim_run *r, struct err *err)
 			return -1;
 		if (heard.accepted) {
 			const struct exim_heard_in in = { &trace, &heard };
-			struct exim_place statement, list, entry, *at;
+			struct exim_place statement = { .line = 0 };
+			struct exim_place list, entry, *at;
 			struct exim_source src;
 			struct exim_cause cause;
 			char *table = NULL;

@@ -25,8 +25,8 @@ struct sendmail_cause {
  * false: nothing that was taken out closed it. */
 bool
 sendmail_cause_find(const struct sendmail_talk *t, const struct sendmail_cf *cf,
-    const struct sendmail_client *c, const struct sendmail_seed *seed,
-    struct sendmail_cause *cause, struct sendmail_talk *other);
+    const struct sendmail_client *client, const struct sendmail_seed *seed,
+    struct sendmail_cause *c, struct sendmail_talk *other);
 
 /* Make a second configuration from sendmail.mc without these of its lines.
  * false: it can't be made. */

@@ -245,7 +245,7 @@ what_is_no_login(void **state)
 		{ "", 0 },
 		{ "x", 1 },
 		{ "popgate-login-1", 15 },
-		{ "popgate-login-2\0a\0001.2.3.4\0imap\0x", 34 },
+		{ "popgate-login-2\0a\0001.2.3.4\0imap\0x", 33 },
 		{ big, sizeof(big) },
 	};
 
