@@ -24,6 +24,7 @@ $(BUILD)/unit/logs/test_follow_between: LDFLAGS += $(foreach f,open64 pread64 \
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(DAEMON): $(call objs,tests/bench/mclient.c tests/daemon/lab.c)
+$(BUILD)/fuzz/fuzz_milter: $(call objs,tests/bench/mclient.c)
 $(BENCH): $(call objs,tests/bench/mclient.c tests/bench/clients.c) \
 	    $(BUILD)/libcommon.a
 $(UNIT) $(DAEMON) $(FUZZ) $(BENCH) $(TOOLS): $(BUILD)/%: tests/%.c Makefile
@@ -61,9 +62,14 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := faults mcdc
+PROOFS   := bounded model mcdc faults
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
+
+proof-bounded:			## prove the policy for all inputs up to a bound (CBMC; as root)
+	$(SUDO) sh tests/proof/cbmc/run.sh
+proof-model:			## prove what the processes do together (Spin)
+	sh tests/proof/model/run.sh
 
 # each call of each kind fails once, in every program: hours (POPGATE_FAULTS=8:
 # so many of each kind, minutes)
@@ -73,7 +79,7 @@ $(BUILD)/proof/fault.so: tests/proof/fault.c
 	$(Q)$(CC) -O1 -g -Wall -shared -fPIC -o $@ $<
 proof-faults: $(PROGRAMS) $(BUILD)/proof/fault.so	## let every system call and allocation fail once (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
-	    -p no:cacheprovider -n $(JOBS) tests/proof
+	    -p no:cacheprovider -n $(JOBS) $(wildcard tests/proof/test_*_faults.py)
 
 # one room or all: nothing but unit tests, in a /tmp of their own
 ROOM     ?=

@@ -621,11 +621,12 @@ mclient_fd(const struct mclient *mc)
 static int
 take_frame(struct mclient *mc, struct mclient_reply *reply)
 {
-	char *p = mc->in.v + mc->used;
 	size_t have = mc->in.len - mc->used, len;
 
 	if (have < HEAD_LEN)
 		return 0;
+	char *p = mc->in.v + mc->used;
+
 	len = get_u32(p);
 	if (len == 0 || len > FRAME_MAX) {
 		errno = EPROTO;
