@@ -36,7 +36,7 @@ ROOMS = {
     "policy": "common/policy/{policy,rcpt,decide,facts,judge,reply}.c",
     "limiter": "common/policy/{charge,limiter*}.c "
                "common/policy/limiter_inside.h milter/throttle.c",
-    "address": "common/base/{addr,own_addresses,listen}.c "
+    "address": "common/base/addr.c "
                "common/mta/{address,domains}.c",
     "base": "common/base/{json,utf8,strset,strings,siphash,growth,clock,zone}.c"
             " common/base/fnv.h common/config/{duration,reply_template}.c",
