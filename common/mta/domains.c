@@ -174,7 +174,8 @@ remember_file(struct domain_set *set, const char *path, struct err *err)
 static bool
 is_network(const char *text, size_t len)
 {
-	return len > 0 && strspn(text, "0123456789.:/") >= len;
+	assert(len > 0);
+	return strspn(text, "0123456789.:/") >= len;
 }
 
 enum file_style { FILE_PLAIN, FILE_BELOW };

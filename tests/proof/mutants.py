@@ -33,13 +33,14 @@ import time
 
 ROOMS = {
     # room: its sources; headers are those whose inline functions are changed
-    "policy": "common/policy/{policy,rcpt,decide,facts,judge,reply}.c",
+    "policy": "common/policy/{policy,rcpt,decide,facts,reply}.c",
     "limiter": "common/policy/{charge,limiter*}.c "
                "common/policy/limiter_inside.h milter/throttle.c",
-    "address": "common/base/{addr,own_addresses,listen}.c "
+    "address": "common/base/addr.c "
                "common/mta/{address,domains}.c",
     "base": "common/base/{json,utf8,strset,strings,siphash,growth,clock,zone}.c"
             " common/base/fnv.h common/config/{duration,reply_template}.c",
+    "judge": "common/policy/judge.c",
     "records": "common/records/*.c",
     "prefix": "common/grammar/prefix*.c",
     "parse": "common/grammar/{parse,parse_user,pairs,sessions,streams,guess,"

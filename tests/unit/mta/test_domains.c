@@ -140,11 +140,14 @@ no_domains(void **state)
 		assert_contains(err.text, "expected a domain");
 		assert_int_equal(set.names.n, 0);
 	}
-	char *names[] = { longest };
+	/* what begins like a source is none */
+	char *names[] = { longest, "postfix.test", "sendmail.test",
+		"file.test" };
 
 	longest[sizeof(longest) - 2] = '\0';
-	assert_int_equal(load(&set, &err, names, 1), 0);
-	assert_true(has(&set, longest));
+	assert_int_equal(load(&set, &err, names, 4), 0);
+	for (size_t i = 0; i < LENGTH(names); i++)
+		assert_true(has(&set, names[i]));
 	assert_false(domains_failed(&set, dotted, sizeof(dotted)));
 	domains_release(&set);
 }
@@ -355,6 +358,7 @@ postfix_settings(void **state)
 	assert_true(has(&set, "r.test"));
 	assert_true(has(&set, "x.r.test"));
 	assert_false(has(&set, "x.a.test"));
+	assert_false(domains_failed(&set, path, sizeof(path)));
 	domains_release(&set);
 
 	/* what can't be read is said, and left open */
