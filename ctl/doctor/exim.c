@@ -252,11 +252,12 @@ doctor_exim(struct doctor *d, const char *path)
 	}
 	/* root's Exim writes logs where the file says; Exim itself refuses a
 	 * file that everybody can write to */
-	if (geteuid() == 0 && stage_trusts(path, &err) == -1)
-		add(&x, "exim-not-rehearsed", "", NULL, err.text);
-	else if (is_valid(&x, &err))
+	bool trusted = geteuid() != 0 || stage_trusts(path, &err) == 0;
+
+	if (trusted && is_valid(&x, &err))
 		rehearse(&x);
 	else if (!doctor_has(d, "exim-config-writable"))
-		add(&x, "exim-unreadable", "", NULL, err.text);
+		add(&x, trusted ? "exim-unreadable" : "exim-not-rehearsed", "",
+		    NULL, err.text);
 	exim_loaded_release(&x.loaded);
 }

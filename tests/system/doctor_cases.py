@@ -923,6 +923,7 @@ def write_exim(case, directory, port=25):
     program = directory / "exim"
     program.write_text(f"""\
 #!/bin/sh
+grep -q '^Debian-exim:x:64920:' /etc/passwd && exec {EXIM} "$@"
 exec unshare -m sh -c 'mount --bind {directory}/passwd /etc/passwd &&
     mount --bind {directory}/group /etc/group && exec {EXIM} "$@"' sh "$@"
 """)

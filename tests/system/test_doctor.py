@@ -30,6 +30,14 @@ NETNS = """ip link set lo up
 def doctor(*args, conf, before=(), env=None):
     # Sendmail's and Exim's tables are those of what their copies say
     read = [] if {"sendmail", "exim"} & set(args) else ["--read"]
+    if "exim" in args and "--config-dir" in args:
+        # in a copy, root can't mount: its user has to be there before
+        where = pathlib.Path(args[args.index("--config-dir") + 1]).parent
+        if (where / "passwd").exists():
+            before = [*before, "unshare", "-m", "sh", "-ec",
+                      f"mount --bind {where}/passwd /etc/passwd; "
+                      f"mount --bind {where}/group /etc/group; "
+                      'exec "$@"', "sh"]
     return subprocess.run(
         [*before, CTL, "-c", conf, "doctor", *read, *map(str, args)],
         capture_output=True, text=True, timeout=120,
