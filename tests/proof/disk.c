@@ -257,8 +257,9 @@ power_goes(void)
 		/* what is in a file needn't go with its name */
 		lose(i, chance(4) == 0 ? (enum loss)chance(LOSSES) : loss);
 		survives[k].n = i->n;
-		survives[k].data =
-		    memcpy(not_null(malloc(i->n + 1)), i->data, i->n);
+		survives[k].data = not_null(malloc(i->n + 1));
+		if (i->n > 0)
+			memcpy(survives[k].data, i->data, i->n);
 	}
 }
 

@@ -14,9 +14,11 @@ from lab.box import CollectorBox, CtlBox  # noqa: E402
 from lab.process import tail  # noqa: E402
 from lab.stock import Stock  # noqa: E402
 
-# A run in the background of a shell ignores both, and all would that it starts.
+# A run in the background of a shell, or by nohup, ignores these, and all would
+# that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 running = []
 

@@ -900,6 +900,10 @@ EXIM_CASES = [
 ]
 
 
+EXIM_USER = {"passwd": "Debian-exim:x:64920:64920::/:/usr/sbin/nologin\n",
+             "group": "Debian-exim:x:64920:\n"}
+
+
 def write_exim(case, directory, port=25):
     """The case's configuration, to be started with exim -C; directory/exim
     runs the program with the user that it wants to exist."""
@@ -917,9 +921,7 @@ def write_exim(case, directory, port=25):
     conf.write_text(EXIM_CONF.format(**fill, **parts))
     for name in ("passwd", "group"):
         (directory / name).write_text(
-            pathlib.Path("/etc", name).read_text() +
-            {"passwd": "Debian-exim:x:64920:64920::/:/usr/sbin/nologin\n",
-             "group": "Debian-exim:x:64920:\n"}[name])
+            pathlib.Path("/etc", name).read_text() + EXIM_USER[name])
     program = directory / "exim"
     program.write_text(f"""\
 #!/bin/sh

@@ -46,6 +46,12 @@ def site():
     site = NamespaceSite()
     try:
         site.serial = 0
+        # in a private copy nothing can be mounted over these
+        for name in ("passwd", "group"):
+            path = pathlib.Path("/etc", name)
+            lines = [line for line in path.read_text().splitlines()
+                     if not line.startswith("Debian-exim:")]
+            path.write_text("\n".join([*lines, doctor_cases.EXIM_USER[name]]))
         yield site
     finally:
         site.close()
@@ -82,7 +88,10 @@ class Exim:
     def __init__(self, site, case, directory, path):
         self.log = directory / "mainlog"
         need(doctor_cases.EXIM, "build/exim")
-        for name in ("spool", "."):
+        # the directory is root's, or no copy would be started from it
+        for name in ("mainlog", "rejectlog", "paniclog"):
+            (directory / name).touch()
+        for name in ("spool", "mainlog", "rejectlog", "paniclog"):
             os.chown(directory / name, 64920, 64920)
         self.process = Process("exim", [
             directory / "exim", "-C", path, "-bdf"], directory)

@@ -33,8 +33,9 @@ NOISE = "mail postfix/smtpd[11]: connect from x.example.net[203.0.113.9]\n"
 
 def confined(program):
     """A daemon under the system-call filter of its unit, whoever starts it."""
-    return [BUILD / "system/confined",
-            TOP / f"etc/systemd/{program.name}.service", program]
+    unit = TOP / f"etc/systemd/{program.name}.service"
+    return [BUILD / "system/confined", unit, program] if unit.exists() \
+        else [program]
 
 
 def stamp(at=None):
