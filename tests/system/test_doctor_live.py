@@ -88,11 +88,6 @@ class Exim:
     def __init__(self, site, case, directory, path):
         self.log = directory / "mainlog"
         need(doctor_cases.EXIM, "build/exim")
-        # the directory is root's, or no copy would be started from it
-        for name in ("mainlog", "rejectlog", "paniclog"):
-            (directory / name).touch()
-        for name in ("spool", "mainlog", "rejectlog", "paniclog"):
-            os.chown(directory / name, 64920, 64920)
         self.process = Process("exim", [
             directory / "exim", "-C", path, "-bdf"], directory)
 
