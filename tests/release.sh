@@ -46,6 +46,8 @@ git clone -q "$top" "$tree/root/popgate"
 [ ! -e /etc/resolv.conf ] || cp /etc/resolv.conf "$tree/etc/resolv.conf"
 
 # as the installer of Debian does; Sendmail waits a minute for its own name
+grep -qw localhost "$tree/etc/hosts" 2>/dev/null ||
+	printf '127.0.0.1 localhost\n::1 localhost\n' >>"$tree/etc/hosts"
 grep -qw "$(hostname)" "$tree/etc/hosts" 2>/dev/null ||
 	echo "127.0.1.1 $(hostname).example.org $(hostname)" >>"$tree/etc/hosts"
 
