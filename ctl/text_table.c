@@ -91,16 +91,24 @@ add_cell(struct table *t, const char *text)
 		table_flush(t);
 }
 
+static void *
+zeroed(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
 struct table *
 table_new(const char *const *heads, int columns)
 {
-	struct table *t = calloc(1, sizeof(*t));
+	struct table *t = zeroed(1, sizeof(*t));
 
 	assert(columns > 0 && columns <= TABLE_COLUMNS_MAX);
-	if (t == NULL ||
-	    (t->cell = calloc((size_t)columns * (TABLE_MEASURED + 1),
-		 sizeof(*t->cell))) == NULL)
-		out_of_memory();
+	t->cell =
+	    zeroed((size_t)columns * (TABLE_MEASURED + 1), sizeof(*t->cell));
 	t->columns = columns;
 	t->rows = -1; /* the heads aren't one */
 	for (int i = 0; i < columns; i++)

@@ -113,9 +113,11 @@ audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key,
 		    p, hash_of(p, key->client, 0, key->recipient), at_ms);
 	if (s == NULL)
 		s = newest(p, hash_of(p, key->client, 0, ""), at_ms);
-	*pair_r = s == NULL ? (struct audit_pair){ .number = 0 } : s->pair;
-	pair_r->found = s != NULL;
-	if (s != NULL)
+	*pair_r = (struct audit_pair){ .number = 0 };
+	if (s != NULL) {
+		*pair_r = s->pair;
 		s->hash = 0;
+	}
+	pair_r->found = s != NULL;
 	return pair_r->found;
 }

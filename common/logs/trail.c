@@ -54,12 +54,12 @@ push_step(struct trail *t, struct step step)
 static void
 push(struct trail *t, struct step step, int64_t len)
 {
+	assert(t->recent_n <= TRAIL_RECENT && t->first_n <= TRAIL_FIRST);
+	assert(len > 0);
 	struct step old = t->recent[TRAIL_RECENT - 1];
 	int64_t known = t->first_n == 0 ? 0 : t->first[t->first_n - 1].end;
 	bool full = t->recent_n == TRAIL_RECENT;
 
-	assert(t->recent_n <= TRAIL_RECENT && t->first_n <= TRAIL_FIRST);
-	assert(len > 0);
 	memmove(&t->recent[1], &t->recent[0],
 	    (TRAIL_RECENT - 1) * sizeof(struct step));
 	t->recent[0] = step;

@@ -148,10 +148,10 @@ probe_policy(const char *listen, struct probe *p)
 int
 probe_page(const char *listen, const char *path, struct probe *p, char *text)
 {
+	assert(listen != NULL && strlen(path) < PROBE_PATH_MAX);
 	char request[PROBE_PATH_MAX + 32];
 	int fd = reach(listen, p), status = 0;
 
-	assert(listen != NULL && strlen(path) < PROBE_PATH_MAX);
 	text[0] = '\0';
 	if (fd == -1)
 		return 0;

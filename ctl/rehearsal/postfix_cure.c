@@ -520,7 +520,7 @@ find_fix(struct postfix_run *run, const struct postfix_shown *shown,
 	static const char closed[] =
 	    "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination";
 	char own[PLACE] = "", value[SCRIPT / 4];
-	struct needs before;
+	struct needs before = { .own = false };
 	char *fix;
 
 	if (run->ours.n > 0)

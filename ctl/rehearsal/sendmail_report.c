@@ -151,7 +151,7 @@ place_rules(struct sendmail_run *r, const struct sendmail_try *hole,
     const struct sendmail_cause *c, const struct sendmail_talk *other,
     struct place *p)
 {
-	unsigned lines[SENDMAIL_CAUSE_RULES];
+	unsigned lines[SENDMAIL_CAUSE_RULES] = { 0 };
 	bool source = r->mc != NULL, cured = cures(r, other, hole);
 	char list[200] = "";
 	size_t at = 0;
@@ -159,7 +159,6 @@ place_rules(struct sendmail_run *r, const struct sendmail_try *hole,
 	for (size_t i = 0; i < c->n_rules; i++) {
 		char *text = NULL;
 
-		lines[i] = 0;
 		for (size_t j = 0; j < r->cf.n; j++)
 			if (r->cf.v[j].line == c->rules[i] &&
 			    (text = rehearsal_format("R%s", r->cf.v[j].text)) !=

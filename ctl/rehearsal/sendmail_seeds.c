@@ -78,10 +78,10 @@ sendmail_seeds_sample_rule(const char *lhs, char *buf, size_t size)
 static const char *
 bracket(const char *c, char *one)
 {
-	bool not = c[1] == '^';
-	const char *first = c + 1 + not ;
+	bool negated = c[1] == '^';
+	const char *first = c + 1 + negated;
 
-	*one = not || *first == '[' ? 'x' : *first;
+	*one = negated || *first == '[' ? 'x' : *first;
 	c = first + (*first == ']');
 	while (*c != '\0' && *c != ']')
 		c += c[0] == '[' && c[1] == ':' && strstr(c, ":]") != NULL

@@ -378,11 +378,11 @@ enum talk_result
 smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb, const char *argument,
     size_t len, struct smtp_reply *reply)
 {
+	assert(t != NULL && (argument != NULL || len == 0));
 	int64_t until_ms = clock_monotonic_ms() + t->timeout_ms;
 	char command[COMMAND_MAX];
 	size_t n, sent = 0;
 
-	assert(t != NULL && (argument != NULL || len == 0));
 	if (argument == NULL)
 		len = 0;
 	if (len > COMMAND_MAX - 32 ||

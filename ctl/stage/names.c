@@ -263,7 +263,7 @@ put_record(
 static size_t
 put_mx(unsigned char *out, unsigned preference, const char *exchanger)
 {
-	unsigned char data[NAME_LEN + 8];
+	unsigned char data[NAME_LEN + 8] = { 0 };
 
 	(void)put16(data, preference);
 	return put_record(
@@ -276,7 +276,7 @@ static size_t
 records(const struct names *names, const char *name, unsigned type,
     unsigned char *out, unsigned *n_r, bool *exists_r)
 {
-	unsigned char data[NAME_LEN + 8];
+	unsigned char data[NAME_LEN + 8] = { 0 };
 	char text[NAME_LEN];
 	struct addr addr;
 

@@ -46,7 +46,8 @@ add_text(struct exim_loaded *l, const char *path, char *text)
 		free(text);
 		return false;
 	}
-	v[l->n_files++] = (struct exim_file){ copy, text };
+	v[l->n_files].path = copy;
+	v[l->n_files++].text = text;
 	return true;
 }
 
