@@ -84,8 +84,6 @@ load(struct share *s, struct err *err)
 	return store_share_find(s->store, &s->at, err) == -1 ||
 		store_word_prune(s->store, cutoff, err) == -1 ||
 		store_peer_prune(s->store, cutoff, err) == -1 ||
-		store_relayed_prune(s->store, clock_now() - s->window_s, err) ==
-		    -1 ||
 		share_load_machines(s, err) == -1
 	    ? -1
 	    : 0;
