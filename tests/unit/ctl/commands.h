@@ -15,6 +15,7 @@
 #include "common/db/store.h"
 #include "ctl/commands/commands.h"
 #include "ctl/ctl.h"
+#include "tests/unit/silent.h"
 #include "tests/unit/unit.h"
 
 /* 2026-03-03 12:00:00 UTC */
@@ -117,20 +118,6 @@ fill_logins(void)
 	assert_int_equal(store_source_save(st, &source, &err), 0);
 	assert_int_equal(store_commit(st, &err), 0);
 	store_close(&st);
-}
-
-static void
-no_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-no_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
 }
 
 static void

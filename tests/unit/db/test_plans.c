@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/db/audit.h"
 #include "common/db/store.h"
+#include "tests/unit/silent.h"
 
 static char dir[128];
 static const char *allowed; /* what the running call may scan; or NULL */
@@ -310,20 +311,6 @@ any_use(void *arg, const struct audit_use *use)
 	(void)arg;
 	(void)use;
 	return true;
-}
-
-static void
-no_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-no_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
 }
 
 static void

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/db/audit.h"
 #include "tests/unit/power/power.h"
+#include "tests/unit/silent.h"
 
 enum { LIVES = 5, TURNS = 30, ROWS_MAX = 60000 };
 
@@ -29,20 +30,6 @@ struct range {
 	unsigned from, to; /* rows */
 	enum told told;
 };
-
-static void
-no_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-no_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
-}
 
 static void
 say(void *arg)
