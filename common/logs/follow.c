@@ -396,7 +396,7 @@ advance(struct follow *f, struct err *err)
 
 	if (ret != 1)
 		goto out;
-	/* found at the path under its own name, after it was truncated */
+	/* cur may have been truncated meanwhile, and found anew at the path */
 	if (logfile_changed(&f->cur)) {
 		logfile_close(&found.file);
 		ret = truncated(f, err);
