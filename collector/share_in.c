@@ -84,7 +84,8 @@ share_read_again(struct share *s)
 	s->again = true;
 }
 
-/* What was read while our clock was wrong had come too early, or had ended. */
+/* Entries that were read while our clock was wrong had come too early, or had
+ * ended. */
 static int
 clock_was_set(struct share *s, struct err *err)
 {

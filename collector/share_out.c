@@ -121,7 +121,7 @@ put_relayed(void *arg, const struct relayed *r)
 	b->relayed_up_to = r->number;
 }
 
-/* What can't be read now is published later. */
+/* Rows that can't be read now are published later. */
 static void
 put_all_relayed(struct batch_out *b)
 {
@@ -228,7 +228,7 @@ pass(void *arg, const struct audit_denial *d)
 	return !p->failed;
 }
 
-/* Why the outbox can't be read: once, and not while it is being made. */
+/* Log why the outbox can't be read: once, and not while it is being made. */
 static void
 say_outbox(struct share *s, const struct err *err)
 {

@@ -48,7 +48,7 @@ struct known {
 	int64_t at, until;
 };
 
-/* Which file it was that was opened. */
+/* The file that was opened. */
 struct file_id {
 	dev_t dev;
 	ino_t ino;
@@ -236,7 +236,7 @@ tell_denial(void *arg, const struct audit_denial *d)
 	return !f->failed;
 }
 
-/* What is older has ended, and no other machine knows of it any more. */
+/* Older denials have ended, and no other machine knows of them any more. */
 static int64_t
 denials_since_ms(const struct fleet *f)
 {
@@ -247,7 +247,8 @@ denials_since_ms(const struct fleet *f)
 	return (clock_now() - keep_s) * 1000;
 }
 
-/* Whom this machine denies, or has let in: before it hears of others. */
+/* The subjects that this machine denies, or has let in: before it hears of
+ * others. */
 static int
 learn_denials(struct fleet *f, struct err *err)
 {
@@ -529,7 +530,7 @@ fleet_turn(struct fleet *f, const struct config *cfg, struct err *err)
 
 /* --- the thread --- */
 
-/* Where nothing was told yet, it begins with what comes from now on. */
+/* A thread that has told nothing yet begins with the rows from now on. */
 struct fleet *
 fleet_new(const struct config *cfg, struct err *err)
 {

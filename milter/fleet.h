@@ -22,7 +22,7 @@ int fleet_start(const struct config *cfg, struct err *err);
 /* Does the thread run, and did its last turn go well? Any thread. */
 bool fleet_runs(bool *good_r);
 
-/* What the thread does, for tests. fleet_new(): NULL with err. */
+/* The thread's work, for tests. fleet_new(): NULL with err. */
 struct fleet *fleet_new(const struct config *cfg, struct err *err);
 void fleet_free(struct fleet **f); /* NULL-safe */
 /* Tell and hear what is new. Returns 1 when there is more, 0, or -1 with err:

@@ -140,7 +140,7 @@ int store_each_breach_word(struct store *st, int64_t told_since,
     bool (*fn)(void *arg, const struct store_word *word), void *arg,
     struct err *err);
 
-/* What another machine relayed; a copy is left out. 0, or -1 with err. */
+/* Relays of another machine; a copy is left out. 0, or -1 with err. */
 int store_relayed_take(
     struct store *st, const struct relayed *relayed, struct err *err);
 /* Forget what was relayed before cutoff. 0, or -1 with err. */

@@ -120,7 +120,7 @@ struct limiter_answer {
 void limiter_take(struct limiter *l, const struct limit_rate rate[LIMITS],
     const struct limiter_event *ev, struct limiter_answer *answer);
 
-/* What another machine relayed. */
+/* Relays of another machine. */
 struct limiter_told {
 	int64_t at_s; /* when; as now_s of the event counts */
 	uint32_t recipients, messages;

@@ -137,7 +137,7 @@ name_good(const char *name)
 	return len > 0 && len < SHARE_NAME_MAX;
 }
 
-/* Who is charged, and for how much. */
+/* The parties that are charged, and for how much. */
 static bool
 relayed_good(const struct share_entry *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What this machine hears of others that share its gate. */
+/* The news of other machines that share this one's gate. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -192,7 +192,8 @@ story_told_before(const struct story *s, size_t at)
 	return false;
 }
 
-/* Whom popgate has stopped, and no group of the log shows. */
+/* The client or user that popgate has stopped, and no group of the log shows.
+ */
 static void
 step_breaches(struct story *s)
 {

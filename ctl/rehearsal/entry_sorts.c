@@ -35,7 +35,7 @@ key_length(const char *line)
 	return n > 0 && line[n - 1] == ':' ? n - 1 : n;
 }
 
-/* What stands behind the key; a pattern may hold blanks. */
+/* The text behind the key; a pattern may hold blanks. */
 static const char *
 result_of(const char *line, size_t key)
 {

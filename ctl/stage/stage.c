@@ -61,7 +61,7 @@ tell(int sock, const struct backstage_answer *a)
 		_exit(1);
 }
 
-/* What a program that the mail server starts may take of the machine, if it
+/* The share of the machine that a program of the mail server may take, if it
  * forks for ever, or eats all memory. */
 static void
 be_bounded(void)
