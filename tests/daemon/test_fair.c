@@ -208,16 +208,19 @@ nobody_starves(void **state)
 {
 	enum { ROUNDS = 60, N = 6, SOME = 100, ALL = N * 30000 };
 
+	unsigned most = 0;
+
 	(void)state;
 	for (int i = 0; i < ROUNDS; i++) {
 		start_busy(N);
 		while (fewest_answers(N) < SOME && total < ALL)
 			wait_answers(1);
-		print_message("%u answers, until each of %d has had %d\n",
-		    total, N, SOME);
+		most = total > most ? total : most;
 		stop_busy(N);
 		assert_true(fewest_answers(N) >= SOME);
 	}
+	print_message(
+	    "at most %u answers, until each of %d had %d\n", most, N, SOME);
 }
 
 int
