@@ -14,6 +14,7 @@ enum {
 	REPORT_TOP = 20, /* rows of a table */
 	REPORT_LINES = 60, /* lines of a list */
 	REPORT_WEEKS = 64,
+	REPORT_CLOCK = 24, /* hours of the day */
 	REPORT_NAME = 256, /* bytes that are kept of a name, with its NUL */
 	REPORT_WORDS = 700
 };
@@ -105,6 +106,9 @@ struct report {
 	int64_t local; /* recipients of our own, counted since then */
 	struct report_slot slot[REPORT_SLOTS_MAX];
 	int slots;
+	/* by the local hour in which it began, all days together; by_hour: none
+	 */
+	struct report_sums clock[REPORT_CLOCK];
 	struct report_reason reason[REPORT_REASONS_MAX];
 	int reasons;
 

@@ -168,15 +168,42 @@ slot_label(const void *arg, int i)
 	return ((const struct report *)arg)->slot[i].label;
 }
 
-static int64_t
-slot_verdict(const void *arg, int i, int series)
+static const char *const verdicts[] = { "relayed", "refused", "put off",
+	"given up", "monitored" };
+
+/* As many of verdicts as there are. */
+static int
+verdicts_seen(const struct report *rep)
 {
-	const struct report_sums *s =
-	    &((const struct report *)arg)->slot[i].sums;
+	return rep->sums.would_refuse > 0 ? 5 : rep->sums.aborted > 0 ? 4 : 3;
+}
+
+static int64_t
+verdict_of(const struct report_sums *s, int series)
+{
 	const int64_t v[] = { s->accepted, s->rejected, s->tempfailed,
 		s->aborted, s->would_refuse };
 
 	return v[series];
+}
+
+static int64_t
+slot_verdict(const void *arg, int i, int series)
+{
+	return verdict_of(&((const struct report *)arg)->slot[i].sums, series);
+}
+
+static const char *
+clock_label(const void *arg, int i)
+{
+	(void)arg;
+	return report_clock(i);
+}
+
+static int64_t
+clock_verdict(const void *arg, int i, int series)
+{
+	return verdict_of(&((const struct report *)arg)->clock[i], series);
 }
 
 /* By reason: the first few, and the rest as one. */
@@ -224,17 +251,13 @@ refusing(const struct report *rep, const char *names[REASONS_DRAWN + 1])
 static void
 over_time(const struct report *rep, bool open, FILE *to)
 {
-	static const char *const series[] = { "relayed", "refused", "put off",
-		"given up", "monitored" };
 	const struct chart c = {
 		.id = "chart-time",
 		.title = rep->by_hour ? "Recipients by hour and verdict"
 				      : "Recipients by day and verdict",
 		.unit = "recipients",
-		.series = series,
-		.n_series = rep->sums.would_refuse > 0 ? 5
-		    : rep->sums.aborted > 0            ? 4
-						       : 3,
+		.series = verdicts,
+		.n_series = verdicts_seen(rep),
 		.css = "v",
 		.n = rep->slots,
 		.label = slot_label,
@@ -248,6 +271,32 @@ over_time(const struct report *rep, bool open, FILE *to)
 	    rep->by_hour ? "hour" : "day");
 	chart_columns(&c, to);
 	html_slots(rep, open, to);
+	(void)fputs("</section>\n", to);
+}
+
+/* Over days, the hours show who sends when nobody works. */
+static void
+hours_of_day(const struct report *rep, bool open, FILE *to)
+{
+	const struct chart c = {
+		.id = "chart-clock",
+		.title = "Recipients by hour of the day and verdict",
+		.unit = "recipients",
+		.series = verdicts,
+		.n_series = verdicts_seen(rep),
+		.css = "v",
+		.n = REPORT_CLOCK,
+		.label = clock_label,
+		.value = clock_verdict,
+		.arg = rep,
+	};
+
+	if (rep->by_hour)
+		return;
+	(void)fputs(
+	    "<section id=\"clock\">\n<h2>By hour of the day</h2>\n", to);
+	chart_columns(&c, to);
+	html_clock(rep, open, to);
 	(void)fputs("</section>\n", to);
 }
 
@@ -360,6 +409,7 @@ report_html(const struct report *rep, bool open, FILE *to)
 	(void)fputs("<div class=\"cards\">\n", to);
 	attention(rep, to);
 	over_time(rep, open, to);
+	hours_of_day(rep, open, to);
 	refusals(rep, open, to);
 	html_rights(rep, to);
 	html_clients(rep, to);

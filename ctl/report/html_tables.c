@@ -150,6 +150,23 @@ html_slots(const struct report *rep, bool open, FILE *to)
 }
 
 void
+html_clock(const struct report *rep, bool open, FILE *to)
+{
+	static const char *const heads[] = { "Hour", "Recipients", "Relayed",
+		"Refused", "Put off", "Given up", "Monitored", NULL };
+
+	fold(open, to);
+	table("Recipients by hour of the day and verdict", heads, to);
+	for (int i = 0; i < REPORT_CLOCK; i++) {
+		row(report_clock(i), to);
+		sums(&rep->clock[i], to);
+		row_end(to);
+	}
+	table_end(to);
+	(void)fputs("</details>\n", to);
+}
+
+void
 html_refusals(const struct report *rep, bool open, FILE *to)
 {
 	static const char *const heads[] = { "Begin", "<Reason", "Recipients",
@@ -239,7 +256,9 @@ html_rights(const struct report *rep, FILE *to)
 		"Monitored", NULL };
 	int64_t most = rep->reasons > 0 ? rep->reason[0].sums.recipients : 0;
 
-	section("rights", "By which right, or why not", to);
+	/* beside the refusals only where no hours of the day are */
+	(rep->by_hour ? section : wide_section)(
+	    "rights", "By which right, or why not", to);
 	table("Recipients by right to relay, or reason of the refusal", heads,
 	    to);
 	for (int i = 0; i < rep->reasons; i++) {

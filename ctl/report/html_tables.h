@@ -11,6 +11,7 @@
 
 /* The numbers behind a chart, folded away unless open. */
 void html_slots(const struct report *rep, bool open, FILE *to);
+void html_clock(const struct report *rep, bool open, FILE *to);
 void html_refusals(const struct report *rep, bool open, FILE *to);
 void html_weeks(const struct report *rep, bool open, FILE *to);
 

@@ -51,6 +51,19 @@ slots(struct json *j, const struct report *rep)
 }
 
 static void
+hours_of_day(struct json *j, const struct report *rep)
+{
+	json_open(j, "hours_of_day", '[');
+	for (int i = 0; !rep->by_hour && i < REPORT_CLOCK; i++) {
+		json_open(j, NULL, '{');
+		json_text(j, "hour", report_clock(i));
+		sums(j, &rep->clock[i]);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void
 reasons(struct json *j, const struct report *rep)
 {
 	json_open(j, "reasons", '[');
@@ -203,6 +216,7 @@ report_json(const struct report *rep, FILE *to)
 	json_number(&j, "local", rep->local);
 	json_close(&j, '}');
 	slots(&j, rep);
+	hours_of_day(&j, rep);
 	reasons(&j, rep);
 	parties(&j, "clients", &rep->clients, "client", "users");
 	parties(&j, "users", &rep->users, "user", "clients");

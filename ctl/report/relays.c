@@ -19,12 +19,17 @@ enum {
 	PAIR_USER = 2
 };
 
+struct place {
+	int16_t slot;
+	int8_t hour; /* of the day, local time */
+};
+
 struct relays {
 	struct report *rep;
 	struct count_names clients, users;
 	struct count_pairs pairs;
 	struct count_memo sender;
-	int16_t *slot; /* owned: of each quarter of an hour */
+	struct place *place; /* owned: of each quarter of an hour */
 	int64_t first_quarter, quarters;
 	int64_t accepted_clients;
 };
@@ -40,6 +45,17 @@ slot_label(const struct report *rep, int64_t at, char label[20])
 	(void)localtime_r(&t, &tm);
 	(void)strftime(
 	    label, 20, rep->by_hour ? "%Y-%m-%d %H:00" : "%Y-%m-%d", &tm);
+}
+
+static int8_t
+hour_of(int64_t at)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	(void)localtime_r(&t, &tm);
+	assert(tm.tm_hour >= 0 && tm.tm_hour < REPORT_CLOCK);
+	return (int8_t)tm.tm_hour;
 }
 
 static int64_t
@@ -74,23 +90,26 @@ map_quarters(struct relays *w)
 	rep->by_hour = rep->until - rep->since <= HOURS_S;
 	w->first_quarter = quarter_of(rep->since);
 	w->quarters = quarter_of(rep->until - 1) - w->first_quarter + 1;
-	w->slot = calloc((size_t)w->quarters, sizeof(*w->slot));
-	if (w->slot == NULL)
+	w->place = calloc((size_t)w->quarters, sizeof(*w->place));
+	if (w->place == NULL)
 		return false;
 	rep->slots = 0;
-	for (int64_t i = 0; i < w->quarters; i++)
-		w->slot[i] =
-		    (int16_t)slot_at(rep, (w->first_quarter + i) * QUARTER_S);
+	for (int64_t i = 0; i < w->quarters; i++) {
+		int64_t at = (w->first_quarter + i) * QUARTER_S;
+
+		w->place[i].slot = (int16_t)slot_at(rep, at);
+		w->place[i].hour = hour_of(at);
+	}
 	return true;
 }
 
-static struct report_slot *
-slot_of(struct relays *w, int64_t at_ms)
+static struct place
+place_of(const struct relays *w, int64_t at_ms)
 {
 	int64_t i = quarter_of(at_ms / 1000) - w->first_quarter;
 
 	assert(i >= 0 && i < w->quarters);
-	return &w->rep->slot[w->slot[i]];
+	return w->place[i];
 }
 
 /* --- one row --- */
@@ -259,12 +278,15 @@ take(void *arg, const struct audit_brief *b)
 {
 	struct relays *w = arg;
 	struct report *rep = w->rep;
-	struct report_slot *slot = slot_of(w, b->at_ms);
+	struct place place = place_of(w, b->at_ms);
+	struct report_slot *slot = &rep->slot[place.slot];
 	int reason = reason_of(rep, b->reason);
 	const struct seen s = see(b);
 
 	add_to(&rep->sums, &s);
 	add_to(&slot->sums, &s);
+	if (!rep->by_hour)
+		add_to(&rep->clock[place.hour], &s);
 	add_to(&rep->reason[reason].sums, &s);
 	if (s.verdict != ACCEPTED && s.verdict != ABORTED)
 		slot->refused[reason] += b->count;
@@ -441,6 +463,6 @@ report_count_relays(struct report *rep, struct audit_reader *r, struct err *err)
 	count_names_release(&w.clients);
 	count_names_release(&w.users);
 	count_pairs_release(&w.pairs);
-	free(w.slot);
+	free(w.place);
 	return rc;
 }

@@ -100,6 +100,19 @@ summary(const struct report *rep, FILE *to)
 		}
 }
 
+/* A row with a bar: of all in the table, one has most recipients. */
+static void
+bar(const char *label, const struct report_sums *s, int64_t most, FILE *to)
+{
+	int64_t n = most == 0 ? 0 : s->recipients * 20 / most;
+
+	(void)fprintf(to, "%-17s", label);
+	for (int b = 0; b < NAME - 17; b++)
+		(void)fputc(
+		    b < n || (b == 0 && s->recipients > 0) ? '#' : ' ', to);
+	sums(s, to);
+}
+
 static void
 over_time(const struct report *rep, FILE *to)
 {
@@ -110,17 +123,26 @@ over_time(const struct report *rep, FILE *to)
 			most = rep->slot[i].sums.recipients;
 	title(rep->by_hour ? "By hour" : "By day", to);
 	head("", verdicts, to);
-	for (int i = 0; i < rep->slots; i++) {
-		const struct report_sums *s = &rep->slot[i].sums;
-		int64_t n = most == 0 ? 0 : s->recipients * 20 / most;
+	for (int i = 0; i < rep->slots; i++)
+		bar(rep->slot[i].label, &rep->slot[i].sums, most, to);
+}
 
-		(void)fprintf(to, "%-17s", rep->slot[i].label);
-		for (int b = 0; b < NAME - 17; b++)
-			(void)fputc(
-			    b < n || (b == 0 && s->recipients > 0) ? '#' : ' ',
-			    to);
-		sums(s, to);
-	}
+/* Of those in which anything came. */
+static void
+hours_of_day(const struct report *rep, FILE *to)
+{
+	int64_t most = 0;
+
+	for (int i = 0; i < REPORT_CLOCK; i++)
+		if (rep->clock[i].recipients > most)
+			most = rep->clock[i].recipients;
+	if (rep->by_hour || most == 0)
+		return;
+	title("By hour of the day", to);
+	head("", verdicts, to);
+	for (int i = 0; i < REPORT_CLOCK; i++)
+		if (rep->clock[i].recipients > 0)
+			bar(report_clock(i), &rep->clock[i], most, to);
 }
 
 static void
@@ -325,6 +347,7 @@ report_text(const struct report *rep, FILE *to)
 	}
 	summary(rep, to);
 	over_time(rep, to);
+	hours_of_day(rep, to);
 	rights(rep, to);
 	parties(
 	    "Clients that relayed most", "CLIENT", "USERS", &rep->clients, to);

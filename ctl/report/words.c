@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* words - what the renderers of a report say alike. */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -35,6 +36,19 @@ report_reason_words(const char *reason)
 		if (strcmp(all[i].name, reason) == 0)
 			return all[i].words;
 	return reason;
+}
+
+const char *
+report_clock(int hour)
+{
+	static const char *const all[REPORT_CLOCK] = { "00:00", "01:00",
+		"02:00", "03:00", "04:00", "05:00", "06:00", "07:00", "08:00",
+		"09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00",
+		"16:00", "17:00", "18:00", "19:00", "20:00", "21:00", "22:00",
+		"23:00" };
+
+	assert(hour >= 0 && hour < REPORT_CLOCK);
+	return all[hour];
 }
 
 enum report_level

@@ -143,6 +143,18 @@ def test_numbers_are_those_of_stats(box, period, back):
                               dict.fromkeys(SUMS, 0))
         assert sum(slot["refused"].values()) == (
             slot["recipients"] - slot["accepted"] - slot["aborted"])
+    hours = dict.fromkeys((f"{n:02}:00" for n in range(24)), None)
+    if by == "day":
+        assert [row["hour"] for row in told["hours_of_day"]] == list(hours)
+        for key, row in stats(box, "hour", period).items():
+            hours[key[-5:]] = {
+                name: row[name] + (hours[key[-5:]] or {}).get(name, 0)
+                for name in SUMS}
+        for row in told["hours_of_day"]:
+            assert sums(row) == (hours[row["hour"]] or
+                                 dict.fromkeys(SUMS, 0)), row
+    else:
+        assert told["hours_of_day"] == []
     assert sums(told["relays"]) == {
         key: sum(row[key] for row in want.values()) for key in SUMS}
     want = stats(box, "reason", period)
@@ -207,6 +219,10 @@ def test_page_says_the_same(box, period):
             for slot in [*told["days"], {**told["relays"], "day": "All"}])
         for order in [("begin", "recipients", "accepted", "rejected",
                        "tempfailed", "aborted", "would_refuse")]]
+    assert page.tables["clock"][1:] == [
+        [row["hour"]] + [str(row[key]) for key in (
+            "recipients", "accepted", "rejected", "tempfailed", "aborted",
+            "would_refuse")] for row in told["hours_of_day"]]
     for kind in ("client", "user"):
         assert [[row[0], row[2]] for row in page.tables[kind + "s"][1:]] == [
             [row[kind], str(row["accepted"])]
