@@ -16,7 +16,9 @@ SHARE_PKGS := hiredis libsodium
 HAVE_SHARE ?= $(shell pkg-config --exists $(SHARE_PKGS) 2>/dev/null && echo yes)
 ifneq (,$(HAVE_SHARE))
 PKGS     += $(SHARE_PKGS)
-OURS_SHARE := -DPOPGATE_SHARE
+# 1.0 and newer let TLS below them
+OURS_SHARE := -DPOPGATE_SHARE $(shell pkg-config --atleast-version=1.0 hiredis \
+	    && echo -DPOPGATE_SHARE_TLS)
 endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm

@@ -153,6 +153,8 @@ connect_links(struct share *s, struct err *err)
 		.stream = s->cfg->share.stream,
 		.user = s->cfg->share.user,
 		.password = s->password,
+		.tls_ca = s->cfg->share.tls_ca,
+		.tls_certificate = s->cfg->share.tls_certificate,
 	};
 
 	if (link_open(&to, &s->out, err) == -1 ||

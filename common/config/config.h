@@ -170,6 +170,8 @@ struct config {
 		char *password_file; /* "" none */
 		char *key_file; /* not "" where servers are */
 		char *key_file_old; /* opens entries, too; "" none */
+		char *tls_ca; /* PEM file; "" whom the system trusts */
+		char *tls_certificate; /* PEM file, with key; "" none */
 		bool required; /* row 12 when Redis is away */
 		char *name; /* of this machine; "" its host name */
 	} share;

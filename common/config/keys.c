@@ -69,21 +69,32 @@ enum { BUILT_TO_SHARE = true };
 #else
 enum { BUILT_TO_SHARE = false };
 #endif
+#ifdef POPGATE_SHARE_TLS
+enum { BUILT_WITH_TLS = true };
+#else
+enum { BUILT_WITH_TLS = false };
+#endif
 
-/* A Redis: "unix:/path", "host:port" or "[2001:db8::1]:6379". */
+/* A Redis: "unix:/path", "host:port" or "[2001:db8::1]:6379"; the last two with
+ * "tls:" before. */
 static const char *
 check_redis(const char *value)
 {
 	static const char expected[] =
-	    "\"unix:/path\", \"host:port\" or \"[IPv6 address]:port\"";
+	    "\"unix:/path\", \"host:port\", \"[IPv6 address]:port\", or \"tls:\" before one of the last two";
 	struct listen_spec spec;
 	struct err err;
 	char text[400];
 
 	if (!BUILT_TO_SHARE)
 		return "nothing: this popgate was built without sharing (hiredis and libsodium)";
+	bool tls = strncmp(value, "tls:", 4) == 0;
+
+	if (tls && !BUILT_WITH_TLS)
+		return "no \"tls:\": this popgate was built with a hiredis older than 1.0, which has no TLS";
 	(void)snprintf(text, sizeof(text), "%s%s",
-	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:", value);
+	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:",
+	    tls ? value + 4 : value);
 	if (strlen(value) >= sizeof(text) - 5 ||
 	    listen_parse(text, &spec, &err) == -1 ||
 	    (!spec.is_unix && strpbrk(spec.host, "/@") != NULL))
@@ -630,6 +641,20 @@ static const struct key keys[] = {
 	    .path = "share.key_file_old",
 	    .kind = K_TEXT,
 	    .offset = AT(share.key_file_old),
+	    .def = "",
+	    .check = check_path_or_none,
+	},
+	{
+	    .path = "share.tls_ca",
+	    .kind = K_TEXT,
+	    .offset = AT(share.tls_ca),
+	    .def = "",
+	    .check = check_path_or_none,
+	},
+	{
+	    .path = "share.tls_certificate",
+	    .kind = K_TEXT,
+	    .offset = AT(share.tls_certificate),
 	    .def = "",
 	    .check = check_path_or_none,
 	},

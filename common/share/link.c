@@ -16,9 +16,16 @@
 
 #ifdef POPGATE_SHARE
 #include <hiredis/hiredis.h>
+#include <hiredis/sds.h>
+
+#include "common/share/tls.h"
 
 struct link {
 	redisContext *redis;
+	struct tls *tls; /* NULL: none */
+#ifdef POPGATE_SHARE_TLS
+	redisContextFuncs funcs; /* with tls */
+#endif
 	char where[160]; /* for errors */
 	char stream[80];
 	char server[LINK_SERVER_MAX];
@@ -76,13 +83,21 @@ begin(struct link *l)
 static int
 write_all(struct link *l, struct err *err)
 {
-	for (int done = 0; !done;) {
+	struct pollfd p = { .fd = l->redis->fd, .events = POLLOUT };
+
+	for (;;) {
+		int done = 0;
+
 		if (redisBufferWrite(l->redis, &done) != REDIS_OK)
 			return fail_io(l, err);
-		if (!done && clock_monotonic_ms() >= l->until_ms)
+		if (done)
+			return 0;
+		int64_t left_ms = l->until_ms - clock_monotonic_ms();
+
+		if (left_ms <= 0)
 			return fail_late(l, err);
+		(void)poll(&p, 1, (int)left_ms);
 	}
-	return 0;
 }
 
 /* Read what has come. 0, or -1 with err. */
@@ -108,6 +123,8 @@ await(struct link *l, struct err *err)
 	struct pollfd p = { .fd = l->redis->fd, .events = POLLIN };
 	int64_t left_ms;
 
+	if (tls_pending(l->tls))
+		return 0;
 	while ((left_ms = l->until_ms - clock_monotonic_ms()) > 0) {
 		int rc = poll(&p, 1, (int)left_ms);
 
@@ -191,15 +208,77 @@ ask(struct link *l, int type, struct err *err, const char *format, ...)
 
 /* --- connecting --- */
 
-static int
-connect_to(struct link *l, const char *server, struct err *err)
+#ifdef POPGATE_SHARE_TLS
+
+/* As hiredis has it: more than 0, 0 when there is nothing yet, or -1 with an
+ * error of the context. */
+static ssize_t
+tls_result(redisContext *redis, ssize_t n)
 {
+	if (n >= 0)
+		return n;
+	redis->err = REDIS_ERR_IO;
+	(void)snprintf(redis->errstr, sizeof(redis->errstr), "%s",
+	    errno == 0 ? "TLS: the server broke off" : strerror(errno));
+	return -1;
+}
+
+static ssize_t
+read_tls(redisContext *redis, char *buf, size_t size)
+{
+	return tls_result(redis, tls_read(redis->privctx, buf, size));
+}
+
+static ssize_t
+write_tls(redisContext *redis)
+{
+	return tls_result(
+	    redis, tls_write(redis->privctx, redis->obuf, sdslen(redis->obuf)));
+}
+
+/* hiredis reads and writes by it from now on. */
+static int
+begin_tls(
+    struct link *l, const char *host, const struct link_to *to, struct err *err)
+{
+	struct err why;
+
+	begin(l);
+	if (tls_open(l->redis->fd, host, to->tls_ca, to->tls_certificate,
+		l->until_ms, &l->tls, &why) == -1)
+		return fail(l, why.text, err);
+	l->funcs = *l->redis->funcs;
+	l->funcs.read = read_tls;
+	l->funcs.write = write_tls;
+	l->redis->funcs = &l->funcs;
+	l->redis->privctx = l->tls;
+	return 0;
+}
+
+#else
+
+static int
+begin_tls(
+    struct link *l, const char *host, const struct link_to *to, struct err *err)
+{
+	(void)host;
+	(void)to;
+	return fail(l, "TLS needs hiredis 1.0 or newer", err);
+}
+
+#endif
+
+static int
+connect_to(struct link *l, const struct link_to *to, struct err *err)
+{
+	const char *server = to->server;
+	bool tls = strncmp(server, LINK_TLS, strlen(LINK_TLS)) == 0;
 	bool is_unix = strncmp(server, "unix:", 5) == 0;
 	struct listen_spec spec;
 	char text[400];
 
-	(void)snprintf(
-	    text, sizeof(text), "%s%s", is_unix ? "" : "inet:", server);
+	(void)snprintf(text, sizeof(text), "%s%s",
+	    is_unix ? "" : "inet:", tls ? server + strlen(LINK_TLS) : server);
 	if (listen_parse(text, &spec, err) == -1)
 		return -1;
 	l->redis = spec.is_unix
@@ -212,9 +291,9 @@ connect_to(struct link *l, const char *server, struct err *err)
 	/* an entry waits for no other */
 	if (!spec.is_unix)
 		(void)redisEnableKeepAlive(l->redis);
-	return redisSetTimeout(l->redis, wait_time) == REDIS_OK
-	    ? 0
-	    : fail_io(l, err);
+	if (redisSetTimeout(l->redis, wait_time) != REDIS_OK)
+		return fail_io(l, err);
+	return tls ? begin_tls(l, spec.host, to, err) : 0;
 }
 
 static int
@@ -300,7 +379,7 @@ link_open(const struct link_to *to, struct link **l_r, struct err *err)
 	}
 	(void)snprintf(l->where, sizeof(l->where), "%s", to->server);
 	(void)snprintf(l->stream, sizeof(l->stream), "%s", to->stream);
-	if (connect_to(l, to->server, err) == -1 || log_in(l, to, err) == -1 ||
+	if (connect_to(l, to, err) == -1 || log_in(l, to, err) == -1 ||
 	    see_primary(l, err) == -1 || read_clock(l, err) == -1) {
 		link_close(&l);
 		return -1;
@@ -316,6 +395,7 @@ link_close(struct link **l)
 		return;
 	if ((*l)->redis != NULL)
 		redisFree((*l)->redis);
+	tls_close(&(*l)->tls);
 	free(*l);
 	*l = NULL;
 }
@@ -524,7 +604,7 @@ link_readable(const struct link *l)
 {
 	struct pollfd p = { .fd = l->redis->fd, .events = POLLIN };
 
-	return poll(&p, 1, 0) == 1;
+	return tls_pending(l->tls) || poll(&p, 1, 0) == 1;
 }
 
 static bool
@@ -590,110 +670,6 @@ link_taken(struct link *l,
 		ret = fail(l, "an answer that no Redis gives", err);
 	freeReplyObject(r);
 	return ret;
-}
-
-#else
-
-int
-link_open(const struct link_to *to, struct link **l_r, struct err *err)
-{
-	*l_r = NULL;
-	err_set(err, ERR_INVALID,
-	    "%s: this popgate was built without sharing (hiredis and libsodium)",
-	    to->server);
-	return -1;
-}
-
-void
-link_close(struct link **l)
-{
-	*l = NULL;
-}
-
-/* There is never a link that these could be asked of. */
-
-const char *
-link_server(const struct link *l)
-{
-	(void)l;
-	return "";
-}
-
-int64_t
-link_skew_s(const struct link *l)
-{
-	(void)l;
-	return 0;
-}
-
-int
-link_published(struct link *l, const char *origin, const char *entry,
-    struct link_mark *mark, struct err *err)
-{
-	(void)l;
-	(void)origin;
-	(void)entry;
-	(void)mark;
-	(void)err;
-	return -1;
-}
-
-int
-link_forget(struct link *l, const char *origin, struct err *err)
-{
-	(void)l;
-	(void)origin;
-	(void)err;
-	return -1;
-}
-
-int
-link_publish(struct link *l, const struct link_batch *b,
-    char added_r[LINK_POSITION_MAX], struct err *err)
-{
-	(void)l;
-	(void)b;
-	(void)added_r;
-	(void)err;
-	return -1;
-}
-
-int
-link_read(struct link *l, const char *position, int count, int block_ms,
-    struct err *err)
-{
-	(void)l;
-	(void)position;
-	(void)count;
-	(void)block_ms;
-	(void)err;
-	return -1;
-}
-
-int
-link_fd(const struct link *l)
-{
-	(void)l;
-	return -1;
-}
-
-bool
-link_readable(const struct link *l)
-{
-	(void)l;
-	return false;
-}
-
-int
-link_taken(struct link *l,
-    void (*fn)(void *arg, const char *position, const struct link_bytes *entry),
-    void *arg, struct err *err)
-{
-	(void)l;
-	(void)fn;
-	(void)arg;
-	(void)err;
-	return -1;
 }
 
 #endif

@@ -32,10 +32,18 @@ enum {
 
 /* Where and as whom; all is borrowed. */
 struct link_to {
-	const char *server; /* "unix:/path", "host:port" */
+	const char *server; /* "unix:/path", "host:port", "tls:host:port" */
 	const char *stream;
 	const char *user, *password; /* "" none */
+	/* PEM files, of "tls:" only. Who may have signed the server's
+	 * certificate, "": whom the system trusts. Our own certificate with
+	 * its key, "": none. */
+	const char *tls_ca, *tls_certificate;
 };
+
+/* Begins a server that is spoken to by TLS, which takes a hiredis of 1.0 or
+ * newer. */
+#define LINK_TLS "tls:"
 
 /* Connect, log in, and see that it is a primary that has its data loaded.
  * Returns 0, or -1 with err: "SERVER: what is wrong". */

@@ -158,6 +158,8 @@ run_test(struct ctl *ctl)
 			.stream = cfg->share.stream,
 			.user = cfg->share.user,
 			.password = password,
+			.tls_ca = cfg->share.tls_ca,
+			.tls_certificate = cfg->share.tls_certificate,
 		};
 
 		good += try_server(ctl, &to) == 0;

@@ -50,6 +50,8 @@ defaults(void **state)
 	assert_int_equal(cfg->collector.n_sources, 0);
 	assert_int_equal(cfg->share.servers.n, 0);
 	assert_string_equal(cfg->share.stream, "popgate");
+	assert_string_equal(cfg->share.tls_ca, "");
+	assert_string_equal(cfg->share.tls_certificate, "");
 	assert_false(cfg->share.required);
 	config_free(cfg);
 	(void)unlink(path);
@@ -186,8 +188,8 @@ errors(void **state)
 		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
 		{ "logins: { sessions = 1; };", ":1:", "logins.sessions",
 		    "true" },
-		{ "logins: { session_max = \"8d\"; };", ":1:",
-		    "logins.session_max", "7d" },
+		{ "logins: { session_max = \"8d\"; };",
+		    ":1:", "logins.session_max", "7d" },
 		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
 		    "popgate.conf(5)" },
 		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",
@@ -409,27 +411,40 @@ errors(void **state)
 		    ":1:", "collector.tags", "strings that are not empty" },
 #ifdef POPGATE_SHARE
 #define SHARE(text) "share: { key_file = \"/k\"; " text " };"
-		{ SHARE("servers = [ \"10.0.0.5\" ];"), ":1:",
-		    "share.servers", "\"host:port\"" },
-		{ SHARE("servers = [ \"redis://a:6379\" ];"), ":1:",
-		    "share.servers", "\"host:port\"" },
-		{ SHARE("servers = [ \"unix:run/x\" ];"), ":1:",
-		    "share.servers", "\"unix:/path\"" },
+		{ SHARE("servers = [ \"10.0.0.5\" ];"), ":1:", "share.servers",
+		    "\"host:port\"" },
+		{ SHARE("servers = [ \"redis://a:6379\" ];"),
+		    ":1:", "share.servers", "\"host:port\"" },
+		{ SHARE("servers = [ \"unix:run/x\" ];"),
+		    ":1:", "share.servers", "\"unix:/path\"" },
 		{ "share: { servers = [ \"a.test:6379\" ]; };",
 		    ":1:", "share.servers", "share.key_file beside it" },
+#ifdef POPGATE_SHARE_TLS
+		{ SHARE("servers = [ \"tls:unix:/run/x\" ];"),
+		    ":1:", "share.servers", "before one of the last two" },
+		{ SHARE("servers = [ \"tls:a.test\" ];"),
+		    ":1:", "share.servers", "before one of the last two" },
+#else
+		{ SHARE("servers = [ \"tls:a.test:6380\" ];"),
+		    ":1:", "share.servers", "a hiredis older than 1.0" },
+#endif
 #else
 		{ "share: { servers = [ \"a.test:6379\" ]; };",
 		    ":1:", "share.servers", "built without sharing" },
 #define SHARE(text) "share: { " text " };"
 #endif
+		{ SHARE("tls_ca = \"ca.pem\";"), ":1:", "share.tls_ca",
+		    "an absolute path" },
+		{ SHARE("tls_certificate = \"me.pem\";"),
+		    ":1:", "share.tls_certificate", "an absolute path" },
 		{ SHARE("stream = \"pop gate\";"), ":1:", "share.stream",
 		    "letters, digits" },
 		{ SHARE("stream = \"\";"), ":1:", "share.stream",
 		    "letters, digits" },
-		{ SHARE("password_file = \"secret\";"), ":1:",
-		    "share.password_file", "an absolute path" },
-		{ SHARE("key_file_old = \"k\";"), ":1:",
-		    "share.key_file_old", "an absolute path" },
+		{ SHARE("password_file = \"secret\";"),
+		    ":1:", "share.password_file", "an absolute path" },
+		{ SHARE("key_file_old = \"k\";"), ":1:", "share.key_file_old",
+		    "an absolute path" },
 		{ SHARE("required = \"true\";"), ":1:", "share.required",
 		    "true or false" },
 		{ SHARE("name = \"0123456789012345678901234567890123456789"
