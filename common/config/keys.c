@@ -91,7 +91,7 @@ check_redis(const char *value)
 	bool tls = strncmp(value, "tls:", 4) == 0;
 
 	if (tls && !BUILT_WITH_TLS)
-		return "no \"tls:\": this popgate was built with a hiredis older than 1.0, which has no TLS";
+		return "no \"tls:\" before it: this popgate was built with a hiredis older than 1.0, which has no TLS";
 	(void)snprintf(text, sizeof(text), "%s%s",
 	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:",
 	    tls ? value + 4 : value);

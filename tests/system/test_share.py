@@ -22,6 +22,7 @@ from lab.box import (COLLECTOR, EX_CONFIG, EX_UNAVAILABLE, MILTER,
 from lab.process import PATIENCE, wait_for
 from lab.redis import PASSWORD, Redis
 from lab.site import TOP
+from lab.tls import openssl
 
 KEY = "ab" * 32
 
@@ -396,6 +397,58 @@ def test_a_redis_that_hangs(site):
     site.redis.cli("ACL", "SETUSER", "popgate", "on")
     wait_for(lambda: a.trouble() == "", a.trouble)
     assert PASSWORD not in a.said() and KEY not in a.said()
+
+
+def test_tls(site):
+    """The server's certificate decides; who shows none of his own is asked for
+    one only where Redis wants it."""
+    pem, other = site.path / "redis.pem", site.path / "other.pem"
+    for path in (pem, other):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                "-subj", "/CN=redis", "-addext",
+                "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                "-keyout", path, "-out", f"{path}.crt")
+        with path.open("a") as out:
+            out.write(pathlib.Path(f"{path}.crt").read_text())
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    a = site.machine("a", [f"tls:127.0.0.1:{port}"], tls_ca=f'"{pem}"')
+    checked = a.run("check-config", code=None)
+    if checked.returncode != 0:         # Debian 12
+        assert "built with a hiredis older than 1.0" in checked.stderr
+        return
+    tls = site.server("tls", more=(
+        "--tls-port", port, "--tls-cert-file", pem, "--tls-key-file", pem,
+        "--tls-ca-cert-file", other, "--tls-auth-clients", "no"))
+    a.up()
+    b = site.machine("b", [f"tls:localhost:{port}"], tls_ca=f'"{pem}"').up()
+    a.write(login("192.0.2.1") + login("192.0.2.2") * 2000)
+    b.write(login("192.0.2.3"))
+    wait_for(lambda: same(a, b) and len(a.table()) == 3,
+             lambda: f"{a.trouble()} {b.trouble()} {a.table()} {b.table()}")
+    assert ": good, " in a.out("share", "test")
+    for name, server, ca, why in (
+            ("signed by another", f"tls:127.0.0.1:{port}", other, "self"),
+            ("not the system's", f"tls:127.0.0.1:{port}", "", "self"),
+            ("another address", f"tls:127.0.0.2:{port}", pem, "mismatch"),
+            ("not by TLS", f"127.0.0.1:{port}", pem, "")):
+        c = site.machine("c" + name[0:5].strip(), [server],
+                         tls_ca=f'"{ca}"')
+        done = c.run("share", "test", code=None)
+        assert done.returncode == EX_UNAVAILABLE, (name, done)
+        assert why in done.stderr and (why == "" or "TLS: " in done.stderr)
+    # Redis wants a certificate, and breaks what was open
+    tls.cli("CONFIG", "SET", "tls-auth-clients", "yes")
+    tls.cli("CLIENT", "KILL", "USER", "popgate")
+    b.write(login("192.0.2.4"))
+    wait_for(b.trouble)
+    shown = site.machine("d", [f"tls:127.0.0.1:{port}"], tls_ca=f'"{pem}"',
+                         tls_certificate=f'"{other}"')
+    assert ": good, " in shown.out("share", "test")
+    tls.cli("CONFIG", "SET", "tls-auth-clients", "no")
+    wait_for(lambda: same(a, b) and len(a.table()) == 4,
+             lambda: f"{a.trouble()} {b.trouble()} {a.table()} {b.table()}")
 
 
 LIMITS = ('user_recipients = "12/1h"; client_senders = "3/1h"; '
