@@ -109,8 +109,9 @@ entry_end(const struct ctl *ctl, const char *duration, const char *time,
 	int rc = 0;
 
 	if ((duration != NULL) + (time != NULL) + forever > 1)
-		return ctl_fail(ctl, EX_USAGE,
-		    "--for, --until and --forever exclude each other");
+		return ctl_fail(ctl, EX_USAGE, "%s and %s exclude each other",
+		    duration != NULL ? "--for" : "--until",
+		    duration != NULL && time != NULL ? "--until" : "--forever");
 	if (forever) {
 		*at_r = STORE_FOREVER;
 	} else if (duration != NULL) {
