@@ -37,9 +37,9 @@ text_width(const char *text)
 static void
 print_cell(const struct table *t, int column, const char *text)
 {
+	assert(column >= 0 && column < t->columns);
 	int pad = t->width[column] - text_width(text);
 
-	assert(column >= 0 && column < t->columns);
 	(void)printf("%*s", column > 0 ? 2 : t->indent, "");
 	for (int i = 0; t->right[column] && i < pad; i++)
 		(void)putchar(' ');

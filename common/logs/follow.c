@@ -478,10 +478,11 @@ static int
 read_prev(struct follow *f, int i, size_t *budget, line_fn *fn, void *arg)
 {
 	struct late late = { .f = f, .i = i, .fn = fn, .arg = arg };
-	struct prev *prev = &f->prev[i];
 	struct stat st;
 
 	assert(i >= 0 && i < PREVS);
+	struct prev *prev = &f->prev[i];
+
 	if (prev->file.fd == -1)
 		return LOGFILE_END;
 	int state = read_file(&prev->file, budget, late_line, &late, NULL);
