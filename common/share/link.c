@@ -507,6 +507,7 @@ append_batch(struct link *l, const struct link_batch *b)
 	char oldest[24], mark[48], life[24];
 	int rc = redisAppendCommand(l->redis, "MULTI");
 
+	assert(b->n > 0 && b->keep_s > 0);
 	(void)snprintf(
 	    oldest, sizeof(oldest), "%" PRId64, oldest_ms < 0 ? 0 : oldest_ms);
 	(void)snprintf(mark, sizeof(mark), "%" PRId64 " %" PRId64,
