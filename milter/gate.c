@@ -539,7 +539,8 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.recipient = req->q.recipient,
 		.auth_user = answer->auth_user,
 		.login_user = answer->login_users,
-		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
+		.certificate = reason_basis(answer->decision.reason) ==
+			    BASIS_CERTIFICATE &&
 			req->q.certificate != NULL
 		    ? certificate_name(req->q.certificate)
 		    : NULL,
