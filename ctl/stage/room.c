@@ -194,11 +194,8 @@ room_furnish(struct err *err)
 		"mode=0755", err) == -1 ||
 	    make_dir(ROOM_DIR, 0755, err) == -1 ||
 	    make_dir(ROOM_DIR "/own", 0755, err) == -1 ||
+	    make_dir(ROOM_BEHIND, 0700, err) == -1 ||
 	    make_dir(ROOM_REAL, 0700, err) == -1)
-		goto out;
-	/* the tree's own root directory has the machine's mode, so the way to
-	 * it is what only root may go */
-	if (make_dir(ROOM_DIR "/real", 0700, err) == -1)
 		goto out;
 	if (move_mount(
 		tree, "", AT_FDCWD, ROOM_REAL, MOVE_MOUNT_F_EMPTY_PATH) == -1) {

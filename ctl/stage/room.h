@@ -14,8 +14,11 @@ struct err;
 
 /* Where the room's own things are, in the room. */
 #define ROOM_DIR "/run/popgate-stage"
-/* The machine as it is, below this prefix, read-only. Only root gets there. */
-#define ROOM_REAL ROOM_DIR "/real"
+/* The machine as it is, below this prefix, read-only. Only root gets there:
+ * the directory above it is 0700, while the mounted root has the machine's
+ * own mode. */
+#define ROOM_BEHIND ROOM_DIR "/behind"
+#define ROOM_REAL ROOM_BEHIND "/real"
 
 /* Say whether this process may make a room: 0, or -1 with err, which says what
  * is missing (root, namespaces). Makes nothing. */
