@@ -203,8 +203,8 @@ settle_sessions(struct collect *c, struct err *err)
 }
 
 /* Give each configured source its row, and a stream that is required, and
- * delete the rows of others: a row that nobody updates holds back policy row 12
- * for ever, and a missing one doesn't hold it back at all. */
+ * delete the rows of others: a row that nobody updates would make policy row 12
+ * match for ever, and a missing one never makes it match. */
 static int
 settle_sources(struct collect *c, struct err *err)
 {

@@ -11,7 +11,8 @@
  * C has no name for "the mutex beside this field" that clang 14 to 19 would
  * understand. So the mutex of a file's variables is a variable, too. Where each
  * object has its own mutex, a comment says which fields it guards, and the
- * functions that touch these say REQUIRES(object->mtx). */
+ * functions that touch these say REQUIRES(object->mtx). Every mutex is a leaf,
+ * with few exceptions: docs/ARCHITECTURE.md, "Lock order". */
 #ifndef POPGATE_GUARDED_H
 #define POPGATE_GUARDED_H
 

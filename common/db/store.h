@@ -179,8 +179,8 @@ int store_delete(
  * anything. No row is deleted. 0 or -1. */
 int store_delete_older(struct store *st, int64_t at, struct err *err);
 
-/* Where an admin's deletions and denials are kept besides: a table like that at
- * path, which only holds these. */
+/* Where an admin's deletions and denials are kept a second time: a file of the
+ * same schema beside the one at path. */
 void store_words_path(const char *path, char *buf, size_t size);
 
 /* Open it for writing. A new one belongs to the owner of the table at path, for

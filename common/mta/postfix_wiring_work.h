@@ -79,7 +79,7 @@ const struct wiring_table *
 wiring_table(const struct wiring_work *w, const char *name);
 void wiring_tables_release(struct wiring_tables *tables);
 
-/* --- postfix_wiring_list.c --- */
+/* --- postfix_wiring_items.c: the lists that there are --- */
 
 struct wiring_list_kind {
 	const char *setting; /* "smtpd_client_restrictions" */
@@ -90,6 +90,8 @@ struct wiring_list_kind {
 
 enum { WIRING_LISTS = 5 };
 extern const struct wiring_list_kind wiring_lists[WIRING_LISTS];
+
+/* --- postfix_wiring_list.c --- */
 
 /* A list of a service as it is. */
 struct wiring_list_state {
@@ -111,7 +113,10 @@ void wiring_list_examine(const struct wiring_work *w,
 /* Make popgate be asked in this list of the service, where it has to be. */
 void wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind);
-/* The same of smtpd_data_restrictions. */
+
+/* --- postfix_wiring_data.c --- */
+
+/* Make popgate be asked in smtpd_data_restrictions, where it has to be. */
 void wiring_data_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the list without popgate. */
 void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,

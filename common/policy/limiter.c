@@ -7,22 +7,6 @@
 #include "common/mta/address.h"
 #include "common/policy/limiter_inside.h"
 
-const char *
-limit_name(enum limit limit)
-{
-	static const char *const names[LIMITS] = { [LIMIT_CLIENT_RECIPIENTS] =
-						       "client_recipients",
-		[LIMIT_CLIENT_MESSAGES] = "client_messages",
-		[LIMIT_CLIENT_SENDERS] = "client_senders",
-		[LIMIT_USER_RECIPIENTS] = "user_recipients",
-		[LIMIT_USER_MESSAGES] = "user_messages",
-		[LIMIT_USER_CLIENTS] = "user_clients",
-		[LIMIT_MESSAGE_RECIPIENTS] = "message_recipients" };
-
-	assert(limit < LIMITS);
-	return names[limit];
-}
-
 /* A client or user while its recipient is looked at. */
 struct party {
 	uint64_t tag;
@@ -356,7 +340,8 @@ count(struct limiter *l, const struct taking *t, const struct party *p)
 		reserve(l, t, s, p, h);
 		return;
 	}
-	/* where it was to be reserved, and can't, it was taken back, too */
+	/* If it couldn't be reserved, its credit was taken back above, so it
+	 * counts now. */
 	if (!p->paid || t->ev->hold)
 		counter_add(&s->metric[0], 1);
 	if (t->first && (!p->message_paid || t->ev->hold))

@@ -54,7 +54,7 @@ enum room_keep {
 };
 
 /* What becomes of one entry. */
-enum room_fate { FATE_KEPT, FATE_LEFT_OUT, FATE_EMPTIED };
+enum room_fate { ROOM_KEPT, ROOM_LEFT_OUT, ROOM_EMPTIED };
 
 /* Cover a directory by one of ours with the same owner and mode.
  *   fate  is asked for each entry of path itself; an emptied one is a
