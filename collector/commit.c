@@ -193,7 +193,7 @@ settle_source(struct collect *c, const char *name, struct err *err)
 	return store_source_save(c->store, &row, err);
 }
 
-/* What was followed under another configuration counts by this one. */
+/* Sessions that were followed under another configuration count by this one. */
 static int
 settle_sessions(struct collect *c, struct err *err)
 {

@@ -230,7 +230,7 @@ take_relayed(
 	return store_relayed_take(s->store, &r, err);
 }
 
-/* What this machine has published itself: what is relayed under the outbox's
+/* Has this machine published it itself? Relays are published under the outbox's
  * name. */
 static bool
 is_own(const struct share *s, const struct share_entry *e)

@@ -78,7 +78,7 @@ permit_peer_end(struct permit_peer *peer)
 	count_unasked(peer);
 }
 
-/* What the session proved by its certificate, in c; NULL: nothing. */
+/* The certificate that the session proved, in c; NULL: none. */
 static const struct certificate *
 certificate(const struct protocol_request *req, struct certificate *c)
 {

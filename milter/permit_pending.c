@@ -11,7 +11,7 @@
 #include "common/base/guarded.h"
 #include "common/base/siphash.h"
 
-/* What was lost is remembered for longer than any SMTP session lasts. */
+/* Lost rows are remembered for longer than any SMTP session lasts. */
 enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000, GIVEN_UP = 64 };
 
 static struct {

@@ -88,7 +88,7 @@ mutex_wait(struct mutex *m, pthread_cond_t *cond) REQUIRES(m)
 	(void)pthread_cond_wait(cond, &m->native);
 }
 
-/* The same, at most until a time of CLOCK_MONOTONIC (clock_deadline()). Returns
+/* Wait at most until a time of CLOCK_MONOTONIC (clock_deadline()). Returns
  * false when that has come. */
 static inline bool
 mutex_wait_until(struct mutex *m, pthread_cond_t *cond,

@@ -96,7 +96,7 @@ struct store_row {
 	const char *connected_service;
 };
 
-/* Who is kept out, whatever logins say. */
+/* A denial: this client or user is kept out, whatever logins say. */
 struct store_deny {
 	const char *subject; /* canonical address or network, or a user */
 	bool is_user;
@@ -185,8 +185,7 @@ void store_words_path(const char *path, char *buf, size_t size);
 
 /* Open it for writing. A new one belongs to the owner of the table at path, for
  * whom root may be at work. 0, or -1 with err. */
-int
-store_words_open(const char *path, struct store **words_r, struct err *err);
+int store_words_open(const char *path, struct store **words_r, struct err *err);
 
 /* Make st, which may be an older copy or new, say what words does: deletions
  * that it doesn't know, also of what it holds, and newer denials and ends of

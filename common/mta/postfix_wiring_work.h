@@ -135,7 +135,7 @@ bool wiring_is_milter(const struct wiring_work *w, const char *milter);
 /* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
  * so on in main.cf, or set it right. */
 void wiring_define(struct wiring_work *w, const char *name);
-/* What is left of path below dir; NULL: it isn't below. */
+/* The rest of path below dir; NULL: it isn't below. */
 const char *wiring_below(const char *path, const char *dir);
 
 /* --- postfix_wiring_chroot.c --- */

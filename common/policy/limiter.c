@@ -125,8 +125,9 @@ name_credits(struct limiter *l, struct taking *t, uint64_t client)
 	}
 }
 
-/* Who and what this is about, with nothing locked. Where it is may well be in
- * no cache: all of it is fetched at once instead of one after the other. */
+/* Find out the parties and values of an event, with nothing locked. Their
+ * places in the table are probably in no cache, so all are fetched at once and
+ * not one after the other. */
 static void
 name_parties(struct limiter *l, struct taking *t)
 {
@@ -165,7 +166,7 @@ fetch_parties(struct limiter *l, const struct taking *t)
 	}
 }
 
-/* What the message of this event has reserved of the subject; NULL: nothing */
+/* The room that this message has reserved of the subject; NULL: none. */
 static struct limiter_hold *
 hold_find(const struct limiter_message *m, const struct subject *s)
 {
@@ -488,8 +489,8 @@ free_again(
 	return n;
 }
 
-/* What counts is what was sent, and what was given up too often: the message
- * as its first recipient does. */
+/* Count recipients that were sent, and those that were given up too often. The
+ * message counts as its first recipient does. */
 static void
 settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
     int64_t now_s, const struct limiter_hold *h, bool sent)
@@ -532,7 +533,7 @@ limiter_settle(struct limiter *l, const struct limit_rate rate[LIMITS],
 	message->n_holds = message->holds_room = 0;
 }
 
-/* What counts of a subject, by metric. */
+/* The counts of a subject, by metric. */
 static void
 usage_of(struct limiter *l, uint64_t tag, int64_t now_s, int64_t used[METRICS])
 {

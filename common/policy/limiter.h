@@ -62,7 +62,7 @@ void limiter_free(struct limiter *l); /* NULL-safe */
 
 struct limiter_hold; /* what a message has reserved of one subject */
 
-/* What is kept of one message between its recipients; zero at first. */
+/* The state of one message between its recipients; zero at first. */
 struct limiter_message {
 	bool counted; /* as a message */
 	bool said; /* that it has too many recipients */
@@ -158,7 +158,7 @@ bool limiter_full(struct limiter *l, const struct limit_rate rate[LIMITS],
 struct network
 limiter_network(const struct limiter *l, const struct addr *client);
 
-/* Who is counted, or denied: never 0. */
+/* The number of a client or user that is counted or denied: never 0. */
 uint64_t limiter_client(const struct limiter *l, const struct addr *client);
 uint64_t limiter_user(const struct limiter *l, const char *user, bool by_login);
 
@@ -168,10 +168,10 @@ void limiter_deny(struct limiter *l, uint64_t subject, int64_t until);
 bool limiter_denies(struct limiter *l);
 bool limiter_denied(struct limiter *l, uint64_t subject, int64_t now);
 
-/* What was counted and denied of this subject is so no longer. */
+/* Forget all counts and the denial of this subject. */
 void limiter_forget(struct limiter *l, uint64_t subject);
-/* The same, and nothing that other machines relayed for it up to at_s will
- * count. */
+/* limiter_forget(), and relays of other machines up to at_s count no longer,
+ * either. */
 void
 limiter_lift(struct limiter *l, uint64_t subject, bool is_user, int64_t at_s);
 
