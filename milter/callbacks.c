@@ -449,8 +449,8 @@ request_of(
 }
 
 /* Accept a recipient, whose row (NULL: it has none) waits for DATA. A relay
- * without a row can't be made durable. In a message that has lost rows, one more
- * relay would make DATA fail for the others. */
+ * without a row can't be made durable. In a message that has lost rows, one
+ * more relay would make DATA fail for the others. */
 static sfsistat
 accept_recipient(SMFICTX *ctx, struct session *s, const char *rcpt, bool relay,
     struct audit_row *row)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* own_addresses - the machine's own addresses and its default gateways: what
- * comes from there (a webmail, a proxy, a NAT) is no client in its own right. */
+ * comes from there (a webmail, a proxy, a NAT) is no client in its own right.
+ */
 #ifndef POPGATE_OWN_ADDRESSES_H
 #define POPGATE_OWN_ADDRESSES_H
 

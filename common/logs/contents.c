@@ -58,11 +58,11 @@ same_content(const struct content *a, const struct content *b)
 	    trail_same(&a->trail, &b->trail);
 }
 
-/* Forget the oldest. Files that are not younger than it are no longer looked at:
- * they would seem new. Times are compared to the nanosecond, since a log may be
- * rotated many times within a second, and a file that is left out is lost. A
- * packer that cuts the time stamp down to the second makes a file look older,
- * which is harmless. */
+/* Forget the oldest. Files that are not younger than it are no longer looked
+ * at: they would seem new. Times are compared to the nanosecond, since a log
+ * may be rotated many times within a second, and a file that is left out is
+ * lost. A packer that cuts the time stamp down to the second makes a file look
+ * older, which is harmless. */
 static void
 forget(struct contents *c)
 {

@@ -16,7 +16,8 @@
 
 struct generation;
 
-/* So many fit into mark.fingerprint as text; the older ones lose their steps. */
+/* So many fit into mark.fingerprint as text; the older ones lose their steps.
+ */
 enum { CONTENTS_MAX = 14 };
 
 struct content {
@@ -61,10 +62,10 @@ void contents_seen(
     struct contents *c, const struct generation *g, const struct reading *r);
 
 /* How much has been read of file g? r is 0 when its path leads to no file or to
- * another one (a new list shows that one), or when it may not be opened (opening
- * it will fail again). open: files that are open, whose bytes can be compared.
- * Returns 0, or -1 with ERR_IO or ERR_NOMEM: it can't be read now, and what it
- * holds is not known. */
+ * another one (a new list shows that one), or when it may not be opened
+ * (opening it will fail again). open: files that are open, whose bytes can be
+ * compared. Returns 0, or -1 with ERR_IO or ERR_NOMEM: it can't be read now,
+ * and what it holds is not known. */
 int contents_look(const struct contents *c, const struct generation *g,
     const struct logfile *const *open, size_t open_n, struct reading *r,
     struct err *err);

@@ -78,8 +78,9 @@ only_relays_behind(const struct wiring_items *l, size_t at)
 	return true;
 }
 
-/* May all clients that reach this place get a temporary failure while popgate is
- * down? Then the entry is the _strict one, which says so in popgate's words. */
+/* May all clients that reach this place get a temporary failure while popgate
+ * is down? Then the entry is the _strict one, which says so in popgate's words.
+ */
 static bool
 may_be_strict(const struct wiring_items *l, size_t at)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* cmd_doctor - the command line of popgatectl doctor: which readers look, whether
- * it rehearses or probes, and where findings go. */
+/* cmd_doctor - the command line of popgatectl doctor: which readers look,
+ * whether it rehearses or probes, and where findings go. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
