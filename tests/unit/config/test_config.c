@@ -80,6 +80,18 @@ mirrors(void **state)
 	(void)unlink(path);
 }
 
+/* Keys that the file doesn't set. */
+static bool
+note_default(void *arg, const struct config_value *value)
+{
+	char *buf = arg;
+
+	if (value->file == NULL)
+		(void)snprintf(
+		    buf + strlen(buf), 4096 - strlen(buf), "%s ", value->key);
+	return true;
+}
+
 static void
 everything(void **state)
 {
@@ -114,6 +126,7 @@ everything(void **state)
 	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
 	    "\"^z$\"; stream = true; } ); tags = { dovecot = [ \"d\" ]; cyrus = "
 	    "( \"c\", \"e\" ); }; };\n");
+	char unset[4096] = "";
 	struct config *cfg;
 	struct err err;
 
@@ -174,6 +187,20 @@ everything(void **state)
 	assert_int_equal(cfg->collector.n_tags, 2);
 	assert_string_equal(cfg->collector.tags[1].server, "cyrus");
 	assert_string_equal(cfg->collector.tags[1].tags.v[1], "e");
+	/* a new key belongs into the file above, or among these */
+	assert_int_equal(config_each(cfg, note_default, unset, &err), 0);
+	assert_string_equal(unset,
+	    "audit.database audit.keep milter.user milter.group milter.status "
+	    "milter.max_sessions milter.drain_timeout permit.socketmap "
+	    "relay.monitor_networks relay.monitor_listeners "
+	    "relay.proxy_networks limits.client_senders limits.user_recipients "
+	    "limits.user_messages reply.other_family reply.login_expired "
+	    "reply.denied reply.no_client_identity reply.shared_address "
+	    "reply.sender_mismatch reply.rate_limited reply.unavailable "
+	    "reply.collector_behind metrics.milter metrics.collector "
+	    "collector.user collector.status collector.mirror share.servers "
+	    "share.stream share.user share.password_file share.key_file "
+	    "share.key_file_old share.required share.name ");
 	config_free(cfg);
 	(void)unlink(path);
 }
