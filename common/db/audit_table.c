@@ -524,7 +524,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 	 * for that, and once now: the process before this one may have ended
 	 * without. */
 	if (db_exec(t->db, "PRAGMA synchronous = NORMAL", err) == 0 &&
-	    db_exec(t->db, "PRAGMA cache_size = -64000", err) == 0 &&
+	    db_exec(t->db, "PRAGMA cache_size = -8000", err) == 0 &&
 	    db_prepare(t->db, "BEGIN IMMEDIATE", &t->begin, err) == 0 &&
 	    db_prepare(t->db, "COMMIT", &t->commit, err) == 0 &&
 	    db_prepare(t->db,
