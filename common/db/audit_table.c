@@ -389,20 +389,22 @@ audit_table_begin(struct audit_table *t, bool probe, struct err *err)
 }
 
 int
-audit_table_commit(
-    struct audit_table *t, bool sync, bool *unsynced_r, struct err *err)
+audit_table_commit(struct audit_table *t, struct err *err)
 {
-	*unsynced_r = false;
 	if (db_run(t->db, t->commit, "commit", err) == -1)
 		return -1;
 	if (t->new_id != 0)
 		t->last_id = t->new_id;
-	if (!sync)
-		return 0;
-	*unsynced_r =
-	    db_file_sync(t->db, err) == -1 || !audit_table_good(t, err);
+	return 0;
+}
+
+int
+audit_table_sync(struct audit_table *t, struct err *err)
+{
+	bool good = db_file_sync(t->db, err) == 0 && audit_table_good(t, err);
+
 	t->synced_ms = clock_monotonic_ms();
-	return *unsynced_r ? -1 : 0;
+	return good ? 0 : -1;
 }
 
 void
