@@ -124,6 +124,7 @@ batch_add(struct batch *b, const struct judged *judged, const char *source,
 int
 batch_store(const struct batch *b, struct store *st, struct err *err)
 {
+	assert(b->n <= BATCH_LOGINS && b->text_n <= TEXT_SIZE);
 	return store_logins(st, b->v, b->n, err);
 }
 

@@ -491,6 +491,7 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 	swap_text(&c->cfg->metrics.collector, &cfg->metrics.collector);
 	swap_text(&c->cfg->logins.database, &cfg->logins.database);
 	swap_text(&c->cfg->collector.user, &cfg->collector.user);
+	assert(batch_count(c->batch) == 0);
 	for (size_t i = 0; i < c->n_feeds; i++)
 		if (!is_source_of(cfg, c->feed[i]->cfg.name))
 			feed_free(c->feed[i]);

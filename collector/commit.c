@@ -297,6 +297,7 @@ take_words(struct collect *c, struct err *err)
 static int
 meet_database(struct collect *c, struct err *err)
 {
+	assert(c->store != NULL && c->lock != -1);
 	if (take_words(c, err) == -1 ||
 	    pair_store_load(c->judge, c->store, err) == -1)
 		return -1;
@@ -355,6 +356,7 @@ commit_open(struct collect *c, struct err *err)
 		store_rollback(c->store);
 		goto fail;
 	}
+	assert(c->store != NULL && c->lock != -1);
 	/* retry_ms of an earlier failure stays, and so does its complaint: only
 	 * commit_flush() shows that there is room on the disk */
 	return 0;

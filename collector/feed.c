@@ -250,6 +250,7 @@ of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 	/* more than any clock is wrong, a file server's included */
 	enum { WRITTEN_S = 7 * 86400 };
 
+	assert(j->fate == FATE_LOGIN);
 	if (!j->year_guessed)
 		return false;
 	if (j->ahead_s > LOGIN_FUTURE_S)
@@ -261,6 +262,7 @@ of_earlier_year(struct feed *f, const struct line *line, const struct judged *j)
 static void
 refuse_earlier_year(struct collect *c, const struct feed *f, struct judged *j)
 {
+	assert(j->fate == FATE_LOGIN && j->year_guessed);
 	j->fate = FATE_TOO_OLD;
 	if (state_complain(&c->year_complaint))
 		state_note(c, LOG_WARNING,
@@ -298,6 +300,7 @@ late_or_login(struct feed *f, const struct line *line, const struct judged *j)
 	struct zone zone;
 	char text[ZONE_TEXT_MAX];
 
+	assert(j->fate == FATE_LOGIN);
 	if (counts_until(j) > f->c->now || !is_fresh(f, line))
 		return FATE_LOGIN;
 	if (f->said_late)

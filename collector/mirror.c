@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "collector/mirror.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -90,6 +91,7 @@ target_failed(const struct mirror *m, struct target *t, const struct err *err)
 static int
 target_begin(struct target *t, struct err *err)
 {
+	assert(t->map == NULL);
 	return map_begin(
 	    t->cfg->file, t->cfg->format, t->cfg->value, MODE, &t->map, err);
 }
@@ -111,6 +113,7 @@ target_commit(struct target *t, int64_t until, struct err *err)
 {
 	uint64_t digest = map_digest(t->map);
 
+	assert(t->map != NULL);
 	if (digest == t->digest && in_place(t)) {
 		map_abort(&t->map);
 		t->until = until;
@@ -236,6 +239,7 @@ write_all(struct mirror *m)
 	int64_t until, now = clock_now();
 	struct err err;
 
+	assert(m->store != NULL);
 	for (size_t i = 0; i < m->n; i++) {
 		struct target *t = &m->target[i];
 

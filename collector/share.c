@@ -60,6 +60,7 @@ save_source(struct share *s, struct err *err)
 int
 share_save(struct share *s, struct err *err)
 {
+	assert(s->store != NULL);
 	for (int i = 0; i < SHARE_REFUSALS; i++) {
 		if (s->refused[i] == 0)
 			continue;
@@ -155,6 +156,7 @@ connect_links(struct share *s, struct err *err)
 		.password = s->password,
 	};
 
+	assert(s->out == NULL && s->in == NULL);
 	if (link_open(&to, &s->out, err) == -1 ||
 	    link_open(&to, &s->in, err) == -1)
 		return -1;
@@ -169,6 +171,7 @@ failed(struct share *s, const struct err *err)
 {
 	bool store_busy = err->code == ERR_BUSY;
 
+	assert(s->cfg->share.servers.n > 0);
 	s->retry_ms = clock_monotonic_ms() + (store_busy ? 0 : s->wait_ms);
 	if (store_busy)
 		return; /* the next turn tries again */

@@ -278,6 +278,7 @@ take_all(struct share *s, struct err *err)
 {
 	int64_t now = clock_now();
 
+	assert(s->n <= s->seen && s->seen <= SHARE_BATCH);
 	for (size_t i = 0; i < s->n; i++)
 		if (take(s, &s->entry[i], now, err) == -1)
 			return -1;
@@ -347,6 +348,7 @@ ask(struct share *s, int64_t ms, struct err *err)
 {
 	int64_t moved_s = link_skew_s(s->in) - s->at.skew_s;
 
+	assert(s->asked_ms == 0 && s->most > 0 && s->most <= SHARE_BATCH);
 	if ((moved_s > CLOCK_SET_S || moved_s < -CLOCK_SET_S) &&
 	    s->at.heard_at != 0 && clock_was_set(s, err) == -1)
 		return -1;
@@ -375,6 +377,7 @@ share_receive(struct share *s, struct err *err)
 {
 	int64_t ms = clock_monotonic_ms();
 
+	assert(s->in != NULL && s->store != NULL);
 	if (s->asked_ms == 0)
 		return ask(s, ms, err);
 	/* first look: publishing may have waited for the table meanwhile */

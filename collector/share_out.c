@@ -28,6 +28,7 @@ put_as(struct batch_out *b, const char *origin, struct share_entry *entry)
 {
 	struct share *s = b->s;
 
+	assert(b->n <= SHARE_BATCH);
 	(void)snprintf(entry->origin, sizeof(entry->origin), "%s", origin);
 	/* a user or a note that has no form here: longer than any server
 	 * allows */
@@ -154,6 +155,7 @@ put_hello(struct batch_out *b)
 static int
 mark_told(struct batch_out *b, struct err *err)
 {
+	assert(b->words <= SHARE_BATCH);
 	for (size_t i = 0; i < b->words; i++) {
 		const struct store_word word = share_word(&b->s->entry[i]);
 
@@ -181,6 +183,7 @@ enum { WORDS = 64, OTHERS = WORDS + SHARE_RELAYED_BATCH + 1 };
 static int
 room(const struct share *s)
 {
+	assert(s->most > 0 && s->most <= SHARE_BATCH);
 	return s->most > WORDS + OTHERS ? s->most - OTHERS : WORDS;
 }
 
@@ -253,6 +256,7 @@ pass_denials(struct share *s, struct err *err)
 	struct passing p = { .s = s, .err = err };
 	struct err outbox_err;
 
+	assert(s->outbox != NULL);
 	if (store_begin(s->store, err) == -1)
 		return -1;
 	int rc = outbox_each_denial(s->outbox, pass, &p, &outbox_err);
@@ -322,6 +326,7 @@ share_publish(struct share *s, struct err *err)
 		.mark = { .number = s->at.published },
 		.relayed_up_to = s->at.relayed };
 
+	assert(s->store != NULL && s->out != NULL);
 	if (b.mark.number > 0)
 		b.mark.at = store_share_login_at(s->store, b.mark.number, err);
 	if (b.mark.at == -1 ||
@@ -397,6 +402,7 @@ rename_table(struct share *s, struct err *err)
 static int
 publish_again(struct share *s, const struct link_mark *mark, struct err *err)
 {
+	assert(mark->number < s->at.published);
 	s->at.entry[0] = '\0';
 	/* a stream that begins anew may do so before our position */
 	share_read_again(s);

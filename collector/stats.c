@@ -61,6 +61,7 @@ find_row(struct stats *s, const char *server, enum fate fate)
 {
 	size_t i;
 
+	assert(s->n_rows <= STATS_ROWS && s->last < STATS_ROWS);
 	/* most lines are like the one before */
 	if (s->n_rows > 0 && row_is(&s->row[s->last], server, fate))
 		return &s->row[s->last];
@@ -83,6 +84,7 @@ find_server(struct stats *s, const char *name)
 {
 	size_t i;
 
+	assert(s->n_servers <= STATS_SERVERS);
 	for (i = 0; i < s->n_servers; i++)
 		if (strncmp(s->server[i].name, name, STATS_NAME_MAX - 1) == 0)
 			return &s->server[i];
@@ -209,6 +211,7 @@ thousands(int64_t n, char *buf, size_t size)
 	int len = snprintf(digits, sizeof(digits), "%" PRId64, n);
 	size_t at = 0;
 
+	assert(size > 0);
 	for (int i = 0; i < len && at + 2 < size; i++) {
 		if (i > 0 && (len - i) % 3 == 0)
 			buf[at++] = ',';

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/config_text.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ctl/out.h"
@@ -64,6 +65,7 @@ config_text_value(FILE *to, const struct config_value *value)
 		return;
 	}
 	if (value->form != CONFIG_LIST && !groups) {
+		assert(value->n == 1);
 		print_member(to, &value->v[0]);
 		return;
 	}

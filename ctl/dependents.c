@@ -94,6 +94,7 @@ hashes_add(struct hashes *h, uint64_t hash)
 		at = (at + 1) & (h->size - 1);
 	h->slot[at] = hash;
 	h->n++;
+	assert(h->n * 2 <= h->size);
 	return 1;
 }
 
@@ -213,6 +214,7 @@ find_user(struct gather *g, const char *name)
 
 	*u = (struct dependent){ .user = kept };
 	g->place[at] = (uint32_t)d->users;
+	assert(d->users <= g->room && d->users * 2 <= g->places);
 	return u;
 }
 
@@ -255,6 +257,7 @@ week_bit(struct gather *g, int64_t at)
 		g->week++;
 	if (g->week < g->oldest_week)
 		g->oldest_week = g->week;
+	assert(g->week >= 0 && g->week < DEPENDENTS_WEEKS);
 	return UINT64_C(1) << g->week;
 }
 
@@ -283,6 +286,7 @@ end_weeks(struct gather *g)
 	struct dependents *d = g->d;
 
 	d->weeks = d->users == 0 ? 0 : DEPENDENTS_WEEKS - g->oldest_week;
+	assert(d->weeks >= 0 && d->weeks <= DEPENDENTS_WEEKS);
 	for (int i = DEPENDENTS_WEEKS - d->weeks; i < DEPENDENTS_WEEKS; i++)
 		count_week(d, i);
 	memmove(d->week, d->week + DEPENDENTS_WEEKS - d->weeks,
@@ -304,6 +308,7 @@ add_device(struct gather *g, struct dependent *u, const struct audit_use *use)
 {
 	uint8_t i = 0;
 
+	assert(u->n_devices <= DEPENDENT_KEPT);
 	while (i < u->n_devices &&
 	    (strcmp(u->device[i].helo, use->helo) != 0 ||
 		strcmp(u->device[i].sender, use->sender) != 0))
@@ -342,6 +347,7 @@ add_address(struct dependent *u, const struct audit_use *use)
 	struct addr client;
 	uint8_t i = 0;
 
+	assert(u->n_addresses <= DEPENDENT_KEPT);
 	if (!addr_parse_loose(use->client, &client))
 		return true;
 	while (

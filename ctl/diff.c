@@ -72,6 +72,7 @@ middle(struct script *s, const struct lines *a, const struct lines *b,
 	uint32_t *len = whole ? NULL : calloc((n + 1) * w, sizeof(*len));
 	size_t i = 0, k = 0;
 
+	assert(head + tail <= a->n && head + tail <= b->n);
 	if (!whole && len == NULL)
 		return false;
 	for (i = n; !whole && i-- > 0;)
@@ -120,6 +121,7 @@ compare(struct script *s, const struct lines *a, const struct lines *b)
 		return false;
 	for (size_t i = tail; i > 0; i--)
 		add(s, ' ', a->v[a->n - i]);
+	assert(s->n <= a->n + b->n);
 	return true;
 }
 
@@ -150,6 +152,7 @@ hunk_end(const struct script *s, size_t at)
 {
 	size_t end = at;
 
+	assert(at < s->n);
 	for (size_t i = at; i < s->n && i <= end + 2 * (size_t)CONTEXT + 1; i++)
 		if (s->v[i].sign != ' ')
 			end = i;
@@ -162,6 +165,7 @@ print_hunk(
 {
 	size_t count[2] = { 0, 0 }, first[2] = { 1, 1 };
 
+	assert(from < until && until <= s->n);
 	for (size_t i = 0; i < until; i++) {
 		size_t *n = i < from ? first : count;
 

@@ -37,6 +37,7 @@ text_width(const char *text)
 static void
 print_cell(const struct table *t, int column, const char *text)
 {
+	assert(column >= 0 && column < t->columns);
 	int pad = t->width[column] - text_width(text);
 
 	(void)printf("%*s", column > 0 ? 2 : t->indent, "");
@@ -74,6 +75,7 @@ add_cell(struct table *t, const char *text)
 	if (t->flushed) {
 		print_cell(t, t->column, buf);
 	} else {
+		assert(t->cells < (size_t)t->columns * (TABLE_MEASURED + 1));
 		t->cell[t->cells] = strdup(buf);
 		if (t->cell[t->cells] == NULL)
 			out_of_memory();

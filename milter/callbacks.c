@@ -112,6 +112,7 @@ take_accepted(struct session *s)
 {
 	struct accepted accepted = s->accepted;
 
+	assert((accepted.rows == NULL) == (accepted.n_rows == 0));
 	s->accepted = (struct accepted){ .rows = NULL };
 	return accepted;
 }
@@ -606,6 +607,7 @@ callbacks(void)
 void
 callbacks_limit(unsigned max)
 {
+	assert(max > 0);
 	atomic_store(&sessions_max, max);
 }
 

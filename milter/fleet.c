@@ -169,6 +169,7 @@ shrink_known(struct fleet *f)
 	int64_t now = clock_now();
 	size_t n = 0;
 
+	assert(f->n_known <= f->known_room);
 	for (size_t i = 0; i < f->n_known; i++)
 		if (f->known[i].until > now)
 			f->known[n++] = f->known[i];
@@ -182,6 +183,7 @@ known_of(struct fleet *f, uint64_t hash)
 	for (size_t i = 0; i < f->n_known; i++)
 		if (f->known[i].hash == hash)
 			return &f->known[i];
+	assert(f->n_known <= KNOWN_MAX && f->known_room <= KNOWN_MAX);
 	if (f->n_known == KNOWN_MAX)
 		shrink_known(f);
 	if (f->n_known == f->known_room && f->known_room < KNOWN_MAX) {
@@ -383,6 +385,7 @@ take_row(void *arg, const struct audit_record *rec)
 static int
 write_sums(struct fleet *f, struct err *err)
 {
+	assert(f->n_sums <= ROWS && f->outbox != NULL);
 	for (size_t i = 0; i < f->n_sums; i++) {
 		const struct sum *s = &f->sum[i];
 		const struct relayed r = { .at = s->at,
@@ -440,6 +443,7 @@ tell_rows(struct fleet *f, int64_t last, struct err *err)
 {
 	int64_t denials = f->known_version;
 
+	assert(f->progress <= last && last - f->progress <= ROWS);
 	f->n_sums = 0;
 	if (audit_each_relayed_behind(
 		f->reader, f->progress, last, take_row, f, err) == -1)

@@ -81,6 +81,7 @@ gate_start(struct gate_config *gc, void (*committed)(void *arg), void *arg,
 		.committed_arg = arg,
 		.lifted = throttle_lifted };
 
+	assert(gate.pool == NULL && gate.audit == NULL);
 	gate.pool = pool_new(gc->cfg->logins.database);
 	mutex_lock(&pairs_mtx);
 	gate.pairs = audit_pairs_new(PAIRS);
@@ -422,6 +423,7 @@ find_pair(const struct gate_request *req)
 	char client[ADDR_TEXT_MAX];
 	const struct audit_pair_key key = pair_key(req, client);
 
+	assert(req->channel == CHANNEL_MILTER);
 	mutex_lock(&pairs_mtx);
 	(void)audit_pairs_take(
 	    gate.pairs, &key, clock_monotonic_ms(), req->pair);
@@ -464,6 +466,7 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	    req->channel != CHANNEL_MILTER &&
 	    answer->decision.verdict == VERDICT_ACCEPT)
 		answer->decision.verdict = VERDICT_WOULD_ACCEPT;
+	assert(answer->decision.verdict < VERDICTS);
 	count(req, answer, began_ns);
 }
 

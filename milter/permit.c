@@ -113,6 +113,7 @@ connection_watch(struct connection *c, uint32_t events)
 static bool
 connection_write(struct connection *c)
 {
+	assert(c->sent <= c->reply.len);
 	while (c->sent < c->reply.len) {
 		ssize_t n = send(c->fd, c->reply.text + c->sent,
 		    c->reply.len - c->sent, MSG_NOSIGNAL);
@@ -180,6 +181,7 @@ connection_serve(struct connection *c)
 		if (c->asking)
 			return true;
 		permit_answer(&c->peer, &c->req, &c->reply);
+		assert(c->used <= c->in_len);
 		c->in_len -= c->used;
 		memmove(c->in, c->in + c->used, c->in_len);
 		if (c->reply.ticket == 0 && !connection_write(c))
@@ -198,6 +200,7 @@ connection_read(struct connection *c)
 	ssize_t n =
 	    recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
 
+	assert(c->in_len < sizeof(c->in));
 	if (n > 0) {
 		c->in_len += (size_t)n;
 		(void)connection_serve(c);

@@ -175,6 +175,7 @@ prepare_failure(struct permit_reply *reply, const struct protocol_request *req,
 {
 	reply->failed_len = protocol_reply(req, ANSWER_REFUSE, "451", "4.3.0",
 	    gc->cfg->reply.unavailable, reply->failed);
+	assert(reply->failed_len <= sizeof(reply->failed));
 	reply->held_ms = clock_monotonic_ms();
 }
 
@@ -385,6 +386,8 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	if (permit_it)
 		prepare_failure(reply, req, gc);
 	bool refuse = (a.refuse && !leave_it) || !ok;
+	/* nothing is permitted without its row */
+	assert(refuse || !permit_it || row != NULL);
 	struct permit_cache_answer answer = { .known = false };
 
 	if (!refuse && !leave_it)

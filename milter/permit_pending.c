@@ -58,6 +58,8 @@ permit_pending_find(const char *name)
 static void
 unlink_age(struct permit_pending *m)
 {
+	assert(m->older == NULL ? owed.oldest == m : m->older->newer == m);
+	assert(m->newer == NULL ? owed.newest == m : m->newer->older == m);
 	*(m->older != NULL ? &m->older->newer : &owed.oldest) = m->newer;
 	*(m->newer != NULL ? &m->newer->older : &owed.newest) = m->older;
 }
@@ -65,6 +67,7 @@ unlink_age(struct permit_pending *m)
 static void
 link_newest(struct permit_pending *m)
 {
+	assert((owed.newest == NULL) == (owed.oldest == NULL));
 	m->older = owed.newest;
 	m->newer = NULL;
 	*(owed.newest != NULL ? &owed.newest->newer : &owed.oldest) = m;
@@ -91,6 +94,7 @@ forget(struct permit_pending *m)
 static bool
 forget_one(int64_t now_ms)
 {
+	assert(owed.state != NULL);
 	for (int i = 0; i < TRIES && owed.oldest != NULL; i++) {
 		struct permit_pending *m = owed.oldest;
 		enum audit_state state = owed.state(m->first, m->last);

@@ -94,6 +94,7 @@ take_idle(struct pool *pool) REQUIRES(pool->mtx)
 {
 	struct timespec until;
 
+	assert(pool->n_idle <= READERS);
 	if (pool->n_idle == 0 && pool->n_lent >= READERS) {
 		clock_deadline(WAIT_MS, &until);
 		pool->n_waiting++;

@@ -82,6 +82,7 @@ at_most(unsigned n, unsigned max)
 unsigned
 process_permit_connections(unsigned files)
 {
+	assert(files <= FILES_MAX);
 	return at_most(files / 4, PERMIT_CONNECTIONS_MAX);
 }
 

@@ -80,6 +80,7 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 	}
 	for (char *line = buf; line <= end;) {
 		char *newline = memchr(line, '\n', (size_t)(end + 1 - line));
+		assert(newline != NULL); /* *end is one */
 		char *equals = memchr(line, '=', (size_t)(newline - line));
 
 		if (equals == NULL) {
@@ -263,6 +264,7 @@ quote_for_sendmail(const char *code, const char *status, const char *text,
 {
 	size_t at = (size_t)snprintf(buf, size, "\"%s %s ", code, status);
 
+	assert(at < 198 && size > 202);
 	for (; *text != '\0' && at < 198; text++) {
 		char c = *text;
 

@@ -3,6 +3,7 @@
  * with an underscore: journald fills them in from the kernel, and senders
  * can't set them. What the sender may set (identifier, message, pid) is taken
  * only where it is there once. The mark is the journal's cursor. */
+#include <assert.h>
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -242,6 +243,7 @@ static void
 take_field(struct journal *s, struct entry *e, enum field f, const char *value,
     size_t len)
 {
+	assert(f < FIELDS);
 	if (e->seen[f]) {
 		e->doubtful |= fields[f].sender;
 		return;
@@ -307,6 +309,7 @@ add_head(struct journal *s, struct entry *e, uint64_t usec)
 	e->head_len = n < 0            ? 0
 	    : (size_t)n < sizeof(head) ? (size_t)n
 				       : sizeof(head) - 1;
+	assert(e->head_len + e->msg_len <= sizeof(s->text));
 	memmove(s->text + e->head_len, s->text, e->msg_len);
 	memcpy(s->text, head, e->head_len);
 }

@@ -2,6 +2,7 @@
 /* A Unix datagram socket where servers tell logins themselves
  * (login_datagram.h). Everybody may write to it: who the sender is comes from
  * the kernel with each datagram, and judge.c looks at that. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,6 +128,7 @@ line_of(struct desk *d, size_t len, struct line_told *told)
 	line.len = n < 0                  ? 0
 	    : (size_t)n < sizeof(d->text) ? (size_t)n
 					  : sizeof(d->text) - 1;
+	assert(line.len < sizeof(d->text));
 	return line;
 }
 

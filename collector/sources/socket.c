@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A Unix datagram socket that syslog daemons write to: one message each. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,7 @@ line_of(const struct sock *s, size_t len)
 {
 	struct line line = { .text = s->buf, .position = s->received };
 
+	assert(len <= sizeof(s->buf));
 	if (len > LINES_MAX) {
 		line.text = "";
 		line.too_long = true;

@@ -184,6 +184,7 @@ addr_format_long(const struct addr *addr, char *buf)
 		n += (size_t)snprintf(buf + n, ADDR_TEXT_MAX - n, "%s%x",
 		    i == 0 ? "" : ":",
 		    (unsigned)addr->bytes[i] << 8 | addr->bytes[i + 1]);
+	assert(n < ADDR_TEXT_MAX);
 	return buf;
 }
 

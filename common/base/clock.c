@@ -70,4 +70,5 @@ clock_deadline(int ms, struct timespec *until)
 		until->tv_nsec -= 1000000000;
 		until->tv_sec++;
 	}
+	assert(until->tv_nsec >= 0 && until->tv_nsec < 1000000000);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/file_watch.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ file_watch_files(struct file_watch *w, const struct string_list *const lists[],
 				return -1;
 			}
 		}
+	assert(w->n == total);
 	take_marks(w, w->read);
 	/* File systems count time in steps of up to a second or two. The
 	 * kernel sets ctime; one of the future says only that somebody set
@@ -185,6 +187,8 @@ file_watch_look(struct file_watch *w, int64_t now_ms, const char **path_r)
 		return back ? FILE_WATCH_BACK : FILE_WATCH_SAME;
 	}
 	enum file_watch_state state = judge(w, &i);
+
+	assert(i < w->n * SUFFIXES);
 
 	*path_r = w->path[i / SUFFIXES];
 	if (w->said == state && same(w, w->now, w->told) &&

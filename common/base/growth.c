@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/growth.h"
 
+#include <assert.h>
+
 void
 growth_note(struct growth *r, int64_t now_ms, uint64_t total)
 {
+	assert(r->n <= GROWTH_SAMPLES && r->newest < GROWTH_SAMPLES);
 	if (r->n > 0 && now_ms - r->sample[r->newest].ms < GROWTH_STEP_MS)
 		return;
 	r->newest = (r->newest + 1) % GROWTH_SAMPLES;

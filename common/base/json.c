@@ -88,6 +88,7 @@ json_number(struct json *j, const char *key, int64_t n)
 void
 json_raw(struct json *j, const char *key, const char *text)
 {
+	assert(*text != '\0');
 	json_key(j, key);
 	(void)fputs(text, j->to);
 }
@@ -220,6 +221,7 @@ json_find_text(const char *text, const char *key, char *buf, size_t size)
 	const char *p = find(text, key);
 	size_t at = 0;
 
+	assert(size > 0);
 	if (p == NULL || skip_string(p) == NULL)
 		return false;
 	for (p++; *p != '"' && at + 1 < size; p++) {

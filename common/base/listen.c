@@ -190,6 +190,7 @@ listen_find(const struct listen_spec *spec)
 {
 	enum { LOOK_AT = 1024 };
 
+	assert(spec->is_unix);
 	for (int fd = 0; fd < LOOK_AT; fd++) {
 		struct sockaddr_un sun = { .sun_family = AF_UNSPEC };
 		socklen_t len = sizeof(sun), int_len = sizeof(int);
@@ -312,6 +313,7 @@ open_inet(const struct listen_spec *spec, struct err *err)
 	char port[8];
 	int one = 1;
 
+	assert(!spec->is_unix && spec->port >= 1 && spec->port <= 65535);
 	(void)snprintf(port, sizeof(port), "%u", spec->port);
 	int rc = getaddrinfo(spec->host, port, &hints, &res);
 

@@ -68,6 +68,7 @@ log_last_error(char *buf)
 uint64_t
 log_count(int priority)
 {
+	assert(priority >= LOG_ERR && priority <= LOG_DEBUG);
 	return atomic_load(&counts[priority]);
 }
 

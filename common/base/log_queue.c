@@ -55,6 +55,7 @@ copy_in(const void *data, size_t len) REQUIRES(mtx)
 	size_t at = (q.from + q.used) % LOG_QUEUE_SIZE;
 	size_t first = len < LOG_QUEUE_SIZE - at ? len : LOG_QUEUE_SIZE - at;
 
+	assert(q.used + len <= LOG_QUEUE_SIZE);
 	memcpy(q.ring + at, data, first);
 	memcpy(q.ring, (const char *)data + first, len - first);
 	q.used += len;
@@ -66,6 +67,7 @@ peek(size_t offset, void *data, size_t len) REQUIRES(mtx)
 	size_t at = (q.from + offset) % LOG_QUEUE_SIZE;
 	size_t first = len < LOG_QUEUE_SIZE - at ? len : LOG_QUEUE_SIZE - at;
 
+	assert(offset + len <= q.used);
 	memcpy(data, q.ring + at, first);
 	memcpy((char *)data + first, q.ring, len - first);
 }
@@ -122,6 +124,7 @@ take_batch(size_t max) REQUIRES(mtx)
 		peek(0, &head, sizeof(head));
 		if (len > 0 && len + LOG_SINK_PREFIX + head.len + 1 > max)
 			break;
+		assert(head.len <= LOG_QUEUE_LINE_MAX && q.lines > 0);
 		peek(sizeof(head), text, head.len);
 		len += log_sink_format(
 		    head.priority, head.at, text, head.len, batch + len);
@@ -130,6 +133,7 @@ take_batch(size_t max) REQUIRES(mtx)
 		q.lines--;
 		q.writing++;
 	}
+	assert(len <= BATCH && (q.used > 0 || q.lines == 0));
 	return len;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/log_sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -46,6 +47,7 @@ log_sink_format(
 	time_t t = at;
 	int n;
 
+	assert((priority & ~LOG_PRIMASK) == 0);
 	if (sink.target == LOG_TO_SYSLOG) {
 		/* RFC 3164: the time that it was logged, not the one that
 		 * syslogd got to it */
@@ -62,6 +64,7 @@ log_sink_format(
 		    (long)getpid());
 	size_t size = n < 0 ? 0 : (size_t)n;
 
+	assert(size < LOG_SINK_PREFIX);
 	memcpy(buf + size, text, len);
 	size += len;
 	if (sink.target != LOG_TO_SYSLOG)

@@ -29,6 +29,8 @@ metrics_family(FILE *to, const char *name, const char *type, const char *unit,
     const char *help)
 {
 	assert(unit == NULL || strlen(unit) < strlen(name));
+	assert(unit == NULL ||
+	    strcmp(name + strlen(name) - strlen(unit), unit) == 0);
 	(void)fprintf(to, "# TYPE " PREFIX "%s %s\n", name, type);
 	if (unit != NULL)
 		(void)fprintf(to, "# UNIT " PREFIX "%s %s\n", name, unit);
@@ -91,6 +93,7 @@ void
 metrics_sample(FILE *to, const char *name, const char *suffix,
     const struct metrics_label *labels, uint64_t value)
 {
+	assert(*suffix == '\0' || *suffix == '_');
 	write_name(to, name, suffix, labels, NULL);
 	(void)fprintf(to, "%" PRIu64 "\n", value);
 }

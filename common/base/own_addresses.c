@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/own_addresses.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
@@ -82,6 +83,7 @@ add_via(struct network_set *set, uint8_t family, const struct rtattr *a)
 		addr.family = ADDR_IPV6;
 	else
 		return true;
+	assert(len <= sizeof(addr.bytes));
 	memcpy(addr.bytes, bytes, len);
 	return add(set, &addr);
 }

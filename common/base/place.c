@@ -208,6 +208,7 @@ place_close(struct place *p)
 static bool
 next_name(struct place *p, int i)
 {
+	assert(i >= 0 && i <= TRIES);
 	int n = snprintf(p->temporary, sizeof(p->temporary), "%s%s%ld%02d.new",
 	    p->name, temporary_mark, (long)getpid(), i);
 
@@ -253,6 +254,7 @@ is_private(int fd)
 int
 place_create_private(struct place *p, char *name_r, struct err *err)
 {
+	assert(p->dir != -1 && p->private_dir == -1);
 	for (int i = 0; next_name(p, i); i++) {
 		if (mkdirat(p->dir, p->temporary, 0700) == 0)
 			break;
@@ -280,6 +282,7 @@ place_create_private(struct place *p, char *name_r, struct err *err)
 int
 place_created(struct place *p, struct err *err)
 {
+	assert(p->private_dir != -1);
 	int fd = openat(
 	    p->private_dir, private_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
@@ -320,6 +323,7 @@ place_commit(
 	bool private = p->private_dir != -1;
 
 	assert(p->dir != -1 && (private || p->temporary[0] != '\0'));
+	assert((mode & ~(mode_t)0777) == 0);
 	if (as_the_old(p, fd, mode) == -1 || fsync(fd) == -1 ||
 	    renameat(private ? p->private_dir : p->dir,
 		private ? private_name : p->temporary, p->dir, p->name) == -1)
@@ -375,6 +379,7 @@ remove_left(const struct place *p, const char *name)
 void
 place_clean(struct place *p)
 {
+	assert(p->dir != -1);
 	int fd = openat(p->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
@@ -393,6 +398,7 @@ place_clean(struct place *p)
 int
 place_remove(struct place *p, struct err *err)
 {
+	assert(p->dir != -1);
 	return unlinkat(p->dir, p->name, 0) == 0 || errno == ENOENT
 	    ? 0
 	    : fail(p->path, err);
@@ -453,6 +459,7 @@ place_socket(const char *path, mode_t mode, gid_t gid, struct err *err)
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), ret = -1;
 	struct stat st;
 
+	assert((mode & ~(mode_t)0777) == 0);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		(void)fail(path, err);
 	else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())

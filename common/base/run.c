@@ -223,6 +223,7 @@ take_output(struct child *c, struct err *err)
 		c->text = text;
 		c->size = size;
 	}
+	assert(c->len < c->size);
 	ssize_t n = read(c->out, c->text + c->len, c->size - c->len - 1);
 
 	if (n > 0)
@@ -242,6 +243,7 @@ take_complaint(struct child *c)
 		end(&c->err);
 	if (n <= 0)
 		return;
+	assert(c->complaint_len < sizeof(c->complaint));
 	size_t room = sizeof(c->complaint) - 1 - c->complaint_len;
 
 	if ((size_t)n < room)
@@ -330,6 +332,7 @@ find_and_start(struct child *c, char *const argv[], char *const envp[],
 {
 	char path[PATH_LEN];
 
+	assert(strncmp(envp[0], "PATH=", strlen("PATH=")) == 0);
 	if (strchr(argv[0], '/') != NULL)
 		(void)snprintf(path, sizeof(path), "%s", argv[0]);
 	else if (!look_in(

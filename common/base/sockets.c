@@ -68,6 +68,7 @@ sockets_keep(const char *key, const struct listen_spec *spec, int fd,
 	if (!spec->is_unix)
 		return;
 	assert(fd >= -1);
+	assert((mode & ~(mode_t)0777) == 0);
 	mutex_lock(&mtx);
 	if (sockets.n < KEPT_MAX) {
 		struct kept *k = &sockets.kept[sockets.n++];

@@ -20,7 +20,7 @@ hash(const char *text)
 static bool
 find(const struct strset *set, const char *text, size_t *i)
 {
-	assert(set->n < set->size);
+	assert(set->n < set->size && (set->size & (set->size - 1)) == 0);
 	for (*i = hash(text) & (set->size - 1); set->slot[*i] != NULL;
 	     *i = (*i + 1) & (set->size - 1))
 		if (strcmp(set->slot[*i], text) == 0)
@@ -61,6 +61,7 @@ strset_add(struct strset *set, const char *text)
 	if (set->slot[i] == NULL)
 		return -1;
 	set->n++;
+	assert(set->n * 2 <= set->size);
 	return 0;
 }
 

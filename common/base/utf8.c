@@ -100,5 +100,6 @@ utf8_escape(const char **text, char *out)
 	for (size_t i = 0; i < n; i++)
 		len += (size_t)snprintf(out + len, 5, "\\x%02x", p[i]);
 	*text += n;
+	assert(len <= UTF8_ESCAPE_MAX);
 	return len;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/zone.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,8 @@ zone_format(const struct zone *zone, char buf[ZONE_TEXT_MAX])
 {
 	unsigned minutes = (unsigned)abs(zone->east_s) / 60;
 
+	assert(zone->fixed && zone->east_s >= EAST_MIN_S &&
+	    zone->east_s <= EAST_MAX_S);
 	if (zone->east_s == 0)
 		(void)snprintf(buf, ZONE_TEXT_MAX, "UTC");
 	else

@@ -26,7 +26,7 @@ duration_parse(const char *text, int64_t *seconds_r)
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (units[i].unit != text[digits])
 			continue;
-		if (n > INT64_C(100) * 366 * 86400 / units[i].s)
+		if (n > DURATION_MAX_S / units[i].s)
 			return false;
 		*seconds_r = n * units[i].s;
 		return true;

@@ -9,9 +9,11 @@
 
 #include "common/records/limit.h"
 
+#define DURATION_MAX_S (INT64_C(100) * 366 * 86400)
+
 /* Parse "90s", "30m", "2h", "14d", "1w" or plain seconds into seconds.
- * Returns false when text is none of these or above 100 years; *seconds_r is
- * then as it was. */
+ * Returns false when text is none of these or above DURATION_MAX_S; *seconds_r
+ * is then as it was. */
 bool duration_parse(const char *text, int64_t *seconds_r);
 
 /* 5400 -> "90m", 7200 -> "2h", into buf of at least DURATION_TEXT_MAX.

@@ -112,7 +112,7 @@ check_name(const char *value)
 
 	while (value[len] > ' ' && value[len] <= '~')
 		len++;
-	return value[len] == '\0' && len < 64
+	return len < 64 && value[len] == '\0'
 	    ? NULL
 	    : "at most 63 printable characters, no space";
 }

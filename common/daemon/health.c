@@ -47,6 +47,7 @@ static struct {
 void
 health_start(const char *daemon, const char *config)
 {
+	assert(health.daemon == NULL);
 	health.daemon = daemon;
 	health.config = config;
 	health.started_at = clock_now();

@@ -106,6 +106,7 @@ write_page(
 {
 	const struct http_request request = { .connection = connection };
 
+	assert((page->write != NULL) != (page->answer != NULL));
 	return page->write != NULL ? page->write(to)
 				   : page->answer(to, &request);
 }

@@ -97,6 +97,7 @@ fail_group(struct audit *a, struct group *g)
 static void
 lose_all(struct audit *a, uint64_t before)
 {
+	assert(before > 0);
 	mutex_lock(&a->mtx);
 	tickets_lose(&a->tickets, 1, before - 1);
 	a->whole_since_ms = a->table.whole_since_ms;
@@ -116,6 +117,7 @@ static void
 begin_group(struct audit *a, struct group *g)
 {
 	assert(!g->open);
+	assert(g->rows == NULL);
 	g->open = g->good = true;
 	g->unsynced = false;
 	g->n = 0;
@@ -133,6 +135,7 @@ static void
 insert_rows(struct audit *a, struct group *g, struct audit_row *list)
 {
 	assert(g->open);
+	assert(list == NULL || list->n > 0);
 	for (struct audit_row *r = list; r != NULL; r = r->next) {
 		g->n++;
 		list->last = r; /* of all chains that were taken */
@@ -241,6 +244,7 @@ settle(struct audit *a, struct group *g)
 		audit_extra_give_back(&a->extra, &g->extra);
 	assert(a->queued >= g->n);
 	assert(a->tickets.written <= g->ticket);
+	assert(a->tickets.durable <= a->tickets.written);
 	a->queued -= g->n;
 	a->tickets.written = g->ticket;
 	if (g->good) {

@@ -138,6 +138,7 @@ bind_client(sqlite3_stmt *stmt, const struct network *client)
 {
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX + 1];
 
+	assert(client->bits <= addr_bits(&client->base));
 	if (client->bits == addr_bits(&client->base))
 		(void)addr_format(&client->base, from);
 	else
@@ -168,6 +169,7 @@ bind_users(sqlite3_stmt *stmt, const char *users)
 	char name[LOGIN_USER_MAX];
 	int i = FIRST_USER;
 
+	assert(users != NULL);
 	bind_user(stmt, i++, users);
 	while (i <= LAST_USER && (users = userlist_next(users, name)) != NULL)
 		bind_user(stmt, i++, name);

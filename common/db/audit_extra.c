@@ -27,6 +27,7 @@ void
 audit_extra_add(struct audit_extra *e, struct breach *breach)
 {
 	assert(breach->next == NULL);
+	assert((e->breaches == NULL) == (e->n_breaches == 0));
 	*end_of(&e->breaches) = breach;
 	e->n_breaches++;
 }

@@ -67,6 +67,7 @@ hash_of(const struct audit_pairs *p, const char *client, uint16_t port,
 static struct slot *
 bucket_of(struct audit_pairs *p, uint64_t hash)
 {
+	assert(hash != 0);
 	return &p->slot[(hash & (p->buckets - 1)) * WAYS];
 }
 

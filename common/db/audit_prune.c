@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What of the audit's file is deleted: what is older than audit.keep, and what
  * is too much for audit.max_size. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -53,6 +54,7 @@ shrink(
 {
 	int64_t from = all ? 0 : t->shrunk_to, to = 0, found = 0;
 
+	assert(rows >= 0);
 	/* Rows go faster than they come. With all the newer half stays: a
 	 * message may wait for its rows to be on disk. */
 	rows += all ? PRUNE_ROWS / 10 : PRUNE_ROWS;
@@ -99,6 +101,7 @@ say_size(struct audit_table *t, int64_t bytes, int64_t now)
 {
 	char text[400];
 
+	assert(t->opt->max_size > 0);
 	if (bytes * 100 < t->opt->max_size * SIZE_ALARM ||
 	    (now - t->size_said_at < SAY_SIZE_S && now >= t->size_said_at))
 		return;

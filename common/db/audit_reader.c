@@ -171,7 +171,8 @@ prepare_filter(
 	/* by id, or by the index of what is asked for */
 	add_sql(sql, sizeof(sql),
 	    " WHERE id > ?1 AND id <= ?4 AND at >= ?2 AND at < ?3");
-	if (audit_id_range(r, f->since_ms, f->until_ms, &first, &last, err) == -1)
+	if (audit_id_range(r, f->since_ms, f->until_ms, &first, &last, err) ==
+	    -1)
 		return NULL;
 	if (f->after_id > first)
 		first = f->after_id;
@@ -324,7 +325,9 @@ audit_each_group(struct audit_reader *r, const struct audit_group_query *q,
 	/* +: these are walked by id, not by another index */
 	char sql[1800];
 
-	if (audit_id_range(r, q->since_ms, q->until_ms, &first, &last, err) == -1)
+	assert((size_t)q->by < sizeof(keys) / sizeof(keys[0]));
+	if (audit_id_range(r, q->since_ms, q->until_ms, &first, &last, err) ==
+	    -1)
 		return -1;
 	(void)snprintf(sql, sizeof(sql),
 	    "SELECT %s, " GROUP_COLUMNS

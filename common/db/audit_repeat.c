@@ -108,6 +108,7 @@ repeats_take(struct repeats *r)
 {
 	struct repeat *p = r->more;
 
+	assert(p == NULL || p->more > 0);
 	if (p != NULL)
 		r->more = p->next;
 	return p;

@@ -93,6 +93,7 @@ audit_row_new(const struct audit_facts *f)
 		cut[i] = len[i] > 0 && texts[i][len[i]] != '\0';
 		total += len[i] + (cut[i] ? sizeof(CUT) - 1 : 0) + 1;
 	}
+	assert(total <= UINT16_MAX); /* the offsets fit */
 	struct audit_row *row = malloc(sizeof(*row) + total);
 
 	if (row == NULL)
@@ -251,6 +252,7 @@ put_text(struct line *l, const char *text)
 {
 	size_t n = strlen(text);
 
+	assert(l->p <= l->end);
 	if (n < (size_t)(l->end - l->p)) {
 		memcpy(l->p, text, n);
 		l->p += n;

@@ -39,6 +39,7 @@ choose_cur_done(struct follow *f)
 {
 	struct stat st;
 
+	assert(f->cur.fd != -1);
 	if (fstat(f->cur.fd, &st) == 0 &&
 	    (f->cur.packed != NULL ||
 		st.st_size == lines_read_offset(&f->cur.lines)))
@@ -61,6 +62,7 @@ choose_look(const struct follow *f, const struct generation *g,
 		if (f->prev[i].file.fd != -1)
 			open[n++] = &f->prev[i].file;
 
+	assert(n <= sizeof(open) / sizeof(open[0]));
 	return contents_look(&f->known, g, open, n, r, err);
 }
 
@@ -82,6 +84,7 @@ is_copy(
 	int64_t same = 0;
 	int ret;
 
+	assert(g->n > 0);
 	if (!live->live || gen->packed || gen->size > live->size)
 		return 0;
 	ret = logfile_open(&a, gen->path, 0, err);

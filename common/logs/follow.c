@@ -82,6 +82,7 @@ watch_file(struct follow *f, const struct logfile *file)
 {
 	char path[32];
 
+	assert(file->fd != -1);
 	/* by its descriptor: the path may already be another file */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
 	return watch(f, path, WATCH_FILE);
@@ -234,6 +235,7 @@ take_prev(struct follow *f, const struct logfile *file)
 static void
 open_before(struct follow *f, const struct generations *g, size_t live)
 {
+	assert(live < g->n);
 	for (size_t i = live; i-- > 0;) {
 		const struct generation *gen = &g->v[i];
 		struct logfile file;
@@ -349,6 +351,7 @@ cut(struct follow *f, struct err *err)
 static int
 truncated(struct follow *f, struct err *err)
 {
+	assert(f->cur.fd != -1);
 	if (!f->unproven && f->cur.head_n > 0 && logfile_head_same(&f->cur)) {
 		remember(f);
 		return cut(f, err);
@@ -453,6 +456,7 @@ static int
 read_file(struct logfile *file, size_t *budget, line_fn *fn, void *arg,
     struct err *err)
 {
+	assert(file->fd != -1);
 	for (;;) {
 		/* first what an earlier call left in the buffer */
 		if (!give_lines(file, fn, arg) || *budget == 0)
@@ -474,8 +478,10 @@ static int
 read_prev(struct follow *f, int i, size_t *budget, line_fn *fn, void *arg)
 {
 	struct late late = { .f = f, .i = i, .fn = fn, .arg = arg };
-	struct prev *prev = &f->prev[i];
 	struct stat st;
+
+	assert(i >= 0 && i < PREVS);
+	struct prev *prev = &f->prev[i];
 
 	if (prev->file.fd == -1)
 		return LOGFILE_END;
@@ -553,6 +559,7 @@ static int
 prove(struct follow *f, struct err *err)
 {
 	struct generations g;
+	assert(f->cur.fd != -1 && f->unproven);
 	int ret = logfile_fill(&f->cur, err);
 
 	if (ret != LOGFILE_DATA)
@@ -603,6 +610,7 @@ at_end(struct follow *f, struct err *err)
 {
 	struct stat st;
 
+	assert(f->cur.fd != -1);
 	if (stat(f->path, &st) == 0) {
 		f->missing = false;
 		if (is_cur(f, &st)) {

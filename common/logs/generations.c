@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/logs/generations.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -89,6 +90,7 @@ add(struct generations *g, const char *path, const struct stat *st)
 
 	if (g->n == GENERATIONS_MAX || TEXT_SIZE - g->text_n < size)
 		return false;
+	assert(g->n < GENERATIONS_MAX && g->text_n + size <= TEXT_SIZE);
 	char *copy = g->text + g->text_n;
 
 	memcpy(copy, path, size);
@@ -138,6 +140,7 @@ sort(struct generations *g)
 static void
 drop(struct generations *g, size_t i)
 {
+	assert(i < g->n);
 	memmove(&g->v[i], &g->v[i + 1], (g->n - i - 1) * sizeof(*g->v));
 	g->n--;
 }
@@ -216,6 +219,7 @@ list_directory(
 			continue;
 		if (!add(g, path, &st))
 			break;
+		assert(g->n < GENERATIONS_MAX);
 		g->v[g->n - 1].number = number;
 		g->v[g->n - 1].packed = packed;
 	}

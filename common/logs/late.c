@@ -38,6 +38,7 @@ hold(struct logfile *file, const struct line *line)
 {
 	struct trail recent;
 
+	assert(file->fd != -1);
 	(void)trail_load(&recent, file->fd, line->position);
 	trail_cut(&file->trail, &recent, line->position);
 	/* where a line was given out that isn't one, it is skipped again */

@@ -36,6 +36,7 @@ lines_room(struct lines *l, size_t *room_r)
 {
 	size_t left = l->tail - l->head;
 
+	assert(l->head <= l->scan && l->scan <= l->tail);
 	if (l->head > 0) {
 		memmove(l->buf, l->buf + l->head, left);
 		l->base += (int64_t)l->head;
@@ -90,6 +91,7 @@ lines_next(struct lines *l, struct line *line)
 	}
 	l->skipping = false;
 	l->head = l->scan = (size_t)(end - l->buf) + 1;
+	assert(l->head <= l->tail);
 	l->mark = l->base + (int64_t)l->head;
 	return true;
 }

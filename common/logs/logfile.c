@@ -134,6 +134,7 @@ open_plain(struct logfile *f, int64_t position, struct err *err)
 int
 logfile_move(struct logfile *f, int64_t position)
 {
+	assert(f->fd != -1 && position >= 0);
 	int inside = inside_line(f->fd, position);
 
 	if (inside == -1)
@@ -250,6 +251,7 @@ take_head(struct logfile *f, const char *data, size_t n, int64_t offset)
 		return;
 	if (n > LOGFILE_HEAD - f->head_n)
 		n = LOGFILE_HEAD - f->head_n;
+	assert(f->head_n + n <= LOGFILE_HEAD);
 	memcpy(f->head + f->head_n, data, n);
 	f->head_n += n;
 }
@@ -273,6 +275,7 @@ fill_plain(
 	struct stat st;
 	ssize_t n;
 
+	assert(f->packed == NULL && offset >= 0);
 	do
 		n = pread(f->fd, room, size, (off_t)offset);
 	while (n == -1 && errno == EINTR);
@@ -344,6 +347,7 @@ common_block(int a, int b, int64_t offset, size_t n, int64_t *line_r)
 
 	if (n_one == -1 || n_two == -1)
 		return -1;
+	assert(n <= COMPARE);
 	while (same < n_one && same < n_two && one[same] == two[same]) {
 		if (one[same] == '\n')
 			*line_r = offset + same + 1;

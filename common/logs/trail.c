@@ -104,10 +104,12 @@ trail_load(struct trail *t, int fd, int64_t position)
 	if (from > 0) {
 		const char *nl = memchr(buf, '\n', want);
 
+		assert(nl != NULL); /* the last byte is one */
 		at = (size_t)(nl - buf) + 1;
 	}
 	while (at < want) {
 		const char *nl = memchr(buf + at, '\n', want - at);
+		assert(nl != NULL);
 		size_t end = (size_t)(nl - buf), len = end - at;
 
 		push(t,
@@ -144,6 +146,7 @@ trail_same(const struct trail *a, const struct trail *b)
 int
 trail_find(const struct trail *old, const struct trail *now)
 {
+	assert(old->recent_n <= TRAIL_RECENT && now->recent_n <= TRAIL_RECENT);
 	for (size_t back = 0; back < old->recent_n; back++) {
 		size_t i = 0;
 		int sure = 0;

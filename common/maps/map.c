@@ -40,6 +40,7 @@ open_temporary(struct map *m, struct err *err)
 {
 	char name[PLACE_PRIVATE_MAX];
 
+	assert(m->path != NULL);
 	if (place_open(&m->place, m->path, err) == -1)
 		return -1;
 	/* Berkeley DB makes its own file, by name. Without room for a
@@ -66,6 +67,7 @@ map_begin(const char *path, enum map_format format, const char *value,
 	struct map *m = calloc(1, sizeof(*m));
 
 	assert(format < MAP_FORMATS);
+	assert(path != NULL || !map_format_is_hash(format));
 	*m_r = NULL;
 	if (m == NULL)
 		goto nomem;

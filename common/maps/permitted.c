@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/maps/permitted.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ struct walk {
 static bool
 add_text(char ***v, size_t *n, size_t *size, const char *text)
 {
+	assert(*n <= *size);
 	if (*n == *size) {
 		size_t more = *size == 0 ? 16 : *size * 2;
 		char **bigger = reallocarray(*v, more, sizeof(char *));

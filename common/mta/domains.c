@@ -152,6 +152,7 @@ add_below(struct domain_set *set, const char *text, size_t len,
 {
 	char below[DOMAIN_TEXT_MAX + 1];
 
+	assert(len > 0);
 	if (add(set, text, len, where, err) == -1)
 		return -1;
 	if (*text == '.' || *text == '[' || len >= DOMAIN_TEXT_MAX)

@@ -172,6 +172,7 @@ static void
 look_between(const struct exim_acl *acl, size_t from, size_t to,
     bool *unnamed_r, bool *refusals_r)
 {
+	assert(from <= to && to <= acl->n);
 	*unnamed_r = *refusals_r = false;
 	for (size_t i = from; i < to; i++) {
 		const struct exim_statement *s = &acl->v[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mta/exim_plan.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ exim_draft_put(struct exim_draft *t, const char *fmt, ...)
 	char *more = NULL;
 	va_list ap;
 
+	assert(t->v == NULL || t->v[t->n] == '\0');
 	va_start(ap, fmt);
 	int n = t->v == NULL ? -1 : vasprintf(&more, fmt, ap);
 

@@ -219,6 +219,7 @@ charge_window(const struct config *cfg)
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
 		if (cfg->limits.rate[i].window_s > longest)
 			longest = cfg->limits.rate[i].window_s;
+	assert(longest > 0);
 	/* a slot more, and the second that it is cut to */
 	return longest + longest / 15 + 2;
 }

@@ -88,6 +88,7 @@ ask_record_and_limits(struct deciding *d)
 {
 	struct decide_answer *a = d->answer;
 
+	assert(a->decision.verdict == VERDICT_ACCEPT);
 	/* What can't be recorded isn't relayed; better said now than at DATA,
 	 * where it would hold up our own recipients of the same message. */
 	if (!d->ops->recordable(d->arg)) {
@@ -103,6 +104,7 @@ ask_record_and_limits(struct deciding *d)
 static void
 doubt(struct decide_answer *a)
 {
+	assert(a->decision.verdict != VERDICT_ASK_STORE);
 	if (!a->facts.recipient_unknown ||
 	    a->decision.verdict != VERDICT_REJECT)
 		return;

@@ -20,6 +20,7 @@ denial_first(struct shard *shard)
 {
 	struct denial *first = shard->denied;
 
+	assert(shard->n_denied > 0);
 	for (size_t i = 1; i < shard->n_denied; i++)
 		if (shard->denied[i].until < first->until)
 			first = &shard->denied[i];
@@ -33,6 +34,7 @@ denial_make(struct limiter *l, struct shard *shard)
 {
 	size_t n = shard->n_denied;
 
+	assert(n <= DENIED_MAX);
 	if (n == DENIED_MAX)
 		return denial_first(shard);
 	void *v = reallocarray(shard->denied, n + 1, sizeof(*shard->denied));
@@ -80,6 +82,7 @@ limiter_denied(struct limiter *l, uint64_t subject, int64_t now)
 {
 	struct shard *shard = &l->shard[shard_of(subject)];
 
+	assert(subject != 0);
 	if (!limiter_denies(l))
 		return false;
 	mutex_lock(&shard->mtx);
@@ -119,6 +122,7 @@ limiter_lift(struct limiter *l, uint64_t subject, bool is_user, int64_t at_s)
 {
 	struct shard *shard = &l->shard[shard_of(subject)];
 
+	assert(subject != 0);
 	mutex_lock(&shard->mtx);
 	struct subject *s =
 	    subject_get(l, subject, is_user ? USER : CLIENT, shard->now_s);

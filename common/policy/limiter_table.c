@@ -77,6 +77,8 @@ limiter_new(const struct limit_rate rate[LIMITS], uint8_t ipv6_prefix,
 	while (l->n_sets < SETS_MAX && l->n_sets * SHARDS * WAYS < subjects)
 		l->n_sets *= 2;
 	l->n_buckets = l->n_sets * 8 * MARKS_PER_SUBJECT / GROUP;
+	assert((l->n_buckets & (l->n_buckets - 1)) == 0 &&
+	    l->n_buckets <= UINT16_MAX);
 	/* rounded up: 15 of them are a window */
 	for (int i = 0; i < 2 * METRICS; i++) {
 		assert(rate[i].window_s > 0);
@@ -265,6 +267,7 @@ ghost_take(const struct limiter *l, struct subject *ghost,
 	/* nobody reserves of a ghost: a subject that starts with its counts
 	 * has nothing pending */
 	assert(ghost->pending[0] == 0 && ghost->pending[1] == 0);
+	assert(ghost->tag == 0 && s->tag != 0);
 	ghost->kind = s->kind;
 	subject_advance(l, ghost, now_s);
 	for (int m = 0; m < METRICS; m++)
@@ -305,6 +308,7 @@ place_for(struct limiter *l, struct set *set, struct subject *of, int64_t now_s)
 			at = &set->place[i];
 		}
 	}
+	assert(at != NULL);
 	return at;
 }
 
@@ -315,6 +319,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind, int64_t now_s)
 	struct shard *home = home_of(l, tag);
 	struct set *set = set_of(l, tag);
 
+	assert(tag != 0);
 	if (s != NULL) {
 		subject_advance(l, s, now_s);
 		return s;

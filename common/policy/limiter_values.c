@@ -116,6 +116,7 @@ hold_value(const struct limiter *l, struct subject *s, const struct name *value,
 {
 	struct mark *mark = mark_find(value);
 
+	assert(!h->distinct);
 	h->distinct = true;
 	if (mark == NULL)
 		mark = mark_make(value, now_s);
@@ -140,6 +141,7 @@ release_value(struct limiter *l, struct subject *s, struct name value,
 	struct name now = name_for(value, s);
 	bool same = now.tag == h->value_tag; /* not forgotten meanwhile */
 
+	assert(h->distinct);
 	value.tag = h->value_tag;
 	struct mark *mark = h->value_tag == 0 ? NULL : mark_find(&value);
 

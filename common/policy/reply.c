@@ -16,6 +16,7 @@
 static void
 format_ago(int64_t seconds, char *buf, size_t size)
 {
+	assert(seconds >= 0);
 	if (seconds < 120)
 		(void)snprintf(buf, size, "%" PRId64 " second%s", seconds,
 		    seconds == 1 ? "" : "s");
@@ -63,6 +64,7 @@ expand(const char *template, const struct addr *client, int64_t ago_s, char *p,
 		memcpy(p, value, n);
 		p += n;
 	}
+	assert(p <= end);
 	*p = '\0';
 	return p;
 }
@@ -157,7 +159,7 @@ holds(const char *template, const char *text)
 			t += len;
 			continue;
 		}
-		while (t[n] != '\0' && n < sizeof(piece) - 1 &&
+		while (n < sizeof(piece) - 1 && t[n] != '\0' &&
 		    (t[n] != '{' || reply_word_at(t + n, &len) == WORDS))
 			n++;
 		(void)snprintf(piece, sizeof(piece), "%.*s", (int)n, t);

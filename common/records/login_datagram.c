@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/records/login_datagram.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/records/login.h"
@@ -22,6 +23,7 @@ login_datagram_format(const struct login_datagram *t, char *buf)
 		memcpy(buf + len, fields[i], n);
 		len += n;
 	}
+	assert(len <= LOGIN_DATAGRAM_MAX);
 	return len;
 }
 

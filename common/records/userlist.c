@@ -82,6 +82,7 @@ userlist_add(char list[USERLIST_MAX], const char *name)
 		list[at++] = ',';
 	for (; *name != '\0'; name++)
 		list[at++] = plain(*name);
+	assert(at < USERLIST_MAX);
 	list[at] = '\0';
 	return true;
 }

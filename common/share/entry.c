@@ -193,6 +193,7 @@ put_text(uint8_t *p, const char *text)
 {
 	size_t len = strlen(text);
 
+	assert(len < USERLIST_MAX);
 	*p++ = (uint8_t)(len >> 8);
 	*p++ = (uint8_t)len;
 	memcpy(p, text, len);

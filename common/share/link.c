@@ -427,6 +427,7 @@ append_batch(struct link *l, const struct link_batch *b)
 	char oldest[24], mark[48], life[24];
 	int rc = redisAppendCommand(l->redis, "MULTI");
 
+	assert(b->n > 0 && b->keep_s > 0);
 	(void)snprintf(
 	    oldest, sizeof(oldest), "%" PRId64, oldest_ms < 0 ? 0 : oldest_ms);
 	(void)snprintf(mark, sizeof(mark), "%" PRId64 " %" PRId64,
@@ -505,6 +506,7 @@ int
 link_read(struct link *l, const char *position, int count, int block_ms,
     struct err *err)
 {
+	assert(count > 0 && block_ms > 0);
 	begin(l);
 	if (redisAppendCommand(l->redis,
 		"XREAD COUNT %d BLOCK %d STREAMS %s %s", count, block_ms,

@@ -133,6 +133,7 @@ share_open(const struct share_keys *keys, const char *stream,
 	uint8_t tag[SHARE_TAG_BYTES];
 	bool ours = false;
 
+	assert(keys->n <= sizeof(keys->key) / sizeof(keys->key[0]));
 	if (len < SHARE_TAG_BYTES || len > SHARE_SEALED_MAX)
 		return SHARE_MALFORMED;
 	len -= SHARE_TAG_BYTES;

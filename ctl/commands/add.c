@@ -22,34 +22,6 @@ static const struct ctl_option options[] = {
 };
 
 static int
-expiry(const struct ctl *ctl, const struct ctl_args *args, int64_t *at_r)
-{
-	int given = (args->opt[OPT_FOR] != NULL) +
-	    (args->opt[OPT_UNTIL] != NULL) + (args->opt[OPT_FOREVER] != NULL);
-	int64_t s = ctl->cfg->logins.window_s;
-	int rc = 0;
-
-	if (given > 1)
-		return ctl_fail(ctl, EX_USAGE,
-		    "--for, --until and --forever exclude each other");
-	if (args->opt[OPT_FOREVER] != NULL) {
-		*at_r = STORE_FOREVER;
-		return 0;
-	}
-	if (args->opt[OPT_UNTIL] != NULL) {
-		rc = ctl_time(ctl, args->opt[OPT_UNTIL], 0, at_r);
-		if (rc == 0 && *at_r <= ctl->now)
-			return ctl_fail(ctl, EX_USAGE,
-			    "'%.100s' is in the past", args->opt[OPT_UNTIL]);
-		return rc;
-	}
-	if (args->opt[OPT_FOR] != NULL)
-		rc = ctl_duration(ctl, args->opt[OPT_FOR], &s);
-	*at_r = ctl->now + s;
-	return rc;
-}
-
-static int
 add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 {
 	char client[NETWORK_TEXT_MAX], how[600], when[TIME_TEXT_MAX];
@@ -57,8 +29,9 @@ add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 	    args->opt[OPT_USER] == NULL ? "" : args->opt[OPT_USER];
 	const char *note = args->opt[OPT_NOTE];
 	struct store *st;
-	int64_t until = 0;
-	int rc = expiry(ctl, args, &until);
+	int64_t until = ctl->now + ctl->cfg->logins.window_s;
+	int rc = entry_end(ctl, args->opt[OPT_FOR], args->opt[OPT_UNTIL],
+	    args->opt[OPT_FOREVER] != NULL, &until);
 
 	if (rc != 0)
 		return rc;

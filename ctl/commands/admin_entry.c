@@ -100,3 +100,31 @@ entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
 	}
 	return 0;
 }
+
+int
+entry_end(const struct ctl *ctl, const char *duration, const char *time,
+    bool forever, int64_t *at_r)
+{
+	int64_t s = 0, at = 0;
+	int rc = 0;
+
+	if ((duration != NULL) + (time != NULL) + forever > 1)
+		return ctl_fail(ctl, EX_USAGE, "%s and %s exclude each other",
+		    duration != NULL ? "--for" : "--until",
+		    duration != NULL && time != NULL ? "--until" : "--forever");
+	if (forever) {
+		*at_r = STORE_FOREVER;
+	} else if (duration != NULL) {
+		rc = ctl_duration(ctl, duration, DURATION_MAX_S, &s);
+		if (rc == 0)
+			*at_r = ctl->now + s;
+	} else if (time != NULL) {
+		rc = ctl_time(ctl, time, 0, &at);
+		if (rc == 0 && at <= ctl->now)
+			rc = ctl_fail(
+			    ctl, EX_USAGE, "'%.100s' is in the past", time);
+		if (rc == 0)
+			*at_r = at;
+	}
+	return rc;
+}

@@ -17,6 +17,10 @@ void entry_warn(const struct ctl *ctl, const struct network *net);
 int entry_write(struct ctl *ctl, struct store *st, const struct store_row *row,
     const char *how);
 
-/* What an admin's entry is called in the table. */
+/* When an entry or a denial ends, as --for, --until (NULL: not given) and
+ * --forever say. *at_r is the end when none of them is given, and what it was
+ * when they are wrong. Returns 0, or EX_USAGE after having said why. */
+int entry_end(const struct ctl *ctl, const char *duration, const char *time,
+    bool forever, int64_t *at_r);
 
 #endif

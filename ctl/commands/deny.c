@@ -253,7 +253,7 @@ write_deny(struct ctl *ctl, struct store *st, const struct subject *s,
 static int
 run_deny(struct ctl *ctl, const struct ctl_args *args)
 {
-	int64_t until = STORE_FOREVER, s = 0;
+	int64_t until = STORE_FOREVER;
 	char when[TIME_TEXT_MAX];
 	struct subject subject;
 	struct store *st;
@@ -264,18 +264,10 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 	if (args->n == 0)
 		return ctl_fail(ctl, EX_USAGE,
 		    "whom? usage: popgatectl deny ADDRESS|NETWORK|USER [--for DURATION] [--reason TEXT]");
-	if (args->opt[OPT_FOR] != NULL && args->opt[OPT_UNTIL] != NULL)
-		return ctl_fail(
-		    ctl, EX_USAGE, "--for and --until exclude each other");
 	rc = subject_of(ctl, args->v[0], args->opt[OPT_USER] != NULL, &subject);
-	if (rc == 0 && args->opt[OPT_FOR] != NULL) {
-		rc = ctl_duration(ctl, args->opt[OPT_FOR], &s);
-		until = ctl->now + s;
-	}
-	if (rc == 0 && args->opt[OPT_UNTIL] != NULL)
-		rc = ctl_time(ctl, args->opt[OPT_UNTIL], 0, &until);
-	if (rc == 0 && until <= ctl->now)
-		rc = ctl_fail(ctl, EX_USAGE, "that time has passed");
+	if (rc == 0)
+		rc = entry_end(ctl, args->opt[OPT_FOR], args->opt[OPT_UNTIL],
+		    false, &until);
 	if (rc == 0)
 		rc = ctl_store(ctl, STORE_WRITE, &st);
 	if (rc != 0)

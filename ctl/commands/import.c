@@ -322,24 +322,6 @@ import(struct import *im, enum format format)
 }
 
 static int
-times(struct ctl *ctl, const struct ctl_args *args, int64_t *until)
-{
-	int64_t s = ctl->cfg->logins.window_s;
-	int rc = 0;
-
-	if (args->opt[OPT_FOREVER] != NULL) {
-		*until = STORE_FOREVER;
-		return 0;
-	}
-	if (args->opt[OPT_UNTIL] != NULL)
-		return ctl_time(ctl, args->opt[OPT_UNTIL], 0, until);
-	if (args->opt[OPT_FOR] != NULL)
-		rc = ctl_duration(ctl, args->opt[OPT_FOR], &s);
-	*until = ctl->now + s;
-	return rc;
-}
-
-static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct import im = { .ctl = ctl, .file = args->v[0] };
@@ -354,8 +336,11 @@ run(struct ctl *ctl, const struct ctl_args *args)
 		return ctl_fail(ctl, EX_USAGE,
 		    "'%.100s' is no format: expected relayers.db, text, json or csv",
 		    name);
-	if (rc == 0)
-		rc = times(ctl, args, &im.until);
+	if (rc == 0) {
+		im.until = ctl->now + ctl->cfg->logins.window_s;
+		rc = entry_end(ctl, args->opt[OPT_FOR], args->opt[OPT_UNTIL],
+		    args->opt[OPT_FOREVER] != NULL, &im.until);
+	}
 	if (rc == 0 && args->opt[OPT_DRY_RUN] == NULL)
 		rc = ctl_store(ctl, STORE_WRITE, &im.st);
 	if (rc != 0)

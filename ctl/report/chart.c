@@ -16,6 +16,7 @@ chart_scale(int64_t max)
 {
 	int64_t power = 1;
 
+	assert(max >= 0);
 	while (max > 5 * power && power <= INT64_MAX / 100)
 		power *= 10;
 	return max <= power ? power : max <= 2 * power ? 2 * power : 5 * power;
@@ -63,6 +64,7 @@ height_of(int64_t v, int64_t scale)
 {
 	double h = (double)v * HEIGHT / (double)scale;
 
+	assert(scale > 0);
 	return v > 0 && h < 0.67 ? 0.67 : h;
 }
 
@@ -195,6 +197,7 @@ chart_columns(const struct chart *c, FILE *to)
 {
 	int64_t scale = chart_scale(highest(c, true));
 
+	assert(c->n >= 0 && c->n_series > 0);
 	open_drawing(c, scale, "columns", to);
 	describe(c, true, to);
 	grid(c, to);
@@ -221,6 +224,7 @@ chart_lines(const struct chart *c, FILE *to)
 {
 	int64_t scale = chart_scale(highest(c, false));
 
+	assert(c->n >= 0 && c->n_series > 0);
 	open_drawing(c, scale, "lines", to);
 	describe(c, false, to);
 	grid(c, to);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/report/count.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -92,6 +93,7 @@ keep_text(struct count_names *t, const char *name, size_t len)
 {
 	char *text;
 
+	assert(len < CHUNK);
 	if (t->text_left <= len) {
 		struct count_chunk *more = malloc(sizeof(*more) + CHUNK);
 
@@ -117,6 +119,7 @@ new_name(struct count_names *t, const char *name, size_t len, uint64_t hash)
 
 	if (t->full || t->n == COUNT_NAMES_MAX || !grow_records(t))
 		return NULL;
+	assert(t->n < t->room);
 	c = &t->v[t->n];
 	*c = (struct counted){
 		.name = keep_text(t, name, len),
@@ -149,6 +152,7 @@ count_name(struct count_names *t, const char *name, size_t len, uint64_t hash)
 		t->full = true;
 		return NULL;
 	}
+	assert(t->n * 2 < t->slots); /* a slot is free */
 	uint32_t tag = (uint32_t)(hash >> 32);
 	size_t at = hash & (t->slots - 1);
 
@@ -218,6 +222,7 @@ count_pair(struct count_pairs *t, uint64_t a, uint64_t b)
 		t->full = true;
 		return false;
 	}
+	assert(t->n < t->slots); /* a slot is free */
 	size_t at = hash & (t->slots - 1);
 
 	for (; t->slot[at] != 0; at = (at + 1) & (t->slots - 1))

@@ -171,6 +171,7 @@ reason_of(struct report *rep, struct audit_string name)
 {
 	int i = 0;
 
+	assert(rep->reasons <= REPORT_REASONS_MAX);
 	for (; i < rep->reasons; i++)
 		if (is(name, rep->reason[i].name))
 			return i;

@@ -188,7 +188,7 @@ conf_edit_set(
 	struct setting group = { 0 }, s = { 0 };
 	char section[64], *result = NULL;
 
-	assert(key[n] == '.' && n < sizeof(section));
+	assert(n < sizeof(section) && key[n] == '.');
 	memcpy(section, key, n);
 	section[n] = '\0';
 	int found = find(text, section, n, &group, &end);

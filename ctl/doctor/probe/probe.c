@@ -518,8 +518,10 @@ prepare(struct run *r)
 		rc = own_targets(r);
 	}
 	if (rc == 0 && timeout != NULL)
-		rc = ctl_duration(r->d->ctl, timeout, &timeout_s);
-	if (timeout_s < 1 || timeout_s > TIMEOUT_MAX_S)
+		rc =
+		    ctl_duration(r->d->ctl, timeout, TIMEOUT_MAX_S, &timeout_s);
+	/* what is refused stays out of the sum */
+	if (rc != 0)
 		timeout_s = TIMEOUT_S;
 	r->options.timeout_ms = (int)timeout_s * 1000;
 	r->options.domains = &r->domains;

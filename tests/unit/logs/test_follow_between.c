@@ -5,99 +5,16 @@
  * again from what it had saved, as often. Each line counts exactly once.
  *
  * POPGATE_SEED and POPGATE_HISTORIES say where to begin and how many. */
-#include "tests/unit/packers.h"
+#include "tests/unit/logs/reader.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 
-#include "common/base/err.h"
-#include "common/logs/follow.h"
-#include "tests/unit/players.h"
-
-enum {
-	LINES = 3000, /* of a history, at most */
-	GENERATIONS = 12, /* as many as a mark holds, and the live one */
-	FILE_MAX = 1024 * 1024
-};
-
-static char top[64];
-
-/* --- what happened, to be told when it went wrong --- */
-
-/* Both processes tell, in turn. */
-struct story {
-	size_t n;
-	int written; /* lines that are begun, at least */
-	int lines; /* lines that are whole */
-	bool ended;
-	char text[4 * 1024 * 1024];
-};
-
-static struct story *story;
-
-static void tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void
-tell(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	int n = vsnprintf(
-	    story->text + story->n, sizeof(story->text) - story->n, fmt, ap);
-
-	va_end(ap);
-	if (n > 0 && story->n + (size_t)n < sizeof(story->text))
-		story->n += (size_t)n;
-}
-
-static void wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void
-wrong(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	players_wrong(story->text, fmt, ap);
-	va_end(ap);
-}
+enum { GENERATIONS = 12 /* as many as a mark holds, and the live one */ };
 
 /* --- the writer, a process of its own --- */
 
 static int step_out = -1, step_in = -1; /* one byte: one step */
-static struct timespec now; /* each step has a time of its own */
-
-static const char *
-at(const char *name)
-{
-	static char path[4][PATH_MAX];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", top, name);
-	return path[i];
-}
-
-static const char *
-numbered(int number, bool gz)
-{
-	static char name[4][40];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(
-	    name[i], sizeof(name[i]), "mail.log.%d%s", number, gz ? ".gz" : "");
-	return name[i];
-}
-
 /* The reader goes on; returns when it wants another step. */
 static void
 pause_here(void)
@@ -114,15 +31,6 @@ pause_here(void)
 }
 
 static void
-must(bool good, const char *what)
-{
-	if (good)
-		return;
-	tell("WRITER: %s: %s\n", what, strerror(errno));
-	_exit(1);
-}
-
-static void
 put(int fd, const char *text, size_t n, const struct timespec *mtime)
 {
 	const struct timespec t[2] = { *mtime, *mtime };
@@ -133,15 +41,9 @@ put(int fd, const char *text, size_t n, const struct timespec *mtime)
 static void
 write_line(int fd)
 {
-	static char x[300];
 	char line[400];
-	int n = story->written++;
+	int n = story->written, len = next_line(line);
 	size_t cut;
-
-	memset(x, 'x', sizeof(x));
-	int len = snprintf(line, sizeof(line),
-	    "Nov 29 12:%02d:%02d mail dovecot: line %d %.*s\n", n / 60 % 60,
-	    n % 60, n, chance(4) ? (int)random_below(250) : 0, x);
 
 	if (chance(6)) {
 		cut = random_below((unsigned)len);
@@ -153,7 +55,6 @@ write_line(int fd)
 		put(fd, line, (size_t)len, &now);
 	}
 	tell("W line %d\n", n);
-	story->lines++;
 }
 
 static void
@@ -174,7 +75,7 @@ static void
 shift(void)
 {
 	for (int i = generations; i > 0; i--)
-		for (int gz = 0; gz < 2; gz++)
+		for (unsigned gz = 0; gz < 2; gz++)
 			if (access(at(numbered(i, gz)), F_OK) == 0) {
 				must(rename(at(numbered(i, gz)),
 					 at(numbered(i + 1, gz))) == 0,
@@ -185,19 +86,6 @@ shift(void)
 	generations++;
 	tell("W shifted\n");
 	pause_here();
-}
-
-static size_t
-slurp(const char *name, char *buf, struct stat *st)
-{
-	int fd = open(at(name), O_RDONLY);
-
-	must(fd != -1 && fstat(fd, st) == 0, name);
-	ssize_t n = read(fd, buf, FILE_MAX);
-
-	must(n >= 0 && n < FILE_MAX, "slurp");
-	(void)close(fd);
-	return (size_t)n;
 }
 
 /* In up to four pieces. */
@@ -440,75 +328,6 @@ __wrap_readdir64(DIR *d)
 	return __real_readdir64(d);
 }
 
-static struct follow *f;
-static struct mark mark;
-static bool marked;
-static int count[LINES], saved[LINES]; /* as the table has it */
-static int stop_after;
-
-static void
-take_note(void *arg, int priority, const char *text)
-{
-	(void)arg;
-	(void)priority;
-	tell("    NOTE %s\n", text);
-}
-
-static bool
-take(void *arg, const struct line *line)
-{
-	char text[400];
-	int id = -1;
-
-	(void)arg;
-	(void)snprintf(text, sizeof(text), "%.*s", (int)line->len, line->text);
-	if (line->too_long ||
-	    sscanf(text, "Nov 29 %*d:%*d:%*d mail dovecot: line %d", &id) !=
-		1 ||
-	    id < 0 || id >= story->written)
-		wrong("no line: \"%s\" at %ld", text, (long)line->position);
-	tell("    takes %d at %ld\n", id, (long)line->position);
-	if (++count[id] > 1)
-		tell("    line %d twice\n", id);
-	return stop_after == 0 || --stop_after > 0;
-}
-
-static void
-start(void)
-{
-	static char path[100];
-
-	(void)snprintf(path, sizeof(path), "%s/mail.log", top);
-	const struct follow_options options = { .path = path,
-		.mark = marked ? &mark : NULL,
-		.since = time(NULL) - 60,
-		.note = take_note };
-	struct err err;
-
-	if (follow_open(&options, &f, &err) == -1)
-		fail_msg("%s", err.text);
-}
-
-static void
-save(void)
-{
-	follow_mark(f, &mark);
-	tell("    saves %ld of inode %ld: %s\n", (long)mark.position,
-	    (long)mark.inode, mark.fingerprint);
-	marked = true;
-	memcpy(saved, count, sizeof(saved));
-}
-
-/* What it had read since it saved is lost with it. */
-static void
-kill_reader(void)
-{
-	follow_close(&f);
-	memcpy(count, saved, sizeof(count));
-	start();
-	tell("    killed\n");
-}
-
 static void
 read_once(void)
 {
@@ -527,30 +346,23 @@ read_once(void)
 static void
 settle(void)
 {
-	struct err err;
-	int state;
-
-	stop_after = 0;
-	do
-		state = follow_read(f, FILE_MAX, take, NULL, &err);
-	while (state == FOLLOW_MORE);
-	if (state == -1)
-		wrong("%s", err.text);
+	read_all();
 	save();
-	kill_reader();
+	start_again();
 }
 
 static void
 reader(void)
 {
 	haste = 1 + (1U << random_below(7));
+	since = time(NULL) - 60;
 	start();
 	while (!story->ended) {
 		read_once();
 		if (chance(3))
 			save();
 		if (chance(4))
-			kill_reader();
+			start_again();
 		while (chance(3))
 			one_step();
 	}
@@ -561,38 +373,12 @@ reader(void)
 
 /* --- a history --- */
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static void
-judge(void)
-{
-	int lost = 0, twice = 0;
-
-	for (int i = 0; i < story->written; i++) {
-		if (count[i] == 1)
-			continue;
-		tell("line %d: %d times\n", i, count[i]);
-		lost += count[i] == 0;
-		twice += count[i] > 1;
-	}
-	if (lost + twice > 0)
-		wrong("of %d lines %d lost, %d twice", story->written, lost,
-		    twice);
-}
-
 static void
 history(void)
 {
 	int to[2], from[2];
 
-	(void)snprintf(top, sizeof(top), "/dev/shm/popgate-unit-XXXXXX");
-	if (seed % 8 == 0 || mkdtemp(top) == NULL)
-		(void)snprintf(top, sizeof(top), "%s", unit_dir());
+	make_top("");
 	story = mmap(NULL, sizeof(*story), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(story, MAP_FAILED);
@@ -621,7 +407,7 @@ history(void)
 	judge();
 	(void)close(step_out);
 	(void)waitpid(pid, NULL, 0);
-	assert_int_equal(nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	remove_top();
 }
 
 static void

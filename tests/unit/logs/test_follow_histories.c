@@ -8,73 +8,14 @@
  * processes play histories at once, each in directories of its own.
  *
  * POPGATE_SEED and POPGATE_HISTORIES say where to begin and how many. */
-#include "tests/unit/packers.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
-#include <sys/stat.h>
-#include <time.h>
-
-#include "common/base/err.h"
-#include "common/logs/follow.h"
-#include "tests/unit/players.h"
+#include "tests/unit/logs/reader.h"
 
 enum {
-	LINES = 4000, /* of a history, at most */
 	STEPS = 120,
-	NUMBERS = 6, /* mail.log.1 to .6 */
-	FILE_MAX = 1024 * 1024
+	NUMBERS = 6 /* mail.log.1 to .6 */
 };
 
-/* --- what happened, to be told when it went wrong --- */
-
-static char story[256 * 1024];
-static size_t story_n;
-
-static void tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void
-tell(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	int n = vsnprintf(story + story_n, sizeof(story) - story_n, fmt, ap);
-
-	va_end(ap);
-	if (n > 0 && story_n + (size_t)n < sizeof(story))
-		story_n += (size_t)n;
-}
-
-static void wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void
-wrong(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	players_wrong(story, fmt, ap);
-	va_end(ap);
-}
-
 /* --- the disk --- */
-
-static char top[64];
-static struct timespec now; /* each step has a time of its own */
-
-static const char *
-at(const char *name)
-{
-	static char path[4][PATH_MAX];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/cur/%s", top, name);
-	return path[i];
-}
 
 static void
 pass_time(void)
@@ -97,20 +38,6 @@ exists(const char *name)
 	return access(at(name), F_OK) == 0;
 }
 
-static size_t
-slurp(const char *name, char *buf, struct stat *st)
-{
-	int fd = open(at(name), O_RDONLY);
-
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(fstat(fd, st), 0);
-	ssize_t n = read(fd, buf, FILE_MAX);
-
-	assert_in_range(n, 0, FILE_MAX - 1);
-	(void)close(fd);
-	return (size_t)n;
-}
-
 /* flags: O_EXCL for a new file, O_TRUNC for the same inode */
 static void
 spill(const char *name, int flags, const char *buf, size_t n,
@@ -128,7 +55,6 @@ spill(const char *name, int flags, const char *buf, size_t n,
 /* --- the daemon that writes it, and has the file open --- */
 
 static int daemon_fd = -1;
-static int written;
 static bool detached; /* it writes where no name leads to */
 
 static ino_t
@@ -165,99 +91,18 @@ reopen(void)
 static void
 daemon_writes(int n)
 {
-	static char x[300];
+	char line[400];
 
-	memset(x, 'x', sizeof(x));
-	tell("writes %d to %d\n", written, written + n - 1);
-	while (n-- > 0 && written < LINES) {
-		char line[400];
-		int len = snprintf(line, sizeof(line),
-		    "Nov 29 12:%02d:%02d mail dovecot: line %d %.*s\n",
-		    written / 60 % 60, written % 60, written,
-		    chance(4) ? (int)random_below(250) : 0, x);
+	tell("writes %d to %d\n", story->written, story->written + n - 1);
+	while (n-- > 0 && story->written < LINES) {
+		int len = next_line(line);
 
 		assert_int_equal(write(daemon_fd, line, (size_t)len), len);
-		written++;
 	}
 	date_fd(daemon_fd, &now);
 }
 
 /* --- the reader --- */
-
-static struct follow *f;
-static struct mark mark;
-static bool marked;
-static int count[LINES], saved[LINES]; /* as the table has it */
-static int stop_after;
-static int64_t since;
-
-static void
-take_note(void *arg, int priority, const char *text)
-{
-	(void)arg;
-	(void)priority;
-	tell("    %s\n", text);
-}
-
-static bool
-take(void *arg, const struct line *line)
-{
-	char text[400];
-	int id = -1;
-
-	(void)arg;
-	(void)snprintf(text, sizeof(text), "%.*s", (int)line->len, line->text);
-	if (line->too_long ||
-	    sscanf(text, "Nov 29 %*d:%*d:%*d mail dovecot: line %d", &id) !=
-		1 ||
-	    id < 0 || id >= written)
-		wrong("no line: \"%s\"", text);
-	if (++count[id] > 1)
-		tell("    line %d twice\n", id);
-	return stop_after == 0 || --stop_after > 0;
-}
-
-static void
-start(void)
-{
-	static char path[100];
-
-	(void)snprintf(path, sizeof(path), "%s/cur/mail.log", top);
-	const struct follow_options options = { .path = path,
-		.mark = marked ? &mark : NULL,
-		.since = since,
-		.note = take_note };
-	struct err err;
-
-	if (follow_open(&options, &f, &err) == -1)
-		fail_msg("%s", err.text);
-}
-
-static void
-save(void)
-{
-	follow_mark(f, &mark);
-	/* room for larger numbers than these, too */
-	assert_in_range(
-	    strlen(mark.fingerprint), 1, sizeof(mark.fingerprint) - 400);
-	marked = true;
-	memcpy(saved, count, sizeof(saved));
-}
-
-static void
-read_all(void)
-{
-	struct err err;
-	int state;
-
-	stop_after = 0;
-	do
-		state = follow_read(f, FILE_MAX, take, NULL, &err);
-	while (state == FOLLOW_MORE);
-	if (state == -1)
-		wrong("%s", err.text);
-	tell("    read\n");
-}
 
 static void
 read_some(void)
@@ -268,7 +113,6 @@ read_some(void)
 	stop_after = 0;
 }
 
-/* What it had read since it saved is lost with it. */
 static void
 kill_reader(void)
 {
@@ -278,10 +122,7 @@ kill_reader(void)
 		read_all();
 		save();
 	}
-	follow_close(&f);
-	memcpy(count, saved, sizeof(count));
-	start();
-	tell("    killed\n");
+	start_again();
 	if (detached)
 		reopen();
 }
@@ -326,20 +167,6 @@ settle(void)
 }
 
 /* --- rotation --- */
-
-static const char *const suffixes[] = { "", ".gz", ".bz2", ".xz", ".zst" };
-
-static const char *
-numbered(int number, unsigned suffix)
-{
-	static char name[4][40];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(name[i], sizeof(name[i]), "mail.log.%d%s", number,
-	    suffixes[suffix]);
-	return name[i];
-}
 
 /* Room for a new .1: as logrotate does it, but what has another suffix than
  * is in use now stays where it is. */
@@ -660,23 +487,15 @@ step(void)
 static void
 begin(void)
 {
+	static struct story own;
 	char path[100];
 
-	story_n = 0;
-	written = 0;
+	story = &own;
 	rewrites = chance(2);
-	marked = false;
-	detached = false;
-	memset(count, 0, sizeof(count));
-	memset(saved, 0, sizeof(saved));
-	/* memory is faster, but a disk gives inode numbers again at once */
-	(void)snprintf(top, sizeof(top), "/dev/shm/popgate-unit-XXXXXX");
-	if (seed % 8 == 0 || mkdtemp(top) == NULL)
-		(void)snprintf(top, sizeof(top), "%s", unit_dir());
+	make_top("/cur");
 	(void)snprintf(path, sizeof(path), "%s/d0", top);
 	assert_int_equal(mkdir(path, 0755), 0);
-	(void)snprintf(path, sizeof(path), "%s/cur", top);
-	assert_int_equal(symlink("d0", path), 0);
+	assert_int_equal(symlink("d0", home), 0);
 	/* later than the clock: a deleted file is kept open as long as it
 	 * may still be written to */
 	now.tv_sec = time(NULL) + 3600;
@@ -690,40 +509,23 @@ begin(void)
 	reopen();
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static void
 end(void)
 {
 	follow_close(&f);
 	(void)close(daemon_fd);
 	daemon_fd = -1;
-	assert_int_equal(nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	remove_top();
 }
 
 static void
 history(void)
 {
-	int lost = 0, twice = 0;
-
 	begin();
-	for (int i = 0; i < STEPS && written < LINES - 200; i++)
+	for (int i = 0; i < STEPS && story->written < LINES - 200; i++)
 		step();
 	settle();
-	for (int i = 0; i < written; i++) {
-		if (count[i] == 1)
-			continue;
-		tell("line %d: %d times\n", i, count[i]);
-		lost += count[i] == 0;
-		twice += count[i] > 1;
-	}
-	if (lost + twice > 0)
-		wrong("of %d lines %d lost, %d twice", written, lost, twice);
+	judge();
 	end();
 }
 
