@@ -2,7 +2,6 @@
 #include "common/db/audit.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -387,8 +386,7 @@ static void
 audit_free(struct audit *a)
 {
 	breaches_free(a->extra.breaches);
-	repeats_free(a->table.repeats);
-	free(a->table.numbers);
+	audit_table_release(&a->table);
 	free(a->path);
 	free(a);
 }
@@ -411,13 +409,8 @@ audit_start(
 	a->path = strdup(options->path); /* a reload may free theirs */
 	a->tail = &a->head;
 	a->healthy = true;
-	a->table = (struct audit_table){ .opt = &a->opt,
-		.path = a->path,
-		.repeats = repeats_new(),
-		.numbers = calloc(AUDIT_NUMBERS, sizeof(*a->table.numbers)),
-		.lift_id = -1 };
-	bool memory = a->path != NULL && a->table.repeats != NULL &&
-	    a->table.numbers != NULL;
+	bool memory =
+	    audit_table_init(&a->table, &a->opt, a->path) && a->path != NULL;
 
 	if (!memory)
 		err_set(err, ERR_NOMEM, "out of memory");

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -508,6 +509,26 @@ note_age(struct audit_table *t, struct err *err)
 	if (first > t->whole_since_ms)
 		t->whole_since_ms = first;
 	return 0;
+}
+
+bool
+audit_table_init(
+    struct audit_table *t, const struct audit_options *opt, const char *path)
+{
+	*t = (struct audit_table){ .opt = opt,
+		.path = path,
+		.repeats = repeats_new(),
+		.numbers = calloc(AUDIT_NUMBERS, sizeof(*t->numbers)),
+		.lift_id = -1 };
+	return t->repeats != NULL && t->numbers != NULL;
+}
+
+void
+audit_table_release(struct audit_table *t)
+{
+	assert(t->db == NULL);
+	repeats_free(t->repeats);
+	free(t->numbers);
 }
 
 int

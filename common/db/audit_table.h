@@ -56,6 +56,12 @@ struct audit_table {
 	bool reopen; /* nothing is lost, but its parts were replaced */
 };
 
+/* Fill in *t, of a file that isn't open; opt and path are borrowed. Returns
+ * false when memory is short; audit_table_release() follows either way. */
+bool audit_table_init(
+    struct audit_table *t, const struct audit_options *opt, const char *path);
+void audit_table_release(struct audit_table *t);
+
 /* Open or create the file. 0, or -1 with err. */
 int audit_table_open(struct audit_table *t, struct err *err);
 void audit_table_close(struct audit_table *t);
