@@ -328,7 +328,8 @@ collect_entry(void *arg, const char *position, const struct link_bytes *bytes)
 	struct share *s = arg;
 	enum share_refusal refusal = SHARE_MALFORMED;
 
-	assert(s->n <= s->seen);
+	assert(s->n <= s->seen && s->seen <= SHARE_BATCH);
+	assert(s->asked_ms != 0);
 	/* more than was asked for: the position stays before them */
 	if (s->seen == SHARE_BATCH)
 		return;

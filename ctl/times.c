@@ -46,6 +46,7 @@ time_iso(int64_t at, char *buf)
 	/* strftime has +0100, ISO 8601's extended form wants +01:00 */
 	size_t n = strlen(buf);
 
+	assert(n > 2);
 	memmove(buf + n - 1, buf + n - 2, 3);
 	buf[n - 2] = ':';
 	return buf;

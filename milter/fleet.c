@@ -278,6 +278,7 @@ take_lift(
 		.subject = d->subject,
 		.who = "another machine" };
 
+	assert(d->until <= d->at);
 	if (old->until <= now && d->at < now - charge_window(f->cfg))
 		return;
 	f->failed = audit_lift(f->audit, &lift, f->err) == -1;

@@ -121,6 +121,7 @@ store_word_each_untold(struct store *st, int64_t before, int limit,
 	sqlite3_stmt *stmt = store_stmt(st, untold_sql, err);
 	int rc;
 
+	assert(limit > 0);
 	if (stmt == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, before);
@@ -317,6 +318,7 @@ store_share_take_login(struct store *st, const struct store_share_login *l,
 	char source[80], line[120];
 	int known = peer == NULL;
 
+	assert(window_s > 0);
 	if (stmt == NULL ||
 	    (!known && again && (known = knows_login(st, l, err)) == -1))
 		return -1;

@@ -456,7 +456,6 @@ static int
 read_file(struct logfile *file, size_t *budget, line_fn *fn, void *arg,
     struct err *err)
 {
-	assert(file->fd != -1);
 	for (;;) {
 		/* first what an earlier call left in the buffer */
 		if (!give_lines(file, fn, arg) || *budget == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_wiring_insert - the edit of one value: something is put into a list,
  * or taken out, and the rest of the admin's text stays. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ wiring_without_ours(const struct wiring_items *l, const char *raw, size_t keep)
 		if (item->kind != ITEM_OURS || i == keep || !item->first ||
 		    (i + 1 < l->n && l->v[i + 1].top == item->top))
 			continue;
+		assert(item->top < l->n_parts);
 		size_t from = l->parts[item->top].from;
 		size_t to = l->parts[item->top].to;
 
@@ -70,6 +72,7 @@ wiring_clear_references(struct wiring_work *w, const struct wiring_items *l,
 	char name[WIRING_NAME_MAX];
 
 	for (size_t i = 0; i < l->n; i++) {
+		assert(l->v[i].top < l->n_parts);
 		const struct wiring_part *part = &l->parts[l->v[i].top];
 		size_t len = part->to - part->from;
 
@@ -159,6 +162,7 @@ wiring_insert(const struct wiring_insertion *in,
 		size_t first = at;
 		char *value = strdup(wiring_raw(in->w, in->s, name));
 
+		assert(l.v[0].first);
 		while (!l.v[first].first)
 			first--;
 		if (value == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/mta/postfix_wiring_items.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,6 +348,7 @@ parse(struct wiring_items *l, const char *text, bool top, int depth)
 			at += len;
 		else
 			take_restriction(l, text, &at, depth);
+		assert(!top || l->no_memory || l->n_parts > 0);
 		if (top && !l->no_memory)
 			l->parts[l->n_parts - 1].to = at;
 	}
@@ -391,6 +393,7 @@ wiring_is_open(const struct wiring_items *l)
 bool
 wiring_own_mail_has_passed(const struct wiring_items *l, size_t at)
 {
+	assert(at <= l->n);
 	for (size_t i = 0; i < at; i++)
 		if (l->v[i].kind == ITEM_OWN_DOMAINS)
 			return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_wiring_list - where in a list of restrictions popgate has to be
  * asked, and how it stands with that. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,7 @@ find_place(const struct wiring_items *l)
 static bool
 only_relays_behind(const struct wiring_items *l, size_t at)
 {
+	assert(at <= l->n);
 	for (size_t i = at; i < l->n; i++)
 		if (wiring_meets_own(&l->v[i]))
 			return false;
@@ -81,6 +83,7 @@ only_relays_behind(const struct wiring_items *l, size_t at)
 static bool
 may_be_strict(const struct wiring_items *l, size_t at)
 {
+	assert(at <= l->n);
 	if (wiring_own_mail_has_passed(l, at))
 		return true;
 	while (at < l->n && l->v[at].kind == ITEM_OURS)

@@ -506,7 +506,6 @@ int
 link_read(struct link *l, const char *position, int count, int block_ms,
     struct err *err)
 {
-	assert(count > 0 && block_ms > 0);
 	begin(l);
 	if (redisAppendCommand(l->redis,
 		"XREAD COUNT %d BLOCK %d STREAMS %s %s", count, block_ms,

@@ -30,6 +30,7 @@ journal_file(const struct journal *j, const struct transaction *t,
 {
 	char *path;
 
+	assert(t->number > 0);
 	if (asprintf(&path, "%s/%06u%s%s", j->dir, t->number,
 		*name == '\0' ? "" : "/", name) != -1)
 		return path;
@@ -43,6 +44,7 @@ journal_copy(const struct journal *j, const struct transaction *t, size_t i,
 {
 	char name[40];
 
+	assert(i < t->n);
 	(void)snprintf(name, sizeof(name), "%zu.%s", i + 1, which);
 	return journal_file(j, t, name, err);
 }
@@ -80,6 +82,7 @@ transaction_add(struct transaction *t, enum entry_kind kind, const char *name,
 {
 	struct entry *v = reallocarray(t->v, t->n + 1, sizeof(*v));
 
+	assert(kind < ENTRY_KINDS && len > 0);
 	if (v != NULL)
 		t->v = v;
 	char *copy = v == NULL ? NULL : strndup(name, len);
@@ -141,6 +144,7 @@ journal_remove(struct journal *j, struct transaction *t, struct err *err)
 	char *path = journal_file(j, t, "", err);
 	int ret = path == NULL ? -1 : remove_dir(path, err);
 
+	assert(j->lock != -1);
 	free(path);
 	if (ret == 0)
 		journal_drop(j, t);
@@ -176,6 +180,7 @@ load(struct journal *j, struct err *err)
 	int n = scandir(j->dir, &names, is_transaction, by_number), ret = 0;
 	char *path;
 
+	assert(j->n == 0);
 	if (n == -1)
 		return errno == ENOENT ? 0 : fail(j->dir, err);
 	for (int i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* manifest - the file that says what a transaction is and how far it got: a
  * head, the state, the time, an entry a line, and "end". */
+#include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,6 +56,7 @@ manifest_write(
 	struct swap swap = SWAP_NONE;
 	int ret = -1;
 
+	assert(j->lock != -1 && t->state < TRANSACTION_STATES);
 	if (path != NULL && text == NULL)
 		err_nomem(err, path, 0);
 	if (text != NULL &&

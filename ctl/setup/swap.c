@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/setup/swap.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -234,6 +235,7 @@ keep_old(const struct place *p, struct err *err)
 int
 swap_make(struct swap *s, mode_t mode, int keep, struct err *err)
 {
+	assert(s->fd != -1 && s->place.dir != -1);
 	if ((keep && keep_old(&s->place, err) == -1) ||
 	    place_commit(&s->place, s->fd, mode, NULL, err) == -1)
 		return -1;

@@ -129,6 +129,7 @@ undo_entry(const struct journal *j, struct transaction *t, size_t i,
 	struct case_file c = { 0 };
 	struct err err = { 0 };
 
+	assert(i < t->n);
 	if (e->kind == ENTRY_ACT) {
 		told.act = e->name;
 		if (undo->act(undo->arg, e->name, &err) == -1)
