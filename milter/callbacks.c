@@ -65,7 +65,7 @@ struct session {
 	bool named; /* by the permit channel */
 	struct accepted accepted;
 	struct limiter_message message;
-	struct gate_memo memo;
+	struct gate_memo *memo; /* owned; NULL: no recipient yet */
 };
 
 enum { SAY_EVERY_MS = 10000 };
@@ -187,7 +187,8 @@ end_message(struct session *s)
 	free(s->certificate);
 	s->certificate = NULL;
 	s->auth_type[0] = s->auth_user[0] = s->queue_id[0] = '\0';
-	s->memo.known = false;
+	free(s->memo);
+	s->memo = NULL;
 	s->message = (struct limiter_message){ .counted = false };
 }
 
@@ -441,7 +442,7 @@ request_of(
 		.queue_id = s->queue_id,
 		.pair = pair,
 		.mta = s->mta,
-		.memo = &s->memo,
+		.memo = s->memo,
 		.message = &s->message,
 		.port = s->port,
 		.channel = CHANNEL_MILTER,
@@ -482,6 +483,9 @@ on_envrcpt(SMFICTX *ctx, char **argv)
 	if (queue_id != NULL && s->queue_id[0] == '\0')
 		copy(s->queue_id, sizeof(s->queue_id), queue_id);
 	struct audit_pair pair = { .number = 0 };
+
+	if (s->memo == NULL)
+		s->memo = calloc(1, sizeof(*s->memo));
 	const struct gate_request req = request_of(ctx, s, argv[0], &pair);
 
 	gate_decide(s->gc, &req, &answer);

@@ -148,6 +148,25 @@ message_of(struct permit_peer *peer, const struct protocol_request *req)
 	return &peer->message;
 }
 
+/* NULL: what the table says is not to be remembered. */
+static struct gate_memo *
+memo_of(struct permit_peer *peer, const struct facts_question *q)
+{
+	const char *asked = facts_denied_user(q);
+	const char *user = asked == NULL ? "" : asked;
+	size_t len = strlen(user);
+
+	if (addr_equal(&peer->memo_client, &q->client) &&
+	    strcmp(peer->memo_user, user) == 0)
+		return &peer->memo;
+	if (len >= sizeof(peer->memo_user))
+		return NULL;
+	peer->memo.known = false;
+	peer->memo_client = q->client;
+	memcpy(peer->memo_user, user, len + 1);
+	return &peer->memo;
+}
+
 /* The reply may be held from now on: write what is said if the rows are lost.
  */
 static void
@@ -352,6 +371,7 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	struct audit_pair pair = { .number = 0 };
 
 	ask.message = message_of(peer, req);
+	ask.memo = memo_of(peer, &ask.q);
 	ask.pair = &pair;
 	if (req->kind == PROTOCOL_POLICY)
 		(void)snprintf(

@@ -11,6 +11,7 @@
 
 #include "common/base/addr.h"
 #include "common/policy/limiter.h"
+#include "milter/gate.h"
 #include "milter/handoff_audited.h"
 #include "milter/permit_pending.h"
 #include "milter/protocol.h"
@@ -27,6 +28,11 @@ struct permit_peer {
 	/* the message of the newest policy request: Postfix's instance */
 	char instance[PERMIT_PENDING_NAME_MAX];
 	struct limiter_message message;
+	/* What the login table said of the client and AUTH user that were asked
+	 * about last: a message may have many recipients. */
+	struct gate_memo memo;
+	struct addr memo_client;
+	char memo_user[LOGIN_USER_MAX];
 	unsigned
 	    unasked; /* messages in a row that were not asked for at DATA */
 };

@@ -28,6 +28,12 @@ take_context(const char *context, struct protocol_request *req)
 			req->list = (enum protocol_list)i;
 }
 
+/* Most attributes differ in their length: no two need be compared. */
+#define NAMED(name, value)                      \
+	{                                       \
+		name, sizeof(name) - 1, (value) \
+	}
+
 static enum protocol_result
 parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
     const char **why)
@@ -35,26 +41,27 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 	const char *context = "";
 	const struct {
 		const char *name;
+		size_t len;
 		const char **value;
 	} attributes[] = {
-		{ "client_address", &req->client },
-		{ "client_port", &req->client_port },
-		{ "client_name", &req->client_name },
-		{ "helo_name", &req->helo },
-		{ "sender", &req->sender },
-		{ "recipient", &req->recipient },
-		{ "sasl_method", &req->auth_type },
-		{ "sasl_username", &req->auth_user },
-		{ "queue_id", &req->queue_id },
-		{ "ccert_subject", &req->cert_subject },
-		{ "ccert_issuer", &req->cert_issuer },
-		{ "ccert_fingerprint", &req->cert_digest },
-		{ "ccert_pubkey_fingerprint", &req->cert_key },
-		{ "instance", &req->session },
-		{ "protocol_state", &req->state },
-		{ "policy_context", &context },
-		{ "popgate_mta", &req->mta },
-		{ "popgate_permitted", &req->permitted },
+		NAMED("client_address", &req->client),
+		NAMED("client_port", &req->client_port),
+		NAMED("client_name", &req->client_name),
+		NAMED("helo_name", &req->helo),
+		NAMED("sender", &req->sender),
+		NAMED("recipient", &req->recipient),
+		NAMED("sasl_method", &req->auth_type),
+		NAMED("sasl_username", &req->auth_user),
+		NAMED("queue_id", &req->queue_id),
+		NAMED("ccert_subject", &req->cert_subject),
+		NAMED("ccert_issuer", &req->cert_issuer),
+		NAMED("ccert_fingerprint", &req->cert_digest),
+		NAMED("ccert_pubkey_fingerprint", &req->cert_key),
+		NAMED("instance", &req->session),
+		NAMED("protocol_state", &req->state),
+		NAMED("policy_context", &context),
+		NAMED("popgate_mta", &req->mta),
+		NAMED("popgate_permitted", &req->permitted),
 	};
 	enum { N = sizeof(attributes) / sizeof(*attributes) };
 	const char *request = "";
@@ -84,8 +91,11 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		*equals = *newline = '\0';
 		if (strcmp(line, "request") == 0)
 			request = equals + 1;
+		size_t n = (size_t)(equals - line);
+
 		for (unsigned i = 0; i < N; i++) {
-			if (strcmp(attributes[i].name, line) != 0)
+			if (attributes[i].len != n ||
+			    memcmp(attributes[i].name, line, n) != 0)
 				continue;
 			/* twice is no request of Postfix's, and we would not
 			 * know which one is true */

@@ -41,14 +41,17 @@ static bool
 parse_ipv4(const char *p, const char *end, uint8_t four[4])
 {
 	for (int i = 0; i < 4; i++) {
-		unsigned n = 0;
+		unsigned n = 0, digit;
 
 		if (i > 0 && (p == end || *p++ != '.'))
 			return false;
 		const char *digits = p;
 
-		while (p < end && p - digits < 3 && *p >= '0' && *p <= '9')
-			n = n * 10 + (unsigned)(*p++ - '0');
+		while (p < end && p - digits < 3 &&
+		    (digit = (unsigned char)*p - (unsigned)'0') <= 9) {
+			n = n * 10 + digit;
+			p++;
+		}
 		if (p == digits || n > 255 ||
 		    (*digits == '0' && p - digits > 1))
 			return false;
@@ -65,7 +68,10 @@ addr_parse_n(const char *text, size_t len, struct addr *addr)
 
 	if (len < 2 || len >= sizeof(buf))
 		return false;
-	if (parse_ipv4(text, text + len, raw)) {
+	/* servers that listen by IPv6 write every IPv4 address as mapped */
+	if (parse_ipv4(text, text + len, raw) ||
+	    (len > 7 && memcmp(text, "::ffff:", 7) == 0 &&
+		parse_ipv4(text + 7, text + len, raw))) {
 		addr_set_ipv4(addr, raw);
 		return true;
 	}

@@ -2,7 +2,6 @@
 #include "common/db/audit.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -305,11 +304,29 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 	a->opt.log_state(good, text);
 }
 
+/* Who waits for no more than the commit doesn't wait for the disk. */
+static void
+settle_written(struct audit *a, const struct group *g)
+{
+	mutex_lock(&a->mtx);
+	assert(a->tickets.written <= g->ticket);
+	a->tickets.written = g->ticket;
+	mutex_unlock(&a->mtx);
+	if (a->opt.committed != NULL)
+		a->opt.committed(a->opt.committed_arg);
+}
+
 static int
 commit(struct audit *a, struct group *g)
 {
 	int64_t began_ns = clock_monotonic_ns();
-	int rc = audit_table_commit(&a->table, g->sync, &g->unsynced, &g->err);
+	int rc = audit_table_commit(&a->table, &g->err);
+
+	if (rc == 0 && g->sync) {
+		settle_written(a, g);
+		rc = audit_table_sync(&a->table, &g->err);
+		g->unsynced = rc == -1;
+	}
 
 	histogram_count(&a->commits, clock_monotonic_ns() - began_ns);
 	return rc;
@@ -369,8 +386,7 @@ static void
 audit_free(struct audit *a)
 {
 	breaches_free(a->extra.breaches);
-	repeats_free(a->table.repeats);
-	free(a->table.numbers);
+	audit_table_release(&a->table);
 	free(a->path);
 	free(a);
 }
@@ -393,13 +409,8 @@ audit_start(
 	a->path = strdup(options->path); /* a reload may free theirs */
 	a->tail = &a->head;
 	a->healthy = true;
-	a->table = (struct audit_table){ .opt = &a->opt,
-		.path = a->path,
-		.repeats = repeats_new(),
-		.numbers = calloc(AUDIT_NUMBERS, sizeof(*a->table.numbers)),
-		.lift_id = -1 };
-	bool memory = a->path != NULL && a->table.repeats != NULL &&
-	    a->table.numbers != NULL;
+	bool memory =
+	    audit_table_init(&a->table, &a->opt, a->path) && a->path != NULL;
 
 	if (!memory)
 		err_set(err, ERR_NOMEM, "out of memory");

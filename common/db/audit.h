@@ -53,8 +53,9 @@ struct audit_options {
 	void (*log_flush)(void);
 	/* what went wrong or right again; called by the writer thread */
 	void (*log_state)(bool good, const char *text);
-	/* called by the writer thread after each commit or failure; may be
-	 * NULL; for those who can't block in audit_wait() */
+	/* called by the writer thread after each commit, when the disk has it,
+	 * and after each failure; may be NULL; for those who can't block in
+	 * audit_wait() */
 	void (*committed)(void *arg);
 	void *committed_arg;
 	/* An admin let one in again: called by the writer thread, about a

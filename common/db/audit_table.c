@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -389,20 +390,22 @@ audit_table_begin(struct audit_table *t, bool probe, struct err *err)
 }
 
 int
-audit_table_commit(
-    struct audit_table *t, bool sync, bool *unsynced_r, struct err *err)
+audit_table_commit(struct audit_table *t, struct err *err)
 {
-	*unsynced_r = false;
 	if (db_run(t->db, t->commit, "commit", err) == -1)
 		return -1;
 	if (t->new_id != 0)
 		t->last_id = t->new_id;
-	if (!sync)
-		return 0;
-	*unsynced_r =
-	    db_file_sync(t->db, err) == -1 || !audit_table_good(t, err);
+	return 0;
+}
+
+int
+audit_table_sync(struct audit_table *t, struct err *err)
+{
+	bool good = db_file_sync(t->db, err) == 0 && audit_table_good(t, err);
+
 	t->synced_ms = clock_monotonic_ms();
-	return *unsynced_r ? -1 : 0;
+	return good ? 0 : -1;
 }
 
 void
@@ -508,6 +511,26 @@ note_age(struct audit_table *t, struct err *err)
 	return 0;
 }
 
+bool
+audit_table_init(
+    struct audit_table *t, const struct audit_options *opt, const char *path)
+{
+	*t = (struct audit_table){ .opt = opt,
+		.path = path,
+		.repeats = repeats_new(),
+		.numbers = calloc(AUDIT_NUMBERS, sizeof(*t->numbers)),
+		.lift_id = -1 };
+	return t->repeats != NULL && t->numbers != NULL;
+}
+
+void
+audit_table_release(struct audit_table *t)
+{
+	assert(t->db == NULL);
+	repeats_free(t->repeats);
+	free(t->numbers);
+}
+
 int
 audit_table_open(struct audit_table *t, struct err *err)
 {
@@ -524,7 +547,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 	 * for that, and once now: the process before this one may have ended
 	 * without. */
 	if (db_exec(t->db, "PRAGMA synchronous = NORMAL", err) == 0 &&
-	    db_exec(t->db, "PRAGMA cache_size = -64000", err) == 0 &&
+	    db_exec(t->db, "PRAGMA cache_size = -8000", err) == 0 &&
 	    db_prepare(t->db, "BEGIN IMMEDIATE", &t->begin, err) == 0 &&
 	    db_prepare(t->db, "COMMIT", &t->commit, err) == 0 &&
 	    db_prepare(t->db,

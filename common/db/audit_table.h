@@ -56,6 +56,12 @@ struct audit_table {
 	bool reopen; /* nothing is lost, but its parts were replaced */
 };
 
+/* Fill in *t, of a file that isn't open; opt and path are borrowed. Returns
+ * false when memory is short; audit_table_release() follows either way. */
+bool audit_table_init(
+    struct audit_table *t, const struct audit_options *opt, const char *path);
+void audit_table_release(struct audit_table *t);
+
 /* Open or create the file. 0, or -1 with err. */
 int audit_table_open(struct audit_table *t, struct err *err);
 void audit_table_close(struct audit_table *t);
@@ -92,11 +98,13 @@ int audit_table_prune(struct audit_table *t, int64_t rows, struct err *err);
  * any. */
 int audit_table_pair_old(struct audit_table *t, struct err *err);
 
-/* Commit.
- *   sync        wait for the disk
- *   unsynced_r  with -1: it is committed, but the disk didn't take it */
-int audit_table_commit(
-    struct audit_table *t, bool sync, bool *unsynced_r, struct err *err);
+/* Commit: the rows are with the kernel, where they outlive this process. 0, or
+ * -1 with err. */
+int audit_table_commit(struct audit_table *t, struct err *err);
+
+/* Bring what is committed to the disk, and look whether the file is still
+ * there. 0, or -1 with err. */
+int audit_table_sync(struct audit_table *t, struct err *err);
 
 void audit_table_rollback(struct audit_table *t);
 

@@ -586,20 +586,15 @@ judge(struct parser *parser, struct message *msg, struct parse_result *result)
 	result->fate = reason;
 }
 
-void
-parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
+/* A line that isn't plainly another program's. Not inlined: most lines are,
+ * and shouldn't pay for its frame. */
+__attribute__((noinline)) static void
+read_line(struct parser *parser, const char *line, size_t len, int64_t now,
     struct parse_result *result)
 {
 	struct prefix prefix;
 	struct message msg;
 
-	result->server = NULL;
-	result->session.kind = SESSION_NONE;
-	result->year_guessed = result->zone_assumed = false;
-	if (programs_foreign(&parser->programs, line, len)) {
-		result->fate = FATE_OTHER_PROGRAM;
-		return;
-	}
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	if (len > PREFIX_LINE_MAX) {
@@ -658,6 +653,19 @@ parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
 	judge(parser, &msg, result);
 	if (result->fate == FATE_LOGIN)
 		result->zone_assumed = prefix_zone_assumed(&prefix);
+}
+
+void
+parser_line(struct parser *parser, const char *line, size_t len, int64_t now,
+    struct parse_result *result)
+{
+	result->server = NULL;
+	result->session.kind = SESSION_NONE;
+	result->year_guessed = result->zone_assumed = false;
+	if (programs_foreign(&parser->programs, line, len))
+		result->fate = FATE_OTHER_PROGRAM;
+	else
+		read_line(parser, line, len, now, result);
 }
 
 void

@@ -97,6 +97,11 @@ struct prefix_clock {
 	bool minute_known;
 	int64_t minute_key; /* local year .. minute as one number */
 	int64_t minute_at; /* Unix seconds at which that minute begins */
+	/* The stamp without a year that was converted last: in a busy log the
+	 * next one is the same. */
+	size_t bsd_len; /* 0: none */
+	char bsd[16];
+	int64_t bsd_now, bsd_at;
 };
 
 /* Split one line.

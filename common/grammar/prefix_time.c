@@ -369,6 +369,29 @@ convert_letters(const struct prefix *prefix, int64_t now,
 }
 
 static bool
+convert_bsd(const struct prefix *prefix, int64_t now,
+    struct prefix_clock *clock, int64_t *at_r)
+{
+	struct span s = prefix->time;
+	size_t len = span_len(s);
+
+	if (len == clock->bsd_len && now == clock->bsd_now &&
+	    memcmp(s.p, clock->bsd, len) == 0) {
+		*at_r = clock->bsd_at;
+		return true;
+	}
+	if (!convert_letters(prefix, now, clock, at_r))
+		return false;
+	if (len <= sizeof(clock->bsd)) {
+		clock->bsd_len = len;
+		memcpy(clock->bsd, s.p, len);
+		clock->bsd_now = now;
+		clock->bsd_at = *at_r;
+	}
+	return true;
+}
+
+static bool
 convert_slash(struct span s, struct prefix_clock *clock, int64_t *at_r)
 {
 	struct stamp t = { .year = 0 };
@@ -387,6 +410,7 @@ prefix_time(const struct prefix *prefix, int64_t now,
 	case STAMP_NONE:
 		return false;
 	case STAMP_BSD:
+		return convert_bsd(prefix, now, clock, at_r);
 	case STAMP_BSD_YEAR:
 	case STAMP_YEAR_BSD:
 	case STAMP_CTIME:

@@ -2,8 +2,6 @@
 #include "common/grammar/sessions.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 /* Copy s into buf, with a NUL. false when it is too long, or holds one. */
 static bool
@@ -19,19 +17,40 @@ copy(struct span s, char *buf, size_t size)
 	return true;
 }
 
+/* n in decimal digits and a NUL. printf(3) takes a tenth of the time that a
+ * line takes. */
+static void
+put_number(char *p, uint64_t n)
+{
+	char digits[SPAN_DIGITS_MAX];
+	int len = 0;
+
+	do
+		digits[len++] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	while (len > 0)
+		*p++ = digits[--len];
+	*p = '\0';
+}
+
+/* "1 192.0.2.5 4711" */
 static bool
 id_of_port(const struct grammar_match *m, char id[SESSION_ID_MAX])
 {
+	static_assert(ADDR_TEXT_MAX + SPAN_DIGITS_MAX + 3 <= SESSION_ID_MAX,
+	    "a session's id");
 	struct addr addr;
-	char text[ADDR_TEXT_MAX];
 	struct span port = m->session;
 	uint64_t n;
 
 	if (!addr_parse_n(m->addr.p, span_len(m->addr), &addr) ||
 	    !span_number(&port, &n) || !span_empty(port))
 		return false;
-	(void)snprintf(id, SESSION_ID_MAX, "%d %s %" PRIu64, (int)m->service,
-	    addr_format(&addr, text), n);
+	*id++ = (char)('0' + m->service);
+	*id++ = ' ';
+	id += strlen(addr_format(&addr, id));
+	*id++ = ' ';
+	put_number(id, n);
 	return true;
 }
 
@@ -45,7 +64,8 @@ fill_id(const struct grammar_match *m, int64_t pid, char id[SESSION_ID_MAX])
 	case SESSION_BY_PORT:
 		return id_of_port(m, id);
 	case SESSION_BY_PROCESS:
-		(void)snprintf(id, SESSION_ID_MAX, "%" PRId64, pid);
+		if (pid >= 0)
+			put_number(id, (uint64_t)pid);
 		return pid >= 0;
 	}
 	return false;

@@ -137,13 +137,21 @@ class Bench:
         shutil.chown(bare, group="postfix")
         bare.chmod(0o660)
 
+        idle = sockets / "bare-policy.sock"
+        self.run("bare_policy", self.opt.tools / "bare_policy",
+                 idle).accepts(idle)
+
         closed = settings(TOP / "etc/postfix/closed.cf", sockets)
         policy = {name: value for name, value in closed.items()
                   if name != "smtpd_milters"}
         filter_ = {"smtpd_milters": closed["smtpd_milters"].replace(
             str(sockets / "milter.sock"), str(bare))}
+        idle_policy = {name: value.replace(str(sockets / "policy.sock"),
+                                           str(idle))
+                       for name, value in policy.items()}
         wirings = {"none": BY_NETWORK,
                    "filter": {**BY_NETWORK, **filter_},
+                   "idle policy": idle_policy,
                    "policy": policy,
                    "policy+filter": {**policy, **filter_},
                    "closed": closed}
@@ -255,6 +263,10 @@ class Bench:
                 ("s" if recipients > 1 else "")
             self.row(f"{many}: a filter that does nothing / no filter",
                      case("none"), case("filter"))
+            self.row(f"{many}: a policy service that does nothing / no "
+                     "filter", case("none"), case("idle policy"))
+            self.row(f"{many}: policy service alone / one that does nothing",
+                     case("idle policy"), case("policy"))
             self.row(f"{many}: policy service alone / no filter",
                      case("none"), case("policy"), 0.85)
             self.row(f"{many}: closed wiring / policy service and a filter "

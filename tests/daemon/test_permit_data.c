@@ -358,6 +358,50 @@ given_up(void **state)
 	(void)close(fd);
 }
 
+/* The action for a recipient of client, asked about on the connection fd. */
+static const char *
+asked_about(int fd, const char *client, const char *auth)
+{
+	char text[1000];
+	static int n;
+	int len = snprintf(text, sizeof(text),
+	    "request=smtpd_access_policy\nprotocol_state=RCPT\n"
+	    "client_address=%s\nsender=s@y.test\ninstance=9.1\n%s"
+	    "recipient=r%d@remote.test\n\n",
+	    client, auth, n++);
+
+	return policy_ask(fd, text, len) + strlen("action=");
+}
+
+/* What the login table said of the last client is remembered for that client
+ * and AUTH user only, whatever the message is called, and no longer than the
+ * table stays as it is. */
+static void
+remembered(void **state)
+{
+	static const char auth[] = "sasl_method=PLAIN\nsasl_username=carol\n";
+	int fd = policy_open();
+
+	(void)state;
+	login("203.0.113.5", 100000);
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "OK");
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "OK");
+	assert_reply(asked_about(fd, "203.0.113.6", ""), "550");
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "OK");
+	assert_reply(asked_about(fd, "203.0.113.6", auth), "OK");
+	assert_reply(asked_about(fd, "203.0.113.6", ""), "550");
+	sql("logins.db",
+	    "INSERT INTO deny VALUES ('carol', 'user', 1, "
+	    "unixepoch() + 1000, '')");
+	assert_reply(asked_about(fd, "203.0.113.6", auth), "550");
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "OK");
+	sql("logins.db", "DELETE FROM login");
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "550");
+	login("203.0.113.5", 100000);
+	assert_reply(asked_about(fd, "203.0.113.5", ""), "OK");
+	(void)close(fd);
+}
+
 int
 main(void)
 {
@@ -371,6 +415,7 @@ main(void)
 		TEST(killed),
 		TEST(killed_and_lost),
 		TEST(given_up),
+		TEST(remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1634,6 +1634,49 @@ ends_unwritten(void **state)
 	assert_int_equal(rmdir(db), 0);
 }
 
+struct first {
+	_Atomic(struct audit *) a; /* set before the first ticket is given */
+	bool written; /* what it was called before it was on disk; the thread's,
+		       * read after audit_stop() */
+};
+
+static void
+look_at_first(void *arg)
+{
+	struct first *s = arg;
+
+	struct audit *a = s->a;
+
+	s->written |= a != NULL && audit_state(a, 1) == AUDIT_WRITTEN;
+}
+
+/* Who waits for no more than the commit is told before the disk is waited for,
+ * also where others of the same transaction wait for that. */
+static void
+written_first(void **state)
+{
+	struct first seen = { .a = NULL };
+	const struct audit_options opt = { .path = db,
+		.queue = 100,
+		.keep_s = 86400,
+		.log_line = on_line,
+		.log_state = on_state,
+		.committed = look_at_first,
+		.committed_arg = &seen };
+	struct audit *a;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(audit_start(&opt, &a, &err), 0);
+	seen.a = a;
+	uint64_t ticket = audit_submit(a, row("r@x.test", "s@x.test"), true);
+
+	assert_int_equal(ticket, 1);
+	assert_true(audit_wait(a, ticket, 10000));
+	audit_stop(&a);
+	assert_true(seen.written);
+}
+
 int
 main(void)
 {
@@ -1665,6 +1708,7 @@ main(void)
 		TEST(breach_waits),
 		TEST(old_breaches),
 		TEST(ends_unwritten),
+		TEST(written_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
