@@ -152,8 +152,8 @@ wiring_chroot_plan(
 	    w->sockets->policy);
 	if (why != NULL) {
 		err_set(err, ERR_INVALID,
-		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it: install -d -o popgate -g postfix -m 2755 %s/popgate, then in popgate.conf milter.listen = \"unix:%s/popgate/milter.sock\" and permit.policy = \"unix:%s/popgate/policy.sock\"",
-		    s->name, s->type, queue, why, queue, queue, queue);
+		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it: install -d -o popgate -g postfix -m 2755 %s/popgate, then in popgate.conf milter.listen = \"unix:%s/popgate/milter.sock\" and permit.policy = \"unix:%s/popgate/policy.sock\"; under systemd first systemctl edit popgate-milter: [Service], and in the next line ReadWritePaths=-%s/popgate",
+		    s->name, s->type, queue, why, queue, queue, queue, queue);
 		return -1;
 	}
 	wiring_set_field(w, s, "chroot", "y", "n",
