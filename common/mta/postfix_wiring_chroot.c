@@ -124,11 +124,12 @@ needs_chroot(struct wiring_work *w, const struct postfix_service *s, char *buf,
     size_t size)
 {
 	bool auth = postfix_yes(w->pf, s, "smtpd_sasl_auth_enable");
+	bool cyrus =
+	    strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"), "cyrus") == 0;
 
-	if (auth &&
-	    strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"), "cyrus") == 0)
+	if (auth && cyrus && !w->pf->sasl_outside)
 		return "Cyrus SASL's saslauthd";
-	for (size_t i = auth ? 0 : 1; i < SETTINGS; i++)
+	for (size_t i = auth && !cyrus ? 0 : 1; i < SETTINGS; i++)
 		if (!settle(w, s, settings[i], buf, size))
 			return buf;
 	return NULL;
