@@ -178,14 +178,21 @@ unit_may_write(const char *dir)
 	return may;
 }
 
-/* Is it the user's own directory, which he may write? True while he is not
- * there yet. */
+/* Who makes the sockets: see milter.user in popgate.conf(5). */
+static const char *
+milter_user(const struct config *cfg)
+{
+	return *cfg->milter.user == '\0' ? "popgate" : cfg->milter.user;
+}
+
+/* May this user make a file in it, for being its owner? True while he isn't
+ * there yet, and for root. */
 static bool
 is_of(const struct stat *st, const char *user)
 {
-	const struct passwd *pw = getpwnam(*user == '\0' ? "root" : user);
+	const struct passwd *pw = getpwnam(user);
 
-	return pw == NULL ||
+	return pw == NULL || pw->pw_uid == 0 ||
 	    (S_ISDIR(st->st_mode) && st->st_uid == pw->pw_uid &&
 		(st->st_mode & S_IWUSR) != 0);
 }
@@ -211,10 +218,10 @@ look_at_directory(struct setup *s, const char *key, const char *value)
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": there is no such directory; to make it: install -d -o popgate -g %s -m 2755 %s",
 		    key, value, group, spec.path);
-	else if (!is_of(&st, s->cfg->milter.user))
+	else if (!is_of(&st, milter_user(s->cfg)))
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": popgate-milter's user may not make a socket there; say chown %s:%s %s && chmod 2755 %s",
-		    key, value, s->cfg->milter.user, group, spec.path,
+		    key, value, milter_user(s->cfg), group, spec.path,
 		    spec.path);
 	if (by_systemd() && !unit_may_write(spec.path))
 		setup_refuse(s, EX_CONFIG,
