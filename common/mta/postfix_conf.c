@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/run.h"
 #include "common/mta/conf_file.h"
+#include "common/mta/postfix_sasl.h"
 
 /* name: of one setting; NULL: all. */
 static char *
@@ -153,6 +154,24 @@ take_services(char *text, struct postfix_conf *pf, struct err *err)
 	return -1;
 }
 
+/* smtpd_sasl_path: for Cyrus SASL the name of its settings. */
+static bool
+sasl_is_outside(const struct postfix_conf *pf)
+{
+	const char *queue = postfix_value(pf, NULL, "queue_directory");
+	const char *config = postfix_value(pf, NULL, "cyrus_sasl_config_path");
+	bool outside = *queue == '/' &&
+	    postfix_sasl_outside(
+		"", queue, config, postfix_value(pf, NULL, "smtpd_sasl_path"));
+
+	for (size_t i = 0; outside && i < pf->n_services; i++)
+		if (postfix_overridden(pf, &pf->services[i], "smtpd_sasl_path"))
+			outside = postfix_sasl_outside("", queue, config,
+			    postfix_value(
+				pf, &pf->services[i], "smtpd_sasl_path"));
+	return outside;
+}
+
 int
 postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err)
 {
@@ -175,6 +194,7 @@ postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err)
 		goto fail;
 	pf->main_text = conf_file_read(pf->main_cf);
 	pf->master_text = conf_file_read(pf->master_cf);
+	pf->sasl_outside = sasl_is_outside(pf);
 	return 0;
 fail:
 	postfix_conf_release(pf);

@@ -39,6 +39,8 @@ struct postfix_conf {
 	struct postfix_service *services;
 	size_t n_services;
 	char *services_text;
+	/* what Cyrus SASL finds in the chroot, it finds outside; false: unknown */
+	bool sasl_outside;
 };
 
 /* Runs postconf five times. Returns 0, or -1 with err. */

@@ -124,11 +124,12 @@ needs_chroot(struct wiring_work *w, const struct postfix_service *s, char *buf,
     size_t size)
 {
 	bool auth = postfix_yes(w->pf, s, "smtpd_sasl_auth_enable");
+	bool cyrus =
+	    strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"), "cyrus") == 0;
 
-	if (auth &&
-	    strcmp(postfix_value(w->pf, s, "smtpd_sasl_type"), "cyrus") == 0)
+	if (auth && cyrus && !w->pf->sasl_outside)
 		return "Cyrus SASL's saslauthd";
-	for (size_t i = auth ? 0 : 1; i < SETTINGS; i++)
+	for (size_t i = auth && !cyrus ? 0 : 1; i < SETTINGS; i++)
 		if (!settle(w, s, settings[i], buf, size))
 			return buf;
 	return NULL;
@@ -152,8 +153,8 @@ wiring_chroot_plan(
 	    w->sockets->policy);
 	if (why != NULL) {
 		err_set(err, ERR_INVALID,
-		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it: install -d -o popgate -g postfix -m 2755 %s/popgate, then in popgate.conf milter.listen = \"unix:%s/popgate/milter.sock\" and permit.policy = \"unix:%s/popgate/policy.sock\"",
-		    s->name, s->type, queue, why, queue, queue, queue);
+		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it: install -d -o popgate -g postfix -m 2755 %s/popgate, then in popgate.conf milter.listen = \"unix:%s/popgate/milter.sock\" and permit.policy = \"unix:%s/popgate/policy.sock\"; under systemd first systemctl edit popgate-milter: [Service], and in the next line ReadWritePaths=-%s/popgate",
+		    s->name, s->type, queue, why, queue, queue, queue, queue);
 		return -1;
 	}
 	wiring_set_field(w, s, "chroot", "y", "n",

@@ -4,11 +4,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -145,6 +147,24 @@ look_at_port(struct setup *s, const char *key, const char *value)
 	    key, value);
 }
 
+bool
+setup_paths_hold(const char *said, const char *dir)
+{
+	/* "-" and "+" before a path are systemd's */
+	for (const char *at = strchr(said, '='); at != NULL && *at != '\0';) {
+		at += strspn(at, "= \t\n-+");
+
+		size_t n = strcspn(at, " \t\n");
+		size_t len = n > 0 && at[n - 1] == '/' ? n - 1 : n;
+
+		if (n > 0 && strncmp(at, dir, len) == 0 &&
+		    (dir[len] == '\0' || dir[len] == '/'))
+			return true;
+		at += n;
+	}
+	return false;
+}
+
 /* May the unit's popgate-milter make a socket in this directory? */
 static bool
 unit_may_write(const char *dir)
@@ -152,10 +172,29 @@ unit_may_write(const char *dir)
 	static const char *const argv[] = { "systemctl", "show",
 		"--property=ReadWritePaths", "popgate-milter", NULL };
 	char *said = setup_run(argv, NULL);
-	bool may = said != NULL && strstr(said, dir) != NULL;
+	bool may = said != NULL && setup_paths_hold(said, dir);
 
 	free(said);
 	return may;
+}
+
+/* Who makes the sockets: see milter.user in popgate.conf(5). */
+static const char *
+milter_user(const struct config *cfg)
+{
+	return *cfg->milter.user == '\0' ? "popgate" : cfg->milter.user;
+}
+
+/* May this user make a file in it, for being its owner? True while he isn't
+ * there yet, and for root. */
+static bool
+is_of(const struct stat *st, const char *user)
+{
+	const struct passwd *pw = getpwnam(user);
+
+	return pw == NULL || pw->pw_uid == 0 ||
+	    (S_ISDIR(st->st_mode) && st->st_uid == pw->pw_uid &&
+		(st->st_mode & S_IWUSR) != 0);
 }
 
 /* A socket that is to be elsewhere than in popgate's own directory, as below
@@ -163,7 +202,11 @@ unit_may_write(const char *dir)
 static void
 look_at_directory(struct setup *s, const char *key, const char *value)
 {
+	const char *group = s->mta == &setup_postfix ? "postfix"
+	    : s->group != NULL                       ? s->group
+						     : "popgate";
 	struct listen_spec spec;
+	struct stat st;
 
 	if (*value == '\0' || listen_parse(value, &spec, NULL) == -1 ||
 	    !spec.is_unix || strncmp(spec.path, "/run/popgate/", 13) == 0)
@@ -171,17 +214,18 @@ look_at_directory(struct setup *s, const char *key, const char *value)
 	char *slash = strrchr(spec.path, '/');
 
 	*slash = '\0';
-	if (access(spec.path, F_OK) == -1)
+	if (stat(spec.path, &st) == -1)
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": there is no such directory; to make it: install -d -o popgate -g %s -m 2755 %s",
-		    key, value,
-		    s->mta == &setup_postfix ? "postfix"
-			: s->group != NULL   ? s->group
-					     : "popgate",
-		    spec.path);
-	else if (by_systemd() && !unit_may_write(spec.path))
+		    key, value, group, spec.path);
+	else if (!is_of(&st, milter_user(s->cfg)))
 		setup_refuse(s, EX_CONFIG,
-		    "%s = \"%s\": the unit of popgate-milter may not write there; say systemctl edit popgate-milter, and put in: [Service], and in the next line ReadWritePaths=%s",
+		    "%s = \"%s\": popgate-milter's user may not make a socket there; say chown %s:%s %s && chmod 2755 %s",
+		    key, value, milter_user(s->cfg), group, spec.path,
+		    spec.path);
+	if (by_systemd() && !unit_may_write(spec.path))
+		setup_refuse(s, EX_CONFIG,
+		    "%s = \"%s\": the unit of popgate-milter may not write there; say systemctl edit popgate-milter, and put in: [Service], and in the next line ReadWritePaths=-%s",
 		    key, value, spec.path);
 }
 

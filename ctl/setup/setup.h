@@ -191,6 +191,10 @@ bool setup_system_is_made(void);
 int setup_own_directory(
     const char *path, uid_t uid, gid_t gid, mode_t mode, struct err *err);
 
+/* Do the paths of "NAME=PATH PATH...", as systemctl show prints a setting, hold
+ * this absolute path? */
+bool setup_paths_hold(const char *said, const char *dir);
+
 /* The daemons: what is to be done, as lines. */
 void setup_plan_daemons(struct setup *s);
 /* How both are now, as acts of the journal: what it takes to go back. */

@@ -2,6 +2,7 @@
 #include "ctl/stage/sendmail_copy.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,25 +122,53 @@ take_daemons(struct daemon_copy *copy, const struct sendmail_cf *lines)
 		(void)daemon_copy_add(copy, &(struct listener){ .port = 25 });
 }
 
-/* The directory that a path of an option is in becomes ours: for a queue
- * ("/var/spool/mqueue", "/var/spool/mqueue/q*") an empty one. */
+/* A queue becomes an empty one of ours. With a pattern ("/var/spool/mqueue/q*")
+ * it is a directory of queues, of which Sendmail wants at least one. */
 static int
-take_directory(const char *value, bool queue, struct err *err)
+take_queue(const char *value, struct err *err)
 {
 	char dir[PATH_LEN];
 	struct stat st;
+	glob_t found;
 	char *slash;
 
 	(void)snprintf(dir, sizeof(dir), "%s", value);
 	slash = strrchr(dir, '/');
 	if (slash == NULL || *dir != '/')
 		return 0;
-	if (!queue || strpbrk(slash, "*?[") != NULL)
-		*slash = '\0';
-	if (*dir == '\0' || stat(dir, &st) == -1)
-		return *dir == '\0' ? 0 : room_writable(dir, err);
-	return queue ? room_cover(dir, ROOM_EMPTY, NULL, err)
-		     : room_writable(dir, err);
+	if (strpbrk(slash, "*?[") == NULL)
+		return stat(dir, &st) == -1
+		    ? room_writable(dir, err)
+		    : room_cover(dir, ROOM_EMPTY, NULL, err);
+	if (glob(value, GLOB_NOSORT, NULL, &found) != 0)
+		return 0; /* Sendmail itself says what lacks */
+	*slash = '\0';
+
+	int ret = room_cover(dir, ROOM_EMPTY, NULL, err);
+
+	for (size_t i = 0; ret == 0 && i < found.gl_pathc; i++)
+		if (mkdir(found.gl_pathv[i], 0700) == -1) {
+			err_set(err, ERR_IO, "%s: %s", found.gl_pathv[i],
+			    strerror(errno));
+			ret = -1;
+		}
+	globfree(&found);
+	return ret;
+}
+
+/* The directory that a path of an option is in becomes ours. */
+static int
+take_directory(const char *value, struct err *err)
+{
+	char dir[PATH_LEN];
+	char *slash;
+
+	(void)snprintf(dir, sizeof(dir), "%s", value);
+	slash = strrchr(dir, '/');
+	if (slash == NULL || slash == dir || *dir != '/')
+		return 0;
+	*slash = '\0';
+	return room_writable(dir, err);
 }
 
 static int
@@ -148,11 +177,11 @@ take_option(const char *text, struct err *err)
 	const char *value;
 
 	if ((value = sendmail_option(text, "QueueDirectory")) != NULL)
-		return take_directory(value, true, err);
+		return take_queue(value, err);
 	if ((value = sendmail_option(text, "PidFile")) != NULL ||
 	    (value = sendmail_option(text, "StatusFile")) != NULL ||
 	    (value = sendmail_option(text, "ControlSocketName")) != NULL)
-		return take_directory(value, false, err);
+		return take_directory(value, err);
 	return 0;
 }
 

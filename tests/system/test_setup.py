@@ -6,7 +6,7 @@ import pathlib
 import re
 import subprocess
 
-from lab.box import EX_UNAVAILABLE, login
+from lab.box import EX_CONFIG, EX_UNAVAILABLE, login
 from lab.process import wait_for
 from lab.site import BUILD
 from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
@@ -154,6 +154,7 @@ case $verb in
 cat) test -e {build}/$unit ;;
 is-active) test -n "$pid" ;;
 is-failed) false ;;
+show) cat /run/fake/paths ;;
 is-enabled) test -e /run/fake/$unit ;;
 enable) : >/run/fake/$unit ;;
 disable) rm -f /run/fake/$unit ;;
@@ -188,6 +189,29 @@ class TestSystemd:
         ready.setup("--undo")
         assert {path.name for path in fake.iterdir()} == {"calls"}
         assert not daemon("popgate-milter") and not ready.changed()
+
+    def test_where_the_unit_may_write(self, ready):
+        """Sockets below the queue directory: under ProtectSystem=strict the
+        unit needs a right of its own there, and is told how to get it."""
+        fake, place = pathlib.Path("/run/fake"), "/var/spool/postfix/popgate"
+        fake.mkdir()
+        pathlib.Path("/run/systemd/system").mkdir(parents=True)
+        systemctl = pathlib.Path("/usr/bin/systemctl")
+        systemctl.unlink(missing_ok=True)
+        systemctl.write_text(SYSTEMCTL.format(build=BUILD))
+        systemctl.chmod(0o755)
+        CONF.write_text(
+            f'milter: {{ listen = "unix:{place}/milter.sock"; }};\n'
+            f'permit: {{ policy = "unix:{place}/policy.sock"; }};\n')
+        ready.before = tree("/etc/postfix", "/etc/popgate")
+        says = f"ReadWritePaths=-{place}"
+        for paths in ("-/run/popgate", f"-{place}2"):
+            (fake / "paths").write_text(f"ReadWritePaths={paths}\n")
+            done = ready.setup("--apply", code=EX_CONFIG).stdout
+            assert "no such directory" in done and says in done
+            assert not ready.changed()
+        (fake / "paths").write_text(f"ReadWritePaths=/run -{place}\n")
+        assert says not in ready.setup("--apply", code=EX_CONFIG).stdout
 
     def test_no_units(self, ready):
         pathlib.Path("/run/systemd/system").mkdir(parents=True)

@@ -109,13 +109,17 @@ class TestRefused:
 
     def test_sockets_in_the_chroot(self, ready):
         """Where smtpd can't leave its chroot, the sockets go below the queue
-        directory: the directory that lacks is named, and with it all works."""
+        directory: a directory that lacks, or that isn't popgate's, is named, and
+        with it all works."""
         queue = "/var/spool/postfix"
         CONF.write_text(
             f'milter: {{ listen = "unix:{queue}/popgate/milter.sock"; }};\n'
             f'permit: {{ policy = "unix:{queue}/popgate/policy.sock"; }};\n')
         command = f"install -d -o popgate -g postfix -m 2755 {queue}/popgate"
         self.refused(ready, "--apply", code=EX_CONFIG, words=command)
+        os.mkdir(f"{queue}/popgate")
+        self.refused(ready, "--apply", code=EX_CONFIG,
+                     words=f"chown popgate:postfix {queue}/popgate")
         subprocess.run(command, shell=True, check=True)
         ready.start()
         done = ready.setup("--apply", "--answer", "trial=skip").stdout

@@ -123,6 +123,8 @@ class Lab:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir()
             path.chmod(0o700)
+        if "mqueue/q*" in shape.mc:
+            os.mkdir("/var/spool/mqueue/q1", 0o700)
         for name in shape.filters:
             self.filters[name] = Filter(self.site, name, "/run/filters")
         mc = ETC / "sendmail.mc"

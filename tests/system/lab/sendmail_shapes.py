@@ -79,6 +79,7 @@ VERSIONID(`setup for linux')dnl
 OSTYPE(`linux')dnl
 define(`confDEF_USER_ID', ``8:12'')dnl
 define(`confTRY_NULL_MX_LIST', `True')dnl
+define(`QUEUE_DIR', `/var/spool/mqueue/q*')dnl
 define(`confPRIVACY_FLAGS', `authwarnings,novrfy,noexpn,restrictqrun')dnl
 define(`confAUTH_OPTIONS', `A')dnl
 define(`confAUTH_REALM', `mail')dnl

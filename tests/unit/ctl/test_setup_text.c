@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* test_setup_text - the edit of popgate.conf's text, and the diff that shows
- * what setup would change. */
+ * what setup would change; a setting of systemd's. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "common/base/err.h"
 #include "ctl/diff.h"
 #include "ctl/setup/conf_edit.h"
+#include "ctl/setup/setup.h"
 
 static const struct {
 	const char *name, *text, *key, *value, *want; /* NULL: refused */
@@ -116,12 +117,47 @@ diff(void **state)
 	}
 }
 
+static const struct {
+	const char *said, *dir;
+	bool want;
+} paths[] = {
+	{ "ReadWritePaths=/run/popgate\n", "/run/popgate", true },
+	{ "ReadWritePaths=-/var/lib/popgate -/run/popgate\n", "/run/popgate",
+	    true },
+	{ "ReadWritePaths=/var/spool/postfix\n", "/var/spool/postfix/popgate",
+	    true },
+	{ "ReadWritePaths=-/var/spool/postfix/\n", "/var/spool/postfix/popgate",
+	    true },
+	{ "ReadWritePaths=/\n", "/var/spool/postfix/popgate", true },
+	{ "ReadWritePaths=-+/srv/mail -/run\n", "/run/mail", true },
+	{ "ReadWritePaths=/var/spool/postfix/popgate2\n",
+	    "/var/spool/postfix/popgate", false },
+	{ "ReadWritePaths=/var/spool/postfix/popgate/in\n",
+	    "/var/spool/postfix/popgate", false },
+	{ "ReadWritePaths=/mnt/var/spool/postfix/popgate\n",
+	    "/var/spool/postfix/popgate", false },
+	{ "ReadWritePaths=\n", "/run/popgate", false },
+	{ "", "/run/popgate", false },
+};
+
+static void
+paths_hold(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		ROW("%s holds %s", paths[i].said, paths[i].dir);
+		assert_int_equal(setup_paths_hold(paths[i].said, paths[i].dir),
+		    paths[i].want);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(edit),
 		cmocka_unit_test(diff),
+		cmocka_unit_test(paths_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

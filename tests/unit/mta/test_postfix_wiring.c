@@ -704,11 +704,49 @@ sockets(void **state)
 	postfix_conf_release(&pf);
 }
 
+/* What Cyrus SASL finds outside of the chroot, too, doesn't keep smtpd in it.
+ */
+static void
+sasl_outside(void **state)
+{
+	static const char text[] = "smtpd_sasl_auth_enable = yes\n"
+				   "smtpd_sasl_type = cyrus\n"
+				   "smtpd_sasl_path = smtpd\n" RELAY BASE;
+	struct postfix_conf pf;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(
+	    postfix_conf_parse(&(struct postfix_conf_text){ .main = text,
+				   .services = "smtp inet n - y - - smtpd\n" },
+		&pf, &err),
+	    0);
+	for (int outside = 0; outside < 2; outside++) {
+		const struct wiring_sockets sockets = {
+			"unix:/run/popgate/milter.sock",
+			"unix:/run/popgate/policy.sock"
+		};
+		struct wiring_plan p = { 0 };
+		bool leaves = false;
+
+		pf.sasl_outside = outside == 1;
+		assert_int_equal(postfix_wiring_plan(&pf, &sockets, &p, &err),
+		    outside == 1 ? 0 : -1);
+		for (size_t i = 0; i < p.n_edits; i++)
+			leaves |= p.edits[i].kind == EDIT_FIELD &&
+			    strcmp(p.edits[i].name, "chroot") == 0;
+		assert_true(leaves || outside == 0);
+		wiring_plan_release(&p);
+	}
+	postfix_conf_release(&pf);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(edits),
+		cmocka_unit_test(sasl_outside),
 		cmocka_unit_test(found),
 		cmocka_unit_test(roles),
 		cmocka_unit_test(sockets),
