@@ -123,17 +123,23 @@ BASH     := $(SHARE)/bash-completion/completions/popgatectl
 ZSH      := $(DESTDIR)$(ZSHDIR)/_popgatectl
 UNITS    := $(DESTDIR)$(UNITDIR)
 
+# $(call whole,COMMAND,FILE): make FILE.new by COMMAND, then FILE of it. A disk
+# that is full leaves no half file that the next make install takes for the
+# admin's, and no half program that init starts.
+whole     = $(1) $(2).new && mv -f $(2).new $(2) || { rm -f $(2).new; exit 1; }
+
 # what the admin has is kept
 install: all			## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(SBIN) $(DOC)/sql $(CONF) \
 	    $(UNITS) $(LIBDIR)/sysusers.d $(LIBDIR)/tmpfiles.d \
 	    $(dir $(BASH) $(ZSH))
-	install $(PROGRAMS) $(DESTDIR)$(SBIN)
+	for p in $(PROGRAMS); do \
+	    $(call whole,install $$p,$(DESTDIR)$(SBIN)/$${p##*/}); done
 	ln -sf popgatectl $(DESTDIR)$(SBIN)/vsmtprelay
 	for m in $(MAN); do \
 	    install -D -m 644 -t $(SHARE)/man/man$${m##*.} $$m || exit 1; done
-	[ -e $(CONF)/popgate.conf ] || \
-	    install -m 644 etc/popgate.conf $(CONF)
+	[ -e $(CONF)/popgate.conf ] || { \
+	    $(call whole,install -m 644 etc/popgate.conf,$(CONF)/popgate.conf); }
 	for u in etc/systemd/*.service; do sed 's|@SBIN@|$(SBIN)|' $$u \
 	    > $(UNITS)/$${u##*/} || exit 1; done
 	install -m 644 etc/systemd/*.timer $(UNITS)
@@ -146,7 +152,7 @@ install: all			## install below $(DESTDIR)$(PREFIX)
 	    for f in etc/$$d/*; do \
 		new=$(DOC)/$$f; own=$(CONF)/$${f#etc/}; \
 		cp $$f $$new || exit 1; \
-		if [ ! -e $$own ]; then cp $$f $$own || exit 1; \
+		if [ ! -e $$own ]; then $(call whole,cp $$f,$$own); \
 		elif ! cmp -s $$f $$own; then \
 		    echo "kept $$own; ours is $$new"; fi; done; done
 	install -D -m 644 -t $(DOC)/etc/exim etc/exim/closed.conf

@@ -10,13 +10,18 @@
 # debootstrap makes, and two copies that are made anew each time the packages
 # are: "build" compiles, twice, and "mail" is a mail server that is booted by
 # systemd-nspawn and plays tests/package/*.sh; a third one is there while
-# tests/package/chroot plays. POPGATE_BARE: a bare system to copy instead of
-# calling debootstrap.
+# tests/package/chroot plays. Beside other stock servers than Postfix and Dovecot
+# only 1-install.sh plays, and under sysvinit and OpenRC only another-init.sh:
+# POPGATE_STACKS says which of the six, all by default.
+# POPGATE_BARE: a bare system to copy instead of calling debootstrap.
+# POPGATE_MADE=1: the packages that were made before, which plays the stacks alone.
 set -eu
 cd "$(dirname "$0")/.."
 release=${1:?which release?}
 top=$PWD
 home=${2:-/var/tmp/popgate-packages-$release}
+stacks=${POPGATE_STACKS-postfix-dovecot sendmail-dovecot postfix-courier \
+    exim-dovecot sysvinit openrc}
 container=
 leader=
 
@@ -84,15 +89,30 @@ if [ ! -e "$home/build" ]; then
 	within "$home/build.new" "rm -rf /root/popgate"
 	mv "$home/build.new" "$home/build"
 fi
-if [ ! -e "$home/mail.0" ]; then
-	say "a mail server"
-	cp -a "$home/bare" "$home/mail.new"
-	installs "$home/mail.new" systemd systemd-sysv dbus postfix \
-	    dovecot-imapd dovecot-pop3d iproute2 python3-minimal sqlite3 \
-	    bash-completion logcheck-database openssl
-	rm -rf "$home/mail.new/root/popgate"
-	mv "$home/mail.new" "$home/mail.0"
+# what is the same in all mail servers
+if [ ! -e "$home/booted.0" ]; then
+	say "a system that boots"
+	cp -a "$home/bare/." "$home/booted.new"
+	installs "$home/booted.new" systemd systemd-sysv dbus iproute2 \
+	    python3-minimal sqlite3 bash-completion logcheck-database openssl
+	mv "$home/booted.new" "$home/booted.0"
 fi
+
+# packages_of STACK - of stock servers, as an admin installs them
+packages_of() {
+	case $1 in
+	postfix-dovecot) echo postfix dovecot-imapd dovecot-pop3d ;;
+	sendmail-dovecot) echo sendmail dovecot-imapd ;;
+	postfix-courier) echo postfix courier-imap ;;
+	exim-dovecot) echo exim4-daemon-light dovecot-imapd ;;
+	sysvinit) echo sysvinit-core inetutils-syslogd procps postfix \
+	    dovecot-imapd iproute2 python3-minimal systemd-standalone-sysusers ;;
+	openrc) echo openrc "$(packages_of sysvinit)" ;;
+	*) echo "package.sh: POPGATE_STACKS: '$1' is not known" >&2; exit 64 ;;
+	esac
+}
+
+for stack in $stacks; do packages_of "$stack" >/dev/null; done
 
 make_packages() {
 	say "make deb, twice"
@@ -130,10 +150,11 @@ make_packages() {
 	dpkg-deb -b old/tree old >/dev/null
 	rm -r old/tree'
 }
-make_packages
+[ -n "${POPGATE_MADE:-}" ] || make_packages
 
 # furnish TREE - with both packages, and what tries them
 furnish() {
+	rm -rf "$1/root/popgate"
 	mkdir -p "$1/root/popgate/build-deb"
 	cp "$home"/build/root/1/popgate/build-deb/popgate_*.deb \
 	    "$1/root/popgate/build-deb"
@@ -144,13 +165,12 @@ furnish() {
 try_without_systemd() {
 	say "installed and purged without systemd"
 	rm -rf "$home/clean"
-	cp -a "$home/bare" "$home/clean"
-	rm -rf "$home/clean/root/popgate"
+	cp -a "$home/bare/." "$home/clean"
 	furnish "$home/clean"
 	within "$home/clean" "cd /root/popgate && sh tests/chroot/clean.sh"
 	rm -rf "$home/clean"
 }
-try_without_systemd
+[ -n "${POPGATE_MADE:-}" ] || try_without_systemd
 
 # boot TREE - by its own systemd, without a network but loopback; sets $leader
 boot() {
@@ -160,16 +180,20 @@ boot() {
 	    >"$home/console" 2>&1 </dev/null &
 	container=$!
 	for i in $(seq 1200); do
-		leader=$(pgrep -P "$container" -x systemd || :)
+		leader=$(pgrep -P "$container" -x 'systemd|init' || :)
 		state=
-		[ -z "$leader" ] || state=$(inside systemctl \
-		    is-system-running 2>/dev/null || :)
+		[ -z "$leader" ] || state=$(inside sh -c '
+		if [ -d /run/systemd/system ]; then
+			exec systemctl is-system-running
+		fi
+		runlevel | grep "[2-5]$" && ! pgrep -x "rc|openrc" &&
+		    echo running' 2>/dev/null | tail -n 1)
 		case $state in running) return ;; degraded) break ;; esac
 		kill -0 "$container" || break
 		sleep 0.1
 	done
 	cat "$home/console"
-	inside systemctl --failed
+	inside systemctl --failed || :
 	exit 1
 }
 inside() {
@@ -177,35 +201,59 @@ inside() {
 	    PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
 	    DEBIAN_FRONTEND=noninteractive "$@"
 }
-# one reboot: the same tree, systemd anew
-reboot() {
-	kill -RTMIN+4 "$leader"
+halt() {
+	if inside test -d /run/systemd/system; then
+		kill -RTMIN+4 "$leader"
+	else
+		inside poweroff
+	fi
 	wait "$container" || :
 	container=
-	boot "$1"
 }
 
-say "a mail server boots"
-rm -rf "$home/mail"
-cp -a "$home/mail.0" "$home/mail"
-furnish "$home/mail"
-# the libraries that it needs: there is no network later
-within "$home/mail" "apt-get -qq update
-apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
-    install /root/popgate/build-deb/popgate_*.deb >/dev/null"
-: >"$home/mail/etc/resolv.conf"
-boot "$home/mail"
-for part in tests/package/*.sh; do
-	part=${part##*/}
-	case $part in lib.sh) continue ;; esac
-	case $part in *-rebooted.sh) say reboot; reboot "$home/mail" ;; esac
-	say "$part"
-	inside sh -c "cd /root/popgate && sh tests/$part" || {
-		inside journalctl -q -n 15 --no-pager
-		exit 1
-	}
+# play STACK PART... - on a mail server that is made anew
+play() {
+	stack=$1; shift
+	say "a mail server boots: $stack"
+	rm -rf "$home/mail"
+	case $stack in
+	sysvinit | openrc) cp -a "$home/bare/." "$home/mail" ;;
+	*) cp -a "$home/booted.0/." "$home/mail" ;;
+	esac
+	# as the installer of Debian does; Sendmail waits a minute for its own name
+	echo mail >"$home/mail/etc/hostname"
+	printf '%s\n' '127.0.0.1 localhost' '::1 localhost' \
+	    "127.0.1.1 mail.example mail $(hostname)" >"$home/mail/etc/hosts"
+	# shellcheck disable=SC2046 # a list of words
+	installs "$home/mail" $(packages_of "$stack")
+	furnish "$home/mail"
+	# the libraries that it needs: there is no network later
+	within "$home/mail" "apt-get -qq update
+	apt-get -qq --no-install-recommends --download-only -o Dpkg::Use-Pty=0 \
+	    install /root/popgate/build-deb/popgate_*.deb >/dev/null"
+	: >"$home/mail/etc/resolv.conf"
+	boot "$home/mail"
+	for part in "$@"; do
+		case $part in
+		*-rebooted.sh | again) say reboot; halt; boot "$home/mail" ;;
+		esac
+		[ "$part" != again ] || part=another-init.sh
+		say "$part"
+		inside sh -c "cd /root/popgate && sh tests/$part $stack" || {
+			inside journalctl -q -n 15 --no-pager ||
+			    inside tail -n 15 /var/log/syslog
+			exit 1
+		}
+	done
+	halt
+}
+
+parts=1-install.sh
+[ -n "${POPGATE_MADE:-}" ] || parts="1-install.sh 2-systemd.sh 3-rebooted.sh"
+for stack in $stacks; do
+	case $stack in sysvinit | openrc) parts="another-init.sh again" ;; esac
+	# shellcheck disable=SC2086 # a list of words
+	play "$stack" $parts
+	parts=1-install.sh
 done
-kill -RTMIN+4 "$leader"
-wait "$container" || :
-container=
 say "all is well on $release"

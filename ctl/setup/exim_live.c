@@ -73,14 +73,16 @@ make_and_check(const char *dir, struct err *err)
 }
 
 /* The daemon's sockets, by their inodes: others are in use when it has started
- * again. Returns how many there are. */
+ * again. Standard output may be journald's and outlives that. Returns how many
+ * there are. */
 static size_t
 sockets_of(pid_t pid, unsigned long v[SOCKETS_MAX])
 {
 	char path[60], name[80];
 	size_t n = 0;
 
-	for (int fd = 0; fd < FDS_MAX && n < SOCKETS_MAX; fd++) {
+	for (int fd = STDERR_FILENO + 1; fd < FDS_MAX && n < SOCKETS_MAX;
+	     fd++) {
 		(void)snprintf(
 		    path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
 		ssize_t len = readlink(path, name, sizeof(name) - 1);

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: ISC
-# Installed beside a stock Postfix and Dovecot: the daemons run, and open
-# nothing; then the story of the demo through the real units, and how long each
-# step took.
+# Installed beside stock servers: the daemons run, and open nothing; then the
+# story of the demo through the real units, and how long each step took.
+#
+#   1-install.sh [STACK]   default: postfix-dovecot
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/servers.sh"
+stack=${1:-postfix-dovecot}
 dialogue() { smtp alice@mail.example "$1" "${2:-192.0.2.66}"; }
 relays() { dialogue friend@remote.example | grep -q ^250; }
 ours() { dialogue alice@mail.example | grep -q ^250; }
@@ -16,15 +19,7 @@ took() {
 make_network
 id alice >/dev/null 2>&1 || useradd -m alice
 echo alice:secret | chpasswd
-if dovecot --version | grep -q '^2\.3'; then
-	echo 'disable_plaintext_auth = no' >/etc/dovecot/local.conf
-else
-	echo 'auth_allow_cleartext = yes' >/etc/dovecot/local.conf
-fi
-postconf -e 'inet_interfaces = all' 'mynetworks = 127.0.0.0/8' \
-    'mydestination = mail.example, localhost' 'inet_protocols = ipv4' \
-    'default_transport = discard:'
-systemctl restart dovecot postfix
+configure "$stack"
 wait_for "the mail server" ours
 
 # autopkgtest has installed it

@@ -25,9 +25,9 @@ has() {
 wait_for() {
 	what=$1; shift
 	i=0
-	until "$@" >/dev/null 2>&1; do
+	until "$@" >/root/waited 2>&1; do
 		i=$((i + 1))
-		[ $i -lt 600 ] || fail "waited for $what: $*"
+		[ $i -lt 600 ] || fail "waited for $what: $*: $(cat /root/waited)"
 		sleep 0.1
 	done
 }
@@ -82,8 +82,12 @@ user, password, source = sys.argv[1:4]
 with socket.create_connection(("192.0.2.1", 143), 60, (source, 0)) as s:
     f = s.makefile("rw", newline="\r\n")
     f.readline()
-    f.write(f"a LOGIN {user} {password}\nb LOGOUT\n"); f.flush()
-    said = f.read()
-    sys.exit("a OK" not in said)
+    f.write(f"a LOGIN {user} {password}\n"); f.flush()
+    said = "*"
+    while said.startswith("*"):
+        said = f.readline()
+    # not sooner: Courier loses what it has read before the login
+    f.write("b LOGOUT\n"); f.flush(); f.read()
+    sys.exit(not said.startswith("a OK"))
 ' "$1" "$2" "${3:-192.0.2.66}"
 }

@@ -59,14 +59,16 @@ class TestInterrupted:
         ready.setup("--undo")
         assert tree("/etc/postfix", "/etc/popgate") == before
 
-    def test_by_control_c(self, ready):
-        """^C while the daemons start: all goes back at once."""
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+    def test_by_a_signal(self, ready, number):
+        """^C, or the terminal is closed, while the daemons start: all goes back
+        at once."""
         child = subprocess.Popen(
             [CTL, "setup", "--apply", "--answer", "trial=skip"],
             stdout=subprocess.PIPE, text=True)
         for line in child.stdout:
             if "starting the daemons" in line:
-                child.send_signal(signal.SIGINT)
+                child.send_signal(number)
                 break
         rest = child.stdout.read()
         assert child.wait() == EX_TEMPFAIL

@@ -8,7 +8,7 @@ files() {
 	find / -xdev \( -path /root -o -path /tmp -o -path /var/tmp \
 	    -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
 	    -o -path /var/lib/dpkg/'*-old' -o -path /var/lib/dpkg/status \
-	    -o -path /var/lib/dpkg/lock'*' -o -path /var/lib/dpkg/triggers \
+	    -o -path /var/lib/dpkg/lock'*' -o -path /var/lib/dpkg/tmp.ci -o -path /var/lib/dpkg/triggers \
 	    -o -path '/etc/*passwd*' -o -path '/etc/*group*' \
 	    -o -path '/etc/*shadow*' -o -path '/etc/sub?id*' -o -path /etc/.pwd.lock \) -prune -o \
 	    ! -type d -printf '%p %y %m %u %g %s %l\n' -o \
@@ -41,6 +41,38 @@ umount -l /usr # this umount is in it
 expect 0 get install "$deb"
 purged
 ok "no room, a read-only /usr: refused, and good when given again"
+
+# Ended half-way, apt, dpkg and its scripts together, as by ^C or a terminal that
+# is closed: the same command, or what apt asks for, goes on from there.
+cat >/root/ender <<'END'
+#!/bin/sh
+# dpkg tells it each state of a package
+while read -r said; do
+	case $said in *popgate*": $STATE") kill -"$SIGNAL" 0 ;; esac
+done
+END
+chmod 755 /root/ender
+SIGNAL='' STATE=''
+export SIGNAL STATE
+for SIGNAL in INT HUP KILL; do
+	for STATE in half-installed unpacked half-configured; do
+		# to its end in spite of it is as well
+		setsid sh -c 'exec apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 \
+		    -o Dpkg::Options::=--status-logger=/root/ender \
+		    install "$1"' sh "$deb" >/root/said 2>&1 &&
+			[ "$SIGNAL" = KILL ] && fail "killed when $STATE, and is good"
+		get install "$deb" >/root/said 2>&1 || {
+			grep -q 'dpkg --configure -a' /root/said ||
+				fail "$SIGNAL when $STATE: $(cat /root/said)"
+			dpkg --configure -a >/dev/null 2>&1 || :
+			expect 0 get install "$deb"
+		}
+		expect 0 dpkg -V popgate
+		expect 0 popgatectl check-config
+		purged
+	done
+done
+ok "ended half-way: good when given again"
 
 # another init: by the scripts, with directories that are gone after a boot
 expect 0 get install "$deb"

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 from . import exim, namespace
@@ -80,8 +81,16 @@ class StockExim(Stock):
         self.before = tree("/etc/exim4", "/etc/popgate")
 
     def start(self):
-        subprocess.run([need("/usr/sbin/exim4", "exim4-daemon-light"), "-bd",
-                        "-q30m"], check=True, capture_output=True)
+        program = need("/usr/sbin/exim4", "exim4-daemon-light")
+        if self.form == "template":
+            # as Debian 13's unit: in the foreground, with journald's socket
+            self.journal, told = socket.socketpair()
+            subprocess.Popen([program, "-bdf", "-q30m"], stdout=told,
+                             stderr=told, stdin=subprocess.DEVNULL)
+            told.close()
+        else:
+            subprocess.run([program, "-bd", "-q30m"], check=True,
+                           capture_output=True)
         self.wait()
         return self
 
