@@ -152,10 +152,6 @@ check_options(struct exam *x)
 	if (acl == NULL || *acl == '\0')
 		add(x, "exim-no-acl", "", NULL,
 		    "acl_smtp_rcpt isn't set: Exim refuses every recipient.");
-	for (size_t i = 0; i < src->options.n; i += 2)
-		if (strstr(src->options.v[i + 1], "@mx_") != NULL)
-			add(x, "exim-mx", "", src->options.v[i],
-			    src->options.v[i + 1]);
 	check_auth(x);
 }
 

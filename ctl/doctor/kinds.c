@@ -73,14 +73,6 @@ const struct finding_kind finding_kinds[] = {
 	    "postconf -c {dir} -e 'smtpd_relay_restrictions = "
 	    "permit_mynetworks, permit_sasl_authenticated, "
 	    "reject_unauth_destination'" RELOAD },
-	{ "postfix-ptr-permits", OPEN,
-	    "The unverified name of a client is whatever the owner of its "
-	    "address writes in his DNS.",
-	    "# name addresses in check_client_access instead; "
-	    "in {file} line {line}\n"
-	    "postconf -c {dir} -e 'smtpd_relay_restrictions = "
-	    "permit_mynetworks, permit_sasl_authenticated, "
-	    "reject_unauth_destination'" RELOAD },
 	{ "postfix-map-digits", OPEN,
 	    "Postfix takes any result of digits only for OK (access(5)), so "
 	    "what looks like a refusal or a time permits.",
@@ -449,11 +441,6 @@ const struct finding_kind finding_kinds[] = {
 	{ "exim-domains-open", OPEN,
 	    "Strangers can send to nearly every domain there is.",
 	    "# in {file}: name the domains,\n"
-	    "    domainlist relay_to_domains = ..." },
-	{ "exim-mx", WARN,
-	    "Anyone can list you as a mail exchanger of his domain and send to "
-	    "it through you.",
-	    "# in {file}: name the domains instead of @mx_...,\n"
 	    "    domainlist relay_to_domains = ..." },
 	{ "exim-proxy-protocol", WARN,
 	    "Whoever is on this list says of himself which address he has, "

@@ -65,6 +65,16 @@ is_foreign_address(const struct postfix_run *run, const char *address)
 	return is_foreign(run, domain);
 }
 
+/* Is it at the domain that the stranger chose? A local part that names it, in
+ * an address that an alias sends elsewhere, leads nowhere. */
+static bool
+is_victims(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at != NULL && strcasestr(at, POSTFIX_VICTIM) != NULL;
+}
+
 static void
 add_ours(struct postfix_run *run, const char *name)
 {
@@ -132,8 +142,7 @@ outcome(struct postfix_run *run, const char *log, const char *const *recipients,
 		seen++;
 		for (size_t i = 0; i < n && *foreign_r == -1; i++)
 			if (leaves && is_foreign_address(run, to) &&
-			    (strcasestr(to, POSTFIX_VICTIM) != NULL ||
-				strcasecmp(to, from) == 0) &&
+			    (is_victims(to) || strcasecmp(to, from) == 0) &&
 			    (strcasecmp(from, recipients[i]) == 0 || n == 1))
 				*foreign_r = (int)i;
 	}
@@ -357,6 +366,9 @@ ask_clients(struct search *x, const struct postfix_client *stranger)
 		x->client.name = s->names.v[i];
 		ask_one(x, s->senders.v[0], s->recipients.v[0]);
 	}
+	x->client = *stranger;
+	x->client.name = STAGE_NO_NAME;
+	ask_one(x, s->senders.v[0], s->recipients.v[0]);
 }
 
 static void
@@ -371,6 +383,22 @@ ask_helos(struct search *x, const struct postfix_client *stranger)
 		x->client = *stranger;
 		x->client.helo = s->helos.v[i];
 		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
+/* A rule that wants one name in HELO and one sender. */
+static void
+ask_helos_senders(struct search *x, const struct postfix_client *stranger)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+	const struct string_list one = first_of(&s->recipients, 1);
+
+	if (!x->run->spec->thorough && s->helos.n * s->senders.n > PAIRS)
+		return;
+	for (size_t i = 1; i < s->helos.n && !is_over(x); i++) {
+		x->client = *stranger;
+		x->client.helo = s->helos.v[i];
+		ask_all(x, &s->senders, &one);
 	}
 }
 
@@ -435,6 +463,8 @@ search(struct search *x)
 	ask_forms(x);
 	if (x->run->spec->thorough || s->senders.n * s->recipients.n <= PAIRS)
 		ask_all(x, &s->senders, &s->recipients);
+	if (x->n == 0)
+		ask_helos_senders(x, &stranger);
 }
 
 /* --- all of it --- */
