@@ -260,6 +260,9 @@ const struct finding_kind finding_kinds[] = {
 	{ "sendmail-config-writable", WARN,
 	    "Any local user can make this server an open relay by one line.",
 	    "chmod o-w {value}" },
+	{ "sendmail-rehearsed", INFO,
+	    "What a private copy of this server was asked, as any stranger can ask.",
+	    "popgatectl doctor --mta sendmail" },
 	{ "sendmail-not-understood", INFO,
 	    "The doctor can't tell what this does; look at it yourself.",
 	    "grep -n . {file}" },
@@ -391,8 +394,12 @@ const struct finding_kind finding_kinds[] = {
 	{ "exim-config-writable", WARN,
 	    "Any local user can make this server an open relay by one line.",
 	    "chmod o-w {value}" },
+	{ "exim-rehearsed", INFO,
+	    "What a private copy of this server was asked, as any stranger can ask.",
+	    "popgatectl doctor --mta exim" },
 	{ "exim-not-understood", INFO,
-	    "The doctor reads the file, and doesn't run what is in it.",
+	    "What wasn't asked isn't known to be closed.",
+	    "popgatectl doctor --mta exim --thorough\n"
 	    "# ask the running server, which relays nothing by it:\n"
 	    "popgatectl doctor --mta exim --probe\n"
 	    "# or Exim itself, as the client 203.0.113.1, line by line:\n"
