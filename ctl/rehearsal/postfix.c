@@ -17,6 +17,7 @@
 
 enum {
 	BUDGET_MS = 60000,
+	CURE_MS = 120000, /* for all causes and cures: the timer waits */
 	THOROUGH_MS = 900000,
 	BATCH = 100, /* recipients in a connection */
 	FORMS = 512,
@@ -561,11 +562,42 @@ open_stage(struct postfix_run *run, struct err *err)
 	return stage_open(&spec, &run->stage, err);
 }
 
+/* What each service takes from strangers. */
+static void
+search_all(struct postfix_run *run, struct search *x)
+{
+	for (size_t i = 0; i < run->spec->n_services; i++) {
+		x[i].run = run;
+		x[i].s = run->spec->services[i];
+		run->at = x[i].s->name;
+		search(&x[i]);
+		if (!x[i].judged && clock_monotonic_ms() < run->until_ms)
+			hear_why(run);
+	}
+}
+
+/* The causes of what was taken, and what closes it. Last, since a Postfix that
+ * says each step answers slowly. */
+static int
+cure_all(struct postfix_run *run, const struct search *x, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + CURE_MS;
+
+	for (size_t i = 0; i < run->spec->n_services; i++)
+		for (size_t k = 0; k < x[i].n; k++)
+			if (clock_monotonic_ms() >= until_ms)
+				run->r->uncured++;
+			else if (postfix_cure(run, &x[i].shown[k], err) == -1)
+				return -1;
+	return 0;
+}
+
 int
 postfix_rehearse(const struct postfix_rehearsal_spec *spec,
     struct postfix_rehearsal *r, struct err *err)
 {
 	struct postfix_run run = { .spec = spec, .pf = spec->pf, .r = r };
+	struct search *x = NULL;
 	int rc = -1;
 
 	*r = (struct postfix_rehearsal){ 0 };
@@ -580,30 +612,19 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		goto out;
 	run.until_ms =
 	    clock_monotonic_ms() + (spec->thorough ? THOROUGH_MS : BUDGET_MS);
-	rc = 0;
-	for (size_t i = 0; i < spec->n_services && rc == 0; i++) {
-		struct search *x = calloc(1, sizeof(*x));
-
-		if (x == NULL) {
-			err_nomem(err, "a rehearsal", sizeof(*x));
-			rc = -1;
-			break;
-		}
-		x->run = &run;
-		x->s = spec->services[i];
-		run.at = x->s->name;
-		search(x);
-		if (!x->judged)
-			hear_why(&run);
-		for (size_t k = 0; k < x->n && rc == 0; k++)
-			rc = postfix_cure(&run, &x->shown[k], err);
-		free(x);
+	x = calloc(spec->n_services + 1, sizeof(*x));
+	if (x == NULL) {
+		err_nomem(err, "a rehearsal", sizeof(*x));
+		goto out;
 	}
+	search_all(&run, x);
 	r->complete = clock_monotonic_ms() < run.until_ms;
+	rc = cure_all(&run, x, err);
 	r->tables = run.seeds.tables;
 	r->entries = run.seeds.entries;
 	r->said = run.seeds.said;
 out:
+	free(x);
 	progress_end(&run.progress);
 	stage_close(&run.stage);
 	postfix_seeds_release(&run.seeds);

@@ -12,7 +12,12 @@
 #include "ctl/rehearsal/postfix_run.h"
 #include "ctl/stage/stage.h"
 
-enum { TRIES = 4, SCRIPT = 3200, PLACE = 500 };
+enum {
+	TRIES = 4,
+	SCRIPT = 3200,
+	PLACE = 500,
+	FIXES_MAX = 8 /* that are looked for */
+};
 
 /* Where the cause stands. */
 struct place {
@@ -626,7 +631,12 @@ postfix_cure(
 		if (!is_known(&run->r->findings, &p, cause, why) &&
 		    postfix_run_leaves(run, shown->mail.recipient))
 			rc = add(run, shown, &p, why,
-			    find_fix(run, shown, cause, &p), err);
+			    run->r->findings.n < FIXES_MAX
+				? find_fix(run, shown, cause, &p)
+				: strdup(
+				      "# put the first ones right, then ask again:\n"
+				      "popgatectl doctor --mta postfix"),
+			    err);
 	}
 	free(cause);
 	return rc;
