@@ -49,7 +49,8 @@ struct within {
 		const char *table, *pattern; /* in the log; or NULL */
 	} v[DEPTH];
 	size_t n;
-	bool in; /* a list that decides on recipients */
+	unsigned in; /* lists that decide on recipients: one, and those that a
+		      * table of it names */
 	bool begun; /* such a list, before now */
 };
 
@@ -101,7 +102,7 @@ take_class(struct postfix_cause *all, const struct within *w, const char *text)
 	const char *at = strstr(text, " class=");
 
 	if (at != NULL && at < text + strcspn(text, "\n") &&
-	    (!w->begun || (w->in && *all->class == '\0')))
+	    (!w->begun || (w->in > 0 && *all->class == '\0')))
 		copy(all->class, at + 7, strcspn(at + 7, " \n"));
 }
 
@@ -121,13 +122,17 @@ take_network(struct within *w, const char *text)
 static void
 take_line(struct postfix_cause *all, struct within *w, const char *text)
 {
-	if (begins(text, ">>> START Recipient address RESTRICTIONS"))
-		*w = (struct within){ .in = true, .begun = true };
-	else if (begins(text, ">>> END "))
-		w->in = false;
+	if (begins(text, ">>> START Recipient address RESTRICTIONS")) {
+		if (w->in++ == 0)
+			*w = (struct within){ .in = 1, .begun = true };
+		all->whole = false;
+	} else if (begins(text, "disconnect from "))
+		all->whole = true;
+	else if (begins(text, ">>> END Recipient address RESTRICTIONS"))
+		w->in -= w->in > 0;
 	else if (begins(text, "check_table_result: "))
 		w->v[w->n].table = text + 20;
-	else if (w->in && begins(text, "generic_checks: name="))
+	else if (w->in > 0 && begins(text, "generic_checks: name="))
 		take_restriction(all, w, text + 21);
 	else if (begins(text, "match_host"))
 		take_network(w, text);

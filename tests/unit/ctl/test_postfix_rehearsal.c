@@ -69,11 +69,13 @@ test_cause(void **state)
 		    .want_class = "relay" },
 		{ .name = "a table's value of several restrictions",
 		    .log = RELAY BEGIN EVAL("check_sender_access") S
-		    "check_table_result: texthash:/s reject_non_fqdn_sender, permit friend.test\n" EVAL(
+		    "check_table_result: texthash:/s reject_non_fqdn_sender, permit friend.test\n" S
+		    ">>> START Sender address RESTRICTIONS <<<\n" EVAL(
 			"reject_non_fqdn_sender")
 			CHECK("reject_non_fqdn_sender", "0") EVAL("permit")
-			    CHECK("permit", "1")
-				CHECK("check_sender_access", "1") END,
+			    CHECK("permit", "1") S
+		    ">>> END Sender address RESTRICTIONS <<<\n" CHECK(
+			"check_sender_access", "1") END,
 		    .want_restriction = "check_sender_access",
 		    .want_table = "texthash:/s",
 		    .want_value = "reject_non_fqdn_sender, permit",
@@ -121,6 +123,30 @@ test_cause(void **state)
 	}
 }
 
+/* The log comes after the answer, in pieces. */
+static void
+test_whole(void **state)
+{
+	static const char log[] = S
+	    "disconnect from another\n" RELAY BEGIN EVAL("check_sender_access")
+		S
+	    "check_table_result: texthash:/s reject_x, permit a.test\n" EVAL(
+		"permit") CHECK("permit", "1") CHECK("check_sender_access", "1")
+		END S "disconnect from host[203.0.113.5] quit=1\n";
+	char part[sizeof(log)];
+	struct postfix_cause got;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(log); n++) {
+		(void)snprintf(part, sizeof(part), "%.*s", (int)n, log);
+		postfix_trace_read(part, &got);
+		if (got.whole && *got.class != '\0' &&
+		    strstr(part, "RESTRICTIONS") != NULL)
+			assert_string_equal(got.table, "texthash:/s");
+	}
+	assert_true(got.whole);
+}
+
 static void
 test_leaves(void **state)
 {
@@ -148,9 +174,12 @@ test_leaves(void **state)
 	TEN("ma")                                                             \
 	TEN("mb")                                                             \
 	TEN("mc")                                                             \
-	TEN("md") TEN("me") TEN("mf") TEN("mg") TEN("na") TEN("nb") TEN("nc") \
-	    TEN("nd") TEN("ne") TEN("nf") TEN("ng") TEN("oa") TEN("ob")       \
-		TEN("oc") TEN("od") TEN("oe") TEN("of") TEN("og")
+	TEN("md")                                                             \
+	TEN("me")                                                             \
+	TEN("mf")                                                             \
+	TEN("mg") TEN("na") TEN("nb") TEN("nc") TEN("nd") TEN("ne") TEN("nf") \
+	    TEN("ng") TEN("oa") TEN("ob") TEN("oc") TEN("od") TEN("oe")       \
+		TEN("of") TEN("og")
 
 static void
 test_seeds(void **state)
@@ -285,6 +314,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cause),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_sorts),
