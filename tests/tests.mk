@@ -213,8 +213,9 @@ bench:				## measure the milter against a bare filter
 bench-postfix:			## measure what popgate costs a real Postfix (as root)
 bench-ctl:			## measure popgatectl on large tables
 bench-collector:		## measure parser and collector
+bench-report:			## measure a report of ten million decisions (3 GB)
 bench-share:			## measure what sharing between machines costs
-bench bench-postfix bench-ctl bench-collector bench-share: bench-build
+bench bench-postfix bench-ctl bench-collector bench-report bench-share: bench-build
 bench:
 	$(PYTHON) tests/bench/bench.py --build $(BUILD)
 	$(BUILD)/bench/bench_limiter $(BUILD)/bench
@@ -231,6 +232,8 @@ bench-collector:
 	rm -f $(BUILD)/bench/maillog
 	-$(PYTHON) tests/bench/bench_collector.py \
 	    --build $(abspath $(BUILD)) --dir $(abspath $(BUILD))/bench
+bench-report:
+	$(PYTHON) tests/bench/bench_report.py --build $(BUILD)
 bench-share:
 	$(PYTHON) tests/bench/bench_share.py --build $(BUILD)
 
