@@ -294,7 +294,7 @@ alarms(struct collect *c)
 		(void)store_each_quiet(c->store, c->now, say_quiet, c, NULL);
 }
 
-/* Nothing of ours is later than now. */
+/* The clock was set back: no time of a source may lie ahead of it. */
 static void
 set_back(struct collect *c)
 {

@@ -193,7 +193,7 @@ settle_source(struct collect *c, const char *name, struct err *err)
 	return store_source_save(c->store, &row, err);
 }
 
-/* What was followed under another configuration counts by this one. */
+/* Sessions that were followed under another configuration count by this one. */
 static int
 settle_sessions(struct collect *c, struct err *err)
 {
@@ -203,8 +203,8 @@ settle_sessions(struct collect *c, struct err *err)
 }
 
 /* Give each configured source its row, and a stream that is required, and
- * delete the rows of others: a row that nobody updates holds back policy row 12
- * for ever, and a missing one doesn't hold it back at all. */
+ * delete the rows of others: a row that nobody updates would make policy row 12
+ * match for ever, and a missing one never makes it match. */
 static int
 settle_sources(struct collect *c, struct err *err)
 {

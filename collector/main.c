@@ -38,7 +38,7 @@ static const char usage[] =
 static struct daemon_options opt = { .ident = "popgate-collector",
 	.usage = usage };
 
-/* They may read logs. */
+/* The groups that may read logs. */
 static const char *const log_groups[] = { "adm", "systemd-journal", NULL };
 
 static void

@@ -144,7 +144,7 @@ target_empty(struct target *t, struct err *err)
 	return 0;
 }
 
-/* What can't be kept fresh must not go on permitting. */
+/* A file that can't be kept fresh must not go on permitting. */
 static void
 empty_outdated(struct mirror *m)
 {

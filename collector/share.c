@@ -207,7 +207,7 @@ works(struct share *s)
 
 /* --- the thread --- */
 
-/* What can be done without waiting. Returns false when it is time to wait. */
+/* Do all that needs no waiting. Returns false when it is time to wait. */
 static bool
 turn(struct share *s)
 {

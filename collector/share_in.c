@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* The half of share.h that reads the stream. Nothing of what no key of ours has
- * sealed is looked at. */
+/* The half of share.h that reads the stream: an entry counts only if one of our
+ * keys sealed it (share_open()), its date isn't ahead of our clock (take()) and
+ * its number wasn't read before (take_login()). A gap in the numbers shows what
+ * was withheld (take_hello()). Refused entries are counted by enum
+ * share_refusal. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,7 +186,7 @@ take_login(
 }
 
 /* The machine has published logins up to e->number, and the stream has them in
- * order: what didn't come, was kept from us. */
+ * order: what is missing was withheld. */
 static int
 take_hello(
     struct share *s, const struct share_entry *e, int64_t now, struct err *err)
@@ -227,7 +230,7 @@ take_relayed(
 	return store_relayed_take(s->store, &r, err);
 }
 
-/* What this machine has published itself: what is relayed under the outbox's
+/* Has this machine published it itself? Relays are published under the outbox's
  * name. */
 static bool
 is_own(const struct share *s, const struct share_entry *e)

@@ -12,7 +12,7 @@
 #include "common/db/audit.h"
 #include "common/db/store.h"
 
-/* What is put together for one transaction of Redis. */
+/* The entries of one transaction of Redis. */
 struct batch_out {
 	struct share *s;
 	size_t n;
@@ -163,9 +163,9 @@ mark_told(struct batch_out *b, struct err *err)
 	return 0;
 }
 
-/* A word is told again by the machine that notices first that the stream, which
- * is kept for two windows, will soon hold it no longer: not by all at once, so
- * each waits as long as its name says, 1 to 1.5 windows. */
+/* The stream is kept for two windows. The machine that first notices that it
+ * will soon hold a word no longer tells the word again. To spread this, each
+ * machine waits 1 to 1.5 windows, by its name. */
 static int64_t
 told_before(const struct share *s, int64_t now)
 {

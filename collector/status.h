@@ -2,7 +2,7 @@
 /* status - what the collector says on its pages for monitoring (health.h).
  * Other threads than the collector's serve them: they look at the table
  * themselves, and at what the collector told last, so that a loop that hangs
- * shows. */
+ * shows. How to add a metric: docs/HACKING.md, "Adding a metric". */
 #ifndef POPGATE_COLLECTOR_STATUS_H
 #define POPGATE_COLLECTOR_STATUS_H
 

@@ -84,7 +84,7 @@ int command_line(struct ctl *ctl, int argc, char **argv);
 int ctl_fail(const struct ctl *ctl, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for what a module said; the code follows from err. */
+/* ctl_fail() for a module's error; the exit code follows from err. */
 int ctl_fail_err(const struct ctl *ctl, const struct err *err);
 
 /* Read the configuration. Returns 0, or an exit status after having said

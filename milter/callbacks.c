@@ -256,7 +256,7 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
 	/* libmilter hangs up, and the MTA does what it does without us */
 	if (s == NULL)
 		return SMFIS_REJECT;
-	/* only a reply can say no; of the steps this is the connection's own */
+	/* refusing the connection needs a reply to CONNECT */
 	if (s->over_limit)
 		*steps_r &= ~(unsigned long)SMFIP_NR_CONN;
 	s->steps = *steps_r;
@@ -448,8 +448,8 @@ request_of(
 }
 
 /* Accept a recipient, whose row (NULL: it has none) waits for DATA. A relay
- * without a row can't be made durable, and in a message that lost some it would
- * hold up the others at DATA. */
+ * without a row can't be made durable. In a message that has lost rows, one more
+ * relay would make DATA fail for the others. */
 static sfsistat
 accept_recipient(SMFICTX *ctx, struct session *s, const char *rcpt, bool relay,
     struct audit_row *row)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* callbacks - what happens at each SMTP step: milter events in, verdicts out.
- * Asks the gate at RCPT (gate_decide()), and waits for the audit at DATA
- * (gate_commit()). */
+/* callbacks - what happens at each SMTP step: milter events in, verdicts out, by
+ * gate_decide() at RCPT, and DATA's wait for the audit's disk by gate_commit().
+ */
 #ifndef POPGATE_CALLBACKS_H
 #define POPGATE_CALLBACKS_H
 

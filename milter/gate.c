@@ -458,8 +458,8 @@ gate_decide(const struct gate_config *gc, const struct gate_request *req,
 	if (answer->monitored)
 		answer->decision.verdict =
 		    verdict_monitored(answer->decision.verdict);
-	/* what the milter sees and accepts, the MTA has let through by itself
-	 */
+	/* In observe mode the MTA let through what the milter sees: there an
+	 * accept stays one. */
 	if (gc->cfg->relay.mode == RELAY_OBSERVE && !answer->local &&
 	    req->channel != CHANNEL_MILTER &&
 	    answer->decision.verdict == VERDICT_ACCEPT)
@@ -539,7 +539,8 @@ gate_row(const struct gate_config *gc, const struct gate_request *req,
 		.recipient = req->q.recipient,
 		.auth_user = answer->auth_user,
 		.login_user = answer->login_users,
-		.certificate = answer->decision.reason == REASON_CERTIFICATE &&
+		.certificate = reason_basis(answer->decision.reason) ==
+			    BASIS_CERTIFICATE &&
 			req->q.certificate != NULL
 		    ? certificate_name(req->q.certificate)
 		    : NULL,

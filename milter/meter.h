@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* meter - what the milter's threads count while they work: an atomic addition
- * a decision, and two readings of the clock where metrics are wanted. */
+ * a decision, and two readings of the clock where metrics are wanted.
+ * meter_metrics() prints them. How to add one: docs/HACKING.md, "Adding a
+ * metric". */
 #ifndef POPGATE_METER_H
 #define POPGATE_METER_H
 

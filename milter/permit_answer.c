@@ -78,7 +78,7 @@ permit_peer_end(struct permit_peer *peer)
 	count_unasked(peer);
 }
 
-/* What the session proved by its certificate, in c; NULL: nothing. */
+/* The certificate that the session proved, in c; NULL: none. */
 static const struct certificate *
 certificate(const struct protocol_request *req, struct certificate *c)
 {
@@ -286,22 +286,28 @@ gate_request_of(const struct protocol_request *req,
 	return ask;
 }
 
-/* Does a client that may relay pass the list that asks? Who came by SMTP AUTH
- * or from a trusted network meets what the admin's own lists say of these, and
- * is let through only where relaying itself is decided. */
+/* Does a client that may relay pass the list that asks? An admin's own lists
+ * may treat clients with SMTP AUTH or from a trusted network otherwise. So
+ * these pass only where relaying itself is decided. */
 static bool
 passes(enum protocol_list list, enum reason reason)
 {
-	switch (list) {
-	case LIST_UNKNOWN:
-	case LIST_RELAY:
+	if (list == LIST_UNKNOWN || list == LIST_RELAY)
 		return true;
-	case LIST_RECIPIENT:
-		return reason != REASON_AUTHENTICATED;
-	default:
-		return reason != REASON_AUTHENTICATED &&
-		    reason != REASON_TRUSTED_NETWORK;
+	switch (reason_basis(reason)) {
+	case BASIS_AUTH:
+		return false;
+	case BASIS_NETWORK:
+		return list == LIST_RECIPIENT;
+	case BASIS_NOTHING:
+	case BASIS_NO_LOGIN:
+	case BASIS_HELD_BACK:
+	case BASIS_RECIPIENT:
+	case BASIS_CERTIFICATE:
+	case BASIS_LOGIN:
+		break;
 	}
+	return true;
 }
 
 static enum protocol_answer
@@ -357,7 +363,7 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 	struct audit_row *row = leave_it ? NULL : gate_row(gc, &ask, &a);
 	bool ok = row != NULL || !permit_it;
 
-	if (permit_it && a.decision.reason == REASON_CERTIFICATE)
+	if (permit_it && reason_basis(a.decision.reason) == BASIS_CERTIFICATE)
 		hand_over(peer, req, &ask.q.client);
 	if (row != NULL)
 		ok = submit(peer, req, gc, row, permit_it, reply);

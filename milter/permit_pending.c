@@ -11,7 +11,7 @@
 #include "common/base/guarded.h"
 #include "common/base/siphash.h"
 
-/* What was lost is remembered for longer than any SMTP session lasts. */
+/* Lost rows are remembered for longer than any SMTP session lasts. */
 enum { BUCKETS = 4096, TRIES = 8, LOST_MS = 7 * 86400 * 1000, GIVEN_UP = 64 };
 
 static struct {
@@ -135,7 +135,8 @@ permit_pending_add(
     struct permit_pending *m, uint64_t ticket, const char *recipient)
 {
 	assert(ticket != 0);
-	/* what lies between is others': don't let them be held against it */
+	/* Tickets between ours are other messages': once ours are durable, the
+	 * range begins again. */
 	if (m->first == 0 || owed.state(m->first, m->last) == AUDIT_DURABLE)
 		m->first = ticket;
 	m->last = ticket;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* reload - changes reach the running milter: popgate.conf at a reload, the
- * lists (relay.local_domains, relay.sender_addresses) as soon as the files they
- * were read from change. The main thread's. */
+/* reload - changes reach the running milter: popgate.conf at a reload (SIGHUP or
+ * SIGUSR1), and the lists (relay.local_domains, relay.sender_addresses) as soon
+ * as the files change that they were read from. The main thread's. */
 #ifndef POPGATE_RELOAD_H
 #define POPGATE_RELOAD_H
 
@@ -15,9 +15,8 @@ void reload_warn(const struct gate_config *gc, bool sure);
 
 /* Read the configuration at path again and put it into force. A bad one is
  * logged, and the old one stays; so do settings that need a restart, which are
- * named in the log. Tells systemd and the status page. After
- * reload_watch_lists().
- */
+ * named in the log. Tells systemd and the status page. Needs one earlier call of
+ * reload_watch_lists(). */
 void reload_now(const char *path);
 
 /* Watch the files that the lists of the newest configuration came from. */

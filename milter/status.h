@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* status - what the milter says on its pages for monitoring (health.h). */
+/* status - what the milter says on its pages for monitoring (health.h); meter.c
+ * prints the counts. How to add a metric: docs/HACKING.md, "Adding a metric". */
 #ifndef POPGATE_MILTER_STATUS_H
 #define POPGATE_MILTER_STATUS_H
 

@@ -212,9 +212,9 @@ deny(const struct config *cfg, const struct offender *who, int64_t now)
 	return now + cfg->limits.deny_for_s;
 }
 
-/* Log a breach, deny its subject, and record it in the audit: once each time
- * that the subject goes over, and once more when it is denied only later, since
- * nobody is denied for what isn't sent yet. */
+/* Log a breach and record it in the audit: once each time that the subject goes
+ * over a limit, and once more when sent mail alone exceeds it. Only then is the
+ * subject denied: nobody is denied for mail that isn't sent yet. */
 static void
 breach(const struct config *cfg, const struct throttle_recipient *r,
     const struct limiter_event *ev, const struct limiter_breach *b)

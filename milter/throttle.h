@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* throttle - the limits in force: the limiter, with what the audit remembers
- * at start, the time of day, the log, and automatic denials. Any thread, once
- * it is started. */
+/* throttle - the limits in force: the limiter, with what the audit remembers at
+ * start, a monotonic clock (limiter_now()), the log, and automatic denials,
+ * which end by Unix time. Any thread, once it is started. */
 #ifndef POPGATE_THROTTLE_H
 #define POPGATE_THROTTLE_H
 

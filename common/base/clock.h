@@ -13,7 +13,7 @@ int64_t clock_now_ms(void);
 /* Milliseconds and nanoseconds that only go forward. */
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_ns(void);
-/* The same, cheaper, and up to a tick of the kernel (4-10 ms) old. */
+/* clock_monotonic_ms(), cheaper, and up to a kernel's tick (4-10 ms) old. */
 int64_t clock_coarse_ms(void);
 
 enum { CLOCK_TEXT_MAX = 48 };

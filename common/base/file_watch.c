@@ -14,7 +14,7 @@ enum { PATH_BYTES = 4200 };
 static const char *const suffixes[] = { "", ".db", ".lmdb", ".cdb", ".pag" };
 enum { SUFFIXES = sizeof(suffixes) / sizeof(*suffixes) };
 
-/* What is seen of a file from outside; all zero when it isn't there. */
+/* A file as stat(2) shows it; all zero when it isn't there. */
 struct mark {
 	dev_t dev;
 	ino_t ino;

@@ -19,7 +19,7 @@ struct growth {
 /* Say what the count is now; every second or so. */
 void growth_note(struct growth *r, int64_t now_ms, uint64_t total);
 
-/* What was added in the minute before now_ms (or since the first note). */
+/* The growth in the minute before now_ms (or since the first note). */
 uint64_t
 growth_per_minute(const struct growth *r, int64_t now_ms, uint64_t total);
 

@@ -11,7 +11,8 @@
  * C has no name for "the mutex beside this field" that clang 14 to 19 would
  * understand. So the mutex of a file's variables is a variable, too. Where each
  * object has its own mutex, a comment says which fields it guards, and the
- * functions that touch these say REQUIRES(object->mtx). */
+ * functions that touch these say REQUIRES(object->mtx). Every mutex is a leaf,
+ * with few exceptions: docs/ARCHITECTURE.md, "Lock order". */
 #ifndef POPGATE_GUARDED_H
 #define POPGATE_GUARDED_H
 
@@ -87,7 +88,7 @@ mutex_wait(struct mutex *m, pthread_cond_t *cond) REQUIRES(m)
 	(void)pthread_cond_wait(cond, &m->native);
 }
 
-/* The same, at most until a time of CLOCK_MONOTONIC (clock_deadline()). Returns
+/* Wait at most until a time of CLOCK_MONOTONIC (clock_deadline()). Returns
  * false when that has come. */
 static inline bool
 mutex_wait_until(struct mutex *m, pthread_cond_t *cond,

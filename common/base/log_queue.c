@@ -19,7 +19,7 @@ enum {
 	SAY_EVERY_MS = 10000
 };
 
-/* What stands before each line's text in the ring. */
+/* The header before each line's text in the ring. */
 struct head {
 	int64_t at;
 	uint32_t len;

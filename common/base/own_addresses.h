@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* own - the machine's own addresses and its gateways: nobody who comes from
- * there is a client in its own right (a webmail, a proxy, a NAT). */
-#ifndef POPGATE_OWN_H
-#define POPGATE_OWN_H
+/* own_addresses - the machine's own addresses and its default gateways: what
+ * comes from there (a webmail, a proxy, a NAT) is no client in its own right. */
+#ifndef POPGATE_OWN_ADDRESSES_H
+#define POPGATE_OWN_ADDRESSES_H
 
 #include "common/base/addr.h"
 

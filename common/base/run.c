@@ -204,7 +204,7 @@ end(int *fd)
 	*fd = -1;
 }
 
-/* What stands ready in its output. false: it can't be kept. */
+/* Read the output that is ready. false: it can't be kept. */
 static bool
 take_output(struct child *c, struct err *err)
 {

@@ -27,8 +27,8 @@ enum {
 char *
 run_read(char *const argv[], const char *input, int timeout_s, struct err *err);
 
-/* The same without input, and what it prints goes into an open file, however
- * much it is. Returns 0, or -1 with err. */
+/* Run it without input; its output goes into an open file, however much it is.
+ * Returns 0, or -1 with err. */
 int run_write(char *const argv[], int fd, int timeout_s, struct err *err);
 
 #endif

@@ -94,7 +94,8 @@ struct config {
 	} audit;
 	struct {
 		char *listen; /* "" none */
-		char *user; /* "" stay who we are */
+		/* whom a daemon that root starts becomes; "": popgate */
+		char *user;
 		char *group; /* of the Unix sockets; "" ours */
 		mode_t mode;
 		char *status; /* "" none */
@@ -146,7 +147,7 @@ struct config {
 		char *collector_behind;
 	} reply;
 	struct {
-		char *user; /* "" stay who we are */
+		char *user; /* likewise; "": popgate-collector */
 		char *status; /* "" none */
 		struct config_source *sources;
 		size_t n_sources;

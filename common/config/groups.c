@@ -35,8 +35,8 @@ member_text(struct config *cfg, config_setting_t *group, const char *name,
 	return 0;
 }
 
-/* What a source's own member says: file, socket, ... false when it says
- * nothing that is known. *where_r is borrowed. */
+/* Read the member that names a source's kind: file, socket, ... false when
+ * there is no known one. *where_r is borrowed. */
 static bool
 source_kind(
     const config_setting_t *s, enum source_kind *kind_r, const char **where_r)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* keys - the table of keys: popgate.conf(5) as data. */
+/* keys - the table of keys: popgate.conf(5) as data. What two keys must be to
+ * each other (mailers, mirror, the key of share) is checked in config.c. */
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>

@@ -42,7 +42,7 @@ enum reply_word reply_word_at(const char *text, size_t *len_r);
 /* For the configuration: NULL when value is a good template, else what was
  * expected. Printable ASCII, at most 400 bytes, known names in braces. */
 const char *reply_check(const char *value);
-/* The same, where "" is good too. */
+/* reply_check() for a template that may be empty. */
 const char *reply_check_hint(const char *value);
 
 #endif

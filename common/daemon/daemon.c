@@ -345,7 +345,7 @@ daemon_fail(const struct daemon_options *opt, int code, const char *why)
 	(void)snprintf(
 	    text, sizeof(text), "%s%s", why, daemon_memory_advice(why, advice));
 	log_msg(LOG_ERR, "%s", text);
-	/* nor does it wait for whoever started it to read this */
+	/* like the log, stderr isn't waited for */
 	if (opt->quiet && poll(&p, 1, LOG_STOP_MS) == 1)
 		(void)fprintf(stderr, "%s: %s\n", opt->ident, text);
 	daemon_log_end();

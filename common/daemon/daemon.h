@@ -49,7 +49,7 @@ void daemon_ready(void);
 struct daemon_user {
 	const char *key; /* "milter.user" */
 	const char *value; /* what the configuration says; "": it doesn't */
-	const char *usual; /* then this one, if there is such a user */
+	const char *usual; /* then this one, which must exist */
 	/* groups that it gets beside its own, where this system has them, so
 	 * that the user need not be made a member of them; ended by NULL */
 	const char *const *groups;

@@ -18,7 +18,7 @@
 
 enum { RETRY_MS = 1000 };
 
-/* What health_open() shall serve, and does unless http is NULL. */
+/* A page that health_open() is to serve; http is NULL while it does not. */
 struct served {
 	const char *key;
 	char listen[LISTEN_PATH_MAX + 100]; /* "" not wanted */

@@ -457,7 +457,8 @@ enqueue(struct audit *a, struct audit_row *list, bool urgent, bool sync)
 {
 	bool room = a->queued + list->n <= (uint64_t)a->opt.queue;
 
-	/* one for a message whose rows were given room: not kept out */
+	/* ROW_GIVING_UP and later kinds concern rows that have room already:
+	 * they are always let in. */
 	if (a->stop || (!room && list->kind < ROW_GIVING_UP))
 		return 0;
 	struct audit_row *last = list->last;

@@ -178,7 +178,7 @@ void audit_count_local(
  * these clients may have used. */
 const char *audit_kind(bool is_user, bool by_login);
 
-/* That one went over a limit. NULL means none. */
+/* A breach: a client or user went over a limit. NULL means none. */
 struct audit_breach {
 	int64_t at_ms;
 	bool is_user, by_login;
@@ -265,7 +265,7 @@ int audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
     bool (*fn)(void *arg, int64_t id, int64_t count, int64_t last_ms),
     void *arg, struct err *err);
 
-/* Which relays audit_each_relayed() walks. */
+/* The relays that audit_each_relayed() is to walk. */
 struct audit_relayed {
 	int64_t since_ms;
 	/* About so many of the newest rows of the file are looked at. */

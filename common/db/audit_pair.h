@@ -23,7 +23,7 @@ struct audit_pair_key {
 	const char *recipient; /* with or without <>; "": not told */
 };
 
-/* What the permit channel recorded of it. */
+/* The permit channel's row of a recipient. */
 struct audit_pair {
 	uint64_t number; /* of the row; 0: counted only */
 	bool found; /* by audit_pairs_take() */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What of the audit's file is deleted: what is older than audit.keep, and what
- * is too much for audit.max_size. */
+/* Deletes rows of the audit that are older than audit.keep, and those for which
+ * audit.max_size has no room. */
 #include <inttypes.h>
 #include <stdio.h>
 

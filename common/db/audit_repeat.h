@@ -12,7 +12,7 @@
 
 enum { REPEAT_ROWS = 10, REPEAT_MS = 60000 };
 
-/* What makes two refusals the same. */
+/* Two refusals are the same when all of this is equal. */
 struct repeat_key {
 	const char *client; /* as text; an IPv6 network of 64 bits is one */
 	const char *auth_user, *login_user;

@@ -281,7 +281,7 @@ put(struct line *l, const char *key, const char *value)
 	*l->p++ = '"';
 }
 
-/* What came of it: an accepted recipient may have been given up, or put off
+/* Set how it ended: an accepted recipient may have been given up, or put off
  * because its row was lost. */
 static void
 put_verdict(struct line *l, const struct audit_row *row, bool lost)

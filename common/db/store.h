@@ -96,7 +96,7 @@ struct store_row {
 	const char *connected_service;
 };
 
-/* Who is kept out, whatever logins say. */
+/* A denial: this client or user is kept out, whatever logins say. */
 struct store_deny {
 	const char *subject; /* canonical address or network, or a user */
 	bool is_user;
@@ -179,14 +179,13 @@ int store_delete(
  * anything. No row is deleted. 0 or -1. */
 int store_delete_older(struct store *st, int64_t at, struct err *err);
 
-/* Where an admin's deletions and denials are kept besides: a table like that at
- * path, which only holds these. */
+/* Where an admin's deletions and denials are kept a second time: a file of the
+ * same schema beside the one at path. */
 void store_words_path(const char *path, char *buf, size_t size);
 
 /* Open it for writing. A new one belongs to the owner of the table at path, for
  * whom root may be at work. 0, or -1 with err. */
-int
-store_words_open(const char *path, struct store **words_r, struct err *err);
+int store_words_open(const char *path, struct store **words_r, struct err *err);
 
 /* Make st, which may be an older copy or new, say what words does: deletions
  * that it doesn't know, also of what it holds, and newer denials and ends of

@@ -18,9 +18,8 @@ struct store {
 	} statements[STORE_STATEMENTS];
 	unsigned n_statements;
 	bool reader; /* opened with STORE_READ */
-	/* others: the table holds a denial or a network entry. Read at data
-	 * version others_version, which doesn't count what this connection
-	 * writes itself. */
+	/* Does the table hold a denial or a network entry? As of data version
+	 * others_version; own writes don't change that number. */
 	bool others, others_known;
 	unsigned others_version;
 	int64_t sessions; /* rows of session, or more; -1: not counted */

@@ -22,7 +22,7 @@ row_holds(const char *text, const char *own, const char *lease,
 	    (network_parse(text, &net) && network_contains(&net, client));
 }
 
-/* What the rows of one look-up come to. */
+/* The sum of the rows of one look-up. */
 struct gathering {
 	struct store_lookup *out;
 	unsigned read; /* rows of the client */

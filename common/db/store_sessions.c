@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* store_sessions - which sessions are open, and what that does to the expiry of
- * their logins. For every row of login with open sessions it holds, of that
- * session of it which counts longest, and first by the index if there are two:
+ * their logins. In a login row with open sessions, this holds of its session
+ * that counts longest (of equal ones, the first by the index):
  *
- *   window_at is what expires_at would be if none were open
+ *   window_at   what expires_at would be without open sessions
+ *   until_at    when the session's lease ends: policy/judge.c sets it
  *   expires_at <= max(window_at, until_at)
  *
  * No end of a session moves expires_at forward: when an admin moves it back by

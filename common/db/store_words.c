@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What an admin deleted and denied, kept besides in a table of its own: a lost
- * or restored logins.db learns it from there. */
+/* An admin's deletions and denials, kept a second time in a file of their own:
+ * a lost or restored logins.db learns them from there. */
 #include "common/db/store.h"
 
 #include <assert.h>

@@ -84,7 +84,7 @@ struct parser_options {
 	bool nginx_file;
 };
 
-/* Who sent a journal entry, by the fields that journald sets itself. */
+/* The sender of a journal entry, by the fields that journald sets itself. */
 struct parse_origin {
 	int64_t uid; /* _UID; -1: unknown */
 	const char *comm; /* _COMM; NULL: unknown, and so the others */
@@ -128,7 +128,7 @@ void parser_message(struct parser *parser, const char *host,
     const char *program, int64_t pid, enum line_delivery delivery,
     const char *msg, size_t len, int64_t at, struct parse_result *result);
 
-/* What it remembers of two-line servers; NULL when none is named. Borrowed;
+/* The open pairs of two-line servers; NULL when none is named. Borrowed;
  * pair_key.server as for parser_server_name(). */
 struct pairs *parser_pairs(const struct parser *parser);
 

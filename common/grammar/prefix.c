@@ -200,7 +200,7 @@ is_level(struct span s)
 	    SPAN_EQUALS(s, "TRACE") || SPAN_EQUALS(s, "FATAL");
 }
 
-/* What follows a time stamp and its space. */
+/* Split the rest of a line, behind the time stamp and its space. */
 static bool
 split_after_stamp(struct span s, struct prefix *prefix)
 {
@@ -534,8 +534,8 @@ split_multilog(struct span s, struct prefix *prefix)
 	return false;
 }
 
-/* What programs write to /dev/log: with priority, mostly with a stamp, without
- * a host; and plain "tag: message". */
+/* Split a line as programs write it to /dev/log: with a priority, mostly with a
+ * stamp, without a host; or plain "tag: message". */
 static bool
 split_bare(struct span s, struct prefix *prefix)
 {

@@ -44,7 +44,8 @@ enum prefix_form {
 	PREFIX_BARE /* no time stamp at all */
 };
 
-/* Who sent a journal entry, as the kernel saw it. Empty or -1: not told. */
+/* The sender of a journal entry, as the kernel saw it. Empty or -1: not told.
+ */
 struct prefix_origin {
 	int64_t uid; /* _UID */
 	struct span comm; /* _COMM */

@@ -101,7 +101,7 @@ span_count(struct span s, const char *text, size_t len, unsigned most)
 	return n;
 }
 
-/* What stands before the first text goes to *before, and s steps behind it. */
+/* Put the bytes before the first text into *before; s steps behind the text. */
 static inline bool
 span_until(struct span *s, const char *text, size_t len, struct span *before)
 {
@@ -114,7 +114,7 @@ span_until(struct span *s, const char *text, size_t len, struct span *before)
 	return true;
 }
 
-/* The same for the last text. */
+/* span_until() for the last text. */
 static inline bool
 span_until_last(
     struct span *s, const char *text, size_t len, struct span *before)

@@ -30,12 +30,12 @@ struct found {
 int choose_search(struct follow *f, struct generations *g, struct found *found,
     struct err *err);
 
-/* The same without opening it, in a list. found->i is -1 before. Returns 0, or
+/* Find it in a list without opening it. found->i is -1 before. Returns 0, or
  * -1 with err: what has been read can't be known now. */
 int choose(struct follow *f, const struct generations *g, struct found *found,
     struct err *err);
 
-/* What has been read of a file. Returns 0, or -1 with err. */
+/* Fill r with how much of a file has been read. Returns 0, or -1 with err. */
 int choose_look(const struct follow *f, const struct generation *g,
     struct reading *r, struct err *err);
 

@@ -58,10 +58,11 @@ same_content(const struct content *a, const struct content *b)
 	    trail_same(&a->trail, &b->trail);
 }
 
-/* Forget the oldest. What is as old as it isn't looked at any more, lest it be
- * taken for new. Not by the second: logs may be rotated many times in one, and
- * a file that is passed by is lost. A packer that cuts the time stamp down to
- * the second only makes the file look older. */
+/* Forget the oldest. Files that are not younger than it are no longer looked at:
+ * they would seem new. Times are compared to the nanosecond, since a log may be
+ * rotated many times within a second, and a file that is left out is lost. A
+ * packer that cuts the time stamp down to the second makes a file look older,
+ * which is harmless. */
 static void
 forget(struct contents *c)
 {
@@ -301,11 +302,11 @@ scan_file(struct scan *s, struct logfile *file, struct err *err)
 	return lines_read_offset(&file->lines);
 }
 
-/* What the scan tells of one content. Where a rotated file begins as the
- * content does, but is shorter, all of it was read: it is half of a copy. The
- * log itself may have got lines since it was made shorter: these count from
- * the last place that is known to be as it was, rather twice than not at all;
- * and also where a file goes on otherwise. */
+/* Take what the scan found out about one content. A rotated file that begins as
+ * the content does, but is shorter, is half of a copy: all of it was read. The
+ * log itself may have been made shorter, and have got lines since. Then reading
+ * goes on from the last place that is as it was, and so it does in a file that
+ * goes on otherwise: a line counts rather twice than not at all. */
 static void
 take_place(const struct scan *s, size_t i, int64_t size, bool same_head,
     struct reading *r)

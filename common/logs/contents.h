@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* contents - what has been read of which files, whatever these are called now:
- * by their first bytes, and by the last lines read of them. So nothing counts
- * twice when a log is renamed, copied, packed, restored, or rewritten without
- * its first lines, and nothing is passed by. No log; one thread at a time. */
+/* contents - which files have been read, and how far, whatever they are called
+ * now: they are known by their first bytes and by the last lines read; follow.c
+ * says when to look. So nothing counts twice when a log is renamed, copied,
+ * packed, restored, or rewritten without its first lines, and nothing is left
+ * out. No log; one thread at a time. */
 #ifndef POPGATE_CONTENTS_H
 #define POPGATE_CONTENTS_H
 
@@ -15,7 +16,7 @@
 
 struct generation;
 
-/* as text they fit in a struct mark, with the steps of the newest ones */
+/* So many fit into mark.fingerprint as text; the older ones lose their steps. */
 enum { CONTENTS_MAX = 14 };
 
 struct content {
@@ -59,10 +60,9 @@ void contents_put(struct contents *c, const struct logfile *f);
 void contents_seen(
     struct contents *c, const struct generation *g, const struct reading *r);
 
-/* How much has been read of file g? Nothing when its path leads to no file or to
- * another one, which a new list tells; nothing either when it may not be opened,
- * which shows again when it is. open: files that are open, whose bytes can be
- * compared.
+/* How much has been read of file g? r is 0 when its path leads to no file or to
+ * another one (a new list shows that one), or when it may not be opened (opening
+ * it will fail again). open: files that are open, whose bytes can be compared.
  * Returns 0, or -1 with ERR_IO or ERR_NOMEM: it can't be read now, and what it
  * holds is not known. */
 int contents_look(const struct contents *c, const struct generation *g,

@@ -306,7 +306,8 @@ out:
 	return ret;
 }
 
-/* Where to go on in a log that was cut, and that may have got lines since. */
+/* Find the place to go on in a log that was cut, and may have got lines since.
+ */
 static int
 cut(struct follow *f, struct err *err)
 {
@@ -597,7 +598,7 @@ is_cur(const struct follow *f, const struct stat *st)
 	    (f->cur.packed != NULL || st->st_size <= logfile_size(&f->cur));
 }
 
-/* What next, now that cur is at its end? 1 go on, 0 nothing, -1 error. */
+/* cur is at its end: find the next file. 1 go on, 0 nothing, -1 error. */
 static int
 at_end(struct follow *f, struct err *err)
 {

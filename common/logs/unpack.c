@@ -16,7 +16,7 @@
 
 enum { IN_SIZE = 64 * 1024, MAGIC_MAX = 6 };
 
-/* What came of a step of a library. */
+/* The result of a library's step. */
 enum step { STEP_GOES_ON, STEP_END, STEP_DAMAGED };
 
 /* One step: input from u->next (u->left bytes), output to buf. Both are moved

@@ -27,7 +27,7 @@ int map_begin(const char *path, enum map_format format, const char *value,
 /* 1 written, 0 this format can't say a network, -1 with err. */
 int map_put(struct map *m, const struct permitted *p, struct err *err);
 
-/* Where a text is written, for who writes it by himself. */
+/* The descriptor of a text map, for a caller that writes it itself. */
 int map_descriptor(const struct map *m);
 
 /* Of what has been put: equal for equal contents. */

@@ -92,7 +92,7 @@ note_any(void *arg, const struct store_deny *deny)
 	return false;
 }
 
-/* Which names are one user's is the store's to say. */
+/* The store says which names are one user's. */
 static bool
 user_denied(struct walk *w, const char *user)
 {

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-/* %-hack, bang paths, source routes, quoted forms; see tests/data/forms */
 const char *
 address_inside(const char *text, size_t *len)
 {
@@ -13,6 +12,7 @@ address_inside(const char *text, size_t *len)
 	return text + 1;
 }
 
+/* %-hack, bang paths, source routes, quoted forms; see tests/data/forms */
 bool
 address_has_routing(const char *text, size_t len)
 {

@@ -20,7 +20,7 @@ struct certificate_entry {
 	char *public_key;
 };
 
-/* What counts of the one that a session presented; "" where nothing does. */
+/* The parts that count of a certificate that a session presented; "": none. */
 struct certificate {
 	/* of a chain that the MTA trusts, and only then */
 	char subject[CERTIFICATE_NAME_MAX], issuer[CERTIFICATE_NAME_MAX];
@@ -42,7 +42,7 @@ bool certificate_from_postfix(struct certificate *c, bool encoded,
     const char *subject, const char *issuer, const char *fingerprint,
     const char *public_key);
 
-/* What to call it in a record: its subject, else a digest. */
+/* Its name in a record: the subject, else a digest. */
 const char *certificate_name(const struct certificate *c);
 
 /* Is it one of v? A subject counts with its issuer only, compared byte by

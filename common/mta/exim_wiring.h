@@ -9,7 +9,7 @@
 
 struct err;
 
-/* What the edit names. */
+/* The sockets and files that the edit names. */
 struct exim_wiring_names {
 	const char *policy; /* where to ask: "/path" or "inet:host:port" */
 	const char *include; /* path of closed.conf */

@@ -53,7 +53,7 @@ struct postfix_conf_text {
 	const char *overrides, *overrides_raw; /* postconf -Px; postconf -P */
 };
 
-/* The same out of texts: files, paths and lines stay unknown. Pure. Returns 0,
+/* Read it out of texts: files, paths and lines stay unknown. Pure. Returns 0,
  * or -1 with err. */
 int postfix_conf_parse(const struct postfix_conf_text *text,
     struct postfix_conf *pf, struct err *err);

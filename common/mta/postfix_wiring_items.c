@@ -80,8 +80,8 @@ is_one_of(const char *name, const char *const *names)
 	return false;
 }
 
-/* They refuse a sender that is somebody's to who hasn't shown by AUTH to be
- * that user, which popgate's clients never do. */
+/* Is it a restriction that refuses a user's sender address unless AUTH proved
+ * that user? popgate's clients never use AUTH. */
 static bool
 wants_auth_for_sender(const struct wiring_items *l, const char *name)
 {

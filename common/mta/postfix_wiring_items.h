@@ -75,7 +75,7 @@ bool wiring_own_mail_has_passed(const struct wiring_items *l, size_t at);
 
 /* --- postfix_wiring_insert.c: the edit of a value --- */
 
-/* What is to be put where. All borrowed. */
+/* An insertion: the text, and its place. All borrowed. */
 struct wiring_insertion {
 	struct wiring_work *w;
 	const struct postfix_service *s;
@@ -89,7 +89,7 @@ void wiring_insert(const struct wiring_insertion *in,
     const struct postfix_service *owner, const char *setting, const char *raw,
     size_t at, int depth);
 
-/* What stands between two restrictions of raw. */
+/* The separator between two restrictions of raw. */
 const char *
 wiring_separator(const struct postfix_service *owner, const char *raw);
 

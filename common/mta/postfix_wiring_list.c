@@ -76,8 +76,8 @@ only_relays_behind(const struct wiring_items *l, size_t at)
 	return true;
 }
 
-/* At this place, may everybody be put off who gets there while popgate doesn't
- * answer? Then it says so in words that a user understands. */
+/* May all clients that reach this place get a temporary failure while popgate is
+ * down? Then the entry is the _strict one, which says so in popgate's words. */
 static bool
 may_be_strict(const struct wiring_items *l, size_t at)
 {
@@ -164,7 +164,8 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 	wiring_items_release(&l);
 }
 
-/* The pasted wiring that opens Postfix, and does popgate's milter guard it? */
+/* Is this the pasted sole-gate wiring, with popgate's milter there to guard
+ * it? */
 static bool
 is_sole_gate(const struct wiring_items *l)
 {

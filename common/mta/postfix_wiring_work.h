@@ -79,7 +79,7 @@ const struct wiring_table *
 wiring_table(const struct wiring_work *w, const char *name);
 void wiring_tables_release(struct wiring_tables *tables);
 
-/* --- postfix_wiring_list.c --- */
+/* --- postfix_wiring_items.c: the lists that there are --- */
 
 struct wiring_list_kind {
 	const char *setting; /* "smtpd_client_restrictions" */
@@ -90,6 +90,8 @@ struct wiring_list_kind {
 
 enum { WIRING_LISTS = 5 };
 extern const struct wiring_list_kind wiring_lists[WIRING_LISTS];
+
+/* --- postfix_wiring_list.c --- */
 
 /* A list of a service as it is. */
 struct wiring_list_state {
@@ -111,7 +113,10 @@ void wiring_list_examine(const struct wiring_work *w,
 /* Make popgate be asked in this list of the service, where it has to be. */
 void wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind);
-/* The same of smtpd_data_restrictions. */
+
+/* --- postfix_wiring_data.c --- */
+
+/* Make popgate be asked in smtpd_data_restrictions, where it has to be. */
 void wiring_data_plan(struct wiring_work *w, const struct postfix_service *s);
 /* A service that isn't a client's: let it have the list without popgate. */
 void wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
@@ -130,7 +135,7 @@ bool wiring_is_milter(const struct wiring_work *w, const char *milter);
 /* Define popgate_client, popgate_relay_strict, popgate_data, popgate_milter and
  * so on in main.cf, or set it right. */
 void wiring_define(struct wiring_work *w, const char *name);
-/* What is left of path below dir; NULL: it isn't below. */
+/* The rest of path below dir; NULL: it isn't below. */
 const char *wiring_below(const char *path, const char *dir);
 
 /* --- postfix_wiring_chroot.c --- */

@@ -115,8 +115,8 @@ restrict_effect_of(
 	return r != NULL;
 }
 
-/* "{ type:name, parameter=value }" -> "type:name" stays the caller's work; a
- * table by itself has a colon in its name. */
+/* A table's name has a colon. The caller unwraps "{ type:name,
+ * parameter=value }". */
 static bool
 is_table(const char *word)
 {

@@ -28,21 +28,25 @@ charge_event(const struct config *cfg, enum reason reason,
 	assert(reason <= REASONS); /* REASONS: one of another version */
 	ev->user = NULL;
 	ev->by_login = ev->free_client = false;
-	switch (reason) {
-	case REASON_RECENT_LOGIN:
+	switch (reason_basis(reason)) {
+	case BASIS_LOGIN:
 		ev->user = login_users;
 		ev->by_login = true;
 		return true;
-	case REASON_AUTHENTICATED:
+	case BASIS_AUTH:
 		ev->user = auth_user;
 		ev->free_client = auth_user != NULL && *auth_user != '\0';
 		return cfg->limits.authenticated;
-	case REASON_CERTIFICATE:
-	case REASON_TRUSTED_NETWORK:
+	case BASIS_CERTIFICATE:
+	case BASIS_NETWORK:
 		return cfg->limits.trusted_networks;
-	default:
-		return false;
+	case BASIS_NOTHING:
+	case BASIS_NO_LOGIN:
+	case BASIS_HELD_BACK:
+	case BASIS_RECIPIENT:
+		break;
 	}
+	return false;
 }
 
 int

@@ -99,7 +99,7 @@ ask_record_and_limits(struct deciding *d)
 	a->decision = policy_decide(&a->facts);
 }
 
-/* Whom the policy refuses may send to us. */
+/* The recipient may be ours: then even a refused client may send to it. */
 static void
 doubt(struct decide_answer *a)
 {
@@ -110,21 +110,26 @@ doubt(struct decide_answer *a)
 	a->decision.reason = REASON_DOMAIN_UNKNOWN;
 }
 
-/* Several users are named only where it was theirs to relay, or to be refused
- * for having relayed: else it would be a guess. */
+/* Of several users, all are named only where their logins let the client relay,
+ * or where their own denial or limit held it back. Elsewhere any name would be
+ * a guess. */
 static void
 drop_bystanders(struct decide_answer *answer)
 {
-	switch (answer->decision.reason) {
-	case REASON_RECENT_LOGIN:
-	case REASON_RATE_LIMITED:
-	case REASON_DENIED:
-	case REASON_AUDIT_UNAVAILABLE:
+	switch (reason_basis(answer->decision.reason)) {
+	case BASIS_LOGIN:
+	case BASIS_HELD_BACK:
 		return;
-	default:
-		if (userlist_count(answer->login_users) > 1)
-			answer->login_users[0] = '\0';
+	case BASIS_NOTHING:
+	case BASIS_NO_LOGIN:
+	case BASIS_RECIPIENT:
+	case BASIS_AUTH:
+	case BASIS_CERTIFICATE:
+	case BASIS_NETWORK:
+		break;
 	}
+	if (userlist_count(answer->login_users) > 1)
+		answer->login_users[0] = '\0';
 }
 
 void

@@ -94,7 +94,8 @@ enum fate facts_refused_address(const struct config *cfg,
  * (RFC 4422); and ANONYMOUS (RFC 4505) is a success that doesn't. */
 bool facts_authenticated(const struct facts_question *q);
 
-/* Whose deny counts besides the client's: the AUTH user, else NULL. */
+/* The user whose denial counts besides the client's: the AUTH user, else NULL.
+ */
 const char *facts_denied_user(const struct facts_question *q);
 
 /* Add what the login table st said when it was asked at now; facts->store

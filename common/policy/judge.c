@@ -180,7 +180,7 @@ judge_date(
 	judged->session_until = judged->login.at + j->cfg->logins.session_max_s;
 }
 
-/* What the line says of a session counts where its login does. */
+/* A session counts only where its login does. */
 static void
 judge_session(const struct judge *j, const struct login_session *session,
     int64_t now, struct judged *out)

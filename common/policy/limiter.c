@@ -7,22 +7,6 @@
 #include "common/mta/address.h"
 #include "common/policy/limiter_inside.h"
 
-const char *
-limit_name(enum limit limit)
-{
-	static const char *const names[LIMITS] = { [LIMIT_CLIENT_RECIPIENTS] =
-						       "client_recipients",
-		[LIMIT_CLIENT_MESSAGES] = "client_messages",
-		[LIMIT_CLIENT_SENDERS] = "client_senders",
-		[LIMIT_USER_RECIPIENTS] = "user_recipients",
-		[LIMIT_USER_MESSAGES] = "user_messages",
-		[LIMIT_USER_CLIENTS] = "user_clients",
-		[LIMIT_MESSAGE_RECIPIENTS] = "message_recipients" };
-
-	assert(limit < LIMITS);
-	return names[limit];
-}
-
 /* A client or user while its recipient is looked at. */
 struct party {
 	uint64_t tag;
@@ -141,8 +125,9 @@ name_credits(struct limiter *l, struct taking *t, uint64_t client)
 	}
 }
 
-/* Who and what this is about, with nothing locked. Where it is may well be in
- * no cache: all of it is fetched at once instead of one after the other. */
+/* Find out the parties and values of an event, with nothing locked. Their
+ * places in the table are probably in no cache, so all are fetched at once and
+ * not one after the other. */
 static void
 name_parties(struct limiter *l, struct taking *t)
 {
@@ -181,7 +166,7 @@ fetch_parties(struct limiter *l, const struct taking *t)
 	}
 }
 
-/* What the message of this event has reserved of the subject; NULL: nothing */
+/* The room that this message has reserved of the subject; NULL: none. */
 static struct limiter_hold *
 hold_find(const struct limiter_message *m, const struct subject *s)
 {
@@ -356,7 +341,8 @@ count(struct limiter *l, const struct taking *t, const struct party *p)
 		reserve(l, t, s, p, h);
 		return;
 	}
-	/* where it was to be reserved, and can't, it was taken back, too */
+	/* If it couldn't be reserved, its credit was taken back above, so it
+	 * counts now. */
 	if (!p->paid || t->ev->hold)
 		counter_add(&s->metric[0], 1);
 	if (t->first && (!p->message_paid || t->ev->hold))
@@ -503,8 +489,8 @@ free_again(
 	return n;
 }
 
-/* What counts is what was sent, and what was given up too often: the message
- * as its first recipient does. */
+/* Count recipients that were sent, and those that were given up too often. The
+ * message counts as its first recipient does. */
 static void
 settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
     int64_t now_s, const struct limiter_hold *h, bool sent)
@@ -547,7 +533,7 @@ limiter_settle(struct limiter *l, const struct limit_rate rate[LIMITS],
 	message->n_holds = message->holds_room = 0;
 }
 
-/* What counts of a subject, by metric. */
+/* The counts of a subject, by metric. */
 static void
 usage_of(struct limiter *l, uint64_t tag, int64_t now_s, int64_t used[METRICS])
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* limiter - how much was relayed for each client and each user of late, in a
- * table of fixed size. Times are given, there is no clock inside. Any thread.
+ * table of fixed size. The caller gives the times, in throttle.c's seconds
+ * (limiter_now()): there is no clock inside. Any thread.
  *
  * Window. Each count is 16 slots of a 15th of its window. What is in the slot
  * of now and in the 15 before it counts, so that
  *   - no window of the configured length ever holds more than the limit, and
  *   - what was relayed counts for at most 16/15 of the window (and a second).
- * Times are whole seconds. One that lies before what the table has seen is
- * taken for that.
+ * Times are whole seconds. An earlier time than the newest seen counts as the
+ * newest.
  *
  * Pending. A recipient whose message isn't sent yet may be reserved: it takes
  * room as if it were counted, for as long as the message is open. When the
@@ -61,7 +62,7 @@ void limiter_free(struct limiter *l); /* NULL-safe */
 
 struct limiter_hold; /* what a message has reserved of one subject */
 
-/* What is kept of one message between its recipients; zero at first. */
+/* The state of one message between its recipients; zero at first. */
 struct limiter_message {
 	bool counted; /* as a message */
 	bool said; /* that it has too many recipients */
@@ -107,11 +108,12 @@ struct limiter_answer {
 	struct limiter_breach {
 		enum limit limit;
 		uint8_t user; /* place in the userlist */
-		bool entered; /* it wasn't over when we last looked; it is so
-			       * again after having been at half */
-		bool firm; /* over by what was sent alone: what is reserved
-			    * may bring it over first (entered, not firm) and
-			    * what is sent later (entered again, firm) */
+		/* Each is true once, and again after the count fell to half.
+		 *   entered  it went over the limit
+		 *   firm     what was sent alone is over: later than entered
+		 *            where reservations brought it over first */
+		bool entered;
+		bool firm;
 	} breach[USERLIST_USERS];
 };
 
@@ -156,7 +158,7 @@ bool limiter_full(struct limiter *l, const struct limit_rate rate[LIMITS],
 struct network
 limiter_network(const struct limiter *l, const struct addr *client);
 
-/* Who is counted, or denied: never 0. */
+/* The number of a client or user that is counted or denied: never 0. */
 uint64_t limiter_client(const struct limiter *l, const struct addr *client);
 uint64_t limiter_user(const struct limiter *l, const char *user, bool by_login);
 
@@ -166,10 +168,10 @@ void limiter_deny(struct limiter *l, uint64_t subject, int64_t until);
 bool limiter_denies(struct limiter *l);
 bool limiter_denied(struct limiter *l, uint64_t subject, int64_t now);
 
-/* What was counted and denied of this subject is so no longer. */
+/* Forget all counts and the denial of this subject. */
 void limiter_forget(struct limiter *l, uint64_t subject);
-/* The same, and nothing that other machines relayed for it up to at_s will
- * count. */
+/* limiter_forget(), and relays of other machines up to at_s count no longer,
+ * either. */
 void
 limiter_lift(struct limiter *l, uint64_t subject, bool is_user, int64_t at_s);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Who is kept out by the limiter, and until when. */
+/* Clients and users that the limiter keeps out, and until when. */
 #include "common/policy/limiter_inside.h"
 
 #include <stdlib.h>

@@ -126,7 +126,7 @@ struct limiter {
 	struct shard shard[SHARDS];
 };
 
-/* Where a mark is, and what it is called there. */
+/* The place of a mark, and its name there. */
 struct name {
 	struct shard *home;
 	uint16_t *bucket;
@@ -140,7 +140,7 @@ struct credits {
 	int64_t now_s;
 };
 
-/* What a message has reserved of one subject. */
+/* The room that a message has reserved of one subject. */
 struct limiter_hold {
 	uint64_t tag;
 	/* Of the mark of its sender, or client: the name, and the tag that it

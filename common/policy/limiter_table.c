@@ -283,7 +283,8 @@ ghost_take(const struct limiter *l, struct subject *ghost,
 		ghost->generation = s->generation;
 }
 
-/* Where a new one can go: a free place, or that of who relayed least. */
+/* The place for a new subject: a free one, or that of the subject that relayed
+ * least. */
 static uint32_t *
 place_for(struct limiter *l, struct set *set, struct subject *of, int64_t now_s)
 {

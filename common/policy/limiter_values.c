@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What marks count: the senders or clients that a subject has used, and the
+/* Marks count the senders or clients that a subject has used, and the
  * credits that the permit channel left for the milter. */
 #include "common/policy/limiter_inside.h"
 

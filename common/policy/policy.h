@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* policy - facts in, decision out. Pure: no file, clock, lock or log.
  * decide.h says in which order the facts are found out. How to add a row:
- * docs/HACKING.md, "A policy reason". */
+ * docs/HACKING.md, "Adding a policy reason". */
 #ifndef POPGATE_POLICY_H
 #define POPGATE_POLICY_H
 
@@ -62,6 +62,7 @@ struct policy_row {
 	enum verdict verdict;
 	enum reason reason;
 	const char *code, *status; /* of the SMTP reply; "" for an accept */
+	size_t reply; /* where struct config has its template; 0: none */
 	const char *condition; /* in words; the test is in policy.c */
 };
 

@@ -67,41 +67,14 @@ expand(const char *template, const struct addr *client, int64_t ago_s, char *p,
 	return p;
 }
 
-/* NULL: nobody is refused for this reason. */
+/* The template of a row that refuses. */
 static const char *
-template_of(const struct config *cfg, enum reason reason)
+template_of(const struct config *cfg, const struct policy_row *row)
 {
-	switch (reason) {
-	case REASON_DENIED:
-		return cfg->reply.denied;
-	case REASON_NO_CLIENT_IDENTITY:
-		return cfg->reply.no_client_identity;
-	case REASON_SHARED_ADDRESS:
-		return cfg->reply.shared_address;
-	case REASON_SENDER_MISMATCH:
-		return cfg->reply.sender_mismatch;
-	case REASON_RATE_LIMITED:
-		return cfg->reply.rate_limited;
-	case REASON_LOGIN_EXPIRED:
-		return cfg->reply.login_expired;
-	case REASON_COLLECTOR_BEHIND:
-		return cfg->reply.collector_behind;
-	case REASON_NO_LOGIN:
-		return cfg->reply.no_login;
-	case REASON_STORE_UNAVAILABLE:
-	case REASON_SENDER_UNKNOWN:
-	case REASON_AUDIT_UNAVAILABLE:
-	case REASON_DOMAIN_UNKNOWN:
-		return cfg->reply.unavailable;
-	case REASON_LOCAL_RECIPIENT:
-	case REASON_AUTHENTICATED:
-	case REASON_CERTIFICATE:
-	case REASON_TRUSTED_NETWORK:
-	case REASON_RECENT_LOGIN:
-	case REASONS:
-		break;
-	}
-	return NULL;
+	const char *template;
+
+	memcpy(&template, (const char *)cfg + row->reply, sizeof(template));
+	return template;
 }
 
 void
@@ -114,13 +87,13 @@ reply_format(const struct config *cfg, const struct decision *d,
 	if (d->verdict == VERDICT_ACCEPT)
 		return;
 	const struct policy_row *row = policy_refusal(d->reason);
-	const char *template = template_of(cfg, d->reason);
 
-	assert(row != NULL && template != NULL);
+	assert(row != NULL);
 	memcpy(code, row->code, 4);
 	memcpy(status, row->status, 6);
 	char *end = text + REPLY_TEXT_MAX - 1;
-	char *p = expand(template, client, now - d->expires_at, text, end);
+	char *p = expand(
+	    template_of(cfg, row), client, now - d->expires_at, text, end);
 
 	if (d->reason != REASON_NO_LOGIN || !d->other_family ||
 	    *cfg->reply.other_family == '\0' || end - p < 2)
@@ -174,14 +147,9 @@ holds(const char *template, const char *text)
 bool
 reply_is_ours(const struct config *cfg, const char *text)
 {
-	const char *const templates[] = { cfg->reply.no_login,
-		cfg->reply.login_expired, cfg->reply.denied,
-		cfg->reply.no_client_identity, cfg->reply.shared_address,
-		cfg->reply.sender_mismatch, cfg->reply.rate_limited,
-		cfg->reply.unavailable, cfg->reply.collector_behind };
-
-	for (size_t i = 0; i < sizeof(templates) / sizeof(templates[0]); i++)
-		if (holds(templates[i], text))
+	for (size_t i = 0; i < policy_rows_n; i++)
+		if (policy_rows[i].reply != 0 &&
+		    holds(template_of(cfg, &policy_rows[i]), text))
 			return true;
 	return false;
 }

@@ -34,7 +34,7 @@ const char *
 reason_name(enum reason reason)
 {
 	static const char *const names[REASONS] = {
-#define REASON(reason, name) [REASON_##reason] = (name),
+#define REASON(reason, name, basis, words) [REASON_##reason] = (name),
 		REASONS_EACH(REASON)
 #undef REASON
 	};
@@ -51,4 +51,30 @@ reason_find(const char *name)
 	while (r < REASONS && strcmp(reason_name((enum reason)r), name) != 0)
 		r++;
 	return (enum reason)r;
+}
+
+enum basis
+reason_basis(enum reason reason)
+{
+	static const enum basis bases[REASONS + 1] = {
+#define REASON(reason, name, basis, words) [REASON_##reason] = BASIS_##basis,
+		REASONS_EACH(REASON)
+#undef REASON
+	};
+
+	assert(reason <= REASONS);
+	return bases[reason];
+}
+
+const char *
+reason_words(enum reason reason)
+{
+	static const char *const said[REASONS] = {
+#define REASON(reason, name, basis, words) [REASON_##reason] = (words),
+		REASONS_EACH(REASON)
+#undef REASON
+	};
+
+	assert(reason < REASONS);
+	return said[reason];
 }

@@ -44,7 +44,7 @@ enum fate {
 	FATE_TOO_OLD, /* older than logins.keep */
 	FATE_LATE, /* it had expired when it came, though its line is new */
 	FATE_NEVER_AUTHORIZE, /* the client is in relay.never_authorize */
-	FATE_OWN_ADDRESS, /* the client is this machine */
+	FATE_OWN_ADDRESS, /* the client is this machine, or its gateway */
 	FATE_PROXY, /* the client is in relay.proxy_networks */
 
 	FATE_N

@@ -10,7 +10,8 @@
 enum {
 	LOGIN_USER_MAX = 256, /* bytes of a user name, with its NUL */
 	LOGIN_WORD_MAX = 32,
-	/* a time may lie this far ahead before it is worth a warning */
+	/* a login's time may lie this far ahead without a warning; entries of
+	 * other machines are refused beyond it */
 	LOGIN_FUTURE_S = 300
 };
 

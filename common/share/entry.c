@@ -14,7 +14,7 @@ static_assert(FIXED + 5 * 2 + NETWORK_TEXT_MAX + USERLIST_MAX +
 	SHARE_BODY_MAX,
     "the longest entry fits");
 
-/* Which fields a kind has. */
+/* The fields that a kind has. */
 struct shape {
 	enum share_kind kind;
 	bool number, until, subject, user, words, note;

@@ -40,7 +40,7 @@ fail(const struct link *l, const char *text, struct err *err)
 	return -1;
 }
 
-/* What is wrong with the connection itself. hiredis calls a time-out by the
+/* Say what is wrong with the connection itself. hiredis calls a time-out by the
  * errno of a read that would block. */
 static int
 fail_io(const struct link *l, struct err *err)

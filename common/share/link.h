@@ -30,7 +30,7 @@ enum {
 	LINK_POSITION_MAX = 48
 };
 
-/* Where and as whom; all is borrowed. */
+/* The server to connect to, and the user to log in as; all is borrowed. */
 struct link_to {
 	const char *server; /* "unix:/path", "host:port" */
 	const char *stream;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* doctor - is this server an open relay, and what would make it one? */
+/* cmd_doctor - the command line of popgatectl doctor: which readers look, whether
+ * it rehearses or probes, and where findings go. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>

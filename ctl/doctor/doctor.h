@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* doctor - is this server an open relay, and what would make it one?
  *
- * cmd_doctor.c reads the command line; the readers below each look at one
- * program's configuration and add findings to a struct store;
-struct doctor; doctor.c keeps
- * and prints them. All of it only reads. One thread. */
+ * cmd_doctor.c reads the command line. The readers below look at one program's
+ * configuration each, and add findings to a struct doctor; doctor.c keeps and
+ * prints them. The mail server's configuration is only read. Rehearsal and probe
+ * (ctl/rehearsal/, ctl/doctor/probe/) ask a copy of the mail server, or the
+ * running one; --changes and --mail write and send. One thread. */
 #ifndef POPGATE_DOCTOR_H
 #define POPGATE_DOCTOR_H
 

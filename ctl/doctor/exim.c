@@ -29,7 +29,7 @@ struct exam {
 	struct exim_loaded loaded;
 };
 
-/* Where the files set it. */
+/* Add a finding, at the line of the files that sets the option. */
 static void
 add(struct exam *x, const char *kind, const char *section, const char *setting,
     const char *detail)

@@ -9,7 +9,7 @@
 
 enum { POSTFIX_GRANTS_MAX = 64 };
 
-/* Whom a restriction permits. */
+/* The clients that a restriction permits. */
 enum grantee {
 	GRANTEE_STRANGER, /* who says the right word */
 	GRANTEE_SOME, /* some clients, or for some recipients */

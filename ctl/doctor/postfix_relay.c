@@ -95,7 +95,7 @@ add_grants(const struct postfix_list *l, const struct postfix_list *other,
 	}
 }
 
-/* What can't be told is said, whatever the verdict. */
+/* Whatever the verdict: report the parts that can't be judged. */
 static void
 add_notes(const struct postfix_list *l)
 {

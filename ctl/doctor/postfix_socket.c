@@ -20,7 +20,7 @@
 
 enum { GROUPS_MAX = 256 };
 
-/* What is at a path, and the directory that it is in. */
+/* The file at a path, and the directory that holds it. */
 struct sight {
 	bool looked; /* false: nothing of this is known */
 	int error; /* errno of the path; 0: it is there */
@@ -62,7 +62,7 @@ look_at(const char *path, struct sight *sight)
 	}
 }
 
-/* Who a service of Postfix runs as. */
+/* The user and groups that a service of Postfix runs as. */
 struct identity {
 	uid_t uid;
 	gid_t gid;

@@ -154,20 +154,22 @@ put(struct rights *r, uint64_t key, enum right right, uint32_t user)
 static enum right
 right_of_reason(const char *reason)
 {
-	static const struct {
-		enum reason reason;
-		enum right right;
-	} rights[] = {
-		{ REASON_AUTHENTICATED, RIGHT_AUTH },
-		{ REASON_RECENT_LOGIN, RIGHT_LOGIN },
-		{ REASON_TRUSTED_NETWORK, RIGHT_NETWORK },
-		{ REASON_CERTIFICATE, RIGHT_CERTIFICATE },
-		{ REASON_LOCAL_RECIPIENT, RIGHT_FORWARD },
-	};
-
-	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
-		if (strcmp(reason, reason_name(rights[i].reason)) == 0)
-			return rights[i].right;
+	switch (reason_basis(reason_find(reason))) {
+	case BASIS_AUTH:
+		return RIGHT_AUTH;
+	case BASIS_LOGIN:
+		return RIGHT_LOGIN;
+	case BASIS_NETWORK:
+		return RIGHT_NETWORK;
+	case BASIS_CERTIFICATE:
+		return RIGHT_CERTIFICATE;
+	case BASIS_RECIPIENT:
+		return RIGHT_FORWARD;
+	case BASIS_NOTHING:
+	case BASIS_NO_LOGIN:
+	case BASIS_HELD_BACK:
+		break;
+	}
 	return RIGHT_NONE;
 }
 

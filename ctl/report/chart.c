@@ -103,7 +103,7 @@ open_drawing(const struct chart *c, int64_t scale, const char *shape, FILE *to)
 	(void)fprintf(to, "</title><desc id=\"%s-d\">", c->id);
 }
 
-/* What the drawing says, in words. */
+/* The drawing in words. */
 static void
 describe(const struct chart *c, bool stacked, FILE *to)
 {
@@ -139,7 +139,7 @@ grid(const struct chart *c, FILE *to)
 	    c->n * WIDTH, c->n * WIDTH, c->n * WIDTH);
 }
 
-/* What a pointer shows: a transparent column over each. */
+/* A transparent column over each bar, which shows its numbers to a pointer. */
 static void
 tips(const struct chart *c, FILE *to)
 {

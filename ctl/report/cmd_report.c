@@ -47,7 +47,7 @@ name_zone(int64_t at, char *buf, size_t size)
 	    buf, size, "%s (UTC%.3s:%.2s)", name, offset, offset + 3);
 }
 
-/* Which time it is about. 0, or an exit status. */
+/* Read the period of the report. 0, or an exit status. */
 static int
 choose_period(struct ctl *ctl, const struct ctl_args *args, struct report *rep)
 {
@@ -194,7 +194,7 @@ tell(struct ctl *ctl, const struct ctl_args *args, const struct report *rep)
 	return 0;
 }
 
-/* What can't go together, before anything is read. */
+/* Refuse options that exclude each other, before anything is read. */
 static int
 check_options(struct ctl *ctl, const struct ctl_args *args)
 {

@@ -140,7 +140,7 @@ note(const struct report_line *line, FILE *to)
 	(void)fputs("</span></li>\n", to);
 }
 
-/* What of state and doctor isn't good: before all else. */
+/* Before all else: the parts of state and doctor that aren't good. */
 static void
 attention(const struct report *rep, FILE *to)
 {

@@ -14,7 +14,7 @@ void html_slots(const struct report *rep, bool open, FILE *to);
 void html_refusals(const struct report *rep, bool open, FILE *to);
 void html_weeks(const struct report *rep, bool open, FILE *to);
 
-/* Who still depends on a login, and who has moved. */
+/* Users who still depend on a login, and those who have moved to AUTH. */
 void html_dependents(const struct report *rep, FILE *to);
 
 /* Sections. */

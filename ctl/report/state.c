@@ -14,7 +14,7 @@
 #include "ctl/status/status.h"
 #include "ctl/times.h"
 
-/* What the doctor found longer ago is read anew. */
+/* Findings of the doctor that are older than this are made anew. */
 enum { FOUND_DAYS = 3 };
 
 /* --- limits and denials --- */
@@ -179,7 +179,7 @@ take_found(void *arg, const struct finding_kind *kind, const char *words)
 	add_line(to, level_of(kind), kind == NULL ? "" : kind->id, words);
 }
 
-/* What popgate-doctor.service found, if that is not long ago. */
+/* The findings of popgate-doctor.service, if they are recent. */
 static bool
 look_at_found(struct report *rep)
 {

@@ -1,40 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* words - what the renderers of a report say alike. */
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
+#include "common/records/decision.h"
 #include "ctl/report/render.h"
 
 const char *
 report_reason_words(const char *reason)
 {
-	static const struct {
-		const char *name, *words;
-	} all[] = {
-		{ "recent-login", "POP or IMAP login" },
-		{ "authenticated", "SMTP AUTH" },
-		{ "certificate", "TLS certificate" },
-		{ "trusted-network", "trusted network" },
-		{ "no-login", "no login" },
-		{ "login-expired", "login too old" },
-		{ "denied", "denied" },
-		{ "rate-limited", "limit reached" },
-		{ "shared-address", "address of too many users" },
-		{ "sender-mismatch", "sender is another user's" },
-		{ "sender-unknown", "sender not known" },
-		{ "no-client-identity", "no client address" },
-		{ "store-unavailable", "login table unavailable" },
-		{ "collector-behind", "logs not read in time" },
-		{ "audit-unavailable", "decisions can't be recorded" },
-		{ "domain-unknown", "domain not known" },
-		{ "local-recipient", "our own recipient" },
-	};
+	enum reason r = reason_find(reason);
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (strcmp(all[i].name, reason) == 0)
-			return all[i].words;
-	return reason;
+	return r == REASONS ? reason : reason_words(r);
 }
 
 enum report_level

@@ -277,7 +277,7 @@ fail_back(struct setup *s, const struct err *why)
 {
 	int rc = ctl_fail_err(s->ctl, why);
 
-	said("It is all put back:");
+	said("Putting all of it back:");
 	if (undo(s, journal_undo_newest) != 0)
 		return ctl_fail(s->ctl, rc,
 		    "not all could be put back; say popgatectl setup --undo when the cause is gone");

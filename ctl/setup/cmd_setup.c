@@ -254,7 +254,7 @@ change(struct setup *s)
 	rc = setup_recover(s);
 	if (rc != 0)
 		return ctl_fail(s->ctl, rc,
-		    "not begun: what the earlier setup changed isn't as it was before; see above");
+		    "not begun: the earlier setup could not be put back completely; see above");
 	rc = setup_plan(s);
 	if (rc != 0)
 		return rc;

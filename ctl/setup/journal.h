@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* journal - changes to a system's files that can be put back: what was there
  * is copied away, durably, before the first change, and a run that is
- * interrupted at any instant is recognised by the next one.
+ * interrupted at any instant is recognised by the next one (setup_recover() in
+ * apply.c).
  *
  * A directory that only root may enter holds a numbered directory for each
  * transaction: "manifest" (the state, and an entry a line), and for its N-th

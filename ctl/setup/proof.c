@@ -212,15 +212,14 @@ struct word {
 static bool
 look_for_word(void *arg, const struct audit_record *rec)
 {
-	static const char *const reasons[] = { "no-login", "login-expired",
-		"store-unavailable" };
 	struct word *w = arg;
+	enum reason reason =
+	    rec->reason == NULL ? REASONS : reason_find(rec->reason);
 
 	if (rec->at_ms < w->since_ms && rec->last_ms < w->since_ms)
 		return true;
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		w->refused |=
-		    rec->reason != NULL && strcmp(rec->reason, reasons[i]) == 0;
+	w->refused |= reason == REASON_STORE_UNAVAILABLE ||
+	    reason_basis(reason) == BASIS_NO_LOGIN;
 	return true;
 }
 

@@ -158,8 +158,8 @@ newest(struct journal *j)
 	return NULL;
 }
 
-/* An act that fails is told, and no reason to begin again: it is nothing that
- * is lost. A file that fails is. */
+/* An act that fails is only told, since nothing is lost. A file that fails keeps
+ * the transaction for another try. */
 static int
 undo_entries(struct journal *j, struct transaction *t,
     const struct journal_undo *undo, bool *again_r)

@@ -281,7 +281,7 @@ static const char *made_file;
 static enum room_fate
 leave_out(const char *name)
 {
-	return strcmp(name, made_file) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
+	return strcmp(name, made_file) == 0 ? ROOM_LEFT_OUT : ROOM_KEPT;
 }
 
 int

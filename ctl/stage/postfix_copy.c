@@ -29,7 +29,7 @@ static char log_name[NAME_MAX + 1];
 static enum room_fate
 fate_of_log(const char *name)
 {
-	return strcmp(name, log_name) == 0 ? FATE_LEFT_OUT : FATE_KEPT;
+	return strcmp(name, log_name) == 0 ? ROOM_LEFT_OUT : ROOM_KEPT;
 }
 
 /* The directory of that file. It may hold tables, the other directories or the
@@ -59,7 +59,7 @@ static enum room_fate
 fate_of_file(const char *name)
 {
 	return strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0
-	    ? FATE_LEFT_OUT
+	    ? ROOM_LEFT_OUT
 	    : fate_of_log(name);
 }
 
@@ -73,8 +73,8 @@ fate_of_queue(const char *name)
 
 	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
 		if (strcmp(name, queues[i]) == 0)
-			return FATE_EMPTIED;
-	return FATE_KEPT;
+			return ROOM_EMPTIED;
+	return ROOM_KEPT;
 }
 
 static int

@@ -194,11 +194,8 @@ room_furnish(struct err *err)
 		"mode=0755", err) == -1 ||
 	    make_dir(ROOM_DIR, 0755, err) == -1 ||
 	    make_dir(ROOM_DIR "/own", 0755, err) == -1 ||
+	    make_dir(ROOM_BEHIND, 0700, err) == -1 ||
 	    make_dir(ROOM_REAL, 0700, err) == -1)
-		goto out;
-	/* the tree's own root directory has the machine's mode, so the way to
-	 * it is what only root may go */
-	if (make_dir(ROOM_DIR "/real", 0700, err) == -1)
 		goto out;
 	if (move_mount(
 		tree, "", AT_FDCWD, ROOM_REAL, MOVE_MOUNT_F_EMPTY_PATH) == -1) {
@@ -303,7 +300,7 @@ keep_entry(const char *from, const char *to, bool deep, int depth,
 	if (S_ISDIR(st.st_mode)) {
 		if (make_dir(to, 0700, err) == -1)
 			return -1;
-		if (fate == FATE_EMPTIED)
+		if (fate == ROOM_EMPTIED)
 			return same_owner(to, &st, err);
 		if (!deep || depth >= DEPTH_MAX)
 			return bind(from, to, err);
@@ -335,10 +332,10 @@ fill(const char *from, const char *to, bool deep, int depth,
 		char a[PATH_LEN], b[PATH_LEN];
 		const char *name = entry->d_name;
 
-		enum room_fate what = fate == NULL ? FATE_KEPT : fate(name);
+		enum room_fate what = fate == NULL ? ROOM_KEPT : fate(name);
 
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-		    what == FATE_LEFT_OUT)
+		    what == ROOM_LEFT_OUT)
 			continue;
 		if (snprintf(a, sizeof(a), "%s/%s", from, name) >= PATH_LEN ||
 		    snprintf(b, sizeof(b), "%s/%s", to, name) >= PATH_LEN)

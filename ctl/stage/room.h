@@ -14,8 +14,11 @@ struct err;
 
 /* Where the room's own things are, in the room. */
 #define ROOM_DIR "/run/popgate-stage"
-/* The machine as it is, below this prefix, read-only. Only root gets there. */
-#define ROOM_REAL ROOM_DIR "/real"
+/* The machine as it is, below this prefix, read-only. Only root gets there:
+ * the directory above it is 0700, while the mounted root has the machine's
+ * own mode. */
+#define ROOM_BEHIND ROOM_DIR "/behind"
+#define ROOM_REAL ROOM_BEHIND "/real"
 
 /* Say whether this process may make a room: 0, or -1 with err, which says what
  * is missing (root, namespaces). Makes nothing. */
@@ -51,7 +54,7 @@ enum room_keep {
 };
 
 /* What becomes of one entry. */
-enum room_fate { FATE_KEPT, FATE_LEFT_OUT, FATE_EMPTIED };
+enum room_fate { ROOM_KEPT, ROOM_LEFT_OUT, ROOM_EMPTIED };
 
 /* Cover a directory by one of ours with the same owner and mode.
  *   fate  is asked for each entry of path itself; an emptied one is a

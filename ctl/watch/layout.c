@@ -369,7 +369,7 @@ note_name(struct view_row *row, bool is_user, const char *name)
 		row->any = false; /* several users: none of them */
 }
 
-/* What the selected row is about. */
+/* Note the client and user of the selected row. */
 static void
 note_row(struct view_row *row, enum view_panel panel,
     const struct view_rows *rows, size_t i)

@@ -38,7 +38,7 @@ struct watch_event {
 	char *text; /* owned */
 };
 
-/* Who is denied, went over a limit, or comes near one. */
+/* A client or user that is denied, went over a limit, or comes near one. */
 struct watch_limit {
 	bool is_user;
 	bool denied, over;

@@ -70,7 +70,7 @@ enum view_key {
  *   last  no more will come: an Escape is the key */
 size_t view_decode(const char *bytes, size_t n, bool last, int *key_r);
 
-/* What the caller has to do behind a key. */
+/* The action that the caller has to take after a key. */
 enum view_action {
 	ACTION_NONE, /* draw again */
 	ACTION_QUIT,

@@ -157,7 +157,7 @@ daemon_verdict(const struct daemon_answer *a, const struct decision *tables)
 	if (a->state == DAEMON_SAID)
 		return a->verdict;
 	return a->state == DAEMON_SILENT &&
-		tables->reason == REASON_RECENT_LOGIN
+		reason_basis(tables->reason) == BASIS_LOGIN
 	    ? VERDICT_TEMPFAIL
 	    : tables->verdict;
 }

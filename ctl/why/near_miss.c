@@ -212,15 +212,6 @@ make_judge(struct near *near)
 	return false;
 }
 
-/* What decided? Only where a login was missed is a near miss of interest: of
- * who is denied or over a limit, a line that "should count" does. */
-static bool
-was_missed(enum reason reason)
-{
-	return reason == REASON_LOGIN_EXPIRED ||
-	    reason == REASON_COLLECTOR_BEHIND || reason == REASON_NO_LOGIN;
-}
-
 void
 near_show(struct ctl *ctl, const struct addr *client,
     const struct verdict_answer *a, int64_t deleted_at, struct json *j)
@@ -230,7 +221,9 @@ near_show(struct ctl *ctl, const struct addr *client,
 		.client = client,
 		.deleted_at = deleted_at };
 
-	bool missed = was_missed(a->said.decision.reason);
+	/* A client that is denied or over a limit has log lines that "should
+	 * count": they are no near misses. */
+	bool missed = reason_basis(a->said.decision.reason) == BASIS_NO_LOGIN;
 
 	if (j == NULL && !missed)
 		return;

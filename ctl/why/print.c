@@ -23,7 +23,7 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 		    d->verdict == VERDICT_TEMPFAIL
 			? " (it is asked to try again later)"
 			: "");
-	else if (d->reason == REASON_RECENT_LOGIN &&
+	else if (reason_basis(d->reason) == BASIS_LOGIN &&
 	    d->expires_at < STORE_FOREVER)
 		(void)printf("%s may relay until %s.\n", a->text,
 		    time_both(d->expires_at, ctl->now, when));
@@ -31,7 +31,7 @@ print_verdict(const struct ctl *ctl, const struct why_answer *a)
 		(void)printf("%s may relay, without an end.\n", a->text);
 	(void)printf("Policy row %d, %s: %s.\n", d->rule,
 	    reason_name(d->reason), a->row);
-	if (d->reason == REASON_RECENT_LOGIN &&
+	if (reason_basis(d->reason) == BASIS_LOGIN &&
 	    ctl->cfg->relay.sender_binding != SENDER_OFF)
 		(void)printf(
 		    "Only as a sender that its %s may use: 'popgatectl check --client %s --from SENDER\n"
@@ -315,7 +315,7 @@ print_message(const struct why_message *m)
 		    rec->rule, rec->channel);
 		/* others had no part in it, as behind SMTP AUTH */
 		if (rec->login_at != 0 &&
-		    strcmp(rec->reason, reason_name(REASON_RECENT_LOGIN)) == 0)
+		    reason_basis(reason_find(rec->reason)) == BASIS_LOGIN)
 			(void)printf(", by the login of %s",
 			    time_local(rec->login_at, when));
 		(void)putchar('\n');

@@ -7,7 +7,7 @@
 struct config;
 struct stage_reply;
 
-/* Who answered a client that wanted to relay. */
+/* The program that answered a client that wanted to relay. */
 enum answered {
 	ANSWERED_NOBODY, /* accepted */
 	ANSWERED_POPGATE,

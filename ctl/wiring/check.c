@@ -35,7 +35,7 @@ struct check {
 	int status; /* the worst so far */
 };
 
-/* Where one service is asked. */
+/* The address at which one service is asked. */
 struct place {
 	const char *name; /* "smtp/inet", "port 25" */
 	struct addr to;

@@ -49,7 +49,7 @@ BUILT_IN(wiring_postfix_sole_gate, "etc/postfix/sole-gate.cf");
 
 enum { SOCKETS = 3 };
 
-/* What stands in the texts, and what is to stand there. */
+/* A socket's name in the texts, and the name that is to replace it. */
 struct socket {
 	const char *sample;
 	const char *key;
@@ -116,7 +116,7 @@ need(const struct ctl *ctl, const struct socket *s)
 	    s->key, s->sample);
 }
 
-/* What whoever pastes the general lines has to know. */
+/* Print what an admin who pastes the general lines has to know. */
 static void
 warn(const struct ctl *ctl, bool postfix, bool sole, bool map)
 {

@@ -15,7 +15,7 @@ struct listen_spec;
 /* etc/exim/closed.conf, built in. */
 extern const char exim_closed_conf[];
 
-/* Where it is put for Exim to include. */
+/* The place of the file that Exim includes. */
 #define EXIM_INCLUDE "/etc/popgate/exim-closed.conf"
 
 /* Debian's program that makes the file that Exim reads. */

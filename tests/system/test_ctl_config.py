@@ -115,6 +115,15 @@ def test_dump_config_knows_every_key_of_the_manual(box):
     assert set(dumped(box)) == keys
 
 
+def test_the_manual_has_every_command(box):
+    listed = {line.split()[0] for line in box.out("help").splitlines()
+              if line.startswith("  ") and line[2:3].isalpha()}
+    manual = {line.split()[2] for line in
+              (TOP / "docs/man/popgatectl.8").read_text().splitlines()
+              if line.startswith(".It Cm ")}
+    assert len(listed) > 30 and listed - manual <= {"help"}
+
+
 def test_dump_config_bad_missing_default(box):
     with open(box.conf, "a") as out:
         out.write("logins2: { };")

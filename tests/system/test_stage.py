@@ -160,12 +160,19 @@ def test_everything_around(installed, tmp_path):
     assert not list(log.iterdir())
 
 
+# While edits are made, root alone gets to the machine as it is.
+FIND = "find /run/popgate-stage -maxdepth 3 -path '*/real/etc'"
+ONLY_ROOT = (f'test -n "$({FIND})" && test -z "$(setpriv --reuid=65534 '
+             f"--clear-groups {FIND} 2>&1 | grep -v 'Permission denied')\"")
+
+
 def test_edits_change_the_copy_alone(installed):
     made = installed()
     with Stage(made.etc, made.conf,
                ["postconf", "-c", made.etc, "-e", "mydestination=else.test"],
                ["postconf", "-c", made.etc, "-P",
-                "smtp/inet/smtpd_client_restrictions=reject"]) as stage:
+                "smtp/inet/smtpd_client_restrictions=reject"],
+               ["sh", "-c", ONLY_ROOT]) as stage:
         code, text = stage.say(STRANGER, "smtp", OURS)
         assert code == 554 and "Client host rejected" in text
         assert "else.test" in stage.run("postconf", "-c", made.etc,
@@ -196,7 +203,7 @@ nsenter -t 1 -a true && echo entered
 test -w /proc/sys/kernel/core_pattern && echo core_pattern
 test -w /proc/sysrq-trigger && echo sysrq
 mknod /run/disk b 8 0 && echo mknod
-ls -A /run/popgate-stage/real | grep . && echo real
+ls -A /run/popgate-stage/behind/real | grep . && echo real
 ip address add 192.0.2.99/32 dev lo && echo network
 kill -CONT $(($$ + 100000)) && echo process
 head -c1 /proc/1/mem && echo memory

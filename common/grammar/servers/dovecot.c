@@ -15,7 +15,8 @@
  * Admins may order the elements, leave some out and add others. What counts:
  * U is the only text of the client's choice; '>', ',' and '=' survive in it.
  * So each element may occur once, elements we don't know must stand behind
- * user and rip, and "rip=" may not occur anywhere else. */
+ * user and rip, and "rip=" may not occur anywhere else (else FATE_AMBIGUOUS).
+ * The limit of 900 bytes is grammar.h's. */
 #include "common/grammar/grammar.h"
 
 #include "common/base/addr.h"
@@ -378,12 +379,13 @@ match(struct span s, struct span program, struct grammar_match *m)
 	(void)SPAN_TAKE(&s, "Info: ");
 	if (!SPAN_TAKE(&s, "Login: ") && !SPAN_TAKE(&s, "Logged in: "))
 		return other_line(s);
-	/* Which of the two shapes is the server's is told by the end, which
-	 * no client writes: an ancient one's user may be named "user=<...". */
+	/* The last byte, which no client writes, tells the shape: the user of
+	 * an ancient one may be named "user=<...". */
 	if (s.p < s.end && s.end[-1] == ']')
 		return match_ancient(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 	reason = match_elements(s, m);
-	/* whichever element broke: with two of these, that is why */
+	/* Whichever element failed to parse, a second rip= or user=< is the
+	 * cause. */
 	if (reason == FATE_TRUNCATED &&
 	    (SPAN_COUNT(s, " rip=") > 1 || SPAN_COUNT(s, "user=<") > 1))
 		return FATE_AMBIGUOUS;

@@ -78,6 +78,18 @@ mirrors(void **state)
 	(void)unlink(path);
 }
 
+/* Keys that the file doesn't set. */
+static bool
+note_default(void *arg, const struct config_value *value)
+{
+	char *buf = arg;
+
+	if (value->file == NULL)
+		(void)snprintf(
+		    buf + strlen(buf), 4096 - strlen(buf), "%s ", value->key);
+	return true;
+}
+
 static void
 everything(void **state)
 {
@@ -112,6 +124,7 @@ everything(void **state)
 	    "\"^y$\"; unit = \"q.service\"; }, { program = \"r\"; pattern = "
 	    "\"^z$\"; stream = true; } ); tags = { dovecot = [ \"d\" ]; cyrus = "
 	    "( \"c\", \"e\" ); }; };\n");
+	char unset[4096] = "";
 	struct config *cfg;
 	struct err err;
 
@@ -172,6 +185,20 @@ everything(void **state)
 	assert_int_equal(cfg->collector.n_tags, 2);
 	assert_string_equal(cfg->collector.tags[1].server, "cyrus");
 	assert_string_equal(cfg->collector.tags[1].tags.v[1], "e");
+	/* a new key belongs into the file above, or among these */
+	assert_int_equal(config_each(cfg, note_default, unset, &err), 0);
+	assert_string_equal(unset,
+	    "audit.database audit.keep milter.user milter.group milter.status "
+	    "milter.max_sessions milter.drain_timeout permit.socketmap "
+	    "relay.monitor_networks relay.monitor_listeners "
+	    "relay.proxy_networks limits.client_senders limits.user_recipients "
+	    "limits.user_messages reply.other_family reply.login_expired "
+	    "reply.denied reply.no_client_identity reply.shared_address "
+	    "reply.sender_mismatch reply.rate_limited reply.unavailable "
+	    "reply.collector_behind metrics.milter metrics.collector "
+	    "collector.user collector.status collector.mirror share.servers "
+	    "share.stream share.user share.password_file share.key_file "
+	    "share.key_file_old share.required share.name ");
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -186,8 +213,8 @@ errors(void **state)
 		{ "\nlogin: { };", ":2:", "login", "one of the sections" },
 		{ "logins: { sessions = 1; };", ":1:", "logins.sessions",
 		    "true" },
-		{ "logins: { session_max = \"8d\"; };", ":1:",
-		    "logins.session_max", "7d" },
+		{ "logins: { session_max = \"8d\"; };",
+		    ":1:", "logins.session_max", "7d" },
 		{ "logins: { windw = \"30m\"; };", ":1:", "logins.windw",
 		    "popgate.conf(5)" },
 		{ "logins: {\n window = \"30x\"; };", ":2:", "logins.window",
@@ -409,12 +436,12 @@ errors(void **state)
 		    ":1:", "collector.tags", "strings that are not empty" },
 #ifdef POPGATE_SHARE
 #define SHARE(text) "share: { key_file = \"/k\"; " text " };"
-		{ SHARE("servers = [ \"10.0.0.5\" ];"), ":1:",
-		    "share.servers", "\"host:port\"" },
-		{ SHARE("servers = [ \"redis://a:6379\" ];"), ":1:",
-		    "share.servers", "\"host:port\"" },
-		{ SHARE("servers = [ \"unix:run/x\" ];"), ":1:",
-		    "share.servers", "\"unix:/path\"" },
+		{ SHARE("servers = [ \"10.0.0.5\" ];"), ":1:", "share.servers",
+		    "\"host:port\"" },
+		{ SHARE("servers = [ \"redis://a:6379\" ];"),
+		    ":1:", "share.servers", "\"host:port\"" },
+		{ SHARE("servers = [ \"unix:run/x\" ];"),
+		    ":1:", "share.servers", "\"unix:/path\"" },
 		{ "share: { servers = [ \"a.test:6379\" ]; };",
 		    ":1:", "share.servers", "share.key_file beside it" },
 #else
@@ -426,10 +453,10 @@ errors(void **state)
 		    "letters, digits" },
 		{ SHARE("stream = \"\";"), ":1:", "share.stream",
 		    "letters, digits" },
-		{ SHARE("password_file = \"secret\";"), ":1:",
-		    "share.password_file", "an absolute path" },
-		{ SHARE("key_file_old = \"k\";"), ":1:",
-		    "share.key_file_old", "an absolute path" },
+		{ SHARE("password_file = \"secret\";"),
+		    ":1:", "share.password_file", "an absolute path" },
+		{ SHARE("key_file_old = \"k\";"), ":1:", "share.key_file_old",
+		    "an absolute path" },
 		{ SHARE("required = \"true\";"), ":1:", "share.required",
 		    "true or false" },
 		{ SHARE("name = \"0123456789012345678901234567890123456789"

@@ -6,11 +6,14 @@
  * name, and must never come out. */
 #include "tests/unit/unit.h"
 
+#include <unistd.h>
+
 #include <ctype.h>
 #include <time.h>
 
 #include "common/base/addr.h"
 #include "common/base/err.h"
+#include "common/grammar/grammar.h"
 #include "common/grammar/parse.h"
 
 enum { NOW = 1772550000 }; /* 2026-03-03 15:00:00 UTC */
@@ -189,6 +192,43 @@ damaged_row_is_judged(void **state)
 	parser_free(&parser);
 }
 
+/* Whoever adds a server adds these, too: docs/HACKING.md. */
+static int
+run_servers(const struct corpus_row *rows, size_t n)
+{
+	static char page[128 * 1024];
+	FILE *f = fopen("docs/man/popgate-collector.8", "r");
+	char item[64], fuzzer[128];
+	int failed = 0;
+
+	assert_non_null(f);
+	(void)!fread(page, 1, sizeof(page) - 1, f);
+	(void)fclose(f);
+	for (size_t g = 0; g < GRAMMAR_N; g++) {
+		const char *name = grammars[g]->name;
+		size_t i = 0;
+
+		while (i < n && strcmp(rows[i].server, name) != 0)
+			i++;
+		(void)snprintf(item, sizeof(item), "\n.It %s\n", name);
+		(void)snprintf(
+		    fuzzer, sizeof(fuzzer), "tests/fuzz/fuzz_parse_%s.c", name);
+		for (char *p = fuzzer; *p != '\0'; p++)
+			*p = *p == '-' ? '_' : *p;
+		bool line = i < n, said = strstr(page, item) != NULL;
+		bool fuzzed = access(fuzzer, R_OK) == 0;
+
+		if (line && said && fuzzed)
+			continue;
+		(void)fprintf(stderr, "%s lacks%s%s%s\n", name,
+		    line ? "" : " a line in tests/data/corpus.tsv",
+		    said ? "" : " an .It in popgate-collector(8)",
+		    fuzzed ? "" : " its tests/fuzz/fuzz_parse_*.c");
+		failed++;
+	}
+	return failed;
+}
+
 static int
 run_corpus(void)
 {
@@ -222,6 +262,8 @@ run_corpus(void)
 
 	int failed = check_run_rows(
 	    "corpus", rows, sizeof(*rows), n, corpus_row_is_judged);
+
+	failed += run_servers(rows, n);
 	size_t logins = 0;
 
 	for (size_t i = 0; i < n; i++)

@@ -226,6 +226,7 @@ refusals(void **state)
 		assert_int_equal(row != NULL, refuses);
 		if (row != NULL) {
 			assert_int_equal(row->reason, r);
+			assert_int_not_equal(row->reply, 0);
 			assert_int_equal(row->code[0],
 			    row->verdict == VERDICT_REJECT ? '5' : '4');
 		}
@@ -233,6 +234,26 @@ refusals(void **state)
 		if (r == REASON_AUDIT_UNAVAILABLE || r == REASON_DOMAIN_UNKNOWN)
 			assert_int_equal(row->n, 0);
 	}
+}
+
+/* The basis of a reason says what its rows do. */
+static void
+bases(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < policy_rows_n; i++) {
+		const struct policy_row *row = &policy_rows[i];
+		enum basis basis = reason_basis(row->reason);
+
+		ROW("row %zu, %s", i, reason_name(row->reason));
+		assert_int_equal(row->verdict == VERDICT_ACCEPT,
+		    basis >= BASIS_RECIPIENT && basis <= BASIS_LOGIN);
+		assert_true(reason_words(row->reason)[0] != '\0');
+	}
+	assert_int_equal(reason_basis(REASONS), BASIS_NOTHING);
+	assert_int_equal(reason_basis(REASON_COLLECTOR_BEHIND), BASIS_NO_LOGIN);
+	assert_int_equal(
+	    reason_basis(REASON_AUDIT_UNAVAILABLE), BASIS_HELD_BACK);
 }
 
 int
@@ -243,6 +264,7 @@ main(void)
 		cmocka_unit_test(zero_facts),
 		cmocka_unit_test(names),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(bases),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
