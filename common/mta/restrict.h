@@ -29,7 +29,6 @@ enum restrict_effect {
 	EFFECT_MX_BACKUP,
 	EFFECT_POLICY, /* check_policy_service */
 	EFFECT_CLIENT, /* tables, by what the key is */
-	EFFECT_PTR, /* a name nobody verified */
 	EFFECT_HELO,
 	EFFECT_SENDER,
 	EFFECT_RECIPIENT,

@@ -152,10 +152,6 @@ check_options(struct exam *x)
 	if (acl == NULL || *acl == '\0')
 		add(x, "exim-no-acl", "", NULL,
 		    "acl_smtp_rcpt isn't set: Exim refuses every recipient.");
-	for (size_t i = 0; i < src->options.n; i += 2)
-		if (strstr(src->options.v[i + 1], "@mx_") != NULL)
-			add(x, "exim-mx", "", src->options.v[i],
-			    src->options.v[i + 1]);
 	check_auth(x);
 }
 
@@ -184,6 +180,16 @@ look_for_popgate(struct exam *x)
 
 /* --- what Exim says --- */
 
+static size_t
+count_statements(const struct exim_source *src)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < src->n_acls; i++)
+		n += src->acls[i].n;
+	return n;
+}
+
 static void
 rehearse(struct exam *x)
 {
@@ -193,23 +199,21 @@ rehearse(struct exam *x)
 		.popgate = x->d->ctl->cfg,
 		.thorough = doctor_option(x->d, DOCTOR_THOROUGH) != NULL,
 	};
+	struct finding_at at = { .file = x->path };
 	struct exim_rehearsal r;
 	struct err err;
 
 	if (exim_rehearse(&spec, &r, &err) == -1) {
-		struct finding_at at = { .file = x->path };
-
 		doctor_add(x->d, "exim-not-rehearsed", &at, "%s", err.text);
 		return;
 	}
 	doctor_rehearsed(x->d, &r.findings, NULL);
-	if (!r.complete) {
-		struct finding_at at = { .file = x->path };
-
+	doctor_add(x->d, "exim-rehearsed", &at,
+	    "A private copy held %zu dialogues with strangers, which reached %u of the %zu statements in its ACLs.",
+	    r.dialogues, r.statements, count_statements(&x->loaded.src));
+	if (!r.complete)
 		doctor_add(x->d, "exim-not-understood", &at,
-		    "%zu dialogues reached %u statements of its ACLs; then the time was up.",
-		    r.dialogues, r.statements);
-	}
+		    "The time was up before all dialogues were held.");
 	rehearsal_findings_release(&r.findings);
 }
 

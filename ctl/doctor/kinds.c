@@ -58,10 +58,6 @@ const struct finding_kind finding_kinds[] = {
 	    "The HELO name is whatever the client types: whoever says this one relays.",
 	    "# take the line out of {file} (line {line})\n"
 	    "postconf -c {dir} -e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'" RELOAD },
-	{ "postfix-ptr-permits", OPEN,
-	    "The unverified name of a client is whatever the owner of its address writes into DNS.",
-	    "# name addresses in check_client_access instead; in {file} line {line}\n"
-	    "postconf -c {dir} -e 'smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination'" RELOAD },
 	{ "postfix-map-digits", OPEN,
 	    "Postfix takes any result of digits only for OK (access(5)), so what looks like a refusal or a time permits.",
 	    "# in {file} line {line}: REJECT, or \"550 5.7.1 text\", then run postmap" RELOAD },
@@ -203,6 +199,9 @@ const struct finding_kind finding_kinds[] = {
 	{ "sendmail-config-writable", WARN,
 	    "Any local user can make this server an open relay by one line.",
 	    "chmod o-w {value}" },
+	{ "sendmail-rehearsed", INFO,
+	    "What a private copy of this server was asked, as any stranger can ask.",
+	    "popgatectl doctor --mta sendmail" },
 	{ "sendmail-not-understood", INFO,
 	    "The doctor can't tell what this line does; look at it yourself.",
 	    "grep -n . {file}" },
@@ -308,8 +307,12 @@ const struct finding_kind finding_kinds[] = {
 	{ "exim-config-writable", WARN,
 	    "Any local user can make this server an open relay by one line.",
 	    "chmod o-w {value}" },
+	{ "exim-rehearsed", INFO,
+	    "What a private copy of this server was asked, as any stranger can ask.",
+	    "popgatectl doctor --mta exim" },
 	{ "exim-not-understood", INFO,
-	    "The doctor reads the file, and doesn't run what is in it.",
+	    "What wasn't asked isn't known to be closed.",
+	    "popgatectl doctor --mta exim --thorough\n"
 	    "# ask the running server, which relays nothing by it:\n"
 	    "popgatectl doctor --mta exim --probe\n"
 	    "# or Exim itself, as the client 203.0.113.1, line by line:\n"
@@ -352,10 +355,6 @@ const struct finding_kind finding_kinds[] = {
 	{ "exim-domains-open", OPEN,
 	    "Strangers can send to nearly every domain there is.",
 	    "# in {file}: name the domains,\n"
-	    "    domainlist relay_to_domains = ..." },
-	{ "exim-mx", WARN,
-	    "Anyone can name this server as a mail exchanger of a domain, and send to that domain through it.",
-	    "# in {file}: name the domains instead of @mx_...,\n"
 	    "    domainlist relay_to_domains = ..." },
 	{ "exim-proxy-protocol", WARN,
 	    "A client on this list chooses its own address, 127.0.0.1 for instance.",

@@ -334,11 +334,14 @@ add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
 
 	doctor_rehearsed(x->d, &r->findings, x->pf.dir);
 	doctor_add(x->d, "postfix-rehearsed", &at,
-	    "A private copy was asked to take %zu recipients from strangers%s%s%s%s. Its words are from the settings and from %zu of %zu entries of %zu tables, some of each sort.",
+	    "A private copy was asked to take %zu recipients from strangers%s%s%s%s%s. Its words are from the settings and from %zu of %zu entries of %zu tables, some of each sort.",
 	    r->dialogues, r->silent ? "; a service of it gave no answer" : "",
 	    *r->why == '\0' ? "" : ": ", r->why,
-	    r->complete ? "" : "; then the time was up", r->said, r->entries,
-	    r->tables);
+	    r->complete ? "" : "; then the time was up",
+	    r->uncured == 0
+		? ""
+		: "; for the cause of some that were taken there was no time",
+	    r->said, r->entries, r->tables);
 }
 
 /* Ask a private copy, and believe it. */

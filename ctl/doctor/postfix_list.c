@@ -133,7 +133,6 @@ permit_entry(struct table_walk *t, enum postfix_table_kind kind,
     const char *key, const char *value, bool digits)
 {
 	static const char *const kinds[] = {
-		[EFFECT_PTR] = "postfix-ptr-permits",
 		[EFFECT_HELO] = "postfix-helo-permits",
 		[EFFECT_SENDER] = "postfix-sender-permits",
 	};
@@ -149,7 +148,6 @@ permit_entry(struct table_walk *t, enum postfix_table_kind kind,
 		grant_entry(
 		    t, "postfix-recipient-permits", GRANTEE_SOME, key, value);
 		break;
-	case EFFECT_PTR:
 	case EFFECT_HELO:
 	case EFFECT_SENDER:
 		grant_entry(t, digits ? "postfix-map-digits" : kinds[t->effect],
@@ -473,7 +471,6 @@ look(void *arg, enum restrict_effect effect, const char *name,
 		look_policy(l, operand);
 		break;
 	case EFFECT_CLIENT:
-	case EFFECT_PTR:
 	case EFFECT_HELO:
 	case EFFECT_SENDER:
 	case EFFECT_RECIPIENT:

@@ -169,7 +169,6 @@ look(void *arg, enum restrict_effect effect, const char *name,
 		w->auth = true;
 		return RESTRICT_THROUGH;
 	case EFFECT_CLIENT:
-	case EFFECT_PTR:
 	case EFFECT_HELO:
 	case EFFECT_SENDER:
 	case EFFECT_RECIPIENT:

@@ -523,10 +523,12 @@ rehearse(struct sendmail_exam *x)
 		return;
 	}
 	doctor_rehearsed(x->d, &r.findings, NULL);
+	sendmail_add(x, "sendmail-rehearsed", 0,
+	    "A private copy was asked about %zu things that a stranger can say.",
+	    r.tries);
 	if (!r.complete)
 		sendmail_add(x, "sendmail-not-understood", 0,
-		    "Sendmail was asked about %zu of the things that a client can say; then the time was up.",
-		    r.tries);
+		    "The time was up before everything was asked.");
 	rehearsal_findings_release(&r.findings);
 }
 

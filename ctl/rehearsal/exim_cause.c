@@ -175,6 +175,28 @@ first_that_differs(const struct exim_heard_in *accepted,
 	return NULL;
 }
 
+/* Is it a stranger's name, or a word that holds one? */
+static bool
+is_strangers(const char *word)
+{
+	return strstr(word, EXIM_VICTIM) != NULL;
+}
+
+/* By a recipient: any domain's, some local part's at every domain, or one of
+ * ours that leads elsewhere. */
+static const char *
+kind_by_recipient(const char *recipient)
+{
+	const char *at = strrchr(recipient, '@');
+
+	if (*recipient == '@' || at == NULL || !is_strangers(at))
+		return "exim-recipient-routed";
+	return strncmp(recipient, "victim@", 7) == 0 ||
+		strcmp(at, "@" EXIM_VICTIM ".example") != 0
+	    ? "exim-domains-open"
+	    : "exim-relay-open";
+}
+
 static const char *
 kind_of(const struct exim_talk *t, const struct exim_try *y,
     const struct exim_cause *c)
@@ -188,15 +210,9 @@ kind_of(const struct exim_talk *t, const struct exim_try *y,
 	if (y->v[EXIM_SENDER] != 0)
 		return "exim-sender-permits";
 	if (y->v[EXIM_CLIENT] != 0)
-		return strchr(exim_try_value(t, y, EXIM_CLIENT), ' ') != NULL
-		    ? "exim-client-name-permits"
-		    : "exim-hosts-open";
+		return "exim-hosts-open";
 	if (y->v[EXIM_RECIPIENT] != 0)
-		return strncmp(exim_try_value(t, y, EXIM_RECIPIENT),
-			   "victim@" EXIM_VICTIM,
-			   strlen("victim@" EXIM_VICTIM)) == 0
-		    ? "exim-domains-open"
-		    : "exim-recipient-routed";
+		return kind_by_recipient(exim_try_value(t, y, EXIM_RECIPIENT));
 	if (c->list != NULL && strcmp(name, "hosts") == 0)
 		return "exim-hosts-open";
 	if (c->list != NULL &&

@@ -190,8 +190,9 @@ take_hole(struct work *w, const struct exim_try *y, struct err *err)
 		if (open == 1)
 			least = less;
 	}
-	/* what the daemon itself refuses is none */
-	if (exim_talk_tcp(s->talk, &least, err) == 0)
+	/* what the daemon itself refuses is none, nor what ends at DATA */
+	if (exim_talk_tcp(s->talk, &least, err) == 0 ||
+	    exim_talk_message(s->talk, &least, err) == 0)
 		return 0;
 	/* the cause of the least one */
 	if (ask_one(w, &least, &cause, err) == -1)

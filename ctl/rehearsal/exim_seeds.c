@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/rehearsal/exim_seeds.h"
 #include "common/base/strings.h"
+#include "ctl/stage/names.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -121,6 +122,21 @@ take_address(struct exim_seeds *s, const char *word)
 	}
 }
 
+/* What a pattern that isn't anchored, or begins with a wildcard and no dot,
+ * takes in besides: domains that anybody can have. */
+static void
+take_beside(
+    struct exim_seeds *s, const char *local, int len, const char *domain)
+{
+	put(s, &s->v[EXIM_RECIPIENT], "%.*s@" EXIM_VICTIM "-%s", len, local,
+	    domain);
+	put(s, &s->v[EXIM_RECIPIENT], "%.*s@%s." EXIM_VICTIM ".example", len,
+	    local, domain);
+	put(s, &s->v[EXIM_CLIENT], "203.0.113.77 " EXIM_VICTIM "-%s", domain);
+	put(s, &s->v[EXIM_CLIENT], "203.0.113.77 %s." EXIM_VICTIM ".example",
+	    domain);
+}
+
 /* A first and a last address of it stand for a network. */
 static void
 take_network(struct exim_seeds *s, const struct network *net)
@@ -171,6 +187,9 @@ take_sample(struct exim_seeds *s, const char *sample)
 {
 	const char *at = strrchr(sample, '@');
 
+	if (at != NULL && is_domain(at + 1))
+		take_beside(s, at == sample ? "victim" : sample,
+		    at == sample ? 6 : (int)(at - sample), at + 1);
 	if (at != NULL && at > sample && at[1] != '\0') {
 		put(s, &s->v[EXIM_SENDER], "%s", sample);
 		return;
@@ -187,6 +206,11 @@ take_sample(struct exim_seeds *s, const char *sample)
 
 	if (dot != NULL)
 		take_top(s, dot + 1);
+	if (is_domain(sample))
+		take_beside(s, "victim", 6, sample);
+	else if (is_label(sample))
+		put(s, &s->v[EXIM_CLIENT],
+		    "203.0.113.77 %s." EXIM_VICTIM ".example", sample);
 }
 
 /* A regular expression, as it is written or with what it is quoted by. */
@@ -246,6 +270,8 @@ take_word(struct exim_seeds *s, char *word, bool labels)
 		take_address(s, word);
 		return;
 	}
+	if (*word == '*' && is_domain(word + 1))
+		take_beside(s, "victim", 6, word + 1);
 	while (*word == '*' || *word == '.') {
 		wild = true;
 		word++;
@@ -317,6 +343,26 @@ take_value(struct exim_seeds *s, const char *value)
 		take_words(s, value, ":;, \t\"", false);
 }
 
+/* Local parts that are let through at every domain. */
+static void
+take_locals(struct exim_seeds *s, const char *list)
+{
+	while (*list != '\0') {
+		char word[WORD_LEN], sample[WORD_LEN];
+		size_t n = strcspn(list, " \t:;");
+
+		(void)snprintf(word, sizeof(word), "%.*s",
+		    (int)(n < sizeof(word) ? n : 0), list);
+		if (*word == '^' &&
+		    exim_sample(word, 0, sample, sizeof(sample)))
+			(void)snprintf(word, sizeof(word), "%s", sample);
+		if (is_label(word))
+			put(s, &s->v[EXIM_RECIPIENT],
+			    "%s@" EXIM_VICTIM ".example", word);
+		list += n + (list[n] != '\0');
+	}
+}
+
 static void
 take_line(struct exim_seeds *s, const char *line)
 {
@@ -331,6 +377,8 @@ take_line(struct exim_seeds *s, const char *line)
 	const char *value = equals + 1;
 
 	take_value(s, value);
+	if (strstr(line, "local_part") != NULL)
+		take_locals(s, value);
 	for (const char *at = value; own && *at != '\0';) {
 		char word[WORD_LEN];
 		size_t len = strcspn(at, " \t:;");
@@ -367,6 +415,26 @@ exim_seeds_take_config(struct exim_seeds *s, const char *text)
 	each_line(s, text, take_line);
 }
 
+/* "friend.test: boss : news": local parts at a domain, as "@@" looks up. */
+static void
+take_keyed(struct exim_seeds *s, const char *key, const char *locals)
+{
+	if (!is_domain(key))
+		return;
+	for (unsigned i = 0; *locals != '\0' && i < BRANCHES;) {
+		char word[WORD_LEN];
+		size_t n = strcspn(locals, " \t:,");
+
+		(void)snprintf(word, sizeof(word), "%.*s",
+		    (int)(n < sizeof(word) ? n : 0), locals);
+		if (is_label(word)) {
+			put(s, &s->v[EXIM_SENDER], "%s@%s", word, key);
+			i++;
+		}
+		locals += n + (locals[n] != '\0');
+	}
+}
+
 static void
 take_entry(struct exim_seeds *s, const char *line)
 {
@@ -380,6 +448,7 @@ take_entry(struct exim_seeds *s, const char *line)
 	if (n > 0 && first[n - 1] == ':')
 		first[n - 1] = '\0';
 	take_word(s, first, true);
+	take_keyed(s, first, line + n);
 	take_words(s, line, " \t\":;,", true);
 }
 
@@ -401,6 +470,9 @@ exim_seeds_begin(struct exim_seeds *s)
 	add(s, &s->v[EXIM_SENDER], "");
 	add(s, &s->v[EXIM_RECIPIENT], "victim@" EXIM_VICTIM ".example");
 	add(s, &s->v[EXIM_RECIPIENT], "victim@[198.51.100.25]");
+	/* whose owner names this server as its backup MX */
+	add(s, &s->v[EXIM_RECIPIENT],
+	    "victim@" EXIM_VICTIM "-" NAMES_MX_HERE ".com");
 	for (size_t i = 0; i < 6; i++)
 		take_top(s,
 		    (const char *const[]){
@@ -412,13 +484,16 @@ static void
 add_forms(struct exim_seeds *s)
 {
 	static const char victim[] = EXIM_VICTIM ".example";
+	/* what rewriting and redirecting take for an "@" */
+	static const char *const signs[] = { "%", "=", "#", "+", "-", "--",
+		"_" };
 	struct string_list *to = &s->v[EXIM_RECIPIENT];
 
 	for (size_t i = 0; i < s->own.n; i++) {
 		const char *own = s->own.v[i];
 
-		put(s, to, "victim%%%s@%s", victim, own);
-		put(s, to, "victim=%s@%s", victim, own);
+		for (size_t k = 0; k < sizeof(signs) / sizeof(*signs); k++)
+			put(s, to, "victim%s%s@%s", signs[k], victim, own);
 		put(s, to, "%s!victim@%s", victim, own);
 		put(s, to, "\"victim@%s\"@%s", victim, own);
 		put(s, to, "@%s:victim@%s", own, victim);
@@ -453,6 +528,10 @@ exim_seeds_end(struct exim_seeds *s)
 		    !network_set_contains(&s->trusted, &addr))
 			add(s, to, named.v[i]);
 	string_list_release(&named);
+	/* its own address, as RFC 5321 section 4.1.3 has it */
+	if (to->n > 0)
+		put(s, &s->v[EXIM_HELO], "[%.*s]", (int)strcspn(to->v[0], " "),
+		    to->v[0]);
 	if (s->v[EXIM_PORT].n == 0)
 		add(s, &s->v[EXIM_PORT], "25");
 	return !s->failed && to->n > 0;

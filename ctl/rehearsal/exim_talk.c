@@ -120,19 +120,18 @@ fits(const struct exim_try *a, const struct exim_try *b)
 	    b->v[EXIM_AUTH] == 0 && a->v[EXIM_HELO] == b->v[EXIM_HELO];
 }
 
+/* A session up to MAIL; number: as find_session() has it. */
 static void
-put_try(
-    FILE *to, const struct exim_talk *t, const struct exim_try *y, bool first)
+put_hello(FILE *to, const struct exim_talk *t, const struct exim_try *y,
+    size_t number)
 {
-	if (first) {
-		const char *auth = exim_try_value(t, y, EXIM_AUTH);
+	const char *auth = exim_try_value(t, y, EXIM_AUTH);
 
-		(void)fprintf(to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
-		if (*auth != '\0')
-			put_auth(to, auth);
-	}
-	put_mail(to, exim_try_value(t, y, EXIM_SENDER),
-	    exim_try_value(t, y, EXIM_RECIPIENT));
+	begin_session(to, t, number, exim_try_value(t, y, EXIM_CLIENT),
+	    exim_try_value(t, y, EXIM_PORT), NULL);
+	(void)fprintf(to, "EHLO %s\n", exim_try_value(t, y, EXIM_HELO));
+	if (*auth != '\0')
+		put_auth(to, auth);
 }
 
 /* A script up to a size that a stage takes; *done_r: how many are in it. */
@@ -155,11 +154,10 @@ write_script(const struct exim_talk *t, const struct exim_try *v, size_t n,
 		if (first && i > 0)
 			(void)fputs(END "\n", to);
 		if (first)
-			begin_session(to, t, i,
-			    exim_try_value(t, &v[i], EXIM_CLIENT),
-			    exim_try_value(t, &v[i], EXIM_PORT), NULL);
+			put_hello(to, t, &v[i], i);
 		each = first ? 1 : each + 1;
-		put_try(to, t, &v[i], first);
+		put_mail(to, exim_try_value(t, &v[i], EXIM_SENDER),
+		    exim_try_value(t, &v[i], EXIM_RECIPIENT));
 	}
 	(void)fputs(END "\ntrue\n", to);
 	*done_r = i;
@@ -353,6 +351,39 @@ exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
 		return -1;
 	hear(trace, &at, heard);
 	return 0;
+}
+
+int
+exim_talk_message(
+    const struct exim_talk *t, const struct exim_try *y, struct err *err)
+{
+	const char *sender = exim_try_value(t, y, EXIM_SENDER);
+	char *script = NULL, *text;
+	struct exim_trace trace;
+	size_t len = 0;
+	bool taken = true;
+	FILE *to = y->v[EXIM_TLS] != 0 ? NULL : open_memstream(&script, &len);
+
+	if (to == NULL)
+		return 1;
+	put_hello(to, t, y, 0);
+	(void)fprintf(to,
+	    "MAIL FROM:<%s>\nRCPT TO:<%s>\nDATA\nFrom: <%s>\nTo: <%s>\n"
+	    "Subject: hello\nDate: Mon, 2 Nov 2026 10:00:00 +0000\n"
+	    "Message-ID: <1@" EXIM_VICTIM ".example>\n\nhello\n.\nQUIT\n" END
+	    "\ntrue\n",
+	    sender, exim_try_value(t, y, EXIM_RECIPIENT),
+	    *sender == '\0' ? "someone@" EXIM_VICTIM ".example" : sender,
+	    exim_try_value(t, y, EXIM_RECIPIENT));
+	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
+	free(script);
+	if (text == NULL || !exim_trace_parse(text, &trace))
+		return -1;
+	for (size_t i = 0; i < trace.n_said; i++)
+		if (strcmp(trace.said[i].command, "DATA") == 0)
+			taken = trace.said[i].code / 100 != 5;
+	exim_trace_release(&trace);
+	return taken;
 }
 
 /* --- routes --- */

@@ -55,6 +55,12 @@ struct exim_client {
 int exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err);
 
+/* Is a message taken, too, as far as the ACLs behind DATA refuse for good? What
+ * is put off, or said behind STARTTLS, counts as taken. 1, 0, or -1 with err.
+ */
+int exim_talk_message(
+    const struct exim_talk *t, const struct exim_try *y, struct err *err);
+
 /* Where Exim would send mail to a recipient: what "exim -bt" says, to be freed;
  * NULL with err. */
 char *exim_route(const struct exim_talk *t, const char *sender,

@@ -17,6 +17,7 @@
 
 enum {
 	BUDGET_MS = 60000,
+	CURE_MS = 120000, /* for all causes and cures: the timer waits */
 	THOROUGH_MS = 900000,
 	BATCH = 100, /* recipients in a connection */
 	FORMS = 512,
@@ -63,6 +64,16 @@ is_foreign_address(const struct postfix_run *run, const char *address)
 	(void)snprintf(domain, sizeof(domain), "%s", at + 1);
 	domain[strcspn(domain, ">")] = '\0';
 	return is_foreign(run, domain);
+}
+
+/* Is it at the domain that the stranger chose? A local part that names it, in
+ * an address that an alias sends elsewhere, leads nowhere. */
+static bool
+is_victims(const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at != NULL && strcasestr(at, POSTFIX_VICTIM) != NULL;
 }
 
 static void
@@ -132,8 +143,7 @@ outcome(struct postfix_run *run, const char *log, const char *const *recipients,
 		seen++;
 		for (size_t i = 0; i < n && *foreign_r == -1; i++)
 			if (leaves && is_foreign_address(run, to) &&
-			    (strcasestr(to, POSTFIX_VICTIM) != NULL ||
-				strcasecmp(to, from) == 0) &&
+			    (is_victims(to) || strcasecmp(to, from) == 0) &&
 			    (strcasecmp(from, recipients[i]) == 0 || n == 1))
 				*foreign_r = (int)i;
 	}
@@ -357,6 +367,9 @@ ask_clients(struct search *x, const struct postfix_client *stranger)
 		x->client.name = s->names.v[i];
 		ask_one(x, s->senders.v[0], s->recipients.v[0]);
 	}
+	x->client = *stranger;
+	x->client.name = STAGE_NO_NAME;
+	ask_one(x, s->senders.v[0], s->recipients.v[0]);
 }
 
 static void
@@ -371,6 +384,22 @@ ask_helos(struct search *x, const struct postfix_client *stranger)
 		x->client = *stranger;
 		x->client.helo = s->helos.v[i];
 		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
+/* A rule that wants one name in HELO and one sender. */
+static void
+ask_helos_senders(struct search *x, const struct postfix_client *stranger)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+	const struct string_list one = first_of(&s->recipients, 1);
+
+	if (!x->run->spec->thorough && s->helos.n * s->senders.n > PAIRS)
+		return;
+	for (size_t i = 1; i < s->helos.n && !is_over(x); i++) {
+		x->client = *stranger;
+		x->client.helo = s->helos.v[i];
+		ask_all(x, &s->senders, &one);
 	}
 }
 
@@ -435,6 +464,8 @@ search(struct search *x)
 	ask_forms(x);
 	if (x->run->spec->thorough || s->senders.n * s->recipients.n <= PAIRS)
 		ask_all(x, &s->senders, &s->recipients);
+	if (x->n == 0)
+		ask_helos_senders(x, &stranger);
 }
 
 /* --- all of it --- */
@@ -531,11 +562,42 @@ open_stage(struct postfix_run *run, struct err *err)
 	return stage_open(&spec, &run->stage, err);
 }
 
+/* What each service takes from strangers. */
+static void
+search_all(struct postfix_run *run, struct search *x)
+{
+	for (size_t i = 0; i < run->spec->n_services; i++) {
+		x[i].run = run;
+		x[i].s = run->spec->services[i];
+		run->at = x[i].s->name;
+		search(&x[i]);
+		if (!x[i].judged && clock_monotonic_ms() < run->until_ms)
+			hear_why(run);
+	}
+}
+
+/* The causes of what was taken, and what closes it. Last, since a Postfix that
+ * says each step answers slowly. */
+static int
+cure_all(struct postfix_run *run, const struct search *x, struct err *err)
+{
+	int64_t until_ms = clock_monotonic_ms() + CURE_MS;
+
+	for (size_t i = 0; i < run->spec->n_services; i++)
+		for (size_t k = 0; k < x[i].n; k++)
+			if (clock_monotonic_ms() >= until_ms)
+				run->r->uncured++;
+			else if (postfix_cure(run, &x[i].shown[k], err) == -1)
+				return -1;
+	return 0;
+}
+
 int
 postfix_rehearse(const struct postfix_rehearsal_spec *spec,
     struct postfix_rehearsal *r, struct err *err)
 {
 	struct postfix_run run = { .spec = spec, .pf = spec->pf, .r = r };
+	struct search *x = NULL;
 	int rc = -1;
 
 	*r = (struct postfix_rehearsal){ 0 };
@@ -550,30 +612,19 @@ postfix_rehearse(const struct postfix_rehearsal_spec *spec,
 		goto out;
 	run.until_ms =
 	    clock_monotonic_ms() + (spec->thorough ? THOROUGH_MS : BUDGET_MS);
-	rc = 0;
-	for (size_t i = 0; i < spec->n_services && rc == 0; i++) {
-		struct search *x = calloc(1, sizeof(*x));
-
-		if (x == NULL) {
-			err_nomem(err, "a rehearsal", sizeof(*x));
-			rc = -1;
-			break;
-		}
-		x->run = &run;
-		x->s = spec->services[i];
-		run.at = x->s->name;
-		search(x);
-		if (!x->judged)
-			hear_why(&run);
-		for (size_t k = 0; k < x->n && rc == 0; k++)
-			rc = postfix_cure(&run, &x->shown[k], err);
-		free(x);
+	x = calloc(spec->n_services + 1, sizeof(*x));
+	if (x == NULL) {
+		err_nomem(err, "a rehearsal", sizeof(*x));
+		goto out;
 	}
+	search_all(&run, x);
 	r->complete = clock_monotonic_ms() < run.until_ms;
+	rc = cure_all(&run, x, err);
 	r->tables = run.seeds.tables;
 	r->entries = run.seeds.entries;
 	r->said = run.seeds.said;
 out:
+	free(x);
 	progress_end(&run.progress);
 	stage_close(&run.stage);
 	postfix_seeds_release(&run.seeds);

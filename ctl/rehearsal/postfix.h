@@ -25,6 +25,7 @@ struct postfix_rehearsal_spec {
 struct postfix_rehearsal {
 	struct rehearsal_findings findings; /* each has a file */
 	size_t dialogues; /* recipients that were asked about */
+	size_t uncured; /* taken, and there was no time to look why */
 	size_t tables; /* that its words are from */
 	size_t entries, said; /* in them; those that were said */
 	bool silent; /* a service gave no answer, or put off whatever it was

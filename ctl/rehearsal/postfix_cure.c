@@ -12,7 +12,13 @@
 #include "ctl/rehearsal/postfix_run.h"
 #include "ctl/stage/stage.h"
 
-enum { TRIES = 4, SCRIPT = 3200, PLACE = 500 };
+enum {
+	TRIES = 4,
+	READS = 30, /* of the log, a tenth of a second between them */
+	SCRIPT = 3200,
+	PLACE = 500,
+	FIXES_MAX = 8 /* that are looked for */
+};
 
 /* Where the cause stands. */
 struct place {
@@ -77,6 +83,24 @@ make_verbose(struct postfix_run *run)
 	return run->verbose = run_shell(run, script);
 }
 
+/* What the log says behind the first len bytes, once it is whole: it comes
+ * after the answer. */
+static void
+read_trace(struct postfix_run *run, size_t len, struct postfix_cause *cause)
+{
+	for (int i = 0; i < READS; i++) {
+		char *log = stage_log(run->stage, NULL);
+
+		*cause = (struct postfix_cause){ 0 };
+		if (log != NULL && strlen(log) > len)
+			postfix_trace_read(log + len, cause);
+		free(log);
+		if (cause->whole)
+			return;
+		pause_ms(100);
+	}
+}
+
 /* Say it once more, and read the log of that; a process of before the reload
  * may answer first, and say nothing. */
 static bool
@@ -93,11 +117,7 @@ trace(struct postfix_run *run, const struct postfix_shown *shown,
 		if (!postfix_run_ask(run, &shown->client, shown->mail.sender,
 			shown->mail.recipient))
 			return false;
-		log = stage_log(run->stage, NULL);
-		*cause = (struct postfix_cause){ 0 };
-		if (log != NULL && strlen(log) > before)
-			postfix_trace_read(log + before, cause);
-		free(log);
+		read_trace(run, before, cause);
 		if (*cause->class != '\0')
 			return true;
 		pause_ms(200);
@@ -626,7 +646,12 @@ postfix_cure(
 		if (!is_known(&run->r->findings, &p, cause, why) &&
 		    postfix_run_leaves(run, shown->mail.recipient))
 			rc = add(run, shown, &p, why,
-			    find_fix(run, shown, cause, &p), err);
+			    run->r->findings.n < FIXES_MAX
+				? find_fix(run, shown, cause, &p)
+				: strdup(
+				      "# put the first ones right, then ask again:\n"
+				      "popgatectl doctor --mta postfix"),
+			    err);
 	}
 	free(cause);
 	return rc;

@@ -23,7 +23,7 @@ struct postfix_run {
 	struct postfix_seeds seeds;
 	struct string_list ours; /* domains with a dot that are the server's */
 	struct string_list kept; /* recipients that were taken */
-	int64_t until_ms; /* by clock_monotonic_ms() */
+	int64_t until_ms; /* of the search, by clock_monotonic_ms() */
 	struct progress progress;
 	const char *at; /* the service that is asked */
 	bool verbose; /* smtpd logs each step */

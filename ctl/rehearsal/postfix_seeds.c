@@ -29,6 +29,10 @@ enum {
 	BRANCHES = 3
 };
 
+/* What a host's name is made of. */
+static const char host[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+
 static void
 add(struct postfix_seeds *s, struct string_list *list, const char *text)
 {
@@ -211,6 +215,13 @@ take_network(struct postfix_seeds *s, const char *word)
 	if (!network_parse(word, &net))
 		return take_octets(s, word);
 	inside = net.base;
+	if (net.bits == addr_bits(&inside)) {
+		/* anybody may say that this is his name */
+		addf(s, &s->helos, "%s", word);
+		addf(s, &s->helos,
+		    inside.family == ADDR_IPV4 ? "[%s]" : "[IPv6:%s]",
+		    addr_format(&inside, text));
+	}
 	if (net.bits > (net.base.family == ADDR_IPV4 ? WIDE_V4 : WIDE_V6)) {
 		if (!network_set_add(&s->narrow, &net))
 			s->failed = true;
@@ -264,37 +275,72 @@ take_sample(struct postfix_seeds *s, const char *sample)
 	if (*sample == '\0' || *sample == '/')
 		return;
 	add(s, &s->helos, sample);
+	if (strspn(sample, host) == strlen(sample))
+		addf(s, &s->names, "%s%spopgate-stranger.com", sample,
+		    sample[strlen(sample) - 1] == '.' ? "" : ".");
 	addf(s, &s->senders, "%s@popgate-stranger.com", sample);
 	addf(s, &s->recipients, "%s@" POSTFIX_VICTIM ".com", sample);
 	addf(s, &s->senders, "user@%s", sample);
 	addf(s, &s->recipients, "user@%s", sample);
 }
 
-/* "/expression/flags result", perhaps behind "if" or "!". */
+/* The expression of "/expression/flags result". */
 static bool
-take_pattern(struct postfix_seeds *s, const char *line)
+expression_of(const char *line, char regex[WORD])
 {
-	char regex[WORD], sample[WORD];
 	const char *begin, *end;
 
-	if (strncmp(line, "if ", 3) == 0)
-		line += 3;
-	line += strspn(line, " \t!");
 	if (*line != '/')
 		return false;
 	begin = line + 1;
 	for (end = begin; *end != '\0' && *end != '/'; end++)
 		if (*end == '\\' && end[1] != '\0')
 			end++;
-	if (*end != '/' || (size_t)(end - begin) >= sizeof(regex) ||
+	if (*end != '/' || (size_t)(end - begin) >= WORD ||
 	    memchr(begin, ' ', (size_t)(end - begin)) != NULL ||
 	    (end[1] != '\0' && strchr(" \timsxAEUX", end[1]) == NULL))
 		return false;
-	(void)snprintf(regex, sizeof(regex), "%.*s", (int)(end - begin), begin);
-	for (unsigned i = 0; i < BRANCHES; i++)
-		if (exim_sample(regex, i, sample, sizeof(sample)))
-			take_sample(s, sample);
+	(void)snprintf(regex, WORD, "%.*s", (int)(end - begin), begin);
 	return true;
+}
+
+/* An entry in an "if" has to match both expressions: the two samples, in either
+ * order, may. */
+static void
+take_joined(struct postfix_seeds *s, const char *sample)
+{
+	char both[2 * WORD];
+
+	if (*s->within == '\0')
+		return;
+	(void)snprintf(both, sizeof(both), "%s%s", sample, s->within);
+	take_sample(s, both);
+	(void)snprintf(both, sizeof(both), "%s%s", s->within, sample);
+	take_sample(s, both);
+}
+
+/* "/expression/flags result", perhaps behind "if" or "!". */
+static void
+take_pattern(struct postfix_seeds *s, const char *line)
+{
+	char regex[WORD], sample[WORD];
+	bool outer = strncmp(line, "if ", 3) == 0, negated;
+
+	if (outer)
+		line += 3;
+	line += strspn(line, " \t");
+	negated = *line == '!';
+	line += strspn(line, " \t!");
+	if (!expression_of(line, regex))
+		return;
+	for (unsigned i = 0; i < BRANCHES; i++)
+		if (exim_sample(regex, i, sample, sizeof(sample))) {
+			take_sample(s, sample);
+			if (!negated)
+				take_joined(s, sample);
+		}
+	if (outer && !negated && exim_sample(regex, 0, sample, sizeof(sample)))
+		(void)snprintf(s->within, sizeof(s->within), "%s", sample);
 }
 
 static void
@@ -303,7 +349,9 @@ take_line(struct postfix_seeds *s, const char *line)
 	char word[WORD];
 	size_t n = 0;
 
-	(void)take_pattern(s, line);
+	if (strncmp(line, "endif", 5) == 0)
+		*s->within = '\0';
+	take_pattern(s, line);
 	for (;; line++) {
 		if (*line == '\\')
 			continue;

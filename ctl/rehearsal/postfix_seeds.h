@@ -23,6 +23,7 @@ struct postfix_seeds {
 	struct string_list paths; /* files that are named, for the caller */
 	struct string_list labels; /* words that may be top level domains, for
 				    * postfix_seeds_end() */
+	char within[300]; /* a text that the "if" around a line matches */
 	bool thorough; /* more of each, for whom time is no matter */
 	size_t tables; /* that were read */
 	size_t entries, said; /* in them; those that were taken */

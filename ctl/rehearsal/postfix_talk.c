@@ -226,14 +226,16 @@ postfix_talk_words(
 		[TRICK_PROXY] = "PROXY TCP4 127.0.0.1 before all, ",
 		[TRICK_LOGIN] = "AUTH PLAIN, ",
 	};
-	char *text = NULL;
+	char *text = NULL, name[NAMES] = "";
 
-	if (asprintf(&text, "from %s%s%s%s: %s%s%s%sMAIL FROM:<%s>, RCPT TO:%s",
-		c->from, c->name == NULL ? "" : " (",
-		c->name == NULL ? "" : c->name, c->name == NULL ? "" : ")",
-		c->helo == NULL ? "" : "EHLO ", c->helo == NULL ? "" : c->helo,
-		c->helo == NULL ? "" : ", ", tricks[c->trick], mail->sender,
-		mail->recipient) == -1)
+	if (c->name != NULL && strcmp(c->name, STAGE_NO_NAME) == 0)
+		(void)snprintf(name, sizeof(name), " (without a PTR)");
+	else if (c->name != NULL)
+		(void)snprintf(name, sizeof(name), " (%s)", c->name);
+	if (asprintf(&text, "from %s%s: %s%s%s%sMAIL FROM:<%s>, RCPT TO:%s",
+		c->from, name, c->helo == NULL ? "" : "EHLO ",
+		c->helo == NULL ? "" : c->helo, c->helo == NULL ? "" : ", ",
+		tricks[c->trick], mail->sender, mail->recipient) == -1)
 		return NULL;
 	return text;
 }

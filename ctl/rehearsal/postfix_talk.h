@@ -24,7 +24,8 @@ enum postfix_trick {
 struct postfix_client {
 	const char *service; /* "smtp", as in master.cf */
 	const char *from; /* its address */
-	const char *name; /* what DNS calls it; NULL: nothing of interest */
+	const char *name; /* what DNS calls it, as stage_connect() has it; NULL:
+			   * nothing of interest */
 	const char *helo; /* NULL: it says none */
 	enum postfix_trick trick;
 };

@@ -17,6 +17,7 @@ struct postfix_cause {
 	char subject[POSTFIX_TRACE_WORD]; /* what was looked up */
 	char pattern[POSTFIX_TRACE_WORD]; /* of mynetworks: "0.0.0.0/0" */
 	char class[POSTFIX_TRACE_WORD]; /* of the recipient: "relay" */
+	bool whole; /* the log goes on to the end of the connection */
 };
 
 /* Of the last recipient in the log of one dialogue. */

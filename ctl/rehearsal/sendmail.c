@@ -367,6 +367,8 @@ try_public(struct sendmail_run *r, const struct sendmail_seed *s)
 {
 	if (s->from != SEED_RULE)
 		try_below(r, s->word, s);
+	else if (strncmp(s->word, "x.", 2) == 0) /* "$* . com" */
+		try_below(r, s->word + 2, s);
 }
 
 static void

@@ -157,7 +157,9 @@ do_connect(struct first *f, const struct backstage_request *r,
 	size_t name = strlen(r->words) + 1;
 	unsigned port;
 
-	if (r->words[name] != '\0')
+	if (strcmp(r->words + name, STAGE_NO_NAME) == 0)
+		names_client(&f->share->names, "", &r->addr);
+	else if (r->words[name] != '\0')
 		names_client(&f->share->names, r->words + name, &r->addr);
 	for (size_t i = name + strlen(r->words + name) + 1; i < r->words_len;
 	     i += strlen(r->words + i) + 1)

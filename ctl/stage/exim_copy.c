@@ -66,6 +66,17 @@ setting(const struct exim_program *exim, const char *name, struct err *err)
 	return value;
 }
 
+/* Is an option of this name true? "no_NAME" is printed where it isn't. */
+static bool
+is_set(const struct exim_program *exim, const char *name, struct err *err)
+{
+	char *text = print(exim, name, err);
+	bool set = text != NULL && strncmp(text, name, strlen(name)) == 0;
+
+	free(text);
+	return set;
+}
+
 /* The next item of an Exim list, whose separator "<;" may set; false at the
  * end. */
 static bool
@@ -105,7 +116,7 @@ has_port(const char *list, unsigned port)
 /* Each port on the first interface of each family, or on any. */
 static void
 add_listeners(struct daemon_copy *copy, const char *interfaces,
-    const char *ports, const char *tls_ports)
+    const char *ports, const char *tls_ports, bool without_ipv6)
 {
 	char item[WORD_LEN], separator = ':', between = ':';
 	struct addr addr[2] = { { .family = ADDR_NONE },
@@ -115,6 +126,7 @@ add_listeners(struct daemon_copy *copy, const char *interfaces,
 		struct addr a;
 
 		if (addr_parse_loose(item, &a) &&
+		    (a.family == ADDR_IPV4 || !without_ipv6) &&
 		    addr[a.family == ADDR_IPV6].family == ADDR_NONE)
 			addr[a.family == ADDR_IPV6] = a;
 	}
@@ -153,7 +165,7 @@ exim_copy_listeners(
 
 	if (rc == 0)
 		add_listeners(copy, interfaces, *ports == '\0' ? "smtp" : ports,
-		    tls_ports);
+		    tls_ports, is_set(exim, "disable_ipv6", err));
 	free(interfaces);
 	free(ports);
 	free(tls_ports);

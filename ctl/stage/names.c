@@ -283,7 +283,7 @@ records(const struct names *names, const char *name, unsigned type,
 	*exists_r = true;
 	*n_r = 1;
 	if (reverse_name(names, name, text))
-		return type == TYPE_PTR
+		return type == TYPE_PTR && *text != '\0'
 		    ? put_record(out, type, data, put_name(data, text))
 		    : 0;
 	*exists_r = find(names, name, &addr);

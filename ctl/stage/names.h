@@ -40,7 +40,7 @@ struct names {
 void names_add(struct names *names, const char *name, const struct addr *addr);
 
 /* Let a client of this address have this name: PTR and address agree, as an
- * attacker's do. The last name counts. */
+ * attacker's do. "": the client has no name. The last name counts. */
 void
 names_client(struct names *names, const char *name, const struct addr *addr);
 

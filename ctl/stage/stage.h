@@ -141,8 +141,11 @@ struct stage_reply {
 int stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err);
 
+#define STAGE_NO_NAME "-" /* the client has no PTR */
+
 /* A connection of a client, for a dialogue that stage_say() hasn't.
- *   name   what DNS says of from, both ways; NULL: a name that says nothing
+ *   name   what DNS says of from, both ways; STAGE_NO_NAME; NULL: a name that
+ *          says nothing
  *   names  that exist in DNS besides
  *   tls_r  the service speaks TLS from the first byte
  * A socket, the caller's; or -1 with err. */

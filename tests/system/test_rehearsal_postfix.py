@@ -125,6 +125,19 @@ def test_case(run, number, is_open):
             "postfix-not-shown" in {f["id"] for f in findings}
 
 
+def closed(run, settings, files):
+    """Case 162 with these settings and tables, besides what closes it."""
+    path = install(run, 162)
+    main = (path / "etc/main.cf").read_text()
+    main = re.sub(r"(?m)^(smtpd_\w+_restrictions|relay_domains) *=.*\n", "",
+                  main)
+    (path / "etc/main.cf").write_text(main + settings.replace(
+        "@DIR@", str(path)))
+    for name, text in files.items():
+        (path / name).write_text(text)
+    return path
+
+
 # Of Postfix's own documentation, in one: restriction classes (both examples),
 # virtual hosting, a backup MX, a content filter with its re-injection, and
 # submission. RESTRICTION_CLASS_README, VIRTUAL_README,
@@ -182,21 +195,52 @@ EXAMPLE_FILES = {
 
 def test_documented_examples(run):
     """None of them is an open relay; nor is any a warning."""
-    path = install(run, 162)
-    main = (path / "etc/main.cf").read_text()
-    main = re.sub(r"(?m)^(smtpd_\w+_restrictions|relay_domains) *=.*\n", "",
-                  main)
-    (path / "etc/main.cf").write_text(main + EXAMPLE.format(path))
+    path = closed(run, EXAMPLE.replace("{0}", "@DIR@"), EXAMPLE_FILES)
     with open(path / "etc/master.cf", "a") as master:
         master.write(EXAMPLE_MASTER)
-    for name, text in EXAMPLE_FILES.items():
-        (path / name).write_text(text)
     (path / "queue/private").mkdir(mode=0o700)   # where Dovecot listens
     shutil.chown(path / "queue/private", "postfix")
     status, findings = rehearse(path)
     assert status == 0, findings
     asked = [f["detail"] for f in findings]
     assert "from 12 of 12 entries of 7 tables" in str(asked), asked
+
+
+def test_several_holes(run):
+    """Each is found with its entry, though the first is enough to relay."""
+    path = closed(run, """\
+smtpd_relay_restrictions = check_client_access texthash:@DIR@/clients,
+    check_helo_access texthash:@DIR@/helo,
+    check_sender_access regexp:@DIR@/senders, reject_unauth_destination
+""", {"clients": "192.0.2.9 OK\nunknown OK\n",
+      "helo": "localhost.test DUNNO\n"
+              "[192.0.2.7] reject_non_fqdn_sender, permit\n",
+      "senders": "if /@friend\\.test$/\n/^boss/ OK\nendif\n"})
+    status, findings = rehearse(path)
+    assert status == 2
+    shown = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    assert {(pathlib.Path(f["file"]).name, f["line"]) for f in shown} == {
+        ("clients", 2), ("helo", 2), ("senders", 2)}, shown
+    assert "without a PTR" in str(shown)
+
+
+def test_two_words_that_agree(run):
+    """A HELO name and a sender; and an alias to the outside is no hole."""
+    path = closed(run, """\
+smtpd_relay_restrictions = both, reject_unauth_destination
+smtpd_restriction_classes = both, inner
+both = check_helo_access inline:{mx.friend.test=inner}
+inner = check_sender_access inline:{friend.test=OK}
+virtual_alias_domains = shop.test
+virtual_alias_maps = inline:{@shop.test=@elsewhere.test}
+""", {})
+    status, findings = rehearse(path)
+    assert status == 2
+    hole, = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    main = pathlib.Path(hole["file"]).read_text().splitlines()
+    assert main[hole["line"] - 1].startswith("inner = ")
+    assert re.search("EHLO mx.friend.test, MAIL FROM:<.*friend.test>",
+                     hole["detail"])
 
 
 @pytest.mark.parametrize("number", [n for n, want in NOT_SHOWN.items()

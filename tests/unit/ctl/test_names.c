@@ -158,6 +158,21 @@ given(void **state)
 	}
 }
 
+/* Or it has none. */
+static void
+unnamed(void **state)
+{
+	unsigned char out[NAMES_PACKET_MAX];
+	struct addr addr;
+	size_t len;
+
+	(void)state;
+	assert_true(addr_parse_n("203.0.113.78", 12, &addr));
+	names_client(&names, "", &addr);
+	assert_int_equal(ask("78.113.0.203.in-addr.arpa", PTR, out, &len), 0);
+	assert_int_equal(out[7], 0);
+}
+
 /* What is no question gets no answer, and nothing is read beyond it. */
 static void
 garbage(void **state)
@@ -187,6 +202,7 @@ main(void)
 		cmocka_unit_test(answers),
 		cmocka_unit_test(ipv6),
 		cmocka_unit_test(given),
+		cmocka_unit_test(unnamed),
 		cmocka_unit_test(garbage),
 	};
 

@@ -16,6 +16,7 @@
 #define END S ">>> END Recipient address RESTRICTIONS <<<\n"
 #define RELAY \
 	S "resolve_clnt: `' -> `u@x.test' -> transp=`relay' flags= class=relay\n"
+#define EVAL(name) S "generic_checks: name=" name "\n"
 #define CHECK(name, status) \
 	S "generic_checks: name=" name " status=" status "\n"
 
@@ -66,6 +67,37 @@ test_cause(void **state)
 		    ">>> END Client host RESTRICTIONS <<<\n" RELAY BEGIN CHECK(
 			"reject_unauth_destination", "0") END,
 		    .want_class = "relay" },
+		{ .name = "a table's value of several restrictions",
+		    .log = RELAY BEGIN EVAL("check_sender_access") S
+		    "check_table_result: texthash:/s reject_non_fqdn_sender, permit friend.test\n" S
+		    ">>> START Sender address RESTRICTIONS <<<\n" EVAL(
+			"reject_non_fqdn_sender")
+			CHECK("reject_non_fqdn_sender", "0") EVAL("permit")
+			    CHECK("permit", "1") S
+		    ">>> END Sender address RESTRICTIONS <<<\n" CHECK(
+			"check_sender_access", "1") END,
+		    .want_restriction = "check_sender_access",
+		    .want_table = "texthash:/s",
+		    .want_value = "reject_non_fqdn_sender, permit",
+		    .want_subject = "friend.test",
+		    .want_class = "relay" },
+		{ .name = "a class, and a table in it",
+		    .log =
+			RELAY BEGIN EVAL("friends") EVAL("check_helo_access") S
+		    "check_table_result: hash:/h OK mail.friend.test\n" CHECK(
+			"check_helo_access", "1") CHECK("friends", "1") END,
+		    .want_restriction = "check_helo_access",
+		    .want_table = "hash:/h",
+		    .want_value = "OK",
+		    .want_subject = "mail.friend.test",
+		    .want_class = "relay" },
+		{ .name = "the sender is resolved before the recipient",
+		    .log = S
+		    "resolve_clnt: `' -> `a@ours.test' -> transp=`local' flags= class=local\n" RELAY
+			BEGIN EVAL("permit") CHECK("permit", "1") END S
+		    "resolve_clnt: `' -> `a@ours.test' -> transp=`local' flags= class=local\n",
+		    .want_restriction = "permit",
+		    .want_class = "relay" },
 		{ .name = "other programs' lines",
 		    .log =
 			"x postfix/qmgr[1]: generic_checks: name=x status=1\n" },
@@ -89,6 +121,30 @@ test_cause(void **state)
 				    rows[i].name, is[k],
 				    want[k] == NULL ? "" : want[k]);
 	}
+}
+
+/* The log comes after the answer, in pieces. */
+static void
+test_whole(void **state)
+{
+	static const char log[] = S
+	    "disconnect from another\n" RELAY BEGIN EVAL("check_sender_access")
+		S
+	    "check_table_result: texthash:/s reject_x, permit a.test\n" EVAL(
+		"permit") CHECK("permit", "1") CHECK("check_sender_access", "1")
+		END S "disconnect from host[203.0.113.5] quit=1\n";
+	char part[sizeof(log)];
+	struct postfix_cause got;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(log); n++) {
+		(void)snprintf(part, sizeof(part), "%.*s", (int)n, log);
+		postfix_trace_read(part, &got);
+		if (got.whole && *got.class != '\0' &&
+		    strstr(part, "RESTRICTIONS") != NULL)
+			assert_string_equal(got.table, "texthash:/s");
+	}
+	assert_true(got.whole);
 }
 
 static void
@@ -117,16 +173,20 @@ test_leaves(void **state)
 #define WORDS                                                                 \
 	TEN("ma")                                                             \
 	TEN("mb")                                                             \
-	TEN("mc") TEN("md") TEN("me") TEN("mf") TEN("mg") TEN("na") TEN("nb") \
-	    TEN("nc") TEN("nd") TEN("ne") TEN("nf") TEN("ng") TEN("oa")       \
-		TEN("ob") TEN("oc") TEN("od") TEN("oe") TEN("of") TEN("og")
+	TEN("mc")                                                             \
+	TEN("md")                                                             \
+	TEN("me")                                                             \
+	TEN("mf")                                                             \
+	TEN("mg") TEN("na") TEN("nb") TEN("nc") TEN("nd") TEN("ne") TEN("nf") \
+	    TEN("ng") TEN("oa") TEN("ob") TEN("oc") TEN("od") TEN("oe")       \
+		TEN("of") TEN("og")
 
 static void
 test_seeds(void **state)
 {
 	static const struct {
 		const char *text, *want_sender, *want_recipient, *want_client,
-		    *want_not_client, *want_name;
+		    *want_not_client, *want_name, *want_not_sender, *want_helo;
 	} rows[] = {
 		{ .text = "friend.test OK",
 		    .want_sender = "user@friend.test",
@@ -137,6 +197,15 @@ test_seeds(void **state)
 		    .want_recipient = "<user@" POSTFIX_VICTIM "-ours.test>" },
 		{ .text = "if /^bounce@/",
 		    .want_sender = "bounce@popgate-stranger.com" },
+		{ .text = "if /@friend\\.test$/\n/^boss/ OK\nendif",
+		    .want_sender = "boss@friend.test" },
+		{ .text = "if /^boss/\nendif\n/@friend\\.test$/ OK",
+		    .want_not_sender = "boss@friend.test" },
+		{ .text = "if !/^boss/\n/@friend\\.test$/ OK\nendif",
+		    .want_sender = "user@friend.test",
+		    .want_not_sender = "boss@friend.test" },
+		{ .text = "[192.0.2.7] OK", .want_helo = "[192.0.2.7]" },
+		{ .text = "2001:db8::7 OK", .want_helo = "[IPv6:2001:db8::7]" },
 		{ .text = "test RELAY",
 		    .want_recipient = "<user@" POSTFIX_VICTIM ".test>",
 		    .want_name = "host77.popgate-stranger.test" },
@@ -171,6 +240,11 @@ test_seeds(void **state)
 			    &s.recipients, rows[i].want_recipient)) &&
 		    (rows[i].want_client == NULL ||
 			string_list_has(&s.clients, rows[i].want_client)) &&
+		    (rows[i].want_not_sender == NULL ||
+			!string_list_has(
+			    &s.senders, rows[i].want_not_sender)) &&
+		    (rows[i].want_helo == NULL ||
+			string_list_has(&s.helos, rows[i].want_helo)) &&
 		    (rows[i].want_name == NULL ||
 			string_list_has(&s.names, rows[i].want_name)) &&
 		    (rows[i].want_not_client == NULL ||
@@ -240,6 +314,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cause),
+		cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_sorts),

@@ -69,6 +69,27 @@ static const struct seed_row {
 	    "someone@friend.test" },
 	{ "a word of a table", true, "boss\n", EXIM_SENDER,
 	    "boss@" EXIM_VICTIM ".example" },
+	{ "a wildcard without a dot takes in others' domains", false,
+	    "domainlist a = *customer.test", EXIM_RECIPIENT,
+	    "victim@" EXIM_VICTIM "-customer.test" },
+	{ "and one with a dot is not asked so", false,
+	    "domainlist a = *.customer.test", EXIM_RECIPIENT, NULL },
+	{ "a pattern without an end", false, "domains = ^.*customer\\\\.test",
+	    EXIM_RECIPIENT, "victim@xcustomer.test." EXIM_VICTIM ".example" },
+	{ "a pattern of clients' names", false, "hostlist a = ^mail.*",
+	    EXIM_CLIENT, "203.0.113.77 mailx." EXIM_VICTIM ".example" },
+	{ "a local part at every domain", false,
+	    "  accept local_parts = postmaster : abuse", EXIM_RECIPIENT,
+	    "abuse@" EXIM_VICTIM ".example" },
+	{ "local parts of a domain, by \"@@\"", true,
+	    "friend.test: boss : news\n", EXIM_SENDER, "news@friend.test" },
+	{ "a client's own address as its name", false, "x = y", EXIM_HELO,
+	    "[203.0.113.77]" },
+	{ "a domain that names this server as its backup MX", false, "x = y",
+	    EXIM_RECIPIENT, "victim@" EXIM_VICTIM "-popgate-mx-here.com" },
+	{ "our own domain, and another sign", false,
+	    "domainlist local_domains = @ : ours.test", EXIM_RECIPIENT,
+	    "victim#" EXIM_VICTIM ".example@ours.test" },
 	{ "our own domain, for what hides in its local parts", false,
 	    "domainlist local_domains = @ : ours.test", EXIM_RECIPIENT,
 	    "victim%" EXIM_VICTIM ".example@ours.test" },
@@ -87,7 +108,11 @@ seed(void **state)
 		(row->table ? exim_seeds_take_table : exim_seeds_take_config)(
 		    &s, row->text);
 		assert_true(exim_seeds_end(&s));
-		assert_true(string_list_has(&s.v[row->dim], row->want));
+		if (row->want == NULL)
+			assert_false(string_list_has(&s.v[row->dim],
+			    "victim@" EXIM_VICTIM "-customer.test"));
+		else
+			assert_true(string_list_has(&s.v[row->dim], row->want));
 		exim_seeds_release(&s);
 	}
 }
