@@ -200,7 +200,8 @@ everything(void **state)
 	    "reply.collector_behind metrics.milter metrics.collector "
 	    "collector.user collector.status collector.mirror share.servers "
 	    "share.stream share.user share.password_file share.key_file "
-	    "share.key_file_old share.required share.name ");
+	    "share.key_file_old share.tls_ca share.tls_certificate "
+	    "share.required share.name ");
 	config_free(cfg);
 	(void)unlink(path);
 }
