@@ -22,6 +22,7 @@ import pytest
 
 from lab import namespace
 from lab.box import confined
+from lab.popgate import as_owner
 from lab.process import PATIENCE, Failure, Process, need, tail, wait_for
 from lab.site import BUILD, TOP, NamespaceSite
 
@@ -377,9 +378,11 @@ def test_restart(units, order):
         if wipe:
             # what a careless sqlite3 leaves behind
             for name in ("logins", "audit"):
-                db = sqlite3.connect(f"/var/lib/popgate/{name}.db")
-                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                db.close()
+                with as_owner(pathlib.Path(
+                        f"/var/lib/popgate/{name}.db")) as path:
+                    db = sqlite3.connect(path)
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    db.close()
         for unit in pair:
             unit.start()
         client = f"203.0.113.{100 + pair.index(units.milter) * 2 + wipe}"

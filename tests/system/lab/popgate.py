@@ -34,6 +34,20 @@ metrics:   {{ milter = "unix:{sockets}/metrics.sock";
 """
 
 
+@contextlib.contextmanager
+def as_owner(path):
+    """Not as root: with fs.protected_regular=2, Debian's default, a plain SQLite
+    of root's may not write what others own in a directory with the sticky bit."""
+    stat = path.stat()
+    os.setegid(stat.st_gid)
+    os.seteuid(stat.st_uid)
+    try:
+        yield path
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
 class Popgate:
     def __init__(self, site, domains, mta_group="postfix", window="30m",
                  grace="2m", never=("127.0.0.0/8", "::1"), trusted=(),
@@ -110,10 +124,11 @@ class Popgate:
     def unwritable_audit(self):
         """No decision can be written meanwhile; afterwards all is well."""
         def rename(name, new):
-            db = sqlite3.connect(self.data / "audit.db", timeout=60)
-            with db:
-                db.execute(f"ALTER TABLE {name} RENAME TO {new}")
-            db.close()
+            with as_owner(self.data / "audit.db") as path:
+                db = sqlite3.connect(path, timeout=60)
+                with db:
+                    db.execute(f"ALTER TABLE {name} RENAME TO {new}")
+                db.close()
         rename("channel_decision", "gone")
         try:
             yield
