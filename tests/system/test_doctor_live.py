@@ -15,6 +15,7 @@ import pytest
 import doctor_cases
 from doctor_cases import CASES, FOREIGN, write
 from lab.process import Process, need
+from lab.sendmail import AT_ANY_LOAD
 from lab.site import BUILD, NamespaceSite
 
 STRANGER = "203.0.113.77"
@@ -78,7 +79,7 @@ class Sendmail:
         self.log = None
         self.process = Process("sendmail", [
             need(doctor_cases.LIBEXEC / "sendmail", "build/sendmail"),
-            f"-C{path}", "-bD"], directory)
+            f"-C{path}", "-bD", *AT_ANY_LOAD], directory)
 
     def stop(self):
         self.process.stop()

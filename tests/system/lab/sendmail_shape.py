@@ -16,7 +16,7 @@ from .filters import Filter
 from .popgate import Popgate
 from .process import Failure, Process, can_connect, wait_for
 from .rsyslog import Rsyslog
-from .sendmail import SASL
+from .sendmail import AT_ANY_LOAD, SASL
 from .site import BUILD, PASSWORD, NamespaceSite
 from .world import World
 
@@ -138,8 +138,8 @@ class Lab:
             subprocess.run(["/usr/libexec/sendmail/makemap", "hash",
                             ETC / table], stdin=open(ETC / table), check=True)
         subprocess.run([SENDMAIL, "-bi"], check=True, capture_output=True)
-        self.daemon = Process("sendmail", [SENDMAIL, "-bD", "-q10s"],
-                              self.site.log)
+        self.daemon = Process("sendmail", [SENDMAIL, "-bD", "-q10s",
+                                           *AT_ANY_LOAD], self.site.log)
         self.daemon.start()
         self.wait_ports(shape)
 
