@@ -233,23 +233,49 @@ take_output(struct child *c, struct err *err)
 	return true;
 }
 
+/* Forget whole lines at the beginning that only warn, as Postfix's tools do
+ * before they say what is fatal; the last one stays while nothing follows. */
+static void
+drop_warnings(struct child *c)
+{
+	const char *end;
+
+	while ((end = memchr(c->complaint, '\n', c->complaint_len)) != NULL) {
+		size_t n = (size_t)(end + 1 - c->complaint);
+
+		if (n == c->complaint_len ||
+		    memmem(c->complaint, n, "warning: ", 9) == NULL)
+			return;
+		c->complaint_len -= n;
+		memmove(c->complaint, end + 1, c->complaint_len);
+	}
+}
+
 static void
 take_complaint(struct child *c)
 {
 	char buf[1024];
+	const char *p = buf;
 	ssize_t n = read(c->err, buf, sizeof(buf));
 
 	if (n == 0 || (n == -1 && errno != EINTR))
 		end(&c->err);
 	if (n <= 0)
 		return;
-	assert(c->complaint_len < sizeof(c->complaint));
-	size_t room = sizeof(c->complaint) - 1 - c->complaint_len;
+	while (p < buf + n) {
+		assert(c->complaint_len < sizeof(c->complaint));
+		size_t left = (size_t)(buf + n - p);
+		size_t room = sizeof(c->complaint) - 1 - c->complaint_len;
 
-	if ((size_t)n < room)
-		room = (size_t)n;
-	memcpy(c->complaint + c->complaint_len, buf, room);
-	c->complaint_len += room;
+		if (room == 0)
+			return;
+		if (left < room)
+			room = left;
+		memcpy(c->complaint + c->complaint_len, p, room);
+		c->complaint_len += room;
+		p += room;
+		drop_warnings(c);
+	}
 }
 
 static bool
@@ -289,8 +315,8 @@ follow(struct child *c, struct err *err)
 	return ok;
 }
 
-/* Its first line; and the next where the first ends with a colon, as Exim's
- * "configuration error in line 7 of FILE:" does. */
+/* Its first line that is no warning; and the next where the first ends with a
+ * colon, as Exim's "configuration error in line 7 of FILE:" does. */
 static void
 cut_complaint(char *text)
 {

@@ -21,6 +21,7 @@ enum {
  *   input  what it reads on its standard input; NULL: nothing
  *   timeout_s  seconds until it is killed with all that it started
  *   err    names the program, and the first line of what it complained about
+ *          that isn't a "warning: "
  * Returns what it printed, with NUL bytes made '?', to be freed by the caller;
  * or NULL with err when it can't be run, exits with another status than 0, is
  * too slow or prints too much. Threads: any; SIGCHLD must not be ignored. */

@@ -25,6 +25,15 @@ programs(void **state)
 		    "no table" },
 		{ "its first line", "echo one >&2; echo two >&2; exit 1", NULL,
 		    NULL, "status 1: one" },
+		{ "behind warnings",
+		    "echo p: warning: a >&2; echo p: fatal: b >&2; exit 1",
+		    NULL, NULL, "status 1: p: fatal: b" },
+		{ "behind many",
+		    "yes 'p: warning: a' | head -99 >&2; "
+		    "echo b >&2; exit 1",
+		    NULL, NULL, "status 1: b" },
+		{ "only warnings", "yes 'p: warning: a' | head -99 >&2; exit 1",
+		    NULL, NULL, "status 1: p: warning: a" },
 		{ "a colon at the line's end",
 		    "echo one: >&2; echo ' two' >&2; exit 1", NULL, NULL,
 		    "one:  two" },
@@ -33,7 +42,7 @@ programs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		char script[64];
+		char script[80];
 		char *argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" },
 			script, NULL };
 		struct err err = { .code = ERR_NONE };
