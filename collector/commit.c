@@ -273,7 +273,7 @@ take_words(struct collect *c, struct err *err)
 		/* unreadable: the login table knows these deletions, unless it
 		 * is the one that was lost */
 		state_note(c, LOG_ERR,
-		    "%s: an admin's deletions and denials of before the login table was lost or restored don't hold",
+		    "%s: if the login table was lost or restored, deletions and denials that an admin made before are not in force: repeat them",
 		    err->text);
 		return 0;
 	}
@@ -287,7 +287,7 @@ take_words(struct collect *c, struct err *err)
 	store_close(&words);
 	if (n > 0)
 		state_note(c, LOG_NOTICE,
-		    "%s: %d deletions by an admin, which it didn't know, hold again",
+		    "%s: %d deletions and denials by an admin, which it didn't know, hold again",
 		    c->cfg->logins.database, n);
 	return 0;
 }

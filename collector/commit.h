@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* commit - the collector's side of the login database: the lock that keeps a
- * second collector out, opening and watching the file, and every transaction on
- * it. One thread. */
+ * second collector out, opening and watching the file, and every transaction of
+ * its loop (the share thread has its own). One thread. */
 #ifndef POPGATE_COMMIT_H
 #define POPGATE_COMMIT_H
 

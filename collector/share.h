@@ -3,8 +3,9 @@
  * (docs/FLEET.md): a thread with a handle of the login table and connections of
  * its own, so that no login here waits for a network.
  *
- * Out: this machine's logins behind the last number that Redis holds, and words
- * of admins that no machine has told for a window. In: entries of others, in
+ * Out: this machine's logins behind the last number that Redis holds, words of
+ * admins that no machine has told for a window, and what was relayed and denied
+ * here. In: entries of others, in
  * one transaction with the position in the stream. What is wrong stands in
  * table share and in the log; the thread tries again for ever. */
 #ifndef POPGATE_COLLECTOR_SHARE_H

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The half of share.h that publishes. The history is the outbox. */
+/* The half of share.h that publishes: logins out of the history, words of
+ * admins, and what the milter left in audit.db.outbox. Logins need no queue:
+ * they are read from the last number on that Redis holds. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

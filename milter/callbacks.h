@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* callbacks - what happens at each SMTP step: milter events in, verdicts out,
- * by gate_decide() at RCPT, and DATA's wait for the audit's disk by
- * gate_commit().
+ * by gate_decide() at RCPT; and DATA's wait for the audit's disk, by
+ * gate_commit(), 421 when that fails (the permit channel's: permit_answer.c).
  */
 #ifndef POPGATE_CALLBACKS_H
 #define POPGATE_CALLBACKS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* gate_config - the configuration in force, and what was read because of it.
- * Constant once loaded, shared, counted: a connection keeps the one that it
- * began with. Everything here may be called by any thread at any time. */
+ * Constant once loaded, shared, counted: a connection of the milter keeps the
+ * one that it began with, the permit channel takes the newest for each request.
+ * Everything here may be called by any thread at any time. */
 #ifndef POPGATE_GATE_CONFIG_H
 #define POPGATE_GATE_CONFIG_H
 

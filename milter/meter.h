@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* meter - what the milter's threads count while they work: an atomic addition
- * a decision, and two readings of the clock where metrics are wanted.
- * meter_metrics() prints them. How to add one: docs/HACKING.md, "Adding a
- * metric". */
+/* meter - what the milter's threads count while they work (to add a metric:
+ * docs/HACKING.md). An atomic addition a decision, and two readings of the
+ * clock where metrics are wanted. meter_metrics() prints them. */
 #ifndef POPGATE_METER_H
 #define POPGATE_METER_H
 

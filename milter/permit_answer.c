@@ -17,8 +17,9 @@
 
 enum {
 	SAY_EVERY_MS = 60000,
-	/* one that was given up isn't asked about at DATA either, and without
-	 * a milter nobody says so */
+	/* Warn after so many in a row: a few are normal, since a message that
+	 * was given up isn't asked about at DATA, and without a milter nobody
+	 * says that it was. */
 	UNASKED_SAY = 20
 };
 
@@ -214,8 +215,8 @@ submit(const struct permit_peer *peer, const struct protocol_request *req,
 	return ok;
 }
 
-/* Of a message of which nothing is owed: may recipients have been permitted,
- * whose rows are in a file that is gone? */
+/* No rows of this message are known. May there have been some, in a database
+ * file that is lost? */
 static bool
 may_be_lost(const struct protocol_request *req)
 {
@@ -307,8 +308,9 @@ gate_request_of(const struct protocol_request *req,
 }
 
 /* Does a client that may relay pass the list that asks? An admin's own lists
- * may treat clients with SMTP AUTH or from a trusted network otherwise. So
- * these pass only where relaying itself is decided. */
+ * may treat clients with SMTP AUTH or from a trusted network otherwise. So AUTH
+ * passes only where relaying itself is decided, and a trusted network there and
+ * in the recipient list. */
 static bool
 passes(enum protocol_list list, enum reason reason)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* permit_answer - what the permit channel says to one request: asks the gate,
- * submits the audit row, writes the reply, and knows when the reply may be
- * sent. Knows nothing of sockets (permit.c).
+/* permit_answer - what the permit channel says to one request: OK, no opinion
+ * (DUNNO, NOTFOUND) or a refusal. Asks the gate, submits the audit row, writes
+ * the reply, and knows when it may be sent. Knows nothing of sockets
+ * (permit.c).
  * Threads: one, the permit channel's. */
 #ifndef POPGATE_PERMIT_ANSWER_H
 #define POPGATE_PERMIT_ANSWER_H

@@ -29,8 +29,8 @@ struct permit_pending {
 void permit_pending_init(
     enum audit_state (*state)(uint64_t first, uint64_t last));
 
-/* The message of that name. NULL: nothing is owed, which is certain only if
- * permit_pending_would_know() was true since the message began. */
+/* The message of that name. NULL: no rows of it are known; there are none for
+ * certain only if permit_pending_would_know() of its begin. */
 struct permit_pending *permit_pending_find(const char *name);
 
 /* Unix ms at which the message of that name began, at the latest: Postfix

@@ -209,7 +209,7 @@ parse_socketmap(char *buf, size_t len, struct protocol_request *req,
 		req->client = key;
 	} else {
 		*why =
-		    "socketmap request for a map that is neither popgate nor sendmail";
+		    "socketmap request for a map that is none of popgate, sendmail, sendmail_client";
 		return PROTOCOL_BAD;
 	}
 	return PROTOCOL_REQUEST;

@@ -57,7 +57,7 @@ print_map() {
 			echo "$file: has no first comment" >&2
 			return 1
 		fi
-		printf -- '- [%s](../%s): %s\n' "${m##*/}" "$m.c" "$text"
+		printf -- '- [%s](../%s): %s\n' "${m##*/}" "$file" "$text"
 	done
 }
 

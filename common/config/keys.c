@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* keys - the table of keys: popgate.conf(5) as data. What two keys must be to
- * each other (mailers, mirror, the key of share) is checked in config.c. */
+/* keys - the table of keys, their defaults and limits: popgate.conf(5) as data
+ * (members of groups: groups.c; what two keys must be to each other:
+ * config.c). */
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>

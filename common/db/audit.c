@@ -49,7 +49,7 @@ struct audit {
 	pthread_t thread;
 	struct mutex mtx;
 	pthread_cond_t work, room; /* room: in the queue */
-	/* guarded by mtx */
+	/* guarded by mtx, but for what is the writer's alone */
 	struct audit_row *head, **tail;
 	size_t queued;
 	struct audit_tickets tickets;
@@ -304,7 +304,7 @@ say_state(struct audit *a, bool good, bool was_good, const struct err *err)
 	a->opt.log_state(good, text);
 }
 
-/* Who waits for no more than the commit doesn't wait for the disk. */
+/* Wake those who need their rows written, before the disk has them. */
 static void
 settle_written(struct audit *a, const struct group *g)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* audit - the decisions on disk, and one log line for each that matters.
- * A bounded queue, one writer thread, grouped transactions. Readers of the
+/* audit - the decisions on disk, written by one thread, and one log line for
+ * each that matters. A bounded queue, grouped transactions. Readers of the
  * file (popgatectl) use audit_open_reader() and the walks below. */
 #ifndef POPGATE_AUDIT_H
 #define POPGATE_AUDIT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* audit_breach - what was relayed before a limit was reached, and who is denied
- * for it: the reading of audit.db by breaches. */
+/* audit_breach - what was relayed before a limit was reached, who is denied for
+ * it, and the lift of a denial: audit.db by breaches. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

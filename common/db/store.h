@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* store - the login table on disk: who logged in from where, and until when
- * that counts. Decides nothing (see policy.h) and logs nothing.
+ * that counts; written by the collector and by popgatectl, one transaction at a
+ * time (store_begin()). Decides nothing (see policy.h) and logs nothing.
  * Writers: popgate-collector (its loop, and the thread of share.h), and
  * popgatectl for what an admin says (add, delete, deny, undeny, expire, import,
  * vsmtprelay) and for the proof of setup. All others, popgate-milter first,

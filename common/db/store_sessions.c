@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* store_sessions - which sessions are open, and what that does to the expiry of
- * their logins. In a login row with open sessions, this holds of its session
- * that counts longest (of equal ones, the first by the index):
+ * their logins. Of a login's open sessions, the one that counts longest (of
+ * equal ones the first by the index) carries window_at and until_at. For it:
  *
  *   window_at   what expires_at would be without open sessions
  *   until_at    when the session's lease ends: policy/judge.c sets it

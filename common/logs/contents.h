@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* contents - which files have been read, and how far, whatever they are called
  * now: they are known by their first bytes and by the last lines read; follow.c
- * says when to look. So nothing counts twice when a log is renamed, copied,
- * packed, restored, or rewritten without its first lines, and nothing is left
- * out. No log; one thread at a time. */
+ * says when to look. So nothing is left out when a log is renamed, copied,
+ * packed, restored, or rewritten without its first lines, and nothing counts
+ * twice but for what contents.c names. No log; one thread at a time. */
 #ifndef POPGATE_CONTENTS_H
 #define POPGATE_CONTENTS_H
 
@@ -33,8 +33,9 @@ struct content {
 struct contents {
 	struct content v[CONTENTS_MAX]; /* the newest last */
 	size_t n;
-	int64_t horizon_ns; /* what wasn't changed since is of no interest:
-			     * too old at the first start, or forgotten */
+	/* a file that wasn't changed since isn't looked at: older than the
+	 * first start asks for, or than what was forgotten */
+	int64_t horizon_ns;
 };
 
 /* How much of a file has been read. */
@@ -42,7 +43,9 @@ struct reading {
 	int64_t position;
 	struct trail trail; /* what stands before it */
 	struct print head; /* of what is before it */
-	int64_t was; /* what was read of its content, or a longer one; 0 none */
+	/* how far the known content that it matched was read, which may be
+	 * farther than this file goes; 0: it matched none */
+	int64_t was;
 	bool whole; /* packed, and for sure nothing behind position */
 	bool exact; /* the file holds all that was read of its content;
 		     * else less, or it differs behind position */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* postfix_wiring_list - where in a list of restrictions popgate has to be
- * asked, and how it stands with that. */
+/* postfix_wiring_list - in which of the five lists of restrictions
+ * (wiring_lists[]) popgate has to be asked, where in it, and how it stands with
+ * that. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

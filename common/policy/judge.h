@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* judge - a line -> the login that counts, or why there is none: the grammars
- * (parse.h), then what its sender, address and time stamp must be. The
- * collector asks it, and so do `popgatectl replay` and `why`. Depends on
- * nothing but its arguments and on what judge_set_own() was told. */
+/* judge - a line -> the login that counts and until when (with a session, at
+ * most), or why there is none: the grammars (parse.h), then what its sender,
+ * address and time stamp must be. The collector asks it, and so do `popgatectl
+ * replay` and `why`. Depends on nothing but its arguments and on what
+ * judge_set_own() was told. */
 #ifndef POPGATE_JUDGE_H
 #define POPGATE_JUDGE_H
 
@@ -39,8 +40,8 @@ struct judged {
 	/* With logins.sessions: SESSION_BEGIN goes with FATE_LOGIN, an end,
 	 * which is dated no later than now, with another fate. */
 	struct login_session session;
-	/* Until when that counts: the login at most, with SESSION_BEGIN; its
-	 * window, with an end. */
+	/* SESSION_BEGIN: when the login ends at the latest, if the session
+	 * stays open. An end: the end plus the window. */
 	int64_t session_until;
 };
 

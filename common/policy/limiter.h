@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* limiter - how much was relayed for each client and each user of late, in a
- * table of fixed size. The caller gives the times, in throttle.c's seconds
+/* limiter - how much was relayed for each client and each user of late: 16
+ * slots of a 15th of each window, by a clock that only goes forward, in a table
+ * of fixed size. The caller gives the times, in throttle.c's seconds
  * (limiter_now()): there is no clock inside. Any thread.
  *
  * Window. Each count is 16 slots of a 15th of its window. What is in the slot

@@ -83,9 +83,10 @@ struct mark {
 			 * it is one of what is reserved, and not driven out;
 			 * then it counts at seen_s (0: it never did). */
 			uint16_t open;
-			/* Only the permit channel has used it, and so often
-			 * that the milter has not claimed: when it has claimed
-			 * all, the value isn't used. 0: it is. */
+			/* How often only the permit channel has used it, and
+			 * the milter not claimed that. When claims bring it to
+			 * 0, the mark goes; 0 from the start: used
+			 * otherwise. */
 			uint16_t unclaimed;
 		} value;
 	};

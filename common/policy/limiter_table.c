@@ -375,7 +375,8 @@ mark_name(struct limiter *l, char what, uint64_t subject, uint64_t value)
 	    l, subject, typed(tag_of(l, data, sizeof(data)), what == 'p'));
 }
 
-/* Marks of before a subject was forgotten are no longer found. */
+/* When a subject is forgotten its generation changes, and its earlier marks are
+ * no longer found. */
 struct name
 name_for(struct name name, const struct subject *s)
 {

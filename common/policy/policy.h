@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* policy - facts in, decision out. Pure: no file, clock, lock or log.
- * decide.h says in which order the facts are found out. How to add a row:
- * docs/HACKING.md, "Adding a policy reason". */
+/* policy - facts in, decision out, by the rows of the policy (to add one:
+ * docs/HACKING.md, "Adding a policy reason"). Pure: no file, clock, lock or
+ * log. decide.h says in which order the facts are found out. */
 #ifndef POPGATE_POLICY_H
 #define POPGATE_POLICY_H
 

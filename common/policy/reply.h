@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* reply - the text of an SMTP reply, from the admin's template (its default:
- * common/config/reply_template.h; its code: POLICY_ROWS in policy.c).
+/* reply - the text of an SMTP reply, from the admin's template, the keys
+ * reply.* (defaults in common/config/reply_template.h, codes in POLICY_ROWS of
+ * policy.c).
  * {client} becomes the client's address, {ago} how long ago a login expired
  * ("12 minutes"), {family} "IPv4" or "IPv6" as the client has it, {other} the
- * other one. User names are never in a reply. The templates are the keys
- * reply.*. Pure. */
+ * other one. User names are never in a reply. Pure. */
 #ifndef POPGATE_REPLY_H
 #define POPGATE_REPLY_H
 

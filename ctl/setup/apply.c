@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* apply - the plan carried out, and put back: users and directories, then, all
- * of it in the journal, popgate.conf, the daemons, the mail server's files, its
- * reload, the proof. */
+/* apply - the plan carried out, and put back; after a kill, by the next --apply
+ * or --undo (setup_recover()). Users and directories, then, all of it in the
+ * journal, popgate.conf, the daemons, the mail server's files, its reload, the
+ * proof. */
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>

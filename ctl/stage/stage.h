@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* stage - a private copy of this machine's mail server, to try something on.
+/* stage - a private copy of this machine's mail server, for the doctor's
+ * rehearsal and setup's trial: the real programs and configuration, queue and
+ * logs in memory, the network loopback only.
  *
  * The real programs run with the real configuration and tables at their real
  * paths, in mount, network and process namespaces of their own. All of the
@@ -88,9 +90,10 @@ int stage_open(
 void stage_close(struct stage **stage);
 
 /* May root run what this file names: does it, and every directory above, belong
- * to root alone? So may it where the machine's mail server has its own: whoever
- * can write there has root by that server already. stage_open() asks that of
- * spec->dir's files. 0, or -1 with err, which names what is somebody else's. */
+ * to root alone? Files where the machine's own mail server keeps its are
+ * trusted, too: whoever can write them has root by that server already.
+ * stage_open() asks that of spec->dir's files. 0, or -1 with err, which names
+ * what is somebody else's. */
 int stage_trusts(const char *path, struct err *err);
 
 enum stage_tls {

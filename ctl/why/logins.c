@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* logins - who logged in from a client, or from where a user did; and the log
- * lines that say so. */
+ * lines that say so, from the history in logins.db (store_each_event()). */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

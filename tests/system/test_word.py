@@ -142,7 +142,7 @@ def test_table_restored_or_lost(word, restored):
     assert word.active() == {C, D, E, '203.0.113.99'}
     assert {row[0] for row in word.query(
         'SELECT subject FROM deny WHERE expires_at > unixepoch()')} == {C}
-    assert 'deletions by an admin' in word.said()
+    assert 'deletions and denials by an admin' in word.said()
     # once: what comes later is nobody's to take back
     word.ctl('add', A)
     word.stop(daemon)
@@ -209,7 +209,7 @@ def test_words_that_can_t_be_kept(word):
     assert "won't hold when the login table is lost" in said
     assert word.active() == {B}
     daemon = reread(word, 'empty source table', daemon)
-    assert "don't hold" in word.said()
+    assert "are not in force" in word.said()
     wait_for(lambda: word.lines_of(B) == 2)
     assert word.active() == {B}
     word.stop(daemon)

@@ -14,8 +14,9 @@
  *
  * Admins may order the elements, leave some out and add others. What counts:
  * U is the only text of the client's choice; '>', ',' and '=' survive in it.
- * So each element may occur once, elements we don't know must stand behind
- * user and rip, and "rip=" may not occur anywhere else (else FATE_AMBIGUOUS).
+ * So each element may occur once, and "rip=" nowhere else: FATE_AMBIGUOUS.
+ * Elements that we don't know stand behind user and rip, or the shape is
+ * unknown. The address itself is parsed in parse.c, match_grammar().
  * The limit of 900 bytes is grammar.h's. */
 #include "common/grammar/grammar.h"
 
