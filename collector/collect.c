@@ -469,8 +469,13 @@ collect_reload(struct collect *c, struct config *cfg, struct err *err)
 
 	assert(cfg != NULL && cfg != c->cfg);
 	/* entries of the batch borrow the names of feeds that may go */
-	if ((batch_count(c->batch) > 0 &&
-		(c->store == NULL || commit_flush(c, true, err) == -1)) ||
+	if (batch_count(c->batch) > 0 && c->store == NULL) {
+		err_set(err, ERR_BUSY,
+		    "%s isn't open, and logins wait for it: not yet",
+		    c->cfg->logins.database);
+		goto fail;
+	}
+	if ((batch_count(c->batch) > 0 && commit_flush(c, true, err) == -1) ||
 	    judge_new(cfg, NULL, &judge, err) == -1)
 		goto fail;
 	if (!judge_set_own(judge, &c->own)) {

@@ -253,19 +253,20 @@ ctl_network(const struct ctl *ctl, const char *text, struct network *net)
 }
 
 int
-ctl_duration(
-    const struct ctl *ctl, const char *text, int64_t max_s, int64_t *s_r)
+ctl_duration(const struct ctl *ctl, const char *option, const char *text,
+    int64_t max_s, int64_t *s_r)
 {
 	char most[DURATION_TEXT_MAX];
 
 	assert(max_s >= 1 && max_s <= DURATION_MAX_S);
 	if (!duration_parse(text, s_r))
 		return ctl_fail(ctl, EX_USAGE,
-		    "'%.100s' is not a duration like 90s, 30m, 2h or 7d", text);
+		    "%s '%.100s' is not a duration like 90s, 30m, 2h or 7d",
+		    option, text);
 	if (*s_r >= 1 && *s_r <= max_s)
 		return 0;
 	return ctl_fail(ctl, EX_USAGE,
-	    "'%.100s' is out of range: expected 1s to %s", text,
+	    "%s '%.100s' is out of range: expected 1s to %s", option, text,
 	    duration_format(max_s, most));
 }
 

@@ -109,9 +109,9 @@ int ctl_database_reason(const char *path, const char *what,
 int ctl_network(const struct ctl *ctl, const char *text, struct network *net);
 int ctl_address(const struct ctl *ctl, const char *text, struct addr *addr);
 
-/* A duration from 1 s to max_s; a moment (see time_parse()). */
-int ctl_duration(
-    const struct ctl *ctl, const char *text, int64_t max_s, int64_t *s_r);
+/* A duration from 1 s to max_s, of this option; a moment (see time_parse()). */
+int ctl_duration(const struct ctl *ctl, const char *option, const char *text,
+    int64_t max_s, int64_t *s_r);
 int ctl_time(const struct ctl *ctl, const char *text, int past, int64_t *at_r);
 /* Is --until, when both are given, behind --since? In any unit; 0: not given.
  * Returns 0, or EX_USAGE after having said it. */

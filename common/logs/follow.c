@@ -308,8 +308,7 @@ out:
 	return ret;
 }
 
-/* Find the place to go on in a log that was cut, and may have got lines since.
- */
+/* Find where to go on in a log that was cut, and may have got lines since. */
 static int
 cut(struct follow *f, struct err *err)
 {
@@ -595,8 +594,8 @@ prove(struct follow *f, struct err *err)
 }
 
 /* Is the file at the path cur, as cur is? Its size tells of a file system that
- * shows another file by the same number (an overlay, of which the log was in
- * the lower layer until somebody wrote to it). */
+ * shows another file by the same number (an overlay, once the log is written).
+ */
 static bool
 is_cur(const struct follow *f, const struct stat *st)
 {

@@ -217,9 +217,11 @@ tls_result(redisContext *redis, ssize_t n)
 {
 	if (n >= 0)
 		return n;
+	char words[TLS_WORDS];
+
 	redis->err = REDIS_ERR_IO;
-	(void)snprintf(redis->errstr, sizeof(redis->errstr), "%s",
-	    errno == 0 ? "TLS: the server broke off" : strerror(errno));
+	(void)snprintf(
+	    redis->errstr, sizeof(redis->errstr), "TLS: %s", tls_words(words));
 	return -1;
 }
 

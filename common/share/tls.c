@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,17 +21,38 @@ struct tls {
 	SSL *ssl;
 };
 
-/* What OpenSSL says of its last failure, or of the system's. */
-static int
-fail(const char *what, struct err *err)
+const char *
+tls_words(char buf[TLS_WORDS])
 {
-	unsigned long code = ERR_peek_last_error();
-	const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+	unsigned long code = ERR_peek_error();
+	const char *reason = code == 0 ? NULL
+	    : ERR_SYSTEM_ERROR(code)   ? strerror(ERR_GET_REASON(code))
+				       : ERR_reason_error_string(code);
 
-	err_set(err, ERR_IO, "TLS: %s: %s", what,
+	(void)snprintf(buf, TLS_WORDS, "%s",
 	    reason != NULL   ? reason
 		: errno != 0 ? strerror(errno)
 			     : "the server broke off");
+	return buf;
+}
+
+static int
+fail(const char *what, struct err *err)
+{
+	char reason[TLS_WORDS];
+
+	err_set(err, ERR_IO, "TLS: %s: %s", what, tls_words(reason));
+	return -1;
+}
+
+/* A key that wants a pass phrase is none for a daemon. */
+static int
+no_pass_phrase(char *buf, int size, int writes, void *arg)
+{
+	(void)buf;
+	(void)size;
+	(void)writes;
+	(void)arg;
 	return -1;
 }
 
@@ -47,6 +69,7 @@ set_files(
 	}
 	if (*certificate == '\0')
 		return 0;
+	SSL_CTX_set_default_passwd_cb(context, no_pass_phrase);
 	if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(
 		context, certificate, SSL_FILETYPE_PEM) != 1)

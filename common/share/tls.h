@@ -24,10 +24,13 @@ int tls_open(int fd, const char *host, const char *ca, const char *certificate,
     int64_t until_ms, struct tls **tls_r, struct err *err);
 void tls_close(struct tls **tls); /* NULL-safe */
 
-/* Bytes read or written; 0: none at the moment; -1 with errno, which is 0 where
- * the other side ended it. */
+/* Bytes read or written; 0: none at the moment; -1: tls_words() says why. */
 ssize_t tls_read(struct tls *tls, char *buf, size_t size);
 ssize_t tls_write(struct tls *tls, const char *buf, size_t size);
+
+/* Why the last call of this thread failed, into buf; returns buf. */
+enum { TLS_WORDS = 120 };
+const char *tls_words(char buf[TLS_WORDS]);
 
 /* Has it more to read than poll(2) knows of? false for NULL. */
 bool tls_pending(const struct tls *tls);

@@ -115,7 +115,7 @@ entry_end(const struct ctl *ctl, const char *duration, const char *time,
 	if (forever) {
 		*at_r = STORE_FOREVER;
 	} else if (duration != NULL) {
-		rc = ctl_duration(ctl, duration, DURATION_MAX_S, &s);
+		rc = ctl_duration(ctl, "--for", duration, DURATION_MAX_S, &s);
 		if (rc == 0)
 			*at_r = ctl->now + s;
 	} else if (time != NULL) {

@@ -83,6 +83,8 @@ run_init(struct ctl *ctl)
 	    "\tuser = \"popgate\";\n"
 	    "\tpassword_file = \"/etc/popgate/share.password\";\n"
 	    "\tkey_file = \"%s\";\n   };\n\n"
+	    "   Where others can read the network: servers = [ \"tls:redis1.example.com:6380\" ]\n"
+	    "   (see share.servers in popgate.conf(5)).\n\n"
 	    "4. The collector's unit reaches this machine only: 'systemctl edit\n"
 	    "   popgate-collector', and below [Service]: IPAddressAllow= with the addresses of\n"
 	    "   Redis, and of the DNS server.\n"

@@ -455,7 +455,7 @@ const struct finding_kind finding_kinds[] = {
 	    "timedatectl" },
 	{ "popgate-share-plain", INFO,
 	    "Whoever reads the network sees who logs in from where, and can hold entries back, but can't forge one.",
-	    "# a private network, WireGuard or stunnel between the machines and Redis" },
+	    "# \"tls:\" before the server's name in share.servers (popgate built with hiredis 1.0 or newer),\n# or a private network, WireGuard or stunnel between the machines and Redis" },
 
 	/* --- the probe --- */
 	{ "probe-open-relay", SEVERITY_OPEN_RELAY,

@@ -8,19 +8,21 @@
 #include "common/base/err.h"
 #include "common/db/store.h"
 #include "common/db/store_share.h"
+#include "common/share/link.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
 
 enum { LAG_S = 60, SKEW_S = 60, RECENT_S = 86400 };
 
-/* Does what is said to this server leave the machine? */
+/* Does what is said to this server leave the machine for everybody to read? */
 static bool
-is_remote(const char *server)
+is_readable(const char *server)
 {
 	const char *port = strrchr(server, ':');
 	struct addr a;
 
-	if (strncmp(server, "unix:", 5) == 0 || port == NULL)
+	if (strncmp(server, "unix:", 5) == 0 ||
+	    strncmp(server, LINK_TLS, strlen(LINK_TLS)) == 0 || port == NULL)
 		return false;
 	size_t len = (size_t)(port - server);
 
@@ -83,7 +85,7 @@ doctor_share(struct doctor *d, struct store *st)
 
 	for (size_t i = 0; i < servers->n; i++) {
 		at.value = servers->v[i];
-		if (is_remote(servers->v[i]))
+		if (is_readable(servers->v[i]))
 			doctor_add(d, "popgate-share-plain", &at,
 			    "What goes to %.200s isn't encrypted.",
 			    servers->v[i]);

@@ -249,8 +249,8 @@ run(struct ctl *ctl, const struct ctl_args *args)
 	/* for wcwidth(); glibc has it built in */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	if (args->opt[OPT_INTERVAL] != NULL)
-		rc = ctl_duration(ctl, args->opt[OPT_INTERVAL], INTERVAL_MAX_S,
-		    &w.model.interval_s);
+		rc = ctl_duration(ctl, "--interval", args->opt[OPT_INTERVAL],
+		    INTERVAL_MAX_S, &w.model.interval_s);
 	if (rc == 0)
 		rc = gather_open(ctl, &w.gather);
 	if (rc != 0)

@@ -150,7 +150,7 @@ exec /usr/sbin/postconf "$@"
         subprocess.run(["mount", "--bind", copy, master], check=True)
         done = ready.setup(*SKIP, code=None)
         assert done.returncode not in (0, 1), done
-        assert "master.cf" in done.stderr and "put back" in done.stdout
+        assert "master.cf" in done.stderr and "Putting all of it back" in done.stdout
         assert not ready.changed() and not daemon("popgate-milter")
 
 
@@ -282,8 +282,10 @@ class TestProcesses:
         """During the trial: at once, nothing is left of the copy, and the
         server that runs has noticed nothing."""
         ready.start()
-        real = processes("master")
         pid = pathlib.Path("/var/spool/postfix/pid/master.pid").read_text()
+        real = {int(pid)}
+        # its parent ends when it has begun
+        wait_for(lambda: processes("master") == real, "it alone")
         log = pathlib.Path("/var/log/mail.log").read_text()
         mounts = mounted()
         # a run in the background of a shell ignores SIGINT

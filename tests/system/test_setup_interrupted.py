@@ -72,7 +72,7 @@ class TestInterrupted:
                 break
         rest = child.stdout.read()
         assert child.wait() == EX_TEMPFAIL
-        assert "put back" in rest
+        assert "Putting all of it back" in rest
         assert not ready.changed() and not daemon("popgate-milter")
 
     def test_two_at_once(self, ready):

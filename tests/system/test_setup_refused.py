@@ -184,7 +184,7 @@ class TestRefused:
         done = ready.setup("--apply", "--answer", "trial=skip", code=None)
         assert done.returncode not in (0, 1), done
         assert "doesn't reach popgate" in done.stderr
-        assert "It is all put back" in done.stdout
+        assert "Putting all of it back" in done.stdout
         assert tree("/etc/postfix", "/etc/popgate") == before
         assert own(ready).code == 250 and relay(ready, STRANGER).code == 454
         assert not daemon("popgate-milter") and main.exists()

@@ -414,7 +414,8 @@ doctor_dnsbl(struct doctor *d)
 		    "--dnsbl: name the lists to ask, 1 to %d; popgatectl(8) tells of some",
 		    LISTS_MAX);
 	if (timeout != NULL)
-		rc = ctl_duration(d->ctl, timeout, TIMEOUT_MAX_S, &timeout_s);
+		rc = ctl_duration(
+		    d->ctl, "--timeout", timeout, TIMEOUT_MAX_S, &timeout_s);
 	if (rc != 0)
 		return rc;
 	if (resolver_open(doctor_option(d, DOCTOR_RESOLVER),

@@ -518,8 +518,8 @@ prepare(struct run *r)
 		rc = own_targets(r);
 	}
 	if (rc == 0 && timeout != NULL)
-		rc =
-		    ctl_duration(r->d->ctl, timeout, TIMEOUT_MAX_S, &timeout_s);
+		rc = ctl_duration(
+		    r->d->ctl, "--timeout", timeout, TIMEOUT_MAX_S, &timeout_s);
 	/* what is refused stays out of the sum */
 	if (rc != 0)
 		timeout_s = TIMEOUT_S;

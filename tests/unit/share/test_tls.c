@@ -242,6 +242,9 @@ files(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(
+	    tls_open(pair[0], "h", none, "", LONG_MS, &tls, &err), -1);
+	assert_contains(err.text, "No such file or directory");
 	for (int i = 0; i < 4; i++) {
 		const char *file = i % 2 == 0 ? none : text;
 
