@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,16 +185,28 @@ milter_user(const struct config *cfg)
 	return *cfg->milter.user == '\0' ? "popgate" : cfg->milter.user;
 }
 
-/* May this user make a file in it, for being its owner? True while he isn't
- * there yet, and for root. */
+/* May this user make a file in this directory, by its mode, his groups or an
+ * ACL? A child of his asks. True while he isn't there yet. */
 static bool
-is_of(const struct stat *st, const char *user)
+user_may_write(const char *user, const char *dir)
 {
 	const struct passwd *pw = getpwnam(user);
+	int status = 0;
 
-	return pw == NULL || pw->pw_uid == 0 ||
-	    (S_ISDIR(st->st_mode) && st->st_uid == pw->pw_uid &&
-		(st->st_mode & S_IWUSR) != 0);
+	if (pw == NULL || pw->pw_uid == 0)
+		return true;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(initgroups(user, pw->pw_gid) == 0 &&
+			    setgid(pw->pw_gid) == 0 &&
+			    setuid(pw->pw_uid) == 0 &&
+			    access(dir, W_OK | X_OK) == -1
+			? 1
+			: 0);
+	while (pid > 0 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		continue;
+	return pid == -1 || status == 0;
 }
 
 /* A socket that is to be elsewhere than in popgate's own directory, as below
@@ -206,7 +218,6 @@ look_at_directory(struct setup *s, const char *key, const char *value)
 	    : s->group != NULL                       ? s->group
 						     : "popgate";
 	struct listen_spec spec;
-	struct stat st;
 
 	if (*value == '\0' || listen_parse(value, &spec, NULL) == -1 ||
 	    !spec.is_unix || strncmp(spec.path, "/run/popgate/", 13) == 0)
@@ -214,15 +225,15 @@ look_at_directory(struct setup *s, const char *key, const char *value)
 	char *slash = strrchr(spec.path, '/');
 
 	*slash = '\0';
-	if (stat(spec.path, &st) == -1)
+	if (access(spec.path, F_OK) == -1)
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": there is no such directory; to make it: install -d -o popgate -g %s -m 2755 %s",
 		    key, value, group, spec.path);
-	else if (!is_of(&st, milter_user(s->cfg)))
+	else if (by_systemd() &&
+	    !user_may_write(milter_user(s->cfg), spec.path))
 		setup_refuse(s, EX_CONFIG,
-		    "%s = \"%s\": popgate-milter's user may not make a socket there; say chown %s:%s %s && chmod 2755 %s",
-		    key, value, milter_user(s->cfg), group, spec.path,
-		    spec.path);
+		    "%s = \"%s\": popgate-milter's user may not make a socket there; give it a directory of its own: install -d -o %s -g %s -m 2755 %s/popgate, and name the socket below that",
+		    key, value, milter_user(s->cfg), group, spec.path);
 	if (by_systemd() && !unit_may_write(spec.path))
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": the unit of popgate-milter may not write there; say systemctl edit popgate-milter, and put in: [Service], and in the next line ReadWritePaths=-%s",

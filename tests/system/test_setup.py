@@ -2,8 +2,10 @@
 """popgatectl setup on a machine with Debian's stock Postfix: what it promises
 on the wire, and that everything comes back."""
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 from lab.box import EX_CONFIG, EX_UNAVAILABLE, login
@@ -212,6 +214,16 @@ class TestSystemd:
             assert not ready.changed()
         (fake / "paths").write_text(f"ReadWritePaths=/run -{place}\n")
         assert says not in ready.setup("--apply", code=EX_CONFIG).stdout
+        # somebody else's: it stays theirs, and ours is to be below
+        pathlib.Path(place).mkdir()
+        done = ready.setup("--apply", code=EX_CONFIG).stdout
+        assert f"install -d -o popgate -g postfix -m 2755 {place}/popgate" \
+            in done and "chown" not in done
+        assert not ready.changed()
+        # its group's will do
+        shutil.chown(place, "root", "popgate")
+        os.chmod(place, 0o2775)
+        assert "may not make a socket" not in ready.setup(code=None).stdout
 
     def test_no_units(self, ready):
         pathlib.Path("/run/systemd/system").mkdir(parents=True)
