@@ -822,12 +822,74 @@ permits(void **state)
 	}
 }
 
+/* The advice to listen in the chroot is whole, though a struct err has an end.
+ */
+static void
+advice(void **state)
+{
+	static const char long_queue[] =
+	    "/srv/mail/spool/second-instance/postfix1";
+	static const struct {
+		const char *name, *service, *queue, *settings, *want;
+	} chroots[] = {
+		{ "as Debian has it", "smtp", "/var/spool/postfix",
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "submission", "submission", "/var/spool/postfix",
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "long names", "192.0.2.1:submission", long_queue,
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "long names, and a long setting", "192.0.2.1:submission",
+		    long_queue,
+		    "dkim = unix:/opendkim/sock\n"
+		    "smtpd_milters = $dkim, { unix:/another/milter.sock, "
+		    "default_action=accept }, { unix:/a-third/milter.sock, "
+		    "default_action=accept }, inet:localhost:11332\n",
+		    "smtpd_milters unix:/opend" },
+	};
+	const struct wiring_sockets sockets = { "unix:/run/popgate/milter.sock",
+		"unix:/run/popgate/policy.sock" };
+
+	(void)state;
+	assert_int_equal(strlen(long_queue), 40);
+	for (size_t i = 0; i < LENGTH(chroots); i++) {
+		static char text[TEXT_LEN];
+		char services[100], want[100];
+		struct wiring_plan p = { 0 };
+		struct postfix_conf pf;
+		struct err err;
+
+		ROW("%s", chroots[i].name);
+		(void)snprintf(text, TEXT_LEN, "%s%s%s",
+		    RELAY "smtpd_sasl_auth_enable = yes\nqueue_directory = ",
+		    chroots[i].queue, "\n");
+		add(text, "%s", chroots[i].settings);
+		(void)snprintf(services, sizeof(services),
+		    "%s inet n - y - - smtpd\n", chroots[i].service);
+		(void)snprintf(want, sizeof(want), "ReadWritePaths=-%s/popgate",
+		    chroots[i].queue);
+		assert_int_equal(postfix_conf_parse(
+				     &(struct postfix_conf_text){
+					 .main = text, .services = services },
+				     &pf, &err),
+		    0);
+		assert_int_equal(
+		    postfix_wiring_plan(&pf, &sockets, &p, &err), -1);
+		assert_non_null(strstr(err.text, chroots[i].want));
+		assert_true(strlen(err.text) > strlen(want));
+		assert_string_equal(
+		    err.text + strlen(err.text) - strlen(want), want);
+		wiring_plan_release(&p);
+		postfix_conf_release(&pf);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(edits),
 		cmocka_unit_test(permits),
+		cmocka_unit_test(advice),
 		cmocka_unit_test(sasl_outside),
 		cmocka_unit_test(found),
 		cmocka_unit_test(roles),
