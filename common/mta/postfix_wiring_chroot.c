@@ -152,9 +152,11 @@ wiring_chroot_plan(
 	    "smtpd runs in the chroot %s and can't reach %s from there.", queue,
 	    w->sockets->policy);
 	if (why != NULL) {
+		/* ERR_TEXT_MAX holds it with a queue_directory of 40 bytes
+		 * and a service's name of 20: its end mustn't be lost */
 		err_set(err, ERR_INVALID,
-		    "%s/%s: smtpd runs in the chroot %s, which %s needs, and can't reach popgate's sockets from there: let popgate listen below it: install -d -o popgate -g postfix -m 2755 %s/popgate, then in popgate.conf milter.listen = \"unix:%s/popgate/milter.sock\" and permit.policy = \"unix:%s/popgate/policy.sock\"; under systemd first systemctl edit popgate-milter: [Service], and in the next line ReadWritePaths=-%s/popgate",
-		    s->name, s->type, queue, why, queue, queue, queue, queue);
+		    "%s/%s: smtpd can't reach popgate from its chroot, which %.45s needs: listen in it: install -d -o popgate -g postfix -m 2755 %s/popgate; popgate.conf: milter.listen = \"unix:%s/popgate/milter.sock\", permit.policy the same with policy.sock; under systemd first systemctl edit popgate-milter: [Service], next line ReadWritePaths=-%s/popgate",
+		    s->name, s->type, why, queue, queue, queue);
 		return -1;
 	}
 	wiring_set_field(w, s, "chroot", "y", "n",

@@ -72,6 +72,18 @@ classify_table(
 	}
 }
 
+/* Where the client's DNS chooses the key, an OK permits nobody: smtpd answers
+ * with a temporary error. */
+static void
+classify_dns_table(
+    struct wiring_items *l, const char *table, struct wiring_item *item)
+{
+	classify_table(l, table, item);
+	item->permits = false;
+	if (item->kind == ITEM_PERMIT)
+		item->kind = ITEM_MAYBE;
+}
+
 static bool
 is_one_of(const char *name, const char *const *names)
 {
@@ -204,6 +216,8 @@ classify(struct wiring_items *l, const char *name, const char *operand,
 	} else if (effect == EFFECT_POLICY) {
 		item->kind =
 		    wiring_is_policy(l->w, operand) ? ITEM_OURS : ITEM_MAYBE;
+	} else if (effect == EFFECT_DNS_MAP) {
+		classify_dns_table(l, operand, item);
 	} else if (effect >= EFFECT_CLIENT && effect <= EFFECT_OTHER_MAP) {
 		classify_table(l, operand, item);
 	} else {

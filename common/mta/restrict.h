@@ -32,6 +32,8 @@ enum restrict_effect {
 	EFFECT_HELO,
 	EFFECT_SENDER,
 	EFFECT_RECIPIENT,
+	EFFECT_DNS_MAP, /* the client's DNS chooses the key: smtpd takes an OK
+			 * for an error in the settings */
 	EFFECT_OTHER_MAP, /* certificates, AUTH, ETRN: no stranger */
 	EFFECT_UNKNOWN
 };

@@ -475,6 +475,7 @@ look(void *arg, enum restrict_effect effect, const char *name,
 	case EFFECT_SENDER:
 	case EFFECT_RECIPIENT:
 		return look_table(l, effect, name, operand);
+	case EFFECT_DNS_MAP:
 	case EFFECT_OTHER_MAP:
 		break;
 	default:

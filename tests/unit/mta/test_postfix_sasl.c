@@ -8,7 +8,8 @@
 
 #include "common/mta/postfix_sasl.h"
 
-/* Below the root: "PATH=TEXT" a file, "PATH>TARGET" another name of one. */
+/* Below the root: "PATH=TEXT" a file, "PATH>TARGET" another name of one,
+ * "PATH/" a directory. */
 static const struct {
 	const char *name, *have[4], *config;
 	bool want;
@@ -49,6 +50,56 @@ static const struct {
 	      "a: /private/db \n",
 		"/q/private/db=x" },
 	    "/etc/mine:/etc/other", false },
+	{ "saslauthd doesn't run, whose directory is in the chroot",
+	    { "/q/var/run/saslauthd/" }, "", false },
+	{ "the same, of what an earlier one left outside",
+	    { "/q/var/run/saslauthd/", "/var/run/saslauthd/mux=" }, "", false },
+	{ "saslauthd doesn't run, whose directory both reach",
+	    { "/q/var/run/saslauthd/",
+		"/var/run/saslauthd>/q/var/run/saslauthd" },
+	    "", true },
+	{ "saslauthd's directory outside alone", { "/run/saslauthd/" }, "",
+	    true },
+	{ "one socket in two directories",
+	    { "/q/run/saslauthd/mux=", "/run/saslauthd/",
+		"/run/saslauthd/mux>/q/run/saslauthd/mux" },
+	    "", true },
+	{ "no sasldb, and an /etc in the chroot", { "/q/etc/hosts=a" }, "",
+	    true },
+	{ "the settings' saslauthd doesn't run",
+	    { "/etc/sasl2/smtpd.conf=saslauthd_path: /private/auth/mux\n",
+		"/q/private/auth/" },
+	    "", false },
+	{ "the same, that both reach",
+	    { "/etc/sasl2/smtpd.conf=saslauthd_path: /private/auth/mux\n",
+		"/q/private/auth/", "/private>/q/private" },
+	    "", true },
+	{ "the same, in the chroot itself",
+	    { "/etc/sasl2/smtpd.conf=saslauthd_path: /mux\n" }, "", true },
+	{ "Courier's authdaemond doesn't run",
+	    { "/etc/sasl2/smtpd.conf=authdaemond_path: /private/auth/socket\n",
+		"/q/private/auth/" },
+	    "", false },
+	{ "a file of the settings that isn't there",
+	    { "/etc/sasl2/smtpd.conf=sasldb_path: /etc/db\n",
+		"/q/etc/hosts=a" },
+	    "", true },
+	{ "nothing behind the colon",
+	    { "/etc/sasl2/smtpd.conf=saslauthd_path:/private/mux\n",
+		"/q/private/mux=" },
+	    "", false },
+	{ "a tab behind the colon, in front of the name, and upper case",
+	    { "/etc/sasl2/smtpd.conf=\tSASLauthd_path:\t/private/auth/mux\n",
+		"/q/private/auth/" },
+	    "", false },
+	{ "a comment that stands inside",
+	    { "/etc/sasl2/smtpd.conf= \t#saslauthd_path:/private/mux\n",
+		"/q/private/mux=" },
+	    "", true },
+	{ "a colon in the value",
+	    { "/etc/sasl2/smtpd.conf=x: inet: /private/mux\n",
+		"/q/private/mux=" },
+	    "", true },
 };
 
 static void
@@ -70,6 +121,8 @@ make(const char *root, const char *what)
 		assert_int_equal(symlink(target, path), 0);
 		return;
 	}
+	if (what[len] == '\0')
+		return;
 	FILE *f = fopen(path, "w");
 
 	assert_non_null(f);

@@ -363,6 +363,48 @@ static const struct row rows[] = {
 	    "permit_mynetworks,$popgate_recipient,reject_unauth_destination,"
 	    "reject_rbl_client,x\n",
 	    NULL },
+	{ "a class behind a table whose key is DNS's",
+	    RELAY "smtpd_restriction_classes = strict\n"
+		  "strict = permit_sasl_authenticated, reject\n"
+		  "smtpd_client_restrictions = "
+		  "check_reverse_client_hostname_access static:strict\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "strict = permit_sasl_authenticated, "
+			"$popgate_client_strict, reject\n" RELAY_WIRED,
+	    NULL },
+	{ "the same of a name server's name",
+	    RELAY "smtpd_restriction_classes = strict\n"
+		  "strict = permit_sasl_authenticated, reject\n"
+		  "smtpd_client_restrictions = "
+		  "check_client_ns_access static:strict\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "strict = permit_sasl_authenticated, "
+			"$popgate_client_strict, reject\n" RELAY_WIRED,
+	    NULL },
+	{ "the same of a mail exchanger's name",
+	    RELAY "smtpd_restriction_classes = strict\n"
+		  "strict = permit_sasl_authenticated, reject\n"
+		  "smtpd_helo_restrictions = "
+		  "check_helo_mx_access static:strict\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "strict = permit_sasl_authenticated, "
+			"$popgate_helo_strict, reject\n" RELAY_WIRED,
+	    NULL },
+	{ "a table whose key is DNS's refuses everybody",
+	    RELAY "smtpd_sender_restrictions = check_sender_mx_access "
+		  "static:REJECT\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA "smtpd_sender_restrictions = $popgate_sender, "
+			"check_sender_mx_access static:REJECT\n" RELAY_WIRED,
+	    NULL },
+	{ "an OK of a table whose key is DNS's permits nobody",
+	    RELAY "smtpd_sender_restrictions = check_sender_ns_access "
+		  "static:OK, reject\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA
+	    "smtpd_sender_restrictions = check_sender_ns_access static:OK, "
+	    "$popgate_sender_strict, reject\n" RELAY_WIRED,
+	    NULL },
 	{ "a sender that is an AUTH user's",
 	    RELAY "smtpd_sasl_auth_enable = yes\n"
 		  "smtpd_sender_login_maps = hash:/x\n"
@@ -741,11 +783,113 @@ sasl_outside(void **state)
 	postfix_conf_release(&pf);
 }
 
+/* Is it said of a table that Postfix relays for clients by it? */
+static void
+permits(void **state)
+{
+	static const struct {
+		const char *check;
+		bool want;
+	} checks[] = {
+		{ "check_client_access static:OK", true },
+		{ "check_client_ns_access static:OK", false },
+		{ "check_client_ns_access static:DUNNO", false },
+	};
+	const struct row row = { .name = "" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(checks); i++) {
+		static struct texts t;
+		struct postfix_conf pf;
+		struct wiring_plan p;
+		struct err err;
+		bool got = false;
+
+		ROW("%s", checks[i].check);
+		(void)snprintf(t.main, TEXT_LEN,
+		    BASE "smtpd_recipient_restrictions = %s\n",
+		    checks[i].check);
+		add(t.main, "%s",
+		    "smtpd_relay_restrictions = reject_unauth_destination\n");
+		(void)snprintf(t.services, TEXT_LEN, SMTP);
+		t.overrides[0] = '\0';
+		assert_int_equal(plan(&t, &row, &pf, &p, &err), 0);
+		for (size_t n = 0; n < p.n_notes; n++)
+			got |= p.notes[n].kind == NOTE_OTHER_PERMIT;
+		assert_int_equal(got, checks[i].want);
+		wiring_plan_release(&p);
+		postfix_conf_release(&pf);
+	}
+}
+
+/* The advice to listen in the chroot is whole, though a struct err has an end.
+ */
+static void
+advice(void **state)
+{
+	static const char long_queue[] =
+	    "/srv/mail/spool/second-instance/postfix1";
+	static const struct {
+		const char *name, *service, *queue, *settings, *want;
+	} chroots[] = {
+		{ "as Debian has it", "smtp", "/var/spool/postfix",
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "submission", "submission", "/var/spool/postfix",
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "long names", "192.0.2.1:submission", long_queue,
+		    "smtpd_sasl_type = cyrus\n", "Cyrus SASL's saslauthd" },
+		{ "long names, and a long setting", "192.0.2.1:submission",
+		    long_queue,
+		    "dkim = unix:/opendkim/sock\n"
+		    "smtpd_milters = $dkim, { unix:/another/milter.sock, "
+		    "default_action=accept }, { unix:/a-third/milter.sock, "
+		    "default_action=accept }, inet:localhost:11332\n",
+		    "smtpd_milters unix:/opend" },
+	};
+	const struct wiring_sockets sockets = { "unix:/run/popgate/milter.sock",
+		"unix:/run/popgate/policy.sock" };
+
+	(void)state;
+	assert_int_equal(strlen(long_queue), 40);
+	for (size_t i = 0; i < LENGTH(chroots); i++) {
+		static char text[TEXT_LEN];
+		char services[100], want[100];
+		struct wiring_plan p = { 0 };
+		struct postfix_conf pf;
+		struct err err;
+
+		ROW("%s", chroots[i].name);
+		(void)snprintf(text, TEXT_LEN, "%s%s%s",
+		    RELAY "smtpd_sasl_auth_enable = yes\nqueue_directory = ",
+		    chroots[i].queue, "\n");
+		add(text, "%s", chroots[i].settings);
+		(void)snprintf(services, sizeof(services),
+		    "%s inet n - y - - smtpd\n", chroots[i].service);
+		(void)snprintf(want, sizeof(want), "ReadWritePaths=-%s/popgate",
+		    chroots[i].queue);
+		assert_int_equal(postfix_conf_parse(
+				     &(struct postfix_conf_text){
+					 .main = text, .services = services },
+				     &pf, &err),
+		    0);
+		assert_int_equal(
+		    postfix_wiring_plan(&pf, &sockets, &p, &err), -1);
+		assert_non_null(strstr(err.text, chroots[i].want));
+		assert_true(strlen(err.text) > strlen(want));
+		assert_string_equal(
+		    err.text + strlen(err.text) - strlen(want), want);
+		wiring_plan_release(&p);
+		postfix_conf_release(&pf);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(edits),
+		cmocka_unit_test(permits),
+		cmocka_unit_test(advice),
 		cmocka_unit_test(sasl_outside),
 		cmocka_unit_test(found),
 		cmocka_unit_test(roles),

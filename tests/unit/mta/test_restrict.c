@@ -76,6 +76,9 @@ lists(void **state)
 		{ "check_sender_access", RESTRICT_THROUGH, false,
 		    "[check_sender_access ]" },
 		{ "{ { {", RESTRICT_THROUGH, false, "[{ { { ]" },
+		/* a table whose key is DNS's is looked at, too */
+		{ "check_client_ns_access hash:/x, reject", RESTRICT_REJECT,
+		    true, "[check_client_ns_access hash:/x]" },
 		{ "permit_dnswl_client x, reject", RESTRICT_REJECT, true,
 		    "" } };
 
