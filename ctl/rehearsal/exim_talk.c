@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
@@ -358,7 +359,7 @@ exim_talk_message(
     const struct exim_talk *t, const struct exim_try *y, struct err *err)
 {
 	const char *sender = exim_try_value(t, y, EXIM_SENDER);
-	char *script = NULL, *text;
+	char *script = NULL, *text, date[CLOCK_TEXT_MAX];
 	struct exim_trace trace;
 	size_t len = 0;
 	bool taken = true;
@@ -367,14 +368,16 @@ exim_talk_message(
 	if (to == NULL)
 		return 1;
 	put_hello(to, t, y, 0);
+	/* of now: some ACLs refuse what is dated long ago, or tomorrow */
 	(void)fprintf(to,
 	    "MAIL FROM:<%s>\nRCPT TO:<%s>\nDATA\nFrom: <%s>\nTo: <%s>\n"
-	    "Subject: hello\nDate: Mon, 2 Nov 2026 10:00:00 +0000\n"
+	    "Subject: hello\nDate: %s\n"
 	    "Message-ID: <1@" EXIM_VICTIM ".example>\n\nhello\n.\nQUIT\n" END
 	    "\ntrue\n",
 	    sender, exim_try_value(t, y, EXIM_RECIPIENT),
 	    *sender == '\0' ? "someone@" EXIM_VICTIM ".example" : sender,
-	    exim_try_value(t, y, EXIM_RECIPIENT));
+	    exim_try_value(t, y, EXIM_RECIPIENT),
+	    clock_mail_date(clock_now(), date));
 	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
 	free(script);
 	if (text == NULL || !exim_trace_parse(text, &trace))

@@ -55,8 +55,9 @@ struct exim_client {
 int exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err);
 
-/* Is a message taken, too, as far as the ACLs behind DATA refuse for good? What
- * is put off, or said behind STARTTLS, counts as taken. 1, 0, or -1 with err.
+/* Is a message of now taken, too, as far as the ACLs behind DATA refuse for
+ * good? What is put off, or said behind STARTTLS, counts as taken. 1, 0, or -1
+ * with err.
  */
 int exim_talk_message(
     const struct exim_talk *t, const struct exim_try *y, struct err *err);
