@@ -121,6 +121,15 @@ is_new(struct work *w, const struct exim_trace *t, const struct exim_heard *h)
 	return new;
 }
 
+/* What got further is a new beginning. */
+static void
+begin_from(struct work *w, const struct exim_trace *t,
+    const struct exim_heard *h, const struct exim_try *y)
+{
+	if (is_new(w, t, h) && w->n < QUEUE_MAX)
+		w->queue[w->n++] = *y;
+}
+
 /* What stands for the cause, before it is looked for. */
 static uint64_t
 cause_of(const struct exim_trace *t, const struct exim_heard *h,
@@ -173,9 +182,19 @@ leaves(struct work *w, const struct exim_try *y, struct err *err)
 static int
 goes_out(struct work *w, const struct exim_try *y, struct err *err)
 {
+	struct exim_trace trace;
+	struct exim_heard data;
 	int out = leaves(w, y, err);
 
-	return out == 1 && exim_talk_message(w->s->talk, y, err) == 0 ? 0 : out;
+	if (out != 1 ||
+	    exim_talk_message(w->s->talk, y, &trace, &data, err) == -1)
+		return out;
+	if (data.answered) {
+		begin_from(w, &trace, &data, y);
+		out = data.accepted;
+	}
+	exim_trace_release(&trace);
+	return out;
 }
 
 static int
@@ -240,8 +259,7 @@ judge(struct work *w, const struct exim_trace *trace,
 
 	if (!h->answered)
 		return 0;
-	if (is_new(w, trace, h) && w->n < QUEUE_MAX)
-		w->queue[w->n++] = *y;
+	begin_from(w, trace, h, y);
 	if (!h->accepted)
 		return 0;
 	cause = cause_of(trace, h, y);

@@ -355,18 +355,23 @@ exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
 }
 
 int
-exim_talk_message(
-    const struct exim_talk *t, const struct exim_try *y, struct err *err)
+exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
+    struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
 	const char *sender = exim_try_value(t, y, EXIM_SENDER);
 	char *script = NULL, *text, date[CLOCK_TEXT_MAX];
-	struct exim_trace trace;
 	size_t len = 0;
-	bool taken = true;
-	FILE *to = y->v[EXIM_TLS] != 0 ? NULL : open_memstream(&script, &len);
+	FILE *to;
 
-	if (to == NULL)
-		return 1;
+	*trace = (struct exim_trace){ .text = NULL };
+	*heard = (struct exim_heard){ .answered = false };
+	if (y->v[EXIM_TLS] != 0)
+		return 0;
+	to = open_memstream(&script, &len);
+	if (to == NULL) {
+		err_nomem(err, "a message", 0);
+		return -1;
+	}
 	put_hello(to, t, y, 0);
 	/* of now: some ACLs refuse what is dated long ago, or tomorrow */
 	(void)fprintf(to,
@@ -380,13 +385,20 @@ exim_talk_message(
 	    clock_mail_date(clock_now(), date));
 	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
 	free(script);
-	if (text == NULL || !exim_trace_parse(text, &trace))
+	if (text == NULL)
 		return -1;
-	for (size_t i = 0; i < trace.n_said; i++)
-		if (strcmp(trace.said[i].command, "DATA") == 0)
-			taken = trace.said[i].code / 100 != 5;
-	exim_trace_release(&trace);
-	return taken;
+	if (!exim_trace_parse(text, trace)) {
+		exim_trace_release(trace);
+		err_nomem(err, "Exim's trace", 0);
+		return -1;
+	}
+	for (size_t i = 0; i < trace->n_said; i++)
+		if (strcmp(trace->said[i].command, "DATA") == 0)
+			*heard = (struct exim_heard){ .answered = true,
+				.accepted = trace->said[i].code / 100 != 5,
+				.from = i,
+				.rcpt = i };
+	return 0;
 }
 
 /* --- routes --- */

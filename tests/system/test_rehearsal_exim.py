@@ -137,6 +137,11 @@ MORE = {
                      "${if eqi{$sender_helo_name}{mx.friend.test}}"),
         add="  accept delay = 0s\n",
         want=("exim-helo-permits", "accept delay")),
+    "DATA is for a sender and a name together": dict(
+        replace=data("accept sender_domains = friend.test\n    condition = "
+                     "${if eqi{$sender_helo_name}{mx.friend.test}}"),
+        add="  accept delay = 0s\n",
+        want=("exim-helo-permits", "accept delay")),
     "old messages are refused behind DATA": dict(
         replace=data("accept condition = ${if match{$h_date:}"
                      "{\\N^(" + DAYS + r") \d\d:\d\d:\d\d [+-]\d{4}$\N}}"),
