@@ -59,6 +59,26 @@ clock_text(int64_t at, char *buf)
 	return buf;
 }
 
+const char *
+clock_mail_date(int64_t at, char *buf)
+{
+	/* not strftime's names: the locale is no matter of RFC 5322 */
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t t = (time_t)at;
+	char zone[8];
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) == NULL)
+		tm = (struct tm){ .tm_mday = 1, .tm_wday = 4, .tm_year = 70 };
+	(void)strftime(zone, sizeof(zone), "%z", &tm);
+	(void)snprintf(buf, CLOCK_TEXT_MAX,
+	    "%.3s, %d %.3s %d %02d:%02d:%02d %s", days + 3 * tm.tm_wday,
+	    tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour,
+	    tm.tm_min, tm.tm_sec, zone);
+	return buf;
+}
+
 void
 clock_deadline(int ms, struct timespec *until)
 {

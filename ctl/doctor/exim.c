@@ -155,6 +155,18 @@ check_options(struct exam *x)
 	check_auth(x);
 }
 
+/* Whoever names this server in DNS is taken in: a dialogue shows it, and where
+ * none was held, only the settings do. */
+static void
+check_mx(struct exam *x)
+{
+	const struct string_list *options = &x->loaded.src.options;
+
+	for (size_t i = 0; i + 1 < options->n; i += 2)
+		if (strstr(options->v[i + 1], "@mx_") != NULL)
+			add(x, "exim-mx", "", options->v[i], options->v[i + 1]);
+}
+
 static void
 take_popgate(void *to, const struct exim_text_line *l)
 {
@@ -190,7 +202,8 @@ count_statements(const struct exim_source *src)
 	return n;
 }
 
-static void
+/* Was a private copy asked? */
+static bool
 rehearse(struct exam *x)
 {
 	const struct exim_rehearsal_spec spec = {
@@ -205,7 +218,7 @@ rehearse(struct exam *x)
 
 	if (exim_rehearse(&spec, &r, &err) == -1) {
 		doctor_add(x->d, "exim-not-rehearsed", &at, "%s", err.text);
-		return;
+		return false;
 	}
 	doctor_rehearsed(x->d, &r.findings, NULL);
 	doctor_add(x->d, "exim-rehearsed", &at,
@@ -215,6 +228,7 @@ rehearse(struct exam *x)
 		doctor_add(x->d, "exim-not-understood", &at,
 		    "The time was up before all dialogues were held.");
 	rehearsal_findings_release(&r.findings);
+	return true;
 }
 
 /* Exim's own error, where it doesn't take the file. */
@@ -237,6 +251,26 @@ is_valid(struct exam *x, struct err *err)
 	return false;
 }
 
+/* Rehearse it, or tell why not. Was a private copy asked? */
+static bool
+ask(struct exam *x)
+{
+	struct err err;
+
+	if (doctor_option(x->d, DOCTOR_READ) != NULL)
+		return false;
+	/* root's Exim writes logs where the file says; Exim itself refuses a
+	 * file that everybody can write to */
+	bool trusted = geteuid() != 0 || stage_trusts(x->path, &err) == 0;
+
+	if (trusted && is_valid(x, &err))
+		return rehearse(x);
+	if (!doctor_has(x->d, "exim-config-writable"))
+		add(x, trusted ? "exim-unreadable" : "exim-not-rehearsed", "",
+		    NULL, err.text);
+	return false;
+}
+
 void
 doctor_exim(struct doctor *d, const char *path)
 {
@@ -250,18 +284,7 @@ doctor_exim(struct doctor *d, const char *path)
 	look_for_popgate(&x);
 	check_tables(&x);
 	check_options(&x);
-	if (doctor_option(d, DOCTOR_READ) != NULL) {
-		exim_loaded_release(&x.loaded);
-		return;
-	}
-	/* root's Exim writes logs where the file says; Exim itself refuses a
-	 * file that everybody can write to */
-	bool trusted = geteuid() != 0 || stage_trusts(path, &err) == 0;
-
-	if (trusted && is_valid(&x, &err))
-		rehearse(&x);
-	else if (!doctor_has(d, "exim-config-writable"))
-		add(&x, trusted ? "exim-unreadable" : "exim-not-rehearsed", "",
-		    NULL, err.text);
+	if (!ask(&x))
+		check_mx(&x);
 	exim_loaded_release(&x.loaded);
 }

@@ -356,6 +356,12 @@ const struct finding_kind finding_kinds[] = {
 	    "Strangers can send to nearly every domain there is.",
 	    "# in {file}: name the domains,\n"
 	    "    domainlist relay_to_domains = ..." },
+	{ "exim-mx", WARN,
+	    "If an ACL relays to this list, whoever names this server as a mail exchanger of a domain can send to that domain through it.",
+	    "# in {file}: name the domains instead of @mx_..., as\n"
+	    "    domainlist relay_to_domains = ...\n"
+	    "# or as root, on a kernel with namespaces, ask whether it relays:\n"
+	    "popgatectl doctor --mta exim" },
 	{ "exim-proxy-protocol", WARN,
 	    "A client on this list chooses its own address, 127.0.0.1 for instance.",
 	    "# in {file}: the proxy's own address only,\n"

@@ -56,19 +56,39 @@ hash_text(uint64_t h, const char *text)
 
 static const uint64_t empty = 0xcbf29ce484222325U;
 
+/* Where the set has it, or else the empty slot where it would stand. */
+static uint64_t *
+slot_of(struct seen *s, uint64_t h)
+{
+	size_t i = h % SEEN_SIZE;
+
+	while (s->v[i] != 0 && s->v[i] != h)
+		i = (i + 1) % SEEN_SIZE;
+	return &s->v[i];
+}
+
+/* 0 marks an empty slot. */
+static uint64_t
+key_of(uint64_t h)
+{
+	return h + (h == 0);
+}
+
+static bool
+is_seen(struct seen *s, uint64_t h)
+{
+	return *slot_of(s, key_of(h)) != 0;
+}
+
 /* Add; false: it was there, or the set is full. */
 static bool
 see(struct seen *s, uint64_t h)
 {
-	size_t i = h % SEEN_SIZE;
+	uint64_t *slot = slot_of(s, key_of(h));
 
-	h += h == 0;
-	for (; s->v[i] != 0; i = (i + 1) % SEEN_SIZE)
-		if (s->v[i] == h)
-			return false;
-	if (s->n == SEEN_SIZE / 2)
+	if (*slot != 0 || s->n == SEEN_SIZE / 2)
 		return false;
-	s->v[i] = h;
+	*slot = key_of(h);
 	s->n++;
 	return true;
 }
@@ -99,6 +119,15 @@ is_new(struct work *w, const struct exim_trace *t, const struct exim_heard *h)
 		new |= see(&w->reached, far);
 	}
 	return new;
+}
+
+/* What got further is a new beginning. */
+static void
+begin_from(struct work *w, const struct exim_trace *t,
+    const struct exim_heard *h, const struct exim_try *y)
+{
+	if (is_new(w, t, h) && w->n < QUEUE_MAX)
+		w->queue[w->n++] = *y;
 }
 
 /* What stands for the cause, before it is looked for. */
@@ -148,6 +177,26 @@ leaves(struct work *w, const struct exim_try *y, struct err *err)
 	return yes;
 }
 
+/* RCPT was accepted: would a message go out, too? What DATA refuses does not;
+ * where DATA can't be asked, RCPT decides. 1, 0, or -1 with err. */
+static int
+goes_out(struct work *w, const struct exim_try *y, struct err *err)
+{
+	struct exim_trace trace;
+	struct exim_heard data;
+	int out = leaves(w, y, err);
+
+	if (out != 1 ||
+	    exim_talk_message(w->s->talk, y, &trace, &data, err) == -1)
+		return out;
+	if (data.answered) {
+		begin_from(w, &trace, &data, y);
+		out = data.accepted;
+	}
+	exim_trace_release(&trace);
+	return out;
+}
+
 static int
 ask_one(struct work *w, const struct exim_try *y, uint64_t *cause_r,
     struct err *err)
@@ -161,13 +210,13 @@ ask_one(struct work *w, const struct exim_try *y, uint64_t *cause_r,
 	w->s->dialogues++;
 	if (heard.answered && heard.accepted) {
 		*cause_r = cause_of(&trace, &heard, y);
-		ret = leaves(w, y, err);
+		ret = goes_out(w, y, err);
 	}
 	exim_trace_release(&trace);
 	return ret;
 }
 
-/* Take every value back that it is open without. */
+/* Take every value back that RCPT and DATA are open without. */
 static int
 take_hole(struct work *w, const struct exim_try *y, struct err *err)
 {
@@ -190,9 +239,8 @@ take_hole(struct work *w, const struct exim_try *y, struct err *err)
 		if (open == 1)
 			least = less;
 	}
-	/* what the daemon itself refuses is none, nor what ends at DATA */
-	if (exim_talk_tcp(s->talk, &least, err) == 0 ||
-	    exim_talk_message(s->talk, &least, err) == 0)
+	/* what the daemon itself refuses is none */
+	if (exim_talk_tcp(s->talk, &least, err) == 0)
 		return 0;
 	/* the cause of the least one */
 	if (ask_one(w, &least, &cause, err) == -1)
@@ -206,16 +254,24 @@ static int
 judge(struct work *w, const struct exim_trace *trace,
     const struct exim_heard *h, const struct exim_try *y, struct err *err)
 {
+	uint64_t cause;
 	int out;
 
 	if (!h->answered)
 		return 0;
-	if (is_new(w, trace, h) && w->n < QUEUE_MAX)
-		w->queue[w->n++] = *y;
-	if (!h->accepted || !see(&w->causes, cause_of(trace, h, y)))
+	begin_from(w, trace, h, y);
+	if (!h->accepted)
 		return 0;
-	out = leaves(w, y, err);
-	return out == 1 ? take_hole(w, y, err) : out;
+	cause = cause_of(trace, h, y);
+	if (is_seen(&w->causes, cause))
+		return 0;
+	/* The cause is one of RCPT: a try that DATA refuses doesn't use it up,
+	 * or no other value that passes RCPT by it would be asked at DATA. */
+	out = goes_out(w, y, err);
+	if (out != 1)
+		return out;
+	(void)see(&w->causes, cause);
+	return take_hole(w, y, err);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
@@ -354,36 +355,50 @@ exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
 }
 
 int
-exim_talk_message(
-    const struct exim_talk *t, const struct exim_try *y, struct err *err)
+exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
+    struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
 	const char *sender = exim_try_value(t, y, EXIM_SENDER);
-	char *script = NULL, *text;
-	struct exim_trace trace;
+	char *script = NULL, *text, date[CLOCK_TEXT_MAX];
 	size_t len = 0;
-	bool taken = true;
-	FILE *to = y->v[EXIM_TLS] != 0 ? NULL : open_memstream(&script, &len);
+	FILE *to;
 
-	if (to == NULL)
-		return 1;
+	*trace = (struct exim_trace){ .text = NULL };
+	*heard = (struct exim_heard){ .answered = false };
+	if (y->v[EXIM_TLS] != 0)
+		return 0;
+	to = open_memstream(&script, &len);
+	if (to == NULL) {
+		err_nomem(err, "a message", 0);
+		return -1;
+	}
 	put_hello(to, t, y, 0);
+	/* of now: some ACLs refuse what is dated long ago, or tomorrow */
 	(void)fprintf(to,
 	    "MAIL FROM:<%s>\nRCPT TO:<%s>\nDATA\nFrom: <%s>\nTo: <%s>\n"
-	    "Subject: hello\nDate: Mon, 2 Nov 2026 10:00:00 +0000\n"
+	    "Subject: hello\nDate: %s\n"
 	    "Message-ID: <1@" EXIM_VICTIM ".example>\n\nhello\n.\nQUIT\n" END
 	    "\ntrue\n",
 	    sender, exim_try_value(t, y, EXIM_RECIPIENT),
 	    *sender == '\0' ? "someone@" EXIM_VICTIM ".example" : sender,
-	    exim_try_value(t, y, EXIM_RECIPIENT));
+	    exim_try_value(t, y, EXIM_RECIPIENT),
+	    clock_mail_date(clock_now(), date));
 	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
 	free(script);
-	if (text == NULL || !exim_trace_parse(text, &trace))
+	if (text == NULL)
 		return -1;
-	for (size_t i = 0; i < trace.n_said; i++)
-		if (strcmp(trace.said[i].command, "DATA") == 0)
-			taken = trace.said[i].code / 100 != 5;
-	exim_trace_release(&trace);
-	return taken;
+	if (!exim_trace_parse(text, trace)) {
+		exim_trace_release(trace);
+		err_nomem(err, "Exim's trace", 0);
+		return -1;
+	}
+	for (size_t i = 0; i < trace->n_said; i++)
+		if (strcmp(trace->said[i].command, "DATA") == 0)
+			*heard = (struct exim_heard){ .answered = true,
+				.accepted = trace->said[i].code / 100 != 5,
+				.from = i,
+				.rcpt = i };
+	return 0;
 }
 
 /* --- routes --- */

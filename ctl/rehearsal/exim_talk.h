@@ -28,7 +28,7 @@ struct exim_try {
 struct exim_heard {
 	bool answered, accepted;
 	size_t from; /* where its dialogue begins */
-	size_t rcpt; /* RCPT, where it was answered */
+	size_t rcpt; /* RCPT, or the DATA of a message, where it was answered */
 };
 
 const char *exim_try_value(
@@ -55,11 +55,13 @@ struct exim_client {
 int exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err);
 
-/* Is a message taken, too, as far as the ACLs behind DATA refuse for good? What
- * is put off, or said behind STARTTLS, counts as taken. 1, 0, or -1 with err.
- */
-int exim_talk_message(
-    const struct exim_talk *t, const struct exim_try *y, struct err *err);
+/* Is a message of now taken, too, as far as the ACLs behind DATA refuse for
+ * good? What is put off counts as taken.
+ *   heard  its places are DATA's; not answered: Exim didn't get as far, or the
+ *          try has STARTTLS, behind which nothing can be asked by "exim -bh"
+ * 0, or -1 with err; release the trace after 0. */
+int exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
+    struct exim_trace *trace, struct exim_heard *heard, struct err *err);
 
 /* Where Exim would send mail to a recipient: what "exim -bt" says, to be freed;
  * NULL with err. */

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/utf8.h"
 
 enum {
@@ -111,18 +111,9 @@ mime_header_text(const char *text, size_t column, FILE *to)
 static void
 date(int64_t at, FILE *to)
 {
-	/* not strftime's names: the locale is no matter of RFC 5322 */
-	static const char days[] = "SunMonTueWedThuFriSat";
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t t = (time_t)at;
-	char zone[8];
-	struct tm tm;
+	char text[CLOCK_TEXT_MAX];
 
-	(void)localtime_r(&t, &tm);
-	(void)strftime(zone, sizeof(zone), "%z", &tm);
-	(void)fprintf(to, "Date: %.3s, %d %.3s %d %02d:%02d:%02d %s\n",
-	    days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
-	    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, zone);
+	(void)fprintf(to, "Date: %s\n", clock_mail_date(at, text));
 }
 
 static void

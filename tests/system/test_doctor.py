@@ -465,6 +465,36 @@ def test_exim_by_another_program(directory):
     assert f["id"] == "exim-proxy-protocol" and f["line"] == 1
 
 
+MX = next(case for case in CASES if case.name == "whoever lists us")
+
+
+def mx_findings(directory, *more):
+    conf = directory / "exim.conf"
+    found = examine(conf, "exim", directory / "popgate.conf", *more)
+    for f in found:
+        if f["id"] == "exim-mx":
+            assert f["severity"] == "warning" and f["detail"] == "@mx_any"
+            assert "@mx_any" in pathlib.Path(f["file"]).read_text(
+                ).splitlines()[f["line"] - 1]
+    return {f["id"] for f in bad(found)}
+
+
+def test_mx_is_read_where_nothing_is_rehearsed(directory):
+    """exim-mx; a rehearsal calls it exim-domains-open (the case itself)."""
+    conf = write(MX, directory)
+    assert mx_findings(directory, "--read") == {"exim-mx"}
+    # a copy that doesn't start
+    program = directory / "no-exim"
+    program.write_text("#!/bin/sh\n[ $1$3 = -C-bV ]\n")
+    program.chmod(0o755)
+    assert mx_findings(directory, "--program", program) == \
+        {"exim-mx", "exim-not-rehearsed"}
+    # and one that isn't started
+    shutil.chown(conf, "nobody")
+    assert mx_findings(directory, "--program", directory / "exim") == \
+        {"exim-mx", "exim-not-rehearsed"}
+
+
 # sendmail-unreadable and exim-unreadable are among these
 @pytest.mark.parametrize("mta, path", [
     ("postfix", "/nonexistent"), ("sendmail", "/nonexistent.cf"),

@@ -2,6 +2,7 @@
 """popgatectl doctor on Exims that somebody played a stranger's dialogue with
 (tests/data/doctor-cases), and on others of their kinds: the verdict, the line,
 and that the fix which it prints was tried."""
+import datetime
 import json
 import os
 import pathlib
@@ -50,6 +51,18 @@ plain:
   server_advertise_condition = {when}
 """
 TLS = "${if def:tls_in_cipher}"
+# the day that a message of now is dated
+TODAY = datetime.date.today()
+DAYS = "|".join(f"{day:%a}, 0?{day.day} {day:%b %Y}"
+                for day in (TODAY, TODAY + datetime.timedelta(days=1)))
+
+
+def data(*statements):
+    """What makes an ACL of these for DATA, to be a case's "replace"."""
+    return ("begin acl\n", "acl_smtp_data = check_data\nbegin acl\n\n"
+            "check_data:\n" + "".join(f"  {s}\n" for s in statements))
+
+
 LOOKUP = "${lookup{$auth2}lsearch{@DIR@/pw}{$value}}"
 MORE = {
     "a router that makes user=domain an address": dict(
@@ -114,9 +127,26 @@ MORE = {
         add="  accept local_parts = postmaster : abuse\n",
         want=("exim-relay-open", "accept local_parts")),
     "all that is taken is refused behind DATA": dict(
-        replace=("begin acl\n", "acl_smtp_data = no_data\nbegin acl\n\n"
-                 "no_data:\n  deny\n"),
-        add="  accept\n", want=None),
+        replace=data("deny"), add="  accept\n", want=None),
+    "DATA is for whoever claims a sender of ours": dict(
+        replace=data("deny ! sender_domains = +local_domains", "accept"),
+        add="  accept delay = 0s\n",
+        want=("exim-sender-permits", "accept delay")),
+    "DATA is for whoever says a name": dict(
+        replace=data("accept condition = "
+                     "${if eqi{$sender_helo_name}{mx.friend.test}}"),
+        add="  accept delay = 0s\n",
+        want=("exim-helo-permits", "accept delay")),
+    "DATA is for a sender and a name together": dict(
+        replace=data("accept sender_domains = friend.test\n    condition = "
+                     "${if eqi{$sender_helo_name}{mx.friend.test}}"),
+        add="  accept delay = 0s\n",
+        want=("exim-helo-permits", "accept delay")),
+    "old messages are refused behind DATA": dict(
+        replace=data("accept condition = ${if match{$h_date:}"
+                     "{\\N^(" + DAYS + r") \d\d:\d\d:\d\d [+-]\d{4}$\N}}"),
+        add="  accept delay = 0s\n",
+        want=("exim-relay-open", "accept delay")),
     "a customer's domain": dict(
         replace=("relay_to_domains =", "relay_to_domains = *.customer.test"),
         want=None),

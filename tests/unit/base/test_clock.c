@@ -76,6 +76,31 @@ text(void **state)
 	}
 }
 
+static void
+mail_date(void **state)
+{
+	static const struct {
+		const char *zone;
+		int64_t at;
+		const char *want;
+	} rows[] = {
+		{ "UTC0", 1796042096, "Mon, 30 Nov 2026 12:34:56 +0000" },
+		{ "NST3:30", 1793515000, "Sun, 1 Nov 2026 03:06:40 -0330" },
+		{ "UTC0", INT64_MAX, "Thu, 1 Jan 1970 00:00:00 +0000" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char buf[CLOCK_TEXT_MAX];
+
+		ROW("%s %s", rows[i].zone, rows[i].want);
+		assert_int_equal(setenv("TZ", rows[i].zone, 1), 0);
+		tzset();
+		assert_string_equal(
+		    clock_mail_date(rows[i].at, buf), rows[i].want);
+	}
+}
+
 int
 main(void)
 {
@@ -83,6 +108,7 @@ main(void)
 		cmocka_unit_test(units),
 		cmocka_unit_test(deadline),
 		cmocka_unit_test(text),
+		cmocka_unit_test(mail_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
