@@ -72,13 +72,18 @@ classify_table(
 	}
 }
 
-/* Where the client's DNS chooses the key, an OK permits nobody: smtpd answers
- * with a temporary error. */
+/* Where the client's DNS chooses the key, an OK permits nobody, be it the
+ * table's or one of a class that it names: smtpd answers with a temporary
+ * error. So popgate isn't asked in such a class. */
 static void
 classify_dns_table(
     struct wiring_items *l, const char *table, struct wiring_item *item)
 {
+	size_t classes = l->classes.n;
+
 	classify_table(l, table, item);
+	while (l->classes.n > classes)
+		free(l->classes.v[--l->classes.n]);
 	item->permits = false;
 	if (item->kind == ITEM_PERMIT)
 		item->kind = ITEM_MAYBE;

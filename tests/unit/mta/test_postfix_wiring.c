@@ -363,33 +363,24 @@ static const struct row rows[] = {
 	    "permit_mynetworks,$popgate_recipient,reject_unauth_destination,"
 	    "reject_rbl_client,x\n",
 	    NULL },
-	{ "a class behind a table whose key is DNS's",
+	{ "a class behind a table whose key is DNS's: no OK counts in it",
 	    RELAY "smtpd_restriction_classes = strict\n"
 		  "strict = permit_sasl_authenticated, reject\n"
 		  "smtpd_client_restrictions = "
 		  "check_reverse_client_hostname_access static:strict\n",
-	    NULL, NULL, NULL,
-	    MILTER DATA "strict = permit_sasl_authenticated, "
-			"$popgate_client_strict, reject\n" RELAY_WIRED,
-	    NULL },
+	    NULL, NULL, NULL, MILTER DATA RELAY_WIRED, NULL },
 	{ "the same of a name server's name",
 	    RELAY "smtpd_restriction_classes = strict\n"
 		  "strict = permit_sasl_authenticated, reject\n"
 		  "smtpd_client_restrictions = "
 		  "check_client_ns_access static:strict\n",
-	    NULL, NULL, NULL,
-	    MILTER DATA "strict = permit_sasl_authenticated, "
-			"$popgate_client_strict, reject\n" RELAY_WIRED,
-	    NULL },
+	    NULL, NULL, NULL, MILTER DATA RELAY_WIRED, NULL },
 	{ "the same of a mail exchanger's name",
 	    RELAY "smtpd_restriction_classes = strict\n"
 		  "strict = permit_sasl_authenticated, reject\n"
 		  "smtpd_helo_restrictions = "
 		  "check_helo_mx_access static:strict\n",
-	    NULL, NULL, NULL,
-	    MILTER DATA "strict = permit_sasl_authenticated, "
-			"$popgate_helo_strict, reject\n" RELAY_WIRED,
-	    NULL },
+	    NULL, NULL, NULL, MILTER DATA RELAY_WIRED, NULL },
 	{ "a table whose key is DNS's refuses everybody",
 	    RELAY "smtpd_sender_restrictions = check_sender_mx_access "
 		  "static:REJECT\n",
