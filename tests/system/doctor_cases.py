@@ -71,7 +71,7 @@ POSTFIX_MAIN = {
     "mynetworks": "127.0.0.0/8 [::1]/128",
     "in_flow_delay": "0s",      # the probe takes back all that is accepted
     "smtp_host_lookup": "native",
-    "disable_dns_lookups": "yes",
+    "smtp_dns_support_level": "disabled",
     "smtpd_relay_restrictions": CLOSED,
 }
 POSTFIX_MASTER = """\

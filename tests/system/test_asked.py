@@ -38,7 +38,7 @@ local_recipient_maps =
 alias_maps =
 mynetworks = 127.0.0.0/8
 smtp_host_lookup = native
-disable_dns_lookups = yes
+smtp_dns_support_level = disabled
 smtpd_peername_lookup = no
 smtpd_client_connection_rate_limit = 0
 """

@@ -121,6 +121,7 @@ def test_future_is_clamped(site):
     wait_for(lambda: len(site.clients()) == 2)
     expires, = site.query('SELECT max(expires_at) FROM login')[0]
     assert expires <= time.time() + 1800
+    wait_for(lambda: 'ahead of this machine' in site.said())
     assert site.said().count('ahead of this machine') == 1
 
 

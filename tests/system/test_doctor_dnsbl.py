@@ -177,10 +177,15 @@ class Liar(threading.Thread):
     def __init__(self, reply):
         super().__init__(daemon=True)
         self.reply = reply
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        self.tcp = None
+        while self.tcp is None:     # one port for both, that nobody else has
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.udp.bind(("127.0.0.1", 0))
+            self.port = self.udp.getsockname()[1]
+            try:
+                self.tcp = socket.create_server(("127.0.0.1", self.port))
+            except OSError:
+                self.udp.close()
         self.start()
         threading.Thread(target=self.serve_tcp, daemon=True).start()
 

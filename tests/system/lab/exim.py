@@ -195,6 +195,10 @@ class Exim:
                               text=True)
         if done.returncode:
             raise Failure(f"exim -bV: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def version(self):
+        return self.check().split()[2]
 
     def start(self):
         self.process.start().accepts(self.site.smtp)
