@@ -229,8 +229,7 @@ look_at_directory(struct setup *s, const char *key, const char *value)
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": there is no such directory; to make it: install -d -o popgate -g %s -m 2755 %s",
 		    key, value, group, spec.path);
-	else if (by_systemd() &&
-	    !user_may_write(milter_user(s->cfg), spec.path))
+	else if (!user_may_write(milter_user(s->cfg), spec.path))
 		setup_refuse(s, EX_CONFIG,
 		    "%s = \"%s\": popgate-milter's user may not make a socket there; give it a directory of its own: install -d -o %s -g %s -m 2755 %s/popgate, and name the socket below that",
 		    key, value, milter_user(s->cfg), group, spec.path);

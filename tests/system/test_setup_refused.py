@@ -119,7 +119,7 @@ class TestRefused:
         self.refused(ready, "--apply", code=EX_CONFIG, words=command)
         os.mkdir(f"{queue}/popgate")
         self.refused(ready, "--apply", code=EX_CONFIG,
-                     words=f"chown popgate:postfix {queue}/popgate")
+                     words=f"{command}/popgate, and name the socket below")
         subprocess.run(command, shell=True, check=True)
         ready.start()
         done = ready.setup("--apply", "--answer", "trial=skip").stdout
