@@ -111,9 +111,9 @@ in_place(const struct target *t)
 static int
 target_commit(struct target *t, int64_t until, struct err *err)
 {
+	assert(t->map != NULL);
 	uint64_t digest = map_digest(t->map);
 
-	assert(t->map != NULL);
 	if (digest == t->digest && in_place(t)) {
 		map_abort(&t->map);
 		t->until = until;

@@ -5,9 +5,9 @@
  *
  * Out: this machine's logins behind the last number that Redis holds, words of
  * admins that no machine has told for a window, and what was relayed and denied
- * here. In: entries of others, in
- * one transaction with the position in the stream. What is wrong stands in
- * table share and in the log; the thread tries again for ever. */
+ * here. In: entries of others, in one transaction with the position in the
+ * stream. Failures stand in table share and in the log; the thread tries again
+ * for ever. */
 #ifndef POPGATE_COLLECTOR_SHARE_H
 #define POPGATE_COLLECTOR_SHARE_H
 

@@ -67,12 +67,12 @@ static bool
 middle(struct script *s, const struct lines *a, const struct lines *b,
     size_t head, size_t tail)
 {
+	assert(head + tail <= a->n && head + tail <= b->n);
 	size_t n = a->n - head - tail, m = b->n - head - tail, w = m + 1;
 	bool whole = (n + 1) * w > CELLS_MAX;
 	uint32_t *len = whole ? NULL : calloc((n + 1) * w, sizeof(*len));
 	size_t i = 0, k = 0;
 
-	assert(head + tail <= a->n && head + tail <= b->n);
 	if (!whole && len == NULL)
 		return false;
 	for (i = n; !whole && i-- > 0;)

@@ -197,10 +197,10 @@ connection_serve(struct connection *c)
 static void
 connection_read(struct connection *c)
 {
+	assert(c->in_len < sizeof(c->in));
 	ssize_t n =
 	    recv(c->fd, c->in + c->in_len, sizeof(c->in) - c->in_len, 0);
 
-	assert(c->in_len < sizeof(c->in));
 	if (n > 0) {
 		c->in_len += (size_t)n;
 		(void)connection_serve(c);

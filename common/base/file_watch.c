@@ -189,7 +189,6 @@ file_watch_look(struct file_watch *w, int64_t now_ms, const char **path_r)
 	enum file_watch_state state = judge(w, &i);
 
 	assert(i < w->n * SUFFIXES);
-
 	*path_r = w->path[i / SUFFIXES];
 	if (w->said == state && same(w, w->now, w->told) &&
 	    (state != FILE_WATCH_CHANGED ||

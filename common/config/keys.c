@@ -5,13 +5,13 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/config/config_key.h"
 #include "common/config/reply_template.h"
+#include "common/share/link.h"
 
 static const char *
 check_listen(const char *value)
@@ -86,20 +86,15 @@ check_redis(const char *value)
 	    "\"unix:/path\", \"host:port\", \"[IPv6 address]:port\", or \"tls:\" before one of the last two";
 	struct listen_spec spec;
 	struct err err;
-	char text[400];
+	bool tls;
 
 	if (!BUILT_TO_SHARE)
 		return "nothing: this popgate was built without sharing (hiredis and libsodium)";
-	bool tls = strncmp(value, "tls:", 4) == 0;
+	int rc = link_parse(value, &spec, &tls, &err);
 
 	if (tls && !BUILT_WITH_TLS)
 		return "no \"tls:\" before it: this popgate was built with a hiredis older than 1.0, which has no TLS";
-	(void)snprintf(text, sizeof(text), "%s%s",
-	    strncmp(value, "unix:", 5) == 0 ? "" : "inet:",
-	    tls ? value + 4 : value);
-	if (strlen(value) >= sizeof(text) - 5 ||
-	    listen_parse(text, &spec, &err) == -1 ||
-	    (!spec.is_unix && strpbrk(spec.host, "/@") != NULL))
+	if (rc == -1 || (!spec.is_unix && strpbrk(spec.host, "/@") != NULL))
 		return expected;
 	return NULL;
 }

@@ -79,12 +79,12 @@ static int
 is_copy(
     const struct generations *g, const struct generation *gen, struct err *err)
 {
+	assert(g->n > 0);
 	const struct generation *live = &g->v[g->n - 1];
 	struct logfile a, b;
 	int64_t same = 0;
 	int ret;
 
-	assert(g->n > 0);
 	if (!live->live || gen->packed || gen->size > live->size)
 		return 0;
 	ret = logfile_open(&a, gen->path, 0, err);

@@ -90,7 +90,6 @@ add(struct generations *g, const char *path, const struct stat *st)
 
 	if (g->n == GENERATIONS_MAX || TEXT_SIZE - g->text_n < size)
 		return false;
-	assert(g->n < GENERATIONS_MAX && g->text_n + size <= TEXT_SIZE);
 	char *copy = g->text + g->text_n;
 
 	memcpy(copy, path, size);

@@ -341,13 +341,14 @@ static ssize_t
 common_block(int a, int b, int64_t offset, size_t n, int64_t *line_r)
 {
 	char one[COMPARE], two[COMPARE];
+
+	assert(n <= COMPARE);
 	ssize_t n_one = pread_all(a, one, n, (off_t)offset);
 	ssize_t n_two = pread_all(b, two, n, (off_t)offset);
 	ssize_t same = 0;
 
 	if (n_one == -1 || n_two == -1)
 		return -1;
-	assert(n <= COMPARE);
 	while (same < n_one && same < n_two && one[same] == two[same]) {
 		if (one[same] == '\n')
 			*line_r = offset + same + 1;

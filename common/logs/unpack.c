@@ -276,7 +276,6 @@ refill(struct unpack *u, struct err *err)
 
 	if (u->left > 0 || u->in_end)
 		return true;
-	assert(u->left == 0);
 	do
 		n = read(u->fd, u->in, sizeof(u->in));
 	while (n == -1 && errno == EINTR);

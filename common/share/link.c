@@ -14,9 +14,32 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 
+int
+link_parse(
+    const char *server, struct listen_spec *spec, bool *tls_r, struct err *err)
+{
+	static const char tls[] = "tls:";
+	bool is_unix = strncmp(server, "unix:", 5) == 0;
+	char text[400];
+
+	*tls_r = strncmp(server, tls, strlen(tls)) == 0;
+	if (*tls_r)
+		server += strlen(tls);
+	int n = snprintf(
+	    text, sizeof(text), "%s%s", is_unix ? "" : "inet:", server);
+
+	if (n >= (int)sizeof(text)) {
+		err_set(err, ERR_INVALID, "a server's name is too long");
+		return -1;
+	}
+	return listen_parse(text, spec, err);
+}
+
 #ifdef POPGATE_SHARE
 #include <hiredis/hiredis.h>
+#ifdef POPGATE_SHARE_TLS
 #include <hiredis/sds.h>
+#endif
 
 #include "common/share/tls.h"
 
@@ -273,15 +296,10 @@ begin_tls(
 static int
 connect_to(struct link *l, const struct link_to *to, struct err *err)
 {
-	const char *server = to->server;
-	bool tls = strncmp(server, LINK_TLS, strlen(LINK_TLS)) == 0;
-	bool is_unix = strncmp(server, "unix:", 5) == 0;
 	struct listen_spec spec;
-	char text[400];
+	bool tls;
 
-	(void)snprintf(text, sizeof(text), "%s%s",
-	    is_unix ? "" : "inet:", tls ? server + strlen(LINK_TLS) : server);
-	if (listen_parse(text, &spec, err) == -1)
+	if (link_parse(to->server, &spec, &tls, err) == -1)
 		return -1;
 	l->redis = spec.is_unix
 	    ? redisConnectUnixWithTimeout(spec.path, wait_time)

@@ -22,6 +22,7 @@
 
 struct err;
 struct link;
+struct listen_spec;
 
 enum {
 	LINK_WAIT_MS =
@@ -41,9 +42,10 @@ struct link_to {
 	const char *tls_ca, *tls_certificate;
 };
 
-/* Begins a server that is spoken to by TLS, which takes a hiredis of 1.0 or
- * newer. */
-#define LINK_TLS "tls:"
+/* Take a server's name apart. *tls_r: it is spoken to by TLS, which takes a
+ * hiredis of 1.0 or newer. Returns 0, or -1 with ERR_INVALID. */
+int link_parse(
+    const char *server, struct listen_spec *spec, bool *tls_r, struct err *err);
 
 /* Connect, log in, and see that it is a primary that has its data loaded.
  * Returns 0, or -1 with err: "SERVER: what is wrong". */

@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/ssl_wants.h"
 
 struct tls {
 	SSL_CTX *context;
@@ -56,7 +57,7 @@ no_pass_phrase(char *buf, int size, int writes, void *arg)
 	return -1;
 }
 
-/* Whom we trust, and who we are. */
+/* Load the certificates that we trust, and our own. */
 static int
 set_files(
     SSL_CTX *context, const char *ca, const char *certificate, struct err *err)
@@ -108,20 +109,6 @@ set_up(struct tls *tls, int fd, const char *host)
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* What a call that returned rc waits for: events of poll(2), or 0. */
-static short
-waits_for(const struct tls *tls, int rc)
-{
-	switch (SSL_get_error(tls->ssl, rc)) {
-	case SSL_ERROR_WANT_READ:
-		return POLLIN;
-	case SSL_ERROR_WANT_WRITE:
-		return POLLOUT;
-	default:
-		return 0;
-	}
-}
-
 static int
 shake_hands(struct tls *tls, int64_t until_ms, struct err *err)
 {
@@ -134,7 +121,7 @@ shake_hands(struct tls *tls, int64_t until_ms, struct err *err)
 			return 0;
 		struct pollfd p = {
 			.fd = SSL_get_fd(tls->ssl),
-			.events = waits_for(tls, rc),
+			.events = ssl_wants(tls->ssl, rc),
 		};
 		int64_t left_ms = until_ms - clock_monotonic_ms();
 		long verified = SSL_get_verify_result(tls->ssl);
@@ -193,7 +180,7 @@ result(const struct tls *tls, int rc)
 {
 	if (rc > 0)
 		return rc;
-	return waits_for(tls, rc) != 0 ? 0 : -1;
+	return ssl_wants(tls->ssl, rc) != 0 ? 0 : -1;
 }
 
 ssize_t

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/base/addr.h"
 #include "common/base/err.h"
+#include "common/base/listen.h"
 #include "common/db/store.h"
 #include "common/db/store_share.h"
 #include "common/share/link.h"
@@ -14,26 +14,15 @@
 
 enum { LAG_S = 60, SKEW_S = 60, RECENT_S = 86400 };
 
-/* Does what is said to this server leave the machine for everybody to read? */
+/* May whoever reads the network read what is said to this server? */
 static bool
 is_readable(const char *server)
 {
-	const char *port = strrchr(server, ':');
-	struct addr a;
+	struct listen_spec spec;
+	bool tls;
 
-	if (strncmp(server, "unix:", 5) == 0 ||
-	    strncmp(server, LINK_TLS, strlen(LINK_TLS)) == 0 || port == NULL)
-		return false;
-	size_t len = (size_t)(port - server);
-
-	if (len > 1 && server[0] == '[') {
-		server++;
-		len -= 2;
-	}
-	if (addr_parse_n(server, len, &a))
-		return a.family == ADDR_IPV4 ? a.bytes[0] != 127
-					     : strncmp(server, "::1", len) != 0;
-	return !(len == 9 && strncmp(server, "localhost", 9) == 0);
+	return link_parse(server, &spec, &tls, NULL) == 0 && !tls &&
+	    !listen_is_local(&spec);
 }
 
 static bool

@@ -135,6 +135,18 @@ put_hello(FILE *to, const struct exim_talk *t, const struct exim_try *y,
 		put_auth(to, auth);
 }
 
+/* End the last session of the script that to writes into *text, and the script.
+ * Returns it, to be freed, or NULL when memory was short. */
+static char *
+end_script(FILE *to, char **text)
+{
+	(void)fputs(END "\ntrue\n", to);
+	if (fclose(to) == 0)
+		return *text;
+	free(*text);
+	return NULL;
+}
+
 /* A script up to a size that a stage takes; *done_r: how many are in it. */
 static char *
 write_script(const struct exim_talk *t, const struct exim_try *v, size_t n,
@@ -160,13 +172,8 @@ write_script(const struct exim_talk *t, const struct exim_try *v, size_t n,
 		put_mail(to, exim_try_value(t, &v[i], EXIM_SENDER),
 		    exim_try_value(t, &v[i], EXIM_RECIPIENT));
 	}
-	(void)fputs(END "\ntrue\n", to);
 	*done_r = i;
-	if (fclose(to) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	return end_script(to, &text);
 }
 
 /* --- what came of it --- */
@@ -219,6 +226,28 @@ run_script(const struct exim_talk *t, const char *script, struct err *err)
 	const char *argv[] = { "sh", "-c", script, NULL };
 
 	return stage_run(t->stage, argv, err);
+}
+
+/* Run a script, which is freed, and take apart the trace of its dialogues.
+ * script: NULL when there was no memory for it. 0, or -1 with err. */
+static int
+trace_script(const struct exim_talk *t, char *script, struct exim_trace *trace,
+    struct err *err)
+{
+	char *text = NULL;
+
+	if (script == NULL)
+		err_nomem(err, "a dialogue", 0);
+	else
+		text = run_script(t, script, err);
+	free(script);
+	if (text == NULL)
+		return -1;
+	if (exim_trace_parse(text, trace))
+		return 0;
+	exim_trace_release(trace);
+	err_nomem(err, "Exim's trace", 0);
+	return -1;
 }
 
 /* --- by TCP --- */
@@ -299,22 +328,13 @@ exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
 	size_t done = 0, at = 0, from = 0;
-	char *script, *text;
 
 	assert(n > 0 && n <= EXIM_TRIES_MAX);
 	memset(heard, 0, n * sizeof(*heard));
 	if (tries[0].v[EXIM_TLS] != 0)
 		return talk_tls(t, &tries[0], trace, heard, err);
-	script = write_script(t, tries, n, &done);
-	text = script == NULL ? NULL : run_script(t, script, err);
-	free(script);
-	if (text == NULL)
+	if (trace_script(t, write_script(t, tries, n, &done), trace, err) == -1)
 		return -1;
-	if (!exim_trace_parse(text, trace)) {
-		exim_trace_release(trace);
-		err_nomem(err, "Exim's trace", 0);
-		return -1;
-	}
 	for (size_t i = 0; i < done; i++) {
 		size_t begin = find_session(trace, i);
 
@@ -332,7 +352,7 @@ int
 exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
-	char *script = NULL, *text;
+	char *script = NULL;
 	size_t len = 0, at = 1;
 	FILE *to = open_memstream(&script, &len);
 
@@ -345,10 +365,7 @@ exim_talk_as(const struct exim_talk *t, const struct exim_client *c,
 	    to, t, 0, c->client, t->seeds->v[EXIM_PORT].v[0], c->known);
 	(void)fputs("EHLO client." EXIM_VICTIM ".example\n", to);
 	put_mail(to, c->sender, c->recipient);
-	(void)fputs(END "\ntrue\n", to);
-	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
-	free(script);
-	if (text == NULL || !exim_trace_parse(text, trace))
+	if (trace_script(t, end_script(to, &script), trace, err) == -1)
 		return -1;
 	hear(trace, &at, heard);
 	return 0;
@@ -359,7 +376,7 @@ exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
 	const char *sender = exim_try_value(t, y, EXIM_SENDER);
-	char *script = NULL, *text, date[CLOCK_TEXT_MAX];
+	char *script = NULL, date[CLOCK_TEXT_MAX];
 	size_t len = 0;
 	FILE *to;
 
@@ -377,21 +394,13 @@ exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
 	(void)fprintf(to,
 	    "MAIL FROM:<%s>\nRCPT TO:<%s>\nDATA\nFrom: <%s>\nTo: <%s>\n"
 	    "Subject: hello\nDate: %s\n"
-	    "Message-ID: <1@" EXIM_VICTIM ".example>\n\nhello\n.\nQUIT\n" END
-	    "\ntrue\n",
+	    "Message-ID: <1@" EXIM_VICTIM ".example>\n\nhello\n.\nQUIT\n",
 	    sender, exim_try_value(t, y, EXIM_RECIPIENT),
 	    *sender == '\0' ? "someone@" EXIM_VICTIM ".example" : sender,
 	    exim_try_value(t, y, EXIM_RECIPIENT),
 	    clock_mail_date(clock_now(), date));
-	text = fclose(to) == 0 ? run_script(t, script, err) : NULL;
-	free(script);
-	if (text == NULL)
+	if (trace_script(t, end_script(to, &script), trace, err) == -1)
 		return -1;
-	if (!exim_trace_parse(text, trace)) {
-		exim_trace_release(trace);
-		err_nomem(err, "Exim's trace", 0);
-		return -1;
-	}
 	for (size_t i = 0; i < trace->n_said; i++)
 		if (strcmp(trace->said[i].command, "DATA") == 0)
 			*heard = (struct exim_heard){ .answered = true,

@@ -141,10 +141,10 @@ remove_dir(const char *path, struct err *err)
 int
 journal_remove(struct journal *j, struct transaction *t, struct err *err)
 {
+	assert(j->lock != -1);
 	char *path = journal_file(j, t, "", err);
 	int ret = path == NULL ? -1 : remove_dir(path, err);
 
-	assert(j->lock != -1);
 	free(path);
 	if (ret == 0)
 		journal_drop(j, t);

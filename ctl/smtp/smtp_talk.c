@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/ssl_wants.h"
 
 enum { COMMAND_MAX = 2048 };
 enum tls_call { TLS_CONNECT, TLS_READ, TLS_WRITE };
@@ -82,21 +83,6 @@ wait_for(int fd, short events, int64_t until_ms)
 	}
 }
 
-/* What to wait for before the TLS call that returned n is made again; 0: it
- * has failed. */
-static short
-tls_wants(const SSL *tls, int n)
-{
-	switch (SSL_get_error(tls, n)) {
-	case SSL_ERROR_WANT_READ:
-		return POLLIN;
-	case SSL_ERROR_WANT_WRITE:
-		return POLLOUT;
-	default:
-		return 0;
-	}
-}
-
 /* OpenSSL writes by write(2), which raises SIGPIPE where the server has hung
  * up: hold it back, and let go of one that came. */
 static void
@@ -136,7 +122,7 @@ tls_call(struct smtp_talk *t, enum tls_call call, void *data, size_t len,
 	n = call == TLS_READ    ? SSL_read(t->tls, data, (int)len)
 	    : call == TLS_WRITE ? SSL_write(t->tls, data, (int)len)
 				: SSL_connect(t->tls);
-	*wait_r = n > 0 ? 0 : tls_wants(t->tls, n);
+	*wait_r = n > 0 ? 0 : ssl_wants(t->tls, n);
 	release_pipe(&before);
 	return n;
 }
