@@ -25,8 +25,9 @@ struct report_sums {
 	    would_refuse;
 };
 
-struct report_slot { /* an hour, or a day */
-	char label[20]; /* as of stats --by hour (or day): local time */
+struct report_slot { /* an hour, a day, or an hour of the day */
+	/* local time, as of stats --by hour (or day); or "00:00" to "23:00" */
+	char label[20];
 	struct report_sums sums;
 	/* neither accepted nor aborted, by reason (see report.reason) */
 	int64_t refused[REPORT_REASONS_MAX];
@@ -106,9 +107,9 @@ struct report {
 	int64_t local; /* recipients of our own, counted since then */
 	struct report_slot slot[REPORT_SLOTS_MAX];
 	int slots;
-	/* by the local hour in which it began, all days together; by_hour: none
-	 */
-	struct report_sums clock[REPORT_CLOCK];
+	/* by the local hour in which it began, all days together; by_hour:
+	 * nothing is counted */
+	struct report_slot clock[REPORT_CLOCK];
 	struct report_reason reason[REPORT_REASONS_MAX];
 	int reasons;
 

@@ -165,45 +165,49 @@ attention(const struct report *rep, FILE *to)
 static const char *
 slot_label(const void *arg, int i)
 {
-	return ((const struct report *)arg)->slot[i].label;
-}
-
-static const char *const verdicts[] = { "relayed", "refused", "put off",
-	"given up", "monitored" };
-
-/* As many of verdicts as there are. */
-static int
-verdicts_seen(const struct report *rep)
-{
-	return rep->sums.would_refuse > 0 ? 5 : rep->sums.aborted > 0 ? 4 : 3;
+	return ((const struct report_slot *)arg)[i].label;
 }
 
 static int64_t
-verdict_of(const struct report_sums *s, int series)
+slot_verdict(const void *arg, int i, int series)
 {
+	const struct report_sums *s =
+	    &((const struct report_slot *)arg)[i].sums;
 	const int64_t v[] = { s->accepted, s->rejected, s->tempfailed,
 		s->aborted, s->would_refuse };
 
 	return v[series];
 }
 
-static int64_t
-slot_verdict(const void *arg, int i, int series)
+/* Columns of n slots by verdict; of verdicts that are rare, those that came. */
+static void
+draw_verdicts(const struct report *rep, const char *id, const char *title,
+    const struct report_slot *v, int n, FILE *to)
 {
-	return verdict_of(&((const struct report *)arg)->slot[i].sums, series);
+	static const char *const series[] = { "relayed", "refused", "put off",
+		"given up", "monitored" };
+	const struct chart c = {
+		.id = id,
+		.title = title,
+		.unit = "recipients",
+		.series = series,
+		.n_series = rep->sums.would_refuse > 0 ? 5
+		    : rep->sums.aborted > 0            ? 4
+						       : 3,
+		.css = "v",
+		.n = n,
+		.label = slot_label,
+		.value = slot_verdict,
+		.arg = v,
+	};
+
+	chart_columns(&c, to);
 }
 
 static const char *
-clock_label(const void *arg, int i)
+reason_label(const void *arg, int i)
 {
-	(void)arg;
-	return report_clock(i);
-}
-
-static int64_t
-clock_verdict(const void *arg, int i, int series)
-{
-	return verdict_of(&((const struct report *)arg)->clock[i], series);
+	return slot_label(((const struct report *)arg)->slot, i);
 }
 
 /* By reason: the first few, and the rest as one. */
@@ -251,25 +255,14 @@ refusing(const struct report *rep, const char *names[REASONS_DRAWN + 1])
 static void
 over_time(const struct report *rep, bool open, FILE *to)
 {
-	const struct chart c = {
-		.id = "chart-time",
-		.title = rep->by_hour ? "Recipients by hour and verdict"
-				      : "Recipients by day and verdict",
-		.unit = "recipients",
-		.series = verdicts,
-		.n_series = verdicts_seen(rep),
-		.css = "v",
-		.n = rep->slots,
-		.label = slot_label,
-		.value = slot_verdict,
-		.arg = rep,
-	};
-
 	(void)fprintf(to,
 	    "<section id=\"time\" class=\"wide\">\n"
 	    "<h2>Relays and refusals by %s</h2>\n",
 	    rep->by_hour ? "hour" : "day");
-	chart_columns(&c, to);
+	draw_verdicts(rep, "chart-time",
+	    rep->by_hour ? "Recipients by hour and verdict"
+			 : "Recipients by day and verdict",
+	    rep->slot, rep->slots, to);
 	html_slots(rep, open, to);
 	(void)fputs("</section>\n", to);
 }
@@ -278,24 +271,13 @@ over_time(const struct report *rep, bool open, FILE *to)
 static void
 hours_of_day(const struct report *rep, bool open, FILE *to)
 {
-	const struct chart c = {
-		.id = "chart-clock",
-		.title = "Recipients by hour of the day and verdict",
-		.unit = "recipients",
-		.series = verdicts,
-		.n_series = verdicts_seen(rep),
-		.css = "v",
-		.n = REPORT_CLOCK,
-		.label = clock_label,
-		.value = clock_verdict,
-		.arg = rep,
-	};
-
 	if (rep->by_hour)
 		return;
 	(void)fputs(
 	    "<section id=\"clock\">\n<h2>By hour of the day</h2>\n", to);
-	chart_columns(&c, to);
+	draw_verdicts(rep, "chart-clock",
+	    "Recipients by hour of the day and verdict", rep->clock,
+	    REPORT_CLOCK, to);
 	html_clock(rep, open, to);
 	(void)fputs("</section>\n", to);
 }
@@ -312,7 +294,7 @@ refusals(const struct report *rep, bool open, FILE *to)
 		.n_series = refusing(rep, names),
 		.css = "r",
 		.n = rep->slots,
-		.label = slot_label,
+		.label = reason_label,
 		.value = slot_reason,
 		.arg = rep,
 	};

@@ -128,42 +128,43 @@ sums(const struct report_sums *s, FILE *to)
 
 /* --- behind the charts --- */
 
-void
-html_slots(const struct report *rep, bool open, FILE *to)
+/* all: NULL, or the last row. */
+static void
+slots(const char *caption, const char *first, const struct report_slot *v,
+    int n, const struct report_sums *all, bool open, FILE *to)
 {
-	static const char *const heads[] = { "Begin", "Recipients", "Relayed",
-		"Refused", "Put off", "Given up", "Monitored", NULL };
+	const char *const heads[] = { first, "Recipients", "Relayed", "Refused",
+		"Put off", "Given up", "Monitored", NULL };
 
 	fold(open, to);
-	table("Recipients by time and verdict", heads, to);
-	for (int i = 0; i < rep->slots; i++) {
-		row(rep->slot[i].label, to);
-		sums(&rep->slot[i].sums, to);
+	table(caption, heads, to);
+	for (int i = 0; i < n; i++) {
+		row(v[i].label, to);
+		sums(&v[i].sums, to);
 		row_end(to);
 	}
-	(void)fputs("</tbody>\n<tbody class=\"sum\">\n", to);
-	row("All", to);
-	sums(&rep->sums, to);
-	row_end(to);
+	if (all != NULL) {
+		(void)fputs("</tbody>\n<tbody class=\"sum\">\n", to);
+		row("All", to);
+		sums(all, to);
+		row_end(to);
+	}
 	table_end(to);
 	(void)fputs("</details>\n", to);
 }
 
 void
+html_slots(const struct report *rep, bool open, FILE *to)
+{
+	slots("Recipients by time and verdict", "Begin", rep->slot, rep->slots,
+	    &rep->sums, open, to);
+}
+
+void
 html_clock(const struct report *rep, bool open, FILE *to)
 {
-	static const char *const heads[] = { "Hour", "Recipients", "Relayed",
-		"Refused", "Put off", "Given up", "Monitored", NULL };
-
-	fold(open, to);
-	table("Recipients by hour of the day and verdict", heads, to);
-	for (int i = 0; i < REPORT_CLOCK; i++) {
-		row(report_clock(i), to);
-		sums(&rep->clock[i], to);
-		row_end(to);
-	}
-	table_end(to);
-	(void)fputs("</details>\n", to);
+	slots("Recipients by hour of the day and verdict", "Hour", rep->clock,
+	    REPORT_CLOCK, NULL, open, to);
 }
 
 void

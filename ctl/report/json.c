@@ -56,8 +56,8 @@ hours_of_day(struct json *j, const struct report *rep)
 	json_open(j, "hours_of_day", '[');
 	for (int i = 0; !rep->by_hour && i < REPORT_CLOCK; i++) {
 		json_open(j, NULL, '{');
-		json_text(j, "hour", report_clock(i));
-		sums(j, &rep->clock[i]);
+		json_text(j, "hour", rep->clock[i].label);
+		sums(j, &rep->clock[i].sums);
 		json_close(j, '}');
 	}
 	json_close(j, ']');

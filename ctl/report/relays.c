@@ -93,6 +93,9 @@ map_quarters(struct relays *w)
 	w->place = calloc((size_t)w->quarters, sizeof(*w->place));
 	if (w->place == NULL)
 		return false;
+	for (int i = 0; i < REPORT_CLOCK; i++)
+		(void)snprintf(rep->clock[i].label, sizeof(rep->clock[i].label),
+		    "%02d:00", i);
 	rep->slots = 0;
 	for (int64_t i = 0; i < w->quarters; i++) {
 		int64_t at = (w->first_quarter + i) * QUARTER_S;
@@ -287,7 +290,7 @@ take(void *arg, const struct audit_brief *b)
 	add_to(&rep->sums, &s);
 	add_to(&slot->sums, &s);
 	if (!rep->by_hour)
-		add_to(&rep->clock[place.hour], &s);
+		add_to(&rep->clock[place.hour].sums, &s);
 	add_to(&rep->reason[reason].sums, &s);
 	if (s.verdict != ACCEPTED && s.verdict != ABORTED)
 		slot->refused[reason] += b->count;

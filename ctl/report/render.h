@@ -23,9 +23,6 @@ enum report_level report_worst(const struct report *rep);
  * in words; the name itself where it is not known. */
 const char *report_reason_words(const char *reason);
 
-/* "00:00" to "23:00"; hour is below REPORT_CLOCK. A constant. */
-const char *report_clock(int hour);
-
 /* "2026-11-21 12:00 to 2026-11-28 12:00, CET (UTC+01:00)" into buf of
  * REPORT_PERIOD_MAX; returns buf. */
 enum { REPORT_PERIOD_MAX = 160 };

@@ -100,49 +100,38 @@ summary(const struct report *rep, FILE *to)
 		}
 }
 
-/* A row with a bar: of all in the table, one has most recipients. */
+/* A row with a bar for each; "all" those too in which nothing came. */
 static void
-bar(const char *label, const struct report_sums *s, int64_t most, FILE *to)
+bars(const struct report_slot *v, int n, bool all, FILE *to)
 {
-	int64_t n = most == 0 ? 0 : s->recipients * 20 / most;
+	int64_t most = 1;
 
-	(void)fprintf(to, "%-17s", label);
-	for (int b = 0; b < NAME - 17; b++)
-		(void)fputc(
-		    b < n || (b == 0 && s->recipients > 0) ? '#' : ' ', to);
-	sums(s, to);
+	for (int i = 0; i < n; i++)
+		if (v[i].sums.recipients > most)
+			most = v[i].sums.recipients;
+	head("", verdicts, to);
+	for (int i = 0; i < n; i++) {
+		int64_t came = v[i].sums.recipients, len = came * 20 / most;
+
+		if (!all && came == 0)
+			continue;
+		(void)fprintf(to, "%-17s", v[i].label);
+		for (int b = 0; b < NAME - 17; b++)
+			(void)fputc(
+			    b < len || (b == 0 && came > 0) ? '#' : ' ', to);
+		sums(&v[i].sums, to);
+	}
 }
 
 static void
 over_time(const struct report *rep, FILE *to)
 {
-	int64_t most = 0;
-
-	for (int i = 0; i < rep->slots; i++)
-		if (rep->slot[i].sums.recipients > most)
-			most = rep->slot[i].sums.recipients;
 	title(rep->by_hour ? "By hour" : "By day", to);
-	head("", verdicts, to);
-	for (int i = 0; i < rep->slots; i++)
-		bar(rep->slot[i].label, &rep->slot[i].sums, most, to);
-}
-
-/* Of those in which anything came. */
-static void
-hours_of_day(const struct report *rep, FILE *to)
-{
-	int64_t most = 0;
-
-	for (int i = 0; i < REPORT_CLOCK; i++)
-		if (rep->clock[i].recipients > most)
-			most = rep->clock[i].recipients;
-	if (rep->by_hour || most == 0)
+	bars(rep->slot, rep->slots, true, to);
+	if (rep->by_hour || rep->sums.recipients == 0)
 		return;
 	title("By hour of the day", to);
-	head("", verdicts, to);
-	for (int i = 0; i < REPORT_CLOCK; i++)
-		if (rep->clock[i].recipients > 0)
-			bar(report_clock(i), &rep->clock[i], most, to);
+	bars(rep->clock, REPORT_CLOCK, false, to);
 }
 
 static void
@@ -347,7 +336,6 @@ report_text(const struct report *rep, FILE *to)
 	}
 	summary(rep, to);
 	over_time(rep, to);
-	hours_of_day(rep, to);
 	rights(rep, to);
 	parties(
 	    "Clients that relayed most", "CLIENT", "USERS", &rep->clients, to);

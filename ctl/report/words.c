@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* words - what the renderers of a report say alike. */
-#include <assert.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -13,19 +12,6 @@ report_reason_words(const char *reason)
 	enum reason r = reason_find(reason);
 
 	return r == REASONS ? reason : reason_words(r);
-}
-
-const char *
-report_clock(int hour)
-{
-	static const char *const all[REPORT_CLOCK] = { "00:00", "01:00",
-		"02:00", "03:00", "04:00", "05:00", "06:00", "07:00", "08:00",
-		"09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "15:00",
-		"16:00", "17:00", "18:00", "19:00", "20:00", "21:00", "22:00",
-		"23:00" };
-
-	assert(hour >= 0 && hour < REPORT_CLOCK);
-	return all[hour];
 }
 
 enum report_level
