@@ -29,8 +29,8 @@ struct permit_peer {
 	/* the message of the newest policy request: Postfix's instance */
 	char instance[PERMIT_PENDING_NAME_MAX];
 	struct limiter_message message;
-	/* What the login table said of the client and AUTH user that were asked
-	 * about last: a message may have many recipients. */
+	/* The login table's answer for the client and AUTH user of the last
+	 * question: a message may have many recipients. */
 	struct gate_memo memo;
 	struct addr memo_client;
 	char memo_user[LOGIN_USER_MAX];

@@ -23,7 +23,7 @@ enum { CLOCK_TEXT_MAX = 48 };
  * CLOCK_TEXT_MAX. Returns buf. */
 const char *clock_text(int64_t at, char *buf);
 
-/* The same as a message's Date: "Sat, 21 Nov 2026 12:00:00 +0100" (RFC 5322
+/* A time as a message's Date: "Sat, 21 Nov 2026 12:00:00 +0100" (RFC 5322
  * section 3.3), without the header's name. buf of CLOCK_TEXT_MAX. Returns buf.
  */
 const char *clock_mail_date(int64_t at, char *buf);

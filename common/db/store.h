@@ -180,7 +180,7 @@ int store_delete(
  * anything. No row is deleted. 0 or -1. */
 int store_delete_older(struct store *st, int64_t at, struct err *err);
 
-/* Where an admin's deletions and denials are kept a second time: a file of the
+/* The second copy of an admin's deletions and denials: a file of the
  * same schema beside the one at path. */
 void store_words_path(const char *path, char *buf, size_t size);
 

@@ -13,7 +13,7 @@
 
 enum { PATH_LEN = 1024 };
 
-/* Where Cyrus SASL looks when its settings don't say. */
+/* Paths that Cyrus SASL uses when its settings name none. */
 static const struct {
 	const char *path;
 	bool socket;
@@ -44,7 +44,7 @@ enum comparison {
 	NOT_IN_CHROOT
 };
 
-/* What is path's first len bytes in the chroot, compared with outside? */
+/* Compare the file at path's first len bytes, in the chroot and outside. */
 static enum comparison
 compare(const char *root, const char *queue, const char *path, size_t len)
 {
@@ -67,7 +67,7 @@ compare(const char *root, const char *queue, const char *path, size_t len)
 	    : OTHER;
 }
 
-/* What path is in the chroot, is it outside? A daemon that is stopped leaves
+/* Is path the same outside as in the chroot? A daemon that is stopped leaves
  * no socket, but the directory made for it: the socket comes back there. */
 static bool
 is_outside(const char *root, const char *queue, const char *path, bool socket)

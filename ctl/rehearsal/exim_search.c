@@ -121,7 +121,7 @@ is_new(struct work *w, const struct exim_trace *t, const struct exim_heard *h)
 	return new;
 }
 
-/* What got further is a new beginning. */
+/* A try that got further than all before it is a new beginning. */
 static void
 begin_from(struct work *w, const struct exim_trace *t,
     const struct exim_heard *h, const struct exim_try *y)

@@ -122,8 +122,8 @@ take_address(struct exim_seeds *s, const char *word)
 	}
 }
 
-/* What a pattern that isn't anchored, or begins with a wildcard and no dot,
- * takes in besides: domains that anybody can have. */
+/* Domains that anybody can have, and that a pattern takes in when it isn't
+ * anchored, or begins with a wildcard and no dot. */
 static void
 take_beside(
     struct exim_seeds *s, const char *local, int len, const char *domain)

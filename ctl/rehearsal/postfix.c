@@ -562,7 +562,7 @@ open_stage(struct postfix_run *run, struct err *err)
 	return stage_open(&spec, &run->stage, err);
 }
 
-/* What each service takes from strangers. */
+/* Find out what each service takes from strangers. */
 static void
 search_all(struct postfix_run *run, struct search *x)
 {
@@ -576,8 +576,8 @@ search_all(struct postfix_run *run, struct search *x)
 	}
 }
 
-/* The causes of what was taken, and what closes it. Last, since a Postfix that
- * says each step answers slowly. */
+/* Find the cause and the cure of each hole. Last, since a Postfix that logs
+ * each step answers slowly. */
 static int
 cure_all(struct postfix_run *run, const struct search *x, struct err *err)
 {

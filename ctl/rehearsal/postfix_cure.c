@@ -83,8 +83,8 @@ make_verbose(struct postfix_run *run)
 	return run->verbose = run_shell(run, script);
 }
 
-/* What the log says behind the first len bytes, once it is whole: it comes
- * after the answer. */
+/* Read the log behind its first len bytes, once it is whole: it comes after the
+ * answer. */
 static void
 read_trace(struct postfix_run *run, size_t len, struct postfix_cause *cause)
 {

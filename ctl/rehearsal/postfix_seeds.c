@@ -29,7 +29,7 @@ enum {
 	BRANCHES = 3
 };
 
-/* What a host's name is made of. */
+/* The characters of a host's name. */
 static const char host[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
 

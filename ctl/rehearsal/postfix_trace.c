@@ -42,8 +42,8 @@ take_table(struct postfix_cause *c, const char *text)
 	copy(c->subject, last + 1, (size_t)(text + len - last) - 1);
 }
 
-/* What is known of the restriction that is being evaluated, and of those around
- * it: a class, or a table whose value names restrictions. */
+/* The restriction that is being evaluated, and those around it: a class, or a
+ * table whose value names restrictions. */
 struct within {
 	struct {
 		const char *table, *pattern; /* in the log; or NULL */

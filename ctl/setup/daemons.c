@@ -178,7 +178,7 @@ unit_may_write(const char *dir)
 	return may;
 }
 
-/* Who makes the sockets: see milter.user in popgate.conf(5). */
+/* The user who makes the sockets: see milter.user in popgate.conf(5). */
 static const char *
 milter_user(const struct config *cfg)
 {

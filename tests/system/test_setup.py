@@ -167,17 +167,22 @@ esac
 """
 
 
+def run_systemd(script):
+    """It seems to run, and this script is systemctl."""
+    pathlib.Path("/run/systemd/system").mkdir(parents=True)
+    systemctl = pathlib.Path("/usr/bin/systemctl")
+    systemctl.unlink(missing_ok=True)
+    systemctl.write_text(script)
+    systemctl.chmod(0o755)
+
+
 class TestSystemd:
     """Which units are enabled and started, and what --undo makes of them."""
 
     def test_units(self, ready):
         fake = pathlib.Path("/run/fake")
         fake.mkdir()
-        pathlib.Path("/run/systemd/system").mkdir(parents=True)
-        systemctl = pathlib.Path("/usr/bin/systemctl")
-        systemctl.unlink(missing_ok=True)
-        systemctl.write_text(SYSTEMCTL.format(build=BUILD))
-        systemctl.chmod(0o755)
+        run_systemd(SYSTEMCTL.format(build=BUILD))
         ready.start()
         plan = ready.setup().stdout
         assert "start popgate-milter, and enable it at boot" in plan
@@ -197,11 +202,7 @@ class TestSystemd:
         unit needs a right of its own there, and is told how to get it."""
         fake, place = pathlib.Path("/run/fake"), "/var/spool/postfix/popgate"
         fake.mkdir()
-        pathlib.Path("/run/systemd/system").mkdir(parents=True)
-        systemctl = pathlib.Path("/usr/bin/systemctl")
-        systemctl.unlink(missing_ok=True)
-        systemctl.write_text(SYSTEMCTL.format(build=BUILD))
-        systemctl.chmod(0o755)
+        run_systemd(SYSTEMCTL.format(build=BUILD))
         CONF.write_text(
             f'milter: {{ listen = "unix:{place}/milter.sock"; }};\n'
             f'permit: {{ policy = "unix:{place}/policy.sock"; }};\n')
@@ -226,11 +227,7 @@ class TestSystemd:
         assert "may not make a socket" not in ready.setup(code=None).stdout
 
     def test_no_units(self, ready):
-        pathlib.Path("/run/systemd/system").mkdir(parents=True)
-        systemctl = pathlib.Path("/usr/bin/systemctl")
-        systemctl.unlink(missing_ok=True)
-        systemctl.write_text("#!/bin/sh\nexit 1\n")
-        systemctl.chmod(0o755)
+        run_systemd("#!/bin/sh\nexit 1\n")
         done = ready.setup("--apply", code=EX_UNAVAILABLE)
         assert "systemd has no unit popgate-milter" in done.stdout
         assert not ready.changed()

@@ -22,7 +22,7 @@ from lab.box import (COLLECTOR, EX_CONFIG, EX_UNAVAILABLE, MILTER,
 from lab.process import PATIENCE, wait_for
 from lab.redis import PASSWORD, Redis
 from lab.site import TOP
-from lab.tls import openssl
+from lab.tls import self_signed
 
 KEY = "ab" * 32
 
@@ -404,12 +404,8 @@ def test_tls(site):
     one only where Redis wants it."""
     pem, other = site.path / "redis.pem", site.path / "other.pem"
     for path in (pem, other):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                "-subj", "/CN=redis", "-addext",
-                "subjectAltName=IP:127.0.0.1,DNS:localhost",
-                "-keyout", path, "-out", f"{path}.crt")
-        with path.open("a") as out:
-            out.write(pathlib.Path(f"{path}.crt").read_text())
+        self_signed(path, "/CN=redis", "-addext",
+                    "subjectAltName=IP:127.0.0.1,DNS:localhost")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]

@@ -15,6 +15,7 @@ import pytest
 from lab.process import need, unprivileged
 from lab.site import BUILD, TOP
 from lab.stage import SHELL, Installed, Stage, alive, descendants
+from lab.tls import self_signed
 
 STRANGER, FRIEND, OTHER = "203.0.113.5", "203.0.113.6", "2001:db8:1::5"
 OURS, FOREIGN = "someone@example.org", "someone@other.test"
@@ -127,12 +128,7 @@ def test_everything_around(installed, tmp_path):
     """postscreen, submission, smtps, filters, a log of its own, and servers
     that aren't there: each is answered as if they were, and asked."""
     certificate = tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-         "-subj", "/CN=mx.example.org", "-keyout", tmp_path / "key.pem",
-         "-out", certificate], check=True, capture_output=True)
-    certificate.write_text((tmp_path / "key.pem").read_text() +
-                           certificate.read_text())
+    self_signed(certificate, "/CN=mx.example.org")
     log = tmp_path / "log"
     log.mkdir()
     made = installed(

@@ -11,6 +11,14 @@ def openssl(*arguments, text=None):
                           capture_output=True, input=text, text=True).stdout
 
 
+def self_signed(pem, subject, *more):
+    """A key and its certificate in one PEM file; more: options of req(1)."""
+    certificate = openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                          "-days", "2", "-subj", subject, *more, "-keyout", pem)
+    with pem.open("a") as out:
+        out.write(certificate)
+
+
 def certificate(site):
     """Key and certificate of the server in one PEM file."""
     return _make(site, "mail", f"/CN={site.hostname}").pem
