@@ -190,7 +190,7 @@ credit_find(struct limiter *l, const struct credits *c, const struct subject *s,
 			    (message ? mark->credit.messages
 				     : mark->credit.recipients) == 0)
 				continue;
-			*from_r = step * CREDIT_STEP_S;
+			*from_r = mark->seen_s;
 			return mark;
 		}
 	return NULL;
@@ -207,15 +207,16 @@ credit_leave(struct limiter *l, const struct credits *c,
 	struct name name = credit_name(l, s, key, c->now_s / CREDIT_STEP_S);
 	struct mark *mark = mark_find(&name);
 
-	if (mark == NULL)
+	if (mark == NULL) {
 		mark = mark_make(&name, c->now_s);
-	if (mark == NULL)
-		return;
+		if (mark == NULL)
+			return;
+		mark->seen_s = (uint32_t)c->now_s;
+	}
 	if (mark->credit.recipients < UINT16_MAX)
 		mark->credit.recipients++;
 	if (message && mark->credit.messages < UINT16_MAX)
 		mark->credit.messages++;
-	mark->seen_s = (uint32_t)c->now_s;
 	name.home->credits_until_s = c->now_s + LIMITER_CREDIT_S;
 }
 

@@ -650,6 +650,60 @@ test_credits_end_one_by_one(void **state)
 	limiter_free(l);
 }
 
+/* What the MTA refused of what the permit channel had said yes to ends when it
+ * is due, whatever is claimed before and after: the claims of later recipients
+ * don't leave it in a younger one's place. */
+static void
+test_unclaimed_ends_in_time(void **state)
+{
+	enum { WINDOW_S = 66 }; /* a slot is no divisor of a credit's step */
+	const struct limit_rate odd[LIMITS] = {
+		[LIMIT_CLIENT_RECIPIENTS] = { 1000, WINDOW_S },
+		[LIMIT_CLIENT_MESSAGES] = { 1000, WINDOW_S },
+		[LIMIT_CLIENT_SENDERS] = { 1000, WINDOW_S },
+		[LIMIT_USER_RECIPIENTS] = { 1000, WINDOW_S },
+		[LIMIT_USER_MESSAGES] = { 1000, WINDOW_S },
+		[LIMIT_USER_CLIENTS] = { 1000, WINDOW_S },
+	};
+
+	(void)state;
+	for (int apart_s = 1; apart_s <= 16; apart_s++) {
+		ROW("one recipient in %d s", apart_s);
+		struct err err;
+		struct limiter *l = limiter_new(odd, 128, 100, &err);
+		struct limiter_event ev = { .now_s = 1000,
+			.client = addr("192.0.2.1"),
+			.port = 1,
+			.user = "alice",
+			.by_login = true,
+			.free_client = true,
+			.permit = true };
+		int64_t used[LIMITS];
+
+		assert_non_null(l);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(take(l, &ev, NULL), -1);
+		for (int s = apart_s; s < WINDOW_S * 16 / 15 + 1 + 15;
+		     s += apart_s) {
+			struct limiter_message m = { 0 };
+
+			ev.now_s = 1000 + s;
+			ev.permit = true;
+			ev.hold = false;
+			ev.message = NULL;
+			assert_int_equal(take(l, &ev, NULL), -1);
+			ev.permit = false;
+			ev.hold = true;
+			ev.message = &m;
+			assert_int_equal(take(l, &ev, NULL), -1);
+			limiter_settle(l, odd, ev.now_s, &m, false);
+		}
+		limiter_usage(l, &ev, used);
+		assert_int_equal(used[LIMIT_USER_RECIPIENTS], 0);
+		limiter_free(l);
+	}
+}
+
 /* What an open message reserves takes room; what it gives up is free again,
  * and what it sends counts from then on. */
 static void
@@ -1171,6 +1225,7 @@ main(void)
 		cmocka_unit_test(test_both_channels_count_once),
 		cmocka_unit_test(test_credits),
 		cmocka_unit_test(test_credits_end_one_by_one),
+		cmocka_unit_test(test_unclaimed_ends_in_time),
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_pending_and_forgotten),
 		cmocka_unit_test(test_pending_distinct),
