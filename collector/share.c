@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "collector/share_state.h"
@@ -23,6 +24,7 @@
 
 enum {
 	TICK_MS = 200, /* an admin's word waits no longer */
+	GATHER_MS = 20, /* a transaction each while entries are many */
 	WAIT_MIN_MS = 250, /* the back-off */
 	WAIT_MAX_MS = 5000,
 	LOCK_WAIT_MS = 2000,
@@ -74,6 +76,7 @@ share_save(struct share *s, struct err *err)
 	    save_source(s, err) == -1)
 		return -1;
 	s->saved_ms = clock_monotonic_ms();
+	s->saved_heard_at = s->at.heard_at;
 	return 0;
 }
 
@@ -219,6 +222,7 @@ turn(struct share *s)
 	struct err err = { .text = "" };
 	int in = 0, out = 0;
 
+	s->passed = 0;
 	if (clock_monotonic_ms() < s->retry_ms)
 		return false;
 	if (open_store(s, &err) == -1 || share_open_outbox(s, &err) == -1 ||
@@ -258,16 +262,46 @@ wait_for_work(struct share *s, int ms)
 		(void)!read(s->wake, &n, sizeof(n));
 }
 
+/* One entry goes at once. Where several came together more will come soon, and
+ * each commit costs every reader of the table what it had in memory; but those
+ * of a batch that was full are behind. */
+static void
+gather(const struct share *s, int64_t since_ms)
+{
+	int64_t left_ms = since_ms + GATHER_MS - clock_monotonic_ms();
+	const struct timespec pause = { .tv_nsec = left_ms * 1000000 };
+
+	if (s->passed > 1 && s->passed < (size_t)s->most / 2 && left_ms > 0)
+		(void)nanosleep(&pause, NULL);
+}
+
+/* Save what Redis has taken since the last time. */
+static void
+save_at_end(struct share *s)
+{
+	if (s->store == NULL || s->saved_ms == 0)
+		return;
+	if (store_begin(s->store, NULL) == -1 || share_save(s, NULL) == -1 ||
+	    store_commit(s->store, NULL) == -1)
+		store_rollback(s->store);
+}
+
 static void *
 run(void *arg)
 {
 	struct share *s = arg;
 	struct err err;
 
-	while (!stopping(s))
-		wait_for_work(s, turn(s) ? 0 : TICK_MS);
+	while (!stopping(s)) {
+		int64_t ms = clock_monotonic_ms();
+		bool more = turn(s);
+
+		gather(s, ms);
+		wait_for_work(s, more ? 0 : TICK_MS);
+	}
 	while (s->out != NULL && share_publish(s, &err) == 1)
 		;
+	save_at_end(s);
 	return NULL;
 }
 

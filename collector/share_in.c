@@ -15,7 +15,7 @@
 #include "common/base/err.h"
 #include "common/db/store.h"
 
-enum { BLOCK_MS = 1000, CLOCK_SET_S = 60, PRUNE_MS = 60000 };
+enum { BLOCK_MS = 1000, CLOCK_SET_S = 60, PRUNE_MS = 60000, SAVE_MS = 2000 };
 
 /* --- the machines --- */
 
@@ -300,6 +300,19 @@ take_all(struct share *s, struct err *err)
 	return 0;
 }
 
+/* Is there nothing in the answer but our own entries, and was the time of
+ * hearing saved lately, by any clock? How far the stream is read with them is
+ * saved some time: they mean nothing when they come again. */
+static bool
+can_wait(const struct share *s)
+{
+	int64_t ahead_s = s->at.heard_at - s->saved_heard_at;
+
+	return s->own == s->seen && !s->again && s->saved_ms != 0 &&
+	    clock_monotonic_ms() - s->saved_ms < SAVE_MS && ahead_s >= 0 &&
+	    ahead_s * 1000 <= SAVE_MS;
+}
+
 /* The entries of an answer, and how far the stream is read with them. */
 static int
 commit(struct share *s, struct err *err)
@@ -312,9 +325,8 @@ commit(struct share *s, struct err *err)
 	if (s->seen < (size_t)s->asked)
 		s->at.heard_at = clock_now();
 	s->at.trouble[0] = '\0';
-	if (s->seen == 0 && s->saved_ms != 0 &&
-	    clock_monotonic_ms() - s->saved_ms < 2000)
-		return 0; /* nothing new */
+	if (can_wait(s))
+		return 0;
 	if (store_begin(s->store, err) == -1 || take_all(s, err) == -1 ||
 	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
 		store_rollback(s->store);
@@ -342,7 +354,7 @@ collect_entry(void *arg, const char *position, const struct link_bytes *bytes)
 		refusal = share_open(&s->keys, s->cfg->share.stream, bytes->p,
 		    bytes->len, &s->entry[s->n]);
 	if (refusal == SHARE_GOOD)
-		s->n++;
+		s->own += is_own(s, &s->entry[s->n++]);
 	else
 		s->refused[refusal]++;
 }
@@ -357,7 +369,7 @@ ask(struct share *s, int64_t ms, struct err *err)
 	    s->at.heard_at != 0 && clock_was_set(s, err) == -1)
 		return -1;
 	s->at.skew_s += moved_s;
-	s->n = s->seen = 0;
+	s->n = s->seen = s->own = 0;
 	s->asked = s->most;
 	if (link_read(s->in, s->at.position, s->asked, BLOCK_MS, err) == -1)
 		return -1;
@@ -397,6 +409,7 @@ share_receive(struct share *s, struct err *err)
 	s->asked_ms = 0;
 	if (commit(s, err) == -1)
 		return -1;
+	s->passed += s->seen;
 	if (s->seen < (size_t)s->asked)
 		s->again = false;
 	return 1;

@@ -189,9 +189,11 @@ room(const struct share *s)
 	return s->most > WORDS + OTHERS ? s->most - OTHERS : WORDS;
 }
 
-/* Redis has taken the batch. */
+/* Redis has taken the batch. Its number is saved some time, with what is heard:
+ * Redis knows it (share_settle()), as long as it has the entries before.
+ *   first  it has none that the table knows of */
 static int
-remember(struct batch_out *b, int64_t scanned, struct err *err)
+remember(struct batch_out *b, int64_t scanned, bool first, struct err *err)
 {
 	struct share *s = b->s;
 	struct store_share old = s->at;
@@ -199,6 +201,8 @@ remember(struct batch_out *b, int64_t scanned, struct err *err)
 	s->at.published = b->mark.number < 0 ? 0 : b->mark.number;
 	s->at.scanned = scanned;
 	s->at.relayed = b->relayed_up_to;
+	if (b->words == 0 && !first)
+		return 0;
 	if (store_begin(s->store, err) == -1 || mark_told(b, err) == -1 ||
 	    share_save(s, err) == -1 || store_commit(s->store, err) == -1) {
 		store_rollback(s->store);
@@ -347,7 +351,7 @@ share_publish(struct share *s, struct err *err)
 	put_hello(&b);
 	if (b.n == 0) {
 		if (b.words > 0 || b.relayed > 0) /* too wide to be told */
-			return remember(&b, scanned, err);
+			return remember(&b, scanned, false, err);
 		s->at.scanned = scanned; /* others' logins: saved some time */
 		return walked == room(s);
 	}
@@ -369,8 +373,11 @@ share_publish(struct share *s, struct err *err)
 		return share_settle(s, err) == -1 ? -1 : 1;
 	if (b.n > before_hello)
 		s->hello_ms = clock_monotonic_ms();
+	bool first = *s->at.entry == '\0';
+
 	(void)snprintf(s->at.entry, sizeof(s->at.entry), "%s", added);
-	if (remember(&b, scanned, err) == -1)
+	s->passed += b.n;
+	if (remember(&b, scanned, first, err) == -1)
 		return -1;
 	return b.words == WORDS || walked == room(s) ||
 	    b.relayed == SHARE_RELAYED_BATCH;

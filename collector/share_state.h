@@ -47,7 +47,8 @@ struct share {
 	dev_t db_dev;
 	ino_t db_ino;
 	struct store_share at; /* as table share has it, or will */
-	int64_t saved_ms; /* of at; 0: it has changed */
+	int64_t saved_ms; /* when it was saved; 0: never */
+	int64_t saved_heard_at; /* its heard_at then */
 	struct share_machine *machine; /* owned */
 	size_t n_machines;
 
@@ -68,6 +69,7 @@ struct share {
 	bool again; /* reading what may have been read before */
 	int most; /* entries of a batch or an answer now, to SHARE_BATCH */
 	int asked; /* of the answer that is due */
+	size_t passed; /* entries that this turn published or heard */
 
 	/* out: a batch */
 	uint8_t sealed[SHARE_BATCH][SHARE_SEALED_MAX];
@@ -76,6 +78,7 @@ struct share {
 	struct share_entry entry[SHARE_BATCH];
 	size_t n;
 	size_t seen; /* entries of the answer, refused ones too */
+	size_t own; /* of these, those that this machine published */
 	char position[LINK_POSITION_MAX]; /* of the last */
 	int64_t refused[SHARE_REFUSALS]; /* not in the table yet */
 };

@@ -126,6 +126,12 @@ log_state(struct log_state *state)
 	log_queue_state(state);
 }
 
+static bool
+is_plain(char c, bool quote)
+{
+	return c >= 0x20 && c < 0x7f && !(quote && (c == '"' || c == '\\'));
+}
+
 const char *
 log_escape(const char *text, bool quote, char *buf, size_t size)
 {
@@ -136,6 +142,11 @@ log_escape(const char *text, bool quote, char *buf, size_t size)
 	while (*text != '\0') {
 		size_t n;
 
+		/* nearly all of them */
+		if (is_plain(*text, quote) && p < end) {
+			*p++ = *text++;
+			continue;
+		}
 		if (quote && (*text == '"' || *text == '\\')) {
 			one[0] = '\\';
 			one[1] = *text++;

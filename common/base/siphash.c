@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/siphash.h"
 
+#include <endian.h>
 #include <string.h>
 
 static uint64_t
@@ -31,9 +32,8 @@ little_endian(const unsigned char *p, size_t len)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < len; i++)
-		word |= (uint64_t)p[i] << (8 * i);
-	return word;
+	memcpy(&word, p, len);
+	return le64toh(word);
 }
 
 uint64_t

@@ -2,7 +2,6 @@
 #include "common/db/audit_pair.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,7 +9,10 @@
 #include "common/base/siphash.h"
 #include "common/mta/address.h"
 
-enum { WAYS = 8, KEY_MAX = 700 };
+enum { WAYS = 8, CLIENT_MAX = 64, RECIPIENT_MAX = 512 };
+
+/* What the giver was told beside the client. */
+enum told { PORT_AND_RECIPIENT, RECIPIENT, NOTHING, TOLDS };
 
 struct slot {
 	uint64_t hash; /* 0: free */
@@ -20,6 +22,7 @@ struct slot {
 
 struct audit_pairs {
 	uint64_t key[2]; /* no client may choose which place it takes */
+	int64_t given_ms[TOLDS]; /* the last time */
 	size_t buckets;
 	struct slot slot[];
 };
@@ -36,8 +39,11 @@ audit_pairs_new(size_t room)
 		free(p);
 		p = NULL;
 	}
-	if (p != NULL)
-		p->buckets = room / WAYS;
+	if (p == NULL)
+		return NULL;
+	p->buckets = room / WAYS;
+	for (int i = 0; i < TOLDS; i++)
+		p->given_ms[i] = INT64_MIN / 2;
 	return p;
 }
 
@@ -47,19 +53,31 @@ audit_pairs_free(struct audit_pairs *p)
 	free(p);
 }
 
+static size_t
+append(char *text, size_t n, const char *what, size_t len, size_t max)
+{
+	if (len > max)
+		len = max;
+	memcpy(text + n, what, len);
+	return n + len;
+}
+
 /* Texts that are too long are told apart by what fits. */
 static uint64_t
-hash_of(const struct audit_pairs *p, const char *client, uint16_t port,
-    const char *recipient)
+hash_of(const struct audit_pairs *p, const struct audit_pair_key *key,
+    enum told told)
 {
-	size_t len = strlen(recipient);
-	char text[KEY_MAX];
+	char text[sizeof(key->port) + CLIENT_MAX + 1 + RECIPIENT_MAX];
+	const uint16_t port = told == PORT_AND_RECIPIENT ? key->port : 0;
+	size_t len = strlen(key->recipient), n = sizeof(port);
+	const char *recipient = address_inside(key->recipient, &len);
 
-	recipient = address_inside(recipient, &len);
-	int n = snprintf(text, sizeof(text), "%s\n%u\n%.*s", client, port,
-	    len > 512 ? 512 : (int)len, recipient);
-	uint64_t hash = siphash(
-	    p->key, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	memcpy(text, &port, sizeof(port));
+	n = append(text, n, key->client, strlen(key->client), CLIENT_MAX);
+	text[n++] = '\0';
+	if (told != NOTHING)
+		n = append(text, n, recipient, len, RECIPIENT_MAX);
+	uint64_t hash = siphash(p->key, text, n);
 
 	return hash == 0 ? 1 : hash;
 }
@@ -75,21 +93,28 @@ void
 audit_pairs_give(struct audit_pairs *p, const struct audit_pair_key *key,
     int64_t at_ms, const struct audit_pair *pair)
 {
-	bool told = *key->recipient != '\0';
-	uint64_t hash =
-	    hash_of(p, key->client, told ? key->port : 0, key->recipient);
+	enum told told = *key->recipient == '\0' ? NOTHING
+	    : key->port == 0                     ? RECIPIENT
+						 : PORT_AND_RECIPIENT;
+	uint64_t hash = hash_of(p, key, told);
 	struct slot *bucket = bucket_of(p, hash), *s = bucket;
 
 	for (int i = 1; i < WAYS && s->hash != 0; i++)
 		if (bucket[i].hash == 0 || bucket[i].at_ms < s->at_ms)
 			s = &bucket[i];
 	*s = (struct slot){ .hash = hash, .at_ms = at_ms, .pair = *pair };
-	s->pair.client_only = !told;
+	s->pair.client_only = told == NOTHING;
+	if (at_ms > p->given_ms[told])
+		p->given_ms[told] = at_ms;
 }
 
 static struct slot *
-newest(struct audit_pairs *p, uint64_t hash, int64_t at_ms)
+newest(struct audit_pairs *p, const struct audit_pair_key *key, enum told told,
+    int64_t at_ms)
 {
+	if (at_ms - p->given_ms[told] > PAIR_MS)
+		return NULL; /* in one wiring they are all told the same */
+	uint64_t hash = hash_of(p, key, told);
 	struct slot *bucket = bucket_of(p, hash), *s = NULL;
 
 	for (int i = 0; i < WAYS; i++)
@@ -107,13 +132,11 @@ audit_pairs_take(struct audit_pairs *p, const struct audit_pair_key *key,
 	struct slot *s = NULL;
 
 	if (key->port != 0)
-		s = newest(p,
-		    hash_of(p, key->client, key->port, key->recipient), at_ms);
+		s = newest(p, key, PORT_AND_RECIPIENT, at_ms);
 	if (s == NULL)
-		s = newest(
-		    p, hash_of(p, key->client, 0, key->recipient), at_ms);
+		s = newest(p, key, RECIPIENT, at_ms);
 	if (s == NULL)
-		s = newest(p, hash_of(p, key->client, 0, ""), at_ms);
+		s = newest(p, key, NOTHING, at_ms);
 	*pair_r = (struct audit_pair){ .number = 0 };
 	if (s != NULL) {
 		*pair_r = s->pair;

@@ -13,7 +13,6 @@
 
 enum {
 	WRITE_BUSY_MS = 2000,
-	CHECKPOINT_FRAMES = 8000,
 	/* A larger file isn't read through because somebody wrote to it. */
 	CHECK_BYTES = 64 << 20,
 	CHECK_MS = 5000 /* how often a damaged file is read through */
@@ -342,7 +341,7 @@ audit_table_good(struct audit_table *t, struct err *err)
 
 	if (t->db == NULL)
 		return true;
-	switch (db_file_look(t->db, &t->file, &what)) {
+	switch (db_file_look(t->db, &t->file, audit_table_moving(t), &what)) {
 	case DB_SAME:
 		return true;
 	case DB_SHM_GONE:
@@ -351,7 +350,9 @@ audit_table_good(struct audit_table *t, struct err *err)
 	case DB_WRITTEN:
 		return still_ours(t, what, err);
 	case DB_WAL_GONE:
-		/* Our descriptor has the only copy: move it into the file. */
+		/* Our descriptors have the only copy: move it into the file.
+		 */
+		audit_table_end_move(t);
 		t->reopen =
 		    sqlite3_wal_checkpoint_v2(t->db, NULL,
 			SQLITE_CHECKPOINT_FULL, NULL, NULL) == SQLITE_OK;
@@ -406,43 +407,6 @@ audit_table_sync(struct audit_table *t, struct err *err)
 
 	t->synced_ms = clock_monotonic_ms();
 	return good ? 0 : -1;
-}
-
-void
-audit_table_checkpoint(struct audit_table *t)
-{
-	struct err err;
-
-	if (t->db == NULL || t->gone || t->reopen ||
-	    t->file.frames < CHECKPOINT_FRAMES)
-		return;
-	const char *what;
-
-	if (db_file_look(t->db, &t->file, &what) != DB_SAME)
-		return;
-	(void)sqlite3_wal_checkpoint_v2(
-	    t->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	struct db_file now;
-
-	/* If the file was replaced at this very moment, the next look finds
-	 * it. */
-	if (db_file_note(t->db, t->path, &now, &err) == 0 &&
-	    db_file_same(&now, &t->file)) {
-		now.frames = t->file.frames;
-		t->file = now;
-	}
-}
-
-/* Called after each commit with the number of frames in the -wal. */
-static int
-on_commit(void *arg, sqlite3 *db, const char *name, int frames)
-{
-	struct audit_table *t = arg;
-
-	(void)db;
-	(void)name;
-	t->file.frames = frames;
-	return SQLITE_OK;
 }
 
 /* A condition for every DELETE: the newest row stays. SQLite would give its id
@@ -519,6 +483,7 @@ audit_table_init(
 		.path = path,
 		.repeats = repeats_new(),
 		.numbers = calloc(AUDIT_NUMBERS, sizeof(*t->numbers)),
+		.mover = audit_mover_new(),
 		.lift_id = -1 };
 	return t->repeats != NULL && t->numbers != NULL;
 }
@@ -527,6 +492,7 @@ void
 audit_table_release(struct audit_table *t)
 {
 	assert(t->db == NULL);
+	audit_mover_free(t->mover);
 	repeats_free(t->repeats);
 	free(t->numbers);
 }
@@ -588,8 +554,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 		if (t->lift_id == -1 || lift_id < t->lift_id)
 			t->lift_id = lift_id;
 		t->data_version = -1;
-		/* This replaces the automatic checkpoint. */
-		(void)sqlite3_wal_hook(t->db, on_commit, t);
+		audit_table_watch_wal(t);
 		return 0;
 	}
 	audit_table_close(t);
@@ -599,6 +564,9 @@ audit_table_open(struct audit_table *t, struct err *err)
 void
 audit_table_close(struct audit_table *t)
 {
+	/* first: the last one to close moves the -wal into the file */
+	audit_mover_close(t->mover);
+	t->movable = t->moving = false;
 	audit_table_old_close(t);
 	(void)sqlite3_finalize(t->begin);
 	(void)sqlite3_finalize(t->commit);

@@ -5,6 +5,7 @@
 #ifndef POPGATE_AUDIT_TABLE_H
 #define POPGATE_AUDIT_TABLE_H
 
+#include "common/db/audit_mover.h"
 #include "common/db/audit_pair.h"
 #include "common/db/audit_repeat.h"
 #include "common/db/audit_row.h"
@@ -14,6 +15,9 @@
 /* So many recipients may be permitted between a message's RCPT and its DATA;
  * with more, a recipient may be counted twice. */
 enum { AUDIT_NUMBERS = 1 << 18 };
+
+/* So few frames of the -wal are moved in passing. */
+enum { AUDIT_FEW_FRAMES = 250 };
 
 struct audit_table {
 	const struct audit_options *opt; /* borrowed, and path */
@@ -50,6 +54,11 @@ struct audit_table {
 	int64_t last_id; /* newest row of ours that is committed */
 	int64_t whole_since_ms; /* see audit_whole_since() */
 	struct db_file file;
+	struct audit_mover *mover; /* owned by audit.c; NULL: none */
+	bool movable; /* the mover has the file open */
+	bool moving; /* and is at work: see audit_table_moving() */
+	int moved; /* frames of the -wal that are in the file */
+	int64_t move_again_ms; /* not before: the last move came to nothing */
 	bool gone; /* the file: don't write into what is left of it */
 	bool damaged; /* somebody wrote into it */
 	int64_t checked_ms; /* when we last looked whether it still is */
@@ -112,7 +121,18 @@ void audit_table_rollback(struct audit_table *t);
 int audit_table_old_open(struct audit_table *t, struct err *err);
 void audit_table_old_close(struct audit_table *t);
 
-/* Between transactions: move the -wal into the file once it is long. */
+/* --- of the -wal's way into the file: audit_move.c --- */
+
+/* Of audit_table_open(). */
+void audit_table_watch_wal(struct audit_table *t);
+
+/* Is it being moved? Then the file's size and time are not known. */
+bool audit_table_moving(struct audit_table *t);
+/* Wait until it isn't. */
+void audit_table_end_move(struct audit_table *t);
+
+/* Between transactions: have the -wal moved into the file once it is long. The
+ * writer waits for that when the -wal has become very long meanwhile. */
 void audit_table_checkpoint(struct audit_table *t);
 
 #endif

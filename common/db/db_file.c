@@ -94,7 +94,8 @@ wal_whole(sqlite3 *db, const struct db_file *f)
 }
 
 enum db_seen
-db_file_look(sqlite3 *db, const struct db_file *f, const char **what_r)
+db_file_look(
+    sqlite3 *db, const struct db_file *f, bool moving, const char **what_r)
 {
 	struct stat st, wal, shm;
 	bool wal_there, wal_same, shm_same;
@@ -113,9 +114,10 @@ db_file_look(sqlite3 *db, const struct db_file *f, const char **what_r)
 	}
 	/* before the -wal, which a foreign checkpoint may have emptied */
 	*what_r = "was written by another program";
-	if (st.st_size != f->size ||
-	    st.st_mtim.tv_sec != f->written_at.tv_sec ||
-	    st.st_mtim.tv_nsec != f->written_at.tv_nsec)
+	if (!moving &&
+	    (st.st_size != f->size ||
+		st.st_mtim.tv_sec != f->written_at.tv_sec ||
+		st.st_mtim.tv_nsec != f->written_at.tv_nsec))
 		return DB_WRITTEN;
 	if (!wal_whole(db, f)) {
 		*what_r = "lost its -wal, which was truncated";

@@ -40,9 +40,11 @@ db_file_note(sqlite3 *db, const char *path, struct db_file *f, struct err *err);
 /* Are these the same files, and not shorter? */
 bool db_file_same(const struct db_file *now, const struct db_file *before);
 
-/* How they are now; *what_r names what happened (a constant). */
-enum db_seen
-db_file_look(sqlite3 *db, const struct db_file *f, const char **what_r);
+/* How they are now; *what_r names what happened (a constant).
+ *   moving  another connection of ours writes the file, which may have grown:
+ *           what others write is not noticed then */
+enum db_seen db_file_look(
+    sqlite3 *db, const struct db_file *f, bool moving, const char **what_r);
 
 /* Bring all that was committed to the disk. 0, or -1 with err. */
 int db_file_sync(sqlite3 *db, struct err *err);

@@ -62,11 +62,14 @@ static bool
 is_mechanism(const char *name)
 {
 	enum { MECHANISM_MAX = 20 };
+
+	if (*name == '\0') /* as in most sessions: strspn() costs more */
+		return false;
 	size_t len = strspn(name,
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	    "0123456789-_");
 
-	return len > 0 && len <= MECHANISM_MAX && name[len] == '\0';
+	return len <= MECHANISM_MAX && name[len] == '\0';
 }
 
 void
