@@ -21,11 +21,10 @@ on_commit(void *arg, sqlite3 *db, const char *name, int frames)
 {
 	struct audit_table *t = arg;
 
-	(void)db;
 	(void)name;
-	if (frames < t->file.frames)
+	if (frames < t->file.wal.frames)
 		t->moved = 0; /* it was begun anew */
-	t->file.frames = frames;
+	db_file_committed(db, &t->file, frames);
 	return SQLITE_OK;
 }
 
@@ -47,7 +46,7 @@ note(struct audit_table *t, struct db_file *now)
 {
 	if (!db_file_same(now, &t->file))
 		return;
-	now->frames = t->file.frames;
+	now->wal = t->file.wal;
 	t->file = *now;
 }
 
@@ -106,10 +105,10 @@ audit_table_checkpoint(struct audit_table *t)
 	const char *what;
 
 	if (t->db == NULL || t->gone || t->reopen ||
-	    t->file.frames < LONG_FRAMES)
+	    t->file.wal.frames < LONG_FRAMES)
 		return;
 	if (audit_table_moving(t)) {
-		if (t->file.frames < TOO_LONG_FRAMES ||
+		if (t->file.wal.frames < TOO_LONG_FRAMES ||
 		    !audit_mover_ended(t->mover, SLOW_DOWN_MS, &moved))
 			return;
 		take(t, &moved);
@@ -117,7 +116,7 @@ audit_table_checkpoint(struct audit_table *t)
 	if (clock_monotonic_ms() < t->move_again_ms ||
 	    db_file_look(t->db, &t->file, false, &what) != DB_SAME)
 		return;
-	if (t->movable && t->file.frames - t->moved > AUDIT_FEW_FRAMES) {
+	if (t->movable && t->file.wal.frames - t->moved > AUDIT_FEW_FRAMES) {
 		t->moving = true;
 		audit_mover_begin(t->mover);
 	} else {

@@ -3,10 +3,11 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/err.h"
 
-enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
+enum { WAL_HEADER = 32, WAL_SALT = 16, FRAME_HEADER = 24, FRAME_SALT = 8 };
 
 /* SQLite's own descriptor. Never open and close the file ourselves: that
  * would drop the process's POSIX locks on it. */
@@ -79,18 +80,56 @@ db_file_same(const struct db_file *now, const struct db_file *before)
 	    now->shm_ino == before->shm_ino && now->size >= before->size;
 }
 
+static sqlite3_int64
+wal_size(const struct db_file *f, int frames)
+{
+	return WAL_HEADER +
+	    (sqlite3_int64)frames * (FRAME_HEADER + f->page_size);
+}
+
 /* The descriptor's file holds every frame that we wrote. */
 static bool
 wal_whole(sqlite3 *db, const struct db_file *f)
 {
 	sqlite3_file *wal = wal_of(db);
-	sqlite3_int64 size = 0,
-		      want = WAL_HEADER +
-	    (sqlite3_int64)f->frames * (FRAME_HEADER + f->page_size);
+	sqlite3_int64 size = 0;
 
-	return f->frames == 0 ||
+	return f->wal.frames == 0 ||
 	    (wal != NULL && wal->pMethods->xFileSize(wal, &size) == SQLITE_OK &&
-		size >= want);
+		size >= wal_size(f, f->wal.frames));
+}
+
+static bool
+salt_at(
+    sqlite3 *db, sqlite3_int64 at, unsigned char salt[WAL_SALT_SIZE])
+{
+	sqlite3_file *wal = wal_of(db);
+
+	return wal != NULL &&
+	    wal->pMethods->xRead(wal, salt, WAL_SALT_SIZE, at) == SQLITE_OK;
+}
+
+void
+db_file_committed(sqlite3 *db, struct db_file *f, int frames)
+{
+	f->wal.frames = frames;
+	if (!salt_at(db, WAL_SALT, f->wal.salt))
+		memset(f->wal.salt, 0, sizeof(f->wal.salt));
+}
+
+/* Would a reader take our newest frame for one of this -wal? It doesn't when
+ * somebody wrote another -wal into it. */
+static bool
+wal_ours(sqlite3 *db, const struct db_file *f)
+{
+	unsigned char begun[WAL_SALT_SIZE], newest[WAL_SALT_SIZE];
+
+	return f->wal.frames == 0 ||
+	    (salt_at(db, WAL_SALT, begun) &&
+		salt_at(db, wal_size(f, f->wal.frames - 1) + FRAME_SALT,
+		    newest) &&
+		memcmp(begun, f->wal.salt, sizeof(begun)) == 0 &&
+		memcmp(newest, f->wal.salt, sizeof(newest)) == 0);
 }
 
 enum db_seen
@@ -123,6 +162,9 @@ db_file_look(
 		*what_r = "lost its -wal, which was truncated";
 		return DB_GONE;
 	}
+	*what_r = "had its -wal written by another program";
+	if (!wal_ours(db, f))
+		return DB_WRITTEN;
 	wal_there = stat_of(f->path, "-wal", &wal) == 0;
 	wal_same = wal_there && wal.st_ino == f->wal_ino;
 	shm_same =

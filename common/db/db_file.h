@@ -13,11 +13,14 @@
 
 struct err;
 
+enum { WAL_SALT_SIZE = 8 };
+
 enum db_seen {
 	DB_SAME, /* as db_file_note() saw it */
 	DB_SHM_GONE, /* only the index: open it again, nothing is lost */
 	DB_WAL_GONE, /* no longer under its name; we still have it */
-	DB_WRITTEN, /* somebody else wrote the file: perhaps a checkpoint */
+	DB_WRITTEN, /* somebody else wrote the file or its -wal: perhaps a
+		     * checkpoint */
 	DB_GONE /* removed, replaced or shorter: what we wrote is lost */
 };
 
@@ -28,14 +31,22 @@ struct db_file {
 	ino_t ino, wal_ino, shm_ino;
 	off_t size;
 	struct timespec written_at;
-	int frames; /* of the -wal, after our last commit */
 	int page_size;
+	struct db_wal {
+		int frames; /* after our last commit; 0: there was none */
+		/* that SQLite gave it, and each of its frames, when it began
+		 * it */
+		unsigned char salt[WAL_SALT_SIZE];
+	} wal;
 };
 
 /* Remember the files of a database in WAL mode that was just opened, or that
  * we just checkpointed. 0, or -1 with err. */
 int
 db_file_note(sqlite3 *db, const char *path, struct db_file *f, struct err *err);
+
+/* Remember the -wal after a commit of ours. */
+void db_file_committed(sqlite3 *db, struct db_file *f, int frames);
 
 /* Are these the same files, and not shorter? */
 bool db_file_same(const struct db_file *now, const struct db_file *before);

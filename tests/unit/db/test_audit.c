@@ -395,8 +395,8 @@ enum { READER_NONE, READER_AFTER, READERS };
 
 static const struct meddling {
 	const char *name;
-	/* %s: the database; a copy of it from the beginning is in %s.old, of a
-	 * moment ago in %s.now */
+	/* %s: the database; a copy of it from the beginning is in %s.old, and
+	 * its -wal of then in %s.wal */
 	const char *command;
 	bool harmless; /* what was written is still there */
 	bool damaging; /* it can't be used until an admin mends it */
@@ -415,6 +415,14 @@ static const struct meddling {
 	    .command = "rm %s-shm",
 	    .harmless = true },
 	{ .name = "its -wal truncated", .command = ": > %s-wal" },
+	{ .name = "its -wal's beginning overwritten with zeros",
+	    .command = "dd if=/dev/zero of=%s-wal bs=32 count=1 conv=notrunc "
+		       "status=none" },
+	{ .name = "an older -wal copied into its -wal",
+	    .command = "cp %s.wal %s-wal" },
+	{ .name = "an older -wal copied over the one that was made anew",
+	    .command = "rm %s-wal; while [ ! -e %s-wal ]; do sleep 0.1; done; "
+		       "cp %s.wal %s-wal" },
 	{ .name = "moved away and copied back",
 	    .command = "mv %s %s.x && cp %s.x %s" },
 	{ .name = "moved away with its -wal and copied back",
@@ -511,6 +519,7 @@ child(const struct meddling *m, bool reader)
 	/* enough for several pages, and brought into the file */
 	if (!audit_wait(a, message(a, "OLD", 300), 20000))
 		return NOT_AGAIN;
+	shell("cp %s-wal %s.wal");
 	audit_stop(&a);
 	shell("cp %s %s.old");
 	a = start(1000);
