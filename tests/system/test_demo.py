@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lab.process import wait_for
+from lab.process import unprivileged, wait_for
 
 DEMO = pathlib.Path(__file__).with_name("demo.py")
 
@@ -54,3 +54,10 @@ def test_interrupted(tmp_path, mta, number, told):
     finally:
         demo.kill()
         demo.wait()
+
+
+def test_without_root():
+    done = subprocess.run([sys.executable, DEMO], capture_output=True, text=True,
+                          **unprivileged(sys.executable))
+    assert done.returncode == 1
+    assert "use sudo" in done.stderr and done.stdout == ""
