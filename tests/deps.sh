@@ -24,7 +24,7 @@ check="libcmocka-dev libseccomp-dev clang llvm libclang-rt-dev|libclang-rt-14-de
 
 case $what in
 build)		packages=$build ;;
-unit)		packages="$build libcmocka-dev python3" ;;
+unit)		packages="$build libcmocka-dev python3 sqlite3" ;;
 demo-*)		packages=$build ;;
 test)		packages="$build $check" ;;
 *)		echo "deps.sh: '$what': expected build, unit," \

@@ -134,6 +134,7 @@ ask_open(struct smtp_talk *t, struct live_service *v, const char *own)
 		(void)snprintf(recipient, sizeof(recipient), "<%s>", own);
 		v->own = say(t, v, SMTP_RCPT, recipient);
 	}
+	v->asked = true;
 	v->relays = say(t, v, SMTP_RCPT, "<friend@example.net>");
 	char said[sizeof(v->said)];
 
@@ -155,7 +156,7 @@ ask_once(const struct probe_net *net, struct live_service *v, const char *own)
 	int fd = connect_to(net, v);
 	bool asked = true;
 
-	v->answers = v->relays = false;
+	v->answers = v->asked = v->relays = false;
 	if (fd == -1) {
 		(void)snprintf(v->said, sizeof(v->said), "no connection: %s",
 		    strerror(errno));

@@ -24,7 +24,8 @@ struct live_service {
 	bool tls; /* from the first byte */
 	/* what live_ask() found */
 	bool answers; /* it greeted with 2xx */
-	bool relays; /* it took a recipient elsewhere */
+	bool asked; /* about a recipient elsewhere */
+	bool relays; /* it took that */
 	bool own; /* it took our own recipient */
 	char said[300]; /* its last reply, or what went wrong */
 };

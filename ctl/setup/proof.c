@@ -246,17 +246,27 @@ was_refused_by_popgate(const struct setup *s, int64_t since_ms)
 	return w.refused;
 }
 
-static int
-judge_login(const struct setup *s, const struct live_service *now, size_t n,
-    int64_t since_ms, struct err *err)
+/* A service that refused the recipient, when popgate says that it did. One that
+ * refuses earlier, as for want of STARTTLS, does so by itself. */
+static const struct live_service *
+refused_login(const struct setup *s, const struct live_service *now, size_t n,
+    int64_t since_ms)
 {
 	const struct live_service *refused = NULL;
 
+	for (size_t i = 0; i < n; i++)
+		if (now[i].asked && !now[i].relays)
+			refused = &now[i];
+	return refused != NULL && was_refused_by_popgate(s, since_ms) ? refused
+								      : NULL;
+}
+
+static void
+tell_login(const struct live_service *now, size_t n)
+{
 	for (size_t i = 0; i < n; i++) {
 		if (!now[i].answers)
 			continue;
-		if (!now[i].relays)
-			refused = &now[i];
 		(void)printf(now[i].relays
 			? "  a client with a login relays at %s: "
 			: "  not shown for a client with a login at %s: ",
@@ -264,12 +274,6 @@ judge_login(const struct setup *s, const struct live_service *now, size_t n,
 		out_text(now[i].said);
 		(void)putchar('\n');
 	}
-	if (refused == NULL || !was_refused_by_popgate(s, since_ms))
-		return 0;
-	err_set(err, ERR_INVALID,
-	    "%s of the running %s refuses a client with a login by popgate's word: %s",
-	    refused->name, s->mta->title, refused->said);
-	return -1;
 }
 
 bool
@@ -284,11 +288,12 @@ setup_was_asked(const struct setup *s)
 int
 setup_prove_login(struct setup *s, struct err *err)
 {
+	int64_t until_ms = clock_monotonic_ms() + RECORD_MS, since_ms;
+	const struct live_service *refused = NULL;
 	size_t n = s->live.n;
 	struct live_service *now;
-	int64_t since_ms = clock_now_ms();
 	struct err why;
-	int ret = 0;
+	int rc;
 
 	if (!setup_was_asked(s) || s->monitor)
 		return 0;
@@ -298,13 +303,25 @@ setup_prove_login(struct setup *s, struct err *err)
 		return -1;
 	}
 	memcpy(now, s->live.v, n * sizeof(*now));
-	if (live_ask_user(now, n, let_in, s, &why) == -1)
+	/* popgate may be kept from its table for a moment */
+	do {
+		if (refused != NULL)
+			pause_a_moment();
+		since_ms = clock_now_ms();
+		rc = live_ask_user(now, n, let_in, s, &why);
+		refused = rc == 0 ? refused_login(s, now, n, since_ms) : NULL;
+	} while (refused != NULL && clock_monotonic_ms() < until_ms);
+	if (rc == -1)
 		(void)printf(
 		    "  not shown for a client with a login: %s\n", why.text);
 	else
-		ret = judge_login(s, now, n, since_ms, err);
+		tell_login(now, n);
+	if (refused != NULL)
+		err_set(err, ERR_INVALID,
+		    "%s of the running %s refuses a client with a login by popgate's word: %s",
+		    refused->name, s->mta->title, refused->said);
 	free(now);
-	return ret;
+	return refused == NULL ? 0 : -1;
 }
 
 /* --- the doctor --- */

@@ -7,8 +7,8 @@
 Starts Postfix or Sendmail (closed wiring), Dovecot, popgate and smtp-sink,
 which plays the rest of the world, in a private directory and on unprivileged
 ports of 127.0.0.1.  Stops all of it and removes the directory at the end, on
-Ctrl-C too.  Servers that are only unpacked below build/ are seen in a mount
-namespace.
+Ctrl-C too; killed, it takes all of it along.  Servers that are only unpacked
+below build/ are seen in a mount namespace.
 """
 import os
 import pathlib
@@ -303,6 +303,7 @@ def main():
         stop_everything()
         if status and site and "POPGATE_DEMO_KEEP" in os.environ:
             end = f"{site.root} is left for you to look at."
+            site.end()
         else:
             end = "the private directory is gone."
             if site:

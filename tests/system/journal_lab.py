@@ -21,7 +21,7 @@ import threading
 import time
 
 from lab import process
-from lab.dovecot import head, store
+from lab.dovecot import head, is_2_4, store
 
 RUN = pathlib.Path("/run")
 DB = RUN / "logins.db"
@@ -53,7 +53,6 @@ state_dir = /run/dovecot-lab
 protocols = imap
 listen = 127.0.0.1
 log_path = /dev/stderr
-imap_id_log = *
 auth_verbose = yes
 auth_mechanisms = plain login
 auth_failure_delay = 0
@@ -276,7 +275,8 @@ def dovecot(lab):
     (RUN / "home").mkdir()
     (RUN / "home").chmod(0o777)
     (RUN / "dovecot.conf").write_text(
-        head() + DOVECOT + store("/run/home", "/run/users", 33, 33))
+        head() + DOVECOT + ("" if is_2_4() else "imap_id_log = *\n") +
+        store("/run/home", "/run/users", 33, 33))
     lab.spawn("systemd-cat", "-t", "dovecot", "/usr/sbin/dovecot", "-F", "-c",
               "/run/dovecot.conf")
     wait_for(reachable, "dovecot")

@@ -129,12 +129,13 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.root}/mail.log"; }} );
         return found
 
     def ask(self, client, to, port=25):
-        """The reply to RCPT, or to MAIL where that is refused."""
+        """The reply to RCPT, or to what was refused before."""
         with smtplib.SMTP(timeout=120) as smtp:
             smtp.source_address = (client, 0)
-            smtp.connect(self.site.address4, port)
-            smtp.ehlo("client.test")
-            code, text = smtp.mail("someone@ours.test")
+            code, text = smtp.connect(self.site.address4, port)
+            if code == 220:
+                smtp.ehlo("client.test")
+                code, text = smtp.mail("someone@ours.test")
             if code == 250:
                 code, text = smtp.rcpt(to)
             return code, text.decode()
@@ -269,9 +270,12 @@ def test_paths(server):
         if found:
             named[int(found[1]) - 2500] = f["id"]
             assert f["fix"]
-    got = {n: server.ask(STRANGER, "a@ours.test", 2500 + n)[0]
+    # Later releases of Postfix 3.10 greet with 421 when a milter isn't there.
+    got = {n: server.ask(STRANGER, "a@ours.test", 2500 + n)[0] // 10
            for n in range(len(PATHS))}
-    assert got == {n: 250 if reached else 451
+    gone = got[1]
+    assert gone in (42, 45)
+    assert got == {n: 25 if reached else gone
                    for n, (_, _, reached) in enumerate(PATHS)}
     assert named == {
         1: "postfix-chroot-socket", 5: "postfix-socket-missing",
@@ -279,7 +283,7 @@ def test_paths(server):
         13: "postfix-socket-denied"}
     # nobody but root may connect any more
     (queue / "popgate/milter.sock").chmod(0o600)
-    assert server.ask(STRANGER, "a@ours.test", 2502)[0] == 451
+    assert server.ask(STRANGER, "a@ours.test", 2502)[0] // 10 == gone
     text = server.health(2)
     assert "Service 2502/inet may not connect to" in text
     assert "Service 2501/inet runs in the chroot" in text

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab.box import COLLECTOR, CTL, HARMFUL, MILTER, Box, login
-from lab.process import wait_for
+from lab.process import PATIENCE, wait_for
 
 OK, NONE, USAGE, DATAERR, NOINPUT, UNAVAILABLE = 0, 1, 64, 65, 66, 69
 TEMPFAIL, NOPERM = 75, 77
@@ -180,7 +180,7 @@ collector: {{ user = "root"; sources = ( {{ file = "{self.log}"; }} );
 
     def tried(self, args, prefix=()):
         process = self.spawn(args, prefix)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         assert not HARMFUL.search(out + err), (args, out, err)
         return process.returncode, out, err
 
@@ -325,7 +325,7 @@ def test_locked(copied):
         assert copied.tried(args)[0] == OK, name
     assert 'recent-login' in copied.tried(COMMANDS['check'][1])[1]
     for name, process in writers:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == TEMPFAIL and 'lock' in err, (name, err)
     db.execute('ROLLBACK')
     audit.execute('ROLLBACK')

@@ -124,6 +124,19 @@ def test_only_the_caller_is_ended(machine):
     child.communicate()
 
 
+def test_without_root(machine):
+    """Nor with sudo: nothing is asked of apt."""
+    pathlib.Path("/usr/bin/sudo").unlink(missing_ok=True)
+    shutil.copytree(machine.parent, "/run/tests")   # where nobody gets to it
+    CALLS.chmod(0o666)
+    child = deps("/run/tests/deps.sh", cwd="/", user=65534, group=65534,
+                 extra_groups=[])
+    said = child.communicate()[0]
+    assert child.returncode == 69
+    assert "takes root: be root, or install sudo" in said
+    assert "apt-get" not in CALLS.read_text()
+
+
 def test_a_policy_of_the_admin(machine):
     POLICY.write_text("#!/bin/sh\nexit 101\n")
     POLICY.chmod(0o755)

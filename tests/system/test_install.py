@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lab import namespace
-from lab.process import wait_for
+from lab.process import unprivileged, wait_for
 from lab.site import BUILD, TOP, NamespaceSite
 
 PROGRAMS = ("popgate-milter", "popgate-collector", "popgatectl")
@@ -96,6 +96,29 @@ def test_full_disk(whole, disk, path):
     code, said = install(root)
     assert code == 0 and "kept" not in said, said
     assert tree(root) == whole
+
+
+def test_read_only(whole, disk):
+    """A /usr that can't be written to."""
+    root, _ = disk
+    usr = root / "usr"
+    usr.mkdir()
+    namespace.mount("tmpfs", usr, "tmpfs", 0, "mode=0755")
+    namespace.run("mount", "-o", "remount,ro", usr)
+    code, said = install(root)
+    assert code != 0 and "Read-only file system" in said
+    assert not [path for path in root.rglob("*") if path.is_file()]
+    namespace.run("mount", "-o", "remount,rw", usr)
+    code, said = install(root)
+    assert code == 0, said
+    assert tree(root) == whole
+
+
+def test_without_root(tmp_path):
+    child = make(tmp_path / "etc", **unprivileged("/usr/bin/make"))
+    said = child.communicate()[0]
+    assert child.returncode != 0 and "Permission denied" in said
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number, there", [

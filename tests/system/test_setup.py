@@ -6,11 +6,13 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 
 from lab.box import EX_CONFIG, EX_UNAVAILABLE, login
 from lab.process import wait_for
 from lab.site import BUILD
+from lab.tls import certificate
 from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
 
 STRANGER, CLIENT = "203.0.113.9", "203.0.113.20"
@@ -174,6 +176,30 @@ def run_systemd(script):
     systemctl.unlink(missing_ok=True)
     systemctl.write_text(script)
     systemctl.chmod(0o755)
+
+
+def test_refused_before_popgate(ready):
+    """A submission service that wants TLS first isn't taken for popgate's
+    refusal, whatever popgate has refused meanwhile."""
+    cert = certificate(ready.site)
+    with open(ready.etc / "main.cf", "a") as main:
+        main.write(f"smtpd_tls_chain_files = {cert}\n")
+    with open(ready.etc / "master.cf", "a") as master:
+        master.write("submission inet n - n - - smtpd\n"
+                     "  -o smtpd_tls_security_level=encrypt\n")
+    ready.before = tree("/etc/postfix", "/etc/popgate")
+    ready.start().wait(587)
+    skip = "--answer", "trial=skip"
+    ready.setup("--apply", *skip)
+    assert relay(ready, STRANGER).code == 550
+    ready.setup("--undo")
+    with sqlite3.connect("/var/lib/popgate/audit.db") as db:
+        assert db.execute(
+            "UPDATE channel_decision SET last_at = at + 3600000 "
+            "WHERE client = '198.18.255.2'").rowcount
+    done = ready.setup("--apply", *skip).stdout
+    assert "relays at smtp/inet: 250" in done
+    assert "login at submission/inet: 530" in done
 
 
 class TestSystemd:

@@ -395,8 +395,9 @@ match(struct span s, struct span program, struct grammar_match *m)
 
 static const char *const programs[] = { "dovecot", "imap-login", "pop3-login",
 	NULL };
-static const char *const processes[] = { "log", "dovecot", "imap-login",
-	"pop3-login", NULL };
+/* dovecot starts as doveconf, which warns of the configuration in its name. */
+static const char *const processes[] = { "log", "dovecot", "doveconf",
+	"imap-login", "pop3-login", NULL };
 
 const struct grammar grammar_dovecot = {
 	.name = "dovecot",

@@ -50,6 +50,48 @@ def private_mounts():
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
 
 
+def first_process(*command):
+    """The init of a new process table, whose /proc we see from now on.  With the
+    end of its input, which only we hold open, it is to end the table."""
+    # An ignored SIGCHLD survives exec: init's orphans vanish when they end.
+    init = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in
+                            (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP)])
+    run("mount", "-t", "proc", "proc", "/proc")
+    return init
+
+
+def reap(init):
+    """Wait for the end of its process table, which needs that none of our
+    children in there is a zombie."""
+    def init_has_ended():
+        left = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if left is not None and left.si_pid != init.pid:
+            os.waitpid(left.si_pid, 0)
+        return left is not None and left.si_pid == init.pid
+    process.wait_for(init_has_ended, "the end of the process table")
+    init.wait()
+
+
+def own_processes(directory):
+    """A process table of our own for what we start from now on; its init is
+    returned.  When we are killed, init ends all in it and removes the directory.
+    None in a container that may not have such a table."""
+    before = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    try:
+        private_mounts()
+        check(libc.unshare(CLONE_NEWPID), "a process table")
+        return first_process("/bin/sh", "-c",
+                             'read -r _; kill -KILL -1; rm -rf "$1"', "init",
+                             directory)
+    except (OSError, subprocess.CalledProcessError):
+        check(libc.setns(before, CLONE_NEWPID), "the process table of before")
+        return None
+    finally:
+        os.close(before)
+
+
 class Namespace:
     def __init__(self, hostname):
         self.hostname = hostname
@@ -68,12 +110,7 @@ class Namespace:
                            CLONE_NEWIPC | CLONE_NEWPID), "unshare")
         mount("none", "/", flags=MS_REC | MS_PRIVATE)
         socket.sethostname(self.hostname)
-        # An ignored SIGCHLD survives exec: init's orphans vanish when they end.
-        self.init = subprocess.Popen(
-            ["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: (signal.signal(signal.SIGCHLD, signal.SIG_IGN),
-                                signal.signal(signal.SIGINT, signal.SIG_IGN)))
-        run("mount", "-t", "proc", "proc", "/proc")     # of the new table
+        self.init = first_process("/bin/cat")
         run("ip", "link", "set", "lo", "up")
 
     def leave(self):
@@ -81,8 +118,7 @@ class Namespace:
             self.init.kill()            # ends the whole process table
             while process.started:      # it is gone when all are waited for
                 process.started.pop().child.wait()
-            self.reap()
-            self.init.wait()
+            reap(self.init)
             self.init.stdin.close()
             self.init = None
         for kind in KINDS:
@@ -95,17 +131,6 @@ class Namespace:
         os.chroot(".")
         os.close(self.root)
         os.chdir(self.cwd)
-
-    def reap(self):
-        """Wait for whoever else a test has left in this process table: it
-        ends only when none of its processes is a zombie, and with it init."""
-        def init_has_ended():
-            left = os.waitid(os.P_ALL, 0,
-                             os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if left is not None and left.si_pid != self.init.pid:
-                os.waitpid(left.si_pid, 0)
-            return left is not None and left.si_pid == self.init.pid
-        process.wait_for(init_has_ended, "the end of the process table")
 
     def address(self, text):
         """One of this machine's own addresses."""

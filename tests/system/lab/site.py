@@ -3,7 +3,8 @@
 
 NamespaceSite is for tests: standard ports, documentation addresses
 (RFC 5737, RFC 3849), all in a namespace.  LoopbackSite is for the demo:
-unprivileged ports on 127.0.0.0/8 and a private directory, no namespace.
+unprivileged ports on 127.0.0.0/8, a private directory and processes that end
+with it.
 """
 import os
 import pathlib
@@ -182,6 +183,7 @@ class LoopbackSite(Site):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}.",
                                                   dir="/run"))
         self.root.chmod(0o755)
+        self.init = namespace.own_processes(self.root)
         self.make("log", "etc", "s")
         self.sockets = self.root / "s"
         self.log = self.root / "log"
@@ -190,7 +192,14 @@ class LoopbackSite(Site):
         self.smtp, self.pop3, self.imap = free_addresses(self.address4, 3)
         self.world, self.inner = free_addresses("127.0.0.25", 2)
 
+    def end(self):
+        """Whatever is still running ends; the files stay."""
+        if self.init:
+            self.init.kill()
+            namespace.reap(self.init)
+
     def close(self):
+        self.end()
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -1989,6 +1989,10 @@ origin_decides_who_may_speak(void **state)
 	struct parser *parser = new_parser(&options);
 	const struct parse_origin root = { 0, "log", "/usr/lib/dovecot/log",
 		"dovecot.service" };
+	const struct parse_origin start = { 0, "doveconf", "/usr/bin/doveconf",
+		"dovecot.service" };
+	const struct parse_origin doveconf = { 1000, "doveconf",
+		"/usr/bin/doveconf", "session-3.scope" };
 	const struct parse_origin user = { 1000, "logger", "/usr/bin/logger",
 		"session-3.scope" };
 	const struct parse_origin nobody = { 65534, "perdition.imap4",
@@ -1997,6 +2001,8 @@ origin_decides_who_may_speak(void **state)
 
 	(void)state;
 	assert_true(parser_may_speak(parser, "dovecot", &root));
+	assert_true(parser_may_speak(parser, "dovecot", &start));
+	assert_false(parser_may_speak(parser, "dovecot", &doveconf));
 	assert_false(parser_may_speak(parser, "dovecot", &user));
 	assert_false(parser_may_speak(parser, "dovecot", &nobody));
 	assert_true(parser_may_speak(parser, "dovecot", &unknown));
