@@ -19,9 +19,9 @@
 struct err;
 struct histogram;
 
-/* What the login table said of the client of a session, for as long as the
- * table and the second stay the same: a message may have many recipients.
- * Zero it when the session begins and when the AUTH user may have changed. */
+/* The login table's answer about the client of a session, for as long as the
+ * table and the second stay the same: a message may have many recipients. Zero
+ * it when the session begins and when the AUTH user may have changed. */
 struct gate_memo {
 	bool known;
 	unsigned generation; /* of the table's file */
@@ -68,8 +68,8 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
 bool gate_knows(const struct gate_config *gc, const struct gate_request *req,
     enum reason *reason_r);
 
-/* What would gate_decide() say now? Counts and records nothing: for an admin's
- * question.
+/* Ask what gate_decide() would say now. Counts and records nothing: for an
+ * admin's question.
  *   req  q.recipient NULL: one that isn't ours */
 void gate_would(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer);

@@ -202,7 +202,7 @@ journal_fd(const void *impl)
 
 /* --- one entry --- */
 
-/* Which field is this? FIELDS: none that we need. */
+/* The field's number; FIELDS: none that we need. */
 static enum field
 field_of(const char *data, size_t len, const char **value_r, size_t *len_r)
 {

@@ -56,7 +56,7 @@ void source_mark(struct source *s, struct mark *mark);
  * fingerprint is thousands of bytes of text. */
 void source_place(struct source *s, struct mark *mark);
 
-/* What a kind of source does, for source_*.c. */
+/* The functions of a kind of source, for source_*.c. */
 struct source_ops {
 	int (*open)(const struct config_source *cfg,
 	    const struct source_options *options, void **impl_r,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a message with very many recipients hands over in batches. */
+/* A message with very many recipients hands its rows over in batches: the sum
+ * of them. */
 #include "common/base/clock.h"
 #include "common/db/audit.h"
 

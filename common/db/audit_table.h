@@ -39,8 +39,8 @@ struct audit_table {
 	/* The newest of them, and the newest that isn't known to be in this
 	 * file: it was opened anew, or a transaction failed. */
 	uint64_t newest_number, unknown_number;
-	/* What is still to be paired of earlier versions' rows; up to 0: none.
-	 */
+	/* Rows of earlier versions that are still to be paired; up_to 0:
+	 * none. */
 	struct {
 		int64_t from, up_to;
 		struct audit_pairs *pairs; /* owned */

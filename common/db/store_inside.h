@@ -45,7 +45,7 @@ int store_prepare_lookup(struct store *st, struct err *err);
 	"client, user, service, server, first_at, last_at, " \
 	"expires_at, count"
 
-/* What store_row_columns() reads. */
+/* The columns that store_row_columns() reads. */
 #define STORE_CONNECTED(column)                                    \
 	"(SELECT s." column " FROM session AS s WHERE s.client = " \
 	"login.client AND s.user = login.user ORDER BY s.until_at LIMIT 1)"

@@ -101,8 +101,8 @@ int store_word_untell(struct store *st, struct err *err);
 /* Forget words that ended before cutoff. 0, or -1 with err. */
 int store_word_prune(struct store *st, int64_t cutoff, struct err *err);
 
-/* What an admin said before words were kept: entries, deletions and denials
- * without a word get one. 0, or -1 with err. */
+/* Make words of what an admin said before words were kept: entries, deletions
+ * and denials without a word get one. 0, or -1 with err. */
 int store_word_gather(struct store *st, struct err *err);
 
 /* An admin of this machine says it now. word->at is set later than all that

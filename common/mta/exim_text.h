@@ -48,7 +48,7 @@ void exim_text_release(struct exim_text *t);
 /* Take the blanks off both ends, in place. */
 char *exim_text_trim(char *text);
 
-/* What stands behind word and blanks at the beginning of line; NULL when line
+/* The text after word and blanks at the beginning of line; NULL when line
  * begins with another word. */
 const char *exim_text_after(const char *line, const char *word);
 

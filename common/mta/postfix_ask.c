@@ -136,7 +136,7 @@ bucket(struct postfix_ask *a, const char *key)
 	return a->known[siphash(a->hash_key, key, strlen(key)) & (BUCKETS - 1)];
 }
 
-/* What is known of key and still good, or NULL. mtx is held. */
+/* The answer about key that is known and still good, or NULL. mtx is held. */
 static const struct known *
 recall(struct postfix_ask *a, const char *key, int64_t now_ms)
 {
@@ -336,8 +336,8 @@ enqueue(struct postfix_ask *a, const char *key)
 	return true;
 }
 
-/* Who waits asks himself, if nobody else does. mtx is held. false: too late, or
- * no thread can be had. */
+/* A thread that waits for an answer asks itself, if no other does. mtx is held.
+ * false: too late, or no thread can be had. */
 static bool
 see_to_it(struct postfix_ask *a, const struct timespec *until)
 {

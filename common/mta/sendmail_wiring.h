@@ -80,9 +80,9 @@ struct sendmail_plan {
 	size_t n_notes;
 };
 
-/* What must be edited. A configuration that is wired gives no edits.
- * Returns 0, or -1 when it can't be wired; err says why, with file and line.
- * The plan is to be released in either case. */
+/* Plan the edits that wire popgate in. A configuration that is wired gives no
+ * edits. Returns 0, or -1 when it can't be wired; err says why, with file and
+ * line. The plan is to be released in either case. */
 int sendmail_wiring_plan(const struct sendmail_source *src,
     const struct sendmail_sockets *sockets, struct sendmail_plan *plan,
     struct err *err);
@@ -98,8 +98,8 @@ char *sendmail_plan_apply(
  * Returns 1, 0, or -1 when memory is short. */
 int sendmail_cf_same(const char *a, const char *b, unsigned *line_r);
 
-/* What of popgate's wiring a sendmail.cf lacks, in plain words, one a line in
- * buf; empty: it is whole. Returns how many things are missing, or -1 when
+/* The parts of popgate's wiring that a sendmail.cf lacks, in plain words, one a
+ * line in buf; empty: it is whole. Returns how many are missing, or -1 when
  * memory is short. */
 int sendmail_wiring_missing(const char *cf,
     const struct sendmail_sockets *sockets, char *buf, size_t size);

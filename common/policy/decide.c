@@ -89,8 +89,9 @@ ask_record_and_limits(struct deciding *d)
 	struct decide_answer *a = d->answer;
 
 	assert(a->decision.verdict == VERDICT_ACCEPT);
-	/* What can't be recorded isn't relayed; better said now than at DATA,
-	 * where it would hold up our own recipients of the same message. */
+	/* A recipient that can't be recorded isn't relayed; better said now
+	 * than at DATA, where it would hold up our own recipients of the same
+	 * message. */
 	if (!d->ops->recordable(d->arg)) {
 		a->decision.verdict = VERDICT_TEMPFAIL;
 		a->decision.reason = REASON_AUDIT_UNAVAILABLE;

@@ -574,7 +574,7 @@ limiter_usage(
 	}
 }
 
-/* Which limit of recipients or messages has nothing left; -1: none. */
+/* The limit of recipients or messages that has nothing left; -1: none. */
 static int
 full(const struct limit_rate rate[LIMITS], enum kind kind,
     const int64_t used[METRICS])

@@ -285,7 +285,7 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-/* What the limits call it: of an IPv6 address the network. */
+/* The subject as the limits count it: of an IPv6 address the network. */
 static const char *
 breach_subject(const struct ctl *ctl, const struct subject *s, char *buf)
 {

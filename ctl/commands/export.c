@@ -27,7 +27,7 @@ static const struct ctl_option options[] = {
 	{ 0 },
 };
 
-/* What isn't a map for another program: every row that counts. */
+/* Formats that are no map for another program: every row that counts. */
 enum { JSON = MAP_FORMATS, CSV };
 
 struct export

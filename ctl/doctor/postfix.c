@@ -300,8 +300,8 @@ check_all(struct postfix_exam *x)
 
 /* --- what Postfix itself says --- */
 
-/* What was read as an open relay is a finding no more: the copy has answered,
- * and what it showed is told with the dialogue. */
+/* Withdraw the findings of an open relay that came from reading: the copy has
+ * answered, and what it showed is told with the dialogue. */
 static void
 withdraw(struct doctor *d, size_t from, size_t to, bool holes)
 {

@@ -14,7 +14,7 @@
 #include "ctl/doctor/postfix_socket.h"
 #include "ctl/doctor/postfix_walk.h"
 
-/* What one smtpd service does about popgate. */
+/* One smtpd service, and what it does about popgate. */
 struct service {
 	const struct postfix_service *s;
 	bool local; /* for this machine, or for a filter's mail */

@@ -95,7 +95,7 @@ add_grants(const struct postfix_list *l, const struct postfix_list *other,
 	}
 }
 
-/* Whatever the verdict: report the parts that can't be judged. */
+/* Report the parts that can't be judged, whatever the verdict. */
 static void
 add_notes(const struct postfix_list *l)
 {

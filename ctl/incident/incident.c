@@ -16,7 +16,7 @@ enum {
 	USAGE_BITS = 14
 };
 
-/* What one user sent by one right, from all clients. */
+/* One user's messages by one right, from all clients. */
 struct usage {
 	uint64_t key; /* 0: free */
 	int64_t recipients, before;
@@ -469,7 +469,7 @@ count(struct incident *in, struct message *m, const struct mtalog *line,
 	add_sender(g, m);
 }
 
-/* What left in the days before is only counted, for comparison. */
+/* Messages of the days before are only counted, for comparison. */
 static void
 count_before(struct incident *in, struct message *m, const struct mtalog *line,
     int64_t at)

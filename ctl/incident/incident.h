@@ -48,7 +48,7 @@ enum right {
 const char *right_name(enum right right); /* "by-no-right", for programs */
 const char *right_words(enum right right); /* for people */
 
-/* What somebody else knows. user_r: what to call it, or left alone. */
+/* Knowledge from elsewhere. user_r: the name for that user, or left alone. */
 struct incident_facts {
 	void *arg;
 	/* is this recipient in a domain of ours? */

@@ -6,7 +6,7 @@
 
 enum { DEPTH = 8 }; /* of restrictions in restrictions */
 
-/* What stands behind "postfix/smtpd[1]: "; NULL: it isn't smtpd's line. */
+/* The message after "postfix/smtpd[1]: "; NULL: it isn't smtpd's line. */
 static const char *
 message_of(const char *line)
 {

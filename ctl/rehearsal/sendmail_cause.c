@@ -148,7 +148,7 @@ stock(const char *set)
 	return 0;
 }
 
-/* What a rule makes of what it matches. */
+/* The right side of a rule: what it makes of a match. */
 static const char *
 right_side(const struct sendmail_line *l)
 {

@@ -74,7 +74,8 @@ sendmail_seeds_sample_rule(const char *lhs, char *buf, size_t size)
 	return n > 2 && strpbrk(buf, "%!:;,\"()") == NULL;
 }
 
-/* What one of a bracket expression is: its first. Returns where it ends. */
+/* Take the first character that a bracket expression matches. Returns where the
+ * expression ends. */
 static const char *
 bracket(const char *c, char *one)
 {

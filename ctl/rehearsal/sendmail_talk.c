@@ -30,7 +30,7 @@ put_domain(FILE *to, const char *address)
 	    at == NULL ? "" : at + 1);
 }
 
-/* What Sendmail would have set when it gets to RCPT. */
+/* Set the macros as Sendmail would have set them when it gets to RCPT. */
 static void
 put_client(
     FILE *to, const struct sendmail_talk *t, const struct sendmail_client *c)

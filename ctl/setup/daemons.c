@@ -252,7 +252,7 @@ look_at_units(struct setup *s)
 		    s->ctl->config_path, CONFIG_DEFAULT_PATH);
 }
 
-/* What a plan says of the next boot. */
+/* The plan's words about the next boot. */
 static const char *
 at_boot(int i)
 {

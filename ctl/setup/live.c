@@ -177,8 +177,8 @@ ask_once(const struct probe_net *net, struct live_service *v, const char *own)
 	return asked;
 }
 
-/* Who hangs up at the first error, as Postfix does under stress, is asked about
- * the relay by itself. */
+/* A server that hangs up at the first error, as Postfix does under stress, is
+ * asked about the relay by itself. */
 static void
 ask(const struct probe_net *net, struct live_service *v, const char *own)
 {

@@ -203,7 +203,7 @@ out:
 	return ret;
 }
 
-/* What popgate made of the login. */
+/* Did popgate refuse the login? Counts from since_ms on. */
 struct word {
 	int64_t since_ms;
 	bool refused;

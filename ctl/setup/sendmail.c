@@ -158,7 +158,7 @@ take_class(struct setup *s, const struct sendmail_line *l)
 	free(copy);
 }
 
-/* What sendmail.cf says that setup has to know. */
+/* Take from sendmail.cf what setup has to know. */
 static void
 look_at_cf(struct setup *s, const char *path, const char *text)
 {

@@ -57,7 +57,7 @@ struct setup_file {
 	bool own; /* popgate.conf, by whatever name */
 };
 
-/* What only the admin can know. */
+/* A question that only the admin can answer. */
 struct setup_question {
 	const char *key;
 	const char *choices[3]; /* words, ended by NULL */

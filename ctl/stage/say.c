@@ -149,7 +149,7 @@ say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
 	return d.result;
 }
 
-/* What the log complains about behind the first len bytes; false: nothing. */
+/* The log's complaint after its first len bytes; false: none. */
 static bool
 complaint_since(struct stage *stage, size_t len, char *buf, size_t size)
 {

@@ -687,7 +687,7 @@ class Run:
                     b"mutant_reached")
 
     def reach(self):
-        """Which functions does each test reach, and how long does it take?"""
+        """Find the functions that each test reaches, and how long it takes."""
         self.takes, self.reached = {}, {}
         tests = self.b.unit
 

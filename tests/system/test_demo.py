@@ -27,7 +27,7 @@ def place():
 
 
 def users_of(path):
-    """Who works in there, or was started with a name of it."""
+    """The processes that work in there, or were started with a name of it."""
     found = []
     for proc in pathlib.Path("/proc").glob("[0-9]*"):
         try:

@@ -121,7 +121,7 @@ other_line(struct span s)
 					 : FATE_UNKNOWN_SHAPE;
 }
 
-/* What Plesk's wrapper says of the connection stands in front, without a line
+/* Plesk's wrapper puts its words on the connection in front, without a line
  * end. *from_r is empty where it doesn't. */
 static void
 take_connect(struct span *s, struct span *from_r)

@@ -289,7 +289,7 @@ add_own(struct run *r)
 		    at, put_off, r->result->put_off_reply);
 }
 
-/* What can't be said, said aloud. */
+/* Report the questions that can't be judged. */
 static bool
 add_unjudged(struct run *r)
 {

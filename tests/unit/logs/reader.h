@@ -215,7 +215,7 @@ save(void)
 	memcpy(saved, count, sizeof(saved));
 }
 
-/* What the reader had read since it saved is lost with it. */
+/* Lines that the reader had read since it saved are lost with it. */
 static void
 start_again(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a machine tells of its relays and denials, and what it makes of others':
- * once, whatever fails in between. */
+/* A machine's relays and denials as it tells them, and others' as it takes
+ * them: once, whatever fails in between. */
 #include "tests/unit/unit.h"
 
 #include <signal.h>
@@ -442,7 +442,7 @@ what_others_relay_is_missing_here(void **state)
 	assert_false(take("192.0.2.4", "", NULL, "fourth@example.org"));
 }
 
-/* What is older than the window counts no longer, whenever it comes. */
+/* Relays older than the window no longer count, whenever they come. */
 static void
 late_counts_count_at_their_time(void **state)
 {

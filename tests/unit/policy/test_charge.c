@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What is counted while it happens, and what is counted of it after a restart,
- * from the audit: the same. */
+/* Usage counted while it happens, and usage counted after a restart, from the
+ * audit: the same. */
 #include "tests/unit/unit.h"
 
 #include <stdbool.h>
@@ -276,8 +276,8 @@ lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
 		limiter_forget(l, number[i]);
 }
 
-/* What popgatectl asks: the usage of one client and its users, from the rows
- * that concern them, is that from all rows. */
+/* The usage of one client and its users from the rows that concern them, which
+ * popgatectl asks, is that from all rows. */
 static void
 same_of_one(struct limiter *all, struct audit_reader *r, int64_t now_ms)
 {

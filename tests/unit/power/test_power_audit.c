@@ -47,7 +47,7 @@ say_lift(void *arg)
 	n_lifts = *(unsigned *)arg;
 }
 
-/* What was written by a process that ended is on the disk before the next one
+/* All writes of a process that has ended are on the disk before the next one
  * does anything else. */
 static void
 say_synced(void *arg)
@@ -269,7 +269,7 @@ look(void)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* What outlived the process was only written. */
+/* Writes that outlived the process were not synced: the disk may lose them. */
 static void
 forget_written(void)
 {

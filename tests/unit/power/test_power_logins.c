@@ -31,7 +31,7 @@ static bool logs_cut;
  * count. */
 static bool cut_unseen;
 
-/* What an admin was answered last of a user or a client. */
+/* The admin's last answer about a user or a client. */
 static enum { UNKNOWN, IN, OUT } denied[WORDS], added[WORDS];
 
 static struct config *cfg_read;
