@@ -95,8 +95,9 @@ postfix_ask_new(const char *dir, const char *table)
 static void
 keys_release(struct keys *k)
 {
-	while (k->n > 0)
-		free(k->v[--k->n]);
+	for (size_t i = 0; i < k->n; i++)
+		free(k->v[i]);
+	k->n = 0;
 }
 
 /* Give a reference back; mtx is held, and let go. */

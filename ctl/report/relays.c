@@ -364,7 +364,7 @@ static void
 rank_parties(const struct relays *w, const struct count_names *names,
     rank_fn *rank, const bool *only, struct report_parties *to)
 {
-	const struct counted *best[REPORT_TOP];
+	const struct counted *best[REPORT_TOP] = { NULL };
 
 	for (size_t i = 0; i < names->n; i++)
 		if (rank(&names->v[i]) > 0 && (only == NULL || only[i])) {
