@@ -50,7 +50,7 @@ char *sendmail_make(const struct sendmail_loaded *loaded, struct err *err);
  * edits, which are not written yet: it works in a scratch directory. To be
  * freed; NULL with err. */
 char *sendmail_make_planned(const struct sendmail_loaded *loaded,
-    const struct sendmail_plan *plan, struct err *err);
+    const struct edit_plan *plan, struct err *err);
 
 /* The command of sendmail_make() for a shell, without what it is written to,
  * into buf.
