@@ -350,7 +350,7 @@ rehearse(struct postfix_exam *x, size_t from)
 {
 	struct finding_at at = { .file = x->pf.main_cf, .dir = x->pf.dir };
 	const struct postfix_service **v =
-	    calloc(x->pf.n_services + 1, sizeof(*v));
+	    calloc(x->pf.n_services + 1, sizeof(struct postfix_service *));
 	struct postfix_rehearsal_spec spec = { .pf = &x->pf,
 		.services = v,
 		.popgate = x->d->wired ? x->d->ctl->cfg : NULL,
