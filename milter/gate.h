@@ -39,9 +39,9 @@ struct gate_request {
 	/* of the message, zero at its begin; NULL: which message it is isn't
 	 * known */
 	struct limiter_message *message;
-	/* Of the milter: gate_decide() says in it what the permit channel has
-	 * recorded of the same recipient. Of the permit channel: gate_row() and
-	 * gate_pass() fill it. Not NULL. */
+	/* Never NULL. In the milter, gate_decide() says in it what the permit
+	 * channel has recorded of the same recipient. In the permit channel,
+	 * gate_row() and gate_pass() fill it. */
 	struct audit_pair *pair;
 	uint16_t port; /* the client's; 0: not known */
 	enum audit_channel channel;

@@ -380,8 +380,8 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		    pair.session, sizeof(pair.session), "%s", req->session);
 	gate_decide(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
-	/* It may be ours: the closed MTA knows, and refuses behind us if it
-	 * isn't. The milter has no such MTA behind it. */
+	/* The recipient may be ours: the closed MTA knows, and refuses after us
+	 * if it isn't. The milter has no such MTA after it. */
 	bool leave_it = a.facts.recipient_unknown && !permit_it;
 	struct audit_row *row = leave_it ? NULL : gate_row(gc, &ask, &a);
 	bool ok = row != NULL || !permit_it;

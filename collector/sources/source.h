@@ -52,7 +52,7 @@ void source_answer(struct source *s, const char *reason);
 /* Where reading stands behind the last line given to fn. */
 void source_mark(struct source *s, struct mark *mark);
 
-/* Of that only device, inode and position, which costs nothing: the
+/* Fill only device, inode and position of the mark, which costs nothing: the
  * fingerprint is thousands of bytes of text. */
 void source_place(struct source *s, struct mark *mark);
 

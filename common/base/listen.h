@@ -31,7 +31,8 @@ int listen_parse(const char *text, struct listen_spec *spec, struct err *err);
  * or "localhost"? */
 bool listen_is_local(const struct listen_spec *spec);
 
-/* As libmilter's smfi_setconn() wants it, into buf of at least 400. */
+/* Write spec as libmilter's smfi_setconn() wants it, into buf of at least
+ * 400. */
 void listen_for_libmilter(const struct listen_spec *spec, char *buf);
 
 /* Keep other programs that start now from the directory of a Unix socket,

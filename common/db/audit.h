@@ -36,8 +36,8 @@ struct audit_facts {
 	/* A number of the permit channel's row, so that the milter's can name
 	 * it: from 1 on, in the order in which they are submitted; 0: none. */
 	uint64_t number;
-	/* That of the permit channel's row of the same recipient, which this
-	 * one stands for from now on; 0: none. */
+	/* The number of the permit channel's row of the same recipient, which
+	 * this one stands for from now on; 0: none. */
 	uint64_t takes;
 };
 
@@ -97,8 +97,8 @@ audit_row_chain(struct audit_row *list, struct audit_row *row);
 /* Set the queue id on a whole chain, where it has none yet. */
 void audit_row_queue_id(struct audit_row *list, const char *queue_id);
 
-/* These were accepted, but the client gave the message up before its data:
- * they have the reply "aborted". */
+/* Mark accepted rows of a message that the client gave up before its data: they
+ * have the reply "aborted". */
 void audit_row_aborted(struct audit_row *list);
 
 /* Hand a chain over (also when it fails).
@@ -223,8 +223,8 @@ struct audit_record {
 	int64_t count; /* recipients that it stands for */
 	int64_t last_ms; /* of them; at_ms when it is one */
 	bool aborted; /* audit_row_aborted() */
-	/* Of audit_each_relayed() and audit_each_relayed_behind(): the permit
-	 * channel has accepted the same recipient in a row before. */
+	/* The permit channel has accepted the same recipient in a row before.
+	 * Set by audit_each_relayed() and audit_each_relayed_behind(). */
 	bool took;
 };
 

@@ -153,7 +153,7 @@ take_number(
 	return db_walked(t->db, t->take, rc, "decision", err);
 }
 
-/* Of the newest AUDIT_NUMBERS rows of the file. */
+/* Give up rows among the newest AUDIT_NUMBERS of the file. */
 static int
 give_up(struct audit_table *t, const struct audit_row *row, struct err *err)
 {

@@ -11,8 +11,8 @@
 #include "common/db/db.h"
 #include "common/db/db_file.h"
 
-/* So many recipients may be permitted between a message's RCPT and its DATA;
- * with more, a recipient may be counted twice. */
+/* The number of recipients that may be permitted between a message's RCPT and
+ * its DATA; with more, a recipient may be counted twice. */
 enum { AUDIT_NUMBERS = 1 << 18 };
 
 struct audit_table {
@@ -108,7 +108,7 @@ int audit_table_sync(struct audit_table *t, struct err *err);
 
 void audit_table_rollback(struct audit_table *t);
 
-/* Of audit_table_open() and audit_table_close(). */
+/* Parts of audit_table_open() and audit_table_close(). */
 int audit_table_old_open(struct audit_table *t, struct err *err);
 void audit_table_old_close(struct audit_table *t);
 

@@ -91,8 +91,8 @@ struct store_deletions {
 	struct store_deleted now; /* of the client that it stands at */
 };
 
-/* Those that may hold against logins of client and of clients behind it. Reset
- * the statement behind the walk. 0, or -1 with err. */
+/* Walk the deletions that may hold against logins of client and of clients
+ * behind it. Reset the statement after the walk. 0, or -1 with err. */
 int store_deletions_begin(struct store *st, const char *client,
     struct store_deletions *d, struct err *err);
 

@@ -9,8 +9,8 @@
 
 #include "common/base/strings.h"
 
-/* Of a line whose macros are replaced; Exim's own limit is of that order. What
- * is longer loses its end. */
+/* The longest line after its macros are replaced; Exim's own limit is of that
+ * order. A longer one loses its end. */
 enum { EXIM_LINE_MAX = 16384 };
 
 /* One file. Borrowed: it must outlive what was read from it. */

@@ -39,7 +39,8 @@ struct sendmail_source {
 	const char *closed_m4, *lists_m4; /* the files of etc/sendmail/ */
 };
 
-/* As Sendmail and libmilter write them: "unix:/path", "inet:8891@127.0.0.1" */
+/* Sockets as Sendmail and libmilter write them: "unix:/path",
+ * "inet:8891@127.0.0.1" */
 struct sendmail_sockets {
 	const char *milter, *socketmap;
 };

@@ -82,7 +82,7 @@ ask_breaches(struct deciding *d)
 		    by_login ? d->answer->login_users : NULL);
 }
 
-/* Of one that may relay otherwise. */
+/* Ask the last questions about a client that may relay otherwise. */
 static void
 ask_record_and_limits(struct deciding *d)
 {
@@ -113,9 +113,9 @@ doubt(struct decide_answer *a)
 	a->decision.reason = REASON_DOMAIN_UNKNOWN;
 }
 
-/* Of several users, all are named only where their logins let the client relay,
- * or where their own denial or limit held it back. Elsewhere any name would be
- * a guess. */
+/* Name all of several users only where their logins let the client relay, or
+ * where their own denial or limit held it back. Elsewhere any name would be a
+ * guess. */
 static void
 drop_bystanders(struct decide_answer *answer)
 {

@@ -32,9 +32,9 @@ struct login_session {
 	char user[LOGIN_USER_MAX];
 	/* The end may be logged, by another process, before the login. */
 	bool unordered;
-	/* Of a server of which some versions don't log every end: a login's
-	 * session counts if the server has shown lately that it logs all; an
-	 * end shows it. */
+	/* The server is one of which some versions don't log every end: a
+	 * login's session counts if the server has shown lately that it logs
+	 * all; an end shows it. */
 	bool proof;
 	int64_t at; /* Unix seconds, the line's own time */
 };

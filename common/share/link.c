@@ -233,8 +233,8 @@ ask(struct link *l, int type, struct err *err, const char *format, ...)
 
 #ifdef POPGATE_SHARE_TLS
 
-/* As hiredis has it: more than 0, 0 when there is nothing yet, or -1 with an
- * error of the context. */
+/* A result as hiredis has it: more than 0, 0 when there is nothing yet, or -1
+ * with an error of the context. */
 static ssize_t
 tls_result(redisContext *redis, ssize_t n)
 {

@@ -92,7 +92,7 @@ list_one(void *arg, const struct store_deny *d)
 	return true;
 }
 
-/* Those that popgate-milter denied by itself. */
+/* List a denial that popgate-milter made by itself. */
 static bool
 list_breach(void *arg, const struct audit_breach *b)
 {

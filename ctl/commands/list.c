@@ -31,7 +31,7 @@ enum {
 /* More than anybody reads, and found at once in a table of any size. */
 enum { LIMIT_DEFAULT = 1000 };
 
-/* Of the users that share an address, so many more than may. */
+/* Users that share an address are shown up to so many more than may. */
 enum { SHARING_SHOWN = 10000 };
 
 static const struct ctl_option options[] = {

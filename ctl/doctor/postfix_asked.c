@@ -194,7 +194,8 @@ postfix_check_asked(struct postfix_exam *x)
 	free(a.v);
 }
 
-/* Of the others those count that postmulti(1) starts. */
+/* Check an instance; of the others than the first those that postmulti(1)
+ * starts. */
 static void
 check_instance(struct doctor *d, const char *dir, bool first)
 {

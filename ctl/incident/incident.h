@@ -81,9 +81,10 @@ struct incident_group {
 	int64_t queued; /* that are still in the queue, as the log tells */
 	int64_t first_at, last_at;
 	struct distinct senders, domains;
-	/* Of the user, by this right from all clients; of all clients where
-	 * there is no user: recipients, those that are to be expected by the
-	 * days before, and addresses. Set by incident_result(). */
+	/* The user's figures, by this right from all clients; those of all
+	 * clients where there is no user: recipients, those that are to be
+	 * expected by the days before, and addresses. Set by
+	 * incident_result(). */
 	int64_t user_recipients, user_expected;
 	unsigned user_clients;
 	bool rise; /* far more than expected */

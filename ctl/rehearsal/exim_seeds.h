@@ -48,7 +48,7 @@ void exim_seeds_begin(struct exim_seeds *s);
 void exim_seeds_take_config(struct exim_seeds *s, const char *text);
 void exim_seeds_take_table(struct exim_seeds *s, const char *text);
 
-/* Then: forms of recipients, and strangers' addresses that aren't in trusted
+/* End with forms of recipients, and strangers' addresses that aren't in trusted
  * networks. Returns false when memory was short. */
 bool exim_seeds_end(struct exim_seeds *s);
 void exim_seeds_release(struct exim_seeds *s);

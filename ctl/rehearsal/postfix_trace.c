@@ -106,7 +106,7 @@ take_class(struct postfix_cause *all, const struct within *w, const char *text)
 		copy(all->class, at + 7, strcspn(at + 7, " \n"));
 }
 
-/* Of mynetworks: the one that is compared, and the last of them matches. */
+/* Take the network of mynetworks that is compared: the last of them matches. */
 static void
 take_network(struct within *w, const char *text)
 {

@@ -358,8 +358,8 @@ offer(
 	*n += *n < REPORT_TOP;
 }
 
-/* Those of names that rank above 0, and where only is given, for which it is
- * set. */
+/* Rank the names whose rank is above 0, and where only is given, for which it
+ * is set. */
 static void
 rank_parties(const struct relays *w, const struct count_names *names,
     rank_fn *rank, const bool *only, struct report_parties *to)
@@ -416,7 +416,7 @@ by_most(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Those with most first; the slots' refusals go along. */
+/* Sort reasons by their counts, most first; the slots' refusals go along. */
 static void
 sort_reasons(struct report *rep)
 {

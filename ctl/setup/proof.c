@@ -321,7 +321,7 @@ print_finding(const struct finding *f)
 	(void)printf(" (%s)\n", f->kind->id);
 }
 
-/* That nothing was rehearsed is said once, at the end. */
+/* The finding that nothing was rehearsed is said once, at the end. */
 static bool
 is_to_tell(const struct finding *f)
 {

@@ -195,8 +195,8 @@ has(const struct string_list *list, const char *word)
 	return false;
 }
 
-/* Those of mynetworks that popgate doesn't trust: loopback, and others. The
- * words are added to the lists. */
+/* Sort the networks of mynetworks that popgate doesn't trust: loopback, and
+ * others. The words are added to the lists. */
 static bool
 sort_networks(const struct text_edit *e, struct string_list *own,
     struct string_list *others)

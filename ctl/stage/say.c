@@ -201,7 +201,7 @@ say_names(struct backstage_request *r, const struct stage_mail *mail)
 	    (recipient == NULL || front_word(r, recipient + 1));
 }
 
-/* As stage_say().
+/* Say a mail once; the rest as stage_say().
  *   broken  set: the connection was closed, and no log says why */
 static int
 say_once(struct stage *stage, const struct addr *from, const char *service,

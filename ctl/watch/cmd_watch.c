@@ -20,7 +20,7 @@ enum { OPT_INTERVAL, OPT_ONCE };
 
 enum { INTERVAL_S = 2, INTERVAL_MAX_S = 3600, WHY_TIMEOUT_S = 20 };
 
-/* Of --once, where nobody's terminal says otherwise. */
+/* The size of --once, where no terminal says otherwise. */
 enum { ONCE_WIDTH = 132, ONCE_HEIGHT = 50 };
 
 static const struct ctl_option options[] = {

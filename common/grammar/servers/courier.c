@@ -139,8 +139,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span from;
 
-	/* It starts with the machine and with Courier, which says nothing of
-	 * that itself. */
+	/* authdaemond starts with the machine and with Courier, which says
+	 * nothing of that itself. */
 	if (SPAN_EQUALS(program, "authdaemond")) {
 		if (SPAN_STARTS(s, "modules=\""))
 			m->session_kind = SESSION_END_ALL;
