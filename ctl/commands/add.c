@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
 #include "ctl/times.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/why/daemon.h"
 #include "ctl/why/verdict.h"

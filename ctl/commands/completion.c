@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 
 /* The values of options that are a closed set. */
 static const char by_words[] = "client user sender recipient";

@@ -8,7 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/db/audit_pair.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/record.h"
 
 enum {

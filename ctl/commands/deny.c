@@ -5,8 +5,8 @@
 
 #include "common/base/err.h"
 #include "common/db/store_share.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"

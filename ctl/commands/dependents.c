@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/dependents.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"

@@ -9,8 +9,8 @@
 
 #include "common/base/err.h"
 #include "common/maps/bdb.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/flat_record.h"
 #include "ctl/times.h"
 

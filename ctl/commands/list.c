@@ -7,8 +7,8 @@
 
 #include "common/base/err.h"
 #include "common/policy/facts.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
 #include "ctl/record.h"
 #include "ctl/text_table.h"

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/db/store_share.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/expire.h"
 #include "ctl/commands/words.h"

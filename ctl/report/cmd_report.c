@@ -11,7 +11,7 @@
 
 #include "common/base/err.h"
 #include "common/base/place.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/mail.h"
 #include "ctl/report/gather.h"
 #include "ctl/report/mail.h"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
 #include "ctl/stage/room.h"

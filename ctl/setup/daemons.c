@@ -18,7 +18,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/config/config.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
 

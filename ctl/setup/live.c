@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
-#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/probe_net.h"
 #include "ctl/smtp/smtp_talk.h"
 
 enum { TIMEOUT_MS = 20000, RETRY_MS = 3000 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/ctl.h"
 #include "ctl/status/status.h"
 #include "ctl/times.h"

@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/run.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/shell.h"
 #include "ctl/watch/gather.h"
 #include "ctl/watch/terminal.h"

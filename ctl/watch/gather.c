@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/json.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/times.h"
 #include "ctl/watch/limits.h"
 

@@ -13,7 +13,7 @@
 #include "common/config/config.h"
 #include "common/db/audit.h"
 #include "common/db/store.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "tests/unit/silent.h"
 #include "tests/unit/unit.h"

@@ -11,7 +11,7 @@
 #include "collector/state.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "tests/unit/power/power.h"
 
