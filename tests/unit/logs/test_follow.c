@@ -18,12 +18,7 @@ static char dir[64];
 static const char *
 in_dir(const char *name)
 {
-	static char path[4][200];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
-	return path[i];
+	return unit_path(dir, name);
 }
 
 static void

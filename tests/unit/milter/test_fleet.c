@@ -16,6 +16,7 @@
 #include "common/db/store_share.h"
 #include "milter/fleet.h"
 #include "milter/throttle.h"
+#include "tests/unit/silent.h"
 
 enum { CLIENT_MAX = 10, USER_MAX = 12, SENDERS_MAX = 3, DENY_S = 600 };
 
@@ -24,20 +25,6 @@ static struct config cfg;
 static struct audit *audit;
 static struct fleet *fleet;
 static uint64_t numbers;
-
-static void
-ignore_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-ignore_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
-}
 
 /* The process has ended, and another one begins. */
 static void
@@ -76,8 +63,8 @@ start(void **state)
 		.path = path,
 		.queue = 1000,
 		.keep_s = 86400,
-		.log_line = ignore_line,
-		.log_state = ignore_state,
+		.log_line = no_line,
+		.log_state = no_state,
 		.lifted = throttle_lifted,
 	};
 	if (audit_start(&opt, &audit, &err) == -1 ||
