@@ -35,7 +35,7 @@ static int
 note(struct planner *p, enum exim_note_kind kind,
     const struct exim_statement *s, const char *text)
 {
-	if (edit_plan_note(p->plan, kind, s->file->path, s->line, text))
+	if (edit_plan_note(p->plan, (int)kind, s->file->path, s->line, text))
 		return 0;
 	err_nomem(p->err, "the plan of Exim's wiring", 0);
 	return -1;

@@ -323,6 +323,7 @@ static void
 to_party(
     const struct relays *w, const struct counted *c, struct report_party *p)
 {
+	assert(c != NULL);
 	*p = (struct report_party){
 		.sums = c->sums,
 		.by_auth = c->by_auth,
@@ -344,13 +345,16 @@ offer(
 {
 	int i = *n;
 
-	while (i > 0 &&
-	    (rank(best[i - 1]) < rank(c) ||
-		(rank(best[i - 1]) == rank(c) &&
-		    strcmp(best[i - 1]->name, c->name) > 0))) {
+	for (; i > 0; i--) {
+		const struct counted *above = best[i - 1];
+
+		assert(above != NULL);
+		if (rank(above) > rank(c) ||
+		    (rank(above) == rank(c) &&
+			strcmp(above->name, c->name) <= 0))
+			break;
 		if (i < REPORT_TOP)
-			best[i] = best[i - 1];
-		i--;
+			best[i] = above;
 	}
 	if (i == REPORT_TOP)
 		return;
