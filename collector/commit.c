@@ -366,9 +366,9 @@ fail:
 	return -1;
 }
 
-/* What is written into a file that was deleted or replaced, nobody reads. A
+/* Rows written into a file that was deleted or replaced are never read. A
  * missing file may be about to come back from a backup, and a new one made
- * meanwhile would be in its way: so it is only made after a while. */
+ * meanwhile would be in its way: so a new one is only made after a while. */
 void
 commit_watch(struct collect *c)
 {

@@ -69,9 +69,9 @@ open_signals(struct err *err)
 	return fd;
 }
 
-/* What threads do beside the loop, each by a configuration of its own: the
- * files of collector.mirror, and what is shared with other machines. The table
- * is the one that we began with. */
+/* The threads beside the loop, each with a configuration of its own: one writes
+ * the files of collector.mirror, one shares with other machines. The table is
+ * the one that we began with. */
 static struct mirror *mirror;
 static struct share *share;
 static char *database;

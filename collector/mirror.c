@@ -280,7 +280,8 @@ is_due(const struct mirror *m, bool changed)
 	return changed;
 }
 
-/* Of this thread: waiting for the disk takes nothing away from others. */
+/* This thread's processor time: waiting for the disk takes nothing away from
+ * others. */
 static int64_t
 processor_ms(void)
 {

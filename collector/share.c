@@ -136,8 +136,9 @@ open_store(struct share *s, struct err *err)
 
 /* --- connecting --- */
 
-/* Whose data it is now: positions of another Redis mean nothing here. What has
- * been read already comes again, and counts once. */
+/* Positions of another Redis mean nothing here: read everything again when the
+ * server's data is not that of last time. An entry that was read already counts
+ * once. */
 static void
 meet_server(struct share *s)
 {

@@ -28,7 +28,8 @@ static struct {
 	struct growth logins;
 } status GUARDED_BY(mtx);
 
-/* What was told last, how long ago, and logins of the last minute. */
+/* The figures that the loop told last, how long ago, and the logins of the last
+ * minute. */
 static struct collect_figures
 told(int64_t *age_ms, uint64_t *per_minute)
 {

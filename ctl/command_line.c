@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/commands/commands.h"
-#include "ctl/commands/vsmtprelay.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 
 const struct command *const commands[] = {

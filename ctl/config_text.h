@@ -10,8 +10,8 @@
 /* "text", as libconfig reads it; bytes that could harm a terminal escaped. */
 void config_text_string(FILE *to, const char *text);
 
-/* What stands behind "key = ": a number, a string, [ ... ],
- * ( { ... } ) or { name = [ ... ]; }. */
+/* The value in "key = value": a number, a string, [ ... ], ( { ... } ) or {
+ * name = [ ... ]; }. */
 void config_text_value(FILE *to, const struct config_value *value);
 
 #endif

@@ -118,7 +118,7 @@ ctl_database_reason(const char *path, const char *what, enum store_mode mode,
 				     : EX_DATAERR;
 }
 
-/* What takes a second is watched by somebody, at a terminal. */
+/* At a terminal, somebody watches: say that it is still working. */
 static void
 tell_busy(void *arg, int64_t ms)
 {

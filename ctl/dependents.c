@@ -53,7 +53,7 @@ hashes_grow(struct hashes *h)
 	if (more.slot == NULL)
 		return false;
 	for (size_t i = 0; i < h->size; i++) {
-		size_t at = h->slot[i] & (more.size - 1);
+		size_t at = (size_t)h->slot[i] & (more.size - 1);
 
 		while (h->slot[i] != 0 && more.slot[at] != 0)
 			at = (at + 1) & (more.size - 1);
@@ -72,7 +72,7 @@ hashes_has(const struct hashes *h, uint64_t hash)
 	hash += hash == 0;
 	if (h->size == 0)
 		return false;
-	size_t at = hash & (h->size - 1);
+	size_t at = (size_t)hash & (h->size - 1);
 
 	while (h->slot[at] != 0 && h->slot[at] != hash)
 		at = (at + 1) & (h->size - 1);
@@ -88,7 +88,7 @@ hashes_add(struct hashes *h, uint64_t hash)
 		return 0;
 	if (!hashes_grow(h))
 		return -1;
-	size_t at = hash & (h->size - 1);
+	size_t at = (size_t)hash & (h->size - 1);
 
 	while (h->slot[at] != 0)
 		at = (at + 1) & (h->size - 1);
@@ -118,7 +118,7 @@ texts_grow(struct dependents_texts *t)
 	for (size_t i = 0; i < t->size; i++) {
 		if (t->slot[i] == NULL)
 			continue;
-		size_t at = hash_text(t->slot[i]) & (more.size - 1);
+		size_t at = (size_t)hash_text(t->slot[i]) & (more.size - 1);
 
 		while (more.slot[at] != NULL)
 			at = (at + 1) & (more.size - 1);
@@ -136,7 +136,7 @@ texts_keep(struct dependents_texts *t, const char *text)
 {
 	if (!texts_grow(t))
 		return NULL;
-	size_t at = hash_text(text) & (t->size - 1);
+	size_t at = (size_t)hash_text(text) & (t->size - 1);
 
 	while (t->slot[at] != NULL && strcmp(t->slot[at], text) != 0)
 		at = (at + 1) & (t->size - 1);
@@ -184,7 +184,8 @@ users_grow(struct gather *g)
 	g->places = g->places == 0 ? 256 : g->places * 2;
 	g->place = calloc(g->places, sizeof(*g->place));
 	for (size_t i = 0; g->place != NULL && i < d->users; i++) {
-		size_t at = hash_user(d->user[i].user) & (g->places - 1);
+		size_t at =
+		    (size_t)hash_user(d->user[i].user) & (g->places - 1);
 
 		while (g->place[at] != 0)
 			at = (at + 1) & (g->places - 1);
@@ -201,7 +202,7 @@ find_user(struct gather *g, const char *name)
 
 	if (!users_grow(g))
 		return NULL;
-	size_t at = hash_user(name) & (g->places - 1);
+	size_t at = (size_t)hash_user(name) & (g->places - 1);
 
 	for (; g->place[at] != 0; at = (at + 1) & (g->places - 1))
 		if (userlist_same(d->user[g->place[at] - 1].user, name))

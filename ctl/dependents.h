@@ -29,7 +29,7 @@ enum dependent_state {
 	DEPENDENT_STATES
 };
 
-/* What a user's mail program calls itself, and sends as. */
+/* A user's mail program: what it calls itself, and sends as. */
 struct dependent_device {
 	const char *helo, *sender; /* of struct dependents */
 	int64_t last_at; /* Unix seconds */

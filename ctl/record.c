@@ -19,7 +19,8 @@ record_user(const struct audit_record *rec)
 	    : NULL;
 }
 
-/* As typed, with or without brackets: always with here. NULL: not told. */
+/* Copy an address that was typed with or without brackets: always with here.
+ * NULL: not told. */
 static void
 bracketed(const char *address, char *buf, size_t size)
 {

@@ -37,8 +37,8 @@ struct accepted {
 	struct handoff_recipients relays;
 };
 
-/* What one SMTP connection has told us; lives behind smfi_setpriv(), used by
- * one thread at a time. */
+/* One SMTP connection, as the MTA has told us of it; lives behind
+ * smfi_setpriv(), used by one thread at a time. */
 struct session {
 	struct gate_config *gc; /* counted reference */
 	unsigned long steps; /* negotiated SMFIP_* */
@@ -334,7 +334,7 @@ on_helo(SMFICTX *ctx, char *helo)
 	return s->steps & SMFIP_NR_HELO ? SMFIS_NOREPLY : SMFIS_CONTINUE;
 }
 
-/* What the MTA says of the session's certificate, for this message. Only
+/* Take the MTA's word on the session's certificate, for this message. Only
  * Sendmail has {verify}; Postfix gives names of trusted chains only. */
 static void
 take_certificate(SMFICTX *ctx, struct session *s)

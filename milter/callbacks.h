@@ -10,8 +10,8 @@
 
 struct smfiDesc;
 
-/* What libmilter is to call, for serve_open(). Constant. libmilter calls from
- * many threads, of one session one at a time. */
+/* The functions that libmilter is to call, for serve_open(). Constant.
+ * libmilter calls from many threads, of one session one at a time. */
 const struct smfiDesc *callbacks(void);
 
 /* How many sessions may be open; more get a temporary failure. Any thread. */

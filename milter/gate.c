@@ -346,7 +346,7 @@ ask_has_room(void *arg, struct decide_answer *answer)
 	}
 
 static const struct decide_ops ops = OPS(ask_recordable, ask_within_limits);
-/* Of a question that no recipient hangs on. */
+/* A question that no recipient hangs on is asked with these. */
 static const struct decide_ops ops_of_knows = OPS(always, uncounted);
 static const struct decide_ops ops_of_would = OPS(ask_recordable, ask_has_room);
 

@@ -19,9 +19,9 @@
 struct err;
 struct histogram;
 
-/* What the login table said of the client of a session, for as long as the
- * table and the second stay the same: a message may have many recipients.
- * Zero it when the session begins and when the AUTH user may have changed. */
+/* The login table's answer about the client of a session, for as long as the
+ * table and the second stay the same: a message may have many recipients. Zero
+ * it when the session begins and when the AUTH user may have changed. */
 struct gate_memo {
 	bool known;
 	unsigned generation; /* of the table's file */
@@ -39,9 +39,9 @@ struct gate_request {
 	/* of the message, zero at its begin; NULL: which message it is isn't
 	 * known */
 	struct limiter_message *message;
-	/* Of the milter: gate_decide() says in it what the permit channel has
-	 * recorded of the same recipient. Of the permit channel: gate_row() and
-	 * gate_pass() fill it. Not NULL. */
+	/* Never NULL. In the milter, gate_decide() says in it what the permit
+	 * channel has recorded of the same recipient. In the permit channel,
+	 * gate_row() and gate_pass() fill it. */
 	struct audit_pair *pair;
 	uint16_t port; /* the client's; 0: not known */
 	enum audit_channel channel;
@@ -68,8 +68,8 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
 bool gate_knows(const struct gate_config *gc, const struct gate_request *req,
     enum reason *reason_r);
 
-/* What would gate_decide() say now? Counts and records nothing: for an admin's
- * question.
+/* Ask what gate_decide() would say now. Counts and records nothing: for an
+ * admin's question.
  *   req  q.recipient NULL: one that isn't ours */
 void gate_would(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer);

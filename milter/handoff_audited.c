@@ -10,7 +10,7 @@
 #include "common/base/siphash.h"
 #include "common/mta/address.h"
 
-/* As many messages as may be between their two DATA at once, and more. */
+/* Messages that may be between their two DATA at once, and more. */
 enum { SLOTS = 4096, QUEUE_ID_MAX = 64 };
 
 static struct {

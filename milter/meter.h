@@ -28,8 +28,7 @@ meter_decision(enum audit_channel channel, const struct decision *decision);
 /* The milter decided otherwise than the permit channel had. Any thread. */
 void meter_overruled(const struct decision *decision);
 
-/* So many relayed recipients were given up by the client before DATA. Any
- * thread. */
+/* Count relayed recipients that the client gave up before DATA. Any thread. */
 void meter_aborted(uint64_t recipients);
 
 /* An MTA has asked by this channel, if only by a connection. Any thread. */

@@ -132,8 +132,8 @@ message_so_far(const struct protocol_request *req)
 		.recipients = (uint32_t)n };
 }
 
-/* What the message that the MTA names has relayed so far. NULL where the
- * protocol doesn't name messages. */
+/* The count of recipients that the message which the MTA names has relayed so
+ * far. NULL where the protocol doesn't name messages. */
 static struct limiter_message *
 message_of(struct permit_peer *peer, const struct protocol_request *req)
 {
@@ -339,10 +339,10 @@ opinion(enum protocol_list list, const struct permit_cache_answer *a)
 						   : ANSWER_NONE;
 }
 
-/* What is known of the client of a decision that refuses nothing. A recipient
- * of our own gets no opinion: the MTA knows itself, and better, whether to
- * deliver here. But where a list asks that may refuse others than those who
- * relay, a client that may relay passes to our own recipients as well. */
+/* Learn about the client from a decision that refuses nothing. A recipient of
+ * our own gets no opinion: the MTA knows itself, and better, whether to deliver
+ * here. But where a list asks that may refuse others than those who relay, a
+ * client that may relay passes to our own recipients as well. */
 static struct permit_cache_answer
 learn(const struct gate_config *gc, const struct gate_request *ask,
     const struct protocol_request *req, const struct decide_answer *a)
@@ -380,8 +380,8 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 		    pair.session, sizeof(pair.session), "%s", req->session);
 	gate_decide(gc, &ask, &a);
 	bool permit_it = a.decision.verdict == VERDICT_ACCEPT && !a.local;
-	/* It may be ours: the closed MTA knows, and refuses behind us if it
-	 * isn't. The milter has no such MTA behind it. */
+	/* The recipient may be ours: the closed MTA knows, and refuses after us
+	 * if it isn't. The milter has no such MTA after it. */
 	bool leave_it = a.facts.recipient_unknown && !permit_it;
 	struct audit_row *row = leave_it ? NULL : gate_row(gc, &ask, &a);
 	bool ok = row != NULL || !permit_it;

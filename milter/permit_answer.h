@@ -20,7 +20,7 @@
 /* A reply waits for the disk at most this long, as a milter session does. */
 enum { PERMIT_HELD_MAX_MS = 8000 };
 
-/* What is remembered of a connection from one request to the next. */
+/* The memory of a connection from one request to the next. */
 struct permit_peer {
 	enum protocol_kind kind;
 	/* The socket's mode says that the peer is an MTA; on an inet socket any

@@ -7,7 +7,7 @@
 
 #include "common/base/siphash.h"
 
-/* As many as may be between two lists at a time; where there are more, a
+/* Recipients that may be between two lists at a time; where there are more, a
  * recipient is decided anew, and recorded a second time. */
 enum { BUCKETS = 128, WAYS = 4, TEXT_MAX = 700 };
 

@@ -16,7 +16,7 @@
  * for DNS or for another server. */
 enum { PERMIT_CACHE_MS = 60000 };
 
-/* What the other lists need to know of the decision. */
+/* The part of a decision that the other lists need to know. */
 struct permit_cache_answer {
 	bool known; /* the client may relay, or might if it were asked */
 	enum reason reason; /* known: why */

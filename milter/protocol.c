@@ -34,16 +34,39 @@ take_context(const char *context, struct protocol_request *req)
 		name, sizeof(name) - 1, (value) \
 	}
 
+struct attribute {
+	const char *name;
+	size_t len;
+	const char **value;
+};
+
+/* Take a value, unless its name is none of these. false: it was there before,
+ * which no request of Postfix's does, and nobody would know which one is
+ * true. */
+static bool
+take_attribute(const struct attribute *v, unsigned n, const char *name,
+    const char *value, unsigned *seen)
+{
+	size_t len = (size_t)(value - 1 - name);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (v[i].len != len || memcmp(v[i].name, name, len) != 0)
+			continue;
+		if (*seen & 1U << i)
+			return false;
+		*seen |= 1U << i;
+		*v[i].value = value;
+		return true;
+	}
+	return true;
+}
+
 static enum protocol_result
 parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
     const char **why)
 {
 	const char *context = "";
-	const struct {
-		const char *name;
-		size_t len;
-		const char **value;
-	} attributes[] = {
+	const struct attribute attributes[] = {
 		NAMED("client_address", &req->client),
 		NAMED("client_port", &req->client_port),
 		NAMED("client_name", &req->client_name),
@@ -91,24 +114,12 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 		*equals = *newline = '\0';
 		if (strcmp(line, "request") == 0)
 			request = equals + 1;
-		size_t n = (size_t)(equals - line);
-
-		for (unsigned i = 0; i < N; i++) {
-			if (attributes[i].len != n ||
-			    memcmp(attributes[i].name, line, n) != 0)
-				continue;
-			/* twice is no request of Postfix's, and we would not
-			 * know which one is true */
-			if (seen & 1U << i) {
-				*why =
-				    "policy request with an attribute given twice";
-				return PROTOCOL_BAD;
-			}
-			seen |= 1U << i;
-			*attributes[i].value = equals + 1;
-			req->has_sender |= strcmp(line, "sender") == 0;
-			req->has_recipient |= strcmp(line, "recipient") == 0;
+		if (!take_attribute(attributes, N, line, equals + 1, &seen)) {
+			*why = "policy request with an attribute given twice";
+			return PROTOCOL_BAD;
 		}
+		req->has_sender |= strcmp(line, "sender") == 0;
+		req->has_recipient |= strcmp(line, "recipient") == 0;
 		line = newline + 1;
 	}
 	if (strcmp(request, "smtpd_access_policy") != 0) {

@@ -41,7 +41,7 @@ END
 	chmod 755 $policy
 }
 
-# Who asks for a test server doesn't want it at the next boot either.
+# An admin who asks for a test server doesn't want it at the next boot either.
 disable_services() {
 	[ -d /run/systemd/system ] || return 0
 	for package in "$@"; do

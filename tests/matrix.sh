@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: ISC
 # matrix.sh - build programs and tests with every compiler that is here, at
 # each level of optimizing, with -flto, without sharing, and for i386. A warning
-# is an error. `make matrix` runs it; it says what it skipped. A build without
-# sharing, and an i386 build that links, also pass their unit tests. Words as arguments choose: sh tests/matrix.sh clang-19
+# is an error. `make matrix` runs it; it says what it skipped (docs/HACKING.md has
+# where to find those compilers). A build without sharing, and an i386 build that
+# links, also pass their unit tests. Words as arguments choose:
+#
+#   sh tests/matrix.sh clang-19 i386
 set -u
 cd "$(dirname "$0")/.."
 wanted=" $* "

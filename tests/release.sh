@@ -9,8 +9,9 @@
 # As root. `make test-release RELEASE=trixie` calls it. What is committed here
 # is cloned into it; the packages come from where this system's come from.
 # POPGATE_COMMANDS: others than the README's. POPGATE_INSTALL: packages that are
-# there before, such as courier-imap or exim4-daemon-light. POPGATE_BUSY=1: beside
-# a program that keeps every processor busy.
+# there before, such as courier-imap or exim4-daemon-light. POPGATE_ARCH: another
+# architecture that this processor runs, such as i386, in a directory of its own.
+# POPGATE_BUSY=1: beside a program that keeps every processor busy.
 set -eu
 cd "$(dirname "$0")/.."
 release=${1:?which release?}
@@ -37,6 +38,7 @@ if [ ! -e "$tree/etc/popgate-made" ]; then
 	    'Created-By: Packages' | grep -v security | head -n 1)
 	trap 'rm -rf "$tree"' EXIT
 	debootstrap --variant=minbase --include=ca-certificates,git,make \
+	    --arch="${POPGATE_ARCH:-$(dpkg --print-architecture)}" \
 	    "$release" "$tree" "$mirror"
 	trap - EXIT
 	: >"$tree/etc/popgate-made"

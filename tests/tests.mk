@@ -244,17 +244,27 @@ bench-share:
 FANALYZER := -fanalyzer -Wno-analyzer-malloc-leak \
 	    -Wno-analyzer-null-dereference -Wno-analyzer-file-leak
 
+# one file: make tidy/common/base/addr.c
+TIDY     := $(firstword $(shell command -v clang-tidy clang-tidy-14) clang-tidy)
+TIDIED   := $(addprefix tidy/,$(SOURCES))
+.PHONY: $(TIDIED)
+tidy: $(TIDIED)			## clang-tidy alone
+$(TIDIED): tidy/%: | $(BUILD)/obj/sql.c
+	$(call say,TIDY,$*)
+	$(Q)$(TIDY) --quiet --warnings-as-errors='*' $* -- -std=c17 $(OURS) \
+	    $(PKG_CFLAGS) 2>/dev/null
+
+# -k: all that is found is shown before it fails
 analyze: $(BUILD)/obj/sql.c	## clang, clang-tidy, cppcheck, -fanalyzer, mandoc
-	$(MAKE) check-build BUILD=build-clang CC=$(CLANG) \
-	    CFLAGS="-O2 -g -Werror=thread-safety"
-	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr \
+	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr -j $(JOBS) \
 	    --enable=warning,portability --suppress=missingIncludeSystem \
 	    --suppress=duplicateAssignExpression $(OURS) $(SOURCES)
-	$(firstword $(shell command -v clang-tidy clang-tidy-14) clang-tidy) \
-	    --quiet --warnings-as-errors='*' $(SOURCES) -- -std=c17 $(OURS) \
-	    2>/dev/null
-	$(MAKE) all BUILD=build-analyzer CFLAGS="-O2 -g $(FANALYZER)"
-	for m in $(MAN); do mandoc -T lint -W warning $$m || exit 1; done
+	$(MAKE) -k -j$(JOBS) -O check-build BUILD=build-clang CC=$(CLANG) \
+	    CFLAGS="-O2 -g -Werror=thread-safety"
+	$(MAKE) -k -j$(JOBS) -O all BUILD=build-analyzer \
+	    CFLAGS="-O2 -g $(FANALYZER)"
+	$(MAKE) -k -j$(JOBS) -O tidy
 
 FORMAT    = $(shell git ls-files '*.c' '*.h')
 format:				## settle the layout by clang-format

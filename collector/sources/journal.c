@@ -202,7 +202,7 @@ journal_fd(const void *impl)
 
 /* --- one entry --- */
 
-/* Which field is this? FIELDS: none that we need. */
+/* The field's number; FIELDS: none that we need. */
 static enum field
 field_of(const char *data, size_t len, const char **value_r, size_t *len_r)
 {
@@ -393,8 +393,8 @@ word_or_null(const struct journal *s, enum field f)
 	return s->word[f][0] == '\0' ? NULL : s->word[f];
 }
 
-/* Of which unit journald says that it dropped messages; NULL: it says something
- * else. The transport "driver" is journald's own. Source: the message
+/* The unit of which journald says that it dropped messages; NULL: it says
+ * something else. The transport "driver" is journald's own. Source: the message
  * "Suppressed N messages from UNIT" with N_DROPPED= of systemd-journald(8). */
 static const char *
 unit_of_dropped(const struct journal *s, const struct entry *e, char *unit)

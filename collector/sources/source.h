@@ -52,11 +52,11 @@ void source_answer(struct source *s, const char *reason);
 /* Where reading stands behind the last line given to fn. */
 void source_mark(struct source *s, struct mark *mark);
 
-/* Of that only device, inode and position, which costs nothing: the
+/* Fill only device, inode and position of the mark, which costs nothing: the
  * fingerprint is thousands of bytes of text. */
 void source_place(struct source *s, struct mark *mark);
 
-/* What a kind of source does, for source_*.c. */
+/* The functions of a kind of source, for source_*.c. */
 struct source_ops {
 	int (*open)(const struct config_source *cfg,
 	    const struct source_options *options, void **impl_r,

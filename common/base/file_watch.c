@@ -142,7 +142,8 @@ file_watch_files(struct file_watch *w, const struct string_list *const lists[],
 	return 0;
 }
 
-/* What the difference between read and now means; *i is where it is. */
+/* Say how the files differ between read and now; *i is the file that
+ * differs. */
 static enum file_watch_state
 judge(const struct file_watch *w, size_t *i)
 {

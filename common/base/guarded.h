@@ -28,14 +28,14 @@
 #define GUARDED_ATTRIBUTE(x)
 #endif
 
-/* Of a variable or field: only with the mutex held. */
+/* A variable or field with this is touched only with the mutex held. */
 #define GUARDED_BY(mutex) GUARDED_ATTRIBUTE(guarded_by(mutex))
-/* Of a function: the caller holds the mutex; or it is locked, or unlocked, on
- * return. */
+/* A function with this wants the mutex held by its caller, or locks it, or
+ * unlocks it. */
 #define REQUIRES(mutex) GUARDED_ATTRIBUTE(requires_capability(mutex))
 #define ACQUIRE(mutex) GUARDED_ATTRIBUTE(acquire_capability(mutex))
 #define RELEASE(mutex) GUARDED_ATTRIBUTE(release_capability(mutex))
-/* Of a function that clang can't follow; say why. */
+/* A function with this is one that clang can't follow; say why. */
 #define UNCHECKED GUARDED_ATTRIBUTE(no_thread_safety_analysis)
 
 struct GUARDED_ATTRIBUTE(capability("mutex")) mutex {

@@ -192,7 +192,8 @@ find(const char *text, const char *key)
 	return NULL;
 }
 
-/* What stands behind a backslash; moves *p to its last character. */
+/* The character that an escape means; moves *p, which is at the backslash, to
+ * the escape's last character. */
 static char
 unescape(const char **p)
 {

@@ -143,7 +143,7 @@ path_error(const char *path, const char *what, int error, struct err *err)
 static int
 connect_to(const struct listen_spec *spec, int flags)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *res = NULL;
 	struct sockaddr_un sun;
 	struct sockaddr *sa = (struct sockaddr *)&sun;
 	socklen_t len = sizeof(sun);
@@ -163,7 +163,7 @@ connect_to(const struct listen_spec *spec, int flags)
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	int rc = fd == -1 ? -1 : connect(fd, sa, len), error = errno;
 
-	if (!spec->is_unix)
+	if (res != NULL)
 		freeaddrinfo(res);
 	if (rc == 0 || (fd != -1 && error == EINPROGRESS))
 		return fd;

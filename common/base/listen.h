@@ -31,7 +31,8 @@ int listen_parse(const char *text, struct listen_spec *spec, struct err *err);
  * or "localhost"? */
 bool listen_is_local(const struct listen_spec *spec);
 
-/* As libmilter's smfi_setconn() wants it, into buf of at least 400. */
+/* Write spec as libmilter's smfi_setconn() wants it, into buf of at least
+ * 400. */
 void listen_for_libmilter(const struct listen_spec *spec, char *buf);
 
 /* Keep other programs that start now from the directory of a Unix socket,
@@ -58,8 +59,8 @@ int listen_connect(const struct listen_spec *spec);
  * The socket is non-blocking, and an inet one may not be connected yet. */
 int listen_poke(const struct listen_spec *spec);
 
-/* Who is at the other end of fd, for a log line: "pid 12, uid 101" of a Unix
- * socket, else "192.0.2.1 port 1025". text has LISTEN_PEER_MAX. Returns it. */
+/* The peer of fd, for a log line: "pid 12, uid 101" of a Unix socket, else
+ * "192.0.2.1 port 1025". text has LISTEN_PEER_MAX. Returns it. */
 const char *listen_peer(int fd, char *text);
 
 /* Bind and listen; mode is in force before anyone can connect.

@@ -46,8 +46,8 @@ route_error(struct err *err, int number)
 	return -1;
 }
 
-/* What stands behind a record of len bytes (the macros that do it mix signs,
- * and leave a negative length in the end). */
+/* The record after this one of len bytes (the macros that do it mix signs, and
+ * leave a negative length in the end). */
 static const void *
 next(const void *record, size_t len, size_t *left)
 {

@@ -19,7 +19,7 @@ struct zone {
  * on true. */
 bool zone_parse(const char *text, struct zone *zone_r);
 
-/* What zone_parse() reads, of a fixed zone; returns buf. */
+/* Write a fixed zone as zone_parse() reads it; returns buf. */
 const char *zone_format(const struct zone *zone, char buf[ZONE_TEXT_MAX]);
 
 /* A line that was written at written_at (Unix seconds) has a stamp that means

@@ -99,7 +99,8 @@ check_redis(const char *value)
 	return NULL;
 }
 
-/* It begins the names of all keys in Redis, and rules of its ACL name it. */
+/* The stream's name begins the names of all keys in Redis, and rules of its ACL
+ * name it. */
 static const char *
 check_stream(const char *value)
 {

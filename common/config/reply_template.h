@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-/* What stands for a value in a template: {client}, {ago}, {family}, {other}
- * (see common/policy/reply.h). */
+/* The words of a template that stand for a value: {client}, {ago}, {family},
+ * {other} (see common/policy/reply.h). */
 enum reply_word { W_CLIENT, W_AGO, W_FAMILY, W_OTHER, WORDS };
 
 #define REPLY_NO_LOGIN                                                   \
@@ -36,7 +36,7 @@ enum reply_word { W_CLIENT, W_AGO, W_FAMILY, W_OTHER, WORDS };
 #define REPLY_COLLECTOR_BEHIND \
 	"Logins are read with delay now, please try again in a few minutes"
 
-/* Which word text begins with, or WORDS; its length goes to *len_r. */
+/* The word that text begins with, or WORDS; its length goes to *len_r. */
 enum reply_word reply_word_at(const char *text, size_t *len_r);
 
 /* For the configuration: NULL when value is a good template, else what was

@@ -14,7 +14,8 @@
 /* One flat object; times are Unix seconds. popgate-milter(8) and
  * popgate-collector(8) list its members. */
 #define HEALTH_PATH "/health"
-/* What would popgate-milter answer? popgate-milter(8) lists the arguments. */
+/* The page that tells what popgate-milter would answer now; popgate-milter(8)
+ * lists the arguments. */
 #define WOULD_PATH "/would"
 
 struct http_request;

@@ -21,7 +21,8 @@ enum audit_channel { CHANNEL_MILTER, CHANNEL_POLICY, CHANNEL_SOCKETMAP };
 
 const char *audit_channel_name(enum audit_channel channel);
 
-/* What a row is made from; strings are copied, NULL means "" or none. */
+/* The facts that a row is made from; strings are copied, NULL means "" or
+ * none. */
 struct audit_facts {
 	int64_t at_ms;
 	const char *session, *queue_id, *client, *client_name, *helo;
@@ -35,8 +36,8 @@ struct audit_facts {
 	/* A number of the permit channel's row, so that the milter's can name
 	 * it: from 1 on, in the order in which they are submitted; 0: none. */
 	uint64_t number;
-	/* That of the permit channel's row of the same recipient, which this
-	 * one stands for from now on; 0: none. */
+	/* The number of the permit channel's row of the same recipient, which
+	 * this one stands for from now on; 0: none. */
 	uint64_t takes;
 };
 
@@ -96,8 +97,8 @@ audit_row_chain(struct audit_row *list, struct audit_row *row);
 /* Set the queue id on a whole chain, where it has none yet. */
 void audit_row_queue_id(struct audit_row *list, const char *queue_id);
 
-/* These were accepted, but the client gave the message up before its data:
- * they have the reply "aborted". */
+/* Mark accepted rows of a message that the client gave up before its data: they
+ * have the reply "aborted". */
 void audit_row_aborted(struct audit_row *list);
 
 /* Hand a chain over (also when it fails).
@@ -136,9 +137,9 @@ audit_state_range(struct audit *a, uint64_t first, uint64_t last);
  * they were lost or timeout_ms has passed. Ticket 0 gives false. */
 bool audit_wait(struct audit *a, uint64_t ticket, int timeout_ms);
 
-/* What one message has handed over so far. A message with very many recipients
- * hands its rows over in batches, each of which may be lost. Zero it when the
- * message begins. */
+/* The rows that one message has handed over so far. A message with very many
+ * recipients hands its rows over in batches, each of which may be lost. Zero it
+ * when the message begins. */
 struct audit_receipt {
 	uint64_t ticket; /* of the newest batch; 0: there was none */
 	bool lost; /* a batch was refused, or is known to be lost */
@@ -174,8 +175,8 @@ bool audit_healthy(struct audit *a);
 void audit_count_local(
     struct audit *a, enum audit_channel channel, enum reason reason);
 
-/* What the tables call those who are counted: a client; a user, by SMTP AUTH;
- * or a user by the logins that let clients relay ("login"), which others behind
+/* The tables' name for a kind of subject: a client; a user, by SMTP AUTH; or a
+ * user by the logins that let clients relay ("login"), which others behind
  * these clients may have used. */
 const char *audit_kind(bool is_user, bool by_login);
 
@@ -222,8 +223,8 @@ struct audit_record {
 	int64_t count; /* recipients that it stands for */
 	int64_t last_ms; /* of them; at_ms when it is one */
 	bool aborted; /* audit_row_aborted() */
-	/* Of audit_each_relayed() and audit_each_relayed_behind(): the permit
-	 * channel has accepted the same recipient in a row before. */
+	/* The permit channel has accepted the same recipient in a row before.
+	 * Set by audit_each_relayed() and audit_each_relayed_behind(). */
 	bool took;
 };
 
@@ -259,7 +260,7 @@ int audit_each(struct audit_reader *r, const struct audit_filter *filter,
  * err. */
 int64_t audit_version(struct audit_reader *r, struct err *err);
 
-/* What changes in rows that are there, from first_id to last_id: how many
+/* Tell how rows that are there have changed, from first_id to last_id: how many
  * recipients each stands for, and when the last of them was (Unix ms). 0, or -1
  * with err. */
 int audit_each_count(struct audit_reader *r, int64_t first_id, int64_t last_id,
@@ -306,8 +307,8 @@ int audit_each_breach(struct audit_reader *r, int64_t since_ms, bool is_user,
     bool (*fn)(void *arg, const struct audit_breach *breach), void *arg,
     struct err *err);
 
-/* Who is denied for a breach at now (Unix seconds), and was not let in
- * again: the newest breach of each subject. */
+/* Each subject that is denied for a breach at now (Unix seconds) and was not
+ * let in again: its newest breach. */
 int audit_each_denial(struct audit_reader *r, int64_t now,
     bool (*fn)(void *arg, const struct audit_breach *breach), void *arg,
     struct err *err);
@@ -323,8 +324,8 @@ int audit_each_lift(struct audit_reader *r, int64_t since_ms,
     bool (*fn)(void *arg, const struct audit_lift *lift), void *arg,
     struct err *err);
 
-/* Who is denied for a breach, or was let in again, as other machines are told:
- * of two the later holds, of the same second the one that ends later. */
+/* A denial for a breach, or its end, as other machines are told: of two the
+ * later holds, of the same second the one that ends later. */
 struct audit_denial {
 	bool is_user, by_login;
 	const char *subject; /* a user in lower case */
@@ -411,7 +412,7 @@ struct audit_string {
 	size_t len;
 };
 
-/* What is counted of one row of the view decision. */
+/* The columns of the view decision that are counted, of one row. */
 struct audit_brief {
 	int64_t at_ms, last_ms; /* of its first recipient, and of its last */
 	int64_t count; /* recipients that it stands for */

@@ -78,8 +78,9 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	return end(r->db, stmt, rc, "decisions", err);
 }
 
-/* What counts against a limit, and of it what decision_of_odd_users holds: a
- * query uses that index when it has these very terms. */
+/* The rows that count against a limit, and those of them that
+ * decision_of_odd_users holds: a query uses that index when it has these very
+ * terms. */
 #define RELAYED "verdict = 'accept' AND class = 'relay'"
 #define ODD_USERS                                            \
 	"(coalesce(auth_user, login_user) GLOB '*[A-Z,;]*' " \
@@ -114,9 +115,9 @@ static const char rows_of_address[] = ROWS_OF_SOME("client = ?3");
 static const char rows_of_network[] =
     ROWS_OF_SOME("client >= ?3 AND client < ?4");
 
-/* What the text of each address of an IPv6 network begins with: its leading
- * groups, as far as none is zero. The text of a zero group depends on the
- * groups behind it (RFC 5952 section 4.2), so it ends what is in common. */
+/* The beginning that the texts of all addresses of an IPv6 network share: its
+ * leading groups, as far as none is zero. The text of a zero group depends on
+ * the groups after it (RFC 5952 section 4.2), so it ends what is in common. */
 static void
 common_text(const struct network *net, char text[ADDR_TEXT_MAX])
 {

@@ -44,6 +44,9 @@ audit_extra_take(struct audit_extra *e)
 void
 audit_extra_give_back(struct audit_extra *e, struct audit_extra *taken)
 {
+	assert(e != taken);
+	assert((e->breaches == NULL) == (e->n_breaches == 0));
+	assert((taken->breaches == NULL) == (taken->n_breaches == 0));
 	for (int c = 0; c < 3; c++)
 		for (int r = 0; r < REASONS; r++)
 			e->tallies[c][r] += taken->tallies[c][r];

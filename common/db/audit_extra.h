@@ -22,8 +22,8 @@ void audit_extra_add(struct audit_extra *e, struct breach *breach);
 /* All that is in e, which is empty then. */
 struct audit_extra audit_extra_take(struct audit_extra *e);
 
-/* It wasn't written: add what was taken before to what has come since. taken is
- * empty then. */
+/* The transaction failed: add what was taken before to what has come since.
+ * taken is empty then. */
 void audit_extra_give_back(struct audit_extra *e, struct audit_extra *taken);
 
 #endif

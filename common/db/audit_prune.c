@@ -145,7 +145,7 @@ prune_size(struct audit_table *t, int64_t now, int64_t rows, struct err *err)
 	}
 	if (!full || !end)
 		return 0;
-	/* What has just been deleted may make room enough. */
+	/* The rows that were just deleted may make room enough. */
 	bytes = size_of(t, err);
 	if (bytes < t->opt->max_size)
 		return bytes == -1 ? -1 : 0;

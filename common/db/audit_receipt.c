@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What a message with very many recipients hands over in batches. */
+/* A message with very many recipients hands its rows over in batches: the sum
+ * of them. */
+#include <assert.h>
+
 #include "common/base/clock.h"
 #include "common/db/audit.h"
 
@@ -9,6 +12,7 @@ audit_receipt_add(struct audit *a, struct audit_receipt *receipt,
 {
 	int64_t began_ms = clock_monotonic_ms();
 
+	assert(timeout_ms >= 0);
 	if (list == NULL)
 		return;
 	if (receipt->ticket != 0 && !audit_wait(a, receipt->ticket, timeout_ms))

@@ -193,7 +193,8 @@ audit_row_chain(struct audit_row *list, struct audit_row *row)
 {
 	if (list == NULL || row == NULL)
 		return list == NULL ? row : list;
-	assert(list->last->next == NULL);
+	assert(list->n > 0 && row->n > 0);
+	assert(list->last->next == NULL && row->last->next == NULL);
 	list->last->next = row;
 	list->last = row->last;
 	list->n += row->n;

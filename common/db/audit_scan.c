@@ -126,8 +126,9 @@ step_brief(sqlite3_context *context, int n, sqlite3_value **v)
 	s->brief(s->arg, &brief);
 }
 
-/* What tells messages apart, as the view decision says it. Of millions of rows
- * only a hash is made: the text would be half of the work. */
+/* The message that a row belongs to, told apart as the view decision does; 0:
+ * unknown. Of millions of rows only a hash is made: the text would be half of
+ * the work. */
 static uint64_t
 message_of(const char *channel, const char *session, const char *queue_id)
 {

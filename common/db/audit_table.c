@@ -58,8 +58,8 @@ write_repeats(struct audit_table *t, struct err *err)
 	return 0;
 }
 
-/* What counts the repeats of this row; *p_r is NULL when the row isn't a
- * refusal. 0, or -1 with err. */
+/* The row that counts the repeats of this one; *p_r is NULL when the row isn't
+ * a refusal. 0, or -1 with err. */
 static int
 repeat_of(struct audit_table *t, const struct audit_row *row,
     struct repeat **p_r, struct err *err)
@@ -152,7 +152,7 @@ take_number(
 	return db_walked(t->db, t->take, rc, "decision", err);
 }
 
-/* Of the newest AUDIT_NUMBERS rows of the file. */
+/* Give up rows among the newest AUDIT_NUMBERS of the file. */
 static int
 give_up(struct audit_table *t, const struct audit_row *row, struct err *err)
 {

@@ -12,8 +12,8 @@
 #include "common/db/db.h"
 #include "common/db/db_file.h"
 
-/* So many recipients may be permitted between a message's RCPT and its DATA;
- * with more, a recipient may be counted twice. */
+/* The number of recipients that may be permitted between a message's RCPT and
+ * its DATA; with more, a recipient may be counted twice. */
 enum { AUDIT_NUMBERS = 1 << 18 };
 
 /* So few frames of the -wal are moved in passing. */
@@ -43,8 +43,8 @@ struct audit_table {
 	/* The newest of them, and the newest that isn't known to be in this
 	 * file: it was opened anew, or a transaction failed. */
 	uint64_t newest_number, unknown_number;
-	/* What is still to be paired of earlier versions' rows; up to 0: none.
-	 */
+	/* Rows of earlier versions that are still to be paired; up_to 0:
+	 * none. */
 	struct {
 		int64_t from, up_to;
 		struct audit_pairs *pairs; /* owned */
@@ -117,7 +117,7 @@ int audit_table_sync(struct audit_table *t, struct err *err);
 
 void audit_table_rollback(struct audit_table *t);
 
-/* Of audit_table_open() and audit_table_close(). */
+/* Parts of audit_table_open() and audit_table_close(). */
 int audit_table_old_open(struct audit_table *t, struct err *err);
 void audit_table_old_close(struct audit_table *t);
 

@@ -12,6 +12,7 @@ tickets_lose(struct audit_tickets *t, uint64_t from, uint64_t to)
 
 	if (from > to)
 		return;
+	assert(from > 0);
 	assert(to <= t->taken);
 	assert(n == 0 || r[n - 1].to <= to);
 	for (; n > 0 && r[n - 1].to + 1 >= from; n--)
@@ -23,6 +24,7 @@ tickets_lose(struct audit_tickets *t, uint64_t from, uint64_t to)
 	}
 	r[n] = (struct lost_range){ .from = from, .to = to };
 	t->n_lost = n + 1;
+	assert(n == 0 || r[n - 1].to < from);
 }
 
 enum audit_state
@@ -31,6 +33,7 @@ tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last)
 	if (last == 0)
 		return AUDIT_LOST;
 	assert(first <= last);
+	assert(t->durable <= t->written && t->n_lost <= LOST_RANGES);
 	if (last > t->written)
 		return AUDIT_PENDING;
 	for (unsigned i = t->n_lost; i-- > 0;)

@@ -13,11 +13,11 @@ struct audit_tickets {
 	uint64_t taken; /* newest ticket in the writer's hands */
 	uint64_t written; /* all tickets up to this are committed, or lost */
 	uint64_t durable; /* all up to this are on disk, or lost */
-	/* What was lost, oldest first; from and to are among it. Never
-	 * forgotten: a message may take hours. When there are too many, the
-	 * two oldest become one with all that lies between: to call a good
-	 * ticket lost is safe (the message is tried again), the other way
-	 * round it would not be. */
+	/* Ranges of tickets that were lost, oldest first, with from and to
+	 * among them. Never forgotten: a message may take hours. When there are
+	 * too many, the two oldest become one with all that lies between: to
+	 * call a good ticket lost is safe (the message is tried again), the
+	 * other way round it would not be. */
 	struct lost_range {
 		uint64_t from, to;
 	} lost[LOST_RANGES];

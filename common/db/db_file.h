@@ -24,7 +24,7 @@ enum db_seen {
 	DB_GONE /* removed, replaced or shorter: what we wrote is lost */
 };
 
-/* What the files were like when it was certain that they were ours. */
+/* The state of the files when it was certain that they were ours. */
 struct db_file {
 	const char *path; /* borrowed */
 	dev_t dev;

@@ -160,7 +160,7 @@ on_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 	return rc;
 }
 
-/* These only look, and that as root sees it. */
+/* SQLite only looks here, and sees what root sees. */
 static int
 on_access(sqlite3_vfs *vfs, const char *name, int flags, int *result)
 {

@@ -89,8 +89,8 @@ read_name(struct outbox *o, struct err *err)
 static int
 prepare_writing(struct outbox *o, struct err *err)
 {
-	/* What is lost in a crash of the machine, the next round finds in
-	 * audit.db. */
+	/* The next round finds in audit.db whatever a crash of the machine
+	 * loses here. */
 	return db_exec(o->db, "PRAGMA synchronous = NORMAL", err) == -1 ||
 		db_prepare(o->db,
 		    "INSERT INTO relayed (at, client, user, how, sender, "

@@ -40,7 +40,7 @@ enum {
 	STORE_ROWS_CROWD = 1000
 };
 
-/* What the table says of one client at one moment. Users are told apart as in
+/* The table's answer about one client at one moment. Users are told apart as in
  * userlist.h. */
 struct store_lookup {
 	bool active; /* a row has expires_at > now */
@@ -110,9 +110,9 @@ struct store_event {
 	const char *client, *user, *service, *server, *source, *line;
 };
 
-/* What vsmtprelay calls ticks: when the client was last seen, so that it is
- * too old one window later. An admin's entry that counts longer stands in the
- * future. */
+/* The time that vsmtprelay calls ticks: when the client was last seen, so that
+ * it is too old one window later. An admin's entry that counts longer stands in
+ * the future. */
 int64_t store_ticks(const struct store_row *row, int64_t window_s);
 
 /* Open path. Returns 0, or -1 with ERR_IO, ERR_BUSY, ERR_CORRUPT or
@@ -131,11 +131,11 @@ int store_lookup(struct store *st, const struct addr *client, const char *user,
     uint8_t ipv6_prefix, int64_t now, struct store_lookup *out,
     struct err *err);
 
-/* Which state of the table there is: differs after every commit to it, of
- * any process. The header of SQLite's WAL index, copied without a lock
- * (https://sqlite.org/walformat.html section 2.1): its writer changes this
- * copy last, so one that is equal to an older one means that no commit was
- * completed since. */
+/* The state of the table: differs after every commit to it, of any process. The
+ * header of SQLite's WAL index, copied without a lock
+ * (https://sqlite.org/walformat.html section 2.1): its writer changes this copy
+ * last, so one that is equal to an older one means that no commit was completed
+ * since. */
 struct store_version {
 	uint64_t word[6];
 };

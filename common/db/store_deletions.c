@@ -80,7 +80,7 @@ store_deleted_find(
 	return *at_r != INT64_MIN;
 }
 
-/* Of a long history only the newest rows are searched. */
+/* A long history is searched in its newest rows only. */
 static const char read_before_sql[] =
     "SELECT EXISTS (SELECT 1 FROM (SELECT at, source, line FROM "
     "login_event WHERE client = ?1 ORDER BY id DESC LIMIT 20000) "

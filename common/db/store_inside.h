@@ -45,7 +45,7 @@ int store_prepare_lookup(struct store *st, struct err *err);
 	"client, user, service, server, first_at, last_at, " \
 	"expires_at, count"
 
-/* What store_row_columns() reads. */
+/* The columns that store_row_columns() reads. */
 #define STORE_CONNECTED(column)                                    \
 	"(SELECT s." column " FROM session AS s WHERE s.client = " \
 	"login.client AND s.user = login.user ORDER BY s.until_at LIMIT 1)"
@@ -91,8 +91,8 @@ struct store_deletions {
 	struct store_deleted now; /* of the client that it stands at */
 };
 
-/* Those that may hold against logins of client and of clients behind it. Reset
- * the statement behind the walk. 0, or -1 with err. */
+/* Walk the deletions that may hold against logins of client and of clients
+ * behind it. Reset the statement after the walk. 0, or -1 with err. */
 int store_deletions_begin(struct store *st, const char *client,
     struct store_deletions *d, struct err *err);
 

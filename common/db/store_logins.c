@@ -198,7 +198,7 @@ store_ticks(const struct store_row *row, int64_t window_s)
 	    : row->last_at;
 }
 
-/* As a constant, so that rows can be kept. */
+/* The service's name as a constant, so that rows can be kept. */
 static const char *
 service_name(const char *service)
 {

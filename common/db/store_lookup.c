@@ -287,8 +287,8 @@ store_prepare_lookup(struct store *st, struct err *err)
 	return store_stmt(st, lookup_all_sql, err) == NULL ? -1 : 0;
 }
 
-/* What SQLite calls the data version counts the changes by others that this
- * connection has noticed; it does so when a statement begins to read. */
+/* SQLite's data version: it counts the changes by others that this connection
+ * has noticed; it does so when a statement begins to read. */
 static unsigned
 data_version(struct store *st)
 {

@@ -230,7 +230,8 @@ count_sessions(struct store *st, struct err *err)
 	return db_walked(st->db, stmt, rc, "sessions", err);
 }
 
-/* Others take sessions away, too, so before any is dropped they are counted. */
+/* Other statements take sessions away, too, so before any is dropped they are
+ * counted. */
 static int
 drop_oldest(struct store *st, struct err *err)
 {

@@ -93,7 +93,7 @@ struct store_word {
 int store_word_each_untold(struct store *st, int64_t before, int limit,
     void (*fn)(void *arg, const struct store_word *word), void *arg,
     struct err *err);
-/* These words have been told at now. 0, or -1 with err. */
+/* Note that these words have been told at now. 0, or -1 with err. */
 int store_word_told(struct store *st, const struct store_word *word,
     int64_t now, struct err *err);
 /* Redis has lost all: every word is to be told again. 0, or -1 with err. */
@@ -101,8 +101,8 @@ int store_word_untell(struct store *st, struct err *err);
 /* Forget words that ended before cutoff. 0, or -1 with err. */
 int store_word_prune(struct store *st, int64_t cutoff, struct err *err);
 
-/* What an admin said before words were kept: entries, deletions and denials
- * without a word get one. 0, or -1 with err. */
+/* Make words of what an admin said before words were kept: entries, deletions
+ * and denials without a word get one. 0, or -1 with err. */
 int store_word_gather(struct store *st, struct err *err);
 
 /* An admin of this machine says it now. word->at is set later than all that
@@ -159,10 +159,10 @@ struct store_peer {
 /* Its newest login is this one; a peer that isn't known is made. */
 int store_peer_advance(
     struct store *st, const char *origin, int64_t number, struct err *err);
-/* It said hello. */
+/* Note that a peer said hello. */
 int store_peer_hello(
     struct store *st, const struct store_peer *peer, struct err *err);
-/* Of no peer has any login been read. 0, or -1 with err. */
+/* Note that no login of any peer has been read. 0, or -1 with err. */
 int store_peer_rewind(struct store *st, struct err *err);
 int store_peer_prune(struct store *st, int64_t cutoff, struct err *err);
 int store_each_peer(struct store *st,

@@ -375,7 +375,7 @@ static const char take_add_sql[] =
 		  "' THEN service ELSE " NEWEST_LOGIN(
 		      "service") " END, last_at = max(last_at, ?3)";
 
-/* What is entered by hand holds, whether a session is open or not. */
+/* An entry made by hand holds, whether a session is open or not. */
 static const char add_sessions_sql[] =
     "DELETE FROM session WHERE client = ?1 AND user = ?2";
 

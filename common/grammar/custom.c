@@ -26,7 +26,7 @@ struct custom {
 	uint32_t user, ip; /* numbers of the groups */
 };
 
-/* What a walk over the pattern's text has seen. */
+/* A walk over the pattern's text, and what it has seen. */
 struct walk {
 	const char *p;
 	const char *end;

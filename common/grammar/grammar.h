@@ -26,7 +26,7 @@ enum { GRAMMAR_CUT_MIN = 900 };
 
 enum grammar_service { SERVICE_NONE = 0, SERVICE_IMAP, SERVICE_POP3 };
 
-/* What a line of a two-line server does to the pair of its process. */
+/* The effect of a two-line server's line on the pair of its process. */
 enum grammar_pair {
 	PAIR_FORGET = 0, /* anything else that happened */
 	PAIR_KEEP, /* says nothing about the session */
@@ -34,7 +34,8 @@ enum grammar_pair {
 	PAIR_CLOSE /* gives the user */
 };
 
-/* What tells a session from the others of its server and host. */
+/* The means by which a session is told from the others of its server and
+ * host. */
 enum session_by {
 	SESSION_BY_ID = 0, /* the id that the server made */
 	SESSION_BY_PORT, /* service, address and port of the client */
@@ -70,10 +71,10 @@ struct grammar {
 	/* Lines above GRAMMAR_CUT_MIN count: verdict and address stand before
 	 * all client text, or no syslog daemon is involved. */
 	bool long_lines;
-	/* What it writes to its standard output or error, which journald
-	 * makes entries of line by line, counts: no byte that a client chose
-	 * is a newline or NUL there, and no line has 48 KiB, where journald
-	 * cuts. Say how that is known. Not with two_lines. */
+	/* Lines of its standard output or error, which journald makes entries
+	 * of, count: no byte that a client chose is a newline or NUL there, and
+	 * no line has 48 KiB, where journald cuts. Say how that is known. Not
+	 * with two_lines. */
 	bool stream;
 	/* Returns FATE_LOGIN with *m filled, or why not; for two-line
 	 * servers FATE_PAIR_OPENED and FATE_PAIR_MISSING go with PAIR_OPEN

@@ -9,10 +9,10 @@
 
 #include "common/grammar/span.h"
 
-/* Whose login would the message be, were the tag one of that server's? Servers
- * of two lines are not asked, and logins for anything but POP and IMAP are
- * none: an admin who named the tag would let whoever delivers by LMTP relay.
- * Returns a constant, or NULL. */
+/* The server whose login the message would be, were the tag one of that
+ * server's. Servers of two lines are not asked, and logins for anything but POP
+ * and IMAP are none: an admin who named the tag would let whoever delivers by
+ * LMTP relay. Returns a constant, or NULL. */
 const char *guess_server(struct span tag, struct span msg);
 
 /* Does a line of no known form look like a known server's login, behind what a

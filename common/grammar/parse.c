@@ -18,7 +18,7 @@
 enum { PAIR_CAPACITY = 4096 };
 
 struct parser {
-	/* What follows is constant after parser_new(). */
+	/* All members from here on are constant after parser_new(). */
 	struct programs programs;
 	bool paired[GRAMMAR_N]; /* two-line servers that are named */
 	bool bare_lines;
@@ -434,7 +434,7 @@ follow_pair(struct parser *parser, struct message *msg, size_t number,
 	return reason;
 }
 
-/* What an accepted login, or a line that is none, says of a session. */
+/* Take what an accepted login, or a line that is none, says of a session. */
 static void
 take_session(struct parser *parser, struct message *msg,
     const struct grammar *g, const struct grammar_match *m, enum fate reason,

@@ -73,7 +73,7 @@ struct prefix {
 	bool contained;
 };
 
-/* What a container engine wrote around a line of output. */
+/* The parts that a container engine wrote around a line of output. */
 struct prefix_container {
 	struct span time; /* RFC 3339; empty: it doesn't say */
 	struct span stream; /* "stdout", "stderr"; empty: it doesn't say */
@@ -87,7 +87,7 @@ enum prefix_result {
 	PREFIX_CONTRADICTS /* a journal entry says something twice */
 };
 
-/* What prefix_time() remembers between lines; zeroed by the caller but for the
+/* The memory of prefix_time() between lines; zeroed by the caller but for the
  * zone, used by one thread, and dropped when TZ changes. */
 struct prefix_clock {
 	struct zone zone; /* set it by prefix_clock_zone() */

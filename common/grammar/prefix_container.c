@@ -12,7 +12,7 @@
  * its output. Source: Kubernetes, "CRI: logging"; Docker's cli/compose. */
 #include "common/grammar/prefix.h"
 
-/* As compose names them: project, service and number. */
+/* Compose's names: project, service and number. */
 enum { SERVICE_MAX = 128 };
 
 static bool

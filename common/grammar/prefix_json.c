@@ -255,7 +255,7 @@ skip_array(struct json *j)
 	return take_char(j, ']');
 }
 
-/* Of a key that isn't wanted: names_n. */
+/* The number of the field with this key; names_n: a key that isn't wanted. */
 static int
 field_of(const struct json *j, struct span key)
 {

@@ -178,8 +178,8 @@ char_word(char c)
 	    (c >= 'a' && c <= 'z') || c == '-' || c == '_';
 }
 
-/* What a resolver hands out as a host name; '.' and the '_' of the wild
- * included, brackets, spaces and quotes not. */
+/* A character of a host name as resolvers hand them out: '.' and the '_' of the
+ * wild included, brackets, spaces and quotes not. */
 static inline bool
 char_host(char c)
 {

@@ -569,8 +569,8 @@ parse_content(const char *p, struct content *k)
 	return p;
 }
 
-/* As earlier versions wrote it: the content that position is in, and the one
- * before it. */
+/* Parse what earlier versions wrote: the content that position is in, and the
+ * one before it. */
 static bool
 parse_old(
     struct contents *c, struct content *at, int64_t position, const char *text)

@@ -16,8 +16,8 @@
 
 struct generation;
 
-/* So many fit into mark.fingerprint as text; the older ones lose their steps.
- */
+/* Contents that fit into mark.fingerprint as text; the older ones lose their
+ * steps. */
 enum { CONTENTS_MAX = 14 };
 
 struct content {

@@ -26,6 +26,7 @@ lines_release(struct lines *l)
 void
 lines_restart(struct lines *l, int64_t offset)
 {
+	assert(offset >= 0);
 	l->head = l->scan = l->tail = 0;
 	l->base = l->mark = offset;
 	l->skipping = false;
@@ -93,5 +94,6 @@ lines_next(struct lines *l, struct line *line)
 	l->head = l->scan = (size_t)(end - l->buf) + 1;
 	assert(l->head <= l->tail);
 	l->mark = l->base + (int64_t)l->head;
+	assert(l->mark > line->position);
 	return true;
 }

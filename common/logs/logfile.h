@@ -18,8 +18,9 @@ struct err;
 
 enum { LOGFILE_HEAD = 1024 }; /* bytes that a fingerprint covers at most */
 
-/* Of the first n bytes, all of which have been read as whole lines. n is 0
- * where nothing has been read: such a print is no evidence of anything. */
+/* A hash of a file's first n bytes, all of which have been read as whole lines.
+ * n is 0 where nothing has been read: such a print is no evidence of
+ * anything. */
 struct print {
 	size_t n;
 	uint64_t hash;
@@ -52,8 +53,8 @@ int logfile_open(
     struct logfile *f, const char *path, int64_t position, struct err *err);
 void logfile_close(struct logfile *f); /* also when it isn't open */
 
-/* Go on elsewhere in a plain file. Returns 0, or -1 when it can't be read there,
- * with errno; nothing has moved then. */
+/* Go on elsewhere in a plain file. Returns 0, or -1 when it can't be read
+ * there, with errno; nothing has moved then. */
 int logfile_move(struct logfile *f, int64_t position);
 
 /* Read once into f->lines. LOGFILE_CHANGED (plain files only) means that the

@@ -186,6 +186,7 @@ trail_has(const struct trail *old, const struct trail *now)
 int64_t
 trail_begins(const struct trail *old, const struct trail *now)
 {
+	assert(old->first_n <= TRAIL_FIRST && now->first_n <= TRAIL_FIRST);
 	size_t n = old->first_n < now->first_n ? old->first_n : now->first_n;
 
 	if (n == 0 || (n < TRAIL_BEGIN && n < now->lines))

@@ -30,7 +30,7 @@ int map_put(struct map *m, const struct permitted *p, struct err *err);
 /* The descriptor of a text map, for a caller that writes it itself. */
 int map_descriptor(const struct map *m);
 
-/* Of what has been put: equal for equal contents. */
+/* A hash of what has been put: equal for equal contents. */
 uint64_t map_digest(const struct map *m);
 
 /* Put the file into its place. Frees the map in any case. 0 or -1 with err.

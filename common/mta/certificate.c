@@ -63,7 +63,7 @@ certificate_decode(const char *text, char out[CERTIFICATE_NAME_MAX])
 	return *text == '\0';
 }
 
-/* As it is, if it may be a name at all. */
+/* Copy the name as it is, if it may be a name at all. */
 static void
 plain(const char *text, char out[CERTIFICATE_NAME_MAX])
 {

@@ -81,7 +81,7 @@ is_alike(const struct exim_condition *c)
 	return is(c, "domains") || is(c, "hosts") || is(c, "authenticated");
 }
 
-/* Of those: does every such client meet it? */
+/* Does every such client meet the condition? */
 static bool
 met(const struct exim_condition *c)
 {

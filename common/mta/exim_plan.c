@@ -40,116 +40,12 @@ exim_draft_begin(void)
 }
 
 bool
-exim_plan_edit(struct exim_plan *plan, const struct exim_file *file,
+exim_plan_insert(struct edit_plan *plan, const struct exim_file *file,
     unsigned line, struct exim_draft text, const char *why)
 {
-	struct exim_edit *v =
-	    reallocarray(plan->edits, plan->n_edits + 1, sizeof(*v));
+	bool done = text.v != NULL &&
+	    edit_plan_add(plan, file->path, line, "", text.v, why);
 
-	if (v == NULL || text.v == NULL) {
-		plan->edits = v == NULL ? plan->edits : v;
-		free(text.v);
-		return false;
-	}
-	plan->edits = v;
-	v[plan->n_edits] = (struct exim_edit){
-		.file = strdup(file->path),
-		.line = line,
-		.text = text.v,
-		.why = strdup(why),
-	};
-	plan->n_edits++;
-	return v[plan->n_edits - 1].file != NULL &&
-	    v[plan->n_edits - 1].why != NULL;
-}
-
-bool
-exim_plan_note(struct exim_plan *plan, enum exim_note_kind kind,
-    const struct exim_file *file, unsigned line, const char *text)
-{
-	struct exim_note *v =
-	    reallocarray(plan->notes, plan->n_notes + 1, sizeof(*v));
-
-	if (v == NULL)
-		return false;
-	plan->notes = v;
-	v[plan->n_notes] = (struct exim_note){
-		.kind = kind,
-		.file = strdup(file->path),
-		.line = line,
-		.text = strdup(text),
-	};
-	plan->n_notes++;
-	return v[plan->n_notes - 1].file != NULL &&
-	    v[plan->n_notes - 1].text != NULL;
-}
-
-static int
-by_place(const void *a, const void *b)
-{
-	const struct exim_edit *x = a, *y = b;
-	int d = strcmp(x->file, y->file);
-
-	return d != 0 ? d : (x->line > y->line) - (x->line < y->line);
-}
-
-/* Stable, which qsort() isn't. */
-void
-exim_plan_sort(struct exim_plan *plan)
-{
-	for (size_t i = 1; i < plan->n_edits; i++)
-		for (size_t k = i; k > 0 &&
-		     by_place(&plan->edits[k - 1], &plan->edits[k]) > 0;
-		     k--) {
-			struct exim_edit e = plan->edits[k];
-
-			plan->edits[k] = plan->edits[k - 1];
-			plan->edits[k - 1] = e;
-		}
-}
-
-void
-exim_plan_release(struct exim_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_edits; i++) {
-		free(plan->edits[i].file);
-		free(plan->edits[i].text);
-		free(plan->edits[i].why);
-	}
-	for (size_t i = 0; i < plan->n_notes; i++) {
-		free(plan->notes[i].file);
-		free(plan->notes[i].text);
-	}
-	free(plan->edits);
-	free(plan->notes);
-	*plan = (struct exim_plan){ .n_edits = 0 };
-}
-
-char *
-exim_plan_apply(
-    const struct exim_plan *plan, const char *file, const char *text)
-{
-	struct exim_draft out = exim_draft_begin();
-	unsigned line = 1;
-	size_t i = 0;
-
-	for (;; line++) {
-		size_t n = strcspn(text, "\n");
-
-		for (; i < plan->n_edits; i++) {
-			if (strcmp(plan->edits[i].file, file) != 0)
-				continue;
-			if (*text != '\0' && plan->edits[i].line > line)
-				break;
-			if (out.v != NULL && out.n > 0 &&
-			    out.v[out.n - 1] != '\n')
-				exim_draft_put(&out, "\n");
-			exim_draft_put(&out, "%s", plan->edits[i].text);
-		}
-		if (*text == '\0')
-			return out.v;
-		n += text[n] == '\n';
-		exim_draft_put(&out, "%.*s", (int)n, text);
-		text += n;
-	}
+	free(text.v);
+	return done;
 }

@@ -9,8 +9,8 @@
 
 #include "common/base/strings.h"
 
-/* Of a line whose macros are replaced; Exim's own limit is of that order. What
- * is longer loses its end. */
+/* The longest line after its macros are replaced; Exim's own limit is of that
+ * order. A longer one loses its end. */
 enum { EXIM_LINE_MAX = 16384 };
 
 /* One file. Borrowed: it must outlive what was read from it. */
@@ -48,7 +48,7 @@ void exim_text_release(struct exim_text *t);
 /* Take the blanks off both ends, in place. */
 char *exim_text_trim(char *text);
 
-/* What stands behind word and blanks at the beginning of line; NULL when line
+/* The text after word and blanks at the beginning of line; NULL when line
  * begins with another word. */
 const char *exim_text_after(const char *line, const char *word);
 

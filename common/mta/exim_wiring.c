@@ -17,7 +17,7 @@
 struct planner {
 	const struct exim_source *src;
 	const struct exim_wiring_names *names;
-	struct exim_plan *plan;
+	struct edit_plan *plan;
 	struct err *err;
 };
 
@@ -25,7 +25,7 @@ static int
 edit(struct planner *p, const struct exim_file *file, unsigned line,
     struct exim_draft text, const char *why)
 {
-	if (exim_plan_edit(p->plan, file, line, text, why))
+	if (exim_plan_insert(p->plan, file, line, text, why))
 		return 0;
 	err_nomem(p->err, "the plan of Exim's wiring", 0);
 	return -1;
@@ -35,7 +35,7 @@ static int
 note(struct planner *p, enum exim_note_kind kind,
     const struct exim_statement *s, const char *text)
 {
-	if (exim_plan_note(p->plan, kind, s->file, s->line, text))
+	if (edit_plan_note(p->plan, (int)kind, s->file->path, s->line, text))
 		return 0;
 	err_nomem(p->err, "the plan of Exim's wiring", 0);
 	return -1;
@@ -408,7 +408,7 @@ first_acl(const struct exim_source *src)
 
 int
 exim_wiring_plan(const struct exim_source *src,
-    const struct exim_wiring_names *names, struct exim_plan *plan,
+    const struct exim_wiring_names *names, struct edit_plan *plan,
     struct err *err)
 {
 	struct planner p = {
@@ -416,7 +416,7 @@ exim_wiring_plan(const struct exim_source *src,
 	};
 	const struct exim_acl *first = first_acl(src);
 
-	*plan = (struct exim_plan){ .n_edits = 0 };
+	*plan = (struct edit_plan){ .n_edits = 0 };
 	if (check_old(&p) == -1)
 		return -1;
 	if (first == NULL)
@@ -432,6 +432,6 @@ exim_wiring_plan(const struct exim_source *src,
 		return -1;
 	if (each_acl(&p, "acl_smtp_rcpt", plan_rcpt) == -1)
 		return -1;
-	exim_plan_sort(plan);
+	edit_plan_sort(plan);
 	return 0;
 }

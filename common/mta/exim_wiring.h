@@ -17,8 +17,8 @@ struct exim_wiring_names {
 
 /* Plan the edit of the configuration. A wired one gives no edits. Returns 0, or
  * -1 with ERR_INVALID (err says what can't be wired, and where) or ERR_NOMEM.
- * Release plan (exim_plan_release()) in any case. */
+ * Release plan (edit_plan_release()) in any case. */
 int exim_wiring_plan(const struct exim_source *src,
-    const struct exim_wiring_names *names, struct exim_plan *plan,
+    const struct exim_wiring_names *names, struct edit_plan *plan,
     struct err *err);
 #endif

@@ -95,8 +95,9 @@ postfix_ask_new(const char *dir, const char *table)
 static void
 keys_release(struct keys *k)
 {
-	while (k->n > 0)
-		free(k->v[--k->n]);
+	for (size_t i = 0; i < k->n; i++)
+		free(k->v[i]);
+	k->n = 0;
 }
 
 /* Give a reference back; mtx is held, and let go. */
@@ -136,7 +137,7 @@ bucket(struct postfix_ask *a, const char *key)
 	return a->known[siphash(a->hash_key, key, strlen(key)) & (BUCKETS - 1)];
 }
 
-/* What is known of key and still good, or NULL. mtx is held. */
+/* The answer about key that is known and still good, or NULL. mtx is held. */
 static const struct known *
 recall(struct postfix_ask *a, const char *key, int64_t now_ms)
 {
@@ -336,8 +337,8 @@ enqueue(struct postfix_ask *a, const char *key)
 	return true;
 }
 
-/* Who waits asks himself, if nobody else does. mtx is held. false: too late, or
- * no thread can be had. */
+/* A thread that waits for an answer asks itself, if no other does. mtx is held.
+ * false: too late, or no thread can be had. */
 static bool
 see_to_it(struct postfix_ask *a, const struct timespec *until)
 {

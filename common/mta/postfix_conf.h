@@ -39,7 +39,8 @@ struct postfix_conf {
 	struct postfix_service *services;
 	size_t n_services;
 	char *services_text;
-	/* what Cyrus SASL finds in the chroot, it finds outside; false: unknown */
+	/* what Cyrus SASL finds in the chroot, it finds outside; false: unknown
+	 */
 	bool sasl_outside;
 };
 
@@ -47,8 +48,8 @@ struct postfix_conf {
 int
 postfix_conf_load(const char *dir, struct postfix_conf *pf, struct err *err);
 
-/* What postconf prints of one configuration. NULL is none; the raw ones that
- * are NULL are taken for the same as the expanded ones. */
+/* The texts that postconf prints of one configuration. NULL is none; the raw
+ * ones that are NULL are taken for the same as the expanded ones. */
 struct postfix_conf_text {
 	const char *main, *main_raw; /* postconf -x; postconf -n */
 	const char *services; /* postconf -Mx */

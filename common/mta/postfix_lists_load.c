@@ -97,7 +97,7 @@ add_name(const struct loading *l, bool out, const char *name)
 	    : no_memory(l->err);
 }
 
-/* What to do about a table that can't be asked. */
+/* Advice for a table that can't be asked. */
 static const char *
 advice(const char *why)
 {

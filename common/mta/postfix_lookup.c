@@ -166,7 +166,7 @@ is_type(const char *table, const char *type)
 	return strncmp(table, type, strlen(type)) == 0;
 }
 
-/* Whatever postmap can ask. */
+/* Any type of table that postmap can ask. */
 static struct postfix_lookup *
 open_ask(const char *dir, const char *table)
 {

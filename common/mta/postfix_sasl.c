@@ -114,7 +114,7 @@ named_are_outside(const char *root, const char *queue, char *text)
 	return true;
 }
 
-/* Of the settings in a directory, when there are some. */
+/* Are the settings in a directory, when there are some, the same outside? */
 static bool
 settings_are_outside(const char *root, const char *queue, const char *dir,
     int len, const char *app)

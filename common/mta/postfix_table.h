@@ -19,7 +19,7 @@ enum postfix_table_kind {
 	TABLE_ALWAYS /* static: one result for everything; key "" */
 };
 
-/* What a lookup result means to smtpd (access(5), smtpd_check.c). */
+/* The meaning of a lookup result to smtpd (access(5), smtpd_check.c). */
 enum access_result {
 	RESULT_NEUTRAL, /* DUNNO, WARN, HOLD, PREPEND... */
 	RESULT_OK,

@@ -81,7 +81,8 @@ examine_milters(struct wiring_work *w, const struct wiring_work *now,
 	free(list);
 }
 
-/* What the permits in front of popgate mean for the milter behind. */
+/* Judge the permits in front of popgate: what they mean for the milter after
+ * it. */
 static void
 examine_permits(struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind, const struct wiring_list_state *state)

@@ -52,7 +52,7 @@ struct wiring_edit {
 	bool closes; /* what was open, with popgate's milter as its guard */
 };
 
-/* What was found in the configuration as it is. */
+/* The kinds of notes on the configuration as it is. */
 enum wiring_note_kind {
 	NOTE_NEVER_ASKS, /* a service: no list that decides on relaying asks */
 	NOTE_REFUSES_FIRST, /* a list refuses before popgate is asked */
@@ -104,7 +104,7 @@ int postfix_wiring_plan(const struct postfix_conf *pf,
     struct err *err);
 void wiring_plan_release(struct wiring_plan *plan);
 
-/* What a service is for. */
+/* The purpose of a service. */
 enum wiring_role {
 	ROLE_OTHER, /* no smtpd */
 	ROLE_CLIENTS, /* takes mail from clients */

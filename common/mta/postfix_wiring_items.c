@@ -194,8 +194,8 @@ classify_class(const struct wiring_items *l, const char *text, int depth,
 	wiring_items_release(&in);
 }
 
-/* Of a restriction that is in neither table of names: a table alone, a class,
- * or reject_something. */
+/* Classify a restriction that is in neither table of names: a table alone, a
+ * class, or reject_something. */
 static void
 classify_other(struct wiring_items *l, const char *name, int depth,
     struct wiring_item *item)

@@ -105,8 +105,8 @@ cut_loose(struct wiring_work *w, const char *old)
 	}
 }
 
-/* What the milter has to be told at MAIL to know an AUTH user; Postfix's own
- * default has it, but settings that are made for other milters may not. */
+/* Macros that the milter needs at MAIL to know an AUTH user; Postfix's own
+ * default has them, but settings that are made for other milters may not. */
 static const char *const mail_macros[] = { "{auth_type}", "{auth_authen}" };
 
 enum { MACROS = sizeof(mail_macros) / sizeof(*mail_macros) };

@@ -73,8 +73,8 @@ char *wiring_splice(const char *text, size_t from, size_t to, const char *with);
 
 /* --- postfix_wiring_table.c --- */
 
-/* What is in a table; NULL: no memory. One that can't be read is as if it were
- * empty. Borrowed from w. */
+/* The entries of a table; NULL: no memory. One that can't be read is as if it
+ * were empty. Borrowed from w. */
 const struct wiring_table *
 wiring_table(const struct wiring_work *w, const char *name);
 void wiring_tables_release(struct wiring_tables *tables);

@@ -199,8 +199,8 @@ restrict_list(struct restrict_walk *w, const char *list)
 	return RESTRICT_THROUGH;
 }
 
-/* As has_required() of smtpd_check.c: classes are entered, a bare "permit"
- * ends the search, what stands behind warn_if_reject doesn't count. */
+/* The same as has_required() of smtpd_check.c: classes are entered, a bare
+ * "permit" ends the search, what stands after warn_if_reject doesn't count. */
 bool
 restrict_has_reject(struct restrict_walk *w, const char *list)
 {

@@ -16,7 +16,7 @@ enum restrict_end {
 	RESTRICT_REJECT /* refused for certain */
 };
 
-/* What a restriction may do for a stranger. */
+/* The effect that a restriction may have for a stranger. */
 enum restrict_effect {
 	EFFECT_NONE, /* nothing certain */
 	EFFECT_PERMIT,
@@ -47,7 +47,7 @@ struct restrict_walk {
 	 * permitted is for the caller to remember. */
 	enum restrict_end (*look)(void *arg, enum restrict_effect effect,
 	    const char *name, const char *operand);
-	/* What a table without check_..._access is; see smtpd(8). */
+	/* The effect of a table without check_..._access; see smtpd(8). */
 	enum restrict_effect plain_table;
 	int depth; /* of classes: 0 */
 	unsigned steps; /* words seen, 0: classes that hold each other
@@ -64,9 +64,10 @@ enum restrict_end restrict_list(struct restrict_walk *w, const char *list);
 /* Does smtpd find the reject that it wants before it takes mail at all? */
 bool restrict_has_reject(struct restrict_walk *w, const char *list);
 
-/* What a restriction may do, by its name in upper or lower case. false: it
+/* The effect of a restriction, by its name in upper or lower case. false: it
  * isn't one of postconf(5) that this knows: a class, a table, or
- * reject_something. operand_r  does the next word belong to it? */
+ * reject_something.
+ *   operand_r  does the next word belong to it? */
 bool restrict_effect_of(
     const char *name, enum restrict_effect *effect_r, bool *operand_r);
 

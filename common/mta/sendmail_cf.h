@@ -29,9 +29,9 @@ void sendmail_cf_release(struct sendmail_cf *cf);
 enum { SENDMAIL_NAME_MAX = 64 };
 char *sendmail_name(char *text, char *buf);
 
-/* What stands behind the name in "Fw/path", "Fw-o /path %[^\#]": cuts text
- * behind the first word that is no flag and returns it. A class comes from a
- * file only when that begins with '/'. */
+/* The file's name in "Fw/path", "Fw-o /path %[^\#]": cuts text after the first
+ * word that is no flag and returns it. A class comes from a file only when that
+ * begins with '/'. */
 char *sendmail_class_file(char *text, bool *optional_r);
 
 /* "O InputMailFilters=x": does the text of an O line set this option? Returns

@@ -60,7 +60,7 @@ delayed(const struct sendmail_cf *cf)
 	return false;
 }
 
-/* What refuses a client when it connects, or at MAIL: once a check. */
+/* Note each check that refuses a client when it connects, or at MAIL, once. */
 static void
 note_refusals(struct sendmail_build *b)
 {
@@ -107,7 +107,7 @@ note_refusals(struct sendmail_build *b)
 	}
 }
 
-/* Who relays by Sendmail's own word. */
+/* Note the clients that relay by Sendmail's own word. */
 static void
 note_relays(struct sendmail_build *b)
 {

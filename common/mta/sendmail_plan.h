@@ -19,7 +19,7 @@ struct sendmail_build {
 	const struct sendmail_source *src;
 	const struct sendmail_sockets *sockets;
 	struct sendmail_cf cf; /* of src->cf, parsed */
-	struct sendmail_plan *plan;
+	struct edit_plan *plan;
 	bool lists_ask; /* the DNS block lists ask popgate first */
 	struct sendmail_place {
 		const char *file;
@@ -29,7 +29,7 @@ struct sendmail_build {
 };
 
 /* Add an edit: the lines that stand in text from line on, as many as old has,
- * become text. old and text are copied; see struct sendmail_edit. */
+ * become text. old and text are copied; see struct edit. */
 void sendmail_add_edit(struct sendmail_build *b, const char *file,
     unsigned line, const char *old, const char *text, const char *why);
 

@@ -245,7 +245,7 @@ walk_calls(struct mc_walk *w)
 
 		/* what goes as a block isn't edited besides */
 		for (size_t i = 0; i < w->b->plan->n_edits; i++) {
-			const struct sendmail_edit *e = &w->b->plan->edits[i];
+			const struct edit *e = &w->b->plan->edits[i];
 			unsigned n = 0;
 
 			for (const char *c = e->old; c != NULL && *c != '\0';

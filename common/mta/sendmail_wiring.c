@@ -18,94 +18,34 @@ void
 sendmail_add_edit(struct sendmail_build *b, const char *file, unsigned line,
     const char *old, const char *text, const char *why)
 {
-	struct sendmail_plan *p = b->plan;
-	struct sendmail_edit *v =
-	    reallocarray(p->edits, p->n_edits + 1, sizeof(*v));
-	struct sendmail_edit e = {
-		.file = strdup(file),
-		.line = line,
-		.old = old == NULL ? NULL : strdup(old),
-		.text = strdup(text),
-		.why = strdup(why),
-	};
-
-	if (v != NULL)
-		p->edits = v;
-	if (v == NULL || e.file == NULL || (old != NULL && e.old == NULL) ||
-	    e.text == NULL || e.why == NULL) {
-		free(e.file);
-		free(e.old);
-		free(e.text);
-		free(e.why);
+	if (!edit_plan_add(b->plan, file, line, old, text, why))
 		b->no_memory = true;
-		return;
-	}
-	v[p->n_edits++] = e;
 }
 
 void
 sendmail_add_note(struct sendmail_build *b, enum sendmail_note_kind kind,
     const char *file, unsigned line, const char *fmt, ...)
 {
-	struct sendmail_plan *p = b->plan;
-	struct sendmail_note *v =
-	    reallocarray(p->notes, p->n_notes + 1, sizeof(*v));
-	struct sendmail_note n = { .kind = kind, .line = line };
+	char *text = NULL;
 	va_list ap;
 
-	if (v != NULL)
-		p->notes = v;
-	n.file = strdup(file);
 	va_start(ap, fmt);
-	if (vasprintf(&n.text, fmt, ap) == -1)
-		n.text = NULL;
+	if (vasprintf(&text, fmt, ap) == -1)
+		text = NULL;
 	va_end(ap);
-	if (v == NULL || n.file == NULL || n.text == NULL) {
-		free(n.file);
-		free(n.text);
+	if (text == NULL ||
+	    !edit_plan_note(b->plan, (int)kind, file, line, text))
 		b->no_memory = true;
-		return;
-	}
-	v[p->n_notes++] = n;
-}
-
-void
-sendmail_plan_release(struct sendmail_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_edits; i++) {
-		free(plan->edits[i].file);
-		free(plan->edits[i].old);
-		free(plan->edits[i].text);
-		free(plan->edits[i].why);
-	}
-	for (size_t i = 0; i < plan->n_notes; i++) {
-		free(plan->notes[i].file);
-		free(plan->notes[i].text);
-	}
-	free(plan->edits);
-	free(plan->notes);
-	*plan = (struct sendmail_plan){ .edits = NULL };
+	free(text);
 }
 
 /* --- lines --- */
 
-/* Where line n (from 1) begins; the text's end when it has fewer. */
-static const char *
-line_start(const char *text, unsigned n)
-{
-	while (n > 1 && *text != '\0') {
-		text += strcspn(text, "\n");
-		text += *text == '\n';
-		n--;
-	}
-	return text;
-}
-
 char *
 sendmail_lines(const char *text, unsigned from, unsigned last)
 {
-	const char *start = line_start(text, from);
-	size_t len = (size_t)(line_start(start, last - from + 2) - start);
+	const char *start = edit_line(text, from);
+	size_t len = (size_t)(edit_line(start, last - from + 2) - start);
 	bool whole = len > 0 && start[len - 1] == '\n';
 	char *copy = malloc(len + 2);
 
@@ -117,72 +57,6 @@ sendmail_lines(const char *text, unsigned from, unsigned last)
 		copy[len++] = '\n';
 	copy[len] = '\0';
 	return copy;
-}
-
-static unsigned
-count_lines(const char *text)
-{
-	unsigned n = 0;
-
-	for (; *text != '\0'; text++)
-		n += *text == '\n';
-	return n;
-}
-
-static int
-by_place(const void *a, const void *b)
-{
-	const struct sendmail_edit *x = a, *y = b;
-	int files = strcmp(x->file, y->file);
-
-	if (files != 0)
-		return files;
-	return x->line < y->line ? -1 : x->line > y->line;
-}
-
-char *
-sendmail_plan_apply(
-    const struct sendmail_plan *plan, const char *file, const char *old)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	unsigned line = 1;
-
-	if (out == NULL)
-		return NULL;
-	if (old == NULL)
-		old = "";
-	for (size_t i = 0; i < plan->n_edits; i++) {
-		const struct sendmail_edit *e = &plan->edits[i];
-
-		if (strcmp(e->file, file) != 0)
-			continue;
-		if (e->line > line) {
-			const char *at = line_start(old, e->line - line + 1);
-
-			assert(e->line >= line);
-			(void)fwrite(old, 1, (size_t)(at - old), out);
-			/* a text is added behind a line without a newline */
-			if (at > old && at[-1] != '\n')
-				(void)putc('\n', out);
-			old = at;
-			line = e->line;
-		}
-		(void)fputs(e->text, out);
-		if (e->old != NULL) {
-			unsigned n = count_lines(e->old);
-
-			old = line_start(old, n + 1);
-			line += n;
-		}
-	}
-	(void)fputs(old, out);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }
 
 /* --- equates --- */
@@ -291,7 +165,7 @@ sendmail_rules_cf(const char *file, const struct sendmail_sockets *sockets,
 
 	if (out == NULL)
 		return NULL;
-	for (const char *l = file; *l != '\0'; l = line_start(l, 2)) {
+	for (const char *l = file; *l != '\0'; l = edit_line(l, 2)) {
 		size_t len = strcspn(l, "\n");
 
 		if (starts(l, "dnl") || starts(l, "LOCAL_") ||
@@ -363,13 +237,12 @@ check_cf(const struct sendmail_build *b, struct err *err)
 static int
 order_edits(struct sendmail_build *b, struct err *err)
 {
-	struct sendmail_plan *p = b->plan;
+	struct edit_plan *p = b->plan;
 
-	if (p->n_edits > 1)
-		qsort(p->edits, p->n_edits, sizeof(*p->edits), by_place);
+	edit_plan_sort(p);
 	for (size_t i = 0; i + 1 < p->n_edits; i++) {
-		const struct sendmail_edit *e = &p->edits[i];
-		unsigned n = e->old == NULL ? 0 : count_lines(e->old);
+		const struct edit *e = &p->edits[i];
+		unsigned n = e->old == NULL ? 0 : edit_lines(e->old);
 
 		if (strcmp(e->file, e[1].file) == 0 && e->line + n > e[1].line)
 			b->met = (struct sendmail_place){ e->file, e[1].line };
@@ -384,7 +257,7 @@ order_edits(struct sendmail_build *b, struct err *err)
 
 int
 sendmail_wiring_plan(const struct sendmail_source *src,
-    const struct sendmail_sockets *sockets, struct sendmail_plan *plan,
+    const struct sendmail_sockets *sockets, struct edit_plan *plan,
     struct err *err)
 {
 	struct sendmail_build b = {
@@ -396,7 +269,7 @@ sendmail_wiring_plan(const struct sendmail_source *src,
 	int ret = -1;
 
 	assert(*sockets->milter != '\0' && *sockets->socketmap != '\0');
-	*plan = (struct sendmail_plan){ .edits = NULL };
+	*plan = (struct edit_plan){ .edits = NULL };
 	b.no_memory = copy == NULL || !sendmail_cf_parse(copy, &b.cf);
 	if (!b.no_memory && check_cf(&b, err) == 0) {
 		ret = src->n_mc > 0 ? sendmail_plan_mc(&b, err)

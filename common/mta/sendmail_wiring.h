@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#include "common/mta/edit_plan.h"
+
 struct err;
 
 /* The name of popgate's filter in sendmail.cf, and what the admin's own rule
@@ -37,19 +39,10 @@ struct sendmail_source {
 	const char *closed_m4, *lists_m4; /* the files of etc/sendmail/ */
 };
 
-/* As Sendmail and libmilter write them: "unix:/path", "inet:8891@127.0.0.1" */
+/* Sockets as Sendmail and libmilter write them: "unix:/path",
+ * "inet:8891@127.0.0.1" */
 struct sendmail_sockets {
 	const char *milter, *socketmap;
-};
-
-/* The lines of old, which begin at line (from 1), become the lines of text.
- * Both end in a newline each. All strings are owned. */
-struct sendmail_edit {
-	char *file;
-	unsigned line;
-	char *old; /* "": text is inserted before line; NULL: a new file */
-	char *text; /* "": the lines are removed */
-	char *why; /* one sentence */
 };
 
 enum sendmail_note_kind {
@@ -66,40 +59,20 @@ enum sendmail_note_kind {
 	SENDMAIL_RUNS_AS /* listens as this user, who must reach the sockets */
 };
 
-struct sendmail_note {
-	enum sendmail_note_kind kind;
-	char *file;
-	unsigned line; /* 0: the file as a whole */
-	char *text; /* one sentence */
-};
-
-struct sendmail_plan {
-	struct sendmail_edit *edits; /* in the order of files and lines */
-	size_t n_edits;
-	struct sendmail_note *notes;
-	size_t n_notes;
-};
-
-/* What must be edited. A configuration that is wired gives no edits.
- * Returns 0, or -1 when it can't be wired; err says why, with file and line.
- * The plan is to be released in either case. */
+/* Plan the edits that wire popgate in. A configuration that is wired gives no
+ * edits. Returns 0, or -1 when it can't be wired; err says why, with file and
+ * line. The plan is to be released in either case. */
 int sendmail_wiring_plan(const struct sendmail_source *src,
-    const struct sendmail_sockets *sockets, struct sendmail_plan *plan,
+    const struct sendmail_sockets *sockets, struct edit_plan *plan,
     struct err *err);
-void sendmail_plan_release(struct sendmail_plan *plan);
-
-/* The text of a file after the plan's edits of it; old is what it holds, NULL:
- * nothing. Returns a string to be freed, or NULL when memory is short. */
-char *sendmail_plan_apply(
-    const struct sendmail_plan *plan, const char *file, const char *old);
 
 /* Do two sendmail.cf say the same? Comments, which hold the date of the build,
  * don't count. line_r (may be NULL): the first line of a that b hasn't.
  * Returns 1, 0, or -1 when memory is short. */
 int sendmail_cf_same(const char *a, const char *b, unsigned *line_r);
 
-/* What of popgate's wiring a sendmail.cf lacks, in plain words, one a line in
- * buf; empty: it is whole. Returns how many things are missing, or -1 when
+/* The parts of popgate's wiring that a sendmail.cf lacks, in plain words, one a
+ * line in buf; empty: it is whole. Returns how many are missing, or -1 when
  * memory is short. */
 int sendmail_wiring_missing(const char *cf,
     const struct sendmail_sockets *sockets, char *buf, size_t size);

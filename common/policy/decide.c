@@ -82,15 +82,16 @@ ask_breaches(struct deciding *d)
 		    by_login ? d->answer->login_users : NULL);
 }
 
-/* Of one that may relay otherwise. */
+/* Ask the last questions about a client that may relay otherwise. */
 static void
 ask_record_and_limits(struct deciding *d)
 {
 	struct decide_answer *a = d->answer;
 
 	assert(a->decision.verdict == VERDICT_ACCEPT);
-	/* What can't be recorded isn't relayed; better said now than at DATA,
-	 * where it would hold up our own recipients of the same message. */
+	/* A recipient that can't be recorded isn't relayed; better said now
+	 * than at DATA, where it would hold up our own recipients of the same
+	 * message. */
 	if (!d->ops->recordable(d->arg)) {
 		a->decision.verdict = VERDICT_TEMPFAIL;
 		a->decision.reason = REASON_AUDIT_UNAVAILABLE;
@@ -112,9 +113,9 @@ doubt(struct decide_answer *a)
 	a->decision.reason = REASON_DOMAIN_UNKNOWN;
 }
 
-/* Of several users, all are named only where their logins let the client relay,
- * or where their own denial or limit held it back. Elsewhere any name would be
- * a guess. */
+/* Name all of several users only where their logins let the client relay, or
+ * where their own denial or limit held it back. Elsewhere any name would be a
+ * guess. */
 static void
 drop_bystanders(struct decide_answer *answer)
 {

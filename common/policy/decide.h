@@ -50,8 +50,8 @@ struct decide_answer {
 	bool refuse; /* what to do: false when monitored */
 	int64_t at_ms; /* the question's */
 	const char *auth_user; /* by SMTP AUTH; borrowed; NULL: nobody */
-	/* Whose logins the decision rests on: of an accepted one those that are
-	 * charged for it. A userlist. */
+	/* The users whose logins the decision rests on: of an accepted one
+	 * those that are charged for it. A userlist. */
 	char login_users[USERLIST_MAX];
 	char code[4], status[8], text[REPLY_TEXT_MAX]; /* see reply.h */
 };

@@ -21,7 +21,8 @@ struct err;
 struct store;
 struct store_lookup;
 
-/* What the configuration names in other files. Constant once loaded. */
+/* The lists that the configuration names in other files. Constant once
+ * loaded. */
 struct facts_lists {
 	struct domain_set domains; /* relay.local_domains */
 	struct sender_set senders; /* relay.sender_addresses */

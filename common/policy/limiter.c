@@ -52,6 +52,7 @@ lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s) UNCHECKED
 static void
 unlock_shards(struct limiter *l, uint64_t shards) UNCHECKED
 {
+	assert(shards != 0);
 	for (int i = 0; i < SHARDS; i++)
 		if (shards >> i & 1)
 			mutex_unlock(&l->shard[i].mtx);
@@ -79,6 +80,7 @@ name_user(struct limiter *l, struct taking *t, const char *user, uint8_t place,
 	struct party *p =
 	    add_party(l, t, USER, limiter_user(l, user, by_login));
 
+	assert(place < USERLIST_USERS);
 	p->bounded = !by_login;
 	p->place = place;
 	p->has_value = true;
@@ -198,6 +200,7 @@ hold_get(
 		m->holds = v;
 		m->holds_room = room;
 	}
+	assert(m->n_holds < m->holds_room && m->holds_room <= HOLDS_MAX);
 	h = &m->holds[m->n_holds++];
 	*h = (struct limiter_hold){ .tag = s->tag,
 		.born = s->born,
@@ -260,7 +263,8 @@ add_breach(struct limiter *l, const struct taking *t, const struct party *p,
     struct limiter_answer *answer)
 {
 	struct subject *s = subject_get(l, p->tag, p->kind, t->credits.now_s);
-	assert(p->over && answer->n < USERLIST_USERS);
+	assert(p->over && p->limit >= 0 && p->limit < LIMITS);
+	assert(answer->n < USERLIST_USERS);
 	struct limiter_breach *b = &answer->breach[answer->n++];
 	int metric = p->limit % METRICS;
 	uint8_t said = (uint8_t)(1 << metric);
@@ -312,6 +316,7 @@ reserve(struct limiter *l, const struct taking *t, struct subject *s,
 {
 	struct name value = name_for(p->value, s);
 
+	assert(h->tag == s->tag && h->born == s->born);
 	s->pending[0]++;
 	h->recipients++;
 	if (t->first) {
@@ -333,6 +338,8 @@ count(struct limiter *l, const struct taking *t, const struct party *p)
 	    t->ev->hold ? hold_get(t->ev->message, s, p) : NULL;
 	struct name value = name_for(p->value, s);
 
+	assert(!p->over);
+	assert(!p->message_paid || t->first);
 	if (p->paid)
 		take_back(l, t, s, p, false);
 	if (p->message_paid)
@@ -361,6 +368,7 @@ take_locked(struct limiter *l, const struct limit_rate rate[LIMITS],
 {
 	bool room = false, users = false;
 
+	assert(t->n <= PARTIES && answer->n == 0);
 	for (unsigned i = 0; i < t->n; i++) {
 		struct party *p = &t->party[i];
 
@@ -499,6 +507,7 @@ settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
 	bool own = s->born == h->born;
 	uint32_t freed = sent ? 0 : h->recipients;
 
+	assert(h->recipients > 0);
 	if (own) {
 		assert(s->pending[0] >= h->recipients);
 		assert(s->pending[1] >= h->message);
@@ -510,6 +519,7 @@ settle_one(struct limiter *l, const struct limit_rate rate[LIMITS],
 		    free_again(s, &rate[limit_of(s, 0)], h->recipients, now_s);
 	counter_add(&s->metric[0], h->recipients - freed);
 	counter_add(&s->metric[1], h->message && freed == 0);
+	assert(freed <= h->recipients);
 	if (h->distinct)
 		release_value(l, s, name_in(l, h->tag, h->value), h, own,
 		    freed < h->recipients, now_s);
@@ -519,6 +529,8 @@ void
 limiter_settle(struct limiter *l, const struct limit_rate rate[LIMITS],
     int64_t now_s, struct limiter_message *message, bool sent)
 {
+	assert(now_s >= 0);
+	assert(message->n_holds <= message->holds_room);
 	for (unsigned i = 0; i < message->n_holds; i++) {
 		const struct limiter_hold *h = &message->holds[i];
 		uint64_t shard = UINT64_C(1) << shard_of(h->tag);
@@ -560,6 +572,7 @@ limiter_usage(
 	struct taking t = { .ev = ev };
 	bool any = false;
 
+	assert(ev->now_s >= 0);
 	memset(used, 0, LIMITS * sizeof(*used));
 	name_parties(l, &t);
 	for (unsigned i = 0; i < t.n; i++) {
@@ -574,7 +587,7 @@ limiter_usage(
 	}
 }
 
-/* Which limit of recipients or messages has nothing left; -1: none. */
+/* The limit of recipients or messages that has nothing left; -1: none. */
 static int
 full(const struct limit_rate rate[LIMITS], enum kind kind,
     const int64_t used[METRICS])
@@ -596,6 +609,7 @@ limiter_full(struct limiter *l, const struct limit_rate rate[LIMITS],
 	bool room = false;
 	int limit = -1;
 
+	assert(ev->now_s >= 0);
 	name_parties(l, &t);
 	for (unsigned i = 0; i < t.n; i++) {
 		const struct party *p = &t.party[i];

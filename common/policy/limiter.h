@@ -101,7 +101,7 @@ struct limiter_event {
 
 struct limiter_answer {
 	bool over;
-	/* Those that were charged, by their place in the userlist. */
+	/* The users that were charged, by their place in the userlist. */
 	uint8_t charged;
 	/* When over: which limits; of by_login, of each user (n of them), else
 	 * of the client, the AUTH user or the message (n is 1). */

@@ -144,8 +144,8 @@ struct credits {
 /* The room that a message has reserved of one subject. */
 struct limiter_hold {
 	uint64_t tag;
-	/* Of the mark of its sender, or client: the name, and the tag that it
-	 * had for the subject then; 0: none. */
+	/* The mark of its sender, or client: the name, and the tag that it had
+	 * for the subject then; 0: none. */
 	uint64_t value, value_tag;
 	uint32_t born, recipients;
 	uint8_t kind;

@@ -31,6 +31,7 @@ lay(struct limiter *l, size_t n, size_t size)
 {
 	size_t at = l->memory_size;
 
+	assert(n > 0 && size > 0);
 	l->memory_size += (n * size + 63) / 64 * 64;
 	return l->memory == NULL ? NULL : l->memory + at;
 }
@@ -213,6 +214,7 @@ counter_add_at(struct counter *c, uint32_t slot, uint32_t n)
 void
 subject_advance(const struct limiter *l, struct subject *s, int64_t now_s)
 {
+	assert(now_s >= 0 && s->kind < KINDS);
 	for (int m = 0; m < METRICS; m++)
 		counter_advance(
 		    &s->metric[m], slot_of(l, limit_of(s, m), now_s));
@@ -328,6 +330,7 @@ subject_get(struct limiter *l, uint64_t tag, enum kind kind, int64_t now_s)
 	uint32_t *place = place_for(l, set, home->subjects, now_s);
 	uint32_t number = number_of(*place);
 
+	assert(kind < KINDS && number <= home->n_subjects);
 	s = &home->subjects[number];
 	if (number == 0) {
 		number = ++home->n_subjects;
@@ -392,6 +395,7 @@ mark_find(const struct name *name)
 {
 	struct mark *group = name->home->groups[*name->bucket].mark;
 
+	assert(name->tag != 0 && *name->bucket <= name->home->n_groups);
 	for (int i = 0; *name->bucket != 0 && i < GROUP; i++)
 		if (group[i].tag == name->tag)
 			return &group[i];

@@ -22,6 +22,7 @@ slot_of_value(
 {
 	uint32_t slot = slot_of(l, limit_of(s, DISTINCT), mark->seen_s);
 
+	assert(mark->seen_s != 0 && !is_credit(mark));
 	return &s->metric[DISTINCT].slot[slot % SLOTS];
 }
 
@@ -47,6 +48,7 @@ value_known(
 void
 counter_take_back(struct counter *c, uint32_t from)
 {
+	assert(from <= c->newest);
 	if (c->newest >= SLOTS && from < c->newest - SLOTS + 1)
 		from = c->newest - SLOTS + 1;
 	for (uint32_t i = from; i <= c->newest; i++)
@@ -145,6 +147,7 @@ release_value(struct limiter *l, struct subject *s, struct name value,
 	value.tag = h->value_tag;
 	struct mark *mark = h->value_tag == 0 ? NULL : mark_find(&value);
 
+	assert(mark == NULL || !is_credit(mark));
 	/* after it was driven out and came back, it may be counted there */
 	if (counts)
 		count_value(l, s, &now, false, now_s);
@@ -213,6 +216,7 @@ credit_leave(struct limiter *l, const struct credits *c,
 			return;
 		mark->seen_s = (uint32_t)c->now_s;
 	}
+	assert(is_credit(mark));
 	if (mark->credit.recipients < UINT16_MAX)
 		mark->credit.recipients++;
 	if (message && mark->credit.messages < UINT16_MAX)

@@ -6,9 +6,12 @@
 
 #include "common/config/config.h"
 
-#define ACCEPTED "", "", 0
+/* In parentheses, so that a row has as many arguments before as after its
+ * macros are expanded: cppcheck counts them after. */
+#define ACCEPTED ("", "", 0)
 #define REPLY(code, status, text) \
-	(code), (status), offsetof(struct config, reply.text)
+	((code), (status), offsetof(struct config, reply.text))
+#define PARTS(...) __VA_ARGS__
 
 /* The rows in their order: number, verdict, reason, reply with its template,
  * condition in words, condition of the facts f. A macro, so that matching is a
@@ -75,7 +78,7 @@
 
 const struct policy_row policy_rows[] = {
 #define ROW(n, verdict, reason, reply, words, test) \
-	{ (n), VERDICT_##verdict, REASON_##reason, reply, (words) },
+	{ (n), VERDICT_##verdict, REASON_##reason, PARTS reply, (words) },
 	POLICY_ROWS(ROW)
 #undef ROW
 };

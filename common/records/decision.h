@@ -77,7 +77,7 @@ struct decision {
 			    * this is IPv6, or the other way */
 };
 
-/* What becomes of a verdict in monitor mode. */
+/* The verdict that is recorded in monitor mode in place of this one. */
 enum verdict verdict_monitored(enum verdict verdict);
 const char *verdict_name(enum verdict verdict); /* "accept", ... */
 const char *reason_name(enum reason reason); /* "no-login", ... */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Those of a client and those of a user, in the same order. */
+/* The limits of a client and those of a user, in the same order. */
 enum limit {
 	LIMIT_CLIENT_RECIPIENTS,
 	LIMIT_CLIENT_MESSAGES,

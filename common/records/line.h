@@ -49,8 +49,8 @@ struct line_told {
 	int64_t uid, pid; /* who sent it, as the kernel says; -1 */
 };
 
-/* Of a source that holds what a container engine wrote: was the newest line of
- * the standard output, of the error output, cut? */
+/* A source that holds what a container engine wrote: was the newest line of the
+ * standard output, of the error output, cut? */
 struct line_outputs {
 	bool cut[2];
 };

@@ -15,8 +15,8 @@ enum {
 	LOGIN_FUTURE_S = 300
 };
 
-/* What the tables name as the server, and as the source, of what an admin
- * entered with popgatectl. Files hold it: it never changes. */
+/* The server and the source that the tables name for an admin's entry by
+ * popgatectl. Files hold it: it never changes. */
 #define STORE_ADMIN "popgatectl"
 
 struct login {

@@ -27,14 +27,14 @@ struct login_session {
 	const char *server; /* grammar, a constant */
 	char host[SESSION_HOST_MAX]; /* as in the log; "" none */
 	char id[SESSION_ID_MAX]; /* not with SESSION_END_ALL */
-	/* Whose session ends, where the server is known to log the name as it
-	 * did with the login; else "". With SESSION_END only. */
+	/* The user whose session ends, where the server is known to log the
+	 * name as it did with the login; else "". With SESSION_END only. */
 	char user[LOGIN_USER_MAX];
 	/* The end may be logged, by another process, before the login. */
 	bool unordered;
-	/* Of a server of which some versions don't log every end: a login's
-	 * session counts if the server has shown lately that it logs all; an
-	 * end shows it. */
+	/* The server is one of which some versions don't log every end: a
+	 * login's session counts if the server has shown lately that it logs
+	 * all; an end shows it. */
 	bool proof;
 	int64_t at; /* Unix seconds, the line's own time */
 };

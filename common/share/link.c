@@ -212,8 +212,8 @@ ask(struct link *l, int type, struct err *err, const char *format, ...)
 
 #ifdef POPGATE_SHARE_TLS
 
-/* As hiredis has it: more than 0, 0 when there is nothing yet, or -1 with an
- * error of the context. */
+/* A result as hiredis has it: more than 0, 0 when there is nothing yet, or -1
+ * with an error of the context. */
 static ssize_t
 tls_result(redisContext *redis, ssize_t n)
 {
@@ -413,11 +413,11 @@ link_skew_s(const struct link *l)
 
 /* --- publishing --- */
 
-/* What the key of an origin holds when Redis has nothing of it. */
+/* The value of an origin's key when Redis has nothing of it. */
 #define NOTHING "-"
 
-/* What the key of an origin holds, if the stream has the entry that it is to
- * have. false: something that we don't write. */
+/* Read the value of an origin's key, if the stream has the entry that it names.
+ * false: something that we don't write. */
 static bool
 read_mark(const redisReply *mark, const redisReply *found, struct link_mark *m)
 {

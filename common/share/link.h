@@ -52,8 +52,8 @@ int link_parse(
 int link_open(const struct link_to *to, struct link **l_r, struct err *err);
 void link_close(struct link **l); /* NULL-safe */
 
-/* Which history of data it is: another one after a fail-over, or a restart that
- * may have lost some. Positions of one mean nothing in another. */
+/* The history of data that Redis holds: another one after a fail-over, or a
+ * restart that may have lost some. Positions of one mean nothing in another. */
 const char *link_server(const struct link *l);
 /* How many seconds its clock is ahead of ours now. */
 int64_t link_skew_s(const struct link *l);
@@ -65,7 +65,7 @@ struct link_mark {
 	int64_t at;
 };
 
-/* What Redis holds.
+/* The login that Redis holds of an origin.
  *   entry  the position of one that we added, which is to be there; "" none
  * 0, or -1 with err. */
 int link_published(struct link *l, const char *origin, const char *entry,

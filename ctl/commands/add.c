@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
 #include "ctl/times.h"
 
@@ -41,16 +41,7 @@ add(struct ctl *ctl, const struct ctl_args *args, const struct network *net)
 	    "popgatectl add %s%s%.100s until %s%s%.200s", client,
 	    *user == '\0' ? "" : " for user ", user, when,
 	    note == NULL ? "" : ": ", note == NULL ? "" : note);
-	const struct store_row row = {
-		.client = client,
-		.user = user,
-		.service = "manual",
-		.server = STORE_ADMIN,
-		.first_at = ctl->now,
-		.last_at = ctl->now,
-		.expires_at = until,
-		.count = 1,
-	};
+	const struct store_row row = entry_row(client, user, ctl->now, until);
 
 	rc = ctl_store(ctl, STORE_WRITE, &st);
 	if (rc == 0)
@@ -70,12 +61,8 @@ static int
 run(struct ctl *ctl, const struct ctl_args *args)
 {
 	struct network net;
-	int rc = ctl_network(ctl, args->v[0], &net);
+	int rc = entry_network(ctl, args->v[0], &net);
 
-	if (rc == 0)
-		rc = ctl_config(ctl);
-	if (rc == 0)
-		rc = entry_check_width(ctl, &net);
 	if (rc != 0)
 		return rc;
 	if (args->opt[OPT_USER] != NULL &&

@@ -10,8 +10,9 @@
 
 enum { IPV4_BITS_MIN = 8, IPV6_BITS_MIN = 16 };
 
-int
-entry_check_width(const struct ctl *ctl, const struct network *net)
+/* Would this network let half the world relay? */
+static int
+check_width(const struct ctl *ctl, const struct network *net)
 {
 	int least =
 	    net->base.family == ADDR_IPV4 ? IPV4_BITS_MIN : IPV6_BITS_MIN;
@@ -22,6 +23,32 @@ entry_check_width(const struct ctl *ctl, const struct network *net)
 	return ctl_fail(ctl, EX_USAGE,
 	    "%s is too wide: letting it relay makes an open relay (at least /%d is asked for)",
 	    network_format(net, text), least);
+}
+
+int
+entry_network(struct ctl *ctl, const char *text, struct network *net_r)
+{
+	int rc = ctl_network(ctl, text, net_r);
+
+	if (rc == 0)
+		rc = ctl_config(ctl);
+	return rc == 0 ? check_width(ctl, net_r) : rc;
+}
+
+struct store_row
+entry_row(const char *client, const char *user, int64_t at, int64_t expires_at)
+{
+	return (struct store_row){
+		.client = client,
+		.user = user,
+		.service = "manual",
+		.server = STORE_ADMIN,
+		.first_at = at,
+		.last_at = at,
+		.expires_at =
+		    expires_at < STORE_FOREVER ? expires_at : STORE_FOREVER,
+		.count = 1,
+	};
 }
 
 static bool

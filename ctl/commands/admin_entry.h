@@ -5,12 +5,18 @@
 
 #include "ctl/ctl.h"
 
-/* Would this network let half the world relay? Says so and returns an exit
- * status; 0 when it is narrow enough. */
-int entry_check_width(const struct ctl *ctl, const struct network *net);
+/* The network that text names, and the configuration. Refuses one that would
+ * let half the world relay. Returns 0, or an exit status after having said why.
+ */
+int entry_network(struct ctl *ctl, const char *text, struct network *net_r);
 
 /* Say on stderr when policy will never look at this entry. */
 void entry_warn(const struct ctl *ctl, const struct network *net);
+
+/* A row that an admin enters; client and user are borrowed. It ends at
+ * STORE_FOREVER at the latest. */
+struct store_row
+entry_row(const char *client, const char *user, int64_t at, int64_t expires_at);
 
 /* Write the entry and, in the history, who did it and how, in one
  * transaction. Returns 0, or an exit status after having said why. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/why/daemon.h"
 #include "ctl/why/verdict.h"
@@ -175,7 +175,7 @@ exit_code(const struct verdict_answer *a, const struct daemon_answer *daemon)
 					 : EX_TEMPFAIL;
 }
 
-/* As an MTA gives it: without its brackets. */
+/* The sender as an MTA gives it: without its brackets. */
 static const char *
 sender_of(const char *text)
 {

@@ -9,7 +9,7 @@
 #include "common/base/err.h"
 #include "common/policy/facts.h"
 #include "common/policy/judge.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 
 static void
 warn_directory(struct ctl *ctl, const char *key, const char *path)

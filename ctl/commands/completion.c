@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 
 /* The values of options that are a closed set. */
 static const char by_words[] = "client user sender recipient";
@@ -47,7 +47,7 @@ is_file(const struct ctl_option *o)
 	return strcmp(o->arg, "FILE") == 0 || strcmp(o->arg, "PATH") == 0;
 }
 
-/* Of an option that takes a value, only that is completed behind it. */
+/* After an option that takes a value, only that is completed. */
 static void
 print_bash_values(void)
 {

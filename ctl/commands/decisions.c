@@ -8,7 +8,7 @@
 
 #include "common/base/err.h"
 #include "common/db/audit_pair.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/record.h"
 
 enum {
@@ -58,7 +58,7 @@ enum form { FOR_PEOPLE, AS_JSON, AS_CSV };
 struct show {
 	enum form form;
 	int64_t last_id, shown;
-	/* Of --follow: what was shown of the permit channel, whose recipients
+	/* Rows of the permit channel that --follow has shown, whose recipients
 	 * the milter may record again. */
 	struct audit_pairs *followed;
 	/* ids of the newest N, found backwards */

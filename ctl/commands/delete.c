@@ -4,8 +4,8 @@
 
 #include "common/base/err.h"
 #include "common/db/store_share.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
 
 /* Say when a wider entry still lets it relay: the admin thinks it is out. */

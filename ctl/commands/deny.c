@@ -5,8 +5,8 @@
 
 #include "common/base/err.h"
 #include "common/db/store_share.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/words.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"
@@ -92,7 +92,7 @@ list_one(void *arg, const struct store_deny *d)
 	return true;
 }
 
-/* Those that popgate-milter denied by itself. */
+/* List a denial that popgate-milter made by itself. */
 static bool
 list_breach(void *arg, const struct audit_breach *b)
 {
@@ -285,7 +285,7 @@ run_deny(struct ctl *ctl, const struct ctl_args *args)
 	return rc;
 }
 
-/* What the limits call it: of an IPv6 address the network. */
+/* The subject as the limits count it: of an IPv6 address the network. */
 static const char *
 breach_subject(const struct ctl *ctl, const struct subject *s, char *buf)
 {

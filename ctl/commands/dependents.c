@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/dependents.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"
@@ -35,8 +35,8 @@ day(int64_t at, char *buf)
 	return buf;
 }
 
-/* Who is on the list: those who depend, or with --moved those who use AUTH,
- * too; in any case who relayed by a login since then. */
+/* Is the user on the list? Those are who depend, or with --moved those who use
+ * AUTH, too; in any case only who relayed by a login since then. */
 static bool
 listed(const struct dependent *u, bool moved, int64_t since)
 {

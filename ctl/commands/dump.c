@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* dump - every entry, as vsmtprelay prints it. */
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/commands/vsmtprelay.h"
 
 static int

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/config_text.h"
 #include "ctl/out.h"
 

@@ -7,7 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/store_share.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/commands/expire.h"
 #include "ctl/commands/words.h"
 

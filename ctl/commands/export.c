@@ -10,7 +10,7 @@
 #include "common/base/own_addresses.h"
 #include "common/maps/map.h"
 #include "common/maps/permitted.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/record.h"
 #include "ctl/times.h"
@@ -27,7 +27,7 @@ static const struct ctl_option options[] = {
 	{ 0 },
 };
 
-/* What isn't a map for another program: every row that counts. */
+/* Formats that are no map for another program: every row that counts. */
 enum { JSON = MAP_FORMATS, CSV };
 
 struct export

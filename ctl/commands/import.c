@@ -9,8 +9,8 @@
 
 #include "common/base/err.h"
 #include "common/maps/bdb.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/flat_record.h"
 #include "ctl/times.h"
 
@@ -88,20 +88,10 @@ take(struct import *im, const char *client_text, const char *user,
 		im->old++;
 		return true;
 	}
-	if (expires_at > STORE_FOREVER)
-		expires_at = STORE_FOREVER;
 	if (last_at <= 0 || last_at > im->ctl->now)
 		last_at = im->ctl->now;
-	const struct store_row row = {
-		.client = network_format(&net, client),
-		.user = user,
-		.service = "manual",
-		.server = STORE_ADMIN,
-		.first_at = last_at,
-		.last_at = last_at,
-		.expires_at = expires_at,
-		.count = 1,
-	};
+	const struct store_row row =
+	    entry_row(network_format(&net, client), user, last_at, expires_at);
 
 	return write_row(im, &row);
 }

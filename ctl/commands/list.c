@@ -7,8 +7,8 @@
 
 #include "common/base/err.h"
 #include "common/policy/facts.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
-#include "ctl/commands/commands.h"
 #include "ctl/commands/vsmtprelay.h"
 #include "ctl/record.h"
 #include "ctl/text_table.h"
@@ -31,7 +31,7 @@ enum {
 /* More than anybody reads, and found at once in a table of any size. */
 enum { LIMIT_DEFAULT = 1000 };
 
-/* Of the users that share an address, so many more than may. */
+/* Users that share an address are shown up to so many more than may. */
 enum { SHARING_SHOWN = 10000 };
 
 static const struct ctl_option options[] = {

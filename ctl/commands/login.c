@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/records/fate.h"
 #include "common/records/login_datagram.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 
 enum { OPT_USER, OPT_CLIENT, OPT_SERVICE, OPT_SERVER, OPT_SOCKET, OPT_WAIT };

@@ -12,7 +12,7 @@
 #include "common/base/own_addresses.h"
 #include "common/maps/map.h"
 #include "common/maps/permitted.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/times.h"
 

@@ -12,8 +12,8 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/policy/facts.h"
-#include "ctl/commands/ask_daemon.h"
-#include "ctl/commands/commands.h"
+#include "ctl/ask_daemon.h"
+#include "ctl/commands.h"
 
 /* postconf(1) and postmap(1) of a large domain table take their time */
 enum { WAIT_MS = 60000, LOOK_MS = 50 };

@@ -15,7 +15,7 @@
 #include "common/logs/unpack.h"
 #include "common/policy/judge.h"
 #include "ctl/causes.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/text_table.h"
 

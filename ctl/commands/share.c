@@ -12,7 +12,7 @@
 #include "common/db/store_share.h"
 #include "common/share/link.h"
 #include "common/share/seal.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/text_table.h"
 #include "ctl/times.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 
 /* '...' for SQL; owned by the caller. */
 static char *

@@ -7,6 +7,7 @@
 
 #include "common/base/err.h"
 #include "common/db/store_share.h"
+#include "ctl/commands.h"
 #include "ctl/commands/admin_entry.h"
 #include "ctl/commands/expire.h"
 #include "ctl/commands/words.h"
@@ -77,22 +78,10 @@ vsmtprelay_add(struct ctl *ctl, const char *client, const char *ticks_text)
 		rc = ctl_store(ctl, STORE_WRITE, &st);
 	if (rc != 0)
 		return rc;
-	int64_t expires_at = ticks + ctl->cfg->logins.window_s;
-
-	if (expires_at > STORE_FOREVER)
-		expires_at = STORE_FOREVER;
 	(void)snprintf(how, sizeof(how), "%s add %s %" PRId64, ctl->program,
 	    client, ticks);
-	const struct store_row row = {
-		.client = client,
-		.user = "",
-		.service = "manual",
-		.server = STORE_ADMIN,
-		.first_at = ticks,
-		.last_at = ticks,
-		.expires_at = expires_at,
-		.count = 1,
-	};
+	const struct store_row row =
+	    entry_row(client, "", ticks, ticks + ctl->cfg->logins.window_s);
 
 	rc = entry_write(ctl, st, &row, how);
 	store_close(&st);
@@ -116,12 +105,8 @@ run_add(struct ctl *ctl, int argc, char **argv)
 {
 	char client[NETWORK_TEXT_MAX];
 	struct network net;
-	int rc = ctl_network(ctl, argv[0], &net);
+	int rc = entry_network(ctl, argv[0], &net);
 
-	if (rc == 0)
-		rc = ctl_config(ctl);
-	if (rc == 0)
-		rc = entry_check_width(ctl, &net);
 	if (rc != 0)
 		return rc;
 	entry_warn(ctl, &net);

@@ -10,9 +10,6 @@
 
 #include "ctl/ctl.h"
 
-/* argv: the words behind the program's name. Returns an exit status. */
-int vsmtprelay_run(struct ctl *ctl, int argc, char **argv);
-
 /* Print "ip<TAB>ticks" for each client with newest_ticks <= latest. */
 int vsmtprelay_print(struct ctl *ctl, int64_t latest);
 

@@ -8,9 +8,10 @@
 #include "common/db/store.h"
 #include "ctl/ctl.h"
 
-/* What closes stands here before the table has it: an older copy of the table
- * may be put back at any moment. What opens (a denial that ends: expires_at in
- * the past) comes afterwards. When it can't be kept, a warning says so.
+/* A word that closes is kept here before the table has it: an older copy of the
+ * table may be put back at any moment. One that opens (a denial that ends:
+ * expires_at in the past) is kept afterwards. When a word can't be kept, a
+ * warning says so.
  *   at   all logins up to then are deleted, Unix seconds */
 void words_delete(struct ctl *ctl, const char *client, int64_t at);
 void words_delete_older(struct ctl *ctl, int64_t at);

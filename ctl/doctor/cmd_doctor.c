@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/doctor/doctor.h"
 #include "ctl/mail.h"
 

@@ -242,7 +242,7 @@ print_wrapped(FILE *to, const char *text, int indent)
 	(void)fputc('\n', to);
 }
 
-/* As it is to be pasted: a line a line. */
+/* Print the commands as they are to be pasted: a line a line. */
 static void
 print_fix(FILE *to, const char *fix)
 {

@@ -176,7 +176,7 @@ void doctor_exim(struct doctor *d, const char *path);
 void doctor_popgate(struct doctor *d);
 /* popgate_share.c: st is open for reading. */
 void doctor_share(struct doctor *d, struct store *st);
-/* Of every instance that runs, only whether it asks popgate (postfix_asked.h),
+/* Find only whether every instance that runs asks popgate (postfix_asked.h),
  * for those who look often: a few runs of postconf(1). dir: the first's. */
 void doctor_postfix_asked(struct doctor *d, const char *dir);
 

@@ -155,8 +155,8 @@ check_options(struct exam *x)
 	check_auth(x);
 }
 
-/* Whoever names this server in DNS is taken in: a dialogue shows it, and where
- * none was held, only the settings do. */
+/* Anybody who names this server in DNS is taken in: a dialogue shows it, and
+ * where none was held, only the settings do. */
 static void
 check_mx(struct exam *x)
 {

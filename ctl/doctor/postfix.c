@@ -300,8 +300,8 @@ check_all(struct postfix_exam *x)
 
 /* --- what Postfix itself says --- */
 
-/* What was read as an open relay is a finding no more: the copy has answered,
- * and what it showed is told with the dialogue. */
+/* Withdraw the findings of an open relay that came from reading: the copy has
+ * answered, and what it showed is told with the dialogue. */
 static void
 withdraw(struct doctor *d, size_t from, size_t to, bool holes)
 {
@@ -350,7 +350,7 @@ rehearse(struct postfix_exam *x, size_t from)
 {
 	struct finding_at at = { .file = x->pf.main_cf, .dir = x->pf.dir };
 	const struct postfix_service **v =
-	    calloc(x->pf.n_services + 1, sizeof(*v));
+	    calloc(x->pf.n_services + 1, sizeof(struct postfix_service *));
 	struct postfix_rehearsal_spec spec = { .pf = &x->pf,
 		.services = v,
 		.popgate = x->d->wired ? x->d->ctl->cfg : NULL,

@@ -14,7 +14,7 @@
 #include "ctl/doctor/postfix_socket.h"
 #include "ctl/doctor/postfix_walk.h"
 
-/* What one smtpd service does about popgate. */
+/* One smtpd service, and what it does about popgate. */
 struct service {
 	const struct postfix_service *s;
 	bool local; /* for this machine, or for a filter's mail */
@@ -194,7 +194,8 @@ postfix_check_asked(struct postfix_exam *x)
 	free(a.v);
 }
 
-/* Of the others those count that postmulti(1) starts. */
+/* Check an instance; of the others than the first those that postmulti(1)
+ * starts. */
 static void
 check_instance(struct doctor *d, const char *dir, bool first)
 {

@@ -97,8 +97,8 @@ postfix_is_ours(const struct postfix_exam *x, const struct postfix_service *s,
 	    postfix_is_listener(x, s, &e, listen);
 }
 
-/* What Postfix does with mail when this milter isn't there: "{ unix:/x,
- * default_action = accept }", else as milter_default_action says. */
+/* Does Postfix accept mail while this milter isn't there? "{ unix:/x,
+ * default_action = accept }" says so, else milter_default_action. */
 static bool
 accepts_without(const struct postfix_exam *x, const struct postfix_service *s,
     const char *word)

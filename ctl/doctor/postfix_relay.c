@@ -95,7 +95,7 @@ add_grants(const struct postfix_list *l, const struct postfix_list *other,
 	}
 }
 
-/* Whatever the verdict: report the parts that can't be judged. */
+/* Report the parts that can't be judged, whatever the verdict. */
 static void
 add_notes(const struct postfix_list *l)
 {
@@ -106,7 +106,7 @@ add_notes(const struct postfix_list *l)
 			add_grant(l, &l->v[i], &none);
 }
 
-/* Neither list refuses anybody: why? */
+/* Say why neither list refuses anybody. */
 static void
 add_open(struct postfix_list *relay, struct postfix_list *rcpt,
     const struct postfix_gate *gate)

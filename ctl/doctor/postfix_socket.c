@@ -38,7 +38,8 @@ base_name(const char *path)
 	return slash == NULL ? path : slash + 1;
 }
 
-/* Of the working directory, root directory and user of this process. */
+/* Look at path from the working directory, root directory and user of this
+ * process. */
 static void
 look_at(const char *path, struct sight *sight)
 {

@@ -16,7 +16,7 @@ enum {
 	USAGE_BITS = 14
 };
 
-/* What one user sent by one right, from all clients. */
+/* One user's messages by one right, from all clients. */
 struct usage {
 	uint64_t key; /* 0: free */
 	int64_t recipients, before;
@@ -234,7 +234,7 @@ unindex(struct incident *in, uint32_t slot)
 	}
 }
 
-/* It has left the queue. */
+/* Count a message that has left the queue. */
 static void
 finish(struct incident *in, struct message *m)
 {
@@ -334,8 +334,8 @@ find_group(
 	return (uint32_t)in->n - 1;
 }
 
-/* Of a user by a right; of a client that has no user's name all together.
- * NULL: there are too many. */
+/* The usage of a user by a right; of clients that have no user's name all
+ * together. NULL: there are too many. */
 static struct usage *
 find_usage(struct incident *in, enum right right, const char *user, bool make)
 {
@@ -469,7 +469,7 @@ count(struct incident *in, struct message *m, const struct mtalog *line,
 	add_sender(g, m);
 }
 
-/* What left in the days before is only counted, for comparison. */
+/* Messages of the days before are only counted, for comparison. */
 static void
 count_before(struct incident *in, struct message *m, const struct mtalog *line,
     int64_t at)

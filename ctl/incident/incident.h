@@ -48,7 +48,7 @@ enum right {
 const char *right_name(enum right right); /* "by-no-right", for programs */
 const char *right_words(enum right right); /* for people */
 
-/* What somebody else knows. user_r: what to call it, or left alone. */
+/* Knowledge from elsewhere. user_r: the name for that user, or left alone. */
 struct incident_facts {
 	void *arg;
 	/* is this recipient in a domain of ours? */
@@ -81,9 +81,10 @@ struct incident_group {
 	int64_t queued; /* that are still in the queue, as the log tells */
 	int64_t first_at, last_at;
 	struct distinct senders, domains;
-	/* Of the user, by this right from all clients; of all clients where
-	 * there is no user: recipients, those that are to be expected by the
-	 * days before, and addresses. Set by incident_result(). */
+	/* The user's figures, by this right from all clients; those of all
+	 * clients where there is no user: recipients, those that are to be
+	 * expected by the days before, and addresses. Set by
+	 * incident_result(). */
 	int64_t user_recipients, user_expected;
 	unsigned user_clients;
 	bool rise; /* far more than expected */

@@ -31,9 +31,10 @@ struct maillog_stats {
 int maillog_configured(const struct ctl *ctl, const char *log, int64_t since,
     const char *with, maillog_fn *fn, void *arg, struct maillog_stats *stats);
 
-/* What the mail facility (RFC 5424 section 6.2.1) wrote into the systemd
- * journal since since, into a file as maillog_spool() has it. Returns 0, or an
- * exit status; -1: no source is the journal, and nothing was said. */
+/* Write the entries of the mail facility (RFC 5424 section 6.2.1) in the
+ * systemd journal, from since on, into a file as maillog_spool() has it.
+ * Returns 0, or an exit status; -1: no source is the journal, and nothing was
+ * said. */
 int maillog_journal(const struct ctl *ctl, int64_t since, char *path);
 
 /* Standard input into a file that nobody else can see, which is gone when we

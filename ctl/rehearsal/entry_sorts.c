@@ -10,7 +10,7 @@
 
 enum { OF_SORT = 8, OF_SORT_THOROUGH = 64 };
 
-/* What kind of word it is. */
+/* The kind of a word. */
 static unsigned char
 kind_of(const char *word, size_t len)
 {

@@ -12,7 +12,7 @@
 
 enum { ENTRY_SORTS_MAX = 256 };
 
-/* Of one table; zero it before the first line. */
+/* The sorts of one table; zero it before the first line. */
 struct entry_sorts {
 	struct {
 		uint64_t key;

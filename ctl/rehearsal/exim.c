@@ -162,7 +162,7 @@ text_of(const struct exim_run *r, const char *path)
 	return NULL;
 }
 
-/* What Debian's tools generated is edited elsewhere. */
+/* A file that Debian's tools generated is edited elsewhere: find that place. */
 static void
 to_source(const struct exim_run *r, struct exim_place *place)
 {
@@ -314,7 +314,7 @@ describe(const struct exim_run *r, const struct shown *s)
 	return text;
 }
 
-/* Who was let in without a password: by which authenticator. */
+/* Find the authenticator that let a client in without a password. */
 static bool
 place_auth(const struct exim_run *r, const struct exim_try *y,
     struct exim_place *place)

@@ -107,7 +107,8 @@ last_by_list(const struct exim_heard_in *in, const struct exim_ran *decided)
 	return NULL;
 }
 
-/* What was cached was found before: there the whole way is told. */
+/* A cached hit was found before: its first time, where the whole way is
+ * told. */
 static const struct exim_hit *
 uncached(const struct exim_trace *t, const struct exim_hit *hit)
 {

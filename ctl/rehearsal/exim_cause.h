@@ -27,7 +27,7 @@ struct exim_heard_in {
 	const struct exim_heard *heard;
 };
 
-/* Of an accepted recipient.
+/* Find the cause of an accepted recipient.
  *   y  what was needed: each value that isn't 0 is
  *   refused  the same dialogue with one of them 0, which was refused; NULL:
  *            there is none */

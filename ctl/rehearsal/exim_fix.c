@@ -257,7 +257,7 @@ shown(const struct exim_place *p, char buf[SHOWN_LEN])
 	return buf;
 }
 
-/* What is to be done afterwards. */
+/* The command to run after the edit. */
 static const char *
 then(const struct exim_place *p, char buf[SHOWN_LEN])
 {

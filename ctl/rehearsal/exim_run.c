@@ -28,7 +28,7 @@ exim_run_copy(const struct exim_run *r, const struct stage_file *file,
 	return stage_open(&spec, stage_r, err);
 }
 
-/* What exim -bP prints, of all or of one setting; to be freed. */
+/* The output of exim -bP, of all or of one setting; to be freed. */
 static char *
 print(const struct exim_run *r, const char *what, struct err *err)
 {
@@ -149,7 +149,7 @@ seed_tables(struct exim_run *r)
 	}
 }
 
-/* What somebody says who has no password. */
+/* Seed what a client without a password says to AUTH. */
 static void
 seed_auth(struct exim_run *r)
 {
@@ -202,7 +202,7 @@ find_ours(struct exim_run *r)
 	}
 }
 
-/* What Exim reads: for Debian's, that isn't what the admin edits. */
+/* Read the files that Exim reads: Debian's admin edits others. */
 static bool
 read_files(struct exim_run *r)
 {

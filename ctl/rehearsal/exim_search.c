@@ -130,7 +130,7 @@ begin_from(struct work *w, const struct exim_trace *t,
 		w->queue[w->n++] = *y;
 }
 
-/* What stands for the cause, before it is looked for. */
+/* A key that stands for the cause, before the cause is looked for. */
 static uint64_t
 cause_of(const struct exim_trace *t, const struct exim_heard *h,
     const struct exim_try *y)

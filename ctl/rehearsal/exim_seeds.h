@@ -17,8 +17,8 @@
 /* Domains below this label are a stranger's: nobody configures them. */
 #define EXIM_VICTIM "relay-victim"
 
-/* What a dialogue is made of. The first value of each is that of a client that
- * has nothing to do with the configuration. */
+/* The parts of a dialogue. The first value of each is that of a client that has
+ * nothing to do with the configuration. */
 enum exim_dim {
 	EXIM_CLIENT, /* "203.0.113.77", or with a name: "203.0.113.77 a.test" */
 	EXIM_PORT, /* "25" */
@@ -48,7 +48,7 @@ void exim_seeds_begin(struct exim_seeds *s);
 void exim_seeds_take_config(struct exim_seeds *s, const char *text);
 void exim_seeds_take_table(struct exim_seeds *s, const char *text);
 
-/* Then: forms of recipients, and strangers' addresses that aren't in trusted
+/* End with forms of recipients, and strangers' addresses that aren't in trusted
  * networks. Returns false when memory was short. */
 bool exim_seeds_end(struct exim_seeds *s);
 void exim_seeds_release(struct exim_seeds *s);

@@ -24,7 +24,7 @@ struct exim_try {
 	unsigned short v[EXIM_DIMS];
 };
 
-/* What came of it: places in the trace. */
+/* The outcome: places in the trace. */
 struct exim_heard {
 	bool answered, accepted;
 	size_t from; /* where its dialogue begins */

@@ -216,7 +216,7 @@ take_acl_line(struct reader *r, char *line)
 		take_statement(r, rest);
 	else if ((rest = after(line, "check ")) != NULL)
 		take_check(r, rest);
-	else if ((rest = after(line, "end of ")) != NULL)
+	else if (after(line, "end of ") != NULL)
 		r->acl[r->depth] = NULL;
 	else if (!take_result(r, line))
 		take_hit(r, line);

@@ -128,8 +128,9 @@ log_length(struct postfix_run *run, char **log_r)
 	return *log_r == NULL ? 0 : strlen(*log_r);
 }
 
-/* What became of these recipients, from the log behind before: how many, and
- * *foreign_r: the first of them that leaves for a stranger's domain, or -1. */
+/* Read the fate of these recipients in the log after before: how many were
+ * found, and *foreign_r: the first of them that leaves for a stranger's domain,
+ * or -1. */
 static size_t
 outcome(struct postfix_run *run, const char *log, const char *const *recipients,
     size_t n, int *foreign_r)
@@ -524,7 +525,7 @@ load_seeds(struct postfix_run *run)
 	postfix_seeds_end(&run->seeds);
 }
 
-/* What the copy has differently: nothing that decides whom it serves. */
+/* Open a copy whose settings differ in nothing that decides whom it serves. */
 static int
 open_stage(struct postfix_run *run, struct err *err)
 {

@@ -349,7 +349,7 @@ place_find(struct postfix_run *run, const struct postfix_shown *shown,
 
 /* --- what closes it --- */
 
-/* What has to go on working: what works now. */
+/* The clients that work now, and must work after the cure. */
 struct needs {
 	bool own, local, login;
 	char recipient[PLACE];

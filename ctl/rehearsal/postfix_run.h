@@ -29,7 +29,7 @@ struct postfix_run {
 	bool verbose; /* smtpd logs each step */
 };
 
-/* What was shown, with its strings borrowed. */
+/* A hole that a dialogue has shown, with its strings borrowed. */
 struct postfix_shown {
 	const struct postfix_service *s;
 	struct postfix_client client;

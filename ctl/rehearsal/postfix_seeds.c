@@ -383,7 +383,7 @@ take_line(struct postfix_seeds *s, const char *line)
 void
 postfix_seeds_take(struct postfix_seeds *s, const char *text, size_t len)
 {
-	char line[4096];
+	char line[4096] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i <= len; i++) {

@@ -30,7 +30,7 @@ struct postfix_seeds {
 	bool failed; /* no memory */
 };
 
-/* What any server is asked. Pure. */
+/* Begin with the words that any server is asked. Pure. */
 void postfix_seeds_begin(struct postfix_seeds *s, bool thorough);
 /* Take every word of a text, or of a database's bytes, and a sample of every
  * pattern. Pure. */

@@ -11,7 +11,7 @@
 struct err;
 struct stage;
 
-/* What a client does before MAIL that anybody can do. */
+/* A step that any client can take before MAIL. */
 enum postfix_trick {
 	TRICK_NONE,
 	TRICK_TLS, /* STARTTLS with a certificate that it made itself */

@@ -6,7 +6,7 @@
 
 enum { DEPTH = 8 }; /* of restrictions in restrictions */
 
-/* What stands behind "postfix/smtpd[1]: "; NULL: it isn't smtpd's line. */
+/* The message after "postfix/smtpd[1]: "; NULL: it isn't smtpd's line. */
 static const char *
 message_of(const char *line)
 {
@@ -106,7 +106,7 @@ take_class(struct postfix_cause *all, const struct within *w, const char *text)
 		copy(all->class, at + 7, strcspn(at + 7, " \n"));
 }
 
-/* Of mynetworks: the one that is compared, and the last of them matches. */
+/* Take the network of mynetworks that is compared: the last of them matches. */
 static void
 take_network(struct within *w, const char *text)
 {

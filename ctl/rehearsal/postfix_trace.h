@@ -20,7 +20,7 @@ struct postfix_cause {
 	bool whole; /* the log goes on to the end of the connection */
 };
 
-/* Of the last recipient in the log of one dialogue. */
+/* Read the cause for the last recipient in the log of one dialogue. */
 void postfix_trace_read(const char *log, struct postfix_cause *cause);
 
 /* Does mail to this recipient, verified by "sendmail -bv", leave the machine?

@@ -19,8 +19,8 @@ struct progress {
 /* Begin; on standard error, if that is a terminal. title is borrowed. */
 void progress_begin(struct progress *p, const char *title);
 
-/* So many recipients were asked about; what: which part is at work, or NULL.
- * Cheap: it may be called after every one. */
+/* Tell how many recipients were asked about; what: the part that is at work, or
+ * NULL. Cheap: it may be called after every one. */
 void progress_tell(struct progress *p, const char *what, size_t recipients);
 
 /* Wipe it out. */

@@ -275,7 +275,7 @@ try_forms(struct sendmail_run *r, const char *domain)
 	}
 }
 
-/* Whose domain ends so: anybody's may. */
+/* Try names below a word: anybody may have a domain that ends so. */
 static void
 try_below(
     struct sendmail_run *r, const char *word, const struct sendmail_seed *s)
@@ -336,7 +336,7 @@ is_own(const struct sendmail_run *r, const struct sendmail_seed *s)
 	return false;
 }
 
-/* Whoever says this word. */
+/* Try this word as anybody may say it: as sender, at HELO, as a domain. */
 static void
 try_word(struct sendmail_run *r, const struct sendmail_seed *s, bool dotted)
 {

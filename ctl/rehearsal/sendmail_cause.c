@@ -126,8 +126,8 @@ rule_at(const struct sendmail_cf *cf, unsigned line)
 	return NULL;
 }
 
-/* Of cf/m4/proto.m4: 2 for those that decide about relaying, 1 for the rest
- * that only carries their word; 0: the administrator's. */
+/* A rule set of cf/m4/proto.m4: 2 for those that decide about relaying, 1 for
+ * the rest that only carries their word; 0: the administrator's. */
 static int
 stock(const char *set)
 {
@@ -148,7 +148,7 @@ stock(const char *set)
 	return 0;
 }
 
-/* What a rule makes of what it matches. */
+/* The right side of a rule: what it makes of a match. */
 static const char *
 right_side(const struct sendmail_line *l)
 {
@@ -210,7 +210,7 @@ without_rules(const struct sendmail_talk *t, const struct sendmail_cause *c,
 	return make_other(t, sed, "", "", other);
 }
 
-/* Those rules alone that it takes. */
+/* Reduce the cause to the rules that it takes. */
 static void
 lessen(const struct sendmail_talk *t, const struct sendmail_client *client,
     struct sendmail_cause *c, struct sendmail_talk *other)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a dialogue has shown, why it could be, and what closes it. */
+/* A hole that a dialogue has shown, its cause, and what closes it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +35,8 @@ sendmail_run_client(const struct sendmail_try *y)
 
 /* --- cause and cure --- */
 
-/* What must stay: our own mail, this machine, users with a password, and
- * trusted addresses; as far as they are accepted now. */
+/* Find what must go on working: our own mail, this machine, users with a
+ * password, and trusted addresses; as far as they are accepted now. */
 void
 sendmail_run_keepers(struct sendmail_run *r)
 {

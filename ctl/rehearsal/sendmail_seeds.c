@@ -74,7 +74,8 @@ sendmail_seeds_sample_rule(const char *lhs, char *buf, size_t size)
 	return n > 2 && strpbrk(buf, "%!:;,\"()") == NULL;
 }
 
-/* What one of a bracket expression is: its first. Returns where it ends. */
+/* Take the first character that a bracket expression matches. Returns where the
+ * expression ends. */
 static const char *
 bracket(const char *c, char *one)
 {
@@ -230,7 +231,7 @@ take_class(struct sendmail_seeds *s, const struct sendmail_line *l,
 /* "access hash -T<TMPF> /etc/mail/access", "friends regex -a@MATCH ^x$" */
 static void
 take_map(struct sendmail_seeds *s, const struct sendmail_line *l,
-    struct sendmail_seed *seed)
+    struct sendmail_seed seed)
 {
 	char *copy = strdup(l->text), *save = NULL, *last = NULL;
 	char sample[WORD_LEN];
@@ -239,20 +240,20 @@ take_map(struct sendmail_seeds *s, const struct sendmail_line *l,
 		free(copy);
 		return;
 	}
-	seed->type = strtok_r(NULL, " \t", &save);
+	seed.type = strtok_r(NULL, " \t", &save);
 	for (char *w = strtok_r(NULL, " \t", &save); w != NULL;
 	     w = strtok_r(NULL, " \t", &save))
 		last = w;
-	if (seed->type != NULL && last != NULL && *last == '/') {
-		seed->from = SEED_MAP;
-		seed->file = last;
-		take_file(s, seed);
-	} else if (seed->type != NULL && last != NULL &&
-	    strcmp(seed->type, "regex") == 0 &&
+	if (seed.type != NULL && last != NULL && *last == '/') {
+		seed.from = SEED_MAP;
+		seed.file = last;
+		take_file(s, &seed);
+	} else if (seed.type != NULL && last != NULL &&
+	    strcmp(seed.type, "regex") == 0 &&
 	    sendmail_seeds_sample_regex(last, sample, sizeof(sample))) {
-		seed->from = SEED_RULE;
-		seed->word = sample;
-		add(s, seed);
+		seed.from = SEED_RULE;
+		seed.word = sample;
+		add(s, &seed);
 	}
 	free(copy);
 }
@@ -286,7 +287,7 @@ sendmail_seeds_take(
 		if (l->kind == 'C' || l->kind == 'F')
 			take_class(s, l, &seed);
 		else if (l->kind == 'K')
-			take_map(s, l, &seed);
+			take_map(s, l, seed);
 		else if (l->kind == 'R')
 			take_rule(s, l, &seed);
 		free(file);

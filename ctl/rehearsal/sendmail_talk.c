@@ -30,7 +30,7 @@ put_domain(FILE *to, const char *address)
 	    at == NULL ? "" : at + 1);
 }
 
-/* What Sendmail would have set when it gets to RCPT. */
+/* Set the macros as Sendmail would have set them when it gets to RCPT. */
 static void
 put_client(
     FILE *to, const struct sendmail_talk *t, const struct sendmail_client *c)
@@ -70,7 +70,7 @@ run(const struct sendmail_talk *t, const char *input, struct err *err)
 	return stage_run(t->stage, argv, err);
 }
 
-/* As many as fit; how many, or 0 with err. */
+/* Ask about as many clients as fit; how many, or 0 with err. */
 static size_t
 talk_some(const struct sendmail_talk *t, const struct sendmail_client *v,
     size_t n, struct sendmail_said *said, struct err *err)

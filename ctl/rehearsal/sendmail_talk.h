@@ -18,7 +18,7 @@ struct sendmail_talk {
 	const char *flags; /* of the listener: {daemon_flags} */
 };
 
-/* Who says what. Borrowed. */
+/* A client and its words. Borrowed. */
 struct sendmail_client {
 	const char *address; /* "203.0.113.50" */
 	const char *name; /* that its address has, and has that; NULL: none */

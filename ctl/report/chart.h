@@ -17,7 +17,7 @@ struct chart {
 	int n_series;
 	const char *css; /* series i has the class css, then i from 1 */
 	int n; /* columns */
-	/* Of column i: its label; and the value of a series, not below 0. */
+	/* The label of column i; and its value in a series, not below 0. */
 	const char *(*label)(const void *arg, int i);
 	int64_t (*value)(const void *arg, int i, int series);
 	const void *arg;

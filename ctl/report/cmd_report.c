@@ -11,7 +11,7 @@
 
 #include "common/base/err.h"
 #include "common/base/place.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/mail.h"
 #include "ctl/report/gather.h"
 #include "ctl/report/mail.h"
@@ -93,7 +93,7 @@ find_dependents(void *arg)
 	return NULL;
 }
 
-/* Both walks, which keep two processors busy for seconds on a large record:
+/* Run both walks, which keep two processors busy for seconds on a large record:
  * mail goes first. 0, or an exit status after having said why. */
 static int
 walk(struct ctl *ctl, struct report *rep, struct audit_reader *r)

@@ -60,7 +60,8 @@ grow_slots(struct count_names *t)
 	for (size_t i = 0; i < t->slots; i++) {
 		if (t->slot[i].number == 0)
 			continue;
-		size_t at = t->v[t->slot[i].number - 1].hash & (slots - 1);
+		size_t at =
+		    (size_t)t->v[t->slot[i].number - 1].hash & (slots - 1);
 
 		while (slot[at].number != 0)
 			at = (at + 1) & (slots - 1);
@@ -154,7 +155,7 @@ count_name(struct count_names *t, const char *name, size_t len, uint64_t hash)
 	}
 	assert(t->n * 2 < t->slots); /* a slot is free */
 	uint32_t tag = (uint32_t)(hash >> 32);
-	size_t at = hash & (t->slots - 1);
+	size_t at = (size_t)hash & (t->slots - 1);
 
 	for (; t->slot[at].number != 0; at = (at + 1) & (t->slots - 1)) {
 		c = &t->v[t->slot[at].number - 1];
@@ -197,7 +198,7 @@ grow_pairs(struct count_pairs *t)
 	if (slot == NULL)
 		return false;
 	for (size_t i = 0; i < t->slots; i++) {
-		size_t at = t->slot[i] & (slots - 1);
+		size_t at = (size_t)t->slot[i] & (slots - 1);
 
 		if (t->slot[i] == 0)
 			continue;
@@ -223,7 +224,7 @@ count_pair(struct count_pairs *t, uint64_t a, uint64_t b)
 		return false;
 	}
 	assert(t->n < t->slots); /* a slot is free */
-	size_t at = hash & (t->slots - 1);
+	size_t at = (size_t)hash & (t->slots - 1);
 
 	for (; t->slot[at] != 0; at = (at + 1) & (t->slots - 1))
 		if (t->slot[at] == hash)

@@ -32,8 +32,8 @@ struct counted {
 	uint32_t several; /* most users that one login list named */
 };
 
-/* What was hashed last: the rows of a message say the same. All zero at first.
- */
+/* The text that was hashed last: the rows of a message say the same. All zero
+ * at first. */
 struct count_memo {
 	char data[128];
 	size_t len; /* 0: nothing */

@@ -19,7 +19,7 @@ enum {
 	REPORT_WORDS = 700
 };
 
-/* As popgatectl stats counts them. */
+/* Sums as popgatectl stats counts them. */
 struct report_sums {
 	int64_t recipients, accepted, aborted, rejected, tempfailed,
 	    would_refuse;

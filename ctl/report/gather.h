@@ -23,14 +23,14 @@ int report_count_relays(
 int report_find_denials(
     struct report *rep, struct ctl *ctl, struct audit_reader *r);
 
-/* Who relays by a login still, and who has moved to AUTH: fills depend, moved,
- * both and week, and may run beside report_count_relays() with a reader of its
- * own. 0, or -1 with err. */
+/* Find the users who still relay by a login, and those who have moved to AUTH:
+ * fills depend, moved, both and week, and may run beside report_count_relays()
+ * with a reader of its own. 0, or -1 with err. */
 int report_find_dependents(
     struct report *rep, struct audit_reader *r, struct err *err);
 
-/* What popgatectl status says, and what the doctor found last (or finds by
- * reading the configuration, where nothing is stored). */
+/* Gather what popgatectl status says, and what the doctor found last (or finds
+ * by reading the configuration, where nothing is stored). */
 void report_look_around(struct report *rep, struct ctl *ctl);
 
 #endif

@@ -90,7 +90,7 @@ section(const char *id, const char *title, FILE *to)
 	(void)fprintf(to, "<section id=\"%s\">\n<h2>%s</h2>\n", id, title);
 }
 
-/* As wide as the page, for tables with many columns. */
+/* Begin a section as wide as the page, for tables with many columns. */
 static void
 wide_section(const char *id, const char *title, FILE *to)
 {

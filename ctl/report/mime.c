@@ -60,8 +60,8 @@ is_plain(const char *text)
 	return true;
 }
 
-/* As many whole characters of text as one encoded word takes, into word; what
- * is no character or would do harm is left out. */
+/* Put into word as many whole characters of text as one encoded word takes;
+ * what is no character or would do harm is left out. */
 static size_t
 next_word(const char **text, char word[WORD_BYTES])
 {

@@ -323,6 +323,7 @@ static void
 to_party(
     const struct relays *w, const struct counted *c, struct report_party *p)
 {
+	assert(c != NULL);
 	*p = (struct report_party){
 		.sums = c->sums,
 		.by_auth = c->by_auth,
@@ -344,13 +345,16 @@ offer(
 {
 	int i = *n;
 
-	while (i > 0 &&
-	    (rank(best[i - 1]) < rank(c) ||
-		(rank(best[i - 1]) == rank(c) &&
-		    strcmp(best[i - 1]->name, c->name) > 0))) {
+	for (; i > 0; i--) {
+		const struct counted *above = best[i - 1];
+
+		assert(above != NULL);
+		if (rank(above) > rank(c) ||
+		    (rank(above) == rank(c) &&
+			strcmp(above->name, c->name) <= 0))
+			break;
 		if (i < REPORT_TOP)
-			best[i] = best[i - 1];
-		i--;
+			best[i] = above;
 	}
 	if (i == REPORT_TOP)
 		return;
@@ -358,13 +362,13 @@ offer(
 	*n += *n < REPORT_TOP;
 }
 
-/* Those of names that rank above 0, and where only is given, for which it is
- * set. */
+/* Rank the names whose rank is above 0, and where only is given, for which it
+ * is set. */
 static void
 rank_parties(const struct relays *w, const struct count_names *names,
     rank_fn *rank, const bool *only, struct report_parties *to)
 {
-	const struct counted *best[REPORT_TOP];
+	const struct counted *best[REPORT_TOP] = { NULL };
 
 	for (size_t i = 0; i < names->n; i++)
 		if (rank(&names->v[i]) > 0 && (only == NULL || only[i])) {
@@ -416,7 +420,7 @@ by_most(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Those with most first; the slots' refusals go along. */
+/* Sort reasons by their counts, most first; the slots' refusals go along. */
 static void
 sort_reasons(struct report *rep)
 {

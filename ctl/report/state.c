@@ -25,7 +25,7 @@ copy(char *to, size_t size, const char *from)
 	(void)snprintf(to, size, "%s", from == NULL ? "" : from);
 }
 
-/* They come oldest first: those kept are the newest, and newest first. */
+/* Breaches come oldest first: those kept are the newest, and newest first. */
 static bool
 take_breach(void *arg, const struct audit_breach *b)
 {

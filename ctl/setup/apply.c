@@ -174,7 +174,7 @@ setup_undo(struct setup *s)
 
 /* --- there --- */
 
-/* Which actions have to be taken back, and in which order: the last first. */
+/* List the actions that have to be taken back, the last first. */
 static int
 fill_journal(struct setup *s, struct err *err)
 {

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
 #include "ctl/stage/room.h"
@@ -271,7 +271,7 @@ change(struct setup *s)
 	return setup_apply(s);
 }
 
-/* What the command line itself says wrong: an exit status, or 0. */
+/* Check the command line for mistakes: an exit status, or 0. */
 static int
 check_usage(struct ctl *ctl, const struct ctl_args *args)
 {

@@ -18,7 +18,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/config/config.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/setup/journal.h"
 #include "ctl/setup/setup.h"
 
@@ -252,7 +252,7 @@ look_at_units(struct setup *s)
 		    s->ctl->config_path, CONFIG_DEFAULT_PATH);
 }
 
-/* What a plan says of the next boot. */
+/* The plan's words about the next boot. */
 static const char *
 at_boot(int i)
 {

@@ -156,20 +156,9 @@ look(struct setup *s, struct err *err)
 
 /* --- plan --- */
 
-static void
-say_plan(struct setup *s, const struct exim_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_notes; i++)
-		setup_say(s, SETUP_NOTE, "%s:%u: %s", plan->notes[i].file,
-		    plan->notes[i].line, plan->notes[i].text);
-	for (size_t i = 0; i < plan->n_edits; i++)
-		setup_say(s, SETUP_DO, "%s:%u: %s", plan->edits[i].file,
-		    plan->edits[i].line, plan->edits[i].why);
-}
-
 static int
 change_files(struct setup *s, const struct exim_loaded *l,
-    const struct exim_plan *plan, struct err *err)
+    const struct edit_plan *plan, struct err *err)
 {
 	int ret =
 	    setup_change(s, EXIM_INCLUDE, NULL, exim_closed_conf, 0644, err);
@@ -180,7 +169,7 @@ change_files(struct setup *s, const struct exim_loaded *l,
 
 		if (i > 0 && strcmp(path, plan->edits[i - 1].file) == 0)
 			continue;
-		char *text = exim_plan_apply(plan, path, old);
+		char *text = edit_plan_apply(plan, path, old);
 
 		if (text == NULL) {
 			err_nomem(err, path, strlen(old));
@@ -199,7 +188,7 @@ static int
 change_all(struct setup *s, const struct exim_loaded *l,
     const struct exim_wiring_names *names, struct err *err)
 {
-	struct exim_plan plan;
+	struct edit_plan plan;
 	int ret = 0;
 
 	if (exim_wiring_plan(&l->src, names, &plan, err) == -1) {
@@ -209,10 +198,10 @@ change_all(struct setup *s, const struct exim_loaded *l,
 		    "%s is written by %s, and what is put into it would be lost: 'popgatectl wiring exim --diff' shows what belongs into its template",
 		    l->config, l->owner);
 	} else {
-		say_plan(s, &plan);
+		setup_say_plan(s, &plan, -1);
 		ret = change_files(s, l, &plan, err);
 	}
-	exim_plan_release(&plan);
+	edit_plan_release(&plan);
 	return ret;
 }
 

@@ -5,8 +5,8 @@
 
 #include "ctl/setup/setup.h"
 
-/* What "exim -bP WHAT" prints, of the configuration that is at s->dir now, to
- * be freed; NULL with err. An option's value stands behind "=". */
+/* The output of "exim -bP WHAT", of the configuration that is at s->dir now, to
+ * be freed; NULL with err. An option's value comes after "=". */
 char *setup_exim_ask(const char *dir, const char *what, struct err *err);
 /* The value of an option, to be freed; NULL: not known. */
 char *setup_exim_option(const char *dir, const char *name);

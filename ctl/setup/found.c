@@ -33,7 +33,7 @@ static const struct server {
 };
 enum { SERVERS = sizeof(servers) / sizeof(servers[0]) };
 
-/* What the processes of this machine say. */
+/* The processes that run on this machine. */
 struct around {
 	bool runs[SERVERS];
 	char *milter; /* the file of a popgate-milter that runs */

@@ -201,7 +201,8 @@ load(struct journal *j, struct err *err)
 	return ret;
 }
 
-/* What is in there will be written over the system's files by root. */
+/* Root will write the files of this directory over the system's: check its
+ * owner. */
 static int
 check_owner(const char *dir, int fd, struct err *err)
 {

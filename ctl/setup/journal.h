@@ -28,7 +28,7 @@ enum journal_state {
 	JOURNAL_UNDOING /* interrupted while changes were put back */
 };
 
-/* What became of an entry that is undone. */
+/* The fate of an entry that is undone. */
 enum journal_fate {
 	JOURNAL_RESTORED,
 	JOURNAL_REMOVED, /* it wasn't there before */
@@ -37,7 +37,7 @@ enum journal_fate {
 	JOURNAL_FAILED /* err says why */
 };
 
-/* What is told of each entry while it is undone. */
+/* The caller is told this of each entry while it is undone. */
 struct journal_told {
 	enum journal_fate fate;
 	const char *path; /* of a file; or NULL, and the words of an act */
@@ -77,7 +77,8 @@ enum journal_state journal_state(const struct journal *j, int64_t *at_r);
  *   at_r  when it became so, Unix seconds */
 bool journal_is_empty(const char *dir, int64_t *at_r);
 
-/* What is applied and not undone, newest first: stop at the first true. */
+/* Ask fn about each act that is applied and not undone, newest first: stop at
+ * the first true. */
 bool journal_each_act(
     const struct journal *j, bool (*fn)(void *arg, const char *act), void *arg);
 

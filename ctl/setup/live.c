@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
-#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/probe_net.h"
 #include "ctl/smtp/smtp_talk.h"
 
 enum { TIMEOUT_MS = 20000, RETRY_MS = 3000 };
@@ -178,8 +178,8 @@ ask_once(const struct probe_net *net, struct live_service *v, const char *own)
 	return asked;
 }
 
-/* Who hangs up at the first error, as Postfix does under stress, is asked about
- * the relay by itself. */
+/* A server that hangs up at the first error, as Postfix does under stress, is
+ * asked about the relay by itself. */
 static void
 ask(const struct probe_net *net, struct live_service *v, const char *own)
 {

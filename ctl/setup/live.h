@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "common/base/addr.h"
-#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/probe_net.h"
 
 struct err;
 

@@ -32,7 +32,7 @@ find(void)
 	    : NULL;
 }
 
-/* What postconf(1) complains about. */
+/* Repeat the warnings of postconf(1). */
 static void
 say_warnings(struct setup *s, const char *dir)
 {

@@ -203,7 +203,7 @@ out:
 	return ret;
 }
 
-/* What popgate made of the login. */
+/* Did popgate refuse the login? Counts from since_ms on. */
 struct word {
 	int64_t since_ms;
 	bool refused;
@@ -338,7 +338,7 @@ print_finding(const struct finding *f)
 	(void)printf(" (%s)\n", f->kind->id);
 }
 
-/* That nothing was rehearsed is said once, at the end. */
+/* The finding that nothing was rehearsed is said once, at the end. */
 static bool
 is_to_tell(const struct finding *f)
 {

@@ -158,7 +158,7 @@ take_class(struct setup *s, const struct sendmail_line *l)
 	free(copy);
 }
 
-/* What sendmail.cf says that setup has to know. */
+/* Take from sendmail.cf what setup has to know. */
 static void
 look_at_cf(struct setup *s, const char *path, const char *text)
 {
@@ -255,28 +255,12 @@ ask_source(struct setup *s, struct sendmail_loaded *l)
 		l->src.n_mc = 0;
 }
 
-static void
-say_plan(struct setup *s, const struct sendmail_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_notes; i++) {
-		const struct sendmail_note *n = &plan->notes[i];
-
-		/* setup_origin() asks about it */
-		if (n->kind != SENDMAIL_GENERATED)
-			setup_say(s, SETUP_NOTE, "%s:%u: %s", n->file, n->line,
-			    n->text);
-	}
-	for (size_t i = 0; i < plan->n_edits; i++)
-		setup_say(s, SETUP_DO, "%s:%u: %s", plan->edits[i].file,
-		    plan->edits[i].line, plan->edits[i].why);
-}
-
 /* A file that the plan edits. */
 static int
-change_file(struct setup *s, const struct sendmail_plan *plan, const char *path,
+change_file(struct setup *s, const struct edit_plan *plan, const char *path,
     const char *old, struct err *err)
 {
-	char *text = sendmail_plan_apply(plan, path, old);
+	char *text = edit_plan_apply(plan, path, old);
 	int ret;
 
 	if (text == NULL) {
@@ -328,13 +312,13 @@ check_cf(const char *text, struct err *err)
 /* sendmail.cf, as m4 makes it of the files after the plan. */
 static int
 change_cf(struct setup *s, const struct sendmail_loaded *l,
-    const struct sendmail_plan *plan, const struct sendmail_sockets *sockets,
+    const struct edit_plan *plan, const struct sendmail_sockets *sockets,
     struct err *err)
 {
 	char missing[TEXT_LEN];
 	char *text = l->src.n_mc > 0
 	    ? sendmail_make_planned(l, plan, err)
-	    : sendmail_plan_apply(plan, l->src.cf.path, l->src.cf.text);
+	    : edit_plan_apply(plan, l->src.cf.path, l->src.cf.text);
 	int ret = -1;
 
 	if (text == NULL)
@@ -364,16 +348,17 @@ static int
 change_all(struct setup *s, const struct sendmail_loaded *l,
     const struct sendmail_sockets *sockets, struct err *err)
 {
-	struct sendmail_plan plan;
+	struct edit_plan plan;
 	char missing[TEXT_LEN];
 	int ret = 0;
 
 	if (sendmail_wiring_plan(&l->src, sockets, &plan, err) == -1) {
 		setup_refuse(s, EX_CONFIG, "%s", err->text);
-		sendmail_plan_release(&plan);
+		edit_plan_release(&plan);
 		return 0;
 	}
-	say_plan(s, &plan);
+	/* setup_origin() asks about a file that a program generates */
+	setup_say_plan(s, &plan, SENDMAIL_GENERATED);
 	if (l->src.n_mc > 0)
 		ret = change_file(
 		    s, &plan, l->src.rules.path, l->src.rules.text, err);
@@ -388,7 +373,7 @@ change_all(struct setup *s, const struct sendmail_loaded *l,
 		sendmail_wiring_missing(
 		    l->src.cf.text, sockets, missing, sizeof(missing)) != 0))
 		ret = change_cf(s, l, &plan, sockets, err);
-	sendmail_plan_release(&plan);
+	edit_plan_release(&plan);
 	return ret;
 }
 

@@ -50,7 +50,7 @@ load_text(
 }
 
 /* The text that is edited. */
-struct edit {
+struct text_edit {
 	struct setup *s;
 	char *text;
 	const struct config *cfg; /* as it was */
@@ -58,7 +58,7 @@ struct edit {
 };
 
 static int
-set(struct edit *e, const char *key, const char *value, const char *why,
+set(struct text_edit *e, const char *key, const char *value, const char *why,
     struct err *err)
 {
 	char *text = conf_edit_set(e->text, key, value, err);
@@ -74,7 +74,7 @@ set(struct edit *e, const char *key, const char *value, const char *why,
 }
 
 static int
-set_domains(struct edit *e, struct err *err)
+set_domains(struct text_edit *e, struct err *err)
 {
 	char value[600];
 
@@ -86,7 +86,7 @@ set_domains(struct edit *e, struct err *err)
 }
 
 static int
-set_mode(struct edit *e, struct err *err)
+set_mode(struct text_edit *e, struct err *err)
 {
 	enum relay_mode mode = e->cfg->relay.mode;
 
@@ -128,7 +128,7 @@ is_source_found(const struct setup *s, const struct config *cfg)
 }
 
 static int
-set_sources(struct edit *e, struct err *err)
+set_sources(struct text_edit *e, struct err *err)
 {
 	const struct setup *s = e->s;
 	char value[600];
@@ -146,7 +146,7 @@ set_sources(struct edit *e, struct err *err)
 }
 
 static int
-set_sockets(struct edit *e, struct err *err)
+set_sockets(struct text_edit *e, struct err *err)
 {
 	const struct {
 		const char *key, *now, *value;
@@ -195,11 +195,11 @@ has(const struct string_list *list, const char *word)
 	return false;
 }
 
-/* Those of mynetworks that popgate doesn't trust: loopback, and others. The
- * words are added to the lists. */
+/* Sort the networks of mynetworks that popgate doesn't trust: loopback, and
+ * others. The words are added to the lists. */
 static bool
-sort_networks(
-    const struct edit *e, struct string_list *own, struct string_list *others)
+sort_networks(const struct text_edit *e, struct string_list *own,
+    struct string_list *others)
 {
 	for (size_t i = 0; i < e->s->mynetworks.n; i++) {
 		const char *word = e->s->mynetworks.v[i];
@@ -220,7 +220,7 @@ sort_networks(
 
 /* "a", "b" behind what is trusted already, as a setting's value. */
 static char *
-trusted_value(const struct edit *e, const struct string_list *own,
+trusted_value(const struct text_edit *e, const struct string_list *own,
     const struct string_list *others)
 {
 	const struct network_set *set = &e->cfg->relay.trusted_networks;
@@ -274,7 +274,7 @@ ask_networks(struct setup *s, const struct string_list *others)
 }
 
 static int
-set_trusted(struct edit *e, struct err *err)
+set_trusted(struct text_edit *e, struct err *err)
 {
 	struct string_list own = { 0 }, others = { 0 };
 	int ret = -1;
@@ -309,7 +309,7 @@ no_memory:
 /* --- the file --- */
 
 static int
-edit(struct edit *e, struct err *err)
+edit(struct text_edit *e, struct err *err)
 {
 	if (set_domains(e, err) == -1 || set_trusted(e, err) == -1 ||
 	    set_mode(e, err) == -1 || set_sources(e, err) == -1 ||
@@ -354,7 +354,7 @@ setup_settings(struct setup *s, struct err *err)
 {
 	const char *path = s->ctl->config_path;
 	struct config *before = NULL;
-	struct edit e = { .s = s };
+	struct text_edit e = { .s = s };
 	char *was = NULL, *real = realpath(path, NULL);
 	size_t len;
 	int there = swap_read(real == NULL ? path : real, &e.text, &len, err);

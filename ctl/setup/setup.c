@@ -46,6 +46,21 @@ setup_say(struct setup *s, enum setup_kind kind, const char *fmt, ...)
 }
 
 void
+setup_say_plan(struct setup *s, const struct edit_plan *plan, int quiet)
+{
+	for (size_t i = 0; i < plan->n_notes; i++) {
+		const struct edit_note *n = &plan->notes[i];
+
+		if (n->kind != quiet)
+			setup_say(s, SETUP_NOTE, "%s:%u: %s", n->file, n->line,
+			    n->text);
+	}
+	for (size_t i = 0; i < plan->n_edits; i++)
+		setup_say(s, SETUP_DO, "%s:%u: %s", plan->edits[i].file,
+		    plan->edits[i].line, plan->edits[i].why);
+}
+
+void
 setup_refuse(struct setup *s, int code, const char *fmt, ...)
 {
 	char *text;

@@ -14,6 +14,7 @@
 
 #include "common/base/addr.h"
 #include "common/base/strings.h"
+#include "common/mta/edit_plan.h"
 #include "ctl/ctl.h"
 
 struct err;
@@ -57,7 +58,7 @@ struct setup_file {
 	bool own; /* popgate.conf, by whatever name */
 };
 
-/* What only the admin can know. */
+/* A question that only the admin can answer. */
 struct setup_question {
 	const char *key;
 	const char *choices[3]; /* words, ended by NULL */
@@ -137,6 +138,9 @@ struct setup {
 /* Add a line; control characters are escaped when it is printed. */
 void setup_say(struct setup *s, enum setup_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Add the notes and edits of a wiring's plan, without notes of the kind quiet
+ * (-1: with all). */
+void setup_say_plan(struct setup *s, const struct edit_plan *plan, int quiet);
 /* A reason why --apply doesn't begin, with its exit status. */
 void setup_refuse(struct setup *s, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

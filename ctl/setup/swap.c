@@ -34,7 +34,7 @@ fail(const char *path, struct err *err)
 
 /* --- attributes --- */
 
-/* What the file system can't keep, it didn't have. */
+/* An attribute that the file system can't keep was not there before either. */
 static bool
 may_be_left(void)
 {

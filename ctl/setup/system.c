@@ -74,7 +74,7 @@ setup_own_directory(
 	return ret;
 }
 
-/* What is missing, "a, b", into buf. */
+/* List the users that are missing, "a, b", in buf. */
 static void
 missing_users(char *buf, size_t size)
 {

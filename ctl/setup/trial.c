@@ -14,8 +14,9 @@
 
 enum { CANDIDATES = 24, NAMES = 4, FILES_MAX = 32 };
 
-/* Whom the copy's network knows besides itself: addresses of documentation (RFC
- * 5737, RFC 3849), and others for a server that refuses those. */
+/* Clients that the copy's network knows besides itself: addresses of
+ * documentation (RFC 5737, RFC 3849), and others for a server that refuses
+ * those. */
 static const struct {
 	const char *stranger[2], *user[2]; /* IPv4, IPv6 */
 } people[] = {

@@ -10,7 +10,7 @@
 
 enum { FORM_TEXT_MAX = 1024 };
 
-/* What acceptance of the form means. */
+/* The meaning of an acceptance of the form. */
 enum form_class {
 	/* the address is in a foreign domain, however it is written */
 	FORM_FOREIGN,

@@ -45,7 +45,7 @@ void smtp_parser_begin(struct smtp_parser *p);
 enum smtp_result smtp_parser_feed(
     struct smtp_parser *p, const char *data, size_t len, size_t *used_r);
 
-/* What a reply says of a relay, given that it answers RCPT. */
+/* A reply's meaning for a relay, given that it answers RCPT. */
 enum smtp_verdict {
 	SMTP_ACCEPTED, /* 2xx */
 	SMTP_REFUSED, /* 5xx */

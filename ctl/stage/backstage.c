@@ -305,7 +305,7 @@ serve(struct first *f, const struct backstage_request *r)
 	answer(f, &a, fd);
 }
 
-/* What the copy inherits of the caller's: nothing but the way to the
+/* The copy inherits nothing of the caller's environment but the way to the
  * programs. */
 static void
 clean_environment(void)

@@ -29,7 +29,7 @@ exim_copy_program(const char *program)
 	return program == NULL ? "exim" : program;
 }
 
-/* What "exim -bP name" prints; to be freed; NULL with err. */
+/* The output of "exim -bP name"; to be freed; NULL with err. */
 static char *
 print(const struct exim_program *exim, const char *name, struct err *err)
 {

@@ -18,8 +18,8 @@ struct err;
 
 enum { EXIM_LOG_MAX = 1024 };
 
-/* What Exim is run with: the program (NULL: the usual places) and the file of
- * its configuration (NULL: its own). */
+/* The way to run Exim: the program (NULL: the usual places) and the file of its
+ * configuration (NULL: its own). */
 struct exim_program {
 	const char *program, *file;
 	bool trace; /* log what its ACLs do */

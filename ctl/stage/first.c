@@ -121,7 +121,7 @@ find_tables(
 	return 0;
 }
 
-/* Which servers it asks, after the edits. */
+/* Find the servers that the mail server asks, after the edits. */
 static int
 find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 {

@@ -63,7 +63,8 @@ fate_of_file(const char *name)
 	    : fate_of_log(name);
 }
 
-/* What Postfix itself makes in a queue directory: postfix-files(5). */
+/* Directories that Postfix itself makes in a queue directory are emptied:
+ * postfix-files(5). */
 static enum room_fate
 fate_of_queue(const char *name)
 {

@@ -116,8 +116,8 @@ freeze(struct err *err)
 	return -1;
 }
 
-/* What programs of the room can't have (capabilities(7)): all but the rights
- * over files and users that mail servers use. This process keeps its own. */
+/* Take from programs of the room all capabilities(7) but the rights over files
+ * and users that mail servers use. This process keeps its own. */
 static int
 bound(struct err *err)
 {

@@ -53,7 +53,7 @@ enum room_keep {
 	ROOM_TREE
 };
 
-/* What becomes of one entry. */
+/* The fate of one entry. */
 enum room_fate { ROOM_KEPT, ROOM_LEFT_OUT, ROOM_EMPTIED };
 
 /* Cover a directory by one of ours with the same owner and mode.

@@ -6,7 +6,7 @@
 
 #include "ctl/stage/room.h"
 
-/* Of Cyrus SASL, as distributions build it. */
+/* Places of Cyrus SASL, as distributions build it. */
 static const struct {
 	const char *dir, *end;
 } places[] = {

@@ -149,7 +149,7 @@ say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
 	return d.result;
 }
 
-/* What the log complains about behind the first len bytes; false: nothing. */
+/* The log's complaint after its first len bytes; false: none. */
 static bool
 complaint_since(struct stage *stage, size_t len, char *buf, size_t size)
 {
@@ -201,7 +201,7 @@ say_names(struct backstage_request *r, const struct stage_mail *mail)
 	    (recipient == NULL || front_word(r, recipient + 1));
 }
 
-/* As stage_say().
+/* Say a mail once; the rest as stage_say().
  *   broken  set: the connection was closed, and no log says why */
 static int
 say_once(struct stage *stage, const struct addr *from, const char *service,

@@ -17,7 +17,7 @@
 
 enum { PATH_LEN = 1024, WORD_LEN = 300 };
 
-/* What is collected of the lines. */
+/* The lines read so far, and what is collected of them. */
 struct reading {
 	struct asked *asked;
 	size_t n;

@@ -25,7 +25,7 @@ struct servant_share {
 	} asked[ASKED_MAX];
 };
 
-/* What the servant does besides log and DNS. All borrowed. */
+/* The servant's work besides log and DNS. All borrowed. */
 struct servant_work {
 	const struct asked *asked; /* to stand in for */
 	size_t n_asked;

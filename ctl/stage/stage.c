@@ -197,7 +197,7 @@ front_word(struct backstage_request *r, const char *word)
 	return true;
 }
 
-/* What a file holds, with a NUL behind it; closes fd. */
+/* The contents of a file, with a NUL after them; closes fd. */
 static char *
 contents(int fd, size_t *len_r, struct err *err)
 {

@@ -57,10 +57,10 @@ struct stage_spec {
 	const char *program;
 	/* Exim: log what its ACLs do, too ("-d"). */
 	bool trace;
-	/* What the copy has differently, in this order: whole files; Postfix's
+	/* The differences of the copy, in this order: whole files; Postfix's
 	 * edits of main.cf and master.cf, made by postconf(1); commands, each
 	 * an argv that ends with NULL, whose argv[0] is looked for as
-	 * run_read() does. What fails ends stage_open(). Of an Exim, commands
+	 * run_read() does. A failure ends stage_open(). Of an Exim, commands
 	 * make the configuration file: the machine's isn't there. */
 	const struct stage_file *files;
 	size_t n_files;
@@ -105,7 +105,7 @@ enum stage_tls {
 	STAGE_TLS_IMPLICIT
 };
 
-/* What a client says. All borrowed. */
+/* The words of a client. All borrowed. */
 struct stage_mail {
 	const char *helo; /* NULL: "client.example" */
 	const char *user; /* SMTP AUTH PLAIN; NULL: none */

@@ -12,7 +12,7 @@
 /* libmilter/docs and sendmail's mfdef.h */
 enum { MILTER_VERSION = 6, MILTER_PACKET_MAX = 1 << 20, MILTER_HEAD = 5 };
 
-/* What one step of a protocol found. */
+/* The result of one step of a protocol. */
 enum step { STEP_MORE, STEP_DONE, STEP_CLOSE };
 
 struct out {

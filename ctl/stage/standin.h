@@ -32,7 +32,7 @@ struct standin {
 	char id[24]; /* AUTH: of the request that waits for its response */
 };
 
-/* What the server says first; "" nothing. */
+/* The server's first words; "" none. */
 const char *standin_greeting(enum standin_kind kind);
 
 /* Take bytes that came in, and give what is to be said to them.

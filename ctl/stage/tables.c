@@ -10,7 +10,8 @@
 
 enum { WORD_LEN = 300 };
 
-/* What a type of table asks when its file names a host alone. */
+/* The setting of a type of table that names its servers, and the ports and
+ * sockets of one that is named by its host alone. */
 static const struct kind {
 	const char *type, *setting;
 	unsigned port;

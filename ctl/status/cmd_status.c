@@ -8,7 +8,7 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/config/config.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/status/status.h"
 

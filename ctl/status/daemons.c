@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/ctl.h"
 #include "ctl/status/status.h"
 #include "ctl/times.h"
@@ -129,7 +129,8 @@ add_user(struct status *s, const char *daemon, const char *text)
 	    "root, as popgate.conf says: a fault in it would be one of the whole machine");
 }
 
-/* As the milter's user sees it, who isn't the one that asks. */
+/* Add the logins as the milter's user sees them, who isn't the one that
+ * asks. */
 static void
 add_logins(struct status *s, const char *text)
 {

@@ -29,8 +29,8 @@ enum { OLD_SETTINGS_S = 300 };
 /* A milter that nobody asked for so long is compared with the mail log. */
 enum { UNASKED_S = 600 };
 
-/* What of a finding makes a level of its own. While one of the critical ones is
- * true, nobody relays by popgate. */
+/* A finding's level. While one of the critical ones is true, nobody relays by
+ * popgate. */
 static enum level
 level_of(const struct finding *f)
 {
@@ -99,8 +99,8 @@ format_socket(const char *listen, char *buf)
 		listen_for_libmilter(&spec, buf);
 }
 
-/* What a sendmail.cf that names popgate lacks of the closed wiring. One that is
- * open by itself, behind popgate's milter alone, is none. */
+/* Add what a sendmail.cf that names popgate lacks of the closed wiring. One
+ * that is open by itself, behind popgate's milter alone, is none. */
 static void
 add_sendmail_gaps(struct status *s, const char *path, const char *text)
 {
@@ -124,7 +124,7 @@ add_sendmail_gaps(struct status *s, const char *path, const char *text)
 	status_add(s, LEVEL_WARNING, path, words);
 }
 
-/* What the configurations of this machine say. */
+/* The wirings that the configurations of this machine have. */
 struct found {
 	bool any; /* an MTA is set up */
 	bool wired;

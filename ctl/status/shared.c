@@ -45,7 +45,7 @@ take_peer(void *arg, const struct store_peer *peer)
 	return true;
 }
 
-/* What to do about entries that don't count. */
+/* Advice on entries that don't count. */
 static const char *
 advice(const char *reason)
 {

@@ -13,8 +13,8 @@
 #include "ctl/status/status.h"
 #include "ctl/times.h"
 
-/* What was written so long before a log was read to its end must have been
- * read, but for a line that isn't whole. */
+/* A line written so long before a log was read to its end must have been read,
+ * unless it isn't whole. */
 enum { SURELY_SEEN_S = 60, LINE_MAX_LEN = 8192 };
 
 /* A log that was rotated has a successor with the next line, and a mail server

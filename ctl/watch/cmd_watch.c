@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/run.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/shell.h"
 #include "ctl/watch/gather.h"
 #include "ctl/watch/terminal.h"
@@ -20,7 +20,7 @@ enum { OPT_INTERVAL, OPT_ONCE };
 
 enum { INTERVAL_S = 2, INTERVAL_MAX_S = 3600, WHY_TIMEOUT_S = 20 };
 
-/* Of --once, where nobody's terminal says otherwise. */
+/* The size of --once, where no terminal says otherwise. */
 enum { ONCE_WIDTH = 132, ONCE_HEIGHT = 50 };
 
 static const struct ctl_option options[] = {

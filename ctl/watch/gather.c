@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/json.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/times.h"
 #include "ctl/watch/limits.h"
 
@@ -134,7 +134,7 @@ forget(struct watch_model *m, size_t n)
 	memmove(m->event, m->event + n, m->n * sizeof(m->event[0]));
 }
 
-/* Those that are too old, and the oldest of what is too much. */
+/* Forget events that are too old, and the oldest of what is too much. */
 static void
 forget_old(struct gather *g, struct watch_model *m, size_t room)
 {

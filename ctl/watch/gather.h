@@ -18,7 +18,7 @@ void gather_close(struct gather **g); /* NULL-safe; sets *g to NULL */
  * model's words. */
 void gather_now(struct gather *g, struct watch_model *m);
 
-/* What the model owns. */
+/* Free what the model owns. */
 void watch_release(struct watch_model *m);
 
 #endif

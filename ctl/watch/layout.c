@@ -227,8 +227,8 @@ struct widths {
 	int count, reason, client, user, sender, recipient;
 };
 
-/* What a narrow screen has no room for goes: the sender, then the reason, the
- * count, and the user. */
+/* A narrow screen loses columns: the sender first, then the reason, the count,
+ * and the user. */
 static void
 measure(int width, struct widths *w)
 {

@@ -127,7 +127,7 @@ asked_before(struct find *f, const struct watch_event *e)
 	return false;
 }
 
-/* Those who relay now, the newest first. */
+/* Find the clients and users that relay now, the newest first. */
 static void
 find_near(struct find *f)
 {

@@ -99,7 +99,7 @@ static bool
 new_sender(struct sums *s, uint64_t subject, const char *sender)
 {
 	uint64_t hash = fnv_mix(fnv_add(subject, sender, strlen(sender)));
-	size_t at = hash & (s->size - 1);
+	size_t at = (size_t)hash & (s->size - 1);
 
 	hash += hash == 0;
 	while (s->sender[at] != 0 && s->sender[at] != hash)
@@ -114,7 +114,7 @@ static void
 add(struct sums *s, const struct watch_event *e, bool is_user, const char *name)
 {
 	uint64_t hash = hash_of(is_user, name);
-	size_t at = hash & (s->size - 1);
+	size_t at = (size_t)hash & (s->size - 1);
 
 	while (s->slot[at].name != NULL &&
 	    (s->slot[at].is_user != is_user ||

@@ -333,8 +333,10 @@ terminal_wait(int64_t until_ms, int *key_r)
 		if (now_ms >= until_ms)
 			return TERMINAL_TIME;
 		int64_t left_ms = end_ms > now_ms ? end_ms - now_ms : 0;
-		const struct timespec left = { .tv_sec = left_ms / 1000,
-			.tv_nsec = left_ms % 1000 * 1000000 };
+		const struct timespec left = {
+			.tv_sec = (time_t)(left_ms / 1000),
+			.tv_nsec = (long)(left_ms % 1000) * 1000000,
+		};
 
 		if (ppoll(&pfd, 1, &left, &terminal.old_mask) > 0 &&
 		    !read_keys())

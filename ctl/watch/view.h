@@ -34,7 +34,7 @@ struct view_overlay {
 
 struct view {
 	enum view_panel panel;
-	/* What is selected in each panel: the decision's id, 0: the newest; a
+	/* The selection in each panel: the decision's id, 0: the newest; a
 	 * client or user in the others, "": the first. */
 	int64_t id;
 	char name[PANELS][VIEW_NAME_MAX];

@@ -12,7 +12,7 @@ static bool
 find_events(
     const struct view *v, const struct watch_model *m, struct view_rows *rows)
 {
-	rows->event = calloc(m->n + 1, sizeof(rows->event[0]));
+	rows->event = calloc(m->n + 1, sizeof(struct watch_event *));
 	if (rows->event == NULL)
 		return false;
 	for (size_t i = m->n; i > 0; i--) {
@@ -44,7 +44,7 @@ static bool
 find_limits(
     const struct view *v, const struct watch_model *m, struct view_rows *rows)
 {
-	rows->limit = calloc(m->limits + 1, sizeof(rows->limit[0]));
+	rows->limit = calloc(m->limits + 1, sizeof(struct watch_limit *));
 	if (rows->limit == NULL)
 		return false;
 	for (size_t i = 0; i < m->limits; i++) {

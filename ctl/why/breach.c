@@ -175,7 +175,7 @@ breach_others(struct ctl *ctl, struct limiter *l,
 	return rc;
 }
 
-/* What the rows of the client and of the users come to. */
+/* Add up the rows of the client and of the users. */
 static int
 add_up(struct ctl *ctl, struct audit_reader *r, const struct limiter_event *ev,
     struct breach_state *state)

@@ -23,7 +23,7 @@ void breach_print(const struct ctl *ctl, const struct audit_breach *breach,
  * has never run. Else an exit status after having said why. */
 int breach_open(struct ctl *ctl, struct audit_reader **r_r);
 
-/* What a client is counted as: an IPv6 address as the network it is in. Text
+/* The client's name in counts: an IPv6 address as the network it is in. Text
  * into buf of NETWORK_TEXT_MAX; returns buf. */
 const char *
 breach_client(const struct config *cfg, const struct addr *client, char *buf);

@@ -12,7 +12,7 @@
 #include "common/config/config.h"
 #include "common/daemon/health.h"
 #include "common/policy/facts.h"
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 #include "ctl/out.h"
 
 enum {

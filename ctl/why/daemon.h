@@ -37,8 +37,8 @@ struct daemon_answer {
 void daemon_ask(const struct config *cfg, const struct facts_question *q,
     struct daemon_answer *a);
 
-/* What a client gets now, by what the tables say and the daemon says: a
- * temporary failure where only a dead daemon would let it relay. */
+/* The verdict that a client gets now, by what the tables say and the daemon
+ * says: a temporary failure where only a dead daemon would let it relay. */
 enum verdict
 daemon_verdict(const struct daemon_answer *a, const struct decision *tables);
 

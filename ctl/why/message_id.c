@@ -16,8 +16,8 @@ struct search {
 	char bare[ID_MAX + 1]; /* without brackets */
 };
 
-/* Of what is told, only the field itself decides: the text stands in lines
- * of senders and recipients as well. */
+/* The field itself decides alone: the text stands in lines of senders and
+ * recipients as well. */
 static void
 take_line(
     void *arg, const struct mtalog *m, struct span raw, int64_t pid, int64_t at)

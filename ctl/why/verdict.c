@@ -65,7 +65,7 @@ table_done(void *arg, const struct err *err)
 		asked->a->err = *err;
 }
 
-/* As far as it can be known from the audit. */
+/* Is the client or user denied for a breach, as far as the audit tells? */
 static bool
 ask_breached(void *arg, const char *auth_user, char *login_users)
 {
@@ -85,7 +85,7 @@ ask_recordable(void *arg)
 	return true;
 }
 
-/* As far as it can be known from the audit. */
+/* Is there room within the limits, as far as the audit tells? */
 static bool
 ask_within_limits(void *arg, struct decide_answer *answer)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/out.h"
 #include "ctl/why/why.h"
 

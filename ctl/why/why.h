@@ -13,7 +13,7 @@
 
 struct json;
 
-/* What is asked, and of which databases. One thread at a time. */
+/* The question, and the databases that are asked. One thread at a time. */
 struct why {
 	struct ctl *ctl; /* borrowed */
 	struct store *st; /* NULL: can't be read, store_err says why */

@@ -9,7 +9,7 @@
 
 #include "common/base/err.h"
 #include "common/base/listen.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/wiring/check.h"
 #include "ctl/wiring/exim.h"
 #include "ctl/wiring/postfix.h"

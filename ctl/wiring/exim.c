@@ -32,7 +32,7 @@ comment(const char *fmt, ...)
 
 /* sed puts text behind a line; in front of the first one it can't. */
 static void
-print_insert(const struct exim_edit *e)
+print_insert(const struct edit *e)
 {
 	(void)putchar('\n');
 	comment("%s", e->why);
@@ -45,13 +45,13 @@ print_insert(const struct exim_edit *e)
 }
 
 static void
-print_commands(const struct exim_plan *plan)
+print_commands(const struct edit_plan *plan)
 {
 	const char *copied = "";
 
 	/* from the end, so that line numbers hold */
 	for (size_t i = plan->n_edits; i-- > 0;) {
-		const struct exim_edit *e = &plan->edits[i];
+		const struct edit *e = &plan->edits[i];
 
 		if (strcmp(copied, e->file) != 0) {
 			copied = e->file;
@@ -100,7 +100,7 @@ print_restart(const struct exim_loaded *l)
 
 /* Returns false when memory is short. */
 static bool
-print_diff(const struct exim_loaded *l, const struct exim_plan *plan)
+print_diff(const struct exim_loaded *l, const struct edit_plan *plan)
 {
 	const char *file = "";
 	bool good = true;
@@ -111,7 +111,7 @@ print_diff(const struct exim_loaded *l, const struct exim_plan *plan)
 			continue;
 		file = plan->edits[i].file;
 		const char *before = exim_loaded_text(l, file);
-		char *after = exim_plan_apply(plan, file, before);
+		char *after = edit_plan_apply(plan, file, before);
 
 		good = after != NULL &&
 		    diff_print(stdout, file, before, after, false) == 0;
@@ -124,7 +124,7 @@ print_diff(const struct exim_loaded *l, const struct exim_plan *plan)
 
 static void
 print_head(const struct ctl *ctl, const struct exim_loaded *l,
-    const struct exim_plan *plan)
+    const struct edit_plan *plan)
 {
 	static const char *const made[] = {
 		[EXIM_SINGLE] = "",
@@ -158,7 +158,7 @@ refuse_owned(const struct ctl *ctl, const struct exim_loaded *l)
 
 static int
 print_plan(const struct ctl *ctl, const struct exim_loaded *l,
-    const struct exim_plan *plan, bool diff)
+    const struct edit_plan *plan, bool diff)
 {
 	if (l->owner != NULL && !diff && plan->n_edits > 0)
 		return refuse_owned(ctl, l);
@@ -200,7 +200,7 @@ wiring_exim(const struct ctl *ctl, const char *config, bool diff)
 	char policy[400];
 	const struct exim_wiring_names names = { policy, EXIM_INCLUDE };
 	struct exim_loaded loaded;
-	struct exim_plan plan = { .n_edits = 0 };
+	struct edit_plan plan = { .n_edits = 0 };
 	struct err err;
 	int rc = format_policy(ctl, policy, sizeof(policy));
 
@@ -218,7 +218,7 @@ wiring_exim(const struct ctl *ctl, const char *config, bool diff)
 		rc = ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	else
 		rc = ctl_fail_err(ctl, &err);
-	exim_plan_release(&plan);
+	edit_plan_release(&plan);
 	exim_loaded_release(&loaded);
 	return rc;
 }

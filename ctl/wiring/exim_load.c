@@ -85,7 +85,7 @@ exists(const char *path)
 
 /* --- Debian --- */
 
-/* As update-exim4.conf chooses: letters, digits, "_" and "-". */
+/* The names that update-exim4.conf takes: letters, digits, "_" and "-". */
 static int
 is_part(const struct dirent *entry)
 {

@@ -113,7 +113,8 @@ print_diff(
 	return 0;
 }
 
-/* What runs before and behind it: the services of an instance. */
+/* Print the head of the commands, with the services that take mail from
+ * clients. */
 static void
 print_head(const struct postfix_conf *pf, const struct wiring_plan *plan)
 {

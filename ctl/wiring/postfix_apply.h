@@ -19,8 +19,8 @@ char *postfix_edit_argument(const struct wiring_edit *edit);
 int
 postfix_apply(const char *dir, const struct wiring_plan *plan, struct err *err);
 
-/* What the edits change in dir's main.cf and master.cf, as a unified diff,
- * made on a copy: to be freed by the caller; NULL with err. "": nothing. */
+/* The changes that the edits make in dir's main.cf and master.cf, as a unified
+ * diff, made on a copy: to be freed by the caller; NULL with err. "": none. */
 char *postfix_apply_diff(
     const char *dir, const struct wiring_plan *plan, struct err *err);
 

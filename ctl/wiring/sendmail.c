@@ -51,7 +51,7 @@ text_of(const struct sendmail_source *src, const char *file)
 
 /* A whole file by a here document. */
 static void
-print_new_file(const struct sendmail_edit *e)
+print_new_file(const struct edit *e)
 {
 	(void)fputs("cat >", stdout);
 	wiring_print_word(e->file);
@@ -60,7 +60,7 @@ print_new_file(const struct sendmail_edit *e)
 
 /* Is it added behind the last line? */
 static bool
-is_append(const struct sendmail_source *src, const struct sendmail_edit *e)
+is_append(const struct sendmail_source *src, const struct edit *e)
 {
 	const char *text = text_of(src, e->file);
 	size_t len = strlen(text);
@@ -70,7 +70,7 @@ is_append(const struct sendmail_source *src, const struct sendmail_edit *e)
 }
 
 static void
-print_append(const struct sendmail_source *src, const struct sendmail_edit *e)
+print_append(const struct sendmail_source *src, const struct edit *e)
 {
 	const char *text = text_of(src, e->file);
 	size_t len = strlen(text);
@@ -89,7 +89,7 @@ print_append(const struct sendmail_source *src, const struct sendmail_edit *e)
 /* Lines that are replaced; the edits of a file are printed from its end, so
  * that line numbers hold. */
 static void
-print_replace(const struct sendmail_edit *e)
+print_replace(const struct edit *e)
 {
 	unsigned n = count_lines(e->old);
 
@@ -108,12 +108,12 @@ print_replace(const struct sendmail_edit *e)
 }
 
 static void
-print_edits(const struct sendmail_source *src, const struct sendmail_plan *p)
+print_edits(const struct sendmail_source *src, const struct edit_plan *p)
 {
 	const char *copied = "";
 
 	for (size_t i = p->n_edits; i-- > 0;) {
-		const struct sendmail_edit *e = &p->edits[i];
+		const struct edit *e = &p->edits[i];
 
 		(void)putchar('\n');
 		wiring_print_comment(e->why);
@@ -182,11 +182,11 @@ print_make(const struct sendmail_loaded *l)
 /* The n edits of one file, behind their reasons. Returns false when memory is
  * short. */
 static bool
-print_file_diff(const struct sendmail_source *src,
-    const struct sendmail_plan *p, const struct sendmail_edit *e, size_t n)
+print_file_diff(const struct sendmail_source *src, const struct edit_plan *p,
+    const struct edit *e, size_t n)
 {
 	const char *before = e->old == NULL ? NULL : text_of(src, e->file);
-	char *after = sendmail_plan_apply(p, e->file, before);
+	char *after = edit_plan_apply(p, e->file, before);
 	bool good = after != NULL;
 
 	for (size_t i = 0; i < n; i++)
@@ -198,7 +198,7 @@ print_file_diff(const struct sendmail_source *src,
 }
 
 static bool
-print_diff(const struct sendmail_source *src, const struct sendmail_plan *p)
+print_diff(const struct sendmail_source *src, const struct edit_plan *p)
 {
 	bool good = true;
 
@@ -226,7 +226,7 @@ trusts_loopback(const struct ctl *ctl)
 
 static void
 print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
-    const struct sendmail_plan *p, const char *missing)
+    const struct edit_plan *p, const char *missing)
 {
 	char text[TEXT_LEN];
 
@@ -240,7 +240,7 @@ print_head(const struct ctl *ctl, const struct sendmail_loaded *l,
 		    l->src.cf.path);
 	wiring_print_comment(text);
 	for (size_t i = 0; i < p->n_notes; i++) {
-		const struct sendmail_note *n = &p->notes[i];
+		const struct edit_note *n = &p->notes[i];
 
 		if (n->line == 0)
 			(void)snprintf(text, sizeof(text), "%.300s: %.600s.",
@@ -289,13 +289,13 @@ static int
 print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
     const struct sendmail_sockets *sockets, bool diff)
 {
-	struct sendmail_plan plan;
+	struct edit_plan plan;
 	char missing[TEXT_LEN];
 	struct err err;
 	int rc = 0;
 
 	if (sendmail_wiring_plan(&l->src, sockets, &plan, &err) == -1) {
-		sendmail_plan_release(&plan);
+		edit_plan_release(&plan);
 		return ctl_fail(ctl, EX_CONFIG, "%s", err.text);
 	}
 	if (sendmail_wiring_missing(
@@ -311,7 +311,7 @@ print_plan(const struct ctl *ctl, const struct sendmail_loaded *l,
 		if (plan.n_edits > 0 || *missing != '\0')
 			print_make(l);
 	}
-	sendmail_plan_release(&plan);
+	edit_plan_release(&plan);
 	return rc;
 }
 

@@ -42,15 +42,15 @@ int sendmail_load(const char *cf, const char *mc,
     struct sendmail_loaded *loaded, struct err *err);
 void sendmail_loaded_release(struct sendmail_loaded *loaded);
 
-/* What m4 makes of the .mc file as it is on disk now: the text of a
- * sendmail.cf, to be freed. NULL with err, which has m4's own words. */
+/* The text of a sendmail.cf that m4 makes of the .mc file as it is on disk now,
+ * to be freed. NULL with err, which has m4's own words. */
 char *sendmail_make(const struct sendmail_loaded *loaded, struct err *err);
 
-/* What m4 would make of the files after a plan's edits, which nobody has
- * written yet: it works in a scratch directory. The text of a sendmail.cf, to
- * be freed; NULL with err. */
+/* The text of a sendmail.cf that m4 would make of the files after a plan's
+ * edits, which are not written yet: it works in a scratch directory. To be
+ * freed; NULL with err. */
 char *sendmail_make_planned(const struct sendmail_loaded *loaded,
-    const struct sendmail_plan *plan, struct err *err);
+    const struct edit_plan *plan, struct err *err);
 
 /* The command of sendmail_make() for a shell, without what it is written to,
  * into buf.

@@ -99,7 +99,7 @@ run_m4(const struct sendmail_loaded *l, const char *mc, struct err *err)
 
 char *
 sendmail_make_planned(const struct sendmail_loaded *l,
-    const struct sendmail_plan *plan, struct err *err)
+    const struct edit_plan *plan, struct err *err)
 {
 	char dir[] = "/tmp/popgate-sendmail-XXXXXX", path[PATH_LEN];
 	char *made = NULL;
@@ -110,7 +110,7 @@ sendmail_make_planned(const struct sendmail_loaded *l,
 		return NULL;
 	}
 	for (size_t i = 0; i < count_files(l) && ret == 0; i++) {
-		char *text = sendmail_plan_apply(
+		char *text = edit_plan_apply(
 		    plan, file_at(l, i)->path, file_at(l, i)->text);
 
 		if (text == NULL)

@@ -117,7 +117,7 @@ set_symlist(char *arg)
 	wanted.symlist[stage] = end + 1;
 }
 
-/* What popgate-milter has for the memory of many sessions. */
+/* Spare the memory of many sessions, as popgate-milter does. */
 static void
 spare_memory(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What popgate-collector is measured against, and what measures it.
+/* The references that popgate-collector is measured against, and the probe that
+ * measures it.
  *   bench_collector probe LOG DB LINES-PER-SECOND LINES NOISE
  *       write login lines, NOISE other lines before each, and time each login
  *       until it is in DB; prints p50, p99 and the maximum in ms

@@ -416,7 +416,7 @@ report(double seconds)
 	free(seen.data.v);
 }
 
-/* What the filter negotiates, as arguments for bare_filter. */
+/* Print what the filter negotiates, as arguments for bare_filter. */
 static void
 probe(void)
 {

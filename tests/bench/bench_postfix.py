@@ -203,7 +203,8 @@ class Bench:
         return rate
 
     def drained(self):
-        """What was delivered meanwhile must not weigh on the next turn."""
+        """Wait until the queue is empty: mail delivered later would weigh on
+        the next turn."""
         active = self.root / "queue"
         wait_for(lambda: not any(
             path.is_file() for name in ("incoming", "active")

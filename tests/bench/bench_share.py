@@ -132,7 +132,7 @@ class Machine:
                                    (client,)).fetchone() is not None
 
     def accepts(self, client):
-        """What the policy service says of a recipient elsewhere."""
+        """The policy service's answer about a recipient elsewhere."""
         if self.asked is None:
             self.asked = socket.socket(socket.AF_UNIX)
             self.asked.connect(str(self.at / "policy.sock"))
@@ -341,7 +341,7 @@ def publishers(bench):
 
 
 def cost(bench, count=100_000):
-    """What one collector reads in a second, alone and sharing."""
+    """Lines that one collector reads in a second, alone and sharing."""
     took, used, published = {}, {}, []
     for _ in range(ROUNDS):
         for share in (False, True):

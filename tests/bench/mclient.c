@@ -299,7 +299,7 @@ take_optneg(struct mclient *mc, const struct mclient_reply *reply)
 	version = get_u32(reply->text);
 	mc->actions = get_u32(reply->text + 4);
 	mc->steps = get_u32(reply->text + 8);
-	/* What was not offered must not be taken: both MTAs drop the filter. */
+	/* A filter that takes what was not offered is dropped by both MTAs. */
 	if (version < 2 || version > mc->offer.version ||
 	    (mc->actions & ~mc->offer.actions) != 0 ||
 	    (mc->steps & ~mc->offer.steps) != 0)
@@ -698,8 +698,8 @@ wait_frame(struct mclient *mc, struct mclient_reply *reply)
 	return ret == 1 ? 0 : -1;
 }
 
-/* What may come before the reply: libmilter's mfapi.h, "smfi_addheader" to
- * "smfi_progress". */
+/* A packet that may come before the reply: libmilter's mfapi.h,
+ * "smfi_addheader" to "smfi_progress". */
 static bool
 is_aside(char code)
 {

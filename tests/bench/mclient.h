@@ -39,7 +39,7 @@ enum mclient_stage {
 	MCLIENT_STAGES
 };
 
-/* What the MTA offers in OPTNEG. */
+/* The MTA's offer in OPTNEG. */
 struct mclient_offer {
 	uint32_t version;
 	uint32_t actions; /* SMFIF_* */
@@ -67,7 +67,8 @@ void mclient_close(struct mclient **mc);
 /* offer NULL: version 6 with all actions and steps, as both MTAs do today. */
 int mclient_negotiate(struct mclient *mc, const struct mclient_offer *offer);
 
-/* What was agreed on; valid after the reply to mclient_negotiate(). */
+/* The actions and steps that were agreed on; valid after the reply to
+ * mclient_negotiate(). */
 uint32_t mclient_actions(const struct mclient *mc);
 uint32_t mclient_steps(const struct mclient *mc);
 

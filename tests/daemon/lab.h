@@ -14,7 +14,7 @@ extern char dir[64], sock[96]; /* the directory; milter.listen's path */
 extern pid_t daemon_pid; /* 0: none */
 extern unsigned daemon_files; /* RLIMIT_NOFILE; 0: as it is */
 extern const char *daemon_log; /* its option -l: "stderr" */
-/* What the child calls to get another standard error than the file "log". */
+/* The child calls this to get another standard error than the file "log". */
 extern void (*daemon_log_open)(void);
 
 /* A file in the directory; valid for the next three calls. */
@@ -78,7 +78,7 @@ int connect_to(const char *name, int flags);
 void ask(const char *name, const char *request, size_t len, char *reply,
     size_t size);
 
-/* What an smtpd does: keep a connection to the policy socket, and ask there.
+/* The part of an smtpd: keep a connection to the policy socket, and ask there.
  * The reply, "action=...", is valid until the next one. */
 int policy_open(void);
 const char *policy_ask(int fd, const char *request, int len);

@@ -99,7 +99,7 @@ policy_thread(void *arg)
 	return NULL;
 }
 
-/* What was written since the last time. */
+/* Read the rows that were written since the last time. */
 static void
 read_rows(void)
 {

@@ -362,8 +362,8 @@ limits_of_users(void **state)
 	mclient_close(&mc);
 }
 
-/* Whoever has an IPv6 address has a network of them: it counts as one, also
- * when each address has a login of its own. */
+/* An IPv6 client has a network of addresses: it counts as one, even when each
+ * address has a login of its own. */
 static void
 limits_of_ipv6(void **state)
 {
@@ -501,7 +501,7 @@ hijack(void **state)
 	assert_int_equal(send_many("203.0.113.66", 100, true, &last), 19);
 }
 
-/* What smtpd asks for one recipient of a message, on the connection that it
+/* Ask as smtpd asks for one recipient of a message, on the connection that it
  * keeps. */
 static const char *
 ask_policy_from(int fd, const char *client, int message, const char *port)

@@ -46,7 +46,7 @@ pipe_fill(void)
 	assert_int_equal(fcntl(sink[1], F_SETFL, 0), 0);
 }
 
-/* What came, once there is enough of it. */
+/* Has the pipe said text? Waits until enough has come. */
 static bool
 pipe_said(const char *text)
 {

@@ -544,7 +544,8 @@ inet_policy(const char *relay)
 	return fd;
 }
 
-/* What anybody on this machine may say isn't handed to the milter. */
+/* Macros that anybody on this machine could send are not handed to the
+ * milter. */
 static void
 certificate_over_inet(void **state)
 {
@@ -569,7 +570,7 @@ certificate_over_inet(void **state)
 	mclient_close(&mc);
 }
 
-/* Whoever sends what is no request is named as he can be found. */
+/* A peer that sends what is no request is named so that it can be found. */
 static void
 rubbish_has_a_name(void **state)
 {
@@ -679,8 +680,8 @@ durable(void **state)
 	start_daemon();
 }
 
-/* Whatever is wrong with the login table: relays get 4xx, our own mail
- * flows, and it works again as soon as the table does. */
+/* Relays get 4xx whatever is wrong with the login table; our own mail flows,
+ * and all works again as soon as the table does. */
 static void
 store_trouble(void **state)
 {

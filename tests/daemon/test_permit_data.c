@@ -217,8 +217,8 @@ broken_by_many(void **state)
 	}
 }
 
-/* What is lost between RCPT and DATA is said at DATA, as often as it is asked
- * for; another message isn't held up by it. */
+/* Rows that are lost between RCPT and DATA are told at DATA, as often as it is
+ * asked for; another message isn't held up by it. */
 static void
 lost_in_between(void **state)
 {
@@ -373,7 +373,7 @@ asked_about(int fd, const char *client, const char *auth)
 	return policy_ask(fd, text, len) + strlen("action=");
 }
 
-/* What the login table said of the last client is remembered for that client
+/* The login table's answer about the last client is remembered for that client
  * and AUTH user only, whatever the message is called, and no longer than the
  * table stays as it is. */
 static void

@@ -36,7 +36,7 @@ close_all(void)
 		(void)close(fds[i]);
 }
 
-/* What a list is told about a recipient; more: further attributes. */
+/* The answer to a list about a recipient; more: further attributes. */
 static const char *
 told(enum list list, const char *state, const char *instance,
     const char *recipient, const char *more)
@@ -118,7 +118,8 @@ strangers(void **state)
 	close_all();
 }
 
-/* Who may relay passes a list that refuses others to our own recipients. */
+/* A client that may relay passes a list that refuses others to our own
+ * recipients. */
 static void
 own_recipients(void **state)
 {

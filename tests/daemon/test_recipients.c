@@ -88,7 +88,8 @@ any_number(void **state)
 	}
 }
 
-/* What isn't waited for is counted all the same: it isn't lost either. */
+/* Rows that nobody waits for are counted all the same: they aren't lost
+ * either. */
 static void
 not_durable(void **state)
 {

@@ -51,8 +51,8 @@ static const char *const senders[] = { "<a@elsewhere.test>", "<>",
 
 #define PICK(list, b) ((list)[(b) % (sizeof(list) / sizeof(*(list)))])
 
-/* Which steps an MTA makes after another; libmilter lets others pass without a
- * reply, so that after one of these nothing more is said. */
+/* May an MTA make this step after that one? libmilter lets others pass without
+ * a reply, so that after one of these nothing more is said. */
 static bool
 follows(enum step before, enum step step)
 {
@@ -75,7 +75,7 @@ follows(enum step before, enum step step)
 	}
 }
 
-/* What an MTA that sent this would know of its client. */
+/* The client as an MTA that sent this would know it. */
 struct world {
 	enum step before;
 	const char *client, *type, *user;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* What the fuzz targets of the grammars share. A target gives genuine lines
- * of its server with places for what a client may send; the fuzzer fills
- * these. Whatever it sends, the parser must find the genuine address or
- * nothing, and nothing at all in a line that reports a failure: also when a
- * syslogd cut the line.
+/* The common part of the grammars' fuzz targets. A target gives genuine lines
+ * of its server with places for what a client may send; the fuzzer fills these.
+ * Whatever it sends, the parser must find the genuine address or nothing, and
+ * nothing at all in a line that reports a failure: also when a syslogd cut the
+ * line.
  *
  * Input: line, length at which the line is cut, two bytes of padding length
  * (above 32767: what it takes for the text to end just at the cut), then the

@@ -11,7 +11,7 @@
 
 enum { FILES = 16, SECTOR = 512, NAME = 200 };
 
-/* What was written since the file was synced. data NULL: truncated to at. */
+/* A write since the file was synced. data NULL: truncated to at. */
 struct op {
 	size_t at, n;
 	unsigned char *data;

@@ -11,7 +11,7 @@ KINDS = ("malloc", "open", "read", "write", "sync", "rename", "stat",
          "inotify", "socket", "poll", "thread", "lock")
 EINTR, EIO, EAGAIN, ENOMEM, EMFILE, ENOSPC = 4, 5, 11, 12, 24, 28
 
-# What each may answer: errno, and how long it goes on.
+# The answers that each call may give: errno, and how long it goes on.
 ANSWERS = {
     "malloc": [(ENOMEM, "once"), (ENOMEM, "on")],
     "open": [(EMFILE, "once"), (EIO, "on")],

@@ -51,7 +51,7 @@ ROOMS = {
     "mta": "common/mta/{senders,postfix_patterns,postfix_endpoint,"
            "postfix_literals,restrict}.c",
     "wiring": "common/mta/{postfix_wiring*,postfix_conf,sendmail_*,exim_acl,"
-              "exim_plan,exim_source,exim_text,exim_wiring}.c",
+              "edit_plan,exim_plan,exim_source,exim_text,exim_wiring}.c",
 }
 
 FLAGS = "-O0 -g0 -w"
@@ -687,7 +687,7 @@ class Run:
                     b"mutant_reached")
 
     def reach(self):
-        """Which functions does each test reach, and how long does it take?"""
+        """Find the functions that each test reaches, and how long it takes."""
         self.takes, self.reached = {}, {}
         tests = self.b.unit
 

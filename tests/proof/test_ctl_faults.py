@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Whatever call fails in popgatectl: it doesn't crash, it says so or answers
-as ever, and the tables are as before or as they should be after."""
+"""popgatectl with any call failing: it doesn't crash, it says so or answers as
+ever, and the tables are as before or as they should be after."""
 import os
 import re
 import shutil
@@ -89,7 +89,7 @@ def bench(tmp_path):
 
 
 def wrong(done, good, name):
-    """What is wrong with a run in which a call failed?"""
+    """The fault of a run in which a call failed; None: there is none."""
     if done.returncode < 0:
         return f"signal {-done.returncode}"
     if done.returncode != good.returncode:

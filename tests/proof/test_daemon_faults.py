@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Whatever call fails in a daemon: no stranger relays, what was answered is
+"""A daemon with any call failing: no stranger relays, what was answered is
 recorded, no login is lost or counted twice, and the next client is served."""
 import os
 import re
@@ -118,7 +118,8 @@ class Milter:
         return self.session(FRIEND, b"F%d" % n) and self.policy(FRIEND)
 
     def use(self):
-        """What must not be, whatever fails: None."""
+        """Ask as a stranger and as a friend: the promise that was broken, or
+        None."""
         for n in range(2):
             for ask in (lambda: self.session(STRANGER, b"S%d" % n),
                         lambda: self.policy(STRANGER)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Whatever happens to Redis, to a machine or between them: each machine goes on
+"""Faults of Redis, of a machine, or between them: each machine keeps working
 with its own logins at once, no stranger relays, own mail is never refused, and
 afterwards all machines have one table, with each login once.
 
@@ -269,7 +269,8 @@ def test_fault(gate, name):
 
 @pytest.mark.parametrize("ahead", [HOURS, -HOURS])
 def test_clock_off_by_hours(gate, ahead):
-    """What a machine reads while its clock is wrong isn't lost for it."""
+    """A line that a machine reads while its clock is wrong isn't lost for
+    it."""
     c = gate.c
     c.do("set_clock", ahead)
     wait_for(lambda: abs(c.do("share")[1] + ahead) < 60,

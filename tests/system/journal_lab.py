@@ -166,7 +166,8 @@ class Lab:
 
 
 def imap(client, *steps):
-    """What a client sends; after each the server's answer, if it has one."""
+    """Say steps as a client does; after each the server's answer, if it has
+    one."""
     s = socket.socket()
     s.bind((client, 0))
     s.settimeout(10)

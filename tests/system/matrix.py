@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What every wiring has to do, on every MTA: promises 1 to 3 of the design.
+"""The tests of every wiring, on every MTA: promises 1 to 3 of the design.
 
 A test class per wiring (test_postfix.py, test_sendmail.py) inherits these.
 The servers are shared by the tests of a class; every test uses client
@@ -81,7 +81,8 @@ class Matrix:
                                                    "milter")
 
     def test_second_lock(self, lab):
-        """What the MTA lets through by mistake, the milter refuses."""
+        """A relay that the MTA lets through by mistake is refused by the
+        milter."""
         with lab.back_door() as smtp:
             sent = smtp.transaction("spammer@elsewhere.test", OWN, REMOTE)
         assert sent.data.code == 250, sent

@@ -242,7 +242,7 @@ PATHS = [
 
 
 def test_paths(server):
-    """What a path means, in a chroot or not, is what smtpd makes of it."""
+    """A path means what smtpd makes of it, in a chroot or not."""
     queue = server.root / "queue"
     server.sockets(queue / "popgate")
     server.popgate()

@@ -343,7 +343,7 @@ def ctl(site, *args):
 
 
 def asked(site, ip='192.0.2.77'):
-    """What a stranger would be told."""
+    """The answer that a stranger would get."""
     return ctl(site, 'check', '--client', ip, '--to', 'x@example.net').stdout
 
 
@@ -421,7 +421,7 @@ def test_current_as_soon_as_read(site):
 
 
 def test_started_without_descriptors(site):
-    """What is written to descriptor 2 must not land in the database."""
+    """Text written to descriptor 2 must not land in the database."""
     daemon = subprocess.Popen(
         ['sh', '-c', f'exec {COLLECTOR} -c {site.conf} <&- >&- 2>&-'])
     site.daemons.append(daemon)

@@ -101,7 +101,7 @@ class Writer(threading.Thread):
         self.generations += 1
 
     def compress(self):
-        """What logrotate's delaycompress does: not the newest."""
+        """Compress as logrotate's delaycompress does: not the newest."""
         plain = self.generation(2)
         if not plain.exists() or self.random.random() < 0.5:
             return

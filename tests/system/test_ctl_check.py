@@ -237,8 +237,8 @@ def test_check_counts_as_the_milter_does(box):
 
 
 def test_several_users_are_charged(box):
-    """Whom a recipient of a client with several users counts for, as the
-    milter has it: each that has room, by login and not by AUTH."""
+    """A recipient of a client with several users counts as the milter has it:
+    for each that has room, by login and not by AUTH."""
     box.configure(relay=LIMITS)
     box.fill_logins([("192.0.2.1", "alice", -5, 900),
                      ("192.0.2.1", "BOB", -5, 900),

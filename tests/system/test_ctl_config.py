@@ -90,7 +90,7 @@ def test_dump_config_origins(box):
          mirror = ( { file = "/m/a"; format = "cidr"; value = "OK yes"; },
            { file = "/m/b.db"; format = "relayers.db"; } ); };"""])
 def test_dump_config_loads_to_the_same(box, text):
-    """What is printed is a configuration, and of the same values."""
+    """The output is a configuration, with the same values."""
     with open(box.conf, "w") as out:
         out.write(text)
     want = dumped(box)

@@ -164,7 +164,7 @@ r:
 
 
 def test_wiring_exim_is_a_patch(box, tmp_path):
-    """What --diff prints is what patch(1) takes; then there is nothing to do."""
+    """patch(1) takes what --diff prints; then there is nothing to do."""
     conf = tmp_path / "exim.conf"
     conf.write_text(EXIM)
     patch = box.out("wiring", "exim", "--diff", "--config-dir", conf)

@@ -75,8 +75,8 @@ class TestPostfix:
             lab.setting("-PX", "2525/inet/smtpd_milters")
 
     def test_dead(self, lab):
-        """Who asks popgate is closed, and says so; who only has the milter
-        isn't."""
+        """A service that asks popgate is closed, and says so; one that only
+        has the milter isn't."""
         lab.popgate.milter.kill()
         try:
             said = lab.check(OPEN)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What real MTAs do while popgate-milter has too many sessions, and while it
-stops: nothing opens, nothing that was answered is lost."""
+"""Real MTAs while popgate-milter has too many sessions, and while it stops:
+nothing opens, nothing that was answered is lost."""
 import contextlib
 import signal
 import time

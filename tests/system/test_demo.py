@@ -17,7 +17,7 @@ DEMO = pathlib.Path(__file__).with_name("demo.py")
 
 
 def users_of(path):
-    """Who was started with a name of it."""
+    """The processes that work in there, or were started with a name of it."""
     found = []
     for proc in pathlib.Path("/proc").glob("[0-9]*"):
         try:

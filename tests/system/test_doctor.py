@@ -45,7 +45,7 @@ def doctor(*args, conf, before=(), env=None):
 
 
 def namespace(machine):
-    """What to put before a command, to run it on such a machine."""
+    """The words before a command that run it on such a machine."""
     return ["unshare", "-n", "sh", "-ec", NETNS.format(machine=machine),
             "sh"] if machine else []
 
@@ -102,7 +102,7 @@ def test_the_matrix_is_large():
 @pytest.mark.parametrize("case", doctor_cases.EXIM_CASES,
                          ids=lambda c: c.name)
 def test_exim_agrees(case, directory):
-    """What the table says of an Exim is what Exim does (exim -bh)."""
+    """Exim does (exim -bh) what the table says of it."""
     conf = write(case, directory)
     said = subprocess.run(
         [directory / "exim", "-C", conf, "-bh", "203.0.113.9"],
@@ -342,7 +342,7 @@ def test_lines_are_those_of_the_files(directory):
 
 
 def test_a_fix_puts_it_right(directory):
-    """What the doctor says can be pasted."""
+    """The doctor's commands can be pasted."""
     rewrite(OPEN, directory)
     conf = directory / "popgate.conf"
     f, = bad(examine(directory, "postfix", conf))
@@ -501,7 +501,7 @@ def test_mx_is_read_where_nothing_is_rehearsed(directory):
     ("exim", "/nonexistent.conf"), ("sendmail", "/"), ("exim", "/dev/zero"),
     ("sendmail", "/dev/zero")])
 def test_nothing_to_read(directory, mta, path):
-    """What can't be read is a finding, not silence."""
+    """A file that can't be read is a finding, not silence."""
     write(GOOD, directory)
     f, = bad(examine(path, mta, directory / "popgate.conf"))
     assert f["id"] == f"{mta}-unreadable" and f["severity"] == "warning"
@@ -665,7 +665,8 @@ def test_stale_collector(directory):
 
 
 def test_machines_that_share(directory):
-    """What a machine hears of the others, as its table has it."""
+    """Servers that are shared in clear, or away from this machine, are
+    findings."""
     case = next(c for c in CASES if c.name == "a good entry")
     write(case, directory)
     conf = directory / "popgate.conf"

@@ -173,7 +173,7 @@ MENDED = [c for c in ASKED if c.want == "postfix-reinjection" or c.name in
 
 @pytest.mark.parametrize("case", MENDED, ids=lambda c: c.name)
 def test_fix(case, directory):
-    """What is to be pasted, pasted."""
+    """Paste what is to be pasted: it puts it right."""
     path = write(case, directory)
     conf = directory / "popgate.conf"
     f, = bad(examine(path, "postfix", conf))

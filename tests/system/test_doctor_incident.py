@@ -197,7 +197,8 @@ def make_audit(path):
 
 
 def test_breaches(incident, tmp_path):
-    """What popgate stopped is told, also where the log shows nothing."""
+    """A breach that popgate stopped is told, even where the log shows
+    nothing."""
     log = tmp_path / "mail.log"
     log.write_text(message(1, time.time() - 60, client="127.0.0.1"))
     assert json.loads(incident(log).stdout)["breaches"] == []

@@ -112,7 +112,7 @@ def doctor(directory, *options):
 
 
 def examine(site, case):
-    """What each found that is open; all findings; the running server."""
+    """The openings that each found; all findings; the running server."""
     site.serial += 1
     directory = site.root / f"case{site.serial}"
     if case.mta != "postfix":       # its copy has a /run of its own

@@ -196,7 +196,7 @@ def test_one_form_opens(serve, probe, form):
 
 
 def test_domain_that_takes_any_name(serve, probe):
-    """What it takes for a mailbox isn't a relay for certain."""
+    """A form in a domain that takes any name isn't a relay for certain."""
     def rcpt(self, recipient):
         if recipient.endswith(b"@lab.test>"):
             return b"250 ok\r\n"

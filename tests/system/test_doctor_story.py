@@ -121,7 +121,8 @@ class TestProvider:
         assert len(provider.world.messages()) == before
 
     def test_probe_without_the_sender(self, provider):
-        """What isn't asked isn't found: so the doctor reads as well."""
+        """A sender that isn't asked isn't found: so the doctor reads as
+        well."""
         status, report = doctor(provider, "--probe", "--foreign",
                                 "remote.test")
         ids = {f["id"] for f in report["findings"]}
@@ -168,7 +169,7 @@ class TestProvider:
         assert (status, report["messages"]) == (0, 0)
 
     def test_rotated(self, provider):
-        """What was rotated away, and packed, is read as well."""
+        """Logs that were rotated away, and packed, are read as well."""
         log = provider.site.mail_log
         copy = log.with_name("copy.log")
         lines = log.read_bytes().splitlines(keepends=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Which domains are ours, by "postfix:DIR": what a real Postfix says to RCPT
-and what popgate says must be the same, whatever form its lists have."""
+"""Our own domains, by "postfix:DIR": a real Postfix's answer to RCPT and
+popgate's must be the same, whatever form its lists have."""
 import json
 import os
 import pwd

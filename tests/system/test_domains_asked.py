@@ -123,7 +123,8 @@ def test_no_answer(asked):
 
 
 def test_logged_in(asked):
-    """Who may relay needs no answer: it is no recipient of ours at worst."""
+    """A client that may relay needs no answer: at worst, its recipient isn't
+    ours."""
     asked.start("collector")
     asked.login("192.0.2.7")
     wait_for(lambda: asked.active() == {"192.0.2.7"}, "the login")
@@ -139,7 +140,7 @@ def test_logged_in(asked):
 
 
 def test_unreadable_starts(asked):
-    """What can't be read is a warning, at start and at a reload."""
+    """A table that can't be read is a warning, at start and at a reload."""
     (asked.etc / "sql.cf").unlink()
     asked.start("milter")
     assert re.search(r"relay_domains: sqlite:\S*/sql.cf can't be asked: .*"

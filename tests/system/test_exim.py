@@ -108,8 +108,8 @@ def client_of(lab, address, helo):
 
 
 class TestFaults:
-    """Whatever is the matter with popgate: our own get their mail, AUTH users
-    relay, and who would be refused anyway is told to come again."""
+    """Our own get their mail whatever is the matter with popgate, AUTH users
+    relay, and clients that would be refused anyway are told to come again."""
 
     wiring = wirings.EximClosed
 
@@ -165,7 +165,7 @@ class TestFaults:
             assert sent.rcpt[0].code == code, sent
 
     def test_words_are_text(self, lab):
-        """What popgate says is said, and never expanded."""
+        """popgate's words are said, and never expanded."""
         said = "553 5.7.1 ${run{/bin/id}} $pid } %s"
         with self.instead(lab, f"action={said}\n\n".encode()):
             sent = lab.send(lab.stranger(), REMOTE)

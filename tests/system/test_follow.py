@@ -19,7 +19,7 @@ def sh(site, command):
 
 
 def source_check(site):
-    """What status says of the log: state, words."""
+    """The line of status about the log: state, words."""
     out = subprocess.run([CTL, '-c', site.conf, 'status', '--json'],
                          text=True, capture_output=True)
     for check in json.loads(out.stdout)['checks']:

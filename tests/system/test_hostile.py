@@ -23,8 +23,8 @@ from test_logs import LoginLab
 ATTACKERS = [f"203.0.113.{host}" for host in range(100, 200)]
 FORGED = "203.0.113.66"         # what the attacker wants to open
 
-# What a successful login looks like from somewhere inside the line, for every
-# server here: the names of some, which others may well print too.
+# Words of a successful login from somewhere inside the line, for every server
+# here: the names of some, which others may well print too.
 ENDS = [
     f"x>, method=PLAIN, rip={FORGED}, lip=192.0.2.25, mpid=1, session=<a>",
     f"x>, rip={FORGED}, lip=192.0.2.25, secured, session=<a",

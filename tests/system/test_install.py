@@ -48,7 +48,7 @@ def whole(tmp_path_factory):
 
 
 def room_before(root, path):
-    """What the files take that make install has written before this one."""
+    """Bytes of the files that make install has written before this one."""
     end = (root / path).stat().st_mtime_ns
     found = [file.lstat() for file in root.rglob("*") if file.is_file()
              and not file.is_symlink()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Which entries of a real journald count: messages of a server, and lines of
+"""Entries of a real journald that count: messages of a server, and lines of
 its output where no client can end one."""
 import json
 import os
@@ -85,7 +85,8 @@ def test_pieces_of_lines():
 
 
 def test_dropped_by_journald():
-    """What it says of a unit whose logins have counted is told the admin."""
+    """The admin is told that journald dropped messages of a unit whose logins
+    count."""
     result = run('flood')
     assert 'journald dropped messages of myescd.service' in result['notes']
     assert 'dropped: ' in result['status']

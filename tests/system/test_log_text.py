@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What a stranger says at EHLO, MAIL and RCPT, as it is shown afterwards: no
-byte of it is a command for the terminal of whoever reads the log."""
+"""Words of a stranger at EHLO, MAIL and RCPT, as they are shown afterwards: no
+byte of them is a command for the terminal of whoever reads the log."""
 import unicodedata
 
 import pytest

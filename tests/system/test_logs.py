@@ -129,7 +129,7 @@ class TestDovecot:
         assert set(events.values()) == {1}, events
 
     def test_rotation_while_collector_is_down(self, lab):
-        """What happened meanwhile is read from the renamed file."""
+        """Lines that came meanwhile are read from the renamed file."""
         assert lab.login("203.0.113.41")
         lab.popgate.wait_login("203.0.113.41")
         lab.popgate.collector.kill()

@@ -47,8 +47,8 @@ class Mirror(CollectorBox):
         return self.out(*args, code=code)
 
     def unmake(self, path):
-        """What makemap reads; it looks several times at a file, and doesn't
-        take it when a rename came between."""
+        """Read the map as makemap does; it looks several times at a file, and
+        doesn't take it when a rename came between."""
         for _ in range(20):
             done = subprocess.run(
                 [makemap(), '-C', '/dev/null', '-u', 'hash', str(path)[:-3]],

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What this machine is to its daemons: its addresses and its gateways, none of
-which is a client, whatever table a route is in and whenever it comes."""
+"""This machine's own addresses and gateways: none of them is a client,
+whatever table a route is in and whenever it comes."""
 import subprocess
 
 import pytest

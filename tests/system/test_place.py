@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What root writes in a directory of somebody else: that user swaps every
-name as soon as it is there, and must get nothing by it."""
+"""Files that root writes in a directory of somebody else: that user swaps
+every name as soon as it is there, and must get nothing by it."""
 import os
 import sqlite3
 import stat

@@ -63,7 +63,7 @@ class TestPolicy(PostfixMatrix):
     wiring = wirings.PostfixPolicy
 
     def test_agreement(self, lab):
-        """What popgatectl says is what a client then gets."""
+        """A client gets the answer that popgatectl says it gets."""
         Agreement(lab, SEED).run(SITUATIONS)
 
     @pytest.mark.parametrize("chunking", [False, True])

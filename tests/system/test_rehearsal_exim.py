@@ -58,7 +58,7 @@ DAYS = "|".join(f"{day:%a}, 0?{day.day} {day:%b %Y}"
 
 
 def data(*statements):
-    """What makes an ACL of these for DATA, to be a case's "replace"."""
+    """Make an ACL of these for DATA, to be a case's "replace"."""
     return ("begin acl\n", "acl_smtp_data = check_data\nbegin acl\n\n"
             "check_data:\n" + "".join(f"  {s}\n" for s in statements))
 

@@ -97,7 +97,7 @@ def test_case(number, directory):
 
 
 def test_the_advice_closes_the_hole(directory):
-    """What is printed, done as printed, is what the doctor calls closed."""
+    """The printed advice, done as printed, is what the doctor calls closed."""
     cf, conf = make(200, directory)
     hole, = examine(cf, conf)
     assert hole["fix"].startswith("sed -i 1d ")

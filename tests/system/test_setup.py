@@ -126,7 +126,7 @@ class TestEdited:
         assert "delay_warning_time = 4h" in main
 
     def test_settings_are_kept(self, ready):
-        """What the admin wrote into popgate.conf stays."""
+        """The admin's own settings in popgate.conf stay."""
         CONF.write_text('# mine\nlogins: { window = "10m"; };\n'
                         'relay: { local_domains = [ "lab.test" ];\n'
                         '  # not this one\n  mode = "monitor"; };\n')
@@ -203,7 +203,7 @@ def test_refused_before_popgate(ready):
 
 
 class TestSystemd:
-    """Which units are enabled and started, and what --undo makes of them."""
+    """Units that are enabled and started, and what --undo makes of them."""
 
     def test_units(self, ready):
         fake = pathlib.Path("/run/fake")

@@ -41,7 +41,8 @@ def executable(path, text):
 
 
 def processes(name):
-    """Who runs a program of this name, in this process table or one below."""
+    """The processes that run a program of this name, in this process table or
+    one below."""
     found = set()
     for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What popgatectl setup asks, and what it doesn't begin with: clear words, an
-exit status, and nothing is changed."""
+"""Questions of popgatectl setup, and cases that it doesn't begin with: clear
+words, an exit status, and nothing is changed."""
 import os
 import pathlib
 import re
@@ -164,7 +164,7 @@ class TestRefused:
         assert not daemon("popgate-collector")
 
     def test_a_link(self, ready):
-        """What stands at our directory's name, and is none, stays as it is."""
+        """A name of our directory that is something else stays as it is."""
         elsewhere = pathlib.Path("/run/elsewhere")
         elsewhere.mkdir(0o700)
         os.symlink(elsewhere, "/run/popgate")

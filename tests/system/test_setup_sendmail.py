@@ -115,7 +115,8 @@ def test_trial(lab):
 
 
 def test_refused(lab):
-    """What can't be wired is said, and nothing is changed."""
+    """A configuration that can't be wired is said to be so, and nothing is
+    changed."""
     lab.install(shape_of("no-cf.m4"))
     with open(ETC / "sendmail.mc", "a") as mc:
         mc.write("MAIL_FILTER(`gate', `S=unix:/run/popgate/milter.sock')\n")

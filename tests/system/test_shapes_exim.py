@@ -235,8 +235,8 @@ def test_shape(lab, name):
 
 
 def test_spared(lab):
-    """What spares AUTH users spares who has logged in, and nobody else; also
-    when popgate is dead. Nothing of it is recorded."""
+    """A rule that spares AUTH users spares clients that logged in, and nobody
+    else; also when popgate is dead. Nothing of it is recorded."""
     name = "refusals that spare AUTH users"
     popgate = lab.popgate
 

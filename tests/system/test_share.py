@@ -80,7 +80,8 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
             (self.path / f"logins.db{end}").unlink(missing_ok=True)
 
     def table(self):
-        """What it lets relay, and whom not."""
+        """The clients that the machine lets relay, and those that it
+        doesn't."""
         return self.query(
             "SELECT client, user, last_at, expires_at, server = 'popgatectl' "
             "FROM login UNION ALL SELECT kind, subject, created_at, "
@@ -94,7 +95,7 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
         return dict(self.query("SELECT reason, count FROM share_refused"))
 
     def page(self, name, path):
-        """What the collector serves for monitoring."""
+        """A page that the collector serves for monitoring."""
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.path / name))
             s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n"
@@ -103,7 +104,7 @@ share: {{ servers = [ {servers} ]; user = "popgate"; name = "{self.name}";
                 return answer.read().split("\n\n", 1)[1]
 
     def ask(self, client, sender="x@far.test", to="y@elsewhere.test", user=""):
-        """What this machine's gate says of a relay."""
+        """The answer of this machine's gate to a relay."""
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.path / "policy.sock"))
             s.sendall("\n".join([
@@ -220,7 +221,8 @@ def test_log_in_here_relay_there(site):
 
 
 def test_whom_to_believe(site):
-    """Who may write to Redis, but has no key, opens nothing; and it shows."""
+    """A machine that may write to Redis, but has no key, opens nothing; and it
+    shows."""
     a, b = site.machine("a").up(), site.machine("b").up()
     a.write(login("192.0.2.1"))
     wait_for(lambda: same(a, b))

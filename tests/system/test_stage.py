@@ -42,7 +42,7 @@ def installed():
 
 
 def promises(stage, service):
-    """What popgate promises, on one service."""
+    """popgate's promises, on one service."""
     code, text = stage.say(STRANGER, service, FOREIGN)
     assert code == 550 and WORDS in text
     assert stage.say(STRANGER, service, OURS)[0] == 250
@@ -189,7 +189,7 @@ def test_nothing_leaves(installed):
     assert made.snapshot() == made.before
 
 
-# What root could do to the machine from inside: mounts, kernel settings, disks,
+# Attacks of root on the machine from inside: mounts, kernel settings, disks,
 # sockets of what runs there, other processes, the network.
 ATTACKS = """
 mount -o remount,rw / && echo remounted

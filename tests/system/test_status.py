@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""What the daemons say of themselves: health, metrics, the dashboard, and
-what popgatectl makes of it.  No mail server, no namespace."""
+"""The daemons' word on themselves: health, metrics, the dashboard, and what
+popgatectl makes of it. No mail server, no namespace."""
 import http.client
 import json
 import os

@@ -307,8 +307,8 @@ def test_admin_without_root(units):
 
 
 def test_a_monitor_is_told(units):
-    """What the milter's user can't do, by whoever may ask; who may not ask is
-    not told that all is well."""
+    """A monitor that may ask is told what the milter's user can't do; one that
+    may not ask is not told that all is well."""
     logins = pathlib.Path("/var/lib/popgate/logins.db")
     monitor = as_user("alice", "alice", "popgate")
     mode = logins.stat().st_mode & 0o777
@@ -412,7 +412,8 @@ def test_exposure(tmp_path, name):
 
 
 def test_filter_of_the_tests():
-    """What runs the daemons in all tests kills who leaves the unit's filter."""
+    """The program that runs the daemons in all tests kills one that leaves the
+    unit's filter."""
     done = subprocess.run(confined(BUILD / "popgate-collector")[:2] + [
         "/usr/sbin/chroot", "/", "/bin/true"], capture_output=True)
     assert done.returncode == -signal.SIGSYS

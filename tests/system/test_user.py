@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Who the daemons are when root starts them: the user that popgate.conf
-names, else the one that is made for them, else they don't start."""
+"""The daemons' user when root starts them: the one that popgate.conf names,
+else the one that is made for them, else they don't start."""
 import os
 import pathlib
 import re

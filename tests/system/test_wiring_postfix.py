@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""What `popgatectl wiring postfix` prints, pasted into a shell on mail servers
-as admins have them: whom popgate permits relays on every service, nobody else
-does, and everything else is as it was."""
+"""The output of `popgatectl wiring postfix`, pasted into a shell on mail
+servers as admins have them: whom popgate permits relays on every service,
+nobody else does, and everything else is as it was."""
 import itertools
 import re
 import sys

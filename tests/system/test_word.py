@@ -33,8 +33,8 @@ class Word(CollectorBox):
                           "AND source <> 'popgatectl'", client)[0][0]
 
     def next_second(self):
-        """What is written now is dated after all that was done; also by
-        time(2), which is a tick late."""
+        """Wait for a second that is after all that was done; also by time(2),
+        which is a tick late."""
         end = int(time.time()) + 1.05
         while time.time() < end:
             time.sleep(0.02)

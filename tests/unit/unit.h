@@ -59,6 +59,18 @@ unit_remove(const char *dir)
 	return system(command);
 }
 
+/* "dir/name"; static, four at a time. */
+static inline const char *
+unit_path(const char *dir, const char *name)
+{
+	static char path[4][400];
+	static unsigned i;
+
+	i = (i + 1) % 4;
+	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
+	return path[i];
+}
+
 static inline const char *
 unit_data(const char *file)
 {

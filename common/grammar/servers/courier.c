@@ -121,7 +121,7 @@ other_line(struct span s)
 					 : FATE_UNKNOWN_SHAPE;
 }
 
-/* What Plesk's wrapper says of the connection stands in front, without a line
+/* Plesk's wrapper puts its words on the connection in front, without a line
  * end. *from_r is empty where it doesn't. */
 static void
 take_connect(struct span *s, struct span *from_r)
@@ -139,8 +139,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 {
 	struct span from;
 
-	/* It starts with the machine and with Courier, which says nothing of
-	 * that itself. */
+	/* authdaemond starts with the machine and with Courier, which says
+	 * nothing of that itself. */
 	if (SPAN_EQUALS(program, "authdaemond")) {
 		if (SPAN_STARTS(s, "modules=\""))
 			m->session_kind = SESSION_END_ALL;

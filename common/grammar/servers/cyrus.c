@@ -162,7 +162,7 @@ is_end(struct span s, struct grammar_match *m)
 	return true;
 }
 
-/* What the master says, or the program that it runs first. */
+/* A line of the master, or of the program that it runs first. */
 static bool
 match_master(struct span s, struct span program, struct grammar_match *m)
 {

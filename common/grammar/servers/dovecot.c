@@ -385,8 +385,8 @@ match(struct span s, struct span program, struct grammar_match *m)
 	if (s.p < s.end && s.end[-1] == ']')
 		return match_ancient(s, m) ? FATE_LOGIN : FATE_UNKNOWN_SHAPE;
 	reason = match_elements(s, m);
-	/* Whichever element failed to parse, a second rip= or user=< is the
-	 * cause. */
+	/* A second rip= or user=< is the cause, whichever element failed to
+	 * parse. */
 	if (reason == FATE_TRUNCATED &&
 	    (SPAN_COUNT(s, " rip=") > 1 || SPAN_COUNT(s, "user=<") > 1))
 		return FATE_AMBIGUOUS;

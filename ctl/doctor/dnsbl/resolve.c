@@ -174,7 +174,7 @@ ask(struct resolver *r, const char *name, int type, struct question *q,
 	}
 }
 
-/* What a parser of the answer says. */
+/* The result of the parser of the answer. */
 static enum resolve_result
 parsed(int status, struct err *err)
 {

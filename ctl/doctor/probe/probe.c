@@ -13,8 +13,8 @@
 #include "common/mta/domains.h"
 #include "ctl/ctl.h"
 #include "ctl/doctor/doctor.h"
-#include "ctl/doctor/probe/probe_net.h"
 #include "ctl/doctor/probe/relay_probe.h"
+#include "ctl/smtp/probe_net.h"
 
 enum {
 	TIMEOUT_S = 30, /* RFC 5321 section 4.5.3.2 would wait 5 minutes */
@@ -289,7 +289,7 @@ add_own(struct run *r)
 		    at, put_off, r->result->put_off_reply);
 }
 
-/* What can't be said, said aloud. */
+/* Report the questions that can't be judged. */
 static bool
 add_unjudged(struct run *r)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/probe_net.h"
 #include "ctl/smtp/smtp_talk.h"
 
 enum {

@@ -31,7 +31,7 @@ struct relay_options {
 	bool one;
 };
 
-/* What opened it. */
+/* The part of the dialogue that opened the relay. */
 enum relay_key {
 	RELAY_ANYBODY, /* nothing: a plain foreign recipient */
 	RELAY_SENDER, /* the sender's address */

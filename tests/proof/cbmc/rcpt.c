@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Whose a recipient is. Without a mailer of the MTA's own choice it is ours
- * only when it is plain: no byte that an MTA takes as routing or quoting before
- * the last @, and behind it nothing or a domain of ours. */
+/* A recipient without a mailer of the MTA's own choice is ours only when it is
+ * plain: no byte that an MTA takes as routing or quoting before the last @, and
+ * after it nothing or a domain of ours. */
 #include "proof.h"
 
 #include "common/mta/address.c"

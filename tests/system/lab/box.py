@@ -22,7 +22,7 @@ MILTER = BUILD / "popgate-milter"
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOPERM = 64, 65, 66, 77
 EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, EX_IOERR = 78, 75, 69, 74
 
-# What a terminal would act on, and a name that is made of it.
+# Characters that a terminal would act on, and a name that is made of them.
 HARMFUL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]")
 HOSTILE = "evil\x1b[31mred\x07\u202ename"
 
@@ -111,7 +111,7 @@ class Box:
             return False
 
     def close(self):
-        """Whatever happened in the test: nothing is left running."""
+        """Leave nothing running, whatever happened in the test."""
         for daemon in self.daemons:
             if daemon.poll() is None:
                 daemon.kill()

@@ -8,8 +8,8 @@ import subprocess
 from .process import Process, need
 from .site import BUILD, PASSWORD, TOP, USERS
 
-# What 2.4 writes in other words than 2.3: mailboxes are in {home}, and whoever
-# is in {users} (name:password) may log in without TLS.
+# Settings that 2.4 has in other words than 2.3: mailboxes are in {home}, and
+# the users in {users} (name:password) may log in without TLS.
 STORE_2_3 = """\
 disable_plaintext_auth = no
 mail_location = maildir:{home}/%u
@@ -50,7 +50,7 @@ def is_2_4():
 
 
 def head():
-    """What has to be the first line."""
+    """The first line, which 2.4 asks for."""
     return "dovecot_config_version = 2.4.0\n" \
         "dovecot_storage_version = 2.4.0\n" if is_2_4() else ""
 

@@ -183,7 +183,7 @@ class Exim:
                                site.log)
 
     def wire(self, popgate):
-        """What popgatectl prints, given to a shell as it is."""
+        """Give a shell what popgatectl prints, as it is."""
         text = popgate.ctl("wiring", "exim")
         commands, _, _ = text.partition("# Exim says whether")
         subprocess.run(["sh", "-e"], input=commands, text=True, check=True)

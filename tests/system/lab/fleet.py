@@ -190,7 +190,7 @@ def ip(*words, inside=None):
 
 
 class Member:
-    """What a wiring of wirings.py has besides in a fleet."""
+    """The additions to a wiring of wirings.py in a fleet."""
 
     def __init__(self, name, number, hub_pid, data_size, preload):
         self.name, self.number = name, number
@@ -241,7 +241,7 @@ class Member:
         return popgate
 
     def configure(self, ports=(PRIMARY, REPLICA), more="", reload=False):
-        """Which ports of the hub are share.servers."""
+        """Set share.servers to these ports of the hub."""
         self.popgate.settings["share"] = SHARE.format(
             servers=", ".join(f'"10.77.{self.number}.1:{port}"'
                               for port in ports),
@@ -307,7 +307,7 @@ class Member:
         return [tuple(row) for row in self.popgate.query(database, sql)]
 
     def table(self):
-        """Who may relay, and who is denied."""
+        """The clients that may relay, and those that are denied."""
         return self.rows(
             "SELECT client, user, last_at, expires_at, server = 'popgatectl' "
             "FROM login UNION ALL SELECT kind, subject, created_at, "
@@ -352,7 +352,8 @@ class Member:
         return sent.mail if sent.mail.code != 250 else reply
 
     def leaked(self):
-        """What got out without having been taken from one who may relay."""
+        """Messages that got out without having been taken from one who may
+        relay."""
         self.escaped()
         return [text for _, text in self.world.messages()
                 if not any(token in text for token in self.taken)]

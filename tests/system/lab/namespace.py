@@ -44,7 +44,7 @@ def bind(source, target):
 
 
 def private_mounts():
-    """What is mounted from now on, only we and our children see."""
+    """Hide mounts made from now on from all but us and our children."""
     check(libc.unshare(CLONE_NEWNS), "a mount namespace, which servers that "
           "are only unpacked need (in a container: CAP_SYS_ADMIN)")
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
@@ -139,8 +139,8 @@ class Namespace:
         run("ip", "address", "add", f"{text}/{length}", "dev", "lo", *nodad)
 
     def anywhere(self, network):
-        """Whoever has an address in this network is reached over lo, but
-        the address isn't this machine's own as far as a server can see."""
+        """Reach every address of this network over lo, though the address
+        isn't this machine's own as far as a server can see."""
         run("ip", "route", "add", "local", network, "dev", "lo")
 
 

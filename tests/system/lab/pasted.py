@@ -12,8 +12,8 @@ from .process import Process, need
 
 ETC = pathlib.Path("/etc/postfix")
 
-# What every configuration needs to run here, and says nothing about relaying.
-# Its own settings stand behind, so that these are only defaults.
+# Settings that every configuration needs to run here, and that say nothing
+# about relaying. Its own settings come after, so that these are only defaults.
 MAIN = """\
 queue_directory = {queue}
 data_directory = {data}

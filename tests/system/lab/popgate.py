@@ -112,7 +112,7 @@ class Popgate:
         return done
 
     def health(self):
-        """What popgate-milter says of itself."""
+        """popgate-milter's word on itself."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
             s.connect(str(self.site.sockets / "status.sock"))
@@ -153,13 +153,14 @@ class Popgate:
         return sums
 
     def listed(self, client):
-        """What 'popgatectl list' says of a client that may relay; or None."""
+        """The entry of a client that may relay, by 'popgatectl list'; or
+        None."""
         rows = [json.loads(line) for line in
                 self.ctl("list", "--json", "--client", client).splitlines()]
         return rows[0] if rows else None
 
     def may_relay(self, client):
-        """What 'popgatectl check' says."""
+        """The verdict of 'popgatectl check'."""
         answer = json.loads(self.ctl("check", "--client", client, "--to",
                                      "friend@elsewhere.test", "--json"))
         return answer["verdict"] == "accept"

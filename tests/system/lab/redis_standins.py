@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What may be at the address of a Redis besides Redis: a slow way to it, and
-somebody hostile.
+"""Stand-ins at the address of a Redis: a slow way to it, and somebody hostile.
 
     redis_standins.py slow PORT TO-PORT DELAY-MS LOSS-PERCENT SEED
     redis_standins.py hostile PORT HOW
@@ -17,8 +16,8 @@ RESEND_S = 0.2
 
 
 def carry(source, sink, delay_s, loss, chance):
-    """What comes is passed on later, in order, and later still when the
-    network lost it: what TCP makes of a loss."""
+    """Pass on what comes, later, in order, and later still when the network
+    lost it: what TCP makes of a loss."""
     queue, more = [], threading.Condition()
 
     def send():

@@ -64,7 +64,7 @@ class Shape:
     expect: dict = dataclasses.field(default_factory=dict)
 
     def __getattr__(self, name):
-        """What EXPECT names."""
+        """A value that EXPECT names."""
         if name.startswith("_") or name not in EXPECT:
             raise AttributeError(name)
         return self.expect.get(name, EXPECT[name])

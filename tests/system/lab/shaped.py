@@ -113,7 +113,7 @@ class Question:
 
 @dataclasses.dataclass
 class Heard:
-    """What came of a question."""
+    """The outcome of a question."""
     question: Question
     answer: object
     calls: set              # (kind, name) of stand-ins that were called
@@ -185,7 +185,7 @@ class ShapeLab:
                 run(f"/usr/sbin/{tool}", "-c", directory, f"hash:{path}")
 
     def make_instance(self, directory):
-        """What postmulti -e create makes besides the two files."""
+        """Make what postmulti -e create makes besides the two files."""
         dynamic = DIRECTORY / "dynamicmaps.cf"
         if dynamic.exists():
             shutil.copy(dynamic, directory)
@@ -393,7 +393,7 @@ class ShapeLab:
         return asked
 
     def ask_more(self, asked, words):
-        """What the shape's own section "dialogue" asks."""
+        """Ask what the shape's own section "dialogue" says."""
         by_name = {str(s): s for s in self.services}
         service = by_name[words.get("service", "smtp")]
         if "client" in words:
@@ -435,7 +435,7 @@ class ShapeLab:
                 for question, answer in zip(questions, answers)]
 
     def fates(self, answers, logged):
-        """What became of accepted messages: {queue id: status, relay}."""
+        """The fates of accepted messages: {queue id: status, relay}."""
         ids = {a.queue_id for a in answers if a.accepted and a.queue_id}
         pattern = re.compile(r"/[\w-]+\[\d+\]: (\w+): to=<[^>]*>.*? "
                              r"relay=([^,]*),.* status=(\w+)")
@@ -518,7 +518,7 @@ def processes(*names):
 
 
 def log(lines=40):
-    """What Postfix said, but for what is said of each client."""
+    """Postfix's log, without what is said of each client."""
     if not LOG.exists():
         return ""
     said = [line for line in LOG.read_text(errors="replace").splitlines()

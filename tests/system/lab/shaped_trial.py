@@ -204,8 +204,8 @@ class Trial:
             return {}
 
     def refuses_all(self, service):
-        """Whom a stranger has to thank before it is about relaying: the
-        answer to mail for our own domain, when that is a refusal."""
+        """The answer to mail for our own domain when that is a refusal: then a
+        stranger is refused before it is about relaying."""
         for one in self.before:
             if one.question.service is service and \
                     one.question.kind == "stranger own":
@@ -267,8 +267,9 @@ class Trial:
             self.problem(one, f"{when}another fate")
 
     def calls_are_as_before(self, one, heard):
-        """Whoever was called for it is still called; and for a relay that is
-        permitted now, whoever was called for AUTH or for own mail."""
+        """A service that was called before is still called; and for a relay
+        that is permitted now, so is one that was called for AUTH or for own
+        mail."""
         if one.question.service.local:
             return
         like = self.before_of(one)

@@ -46,8 +46,8 @@ HOSTS = """\
 2001:db8:25::25 mail.lab.test
 """
 
-# What packages' scripts make, when these servers are only unpacked, since they
-# conflict with what is installed: tests/system/deps.sh.
+# Files that packages' scripts make: these servers are only unpacked, since
+# they conflict with what is installed: tests/system/deps.sh.
 BESIDE = {
     "postfix": ("postfix:x:64921:64921::/var/spool/postfix:/usr/sbin/nologin",
                 "postfix:x:64921:\npostdrop:x:64922:"),

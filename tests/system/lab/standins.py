@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What a mail server has beside it, as one small program: it speaks the
+"""The servers beside a mail server, as one small program: it speaks the
 protocols, refuses nothing, and writes down for which client it was called.
 
     standins.py RECORD KIND NAME LISTEN... -- KIND NAME LISTEN...
@@ -158,7 +158,7 @@ class Tcp(Handler):
 
 
 class Dns(socketserver.DatagramRequestHandler):
-    """Whatever isn't below a name of the tests doesn't exist."""
+    """Answer for names of the tests; no other name exists."""
 
     A, PTR, MX = 1, 12, 15
 

@@ -61,7 +61,7 @@ def tree(*tops):
 
 
 def relay(stock, client):
-    """What a client is told who wants to relay."""
+    """The answer to a client that wants to relay."""
     return stock.say("somebody@example.org", "friend@example.net", client)
 
 

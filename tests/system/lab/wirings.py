@@ -13,7 +13,8 @@ from .sendmail import Sendmail, sasl
 from .site import PASSWORD, NamespaceSite
 from .world import World
 
-# Who may say XCLIENT to Postfix: a proxy, and whoever it spoke for last.
+# Clients that may say XCLIENT to Postfix: a proxy, and any that it spoke for
+# last.
 XCLIENT_HOST, XCLIENT_HOSTS = "203.0.113.250", "203.0.113.0/24"
 
 
@@ -61,7 +62,7 @@ class Lab:
         return Popgate(self.site, self.domains, self.mta_group)
 
     def connect(self):
-        """What is still to be done when popgate's configuration is there."""
+        """Do what is left when popgate's configuration is there."""
 
     def close(self):
         self.site.close()

@@ -33,7 +33,8 @@ class World:
                 for address in recipients if token in text]
 
     def wait_recipients(self, token, seconds=PATIENCE):
-        """Who got the message; waits until it is there as a whole."""
+        """The recipients of the message; waits until it is there as a
+        whole."""
         return wait_for(lambda: any(token + "\n" in text.replace("\r", "")
                                     for _, text in self.messages())
                         and self.recipients(token),

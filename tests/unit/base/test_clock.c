@@ -45,7 +45,7 @@ deadline(void **state)
 	}
 }
 
-/* What a log line says of a moment is a date, and popgatectl takes it. */
+/* A moment in a log line is a date, and popgatectl takes it. */
 static void
 text(void **state)
 {

@@ -163,7 +163,7 @@ empty(void **state)
 	forget(&f);
 }
 
-/* What was written while it was read may have been read in part. */
+/* A file that was written while it was read may have been read in part. */
 static void
 written_while_read(void **state)
 {

@@ -37,7 +37,8 @@ members(void **state)
 	assert_false(json_find_bool(text, "nothing", &b));
 }
 
-/* What is cut or no object at all is no answer, and never read beyond. */
+/* Text that is cut, or no object at all, is no answer, and never read
+ * beyond. */
 static void
 hostile(void **state)
 {

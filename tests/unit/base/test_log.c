@@ -14,7 +14,7 @@
 
 enum { HANGS_S = 60, MANY = 60000 };
 
-/* What a case logs; it reports by its exit status. */
+/* A case logs, and reports by its exit status. */
 typedef int case_fn(int report);
 
 /* Runs fn with standard error err in a child; report: the end of a pipe that
@@ -189,7 +189,7 @@ the_end_does_not_wait_for_ever(void **state)
 	(void)close(log[0]);
 }
 
-/* Whoever read has left: that is not worth waiting for. */
+/* A reader that has left is not worth waiting for. */
 static int
 deserted(int report)
 {

@@ -135,7 +135,7 @@ path(void **state)
 	(void)rmdir(dir);
 }
 
-/* What the program has started ends with it. */
+/* Processes that the program has started end with it. */
 static void
 too_slow(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What somebody else wrote, as it is shown: by the log, in JSON, on metrics
- * pages. One definition, and nothing gets by it. */
+/* Text that somebody else wrote, as it is shown: by the log, in JSON, on
+ * metrics pages. One definition, and nothing gets by it. */
 #include "tests/unit/unit.h"
 
 #include "common/base/json.h"

@@ -337,7 +337,7 @@ bounded(void **state)
 	batch_free(&b);
 }
 
-/* What is read again isn't written twice; that of others stays. */
+/* Lines that are read again aren't written twice; those of others stay. */
 static void
 dropped(void **state)
 {

@@ -33,12 +33,7 @@ note(int priority, const char *text)
 static const char *
 path_of(const char *name)
 {
-	static char path[4][100];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
-	return path[i];
+	return unit_path(dir, name);
 }
 
 static struct config *

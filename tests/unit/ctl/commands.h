@@ -13,7 +13,7 @@
 #include "common/config/config.h"
 #include "common/db/audit.h"
 #include "common/db/store.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "tests/unit/silent.h"
 #include "tests/unit/unit.h"
@@ -26,12 +26,7 @@ static char dir[64];
 static const char *
 file(const char *name)
 {
-	static char path[4][200];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
-	return path[i];
+	return unit_path(dir, name);
 }
 
 static void

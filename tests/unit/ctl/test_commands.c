@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What popgatectl's subcommands print of the tables. */
+/* The output of popgatectl's subcommands about the tables. */
 #include "tests/unit/ctl/commands.h"
 
 static void

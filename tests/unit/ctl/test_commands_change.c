@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What popgatectl's subcommands read and write as files, what they change in
- * the tables, row after row, and what they refuse. */
+/* Files that popgatectl's subcommands read and write, what they change in the
+ * tables, row after row, and what they refuse. */
 #include "tests/unit/ctl/commands.h"
 
 static void

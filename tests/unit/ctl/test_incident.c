@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Who sent what, by which right: from log lines, in the order of a log. */
+/* Messages, their senders and the right of each: from log lines, in the order
+ * of a log. */
 #include "tests/unit/unit.h"
 
 #include "ctl/incident/incident.h"

@@ -173,7 +173,8 @@ unnamed(void **state)
 	assert_int_equal(out[7], 0);
 }
 
-/* What is no question gets no answer, and nothing is read beyond it. */
+/* A packet that is no question gets no answer, and nothing is read beyond
+ * it. */
 static void
 garbage(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the rehearsal reads out of Postfix's verbose log, and what it takes from
- * a configuration to say. */
+/* Reading of Postfix's verbose log, and the words that the rehearsal takes from
+ * a configuration. */
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>

@@ -172,7 +172,7 @@ drawn_value(const void *arg, int i, int series)
 
 static const char *const drawn_series[] = { "a&b", "c" };
 
-/* What chart_columns() or chart_lines() draws, to be freed. */
+/* The drawing of chart_columns() or chart_lines(), to be freed. */
 static char *
 draw(void (*chart)(const struct chart *c, FILE *to), const int64_t (*v)[2],
     int n)

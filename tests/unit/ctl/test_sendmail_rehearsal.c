@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What strangers say to a Sendmail in the rehearsal, and how its test mode is
- * read. */
+/* Words that strangers say to a Sendmail in the rehearsal, and the reading of
+ * its test mode. */
 #include "tests/unit/unit.h"
 
 #include "ctl/rehearsal/sendmail_cause.h"

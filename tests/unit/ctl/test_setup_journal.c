@@ -167,7 +167,7 @@ begin_files(void)
 	assert_int_equal(chmod(at("a"), 0604), 0);
 }
 
-/* What is in a directory besides "." and "..". */
+/* The number of entries of a directory besides "." and "..". */
 static int
 count(const char *path)
 {
@@ -228,8 +228,8 @@ there_and_back(void **state)
 	assert_string_equal(fates, "");
 }
 
-/* What the system sees of a process that is killed: nothing is released, and
- * nothing more is done. */
+/* A killed process as the system sees it: nothing is released, and nothing more
+ * is done. */
 static void
 interrupted_between_steps(void **state)
 {

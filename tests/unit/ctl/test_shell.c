@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What an admin pastes into a root shell holds nothing that a stranger chose
- * and the shell acts on. */
+/* A command that an admin pastes into a root shell holds nothing that a
+ * stranger chose and the shell acts on. */
 #include "tests/unit/unit.h"
 
 #include "ctl/doctor/doctor.h"
@@ -51,7 +51,7 @@ plain(void **state)
 			    !rows[i].want);
 }
 
-/* What bash makes of shell_print(text) as a word; to be freed. */
+/* The word that bash makes of shell_print(text); to be freed. */
 static char *
 through_bash(const char *text)
 {

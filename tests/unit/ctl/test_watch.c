@@ -186,7 +186,7 @@ nothing_at_all(void **state)
 	draw(80, 24);
 }
 
-/* Whatever the size, no line is wider and none too many. */
+/* No line is wider than the screen and none too many, whatever the size. */
 static void
 every_size(void **state)
 {
@@ -537,7 +537,7 @@ keys(void **state)
 	assert_int_equal(view_decode("", 0, true, &key), 0);
 }
 
-/* What a script gets has no line of keys, and nothing is selected. */
+/* A script's output has no line of keys, and nothing is selected. */
 static void
 for_scripts(void **state)
 {

@@ -17,7 +17,7 @@ enum { ARGS = 6 };
 
 static const char *const no_groups[] = { NULL };
 
-/* What fn returns in a process of its own, whose output nobody sees. */
+/* The return value of fn in a process of its own, whose output nobody sees. */
 static int
 in_child(int (*fn)(void))
 {
@@ -353,7 +353,7 @@ detach_and_check(void)
 	    : 2;
 }
 
-/* Whoever started a daemon learns how it went. */
+/* The process that started a daemon learns how it went. */
 static void
 the_parent_waits(void **state)
 {

@@ -24,7 +24,7 @@ write_bad(FILE *to)
 	return -1;
 }
 
-/* What the request asks: its argument "a". */
+/* Print the request's argument "a". */
 static int
 write_echo(FILE *to, const struct http_request *request)
 {

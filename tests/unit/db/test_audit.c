@@ -763,7 +763,7 @@ breaches_and_lifts(void **state)
 	    "u:alice user_messages=5/1h 192.0.2.1/alice/ 7000; ");
 }
 
-/* What can't be written now is written when it can. */
+/* A breach that can't be written now is written when it can. */
 static void
 breach_waits(void **state)
 {
@@ -794,7 +794,7 @@ breach_waits(void **state)
 	    "u:bob user_messages=5/1h 192.0.2.1/bob/ 0; ");
 }
 
-/* What is old goes, but a lift not before what it lifts. */
+/* Old rows go, but a lift not before the breach that it lifts. */
 static void
 old_breaches(void **state)
 {
@@ -1161,7 +1161,7 @@ fill(struct audit *a, const char *text, int64_t bytes)
 	return n;
 }
 
-/* Whatever strangers can make us write, relays outlive it. */
+/* Rows of relays outlive all rows that strangers can make us write. */
 static struct audit_row *
 strange_row(int kind, int i, const char *text, int64_t at_ms)
 {
@@ -1659,8 +1659,8 @@ look_at_first(void *arg)
 	s->written |= a != NULL && audit_state(a, 1) == AUDIT_WRITTEN;
 }
 
-/* Who waits for no more than the commit is told before the disk is waited for,
- * also where others of the same transaction wait for that. */
+/* A message that waits for no more than the commit is answered before the disk
+ * is waited for, even where others of the same transaction wait for that. */
 static void
 written_first(void **state)
 {

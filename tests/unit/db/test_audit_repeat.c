@@ -84,7 +84,7 @@ an_ipv6_network_is_one_client(void **state)
 	repeats_free(r);
 }
 
-/* What was counted is written before its place is another's: none is lost. */
+/* A count is written before its place becomes another's: none is lost. */
 static void
 counted_is_written(void **state)
 {

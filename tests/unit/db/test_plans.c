@@ -203,7 +203,7 @@ fill(struct store *st, const char *client, int users)
 	GOOD(store_commit(st, &err));
 }
 
-/* What a look-up of a client costs, in steps of SQLite. */
+/* The cost of a look-up of a client, in steps of SQLite. */
 static int64_t
 cost(struct store *st, const char *client)
 {

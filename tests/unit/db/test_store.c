@@ -245,7 +245,7 @@ denied_in_any_case(void **state)
 	store_close(&w);
 }
 
-/* Which address families people log in by. */
+/* The address families that people log in by. */
 static void
 families(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What other machines publish, in any order: the same table. */
+/* Entries that other machines publish give the same table in any order. */
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>
@@ -366,8 +366,8 @@ change(const char *sql)
 	(void)sqlite3_close(db);
 }
 
-/* What is read again, as the clock was set, counts once, and as long as it
- * says; what an admin deleted meanwhile stays deleted. */
+/* A line that is read again, as the clock was set, counts once, and as long as
+ * it says; a login that an admin deleted meanwhile stays deleted. */
 static void
 read_again(void **state)
 {
@@ -423,7 +423,7 @@ read_again(void **state)
 	}
 }
 
-/* What an admin said when the clock was ahead: a denial that he ended has
+/* An admin's word from when the clock was ahead: a denial that he ended has
  * ended, though the words file has its end in the future. */
 static void
 ended_in_the_future(void **state)

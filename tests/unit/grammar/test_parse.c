@@ -192,7 +192,7 @@ damaged_row_is_judged(void **state)
 	parser_free(&parser);
 }
 
-/* Whoever adds a server adds these, too: docs/HACKING.md. */
+/* A new server needs these, too: docs/HACKING.md. */
 static int
 run_servers(const struct corpus_row *rows, size_t n)
 {
@@ -1552,7 +1552,7 @@ judge_in_turn(const struct turn *rows, size_t n)
 	parser_free(&parser);
 }
 
-/* What was cut goes on in the next entry of the same output. */
+/* A line that was cut goes on in the next entry of the same output. */
 static void
 what_follows_a_cut(void **state)
 {
@@ -1606,7 +1606,7 @@ what_follows_a_cut_in_a_container(void **state)
 	judge_in_turn(rows, LENGTH(rows));
 }
 
-/* What is between the pieces of a line in one file says nothing of another. */
+/* Text between the pieces of a line in one file says nothing of another. */
 static void
 sources_are_cut_apart(void **state)
 {

@@ -1067,7 +1067,7 @@ bare_line_has_no_time(void **state)
 	assert_false(prefix_time(&got, NOW, &clock, &at));
 }
 
-/* What is handed over by syslog(3) itself has no host. In a file, such a line
+/* A line handed over by syslog(3) itself has no host. In a file, such a line
  * has lost it, and with it the proof that the next word is the tag. */
 static void
 direct_line_needs_no_host(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a line says of a session: struct login_session of parse.h. */
+/* A line's word on a session: struct login_session of parse.h. */
 #include "tests/unit/unit.h"
 
 #include "common/base/err.h"

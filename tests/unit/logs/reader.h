@@ -102,12 +102,7 @@ remove_top(void)
 static const char *
 at(const char *name)
 {
-	static char path[4][PATH_MAX];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", home, name);
-	return path[i];
+	return unit_path(home, name);
 }
 
 static const char *const suffixes[] = { "", ".gz", ".bz2", ".xz", ".zst" };
@@ -215,7 +210,7 @@ save(void)
 	memcpy(saved, count, sizeof(saved));
 }
 
-/* What the reader had read since it saved is lost with it. */
+/* Lines that the reader had read since it saved are lost with it. */
 static void
 start_again(void)
 {

@@ -59,7 +59,8 @@ read_it(struct logfile *file)
 	f.at = content_of(file);
 }
 
-/* What is read next: its suffix and position, or "nothing"; it is read. */
+/* The file that is read next: its suffix and position, or "nothing"; it is
+ * read. */
 static const char *
 next(void)
 {
@@ -154,7 +155,7 @@ copies(void **state)
 	assert_string_equal(next(), " at 3");
 }
 
-/* What wasn't changed since the first start is none of ours. */
+/* A file that wasn't changed since the first start is none of ours. */
 static void
 too_old(void **state)
 {

@@ -18,12 +18,7 @@ static char dir[64];
 static const char *
 in_dir(const char *name)
 {
-	static char path[4][200];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", dir, name);
-	return path[i];
+	return unit_path(dir, name);
 }
 
 static void
@@ -787,8 +782,8 @@ begun_with_half_a_line(void **state)
 		}
 }
 
-/* What the daemon writes to the file that it has open still, and what it
- * writes to the copy after it was told. */
+/* The daemon writes to the file that it has open still, and to the copy after
+ * it was told: both are read. */
 static void
 both_get_lines(void **state)
 {
@@ -907,8 +902,8 @@ bytes_read(void)
 	return n;
 }
 
-/* What was read last is gone: whether it is among old logs, of which there may
- * be years, isn't worth reading all of them. */
+/* The file that was read last is gone: to search for it among old logs, of
+ * which there may be years, isn't worth reading all of them. */
 static void
 old_ones_are_not_searched(void **state)
 {

@@ -284,14 +284,14 @@ __wrap_open64(const char *path, int flags, ...)
 ssize_t
 __wrap_pread64(int fd, void *buf, size_t n, off_t offset)
 {
-	between("pread", NULL, fd, offset);
+	between("pread", NULL, fd, (long)offset);
 	return __real_pread64(fd, buf, n, offset);
 }
 
 ssize_t
 __wrap___pread64_chk(int fd, void *buf, size_t n, off_t offset, size_t size)
 {
-	between("pread", NULL, fd, offset);
+	between("pread", NULL, fd, (long)offset);
 	return __real___pread64_chk(fd, buf, n, offset, size);
 }
 

@@ -401,7 +401,7 @@ trim(void)
 	until_it_reopens();
 }
 
-/* What was saved a while ago comes back; all has been read. */
+/* Restore what was saved a while ago; all has been read. */
 static void
 restore(void)
 {

@@ -83,8 +83,9 @@ tear_down(void **state)
 	return unit_remove(dir);
 }
 
-/* What only the old file has counts there; what the new one has at the same
- * place counts in that: at once when it was read there, else it waits. */
+/* A line that only the old file has counts there; one that the new file has at
+ * the same place counts in that: at once when it was read there, else it
+ * waits. */
 static void
 late_lines(void **state)
 {

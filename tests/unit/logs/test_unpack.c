@@ -98,8 +98,8 @@ one_after_another(void **state)
 	}
 }
 
-/* Whatever is missing or wrong: what comes out first is good, it ends, and
- * it ends badly. */
+/* A damaged file, whatever is missing or wrong: what comes out first is good,
+ * it ends, and it ends badly. */
 static void
 damaged(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a machine tells of its relays and denials, and what it makes of others':
- * once, whatever fails in between. */
+/* A machine's relays and denials as it tells them, and others' as it takes
+ * them: once, whatever fails in between. */
 #include "tests/unit/unit.h"
 
 #include <signal.h>
@@ -16,6 +16,7 @@
 #include "common/db/store_share.h"
 #include "milter/fleet.h"
 #include "milter/throttle.h"
+#include "tests/unit/silent.h"
 
 enum { CLIENT_MAX = 10, USER_MAX = 12, SENDERS_MAX = 3, DENY_S = 600 };
 
@@ -24,20 +25,6 @@ static struct config cfg;
 static struct audit *audit;
 static struct fleet *fleet;
 static uint64_t numbers;
-
-static void
-ignore_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-ignore_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
-}
 
 /* The process has ended, and another one begins. */
 static void
@@ -76,8 +63,8 @@ start(void **state)
 		.path = path,
 		.queue = 1000,
 		.keep_s = 86400,
-		.log_line = ignore_line,
-		.log_state = ignore_state,
+		.log_line = no_line,
+		.log_state = no_state,
 		.lifted = throttle_lifted,
 	};
 	if (audit_start(&opt, &audit, &err) == -1 ||
@@ -442,7 +429,7 @@ what_others_relay_is_missing_here(void **state)
 	assert_false(take("192.0.2.4", "", NULL, "fourth@example.org"));
 }
 
-/* What is older than the window counts no longer, whenever it comes. */
+/* Relays older than the window no longer count, whenever they come. */
 static void
 late_counts_count_at_their_time(void **state)
 {

@@ -43,7 +43,7 @@ login(const char *client)
 
 static struct audit_pair pair;
 
-/* What the gate says of a recipient from this client. */
+/* A question to the gate about a recipient from this client. */
 static struct gate_request
 request(const char *client, const char *recipient)
 {
@@ -182,7 +182,7 @@ own_address(void **state)
 	    decided("127.0.0.1", "b@example.net", NULL), REASON_RECENT_LOGIN);
 }
 
-/* What is remembered of a session's client is never older than the table. */
+/* The memory of a session's client is never older than the table. */
 static void
 memo(void **state)
 {

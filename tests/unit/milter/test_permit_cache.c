@@ -69,7 +69,7 @@ one_rcpt(void **state)
 	assert_false(before(LIST_RECIPIENT, "1", "a@x.test", 60));
 }
 
-/* Whatever a decision hangs on must be the same. */
+/* All that a decision hangs on must be the same. */
 static void
 same_question(void **state)
 {

@@ -76,7 +76,7 @@ take(struct pool *pool, struct pool_loan *loan)
 	assert_non_null(loan->st);
 }
 
-/* Whose login does the table hold? */
+/* Does the table hold a login of this user? */
 static bool
 names(struct store *st, const char *user)
 {

@@ -42,7 +42,7 @@ shares(void **state)
 	}
 }
 
-/* Whatever the limit: who gets a descriptor has room for it. */
+/* A thread that gets a descriptor has room for it, whatever the limit. */
 static void
 shares_fit(void **state)
 {

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/db/audit.h"
 #include "milter/throttle.h"
+#include "tests/unit/silent.h"
 
 /* a client may relay to so many recipients, a user to one more */
 enum { CLIENT_MAX = 3, USER_MAX = 4, DENY_S = 600 };
@@ -15,20 +16,6 @@ static char path[128];
 static struct config cfg;
 static struct audit *audit;
 
-static void
-ignore_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-ignore_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
-}
-
 static struct audit *
 open_audit(void)
 {
@@ -36,8 +23,8 @@ open_audit(void)
 		.path = path,
 		.queue = 100,
 		.keep_s = 86400,
-		.log_line = ignore_line,
-		.log_state = ignore_state,
+		.log_line = no_line,
+		.log_state = no_state,
 	};
 	struct audit *a;
 	struct err err;

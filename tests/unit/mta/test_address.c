@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What of an address an MTA might read otherwise than we do. */
+/* Addresses that an MTA might read otherwise than we do. */
 #include "tests/unit/unit.h"
 
 #include "common/mta/address.h"
@@ -32,7 +32,7 @@ inside(void **state)
 	}
 }
 
-/* What is folded is the same address to every MTA; what isn't certain is
+/* A folded address is the same to every MTA; one that isn't certain is
  * refused. */
 static void
 fold(void **state)

@@ -67,7 +67,7 @@ inline_names(void **state)
 	domains_release(&set);
 }
 
-/* What is folded, what is no domain, and how long one may be. */
+/* Folding of names, names that are no domain, and the longest ones. */
 static void
 folding(void **state)
 {
@@ -263,7 +263,7 @@ sendmail_classes(void **state)
 	(void)unlink(r);
 }
 
-/* What a class of Sendmail's has that is no domain is said with its place. */
+/* An entry of a Sendmail class that is no domain is told with its place. */
 static void
 sendmail_errors(void **state)
 {

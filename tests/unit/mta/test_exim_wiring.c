@@ -29,17 +29,17 @@ wire(const char *text, struct err *err, size_t *n_edits)
 {
 	struct exim_file files[] = { { "/e", text }, { INCLUDE, definitions } };
 	struct exim_source src;
-	struct exim_plan plan;
+	struct edit_plan plan;
 	char *out = NULL;
 
 	assert_true(exim_source_read(files, 2, 1, &src));
 	if (exim_wiring_plan(&src, &names, &plan, err) == 0) {
-		out = exim_plan_apply(&plan, "/e", text);
+		out = edit_plan_apply(&plan, "/e", text);
 		assert_non_null(out);
 	}
 	if (n_edits != NULL)
 		*n_edits = plan.n_edits;
-	exim_plan_release(&plan);
+	edit_plan_release(&plan);
 	exim_source_release(&src);
 	return out;
 }
@@ -257,7 +257,7 @@ several_files(void **state)
 		{ "/inc", "  accept authenticated = *\n" },
 	};
 	struct exim_source src;
-	struct exim_plan plan;
+	struct edit_plan plan;
 	struct err err;
 
 	(void)state;
@@ -269,7 +269,7 @@ several_files(void **state)
 	assert_int_equal(plan.edits[0].line, 2);
 	for (size_t i = 0; i < plan.n_edits; i++)
 		assert_true(*plan.edits[i].why != '\0');
-	exim_plan_release(&plan);
+	edit_plan_release(&plan);
 	exim_source_release(&src);
 
 	/* one that isn't there is named */

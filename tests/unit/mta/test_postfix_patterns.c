@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What pcre_table(5) and regexp_table(5) say, line by line. The whole is
- * compared with a real Postfix in tests/system/test_domains.py. */
+/* pcre_table(5) and regexp_table(5), line by line. The whole is compared with a
+ * real Postfix in tests/system/test_domains.py. */
 #include "tests/unit/unit.h"
 
 #include "common/base/err.h"

@@ -11,7 +11,7 @@ enum { TEXT_LEN = 16384 };
 #define SMTP "smtp inet n - n - - smtpd\n"
 #define SUBMISSION SMTP "submission inet n - n - - smtpd\n"
 
-/* What every configuration has; its own lines stand behind. */
+/* The settings of every configuration; its own lines come after. */
 #define BASE                                     \
 	"queue_directory = /var/spool/postfix\n" \
 	"smtpd_delay_reject = yes\n"             \
@@ -737,8 +737,8 @@ sockets(void **state)
 	postfix_conf_release(&pf);
 }
 
-/* What Cyrus SASL finds outside of the chroot, too, doesn't keep smtpd in it.
- */
+/* A database that Cyrus SASL finds outside of the chroot, too, doesn't keep
+ * smtpd in it. */
 static void
 sasl_outside(void **state)
 {

@@ -10,7 +10,7 @@
 #include "common/mta/sendmail_cf.h"
 #include "ctl/doctor/net.h"
 
-/* What look() was asked for, in order. */
+/* The names that look() was asked for, in order. */
 static char asked[400];
 
 static const char *

@@ -77,7 +77,7 @@ user_is_an_address(void **state)
 	senders_release(&set);
 }
 
-/* Whatever an MTA may read in another way than we do matches nothing. */
+/* An address that an MTA may read in another way than we do matches nothing. */
 static void
 hostile(void **state)
 {

@@ -42,7 +42,7 @@ static const char lists[] =
 #define INCLUDE "include(`/etc/mail/popgate.m4')dnl\n"
 
 static int
-plan(const char *cf, const char *mc, struct sendmail_plan *p, struct err *err)
+plan(const char *cf, const char *mc, struct edit_plan *p, struct err *err)
 {
 	const struct sendmail_file file = { "/etc/mail/sendmail.mc", mc };
 	const struct sendmail_source src = {
@@ -59,10 +59,10 @@ plan(const char *cf, const char *mc, struct sendmail_plan *p, struct err *err)
 }
 
 static bool
-has_note(const struct sendmail_plan *p, enum sendmail_note_kind kind)
+has_note(const struct edit_plan *p, enum sendmail_note_kind kind)
 {
 	for (size_t i = 0; i < p->n_notes; i++)
-		if (p->notes[i].kind == kind)
+		if (p->notes[i].kind == (int)kind)
 			return true;
 	return false;
 }
@@ -147,13 +147,13 @@ edits_of_mc(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
-		struct sendmail_plan p, again;
+		struct edit_plan p, again;
 		struct err err;
 
 		ROW("%s", rows[i].name);
 		assert_int_equal(plan(CF, rows[i].mc, &p, &err), 0);
-		char *got = sendmail_plan_apply(
-		    &p, "/etc/mail/sendmail.mc", rows[i].mc);
+		char *got =
+		    edit_plan_apply(&p, "/etc/mail/sendmail.mc", rows[i].mc);
 
 		assert_string_equal(got, rows[i].want);
 		if (rows[i].want_note != SENDMAIL_LOOPBACK_ONLY)
@@ -161,20 +161,20 @@ edits_of_mc(void **state)
 		/* the second time only the files are missing */
 		assert_int_equal(plan(CF, got, &again, &err), 0);
 		char *same =
-		    sendmail_plan_apply(&again, "/etc/mail/sendmail.mc", got);
+		    edit_plan_apply(&again, "/etc/mail/sendmail.mc", got);
 
 		assert_string_equal(same, got);
 		free(same);
 		free(got);
-		sendmail_plan_release(&again);
-		sendmail_plan_release(&p);
+		edit_plan_release(&again);
+		edit_plan_release(&p);
 	}
 }
 
 static void
 rules_file(void **state)
 {
-	struct sendmail_plan p;
+	struct edit_plan p;
 	struct err err;
 
 	(void)state;
@@ -184,7 +184,7 @@ rules_file(void **state)
 	assert_null(p.edits[0].old);
 	assert_non_null(strstr(p.edits[0].text, " unix:/run/s\n"));
 	assert_non_null(strstr(p.edits[0].text, "`S=unix:/run/m, F='"));
-	sendmail_plan_release(&p);
+	edit_plan_release(&p);
 }
 
 static void
@@ -224,13 +224,13 @@ refusals(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
-		struct sendmail_plan p;
+		struct edit_plan p;
 		struct err err;
 
 		ROW("%s", rows[i].name);
 		assert_int_equal(plan(rows[i].cf, rows[i].mc, &p, &err), -1);
 		assert_non_null(strstr(err.text, rows[i].want));
-		sendmail_plan_release(&p);
+		edit_plan_release(&p);
 	}
 }
 
@@ -261,7 +261,7 @@ edits_of_cf(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
-		struct sendmail_plan p;
+		struct edit_plan p;
 		struct err err;
 		char missing[400];
 
@@ -269,17 +269,17 @@ edits_of_cf(void **state)
 		assert_true(sendmail_wiring_missing(rows[i].cf, &sockets,
 				missing, sizeof(missing)) > 0);
 		assert_int_equal(plan(rows[i].cf, NULL, &p, &err), 0);
-		char *got = sendmail_plan_apply(
-		    &p, "/etc/mail/sendmail.cf", rows[i].cf);
+		char *got =
+		    edit_plan_apply(&p, "/etc/mail/sendmail.cf", rows[i].cf);
 
 		assert_non_null(strstr(got, rows[i].want));
 		assert_int_equal(sendmail_wiring_missing(
 				     got, &sockets, missing, sizeof(missing)),
 		    0);
-		sendmail_plan_release(&p);
+		edit_plan_release(&p);
 		assert_int_equal(plan(got, NULL, &p, &err), 0);
 		assert_int_equal(p.n_edits, 0);
-		sendmail_plan_release(&p);
+		edit_plan_release(&p);
 		free(got);
 	}
 }
@@ -331,7 +331,7 @@ notes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
-		struct sendmail_plan p;
+		struct edit_plan p;
 		struct err err;
 		char cf[1000];
 		size_t n = 0;
@@ -339,11 +339,11 @@ notes(void **state)
 		ROW("%s", rows[i].name);
 		(void)snprintf(cf, sizeof(cf), "%s%s", rows[i].cf, CF);
 		assert_int_equal(plan(cf, "x\n", &p, &err), 0);
-		while (n < p.n_notes && p.notes[n].kind != rows[i].want)
+		while (n < p.n_notes && p.notes[n].kind != (int)rows[i].want)
 			n++;
 		assert_true(n < p.n_notes);
 		assert_non_null(strstr(p.notes[n].text, rows[i].want_text));
-		sendmail_plan_release(&p);
+		edit_plan_release(&p);
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What is counted while it happens, and what is counted of it after a restart,
- * from the audit: the same. */
+/* Usage counted while it happens, and usage counted after a restart, from the
+ * audit: the same. */
 #include "tests/unit/unit.h"
 
 #include <stdbool.h>
@@ -11,6 +11,7 @@
 #include "common/db/audit.h"
 #include "common/policy/charge.h"
 #include "tests/unit/chance.h"
+#include "tests/unit/silent.h"
 
 enum { CLIENTS = 5, USERS = 4, LISTS = 6, SENDERS = 6 };
 
@@ -24,28 +25,14 @@ static const char *const lists[LISTS] = { "", "alice", "Bob", "bob,alice",
 static char dir[64], db[96];
 static struct config *cfg;
 
-static void
-on_line(const char *line, size_t len)
-{
-	(void)line;
-	(void)len;
-}
-
-static void
-on_state(bool good, const char *text)
-{
-	(void)good;
-	(void)text;
-}
-
 static struct audit *
 start(void)
 {
 	const struct audit_options opt = { .path = db,
 		.queue = 100000,
 		.keep_s = 86400 * 30,
-		.log_line = on_line,
-		.log_state = on_state };
+		.log_line = no_line,
+		.log_state = no_state };
 	struct audit *a;
 	struct err err;
 
@@ -276,8 +263,8 @@ lift(struct limiter *l, bool is_user, const char *subject, int64_t at_ms)
 		limiter_forget(l, number[i]);
 }
 
-/* What popgatectl asks: the usage of one client and its users, from the rows
- * that concern them, is that from all rows. */
+/* The usage of one client and its users from the rows that concern them, which
+ * popgatectl asks, is that from all rows. */
 static void
 same_of_one(struct limiter *all, struct audit_reader *r, int64_t now_ms)
 {

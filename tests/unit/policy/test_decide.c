@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Which questions are asked, and in which order, of a world that answers as the
- * row says. What follows from the answers is test_policy's. */
+/* Questions that are asked, and their order, of a world that answers as the row
+ * says. The outcome of the answers is test_policy's. */
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What is taken for a fact, and what proves nothing: each setting and each
- * thing that a session shows, beside the ones that nearly do. */
+/* Facts, and things that prove nothing: each setting and each thing that a
+ * session shows, beside the ones that nearly do. */
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>

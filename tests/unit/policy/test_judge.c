@@ -111,7 +111,7 @@ addresses(void **state)
 	network_set_release(&cfg.relay.proxy_networks);
 }
 
-/* What a line looks like that no grammar was asked about. */
+/* A line that no grammar was asked about: the server that it looks like. */
 static void
 guesses(void **state)
 {
@@ -343,7 +343,7 @@ other_lines(void **state)
 	judge_free(&j);
 }
 
-/* Who may say in the journal that he is dovecot. */
+/* Senders that may say in the journal that they are dovecot. */
 static void
 journal_senders(void **state)
 {
@@ -602,7 +602,8 @@ bare_lines(void **state)
 	judge_free(&j);
 }
 
-/* What is wrong only when it is used is named by file, line and key too. */
+/* A mistake that shows only when it is used is named by file, line and key
+ * too. */
 static void
 bad_configuration(void **state)
 {
@@ -802,8 +803,8 @@ end_line(int64_t at)
 	return (struct line){ .text = text, .len = (size_t)n };
 }
 
-/* What a line says of a session counts where a login would, and only where it
- * is asked for. */
+/* A line's word on a session counts where a login would, and only where it is
+ * asked for. */
 static void
 sessions(void **state)
 {

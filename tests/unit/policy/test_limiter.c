@@ -97,8 +97,8 @@ counts(enum limit limit, int64_t at_s, int64_t now_s)
 	return now_s * 1000 / width - at_s * 1000 / width < 16;
 }
 
-/* What the model says counts of one limit; for a distinct one *known_r says
- * whether value is among them. */
+/* The model's count for one limit; for a distinct one *known_r says whether
+ * value is among them. */
 static int64_t
 model_sum(const struct model *m, enum limit limit, int who, int value,
     int64_t now_s, bool *known_r)
@@ -172,8 +172,8 @@ model_take(struct model *m, const struct model_event *e)
 	return -1;
 }
 
-/* What the header promises, of the past alone: no window of the configured
- * length holds more than the limit. */
+/* The header's promise, of the past alone: no window of the configured length
+ * holds more than the limit. */
 static void
 check_windows(const struct model *m, const bool *enforced)
 {
@@ -548,7 +548,8 @@ test_both_channels_count_once(void **state)
 	limiter_free(l);
 }
 
-/* Whose credit is it? One is left, then the milter comes. */
+/* The same message pays once at two channels, another one pays anew: one is
+ * left, then the milter comes. */
 static void
 test_credits(void **state)
 {
@@ -704,8 +705,8 @@ test_unclaimed_ends_in_time(void **state)
 	}
 }
 
-/* What an open message reserves takes room; what it gives up is free again,
- * and what it sends counts from then on. */
+/* Recipients that an open message reserves take room; those it gives up are
+ * free again, and those it sends count from then on. */
 static void
 test_pending(void **state)
 {

@@ -114,7 +114,7 @@ list_of(unsigned mask, char list[USERLIST_MAX])
 	return list;
 }
 
-/* Which of the users of a mask stand at these places of its list. */
+/* The users of a mask that stand at these places of its list. */
 static unsigned
 users_at(unsigned mask, unsigned places)
 {

@@ -209,7 +209,7 @@ names(void **state)
 	assert_string_equal(verdict_name(VERDICT_TEMPFAIL), "tempfail");
 }
 
-/* Who is accepted has no refusal to be answered with. */
+/* An accepted client has no refusal to be answered with. */
 static void
 refusals(void **state)
 {

@@ -12,7 +12,7 @@ enum {
 	TABLE_MAX = 64 * ROW_MAX
 };
 
-/* What a client is told: "accept", "550 5.7.1". */
+/* The answer to a client: "accept", "550 5.7.1". */
 static const char *
 answer(const struct policy_row *row, char *buf)
 {

@@ -62,7 +62,7 @@ texts(void **state)
 	(void)unlink(path);
 }
 
-/* Whatever row refuses has a code of its own class and a text. */
+/* Every row that refuses has a code of its own class and a text. */
 static void
 every_refusal_has_a_reply(void **state)
 {

@@ -14,17 +14,6 @@
 
 static char world[64], copy[80]; /* directories */
 
-static inline const char *
-power_path(const char *in, const char *name)
-{
-	static char path[4][400];
-	static int i;
-
-	i = (i + 1) % 4;
-	(void)snprintf(path[i], sizeof(path[i]), "%s/%s", in, name);
-	return path[i];
-}
-
 static inline void
 power_empty(const char *path)
 {
@@ -32,7 +21,7 @@ power_empty(const char *path)
 	DIR *d = opendir(path);
 
 	while (d != NULL && (e = readdir(d)) != NULL)
-		(void)unlink(power_path(path, e->d_name));
+		(void)unlink(unit_path(path, e->d_name));
 	if (d != NULL)
 		(void)closedir(d);
 }
@@ -58,13 +47,13 @@ static inline void
 power_copy(const char *name)
 {
 	static char data[65536];
-	FILE *from = fopen(power_path(world, name), "r"), *to;
+	FILE *from = fopen(unit_path(world, name), "r"), *to;
 	size_t n;
 
-	(void)unlink(power_path(copy, name));
+	(void)unlink(unit_path(copy, name));
 	if (from == NULL)
 		return;
-	to = fopen(power_path(copy, name), "w");
+	to = fopen(unit_path(copy, name), "w");
 	assert_non_null(to);
 	while ((n = fread(data, 1, sizeof(data), from)) > 0)
 		assert_int_equal(fwrite(data, 1, n, to), n);
@@ -87,10 +76,10 @@ power_look(const char *name)
 		power_copy(file);
 	}
 	(void)snprintf(file, sizeof(file), "%s-shm", name);
-	(void)unlink(power_path(copy, file));
-	if (access(power_path(copy, name), F_OK) == -1)
+	(void)unlink(unit_path(copy, file));
+	if (access(unit_path(copy, name), F_OK) == -1)
 		return NULL;
-	assert_int_equal(sqlite3_open_v2(power_path(copy, name), &db,
+	assert_int_equal(sqlite3_open_v2(unit_path(copy, name), &db,
 			     SQLITE_OPEN_READWRITE, "unix"),
 	    SQLITE_OK);
 	if (sqlite3_prepare_v2(db, "PRAGMA quick_check", -1, &stmt, NULL) !=

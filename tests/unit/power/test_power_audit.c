@@ -47,7 +47,7 @@ say_lift(void *arg)
 	n_lifts = *(unsigned *)arg;
 }
 
-/* What was written by a process that ended is on the disk before the next one
+/* All writes of a process that has ended are on the disk before the next one
  * does anything else. */
 static void
 say_synced(void *arg)
@@ -62,7 +62,7 @@ static struct audit *
 start(void)
 {
 	const struct audit_options opt = {
-		.path = power_path(world, "audit.db"),
+		.path = unit_path(world, "audit.db"),
 		.queue = 8000,
 		.keep_s = 86400,
 		.log_line = no_line,
@@ -154,7 +154,7 @@ checkpoint(void)
 {
 	sqlite3 *db;
 
-	if (sqlite3_open(power_path(world, "audit.db"), &db) == SQLITE_OK)
+	if (sqlite3_open(unit_path(world, "audit.db"), &db) == SQLITE_OK)
 		(void)sqlite3_exec(db,
 		    disk_chance(2) == 0 ? "PRAGMA wal_checkpoint(TRUNCATE)"
 					: "PRAGMA wal_checkpoint(PASSIVE)",
@@ -176,7 +176,7 @@ lift(void)
 	struct err err;
 
 	(void)snprintf(subject, sizeof(subject), "user%u", n);
-	if (audit_lift(power_path(world, "audit.db"), &l, &err) == 0)
+	if (audit_lift(unit_path(world, "audit.db"), &l, &err) == 0)
 		(void)disk_answer(say_lift, &n);
 }
 
@@ -269,7 +269,7 @@ look(void)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* What outlived the process was only written. */
+/* Writes that outlived the process were not synced: the disk may lose them. */
 static void
 forget_written(void)
 {

@@ -11,7 +11,7 @@
 #include "collector/state.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
-#include "ctl/commands/commands.h"
+#include "ctl/commands.h"
 #include "ctl/ctl.h"
 #include "tests/unit/power/power.h"
 
@@ -31,7 +31,7 @@ static bool logs_cut;
  * count. */
 static bool cut_unseen;
 
-/* What an admin was answered last of a user or a client. */
+/* The admin's last answer about a user or a client. */
 static enum { UNKNOWN, IN, OUT } denied[WORDS], added[WORDS];
 
 static struct config *cfg_read;
@@ -75,7 +75,7 @@ log_in(void)
 
 	if (n_lines == LINES_MAX)
 		return;
-	log = fopen(power_path(world, "mail.log"), "a");
+	log = fopen(unit_path(world, "mail.log"), "a");
 	assert_non_null(log);
 	(void)strftime(
 	    stamp, sizeof(stamp), "%b %e %H:%M:%S", localtime_r(&now, &tm));
@@ -103,9 +103,9 @@ rotate(void)
 		(void)snprintf(from, sizeof(from), "%s", log_name(log));
 		n_logs++;
 		(void)snprintf(
-		    to, sizeof(to), "%s", power_path(world, log_name(log)));
+		    to, sizeof(to), "%s", unit_path(world, log_name(log)));
 		n_logs--;
-		(void)rename(power_path(world, from), to);
+		(void)rename(unit_path(world, from), to);
 	}
 	n_logs++;
 	log_in();
@@ -115,7 +115,7 @@ rotate(void)
 static void
 cut_log(void)
 {
-	const char *path = power_path(world, "mail.log");
+	const char *path = unit_path(world, "mail.log");
 	struct stat st;
 
 	if (disk_chance(2) == 0 || stat(path, &st) == -1 || st.st_size == 0)
@@ -142,7 +142,7 @@ command(const struct command *cmd, const char *word)
 	struct ctl ctl = {
 		.program = "popgatectl",
 		.cmd = cmd->name,
-		.config_path = power_path(world, "popgate.conf"),
+		.config_path = unit_path(world, "popgate.conf"),
 		.config_given = true,
 		.now = time(NULL),
 	};
@@ -205,7 +205,7 @@ collector(void)
 	struct collect *c = NULL;
 	struct err err;
 
-	if (config_load(power_path(world, "popgate.conf"), &cfg_read, &err) ==
+	if (config_load(unit_path(world, "popgate.conf"), &cfg_read, &err) ==
 		-1 ||
 	    collect_new(cfg_read, no_note, &c, &err) == -1)
 		fail_msg("%s", err.text);
@@ -250,7 +250,7 @@ is_read(sqlite3 *db, int line)
 	char inode[30];
 
 	assert_int_equal(
-	    stat(power_path(world, log_name(lines[line].log)), &st), 0);
+	    stat(unit_path(world, log_name(lines[line].log)), &st), 0);
 	(void)snprintf(
 	    inode, sizeof(inode), "%llu", (unsigned long long)st.st_ino);
 	/* of a log that was rotated, all is read once a newer one is */
@@ -345,7 +345,7 @@ look(bool all)
 static void
 begin_world(uint64_t seed)
 {
-	FILE *conf = fopen(power_path(world, "popgate.conf"), "w");
+	FILE *conf = fopen(unit_path(world, "popgate.conf"), "w");
 
 	assert_non_null(conf);
 	(void)fprintf(conf,

@@ -122,7 +122,7 @@ same_again(void **state)
 	}
 }
 
-/* What must never get in, whoever sealed it. */
+/* Entries that must never get in, whoever sealed them. */
 static void
 out_of_limits(void **state)
 {

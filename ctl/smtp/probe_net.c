@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/doctor/probe/probe_net.h"
+#include "ctl/smtp/probe_net.h"
 
 #include <assert.h>
 #include <errno.h>

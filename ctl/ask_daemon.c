@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "ctl/commands/ask_daemon.h"
+#include "ctl/ask_daemon.h"
 
 #include <assert.h>
 #include <errno.h>
