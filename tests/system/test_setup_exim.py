@@ -88,6 +88,8 @@ def test_there_and_back(stock):
 
 @pytest.mark.parametrize("text,words", [
     ("# Ansible managed\n", "is written by Ansible"),
+    ("#!!# cPanel Exim 4 Config\n", "is written by cPanel"),
+    ("# This file is maintained by a panel\n", "written by another program"),
     ("acl_smtp_rcpt = nowhere\n", "no ACL of that name"),
     ("acl_smtp_rcpt = ${acl_x}\n", "no ACL of that name"),
     ("no such option = 1\n", "configuration error in line 1"),
