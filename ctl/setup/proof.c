@@ -105,7 +105,7 @@ was_not_reached(const struct live_service *now)
 /* 0 when popgate was asked, or when the mail server refuses such a client
  * before it asks; else -1 with err. */
 static int
-check_asked(const struct setup *s, const struct live_service *now, size_t n,
+check_asked(struct setup *s, const struct live_service *now, size_t n,
     int64_t since_ms, struct err *err)
 {
 	int64_t until_ms = clock_monotonic_ms() + RECORD_MS;
@@ -125,6 +125,7 @@ check_asked(const struct setup *s, const struct live_service *now, size_t n,
 		pause_a_moment();
 	} while (clock_monotonic_ms() < until_ms);
 	if (put_off == NULL) {
+		s->unshown = true;
 		(void)printf(
 		    "  popgate wasn't asked about the stranger: %s refuses it before: %s\n",
 		    s->mta->title, now[0].said);
@@ -247,7 +248,7 @@ was_refused_by_popgate(const struct setup *s, int64_t since_ms)
 }
 
 static int
-judge_login(const struct setup *s, const struct live_service *now, size_t n,
+judge_login(struct setup *s, const struct live_service *now, size_t n,
     int64_t since_ms, struct err *err)
 {
 	const struct live_service *refused = NULL;
@@ -264,6 +265,7 @@ judge_login(const struct setup *s, const struct live_service *now, size_t n,
 		out_text(now[i].said);
 		(void)putchar('\n');
 	}
+	s->unshown |= refused != NULL;
 	if (refused == NULL || !was_refused_by_popgate(s, since_ms))
 		return 0;
 	err_set(err, ERR_INVALID,
@@ -290,6 +292,7 @@ setup_prove_login(struct setup *s, struct err *err)
 	struct err why;
 	int ret = 0;
 
+	s->unshown |= !setup_was_asked(s);
 	if (!setup_was_asked(s) || s->monitor)
 		return 0;
 	now = calloc(n, sizeof(*now));
@@ -298,11 +301,13 @@ setup_prove_login(struct setup *s, struct err *err)
 		return -1;
 	}
 	memcpy(now, s->live.v, n * sizeof(*now));
-	if (live_ask_user(now, n, let_in, s, &why) == -1)
+	if (live_ask_user(now, n, let_in, s, &why) == -1) {
 		(void)printf(
 		    "  not shown for a client with a login: %s\n", why.text);
-	else
+		s->unshown = true;
+	} else {
 		ret = judge_login(s, now, n, since_ms, err);
+	}
 	free(now);
 	return ret;
 }
