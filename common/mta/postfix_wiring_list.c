@@ -306,6 +306,7 @@ wiring_list_examine(const struct wiring_work *w,
 
 	wiring_items_of(&l, w, s, kind);
 	struct place place = find_place(&l);
+	bool later = is_asked_later(&l, &place);
 
 	*state = (struct wiring_list_state){ .refuses = false };
 	for (size_t i = 0; i < l.n; i++) {
@@ -313,8 +314,10 @@ wiring_list_examine(const struct wiring_work *w,
 
 		state->old |= item->kind == ITEM_OURS &&
 		    (*item->definition == '\0' || !item->reaches);
+		/* one that leaves the answer to a later list is none here */
 		state->asks |= item->kind == ITEM_OURS && item->reaches &&
-		    is_in_time(&l, i, &place);
+		    is_in_time(&l, i, &place) &&
+		    (later || strstr(item->definition, "_early") == NULL);
 	}
 	state->refuses = find_refusal(&l, 0, true) < l.n;
 	state->needed = place.needed;

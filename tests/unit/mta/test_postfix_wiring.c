@@ -184,8 +184,9 @@ static const struct row rows[] = {
 		  "smtpd_client_restrictions = $ours reject_rbl_client $zone\n"
 		  "zone = zen.example\n",
 	    NULL, NULL, NULL,
-	    MILTER DATA "smtpd_client_restrictions = $ours $popgate_client_early, "
-			"reject_rbl_client $zone\n" RELAY_WIRED,
+	    MILTER DATA
+	    "smtpd_client_restrictions = $ours $popgate_client_early, "
+	    "reject_rbl_client $zone\n" RELAY_WIRED,
 	    NULL },
 	{ "milters stay, and non_smtpd_milters has what it had",
 	    RELAY "smtpd_milters = inet:127.0.0.1:11332\n"
@@ -588,6 +589,14 @@ found(void **state)
 		    "unix:/run/popgate/policy.sock }\n"
 		    "smtpd_client_restrictions = reject\n",
 		    SMTP, "", "refuses-first " },
+		{ "left to a later list, and there is none",
+		    MILTER
+		    "popgate_milter = unix:/run/popgate/milter.sock\n"
+		    "popgate_recipient_early = check_policy_service { "
+		    "unix:/run/popgate/policy.sock }\n"
+		    "smtpd_recipient_restrictions = "
+		    "$popgate_recipient_early, reject_unauth_destination\n",
+		    SMTP, "", "never-asks " },
 		{ "another socket",
 		    RELAY_WIRED MILTER
 		    "popgate_milter = unix:/run/popgate/old.sock\n"
