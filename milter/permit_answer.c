@@ -413,7 +413,8 @@ answer_recipient(struct permit_peer *peer, const struct protocol_request *req,
 }
 
 /* Where smtpd_delay_reject is off, lists are asked before there is a recipient:
- * a client that may relay passes, and of others nothing is known yet. */
+ * a client that may relay passes, and of others nothing is known yet. The same
+ * where another list asks about the recipient later. */
 static void
 answer_client(const struct protocol_request *req, struct permit_reply *reply)
 {
@@ -424,7 +425,7 @@ answer_client(const struct protocol_request *req, struct permit_reply *reply)
 
 	struct permit_cache_answer answer;
 
-	if (strcmp(req->state, "MAIL") != 0)
+	if (strcmp(req->state, "MAIL") != 0 && strcmp(req->state, "RCPT") != 0)
 		ask.q.sender = NULL;
 	answer.known = gate_knows(gc, &ask, &answer.reason);
 	reply->len = protocol_reply(
@@ -453,13 +454,16 @@ nothing_to_decide(const struct protocol_request *req)
 	    !addr_parse_loose(req->client, &addr);
 }
 
-/* Is it asked about a client of which no recipient is known yet? */
+/* Is it asked about a client of which no recipient is known yet, or need be? */
 static bool
 before_recipient(const struct protocol_request *req)
 {
 	static const char *const states[] = { "CONNECT", "HELO", "EHLO",
 		"MAIL" };
 
+	if (req->kind == PROTOCOL_POLICY && req->asked_later &&
+	    req->list != LIST_UNKNOWN && strcmp(req->state, "RCPT") == 0)
+		return true;
 	for (unsigned i = 0; i < sizeof(states) / sizeof(*states); i++)
 		if (strcmp(req->state, states[i]) == 0)
 			return req->kind == PROTOCOL_POLICY &&

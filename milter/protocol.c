@@ -16,12 +16,17 @@ take_context(const char *context, struct protocol_request *req)
 		[LIST_SENDER] = "sender",
 		[LIST_RECIPIENT] = "recipient",
 		[LIST_RELAY] = "relay" };
-	size_t n = strlen(PROTOCOL_ASKED_AT_DATA);
+	size_t n = strlen(PROTOCOL_ASKED_AT_DATA),
+	       later = strlen(PROTOCOL_ASKED_LATER);
 
 	if (strncmp(context, PROTOCOL_ASKED_AT_DATA, n) == 0 &&
 	    (context[n] == '\0' || context[n] == '/')) {
 		req->asked_at_data = true;
 		context += n + (context[n] == '/');
+	} else if (strncmp(context, PROTOCOL_ASKED_LATER, later) == 0 &&
+	    context[later] == '/') {
+		req->asked_later = true;
+		context += later + 1;
 	}
 	for (unsigned i = LIST_CLIENT; i < sizeof(lists) / sizeof(*lists); i++)
 		if (strcmp(lists[i], context) == 0)

@@ -13,8 +13,11 @@ enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
 
 /* The wiring's policy_context: "asked-at-data" promises that Postfix asks again
  * at DATA. "/client", "/helo", "/sender", "/recipient" or "/relay" behind it,
- * or alone without the "/", names the list of restrictions that asks. */
+ * or alone without the "/", names the list of restrictions that asks.
+ * "asked-later" in its place promises that another list asks about the same
+ * recipient: it refuses, and this one only lets pass whoever may relay. */
 #define PROTOCOL_ASKED_AT_DATA "asked-at-data"
+#define PROTOCOL_ASKED_LATER "asked-later"
 
 enum protocol_list {
 	LIST_UNKNOWN, /* the only one that asks, or another context */
@@ -43,6 +46,7 @@ struct protocol_request {
 	    *recipient;
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
 	bool asked_at_data; /* policy_context promises so */
+	bool asked_later; /* and this */
 	enum protocol_list list; /* of policy_context */
 	/* The MTA's name and version, and how many recipients of this message
 	 * were permitted before: asked by etc/exim/closed.conf, which connects

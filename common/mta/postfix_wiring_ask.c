@@ -11,8 +11,9 @@
 #include "common/mta/postfix_wiring_work.h"
 #include "common/mta/restrict.h"
 
-/* See milter/protocol.h: popgate is asked again at DATA. */
+/* See milter/protocol.h: popgate is asked again at DATA, or by a later list. */
 #define ASKED "asked-at-data"
+#define ASKED_LATER "asked-later"
 
 enum { NAME_LEN = 600, VALUE_LEN = 1200 };
 
@@ -139,24 +140,26 @@ name_socket(
 	    buf, size, "unix:%s", inside == NULL ? spec.path : inside);
 }
 
-/* popgate_LIST, or popgate_LIST_strict. */
+/* popgate_LIST, popgate_LIST_strict or popgate_LIST_early. */
 static void
 define_check(struct wiring_work *w, const char *name, const char *socket)
 {
 	const char *list = name + strlen("popgate_");
 	bool strict = strstr(list, "_strict") != NULL;
+	bool early = strstr(list, "_early") != NULL;
 	int n = (int)strcspn(list, "_");
 	char value[VALUE_LEN], why[NAME_LEN];
 
 	(void)snprintf(value, sizeof(value),
-	    "check_policy_service { %s, timeout=10s, policy_context=" ASKED
-	    "/%.*s, { default_action = %s } }",
-	    socket, n, list,
+	    "check_policy_service { %s, timeout=10s, policy_context=%s/%.*s, { default_action = %s } }",
+	    socket, early ? ASKED_LATER : ASKED, n, list,
 	    strict ? "451 4.3.0 Relaying is temporarily unavailable"
 		   : "defer_unauth_destination");
 	(void)snprintf(why, sizeof(why),
 	    strict
 		? "smtpd_%.*s_restrictions ask popgate by this name, right before a refusal: without an answer the client gets a temporary failure."
+		: early
+		? "smtpd_%.*s_restrictions ask popgate by this name who may relay; whom popgate refuses hears so from a later list, behind the checks that are here."
 		: "smtpd_%.*s_restrictions ask popgate by this name: without an answer a relay gets a temporary failure, and our own mail goes on.",
 	    n, list);
 	wiring_set(w, NULL, name, value, why);

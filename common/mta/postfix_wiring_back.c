@@ -51,8 +51,7 @@ relays_for_itself(struct wiring_work *w, const struct postfix_service *s)
 	for (int i = 0; i < WIRING_LISTS && relays; i++) {
 		struct wiring_items l;
 
-		wiring_items_parse(&l, w, s, &wiring_lists[i],
-		    wiring_raw(w, s, wiring_lists[i].setting));
+		wiring_items_of(&l, w, s, &wiring_lists[i]);
 		relays = find_refusal(&l, trusts_itself(w->pf, s)) == l.n;
 		wiring_items_release(&l);
 	}

@@ -126,8 +126,7 @@ relays_for_networks(const struct wiring_work *w,
 		.tables = w->tables };
 	struct wiring_items l;
 
-	wiring_items_parse(
-	    &l, &before, s, kind, wiring_raw(&before, s, kind->setting));
+	wiring_items_of(&l, &before, s, kind);
 	bool open = wiring_is_open(&l);
 
 	wiring_items_release(&l);

@@ -386,6 +386,18 @@ wiring_items_parse(struct wiring_items *l, const struct wiring_work *w,
 	parse(l, raw, true, 0);
 }
 
+void
+wiring_items_of(struct wiring_items *l, const struct wiring_work *w,
+    const struct postfix_service *s, const struct wiring_list_kind *kind)
+{
+	wiring_items_parse(l, w, s, kind, wiring_raw(w, s, kind->setting));
+	if (!l->not_understood)
+		return;
+	wiring_items_release(l);
+	wiring_items_parse(
+	    l, w, s, kind, postfix_value(w->pf, s, kind->setting));
+}
+
 /* --- what others ask of it --- */
 
 bool

@@ -56,6 +56,11 @@ struct wiring_items {
 void wiring_items_parse(struct wiring_items *l, const struct wiring_work *w,
     const struct postfix_service *s, const struct wiring_list_kind *kind,
     const char *raw);
+
+/* The same of the value that kind's setting has: as it is written, or expanded
+ * where that has a form of $ that can't be followed. */
+void wiring_items_of(struct wiring_items *l, const struct wiring_work *w,
+    const struct postfix_service *s, const struct wiring_list_kind *kind);
 void wiring_items_release(struct wiring_items *l);
 
 /* Does it refuse, for certain, a client that popgate permits and that relays?

@@ -95,13 +95,45 @@ may_be_strict(const struct wiring_items *l, size_t at)
 		strcasecmp(l->v[at].name, "defer") == 0);
 }
 
-/* The definition that asks at this place, into buf. */
+/* The definition that asks at this place, into buf.
+ *   how  "", "_strict" or "_early" */
 static void
 name_definition(
-    const struct wiring_items *l, bool strict, char *buf, size_t size)
+    const struct wiring_items *l, const char *how, char *buf, size_t size)
 {
-	(void)snprintf(
-	    buf, size, "popgate_%s%s", l->kind->name, strict ? "_strict" : "");
+	(void)snprintf(buf, size, "popgate_%s%s", l->kind->name, how);
+}
+
+/* Does the list of this setting refuse a stranger who wants to relay? */
+static bool
+refuses_strangers(const struct wiring_items *l, const char *setting)
+{
+	struct wiring_items other;
+	bool refuses = false;
+
+	for (size_t i = 0; i < WIRING_LISTS; i++) {
+		if (strcmp(wiring_lists[i].setting, setting) != 0)
+			continue;
+		wiring_items_of(&other, l->w, l->s, &wiring_lists[i]);
+		refuses = find_refusal(&other, 0, true) < other.n;
+		wiring_items_release(&other);
+	}
+	return refuses;
+}
+
+/* Does a later list ask about the same recipient, and refuse whom popgate
+ * refuses? Then this one, which refuses nobody for certain, only lets pass who
+ * may relay: for others, the checks that it has are asked as ever. */
+static bool
+is_asked_later(const struct wiring_items *l, const struct place *place)
+{
+	if (find_refusal(l, place->at, true) < l->n)
+		return false;
+	return l->kind->early ||
+	    (strcmp(l->kind->setting, "smtpd_recipient_restrictions") == 0 &&
+		!postfix_yes(l->w->pf, l->s,
+		    "smtpd_relay_before_recipient_restrictions") &&
+		refuses_strangers(l, "smtpd_relay_restrictions"));
 }
 
 /* Does the item at o ask early enough? */
@@ -123,15 +155,16 @@ static size_t
 find_current(const struct wiring_items *l, const struct place *place)
 {
 	char plain[WIRING_NAME_MAX], strict[WIRING_NAME_MAX];
+	bool later = is_asked_later(l, place);
 
-	name_definition(l, false, plain, sizeof(plain));
-	name_definition(l, true, strict, sizeof(strict));
+	name_definition(l, later ? "_early" : "", plain, sizeof(plain));
+	name_definition(l, "_strict", strict, sizeof(strict));
 	for (size_t i = 0; i < l->n; i++) {
 		const char *definition = l->v[i].definition;
 
 		if (is_in_time(l, i, place) &&
 		    (strcmp(definition, plain) == 0 ||
-			(strcmp(definition, strict) == 0 &&
+			(!later && strcmp(definition, strict) == 0 &&
 			    may_be_strict(l, i))))
 			return i;
 	}
@@ -149,11 +182,16 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 
 	wiring_items_parse(&l, w, s, kind, raw);
 	struct place place = find_place(&l);
-	bool strict = may_be_strict(&l, place.at);
-	bool own_first =
-	    !strict && kind->relays && only_relays_behind(&l, place.at);
+	bool later = is_asked_later(&l, &place);
+	bool strict = !later && may_be_strict(&l, place.at);
+	bool own_first = !later && !strict && kind->relays &&
+	    only_relays_behind(&l, place.at);
 
-	name_definition(&l, strict || own_first, name, sizeof(name));
+	name_definition(&l,
+	    later                     ? "_early"
+		: strict || own_first ? "_strict"
+				      : "",
+	    name, sizeof(name));
 	wiring_define(w, name);
 	(void)snprintf(text, sizeof(text), "%s%s$%s",
 	    own_first ? "permit_auth_destination" : "",
@@ -247,7 +285,7 @@ wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
 	struct wiring_items l;
 
 	plan_list(w, s, kind, false);
-	wiring_items_parse(&l, w, s, kind, wiring_raw(w, s, kind->setting));
+	wiring_items_of(&l, w, s, kind);
 	for (size_t i = 0; i < l.classes.n; i++)
 		plan_list(w, s,
 		    &(struct wiring_list_kind){ .setting = l.classes.v[i],
@@ -266,8 +304,9 @@ wiring_list_examine(const struct wiring_work *w,
 {
 	struct wiring_items l;
 
-	wiring_items_parse(&l, w, s, kind, wiring_raw(w, s, kind->setting));
+	wiring_items_of(&l, w, s, kind);
 	struct place place = find_place(&l);
+	bool later = is_asked_later(&l, &place);
 
 	*state = (struct wiring_list_state){ .refuses = false };
 	for (size_t i = 0; i < l.n; i++) {
@@ -275,8 +314,10 @@ wiring_list_examine(const struct wiring_work *w,
 
 		state->old |= item->kind == ITEM_OURS &&
 		    (*item->definition == '\0' || !item->reaches);
+		/* one that leaves the answer to a later list is none here */
 		state->asks |= item->kind == ITEM_OURS && item->reaches &&
-		    is_in_time(&l, i, &place);
+		    is_in_time(&l, i, &place) &&
+		    (later || strstr(item->definition, "_early") == NULL);
 	}
 	state->refuses = find_refusal(&l, 0, true) < l.n;
 	state->needed = place.needed;

@@ -326,7 +326,8 @@ const struct finding_kind finding_kinds[] = {
 	{ "exim-auth-open", OPEN,
 	    "AUTH succeeds without the right password, and whoever has passed AUTH may send everywhere.",
 	    "# in {file}, line {line}: server_condition must be true for the right password alone,\n"
-	    "# and false for an unknown user and for an empty password" },
+	    "# and false for an unknown user and for an empty password; a lookup of\n"
+	    "# server_secret must end in {$value}fail}" },
 	{ "exim-recipient-routed", OPEN,
 	    "An address in a domain of yours is accepted and sent to the domain that its local part names.",
 	    "" },

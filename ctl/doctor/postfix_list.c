@@ -96,6 +96,18 @@ is_our_pattern(struct postfix_exam *x, const char *pattern)
 	return strpbrk(name, "*+?()[]|^") == NULL && is_our_recipient(x, name);
 }
 
+/* ".example.com" is looked up only where "example.com" doesn't stand for all
+ * below it (access(5)). */
+static bool
+is_never_asked(
+    const struct table_walk *t, enum postfix_table_kind kind, const char *key)
+{
+	return kind == TABLE_KEYS && *key == '.' &&
+	    strstr(postfix_value(
+		       &t->l->x->pf, NULL, "parent_domain_matches_subdomains"),
+		"smtpd_access_maps") != NULL;
+}
+
 static void
 client_entry(struct table_walk *t, enum postfix_table_kind kind,
     const char *key, const char *value)
@@ -103,6 +115,8 @@ client_entry(struct table_walk *t, enum postfix_table_kind kind,
 	struct network net;
 	char who[ADDR_TEXT_MAX];
 
+	if (is_never_asked(t, kind, key))
+		return;
 	if (kind == TABLE_PATTERN || !net_word_parse(key, &net)) {
 		grant_entry(t,
 		    strcasecmp(key, "unknown") == 0

@@ -15,6 +15,7 @@
 #include "ctl/rehearsal/exim_run.h"
 #include "ctl/rehearsal/exim_search.h"
 #include "ctl/stage/exim_copy.h"
+#include "ctl/stage/names.h"
 #include "ctl/stage/stage.h"
 #include "ctl/wiring/exim_load.h"
 
@@ -243,6 +244,8 @@ put_dialogue(FILE *to, const struct exim_run *r, const struct exim_try *y)
 	(void)fprintf(to, "A stranger from %.*s", (int)n, client);
 	if (client[n] != '\0')
 		(void)fprintf(to, " (%s)", client + n + 1);
+	else if (strcmp(client, NAMES_NAMELESS) == 0)
+		(void)fputs(", whose address has no name,", to);
 	if (y->v[EXIM_PORT] != 0 && port != NULL)
 		(void)fprintf(to, " on port %s", port + 1);
 	if (y->v[EXIM_TLS] != 0)
@@ -319,13 +322,14 @@ static bool
 place_auth(const struct exim_run *r, const struct exim_try *y,
     struct exim_place *place)
 {
-	static const char *const names[] = { "server_condition", "driver" };
+	static const char *const names[] = { "server_condition",
+		"server_secret", "driver" };
 	const char *auth = exim_try_value(&r->talk, y, EXIM_AUTH);
 	char mechanism[20];
 
 	(void)snprintf(mechanism, sizeof(mechanism), "%.*s",
 	    (int)strcspn(auth, "\t"), auth);
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 3; i++)
 		if (exim_place_setting(r->read, r->n_read, exim_run_n_main(r),
 			"authenticators", names[i], mechanism, place))
 			return true;

@@ -155,13 +155,13 @@ seed_auth(struct exim_run *r)
 {
 	static const char *const said[] = { "nobody-here\twrong",
 		"nobody-here\t", "\t" };
-	static const char *const mechanisms[] = { "PLAIN", "LOGIN",
-		"EXTERNAL" };
+	static const char *const mechanisms[] = { "PLAIN", "LOGIN", "EXTERNAL",
+		"CRAM-MD5" };
 	const char *at = r->config;
 
 	while ((at = strstr(at, "public_name = ")) != NULL) {
 		at += strlen("public_name = ");
-		for (size_t m = 0; m < 3; m++) {
+		for (size_t m = 0; m < 4; m++) {
 			size_t n = strlen(mechanisms[m]);
 
 			if (strncasecmp(at, mechanisms[m], n) != 0)

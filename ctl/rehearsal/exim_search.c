@@ -321,10 +321,14 @@ flush(struct work *w, struct err *err)
 static int
 put(struct work *w, const struct exim_try *y, struct err *err)
 {
+	bool alone = exim_try_alone(w->s->talk, y);
+
 	if (!see(&w->said, hash(empty, y, sizeof(*y))))
 		return 0;
+	if (alone && w->n_batch > 0 && flush(w, err) == -1)
+		return -1;
 	w->batch[w->n_batch++] = *y;
-	return w->n_batch == EXIM_TRIES_MAX ? flush(w, err) : 0;
+	return alone || w->n_batch == EXIM_TRIES_MAX ? flush(w, err) : 0;
 }
 
 static bool
@@ -375,9 +379,11 @@ vary_tls(struct work *w, struct err *err)
 			struct exim_try y = { .v = { [EXIM_TLS] = 1 } };
 
 			y.v[order[d]] = (unsigned short)i;
-			if (order[d] == EXIM_AUTH && i > 0 &&
-			    strncmp(exim_try_value(w->s->talk, &y, EXIM_AUTH),
-				"PLAIN", 5) != 0)
+			const char *auth =
+			    exim_try_value(w->s->talk, &y, EXIM_AUTH);
+
+			if (*auth != '\0' && strncmp(auth, "PLAIN", 5) != 0 &&
+			    strncmp(auth, "CRAM", 4) != 0)
 				continue;
 			if (put(w, &y, err) == -1 || flush(w, err) == -1)
 				return -1;

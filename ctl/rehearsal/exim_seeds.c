@@ -363,6 +363,24 @@ take_locals(struct exim_seeds *s, const char *list)
 	}
 }
 
+/* local_part_prefix and local_part_suffix: "real-", "*-"; "=*" */
+static void
+take_affixes(struct exim_seeds *s, const char *line, const char *value)
+{
+	bool prefix = strncmp(line, "local_part_prefix", 17) == 0;
+
+	if (!prefix && strncmp(line, "local_part_suffix", 17) != 0)
+		return;
+	while (*value != '\0') {
+		size_t n = strcspn(value, " \t:");
+
+		if (n > 0 && n < WORD_LEN / 4)
+			put(s, prefix ? &s->prefixes : &s->suffixes, "%.*s",
+			    (int)n, value);
+		value += n + (value[n] != '\0');
+	}
+}
+
 static void
 take_line(struct exim_seeds *s, const char *line)
 {
@@ -377,6 +395,7 @@ take_line(struct exim_seeds *s, const char *line)
 	const char *value = equals + 1;
 
 	take_value(s, value);
+	take_affixes(s, line, value);
 	if (strstr(line, "local_part") != NULL)
 		take_locals(s, value);
 	for (const char *at = value; own && *at != '\0';) {
@@ -479,14 +498,46 @@ exim_seeds_begin(struct exim_seeds *s)
 			"com", "net", "org", "test", "co.uk", "de" }[i]);
 }
 
+/* what rewriting and redirecting take for an "@" */
+static const char *const signs[] = { "%", "=", "#", "+", "-", "--", "_" };
+
+/* Forms behind the prefixes and before the suffixes that routers take off; what
+ * stands for "*" may be the domain itself. */
+static void
+add_affixed(struct exim_seeds *s, const char *own)
+{
+	static const char victim[] = EXIM_VICTIM ".example";
+	struct string_list *to = &s->v[EXIM_RECIPIENT];
+
+	for (size_t i = 0; i < s->prefixes.n; i++) {
+		const char *p = s->prefixes.v[i];
+		bool any = *p == '*';
+
+		for (size_t k = 0; k < sizeof(signs) / sizeof(*signs); k++)
+			put(s, to, "%s%svictim%s%s@%s", any ? "x" : "", p + any,
+			    signs[k], victim, own);
+		if (any)
+			put(s, to, "%s%svictim@%s", victim, p + 1, own);
+	}
+	for (size_t i = 0; i < s->suffixes.n; i++) {
+		const char *p = s->suffixes.v[i];
+		size_t n = strlen(p);
+		bool any = n > 0 && p[n - 1] == '*';
+
+		n -= any;
+		for (size_t k = 0; k < sizeof(signs) / sizeof(*signs); k++)
+			put(s, to, "victim%s%s%.*s%s@%s", signs[k], victim,
+			    (int)n, p, any ? "x" : "", own);
+		if (any)
+			put(s, to, "victim%.*s%s@%s", (int)n, p, victim, own);
+	}
+}
+
 /* Forms that a server may follow to the stranger's domain. */
 static void
 add_forms(struct exim_seeds *s)
 {
 	static const char victim[] = EXIM_VICTIM ".example";
-	/* what rewriting and redirecting take for an "@" */
-	static const char *const signs[] = { "%", "=", "#", "+", "-", "--",
-		"_" };
 	struct string_list *to = &s->v[EXIM_RECIPIENT];
 
 	for (size_t i = 0; i < s->own.n; i++) {
@@ -494,6 +545,7 @@ add_forms(struct exim_seeds *s)
 
 		for (size_t k = 0; k < sizeof(signs) / sizeof(*signs); k++)
 			put(s, to, "victim%s%s@%s", signs[k], victim, own);
+		add_affixed(s, own);
 		put(s, to, "%s!victim@%s", victim, own);
 		put(s, to, "\"victim@%s\"@%s", victim, own);
 		put(s, to, "@%s:victim@%s", own, victim);
@@ -512,8 +564,8 @@ exim_seeds_end(struct exim_seeds *s)
 	static const char *const strangers[] = { "203.0.113.77",
 		"198.51.100.77", "8.77.66.55", "24.77.66.55", "45.77.66.55",
 		"64.77.66.55", "89.77.66.55", "103.77.66.55", "130.77.66.55",
-		"151.77.66.55", "185.77.66.55", "217.77.66.55", "2a00:77::77",
-		"2001:db8:77::77", "2600:77::77" };
+		"151.77.66.55", "185.77.66.55", "217.77.66.55", NAMES_NAMELESS,
+		"2a00:77::77", "2001:db8:77::77", "2600:77::77" };
 	struct string_list named = s->v[EXIM_CLIENT], *to = &s->v[EXIM_CLIENT];
 	struct addr addr;
 
@@ -546,5 +598,7 @@ exim_seeds_release(struct exim_seeds *s)
 	string_list_release(&s->clients);
 	string_list_release(&s->paths);
 	string_list_release(&s->own);
+	string_list_release(&s->prefixes);
+	string_list_release(&s->suffixes);
 	memset(s, 0, sizeof(*s));
 }

@@ -37,6 +37,7 @@ struct exim_seeds {
 				     * of them, and of names of clients */
 	struct string_list paths; /* files that are named */
 	struct string_list own; /* domains that may be ours */
+	struct string_list prefixes, suffixes; /* of local parts, by routers */
 	bool failed; /* no memory */
 };
 

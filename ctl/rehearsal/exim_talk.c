@@ -121,6 +121,13 @@ fits(const struct exim_try *a, const struct exim_try *b)
 	    b->v[EXIM_AUTH] == 0 && a->v[EXIM_HELO] == b->v[EXIM_HELO];
 }
 
+bool
+exim_try_alone(const struct exim_talk *t, const struct exim_try *y)
+{
+	return y->v[EXIM_TLS] != 0 ||
+	    strncmp(exim_try_value(t, y, EXIM_AUTH), "CRAM-MD5\t", 9) == 0;
+}
+
 /* A session up to MAIL; number: as find_session() has it. */
 static void
 put_hello(FILE *to, const struct exim_talk *t, const struct exim_try *y,
@@ -162,7 +169,7 @@ write_script(const struct exim_talk *t, const struct exim_try *v, size_t n,
 		bool first =
 		    i == 0 || each == EACH_MAX || !fits(&v[i - 1], &v[i]);
 
-		if (fflush(to) == 0 && len > 24000)
+		if ((fflush(to) == 0 && len > 24000) || exim_try_alone(t, &v[i]))
 			break;
 		if (first && i > 0)
 			(void)fputs(END "\n", to);
@@ -272,6 +279,7 @@ say(const struct exim_talk *t, const struct exim_try *y,
 		    user, sizeof(user), "%s", strchr(auth, '\t') + 1);
 		password = strchr(user, '\t');
 		*password++ = '\0';
+		mail.cram = strncmp(auth, "CRAM-MD5\t", 9) == 0;
 		mail.user = user;
 		mail.password = password;
 	}
@@ -291,14 +299,15 @@ exim_talk_tcp(
 	struct stage_reply reply;
 
 	if (strchr(exim_try_value(t, y, EXIM_CLIENT), ' ') != NULL ||
-	    (*auth != '\0' && strncmp(auth, "PLAIN\t", 6) != 0))
+	    (*auth != '\0' && strncmp(auth, "PLAIN\t", 6) != 0 &&
+		strncmp(auth, "CRAM-MD5\t", 9) != 0))
 		return 1;
 	return say(t, y, &reply, err) == -1 ? -1 : reply.accepted;
 }
 
-/* One dialogue with TLS: the daemon's log has the trace. */
+/* One dialogue with the daemon, whose log has the trace. */
 static int
-talk_tls(const struct exim_talk *t, const struct exim_try *y,
+talk_daemon(const struct exim_talk *t, const struct exim_try *y,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err)
 {
 	static const char mark[] = EXIM_TRACE_SESSION "0\n";
@@ -331,8 +340,8 @@ exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
 
 	assert(n > 0 && n <= EXIM_TRIES_MAX);
 	memset(heard, 0, n * sizeof(*heard));
-	if (tries[0].v[EXIM_TLS] != 0)
-		return talk_tls(t, &tries[0], trace, heard, err);
+	if (exim_try_alone(t, &tries[0]))
+		return talk_daemon(t, &tries[0], trace, heard, err);
 	if (trace_script(t, write_script(t, tries, n, &done), trace, err) == -1)
 		return -1;
 	for (size_t i = 0; i < done; i++) {
@@ -382,7 +391,7 @@ exim_talk_message(const struct exim_talk *t, const struct exim_try *y,
 
 	*trace = (struct exim_trace){ .text = NULL };
 	*heard = (struct exim_heard){ .answered = false };
-	if (y->v[EXIM_TLS] != 0)
+	if (exim_try_alone(t, y))
 		return 0;
 	to = open_memstream(&script, &len);
 	if (to == NULL) {

@@ -34,8 +34,12 @@ struct exim_heard {
 const char *exim_try_value(
     const struct exim_talk *t, const struct exim_try *y, enum exim_dim dim);
 
-/* Hold up to EXIM_TRIES_MAX dialogues; heard has n. One with TLS is held alone,
- * with the copy's daemon. 0, or -1 with err; release
+/* Can only the copy's daemon be asked, one dialogue at a time? TLS, and a
+ * challenge that has to be read. */
+bool exim_try_alone(const struct exim_talk *t, const struct exim_try *y);
+
+/* Hold up to EXIM_TRIES_MAX dialogues; heard has n. One for the daemon has to
+ * be the only one. 0, or -1 with err; release
  * the trace after 0. */
 int exim_talk(const struct exim_talk *t, const struct exim_try *tries, size_t n,
     struct exim_trace *trace, struct exim_heard *heard, struct err *err);

@@ -219,6 +219,42 @@ is_over(const struct search *x)
 	return x->open || x->silent || clock_monotonic_ms() >= x->run->until_ms;
 }
 
+static bool
+takes(const struct search *x, const struct postfix_client *client,
+    const char *sender, const char *recipient)
+{
+	struct postfix_mail mail = {
+		.sender = sender, .recipient = recipient, .message = true
+	};
+
+	return postfix_talk(x->run->stage, client, &mail, 1, NULL) == 0 &&
+	    mail.accepted;
+}
+
+/* RCPT was accepted: would a message be, too? What the server refuses behind
+ * DATA to a stranger, and takes of somebody else or for itself, is closed. What
+ * it takes of nobody may be refused for what the message says. */
+static bool
+is_refused_behind_data(const struct search *x, const struct postfix_mail *mail)
+{
+	const struct string_list *ours = &x->run->ours;
+	struct postfix_client other = x->client;
+	char own[FORM_TEXT_MAX];
+
+	if (takes(x, &x->client, mail->sender, mail->recipient))
+		return false;
+	(void)snprintf(own, sizeof(own), "<postmaster@%.200s>",
+	    ours->n > 0 ? ours->v[0] : "invalid");
+	if (takes(x, &x->client, mail->sender, own))
+		return true;
+	other.trick = TRICK_LOGIN;
+	if (takes(x, &other, mail->sender, mail->recipient))
+		return true;
+	other.trick = x->client.trick;
+	other.from = "127.0.0.1";
+	return takes(x, &other, mail->sender, mail->recipient);
+}
+
 /* Remember what was taken, until its cause is looked for. */
 static void
 keep(struct search *x, const struct postfix_mail *mail)
@@ -228,7 +264,7 @@ keep(struct search *x, const struct postfix_mail *mail)
 	};
 	struct string_list *kept = &x->run->kept;
 
-	if (x->n == SHOWN_MAX ||
+	if (x->n == SHOWN_MAX || is_refused_behind_data(x, mail) ||
 	    !string_list_add(kept, mail->recipient, strlen(mail->recipient)))
 		return;
 	shown.mail.recipient = kept->v[kept->n - 1];
@@ -542,6 +578,7 @@ open_stage(struct postfix_run *run, struct err *err)
 		SETTING("smtpd_hard_error_limit", "100000"),
 		SETTING("smtpd_junk_command_limit", "100000"),
 		SETTING("queue_minfree", "0"),
+		SETTING("hopcount_limit", "50"), /* smtp_talk_message() */
 		SETTING("smtpd_client_connection_count_limit", "0"),
 		SETTING("smtpd_client_connection_rate_limit", "0"),
 		SETTING("smtpd_client_message_rate_limit", "0"),

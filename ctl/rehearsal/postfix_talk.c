@@ -192,6 +192,12 @@ ask(struct talk *t, struct postfix_mail *v, size_t n)
 		if (t->result == TALK_BAD_ARGUMENT)
 			t->result = TALK_REPLY;
 		v[i].code = t->reply.code;
+		if (v[i].message && v[i].accepted) {
+			t->result = smtp_talk_message(
+			    t->smtp, &v[i].accepted, &t->reply);
+			v[i].code = t->reply.code;
+			sender = NULL; /* the transaction is over */
+		}
 	}
 	(void)say(t, SMTP_QUIT, NULL);
 }

@@ -33,7 +33,8 @@ struct postfix_client {
 struct postfix_mail {
 	const char *sender; /* what stands between the brackets */
 	const char *recipient; /* all behind "TO:" */
-	bool accepted;
+	bool message; /* ask behind DATA, too */
+	bool accepted; /* the recipient, or the message */
 	int code; /* of the last reply; 0: there was none */
 };
 

@@ -181,7 +181,9 @@ postfix_trace_next(const char **log, char to[POSTFIX_TRACE_WORD],
 
 		(void)snprintf(line, sizeof(line), "%.*s", (int)len, *log);
 		*log += len + ((*log)[len] == '\n');
-		if (strstr(line, " status=") == NULL ||
+		/* as "sendmail -bv" has it, not of messages on their way */
+		if ((strstr(line, " status=deliverable") == NULL &&
+			strstr(line, " status=undeliverable") == NULL) ||
 		    !bracketed(line, ": to=<", to))
 			continue;
 		if (!bracketed(line, " orig_to=<", from))

@@ -408,18 +408,52 @@ be_named(struct sendmail_run *r, const struct sendmail_try *y,
 		(void)close(fd);
 }
 
+static bool
+takes(struct sendmail_run *r, const struct sendmail_door *d,
+    const struct addr *from, const struct stage_mail *mail)
+{
+	struct stage_reply reply;
+
+	return stage_say(r->stage, from, d->service, mail, &reply, NULL) == 0 &&
+	    reply.accepted;
+}
+
+/* As is_refused_behind_data() of a Postfix: what check_data, check_eom or a
+ * filter refuses to this client alone is closed. */
+static bool
+takes_message(struct sendmail_run *r, const struct sendmail_door *d,
+    const struct addr *from, const struct stage_mail *rcpt)
+{
+	struct stage_mail mail = *rcpt;
+	struct addr local;
+	char own[SENDMAIL_WORD_LEN];
+
+	mail.message = true;
+	if (takes(r, d, from, &mail))
+		return true;
+	mail.user = "someone";
+	if (takes(r, d, from, &mail))
+		return false;
+	mail.user = NULL;
+	if (addr_parse_loose(d->six ? "::1" : "127.0.0.1", &local) &&
+	    takes(r, d, &local, &mail))
+		return false;
+	put(own, sizeof(own), "postmaster@%.200s",
+	    r->own.n > 0 ? r->own.v[0] : "localhost");
+	mail.recipient = own;
+	return !takes(r, d, from, &mail);
+}
+
 /* 1: accepted, by *door; 0: refused, or no answer. */
 static int
 say(struct sendmail_run *r, const struct sendmail_try *y,
     const struct sendmail_door **door)
 {
-	struct stage_mail mail = { .helo = y->helo,
+	const struct stage_mail mail = { .helo = y->helo,
 		.tls = STAGE_TLS_AUTO,
 		.sender = y->sender,
 		.recipient = y->recipient };
-	struct stage_reply reply;
 	struct addr from;
-	struct err err;
 
 	for (size_t i = 0; i < r->n_doors; i++) {
 		const struct sendmail_door *d = &r->door[i];
@@ -428,9 +462,8 @@ say(struct sendmail_run *r, const struct sendmail_try *y,
 			d->six ? r->stranger6 : y->address, &from))
 			continue;
 		be_named(r, y, d, &from);
-		if (stage_say(r->stage, &from, d->service, &mail, &reply,
-			&err) == 0 &&
-		    reply.accepted) {
+		if (takes(r, d, &from, &mail) &&
+		    takes_message(r, d, &from, &mail)) {
 			*door = d;
 			return 1;
 		}

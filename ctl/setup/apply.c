@@ -320,6 +320,12 @@ setup_apply(struct setup *s)
 	if (carry_out(s, &err) == -1)
 		return fail_back(s, &err);
 	setup_tell_doctor(s);
+	if (!s->try_it && s->reloads.n > 0 && s->unshown) {
+		(void)printf(
+		    "The changes are made. They weren't tried on a private copy, and the running %s hasn't shown that they work: see above. popgatectl setup --undo puts all back.\n",
+		    s->mta->title);
+		return 0;
+	}
 	said(s->monitor
 		? "Done. popgate watches: see 'popgatectl decisions' for what it would do; popgatectl setup --apply lets it decide."
 		: "Done. popgatectl status says how it is, popgatectl setup --undo puts all back.");

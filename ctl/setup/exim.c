@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
@@ -69,7 +70,24 @@ setup_exim_option(const char *dir, const char *name)
 
 /* --- look --- */
 
-/* The names in a list that are plain domains, as a list in popgate.conf. */
+/* Is a name in text, which is: a", "b", "c */
+static bool
+has_domain(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *at = text; at != NULL && *at != '\0';) {
+		size_t len = strcspn(at, "\"");
+
+		if (len == n && strncasecmp(at, name, n) == 0)
+			return true;
+		at += len + strspn(at + len, "\", ");
+	}
+	return false;
+}
+
+/* The names in a list that are plain domains, each once, as a list in
+ * popgate.conf. */
 static void
 take_domains(struct setup *s, const char *list, const char *host)
 {
@@ -83,7 +101,7 @@ take_domains(struct setup *s, const char *list, const char *host)
 		    strspn(name,
 			"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			"0123456789.-") != strlen(name) ||
-		    *name == '\0')
+		    *name == '\0' || has_domain(s->domains_text, name))
 			continue;
 		if (asprintf(&more, "%s%s%s",
 			s->domains_text == NULL ? "" : s->domains_text,

@@ -105,7 +105,7 @@ was_not_reached(const struct live_service *now)
 /* 0 when popgate was asked, or when the mail server refuses such a client
  * before it asks; else -1 with err. */
 static int
-check_asked(const struct setup *s, const struct live_service *now, size_t n,
+check_asked(struct setup *s, const struct live_service *now, size_t n,
     int64_t since_ms, struct err *err)
 {
 	int64_t until_ms = clock_monotonic_ms() + RECORD_MS;
@@ -125,6 +125,7 @@ check_asked(const struct setup *s, const struct live_service *now, size_t n,
 		pause_a_moment();
 	} while (clock_monotonic_ms() < until_ms);
 	if (put_off == NULL) {
+		s->unshown = true;
 		(void)printf(
 		    "  popgate wasn't asked about the stranger: %s refuses it before: %s\n",
 		    s->mta->title, now[0].said);
@@ -262,11 +263,12 @@ refused_login(const struct setup *s, const struct live_service *now, size_t n,
 }
 
 static void
-tell_login(const struct live_service *now, size_t n)
+tell_login(struct setup *s, const struct live_service *now, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!now[i].answers)
 			continue;
+		s->unshown |= !now[i].relays;
 		(void)printf(now[i].relays
 			? "  a client with a login relays at %s: "
 			: "  not shown for a client with a login at %s: ",
@@ -295,6 +297,7 @@ setup_prove_login(struct setup *s, struct err *err)
 	struct err why;
 	int rc;
 
+	s->unshown |= !setup_was_asked(s);
 	if (!setup_was_asked(s) || s->monitor)
 		return 0;
 	now = calloc(n, sizeof(*now));
@@ -311,11 +314,12 @@ setup_prove_login(struct setup *s, struct err *err)
 		rc = live_ask_user(now, n, let_in, s, &why);
 		refused = rc == 0 ? refused_login(s, now, n, since_ms) : NULL;
 	} while (refused != NULL && clock_monotonic_ms() < until_ms);
+	s->unshown |= rc == -1;
 	if (rc == -1)
 		(void)printf(
 		    "  not shown for a client with a login: %s\n", why.text);
 	else
-		tell_login(now, n);
+		tell_login(s, now, n);
 	if (refused != NULL)
 		err_set(err, ERR_INVALID,
 		    "%s of the running %s refuses a client with a login by popgate's word: %s",

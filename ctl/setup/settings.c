@@ -76,13 +76,19 @@ set(struct text_edit *e, const char *key, const char *value, const char *why,
 static int
 set_domains(struct text_edit *e, struct err *err)
 {
-	char value[600];
+	char *value = NULL;
 
 	if (e->cfg->relay.local_domains.n > 0 || e->s->domains == NULL)
 		return 0;
-	(void)snprintf(value, sizeof(value), "[ \"%s\" ]", e->s->domains);
-	return set(e, "relay.local_domains", value,
+	if (asprintf(&value, "[ \"%s\" ]", e->s->domains) == -1) {
+		err_nomem(err, "relay.local_domains", 0);
+		return -1;
+	}
+	int ret = set(e, "relay.local_domains", value,
 	    "our own domains are those of the mail server", err);
+
+	free(value);
+	return ret;
 }
 
 static int

@@ -103,6 +103,7 @@ struct setup {
 	const struct ctl_args *args;
 	bool apply, monitor;
 	bool try_it; /* on a private copy, before it is applied */
+	bool unshown; /* the running mail server didn't show all of it */
 	const struct setup_mta *mta;
 	char *dir; /* its configuration, absolute */
 	struct journal *journal;

@@ -172,15 +172,24 @@ address(const char *text)
 }
 
 static int
+say_mail(struct trial *t, const char *const from[2],
+    const struct trial_service *v, const char *sender, const char *recipient,
+    bool message, struct stage_reply *reply, struct err *err)
+{
+	const struct stage_mail mail = {
+		.sender = sender, .recipient = recipient, .message = message
+	};
+	struct addr addr = address(from[v->six]);
+
+	return stage_say(t->stage, &addr, v->name, &mail, reply, err);
+}
+
+static int
 say(struct trial *t, const char *const from[2], const struct trial_service *v,
     const char *sender, const char *recipient, struct stage_reply *reply,
     struct err *err)
 {
-	const struct stage_mail mail = { .sender = sender,
-		.recipient = recipient };
-	struct addr addr = address(from[v->six]);
-
-	return stage_say(t->stage, &addr, v->name, &mail, reply, err);
+	return say_mail(t, from, v, sender, recipient, false, reply, err);
 }
 
 /* The same after SMTP AUTH. */
@@ -371,6 +380,28 @@ is_out_of_reach(const struct trial *t, const struct trial_service *v)
 	return v->demands_auth && t->spec.mta != STAGE_POSTFIX;
 }
 
+/* Is the message of a client that has logged in refused behind DATA, though the
+ * same one is taken for ourselves? What isn't taken there either may be refused
+ * for its text. 0, or -1 with err. */
+static int
+ask_message(struct trial *t, const struct trial_service *v, struct err *err)
+{
+	struct stage_reply r, own;
+
+	if (*t->own == '\0' || !v->own)
+		return 0;
+	if (say_mail(t, people[t->who].user, v, own_or_any(t), foreign, true,
+		&r, err) == -1 ||
+	    (!r.accepted &&
+		say_mail(t, people[t->who].stranger, v, foreign_sender, t->own,
+		    true, &own, err) == -1))
+		return -1;
+	return r.accepted || !own.accepted
+	    ? 0
+	    : wrong(err, t, v,
+		  "refuses the message of a client that has logged in", &r);
+}
+
 static int
 ask_login(struct trial *t, const struct trial_service *v, struct err *err)
 {
@@ -383,7 +414,7 @@ ask_login(struct trial *t, const struct trial_service *v, struct err *err)
 	    -1)
 		return -1;
 	if (r.accepted == want)
-		return 0;
+		return want && !t->s->monitor ? ask_message(t, v, err) : 0;
 	return wrong(err, t, v,
 	    want ? "refuses a client that has logged in"
 		 : "lets a client relay that only monitoring should see",

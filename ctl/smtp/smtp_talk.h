@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* smtp_talk - an SMTP session that can ask but never send a message: there is
- * no way in here to say DATA or BDAT, and an argument can't hold a second
- * command. Everything has a deadline; the server may be hostile. */
+/* smtp_talk - an SMTP session that can ask but never send a message: an
+ * argument can't hold a second command, DATA is said to private copies alone,
+ * and the message behind it is one that no mail server passes on. Everything
+ * has a deadline; the server may be hostile. */
 #ifndef POPGATE_SMTP_TALK_H
 #define POPGATE_SMTP_TALK_H
 
@@ -20,6 +21,7 @@ enum smtp_verb {
 	SMTP_RCPT, /* argument: all behind "TO:" */
 	SMTP_XCLIENT, /* argument: attributes; where the server offers it */
 	SMTP_AUTH, /* argument: a mechanism and its initial response */
+	SMTP_ANSWER, /* argument: base64; only after AUTH's 334 */
 	SMTP_STARTTLS, /* then smtp_talk_tls(); no argument */
 	SMTP_RSET,
 	SMTP_QUIT /* no argument */
@@ -65,6 +67,15 @@ enum talk_result smtp_talk_tls_certified(struct smtp_talk *t);
  * TALK_BAD_ARGUMENT there is nothing to be done but to close. */
 enum talk_result smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb,
     const char *argument, size_t len, struct smtp_reply *reply);
+
+/* After RCPT was accepted: say DATA and a message with more Received lines than
+ * a mail server takes (RFC 5321 section 6.3), so that it is refused at the very
+ * end: nothing is queued. Only where the socket is in another network namespace
+ * than this process, as a private copy's is; else TALK_BAD_ARGUMENT.
+ *   taken_r  set: all that asks behind DATA had no objection
+ *   reply  the last one */
+enum talk_result
+smtp_talk_message(struct smtp_talk *t, bool *taken_r, struct smtp_reply *reply);
 
 void smtp_talk_close(struct smtp_talk **t); /* NULL-safe */
 

@@ -116,7 +116,12 @@ static void
 client_name(const struct addr *addr, char buf[NAME_LEN])
 {
 	size_t n = addr->family == ADDR_IPV4 ? 8 : 32;
+	struct addr nameless;
 
+	*buf = '\0';
+	if (addr_parse_n(NAMES_NAMELESS, strlen(NAMES_NAMELESS), &nameless) &&
+	    addr_equal(addr, &nameless))
+		return;
 	for (size_t i = 0; i < n; i++)
 		buf[i] = (char)('a' +
 		    (i % 2 == 0 ? addr->bytes[i / 2] >> 4

@@ -3,10 +3,10 @@
  *
  * What is spoken of exists: each name that it is told of has an address and an
  * MX, and so has every name of up to three labels, as domains of strangers
- * have. Each address has a name, which has that address, as a good client's
- * has. A stranger's domain that names this server as its second MX has
- * NAMES_MX_HERE in its name. Everything else doesn't exist, names in block
- * lists among them. */
+ * have. Each address but NAMES_NAMELESS has a name, which has that address, as
+ * a good client's has. A stranger's domain that names this server as its second
+ * MX has NAMES_MX_HERE in its name. Everything else doesn't exist, names in
+ * block lists among them. */
 #ifndef POPGATE_NAMES_H
 #define POPGATE_NAMES_H
 
@@ -23,6 +23,7 @@ enum {
 };
 
 #define NAMES_MX_HERE "popgate-mx-here"
+#define NAMES_NAMELESS "212.77.66.99"
 
 /* Shared by the process that adds and the one that answers. */
 struct names {

@@ -2,6 +2,7 @@
 #include "ctl/stage/say.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ stage_step_name(enum stage_step step)
 		[STAGE_AUTH] = "AUTH",
 		[STAGE_MAIL] = "MAIL",
 		[STAGE_RCPT] = "RCPT",
+		[STAGE_DATA] = "DATA",
 	};
 
 	return names[step];
@@ -75,6 +77,34 @@ start_tls(struct dialogue *d)
 	return hello(d);
 }
 
+/* RFC 2195: the user's name, and the challenge's HMAC by the password. */
+static bool
+answer_challenge(struct dialogue *d, const char *password)
+{
+	unsigned char challenge[WORD_MAX], digest[EVP_MAX_MD_SIZE];
+	const char *text = d->reply->reply.text;
+	char plain[WORD_MAX / 2], word[WORD_MAX];
+	size_t len = strcspn(text, " \r\n");
+	unsigned digest_len = 0;
+	int n = len >= WORD_MAX
+	    ? -1
+	    : EVP_DecodeBlock(challenge, (const unsigned char *)text, (int)len);
+
+	for (; n > 0 && len > 0 && text[len - 1] == '='; len--)
+		n--;
+	if (n <= 0 ||
+	    HMAC(EVP_md5(), password, (int)strlen(password), challenge,
+		(size_t)n, digest, &digest_len) == NULL)
+		return false;
+	n = snprintf(plain, sizeof(plain), "%.200s ", d->mail->user);
+	for (unsigned i = 0; i < digest_len; i++)
+		n += snprintf(
+		    plain + n, sizeof(plain) - (size_t)n, "%02x", digest[i]);
+	(void)EVP_EncodeBlock(
+	    (unsigned char *)word, (const unsigned char *)plain, n);
+	return ask(d, STAGE_AUTH, SMTP_ANSWER, word);
+}
+
 static bool
 log_in(struct dialogue *d)
 {
@@ -85,6 +115,11 @@ log_in(struct dialogue *d)
 	int n = snprintf((char *)plain, sizeof(plain), "%c%s%c%s", 0,
 	    d->mail->user, 0, password);
 
+	if (d->mail->cram) {
+		(void)ask(d, STAGE_AUTH, SMTP_AUTH, "CRAM-MD5");
+		return d->result == TALK_REPLY && d->reply->reply.code == 334 &&
+		    answer_challenge(d, password);
+	}
 	if (n < 0 || (size_t)n >= sizeof(plain)) {
 		d->result = TALK_BAD_ARGUMENT;
 		return false;
@@ -127,6 +162,11 @@ dialogue(struct dialogue *d)
 	    recipient, sizeof(recipient), "<%s>", d->mail->recipient);
 	if (begin(d))
 		d->reply->accepted = ask(d, STAGE_RCPT, SMTP_RCPT, recipient);
+	if (d->reply->accepted && d->mail->message) {
+		d->reply->step = STAGE_DATA;
+		d->result = smtp_talk_message(
+		    d->talk, &d->reply->accepted, &d->reply->reply);
+	}
 	if (d->result != TALK_REPLY)
 		return;
 	if (smtp_talk_say(d->talk, SMTP_RSET, NULL, 0, &rest) == TALK_REPLY)

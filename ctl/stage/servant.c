@@ -138,6 +138,10 @@ stand_in(struct servant *s, const struct asked *a, struct err *err)
 		return add_fd(s, fd, door) ? 0 : -1;
 	if (why.code == ERR_NONE && errno == EADDRINUSE)
 		return 0;
+	/* A directory at the root that isn't there: the machine's server
+	 * doesn't find the socket either. */
+	if (why.code == ERR_INVALID)
+		return 0;
 	if (why.code == ERR_NONE)
 		err_set(&why, ERR_IO, "%s: %s", a->path, strerror(errno));
 	err_set(err, why.code, "a stand-in for the server at %.300s", why.text);

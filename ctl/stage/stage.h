@@ -110,9 +110,11 @@ struct stage_mail {
 	const char *helo; /* NULL: "client.example" */
 	const char *user; /* SMTP AUTH PLAIN; NULL: none */
 	const char *password; /* NULL: STAGE_PASSWORD */
+	bool cram; /* CRAM-MD5 instead of PLAIN */
 	enum stage_tls tls;
 	const char *sender; /* "" for <> */
 	const char *recipient; /* "user@example.com" */
+	bool message; /* DATA and a message, too (smtp_talk_message()) */
 };
 
 enum stage_step {
@@ -122,12 +124,14 @@ enum stage_step {
 	STAGE_AUTH,
 	STAGE_MAIL,
 	STAGE_RCPT,
+	STAGE_DATA,
 };
 
 /* The word of SMTP: "RCPT". */
 const char *stage_step_name(enum stage_step step);
 
-/* The last reply, and to what. accepted: it is RCPT's and 2xx. */
+/* The last reply, and to what. accepted: RCPT had 2xx and, where a message was
+ * to be said, nothing behind DATA objected. */
 struct stage_reply {
 	enum stage_step step;
 	struct smtp_reply reply;

@@ -15,6 +15,7 @@
 #include "common/base/listen.h"
 #include "common/base/run.h"
 #include "common/mta/conf_file.h"
+#include "common/mta/generated.h"
 #include "ctl/stage/stage.h"
 
 /* A file of this tree as a string; the compiler runs at its top. */
@@ -28,7 +29,7 @@
 
 BUILT_IN(exim_closed_conf, "etc/exim/closed.conf");
 
-enum { ROUNDS_MAX = 8, HEAD_LINES = 40, PATH_LEN = 1024 };
+enum { ROUNDS_MAX = 8, PATH_LEN = 1024 };
 
 /* --- files --- */
 
@@ -202,32 +203,18 @@ is_split(const char *dir)
 static char *
 find_owner(const char *text)
 {
-	static const struct {
-		const char *mark, *owner;
-	} owners[] = {
-		{ "cPanel", "cPanel" },
-		{ "Ansible managed", "Ansible" },
-		{ "ansible managed", "Ansible" },
-		{ "managed by Ansible", "Ansible" },
-		{ "managed by Puppet", "Puppet" },
-		{ "anaged by Chef", "Chef" },
-		{ "anaged by Salt", "Salt" },
-		{ "DirectAdmin", "DirectAdmin" },
-		{ "DO NOT EDIT", "another program" },
-		{ "o not edit this file", "another program" },
-	};
+	static const char *const owners[] = { "cPanel", "Ansible", "Puppet",
+		"Chef", "CFEngine", "Salt", "DirectAdmin" };
+	char *line = generated_line(text, NULL), *owner = NULL;
 
-	for (unsigned line = 0; line < HEAD_LINES && *text != '\0'; line++) {
-		size_t n = strcspn(text, "\n");
-
-		for (size_t i = 0;
-		     *text == '#' && i < sizeof(owners) / sizeof(*owners); i++)
-			if (memmem(text, n, owners[i].mark,
-				strlen(owners[i].mark)) != NULL)
-				return strdup(owners[i].owner);
-		text += n + (text[n] == '\n');
-	}
-	return NULL;
+	for (size_t i = 0; i < sizeof(owners) / sizeof(*owners); i++)
+		if (line != NULL && owner == NULL &&
+		    strcasestr(line, owners[i]) != NULL)
+			owner = strdup(owners[i]);
+	if (line != NULL && owner == NULL)
+		owner = strdup("another program");
+	free(line);
+	return owner;
 }
 
 /* --- what Exim says --- */

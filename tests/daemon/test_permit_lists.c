@@ -36,6 +36,8 @@ close_all(void)
 		(void)close(fds[i]);
 }
 
+static const char *promise = "asked-at-data";
+
 /* The answer to a list about a recipient; more: further attributes. */
 static const char *
 told(enum list list, const char *state, const char *instance,
@@ -46,8 +48,8 @@ told(enum list list, const char *state, const char *instance,
 	    "request=smtpd_access_policy\nprotocol_state=%s\n"
 	    "client_address=" CLIENT "\nclient_port=4711\nhelo_name=h\n"
 	    "sender=s@y.test\nrecipient=%s\ninstance=%s\n"
-	    "policy_context=asked-at-data/%s\n%s\n",
-	    state, recipient, instance, names[list], more);
+	    "policy_context=%s/%s\n%s\n",
+	    state, recipient, instance, promise, names[list], more);
 
 	return policy_ask(fds[list], text, n) + strlen("action=");
 }
@@ -115,6 +117,33 @@ strangers(void **state)
 	for (int list = 0; list < LISTS; list++)
 		assert_reply(
 		    rcpt_of((enum list)list, "3", "a@lab.test"), "DUNNO");
+	close_all();
+}
+
+/* A list before one that refuses: nobody is refused there, and nothing is
+ * recorded or charged. */
+static void
+asked_later(void **state)
+{
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config("}; limits: { client_recipients = \"1/1h\"; ", "");
+	start_daemon();
+	connect_all();
+	promise = "asked-later";
+	assert_reply(rcpt_of(L_HELO, "5", "a@remote.test"), "DUNNO");
+	assert_reply(rcpt_of(L_SENDER, "5", "a@lab.test"), "DUNNO");
+	promise = "asked-at-data";
+	assert_reply(rcpt_of(L_RELAY, "5", "a@remote.test"), "550");
+	wait_int("audit.db", ROWS, 1);
+	login(CLIENT, 100000);
+	promise = "asked-later";
+	for (int i = 0; i < 3; i++)
+		assert_reply(rcpt_of(L_HELO, "6", "a@remote.test"), "OK");
+	assert_reply(rcpt_of(L_SENDER, "6", "a@lab.test"), "OK");
+	promise = "asked-at-data";
+	assert_reply(rcpt_of(L_RELAY, "6", "a@remote.test"), "OK");
+	wait_int("audit.db", ROWS, 2);
 	close_all();
 }
 
@@ -213,6 +242,7 @@ main(void)
 		TEST(once),
 		TEST(charged_once),
 		TEST(strangers),
+		TEST(asked_later),
 		TEST(own_recipients),
 		TEST(auth),
 		TEST(trusted),

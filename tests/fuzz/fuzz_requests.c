@@ -39,7 +39,7 @@ static const char *const values[][15] = {
 	{ "1.2.3.4", "1.2.3.5", "", "ffff.1.1.1" },
 	{ "RCPT", "DATA", "MAIL", "CONNECT", "HELO", "END-OF-MESSAGE", "VRFY" },
 	{ "", "asked-at-data", "asked-at-data/client", "recipient", "relay",
-	    "asked-at-data/sender", "client" },
+	    "asked-at-data/sender", "asked-later/helo", "client" },
 	{ "", "CN=friend" },
 	{ "", "0", "1", "99999999999999999999" },
 	{ "", "Exim 4.96" },

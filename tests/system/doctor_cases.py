@@ -241,7 +241,7 @@ POSTFIX = [
             relay("check_client_access cidr:{dir}/clients"),
             files={"clients": "198.51.0.0/16 OK\n"}),
     postfix("clients by name", "postfix-client-name-permits",
-            relay("check_client_access inline:{{.dsl.friend.test=OK}}")),
+            relay("check_client_access inline:{{dsl.friend.test=OK}}")),
     postfix("clients by a pattern of names", "postfix-client-name-permits",
             relay("check_client_access regexp:{dir}/clients"),
             files={"clients": "/10\\.0\\./ OK\n"}),

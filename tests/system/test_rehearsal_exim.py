@@ -50,6 +50,12 @@ plain:
   server_condition = {condition}
   server_advertise_condition = {when}
 """
+CRAM = """\
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = {}
+"""
 TLS = "${if def:tls_in_cipher}"
 # the day that a message of now is dated
 TODAY = datetime.date.today()
@@ -75,6 +81,45 @@ MORE = {
                  "  route_list = * 127.0.0.1\n  self = send\n"),
         # where it passes; the router's own line isn't told
         want=("exim-recipient-routed", "domainlist local_domains")),
+    "a gateway behind a prefix": dict(
+        replace=("begin routers\n", "begin routers\n\nways:\n"
+                 "  driver = redirect\n  domains = +local_domains\n"
+                 "  local_part_prefix = fax. : to-\n"
+                 "  data = ${sg{$local_part}{=}{@}}\n"
+                 "ours:\n  driver = manualroute\n"
+                 "  domains = +local_domains\n  transport = out\n"
+                 "  route_list = * 127.0.0.1\n  self = send\n"),
+        want=("exim-recipient-routed", "domainlist local_domains")),
+    "a gateway by a suffix": dict(
+        replace=("begin routers\n", "begin routers\n\nways:\n"
+                 "  driver = redirect\n  domains = +local_domains\n"
+                 "  local_part_suffix = .at.*\n"
+                 "  data = $local_part@${sg{$local_part_suffix}"
+                 "{\\N^\\.at\\.\\N}{}}\n"
+                 "ours:\n  driver = manualroute\n"
+                 "  domains = +local_domains\n  transport = out\n"
+                 "  route_list = * 127.0.0.1\n  self = send\n"),
+        want=("exim-recipient-routed", "domainlist local_domains")),
+    "addresses for people's folders": dict(
+        replace=("begin routers\n", "begin routers\n\nours:\n"
+                 "  driver = manualroute\n  domains = +local_domains\n"
+                 "  local_part_suffix = +* : -*\n"
+                 "  local_part_suffix_optional\n  transport = out\n"
+                 "  route_list = * 127.0.0.1\n  self = send\n"),
+        want=None),
+    "names that aren't known count as friends": dict(
+        add="  accept hosts = +include_unknown : *.friend.test\n",
+        want=("exim-hosts-open", "accept hosts")),
+    "a refusal that ignores names that aren't known": dict(
+        add="  accept hosts = +ignore_unknown : !*.client.test : *\n",
+        want=("exim-hosts-open", "accept hosts")),
+    "CRAM-MD5 with no secret is no user's": dict(
+        auth=CRAM.format("${lookup{$auth1}lsearch{@DIR@/pw}{$value}{}}"),
+        files={"pw": "bob: secret\n"},
+        want=("exim-auth-open", "server_secret")),
+    "CRAM-MD5 with a secret that is looked up": dict(
+        auth=CRAM.format("${lookup{$auth1}lsearch{@DIR@/pw}{$value}fail}"),
+        files={"pw": "bob: secret\n"}, want=None),
     "a flag set in a warn": dict(
         add="  warn sender_domains = friend.test\n    set acl_m0 = 1\n"
             "  accept condition = ${if eq{$acl_m0}{1}}\n",

@@ -37,12 +37,12 @@ OPEN = {
     190: ("main.cf", 19), 198: ("r", 1), 250: ("s", 1), 252: ("r", 1),
     256: ("cc", 1), 258: ("main.cf", 19), 260: ("master.cf", 4),
 }
-# Cases that no dialogue shows here, and what the reading says of them: the
-# class of the machine's network, which is shown where that holds strangers
-# (10.0.0.0/8's kind); a forwarder that no configuration names; a client's own
-# name in a domain that the configuration trusts.
-NOT_SHOWN = {122: ("postfix-mynetworks-style", "main.cf"), 136: None,
-             196: ("postfix-client-name-permits", "c")}
+# Cases that no dialogue shows here, and what the reading says of them: the class of the
+# machine's network, which is shown where that holds strangers (10.0.0.0/8's
+# kind); a forwarder that no configuration names; a client's own name in a
+# domain that the configuration trusts.
+NOT_SHOWN = {122: ("postfix-mynetworks-style", "main.cf", 22), 136: None,
+             196: ("postfix-client-name-permits", "c", 2)}
 SOME = {100, 124, 132, 138, 142, 166, 178, 194, 198, 256, 258}
 
 
@@ -247,7 +247,44 @@ virtual_alias_maps = inline:{@shop.test=@elsewhere.test}
                                     if want])
 def test_not_shown(run, number):
     status, findings = rehearse(install(run, number), "--read")
-    kind, file = NOT_SHOWN[number]
+    kind, file, line = NOT_SHOWN[number]
     assert status == 1
-    assert (kind, file) in {(f["id"], pathlib.Path(f.get("file", "")).name)
-                            for f in findings if f["severity"] == "warning"}
+    assert [(pathlib.Path(f["file"]).name, f["line"]) for f in findings
+            if f["id"] == kind] == [(file, line)]
+
+
+OPEN_TO_ALL = "smtpd_relay_restrictions = check_client_access static:OK, " \
+    "reject_unauth_destination\n"
+
+
+@pytest.mark.parametrize("settings,is_open", [
+    ("", True),
+    ("smtpd_data_restrictions = permit_mynetworks, reject", False),
+    ("smtpd_end_of_data_restrictions = permit_mynetworks, reject", False),
+    ("smtpd_end_of_data_restrictions = permit_mynetworks, defer", False),
+    ("smtpd_end_of_data_restrictions = "
+     "check_recipient_access inline:{ours.test=OK}, reject", False),
+    # what one sender is spared is everybody's
+    ("smtpd_data_restrictions = permit_mynetworks, check_sender_access "
+     "texthash:@DIR@/friends, reject", True),
+    # a message that says something else is taken
+    ("header_checks = pcre:@DIR@/headers", True),
+    ("smtpd_data_restrictions = reject_unauth_pipelining", True),
+], ids=str)
+def test_refused_behind_data(run, settings, is_open):
+    """RCPT is open to all, so what is asked behind it decides."""
+    path = closed(run, OPEN_TO_ALL + settings + "\n", {"friends": "friend.test OK\n",
+                           "headers": "/^Subject: a rehearsal/ REJECT\n"})
+    status, findings = rehearse(path)
+    shown = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    assert bool(shown) == is_open == (status == 2), findings
+    if "friends" in settings:
+        assert all("friend.test>" in f["detail"] for f in shown)
+
+
+def test_a_milter_that_is_nowhere(run):
+    """Its directory can't be made in the copy, nor found on the machine."""
+    path = closed(run, OPEN_TO_ALL + "smtpd_milters = unix:/popgate-nowhere/milter.sock\n"
+                  "milter_default_action = accept\n", {})
+    status, findings = rehearse(path)
+    assert status == 2, findings

@@ -137,3 +137,15 @@ def test_somebody_elses_configuration_is_not_run(directory):
     found, = examine(cf, conf)
     assert found["id"] == "sendmail-not-rehearsed"
     assert "doesn't belong to root" in found["detail"]
+
+
+@pytest.mark.parametrize("ruleset,is_open", [
+    ("check_eom", False), ("check_data", False), ("check_else", True)])
+def test_refused_behind_data(directory, ruleset, is_open):
+    """Who isn't of this machine gets no further than DATA."""
+    cf, conf = make(200, directory)
+    with open(cf, "a") as text:
+        text.write(f"S{ruleset}\nR$*\t\t$: $&{{client_addr}}\n"
+                   "R127.0.0.1\t$@ OK\n"
+                   'R$*\t\t$#error $@ 5.7.1 $: "550 Not from you"\n')
+    assert bool(examine(cf, conf)) == is_open

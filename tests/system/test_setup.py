@@ -125,6 +125,16 @@ class TestEdited:
         assert "popgate" not in main
         assert "delay_warning_time = 4h" in main
 
+    def test_not_shown(self, ready):
+        """Nothing was tried, and a dead filter puts everything off: it isn't
+        said that all works."""
+        subprocess.run(["postconf", "-e", "smtpd_milters=inet:127.0.0.1:1"],
+                       check=True)
+        ready.start()
+        done = ready.setup("--apply", "--answer", "trial=skip").stdout
+        assert "not shown for a client with a login at " in done, done
+        assert "hasn't shown that they work" in done and "Done." not in done
+
     def test_settings_are_kept(self, ready):
         """The admin's own settings in popgate.conf stay."""
         CONF.write_text('# mine\nlogins: { window = "10m"; };\n'

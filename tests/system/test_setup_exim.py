@@ -3,6 +3,7 @@
 template, and with a file of its own."""
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -88,6 +89,8 @@ def test_there_and_back(stock):
 
 @pytest.mark.parametrize("text,words", [
     ("# Ansible managed\n", "is written by Ansible"),
+    ("#!!# cPanel Exim 4 Config\n", "is written by cPanel"),
+    ("# This file is maintained by a panel\n", "written by another program"),
     ("acl_smtp_rcpt = nowhere\n", "no ACL of that name"),
     ("acl_smtp_rcpt = ${acl_x}\n", "no ACL of that name"),
     ("no such option = 1\n", "configuration error in line 1"),
@@ -107,6 +110,23 @@ def test_refused(single, text, words):
     assert not CONF.exists()
     assert not pathlib.Path("/etc/popgate/exim-closed.conf").exists()
 
+
+
+def test_domains(single):
+    """Each name once, however it is written, and however many there are."""
+    conf = pathlib.Path("/etc/exim4/exim4.conf")
+    text = conf.read_text()
+    host, = re.findall(r"(?m)^primary_hostname *= *(\S+)", text)
+    many = [f"d{n}.customers.example" for n in range(60)]
+    conf.write_text(re.sub(
+        r"(?m)^domainlist local_domains *= *",
+        f"domainlist local_domains = @ : {host} : {host.upper()} : "
+        + "".join(f"{name} : " for name in many), text, count=1))
+    said, = re.findall(r"relay\.local_domains = \[(.*?)\]",
+                       single.setup().stdout)
+    names = re.findall('"(.*?)"', said)
+    assert {*many, host} <= set(names)
+    assert len({name.lower() for name in names}) == len(names)
 
 
 HIDDEN = """\

@@ -153,6 +153,89 @@ acl_check_rcpt:
        sender_domains = +local_domains
        !authenticated = *
 """ + TAIL
+SHAPES["drop, and verify first"] = """\
+acl_check_rcpt:
+  accept hosts = :
+  drop message = too many bad recipients
+       condition = ${if >{$rcpt_fail_count}{5}}
+  deny message = nobody of that name
+       domains = +local_domains
+       !verify = recipient
+  accept authenticated = *
+         control = submission/sender_retain
+  drop message = relay not permitted
+       domains = !+local_domains : !+relay_to_domains
+  accept
+"""
+SHAPES["a panel's"] = """\
+acl_check_rcpt:
+  accept hosts = :
+  deny message = your address is not welcome
+       hosts = 192.0.2.199
+  deny senders = spammer@elsewhere.test
+  deny message = Restricted characters in address
+       domains = +local_domains
+       local_parts = ^[.] : ^.*[@%!/|]
+  accept hosts = 192.0.2.198
+         endpass
+         verify = recipient
+  accept domains = +local_domains
+         endpass
+         verify = recipient
+  accept domains = +relay_to_domains
+         endpass
+         verify = recipient
+  accept hosts = +relay_from_hosts
+  accept authenticated = *
+  deny message = relay not permitted
+"""
+SHAPES["AUTH at the end"] = """\
+acl_check_rcpt:
+  accept hosts = : +relay_from_hosts
+  accept domains = +local_domains : +relay_to_domains
+         verify = recipient
+  deny domains = +local_domains : +relay_to_domains
+       message = nobody of that name
+  require message = AUTH first
+          authenticated = *
+  accept control = submission
+"""
+SHAPES["greylisting and limits"] = """\
+acl_check_rcpt:
+  accept hosts = :
+  warn ratelimit = 1000 / 1h / strict
+       log_message = many
+  accept authenticated = *
+  accept hosts = +relay_from_hosts
+  require message = relay not permitted
+          domains = +local_domains : +relay_to_domains
+  defer message = greylisted
+        condition = ${if eq{$sender_address_local_part}{grey}}
+  deny message = listed
+       condition = ${if eq{$sender_host_name}{bad.example}}
+""" + TAIL
+SHAPES["comments and continued lines"] = """\
+acl_check_rcpt:
+  accept hosts = :            # this machine
+
+  # users
+  accept
+    # of ours
+    authenticated = *
+    control       = submission
+
+  deny    domains       = ! +local_domains : \\
+                          ! +relay_to_domains
+          message       = relay not \\
+                          permitted
+""" + TAIL
+SHAPES["defer in place of deny"] = """\
+acl_check_rcpt:
+  accept hosts = :
+  accept authenticated = *
+  defer message = not now
+        !domains = +local_domains : +relay_to_domains
+""" + TAIL
 BY_A_CONDITION = """\
 acl_check_rcpt:
   accept hosts = :

@@ -59,18 +59,24 @@ policy_context(void **state)
 		const char *context;
 		bool want_at_data;
 		enum protocol_list want_list;
+		bool want_later;
 	} rows[] = {
-		{ "", false, LIST_UNKNOWN },
-		{ "asked-at-data", true, LIST_UNKNOWN },
-		{ "asked-at-data/client", true, LIST_CLIENT },
-		{ "asked-at-data/relay", true, LIST_RELAY },
-		{ "asked-at-data/", true, LIST_UNKNOWN },
-		{ "asked-at-data/clients", true, LIST_UNKNOWN },
-		{ "asked-at-datum", false, LIST_UNKNOWN },
-		{ "helo", false, LIST_HELO },
-		{ "sender", false, LIST_SENDER },
-		{ "recipient", false, LIST_RECIPIENT },
-		{ "/recipient", false, LIST_UNKNOWN },
+		{ "asked-later/helo", false, LIST_HELO, true },
+		{ "asked-later", false, LIST_UNKNOWN, false },
+		{ "asked-later/hello", false, LIST_UNKNOWN, true },
+		{ "asked-laterx/helo", false, LIST_UNKNOWN, false },
+		{ "asked-at-data/asked-later/helo", true, LIST_UNKNOWN, false },
+		{ "", false, LIST_UNKNOWN, false },
+		{ "asked-at-data", true, LIST_UNKNOWN, false },
+		{ "asked-at-data/client", true, LIST_CLIENT, false },
+		{ "asked-at-data/relay", true, LIST_RELAY, false },
+		{ "asked-at-data/", true, LIST_UNKNOWN, false },
+		{ "asked-at-data/clients", true, LIST_UNKNOWN, false },
+		{ "asked-at-datum", false, LIST_UNKNOWN, false },
+		{ "helo", false, LIST_HELO, false },
+		{ "sender", false, LIST_SENDER, false },
+		{ "recipient", false, LIST_RECIPIENT, false },
+		{ "/recipient", false, LIST_UNKNOWN, false },
 	};
 
 	(void)state;
@@ -88,6 +94,7 @@ policy_context(void **state)
 		    PROTOCOL_REQUEST);
 		assert_int_equal(req.asked_at_data, rows[i].want_at_data);
 		assert_int_equal(req.list, rows[i].want_list);
+		assert_int_equal(req.asked_later, rows[i].want_later);
 	}
 }
 

@@ -108,7 +108,7 @@ static const struct row rows[] = {
 	    MILTER DATA RELAY_WIRED
 	    "smtpd_recipient_restrictions = reject_non_fqdn_recipient, "
 	    "permit_sasl_authenticated, permit_mynetworks, "
-	    "$popgate_recipient, reject_rbl_client zen.example\n",
+	    "$popgate_recipient_early, reject_rbl_client zen.example\n",
 	    NULL },
 	{ "what AUTH users meet, too, isn't ours",
 	    RELAY "smtpd_sender_restrictions = reject_unknown_sender_domain\n"
@@ -139,7 +139,7 @@ static const struct row rows[] = {
 		  "warn_if_reject reject_rbl_client x, reject_rbl_client y\n",
 	    NULL, NULL, NULL,
 	    MILTER DATA
-	    "smtpd_client_restrictions = permit_mynetworks, $popgate_client, "
+	    "smtpd_client_restrictions = permit_mynetworks, $popgate_client_early, "
 	    "warn_if_reject reject_rbl_client x, reject_rbl_client y\n" RELAY_WIRED,
 	    NULL },
 	{ "a class that refuses is asked in front of",
@@ -184,8 +184,9 @@ static const struct row rows[] = {
 		  "smtpd_client_restrictions = $ours reject_rbl_client $zone\n"
 		  "zone = zen.example\n",
 	    NULL, NULL, NULL,
-	    MILTER DATA "smtpd_client_restrictions = $ours $popgate_client, "
-			"reject_rbl_client $zone\n" RELAY_WIRED,
+	    MILTER DATA
+	    "smtpd_client_restrictions = $ours $popgate_client_early, "
+	    "reject_rbl_client $zone\n" RELAY_WIRED,
 	    NULL },
 	{ "milters stay, and non_smtpd_milters has what it had",
 	    RELAY "smtpd_milters = inet:127.0.0.1:11332\n"
@@ -296,7 +297,7 @@ static const struct row rows[] = {
 	    "-P 127.0.0.1:10025/inet/smtpd_milters=inet:127.0.0.1:1\n"
 	    "smtpd_milters = inet:127.0.0.1:1, $popgate_milter\n" DATA
 	    "smtpd_client_restrictions = permit_sasl_authenticated, "
-	    "$popgate_client, reject_rbl_client x\n" RELAY_WIRED,
+	    "$popgate_client_early, reject_rbl_client x\n" RELAY_WIRED,
 	    NULL },
 	{ "behind postscreen", RELAY,
 	    "smtp inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n",
@@ -588,6 +589,14 @@ found(void **state)
 		    "unix:/run/popgate/policy.sock }\n"
 		    "smtpd_client_restrictions = reject\n",
 		    SMTP, "", "refuses-first " },
+		{ "left to a later list, and there is none",
+		    MILTER
+		    "popgate_milter = unix:/run/popgate/milter.sock\n"
+		    "popgate_recipient_early = check_policy_service { "
+		    "unix:/run/popgate/policy.sock }\n"
+		    "smtpd_recipient_restrictions = "
+		    "$popgate_recipient_early, reject_unauth_destination\n",
+		    SMTP, "", "never-asks " },
 		{ "another socket",
 		    RELAY_WIRED MILTER
 		    "popgate_milter = unix:/run/popgate/old.sock\n"
