@@ -307,7 +307,7 @@ def untouched_of(tokens):
             depth = 0
             for i in range(first, last):
                 depth += (tokens[i].text == "[") - (tokens[i].text == "]")
-                if depth and tokens[i].kind == "number":
+                if depth:
                     skip.add(i)
         if FREES.fullmatch(tokens[first].text):
             skip.update(range(first, last + 1))
