@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "common/base/err.h"
 #include "common/config/config.h"
@@ -430,6 +431,16 @@ static const struct found_row found_rows[] = {
 		.expires_at = 2000 },
 	    .want_active = true,
 	    .want_seen = true },
+	/* the table isn't asked: there is none here */
+	{ .name = "as many as need no count of those that weren't read",
+	    .relay = "shared_address_users = 99; shared_address = \"refuse\";",
+	    .found = { .active = true,
+		.rows = 2,
+		.sharing = 99,
+		.crowded = true,
+		.expires_at = 2000 },
+	    .want_active = true,
+	    .want_seen = true },
 	{ .name = "more than were read, as far as it goes",
 	    .relay = REFUSED,
 	    .found = { .active = true,
@@ -768,6 +779,63 @@ domains_in_doubt(void **state)
 	config_free(cfg);
 }
 
+static void
+program(const char *in, const char *name, const char *text)
+{
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", in, name);
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fputs(text, out);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* A table of Postfix's that can only be asked: who doesn't wait is told that it
+ * isn't known yet, and who waits gets the answer. */
+static void
+asked_by_waiting(void **state)
+{
+	static char old_path[4000], new_path[4200];
+	const char *in = unit_dir();
+	char relay[200], command[100];
+	const struct facts_question q = { .recipient = "x@asked.test",
+		.client = addr("192.0.2.1") };
+	struct policy_facts facts;
+	struct facts_lists lists;
+	struct err err;
+
+	(void)state;
+	program(in, "postconf",
+	    "#!/bin/sh\nshift 3\n"
+	    "case $1 in mydestination) echo mysql:/x/domains;; esac\n");
+	program(in, "postmap",
+	    "#!/bin/sh\n"
+	    "while read -r key; do echo \"$key	yes\"; done\n"
+	    "case \"$*\" in *asked.test*) echo yes;; esac\n");
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", in, old_path);
+	(void)setenv("PATH", new_path, 1);
+	(void)snprintf(
+	    relay, sizeof(relay), "local_domains = [ \"postfix:%s\" ];", in);
+	struct config *cfg = load(relay);
+
+	if (facts_lists_load(cfg, &lists, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_false(facts_ready(cfg, &lists, &q));
+	facts_ask(cfg, &lists, false, &q, &facts);
+	assert_true(facts.recipient_local);
+	assert_false(facts.recipient_unknown);
+	assert_true(facts_ready(cfg, &lists, &q));
+	facts_lists_release(&lists);
+	config_free(cfg);
+	(void)setenv("PATH", old_path, 1);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", in);
+	assert_int_equal(system(command), 0);
+}
+
 /* What a list of domains answers by itself needs no waiting. */
 static void
 ready(void **state)
@@ -887,6 +955,7 @@ main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(domains_in_doubt),
 		cmocka_unit_test(ready),
+		cmocka_unit_test(asked_by_waiting),
 		cmocka_unit_test(open_relays),
 		cmocka_unit_test(socketmaps),
 	};

@@ -219,13 +219,14 @@ load(const char *templates)
 static void
 cut_to_fit(void **state)
 {
-	enum { MOST = REPLY_TEXT_MAX - 1, ADDRESS = 38, N = 12 };
+	enum { MOST = REPLY_TEXT_MAX - 1, ADDRESS = 37 };
 	static const struct {
 		size_t len; /* of the reply without a hint */
 		const char *hint;
 	} rows[] = { { MOST - 3, " (y" }, { MOST - 2, " (" }, { MOST - 1, "" },
-		{ MOST, "" }, { MOST + 1, "" }, { MOST + 37, "" },
-		{ MOST + 60, "" } };
+		{ MOST, "" }, { MOST + 1, "" },
+		/* in the middle of an address */
+		{ 14 * ADDRESS, "" }, { 20 * ADDRESS, "" } };
 	const struct decision d = { .verdict = VERDICT_REJECT,
 		.reason = REASON_NO_LOGIN,
 		.other_family = true };
@@ -244,7 +245,10 @@ cut_to_fit(void **state)
 		size_t n = strlen(conf);
 
 		addr_format(&client, address);
-		for (int k = 0; k < N; k++) {
+		for (size_t k = 0;
+		     k < (rows[i].len % ADDRESS == 0 ? rows[i].len / ADDRESS
+						     : MOST / ADDRESS - 1);
+		     k++) {
 			n += (size_t)snprintf(
 			    conf + n, sizeof(conf) - n, "{client}");
 			(void)strcat(want, address);
