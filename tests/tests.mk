@@ -73,7 +73,7 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := bounded model mcdc power reproducible fleet faults
+PROOFS   := bounded model mcdc power reproducible fleet soak faults
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
 
@@ -110,6 +110,11 @@ $(BUILD)/proof/clock.so: tests/proof/clock.c
 proof-fleet: $(PROGRAMS) $(BUILD)/proof/clock.so	## what may happen to machines that share one gate (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider tests/proof/test_fleet.py
+
+# POPGATE_SOAK=600: so many seconds, instead of four hours
+proof-soak: $(PROGRAMS)		## three machines at work for hours, watched from outside (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q -s \
+	    -p no:cacheprovider tests/proof/test_soak.py
 
 # one room or all: nothing but unit tests, in a /tmp of their own
 ROOM     ?=
