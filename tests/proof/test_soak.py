@@ -19,7 +19,7 @@ import time
 import pytest
 
 from lab import client, fleet
-from lab.process import wait_for
+from lab.process import tail, wait_for
 from lab.site import PASSWORD
 
 SECONDS = int(os.environ.get("POPGATE_SOAK", str(4 * 3600)))
@@ -32,6 +32,8 @@ NEAR_S = 5
 # so much of the time at the beginning isn't judged, and so much memory may be
 # gained after it
 WARM_UP, GROWTH = 0.25, 1.01
+# how long both MTAs wait for a command at least, however busy they are
+MTA_WAITS_S = 120
 USERS = "alice", "bob"
 PROGRAMS = {"popgate-milter": "milter", "popgate-collect": "collector"}
 
@@ -175,11 +177,16 @@ class Observer:
         """A session that stays open, over reloads and rotations."""
         if len(self.open) < 3:
             address = next(self.strangers)
-            self.open.append((address, self.smtp(address)))
+            self.open.append((address, self.smtp(address), time.monotonic()))
             return
-        address, smtp = self.open.pop(0)
+        address, smtp, began = self.open.pop(0)
+        if time.monotonic() - began > MTA_WAITS_S:
+            smtp.close()        # the MTA has hung up, or is about to
+            return
         to = f"{client.new_token()}@elsewhere.test"
-        smtp.mail("sender@elsewhere.test")
+        mail = smtp.mail("sender@elsewhere.test")
+        self.expect(mail.code == 250, f"{address}: after "
+                    f"{time.monotonic() - began:.0f} s MAIL got {mail}")
         self.judge(address, "reject", [to], [smtp.rcpt(to)], None)
         smtp.close()
 
@@ -267,6 +274,8 @@ class Observer:
             time.sleep(PAUSE)
         self.compare()
         wrong, self.wrong = self.wrong, []
+        if wrong:
+            wrong += [tail(path, 20) for path in self.site.log.iterdir()]
         delays, self.delays = self.delays, []
         return wrong, dict(self.counts), self.resources(), delays
 
