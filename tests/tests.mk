@@ -84,9 +84,9 @@ proof-model:			## prove what the processes do together (Spin)
 proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc < 14)
 	$(Q)sh tests/proof/mcdc.sh
 
-# 10,000 lives each of the audit, and of the collector with and without logs that
-# lose their end
-proof-power: export POPGATE_POWER ?= 2500
+# 10,000 worlds each of the audit, and of the collector with and without logs that
+# lose their end; a world has four or five lives
+proof-power: export POPGATE_POWER ?= 10000
 proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let the disk lose its power, again and again
 
 proof-reproducible:		## build twice what is committed: equal byte for byte?
