@@ -95,20 +95,21 @@ parse_policy(char *buf, size_t len, struct protocol_request *req, size_t *used,
 	const char *request = "";
 	unsigned seen = 0;
 
-	char *end = memmem(buf, len, "\n\n", 2);
+	char *last = memmem(buf, len, "\n\n", 2);
 
-	if (end == NULL && len > 0 && *buf == '\n')
-		end = buf - 1; /* an empty request */
-	if (end == NULL)
+	if (last == NULL && (len == 0 || *buf != '\n'))
 		return PROTOCOL_MORE;
-	*used = (size_t)(end + 2 - buf);
+	/* the line feed that ends it; an empty request has no other */
+	char *end = last == NULL ? buf : last + 1;
+
+	*used = (size_t)(end + 1 - buf);
 	if (memchr(buf, '\0', *used) != NULL) {
 		*why = "policy request with a NUL byte";
 		return PROTOCOL_BAD;
 	}
-	for (char *line = buf; line <= end;) {
-		char *newline = memchr(line, '\n', (size_t)(end + 1 - line));
-		assert(newline != NULL); /* *end is one */
+	for (char *line = buf; line < end;) {
+		char *newline = memchr(line, '\n', (size_t)(end - line));
+		assert(newline != NULL); /* end[-1] is one */
 		char *equals = memchr(line, '=', (size_t)(newline - line));
 
 		if (equals == NULL) {

@@ -73,7 +73,7 @@ system: $(PROGRAMS) $(DAEMON) $(TOOLS)	## run the tests on real mail servers (as
 	    -p no:cacheprovider -n $(WAITING) --dist loadfile tests/system
 
 # A proof is a target proof-NAME and its name here: docs/TESTING.md.
-PROOFS   := bounded model mcdc power reproducible fleet faults
+PROOFS   := bounded model mcdc power reproducible fleet soak faults
 proof: $(PROGRAMS)		## run every proof, print a table (as root; hours)
 	@MAKE="$(MAKE)" sh tests/proof/all.sh $(PROOFS)
 
@@ -84,9 +84,9 @@ proof-model:			## prove what the processes do together (Spin)
 proof-mcdc: $(LIBRARIES)	## is each condition seen to decide? (as root, if gcc < 14)
 	$(Q)sh tests/proof/mcdc.sh
 
-# 10,000 lives each of the audit, and of the collector with and without logs that
-# lose their end
-proof-power: export POPGATE_POWER ?= 2500
+# 10,000 worlds each of the audit, and of the collector with and without logs that
+# lose their end; a world has four or five lives
+proof-power: export POPGATE_POWER ?= 10000
 proof-power: $(addprefix run/,$(filter $(BUILD)/unit/power/%,$(UNIT)))	## let the disk lose its power, again and again
 
 proof-reproducible:		## build twice what is committed: equal byte for byte?
@@ -110,6 +110,11 @@ $(BUILD)/proof/clock.so: tests/proof/clock.c
 proof-fleet: $(PROGRAMS) $(BUILD)/proof/clock.so	## what may happen to machines that share one gate (as root)
 	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q \
 	    -p no:cacheprovider tests/proof/test_fleet.py
+
+# POPGATE_SOAK=600: so many seconds, instead of four hours
+proof-soak: $(PROGRAMS)		## three machines at work for hours, watched from outside (as root)
+	POPGATE_BUILD=$(abspath $(BUILD)) $(SUDO) $(PYTHON) -m pytest -q -s \
+	    -p no:cacheprovider tests/proof/test_soak.py
 
 # one room or all: nothing but unit tests, in a /tmp of their own
 ROOM     ?=

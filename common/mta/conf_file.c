@@ -70,7 +70,8 @@ conf_file_lines(const char *path, conf_line_fn *fn, void *arg, struct err *err)
 		(void)snprintf(where, sizeof(where), "%.500s:%u", path, ++n);
 		ret = fn(arg, line, (size_t)len, where, err);
 	}
-	if (ret == 0 && ferror(in)) {
+	/* without memory for a line getline() ends, and ferror() is false */
+	if (ret == 0 && !feof(in)) {
 		err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
 		ret = -1;
 	}

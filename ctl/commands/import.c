@@ -268,7 +268,8 @@ read_lines(struct import *im, FILE *in, enum format format)
 	}
 	free(line);
 	flat_release(&heads);
-	return ferror(in)
+	/* it also ends when there is no memory for a line */
+	return more && !feof(in)
 	    ? ctl_fail(im->ctl, EX_IOERR, "%s: %s", im->file, strerror(errno))
 	    : 0;
 }

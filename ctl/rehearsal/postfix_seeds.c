@@ -467,6 +467,8 @@ take_entries(struct postfix_seeds *s, FILE *from, bool index)
 		s->said++;
 		postfix_seeds_take(s, line, strlen(line));
 	}
+	if (!feof(from))
+		s->failed = true;
 	free(line);
 	free(sorts);
 }

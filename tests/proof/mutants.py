@@ -303,11 +303,11 @@ def untouched_of(tokens):
     what ASan tells (a buffer's size, memory that isn't freed)."""
     skip = set()
     for first, last in statements_of(tokens):
-        if tokens[first].text == "char":
+        if tokens[first].text in ("char", "uint8_t"):
             depth = 0
             for i in range(first, last):
                 depth += (tokens[i].text == "[") - (tokens[i].text == "]")
-                if depth and tokens[i].kind == "number":
+                if depth:
                     skip.add(i)
         if FREES.fullmatch(tokens[first].text):
             skip.update(range(first, last + 1))
@@ -616,8 +616,8 @@ class Entries:
             key = (path, w, self.line(path, number))
             if key in self.reasons:
                 self.used.add(key)
-                return True
-        return False
+                return self.reasons[key]
+        return None
 
     def stale(self, unused=True):
         """Those of lines that aren't there, and that nothing asked for."""
@@ -633,6 +633,7 @@ class Run:
     def __init__(self, args):
         self.args = args
         self.rooms = collections.OrderedDict()
+        self.codes = {}     # of each file unchanged, as gcc compiles it
         self.sources = []
         number = 0
         for room in args.rooms or ROOMS:
@@ -749,15 +750,19 @@ class Run:
     def alive(self, source, m):
         if source.path.endswith(".h"):
             return "survived"
-        line = '# 1 "%s"\n' % source.path
-        codes = []
-        for text in (source.text, self.mutated(source, m)):
-            out = os.path.join(self.b.dir, "same.%d.s" % m.no)
-            # no asserts: they aren't what a mutant can be told by
-            self.b.compile(line + text, out, ("-O2", "-DNDEBUG", "-S"))
-            codes.append(open(out).read())
-            os.remove(out)
-        return "equivalent" if codes[0] == codes[1] else "survived"
+        if source.path not in self.codes:
+            self.codes[source.path] = self.code_of(source, source.text, m)
+        return "equivalent" if self.codes[source.path] == self.code_of(
+            source, self.mutated(source, m), m) else "survived"
+
+    def code_of(self, source, text, m):
+        out = os.path.join(self.b.dir, "same.%d.s" % m.no)
+        # no asserts: they aren't what a mutant can be told by
+        self.b.compile('# 1 "%s"\n' % source.path + text, out,
+                       ("-O2", "-DNDEBUG", "-S"))
+        code = open(out).read()
+        os.remove(out)
+        return code
 
     def judge_outside(self, source, m):
         """Compiled and linked by itself."""
@@ -796,18 +801,23 @@ class Run:
             fate = (self.judge if m.function else self.judge_outside)(s, m)
             return room, m, fate
 
-        accepted, self.wrong = Entries(ACCEPTED), []
+        accepted, killed = Entries(ACCEPTED), set()
         with concurrent.futures.ThreadPoolExecutor(self.args.jobs) as pool:
             for room, m, fate in pool.map(one, work):
-                entry = accepted.has(m.path, m.label, m.line)
-                if entry and fate in ("survived", "unreached"):
-                    fate = "accepted"
-                elif fate == "killed" and m.key in accepted.reasons:
-                    self.wrong.append("%s: is killed: %s" % (ACCEPTED, m))
+                if fate in ("survived", "unreached"):
+                    reason = accepted.has(m.path, m.label, m.line)
+                    if reason:
+                        fate = "equivalent" if reason.startswith(
+                            "equivalent") else "accepted"
+                elif fate == "killed":
+                    killed.update((m.key, (m.path, "*", m.line_text)))
                 self.fates[room][fate] += 1
                 if fate in ("survived", "unreached"):
                     self.living.append(m)
                     print("%s\t%s" % (fate, m), flush=True)
+        self.wrong = ["%s: is killed: %s" % (ACCEPTED, "\t".join(key))
+                      for key in accepted.reasons
+                      if key in killed and key not in accepted.used]
         self.wrong += accepted.stale(False)
 
     def report(self, took):

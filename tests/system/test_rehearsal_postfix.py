@@ -37,10 +37,10 @@ OPEN = {
     190: ("main.cf", 19), 198: ("r", 1), 250: ("s", 1), 252: ("r", 1),
     256: ("cc", 1), 258: ("main.cf", 19), 260: ("master.cf", 4),
 }
-# Cases that no dialogue shows here, and what the reading says of them: the class of the
-# machine's network, which is shown where that holds strangers (10.0.0.0/8's
-# kind); a forwarder that no configuration names; a client's own name in a
-# domain that the configuration trusts.
+# Cases that no dialogue shows here, and what the reading says of them: the
+# class of the machine's network, which is shown where that holds strangers
+# (10.0.0.0/8's kind); a forwarder that no configuration names; a client's own
+# name in a domain that the configuration trusts.
 NOT_SHOWN = {122: ("postfix-mynetworks-style", "main.cf", 22), 136: None,
              196: ("postfix-client-name-permits", "c", 2)}
 SOME = {100, 124, 132, 138, 142, 166, 178, 194, 198, 256, 258}

@@ -377,6 +377,8 @@ class C(Member, wirings.PostfixSoleGate):
 class Fleet:
     """Three machines: two of Postfix, one of Sendmail."""
 
+    machines = A, B, C
+
     def __init__(self, data_size=None, preload=None):
         self.members = []
         self.hub = Remote(Hub)
@@ -386,7 +388,7 @@ class Fleet:
             self.members = [
                 Remote(make, make.__name__.lower(), number, pid, data_size,
                        preload)
-                for number, make in enumerate((A, B, C), 1)]
+                for number, make in enumerate(self.machines, 1)]
             for member in self.members:
                 member.ready()
         except BaseException:

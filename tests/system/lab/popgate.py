@@ -15,7 +15,7 @@ from .site import BUILD
 CONFIG = """\
 logins:    {{ database = "{data}/logins.db"; window = "{window}";
              {logins} }};
-audit:     {{ database = "{data}/audit.db"; record = "all"; }};
+audit:     {{ database = "{data}/audit.db"; record = "all"; {audit} }};
 milter:    {{ listen = "unix:{sockets}/milter.sock"; {group}
              mode = "0660"; {milter_user}
              status = "unix:{sockets}/status.sock";
@@ -61,7 +61,8 @@ class Popgate:
             sources=f'{{ file = "{site.mail_log}"; }}',
             group=f'group = "{mta_group}";', window=window, grace=grace,
             domains=_list(domains), never=_list(never),
-            trusted=_list(trusted), relay="", limits="", logins="", share="",
+            trusted=_list(trusted), relay="", limits="", logins="", audit="",
+            share="",
             sessions='drain_timeout = "1s";',
             milter_user=f'user = "{users[0] if users else "root"}";',
             collector_user=f'user = "{users[1] if users else "root"}";')

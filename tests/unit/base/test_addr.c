@@ -28,6 +28,9 @@ parse_and_format(void **state)
 		{ "192.0.2", NULL },
 		{ "192.0.2.256", NULL },
 		{ "192.0.2.1.5", NULL },
+		{ "192:0.2.1", NULL },
+		{ "192.0.2 1", NULL },
+		{ "::ffff:192:0.2.1", NULL },
 		{ "0x7f.0.0.1", NULL },
 		{ "3221225985", NULL },
 		{ " 192.0.2.1", NULL },
@@ -125,6 +128,8 @@ loose(void **state)
 		{ "IPv6:", NULL },
 		{ "IPv6:::", "::" },
 		{ "IPv4:192.0.2.1", NULL },
+		{ "IPv6.2001:db8::5", NULL },
+		{ "IPv6 192.0.2.1", NULL },
 		{ "[fe80::1%eth0]", "fe80::1" },
 		{ "%", NULL },
 		{ "[[192.0.2.1]]", NULL },
@@ -326,9 +331,14 @@ equal(void **state)
 			assert_true(addr_parse_loose(all[k], &b));
 			assert_int_equal(addr_equal(&a, &b), i == k);
 		}
+	/* in whichever form it came, and whatever was there before */
+	memset(&a, 0xff, sizeof(a));
+	memset(&b, 0x11, sizeof(b));
 	assert_true(addr_parse_loose("192.0.2.1", &a));
 	assert_true(addr_parse_loose("::ffff:192.0.2.1", &b));
 	assert_true(addr_equal(&a, &b));
+	for (size_t i = 4; i < sizeof(a.bytes); i++)
+		assert_int_equal(a.bytes[i], 0);
 }
 
 /* Of this machine alone: each address of a network that is wider isn't. */
@@ -384,6 +394,9 @@ sockaddrs(void **state)
 	(void)inet_pton(AF_INET6, "::ffff:192.0.2.9", &sin6.sin6_addr);
 	assert_true(addr_from_sockaddr((struct sockaddr *)&sin6, &addr));
 	assert_string_equal(addr_format(&addr, got), "192.0.2.9");
+	(void)inet_pton(AF_INET6, "2001:db8::9", &sin6.sin6_addr);
+	assert_true(addr_from_sockaddr((struct sockaddr *)&sin6, &addr));
+	assert_string_equal(addr_format(&addr, got), "2001:db8::9");
 	/* no address is never an address: not loopback, not zero */
 	assert_false(addr_from_sockaddr(&other, &addr));
 	assert_int_equal(addr.family, ADDR_NONE);

@@ -88,6 +88,12 @@ folding(void **state)
 		{ "a\x7e", "a\x7e" },
 		{ "a!", "a!" },
 		{ "M\xc3\x9cnchen.example", "xn--mnchen-3ya.example" },
+		/* a letter with its dots apart, and one that only looks like ss
+		 */
+		{ "bu\xcc\x88"
+		  "cher.example",
+		    "xn--bcher-kva.example" },
+		{ "fa\xc3\x9f.example", "xn--fa-hia.example" },
 		{ "\xff.example", NULL },
 		{ "\x80.example", NULL },
 		/* a soft hyphen is nothing */
@@ -263,6 +269,46 @@ sendmail_classes(void **state)
 	(void)unlink(r);
 }
 
+/* Of Sendmail's classes w and VirtHost the names themselves are ours, of R what
+ * is below them, too; other classes, macros and networks are neither. */
+static void
+names_and_below(void **state)
+{
+	static const char cf[] =
+	    "CPnone.test\nCwhost.test 192.0.2 $j\nC{VirtHost}virt.test\n"
+	    "CRrel.test .only.test [192.0.2.9] .y\nCwlast.test\n";
+	static const struct {
+		const char *domain;
+		bool want;
+	} rows[] = { { "host.test", true }, { "in.host.test", false },
+		{ "virt.test", true }, { "in.virt.test", false },
+		{ "rel.test", true }, { "in.rel.test", true },
+		{ "only.test", false }, { "in.only.test", true },
+		{ "[192.0.2.9]", true }, { "in.[192.0.2.9]", false },
+		{ "y", false }, { "x.y", true }, { "last.test", true },
+		{ "none.test", false }, { "192.0.2", false }, { "$j", false } };
+	const char *path = unit_file(0, cf);
+	char name[100], *names[] = { name };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(name, sizeof(name), "sendmail:%s", path);
+	assert_int_equal(load(&set, &err, names, 1), 0);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		ROW("%s", rows[i].domain);
+		assert_int_equal(has(&set, rows[i].domain), rows[i].want);
+	}
+	/* and an admin is told of no others */
+	assert_int_equal(set.names.n, 8);
+	domains_release(&set);
+	assert_int_equal(set.names.n, 0);
+	assert_int_equal(set.files.n, 0);
+	assert_null(set.postfix);
+	assert_false(set.wildcards);
+	(void)unlink(path);
+}
+
 /* An entry of a Sendmail class that is no domain is told with its place. */
 static void
 sendmail_errors(void **state)
@@ -301,9 +347,66 @@ sendmail_errors(void **state)
 		domains_release(&set);
 		(void)unlink(path);
 	}
+	err.text[0] = '\0';
 	(void)snprintf(name, sizeof(name), "sendmail:/nonexistent/sendmail.cf");
 	assert_int_equal(load(&set, &err, names, 1), -1);
 	assert_contains(err.text, "No such file");
+}
+
+/* Two Postfixes, the second with a table that can only be asked: each is asked
+ * of its own directory, whoever waits gets the answer, and a table that gives
+ * none is said. */
+static void
+two_postfixes(void **state)
+{
+	static const char postconf[] =
+	    "#!/bin/sh\ncase $4 in mydestination) case $2 in\n"
+	    "*/one) echo one.test;; */two) echo mysql:/x/domains;; esac;; esac\n";
+	static const char postmap[] =
+	    "#!/bin/sh\nwhile read -r key; do case $key in\n"
+	    "two.test) echo \"$key	x\";; broken.test) exit 1;;\n"
+	    "*) case $6 in *\"{$key=\"*) echo \"$key	asked\";; esac;;\n"
+	    "esac; done\n";
+	static const struct {
+		const char *file, *text;
+	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
+	static char old_path[4000], new_path[4200];
+	const char *dir = unit_dir();
+	char path[100], one[100], two[100], text[600] = "",
+					    *names[] = { one, two };
+	struct domain_set set;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(programs); i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
+		FILE *out = fopen(path, "w");
+
+		assert_non_null(out);
+		(void)fputs(programs[i].text, out);
+		(void)fclose(out);
+		assert_int_equal(chmod(path, 0755), 0);
+	}
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
+	(void)setenv("PATH", new_path, 1);
+	(void)snprintf(one, sizeof(one), "postfix:%s/one", dir);
+	(void)snprintf(two, sizeof(two), "postfix:%s/two", dir);
+	if (load(&set, &err, names, 2) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(set.n_postfix, 2);
+	assert_int_equal(domains_ask(&set, "two.test", false), DOMAIN_PENDING);
+	assert_true(domains_contain(&set, "two.test"));
+	assert_true(has(&set, "one.test"));
+	assert_false(has(&set, "far.test"));
+	assert_false(domains_failed(&set, text, sizeof(text)));
+	assert_int_equal(ask(&set, "broken.test"), DOMAIN_UNKNOWN);
+	assert_true(domains_failed(&set, text, sizeof(text)));
+	assert_contains(text, "mysql:/x/domains");
+	domains_release(&set);
+	(void)setenv("PATH", old_path, 1);
+	assert_int_equal(unit_remove(dir), 0);
 }
 
 /* postconf and postmap that print what a test wants: the programs are found
@@ -408,7 +511,9 @@ main(void)
 		cmocka_unit_test(many),
 		cmocka_unit_test(files),
 		cmocka_unit_test(sendmail_classes),
+		cmocka_unit_test(names_and_below),
 		cmocka_unit_test(sendmail_errors),
+		cmocka_unit_test(two_postfixes),
 		cmocka_unit_test(postfix_settings),
 	};
 

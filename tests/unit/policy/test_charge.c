@@ -428,13 +428,88 @@ filters(void **state)
 	assert_int_equal(rows_of("192.0.2.1", NULL, 3, &cut), 0);
 }
 
+/* Who was denied for a breach is denied after a restart, to the same second: a
+ * client, a user by AUTH with all logins, and a user by logins alone. */
+static void
+denials(void **state)
+{
+	const int64_t now = clock_now_ms() / 1000, until = now + 600;
+	const struct {
+		const char *subject;
+		bool is_user, by_login;
+		int64_t until;
+		bool want_auth, want_login; /* of a client the first */
+	} rows[] = {
+		{ "192.0.2.1", false, false, until, true, false },
+		{ "2001:db8:1:1::1", false, false, until, true, false },
+		{ "alice", true, false, until, true, true },
+		{ "bob", true, true, until, false, true },
+		/* over the limit, and not denied for it */
+		{ "192.0.2.2", false, false, 0, false, false },
+		{ "carol", true, false, 0, false, false },
+	};
+	char usual[sizeof(db)];
+	struct charge_history h = { .now_ms = now * 1000, .now_s = now };
+	struct limiter *l = make();
+	struct audit_reader *r;
+	struct err err;
+
+	(void)state;
+	(void)strcpy(usual, db);
+	(void)snprintf(db, sizeof(db), "%s/denials.db", dir);
+	struct audit *a = start();
+
+	for (size_t i = 0; i < LENGTH(rows); i++)
+		audit_breach(a,
+		    &(struct audit_breach){ .at_ms = now * 1000,
+			.is_user = rows[i].is_user,
+			.by_login = rows[i].by_login,
+			.subject = rows[i].subject,
+			.setting = "client_recipients",
+			.allowed = "5/20m",
+			.denied_until = rows[i].until });
+	audit_stop(&a);
+	assert_int_equal(audit_open_reader(db, &r, &err), 0);
+	assert_false(limiter_denies(l));
+	assert_int_equal(charge_history(l, cfg, r, &h, &err), 0);
+	assert_true(limiter_denies(l));
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		uint64_t subject[2] = { 0, 0 };
+		struct addr client;
+
+		ROW("%s", rows[i].subject);
+		if (rows[i].is_user) {
+			subject[0] = limiter_user(l, rows[i].subject, false);
+			subject[1] = limiter_user(l, rows[i].subject, true);
+		} else {
+			assert_true(addr_parse_loose(rows[i].subject, &client));
+			subject[0] = limiter_client(l, &client);
+		}
+		for (int k = 0; k < 1 + rows[i].is_user; k++) {
+			bool want =
+			    k == 0 ? rows[i].want_auth : rows[i].want_login;
+
+			assert_int_equal(
+			    limiter_denied(l, subject[k], now), want);
+			assert_int_equal(
+			    limiter_denied(l, subject[k], until - 1), want);
+			assert_false(limiter_denied(l, subject[k], until));
+		}
+	}
+	audit_close_reader(&r);
+	limiter_free(l);
+	(void)strcpy(db, usual);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
-						seeded_as_live, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(filters, setup, teardown) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(denials, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    seeded_as_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(filters, setup, teardown),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

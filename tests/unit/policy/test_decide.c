@@ -27,7 +27,7 @@ static const struct row {
 	const char *name;
 	const char *client, *recipient, *auth_user;
 	enum table table;
-	bool no_grace, own_address;
+	bool no_grace, own_address, behind; /* behind: the collector is */
 	/* what goes wrong */
 	bool collector_fails, families_fail, breached, unrecordable, over;
 	const char *want_asked, *want_users;
@@ -60,6 +60,11 @@ static const struct row {
 	    .want_asked = "Lftb",
 	    .want = REASON_NO_LOGIN,
 	    .want_rule = 13 },
+	{ .name = "no login that the collector may not have read yet",
+	    .behind = true,
+	    .want_asked = "Lcftb",
+	    .want = REASON_COLLECTOR_BEHIND,
+	    .want_rule = 12 },
 	{ .name = "a hint that can't be had is none",
 	    .families_fail = true,
 	    .want_asked = "Lcftb",
@@ -193,7 +198,7 @@ read_at(void *arg, struct store *st, int64_t *read_at_r, struct err *err)
 
 	(void)st;
 	asked(w, 'c');
-	*read_at_r = NOW;
+	*read_at_r = w->row->behind ? NOW - 61 : NOW;
 	if (w->row->collector_fails)
 		err_set(err, ERR_IO, "no sources");
 	return w->row->collector_fails ? -1 : 0;
@@ -290,6 +295,7 @@ check_row(const struct row *row, const struct config *cfg,
 	    refusal == NULL ? VERDICT_ACCEPT : refusal->verdict);
 	if (row->want == REASON_LOGIN_EXPIRED)
 		assert_contains(got.text, "50 seconds ago");
+	assert_int_equal(got.at_ms, question.at_ms);
 	assert_int_equal(got.decision.rule, row->want_rule);
 	assert_string_equal(
 	    got.login_users, row->want_users == NULL ? "" : row->want_users);
@@ -326,6 +332,100 @@ order(void **state)
 		config_free(cfg);
 		(void)unlink(path);
 	}
+}
+
+/* --- the table is asked about the second of the question --- */
+
+struct tabled {
+	struct world w;
+	struct store *st;
+};
+
+static int
+look_up_tabled(void *arg, const struct decide_answer *answer,
+    struct store **st_r, const struct store_lookup **found_r, struct err *err)
+{
+	struct tabled *t = arg;
+
+	assert_int_equal(look_up(&t->w, answer, st_r, found_r, err), 0);
+	t->w.found.rows = 2;
+	*st_r = t->st;
+	return 0;
+}
+
+static void
+users_of_this_second(void **state)
+{
+	static const struct row row = { .name = "several users",
+		.table = HAS_TWO };
+	/* a login counts until its end, and not in that second */
+	static const struct {
+		const char *user;
+		int64_t until;
+		enum reason want;
+	} rows[] = { { "still@a.test", NOW + 1, REASON_RECENT_LOGIN },
+		{ "over@a.test", NOW, REASON_SENDER_MISMATCH } };
+	static const struct store_evidence ev = {
+		.source = "test", .line = "x", .line_len = 1
+	};
+	struct decide_ops tabled_ops = ops;
+	struct tabled t = { .w = { .row = &row } };
+	char db[96], command[100];
+	const char *dir = unit_memory_dir();
+	struct facts_lists lists;
+	struct config *cfg;
+	struct network net;
+	struct err err;
+
+	(void)state;
+	tabled_ops.look_up = look_up_tabled;
+	const char *path = unit_file(0,
+	    "relay: { sender_binding = \"address\";"
+	    " sender_addresses = [ \"user\" ]; };\n");
+
+	if (config_load(path, &cfg, &err) == -1 ||
+	    facts_lists_load(cfg, &lists, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(path);
+	(void)snprintf(db, sizeof(db), "%s/logins.db", dir);
+	if (store_open(db, STORE_WRITE, &t.st, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_true(network_parse("192.0.2.1", &net));
+	assert_int_equal(store_begin(t.st, &err), 0);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct login login = { .at = 900,
+			.service = "imap",
+			.server = "dovecot",
+			.client = net.base };
+
+		(void)snprintf(
+		    login.user, sizeof(login.user), "%s", rows[i].user);
+		assert_int_equal(
+		    store_login(t.st, &login, &net, rows[i].until, &ev, &err),
+		    0);
+	}
+	assert_int_equal(store_commit(t.st, &err), 0);
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct facts_question q = { .sender = rows[i].user,
+			.recipient = "x@far.test",
+			.client = net.base };
+		const struct decide_question question = { .cfg = cfg,
+			.lists = &lists,
+			.q = &q,
+			.at_ms = NOW * 1000,
+			.now = NOW };
+		struct decide_answer got;
+
+		ROW("%s", rows[i].user);
+		memset(t.w.asked, 0, sizeof(t.w.asked));
+		decide(&question, &tabled_ops, &t, &got);
+		assert_int_equal(got.decision.reason, rows[i].want);
+	}
+	facts_lists_release(&lists);
+	config_free(cfg);
+	store_close(&t.st);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+	assert_int_equal(system(command), 0);
 }
 
 /* --- what can't be known is never refused for good, and never relayed --- */
@@ -484,6 +584,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order),
+		cmocka_unit_test(users_of_this_second),
 		cmocka_unit_test(table_that_fails_later),
 		cmocka_unit_test(recipient_that_may_be_ours),
 	};

@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "common/base/err.h"
 #include "common/config/config.h"
@@ -115,6 +116,7 @@ authenticated(void **state)
 		{ "plain", "alice", true },
 		{ "SCRAM-SHA-256-PLUS", "alice", true },
 		{ "X_9", "alice", true },
+		{ "X", "alice", true },
 		{ "ABCDEFGHIJKLMNOPQRST", "alice", true },
 		{ "ABCDEFGHIJKLMNOPQRSTU", "alice", false },
 		{ NULL, "alice", false },
@@ -162,6 +164,8 @@ monitored(void **state)
 		{ enforce, "socketmap", "192.0.2.1", false },
 		{ enforce, NULL, "192.0.2.1", false },
 		{ enforce, NULL, "198.51.100.1", true },
+		{ "monitor_listeners = [ \"policy\", \"socketmap\" ];",
+		    "socketmap", "192.0.2.1", true },
 		{ "mode = \"monitor\";", "milter", "192.0.2.1", true },
 		{ "mode = \"monitor\";", NULL, "192.0.2.1", true },
 		{ "", "milter", "192.0.2.1", false },
@@ -352,7 +356,10 @@ static const struct found_row found_rows[] = {
 	{ .name = "nothing", .relay = "" },
 	{ .name = "a login",
 	    .relay = REFUSED,
-	    .found = { .active = true, .rows = 1, .expires_at = 2000 },
+	    .found = { .active = true,
+		.rows = 1,
+		.last_at = 700,
+		.expires_at = 2000 },
 	    .want_active = true,
 	    .want_seen = true },
 	{ .name = "an expired one",
@@ -424,6 +431,16 @@ static const struct found_row found_rows[] = {
 		.expires_at = 2000 },
 	    .want_active = true,
 	    .want_seen = true },
+	/* the table isn't asked: there is none here */
+	{ .name = "as many as need no count of those that weren't read",
+	    .relay = "shared_address_users = 99; shared_address = \"refuse\";",
+	    .found = { .active = true,
+		.rows = 2,
+		.sharing = 99,
+		.crowded = true,
+		.expires_at = 2000 },
+	    .want_active = true,
+	    .want_seen = true },
 	{ .name = "more than were read, as far as it goes",
 	    .relay = REFUSED,
 	    .found = { .active = true,
@@ -458,6 +475,7 @@ found(void **state)
 		assert_int_equal(got.shared, row->want_shared);
 		assert_int_equal(got.login_active, row->want_active);
 		assert_int_equal(got.login_seen, row->want_seen);
+		assert_int_equal(got.login_at, row->found.last_at);
 		assert_int_equal(got.expires_at, row->found.expires_at);
 		config_free(cfg);
 	}
@@ -530,8 +548,9 @@ bound_senders(void **state)
 static void
 crowds(void **state)
 {
-	static char users[150][24];
-	static struct on_table rows[150];
+	enum { V4 = 140, SMALL = 10, LARGE = 150 };
+	static char users[V4 + SMALL + LARGE][24];
+	static struct on_table rows[V4 + SMALL + LARGE];
 	struct config *cfg =
 	    load("shared_address_users = 100; shared_address = \"refuse\"; "
 		 "ipv6_prefix = 64;");
@@ -540,15 +559,17 @@ crowds(void **state)
 	struct err err;
 
 	(void)state;
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < (int)LENGTH(rows); i++) {
 		(void)snprintf(users[i], sizeof(users[i]), "user%d", i);
 		rows[i] = (struct on_table){
-			.client = i < 140 ? "192.0.2.1" : "2001:db8:1::/64",
+			.client = i < V4     ? "192.0.2.1"
+			    : i < V4 + SMALL ? "2001:db8:1::/64"
+					     : "2001:db8:2::/64",
 			.user = users[i],
-			.until = i < 101 || i >= 140 ? 2000 : 950,
+			.until = i < 101 || i >= V4 ? 2000 : 950,
 		};
 	}
-	struct store *st = table_of(rows, 150);
+	struct store *st = table_of(rows, LENGTH(rows));
 	const struct {
 		const struct config *cfg;
 		const char *client;
@@ -557,6 +578,7 @@ crowds(void **state)
 		{ cfg, "192.0.2.1", true, true },
 		{ cfg, "192.0.2.1", false, false },
 		{ cfg, "2001:db8:1::7", true, false },
+		{ cfg, "2001:db8:2::7", true, true },
 		{ more, "192.0.2.1", true, false },
 	};
 
@@ -686,6 +708,153 @@ small_facts(void **state)
 	cfg = load("shared_address_users = 0;");
 	assert_false(facts_shared(cfg, 1000));
 	config_free(cfg);
+	cfg = load("shared_address_users = 1;");
+	assert_false(facts_shared(cfg, 1));
+	assert_true(facts_shared(cfg, 2));
+	config_free(cfg);
+}
+
+/* --- the lists --- */
+
+/* What can't be read is a fault of its own setting, where it is in use. */
+static void
+lists(void **state)
+{
+#define NO_FILE "[ \"file:/nonexistent/list\" ]; "
+	static const struct {
+		const char *relay, *want; /* NULL: they are loaded */
+	} rows[] = {
+		{ "local_domains = [ \"a.test\" ];", NULL },
+		{ "local_domains = " NO_FILE, "relay.local_domains" },
+		{ "sender_binding = \"address\"; sender_addresses = " NO_FILE,
+		    "relay.sender_addresses" },
+		{ "sender_addresses = " NO_FILE, NULL },
+		{ "sender_binding = \"address\";"
+		  " sender_addresses = [ \"user\" ];",
+		    NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		struct config *cfg = load(rows[i].relay);
+		struct facts_lists got;
+		struct err err;
+
+		ROW("%s", rows[i].relay);
+		memset(&got, 0xff, sizeof(got));
+		assert_int_equal(facts_lists_load(cfg, &got, &err),
+		    rows[i].want == NULL ? 0 : -1);
+		if (rows[i].want != NULL)
+			assert_contains(err.text, rows[i].want);
+		else
+			assert_int_equal(got.senders.user_name,
+			    cfg->relay.sender_binding != SENDER_OFF);
+		if (rows[i].want == NULL)
+			facts_lists_release(&got);
+		config_free(cfg);
+	}
+}
+
+/* Each doubt about a domain is said, with the setting that it comes from. */
+static void
+domains_in_doubt(void **state)
+{
+	char first[] = "one isn't read", second[] = "another is no domain";
+	char *texts[] = { first, second };
+	struct facts_lists lists = { .domains = {
+					 .warnings = { .v = texts, .n = 2 } } };
+	struct config *cfg = load("local_domains = [ \"a.test\" ];");
+	struct said said = { 0 };
+
+	(void)state;
+	facts_domains(cfg, &lists, say, &said);
+	assert_int_equal(said.n, 2);
+	for (int i = 0; i < 2; i++) {
+		assert_contains(said.text[i], "relay.local_domains");
+		assert_contains(said.text[i], texts[i]);
+	}
+	lists.domains.warnings.n = 0;
+	facts_domains(cfg, &lists, say, &said);
+	assert_int_equal(said.n, 2);
+	config_free(cfg);
+}
+
+static void
+program(const char *in, const char *name, const char *text)
+{
+	char path[100];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", in, name);
+	FILE *out = fopen(path, "w");
+
+	assert_non_null(out);
+	(void)fputs(text, out);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* A table of Postfix's that can only be asked: who doesn't wait is told that it
+ * isn't known yet, and who waits gets the answer. */
+static void
+asked_by_waiting(void **state)
+{
+	static char old_path[4000], new_path[4200];
+	const char *in = unit_dir();
+	char relay[200], command[100];
+	const struct facts_question q = { .recipient = "x@asked.test",
+		.client = addr("192.0.2.1") };
+	struct policy_facts facts;
+	struct facts_lists lists;
+	struct err err;
+
+	(void)state;
+	program(in, "postconf",
+	    "#!/bin/sh\nshift 3\n"
+	    "case $1 in mydestination) echo mysql:/x/domains;; esac\n");
+	program(in, "postmap",
+	    "#!/bin/sh\n"
+	    "while read -r key; do echo \"$key	yes\"; done\n"
+	    "case \"$*\" in *asked.test*) echo yes;; esac\n");
+	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", in, old_path);
+	(void)setenv("PATH", new_path, 1);
+	(void)snprintf(
+	    relay, sizeof(relay), "local_domains = [ \"postfix:%s\" ];", in);
+	struct config *cfg = load(relay);
+
+	if (facts_lists_load(cfg, &lists, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_false(facts_ready(cfg, &lists, &q));
+	facts_ask(cfg, &lists, false, &q, &facts);
+	assert_true(facts.recipient_local);
+	assert_false(facts.recipient_unknown);
+	assert_true(facts_ready(cfg, &lists, &q));
+	facts_lists_release(&lists);
+	config_free(cfg);
+	(void)setenv("PATH", old_path, 1);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", in);
+	assert_int_equal(system(command), 0);
+}
+
+/* What a list of domains answers by itself needs no waiting. */
+static void
+ready(void **state)
+{
+	struct config *cfg = load("local_domains = [ \"a.test\" ];");
+	static const char *const to[] = { "x@a.test", "x@far.test", "x" };
+	struct facts_lists lists;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(facts_lists_load(cfg, &lists, &err), 0);
+	for (size_t i = 0; i < LENGTH(to); i++) {
+		const struct facts_question q = { .recipient = to[i] };
+
+		ROW("%s", to[i]);
+		assert_true(facts_ready(cfg, &lists, &q));
+	}
+	facts_lists_release(&lists);
+	config_free(cfg);
 }
 
 /* --- what the admin is told --- */
@@ -704,6 +873,7 @@ open_relays(void **state)
 		{ "2001::/16", false },
 		{ "2000::/15", true },
 		{ "::/0", true },
+		{ "192.0.2.1\", \"0.0.0.0/0", true },
 	};
 
 	(void)state;
@@ -719,7 +889,10 @@ open_relays(void **state)
 		facts_open_relay(cfg, say, &said);
 		assert_int_equal(said.n, rows[i].want);
 		if (rows[i].want) {
-			assert_contains(said.text[0], rows[i].net);
+			assert_contains(said.text[0],
+			    strrchr(rows[i].net, '"') == NULL
+				? rows[i].net
+				: strrchr(rows[i].net, '"') + 1);
 			assert_contains(said.text[0], "relay.trusted_networks");
 		}
 		config_free(cfg);
@@ -748,6 +921,7 @@ socketmaps(void **state)
 		    1 },
 		{ BIND CERT POSTFIX MAP POLICY, 0, 0 },
 		{ "local_domains = [ \"postfix.test\" ]; " BIND MAP, 1, 0 },
+		{ "local_domains = [ \"postfix\" ]; " BIND MAP, 1, 1 },
 	};
 
 	(void)state;
@@ -778,6 +952,10 @@ main(void)
 		cmocka_unit_test(crowds),
 		cmocka_unit_test(table_fails),
 		cmocka_unit_test(small_facts),
+		cmocka_unit_test(lists),
+		cmocka_unit_test(domains_in_doubt),
+		cmocka_unit_test(ready),
+		cmocka_unit_test(asked_by_waiting),
 		cmocka_unit_test(open_relays),
 		cmocka_unit_test(socketmaps),
 	};

@@ -54,10 +54,14 @@ texts(void **state)
 	assert_string_equal(code, "451");
 	assert_string_equal(status, "4.3.0");
 	/* an accept has no reply */
+	memset(code, 'x', sizeof(code));
+	memset(status, 'x', sizeof(status));
+	memset(text, 'x', sizeof(text));
 	d.verdict = VERDICT_ACCEPT;
 	reply_format(cfg, &d, &client, 0, code, status, text);
 	assert_string_equal(text, "");
 	assert_string_equal(code, "");
+	assert_string_equal(status, "");
 	config_free(cfg);
 	(void)unlink(path);
 }
@@ -117,7 +121,8 @@ ages(void **state)
 		{ 2, "2 seconds" }, { 119, "119 seconds" },
 		{ 120, "2 minutes" }, { 7199, "119 minutes" },
 		{ 7200, "2 hours" }, { 172799, "47 hours" },
-		{ 172800, "2 days" }, { 864000, "10 days" } };
+		{ 172800, "2 days" }, { 259199, "2 days" },
+		{ 259200, "3 days" }, { 864000, "10 days" } };
 	const char *path =
 	    unit_file(0, "reply: { login_expired = \"{ago}\"; };\n");
 	const struct addr client = { .family = ADDR_NONE };
@@ -189,6 +194,170 @@ own_words(void **state)
 	}
 	config_free(cfg);
 	(void)unlink(path);
+}
+
+/* The configuration with these templates; its file is gone again. */
+static struct config *
+load(const char *templates)
+{
+	char text[1200];
+	struct config *cfg;
+	struct err err;
+
+	(void)snprintf(text, sizeof(text), "reply: { %s };\n", templates);
+	const char *path = unit_file(0, text);
+
+	if (config_load(path, &cfg, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(path);
+	return cfg;
+}
+
+/* A template of 400 bytes may become longer than a reply: it is cut at
+ * REPLY_TEXT_MAX, and the hint with it. What fits to the byte isn't cut, and of
+ * the hint there is no lone blank. */
+static void
+cut_to_fit(void **state)
+{
+	enum { MOST = REPLY_TEXT_MAX - 1, ADDRESS = 37 };
+	static const struct {
+		size_t len; /* of the reply without a hint */
+		const char *hint;
+	} rows[] = { { MOST - 3, " (y" }, { MOST - 2, " (" }, { MOST - 1, "" },
+		{ MOST, "" }, { MOST + 1, "" },
+		/* in the middle of an address */
+		{ 14 * ADDRESS, "" }, { 20 * ADDRESS, "" } };
+	const struct decision d = { .verdict = VERDICT_REJECT,
+		.reason = REASON_NO_LOGIN,
+		.other_family = true };
+	struct addr client;
+
+	(void)state;
+	assert_true(
+	    addr_parse_loose("2001:db8:1111:2222:3333:4444:5555:666", &client));
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char conf[600] = "no_login = \"", want[800] = "", code[4],
+		     status[8];
+		struct {
+			char text[REPLY_TEXT_MAX], behind;
+		} got = { .behind = 'g' };
+		char address[ADDR_TEXT_MAX];
+		size_t n = strlen(conf);
+
+		addr_format(&client, address);
+		for (size_t k = 0;
+		     k < (rows[i].len % ADDRESS == 0 ? rows[i].len / ADDRESS
+						     : MOST / ADDRESS - 1);
+		     k++) {
+			n += (size_t)snprintf(
+			    conf + n, sizeof(conf) - n, "{client}");
+			(void)strcat(want, address);
+		}
+		while (strlen(want) < rows[i].len) {
+			(void)strcat(want, "z");
+			conf[n++] = 'z';
+		}
+		assert_int_equal(strlen(want), rows[i].len);
+		(void)snprintf(conf + n, sizeof(conf) - n, "\";");
+		struct config *cfg = load(conf);
+
+		ROW("%zu bytes", rows[i].len);
+		reply_format(cfg, &d, &client, 0, code, status, got.text);
+		(void)strcpy(want + (rows[i].len < MOST ? rows[i].len : MOST),
+		    rows[i].hint);
+		assert_string_equal(got.text, want);
+		assert_int_equal(got.behind, 'g');
+		config_free(cfg);
+	}
+}
+
+/* A hint that is empty adds nothing; in one, {ago} is no time at all. */
+static void
+hints(void **state)
+{
+	static const struct {
+		const char *hint, *want;
+	} rows[] = { { "", "no" }, { "h", "no h" },
+		{ "{ago} {family} {other}", "no 0 seconds IPv4 IPv6" } };
+	const struct decision d = { .verdict = VERDICT_REJECT,
+		.reason = REASON_NO_LOGIN,
+		.other_family = true };
+	struct addr client;
+
+	(void)state;
+	assert_true(addr_parse_loose("192.0.2.1", &client));
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char conf[100], code[4], status[8], text[REPLY_TEXT_MAX];
+
+		(void)snprintf(conf, sizeof(conf),
+		    "no_login = \"no\"; other_family = \"%s\";", rows[i].hint);
+		struct config *cfg = load(conf);
+
+		ROW("%s", rows[i].hint);
+		memset(code, 'x', sizeof(code));
+		memset(status, 'x', sizeof(status));
+		reply_format(cfg, &d, &client, 5000, code, status, text);
+		assert_string_equal(text, rows[i].want);
+		assert_string_equal(code, "550");
+		assert_string_equal(status, "5.7.1");
+		config_free(cfg);
+	}
+}
+
+/* What an MTA said, and whether it is one of our replies: the words of a
+ * template in their order, eight bytes of them at least. */
+static void
+ours(void **state)
+{
+	static const struct {
+		const char *template, *said;
+		bool want;
+	} rows[] = {
+		{ "12345678", "550 12345678", true },
+		{ "12345678", "550 1234567", false },
+		{ "1234567", "550 1234567", false },
+		{ "{client}12345678", "550 192.0.2.112345678", true },
+		{ "12345678{client}", "550 12345678", true },
+		{ "12345678 {client} end", "550 12345678 192.0.2.1 end", true },
+		{ "12345678 {client} end", "550 end 12345678 192.0.2.1",
+		    false },
+		{ "begin {client} 12345678", "550 12345678 begin ", false },
+		/* a word that is twice in the template is twice in the reply */
+		{ "12345678{client}12345678", "550 12345678", false },
+		{ "12345678{client}12345678", "550 12345678, 12345678", true },
+		{ "{client}{ago}", "550 192.0.2.1", false },
+		/* no template is a name of the configuration's */
+		{ "12345678", "/var/lib/popgate/logins.db", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		char conf[100];
+
+		(void)snprintf(
+		    conf, sizeof(conf), "no_login = \"%s\";", rows[i].template);
+		struct config *cfg = load(conf);
+
+		ROW("%s: %s", rows[i].template, rows[i].said);
+		assert_int_equal(
+		    reply_is_ours(cfg, rows[i].said), rows[i].want);
+		config_free(cfg);
+	}
+}
+
+static void
+doubled_percents(void **state)
+{
+	static const char *const rows[][2] = { { "", "" }, { "a", "a" },
+		{ "%", "%%" }, { "5%, %%", "5%%, %%%%" } };
+	char buf[2 * REPLY_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(rows); i++) {
+		memset(buf, 'x', sizeof(buf));
+		reply_double_percent(rows[i][0], buf);
+		assert_string_equal(buf, rows[i][1]);
+	}
 }
 
 static void
@@ -289,6 +458,10 @@ main(void)
 		cmocka_unit_test(every_refusal_has_a_reply),
 		cmocka_unit_test(ages),
 		cmocka_unit_test(own_words),
+		cmocka_unit_test(cut_to_fit),
+		cmocka_unit_test(hints),
+		cmocka_unit_test(ours),
+		cmocka_unit_test(doubled_percents),
 		cmocka_unit_test(listen_specs),
 		cmocka_unit_test(sockets),
 	};

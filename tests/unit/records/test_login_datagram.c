@@ -65,6 +65,32 @@ others_are_refused(void **state)
 	assert_false(login_datagram_parse(big, sizeof(big), &out));
 }
 
+/* A datagram may be as long as it may be, and not a byte longer. */
+static void
+longest(void **state)
+{
+	static char user[LOGIN_DATAGRAM_MAX + 1], buf[2 * LOGIN_DATAGRAM_MAX];
+	const struct login_datagram in = { .user = user,
+		.client = "192.0.2.1",
+		.service = "imap",
+		.server = "dovecot" };
+	struct login_datagram out;
+
+	(void)state;
+	size_t rest = login_datagram_format(&in, buf);
+
+	memset(user, 'u', LOGIN_DATAGRAM_MAX - rest);
+	assert_int_equal(login_datagram_format(&in, buf), LOGIN_DATAGRAM_MAX);
+	assert_true(login_datagram_parse(buf, LOGIN_DATAGRAM_MAX, &out));
+	assert_string_equal(out.user, user);
+	assert_string_equal(out.server, "dovecot");
+	/* the same with one letter more */
+	(void)strcpy(buf + LOGIN_DATAGRAM_MAX - 1, "s");
+	assert_false(login_datagram_parse(buf, LOGIN_DATAGRAM_MAX + 1, &out));
+	user[LOGIN_DATAGRAM_MAX - rest] = 'u';
+	assert_int_equal(login_datagram_format(&in, buf), 0);
+}
+
 static void
 words(void **state)
 {
@@ -87,7 +113,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(there_and_back),
-		cmocka_unit_test(others_are_refused), cmocka_unit_test(words) };
+		cmocka_unit_test(others_are_refused), cmocka_unit_test(longest),
+		cmocka_unit_test(words) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

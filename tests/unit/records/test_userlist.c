@@ -22,6 +22,9 @@ test_add(void **state)
 		{ "a comma is no end of a name", "a,b", "a,b", "a,b,a;b",
 		    true },
 		{ "a comma tells nobody apart", "a;b", "A,B", "a;b", true },
+		{ "the first and the last letter", "az", "AZ", "az", true },
+		{ "brackets are no letters", "[", "{", "[,{", true },
+		{ "after one of a letter", "a", "b", "a,b", true },
 		{ "bytes above ASCII keep their case", "\xc3\xa4", "\xc3\x84",
 		    "\xc3\xa4,\xc3\x84", true },
 		{ "the ninth", "a,b,c,d,e,f,g,h", "i", "a,b,c,d,e,f,g,h",
@@ -64,13 +67,47 @@ test_long_names(void **state)
 	assert_int_equal(userlist_count(list), 2);
 }
 
+/* What fits to the byte does, and not a byte more. */
+static void
+test_full(void **state)
+{
+	char list[USERLIST_MAX] = "", name[LOGIN_USER_MAX];
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	name[90] = '\0';
+	for (int i = 0; i < 5; i++) {
+		name[0] = (char)('b' + i);
+		assert_true(userlist_add(list, name));
+	}
+	size_t room = USERLIST_MAX - 2 - strlen(list);
+
+	assert_in_range(room, 1, sizeof(name) - 2);
+	memset(name, 'z', sizeof(name));
+	name[room + 1] = '\0';
+	assert_false(userlist_add(list, name));
+	assert_int_equal(strlen(list), USERLIST_MAX - 2 - room);
+	name[room] = '\0';
+	assert_true(userlist_add(list, name));
+	assert_int_equal(strlen(list), USERLIST_MAX - 1);
+}
+
 static void
 test_walk(void **state)
 {
-	char name[LOGIN_USER_MAX];
-	const char *next = "alice,Bob";
+	char name[LOGIN_USER_MAX], longer[2 * LOGIN_USER_MAX];
+	const char *next = longer;
 
 	(void)state;
+	/* of a name that none may have, as much as there is room for */
+	memset(longer, 'x', sizeof(longer));
+	(void)strcpy(longer + LOGIN_USER_MAX + 5, ",b");
+	next = userlist_next(next, name);
+	assert_int_equal(strlen(name), LOGIN_USER_MAX - 1);
+	next = userlist_next(next, name);
+	assert_string_equal(name, "b");
+	assert_null(userlist_next(next, name));
+	next = "alice,Bob";
 	next = userlist_next(next, name);
 	assert_string_equal(name, "alice");
 	next = userlist_next(next, name);
@@ -88,6 +125,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_walk),
 	};
 
