@@ -1,19 +1,98 @@
 /* SPDX-License-Identifier: ISC */
-/* When the audit's -wal is moved into the file. The mover's thread moves nearly
- * all of it while rows are committed; the writer moves the few frames that came
- * meanwhile, since SQLite begins the -wal anew only when all of it is moved. */
+/* When the audit's -wal is brought to the disk, and moved into the file.
+ * Threads of their own do both while rows are committed. The mover moves nearly
+ * all; the writer moves the few frames that came meanwhile, since SQLite begins
+ * the -wal anew only when all of it is moved. */
+#include <assert.h>
+
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/db/audit_table.h"
 
 enum {
 	LONG_FRAMES = 8000,
+	FEW_FRAMES = 250, /* are moved in passing */
 	/* The disk takes the -wal faster than the file: the writer slows down,
 	 * or the -wal would fill the disk. */
 	TOO_LONG_FRAMES = 8 * LONG_FRAMES,
 	SLOW_DOWN_MS = 1000,
 	AGAIN_MS = 100
 };
+
+/* --- the -wal, to the disk --- */
+
+static void
+sync_job(sqlite3 *db, const char *path, struct audit_done *done_r)
+{
+	(void)path;
+	done_r->good = db_file_sync(db, &done_r->err) == 0;
+}
+
+bool
+audit_table_syncable(const struct audit_table *t)
+{
+	return t->syncable && !t->gone && !t->reopen;
+}
+
+void
+audit_table_sync_begin(struct audit_table *t)
+{
+	assert(t->syncable && !t->syncing);
+	t->syncing = true;
+	audit_aside_begin(t->syncer);
+}
+
+enum audit_synced
+audit_table_sync_ended(struct audit_table *t, int wait_ms, struct err *err)
+{
+	struct audit_done done = { .frames = -1 };
+	const char *what;
+
+	/* the file was opened anew meanwhile */
+	if (!t->syncing)
+		return AUDIT_SYNC_UNSURE;
+	if (!audit_aside_ended(t->syncer, wait_ms, &done))
+		return AUDIT_SYNC_PENDING;
+	t->syncing = false;
+	if (!done.good) {
+		*err = done.err;
+		return AUDIT_SYNC_FAILED;
+	}
+	if (t->db == NULL || t->gone || t->reopen ||
+	    db_file_look(t->db, &t->file, audit_table_moving(t), &what) !=
+		DB_SAME)
+		return AUDIT_SYNC_UNSURE;
+	t->synced_ms = clock_monotonic_ms();
+	return AUDIT_SYNC_DONE;
+}
+
+/* --- the -wal, into the file --- */
+
+/* The writer commits meanwhile: go on until little is left, or nothing moves
+ * since a reader needs the rest. */
+static void
+move_job(sqlite3 *db, const char *path, struct audit_done *done_r)
+{
+	int before, frames, moved = -1;
+	struct err err;
+
+	do {
+		before = moved;
+		if (sqlite3_wal_checkpoint_v2(db, NULL,
+			SQLITE_CHECKPOINT_PASSIVE, &frames,
+			&moved) != SQLITE_OK)
+			moved = before;
+	} while (moved > before && frames - moved > FEW_FRAMES);
+	done_r->frames = moved;
+	done_r->noted = db_file_note(db, path, &done_r->file, &err) == 0;
+}
+
+void
+audit_table_asides(struct audit_table *t, void (*synced)(void *arg), void *arg)
+{
+	t->mover = audit_aside_new(move_job, NULL, NULL);
+	t->syncer = audit_aside_new(sync_job, synced, arg);
+}
 
 /* Called after each commit with the number of frames in the -wal. */
 static int
@@ -33,8 +112,8 @@ audit_table_watch_wal(struct audit_table *t)
 {
 	t->moved = 0;
 	t->move_again_ms = 0;
-	t->movable =
-	    t->mover != NULL && audit_mover_open(t->mover, t->path, &t->file);
+	t->movable = audit_aside_open(t->mover, t->path, &t->file);
+	t->syncable = audit_aside_open(t->syncer, t->path, &t->file);
 	/* This replaces the automatic checkpoint. */
 	(void)sqlite3_wal_hook(t->db, on_commit, t);
 }
@@ -52,7 +131,7 @@ note(struct audit_table *t, struct db_file *now)
 
 /* A move has ended. */
 static void
-take(struct audit_table *t, struct audit_moved *moved)
+take(struct audit_table *t, struct audit_done *moved)
 {
 	t->moving = false;
 	if (moved->frames <= t->moved)
@@ -66,9 +145,11 @@ take(struct audit_table *t, struct audit_moved *moved)
 bool
 audit_table_moving(struct audit_table *t)
 {
-	struct audit_moved moved;
+	if (!t->moving)
+		return false;
+	struct audit_done moved = { .frames = -1 };
 
-	if (t->moving && audit_mover_ended(t->mover, 0, &moved))
+	if (audit_aside_ended(t->mover, 0, &moved))
 		take(t, &moved);
 	return t->moving;
 }
@@ -76,10 +157,10 @@ audit_table_moving(struct audit_table *t)
 void
 audit_table_end_move(struct audit_table *t)
 {
-	struct audit_moved moved;
+	struct audit_done moved = { .frames = -1 };
 
 	while (t->moving)
-		if (audit_mover_ended(t->mover, SLOW_DOWN_MS, &moved))
+		if (audit_aside_ended(t->mover, SLOW_DOWN_MS, &moved))
 			take(t, &moved);
 }
 
@@ -87,7 +168,7 @@ audit_table_end_move(struct audit_table *t)
 static void
 move_here(struct audit_table *t)
 {
-	struct audit_moved moved;
+	struct audit_done moved = { .frames = -1 };
 	struct err err;
 	int frames;
 
@@ -101,7 +182,7 @@ move_here(struct audit_table *t)
 void
 audit_table_checkpoint(struct audit_table *t)
 {
-	struct audit_moved moved;
+	struct audit_done moved = { .frames = -1 };
 	const char *what;
 
 	if (t->db == NULL || t->gone || t->reopen ||
@@ -109,16 +190,16 @@ audit_table_checkpoint(struct audit_table *t)
 		return;
 	if (audit_table_moving(t)) {
 		if (t->file.wal.frames < TOO_LONG_FRAMES ||
-		    !audit_mover_ended(t->mover, SLOW_DOWN_MS, &moved))
+		    !audit_aside_ended(t->mover, SLOW_DOWN_MS, &moved))
 			return;
 		take(t, &moved);
 	}
 	if (clock_monotonic_ms() < t->move_again_ms ||
 	    db_file_look(t->db, &t->file, false, &what) != DB_SAME)
 		return;
-	if (t->movable && t->file.wal.frames - t->moved > AUDIT_FEW_FRAMES) {
+	if (t->movable && t->file.wal.frames - t->moved > FEW_FRAMES) {
 		t->moving = true;
-		audit_mover_begin(t->mover);
+		audit_aside_begin(t->mover);
 	} else {
 		move_here(t);
 	}

@@ -476,15 +476,15 @@ note_age(struct audit_table *t, struct err *err)
 }
 
 bool
-audit_table_init(
-    struct audit_table *t, const struct audit_options *opt, const char *path)
+audit_table_init(struct audit_table *t, const struct audit_options *opt,
+    const char *path, void (*synced)(void *arg), void *arg)
 {
 	*t = (struct audit_table){ .opt = opt,
 		.path = path,
 		.repeats = repeats_new(),
 		.numbers = calloc(AUDIT_NUMBERS, sizeof(*t->numbers)),
-		.mover = audit_mover_new(),
 		.lift_id = -1 };
+	audit_table_asides(t, synced, arg);
 	return t->repeats != NULL && t->numbers != NULL;
 }
 
@@ -492,7 +492,8 @@ void
 audit_table_release(struct audit_table *t)
 {
 	assert(t->db == NULL);
-	audit_mover_free(t->mover);
+	audit_aside_free(t->mover);
+	audit_aside_free(t->syncer);
 	repeats_free(t->repeats);
 	free(t->numbers);
 }
@@ -565,8 +566,9 @@ void
 audit_table_close(struct audit_table *t)
 {
 	/* first: the last one to close moves the -wal into the file */
-	audit_mover_close(t->mover);
-	t->movable = t->moving = false;
+	audit_aside_close(t->mover);
+	audit_aside_close(t->syncer);
+	t->movable = t->moving = t->syncable = t->syncing = false;
 	audit_table_old_close(t);
 	(void)sqlite3_finalize(t->begin);
 	(void)sqlite3_finalize(t->commit);

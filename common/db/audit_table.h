@@ -5,7 +5,7 @@
 #ifndef POPGATE_AUDIT_TABLE_H
 #define POPGATE_AUDIT_TABLE_H
 
-#include "common/db/audit_mover.h"
+#include "common/db/audit_aside.h"
 #include "common/db/audit_pair.h"
 #include "common/db/audit_repeat.h"
 #include "common/db/audit_row.h"
@@ -15,9 +15,6 @@
 /* The number of recipients that may be permitted between a message's RCPT and
  * its DATA; with more, a recipient may be counted twice. */
 enum { AUDIT_NUMBERS = 1 << 18 };
-
-/* So few frames of the -wal are moved in passing. */
-enum { AUDIT_FEW_FRAMES = 250 };
 
 struct audit_table {
 	const struct audit_options *opt; /* borrowed, and path */
@@ -54,9 +51,9 @@ struct audit_table {
 	int64_t last_id; /* newest row of ours that is committed */
 	int64_t whole_since_ms; /* see audit_whole_since() */
 	struct db_file file;
-	struct audit_mover *mover; /* owned by audit.c; NULL: none */
-	bool movable; /* the mover has the file open */
-	bool moving; /* and is at work: see audit_table_moving() */
+	struct audit_aside *mover, *syncer; /* owned; NULL: none */
+	bool movable, syncable; /* it has the file open */
+	bool moving, syncing; /* and is at work */
 	int moved; /* frames of the -wal that are in the file */
 	int64_t move_again_ms; /* not before: the last move came to nothing */
 	bool gone; /* the file: don't write into what is left of it */
@@ -65,10 +62,12 @@ struct audit_table {
 	bool reopen; /* nothing is lost, but its parts were replaced */
 };
 
-/* Fill in *t, of a file that isn't open; opt and path are borrowed. Returns
- * false when memory is short; audit_table_release() follows either way. */
-bool audit_table_init(
-    struct audit_table *t, const struct audit_options *opt, const char *path);
+/* Fill in *t, of a file that isn't open; opt and path are borrowed.
+ *   synced  called by another thread when audit_table_sync_ended() has news
+ * Returns false when memory is short; audit_table_release() follows either way.
+ */
+bool audit_table_init(struct audit_table *t, const struct audit_options *opt,
+    const char *path, void (*synced)(void *arg), void *arg);
 void audit_table_release(struct audit_table *t);
 
 /* Open or create the file. 0, or -1 with err. */
@@ -121,7 +120,28 @@ void audit_table_rollback(struct audit_table *t);
 int audit_table_old_open(struct audit_table *t, struct err *err);
 void audit_table_old_close(struct audit_table *t);
 
-/* --- of the -wal's way into the file: audit_move.c --- */
+/* --- of the -wal's way to the disk and into the file: audit_move.c --- */
+
+/* Of audit_table_init(). */
+void
+audit_table_asides(struct audit_table *t, void (*synced)(void *arg), void *arg);
+
+/* Can another thread bring what is committed to the disk, while the next is
+ * committed? */
+bool audit_table_syncable(const struct audit_table *t);
+/* Begin that; not while it is under way. */
+void audit_table_sync_begin(struct audit_table *t);
+
+enum audit_synced {
+	AUDIT_SYNC_PENDING,
+	AUDIT_SYNC_DONE, /* what was committed before it began is on the disk */
+	AUDIT_SYNC_UNSURE, /* audit_table_sync() has to say */
+	AUDIT_SYNC_FAILED /* with err: what was committed may be lost */
+};
+
+/* How it has ended, if it has after wait_ms. */
+enum audit_synced
+audit_table_sync_ended(struct audit_table *t, int wait_ms, struct err *err);
 
 /* Of audit_table_open(). */
 void audit_table_watch_wal(struct audit_table *t);

@@ -41,3 +41,11 @@ tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last)
 			return AUDIT_LOST;
 	return last > t->durable ? AUDIT_WRITTEN : AUDIT_DURABLE;
 }
+
+bool
+tickets_settled(const struct audit_tickets *t, uint64_t ticket)
+{
+	enum audit_state state = tickets_state(t, ticket, ticket);
+
+	return state == AUDIT_DURABLE || state == AUDIT_LOST;
+}

@@ -32,4 +32,7 @@ void tickets_lose(struct audit_tickets *t, uint64_t first, uint64_t last);
 enum audit_state
 tickets_state(const struct audit_tickets *t, uint64_t first, uint64_t last);
 
+/* Has the ticket come to its end: is it on disk, or lost? */
+bool tickets_settled(const struct audit_tickets *t, uint64_t ticket);
+
 #endif

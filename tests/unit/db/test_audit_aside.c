@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* The audit's -wal is moved into the file by a thread of its own: while that is
- * stopped, has no room, or has to leave frames to a reader, messages are
- * answered as before, and afterwards every row is there. */
+/* What is done beside the audit's writer. The -wal is moved into the file:
+ * while that is stopped, has no room, or has to leave frames to a reader,
+ * messages are answered as before, and afterwards every row is there. It is
+ * brought to the disk: meanwhile rows are written, and nothing is called
+ * durable. */
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -25,7 +27,7 @@ enum {
 static char db[128];
 static int rows_written;
 
-/* --- a file that doesn't take what is written --- */
+/* --- a file that doesn't take what is written, or a disk what is synced --- */
 
 static struct {
 	pthread_mutex_t mtx;
@@ -33,10 +35,12 @@ static struct {
 	/* guarded by mtx */
 	bool closed, full;
 	int waiting, refused;
+	bool disk_stopped, disk_bad;
+	int syncing; /* wait for the disk */
 } gate = { .mtx = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 
 static const sqlite3_io_methods *real_io;
-static sqlite3_io_methods gate_io;
+static sqlite3_io_methods gate_io, gate_wal_io;
 static sqlite3_vfs gate_vfs, *real_vfs;
 
 static int
@@ -54,6 +58,22 @@ gate_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 	return full ? SQLITE_FULL : real_io->xWrite(file, p, n, at);
 }
 
+/* Of the -wal. */
+static int
+gate_sync(sqlite3_file *file, int flags)
+{
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.syncing++;
+	while (gate.disk_stopped)
+		(void)pthread_cond_wait(&gate.cond, &gate.mtx);
+	gate.syncing--;
+	bool bad = gate.disk_bad;
+
+	gate.disk_bad = false; /* an error is told once */
+	(void)pthread_mutex_unlock(&gate.mtx);
+	return bad ? SQLITE_IOERR_FSYNC : real_io->xSync(file, flags);
+}
+
 static int
 gate_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
     int *flags_r)
@@ -61,17 +81,28 @@ gate_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
 	(void)vfs;
 	int rc = real_vfs->xOpen(real_vfs, name, file, flags, flags_r);
 
-	if (rc != SQLITE_OK || (flags & SQLITE_OPEN_MAIN_DB) == 0)
+	bool wal = (flags & SQLITE_OPEN_WAL) != 0;
+
+	if (rc != SQLITE_OK || !(wal || (flags & SQLITE_OPEN_MAIN_DB) != 0))
 		return rc;
 	(void)pthread_mutex_lock(&gate.mtx);
-	if (real_io == NULL) {
+	if (!wal && real_io == NULL) {
 		real_io = file->pMethods;
-		gate_io = *real_io;
+		gate_io = gate_wal_io = *real_io;
 		gate_io.xWrite = gate_write;
+		gate_wal_io.xSync = gate_sync;
 	}
 	(void)pthread_mutex_unlock(&gate.mtx);
-	assert_ptr_equal(file->pMethods, real_io);
-	file->pMethods = &gate_io;
+	if (wal) {
+		/* SQLite has other methods for it, with the same xSync */
+		static sqlite3_io_methods io;
+
+		assert_ptr_equal(file->pMethods->xSync, real_io->xSync);
+		io = *file->pMethods;
+		io.xSync = gate_sync;
+		gate_wal_io = io;
+	}
+	file->pMethods = wal ? &gate_wal_io : &gate_io;
 	return SQLITE_OK;
 }
 
@@ -82,6 +113,16 @@ set_gate(bool closed, bool full)
 	gate.closed = closed;
 	gate.full = full;
 	gate.refused = 0;
+	(void)pthread_cond_broadcast(&gate.cond);
+	(void)pthread_mutex_unlock(&gate.mtx);
+}
+
+static void
+set_disk(bool stopped, bool bad)
+{
+	(void)pthread_mutex_lock(&gate.mtx);
+	gate.disk_stopped = stopped;
+	gate.disk_bad = bad;
 	(void)pthread_cond_broadcast(&gate.cond);
 	(void)pthread_mutex_unlock(&gate.mtx);
 }
@@ -335,6 +376,126 @@ meddled_with(void **state)
 	}
 }
 
+static struct audit_row *
+one_row(void)
+{
+	const struct audit_facts f = { .at_ms = clock_now_ms(),
+		.client = "192.0.2.1",
+		.recipient = "r",
+		.decision = { .verdict = VERDICT_ACCEPT,
+		    .reason = REASON_RECENT_LOGIN } };
+
+	rows_written++;
+	return audit_row_new(&f);
+}
+
+/* Recipients are answered when their rows are written, whatever the disk does
+ * for a message of others. */
+static void
+written_meanwhile(void **state)
+{
+	struct audit *a = start();
+
+	(void)state;
+	set_disk(true, false);
+	uint64_t first = audit_submit(a, one_row(), true);
+
+	wait_until(gate_count(&gate.syncing) == 1);
+	for (int i = 0; i < 50; i++) {
+		uint64_t ticket = audit_submit_written(a, one_row());
+
+		wait_until(audit_state(a, ticket) == AUDIT_WRITTEN);
+	}
+	uint64_t second = audit_submit(a, one_row(), true);
+	uint64_t sync = audit_sync(a);
+
+	/* one flight at a time; and nothing has landed */
+	assert_int_equal(gate_count(&gate.syncing), 1);
+	assert_int_equal(audit_state(a, first), AUDIT_WRITTEN);
+	assert_false(audit_wait(a, second, 100));
+	assert_int_not_equal(audit_state(a, sync), AUDIT_DURABLE);
+	set_disk(false, false);
+	assert_true(audit_wait(a, sync, WAIT_MS));
+	assert_int_equal(audit_state_range(a, first, sync), AUDIT_DURABLE);
+	stop(a);
+}
+
+/* What the disk refused is lost, and what was written with it; then it works
+ * again. */
+static void
+disk_fails(void **state)
+{
+	struct audit *a = start();
+	struct audit_stats stats;
+
+	(void)state;
+	uint64_t written = audit_submit_written(a, one_row());
+
+	wait_until(audit_state(a, written) != AUDIT_PENDING);
+	set_disk(true, false);
+	uint64_t refused = audit_submit(a, one_row(), true);
+
+	wait_until(gate_count(&gate.syncing) == 1);
+	uint64_t meanwhile = audit_submit_written(a, one_row());
+
+	wait_until(audit_state(a, meanwhile) == AUDIT_WRITTEN);
+	set_disk(false, true);
+	assert_false(audit_wait(a, refused, WAIT_MS));
+	assert_int_equal(audit_state(a, refused), AUDIT_LOST);
+	wait_until(audit_state(a, meanwhile) == AUDIT_LOST);
+	bool again = false;
+
+	for (int n = 0; n < 100 && !again; n++)
+		again =
+		    audit_wait(a, audit_submit(a, one_row(), true), WAIT_MS);
+	assert_true(again);
+	assert_true(audit_healthy(a));
+	audit_stats(a, &stats);
+	audit_stop(&a);
+}
+
+static void
+removed_in_flight(void **state)
+{
+	struct audit *a = start();
+
+	(void)state;
+	set_disk(true, false);
+	uint64_t flies = audit_submit(a, one_row(), true);
+
+	wait_until(gate_count(&gate.syncing) == 1);
+	assert_int_equal(unlink(db), 0);
+	set_disk(false, false);
+	assert_false(audit_wait(a, flies, WAIT_MS));
+	assert_int_equal(audit_state(a, flies), AUDIT_LOST);
+	rows_written = 0;
+	bool again = false;
+
+	for (int n = 0; n < 100 && !again; n++) {
+		rows_written = 0;
+		again =
+		    audit_wait(a, audit_submit(a, one_row(), true), WAIT_MS);
+	}
+	assert_true(again);
+	audit_stop(&a);
+	assert_true(
+	    number("SELECT count(*) FROM channel_decision") >= rows_written);
+}
+
+static void
+stops_in_flight(void **state)
+{
+	struct audit *a = start();
+
+	(void)state;
+	set_disk(true, false);
+	(void)audit_submit(a, one_row(), true);
+	wait_until(gate_count(&gate.syncing) == 1);
+	(void)audit_submit(a, one_row(), false);
+	set_disk(false, false);
+	stop(a);
+}
+
 static int
 setup(void **state)
 {
@@ -352,6 +513,7 @@ teardown(void **state)
 
 	(void)state;
 	set_gate(false, false);
+	set_disk(false, false);
 	for (int i = 0; i < 3; i++) {
 		(void)snprintf(name, sizeof(name), "%s%s", db, suffix[i]);
 		(void)unlink(name);
@@ -371,6 +533,10 @@ main(void)
 		TEST(no_room),
 		TEST(reader_stays),
 		TEST(meddled_with),
+		TEST(written_meanwhile),
+		TEST(disk_fails),
+		TEST(removed_in_flight),
+		TEST(stops_in_flight),
 	};
 
 	real_vfs = sqlite3_vfs_find(NULL);
