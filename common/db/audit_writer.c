@@ -429,6 +429,26 @@ end_group(struct audit *a, struct group *g)
 	audit_table_checkpoint(&a->table);
 }
 
+/* No group follows that would tell how the last flight ended. */
+static void
+end_last_flight(struct audit *a, struct group *g)
+{
+	end_flight(a, g);
+	bool lost = g->failed ||
+	    (g->unsure &&
+		(a->table.db == NULL ||
+		    audit_table_sync(&a->table, &g->err) == -1));
+
+	mutex_lock(&a->mtx);
+	if (lost)
+		tickets_lose(&a->tickets, 1, a->tickets.written);
+	else if (g->unsure)
+		a->tickets.durable = a->tickets.written;
+	wake_settled(a);
+	mutex_unlock(&a->mtx);
+	audit_row_say(&a->opt, &g->unsaid, lost);
+}
+
 void *
 audit_writer(void *arg)
 {
@@ -452,8 +472,7 @@ audit_writer(void *arg)
 				depart(a, &g);
 		}
 	}
-	end_flight(a, &g);
-	audit_row_say(&a->opt, &g.unsaid, false);
+	end_last_flight(a, &g);
 	breaches_free(g.extra.breaches);
 	return NULL;
 }
