@@ -286,11 +286,12 @@ wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
 
 	plan_list(w, s, kind, false);
 	wiring_items_of(&l, w, s, kind);
+	/* a class may be one of the list that decides, too: it never asks as
+	 * one that leaves the answer to a later list */
 	for (size_t i = 0; i < l.classes.n; i++)
 		plan_list(w, s,
 		    &(struct wiring_list_kind){ .setting = l.classes.v[i],
-			.name = kind->name,
-			.early = kind->early },
+			.name = kind->name },
 		    true);
 	wiring_items_release(&l);
 }

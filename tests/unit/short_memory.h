@@ -126,4 +126,18 @@ short_memory_run(bool (*run)(void *arg), void *arg)
 	return failed;
 }
 
+/* The same; where allocations fail, it fails more often than that. */
+static inline void
+short_memory_fails_often(bool (*run)(void *arg), void *arg, unsigned more_than)
+{
+	unsigned failed = short_memory_run(run, arg);
+
+#ifdef SHORT_MEMORY_NONE
+	assert_int_equal(failed, 0);
+	(void)more_than;
+#else
+	assert_true(failed > more_than);
+#endif
+}
+
 #endif

@@ -340,6 +340,20 @@ static const struct row rows[] = {
 	    "smtpd_recipient_restrictions = permit_mynetworks, "
 	    "$popgate_recipient, outer\n",
 	    NULL },
+	{ "a class that other lists use, too, asks for a decision",
+	    "smtpd_restriction_classes = users\n"
+	    "users = permit_sasl_authenticated, reject_rbl_client x\n"
+	    "smtpd_sender_restrictions = check_sender_access static:users\n"
+	    "smtpd_relay_restrictions = users, permit_mynetworks, "
+	    "reject_unauth_destination\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA
+	    "users = permit_sasl_authenticated, $popgate_sender, "
+	    "reject_rbl_client x\n"
+	    "smtpd_relay_restrictions = users, permit_mynetworks, "
+	    "permit_auth_destination, $popgate_relay_strict, "
+	    "reject_unauth_destination\n",
+	    NULL },
 	{ "a class that checks our own mail, and then refuses to relay",
 	    "smtpd_restriction_classes = ours\n"
 	    "ours = check_recipient_access hash:/x, "
