@@ -112,22 +112,28 @@ audit_aside_open(
 	if (db_file_note(x->db, path, &now, &err) == 0 &&
 	    db_file_same(&now, file))
 		return true;
-	audit_aside_close(x);
+	(void)sqlite3_close(x->db);
+	x->db = NULL;
 	return false;
 }
 
-void
-audit_aside_close(struct audit_aside *x)
+bool
+audit_aside_close(struct audit_aside *x, struct audit_done *done_r)
 {
 	if (x == NULL)
-		return;
+		return false;
 	mutex_lock(&x->mtx);
 	while (x->state == AT_WORK)
 		mutex_wait(&x->mtx, &x->end);
+	bool ended = x->state == ENDED;
+
+	if (ended)
+		*done_r = x->done;
 	x->state = IDLE;
 	mutex_unlock(&x->mtx);
 	(void)sqlite3_close(x->db);
 	x->db = NULL;
+	return ended;
 }
 
 void

@@ -39,8 +39,9 @@ void audit_aside_free(struct audit_aside *x); /* NULL-safe; closed before */
  * False: it can't be (or x is NULL), and the writer has to do it itself. */
 bool audit_aside_open(
     struct audit_aside *x, const char *path, const struct db_file *file);
-/* Wait for the end of the job, if it is at work, and close. NULL-safe. */
-void audit_aside_close(struct audit_aside *x);
+/* Wait for the end of the job, if it is at work, and close. True when it has
+ * ended and audit_aside_ended() hasn't said so, with *done_r. NULL-safe. */
+bool audit_aside_close(struct audit_aside *x, struct audit_done *done_r);
 
 /* Begin; not while it is at work. */
 void audit_aside_begin(struct audit_aside *x);

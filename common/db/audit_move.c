@@ -28,10 +28,26 @@ sync_job(sqlite3 *db, const char *path, struct audit_done *done_r)
 	done_r->good = db_file_sync(db, &done_r->err) == 0;
 }
 
+static void
+note_unsynced(struct audit_table *t, const struct err *why)
+{
+	t->unsynced = true;
+	t->why_unsynced = *why;
+}
+
+int
+audit_table_sync_all(struct audit_table *t, struct err *err)
+{
+	if (db_file_sync(t->db, err) == 0)
+		return 0;
+	note_unsynced(t, err);
+	return -1;
+}
+
 bool
 audit_table_syncable(const struct audit_table *t)
 {
-	return t->syncable && !t->gone && !t->reopen;
+	return t->syncable && !t->gone && !t->reopen && !t->unsynced;
 }
 
 void
@@ -68,22 +84,21 @@ audit_table_sync_ended(struct audit_table *t, int wait_ms, struct err *err)
 
 /* --- the -wal, into the file --- */
 
-/* The writer commits meanwhile: go on until little is left, or nothing moves
- * since a reader needs the rest. */
+/* A reader may need some of it: then that stays. */
 static void
 move_job(sqlite3 *db, const char *path, struct audit_done *done_r)
 {
-	int before, frames, moved = -1;
 	struct err err;
+	int frames;
 
-	do {
-		before = moved;
-		if (sqlite3_wal_checkpoint_v2(db, NULL,
-			SQLITE_CHECKPOINT_PASSIVE, &frames,
-			&moved) != SQLITE_OK)
-			moved = before;
-	} while (moved > before && frames - moved > FEW_FRAMES);
-	done_r->frames = moved;
+	if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+		&frames, &done_r->frames) != SQLITE_OK)
+		done_r->frames = -1;
+	done_r->good = sqlite3_extended_errcode(db) != SQLITE_IOERR_FSYNC;
+	if (!done_r->good)
+		err_set(&done_r->err, ERR_IO,
+		    "%s can't be brought to the disk: %s", path,
+		    sqlite3_errmsg(db));
 	done_r->noted = db_file_note(db, path, &done_r->file, &err) == 0;
 }
 
@@ -105,6 +120,18 @@ on_commit(void *arg, sqlite3 *db, const char *name, int frames)
 		t->moved = 0; /* it was begun anew */
 	db_file_committed(db, &t->file, frames);
 	return SQLITE_OK;
+}
+
+void
+audit_table_end_asides(struct audit_table *t)
+{
+	struct audit_done done = { .frames = -1 };
+
+	if (audit_aside_close(t->mover, &done) && !done.good)
+		note_unsynced(t, &done.err);
+	if (audit_aside_close(t->syncer, &done) && !done.good)
+		note_unsynced(t, &done.err);
+	t->movable = t->moving = t->syncable = t->syncing = false;
 }
 
 void
@@ -134,7 +161,10 @@ static void
 take(struct audit_table *t, struct audit_done *moved)
 {
 	t->moving = false;
-	if (moved->frames <= t->moved)
+	if (!moved->good)
+		note_unsynced(t, &moved->err);
+	/* more than there are now: of the -wal before */
+	if (moved->frames <= t->moved || moved->frames > t->file.wal.frames)
 		t->move_again_ms = clock_monotonic_ms() + AGAIN_MS;
 	else
 		t->moved = moved->frames;
@@ -169,13 +199,8 @@ static void
 move_here(struct audit_table *t)
 {
 	struct audit_done moved = { .frames = -1 };
-	struct err err;
-	int frames;
 
-	if (sqlite3_wal_checkpoint_v2(t->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
-		&frames, &moved.frames) != SQLITE_OK)
-		moved.frames = -1;
-	moved.noted = db_file_note(t->db, t->path, &moved.file, &err) == 0;
+	move_job(t->db, t->path, &moved);
 	take(t, &moved);
 }
 
@@ -185,7 +210,7 @@ audit_table_checkpoint(struct audit_table *t)
 	struct audit_done moved = { .frames = -1 };
 	const char *what;
 
-	if (t->db == NULL || t->gone || t->reopen ||
+	if (t->db == NULL || t->gone || t->reopen || t->unsynced ||
 	    t->file.wal.frames < LONG_FRAMES)
 		return;
 	if (audit_table_moving(t)) {
@@ -194,6 +219,12 @@ audit_table_checkpoint(struct audit_table *t)
 			return;
 		take(t, &moved);
 	}
+	/* The next commit begins the -wal anew. To move it once more beside
+	 * another program's commit, which may do that, can damage the file
+	 * (SQLite before 3.51.3); so the mover never begins with few frames,
+	 * either. */
+	if (t->moved >= t->file.wal.frames)
+		return;
 	if (clock_monotonic_ms() < t->move_again_ms ||
 	    db_file_look(t->db, &t->file, false, &what) != DB_SAME)
 		return;

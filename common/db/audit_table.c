@@ -403,8 +403,12 @@ audit_table_commit(struct audit_table *t, struct err *err)
 int
 audit_table_sync(struct audit_table *t, struct err *err)
 {
-	bool good = db_file_sync(t->db, err) == 0 && audit_table_good(t, err);
+	bool good = !t->unsynced && db_file_sync(t->db, err) == 0 &&
+	    audit_table_good(t, err);
 
+	if (t->unsynced)
+		*err = t->why_unsynced;
+	t->unsynced = false;
 	t->synced_ms = clock_monotonic_ms();
 	return good ? 0 : -1;
 }
@@ -549,7 +553,7 @@ audit_table_open(struct audit_table *t, struct err *err)
 	    (lift_id = db_number(
 		 t->db, "SELECT coalesce(max(id), 0) FROM lift", err)) != -1 &&
 	    note_age(t, err) == 0 && audit_table_old_open(t, err) == 0 &&
-	    db_file_sync(t->db, err) == 0 &&
+	    audit_table_sync_all(t, err) == 0 &&
 	    db_file_note(t->db, t->path, &t->file, err) == 0) {
 		/* Lifts written while the file was closed are still told. */
 		if (t->lift_id == -1 || lift_id < t->lift_id)
@@ -565,10 +569,14 @@ audit_table_open(struct audit_table *t, struct err *err)
 void
 audit_table_close(struct audit_table *t)
 {
+	struct err err;
+
 	/* first: the last one to close moves the -wal into the file */
-	audit_aside_close(t->mover);
-	audit_aside_close(t->syncer);
-	t->movable = t->moving = t->syncable = t->syncing = false;
+	audit_table_end_asides(t);
+	/* while an error of the disk can be told: SQLite keeps that of its own
+	 * last move to itself */
+	if (t->db != NULL && !t->gone)
+		(void)audit_table_sync_all(t, &err);
 	audit_table_old_close(t);
 	(void)sqlite3_finalize(t->begin);
 	(void)sqlite3_finalize(t->commit);

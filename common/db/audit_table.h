@@ -54,6 +54,10 @@ struct audit_table {
 	struct audit_aside *mover, *syncer; /* owned; NULL: none */
 	bool movable, syncable; /* it has the file open */
 	bool moving, syncing; /* and is at work */
+	/* The disk has failed: it tells that once, and takes what comes then.
+	 * The next audit_table_sync() says so. */
+	bool unsynced;
+	struct err why_unsynced;
 	int moved; /* frames of the -wal that are in the file */
 	int64_t move_again_ms; /* not before: the last move came to nothing */
 	bool gone; /* the file: don't write into what is left of it */
@@ -125,6 +129,11 @@ void audit_table_old_close(struct audit_table *t);
 /* Of audit_table_init(). */
 void
 audit_table_asides(struct audit_table *t, void (*synced)(void *arg), void *arg);
+
+/* Of audit_table_open(), and before the file is closed. 0, or -1 with err. */
+int audit_table_sync_all(struct audit_table *t, struct err *err);
+/* Of audit_table_close(). */
+void audit_table_end_asides(struct audit_table *t);
 
 /* Can another thread bring what is committed to the disk, while the next is
  * committed? */

@@ -42,6 +42,7 @@ struct group {
 	/* What is on its way to the disk while others are committed. */
 	struct {
 		uint64_t ticket; /* the newest of it */
+		uint64_t behind; /* rows committed since it began */
 		int64_t began_ns; /* the commit before it */
 		struct audit_row *rows; /* to be said when it has landed */
 		struct err err; /* when failed */
@@ -100,6 +101,7 @@ begin_group(struct audit *a, struct group *g)
 		say_gone(a, &g->err);
 		lose_all(a, g->first);
 		ground(g);
+		g->unsure = g->failed = false; /* that was of another file */
 		audit_row_say(&a->opt, &g->unsaid, true);
 	}
 	if (audit_table_begin(&a->table, g->probe, &g->err) == -1)
@@ -179,6 +181,7 @@ depart(struct audit *a, struct group *g)
 {
 	assert(g->flight.rows == NULL && !a->flying);
 	g->flight.rows = g->unsaid;
+	g->flight.behind = 0;
 	g->unsaid = NULL;
 	mutex_lock(&a->mtx);
 	g->flight.ticket = a->tickets.written;
@@ -313,6 +316,7 @@ settle(struct audit *a, struct group *g)
 	assert(a->tickets.written <= g->ticket);
 	assert(a->tickets.durable <= a->tickets.written);
 	a->queued -= g->n;
+	g->flight.behind += g->n;
 	a->tickets.written = g->ticket;
 	if (g->good) {
 		a->rows += g->n;
@@ -422,7 +426,7 @@ end_group(struct audit *a, struct group *g)
 		fail_group(a, g);
 	settle(a, g);
 	breaches_free(g->extra.breaches);
-	g->extra.breaches = NULL;
+	g->extra = (struct audit_extra){ .breaches = NULL };
 	say_state(a, g->good, was_good, &g->err);
 	g->open = false;
 	g->probe = !g->good;
@@ -434,6 +438,8 @@ static void
 end_last_flight(struct audit *a, struct group *g)
 {
 	end_flight(a, g);
+	/* and no sync follows what was committed since it began */
+	g->unsure |= a->tickets.durable < a->tickets.written;
 	bool lost = g->failed ||
 	    (g->unsure &&
 		(a->table.db == NULL ||
@@ -470,6 +476,11 @@ audit_writer(void *arg)
 			log_group(a, &g);
 			if (g.good && g.aside)
 				depart(a, &g);
+			/* Rows are kept until the disk has them. When it hangs
+			 * the queue is to fill, so that a relay is refused
+			 * before its message is taken. */
+			if (g.flight.behind >= (uint64_t)a->opt.queue)
+				end_flight(a, &g);
 		}
 	}
 	end_last_flight(a, &g);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -21,6 +22,7 @@
 enum {
 	ROWS = 500, /* of a message, a page each */
 	LONG = 12, /* so many messages are more than a -wal may have */
+	QUEUE = 10 * ROWS,
 	WAIT_MS = 60000
 };
 
@@ -143,7 +145,7 @@ static struct audit *
 start(void)
 {
 	const struct audit_options opt = { .path = db,
-		.queue = 10L * ROWS,
+		.queue = QUEUE,
 		.keep_s = 86400,
 		.log_line = no_line,
 		.log_state = no_state };
@@ -496,6 +498,124 @@ stops_in_flight(void **state)
 	stop(a);
 }
 
+/* An error that the disk tells while the file is opened anew isn't forgotten:
+ * it tells it once. */
+static void
+disk_fails_while_reopened(void **state)
+{
+	struct audit *a = start();
+	char shm[160];
+
+	(void)state;
+	set_disk(true, false);
+	uint64_t flies = audit_submit(a, one_row(), true);
+
+	wait_until(gate_count(&gate.syncing) == 1);
+	(void)snprintf(shm, sizeof(shm), "%s-shm", db);
+	assert_int_equal(unlink(shm), 0);
+	uint64_t next = audit_submit_written(a, one_row());
+
+	/* the writer closes, and waits for who is at work */
+	(void)usleep(100000);
+	set_disk(false, true);
+	assert_false(audit_wait(a, flies, WAIT_MS));
+	wait_until(audit_state(a, next) != AUDIT_PENDING);
+	assert_int_equal(audit_state(a, flies), AUDIT_LOST);
+	bool again = false;
+
+	for (int n = 0; n < 100 && !again; n++)
+		again =
+		    audit_wait(a, audit_submit(a, one_row(), true), WAIT_MS);
+	assert_true(again);
+	audit_stop(&a);
+}
+
+/* A disk that hangs fills the queue: then relays are refused before their
+ * messages are taken. */
+static void
+disk_hangs(void **state)
+{
+	struct audit *a = start();
+	bool waits = false; /* the writer, for the disk */
+	uint64_t ticket = 1;
+
+	(void)state;
+	set_disk(true, false);
+	(void)audit_submit(a, one_row(), true);
+	wait_until(gate_count(&gate.syncing) == 1);
+	for (int n = 0; n < 4 * QUEUE && ticket != 0; n++) {
+		ticket = audit_submit_written(a, one_row());
+		for (int i = 0; !waits && ticket != 0 &&
+		     audit_state(a, ticket) == AUDIT_PENDING;
+		     i++) {
+			(void)usleep(100);
+			waits = i == 10000;
+		}
+	}
+	assert_true(waits);
+	assert_int_equal(ticket, 0);
+	assert_false(audit_healthy(a));
+	set_disk(false, false);
+	wait_until(audit_healthy(a));
+	audit_stop(&a);
+	/* but the one that had no room */
+	assert_int_equal(number("SELECT count(*) FROM channel_decision"),
+	    rows_written - 1);
+}
+
+/* At the end what was written while the last flight was under way is brought
+ * to the disk, too. */
+static void
+stops_with_more_written(void **state)
+{
+	struct audit *a = start();
+
+	(void)state;
+	set_disk(true, false);
+	(void)audit_submit(a, one_row(), true);
+	wait_until(gate_count(&gate.syncing) == 1);
+	uint64_t more = audit_submit_written(a, one_row());
+
+	wait_until(audit_state(a, more) == AUDIT_WRITTEN);
+	set_disk(false, false);
+	audit_drain(a);
+	assert_int_equal(audit_state(a, more), AUDIT_DURABLE);
+	stop(a);
+}
+
+/* A breach was written; then the file can't be opened when the next row comes.
+ */
+static void
+breach_then_no_file(void **state)
+{
+	const struct audit_breach b = { .at_ms = clock_now_ms(),
+		.subject = "192.0.2.1",
+		.setting = "client_messages",
+		.allowed = "5/1h",
+		.client = "192.0.2.1",
+		.sender = "" };
+	struct audit *a = start();
+
+	(void)state;
+	audit_breach(a, &b);
+	assert_true(audit_wait(a, audit_submit(a, one_row(), true), WAIT_MS));
+	assert_int_equal(unlink(db), 0);
+	assert_int_equal(mkdir(db, 0700), 0);
+	uint64_t lost = audit_submit(a, one_row(), false);
+
+	wait_until(audit_state(a, lost) != AUDIT_PENDING);
+	assert_int_equal(audit_state(a, lost), AUDIT_LOST);
+	assert_int_equal(rmdir(db), 0);
+	bool again = false;
+
+	for (int n = 0; n < 100 && !again; n++)
+		again =
+		    audit_wait(a, audit_submit(a, one_row(), true), WAIT_MS);
+	assert_true(again);
+	audit_stop(&a);
+	assert_int_equal(number("SELECT count(*) FROM breach"), 0);
+}
+
 static int
 setup(void **state)
 {
@@ -537,6 +657,10 @@ main(void)
 		TEST(disk_fails),
 		TEST(removed_in_flight),
 		TEST(stops_in_flight),
+		TEST(disk_fails_while_reopened),
+		TEST(disk_hangs),
+		TEST(stops_with_more_written),
+		TEST(breach_then_no_file),
 	};
 
 	real_vfs = sqlite3_vfs_find(NULL);
