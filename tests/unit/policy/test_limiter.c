@@ -699,6 +699,8 @@ test_unclaimed_ends_in_time(void **state)
 			assert_int_equal(take(l, &ev, NULL), -1);
 			limiter_settle(l, odd, ev.now_s, &m, false);
 		}
+		ev.hold = false;
+		ev.message = NULL;
 		limiter_usage(l, &ev, used);
 		assert_int_equal(used[LIMIT_USER_RECIPIENTS], 0);
 		limiter_free(l);
