@@ -31,6 +31,9 @@ take_context(const char *context, struct protocol_request *req)
 	for (unsigned i = LIST_CLIENT; i < sizeof(lists) / sizeof(*lists); i++)
 		if (strcmp(lists[i], context) == 0)
 			req->list = (enum protocol_list)i;
+	/* where relaying is decided, the answer is left to nobody */
+	if (req->list == LIST_RELAY)
+		req->asked_later = false;
 }
 
 /* Most attributes differ in their length: no two need be compared. */

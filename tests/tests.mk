@@ -21,6 +21,9 @@ $(BUILD)/daemon/%: LIBS += -lcmocka
 # between any two of these calls others get a turn
 $(BUILD)/unit/logs/test_follow_between: LDFLAGS += $(foreach f,open64 pread64 \
 	    __pread64_chk stat64 fstat64 opendir readdir64,-Wl,--wrap=$(f))
+# what the proof asks is stood in for
+$(BUILD)/unit/ctl/test_setup_proof: LDFLAGS += $(foreach f,live_ask_user \
+	    audit_open_reader audit_each audit_close_reader,-Wl,--wrap=$(f))
 $(BUILD)/fuzz/%: LDFLAGS += -fsanitize=fuzzer
 $(UNIT) $(FUZZ) $(TOOLS): $(LIBRARIES)
 $(filter $(BUILD)/unit/power/%,$(UNIT)): $(call objs,tests/proof/disk.c)

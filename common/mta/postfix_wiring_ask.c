@@ -89,6 +89,7 @@ wiring_is_policy(const struct wiring_work *w, const char *operand)
 	const char *path = path_of(word);
 
 	return strstr(operand, ASKED) != NULL ||
+	    strstr(operand, ASKED_LATER) != NULL ||
 	    (path != NULL && strstr(path, "popgate") != NULL) ||
 	    postfix_names_socket(w->pf, NULL, word, w->sockets->policy);
 }

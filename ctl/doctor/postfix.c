@@ -334,10 +334,13 @@ add_holes(struct postfix_exam *x, const struct postfix_rehearsal *r)
 
 	doctor_rehearsed(x->d, &r->findings, x->pf.dir);
 	doctor_add(x->d, "postfix-rehearsed", &at,
-	    "A private copy was asked to take %zu recipients from strangers%s%s%s%s%s. Its words are from the settings and from %zu of %zu entries of %zu tables, some of each sort.",
+	    "A private copy was asked to take %zu recipients from strangers%s%s%s%s%s%s. Its words are from the settings and from %zu of %zu entries of %zu tables, some of each sort.",
 	    r->dialogues, r->silent ? "; a service of it gave no answer" : "",
 	    *r->why == '\0' ? "" : ": ", r->why,
 	    r->complete ? "" : "; then the time was up",
+	    r->undecided
+		? "; what it took at RCPT and refused behind DATA, it wasn't asked for by all senders"
+		: "",
 	    r->uncured == 0
 		? ""
 		: "; for the cause of some that were taken there was no time",
@@ -377,7 +380,9 @@ rehearse(struct postfix_exam *x, size_t from)
 	} else if (postfix_rehearse(&spec, &r, &err) == -1) {
 		doctor_add(x->d, "postfix-not-rehearsed", &at, "%s", err.text);
 	} else {
-		withdraw(x->d, from, to, r.findings.n > 0);
+		/* what was read stays where the copy didn't say no */
+		if (r.findings.n > 0 || !r.undecided)
+			withdraw(x->d, from, to, r.findings.n > 0);
 		add_holes(x, &r);
 	}
 	rehearsal_findings_release(&r.findings);

@@ -36,12 +36,37 @@ struct all {
 	bool milter, permit; /* of any service */
 };
 
+/* "policy_context=asked-later" leaves whom popgate refuses, and the count of
+ * whom it permits, to a later list: is there one that asks plainly? Of the two
+ * lists that decide on a relay, the recipient list comes last, unless it is
+ * said to come first. */
+static bool
+is_asked_later(const struct service *v, struct postfix_exam *x, bool recipient)
+{
+	struct postfix_walk w;
+	bool relay_first = postfix_yes(
+	    &x->pf, v->s, "smtpd_relay_before_recipient_restrictions");
+
+	if (recipient == relay_first)
+		return false;
+	postfix_walk(&w, x, v->s,
+	    recipient ? "smtpd_relay_restrictions"
+		      : "smtpd_recipient_restrictions",
+	    false);
+	return w.plainly;
+}
+
 static void
 look_at_list(struct service *v, struct postfix_exam *x, const char *setting)
 {
+	bool recipient = strcmp(setting, "smtpd_recipient_restrictions") == 0;
 	struct postfix_walk w;
 
 	postfix_walk(&w, x, v->s, setting, false);
+	if (w.asked && !w.plainly &&
+	    (recipient || strcmp(setting, "smtpd_relay_restrictions") == 0) &&
+	    !is_asked_later(v, x, recipient))
+		w.asked = w.named = false;
 	v->permit |= w.asked;
 	if (strcmp(setting, "smtpd_data_restrictions") == 0)
 		v->data = w.asked;

@@ -103,8 +103,8 @@ is_never_asked(
     const struct table_walk *t, enum postfix_table_kind kind, const char *key)
 {
 	return kind == TABLE_KEYS && *key == '.' &&
-	    strstr(postfix_value(
-		       &t->l->x->pf, NULL, "parent_domain_matches_subdomains"),
+	    strstr(postfix_value(&t->l->x->pf, t->l->s,
+		       "parent_domain_matches_subdomains"),
 		"smtpd_access_maps") != NULL;
 }
 

@@ -132,12 +132,21 @@ class_list(void *arg, const char *name)
 	return find_class(w->x, w->s, name);
 }
 
+static void
+take_asked(struct postfix_walk *w, bool is_map, const char *operand)
+{
+	if (!postfix_is_permit(w->x, w->s, is_map, operand))
+		return;
+	w->asked = true;
+	w->plainly |= strstr(operand, "asked-later") == NULL;
+}
+
 static enum restrict_end
 look_table(struct postfix_walk *w, const char *operand)
 {
 	char table[WORD_MAX];
 
-	w->asked |= postfix_is_permit(w->x, w->s, true, operand);
+	take_asked(w, true, operand);
 	table_name(operand, table, sizeof(table));
 	if (strncmp(table, "static:", 7) != 0)
 		return RESTRICT_THROUGH;
@@ -161,7 +170,7 @@ look(void *arg, enum restrict_effect effect, const char *name,
 	(void)name;
 	switch (effect) {
 	case EFFECT_POLICY:
-		w->asked |= postfix_is_permit(w->x, w->s, false, operand);
+		take_asked(w, false, operand);
 		return RESTRICT_THROUGH;
 	case EFFECT_NETWORKS:
 		return w->local ? RESTRICT_PERMIT : RESTRICT_THROUGH;

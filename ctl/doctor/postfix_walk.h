@@ -20,6 +20,7 @@ struct postfix_walk {
 	bool local;
 	enum restrict_end end;
 	bool asked; /* popgate's permit channel, before the end */
+	bool plainly; /* and not by policy_context=asked-later alone */
 	bool auth; /* AUTH users are permitted before the end */
 	bool named; /* popgate's permit channel, wherever it stands */
 	bool promises_data; /* policy_context=asked-at-data, to popgate */

@@ -195,8 +195,8 @@ unbracket(const char *recipient, char to[FORM_TEXT_MAX])
 
 /* --- the search --- */
 
-static void
-count(struct postfix_run *run, size_t recipients)
+void
+postfix_run_count(struct postfix_run *run, size_t recipients)
 {
 	run->r->dialogues += recipients;
 	progress_tell(&run->progress, run->at, run->r->dialogues);
@@ -209,6 +209,7 @@ struct search {
 	bool open; /* to everybody: no more is asked */
 	bool answered, silent; /* it took a connection; or gave no answer */
 	bool judged; /* it said yes or no to something */
+	struct postfix_again again;
 	struct postfix_shown shown[SHOWN_MAX]; /* that were taken */
 	size_t n;
 };
@@ -217,42 +218,6 @@ static bool
 is_over(const struct search *x)
 {
 	return x->open || x->silent || clock_monotonic_ms() >= x->run->until_ms;
-}
-
-static bool
-takes(const struct search *x, const struct postfix_client *client,
-    const char *sender, const char *recipient)
-{
-	struct postfix_mail mail = {
-		.sender = sender, .recipient = recipient, .message = true
-	};
-
-	return postfix_talk(x->run->stage, client, &mail, 1, NULL) == 0 &&
-	    mail.accepted;
-}
-
-/* RCPT was accepted: would a message be, too? What the server refuses behind
- * DATA to a stranger, and takes of somebody else or for itself, is closed. What
- * it takes of nobody may be refused for what the message says. */
-static bool
-is_refused_behind_data(const struct search *x, const struct postfix_mail *mail)
-{
-	const struct string_list *ours = &x->run->ours;
-	struct postfix_client other = x->client;
-	char own[FORM_TEXT_MAX];
-
-	if (takes(x, &x->client, mail->sender, mail->recipient))
-		return false;
-	(void)snprintf(own, sizeof(own), "<postmaster@%.200s>",
-	    ours->n > 0 ? ours->v[0] : "invalid");
-	if (takes(x, &x->client, mail->sender, own))
-		return true;
-	other.trick = TRICK_LOGIN;
-	if (takes(x, &other, mail->sender, mail->recipient))
-		return true;
-	other.trick = x->client.trick;
-	other.from = "127.0.0.1";
-	return takes(x, &other, mail->sender, mail->recipient);
 }
 
 /* Remember what was taken, until its cause is looked for. */
@@ -264,18 +229,12 @@ keep(struct search *x, const struct postfix_mail *mail)
 	};
 	struct string_list *kept = &x->run->kept;
 
-	if (x->n == SHOWN_MAX || is_refused_behind_data(x, mail) ||
+	if (x->n == SHOWN_MAX ||
+	    postfix_run_is_closed(x->run, &x->again, &shown) ||
 	    !string_list_add(kept, mail->recipient, strlen(mail->recipient)))
 		return;
 	shown.mail.recipient = kept->v[kept->n - 1];
 	x->shown[x->n++] = shown;
-}
-
-/* Did the server decide? 454 is defer_unauth_destination's. */
-static bool
-is_verdict(int code)
-{
-	return code != 0 && code != 421 && code != 451 && code != 452;
 }
 
 /* Ask, and look at what was taken. */
@@ -293,9 +252,9 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 		return;
 	}
 	x->answered = true;
-	count(x->run, n);
+	postfix_run_count(x->run, n);
 	for (size_t i = 0; i < n; i++)
-		x->judged |= is_verdict(v[i].code);
+		x->judged |= postfix_is_verdict(v[i].code);
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);
@@ -373,7 +332,7 @@ ask_forms(struct search *x)
 		if (is_over(x) ||
 		    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
 			return;
-		count(x->run, n);
+		postfix_run_count(x->run, n);
 		for (size_t i = 0; i < n && taken < 34; i++)
 			if (v[i].accepted &&
 			    unbracket(v[i].recipient, bare[taken])) {
@@ -578,7 +537,6 @@ open_stage(struct postfix_run *run, struct err *err)
 		SETTING("smtpd_hard_error_limit", "100000"),
 		SETTING("smtpd_junk_command_limit", "100000"),
 		SETTING("queue_minfree", "0"),
-		SETTING("hopcount_limit", "50"), /* smtp_talk_message() */
 		SETTING("smtpd_client_connection_count_limit", "0"),
 		SETTING("smtpd_client_connection_rate_limit", "0"),
 		SETTING("smtpd_client_message_rate_limit", "0"),
@@ -687,7 +645,7 @@ postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
 {
 	struct postfix_mail mail = { .sender = sender, .recipient = recipient };
 
-	count(run, 1);
+	postfix_run_count(run, 1);
 	return postfix_talk(run->stage, client, &mail, 1, NULL) == 0 &&
 	    mail.accepted;
 }

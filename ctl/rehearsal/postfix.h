@@ -31,6 +31,9 @@ struct postfix_rehearsal {
 	bool silent; /* a service gave no answer, or put off whatever it was
 		      * asked */
 	char why[300]; /* then: what Postfix complains about in its log; "" */
+	/* something was taken at RCPT and refused behind DATA, and not all
+	 * senders were asked */
+	bool undecided;
 	bool complete; /* within the time */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_run - one rehearsal of a Postfix, as its parts share it: the search
- * (postfix.c), and cause and cure (postfix_cure.c). */
+ * (postfix.c), what is refused behind DATA (postfix_message.c), and cause and
+ * cure (postfix_cure.c). */
 #ifndef POPGATE_POSTFIX_RUN_H
 #define POPGATE_POSTFIX_RUN_H
 
@@ -12,6 +13,7 @@
 #include "ctl/rehearsal/postfix_talk.h"
 #include "ctl/rehearsal/postfix_trace.h"
 #include "ctl/rehearsal/progress.h"
+#include "ctl/smtp/relay_forms.h"
 
 struct stage;
 
@@ -49,5 +51,25 @@ bool postfix_run_leaves(struct postfix_run *run, const char *recipient);
 bool
 postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
     const char *sender, const char *recipient);
+
+/* That many recipients were asked about. */
+void postfix_run_count(struct postfix_run *run, size_t recipients);
+
+/* Did the server decide? 454 is defer_unauth_destination's. */
+bool postfix_is_verdict(int code);
+
+/* What postfix_run_is_closed() has asked at a service. Begins as zeros. */
+struct postfix_again {
+	/* who was asked for last, about whom: all that it says is refused */
+	struct postfix_client client;
+	char recipient[FORM_TEXT_MAX];
+	size_t messages;
+};
+
+/* A recipient was taken: is its message refused behind DATA, whoever the client
+ * says that he is? Each client is asked so once. What sender or HELO is taken
+ * is set in shown. Sets run->r->undecided. */
+bool postfix_run_is_closed(struct postfix_run *run, struct postfix_again *again,
+    struct postfix_shown *shown);
 
 #endif

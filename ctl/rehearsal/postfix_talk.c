@@ -112,7 +112,8 @@ add_domain(const char **names, size_t *n, const char *address, char buf[256])
 
 static int
 dial(struct stage *stage, const struct postfix_client *c,
-    const struct postfix_mail *v, size_t n, bool *tls, struct err *err)
+    const struct postfix_mail *v, size_t n, bool *tls, unsigned *hops,
+    struct err *err)
 {
 	static const char *names[NAMES];
 	static char domains[2 * NAMES][256];
@@ -130,7 +131,7 @@ dial(struct stage *stage, const struct postfix_client *c,
 		add_domain(names, &used, v[i].recipient, domains[2 * i + 1]);
 	}
 	return stage_connect(stage, &from, c->name == NULL ? STRANGER : c->name,
-	    c->service, names, used, tls, err);
+	    c->service, names, used, tls, hops, err);
 }
 
 static bool
@@ -141,7 +142,8 @@ begin(struct talk *t, struct stage *stage, const struct postfix_mail *v,
 	const char *header = six
 	    ? "PROXY TCP6 ::1 ::1 40000 25\r\n"
 	    : "PROXY TCP4 127.0.0.1 127.0.0.1 40000 25\r\n";
-	int fd = dial(stage, t->client, v, n, &tls, err);
+	unsigned hops;
+	int fd = dial(stage, t->client, v, n, &tls, &hops, err);
 
 	if (fd == -1)
 		return false;
@@ -152,6 +154,8 @@ begin(struct talk *t, struct stage *stage, const struct postfix_mail *v,
 		return false;
 	}
 	t->result = smtp_talk_begin(fd, tls, TIMEOUT_MS, &t->smtp, &t->reply);
+	if (t->smtp != NULL)
+		smtp_talk_private(t->smtp, hops);
 	if (t->result == TALK_REPLY && t->reply.code / 100 == 2 && hello(t) &&
 	    play(t))
 		return true;

@@ -399,23 +399,34 @@ be_named(struct sendmail_run *r, const struct sendmail_try *y,
     const struct sendmail_door *d, const struct addr *from)
 {
 	struct err err;
+	unsigned hops;
 	bool tls;
 	int fd = *y->name == '\0' ? -1
 				  : stage_connect(r->stage, from, y->name,
-					d->service, NULL, 0, &tls, &err);
+					d->service, NULL, 0, &tls, &hops, &err);
 
 	if (fd != -1)
 		(void)close(fd);
 }
 
+/* Did it decide? A temporary failure refuses nobody. */
+static bool
+is_verdict(int code)
+{
+	return code != 0 && code != 421 && code != 451 && code != 452;
+}
+
+/* *code_r: of the last reply; 0: there was none; may be NULL. */
 static bool
 takes(struct sendmail_run *r, const struct sendmail_door *d,
-    const struct addr *from, const struct stage_mail *mail)
+    const struct addr *from, const struct stage_mail *mail, int *code_r)
 {
 	struct stage_reply reply;
+	int rc = stage_say(r->stage, from, d->service, mail, &reply, NULL);
 
-	return stage_say(r->stage, from, d->service, mail, &reply, NULL) == 0 &&
-	    reply.accepted;
+	if (code_r != NULL)
+		*code_r = rc == 0 ? reply.reply.code : 0;
+	return rc == 0 && reply.accepted;
 }
 
 /* As is_refused_behind_data() of a Postfix: what check_data, check_eom or a
@@ -427,21 +438,22 @@ takes_message(struct sendmail_run *r, const struct sendmail_door *d,
 	struct stage_mail mail = *rcpt;
 	struct addr local;
 	char own[SENDMAIL_WORD_LEN];
+	int code;
 
 	mail.message = true;
-	if (takes(r, d, from, &mail))
+	if (takes(r, d, from, &mail, &code) || !is_verdict(code))
 		return true;
 	mail.user = "someone";
-	if (takes(r, d, from, &mail))
+	if (takes(r, d, from, &mail, NULL))
 		return false;
 	mail.user = NULL;
 	if (addr_parse_loose(d->six ? "::1" : "127.0.0.1", &local) &&
-	    takes(r, d, &local, &mail))
+	    takes(r, d, &local, &mail, NULL))
 		return false;
 	put(own, sizeof(own), "postmaster@%.200s",
 	    r->own.n > 0 ? r->own.v[0] : "localhost");
 	mail.recipient = own;
-	return !takes(r, d, from, &mail);
+	return !takes(r, d, from, &mail, NULL);
 }
 
 /* 1: accepted, by *door; 0: refused, or no answer. */
@@ -462,7 +474,7 @@ say(struct sendmail_run *r, const struct sendmail_try *y,
 			d->six ? r->stranger6 : y->address, &from))
 			continue;
 		be_named(r, y, d, &from);
-		if (takes(r, d, &from, &mail) &&
+		if (takes(r, d, &from, &mail, NULL) &&
 		    takes_message(r, d, &from, &mail)) {
 			*door = d;
 			return 1;

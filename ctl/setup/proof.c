@@ -312,7 +312,9 @@ setup_prove_login(struct setup *s, struct err *err)
 			pause_a_moment();
 		since_ms = clock_now_ms();
 		rc = live_ask_user(now, n, let_in, s, &why);
-		refused = rc == 0 ? refused_login(s, now, n, since_ms) : NULL;
+		/* a proof that fails takes back no refusal before it */
+		if (rc == 0)
+			refused = refused_login(s, now, n, since_ms);
 	} while (refused != NULL && clock_monotonic_ms() < until_ms);
 	s->unshown |= rc == -1;
 	if (rc == -1)

@@ -68,12 +68,19 @@ enum talk_result smtp_talk_tls_certified(struct smtp_talk *t);
 enum talk_result smtp_talk_say(struct smtp_talk *t, enum smtp_verb verb,
     const char *argument, size_t len, struct smtp_reply *reply);
 
-/* After RCPT was accepted: say DATA and a message with more Received lines than
- * a mail server takes (RFC 5321 section 6.3), so that it is refused at the very
- * end: nothing is queued. Only where the socket is in another network namespace
- * than this process, as a private copy's is; else TALK_BAD_ARGUMENT.
- *   taken_r  set: all that asks behind DATA had no objection
- *   reply  the last one */
+/* This talk is with a private copy, in a network namespace of its own: it may
+ * hear a message.
+ *   hops  how many Received lines the copy takes; 0: unknown */
+void smtp_talk_private(struct smtp_talk *t, unsigned hops);
+
+/* After RCPT was accepted: say DATA and a message with a few more Received
+ * lines than the copy takes (RFC 5321 section 6.3), so that it is refused at
+ * the very end: nothing is queued. Only where smtp_talk_private() was said, and
+ * the socket isn't in this process's network; else TALK_BAD_ARGUMENT. Where
+ * that can't be known, as before Linux 5.14, or the limit isn't, nothing is
+ * said, and taken_r is set.
+ *   taken_r  all that asks behind DATA had no objection
+ *   reply  the last one; as it was where nothing is said */
 enum talk_result
 smtp_talk_message(struct smtp_talk *t, bool *taken_r, struct smtp_reply *reply);
 

@@ -164,6 +164,7 @@ do_connect(struct first *f, const struct backstage_request *r,
 	for (size_t i = name + strlen(r->words + name) + 1; i < r->words_len;
 	     i += strlen(r->words + i) + 1)
 		names_add(&f->share->names, r->words + i, &nobody);
+	a->hops = f->hops;
 	if (loopback_stranger(&r->addr, &a->err) == -1 ||
 	    where(f, r, &to, &port, a) == -1)
 		return -1;

@@ -39,6 +39,7 @@ struct backstage_request {
 struct backstage_answer {
 	bool ok; /* false: err says why */
 	bool tls; /* CONNECT: the service speaks TLS from the first byte */
+	unsigned hops; /* CONNECT: see smtp_talk_private() */
 	int64_t number; /* DECISIONS: how many */
 	struct err err;
 };

@@ -15,6 +15,10 @@ struct err;
 
 enum { LISTENERS_MAX = 32, LISTENER_NAME_MAX = 64 };
 
+/* A copy's limit of Received lines, where it can be set: no more than an
+ * ordinary message may have, so that one above it looks like any other. */
+enum { DAEMON_COPY_HOPS = 10 };
+
 struct listener {
 	char name[LISTENER_NAME_MAX]; /* "MTA-v4", or "" */
 	struct addr addr; /* ADDR_NONE: any of its family */

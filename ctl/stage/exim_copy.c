@@ -14,7 +14,7 @@
 #include "ctl/stage/room.h"
 #include "ctl/stage/sasl.h"
 
-enum { WORD_LEN = 200 };
+enum { WORD_LEN = 200, HOPS_MAX = 1000 };
 
 const char *
 exim_copy_program(const char *program)
@@ -170,6 +170,16 @@ exim_copy_listeners(
 	free(ports);
 	free(tls_ports);
 	return rc;
+}
+
+unsigned
+exim_copy_hops(const struct exim_program *exim)
+{
+	char *value = setting(exim, "received_headers_max", NULL);
+	unsigned long hops = value == NULL ? 0 : strtoul(value, NULL, 10);
+
+	free(value);
+	return hops <= HOPS_MAX ? (unsigned)hops : 0;
 }
 
 /* A directory that it writes to becomes an empty one of ours. */

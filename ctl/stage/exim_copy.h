@@ -44,6 +44,9 @@ int exim_copy_unmake(const char *file, struct err *err);
 int exim_copy_make(struct daemon_copy *copy, const struct exim_program *exim,
     struct asked *asked, size_t *n_r, char log[EXIM_LOG_MAX], struct err *err);
 
+/* How many Received lines it takes; 0: unknown, or too many to be said. */
+unsigned exim_copy_hops(const struct exim_program *exim);
+
 /* Start it: see daemon_copy_start(). */
 int
 exim_copy_start(const struct daemon_copy *copy, const struct exim_program *exim,

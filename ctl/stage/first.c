@@ -130,6 +130,7 @@ find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 	const struct exim_program exim = { spec->program, spec->dir,
 		spec->trace };
 
+	f->hops = DAEMON_COPY_HOPS;
 	switch (spec->mta) {
 	case STAGE_POSTFIX:
 		if (postfix_copy_read(&f->postfix, spec->dir, err) == -1)
@@ -143,6 +144,7 @@ find_asked(struct first *f, struct asked *asked, size_t *n_r, struct err *err)
 		    &f->daemon, spec->dir, asked, n_r, err);
 	case STAGE_EXIM:
 		f->own_log = log;
+		f->hops = exim_copy_hops(&exim);
 		return exim_copy_make(&f->daemon, &exim, asked, n_r, log, err);
 	}
 	return -1;

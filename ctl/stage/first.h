@@ -19,6 +19,7 @@ struct first {
 	struct stage_gate gate;
 	struct postfix_copy postfix;
 	struct daemon_copy daemon; /* Sendmail, Exim */
+	unsigned hops; /* Received lines that it takes; 0: unknown */
 	const char *own_log; /* a log file of the mail server's, or "" */
 	struct servant_share *share; /* NULL: there is no servant yet */
 };

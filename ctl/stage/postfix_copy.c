@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/run.h"
 #include "common/base/strings.h"
 #include "common/mta/postfix_wiring.h"
 #include "ctl/stage/daemon_copy.h"
@@ -170,16 +171,37 @@ postfix_copy_make(const char *dir, struct err *err)
 	return copy_instance(dir, err) == 0 ? copy_others(dir, err) : -1;
 }
 
+/* No service of master.cf has a value of its own. */
+static int
+drop_override(const char *dir, const char *setting, struct err *err)
+{
+	char word[100];
+	const char *const argv[] = { "postconf", "-c", dir, "-PX", word, NULL };
+
+	(void)snprintf(word, sizeof(word), "*/*/%s", setting);
+	char *out =
+	    run_read((char *const *)(uintptr_t)argv, NULL, RUN_TIMEOUT_S, err);
+
+	free(out);
+	return out == NULL ? -1 : 0;
+}
+
 /* Postfix may tell postmaster of what is refused, and an LMTP server of the
- * machine's may be seen in the room. The last setting counts. */
+ * machine's may be seen in the room: no message of the copy's clients gets that
+ * far. The last setting counts. */
 int
 postfix_copy_quiet(const char *dir, struct err *err)
 {
 	char path[PATH_LEN];
 
+	if (drop_override(dir, "notify_classes", err) == -1 ||
+	    drop_override(dir, "hopcount_limit", err) == -1)
+		return -1;
 	(void)snprintf(path, sizeof(path), "%s/main.cf", dir);
 	FILE *to = fopen(path, "ae");
-	bool good = to != NULL && fputs("\nnotify_classes =\n", to) >= 0;
+	bool good = to != NULL &&
+	    fprintf(to, "\nnotify_classes =\nhopcount_limit = %d\n",
+		DAEMON_COPY_HOPS) >= 0;
 
 	if (to != NULL && fclose(to) != 0)
 		good = false;

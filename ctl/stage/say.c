@@ -174,7 +174,7 @@ dialogue(struct dialogue *d)
 }
 
 enum talk_result
-say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
+say_mail(int fd, const struct stage_mail *mail, unsigned hops, int timeout_ms,
     struct stage_reply *reply)
 {
 	struct dialogue d = { .mail = mail,
@@ -183,6 +183,8 @@ say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
 
 	d.result =
 	    smtp_talk_begin(fd, reply->tls, timeout_ms, &d.talk, &reply->reply);
+	if (d.result == TALK_REPLY && mail->message)
+		smtp_talk_private(d.talk, hops);
 	if (d.result == TALK_REPLY)
 		dialogue(&d);
 	smtp_talk_close(&d.talk);
@@ -268,7 +270,7 @@ say_once(struct stage *stage, const struct addr *from, const char *service,
 	reply->tls = mail->tls == STAGE_TLS_IMPLICIT ||
 	    (mail->tls == STAGE_TLS_AUTO && a.tls);
 	if (reply->tls || greets(stage, fd, log_len))
-		result = say_mail(fd, mail, stage->timeout_ms, reply);
+		result = say_mail(fd, mail, a.hops, stage->timeout_ms, reply);
 	else
 		(void)close(fd);
 	if (result == TALK_REPLY)

@@ -9,10 +9,11 @@
 
 /* Say a mail on a connected socket, up to RCPT, then RSET and QUIT.
  *   fd  is closed
+ *   hops  where the mail has a message: see smtp_talk_private()
  *   timeout_ms  for each reply
  *   reply  tls: the server speaks TLS from the first byte; else filled
  * Returns TALK_REPLY, or why there was no reply to reply->step. */
-enum talk_result say_mail(int fd, const struct stage_mail *mail, int timeout_ms,
-    struct stage_reply *reply);
+enum talk_result say_mail(int fd, const struct stage_mail *mail, unsigned hops,
+    int timeout_ms, struct stage_reply *reply);
 
 #endif

@@ -281,7 +281,7 @@ sendmail_copy_start(const struct daemon_copy *copy, const char *program,
     const char *cf, const struct network_set *own, int log, int timeout_ms,
     struct err *err)
 {
-	char file[PATH_LEN];
+	char file[PATH_LEN], hops[40];
 
 	program = sendmail_copy_program(program);
 	if (program == NULL) {
@@ -289,12 +289,14 @@ sendmail_copy_start(const struct daemon_copy *copy, const char *program,
 		return -1;
 	}
 	(void)snprintf(file, sizeof(file), "-C%s", cf);
+	(void)snprintf(
+	    hops, sizeof(hops), "-OMaxHopCount=%d", DAEMON_COPY_HOPS);
 	/* -q is never given: nothing is delivered, whatever is accepted. The
 	 * load is the machine's, and no reason to refuse or delay the copy's
 	 * clients. */
 	const char *const argv[] = { program, file, "-bD", "-ODeliveryMode=q",
 		"-ORefuseLA=1000000", "-ODelayLA=0", "-OQueueLA=1000000",
-		NULL };
+		hops, NULL };
 
 	return daemon_copy_start(copy, argv, own, log, timeout_ms, err);
 }

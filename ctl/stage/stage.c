@@ -469,7 +469,7 @@ stage_close(struct stage **stage)
 int
 stage_connect(struct stage *stage, const struct addr *from, const char *name,
     const char *service, const char *const *names, size_t n, bool *tls_r,
-    struct err *err)
+    unsigned *hops_r, struct err *err)
 {
 	struct backstage_request *r = front_request(stage, BACKSTAGE_CONNECT);
 	struct backstage_answer a;
@@ -487,6 +487,7 @@ stage_connect(struct stage *stage, const struct addr *from, const char *name,
 	if (front_ask(stage, r, &a, &fd, err) == -1)
 		return -1;
 	*tls_r = a.tls;
+	*hops_r = a.hops;
 	return fd;
 }
 

@@ -155,10 +155,11 @@ int stage_say(struct stage *stage, const struct addr *from, const char *service,
  *          says nothing
  *   names  that exist in DNS besides
  *   tls_r  the service speaks TLS from the first byte
+ *   hops_r  for smtp_talk_private()
  * A socket, the caller's; or -1 with err. */
 int stage_connect(struct stage *stage, const struct addr *from,
     const char *name, const char *service, const char *const *names, size_t n,
-    bool *tls_r, struct err *err);
+    bool *tls_r, unsigned *hops_r, struct err *err);
 
 /* A login of user from client, that counts for an hour. 0, or -1 with err. */
 int stage_login(struct stage *stage, const struct addr *client,

@@ -125,7 +125,7 @@ ask(struct check *c, const struct place *p, const char *recipient,
 
 	*reply = (struct stage_reply){ .tls = p->tls };
 	if (fd != -1 && smtp_connect(fd, &p->to, p->port, TIMEOUT_MS) == 0)
-		result = say_mail(fd, &mail, TIMEOUT_MS, reply);
+		result = say_mail(fd, &mail, 0, TIMEOUT_MS, reply);
 	else if (fd != -1)
 		(void)close(fd);
 	if (result == TALK_REPLY)

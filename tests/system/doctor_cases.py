@@ -245,6 +245,10 @@ POSTFIX = [
     postfix("clients by a pattern of names", "postfix-client-name-permits",
             relay("check_client_access regexp:{dir}/clients"),
             files={"clients": "/10\\.0\\./ OK\n"}),
+    postfix("clients below a name, where the service looks that up",
+            "postfix-client-name-permits",
+            relay("check_client_access inline:{{.dsl.friend.test=OK}}"),
+            smtpd="    -o parent_domain_matches_subdomains="),
     # mynetworks
     postfix("mynetworks is the world", "postfix-mynetworks-open",
             {"mynetworks": "0.0.0.0/0"}, open=True),

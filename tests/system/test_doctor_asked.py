@@ -52,6 +52,8 @@ AUTH = {"smtpd_sasl_auth_enable": "yes", "smtpd_tls_auth_only": "yes"}
 PROMISE = {"smtpd_milters": MILTER, "smtpd_relay_restrictions":
            "permit_mynetworks, check_policy_service {{ " + POLICY +
            ", policy_context=asked-at-data }}, reject_unauth_destination"}
+LATER = ("check_policy_service {{ " + POLICY +
+         ", policy_context=asked-later/recipient }}")
 BACK = "127.0.0.1:10025 inet n - n - - smtpd\n"
 FILTER = {"content_filter": "scan:[127.0.0.1]:10024"}
 SCAN = "scan unix - - n - 2 smtp\n"
@@ -79,6 +81,14 @@ ASKED = [
          {"smtpd_milters": MILTER, "smtpd_restriction_classes": "ask",
           "ask": f"check_policy_service {POLICY}",
           "smtpd_relay_restrictions": "ask, reject_unauth_destination"}),
+    case("what is left to a later list, and there is none",
+         "postfix-service-without-permit",
+         {"smtpd_milters": MILTER, "smtpd_relay_restrictions": "",
+          "smtpd_recipient_restrictions": LATER +
+          ", reject_unauth_destination"}),
+    case("what is left to a later list", "",
+         {**WIRED, "smtpd_relay_before_recipient_restrictions": "no",
+          "smtpd_recipient_restrictions": LATER}),
     case("a map", "",
          {"smtpd_milters": MILTER, "smtpd_relay_restrictions":
           "check_client_access socketmap:" + doctor_cases.SOCKETMAP +

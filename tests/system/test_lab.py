@@ -26,3 +26,28 @@ def test_leaves_a_process_table_with_zombies():
     done = subprocess.run([sys.executable, "-c", LEAVE, HERE],
                           capture_output=True, text=True, timeout=300)
     assert done.stdout == "left\n", done
+
+
+# A process table whose /proc can't be mounted: its init is to remove nothing.
+FAIL = """
+import os, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+from lab import namespace
+def run(*command):
+    raise OSError("no mount")
+namespace.run = run
+directory = tempfile.mkdtemp()
+assert namespace.own_processes(directory) is None
+try:
+    os.wait()
+except ChildProcessError:
+    pass
+print(os.path.isdir(directory))
+os.rmdir(directory)
+"""
+
+
+def test_a_process_table_that_fails_removes_nothing():
+    done = subprocess.run([sys.executable, "-c", FAIL, HERE],
+                          capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n", done

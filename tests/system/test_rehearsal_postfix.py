@@ -267,6 +267,9 @@ OPEN_TO_ALL = "smtpd_relay_restrictions = check_client_access static:OK, " \
     # what one sender is spared is everybody's
     ("smtpd_data_restrictions = permit_mynetworks, check_sender_access "
      "texthash:@DIR@/friends, reject", True),
+    # a temporary failure is no refusal
+    ("smtpd_end_of_data_restrictions = permit_mynetworks, "
+     "check_sender_access texthash:@DIR@/nowhere", True),
     # a message that says something else is taken
     ("header_checks = pcre:@DIR@/headers", True),
     ("smtpd_data_restrictions = reject_unauth_pipelining", True),
@@ -280,6 +283,31 @@ def test_refused_behind_data(run, settings, is_open):
     assert bool(shown) == is_open == (status == 2), findings
     if "friends" in settings:
         assert all("friend.test>" in f["detail"] for f in shown)
+
+
+def test_one_sender_is_taken_behind_data(run):
+    """Of clients without a name, whose sender DATA asks for."""
+    path = closed(run, """\
+smtpd_relay_restrictions = permit_mynetworks,
+    check_client_access inline:{unknown=OK}, reject_unauth_destination
+smtpd_data_restrictions = permit_mynetworks,
+    check_sender_access texthash:@DIR@/friends, reject
+""", {"friends": "friend.test OK\n"})
+    status, findings = rehearse(path)
+    shown = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    assert status == 2 and shown, findings
+    assert all("friend.test>" in f["detail"] for f in shown), shown
+
+
+def test_a_limit_of_hops_of_its_own(run):
+    """The copy's is its own: no message of the rehearsal is ever queued."""
+    path = closed(run, OPEN_TO_ALL + "hopcount_limit = 1000\n", {})
+    master = (path / "etc/master.cf").read_text()
+    (path / "etc/master.cf").write_text(re.sub(
+        r"(?m)^(cleanup .*)$", r"\1 -o hopcount_limit=1000", master))
+    assert "-o hopcount_limit" in (path / "etc/master.cf").read_text()
+    status, findings = rehearse(path)
+    assert status == 2, findings
 
 
 def test_a_milter_that_is_nowhere(run):

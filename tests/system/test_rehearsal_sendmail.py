@@ -149,3 +149,27 @@ def test_refused_behind_data(directory, ruleset, is_open):
                    "R127.0.0.1\t$@ OK\n"
                    'R$*\t\t$#error $@ 5.7.1 $: "550 Not from you"\n')
     assert bool(examine(cf, conf)) == is_open
+
+
+MANY_HEADERS = r"""
+Kof_numbers arith
+Scheck_eoh
+R$- $| $*	$: $(of_numbers l $@ 100 $@ $1 $) $| $&{client_addr}
+RTRUE $| 127.0.0.1	$@ OK
+RTRUE $| $*	$#error $@ 5.7.1 $: "550 Too many headers"
+"""
+TEMPORARY = r"""
+Scheck_eom
+R$*	$: $&{client_addr}
+R127.0.0.1	$@ OK
+R$*	$#error $@ 4.3.0 $: "451 Ask later"
+"""
+
+
+@pytest.mark.parametrize("rules", [MANY_HEADERS, TEMPORARY])
+def test_not_refused_behind_data(directory, rules):
+    """What no ordinary message meets, and what is no verdict."""
+    cf, conf = make(200, directory)
+    with open(cf, "a") as text:
+        text.write(rules)
+    assert examine(cf, conf)

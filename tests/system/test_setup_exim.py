@@ -148,6 +148,28 @@ def test_trial(single):
     assert conf.read_bytes() == before and not CONF.exists()
 
 
+BEHIND = """\
+acl_check_predata:
+  accept authenticated = *
+  accept condition = ${if eq{$recipients}{friend@example.net}{no}{yes}}
+  deny message = no message of yours
+
+"""
+
+
+def test_trial_behind_data(single):
+    """As in test_trial, by the ACL that is asked at DATA."""
+    conf = pathlib.Path("/etc/exim4/exim4.conf")
+    conf.write_text("acl_smtp_predata = acl_check_predata\n"
+                    + conf.read_text().replace(
+                        "acl_check_rcpt:\n", BEHIND + "acl_check_rcpt:\n"))
+    before = conf.read_bytes()
+    done = single.setup("--apply", code=65)
+    assert "the message of a client that has logged in: 550 no message" in \
+        done.stderr, done
+    assert conf.read_bytes() == before and not CONF.exists()
+
+
 class TestPidFile:
     def test_a_pipe(self, single):
         """Exim's user may write the directory of its pid files: a pipe there

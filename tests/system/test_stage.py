@@ -176,6 +176,22 @@ def test_edits_change_the_copy_alone(installed):
     assert made.snapshot() == made.before
 
 
+def test_a_copy_has_its_own_limits(installed):
+    """Also where main.cf or a service has others: a message with a few more
+    Received lines is never taken, and nobody is told of it."""
+    made = installed(
+        more="hopcount_limit = 1000\nnotify_classes = bounce\n",
+        services="10025 inet n - n - - smtpd\n"
+                 "  -o hopcount_limit=1000 -o notify_classes=bounce\n")
+    with Stage(made.etc, made.conf) as stage:
+        for name, value in (("hopcount_limit", "10"), ("notify_classes", "")):
+            assert stage.run("postconf", "-c", made.etc, "-h",
+                             name).strip() == value
+            assert stage.run("postconf", "-c", made.etc, "-P",
+                             f"*/*/{name}") == ""
+    assert made.snapshot() == made.before
+
+
 def test_nothing_leaves(installed):
     """Neither by the network nor into a file."""
     made = installed()

@@ -58,7 +58,13 @@ def first_process(*command):
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in
                             (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP)])
-    run("mount", "-t", "proc", "proc", "/proc")
+    try:
+        run("mount", "-t", "proc", "proc", "/proc")
+    except BaseException:
+        init.kill()                     # by the end of its input it acts
+        init.wait()
+        init.stdin.close()
+        raise
     return init
 
 

@@ -62,6 +62,8 @@ policy_context(void **state)
 		bool want_later;
 	} rows[] = {
 		{ "asked-later/helo", false, LIST_HELO, true },
+		{ "asked-later/recipient", false, LIST_RECIPIENT, true },
+		{ "asked-later/relay", false, LIST_RELAY, false },
 		{ "asked-later", false, LIST_UNKNOWN, false },
 		{ "asked-later/hello", false, LIST_UNKNOWN, true },
 		{ "asked-laterx/helo", false, LIST_UNKNOWN, false },

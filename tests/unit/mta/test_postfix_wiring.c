@@ -211,6 +211,17 @@ static const struct row rows[] = {
 		   "smtpd_relay_restrictions = permit_auth_destination, "
 		   "$popgate_relay_strict, reject_unauth_destination\n",
 	    NULL },
+	{ "an early question by a socket of another name",
+	    RELAY "smtpd_recipient_restrictions = permit_sasl_authenticated, "
+		  "permit_mynetworks, check_policy_service { "
+		  "inet:127.0.0.1:9999, policy_context=asked-later/recipient "
+		  "}, reject_rbl_client zen.example\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA RELAY_WIRED
+	    "smtpd_recipient_restrictions = permit_sasl_authenticated, "
+	    "permit_mynetworks, $popgate_recipient_early, "
+	    "reject_rbl_client zen.example\n",
+	    NULL },
 	{ "the pasted wiring by a socketmap",
 	    "smtpd_relay_restrictions = permit_auth_destination, "
 	    "permit_sasl_authenticated, check_client_access "
