@@ -298,8 +298,9 @@ take_back(struct limiter *l, const struct taking *t, struct subject *s,
 	counter_take_back(&s->metric[metric], slot_of(l, limit, from));
 	if (message || !p->has_value)
 		return;
+	/* used before there was the credit: that was for another one's */
 	mark = value_known(l, s, &value);
-	if (mark == NULL || mark->value.unclaimed == 0 ||
+	if (mark == NULL || mark->value.unclaimed == 0 || mark->seen_s < from ||
 	    --mark->value.unclaimed > 0)
 		return;
 	if (mark->value.open == 0) {

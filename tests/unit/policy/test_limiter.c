@@ -707,6 +707,40 @@ test_unclaimed_ends_in_time(void **state)
 	}
 }
 
+/* A map isn't told the connection: so a message of another sender may use up the
+ * credit. That takes no sender away who was permitted before. */
+static void
+test_credit_of_another_sender(void **state)
+{
+	struct limiter *l = make(100);
+	struct limiter_message m = { 0 };
+	struct limiter_event ev = { .now_s = 1000,
+		.client = addr("192.0.2.1"),
+		.port = 1,
+		.sender = "a@x",
+		.recipient = "s@y",
+		.permit = true };
+	int64_t used[LIMITS];
+
+	(void)state;
+	assert_int_equal(take(l, &ev, NULL), -1);
+	ev.now_s += 30;
+	ev.port = 0;
+	ev.sender = "b@x";
+	ev.recipient = "r@y";
+	assert_int_equal(take(l, &ev, NULL), -1);
+	ev.port = 2;
+	ev.sender = "a@x";
+	ev.permit = false;
+	ev.hold = true;
+	ev.message = &m;
+	assert_int_equal(take(l, &ev, NULL), -1);
+	limiter_settle(l, rates, ev.now_s, &m, false);
+	limiter_usage(l, &ev, used);
+	assert_int_equal(used[LIMIT_CLIENT_SENDERS], 2);
+	limiter_free(l);
+}
+
 /* Recipients that an open message reserves take room; those it gives up are
  * free again, and those it sends count from then on. */
 static void
@@ -1229,6 +1263,7 @@ main(void)
 		cmocka_unit_test(test_credits),
 		cmocka_unit_test(test_credits_end_one_by_one),
 		cmocka_unit_test(test_unclaimed_ends_in_time),
+		cmocka_unit_test(test_credit_of_another_sender),
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_pending_and_forgotten),
 		cmocka_unit_test(test_pending_distinct),
