@@ -17,8 +17,7 @@
 struct audit_aside;
 
 struct audit_done {
-	/* of a sync */
-	bool good;
+	bool good; /* the disk has told no error */
 	struct err err; /* unless it was good */
 	/* of a move */
 	int frames; /* of the -wal that are in the file now; -1: none */

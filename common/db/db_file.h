@@ -2,7 +2,7 @@
 /* db_file - whether what an open database writes is what the next reader finds
  * under its name. Somebody may remove, replace, truncate or overwrite the file
  * or its -wal while it is open; SQLite doesn't notice and writes on into what
- * nobody can read. Included by audit_table.h only. */
+ * nobody can read. Included by audit_table.h and audit_aside.h only. */
 #ifndef POPGATE_DB_FILE_H
 #define POPGATE_DB_FILE_H
 

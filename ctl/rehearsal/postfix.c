@@ -254,7 +254,7 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 	x->answered = true;
 	postfix_run_count(x->run, n);
 	for (size_t i = 0; i < n; i++)
-		x->judged |= postfix_is_verdict(v[i].code);
+		x->judged |= smtp_code_decides(v[i].code);
 	for (size_t i = 0; i < n && !is_over(x); i++)
 		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
 			keep(x, &v[i]);

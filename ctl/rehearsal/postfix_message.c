@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* postfix_message - a recipient was taken of a stranger: would a message be,
- * too? */
+/* postfix_message - whether the message of a stranger is taken whose recipient
+ * was: asked behind DATA. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,12 +11,6 @@ enum {
 	BATCH = 100, /* messages in a connection */
 	AGAIN_MAX = 2000 /* of other senders, in a service */
 };
-
-bool
-postfix_is_verdict(int code)
-{
-	return code != 0 && code != 421 && code != 451 && code != 452;
-}
 
 /* The code of the reply to a message, 0 when there was none; *taken_r. */
 static int
@@ -111,7 +105,7 @@ find_sender(struct postfix_run *run, struct postfix_again *again,
 		for (size_t k = 0; k < n; k++) {
 			if (v[k].accepted)
 				return v[k].sender;
-			run->r->undecided |= !postfix_is_verdict(v[k].code);
+			run->r->undecided |= !smtp_code_decides(v[k].code);
 		}
 	}
 	return NULL;
@@ -146,7 +140,7 @@ is_refused(struct postfix_run *run, const struct postfix_shown *shown)
 	int code = say_message(run, &shown->client, shown->mail.sender,
 	    shown->mail.recipient, &taken);
 
-	return !taken && postfix_is_verdict(code);
+	return !taken && smtp_code_decides(code);
 }
 
 bool

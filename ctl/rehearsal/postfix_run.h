@@ -55,20 +55,17 @@ postfix_run_ask(struct postfix_run *run, const struct postfix_client *client,
 /* That many recipients were asked about. */
 void postfix_run_count(struct postfix_run *run, size_t recipients);
 
-/* Did the server decide? 454 is defer_unauth_destination's. */
-bool postfix_is_verdict(int code);
-
 /* What postfix_run_is_closed() has asked at a service. Begins as zeros. */
 struct postfix_again {
-	/* who was asked for last, about whom: all that it says is refused */
+	/* asked for last: of it, every message to the recipient is refused */
 	struct postfix_client client;
 	char recipient[FORM_TEXT_MAX];
 	size_t messages;
 };
 
-/* A recipient was taken: is its message refused behind DATA, whoever the client
- * says that he is? Each client is asked so once. What sender or HELO is taken
- * is set in shown. Sets run->r->undecided. */
+/* A recipient was taken: is its message refused behind DATA, whatever sender
+ * and HELO the client gives? Each client is asked so once. A sender or HELO that
+ * is taken is set in shown. Sets run->r->undecided. */
 bool postfix_run_is_closed(struct postfix_run *run, struct postfix_again *again,
     struct postfix_shown *shown);
 

@@ -409,13 +409,6 @@ be_named(struct sendmail_run *r, const struct sendmail_try *y,
 		(void)close(fd);
 }
 
-/* Did it decide? A temporary failure refuses nobody. */
-static bool
-is_verdict(int code)
-{
-	return code != 0 && code != 421 && code != 451 && code != 452;
-}
-
 /* *code_r: of the last reply; 0: there was none; may be NULL. */
 static bool
 takes(struct sendmail_run *r, const struct sendmail_door *d,
@@ -429,8 +422,8 @@ takes(struct sendmail_run *r, const struct sendmail_door *d,
 	return rc == 0 && reply.accepted;
 }
 
-/* As is_refused_behind_data() of a Postfix: what check_data, check_eom or a
- * filter refuses to this client alone is closed. */
+/* As postfix_run_is_closed(): what check_data, check_eom or a filter refuses
+ * to this client alone is closed. */
 static bool
 takes_message(struct sendmail_run *r, const struct sendmail_door *d,
     const struct addr *from, const struct stage_mail *rcpt)
@@ -441,7 +434,7 @@ takes_message(struct sendmail_run *r, const struct sendmail_door *d,
 	int code;
 
 	mail.message = true;
-	if (takes(r, d, from, &mail, &code) || !is_verdict(code))
+	if (takes(r, d, from, &mail, &code) || !smtp_code_decides(code))
 		return true;
 	mail.user = "someone";
 	if (takes(r, d, from, &mail, NULL))

@@ -134,6 +134,12 @@ one_of(const char *status, const char *const *list)
 	return false;
 }
 
+bool
+smtp_code_decides(int code)
+{
+	return code != 0 && code != 421 && code != 451 && code != 452;
+}
+
 enum smtp_verdict
 smtp_verdict(const struct smtp_reply *reply)
 {

@@ -57,6 +57,11 @@ enum smtp_verdict {
 };
 enum smtp_verdict smtp_verdict(const struct smtp_reply *reply);
 
+/* Does a reply of this code decide about what was asked? A temporary failure of
+ * the server's own (421, 451, 452) refuses nobody, nor does no reply
+ * (0); 454 is what Postfix's defer_unauth_destination says. */
+bool smtp_code_decides(int code);
+
 /* 5xx because there is no such mailbox: the domain is the server's own. */
 bool smtp_user_unknown(const struct smtp_reply *reply);
 

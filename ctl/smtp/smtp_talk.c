@@ -478,10 +478,11 @@ smtp_talk_message(struct smtp_talk *t, bool *taken_r, struct smtp_reply *reply)
 	    "Date: Thu, 01 Jan 2026 00:00:00 +0000\r\n"
 	    "Message-ID: <rehearsal@a.invalid>\r\nSubject: a rehearsal\r\n"
 	    "\r\nNo message.\r\n.\r\n";
-	enum place place = place_of(t->fd);
 	enum talk_result result;
 
 	assert(t != NULL);
+	enum place place = place_of(t->fd);
+
 	*taken_r = false;
 	if (!t->private || place == PLACE_HERE)
 		return TALK_BAD_ARGUMENT;
