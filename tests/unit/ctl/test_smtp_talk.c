@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What can't be said to a mail server of this machine's own network. */
+/* Messages and answers that can't be said to a mail server of this machine's
+ * own network. */
 #include "ctl/smtp/smtp_talk.h"
 
 #include <errno.h>
@@ -9,22 +10,33 @@
 
 #include "tests/unit/unit.h"
 
-static void
-test_never_said(void **state)
+/* A talk with a server that has greeted; fd[1] is the server's end. */
+static struct smtp_talk *
+greeted(int fd[2])
 {
 	static const char greeting[] = "220 mx.test ESMTP\r\n";
 	struct smtp_talk *t;
+	struct smtp_reply reply;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_int_equal(write(fd[1], greeting, strlen(greeting)),
+	    (int)strlen(greeting));
+	assert_int_equal(
+	    smtp_talk_begin(fd[0], false, 5000, &t, &reply), TALK_REPLY);
+	return t;
+}
+
+static void
+test_never_said(void **state)
+{
 	struct smtp_reply reply;
 	bool taken = true;
 	int fd[2];
 	char buf[8];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	assert_int_equal(write(fd[1], greeting, strlen(greeting)),
-	    (int)strlen(greeting));
-	assert_int_equal(
-	    smtp_talk_begin(fd[0], false, 5000, &t, &reply), TALK_REPLY);
+	struct smtp_talk *t = greeted(fd);
+
 	/* no message where it could be a real server */
 	smtp_talk_private(t, 10);
 	assert_int_equal(
@@ -43,19 +55,14 @@ test_never_said(void **state)
 static void
 test_not_private(void **state)
 {
-	static const char greeting[] = "220 mx.test ESMTP\r\n";
-	struct smtp_talk *t;
 	struct smtp_reply reply = { 0 };
 	bool taken = true;
 	int fd[2];
 	char buf[8];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
-	assert_int_equal(write(fd[1], greeting, strlen(greeting)),
-	    (int)strlen(greeting));
-	assert_int_equal(
-	    smtp_talk_begin(fd[0], false, 1000, &t, &reply), TALK_REPLY);
+	struct smtp_talk *t = greeted(fd);
+
 	if (unshare(CLONE_NEWNET) == -1 &&
 	    unshare(CLONE_NEWUSER | CLONE_NEWNET) == -1) {
 		smtp_talk_close(&t);

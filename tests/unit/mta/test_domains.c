@@ -353,6 +353,35 @@ sendmail_errors(void **state)
 	assert_contains(err.text, "No such file");
 }
 
+enum { PATH_LEN = 4000 };
+
+/* Programs that print what a test wants, found by PATH before the real ones;
+ * old_path_r takes what PATH was. */
+static void
+put_programs(const char *dir, const char *postconf, const char *postmap,
+    char old_path_r[PATH_LEN])
+{
+	const struct {
+		const char *file, *text;
+	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
+	static char new_path[PATH_LEN + 200];
+	char path[100];
+
+	for (size_t i = 0; i < LENGTH(programs); i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", dir, programs[i].file);
+		FILE *out = fopen(path, "w");
+
+		assert_non_null(out);
+		(void)fputs(programs[i].text, out);
+		(void)fclose(out);
+		assert_int_equal(chmod(path, 0755), 0);
+	}
+	(void)snprintf(old_path_r, PATH_LEN, "%s", getenv("PATH"));
+	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path_r);
+	(void)setenv("PATH", new_path, 1);
+}
+
 /* Two Postfixes, the second with a table that can only be asked: each is asked
  * of its own directory, whoever waits gets the answer, and a table that gives
  * none is said. */
@@ -367,30 +396,14 @@ two_postfixes(void **state)
 	    "two.test) echo \"$key	x\";; broken.test) exit 1;;\n"
 	    "*) case $6 in *\"{$key=\"*) echo \"$key	asked\";; esac;;\n"
 	    "esac; done\n";
-	static const struct {
-		const char *file, *text;
-	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
-	static char old_path[4000], new_path[4200];
+	static char old_path[PATH_LEN];
 	const char *dir = unit_dir();
-	char path[100], one[100], two[100], text[600] = "",
-					    *names[] = { one, two };
+	char one[100], two[100], text[600] = "", *names[] = { one, two };
 	struct domain_set set;
 	struct err err;
 
 	(void)state;
-	for (size_t i = 0; i < LENGTH(programs); i++) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", dir, programs[i].file);
-		FILE *out = fopen(path, "w");
-
-		assert_non_null(out);
-		(void)fputs(programs[i].text, out);
-		(void)fclose(out);
-		assert_int_equal(chmod(path, 0755), 0);
-	}
-	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
-	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
-	(void)setenv("PATH", new_path, 1);
+	put_programs(dir, postconf, postmap, old_path);
 	(void)snprintf(one, sizeof(one), "postfix:%s/one", dir);
 	(void)snprintf(two, sizeof(two), "postfix:%s/two", dir);
 	if (load(&set, &err, names, 2) == -1)
@@ -409,13 +422,13 @@ two_postfixes(void **state)
 	assert_int_equal(unit_remove(dir), 0);
 }
 
-/* postconf and postmap that print what a test wants: the programs are found
- * by PATH. The real ones are in the system tests. */
+/* The real programs are in the system tests. */
 static void
 postfix_settings(void **state)
 {
 	const char *dir = unit_dir();
-	static char old_path[4000], new_path[4200];
+	static const char *const programs[] = { "postconf", "postmap" };
+	static char old_path[PATH_LEN];
 	char path[100], name[100], *names[] = { name };
 	struct domain_set set;
 	struct err err;
@@ -432,23 +445,7 @@ postfix_settings(void **state)
 	    "'v.test\\tanything\\nuser@v.test\\tx\\nw.test\\ty\\n'\n";
 
 	(void)state;
-	const struct {
-		const char *file, *text;
-	} programs[] = { { "postconf", postconf }, { "postmap", postmap } };
-
-	for (int i = 0; i < 2; i++) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", dir, programs[i].file);
-		FILE *out = fopen(path, "w");
-
-		assert_non_null(out);
-		(void)fputs(programs[i].text, out);
-		(void)fclose(out);
-		assert_int_equal(chmod(path, 0755), 0);
-	}
-	(void)snprintf(old_path, sizeof(old_path), "%s", getenv("PATH"));
-	(void)snprintf(new_path, sizeof(new_path), "%s:%s", dir, old_path);
-	(void)setenv("PATH", new_path, 1);
+	put_programs(dir, postconf, postmap, old_path);
 	(void)setenv("VMD", "m.test", 1);
 	(void)snprintf(name, sizeof(name), "postfix:%s", dir);
 	if (load(&set, &err, names, 1) == -1)
@@ -490,9 +487,8 @@ postfix_settings(void **state)
 	assert_int_equal(ask(&set, "no.test"), DOMAIN_FOREIGN);
 	domains_release(&set);
 	(void)setenv("PATH", dir, 1);
-	for (int i = 0; i < 2; i++) {
-		(void)snprintf(
-		    path, sizeof(path), "%s/%s", dir, programs[i].file);
+	for (size_t i = 0; i < LENGTH(programs); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, programs[i]);
 		(void)unlink(path);
 	}
 	assert_int_equal(load(&set, &err, names, 1), -1);

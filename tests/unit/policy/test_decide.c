@@ -336,6 +336,24 @@ order(void **state)
 
 /* --- the table is asked about the second of the question --- */
 
+/* A user's own address is the one sender: lists and the table, which is made. */
+static struct store *
+bind_senders(const char *db, struct config **cfg, struct facts_lists *lists)
+{
+	const char *path = unit_file(0,
+	    "relay: { sender_binding = \"address\";"
+	    " sender_addresses = [ \"user\" ]; };\n");
+	struct store *st;
+	struct err err;
+
+	if (config_load(path, cfg, &err) == -1 ||
+	    facts_lists_load(*cfg, lists, &err) == -1 ||
+	    store_open(db, STORE_WRITE, &st, &err) == -1)
+		fail_msg("%s", err.text);
+	(void)unlink(path);
+	return st;
+}
+
 struct tabled {
 	struct world w;
 	struct store *st;
@@ -379,17 +397,8 @@ users_of_this_second(void **state)
 
 	(void)state;
 	tabled_ops.look_up = look_up_tabled;
-	const char *path = unit_file(0,
-	    "relay: { sender_binding = \"address\";"
-	    " sender_addresses = [ \"user\" ]; };\n");
-
-	if (config_load(path, &cfg, &err) == -1 ||
-	    facts_lists_load(cfg, &lists, &err) == -1)
-		fail_msg("%s", err.text);
-	(void)unlink(path);
 	(void)snprintf(db, sizeof(db), "%s/logins.db", dir);
-	if (store_open(db, STORE_WRITE, &t.st, &err) == -1)
-		fail_msg("%s", err.text);
+	t.st = bind_senders(db, &cfg, &lists);
 	assert_true(network_parse("192.0.2.1", &net));
 	assert_int_equal(store_begin(t.st, &err), 0);
 	for (size_t i = 0; i < LENGTH(rows); i++) {
@@ -461,22 +470,12 @@ table_that_fails_later(void **state)
 	struct facts_lists lists;
 	struct decide_answer got;
 	struct config *cfg;
-	struct err err;
 	sqlite3 *other;
 
 	(void)state;
 	broken_ops.look_up = look_up_broken;
-	const char *path = unit_file(0,
-	    "relay: { sender_binding = \"address\";"
-	    " sender_addresses = [ \"user\" ]; };\n");
-
-	if (config_load(path, &cfg, &err) == -1 ||
-	    facts_lists_load(cfg, &lists, &err) == -1)
-		fail_msg("%s", err.text);
-	(void)unlink(path);
 	(void)snprintf(db, sizeof(db), "%s/logins.db", dir);
-	if (store_open(db, STORE_WRITE, &b.st, &err) == -1)
-		fail_msg("%s", err.text);
+	b.st = bind_senders(db, &cfg, &lists);
 	assert_int_equal(sqlite3_open(db, &other), SQLITE_OK);
 	assert_int_equal(
 	    sqlite3_exec(other, "DROP TABLE login", NULL, NULL, NULL),
