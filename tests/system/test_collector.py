@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from lab.box import COLLECTOR, CTL, NOISE, CollectorBox, is_root, login, stamp
+from lab.proc import link, opened, running
 from lab.process import PATIENCE, wait_for
 
 # --- options ---
@@ -617,41 +618,21 @@ def test_detached(site):
                           cwd=site.path, capture_output=True, text=True,
                           timeout=120)
     assert (done.returncode, done.stdout) == (0, ''), done.stderr
-    pids = [int(p.name) for p in Path('/proc').iterdir() if p.name.isdigit()
-            and str(site.conf.name).encode() in cmdline(p) and
-            b'popgate-collector' in cmdline(p) and
-            (p / 'environ').exists() and holds(p, site.path)]
-    assert len(pids) == 1
+    pid, = (pid for pid in running(COLLECTOR) if opened(pid, site.logins))
     try:
         for fd in range(3):
-            assert os.readlink(f'/proc/{pids[0]}/fd/{fd}') == '/dev/null'
-        assert os.readlink(f'/proc/{pids[0]}/cwd') == '/'
-        assert os.getsid(pids[0]) == pids[0]
+            assert link(pid, f'fd/{fd}') == '/dev/null'
+        assert link(pid, 'cwd') == '/'
+        assert os.getsid(pid) == pid
         site.write(login('192.0.2.1'))
         wait_for(site.clients)
     finally:
-        os.kill(pids[0], signal.SIGTERM)
-    wait_for(lambda: not Path(f'/proc/{pids[0]}/fd/3').exists())
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not link(pid, 'fd/3'))
     site.logins = site.path / 'nowhere/logins.db'
     site.configure()
     done = run('-d', '-c', site.conf)
     assert done.returncode == os.EX_CANTCREAT and 'nowhere' in done.stderr
-
-
-def cmdline(proc):
-    try:
-        return (proc / 'cmdline').read_bytes()
-    except OSError:
-        return b''
-
-
-def holds(proc, path):
-    """Has the process a file open below path?"""
-    try:
-        return any(os.readlink(fd).startswith(str(path))
-                   for fd in (proc / 'fd').iterdir())
-    except OSError:
-        return False
 
 
 @is_root

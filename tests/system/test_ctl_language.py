@@ -13,6 +13,7 @@ import pytest
 from lab.box import (
     CTL, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOPERM, EX_CONFIG,
     EX_TEMPFAIL, CtlBox)
+from lab.proc import opened
 from lab.process import PATIENCE, wait_for
 
 
@@ -145,7 +146,7 @@ def test_database_locked(box):
     assert "lock" in box.err("add", "192.0.2.2", code=EX_TEMPFAIL)
     # and one that is let go in time has only waited
     waiting = box.launch(CTL, "add", "192.0.2.2")
-    wait_for(lambda: box.opened(waiting, box.logins), "the table to be open")
+    wait_for(lambda: opened(waiting.pid, box.logins), "the table to be open")
     db.execute("ROLLBACK")
     assert waiting.wait(PATIENCE) == 0
     assert "192.0.2.2" in box.out("list")

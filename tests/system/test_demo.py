@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from lab.proc import pids, text
 from lab.process import unprivileged, wait_for
 
 DEMO = pathlib.Path(__file__).with_name("demo.py")
@@ -18,15 +19,8 @@ DEMO = pathlib.Path(__file__).with_name("demo.py")
 
 def users_of(path):
     """The processes that work in there, or were started with a name of it."""
-    found = []
-    for proc in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (proc / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if path in words:
-            found.append(words.replace("\0", " "))
-    return found
+    words = [text(pid, "cmdline").replace("\0", " ") for pid in pids()]
+    return [line for line in words if path in line]
 
 
 @pytest.mark.parametrize("mta", ["postfix", "sendmail"])

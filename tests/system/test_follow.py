@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from lab.box import CTL, is_root, login, stamp
+from lab.proc import opened
 from lab.process import wait_for
 
 
@@ -238,11 +239,8 @@ action(type="omfile" file="{site.log}"
                 wait_for(lambda: 'another file' not in source_check(site)[1])
                 say()
             rsyslog.send_signal(signal.SIGHUP)
-            wait_for(lambda: os.path.exists(site.log) and any(
-                os.path.samefile(f'/proc/{rsyslog.pid}/fd/{fd}', site.log)
-                for fd in os.listdir(f'/proc/{rsyslog.pid}/fd')
-                if os.path.exists(f'/proc/{rsyslog.pid}/fd/{fd}')) or
-                send(dev, 'postfix/smtpd: connect from x'))
+            wait_for(lambda: opened(rsyslog.pid, site.log) or
+                     send(dev, 'postfix/smtpd: connect from x'))
             say()
             wait_for(lambda: is_ok(site), lambda: source_check(site))
     finally:

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from lab.box import EX_DATAERR, EX_IOERR, EX_TEMPFAIL, EX_USAGE
+from lab.proc import named
 from lab.process import wait_for
 from lab.site import BUILD
 from lab.stock import CONF, CTL, JOURNAL, daemon, own, relay, tree
@@ -38,19 +39,6 @@ while True:
 def executable(path, text):
     path.write_text(text)
     path.chmod(0o755)
-
-
-def processes(name):
-    """The processes that run a program of this name, in this process table or
-    one below."""
-    found = set()
-    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
-        try:
-            if path.read_text() == f"{name}\n":
-                found.add(int(path.parent.name))
-        except OSError:
-            pass
-    return found
 
 
 def mounted():
@@ -268,12 +256,12 @@ class TestProcesses:
              f"{BUILD}/popgate-milter -c {CONF}"], stderr=subprocess.PIPE)
         try:
             wait_for((theirs / "s.sock").exists, "the container's")
-            before = processes("popgate-milter")
+            before = named("popgate-milter")
             assert len(before) == 1
             ready.setup(*SKIP)
-            assert before < processes("popgate-milter")
+            assert before < named("popgate-milter")
             ready.setup("--undo")
-            assert processes("popgate-milter") == before
+            assert named("popgate-milter") == before
         finally:
             child.kill()
             child.communicate()
@@ -286,18 +274,18 @@ class TestProcesses:
         pid = pathlib.Path("/var/spool/postfix/pid/master.pid").read_text()
         real = {int(pid)}
         # its parent ends when it has begun
-        wait_for(lambda: processes("master") == real, "it alone")
+        wait_for(lambda: named("master") == real, "it alone")
         log = pathlib.Path("/var/log/mail.log").read_text()
         mounts = mounted()
         # a run in the background of a shell ignores SIGINT
         child = subprocess.Popen(
             [CTL, "setup", "--apply"], stdout=subprocess.DEVNULL,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-        wait_for(lambda: len(processes("master")) > len(real), "the copy")
+        wait_for(lambda: len(named("master")) > len(real), "the copy")
         child.send_signal(signo)
         assert child.wait(10) == -signo
-        wait_for(lambda: processes("master") == real, "its end")
-        wait_for(lambda: not processes("popgate-milter"), "its end")
+        wait_for(lambda: named("master") == real, "its end")
+        wait_for(lambda: not named("popgate-milter"), "its end")
         assert not ready.changed()
         assert mounted() == mounts
         assert pathlib.Path("/var/log/mail.log").read_text() == log

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from lab import proc
 from lab.popgate import Popgate
 from lab.process import Failure, wait_for
 from lab.site import BUILD, NamespaceSite
@@ -41,15 +42,13 @@ def start(popgate, name):
 
 def identity(process):
     """Effective user and all groups, as its own process table has it."""
-    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-        text = status.read_text()
-        if text.split()[1] == process.name[:15]:
-            ids = {key: list(map(int, re.search(
-                rf"^{key}:(.*)", text, re.M)[1].split()))
-                for key in ("Uid", "Gid", "Groups")}
-            assert len(set(ids["Uid"])) == len(set(ids["Gid"])) == 1
-            return ids["Uid"][0], set(ids["Gid"] + ids["Groups"])
-    raise AssertionError(f"no {process.name}")
+    pid, = proc.named(process.name[:15])
+    status = proc.text(pid, "status")
+    ids = {key: list(map(int, re.search(
+        rf"^{key}:(.*)", status, re.M)[1].split()))
+        for key in ("Uid", "Gid", "Groups")}
+    assert len(set(ids["Uid"])) == len(set(ids["Gid"])) == 1
+    return ids["Uid"][0], set(ids["Gid"] + ids["Groups"])
 
 
 def forget_users():

@@ -102,14 +102,6 @@ class Box:
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(PATIENCE) == code, self.said()
 
-    def opened(self, daemon, path):
-        """Has it this file open?"""
-        fds = pathlib.Path(f"/proc/{daemon.pid}/fd")
-        try:
-            return any(os.readlink(fd) == str(path) for fd in fds.iterdir())
-        except FileNotFoundError:       # closed while we look, or ended
-            return False
-
     def close(self):
         """Leave nothing running, whatever happened in the test."""
         for daemon in self.daemons:

@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 
-from . import namespace, wirings
+from . import namespace, proc, wirings
 from .box import login
 from .popgate import Popgate
 from .process import PATIENCE, Failure, Process
@@ -334,11 +334,9 @@ class Member:
     def memory_mb(self):
         # this process has a pid in the old process table, its child is told by
         # that, and /proc is of the new one
-        for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-            text = status.read_text()
-            if text.startswith("Name:\tpopgate-collect"):
-                break
-        return int(text.partition("VmHWM:")[2].split()[0]) // 1024
+        pid, = proc.named("popgate-collect")
+        return int(proc.text(pid, "status").partition("VmHWM:")[2].split()[0]
+                   ) // 1024
 
     def tries(self, client, recipient="friend@elsewhere.test"):
         """The reply code of a message, 0 when it hung up: 250 it is taken."""

@@ -14,6 +14,7 @@ import sys
 from . import namespace, tls
 from .popgate import Popgate
 from .postfix import SERVICES
+from .proc import named
 from .process import Failure, Process, wait_for
 from .site import NamespaceSite
 from .talk import Message, talk
@@ -273,9 +274,9 @@ class ShapeLab:
 
     def reload(self):
         """Until the smtpd processes of before are gone."""
-        before = processes("smtpd", "postscreen")
+        before = named("smtpd", "postscreen")
         run("/usr/sbin/postfix", "reload")
-        wait_for(lambda: not before & processes("smtpd", "postscreen"),
+        wait_for(lambda: not before & named("smtpd", "postscreen"),
                  "the end of the old smtpd processes")
 
     def find_services(self):
@@ -327,10 +328,10 @@ class ShapeLab:
         """Ours, and whatever setup has started."""
         self.popgate.milter.kill()
         # by a child: we ourselves are not in the process table of /proc
-        for pid in processes("popgate-milter"):
+        for pid in named("popgate-milter"):
             subprocess.run(["/bin/kill", "-KILL", str(pid)],
                            capture_output=True)
-        wait_for(lambda: not processes("popgate-milter"),
+        wait_for(lambda: not named("popgate-milter"),
                  "the end of popgate")
 
     # --- the dialogue ---
@@ -503,18 +504,6 @@ def speaks(service):
                                  LOG.read_text(errors="replace"))
                 if said:
                     raise Failure(f"{service}: {said[0]}") from None
-
-
-def processes(*names):
-    found = set()
-    # glob("[0-9]*/comm") would fail when a process ends meanwhile
-    for path in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if (path / "comm").read_text().strip() in names:
-                found.add(int(path.name))
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return found
 
 
 def log(lines=40):

@@ -8,6 +8,7 @@ import pathlib
 import pwd
 import subprocess
 
+from .proc import entries, text
 from .process import PATIENCE, need, wait_for
 from .site import BUILD
 
@@ -176,19 +177,15 @@ class Stage:
 def descendants(pid):
     """{(pid, when it began)} of all that a process has started."""
     found = set()
-    for task in pathlib.Path("/proc").glob(f"{pid}/task/*/children"):
-        for child in task.read_text().split():
+    for task in entries(pid, "task"):
+        for child in text(pid, f"task/{task}/children").split():
             found |= {(int(child), began(child)), *descendants(child)}
     return found
 
 
 def began(pid):
-    try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields[19]
+    fields = text(pid, "stat").rpartition(")")[2].split()
+    return None if not fields or fields[0] == "Z" else fields[19]
 
 
 def alive(members):

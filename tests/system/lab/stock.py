@@ -10,6 +10,7 @@ import subprocess
 
 from . import namespace
 from .client import Smtp
+from .proc import running
 from .process import need, wait_for
 from .site import BUILD, NamespaceSite
 
@@ -72,13 +73,7 @@ def own(stock, client="203.0.113.9"):
 def daemon(name):
     """The process of a daemon that setup has started, by the namespace's
     numbers; 0: there is none."""
-    for path in pathlib.Path("/proc").glob("[0-9]*/exe"):
-        try:
-            if os.readlink(path) == str(BUILD / name):
-                return int(path.parent.name)
-        except OSError:
-            pass
-    return 0
+    return next(iter(running(BUILD / name)), 0)
 
 
 class Stock:
