@@ -18,7 +18,7 @@ import pytest
 import doctor_cases
 from lab.box import COLLECTOR, CTL, MILTER
 from lab.postfix import SERVICES
-from lab.process import Process, can_connect, need, unprivileged, wait_for
+from lab.process import Process, need, unprivileged, wait_for
 from lab.site import TOP, NamespaceSite
 
 CLIENT, STRANGER = "203.0.113.5", "203.0.113.9"

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lab.box import EX_IOERR, EX_NOINPUT, EX_TEMPFAIL, EX_USAGE, jsons
+from lab.box import EX_NOINPUT, EX_TEMPFAIL, EX_USAGE, jsons
 
 SUMS = ("recipients", "accepted", "aborted", "rejected", "tempfailed",
         "would_refuse")

@@ -19,7 +19,7 @@ from prometheus_client.openmetrics.parser import \
 
 from lab.box import (COLLECTOR, EX_CONFIG, EX_UNAVAILABLE, MILTER,
                      CollectorBox, is_root, login)
-from lab.process import PATIENCE, wait_for
+from lab.process import wait_for
 from lab.redis import PASSWORD, Redis
 from lab.site import TOP
 from lab.tls import self_signed

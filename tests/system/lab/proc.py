@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """What /proc says of processes, any of which may end while one looks: what
-has gone, or may not be looked at, is empty and never an exception."""
+has gone, or may not be looked at, is empty and never an exception.  The
+numbers are those of /proc, which aren't os.kill()'s in a process that joined
+another process table."""
 import os
 
 

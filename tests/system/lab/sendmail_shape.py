@@ -17,7 +17,7 @@ from .popgate import Popgate
 from .process import Failure, Process, can_connect, wait_for
 from .rsyslog import Rsyslog
 from .sendmail import AT_ANY_LOAD, SASL
-from .site import BUILD, PASSWORD, NamespaceSite
+from .site import PASSWORD, NamespaceSite
 from .world import World
 
 ETC = pathlib.Path("/etc/mail")
