@@ -448,6 +448,17 @@ test_histories(void **state)
 		history(seed, 150);
 }
 
+/* Beyond those above: each was red once. */
+static void
+test_found(void **state)
+{
+	static const uint64_t seeds[] = { 31815, 45234 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(*seeds); i++)
+		history(seeds[i], 150);
+}
+
 static void
 test_long_histories(void **state)
 {
@@ -463,6 +474,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_histories),
+		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_long_histories),
 	};
 
