@@ -89,6 +89,8 @@ drain(void **state)
 
 	(void)state;
 	login("203.0.113.5", 100);
+	/* the one that found the daemon ready has ended */
+	wait_until(health_number("sessions") == 1);
 	mail(mc, "<s@y.test>");
 	assert_accepted(rcpt(mc, REMOTE, "smtp"));
 	(void)kill(daemon_pid, SIGTERM);
@@ -136,6 +138,7 @@ drain_timeout(void **state)
 		struct mclient *mc = mta("203.0.113.5");
 		int status;
 
+		wait_until(health_number("sessions") == 1);
 		mail(mc, "<s@y.test>");
 		assert_reply(rcpt(mc, REMOTE, "smtp"), "550 ");
 		if (twice) {
