@@ -4,15 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "common/base/hex.h"
 
 bool
 certificate_digest(const char *text, char out[CERTIFICATE_DIGEST_MAX])

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/base/hex.h"
+
 enum { VERSION = 1, ORIGIN_BYTES = 16, FIXED = 4 + ORIGIN_BYTES + 3 * 8 };
 
 /* The last second that every date routine can print: STORE_FOREVER. */
@@ -85,20 +87,13 @@ shape_of(int kind)
 	return NULL;
 }
 
-static int
-hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0'
-	    : c >= 'a' && c <= 'f'  ? c - 'a' + 10
-				    : -1;
-}
-
 static bool
 origin_good(const char *origin)
 {
 	size_t n = 0;
 
-	while (n < SHARE_ORIGIN_MAX && hex_value(origin[n]) != -1)
+	while (n < SHARE_ORIGIN_MAX && hex_digit(origin[n]) != -1 &&
+	    !(origin[n] >= 'A' && origin[n] <= 'F'))
 		n++;
 	return n == SHARE_ORIGIN_MAX - 1 && origin[n] == '\0';
 }
@@ -210,9 +205,13 @@ share_entry_encode(const struct share_entry *e, uint8_t body[SHARE_BODY_MAX])
 	*p++ = 'G';
 	*p++ = VERSION;
 	*p++ = (uint8_t)e->kind;
-	for (size_t i = 0; i < ORIGIN_BYTES; i++)
-		*p++ = (uint8_t)(hex_value(e->origin[2 * i]) << 4 |
-		    hex_value(e->origin[2 * i + 1]));
+	for (size_t i = 0; i < ORIGIN_BYTES; i++) {
+		int high = hex_digit(e->origin[2 * i]);
+		int low = hex_digit(e->origin[2 * i + 1]);
+
+		assert(high >= 0 && low >= 0);
+		*p++ = (uint8_t)(high * 16 + low);
+	}
 	p = put_number(p, e->number);
 	p = put_number(p, e->at);
 	p = put_number(p, e->until);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/hex.h"
+
 const char *
 flat_get(const struct flat *f, const char *name)
 {
@@ -25,11 +27,7 @@ hex4(const char *p, uint32_t *v)
 {
 	*v = 0;
 	for (int i = 0; i < 4; i++) {
-		char c = p[i];
-		int d = c >= '0' && c <= '9' ? c - '0'
-		    : c >= 'a' && c <= 'f'   ? c - 'a' + 10
-		    : c >= 'A' && c <= 'F'   ? c - 'A' + 10
-					     : -1;
+		int d = hex_digit(p[i]);
 
 		if (d < 0)
 			return false;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* lists and sets of strings */
+/* lists and sets of strings, and a digit */
 #include "tests/unit/unit.h"
 
+#include <limits.h>
+#include <string.h>
+
+#include "common/base/hex.h"
 #include "common/base/strings.h"
 #include "common/base/strset.h"
 
@@ -62,12 +66,27 @@ a_set(void **state)
 	assert_false(strset_has(&set, "d1.test"));
 }
 
+static void
+a_hex_digit(void **state)
+{
+	static const char digits[] = "00112233445566778899aAbBcCdDeEfF";
+
+	(void)state;
+	for (int c = CHAR_MIN; c <= CHAR_MAX; c++) {
+		const char *at = c == 0 ? NULL : strchr(digits, (char)c);
+
+		assert_int_equal(
+		    hex_digit((char)c), at == NULL ? -1 : (at - digits) / 2);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_list),
 		cmocka_unit_test(a_set),
+		cmocka_unit_test(a_hex_digit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
