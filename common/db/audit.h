@@ -11,6 +11,7 @@
 
 #include "common/records/decision.h"
 
+struct addr;
 struct err;
 struct histogram;
 struct network;
@@ -278,6 +279,9 @@ struct audit_relayed {
 	 *   users   a userlist, or the name of an AUTH user; in any case */
 	const struct network *client;
 	const char *users;
+	/* Of the client's own rows only those since then; needs a client that
+	 * is one address. 0: all. */
+	int64_t own_since_ms;
 };
 
 /* Recipients that were relayed, by id (about the oldest first), without the
@@ -290,6 +294,11 @@ int
 audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
     bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
     void *arg, struct err *err);
+
+/* Since then, has the milter seen a recipient go out for a recent login of this
+ * one address and of this very userlist? -1 with err. */
+int audit_sent_since(struct audit_reader *r, const struct addr *client,
+    const char *users, int64_t since_ms, struct err *err);
 
 /* The newest id; 0: there is no row. -1 with err. */
 int64_t audit_newest(struct audit_reader *r, struct err *err);

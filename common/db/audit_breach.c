@@ -93,19 +93,25 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	"FROM channel_decision WHERE "
 
 /* ?3 and ?4: the client, or what the texts of its network lie between; ?5 to
- * ?13: the users. +: by the index of odd users, not by the id. */
+ * ?13: the users; ?14: the first of the client's own. +: by the index of odd
+ * users, not by the id. */
 #define ROWS_OF_SOME(client)                                                 \
 	RELAYED_ROWS                                                         \
 	"id IN (SELECT id FROM channel_decision WHERE " client               \
-	" AND id >= ?1 "                                                     \
+	" AND id >= ?14 "                                                    \
 	"UNION SELECT id FROM channel_decision "                             \
 	"WHERE coalesce(auth_user, login_user) "                             \
 	"IN (?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) AND id >= ?1 "          \
 	"UNION SELECT +id FROM channel_decision WHERE at >= ?2 AND " RELAYED \
 	" AND " ODD_USERS " AND ?5 IS NOT NULL) "                            \
+	"AND (id >= ?14 OR (" client ") IS NOT TRUE) "                       \
 	"AND at >= ?2 AND " RELAYED " ORDER BY id"
 
-enum { FIRST_USER = 5, LAST_USER = FIRST_USER + USERLIST_USERS };
+enum {
+	FIRST_USER = 5,
+	LAST_USER = FIRST_USER + USERLIST_USERS,
+	OWN_FIRST
+};
 
 static const char rows_behind[] =
     RELAYED_ROWS "id > ?1 AND id <= ?2 AND " RELAYED " ORDER BY id";
@@ -234,11 +240,18 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
     void *arg, struct err *err)
 {
 	bool cut;
-	int64_t first;
+	int64_t first, own = 0;
 
 	assert(which->rows_max > 0);
+	assert(which->own_since_ms == 0 ||
+	    (which->client != NULL &&
+		which->client->bits == addr_bits(&which->client->base)));
 	if (first_id(r, which->since_ms, which->rows_max, &first, &cut, err) ==
 	    -1)
+		return -1;
+	if (which->own_since_ms > 0 &&
+	    (own = audit_id_near(
+		 r, which->own_since_ms - AUDIT_DISORDER_MS, err)) == -1)
 		return -1;
 	if (cut_r != NULL)
 		*cut_r = cut;
@@ -247,7 +260,35 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 	if (stmt == NULL)
 		return -1;
 	(void)sqlite3_bind_int64(stmt, 1, first);
+	(void)sqlite3_bind_int64(stmt, OWN_FIRST, own > first ? own : first);
 	return each_row(r, stmt, fn, arg, err);
+}
+
+int
+audit_sent_since(struct audit_reader *r, const struct addr *client,
+    const char *users, int64_t since_ms, struct err *err)
+{
+	int64_t first = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
+	char text_of[ADDR_TEXT_MAX];
+	sqlite3_stmt *stmt = NULL;
+
+	if (first == -1 ||
+	    db_prepare(r->db,
+		"SELECT 1 FROM channel_decision "
+		"WHERE client = ?1 AND id >= ?2 AND at >= ?3 AND " RELAYED
+		" AND channel = 'milter' AND coalesce(reply, '') <> 'aborted' "
+		"AND reason = 'recent-login' "
+		"AND login_user = ?4 LIMIT 1",
+		&stmt, err) == -1)
+		return -1;
+	bind(stmt, 1, addr_format(client, text_of));
+	(void)sqlite3_bind_int64(stmt, 2, first);
+	(void)sqlite3_bind_int64(stmt, 3, since_ms);
+	bind(stmt, 4, users);
+	int rc = sqlite3_step(stmt);
+	bool found = rc == SQLITE_ROW;
+
+	return end(r->db, stmt, rc, "decisions", err) == -1 ? -1 : found;
 }
 
 int64_t

@@ -215,17 +215,51 @@ add_denial(void *arg, const struct audit_breach *b)
 	return true;
 }
 
-int64_t
-charge_window(const struct config *cfg)
+/* The longest window but that of one limit, and the time for which it counts
+ * beyond: a slot, and the second that it is cut to. */
+static int64_t
+window_without(const struct config *cfg, enum limit without)
 {
 	int64_t longest = 0;
 
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
-		if (cfg->limits.rate[i].window_s > longest)
+		if (i != (int)without &&
+		    cfg->limits.rate[i].window_s > longest)
 			longest = cfg->limits.rate[i].window_s;
 	assert(longest > 0);
-	/* a slot more, and the second that it is cut to */
 	return longest + longest / 15 + 2;
+}
+
+int64_t
+charge_window(const struct config *cfg)
+{
+	return window_without(cfg, LIMITS);
+}
+
+/* From when on the client's own recipients must be read, 0: all must. A day of
+ * them says no more than one of late that its users, too, were charged for:
+ * that they have relayed for this client. All other counts last no longer than
+ * their windows; twice that, so that no message lies across the time from which
+ * on they are read. */
+static int
+own_since(const struct config *cfg, struct audit_reader *r,
+    const struct charge_history *h, const struct network *client,
+    int64_t *since_r, struct err *err)
+{
+	int64_t near_ms = window_without(cfg, LIMIT_USER_CLIENTS) * 2 * 1000;
+	const struct limiter_event *only = h->only;
+	int sent;
+
+	*since_r = 0;
+	if (!only->by_login || only->user == NULL || only->free_client ||
+	    near_ms >= charge_window(cfg) * 1000 ||
+	    client->bits != addr_bits(&client->base))
+		return 0;
+	sent = audit_sent_since(
+	    r, &client->base, only->user, h->now_ms - near_ms / 2, err);
+	if (sent == 1)
+		*since_r = h->now_ms - near_ms;
+	return sent == -1 ? -1 : 0;
 }
 
 int
@@ -253,6 +287,9 @@ charge_history(struct limiter *l, const struct config *cfg,
 		client = limiter_network(l, &h->only->client);
 		which.client = h->only->free_client ? NULL : &client;
 		which.users = h->only->user;
+		if (own_since(
+			cfg, r, h, &client, &which.own_since_ms, err) == -1)
+			goto out;
 	}
 	if (audit_each_lift(r, which.since_ms, add_lift, p, err) == -1 ||
 	    audit_each_relayed(r, &which, &h->cut, replay_one, p, err) == -1)

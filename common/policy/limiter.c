@@ -38,24 +38,23 @@ static void
 lock_shards(struct limiter *l, uint64_t shards, int64_t *now_s) UNCHECKED
 {
 	assert(shards != 0 && *now_s >= 0);
-	for (int i = 0; i < SHARDS; i++)
-		if (shards >> i & 1) {
-			mutex_lock(&l->shard[i].mtx);
-			if (l->shard[i].now_s > *now_s)
-				*now_s = l->shard[i].now_s;
-		}
-	for (int i = 0; i < SHARDS; i++)
-		if (shards >> i & 1)
-			l->shard[i].now_s = *now_s;
+	for (uint64_t left = shards; left != 0; left &= left - 1) {
+		struct shard *home = &l->shard[__builtin_ctzll(left)];
+
+		mutex_lock(&home->mtx);
+		if (home->now_s > *now_s)
+			*now_s = home->now_s;
+	}
+	for (uint64_t left = shards; left != 0; left &= left - 1)
+		l->shard[__builtin_ctzll(left)].now_s = *now_s;
 }
 
 static void
 unlock_shards(struct limiter *l, uint64_t shards) UNCHECKED
 {
 	assert(shards != 0);
-	for (int i = 0; i < SHARDS; i++)
-		if (shards >> i & 1)
-			mutex_unlock(&l->shard[i].mtx);
+	for (; shards != 0; shards &= shards - 1)
+		mutex_unlock(&l->shard[__builtin_ctzll(shards)].mtx);
 }
 
 /* --- who is charged --- */

@@ -52,22 +52,38 @@ make(void)
 }
 
 static int
-setup(void **state)
+set_up(const char *limits)
 {
-	const char *path = unit_file(0,
-	    "limits: { client_recipients = "
-	    "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
-	    "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
-	    "\"5/7m\"; user_clients = \"5/30m\"; };\n");
+	const char *path = unit_file(0, limits);
 	struct err err;
 
-	(void)state;
 	if (config_load(path, &cfg, &err) == -1)
 		fail_msg("%s", err.text);
 	(void)unlink(path);
 	(void)snprintf(dir, sizeof(dir), "%s", unit_memory_dir());
 	(void)snprintf(db, sizeof(db), "%s/audit.db", dir);
 	return 0;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	return set_up("limits: { client_recipients = "
+		      "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
+		      "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
+		      "\"5/7m\"; user_clients = \"5/30m\"; };\n");
+}
+
+/* Users' clients count for longer than all else, as by default. */
+static int
+setup_long(void **state)
+{
+	(void)state;
+	return set_up("limits: { client_recipients = "
+		      "\"5/1m\"; client_messages = \"5/2m\"; client_senders = "
+		      "\"5/1m\"; user_recipients = \"5/2m\"; user_messages = "
+		      "\"5/1m\"; user_clients = \"5/30m\"; };\n");
 }
 
 static int
@@ -346,11 +362,25 @@ one_story(uint64_t seed, bool authenticated, bool trusted)
 }
 
 static void
+stories(uint64_t first, uint64_t last)
+{
+	for (uint64_t seed = first; seed <= last; seed++)
+		one_story(seed, seed % 2 == 0, seed % 3 == 0);
+}
+
+static void
 seeded_as_live(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= 12; seed++)
-		one_story(seed, seed % 2 == 0, seed % 3 == 0);
+	stories(1, 12);
+}
+
+/* The short way to a user's clients: not all of the client's rows are read. */
+static void
+users_clients_last_longest(void **state)
+{
+	(void)state;
+	stories(13, 72);
 }
 
 static bool
@@ -508,6 +538,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(denials, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    seeded_as_live, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    users_clients_last_longest, setup_long, teardown),
 		cmocka_unit_test_setup_teardown(filters, setup, teardown),
 	};
 
