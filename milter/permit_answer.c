@@ -472,6 +472,25 @@ before_recipient(const struct protocol_request *req)
 	    req->map == PROTOCOL_MAP_KNOWN;
 }
 
+/* Does the same list ask again about this recipient before it refuses, and may
+ * the client not relay? Then the checks between the two have the word. */
+static bool
+leaves_it(const struct protocol_request *req)
+{
+	struct certificate shown;
+
+	if (!req->asked_again)
+		return false;
+	struct gate_config *gc = gate_config_take();
+	struct gate_request ask =
+	    gate_request_of(req, certificate(req, &shown), "");
+	struct permit_cache_answer answer = { .known = false };
+
+	answer.known = gate_knows(gc, &ask, &answer.reason);
+	gate_config_give(gc);
+	return opinion(req->list, &answer) == ANSWER_NONE;
+}
+
 bool
 permit_can_answer(const struct protocol_request *req)
 {
@@ -498,7 +517,7 @@ permit_answer(struct permit_peer *peer, const struct protocol_request *req,
 		answer_data(req, reply);
 	else if (before_recipient(req))
 		answer_client(req, reply);
-	else if (nothing_to_decide(req) ||
+	else if (nothing_to_decide(req) || leaves_it(req) ||
 	    permit_cache_find(req, clock_monotonic_ms(), &answer))
 		reply->len = protocol_reply(
 		    req, opinion(req->list, &answer), "", "", "", reply->text);

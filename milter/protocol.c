@@ -28,9 +28,17 @@ take_context(const char *context, struct protocol_request *req)
 		req->asked_later = true;
 		context += later + 1;
 	}
-	for (unsigned i = LIST_CLIENT; i < sizeof(lists) / sizeof(*lists); i++)
-		if (strcmp(lists[i], context) == 0)
+	for (unsigned i = LIST_CLIENT; i < sizeof(lists) / sizeof(*lists);
+	     i++) {
+		size_t len = strlen(lists[i]);
+
+		if (strncmp(context, lists[i], len) != 0)
+			continue;
+		req->asked_again =
+		    req->asked_at_data && strcmp(context + len, "/again") == 0;
+		if (context[len] == '\0' || req->asked_again)
 			req->list = (enum protocol_list)i;
+	}
 	/* where relaying is decided, the answer is left to nobody */
 	if (req->list == LIST_RELAY)
 		req->asked_later = false;

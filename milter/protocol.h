@@ -15,7 +15,9 @@ enum { PROTOCOL_FRAME_MAX = 8192, PROTOCOL_REPLY_MAX = 1024 };
  * at DATA. "/client", "/helo", "/sender", "/recipient" or "/relay" behind it,
  * or alone without the "/", names the list of restrictions that asks.
  * "asked-later" in its place promises that another list asks about the same
- * recipient: it refuses, and this one only lets pass whoever may relay. */
+ * recipient: it refuses, and this one only lets pass whoever may relay.
+ * "/again" behind the list promises the same of that list itself, and that of
+ * whoever passes it Postfix asks nothing more there. */
 #define PROTOCOL_ASKED_AT_DATA "asked-at-data"
 #define PROTOCOL_ASKED_LATER "asked-later"
 
@@ -47,6 +49,7 @@ struct protocol_request {
 	const char *auth_type, *auth_user, *queue_id, *session, *state;
 	bool asked_at_data; /* policy_context promises so */
 	bool asked_later; /* and this */
+	bool asked_again; /* and "/again" */
 	enum protocol_list list; /* of policy_context */
 	/* The MTA's name and version, and how many recipients of this message
 	 * were permitted before: asked by etc/exim/closed.conf, which connects

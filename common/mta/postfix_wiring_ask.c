@@ -141,19 +141,21 @@ name_socket(
 	    buf, size, "unix:%s", inside == NULL ? spec.path : inside);
 }
 
-/* popgate_LIST, popgate_LIST_strict or popgate_LIST_early. */
+/* popgate_LIST, popgate_LIST_strict, popgate_LIST_early or popgate_LIST_first.
+ */
 static void
 define_check(struct wiring_work *w, const char *name, const char *socket)
 {
 	const char *list = name + strlen("popgate_");
 	bool strict = strstr(list, "_strict") != NULL;
 	bool early = strstr(list, "_early") != NULL;
+	bool first = strstr(list, "_first") != NULL;
 	int n = (int)strcspn(list, "_");
 	char value[VALUE_LEN], why[NAME_LEN];
 
 	(void)snprintf(value, sizeof(value),
-	    "check_policy_service { %s, timeout=10s, policy_context=%s/%.*s, { default_action = %s } }",
-	    socket, early ? ASKED_LATER : ASKED, n, list,
+	    "check_policy_service { %s, timeout=10s, policy_context=%s/%.*s%s, { default_action = %s } }",
+	    socket, early ? ASKED_LATER : ASKED, n, list, first ? "/again" : "",
 	    strict ? "451 4.3.0 Relaying is temporarily unavailable"
 		   : "defer_unauth_destination");
 	(void)snprintf(why, sizeof(why),
@@ -161,6 +163,8 @@ define_check(struct wiring_work *w, const char *name, const char *socket)
 		? "smtpd_%.*s_restrictions ask popgate by this name, right before a refusal: without an answer the client gets a temporary failure."
 		: early
 		? "smtpd_%.*s_restrictions ask popgate by this name who may relay; whom popgate refuses hears so from a later list, behind the checks that are here."
+		: first
+		? "smtpd_%.*s_restrictions ask popgate by this name who may relay, and ask again right before they refuse: the checks between hear of all others, as before."
 		: "smtpd_%.*s_restrictions ask popgate by this name: without an answer a relay gets a temporary failure, and our own mail goes on.",
 	    n, list);
 	wiring_set(w, NULL, name, value, why);

@@ -80,7 +80,9 @@ wiring_data_plan(struct wiring_work *w, const struct postfix_service *s)
 	wiring_items_parse(&l, w, s, &data_list, raw);
 	bool is_current = data_is_current(&l, &current);
 
-	old = wiring_without_ours(&l, raw, current);
+	if (is_current)
+		l.v[current].keep = true;
+	old = wiring_without_ours(&l, raw);
 	if (old == NULL)
 		w->no_memory = true;
 	else if (!is_current)
@@ -147,7 +149,7 @@ wiring_list_pin(struct wiring_work *w, const struct postfix_service *s,
 	if (raw == NULL)
 		return;
 	wiring_items_parse(&l, w, s, kind, raw);
-	char *old = wiring_without_ours(&l, raw, l.n);
+	char *old = wiring_without_ours(&l, raw);
 
 	if (old == NULL)
 		w->no_memory = true;

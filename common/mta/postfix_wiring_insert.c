@@ -10,17 +10,15 @@
 
 enum { DEPTH_MAX = 8 };
 
-/* raw without the parts that ask popgate, but for the one of item `keep`. NULL:
- * no memory. */
 char *
-wiring_without_ours(const struct wiring_items *l, const char *raw, size_t keep)
+wiring_without_ours(const struct wiring_items *l, const char *raw)
 {
 	char *out = strdup(raw);
 
 	for (size_t i = l->n; i-- > 0 && out != NULL;) {
 		const struct wiring_item *item = &l->v[i];
 
-		if (item->kind != ITEM_OURS || i == keep || !item->first ||
+		if (item->kind != ITEM_OURS || item->keep || !item->first ||
 		    (i + 1 < l->n && l->v[i + 1].top == item->top))
 			continue;
 		assert(item->top < l->n_parts);
@@ -42,7 +40,7 @@ wiring_without_ours(const struct wiring_items *l, const char *raw, size_t keep)
  * first on. */
 static void
 clear_one(struct wiring_work *w, const struct wiring_items *l, const char *name,
-    size_t first, size_t keep)
+    size_t first)
 {
 	char *value = strdup(wiring_raw(w, l->s, name));
 	struct wiring_items in = { .n = 0 };
@@ -52,8 +50,9 @@ clear_one(struct wiring_work *w, const struct wiring_items *l, const char *name,
 		return;
 	}
 	wiring_items_parse(&in, w, l->s, l->kind, value);
-	char *new = wiring_without_ours(
-	    &in, value, keep >= first && keep < l->n ? keep - first : in.n);
+	for (size_t i = 0; i < in.n && first + i < l->n; i++)
+		in.v[i].keep = l->v[first + i].keep;
+	char *new = wiring_without_ours(&in, value);
 
 	if (new == NULL)
 		w->no_memory = true;
@@ -66,8 +65,8 @@ clear_one(struct wiring_work *w, const struct wiring_items *l, const char *name,
 }
 
 void
-wiring_clear_references(struct wiring_work *w, const struct wiring_items *l,
-    const char *raw, size_t keep)
+wiring_clear_references(
+    struct wiring_work *w, const struct wiring_items *l, const char *raw)
 {
 	char name[WIRING_NAME_MAX];
 
@@ -80,7 +79,7 @@ wiring_clear_references(struct wiring_work *w, const struct wiring_items *l,
 		    wiring_reference(raw + part->from, name, sizeof(name)) ==
 			len &&
 		    strcmp(name, l->v[i].definition) != 0)
-			clear_one(w, l, name, i, keep);
+			clear_one(w, l, name, i);
 	}
 }
 

@@ -32,6 +32,7 @@ struct wiring_item {
 	bool permits; /* the table, somebody or something */
 	bool meets_own; /* a class: it may refuse our own mail, too */
 	bool reaches; /* ours: the socket is the one that popgate listens on */
+	bool keep; /* ours: as the wiring has it */
 };
 
 struct wiring_items {
@@ -98,15 +99,14 @@ void wiring_insert(const struct wiring_insertion *in,
 const char *
 wiring_separator(const struct postfix_service *owner, const char *raw);
 
-/* raw without the parts that ask popgate, but for that of item `keep`: to be
- * freed; NULL: no memory. */
-char *
-wiring_without_ours(const struct wiring_items *l, const char *raw, size_t keep);
+/* raw without the parts that ask popgate, but for items that are to be kept: to
+ * be freed; NULL: no memory. */
+char *wiring_without_ours(const struct wiring_items *l, const char *raw);
 
 /* Take what asks popgate out of the settings that raw names as $name, too, but
- * for item `keep`. */
-void wiring_clear_references(struct wiring_work *w,
-    const struct wiring_items *l, const char *raw, size_t keep);
+ * for items that are to be kept. */
+void wiring_clear_references(
+    struct wiring_work *w, const struct wiring_items *l, const char *raw);
 
 /* The value to begin with: as the file has it, or with everything expanded
  * where it has a form of $ that isn't understood. To be freed; NULL: no

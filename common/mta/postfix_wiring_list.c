@@ -14,11 +14,16 @@ enum { TEXT_LEN = 1200 };
 
 /* --- where popgate has to be asked --- */
 
-/* A place in front of an item, or at the end. */
+/* Places in front of an item, or at the end. */
 struct place {
 	bool needed;
 	bool behind_permits; /* of SMTP AUTH or of networks */
+	/* checks stand between the permits and what refuses for certain: they
+	 * go on hearing of whoever may not relay, so that popgate is asked
+	 * twice, behind the permits who may, and at the refusal */
+	bool twice;
 	size_t at;
+	size_t refusal; /* what refuses for certain; the list's end: nothing */
 	const char *refuses; /* what would, behind it; NULL: nothing */
 };
 
@@ -63,7 +68,9 @@ find_place(const struct wiring_items *l)
 
 	return (struct place){ .needed = refusal < l->n,
 		.behind_permits = at != 0,
+		.twice = refusal < certain && certain < l->n,
 		.at = at == 0 ? certain : at,
+		.refusal = certain,
 		.refuses = refusal < l->n ? l->v[refusal].name : NULL };
 }
 
@@ -96,7 +103,7 @@ may_be_strict(const struct wiring_items *l, size_t at)
 }
 
 /* The definition that asks at this place, into buf.
- *   how  "", "_strict" or "_early" */
+ *   how  "", "_strict", "_early" or "_first" */
 static void
 name_definition(
     const struct wiring_items *l, const char *how, char *buf, size_t size)
@@ -150,30 +157,59 @@ is_in_time(const struct wiring_items *l, size_t o, const struct place *place)
 	return true;
 }
 
-/* The item that asks as the wiring has it; l->n: there is none. */
-static size_t
-find_current(const struct wiring_items *l, const struct place *place)
+/* Does the item at o, which isn't the first to ask, ask right before what
+ * refuses? */
+static bool
+is_at_refusal(const struct wiring_items *l, size_t o, const struct place *place)
 {
-	char plain[WIRING_NAME_MAX], strict[WIRING_NAME_MAX];
+	if (o >= place->refusal)
+		return false;
+	for (size_t i = o; i < place->refusal; i++)
+		if (l->v[i].kind == ITEM_MAYBE)
+			return false;
+	return true;
+}
+
+/* Mark the items that ask as the wiring has it. Are they all there? */
+static bool
+keep_current(struct wiring_items *l, const struct place *place)
+{
+	char plain[WIRING_NAME_MAX], strict[WIRING_NAME_MAX],
+	    first[WIRING_NAME_MAX];
 	bool later = is_asked_later(l, place);
+	size_t one = l->n, last = l->n;
 
 	name_definition(l, later ? "_early" : "", plain, sizeof(plain));
 	name_definition(l, "_strict", strict, sizeof(strict));
-	for (size_t i = 0; i < l->n; i++) {
+	name_definition(l, "_first", first, sizeof(first));
+	for (size_t i = 0; i < l->n && last == l->n; i++) {
 		const char *definition = l->v[i].definition;
 
-		if (is_in_time(l, i, place) &&
-		    (strcmp(definition, plain) == 0 ||
-			(!later && strcmp(definition, strict) == 0 &&
-			    may_be_strict(l, i))))
-			return i;
+		if (place->twice && one == l->n) {
+			if (strcmp(definition, first) == 0 &&
+			    is_in_time(l, i, place))
+				one = i;
+		} else if ((strcmp(definition, plain) == 0 ||
+			       (!later && strcmp(definition, strict) == 0 &&
+				   may_be_strict(l, i))) &&
+		    (place->twice ? is_at_refusal(l, i, place)
+				  : is_in_time(l, i, place))) {
+			last = i;
+		}
 	}
-	return l->n;
+	if (last == l->n)
+		return false;
+	l->v[last].keep = true;
+	if (one < l->n)
+		l->v[one].keep = true;
+	return true;
 }
 
+/* Ask popgate in raw, of those who may relay or of those who are refused.
+ *   first  of the former alone, in a list that asks twice */
 static void
-insert_at_place(struct wiring_work *w, const struct postfix_service *s,
-    const struct wiring_list_kind *kind, const char *raw)
+insert_one(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind, const char *raw, bool first)
 {
 	const struct postfix_service *owner =
 	    wiring_own(w, s, kind->setting) != NULL ? s : NULL;
@@ -182,13 +218,15 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 
 	wiring_items_parse(&l, w, s, kind, raw);
 	struct place place = find_place(&l);
+	size_t at = place.twice && !first ? place.refusal : place.at;
 	bool later = is_asked_later(&l, &place);
-	bool strict = !later && may_be_strict(&l, place.at);
-	bool own_first = !later && !strict && kind->relays &&
-	    only_relays_behind(&l, place.at);
+	bool strict = !first && !later && may_be_strict(&l, at);
+	bool own_first = !first && !later && !strict && kind->relays &&
+	    only_relays_behind(&l, at);
 
 	name_definition(&l,
-	    later                     ? "_early"
+	    first                     ? "_first"
+		: later               ? "_early"
 		: strict || own_first ? "_strict"
 				      : "",
 	    name, sizeof(name));
@@ -203,8 +241,23 @@ insert_at_place(struct wiring_work *w, const struct postfix_service *s,
 		.w = w, .s = s, .kind = kind, .text = text, .why = why
 	};
 
-	wiring_insert(&in, owner, kind->setting, raw, place.at, 0);
+	wiring_insert(&in, owner, kind->setting, raw, at, 0);
 	wiring_items_release(&l);
+}
+
+/* raw: the value, without what asks. */
+static void
+insert_at_places(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind, const char *raw, bool twice)
+{
+	insert_one(w, s, kind, raw, false);
+	if (!twice)
+		return;
+	char *once = wiring_start_value(w, s, kind);
+
+	if (once != NULL)
+		insert_one(w, s, kind, once, true);
+	free(once);
 }
 
 /* Is this the pasted sole-gate wiring, with popgate's milter there to guard
@@ -246,29 +299,29 @@ plan_list(struct wiring_work *w, const struct postfix_service *s,
 		return;
 	wiring_items_parse(&l, w, s, kind, raw);
 	struct place place = find_place(&l);
-	size_t current = find_current(&l, &place);
-
 	bool expanded = strcmp(raw, wiring_raw(w, s, kind->setting)) != 0;
 
 	if (is_sole_gate(&l)) {
 		replace_sole_gate(w, s, kind);
 		goto out;
 	}
+	bool current = keep_current(&l, &place);
 	if (some && !place.behind_permits)
 		place.needed = false;
-	if (current < l.n)
-		wiring_define(w, l.v[current].definition);
-	wiring_clear_references(w, &l, raw, current);
-	old = wiring_without_ours(&l, raw, current);
+	for (size_t i = 0; i < l.n; i++)
+		if (l.v[i].keep)
+			wiring_define(w, l.v[i].definition);
+	wiring_clear_references(w, &l, raw);
+	old = wiring_without_ours(&l, raw);
 	if (old == NULL)
 		w->no_memory = true;
-	else if (place.needed && current == l.n)
-		insert_at_place(w, s, kind, old);
+	else if (place.needed && !current)
+		insert_at_places(w, s, kind, old, place.twice);
 	else if (strcmp(old, raw) != 0)
 		wiring_set(w, owner, kind->setting, old,
 		    "popgate needs not be asked here, or is asked already: what an earlier wiring left goes.");
 	if (expanded && old != NULL &&
-	    ((place.needed && current == l.n) || strcmp(old, raw) != 0))
+	    ((place.needed && !current) || strcmp(old, raw) != 0))
 		wiring_note(w, NOTE_EXPANDED, s, kind->setting,
 		    "%s is written out with what its $names stand for: one has a form that popgate can't follow.",
 		    kind->setting);
@@ -290,8 +343,8 @@ wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
 	 * one that leaves the answer to a later list */
 	for (size_t i = 0; i < l.classes.n; i++)
 		plan_list(w, s,
-		    &(struct wiring_list_kind){ .setting = l.classes.v[i],
-			.name = kind->name },
+		    &(struct wiring_list_kind){
+			.setting = l.classes.v[i], .name = kind->name },
 		    true);
 	wiring_items_release(&l);
 }

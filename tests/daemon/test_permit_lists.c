@@ -36,7 +36,7 @@ close_all(void)
 		(void)close(fds[i]);
 }
 
-static const char *promise = "asked-at-data";
+static const char *promise = "asked-at-data", *again = "";
 
 /* The answer to a list about a recipient; more: further attributes. */
 static const char *
@@ -48,8 +48,8 @@ told(enum list list, const char *state, const char *instance,
 	    "request=smtpd_access_policy\nprotocol_state=%s\n"
 	    "client_address=" CLIENT "\nclient_port=4711\nhelo_name=h\n"
 	    "sender=s@y.test\nrecipient=%s\ninstance=%s\n"
-	    "policy_context=%s/%s\n%s\n",
-	    state, recipient, instance, promise, names[list], more);
+	    "policy_context=%s/%s%s\n%s\n",
+	    state, recipient, instance, promise, names[list], again, more);
 
 	return policy_ask(fds[list], text, n) + strlen("action=");
 }
@@ -144,6 +144,38 @@ asked_later(void **state)
 	promise = "asked-at-data";
 	assert_reply(rcpt_of(L_RELAY, "6", "a@remote.test"), "OK");
 	wait_int("audit.db", ROWS, 2);
+	close_all();
+}
+
+/* A list that asks twice: whoever may relay passes at the first question, which
+ * is recorded and charged; of others the second one decides. */
+static void
+asked_again(void **state)
+{
+	(void)state;
+	assert_int_equal(stop_daemon(SIGTERM), 0);
+	write_config("}; limits: { client_recipients = \"2/1h\"; ", "");
+	start_daemon();
+	connect_all();
+	again = "/again";
+	assert_reply(rcpt_of(L_RECIPIENT, "7", "a@remote.test"), "DUNNO");
+	assert_reply(rcpt_of(L_RECIPIENT, "7", "a@lab.test"), "DUNNO");
+	again = "";
+	assert_reply(rcpt_of(L_RECIPIENT, "7", "a@lab.test"), "DUNNO");
+	assert_reply(rcpt_of(L_RECIPIENT, "7", "a@remote.test"), "550");
+	wait_int("audit.db", ROWS, 1);
+	login(CLIENT, 100000);
+	again = "/again";
+	for (int i = 0; i < 2; i++) {
+		assert_reply(rcpt_of(L_RECIPIENT, "8", "a@remote.test"), "OK");
+		again = "";
+		assert_reply(rcpt_of(L_RELAY, "8", "a@remote.test"), "OK");
+		again = "/again";
+	}
+	wait_int("audit.db", ROWS, 3);
+	assert_reply(rcpt_of(L_RECIPIENT, "8", "a@lab.test"), "OK");
+	assert_reply(rcpt_of(L_RECIPIENT, "8", "c@remote.test"), "450");
+	again = "";
 	close_all();
 }
 
@@ -243,6 +275,7 @@ main(void)
 		TEST(charged_once),
 		TEST(strangers),
 		TEST(asked_later),
+		TEST(asked_again),
 		TEST(own_recipients),
 		TEST(auth),
 		TEST(trusted),

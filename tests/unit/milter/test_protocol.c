@@ -60,25 +60,37 @@ policy_context(void **state)
 		bool want_at_data;
 		enum protocol_list want_list;
 		bool want_later;
+		bool want_again;
 	} rows[] = {
-		{ "asked-later/helo", false, LIST_HELO, true },
-		{ "asked-later/recipient", false, LIST_RECIPIENT, true },
-		{ "asked-later/relay", false, LIST_RELAY, false },
-		{ "asked-later", false, LIST_UNKNOWN, false },
-		{ "asked-later/hello", false, LIST_UNKNOWN, true },
-		{ "asked-laterx/helo", false, LIST_UNKNOWN, false },
-		{ "asked-at-data/asked-later/helo", true, LIST_UNKNOWN, false },
-		{ "", false, LIST_UNKNOWN, false },
-		{ "asked-at-data", true, LIST_UNKNOWN, false },
-		{ "asked-at-data/client", true, LIST_CLIENT, false },
-		{ "asked-at-data/relay", true, LIST_RELAY, false },
-		{ "asked-at-data/", true, LIST_UNKNOWN, false },
-		{ "asked-at-data/clients", true, LIST_UNKNOWN, false },
-		{ "asked-at-datum", false, LIST_UNKNOWN, false },
-		{ "helo", false, LIST_HELO, false },
-		{ "sender", false, LIST_SENDER, false },
-		{ "recipient", false, LIST_RECIPIENT, false },
-		{ "/recipient", false, LIST_UNKNOWN, false },
+		{ "asked-at-data/recipient/again", true, LIST_RECIPIENT, false,
+		    true },
+		{ "asked-at-data/relay/again", true, LIST_RELAY, false, true },
+		{ "asked-at-data/relay/agai", true, LIST_UNKNOWN, false,
+		    false },
+		{ "asked-at-data/relay/again/", true, LIST_UNKNOWN, false,
+		    false },
+		{ "asked-at-data/again", true, LIST_UNKNOWN, false, false },
+		{ "asked-later/helo/again", false, LIST_UNKNOWN, true, false },
+		{ "relay/again", false, LIST_UNKNOWN, false, false },
+		{ "asked-later/helo", false, LIST_HELO, true, false },
+		{ "asked-later/recipient", false, LIST_RECIPIENT, true, false },
+		{ "asked-later/relay", false, LIST_RELAY, false, false },
+		{ "asked-later", false, LIST_UNKNOWN, false, false },
+		{ "asked-later/hello", false, LIST_UNKNOWN, true, false },
+		{ "asked-laterx/helo", false, LIST_UNKNOWN, false, false },
+		{ "asked-at-data/asked-later/helo", true, LIST_UNKNOWN, false,
+		    false },
+		{ "", false, LIST_UNKNOWN, false, false },
+		{ "asked-at-data", true, LIST_UNKNOWN, false, false },
+		{ "asked-at-data/client", true, LIST_CLIENT, false, false },
+		{ "asked-at-data/relay", true, LIST_RELAY, false, false },
+		{ "asked-at-data/", true, LIST_UNKNOWN, false, false },
+		{ "asked-at-data/clients", true, LIST_UNKNOWN, false, false },
+		{ "asked-at-datum", false, LIST_UNKNOWN, false, false },
+		{ "helo", false, LIST_HELO, false, false },
+		{ "sender", false, LIST_SENDER, false, false },
+		{ "recipient", false, LIST_RECIPIENT, false, false },
+		{ "/recipient", false, LIST_UNKNOWN, false, false },
 	};
 
 	(void)state;
@@ -97,6 +109,7 @@ policy_context(void **state)
 		assert_int_equal(req.asked_at_data, rows[i].want_at_data);
 		assert_int_equal(req.list, rows[i].want_list);
 		assert_int_equal(req.asked_later, rows[i].want_later);
+		assert_int_equal(req.asked_again, rows[i].want_again);
 	}
 }
 

@@ -211,6 +211,50 @@ static const struct row rows[] = {
 		   "smtpd_relay_restrictions = permit_auth_destination, "
 		   "$popgate_relay_strict, reject_unauth_destination\n",
 	    NULL },
+	{ "checks between the permits and the refusal hear of strangers",
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "permit_sasl_authenticated, check_policy_service inet:127.0.0.1:1, "
+	    "reject_unauth_destination, check_policy_service inet:127.0.0.1:2\n"
+	    "smtpd_client_restrictions = permit_sasl_authenticated, "
+	    "reject_rbl_client x, reject\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA
+	    "smtpd_client_restrictions = permit_sasl_authenticated, "
+	    "$popgate_client_first, reject_rbl_client x, "
+	    "$popgate_client_strict, reject\n"
+	    "smtpd_recipient_restrictions = permit_mynetworks, "
+	    "permit_sasl_authenticated, $popgate_recipient_first, "
+	    "check_policy_service inet:127.0.0.1:1, $popgate_recipient, "
+	    "reject_unauth_destination, check_policy_service inet:127.0.0.1:2\n",
+	    NULL },
+	{ "a wiring that asked once, and both questions in the wrong places",
+	    "smtpd_recipient_restrictions = permit_sasl_authenticated, "
+	    "$popgate_recipient, reject_rbl_client x, "
+	    "reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = $popgate_relay_strict, "
+	    "permit_sasl_authenticated, reject_rbl_client x, "
+	    "$popgate_relay_first, reject_unauth_destination\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA
+	    "smtpd_relay_restrictions = permit_sasl_authenticated, "
+	    "$popgate_relay_first, reject_rbl_client x, "
+	    "permit_auth_destination, $popgate_relay_strict, "
+	    "reject_unauth_destination\n"
+	    "smtpd_recipient_restrictions = permit_sasl_authenticated, "
+	    "$popgate_recipient_first, reject_rbl_client x, "
+	    "permit_auth_destination, $popgate_recipient_strict, "
+	    "reject_unauth_destination\n",
+	    NULL },
+	{ "both questions in a value that is named",
+	    "ours = permit_sasl_authenticated, reject_rbl_client x, "
+	    "reject_unauth_destination\n"
+	    "smtpd_relay_restrictions = reject_non_fqdn_sender, $ours\n",
+	    NULL, NULL, NULL,
+	    MILTER DATA
+	    "ours = permit_sasl_authenticated, $popgate_relay_first, "
+	    "reject_rbl_client x, permit_auth_destination, "
+	    "$popgate_relay_strict, reject_unauth_destination\n",
+	    NULL },
 	{ "an early question by a socket of another name",
 	    RELAY "smtpd_recipient_restrictions = permit_sasl_authenticated, "
 		  "permit_mynetworks, check_policy_service { "
