@@ -331,13 +331,88 @@ out:
 	free(raw);
 }
 
-void
-wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
+/* How much a service needs popgate in a list: 0, it doesn't. */
+static int
+need_of(const struct wiring_work *w, const struct postfix_service *s,
     const struct wiring_list_kind *kind)
 {
 	struct wiring_items l;
 
-	plan_list(w, s, kind, false);
+	wiring_items_of(&l, w, s, kind);
+	struct place place = find_place(&l);
+	int need = !place.needed ? 0 : place.refusal == l.n ? 1 : 2;
+
+	wiring_items_release(&l);
+	return need;
+}
+
+/* A list of main.cf is edited as one service needs it, whatever the order of
+ * master.cf: the one that needs most, of several the first by name. */
+static const struct postfix_service *
+find_spokesman(const struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	const struct postfix_service *best = NULL;
+	int most = 0;
+
+	if (wiring_own(w, s, kind->setting) != NULL)
+		return s;
+	for (size_t i = 0; i < w->pf->n_services; i++) {
+		const struct postfix_service *other = &w->pf->services[i];
+
+		if (postfix_service_role(w->pf, other) != ROLE_CLIENTS ||
+		    wiring_own(w, other, kind->setting) != NULL)
+			continue;
+		int need = need_of(w, other, kind);
+		int by_name =
+		    best == NULL ? -1 : strcmp(other->name, best->name);
+
+		if (best != NULL && by_name == 0)
+			by_name = strcmp(other->type, best->type);
+		if (best == NULL || need > most ||
+		    (need == most && by_name < 0)) {
+			best = other;
+			most = need;
+		}
+	}
+	return best == NULL ? s : best;
+}
+
+/* Does the list of another service's making ask in time here, too? */
+static bool
+is_served(const struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	struct wiring_items l;
+
+	wiring_items_of(&l, w, s, kind);
+	struct place place = find_place(&l);
+	bool later = is_asked_later(&l, &place), served = !place.needed;
+
+	for (size_t i = 0; i < l.n && !served; i++)
+		served = l.v[i].kind == ITEM_OURS &&
+		    is_in_time(&l, i, &place) &&
+		    (later || strstr(l.v[i].definition, "_early") == NULL);
+	wiring_items_release(&l);
+	return served;
+}
+
+void
+wiring_list_plan(struct wiring_work *w, const struct postfix_service *s,
+    const struct wiring_list_kind *kind)
+{
+	const struct postfix_service *spokesman = find_spokesman(w, s, kind);
+	const char *shared = postfix_raw(w->pf, NULL, kind->setting);
+	struct wiring_items l;
+
+	plan_list(w, spokesman, kind, false);
+	if (spokesman != s && !is_served(w, s, kind)) {
+		wiring_set(w, s, kind->setting,
+		    shared != NULL ? shared
+				   : postfix_value(w->pf, NULL, kind->setting),
+		    "This service would be refused elsewhere in the list than others: it has the list of its own.");
+		plan_list(w, s, kind, false);
+	}
 	wiring_items_of(&l, w, s, kind);
 	/* a class may be one of the list that decides, too: it never asks as
 	 * one that leaves the answer to a later list */
