@@ -74,6 +74,30 @@ with socket.create_connection(("192.0.2.1", 25), 60, (source, 0)) as s:
     print(said)
 ' "$1" "$2" "${3:-192.0.2.66}"
 }
+# the wiring's promises: a login relays, a stranger is refused by popgate, our own
+# mail comes in, the mail server asks on every service
+relays() { smtp alice@mail.example friend@remote.example | grep -q ^250; }
+refused() {
+	smtp a@b.example friend@remote.example 192.0.2.77 |
+		grep -q '^5.*Relaying denied'
+}
+promises() {
+	wait_for "a login to relay $1" relays
+	wait_for "a stranger to be refused $1" refused
+	expect 0 smtp a@b.example alice@mail.example 192.0.2.77
+	has 250
+	expect 0 popgatectl health
+	expect 0 popgatectl wiring postfix --check
+}
+# what is left of them without popgate
+closed() {
+	for client in 192.0.2.66 192.0.2.77; do
+		expect 0 smtp a@b.example friend@remote.example $client
+		case $out in 4*) ;; *) fail "without popgate: $out" ;; esac
+		expect 0 smtp a@b.example alice@mail.example $client
+		has 250
+	done
+}
 # login USER PASSWORD [SOURCE] - by IMAP
 login() {
 	at_client python3 -c '
