@@ -86,7 +86,7 @@ promises() {
 	wait_for "a stranger to be refused $1" refused
 	expect 0 smtp a@b.example alice@mail.example 192.0.2.77
 	has 250
-	expect 0 popgatectl health
+	wait_for "popgatectl health $1" popgatectl health
 	expect 0 popgatectl wiring postfix --check
 }
 # what is left of them without popgate
