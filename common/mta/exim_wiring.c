@@ -294,11 +294,22 @@ plan_rcpt(struct planner *p, const struct exim_acl *acl)
 	return plan_final(p, acl, passed, acl->n);
 }
 
-/* Refusals that AUTH users don't meet: those that say so, and block lists
- * behind the statement that accepts them. Popgate's clients often come from
- * addresses that are in such lists. */
+/* Does the refusal go by where a message comes from: a block list of clients,
+ * or the sender? */
+static bool
+goes_by_origin(const struct exim_statement *s)
+{
+	return exim_statement_find(s, "dnslists") != NULL ||
+	    exim_statement_find(s, "sender_domains") != NULL ||
+	    exim_statement_find(s, "senders") != NULL;
+}
+
+/* Refusals that AUTH users don't meet: those that say so, and those behind the
+ * statement that accepts them. Popgate's clients often come from addresses that
+ * are in block lists, and write from our own domains.
+ *   rcpt  a refusal may go by the recipient, too: then it stays */
 static int
-spare_clients(struct planner *p, const struct exim_acl *acl)
+spare(struct planner *p, const struct exim_acl *acl, bool rcpt)
 {
 	bool accepted = false; /* AUTH users, by a statement above */
 
@@ -314,12 +325,23 @@ spare_clients(struct planner *p, const struct exim_acl *acl)
 		    exim_statement_asks(s, VERDICT))
 			continue;
 		if (((c != NULL && c->negated) ||
-			(accepted &&
-			    exim_statement_find(s, "dnslists") != NULL)) &&
+			(accepted && (!rcpt || goes_by_origin(s)))) &&
 		    edit_spare(p, s, CLIENT) == -1)
 			return -1;
 	}
 	return 0;
+}
+
+static int
+spare_at_rcpt(struct planner *p, const struct exim_acl *acl)
+{
+	return spare(p, acl, true);
+}
+
+static int
+spare_before_rcpt(struct planner *p, const struct exim_acl *acl)
+{
+	return spare(p, acl, false);
 }
 
 /* Call plan for each ACL that the setting names, alone or in an expansion.
@@ -423,9 +445,9 @@ exim_wiring_plan(const struct exim_source *src,
 		return fail_no_acl(&p);
 	/* Conditions first: at one place they go to the statement above, and
 	 * stay there in front of a new one. */
-	if (each_acl(&p, "acl_smtp_rcpt", spare_clients) == -1 ||
-	    each_acl(&p, "acl_smtp_helo", spare_clients) == -1 ||
-	    each_acl(&p, "acl_smtp_mail", spare_clients) == -1)
+	if (each_acl(&p, "acl_smtp_rcpt", spare_at_rcpt) == -1 ||
+	    each_acl(&p, "acl_smtp_helo", spare_before_rcpt) == -1 ||
+	    each_acl(&p, "acl_smtp_mail", spare_before_rcpt) == -1)
 		return -1;
 	if (exim_source_acl(src, PERMIT, strlen(PERMIT)) == NULL &&
 	    edit_include(&p, first) == -1)

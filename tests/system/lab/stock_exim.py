@@ -29,14 +29,14 @@ dc_mailname_in_oh='true'
 dc_localdelivery='mail_spool'
 """
 
-SINGLE = exim.MAIN + "\nbegin acl\n\n" + exim.ACL + "\n" + exim.REST
-
 
 class StockExim(Stock):
-    """form: "split" or "template", as Debian has it; or "single"."""
+    """form: "split" or "template", as Debian has it; or "single", with this
+    ACL section, settings besides, and files beside it."""
 
-    def __init__(self, form):
-        self.form = form
+    def __init__(self, form, acl=exim.ACL, main="", files=()):
+        self.form, self.acl, self.main = form, acl, main
+        self.files = dict(files)
         self.site = NamespaceSite("exim")
         try:
             self.furnish()
@@ -66,14 +66,20 @@ class StockExim(Stock):
         pathlib.Path("/etc/exim4/update-exim4.conf.conf").write_text(
             UPDATE.format(split=str(self.form == "split").lower()))
         if self.form == "single":
-            pathlib.Path("/etc/exim4/exim4.conf").write_text(SINGLE.format(
+            fill = dict(
                 root="/var/spool/exim4", hostname=self.site.hostname,
-                interfaces="<; 0.0.0.0 ; ::0", tls="", main="",
-                rcpt="acl_smtp_rcpt = acl_check_rcpt",
+                interfaces="<; 0.0.0.0 ; ::0", tls="", main=self.main,
+                rcpt="" if "acl_smtp_rcpt" in self.main
+                else "acl_smtp_rcpt = acl_check_rcpt",
                 world="198.51.100.25", inner="198.51.100.26", users="carol",
-                password="secret").replace(
+                password="secret")
+            text = exim.MAIN.format(**fill) + "\nbegin acl\n\n" + self.acl + \
+                "\n" + exim.REST.format(**fill)
+            pathlib.Path("/etc/exim4/exim4.conf").write_text(text.replace(
                     "log_file_path = /var/spool/exim4/log/%slog", "").replace(
                     "pid_file_path = /var/spool/exim4/pid", ""))
+            for name, text in self.files.items():
+                pathlib.Path("/etc/exim4", name).write_text(text)
             pathlib.Path("/var/spool/exim4/aliases").write_text(exim.ALIASES)
         else:
             subprocess.run(["update-exim4.conf"], check=True)

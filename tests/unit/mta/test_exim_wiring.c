@@ -86,6 +86,37 @@ static const struct {
 			  "  deny hosts = +bad\n"
 			  "  accept domains = +local\n  verify = recipient\n"
 			  "\n" VERDICT_TOP VERDICT "begin routers\n" },
+	{ "what AUTH users never come to spares popgate's clients",
+	    "acl_smtp_mail = m\n" MAIN "m:\n"
+	    "  deny senders = spam@x.example\n"
+	    "  accept authenticated = *\n"
+	    "  deny message = AUTH first\n"
+	    "       sender_domains = +local\n"
+	    "  accept\n"
+	    "acl_rcpt:\n"
+	    "  accept authenticated = *\n"
+	    "  defer senders = grey@x.example\n"
+	    "  deny domains = +local\n"
+	    "       !verify = recipient\n"
+	    "  require domains = +local\n"
+	    "  accept\n",
+	    "acl_smtp_mail = m\n" MAIN "m:\n"
+	    "  deny senders = spam@x.example\n"
+	    "  accept authenticated = *\n"
+	    "  deny message = AUTH first\n"
+	    "       sender_domains = +local\n"
+	    "    !acl = acl_popgate_client\n"
+	    "  accept\n" INCLUDED "acl_rcpt:\n"
+	    "  accept authenticated = *\n"
+	    "\n" PERMIT_TOP "    !domains = +local\n"
+	    "    acl = acl_popgate\n"
+	    "  defer senders = grey@x.example\n"
+	    "    !acl = acl_popgate_client\n"
+	    "  deny domains = +local\n"
+	    "       !verify = recipient\n" VERDICT_TOP
+	    "    !domains = +local\n" VERDICT "\n"
+	    "  require domains = +local\n"
+	    "  accept\n" },
 	{ "no AUTH: in front of the refusal",
 	    MAIN "acl_rcpt:\n  accept domains = +local\n"
 		 "  deny message = no\n",
