@@ -116,6 +116,27 @@ put_refusal(struct exim_draft *t, const struct exim_acl *acl, size_t at)
 	}
 }
 
+/* Does the statement accept recipients of certain domains, whoever sends? */
+static bool
+accepts_ours(const struct exim_statement *s)
+{
+	const struct exim_condition *domains =
+	    exim_statement_find(s, "domains");
+
+	if (strcmp(s->verb, "accept") != 0 || domains == NULL ||
+	    !exim_condition_excludes(domains))
+		return false;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct exim_condition *c = &s->v[i];
+
+		if (c != domains && !exim_condition_modifies(c) &&
+		    strcmp(c->name, "verify") != 0 &&
+		    strcmp(c->name, "local_parts") != 0)
+			return false;
+	}
+	return true;
+}
+
 /* A refusal that names the domains, or the accepts in front of it that do, say
  * which recipients are Exim's own. */
 static void
@@ -131,9 +152,27 @@ put_not_ours(struct exim_draft *t, const struct exim_acl *acl, size_t from,
 		const struct exim_condition *c =
 		    exim_statement_find(&acl->v[i], "domains");
 
-		if (strcmp(acl->v[i].verb, "accept") == 0 && c != NULL &&
-		    exim_condition_excludes(c))
+		if (accepts_ours(&acl->v[i]))
 			put_condition(t, !c->negated, c);
+	}
+}
+
+/* A recipient of our own that an accept doesn't verify comes to the refusal,
+ * too: popgate has no say in it, alive or dead. */
+static void
+put_not_unknown(
+    struct exim_draft *t, const struct exim_acl *acl, size_t refusal)
+{
+	if (refusal < acl->n &&
+	    exim_statement_find(&acl->v[refusal], "domains") != NULL)
+		return;
+	for (size_t i = 0; i < refusal; i++) {
+		const struct exim_statement *s = &acl->v[i];
+
+		if (accepts_ours(s) && exim_statement_find(s, "verify") != NULL)
+			put_condition(t,
+			    !exim_statement_find(s, "domains")->negated,
+			    exim_statement_find(s, "domains"));
 	}
 }
 
@@ -175,14 +214,20 @@ static int
 edit_verdict(struct planner *p, const struct exim_acl *acl, size_t refusal)
 {
 	struct exim_draft t = exim_draft_begin();
+	size_t at = refusal;
 
+	/* the end speaks in the words of an accept that didn't verify */
+	while (refusal == acl->n && at > 0 && accepts_ours(&acl->v[at - 1]) &&
+	    exim_statement_find(&acl->v[at - 1], "verify") != NULL)
+		at--;
 	exim_draft_put(&t,
 	    "%s  # popgate: who may not relay is told why; without popgate, to come again.\n  deny\n",
-	    refusal == acl->n ? "\n" : "");
+	    at == acl->n ? "\n" : "");
+	put_not_unknown(&t, acl, refusal);
 	put_refusal(&t, acl, refusal);
 	exim_draft_put(
-	    &t, "    !acl = " VERDICT "\n%s", refusal == acl->n ? "" : "\n");
-	return edit_at(p, acl, refusal, t,
+	    &t, "    !acl = " VERDICT "\n%s", at == acl->n ? "" : "\n");
+	return edit_at(p, acl, at, t,
 	    "Who would be refused here is refused in popgate's words, and deferred while popgate gives no answer.");
 }
 

@@ -83,9 +83,10 @@ static const struct {
 	    MAIN INCLUDED "acl_rcpt:\n  accept authenticated = *\n"
 			  "\n" PERMIT_TOP "    !domains = +local\n"
 			  "    acl = acl_popgate\n"
-			  "  deny hosts = +bad\n"
+			  "  deny hosts = +bad\n" VERDICT_TOP
+			  "    !domains = +local\n" VERDICT "\n"
 			  "  accept domains = +local\n  verify = recipient\n"
-			  "\n" VERDICT_TOP VERDICT "begin routers\n" },
+			  "begin routers\n" },
 	{ "what AUTH users never come to spares popgate's clients",
 	    "acl_smtp_mail = m\n" MAIN "m:\n"
 	    "  deny senders = spam@x.example\n"
