@@ -402,12 +402,11 @@ static const struct row rows[] = {
 	    "smtpd_relay_restrictions = users, permit_mynetworks, "
 	    "reject_unauth_destination\n",
 	    NULL, NULL, NULL,
-	    MILTER DATA
-	    "users = permit_sasl_authenticated, $popgate_sender, "
-	    "reject_rbl_client x\n"
-	    "smtpd_relay_restrictions = users, permit_mynetworks, "
-	    "permit_auth_destination, $popgate_relay_strict, "
-	    "reject_unauth_destination\n",
+	    MILTER DATA "users = permit_sasl_authenticated, $popgate_sender, "
+			"reject_rbl_client x\n"
+			"smtpd_relay_restrictions = users, permit_mynetworks, "
+			"permit_auth_destination, $popgate_relay_strict, "
+			"reject_unauth_destination\n",
 	    NULL },
 	{ "a class that checks our own mail, and then refuses to relay",
 	    "smtpd_restriction_classes = ours\n"
