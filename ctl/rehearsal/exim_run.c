@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/rehearsal/exim_run.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +11,61 @@
 #include "common/base/err.h"
 #include "common/mta/conf_file.h"
 #include "ctl/rehearsal/entry_sorts.h"
+#include "ctl/rehearsal/exim_limits.h"
 #include "ctl/stage/exim_copy.h"
 #include "ctl/stage/stage.h"
+
+/* Add a file, without its limits, to those that the copy has instead of the
+ * machine's; as it is only where it isn't the machine's. */
+static void
+add_file(struct stage_file *v, size_t *n, const char *path, const char *text,
+    bool changed)
+{
+	char *lifted = exim_limits_lift(text);
+
+	if (lifted == NULL && changed)
+		lifted = strdup(text);
+	if (lifted != NULL)
+		v[(*n)++] = (struct stage_file){ path, lifted };
+}
 
 int
 exim_run_copy(const struct exim_run *r, const struct stage_file *file,
     struct stage **stage_r, struct err *err)
 {
+	const struct exim_loaded *l = &r->loaded;
+	size_t n_files = l->layout == EXIM_SINGLE ? l->n_files : 0, n = 0;
+	struct stage_file *v = calloc(n_files + 2, sizeof(*v));
+	char *own = n_files > 0 ? NULL : conf_file_read(r->spec->file);
+
+	if (v == NULL) {
+		free(own);
+		err_nomem(err, "a private copy", sizeof(*v));
+		return -1;
+	}
+	for (size_t i = 0; i < n_files; i++)
+		if (file == NULL || strcmp(file->path, l->files[i].path) != 0)
+			add_file(
+			    v, &n, l->files[i].path, l->files[i].text, false);
+	if (own != NULL &&
+	    (file == NULL || strcmp(file->path, r->spec->file) != 0))
+		add_file(v, &n, r->spec->file, own, false);
+	if (file != NULL)
+		add_file(v, &n, file->path, file->text, true);
+	free(own);
 	const struct stage_spec spec = { .mta = STAGE_EXIM,
 		.dir = r->spec->file,
 		.program = r->spec->program,
 		.trace = true,
-		.files = file,
-		.n_files = file != NULL,
+		.files = v,
+		.n_files = n,
 		.popgate = r->spec->popgate };
+	int rc = stage_open(&spec, stage_r, err);
 
-	return stage_open(&spec, stage_r, err);
+	for (size_t i = 0; i < n; i++)
+		free((char *)(uintptr_t)v[i].text);
+	free(v);
+	return rc;
 }
 
 /* The output of exim -bP, of all or of one setting; to be freed. */

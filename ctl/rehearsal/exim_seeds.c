@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/rehearsal/exim_seeds.h"
 #include "common/base/strings.h"
+#include "ctl/rehearsal/gateway.h"
 #include "ctl/stage/names.h"
 
 #include <ctype.h>
@@ -196,6 +197,8 @@ take_sample(struct exim_seeds *s, const char *sample)
 	}
 	if (at != NULL && at[1] != '\0')
 		put(s, &s->v[EXIM_SENDER], "someone%s", at);
+	else if (at != NULL && at > sample)
+		put(s, &s->v[EXIM_SENDER], "%s" EXIM_VICTIM ".example", sample);
 	if (strchr(sample, ' ') != NULL)
 		return;
 	put(s, &s->v[EXIM_HELO], "%s", sample);
@@ -213,6 +216,35 @@ take_sample(struct exim_seeds *s, const char *sample)
 		    "203.0.113.77 %s." EXIM_VICTIM ".example", sample);
 }
 
+/* Local parts that a pattern may make an address of. */
+static void
+take_gateways(struct exim_seeds *s, const char *regex)
+{
+	char text[WORD_LEN];
+
+	for (int swapped = 0; swapped < 2; swapped++)
+		if (gateway_regex(regex, swapped, EXIM_VICTIM ".example", text,
+			sizeof(text)))
+			put(s, &s->gateways, "%s", text);
+}
+
+/* "${sg{$local_part}{-at-}{@}}" */
+static void
+take_sign(struct exim_seeds *s, const char *value)
+{
+	static const char to[] = "}{@}";
+
+	for (const char *at = strstr(value, to); at != NULL;
+	     at = strstr(at + 1, to)) {
+		const char *from = at;
+
+		while (from > value && from[-1] != '{')
+			from--;
+		put(s, &s->gateways, "victim%.*s" EXIM_VICTIM ".example",
+		    (int)(at - from), from);
+	}
+}
+
 /* A regular expression, as it is written or with what it is quoted by. */
 static void
 take_pattern(struct exim_seeds *s, const char *word)
@@ -227,6 +259,8 @@ take_pattern(struct exim_seeds *s, const char *word)
 		plain[n++] = *c;
 	}
 	plain[n] = '\0';
+	take_gateways(s, word);
+	take_gateways(s, plain);
 	for (unsigned b = 0; b < BRANCHES; b++) {
 		if (exim_sample(word, b, sample, sizeof(sample)))
 			take_sample(s, sample);
@@ -241,6 +275,7 @@ take_label(struct exim_seeds *s, const char *word)
 {
 	put(s, &s->v[EXIM_HELO], "%s", word);
 	put(s, &s->v[EXIM_SENDER], "%s@" EXIM_VICTIM ".example", word);
+	put(s, &s->v[EXIM_RECIPIENT], "%s@" EXIM_VICTIM ".example", word);
 	take_top(s, word);
 }
 
@@ -396,6 +431,7 @@ take_line(struct exim_seeds *s, const char *line)
 
 	take_value(s, value);
 	take_affixes(s, line, value);
+	take_sign(s, value);
 	if (strstr(line, "local_part") != NULL)
 		take_locals(s, value);
 	for (const char *at = value; own && *at != '\0';) {
@@ -546,6 +582,9 @@ add_forms(struct exim_seeds *s)
 		for (size_t k = 0; k < sizeof(signs) / sizeof(*signs); k++)
 			put(s, to, "victim%s%s@%s", signs[k], victim, own);
 		add_affixed(s, own);
+		for (size_t k = 0; k < s->gateways.n; k++)
+			if (strchr(s->gateways.v[k], '@') == NULL)
+				put(s, to, "%s@%s", s->gateways.v[k], own);
 		put(s, to, "%s!victim@%s", victim, own);
 		put(s, to, "\"victim@%s\"@%s", victim, own);
 		put(s, to, "@%s:victim@%s", own, victim);
@@ -553,6 +592,10 @@ add_forms(struct exim_seeds *s)
 		put(s, &s->v[EXIM_SENDER], "postmaster@%s", own);
 		put(s, &s->v[EXIM_SENDER], "someone@%s", own);
 	}
+	for (size_t k = 0; k < s->gateways.n; k++)
+		if (strchr(s->gateways.v[k], '@') != NULL)
+			add(s, to, s->gateways.v[k]);
+	put(s, &s->v[EXIM_HELO], EXIM_VICTIM ".example"); /* the sender's */
 	put(s, &s->v[EXIM_HELO], "localhost");
 	put(s, &s->v[EXIM_HELO], "[127.0.0.1]");
 	put(s, &s->v[EXIM_HELO], "127.0.0.1");
@@ -600,5 +643,6 @@ exim_seeds_release(struct exim_seeds *s)
 	string_list_release(&s->own);
 	string_list_release(&s->prefixes);
 	string_list_release(&s->suffixes);
+	string_list_release(&s->gateways);
 	memset(s, 0, sizeof(*s));
 }

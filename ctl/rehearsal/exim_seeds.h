@@ -38,6 +38,7 @@ struct exim_seeds {
 	struct string_list paths; /* files that are named */
 	struct string_list own; /* domains that may be ours */
 	struct string_list prefixes, suffixes; /* of local parts, by routers */
+	struct string_list gateways; /* recipients, or their local parts */
 	bool failed; /* no memory */
 };
 

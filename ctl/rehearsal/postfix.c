@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/mta/postfix_lists.h"
 #include "common/mta/postfix_wiring.h"
 #include "ctl/rehearsal/postfix_run.h"
+#include "ctl/rehearsal/sendmail_seeds.h"
 #include "ctl/smtp/relay_forms.h"
 #include "ctl/stage/stage.h"
 
@@ -23,65 +22,18 @@ enum {
 	FORMS = 512,
 	OURS_ASKED = 4, /* of our domains, in each form */
 	PAIRS = 3000,
-	SHOWN_MAX = 80,
-	VERIFY_MS = 6000
+	SHOWN_MAX = 80
 };
 
-/* --- who is a stranger's --- */
-
-/* Where the last two labels begin. */
-static const char *
-registered(const char *domain)
-{
-	const char *at = domain + strlen(domain);
-
-	for (int dots = 0; at > domain; at--)
-		if (at[-1] == '.' && ++dots == 2)
-			break;
-	return at;
-}
-
-static bool
-is_foreign(const struct postfix_run *run, const char *domain)
-{
-	if (strchr(domain, '.') == NULL || *domain == '[')
-		return false;
-	for (size_t i = 0; i < run->ours.n; i++)
-		if (strcasecmp(
-			registered(run->ours.v[i]), registered(domain)) == 0)
-			return false;
-	return true;
-}
-
-static bool
-is_foreign_address(const struct postfix_run *run, const char *address)
-{
-	const char *at = strrchr(address, '@');
-	char domain[POSTFIX_TRACE_WORD];
-
-	if (at == NULL)
-		return false;
-	(void)snprintf(domain, sizeof(domain), "%s", at + 1);
-	domain[strcspn(domain, ">")] = '\0';
-	return is_foreign(run, domain);
-}
-
-/* Is it at the domain that the stranger chose? A local part that names it, in
- * an address that an alias sends elsewhere, leads nowhere. */
-static bool
-is_victims(const char *address)
-{
-	const char *at = strrchr(address, '@');
-
-	return at != NULL && strcasestr(at, POSTFIX_VICTIM) != NULL;
-}
+/* --- what is ours --- */
 
 static void
 add_ours(struct postfix_run *run, const char *name)
 {
 	if (*name == '.')
 		name++;
-	if (strchr(name, '.') != NULL && *name != '[' && *name != '/' &&
+	if (strchr(name, '.') != NULL && !sendmail_seeds_is_public(name) &&
+	    *name != '[' && *name != '/' &&
 	    !string_list_add(&run->ours, name, strlen(name)))
 		run->seeds.failed = true;
 }
@@ -117,80 +69,6 @@ load_ours(struct postfix_run *run)
 	strset_release(&names);
 	string_list_release(&files);
 	string_list_release(&warnings);
-}
-
-/* --- does it leave? --- */
-
-static size_t
-log_length(struct postfix_run *run, char **log_r)
-{
-	*log_r = stage_log(run->stage, NULL);
-	return *log_r == NULL ? 0 : strlen(*log_r);
-}
-
-/* Read the fate of these recipients in the log after before: how many were
- * found, and *foreign_r: the first of them that leaves for a stranger's domain,
- * or -1. */
-static size_t
-outcome(struct postfix_run *run, const char *log, const char *const *recipients,
-    size_t n, int *foreign_r)
-{
-	char to[POSTFIX_TRACE_WORD], from[POSTFIX_TRACE_WORD];
-	size_t seen = 0;
-	bool leaves;
-
-	*foreign_r = -1;
-	while (postfix_trace_next(&log, to, from, &leaves)) {
-		seen++;
-		for (size_t i = 0; i < n && *foreign_r == -1; i++)
-			if (leaves && is_foreign_address(run, to) &&
-			    (is_victims(to) || strcasecmp(to, from) == 0) &&
-			    (strcasecmp(from, recipients[i]) == 0 || n == 1))
-				*foreign_r = (int)i;
-	}
-	return seen;
-}
-
-/* Ask Postfix to verify: the first recipient that leaves for where a stranger
- * chose, or -1. */
-static int
-first_that_leaves(
-    struct postfix_run *run, const char *const *recipients, size_t n)
-{
-	const struct timespec tick = { .tv_nsec = 100000000 };
-	const char *argv[40] = { "sendmail", "-C", run->pf->dir, "-bv", "--" };
-	char *log, *out;
-	size_t before = log_length(run, &log), used = 5, seen = 0;
-	int64_t until_ms = clock_monotonic_ms() + VERIFY_MS;
-	int found = -1;
-
-	free(log);
-	for (size_t i = 0; i < n && used < 39; i++)
-		argv[used++] = recipients[i];
-	argv[used] = NULL;
-	out = stage_run(run->stage, argv, NULL);
-	free(out);
-	while (out != NULL && found == -1 && seen < n &&
-	    clock_monotonic_ms() < until_ms) {
-		if (log_length(run, &log) > before)
-			seen =
-			    outcome(run, log + before, recipients, n, &found);
-		free(log);
-		(void)nanosleep(&tick, NULL);
-	}
-	return found;
-}
-
-static bool
-unbracket(const char *recipient, char to[FORM_TEXT_MAX])
-{
-	size_t n = strlen(recipient);
-
-	if (n < 3 || n >= FORM_TEXT_MAX || recipient[0] != '<' ||
-	    recipient[n - 1] != '>')
-		return false;
-	(void)snprintf(to, FORM_TEXT_MAX, "%.*s", (int)n - 2, recipient + 1);
-	return strpbrk(to, "<>") == NULL;
 }
 
 /* --- the search --- */
@@ -255,9 +133,17 @@ ask_batch(struct search *x, struct postfix_mail *v, size_t n)
 	postfix_run_count(x->run, n);
 	for (size_t i = 0; i < n; i++)
 		x->judged |= smtp_code_decides(v[i].code);
-	for (size_t i = 0; i < n && !is_over(x); i++)
-		if (v[i].accepted && is_foreign_address(x->run, v[i].recipient))
+	for (size_t i = 0; i < n; i++)
+		v[i].accepted = v[i].accepted &&
+		    postfix_run_is_foreign(x->run, v[i].recipient);
+	for (size_t i = 0, kept = 0; i < n && !is_over(x); i++)
+		if (v[i].accepted) {
 			keep(x, &v[i]);
+			/* the first one may have shown what is behind DATA */
+			if (kept++ == 0)
+				postfix_run_ask_messages(x->run, &x->again,
+				    &x->client, v + i + 1, n - i - 1);
+		}
 }
 
 static void
@@ -294,6 +180,58 @@ first_of(const struct string_list *list, size_t n)
 	return (struct string_list){ list->v, list->n < n ? list->n : n };
 }
 
+/* Ask for recipients that are ours, and see whether one leads outside. */
+static bool
+ask_leading(struct search *x, struct postfix_mail *v, size_t n)
+{
+	static char bare[34][FORM_TEXT_MAX];
+	const char *accepted[34];
+	size_t taken = 0, index[34];
+	struct err err;
+
+	if (is_over(x) ||
+	    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
+		return false;
+	postfix_run_count(x->run, n);
+	for (size_t i = 0; i < n && taken < 34; i++)
+		if (v[i].accepted &&
+		    postfix_unbracket(v[i].recipient, bare[taken])) {
+			accepted[taken] = bare[taken];
+			index[taken++] = i;
+		}
+	int hole = taken == 0 ? -1 : postfix_run_first(x->run, accepted, taken);
+
+	if (hole != -1)
+		keep(x, &v[index[hole]]);
+	return true;
+}
+
+/* What a pattern of the tables may make a stranger's address of. */
+static void
+ask_gateways(struct search *x)
+{
+	const struct string_list *list = &x->run->seeds.gateways;
+	const struct string_list *ours = &x->run->ours;
+	static char text[BATCH][FORM_TEXT_MAX];
+	struct postfix_mail v[BATCH];
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n && n < BATCH; i++) {
+		bool whole = strchr(list->v[i], '@') != NULL;
+
+		if (!whole && ours->n == 0)
+			continue;
+		(void)snprintf(text[n], FORM_TEXT_MAX, "<%.200s%s%.200s>",
+		    list->v[i], whole ? "" : "@", whole ? "" : ours->v[0]);
+		v[n] =
+		    (struct postfix_mail){ .sender = x->run->seeds.senders.v[0],
+			    .recipient = text[n] };
+		n++;
+	}
+	if (n > 0)
+		(void)ask_leading(x, v, n);
+}
+
 /* Our domains in forms that lead outside when Postfix follows them. */
 static void
 ask_forms(struct search *x)
@@ -309,10 +247,7 @@ ask_forms(struct search *x)
 		const struct form_values values = { x->run->ours.v[o], host,
 			"127.0.0.1", POSTFIX_VICTIM ".com" };
 		struct postfix_mail v[BATCH];
-		const char *accepted[34];
-		static char bare[34][FORM_TEXT_MAX];
-		size_t n = 0, taken = 0, index[34];
-		struct err err;
+		size_t n = 0;
 
 		for (size_t i = 0; i < MORE + relay_forms_n && n < BATCH; i++) {
 			const char *form =
@@ -329,22 +264,8 @@ ask_forms(struct search *x)
 			};
 			n++;
 		}
-		if (is_over(x) ||
-		    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
+		if (!ask_leading(x, v, n))
 			return;
-		postfix_run_count(x->run, n);
-		for (size_t i = 0; i < n && taken < 34; i++)
-			if (v[i].accepted &&
-			    unbracket(v[i].recipient, bare[taken])) {
-				accepted[taken] = bare[taken];
-				index[taken++] = i;
-			}
-		if (taken == 0)
-			continue;
-		int hole = first_that_leaves(x->run, accepted, taken);
-
-		if (hole != -1)
-			keep(x, &v[index[hole]]);
 	}
 }
 
@@ -413,6 +334,21 @@ ask_tricks(struct search *x, const struct postfix_client *stranger)
 	}
 }
 
+/* Say by XCLIENT or PROXY to be somebody else whom the configuration trusts. */
+static void
+ask_insiders(struct search *x, const struct postfix_client *stranger)
+{
+	const struct postfix_seeds *s = &x->run->seeds;
+
+	for (size_t i = 0; i < s->insiders.n; i++) {
+		x->client = *stranger;
+		if (stranger->trick == TRICK_NONE)
+			x->client.trick = TRICK_XCLIENT;
+		x->client.as = s->insiders.v[i];
+		ask_one(x, s->senders.v[0], s->recipients.v[0]);
+	}
+}
+
 static bool
 wants_proxy(const struct postfix_run *run, const struct postfix_service *s)
 {
@@ -454,10 +390,13 @@ search(struct search *x)
 	ask_all(x, &one, &s->recipients);
 	if (stranger.trick == TRICK_NONE)
 		ask_tricks(x, &stranger);
+	if (x->n == 0)
+		ask_insiders(x, &stranger);
 	ask_helos(x, &stranger);
 	ask_clients(x, &stranger);
 	x->client = stranger;
 	ask_forms(x);
+	ask_gateways(x);
 	if (x->run->spec->thorough || s->senders.n * s->recipients.n <= PAIRS)
 		ask_all(x, &s->senders, &s->recipients);
 	if (x->n == 0)
@@ -627,16 +566,6 @@ out:
 	string_list_release(&run.ours);
 	string_list_release(&run.kept);
 	return rc;
-}
-
-bool
-postfix_run_leaves(struct postfix_run *run, const char *recipient)
-{
-	char bare[FORM_TEXT_MAX];
-	const char *one[] = { bare };
-
-	return unbracket(recipient, bare) &&
-	    first_that_leaves(run, one, 1) != -1;
 }
 
 bool

@@ -64,7 +64,7 @@ is_same_client(const struct postfix_client *a, const struct postfix_client *b)
 {
 	/* all strings are the seeds' */
 	return a->from == b->from && a->name == b->name && a->helo == b->helo &&
-	    a->trick == b->trick;
+	    a->trick == b->trick && a->as == b->as;
 }
 
 /* May n more be asked? When the time is up, run->r->complete says so. */
@@ -96,10 +96,10 @@ find_sender(struct postfix_run *run, struct postfix_again *again,
 		if (!may_ask(run, again, n))
 			return NULL;
 		for (size_t k = 0; k < n; k++)
-			v[k] = (struct postfix_mail){ .sender =
-							  senders->v[i + k],
-				.recipient = recipient,
-				.message = true };
+			v[k] =
+			    (struct postfix_mail){ .sender = senders->v[i + k],
+				    .recipient = recipient,
+				    .message = true };
 		(void)postfix_talk(run->stage, client, v, n, NULL);
 		postfix_run_count(run, n);
 		for (size_t k = 0; k < n; k++) {
@@ -143,6 +143,28 @@ is_refused(struct postfix_run *run, const struct postfix_shown *shown)
 	return !taken && smtp_code_decides(code);
 }
 
+void
+postfix_run_ask_messages(struct postfix_run *run, struct postfix_again *again,
+    const struct postfix_client *client, struct postfix_mail *v, size_t n)
+{
+	struct postfix_mail asked[BATCH];
+	size_t at[BATCH], k = 0;
+
+	if (!is_same_client(&again->client, client))
+		return;
+	for (size_t i = 0; i < n && k < BATCH; i++)
+		if (v[i].accepted) {
+			at[k] = i;
+			asked[k] = v[i];
+			asked[k++].message = true;
+		}
+	if (k == 0 || postfix_talk(run->stage, client, asked, k, NULL) == -1)
+		return;
+	for (size_t i = 0; i < k; i++)
+		v[at[i]].accepted =
+		    asked[i].accepted || !smtp_code_decides(asked[i].code);
+}
+
 bool
 postfix_run_is_closed(struct postfix_run *run, struct postfix_again *again,
     struct postfix_shown *shown)
@@ -161,8 +183,7 @@ postfix_run_is_closed(struct postfix_run *run, struct postfix_again *again,
 	again->client = shown->client;
 	(void)snprintf(again->recipient, sizeof(again->recipient), "%s",
 	    shown->mail.recipient);
-	sender =
-	    find_sender(run, again, &shown->client, shown->mail.recipient);
+	sender = find_sender(run, again, &shown->client, shown->mail.recipient);
 	if (sender == NULL)
 		return !find_helo(run, again, &shown->mail, &shown->client);
 	again->client.from = NULL;

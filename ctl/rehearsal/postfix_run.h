@@ -44,6 +44,17 @@ struct postfix_shown {
 int postfix_cure(struct postfix_run *run, const struct postfix_shown *shown,
     struct err *err);
 
+/* Is it an address at a domain that isn't the server's? */
+bool postfix_run_is_foreign(const struct postfix_run *run, const char *address);
+
+/* "<a@b>" without its brackets; false: it has others. */
+bool postfix_unbracket(const char *recipient, char to[FORM_TEXT_MAX]);
+
+/* Ask Postfix to verify recipients (without brackets): the first that leaves
+ * for where a stranger chose, or -1. */
+int postfix_run_first(
+    struct postfix_run *run, const char *const *recipients, size_t n);
+
 /* Would mail to this recipient ("<a@b>") leave for where a stranger chose? */
 bool postfix_run_leaves(struct postfix_run *run, const char *recipient);
 
@@ -64,9 +75,15 @@ struct postfix_again {
 };
 
 /* A recipient was taken: is its message refused behind DATA, whatever sender
- * and HELO the client gives? Each client is asked so once. A sender or HELO that
- * is taken is set in shown. Sets run->r->undecided. */
+ * and HELO the client gives? Each client is asked so once. A sender or HELO
+ * that is taken is set in shown. Sets run->r->undecided. */
 bool postfix_run_is_closed(struct postfix_run *run, struct postfix_again *again,
     struct postfix_shown *shown);
+
+/* Of a client that was asked so, who had these recipients accepted: their
+ * messages in one connection. Those that are refused aren't accepted then. */
+void
+postfix_run_ask_messages(struct postfix_run *run, struct postfix_again *again,
+    const struct postfix_client *client, struct postfix_mail *v, size_t n);
 
 #endif

@@ -15,6 +15,7 @@
 #include "common/base/addr.h"
 #include "ctl/rehearsal/entry_sorts.h"
 #include "ctl/rehearsal/exim_seeds.h"
+#include "ctl/rehearsal/gateway.h"
 #include "ctl/stage/names.h"
 
 enum {
@@ -26,7 +27,8 @@ enum {
 	/* a network at least as wide isn't known to its admin by heart */
 	WIDE_V4 = 8,
 	WIDE_V6 = 16,
-	BRANCHES = 3
+	BRANCHES = 3,
+	INSIDERS_MAX = 12
 };
 
 /* The characters of a host's name. */
@@ -223,6 +225,10 @@ take_network(struct postfix_seeds *s, const char *word)
 		    addr_format(&inside, text));
 	}
 	if (net.bits > (net.base.family == ADDR_IPV4 ? WIDE_V4 : WIDE_V6)) {
+		if (net.bits < addr_bits(&inside) - 1)
+			inside.bytes[addr_bits(&inside) / 8 - 1] |= 1;
+		if (s->insiders.n < INSIDERS_MAX)
+			add(s, &s->insiders, addr_format(&inside, text));
 		if (!network_set_add(&s->narrow, &net))
 			s->failed = true;
 		return true;
@@ -333,6 +339,11 @@ take_pattern(struct postfix_seeds *s, const char *line)
 	line += strspn(line, " \t!");
 	if (!expression_of(line, regex))
 		return;
+	for (int swapped = 0; swapped < 2; swapped++)
+		if (gateway_regex(regex, swapped, POSTFIX_VICTIM ".com", sample,
+			sizeof(sample)) &&
+		    strpbrk(sample, " <>\r\n\"") == NULL)
+			add(s, &s->gateways, sample);
 	for (unsigned i = 0; i < BRANCHES; i++)
 		if (exim_sample(regex, i, sample, sizeof(sample))) {
 			take_sample(s, sample);
@@ -554,5 +565,7 @@ postfix_seeds_release(struct postfix_seeds *s)
 	string_list_release(&s->clients);
 	string_list_release(&s->paths);
 	string_list_release(&s->labels);
+	string_list_release(&s->gateways);
+	string_list_release(&s->insiders);
 	network_set_release(&s->narrow);
 }

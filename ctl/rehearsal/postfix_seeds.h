@@ -21,6 +21,9 @@ struct postfix_seeds {
 	struct string_list clients; /* addresses in wide networks */
 	struct network_set narrow; /* whose clients the admin knows */
 	struct string_list paths; /* files that are named, for the caller */
+	struct string_list gateways; /* recipients, or their local parts, that
+				      * may become a stranger's address */
+	struct string_list insiders; /* an address of each narrow network */
 	struct string_list labels; /* words that may be top level domains, for
 				    * postfix_seeds_end() */
 	char within[300]; /* a text that the "if" around a line matches */

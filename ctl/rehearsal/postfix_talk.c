@@ -66,9 +66,17 @@ log_in(struct talk *t)
 	return say(t, SMTP_AUTH, word);
 }
 
+static const char *
+claimed(const struct postfix_client *c)
+{
+	return c->as == NULL ? "127.0.0.1" : c->as;
+}
+
 static bool
 play(struct talk *t)
 {
+	char words[WORD];
+
 	switch (t->client->trick) {
 	case TRICK_TLS:
 		return t->offers_tls && start_tls(t);
@@ -77,8 +85,10 @@ play(struct talk *t)
 			return false;
 		return say(t, SMTP_AUTH, "ANONYMOUS c3BhbQ==");
 	case TRICK_XCLIENT:
-		return say(t, SMTP_XCLIENT, "ADDR=127.0.0.1 NAME=localhost") &&
-		    hello(t);
+		(void)snprintf(words, sizeof(words), "ADDR=%s%s NAME=localhost",
+		    strchr(claimed(t->client), ':') == NULL ? "" : "IPV6:",
+		    claimed(t->client));
+		return say(t, SMTP_XCLIENT, words) && hello(t);
 	case TRICK_LOGIN:
 		return log_in(t);
 	case TRICK_NONE:
@@ -138,15 +148,16 @@ static bool
 begin(struct talk *t, struct stage *stage, const struct postfix_mail *v,
     size_t n, struct err *err)
 {
-	bool tls, six = strchr(t->client->from, ':') != NULL;
-	const char *header = six
-	    ? "PROXY TCP6 ::1 ::1 40000 25\r\n"
-	    : "PROXY TCP4 127.0.0.1 127.0.0.1 40000 25\r\n";
+	const char *as = claimed(t->client);
+	bool tls, six = strchr(as, ':') != NULL;
+	char header[WORD];
 	unsigned hops;
 	int fd = dial(stage, t->client, v, n, &tls, &hops, err);
 
 	if (fd == -1)
 		return false;
+	(void)snprintf(header, sizeof(header), "PROXY TCP%c %s %s 40000 25\r\n",
+	    six ? '6' : '4', as, six ? "::1" : "127.0.0.1");
 	if (t->client->trick == TRICK_PROXY &&
 	    write(fd, header, strlen(header)) == -1) {
 		(void)close(fd);
@@ -232,20 +243,23 @@ postfix_talk_words(
 		[TRICK_NONE] = "",
 		[TRICK_TLS] = "STARTTLS with a certificate of its own making, ",
 		[TRICK_ANONYMOUS] = "AUTH ANONYMOUS, ",
-		[TRICK_XCLIENT] = "XCLIENT ADDR=127.0.0.1, ",
-		[TRICK_PROXY] = "PROXY TCP4 127.0.0.1 before all, ",
+		[TRICK_XCLIENT] = "XCLIENT ADDR=",
+		[TRICK_PROXY] = "PROXY ",
 		[TRICK_LOGIN] = "AUTH PLAIN, ",
 	};
-	char *text = NULL, name[NAMES] = "";
+	char *text = NULL, name[NAMES] = "", as[NAMES] = "";
 
 	if (c->name != NULL && strcmp(c->name, STAGE_NO_NAME) == 0)
 		(void)snprintf(name, sizeof(name), " (without a PTR)");
 	else if (c->name != NULL)
 		(void)snprintf(name, sizeof(name), " (%s)", c->name);
-	if (asprintf(&text, "from %s%s: %s%s%s%sMAIL FROM:<%s>, RCPT TO:%s",
+	if (c->trick == TRICK_XCLIENT || c->trick == TRICK_PROXY)
+		(void)snprintf(as, sizeof(as), "%s%s, ", claimed(c),
+		    c->trick == TRICK_PROXY ? " before all" : "");
+	if (asprintf(&text, "from %s%s: %s%s%s%s%sMAIL FROM:<%s>, RCPT TO:%s",
 		c->from, name, c->helo == NULL ? "" : "EHLO ",
 		c->helo == NULL ? "" : c->helo, c->helo == NULL ? "" : ", ",
-		tricks[c->trick], mail->sender, mail->recipient) == -1)
+		tricks[c->trick], as, mail->sender, mail->recipient) == -1)
 		return NULL;
 	return text;
 }

@@ -16,8 +16,8 @@ enum postfix_trick {
 	TRICK_NONE,
 	TRICK_TLS, /* STARTTLS with a certificate that it made itself */
 	TRICK_ANONYMOUS, /* AUTH ANONYMOUS */
-	TRICK_XCLIENT, /* XCLIENT ADDR=127.0.0.1 */
-	TRICK_PROXY, /* a PROXY header that says 127.0.0.1 */
+	TRICK_XCLIENT, /* XCLIENT ADDR= */
+	TRICK_PROXY, /* a PROXY header */
 	TRICK_LOGIN /* AUTH PLAIN with the right password: no stranger's */
 };
 
@@ -28,6 +28,8 @@ struct postfix_client {
 			   * nothing of interest */
 	const char *helo; /* NULL: it says none */
 	enum postfix_trick trick;
+	const char *as; /* the address that XCLIENT and PROXY say; NULL:
+			 * 127.0.0.1 */
 };
 
 struct postfix_mail {

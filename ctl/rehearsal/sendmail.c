@@ -16,11 +16,12 @@
 #include "common/base/strings.h"
 #include "common/mta/conf_file.h"
 #include "common/mta/sendmail_cf.h"
+#include "ctl/rehearsal/gateway.h"
 #include "ctl/rehearsal/sendmail_run.h"
 #include "ctl/stage/sendmail_copy.h"
 #include "ctl/stage/stage.h"
 
-enum { BUDGET_MS = 40000, THOROUGH_MS = 900000 };
+enum { BUDGET_MS = 40000, THOROUGH_MS = 900000, PAIRED_MAX = 40 };
 
 /* --- what there is --- */
 
@@ -65,6 +66,9 @@ take_door(struct sendmail_run *r, const char *options)
 	if (!sendmail_equate(options, 'P', value, sizeof(value)))
 		(void)snprintf(value, sizeof(value), "25");
 	(void)snprintf(d->service, sizeof(d->service), "%.19s", value);
+	(void)snprintf(d->name, sizeof(d->name), "Daemon%zu", r->n_doors);
+	if (sendmail_equate(options, 'N', value, sizeof(value)))
+		(void)snprintf(d->name, sizeof(d->name), "%.59s", value);
 	if (sendmail_equate(options, 'M', value, sizeof(value)))
 		put_flags(value, d->flags, sizeof(d->flags));
 	r->n_doors++;
@@ -190,8 +194,8 @@ open_copy(struct sendmail_run *r, struct err *err)
 		return -1;
 	r->talk = (struct sendmail_talk){ .stage = r->stage,
 		.program = sendmail_copy_program(r->spec->program),
-		.cf = r->spec->file,
-		.flags = r->door[0].flags };
+		.cf = r->spec->file };
+	sendmail_run_at(r, &r->door[0]);
 	read_class(r, "w", &r->own);
 	read_class(r, "m", &r->below);
 	choose_strangers(r);
@@ -199,6 +203,32 @@ open_copy(struct sendmail_run *r, struct err *err)
 }
 
 /* --- the search --- */
+
+void
+sendmail_run_at(struct sendmail_run *r, const struct sendmail_door *door)
+{
+	r->at = door;
+	r->talk.flags = door->flags;
+	r->talk.daemon = door->name;
+	r->talk.port = door->service;
+}
+
+/* Is it shown already, by another door? */
+static bool
+is_shown(const struct sendmail_run *r, const struct sendmail_try *y)
+{
+	for (size_t i = 0; i < r->n_holes; i++) {
+		const struct sendmail_try *h = &r->hole[i];
+
+		if (h->door != y->door && h->kind == y->kind &&
+		    strcmp(h->name, y->name) == 0 &&
+		    strcmp(h->helo, y->helo) == 0 &&
+		    strcmp(h->sender, y->sender) == 0 &&
+		    strcmp(h->recipient, y->recipient) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void
 flush(struct sendmail_run *r)
@@ -214,6 +244,7 @@ flush(struct sendmail_run *r)
 			if (said[i].accepted && said[i].leaves &&
 			    strstr(said[i].user, "@" SENDMAIL_FOREIGN) !=
 				NULL &&
+			    !is_shown(r, &r->batch[i]) &&
 			    r->n_holes < SENDMAIL_HOLES_MAX)
 				r->hole[r->n_holes++] = r->batch[i];
 	r->to->tries += r->n_batch;
@@ -233,6 +264,7 @@ next(struct sendmail_run *r, enum sendmail_try_kind kind,
 	y = &r->batch[r->n_batch++];
 	*y = (struct sendmail_try){ .kind = kind,
 		.seed = seed,
+		.door = r->at,
 		.helo = "client.popgate-stranger.example",
 		.sender = "someone@popgate-stranger.example",
 		.recipient = SENDMAIL_VICTIM };
@@ -275,6 +307,27 @@ try_forms(struct sendmail_run *r, const char *domain)
 	}
 }
 
+/* Recipients that a rule may make an address of. */
+static void
+try_gateways(struct sendmail_run *r, const char *domain)
+{
+	char text[SENDMAIL_WORD_LEN];
+
+	for (size_t i = 0; i < r->cf.n; i++)
+		for (int swapped = 0; r->cf.v[i].kind == 'R' && swapped < 2;
+		     swapped++)
+			if (gateway_rule(r->cf.v[i].text, swapped,
+				SENDMAIL_FOREIGN ".example", domain, text,
+				sizeof(text))) {
+				struct sendmail_try *y =
+				    next(r, TRY_FORM, NULL);
+
+				put(y->recipient, SENDMAIL_WORD_LEN, "%s",
+				    text);
+				y->rule = r->cf.v[i].line;
+			}
+}
+
 /* Try names below a word: anybody may have a domain that ends so. */
 static void
 try_below(
@@ -299,6 +352,8 @@ try_ours(struct sendmail_run *r)
 	    SENDMAIL_VICTIM);
 	put(next(r, TRY_OURS, NULL)->helo, SENDMAIL_WORD_LEN, "%s",
 	    "localhost");
+	put(next(r, TRY_OURS, NULL)->helo, SENDMAIL_WORD_LEN, "%s",
+	    "popgate-stranger.example"); /* the sender's */
 	for (size_t i = 0; i < r->below.n && i < 4; i++)
 		try_below(r, r->below.v[i], NULL);
 	for (size_t i = 0, n = 0; i < r->own.n && n < 4; i++) {
@@ -315,6 +370,7 @@ try_ours(struct sendmail_run *r)
 		put(next(r, TRY_HELO, NULL)->helo, SENDMAIL_WORD_LEN, "%.200s",
 		    own);
 		try_forms(r, own);
+		try_gateways(r, own);
 	}
 }
 
@@ -322,6 +378,17 @@ static bool
 has_time(const struct sendmail_run *r)
 {
 	return clock_monotonic_ms() < r->until_ms;
+}
+
+/* A name that only the client's own PTR gives it. */
+static void
+try_claim(
+    struct sendmail_run *r, const struct sendmail_seed *s, const char *before)
+{
+	struct sendmail_try *y = next(r, TRY_CLAIM, s);
+
+	put(y->address, sizeof(y->address), "%s", r->named);
+	put(y->name, SENDMAIL_WORD_LEN, "%s%s", before, s->word);
 }
 
 /* A name of class w, which try_ours() stands for. */
@@ -350,10 +417,15 @@ try_word(struct sendmail_run *r, const struct sendmail_seed *s, bool dotted)
 		r->to->complete = false;
 		return;
 	}
-	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
-	    at != NULL ? "%s" : "someone@%s", s->word);
+	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN, "%s%s%s",
+	    at != NULL ? "" : "someone@", s->word,
+	    at != NULL && at[1] == '\0' ? "popgate-stranger.example" : "");
 	if (at != NULL)
 		return;
+	if (dotted) {
+		try_claim(r, s, "");
+		try_claim(r, s, "client.");
+	}
 	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
 	    "someone@host.%s", s->word);
 	put(next(r, TRY_SENDER, s)->sender, SENDMAIL_WORD_LEN,
@@ -371,12 +443,53 @@ try_public(struct sendmail_run *r, const struct sendmail_seed *s)
 		try_below(r, s->word + 2, s);
 }
 
+/* Is a HELO name looked at in a rule? */
+static bool
+asks_helo(const struct sendmail_run *r)
+{
+	for (size_t i = 0; i < r->cf.n; i++)
+		if (r->cf.v[i].kind == 'R' &&
+		    strstr(r->cf.v[i].text, "$&s") != NULL)
+			return true;
+	return false;
+}
+
+/* The last words with an @ or a dot, as senders and as names in HELO. */
+static void
+try_pairs(struct sendmail_run *r)
+{
+	const struct sendmail_seed *v[PAIRED_MAX];
+	size_t n = 0;
+
+	for (size_t i = r->seeds.n; i-- > 0 && n < PAIRED_MAX;)
+		if (strpbrk(r->seeds.v[i].word, ".@") != NULL &&
+		    strlen(r->seeds.v[i].word) < 200 &&
+		    !sendmail_seeds_is_network(r->seeds.v[i].word))
+			v[n++] = &r->seeds.v[i];
+	for (size_t h = 0; h < n; h++)
+		for (size_t s = 0; s < n && has_time(r); s++) {
+			struct sendmail_try *y;
+
+			if (strchr(v[h]->word, '@') != NULL)
+				break;
+			y = next(r, TRY_PAIR, v[s]);
+			put(y->helo, SENDMAIL_WORD_LEN, "%s", v[h]->word);
+			put(y->sender, SENDMAIL_WORD_LEN,
+			    strchr(v[s]->word, '@') != NULL ? "%s"
+							    : "someone@%s",
+			    v[s]->word);
+		}
+	flush(r);
+}
+
 static void
 search(struct sendmail_run *r)
 {
+	size_t before = r->n_holes;
+
 	(void)next(r, TRY_BASE, NULL);
 	flush(r);
-	if (r->n_holes > 0)
+	if (r->n_holes > before)
 		return; /* whatever else is said, it is the same hole */
 	try_ours(r);
 	for (size_t i = 0; i < r->seeds.n; i++)
@@ -389,6 +502,8 @@ search(struct sendmail_run *r)
 	for (size_t i = r->seeds.n; i-- > 0;)
 		try_word(r, &r->seeds.v[i], false);
 	flush(r);
+	if (r->n_holes == 0 && asks_helo(r))
+		try_pairs(r);
 }
 
 /* --- by SMTP --- */
@@ -398,11 +513,15 @@ static void
 be_named(struct sendmail_run *r, const struct sendmail_try *y,
     const struct sendmail_door *d, const struct addr *from)
 {
+	char name[SENDMAIL_WORD_LEN + 1];
 	struct err err;
 	unsigned hops;
 	bool tls;
+
+	(void)snprintf(name, sizeof(name), "%.*s%s", y->kind == TRY_CLAIM,
+	    (const char[]){ STAGE_CLAIMS, '\0' }, y->name);
 	int fd = *y->name == '\0' ? -1
-				  : stage_connect(r->stage, from, y->name,
+				  : stage_connect(r->stage, from, name,
 					d->service, NULL, 0, &tls, &hops, &err);
 
 	if (fd != -1)
@@ -504,11 +623,14 @@ confirm(struct sendmail_run *r)
 {
 	const struct sendmail_door *d;
 
+	sendmail_run_at(r, &r->door[0]);
 	if (r->n_holes > 0)
 		sendmail_run_keepers(r);
 	for (size_t i = 0; i < r->n_holes; i++)
-		if (say(r, &r->hole[i], &d))
+		if (say(r, &r->hole[i], &d)) {
+			sendmail_run_at(r, d);
 			sendmail_run_report(r, &r->hole[i], d);
+		}
 	if (r->n_holes == 1 && r->to->findings.n == 0 &&
 	    r->hole[0].kind == TRY_BASE)
 		report_gate(r, &r->hole[0]);
@@ -534,7 +656,10 @@ sendmail_rehearse(const struct sendmail_rehearsal_spec *spec,
 	if (rc == 0 && r->n_doors > 0 && (rc = open_copy(r, err)) == 0) {
 		r->until_ms = clock_monotonic_ms() +
 		    (spec->thorough ? THOROUGH_MS : BUDGET_MS);
-		search(r);
+		for (size_t i = 0; i < r->n_doors; i++) {
+			sendmail_run_at(r, &r->door[i]);
+			search(r);
+		}
 		confirm(r);
 		to->complete = to->complete && !r->seeds.cut;
 	}

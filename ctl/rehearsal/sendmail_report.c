@@ -28,6 +28,7 @@ sendmail_run_client(const struct sendmail_try *y)
 {
 	return (struct sendmail_client){ .address = y->address,
 		.name = *y->name == '\0' ? NULL : y->name,
+		.claimed = y->kind == TRY_CLAIM,
 		.helo = y->helo,
 		.sender = y->sender,
 		.recipient = y->recipient };
@@ -227,6 +228,9 @@ kind_of(const struct sendmail_try *y, const struct sendmail_cause *c)
 		return "sendmail-recipient-routed";
 	case TRY_PUBLIC:
 		return "sendmail-relay-domains-all";
+	case TRY_CLAIM:
+		return "sendmail-rule-open";
+	case TRY_PAIR:
 	case TRY_HELO:
 		return "sendmail-helo-rule";
 	case TRY_OURS:
@@ -248,13 +252,17 @@ describe(const struct sendmail_run *r, const struct sendmail_try *y,
 	if (p->text != NULL)
 		(void)snprintf(cause, sizeof(cause),
 		    " Without \"%.200s\" there, the copy refuses.", p->text);
+	else if (y->rule != 0)
+		(void)snprintf(
+		    cause, sizeof(cause), " This rule makes an address of it.");
 	else if (p->line != 0)
 		(void)snprintf(cause, sizeof(cause),
 		    " Without this rule the copy refuses.");
 	return rehearsal_format(
-	    "A stranger (%s%s%s) on port %s says EHLO %s, MAIL FROM:<%s>, RCPT TO:<%s>: accepted, and it would leave.%s",
+	    "A stranger (%s%s%s%s) on port %s says EHLO %s, MAIL FROM:<%s>, RCPT TO:<%s>: accepted, and it would leave.%s",
 	    d->six ? r->stranger6 : y->address, *y->name == '\0' ? "" : ", ",
-	    y->name, d->service, y->helo, y->sender, y->recipient, cause);
+	    y->name, y->kind == TRY_CLAIM ? " by its PTR alone" : "",
+	    d->service, y->helo, y->sender, y->recipient, cause);
 }
 
 void
@@ -264,10 +272,15 @@ sendmail_run_report(struct sendmail_run *r, const struct sendmail_try *y,
 	const struct sendmail_client client = sendmail_run_client(y);
 	struct place p = { .file = r->spec->file };
 	struct sendmail_cause c;
-	struct sendmail_talk other;
+	struct sendmail_talk other = r->talk;
 
-	if (!sendmail_cause_find(
-		&r->talk, &r->cf, &client, y->seed, &c, &other))
+	if (y->rule != 0) {
+		c = (struct sendmail_cause){
+			.rules = { y->rule }, .n_rules = 1, .own = true
+		};
+		place_rules(r, y, &c, &other, &p);
+	} else if (!sendmail_cause_find(
+		       &r->talk, &r->cf, &client, y->seed, &c, &other))
 		(void)place_feature(r, y, &p);
 	else if (c.entry != NULL)
 		place_entry(r, y, c.entry, &other, &p);

@@ -34,12 +34,16 @@ enum sendmail_try_kind {
 	TRY_OURS,
 	TRY_SENDER,
 	TRY_HELO,
+	TRY_PAIR, /* HELO and sender */
+	TRY_CLAIM, /* a PTR that its address doesn't confirm */
 	TRY_PUBLIC
 };
 
 struct sendmail_try {
 	enum sendmail_try_kind kind;
 	const struct sendmail_seed *seed; /* NULL: none */
+	const struct sendmail_door *door; /* where it is said */
+	unsigned rule; /* the line of a rule that it is made for; 0: none */
 	char address[ADDR_TEXT_MAX], name[SENDMAIL_WORD_LEN],
 	    helo[SENDMAIL_WORD_LEN], sender[SENDMAIL_WORD_LEN],
 	    recipient[SENDMAIL_WORD_LEN];
@@ -50,6 +54,7 @@ struct sendmail_door {
 	char service[20];
 	bool six;
 	char flags[40]; /* as {daemon_flags} has them */
+	char name[60]; /* {daemon_name} */
 };
 
 struct sendmail_run {
@@ -68,6 +73,7 @@ struct sendmail_run {
 	const char *stranger6;
 	struct sendmail_door door[SENDMAIL_DOORS_MAX];
 	size_t n_doors;
+	const struct sendmail_door *at; /* whose turn it is */
 	char *mc_path, *mc; /* the source; NULL: isn't there */
 	int64_t until_ms;
 	struct sendmail_try batch[SENDMAIL_BATCH];
@@ -86,6 +92,9 @@ struct sendmail_client sendmail_run_client(const struct sendmail_try *y);
 /* Add a finding; takes over detail and fix. */
 void sendmail_run_add(struct sendmail_run *r, const char *kind,
     const char *file, unsigned line, char *detail, char *fix);
+
+/* From now on, the test mode asks as at this door. */
+void sendmail_run_at(struct sendmail_run *r, const struct sendmail_door *door);
 
 /* Find out who is accepted by right now, and must stay so. */
 void sendmail_run_keepers(struct sendmail_run *r);

@@ -262,14 +262,24 @@ static void
 take_rule(struct sendmail_seeds *s, const struct sendmail_line *l,
     struct sendmail_seed *seed)
 {
-	char sample[WORD_LEN];
+	const char *end = l->text + strcspn(l->text, "\t");
+	char sample[WORD_LEN], part[WORD_LEN];
 
-	if (!sendmail_seeds_sample_rule(l->text, sample, sizeof(sample)))
-		return;
-	seed->from = SEED_RULE;
-	take_word(s, seed, sample);
-	if (strncmp(sample, "x@", 2) == 0)
-		take_word(s, seed, sample + 2);
+	/* each of "what HELO says $| who sends" is a word of its own */
+	for (const char *at = l->text; at < end;) {
+		const char *bar = strstr(at, "$|");
+
+		if (bar == NULL || bar > end)
+			bar = end;
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(bar - at), at);
+		at = bar + (bar < end ? 2 : 0);
+		if (!sendmail_seeds_sample_rule(part, sample, sizeof(sample)))
+			continue;
+		seed->from = SEED_RULE;
+		take_word(s, seed, sample);
+		if (strncmp(sample, "x@", 2) == 0)
+			take_word(s, seed, sample + 2);
+	}
 }
 
 void

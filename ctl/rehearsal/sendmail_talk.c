@@ -42,11 +42,13 @@ put_client(
 		    c->address, c->address, c->address);
 	else
 		(void)fprintf(to,
-		    ".D{client_name}%s\n.D_%s [%s]\n.D{client_resolve}OK\n.D{client_ptr}%s\n",
-		    c->name, c->name, c->address, c->name);
+		    ".D{client_name}%s\n.D_%s [%s]%s\n.D{client_resolve}%s\n.D{client_ptr}%s\n",
+		    c->name, c->name, c->address,
+		    c->claimed ? " (may be forged)" : "",
+		    c->claimed ? "FORGED" : "OK", c->name);
 	(void)fprintf(to,
-	    ".Drsmtp\n.Ds%s\n.Df%s\n.D{deliveryMode}q\n.D{daemon_flags}%s\n",
-	    c->helo, c->sender, t->flags);
+	    ".Drsmtp\n.Ds%s\n.Df%s\n.D{deliveryMode}q\n.D{daemon_flags}%s\n.D{daemon_name}%s\n.D{daemon_port}%s\n",
+	    c->helo, c->sender, t->flags, t->daemon, t->port);
 	put_domain(to, c->sender);
 	(void)fprintf(to, ".D{auth_type}%s\n.D{auth_authen}%s\n",
 	    c->user == NULL ? "" : "PLAIN", c->user == NULL ? "" : c->user);

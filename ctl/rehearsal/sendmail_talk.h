@@ -15,13 +15,15 @@ struct sendmail_talk {
 	struct stage *stage; /* borrowed, all of them */
 	const char *program;
 	const char *cf;
-	const char *flags; /* of the listener: {daemon_flags} */
+	/* of the listener: {daemon_flags}, {daemon_name}, {daemon_port} */
+	const char *flags, *daemon, *port;
 };
 
 /* A client and its words. Borrowed. */
 struct sendmail_client {
 	const char *address; /* "203.0.113.50" */
 	const char *name; /* that its address has, and has that; NULL: none */
+	bool claimed; /* the name has another address */
 	const char *helo, *sender;
 	const char *user; /* who has logged in by AUTH; NULL: nobody */
 	const char *recipient; /* without brackets */

@@ -159,6 +159,8 @@ do_connect(struct first *f, const struct backstage_request *r,
 
 	if (strcmp(r->words + name, STAGE_NO_NAME) == 0)
 		names_client(&f->share->names, "", &r->addr);
+	else if (r->words[name] == STAGE_CLAIMS)
+		names_claim(&f->share->names, r->words + name + 1, &r->addr);
 	else if (r->words[name] != '\0')
 		names_client(&f->share->names, r->words + name, &r->addr);
 	for (size_t i = name + strlen(r->words + name) + 1; i < r->words_len;

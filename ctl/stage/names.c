@@ -48,6 +48,7 @@ names_add(struct names *names, const char *name, const struct addr *addr)
 			return;
 	names->v[n % NAMES_MAX].addr = *addr;
 	names->v[n % NAMES_MAX].client = false;
+	names->v[n % NAMES_MAX].claimed = false;
 	if (addr->family == ADDR_NONE)
 		(void)addr_parse_n(
 		    NOBODY, strlen(NOBODY), &names->v[n % NAMES_MAX].addr);
@@ -55,15 +56,29 @@ names_add(struct names *names, const char *name, const struct addr *addr)
 	atomic_store(&names->n, n + 1);
 }
 
-void
-names_client(struct names *names, const char *name, const struct addr *addr)
+static void
+add_client(struct names *names, const char *name, const struct addr *addr,
+    bool claimed)
 {
 	unsigned n = atomic_load(&names->n);
 
 	names->v[n % NAMES_MAX].addr = *addr;
 	names->v[n % NAMES_MAX].client = true;
+	names->v[n % NAMES_MAX].claimed = claimed;
 	lower(names->v[n % NAMES_MAX].name, name, NAME_LEN);
 	atomic_store(&names->n, n + 1);
+}
+
+void
+names_client(struct names *names, const char *name, const struct addr *addr)
+{
+	add_client(names, name, addr, false);
+}
+
+void
+names_claim(struct names *names, const char *name, const struct addr *addr)
+{
+	add_client(names, name, addr, true);
 }
 
 /* The name that addr was given last. */
@@ -193,7 +208,8 @@ find(const struct names *names, const char *name, struct addr *addr)
 	for (unsigned i = 0; i < n && i < NAMES_MAX; i++) {
 		unsigned at = (n - 1 - i) % NAMES_MAX;
 
-		if (strcmp(names->v[at].name, name) == 0) {
+		if (!names->v[at].claimed &&
+		    strcmp(names->v[at].name, name) == 0) {
 			*addr = names->v[at].addr;
 			return true;
 		}

@@ -33,6 +33,7 @@ struct names {
 		char name[NAME_LEN]; /* lower case, without the last dot */
 		struct addr addr;
 		bool client; /* addr's PTR names it */
+		bool claimed; /* the name itself isn't addr's */
 	} v[NAMES_MAX];
 };
 
@@ -44,6 +45,11 @@ void names_add(struct names *names, const char *name, const struct addr *addr);
  * attacker's do. "": the client has no name. The last name counts. */
 void
 names_client(struct names *names, const char *name, const struct addr *addr);
+
+/* The same for a name of somebody else's, which has another address: whoever
+ * has an address writes its PTR. */
+void
+names_claim(struct names *names, const char *name, const struct addr *addr);
 
 /* The answer to a query into out of NAMES_PACKET_MAX; its length, or 0: the
  * query isn't one. */

@@ -149,6 +149,7 @@ int stage_say(struct stage *stage, const struct addr *from, const char *service,
     const struct stage_mail *mail, struct stage_reply *reply, struct err *err);
 
 #define STAGE_NO_NAME "-" /* the client has no PTR */
+#define STAGE_CLAIMS '?' /* before a name: its PTR alone says so */
 
 /* A connection of a client, for a dialogue that stage_say() hasn't.
  *   name   what DNS says of from, both ways; STAGE_NO_NAME; NULL: a name that

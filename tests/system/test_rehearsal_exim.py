@@ -192,6 +192,39 @@ MORE = {
                      "{\\N^(" + DAYS + r") \d\d:\d\d:\d\d [+-]\d{4}$\N}}"),
         add="  accept delay = 0s\n",
         want=("exim-relay-open", "accept delay")),
+    "a rate, then a sender": dict(
+        add="  defer ratelimit = 5 / 1h / strict\n"
+            "  accept senders = *@zeta.test\n",
+        want=("exim-sender-permits", "accept senders")),
+    "one recipient a message": dict(
+        replace=("acl_smtp_rcpt", "recipients_max = 1\n"
+                 "recipients_max_reject = true\nacl_smtp_rcpt"),
+        add="  accept senders = *@zeta.test\n",
+        want=("exim-sender-permits", "accept senders")),
+    "a HELO name that is the sender's domain": dict(
+        add="  accept condition = "
+            "${if eqi{$sender_address_domain}{$sender_helo_name}}\n",
+        want=("exim-helo-permits", "accept condition")),
+    "local parts of a file, at any domain": dict(
+        add="  accept local_parts = lsearch;@DIR@/locals\n",
+        files={"locals": "info: x\nsales: y\n"},
+        want=("exim-relay-open", "accept local_parts")),
+    "a local part of senders, by a pattern": dict(
+        add="  accept domains = ! +local_domains\n    senders = ^boss@\n",
+        want=("exim-sender-permits", "accept domains")),
+    "a router for user-at-domain": dict(
+        replace=("begin routers\n", "begin routers\n\ngate:\n"
+                 "  driver = redirect\n  domains = +local_domains\n"
+                 "  local_parts = ^.*-at-.*\\$\n"
+                 "  data = ${sg{$local_part}{-at-}{@}}\n  allow_defer\n"
+                 "ours:\n  driver = manualroute\n"
+                 "  domains = +local_domains\n  transport = out\n"
+                 "  route_list = * 127.0.0.1\n  self = send\n"),
+        want=("exim-recipient-routed", "domainlist local_domains")),
+    "a host by its name": dict(
+        add="  accept hosts = mx.partner.test\n", want=None),
+    "a list of good hosts in DNS": dict(
+        add="  accept dnslists = list.dnswl.test\n", want=None),
     "a customer's domain": dict(
         replace=("relay_to_domains =", "relay_to_domains = *.customer.test"),
         want=None),

@@ -253,6 +253,54 @@ def test_not_shown(run, number):
             if f["id"] == kind] == [(file, line)]
 
 
+# settings, files, more of master.cf; then the files and lines of the holes, and
+# words of a dialogue
+MORE = {
+    "a gateway, and a domain that registers others": ("""\
+virtual_alias_domains = gate.test
+virtual_alias_maps = regexp:@DIR@/gate
+relay_domains = texthash:@DIR@/relayed
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+""", {"gate": "/^(.*)-at-(.*)@gate\\.test$/ $1@$2\n",
+      "relayed": "customer.test x\nco.uk x\n"}, "",
+        {("gate", 1), ("relayed", 2)}, "user-at-relay-victim.com@gate.test"),
+    "whom a proxy may name, and isn't here": ("""\
+mynetworks = 192.0.2.16/28
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+""", {}, "10026 inet n - n - - smtpd\n"
+        "  -o smtpd_upstream_proxy_protocol=haproxy\n",
+        {("master.cf", 27)}, "PROXY 192.0.2.17 before all"),
+    "whom XCLIENT may name, and isn't here": ("""\
+mynetworks = 192.0.2.16/28
+smtpd_authorized_xclient_hosts = static:all
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+""", {}, "", {("main.cf", 23)}, "XCLIENT ADDR=192.0.2.17"),
+    "a name that a PTR claims": ("""\
+smtpd_relay_restrictions = permit_mynetworks,
+    check_reverse_client_hostname_access inline:{trusted.test=OK},
+    reject_unauth_destination
+""", {}, "", set(), ""),
+    "good clients of a list in DNS": ("""\
+smtpd_relay_restrictions = permit_mynetworks,
+    permit_dnswl_client list.dnswl.test, reject_unauth_destination
+""", {}, "", set(), ""),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_more(run, name):
+    settings, files, services, want, words = MORE[name]
+    path = closed(run, settings, files)
+    with open(path / "etc/master.cf", "a") as master:
+        master.write(services)
+    status, findings = rehearse(path)
+    shown = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    assert {(pathlib.Path(f["file"]).name, f["line"])
+            for f in shown} == want, findings
+    assert (status == 2) == bool(want)
+    assert words in str(shown)
+
+
 OPEN_TO_ALL = "smtpd_relay_restrictions = check_client_access static:OK, " \
     "reject_unauth_destination\n"
 

@@ -96,6 +96,86 @@ def test_case(number, directory):
         assert f["fix"]
 
 
+RULES = "LOCAL_RULESETS\nSLocal_check_rcpt\n"
+LOCAL = "MAILER(`local')"
+
+# What is put before the mailers of case 200, and behind them; files besides; then
+# the finding, its file, and what stands in its line.
+MORE = {
+    "relay_mail_from for domains": (
+        "FEATURE(`relay_mail_from', `domain')\n", "",
+        {"access": "From:zeta.test RELAY\n"},
+        ("sendmail-sender-permits", "access", "zeta.test")),
+    "relay_mail_from for addresses": (
+        "FEATURE(`relay_mail_from')\n", "",
+        {"access": "From:boss@zeta.test RELAY\n"},
+        ("sendmail-sender-permits", "access", "boss@zeta.test")),
+    "relay_mail_from, and a domain alone": (
+        "FEATURE(`relay_mail_from')\n", "",
+        {"access": "From:zeta.test RELAY\n"},
+        ("sendmail-mail-from", "sendmail.cf", "")),
+    "relay_local_from": (
+        "FEATURE(`relay_local_from')\n", "", {},
+        ("sendmail-local-from", "sendmail.mc", "relay_local_from")),
+    "a class of partners": (
+        "", "LOCAL_CONFIG\nF{Partners}@DIR@/partners\n" + RULES +
+        "R$*\t\t$: $>canonify $&f\nR$* < @ $={Partners} . > $*\t\t$# ok\n",
+        {"partners": "zeta.test\n"},
+        ("sendmail-sender-rule", "partners", "zeta.test")),
+    "a sender's local part at any domain": (
+        "", RULES + "R$*\t\t$: $&f\nRscanner @ $*\t\t$# ok\n", {},
+        ("sendmail-sender-rule", "sendmail.mc", "Rscanner @")),
+    "a HELO name and a sender": (
+        "", RULES + "R$*\t\t$: $&s $| $&f\n"
+        "Rmx.zeta.test $| $+ @ zeta.test\t\t$# ok\n", {},
+        ("sendmail-helo-rule", "sendmail.mc", "Rmx.zeta.test")),
+    "a sender and a client": (
+        "", RULES + "R$*\t\t$: $&{client_addr} $| $&f\n"
+        "R198.51.100.7 $| $+ @ zeta.test\t\t$# ok\n", {}, None),
+    "the second daemon": (
+        "DAEMON_OPTIONS(`Name=MSA, Port=587')\n",
+        RULES + "R$*\t\t$: $&{daemon_name}\nRMSA\t\t$# ok\n", {},
+        ("sendmail-rule-open", "sendmail.mc", "RMSA")),
+    "a PTR alone": (
+        "", RULES + "R$*\t\t$: $&{client_ptr}\n"
+        "R$* . trusted.test\t\t$# ok\n", {},
+        ("sendmail-rule-open", "sendmail.mc", "trusted.test")),
+    "a gateway that routes": (
+        "", "LOCAL_RULE_0\nR$+ . at . $+ < @ ours.test . >\t"
+        "$#esmtp $@ $2 $: $1 < @ $2 . >\n", {},
+        ("sendmail-recipient-routed", "sendmail.mc", ". at .")),
+    "a gateway that is refused": (
+        "", "LOCAL_RULE_3\nR$+ . at . $+ < @ ours.test . >\t$1 < @ $2 . >\n",
+        {}, None),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_more(name, directory):
+    before, behind, files, want = MORE[name]
+    cf, conf = make(200, directory)
+    mc = directory / "sendmail.mc"
+    mc.write_text(
+        (mc.read_text().replace(LOCAL, before + LOCAL, 1) + behind)
+        .replace("@DIR@", str(directory)))
+    for file, text in {"access": "", **files}.items():
+        (directory / file).write_text(text)
+    with open(cf, "w") as to:
+        subprocess.run(["m4", mc], stdout=to, check=True)
+    subprocess.run([doctor_cases.LIBEXEC / "makemap", "-C", cf, "hash",
+                    directory / "access"], stdin=open(directory / "access"),
+                   check=True)
+    findings = examine(cf, conf)
+    if want is None:
+        assert findings == []
+        return
+    kind, file, text = want
+    found, = findings
+    assert (found["id"], found["file"]) == (kind, str(directory / file))
+    line = (directory / file).read_text().split("\n")[found["line"] - 1]
+    assert text in line
+
+
 def test_the_advice_closes_the_hole(directory):
     """The printed advice, done as printed, is what the doctor calls closed."""
     cf, conf = make(200, directory)
