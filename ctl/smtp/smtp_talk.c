@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <poll.h>
@@ -326,6 +327,11 @@ new_talk(int fd, int timeout_ms)
 	}
 	t->fd = fd;
 	t->timeout_ms = timeout_ms;
+	/* a message is written in pieces, of which each would wait 40 ms for
+	 * the acknowledgement of the one before */
+	if (fd != -1)
+		(void)setsockopt(
+		    fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	return t;
 }
 
