@@ -66,6 +66,30 @@ mark(struct doctor *d, const char *line)
 	return found;
 }
 
+/* An open relay that a dialogue has shown isn't gone because there was no
+ * rehearsal this time. Without root there never is one, and all is read. */
+static bool
+is_unasked(const struct doctor *d, const char *line)
+{
+	static const char end[] = "-not-rehearsed";
+	char id[80];
+
+	(void)snprintf(id, sizeof(id), "%.*s", (int)strcspn(line, "\t"), line);
+	const struct finding_kind *kind = finding_kind_find(id);
+
+	if (geteuid() != 0 || kind == NULL ||
+	    kind->severity != SEVERITY_OPEN_RELAY)
+		return false;
+	for (size_t i = 0; i < d->n; i++) {
+		const char *now = d->v[i].kind->id;
+		size_t n = strcspn(now, "-");
+
+		if (strcmp(now + n, end) == 0 && strncmp(now, id, n + 1) == 0)
+			return true;
+	}
+	return false;
+}
+
 int
 doctor_changes_each(const char *path,
     void (*fn)(void *arg, const struct finding_kind *kind, const char *words),
@@ -118,15 +142,20 @@ doctor_changes_load(struct doctor *d, const char *path, struct err *err)
 	}
 	rest = text == NULL || *text == '\0' ? NULL : text + sizeof(head) - 1;
 	for (char *line = strsep(&rest, "\n"); line != NULL;
-	     line = strsep(&rest, "\n"))
-		if (*line != '\0' && !mark(d, line)) {
-			changed = 1;
-			for (char *tab = strchr(line, '\t'); tab != NULL;
-			     tab = strchr(tab, '\t'))
-				*tab = ' ';
+	     line = strsep(&rest, "\n")) {
+		if (*line == '\0' || mark(d, line))
+			continue;
+		if (is_unasked(d, line)) {
 			d->no_memory |=
-			    !string_list_add(&d->gone, line, strlen(line));
+			    !string_list_add(&d->unasked, line, strlen(line));
+			continue;
 		}
+		changed = 1;
+		for (char *tab = strchr(line, '\t'); tab != NULL;
+		     tab = strchr(tab, '\t'))
+			*tab = ' ';
+		d->no_memory |= !string_list_add(&d->gone, line, strlen(line));
+	}
 	free(text);
 	for (size_t i = 0; i < d->n; i++)
 		changed |= finding_is_news(&d->v[i]) && !d->v[i].known;
@@ -152,6 +181,8 @@ write_all(const struct doctor *d, int fd)
 			format(&d->v[i], line);
 			(void)fprintf(to, "%s\n", line);
 		}
+	for (size_t i = 0; i < d->unasked.n; i++)
+		(void)fprintf(to, "%s\n", d->unasked.v[i]);
 	bool ok = fflush(to) == 0 && !ferror(to);
 
 	return fclose(to) == 0 && ok;

@@ -425,6 +425,7 @@ doctor_release(struct doctor *d)
 	}
 	free(d->v);
 	string_list_release(&d->gone);
+	string_list_release(&d->unasked);
 	for (int i = 0; i < MTAS; i++)
 		free(d->read[i]);
 }

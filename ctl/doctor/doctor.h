@@ -105,6 +105,9 @@ struct doctor {
 	bool no_memory;
 	bool changes; /* only what is new is printed */
 	struct string_list gone; /* --changes: what isn't any more */
+	/* lines of the state file that say what only a rehearsal shows, where
+	 * there was none this time */
+	struct string_list unasked;
 	bool wired; /* an MTA asks popgate somewhere */
 	/* MTAs that were read, by place: where, or NULL */
 	char *read[MTAS]; /* owned: directory or file */

@@ -49,7 +49,7 @@ room_leave(struct err *err)
 	    "namespaces for a private copy of the mail server: %s%s",
 	    strerror(errno),
 	    errno == EPERM
-		? " (in a container, root needs CAP_SYS_ADMIN for that)"
+		? " (root needs CAP_SYS_ADMIN for that, in a container too; a systemd unit must not have RestrictNamespaces)"
 		: "");
 	return -1;
 }
