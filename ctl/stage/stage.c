@@ -266,6 +266,9 @@ stage_complaint(const char *log, bool last, char *buf, size_t size)
 	for (size_t i = 0;
 	     i < sizeof(words) / sizeof(words[0]) && found == NULL; i++)
 		found = telling(log, words[i]);
+	/* Sendmail's, who writes them for less, too */
+	if (found == NULL && last)
+		found = telling(log, "SYSERR(");
 	if (found == NULL && last)
 		found = last_line(log);
 	if (found == NULL)

@@ -197,6 +197,16 @@ def test_no_stranger_comes_from_a_trusted_network(directory):
     assert {f["id"] for f in examine(cf, conf)} == {"sendmail-network-wide"}
 
 
+def test_why_it_does_not_start(directory):
+    """In Sendmail's own words, whatever else is in the log."""
+    cf, conf = make(212, directory)
+    with open(cf, "a") as text:
+        text.write("Fw/srv/no-such-file\n")
+    found = [f for f in examine(cf, conf) if f["id"] ==
+             "sendmail-not-rehearsed"]
+    assert "/srv/no-such-file" in found[0]["detail"], found
+
+
 def test_somebody_elses_source_is_not_run(directory):
     """m4 runs what stands in sendmail.mc: only root's is made again."""
     cf, conf = make(206, directory)
