@@ -327,6 +327,11 @@ place_find(struct postfix_run *run, const struct postfix_shown *shown,
 		const char *path = cause->pattern;
 
 		place_setting(run, shown->s, "mynetworks", p);
+		if (p->line == 0) {
+			/* the interfaces say it, by this */
+			place_setting(run, shown->s, "mynetworks_style", p);
+			return;
+		}
 		if (strchr(path, ':') != NULL && strchr(path, '/') != NULL)
 			(void)place_entry(run, path, shown->client.from, p);
 		if (!p->entry)
@@ -559,7 +564,11 @@ find_fix(struct postfix_run *run, const struct postfix_shown *shown,
 		cause->restriction, cause->table, value, sizeof(value)))
 		fix = with_setting(run, shown, &before, p->setting, value);
 	if (fix == NULL && p->setting != NULL &&
-	    strcmp(p->setting, "mynetworks") == 0)
+	    strcmp(p->setting, "mynetworks_style") == 0)
+		fix = with_setting(
+		    run, shown, &before, "mynetworks_style", "host");
+	if (fix == NULL && p->setting != NULL &&
+	    strncmp(p->setting, "mynetworks", 10) == 0)
 		fix = with_setting(
 		    run, shown, &before, "mynetworks", "127.0.0.0/8 [::1]/128");
 	if (fix == NULL && p->setting != NULL &&

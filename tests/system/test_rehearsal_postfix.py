@@ -39,7 +39,7 @@ OPEN = {
 }
 # Cases that no dialogue shows here, and what the reading says of them: the
 # class of the machine's network, which is shown where that holds strangers
-# (10.0.0.0/8's kind); a forwarder that no configuration names; a client's own
+# (test_whoever_has_an_address_like_ours); a forwarder that no configuration names; a client's own
 # name in a domain that the configuration trusts.
 NOT_SHOWN = {122: ("postfix-mynetworks-style", "main.cf", 22), 136: None,
              196: ("postfix-client-name-permits", "c", 2)}
@@ -100,9 +100,9 @@ def install(run, number):
     return path
 
 
-def rehearse(path, *more):
+def rehearse(path, *more, before=()):
     done = subprocess.run(
-        [BUILD / "popgatectl", "-c", path / "popgate.conf", "doctor", "--mta",
+        [*before, BUILD / "popgatectl", "-c", path / "popgate.conf", "doctor", "--mta",
          "postfix", "--config-dir", path / "etc", "--json", *more],
         capture_output=True, text=True, timeout=200)
     assert done.returncode in (0, 1, 2), done.stderr
@@ -299,6 +299,23 @@ def test_more(run, name):
             for f in shown} == want, findings
     assert (status == 2) == bool(want)
     assert words in str(shown)
+
+
+def test_whoever_has_an_address_like_ours(run):
+    """Case 122 on a machine with an interface of its own."""
+    path = install(run, 122)
+    script = ("ip link set lo up; "
+              "ip link add mail0 type veth peer name far0; "
+              "ip address add 46.4.12.200/26 dev mail0; "
+              "ip link set mail0 up; ip link set far0 up; "
+              'exec "$@"')
+    status, findings = rehearse(path, before=["unshare", "-n", "sh", "-ec",
+                                              script, "sh"])
+    hole, = [f for f in findings if f["id"] == "postfix-rehearsed-open"]
+    assert status == 2
+    assert (hole["file"], hole["line"]) == (str(path / "etc/main.cf"), 22)
+    assert hole["detail"].startswith("from 46.4.12.9:")
+    assert "mynetworks_style=host" in hole["fix"]
 
 
 OPEN_TO_ALL = "smtpd_relay_restrictions = check_client_access static:OK, " \
