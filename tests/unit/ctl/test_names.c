@@ -158,6 +158,23 @@ given(void **state)
 	}
 }
 
+/* Its PTR says a name that has another address. */
+static void
+claimed(void **state)
+{
+	unsigned char out[NAMES_PACKET_MAX];
+	struct addr addr;
+	size_t len;
+
+	(void)state;
+	assert_true(addr_parse_n("203.0.113.79", 12, &addr));
+	names_claim(&names, "c.isp.test", &addr);
+	assert_int_equal(ask("79.113.0.203.in-addr.arpa", PTR, out, &len), 0);
+	assert_memory_equal(out + len - 12, "\1c\3isp\4test", 12);
+	assert_int_equal(ask("c.isp.test", A, out, &len), 0);
+	assert_memory_equal(out + len - 4, "\xc6\x33\x64\x19", 4);
+}
+
 /* Or it has none. */
 static void
 unnamed(void **state)
@@ -203,6 +220,7 @@ main(void)
 		cmocka_unit_test(answers),
 		cmocka_unit_test(ipv6),
 		cmocka_unit_test(given),
+		cmocka_unit_test(claimed),
 		cmocka_unit_test(unnamed),
 		cmocka_unit_test(garbage),
 	};
