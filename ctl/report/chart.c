@@ -57,14 +57,20 @@ total(const struct chart *c, int series)
 	return sum;
 }
 
-/* In the drawing's units from its foot. A little of something is never nothing:
- * it has two thirds of a unit. */
+/* In the drawing's units from its foot. */
+static double
+units(int64_t v, int64_t scale)
+{
+	assert(scale > 0);
+	return (double)v * (double)HEIGHT / (double)scale;
+}
+
+/* A little of something is never nothing: it has two thirds of a unit. */
 static double
 height_of(int64_t v, int64_t scale)
 {
-	double h = (double)v * HEIGHT / (double)scale;
+	double h = units(v, scale);
 
-	assert(scale > 0);
 	return v > 0 && h < 0.67 ? 0.67 : h;
 }
 
@@ -233,9 +239,8 @@ chart_lines(const struct chart *c, FILE *to)
 		for (int i = 0; i < c->n; i++)
 			(void)fprintf(to, "%c%d %.2f", i == 0 ? 'M' : 'L',
 			    i * WIDTH + WIDTH / 2,
-			    HEIGHT -
-				(double)c->value(c->arg, i, s) * HEIGHT /
-				    (double)scale);
+			    (double)HEIGHT -
+				units(c->value(c->arg, i, s), scale));
 		/* a line of one point would be none */
 		(void)fputs(c->n == 1 ? "h1\"/>\n" : "\"/>\n", to);
 	}
