@@ -360,8 +360,9 @@ def test_log_that_does_not_exist(site):
     assert 'there is no such file' in ctl(site, 'status').stdout
     # nor whose login has ended: he may have logged in again
     db = sqlite3.connect(site.logins)
+    now = int(time.time())
     db.execute("INSERT INTO login VALUES ('192.0.2.78', 'u', 'imap', "
-               "'dovecot', 1, 1, 2, 1)")
+               "'dovecot', ?, ?, ?, 1)", (now - 9, now - 9, now - 1))
     db.commit()
     db.close()
     assert 'collector-behind' in asked(site, '192.0.2.78')
