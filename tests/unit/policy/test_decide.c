@@ -343,7 +343,7 @@ bind_senders(const char *db, struct config **cfg, struct facts_lists *lists)
 	const char *path = unit_file(0,
 	    "relay: { sender_binding = \"address\";"
 	    " sender_addresses = [ \"user\" ]; };\n");
-	struct store *st;
+	struct store *st = NULL;
 	struct err err;
 
 	if (config_load(path, cfg, &err) == -1 ||
