@@ -119,10 +119,15 @@ take_statement(struct reader *r, char *text)
 static void
 take_check(struct reader *r, char *text)
 {
-	size_t ran = r->open[r->depth];
 	bool negated = *text == '!';
 	char *value = strstr(text, " = ");
 	struct exim_check *c;
+	unsigned d = r->depth;
+
+	/* see go_to() */
+	while (d > 0 && r->open[d] == 0)
+		d--;
+	size_t ran = r->open[d];
 
 	if (ran == 0)
 		return;
@@ -170,11 +175,40 @@ take_hit(struct reader *r, char *line)
 	}
 }
 
+/* Exim 4.98 goes on with a blank too many behind a list that takes in who has
+ * no name: what such a line says is of the ACL that it names. */
+static void
+go_to(struct reader *r, const char *name)
+{
+	size_t deeper = r->open[r->depth];
+
+	for (unsigned d = r->depth + 1; d-- > 0;) {
+		size_t n = r->acl[d] == NULL ? 0 : strlen(r->acl[d]);
+
+		if (n == 0 || strncmp(name, r->acl[d], n) != 0 ||
+		    strcmp(name + n, "\"") != 0)
+			continue;
+		/* begun with that blank, too */
+		if (d < r->depth && deeper != 0 &&
+		    *r->t->ran[deeper - 1].acl == '\0') {
+			r->t->ran[deeper - 1].acl = r->acl[d];
+			r->t->ran[deeper - 1].depth = d;
+			r->open[d] = deeper;
+		}
+		r->depth = d;
+		return;
+	}
+}
+
 /* "accept: condition test succeeded in ACL "x"" */
 static bool
 take_result(struct reader *r, char *line)
 {
 	char *result = strstr(line, ": condition test ");
+	char *acl = result == NULL ? NULL : strstr(result, " in ACL \"");
+
+	if (acl != NULL)
+		go_to(r, acl + strlen(" in ACL \""));
 	size_t ran = r->open[r->depth];
 
 	if (result == NULL || ran == 0)
@@ -210,16 +244,18 @@ take_acl_line(struct reader *r, char *line)
 		strncmp(line, "check ", 6) == 0 ||
 		strstr(line, ": condition test ") != NULL))
 		r->depth = (unsigned)blanks;
-	if ((rest = after(line, "using ACL ")) != NULL)
+	if ((rest = after(line, "using ACL ")) != NULL) {
 		begin_acl(r, rest);
-	else if ((rest = after(line, "processing ")) != NULL)
+	} else if ((rest = after(line, "processing ")) != NULL) {
 		take_statement(r, rest);
-	else if ((rest = after(line, "check ")) != NULL)
+	} else if ((rest = after(line, "check ")) != NULL) {
 		take_check(r, rest);
-	else if (after(line, "end of ") != NULL)
+	} else if (after(line, "end of ") != NULL) {
 		r->acl[r->depth] = NULL;
-	else if (!take_result(r, line))
+		r->open[r->depth] = 0;
+	} else if (!take_result(r, line)) {
 		take_hit(r, line);
+	}
 }
 
 /* A daemon's processes say their numbers in front. */

@@ -189,6 +189,61 @@ trace(void **state)
 	exim_trace_release(&t);
 }
 
+/* Exim 4.98 indents by one more from some lists on, to the end of the ACL. */
+static const char indented[] = EXIM_TRACE_SESSION
+    "0\n"
+    "SMTP<< RCPT TO:<b@elsewhere.test>\n"
+    "using ACL \"rcpt\"\n"
+    "processing \"warn\" (/etc/exim.conf 18)\n"
+    "check acl = inner\n"
+    " using ACL \"inner\"\n"
+    " processing \"accept\" (/etc/exim.conf 40)\n"
+    " accept: condition test succeeded in ACL \"inner\"\n"
+    " end of ACL \"inner\": ACCEPT\n"
+    "warn: condition test succeeded in ACL \"rcpt\"\n"
+    "processing \"accept\" (/etc/exim.conf 20)\n"
+    "check hosts = +include_unknown : *.friend.test\n"
+    " host in \"+include_unknown : *.friend.test\"? yes (failed to find "
+    "host name for 203.0.113.1)\n"
+    " check domains = ours.test\n"
+    " accept: condition test failed in ACL \"rcpt\"\n"
+    " processing \"accept\" (/etc/exim.conf 22)\n"
+    " check acl = inner\n"
+    "  using ACL \"inner\"\n"
+    "  processing \"accept\" (/etc/exim.conf 40)\n"
+    "  accept: condition test succeeded in ACL \"inner\"\n"
+    "  end of ACL \"inner\": ACCEPT\n"
+    " accept: condition test succeeded in ACL \"rcpt\"\n"
+    " end of ACL \"rcpt\": ACCEPT\n"
+    "SMTP>> 250 Accepted\n";
+
+static void
+trace_of_4_98(void **state)
+{
+	static const struct {
+		unsigned line, depth;
+		bool passed;
+	} want[] = { { 18, 0, true }, { 40, 1, true }, { 20, 0, false },
+		{ 22, 0, true }, { 40, 2, true } };
+	struct exim_trace t;
+
+	(void)state;
+	assert_true(exim_trace_parse(strdup(indented), &t));
+	assert_int_equal(t.n_ran, LENGTH(want));
+	for (size_t i = 0; i < LENGTH(want); i++) {
+		ROW("%zu", i);
+		assert_int_equal(t.ran[i].line, want[i].line);
+		assert_int_equal(t.ran[i].depth, want[i].depth);
+		assert_int_equal(t.ran[i].passed, want[i].passed);
+		assert_string_equal(
+		    t.ran[i].acl, want[i].depth == 0 ? "rcpt" : "inner");
+	}
+	assert_int_equal(exim_trace_decided(&t, 1)->line, 22);
+	assert_string_equal(t.checks[2].name, "domains");
+	assert_int_equal(t.checks[2].ran, 2);
+	exim_trace_release(&t);
+}
+
 static void
 entries(void **state)
 {
@@ -313,7 +368,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(sample),
 		cmocka_unit_test(seed), cmocka_unit_test(strangers),
-		cmocka_unit_test(trace), cmocka_unit_test(entries),
+		cmocka_unit_test(trace), cmocka_unit_test(trace_of_4_98),
+		cmocka_unit_test(entries),
 		cmocka_unit_test(places), cmocka_unit_test(fixes),
 		cmocka_unit_test(routes) };
 
