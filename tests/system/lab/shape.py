@@ -91,7 +91,7 @@ def read(path):
         elif name == "dialogue":
             shape.dialogue = [question(line) for line in lines]
         elif name == "expect":
-            shape.expect = dict(re.split(r"\s*=\s*", line, 1)
+            shape.expect = dict(re.split(r"\s*=\s*", line, maxsplit=1)
                                 for line in lines)
             assert set(shape.expect) <= set(EXPECT), (path, shape.expect)
         else:
