@@ -479,7 +479,7 @@ gate_would(const struct gate_config *gc, const struct gate_request *req,
 
 bool
 gate_knows(const struct gate_config *gc, const struct gate_request *req,
-    enum reason *reason_r)
+    struct decision *decision_r)
 {
 	struct facts_question q = req->q;
 	struct decide_answer answer;
@@ -488,7 +488,7 @@ gate_knows(const struct gate_config *gc, const struct gate_request *req,
 	q.mailer = NULL;
 	q.any_sender = q.sender == NULL;
 	ask(gc, req, &q, &ops_of_knows, &answer);
-	*reason_r = answer.decision.reason;
+	*decision_r = answer.decision;
 	return answer.decision.verdict == VERDICT_ACCEPT &&
 	    gc->cfg->relay.mode != RELAY_OBSERVE;
 }

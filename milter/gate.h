@@ -61,12 +61,12 @@ void gate_decide(const struct gate_config *gc, const struct gate_request *req,
     struct decide_answer *answer);
 
 /* Would the client be let relay by what is known of it now, whatever the
- * recipient is, and for which reason? Nothing is counted, neither against
+ * recipient is, and by which decision? Nothing is counted, neither against
  * limits nor in metrics, and nothing is to be recorded. Never with relay.mode
  * = "observe".
  *   req  q.recipient isn't looked at; q.sender NULL: it isn't known yet */
 bool gate_knows(const struct gate_config *gc, const struct gate_request *req,
-    enum reason *reason_r);
+    struct decision *decision_r);
 
 /* Ask what gate_decide() would say now. Counts and records nothing: for an
  * admin's question.

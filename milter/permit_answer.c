@@ -339,6 +339,17 @@ opinion(enum protocol_list list, const struct permit_cache_answer *a)
 						   : ANSWER_NONE;
 }
 
+static bool
+knows(const struct gate_config *gc, const struct gate_request *ask,
+    enum reason *reason_r)
+{
+	struct decision d;
+	bool known = gate_knows(gc, ask, &d);
+
+	*reason_r = d.reason;
+	return known;
+}
+
 /* Learn about the client from a decision that refuses nothing. A recipient of
  * our own gets no opinion: the MTA knows itself, and better, whether to deliver
  * here. But where a list asks that may refuse others than those who relay, a
@@ -352,7 +363,7 @@ learn(const struct gate_config *gc, const struct gate_request *ask,
 		.reason = a->decision.reason };
 
 	if (a->local && req->list != LIST_UNKNOWN)
-		answer.known = gate_knows(gc, ask, &answer.reason);
+		answer.known = knows(gc, ask, &answer.reason);
 	return answer;
 }
 
@@ -427,7 +438,7 @@ answer_client(const struct protocol_request *req, struct permit_reply *reply)
 
 	if (strcmp(req->state, "MAIL") != 0 && strcmp(req->state, "RCPT") != 0)
 		ask.q.sender = NULL;
-	answer.known = gate_knows(gc, &ask, &answer.reason);
+	answer.known = knows(gc, &ask, &answer.reason);
 	reply->len = protocol_reply(
 	    req, opinion(req->list, &answer), "", "", "", reply->text);
 	gate_config_give(gc);
@@ -473,7 +484,8 @@ before_recipient(const struct protocol_request *req)
 }
 
 /* Does the same list ask again about this recipient before it refuses, and may
- * the client not relay? Then the checks between the two have the word. */
+ * the client not relay? Then the checks between the two have the word. Not of
+ * whom popgate doesn't know for now. */
 static bool
 leaves_it(const struct protocol_request *req)
 {
@@ -484,11 +496,14 @@ leaves_it(const struct protocol_request *req)
 	struct gate_config *gc = gate_config_take();
 	struct gate_request ask =
 	    gate_request_of(req, certificate(req, &shown), "");
-	struct permit_cache_answer answer = { .known = false };
+	struct decision d;
+	bool known = gate_knows(gc, &ask, &d);
 
-	answer.known = gate_knows(gc, &ask, &answer.reason);
 	gate_config_give(gc);
-	return opinion(req->list, &answer) == ANSWER_NONE;
+	/* who can't be told yet is put off here, before a check refuses for
+	 * good */
+	return !(known && passes(req->list, d.reason)) &&
+	    d.verdict != VERDICT_TEMPFAIL;
 }
 
 bool

@@ -175,6 +175,14 @@ asked_again(void **state)
 	wait_int("audit.db", ROWS, 3);
 	assert_reply(rcpt_of(L_RECIPIENT, "8", "a@lab.test"), "OK");
 	assert_reply(rcpt_of(L_RECIPIENT, "8", "c@remote.test"), "450");
+	/* without the table nobody is known: no check between gets the word */
+	char away[200];
+
+	(void)snprintf(away, sizeof(away), "%s", path("away.db"));
+	assert_int_equal(rename(path("logins.db"), away), 0);
+	wait_until(strncmp(rcpt_of(L_RECIPIENT, "9", "d@remote.test"), "451",
+		       3) == 0);
+	assert_reply(rcpt_of(L_RECIPIENT, "9", "d@lab.test"), "DUNNO");
 	again = "";
 	close_all();
 }
