@@ -295,10 +295,11 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
     bool *cut_r, bool (*fn)(void *arg, const struct audit_record *record),
     void *arg, struct err *err);
 
-/* Since then, has the milter seen a recipient go out for a recent login of this
- * one address and of this very userlist? -1 with err. */
+/* Has the milter seen a recipient go out for a recent login of this one address
+ * and of this very userlist since sent_ms, and no message of the address given
+ * up since whole_ms? -1 with err. */
 int audit_sent_since(struct audit_reader *r, const struct addr *client,
-    const char *users, int64_t since_ms, struct err *err);
+    const char *users, int64_t sent_ms, int64_t whole_ms, struct err *err);
 
 /* The newest id; 0: there is no row. -1 with err. */
 int64_t audit_newest(struct audit_reader *r, struct err *err);

@@ -266,25 +266,30 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 
 int
 audit_sent_since(struct audit_reader *r, const struct addr *client,
-    const char *users, int64_t since_ms, struct err *err)
+    const char *users, int64_t sent_ms, int64_t whole_ms, struct err *err)
 {
-	int64_t first = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
+	int64_t sent = audit_id_near(r, sent_ms - AUDIT_DISORDER_MS, err);
+	int64_t whole = audit_id_near(r, whole_ms - AUDIT_DISORDER_MS, err);
 	char text_of[ADDR_TEXT_MAX];
 	sqlite3_stmt *stmt = NULL;
 
-	if (first == -1 ||
+	if (sent == -1 || whole == -1 ||
 	    db_prepare(r->db,
 		"SELECT 1 FROM channel_decision "
 		"WHERE client = ?1 AND id >= ?2 AND at >= ?3 AND " RELAYED
 		" AND channel = 'milter' AND coalesce(reply, '') <> 'aborted' "
 		"AND reason = 'recent-login' "
-		"AND login_user = ?4 LIMIT 1",
+		"AND login_user = ?4 "
+		"AND NOT EXISTS (SELECT 1 FROM channel_decision "
+		"WHERE client = ?1 AND id >= ?5 AND reply = 'aborted') "
+		"LIMIT 1",
 		&stmt, err) == -1)
 		return -1;
 	bind(stmt, 1, addr_format(client, text_of));
-	(void)sqlite3_bind_int64(stmt, 2, first);
-	(void)sqlite3_bind_int64(stmt, 3, since_ms);
+	(void)sqlite3_bind_int64(stmt, 2, sent);
+	(void)sqlite3_bind_int64(stmt, 3, sent_ms);
 	bind(stmt, 4, users);
+	(void)sqlite3_bind_int64(stmt, 5, whole);
 	int rc = sqlite3_step(stmt);
 	bool found = rc == SQLITE_ROW;
 

@@ -240,7 +240,8 @@ charge_window(const struct config *cfg)
  * them says no more than one of late that its users, too, were charged for:
  * that they have relayed for this client. All other counts last no longer than
  * their windows; twice that, so that no message lies across the time from which
- * on they are read. */
+ * on they are read. Not where the client gave messages up: what of them was
+ * freed hangs on those before. */
 static int
 own_since(const struct config *cfg, struct audit_reader *r,
     const struct charge_history *h, const struct network *client,
@@ -255,8 +256,9 @@ own_since(const struct config *cfg, struct audit_reader *r,
 	    near_ms >= charge_window(cfg) * 1000 ||
 	    client->bits != addr_bits(&client->base))
 		return 0;
-	sent = audit_sent_since(
-	    r, &client->base, only->user, h->now_ms - near_ms / 2, err);
+	sent = audit_sent_since(r, &client->base, only->user,
+	    h->now_ms - near_ms / 2,
+	    h->now_ms - charge_window(cfg) * 1000, err);
 	if (sent == 1)
 		*since_r = h->now_ms - near_ms;
 	return sent == -1 ? -1 : 0;

@@ -75,7 +75,9 @@ count_value(const struct limiter *l, struct subject *s,
 	}
 	if (!permit || mark->value.unclaimed == UINT16_MAX)
 		mark->value.unclaimed = 0;
-	else if (!known || mark->value.unclaimed > 0)
+	else if (!known)
+		mark->value.unclaimed = 1; /* none of a window before */
+	else if (mark->value.unclaimed > 0)
 		mark->value.unclaimed++;
 	if (known && mark->value.open == 0)
 		uncount_value(l, s, mark);

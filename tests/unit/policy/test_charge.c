@@ -381,6 +381,9 @@ users_clients_last_longest(void **state)
 {
 	(void)state;
 	stories(13, 72);
+	/* red once */
+	stories(1158, 1158);
+	stories(3062, 3062);
 }
 
 static bool
