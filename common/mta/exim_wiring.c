@@ -152,7 +152,10 @@ put_not_ours(struct exim_draft *t, const struct exim_acl *acl, size_t from,
 		const struct exim_condition *c =
 		    exim_statement_find(&acl->v[i], "domains");
 
-		if (accepts_ours(&acl->v[i]))
+		if (strcmp(acl->v[i].verb, "accept") == 0 && c != NULL &&
+		    exim_condition_excludes(c) &&
+		    exim_statement_find(&acl->v[i], "hosts") == NULL &&
+		    exim_statement_find(&acl->v[i], "authenticated") == NULL)
 			put_condition(t, !c->negated, c);
 	}
 }

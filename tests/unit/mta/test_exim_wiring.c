@@ -118,6 +118,17 @@ static const struct {
 	    "    !domains = +local\n" VERDICT "\n"
 	    "  require domains = +local\n"
 	    "  accept\n" },
+	{ "an accept by a list of our users says what is ours",
+	    MAIN "acl_rcpt:\n  accept authenticated = *\n"
+		 "  accept domains = +local\n"
+		 "  condition = ${lookup{$local_part}lsearch{/u}{1}{0}}\n"
+		 "  deny message = no such user\n",
+	    MAIN INCLUDED "acl_rcpt:\n  accept authenticated = *\n"
+			  "\n" PERMIT_TOP "    !domains = +local\n"
+			  "    acl = acl_popgate\n"
+			  "  accept domains = +local\n"
+			  "  condition = ${lookup{$local_part}lsearch{/u}{1}{0}}\n" VERDICT_TOP VERDICT
+			  "\n  deny message = no such user\n" },
 	{ "no AUTH: in front of the refusal",
 	    MAIN "acl_rcpt:\n  accept domains = +local\n"
 		 "  deny message = no\n",
