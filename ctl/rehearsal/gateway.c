@@ -10,6 +10,7 @@ struct made {
 	const char *words[2];
 	unsigned wild; /* wildcards so far */
 	bool between; /* a text stands between the first two */
+	bool any_domain; /* a wildcard stands behind the "@" */
 	bool failed;
 };
 
@@ -27,8 +28,14 @@ static void
 put_wild(struct made *m)
 {
 	const char *word = m->wild < 2 ? m->words[m->wild] : "x";
+	const char *at = memchr(m->buf, '@', m->n);
 	bool between = m->between;
 
+	if (at != NULL) {
+		m->n = (size_t)(at - m->buf);
+		m->any_domain = true;
+		return;
+	}
 	while (*word != '\0')
 		put(m, *word++);
 	m->between = between;
@@ -48,6 +55,8 @@ begin(char *buf, size_t size, bool swapped, const char *domain)
 static bool
 end(struct made *m)
 {
+	if (m->n > 0 && m->buf[m->n - 1] == '@')
+		m->n--;
 	m->buf[m->n] = '\0';
 	return !m->failed && m->wild >= 2 && m->between;
 }
@@ -81,7 +90,8 @@ gateway_regex(
 {
 	struct made m = begin(buf, size, swapped, domain);
 
-	for (const char *c = regex; *c != '\0' && !m.failed;) {
+	for (const char *c = regex;
+	     *c != '\0' && !m.failed && !m.any_domain;) {
 		const char *behind = wildcard(c);
 
 		if (behind != NULL) {

@@ -8,8 +8,9 @@
 #include <stddef.h>
 
 /* A text that a regular expression matches: "user" and the domain (swapped: the
- * other way round) for its first two wildcards, "x" for the others. False where
- * nothing stands between the two, or the expression isn't plain. */
+ * other way round) for its first two wildcards, "x" for the others. It ends in
+ * front of an "@" behind which anything may stand: that is for a domain of ours.
+ * False where nothing stands between the two, or the expression isn't plain. */
 bool gateway_regex(const char *regex, bool swapped, const char *domain,
     char *buf, size_t size);
 

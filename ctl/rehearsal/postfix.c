@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "ctl/rehearsal/postfix.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,20 +181,22 @@ first_of(const struct string_list *list, size_t n)
 	return (struct string_list){ list->v, list->n < n ? list->n : n };
 }
 
-/* Ask for recipients that are ours, and see whether one leads outside. */
+enum { LEADING_MAX = 34 };
+
 static bool
-ask_leading(struct search *x, struct postfix_mail *v, size_t n)
+ask_some_leading(struct search *x, struct postfix_mail *v, size_t n)
 {
-	static char bare[34][FORM_TEXT_MAX];
-	const char *accepted[34];
-	size_t taken = 0, index[34];
+	static char bare[LEADING_MAX][FORM_TEXT_MAX];
+	const char *accepted[LEADING_MAX];
+	size_t taken = 0, index[LEADING_MAX];
 	struct err err;
 
 	if (is_over(x) ||
 	    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
 		return false;
 	postfix_run_count(x->run, n);
-	for (size_t i = 0; i < n && taken < 34; i++)
+	assert(n <= LEADING_MAX);
+	for (size_t i = 0; i < n; i++)
 		if (v[i].accepted &&
 		    postfix_unbracket(v[i].recipient, bare[taken])) {
 			accepted[taken] = bare[taken];
@@ -206,17 +209,29 @@ ask_leading(struct search *x, struct postfix_mail *v, size_t n)
 	return true;
 }
 
+/* Ask for recipients that are ours, and see whether one leads outside. False:
+ * it is over. */
+static bool
+ask_leading(struct search *x, struct postfix_mail *v, size_t n)
+{
+	for (size_t at = 0; at < n; at += LEADING_MAX)
+		if (!ask_some_leading(x, v + at,
+			n - at < LEADING_MAX ? n - at : LEADING_MAX))
+			return false;
+	return true;
+}
+
 /* What a pattern of the tables may make a stranger's address of. */
 static void
 ask_gateways(struct search *x)
 {
 	const struct string_list *list = &x->run->seeds.gateways;
 	const struct string_list *ours = &x->run->ours;
-	static char text[BATCH][FORM_TEXT_MAX];
-	struct postfix_mail v[BATCH];
+	static char text[LEADING_MAX][FORM_TEXT_MAX];
+	struct postfix_mail v[LEADING_MAX];
 	size_t n = 0;
 
-	for (size_t i = 0; i < list->n && n < BATCH; i++) {
+	for (size_t i = 0; i < list->n; i++) {
 		bool whole = strchr(list->v[i], '@') != NULL;
 
 		if (!whole && ours->n == 0)
@@ -226,7 +241,11 @@ ask_gateways(struct search *x)
 		v[n] =
 		    (struct postfix_mail){ .sender = x->run->seeds.senders.v[0],
 			    .recipient = text[n] };
-		n++;
+		if (++n == LEADING_MAX) {
+			if (!ask_leading(x, v, n))
+				return;
+			n = 0;
+		}
 	}
 	if (n > 0)
 		(void)ask_leading(x, v, n);

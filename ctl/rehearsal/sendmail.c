@@ -240,13 +240,15 @@ flush(struct sendmail_run *r)
 		r->asked[i] = sendmail_run_client(&r->batch[i]);
 	if (r->n_batch > 0 &&
 	    sendmail_talk(&r->talk, r->asked, r->n_batch, r->said, &err) == 0)
-		for (size_t i = 0; i < r->n_batch; i++)
-			if (said[i].accepted && said[i].leaves &&
-			    strstr(said[i].user, "@" SENDMAIL_FOREIGN) !=
-				NULL &&
-			    !is_shown(r, &r->batch[i]) &&
+		for (size_t i = 0; i < r->n_batch; i++) {
+			if (!said[i].accepted || !said[i].leaves ||
+			    strstr(said[i].user, "@" SENDMAIL_FOREIGN) == NULL)
+				continue;
+			r->n_passed++;
+			if (!is_shown(r, &r->batch[i]) &&
 			    r->n_holes < SENDMAIL_HOLES_MAX)
 				r->hole[r->n_holes++] = r->batch[i];
+		}
 	r->to->tries += r->n_batch;
 	progress_tell(&r->progress, NULL, r->to->tries);
 	r->n_batch = 0;
@@ -307,6 +309,12 @@ try_forms(struct sendmail_run *r, const char *domain)
 	}
 }
 
+static bool
+has_time(const struct sendmail_run *r)
+{
+	return clock_monotonic_ms() < r->until_ms;
+}
+
 /* Recipients that a rule may make an address of. */
 static void
 try_gateways(struct sendmail_run *r, const char *domain)
@@ -319,6 +327,10 @@ try_gateways(struct sendmail_run *r, const char *domain)
 			if (gateway_rule(r->cf.v[i].text, swapped,
 				SENDMAIL_FOREIGN ".example", domain, text,
 				sizeof(text))) {
+				if (!has_time(r)) {
+					r->to->complete = false;
+					return;
+				}
 				struct sendmail_try *y =
 				    next(r, TRY_FORM, NULL);
 
@@ -372,12 +384,6 @@ try_ours(struct sendmail_run *r)
 		try_forms(r, own);
 		try_gateways(r, own);
 	}
-}
-
-static bool
-has_time(const struct sendmail_run *r)
-{
-	return clock_monotonic_ms() < r->until_ms;
 }
 
 /* A name that only the client's own PTR gives it. */
@@ -467,11 +473,15 @@ try_pairs(struct sendmail_run *r)
 		    !sendmail_seeds_is_network(r->seeds.v[i].word))
 			v[n++] = &r->seeds.v[i];
 	for (size_t h = 0; h < n; h++)
-		for (size_t s = 0; s < n && has_time(r); s++) {
+		for (size_t s = 0; s < n; s++) {
 			struct sendmail_try *y;
 
 			if (strchr(v[h]->word, '@') != NULL)
 				break;
+			if (!has_time(r)) {
+				r->to->complete = false;
+				break;
+			}
 			y = next(r, TRY_PAIR, v[s]);
 			put(y->helo, SENDMAIL_WORD_LEN, "%s", v[h]->word);
 			put(y->sender, SENDMAIL_WORD_LEN,
@@ -485,11 +495,10 @@ try_pairs(struct sendmail_run *r)
 static void
 search(struct sendmail_run *r)
 {
-	size_t before = r->n_holes;
-
+	r->n_passed = 0;
 	(void)next(r, TRY_BASE, NULL);
 	flush(r);
-	if (r->n_holes > before)
+	if (r->n_passed > 0)
 		return; /* whatever else is said, it is the same hole */
 	try_ours(r);
 	for (size_t i = 0; i < r->seeds.n; i++)
@@ -502,7 +511,7 @@ search(struct sendmail_run *r)
 	for (size_t i = r->seeds.n; i-- > 0;)
 		try_word(r, &r->seeds.v[i], false);
 	flush(r);
-	if (r->n_holes == 0 && asks_helo(r))
+	if (r->n_passed == 0 && asks_helo(r))
 		try_pairs(r);
 }
 

@@ -80,6 +80,7 @@ struct sendmail_run {
 	struct sendmail_client asked[SENDMAIL_BATCH];
 	struct sendmail_said said[SENDMAIL_BATCH];
 	size_t n_batch;
+	size_t n_passed; /* tries that leave the machine, shown before or not */
 	struct sendmail_try hole[SENDMAIL_HOLES_MAX];
 	size_t n_holes;
 	struct sendmail_client keep[SENDMAIL_KEEP_MAX];

@@ -680,6 +680,14 @@ SENDMAIL = [
              feature("promiscuous_relay") +
              f"\nINPUT_MAIL_FILTER(`popgate', `{FILTER}')", conf=CONF,
              open=True),
+    sendmail("a sole gate without F=T at two ports", "sendmail-milter-accept",
+             feature("promiscuous_relay") +
+             f"\nINPUT_MAIL_FILTER(`popgate', `{FILTER}')"
+             "\nDAEMON_OPTIONS(`Name=MSA, Port=2587')", conf=CONF,
+             open=True),
+    sendmail("promiscuous_relay at two ports", "sendmail-promiscuous",
+             feature("promiscuous_relay") +
+             "\nDAEMON_OPTIONS(`Name=MSA, Port=2587')", open=True),
     sendmail("a listener without popgate", "sendmail-daemon-without-popgate",
              TRUSTING + "\nDAEMON_OPTIONS(`Name=MSA, Port=2587, "
              "InputMailFilters=')", conf=CONF),

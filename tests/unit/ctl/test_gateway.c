@@ -17,6 +17,13 @@ expressions(void **state)
 		{ "^.*-at-.*$", "user-at-far.test", "far.test-at-user" },
 		{ "(?:\\S+)#(\\w*)", "user#far.test", "far.test#user" },
 		{ "^a(.*)b(.*)c(.*)", "auserbfar.testcx", "afar.testbusercx" },
+		/* at each domain, so at ours */
+		{ "^(.*)-at-(.*)@(.*)$", "user-at-far.test",
+		    "far.test-at-user" },
+		{ "^(.*)-at-(.*)@", "user-at-far.test", "far.test-at-user" },
+		{ "^(.*)-at-(.*)@.+\\.ours$", "user-at-far.test",
+		    "far.test-at-user" },
+		{ "^(.*)@(.*)$", NULL, NULL },
 		/* nothing between them says where one ends */
 		{ "^(.*)(.*)@gate", NULL, NULL },
 		{ "^(.*)@gate", NULL, NULL },
