@@ -67,11 +67,12 @@ mark(struct doctor *d, const char *line)
 }
 
 /* An open relay that a dialogue has shown isn't gone because there was no
- * rehearsal this time. Without root there never is one, and all is read. */
+ * rehearsal this time, or not a whole one. Without root there never is one, and all is read. */
 static bool
 is_unasked(const struct doctor *d, const char *line)
 {
-	static const char end[] = "-not-rehearsed";
+	static const char *const ends[] = { "-not-rehearsed", "-unreadable",
+		"-not-understood" };
 	char id[80];
 
 	(void)snprintf(id, sizeof(id), "%.*s", (int)strcspn(line, "\t"), line);
@@ -84,8 +85,11 @@ is_unasked(const struct doctor *d, const char *line)
 		const char *now = d->v[i].kind->id;
 		size_t n = strcspn(now, "-");
 
-		if (strcmp(now + n, end) == 0 && strncmp(now, id, n + 1) == 0)
-			return true;
+		if (strncmp(now, id, n + 1) != 0)
+			continue;
+		for (size_t k = 0; k < sizeof(ends) / sizeof(*ends); k++)
+			if (strcmp(now + n, ends[k]) == 0)
+				return true;
 	}
 	return false;
 }
