@@ -61,7 +61,7 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	int rc;
 
 	*cut_r = false;
-	*first_r = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
+	*first_r = audit_id_since(r, since_ms, err);
 	if (*first_r == -1 ||
 	    db_prepare(r->db,
 		"SELECT coalesce(max(id), 0) "
@@ -107,11 +107,7 @@ first_id(struct audit_reader *r, int64_t since_ms, int64_t rows_max,
 	"AND (id >= ?14 OR (" client ") IS NOT TRUE) "                       \
 	"AND at >= ?2 AND " RELAYED " ORDER BY id"
 
-enum {
-	FIRST_USER = 5,
-	LAST_USER = FIRST_USER + USERLIST_USERS,
-	OWN_FIRST
-};
+enum { FIRST_USER = 5, LAST_USER = FIRST_USER + USERLIST_USERS, OWN_FIRST };
 
 static const char rows_behind[] =
     RELAYED_ROWS "id > ?1 AND id <= ?2 AND " RELAYED " ORDER BY id";
@@ -250,8 +246,7 @@ audit_each_relayed(struct audit_reader *r, const struct audit_relayed *which,
 	    -1)
 		return -1;
 	if (which->own_since_ms > 0 &&
-	    (own = audit_id_near(
-		 r, which->own_since_ms - AUDIT_DISORDER_MS, err)) == -1)
+	    (own = audit_id_since(r, which->own_since_ms, err)) == -1)
 		return -1;
 	if (cut_r != NULL)
 		*cut_r = cut;
@@ -268,8 +263,8 @@ int
 audit_sent_since(struct audit_reader *r, const struct addr *client,
     const char *users, int64_t sent_ms, int64_t whole_ms, struct err *err)
 {
-	int64_t sent = audit_id_near(r, sent_ms - AUDIT_DISORDER_MS, err);
-	int64_t whole = audit_id_near(r, whole_ms - AUDIT_DISORDER_MS, err);
+	int64_t sent = audit_id_since(r, sent_ms, err);
+	int64_t whole = audit_id_since(r, whole_ms, err);
 	char text_of[ADDR_TEXT_MAX];
 	sqlite3_stmt *stmt = NULL;
 

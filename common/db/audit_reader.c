@@ -114,6 +114,12 @@ audit_id_near(struct audit_reader *r, int64_t at_ms, struct err *err)
 	return high;
 }
 
+int64_t
+audit_id_since(struct audit_reader *r, int64_t since_ms, struct err *err)
+{
+	return audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
+}
+
 int
 audit_id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
     int64_t *first_r, int64_t *last_r, struct err *err)
@@ -121,7 +127,7 @@ audit_id_range(struct audit_reader *r, int64_t since_ms, int64_t until_ms,
 	*first_r = 0;
 	*last_r = INT64_MAX;
 	if (since_ms > 0) {
-		*first_r = audit_id_near(r, since_ms - AUDIT_DISORDER_MS, err);
+		*first_r = audit_id_since(r, since_ms, err);
 		if (*first_r == -1)
 			return -1;
 		--*first_r;
