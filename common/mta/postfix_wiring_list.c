@@ -157,6 +157,29 @@ is_in_time(const struct wiring_items *l, size_t o, const struct place *place)
 	return true;
 }
 
+/* Does the item at o ask for this service in time? One that leaves the answer
+ * to a later list, or to a second question of this one, does where that is
+ * asked. */
+static bool
+asks(const struct wiring_items *l, size_t o, const struct place *place,
+    bool later)
+{
+	const struct wiring_item *item = &l->v[o];
+
+	if (item->kind != ITEM_OURS || !is_in_time(l, o, place))
+		return false;
+	if (strstr(item->definition, "_first") == NULL)
+		return later || strstr(item->definition, "_early") == NULL;
+	for (size_t i = o + 1; i < l->n; i++) {
+		if (l->v[i].kind == ITEM_PERMIT ||
+		    wiring_is_refusal(l->v[i].kind))
+			return false;
+		if (l->v[i].kind == ITEM_OURS)
+			return true;
+	}
+	return false;
+}
+
 /* Does the item at o, which isn't the first to ask, ask right before what
  * refuses? */
 static bool
@@ -390,9 +413,7 @@ is_served(const struct wiring_work *w, const struct postfix_service *s,
 	bool later = is_asked_later(&l, &place), served = !place.needed;
 
 	for (size_t i = 0; i < l.n && !served; i++)
-		served = l.v[i].kind == ITEM_OURS &&
-		    is_in_time(&l, i, &place) &&
-		    (later || strstr(l.v[i].definition, "_early") == NULL);
+		served = asks(&l, i, &place, later);
 	wiring_items_release(&l);
 	return served;
 }
@@ -443,10 +464,7 @@ wiring_list_examine(const struct wiring_work *w,
 
 		state->old |= item->kind == ITEM_OURS &&
 		    (*item->definition == '\0' || !item->reaches);
-		/* one that leaves the answer to a later list is none here */
-		state->asks |= item->kind == ITEM_OURS && item->reaches &&
-		    is_in_time(&l, i, &place) &&
-		    (later || strstr(item->definition, "_early") == NULL);
+		state->asks |= item->reaches && asks(&l, i, &place, later);
 	}
 	state->refuses = find_refusal(&l, 0, true) < l.n;
 	state->needed = place.needed;
