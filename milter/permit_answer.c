@@ -339,6 +339,7 @@ opinion(enum protocol_list list, const struct permit_cache_answer *a)
 						   : ANSWER_NONE;
 }
 
+/* gate_knows(), of which only the reason matters. */
 static bool
 knows(const struct gate_config *gc, const struct gate_request *ask,
     enum reason *reason_r)
@@ -483,11 +484,12 @@ before_recipient(const struct protocol_request *req)
 	    req->map == PROTOCOL_MAP_KNOWN;
 }
 
-/* Does the same list ask again about this recipient before it refuses, and may
- * the client not relay? Then the checks between the two have the word. Not of
- * whom popgate doesn't know for now. */
+/* Is this the first of two questions of a list, about a client that may not
+ * relay? Then the list's checks between the two come next. A client that
+ * popgate can't judge for now is deferred at once, before one of them refuses
+ * it for good. */
 static bool
-leaves_it(const struct protocol_request *req)
+leaves_it(struct permit_peer *peer, const struct protocol_request *req)
 {
 	struct certificate shown;
 
@@ -497,11 +499,11 @@ leaves_it(const struct protocol_request *req)
 	struct gate_request ask =
 	    gate_request_of(req, certificate(req, &shown), "");
 	struct decision d;
+
+	ask.memo = memo_of(peer, &ask.q);
 	bool known = gate_knows(gc, &ask, &d);
 
 	gate_config_give(gc);
-	/* who can't be told yet is put off here, before a check refuses for
-	 * good */
 	return !(known && passes(req->list, d.reason)) &&
 	    d.verdict != VERDICT_TEMPFAIL;
 }
@@ -532,7 +534,7 @@ permit_answer(struct permit_peer *peer, const struct protocol_request *req,
 		answer_data(req, reply);
 	else if (before_recipient(req))
 		answer_client(req, reply);
-	else if (nothing_to_decide(req) || leaves_it(req) ||
+	else if (nothing_to_decide(req) || leaves_it(peer, req) ||
 	    permit_cache_find(req, clock_monotonic_ms(), &answer))
 		reply->len = protocol_reply(
 		    req, opinion(req->list, &answer), "", "", "", reply->text);
