@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* exim_limits - an Exim configuration without its limits of what one client may
- * say: a stranger has time and addresses, and the rehearsal has neither. Pure.
- */
+/* exim_limits - an Exim configuration without its limits on how much one client
+ * may say: a stranger has time and addresses, and the rehearsal has neither.
+ * Pure. */
 #ifndef POPGATE_EXIM_LIMITS_H
 #define POPGATE_EXIM_LIMITS_H
 

@@ -98,6 +98,16 @@ limits(void **state)
 		{ "recipients_maximum = 1\n", NULL },
 		{ "recipients_max = \\\n 1\n", NULL },
 		{ "x = \\\nrecipients_max = 1\n", NULL },
+		/* the opposite of a limit */
+		{ "  defer !ratelimit = 1 / 1h / strict\n", NULL },
+		{ "defer\n  ! ratelimit = 1 / 1h\n", NULL },
+		{ "  accept ratelimit = 3 / 1h\n", NULL },
+		{ "accept\n  ratelimit = 3 / 1h\n", NULL },
+		{ "accept hosts = a\ndeny\n  ratelimit = 3 / 1h\n",
+		    "accept hosts = a\ndeny\n  ratelimit = 999999999 / 1h\n" },
+		/* an ACL of that name, and a name behind the settings */
+		{ "recipients_max:\n  accept\n", NULL },
+		{ "begin acl\nrecipients_max = 1\n", NULL },
 		{ "", NULL },
 	};
 
