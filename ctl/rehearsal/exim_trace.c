@@ -175,8 +175,8 @@ take_hit(struct reader *r, char *line)
 	}
 }
 
-/* Exim 4.98 goes on with a blank too many behind a list that takes in who has
- * no name: what such a line says is of the ACL that it names. */
+/* Behind a host list that takes in clients without a name, Exim 4.98 indents by
+ * a blank too many. A result belongs to the ACL that its line names. */
 static void
 go_to(struct reader *r, const char *name)
 {

@@ -11,7 +11,7 @@
 #include "common/mta/postfix_lists.h"
 #include "common/mta/postfix_wiring.h"
 #include "ctl/rehearsal/postfix_run.h"
-#include "ctl/rehearsal/sendmail_seeds.h"
+#include "ctl/rehearsal/public_suffix.h"
 #include "ctl/smtp/relay_forms.h"
 #include "ctl/stage/stage.h"
 
@@ -33,7 +33,7 @@ add_ours(struct postfix_run *run, const char *name)
 {
 	if (*name == '.')
 		name++;
-	if (strchr(name, '.') != NULL && !sendmail_seeds_is_public(name) &&
+	if (strchr(name, '.') != NULL && !is_public_suffix(name) &&
 	    *name != '[' && *name != '/' &&
 	    !string_list_add(&run->ours, name, strlen(name)))
 		run->seeds.failed = true;
@@ -181,43 +181,37 @@ first_of(const struct string_list *list, size_t n)
 	return (struct string_list){ list->v, list->n < n ? list->n : n };
 }
 
-enum { LEADING_MAX = 34 };
-
+/* Ask for recipients that are ours, and see whether one leads outside. False:
+ * it is over. */
 static bool
-ask_some_leading(struct search *x, struct postfix_mail *v, size_t n)
+ask_leading(struct search *x, struct postfix_mail *v, size_t n)
 {
-	static char bare[LEADING_MAX][FORM_TEXT_MAX];
-	const char *accepted[LEADING_MAX];
-	size_t taken = 0, index[LEADING_MAX];
+	static char bare[BATCH][FORM_TEXT_MAX];
+	const char *accepted[BATCH];
+	size_t taken = 0, index[BATCH];
 	struct err err;
+
+	assert(n <= BATCH);
 
 	if (is_over(x) ||
 	    postfix_talk(x->run->stage, &x->client, v, n, &err) == -1)
 		return false;
 	postfix_run_count(x->run, n);
-	assert(n <= LEADING_MAX);
 	for (size_t i = 0; i < n; i++)
 		if (v[i].accepted &&
 		    postfix_unbracket(v[i].recipient, bare[taken])) {
 			accepted[taken] = bare[taken];
 			index[taken++] = i;
 		}
-	int hole = taken == 0 ? -1 : postfix_run_first(x->run, accepted, taken);
+	for (size_t at = 0; at < taken; at += POSTFIX_RUN_FIRST_MAX) {
+		size_t left = taken - at;
+		int hole = postfix_run_first(x->run, accepted + at,
+		    left < POSTFIX_RUN_FIRST_MAX ? left
+						 : POSTFIX_RUN_FIRST_MAX);
 
-	if (hole != -1)
-		keep(x, &v[index[hole]]);
-	return true;
-}
-
-/* Ask for recipients that are ours, and see whether one leads outside. False:
- * it is over. */
-static bool
-ask_leading(struct search *x, struct postfix_mail *v, size_t n)
-{
-	for (size_t at = 0; at < n; at += LEADING_MAX)
-		if (!ask_some_leading(x, v + at,
-			n - at < LEADING_MAX ? n - at : LEADING_MAX))
-			return false;
+		if (hole != -1)
+			keep(x, &v[index[at + (size_t)hole]]);
+	}
 	return true;
 }
 
@@ -227,8 +221,8 @@ ask_gateways(struct search *x)
 {
 	const struct string_list *list = &x->run->seeds.gateways;
 	const struct string_list *ours = &x->run->ours;
-	static char text[LEADING_MAX][FORM_TEXT_MAX];
-	struct postfix_mail v[LEADING_MAX];
+	static char text[BATCH][FORM_TEXT_MAX];
+	struct postfix_mail v[BATCH];
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->n; i++) {
@@ -241,7 +235,7 @@ ask_gateways(struct search *x)
 		v[n] =
 		    (struct postfix_mail){ .sender = x->run->seeds.senders.v[0],
 			    .recipient = text[n] };
-		if (++n == LEADING_MAX) {
+		if (++n == BATCH) {
 			if (!ask_leading(x, v, n))
 				return;
 			n = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* postfix_leaves - would mail to a recipient leave, and for whose domain? Asked
  * of the copy's own rewriting and routing. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 
 #include "common/base/clock.h"
 #include "ctl/rehearsal/postfix_run.h"
-#include "ctl/rehearsal/sendmail_seeds.h"
+#include "ctl/rehearsal/public_suffix.h"
 #include "ctl/stage/stage.h"
 
 enum { VERIFY_MS = 6000 };
@@ -23,8 +24,7 @@ registered(const char *domain)
 	const char *at = domain + strlen(domain);
 
 	for (int dots = 0; at > domain; at--)
-		if (at[-1] == '.' && ++dots >= 2 &&
-		    !sendmail_seeds_is_public(at))
+		if (at[-1] == '.' && ++dots >= 2 && !is_public_suffix(at))
 			break;
 	return at;
 }
@@ -103,14 +103,16 @@ postfix_run_first(
     struct postfix_run *run, const char *const *recipients, size_t n)
 {
 	const struct timespec tick = { .tv_nsec = 100000000 };
-	const char *argv[40] = { "sendmail", "-C", run->pf->dir, "-bv", "--" };
+	const char *argv[5 + POSTFIX_RUN_FIRST_MAX + 1] = { "sendmail", "-C",
+		run->pf->dir, "-bv", "--" };
 	char *log, *out;
 	size_t before = log_length(run, &log), used = 5, seen = 0;
 	int64_t until_ms = clock_monotonic_ms() + VERIFY_MS;
 	int found = -1;
 
 	free(log);
-	for (size_t i = 0; i < n && used < 39; i++)
+	assert(n <= POSTFIX_RUN_FIRST_MAX);
+	for (size_t i = 0; i < n; i++)
 		argv[used++] = recipients[i];
 	argv[used] = NULL;
 	out = stage_run(run->stage, argv, NULL);

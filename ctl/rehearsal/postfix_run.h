@@ -50,8 +50,10 @@ bool postfix_run_is_foreign(const struct postfix_run *run, const char *address);
 /* "<a@b>" without its brackets; false: it has others. */
 bool postfix_unbracket(const char *recipient, char to[FORM_TEXT_MAX]);
 
-/* Ask Postfix to verify recipients (without brackets): the first that leaves
- * for where a stranger chose, or -1. */
+enum { POSTFIX_RUN_FIRST_MAX = 34 };
+
+/* Ask Postfix to verify recipients (without brackets, POSTFIX_RUN_FIRST_MAX at
+ * most): the first that leaves for where a stranger chose, or -1. */
 int postfix_run_first(
     struct postfix_run *run, const char *const *recipients, size_t n);
 

@@ -17,6 +17,7 @@
 #include "common/mta/conf_file.h"
 #include "common/mta/sendmail_cf.h"
 #include "ctl/rehearsal/gateway.h"
+#include "ctl/rehearsal/public_suffix.h"
 #include "ctl/rehearsal/sendmail_run.h"
 #include "ctl/stage/sendmail_copy.h"
 #include "ctl/stage/stage.h"
@@ -347,7 +348,7 @@ try_below(
 {
 	struct sendmail_try *y;
 
-	if (!sendmail_seeds_is_public(word) || sendmail_seeds_is_network(word))
+	if (!is_public_suffix(word) || sendmail_seeds_is_network(word))
 		return;
 	put(next(r, TRY_PUBLIC, s)->recipient, SENDMAIL_WORD_LEN,
 	    "victim@" SENDMAIL_FOREIGN ".%.200s", word);

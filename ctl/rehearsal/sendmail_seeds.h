@@ -45,9 +45,6 @@ bool sendmail_seeds_sample_rule(const char *lhs, char *buf, size_t size);
 /* The same for an extended regular expression, as good as it goes. Pure. */
 bool sendmail_seeds_sample_regex(const char *regex, char *buf, size_t size);
 
-/* Can anybody get a name below this one ("com", "co.uk")? Pure. */
-bool sendmail_seeds_is_public(const char *word);
-
 /* "192.0.2", "IPv6:2001:db8", "[192.0.2.1]". Pure. */
 bool sendmail_seeds_is_network(const char *word);
 

@@ -3,6 +3,7 @@
  * its test mode. */
 #include "tests/unit/unit.h"
 
+#include "ctl/rehearsal/public_suffix.h"
 #include "ctl/rehearsal/sendmail_cause.h"
 #include "ctl/rehearsal/sendmail_seeds.h"
 #include "ctl/rehearsal/sendmail_talk.h"
@@ -86,8 +87,7 @@ suffixes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(
-		    sendmail_seeds_is_public(rows[i].word), rows[i].want);
+		assert_int_equal(is_public_suffix(rows[i].word), rows[i].want);
 	assert_true(sendmail_seeds_is_network("192.0.2"));
 	assert_true(sendmail_seeds_is_network("IPv6:2001:db8"));
 	assert_true(sendmail_seeds_is_network("[192.0.2.1]"));
