@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/mta/postfix_wiring.h"
+#include "tests/unit/mta/main_text.h"
 
 enum { TEXT_LEN = 16384 };
 
@@ -475,37 +476,6 @@ static const struct row rows[] = {
 	    NULL },
 };
 
-static void
-add(char *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void
-add(char *text, const char *fmt, ...)
-{
-	size_t n = strlen(text);
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text + n, TEXT_LEN - n, fmt, ap);
-	va_end(ap);
-}
-
-/* The line "name = value" of a text gets another value, or is added. */
-static void
-set_line(char *text, const char *name, const char *value)
-{
-	char line[400];
-	int n = snprintf(line, sizeof(line), "%s =", name);
-
-	for (char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1)
-		if (strncmp(at, line, (size_t)n) == 0) {
-			size_t len = strcspn(at, "\n") + 1;
-
-			memmove(at, at + len, strlen(at + len) + 1);
-			break;
-		}
-	add(text, "%s = %s\n", name, value);
-}
-
 struct texts {
 	char main[TEXT_LEN], overrides[TEXT_LEN], services[TEXT_LEN];
 };
@@ -548,20 +518,21 @@ apply(struct texts *t, const struct wiring_plan *p, char *edits)
 		assert_true(*e->why != '\0');
 		switch (e->kind) {
 		case EDIT_MAIN:
-			set_line(t->main, e->name, e->value);
+			text_set(t->main, TEXT_LEN, e->name, e->value);
 			if (strncmp(e->name, "popgate_", 8) != 0)
-				add(edits, "%s = %s\n", e->name, e->value);
+				text_add(edits, TEXT_LEN, "%s = %s\n", e->name,
+				    e->value);
 			break;
 		case EDIT_SERVICE:
 			assert_null(strpbrk(e->value, " \t\n"));
 			(void)snprintf(
 			    name, sizeof(name), "%s/%s", e->service, e->name);
-			set_line(t->overrides, name, e->value);
-			add(edits, "-P %s=%s\n", name, e->value);
+			text_set(t->overrides, TEXT_LEN, name, e->value);
+			text_add(edits, TEXT_LEN, "-P %s=%s\n", name, e->value);
 			break;
 		case EDIT_FIELD:
-			add(edits, "-F %s/%s=%s\n", e->service, e->name,
-			    e->value);
+			text_add(edits, TEXT_LEN, "-F %s/%s=%s\n", e->service,
+			    e->name, e->value);
 			(void)snprintf(t->services, TEXT_LEN, SMTP);
 			break;
 		}
@@ -609,7 +580,7 @@ edits(void **state)
 			n = strcspn(at, "\n");
 			(void)snprintf(
 			    value, sizeof(value), "%.*s", (int)n, at);
-			set_line(t.main, name, value);
+			text_set(t.main, TEXT_LEN, name, value);
 			at += n + 1;
 		}
 		(void)snprintf(t.services, TEXT_LEN, "%s",
@@ -877,7 +848,7 @@ permits(void **state)
 		(void)snprintf(t.main, TEXT_LEN,
 		    BASE "smtpd_recipient_restrictions = %s\n",
 		    checks[i].check);
-		add(t.main, "%s",
+		text_add(t.main, TEXT_LEN, "%s",
 		    "smtpd_relay_restrictions = reject_unauth_destination\n");
 		(void)snprintf(t.services, TEXT_LEN, SMTP);
 		t.overrides[0] = '\0';
@@ -930,7 +901,7 @@ advice(void **state)
 		(void)snprintf(text, TEXT_LEN, "%s%s%s",
 		    RELAY "smtpd_sasl_auth_enable = yes\nqueue_directory = ",
 		    chroots[i].queue, "\n");
-		add(text, "%s", chroots[i].settings);
+		text_add(text, TEXT_LEN, "%s", chroots[i].settings);
 		(void)snprintf(services, sizeof(services),
 		    "%s inet n - y - - smtpd\n", chroots[i].service);
 		(void)snprintf(want, sizeof(want), "ReadWritePaths=-%s/popgate",

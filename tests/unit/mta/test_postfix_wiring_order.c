@@ -5,6 +5,7 @@
 
 #include "common/base/err.h"
 #include "common/mta/postfix_wiring.h"
+#include "tests/unit/mta/main_text.h"
 
 enum { SERVICES = 4, TEXT_LEN = 4096, EDITS_MAX = 64 };
 
@@ -54,25 +55,6 @@ static const char *const lists[] = {
 struct texts {
 	char main[TEXT_LEN], overrides[TEXT_LEN];
 };
-
-/* The line "name = value" of a text gets another value, or is added. */
-static void
-set_line(char *text, const char *name, const char *value)
-{
-	char line[200];
-	int n = snprintf(line, sizeof(line), "%s =", name);
-
-	for (char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1)
-		if (strncmp(at, line, (size_t)n) == 0) {
-			size_t len = strcspn(at, "\n") + 1;
-
-			memmove(at, at + len, strlen(at + len) + 1);
-			break;
-		}
-	size_t used = strlen(text);
-
-	(void)snprintf(text + used, TEXT_LEN - used, "%s = %s\n", name, value);
-}
 
 static int
 compare(const void *a, const void *b)
@@ -126,9 +108,9 @@ wire(struct texts *t, const char *const *names)
 		(void)snprintf(name, sizeof(name), "%s/%s",
 		    e->service == NULL ? "" : e->service, e->name);
 		if (e->service == NULL)
-			set_line(t->main, e->name, e->value);
+			text_set(t->main, TEXT_LEN, e->name, e->value);
 		else
-			set_line(t->overrides, name, e->value);
+			text_set(t->overrides, TEXT_LEN, name, e->value);
 	}
 	qsort(lines, p.n_edits, sizeof(*lines), compare);
 	all = calloc(1, len + 1);
