@@ -223,8 +223,7 @@ window_without(const struct config *cfg, enum limit without)
 	int64_t longest = 0;
 
 	for (int i = 0; i < LIMIT_MESSAGE_RECIPIENTS; i++)
-		if (i != (int)without &&
-		    cfg->limits.rate[i].window_s > longest)
+		if (i != (int)without && cfg->limits.rate[i].window_s > longest)
 			longest = cfg->limits.rate[i].window_s;
 	assert(longest > 0);
 	return longest + longest / 15 + 2;
@@ -236,12 +235,12 @@ charge_window(const struct config *cfg)
 	return window_without(cfg, LIMITS);
 }
 
-/* From when on the client's own recipients must be read, 0: all must. A day of
- * them says no more than one of late that its users, too, were charged for:
- * that they have relayed for this client. All other counts last no longer than
- * their windows; twice that, so that no message lies across the time from which
- * on they are read. Not where the client gave messages up: what of them was
- * freed hangs on those before. */
+/* From when on the client's own recipients must be read; 0: all must. Only
+ * user_clients may count for longer than the other limits, and one recent
+ * recipient says of it what a day of them says: that these users relay from
+ * this client. Twice the other windows are read, so that no message lies across
+ * the beginning. All recipients are read of a client that gave messages up: how
+ * many of these were freed depends on the earlier ones. */
 static int
 own_since(const struct config *cfg, struct audit_reader *r,
     const struct charge_history *h, const struct network *client,
@@ -257,8 +256,8 @@ own_since(const struct config *cfg, struct audit_reader *r,
 	    client->bits != addr_bits(&client->base))
 		return 0;
 	sent = audit_sent_since(r, &client->base, only->user,
-	    h->now_ms - near_ms / 2,
-	    h->now_ms - charge_window(cfg) * 1000, err);
+	    h->now_ms - near_ms / 2, h->now_ms - charge_window(cfg) * 1000,
+	    err);
 	if (sent == 1)
 		*since_r = h->now_ms - near_ms;
 	return sent == -1 ? -1 : 0;
@@ -289,8 +288,8 @@ charge_history(struct limiter *l, const struct config *cfg,
 		client = limiter_network(l, &h->only->client);
 		which.client = h->only->free_client ? NULL : &client;
 		which.users = h->only->user;
-		if (own_since(
-			cfg, r, h, &client, &which.own_since_ms, err) == -1)
+		if (own_since(cfg, r, h, &client, &which.own_since_ms, err) ==
+		    -1)
 			goto out;
 	}
 	if (audit_each_lift(r, which.since_ms, add_lift, p, err) == -1 ||

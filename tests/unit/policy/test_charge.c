@@ -69,10 +69,11 @@ static int
 setup(void **state)
 {
 	(void)state;
-	return set_up("limits: { client_recipients = "
-		      "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
-		      "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
-		      "\"5/7m\"; user_clients = \"5/30m\"; };\n");
+	return set_up(
+	    "limits: { client_recipients = "
+	    "\"5/20m\"; client_messages = \"5/10m\"; client_senders = "
+	    "\"5/5m\"; user_recipients = \"5/15m\"; user_messages = "
+	    "\"5/7m\"; user_clients = \"5/30m\"; };\n");
 }
 
 /* Users' clients count for longer than all else, as by default. */
@@ -375,7 +376,8 @@ seeded_as_live(void **state)
 	stories(1, 12);
 }
 
-/* The short way to a user's clients: not all of the client's rows are read. */
+/* With the longest window for user_clients, not all of a client's rows are
+ * read. */
 static void
 users_clients_last_longest(void **state)
 {
