@@ -22,7 +22,7 @@ OURS_SHARE := -DPOPGATE_SHARE $(shell pkg-config --atleast-version=1.0 hiredis \
 endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmilter -lbz2 -lpthread -lm
-WARN     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow \
+WARN     := -Wall -Wextra -Werror=switch -Wpedantic -Wconversion -Wshadow \
 	    -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
 # two builds are equal, wherever each was made
 HARDEN   := -fPIE -ffile-prefix-map=$(CURDIR)=.

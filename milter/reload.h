@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* reload - changes reach the running milter: popgate.conf at a reload (SIGHUP
- * or SIGUSR1), and the lists (relay.local_domains, relay.sender_addresses) as
- * soon as the files change that they were read from. The main thread's. */
+ * or SIGUSR1), and the lists (relay.local_domains, relay.sender_addresses) when
+ * the files that they were read from have changed and rest. The main thread's. */
 #ifndef POPGATE_RELOAD_H
 #define POPGATE_RELOAD_H
 

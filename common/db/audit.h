@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* audit - the decisions on disk, written by one thread, and one log line for
- * each that matters. A bounded queue, grouped transactions. Readers of the
- * file (popgatectl) use audit_open_reader() and the walks below. */
+/* audit - the decisions on disk, written by one thread (lifts by audit_lift()),
+ * and one log line for each that matters. A bounded queue, grouped transactions.
+ * Readers of the file (popgatectl, and the milter at its start) use
+ * audit_open_reader() and the walks below. Who waits for the disk: gate_commit()
+ * at DATA, and the permit channel. */
 #ifndef POPGATE_AUDIT_H
 #define POPGATE_AUDIT_H
 

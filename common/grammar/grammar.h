@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* grammar - what a server's grammar is made of. To add a server, write
- * servers/<name>.c with one `struct grammar grammar_<name>`, and name it in
- * GRAMMARS below.
+ * servers/<name>.c with one `struct grammar grammar_<name>`, name it in GRAMMARS
+ * below, and go on with docs/HACKING.md.
  *
  * Rules for match():
  * - A login needs a word that the server writes for successes only, and an

@@ -2,8 +2,8 @@
 /* judge - a line -> the login that counts and until when (with a session, at
  * most), or why there is none: the grammars (parse.h), then what its sender,
  * address and time stamp must be. The collector asks it, and so do `popgatectl
- * replay` and `why`. Depends on nothing but its arguments and on what
- * judge_set_own() was told. */
+ * replay` and `why`. Depends on its arguments, on what judge_set_own()
+ * was told, and on the system's users and executables. */
 #ifndef POPGATE_JUDGE_H
 #define POPGATE_JUDGE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* limiter_inside - the limiter's memory, as its parts share it: limiter_table.c
- * finds subjects and marks in it, limiter_values.c counts on marks,
+ * finds subjects and marks in it and slides their windows, limiter_values.c counts on marks,
  * limiter_denied.c keeps who is kept out, and limiter.c charges recipients by
  * all of these. A function that touches a shard has it locked. */
 #ifndef POPGATE_LIMITER_INSIDE_H

@@ -19,9 +19,10 @@ enum verdict {
 	VERDICT_ASK_STORE = VERDICTS /* policy_decide() needs the table */
 };
 
-/* The ground that a decision rests on. Code that depends on a reason asks this,
- * in a switch without a default: a new reason needs no change there, and of a
- * new basis the compiler asks what it means in each place. */
+/* The ground that a decision rests on. Code that treats reasons differently asks
+ * this, so that a new reason needs no change there: in a switch without a
+ * default where each basis means something of its own, and then the compiler
+ * asks what a new one means. */
 enum basis {
 	BASIS_NOTHING, /* refused, or not known yet; login or not */
 	BASIS_NO_LOGIN, /* refused: no login of the client counts */
